@@ -1,0 +1,61 @@
+# Everything a person does here. `make help` lists it.
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.installed
+NODE_STAMP := tests/node/node_modules/.installed
+UV_COMPILE := uv pip compile --universal --python-version 3.11 --generate-hashes --no-header \
+	--no-emit-index-url --no-emit-find-links --quiet \
+	--no-emit-package recording-worker --no-emit-package recording-worker-schemas
+
+.DEFAULT_GOAL := help
+.PHONY: help setup demo run test check format schemas lock clean
+
+help: ## list what can be made
+	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):[^#]*## /\1\t/' | expand -t 14
+
+setup: $(STAMP) ## create .venv with the locked dependencies and the recording-worker command
+
+$(STAMP): requirements/dev.lock pyproject.toml schemas/pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
+		|| { echo "Python 3.11 or newer is needed; name one with: make PYTHON=python3.12 setup" >&2; exit 1; }
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes -r requirements/dev.lock
+	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e ./schemas -e .
+	@touch $@
+
+demo: setup ## record an emulated meeting end to end: RabbitMQ, API sandbox, worker, live timeline
+	$(BIN)/recording-worker demo
+
+run: setup ## run the worker against a real account (settings from the environment)
+	$(BIN)/recording-worker run
+
+test: setup $(NODE_STAMP) ## run every test, with its own RabbitMQ and PostgreSQL
+	$(BIN)/python -m pytest $(ARGS)
+
+$(NODE_STAMP): tests/node/package-lock.json
+	cd tests/node && npm ci --no-audit --no-fund --loglevel=error
+	@touch $@
+
+check: setup ## format, lint, types, import walls, schema drift
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(BIN)/python -m recording_schemas.export --check
+
+format: setup ## rewrite the code in the agreed format
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+schemas: setup ## generate JSON Schema, examples and AsyncAPI from the message types
+	$(BIN)/python -m recording_schemas.export
+
+lock: ## refresh the locked dependencies (needs uv)
+	$(UV_COMPILE) --extra dev pyproject.toml requirements/build.in -o requirements/dev.lock
+	$(UV_COMPILE) pyproject.toml -o requirements/run.lock
+
+clean: ## remove everything that can be made again
+	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis tests/node/node_modules var

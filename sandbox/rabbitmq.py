@@ -1,0 +1,334 @@
+"""A RabbitMQ to play with: the one named by AMQP_URL, else a private node on this machine.
+
+A private node listens on free loopback ports, keeps everything in one directory, has a port
+mapper of its own, and leaves neither processes nor files behind, however its owner ends.
+"""
+
+import os
+import shutil
+import signal
+import socket
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+from urllib.parse import urlsplit
+
+from sandbox.install import Container, apt_install, can_apt, can_docker
+from sandbox.processes import (
+    LaunchError,
+    OwnedDirectory,
+    OwnedProcess,
+    free_ports,
+    run,
+    say,
+    wait_until,
+)
+
+NODE_NAME = "rabbit@localhost"
+BOOT_SECONDS = 60.0
+STOP_SECONDS = 30.0
+# Debian's wrappers on PATH change the user and the home; the scripts behind them do not.
+SCRIPT_PLACES = (
+    "/usr/lib/rabbitmq/bin",
+    "/usr/local/lib/rabbitmq/bin",
+    "/opt/homebrew/opt/rabbitmq/sbin",
+    "/usr/local/opt/rabbitmq/sbin",
+)
+DOCKER_IMAGE = "rabbitmq:4"
+
+
+class RabbitMQNode(ABC):
+    """A running broker. All methods block; call them through `asyncio.to_thread` from a loop.
+
+    `amqp_url` and `port` stay the same over `stop`, `kill` and `start`, and so does what is
+    durable. Used as a context manager it is closed at the end.
+    """
+
+    amqp_url: str
+    port: int
+    external = False
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    @abstractmethod
+    def start(self) -> None:
+        """Return when it takes connections; nothing happens when it runs already."""
+
+    @abstractmethod
+    def stop(self) -> None:
+        """Shut it down in order, as an operator would."""
+
+    @abstractmethod
+    def kill(self) -> None:
+        """End it at once, as a crash would."""
+
+    def restart(self) -> None:
+        """Shut it down in order and start it again."""
+        self.stop()
+        self.start()
+
+    @abstractmethod
+    def close(self) -> None:
+        """End it for good and remove what it stored. May be called again."""
+
+    @abstractmethod
+    def ctl(self, *arguments: str) -> str:
+        """What `rabbitmqctl` prints for these arguments; takes about half a second."""
+
+    def memory_alarm(self, on: bool) -> None:
+        """Raise the memory alarm, which blocks every connection that publishes, or clear it."""
+        self.ctl("set_vm_memory_high_watermark", "0.000001" if on else "0.4")
+
+
+def launch_rabbitmq(
+    directory: Path | None = None, *, environ: Mapping[str, str] = os.environ, private: bool = False
+) -> RabbitMQNode:
+    """The broker that AMQP_URL names, else a private one that is started now.
+
+    `directory` keeps the node's files (by default a temporary one that is removed at the end).
+    `private` asks for one that can be stopped and killed, also when AMQP_URL is set.
+
+    Raises:
+        LaunchError: when there is no way to have one; the text says what to do.
+    """
+    if environ.get("AMQP_URL") and not private:
+        return ExternalNode(environ["AMQP_URL"])
+    scripts = find_scripts()
+    if scripts is None and can_apt():
+        say("RabbitMQ is not installed here: installing it with apt, this takes a minute …")
+        apt_install("rabbitmq-server")
+        scripts = find_scripts()
+    if scripts is not None:
+        return LocalNode(scripts, directory)
+    if can_docker():
+        say(f"RabbitMQ is not installed here: starting {DOCKER_IMAGE} with docker …")
+        return DockerNode()
+    raise LaunchError(
+        "There is no RabbitMQ to be had. Do one of these: set AMQP_URL to a broker; install the "
+        "package rabbitmq-server; run this as root on Debian or Ubuntu, which installs it; or "
+        "start docker."
+    )
+
+
+def find_scripts() -> Path | None:
+    """Where `rabbitmq-server` and `rabbitmqctl` lie on this machine, or None."""
+    for place in map(Path, SCRIPT_PLACES):
+        if (place / "rabbitmq-server").exists():
+            return place
+    found = shutil.which("rabbitmq-server")
+    return Path(found).resolve().parent if found else None
+
+
+class ExternalNode(RabbitMQNode):
+    """Somebody else's broker: it can be used, not managed."""
+
+    external = True
+
+    def __init__(self, amqp_url: str) -> None:
+        self.amqp_url = amqp_url
+        self.port = urlsplit(amqp_url).port or 5672
+
+    def start(self) -> None:
+        """Nothing to do: it is somebody else's."""
+
+    def stop(self) -> None:
+        """Refused."""
+        raise self._not_ours()
+
+    def kill(self) -> None:
+        """Refused."""
+        raise self._not_ours()
+
+    def close(self) -> None:
+        """Nothing to do: it is somebody else's."""
+
+    def ctl(self, *arguments: str) -> str:
+        """Refused."""
+        raise self._not_ours()
+
+    def _not_ours(self) -> LaunchError:
+        return LaunchError(
+            "The broker that AMQP_URL names is not ours to manage: unset AMQP_URL, or ask for "
+            "a private one with launch_rabbitmq(private=True)."
+        )
+
+
+class LocalNode(RabbitMQNode):
+    """A node of this machine's RabbitMQ, with a port mapper, a cookie and a home of its own."""
+
+    def __init__(self, scripts: Path, directory: Path | None = None) -> None:
+        self._scripts = scripts
+        self._owned = OwnedDirectory("rabbitmq-") if directory is None else None
+        self.directory = self._owned.path if self._owned else directory or Path()
+        self.port, self._dist_port, self._epmd_port = free_ports(3)
+        self.amqp_url = f"amqp://guest:guest@127.0.0.1:{self.port}/"
+        self._environ = self._prepare()
+        self._epmd: OwnedProcess | None = None
+        self._broker: OwnedProcess | None = None
+        try:
+            self.start()
+        except BaseException:
+            self.close()
+            raise
+
+    def _prepare(self) -> dict[str, str]:
+        home = self.directory / "home"
+        home.mkdir(parents=True, exist_ok=True)
+        config = self.directory / "rabbitmq.conf"
+        config.write_text(f"listeners.tcp.local = 127.0.0.1:{self.port}\n")
+        plugins = self.directory / "enabled_plugins"
+        plugins.write_text("[].\n")
+        inherited = {k: v for k, v in os.environ.items() if not k.startswith(("RABBITMQ_", "ERL_"))}
+        return inherited | {
+            "HOME": str(home),
+            "RABBITMQ_NODENAME": NODE_NAME,
+            "RABBITMQ_DIST_PORT": str(self._dist_port),
+            "RABBITMQ_MNESIA_BASE": str(self.directory / "data"),
+            "RABBITMQ_LOG_BASE": str(self.directory / "log"),
+            "RABBITMQ_PID_FILE": str(self.directory / "pid"),
+            "RABBITMQ_CONFIG_FILE": str(config),
+            "RABBITMQ_ENABLED_PLUGINS_FILE": str(plugins),
+            # One scheduler that does not spin: gentle on small machines, and no slower to boot.
+            "RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS": (
+                "+S 1:1 +sbwt none +sbwtdcpu none +sbwtdio none"
+                " -kernel inet_dist_use_interface {127,0,0,1}"
+            ),
+            # The script then becomes the node instead of waiting for it in a shell.
+            "RUNNING_UNDER_SYSTEMD": "true",
+            "ERL_EPMD_PORT": str(self._epmd_port),
+            "ERL_EPMD_ADDRESS": "127.0.0.1",
+        }
+
+    def start(self) -> None:
+        """Return when it takes connections; about four seconds."""
+        if self._broker is not None and self._broker.running:
+            return
+        self._start_port_mapper()
+        self._broker = broker = OwnedProcess(
+            [str(self._scripts / "rabbitmq-server")],
+            environ=self._environ,
+            log=self.directory / "boot.log",
+        )
+        wait_until(
+            lambda: not broker.running or speaks_amqp(self.port),
+            seconds=BOOT_SECONDS,
+            otherwise=lambda: f"RabbitMQ did not start:\n{broker.last_words()}",
+        )
+        if not broker.running:
+            raise LaunchError(f"RabbitMQ ended while starting:\n{broker.last_words()}")
+
+    def _start_port_mapper(self) -> None:
+        """Without one that listens already, the node would leave a daemon behind."""
+        if self._epmd is not None and self._epmd.running:
+            return
+        epmd = shutil.which("epmd")
+        if epmd is None:
+            raise LaunchError("RabbitMQ needs Erlang's epmd on PATH.")
+        self._epmd = OwnedProcess(
+            [epmd, "-port", str(self._epmd_port), "-address", "127.0.0.1"],
+            environ=self._environ,
+            log=self.directory / "epmd.log",
+        )
+        wait_until(
+            lambda: listens(self._epmd_port),
+            seconds=10,
+            otherwise=lambda: f"epmd does not listen on port {self._epmd_port}.",
+        )
+
+    def stop(self) -> None:
+        """Shut it down in order; what is durable is kept for the next start. About a second."""
+        if self._broker is not None:
+            self._broker.end(signal.SIGTERM, seconds=STOP_SECONDS)
+        self._stop_port_mapper()
+
+    def kill(self) -> None:
+        """End it at once, as a crash would."""
+        if self._broker is not None:
+            self._broker.kill()
+        self._stop_port_mapper()
+
+    def _stop_port_mapper(self) -> None:
+        if self._epmd is not None:
+            self._epmd.kill()
+
+    def close(self) -> None:
+        """End it for good; a temporary directory goes too. May be called again."""
+        if self._owned is None:
+            self.stop()
+            return
+        self.kill()
+        self._owned.remove()
+
+    def ctl(self, *arguments: str) -> str:
+        """What `rabbitmqctl` prints for these arguments; takes about half a second."""
+        command = [str(self._scripts / "rabbitmqctl"), "--quiet", *arguments]
+        return run(command, environ=self._environ)
+
+
+class DockerNode(RabbitMQNode):
+    """A broker in a container."""
+
+    def __init__(self) -> None:
+        (self.port,) = free_ports(1)
+        self.amqp_url = f"amqp://guest:guest@127.0.0.1:{self.port}/"
+        self._container = Container(DOCKER_IMAGE, publish={self.port: 5672})
+        self._await_boot()
+
+    def _await_boot(self) -> None:
+        wait_until(
+            lambda: speaks_amqp(self.port),
+            seconds=BOOT_SECONDS,
+            otherwise=lambda: f"RabbitMQ did not start:\n{self._container.last_words()}",
+        )
+
+    def start(self) -> None:
+        """Return when it takes connections."""
+        self._container.start()
+        self._await_boot()
+
+    def stop(self) -> None:
+        """Shut it down in order."""
+        self._container.stop()
+
+    def kill(self) -> None:
+        """End it at once, as a crash would."""
+        self._container.kill()
+
+    def close(self) -> None:
+        """Remove the container. May be called again."""
+        self._container.remove()
+
+    def ctl(self, *arguments: str) -> str:
+        """What `rabbitmqctl` prints for these arguments."""
+        return self._container.execute("rabbitmqctl", "--quiet", *arguments)
+
+
+def listens(port: int) -> bool:
+    """Whether somebody takes TCP connections on this loopback port."""
+    try:
+        socket.create_connection(("127.0.0.1", port), timeout=1).close()
+    except OSError:
+        return False
+    return True
+
+
+def speaks_amqp(port: int) -> bool:
+    """Whether a broker answers the AMQP 0-9-1 greeting; a port mapping alone does not."""
+    try:
+        with socket.create_connection(("127.0.0.1", port), timeout=1) as connection:
+            connection.settimeout(2)
+            connection.sendall(b"AMQP\x00\x00\x09\x01")
+            return connection.recv(1) == b"\x01"
+    except OSError:
+        return False

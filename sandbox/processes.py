@@ -1,6 +1,7 @@
 """Processes that stand in for services, and that never outlive whoever started them."""
 
 import os
+import pwd
 import shutil
 import signal
 import socket
@@ -89,7 +90,7 @@ class OwnedDirectory:
 
 
 class OwnedProcess:
-    """A child in a process group of its own, which is killed when this process ends.
+    """A child in a process group of its own, which gets `if_left` when this process ends.
 
     Output goes to the end of the file `log`. `user` is a name to run as, or None.
     """
@@ -101,6 +102,7 @@ class OwnedProcess:
         environ: Mapping[str, str],
         log: Path,
         user: str | None = None,
+        if_left: signal.Signals = signal.SIGKILL,
     ) -> None:
         self._log = log
         with log.open("ab") as output:
@@ -116,7 +118,7 @@ class OwnedProcess:
                 extra_groups=None if user is None else [],
                 start_new_session=True,
             )
-        self._guard = Guard('kill -s KILL -- "-$1"', str(self._process.pid))
+        self._guard = Guard(f'kill -s {if_left.name[3:]} -- "-$1"', str(self._process.pid))
 
     @property
     def pid(self) -> int:
@@ -151,8 +153,6 @@ class OwnedProcess:
 
 
 def _primary_group(user: str) -> int:
-    import pwd
-
     return pwd.getpwnam(user).pw_gid
 
 

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-from sandbox.processes import Guard, LaunchError, run
+from sandbox.processes import Guard, LaunchError, run, say
 
 POLICY = Path("/usr/sbin/policy-rc.d")
 
@@ -59,6 +59,15 @@ def can_docker() -> bool:
     return True
 
 
+def docker_pull(image: str) -> None:
+    """Fetch an image unless it is here already; says so while it takes its time."""
+    try:
+        run(["docker", "image", "inspect", image])
+    except LaunchError:
+        say(f"Fetching {image} with docker, this takes a minute …")
+        run(["docker", "pull", "--quiet", image], seconds=900)
+
+
 class Container:
     """A docker container that is removed when it is closed or when this process ends.
 
@@ -79,7 +88,7 @@ class Container:
         variables = [f"--env={name}={value}" for name, value in (environ or {}).items()]
         options = ["--detach", f"--name={self.name}", *ports, *variables]
         try:
-            run(["docker", "run", *options, image, *command], seconds=600)
+            run(["docker", "run", *options, image, *command])
         except LaunchError:
             self.remove()
             raise

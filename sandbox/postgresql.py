@@ -19,7 +19,7 @@ from urllib.parse import urlsplit, urlunsplit
 import psycopg
 from psycopg import sql
 
-from sandbox.install import Container, apt_install, can_apt, can_docker
+from sandbox.install import Container, apt_install, can_apt, can_docker, docker_pull
 from sandbox.processes import (
     LaunchError,
     OwnedDirectory,
@@ -119,21 +119,36 @@ def launch_postgresql(
     """
     if environ.get("TEST_DATABASE_URL") and not private:
         return ExternalServer(environ["TEST_DATABASE_URL"])
+    programs = provide_postgresql()
+    return (
+        DockerServer(durable=durable)
+        if programs is None
+        else LocalServer(programs, durable=durable)
+    )
+
+
+def provide_postgresql() -> Path | None:
+    """See to it that a private server can be started at once, which may take minutes.
+
+    Returns where PostgreSQL's programs lie, or None when its docker image has been fetched instead.
+
+    Raises:
+        LaunchError: when there is no way to have one; the text says what to do.
+    """
     programs = find_programs()
     if programs is None and can_apt():
         say("PostgreSQL is not installed here: installing it with apt, this takes a minute …")
         _install()
         programs = find_programs()
-    if programs is not None:
-        return LocalServer(programs, durable=durable)
-    if can_docker():
-        say(f"PostgreSQL is not installed here: starting {DOCKER_IMAGE} with docker …")
-        return DockerServer(durable=durable)
-    raise LaunchError(
-        "There is no PostgreSQL to be had. Do one of these: set TEST_DATABASE_URL to a server on "
-        "which databases may be created; install the package postgresql; run this as root on "
-        "Debian or Ubuntu, which installs it; or start docker."
-    )
+    if programs is None and can_docker():
+        docker_pull(DOCKER_IMAGE)
+    elif programs is None:
+        raise LaunchError(
+            "There is no PostgreSQL to be had. Do one of these: set TEST_DATABASE_URL to a server "
+            "on which databases may be created; install the package postgresql; run this as root "
+            "on Debian or Ubuntu, which installs it; or start docker."
+        )
+    return programs
 
 
 def _install() -> None:

@@ -15,7 +15,7 @@ from types import TracebackType
 from typing import Self
 from urllib.parse import urlsplit
 
-from sandbox.install import Container, apt_install, can_apt, can_docker
+from sandbox.install import Container, apt_install, can_apt, can_docker, docker_pull
 from sandbox.processes import (
     LaunchError,
     OwnedDirectory,
@@ -104,21 +104,32 @@ def launch_rabbitmq(
     """
     if environ.get("AMQP_URL") and not private:
         return ExternalNode(environ["AMQP_URL"])
+    scripts = provide_rabbitmq()
+    return DockerNode() if scripts is None else LocalNode(scripts, directory)
+
+
+def provide_rabbitmq() -> Path | None:
+    """See to it that a private node can be started at once, which may take minutes.
+
+    Returns where RabbitMQ's scripts lie, or None when its docker image has been fetched instead.
+
+    Raises:
+        LaunchError: when there is no way to have one; the text says what to do.
+    """
     scripts = find_scripts()
     if scripts is None and can_apt():
         say("RabbitMQ is not installed here: installing it with apt, this takes a minute …")
         apt_install("rabbitmq-server")
         scripts = find_scripts()
-    if scripts is not None:
-        return LocalNode(scripts, directory)
-    if can_docker():
-        say(f"RabbitMQ is not installed here: starting {DOCKER_IMAGE} with docker …")
-        return DockerNode()
-    raise LaunchError(
-        "There is no RabbitMQ to be had. Do one of these: set AMQP_URL to a broker; install the "
-        "package rabbitmq-server; run this as root on Debian or Ubuntu, which installs it; or "
-        "start docker."
-    )
+    if scripts is None and can_docker():
+        docker_pull(DOCKER_IMAGE)
+    elif scripts is None:
+        raise LaunchError(
+            "There is no RabbitMQ to be had. Do one of these: set AMQP_URL to a broker; install "
+            "the package rabbitmq-server; run this as root on Debian or Ubuntu, which installs "
+            "it; or start docker."
+        )
+    return scripts
 
 
 def find_scripts() -> Path | None:

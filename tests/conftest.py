@@ -1,0 +1,94 @@
+"""The services that tests run on. Each starts when the first test asks for it."""
+
+import os
+import uuid
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from sandbox.postgresql import PostgreSQLServer, launch_postgresql, provide_postgresql
+from sandbox.rabbitmq import RabbitMQNode, launch_rabbitmq, provide_rabbitmq
+from sandbox.waiting import Eventually
+from sandbox.waiting import eventually as wait_for_fact
+
+
+def pytest_collection_finish(session: pytest.Session) -> None:
+    """Install what is missing before the first test, whose time limit is no time to install in."""
+    if session.config.option.collectonly:
+        return
+    wanted = {name for item in session.items for name in getattr(item, "fixturenames", ())}
+    if os.environ.get("AMQP_URL"):
+        wanted.discard("rabbitmq")
+    if os.environ.get("TEST_DATABASE_URL"):
+        wanted -= {"postgresql", "database_url"}
+    capture = session.config.pluginmanager.getplugin("capturemanager")
+    with capture.global_and_fixture_disabled():
+        if wanted & {"rabbitmq", "private_rabbitmq"}:
+            provide_rabbitmq()
+        if wanted & {"postgresql", "private_postgresql", "database_url"}:
+            provide_postgresql()
+
+
+@pytest.fixture(scope="session")
+def rabbitmq() -> Iterator[RabbitMQNode]:
+    """The broker all tests share. A test that stops or kills one takes `private_rabbitmq`."""
+    with launch_rabbitmq() as node:
+        yield node
+
+
+@pytest.fixture
+def private_rabbitmq() -> Iterator[RabbitMQNode]:
+    """A broker for this test alone, to be stopped, killed and alarmed; takes five seconds."""
+    with launch_rabbitmq(private=True) as node:
+        yield node
+
+
+@pytest.fixture
+def amqp_url(rabbitmq: RabbitMQNode) -> str:
+    """Where the shared broker listens. Keep to names that begin with `names_prefix`."""
+    return rabbitmq.amqp_url
+
+
+@pytest.fixture
+def names_prefix() -> str:
+    """What the names of this test's exchanges and queues begin with (WORKER_NAME_PREFIX)."""
+    return f"test-{uuid.uuid4().hex[:10]}"
+
+
+@pytest.fixture(scope="session")
+def postgresql() -> Iterator[PostgreSQLServer]:
+    """The server all tests share. A test that stops or kills one takes `private_postgresql`."""
+    with launch_postgresql() as server:
+        yield server
+
+
+@pytest.fixture
+def private_postgresql() -> Iterator[PostgreSQLServer]:
+    """A server for this test alone, to be stopped and killed; takes a second."""
+    with launch_postgresql(private=True) as server:
+        yield server
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
+    """A new, empty database for this test, in the manner of DATABASE_URL; once on each engine."""
+    if request.param == "sqlite":
+        yield f"sqlite:///{tmp_path / 'state.db'}"
+        return
+    server: PostgreSQLServer = request.getfixturevalue("postgresql")
+    url = server.new_database()
+    yield url
+    server.drop_database(url)
+
+
+@pytest.fixture
+def sqlite_url(tmp_path: Path) -> str:
+    """A new, empty SQLite database, for tests to which the engine does not matter."""
+    return f"sqlite:///{tmp_path / 'state.db'}"
+
+
+@pytest.fixture
+def eventually() -> Eventually:
+    """`await eventually(fact)`: waits for a fact with a deadline; see `sandbox.waiting`."""
+    return wait_for_fact

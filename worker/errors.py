@@ -39,7 +39,21 @@ class ApiError(RecordingWorkerError):
 
 
 class Refused(ApiError):
-    """The API understood the request and will never accept it as it stands."""
+    """The API understood the request and will never accept it as it stands.
+
+    `field` is the member at fault, as a dotted path, when one can be named.
+    """
+
+    def __init__(
+        self,
+        code: str,
+        message: str,
+        *,
+        http_status: int | None = None,
+        field: str | None = None,
+    ) -> None:
+        super().__init__(code, message, http_status=http_status)
+        self.field = field
 
 
 class NotFound(Refused):

@@ -1,0 +1,168 @@
+"""One way to the API: a request out, a decoded answer or one of our errors back.
+
+The transport is called without a client around it: no cookies, no redirects (they would take the
+token along), no environment, no log lines with our addresses, and less work per request.
+"""
+
+import asyncio
+import re
+from collections.abc import Callable, Mapping
+from typing import TypeVar
+from urllib.parse import urlencode
+
+import aiohttp
+import httpx
+import msgspec
+from httpx_aiohttp import AiohttpTransport
+
+from worker.errors import ApiError, Unauthorized
+from worker.realtimekit.failures import (
+    Answer,
+    Asked,
+    answer_too_large,
+    failed_answer,
+    lost_answer,
+    unreadable_answer,
+)
+from worker.realtimekit.lenient import Unreadable
+from worker.realtimekit.secrets import secrets_in
+from worker.retry import Retry
+
+T = TypeVar("T")
+
+Read = Callable[[bytes | bytearray], T]
+
+LARGEST_ANSWER = 8 * 1024 * 1024
+_CONNECTIONS = 256
+_IDLE_SECONDS = 15.0
+_TOKEN = re.compile(r"[\x21-\x7e]+")
+_HEADERS = (
+    (b"Accept", b"application/json"),
+    (b"Accept-Encoding", b"gzip"),
+    (b"User-Agent", b"recording-worker"),
+)
+_JSON = (b"Content-Type", b"application/json")
+
+
+class _TooLarge(Exception):  # noqa: N818 - it never leaves this module
+    def __init__(self, status: int) -> None:
+        self.status = status
+
+
+class Connection:
+    """Speaks to one app of the API.
+
+    `base_url` goes up to and includes the app, without a slash at its end. `timeout` is the total
+    of one attempt in seconds, half of which may go into connecting: a connection that could not
+    be opened must be known as such before the attempt is over, for only then a POST is safe to
+    repeat. The token is asked for at every attempt.
+    """
+
+    def __init__(
+        self,
+        *,
+        base_url: str,
+        token: Callable[[], str],
+        timeout: float,
+        retry: Retry,
+        transport: httpx.AsyncBaseTransport | None,
+    ) -> None:
+        self._base_url = base_url
+        self._token = token
+        self._timeout = timeout
+        self._retry = retry
+        self._transport = transport or _aiohttp_transport()
+        connect = timeout / 2
+        self._extensions = {"timeout": {"connect": connect, "pool": connect, "read": None}}
+
+    async def ask(
+        self,
+        method: str,
+        path: str,
+        read: Read[T],
+        *,
+        query: Mapping[str, str] | None = None,
+        body: Mapping[str, object] | None = None,
+    ) -> T:
+        """What `read` makes of a 2xx answer's body, tried again as long as that is safe.
+
+        `read` raises `Unreadable` for a body that it cannot use. Raises the errors of
+        `worker.errors` that concern the API.
+        """
+        asked = Asked(method, path, secrets_in(body))
+        url = httpx.URL(f"{self._base_url}{path}" + (f"?{_encoded(query)}" if query else ""))
+        content = None if body is None else msgspec.json.encode(body)
+        return await self._retry.call(lambda: self._attempt(asked, url, content, read))
+
+    async def aclose(self) -> None:
+        """Close all connections."""
+        await self._transport.aclose()
+
+    async def _attempt(
+        self, asked: Asked, url: httpx.URL, content: bytes | None, read: Read[T]
+    ) -> T:
+        request = httpx.Request(
+            asked.method,
+            url,
+            headers=self._headers(content),
+            content=content,
+            extensions=self._extensions,
+        )
+        answer = await self._answer(request, asked)
+        if not 200 <= answer.status < 300:
+            raise failed_answer(answer, asked)
+        try:
+            return read(answer.body)
+        except Unreadable as error:
+            raise unreadable_answer(answer, asked, str(error)) from error
+
+    async def _answer(self, request: httpx.Request, asked: Asked) -> Answer:
+        failure: ApiError
+        try:
+            async with asyncio.timeout(self._timeout):
+                return await self._exchanged(request)
+        except _TooLarge as error:
+            failure = answer_too_large(error.status, asked, LARGEST_ANSWER)
+        except (httpx.HTTPError, aiohttp.ClientError, OSError) as error:
+            failure = lost_answer(error, asked)
+        # Raised out here, without a cause: the libraries' errors hold the request, and with it
+        # the token.
+        raise failure
+
+    async def _exchanged(self, request: httpx.Request) -> Answer:
+        response = await self._transport.handle_async_request(request)
+        try:
+            body = bytearray()
+            async for piece in response.aiter_bytes():
+                body += piece
+                if len(body) > LARGEST_ANSWER:
+                    raise _TooLarge(response.status_code)
+            return Answer(response.status_code, response.headers, body)
+        finally:
+            await response.aclose()
+
+    def _headers(self, content: bytes | None) -> list[tuple[bytes, bytes]]:
+        token = self._token()
+        if not _TOKEN.fullmatch(token):
+            raise Unauthorized("unauthorized", "the API token is empty or holds no plain ASCII")
+        authorization = (b"Authorization", f"Bearer {token}".encode("ascii"))
+        return [*_HEADERS, authorization] if content is None else [*_HEADERS, _JSON, authorization]
+
+
+def _encoded(query: Mapping[str, str]) -> str:
+    # The API documents several values as `a,b`, so the comma stays as it is.
+    return urlencode(query, safe=",:")
+
+
+def _aiohttp_transport() -> AiohttpTransport:
+    tls = httpx.create_ssl_context()
+
+    def session() -> aiohttp.ClientSession:
+        return aiohttp.ClientSession(
+            connector=aiohttp.TCPConnector(
+                ssl=tls, limit=_CONNECTIONS, keepalive_timeout=_IDLE_SECONDS
+            ),
+            cookie_jar=aiohttp.DummyCookieJar(),
+        )
+
+    return AiohttpTransport(verify=tls, client=session)

@@ -1,0 +1,327 @@
+"""The emulated API's front: routes, and the way of one request from the door to the ledger."""
+
+import asyncio
+import socket
+import struct
+import time
+from collections.abc import Awaitable, Callable, Collection
+from email.utils import formatdate
+
+import msgspec
+from aiohttp import web
+
+from sandbox.call import Call, Handler
+from sandbox.clock import Clock
+from sandbox.door import Limiter, Tokens
+from sandbox.errors import Refusal
+from sandbox.faults import AFTER, BEFORE, Fault, Faults
+from sandbox.ledger import Ledger
+from sandbox.ledger import Request as RequestEntry
+from sandbox.recording_operations import RecordingOperations
+from sandbox.session_operations import SessionOperations
+from sandbox.switches import Switches
+from sandbox.webhook_operations import WebhookOperations
+
+BASE = "/client/v4/accounts/{account_id}/realtime/kit/{app_id}"
+MAX_BODY_BYTES = 1_048_576
+_EDGE_PAGE = b"<html><head><title>502 Bad Gateway</title></head><body>cloudflare</body></html>\n"
+_JSON = "application/json; charset=utf-8"
+
+
+class Door(msgspec.Struct, frozen=True):
+    """What every request passes before and after its operation."""
+
+    clock: Clock
+    switches: Switches
+    tokens: Tokens
+    limiter: Limiter
+    faults: Faults
+    ledger: Ledger
+
+
+class _Peek(msgspec.Struct):
+    meeting_id: str | None = None
+    action: str | None = None
+
+
+class Api:
+    """Serves the operations under `BASE`."""
+
+    def __init__(
+        self,
+        door: Door,
+        recordings: RecordingOperations,
+        sessions: SessionOperations,
+        webhooks: WebhookOperations,
+    ) -> None:
+        self._door = door
+        self._operations: list[tuple[str, str, str, Handler]] = [
+            ("start_recording", "POST", "/recordings", recordings.start_composite),
+            ("start_track_recording", "POST", "/recordings/track", recordings.start_track),
+            ("list_recordings", "GET", "/recordings", recordings.listing),
+            (
+                "active_recording",
+                "GET",
+                "/recordings/active-recording/{meeting_id}",
+                recordings.active,
+            ),
+            ("get_recording", "GET", "/recordings/{recording_id}", recordings.get),
+            ("change_recording", "PUT", "/recordings/{recording_id}", recordings.change),
+            ("list_sessions", "GET", "/sessions", sessions.listing),
+            ("get_session", "GET", "/sessions/{session_id}", sessions.get),
+            (
+                "list_participants",
+                "GET",
+                "/sessions/{session_id}/participants",
+                sessions.participants,
+            ),
+            (
+                "get_participant",
+                "GET",
+                "/sessions/{session_id}/participants/{participant_id}",
+                sessions.participant,
+            ),
+            ("active_session", "GET", "/meetings/{meeting_id}/active-session", sessions.active),
+            ("create_meeting", "POST", "/meetings", sessions.create_meeting),
+            ("get_meeting", "GET", "/meetings/{meeting_id}", sessions.get_meeting),
+            (
+                "add_participant",
+                "POST",
+                "/meetings/{meeting_id}/participants",
+                sessions.add_participant,
+            ),
+            (
+                "meeting_participants",
+                "GET",
+                "/meetings/{meeting_id}/participants",
+                sessions.meeting_participants,
+            ),
+            ("list_webhooks", "GET", "/webhooks", webhooks.listing),
+            ("add_webhook", "POST", "/webhooks", webhooks.add),
+            ("list_webhook_events", "GET", "/webhooks/all", webhooks.events),
+            ("get_webhook", "GET", "/webhooks/{webhook_id}", webhooks.get),
+            ("replace_webhook", "PUT", "/webhooks/{webhook_id}", webhooks.replace),
+            ("edit_webhook", "PATCH", "/webhooks/{webhook_id}", webhooks.edit),
+            ("delete_webhook", "DELETE", "/webhooks/{webhook_id}", webhooks.delete),
+        ]
+
+    def routes(self) -> list[web.RouteDef]:
+        """For aiohttp. A path that none of them is gets the gateway's own error."""
+        routes = [
+            web.route(method, BASE + path, self._served(operation, handler))
+            for operation, method, path, handler in self._operations
+        ]
+        routes.append(web.route("*", "/client/v4/{rest:.*}", _no_route))
+        return routes
+
+    def _served(
+        self, operation: str, handler: Handler
+    ) -> Callable[[web.Request], Awaitable[web.StreamResponse]]:
+        async def serve(request: web.Request) -> web.StreamResponse:
+            call = await _call(operation, request)
+            return await self._serve(request, call, handler)
+
+        return serve
+
+    async def _serve(
+        self, request: web.Request, call: Call, handler: Handler
+    ) -> web.StreamResponse:
+        self._door.clock.run_due()
+        token = self._door.tokens.number(request.headers.get("Authorization"))
+        if token is None:
+            self._note(call, 401)
+            return _answer(401, {"message": "Unauthorized"})
+        if before := self._fault(BEFORE, call):
+            return self._refused(request, call, token, before)
+        if wait := self._wait(call, token):
+            self._note(call, 429, token=token, breach=True)
+            return _throttled(wait, self._door.limiter.headers(token))
+        status, body = self._processed(call, handler)
+        after = self._fault(AFTER, call)
+        self._note(call, status, token=token, fault=after.kind if after else None)
+        if slow := self._fault({"slow"}, call):
+            await asyncio.sleep(slow.seconds or 1.0)
+        if after:
+            return await _lose(request, status, body, after)
+        return web.Response(
+            status=status,
+            body=body,
+            headers={"Content-Type": _JSON, **self._door.limiter.headers(token)},
+        )
+
+    def _processed(self, call: Call, handler: Handler) -> tuple[int, bytes]:
+        """Do what is asked, all at once: nothing else happens in this world meanwhile."""
+        if self._fault({"echo_body"}, call):
+            text = call.body.decode(errors="replace")
+            return self._refusal(Refusal(400, f"BAD_REQUEST: cannot use {text}"))
+        try:
+            reply = handler(call)
+        except Refusal as refusal:
+            return self._refusal(refusal)
+        if omit := self._fault({"omit"}, call):
+            _omit(reply.data, omit.members)
+        return reply.status, msgspec.json.encode(
+            {"success": True, "data": reply.data, **reply.beside}
+        )
+
+    def _refusal(self, refusal: Refusal) -> tuple[int, bytes]:
+        status = refusal.status
+        if status == 400 and refusal.message.startswith('BAD_REQUEST: "'):
+            status = self._door.switches.validation_status
+        error = {"code": status, "message": refusal.message}
+        return status, msgspec.json.encode({"success": False, "error": error})
+
+    def _refused(
+        self, request: web.Request, call: Call, token: int, fault: Fault
+    ) -> web.StreamResponse:
+        reset = fault.kind == "reset"
+        self._note(call, None if reset else fault.status, token=token, fault=fault.kind)
+        if reset:
+            return _reset(request)
+        headers = self._door.limiter.headers(token)
+        if fault.retry_after is not None:
+            headers["Retry-After"] = _retry_after(fault)
+        return _enveloped(fault, headers)
+
+    def _wait(self, call: Call, token: int) -> int | None:
+        recordings = call.operation.endswith(("recording", "recordings"))
+        return self._door.limiter.seconds_to_wait(token, recordings=recordings)
+
+    def _fault(self, kinds: Collection[str], call: Call) -> Fault | None:
+        return self._door.faults.take(
+            kinds,
+            operation=call.operation,
+            meeting_id=call.meeting_id,
+            recording_id=call.recording_id,
+        )
+
+    def _note(
+        self,
+        call: Call,
+        status: int | None,
+        *,
+        token: int | None = None,
+        fault: str | None = None,
+        breach: bool = False,
+    ) -> None:
+        self._door.ledger.add(
+            RequestEntry(
+                at=self._door.clock.now(),
+                operation=call.operation,
+                method=call.method,
+                status=status,
+                app_id=call.app_id,
+                meeting_id=call.meeting_id,
+                recording_id=call.recording_id,
+                detail=call.detail,
+                fault=fault,
+                token=token,
+                breach=breach,
+            )
+        )
+
+
+async def _call(operation: str, request: web.Request) -> Call:
+    body = await request.read() if request.can_read_body else b""
+    try:
+        peek = msgspec.json.decode(body, type=_Peek) if body else _Peek()
+    except msgspec.DecodeError:
+        peek = _Peek()
+    path = request.match_info
+    return Call(
+        operation=operation,
+        method=request.method,
+        app_id=path["app_id"],
+        path=path,
+        query=request.query,
+        body=body,
+        meeting_id=path.get("meeting_id") or request.query.get("meeting_id") or peek.meeting_id,
+        recording_id=path.get("recording_id"),
+        detail=peek.action,
+    )
+
+
+async def _no_route(request: web.Request) -> web.Response:
+    del request
+    return _gateway(404, 7003, "No route for the URI")
+
+
+def _answer(status: int, body: object, headers: dict[str, str] | None = None) -> web.Response:
+    return web.Response(
+        status=status,
+        body=msgspec.json.encode(body),
+        headers={**(headers or {}), "Content-Type": _JSON},
+    )
+
+
+def _gateway(
+    status: int, code: int, message: str, headers: dict[str, str] | None = None
+) -> web.Response:
+    errors = [{"code": code, "message": message}]
+    body = {"success": False, "errors": errors, "messages": [], "result": None}
+    return _answer(status, body, headers)
+
+
+def _throttled(wait: int, headers: dict[str, str]) -> web.Response:
+    text = "Please wait and consider throttling your request speed"
+    return _gateway(429, 971, text, {**headers, "Retry-After": str(wait)})
+
+
+def _retry_after(fault: Fault) -> str:
+    """In whole seconds, or as an HTTP date by the machine's clock, which is the client's."""
+    seconds = fault.retry_after or 0.0
+    if fault.retry_after_date:
+        return formatdate(time.time() + seconds, usegmt=True)
+    return str(round(seconds)) if seconds >= 1 or seconds == 0 else str(seconds)
+
+
+def _enveloped(fault: Fault, headers: dict[str, str]) -> web.Response:
+    status, text = fault.status, fault.message or f"refused on purpose ({fault.status})"
+    match fault.envelope:
+        case "cloudflare":
+            return _gateway(status, fault.code or status, text, headers)
+        case "message":
+            return _answer(status, {"message": text}, headers)
+        case "html":
+            html = {**headers, "Content-Type": "text/html"}
+            return web.Response(status=status, body=_EDGE_PAGE, headers=html)
+        case "empty":
+            return web.Response(status=status, headers=headers)
+        case "realtimekit":
+            error = {"code": fault.code or status, "message": text}
+            return _answer(status, {"success": False, "error": error}, headers)
+
+
+def _reset(request: web.Request) -> web.StreamResponse:
+    """Cut the connection so that the client sees a reset, not a polite end."""
+    if request.transport is not None:
+        raw = request.transport.get_extra_info("socket")
+        if raw is not None:
+            raw.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        request.transport.abort()
+    return web.Response(status=500)  # Nobody is left to read it.
+
+
+async def _lose(request: web.Request, status: int, body: bytes, fault: Fault) -> web.StreamResponse:
+    """The request was processed, but its answer does not arrive."""
+    match fault.kind:
+        case "lost_502":
+            html = {"Content-Type": "text/html", "Server": "cloudflare"}
+            return web.Response(status=502, body=_EDGE_PAGE, headers=html)
+        case "lost_hang":
+            await asyncio.sleep(3600.0 if fault.seconds is None else fault.seconds)
+        case "lost_half":
+            response = web.StreamResponse(status=status, headers={"Content-Type": _JSON})
+            response.content_length = len(body)
+            await response.prepare(request)
+            await response.write(body[: len(body) // 2])
+    return _reset(request)
+
+
+def _omit(data: object, members: tuple[str, ...]) -> None:
+    """Leave members out of the object, of the recording in it, or of each item of the list."""
+    for item in data if isinstance(data, list) else [data]:
+        if isinstance(item, dict):
+            inner = item.get("recording")
+            for name in members:
+                (inner if isinstance(inner, dict) else item).pop(name, None)

@@ -1,0 +1,139 @@
+"""WebM files with one Opus track of silence, written and read without any codec library.
+
+Sources: the Matroska element specification (RFC 9559), EBML (RFC 8794), Opus in Matroska.
+"""
+
+import struct
+from collections.abc import Iterator
+from functools import cache
+
+_EBML, _SEGMENT, _INFO, _DURATION, _SCALE = 0x1A45DFA3, 0x18538067, 0x1549A966, 0x4489, 0x2AD7B1
+_TRACKS, _CLUSTER, _TIMESTAMP, _SIMPLE_BLOCK = 0x1654AE6B, 0x1F43B675, 0xE7, 0xA3
+
+_FRAME_MS = 20
+_CLUSTER_MS = 10_000
+# One Opus packet: TOC byte for 20 ms CELT full band mono, then the coder's shortest silence.
+_SILENCE = b"\xf8\xff\xfe"
+_PRE_SKIP = 312  # Samples at 48 kHz that a decoder throws away at the start.
+
+
+def silence(seconds: float) -> bytes:
+    """A playable WebM file of that length: one mono Opus track at 48 kHz."""
+    milliseconds = max(_FRAME_MS, round(seconds * 1000))
+    clusters = b"".join(_clusters(milliseconds))
+    body = _info(milliseconds) + _tracks() + clusters
+    return _header() + _element(_SEGMENT, body)
+
+
+def duration_seconds(data: bytes) -> float:
+    """The length that a WebM file states for itself. ValueError when it states none."""
+    for number, start, end in _children(data, 0, len(data)):
+        if number == _SEGMENT:
+            for child, child_start, child_end in _children(data, start, end):
+                if child == _INFO:
+                    return _stated_duration(data, child_start, child_end)
+    raise ValueError("not a WebM file with a duration")
+
+
+def _stated_duration(data: bytes, start: int, end: int) -> float:
+    scale, ticks = 1_000_000, None
+    for number, value_start, value_end in _children(data, start, end):
+        value = data[value_start:value_end]
+        if number == _SCALE:
+            scale = int.from_bytes(value)
+        elif number == _DURATION:
+            (ticks,) = struct.unpack(">d" if len(value) == 8 else ">f", value)
+    if ticks is None:
+        raise ValueError("the WebM file states no duration")
+    return float(ticks) * scale / 1e9
+
+
+def _header() -> bytes:
+    fields = (
+        _uint(0x4286, 1)  # EBML version, read version, longest id, longest size
+        + _uint(0x42F7, 1)
+        + _uint(0x42F2, 4)
+        + _uint(0x42F3, 8)
+        + _element(0x4282, b"webm")
+        + _uint(0x4287, 4)
+        + _uint(0x4285, 2)
+    )
+    return _element(_EBML, fields)
+
+
+def _info(milliseconds: int) -> bytes:
+    duration = _element(_DURATION, struct.pack(">d", float(milliseconds)))
+    name = b"recording sandbox"
+    return _element(
+        _INFO, _uint(_SCALE, 1_000_000) + duration + _element(0x4D80, name) + _element(0x5741, name)
+    )
+
+
+def _tracks() -> bytes:
+    opus_head = b"OpusHead" + struct.pack("<BBHIhB", 1, 1, _PRE_SKIP, 48_000, 0, 0)
+    audio = _element(0xB5, struct.pack(">d", 48_000.0)) + _uint(0x9F, 1)
+    entry = (
+        _uint(0xD7, 1)  # track number, uid, type "audio"
+        + _uint(0x73C5, 1)
+        + _uint(0x83, 2)
+        + _element(0x86, b"A_OPUS")
+        + _element(0x63A2, opus_head)
+        + _uint(0x56AA, _PRE_SKIP * 1_000_000_000 // 48_000)  # codec delay, seek pre-roll in ns
+        + _uint(0x56BB, 80_000_000)
+        + _element(0xE1, audio)
+    )
+    return _element(_TRACKS, _element(0xAE, entry))
+
+
+def _clusters(milliseconds: int) -> Iterator[bytes]:
+    for start in range(0, milliseconds, _CLUSTER_MS):
+        length = min(_CLUSTER_MS, milliseconds - start)
+        yield _element(_CLUSTER, _uint(_TIMESTAMP, start) + _blocks(-(-length // _FRAME_MS)))
+
+
+@cache
+def _blocks(frames: int) -> bytes:
+    """So many packets; times are relative to their cluster, so every cluster's look the same."""
+    return b"".join(
+        _element(_SIMPLE_BLOCK, b"\x81" + struct.pack(">h", index * _FRAME_MS) + b"\x80" + _SILENCE)
+        for index in range(frames)
+    )
+
+
+def _element(number: int, body: bytes) -> bytes:
+    return _number_bytes(number) + _size(len(body)) + body
+
+
+def _uint(number: int, value: int) -> bytes:
+    return _element(number, value.to_bytes(max(1, (value.bit_length() + 7) // 8)))
+
+
+def _number_bytes(number: int) -> bytes:
+    return number.to_bytes((number.bit_length() + 7) // 8)
+
+
+def _size(length: int) -> bytes:
+    width = 1
+    while length >= (1 << 7 * width) - 1:  # All ones means "unknown".
+        width += 1
+    return (length | 1 << 7 * width).to_bytes(width)
+
+
+def _children(data: bytes, start: int, end: int) -> Iterator[tuple[int, int, int]]:
+    """Each element between the offsets: its number, and where its body begins and ends."""
+    while start < end:
+        number, start = _read_vint(data, start, keep_marker=True)
+        length, start = _read_vint(data, start, keep_marker=False)
+        stop = start + length
+        if stop > end:
+            raise ValueError("the WebM file is cut off")
+        yield number, start, stop
+        start = stop
+
+
+def _read_vint(data: bytes, at: int, *, keep_marker: bool) -> tuple[int, int]:
+    if at >= len(data) or data[at] == 0:
+        raise ValueError("not a WebM file, or cut off")
+    width = 9 - data[at].bit_length()
+    value = int.from_bytes(data[at : at + width])
+    return (value if keep_marker else value & ~(1 << 7 * width)), at + width

@@ -1,11 +1,7 @@
 """The emulated API's front: routes, and the way of one request from the door to the ledger."""
 
 import asyncio
-import socket
-import struct
-import time
 from collections.abc import Awaitable, Callable, Collection
-from email.utils import formatdate
 
 import msgspec
 from aiohttp import web
@@ -21,11 +17,10 @@ from sandbox.recording_operations import RecordingOperations
 from sandbox.session_operations import SessionOperations
 from sandbox.switches import Switches
 from sandbox.webhook_operations import WebhookOperations
+from sandbox.wire import JSON, answer, enveloped, gateway, lose, reset, throttled
 
 BASE = "/client/v4/accounts/{account_id}/realtime/kit/{app_id}"
 MAX_BODY_BYTES = 1_048_576
-_EDGE_PAGE = b"<html><head><title>502 Bad Gateway</title></head><body>cloudflare</body></html>\n"
-_JSON = "application/json; charset=utf-8"
 
 
 class Door(msgspec.Struct, frozen=True):
@@ -130,23 +125,23 @@ class Api:
         token = self._door.tokens.number(request.headers.get("Authorization"))
         if token is None:
             self._note(call, 401)
-            return _answer(401, {"message": "Unauthorized"})
+            return answer(401, {"message": "Unauthorized"})
         if before := self._fault(BEFORE, call):
             return self._refused(request, call, token, before)
         if wait := self._wait(call, token):
             self._note(call, 429, token=token, breach=True)
-            return _throttled(wait, self._door.limiter.headers(token))
+            return throttled(wait, self._door.limiter.headers(token))
         status, body = self._processed(call, handler)
         after = self._fault(AFTER, call)
         self._note(call, status, token=token, fault=after.kind if after else None)
         if slow := self._fault({"slow"}, call):
             await asyncio.sleep(slow.seconds or 1.0)
         if after:
-            return await _lose(request, status, body, after)
+            return await lose(request, status, body, after)
         return web.Response(
             status=status,
             body=body,
-            headers={"Content-Type": _JSON, **self._door.limiter.headers(token)},
+            headers={"Content-Type": JSON, **self._door.limiter.headers(token)},
         )
 
     def _processed(self, call: Call, handler: Handler) -> tuple[int, bytes]:
@@ -174,14 +169,11 @@ class Api:
     def _refused(
         self, request: web.Request, call: Call, token: int, fault: Fault
     ) -> web.StreamResponse:
-        reset = fault.kind == "reset"
-        self._note(call, None if reset else fault.status, token=token, fault=fault.kind)
-        if reset:
-            return _reset(request)
-        headers = self._door.limiter.headers(token)
-        if fault.retry_after is not None:
-            headers["Retry-After"] = _retry_after(fault)
-        return _enveloped(fault, headers)
+        status = None if fault.kind == "reset" else fault.status
+        self._note(call, status, token=token, fault=fault.kind)
+        if status is None:
+            return reset(request)
+        return enveloped(fault, self._door.limiter.headers(token))
 
     def _wait(self, call: Call, token: int) -> int | None:
         recordings = call.operation.endswith(("recording", "recordings"))
@@ -243,79 +235,7 @@ async def _call(operation: str, request: web.Request) -> Call:
 
 async def _no_route(request: web.Request) -> web.Response:
     del request
-    return _gateway(404, 7003, "No route for the URI")
-
-
-def _answer(status: int, body: object, headers: dict[str, str] | None = None) -> web.Response:
-    return web.Response(
-        status=status,
-        body=msgspec.json.encode(body),
-        headers={**(headers or {}), "Content-Type": _JSON},
-    )
-
-
-def _gateway(
-    status: int, code: int, message: str, headers: dict[str, str] | None = None
-) -> web.Response:
-    errors = [{"code": code, "message": message}]
-    body = {"success": False, "errors": errors, "messages": [], "result": None}
-    return _answer(status, body, headers)
-
-
-def _throttled(wait: int, headers: dict[str, str]) -> web.Response:
-    text = "Please wait and consider throttling your request speed"
-    return _gateway(429, 971, text, {**headers, "Retry-After": str(wait)})
-
-
-def _retry_after(fault: Fault) -> str:
-    """In whole seconds, or as an HTTP date by the machine's clock, which is the client's."""
-    seconds = fault.retry_after or 0.0
-    if fault.retry_after_date:
-        return formatdate(time.time() + seconds, usegmt=True)
-    return str(round(seconds)) if seconds >= 1 or seconds == 0 else str(seconds)
-
-
-def _enveloped(fault: Fault, headers: dict[str, str]) -> web.Response:
-    status, text = fault.status, fault.message or f"refused on purpose ({fault.status})"
-    match fault.envelope:
-        case "cloudflare":
-            return _gateway(status, fault.code or status, text, headers)
-        case "message":
-            return _answer(status, {"message": text}, headers)
-        case "html":
-            html = {**headers, "Content-Type": "text/html"}
-            return web.Response(status=status, body=_EDGE_PAGE, headers=html)
-        case "empty":
-            return web.Response(status=status, headers=headers)
-        case "realtimekit":
-            error = {"code": fault.code or status, "message": text}
-            return _answer(status, {"success": False, "error": error}, headers)
-
-
-def _reset(request: web.Request) -> web.StreamResponse:
-    """Cut the connection so that the client sees a reset, not a polite end."""
-    if request.transport is not None:
-        raw = request.transport.get_extra_info("socket")
-        if raw is not None:
-            raw.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-        request.transport.abort()
-    return web.Response(status=500)  # Nobody is left to read it.
-
-
-async def _lose(request: web.Request, status: int, body: bytes, fault: Fault) -> web.StreamResponse:
-    """The request was processed, but its answer does not arrive."""
-    match fault.kind:
-        case "lost_502":
-            html = {"Content-Type": "text/html", "Server": "cloudflare"}
-            return web.Response(status=502, body=_EDGE_PAGE, headers=html)
-        case "lost_hang":
-            await asyncio.sleep(3600.0 if fault.seconds is None else fault.seconds)
-        case "lost_half":
-            response = web.StreamResponse(status=status, headers={"Content-Type": _JSON})
-            response.content_length = len(body)
-            await response.prepare(request)
-            await response.write(body[: len(body) // 2])
-    return _reset(request)
+    return gateway(404, 7003, "No route for the URI")
 
 
 def _omit(data: object, members: tuple[str, ...]) -> None:

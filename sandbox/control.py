@@ -119,7 +119,7 @@ class Control:
             "base_url": sandbox.base_url,
             "webhook_key_url": sandbox.webhook_key_url,
             "meetings": len(sandbox.world.meetings.all()),
-            "recordings": len(sandbox.world.recordings),
+            "recordings": len(sandbox.world.recordings.shelf),
             "breaches": sandbox.limiter.breaches,
             "counts": dict(sorted(sandbox.ledger.counts.items())),
         }
@@ -181,14 +181,14 @@ class Control:
 
     def _force(self, request: web.Request, body: bytes) -> Answer:
         recordings = self._sandbox.world.recordings
-        recording = recordings.get(request.match_info["recording_id"])
+        recording = recordings.shelf.get(request.match_info["recording_id"])
         recordings.force(recording, decode(body, Force).status)
         return {"id": recording.id, "status": recording.status}
 
     def _vanish(self, request: web.Request, body: bytes) -> Answer:
         del body
         recordings = self._sandbox.world.recordings
-        recording = recordings.get(request.match_info["recording_id"])
+        recording = recordings.shelf.get(request.match_info["recording_id"])
         recordings.vanish(recording)
         return {"id": recording.id, "status": recording.status}
 

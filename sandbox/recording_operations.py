@@ -30,6 +30,7 @@ class RecordingOperations:
         self._switches = switches
         self._meetings = meetings
         self._recordings = recordings
+        self._shelf = recordings.shelf
         self._worded = worded
 
     def start_composite(self, call: Call) -> Reply:
@@ -75,7 +76,7 @@ class RecordingOperations:
 
     def active(self, call: Call) -> Reply:
         """GET /recordings/active-recording/{meeting_id}: the latest, when there are several."""
-        for recording in reversed(self._recordings.of_meeting(call.path["meeting_id"])):
+        for recording in reversed(self._shelf.of_meeting(call.path["meeting_id"])):
             mine = recording.request.app_id == call.app_id
             if mine and recording.live and not recording.vanished:
                 return Reply(data=self._worded.recording(recording))
@@ -101,18 +102,18 @@ class RecordingOperations:
         lags = self._switches.list_lag_seconds > 0
         if meeting_id := query.get("meeting_id"):
             meeting_id = validation.uuid("meeting_id", meeting_id)
-            mine = self._recordings.of_meeting(meeting_id)
+            mine = self._shelf.of_meeting(meeting_id)
             numbers = [r.number for r in mine if r.request.app_id == call.app_id and not r.vanished]
             statuses_left: tuple[Status, ...] | None = statuses
         elif lags:
-            numbers, statuses_left = self._recordings.of_app(call.app_id), statuses
+            numbers, statuses_left = self._shelf.of_app(call.app_id), statuses
         else:
-            numbers = self._recordings.with_status(call.app_id, statuses or STATUSES)
+            numbers = self._shelf.with_status(call.app_id, statuses or STATUSES)
             statuses_left = None
         tests = self._tests(query, statuses_left)
         if lags:
             horizon = self._clock.now() - self._switches.list_lag_seconds
-            numbers = [n for n in numbers if self._recordings.number(n).invoked_at <= horizon]
+            numbers = [n for n in numbers if self._shelf.number(n).invoked_at <= horizon]
         if not tests:
             return numbers
         return [n for n in numbers if all(test(self._shown(n)) for test in tests)]
@@ -137,7 +138,7 @@ class RecordingOperations:
         return tests
 
     def _shown(self, number: int) -> Recording:
-        recording = self._recordings.number(number)
+        recording = self._shelf.number(number)
         lag = self._switches.list_lag_seconds
         return recording.as_of(self._clock.now() - lag) if lag else recording
 
@@ -167,7 +168,7 @@ class RecordingOperations:
 
     def _named(self, call: Call) -> Recording:
         recording_id = validation.uuid("recording_id", call.path["recording_id"])
-        recording = self._recordings.get(recording_id, app_id=call.app_id)
+        recording = self._shelf.get(recording_id, app_id=call.app_id)
         call.meeting_id = recording.request.meeting_id
         return recording
 

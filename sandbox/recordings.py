@@ -1,6 +1,5 @@
 """The life of recordings: start, record, pause, stop, upload, each at its moment."""
 
-from bisect import bisect_left, insort
 from collections.abc import Callable
 from random import Random
 from uuid import UUID
@@ -9,13 +8,14 @@ import msgspec
 
 from sandbox import media
 from sandbox.clock import Clock
-from sandbox.errors import NotFound, Refusal
+from sandbox.errors import Refusal
 from sandbox.faults import Fault, Faults, Lifecycle
 from sandbox.files import TRACK_TEMPLATE, composite_file, track_files
 from sandbox.ledger import FileMade, Ledger, Started, Transition
 from sandbox.meetings import MeetingEvent, Meetings
 from sandbox.recording import Change, Kind, Recording, Request
-from sandbox.switches import LIVE, STATUSES, Status, Switches
+from sandbox.shelf import Shelf
+from sandbox.switches import LIVE, Status, Switches
 
 _IN_PROGRESS: tuple[Status, ...] = ("RECORDING", "PAUSED")
 _START_OPERATIONS: dict[Kind, str] = {
@@ -25,7 +25,7 @@ _START_OPERATIONS: dict[Kind, str] = {
 
 
 class Recordings:
-    """All recordings, found by id, meeting or status without looking at the others."""
+    """What can be done to recordings, and what happens to them by itself. `shelf` has them all."""
 
     def __init__(
         self,
@@ -43,51 +43,9 @@ class Recordings:
         self._faults = faults
         self._ledger = ledger
         self._random = Random(seed)
-        self._by_id: dict[str, Recording] = {}
-        self._by_number: list[Recording] = []
-        self._by_meeting: dict[str, list[Recording]] = {}
-        self._by_status: dict[tuple[str, Status], list[int]] = {}
+        self.shelf = Shelf()
         self.followers: list[Callable[[Recording], None]] = []
         meetings.followers.append(self._on_meeting_event)
-
-    def __len__(self) -> int:
-        return len(self._by_number)
-
-    def all(self) -> list[Recording]:
-        """Every recording in the order they were started, also vanished ones."""
-        return list(self._by_number)
-
-    def find(self, recording_id: str) -> Recording | None:
-        """The recording if it exists, also when it vanished from the API."""
-        return self._by_id.get(recording_id)
-
-    def get(self, recording_id: str, *, app_id: str | None = None) -> Recording:
-        """The recording. NotFound when there is none in this app, or it vanished."""
-        recording = self._by_id.get(recording_id)
-        if (
-            recording is None
-            or recording.vanished
-            or app_id not in (None, recording.request.app_id)
-        ):
-            raise NotFound("recording")
-        return recording
-
-    def of_meeting(self, meeting_id: str) -> list[Recording]:
-        """A meeting's recordings in the order they were started."""
-        return self._by_meeting.get(meeting_id, [])
-
-    def with_status(self, app_id: str, statuses: tuple[Status, ...]) -> list[int]:
-        """The numbers of an app's recordings with one of these statuses, in ascending order."""
-        runs = [self._by_status.get((app_id, status), []) for status in statuses]
-        return runs[0] if len(runs) == 1 else sorted(number for run in runs for number in run)
-
-    def of_app(self, app_id: str) -> list[int]:
-        """The numbers of all recordings of an app, in ascending order."""
-        return self.with_status(app_id, STATUSES)
-
-    def number(self, number: int) -> Recording:
-        """The recording that was started as this one, counted from 0."""
-        return self._by_number[number]
 
     def start(self, request: Request) -> Recording:
         """Begin. Refusal when the meeting, its session or another recording stands in the way."""
@@ -99,7 +57,7 @@ class Recordings:
         now = self._clock.now()
         recording = Recording(
             id=str(UUID(int=self._random.getrandbits(128), version=4)),
-            number=len(self._by_number),
+            number=len(self.shelf),
             request=request,
             status="INVOKED",
             invoked_at=now,
@@ -161,14 +119,12 @@ class Recordings:
 
     def vanish(self, recording: Recording) -> None:
         """From now on the API denies that it exists. It is on no list any more."""
-        recording.vanished = True
-        run = self._by_status[recording.request.app_id, recording.status]
-        _take_out(run, recording.number)
+        self.shelf.hide(recording)
 
     def _check_no_conflict(self, request: Request) -> None:
         alike = [
             other
-            for other in self.of_meeting(request.meeting_id)
+            for other in self.shelf.of_meeting(request.meeting_id)
             if other.live and other.request.kind == request.kind
         ]
         conflicts = self._switches.second_track_conflicts
@@ -188,9 +144,7 @@ class Recordings:
         )
 
     def _file_away(self, recording: Recording) -> None:
-        self._by_id[recording.id] = recording
-        self._by_number.append(recording)
-        self._by_meeting.setdefault(recording.request.meeting_id, []).append(recording)
+        self.shelf.put(recording)
         self._ledger.add(
             Started(
                 at=self._clock.now(),
@@ -290,13 +244,8 @@ class Recordings:
             )
 
     def _enter(self, recording: Recording, status: Status, reason: str | None = None) -> None:
-        app_id, number = recording.request.app_id, recording.number
         previous = recording.status if recording.changes else None
-        if not recording.vanished:
-            if previous:
-                _take_out(self._by_status[app_id, previous], number)
-            insort(self._by_status.setdefault((app_id, status), []), number)
-        recording.status = status
+        self.shelf.move(recording, status)
         recording.changes.append(Change(self._clock.now(), status))
         self._ledger.add(
             Transition(
@@ -328,16 +277,12 @@ class Recordings:
         if event.name != "meeting.ended":
             return
         empty_long_enough = event.reason == "ALL_PARTICIPANTS_LEFT"
-        for recording in self.of_meeting(event.meeting.id):
+        for recording in self.shelf.of_meeting(event.meeting.id):
             if recording.session is event.session and recording.status in _IN_PROGRESS:
                 if recording.request.kind == "track" or empty_long_enough:
                     self.stop(recording, reason="ALL_PEERS_LEFT")
                 else:
                     self._stop_when_nobody_comes(recording)
-
-
-def _take_out(run: list[int], number: int) -> None:
-    del run[bisect_left(run, number)]
 
 
 def _output_file_name(request: Request, now: float) -> str:

@@ -172,7 +172,7 @@ class Sandbox:
         self.ledger.add(
             FileServed(at=self.clock.now(), recording_id=recording_id, name=name, status=status)
         )
-        recording = self.world.recordings.find(recording_id)
+        recording = self.world.recordings.shelf.find(recording_id)
         for file in recording.all_files if recording and not reason else ():
             if file.name == name:
                 kind = media.TYPES[media.suffix(name)]
@@ -192,7 +192,7 @@ class Sandbox:
             request.query.get("X-Signature", ""),
             self.clock.now(),
         )
-        recording = self.world.recordings.find(recording_id)
+        recording = self.world.recordings.shelf.find(recording_id)
         if fault:
             return 403, fault
         names = [file.name for file in recording.all_files] if recording else []

@@ -1,55 +1,24 @@
 """Signed notices to whoever subscribed, delivered like the real ones: unordered and repeatedly."""
 
 import asyncio
-import base64
 from collections.abc import Callable
-from datetime import UTC, datetime
 from uuid import uuid4
 
 import aiohttp
 import msgspec
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import padding, rsa
 
+from sandbox import webhook_payloads
 from sandbox.answers import Answers
-from sandbox.clock import Clock, iso
+from sandbox.clock import Clock
 from sandbox.faults import Faults
 from sandbox.ledger import Ledger, WebhookSent
-from sandbox.meetings import MeetingEvent, Session
+from sandbox.meetings import MeetingEvent
 from sandbox.recording import Recording
+from sandbox.signing import Signer
 from sandbox.switches import Switches
 from sandbox.webhook_operations import Webhook, WebhookOperations
 
 _LANES = 16  # Deliveries at a time; those about one recording share a lane and keep their order.
-
-
-class Signer:
-    """The key that webhooks are signed with. Made when first needed, replaced by `rotate`."""
-
-    def __init__(self) -> None:
-        self._key: rsa.RSAPrivateKey | None = None
-
-    def rotate(self) -> None:
-        """Sign with a new key from now on; the published one is the new one at once."""
-        self._key = rsa.generate_private_key(public_exponent=65537, key_size=2048)
-
-    def public_pem(self) -> str:
-        """The public key as PEM (SubjectPublicKeyInfo)."""
-        public = self._private().public_key()
-        return public.public_bytes(
-            serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo
-        ).decode()
-
-    def signature(self, body: bytes) -> str:
-        """Base64 of RSASSA-PKCS1-v1_5 with SHA-256 over the bytes."""
-        signed = self._private().sign(body, padding.PKCS1v15(), hashes.SHA256())
-        return base64.b64encode(signed).decode()
-
-    def _private(self) -> rsa.RSAPrivateKey:
-        if self._key is None:
-            self.rotate()
-        assert self._key is not None  # noqa: S101 -- for the type checker
-        return self._key
 
 
 class Notice(msgspec.Struct, frozen=True, kw_only=True):
@@ -91,18 +60,14 @@ class Webhooks:
         """Its status has changed."""
         if recording.status not in self._switches.webhook_statuses:
             return
-        for webhook in self._subscriptions.subscribed(
-            recording.request.app_id, "recording.statusUpdate"
-        ):
-            payload = (
-                _dyte_payload(recording)
-                if self._switches.webhook_generation == "dyte"
-                else self._payload(recording)
-            )
+        app_id = recording.request.app_id
+        subscribed = self._subscriptions.subscribed(app_id, "recording.statusUpdate")
+        body = self._body(recording) if subscribed else b""
+        for webhook in subscribed:
             notice = Notice(
                 webhook=webhook,
                 event="recording.statusUpdate",
-                body=msgspec.json.encode(payload),
+                body=body,
                 recording_id=recording.id,
                 status=recording.status,
                 uuid=str(uuid4()),
@@ -112,7 +77,7 @@ class Webhooks:
     def on_meeting(self, event: MeetingEvent) -> None:
         """Somebody came or went, a session began or ended."""
         for webhook in self._subscriptions.subscribed(None, event.name):
-            body = msgspec.json.encode(_meeting_payload(event, webhook.app_id))
+            body = msgspec.json.encode(webhook_payloads.meeting(event, webhook.app_id))
             notice = Notice(webhook=webhook, event=event.name, body=body, uuid=str(uuid4()))
             self._hand_over(notice, meeting_id=event.meeting.id)
 
@@ -159,6 +124,14 @@ class Webhooks:
         if self._held is not None:
             held, self._held = self._held, None
             self._queue(held)
+
+    def _body(self, recording: Recording) -> bytes:
+        if self._switches.webhook_generation == "dyte":
+            return msgspec.json.encode(webhook_payloads.dyte(recording))
+        with_urls = recording.request.kind == "composite" or self._switches.webhook_track_urls
+        worded = self._worded.recording(recording)
+        payload = webhook_payloads.cloudflare(recording, worded, with_urls=with_urls)
+        return msgspec.json.encode(payload)
 
     def _queue(self, notice: Notice) -> None:
         lane = hash(notice.recording_id or notice.uuid) % _LANES
@@ -227,110 +200,3 @@ class Webhooks:
                 fault=fault,
             )
         )
-
-    def _payload(self, recording: Recording) -> dict[str, object]:
-        worded = self._worded.recording(recording)
-        with_urls = recording.request.kind == "composite" or self._switches.webhook_track_urls
-        body: dict[str, object] = {
-            "id": recording.id,
-            "recordingId": recording.id,
-            "status": recording.status,
-            "downloadUrl": worded["download_url"] if with_urls else None,
-            "audioDownloadUrl": worded["audio_download_url"] if with_urls else None,
-            "downloadUrlExpiry": worded["download_url_expiry"],
-            "startedTime": worded["started_time"],
-            "stoppedTime": worded["stopped_time"],
-            "outputFileName": recording.output_file_name,
-            "meetingId": recording.request.meeting_id,
-            "organizationId": recording.request.app_id,
-            "roomUUID": worded["session_id"],
-        }
-        if worded["file_size"] is not None:
-            body["fileSize"] = str(worded["file_size"])
-        if recording.stopped_at is not None:
-            body["recordingDuration"] = worded["recording_duration"]
-        if recording.error:
-            body["errMessage"] = recording.error
-        return {
-            "event": "recording.statusUpdate",
-            "recording": body,
-            "meeting": {
-                "id": recording.request.meeting_id,
-                "roomName": recording.request.meeting_id,
-                **_session_members(recording.session, recording.request.app_id),
-            },
-        }
-
-
-def _dyte_payload(recording: Recording) -> dict[str, object]:
-    """The predecessor's wording: other times, numbers for sizes, members missing on the way."""
-    body: dict[str, object] = {
-        "recordingId": recording.id,
-        "id": recording.id,
-        "status": recording.status,
-        "startedTime": _dyte_time(recording.started_at),
-        "stoppedTime": _dyte_time(recording.stopped_at),
-        "organizationId": recording.request.app_id,
-        "roomUUID": recording.session.id if recording.session else None,
-    }
-    meeting: dict[str, object] = {"id": recording.request.meeting_id, "status": "LIVE"}
-    if recording.stop_reason:
-        body["stopReason"] = (
-            f"{{'reason':'{recording.stop_reason}','caller':{{'type':'INTERNAL'}}}}"
-        )
-    if recording.status != "UPLOADING":
-        body["meetingId"] = recording.request.meeting_id
-        body["outputFileName"] = recording.output_file_name
-        meeting["sessionId"] = recording.session.id if recording.session else None
-    if recording.status == "UPLOADED":
-        body["fileSize"] = recording.file_size or 0
-    return {"event": "recording.statusUpdate", "recording": body, "meeting": meeting}
-
-
-def _meeting_payload(event: MeetingEvent, app_id: str) -> dict[str, object]:
-    payload: dict[str, object] = {
-        "event": event.name,
-        "meeting": {
-            "id": event.meeting.id,
-            "roomName": event.meeting.id,
-            **_session_members(event.session, app_id),
-        },
-    }
-    if event.presence is not None:
-        person = event.presence.participant
-        payload["participant"] = {
-            "peerId": event.presence.peer_id,
-            "userDisplayName": person.name,
-            "customParticipantId": person.custom_participant_id,
-            "joinedAt": iso(event.presence.joined_at),
-            "leftAt": _iso(event.presence.left_at),
-        }
-    if event.reason is not None:
-        payload["reason"] = event.reason
-    return payload
-
-
-def _session_members(session: Session | None, app_id: str) -> dict[str, object]:
-    """What a notice says of the meeting; its status is LIVE even when it is over."""
-    owner = {"id": app_id, "name": "Sandbox"}
-    if session is None:
-        return {"status": "LIVE", "organizedBy": owner}
-    return {
-        "sessionId": session.id,
-        "title": session.title,
-        "status": "LIVE",
-        "createdAt": iso(session.started_at),
-        "startedAt": iso(session.started_at),
-        "endedAt": _iso(session.ended_at),
-        "organizedBy": owner,
-    }
-
-
-def _iso(moment: float | None) -> str | None:
-    return None if moment is None else iso(moment)
-
-
-def _dyte_time(moment: float | None) -> str | None:
-    if moment is None:
-        return None
-    return datetime.fromtimestamp(moment, UTC).strftime("%Y-%m-%d %H:%M:%S.%fZ")

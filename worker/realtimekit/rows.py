@@ -40,7 +40,7 @@ class _OneSession(msgspec.Struct):
 
 
 class _SessionList(msgspec.Struct):
-    sessions: list[_Session | None] = []
+    sessions: list[_Session | None]
 
 
 class _SessionPage(msgspec.Struct):
@@ -55,7 +55,7 @@ class _OneParticipant(msgspec.Struct):
 
 
 class _ParticipantList(msgspec.Struct):
-    participants: list[_Participant | None] = []
+    participants: list[_Participant | None]
     paging: Paging | None = None
 
 

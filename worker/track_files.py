@@ -22,7 +22,6 @@ AUDIO_ENDINGS = (".mp3", ".m4a", ".aac", ".wav", ".ogg", ".opus", ".oga", ".flac
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _UUID = r"[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}"
-_IS_UUID = re.compile(_UUID)
 _ENDS_IN_UUID = re.compile(rf"(?:^|.*_)({_UUID})", re.DOTALL)
 _TRACK_NAME = re.compile(
     r"(?P<ids>.+)_(?P<stream>(?!kind_)[A-Za-z]+)(?:_media_kind)?_(?P<media>audio|video)"

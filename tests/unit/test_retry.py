@@ -101,7 +101,8 @@ async def test_pauses_are_drawn_from_zero_on_so_that_a_herd_spreads() -> None:
         attempts=40, total_seconds=1e9, sleep=clock.sleep, now=clock.now, rng=random.Random(7)
     )
     await calls.call(Answers(*[away() for _ in range(39)]))
-    assert min(clock.slept) < 1.0 < 4.0 < max(clock.slept) <= 5.0
+    capped = clock.slept[6:]
+    assert min(capped) < 1.0 < 4.0 < max(capped) <= 5.0
 
 
 async def test_the_last_error_is_raised_when_the_attempts_are_used_up() -> None:

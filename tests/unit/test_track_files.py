@@ -185,6 +185,27 @@ def test_a_user_who_is_not_on_the_list_is_not_read_out_of_a_misread_prefix() -> 
     assert (file.user_id, file.peer_id) == (None, PEER_1)
 
 
+def test_a_known_prefix_decides_between_two_people_whose_names_end_alike() -> None:
+    rows = [person("b_c", "a", "one"), person("c", "b", "two")]
+    file = owned("p_a_b_c_peer_audio_1783406002832.webm", prefixes=["p"], participants=rows)
+    assert (file.user_id, file.peer_id, file.custom_participant_id) == ("a", "b_c", "one")
+
+
+def test_a_participant_of_any_form_is_found_after_an_unknown_prefix() -> None:
+    file = owned(track_name("x_y", "a_b", "c d"), participants=[person("c d", "a_b", "one")])
+    assert (file.user_id, file.peer_id, file.custom_participant_id) == ("a_b", "c d", "one")
+
+
+def test_a_listed_user_after_a_known_prefix_leaves_the_peer_whatever_its_form() -> None:
+    file = owned(track_name("p", "a_b", "c_d"), prefixes=["p"], user_ids=["a_b", "x"])
+    assert (file.user_id, file.peer_id) == ("a_b", "c_d")
+
+
+def test_an_id_that_only_ends_like_a_uuid_is_not_cut_out_of_its_word() -> None:
+    file = owned(track_name("p", ANNA, f"peer-{PEER_1}"))
+    assert (file.user_id, file.peer_id) == (None, None)
+
+
 def test_two_people_whose_names_are_spelt_alike_are_both_left_untold() -> None:
     rows = [person("y_z", "x", "one"), person("z", "x_y", "two")]
     file = owned(track_name("p", "x_y", "z"), prefixes=["p"], participants=rows)

@@ -44,7 +44,7 @@ _HEADERS = (
 _JSON = (b"Content-Type", b"application/json")
 
 
-class _TooLarge(Exception):  # noqa: N818 - it never leaves this module
+class _TooLarge(Exception):
     def __init__(self, status: int) -> None:
         self.status = status
 

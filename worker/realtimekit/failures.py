@@ -189,10 +189,10 @@ def _plain_words(body: bytearray) -> str:
 
 
 def _clean(words: str, asked: Asked) -> str:
-    # Secrets go before the text is cut: half of one would not be recognised any more.
+    # First of all, for neither half of a secret nor one with its line breaks gone is recognised.
     words = without_secrets(words, asked.secrets)
     words = "".join(letter if letter.isprintable() else " " for letter in words)
-    return without_secrets(" ".join(words.split()), asked.secrets)[:_LONGEST_MESSAGE]
+    return " ".join(words.split())[:_LONGEST_MESSAGE]
 
 
 def _retry_after(answer: Answer) -> float | None:

@@ -13,7 +13,7 @@ _LARGEST = 2.0**53
 _REASON_IN_TEXT = re.compile(r"""['"]reason['"]\s*:\s*['"](\w+)['"]""")
 
 
-class Unreadable(Exception):  # noqa: N818 - it never leaves this room
+class Unreadable(Exception):
     """An answer that claims success cannot be understood, or says in its body that it failed."""
 
 

@@ -131,11 +131,12 @@ class Api:
         if wait := self._wait(call, token):
             self._note(call, 429, token=token, breach=True)
             return throttled(wait, self._door.limiter.headers(token))
-        status, body = self._processed(call, handler)
-        after = self._fault(AFTER, call)
-        self._note(call, status, token=token, fault=after.kind if after else None)
+        if late := self._fault({"late"}, call):
+            status, body, after = await self._execute_late(call, handler, token, late)
+        else:
+            status, body, after = self._execute(call, handler, token)
         if slow := self._fault({"slow"}, call):
-            await asyncio.sleep(slow.seconds or 1.0)
+            await asyncio.sleep(1.0 if slow.seconds is None else slow.seconds)
         if after:
             return await lose(request, status, body, after)
         return web.Response(
@@ -143,6 +144,29 @@ class Api:
             body=body,
             headers={"Content-Type": JSON, **self._door.limiter.headers(token)},
         )
+
+    def _execute(self, call: Call, handler: Handler, token: int) -> tuple[int, bytes, Fault | None]:
+        """Do it and write it down; the last member says how its answer is lost, if it is."""
+        self._door.clock.run_due()
+        status, body = self._processed(call, handler)
+        after = self._fault(AFTER, call)
+        self._note(call, status, token=token, fault=after.kind if after else None)
+        return status, body, after
+
+    async def _execute_late(
+        self, call: Call, handler: Handler, token: int, late: Fault
+    ) -> tuple[int, bytes, Fault | None]:
+        """Do it after a while, also when the client no longer waits for it."""
+        loop = asyncio.get_running_loop()
+        outcome: asyncio.Future[tuple[int, bytes, Fault | None]] = loop.create_future()
+
+        def execute() -> None:
+            result = self._execute(call, handler, token)
+            if not outcome.done():
+                outcome.set_result(result)
+
+        loop.call_later(1.0 if late.seconds is None else late.seconds, execute)
+        return await outcome
 
     def _processed(self, call: Call, handler: Handler) -> tuple[int, bytes]:
         """Do what is asked, all at once: nothing else happens in this world meanwhile."""

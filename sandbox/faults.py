@@ -10,7 +10,7 @@ import msgspec
 Before = Literal["refuse", "reset"]
 After = Literal["lost_reset", "lost_hang", "lost_half", "lost_502"]
 Lifecycle = Literal["stuck_invoked", "fails_to_start", "fails_to_upload", "no_files", "vanish"]
-Answer = Literal["slow", "omit", "echo_body"]
+Answer = Literal["late", "slow", "omit", "echo_body"]
 Webhook = Literal[
     "webhook_drop", "webhook_duplicate", "webhook_delay", "webhook_reorder", "webhook_forge"
 ]
@@ -26,8 +26,8 @@ class Fault(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
 
     `operation` may hold `*`; `meeting_id` and `recording_id` narrow it down. It lets the first
     `skip` occasions pass, then strikes `count` times (None: for ever), each with `probability`.
-    `seconds` is how long: in real time for slow, lost_hang and webhook_delay, in sandbox time for
-    no_files and vanish.
+    `seconds` is how long: of real time for late, slow, lost_hang and webhook_delay, of sandbox
+    time for no_files and vanish.
     """
 
     kind: FaultKind

@@ -37,7 +37,7 @@ class Layer(Body, frozen=True, kw_only=True):
     """How a track recording's files come out."""
 
     media_kind: Literal["audio"] = "audio"
-    file_name_prefix: Annotated[str, msgspec.Meta(pattern=r"^[-\w\s]+$")] | None = None
+    file_name_prefix: Annotated[str, msgspec.Meta(pattern=r"^[-A-Za-z0-9_\s]+$")] | None = None
 
 
 class Layers(Body, frozen=True, kw_only=True):

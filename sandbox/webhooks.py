@@ -29,7 +29,8 @@ class Notice(msgspec.Struct, frozen=True, kw_only=True):
     body: bytes
     recording_id: str | None = None
     status: str | None = None
-    uuid: str = ""
+    uuid: str = msgspec.field(default_factory=lambda: str(uuid4()))
+    forged: bool = False
 
 
 class Webhooks:
@@ -70,7 +71,6 @@ class Webhooks:
                 body=body,
                 recording_id=recording.id,
                 status=recording.status,
-                uuid=str(uuid4()),
             )
             self._hand_over(notice, meeting_id=recording.request.meeting_id)
 
@@ -78,7 +78,7 @@ class Webhooks:
         """Somebody came or went, a session began or ended."""
         for webhook in self._subscriptions.subscribed(None, event.name):
             body = msgspec.json.encode(webhook_payloads.meeting(event, webhook.app_id))
-            notice = Notice(webhook=webhook, event=event.name, body=body, uuid=str(uuid4()))
+            notice = Notice(webhook=webhook, event=event.name, body=body)
             self._hand_over(notice, meeting_id=event.meeting.id)
 
     async def run(self) -> None:
@@ -113,7 +113,7 @@ class Webhooks:
             self._held = notice
             return
         if struck("webhook_forge") is not None:
-            self._queue(msgspec.structs.replace(notice, uuid=f"forged-{notice.uuid}"))
+            self._queue(msgspec.structs.replace(notice, uuid=str(uuid4()), forged=True))
         delay = struck("webhook_delay")
         if delay is None:
             self._queue(notice)
@@ -143,10 +143,10 @@ class Webhooks:
 
     async def _attempt(self, notice: Notice, client: aiohttp.ClientSession, attempt: int) -> None:
         answer = await self._send(notice, client)
-        forged = "webhook_forge" if notice.uuid.startswith("forged-") else None
-        self._note(notice, attempt=attempt, answer=answer, fault=forged)
+        fault = "webhook_forge" if notice.forged else None
+        self._note(notice, attempt=attempt, answer=answer, fault=fault)
         refused_for_good = answer is not None and answer < 500
-        if refused_for_good or forged or attempt >= self._switches.webhook_attempts:
+        if refused_for_good or notice.forged or attempt >= self._switches.webhook_attempts:
             return
         again = notice
         if not self._switches.webhook_retry_keeps_uuid:
@@ -160,7 +160,7 @@ class Webhooks:
         self._keep(asyncio.create_task(retry(), name=f"webhook-retry-{again.uuid}"))
 
     async def _send(self, notice: Notice, client: aiohttp.ClientSession) -> int | None:
-        signer = self._forger if notice.uuid.startswith("forged-") else self.signer
+        signer = self._forger if notice.forged else self.signer
         headers = {
             "Content-Type": "application/json",
             "rtk-signature": signer.signature(notice.body),

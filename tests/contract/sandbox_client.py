@@ -1,0 +1,60 @@
+"""A sandbox on a clock that stands still, and an HTTP client that talks to it."""
+
+import uuid
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+import httpx
+
+from sandbox.clock import Clock
+from sandbox.server import Sandbox, SandboxOptions
+
+BASE = "/accounts/account/realtime/kit/app"
+
+
+class Client:
+    """Calls the operations as a client of the API does; `sandbox` is there to look behind."""
+
+    def __init__(self, sandbox: Sandbox, http: httpx.AsyncClient) -> None:
+        self.sandbox = sandbox
+        self.http = http
+        self.meeting_id = str(uuid.UUID(int=7))
+
+    async def call(self, method: str, path: str, **members: Any) -> httpx.Response:
+        return await self.http.request(method, BASE + path, **members)
+
+    async def get(self, path: str, **query: Any) -> Any:
+        return (await self.call("GET", path, params=query)).json()
+
+    async def start_track(self, **members: Any) -> str:
+        body = {"meeting_id": self.meeting_id, **members}
+        answer = await self.call("POST", "/recordings/track", json=body)
+        return str(answer.json()["data"]["recording"]["id"])
+
+    async def start_composite(self, **members: Any) -> str:
+        body = {"meeting_id": self.meeting_id, **members}
+        return str((await self.call("POST", "/recordings", json=body)).json()["data"]["id"])
+
+    async def change(self, recording_id: str, action: str) -> httpx.Response:
+        return await self.call("PUT", f"/recordings/{recording_id}", json={"action": action})
+
+    async def uploaded(self, recording_id: str, *, seconds: float = 10) -> Any:
+        """Record for so long, stop, and give the recording as a GET tells it then."""
+        self.sandbox.clock.advance(self.sandbox.switches.invoked_seconds + seconds)
+        await self.change(recording_id, "stop")
+        self.sandbox.clock.advance(self.sandbox.switches.uploading_seconds)
+        return (await self.get(f"/recordings/{recording_id}"))["data"]
+
+
+@asynccontextmanager
+async def talking_to(options: SandboxOptions | None = None) -> AsyncIterator[Client]:
+    """Serve a sandbox on a free port; time only moves by `sandbox.clock.advance`."""
+    options = options or SandboxOptions(seed=1)
+    async with (
+        Sandbox(options, clock=Clock(speed=0)) as sandbox,
+        httpx.AsyncClient(
+            base_url=sandbox.base_url, headers={"Authorization": "Bearer any"}, timeout=5
+        ) as http,
+    ):
+        yield Client(sandbox, http)

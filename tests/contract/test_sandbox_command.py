@@ -1,0 +1,91 @@
+"""The sandbox as a process."""
+
+import json
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import httpx
+import pytest
+from click.testing import CliRunner
+
+from sandbox.cli import sandbox
+
+RUN = [sys.executable, "-c", "from sandbox.cli import sandbox; sandbox()"]
+
+
+@contextmanager
+def running(*flags: str) -> Iterator[subprocess.Popen[str]]:
+    with subprocess.Popen([*RUN, *flags], stdout=subprocess.PIPE, text=True) as process:
+        try:
+            yield process
+        finally:
+            process.kill()
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_it_says_where_it_is_serves_there_and_stops_cleanly(number: signal.Signals) -> None:
+    with running("--json", "--speed", "60") as process:
+        assert process.stdout is not None
+        told = json.loads(process.stdout.readline())
+        key = httpx.get(told["webhook_key_url"])
+        listed = httpx.get(
+            f"{told['base_url']}/accounts/a/realtime/kit/b/recordings",
+            headers={"Authorization": "Bearer any"},
+        )
+        process.send_signal(number)
+
+        assert process.wait(timeout=10) == 0
+    assert (key.status_code, listed.json()["data"]) == (200, [])
+    assert told["environment"]["REALTIMEKIT_BASE_URL"] == told["base_url"]
+
+
+def test_it_prints_what_points_a_worker_at_it() -> None:
+    with running() as process:
+        assert process.stdout is not None
+        lines = [process.stdout.readline().rstrip() for _ in range(9)]
+
+    names = [line.removeprefix("export ").partition("=")[0] for line in lines if "export" in line]
+    assert names == [
+        "REALTIMEKIT_BASE_URL",
+        "REALTIMEKIT_WEBHOOK_KEY_URL",
+        "REALTIMEKIT_ACCOUNT_ID",
+        "REALTIMEKIT_APP_ID",
+        "REALTIMEKIT_API_TOKEN",
+    ]
+
+
+def test_a_port_that_is_taken_is_said_in_words() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        result = subprocess.run(
+            [*RUN, "--port", str(port)], capture_output=True, text=True, timeout=30, check=False
+        )
+
+    assert result.returncode == 1
+    assert f"cannot serve on 127.0.0.1:{port}" in result.stderr
+    assert "Traceback" not in result.stderr
+
+
+@pytest.mark.parametrize(
+    ("flags", "named"),
+    [
+        (["--set", "invoked_seconds=long"], "invoked_seconds"),
+        (["--set", "nonsense=1"], "nonsense"),
+        (["--set", "strict"], "NAME=VALUE"),
+        (["--speed", "-1"], "--speed"),
+        (["--port", "70000"], "--port"),
+    ],
+)
+def test_a_wrong_flag_is_named(flags: list[str], named: str) -> None:
+    result = CliRunner().invoke(sandbox, flags)
+
+    assert result.exit_code == 2
+    assert named in result.output
+
+
+def test_the_help_has_examples() -> None:
+    assert "Examples:" in CliRunner().invoke(sandbox, ["--help"]).output

@@ -1,0 +1,153 @@
+"""The control plane over HTTP: what processes other than ours steer the sandbox by."""
+
+import json
+import uuid
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from sandbox.server import SandboxOptions
+from tests.contract.sandbox_client import Client, talking_to
+
+
+@pytest.fixture
+async def client() -> AsyncIterator[Client]:
+    async with talking_to() as client:
+        yield client
+
+
+async def control(client: Client, method: str, path: str, body: Any = None) -> httpx.Response:
+    return await client.http.request(method, f"{client.sandbox.control_url}{path}", json=body)
+
+
+async def test_a_meeting_is_made_and_people_come_and_go(client: Client) -> None:
+    body = {"id": client.meeting_id, "participants": ["ann", "bob"], "title": "Weekly"}
+    made = await control(client, "POST", "/meetings", body)
+    ann, bob = [person["id"] for person in made.json()["participants"]]
+    path = f"/meetings/{client.meeting_id}"
+
+    await control(client, "POST", f"{path}/rejoin", {"user_id": ann})
+    await control(client, "POST", f"{path}/leave", {"user_id": bob})
+    joined = await control(client, "POST", f"{path}/join", {"custom_participant_id": "carol"})
+
+    rows = joined.json()["presences"]
+    there = [row["custom_participant_id"] for row in rows if "left_at" not in row]
+    assert (made.status_code, len(rows), there) == (201, 4, ["ann", "carol"])
+    ended = await control(client, "POST", f"{path}/end", {})
+    assert ended.json()["session"] is None
+
+
+async def test_faults_are_added_listed_and_cleared(client: Client) -> None:
+    fault = {"kind": "refuse", "operation": "list_recordings", "status": 500, "count": 5}
+    added = await control(client, "POST", "/faults", fault)
+    struck = await client.call("GET", "/recordings")
+    (listed,) = (await control(client, "GET", "/faults")).json()
+
+    cleared = await control(client, "DELETE", f"/faults/{added.json()['id']}")
+
+    assert (struck.status_code, listed["struck"], cleared.json()) == (500, 1, [])
+    assert (await client.call("GET", "/recordings")).status_code == 200
+
+
+async def test_time_is_moved_and_its_speed_changed(client: Client) -> None:
+    recording_id = await client.start_track()
+
+    clock = await control(client, "PATCH", "/clock", {"advance": 5, "speed": 2})
+
+    assert clock.json()["speed"] == 2
+    got = await client.get(f"/recordings/{recording_id}")
+    assert got["data"]["status"] == "RECORDING"
+
+
+async def test_switches_are_read_and_changed(client: Client) -> None:
+    changed = await control(client, "PATCH", "/switches", {"invoked_seconds": 9.5})
+
+    assert changed.json()["invoked_seconds"] == 9.5
+    assert client.sandbox.switches.invoked_seconds == 9.5
+
+
+async def test_a_recording_is_forced_into_a_status_and_made_to_vanish(client: Client) -> None:
+    recording_id = await client.start_track()
+
+    forced = await control(client, "PUT", f"/recordings/{recording_id}", {"status": "ERRORED"})
+    gone = await control(client, "DELETE", f"/recordings/{recording_id}")
+    again = await control(client, "DELETE", f"/recordings/{recording_id}")
+
+    assert forced.json() == {"id": recording_id, "status": "ERRORED"}
+    assert (gone.status_code, again.status_code) == (200, 404)
+
+
+async def test_tokens_and_the_webhook_key_are_replaced(client: Client) -> None:
+    before = (await client.http.get(client.sandbox.webhook_key_url)).json()
+
+    await control(client, "POST", "/webhooks/rotate-key", {})
+    await control(client, "POST", "/tokens", {"revoke": "any"})
+
+    after = (await client.http.get(client.sandbox.webhook_key_url)).json()
+    assert before["data"]["publicKey"] != after["data"]["publicKey"]
+    assert (await client.call("GET", "/recordings")).status_code == 401
+
+
+async def test_the_ledger_is_read_by_kind_from_a_number_on_and_as_lines(client: Client) -> None:
+    await client.start_track()
+    total = client.sandbox.ledger.total
+    client.sandbox.clock.advance(1)
+
+    transitions = (await control(client, "GET", "/ledger?kind=transition")).json()
+    news = (await control(client, "GET", f"/ledger?since={total}")).json()
+    lines = await control(client, "GET", "/ledger?format=jsonl")
+
+    assert [e["status"] for e in transitions["entries"]] == ["INVOKED", "RECORDING"]
+    assert [e["status"] for e in news["entries"]] == ["RECORDING"]
+    assert len(lines.text.splitlines()) == client.sandbox.ledger.total
+    assert transitions["counts"]["started.track"] == 1
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "body", "status", "named"),
+    [
+        ("POST", "/meetings", {"id": "x"}, 400, '"id"'),
+        ("POST", "/meetings", {"people": 3}, 400, '"people"'),
+        ("POST", f"/meetings/{uuid.UUID(int=1)}/join", {}, 404, "meeting"),
+        ("POST", "/faults", {"kind": "nonsense"}, 400, '"kind"'),
+        ("DELETE", "/faults/none", None, 404, "fault"),
+        ("PATCH", "/switches", {"invoked_seconds": -1}, 400, "invoked_seconds"),
+        ("PATCH", "/switches", {"nonsense": 1}, 400, "nonsense"),
+        ("PATCH", "/clock", {"advance": -1}, 400, "forward"),
+        ("GET", "/ledger?kind=nonsense", None, 400, '"kind"'),
+        ("GET", "/ledger?since=x", None, 400, '"since"'),
+    ],
+)
+async def test_a_mistake_is_answered_in_words_that_name_it(
+    client: Client, method: str, path: str, body: Any, status: int, named: str
+) -> None:
+    answer = await control(client, method, path, body)
+
+    assert answer.status_code == status
+    assert named in answer.json()["error"]
+
+
+async def test_a_bounded_ledger_forgets_entries_but_not_counts(tmp_path: Path) -> None:
+    lines = tmp_path / "ledger.jsonl"
+    async with talking_to(SandboxOptions(ledger_limit=2, ledger_path=lines)) as client:
+        for _ in range(5):
+            await client.get("/recordings")
+        ledger = client.sandbox.ledger
+
+        assert (len(ledger.requests), len(ledger.entries()), ledger.total) == (2, 2, 5)
+        assert len(ledger.entries(since=4)) == 1
+        assert ledger.counts["request.list_recordings.200"] == 5
+    written = [json.loads(line) for line in lines.read_text().splitlines()]
+    assert [entry["operation"] for entry in written] == ["list_recordings"] * 5
+
+
+async def test_the_state_says_what_there_is(client: Client) -> None:
+    await client.start_track()
+
+    state = (await control(client, "GET", "")).json()
+
+    assert (state["meetings"], state["recordings"], state["breaches"]) == (1, 1, 0)
+    assert state["base_url"] == client.sandbox.base_url

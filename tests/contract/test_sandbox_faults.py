@@ -1,0 +1,244 @@
+"""Every trouble that can be switched on, as a client of the API meets it."""
+
+import asyncio
+import uuid
+from collections.abc import AsyncIterator
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+from typing import Any
+
+import httpx
+import pytest
+
+from sandbox.faults import Fault
+from sandbox.server import SandboxOptions
+from sandbox.switches import Switches
+from tests.contract.sandbox_client import Client, talking_to
+
+
+@pytest.fixture
+async def client() -> AsyncIterator[Client]:
+    async with talking_to() as client:
+        yield client
+
+
+async def start(client: Client) -> httpx.Response:
+    return await client.call("POST", "/recordings/track", json={"meeting_id": client.meeting_id})
+
+
+@pytest.mark.parametrize("kind", ["lost_reset", "lost_half"])
+async def test_a_lost_answer_leaves_a_recording_behind(client: Client, kind: Any) -> None:
+    client.sandbox.faults.add(Fault(kind=kind, operation="start_track_recording", count=1))
+
+    with pytest.raises(httpx.TransportError):
+        await start(client)
+
+    listed = await client.get("/recordings", meeting_id=client.meeting_id)
+    assert len(listed["data"]) == 1
+    (request, _) = client.sandbox.ledger.requests
+    assert (request.status, request.fault) == (200, kind)
+    assert request.recording_id == listed["data"][0]["id"]
+
+
+async def test_a_502_from_the_edge_hides_that_it_was_done(client: Client) -> None:
+    client.sandbox.faults.add(Fault(kind="lost_502", count=1))
+
+    answer = await start(client)
+
+    assert (answer.status_code, answer.headers["content-type"]) == (502, "text/html")
+    assert client.sandbox.ledger.counts["started.track"] == 1
+
+
+async def test_a_hanging_answer_is_written_down_before_the_client_gives_up(client: Client) -> None:
+    client.sandbox.faults.add(Fault(kind="lost_hang", count=1))
+    waiting = asyncio.create_task(start(client))
+
+    await client.sandbox.ledger.until(lambda ledger: ledger.started)
+
+    assert not waiting.done()
+    waiting.cancel()
+    await asyncio.wait([waiting])
+
+
+async def test_a_late_start_happens_after_its_client_has_gone(client: Client) -> None:
+    client.sandbox.faults.add(Fault(kind="late", seconds=0.3, count=1))
+
+    with pytest.raises(httpx.ReadTimeout):
+        await client.call(
+            "POST", "/recordings/track", json={"meeting_id": client.meeting_id}, timeout=0.05
+        )
+    before = client.sandbox.ledger.counts["started.track"]
+    await client.sandbox.ledger.until(lambda ledger: ledger.started)
+
+    assert before == 0
+
+
+async def test_a_reset_before_processing_starts_nothing(client: Client) -> None:
+    client.sandbox.faults.add(Fault(kind="reset", count=1))
+
+    with pytest.raises(httpx.TransportError):
+        await start(client)
+
+    assert client.sandbox.ledger.counts["started.track"] == 0
+
+
+@pytest.mark.parametrize(
+    ("envelope", "said"),
+    [
+        ("realtimekit", {"success": False, "error": {"code": 503, "message": "away"}}),
+        (
+            "cloudflare",
+            {
+                "success": False,
+                "errors": [{"code": 503, "message": "away"}],
+                "messages": [],
+                "result": None,
+            },
+        ),
+        ("message", {"message": "away"}),
+    ],
+)
+async def test_a_refusal_comes_in_any_envelope_and_starts_nothing(
+    client: Client, envelope: Any, said: object
+) -> None:
+    client.sandbox.faults.add(Fault(kind="refuse", envelope=envelope, message="away"))
+
+    answer = await start(client)
+
+    assert (answer.status_code, answer.json()) == (503, said)
+    assert client.sandbox.ledger.counts["started.track"] == 0
+
+
+@pytest.mark.parametrize("envelope", ["html", "empty"])
+async def test_a_refusal_may_be_no_json_at_all(client: Client, envelope: Any) -> None:
+    client.sandbox.faults.add(Fault(kind="refuse", status=520, envelope=envelope))
+
+    answer = await start(client)
+
+    assert answer.status_code == 520
+    assert not answer.text.startswith("{")
+
+
+async def test_throttling_says_when_to_come_back_in_seconds_or_as_a_date(client: Client) -> None:
+    faults = client.sandbox.faults
+    faults.add(Fault(kind="refuse", status=429, retry_after=7, code=971, count=1))
+    faults.add(Fault(kind="refuse", status=429, retry_after=60, retry_after_date=True, count=1))
+
+    seconds, date = await start(client), await start(client)
+
+    assert (seconds.headers["retry-after"], seconds.json()["error"]["code"]) == ("7", 971)
+    away = parsedate_to_datetime(date.headers["retry-after"]) - datetime.now(UTC)
+    assert 50 < away.total_seconds() <= 60
+
+
+async def test_a_slow_answer_was_processed_at_once(client: Client) -> None:
+    client.sandbox.faults.add(Fault(kind="slow", seconds=0.2))
+    waiting = asyncio.create_task(start(client))
+
+    await client.sandbox.ledger.until(lambda ledger: ledger.started)
+
+    assert not waiting.done()
+    assert (await waiting).status_code == 200
+
+
+async def test_members_can_be_left_out_of_answers(client: Client) -> None:
+    client.sandbox.faults.add(Fault(kind="omit", members=("session_id", "invoked_time")))
+
+    started = (await start(client)).json()["data"]["recording"]
+    listed = (await client.get("/recordings"))["data"][0]
+    got = (await client.get(f"/recordings/{started['id']}"))["data"]
+
+    assert not {"session_id", "invoked_time"} & (set(started) | set(listed) | set(got))
+
+
+async def test_a_track_start_may_answer_without_the_nesting(client: Client) -> None:
+    client.sandbox.switches.track_start_nested = False
+
+    assert (await start(client)).json()["data"]["status"] == "INVOKED"
+
+
+async def test_an_error_may_repeat_the_whole_request(client: Client) -> None:
+    client.sandbox.faults.add(Fault(kind="echo_body", operation="start_recording"))
+    storage = {"type": "aws", "secret": "SECRET-2"}
+
+    answer = await client.call(
+        "POST", "/recordings", json={"meeting_id": client.meeting_id, "storage_config": storage}
+    )
+
+    assert answer.status_code == 400
+    assert "SECRET-2" in answer.json()["error"]["message"]
+
+
+async def test_a_vanished_recording_is_neither_got_nor_listed(client: Client) -> None:
+    recording_id = await client.start_track()
+    recordings = client.sandbox.world.recordings
+    recordings.vanish(recordings.shelf.get(recording_id))
+
+    got = await client.call("GET", f"/recordings/{recording_id}")
+
+    assert got.status_code == 404
+    assert (await client.get("/recordings"))["data"] == []
+    assert (await client.get("/recordings", meeting_id=client.meeting_id))["data"] == []
+
+
+async def test_files_can_be_missing_for_a_while_after_the_upload(client: Client) -> None:
+    client.sandbox.faults.add(Fault(kind="no_files", seconds=30))
+    recording_id = await client.start_track()
+    at_first = await client.uploaded(recording_id)
+
+    client.sandbox.clock.advance(30)
+    later = (await client.get(f"/recordings/{recording_id}"))["data"]
+
+    assert (at_first["status"], at_first["download_url"]) == ("UPLOADED", [])
+    assert at_first["recording_duration"] == 10
+    assert len(later["download_url"][0]["download_urls"]) == 3
+
+
+async def test_files_can_be_missing_for_ever(client: Client) -> None:
+    client.sandbox.faults.add(Fault(kind="no_files"))
+    recording_id = await client.start_track()
+    await client.uploaded(recording_id)
+
+    client.sandbox.clock.advance(1_000_000)
+
+    assert (await client.get(f"/recordings/{recording_id}"))["data"]["download_url"] == []
+
+
+async def test_a_revoked_token_is_refused_until_it_is_allowed_again(client: Client) -> None:
+    tokens = client.sandbox.tokens
+    statuses = []
+    for change in (tokens.revoke, tokens.allow):
+        change("any")
+        statuses.append((await client.call("GET", "/recordings")).status_code)
+
+    assert statuses == [401, 200]
+
+
+async def test_spending_the_budget_blocks_every_call_and_is_written_down() -> None:
+    switches = Switches(rate_limits=("3/60",))
+    async with talking_to(SandboxOptions(switches=switches)) as client:
+        answers = [await client.call("GET", "/recordings") for _ in range(5)]
+
+        assert [answer.status_code for answer in answers] == [200, 200, 200, 429, 429]
+        assert answers[0].headers["ratelimit-policy"] == '"default";q=3;w=60'
+        assert answers[3].headers["retry-after"] == "300"
+        assert answers[3].json()["errors"][0]["code"] == 971
+        assert client.sandbox.limiter.breaches == 1
+        assert [request.breach for request in client.sandbox.ledger.requests][2:4] == [False, True]
+
+
+async def test_a_fault_for_one_meeting_leaves_others_alone(client: Client) -> None:
+    client.sandbox.faults.add(Fault(kind="refuse", meeting_id=client.meeting_id))
+    first = await start(client)
+    client.meeting_id = str(uuid.uuid4())
+
+    second = await start(client)
+
+    assert (first.status_code, second.status_code) == (503, 200)
+
+
+async def test_no_token_is_ever_in_the_ledger(client: Client) -> None:
+    await client.call("GET", "/recordings", headers={"Authorization": "Bearer TOP-SECRET"})
+
+    assert "TOP-SECRET" not in str(client.sandbox.ledger.entries())
+    assert client.sandbox.ledger.requests[0].token == 1

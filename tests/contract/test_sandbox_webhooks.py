@@ -1,0 +1,248 @@
+"""Webhooks: signed, delivered, repeated, lost, forged, as they are in real life."""
+
+import base64
+import json
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any, NamedTuple
+
+import pytest
+from aiohttp import web
+from cryptography.exceptions import InvalidSignature
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import padding, rsa
+
+from sandbox.faults import Fault
+from tests.contract.sandbox_client import Client, talking_to
+
+
+class Delivery(NamedTuple):
+    """What arrived at the receiver."""
+
+    headers: dict[str, str]
+    body: bytes
+
+    @property
+    def status(self) -> str:
+        return str(json.loads(self.body)["recording"]["status"])
+
+
+class Receiver(NamedTuple):
+    """A subscriber: what it got, and the statuses it is going to answer with (204 after that)."""
+
+    url: str
+    got: list[Delivery]
+    answers: list[int]
+
+
+@asynccontextmanager
+async def receiver() -> AsyncIterator[Receiver]:
+    got: list[Delivery] = []
+    answers: list[int] = []
+
+    async def take(request: web.Request) -> web.Response:
+        headers = {name.lower(): value for name, value in request.headers.items()}
+        got.append(Delivery(headers, await request.read()))
+        return web.Response(status=answers.pop(0) if answers else 204)
+
+    app = web.Application()
+    app.add_routes([web.post("/hook", take)])
+    runner = web.AppRunner(app, access_log=None)
+    await runner.setup()
+    site = web.TCPSite(runner, "127.0.0.1", 0)
+    await site.start()
+    port = runner.addresses[0][1]
+    try:
+        yield Receiver(f"http://127.0.0.1:{port}/hook", got, answers)
+    finally:
+        await runner.cleanup()
+
+
+@pytest.fixture
+async def hook() -> AsyncIterator[Receiver]:
+    async with receiver() as hook:
+        yield hook
+
+
+@pytest.fixture
+async def client(hook: Receiver) -> AsyncIterator[Client]:
+    async with talking_to() as client:
+        client.sandbox.switches.real_webhook_retry_seconds = 0.01
+        await subscribe(client, hook.url)
+        yield client
+
+
+async def subscribe(client: Client, url: str, *events: str) -> None:
+    body = {"name": "ours", "url": url, "events": events or ["recording.statusUpdate"]}
+    await client.call("POST", "/webhooks", json=body)
+
+
+async def delivered(client: Client, count: int) -> None:
+    """Wait until so many attempts were made."""
+    await client.sandbox.ledger.until(lambda ledger: len(ledger.webhooks) >= count)
+
+
+async def public_key(client: Client) -> rsa.RSAPublicKey:
+    answer = await client.http.get(client.sandbox.webhook_key_url)
+    key = serialization.load_pem_public_key(answer.json()["data"]["publicKey"].encode())
+    assert isinstance(key, rsa.RSAPublicKey)
+    return key
+
+
+def check(key: rsa.RSAPublicKey, delivery: Delivery) -> None:
+    signature = base64.b64decode(delivery.headers["rtk-signature"])
+    key.verify(signature, delivery.body, padding.PKCS1v15(), hashes.SHA256())
+
+
+async def test_each_documented_status_is_told_once_and_signed(
+    client: Client, hook: Receiver
+) -> None:
+    await client.uploaded(await client.start_track())
+    await delivered(client, 3)
+
+    key = await public_key(client)
+    for delivery in hook.got:
+        check(key, delivery)
+    assert sorted(d.status for d in hook.got) == ["RECORDING", "UPLOADED", "UPLOADING"]
+    assert len({d.headers["rtk-uuid"] for d in hook.got}) == 3
+    assert len({d.headers["rtk-webhook-id"] for d in hook.got}) == 1
+
+
+async def test_what_is_told_of_one_recording_arrives_in_order(
+    client: Client, hook: Receiver
+) -> None:
+    await client.uploaded(await client.start_track())
+    await delivered(client, 3)
+
+    assert [d.status for d in hook.got] == ["RECORDING", "UPLOADING", "UPLOADED"]
+
+
+async def test_a_new_key_signs_at_once_and_the_old_one_fits_no_more(
+    client: Client, hook: Receiver
+) -> None:
+    old = await public_key(client)
+    client.sandbox.webhooks.signer.rotate()
+    await client.uploaded(await client.start_track())
+    await delivered(client, 3)
+
+    check(await public_key(client), hook.got[0])
+    with pytest.raises(InvalidSignature):
+        check(old, hook.got[0])
+
+
+async def test_a_5xx_is_tried_again_under_a_new_uuid(client: Client, hook: Receiver) -> None:
+    hook.answers.extend([503, 500])
+    await client.start_track()
+    client.sandbox.clock.advance(1)
+    await delivered(client, 3)
+
+    assert [sent.answer for sent in client.sandbox.ledger.webhooks] == [503, 500, 204]
+    assert [sent.attempt for sent in client.sandbox.ledger.webhooks] == [1, 2, 3]
+    assert len({d.body for d in hook.got}) == 1
+    assert len({d.headers["rtk-uuid"] for d in hook.got}) == 3
+
+
+async def test_a_4xx_is_never_tried_again(client: Client, hook: Receiver) -> None:
+    hook.answers.extend([401])
+    await client.uploaded(await client.start_track())
+    await delivered(client, 3)
+
+    assert [sent.attempt for sent in client.sandbox.ledger.webhooks] == [1, 1, 1]
+
+
+async def test_nobody_there_is_tried_again_and_given_up_in_the_end(client: Client) -> None:
+    client.sandbox.switches.webhook_attempts = 2
+    async with receiver() as gone:
+        await subscribe(client, gone.url, "meeting.started")
+    client.meeting_id = "97440c6a-140b-40a9-9499-b23fd7a3868a"
+    await client.start_track()
+    await delivered(client, 2)
+
+    assert [sent.answer for sent in client.sandbox.ledger.webhooks] == [None, None]
+
+
+@pytest.mark.parametrize(
+    ("kind", "expected"),
+    [
+        ("webhook_drop", ["UPLOADING", "UPLOADED"]),
+        ("webhook_duplicate", ["RECORDING", "RECORDING", "UPLOADING", "UPLOADED"]),
+        ("webhook_reorder", ["UPLOADING", "RECORDING", "UPLOADED"]),
+    ],
+)
+async def test_notices_get_lost_doubled_and_out_of_order(
+    client: Client, hook: Receiver, kind: Any, expected: list[str]
+) -> None:
+    client.sandbox.faults.add(Fault(kind=kind, operation="recording.statusUpdate", count=1))
+    await client.uploaded(await client.start_track())
+    await client.sandbox.ledger.until(lambda _: len(hook.got) >= len(expected))
+
+    assert [d.status for d in hook.got] == expected
+
+
+async def test_a_delayed_notice_comes_after_those_that_followed_it(
+    client: Client, hook: Receiver
+) -> None:
+    client.sandbox.faults.add(Fault(kind="webhook_delay", seconds=0.2, count=1))
+    await client.uploaded(await client.start_track())
+    await delivered(client, 3)
+
+    assert [d.status for d in hook.got] == ["UPLOADING", "UPLOADED", "RECORDING"]
+
+
+async def test_a_forged_notice_does_not_fit_the_key(client: Client, hook: Receiver) -> None:
+    client.sandbox.faults.add(Fault(kind="webhook_forge", count=1))
+    await client.start_track()
+    client.sandbox.clock.advance(1)
+    await delivered(client, 2)
+
+    key = await public_key(client)
+    with pytest.raises(InvalidSignature):
+        check(key, hook.got[0])
+    check(key, hook.got[1])
+
+
+async def test_a_tracks_upload_is_told_without_its_urls(client: Client, hook: Receiver) -> None:
+    await client.uploaded(await client.start_track())
+    await delivered(client, 3)
+
+    body = json.loads(hook.got[-1].body)
+    assert body["recording"]["downloadUrl"] is None
+    assert body["recording"]["downloadUrlExpiry"]
+    assert body["recording"]["meetingId"] == body["meeting"]["id"] == client.meeting_id
+    assert body["recording"]["fileSize"] == "0"
+
+
+async def test_the_predecessors_wording_leaves_members_out(client: Client, hook: Receiver) -> None:
+    client.sandbox.switches.webhook_generation = "dyte"
+    await client.uploaded(await client.start_track())
+    await delivered(client, 3)
+
+    uploading, uploaded = [json.loads(d.body) for d in hook.got[1:]]
+    assert "meetingId" not in uploading["recording"]
+    assert "sessionId" not in uploading["meeting"]
+    assert uploaded["recording"]["fileSize"] == 0
+    assert " " in uploaded["recording"]["startedTime"]
+    assert isinstance(uploaded["recording"]["stopReason"], str)
+
+
+async def test_a_disabled_webhook_is_told_nothing(client: Client, hook: Receiver) -> None:
+    (webhook,) = (await client.get("/webhooks"))["data"]
+    await client.call("PATCH", f"/webhooks/{webhook['id']}", json={"enabled": False})
+    async with receiver() as other:
+        await subscribe(client, other.url)
+        await client.uploaded(await client.start_track())
+        await delivered(client, 3)
+
+    assert (len(hook.got), len(other.got)) == (0, 3)
+
+
+async def test_meetings_are_told_of_as_well(client: Client) -> None:
+    async with receiver() as other:
+        await subscribe(client, other.url, "meeting.started", "meeting.ended")
+        await client.start_track()
+        client.sandbox.world.meetings.end_session(client.meeting_id)
+        await delivered(client, 2)
+        events = {json.loads(d.body)["event"]: json.loads(d.body) for d in other.got}
+
+    assert set(events) == {"meeting.started", "meeting.ended"}
+    assert events["meeting.ended"]["reason"] == "HOST_ENDED_MEETING"

@@ -1,0 +1,114 @@
+"""The small values that commands and events share: their words, their bounds, their rules.
+
+Every bound is written here once. The description of an annotated value is the rule in words: it
+appears in the JSON Schema and in the message that a publisher gets when the rule is broken.
+"""
+
+from datetime import datetime
+from enum import StrEnum
+from typing import Annotated, Final, Literal
+
+from msgspec import Meta
+
+Kind = Literal["track", "composite"]
+"""What a recording produces: one audio file per participant, or one mixed file."""
+
+Media = Literal["audio", "video"]
+"""What a finished file holds."""
+
+ObservedBy = Literal["command", "webhook", "sweep"]
+"""Who noticed a status first."""
+
+
+class Status(StrEnum):
+    """Where a recording stands. UPLOADED and ERRORED are final."""
+
+    INVOKED = "INVOKED"
+    RECORDING = "RECORDING"
+    PAUSED = "PAUSED"
+    UPLOADING = "UPLOADING"
+    UPLOADED = "UPLOADED"
+    ERRORED = "ERRORED"
+
+
+# A `$` matches before a final line break in Python and not in ECMAScript. These patterns mean
+# the same in both: they refuse the line break by a lookahead, or the length bound does.
+_NO_CONTROL_CHARACTERS: Final = r"^(?![\s\S]*[\x00-\x1f\x7f])"
+_UUID: Final = r"^[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}$"
+_TRACK_PREFIX: Final = r"^[-_A-Za-z0-9 \t\n\r\f\v]+$"
+_URI: Final = (
+    r"^(?!.*\s)[A-Za-z][A-Za-z0-9+.\-]*:"
+    r"(?:[A-Za-z0-9\-._~:/?#\[\]@!$&'()*+,;=]|%[0-9A-Fa-f]{2})+$"
+)
+_RFC3339: Final = (
+    r"^\d{4}-\d{2}-\d{2}[Tt ]\d{2}:\d{2}:\d{2}(?:\.\d+)?(?:[Zz]|[+\-]\d{2}:\d{2})$(?!\n)"
+)
+
+CommandId = Annotated[
+    str,
+    Meta(
+        min_length=1,
+        max_length=128,
+        pattern=_NO_CONTROL_CHARACTERS,
+        description="1 to 128 characters without control characters",
+    ),
+]
+Uuid = Annotated[
+    str,
+    Meta(
+        pattern=_UUID,
+        max_length=36,
+        description="a UUID in its form with hyphens",
+    ),
+]
+Name = Annotated[
+    str,
+    Meta(
+        min_length=1,
+        max_length=256,
+        pattern=_NO_CONTROL_CHARACTERS,
+        description="1 to 256 characters without control characters",
+    ),
+]
+ProfileName = Annotated[
+    str,
+    Meta(
+        min_length=1,
+        max_length=128,
+        pattern=_NO_CONTROL_CHARACTERS,
+        description="the name of something configured on the worker, 1 to 128 characters",
+    ),
+]
+TrackPrefix = Annotated[
+    str,
+    Meta(
+        min_length=1,
+        max_length=256,
+        pattern=_TRACK_PREFIX,
+        description="1 to 256 ASCII letters, digits, underscores, hyphens and spaces",
+    ),
+]
+Path = Annotated[
+    str,
+    Meta(
+        max_length=1024,
+        pattern=_NO_CONTROL_CHARACTERS,
+        description="at most 1024 characters without control characters",
+    ),
+]
+Uri = Annotated[
+    str,
+    Meta(max_length=8192, pattern=_URI, description="a URI of at most 8192 ASCII characters"),
+]
+Secret = Annotated[str, Meta(max_length=16384, description="at most 16384 characters")]
+Deadline = Annotated[
+    datetime,
+    Meta(
+        tz=True,
+        description="an RFC 3339 time with its offset, such as 2030-01-31T12:00:00Z",
+        extra_json_schema={"pattern": _RFC3339},
+    ),
+]
+Time = Annotated[datetime, Meta(tz=True)]
+Pixels = Annotated[int, Meta(ge=1, le=1920)]
+Count = Annotated[int, Meta(ge=0)]

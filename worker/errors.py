@@ -7,7 +7,7 @@
     ├── Unavailable         surely not executed, may work later → release, RETRY
     │   ├── Throttled       429 or code 971
     │   └── Unauthorized    401, 403: our token, not the command
-    ├── OutcomeUnknown      perhaps executed                    → RETRY, and look before calling again
+    ├── OutcomeUnknown      perhaps executed                    → RETRY, and look before calling
     ├── NotYet              the command came too early          → RETRY soon, for a bounded time
     ├── StoreUnavailable    nothing could be committed          → no acknowledgement
     ├── BrokerUnavailable   nothing could be published          → no acknowledgement

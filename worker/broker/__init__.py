@@ -1,0 +1,25 @@
+"""RabbitMQ: topology, consuming, settling, publishing. The only room that speaks aio-pika.
+
+Consuming and publishing have a connection each, so that acknowledgements keep flowing while a
+memory alarm blocks publishers.
+"""
+
+from worker.broker.consumer import Consumer, Handler
+from worker.broker.link import Link
+from worker.broker.messages import Ack, Dead, Delivery, Outgoing, Retry, Settlement
+from worker.broker.publisher import Publisher
+from worker.broker.topology import Topology
+
+__all__ = [
+    "Ack",
+    "Consumer",
+    "Dead",
+    "Delivery",
+    "Handler",
+    "Link",
+    "Outgoing",
+    "Publisher",
+    "Retry",
+    "Settlement",
+    "Topology",
+]

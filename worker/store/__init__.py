@@ -1,0 +1,121 @@
+"""The state store: what was asked, what is known, what is still to be published.
+
+One implementation over SQL for SQLite (embedded) and PostgreSQL (several replicas). Every method
+returns once its change is committed, or raises StoreUnavailable and nothing was.
+"""
+
+from collections.abc import Iterable, Sequence
+from functools import partial
+from typing import Self
+
+from recording_schemas import Status
+from worker.recording import Recording, Seen
+from worker.store import inbox, leases, outbox
+from worker.store.absorbing import Absorbed, absorb_all
+from worker.store.engine import open_engine
+from worker.store.group import GroupCommit
+from worker.store.inbox import Claim, Claimed, Finish, Release
+from worker.store.leases import Hold
+from worker.store.migrate import migrate
+from worker.store.outbox import OutcomeRecord, Reply, Unsent, outcome_record
+from worker.store.queries import RecordingsFilter, count_by_status, find_recordings, open_ones
+
+__all__ = [
+    "Absorbed",
+    "Claim",
+    "Claimed",
+    "Finish",
+    "Hold",
+    "OutcomeRecord",
+    "RecordingsFilter",
+    "Release",
+    "Reply",
+    "Store",
+    "Unsent",
+    "outcome_record",
+]
+
+
+class Store:
+    """The promise of the state store, on one database. Open it with `Store.open`."""
+
+    def __init__(self, group: GroupCommit, *, source: str) -> None:
+        self._group = group
+        self._absorb = partial(absorb_all, source=source)
+        self._finish = partial(inbox.finish, source=source)
+
+    @classmethod
+    async def open(cls, url: str, *, source: str) -> Self:
+        """Connect, bring the tables up to date, and return the store.
+
+        `url` is `sqlite:///relative.db`, `sqlite:////absolute.db` or `postgresql://…`; `source`
+        is the CloudEvents source of what it publishes. Raises StoreUnavailable.
+        """
+        engine = open_engine(url)
+        group = GroupCommit(engine)
+        try:
+            await group.submit(migrate, None)
+            if engine.dialect.name == "sqlite":  # nobody else uses it: who held a lease is dead
+                await group.submit(inbox.free_leases, None)
+                await group.submit(leases.free_all, None)
+        except BaseException:
+            await group.close()
+            raise
+        return cls(group, source=source)
+
+    async def close(self) -> None:
+        """Commit what was asked before, then let go of the database."""
+        await self._group.close()
+
+    @property
+    def trouble(self) -> str | None:
+        """Why the last transaction could not be committed; None when it was."""
+        return self._group.trouble
+
+    async def claim(self, request: Claim) -> Claimed:
+        """Claim a command for execution; a finished one has its outcome queued once more."""
+        return await self._group.submit(inbox.claim, request)
+
+    async def release(self, request: Release) -> None:
+        """Give a claimed command back, to be claimed again later."""
+        await self._group.submit(inbox.release, request)
+
+    async def finish(self, request: Finish) -> Absorbed:
+        """Commit the end of a command: what was seen, its outcome, and the events of both."""
+        return await self._group.submit(self._finish, request)
+
+    async def absorb(self, seen: Sequence[Seen]) -> Absorbed:
+        """Commit what was seen, with the events it makes."""
+        return await self._group.submit(self._absorb, seen)
+
+    async def hold(self, wish: Hold) -> bool:
+        """Take or extend a lease; False when somebody else holds it."""
+        return await self._group.submit(leases.hold, wish)
+
+    async def let_go(self, owner: str) -> None:
+        """Give up every lease of this owner."""
+        await self._group.submit(leases.let_go, owner)
+
+    async def unsent(self, limit: int) -> list[Unsent]:
+        """The oldest events that no broker has confirmed, in the order of their commits."""
+        return await self._group.submit(outbox.unsent, limit)
+
+    async def mark_sent(self, positions: Iterable[int], now: float) -> None:
+        """Remember that the broker confirmed these events at `now`, seconds since the epoch."""
+        await self._group.submit(outbox.mark_sent, (positions, now))
+
+    async def outbox_depth(self) -> tuple[int, float | None]:
+        """How many events are unsent, and when (seconds) the oldest of them was committed."""
+        return await self._group.submit(outbox.depth, None)
+
+    async def open_recordings(self, app: str) -> list[Recording]:
+        """Recordings of the app that have not ended or whose files are still looked for."""
+        return await self._group.submit(open_ones, app)
+
+    async def count_by_status(self) -> dict[Status, int]:
+        """How many open recordings there are of each status."""
+        return await self._group.submit(count_by_status, None)
+
+    async def recordings(self, wanted: RecordingsFilter) -> list[Recording]:
+        """Recordings by filter, the most recently changed first."""
+        return await self._group.submit(find_recordings, wanted)

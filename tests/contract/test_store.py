@@ -1,0 +1,381 @@
+"""One behaviour on both engines."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+import sqlalchemy as sa
+
+from recording_schemas import CommandSucceeded, Status
+from worker.errors import StoreUnavailable, WrongSettings
+from worker.recording import Origin, Seen
+from worker.snapshot import Snapshot
+from worker.store import (
+    Claim,
+    Claimed,
+    Finish,
+    Hold,
+    RecordingsFilter,
+    Release,
+    Reply,
+    Store,
+    outcome_record,
+)
+from worker.store.engine import open_engine
+from worker.store.migrate import HEAD
+from worker.store.tables import metadata
+from worker.track_files import TrackFile
+
+SOURCE = "test"
+NOW = datetime(2026, 11, 1, 10, 0, tzinfo=UTC)
+
+
+@pytest.fixture
+async def store(database_url: str) -> AsyncIterator[Store]:
+    opened = await Store.open(database_url, source=SOURCE)
+    yield opened
+    await opened.close()
+
+
+def claim(command_id: str = "c1", **changes: Any) -> Claim:
+    request = Claim(
+        command_id=command_id,
+        command_type="start_track_recording",
+        owner="me",
+        now=1000.0,
+        lease_seconds=60.0,
+        settle_seconds=30.0,
+        abandoned_before=0.0,
+        slot="m1/track",
+        meeting_id="m1",
+    )
+    return msgspec.structs.replace(request, **changes)
+
+
+def finish(command_id: str = "c1", *seen: Seen, reply: Reply | None = None) -> Finish:
+    data = CommandSucceeded(
+        command_id=command_id, command_type="start_track_recording", recording_ids=("r1",)
+    )
+    record = outcome_record(data, source=SOURCE, at=NOW, correlation_id=None, trace={})
+    return Finish(outcome=record, reply=reply or Reply(), seen=seen, now=1001.0)
+
+
+def seen(
+    status: Status = Status.INVOKED,
+    recording_id: str = "r1",
+    start_id: str | None = "c1",
+    **more: Any,
+) -> Seen:
+    return Seen(
+        snapshot=Snapshot(recording_id=recording_id, status=status, kind="track", meeting_id="m1"),
+        observed_by="sweep",
+        asked_at=NOW,
+        observed_at=NOW,
+        origin=Origin(start_id=start_id) if start_id else None,
+        **more,
+    )
+
+
+async def unsent_types(store: Store) -> list[str]:
+    return [one.routing_key for one in await store.unsent(100)]
+
+
+async def test_a_new_command_is_claimed_as_new_and_may_call(store: Store) -> None:
+    claimed = await store.claim(claim())
+    assert (claimed.verdict, claimed.attempts, claimed.called_at) == ("new", 1, None)
+    assert claimed.may_call
+
+
+async def test_a_command_that_another_owner_executes_is_busy_until_its_lease_ends(
+    store: Store,
+) -> None:
+    await store.claim(claim())
+    assert (await store.claim(claim(owner="other", now=1059.0))).verdict == "busy"
+    taken = await store.claim(claim(owner="other", now=1061.0))
+    assert (taken.verdict, taken.attempts) == ("again", 2)
+
+
+async def test_a_claim_after_a_crash_tells_when_the_first_call_may_have_gone_out(
+    store: Store,
+) -> None:
+    await store.claim(claim(now=1000.0))
+    again = await store.claim(claim(now=1010.0))
+    assert (again.called_at, again.may_call) == (1000.0, False)
+
+
+async def test_a_call_whose_answer_was_lost_may_be_made_again_once_it_has_settled(
+    store: Store,
+) -> None:
+    await store.claim(claim(now=1000.0))
+    await store.release(Release(command_id="c1", uncertain=True, last_error="{}"))
+    assert not (await store.claim(claim(now=1029.0))).may_call
+    await store.release(Release(command_id="c1", uncertain=True, last_error="{}"))
+    settled = await store.claim(claim(now=1031.0))
+    assert (settled.may_call, settled.called_at) == (True, 1000.0)
+    await store.release(Release(command_id="c1", uncertain=True, last_error="{}"))
+    assert not (await store.claim(claim(now=1032.0))).may_call, "the second call settles anew"
+
+
+async def test_a_call_that_surely_was_not_executed_leaves_no_doubt(store: Store) -> None:
+    await store.claim(claim(now=1000.0))
+    await store.release(Release(command_id="c1", uncertain=False, last_error='{"a":1}'))
+    again = await store.claim(claim(now=1005.0))
+    assert (again.verdict, again.called_at, again.may_call) == ("again", None, True)
+    assert (again.attempts, again.first_seen_at, again.last_error) == (2, 1000.0, '{"a":1}')
+
+
+async def test_one_start_at_a_time_for_a_meeting_and_kind(store: Store) -> None:
+    await store.claim(claim("c1"))
+    assert (await store.claim(claim("c2"))).verdict == "busy"
+    assert (await store.claim(claim("c3", slot="m1/composite"))).verdict == "new"
+    await store.finish(finish("c1"))
+    assert (await store.claim(claim("c2"))).verdict == "new"
+
+
+async def test_a_start_that_may_have_been_executed_keeps_others_out_until_it_is_known(
+    store: Store,
+) -> None:
+    await store.claim(claim("c1"))
+    await store.release(Release(command_id="c1", uncertain=True, last_error="{}"))
+    assert (await store.claim(claim("c2"))).verdict == "busy"
+    await store.claim(claim("c1", now=1100.0))
+    await store.release(Release(command_id="c1", uncertain=False, last_error="{}"))
+    assert (await store.claim(claim("c2"))).verdict == "new"
+
+
+async def test_a_start_past_its_age_keeps_nobody_out(store: Store) -> None:
+    await store.claim(claim("c1", now=1000.0))
+    assert (await store.claim(claim("c2", now=9000.0, abandoned_before=5000.0))).verdict == "new"
+    assert (await store.claim(claim("c3", now=9001.0, abandoned_before=5000.0))).verdict == "busy"
+
+
+async def test_a_start_claimed_again_is_told_which_recordings_of_the_meeting_have_owners(
+    store: Store,
+) -> None:
+    await store.absorb((seen(recording_id="theirs", start_id="other"),))
+    await store.claim(claim())
+    again = await store.claim(claim(now=1001.0))
+    assert [one.recording_id for one in again.known] == ["theirs"]
+
+
+async def test_a_stop_is_told_the_recording_of_its_start_and_the_start_s_state(
+    store: Store,
+) -> None:
+    stop = claim("stop", slot=None, meeting_id=None, start_id="c1")
+    assert (await store.claim(stop)).start_state is None
+    await store.claim(claim("c1"))
+    assert (await store.claim(stop)).start_state == "running"
+    await store.finish(finish("c1", seen()))
+    told = await store.claim(stop)
+    assert told.start_state == "done"
+    assert [one.recording_id for one in told.known] == ["r1"]
+
+
+async def test_a_stop_of_a_meeting_is_told_how_many_of_its_starts_are_unfinished(
+    store: Store,
+) -> None:
+    stop = claim("stop", slot=None)
+    await store.claim(claim("c1"))
+    assert (await store.claim(stop)).starts_pending == 1
+    await store.finish(finish("c1", seen()))
+    told = await store.claim(stop)
+    assert (told.starts_pending, [one.recording_id for one in told.known]) == (0, ["r1"])
+
+
+async def test_finishing_commits_state_events_and_outcome_together(store: Store) -> None:
+    await store.claim(claim())
+    absorbed = await store.finish(finish("c1", seen()))
+    assert (absorbed.recordings[0].status, absorbed.events) == (Status.INVOKED, 1)
+    assert await unsent_types(store) == ["track.invoked", "start_track_recording.succeeded"]
+
+
+async def test_a_repeated_command_has_its_stored_outcome_published_again_with_the_same_id(
+    store: Store,
+) -> None:
+    await store.claim(claim())
+    await store.finish(finish("c1"))
+    first = await store.unsent(10)
+    await store.mark_sent([one.position for one in first], 1002.0)
+    assert (await store.claim(claim(now=2000.0))).verdict == "done"
+    again = await store.unsent(10)
+    assert [one.event_id for one in again] == [one.event_id for one in first]
+    assert again[0].body == first[0].body
+
+
+async def test_a_burst_of_repeats_shares_one_publication_but_every_reply_is_sent(
+    store: Store,
+) -> None:
+    await store.claim(claim())
+    await store.finish(finish("c1"))
+    repeats = [claim(reply=Reply(reply_to=f"asker-{n}")) for n in range(3)]
+    await asyncio.gather(*(store.claim(repeat) for repeat in repeats))
+    waiting = await store.unsent(10)
+    assert [one.exchange for one in waiting].count("results") == 1
+    assert sorted(one.routing_key for one in waiting if one.exchange == "reply") == [
+        "asker-0",
+        "asker-1",
+        "asker-2",
+    ]
+
+
+async def test_an_outcome_is_also_for_whoever_asked_for_a_reply(store: Store) -> None:
+    await store.claim(claim())
+    await store.finish(finish("c1", reply=Reply(reply_to="asker", correlation_id="x")))
+    result, reply = await store.unsent(10)
+    assert (result.exchange, reply.exchange, reply.routing_key) == ("results", "reply", "asker")
+    assert (reply.event_id, reply.body) == (result.event_id, result.body)
+    assert (result.correlation_id, reply.correlation_id) == ("c1", "x")
+
+
+async def test_racing_absorbs_announce_each_fact_once(store: Store) -> None:
+    await asyncio.gather(*(store.absorb((seen(Status.RECORDING),)) for _ in range(20)))
+    assert await unsent_types(store) == ["track.recording"]
+
+
+async def test_two_stores_on_one_postgresql_announce_each_fact_once(postgresql: Any) -> None:
+    url = postgresql.new_database()
+    stores = [await Store.open(url, source=SOURCE) for _ in range(2)]
+    try:
+        sights = [seen(Status.RECORDING, recording_id=f"r{n}", start_id=None) for n in range(30)]
+        await asyncio.gather(*(one.absorb((s,)) for s in sights for one in stores))
+        waiting = await stores[0].unsent(100)
+        assert sorted(one.subject for one in waiting) == sorted(f"r{n}" for n in range(30))
+    finally:
+        for one in stores:
+            await one.close()
+
+
+async def test_two_stores_on_one_postgresql_let_one_start_into_a_meeting(postgresql: Any) -> None:
+    url = postgresql.new_database()
+    stores = [await Store.open(url, source=SOURCE) for _ in range(2)]
+    try:
+        for n in range(20):
+            claims = [
+                one.claim(claim(f"{n}-{i}", owner=str(i), slot=f"m{n}/track"))
+                for i, one in enumerate(stores)
+            ]
+            verdicts = sorted(claimed.verdict for claimed in await asyncio.gather(*claims))
+            assert verdicts == ["busy", "new"]
+    finally:
+        for one in stores:
+            await one.close()
+
+
+async def test_events_keep_the_order_of_their_commits_and_are_numbered_per_recording(
+    store: Store,
+) -> None:
+    for status in (Status.INVOKED, Status.RECORDING, Status.UPLOADING):
+        await store.absorb((seen(status),))
+    bodies = [msgspec.json.decode(one.body) for one in await store.unsent(10)]
+    assert [body["data"]["status"] for body in bodies] == ["INVOKED", "RECORDING", "UPLOADING"]
+    sequences = [body["sequence"] for body in bodies]
+    assert sequences == sorted(sequences)
+    assert len(set(sequences)) == 3
+
+
+async def test_files_are_announced_once_and_known_after_that(store: Store) -> None:
+    files = (TrackFile(file_name="a.webm", media_kind="audio", download_url="https://x.test/a"),)
+    await store.absorb((seen(Status.UPLOADED, files=files),))
+    await store.absorb((seen(Status.UPLOADED, files=files),))
+    assert await unsent_types(store) == ["track.uploaded", "track.audio.ready", "track.completed"]
+
+
+async def test_what_is_marked_as_sent_is_not_sent_again(store: Store) -> None:
+    await store.absorb((seen(),))
+    (one,) = await store.unsent(10)
+    assert await store.outbox_depth() == (1, NOW.timestamp())
+    await store.mark_sent([one.position], 1.0)
+    assert await store.unsent(10) == []
+    assert await store.outbox_depth() == (0, None)
+
+
+async def test_open_recordings_are_those_that_something_still_follows(store: Store) -> None:
+    await store.absorb((seen(recording_id="live", start_id=None),))
+    await store.absorb((seen(Status.UPLOADED, recording_id="waits", start_id=None),))
+    await store.absorb((seen(Status.ERRORED, recording_id="over", start_id=None),))
+    following = {one.recording_id for one in await store.open_recordings("default")}
+    assert following == {"live", "waits"}
+    assert await store.count_by_status() == {Status.INVOKED: 1, Status.UPLOADED: 1}
+
+
+async def test_recordings_can_be_found_by_their_start_command(store: Store) -> None:
+    await store.absorb((seen(),))
+    (found,) = await store.recordings(RecordingsFilter(start_id="c1"))
+    assert found.recording_id == "r1"
+    assert await store.recordings(RecordingsFilter(status=Status.PAUSED)) == []
+
+
+async def test_a_lease_is_held_by_one_owner_until_it_ends(store: Store) -> None:
+    def wish(owner: str, now: float) -> Hold:
+        return Hold(name="leader", owner=owner, now=now, until=now + 10)
+
+    assert await store.hold(wish("a", 0))
+    assert not await store.hold(wish("b", 5))
+    assert await store.hold(wish("a", 8))
+    assert not await store.hold(wish("b", 15))
+    assert await store.hold(wish("b", 19))
+    await store.let_go("b")
+    assert await store.hold(wish("a", 20))
+
+
+async def test_a_thousand_claims_at_once_share_few_transactions(store: Store) -> None:
+    claims = [claim(f"c{n}", slot=None) for n in range(1000)]
+    claimed: list[Claimed] = await asyncio.gather(*(store.claim(one) for one in claims))
+    assert {one.verdict for one in claimed} == {"new"}
+
+
+async def test_a_request_that_fails_does_not_take_its_company_down(store: Store) -> None:
+    good = store.absorb((seen(recording_id="good", start_id=None),))
+    bad = store.absorb((seen(recording_id="b" * 200, start_id="x" * 200),))
+    results = await asyncio.gather(good, bad, return_exceptions=True)
+    assert not isinstance(results[0], BaseException)
+
+
+async def test_what_was_committed_is_there_after_opening_again(database_url: str) -> None:
+    first = await Store.open(database_url, source=SOURCE)
+    await first.claim(claim())
+    await first.finish(finish("c1", seen()))
+    await first.close()
+    second = await Store.open(database_url, source=SOURCE)
+    assert len(await second.unsent(10)) == 2
+    assert (await second.claim(claim())).verdict == "done"
+    await second.close()
+
+
+async def test_migrations_make_exactly_the_tables_the_code_uses(database_url: str) -> None:
+    await (await Store.open(database_url, source=SOURCE)).close()
+    engine = open_engine(database_url)
+    with engine.begin() as connection:
+        inspector = sa.inspect(connection)
+        for table in metadata.sorted_tables:
+            columns = {column["name"]: column for column in inspector.get_columns(table.name)}
+            assert columns.keys() == set(table.c.keys())
+            for column in table.c:
+                assert columns[column.name]["nullable"] == column.nullable, column
+            assert {index["name"] for index in inspector.get_indexes(table.name)} == {
+                index.name for index in table.indexes
+            }
+    engine.dispose()
+
+
+def test_the_newest_migration_is_the_one_the_worker_asks_for() -> None:
+    folder = Path(__file__).parents[2] / "worker/store/migrations/versions"
+    assert max(path.name[:4] for path in folder.glob("[0-9]*.py")) == HEAD
+
+
+async def test_a_database_that_is_not_there_says_so_without_its_password() -> None:
+    with pytest.raises(StoreUnavailable) as raised:
+        await Store.open("postgresql://joe:hunter2@127.0.0.1:1/none", source=SOURCE)
+    assert "hunter2" not in repr(raised.value)
+
+
+@pytest.mark.parametrize("url", ["mysql://x:hunter2@h/d", "hunter2", "sqlite+aiosqlite:///x"])
+def test_a_url_of_another_database_is_a_wrong_setting_that_does_not_repeat_it(url: str) -> None:
+    with pytest.raises(WrongSettings) as raised:
+        open_engine(url)
+    assert "hunter2" not in str(raised.value)
+    assert "DATABASE_URL" in str(raised.value)

@@ -1,0 +1,172 @@
+"""Builds the worker from its settings, runs its loops, and stops them in order."""
+
+import asyncio
+import time
+import uuid
+from collections.abc import Callable
+from contextlib import AsyncExitStack
+from typing import Final
+
+import structlog
+from prometheus_client import CollectorRegistry
+
+from worker.broker import Consumer, Link, Publisher, Topology
+from worker.consume import DEFAULT_APP, CommandPath, Limits
+from worker.http import HttpServer
+from worker.leadership import Leadership
+from worker.outcomes import utc
+from worker.realtimekit import RealtimeKit
+from worker.relay import Relay
+from worker.retry import Retry
+from worker.settings import Settings
+from worker.store import Store
+from worker.sweep import Patience, Sweep
+
+LEADER_LEASE_SECONDS: Final = 15.0
+
+
+class Worker:
+    """One worker process: `run` it once.
+
+    `now` is the clock, seconds since the epoch. `http_port` is known once it listens.
+    """
+
+    def __init__(self, settings: Settings, *, now: Callable[[], float] = time.time) -> None:
+        self._settings = settings
+        self._now = now
+        self._owner = str(uuid.uuid4())
+        self.http_port: int | None = None
+
+    async def run(self, stop: asyncio.Event) -> None:
+        """Work until `stop` is set, then finish what runs within the grace time and return.
+
+        Raises what it cannot start or go on with: StoreUnavailable, TopologyDiffers, OSError when
+        the port is taken; inside an ExceptionGroup when it happens later.
+        """
+        settings = self._settings
+        async with AsyncExitStack() as rooms:
+            store = await Store.open(settings.database_url.reveal(), source=settings.source)
+            rooms.push_async_callback(store.close)
+            api = _api(settings)
+            rooms.push_async_callback(api.aclose)
+            await self._connect(rooms, store, api, stop)
+        structlog.get_logger().info("stopped")
+
+    async def _connect(
+        self, rooms: AsyncExitStack, store: Store, api: RealtimeKit, stop: asyncio.Event
+    ) -> None:
+        """Build the rooms upon the store and the API, and run them."""
+        settings = self._settings
+        topology = Topology(prefix=settings.name_prefix, retry_delays=settings.retry_delays)
+        publishing = Link(settings.amqp_url.reveal, "publish")
+        consuming = Link(settings.amqp_url.reveal, "consume")
+        publisher = Publisher(
+            publishing,
+            topology,
+            timeout=settings.publish_timeout,
+            may_declare=settings.topology == "declare",
+        )
+        leadership = Leadership(
+            store, owner=self._owner, lease_seconds=LEADER_LEASE_SECONDS, now=self._now
+        )
+        relay = Relay(store, publisher, topology, now=self._now)
+        consumer = Consumer(
+            consuming,
+            topology,
+            publisher,
+            self._path(store, api, relay).process,
+            prefetch=settings.prefetch,
+            now=self._now,
+        )
+        http = HttpServer(
+            settings.http_host,
+            settings.http_port,
+            checks_live={},
+            checks_ready={
+                "publishing": lambda: publishing.trouble,
+                "consuming": lambda: consuming.trouble,
+                "store": lambda: store.trouble,
+                "api": lambda: api.trouble,
+            },
+            registry=CollectorRegistry(),
+        )
+        self.http_port = await http.start()
+        rooms.push_async_callback(http.stop)
+        rooms.push_async_callback(store.let_go, self._owner)
+        async with asyncio.TaskGroup() as loops:
+            background = [
+                loops.create_task(publishing.run(publisher.session), name="publishing"),
+                loops.create_task(leadership.run(), name="leadership"),
+                loops.create_task(relay.run(leadership.leads), name="relay"),
+                loops.create_task(self._sweep(store, api, relay, leadership), name="sweep"),
+            ]
+            taking = loops.create_task(consumer.run(), name="consuming")
+            structlog.get_logger().info("started", http_port=self.http_port, owner=self._owner)
+            await stop.wait()
+            await self._finish(consumer, taking, relay, leadership)
+            for task in background:
+                task.cancel()
+
+    async def _finish(
+        self, consumer: Consumer, taking: asyncio.Task[None], relay: Relay, leadership: Leadership
+    ) -> None:
+        """Take no more, settle what runs, publish what is committed; in the time there is."""
+        structlog.get_logger().info("stopping", seconds=self._settings.shutdown)
+        try:
+            async with asyncio.timeout(self._settings.shutdown):
+                await consumer.drain()
+                await asyncio.wait([taking])
+                if leadership.leads():
+                    await relay.flush()
+        except TimeoutError:
+            # What runs still is delivered again, and what is committed is published later.
+            structlog.get_logger().warning("stopped_before_all_was_done")
+            taking.cancel()
+
+    def _path(self, store: Store, api: RealtimeKit, relay: Relay) -> CommandPath:
+        settings = self._settings
+        return CommandPath(
+            store,
+            {DEFAULT_APP: api},
+            Limits(
+                max_command_bytes=settings.max_command_bytes,
+                max_age=settings.command_max_age,
+                stop_wait=settings.stop_wait,
+                settle=settings.reconcile,
+                lease=settings.lease,
+                retry_delays=settings.retry_delays,
+            ),
+            owner=self._owner,
+            source=settings.source,
+            now=self._now,
+            committed=relay.wake,
+        )
+
+    async def _sweep(
+        self, store: Store, api: RealtimeKit, relay: Relay, leadership: Leadership
+    ) -> None:
+        settings = self._settings
+        sweep = Sweep(
+            store,
+            api,
+            Patience(
+                files_wait=settings.files_wait,
+                invoked_timeout=settings.invoked_timeout,
+                vanished_after=settings.reconcile,
+            ),
+            app=DEFAULT_APP,
+            now=lambda: utc(self._now()),
+            committed=relay.wake,
+        )
+        await sweep.run(settings.sweep_interval, leadership.leads)
+
+
+def _api(settings: Settings) -> RealtimeKit:
+    return RealtimeKit(
+        base_url=settings.base_url,
+        account_id=settings.account_id,
+        app_id=settings.app_id,
+        token=settings.api_token.reveal,
+        timeout=settings.api_timeout,
+        retry=Retry(total_seconds=settings.api_retry),
+    )

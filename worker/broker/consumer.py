@@ -1,0 +1,194 @@
+"""Consuming commands, and settling each by what its handler returns."""
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable
+from typing import Any, Final
+
+import structlog
+from aio_pika.abc import AbstractConnection
+from aiormq.abc import AbstractChannel, DeliveredMessage
+from aiormq.exceptions import AMQPError
+
+from worker.broker.link import BROKER_TROUBLE, Link
+from worker.broker.messages import Ack, Dead, Delivery, Headers, Outgoing, Retry, Settlement
+from worker.broker.publisher import Publisher
+from worker.broker.topology import DEADLINE, Topology
+from worker.errors import BrokerUnavailable
+
+Handler = Callable[[Delivery], Awaitable[Settlement]]
+
+REASON_LENGTH: Final = 1000
+BROKER_OWN: Final = ("x-death", "x-first-death-", "x-last-death-", "x-delivery-count")
+
+
+class Consumer:
+    """Takes commands with a prefetch and hands each to the handler in a task of its own.
+
+    Handlers belong to `run`, not to the channel: a lost connection does not cancel what is being
+    done. An exception that a handler was not expected to raise ends `run`.
+    """
+
+    def __init__(
+        self,
+        link: Link,
+        topology: Topology,
+        publisher: Publisher,
+        handler: Handler,
+        *,
+        prefetch: int,
+        now: Callable[[], float] = time.time,
+    ) -> None:
+        self._link = link
+        self._topology = topology
+        self._publisher = publisher
+        self._handler = handler
+        self._prefetch = prefetch
+        self._handlers = asyncio.TaskGroup()
+        self._now = now
+        self._running: set[asyncio.Task[None]] = set()
+        self._draining = asyncio.Event()
+
+    async def run(self) -> None:
+        """Consume, over as many connections as it takes, until `drain` has been called."""
+        async with self._handlers:
+            await self._link.run(self._session)
+
+    async def drain(self) -> None:
+        """Take no more, and return when the running handlers have settled."""
+        self._draining.set()
+        self._link.stop()
+        while self._running:
+            await asyncio.wait(self._running)
+
+    async def _session(self, connection: AbstractConnection) -> None:
+        """Consume until the connection, the channel or the consumer is lost, or `drain`."""
+        await self._publisher.wait_ready()  # it has seen to the topology
+        async with asyncio.timeout(DEADLINE):
+            opened = await connection.channel(publisher_confirms=False)
+            channel = await opened.get_underlay_channel()
+            await channel.basic_qos(prefetch_count=self._prefetch)
+            cancelled = asyncio.Event()
+            channel.on_consumer_cancel_callbacks.add(lambda _frame: cancelled.set())
+            consuming = await channel.basic_consume(
+                self._topology.command_queue,
+                lambda message: self._take(channel, message),
+                timeout=DEADLINE,
+            )
+        self._link.working()
+        await _first_of(opened.closed(), cancelled.wait(), self._draining.wait())
+        if self._draining.is_set() and not opened.is_closed:
+            await self._finish(channel, str(consuming.consumer_tag))
+
+    async def _take(self, channel: AbstractChannel, message: DeliveredMessage) -> None:
+        task = self._handlers.create_task(self._handle(channel, message), name="command")
+        self._running.add(task)
+        task.add_done_callback(self._running.discard)
+
+    async def _handle(self, channel: AbstractChannel, message: DeliveredMessage) -> None:
+        delivery = _delivery(message)
+        settlement = await self._handler(delivery)
+        tag = message.delivery_tag
+        assert tag is not None  # noqa: S101 - only answers to basic.get have none
+        try:
+            await self._settle(delivery, settlement)
+        except BrokerUnavailable as error:
+            structlog.get_logger().warning("settling_failed", reason=str(error))
+            await _quietly(channel.basic_nack(tag, requeue=True, wait=False))
+        else:
+            await _quietly(channel.basic_ack(tag, wait=False))
+
+    async def _settle(self, delivery: Delivery, settlement: Settlement) -> None:
+        """Put the message where it goes next; it is acknowledged only after that."""
+        match settlement:
+            case Ack():
+                return
+            case Retry():
+                message = self._copy(delivery, settlement.code, settlement.reason)
+                queue = self._topology.retry_queue(settlement.delay_seconds)
+                await self._move(message, "", queue)
+            case Dead():
+                message = self._copy(delivery, settlement.code, settlement.reason)
+                exchange = self._topology.exchange("dead-letter")
+                await self._move(message, exchange, delivery.routing_key)
+
+    async def _move(self, headers: tuple[Delivery, Headers], exchange: str, key: str) -> None:
+        delivery, added = headers
+        taken = await self._publisher.publish(
+            Outgoing(
+                exchange=exchange,
+                routing_key=key,
+                body=delivery.body,
+                content_type=delivery.content_type,
+                message_id=delivery.message_id,
+                correlation_id=delivery.correlation_id,
+                reply_to=delivery.reply_to,
+                headers=added,
+                mandatory=True,
+            )
+        )
+        if not taken:
+            raise BrokerUnavailable(f"no queue took the message for {exchange or key!r}")
+
+    def _copy(self, delivery: Delivery, code: str, reason: str) -> tuple[Delivery, Headers]:
+        headers: Headers = {
+            name: value
+            for name, value in delivery.headers.items()
+            if not name.startswith(BROKER_OWN)
+        }
+        attempts = headers.get("x-attempts")
+        headers["x-attempts"] = (attempts if isinstance(attempts, int) else 0) + 1
+        headers.setdefault("x-first-seen", round(self._now(), 3))
+        headers.setdefault("x-original-routing-key", delivery.routing_key)
+        headers["x-reason-code"] = code
+        headers["x-reason"] = reason[:REASON_LENGTH]
+        return delivery, headers
+
+    async def _finish(self, channel: AbstractChannel, consumer_tag: str) -> None:
+        try:
+            async with asyncio.timeout(DEADLINE):
+                await channel.basic_cancel(consumer_tag)
+                while self._running:
+                    await asyncio.wait(self._running)
+                # Quorum queues ignore acks sent just before the channel closes: a round trip on
+                # the channel makes sure that they have been seen.
+                await channel.basic_qos(prefetch_count=self._prefetch)
+        except BROKER_TROUBLE as error:
+            structlog.get_logger().warning("drain_incomplete", reason=str(error))
+
+
+def _delivery(message: DeliveredMessage) -> Delivery:
+    properties = message.header.properties
+    return Delivery(
+        body=message.body,
+        routing_key=str(properties_routing_key(message)),
+        redelivered=bool(message.redelivered),
+        content_type=properties.content_type,
+        message_id=properties.message_id,
+        correlation_id=properties.correlation_id,
+        reply_to=properties.reply_to,
+        headers=dict(properties.headers or {}),
+    )
+
+
+def properties_routing_key(message: DeliveredMessage) -> str:
+    """The key it was first published with, also after it came back from a retry queue."""
+    original = (message.header.properties.headers or {}).get("x-original-routing-key")
+    return original if isinstance(original, str) else (message.routing_key or "")
+
+
+async def _quietly(settling: Awaitable[None]) -> None:
+    """A channel that is gone has returned its messages to the queue: they come again."""
+    try:
+        await settling
+    except AMQPError as error:
+        structlog.get_logger().debug("channel_gone", reason=str(error))
+
+
+async def _first_of(*waits: Awaitable[Any]) -> None:
+    tasks = [asyncio.ensure_future(wait) for wait in waits]
+    try:
+        await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        for task in tasks:
+            task.cancel()

@@ -1,0 +1,93 @@
+"""One connection to the broker, kept up."""
+
+import asyncio
+import random
+from collections.abc import Awaitable, Callable
+from typing import Final
+
+import aio_pika
+import structlog
+from aio_pika.abc import AbstractConnection
+from aio_pika.exceptions import AMQPError
+from yarl import URL
+
+from worker.errors import BrokerUnavailable
+
+HEARTBEAT: Final = 10
+"""Seconds. A silent peer is noticed after about three and a bit of them."""
+
+CONNECT_SECONDS: Final = 10.0
+LONGEST_PAUSE: Final = 30.0
+
+Session = Callable[[AbstractConnection], Awaitable[None]]
+BROKER_TROUBLE: Final = (AMQPError, OSError, TimeoutError, BrokerUnavailable)
+
+
+class Link:
+    """Connects, runs a session for as long as the connection lasts, and connects again.
+
+    Pauses grow with full jitter, so that a restarted broker meets no herd. `url` is asked at each
+    attempt: a changed password is picked up.
+    """
+
+    def __init__(self, url: Callable[[], str], name: str) -> None:
+        self._url = url
+        self._name = name
+        self._stopping = asyncio.Event()
+        self._failures = 0
+        self.trouble: str | None = "not connected yet"
+        """Why there is no working session now; None while there is one."""
+
+    async def run(self, session: Session) -> None:
+        """Keep sessions going until `stop`. A session says that it works with `working`."""
+        log = structlog.get_logger().bind(connection=self._name)
+        while not self._stopping.is_set():
+            try:
+                await self._one(session)
+                self.trouble = "the connection was lost"
+            except BROKER_TROUBLE as error:
+                self.trouble = f"{type(error).__name__}: {error}"[:300]
+            if self._stopping.is_set():
+                return
+            pause = random.uniform(0, min(LONGEST_PAUSE, 0.5 * 2**self._failures))
+            self._failures = min(self._failures + 1, 10)
+            log.warning("broker_lost", reason=self.trouble, pause_seconds=round(pause, 3))
+            await self._pause(pause)
+
+    def working(self) -> None:
+        """The session is up: from now on a loss is a first one."""
+        self._failures = 0
+        self.trouble = None
+
+    def stop(self) -> None:
+        """End the current session's connection by itself, and do not connect again."""
+        self._stopping.set()
+        self.trouble = "stopped"
+
+    async def _one(self, session: Session) -> None:
+        url = URL(self._url()).update_query(heartbeat=HEARTBEAT)
+        connection = await aio_pika.connect(
+            url,
+            timeout=CONNECT_SECONDS,
+            client_properties={"connection_name": f"recording-worker {self._name}"},
+        )
+        try:
+            await session(connection)
+        finally:
+            await close_quietly(connection)
+
+    async def _pause(self, seconds: float) -> None:
+        try:
+            async with asyncio.timeout(seconds):
+                await self._stopping.wait()
+        except TimeoutError:
+            pass
+
+
+async def close_quietly(connection: AbstractConnection) -> None:
+    """Close what may be broken already."""
+    try:
+        async with asyncio.timeout(5):
+            await connection.close()
+    except BROKER_TROUBLE:
+        pass

@@ -1,0 +1,67 @@
+"""What comes in, what goes out, and how a delivery is settled."""
+
+import msgspec
+
+Headers = dict[str, object]
+TRACE_HEADERS = ("traceparent", "tracestate", "baggage")
+
+
+class Delivery(msgspec.Struct, frozen=True, kw_only=True):
+    """One message as the broker delivered it, nothing decoded."""
+
+    body: bytes
+    routing_key: str
+    redelivered: bool = False
+    content_type: str | None = None
+    message_id: str | None = None
+    correlation_id: str | None = None
+    reply_to: str | None = None
+    headers: Headers = {}
+
+    @property
+    def trace(self) -> dict[str, str]:
+        """The W3C trace context that travels with the message."""
+        found = {name: self.headers.get(name) for name in TRACE_HEADERS}
+        return {
+            name: value
+            for name, value in found.items()
+            if isinstance(value, str) and len(value) <= 8192
+        }
+
+
+class Outgoing(msgspec.Struct, frozen=True, kw_only=True):
+    """One message to publish, persistent. `exchange` is the real name on the broker."""
+
+    exchange: str
+    routing_key: str
+    body: bytes
+    message_id: str | None = None
+    type: str | None = None
+    content_type: str | None = None
+    correlation_id: str | None = None
+    reply_to: str | None = None
+    timestamp: float | None = None
+    headers: Headers = {}
+    mandatory: bool = False
+
+
+class Ack(msgspec.Struct, frozen=True):
+    """Done: acknowledge."""
+
+
+class Retry(msgspec.Struct, frozen=True, kw_only=True):
+    """Not now: deliver it again after about `delay_seconds`, saying why in its headers."""
+
+    delay_seconds: float
+    code: str
+    reason: str
+
+
+class Dead(msgspec.Struct, frozen=True, kw_only=True):
+    """Never: to the dead-letter queue, bytes unchanged, with the reason in its headers."""
+
+    code: str
+    reason: str
+
+
+Settlement = Ack | Retry | Dead

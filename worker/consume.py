@@ -1,0 +1,363 @@
+"""The path of one command, from bytes to a settlement: decode, claim, act, commit.
+
+Nothing is acknowledged before its effects are durable, and the settlement is the return value.
+"""
+
+import asyncio
+from collections.abc import Callable, Mapping
+from datetime import datetime
+from typing import Final, NamedTuple
+
+import msgspec
+import structlog
+from msgspec import UNSET
+
+from recording_schemas import (
+    Command,
+    CommandFailed,
+    ErrorInfo,
+    Malformed,
+    Outcome,
+    StartRecording,
+    StartTrackRecording,
+    decode_command,
+    secrets_of,
+)
+from worker import outcomes
+from worker.broker import Ack, Dead, Delivery, Retry, Settlement
+from worker.commands import Attempt, Done, execute
+from worker.errors import ApiError, NotYet, OutcomeUnknown, Refused, StoreUnavailable, Unavailable
+from worker.keyed_locks import KeyedLocks
+from worker.outcomes import utc
+from worker.realtimekit import RealtimeKit
+from worker.recording import Origin, Seen
+from worker.store import Claim, Claimed, Finish, Release, Reply, Store, outcome_record
+
+DEFAULT_APP: Final = "default"
+NEVER_ATTEMPTED: Final = ErrorInfo(code="too_old", message="it was not attempted in time")
+SHARE_OF_LEASE: Final = 0.8
+"""An attempt is cut off well before another replica may take the command over."""
+
+
+class Limits(msgspec.Struct, frozen=True, kw_only=True):
+    """How long things may take, in seconds, and how large a command may be, in bytes."""
+
+    max_command_bytes: int
+    max_age: float
+    stop_wait: float
+    settle: float
+    lease: float
+    retry_delays: tuple[float, ...]
+
+
+class Handled(NamedTuple):
+    """How a delivery is settled, and what the log says of it."""
+
+    settlement: Settlement
+    facts: Mapping[str, object]
+
+
+class CommandPath:
+    """Executes deliveries: `process` is the handler of the broker's consumer.
+
+    `committed` is called after each commit that may have put events into the outbox.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        apps: Mapping[str, RealtimeKit],
+        limits: Limits,
+        *,
+        owner: str,
+        source: str,
+        now: Callable[[], float],
+        committed: Callable[[], None],
+        storage_profiles: Mapping[str, Mapping[str, object]] | None = None,
+    ) -> None:
+        self._store = store
+        self._apps = apps
+        self._limits = limits
+        self._owner = owner
+        self._source = source
+        self._now = now
+        self._committed = committed
+        self._storage_profiles = storage_profiles or {}
+        self._locks = KeyedLocks()
+
+    async def process(self, delivery: Delivery) -> Settlement:
+        """Execute the command of a delivery, once, whatever happens on the way."""
+        started = self._now()
+        try:
+            command = self._decode(delivery)
+        except Malformed as malformed:
+            ids = {"command_id": malformed.command_id, "command_type": malformed.command_type}
+            path = self._refuse(delivery, malformed)
+        else:
+            ids = {"command_id": command.id, "command_type": command.command_type}
+            path = self._execute(delivery, command)
+        try:
+            settlement, facts = await path
+        except StoreUnavailable as error:
+            settlement, facts = self._soon("store_unavailable", str(error))
+        structlog.get_logger().info(
+            "command",
+            **ids,
+            settlement=type(settlement).__name__.lower(),
+            seconds=round(self._now() - started, 6),
+            redelivered=delivery.redelivered,
+            **facts,
+        )
+        return settlement
+
+    # 1. decode
+
+    def _decode(self, delivery: Delivery) -> Command:
+        if len(delivery.body) > self._limits.max_command_bytes:
+            raise Malformed(
+                "too_large",
+                f"the body has {len(delivery.body)} bytes, allowed are "
+                f"{self._limits.max_command_bytes} (WORKER_MAX_COMMAND_BYTES)",
+                command_id=delivery.message_id or None,
+            )
+        return decode_command(
+            delivery.body, content_type=delivery.content_type, message_id=delivery.message_id
+        )
+
+    async def _refuse(self, delivery: Delivery, malformed: Malformed) -> Handled:
+        """Not a command: a dead letter, and an outcome when it can be told of what."""
+        dead = Dead(code=malformed.code, reason=malformed.message)
+        command_id = malformed.command_id
+        if command_id is None:
+            return Handled(dead, {"outcome": None, "code": malformed.code})
+        outcome = outcomes.rejected_unread(command_id, malformed)
+        async with self._locks.hold(f"command/{command_id}"):
+            claimed = await self._claim(command_id, malformed.command_type, delivery)
+            if claimed.verdict == "busy":
+                return self._soon("busy", "a command of this id is being executed")
+            if claimed.verdict == "done":
+                self._committed()
+                return Handled(dead, {"outcome": "repeated", "code": malformed.code})
+            await self._finish(delivery, outcome)
+        return Handled(dead, outcomes.facts(outcome))
+
+    # 2. claim
+
+    async def _execute(self, delivery: Delivery, command: Command) -> Handled:
+        async with self._locks.hold(*_turns(command)):
+            claimed = await self._claim(command.id, command.command_type, delivery, command)
+            if claimed.verdict == "busy":
+                return self._soon("busy", "it is being executed, or another start of its meeting")
+            if claimed.verdict == "done":
+                self._committed()
+                return Handled(Ack(), {"outcome": "repeated"})
+            return await self._attempt(delivery, command, claimed)
+
+    async def _claim(
+        self, command_id: str, command_type: str, delivery: Delivery, command: Command | None = None
+    ) -> Claimed:
+        now = self._now()
+        return await self._store.claim(
+            Claim(
+                command_id=command_id,
+                command_type=command_type,
+                owner=self._owner,
+                now=now,
+                lease_seconds=self._limits.lease,
+                settle_seconds=self._limits.settle,
+                abandoned_before=now - self._limits.max_age - self._limits.lease,
+                slot=_slot(command),
+                start_id=getattr(command, "start_id", None),
+                meeting_id=getattr(command, "meeting_id", None),
+                recording_id=getattr(command, "recording_id", None),
+                reply=_reply(delivery),
+            )
+        )
+
+    # 3. act
+
+    async def _attempt(self, delivery: Delivery, command: Command, claimed: Claimed) -> Handled:
+        late = self._too_late(command, claimed)
+        if late is not None and claimed.called_at is None:
+            return await self._end(delivery, late)
+        try:
+            async with asyncio.timeout(self._limits.lease * SHARE_OF_LEASE):
+                done = await self._act(delivery, command, claimed, may_call=late is None)
+        except Refused as error:
+            return await self._end(delivery, outcomes.rejected(command, error))
+        except NotYet as error:
+            return await self._wait(delivery, command, claimed, error)
+        except (Unavailable, OutcomeUnknown) as error:
+            return await self._try_later(delivery, command, claimed, error)
+        except TimeoutError:
+            return await self._try_later(delivery, command, claimed, _cut_off(command))
+        return await self._end(delivery, outcomes.succeeded(command, done.recording_ids), done.seen)
+
+    async def _act(
+        self, delivery: Delivery, command: Command, claimed: Claimed, *, may_call: bool
+    ) -> Done:
+        app = command.app or DEFAULT_APP
+        if app not in self._apps:
+            raise Refused("unknown_app", f"app {app!r} is not configured here", field="app")
+        attempt = Attempt(
+            api=self._apps[app],
+            app=app,
+            now=self._moment,
+            origin=_origin(command, delivery),
+            called_at=None if claimed.called_at is None else utc(claimed.called_at),
+            may_call=may_call and claimed.may_call,
+            known=claimed.known,
+            start_state=claimed.start_state,
+            starts_pending=claimed.starts_pending,
+            storage_profiles=self._storage_profiles,
+        )
+        try:
+            return await execute(command, attempt)
+        except ApiError as error:
+            _scrub(error, secrets_of(command))
+            raise
+
+    def _too_late(self, command: Command, claimed: Claimed) -> Outcome | None:
+        before = claimed.attempts - 1
+        if command.deadline is not None and self._moment() >= command.deadline:
+            return outcomes.expired(command, before)
+        if self._now() - claimed.first_seen_at >= self._limits.max_age:
+            return outcomes.failed(command, before, _last_error(claimed))
+        return None
+
+    async def _wait(
+        self, delivery: Delivery, command: Command, claimed: Claimed, error: NotYet
+    ) -> Handled:
+        """Too early. It waits until its deadline, else as long as a stop may wait."""
+        info = ErrorInfo(code=error.code, message=error.message)
+        waited = self._now() - claimed.first_seen_at
+        if command.deadline is None and waited >= self._limits.stop_wait:
+            return await self._end(delivery, outcomes.failed(command, claimed.attempts, info))
+        await self._release(command, info, uncertain=False)
+        return self._soon(info.code, info.message)
+
+    async def _try_later(
+        self,
+        delivery: Delivery,
+        command: Command,
+        claimed: Claimed,
+        error: Unavailable | OutcomeUnknown,
+    ) -> Handled:
+        info = ErrorInfo(code=error.code, message=error.message)
+        late = self._too_late(command, claimed)
+        if isinstance(late, CommandFailed):
+            return await self._end(delivery, outcomes.failed(command, claimed.attempts, info))
+        # A deadline ends a start only when it is settled that no call was executed.
+        if late is not None and (claimed.called_at is None or claimed.may_call):
+            return await self._end(delivery, late)
+        unknown = isinstance(error, OutcomeUnknown)
+        await self._release(command, info, uncertain=unknown or claimed.called_at is not None)
+        if unknown:
+            return self._soon(info.code, info.message)
+        delay = self._delay(command, claimed, getattr(error, "retry_after", None))
+        retry = Retry(delay_seconds=delay, code=info.code, reason=info.message)
+        return Handled(retry, {"outcome": None, "code": info.code, "reason": info.message})
+
+    def _delay(self, command: Command, claimed: Claimed, asked: float | None) -> float:
+        """The step for this attempt, or what the API asked for; no longer than it may live."""
+        steps = self._limits.retry_delays
+        step = max(steps[min(claimed.attempts, len(steps)) - 1], asked or 0.0)
+        left = claimed.first_seen_at + self._limits.max_age - self._now()
+        if command.deadline is not None:
+            left = min(left, (command.deadline - self._moment()).total_seconds())
+        return min(step, max(left, 0.0))
+
+    def _soon(self, code: str, reason: str) -> Handled:
+        retry = Retry(delay_seconds=min(self._limits.retry_delays), code=code, reason=reason)
+        return Handled(retry, {"outcome": None, "code": code, "reason": reason})
+
+    # 4. commit
+
+    async def _end(
+        self, delivery: Delivery, outcome: Outcome, seen: tuple[Seen, ...] = ()
+    ) -> Handled:
+        await self._finish(delivery, outcome, seen)
+        return Handled(Ack(), outcomes.facts(outcome))
+
+    async def _finish(
+        self, delivery: Delivery, outcome: Outcome, seen: tuple[Seen, ...] = ()
+    ) -> None:
+        reply = _reply(delivery)
+        record = outcome_record(
+            outcome,
+            source=self._source,
+            at=self._moment(),
+            correlation_id=reply.correlation_id,
+            trace=reply.trace,
+        )
+        await self._store.finish(Finish(outcome=record, reply=reply, seen=seen, now=self._now()))
+        self._committed()
+
+    async def _release(self, command: Command, error: ErrorInfo, *, uncertain: bool) -> None:
+        last_error = msgspec.json.encode(error).decode()
+        await self._store.release(
+            Release(command_id=command.id, uncertain=uncertain, last_error=last_error)
+        )
+
+    def _moment(self) -> datetime:
+        return utc(self._now())
+
+
+def _slot(command: Command | None) -> str | None:
+    match command:
+        case StartTrackRecording():
+            return f"{command.meeting_id.lower()}/track"
+        case StartRecording():
+            return f"{command.meeting_id.lower()}/composite"
+        case _:
+            return None
+
+
+def _turns(command: Command) -> tuple[str, ...]:
+    """What takes turns within this process: sendings of one id, and commands for one meeting."""
+    mine = f"command/{command.id}"
+    meeting_id = getattr(command, "meeting_id", None)
+    return (mine, f"meeting/{meeting_id.lower()}") if meeting_id else (mine,)
+
+
+def _reply(delivery: Delivery) -> Reply:
+    return Reply(
+        reply_to=delivery.reply_to or None,
+        correlation_id=delivery.correlation_id,
+        trace=delivery.trace,
+    )
+
+
+def _origin(command: Command, delivery: Delivery) -> Origin:
+    prefix: str | None = None
+    user_ids: tuple[str, ...] = ()
+    if isinstance(command, StartTrackRecording):
+        layer = command.layers.default if command.layers else UNSET
+        prefix = (layer.file_name_prefix or None) if layer else None
+        user_ids = command.user_ids or ()
+    return Origin(
+        start_id=command.id,
+        correlation_id=delivery.correlation_id,
+        trace=delivery.trace,
+        file_name_prefix=prefix,
+        user_ids=user_ids,
+    )
+
+
+def _last_error(claimed: Claimed) -> ErrorInfo:
+    if claimed.last_error is None:
+        return NEVER_ATTEMPTED
+    return msgspec.json.decode(claimed.last_error, type=ErrorInfo)
+
+
+def _cut_off(command: Command) -> Unavailable | OutcomeUnknown:
+    """What an attempt that took too long had asked may still be executed."""
+    kind = OutcomeUnknown if _slot(command) is not None else Unavailable
+    return kind("timeout", "the attempt took too long and was cut off")
+
+
+def _scrub(error: ApiError, secrets: tuple[str, ...]) -> None:
+    """The API may repeat what it was given, credentials included."""
+    for secret in secrets:
+        error.message = error.message.replace(secret, "[secure]")
+    error.args = (f"{error.code}: {error.message}",)

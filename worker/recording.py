@@ -1,0 +1,285 @@
+"""A recording's states, the moves between them, and what of a new sight is news. Pure: no clock,
+no I/O.
+
+Statuses never go backwards, except RECORDING ⇄ PAUSED, and nothing follows an end, with one
+exception: an ERRORED that the worker concluded itself is followed by the truth.
+"""
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Final, Literal
+
+import msgspec
+
+from recording_schemas import (
+    Completed,
+    ErrorInfo,
+    FileReady,
+    Kind,
+    Status,
+    StatusChanged,
+    StorageInfo,
+)
+from worker.snapshot import Snapshot
+from worker.track_files import TrackFile
+
+RANK: Final = {
+    Status.INVOKED: 0,
+    Status.RECORDING: 1,
+    Status.PAUSED: 1,
+    Status.UPLOADING: 2,
+    Status.UPLOADED: 3,
+    Status.ERRORED: 3,
+}
+LIVE: Final = frozenset({Status.INVOKED, Status.RECORDING, Status.PAUSED, Status.UPLOADING})
+"""Statuses that something still follows."""
+
+ObservedBy = Literal["command", "webhook", "sweep"]
+RecordingEvent = StatusChanged | FileReady | Completed
+
+
+class Origin(msgspec.Struct, frozen=True, kw_only=True):
+    """What a recording inherits from the command that started it."""
+
+    start_id: str
+    correlation_id: str | None = None
+    trace: dict[str, str] = {}
+    file_name_prefix: str | None = None
+    user_ids: tuple[str, ...] = ()
+
+
+class Recording(msgspec.Struct, frozen=True, kw_only=True):
+    """All that the worker knows of one recording. Times are aware, durations seconds.
+
+    `version` counts the changes, `sequence` the events. `concluded` is true while an ERRORED is
+    the worker's own conclusion. `files_awaited_since` is set while an ended recording's files are
+    still looked for.
+    """
+
+    recording_id: str
+    app: str
+    kind: Kind
+    status: Status
+    version: int = 0
+    sequence: int = 0
+    origin: Origin | None = None
+    meeting_id: str | None = None
+    session_id: str | None = None
+    invoked_time: datetime | None = None
+    started_time: datetime | None = None
+    stopped_time: datetime | None = None
+    recording_duration: int | None = None
+    output_file_name: str | None = None
+    start_reason: str | None = None
+    stop_reason: str | None = None
+    error: ErrorInfo | None = None
+    concluded: bool = False
+    changed_at: datetime | None = None
+    files_awaited_since: datetime | None = None
+    completed: bool = False
+
+    @property
+    def start_id(self) -> str | None:
+        """The id of the start command, None for a recording that others started."""
+        return self.origin.start_id if self.origin else None
+
+
+class Seen(msgspec.Struct, frozen=True, kw_only=True):
+    """One sight of a recording: what the API said, through whom, and when it was asked.
+
+    `files` is None when nobody looked for files, else all of them with their owners;
+    `files_final` says that there will be no further look. `concluded` is set instead of asking
+    when the worker ends a recording by its own conclusion.
+    """
+
+    snapshot: Snapshot
+    observed_by: ObservedBy
+    asked_at: datetime
+    observed_at: datetime
+    app: str = "default"
+    origin: Origin | None = None
+    files: tuple[TrackFile, ...] | None = None
+    files_final: bool = False
+    concluded: ErrorInfo | None = None
+
+
+class Observed(msgspec.Struct, frozen=True, kw_only=True):
+    """What a sight makes of a recording: its state after, the news, and the files that are new."""
+
+    after: Recording
+    events: tuple[RecordingEvent, ...] = ()
+    new_files: tuple[TrackFile, ...] = ()
+
+
+def observe(known: Recording | None, seen: Seen, known_files: Sequence[str] = ()) -> Observed:
+    """Hold what was just seen against what is known.
+
+    `known_files` are the names of the files that were already announced, in their order. When
+    nothing is new, `after` equals `known` and there are no events. The status change comes first,
+    then the files in their order, then the completion.
+    """
+    before = known or _first_sight(seen)
+    status = _status_after(known, seen)
+    after = _merged(before, seen, status)
+    events: list[RecordingEvent] = []
+    if known is None or status is not known.status:
+        after = _moved(after, known, seen, status)
+        events.append(_status_changed(after, known, seen))
+    new_files = _new_files(seen, known_files)
+    names = (*known_files, *(file.file_name for file in new_files))
+    events += [
+        _file_ready(after, file, seen, index, len(names))
+        for index, file in enumerate(new_files, start=len(known_files) + 1)
+    ]
+    if _has_ended(after, seen, len(names)):
+        if not after.completed:
+            events.append(_completed(after, names))
+        after = msgspec.structs.replace(after, completed=True, files_awaited_since=None)
+    if after != known:
+        after = msgspec.structs.replace(
+            after, version=after.version + 1, sequence=after.sequence + len(events)
+        )
+    return Observed(after=after, events=tuple(events), new_files=new_files)
+
+
+def _first_sight(seen: Seen) -> Recording:
+    snapshot = seen.snapshot
+    return Recording(
+        recording_id=snapshot.recording_id,
+        app=seen.app,
+        kind=snapshot.kind or "composite",
+        status=snapshot.status,
+    )
+
+
+def _status_after(known: Recording | None, seen: Seen) -> Status:
+    told = seen.snapshot.status
+    if known is None or known.status is told:
+        return told
+    if known.concluded and seen.concluded is None:
+        return told
+    if RANK[told] != RANK[known.status]:
+        return max(told, known.status, key=RANK.__getitem__)
+    if told in LIVE and _is_fresh(known, seen):
+        return told
+    return known.status
+
+
+def _is_fresh(known: Recording, seen: Seen) -> bool:
+    """An answer that was asked for before the last change may tell of the time before it."""
+    return known.changed_at is None or seen.asked_at >= known.changed_at
+
+
+def _merged(before: Recording, seen: Seen, status: Status) -> Recording:
+    snapshot = seen.snapshot
+    if snapshot.status is not status:  # an old tale: its details are old as well
+        return before if before.origin else msgspec.structs.replace(before, origin=seen.origin)
+    return msgspec.structs.replace(
+        before,
+        origin=before.origin or seen.origin,
+        meeting_id=snapshot.meeting_id or before.meeting_id,
+        session_id=snapshot.session_id or before.session_id,
+        invoked_time=snapshot.invoked_time or before.invoked_time,
+        started_time=snapshot.started_time or before.started_time,
+        stopped_time=snapshot.stopped_time or before.stopped_time,
+        recording_duration=_given(snapshot.recording_duration, before.recording_duration),
+        output_file_name=snapshot.output_file_name or before.output_file_name,
+        start_reason=snapshot.start_reason or before.start_reason,
+        stop_reason=snapshot.stop_reason or before.stop_reason,
+    )
+
+
+def _given(told: int | None, known: int | None) -> int | None:
+    return known if told is None else told
+
+
+def _moved(after: Recording, known: Recording | None, seen: Seen, status: Status) -> Recording:
+    error = seen.concluded
+    if status is Status.ERRORED and error is None:
+        error = ErrorInfo(
+            code="recording_errored",
+            message=seen.snapshot.error_message or "the API reports ERRORED without a reason",
+        )
+    uploaded = status is Status.UPLOADED
+    return msgspec.structs.replace(
+        after,
+        status=status,
+        error=error,
+        concluded=seen.concluded is not None,
+        changed_at=seen.observed_at,
+        files_awaited_since=seen.observed_at if uploaded else None,
+    )
+
+
+def _new_files(seen: Seen, known_files: Sequence[str]) -> tuple[TrackFile, ...]:
+    announced = set(known_files)
+    return tuple(file for file in seen.files or () if file.file_name not in announced)
+
+
+def _has_ended(after: Recording, seen: Seen, file_count: int) -> bool:
+    if after.status is Status.ERRORED:
+        return True
+    looked = after.status is Status.UPLOADED and seen.files is not None
+    return looked and (file_count > 0 or seen.files_final)
+
+
+def _status_changed(after: Recording, known: Recording | None, seen: Seen) -> StatusChanged:
+    return StatusChanged(
+        recording_id=after.recording_id,
+        meeting_id=after.meeting_id,
+        session_id=after.session_id,
+        kind=after.kind,
+        status=after.status,
+        previous_status=known.status if known else None,
+        observed_by=seen.observed_by,
+        observed_at=seen.observed_at,
+        invoked_time=after.invoked_time,
+        started_time=after.started_time,
+        stopped_time=after.stopped_time,
+        recording_duration=after.recording_duration,
+        output_file_name=after.output_file_name,
+        start_reason=after.start_reason,
+        stop_reason=after.stop_reason,
+        start_id=after.start_id,
+        error=after.error,
+    )
+
+
+def _file_ready(after: Recording, file: TrackFile, seen: Seen, index: int, count: int) -> FileReady:
+    storage = seen.snapshot.storage
+    elsewhere = storage is not None and file.download_url is None
+    return FileReady(
+        recording_id=after.recording_id,
+        meeting_id=after.meeting_id,
+        session_id=after.session_id,
+        kind=after.kind,
+        layer=file.layer,
+        file_name=file.file_name,
+        user_id=file.user_id,
+        peer_id=file.peer_id,
+        custom_participant_id=file.custom_participant_id,
+        stream_kind=file.stream_kind,
+        media_kind=file.media_kind,
+        recorded_at=file.recorded_at,
+        download_url=file.download_url,
+        download_url_expiry=seen.snapshot.download_url_expiry,
+        file_index=index,
+        file_count=count,
+        storage=StorageInfo(type=storage.type, bucket=storage.bucket, path=storage.path)
+        if storage is not None and elsewhere
+        else None,
+        start_id=after.start_id,
+    )
+
+
+def _completed(after: Recording, names: Sequence[str]) -> Completed:
+    return Completed(
+        recording_id=after.recording_id,
+        meeting_id=after.meeting_id,
+        kind=after.kind,
+        status=after.status,
+        file_count=len(names),
+        files=tuple(names),
+        recording_duration=after.recording_duration,
+        start_id=after.start_id,
+    )

@@ -1,0 +1,117 @@
+"""Publishes what is committed, then remembers that it did.
+
+Order is kept per subject: of one recording's events, and of one command's outcome and replies,
+the next is published only when the one before is confirmed. Subjects do not wait for each other.
+"""
+
+import asyncio
+from collections.abc import Callable
+from typing import Final
+
+import structlog
+
+from worker.broker import Outgoing, Publisher, Topology
+from worker.errors import BrokerUnavailable, StoreUnavailable
+from worker.store import Store, Unsent
+
+BATCH: Final = 500
+CONTENT_TYPE: Final = "application/cloudevents+json"
+
+
+class Relay:
+    """Moves the outbox to the broker. `wake` says that there may be something in it."""
+
+    def __init__(
+        self,
+        store: Store,
+        publisher: Publisher,
+        topology: Topology,
+        *,
+        now: Callable[[], float],
+        idle_seconds: float = 1.0,
+    ) -> None:
+        self._store = store
+        self._publisher = publisher
+        self._topology = topology
+        self._now = now
+        self._idle_seconds = idle_seconds
+        self._woken = asyncio.Event()
+
+    def wake(self) -> None:
+        """Something was committed."""
+        self._woken.set()
+
+    async def run(self, leads: Callable[[], bool]) -> None:
+        """Relay for ever, whenever this replica leads."""
+        while True:
+            self._woken.clear()
+            if not (leads() and await self.once()):
+                await self._idle()
+
+    async def once(self) -> bool:
+        """Publish one batch. True when there may be more to do at once."""
+        try:
+            waiting = await self._store.unsent(BATCH)
+            if not waiting:
+                return False
+            sent = await self._publish_all(waiting)
+            if sent:
+                await self._store.mark_sent([one.position for one in sent], self._now())
+        except StoreUnavailable as error:
+            structlog.get_logger().warning("relay_store_unavailable", reason=str(error))
+            return False
+        structlog.get_logger().info("relay", published=len(sent), waiting=len(waiting) - len(sent))
+        return len(sent) == len(waiting)
+
+    async def flush(self) -> None:
+        """Publish what is committed by now, as far as the broker takes it."""
+        while await self.once():
+            pass
+
+    async def _idle(self) -> None:
+        try:
+            async with asyncio.timeout(self._idle_seconds):
+                await self._woken.wait()
+        except TimeoutError:
+            pass
+
+    async def _publish_all(self, waiting: list[Unsent]) -> list[Unsent]:
+        by_subject: dict[str, list[Unsent]] = {}
+        for one in waiting:
+            by_subject.setdefault(one.subject, []).append(one)
+        sent = await asyncio.gather(*(self._in_order(line) for line in by_subject.values()))
+        return [one for line in sent for one in line]
+
+    async def _in_order(self, line: list[Unsent]) -> list[Unsent]:
+        """Those that the broker took; the first it did not take keeps the rest waiting."""
+        sent = []
+        for one in line:
+            try:
+                taken = await self._publisher.publish(self._message(one))
+            except BrokerUnavailable as error:
+                structlog.get_logger().warning(
+                    "publish_failed", event_id=one.event_id, reason=str(error)
+                )
+                break
+            if not taken:
+                structlog.get_logger().info(
+                    "reply_unroutable", event_id=one.event_id, reply_to=one.routing_key
+                )
+            sent.append(one)
+        return sent
+
+    def _message(self, one: Unsent) -> Outgoing:
+        reply = one.exchange == "reply"
+        return Outgoing(
+            exchange="" if one.exchange == "reply" else self._topology.exchange(one.exchange),
+            routing_key=one.routing_key,
+            body=one.body,
+            message_id=one.event_id,
+            type=one.event_type,
+            content_type=CONTENT_TYPE,
+            correlation_id=one.correlation_id,
+            timestamp=one.created_at,
+            headers=dict(one.headers),
+            # Nobody need listen to an event, but whoever asked for a reply should get it.
+            mandatory=reply,
+        )

@@ -1,0 +1,155 @@
+"""The one door: what was seen becomes state and events, in one transaction.
+
+The recordings' rows are locked (PostgreSQL) or nobody else can write (SQLite) while `observe`
+decides, so there is no compare-and-set to lose and no second try: however many replicas tell the
+same news, it is announced once.
+"""
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import msgspec
+import sqlalchemy as sa
+
+from worker.recording import LIVE, Recording, Seen, observe
+from worker.store.outbox import event_rows, put
+from worker.store.tables import files, recordings
+from worker.track_files import TrackFile
+
+
+class Absorbed(msgspec.Struct, frozen=True, kw_only=True):
+    """What sights came to: each recording's state after, and how many events that made."""
+
+    recordings: tuple[Recording, ...]
+    events: int
+
+
+def absorb_all(
+    connection: sa.Connection, requests: Sequence[Sequence[Seen]], *, source: str
+) -> list[Absorbed]:
+    """Operation: take in what each request has seen, in order."""
+    known = _load(connection, {one.snapshot.recording_id for seen in requests for one in seen})
+    before = dict(known)
+    rows: list[dict[str, Any]] = []
+    absorbed = []
+    for seen in requests:
+        after, events = [], 0
+        for one in seen:
+            observed_rows = _absorb(connection, known, one, source)
+            rows += observed_rows
+            events += len(observed_rows)
+            after.append(known[one.snapshot.recording_id])
+        absorbed.append(Absorbed(recordings=tuple(after), events=events))
+    _save(connection, before, known)
+    put(connection, rows)
+    return absorbed
+
+
+def _absorb(
+    connection: sa.Connection, known: dict[str, Recording], seen: Seen, source: str
+) -> list[dict[str, Any]]:
+    recording_id = seen.snapshot.recording_id
+    before = known.get(recording_id)
+    names = _file_names(connection, recording_id) if _needs_names(before, seen) else ()
+    observed = observe(before, seen, names)
+    known[recording_id] = observed.after
+    _add_files(connection, recording_id, len(names), observed.new_files, seen)
+    return event_rows(observed.after, observed.events, source=source, at=seen.observed_at)
+
+
+def _needs_names(before: Recording | None, seen: Seen) -> bool:
+    return before is not None and (seen.files is not None or seen.snapshot.status not in LIVE)
+
+
+def _load(connection: sa.Connection, ids: Iterable[str]) -> dict[str, Recording]:
+    wanted = sorted(ids)
+    if not wanted:
+        return {}
+    found = connection.execute(
+        sa.select(recordings.c.recording_id, recordings.c.state)
+        .where(recordings.c.recording_id.in_(wanted))
+        .order_by(recordings.c.recording_id)
+        .with_for_update()
+    )
+    return {row[0]: msgspec.json.decode(row[1], type=Recording) for row in found}
+
+
+def _save(
+    connection: sa.Connection, before: dict[str, Recording], after: dict[str, Recording]
+) -> None:
+    new = [_row(one) for one in after.values() if one.recording_id not in before]
+    changed = [
+        {"at_id": one.recording_id, **_row(one)}
+        for one in after.values()
+        if one.recording_id in before and one != before[one.recording_id]
+    ]
+    if new:
+        connection.execute(sa.insert(recordings), new)
+    if changed:
+        columns: dict[str, Any] = {name: sa.bindparam(name) for name in _COLUMNS}
+        connection.execute(
+            sa.update(recordings)
+            .where(recordings.c.recording_id == sa.bindparam("at_id"))
+            .values(columns),
+            changed,
+        )
+
+
+_COLUMNS = (
+    "app",
+    "kind",
+    "status",
+    "meeting_id",
+    "start_id",
+    "version",
+    "open",
+    "state",
+    "changed_at",
+)
+
+
+def _row(recording: Recording) -> dict[str, Any]:
+    return {
+        "recording_id": recording.recording_id,
+        "app": recording.app,
+        "kind": recording.kind,
+        "status": str(recording.status),
+        "meeting_id": recording.meeting_id,
+        "start_id": recording.start_id,
+        "version": recording.version,
+        "open": recording.status in LIVE or recording.files_awaited_since is not None,
+        "state": msgspec.json.encode(recording).decode(),
+        "changed_at": recording.changed_at.timestamp() if recording.changed_at else 0.0,
+    }
+
+
+def _file_names(connection: sa.Connection, recording_id: str) -> tuple[str, ...]:
+    names = connection.execute(
+        sa.select(files.c.file_name)
+        .where(files.c.recording_id == recording_id)
+        .order_by(files.c.file_index)
+    )
+    return tuple(names.scalars())
+
+
+def _add_files(
+    connection: sa.Connection,
+    recording_id: str,
+    known: int,
+    new: Sequence[TrackFile],
+    seen: Seen,
+) -> None:
+    if new:
+        connection.execute(
+            sa.insert(files),
+            [
+                {
+                    "recording_id": recording_id,
+                    "file_index": index,
+                    "file_name": file.file_name,
+                    "user_id": file.user_id,
+                    "found_at": seen.observed_at.timestamp(),
+                }
+                for index, file in enumerate(new, start=known + 1)
+            ],
+        )

@@ -1,0 +1,70 @@
+"""Connections to the two databases, set up so that a commit means durable."""
+
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy import exc
+
+from worker.errors import WrongSettings
+
+SYNTAX = "DATABASE_URL: use sqlite:///relative.db, sqlite:////absolute.db or postgresql://…"
+LOST_PEER_SECONDS = 15
+
+
+def open_engine(url: str) -> sa.Engine:
+    """An engine of one connection. Nothing is connected yet.
+
+    Raises WrongSettings when the URL is of neither database; its text never repeats the URL.
+    """
+    try:
+        parsed = sa.make_url(url)
+    except exc.ArgumentError:
+        raise WrongSettings([SYNTAX]) from None
+    if parsed.drivername == "sqlite":
+        return _sqlite(parsed)
+    if parsed.drivername in {"postgresql", "postgres"}:
+        return _postgresql(parsed.set(drivername="postgresql+psycopg"))
+    raise WrongSettings([SYNTAX])
+
+
+def _sqlite(url: sa.URL) -> sa.Engine:
+    engine = sa.create_engine(
+        url,
+        poolclass=sa.StaticPool,
+        hide_parameters=True,
+        connect_args={"check_same_thread": False, "timeout": 5.0, "isolation_level": None},
+    )
+
+    @sa.event.listens_for(engine, "connect")
+    def prepare(connection: Any, _record: Any) -> None:  # noqa: ANN401 - the driver's own
+        # WAL survives kill -9; FULL makes a commit survive the loss of power too.
+        connection.execute("PRAGMA journal_mode=WAL")
+        connection.execute("PRAGMA synchronous=FULL")
+        connection.execute("PRAGMA foreign_keys=ON")
+
+    @sa.event.listens_for(engine, "begin")
+    def begin(connection: sa.Connection) -> None:
+        # The driver would begin late and deferred, and a read could not become a write then.
+        connection.exec_driver_sql("BEGIN IMMEDIATE")
+
+    return engine
+
+
+def _postgresql(url: sa.URL) -> sa.Engine:
+    return sa.create_engine(
+        url,
+        pool_size=1,
+        max_overflow=0,
+        pool_pre_ping=False,
+        hide_parameters=True,
+        connect_args={
+            "application_name": "recording-worker",
+            "connect_timeout": 5,
+            # A peer that vanished without a word must be noticed, not waited for.
+            "keepalives_idle": 5,
+            "keepalives_interval": 5,
+            "keepalives_count": 2,
+            "tcp_user_timeout": LOST_PEER_SECONDS * 1000,
+            "options": f"-c statement_timeout={LOST_PEER_SECONDS}s -c lock_timeout=5s",
+        },
+    )

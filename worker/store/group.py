@@ -1,0 +1,141 @@
+"""Group commit: what waits to be written shares one transaction.
+
+A commit costs a sync of the disk however small it is, so everything that asks while one commit
+runs goes into the next, at once and in one transaction. Nobody lingers: an idle store commits a
+single request immediately.
+"""
+
+import asyncio
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, Final, NamedTuple, TypeVar
+
+import sqlalchemy as sa
+from sqlalchemy import exc
+
+from worker.errors import StoreUnavailable
+
+RequestT = TypeVar("RequestT")
+ResultT = TypeVar("ResultT")
+Operation = Callable[[sa.Connection, Sequence[RequestT]], list[ResultT]]
+"""Works off all requests of one kind inside the given transaction; one result for each, in order.
+Must be safe to run again: a transaction that failed is rolled back and tried request by request."""
+
+MOST: Final = 500
+TRIES: Final = 3
+
+
+class _Waiting(NamedTuple):
+    operation: Operation[Any, Any]
+    request: Any
+    done: asyncio.Future[Any]
+
+
+class GroupCommit:
+    """Runs operations on one connection in a thread of its own, many requests to a transaction."""
+
+    def __init__(self, engine: sa.Engine) -> None:
+        self._engine = engine
+        self._waiting: list[_Waiting] = []
+        self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="store")
+        self._working: asyncio.Task[None] | None = None
+        self._closed = False
+        self.trouble: str | None = None
+        """Why the last transaction could not be committed; None when it was."""
+
+    async def submit(self, operation: Operation[RequestT, ResultT], request: RequestT) -> ResultT:
+        """Return the operation's result for this request once it is committed.
+
+        Raises StoreUnavailable when it was not; what the operation itself raises is passed on.
+        """
+        if self._closed:
+            raise StoreUnavailable("the store is closed")
+        done: asyncio.Future[ResultT] = asyncio.get_running_loop().create_future()
+        self._waiting.append(_Waiting(operation, request, done))
+        if self._working is None:
+            self._working = asyncio.create_task(self._work(), name="store")
+        return await done
+
+    async def close(self) -> None:
+        """Finish what waits, then let go of the database and end the thread."""
+        self._closed = True
+        while self._working is not None:
+            await asyncio.wait([self._working])
+        await asyncio.get_running_loop().run_in_executor(self._thread, self._engine.dispose)
+        self._thread.shutdown()
+
+    async def _work(self) -> None:
+        loop = asyncio.get_running_loop()
+        try:
+            while self._waiting:
+                batch, self._waiting = self._waiting[:MOST], self._waiting[MOST:]
+                outcomes = await loop.run_in_executor(self._thread, self._commit, batch)
+                self.trouble = _trouble(outcomes)
+                for waiting, outcome in zip(batch, outcomes, strict=True):
+                    if waiting.done.done():  # its asker was cancelled; the commit stands
+                        continue
+                    if isinstance(outcome, Exception):
+                        waiting.done.set_exception(outcome)
+                    else:
+                        waiting.done.set_result(outcome)
+        finally:
+            self._working = None
+
+    def _commit(self, batch: list[_Waiting]) -> list[Any]:
+        """One result or exception for each request of the batch."""
+        try:
+            return self._in_one_transaction(batch)
+        except exc.OperationalError as error:
+            if not _is_conflict(error):
+                return [_unavailable(error) for _ in batch]
+        except exc.InterfaceError as error:
+            return [_unavailable(error) for _ in batch]
+        except Exception:  # noqa: BLE001, S110 - whose fault it is turns out one by one
+            pass
+        return [self._alone(waiting) for waiting in batch]
+
+    def _alone(self, waiting: _Waiting) -> Any:  # noqa: ANN401 - whatever the operation returns
+        """A request whose company failed. Races between replicas end after a repetition."""
+        for last in (*[False] * (TRIES - 1), True):
+            try:
+                return self._in_one_transaction([waiting])[0]
+            except exc.IntegrityError as error:
+                if last:
+                    return error
+            except exc.DBAPIError as error:
+                if last or not _is_conflict(error):
+                    return _unavailable(error)
+            except Exception as error:  # noqa: BLE001 - handed to whoever asked
+                return error
+        raise AssertionError
+
+    def _in_one_transaction(self, batch: list[_Waiting]) -> list[Any]:
+        by_operation: dict[Operation[Any, Any], list[int]] = {}
+        for index, waiting in enumerate(batch):
+            by_operation.setdefault(waiting.operation, []).append(index)
+        results: list[Any] = [None] * len(batch)
+        with self._engine.begin() as connection:
+            for operation, indexes in by_operation.items():
+                answers = operation(connection, [batch[index].request for index in indexes])
+                for index, answer in zip(indexes, answers, strict=True):
+                    results[index] = answer
+        return results
+
+
+def _trouble(outcomes: list[Any]) -> str | None:
+    """Nobody got through: the database is away. Some did: it is there."""
+    if all(isinstance(outcome, StoreUnavailable) for outcome in outcomes):
+        return str(outcomes[0])
+    return None
+
+
+def _is_conflict(error: exc.DBAPIError) -> bool:
+    """Deadlock or serialization failure between replicas: worth another try at once."""
+    return getattr(error.orig, "sqlstate", None) in {"40001", "40P01"}
+
+
+def _unavailable(error: exc.DBAPIError) -> StoreUnavailable:
+    # The statement's parameters may hold anything, so only the driver's own words go out.
+    unavailable = StoreUnavailable(str(error.orig).splitlines()[0][:300])
+    unavailable.__cause__ = error.orig
+    return unavailable

@@ -1,0 +1,298 @@
+"""The inbox: which commands are being executed, by whom, and how they ended.
+
+A claim is durable before the API is called, so that after a crash the next one knows that a call
+may have gone out. A start also occupies its slot (meeting and kind): while one start of a slot is
+running, or may have been executed without us knowing, no other one is let in. That is what makes
+a recording found later in the list attributable to exactly one command.
+"""
+
+from collections.abc import Iterable, Sequence
+from typing import Any, Literal
+
+import msgspec
+import sqlalchemy as sa
+
+from worker.recording import LIVE, Recording, Seen
+from worker.store.absorbing import Absorbed, absorb_all
+from worker.store.outbox import OutcomeRecord, Reply, outcome_rows, put, unpublished
+from worker.store.tables import inbox, recordings
+
+Verdict = Literal["new", "again", "busy", "done"]
+
+
+class Claim(msgspec.Struct, frozen=True, kw_only=True):
+    """A request to execute a command now.
+
+    `slot` is given by starts. `start_id`, `meeting_id`, `recording_id` name what the command acts
+    on, so that the claim can tell what is known of it. A start whose call is older than
+    `abandoned_before` no longer keeps others out; after `settle_seconds` a call whose answer was
+    lost may be made again.
+    """
+
+    command_id: str
+    command_type: str
+    owner: str
+    now: float
+    lease_seconds: float
+    settle_seconds: float
+    abandoned_before: float
+    slot: str | None = None
+    start_id: str | None = None
+    meeting_id: str | None = None
+    recording_id: str | None = None
+    reply: Reply = Reply()
+
+
+class Claimed(msgspec.Struct, frozen=True, kw_only=True):
+    """What a claim came to.
+
+    `new`/`again`: execute it (`again`: it was claimed before). `busy`: another replica executes
+    it, or its slot is taken. `done`: its outcome goes out once more. `called_at` is the first
+    moment at which an earlier attempt may have called the API and got no answer, else None;
+    `may_call` says whether a start may call now. `known` are the recordings the command may mean,
+    `start_state` the state of the start command it names (None: unknown).
+    """
+
+    verdict: Verdict
+    attempts: int = 0
+    first_seen_at: float = 0.0
+    called_at: float | None = None
+    may_call: bool = False
+    known: tuple[Recording, ...] = ()
+    start_state: str | None = None
+    starts_pending: int = 0
+    last_error: str | None = None
+
+
+class Release(msgspec.Struct, frozen=True, kw_only=True):
+    """An attempt that did not end the command. `uncertain`: its call may have been executed."""
+
+    command_id: str
+    uncertain: bool
+    last_error: str
+
+
+class Finish(msgspec.Struct, frozen=True, kw_only=True):
+    """The end of a command: its outcome, and what the API told on the way."""
+
+    outcome: OutcomeRecord
+    reply: Reply
+    seen: tuple[Seen, ...]
+    now: float
+
+
+def claim(connection: sa.Connection, requests: Sequence[Claim]) -> list[Claimed]:
+    """Operation: claim commands, each at most once in the given order."""
+    rows = _rows(connection, {request.command_id for request in requests})
+    held = _held(connection, {request.slot for request in requests if request.slot})
+    new: list[dict[str, Any]] = []
+    claimed: list[Claimed] = []
+    for request in requests:
+        row = rows.get(request.command_id)
+        if row is not None and row["state"] == "done":
+            claimed.append(_repeat(connection, row, request))
+            continue
+        if _is_leased(row, request) or _is_slot_taken(connection, held, request):
+            claimed.append(Claimed(verdict="busy", first_seen_at=request.now))
+            continue
+        after = _claimed_row(row, request)
+        if row is None:
+            new.append(after)
+        else:
+            _update(connection, after)
+        if request.slot:
+            held[request.slot] = after
+        rows[request.command_id] = after
+        claimed.append(_granted(connection, row, after, request))
+    if new:
+        connection.execute(sa.insert(inbox), new)
+    return claimed
+
+
+def release(connection: sa.Connection, requests: Sequence[Release]) -> list[None]:
+    """Operation: give commands back for a later attempt."""
+    for request in requests:
+        values: dict[str, Any] = {
+            "state": "waiting",
+            "lease_owner": None,
+            "lease_until": None,
+            "last_error": request.last_error[:1000],
+        }
+        if not request.uncertain:
+            values |= {"holds": None, "called_at": None, "last_called_at": None}
+        connection.execute(
+            sa.update(inbox)
+            .where(inbox.c.command_id == request.command_id, inbox.c.state == "running")
+            .values(values)
+        )
+    return [None] * len(requests)
+
+
+def finish(connection: sa.Connection, requests: Sequence[Finish], *, source: str) -> list[Absorbed]:
+    """Operation: state, events and outcomes of finished commands, all or nothing."""
+    absorbed = absorb_all(connection, [request.seen for request in requests], source=source)
+    for request in requests:
+        connection.execute(
+            sa.update(inbox)
+            .where(inbox.c.command_id == request.outcome.command_id, inbox.c.state != "done")
+            .values(
+                state="done",
+                outcome=msgspec.json.encode(request.outcome).decode(),
+                finished_at=request.now,
+                holds=None,
+                lease_owner=None,
+                lease_until=None,
+            )
+        )
+        put(connection, outcome_rows(request.outcome, request.reply, now=request.now))
+    return absorbed
+
+
+def free_leases(connection: sa.Connection, owners: Sequence[None]) -> list[int]:
+    """Operation: end every lease. Only for a store that no other process can be using."""
+    freed = connection.execute(
+        sa.update(inbox).where(inbox.c.lease_owner.is_not(None)).values(lease_until=0.0)
+    )
+    return [freed.rowcount] * len(owners)
+
+
+def _rows(connection: sa.Connection, ids: Iterable[str]) -> dict[str, dict[str, Any]]:
+    found = connection.execute(
+        sa.select(inbox)
+        .where(inbox.c.command_id.in_(sorted(ids)))
+        .order_by(inbox.c.command_id)
+        .with_for_update()
+    )
+    return {row["command_id"]: dict(row) for row in found.mappings()}
+
+
+def _held(connection: sa.Connection, slots: Iterable[str]) -> dict[str, dict[str, Any]]:
+    wanted = sorted(slots)
+    if not wanted:
+        return {}
+    found = connection.execute(sa.select(inbox).where(inbox.c.holds.in_(wanted)))
+    return {row["holds"]: dict(row) for row in found.mappings()}
+
+
+def _is_leased(row: dict[str, Any] | None, request: Claim) -> bool:
+    return (
+        row is not None
+        and row["state"] == "running"
+        and row["lease_owner"] != request.owner
+        and (row["lease_until"] or 0.0) > request.now
+    )
+
+
+def _is_slot_taken(
+    connection: sa.Connection, held: dict[str, dict[str, Any]], request: Claim
+) -> bool:
+    holder = held.get(request.slot) if request.slot else None
+    if holder is None or holder["command_id"] == request.command_id:
+        return False
+    if holder["first_seen_at"] >= request.abandoned_before:
+        return True
+    # Its command is past its age: it can never be attempted again, whatever became of its call.
+    connection.execute(
+        sa.update(inbox).where(inbox.c.command_id == holder["command_id"]).values(holds=None)
+    )
+    return False
+
+
+def _claimed_row(row: dict[str, Any] | None, request: Claim) -> dict[str, Any]:
+    before = row or {"attempts": 0, "first_seen_at": request.now, "called_at": None}
+    after = {
+        "command_id": request.command_id,
+        "command_type": request.command_type,
+        "state": "running",
+        "attempts": before["attempts"] + 1,
+        "first_seen_at": before["first_seen_at"],
+        "slot": request.slot,
+        "holds": request.slot,
+        "called_at": None,
+        "last_called_at": None,
+        "lease_owner": request.owner,
+        "lease_until": request.now + request.lease_seconds,
+        "last_error": before.get("last_error"),
+    }
+    if request.slot:
+        called = before["called_at"]
+        after["called_at"] = request.now if called is None else called
+        after["last_called_at"] = (
+            request.now if _may_call(before, request) else before["last_called_at"]
+        )
+    return after
+
+
+def _may_call(before: dict[str, Any], request: Claim) -> bool:
+    if before["called_at"] is None:
+        return True
+    return bool(request.now - before["last_called_at"] >= request.settle_seconds)
+
+
+def _update(connection: sa.Connection, after: dict[str, Any]) -> None:
+    connection.execute(
+        sa.update(inbox).where(inbox.c.command_id == after["command_id"]).values(after)
+    )
+
+
+def _granted(
+    connection: sa.Connection, row: dict[str, Any] | None, after: dict[str, Any], request: Claim
+) -> Claimed:
+    return Claimed(
+        verdict="new" if row is None else "again",
+        attempts=after["attempts"],
+        first_seen_at=after["first_seen_at"],
+        called_at=row["called_at"] if row else None,
+        may_call=row is None or _may_call(row, request),
+        known=_known(connection, row, request),
+        start_state=_start_state(connection, request),
+        starts_pending=_starts_pending(connection, request),
+        last_error=after["last_error"],
+    )
+
+
+def _known(
+    connection: sa.Connection, row: dict[str, Any] | None, request: Claim
+) -> tuple[Recording, ...]:
+    """The recordings a command may mean. A start claimed for the first time means none."""
+    if request.slot and row is None:
+        return ()
+    if request.start_id:
+        wanted = recordings.c.start_id == request.start_id
+    elif request.recording_id:
+        wanted = recordings.c.recording_id == request.recording_id
+    elif request.slot:
+        wanted = recordings.c.meeting_id == request.meeting_id
+    elif request.meeting_id:
+        wanted = sa.and_(
+            recordings.c.meeting_id == request.meeting_id, recordings.c.status.in_(sorted(LIVE))
+        )
+    else:
+        return ()
+    states = connection.execute(sa.select(recordings.c.state).where(wanted)).scalars()
+    return tuple(msgspec.json.decode(state, type=Recording) for state in states)
+
+
+def _start_state(connection: sa.Connection, request: Claim) -> str | None:
+    if request.start_id is None:
+        return None
+    row = connection.execute(
+        sa.select(inbox.c.state).where(inbox.c.command_id == request.start_id)
+    ).one_or_none()
+    return row[0] if row else None
+
+
+def _starts_pending(connection: sa.Connection, request: Claim) -> int:
+    if request.meeting_id is None or request.slot:
+        return 0
+    slots = [f"{request.meeting_id}/track", f"{request.meeting_id}/composite"]
+    return connection.execute(
+        sa.select(sa.func.count()).where(inbox.c.slot.in_(slots), inbox.c.state != "done")
+    ).scalar_one()
+
+
+def _repeat(connection: sa.Connection, row: dict[str, Any], request: Claim) -> Claimed:
+    record = msgspec.json.decode(row["outcome"], type=OutcomeRecord)
+    waits = record.event_id in unpublished(connection, [record.event_id])
+    put(connection, outcome_rows(record, request.reply, now=request.now, publish=not waits))
+    return Claimed(verdict="done", attempts=row["attempts"], first_seen_at=row["first_seen_at"])

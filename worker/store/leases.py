@@ -1,0 +1,56 @@
+"""Leases by name: what only one replica may do at a time."""
+
+from collections.abc import Sequence
+
+import msgspec
+import sqlalchemy as sa
+
+from worker.store.tables import leases
+
+
+class Hold(msgspec.Struct, frozen=True, kw_only=True):
+    """A wish to hold the lease `name` until `until`. Times are seconds since the epoch."""
+
+    name: str
+    owner: str
+    now: float
+    until: float
+
+
+def hold(connection: sa.Connection, requests: Sequence[Hold]) -> list[bool]:
+    """Operation: take or extend leases; False for one that somebody else holds."""
+    return [_hold(connection, request) for request in requests]
+
+
+def _hold(connection: sa.Connection, wish: Hold) -> bool:
+    extended = connection.execute(
+        sa.update(leases)
+        .where(
+            leases.c.name == wish.name,
+            sa.or_(leases.c.owner == wish.owner, leases.c.until <= wish.now),
+        )
+        .values(owner=wish.owner, until=wish.until)
+    )
+    if extended.rowcount:
+        return True
+    taken = connection.execute(
+        sa.select(leases.c.owner).where(leases.c.name == wish.name)
+    ).one_or_none()
+    if taken is not None:
+        return False
+    # Two replicas may get here at once: the second one's insert fails, and its transaction is
+    # tried again, where it finds the lease taken.
+    connection.execute(sa.insert(leases).values(name=wish.name, owner=wish.owner, until=wish.until))
+    return True
+
+
+def let_go(connection: sa.Connection, owners: Sequence[str]) -> list[None]:
+    """Operation: give up every lease of these owners."""
+    connection.execute(sa.delete(leases).where(leases.c.owner.in_(sorted(owners))))
+    return [None] * len(owners)
+
+
+def free_all(connection: sa.Connection, requests: Sequence[None]) -> list[None]:
+    """Operation: end every lease. Only for a store that no other process can be using."""
+    connection.execute(sa.delete(leases))
+    return [None] * len(requests)

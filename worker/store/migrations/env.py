@@ -1,0 +1,8 @@
+"""Run by Alembic inside the connection and transaction of `worker.store.migrate`."""
+
+from alembic import context
+
+from worker.store.tables import metadata
+
+context.configure(connection=context.config.attributes["connection"], target_metadata=metadata)
+context.run_migrations()

@@ -1,0 +1,210 @@
+"""The outbox: events that are committed and not yet confirmed by the broker."""
+
+import uuid
+from collections.abc import Iterable, Sequence
+from datetime import UTC, datetime
+from typing import Any, Final, Literal
+
+import msgspec
+import sqlalchemy as sa
+
+from recording_schemas import EVENT_TYPES, Outcome, encode_event, exchange_of, routing_key
+from worker.recording import Recording, RecordingEvent
+from worker.store.tables import outbox
+
+NAMESPACE: Final = uuid.UUID("6f1d3b0e-52c7-5d0c-9c0b-7a1f0c1c2a55")
+"""Of every event id. Changing it would give old facts new ids."""
+
+Exchange = Literal["status", "files", "results", "reply"]
+
+
+class Reply(msgspec.Struct, frozen=True, kw_only=True):
+    """Where one sending of a command wants its outcome, besides the exchange."""
+
+    reply_to: str | None = None
+    correlation_id: str | None = None
+    trace: dict[str, str] = {}
+
+
+class OutcomeRecord(msgspec.Struct, frozen=True, kw_only=True):
+    """A final outcome as it was first published, kept to be published again for repeats."""
+
+    event_id: str
+    event_type: str
+    routing_key: str
+    command_id: str
+    correlation_id: str
+    body: str
+    trace: dict[str, str] = {}
+
+
+class Unsent(msgspec.Struct, frozen=True, kw_only=True):
+    """One event waiting in the outbox, oldest `position` first."""
+
+    position: int
+    event_id: str
+    event_type: str
+    subject: str
+    exchange: Exchange
+    routing_key: str
+    correlation_id: str | None
+    headers: dict[str, str]
+    body: bytes
+    created_at: float
+
+
+def outcome_record(
+    data: Outcome, *, source: str, at: datetime, correlation_id: str | None, trace: dict[str, str]
+) -> OutcomeRecord:
+    """The event of a command's end. Its id depends on the command's id alone."""
+    event_id = str(uuid.uuid5(NAMESPACE, f"outcome/{data.command_id}"))
+    body = encode_event(
+        data, id=event_id, source=source, subject=data.command_id, time=at, sequence=None
+    )
+    return OutcomeRecord(
+        event_id=event_id,
+        event_type=EVENT_TYPES[type(data)],
+        routing_key=routing_key(data),
+        command_id=data.command_id,
+        correlation_id=correlation_id or data.command_id,
+        body=body.decode(),
+        trace=trace,
+    )
+
+
+def event_rows(
+    after: Recording, events: Sequence[RecordingEvent], *, source: str, at: datetime
+) -> list[dict[str, Any]]:
+    """Rows for the news of one recording. `after.sequence` is the number of the last of them."""
+    origin = after.origin
+    headers = msgspec.json.encode(origin.trace if origin else {}).decode()
+    correlation_id = (origin.correlation_id or origin.start_id) if origin else None
+    first = after.sequence - len(events) + 1
+    rows = []
+    for number, data in enumerate(events, start=first):
+        event_id = str(uuid.uuid5(NAMESPACE, f"recording/{after.recording_id}/{number}"))
+        body = encode_event(
+            data,
+            id=event_id,
+            source=source,
+            subject=after.recording_id,
+            time=at,
+            sequence=f"{number:012d}",
+        )
+        rows.append(
+            {
+                "event_id": event_id,
+                "event_type": EVENT_TYPES[type(data)],
+                "subject": after.recording_id,
+                "exchange": exchange_of(data),
+                "routing_key": routing_key(data),
+                "correlation_id": correlation_id,
+                "headers": headers,
+                "body": body,
+                "created_at": at.timestamp(),
+            }
+        )
+    return rows
+
+
+def outcome_rows(
+    record: OutcomeRecord, reply: Reply, *, now: float, publish: bool = True
+) -> list[dict[str, Any]]:
+    """Rows for an outcome: on the exchange, and to whoever this sending wants told."""
+    row = {
+        "event_id": record.event_id,
+        "event_type": record.event_type,
+        "subject": record.command_id,
+        "exchange": "results",
+        "routing_key": record.routing_key,
+        "correlation_id": record.correlation_id,
+        "headers": msgspec.json.encode(record.trace).decode(),
+        "body": record.body.encode(),
+        "created_at": now,
+    }
+    rows = [row] if publish else []
+    if reply.reply_to is not None:
+        to = {
+            "exchange": "reply",
+            "routing_key": reply.reply_to,
+            "correlation_id": reply.correlation_id or record.command_id,
+            "headers": msgspec.json.encode(reply.trace).decode(),
+        }
+        rows.append(row | to)
+    return rows
+
+
+def put(connection: sa.Connection, rows: list[dict[str, Any]]) -> None:
+    """Add rows in the given order."""
+    if rows:
+        connection.execute(sa.insert(outbox), rows)
+
+
+def unsent(connection: sa.Connection, limits: Sequence[int]) -> list[list[Unsent]]:
+    """Operation: the oldest unsent events, at most the asked number."""
+    rows = connection.execute(
+        sa.select(outbox)
+        .where(outbox.c.sent_at.is_(None))
+        .order_by(outbox.c.position)
+        .limit(max(limits))
+    ).all()
+    found = [
+        Unsent(
+            position=row.position,
+            event_id=row.event_id,
+            event_type=row.event_type,
+            subject=row.subject,
+            exchange=row.exchange,
+            routing_key=row.routing_key,
+            correlation_id=row.correlation_id,
+            headers=msgspec.json.decode(row.headers, type=dict[str, str]),
+            body=row.body,
+            created_at=row.created_at,
+        )
+        for row in rows
+    ]
+    return [found[:limit] for limit in limits]
+
+
+def mark_sent(
+    connection: sa.Connection, requests: Sequence[tuple[Iterable[int], float]]
+) -> list[None]:
+    """Operation: the broker confirmed these positions at that time."""
+    connection.execute(
+        sa.update(outbox)
+        .where(outbox.c.position == sa.bindparam("at_position"))
+        .values(sent_at=sa.bindparam("at_time")),
+        [
+            {"at_position": position, "at_time": now}
+            for positions, now in requests
+            for position in positions
+        ],
+    )
+    return [None] * len(requests)
+
+
+def unpublished(connection: sa.Connection, event_ids: Iterable[str]) -> set[str]:
+    """Those of the ids that already wait for their publication on the results exchange."""
+    rows = connection.execute(
+        sa.select(outbox.c.event_id).where(
+            outbox.c.sent_at.is_(None),
+            outbox.c.exchange == "results",
+            outbox.c.event_id.in_(list(event_ids)),
+        )
+    )
+    return set(rows.scalars())
+
+
+def depth(connection: sa.Connection, requests: Sequence[None]) -> list[tuple[int, float | None]]:
+    """Operation: how many events wait, and when the oldest of them was committed."""
+    row = connection.execute(
+        sa.select(sa.func.count(), sa.func.min(outbox.c.created_at)).where(
+            outbox.c.sent_at.is_(None)
+        )
+    ).one()
+    return [(row[0], row[1])] * len(requests)
+
+
+def moment(seconds: float) -> datetime:
+    """Seconds since the epoch as an aware time."""
+    return datetime.fromtimestamp(seconds, UTC)

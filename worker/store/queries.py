@@ -1,0 +1,63 @@
+"""Reading what is known of recordings."""
+
+from collections.abc import Sequence
+
+import msgspec
+import sqlalchemy as sa
+
+from recording_schemas import Status
+from worker.recording import Recording
+from worker.store.tables import recordings
+
+
+class RecordingsFilter(msgspec.Struct, frozen=True, kw_only=True):
+    """Which recordings to show; None means any. `limit` is the most to return."""
+
+    limit: int = 100
+    status: Status | None = None
+    meeting_id: str | None = None
+    recording_id: str | None = None
+    start_id: str | None = None
+
+
+def open_ones(connection: sa.Connection, apps: Sequence[str]) -> list[list[Recording]]:
+    """Operation: each app's recordings that still need following."""
+    found: dict[str, list[Recording]] = {app: [] for app in apps}
+    rows = connection.execute(
+        sa.select(recordings.c.app, recordings.c.state).where(
+            recordings.c.open, recordings.c.app.in_(sorted(found))
+        )
+    )
+    for app, state in rows:
+        found[app].append(msgspec.json.decode(state, type=Recording))
+    return [found[app] for app in apps]
+
+
+def count_by_status(connection: sa.Connection, requests: Sequence[None]) -> list[dict[Status, int]]:
+    """Operation: open recordings of each status."""
+    rows = connection.execute(
+        sa.select(recordings.c.status, sa.func.count())
+        .where(recordings.c.open)
+        .group_by(recordings.c.status)
+    )
+    counts = {Status(status): count for status, count in rows}
+    return [counts] * len(requests)
+
+
+def find_recordings(
+    connection: sa.Connection, filters: Sequence[RecordingsFilter]
+) -> list[list[Recording]]:
+    """Operation: recordings by filter, the most recently changed first."""
+    return [_find(connection, wanted) for wanted in filters]
+
+
+def _find(connection: sa.Connection, wanted: RecordingsFilter) -> list[Recording]:
+    query = sa.select(recordings.c.state)
+    for column in ("status", "meeting_id", "recording_id", "start_id"):
+        value = getattr(wanted, column)
+        if value is not None:
+            query = query.where(recordings.c[column] == str(value))
+    query = query.order_by(recordings.c.changed_at.desc()).limit(wanted.limit)
+    return [
+        msgspec.json.decode(state, type=Recording) for state in connection.execute(query).scalars()
+    ]

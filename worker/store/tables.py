@@ -1,0 +1,116 @@
+"""The tables, as SQLAlchemy Core sees them. Migrations create them; a test holds both together.
+
+Times are seconds since the epoch by the worker's clock. Bodies and states are JSON.
+"""
+
+import sqlalchemy as sa
+
+metadata = sa.MetaData()
+
+inbox = sa.Table(
+    "inbox",
+    metadata,
+    sa.Column("command_id", sa.String(128), primary_key=True),
+    sa.Column("command_type", sa.String(64), nullable=False),
+    sa.Column("state", sa.String(16), nullable=False),
+    sa.Column("attempts", sa.Integer, nullable=False),
+    sa.Column("first_seen_at", sa.Double, nullable=False),
+    # What a start occupies (meeting and kind). `holds` is the same while nobody else may start.
+    sa.Column("slot", sa.String(512)),
+    sa.Column("holds", sa.String(512)),
+    # First and last moment at which the API may have been asked to start; null: surely never.
+    sa.Column("called_at", sa.Double),
+    sa.Column("last_called_at", sa.Double),
+    sa.Column("lease_owner", sa.String(64)),
+    sa.Column("lease_until", sa.Double),
+    sa.Column("last_error", sa.Text),
+    sa.Column("outcome", sa.Text),
+    sa.Column("finished_at", sa.Double),
+    sa.CheckConstraint("state IN ('running', 'waiting', 'done')", name="inbox_state"),
+    sa.CheckConstraint("(state = 'done') = (outcome IS NOT NULL)", name="inbox_outcome"),
+)
+sa.Index("inbox_holds", inbox.c.holds, unique=True)
+sa.Index(
+    "inbox_unfinished_slot",
+    inbox.c.slot,
+    sqlite_where=inbox.c.state != "done",
+    postgresql_where=inbox.c.state != "done",
+)
+
+recordings = sa.Table(
+    "recordings",
+    metadata,
+    sa.Column("recording_id", sa.String(128), primary_key=True),
+    sa.Column("app", sa.String(64), nullable=False),
+    sa.Column("kind", sa.String(16), nullable=False),
+    sa.Column("status", sa.String(16), nullable=False),
+    sa.Column("meeting_id", sa.String(128)),
+    sa.Column("start_id", sa.String(128)),
+    sa.Column("version", sa.Integer, nullable=False),
+    # Needs following: not ended, or its files are still looked for.
+    sa.Column("open", sa.Boolean, nullable=False),
+    sa.Column("state", sa.Text, nullable=False),
+    sa.Column("changed_at", sa.Double, nullable=False),
+    sa.CheckConstraint("kind IN ('track', 'composite')", name="recordings_kind"),
+    sa.CheckConstraint(
+        "status IN ('INVOKED', 'RECORDING', 'PAUSED', 'UPLOADING', 'UPLOADED', 'ERRORED')",
+        name="recordings_status",
+    ),
+)
+sa.Index("recordings_start_id", recordings.c.start_id, unique=True)
+sa.Index("recordings_meeting_id", recordings.c.meeting_id)
+sa.Index(
+    "recordings_open",
+    recordings.c.app,
+    sqlite_where=recordings.c.open,
+    postgresql_where=recordings.c.open,
+)
+
+files = sa.Table(
+    "files",
+    metadata,
+    sa.Column("recording_id", sa.String(128), primary_key=True),
+    sa.Column("file_index", sa.Integer, primary_key=True),
+    sa.Column("file_name", sa.Text, nullable=False),
+    sa.Column("user_id", sa.Text),
+    sa.Column("found_at", sa.Double, nullable=False),
+)
+
+outbox = sa.Table(
+    "outbox",
+    metadata,
+    sa.Column(
+        "position",
+        sa.BigInteger().with_variant(sa.Integer, "sqlite"),
+        primary_key=True,
+        autoincrement=True,
+    ),
+    sa.Column("event_id", sa.String(64), nullable=False),
+    sa.Column("event_type", sa.String(64), nullable=False),
+    sa.Column("subject", sa.String(128), nullable=False),
+    sa.Column("exchange", sa.String(16), nullable=False),
+    sa.Column("routing_key", sa.String(255), nullable=False),
+    sa.Column("correlation_id", sa.Text),
+    sa.Column("headers", sa.Text, nullable=False),
+    sa.Column("body", sa.LargeBinary, nullable=False),
+    sa.Column("created_at", sa.Double, nullable=False),
+    sa.Column("sent_at", sa.Double),
+    sa.CheckConstraint(
+        "exchange IN ('status', 'files', 'results', 'reply')", name="outbox_exchange"
+    ),
+    sqlite_autoincrement=True,
+)
+sa.Index(
+    "outbox_unsent",
+    outbox.c.position,
+    sqlite_where=outbox.c.sent_at.is_(None),
+    postgresql_where=outbox.c.sent_at.is_(None),
+)
+
+leases = sa.Table(
+    "leases",
+    metadata,
+    sa.Column("name", sa.String(64), primary_key=True),
+    sa.Column("owner", sa.String(64), nullable=False),
+    sa.Column("until", sa.Double, nullable=False),
+)

@@ -2,6 +2,7 @@
 
 import asyncio
 import random
+import re
 import time
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
@@ -15,6 +16,7 @@ from worker.errors import Unauthorized, Unavailable
 T = TypeVar("T")
 
 LONGEST_RETRY_AFTER_SECONDS = 86_400.0
+_SECONDS = re.compile(r"[0-9]+(?:\.[0-9]+)?")
 
 
 class Retry:
@@ -92,12 +94,13 @@ def is_worth_another_try(error: BaseException) -> bool:
 def retry_after_seconds(value: str | None, *, now: datetime) -> float | None:
     """The seconds a `Retry-After` header asks for, from 0 to a day; None when it says nothing.
 
-    Takes both forms of RFC 9110, section 10.2.3: seconds, and an HTTP date compared with `now`.
+    Takes both forms of RFC 9110, section 10.2.3: seconds (here also with a fraction), and an HTTP
+    date, which is compared with `now`.
     """
     if value is None:
         return None
     value = value.strip()
-    if value.isascii() and value.isdigit():
+    if _SECONDS.fullmatch(value):
         # float() of a long run of digits is inf, int() of one is an error.
         return min(float(value), LONGEST_RETRY_AFTER_SECONDS)
     try:

@@ -51,8 +51,8 @@ def test_a_secret_within_a_secret_leaves_no_remainder() -> None:
     assert without_secrets("my abcdef!", ("abc", "abcdef")) == "my [secure]!"
 
 
-@given(secret=st.text(min_size=8), before=st.text("xyz .", max_size=9))
-def test_no_secret_is_left_in_any_of_its_encodings(secret: str, before: str) -> None:
-    for form in (secret, json.dumps(secret)[1:-1], quote(secret, safe="")):
-        told = without_secrets(f"{before}{form}{before}", [secret])
-        assert secret not in told or secret in f"{before}[secure]{before}"
+@given(st.text(st.characters(exclude_characters="<>", exclude_categories=["Cs"]), min_size=8))
+def test_no_secret_is_left_in_any_of_its_encodings(secret: str) -> None:
+    as_json = (json.dumps(secret)[1:-1], json.dumps(secret, ensure_ascii=False)[1:-1])
+    for form in (secret, *as_json, quote(secret, safe="")):
+        assert without_secrets(f"<{form}>", [secret]) == "<[secure]>"

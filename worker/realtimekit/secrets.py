@@ -37,4 +37,6 @@ def _secrets(body: Mapping[str, Any]) -> Iterator[str]:
 def _forms(secret: str) -> Iterator[str]:
     lines = (line for line in secret.splitlines() if len(line) >= _SHORTEST_PART)
     for piece in (secret, " ".join(secret.split()), *lines):
-        yield from (piece, json.dumps(piece)[1:-1], quote(piece, safe=""))
+        yield from (piece, quote(piece, safe=""))
+        # JSON may be repeated with all but ASCII escaped, or with as little as it takes.
+        yield from (json.dumps(piece, ensure_ascii=escaped)[1:-1] for escaped in (True, False))

@@ -1,0 +1,181 @@
+"""What a log line looks like, and what never gets into one."""
+
+import io
+import json
+import logging
+from collections.abc import Callable, Iterator
+
+import pytest
+import structlog
+
+from worker.logs import Redaction, configure_logs, redact_text
+
+Lines = Callable[[], list[dict[str, object]]]
+
+
+class Terminal(io.StringIO):
+    """A stream that says it is a terminal."""
+
+    def isatty(self) -> bool:
+        return True
+
+
+@pytest.fixture
+def stream() -> Iterator[io.StringIO]:
+    yield io.StringIO()
+    logging.captureWarnings(capture=False)
+    structlog.reset_defaults()
+    root = logging.getLogger()
+    for handler in root.handlers[:]:
+        if isinstance(handler.formatter, structlog.stdlib.ProcessorFormatter):
+            root.removeHandler(handler)
+
+
+@pytest.fixture
+def lines(stream: io.StringIO) -> Lines:
+    return lambda: [json.loads(line) for line in stream.getvalue().splitlines()]
+
+
+def fail_with(message: str) -> None:
+    local = "a value that only this function knows"
+    assert local
+    raise RuntimeError(message)
+
+
+def test_a_line_is_json_unless_on_a_terminal(stream: io.StringIO, lines: Lines) -> None:
+    configure_logs(stream=stream)
+    structlog.get_logger().info("command_done", attempts=3)
+
+    (line,) = lines()
+    assert list(line) == ["timestamp", "level", "event", "attempts"]
+    assert (line["level"], line["event"], line["attempts"]) == ("info", "command_done", 3)
+
+
+def test_a_terminal_gets_lines_for_people(stream: io.StringIO) -> None:
+    terminal = Terminal()
+    configure_logs(stream=terminal)
+    structlog.get_logger().info("command_done", attempts=3)
+
+    assert "command_done" in terminal.getvalue()
+    assert not terminal.getvalue().startswith("{")
+
+
+def test_the_format_may_be_chosen_in_spite_of_the_terminal(stream: io.StringIO) -> None:
+    terminal = Terminal()
+    configure_logs(stream=terminal, format="json")
+    structlog.get_logger().info("command_done")
+
+    assert json.loads(terminal.getvalue())["event"] == "command_done"
+
+
+def test_lines_below_the_level_are_not_written(stream: io.StringIO, lines: Lines) -> None:
+    configure_logs(stream=stream, level="warning")
+    structlog.get_logger().info("unimportant")
+    structlog.get_logger().warning("important")
+
+    assert [line["event"] for line in lines()] == ["important"]
+
+
+@pytest.mark.parametrize("library", ["aio_pika", "aiormq", "sqlalchemy", "alembic", "aiohttp"])
+def test_libraries_are_heard_from_warning_on_even_while_we_debug(
+    stream: io.StringIO, lines: Lines, library: str
+) -> None:
+    configure_logs(stream=stream, level="debug")
+    logging.getLogger(library).info("chatter")
+    logging.getLogger(f"{library}.part").warning("lost %s", "it")
+
+    (line,) = lines()
+    assert (line["event"], line["level"], line["logger"]) == (
+        "lost it",
+        "warning",
+        f"{library}.part",
+    )
+
+
+def test_setting_up_again_replaces_and_does_not_double(stream: io.StringIO, lines: Lines) -> None:
+    configure_logs(stream=io.StringIO())
+    configure_logs(stream=stream)
+    structlog.get_logger().info("once")
+
+    assert len(lines()) == 1
+
+
+def test_facts_bound_to_the_context_are_in_every_line(stream: io.StringIO, lines: Lines) -> None:
+    configure_logs(stream=stream)
+    with structlog.contextvars.bound_contextvars(command_id="c-1"):
+        structlog.get_logger().info("one")
+        logging.getLogger("aio_pika").warning("two")
+
+    assert [line["command_id"] for line in lines()] == ["c-1", "c-1"]
+
+
+@pytest.mark.parametrize("format_", ["json", "console"])
+def test_no_registered_secret_shows_wherever_it_sits(stream: io.StringIO, format_: str) -> None:
+    configure_logs(stream=stream, format=format_, sensitive=lambda: ["open-sesame"])  # type: ignore[arg-type]
+    log = structlog.get_logger()
+    log.info("a open-sesame", deep={"list": [("open-sesame",)]}, thing=Exception("open-sesame"))
+    logging.getLogger("aiormq").error("with %s", "open-sesame")
+    try:
+        fail_with("because of open-sesame")
+    except RuntimeError:
+        log.exception("failed")
+        logging.getLogger("aiohttp").exception("failed")
+
+    assert "sesame" not in stream.getvalue()
+    assert stream.getvalue().count("[secure]") >= 6
+
+
+@pytest.mark.parametrize("format_", ["json", "console"])
+def test_tracebacks_show_no_local_variables(stream: io.StringIO, format_: str) -> None:
+    configure_logs(stream=stream, format=format_)  # type: ignore[arg-type]
+    try:
+        fail_with("over")
+    except RuntimeError:
+        structlog.get_logger().exception("failed")
+
+    assert "fail_with" in stream.getvalue()
+    assert "'a value that only" not in stream.getvalue()
+
+
+def test_a_secret_that_changes_is_cut_out_from_then_on() -> None:
+    held = ["first-text"]
+    redact = Redaction(lambda: held)
+    held.append("second-text")
+
+    assert redact(None, "info", {"event": "first-text second-text"}) == {
+        "event": "[secure] [secure]"
+    }
+
+
+def test_a_secret_inside_a_longer_one_leaves_nothing_of_it() -> None:
+    redact = Redaction(lambda: ["sesame", "sesame-street"])
+    assert redact(None, "info", {"event": "sesame-street"}) == {"event": "[secure]"}
+
+
+def test_a_very_short_secret_does_not_eat_words() -> None:
+    assert Redaction(lambda: ["guest"])(None, "info", {"event": "guests"}) == {"event": "guests"}
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("GET https://h/a.webm?sig=1&x=2 failed", "GET https://h/a.webm?… failed"),
+        ("'https://h/a?sig=1'", "'https://h/a?…'"),
+        ("lost amqp://me:pw@h:5672/", "lost amqp://me:***@h:5672/"),
+        ("lost amqp://me:p@w@h:5672/", "lost amqp://me:***@h:5672/"),
+        ("Authorization: Bearer abcdef1234567890", "Authorization: Bearer [secure]"),
+        ("bearer authentication", "bearer authentication"),
+        ("why? because", "why? because"),
+        ("at https://h/a.webm", "at https://h/a.webm"),
+    ],
+)
+def test_credentials_are_known_by_their_form(text: str, shown: str) -> None:
+    assert redact_text(text) == shown
+
+
+def test_numbers_and_none_stay_what_they_are(stream: io.StringIO, lines: Lines) -> None:
+    configure_logs(stream=stream)
+    structlog.get_logger().info("facts", count=1, ratio=0.5, found=None, ok=True)
+
+    (line,) = lines()
+    assert (line["count"], line["ratio"], line["found"], line["ok"]) == (1, 0.5, None, True)

@@ -1,0 +1,139 @@
+"""Log lines: one formatter for ours and for the libraries', and no secret in either.
+
+Event names are stable ids (`command_done`), facts are fields. Lines go to stderr.
+"""
+
+import logging
+import re
+import sys
+from collections.abc import Callable, Iterable
+from typing import Final, Literal, TextIO
+
+import structlog
+from structlog.typing import EventDict, Processor, WrappedLogger
+
+Sensitive = Callable[[], Iterable[str]]
+Level = Literal["debug", "info", "warning", "error"]
+
+# A shorter one would be cut out of innocent words.
+SHORTEST_SENSITIVE: Final = 6
+_QUERY = re.compile(r"(\b[a-z][a-z0-9+.-]*://[^\s?\"'<>]+)\?[^\s\"'<>]+", re.IGNORECASE)
+_PASSWORD = re.compile(r"(\b[a-z][a-z0-9+.-]*://[^\s:/@]*):[^\s/]+@", re.IGNORECASE)
+_BEARER = re.compile(r"\b(bearer|basic)\s+[\w+/=.~-]{16,}", re.IGNORECASE)
+
+
+def configure_logs(
+    *,
+    level: Level = "info",
+    format: Literal["json", "console"] | None = None,  # noqa: A002
+    sensitive: Sensitive = tuple,
+    stream: TextIO | None = None,
+) -> None:
+    """Set up logging for this process; calling it again replaces what was set up.
+
+    `format` None means `console` on a terminal, else `json`. `sensitive()` is asked at every line
+    for texts that must not show. Libraries are heard from WARNING on, whatever the level.
+    """
+    stream = stream or sys.stderr
+    if format is None:
+        format = "console" if stream.isatty() else "json"  # noqa: A001
+    threshold = logging.getLevelNamesMapping()[level.upper()]
+    before: list[Processor] = [
+        structlog.contextvars.merge_contextvars,
+        structlog.stdlib.add_log_level,
+        structlog.processors.TimeStamper(fmt="iso", utc=True),
+    ]
+    handler = logging.StreamHandler(stream)
+    handler.setFormatter(
+        structlog.stdlib.ProcessorFormatter(
+            foreign_pre_chain=[*before, structlog.stdlib.add_logger_name],
+            processors=[
+                structlog.stdlib.ProcessorFormatter.remove_processors_meta,
+                *_shown(format, Redaction(sensitive)),
+            ],
+        )
+    )
+    root = logging.getLogger()
+    for old in root.handlers[:]:
+        if isinstance(old.formatter, structlog.stdlib.ProcessorFormatter):
+            root.removeHandler(old)
+    root.addHandler(handler)
+    root.setLevel(logging.WARNING)
+    logging.getLogger("worker").setLevel(threshold)
+    logging.captureWarnings(capture=True)
+    structlog.configure(
+        processors=[
+            structlog.stdlib.filter_by_level,
+            *before,
+            structlog.stdlib.ProcessorFormatter.wrap_for_formatter,
+        ],
+        wrapper_class=structlog.stdlib.BoundLogger,
+        logger_factory=_worker_logger,
+        # Loggers are asked for at their use, so that a later call of this takes effect.
+        cache_logger_on_first_use=False,
+    )
+
+
+def _worker_logger(*_: object) -> WrappedLogger:
+    return logging.getLogger("worker")
+
+
+def _shown(format: Literal["json", "console"], redact: "Redaction") -> list[Processor]:  # noqa: A002
+    """From a finished event to its line. Tracebacks show no local variables."""
+    if format == "json":
+        return [
+            structlog.processors.ExceptionRenderer(
+                structlog.tracebacks.ExceptionDictTransformer(show_locals=False)
+            ),
+            redact,
+            _familiar_first,
+            structlog.processors.JSONRenderer(default=repr, ensure_ascii=False),
+        ]
+    return [
+        structlog.processors.format_exc_info,
+        redact,
+        structlog.dev.ConsoleRenderer(exception_formatter=structlog.dev.plain_traceback),
+    ]
+
+
+def _familiar_first(logger: WrappedLogger, method: str, event: EventDict) -> EventDict:
+    first = {key: event[key] for key in ("timestamp", "level", "event") if key in event}
+    return first | {key: value for key, value in event.items() if key not in first}
+
+
+class Redaction:
+    """A processor that cuts secrets out of every text of an event, however deep it sits.
+
+    What is cut: the texts that `sensitive()` names, passwords and query strings of URLs (a
+    presigned URL's query is a credential), and what follows `Bearer`. A defence in depth: nothing
+    should get here that needs it.
+    """
+
+    def __init__(self, sensitive: Sensitive) -> None:
+        self._sensitive = sensitive
+
+    def __call__(self, logger: WrappedLogger, method: str, event: EventDict) -> EventDict:
+        """The event without them."""
+        texts = {text for text in self._sensitive() if len(text) >= SHORTEST_SENSITIVE}
+        # The longest first, else a part of it would be cut and the rest would show.
+        ordered = sorted(texts, key=len, reverse=True)
+        return {key: _cleaned(value, ordered) for key, value in event.items()}
+
+
+def _cleaned(value: object, sensitive: list[str]) -> object:
+    if value is None or isinstance(value, bool | int | float):
+        return value
+    if isinstance(value, dict):
+        return {str(key): _cleaned(one, sensitive) for key, one in value.items()}
+    if isinstance(value, list | tuple | set | frozenset):
+        return [_cleaned(one, sensitive) for one in value]
+    return redact_text(value if isinstance(value, str) else str(value), sensitive)
+
+
+def redact_text(text: str, sensitive: Iterable[str] = ()) -> str:
+    """The text without the sensitive ones, and without credentials that are known by their form."""
+    for one in sensitive:
+        text = text.replace(one, "[secure]")
+    text = _PASSWORD.sub(r"\1:***@", text)
+    text = _QUERY.sub(r"\1?…", text)
+    return _BEARER.sub(r"\1 [secure]", text)

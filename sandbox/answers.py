@@ -117,7 +117,8 @@ class Answers:
             "name": _ORGANIZATION,
             "user_Id": str(uuid5(_NAMESPACE, recording.request.app_id)),
         }
-        reasons: dict[str, object] = {"start_reason": {"reason": "API_CALL", "caller": caller}}
+        start = {"reason": recording.request.reason, "caller": caller}
+        reasons: dict[str, object] = {"start_reason": start}
         if recording.stop_reason:
             stop: dict[str, object] = {"reason": recording.stop_reason}
             reasons["stop_reason"] = {**stop, "caller": caller} if recording.stop_caller else stop

@@ -10,6 +10,7 @@ from sandbox import answers
 from sandbox.errors import NotFound, Refusal
 from sandbox.faults import Fault
 from sandbox.ledger import KINDS
+from sandbox.recording import Request
 from sandbox.switches import Status
 from sandbox.validation import decode, uuid, whole, wrong
 
@@ -79,6 +80,7 @@ class Control:
             ("POST", "/meetings/{meeting_id}/leave", self._leave),
             ("POST", "/meetings/{meeting_id}/rejoin", self._rejoin),
             ("POST", "/meetings/{meeting_id}/end", self._end),
+            ("POST", "/recordings", self._start),
             ("PUT", "/recordings/{recording_id}", self._force),
             ("DELETE", "/recordings/{recording_id}", self._vanish),
             ("GET", "/faults", self._faults),
@@ -178,6 +180,12 @@ class Control:
                 answers.presence(row, session, now=now, events=False) for row in rows if session
             ],
         }
+
+    def _start(self, request: web.Request, body: bytes) -> Answer:
+        """Somebody else starts a recording: a dashboard, another service, the meeting itself."""
+        del request
+        recording = self._sandbox.world.recordings.start(decode(body, Request))
+        return _json({"id": recording.id, "status": recording.status}, 201)
 
     def _force(self, request: web.Request, body: bytes) -> Answer:
         recordings = self._sandbox.world.recordings

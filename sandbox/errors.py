@@ -1,7 +1,7 @@
 """How the emulated API says no."""
 
 
-class Refusal(Exception):  # noqa: N818 -- it is an answer, not a fault of ours
+class Refusal(Exception):
     """The request is answered with `status` and the vendor's error envelope around `message`."""
 
     def __init__(self, status: int, message: str) -> None:

@@ -21,8 +21,8 @@ class File(msgspec.Struct, frozen=True, kw_only=True):
     custom_participant_id: str | None = None
 
 
-class Request(msgspec.Struct, frozen=True, kw_only=True):
-    """What the start asked for, without any secret."""
+class Request(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What the start asked for, without any secret. Suffixes are those of a composite's files."""
 
     kind: Kind
     app_id: str
@@ -36,6 +36,7 @@ class Request(msgspec.Struct, frozen=True, kw_only=True):
     bucket_enabled: bool = True
     storage: dict[str, object] | None = None
     streams: bool = False
+    reason: Literal["API_CALL", "RECORD_ON_START"] = "API_CALL"
 
 
 class Change(msgspec.Struct, frozen=True):

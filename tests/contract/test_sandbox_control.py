@@ -80,6 +80,20 @@ async def test_a_recording_is_forced_into_a_status_and_made_to_vanish(client: Cl
     assert (gone.status_code, again.status_code) == (200, 404)
 
 
+async def test_somebody_else_starts_a_recording(client: Client) -> None:
+    body = {"kind": "composite", "app_id": "app", "meeting_id": client.meeting_id}
+    started = await control(client, "POST", "/recordings", {**body, "reason": "RECORD_ON_START"})
+
+    (listed,) = (await client.get("/recordings"))["data"]
+    got = (await client.get(f"/recordings/{listed['id']}"))["data"]
+    assert (started.status_code, started.json()["id"]) == (201, listed["id"])
+    assert got["start_reason"]["reason"] == "RECORD_ON_START"
+    assert [request.operation for request in client.sandbox.ledger.requests] == [
+        "list_recordings",
+        "get_recording",
+    ]
+
+
 async def test_tokens_and_the_webhook_key_are_replaced(client: Client) -> None:
     before = (await client.http.get(client.sandbox.webhook_key_url)).json()
 

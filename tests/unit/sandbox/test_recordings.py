@@ -249,6 +249,14 @@ def test_max_seconds_counts_recorded_time_only(stage: Stage) -> None:
     assert (meanwhile, recording.status, recording.stop_reason) == ("RECORDING", "UPLOADING", None)
 
 
+def test_a_maximum_that_passes_after_the_stop_changes_nothing(stage: Stage) -> None:
+    recording = stage.stopped(stage.started("composite", max_seconds=60))
+
+    stage.clock.advance(100)
+
+    assert (recording.status, recording.stop_reason) == ("UPLOADED", "API_CALL")
+
+
 def test_short_recordings_fail_when_that_is_switched_on(stage: Stage) -> None:
     stage.switches.short_recordings_fail = True
     short, long = stage.started(), stage.started()

@@ -203,15 +203,19 @@ class _Names:
     def _user_at_end(self, front: str) -> str | None:
         """The user in `front`, i.e. `{prefix}_{user_id}`."""
         rests = list(self._without_prefix(front))
-        known = [rest for rest in rests if rest in self._wanted or rest in self._by_user]
+        known = [rest for rest in rests if self._knows(rest)]
         if known:
             return _agreed(known)
         match = _ENDS_IN_UUID.fullmatch(front)
         if match is None:
             # Nobody but the listed users is recorded, so another name is a prefix misread.
             return None if self._wanted else _agreed(rests)
-        # Words between a known prefix and the UUID may belong to either.
-        return match[1] if not rests or match[1] in rests else None
+        # Words between a known prefix and an unknown UUID may belong to either.
+        sure = not rests or match[1] in rests or self._knows(match[1])
+        return match[1] if sure else None
+
+    def _knows(self, user_id: str) -> bool:
+        return user_id in self._wanted or user_id in self._by_user
 
     def _owner_on_the_list(self, ids: str) -> _Owner:
         return _agreed_owner(

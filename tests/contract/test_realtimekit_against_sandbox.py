@@ -330,7 +330,7 @@ async def test_a_start_whose_answer_was_lost_is_sent_once_and_its_outcome_unknow
     sandbox: Sandbox, kind: Any
 ) -> None:
     sandbox.faults.add(Fault(kind=kind, operation="start_track_recording", count=1))
-    client = client_of(sandbox, timeout=0.5)
+    client = client_of(sandbox, timeout=1.0)
     with pytest.raises(OutcomeUnknown):
         await client.start_track(track_body())
     await client.aclose()

@@ -196,14 +196,14 @@ async def test_a_read_that_was_lost_is_unavailable_and_no_error_leads_to_the_tok
 
 
 async def test_a_start_that_gets_no_answer_in_time_has_an_unknown_outcome() -> None:
-    async with serving(say_nothing) as server, client_of(server.port, timeout=0.2) as client:
+    async with serving(say_nothing) as server, client_of(server.port, timeout=1.0) as client:
         failure = await failure_of(start(client))
         assert (type(failure), failure.code) == (OutcomeUnknown, "timeout")
         assert len(server.requests) == 1
 
 
 async def test_an_answer_that_drips_in_for_ever_ends_at_the_total_deadline() -> None:
-    async with serving(drip_for_ever) as server, client_of(server.port, timeout=0.2) as client:
+    async with serving(drip_for_ever) as server, client_of(server.port, timeout=1.0) as client:
         failure = await failure_of(get(client))
         assert (type(failure), failure.code) == (Unavailable, "timeout")
 
@@ -238,7 +238,7 @@ async def test_a_failed_tls_handshake_is_surely_not_executed() -> None:
 async def test_a_handshake_that_never_ends_is_surely_not_executed() -> None:
     async with (
         serving(say_nothing) as server,
-        client_of(server.port, scheme="https", timeout=0.4) as client,
+        client_of(server.port, scheme="https", timeout=1.0) as client,
     ):
         failure = await failure_of(start(client))
         assert (type(failure), failure.code) == (Unavailable, "connect_failed")

@@ -175,6 +175,12 @@ def test_words_between_a_known_prefix_and_a_uuid_leave_the_user_untold() -> None
     assert (file.user_id, file.peer_id) == (None, PEER_1)
 
 
+def test_a_known_user_is_found_behind_a_prefix_longer_than_thought() -> None:
+    rows = [person(PEER_2, ANNA, "one")]
+    file = owned(track_name("default_room", ANNA, PEER_1), prefixes=["default"], participants=rows)
+    assert (file.user_id, file.peer_id, file.custom_participant_id) == (ANNA, PEER_1, "one")
+
+
 def test_two_prefixes_that_both_fit_leave_an_unlisted_user_untold() -> None:
     file = owned(track_name("a_b", "c", PEER_1), prefixes=["a", "a_b"])
     assert (file.user_id, file.peer_id) == (None, PEER_1)

@@ -38,8 +38,8 @@ class RealtimeKit:
     the retries that `retry` allows; `Unauthorized` and `OutcomeUnknown` come at once.
 
     `timeout` is the total of one attempt, in seconds. `token` is called for every attempt.
-    `transport` is for tests; the default one speaks through aiohttp. A `base_url` or an id that
-    cannot be part of a URL is a `ValueError`.
+    `transport` is for tests; the default one speaks through aiohttp. A `base_url`, `account_id` or
+    `app_id` that cannot be part of a URL is a `ValueError`, any other such id is `Refused` unsent.
     """
 
     def __init__(

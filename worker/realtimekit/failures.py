@@ -28,7 +28,8 @@ from worker.retry import retry_after_seconds
 
 _THROTTLING = 971
 _LONGEST_MESSAGE = 500
-_LONGEST_BODY_READ = 65_536
+_LONGEST_PLAIN_BODY = 65_536
+_TITLE_STANDS_WITHIN = 4_096
 _TITLE = re.compile(r"<title[^>]*>([^<]*)</title", re.IGNORECASE)
 _MEMBER = re.compile(
     r'"([A-Za-z_]\w*(?:\.\w+|\[\d+\])*)"'
@@ -181,16 +182,16 @@ def _code(value: object) -> int | None:
 
 
 def _plain_words(body: bytearray) -> str:
-    words = bytes(body[:_LONGEST_BODY_READ]).decode("utf-8", "replace")
+    words = bytes(body[:_LONGEST_PLAIN_BODY]).decode("utf-8", "replace")
     if words.lstrip().startswith("<"):
-        title = _TITLE.search(words)
+        title = _TITLE.search(words[:_TITLE_STANDS_WITHIN])
         return title[1] if title else ""
     return words
 
 
 def _clean(words: str, asked: Asked) -> str:
     # First of all, for neither half of a secret nor one with its line breaks gone is recognised.
-    words = without_secrets(words, asked.secrets)
+    words = without_secrets(words, asked.secrets)[: _LONGEST_MESSAGE * 4]
     words = "".join(letter if letter.isprintable() else " " for letter in words)
     return " ".join(words.split())[:_LONGEST_MESSAGE]
 

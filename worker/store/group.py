@@ -57,7 +57,9 @@ class GroupCommit:
         return await done
 
     async def close(self) -> None:
-        """Finish what waits, then let go of the database and end the thread."""
+        """Finish what waits, then let go of the database and end the thread; once is enough."""
+        if self._closed:
+            return
         self._closed = True
         while self._working is not None:
             await asyncio.wait([self._working])

@@ -267,5 +267,5 @@ def secrets_of(command: Command) -> tuple[str, ...]:
 
 
 def _body(command: StartTrackRecording | StartRecording) -> dict[str, Any]:
-    members: dict[str, Any] = msgspec.to_builtins(command)
+    members: dict[str, Any] = msgspec.json.decode(msgspec.json.encode(command))
     return {name: value for name, value in members.items() if name not in _NOT_FOR_THE_API}

@@ -69,7 +69,7 @@ def decode_command(
     except RuleBroken as caught:
         fault = caught
     # Raised out here so that it has no context: msgspec's own errors quote received values.
-    raise _malformed(fault, body, content_type, message_id)
+    raise _malformed(fault, body, message_id)
 
 
 def encode_command(command: Command) -> bytes:
@@ -163,20 +163,16 @@ def _strictly(text: bytes, members: Members) -> Command:
 def _identified_by(message_id: str | None, command: Command) -> Command:
     if not message_id:
         raise RuleBroken("missing_id", "id", "is missing, and the message has no message_id")
-    if _valid_id(msgspec.json.encode(message_id)) is None:
+    if _valid_id(_as_json(message_id)) is None:
         raise RuleBroken("invalid_member", None, "message_id must be 1 to 128 printable characters")
     return msgspec.structs.replace(command, id=message_id)
 
 
-def _malformed(
-    fault: RuleBroken, body: bytes, content_type: str | None, message_id: str | None
-) -> Malformed:
+def _malformed(fault: RuleBroken, body: bytes, message_id: str | None) -> Malformed:
     """The fault together with what can still be made out of the message."""
     outer = _peek(body)
-    inner = outer
-    if "specversion" in outer or _CLOUDEVENTS in (content_type or "").lower():
-        inner = _peek(outer.get("data"))
-    ids = (inner.get("id"), outer.get("id"), msgspec.json.encode(message_id))
+    inner = _peek(outer["data"]) if "data" in outer else outer
+    ids = (inner.get("id"), outer.get("id"), _as_json(message_id))
     command_id = next((found for found in map(_valid_id, ids) if found), None)
     command_type = _text(inner.get("type"))
     return Malformed(
@@ -202,6 +198,14 @@ def _text(value: msgspec.Raw | None) -> str:
         return _TEXT.decode(value or b"")
     except _UNDECODABLE:
         return ""
+
+
+def _as_json(text: str | None) -> bytes:
+    """The text as a JSON string, or nothing where it has no UTF-8 form (a lone surrogate)."""
+    try:
+        return msgspec.json.encode(text)
+    except UnicodeEncodeError:
+        return b""
 
 
 def _valid_id(value: bytes | msgspec.Raw | None) -> str | None:

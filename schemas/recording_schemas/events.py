@@ -146,6 +146,9 @@ class CommandFailed(msgspec.Struct, frozen=True, kw_only=True):
 Outcome = CommandSucceeded | CommandRejected | CommandExpired | CommandFailed
 EventData = StatusChanged | FileReady | Completed | Outcome
 
+Exchange = Literal["status", "files", "results"]
+"""Which of the three exchanges, by the last part of its name."""
+
 EVENT_TYPES: Final[dict[type[EventData], str]] = {
     StatusChanged: "recording.status_changed.v1",
     FileReady: "recording.file_ready.v1",
@@ -205,16 +208,16 @@ def routing_key(data: EventData) -> str:
     assert_never(data)
 
 
-def exchange_of(data: EventData) -> Literal["status", "files", "results"]:
+def exchange_of(data: EventData) -> Exchange:
     """Which of the three exchanges the event goes to."""
-    match data:
-        case StatusChanged():
-            return "status"
-        case FileReady() | Completed():
-            return "files"
-        case CommandSucceeded() | CommandRejected() | CommandExpired() | CommandFailed():
-            return "results"
-    assert_never(data)
+    return exchange_of_type(type(data))
+
+
+def exchange_of_type(data: type[EventData]) -> Exchange:
+    """Which of the three exchanges events of this type go to."""
+    if data is StatusChanged:
+        return "status"
+    return "files" if data in {FileReady, Completed} else "results"
 
 
 def outcome_of(data: Outcome) -> str:

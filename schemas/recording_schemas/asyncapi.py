@@ -1,0 +1,242 @@
+"""The whole message interface as one AsyncAPI 3 document, seen from the worker.
+
+Broker properties (message_id, correlation_id, reply_to, type, timestamp) are not headers in
+AMQP 0-9-1 and have no place in AsyncAPI's bindings; they are described under `x-amqp-properties`.
+"""
+
+from typing import Any, Final
+
+from recording_schemas import examples, json_schema
+from recording_schemas.commands import COMMAND_TYPES
+from recording_schemas.events import (
+    EVENT_CONTENT_TYPE,
+    EVENT_TYPES,
+    Completed,
+    EventData,
+    Exchange,
+    FileReady,
+    StatusChanged,
+    exchange_of_type,
+    routing_key,
+)
+
+Document = dict[str, Any]
+
+_BINDING: Final = {"bindingVersion": "0.3.0"}
+_TRACE: Final[Document] = {
+    "type": "object",
+    "properties": {
+        "traceparent": {"type": "string", "description": "W3C trace context, handed on."},
+        "tracestate": {"type": "string"},
+    },
+}
+_REASON: Final[Document] = {
+    "type": "object",
+    "properties": {
+        "x-reason-code": {"type": "string", "description": "A slug such as invalid_member."},
+        "x-reason": {"type": "string", "description": "The reason in words."},
+        "x-attempts": {"type": "integer"},
+        "x-first-seen": {"type": "string", "format": "date-time"},
+    },
+    "required": ["x-reason-code", "x-reason", "x-attempts", "x-first-seen"],
+}
+_COMMAND_PROPERTIES: Final = {
+    "content_type": "application/json, or application/cloudevents+json around it",
+    "message_id": "the command's id, if neither body nor CloudEvent has one",
+    "correlation_id": "handed on to every event of the command",
+    "reply_to": "the outcome is sent there as well",
+}
+_EVENT_PROPERTIES: Final = {
+    "content_type": EVENT_CONTENT_TYPE,
+    "message_id": "the CloudEvent's id",
+    "type": "the CloudEvent's type",
+    "timestamp": "when the event was born",
+    "correlation_id": "that of the command that it comes from, else the command's id",
+    "delivery_mode": "persistent",
+}
+
+
+def document(version: str) -> Document:
+    """The AsyncAPI document; `version` is that of the message types."""
+    return {
+        "asyncapi": "3.0.0",
+        "info": {
+            "title": "recording-worker",
+            "version": version,
+            "description": "Commands in, outcomes and recording events out, over RabbitMQ. "
+            "Exchanges and queues have these names unless the worker is configured with a prefix.",
+            "license": {"name": "Apache-2.0"},
+        },
+        "defaultContentType": "application/json",
+        "channels": _channels(),
+        "operations": _operations(),
+        "components": {"messages": _messages(), "schemas": _schemas()},
+    }
+
+
+def _channels() -> Document:
+    commands = {name: _message_ref(name) for name in COMMAND_TYPES}
+    return {
+        "commands": {
+            "address": "{command_type}",
+            "description": "Publishers send here; the routing key is the command's type.",
+            "parameters": {"command_type": {"enum": list(COMMAND_TYPES)}},
+            "messages": commands,
+            "bindings": _exchange("recording.commands"),
+        },
+        "command_queue": {
+            "address": "recording.commands",
+            "description": "All commands; the workers compete on it.",
+            "messages": commands,
+            "bindings": _queue("recording.commands"),
+        },
+        "retries": {
+            "address": "recording.commands.retry.{step}",
+            "description": "Commands that wait for another attempt. The worker's own.",
+            "parameters": {"step": {"description": "The delay of the step."}},
+            "messages": commands,
+            "bindings": _queue("recording.commands.retry.{step}"),
+        },
+        "dead_letters": {
+            "address": "recording.commands.dead",
+            "description": "What cannot be executed, bytes unchanged; behind the exchange "
+            "recording.dead-letter.",
+            "messages": {"dead_letter": _message_ref("dead_letter")},
+            "bindings": _queue("recording.commands.dead"),
+        },
+        "status": _events("{kind}.{status}", "status", [StatusChanged]),
+        "files": _events("{kind}.{media}.ready", "files", [FileReady]),
+        "completed": _events("{kind}.completed", "files", [Completed]),
+        "results": _events("{command_type}.{outcome}", "results", _of_exchange("results")),
+        "replies": {
+            "address": None,
+            "description": "The queue that the command names in reply_to.",
+            "messages": _event_refs(_of_exchange("results")),
+        },
+    }
+
+
+def _operations() -> Document:
+    results = [
+        {"$ref": f"#/channels/replies/messages/{EVENT_TYPES[data]}"}
+        for data in _of_exchange("results")
+    ]
+    return {
+        "execute": {
+            "action": "receive",
+            "channel": {"$ref": "#/channels/command_queue"},
+            "summary": "Execute a command, once per id.",
+            "bindings": {"amqp": {"ack": True, **_BINDING}},
+            "reply": {
+                "address": {
+                    "location": "$message.header#/reply_to",
+                    "description": "The AMQP property reply_to.",
+                },
+                "channel": {"$ref": "#/channels/replies"},
+                "messages": results,
+            },
+        },
+        "put_aside": _sends("dead_letters", "Put aside what cannot be executed."),
+        "tell_status": _sends("status", "Tell that a recording has a new status."),
+        "tell_file": _sends("files", "Tell that a file can be fetched."),
+        "tell_completed": _sends("completed", "Tell that all files of a recording are out."),
+        "tell_outcome": _sends("results", "Tell how a command ended, once per id."),
+    }
+
+
+def _sends(channel: str, summary: str) -> Document:
+    return {
+        "action": "send",
+        "channel": {"$ref": f"#/channels/{channel}"},
+        "summary": summary,
+        "bindings": {"amqp": {"deliveryMode": 2, "timestamp": True, **_BINDING}},
+    }
+
+
+def _messages() -> Document:
+    bodies = examples.documents()
+    keys = {EVENT_TYPES[type(data)]: routing_key(data) for data in examples.EVENTS}
+    commands = {
+        name: {
+            "name": name,
+            "contentType": "application/json",
+            "headers": _TRACE,
+            "payload": {"$ref": f"#/components/schemas/{struct.__name__}"},
+            "examples": [{"name": name, "payload": bodies[name]}],
+            "x-amqp-properties": _COMMAND_PROPERTIES,
+        }
+        for name, struct in COMMAND_TYPES.items()
+    }
+    events = {
+        name: {
+            "name": name,
+            "contentType": EVENT_CONTENT_TYPE,
+            "headers": _TRACE,
+            "payload": {"$ref": f"#/components/schemas/{data.__name__}Event"},
+            "examples": [{"name": keys[name], "payload": bodies[name]}],
+            "x-amqp-properties": _EVENT_PROPERTIES,
+            "x-example-routing-key": keys[name],
+        }
+        for data, name in EVENT_TYPES.items()
+    }
+    dead = {
+        "name": "dead_letter",
+        "summary": "The message as it came, of whatever form.",
+        "contentType": "application/octet-stream",
+        "headers": _REASON,
+    }
+    return commands | events | {"dead_letter": dead}
+
+
+def _schemas() -> Document:
+    parts = json_schema.components(
+        [*COMMAND_TYPES.values(), *EVENT_TYPES], "#/components/schemas/{name}"
+    )
+    envelopes = {
+        f"{data.__name__}Event": json_schema.envelope(
+            data, {"$ref": f"#/components/schemas/{data.__name__}"}
+        )
+        for data in EVENT_TYPES
+    }
+    return dict(sorted({**parts, **envelopes}.items()))
+
+
+def _events(address: str, exchange: Exchange, types: list[type[EventData]]) -> Document:
+    names = [part.split("}")[0] for part in address.split("{")[1:]]
+    return {
+        "address": address,
+        "parameters": {name: _PARAMETERS[name] for name in names},
+        "messages": _event_refs(types),
+        "bindings": _exchange(f"recording.{exchange}"),
+    }
+
+
+_PARAMETERS: Final[Document] = {
+    "kind": {"enum": ["track", "composite"]},
+    "status": {"enum": ["invoked", "recording", "paused", "uploading", "uploaded", "errored"]},
+    "media": {"enum": ["audio", "video"]},
+    "command_type": {"enum": [*COMMAND_TYPES, "unknown"]},
+    "outcome": {"enum": ["succeeded", "rejected", "expired", "failed"]},
+}
+
+
+def _of_exchange(exchange: Exchange) -> list[type[EventData]]:
+    return [data for data in EVENT_TYPES if exchange_of_type(data) == exchange]
+
+
+def _event_refs(types: list[type[EventData]]) -> Document:
+    return {EVENT_TYPES[data]: _message_ref(EVENT_TYPES[data]) for data in types}
+
+
+def _message_ref(name: str) -> Document:
+    return {"$ref": f"#/components/messages/{name}"}
+
+
+def _exchange(name: str) -> Document:
+    exchange = {"name": name, "type": "topic", "durable": True, "autoDelete": False, "vhost": "/"}
+    return {"amqp": {"is": "routingKey", "exchange": exchange, **_BINDING}}
+
+
+def _queue(name: str) -> Document:
+    queue = {"name": name, "durable": True, "exclusive": False, "autoDelete": False, "vhost": "/"}
+    return {"amqp": {"is": "queue", "queue": queue, **_BINDING}}

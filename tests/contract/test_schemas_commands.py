@@ -1,0 +1,287 @@
+"""Every rule of a command has a command that breaks it here, and both JSON Schema and we see it."""
+
+import json
+from typing import Any, NamedTuple
+
+import msgspec
+import pytest
+from jsonschema import Draft202012Validator
+
+from recording_schemas import COMMAND_TYPES, Malformed, decode_command, encode_command, examples
+from recording_schemas.export import HOME
+from recording_schemas.json_schema import documents
+from recording_schemas.rules import member_names, type_at
+
+MEETING = "97440c6a-140b-40a9-9499-b23fd7a3868a"
+TARGETED = ("stop_recording", "pause_recording", "resume_recording")
+LONG = "x" * 20_000
+
+SMALLEST: dict[str, dict[str, Any]] = {
+    "start_track_recording": {"meeting_id": MEETING},
+    "start_recording": {"meeting_id": MEETING},
+    "stop_recording": {"recording_id": MEETING},
+    "pause_recording": {"recording_id": MEETING},
+    "resume_recording": {"recording_id": MEETING},
+    "sync_recording": {"recording_id": MEETING},
+}
+
+
+class Bad(NamedTuple):
+    """A command that is right but for `members`, and what must be said about it."""
+
+    type: str
+    members: dict[str, Any]
+    field: str | None
+    code: str = "invalid_member"
+
+    @property
+    def body(self) -> dict[str, Any]:
+        return {"type": self.type, "id": "c-1"} | SMALLEST[self.type] | self.members
+
+
+def _common() -> list[Bad]:
+    return [
+        bad
+        for name in COMMAND_TYPES
+        for bad in (
+            Bad(name, {"id": ""}, "id"),
+            Bad(name, {"id": "x" * 129}, "id"),
+            Bad(name, {"id": "a\x00b"}, "id"),
+            Bad(name, {"id": "a\n"}, "id"),
+            Bad(name, {"id": 7}, "id"),
+            Bad(name, {"id": None}, "id"),
+            Bad(name, {"deadline": "tomorrow"}, "deadline"),
+            Bad(name, {"deadline": "2030-01-01T00:00:00"}, "deadline"),
+            Bad(name, {"deadline": 1893456000}, "deadline"),
+            Bad(name, {"app": ""}, "app"),
+            Bad(name, {"app": LONG}, "app"),
+            Bad(name, {"surprise": 1}, "surprise", "unknown_member"),
+        )
+    ]
+
+
+def _track() -> list[Bad]:
+    def track(members: dict[str, Any], field: str | None, code: str = "invalid_member") -> Bad:
+        return Bad("start_track_recording", members, field, code)
+
+    return [
+        track({"meeting_id": "weekly"}, "meeting_id"),
+        track({"meeting_id": MEETING + "\n"}, "meeting_id"),
+        track({"meeting_id": None}, "meeting_id"),
+        track({"user_ids": []}, "user_ids"),
+        track({"user_ids": None}, "user_ids"),
+        track({"user_ids": "alice"}, "user_ids"),
+        track({"user_ids": ["a"] * 101}, "user_ids"),
+        track({"user_ids": ["a", "b", "c", ""]}, "user_ids.3"),
+        track({"user_ids": ["x" * 257]}, "user_ids.0"),
+        track({"user_ids": ["a", 2]}, "user_ids.1"),
+        track({"user_id": ["a"]}, "user_id", "unknown_member"),
+        track({"layers": None}, "layers"),
+        track({"layers": {"video": {}}}, "layers.video", "unknown_member"),
+        track({"layers": {"default": []}}, "layers.default"),
+        track({"layers": {"default": {"media_kind": "video"}}}, "layers.default.media_kind"),
+        track({"layers": {"default": {"prefix": "a"}}}, "layers.default.prefix", "unknown_member"),
+        *(
+            track(
+                {"layers": {"default": {"file_name_prefix": prefix}}},
+                "layers.default.file_name_prefix",
+            )
+            for prefix in ("", "a.b", "a/b", "café", "x" * 257, "\u00a0", 7)
+        ),
+        track({"max_seconds": 60}, "max_seconds", "unknown_member"),
+        track({"storage_config": {"type": "aws"}}, "storage_config", "unknown_member"),
+    ]
+
+
+def _composite() -> list[Bad]:
+    wrong: dict[str, list[Any]] = {
+        "meeting_id": ["weekly", 1],
+        "allow_multiple_recordings": ["yes", 1, None],
+        "audio_config": ["AAC", None],
+        "audio_config.codec": ["FLAC", "aac"],
+        "audio_config.channel": ["5.1"],
+        "audio_config.export_file": ["true"],
+        "file_name_prefix": ["", LONG, "a\x00", 3],
+        "interactive_config": [[]],
+        "interactive_config.type": ["ID4"],
+        "max_seconds": [59, 86_401, "60", True, 60.5, 10**30],
+        "realtimekit_bucket_config": [True],
+        "realtimekit_bucket_config.enabled": ["true", None],
+        "rtmp_out_config": ["rtmp://live.example.com/key"],
+        "rtmp_out_config.rtmp_url": ["live", "rtmp://a b", LONG],
+        "storage_config": ["aws", []],
+        "storage_config.type": ["s3", None],
+        "storage_profile": ["", LONG],
+        "url": ["example.com", "https://example.com/a b", "https://e.com/\n", "https://é.com", ""],
+        "video_config": [False],
+        "video_config.codec": ["H265", "VP10"],
+        "video_config.export_file": [0],
+        "video_config.height": [0, 1921, "720", 720.5],
+        "video_config.width": [0, 1921],
+        "video_config.watermark": ["https://example.com/logo.png"],
+        "video_config.watermark.position": ["left_top", "center"],
+        "video_config.watermark.size": [120],
+        "video_config.watermark.size.height": [0, -1, 65_536],
+        "video_config.watermark.size.width": [0, "40"],
+        "video_config.watermark.url": ["logo.png"],
+    }
+    wrong |= {
+        f"storage_config.{member}": [1, LONG]
+        for member in (
+            *("account_id", "access_key", "secret", "bucket", "region", "path", "auth_method"),
+            *("username", "password", "host", "private_key"),
+        )
+    }
+    wrong["storage_config.port"] = [0, 65_536, "22"]
+    return [
+        *(Bad("start_recording", _nested(f, v), f) for f, values in wrong.items() for v in values),
+        *_composite_unknown(),
+        *_composite_together(),
+    ]
+
+
+def _composite_unknown() -> list[Bad]:
+    paths = (
+        *("layers", "user_ids", "audio_config.bitrate", "interactive_config.x"),
+        *("realtimekit_bucket_config.enable", "rtmp_out_config.url", "storage_config.acl"),
+        *("video_config.fps", "video_config.watermark.x", "video_config.watermark.size.depth"),
+    )
+    return [Bad("start_recording", _nested(path, 1), path, "unknown_member") for path in paths]
+
+
+def _composite_together() -> list[Bad]:
+    def storage(field: str, **members: str) -> Bad:
+        return Bad("start_recording", {"storage_config": members}, field, "missing_member")
+
+    both = {"storage_profile": "archive", "storage_config": {"type": "aws"}}
+    bucket: dict[str, Any] = {"realtimekit_bucket_config": {}}
+    return [
+        storage("storage_config.type", bucket="b"),
+        storage("storage_config.account_id", type="cloudflare", bucket="b"),
+        storage("storage_config.private_key", type="sftp", auth_method="KEY"),
+        storage("storage_config.password", type="sftp", auth_method="PASSWORD"),
+        Bad("start_recording", both, "storage_profile", "conflicting_members"),
+        Bad("start_recording", bucket, "realtimekit_bucket_config.enabled", "missing_member"),
+    ]
+
+
+def _targeted() -> list[Bad]:
+    return [
+        bad
+        for name in TARGETED
+        for bad in (
+            Bad(name, {"recording_id": "weekly"}, "recording_id"),
+            Bad(name, {"recording_id": None, "meeting_id": "weekly"}, "meeting_id"),
+            Bad(name, {"recording_id": None, "start_id": ""}, "start_id"),
+            Bad(name, {"recording_id": None, "start_id": "x" * 129}, "start_id"),
+            Bad(name, {"recording_id": None}, None, "missing_member"),
+            Bad(name, {"start_id": "c-0"}, None, "conflicting_members"),
+            Bad(name, {"meeting_id": MEETING}, None, "conflicting_members"),
+            Bad(name, {"kind": "track"}, "kind", "conflicting_members"),
+            Bad(name, {"recording_id": None, "meeting_id": MEETING, "kind": "both"}, "kind"),
+        )
+    ]
+
+
+def _nested(path: str, value: Any) -> dict[str, Any]:
+    for name in reversed(path.split(".")):
+        around: dict[str, Any] = {name: value}
+        if name != "type" and path.startswith(f"storage_config.{name}"):
+            around["type"] = "aws"
+        value = around
+    return dict(value)
+
+
+BAD = [
+    *_common(),
+    *_track(),
+    *_composite(),
+    *_targeted(),
+    Bad("sync_recording", {"recording_id": "weekly"}, "recording_id"),
+    Bad("sync_recording", {"meeting_id": MEETING}, "meeting_id", "unknown_member"),
+]
+
+
+def _label(bad: Bad) -> str:
+    return f"{bad.type}-{json.dumps(bad.members)[:40]}"
+
+
+@pytest.mark.parametrize("bad", BAD, ids=_label)
+def test_a_broken_rule_is_refused_and_the_member_named(bad: Bad) -> None:
+    with pytest.raises(Malformed) as refused:
+        decode_command(json.dumps(bad.body).encode())
+
+    assert (refused.value.code, refused.value.field) == (bad.code, bad.field)
+    assert refused.value.command_type == bad.type
+    for name in bad.field.split(".") if bad.field else ("recording_id", "start_id", "meeting_id"):
+        assert name in refused.value.message
+
+
+@pytest.mark.parametrize("bad", BAD, ids=_label)
+def test_the_json_schema_refuses_what_the_decoder_refuses(bad: Bad) -> None:
+    assert not Draft202012Validator(documents()[bad.type]).is_valid(bad.body)
+
+
+@pytest.mark.parametrize("name", COMMAND_TYPES)
+def test_every_member_of_every_command_has_a_rule_that_is_tested(name: str) -> None:
+    tested = {bad.field for bad in BAD if bad.type == name}
+
+    assert _paths(name, []) - {"type"} <= tested
+
+
+def _paths(name: str, path: list[str]) -> set[str]:
+    members = member_names(type_at(COMMAND_TYPES[name], path))
+    if path and path[-1] == "default":
+        return {".".join([*path, member]) for member in members} | {"layers.default"}
+    below = [_paths(name, [*path, member]) for member in members]
+    here = {".".join([*path, member]) for member in members}
+    return here.union(*below)
+
+
+@pytest.mark.parametrize("name", COMMAND_TYPES)
+def test_the_smallest_command_is_enough(name: str) -> None:
+    body = {"type": name, "id": "c-1"} | SMALLEST[name]
+
+    command = decode_command(json.dumps(body).encode())
+
+    assert command.command_type == name
+    assert msgspec.to_builtins(command) == body
+    Draft202012Validator(documents()[name]).validate(body)
+
+
+@pytest.mark.parametrize("name", sorted(COMMAND_TYPES.keys() - set(TARGETED)))
+def test_a_required_member_that_is_missing_is_named(name: str) -> None:
+    (member,) = SMALLEST[name]
+
+    with pytest.raises(Malformed, match=f"missing_member: member `{member}` is missing"):
+        decode_command(json.dumps({"type": name, "id": "c-1"}).encode())
+
+
+@pytest.mark.parametrize("name", TARGETED)
+def test_null_counts_as_not_given_among_the_targets(name: str) -> None:
+    body = {"type": name, "id": "c-1", "recording_id": None, "start_id": "c-0", "kind": None}
+
+    command = decode_command(json.dumps(body).encode())
+
+    assert msgspec.to_builtins(command) == {"type": name, "id": "c-1", "start_id": "c-0"}
+    Draft202012Validator(documents()[name]).validate(body)
+
+
+@pytest.mark.parametrize("command", examples.COMMANDS, ids=lambda command: command.command_type)
+def test_every_example_of_a_command_comes_back_as_it_was(command: Any) -> None:
+    name = command.command_type
+    written = (HOME / "examples" / f"{name}.json").read_bytes()
+
+    assert decode_command(written) == command
+    assert decode_command(encode_command(command)) == command
+    Draft202012Validator(documents()[name]).validate(json.loads(written))
+
+
+def test_there_is_one_example_of_every_command() -> None:
+    assert [command.command_type for command in examples.COMMANDS] == list(COMMAND_TYPES)
+
+
+def test_the_struct_of_a_command_bears_the_name_it_is_listed_under() -> None:
+    tags = {name: struct.__struct_config__.tag for name, struct in COMMAND_TYPES.items()}
+
+    assert tags == {name: name for name in COMMAND_TYPES}

@@ -167,6 +167,7 @@ def _api(settings: Settings) -> RealtimeKit:
         account_id=settings.account_id,
         app_id=settings.app_id,
         token=settings.api_token.reveal,
+        renew=settings.api_token.refresh,
         timeout=settings.api_timeout,
         retry=Retry(total_seconds=settings.api_retry),
     )

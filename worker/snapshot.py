@@ -7,6 +7,7 @@ None where the API said nothing; the API may leave out any of them but the id an
 from datetime import datetime
 
 import msgspec
+
 from recording_schemas import Kind, Status
 
 

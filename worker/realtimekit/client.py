@@ -37,7 +37,8 @@ class RealtimeKit:
     `Unauthorized`) or, if it is one that sends a POST, `OutcomeUnknown`. `Unavailable` comes after
     the retries that `retry` allows; `Unauthorized` and `OutcomeUnknown` come at once.
 
-    `timeout` is the total of one attempt, in seconds. `token` is called for every attempt.
+    `timeout` is the total of one attempt, in seconds. `token` is called for every attempt, and
+    `renew` when the API did not accept it; it returns whether there is another token now.
     `transport` is for tests; the default one speaks through aiohttp. A `base_url`, `account_id` or
     `app_id` that cannot be part of a URL is a `ValueError`, any other such id is `Refused` unsent.
     """
@@ -51,16 +52,27 @@ class RealtimeKit:
         token: Callable[[], str],
         timeout: float,
         retry: Retry,
+        renew: Callable[[], bool] = lambda: False,
         transport: httpx.AsyncBaseTransport | None = None,
     ) -> None:
         self._app_url = _app_url(base_url, account_id, app_id)
         self._connection = Connection(
-            base_url=self._app_url, token=token, timeout=timeout, retry=retry, transport=transport
+            base_url=self._app_url,
+            token=token,
+            renew=renew,
+            timeout=timeout,
+            retry=retry,
+            transport=transport,
         )
         self._ask = self._connection.ask
 
     def __repr__(self) -> str:
         return f"RealtimeKit({self._app_url!r})"
+
+    @property
+    def trouble(self) -> str | None:
+        """Why the API cannot be used, as of the last request; None when it answered."""
+        return self._connection.trouble
 
     async def aclose(self) -> None:
         """Close all connections."""

@@ -15,7 +15,7 @@ import httpx
 import msgspec
 from httpx_aiohttp import AiohttpTransport
 
-from worker.errors import ApiError, Unauthorized
+from worker.errors import ApiError, OutcomeUnknown, Refused, Unauthorized, Unavailable
 from worker.realtimekit.failures import (
     Answer,
     Asked,
@@ -55,7 +55,8 @@ class Connection:
     `base_url` goes up to and includes the app, without a slash at its end. `timeout` is the total
     of one attempt in seconds, half of which may go into connecting: a connection that could not
     be opened must be known as such before the attempt is over, for only then a POST is safe to
-    repeat. The token is asked for at every attempt.
+    repeat. The token is asked for at every attempt; when the API does not accept it, `renew` is
+    called, and if that tells of a new one, the request is made once more with it.
     """
 
     def __init__(
@@ -63,12 +64,16 @@ class Connection:
         *,
         base_url: str,
         token: Callable[[], str],
+        renew: Callable[[], bool],
         timeout: float,
         retry: Retry,
         transport: httpx.AsyncBaseTransport | None,
     ) -> None:
         self._base_url = base_url
         self._token = token
+        self._renew = renew
+        self.trouble: str | None = None
+        """Why the last attempt got no answer of use; None when it got one, or a refusal."""
         self._timeout = timeout
         self._retry = retry
         self._transport = transport or _aiohttp_transport()
@@ -92,7 +97,12 @@ class Connection:
         asked = Asked(method, path, secrets_in(body))
         url = httpx.URL(f"{self._base_url}{path}" + (f"?{_encoded(query)}" if query else ""))
         content = None if body is None else msgspec.json.encode(body)
-        return await self._retry.call(lambda: self._attempt(asked, url, content, read))
+        try:
+            return await self._retry.call(lambda: self._attempt(asked, url, content, read))
+        except Unauthorized:
+            if not self._renew():
+                raise
+            return await self._retry.call(lambda: self._attempt(asked, url, content, read))
 
     async def aclose(self) -> None:
         """Close all connections."""
@@ -101,6 +111,18 @@ class Connection:
     async def _attempt(
         self, asked: Asked, url: httpx.URL, content: bytes | None, read: Read[T]
     ) -> T:
+        try:
+            told = await self._one(asked, url, content, read)
+        except (Unavailable, OutcomeUnknown) as error:
+            self.trouble = str(error)
+            raise
+        except Refused:
+            self.trouble = None
+            raise
+        self.trouble = None
+        return told
+
+    async def _one(self, asked: Asked, url: httpx.URL, content: bytes | None, read: Read[T]) -> T:
         request = httpx.Request(
             asked.method,
             url,

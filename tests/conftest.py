@@ -39,7 +39,11 @@ def rabbitmq() -> Iterator[RabbitMQNode]:
 
 @pytest.fixture
 def private_rabbitmq() -> Iterator[RabbitMQNode]:
-    """A broker for this test alone, to be stopped, killed and alarmed; takes five seconds."""
+    """A broker for this test alone, to be stopped, killed and alarmed; takes five seconds.
+
+    A quorum queue that was declared a moment before a kill may come back without a leader: let
+    fresh queues take and give a message first.
+    """
     with launch_rabbitmq(private=True) as node:
         yield node
 

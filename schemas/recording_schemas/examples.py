@@ -154,9 +154,9 @@ EVENTS: Final[tuple[EventData, ...]] = (
 
 def documents() -> dict[str, Any]:
     """The examples as JSON values, by the command's or the event's type."""
-    commands = {command.command_type: msgspec.to_builtins(command) for command in COMMANDS}
-    events = {EVENT_TYPES[type(data)]: msgspec.json.decode(_encoded(data)) for data in EVENTS}
-    return commands | events
+    commands = {command.command_type: msgspec.json.encode(command) for command in COMMANDS}
+    events = {EVENT_TYPES[type(data)]: _encoded(data) for data in EVENTS}
+    return {name: msgspec.json.decode(body) for name, body in {**commands, **events}.items()}
 
 
 def _encoded(data: EventData) -> bytes:

@@ -1,0 +1,236 @@
+"""What is generated is up to date, and what others check it with agrees."""
+
+import json
+import re
+import shutil
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from jsonschema import Draft202012Validator
+
+from recording_schemas import COMMAND_TYPES, EVENT_TYPES
+from recording_schemas.asyncapi import document
+from recording_schemas.export import HOME, drift, generated, main, write
+from recording_schemas.json_schema import DIALECT, documents
+from recording_schemas.yaml import to_yaml
+
+NODE = Path(__file__).parent.parent / "node"
+
+
+@pytest.fixture
+def copy(tmp_path: Path) -> Path:
+    """A copy of the project that holds the package, with its generated files."""
+    return shutil.copytree(HOME, tmp_path / "schemas", ignore=shutil.ignore_patterns("__pycache__"))
+
+
+def _parsed(file: Path) -> subprocess.CompletedProcess[str]:
+    node = shutil.which("node")
+    assert node, "Node.js 18 or newer is needed for AsyncAPI's parser"
+    assert (NODE / "node_modules").is_dir(), f"run: npm ci (in {NODE})"
+    script = str(NODE / "validate_asyncapi.mjs")
+    return subprocess.run(
+        [node, script, str(file)], capture_output=True, text=True, timeout=60, check=False
+    )
+
+
+def test_the_generated_files_are_those_the_types_give() -> None:
+    assert drift(HOME) == []
+
+
+def test_a_file_that_drifted_is_named_and_fails_the_check(
+    copy: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (copy / "json" / "stop_recording.json").write_text("{}")
+    (copy / "examples" / "sync_recording.json").unlink()
+    (copy / "examples" / "left_over.json").write_text("{}")
+
+    assert main(["--check"], copy) == 1
+    said = capsys.readouterr().err
+    for name in ("json/stop_recording", "examples/sync_recording", "examples/left_over"):
+        assert f"{name}.json" in said
+    assert said.count("\n") == 3
+
+
+def test_writing_repairs_what_drifted_and_touches_nothing_else(copy: Path) -> None:
+    (copy / "asyncapi.yaml").write_text("x")
+    (copy / "json" / "left_over.json").write_text("{}")
+
+    assert write(copy) == [Path("asyncapi.yaml"), Path("json", "left_over.json")]
+    assert main(["--check"], copy) == 0
+    assert main([], copy) == 0
+
+
+def test_every_message_has_a_schema_and_an_example() -> None:
+    names = {*COMMAND_TYPES, *EVENT_TYPES.values()}
+    expected = {Path(folder, f"{n}.json") for folder in ("json", "examples") for n in names}
+
+    assert generated(HOME).keys() == expected | {Path("asyncapi.yaml")}
+
+
+@pytest.mark.parametrize("name", documents())
+def test_a_schema_is_valid_and_has_a_name_of_its_own(name: str) -> None:
+    schema = documents()[name]
+
+    Draft202012Validator.check_schema(schema)
+    assert schema["$schema"] == DIALECT
+    assert schema["$id"].endswith(name)
+
+
+def test_no_two_schemas_have_one_name() -> None:
+    assert len({schema["$id"] for schema in documents().values()}) == len(documents())
+
+
+def test_the_official_parser_accepts_the_asyncapi_document() -> None:
+    parsed = _parsed(HOME / "asyncapi.yaml")
+
+    assert parsed.returncode == 0, parsed.stderr
+    assert json.loads(parsed.stdout) == document("0.1.0")
+
+
+@pytest.mark.parametrize(
+    ("right", "wrong", "complaint"),
+    [
+        ('"$ref": "#/channels/status"', '"$ref": "#/channels/gone"', "gone"),
+        ('"#/components/schemas/StopRecording"', '"#/components/schemas/Gone"', "Gone"),
+        ("durable: true", "durable: 7", "durable"),
+        ("action: receive", "action: take", "action"),
+        ("defaultContentType: ", "defaultContent: ", "defaultContent"),
+    ],
+)
+def test_the_official_parser_refuses_a_damaged_document(
+    tmp_path: Path, right: str, wrong: str, complaint: str
+) -> None:
+    text = (HOME / "asyncapi.yaml").read_text()
+    assert right in text
+    damaged = tmp_path / "asyncapi.yaml"
+    damaged.write_text(text.replace(right, wrong, 1))
+
+    parsed = _parsed(damaged)
+
+    assert parsed.returncode == 1
+    assert complaint in parsed.stderr
+
+
+def test_the_asyncapi_document_has_the_exchanges_and_queues_of_the_worker() -> None:
+    bindings = [c["bindings"]["amqp"] for c in document("1")["channels"].values() if c["address"]]
+    exchanges = {b["exchange"]["name"] for b in bindings if b["is"] == "routingKey"}
+    queues = {b["queue"]["name"] for b in bindings if b["is"] == "queue"}
+
+    events = {"recording.status", "recording.files", "recording.results"}
+    assert exchanges == {"recording.commands"} | events
+    assert queues == {
+        "recording.commands",
+        "recording.commands.dead",
+        "recording.commands.retry.{step}",
+    }
+
+
+def test_every_message_is_on_a_channel_and_every_channel_in_use_has_an_operation() -> None:
+    whole = document("1")
+    on_channels = {m for channel in whole["channels"].values() for m in channel["messages"]}
+    used = {o["channel"]["$ref"].rsplit("/", 1)[1] for o in whole["operations"].values()}
+
+    assert on_channels == {*COMMAND_TYPES, *EVENT_TYPES.values(), "dead_letter"}
+    assert whole["channels"].keys() - used == {"commands", "retries", "replies"}
+
+
+def test_the_lock_of_the_node_tools_names_no_host() -> None:
+    lock = json.loads((NODE / "package-lock.json").read_text())
+
+    assert not [name for name, package in lock["packages"].items() if "resolved" in package]
+    assert all("integrity" in package for name, package in lock["packages"].items() if name)
+
+
+JSON_VALUES = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.text(max_size=8),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=6), inner),
+    max_leaves=12,
+)
+
+
+@given(JSON_VALUES)
+def test_yaml_of_any_value_is_lines_without_tabs(value: Any) -> None:
+    assert all("\t" not in line for line in to_yaml(value).splitlines())
+
+
+YAML_TRAPS: dict[str, Any] = {
+    **{str(n): text for n, text in enumerate(["no", "Yes", "NULL", "~", "1", "1e3", "0x1f", "-"])},
+    **{text: text for text in ["a: b", "a #b", "a ", " a", "", "é", "- a", "a,b", "a\nb", "&a"]},
+    **{text: text for text in ["2026-01-01", ".inf", "on", "{a}", "%x", "@x", "`x", "!x", "a:"]},
+    "empty": [{}, [], [[]], [[1, 2], {"x": None}], {"y": []}],
+    "numbers": [1, -1, 1.5, True, None],
+    "escaped": ["\u2028", "\x7f", "\x85", "\ufeff", '"', "\\", "\t"],
+}
+
+
+def test_yaml_traps_read_back_as_they_were_by_an_independent_parser(tmp_path: Path) -> None:
+    sound = document("0.1.0") | {"x-traps": YAML_TRAPS}
+    file = tmp_path / "asyncapi.yaml"
+    file.write_text(to_yaml(sound), encoding="utf-8")
+
+    parsed = _parsed(file)
+
+    assert parsed.returncode == 0, parsed.stderr
+    assert json.loads(parsed.stdout) == sound
+
+
+def test_a_wheel_of_the_message_types_holds_one_package_and_nothing_else(
+    copy: Path, tmp_path: Path
+) -> None:
+    build = [sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", str(tmp_path)]
+    subprocess.run(build, cwd=copy, check=True, capture_output=True, timeout=60)
+    (wheel,) = tmp_path.glob("*.whl")
+
+    top = {name.split("/")[0] for name in zipfile.ZipFile(wheel).namelist()}
+
+    assert top == {"recording_schemas", "recording_worker_schemas-0.1.0.dist-info"}
+    assert "recording_schemas/py.typed" in zipfile.ZipFile(wheel).namelist()
+
+
+def test_the_package_imports_nothing_but_msgspec_and_the_standard_library() -> None:
+    script = "import sys, recording_schemas, recording_schemas.export; print(*sys.modules)"
+    loaded = subprocess.run(
+        [sys.executable, "-I", "-c", script], check=True, capture_output=True, text=True
+    ).stdout.split()
+    bare = subprocess.run(
+        [sys.executable, "-I", "-c", "import sys; print(*sys.modules)"],
+        check=True,
+        capture_output=True,
+        text=True,
+    ).stdout.split()
+
+    new = {name.split(".")[0] for name in {*loaded} - {*bare}} - sys.stdlib_module_names
+    # msgspec itself takes typing_extensions where it finds it.
+    assert new - {"typing_extensions"} == {"msgspec", "recording_schemas"}
+
+
+def test_the_examples_in_the_asyncapi_document_bear_their_routing_keys() -> None:
+    messages = document("1")["components"]["messages"]
+    keys = {name: messages[name].get("x-example-routing-key") for name in EVENT_TYPES.values()}
+
+    assert keys["recording.file_ready.v1"] == "track.audio.ready"
+    assert all(keys.values())
+
+
+def test_the_readme_shows_code_that_runs() -> None:
+    publish, read = re.findall(r"```python\n(.*?)```", (HOME / "README.md").read_text(), re.DOTALL)
+    stand_ins = (
+        "body = open(__import__('sys').argv[1]).read().encode()\nseen_first_time = fetch = print\n"
+    )
+    example = str(HOME / "examples" / "recording.file_ready.v1.json")
+
+    subprocess.run([sys.executable, "-c", publish], check=True)
+    shown = subprocess.run(
+        [sys.executable, "-W", "ignore", "-c", stand_ins + read, example],
+        check=True,
+        capture_output=True,
+        text=True,
+    )
+
+    assert shown.stdout

@@ -1,0 +1,224 @@
+"""What subscribers can rely on: members, routing keys, envelope."""
+
+import json
+from datetime import UTC, datetime
+from typing import Any, get_args
+
+import msgspec
+import pytest
+from jsonschema import Draft202012Validator
+
+from recording_schemas import (
+    DATASCHEMA,
+    EVENT_TYPES,
+    CloudEvent,
+    CommandRejected,
+    CommandSucceeded,
+    Completed,
+    EventData,
+    FileReady,
+    NotAnEvent,
+    Outcome,
+    Status,
+    StatusChanged,
+    decode_event,
+    encode_event,
+    examples,
+    exchange_of,
+    routing_key,
+)
+from recording_schemas.export import HOME
+from recording_schemas.json_schema import documents
+
+RECORDING = "recording_id meeting_id session_id kind"
+MEMBERS = {
+    "recording.status_changed.v1": f"{RECORDING} status previous_status observed_by observed_at"
+    " invoked_time started_time stopped_time recording_duration output_file_name start_reason"
+    " stop_reason start_id error",
+    "recording.file_ready.v1": f"{RECORDING} layer file_name user_id peer_id"
+    " custom_participant_id stream_kind media_kind recorded_at download_url download_url_expiry"
+    " file_index file_count storage start_id",
+    "recording.completed.v1": "recording_id meeting_id kind status file_count files"
+    " recording_duration start_id",
+    "command.succeeded.v1": "command_id command_type recording_ids",
+    "command.rejected.v1": "command_id command_type code message field http_status",
+    "command.expired.v1": "command_id command_type attempts",
+    "command.failed.v1": "command_id command_type attempts last_error",
+}
+EXAMPLES = {type(data): data for data in examples.EVENTS}
+ATTRIBUTES = {
+    "id": "e-1",
+    "source": "/recording-worker",
+    "subject": "s-1",
+    "time": "2026-01-01T10:30:40Z",
+}
+BY_TYPE = pytest.mark.parametrize("data", examples.EVENTS, ids=lambda d: EVENT_TYPES[type(d)])
+
+
+def _encoded(data: EventData, sequence: str | None = "0001") -> bytes:
+    return encode_event(
+        data,
+        id="e-1",
+        source="/recording-worker",
+        subject="s-1",
+        time=datetime(2026, 1, 1, 10, 30, 40, tzinfo=UTC),
+        sequence=sequence,
+    )
+
+
+def test_every_event_has_a_type_a_schema_and_an_example() -> None:
+    known = set(get_args(EventData))
+
+    assert set(EVENT_TYPES) == set(DATASCHEMA) == set(EXAMPLES) == known
+
+
+@BY_TYPE
+def test_every_member_is_always_present_and_null_where_there_is_no_value(data: EventData) -> None:
+    optional = {
+        name for name, kind in type(data).__annotations__.items() if type(None) in get_args(kind)
+    }
+    emptied = msgspec.structs.replace(data, **dict.fromkeys(optional))
+
+    members = json.loads(_encoded(emptied))["data"]
+
+    assert [*members] == MEMBERS[EVENT_TYPES[type(data)]].split()
+    assert {name for name, value in members.items() if value is None} == optional
+    Draft202012Validator(_closed(data)).validate(members)
+
+
+def _closed(data: EventData) -> dict[str, Any]:
+    """The schema of the data alone, without leave for further members."""
+    document = documents()[EVENT_TYPES[type(data)]]
+    own = document["$defs"][type(data).__name__]
+    return {**own, "additionalProperties": False, "$defs": document["$defs"]}
+
+
+@BY_TYPE
+def test_the_envelope_has_the_attributes_of_cloudevents(data: EventData) -> None:
+    name = EVENT_TYPES[type(data)]
+
+    event = json.loads(_encoded(data))
+
+    assert event.pop("data") == json.loads(msgspec.json.encode(data))
+    assert event == ATTRIBUTES | {
+        "specversion": "1.0",
+        "type": name,
+        "datacontenttype": "application/json",
+        "dataschema": f"urn:recording-worker:schema:{name}",
+        "sequence": "0001",
+    }
+
+
+def test_an_event_without_sequence_does_not_have_the_attribute() -> None:
+    assert "sequence" not in json.loads(_encoded(EXAMPLES[CommandSucceeded], sequence=None))
+
+
+@BY_TYPE
+def test_an_event_comes_back_as_it_was(data: EventData) -> None:
+    event = decode_event(_encoded(data))
+
+    assert event.data == data
+    assert isinstance(event, CloudEvent)
+    assert (event.id, event.subject, event.sequence) == ("e-1", "s-1", "0001")
+    assert msgspec.json.encode(event) == _encoded(data)
+
+
+@BY_TYPE
+def test_the_example_of_an_event_is_valid_and_can_be_read(data: EventData) -> None:
+    name = EVENT_TYPES[type(data)]
+    written = (HOME / "examples" / f"{name}.json").read_bytes()
+
+    assert decode_event(written).data == data
+    Draft202012Validator(documents()[name]).validate(json.loads(written))
+
+
+@BY_TYPE
+def test_the_schema_of_an_event_refuses_a_member_that_is_missing_or_wrong(data: EventData) -> None:
+    name = EVENT_TYPES[type(data)]
+    schema = Draft202012Validator(documents()[name])
+    example = examples.documents()[name]
+
+    for member in example["data"]:
+        without = {key: value for key, value in example["data"].items() if key != member}
+        assert not schema.is_valid(example | {"data": without}), member
+        assert not schema.is_valid(example | {"data": example["data"] | {member: {}}}), member
+    for attribute in example:
+        assert not schema.is_valid({k: v for k, v in example.items() if k != attribute}), attribute
+
+
+@pytest.mark.parametrize("data", [d for d in examples.EVENTS if isinstance(d, Outcome)])
+def test_the_schema_of_an_outcome_allows_no_sequence(data: EventData) -> None:
+    name = EVENT_TYPES[type(data)]
+    example = examples.documents()[name]
+
+    assert not Draft202012Validator(documents()[name]).is_valid(example | {"sequence": "1"})
+
+
+def test_a_subscriber_ignores_members_it_does_not_know() -> None:
+    event = json.loads(_encoded(EXAMPLES[Completed]))
+    event["later"] = event["data"]["later"] = {"x": 1}
+
+    assert decode_event(json.dumps(event).encode()).data == EXAMPLES[Completed]
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"type": "recording.completed.v2"},
+        {"specversion": "0.3"},
+        {"data": None},
+        {"data": {}},
+        {"time": "10:30"},
+        {"id": 7},
+        {"subject": None},
+    ],
+)
+def test_what_is_no_known_event_raises_one_error(change: dict[str, Any]) -> None:
+    event = json.loads(_encoded(EXAMPLES[Completed])) | change
+
+    with pytest.raises(NotAnEvent):
+        decode_event(json.dumps(event).encode())
+
+
+@pytest.mark.parametrize("body", [b"", b"{", b"[]", b"\xff", b'{"id":' + b"[" * 100_000])
+def test_bytes_that_are_no_event_raise_the_same_error(body: bytes) -> None:
+    with pytest.raises(NotAnEvent):
+        decode_event(body)
+
+
+def _changed(status: Status, **members: Any) -> EventData:
+    return msgspec.structs.replace(EXAMPLES[StatusChanged], status=status, **members)
+
+
+@pytest.mark.parametrize(
+    ("data", "exchange", "key"),
+    [
+        *((_changed(status), "status", f"track.{status.value.lower()}") for status in Status),
+        (_changed(Status.ERRORED, kind="composite"), "status", "composite.errored"),
+        (EXAMPLES[FileReady], "files", "track.audio.ready"),
+        (
+            msgspec.structs.replace(EXAMPLES[FileReady], kind="composite", media_kind="video"),
+            "files",
+            "composite.video.ready",
+        ),
+        (EXAMPLES[Completed], "files", "track.completed"),
+        (EXAMPLES[CommandSucceeded], "results", "start_track_recording.succeeded"),
+        (
+            msgspec.structs.replace(EXAMPLES[CommandRejected], command_type="unknown"),
+            "results",
+            "unknown.rejected",
+        ),
+    ],
+    ids=lambda value: value if isinstance(value, str) else "",
+)
+def test_an_event_goes_to_its_exchange_under_its_key(
+    data: EventData, exchange: str, key: str
+) -> None:
+    assert (exchange_of(data), routing_key(data)) == (exchange, key)
+
+
+@pytest.mark.parametrize("outcome", ["succeeded", "rejected", "expired", "failed"])
+def test_an_outcome_is_keyed_by_the_type_of_its_command(outcome: str) -> None:
+    (data,) = (d for d in examples.EVENTS if EVENT_TYPES[type(d)] == f"command.{outcome}.v1")
+
+    assert routing_key(data) == f"start_track_recording.{outcome}"

@@ -5,6 +5,7 @@ import time
 import uuid
 from collections.abc import Callable
 from contextlib import AsyncExitStack
+from importlib.metadata import version
 from typing import Final
 
 import structlog
@@ -12,6 +13,7 @@ from prometheus_client import CollectorRegistry
 
 from worker.broker import Consumer, Link, Publisher, Topology
 from worker.consume import DEFAULT_APP, CommandPath, Limits
+from worker.errors import StoreUnavailable
 from worker.http import HttpServer
 from worker.leadership import Leadership
 from worker.outcomes import utc
@@ -21,8 +23,10 @@ from worker.retry import Retry
 from worker.settings import Settings
 from worker.store import Store
 from worker.sweep import Patience, Sweep
+from worker.telemetry import Metrics
 
 LEADER_LEASE_SECONDS: Final = 15.0
+GAUGES_SECONDS: Final = 5.0
 
 
 class Worker:
@@ -35,6 +39,8 @@ class Worker:
         self._settings = settings
         self._now = now
         self._owner = str(uuid.uuid4())
+        self._registry = CollectorRegistry()
+        self._metrics = Metrics(self._registry, version=version("recording-worker"))
         self.http_port: int | None = None
 
     async def run(self, stop: asyncio.Event) -> None:
@@ -47,7 +53,7 @@ class Worker:
         async with AsyncExitStack() as rooms:
             store = await Store.open(settings.database_url.reveal(), source=settings.source)
             rooms.push_async_callback(store.close)
-            api = _api(settings)
+            api = _api(settings, self._metrics)
             rooms.push_async_callback(api.aclose)
             await self._connect(rooms, store, api, stop)
         structlog.get_logger().info("stopped")
@@ -69,7 +75,7 @@ class Worker:
         leadership = Leadership(
             store, owner=self._owner, lease_seconds=LEADER_LEASE_SECONDS, now=self._now
         )
-        relay = Relay(store, publisher, topology, now=self._now)
+        relay = Relay(store, publisher, topology, metrics=self._metrics, now=self._now)
         consumer = Consumer(
             consuming,
             topology,
@@ -88,8 +94,9 @@ class Worker:
                 "store": lambda: store.trouble,
                 "api": lambda: api.trouble,
             },
-            registry=CollectorRegistry(),
+            registry=self._registry,
         )
+        self._metrics.watch(in_flight=lambda: consumer.in_flight, leads=leadership.leads)
         self.http_port = await http.start()
         rooms.push_async_callback(http.stop)
         rooms.push_async_callback(store.let_go, self._owner)
@@ -98,6 +105,7 @@ class Worker:
                 loops.create_task(publishing.run(publisher.session), name="publishing"),
                 loops.create_task(leadership.run(), name="leadership"),
                 loops.create_task(relay.run(leadership.leads), name="relay"),
+                loops.create_task(self._tell_gauges(store), name="gauges"),
                 loops.create_task(self._sweep(store, api, relay, leadership), name="sweep"),
             ]
             taking = loops.create_task(consumer.run(), name="consuming")
@@ -140,7 +148,19 @@ class Worker:
             source=settings.source,
             now=self._now,
             committed=relay.wake,
+            metrics=self._metrics,
+            storage_profiles=settings.storage_profiles,
         )
+
+    async def _tell_gauges(self, store: Store) -> None:
+        while True:
+            try:
+                events, oldest = await store.outbox_depth()
+                self._metrics.outbox(events, 0.0 if oldest is None else self._now() - oldest)
+                self._metrics.recordings(await store.count_by_status())
+            except StoreUnavailable:
+                pass  # readiness says so
+            await asyncio.sleep(GAUGES_SECONDS)
 
     async def _sweep(
         self, store: Store, api: RealtimeKit, relay: Relay, leadership: Leadership
@@ -155,19 +175,21 @@ class Worker:
                 vanished_after=settings.reconcile,
             ),
             app=DEFAULT_APP,
+            metrics=self._metrics,
             now=lambda: utc(self._now()),
             committed=relay.wake,
         )
         await sweep.run(settings.sweep_interval, leadership.leads)
 
 
-def _api(settings: Settings) -> RealtimeKit:
+def _api(settings: Settings, metrics: Metrics) -> RealtimeKit:
     return RealtimeKit(
         base_url=settings.base_url,
         account_id=settings.account_id,
         app_id=settings.app_id,
         token=settings.api_token.reveal,
         renew=settings.api_token.refresh,
+        observed=metrics.api_request,
         timeout=settings.api_timeout,
         retry=Retry(total_seconds=settings.api_retry),
     )

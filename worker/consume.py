@@ -4,6 +4,7 @@ Nothing is acknowledged before its effects are durable, and the settlement is th
 """
 
 import asyncio
+import time
 from collections.abc import Callable, Mapping
 from datetime import datetime
 from typing import Final, NamedTuple
@@ -21,17 +22,17 @@ from recording_schemas import (
     StartRecording,
     StartTrackRecording,
     decode_command,
-    secrets_of,
 )
 from worker import outcomes
 from worker.broker import Ack, Dead, Delivery, Retry, Settlement
 from worker.commands import Attempt, Done, execute
-from worker.errors import ApiError, NotYet, OutcomeUnknown, Refused, StoreUnavailable, Unavailable
+from worker.errors import NotYet, OutcomeUnknown, Refused, StoreUnavailable, Unavailable
 from worker.keyed_locks import KeyedLocks
 from worker.outcomes import utc
 from worker.realtimekit import RealtimeKit
 from worker.recording import Origin, Seen
 from worker.store import Claim, Claimed, Finish, Release, Reply, Store, outcome_record
+from worker.telemetry import Metrics
 
 DEFAULT_APP: Final = "default"
 NEVER_ATTEMPTED: Final = ErrorInfo(code="too_old", message="it was not attempted in time")
@@ -73,6 +74,7 @@ class CommandPath:
         source: str,
         now: Callable[[], float],
         committed: Callable[[], None],
+        metrics: Metrics,
         storage_profiles: Mapping[str, Mapping[str, object]] | None = None,
     ) -> None:
         self._store = store
@@ -82,29 +84,37 @@ class CommandPath:
         self._source = source
         self._now = now
         self._committed = committed
+        self._metrics = metrics
         self._storage_profiles = storage_profiles or {}
         self._locks = KeyedLocks()
 
     async def process(self, delivery: Delivery) -> Settlement:
         """Execute the command of a delivery, once, whatever happens on the way."""
-        started = self._now()
+        started = time.perf_counter()
         try:
             command = self._decode(delivery)
         except Malformed as malformed:
-            ids = {"command_id": malformed.command_id, "command_type": malformed.command_type}
+            command_id, command_type = malformed.command_id, malformed.command_type
             path = self._refuse(delivery, malformed)
         else:
-            ids = {"command_id": command.id, "command_type": command.command_type}
+            command_id, command_type = command.id, command.command_type
             path = self._execute(delivery, command)
+        self._metrics.command_received(command_type)
         try:
             settlement, facts = await path
         except StoreUnavailable as error:
             settlement, facts = self._soon("store_unavailable", str(error))
+        settled = type(settlement).__name__.lower()
+        seconds = time.perf_counter() - started
+        self._metrics.command_settled(command_type, str(facts["outcome"] or settled), seconds)
+        if isinstance(settlement, Dead):
+            self._metrics.dead_lettered(settlement.code)
         structlog.get_logger().info(
             "command",
-            **ids,
-            settlement=type(settlement).__name__.lower(),
-            seconds=round(self._now() - started, 6),
+            command_id=command_id,
+            command_type=command_type,
+            settlement=settled,
+            seconds=round(seconds, 6),
             redelivered=delivery.redelivered,
             **facts,
         )
@@ -211,11 +221,7 @@ class CommandPath:
             starts_pending=claimed.starts_pending,
             storage_profiles=self._storage_profiles,
         )
-        try:
-            return await execute(command, attempt)
-        except ApiError as error:
-            _scrub(error, secrets_of(command))
-            raise
+        return await execute(command, attempt)
 
     def _too_late(self, command: Command, claimed: Claimed) -> Outcome | None:
         before = claimed.attempts - 1
@@ -354,10 +360,3 @@ def _cut_off(command: Command) -> Unavailable | OutcomeUnknown:
     """What an attempt that took too long had asked may still be executed."""
     kind = OutcomeUnknown if _slot(command) is not None else Unavailable
     return kind("timeout", "the attempt took too long and was cut off")
-
-
-def _scrub(error: ApiError, secrets: tuple[str, ...]) -> None:
-    """The API may repeat what it was given, credentials included."""
-    for secret in secrets:
-        error.message = error.message.replace(secret, "[secure]")
-    error.args = (f"{error.code}: {error.message}",)

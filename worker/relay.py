@@ -13,6 +13,7 @@ import structlog
 from worker.broker import Outgoing, Publisher, Topology
 from worker.errors import BrokerUnavailable, StoreUnavailable
 from worker.store import Store, Unsent
+from worker.telemetry import Metrics
 
 BATCH: Final = 500
 CONTENT_TYPE: Final = "application/cloudevents+json"
@@ -27,12 +28,14 @@ class Relay:
         publisher: Publisher,
         topology: Topology,
         *,
+        metrics: Metrics,
         now: Callable[[], float],
         idle_seconds: float = 1.0,
     ) -> None:
         self._store = store
         self._publisher = publisher
         self._topology = topology
+        self._metrics = metrics
         self._now = now
         self._idle_seconds = idle_seconds
         self._woken = asyncio.Event()
@@ -97,6 +100,7 @@ class Relay:
                 structlog.get_logger().info(
                     "reply_unroutable", event_id=one.event_id, reply_to=one.routing_key
                 )
+            self._metrics.published(one.event_type)
             sent.append(one)
         return sent
 

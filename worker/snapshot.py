@@ -8,18 +8,18 @@ from datetime import datetime
 
 import msgspec
 
-from recording_schemas import Kind, Status
+from recording_schemas import Kind, Media, Status
 
 
 class FoundFile(msgspec.Struct, frozen=True, kw_only=True):
     """A file the API lists for a recording, before its owner is known.
 
-    `media` is "audio" or "video"; `peer_id` and `custom_participant_id` are only set when the
+    `peer_id` and `custom_participant_id` are only set when the
     payload itself names them.
     """
 
     name: str
-    media: str
+    media: Media
     layer: str | None = None
     download_url: str | None = None
     peer_id: str | None = None

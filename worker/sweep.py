@@ -6,6 +6,7 @@ itself, which an ended one needs anyway for its files.
 """
 
 import asyncio
+import time
 from collections.abc import Awaitable, Callable, Iterable
 from datetime import datetime, timedelta
 from typing import Final
@@ -20,6 +21,7 @@ from worker.realtimekit import RealtimeKit
 from worker.recording import LIVE, Recording, Seen, observe
 from worker.snapshot import Snapshot
 from worker.store import Store
+from worker.telemetry import Metrics
 
 PER_PAGE: Final = 100
 READS_AT_ONCE: Final = 8
@@ -44,6 +46,7 @@ class Sweep:
         patience: Patience,
         *,
         app: str,
+        metrics: Metrics,
         now: Callable[[], datetime],
         committed: Callable[[], None],
     ) -> None:
@@ -51,6 +54,7 @@ class Sweep:
         self._api = api
         self._patience = patience
         self._app = app
+        self._metrics = metrics
         self._now = now
         self._committed = committed
         self._reads = asyncio.Semaphore(READS_AT_ONCE)
@@ -61,12 +65,18 @@ class Sweep:
     async def run(self, interval_seconds: float, leads: Callable[[], bool]) -> None:
         """Sweep for ever. An API or a store that is away is met again at the next interval."""
         while True:
-            try:
-                if leads():
-                    await self.once()
-            except (ApiError, StoreUnavailable) as error:
-                structlog.get_logger().warning("sweep_failed", app=self._app, reason=str(error))
+            if leads():
+                await self._counted()
             await asyncio.sleep(interval_seconds)
+
+    async def _counted(self) -> None:
+        started, failed = time.perf_counter(), False
+        try:
+            await self.once()
+        except (ApiError, StoreUnavailable) as error:
+            failed = True
+            structlog.get_logger().warning("sweep_failed", app=self._app, reason=str(error))
+        self._metrics.swept(time.perf_counter() - started, failed=failed)
 
     async def once(self) -> None:
         """One sweep: absorb what changed among the live, then read what is no longer listed."""

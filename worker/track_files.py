@@ -14,6 +14,7 @@ from urllib.parse import unquote, urlsplit
 
 import msgspec
 
+from recording_schemas import Media
 from worker.snapshot import FoundFile, Participant
 
 T = TypeVar("T")
@@ -38,7 +39,7 @@ class TrackFile(msgspec.Struct, frozen=True, kw_only=True):
     """
 
     file_name: str
-    media_kind: str
+    media_kind: Media
     layer: str | None = None
     stream_kind: str | None = None
     user_id: str | None = None
@@ -101,10 +102,10 @@ def is_track_name(name: str) -> bool:
     return "{{" in name or _TRACK_NAME.fullmatch(name) is not None
 
 
-def media_of(name: str, *, otherwise: str = "video") -> str:
+def media_of(name: str, *, otherwise: Media = "video") -> Media:
     """`audio` or `video`, as the file name says; `otherwise` when it says nothing."""
     if parts := _TRACK_NAME.fullmatch(name):
-        return parts["media"]
+        return "video" if parts["media"] == "video" else "audio"
     return "audio" if name.lower().endswith(AUDIO_ENDINGS) else otherwise
 
 
@@ -145,7 +146,7 @@ def _owned(file: FoundFile, names: "_Names") -> TrackFile:
     owner = names.owner(parts["ids"] if parts else "", file.peer_id)
     return TrackFile(
         file_name=file.name,
-        media_kind=parts["media"] if parts else file.media,
+        media_kind=media_of(file.name, otherwise=file.media),
         layer=file.layer,
         stream_kind=parts["stream"] if parts else None,
         user_id=owner.user_id,

@@ -10,6 +10,7 @@ from typing import Any
 
 import msgspec
 import pytest
+from prometheus_client import CollectorRegistry
 
 from sandbox.faults import Fault
 from sandbox.ledger import Request, Started
@@ -19,6 +20,7 @@ from worker.consume import CommandPath, Limits
 from worker.realtimekit import RealtimeKit
 from worker.retry import Retry as ApiRetry
 from worker.store import Store
+from worker.telemetry import Metrics
 
 START = "start_track_recording"
 LIMITS = Limits(
@@ -52,6 +54,7 @@ class Bench:
             source="test",
             now=lambda: time.time() + self.ahead,
             committed=lambda: None,
+            metrics=Metrics(CollectorRegistry(), version="test"),
         )
 
     async def send(self, command: dict[str, Any], **properties: Any) -> Settlement:

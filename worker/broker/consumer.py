@@ -49,6 +49,11 @@ class Consumer:
         self._running: set[asyncio.Task[None]] = set()
         self._draining = asyncio.Event()
 
+    @property
+    def in_flight(self) -> int:
+        """How many deliveries are in work."""
+        return len(self._running)
+
     async def run(self) -> None:
         """Consume, over as many connections as it takes, until `drain` has been called."""
         async with self._handlers:

@@ -10,7 +10,7 @@ import httpx
 
 from recording_schemas import Status
 from worker.errors import NotFound, Refused
-from worker.realtimekit.connection import Connection, Read
+from worker.realtimekit.connection import Connection, Observed, Read
 from worker.realtimekit.recordings import read_page, read_recording
 from worker.realtimekit.rows import (
     read_names,
@@ -39,6 +39,7 @@ class RealtimeKit:
 
     `timeout` is the total of one attempt, in seconds. `token` is called for every attempt, and
     `renew` when the API did not accept it; it returns whether there is another token now.
+    `observed` hears of every try.
     `transport` is for tests; the default one speaks through aiohttp. A `base_url`, `account_id` or
     `app_id` that cannot be part of a URL is a `ValueError`, any other such id is `Refused` unsent.
     """
@@ -53,6 +54,7 @@ class RealtimeKit:
         timeout: float,
         retry: Retry,
         renew: Callable[[], bool] = lambda: False,
+        observed: Observed = lambda _operation, _outcome, _seconds: None,
         transport: httpx.AsyncBaseTransport | None = None,
     ) -> None:
         self._app_url = _app_url(base_url, account_id, app_id)
@@ -62,6 +64,7 @@ class RealtimeKit:
             renew=renew,
             timeout=timeout,
             retry=retry,
+            observed=observed,
             transport=transport,
         )
         self._ask = self._connection.ask

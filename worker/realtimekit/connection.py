@@ -6,6 +6,7 @@ token along), no environment, no log lines with our addresses, and less work per
 
 import asyncio
 import re
+import time
 from collections.abc import Callable, Mapping
 from typing import TypeVar
 from urllib.parse import urlencode
@@ -15,7 +16,7 @@ import httpx
 import msgspec
 from httpx_aiohttp import AiohttpTransport
 
-from worker.errors import ApiError, OutcomeUnknown, Refused, Unauthorized, Unavailable
+from worker.errors import ApiError, Refused, Unauthorized
 from worker.realtimekit.failures import (
     Answer,
     Asked,
@@ -31,6 +32,8 @@ from worker.retry import Retry
 T = TypeVar("T")
 
 Read = Callable[[bytes | bytearray], T]
+Observed = Callable[[str, str, float], None]
+"""Told of each try: the operation, `ok` or the error's code, and its seconds."""
 
 LARGEST_ANSWER = 8 * 1024 * 1024
 _CONNECTIONS = 256
@@ -41,6 +44,8 @@ _HEADERS = (
     (b"Accept-Encoding", b"gzip"),
     (b"User-Agent", b"recording-worker"),
 )
+_RESOURCES = ("recordings", "webhooks", "sessions", "participants", "meetings")
+_PATH_WORDS = frozenset({"", *_RESOURCES, "track", "active-recording", "active-session", "all"})
 _JSON = (b"Content-Type", b"application/json")
 
 
@@ -67,6 +72,7 @@ class Connection:
         renew: Callable[[], bool],
         timeout: float,
         retry: Retry,
+        observed: Observed,
         transport: httpx.AsyncBaseTransport | None,
     ) -> None:
         self._base_url = base_url
@@ -76,6 +82,7 @@ class Connection:
         """Why the last attempt got no answer of use; None when it got one, or a refusal."""
         self._timeout = timeout
         self._retry = retry
+        self._observed = observed
         self._transport = transport or _aiohttp_transport()
         connect = timeout / 2
         self._extensions = {"timeout": {"connect": connect, "pool": connect, "read": None}}
@@ -111,16 +118,17 @@ class Connection:
     async def _attempt(
         self, asked: Asked, url: httpx.URL, content: bytes | None, read: Read[T]
     ) -> T:
+        """One try, of which readiness and metrics hear."""
+        started, outcome, trouble = time.perf_counter(), "ok", None
         try:
-            told = await self._one(asked, url, content, read)
-        except (Unavailable, OutcomeUnknown) as error:
-            self.trouble = str(error)
+            return await self._one(asked, url, content, read)
+        except ApiError as error:
+            outcome = error.code
+            trouble = None if isinstance(error, Refused) else str(error)
             raise
-        except Refused:
-            self.trouble = None
-            raise
-        self.trouble = None
-        return told
+        finally:
+            self.trouble = trouble
+            self._observed(_operation(asked), outcome, time.perf_counter() - started)
 
     async def _one(self, asked: Asked, url: httpx.URL, content: bytes | None, read: Read[T]) -> T:
         request = httpx.Request(
@@ -169,6 +177,12 @@ class Connection:
             raise Unauthorized("unauthorized", "the API token is empty or holds no plain ASCII")
         authorization = (b"Authorization", f"Bearer {token}".encode("ascii"))
         return [*_HEADERS, authorization] if content is None else [*_HEADERS, _JSON, authorization]
+
+
+def _operation(asked: Asked) -> str:
+    """The request without what is different each time, such as `GET /recordings/{id}`."""
+    words = (word if word in _PATH_WORDS else "{id}" for word in asked.path.split("/"))
+    return f"{asked.method} {'/'.join(words)}"
 
 
 def _encoded(query: Mapping[str, str]) -> str:

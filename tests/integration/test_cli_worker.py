@@ -1,0 +1,199 @@
+"""The commands together with a real worker process, a broker and the emulated API."""
+
+import signal
+import uuid
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from sandbox.server import Sandbox, SandboxOptions
+from tests.integration.cli_process import CommandLine, Finished, Running
+
+
+@pytest.fixture
+async def sandbox() -> AsyncIterator[Sandbox]:
+    async with Sandbox(SandboxOptions(speed=20.0)) as running:
+        yield running
+
+
+@pytest.fixture
+def cli(
+    sandbox: Sandbox, amqp_url: str, names_prefix: str, sqlite_url: str, tmp_path: Path
+) -> CommandLine:
+    return CommandLine(
+        {
+            "AMQP_URL": amqp_url,
+            "DATABASE_URL": sqlite_url,
+            "WORKER_NAME_PREFIX": names_prefix,
+            "WORKER_SWEEP_INTERVAL_SECONDS": "0.1",
+            "WORKER_RETRY_DELAYS_SECONDS": "0.2,1",
+            "WORKER_API_RETRY_SECONDS": "0.1",
+            "REALTIMEKIT_ACCOUNT_ID": "account",
+            "REALTIMEKIT_APP_ID": "app",
+            "REALTIMEKIT_API_TOKEN": "hunter2-hunter2",
+            "REALTIMEKIT_BASE_URL": sandbox.base_url,
+            "HTTP_HOST": "127.0.0.1",
+            "HTTP_PORT": "0",
+        },
+        tmp_path,
+    )
+
+
+@pytest.fixture
+async def worker(cli: CommandLine) -> AsyncIterator[Running]:
+    """A worker process; commands sent before it listens wait in the queue."""
+    await cli("topology", "declare")
+    async with cli.running("run") as running:
+        await running.says("started")
+        yield running
+
+
+async def send(cli: CommandLine, *arguments: str) -> Finished:
+    return await cli("send", *arguments, "--wait", "--timeout", "20")
+
+
+async def test_a_recording_from_its_start_to_its_files(cli: CommandLine, worker: Running) -> None:
+    meeting = str(uuid.uuid4())
+    async with cli.running("tail", "--meeting-id", meeting, "--exchange", "files") as tail:
+        await tail.says("Listening on")
+        started = await send(cli, "start_track_recording", "--meeting-id", meeting, "--id", "s-1")
+        (outcome,) = started.lines
+        stopped = await send(cli, "stop_recording", "--start-id", "s-1")
+        files = [msgspec.json.decode(await tail.line()) for _ in range(4)]
+
+    (recording_id,) = outcome["data"]["recording_ids"]
+    assert (started.code, stopped.code) == (0, 0)
+    assert outcome["type"] == "command.succeeded.v1"
+    assert [each["type"] for each in files] == [
+        *["recording.file_ready.v1"] * 3,
+        "recording.completed.v1",
+    ]
+    (known,) = (await cli("recordings", "--start-id", "s-1")).lines
+    assert (known["recording_id"], known["status"]) == (recording_id, "UPLOADED")
+    assert known["completed"] is True
+
+
+async def test_recordings_are_read_while_the_worker_writes(
+    cli: CommandLine, worker: Running
+) -> None:
+    first, second = str(uuid.uuid4()), str(uuid.uuid4())
+    for meeting in (first, second):
+        await send(cli, "start_track_recording", "--meeting-id", meeting)
+
+    of_first = await cli("recordings", "--meeting-id", first)
+    one_only = await cli("recordings", "--limit", "1")
+    table = await cli("recordings", "--no-json")
+
+    assert [one["meeting_id"] for one in of_first.lines] == [first]
+    assert len(one_only.lines) == 1
+    assert "--limit" in one_only.err
+    assert table.out.splitlines()[0].split()[:4] == ["recording", "kind", "status", "meeting"]
+    assert len(table.out.splitlines()) == 3
+
+
+async def test_a_rejected_command_ends_with_exit_code_3_and_the_apis_words(
+    cli: CommandLine, worker: Running
+) -> None:
+    ended = await send(cli, "sync_recording", "--recording-id", str(uuid.uuid4()), "--no-json")
+
+    assert ended.code == 3
+    assert "rejected" in ended.out
+    assert "not_found" in ended.out
+
+
+async def test_an_expired_command_ends_with_exit_code_4(cli: CommandLine, worker: Running) -> None:
+    ended = await send(
+        cli,
+        *("stop_recording", "--meeting-id", str(uuid.uuid4())),
+        *("--deadline", "2001-01-01T00:00:00Z"),
+    )
+
+    assert ended.code == 4
+    assert ended.lines[0]["type"] == "command.expired.v1"
+
+
+async def test_a_failed_command_ends_with_exit_code_5(cli: CommandLine) -> None:
+    cli.environ |= {
+        "REALTIMEKIT_BASE_URL": "http://127.0.0.1:1/client/v4",
+        "WORKER_COMMAND_MAX_AGE_SECONDS": "1",
+    }
+    await cli("topology", "declare")
+    async with cli.running("run") as running:
+        await running.says("started")
+        ended = await send(cli, "sync_recording", "--recording-id", str(uuid.uuid4()))
+
+    assert ended.code == 5
+    assert ended.lines[0]["data"]["last_error"]["code"]
+
+
+async def test_a_repeated_id_gets_the_outcome_again_and_starts_nothing(
+    cli: CommandLine, worker: Running, sandbox: Sandbox
+) -> None:
+    command = ("start_track_recording", "--meeting-id", str(uuid.uuid4()), "--id", "s-1")
+
+    first, again = await send(cli, *command), await send(cli, *command)
+
+    assert first.lines[0]["id"] == again.lines[0]["id"]
+    assert len((await cli("recordings")).lines) == 1
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+async def test_a_signal_ends_the_worker_with_exit_code_0(
+    worker: Running, number: signal.Signals
+) -> None:
+    worker.signal(number)
+    ended = await worker.end()
+
+    assert ended.code == 0, ended.err
+    assert "stopped" in ended.err
+    assert "hunter2" not in ended.err
+
+
+async def test_a_second_signal_ends_the_worker_at_once(cli: CommandLine, sandbox: Sandbox) -> None:
+    # A broker that is away: the worker would wait for its confirmations.
+    await sandbox.__aexit__(None, None, None)
+    await cli("topology", "declare")
+    async with cli.running("run", WORKER_SHUTDOWN_SECONDS="3000") as running:
+        await running.says("started")
+        running.signal(signal.SIGTERM)
+        await running.says("stopping")
+        running.signal(signal.SIGTERM)
+        ended = await running.end()
+
+    assert ended.code in {0, -signal.SIGTERM}
+
+
+async def test_a_port_in_use_is_one_line_that_names_the_variable(
+    cli: CommandLine, sandbox: Sandbox
+) -> None:
+    port = sandbox.base_url.split(":")[2].split("/")[0]
+
+    ended = await cli("run", HTTP_PORT=port)
+
+    assert ended.code == 1
+    assert "HTTP_PORT" in ended.err.splitlines()[-1]
+    assert "Traceback" not in ended.err
+
+
+async def test_a_topology_that_differs_ends_the_worker_in_one_line(
+    cli: CommandLine, names_prefix: str
+) -> None:
+    await cli("topology", "declare", WORKER_RETRY_DELAYS_SECONDS="0.2")
+
+    ended = await cli("run", WORKER_TOPOLOGY="verify")
+
+    assert ended.code == 1
+    assert f"{names_prefix}.commands.retry.1s" in ended.err.splitlines()[-1]
+    assert "Traceback" not in ended.err
+
+
+async def test_a_database_that_cannot_be_opened_ends_the_worker_in_one_line(
+    cli: CommandLine,
+) -> None:
+    ended = await cli("run", DATABASE_URL="sqlite:////nowhere/at/all.db")
+
+    assert ended.code == 1
+    assert ended.err.splitlines()[-1].startswith("Error: ")
+    assert "Traceback" not in ended.err

@@ -1,0 +1,23 @@
+"""`recording-worker`, also as `python -m worker`."""
+
+import sys
+from collections.abc import Sequence
+
+from worker.cli.ending import exit_code_of
+from worker.cli.root import root
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run one command and exit. What is expected to go wrong ends in a line, not a traceback."""
+    try:
+        code = root.main(arguments, prog_name="recording-worker", standalone_mode=False)
+    except Exception as error:
+        known = exit_code_of(error)
+        if known is None:
+            raise
+        code = known
+    sys.exit(code or 0)
+
+
+if __name__ == "__main__":
+    main()

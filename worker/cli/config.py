@@ -1,0 +1,99 @@
+"""`recording-worker config`."""
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+import click
+
+from worker.cli.output import json_option, print_rows
+
+if TYPE_CHECKING:
+    from worker.settings import Row
+
+EXAMPLES = """\
+\b
+Examples:
+  recording-worker config check
+  recording-worker config check --json | jq 'select(.source != "default")'
+  recording-worker config show-defaults
+"""
+CHECK_EPILOG = """\
+\b
+Examples:
+  recording-worker config check
+  recording-worker config check --no-json > settings.txt
+
+\b
+Secrets show as [secure], URLs without their passwords. Exit codes: 0 fine, 2 with faults, each of
+them named on stderr.
+"""
+CHECKED: Final = {"variable": "variable", "value": "value", "source": "source"}
+DEFAULTS: Final = {"variable": "variable", "default": "default", "meaning": "meaning"}
+
+
+@click.group(epilog=EXAMPLES)
+def command() -> None:
+    """The settings of `run`, which are environment variables."""
+
+
+@command.command(epilog=CHECK_EPILOG)
+@json_option
+def check(as_json: bool) -> None:
+    """Show every setting with where it comes from, and every fault."""
+    from worker.settings import Settings, describe
+
+    rows = [_checked(row, os.environ) for row in describe()]
+    print_rows(CHECKED, rows, as_json=as_json)
+    Settings.from_env(os.environ)
+
+
+@command.command(
+    "show-defaults", epilog="\b\nExample:\n  recording-worker config show-defaults --json\n"
+)
+@json_option
+def show_defaults(as_json: bool) -> None:
+    """Show every setting there is, its default and what it means."""
+    from worker.settings import describe
+
+    rows = [
+        {
+            "variable": row.variable,
+            "default": row.default,
+            "required": row.required,
+            "secret": row.secret,
+            "meaning": row.meaning,
+        }
+        for row in describe()
+    ]
+    print_rows(DEFAULTS, rows, as_json=as_json)
+
+
+def _checked(row: "Row", environ: Mapping[str, str]) -> dict[str, object]:
+    text, source = _given(row, environ)
+    return {"variable": row.variable, "value": _fit_to_show(row, text), "source": source}
+
+
+def _given(row: "Row", environ: Mapping[str, str]) -> tuple[str | None, str]:
+    """What the worker would read, and from where."""
+    from worker.secret import read_text
+
+    if row.secret and (path := environ.get(f"{row.variable}_FILE")):
+        try:
+            return read_text(Path(path)), f"file {path}"
+        except ValueError:  # told among the faults
+            return None, f"file {path}"
+    if given := environ.get(row.variable):
+        return given.strip(), "env"
+    return row.default, "unset" if row.default is None else "default"
+
+
+def _fit_to_show(row: "Row", text: str | None) -> str | None:
+    from worker.secret import SHOWN, redacted
+
+    if text is None:
+        return None
+    if "://" in text:
+        return redacted(text)
+    return SHOWN if row.secret else text

@@ -1,0 +1,155 @@
+"""`recording-worker topology`."""
+
+import asyncio
+from typing import TYPE_CHECKING, Final
+
+import click
+
+from worker.cli.environment import tool_settings, topology_of
+from worker.cli.output import json_option, print_rows
+
+if TYPE_CHECKING:
+    from worker.broker.inspection import Finding
+    from worker.settings import CommonSettings
+
+EXAMPLES = """\
+\b
+Examples:
+  recording-worker topology show
+  recording-worker topology declare
+  WORKER_NAME_PREFIX=staging recording-worker topology check || echo "not ready"
+
+AMQP_URL names the broker, WORKER_NAME_PREFIX and WORKER_RETRY_DELAYS_SECONDS make the names.
+"""
+CHECK_EPILOG = """\
+\b
+Examples:
+  recording-worker topology check
+  recording-worker topology check --json | jq -r 'select(.state != "fine") | .name'
+
+It creates nothing. Seen are: what is missing, exchanges of another kind, queues with other
+arguments. AMQP does not show bindings, policies, or what there is besides: `declare` makes missing
+bindings, `rabbitmqctl list_bindings` shows them. "unseen" is what the user may not configure and
+so cannot compare.
+
+\b
+Exit codes: 0 all is there as needed, 1 something is missing or differs, or no broker answers.
+"""
+CHECKED: Final = {
+    "name": "name",
+    "what": "what",
+    "state": "state",
+    "messages": "messages",
+    "consumers": "consumers",
+    "detail": "detail",
+}
+
+
+@click.group(epilog=EXAMPLES)
+def command() -> None:
+    """Exchanges and queues: what is needed, and what the broker has."""
+
+
+@command.command(
+    epilog="\b\nExamples:\n  recording-worker topology show\n"
+    "  recording-worker topology show --json | jq -r 'select(.what == \"queue\") | .name'\n"
+)
+@json_option
+def show(as_json: bool) -> None:
+    """Show what is needed. No broker is asked."""
+    topology = topology_of(tool_settings())
+    rows: list[dict[str, object]] = [
+        {"what": "exchange", "name": name, "type": kind.value}
+        for name, kind in topology.exchanges.items()
+    ]
+    rows += [
+        {
+            "what": "queue",
+            "name": queue.name,
+            "type": "quorum",
+            "bound_to": queue.exchange,
+            "binding": queue.binding if queue.exchange else None,
+            "arguments": queue.arguments,
+        }
+        for queue in topology.queues
+    ]
+    if not as_json:
+        rows = [{**_NO_QUEUE, **row, "arguments": _in_words(row.get("arguments"))} for row in rows]
+    print_rows(
+        {
+            "what": "what",
+            "name": "name",
+            "type": "type",
+            "bound to": "bound_to",
+            "key": "binding",
+            "arguments": "arguments",
+        },
+        rows,
+        as_json=as_json,
+    )
+
+
+_NO_QUEUE: Final = {"bound_to": None, "binding": None}
+
+
+def _in_words(arguments: object) -> str | None:
+    if not isinstance(arguments, dict):
+        return None
+    return " ".join(
+        f"{name.removeprefix('x-')}={value!r}"
+        if value == ""
+        else f"{name.removeprefix('x-')}={value}"
+        for name, value in arguments.items()
+        if name != "x-queue-type"
+    )
+
+
+@command.command(epilog="\b\nExample:\n  recording-worker topology declare\n")
+def declare() -> None:
+    """Create what is missing on the broker.
+
+    What exists with other properties is left alone and named, with exit code 1.
+    """
+    settings = tool_settings()
+    asyncio.run(_declare(settings))
+    topology = topology_of(settings)
+    click.echo(
+        f"In place: {len(topology.exchanges)} exchanges and {len(topology.queues)} queues named "
+        f"{settings.name_prefix}.…",
+        err=True,
+    )
+
+
+async def _declare(settings: "CommonSettings") -> None:
+    from worker.broker.visit import declare_once, visit
+
+    async with visit(settings.amqp_url.reveal(), "topology") as connection:
+        await declare_once(connection, topology_of(settings))
+
+
+@command.command(epilog=CHECK_EPILOG)
+@json_option
+@click.pass_context
+def check(context: click.Context, as_json: bool) -> None:
+    """Compare what the broker has with what is needed."""
+    import msgspec
+
+    found = asyncio.run(_check(tool_settings()))
+    print_rows(CHECKED, [msgspec.structs.asdict(one) for one in found], as_json=as_json)
+    wrong = [one.name for one in found if one.state in {"missing", "differs"}]
+    if wrong:
+        click.echo(
+            f"Error: missing or different: {', '.join(wrong)}. `recording-worker topology declare` "
+            "creates what is missing; what differs must be removed first, or avoided with "
+            "another WORKER_NAME_PREFIX",
+            err=True,
+        )
+        context.exit(1)
+
+
+async def _check(settings: "CommonSettings") -> "list[Finding]":
+    from worker.broker.inspection import inspect
+    from worker.broker.visit import visit
+
+    async with visit(settings.amqp_url.reveal(), "topology") as connection:
+        return await inspect(connection, topology_of(settings))

@@ -379,3 +379,11 @@ def test_a_url_of_another_database_is_a_wrong_setting_that_does_not_repeat_it(ur
         open_engine(url)
     assert "hunter2" not in str(raised.value)
     assert "DATABASE_URL" in str(raised.value)
+
+
+async def test_a_second_worker_on_one_sqlite_file_is_refused_in_words(sqlite_url: str) -> None:
+    first = await Store.open(sqlite_url, source=SOURCE)
+    with pytest.raises(StoreUnavailable, match="another worker uses"):
+        await Store.open(sqlite_url, source=SOURCE)
+    await first.close()
+    await (await Store.open(sqlite_url, source=SOURCE)).close()

@@ -5,6 +5,7 @@ returns once its change is committed, or raises StoreUnavailable and nothing was
 """
 
 from collections.abc import Iterable, Sequence
+from contextlib import AsyncExitStack
 from functools import partial
 from typing import Self
 
@@ -13,6 +14,7 @@ from worker.recording import Recording, Seen
 from worker.store import inbox, leases, outbox
 from worker.store.absorbing import Absorbed, absorb_all
 from worker.store.engine import open_engine
+from worker.store.exclusive import lock_file_of
 from worker.store.group import GroupCommit
 from worker.store.inbox import Claim, Claimed, Finish, Release
 from worker.store.leases import Hold
@@ -39,8 +41,9 @@ __all__ = [
 class Store:
     """The promise of the state store, on one database. Open it with `Store.open`."""
 
-    def __init__(self, group: GroupCommit, *, source: str) -> None:
+    def __init__(self, group: GroupCommit, rooms: AsyncExitStack, *, source: str) -> None:
         self._group = group
+        self._rooms = rooms
         self._absorb = partial(absorb_all, source=source)
         self._finish = partial(inbox.finish, source=source)
 
@@ -49,23 +52,25 @@ class Store:
         """Connect, bring the tables up to date, and return the store.
 
         `url` is `sqlite:///relative.db`, `sqlite:////absolute.db` or `postgresql://…`; `source`
-        is the CloudEvents source of what it publishes. Raises StoreUnavailable.
+        is the CloudEvents source of what it publishes. Raises StoreUnavailable, also when another
+        worker has the SQLite file open.
         """
         engine = open_engine(url)
-        group = GroupCommit(engine)
-        try:
+        embedded = engine.dialect.name == "sqlite"
+        async with AsyncExitStack() as rooms:
+            if embedded and (lock := lock_file_of(engine.url.database)):
+                rooms.enter_context(lock)
+            group = GroupCommit(engine)
+            rooms.push_async_callback(group.close)
             await group.submit(migrate, None)
-            if engine.dialect.name == "sqlite":  # nobody else uses it: who held a lease is dead
+            if embedded:  # nobody else uses it: who held a lease is dead
                 await group.submit(inbox.free_leases, None)
                 await group.submit(leases.free_all, None)
-        except BaseException:
-            await group.close()
-            raise
-        return cls(group, source=source)
+            return cls(group, rooms.pop_all(), source=source)
 
     async def close(self) -> None:
         """Commit what was asked before, then let go of the database."""
-        await self._group.close()
+        await self._rooms.aclose()
 
     @property
     def trouble(self) -> str | None:

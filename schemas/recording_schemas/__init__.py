@@ -24,11 +24,16 @@ from recording_schemas.composite import (
     WatermarkSize,
 )
 from recording_schemas.decode import Malformed, decode_command, encode_command
-from recording_schemas.events import (
+from recording_schemas.envelope import (
     DATASCHEMA,
     EVENT_CONTENT_TYPE,
-    EVENT_TYPES,
     CloudEvent,
+    NotAnEvent,
+    decode_event,
+    encode_event,
+)
+from recording_schemas.events import (
+    EVENT_TYPES,
     CommandExpired,
     CommandFailed,
     CommandRejected,
@@ -37,12 +42,9 @@ from recording_schemas.events import (
     ErrorInfo,
     EventData,
     FileReady,
-    NotAnEvent,
     Outcome,
     StatusChanged,
     StorageInfo,
-    decode_event,
-    encode_event,
     exchange_of,
     outcome_of,
     routing_key,

@@ -8,8 +8,8 @@ from typing import Any, Final
 
 from recording_schemas import examples, json_schema
 from recording_schemas.commands import COMMAND_TYPES
+from recording_schemas.envelope import EVENT_CONTENT_TYPE
 from recording_schemas.events import (
-    EVENT_CONTENT_TYPE,
     EVENT_TYPES,
     Completed,
     EventData,

@@ -7,6 +7,7 @@ Constructing a struct in Python checks no member; `encode_command` does, and so 
 """
 
 import json
+from datetime import UTC
 from typing import Annotated, Any, ClassVar, Final, Literal
 
 import msgspec
@@ -46,6 +47,15 @@ class CommandBase(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True)
     id: CommandId = ""
     deadline: Deadline | None = None
     app: ProfileName | None = None
+
+    def __post_init__(self) -> None:
+        # Near the ends of the calendar an offset can lead out of it, and arithmetic would fail.
+        if self.deadline is not None:
+            try:
+                self.deadline.astimezone(UTC)
+            except OverflowError as error:
+                says = "must lie in the years 1 to 9999 of UTC"
+                raise RuleBroken("invalid_member", "deadline", says) from error
 
     @property
     def command_type(self) -> str:
@@ -133,6 +143,7 @@ class StartRecording(
     video_config: VideoConfig | UnsetType = UNSET
 
     def __post_init__(self) -> None:
+        CommandBase.__post_init__(self)
         if self.storage_profile is not None and self.storage_config:
             raise RuleBroken(
                 "conflicting_members",
@@ -170,6 +181,7 @@ class Targeted(CommandBase, frozen=True, kw_only=True):
     kind: Kind | None = None
 
     def __post_init__(self) -> None:
+        CommandBase.__post_init__(self)
         targets = (self.recording_id, self.start_id, self.meeting_id)
         given = sum(target is not None for target in targets)
         if given != 1:

@@ -17,6 +17,7 @@ from recording_schemas.commands import (
     TrackLayers,
 )
 from recording_schemas.composite import AudioConfig, VideoConfig, Watermark, WatermarkSize
+from recording_schemas.envelope import encode_event
 from recording_schemas.events import (
     EVENT_TYPES,
     CommandExpired,
@@ -29,7 +30,6 @@ from recording_schemas.events import (
     FileReady,
     Outcome,
     StatusChanged,
-    encode_event,
 )
 from recording_schemas.values import Status
 

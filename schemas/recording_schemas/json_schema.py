@@ -7,7 +7,8 @@ import msgspec
 
 from recording_schemas.commands import COMMAND_TYPES
 from recording_schemas.composite import StorageConfig
-from recording_schemas.events import DATASCHEMA, EVENT_TYPES, EventData, exchange_of_type
+from recording_schemas.envelope import DATASCHEMA
+from recording_schemas.events import EVENT_TYPES, EventData, exchange_of_type
 
 Schema = dict[str, Any]
 

@@ -53,6 +53,7 @@ def _common() -> list[Bad]:
             Bad(name, {"deadline": "tomorrow"}, "deadline"),
             Bad(name, {"deadline": "2030-01-01T00:00:00"}, "deadline"),
             Bad(name, {"deadline": 1893456000}, "deadline"),
+            Bad(name, {"deadline": "2030-01-01T00:00:00Z\n"}, "deadline"),
             Bad(name, {"app": ""}, "app"),
             Bad(name, {"app": LONG}, "app"),
             Bad(name, {"surprise": 1}, "surprise", "unknown_member"),
@@ -255,6 +256,15 @@ def test_a_required_member_that_is_missing_is_named(name: str) -> None:
 
     with pytest.raises(Malformed, match=f"missing_member: member `{member}` is missing"):
         decode_command(json.dumps({"type": name, "id": "c-1"}).encode())
+
+
+@pytest.mark.parametrize("name", COMMAND_TYPES)
+@pytest.mark.parametrize("time", ["9999-12-31T23:59:59-01:00", "0001-01-01T00:00:00+01:00"])
+def test_a_deadline_out_of_the_calendar_is_refused(name: str, time: str) -> None:
+    body = {"type": name, "id": "c-1", "deadline": time} | SMALLEST[name]
+
+    with pytest.raises(Malformed, match="member `deadline` must lie in the years"):
+        decode_command(json.dumps(body).encode())
 
 
 @pytest.mark.parametrize("name", TARGETED)

@@ -287,6 +287,7 @@ def render(value: Any) -> str:
 
 def test_the_secrets_of_a_command_are_all_there_also_as_json_writes_them() -> None:
     assert set(secrets_of(SECRETIVE)) == {*SECRETS, "private\\nsecret"}
+    assert list(secrets_of(SECRETIVE)) == sorted(secrets_of(SECRETIVE), key=len, reverse=True)
     assert secrets_of(StartRecording(id="c", meeting_id=MEETING)) == ()
     assert secrets_of(StopRecording(id="c", start_id="s")) == ()
 

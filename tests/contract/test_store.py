@@ -249,6 +249,23 @@ async def test_two_stores_on_one_postgresql_announce_each_fact_once(postgresql: 
             await one.close()
 
 
+async def test_two_stores_on_one_postgresql_announce_each_change_of_a_known_recording_once(
+    postgresql: Any,
+) -> None:
+    url = postgresql.new_database()
+    stores = [await Store.open(url, source=SOURCE) for _ in range(2)]
+    try:
+        names = [f"r{n}" for n in range(30)]
+        for status in (Status.INVOKED, Status.RECORDING, Status.UPLOADING):
+            sights = [seen(status, recording_id=name, start_id=None) for name in names]
+            await asyncio.gather(*(one.absorb((s,)) for s in sights for one in stores))
+        waiting = await stores[0].unsent(1000)
+        assert len(waiting) == len({one.event_id for one in waiting}) == 90
+    finally:
+        for one in stores:
+            await one.close()
+
+
 async def test_two_stores_on_one_postgresql_let_one_start_into_a_meeting(postgresql: Any) -> None:
     url = postgresql.new_database()
     stores = [await Store.open(url, source=SOURCE) for _ in range(2)]

@@ -174,6 +174,19 @@ async def test_a_lost_answer_is_not_mistaken_for_the_recordings_of_others(bench:
     assert len(bench.started()) == 3
 
 
+async def test_a_recording_that_others_began_before_our_call_is_not_adopted(
+    bench: Bench,
+) -> None:
+    theirs = await bench.api.start_track({"meeting_id": bench.meeting})
+    bench.sandbox.clock.advance(60)
+    bench.ahead = 60.0
+    fault = Fault(kind="lost_reset", operation=START, count=1)
+    bench.sandbox.faults.add(fault)
+    await bench.send(bench.start())
+    assert await bench.send(bench.start()) == Ack()
+    assert (await bench.outcome())["data"]["recording_ids"] != [theirs.recording_id]
+
+
 async def test_a_lagging_list_does_not_lead_to_a_second_start(bench: Bench) -> None:
     bench.sandbox.switches.change({"list_lag_seconds": 10.0})
     bench.sandbox.faults.add(Fault(kind="lost_reset", operation=START, count=1))
@@ -382,6 +395,20 @@ async def test_a_stop_of_a_meeting_ends_all_its_live_recordings_also_unknown_one
     assert await bench.send(stop) == Ack()
     stopped = (await bench.outcome("stop"))["data"]["recording_ids"]
     assert sorted(stopped) == sorted([theirs.recording_id, bench.started()[0].recording_id])
+
+
+async def test_a_stop_of_a_meeting_waits_while_a_start_of_it_is_in_doubt(bench: Bench) -> None:
+    bench.sandbox.switches.change({"invoked_seconds": 0.0})
+    bench.sandbox.faults.add(Fault(kind="lost_reset", operation=START, count=1))
+    await bench.send(bench.start())
+    stop = {"type": "stop_recording", "id": "stop", "meeting_id": bench.meeting}
+    settlement = await bench.send(stop)
+    assert isinstance(settlement, Retry)
+    assert settlement.code == "start_pending"
+    await bench.send(bench.start())
+    assert await bench.send(stop) == Ack()
+    stopped = (await bench.outcome("stop"))["data"]["recording_ids"]
+    assert stopped == [bench.started()[0].recording_id]
 
 
 async def test_a_stop_of_a_meeting_can_be_limited_to_one_kind(bench: Bench) -> None:

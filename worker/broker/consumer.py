@@ -3,6 +3,7 @@
 import asyncio
 import time
 from collections.abc import Awaitable, Callable
+from datetime import UTC, datetime
 from typing import Any, Final
 
 import structlog
@@ -143,7 +144,7 @@ class Consumer:
         }
         attempts = headers.get("x-attempts")
         headers["x-attempts"] = (attempts if isinstance(attempts, int) else 0) + 1
-        headers.setdefault("x-first-seen", round(self._now(), 3))
+        headers.setdefault("x-first-seen", _rfc3339(self._now()))
         headers.setdefault("x-original-routing-key", delivery.routing_key)
         headers["x-reason-code"] = code
         headers["x-reason"] = reason[:REASON_LENGTH]
@@ -197,3 +198,7 @@ async def _first_of(*waits: Awaitable[Any]) -> None:
     finally:
         for task in tasks:
             task.cancel()
+
+
+def _rfc3339(seconds: float) -> str:
+    return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="milliseconds")

@@ -17,6 +17,7 @@ from worker.broker.topology import Topology, declare, verify
 from worker.errors import BrokerUnavailable
 
 PERSISTENT: Final = 2
+SHORT_STRING: Final = 255
 
 
 class Publisher:
@@ -122,7 +123,7 @@ def _properties(message: Outgoing) -> Basic.Properties:
         content_type=message.content_type,
         headers=dict(message.headers) or None,  # type: ignore[arg-type]  # checked by the broker
         delivery_mode=PERSISTENT,
-        correlation_id=message.correlation_id,
+        correlation_id=_short(message.correlation_id),
         reply_to=message.reply_to,
         message_id=message.message_id,
         timestamp=None
@@ -130,3 +131,8 @@ def _properties(message: Outgoing) -> Basic.Properties:
         else datetime.fromtimestamp(message.timestamp, UTC),
         message_type=message.type,
     )
+
+
+def _short(text: str | None) -> str | None:
+    """At most 255 bytes, AMQP's bound of a short string: a command's id may be longer."""
+    return None if text is None else text.encode()[:SHORT_STRING].decode(errors="ignore")

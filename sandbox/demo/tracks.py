@@ -1,0 +1,104 @@
+"""The track files that were announced: downloaded, read, and put into a table."""
+
+import sys
+from collections import Counter
+from collections.abc import Sequence
+from datetime import UTC, datetime
+
+import aiohttp
+import click
+import msgspec
+
+from recording_schemas import CloudEvent, FileReady
+from sandbox.demo.story import once
+from sandbox.webm import duration_seconds
+
+COLUMNS = ("owner", "participant (user_id)", "stay", "seconds", "bytes", "link is good until")
+_LONG_AGO = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+class Track(msgspec.Struct, frozen=True, kw_only=True):
+    """One file as its downloader finds it. `stay` counts a participant's stays from 1."""
+
+    custom_participant_id: str | None
+    user_id: str | None
+    stay: int
+    stays: int
+    file_name: str
+    seconds: float
+    size_bytes: int
+    url_expiry: datetime | None
+
+
+async def download(events: list[CloudEvent]) -> list[Track]:
+    """Every announced file, participant by participant.
+
+    Raises:
+        aiohttp.ClientError: when one cannot be downloaded.
+        ValueError: when one is not a WebM file, or was announced without a URL.
+    """
+    files = [event.data for event in once(events) if isinstance(event.data, FileReady)]
+    files.sort(key=lambda file: (file.custom_participant_id or "", file.recorded_at or _LONG_AGO))
+    stays = Counter(file.user_id for file in files)
+    seen: Counter[str | None] = Counter()
+    tracks = []
+    async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=20)) as http:
+        for file in files:
+            seen[file.user_id] += 1
+            data = await _read(http, file)
+            tracks.append(
+                Track(
+                    custom_participant_id=file.custom_participant_id,
+                    user_id=file.user_id,
+                    stay=seen[file.user_id],
+                    stays=stays[file.user_id],
+                    file_name=file.file_name,
+                    seconds=duration_seconds(data),
+                    size_bytes=len(data),
+                    url_expiry=file.download_url_expiry,
+                )
+            )
+    return tracks
+
+
+async def _read(http: aiohttp.ClientSession, file: FileReady) -> bytes:
+    if file.download_url is None:
+        raise ValueError(f"{file.file_name} was announced without a download_url")
+    async with http.get(file.download_url) as answer:
+        answer.raise_for_status()
+        return await answer.read()
+
+
+def show_table(tracks: Sequence[Track]) -> None:
+    """The table, for people."""
+    rows = [_row(track) for track in tracks]
+    if sys.stdout.isatty():
+        _show_colourful(rows)
+        return
+    widths = [max(map(len, column)) for column in zip(COLUMNS, *rows, strict=True)]
+    for row in (COLUMNS, *rows):
+        cells = (cell.ljust(width) for cell, width in zip(row, widths, strict=True))
+        click.echo("  ".join(cells).rstrip())
+
+
+def _show_colourful(rows: Sequence[Sequence[str]]) -> None:
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table(*COLUMNS, title="Track files", title_justify="left")
+    for row in rows:
+        table.add_row(*row)
+    Console().print(table)
+
+
+def _row(track: Track) -> tuple[str, ...]:
+    stay = "whole" if track.stays == 1 else f"{track.stay} of {track.stays}, rejoined"
+    expiry = track.url_expiry
+    return (
+        track.custom_participant_id or "?",
+        track.user_id or "?",
+        stay,
+        f"{track.seconds:.1f}",
+        f"{track.size_bytes:,}",
+        f"{expiry:%Y-%m-%d %H:%M} UTC" if expiry else "?",
+    )

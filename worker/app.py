@@ -13,9 +13,10 @@ from prometheus_client import CollectorRegistry
 
 from worker.broker import Consumer, Link, Publisher, Topology
 from worker.consume import DEFAULT_APP, CommandPath, Limits
-from worker.errors import StoreUnavailable
+from worker.errors import ApiError, StoreUnavailable
 from worker.http import HttpServer
 from worker.leadership import Leadership
+from worker.outage import Outage
 from worker.outcomes import utc
 from worker.realtimekit import RealtimeKit
 from worker.relay import Relay
@@ -40,6 +41,7 @@ class Worker:
         self._now = now
         self._owner = str(uuid.uuid4())
         self._registry = CollectorRegistry()
+        self._outage = Outage(time.monotonic)
         self._metrics = Metrics(self._registry, version=version("recording-worker"))
         self.http_port: int | None = None
 
@@ -53,7 +55,7 @@ class Worker:
         async with AsyncExitStack() as rooms:
             store = await Store.open(settings.database_url.reveal(), source=settings.source)
             rooms.push_async_callback(store.close)
-            api = _api(settings, self._metrics)
+            api = self._api()
             rooms.push_async_callback(api.aclose)
             await self._connect(rooms, store, api, stop)
         structlog.get_logger().info("stopped")
@@ -96,6 +98,7 @@ class Worker:
             },
             registry=self._registry,
         )
+        self._outage.on_change(lambda: consumer.be_cautious(self._outage.on))
         self._metrics.watch(in_flight=lambda: consumer.in_flight, leads=leadership.leads)
         self.http_port = await http.start()
         rooms.push_async_callback(http.stop)
@@ -148,6 +151,7 @@ class Worker:
             source=settings.source,
             now=self._now,
             committed=relay.wake,
+            outage=self._outage,
             metrics=self._metrics,
             storage_profiles=settings.storage_profiles,
         )
@@ -175,21 +179,26 @@ class Worker:
                 vanished_after=settings.reconcile,
             ),
             app=DEFAULT_APP,
+            outage=self._outage,
             metrics=self._metrics,
             now=lambda: utc(self._now()),
             committed=relay.wake,
         )
         await sweep.run(settings.sweep_interval, leadership.leads)
 
+    def _api(self) -> RealtimeKit:
+        settings = self._settings
+        return RealtimeKit(
+            base_url=settings.base_url,
+            account_id=settings.account_id,
+            app_id=settings.app_id,
+            token=settings.api_token.reveal,
+            renew=settings.api_token.refresh,
+            timeout=settings.api_timeout,
+            retry=Retry(total_seconds=settings.api_retry),
+            observed=self._heard,
+        )
 
-def _api(settings: Settings, metrics: Metrics) -> RealtimeKit:
-    return RealtimeKit(
-        base_url=settings.base_url,
-        account_id=settings.account_id,
-        app_id=settings.app_id,
-        token=settings.api_token.reveal,
-        renew=settings.api_token.refresh,
-        observed=metrics.api_request,
-        timeout=settings.api_timeout,
-        retry=Retry(total_seconds=settings.api_retry),
-    )
+    def _heard(self, operation: str, error: ApiError | None, seconds: float) -> None:
+        self._metrics.api_request(operation, error.code if error else "ok", seconds)
+        self._outage.heard(error)

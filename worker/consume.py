@@ -28,6 +28,7 @@ from worker.broker import Ack, Dead, Delivery, Retry, Settlement
 from worker.commands import Attempt, Done, execute
 from worker.errors import NotYet, OutcomeUnknown, Refused, StoreUnavailable, Unavailable
 from worker.keyed_locks import KeyedLocks
+from worker.outage import Outage
 from worker.outcomes import utc
 from worker.realtimekit import RealtimeKit
 from worker.recording import Origin, Seen
@@ -38,6 +39,14 @@ DEFAULT_APP: Final = "default"
 NEVER_ATTEMPTED: Final = ErrorInfo(code="too_old", message="it was not attempted in time")
 SHARE_OF_LEASE: Final = 0.8
 """An attempt is cut off well before another replica may take the command over."""
+
+SUSPECT_RETURNS: Final = 2
+"""A delivery that came back so often, its consumer lost, is executed with no other suspect."""
+
+MOST_CRASHES: Final = 5
+"""So many attempts in a row ended with the process: it is the command's fault."""
+
+OUTAGE_PATIENCE: Final = 30.0
 
 
 class Limits(msgspec.Struct, frozen=True, kw_only=True):
@@ -74,6 +83,7 @@ class CommandPath:
         source: str,
         now: Callable[[], float],
         committed: Callable[[], None],
+        outage: Outage,
         metrics: Metrics,
         storage_profiles: Mapping[str, Mapping[str, object]] | None = None,
     ) -> None:
@@ -84,6 +94,7 @@ class CommandPath:
         self._source = source
         self._now = now
         self._committed = committed
+        self._outage = outage
         self._metrics = metrics
         self._storage_profiles = storage_profiles or {}
         self._locks = KeyedLocks()
@@ -154,7 +165,13 @@ class CommandPath:
     # 2. claim
 
     async def _execute(self, delivery: Delivery, command: Command) -> Handled:
-        async with self._locks.hold(*_turns(command)):
+        turns = _turns(command)
+        if delivery.returned >= SUSPECT_RETURNS:
+            turns = ("suspects", *turns)
+        async with self._locks.hold(*turns):
+            # Before the claim: to wait for the API uses up no attempt.
+            if not (self._is_past(command) or await self._outage.turn(OUTAGE_PATIENCE)):
+                return self._soon("api_outage", "the API is away")
             claimed = await self._claim(command.id, command.command_type, delivery, command)
             if claimed.verdict == "busy":
                 return self._soon("busy", "it is being executed, or another start of its meeting")
@@ -187,6 +204,8 @@ class CommandPath:
     # 3. act
 
     async def _attempt(self, delivery: Delivery, command: Command, claimed: Claimed) -> Handled:
+        if claimed.crashes >= MOST_CRASHES:
+            return await self._bury(delivery, command, claimed)
         late = self._too_late(command, claimed)
         if late is not None and claimed.called_at is None:
             return await self._end(delivery, late)
@@ -223,9 +242,19 @@ class CommandPath:
         )
         return await execute(command, attempt)
 
+    async def _bury(self, delivery: Delivery, command: Command, claimed: Claimed) -> Handled:
+        """It ended the process again and again: only a person can tell what to do with it."""
+        reason = f"{claimed.crashes} attempts in a row ended with the worker process"
+        info = ErrorInfo(code="crashed", message=reason)
+        handled = await self._end(delivery, outcomes.failed(command, claimed.attempts - 1, info))
+        return Handled(Dead(code=info.code, reason=reason), handled.facts)
+
+    def _is_past(self, command: Command) -> bool:
+        return command.deadline is not None and self._moment() >= command.deadline
+
     def _too_late(self, command: Command, claimed: Claimed) -> Outcome | None:
         before = claimed.attempts - 1
-        if command.deadline is not None and self._moment() >= command.deadline:
+        if self._is_past(command):
             return outcomes.expired(command, before)
         if self._now() - claimed.first_seen_at >= self._limits.max_age:
             return outcomes.failed(command, before, _last_error(claimed))

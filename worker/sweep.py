@@ -17,6 +17,7 @@ import structlog
 from recording_schemas import ErrorInfo, Status
 from worker.errors import ApiError, NotFound, Refused, StoreUnavailable
 from worker.harvest import read_whole
+from worker.outage import Outage
 from worker.realtimekit import RealtimeKit
 from worker.recording import LIVE, Recording, Seen, observe
 from worker.snapshot import Snapshot
@@ -46,6 +47,7 @@ class Sweep:
         patience: Patience,
         *,
         app: str,
+        outage: Outage,
         metrics: Metrics,
         now: Callable[[], datetime],
         committed: Callable[[], None],
@@ -54,6 +56,7 @@ class Sweep:
         self._api = api
         self._patience = patience
         self._app = app
+        self._outage = outage
         self._metrics = metrics
         self._now = now
         self._committed = committed
@@ -65,7 +68,7 @@ class Sweep:
     async def run(self, interval_seconds: float, leads: Callable[[], bool]) -> None:
         """Sweep for ever. An API or a store that is away is met again at the next interval."""
         while True:
-            if leads():
+            if leads() and self._outage.may_ask():
                 await self._counted()
             await asyncio.sleep(interval_seconds)
 

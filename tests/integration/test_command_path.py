@@ -17,9 +17,11 @@ from sandbox.ledger import Request, Started
 from sandbox.server import Sandbox, SandboxOptions
 from worker.broker import Ack, Dead, Delivery, Retry, Settlement
 from worker.consume import CommandPath, Limits
+from worker.errors import Throttled
+from worker.outage import Outage
 from worker.realtimekit import RealtimeKit
 from worker.retry import Retry as ApiRetry
-from worker.store import Store
+from worker.store import Claim, Store
 from worker.telemetry import Metrics
 
 START = "start_track_recording"
@@ -41,6 +43,7 @@ class Bench:
         self.store = store
         self.api = api
         self.ahead = 0.0
+        self.outage = Outage(lambda: time.monotonic() + self.ahead)
         self.meeting = str(uuid.uuid4())
         self.path = self.another_process()
 
@@ -54,6 +57,7 @@ class Bench:
             source="test",
             now=lambda: time.time() + self.ahead,
             committed=lambda: None,
+            outage=self.outage,
             metrics=Metrics(CollectorRegistry(), version="test"),
         )
 
@@ -337,6 +341,45 @@ async def test_a_command_that_never_worked_fails_with_its_last_error(bench: Benc
     data = (await bench.outcome())["data"]
     assert data["last_error"]["code"] == "unauthorized"
     assert data["attempts"] == 1
+
+
+# When the API is away, or the command kills
+
+
+async def test_in_an_outage_a_command_waits_without_being_attempted(bench: Bench) -> None:
+    bench.outage.heard(Throttled("throttled", "slow down", retry_after=3600))
+    waiting = asyncio.create_task(bench.send(bench.start()))
+    deadline = datetime.now(UTC) - timedelta(seconds=1)
+    await bench.send(bench.start("late", deadline=deadline.isoformat()))
+    assert (await bench.outcome("late"))["type"] == "command.expired.v1"
+    assert not waiting.done()
+    bench.outage.heard(None)
+    assert await waiting == Ack()
+    assert bench.requests(START)[0].status == 200
+    assert len(bench.requests(START)) == 1
+
+
+async def test_a_command_that_ends_the_process_again_and_again_is_buried_alone(
+    bench: Bench,
+) -> None:
+    for number in range(6):
+        died = Claim(
+            command_id="start-1",
+            command_type=START,
+            owner=f"process-{number}",
+            now=float(number),
+            lease_seconds=0.0,
+            settle_seconds=30.0,
+            abandoned_before=0.0,
+            slot=f"{bench.meeting}/track",
+        )
+        await bench.store.claim(died)
+    settlement = await bench.send(bench.start())
+    assert isinstance(settlement, Dead)
+    assert settlement.code == "crashed"
+    data = (await bench.outcome())["data"]
+    assert (data["last_error"]["code"], data["attempts"]) == ("crashed", 6)
+    assert bench.requests(START) == []
 
 
 # Stop, pause, resume, sync

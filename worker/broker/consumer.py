@@ -49,6 +49,8 @@ class Consumer:
         self._now = now
         self._running: set[asyncio.Task[None]] = set()
         self._draining = asyncio.Event()
+        self._cautious = False
+        self._mood_changed = asyncio.Event()
 
     @property
     def in_flight(self) -> int:
@@ -67,24 +69,41 @@ class Consumer:
         while self._running:
             await asyncio.wait(self._running)
 
+    def be_cautious(self, cautious: bool) -> None:
+        """Take one command at a time from now on, or as many as the prefetch says again."""
+        self._cautious = cautious
+        self._mood_changed.set()
+
     async def _session(self, connection: AbstractConnection) -> None:
         """Consume until the connection, the channel or the consumer is lost, or `drain`."""
         await self._publisher.wait_ready()  # it has seen to the topology
         async with asyncio.timeout(DEADLINE):
             opened = await connection.channel(publisher_confirms=False)
             channel = await opened.get_underlay_channel()
-            await channel.basic_qos(prefetch_count=self._prefetch)
             cancelled = asyncio.Event()
             channel.on_consumer_cancel_callbacks.add(lambda _frame: cancelled.set())
+        while True:
+            tag = await self._consume(channel)
+            self._link.working()
+            lost = (opened.closed(), cancelled.wait())
+            await _first_of(*lost, self._draining.wait(), self._mood_changed.wait())
+            if self._draining.is_set():
+                await self._finish(channel, tag)
+                return
+            if not self._mood_changed.is_set():
+                return
+            await channel.basic_cancel(tag, timeout=DEADLINE)
+
+    async def _consume(self, channel: AbstractChannel) -> str:
+        """Begin to take commands; what is in hand already is settled on the same channel."""
+        self._mood_changed.clear()
+        async with asyncio.timeout(DEADLINE):
+            # The prefetch counts for consumers that begin after it was set.
+            await channel.basic_qos(prefetch_count=1 if self._cautious else self._prefetch)
             consuming = await channel.basic_consume(
-                self._topology.command_queue,
-                lambda message: self._take(channel, message),
-                timeout=DEADLINE,
+                self._topology.command_queue, lambda message: self._take(channel, message)
             )
-        self._link.working()
-        await _first_of(opened.closed(), cancelled.wait(), self._draining.wait())
-        if self._draining.is_set() and not opened.is_closed:
-            await self._finish(channel, str(consuming.consumer_tag))
+        return str(consuming.consumer_tag)
 
     async def _take(self, channel: AbstractChannel, message: DeliveredMessage) -> None:
         task = self._handlers.create_task(self._handle(channel, message), name="command")

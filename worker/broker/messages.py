@@ -19,6 +19,12 @@ class Delivery(msgspec.Struct, frozen=True, kw_only=True):
     headers: Headers = {}
 
     @property
+    def returned(self) -> int:
+        """How often it came back to the queue unsettled, because its consumer was lost."""
+        count = self.headers.get("x-delivery-count")
+        return count if isinstance(count, int) else int(self.redelivered)
+
+    @property
     def trace(self) -> dict[str, str]:
         """The W3C trace context that travels with the message."""
         found = {name: self.headers.get(name) for name in TRACE_HEADERS}

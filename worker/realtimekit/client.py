@@ -54,7 +54,7 @@ class RealtimeKit:
         timeout: float,
         retry: Retry,
         renew: Callable[[], bool] = lambda: False,
-        observed: Observed = lambda _operation, _outcome, _seconds: None,
+        observed: Observed = lambda _operation, _error, _seconds: None,
         transport: httpx.AsyncBaseTransport | None = None,
     ) -> None:
         self._app_url = _app_url(base_url, account_id, app_id)

@@ -32,8 +32,8 @@ from worker.retry import Retry
 T = TypeVar("T")
 
 Read = Callable[[bytes | bytearray], T]
-Observed = Callable[[str, str, float], None]
-"""Told of each try: the operation, `ok` or the error's code, and its seconds."""
+Observed = Callable[[str, ApiError | None, float], None]
+"""Told of each try: the operation, how it failed if it did, and its seconds."""
 
 LARGEST_ANSWER = 8 * 1024 * 1024
 _CONNECTIONS = 256
@@ -119,16 +119,18 @@ class Connection:
         self, asked: Asked, url: httpx.URL, content: bytes | None, read: Read[T]
     ) -> T:
         """One try, of which readiness and metrics hear."""
-        started, outcome, trouble = time.perf_counter(), "ok", None
+        started = time.perf_counter()
         try:
-            return await self._one(asked, url, content, read)
+            told = await self._one(asked, url, content, read)
         except ApiError as error:
-            outcome = error.code
-            trouble = None if isinstance(error, Refused) else str(error)
+            self._tell(asked, error, started)
             raise
-        finally:
-            self.trouble = trouble
-            self._observed(_operation(asked), outcome, time.perf_counter() - started)
+        self._tell(asked, None, started)
+        return told
+
+    def _tell(self, asked: Asked, error: ApiError | None, started: float) -> None:
+        self.trouble = None if error is None or isinstance(error, Refused) else str(error)
+        self._observed(_operation(asked), error, time.perf_counter() - started)
 
     async def _one(self, asked: Asked, url: httpx.URL, content: bytes | None, read: Read[T]) -> T:
         request = httpx.Request(

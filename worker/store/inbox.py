@@ -50,7 +50,8 @@ class Claimed(msgspec.Struct, frozen=True, kw_only=True):
     it, or its slot is taken. `done`: its outcome goes out once more. `called_at` is the first
     moment at which an earlier attempt may have called the API and got no answer, else None;
     `may_call` says whether a start may call now. `known` are the recordings the command may mean,
-    `start_state` the state of the start command it names (None: unknown).
+    `start_state` the state of the start command it names (None: unknown). `crashes` counts the
+    last attempts in a row that ended the process, or lost their lease, before they were over.
     """
 
     verdict: Verdict
@@ -61,6 +62,7 @@ class Claimed(msgspec.Struct, frozen=True, kw_only=True):
     known: tuple[Recording, ...] = ()
     start_state: str | None = None
     starts_pending: int = 0
+    crashes: int = 0
     last_error: str | None = None
 
 
@@ -114,6 +116,7 @@ def release(connection: sa.Connection, requests: Sequence[Release]) -> list[None
     for request in requests:
         values: dict[str, Any] = {
             "state": "waiting",
+            "crashes": 0,
             "lease_owner": None,
             "lease_until": None,
             "last_error": request.last_error[:1000],
@@ -199,12 +202,19 @@ def _is_slot_taken(
 
 
 def _claimed_row(row: dict[str, Any] | None, request: Claim) -> dict[str, Any]:
-    before = row or {"attempts": 0, "first_seen_at": request.now, "called_at": None}
+    before = row or {
+        "attempts": 0,
+        "crashes": 0,
+        "state": "new",
+        "first_seen_at": request.now,
+        "called_at": None,
+    }
     after = {
         "command_id": request.command_id,
         "command_type": request.command_type,
         "state": "running",
         "attempts": before["attempts"] + 1,
+        "crashes": before["crashes"] + _crashed(before, request),
         "first_seen_at": before["first_seen_at"],
         "slot": request.slot,
         "holds": request.slot,
@@ -221,6 +231,11 @@ def _claimed_row(row: dict[str, Any] | None, request: Claim) -> dict[str, Any]:
             request.now if _may_call(before, request) else before["last_called_at"]
         )
     return after
+
+
+def _crashed(before: dict[str, Any], request: Claim) -> bool:
+    """Whether the last attempt ended with its process; a failed commit leaves it running too."""
+    return bool(before["state"] == "running" and before["lease_owner"] != request.owner)
 
 
 def _may_call(before: dict[str, Any], request: Claim) -> bool:
@@ -247,6 +262,7 @@ def _granted(
         known=_known(connection, row, request),
         start_state=_start_state(connection, request),
         starts_pending=_starts_pending(connection, request),
+        crashes=after["crashes"],
         last_error=after["last_error"],
     )
 

@@ -1,0 +1,107 @@
+"""When the API counts as away, and who may ask it then."""
+
+import asyncio
+
+import pytest
+
+from worker.errors import Refused, Throttled, Unauthorized, Unavailable
+from worker.outage import FAILURES, FIRST_PAUSE, LONGEST_PAUSE, Outage
+
+AWAY = Unavailable("timeout", "no answer")
+
+
+class Clock:
+    def __init__(self) -> None:
+        self.seconds = 100.0
+
+    def __call__(self) -> float:
+        return self.seconds
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
+
+
+@pytest.fixture
+def outage(clock: Clock) -> Outage:
+    return Outage(clock)
+
+
+def test_a_few_failures_in_a_row_are_an_outage(outage: Outage) -> None:
+    for _ in range(FAILURES - 1):
+        outage.heard(AWAY)
+    assert not outage.on
+    outage.heard(AWAY)
+    assert outage.on
+
+
+def test_an_answer_in_between_begins_the_count_anew(outage: Outage) -> None:
+    for _ in range(FAILURES * 3):
+        outage.heard(AWAY)
+        outage.heard(None)
+    assert not outage.on
+
+
+@pytest.mark.parametrize("error", [Throttled("throttled", "x"), Unauthorized("unauthorized", "x")])
+def test_a_pause_that_was_asked_for_and_a_refused_token_are_an_outage_at_once(
+    outage: Outage, error: Unavailable
+) -> None:
+    outage.heard(error)
+    assert outage.on
+
+
+@pytest.mark.parametrize("answer", [None, Refused("bad_request", "no")])
+def test_any_answer_ends_an_outage(outage: Outage, answer: Refused | None) -> None:
+    outage.heard(Throttled("throttled", "x"))
+    outage.heard(answer)
+    assert not outage.on
+    assert outage.may_ask()
+
+
+def test_nobody_asks_before_the_time_the_api_named(outage: Outage, clock: Clock) -> None:
+    outage.heard(Throttled("throttled", "x", retry_after=300))
+    clock.seconds += 299
+    assert not outage.may_ask()
+    clock.seconds += 2
+    assert outage.may_ask()
+
+
+def test_pauses_grow_up_to_a_bound(outage: Outage, clock: Clock) -> None:
+    pauses = []
+    for _ in range(12):
+        outage.heard(Unauthorized("unauthorized", "x"))
+        pause = 0.0
+        while not outage.may_ask():
+            clock.seconds += 0.5
+            pause += 0.5
+        pauses.append(pause)
+    assert pauses[0] == FIRST_PAUSE
+    assert pauses == sorted(pauses)
+    assert pauses[-1] == LONGEST_PAUSE
+
+
+async def test_one_asks_at_a_time_and_the_next_waits_for_what_it_finds(
+    outage: Outage, clock: Clock
+) -> None:
+    outage.heard(Throttled("throttled", "x"))
+    clock.seconds += FIRST_PAUSE
+    assert await outage.turn(1.0)
+    assert not outage.may_ask()
+    assert not await outage.turn(0.01)
+
+
+async def test_everybody_goes_on_when_the_outage_ends(outage: Outage) -> None:
+    outage.heard(Throttled("throttled", "x", retry_after=1000))
+    waiting = [asyncio.create_task(outage.turn(10.0)) for _ in range(5)]
+    outage.heard(None)
+    assert await asyncio.gather(*waiting) == [True] * 5
+
+
+def test_whoever_wants_to_know_is_told_when_it_begins_and_when_it_ends(outage: Outage) -> None:
+    told: list[bool] = []
+    outage.on_change(lambda: told.append(outage.on))
+    outage.heard(Throttled("throttled", "x"))
+    outage.heard(Throttled("throttled", "x"))
+    outage.heard(None)
+    assert told == [True, False]

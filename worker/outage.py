@@ -1,0 +1,84 @@
+"""Whether the API is away. While it is, the queue is left alone and one command at a time probes.
+
+Commands that are sure to fail would only use up their attempts, and an API that struggles, or that
+has asked for a pause, would be asked all the more.
+"""
+
+import asyncio
+from collections.abc import Callable
+from typing import Final
+
+import structlog
+
+from worker.errors import ApiError, Refused, Throttled, Unauthorized, Unavailable
+
+FAILURES: Final = 5
+"""So many requests in a row without an answer of use make an outage."""
+
+FIRST_PAUSE: Final = 1.0
+LONGEST_PAUSE: Final = 30.0
+
+
+class Outage:
+    """Hears of every request to the API (`heard`) and tells whether it is away (`on`).
+
+    `now` is a clock in seconds that never goes back.
+    """
+
+    def __init__(self, now: Callable[[], float]) -> None:
+        self._now = now
+        self._failures = 0
+        self._pause = FIRST_PAUSE
+        self._next_probe = 0.0
+        self._turns = asyncio.Lock()
+        self._changed: list[Callable[[], None]] = []
+        self.on = False
+        """True while the API is away."""
+
+    def on_change(self, told: Callable[[], None]) -> None:
+        """Have `told` called whenever an outage begins or ends."""
+        self._changed.append(told)
+
+    def heard(self, error: ApiError | None) -> None:
+        """A request ended, with this error or well. A refusal is an answer: the API is there."""
+        if error is None or isinstance(error, Refused):
+            self._failures, self._pause = 0, FIRST_PAUSE
+            self._set(on=False)
+            return
+        self._failures += 1
+        known_to_last = isinstance(error, Throttled | Unauthorized)
+        if self.on or known_to_last or self._failures >= FAILURES:
+            self._put_off(error)
+            self._set(on=True, reason=str(error))
+
+    def may_ask(self) -> bool:
+        """Whether a request may be made now: always, except in the pauses of an outage."""
+        return not self.on or self._now() >= self._next_probe
+
+    async def turn(self, patience: float) -> bool:
+        """Wait for leave to ask, one after another; at once when the API is there.
+
+        False when it did not come within `patience` seconds.
+        """
+        try:
+            async with asyncio.timeout(patience), self._turns:
+                while not self.may_ask():  # noqa: ASYNC110 - the outage may end meanwhile
+                    await asyncio.sleep(min(0.1, max(self._next_probe - self._now(), 0.0)))
+                if self.on:  # this one probes; the next one waits for what it finds out
+                    self._next_probe = self._now() + self._pause
+        except TimeoutError:
+            return False
+        return True
+
+    def _put_off(self, error: ApiError) -> None:
+        asked = error.retry_after if isinstance(error, Unavailable) else None
+        self._next_probe = self._now() + max(self._pause, asked or 0.0)
+        self._pause = min(self._pause * 2, LONGEST_PAUSE)
+
+    def _set(self, *, on: bool, reason: str | None = None) -> None:
+        if self.on == on:
+            return
+        self.on = on
+        structlog.get_logger().warning("api_outage", on=on, reason=reason)
+        for told in self._changed:
+            told()

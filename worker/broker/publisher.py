@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 from typing import Final
 
 import structlog
-from aio_pika.abc import AbstractConnection
+from aio_pika.abc import AbstractChannel, AbstractConnection
 from aio_pika.exceptions import DeliveryError
 from aiormq.channel import Channel
 from aiormq.exceptions import PublishError
@@ -18,6 +18,7 @@ from worker.errors import BrokerUnavailable
 
 PERSISTENT: Final = 2
 SHORT_STRING: Final = 255
+WATCH_SECONDS: Final = 1.0
 
 
 class Publisher:
@@ -46,12 +47,24 @@ class Publisher:
             assert isinstance(underlay, Channel)  # noqa: S101 - the abstract one lacks a flag
             self._channel = underlay
             self._ready.set()
-            self._link.working()
             try:
-                await channel.closed()
+                await self._watch(channel, underlay)
             finally:
                 self._ready.clear()
                 self._channel = None
+
+    async def _watch(self, opened: AbstractChannel, channel: Channel) -> None:
+        """Until the channel is closed: tell whether an alarm of the broker blocks publishers."""
+        while not opened.is_closed:
+            if await _is_blocked(channel):
+                self._link.trouble = "the broker blocks publishers: a memory or disk alarm"
+            else:
+                self._link.working()
+            try:
+                async with asyncio.timeout(WATCH_SECONDS):
+                    await opened.closed()
+            except TimeoutError:
+                pass
 
     async def wait_ready(self) -> None:
         """Return once something can be published."""
@@ -70,6 +83,9 @@ class Publisher:
         except PublishError:
             return False
         except TimeoutError as error:
+            channel = self._channel
+            if channel is not None and await _is_blocked(channel):
+                raise BrokerUnavailable("the broker blocks publishers") from error
             await self._replace_channel()
             raise BrokerUnavailable(
                 f"no confirmation within {self._timeout:g} s from {message.exchange!r}"
@@ -95,6 +111,7 @@ class Publisher:
     async def _publish_now(self, message: Outgoing) -> bool:
         while (channel := self._channel) is None:
             await self._ready.wait()
+        await channel.connection.ready()  # an alarm of the broker blocks it
         await channel.basic_publish(
             message.body,
             exchange=message.exchange,
@@ -116,6 +133,15 @@ class Publisher:
                     await channel.close()
             except BROKER_TROUBLE:
                 pass
+
+
+async def _is_blocked(channel: Channel) -> bool:
+    try:
+        async with asyncio.timeout(0):
+            await channel.connection.ready()
+    except TimeoutError:
+        return True
+    return False
 
 
 def _properties(message: Outgoing) -> Basic.Properties:

@@ -1,0 +1,43 @@
+"""A broker under a memory alarm blocks publishers; acknowledgements must go on."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from typing import Any
+
+import pytest
+
+from sandbox.rabbitmq import RabbitMQNode
+from worker.broker import Link, Outgoing, Publisher, Topology
+from worker.errors import BrokerUnavailable
+
+
+@pytest.fixture
+async def publishing(
+    private_rabbitmq: RabbitMQNode,
+) -> AsyncIterator[tuple[Link, Publisher, Topology]]:
+    link = Link(lambda: private_rabbitmq.amqp_url, "publish")
+    topology = Topology(prefix="alarm", retry_delays=(1.0,))
+    publisher = Publisher(link, topology, timeout=1.5)
+    running = asyncio.create_task(link.run(publisher.session))
+    yield link, publisher, topology
+    running.cancel()
+    await asyncio.wait([running])
+
+
+async def test_under_an_alarm_publishing_fails_in_time_readiness_says_why_and_it_recovers(
+    private_rabbitmq: RabbitMQNode,
+    publishing: tuple[Link, Publisher, Topology],
+    eventually: Any,
+) -> None:
+    link, publisher, topology = publishing
+    message = Outgoing(exchange="", routing_key=topology.command_queue, body=b"{}", mandatory=True)
+    await eventually(lambda: link.trouble is None, seconds=30)
+    assert await publisher.publish(message)
+    await asyncio.to_thread(private_rabbitmq.memory_alarm, True)
+    with pytest.raises(BrokerUnavailable):
+        for _ in range(3):
+            await publisher.publish(message)
+    await eventually(lambda: "alarm" in (link.trouble or ""), seconds=10)
+    await asyncio.to_thread(private_rabbitmq.memory_alarm, False)
+    await eventually(lambda: link.trouble is None, seconds=30)
+    assert await publisher.publish(message)

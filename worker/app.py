@@ -12,10 +12,11 @@ import structlog
 from prometheus_client import CollectorRegistry
 
 from worker.broker import Consumer, Link, Publisher, Topology
-from worker.consume import DEFAULT_APP, CommandPath, Limits
+from worker.consume import DEFAULT_APP, CommandPath
 from worker.errors import ApiError, StoreUnavailable
 from worker.http import HttpServer
 from worker.leadership import Leadership
+from worker.limits import Limits
 from worker.outage import Outage
 from worker.outcomes import utc
 from worker.realtimekit import RealtimeKit

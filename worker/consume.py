@@ -11,7 +11,6 @@ from typing import Final, NamedTuple
 
 import msgspec
 import structlog
-from msgspec import UNSET
 
 from recording_schemas import (
     Command,
@@ -19,24 +18,22 @@ from recording_schemas import (
     ErrorInfo,
     Malformed,
     Outcome,
-    StartRecording,
-    StartTrackRecording,
     decode_command,
 )
 from worker import outcomes
 from worker.broker import Ack, Dead, Delivery, Retry, Settlement
-from worker.commands import Attempt, Done, execute
+from worker.commands import Attempt, Done, execute, origin_of, slot_of, turns_of
 from worker.errors import NotYet, OutcomeUnknown, Refused, StoreUnavailable, Unavailable
 from worker.keyed_locks import KeyedLocks
+from worker.limits import Limits, is_past
 from worker.outage import Outage
 from worker.outcomes import utc
 from worker.realtimekit import RealtimeKit
-from worker.recording import Origin, Seen
+from worker.recording import Seen
 from worker.store import Claim, Claimed, Finish, Release, Reply, Store, outcome_record
 from worker.telemetry import Metrics
 
 DEFAULT_APP: Final = "default"
-NEVER_ATTEMPTED: Final = ErrorInfo(code="too_old", message="it was not attempted in time")
 SHARE_OF_LEASE: Final = 0.8
 """An attempt is cut off well before another replica may take the command over."""
 
@@ -47,17 +44,6 @@ MOST_CRASHES: Final = 5
 """So many attempts in a row ended with the process: it is the command's fault."""
 
 OUTAGE_PATIENCE: Final = 30.0
-
-
-class Limits(msgspec.Struct, frozen=True, kw_only=True):
-    """How long things may take, in seconds, and how large a command may be, in bytes."""
-
-    max_command_bytes: int
-    max_age: float
-    stop_wait: float
-    settle: float
-    lease: float
-    retry_delays: tuple[float, ...]
 
 
 class Handled(NamedTuple):
@@ -165,12 +151,12 @@ class CommandPath:
     # 2. claim
 
     async def _execute(self, delivery: Delivery, command: Command) -> Handled:
-        turns = _turns(command)
+        turns = turns_of(command)
         if delivery.returned >= SUSPECT_RETURNS:
             turns = ("suspects", *turns)
         async with self._locks.hold(*turns):
             # Before the claim: to wait for the API uses up no attempt.
-            if not (self._is_past(command) or await self._outage.turn(OUTAGE_PATIENCE)):
+            if not (is_past(command, self._now()) or await self._outage.turn(OUTAGE_PATIENCE)):
                 return self._soon("api_outage", "the API is away")
             claimed = await self._claim(command.id, command.command_type, delivery, command)
             if claimed.verdict == "busy":
@@ -193,7 +179,7 @@ class CommandPath:
                 lease_seconds=self._limits.lease,
                 settle_seconds=self._limits.settle,
                 abandoned_before=now - self._limits.max_age - self._limits.lease,
-                slot=_slot(command),
+                slot=slot_of(command),
                 start_id=getattr(command, "start_id", None),
                 meeting_id=getattr(command, "meeting_id", None),
                 recording_id=getattr(command, "recording_id", None),
@@ -206,7 +192,7 @@ class CommandPath:
     async def _attempt(self, delivery: Delivery, command: Command, claimed: Claimed) -> Handled:
         if claimed.crashes >= MOST_CRASHES:
             return await self._bury(delivery, command, claimed)
-        late = self._too_late(command, claimed)
+        late = self._limits.too_late(command, claimed, self._now())
         if late is not None and claimed.called_at is None:
             return await self._end(delivery, late)
         try:
@@ -232,7 +218,7 @@ class CommandPath:
             api=self._apps[app],
             app=app,
             now=self._moment,
-            origin=_origin(command, delivery),
+            origin=origin_of(command, correlation_id=delivery.correlation_id, trace=delivery.trace),
             called_at=None if claimed.called_at is None else utc(claimed.called_at),
             may_call=may_call and claimed.may_call,
             known=claimed.known,
@@ -248,17 +234,6 @@ class CommandPath:
         info = ErrorInfo(code="crashed", message=reason)
         handled = await self._end(delivery, outcomes.failed(command, claimed.attempts - 1, info))
         return Handled(Dead(code=info.code, reason=reason), handled.facts)
-
-    def _is_past(self, command: Command) -> bool:
-        return command.deadline is not None and self._moment() >= command.deadline
-
-    def _too_late(self, command: Command, claimed: Claimed) -> Outcome | None:
-        before = claimed.attempts - 1
-        if self._is_past(command):
-            return outcomes.expired(command, before)
-        if self._now() - claimed.first_seen_at >= self._limits.max_age:
-            return outcomes.failed(command, before, _last_error(claimed))
-        return None
 
     async def _wait(
         self, delivery: Delivery, command: Command, claimed: Claimed, error: NotYet
@@ -279,7 +254,7 @@ class CommandPath:
         error: Unavailable | OutcomeUnknown,
     ) -> Handled:
         info = ErrorInfo(code=error.code, message=error.message)
-        late = self._too_late(command, claimed)
+        late = self._limits.too_late(command, claimed, self._now())
         if isinstance(late, CommandFailed):
             return await self._end(delivery, outcomes.failed(command, claimed.attempts, info))
         # A deadline ends a start only when it is settled that no call was executed.
@@ -289,18 +264,11 @@ class CommandPath:
         await self._release(command, info, uncertain=unknown or claimed.called_at is not None)
         if unknown:
             return self._soon(info.code, info.message)
-        delay = self._delay(command, claimed, getattr(error, "retry_after", None))
+        delay = self._limits.delay(
+            command, claimed, self._now(), asked=getattr(error, "retry_after", None)
+        )
         retry = Retry(delay_seconds=delay, code=info.code, reason=info.message)
         return Handled(retry, {"outcome": None, "code": info.code, "reason": info.message})
-
-    def _delay(self, command: Command, claimed: Claimed, asked: float | None) -> float:
-        """The step for this attempt, or what the API asked for; no longer than it may live."""
-        steps = self._limits.retry_delays
-        step = max(steps[min(claimed.attempts, len(steps)) - 1], asked or 0.0)
-        left = claimed.first_seen_at + self._limits.max_age - self._now()
-        if command.deadline is not None:
-            left = min(left, (command.deadline - self._moment()).total_seconds())
-        return min(step, max(left, 0.0))
 
     def _soon(self, code: str, reason: str) -> Handled:
         retry = Retry(delay_seconds=min(self._limits.retry_delays), code=code, reason=reason)
@@ -338,23 +306,6 @@ class CommandPath:
         return utc(self._now())
 
 
-def _slot(command: Command | None) -> str | None:
-    match command:
-        case StartTrackRecording():
-            return f"{command.meeting_id.lower()}/track"
-        case StartRecording():
-            return f"{command.meeting_id.lower()}/composite"
-        case _:
-            return None
-
-
-def _turns(command: Command) -> tuple[str, ...]:
-    """What takes turns within this process: sendings of one id, and commands for one meeting."""
-    mine = f"command/{command.id}"
-    meeting_id = getattr(command, "meeting_id", None)
-    return (mine, f"meeting/{meeting_id.lower()}") if meeting_id else (mine,)
-
-
 def _reply(delivery: Delivery) -> Reply:
     return Reply(
         reply_to=delivery.reply_to or None,
@@ -363,29 +314,7 @@ def _reply(delivery: Delivery) -> Reply:
     )
 
 
-def _origin(command: Command, delivery: Delivery) -> Origin:
-    prefix: str | None = None
-    user_ids: tuple[str, ...] = ()
-    if isinstance(command, StartTrackRecording):
-        layer = command.layers.default if command.layers else UNSET
-        prefix = (layer.file_name_prefix or None) if layer else None
-        user_ids = command.user_ids or ()
-    return Origin(
-        start_id=command.id,
-        correlation_id=delivery.correlation_id,
-        trace=delivery.trace,
-        file_name_prefix=prefix,
-        user_ids=user_ids,
-    )
-
-
-def _last_error(claimed: Claimed) -> ErrorInfo:
-    if claimed.last_error is None:
-        return NEVER_ATTEMPTED
-    return msgspec.json.decode(claimed.last_error, type=ErrorInfo)
-
-
 def _cut_off(command: Command) -> Unavailable | OutcomeUnknown:
     """What an attempt that took too long had asked may still be executed."""
-    kind = OutcomeUnknown if _slot(command) is not None else Unavailable
+    kind = OutcomeUnknown if slot_of(command) is not None else Unavailable
     return kind("timeout", "the attempt took too long and was cut off")

@@ -16,8 +16,9 @@ from sandbox.faults import Fault
 from sandbox.ledger import Request, Started
 from sandbox.server import Sandbox, SandboxOptions
 from worker.broker import Ack, Dead, Delivery, Retry, Settlement
-from worker.consume import CommandPath, Limits
+from worker.consume import CommandPath
 from worker.errors import Throttled
+from worker.limits import Limits
 from worker.outage import Outage
 from worker.realtimekit import RealtimeKit
 from worker.retry import Retry as ApiRetry

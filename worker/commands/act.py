@@ -1,0 +1,123 @@
+"""Stopping, pausing and resuming: on which recordings, and what a refusal means."""
+
+from collections.abc import Mapping
+from typing import Final, Literal
+
+import msgspec
+
+from recording_schemas import Kind, PauseRecording, ResumeRecording, Status, StopRecording
+from worker.commands.attempt import Attempt, Done, recordings_of_meeting
+from worker.errors import NotFound, NotYet, Refused
+from worker.realtimekit import RealtimeKit
+from worker.recording import LIVE
+from worker.snapshot import Snapshot
+
+Action = Literal["stop", "pause", "resume"]
+Targeted = StopRecording | PauseRecording | ResumeRecording
+
+
+async def stop_recording(command: StopRecording, attempt: Attempt) -> Done:
+    """Stop; what has ended already counts as stopped."""
+    return await _act(command, attempt, "stop")
+
+
+async def pause_recording(command: PauseRecording, attempt: Attempt) -> Done:
+    """Pause; what is paused already counts."""
+    return await _act(command, attempt, "pause")
+
+
+async def resume_recording(command: ResumeRecording, attempt: Attempt) -> Done:
+    """Resume; what is recording already counts."""
+    return await _act(command, attempt, "resume")
+
+
+async def _act(command: Targeted, attempt: Attempt, action: Action) -> Done:
+    ids, seen = [], []
+    for target in await _targets(command, attempt):
+        ids.append(target.recording_id)
+        if action == "stop" and target.status in _STOPPED:
+            continue
+        asked_at = attempt.now()
+        snapshot = await _act_on(attempt.api, target.recording_id, action)
+        seen.append(attempt.saw(snapshot, asked_at))
+    return Done(recording_ids=tuple(ids), seen=tuple(seen))
+
+
+_STOPPED: Final = frozenset({Status.UPLOADING, Status.UPLOADED, Status.ERRORED})
+
+
+class _Target(msgspec.Struct, frozen=True):
+    recording_id: str
+    status: Status | None = None
+
+
+async def _targets(command: Targeted, attempt: Attempt) -> list[_Target]:
+    if command.recording_id is not None:
+        return [_known_target(attempt) or _Target(command.recording_id)]
+    if command.start_id is not None:
+        return [_started_target(command.start_id, attempt)]
+    assert command.meeting_id is not None  # noqa: S101 - exactly one of the three is given
+    return await _targets_of_meeting(command.meeting_id, command.kind, attempt)
+
+
+def _known_target(attempt: Attempt) -> _Target | None:
+    for one in attempt.known:
+        return _Target(one.recording_id, None if one.concluded else one.status)
+    return None
+
+
+def _started_target(start_id: str, attempt: Attempt) -> _Target:
+    target = _known_target(attempt)
+    if target is not None:
+        return target
+    if attempt.start_state == "done":
+        raise Refused("start_failed", f"the start command {start_id!r} ended without a recording")
+    raise NotYet("start_unknown", f"no start command {start_id!r} has been executed")
+
+
+async def _targets_of_meeting(
+    meeting_id: str, kind: Kind | None, attempt: Attempt
+) -> list[_Target]:
+    if attempt.starts_pending:
+        raise NotYet("start_pending", "a start command of this meeting is still being executed")
+    kinds = {one.recording_id: one.kind for one in attempt.known}
+    listed = await recordings_of_meeting(attempt.api, meeting_id, tuple(sorted(LIVE)))
+    return [
+        _Target(one.recording_id, one.status)
+        for one in listed
+        if kind is None or kinds.get(one.recording_id, one.kind) == kind
+    ]
+
+
+async def _act_on(api: RealtimeKit, recording_id: str, action: Action) -> Snapshot:
+    try:
+        return await api.act(recording_id, action)
+    except Refused as refused:
+        return await _judge(api, recording_id, action, refused)
+
+
+_REACHED: Final[Mapping[Action, frozenset[Status]]] = {
+    "stop": _STOPPED,
+    "pause": frozenset({Status.PAUSED}),
+    "resume": frozenset({Status.RECORDING}),
+}
+
+
+async def _judge(api: RealtimeKit, recording_id: str, action: Action, refused: Refused) -> Snapshot:
+    """The API refused: because it is so already, because it is too early, or for good?"""
+    try:
+        snapshot = await api.get(recording_id)
+    except NotFound:
+        raise refused from None
+    if snapshot.status in _REACHED[action]:
+        return snapshot
+    if snapshot.status is Status.INVOKED:
+        raise NotYet(_TOO_EARLY[action], refused.message) from refused
+    raise refused
+
+
+_TOO_EARLY: Final[Mapping[Action, str]] = {
+    "stop": "not_stoppable",
+    "pause": "not_pausable",
+    "resume": "not_resumable",
+}

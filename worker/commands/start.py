@@ -1,0 +1,112 @@
+"""Starting a recording exactly once, also when the answer to an earlier call was lost."""
+
+from collections.abc import Awaitable, Callable, Mapping
+from datetime import timedelta
+from typing import Final
+
+import msgspec
+
+from recording_schemas import Kind, StartRecording, StartTrackRecording
+from worker.commands.attempt import Attempt, Done, recordings_of_meeting
+from worker.errors import Conflict, OutcomeUnknown, Refused
+from worker.snapshot import Snapshot
+
+CLOCKS_DIFFER: Final = timedelta(seconds=5)
+"""How far the API's clock may be from ours when a recording is matched with a start."""
+
+
+async def start_track_recording(command: StartTrackRecording, attempt: Attempt) -> Done:
+    """Start a track recording, or adopt the one that an earlier attempt started."""
+    return await _start(
+        attempt, command.meeting_id, "track", lambda: _start_track(command, attempt)
+    )
+
+
+async def start_recording(command: StartRecording, attempt: Attempt) -> Done:
+    """Start a composite recording, or adopt the one that an earlier attempt started."""
+    return await _start(
+        attempt, command.meeting_id, "composite", lambda: _start_composite(command, attempt)
+    )
+
+
+async def _start_track(command: StartTrackRecording, attempt: Attempt) -> Snapshot:
+    return await attempt.api.start_track(command.body())
+
+
+async def _start_composite(command: StartRecording, attempt: Attempt) -> Snapshot:
+    body = command.body()
+    if command.storage_profile is not None:
+        body = {**body, "storage_config": _profile(command.storage_profile, attempt)}
+    return await attempt.api.start_composite(body)
+
+
+def _profile(name: str, attempt: Attempt) -> Mapping[str, object]:
+    profile = attempt.storage_profiles.get(name)
+    if profile is None:
+        raise Refused(
+            "unknown_storage_profile",
+            f"storage_profile {name!r} is not configured on this worker",
+            field="storage_profile",
+        )
+    return profile
+
+
+async def _start(
+    attempt: Attempt, meeting_id: str, kind: Kind, call: Callable[[], Awaitable[Snapshot]]
+) -> Done:
+    asked_at = attempt.now()
+    snapshot = await _started_before(attempt, meeting_id, kind)
+    if snapshot is None:
+        if not attempt.may_call:
+            raise OutcomeUnknown(
+                "start_unconfirmed", "an earlier call may still turn out to have been executed"
+            )
+        snapshot = await _call_or_adopt(attempt, meeting_id, kind, call)
+    given = msgspec.structs.replace(
+        snapshot, kind=kind, meeting_id=snapshot.meeting_id or meeting_id
+    )
+    return Done(
+        recording_ids=(snapshot.recording_id,),
+        seen=(attempt.saw(given, asked_at, attempt.origin),),
+    )
+
+
+async def _call_or_adopt(
+    attempt: Attempt, meeting_id: str, kind: Kind, call: Callable[[], Awaitable[Snapshot]]
+) -> Snapshot:
+    try:
+        return await call()
+    except Conflict:
+        # What stands in the way may be our own, started by a call whose answer was lost.
+        snapshot = await _started_before(attempt, meeting_id, kind)
+        if snapshot is None:
+            raise
+        return snapshot
+
+
+async def _started_before(attempt: Attempt, meeting_id: str, kind: Kind) -> Snapshot | None:
+    """The recording that an earlier attempt of this start began, if the API lists one.
+
+    Only one start of a meeting and kind is attempted at a time, so a recording of that kind,
+    invoked since our first call and owned by no other command, is ours. Of several the earliest:
+    whoever came later met ours.
+    """
+    if attempt.called_at is None:
+        return None
+    since = attempt.called_at - CLOCKS_DIFFER
+    owned = {
+        one.recording_id
+        for one in attempt.known
+        if one.origin and one.start_id != attempt.origin.start_id
+    }
+    listed = await recordings_of_meeting(attempt.api, meeting_id, ())
+    ours = [
+        (one.invoked_time, one.recording_id, one)
+        for one in listed
+        if one.recording_id not in owned
+        and one.kind in {kind, None}
+        and one.start_reason != "RECORD_ON_START"
+        and one.invoked_time is not None
+        and one.invoked_time >= since
+    ]
+    return min(ours)[2] if ours else None

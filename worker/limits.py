@@ -1,0 +1,62 @@
+"""How long a command may live, and when it is tried again. Pure."""
+
+from typing import Final
+
+import msgspec
+
+from recording_schemas import Command, ErrorInfo, Outcome
+from worker import outcomes
+from worker.outcomes import utc
+from worker.store import Claimed
+
+NEVER_ATTEMPTED: Final = ErrorInfo(code="too_old", message="it was not attempted in time")
+
+
+class Limits(msgspec.Struct, frozen=True, kw_only=True):
+    """How long things may take, in seconds, and how large a command may be, in bytes.
+
+    A command is given up `max_age` after it was first seen; one that comes too early waits for
+    `stop_wait`. `settle` is how long a call whose answer was lost may take to come to light,
+    `lease` how long a claim keeps others out. `retry_delays` are the steps of the retry queues.
+    """
+
+    max_command_bytes: int
+    max_age: float
+    stop_wait: float
+    settle: float
+    lease: float
+    retry_delays: tuple[float, ...]
+
+    def too_late(self, command: Command, claimed: Claimed, now: float) -> Outcome | None:
+        """The outcome that time alone gives the command by now, if any."""
+        before = claimed.attempts - 1
+        if is_past(command, now):
+            return outcomes.expired(command, before)
+        if now - claimed.first_seen_at >= self.max_age:
+            return outcomes.failed(command, before, _last_error(claimed))
+        return None
+
+    def delay(
+        self, command: Command, claimed: Claimed, now: float, *, asked: float | None
+    ) -> float:
+        """Seconds until the next attempt: this attempt's step, or what the API asked for.
+
+        No longer than the command may live, so that its end is told in time.
+        """
+        steps = self.retry_delays
+        step = max(steps[min(claimed.attempts, len(steps)) - 1], asked or 0.0)
+        left = claimed.first_seen_at + self.max_age - now
+        if command.deadline is not None:
+            left = min(left, command.deadline.timestamp() - now)
+        return min(step, max(left, 0.0))
+
+
+def is_past(command: Command, now: float) -> bool:
+    """Whether the command's deadline has passed."""
+    return command.deadline is not None and utc(now) >= command.deadline
+
+
+def _last_error(claimed: Claimed) -> ErrorInfo:
+    if claimed.last_error is None:
+        return NEVER_ATTEMPTED
+    return msgspec.json.decode(claimed.last_error, type=ErrorInfo)

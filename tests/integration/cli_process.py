@@ -7,6 +7,7 @@ import sys
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import msgspec
@@ -77,7 +78,7 @@ class CommandLine:
 
     async def __call__(self, *arguments: str, stdin: bytes = b"", **environ: str) -> Finished:
         """Run it to its end."""
-        async with self.running(*arguments, **environ) as running:
+        async with self.running(*arguments, environ=environ) as running:
             process = running._process
             assert process.stdin is not None
             async with asyncio.timeout(DEADLINE):
@@ -86,7 +87,9 @@ class CommandLine:
         return Finished(process.returncode, out.decode(), err.decode())
 
     @asynccontextmanager
-    async def running(self, *arguments: str, **environ: str) -> AsyncIterator[Running]:
+    async def running(
+        self, *arguments: str, environ: Mapping[str, str] = MappingProxyType({})
+    ) -> AsyncIterator[Running]:
         """Start it; what is left of it at the end of the block is killed."""
         process = await asyncio.create_subprocess_exec(
             EXECUTABLE,

@@ -183,7 +183,7 @@ async def test_a_command_without_an_id_is_given_one_and_told_it(
 
     (told,) = sent.lines
     message = await next_command(channel, names_prefix)
-    assert uuid.UUID(told["command_id"])
+    assert str(uuid.UUID(told["command_id"])) == told["command_id"]
     assert msgspec.json.decode(message.body)["id"] == told["command_id"]
 
 
@@ -199,6 +199,18 @@ async def test_waiting_in_vain_ends_with_exit_code_6_and_the_id(cli: CommandLine
     assert waited.out == ""
     assert "Sent sync_recording sync-1" in waited.err
     assert "--timeout" in waited.err
+
+
+async def test_ctrl_c_while_waiting_is_exit_code_130_without_a_traceback(cli: CommandLine) -> None:
+    await cli("topology", "declare")
+    async with cli.running(
+        "send", "sync_recording", "--recording-id", MEETING, "--wait"
+    ) as waiting:
+        await waiting.says("Sent sync_recording")
+        waiting.signal(signal.SIGINT)
+        ended = await waiting.end()
+
+    assert (ended.code, ended.out, ended.err.strip()) == (130, "", "")
 
 
 async def test_a_command_larger_than_workers_take_is_not_sent(cli: CommandLine) -> None:

@@ -90,7 +90,7 @@ def _object(body: bytes) -> Members:
         decode_command(body, message_id="none")
     except Malformed as wrong:
         raise click.UsageError(f"--file: {wrong.code}: {wrong.message}") from wrong
-    raise AssertionError
+    raise click.UsageError("--file: is not a JSON object")
 
 
 def _assignment(text: str) -> tuple[list[str], object]:

@@ -6,7 +6,7 @@ from typing import Final
 
 import click
 
-from worker.errors import RecordingWorkerError, WrongSettings
+from worker.errors import RecordingWorkerError, StoreUnavailable, WrongSettings
 
 FAILED: Final = 1
 WRONG_INPUT: Final = 2
@@ -25,28 +25,36 @@ def exit_code_of(error: BaseException) -> int | None:
             # Whoever read our output has had enough. Python would complain when it flushes.
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
             return FAILED
-        case WrongSettings():
-            for fault in error.faults:
-                click.echo(f"Error: {fault}", err=True)
-            return WRONG_INPUT
         case RecordingWorkerError():
-            click.echo(f"Error: {error}", err=True)
-            return FAILED
+            return _say(error)
         case BaseExceptionGroup():
             return _of_group(error)
     return None
 
 
+def _say(error: RecordingWorkerError) -> int:
+    match error:
+        case WrongSettings():
+            lines, code = error.faults, WRONG_INPUT
+        case StoreUnavailable():
+            lines, code = (f"DATABASE_URL: {error}",), FAILED
+        case _:
+            lines, code = (str(error),), FAILED
+    for line in lines:
+        click.echo(f"Error: {line}", err=True)
+    return code
+
+
 def _of_group(group: BaseExceptionGroup[BaseException]) -> int | None:
-    """Tasks fail together: expected only when each of them is."""
+    """Tasks fail together: expected only when each of them is. The same words are said once."""
     known, unknown = group.split(RecordingWorkerError)
     if known is None or unknown is not None:
         return None
-    said = {str(error): error for error in _leaves(known)}
-    return max(exit_code_of(error) or FAILED for error in said.values())
+    return max([_say(error) for error in {str(one): one for one in _leaves(known)}.values()])
 
 
-def _leaves(error: BaseException) -> list[BaseException]:
-    if isinstance(error, BaseExceptionGroup):
-        return [leaf for each in error.exceptions for leaf in _leaves(each)]
-    return [error]
+def _leaves(group: BaseExceptionGroup[RecordingWorkerError]) -> list[RecordingWorkerError]:
+    found: list[RecordingWorkerError] = []
+    for error in group.exceptions:
+        found += _leaves(error) if isinstance(error, BaseExceptionGroup) else [error]
+    return found

@@ -1,10 +1,12 @@
 """`recording-worker run`."""
 
 import asyncio
+import errno
 import os
+import socket
 import sys
 from collections.abc import Callable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import click
 
@@ -22,6 +24,7 @@ Examples:
 
 Exit codes: 0 after a clean stop, 1 when it cannot start or go on, 2 when a setting is wrong.
 """
+NO_SUCH_DOOR: Final = {errno.EADDRINUSE, errno.EADDRNOTAVAIL, errno.EACCES}
 
 
 @click.command(epilog=EXAMPLES)
@@ -43,6 +46,8 @@ def command() -> None:
         with asyncio.Runner(loop_factory=_loop_factory()) as runner:
             runner.run(_work(settings))
     except OSError as error:
+        if error.errno not in NO_SUCH_DOOR and not isinstance(error, socket.gaierror):
+            raise
         raise click.ClickException(_cannot_serve(settings, error)) from error
 
 

@@ -17,6 +17,7 @@ from recording_schemas import (
     StatusChanged,
     outcome_of,
 )
+from worker.cli.output import printable
 
 COLOURS: Final = {
     "succeeded": "green",
@@ -49,11 +50,6 @@ def event_in_words(event: CloudEvent) -> str:
             what = _padded(outcome_of(outcome), COLOURS[outcome_of(outcome)])
             words = f"{outcome.command_type} {outcome.command_id}  {_outcome_words(outcome)}"
     return f"{when}  {what}  {printable(words)}"
-
-
-def printable(text: str) -> str:
-    """The text without what could move a terminal's cursor or change its colours."""
-    return "".join(letter if letter.isprintable() else "?" for letter in text)
 
 
 def _padded(text: str, colour: str) -> str:

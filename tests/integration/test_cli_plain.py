@@ -1,0 +1,261 @@
+"""The command on its own: help, settings, plugins, terminals and pipes. Nothing else runs."""
+
+import asyncio
+import os
+import pty
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.integration.cli_process import EXECUTABLE, CommandLine
+
+COMMANDS = (
+    (),
+    ("run",),
+    ("send",),
+    ("tail",),
+    ("recordings",),
+    ("topology",),
+    ("topology", "show"),
+    ("topology", "declare"),
+    ("topology", "check"),
+    ("config",),
+    ("config", "check"),
+    ("config", "show-defaults"),
+    ("sandbox",),
+)
+
+
+@pytest.fixture
+def cli(tmp_path: Path) -> CommandLine:
+    return CommandLine({}, tmp_path)
+
+
+def on_a_terminal(*arguments: str, columns: int = 200, **environ: str) -> str:
+    """What the command writes to a terminal of that width."""
+    pid, terminal = pty.fork()
+    if pid == 0:
+        size = {"COLUMNS": str(columns), "TERM": "xterm-256color"}
+        os.execve(EXECUTABLE, ["recording-worker", *arguments], {**size, **environ})  # noqa: S606
+    written = b""
+    try:
+        while piece := os.read(terminal, 65536):
+            written += piece
+    except OSError:  # how Linux says that the other side is gone
+        pass
+    os.waitpid(pid, 0)
+    os.close(terminal)
+    return written.decode()
+
+
+@pytest.mark.parametrize("command", COMMANDS, ids=" ".join)
+async def test_every_command_has_help_with_examples(
+    cli: CommandLine, command: tuple[str, ...]
+) -> None:
+    shown = await cli(*command, "--help")
+
+    assert shown.code == 0
+    assert "Example" in shown.out
+    assert f"recording-worker {' '.join(command)}".strip() in shown.out
+
+
+async def test_the_version_is_told(cli: CommandLine) -> None:
+    assert (await cli("--version")).out.startswith("recording-worker, version 0.")
+
+
+async def test_it_is_also_a_module_of_python(tmp_path: Path) -> None:
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-m", "worker", "topology", "show",
+        stdout=asyncio.subprocess.PIPE, cwd=Path(__file__).parents[2],
+    )  # fmt: skip
+    out, _ = await process.communicate()
+    assert b"recording.commands" in out
+
+
+async def test_an_unknown_command_or_flag_is_named_with_exit_code_2(cli: CommandLine) -> None:
+    command, flag = await cli("sned"), await cli("send", "--meting-id", "x")
+
+    assert (command.code, flag.code) == (2, 2)
+    assert "sned" in command.err
+    assert "--meeting-id" in flag.err
+
+
+LOADED = """
+import sys
+from worker.__main__ import main
+try:
+    main(["--help"])
+finally:
+    print(*sorted({name.partition(".")[0] for name in sys.modules}), file=sys.stderr)
+"""
+
+
+async def test_help_loads_nothing_heavy(tmp_path: Path) -> None:
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-c", LOADED,
+        stdout=asyncio.subprocess.DEVNULL, stderr=asyncio.subprocess.PIPE,
+        cwd=Path(__file__).parents[2],
+    )  # fmt: skip
+    _, loaded = await process.communicate()
+    heavy = {"rich", "aio_pika", "sqlalchemy", "httpx", "aiohttp", "structlog", "uvloop", "alembic"}
+    assert not heavy & set(loaded.decode().split())
+
+
+# config
+
+
+async def test_all_settings_are_shown_with_their_source_and_no_secret(
+    cli: CommandLine, tmp_path: Path
+) -> None:
+    (tmp_path / "url").write_text("postgresql://me:hunter2@db.test/state\n")
+
+    checked = await cli(
+        *("config", "check"),
+        REALTIMEKIT_ACCOUNT_ID="account",
+        REALTIMEKIT_APP_ID="app",
+        REALTIMEKIT_API_TOKEN="hunter2-hunter2",  # noqa: S106
+        AMQP_URL="amqp://me:hunter2@broker.test/",
+        DATABASE_URL_FILE=str(tmp_path / "url"),
+        WORKER_PREFETCH="7",
+    )
+
+    rows = {row["variable"]: (row["value"], row["source"]) for row in checked.lines}
+    assert checked.code == 0, checked.err
+    assert rows["AMQP_URL"] == ("amqp://me:***@broker.test/", "env")
+    assert rows["DATABASE_URL"] == (
+        "postgresql://me:***@db.test/state",
+        f"file {tmp_path / 'url'}",
+    )
+    assert rows["REALTIMEKIT_API_TOKEN"] == ("[secure]", "env")
+    assert rows["WORKER_PREFETCH"] == ("7", "env")
+    assert rows["HTTP_PORT"] == ("8080", "default")
+    assert rows["WORKER_PUBLIC_URL"] == (None, "unset")
+    assert "hunter2" not in checked.out + checked.err
+
+
+@pytest.mark.parametrize("command", [("config", "check"), ("run",)], ids=" ".join)
+async def test_every_fault_is_named_at_once_with_exit_code_2(
+    cli: CommandLine, command: tuple[str, ...]
+) -> None:
+    ended = await cli(
+        *command, WORKER_PREFETCH="many", WORKER_PREFECH="1", AMQP_URL="hunter2"
+    )  # fmt: skip
+
+    named = [line.split()[1].rstrip(":") for line in ended.err.splitlines()]
+    assert ended.code == 2
+    assert sorted(named) == [
+        *("AMQP_URL", "REALTIMEKIT_ACCOUNT_ID", "REALTIMEKIT_API_TOKEN"),
+        *("REALTIMEKIT_APP_ID", "WORKER_PREFECH", "WORKER_PREFETCH"),
+    ]
+    assert "hunter2" not in ended.out + ended.err
+
+
+async def test_the_defaults_are_those_that_a_check_shows(cli: CommandLine) -> None:
+    defaults = {
+        row["variable"]: row["default"] for row in (await cli("config", "show-defaults")).lines
+    }
+    shown = {row["variable"]: row["value"] for row in (await cli("config", "check")).lines}
+
+    assert defaults.keys() == shown.keys()
+    assert shown["HTTP_PORT"] == defaults["HTTP_PORT"] == "8080"
+
+
+# terminals and pipes
+
+
+def test_a_terminal_gets_a_table_in_colour() -> None:
+    shown = on_a_terminal("topology", "show")
+
+    assert "\x1b[" in shown
+    assert "{" not in shown
+    assert "recording.commands.retry.600s" in shown
+
+
+def test_no_table_cuts_anything_off_on_a_narrow_terminal() -> None:
+    shown = on_a_terminal("topology", "show", columns=60)
+
+    assert "…" not in shown
+
+
+def test_json_can_be_had_on_a_terminal_too() -> None:
+    assert on_a_terminal("topology", "show", "--json").startswith('{"what":"exchange"')
+
+
+async def test_text_can_be_had_in_a_pipe_too_without_colour(cli: CommandLine) -> None:
+    shown = await cli("topology", "show", "--no-json")
+
+    assert shown.out.startswith("what ")
+    assert "\x1b" not in shown.out
+
+
+async def test_a_reader_that_has_had_enough_causes_no_traceback(tmp_path: Path) -> None:
+    process = await asyncio.create_subprocess_shell(
+        f"for i in 1 2 3; do '{EXECUTABLE}' config show-defaults; done | true",
+        stderr=asyncio.subprocess.PIPE,
+    )
+    _, said = await process.communicate()
+    assert said == b""
+
+
+# plugins
+
+
+def install(directory: Path, name: str, target: str, **modules: str) -> None:
+    """A distribution as pip leaves it behind."""
+    info = directory / f"{name}-1.0.dist-info"
+    info.mkdir()
+    (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: 1.0\n")
+    (info / "entry_points.txt").write_text(f"[recording_worker.commands]\n{name} = {target}\n")
+    for module, source in modules.items():
+        (directory / f"{module}.py").write_text(source)
+
+
+LATE = """
+import click
+
+@click.command()
+def late():
+    '''Does something.'''
+    import not_there
+"""
+
+
+async def test_a_command_of_another_package_is_among_the_others(
+    cli: CommandLine, tmp_path: Path
+) -> None:
+    source = (
+        "import click\n@click.command()\ndef hello():\n    '''Says hello.'''\n    print('hello')"
+    )
+    install(tmp_path, "hello", "hello_plugin:hello", hello_plugin=source)
+
+    shown = await cli("--help", PYTHONPATH=str(tmp_path))
+    ran = await cli("hello", PYTHONPATH=str(tmp_path))
+
+    assert "Says hello." in shown.out
+    assert ran.out == "hello\n"
+
+
+@pytest.mark.parametrize(("name", "target"), [("early", "not_there:x"), ("late", "late_one:late")])
+async def test_a_command_whose_extra_is_missing_says_what_to_install(
+    cli: CommandLine, tmp_path: Path, name: str, target: str
+) -> None:
+    install(tmp_path, name, target, late_one=LATE)
+
+    ran = await cli(name, PYTHONPATH=str(tmp_path))
+    shown = await cli("--help", PYTHONPATH=str(tmp_path))
+
+    assert ran.code == 1
+    assert ran.err == (
+        f"Error: `{name}` needs not_there, which is not installed: "
+        "pip install 'recording-worker[sandbox]'\n"
+    )
+    assert shown.code == 0
+
+
+async def test_a_command_of_another_package_cannot_take_the_place_of_ours(
+    cli: CommandLine, tmp_path: Path
+) -> None:
+    install(tmp_path, "run", "not_there:x")
+
+    assert (await cli("run", "--help", PYTHONPATH=str(tmp_path))).out.startswith("Usage")

@@ -1,0 +1,123 @@
+"""Reading the state from beside a worker, on both engines."""
+
+import sqlite3
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+
+from recording_schemas import Status
+from tests.integration.cli_process import CommandLine
+from worker.errors import StoreUnavailable, WrongSettings
+from worker.recording import Seen
+from worker.snapshot import Snapshot
+from worker.store import RecordingsFilter, Store
+from worker.store.reading import read_recordings
+
+ALL = RecordingsFilter()
+
+
+def seen(recording_id: str, meeting_id: str = "m-1", status: Status = Status.RECORDING) -> Seen:
+    now = datetime.now(UTC)
+    return Seen(
+        snapshot=Snapshot(
+            recording_id=recording_id, status=status, kind="track", meeting_id=meeting_id
+        ),
+        observed_by="sweep",
+        asked_at=now,
+        observed_at=now,
+    )
+
+
+async def test_what_a_worker_committed_is_read_while_it_holds_the_database(
+    database_url: str,
+) -> None:
+    store = await Store.open(database_url, source="test")
+    await store.absorb([seen("r-1"), seen("r-2", "m-2", Status.PAUSED)])
+
+    found = {one.recording_id for one in read_recordings(database_url, ALL)}
+    paused = read_recordings(database_url, RecordingsFilter(status=Status.PAUSED))
+    of_meeting = read_recordings(database_url, RecordingsFilter(meeting_id="m-1"))
+
+    assert found == {"r-1", "r-2"}
+    assert [one.recording_id for one in paused] == ["r-2"]
+    assert [one.recording_id for one in of_meeting] == ["r-1"]
+    await store.close()
+
+
+async def test_the_store_can_be_read_when_no_worker_runs(database_url: str) -> None:
+    store = await Store.open(database_url, source="test")
+    await store.absorb([seen("r-1")])
+    await store.close()
+
+    assert [one.recording_id for one in read_recordings(database_url, ALL)] == ["r-1"]
+
+
+async def test_reading_does_not_free_what_a_worker_holds(sqlite_url: str) -> None:
+    store = await Store.open(sqlite_url, source="test")
+    await store.close()
+    path = sqlite_url.removeprefix("sqlite:///")
+    with sqlite3.connect(path) as connection:
+        connection.execute("INSERT INTO leases VALUES ('leader', 'somebody', 1e12)")
+    connection.close()
+
+    read_recordings(sqlite_url, ALL)
+
+    with sqlite3.connect(path) as connection:
+        assert connection.execute("SELECT owner FROM leases").fetchall() == [("somebody",)]
+    connection.close()
+
+
+def test_a_database_that_no_worker_used_is_not_created(tmp_path: Path) -> None:
+    with pytest.raises(StoreUnavailable, match="no worker has used it yet"):
+        read_recordings(f"sqlite:///{tmp_path / 'state.db'}", ALL)
+
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_an_empty_database_is_not_migrated(database_url: str, tmp_path: Path) -> None:
+    (tmp_path / "state.db").touch()
+
+    for _ in range(2):
+        with pytest.raises(StoreUnavailable, match="no tables"):
+            read_recordings(database_url, ALL)
+
+
+async def test_tables_of_another_version_are_not_read(sqlite_url: str) -> None:
+    await (await Store.open(sqlite_url, source="test")).close()
+    with sqlite3.connect(sqlite_url.removeprefix("sqlite:///")) as connection:
+        connection.execute("UPDATE alembic_version SET version_num = '9999'")
+    connection.close()
+
+    with pytest.raises(StoreUnavailable, match="revision 9999"):
+        read_recordings(sqlite_url, ALL)
+
+
+def test_a_file_that_is_no_database_is_said_to_be_none(tmp_path: Path) -> None:
+    (tmp_path / "state.db").write_bytes(b"no database " * 100)
+
+    with pytest.raises(StoreUnavailable, match="not a database"):
+        read_recordings(f"sqlite:///{tmp_path / 'state.db'}", ALL)
+
+
+def test_a_server_that_is_away_is_said_without_the_password() -> None:
+    with pytest.raises(StoreUnavailable) as caught:
+        read_recordings("postgresql://me:hunter2@127.0.0.1:1/state", ALL)
+
+    assert "hunter2" not in str(caught.value)
+
+
+@pytest.mark.parametrize("url", ["mysql://x/y", "sqlite://", "no url"])
+def test_a_url_of_another_kind_is_a_wrong_setting(url: str) -> None:
+    with pytest.raises(WrongSettings, match="DATABASE_URL"):
+        read_recordings(url, ALL)
+
+
+async def test_a_missing_database_is_one_line_on_the_command_line(tmp_path: Path) -> None:
+    cli = CommandLine({"DATABASE_URL": "sqlite:///nothing.db"}, tmp_path)
+
+    ended = await cli("recordings")
+
+    assert (ended.code, ended.out) == (1, "")
+    assert ended.err.startswith("Error: DATABASE_URL: there is no file nothing.db")
+    assert len(ended.err.splitlines()) == 1

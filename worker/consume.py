@@ -120,15 +120,11 @@ class CommandPath:
     # 1. decode
 
     def _decode(self, delivery: Delivery) -> Command:
-        if len(delivery.body) > self._limits.max_command_bytes:
-            raise Malformed(
-                "too_large",
-                f"the body has {len(delivery.body)} bytes, allowed are "
-                f"{self._limits.max_command_bytes} (WORKER_MAX_COMMAND_BYTES)",
-                command_id=delivery.message_id or None,
-            )
         return decode_command(
-            delivery.body, content_type=delivery.content_type, message_id=delivery.message_id
+            delivery.body,
+            content_type=delivery.content_type,
+            message_id=delivery.message_id,
+            max_bytes=self._limits.max_command_bytes,
         )
 
     async def _refuse(self, delivery: Delivery, malformed: Malformed) -> Handled:

@@ -31,8 +31,8 @@ _CHARSET: Final = re.compile(r"""charset\s*=\s*["']?([^"';\s]*)""", re.IGNORECAS
 class Malformed(Exception):
     """The message is not a command, and never will be.
 
-    `code` is a slug: `not_utf8`, `not_json`, `too_deep`, `not_an_object`, `wrong_content_type`,
-    `missing_type`, `unknown_type`, `missing_id`, `missing_member`, `unknown_member`,
+    `code` is a slug: `too_large`, `not_utf8`, `not_json`, `too_deep`, `not_an_object`,
+    `wrong_content_type`, `missing_type`, `unknown_type`, `missing_id`, `missing_member`, `unknown_member`,
     `invalid_member` or `conflicting_members`. `message` names the member and its rule; nothing
     here repeats a received value, only the name of an unknown member. `field` is a dotted path
     such as `user_ids.3`, or None. `command_id` is what could be made out, or None;
@@ -56,13 +56,21 @@ class Malformed(Exception):
 
 
 def decode_command(
-    body: bytes, *, content_type: str | None = None, message_id: str | None = None
+    body: bytes,
+    *,
+    content_type: str | None = None,
+    message_id: str | None = None,
+    max_bytes: int | None = None,
 ) -> Command:
     """The command in `body`, with its `id` set: its own, else the CloudEvent's, else `message_id`.
 
     `content_type` and `message_id` are the AMQP properties; no content type is taken for JSON.
-    Raises Malformed and nothing else, whatever the bytes are. The size is the caller's to bound.
+    A body above `max_bytes` is not looked into. Raises Malformed and nothing else, whatever the
+    bytes are.
     """
+    if max_bytes is not None and len(body) > max_bytes:
+        words = f"the body has {len(body)} bytes; at most {max_bytes} are read"
+        raise _malformed(RuleBroken("too_large", None, words), b"", message_id)
     try:
         command = _decode(body, content_type)
         return command if command.id else _identified_by(message_id, command)

@@ -32,11 +32,11 @@ class Malformed(Exception):
     """The message is not a command, and never will be.
 
     `code` is a slug: `too_large`, `not_utf8`, `not_json`, `too_deep`, `not_an_object`,
-    `wrong_content_type`, `missing_type`, `unknown_type`, `missing_id`, `missing_member`, `unknown_member`,
-    `invalid_member` or `conflicting_members`. `message` names the member and its rule; nothing
-    here repeats a received value, only the name of an unknown member. `field` is a dotted path
-    such as `user_ids.3`, or None. `command_id` is what could be made out, or None;
-    `command_type` is a known type or "unknown".
+    `wrong_content_type`, `missing_type`, `unknown_type`, `missing_id`, `missing_member`,
+    `unknown_member`, `invalid_member` or `conflicting_members`. `message` names the member and
+    its rule; nothing here repeats a received value, only the name of an unknown member. `field`
+    is a dotted path such as `user_ids.3`, or None. `command_id` is what could be made out, or
+    None; `command_type` is a known type or "unknown".
     """
 
     def __init__(

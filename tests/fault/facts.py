@@ -1,0 +1,76 @@
+"""What a campaign writes down while it runs: plain facts, judged afterwards by the ledger."""
+
+from collections.abc import Iterable
+
+import msgspec
+
+from recording_schemas import Kind
+from sandbox.ledger import FileMade, Ledger, Started, Transition
+
+SUCCEEDED = frozenset({"succeeded"})
+REJECTED = frozenset({"rejected"})
+ANY_OUTCOME = frozenset({"succeeded", "rejected", "expired", "failed"})
+
+
+class Sent(msgspec.Struct, frozen=True, kw_only=True):
+    """One message that was published to the commands exchange.
+
+    `confirmed`: the broker took it, so from then on it is the worker's. `command_id` is None when
+    none can be made out; `is_command` is false for what belongs into the dead-letter queue.
+    `starts` is what a start command asks for. `allowed` are the outcomes that would be right.
+    `reply_to`: whether a reply was asked for.
+    """
+
+    body: bytes
+    command_id: str | None
+    confirmed: bool
+    is_command: bool = True
+    starts: Kind | None = None
+    meeting_id: str | None = None
+    allowed: frozenset[str] = ANY_OUTCOME
+    reply_to: bool = False
+
+
+class Received(msgspec.Struct, frozen=True, kw_only=True):
+    """One message as a subscriber got it, in the order of arrival.
+
+    `exchange` is the last part of its name (`status`, `files`, `results`, `dead-letter`), and
+    empty for a reply.
+    """
+
+    exchange: str
+    routing_key: str
+    message_id: str | None
+    body: bytes
+
+
+class Facts(msgspec.Struct, frozen=True, kw_only=True):
+    """All that happened, as seen from outside of the workers.
+
+    `foreign` are recordings that somebody else started: nobody owes events about them.
+    """
+
+    sent: tuple[Sent, ...] = ()
+    received: tuple[Received, ...] = ()
+    started: tuple[Started, ...] = ()
+    transitions: tuple[Transition, ...] = ()
+    files: tuple[FileMade, ...] = ()
+    foreign: frozenset[str] = frozenset()
+
+
+def facts_of(
+    sent: Iterable[Sent],
+    received: Iterable[Received],
+    ledger: Ledger,
+    *,
+    foreign: Iterable[str] = (),
+) -> Facts:
+    """The facts so far, out of what publisher, subscriber and emulated API have written down."""
+    return Facts(
+        sent=tuple(sent),
+        received=tuple(received),
+        started=tuple(ledger.started),
+        transitions=tuple(ledger.transitions),
+        files=tuple(ledger.files),
+        foreign=frozenset(foreign),
+    )

@@ -1,0 +1,155 @@
+"""Everything a fault test stands on, behind proxies: broker, emulated API, database, subscriber."""
+
+import asyncio
+from collections.abc import AsyncIterator, Iterator, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from pathlib import Path
+from typing import Any, Final
+
+import msgspec
+from yarl import URL
+
+from sandbox.clock import Clock
+from sandbox.server import Sandbox, SandboxOptions
+from sandbox.switches import Switches
+from sandbox.waiting import eventually
+from tests.fault.facts import Facts, facts_of
+from tests.fault.ledger import Account, account
+from tests.fault.processes import WorkerProcess
+from tests.fault.proxy import Proxy
+from tests.fault.recorder import Recorder
+from tests.fault.sender import Sender
+from worker.broker import Topology
+
+RETRY_DELAYS: Final = (0.2, 0.5, 1.0)
+HASTE: Final = {
+    "WORKER_RETRY_DELAYS_SECONDS": ",".join(f"{one:g}" for one in RETRY_DELAYS),
+    "WORKER_API_TIMEOUT_SECONDS": "1",
+    "WORKER_API_RETRY_SECONDS": "3",
+    # Longer than the slowest effect that a fault may have: a late start takes 2 s.
+    "WORKER_RECONCILE_SECONDS": "4",
+    "WORKER_SWEEP_INTERVAL_SECONDS": "0.3",
+    "WORKER_LEASE_SECONDS": "8",
+    "WORKER_FILES_WAIT_SECONDS": "5",
+    "WORKER_PUBLISH_TIMEOUT_SECONDS": "5",
+    "WORKER_SHUTDOWN_SECONDS": "10",
+    "WORKER_COMMAND_MAX_AGE_SECONDS": "86400",
+    "WORKER_STOP_WAIT_SECONDS": "3600",
+    "WORKER_INVOKED_TIMEOUT_SECONDS": "3600",
+}
+"""The worker's settings with its patience shortened, and its promises as they are."""
+
+SWITCHES: Final = Switches(invoked_seconds=0.2, uploading_seconds=0.2)
+
+
+class Field:
+    """`async with open_field(…) as field:` - one broker, one API, one database, any workers.
+
+    Clocks run at normal speed (only lifecycle steps are short), because the worker compares the
+    API's times with its own.
+    """
+
+    def __init__(self, sandbox: Sandbox, settings: Mapping[str, str], directory: Path) -> None:
+        self.sandbox = sandbox
+        self.settings = dict(settings)
+        self.directory = directory
+        self.workers: list[WorkerProcess] = []
+        self.foreign: set[str] = set()
+        self.api: Proxy
+        self.amqp: Proxy
+        self.recorder: Recorder
+        self.sender: Sender
+
+    def worker(self, **settings: str) -> WorkerProcess:
+        """One more worker, not started yet. It is killed when the field is left."""
+        log = self.directory / f"worker-{len(self.workers)}.log"
+        worker = WorkerProcess({**self.settings, **settings}, log)
+        self.workers.append(worker)
+        return worker
+
+    async def stop_all(self) -> None:
+        """SIGTERM to every worker: each finishes what it has in hand, and publishes it."""
+        await asyncio.gather(*(asyncio.to_thread(worker.stop) for worker in self.workers))
+
+    def kill_all(self) -> None:
+        """End every worker at once."""
+        for worker in self.workers:
+            worker.kill()
+
+    @property
+    def facts(self) -> Facts:
+        """What has happened so far."""
+        return facts_of(
+            self.sender.sent, self.recorder.received, self.sandbox.ledger, foreign=self.foreign
+        )
+
+    async def settled(self, *, seconds: float = 60.0) -> Account:
+        """The account once nothing is lost any more and the workers have ended in order.
+
+        What is missing after `seconds` stays missing.
+        """
+
+        def nothing_is_missing() -> bool:
+            return not account(self.facts).lost
+
+        with suppress(AssertionError):  # the account says what is missing
+            await eventually(nothing_is_missing, seconds=seconds)
+        await self.stop_all()
+        return account(self.facts)
+
+    def live_recordings(self) -> Iterator[str]:
+        """Recordings of ours that nobody has stopped yet."""
+        last = {one.recording_id: one.status for one in self.sandbox.ledger.transitions}
+        for recording_id, status in last.items():
+            if status in {"INVOKED", "RECORDING", "PAUSED"} and recording_id not in self.foreign:
+                yield recording_id
+
+
+@asynccontextmanager
+async def open_field(
+    amqp_url: str,
+    database_url: str,
+    directory: Path,
+    *,
+    prefix: str,
+    seed: int | None = None,
+    switches: Switches = SWITCHES,
+    clock: Clock | None = None,
+    **settings: str,
+) -> AsyncIterator[Field]:
+    """The field; workers reach broker and API through `field.amqp` and `field.api`."""
+    topology = Topology(prefix=prefix, retry_delays=RETRY_DELAYS)
+    broker = URL(amqp_url)
+    async with AsyncExitStack() as stack:
+        options = SandboxOptions(seed=seed, switches=msgspec.structs.replace(switches))
+        sandbox = await stack.enter_async_context(Sandbox(options, clock=clock))
+        api = await stack.enter_async_context(Proxy(_port(sandbox.root_url)))
+        amqp = await stack.enter_async_context(Proxy(_port(amqp_url), broker.host or "127.0.0.1"))
+        environ: dict[str, Any] = {
+            **HASTE,
+            "AMQP_URL": str(broker.with_host("127.0.0.1").with_port(amqp.port)),
+            "DATABASE_URL": database_url,
+            "REALTIMEKIT_ACCOUNT_ID": "account",
+            "REALTIMEKIT_APP_ID": "app",
+            "REALTIMEKIT_API_TOKEN": "token",
+            "REALTIMEKIT_BASE_URL": f"http://127.0.0.1:{api.port}/client/v4",
+            "WORKER_NAME_PREFIX": prefix,
+            "LOG_FORMAT": "json",
+            **settings,
+        }
+        field = Field(sandbox, environ, directory)
+        field.api, field.amqp = api, amqp
+        field.recorder = Recorder(amqp_url, topology)
+        stack.push_async_callback(field.recorder.aclose)
+        await field.recorder.start()
+        field.sender = Sender(
+            amqp_url, topology.exchange("commands"), reply_to=field.recorder.queue
+        )
+        stack.push_async_callback(field.sender.aclose)
+        stack.callback(field.kill_all)
+        yield field
+
+
+def _port(url: str) -> int:
+    port = URL(url).port
+    return 5672 if port is None else port

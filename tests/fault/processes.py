@@ -1,0 +1,91 @@
+"""Workers as processes, to be killed."""
+
+import asyncio
+import os
+import signal
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Final
+
+from sandbox.processes import OwnedProcess, free_ports
+from sandbox.waiting import eventually
+
+PLAIN: Final = ("worker", "run")
+STEPPING: Final = ("tests.fault.stepping_worker",)
+BROKEN: Final = ("tests.fault.broken_worker",)
+ROOT: Final = Path(__file__).parents[2]
+
+
+class WorkerProcess:
+    """`python -m <module>` with these settings; never outlives this process.
+
+    `starts` and `kills` count over its life. What it writes goes to the end of `log`.
+    """
+
+    def __init__(self, settings: Mapping[str, str], log: Path) -> None:
+        (self._port,) = free_ports(1)
+        self._settings = {**settings, "HTTP_HOST": "127.0.0.1", "HTTP_PORT": str(self._port)}
+        self.log = log
+        self._process: OwnedProcess | None = None
+        self.starts = 0
+        self.kills = 0
+
+    def start(self, module: tuple[str, ...] = PLAIN, **more: str) -> None:
+        """Start it, with `more` in its environment. It is not up yet when this returns."""
+        assert not self.running
+        path = os.environ.get("PATH", "")
+        self.starts += 1
+        self._process = OwnedProcess(
+            [sys.executable, "-m", *module],
+            environ={"PATH": path, "PYTHONPATH": str(ROOT), **self._settings, **more},
+            log=self.log,
+        )
+
+    @property
+    def running(self) -> bool:
+        """Whether it has been started and has not ended."""
+        return self._process is not None and self._process.running
+
+    def kill(self) -> None:
+        """SIGKILL, and wait for its end."""
+        if self._process is not None:
+            self.kills += self._process.running
+            self._process.kill()
+
+    def died(self) -> None:
+        """It killed itself: count that, and let go of what watched it."""
+        assert self._process is not None
+        assert not self._process.running
+        self.kills += 1
+        self._process.kill()
+
+    def stop(self, *, seconds: float = 40.0) -> None:
+        """SIGTERM, and SIGKILL after so long."""
+        if self._process is not None:
+            self._process.end(signal.SIGTERM, seconds=seconds)
+
+    async def ready(self, *, seconds: float = 60.0) -> None:
+        """Return when `/readyz` says 200. AssertionError when it ended before, or is late."""
+        await eventually(self._answers_or_ended, seconds=seconds, what="the worker is ready")
+        assert self.running, self.last_words()
+
+    def last_words(self) -> str:
+        """The end of its output."""
+        return self.log.read_text(errors="replace")[-3_000:]
+
+    async def _answers_or_ended(self) -> bool:
+        return not self.running or await _status(self._port) == b"200"
+
+
+async def _status(port: int) -> bytes:
+    """The status of `GET /readyz`; empty when nobody answers."""
+    try:
+        async with asyncio.timeout(2):
+            reader, writer = await asyncio.open_connection("127.0.0.1", port)
+            writer.write(b"GET /readyz HTTP/1.0\r\n\r\n")
+            line = await reader.readline()
+            writer.close()
+    except (OSError, TimeoutError):
+        return b""
+    return line.split(b" ")[1] if line.count(b" ") > 1 else b""

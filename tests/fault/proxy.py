@@ -1,0 +1,186 @@
+"""A TCP proxy that does to a link what networks do: cut, stall, delay, black-hole, refuse.
+
+Runs in the event loop of whoever opens it. The two halves of a connection are real sockets, so a
+peer of the proxy meets what it would meet from a network; only the kernel's own acknowledgements
+cannot be held back: a black hole is silence of the application's bytes and of FIN, not of ACKs.
+"""
+
+import asyncio
+import socket
+import struct
+from types import TracebackType
+from typing import Final, Literal, Self
+
+CHUNK: Final = 65_536
+LINGER_NOT: Final = struct.pack("ii", 1, 0)
+"""SO_LINGER of zero seconds: closing sends RST instead of FIN."""
+
+How = Literal["reset", "fin"]
+
+
+class Proxy:
+    """`async with Proxy(port) as link:` takes connections on `link.port` for `host:port`.
+
+    `bytes_up` and `bytes_down` count what arrived from clients and from the target, also when it
+    was swallowed; `accepted` counts connections. A trouble lasts until `restore`.
+    """
+
+    def __init__(self, port: int, host: str = "127.0.0.1") -> None:
+        self._target = (host, port)
+        self._pairs: set[_Pair] = set()
+        self._server: asyncio.Server | None = None
+        self._going = asyncio.Event()
+        self._going.set()
+        self._delay = 0.0
+        self._swallows = False
+        self.port = 0
+        self.bytes_up = 0
+        self.bytes_down = 0
+        self.accepted = 0
+
+    async def __aenter__(self) -> Self:
+        await self._listen()
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.refuse()
+        self.cut()
+        await asyncio.gather(*(pair.ended() for pair in set(self._pairs)))
+
+    @property
+    def open_connections(self) -> int:
+        """How many connections there are through it now."""
+        return len(self._pairs)
+
+    def cut(self, how: How = "reset") -> None:
+        """End every connection there is, on both sides: by RST, or by FIN."""
+        for pair in set(self._pairs):
+            pair.cut(how)
+
+    def stall(self) -> None:
+        """Hold back every byte, in both directions, until `restore`; none is lost."""
+        self._going.clear()
+
+    def delay(self, seconds: float) -> None:
+        """Let each piece arrive so much later, in both directions."""
+        self._delay = seconds
+
+    def black_hole(self) -> None:
+        """Take everything and pass on nothing, not even an end; new connections as well."""
+        self._swallows = True
+
+    def refuse(self) -> None:
+        """Refuse new connections. Those there are live on."""
+        if self._server is not None:
+            self._server.close()
+            self._server = None
+
+    async def restore(self) -> None:
+        """End every trouble. Connections that lost bytes are reset: nothing can mend them."""
+        self._swallows, self._delay = False, 0.0
+        for pair in set(self._pairs):
+            if pair.lossy:
+                pair.cut("reset")
+        self._going.set()
+        await self._listen()
+
+    async def _listen(self) -> None:
+        if self._server is None:
+            self._server = await asyncio.start_server(self._take, "127.0.0.1", self.port)
+            self.port = self._server.sockets[0].getsockname()[1]
+
+    async def _take(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self.accepted += 1
+        pair = _Pair(writer)
+        self._pairs.add(pair)
+        try:
+            if self._swallows:
+                pair.lossy = True
+                await self._drink(reader, pair)
+                return
+            target_reader, target_writer = await asyncio.open_connection(*self._target)
+            pair.join(target_writer)
+            await asyncio.gather(
+                self._pump(reader, target_writer, pair, up=True),
+                self._pump(target_reader, writer, pair, up=False),
+            )
+        except OSError:
+            pair.cut("reset")  # as a dead peer behind a router would look
+        finally:
+            pair.cut("fin")
+            self._pairs.discard(pair)
+
+    async def _pump(
+        self,
+        reader: asyncio.StreamReader,
+        writer: asyncio.StreamWriter,
+        pair: "_Pair",
+        *,
+        up: bool,
+    ) -> None:
+        while data := await reader.read(CHUNK):
+            self._count(len(data), up=up)
+            if self._delay:
+                await asyncio.sleep(self._delay)
+            await self._going.wait()
+            if self._swallows:
+                pair.lossy = True
+                continue
+            writer.write(data)
+            await writer.drain()
+        await self._going.wait()
+        if self._swallows or pair.lossy:
+            pair.lossy = True
+            await pair.ended()
+        elif writer.can_write_eof() and not writer.is_closing():
+            writer.write_eof()
+
+    async def _drink(self, reader: asyncio.StreamReader, pair: "_Pair") -> None:
+        while data := await reader.read(CHUNK):
+            self._count(len(data), up=True)
+        await pair.ended()
+
+    def _count(self, size: int, *, up: bool) -> None:
+        if up:
+            self.bytes_up += size
+        else:
+            self.bytes_down += size
+
+
+class _Pair:
+    """Both halves of one connection."""
+
+    def __init__(self, client: asyncio.StreamWriter) -> None:
+        self._writers = [client]
+        self._ended = asyncio.Event()
+        self.lossy = False
+
+    def join(self, target: asyncio.StreamWriter) -> None:
+        self._writers.append(target)
+        if self._ended.is_set():  # cut while the target was being reached
+            _end(target, "reset")
+
+    def cut(self, how: How) -> None:
+        self._ended.set()
+        for writer in self._writers:
+            _end(writer, how)
+
+    async def ended(self) -> None:
+        await self._ended.wait()
+
+
+def _end(writer: asyncio.StreamWriter, how: How) -> None:
+    transport = writer.transport
+    if how == "fin":
+        transport.close()
+        return
+    if not transport.is_closing():
+        transport.get_extra_info("socket").setsockopt(
+            socket.SOL_SOCKET, socket.SO_LINGER, LINGER_NOT
+        )
+    transport.abort()

@@ -1,0 +1,101 @@
+"""The subscriber whose word counts: one durable queue that gets everything that is published."""
+
+import asyncio
+from typing import Final
+
+import aio_pika
+from aio_pika.abc import AbstractConnection, AbstractIncomingMessage
+from aio_pika.exceptions import AMQPError
+
+from sandbox.waiting import eventually
+from tests.fault.facts import Received
+from worker.broker import Topology
+from worker.broker.topology import declare
+
+PAUSE_SECONDS: Final = 0.2
+PREFETCH: Final = 500
+
+
+class Recorder:
+    """Writes down events, outcomes, replies and dead letters in the order of their arrival.
+
+    One queue for all of them, so that `received` is in the order in which the broker took them.
+    It survives a restart of the broker: it connects again, and what comes twice is there twice.
+    """
+
+    def __init__(self, amqp_url: str, topology: Topology) -> None:
+        self._url = amqp_url
+        self._topology = topology
+        self._connection: AbstractConnection | None = None
+        self._listening: asyncio.Task[None] | None = None
+        self.queue = f"{topology.prefix}.recorder"
+        self.received: list[Received] = []
+        self.connected = asyncio.Event()
+
+    async def start(self) -> None:
+        """Declare the worker's topology and the queue, and begin to listen."""
+        self._listening = asyncio.create_task(self._listen(), name="recorder")
+        await asyncio.wait_for(self.connected.wait(), 30)
+
+    async def aclose(self) -> None:
+        """Stop listening. Raises what the listening died of, if it did."""
+        if self._listening is not None:
+            self._listening.cancel()
+            await asyncio.wait([self._listening])
+            if not self._listening.cancelled() and (error := self._listening.exception()):
+                raise error
+        if self._connection is not None:
+            await self._connection.close()
+
+    def about(self, subject: str) -> list[Received]:
+        """What has arrived so far that names `subject` (a command's or a recording's id)."""
+        wanted = f'"subject":"{subject}"'.encode()
+        return [one for one in self.received if wanted in one.body]
+
+    async def outcome_of(self, command_id: str, *, seconds: float = 30.0) -> Received:
+        """The outcome of this command on the exchange, as soon as there is one."""
+
+        def fact() -> Received | None:
+            found = [one for one in self.about(command_id) if one.exchange == "results"]
+            return found[0] if found else None
+
+        found = await eventually(fact, seconds=seconds, what=f"the outcome of {command_id}")
+        assert found is not None
+        return found
+
+    async def _listen(self) -> None:
+        while True:
+            try:
+                await self._session()
+            except (AMQPError, OSError, TimeoutError):
+                self.connected.clear()
+            await asyncio.sleep(PAUSE_SECONDS)
+
+    async def _session(self) -> None:
+        async with asyncio.timeout(20):
+            self._connection = connection = await aio_pika.connect(self._url)
+            channel = await connection.channel()
+            await declare(channel, self._topology)
+            await channel.set_qos(prefetch_count=PREFETCH)
+            queue = await channel.declare_queue(
+                self.queue, durable=True, arguments={"x-queue-type": "quorum"}
+            )
+            for purpose in ("status", "files", "results", "dead-letter"):
+                exchange = f"{self._topology.prefix}.{purpose}"
+                await queue.bind(exchange, "#")
+            await queue.consume(self._take)
+        self.connected.set()
+        await connection.closed()
+        self.connected.clear()
+
+    async def _take(self, message: AbstractIncomingMessage) -> None:
+        exchange = (message.exchange or "").removeprefix(f"{self._topology.prefix}.")
+        self.received.append(
+            Received(
+                exchange=exchange,
+                routing_key=message.routing_key or "",
+                message_id=message.message_id,
+                body=message.body,
+            )
+        )
+        await message.ack()

@@ -1,0 +1,82 @@
+"""Publishing commands as a careful publisher does: with confirms, again until confirmed."""
+
+import asyncio
+from collections.abc import Mapping
+from typing import Any, Final
+
+import aio_pika
+import msgspec
+from aio_pika.abc import AbstractConnection, AbstractExchange
+from aio_pika.exceptions import AMQPError
+
+from tests.fault.facts import Sent
+
+CONFIRM_SECONDS: Final = 10.0
+PAUSE_SECONDS: Final = 0.2
+
+
+class Sender:
+    """Publishes on a connection of its own and remembers each message in `sent`.
+
+    It connects to the broker itself, not through a proxy: what it writes down must be certain.
+    """
+
+    def __init__(self, amqp_url: str, exchange: str, *, reply_to: str) -> None:
+        self._url = amqp_url
+        self._exchange_name = exchange
+        self._reply_to = reply_to
+        self._connection: AbstractConnection | None = None
+        self._exchange: AbstractExchange | None = None
+        self.sent: list[Sent] = []
+
+    async def aclose(self) -> None:
+        """Close the connection."""
+        if self._connection is not None:
+            await self._connection.close()
+
+    async def send(self, command: Mapping[str, Any], **about: Any) -> Sent:
+        """Publish a command; `about` fills the members of `Sent` that do not follow from it."""
+        known = {
+            "command_id": command["id"],
+            "meeting_id": command.get("meeting_id"),
+            "starts": _STARTS.get(str(command.get("type"))),
+        }
+        return await self.send_bytes(msgspec.json.encode(command), **{**known, **about})
+
+    async def send_bytes(self, body: bytes, *, tries: int = 20, **about: Any) -> Sent:
+        """Publish these bytes and return once they are confirmed, or given up after `tries`."""
+        confirmed = False
+        for _ in range(tries):
+            if confirmed := await self._published(body, asks=bool(about.get("reply_to"))):
+                break
+            await asyncio.sleep(PAUSE_SECONDS)
+        sent = Sent(body=body, confirmed=confirmed, **about)
+        self.sent.append(sent)
+        return sent
+
+    async def _published(self, body: bytes, *, asks: bool) -> bool:
+        message = aio_pika.Message(
+            body,
+            content_type="application/json",
+            delivery_mode=aio_pika.DeliveryMode.PERSISTENT,
+            reply_to=self._reply_to if asks else None,
+        )
+        try:
+            async with asyncio.timeout(CONFIRM_SECONDS):
+                exchange = await self._opened()
+                await exchange.publish(message, "command", mandatory=True)
+        except (AMQPError, OSError, TimeoutError):
+            self._exchange = None
+            return False
+        return True
+
+    async def _opened(self) -> AbstractExchange:
+        if self._exchange is None:
+            await self.aclose()
+            self._connection = await aio_pika.connect(self._url)
+            channel = await self._connection.channel(on_return_raises=True)
+            self._exchange = await channel.get_exchange(self._exchange_name, ensure=False)
+        return self._exchange
+
+
+_STARTS: Final = {"start_track_recording": "track", "start_recording": "composite"}

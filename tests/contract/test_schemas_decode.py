@@ -33,14 +33,14 @@ CLOUDEVENTS = "application/cloudevents+json"
 CANARY = "hunter2-canary"
 
 
-def _refusal(body: bytes | Any, **properties: str | None) -> Malformed:
+def _refusal(body: bytes | Any, **properties: Any) -> Malformed:
     raw = body if isinstance(body, bytes) else json.dumps(body).encode()
     with pytest.raises(Malformed) as refused:
         decode_command(raw, **properties)
     return refused.value
 
 
-def _decoded(body: Any, **properties: str | None) -> Command:
+def _decoded(body: Any, **properties: Any) -> Command:
     return decode_command(json.dumps(body).encode(), **properties)
 
 
@@ -406,3 +406,13 @@ def test_no_damage_to_a_message_raises_anything_but_malformed(
         body[at : at + max(1, len(new))] = new or b'"'
 
     _is_command_or_malformed(bytes(body), content_type, None)
+
+
+def test_a_body_above_the_bound_is_not_looked_into() -> None:
+    refused = _refusal(START, message_id="message-id", max_bytes=10)
+    assert (refused.code, refused.command_id, refused.command_type) == (
+        "too_large",
+        "message-id",
+        "unknown",
+    )
+    assert _decoded(START, max_bytes=1000).id == "body-id"

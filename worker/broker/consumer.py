@@ -3,15 +3,14 @@
 import asyncio
 import time
 from collections.abc import Awaitable, Callable
-from datetime import UTC, datetime
 from typing import Any, Final
 
 import structlog
 from aio_pika.abc import AbstractConnection
 from aiormq.abc import AbstractChannel, DeliveredMessage
-from aiormq.exceptions import AMQPError
 
-from worker.broker.link import BROKER_TROUBLE, Link
+from worker.broker.copies import headers_of_copy, original_routing_key
+from worker.broker.link import BROKER_TROUBLE, Link, from_broker, open_channel
 from worker.broker.messages import Ack, Dead, Delivery, Headers, Outgoing, Retry, Settlement
 from worker.broker.publisher import Publisher
 from worker.broker.topology import DEADLINE, Topology
@@ -19,8 +18,7 @@ from worker.errors import BrokerUnavailable
 
 Handler = Callable[[Delivery], Awaitable[Settlement]]
 
-REASON_LENGTH: Final = 1000
-BROKER_OWN: Final = ("x-death", "x-first-death-", "x-last-death-", "x-delivery-count")
+GIVE_BACK_SECONDS: Final = 1.0
 
 
 class Consumer:
@@ -76,12 +74,15 @@ class Consumer:
 
     async def _session(self, connection: AbstractConnection) -> None:
         """Consume until the connection, the channel or the consumer is lost, or `drain`."""
-        await self._publisher.wait_ready()  # it has seen to the topology
-        async with asyncio.timeout(DEADLINE):
-            opened = await connection.channel(publisher_confirms=False)
-            channel = await opened.get_underlay_channel()
-            cancelled = asyncio.Event()
-            channel.on_consumer_cancel_callbacks.add(lambda _frame: cancelled.set())
+        # Settling needs publishing; and while this consumer was away, so may its queue have been.
+        await _first_of(self._publisher.wait_ready(), self._draining.wait())
+        if self._draining.is_set():
+            return
+        await self._publisher.see_to_topology(connection)
+        opened = await open_channel(connection)
+        channel = await opened.get_underlay_channel()
+        cancelled = asyncio.Event()
+        channel.on_consumer_cancel_callbacks.add(lambda _frame: cancelled.set())
         while True:
             tag = await self._consume(channel)
             self._link.working()
@@ -119,6 +120,7 @@ class Consumer:
             await self._settle(delivery, settlement)
         except BrokerUnavailable as error:
             structlog.get_logger().warning("settling_failed", reason=str(error))
+            await self._breathe()
             await _quietly(channel.basic_nack(tag, requeue=True, wait=False))
         else:
             await _quietly(channel.basic_ack(tag, wait=False))
@@ -129,16 +131,15 @@ class Consumer:
             case Ack():
                 return
             case Retry():
-                message = self._copy(delivery, settlement.code, settlement.reason)
                 queue = self._topology.retry_queue(settlement.delay_seconds)
-                await self._move(message, "", queue)
+                await self._move(delivery, settlement, "", queue)
             case Dead():
-                message = self._copy(delivery, settlement.code, settlement.reason)
                 exchange = self._topology.exchange("dead-letter")
-                await self._move(message, exchange, delivery.routing_key)
+                await self._move(delivery, settlement, exchange, delivery.routing_key)
 
-    async def _move(self, headers: tuple[Delivery, Headers], exchange: str, key: str) -> None:
-        delivery, added = headers
+    async def _move(
+        self, delivery: Delivery, settlement: Retry | Dead, exchange: str, key: str
+    ) -> None:
         taken = await self._publisher.publish(
             Outgoing(
                 exchange=exchange,
@@ -148,65 +149,61 @@ class Consumer:
                 message_id=delivery.message_id,
                 correlation_id=delivery.correlation_id,
                 reply_to=delivery.reply_to,
-                headers=added,
+                headers=headers_of_copy(
+                    delivery, code=settlement.code, reason=settlement.reason, now=self._now()
+                ),
                 mandatory=True,
             )
         )
         if not taken:
             raise BrokerUnavailable(f"no queue took the message for {exchange or key!r}")
 
-    def _copy(self, delivery: Delivery, code: str, reason: str) -> tuple[Delivery, Headers]:
-        headers: Headers = {
-            name: value
-            for name, value in delivery.headers.items()
-            if not name.startswith(BROKER_OWN)
-        }
-        attempts = headers.get("x-attempts")
-        headers["x-attempts"] = (attempts if isinstance(attempts, int) else 0) + 1
-        headers.setdefault("x-first-seen", _rfc3339(self._now()))
-        headers.setdefault("x-original-routing-key", delivery.routing_key)
-        headers["x-reason-code"] = code
-        headers["x-reason"] = reason[:REASON_LENGTH]
-        return delivery, headers
+    async def _breathe(self) -> None:
+        """Before giving a message back, which the broker then delivers again at once."""
+        try:
+            async with asyncio.timeout(GIVE_BACK_SECONDS):
+                await self._draining.wait()
+        except TimeoutError:
+            pass
 
     async def _finish(self, channel: AbstractChannel, consumer_tag: str) -> None:
         try:
-            async with asyncio.timeout(DEADLINE):
-                await channel.basic_cancel(consumer_tag)
-                while self._running:
-                    await asyncio.wait(self._running)
-                # Quorum queues ignore acks sent just before the channel closes: a round trip on
-                # the channel makes sure that they have been seen.
-                await channel.basic_qos(prefetch_count=self._prefetch)
+            await channel.basic_cancel(consumer_tag, timeout=DEADLINE)
+            # Deliveries that came before the answer have become handlers after a round trip.
+            await self._round_trip(channel)
+            while self._running:
+                await asyncio.wait(self._running)
+            # Quorum queues ignore acks sent just before the channel closes: after another one
+            # they have been seen.
+            await self._round_trip(channel)
         except BROKER_TROUBLE as error:
             structlog.get_logger().warning("drain_incomplete", reason=str(error))
+
+    async def _round_trip(self, channel: AbstractChannel) -> None:
+        await channel.basic_qos(prefetch_count=self._prefetch, timeout=DEADLINE)
 
 
 def _delivery(message: DeliveredMessage) -> Delivery:
     properties = message.header.properties
+    headers: Headers = dict(properties.headers or {})
     return Delivery(
         body=message.body,
-        routing_key=str(properties_routing_key(message)),
+        routing_key=original_routing_key(headers, message.routing_key or ""),
         redelivered=bool(message.redelivered),
         content_type=properties.content_type,
         message_id=properties.message_id,
         correlation_id=properties.correlation_id,
         reply_to=properties.reply_to,
-        headers=dict(properties.headers or {}),
+        headers=headers,
     )
-
-
-def properties_routing_key(message: DeliveredMessage) -> str:
-    """The key it was first published with, also after it came back from a retry queue."""
-    original = (message.header.properties.headers or {}).get("x-original-routing-key")
-    return original if isinstance(original, str) else (message.routing_key or "")
 
 
 async def _quietly(settling: Awaitable[None]) -> None:
     """A channel that is gone has returned its messages to the queue: they come again."""
     try:
-        await settling
-    except AMQPError as error:
+        async with asyncio.timeout(DEADLINE):
+            await from_broker(settling)
+    except BROKER_TROUBLE as error:
         structlog.get_logger().debug("channel_gone", reason=str(error))
 
 
@@ -217,7 +214,3 @@ async def _first_of(*waits: Awaitable[Any]) -> None:
     finally:
         for task in tasks:
             task.cancel()
-
-
-def _rfc3339(seconds: float) -> str:
-    return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="milliseconds")

@@ -3,24 +3,36 @@
 import asyncio
 import random
 from collections.abc import Awaitable, Callable
-from typing import Final
+from typing import Final, TypeVar
 
 import aio_pika
 import structlog
-from aio_pika.abc import AbstractConnection
-from aio_pika.exceptions import AMQPError
+from aio_pika.abc import AbstractChannel, AbstractConnection
+from aio_pika.exceptions import AMQPError, ChannelInvalidStateError
 from yarl import URL
 
+from worker.broker.frames import TolerantConnection
 from worker.errors import BrokerUnavailable
+
+T = TypeVar("T")
 
 HEARTBEAT: Final = 10
 """Seconds. A silent peer is noticed after about three and a bit of them."""
 
 CONNECT_SECONDS: Final = 10.0
+OPEN_SECONDS: Final = 10.0
 LONGEST_PAUSE: Final = 30.0
 
 Session = Callable[[AbstractConnection], Awaitable[None]]
-BROKER_TROUBLE: Final = (AMQPError, OSError, TimeoutError, BrokerUnavailable)
+BROKER_TROUBLE: Final = (
+    AMQPError,
+    ChannelInvalidStateError,
+    OSError,
+    TimeoutError,
+    BrokerUnavailable,
+)
+"""What the loss of a connection looks like. The library's error for a closed channel is none of
+its AMQP errors, and some of its calls end as if cancelled: see `from_broker`."""
 
 
 class Link:
@@ -66,13 +78,16 @@ class Link:
 
     async def _one(self, session: Session) -> None:
         url = URL(self._url()).update_query(heartbeat=HEARTBEAT)
-        connection = await aio_pika.connect(
-            url,
-            timeout=CONNECT_SECONDS,
-            client_properties={"connection_name": f"recording-worker {self._name}"},
+        connection = await from_broker(
+            aio_pika.connect(
+                url,
+                timeout=CONNECT_SECONDS,
+                client_properties={"connection_name": f"recording-worker {self._name}"},
+                connection_class=TolerantConnection,
+            )
         )
         try:
-            await session(connection)
+            await from_broker(session(connection))
         finally:
             await close_quietly(connection)
 
@@ -84,10 +99,36 @@ class Link:
             pass
 
 
+async def from_broker(waiting: Awaitable[T]) -> T:
+    """What `waiting` comes to; BrokerUnavailable if the library cancelled it.
+
+    When a channel or a connection closes, whatever waits on it gets a CancelledError. It must not
+    pass for a cancellation of the task that waits: a TaskGroup would forget that task silently.
+    """
+    try:
+        return await waiting
+    except asyncio.CancelledError as error:
+        task = asyncio.current_task()
+        if task is not None and task.cancelling():
+            raise
+        raise BrokerUnavailable("the channel or the connection was closed") from error
+
+
+async def open_channel(
+    connection: AbstractConnection, *, confirms: bool = False
+) -> AbstractChannel:
+    """A new channel; with `confirms`, publishes wait for theirs, and an unroutable one raises."""
+    async with asyncio.timeout(OPEN_SECONDS):
+        try:
+            return await connection.channel(publisher_confirms=confirms, on_return_raises=confirms)
+        except RuntimeError as error:  # the connection was lost a moment ago
+            raise BrokerUnavailable(str(error)) from error
+
+
 async def close_quietly(connection: AbstractConnection) -> None:
     """Close what may be broken already."""
     try:
         async with asyncio.timeout(5):
-            await connection.close()
+            await from_broker(connection.close())
     except BROKER_TROUBLE:
         pass

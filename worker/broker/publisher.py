@@ -1,24 +1,26 @@
 """Publishing with confirms and deadlines."""
 
 import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from typing import Final
 
 import structlog
 from aio_pika.abc import AbstractChannel, AbstractConnection
-from aio_pika.exceptions import DeliveryError
 from aiormq.channel import Channel
 from aiormq.exceptions import PublishError
 from pamqp.commands import Basic
 
-from worker.broker.link import BROKER_TROUBLE, Link
+from worker.broker.link import BROKER_TROUBLE, Link, from_broker, open_channel
 from worker.broker.messages import Outgoing
-from worker.broker.topology import Topology, declare, verify
+from worker.broker.topology import DEADLINE, Topology, declare, verify
 from worker.errors import BrokerUnavailable
 
 PERSISTENT: Final = 2
 SHORT_STRING: Final = 255
 WATCH_SECONDS: Final = 1.0
+CLOSE_SECONDS: Final = 2.0
 
 
 class Publisher:
@@ -37,25 +39,29 @@ class Publisher:
 
     async def session(self, connection: AbstractConnection) -> None:
         """Stay ready for as long as the connection lasts. Raises TopologyDiffers."""
-        preparing = await connection.channel(publisher_confirms=False)
-        await self._prepare(preparing, self._topology)
-        await preparing.close()
         while not connection.is_closed:
-            async with asyncio.timeout(self._timeout):
-                channel = await connection.channel(on_return_raises=True)
-                underlay = await channel.get_underlay_channel()
-            assert isinstance(underlay, Channel)  # noqa: S101 - the abstract one lacks a flag
-            self._channel = underlay
+            # Each time: the broker closes the channel over an exchange that somebody deleted.
+            await self.see_to_topology(connection)
+            opened = await open_channel(connection, confirms=True)
+            channel = await opened.get_underlay_channel()
+            assert isinstance(channel, Channel)  # noqa: S101 - the abstract one lacks a flag
+            self._channel = channel
             self._ready.set()
             try:
-                await self._watch(channel, underlay)
+                await self._watch(opened, channel)
             finally:
-                self._ready.clear()
-                self._channel = None
+                self._give_up(channel)
+
+    async def see_to_topology(self, connection: AbstractConnection) -> None:
+        """Declare the topology, or verify it where that is all this worker may do."""
+        channel = await open_channel(connection)
+        await self._prepare(channel, self._topology)
+        async with asyncio.timeout(DEADLINE):
+            await channel.close()
 
     async def _watch(self, opened: AbstractChannel, channel: Channel) -> None:
-        """Until the channel is closed: tell whether an alarm of the broker blocks publishers."""
-        while not opened.is_closed:
+        """Until the channel is given up: tell whether an alarm of the broker blocks publishers."""
+        while self._channel is channel and not opened.is_closed:
             if await _is_blocked(channel):
                 self._link.trouble = "the broker blocks publishers: a memory or disk alarm"
             else:
@@ -74,65 +80,85 @@ class Publisher:
         """Return once the broker has confirmed: True when a queue took it.
 
         False when the message was mandatory and no queue was there for it. Raises
-        BrokerUnavailable when there was no confirmation within the deadline; the message may have
-        been taken all the same.
+        BrokerUnavailable when there was no channel, or then no confirmation, each within the
+        deadline; the message may have been taken all the same.
         """
+        channel: Channel | None = None
         try:
-            async with asyncio.timeout(self._timeout):
-                return await self._publish_alone(message)
+            async with asyncio.timeout(self._timeout) as deadline, self._turn(message.message_id):
+                channel = await self._usable_channel()
+                deadline.reschedule(asyncio.get_running_loop().time() + self._timeout)
+                await from_broker(_publish(channel, message))
+                return True
         except PublishError:
             return False
         except TimeoutError as error:
-            channel = self._channel
-            if channel is not None and await _is_blocked(channel):
-                raise BrokerUnavailable("the broker blocks publishers") from error
-            await self._replace_channel()
-            raise BrokerUnavailable(
-                f"no confirmation within {self._timeout:g} s from {message.exchange!r}"
-            ) from error
-        except (DeliveryError, *BROKER_TROUBLE) as error:
+            raise BrokerUnavailable(await self._why_late(channel, message)) from error
+        except BROKER_TROUBLE as error:
             raise BrokerUnavailable(f"{type(error).__name__}: {error}"[:300]) from error
 
-    async def _publish_alone(self, message: Outgoing) -> bool:
+    @asynccontextmanager
+    async def _turn(self, message_id: str | None) -> AsyncIterator[None]:
         """Two publishes with one message id in flight on a channel: one would hang for ever."""
-        key = message.message_id
-        if key is None:
-            return await self._publish_now(message)
-        while (earlier := self._in_flight.get(key)) is not None:
+        if message_id is None:
+            yield
+            return
+        while (earlier := self._in_flight.get(message_id)) is not None:
             await asyncio.wait([earlier])
         done = asyncio.get_running_loop().create_future()
-        self._in_flight[key] = done
+        self._in_flight[message_id] = done
         try:
-            return await self._publish_now(message)
+            yield
         finally:
-            del self._in_flight[key]
+            del self._in_flight[message_id]
             done.set_result(None)
 
-    async def _publish_now(self, message: Outgoing) -> bool:
-        while (channel := self._channel) is None:
-            await self._ready.wait()
-        await channel.connection.ready()  # an alarm of the broker blocks it
-        await channel.basic_publish(
-            message.body,
-            exchange=message.exchange,
-            routing_key=message.routing_key,
-            properties=_properties(message),
-            mandatory=message.mandatory,
-            wait=False,
-        )
-        return True
+    async def _usable_channel(self) -> Channel:
+        while True:
+            while (channel := self._channel) is None:
+                await self._ready.wait()
+            await from_broker(channel.connection.ready())  # an alarm of the broker blocks it
+            if channel is self._channel:
+                return channel
 
-    async def _replace_channel(self) -> None:
-        """After a missed confirmation the channel cannot be trusted; `session` opens a new one."""
-        channel, self._channel = self._channel, None
-        self._ready.clear()
-        if channel is not None and not channel.is_closed:
+    async def _why_late(self, channel: Channel | None, message: Outgoing) -> str:
+        """In words; a channel that missed a confirmation is not trusted any more."""
+        if channel is None:
+            blocked = self._channel is not None and await _is_blocked(self._channel)
+            return "the broker blocks publishers" if blocked else "there is no connection"
+        if await _is_blocked(channel):
+            return "the broker blocks publishers"
+        if self._channel is channel:
+            self._link.trouble = f"no confirmation within {self._timeout:g} s"
             structlog.get_logger().warning("publish_channel_replaced")
-            try:
-                async with asyncio.timeout(2):
-                    await channel.close()
-            except BROKER_TROUBLE:
-                pass
+            self._give_up(channel)
+            await _close_quietly(channel)
+        return f"no confirmation within {self._timeout:g} s from {message.exchange!r}"
+
+    def _give_up(self, channel: Channel) -> None:
+        """Use it no more; `session` opens another one. A newer one is left alone."""
+        if self._channel is channel:
+            self._channel = None
+            self._ready.clear()
+
+
+async def _publish(channel: Channel, message: Outgoing) -> None:
+    await channel.basic_publish(
+        message.body,
+        exchange=message.exchange,
+        routing_key=message.routing_key,
+        properties=_properties(message),
+        mandatory=message.mandatory,
+        wait=False,
+    )
+
+
+async def _close_quietly(channel: Channel) -> None:
+    try:
+        async with asyncio.timeout(CLOSE_SECONDS):
+            await from_broker(channel.close())
+    except BROKER_TROUBLE:
+        pass
 
 
 async def _is_blocked(channel: Channel) -> bool:

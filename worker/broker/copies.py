@@ -1,0 +1,77 @@
+"""What a command carries when it is put into another queue: what it came with, and why."""
+
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import Final, cast
+
+from pamqp.common import FieldValue
+from pamqp.encode import encode_table_value
+
+from worker.broker.messages import Delivery, Headers
+
+REASON_LENGTH: Final = 1000
+SHORT_STRING: Final = 255
+MOST_HEADER_BYTES: Final = 64 * 1024
+"""Together with our own they must fit one frame, which by default has 128 KiB."""
+
+DROPPED: Final = "x-dropped-headers"
+BROKER_OWN: Final = ("x-death", "x-first-death-", "x-last-death-", "x-delivery-count")
+LARGEST_COUNT: Final = 2**31
+
+
+def headers_of_copy(delivery: Delivery, *, code: str, reason: str, now: float) -> Headers:
+    """The headers of a copy: the publisher's as far as they can be sent on, and our own.
+
+    A publisher's headers that AMQP cannot hold again, or that are too many, are left out, and
+    `x-dropped-headers` counts them. Our own are `x-attempts`, `x-first-seen` (RFC 3339, from
+    `now`, seconds since the epoch), `x-original-routing-key`, `x-reason-code`, `x-reason`.
+    """
+    kept, dropped = _sendable(delivery.headers)
+    if dropped:
+        kept[DROPPED] = dropped
+    first_seen = kept.get("x-first-seen")
+    return kept | {
+        "x-attempts": _attempts(kept) + 1,
+        "x-first-seen": first_seen if isinstance(first_seen, str) else _rfc3339(now),
+        "x-original-routing-key": delivery.routing_key,
+        "x-reason-code": code,
+        "x-reason": reason[:REASON_LENGTH],
+    }
+
+
+def original_routing_key(headers: Mapping[str, object], routing_key: str) -> str:
+    """The key it was first published with, also after it came back from a retry queue."""
+    original = headers.get("x-original-routing-key")
+    fits = isinstance(original, str) and len(original.encode()) <= SHORT_STRING
+    return cast("str", original) if fits else routing_key
+
+
+def _sendable(headers: Headers) -> tuple[Headers, int]:
+    kept: Headers = {}
+    dropped, left = 0, MOST_HEADER_BYTES
+    for name, value in headers.items():
+        if name.startswith(BROKER_OWN):
+            continue
+        size = _encoded_size(name, value)
+        if size is None or size > left:
+            dropped += 1
+        else:
+            kept[name] = value
+            left -= size
+    return kept, dropped
+
+
+def _encoded_size(name: str, value: object) -> int | None:
+    try:
+        return 1 + len(name.encode()) + len(encode_table_value(cast("FieldValue", value)))
+    except Exception:  # noqa: BLE001 - each type has errors of its own for what it cannot hold
+        return None
+
+
+def _attempts(headers: Headers) -> int:
+    attempts = headers.get("x-attempts")
+    return attempts if isinstance(attempts, int) and 0 <= attempts < LARGEST_COUNT else 0
+
+
+def _rfc3339(seconds: float) -> str:
+    return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="milliseconds")

@@ -13,7 +13,7 @@ from recording_schemas import CloudEvent, FileReady
 from sandbox.demo.story import once
 from sandbox.webm import duration_seconds
 
-COLUMNS = ("owner", "participant (user_id)", "stay", "seconds", "bytes", "link is good until")
+COLUMNS = ("owner", "user_id", "stay", "seconds", "bytes", "URL expires (UTC)")
 _LONG_AGO = datetime(1970, 1, 1, tzinfo=UTC)
 
 
@@ -82,17 +82,18 @@ def show_table(tracks: Sequence[Track]) -> None:
 
 
 def _show_colourful(rows: Sequence[Sequence[str]]) -> None:
+    from rich.box import SIMPLE_HEAD
     from rich.console import Console
     from rich.table import Table
 
-    table = Table(*COLUMNS, title="Track files", title_justify="left")
-    for row in rows:
-        table.add_row(*row)
+    table = Table(*COLUMNS, box=SIMPLE_HEAD, pad_edge=False)
+    for owner, user_id, *others in rows:
+        table.add_row(owner, f"{user_id[:13]}…", *others)
     Console().print(table)
 
 
 def _row(track: Track) -> tuple[str, ...]:
-    stay = "whole" if track.stays == 1 else f"{track.stay} of {track.stays}, rejoined"
+    stay = "whole" if track.stays == 1 else f"{track.stay}/{track.stays} rejoined"
     expiry = track.url_expiry
     return (
         track.custom_participant_id or "?",
@@ -100,5 +101,5 @@ def _row(track: Track) -> tuple[str, ...]:
         stay,
         f"{track.seconds:.1f}",
         f"{track.size_bytes:,}",
-        f"{expiry:%Y-%m-%d %H:%M} UTC" if expiry else "?",
+        f"{expiry:%Y-%m-%d %H:%M}" if expiry else "?",
     )

@@ -1,0 +1,73 @@
+"""What was published, held against what the emulated API did. Each fault is an AssertionError."""
+
+from collections import defaultdict
+
+import msgspec
+
+from recording_schemas import (
+    CloudEvent,
+    CommandSucceeded,
+    Completed,
+    FileReady,
+    Outcome,
+    StatusChanged,
+)
+from sandbox.demo.story import once
+from sandbox.ledger import Ledger
+
+
+def assert_repeats_are_identical(events: list[CloudEvent]) -> None:
+    """An event may be published again, but then it is the same to the last member."""
+    told: dict[str, CloudEvent] = {}
+    for event in events:
+        assert told.setdefault(event.id, event) == event
+
+
+def assert_one_success_each(events: list[CloudEvent], command_ids: set[str]) -> None:
+    """Every command has exactly one outcome, and it is a success."""
+    outcomes = defaultdict(set)
+    for event in events:
+        if isinstance(event.data, Outcome):
+            assert isinstance(event.data, CommandSucceeded), event
+            outcomes[event.subject].add(event.id)
+    assert {subject: len(ids) for subject, ids in outcomes.items()} == dict.fromkeys(command_ids, 1)
+
+
+def assert_in_order(events: list[CloudEvent], recording_id: str) -> None:
+    """The first publications of a recording's events came in the order of their sequence."""
+    sequences = [str(event.sequence) for event in of(events, recording_id)]
+    assert sequences == sorted(set(sequences))
+
+
+def assert_files_and_completion(
+    events: list[CloudEvent], ledger: Ledger, recording_id: str
+) -> None:
+    """Every file that was made has one event, and after the last one comes the completion."""
+    mine = of(events, recording_id)
+    made = sorted(file.name for file in ledger.files if file.recording_id == recording_id)
+    assert made
+    assert sorted(one.data.file_name for one in mine if isinstance(one.data, FileReady)) == made
+    assert isinstance(mine[-1].data, Completed)
+    assert sorted(mine[-1].data.files) == made
+    assert sum(isinstance(one.data, Completed) for one in mine) == 1
+
+
+def statuses_told(events: list[CloudEvent], recording_id: str) -> list[str]:
+    """Every status that was published, in order."""
+    mine = of(events, recording_id)
+    return [one.data.status.value for one in mine if isinstance(one.data, StatusChanged)]
+
+
+def statuses_passed(ledger: Ledger, recording_id: str) -> list[str]:
+    """Every status that the recording went through, in order."""
+    return [one.status for one in ledger.transitions if one.recording_id == recording_id]
+
+
+def of(events: list[CloudEvent], recording_id: str) -> list[CloudEvent]:
+    """A recording's events, each where it was published first."""
+    return [event for event in once(events) if event.subject == recording_id]
+
+
+def command_id(body: bytes) -> str:
+    """The id of a command that was published as plain JSON."""
+    return str(msgspec.json.decode(body)["id"])

@@ -1,0 +1,112 @@
+"""One worker process with all it needs around it: broker names, emulated API, state, ears."""
+
+import json
+import uuid
+from collections.abc import AsyncIterator, Iterable
+from contextlib import AsyncExitStack, asynccontextmanager
+from pathlib import Path
+from typing import Any, Final
+
+from recording_schemas import CloudEvent, Outcome
+from sandbox.demo.messages import Messages
+from sandbox.demo.worker_process import WorkerProcess
+from sandbox.ledger import Request
+from sandbox.server import Sandbox, SandboxOptions
+from sandbox.switches import Switches
+
+PATIENCE: Final = 20.0
+API_TOKEN: Final = "token-of-the-api"  # noqa: S105 - any token is good
+
+
+class Scene:
+    """`worker` is running and ready when a scene begins; a test may kill and start it again."""
+
+    def __init__(self, sandbox: Sandbox, worker: WorkerProcess, messages: Messages) -> None:
+        self.sandbox = sandbox
+        self.worker = worker
+        self.messages = messages
+        self.meeting_id = str(uuid.uuid4())
+
+    async def send(self, **members: Any) -> None:
+        """Publish a command as JSON."""
+        await self.messages.send_raw(json.dumps(members).encode(), routing_key=members["type"])
+
+    async def start(self, command_id: str = "start-1", **members: Any) -> None:
+        """Command a track recording of the scene's meeting, or of the one that is given."""
+        command = {"type": "start_track_recording", "id": command_id, "meeting_id": self.meeting_id}
+        await self.send(**(command | members))
+
+    async def outcome(self, command_id: str, *, within: float = PATIENCE) -> CloudEvent:
+        """The outcome of a command, once it is published."""
+        return await self.messages.until(
+            lambda events: next(
+                (one for one in _outcomes(events) if one.subject == command_id), None
+            ),
+            within=within,
+            what=f"the outcome of {command_id}",
+        )
+
+    async def event(self, kind: type, *, within: float = PATIENCE, **members: Any) -> CloudEvent:
+        """The first event with data of this kind that has these members."""
+
+        def fitting(events: list[CloudEvent]) -> CloudEvent | None:
+            return next((one for one in events if _fits(one, kind, members)), None)
+
+        return await self.messages.until(fitting, within=within, what=f"{kind.__name__} {members}")
+
+    def requests(self, operation: str) -> list[Request]:
+        """What the API was asked of this operation."""
+        return [one for one in self.sandbox.ledger.requests if one.operation == operation]
+
+
+def _outcomes(events: Iterable[CloudEvent]) -> list[CloudEvent]:
+    return [one for one in events if isinstance(one.data, Outcome)]
+
+
+def _fits(event: CloudEvent, kind: type, members: dict[str, Any]) -> bool:
+    return isinstance(event.data, kind) and all(
+        getattr(event.data, name) == value for name, value in members.items()
+    )
+
+
+def settings(amqp_url: str, prefix: str, sandbox: Sandbox, **more: str) -> dict[str, str]:
+    """A worker's environment with everything quick."""
+    return {
+        "AMQP_URL": amqp_url,
+        "DATABASE_URL": "sqlite:///state.db",
+        "LOG_FORMAT": "json",
+        "REALTIMEKIT_ACCOUNT_ID": "account",
+        "REALTIMEKIT_APP_ID": "app",
+        "REALTIMEKIT_API_TOKEN": API_TOKEN,
+        "REALTIMEKIT_BASE_URL": sandbox.base_url,
+        "WORKER_NAME_PREFIX": prefix,
+        "WORKER_RETRY_DELAYS_SECONDS": "0.2,1,5",
+        "WORKER_SWEEP_INTERVAL_SECONDS": "0.2",
+        "WORKER_API_TIMEOUT_SECONDS": "1",
+        "WORKER_API_RETRY_SECONDS": "2",
+        "WORKER_RECONCILE_SECONDS": "2",
+        "WORKER_LEASE_SECONDS": "5",
+        **more,
+    }
+
+
+@asynccontextmanager
+async def scene(
+    amqp_url: str,
+    prefix: str,
+    directory: Path,
+    *,
+    speed: float = 5.0,
+    switches: Switches | None = None,
+    **more: str,
+) -> AsyncIterator[Scene]:
+    """A scene, with further settings for its worker; nothing of it runs after the block."""
+    async with AsyncExitStack() as stack:
+        options = SandboxOptions(speed=speed, seed=1, switches=switches or Switches())
+        sandbox = await stack.enter_async_context(Sandbox(options))
+        worker = WorkerProcess(settings(amqp_url, prefix, sandbox, **more), directory)
+        await worker.start()
+        stack.push_async_callback(worker.stop)
+        await worker.ready()
+        messages = await stack.enter_async_context(Messages(amqp_url, prefix))
+        yield Scene(sandbox, worker, messages)

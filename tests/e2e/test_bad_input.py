@@ -1,0 +1,154 @@
+"""Whatever is not a command lands in the dead-letter queue as it came, and the worker goes on."""
+
+import json
+import uuid
+from collections.abc import AsyncIterator
+from datetime import datetime
+from typing import Any, NamedTuple
+
+import aio_pika
+import pytest
+import pytest_asyncio
+from aio_pika.abc import AbstractQueue
+from aiormq.abc import ChannelFrame
+from aiormq.channel import Channel
+from pamqp.base import Frame
+from pamqp.body import ContentBody
+from pamqp.commands import Basic
+from pamqp.header import ContentHeader
+
+from recording_schemas import CommandRejected, CommandSucceeded
+from sandbox.rabbitmq import RabbitMQNode
+from sandbox.waiting import Eventually
+from tests.e2e.processes import PATIENCE, Scene, scene
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+
+FRAME = 100_000
+MEETING = str(uuid.UUID(int=9))
+GOOD: dict[str, Any] = {"type": "start_track_recording", "id": "bad", "meeting_id": MEETING}
+
+
+class Bad(NamedTuple):
+    """What is published, and what is said of it; `member` None where no id can be made out."""
+
+    body: bytes
+    code: str
+    member: str | None = None
+    content_type: str | None = "application/json"
+    message_id: str | None = None
+
+
+def command(**members: Any) -> bytes:
+    return json.dumps(GOOD | members).encode()
+
+
+def without(name: str) -> bytes:
+    return json.dumps({key: value for key, value in GOOD.items() if key != name}).encode()
+
+
+LAYERS = {"default": {"media_kind": "video"}}
+KINDS = {
+    "not JSON": Bad(b"start recording, please", "not_json"),
+    "not UTF-8": Bad(b'{"type": "\xff\xfe"}', "not_utf8"),
+    "nothing at all": Bad(b"", "not_json"),
+    "not an object": Bad(b'["start_track_recording"]', "not_an_object"),
+    "nested too deeply": Bad(b'{"a":' * 100_000, "too_deep"),
+    "no id anywhere": Bad(without("id"), "missing_id"),
+    "not JSON, with a message id": Bad(b"{", "not_json", "not JSON", message_id="bad"),
+    "no type": Bad(without("type"), "missing_type", "type"),
+    "an unknown type": Bad(command(type="start_dancing"), "unknown_type", "type"),
+    "a required member missing": Bad(without("meeting_id"), "missing_member", "meeting_id"),
+    "a number for a text": Bad(command(meeting_id=7), "invalid_member", "meeting_id"),
+    "a member nobody knows": Bad(command(user_idz=["a"]), "unknown_member", "user_idz"),
+    "101 user ids": Bad(command(user_ids=["u"] * 101), "invalid_member", "user_ids"),
+    "a word not in the list": Bad(
+        command(layers=LAYERS), "invalid_member", "layers.default.media_kind"
+    ),
+    "the wrong content type": Bad(
+        command(), "wrong_content_type", "content type", content_type="text/plain"
+    ),
+    "5 MB": Bad(
+        command(user_ids=["u" * 5_000_000]),
+        "too_large",
+        "WORKER_MAX_COMMAND_BYTES",
+        message_id="bad",
+    ),
+}
+
+
+class Bench(NamedTuple):
+    """A worker, a channel to publish on, and the dead-letter queue."""
+
+    scene: Scene
+    channel: Channel
+    exchange: str
+    dead: AbstractQueue
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def bench(
+    rabbitmq: RabbitMQNode, tmp_path_factory: pytest.TempPathFactory
+) -> AsyncIterator[Bench]:
+    prefix = f"bad-{uuid.uuid4().hex[:8]}"
+    async with scene(rabbitmq.amqp_url, prefix, tmp_path_factory.mktemp("bad")) as begun:
+        connection = await aio_pika.connect(rabbitmq.amqp_url)
+        async with connection:
+            channel = await connection.channel()
+            underlay = await channel.get_underlay_channel()
+            assert isinstance(underlay, Channel)
+            yield Bench(
+                begun,
+                underlay,
+                f"{prefix}.commands",
+                await channel.get_queue(f"{prefix}.commands.dead"),
+            )
+
+
+async def publish(bench: Bench, body: bytes, properties: Basic.Properties) -> None:
+    """Publish with exactly these properties: the library would make up a missing message id."""
+    pieces = [ContentBody(body[at : at + FRAME]) for at in range(0, len(body), FRAME)]
+    frames: list[Frame | ContentHeader | ContentBody] = [
+        Basic.Publish(exchange=bench.exchange, routing_key="anything"),
+        ContentHeader(properties=properties, body_size=len(body)),
+        *pieces,
+    ]
+    number = bench.channel.number
+    await bench.channel.write_queue.put(ChannelFrame.marshall(number, frames))
+
+
+@pytest.mark.parametrize("kind", KINDS)
+async def test_bad_input_is_a_dead_letter_with_its_reason_and_rejected_where_it_has_an_id(
+    bench: Bench, kind: str, eventually: Eventually
+) -> None:
+    bad = KINDS[kind]
+    command_id = f"bad-{uuid.uuid4().hex[:8]}"
+    body = bad.body.replace(b'"id": "bad"', f'"id": "{command_id}"'.encode())
+    properties = Basic.Properties(
+        content_type=bad.content_type, message_id=bad.message_id and command_id
+    )
+    await publish(bench, body, properties)
+
+    letter = await eventually(
+        lambda: bench.dead.get(no_ack=True, fail=False), seconds=PATIENCE, what="a dead letter"
+    )
+    assert letter is not None
+    assert letter.body == body
+    assert letter.content_type == bad.content_type
+    assert letter.headers["x-reason-code"] == bad.code
+    assert (bad.member or "") in str(letter.headers["x-reason"])
+    assert letter.headers["x-attempts"] == 1
+    assert datetime.fromisoformat(str(letter.headers["x-first-seen"])).tzinfo is not None
+    if bad.member is not None:
+        data = (await bench.scene.outcome(command_id)).data
+        assert isinstance(data, CommandRejected)
+        assert data.code == bad.code
+        assert bad.member in f"{data.field} {data.message}"
+
+
+async def test_the_worker_goes_on_and_asked_nothing_of_the_api(bench: Bench) -> None:
+    identified = sum(bad.member is not None for bad in KINDS.values())
+    assert len(bench.scene.messages.events) == identified
+    await bench.scene.start("good")
+    assert isinstance((await bench.scene.outcome("good")).data, CommandSucceeded)
+    assert len(bench.scene.requests("start_track_recording")) == 1

@@ -1,0 +1,91 @@
+"""`recording-worker demo`, as somebody runs it who has just cloned the project."""
+
+import asyncio
+import os
+import signal
+import sys
+from collections import Counter
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from sandbox.rabbitmq import RabbitMQNode
+
+COMMAND = Path(sys.executable).with_name("recording-worker")
+TIME_LIMIT = 60
+
+
+@asynccontextmanager
+async def running(
+    directory: Path, *flags: str, **environment: str
+) -> AsyncIterator[asyncio.subprocess.Process]:
+    """The demo in an empty directory; its temporary files lie there as well."""
+    inherited = {name: value for name, value in os.environ.items() if name != "AMQP_URL"}
+    process = await asyncio.create_subprocess_exec(
+        COMMAND,
+        "demo",
+        *flags,
+        cwd=directory,
+        env={**inherited, "TMPDIR": str(directory), **environment},
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE,
+    )
+    try:
+        yield process
+    finally:
+        if process.returncode is None:
+            process.kill()
+            await process.wait()
+
+
+async def output(process: asyncio.subprocess.Process) -> tuple[str, str]:
+    """What it wrote to stdout and stderr until it ended."""
+    async with asyncio.timeout(TIME_LIMIT):
+        out, err = await process.communicate()
+    return out.decode(), err.decode()
+
+
+async def test_the_demo_shows_who_owns_each_file_and_leaves_nothing_behind(tmp_path: Path) -> None:
+    async with running(tmp_path) as demo:
+        out, err = await output(demo)
+    assert (demo.returncode, err) == (0, "")
+    table = out[out.index("\nowner ") :].split("\n\n")[0].strip().splitlines()
+    assert Counter(row.split()[0] for row in table[1:]) == {"ana": 1, "ben": 2}
+    assert sum("rejoined" in row for row in table) == 2
+    kinds = {line.split()[2] for line in out.splitlines() if line.split()[1:2] == ["s"]}
+    assert kinds >= {"meeting", "command", "request", "status", "file", "done", "outcome"}
+    assert list(tmp_path.iterdir()) == []
+
+
+async def test_on_somebody_elses_broker_it_cleans_up_and_tells_the_same_as_json(
+    rabbitmq: RabbitMQNode, tmp_path: Path
+) -> None:
+    async with running(tmp_path, "--json", AMQP_URL=rabbitmq.amqp_url) as demo:
+        out, err = await output(demo)
+    assert (demo.returncode, err) == (0, "")
+    lines: list[dict[str, Any]] = [msgspec.json.decode(line) for line in out.splitlines()]
+    (told,) = (line for line in lines if "tracks" in line)
+    assert told["faults"] == []
+    stays = [(one["custom_participant_id"], one["stay"], one["stays"]) for one in told["tracks"]]
+    assert stays == [("ana", 1, 1), ("ben", 1, 2), ("ben", 2, 2)]
+    assert all(one["seconds"] > 1 and one["url_expiry"] for one in told["tracks"])
+    assert "demo-" not in await asyncio.to_thread(rabbitmq.ctl, "list_queues", "name")
+    assert "demo-" not in await asyncio.to_thread(rabbitmq.ctl, "list_exchanges", "name")
+
+
+async def test_ctrl_c_stops_everything(rabbitmq: RabbitMQNode, tmp_path: Path) -> None:
+    async with running(tmp_path, AMQP_URL=rabbitmq.amqp_url) as demo:
+        assert demo.stdout is not None
+        async with asyncio.timeout(TIME_LIMIT):
+            async for line in demo.stdout:
+                if b"the worker is ready" in line:
+                    break
+        worker = int(line.split(b"process ")[1].split(b",")[0])
+        demo.send_signal(signal.SIGINT)
+        await output(demo)
+    assert demo.returncode == 130
+    assert not Path(f"/proc/{worker}").exists()
+    assert list(tmp_path.iterdir()) == []

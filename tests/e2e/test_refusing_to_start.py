@@ -1,0 +1,55 @@
+"""A worker that cannot work says why, and ends."""
+
+from pathlib import Path
+
+import aio_pika
+
+from sandbox.demo.worker_process import WorkerProcess
+from sandbox.rabbitmq import RabbitMQNode
+from sandbox.server import Sandbox
+from tests.e2e.processes import settings
+
+
+async def test_a_queue_of_another_kind_ends_the_start_with_its_name(
+    rabbitmq: RabbitMQNode, names_prefix: str, tmp_path: Path
+) -> None:
+    connection = await aio_pika.connect(rabbitmq.amqp_url)
+    async with connection, Sandbox() as sandbox:
+        channel = await connection.channel()
+        queue = await channel.declare_queue(f"{names_prefix}.commands", durable=True)
+        worker = WorkerProcess(settings(rabbitmq.amqp_url, names_prefix, sandbox), tmp_path)
+        await worker.start()
+        assert await worker.ended() == 1
+        last_line = worker.last_words().splitlines()[-1]
+        assert last_line.startswith("Error: ")
+        assert f"{names_prefix}.commands" in last_line
+        await queue.delete()
+
+
+async def test_a_missing_topology_ends_the_start_where_it_may_only_be_verified(
+    rabbitmq: RabbitMQNode, names_prefix: str, tmp_path: Path
+) -> None:
+    async with Sandbox() as sandbox:
+        known = settings(rabbitmq.amqp_url, names_prefix, sandbox, WORKER_TOPOLOGY="verify")
+        worker = WorkerProcess(known, tmp_path)
+        await worker.start()
+        assert await worker.ended() == 1
+        assert f"{names_prefix}.commands" in worker.last_words()
+
+
+async def test_wrong_settings_are_all_listed_by_their_names(tmp_path: Path) -> None:
+    wrong = {
+        "AMQP_URL": "http://127.0.0.1/",
+        "REALTIMEKIT_ACCOUNT_ID": "account",
+        "LOG_LEVEL": "loud",
+        "WORKER_PREFETCH": "many",
+        "WORKER_PREFECTH": "10",
+    }
+    worker = WorkerProcess(wrong, tmp_path)
+    await worker.start()
+    assert await worker.ended() == 2
+    told = worker.last_words()
+    assert "Traceback" not in told
+    faulty = {"REALTIMEKIT_APP_ID", "REALTIMEKIT_API_TOKEN", *wrong} - {"REALTIMEKIT_ACCOUNT_ID"}
+    assert not [name for name in faulty if name not in told]
+    assert "REALTIMEKIT_ACCOUNT_ID" not in told

@@ -1,0 +1,97 @@
+"""No secret leaves the worker by any way that people look at."""
+
+import sqlite3
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from recording_schemas import CommandRejected, StatusChanged, encode_event
+from sandbox.faults import Fault
+from sandbox.rabbitmq import RabbitMQNode
+from tests.e2e.processes import API_TOKEN, Scene, scene
+
+AMQP_PASSWORD = "password-of-the-broker"  # noqa: S105
+STORAGE_SECRET = "secret-of-the-bucket"  # noqa: S105
+SECRETS = (API_TOKEN, AMQP_PASSWORD, STORAGE_SECRET)
+STORAGE = {
+    "type": "aws",
+    "bucket": "meetings",
+    "region": "eu-central-1",
+    "access_key": "AKIAEXAMPLE",
+    "secret": STORAGE_SECRET,
+}
+
+
+@pytest.fixture
+def amqp_url(rabbitmq: RabbitMQNode) -> Iterator[str]:
+    """The shared broker, for a user with a password worth hiding."""
+    rabbitmq.ctl("add_user", "hidden", AMQP_PASSWORD)
+    rabbitmq.ctl("set_permissions", "hidden", ".*", ".*", ".*")
+    yield f"amqp://hidden:{AMQP_PASSWORD}@127.0.0.1:{rabbitmq.port}/"
+    rabbitmq.ctl("delete_user", "hidden")
+
+
+async def test_no_secret_is_in_a_log_line_an_event_a_table_or_the_process_list(
+    amqp_url: str, names_prefix: str, tmp_path: Path
+) -> None:
+    async with scene(amqp_url, names_prefix, tmp_path, LOG_LEVEL="debug") as stage:
+        stage.sandbox.faults.add(Fault(kind="refuse", status=401, count=2))
+        stage.sandbox.faults.add(Fault(kind="echo_body", operation="start_recording", count=1))
+        for number in range(2):
+            await start_composite(stage, f"composite-{number}")
+        refused = await stage.outcome("composite-0")
+        await stage.event(StatusChanged, status="RECORDING")
+        command_line = Path(f"/proc/{stage.worker.pid}/cmdline").read_bytes()
+        assert await stage.worker.stop() == 0
+
+        assert isinstance(refused.data, CommandRejected)
+        assert STORAGE["bucket"] in refused.data.message  # the API did repeat the request
+        log = stage.worker.log.read_text()
+        assert '"level": "debug"' in log
+        for secret in SECRETS:
+            assert secret not in log
+            assert secret.encode() not in command_line
+            assert not [one for one in encoded(stage) if secret.encode() in one]
+            assert not [row for row in rows(tmp_path / "state.db") if secret in repr(row)]
+            for path in tmp_path.glob("state.db*"):
+                assert secret.encode() not in path.read_bytes(), path
+
+
+async def start_composite(stage: Scene, command_id: str) -> None:
+    await stage.send(
+        type="start_recording",
+        id=command_id,
+        meeting_id=stage.meeting_id,
+        storage_config=STORAGE,
+    )
+
+
+def encoded(stage: Scene) -> list[bytes]:
+    """Every event as its subscribers get it."""
+    return [
+        encode_event(
+            one.data,
+            id=one.id,
+            source=one.source,
+            subject=one.subject,
+            time=one.time,
+            sequence=str(one.sequence),
+        )
+        for one in stage.messages.events
+    ]
+
+
+def rows(database: Path) -> list[Any]:
+    """Every row of every table."""
+    with sqlite3.connect(database) as connection:
+        names = connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")
+        found = [
+            row
+            for (name,) in names.fetchall()
+            for row in connection.execute(f'SELECT * FROM "{name}"')  # noqa: S608
+        ]
+    connection.close()
+    assert found
+    return found

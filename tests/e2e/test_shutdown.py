@@ -1,0 +1,88 @@
+"""SIGTERM while there is work."""
+
+import signal
+import uuid
+from pathlib import Path
+
+import aio_pika
+
+from recording_schemas import CommandSucceeded
+from sandbox.faults import Fault
+from sandbox.rabbitmq import RabbitMQNode
+from sandbox.waiting import Eventually
+from tests.e2e import accounts
+from tests.e2e.processes import Scene, scene
+
+COMMANDS = 60
+GRACE_SECONDS = 10
+
+
+async def test_after_sigterm_what_was_settled_is_out_and_the_rest_waits_untouched(
+    rabbitmq: RabbitMQNode, names_prefix: str, tmp_path: Path, eventually: Eventually
+) -> None:
+    async with scene(
+        rabbitmq.amqp_url,
+        names_prefix,
+        tmp_path,
+        speed=0.01,  # nothing changes by itself: every event is a command's
+        WORKER_PREFETCH="8",
+        WORKER_SHUTDOWN_SECONDS=str(GRACE_SECONDS),
+    ) as stage:
+        commands = await send_many(stage)
+        await eventually(lambda: len(succeeded(stage)) >= 10)
+        stage.worker.signal(signal.SIGTERM)
+        assert await stage.worker.stop(seconds=GRACE_SECONDS + 2) == 0
+
+        await eventually(lambda: len(succeeded(stage)) == len(stage.sandbox.ledger.started))
+        done = set(succeeded(stage))
+        waiting = await take_all(rabbitmq.amqp_url, f"{names_prefix}.commands")
+        assert 10 <= len(done) < COMMANDS
+        assert done | waiting.keys() == commands
+        assert not done & waiting.keys()
+        assert not any(waiting.values()), "what was never begun is not marked as redelivered"
+        for started in stage.sandbox.ledger.started:
+            assert accounts.statuses_told(stage.messages.events, started.recording_id) == [
+                "INVOKED"
+            ]
+
+
+async def test_a_second_worker_finishes_what_the_first_left(
+    rabbitmq: RabbitMQNode, names_prefix: str, tmp_path: Path, eventually: Eventually
+) -> None:
+    async with scene(
+        rabbitmq.amqp_url, names_prefix, tmp_path, speed=0.01, WORKER_PREFETCH="8"
+    ) as stage:
+        commands = await send_many(stage)
+        await eventually(lambda: len(succeeded(stage)) >= 10)
+        assert await stage.worker.stop() == 0
+        await stage.worker.start()
+        await eventually(lambda: set(succeeded(stage)) == commands, seconds=30)
+        accounts.assert_one_success_each(stage.messages.events, commands)
+        accounts.assert_repeats_are_identical(stage.messages.events)
+        meetings = [started.meeting_id for started in stage.sandbox.ledger.started]
+        assert len(meetings) == len(set(meetings)) == COMMANDS
+
+
+async def send_many(stage: Scene) -> set[str]:
+    """Starts for a meeting each, at an API that takes its time; their ids."""
+    stage.sandbox.faults.add(Fault(kind="slow", operation="start_track_recording", seconds=0.2))
+    ids = {f"start-{number}" for number in range(COMMANDS)}
+    for command_id in ids:
+        await stage.start(command_id, meeting_id=str(uuid.uuid4()))
+    return ids
+
+
+def succeeded(stage: Scene) -> list[str]:
+    return [one.subject for one in stage.messages.events if isinstance(one.data, CommandSucceeded)]
+
+
+async def take_all(amqp_url: str, queue_name: str) -> dict[str, bool]:
+    """Every command that waits in the queue: its id, and whether it had been delivered before."""
+    connection = await aio_pika.connect(amqp_url)
+    async with connection:
+        channel = await connection.channel()
+        queue = await channel.get_queue(queue_name)
+        found: dict[str, bool] = {}
+        while (message := await queue.get(no_ack=True, fail=False)) is not None:
+            found[accounts.command_id(message.body)] = bool(message.redelivered)
+        return found

@@ -15,14 +15,14 @@ ANY_OUTCOME = frozenset({"succeeded", "rejected", "expired", "failed"})
 class Sent(msgspec.Struct, frozen=True, kw_only=True):
     """One message that was published to the commands exchange.
 
-    `confirmed`: the broker took it, so from then on it is the worker's. `command_id` is None when
-    none can be made out; `is_command` is false for what belongs into the dead-letter queue.
+    `confirmed`: the broker took it, so from then on it is the worker's. `command_id` is that of the
+    body, else the message_id; `is_command` is false for what belongs into the dead-letter queue.
     `starts` is what a start command asks for. `allowed` are the outcomes that would be right.
     `reply_to`: whether a reply was asked for.
     """
 
     body: bytes
-    command_id: str | None
+    command_id: str
     confirmed: bool
     is_command: bool = True
     starts: Kind | None = None

@@ -180,7 +180,7 @@ class _Told:
 
 
 def _commands_without_outcome(facts: Facts, told: _Told) -> Iterator[str]:
-    owed = {one.command_id for one in facts.sent if one.confirmed and one.command_id is not None}
+    owed = {one.command_id for one in facts.sent if one.confirmed}
     for command_id in sorted(owed - told.outcomes.keys()):
         yield f"command {command_id} was confirmed and has no outcome"
 
@@ -188,7 +188,7 @@ def _commands_without_outcome(facts: Facts, told: _Told) -> Iterator[str]:
 def _replies_missing(facts: Facts) -> Iterator[str]:
     replied = {msgspec.json.decode(one.body)["subject"] for one in facts.received if _is_reply(one)}
     owed = {one.command_id for one in facts.sent if one.confirmed and one.reply_to}
-    for command_id in sorted(one for one in owed - replied if one is not None):
+    for command_id in sorted(owed - replied):
         yield f"command {command_id} asked for a reply and got none"
 
 
@@ -242,7 +242,7 @@ def _too_many_recordings(facts: Facts, told: _Told) -> Iterator[str]:
     """More recordings of a meeting and kind than start commands that may have started one."""
     starts: dict[tuple[str | None, str], set[str]] = defaultdict(set)
     for one in facts.sent:
-        if one.starts and one.command_id is not None and not _is_rejected(one, told):
+        if one.starts and not _is_rejected(one, told):
             starts[one.meeting_id, one.starts].add(one.command_id)
     recordings = Counter(
         (one.meeting_id, one.kind) for one in facts.started if one.recording_id not in facts.foreign
@@ -255,7 +255,7 @@ def _too_many_recordings(facts: Facts, told: _Told) -> Iterator[str]:
 
 
 def _is_rejected(one: Sent, told: _Told) -> bool:
-    found = told.results(one.command_id or "")
+    found = told.results(one.command_id)
     return any(outcome_of(outcome) == "rejected" for outcome in found)
 
 
@@ -309,7 +309,7 @@ def _facts_in(event: CloudEvent) -> list[tuple[str, ...]]:
 def _outcomes_not_allowed(facts: Facts, told: _Told) -> Iterator[str]:
     allowed: dict[str, frozenset[str]] = {}
     for one in facts.sent:  # a repeat changes nothing: what was sent first counts
-        allowed.setdefault(one.command_id or "", one.allowed)
+        allowed.setdefault(one.command_id, one.allowed)
     for command_id in told.outcomes:
         for outcome in told.results(command_id):
             name = outcome_of(outcome)
@@ -337,7 +337,7 @@ def _claims_of_others(facts: Facts, told: _Told) -> Iterator[str]:
     starts = {one.command_id: one for one in facts.sent if one.starts}
     for command_id in starts.keys() & told.outcomes.keys():
         asked = starts[command_id]
-        for named in told.claimed(command_id or ""):
+        for named in told.claimed(command_id):
             if origins.get(named) != (asked.meeting_id, asked.starts):
                 yield f"start {command_id} claims recording {named}, which is not its own"
             elif named in facts.foreign:

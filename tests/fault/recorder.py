@@ -4,6 +4,7 @@ import asyncio
 from typing import Final
 
 import aio_pika
+import msgspec
 from aio_pika.abc import AbstractConnection, AbstractIncomingMessage
 from aio_pika.exceptions import AMQPError
 
@@ -16,11 +17,16 @@ PAUSE_SECONDS: Final = 0.2
 PREFETCH: Final = 500
 
 
+class _Subject(msgspec.Struct):
+    subject: str
+
+
 class Recorder:
     """Writes down events, outcomes, replies and dead letters in the order of their arrival.
 
-    One queue for all of them, so that `received` is in the order in which the broker took them.
-    It survives a restart of the broker: it connects again, and what comes twice is there twice.
+    One queue for all of them, so that `received` is in the order in which the broker took them;
+    `outcomes` has the first outcome of each command. It survives a restart of the broker: it
+    connects again, and what comes twice is there twice.
     """
 
     def __init__(self, amqp_url: str, topology: Topology) -> None:
@@ -30,6 +36,7 @@ class Recorder:
         self._listening: asyncio.Task[None] | None = None
         self.queue = f"{topology.prefix}.recorder"
         self.received: list[Received] = []
+        self.outcomes: dict[str, Received] = {}
         self.connected = asyncio.Event()
 
     async def start(self) -> None:
@@ -48,20 +55,18 @@ class Recorder:
             await self._connection.close()
 
     def about(self, subject: str) -> list[Received]:
-        """What has arrived so far that names `subject` (a command's or a recording's id)."""
+        """What has arrived so far about a command or a recording, by its id."""
         wanted = f'"subject":"{subject}"'.encode()
         return [one for one in self.received if wanted in one.body]
 
     async def outcome_of(self, command_id: str, *, seconds: float = 30.0) -> Received:
         """The outcome of this command on the exchange, as soon as there is one."""
-
-        def fact() -> Received | None:
-            found = [one for one in self.about(command_id) if one.exchange == "results"]
-            return found[0] if found else None
-
-        found = await eventually(fact, seconds=seconds, what=f"the outcome of {command_id}")
-        assert found is not None
-        return found
+        await eventually(
+            lambda: command_id in self.outcomes,
+            seconds=seconds,
+            what=f"the outcome of {command_id}",
+        )
+        return self.outcomes[command_id]
 
     async def _listen(self) -> None:
         while True:
@@ -90,12 +95,14 @@ class Recorder:
 
     async def _take(self, message: AbstractIncomingMessage) -> None:
         exchange = (message.exchange or "").removeprefix(f"{self._topology.prefix}.")
-        self.received.append(
-            Received(
-                exchange=exchange,
-                routing_key=message.routing_key or "",
-                message_id=message.message_id,
-                body=message.body,
-            )
+        received = Received(
+            exchange=exchange,
+            routing_key=message.routing_key or "",
+            message_id=message.message_id,
+            body=message.body,
         )
+        self.received.append(received)
+        if exchange == "results":
+            subject = msgspec.json.decode(message.body, type=_Subject).subject
+            self.outcomes.setdefault(subject, received)
         await message.ack()

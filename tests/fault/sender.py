@@ -47,16 +47,19 @@ class Sender:
         """Publish these bytes and return once they are confirmed, or given up after `tries`."""
         confirmed = False
         for _ in range(tries):
-            if confirmed := await self._published(body, asks=bool(about.get("reply_to"))):
+            if confirmed := await self._published(
+                body, message_id=about["command_id"], asks=bool(about.get("reply_to"))
+            ):
                 break
             await asyncio.sleep(PAUSE_SECONDS)
         sent = Sent(body=body, confirmed=confirmed, **about)
         self.sent.append(sent)
         return sent
 
-    async def _published(self, body: bytes, *, asks: bool) -> bool:
+    async def _published(self, body: bytes, *, message_id: str | None, asks: bool) -> bool:
         message = aio_pika.Message(
             body,
+            message_id=message_id,  # without one, the library would make one up
             content_type="application/json",
             delivery_mode=aio_pika.DeliveryMode.PERSISTENT,
             reply_to=self._reply_to if asks else None,

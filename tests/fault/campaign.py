@@ -1,0 +1,173 @@
+"""The campaign: real workers under random kills, cut links and a troubled API, by one seed."""
+
+import asyncio
+import time
+from collections.abc import Callable
+from random import Random
+from typing import Any, Final
+
+import msgspec
+
+from sandbox.faults import Fault
+from tests.fault.field import Field
+from tests.fault.ledger import Account, Run, account
+from tests.fault.script import Planned, plan
+
+LOOK_SECONDS: Final = 2.0
+STANDSTILL_SECONDS: Final = 90.0
+"""Longer than any delay that a worker has in a campaign, the leader's lease included."""
+
+Say = Callable[[str], None]
+
+TROUBLES: Final = (
+    Fault(kind="lost_reset", operation="start*", probability=0.04),
+    Fault(kind="lost_half", operation="start*", probability=0.04),
+    Fault(kind="lost_502", operation="start*", probability=0.04),
+    Fault(kind="lost_hang", operation="start*", probability=0.02, seconds=1.5),
+    Fault(kind="late", operation="start*", probability=0.02, seconds=1.8),
+    Fault(kind="lost_reset", operation="change_recording", probability=0.03),
+    Fault(kind="lost_502", operation="change_recording", probability=0.03),
+    Fault(kind="refuse", status=429, retry_after=1, probability=0.02),
+    Fault(kind="refuse", status=503, envelope="html", probability=0.03),
+    Fault(kind="reset", probability=0.02),
+    Fault(kind="slow", seconds=0.4, probability=0.05),
+)
+"""What befalls requests; none of it makes a recording fail."""
+
+
+class Options(msgspec.Struct, frozen=True, kw_only=True):
+    """How large a campaign is. The seed decides its commands, faults and moments."""
+
+    seed: int
+    kills: int
+    commands: int
+    replicas: int = 1
+
+
+class Campaign:
+    """Runs once on a field; `say` gets progress lines."""
+
+    def __init__(self, field: Field, options: Options, say: Say) -> None:
+        self._field = field
+        self._options = options
+        self._say = say
+        self._dice = Random(f"moments/{options.seed}")
+        self._workers = [field.worker() for _ in range(options.replicas)]
+        self._cuts = 0
+        self._may_send = asyncio.Semaphore(0)
+        self._stops = 0
+        self._began = time.monotonic()
+
+    async def run(self) -> tuple[Account, Run]:
+        """The account when everything has settled, or when nothing has moved for too long."""
+        field, options = self._field, self._options
+        for trouble in TROUBLES:
+            field.sandbox.faults.add(trouble)
+        field.sandbox.switches.change({"list_lag_seconds": 0.5})
+        for worker in self._workers:
+            worker.start()
+        async with asyncio.TaskGroup() as together:
+            together.create_task(self._send_all(plan(options.seed, options.commands)))
+            together.create_task(self._kill_all())
+        await self._settle()
+        await field.stop_all()
+        kills = sum(worker.kills for worker in self._workers)
+        restarts = sum(worker.starts - 1 for worker in self._workers)
+        return account(field.facts), Run(kills=kills, restarts=restarts, seed=options.seed)
+
+    # What is asked
+
+    async def _send_all(self, planned: list[Planned]) -> None:
+        for one in planned:
+            await self._may_send.acquire()
+            await self._send(one)
+
+    async def _send(self, one: Planned) -> None:
+        if one.command is None:
+            await self._field.sender.send_bytes(one.body, **one.about)
+            return
+        command = one.command
+        if one.sync_of is not None:
+            command = {**command, "recording_id": self._recording_of(one.sync_of)}
+        await self._field.sender.send(command, **one.about)
+
+    def _recording_of(self, start_id: str) -> str:
+        """Its recording, if it has told by now; else one that does not exist."""
+        told = self._field.recorder.outcomes.get(start_id)
+        data: dict[str, Any] = msgspec.json.decode(told.body)["data"] if told else {}
+        ids = data.get("recording_ids") or ["00000000-0000-4000-8000-000000000000"]
+        return str(ids[0])
+
+    # What is done to them
+
+    async def _kill_all(self) -> None:
+        """Kill after kill; with each, its share of the commands may be published."""
+        options = self._options
+        for number in range(options.kills):
+            due = options.commands * (number + 1) // options.kills
+            self._allow(due - options.commands * number // options.kills)
+            await self._kill_one()
+            if number % 10 == 9:
+                self._tell(f"kill {number + 1}/{options.kills}")
+        if not options.kills:
+            self._allow(options.commands)
+
+    def _allow(self, commands: int) -> None:
+        for _ in range(commands):
+            self._may_send.release()
+
+    async def _kill_one(self) -> None:
+        dice, worker = self._dice, self._dice.choice(self._workers)
+        if dice.random() < 0.15:  # while it starts
+            await asyncio.sleep(dice.uniform(0, 0.8))
+        else:
+            await worker.ready()
+            if dice.random() < 0.2:
+                self._cut()
+            await asyncio.sleep(dice.uniform(0, 1.0))
+        assert worker.running, worker.last_words()
+        worker.kill()
+        worker.start()
+
+    def _cut(self) -> None:
+        link = self._dice.choice((self._field.api, self._field.amqp))
+        link.cut(self._dice.choice(("reset", "fin")))
+        self._cuts += 1
+
+    # Until it is over
+
+    async def _settle(self) -> None:
+        """Return when nothing is missing, or when nothing has changed for too long."""
+        moved, before = time.monotonic(), (-1, -1)
+        while time.monotonic() - moved < STANDSTILL_SECONDS:
+            found = account(self._field.facts)
+            if not found.lost:
+                return
+            if not self._owed():
+                await self._stop_what_is_live()
+            now = (len(found.lost), len(self._field.recorder.received))
+            if now != before:
+                moved, before = time.monotonic(), now
+            self._tell(f"settling, {len(found.lost)} missing")
+            await asyncio.sleep(LOOK_SECONDS)
+
+    def _owed(self) -> int:
+        sent = {one.command_id for one in self._field.sender.sent}
+        return len(sent - self._field.recorder.outcomes.keys())
+
+    async def _stop_what_is_live(self) -> None:
+        """Recordings whose stops were cut off by the end of the script."""
+        for recording_id in list(self._field.live_recordings()):
+            self._stops += 1
+            stop = {"type": "stop_recording", "id": f"last/{self._stops}"}
+            await self._field.sender.send({**stop, "recording_id": recording_id})
+
+    def _tell(self, where: str) -> None:
+        seconds = time.monotonic() - self._began
+        sent, received = len(self._field.sender.sent), len(self._field.recorder.received)
+        share = sent / self._options.commands
+        left = f", about {seconds / share - seconds:.0f} s to go" if 0 < share < 1 else ""
+        self._say(
+            f"{seconds:6.0f} s  {where}: {sent} sent ({sent / seconds:.1f}/s), "
+            f"{self._owed()} without outcome, {received} received, {self._cuts} links cut{left}"
+        )

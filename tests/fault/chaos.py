@@ -1,0 +1,84 @@
+"""`python -m tests.fault.chaos`: a whole campaign; docs/reliability.md says what it shows."""
+
+import argparse
+import asyncio
+import secrets
+import sys
+from contextlib import ExitStack
+from pathlib import Path
+
+import msgspec
+import uvloop
+
+from sandbox.postgresql import launch_postgresql
+from sandbox.processes import OwnedDirectory
+from sandbox.rabbitmq import launch_rabbitmq
+from tests.fault.campaign import Campaign, Options
+from tests.fault.field import open_field
+from tests.fault.ledger import Account, closing_lines
+
+KEPT = Path("var/chaos")
+
+
+def main() -> int:
+    """0 when everything that must be zero is; 1 otherwise, with the facts kept for a look."""
+    options = _options()
+    print(f"seed {options.seed}: {options.commands} commands, {options.kills} kills", flush=True)
+    directory = OwnedDirectory("chaos-")
+    try:
+        return uvloop.run(_run(options, directory.path))
+    finally:
+        directory.remove()
+
+
+def _options() -> Options:
+    parser = argparse.ArgumentParser(prog="python -m tests.fault.chaos", description=__doc__)
+    parser.add_argument("--seed", type=int, default=secrets.randbelow(1_000_000))
+    parser.add_argument("--kills", type=int, default=300)
+    parser.add_argument("--commands", type=int, default=3000)
+    parser.add_argument(
+        "--replicas",
+        type=int,
+        choices=(1, 2, 3),
+        default=1,
+        help="1 works on SQLite, more on PostgreSQL",
+    )
+    given = parser.parse_args()
+    return Options(**vars(given))
+
+
+async def _run(options: Options, directory: Path) -> int:
+    with ExitStack() as services:
+        broker = services.enter_context(await asyncio.to_thread(launch_rabbitmq, private=True))
+        database = f"sqlite:///{directory / 'state.db'}"
+        if options.replicas > 1:
+            server = await asyncio.to_thread(launch_postgresql, durable=True, private=True)
+            database = services.enter_context(server).new_database()
+        async with open_field(
+            broker.amqp_url, database, directory, prefix="chaos", seed=options.seed
+        ) as field:
+            campaign = Campaign(field, options, lambda line: print(line, flush=True))
+            found, run = await campaign.run()
+            if found.violations:
+                _keep(directory, options.seed, msgspec.json.encode(field.facts))
+    print(closing_lines(found, run), flush=True)
+    return _verdict(found)
+
+
+def _keep(directory: Path, seed: int, facts: bytes) -> None:
+    """The workers' logs, their database and the facts, beside each other in one folder."""
+    kept = KEPT / str(seed)
+    kept.mkdir(parents=True, exist_ok=True)
+    (kept / "facts.json").write_bytes(facts)
+    for file in directory.iterdir():
+        if file.is_file():
+            (kept / file.name).write_bytes(file.read_bytes())
+    print(f"kept for a look: {kept}", flush=True)
+
+
+def _verdict(found: Account) -> int:
+    return 1 if found.violations else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -22,6 +22,7 @@ HEARTBEAT: Final = 10
 CONNECT_SECONDS: Final = 10.0
 OPEN_SECONDS: Final = 10.0
 LONGEST_PAUSE: Final = 30.0
+CLOSED: Final = "the channel or the connection was closed"
 
 Session = Callable[[AbstractConnection], Awaitable[None]]
 BROKER_TROUBLE: Final = (
@@ -100,18 +101,21 @@ class Link:
 
 
 async def from_broker(waiting: Awaitable[T]) -> T:
-    """What `waiting` comes to; BrokerUnavailable if the library cancelled it.
+    """What `waiting` comes to; BrokerUnavailable if it ended because a channel was closed.
 
-    When a channel or a connection closes, whatever waits on it gets a CancelledError. It must not
-    pass for a cancellation of the task that waits: a TaskGroup would forget that task silently.
+    The library mixes up the two reasons for which a call can be cut short. When a channel closes,
+    calls end with a CancelledError or a bare Exception: a TaskGroup would silently forget the task
+    that waits. And when that task is cancelled, the call may raise the channel's error instead.
     """
     try:
         return await waiting
-    except asyncio.CancelledError as error:
+    except (asyncio.CancelledError, Exception) as error:
         task = asyncio.current_task()
         if task is not None and task.cancelling():
-            raise
-        raise BrokerUnavailable("the channel or the connection was closed") from error
+            raise asyncio.CancelledError from error
+        if isinstance(error, asyncio.CancelledError) or type(error) is Exception:
+            raise BrokerUnavailable(CLOSED) from error
+        raise
 
 
 async def open_channel(

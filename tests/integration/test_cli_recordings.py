@@ -5,6 +5,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
+import sqlalchemy as sa
 
 from recording_schemas import Status
 from tests.integration.cli_process import CommandLine
@@ -12,7 +13,7 @@ from worker.errors import StoreUnavailable, WrongSettings
 from worker.recording import Seen
 from worker.snapshot import Snapshot
 from worker.store import RecordingsFilter, Store
-from worker.store.reading import read_recordings
+from worker.store.reading import read_only_engine, read_recordings
 
 ALL = RecordingsFilter()
 
@@ -66,6 +67,15 @@ async def test_reading_does_not_free_what_a_worker_holds(sqlite_url: str) -> Non
     with sqlite3.connect(path) as connection:
         assert connection.execute("SELECT owner FROM leases").fetchall() == [("somebody",)]
     connection.close()
+
+
+async def test_the_database_itself_lets_nothing_be_written(database_url: str) -> None:
+    await (await Store.open(database_url, source="test")).close()
+    engine = read_only_engine(database_url)
+
+    with engine.connect() as connection, pytest.raises(sa.exc.DBAPIError, match=r"read-?only"):
+        connection.execute(sa.text("DELETE FROM leases"))
+    engine.dispose()
 
 
 def test_a_database_that_no_worker_used_is_not_created(tmp_path: Path) -> None:

@@ -1,7 +1,5 @@
 """How a command ends: what went wrong in a line on stderr, and an exit code for scripts."""
 
-import os
-import sys
 from typing import Final
 
 import click
@@ -21,10 +19,6 @@ def exit_code_of(error: BaseException) -> int | None:
             return error.exit_code
         case click.Abort():
             return INTERRUPTED
-        case BrokenPipeError():
-            # Whoever read our output has had enough. Python would complain when it flushes.
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-            return FAILED
         case RecordingWorkerError():
             return _say(error)
         case BaseExceptionGroup():

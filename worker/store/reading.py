@@ -23,7 +23,7 @@ def read_recordings(url: str, wanted: RecordingsFilter) -> list[Recording]:
     `url` is a DATABASE_URL. Raises StoreUnavailable, also when no worker has used the database
     yet or one of another version has, and WrongSettings for a URL of no known database.
     """
-    engine = _read_only(url)
+    engine = read_only_engine(url)
     try:
         with engine.connect() as connection:
             _check_revision(connection)
@@ -46,7 +46,11 @@ def _check_revision(connection: sa.Connection) -> None:
         )
 
 
-def _read_only(url: str) -> sa.Engine:
+def read_only_engine(url: str) -> sa.Engine:
+    """An engine whose connections the database lets write nothing.
+
+    Raises StoreUnavailable when an SQLite file does not exist, WrongSettings for another database.
+    """
     try:
         parsed = sa.make_url(url)
     except exc.ArgumentError:

@@ -4,7 +4,8 @@ One implementation over SQL for SQLite (embedded) and PostgreSQL (several replic
 returns once its change is committed, or raises StoreUnavailable and nothing was.
 """
 
-from collections.abc import Iterable, Sequence
+import time
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import AsyncExitStack
 from functools import partial
 from typing import Self
@@ -13,14 +14,15 @@ from recording_schemas import Status
 from worker.recording import Recording, Seen
 from worker.store import inbox, leases, outbox
 from worker.store.absorbing import Absorbed, absorb_all
+from worker.store.clock import DatabaseClock
 from worker.store.engine import open_engine
 from worker.store.exclusive import lock_file_of
 from worker.store.group import GroupCommit
-from worker.store.inbox import Claim, Claimed, Finish, Release
 from worker.store.leases import Hold
 from worker.store.migrate import migrate
 from worker.store.outbox import OutcomeRecord, Reply, Unsent, outcome_record
 from worker.store.queries import RecordingsFilter, count_by_status, find_recordings, open_ones
+from worker.store.requests import Claim, Claimed, Finish, Release
 
 __all__ = [
     "Absorbed",
@@ -41,32 +43,43 @@ __all__ = [
 class Store:
     """The promise of the state store, on one database. Open it with `Store.open`."""
 
-    def __init__(self, group: GroupCommit, rooms: AsyncExitStack, *, source: str) -> None:
+    def __init__(
+        self,
+        group: GroupCommit,
+        rooms: AsyncExitStack,
+        *,
+        source: str,
+        now: Callable[[], float],
+    ) -> None:
         self._group = group
         self._rooms = rooms
+        self.now = now
+        """The clock that all who share the database go by, in seconds since the epoch."""
         self._absorb = partial(absorb_all, source=source)
         self._finish = partial(inbox.finish, source=source)
 
     @classmethod
-    async def open(cls, url: str, *, source: str) -> Self:
+    async def open(cls, url: str, *, source: str, now: Callable[[], float] = time.time) -> Self:
         """Connect, bring the tables up to date, and return the store.
 
         `url` is `sqlite:///relative.db`, `sqlite:////absolute.db` or `postgresql://…`; `source`
-        is the CloudEvents source of what it publishes. Raises StoreUnavailable, also when another
-        worker has the SQLite file open.
+        is the CloudEvents source of what it publishes; `now` is this machine's clock, which only
+        counts on SQLite: those who share a PostgreSQL go by that one's. Raises StoreUnavailable,
+        also when another worker has the SQLite file open.
         """
         engine = open_engine(url)
         embedded = engine.dialect.name == "sqlite"
         async with AsyncExitStack() as rooms:
             if embedded and (lock := lock_file_of(engine.url.database)):
                 rooms.enter_context(lock)
-            group = GroupCommit(engine)
+            clock = None if embedded else DatabaseClock()
+            group = GroupCommit(engine, look=clock.look if clock else None)
             rooms.push_async_callback(group.close)
             await group.submit(migrate, None)
             if embedded:  # nobody else uses it: who held a lease is dead
                 await group.submit(inbox.free_leases, None)
                 await group.submit(leases.free_all, None)
-            return cls(group, rooms.pop_all(), source=source)
+            return cls(group, rooms.pop_all(), source=source, now=clock.now if clock else now)
 
     async def close(self) -> None:
         """Commit what was asked before, then let go of the database."""

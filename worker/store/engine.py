@@ -1,14 +1,29 @@
 """Connections to the two databases, set up so that a commit means durable."""
 
-from typing import Any
+from collections.abc import Mapping
+from typing import Any, Final
 
 import sqlalchemy as sa
 from sqlalchemy import exc
 
 from worker.errors import WrongSettings
+from worker.store.bounded import BoundedConnection
 
 SYNTAX = "DATABASE_URL: use sqlite:///relative.db, sqlite:////absolute.db or postgresql://…"
-LOST_PEER_SECONDS = 15
+LOST_PEER_SECONDS: Final = 15
+SILENCE: Final = 4 / 3
+"""How much longer than a lost peer a server may be silent: a statement's time-out goes first."""
+
+_SETTINGS: Final[Mapping[str, Any]] = {
+    "application_name": "recording-worker",
+    "connect_timeout": 5,
+    # A peer that vanished without a word must be noticed, not waited for.
+    "keepalives_idle": 5,
+    "keepalives_interval": 5,
+    "keepalives_count": 2,
+    "tcp_user_timeout": LOST_PEER_SECONDS * 1000,
+    "options": f"-c statement_timeout={LOST_PEER_SECONDS}s -c lock_timeout=5s",
+}
 
 
 def open_engine(url: str) -> sa.Engine:
@@ -51,20 +66,21 @@ def _sqlite(url: sa.URL) -> sa.Engine:
 
 
 def _postgresql(url: sa.URL) -> sa.Engine:
-    return sa.create_engine(
-        url,
-        pool_size=1,
-        max_overflow=0,
-        pool_pre_ping=False,
-        hide_parameters=True,
-        connect_args={
-            "application_name": "recording-worker",
-            "connect_timeout": 5,
-            # A peer that vanished without a word must be noticed, not waited for.
-            "keepalives_idle": 5,
-            "keepalives_interval": 5,
-            "keepalives_count": 2,
-            "tcp_user_timeout": LOST_PEER_SECONDS * 1000,
-            "options": f"-c statement_timeout={LOST_PEER_SECONDS}s -c lock_timeout=5s",
-        },
+    settings = {**_SETTINGS, **url.query}  # the URL has the last word
+    engine = sa.create_engine(
+        url, pool_size=1, max_overflow=0, hide_parameters=True, connect_args=settings
     )
+    patience = int(settings["tcp_user_timeout"]) / 1000 * SILENCE
+
+    @sa.event.listens_for(engine, "do_connect")
+    def connect(
+        _dialect: Any,  # noqa: ANN401 - the library's own
+        _record: Any,  # noqa: ANN401
+        arguments: tuple[Any, ...],
+        settings: dict[str, Any],
+    ) -> BoundedConnection:
+        connection = BoundedConnection.connect(*arguments, **settings)
+        connection.patience = patience
+        return connection
+
+    return engine

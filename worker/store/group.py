@@ -32,10 +32,16 @@ class _Waiting(NamedTuple):
 
 
 class GroupCommit:
-    """Runs operations on one connection in a thread of its own, many requests to a transaction."""
+    """Runs operations on one connection in a thread of its own, many requests to a transaction.
 
-    def __init__(self, engine: sa.Engine) -> None:
+    `look`, if given, sees the connection at the beginning of every transaction.
+    """
+
+    def __init__(
+        self, engine: sa.Engine, *, look: Callable[[sa.Connection], None] | None = None
+    ) -> None:
         self._engine = engine
+        self._look = look
         self._waiting: list[_Waiting] = []
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="store")
         self._working: asyncio.Task[None] | None = None
@@ -117,6 +123,8 @@ class GroupCommit:
             by_operation.setdefault(waiting.operation, []).append(index)
         results: list[Any] = [None] * len(batch)
         with self._engine.begin() as connection:
+            if self._look is not None:
+                self._look(connection)
             for operation, indexes in by_operation.items():
                 answers = operation(connection, [batch[index].request for index in indexes])
                 for index, answer in zip(indexes, answers, strict=True):

@@ -7,80 +7,16 @@ a recording found later in the list attributable to exactly one command.
 """
 
 from collections.abc import Iterable, Sequence
-from typing import Any, Literal
+from typing import Any
 
 import msgspec
 import sqlalchemy as sa
 
-from worker.recording import LIVE, Recording, Seen
+from worker.recording import LIVE, Recording
 from worker.store.absorbing import Absorbed, absorb_all
 from worker.store.outbox import OutcomeRecord, Reply, outcome_rows, put, unpublished
+from worker.store.requests import Claim, Claimed, Finish, Release
 from worker.store.tables import inbox, recordings
-
-Verdict = Literal["new", "again", "busy", "done"]
-
-
-class Claim(msgspec.Struct, frozen=True, kw_only=True):
-    """A request to execute a command now.
-
-    `slot` is given by starts. `start_id`, `meeting_id`, `recording_id` name what the command acts
-    on, so that the claim can tell what is known of it. A start whose call is older than
-    `abandoned_before` no longer keeps others out; after `settle_seconds` a call whose answer was
-    lost may be made again.
-    """
-
-    command_id: str
-    command_type: str
-    owner: str
-    now: float
-    lease_seconds: float
-    settle_seconds: float
-    abandoned_before: float
-    slot: str | None = None
-    start_id: str | None = None
-    meeting_id: str | None = None
-    recording_id: str | None = None
-    reply: Reply = Reply()
-
-
-class Claimed(msgspec.Struct, frozen=True, kw_only=True):
-    """What a claim came to.
-
-    `new`/`again`: execute it (`again`: it was claimed before). `busy`: another replica executes
-    it, or its slot is taken. `done`: its outcome goes out once more. `called_at` is the first
-    moment at which an earlier attempt may have called the API and got no answer, else None;
-    `may_call` says whether a start may call now. `known` are the recordings the command may mean,
-    `start_state` the state of the start command it names (None: unknown). `crashes` counts the
-    last attempts in a row that ended the process, or lost their lease, before they were over.
-    """
-
-    verdict: Verdict
-    attempts: int = 0
-    first_seen_at: float = 0.0
-    called_at: float | None = None
-    may_call: bool = False
-    known: tuple[Recording, ...] = ()
-    start_state: str | None = None
-    starts_pending: int = 0
-    crashes: int = 0
-    last_error: str | None = None
-
-
-class Release(msgspec.Struct, frozen=True, kw_only=True):
-    """An attempt that did not end the command. `uncertain`: its call may have been executed."""
-
-    command_id: str
-    uncertain: bool
-    last_error: str
-
-
-class Finish(msgspec.Struct, frozen=True, kw_only=True):
-    """The end of a command: its outcome, and what the API told on the way."""
-
-    outcome: OutcomeRecord
-    reply: Reply
-    seen: tuple[Seen, ...]
-    now: float
 
 
 def claim(connection: sa.Connection, requests: Sequence[Claim]) -> list[Claimed]:
@@ -114,6 +50,9 @@ def claim(connection: sa.Connection, requests: Sequence[Claim]) -> list[Claimed]
 def release(connection: sa.Connection, requests: Sequence[Release]) -> list[None]:
     """Operation: give commands back for a later attempt."""
     for request in requests:
+        mine = [inbox.c.command_id == request.command_id, inbox.c.state == "running"]
+        if request.owner is not None:
+            mine.append(inbox.c.lease_owner == request.owner)
         values: dict[str, Any] = {
             "state": "waiting",
             "crashes": 0,
@@ -123,19 +62,19 @@ def release(connection: sa.Connection, requests: Sequence[Release]) -> list[None
         }
         if not request.uncertain:
             values |= {"holds": None, "called_at": None, "last_called_at": None}
-        connection.execute(
-            sa.update(inbox)
-            .where(inbox.c.command_id == request.command_id, inbox.c.state == "running")
-            .values(values)
-        )
+        connection.execute(sa.update(inbox).where(*mine).values(values))
     return [None] * len(requests)
 
 
 def finish(connection: sa.Connection, requests: Sequence[Finish], *, source: str) -> list[Absorbed]:
-    """Operation: state, events and outcomes of finished commands, all or nothing."""
+    """Operation: state, events and outcomes of finished commands, all or nothing.
+
+    The first end of a command counts. Who comes later, having lost the command to another replica,
+    or the answer to its own commit, has that outcome sent to its reply, and what it saw absorbed.
+    """
     absorbed = absorb_all(connection, [request.seen for request in requests], source=source)
     for request in requests:
-        connection.execute(
+        ended = connection.execute(
             sa.update(inbox)
             .where(inbox.c.command_id == request.outcome.command_id, inbox.c.state != "done")
             .values(
@@ -147,7 +86,10 @@ def finish(connection: sa.Connection, requests: Sequence[Finish], *, source: str
                 lease_until=None,
             )
         )
-        put(connection, outcome_rows(request.outcome, request.reply, now=request.now))
+        if ended.rowcount:
+            put(connection, outcome_rows(request.outcome, request.reply, now=request.now))
+        else:
+            _ended_before(connection, request)
     return absorbed
 
 
@@ -301,14 +243,30 @@ def _start_state(connection: sa.Connection, request: Claim) -> str | None:
 def _starts_pending(connection: sa.Connection, request: Claim) -> int:
     if request.meeting_id is None or request.slot:
         return 0
-    slots = [f"{request.meeting_id}/track", f"{request.meeting_id}/composite"]
+    meeting_id = request.meeting_id.lower()
     return connection.execute(
-        sa.select(sa.func.count()).where(inbox.c.slot.in_(slots), inbox.c.state != "done")
+        sa.select(sa.func.count()).where(
+            inbox.c.slot.in_([f"{meeting_id}/track", f"{meeting_id}/composite"]),
+            inbox.c.state != "done",
+            inbox.c.first_seen_at >= request.abandoned_before,
+        )
     ).scalar_one()
 
 
 def _repeat(connection: sa.Connection, row: dict[str, Any], request: Claim) -> Claimed:
-    record = msgspec.json.decode(row["outcome"], type=OutcomeRecord)
-    waits = record.event_id in unpublished(connection, [record.event_id])
-    put(connection, outcome_rows(record, request.reply, now=request.now, publish=not waits))
+    _send_again(connection, row["outcome"], request.reply, request.now)
     return Claimed(verdict="done", attempts=row["attempts"], first_seen_at=row["first_seen_at"])
+
+
+def _ended_before(connection: sa.Connection, request: Finish) -> None:
+    stored = connection.execute(
+        sa.select(inbox.c.outcome).where(inbox.c.command_id == request.outcome.command_id)
+    ).scalar_one()
+    _send_again(connection, stored, request.reply, request.now)
+
+
+def _send_again(connection: sa.Connection, stored: str, reply: Reply, now: float) -> None:
+    """The outcome as it was first told; on the exchange only if it does not wait there already."""
+    record = msgspec.json.decode(stored, type=OutcomeRecord)
+    waits = record.event_id in unpublished(connection, [record.event_id])
+    put(connection, outcome_rows(record, reply, now=now, publish=not waits))

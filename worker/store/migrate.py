@@ -1,24 +1,59 @@
-"""Bringing the tables up to date when the worker starts."""
+"""Bringing the tables up to date when the worker starts.
 
+Workers of two versions use one database while they are being replaced, so a migration only adds,
+and what it adds can be left out: nullable columns or ones with a default, tables, indexes. What is
+no longer used is removed by a later release than the one that stopped using it. A worker therefore
+goes on with a database that a newer version has migrated.
+"""
+
+import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
 import sqlalchemy as sa
 
+from worker.errors import StoreUnavailable
+
 HEAD: Final = "0001"
 """The newest revision. A test compares it with the files in migrations/."""
 
 ADVISORY_LOCK: Final = 7_265_636_072
 
+PATIENCE_SECONDS: Final = 60.0
+"""How long a replica waits while another one migrates."""
+
+LOOK_SECONDS: Final = 0.2
+
 
 def migrate(connection: sa.Connection, requests: Sequence[None]) -> list[None]:
-    """Operation: apply what is missing. Several replicas may start at once."""
-    if connection.dialect.name == "postgresql":
-        connection.execute(sa.select(sa.func.pg_advisory_xact_lock(ADVISORY_LOCK)))
-    if _revision(connection) != HEAD:
-        _upgrade(connection)
+    """Operation: apply what is missing. Several replicas may start at once.
+
+    Raises StoreUnavailable when another replica is at it for a minute.
+    """
+    if _is_behind(connection):
+        if connection.dialect.name == "postgresql":
+            _take_turn(connection)
+        if _is_behind(connection):
+            _upgrade(connection)
     return [None] * len(requests)
+
+
+def _is_behind(connection: sa.Connection) -> bool:
+    revision = _revision(connection)
+    return revision is None or revision < HEAD
+
+
+def _take_turn(connection: sa.Connection) -> None:
+    # Asked again and again: one long wait would run into the time-outs of statements and locks.
+    until = time.monotonic() + PATIENCE_SECONDS
+    lock = sa.select(sa.func.pg_try_advisory_xact_lock(ADVISORY_LOCK))
+    while not connection.execute(lock).scalar_one():
+        if time.monotonic() >= until:
+            raise StoreUnavailable(
+                f"another worker has been migrating the database for {PATIENCE_SECONDS:g} s"
+            )
+        time.sleep(LOOK_SECONDS)
 
 
 def _revision(connection: sa.Connection) -> str | None:

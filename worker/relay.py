@@ -39,6 +39,7 @@ class Relay:
         self._now = now
         self._idle_seconds = idle_seconds
         self._woken = asyncio.Event()
+        self._turn = asyncio.Lock()
 
     def wake(self) -> None:
         """Something was committed."""
@@ -53,6 +54,11 @@ class Relay:
 
     async def once(self) -> bool:
         """Publish one batch. True when there may be more to do at once."""
+        # `flush` runs beside `run`: both would find the same events unsent.
+        async with self._turn:
+            return await self._batch()
+
+    async def _batch(self) -> bool:
         try:
             waiting = await self._store.unsent(BATCH)
             if not waiting:

@@ -71,7 +71,7 @@ KINDS = {
     "5 MB": Bad(
         command(user_ids=["u" * 5_000_000]),
         "too_large",
-        "WORKER_MAX_COMMAND_BYTES",
+        "1048576",
         message_id="bad",
     ),
 }
@@ -94,7 +94,7 @@ async def bench(
     async with scene(rabbitmq.amqp_url, prefix, tmp_path_factory.mktemp("bad")) as begun:
         connection = await aio_pika.connect(rabbitmq.amqp_url)
         async with connection:
-            channel = await connection.channel()
+            channel = await connection.channel(publisher_confirms=False)
             underlay = await channel.get_underlay_channel()
             assert isinstance(underlay, Channel)
             yield Bench(

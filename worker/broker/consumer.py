@@ -84,7 +84,7 @@ class Consumer:
         cancelled = asyncio.Event()
         channel.on_consumer_cancel_callbacks.add(lambda _frame: cancelled.set())
         while True:
-            tag = await self._consume(channel)
+            tag = await from_broker(self._consume(channel))
             self._link.working()
             lost = (opened.closed(), cancelled.wait())
             await _first_of(*lost, self._draining.wait(), self._mood_changed.wait())
@@ -93,7 +93,7 @@ class Consumer:
                 return
             if not self._mood_changed.is_set():
                 return
-            await channel.basic_cancel(tag, timeout=DEADLINE)
+            await from_broker(channel.basic_cancel(tag, timeout=DEADLINE))
 
     async def _consume(self, channel: AbstractChannel) -> str:
         """Begin to take commands; what is in hand already is settled on the same channel."""
@@ -168,7 +168,7 @@ class Consumer:
 
     async def _finish(self, channel: AbstractChannel, consumer_tag: str) -> None:
         try:
-            await channel.basic_cancel(consumer_tag, timeout=DEADLINE)
+            await from_broker(channel.basic_cancel(consumer_tag, timeout=DEADLINE))
             # Deliveries that came before the answer have become handlers after a round trip.
             await self._round_trip(channel)
             while self._running:
@@ -180,7 +180,7 @@ class Consumer:
             structlog.get_logger().warning("drain_incomplete", reason=str(error))
 
     async def _round_trip(self, channel: AbstractChannel) -> None:
-        await channel.basic_qos(prefetch_count=self._prefetch, timeout=DEADLINE)
+        await from_broker(channel.basic_qos(prefetch_count=self._prefetch, timeout=DEADLINE))
 
 
 def _delivery(message: DeliveredMessage) -> Delivery:

@@ -79,14 +79,14 @@ class Link:
 
     async def _one(self, session: Session) -> None:
         url = URL(self._url()).update_query(heartbeat=HEARTBEAT)
-        connection = await from_broker(
-            aio_pika.connect(
-                url,
-                timeout=CONNECT_SECONDS,
-                client_properties={"connection_name": f"recording-worker {self._name}"},
-                connection_class=TolerantConnection,
+        async with asyncio.timeout(CONNECT_SECONDS):
+            connection = await from_broker(
+                aio_pika.connect(
+                    url,
+                    client_properties={"connection_name": f"recording-worker {self._name}"},
+                    connection_class=TolerantConnection,
+                )
             )
-        )
         try:
             await from_broker(session(connection))
         finally:
@@ -105,17 +105,21 @@ async def from_broker(waiting: Awaitable[T]) -> T:
 
     The library mixes up the two reasons for which a call can be cut short. When a channel closes,
     calls end with a CancelledError or a bare Exception: a TaskGroup would silently forget the task
-    that waits. And when that task is cancelled, the call may raise the channel's error instead.
+    that waits. And when that task is cancelled, the call may raise the channel's error instead, or
+    even return: the task would never end.
     """
+    task = asyncio.current_task()
     try:
-        return await waiting
+        result = await waiting
     except (asyncio.CancelledError, Exception) as error:
-        task = asyncio.current_task()
         if task is not None and task.cancelling():
             raise asyncio.CancelledError from error
         if isinstance(error, asyncio.CancelledError) or type(error) is Exception:
             raise BrokerUnavailable(CLOSED) from error
         raise
+    if task is not None and task.cancelling():
+        raise asyncio.CancelledError
+    return result
 
 
 async def open_channel(
@@ -124,7 +128,9 @@ async def open_channel(
     """A new channel; with `confirms`, publishes wait for theirs, and an unroutable one raises."""
     async with asyncio.timeout(OPEN_SECONDS):
         try:
-            return await connection.channel(publisher_confirms=confirms, on_return_raises=confirms)
+            return await from_broker(
+                connection.channel(publisher_confirms=confirms, on_return_raises=confirms)
+            )
         except RuntimeError as error:  # the connection was lost a moment ago
             raise BrokerUnavailable(str(error)) from error
 

@@ -1,6 +1,7 @@
 """Publishing with confirms and deadlines."""
 
 import asyncio
+import struct
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
@@ -21,6 +22,10 @@ PERSISTENT: Final = 2
 SHORT_STRING: Final = 255
 WATCH_SECONDS: Final = 1.0
 CLOSE_SECONDS: Final = 2.0
+UNFIT: Final = (TypeError, ValueError, OverflowError, struct.error)
+"""What encoding raises for a message that does not fit AMQP's frames: it was not sent."""
+
+BLOCKED: Final = "the broker blocks publishers: a memory or disk alarm"
 
 
 class Publisher:
@@ -55,15 +60,15 @@ class Publisher:
     async def see_to_topology(self, connection: AbstractConnection) -> None:
         """Declare the topology, or verify it where that is all this worker may do."""
         channel = await open_channel(connection)
-        await self._prepare(channel, self._topology)
+        await from_broker(self._prepare(channel, self._topology))
         async with asyncio.timeout(DEADLINE):
-            await channel.close()
+            await from_broker(channel.close())
 
     async def _watch(self, opened: AbstractChannel, channel: Channel) -> None:
         """Until the channel is given up: tell whether an alarm of the broker blocks publishers."""
         while self._channel is channel and not opened.is_closed:
             if await _is_blocked(channel):
-                self._link.trouble = "the broker blocks publishers: a memory or disk alarm"
+                self._link.trouble = BLOCKED
             else:
                 self._link.working()
             try:
@@ -94,7 +99,7 @@ class Publisher:
             return False
         except TimeoutError as error:
             raise BrokerUnavailable(await self._why_late(channel, message)) from error
-        except BROKER_TROUBLE as error:
+        except (*BROKER_TROUBLE, *UNFIT) as error:
             raise BrokerUnavailable(f"{type(error).__name__}: {error}"[:300]) from error
 
     @asynccontextmanager
@@ -123,12 +128,13 @@ class Publisher:
 
     async def _why_late(self, channel: Channel | None, message: Outgoing) -> str:
         """In words; a channel that missed a confirmation is not trusted any more."""
-        if channel is None:
-            blocked = self._channel is not None and await _is_blocked(self._channel)
-            return "the broker blocks publishers" if blocked else "there is no connection"
-        if await _is_blocked(channel):
-            return "the broker blocks publishers"
-        if self._channel is channel:
+        used = channel or self._channel
+        if used is None:
+            return "there is no connection"
+        if await _is_blocked(used):
+            self._link.trouble = BLOCKED
+            return BLOCKED
+        if channel is not None and self._channel is channel:
             self._link.trouble = f"no confirmation within {self._timeout:g} s"
             structlog.get_logger().warning("publish_channel_replaced")
             self._give_up(channel)

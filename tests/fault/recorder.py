@@ -5,12 +5,12 @@ from typing import Final
 
 import aio_pika
 import msgspec
-from aio_pika.abc import AbstractConnection, AbstractIncomingMessage
-from aio_pika.exceptions import AMQPError
+from aio_pika.abc import AbstractChannel, AbstractConnection, AbstractIncomingMessage
 
 from sandbox.waiting import eventually
 from tests.fault.facts import Received
 from worker.broker import Topology
+from worker.broker.link import BROKER_TROUBLE, close_quietly, from_broker
 from worker.broker.topology import declare
 
 PAUSE_SECONDS: Final = 0.2
@@ -71,8 +71,8 @@ class Recorder:
     async def _listen(self) -> None:
         while True:
             try:
-                await self._session()
-            except (AMQPError, OSError, TimeoutError):
+                await from_broker(self._session())
+            except BROKER_TROUBLE:
                 self.connected.clear()
             await asyncio.sleep(PAUSE_SECONDS)
 
@@ -90,8 +90,9 @@ class Recorder:
                 await queue.bind(exchange, "#")
             await queue.consume(self._take)
         self.connected.set()
-        await connection.closed()
+        await _consumer_lost(connection, channel)
         self.connected.clear()
+        await close_quietly(connection)
 
     async def _take(self, message: AbstractIncomingMessage) -> None:
         exchange = (message.exchange or "").removeprefix(f"{self._topology.prefix}.")
@@ -106,3 +107,15 @@ class Recorder:
             subject = msgspec.json.decode(message.body, type=_Subject).subject
             self.outcomes.setdefault(subject, received)
         await message.ack()
+
+
+async def _consumer_lost(connection: AbstractConnection, channel: AbstractChannel) -> None:
+    """Return when the connection or the channel is closed, or a booting node cancels us."""
+    cancelled = asyncio.Event()
+    underlay = await channel.get_underlay_channel()
+    underlay.on_consumer_cancel_callbacks.add(lambda _frame: cancelled.set())
+    waits = [connection.closed(), channel.closed(), cancelled.wait()]
+    tasks = [asyncio.ensure_future(wait) for wait in waits]
+    await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+    for task in tasks:
+        task.cancel()

@@ -7,9 +7,9 @@ from typing import Any, Final
 import aio_pika
 import msgspec
 from aio_pika.abc import AbstractConnection, AbstractExchange
-from aio_pika.exceptions import AMQPError
 
 from tests.fault.facts import Sent
+from worker.broker.link import BROKER_TROUBLE, from_broker
 
 CONFIRM_SECONDS: Final = 10.0
 PAUSE_SECONDS: Final = 0.2
@@ -67,8 +67,8 @@ class Sender:
         try:
             async with asyncio.timeout(CONFIRM_SECONDS):
                 exchange = await self._opened()
-                await exchange.publish(message, "command", mandatory=True)
-        except (AMQPError, OSError, TimeoutError):
+                await from_broker(exchange.publish(message, "command", mandatory=True))
+        except BROKER_TROUBLE:
             self._exchange = None
             return False
         return True

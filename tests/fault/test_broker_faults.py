@@ -1,0 +1,186 @@
+"""The broker and the way to it: restarted, killed, silent, cut in the middle of a confirmation."""
+
+import asyncio
+import json
+import uuid
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from sandbox.faults import Fault
+from sandbox.rabbitmq import RabbitMQNode
+from sandbox.waiting import eventually
+from tests.fault.facts import SUCCEEDED
+from tests.fault.field import Field, open_field
+from tests.fault.processes import WorkerProcess
+
+STREAM = 150
+NOTICED_WITHIN_SECONDS = 60.0
+"""A silent peer is to be noticed within 35 s; the rest is for a busy machine."""
+
+
+@pytest.fixture
+async def own_broker(
+    private_rabbitmq: RabbitMQNode, tmp_path: Path
+) -> AsyncIterator[tuple[RabbitMQNode, Field]]:
+    """A field on a broker of its own, to be stopped and killed."""
+    database = f"sqlite:///{tmp_path / 'state.db'}"
+    async with open_field(
+        private_rabbitmq.amqp_url, database, tmp_path, prefix="own", seed=1
+    ) as field:
+        yield private_rabbitmq, field
+
+
+def start_and_stop(number: int) -> list[dict[str, Any]]:
+    meeting = str(uuid.uuid4())
+    return [
+        {"type": "start_track_recording", "id": f"start-{number}", "meeting_id": meeting},
+        {"type": "stop_recording", "id": f"stop-{number}", "start_id": f"start-{number}"},
+    ]
+
+
+async def stream(field: Field, numbers: range) -> None:
+    """Publish a start and a stop for each number, each confirmed before the next."""
+    for number in numbers:
+        for command in start_and_stop(number):
+            await field.sender.send(command, tries=100, allowed=SUCCEEDED)
+
+
+async def running(field: Field, **settings: str) -> WorkerProcess:
+    worker = field.worker(**settings)
+    worker.start()
+    await worker.ready()
+    return worker
+
+
+def commands_logged(worker: WorkerProcess) -> list[dict[str, Any]]:
+    """The worker's canonical lines about commands."""
+    lines = worker.log.read_text().splitlines()
+    decoded = [json.loads(line) for line in lines if line.startswith("{")]
+    return [one for one in decoded if one["event"] == "command"]
+
+
+@pytest.mark.timeout(240)
+async def test_a_broker_restarted_and_killed_under_a_stream_loses_and_doubles_nothing(
+    own_broker: tuple[RabbitMQNode, Field],
+) -> None:
+    node, field = own_broker
+    await running(field)
+    # A quorum queue that is hardly declared may come back without a leader: let them work first.
+    await stream(field, range(STREAM // 3))
+    await field.recorder.outcome_of(f"stop-{STREAM // 3 - 1}")
+    await asyncio.gather(
+        asyncio.to_thread(node.restart), stream(field, range(STREAM // 3, STREAM // 2))
+    )
+    await field.recorder.outcome_of(f"stop-{STREAM // 2 - 1}", seconds=60)
+    await asyncio.to_thread(node.kill)
+    await asyncio.gather(asyncio.to_thread(node.start), stream(field, range(STREAM // 2, STREAM)))
+    found = await field.settled(seconds=120)
+    assert found.violations == ()
+    assert found.confirmed == 2 * STREAM
+    assert found.recordings == STREAM
+
+
+@pytest.mark.timeout(240)
+async def test_a_link_to_the_broker_that_falls_silent_is_noticed_and_given_up(
+    field: Field,
+) -> None:
+    worker = await running(field)
+    await stream(field, range(3))
+    field.amqp.black_hole()
+    ready = asyncio.create_task(worker.ready(seconds=1))
+    await asyncio.wait([ready])
+    await eventually(
+        lambda: not_ready(worker), seconds=NOTICED_WITHIN_SECONDS, what="readiness drops"
+    )
+    await stream(field, range(3, 6))
+    await field.amqp.restore()
+    await worker.ready(seconds=NOTICED_WITHIN_SECONDS)
+    assert (await field.settled(seconds=60)).violations == ()
+
+
+async def not_ready(worker: WorkerProcess) -> bool:
+    try:
+        await worker.ready(seconds=0.1)
+    except AssertionError:
+        return True
+    return False
+
+
+async def test_an_event_whose_confirmation_was_lost_is_published_again_with_the_same_id(
+    field: Field,
+) -> None:
+    await running(field)
+    field.amqp.delay(0.3)
+    start, stop = start_and_stop(1)
+    await field.sender.send(start, allowed=SUCCEEDED)
+    await field.recorder.outcome_of("start-1")
+    field.amqp.cut()  # the confirmation is still on its way
+    field.amqp.delay(0.0)
+
+    def twice() -> bool:
+        ids = [one.message_id for one in field.recorder.about("start-1")]
+        return len(ids) > 1 and len(set(ids)) == 1
+
+    await eventually(twice, seconds=30)
+    await field.sender.send(stop, allowed=SUCCEEDED)
+    assert (await field.settled()).violations == ()
+
+
+@pytest.mark.parametrize("how", ["reset", "fin"])
+async def test_links_that_are_cut_again_and_again_lose_and_double_nothing(
+    field: Field, how: Any
+) -> None:
+    await running(field)
+    for number in range(8):
+        await stream(field, range(number * 5, number * 5 + 5))
+        field.amqp.cut(how)
+    found = await field.settled(seconds=60)
+    assert found.violations == ()
+    assert found.recordings == 40
+
+
+async def test_after_a_clean_stop_under_load_nothing_is_delivered_again(field: Field) -> None:
+    first = await running(field, WORKER_PREFETCH="20")
+    field.sandbox.faults.add(Fault(kind="slow", operation="start*", seconds=0.05))
+    await stream(field, range(60))
+    await asyncio.to_thread(first.stop)
+    before = len(commands_logged(first))
+    second = await running(field)
+    found = await field.settled(seconds=60)
+    assert found.violations == ()
+    assert 0 < before < len(commands_logged(first)) + len(commands_logged(second))
+    assert [one for one in commands_logged(second) if one["redelivered"]] == []
+
+
+async def test_when_the_grace_time_runs_out_nothing_is_lost_or_doubled(field: Field) -> None:
+    first = await running(field, WORKER_SHUTDOWN_SECONDS="0.2", WORKER_API_TIMEOUT_SECONDS="10")
+    fault = field.sandbox.faults.add(Fault(kind="slow", operation="start*", seconds=5))
+    await stream(field, range(10))
+    await field.sandbox.ledger.until(lambda ledger: ledger.started or None)
+    await asyncio.to_thread(first.stop)
+    field.sandbox.faults.clear(fault)
+    await running(field)
+    found = await field.settled(seconds=60)
+    assert found.violations == ()
+    assert found.recordings == 10
+
+
+@pytest.mark.timeout(240)
+async def test_a_channel_closed_for_a_late_acknowledgement_doubles_nothing(
+    own_broker: tuple[RabbitMQNode, Field],
+) -> None:
+    node, field = own_broker
+    for setting, milliseconds in (("consumer_timeout", 1500), ("channel_tick_interval", 500)):
+        await asyncio.to_thread(
+            node.ctl, "eval", f"application:set_env(rabbit, {setting}, {milliseconds})."
+        )
+    await running(field, WORKER_API_TIMEOUT_SECONDS="20")
+    fault = field.sandbox.faults.add(Fault(kind="slow", operation="start*", seconds=6, count=3))
+    await stream(field, range(5))
+    found = await field.settled(seconds=60)
+    field.sandbox.faults.clear(fault)
+    assert found.violations == ()
+    assert found.recordings == 5

@@ -12,21 +12,34 @@ from sandbox.rabbitmq import RabbitMQNode, launch_rabbitmq, provide_rabbitmq
 from sandbox.waiting import Eventually
 from sandbox.waiting import eventually as wait_for_fact
 
+BROKER_FIXTURES = {"rabbitmq", "private_rabbitmq"}
+DATABASE_FIXTURES = {"postgresql", "private_postgresql", "database_url"}
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """With several processes, the one that only hands out tests installs what they all need."""
+    if getattr(config.option, "numprocesses", None) and not hasattr(config, "workerinput"):
+        _install(config, BROKER_FIXTURES | DATABASE_FIXTURES)
+
 
 def pytest_collection_finish(session: pytest.Session) -> None:
     """Install what is missing before the first test, whose time limit is no time to install in."""
-    if session.config.option.collectonly:
+    if session.config.option.collectonly or hasattr(session.config, "workerinput"):
         return
-    wanted = {name for item in session.items for name in getattr(item, "fixturenames", ())}
+    names = {name for item in session.items for name in getattr(item, "fixturenames", ())}
+    _install(session.config, names)
+
+
+def _install(config: pytest.Config, wanted: set[str]) -> None:
     if os.environ.get("AMQP_URL"):
         wanted.discard("rabbitmq")
     if os.environ.get("TEST_DATABASE_URL"):
         wanted -= {"postgresql", "database_url"}
-    capture = session.config.pluginmanager.getplugin("capturemanager")
+    capture = config.pluginmanager.getplugin("capturemanager")
     with capture.global_and_fixture_disabled():
-        if wanted & {"rabbitmq", "private_rabbitmq"}:
+        if wanted & BROKER_FIXTURES:
             provide_rabbitmq()
-        if wanted & {"postgresql", "private_postgresql", "database_url"}:
+        if wanted & DATABASE_FIXTURES:
             provide_postgresql()
 
 

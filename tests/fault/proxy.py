@@ -131,6 +131,8 @@ class Proxy:
             if self._swallows:
                 pair.lossy = True
                 continue
+            if writer.is_closing():  # cut meanwhile; uvloop minds a write then
+                return
             writer.write(data)
             await writer.drain()
         await self._going.wait()

@@ -1,0 +1,98 @@
+"""A worker that is broken on purpose, `FAULT_BREAKAGE=<name>`, to see that the ledger notices."""
+
+import os
+import uuid
+from collections.abc import Mapping
+from typing import Any
+
+import msgspec
+from aiormq.abc import AbstractChannel, DeliveredMessage
+
+import worker.app
+from worker.__main__ import main
+from worker.broker import Consumer, Outgoing
+from worker.broker.consumer import _delivery
+from worker.realtimekit import RealtimeKit
+from worker.relay import Relay
+from worker.snapshot import Snapshot
+from worker.store import Unsent
+
+
+class AcknowledgesEarly(Consumer):
+    """Takes the message off the queue before anything has been done about it."""
+
+    async def _handle(self, channel: AbstractChannel, message: DeliveredMessage) -> None:
+        tag = message.delivery_tag
+        assert tag is not None
+        await channel.basic_ack(tag, wait=False)
+        await self._handler(_delivery(message))
+
+
+class StartsTwice(RealtimeKit):
+    """Repeats a start, as a client that retries without thinking would."""
+
+    async def start_track(self, body: Mapping[str, object]) -> Snapshot:
+        await super().start_track(body)
+        return await super().start_track(body)
+
+
+class DropsAnEvent(Relay):
+    """Takes every file event for sent, and never sends it."""
+
+    async def _in_order(self, line: list[Unsent]) -> list[Unsent]:
+        await super()._in_order([one for one in line if "file_ready" not in one.event_type])
+        return line
+
+
+class ChangesAnId(Relay):
+    """Makes up an id for each publication."""
+
+    def _message(self, one: Unsent) -> Outgoing:
+        event: dict[str, Any] = msgspec.json.decode(one.body)
+        event["id"] = str(uuid.uuid4())
+        body = msgspec.json.encode(event)
+        message = super()._message(one)
+        return msgspec.structs.replace(message, body=body, message_id=event["id"])
+
+    async def _in_order(self, line: list[Unsent]) -> list[Unsent]:
+        await super()._in_order(line)
+        return await super()._in_order(line)  # as after a confirmation that was lost
+
+
+class ChangesTheBytes(Relay):
+    """Writes the time of publishing into the event."""
+
+    published = 0
+
+    def _message(self, one: Unsent) -> Outgoing:
+        self.published += 1
+        event: dict[str, Any] = msgspec.json.decode(one.body)
+        event["published"] = self.published
+        return msgspec.structs.replace(super()._message(one), body=msgspec.json.encode(event))
+
+    async def _in_order(self, line: list[Unsent]) -> list[Unsent]:
+        await super()._in_order(line)
+        return await super()._in_order(line)
+
+
+class SendsTheLastFirst(Relay):
+    """Publishes what waits of a recording in the wrong order."""
+
+    async def _in_order(self, line: list[Unsent]) -> list[Unsent]:
+        return await super()._in_order(line[::-1])
+
+
+ROOMS: Mapping[str, tuple[str, type]] = {
+    "acknowledges-early": ("Consumer", AcknowledgesEarly),
+    "starts-twice": ("RealtimeKit", StartsTwice),
+    "drops-an-event": ("Relay", DropsAnEvent),
+    "changes-an-id": ("Relay", ChangesAnId),
+    "changes-the-bytes": ("Relay", ChangesTheBytes),
+    "sends-the-last-first": ("Relay", SendsTheLastFirst),
+}
+
+
+if __name__ == "__main__":
+    room, broken = ROOMS[os.environ["FAULT_BREAKAGE"]]
+    vars(worker.app)[room] = broken
+    main(["run"])

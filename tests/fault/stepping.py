@@ -1,0 +1,129 @@
+"""Counting the points at which a piece of work is suspended, and dying at one of them.
+
+A coroutine is driven by hand (`send`, `throw`), so that it is seen each time it falls asleep and
+each time it is about to wake up: between two such moments nothing else of the process can run,
+so that these are all the places where a crash leaves something different behind.
+"""
+
+import os
+import signal
+import types
+from collections.abc import Callable, Coroutine, Generator
+from pathlib import Path
+from typing import Any, Literal, TypeVar
+
+import msgspec
+
+T = TypeVar("T")
+Phase = Literal["asleep", "awake"]
+
+
+class KillAt(msgspec.Struct, frozen=True, kw_only=True):
+    """Where to die: when the work `which` comes to `point` for the n-th time; n 0 is never.
+
+    `which` is `command/<id>`, `relay` or `sweep`. By name and not by number, because how often a
+    connection sleeps before it is open is not the same each time.
+    """
+
+    which: str
+    point: str = ""
+    occurrence: int = 0
+
+
+class Report(msgspec.Struct, frozen=True, kw_only=True):
+    """The points that one piece of work has come through so far, in order.
+
+    `killed` says that the process killed itself at the last of them.
+    """
+
+    which: str
+    points: tuple[str, ...]
+    killed: bool = False
+
+
+class Steps:
+    """Notes the points of each piece of work, and kills the process at one of them.
+
+    A command's points are counted over all its deliveries to this process, those of relay and
+    sweep anew in each round. Every piece of work that is over is reported as a line of JSON at the
+    end of the file `reports`.
+    """
+
+    def __init__(self, kill_at: KillAt, reports: Path) -> None:
+        self._kill_at = kill_at
+        self._reports = os.open(reports, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
+        self._points: dict[str, list[str]] = {}
+
+    def anew(self, which: str) -> None:
+        """Begin to count again."""
+        self._points.pop(which, None)
+
+    async def part(self, which: str, coroutine: Coroutine[Any, Any, T]) -> T:
+        """Run a coroutine that is a part of this piece of work."""
+        points = self._points.setdefault(which, [])
+
+        def step(place: str, phase: Phase) -> None:
+            point = f"{place} ({phase})"
+            points.append(point)
+            if self._kill_at == KillAt(which=which, point=point, occurrence=points.count(point)):
+                self._report(which, killed=True)
+                os.kill(os.getpid(), signal.SIGKILL)
+
+        return await stepped(coroutine, step)
+
+    async def whole(self, which: str, coroutine: Coroutine[Any, Any, T]) -> T:
+        """Run a coroutine that is all of this piece of work, and report it."""
+        result = await self.part(which, coroutine)
+        self._report(which)
+        return result
+
+    def _report(self, which: str, *, killed: bool = False) -> None:
+        report = Report(which=which, points=tuple(self._points[which]), killed=killed)
+        os.write(self._reports, msgspec.json.encode(report) + b"\n")
+
+
+def read_reports(path: Path, which: str) -> list[Report]:
+    """Those about this piece of work, oldest first. Idle rounds of the loops are left out."""
+    lines = path.read_bytes().splitlines() if path.exists() else []
+    found = [msgspec.json.decode(line, type=Report) for line in lines]
+    return [one for one in found if one.which == which and (len(one.points) > 2 or one.killed)]
+
+
+@types.coroutine
+def stepped(
+    coroutine: Coroutine[Any, Any, T], step: Callable[[str, Phase], None]
+) -> Generator[Any, Any, T]:
+    """Await a coroutine, telling `step` where it is each time it sleeps and before it goes on."""
+    resume: Callable[[Any], Any] = coroutine.send
+    value: Any = None
+    while True:
+        try:
+            awaited = resume(value)
+        except StopIteration as over:
+            result: T = over.value
+            return result
+        place = place_of(coroutine)
+        step(place, "asleep")
+        try:
+            value = yield awaited
+            resume = coroutine.send
+        except GeneratorExit:
+            coroutine.close()
+            raise
+        except BaseException as error:  # noqa: BLE001 - handed to the coroutine, as await does
+            value, resume = error, coroutine.throw
+        step(place, "awake")
+
+
+def place_of(coroutine: Any) -> str:
+    """Where a coroutine sleeps: the worker's functions from the outermost on, and the innermost."""
+    path: list[str] = []
+    innermost = ""
+    while coroutine is not None:
+        frame = getattr(coroutine, "cr_frame", None) or getattr(coroutine, "gi_frame", None)
+        if frame is not None:
+            innermost = frame.f_code.co_qualname
+            if frame.f_globals["__name__"].startswith("worker."):
+                path.append(innermost)
+        coroutine = getattr(coroutine, "cr_await", None) or getattr(coroutine, "gi_yieldfrom", None)
+    return " > ".join(path if path[-1:] == [innermost] else [*path, innermost])

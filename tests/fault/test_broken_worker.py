@@ -1,0 +1,76 @@
+"""The ledger's own proof: a worker that is broken on purpose is caught, under the right heading."""
+
+import uuid
+from typing import Any
+
+import pytest
+
+from sandbox.faults import Fault
+from sandbox.waiting import eventually
+from tests.fault.facts import SUCCEEDED
+from tests.fault.field import Field
+from tests.fault.ledger import Account
+from tests.fault.processes import BROKEN
+
+
+def start() -> dict[str, Any]:
+    return {"type": "start_track_recording", "id": "start", "meeting_id": str(uuid.uuid4())}
+
+
+async def recorded_and_stopped(field: Field) -> Account:
+    """The account after one recording, from its start to the last event about it."""
+    await field.sender.send(start(), allowed=SUCCEEDED)
+    await field.recorder.outcome_of("start")
+    stop = {"type": "stop_recording", "id": "stop", "start_id": "start"}
+    await field.sender.send(stop, allowed=SUCCEEDED)
+    await eventually(
+        lambda: any(one.routing_key == "track.completed" for one in field.recorder.received),
+        seconds=30,
+    )
+    return await field.settled(seconds=1)
+
+
+async def test_a_worker_that_acknowledges_early_is_caught_by_what_is_lost(field: Field) -> None:
+    field.sandbox.faults.add(Fault(kind="slow", operation="start*", count=1, seconds=30))
+    worker = field.worker()
+    worker.start(BROKEN, FAULT_BREAKAGE="acknowledges-early", WORKER_API_TIMEOUT_SECONDS="60")
+    await field.sender.send(start(), allowed=SUCCEEDED)
+    await field.sandbox.ledger.until(lambda ledger: ledger.started, within=30)
+    worker.kill()
+    worker.start()
+    await worker.ready()
+    found = await field.settled(seconds=3)
+    assert "command start was confirmed and has no outcome" in found.lost
+
+
+async def test_a_worker_that_starts_twice_is_caught_by_a_doubled_recording(field: Field) -> None:
+    field.worker().start(BROKEN, FAULT_BREAKAGE="starts-twice")
+    found = await recorded_and_stopped(field)
+    assert len(found.doubled) == 1
+
+
+async def test_a_worker_that_drops_an_event_is_caught_by_what_is_lost(field: Field) -> None:
+    field.worker().start(BROKEN, FAULT_BREAKAGE="drops-an-event")
+    found = await recorded_and_stopped(field)
+    assert any("and no event says so" in one for one in found.lost)
+    assert any("has no event of sequence" in one for one in found.lost)
+
+
+@pytest.mark.parametrize(
+    ("breakage", "words"),
+    [("changes-an-id", "has the ids"), ("changes-the-bytes", "came with other bytes")],
+)
+async def test_a_worker_that_does_not_repeat_itself_exactly_is_caught_as_unexpected(
+    field: Field, breakage: str, words: str
+) -> None:
+    field.worker().start(BROKEN, FAULT_BREAKAGE=breakage)
+    found = await recorded_and_stopped(field)
+    assert any(words in one for one in found.unexpected)
+    assert found.doubled == ()
+
+
+async def test_a_worker_that_publishes_in_the_wrong_order_is_caught(field: Field) -> None:
+    field.worker().start(BROKEN, FAULT_BREAKAGE="sends-the-last-first")
+    found = await recorded_and_stopped(field)
+    assert any("came after" in one for one in found.out_of_order)
+    assert any("completed came before" in one for one in found.out_of_order)

@@ -1,0 +1,43 @@
+"""A worker that is killed between any two steps of its work loses nothing and doubles nothing."""
+
+import os
+
+import pytest
+
+from tests.fault.field import Field
+from tests.fault.kill_points import (
+    LostStart,
+    Nonsense,
+    Relaying,
+    Start,
+    Stop,
+    Sweeping,
+    kill_at_points,
+)
+
+EVERY = bool(os.environ.get("FAULT_EVERY_POINT"))
+"""The long form: also points that have the name of an earlier one."""
+
+WORKS: dict[type[Start], tuple[str, ...]] = {
+    Start: ("Store.claim", "RealtimeKit.start_track", "Store.finish"),
+    LostStart: ("Store.release", "Publisher.publish", "RealtimeKit.list", "Store.finish"),
+    Stop: ("Store.claim", "RealtimeKit.act", "Store.finish"),
+    Nonsense: ("Store.claim", "Store.finish", "Publisher.publish"),
+    Relaying: ("Store.unsent", "Publisher.publish", "Store.mark_sent"),
+    Sweeping: ("Store.open_recordings", "RealtimeKit.get", "RealtimeKit.part", "Store.absorb"),
+}
+"""Each kind of work with stages that a kill must have hit, asleep as well as awake."""
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(1200 if EVERY else 300)
+@pytest.mark.parametrize("kind", WORKS, ids=lambda kind: str(kind.name))
+async def test_killed_at_any_point_nothing_is_lost_and_nothing_is_doubled(
+    field: Field, kind: type[Start]
+) -> None:
+    killed_at = await kill_at_points(kind(field), every=EVERY)
+    found = await field.settled()
+    assert found.violations == ()
+    for stage in WORKS[kind]:
+        phases = {one.rpartition(" ")[2] for one in killed_at if stage in one}
+        assert phases == {"(asleep)", "(awake)"}, (stage, killed_at)

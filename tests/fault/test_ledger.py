@@ -1,0 +1,237 @@
+"""The accounting, on facts made by hand."""
+
+from typing import Any
+
+import msgspec
+import pytest
+
+from recording_schemas import (
+    CommandRejected,
+    CommandSucceeded,
+    Completed,
+    EventData,
+    FileReady,
+    Status,
+    StatusChanged,
+    encode_event,
+    exchange_of,
+    routing_key,
+)
+from sandbox.ledger import FileMade, Started, Transition
+from tests.fault.facts import SUCCEEDED, Facts, Received, Sent
+from tests.fault.ledger import Run, account, closing_lines
+from worker.store.outbox import moment
+
+FILE = "default_file.webm"
+
+
+def told(data: EventData, event_id: str, sequence: int | None = None) -> Received:
+    subject = data.recording_id if sequence else "start"  # type: ignore[union-attr]
+    body = encode_event(
+        data,
+        id=event_id,
+        source="test",
+        subject=subject,
+        time=moment(0),
+        sequence=f"{sequence:012d}" if sequence else None,
+    )
+    return Received(
+        exchange=exchange_of(data), routing_key=routing_key(data), message_id=event_id, body=body
+    )
+
+
+def about(kind: type[Any], **members: Any) -> Any:
+    """An event's data, null where nothing is given."""
+    common = {"recording_id": "r1", "meeting_id": "m1", "kind": "track", "start_id": "start"}
+    return kind(**{**dict.fromkeys(kind.__struct_fields__), **common, **members})
+
+
+def status(status: Status, before: Status | None, number: int) -> Received:
+    data = about(
+        StatusChanged,
+        status=status,
+        previous_status=before,
+        observed_by="sweep",
+        observed_at=moment(0),
+    )
+    return told(data, f"event-{number}", number)
+
+
+def outcome(recording_id: str = "r1", event_id: str = "outcome") -> Received:
+    data = CommandSucceeded(
+        command_id="start", command_type="start_track_recording", recording_ids=(recording_id,)
+    )
+    return told(data, event_id)
+
+
+def file_ready(number: int, name: str = FILE) -> Received:
+    data = about(FileReady, file_name=name, media_kind="audio", file_index=1, file_count=1)
+    return told(data, f"event-{number}", number)
+
+
+def completed(number: int) -> Received:
+    data = about(Completed, status=Status.UPLOADED, file_count=1, files=(FILE,))
+    return told(data, f"event-{number}", number)
+
+
+def move(status: str, recording_id: str = "r1") -> Transition:
+    return Transition(
+        at=0, recording_id=recording_id, meeting_id="m1", previous=None, status=status
+    )
+
+
+def begun(recording_id: str = "r1", meeting_id: str = "m1") -> Started:
+    return Started(
+        at=0,
+        recording_id=recording_id,
+        meeting_id=meeting_id,
+        session_id=None,
+        app_id="app",
+        kind="track",
+    )
+
+
+START = Sent(
+    body=b"{}",
+    command_id="start",
+    confirmed=True,
+    starts="track",
+    meeting_id="m1",
+    allowed=SUCCEEDED,
+)
+INVOKED = status(Status.INVOKED, None, 1)
+UPLOADED = status(Status.UPLOADED, Status.INVOKED, 2)
+GOOD = Facts(
+    sent=(START,),
+    received=(outcome(), INVOKED, UPLOADED, file_ready(3), completed(4)),
+    started=(begun(),),
+    transitions=tuple(map(move, ("INVOKED", "RECORDING", "UPLOADING", "UPLOADED"))),
+    files=(FileMade(at=0, recording_id="r1", meeting_id="m1", name=FILE, seconds=1.0),),
+)
+
+
+def changed(**members: Any) -> Facts:
+    return msgspec.structs.replace(GOOD, **members)
+
+
+def without(*numbers: int) -> tuple[Received, ...]:
+    return tuple(one for number, one in enumerate(GOOD.received) if number not in numbers)
+
+
+def test_when_everything_was_told_once_and_in_order_nothing_is_found() -> None:
+    found = account(GOOD)
+    assert found.violations == ()
+    assert (found.attempted, found.confirmed, found.outcomes) == (1, 1, 1)
+    assert (found.recordings, found.transitions, found.files, found.events) == (1, 4, 1, 4)
+
+
+def test_the_same_event_again_with_its_own_id_and_bytes_is_counted_and_allowed() -> None:
+    found = account(changed(received=(*GOOD.received, INVOKED, outcome())))
+    assert found.violations == ()
+    assert found.duplicates == 2
+
+
+@pytest.mark.parametrize(
+    ("missing", "words"),
+    [
+        (0, "command start was confirmed and has no outcome"),
+        (1, "recording r1 has no event of sequence 1"),
+        (2, "recording r1 is UPLOADED, and no event says so"),
+        (3, f"recording r1 has file {FILE}, and no event says so"),
+        (4, "recording r1 has no completed event"),
+    ],
+)
+def test_each_message_that_is_missing_is_lost(missing: int, words: str) -> None:
+    assert words in account(changed(received=without(missing))).lost
+
+
+def test_a_command_that_the_broker_never_confirmed_is_not_owed_anything() -> None:
+    unconfirmed = msgspec.structs.replace(START, command_id="other", confirmed=False)
+    assert account(changed(sent=(START, unconfirmed))).violations == ()
+
+
+def test_a_reply_that_was_asked_for_and_did_not_come_is_lost() -> None:
+    asking = msgspec.structs.replace(START, reply_to=True)
+    reply = msgspec.structs.replace(outcome(), exchange="")
+    assert account(changed(sent=(asking,))).lost == (
+        "command start asked for a reply and got none",
+    )
+    assert account(changed(sent=(asking,), received=(*GOOD.received, reply))).violations == ()
+
+
+def test_what_is_no_command_and_no_dead_letter_is_lost() -> None:
+    nonsense = msgspec.structs.replace(START, body=b"nonsense", is_command=False)
+    letter = Received(exchange="dead-letter", routing_key="", message_id=None, body=b"nonsense")
+    assert len(account(changed(sent=(START, nonsense))).lost) == 1
+    found = account(changed(sent=(START, nonsense), received=(*GOOD.received, letter)))
+    assert found.violations == ()
+
+
+def test_a_recording_that_nobody_stopped_is_lost() -> None:
+    (found,) = account(changed(transitions=GOOD.transitions[:2])).lost
+    assert found == "recording r1 is still RECORDING: it was never stopped"
+
+
+def test_a_second_recording_for_one_start_is_doubled() -> None:
+    again = begun("r2")
+    found = account(
+        changed(
+            started=(begun(), again),
+            transitions=(*GOOD.transitions, move("INVOKED", "r2")),
+        )
+    )
+    assert found.doubled == ("meeting m1 has 2 track recordings for start",)
+
+
+def test_a_recording_of_a_start_that_was_rejected_is_doubled() -> None:
+    members = dict.fromkeys(CommandRejected.__struct_fields__)
+    told_so: Any = {**members, "command_id": "start", "command_type": "start_track_recording"}
+    refusal = told(CommandRejected(**{**told_so, "code": "c", "message": "m"}), "outcome")
+    found = account(changed(received=(refusal, *without(0))))
+    assert len(found.doubled) == 1
+    assert len(found.unexpected) == 1  # nothing stood in its way
+
+
+def test_recordings_of_somebody_else_are_owed_nothing_and_belong_to_no_start() -> None:
+    theirs = begun("theirs")
+    moves = (*GOOD.transitions, move("RECORDING", "theirs"))
+    facts = changed(started=(begun(), theirs), transitions=moves, foreign=frozenset({"theirs"}))
+    assert account(facts).violations == ()
+    claimed = msgspec.structs.replace(facts, received=(outcome("theirs"), *without(0)))
+    assert account(claimed).unexpected == ("start start claims recording theirs of somebody else",)
+
+
+@pytest.mark.parametrize(
+    ("extra", "words"),
+    [
+        (outcome(event_id="another"), "outcome start has the ids outcome and another"),
+        (told(about(FileReady, file_name="x", media_kind="audio", file_index=2, file_count=2),
+              "event-5", 5), "recording r1 never had a file x"),
+        (msgspec.structs.replace(INVOKED, message_id="else"), "came with message_id else"),
+        (msgspec.structs.replace(INVOKED, body=b"{}"), "came with other bytes"),
+    ],
+)  # fmt: skip
+def test_what_no_honest_worker_would_say_is_unexpected(extra: Received, words: str) -> None:
+    found = account(changed(received=(*GOOD.received, extra)))
+    assert any(words in one for one in found.unexpected)
+
+
+@pytest.mark.parametrize(
+    "received",
+    [
+        (outcome(), UPLOADED, INVOKED, file_ready(3), completed(4)),
+        (outcome(), INVOKED, UPLOADED, completed(3), file_ready(4)),
+        (*GOOD.received, status(Status.RECORDING, Status.UPLOADED, 5)),
+    ],
+    ids=["sequence", "completed before its files", "a status after the end"],
+)
+def test_what_subscribers_could_not_follow_is_out_of_order(received: tuple[Received, ...]) -> None:
+    assert account(changed(received=received)).out_of_order
+
+
+def test_the_closing_lines_end_with_the_seed_and_name_each_violation() -> None:
+    found = account(changed(received=without(4)))
+    lines = closing_lines(found, Run(kills=3, restarts=3, seed=42)).splitlines()
+    assert "lost                                 1" in lines
+    assert "seed                                42" in lines
+    assert lines[-1] == "lost: recording r1 has no completed event"

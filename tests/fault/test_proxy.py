@@ -1,0 +1,157 @@
+"""The proxy does to a link what its words say."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import pytest
+
+from sandbox.processes import free_ports
+from sandbox.waiting import eventually
+from tests.fault.proxy import Proxy
+
+Streams = tuple[asyncio.StreamReader, asyncio.StreamWriter]
+
+
+class Echo:
+    """A server that sends back what it gets and remembers how its connections ended."""
+
+    def __init__(self) -> None:
+        self.ended: list[str] = []
+        self.got = b""
+
+    async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        try:
+            while data := await reader.read(1000):
+                self.got += data
+                writer.write(data)
+                await writer.drain()
+            self.ended.append("fin")
+        except ConnectionResetError:
+            self.ended.append("reset")
+        finally:
+            writer.close()
+
+
+@pytest.fixture
+async def echo() -> Echo:
+    return Echo()
+
+
+@pytest.fixture
+async def proxy(echo: Echo) -> AsyncIterator[Proxy]:
+    server = await asyncio.start_server(echo.serve, "127.0.0.1", 0)
+    async with Proxy(server.sockets[0].getsockname()[1]) as proxy:
+        yield proxy
+    server.close()
+    await server.wait_closed()
+
+
+@asynccontextmanager
+async def connected(proxy: Proxy) -> AsyncIterator[Streams]:
+    reader, writer = await asyncio.open_connection("127.0.0.1", proxy.port)
+    try:
+        yield reader, writer
+    finally:
+        writer.close()
+
+
+async def said(streams: Streams, text: bytes) -> bytes:
+    reader, writer = streams
+    writer.write(text)
+    return await asyncio.wait_for(reader.readexactly(len(text)), 10)
+
+
+async def test_bytes_go_through_and_are_counted(proxy: Proxy) -> None:
+    async with connected(proxy) as streams:
+        assert await said(streams, b"hello") == b"hello"
+    assert (proxy.bytes_up, proxy.bytes_down, proxy.accepted) == (5, 5, 1)
+
+
+async def test_an_end_is_passed_on(proxy: Proxy, echo: Echo) -> None:
+    async with connected(proxy) as streams:
+        await said(streams, b"hello")
+        streams[1].write_eof()
+        assert await asyncio.wait_for(streams[0].read(), 10) == b""
+    await eventually(lambda: echo.ended == ["fin"])
+    await eventually(lambda: proxy.open_connections == 0)
+
+
+async def test_a_reset_is_met_on_both_sides(proxy: Proxy, echo: Echo) -> None:
+    async with connected(proxy) as streams:
+        await said(streams, b"hello")
+        proxy.cut("reset")
+        with pytest.raises(ConnectionResetError):
+            await asyncio.wait_for(streams[0].read(), 10)
+    await eventually(lambda: echo.ended == ["reset"])
+
+
+async def test_a_fin_is_met_on_both_sides(proxy: Proxy, echo: Echo) -> None:
+    async with connected(proxy) as streams:
+        await said(streams, b"hello")
+        proxy.cut("fin")
+        assert await asyncio.wait_for(streams[0].read(), 10) == b""
+    await eventually(lambda: echo.ended == ["fin"])
+
+
+async def test_what_a_stall_holds_back_comes_afterwards(proxy: Proxy, echo: Echo) -> None:
+    async with connected(proxy) as streams:
+        await said(streams, b"hello")
+        proxy.stall()
+        streams[1].write(b"later")
+        await eventually(lambda: proxy.bytes_up == 10)
+        assert echo.got == b"hello"
+        await proxy.restore()
+        assert await asyncio.wait_for(streams[0].readexactly(5), 10) == b"later"
+
+
+async def test_a_delay_lets_everything_arrive_later_and_in_order(proxy: Proxy) -> None:
+    proxy.delay(0.05)
+    loop = asyncio.get_running_loop()
+    async with connected(proxy) as streams:
+        asked_at = loop.time()
+        assert await said(streams, b"one") == b"one"
+        assert await said(streams, b"two") == b"two"
+    assert loop.time() - asked_at >= 4 * 0.05
+
+
+async def test_a_black_hole_swallows_bytes_and_ends_and_resets_afterwards(
+    proxy: Proxy, echo: Echo
+) -> None:
+    async with connected(proxy) as streams:
+        await said(streams, b"hello")
+        proxy.black_hole()
+        streams[1].write(b"lost")
+        streams[1].write_eof()
+        await eventually(lambda: proxy.bytes_up == 9)
+        assert (echo.got, echo.ended) == (b"hello", [])
+        await proxy.restore()
+        with pytest.raises(ConnectionResetError):
+            await asyncio.wait_for(streams[0].read(), 10)
+
+
+async def test_a_connection_made_into_a_black_hole_reaches_nobody(proxy: Proxy, echo: Echo) -> None:
+    proxy.black_hole()
+    async with connected(proxy) as streams:
+        streams[1].write(b"anybody?")
+        await eventually(lambda: proxy.bytes_up == 8)
+    assert echo.got == b""
+
+
+async def test_a_refusal_keeps_out_the_new_and_leaves_the_old_alone(proxy: Proxy) -> None:
+    async with connected(proxy) as streams:
+        await said(streams, b"hello")
+        proxy.refuse()
+        with pytest.raises(ConnectionRefusedError):
+            await asyncio.open_connection("127.0.0.1", proxy.port)
+        assert await said(streams, b"still") == b"still"
+    await proxy.restore()
+    async with connected(proxy) as streams:
+        assert await said(streams, b"again") == b"again"
+
+
+async def test_a_target_that_is_away_looks_like_a_reset() -> None:
+    (port,) = free_ports(1)
+    async with Proxy(port) as proxy, connected(proxy) as streams:
+        with pytest.raises(ConnectionResetError):
+            await asyncio.wait_for(streams[0].read(), 10)

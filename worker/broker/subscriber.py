@@ -10,9 +10,10 @@ from aio_pika.abc import AbstractConnection
 from aio_pika.exceptions import ChannelNotFoundEntity
 from aiormq.abc import AbstractChannel, DeliveredMessage
 
+from worker.broker.link import BROKER_TROUBLE, from_broker, open_channel
 from worker.broker.messages import Delivery
 from worker.broker.topology import DEADLINE
-from worker.broker.visit import VISIT_TROUBLE, why
+from worker.broker.visit import why
 from worker.errors import BrokerUnavailable, TopologyDiffers
 
 PREFETCH: Final = 100
@@ -39,8 +40,8 @@ class Subscription:
             raise BrokerUnavailable("the connection was lost, and what arrived since with it")
         if message.delivery_tag is not None:
             try:
-                await self._channel.basic_ack(message.delivery_tag, wait=False)
-            except VISIT_TROUBLE:
+                await from_broker(self._channel.basic_ack(message.delivery_tag, wait=False))
+            except BROKER_TROUBLE:
                 self._arrived.put_nowait(None)
         return Delivery(
             body=message.body,
@@ -70,11 +71,11 @@ async def subscribe(
     """
     try:
         async with asyncio.timeout(DEADLINE):
-            opened = await connection.channel(publisher_confirms=False)
-            subscription = await _subscribe(opened, exchanges)
+            opened = await open_channel(connection)
+            subscription = await from_broker(_subscribe(opened, exchanges))
     except ChannelNotFoundEntity as error:
         raise TopologyDiffers(why(error)) from error
-    except VISIT_TROUBLE as error:
+    except BROKER_TROUBLE as error:
         raise BrokerUnavailable(why(error)) from error
     yield subscription
 

@@ -3,23 +3,27 @@
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from typing import Final
 
 import aio_pika
 from aio_pika.abc import AbstractConnection
 from aio_pika.exceptions import ChannelNotFoundEntity
-from aiormq.exceptions import ChannelInvalidStateError, PublishError
+from aiormq.exceptions import PublishError
 from yarl import URL
 
-from worker.broker.link import BROKER_TROUBLE, CONNECT_SECONDS, HEARTBEAT, close_quietly
+from worker.broker.frames import TolerantConnection
+from worker.broker.link import (
+    BROKER_TROUBLE,
+    CONNECT_SECONDS,
+    HEARTBEAT,
+    close_quietly,
+    from_broker,
+    open_channel,
+)
 from worker.broker.messages import Outgoing
 from worker.broker.topology import Topology, declare
 from worker.errors import BrokerUnavailable, TopologyDiffers
 
 Connection = AbstractConnection
-
-VISIT_TROUBLE: Final = (*BROKER_TROUBLE, ChannelInvalidStateError)
-"""What a broken connection looks like, whichever of its ends noticed first."""
 
 
 @asynccontextmanager
@@ -32,9 +36,12 @@ async def visit(url: str, name: str) -> AsyncIterator[AbstractConnection]:
     parsed = URL(url)
     try:
         async with asyncio.timeout(CONNECT_SECONDS):
-            connection = await aio_pika.connect(
-                parsed.update_query(heartbeat=HEARTBEAT),
-                client_properties={"connection_name": f"recording-worker {name}"},
+            connection = await from_broker(
+                aio_pika.connect(
+                    parsed.update_query(heartbeat=HEARTBEAT),
+                    client_properties={"connection_name": f"recording-worker {name}"},
+                    connection_class=TolerantConnection,
+                )
             )
     except BROKER_TROUBLE as error:
         raise BrokerUnavailable(
@@ -58,11 +65,7 @@ async def publish_once(
     """
     try:
         async with asyncio.timeout(timeout):
-            channel = await connection.channel(on_return_raises=True)
-            exchange = await channel.get_exchange(message.exchange)
-            await exchange.publish(
-                _amqp(message), message.routing_key, mandatory=message.mandatory, timeout=timeout
-            )
+            await from_broker(_publish(connection, message))
             return True
     except PublishError:
         return False
@@ -72,7 +75,7 @@ async def publish_once(
         raise BrokerUnavailable(
             f"no confirmation within {timeout:g} s from {message.exchange!r}"
         ) from error
-    except VISIT_TROUBLE as error:
+    except BROKER_TROUBLE as error:
         raise BrokerUnavailable(why(error)) from error
 
 
@@ -82,9 +85,8 @@ async def declare_once(connection: AbstractConnection, topology: Topology) -> No
     Raises TopologyDiffers, naming what exists with other properties, and BrokerUnavailable.
     """
     try:
-        channel = await connection.channel(publisher_confirms=False)
-        await declare(channel, topology)
-    except VISIT_TROUBLE as error:
+        await from_broker(declare(await open_channel(connection), topology))
+    except BROKER_TROUBLE as error:
         raise BrokerUnavailable(why(error)) from error
 
 
@@ -92,6 +94,12 @@ def why(error: BaseException) -> str:
     """The first line of the error, bounded; its class where it says nothing."""
     text = str(error) or type(error).__name__
     return text.splitlines()[0][:300]
+
+
+async def _publish(connection: AbstractConnection, message: Outgoing) -> None:
+    channel = await open_channel(connection, confirms=True)
+    exchange = await channel.get_exchange(message.exchange)
+    await exchange.publish(_amqp(message), message.routing_key, mandatory=message.mandatory)
 
 
 def _amqp(message: Outgoing) -> aio_pika.Message:

@@ -12,7 +12,7 @@ UV_COMPILE := uv pip compile --universal --python-version 3.11 --generate-hashes
 	--no-emit-package recording-worker --no-emit-package recording-worker-schemas
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo run test check format schemas lock clean
+.PHONY: help setup demo run test chaos check format schemas lock clean
 
 help: ## list what can be made
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):[^#]*## /\1\t/' | expand -t 14
@@ -35,6 +35,15 @@ run: setup ## run the worker against a real account (settings from the environme
 
 test: setup $(NODE_STAMP) ## run every test, with its own RabbitMQ and PostgreSQL
 	$(BIN)/python -m pytest -n $(PROCESSES) --dist worksteal $(ARGS)
+
+SEED ?=
+KILLS ?= 300
+COMMANDS ?= 3000
+REPLICAS ?= 1
+
+chaos: setup ## kill workers at random and account for everything (SEED= KILLS= COMMANDS= REPLICAS=)
+	$(BIN)/python -m tests.fault.chaos $(if $(SEED),--seed $(SEED)) --kills $(KILLS) \
+		--commands $(COMMANDS) --replicas $(REPLICAS)
 
 $(NODE_STAMP): tests/node/package-lock.json
 	cd tests/node && npm ci --no-audit --no-fund --loglevel=error

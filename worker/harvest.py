@@ -1,17 +1,42 @@
-"""Reading one recording whole: its state, and once it is uploaded its files and their owners."""
+"""Reading to the end: a list with all its pages, a recording with its files and their owners."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import datetime
+from typing import Final
 
 from recording_schemas import Status
-from worker.errors import NotFound
+from worker.errors import ApiError, Refused
 from worker.realtimekit import RealtimeKit
 from worker.recording import ObservedBy, Recording, Seen
 from worker.snapshot import Participant, Snapshot
 from worker.track_files import TrackFile, owned_files
 
-DEFAULT_PREFIX = "default"
+DEFAULT_PREFIX: Final = "default"
 """What the API puts before the file names of a track recording that was given no prefix."""
+
+PER_PAGE: Final = 100
+
+
+async def list_whole(
+    api: RealtimeKit, *, meeting_id: str | None = None, statuses: Sequence[Status] = ()
+) -> list[Snapshot]:
+    """All recordings that the API lists, of these statuses if any are given, each once.
+
+    A page on which nothing is new is taken for the last one: how pages are numbered and how large
+    they can be is not documented.
+    """
+    found: dict[str, Snapshot] = {}
+    page_no, before = 1, -1
+    while before < len(found):
+        before = len(found)
+        page = await api.list(
+            meeting_id=meeting_id, statuses=statuses, page_no=page_no, per_page=PER_PAGE
+        )
+        found |= {one.recording_id: one for one in page.recordings}
+        if page.last:
+            break
+        page_no += 1
+    return list(found.values())
 
 
 async def read_whole(
@@ -26,13 +51,14 @@ async def read_whole(
 ) -> Seen:
     """GET the recording; when it is UPLOADED, also find out whose its files are.
 
-    `last_look` says that nobody will look for files again. Raises what the API raises; a session
-    that the API does not know is no error, its files then have no owner but what their names say.
+    `last_look` says that nobody will look for files again. Raises what the API raises to the GET.
+    When the API cannot tell now who took part, the files are left for another look, and on the
+    last one go without: their names may still say whose they are.
     """
     asked_at = now()
     snapshot = await api.get(recording_id)
     uploaded = snapshot.status is Status.UPLOADED
-    files = await _with_owners(api, snapshot, known) if uploaded else None
+    files = await _files(api, snapshot, known, last_look=last_look) if uploaded else None
     return Seen(
         snapshot=snapshot,
         observed_by=observed_by,
@@ -44,23 +70,33 @@ async def read_whole(
     )
 
 
-async def _with_owners(
-    api: RealtimeKit, snapshot: Snapshot, known: Recording | None
-) -> tuple[TrackFile, ...]:
+async def _files(
+    api: RealtimeKit, snapshot: Snapshot, known: Recording | None, *, last_look: bool
+) -> tuple[TrackFile, ...] | None:
+    try:
+        participants = await _participants(api, snapshot, known)
+    except Refused:
+        participants = ()
+    except ApiError:
+        if not last_look:
+            return None
+        participants = ()
     origin = known.origin if known else None
-    participants: tuple[Participant, ...] = ()
-    session_id = snapshot.session_id or (known.session_id if known else None)
-    if _is_track(snapshot, known) and snapshot.files and session_id:
-        try:
-            participants = await api.participants(session_id)
-        except NotFound:
-            participants = ()
     return owned_files(
         snapshot.files,
         prefixes=((origin.file_name_prefix if origin else None) or DEFAULT_PREFIX,),
         user_ids=origin.user_ids if origin else (),
         participants=participants,
     )
+
+
+async def _participants(
+    api: RealtimeKit, snapshot: Snapshot, known: Recording | None
+) -> tuple[Participant, ...]:
+    session_id = snapshot.session_id or (known.session_id if known else None)
+    if session_id is None or not snapshot.files or not _is_track(snapshot, known):
+        return ()
+    return await api.participants(session_id)
 
 
 def _is_track(snapshot: Snapshot, known: Recording | None) -> bool:

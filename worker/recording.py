@@ -34,6 +34,9 @@ RANK: Final = {
 LIVE: Final = frozenset({Status.INVOKED, Status.RECORDING, Status.PAUSED, Status.UPLOADING})
 """Statuses that something still follows."""
 
+STALLED: Final = "stalled"
+"""The code of an error that the worker concludes from a recording that stays INVOKED."""
+
 ObservedBy = Literal["command", "webhook", "sweep"]
 RecordingEvent = StatusChanged | FileReady | Completed
 
@@ -157,12 +160,23 @@ def _status_after(known: Recording | None, seen: Seen) -> Status:
     if known is None or known.status is told:
         return told
     if known.concluded and seen.concluded is None:
-        return told
+        return told if _refutes(known, seen) else known.status
     if RANK[told] != RANK[known.status]:
         return max(told, known.status, key=RANK.__getitem__)
     if told in LIVE and _is_fresh(known, seen):
         return told
     return known.status
+
+
+def _refutes(known: Recording, seen: Seen) -> bool:
+    """Whether the API tells that the worker's own conclusion was wrong."""
+    told = seen.snapshot.status
+    if told not in LIVE:
+        return True
+    still_stalled = (
+        told is Status.INVOKED and known.error is not None and known.error.code == STALLED
+    )
+    return _is_fresh(known, seen) and not still_stalled
 
 
 def _is_fresh(known: Recording, seen: Seen) -> bool:

@@ -7,7 +7,7 @@ itself, which an ended one needs anyway for its files.
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from datetime import datetime, timedelta
 from typing import Final
 
@@ -16,15 +16,17 @@ import structlog
 
 from recording_schemas import ErrorInfo, Status
 from worker.errors import ApiError, NotFound, Refused, StoreUnavailable
-from worker.harvest import read_whole
+from worker.harvest import list_whole, read_whole
 from worker.outage import Outage
 from worker.realtimekit import RealtimeKit
-from worker.recording import LIVE, Recording, Seen, observe
+from worker.recording import LIVE, STALLED, Recording, Seen, observe
 from worker.snapshot import Snapshot
 from worker.store import Store
 from worker.telemetry import Metrics
 
-PER_PAGE: Final = 100
+MOST_AT_ONCE: Final = 500
+"""Changes in one transaction."""
+
 READS_AT_ONCE: Final = 8
 FIRST_LOOK_SECONDS: Final = 1.0
 
@@ -92,35 +94,29 @@ class Sweep:
         listed = await self._list_live() if live else {}
         seen = [self._saw(listed[key], asked_at) for key in live.keys() & listed.keys()]
         changed = [one for one in seen if _is_news(live[one.snapshot.recording_id], one)]
-        stalled = [one for key, one in live.items() if key in listed and self._is_stalled(one)]
+        stalled = [live[one.recording_id] for one in listed.values() if self._is_stalled(one, live)]
         unlisted = [one for key, one in live.items() if key not in listed]
         due = [one for one in following.values() if one.status not in LIVE and self._is_due(one)]
         await self._absorb(changed)
         await asyncio.gather(
-            *(self._follow_up(self._read(one)) for one in (*unlisted, *due)),
-            *(self._follow_up(self._end_stalled(one)) for one in stalled),
+            *(self._follow_up(self._read, one) for one in (*unlisted, *due)),
+            *(self._follow_up(self._end_stalled, one) for one in stalled),
         )
         structlog.get_logger().debug(
             "sweep", app=self._app, live=len(live), listed=len(listed), read=len(unlisted)
         )
 
-    async def _follow_up(self, look: Awaitable[Seen | None]) -> None:
+    async def _follow_up(
+        self, look: Callable[[Recording], Awaitable[Seen | None]], known: Recording
+    ) -> None:
         async with self._reads:
-            seen = await look
+            seen = await look(known)
         if seen is not None:
             await self._absorb([seen])
 
     async def _list_live(self) -> dict[str, Snapshot]:
-        listed: dict[str, Snapshot] = {}
-        page_no = 1
-        while True:
-            page = await self._api.list(
-                statuses=tuple(sorted(LIVE)), page_no=page_no, per_page=PER_PAGE
-            )
-            listed |= {one.recording_id: one for one in page.recordings}
-            if page.last:
-                return listed
-            page_no += 1
+        listed = await list_whole(self._api, statuses=sorted(LIVE))
+        return {one.recording_id: one for one in listed}
 
     def _saw(self, snapshot: Snapshot, asked_at: datetime) -> Seen:
         return Seen(
@@ -132,8 +128,8 @@ class Sweep:
         )
 
     async def _absorb(self, seen: list[Seen]) -> None:
-        if seen:
-            absorbed = await self._store.absorb(tuple(seen))
+        for first in range(0, len(seen), MOST_AT_ONCE):
+            absorbed = await self._store.absorb(seen[first : first + MOST_AT_ONCE])
             if absorbed.events:
                 self._committed()
 
@@ -185,16 +181,25 @@ class Sweep:
         error = ErrorInfo(code="vanished", message="the API no longer knows this recording")
         return self._concluded(known, Status.ERRORED, error)
 
-    def _is_stalled(self, known: Recording) -> bool:
-        if known.status is not Status.INVOKED or known.changed_at is None:
+    def _is_stalled(self, listed: Snapshot, live: Mapping[str, Recording]) -> bool:
+        """INVOKED now, as it has been for too long; what began while nobody looked is not."""
+        known = live.get(listed.recording_id)
+        if known is None or known.changed_at is None:
             return False
         timeout = timedelta(seconds=self._patience.invoked_timeout)
-        return self._now() - known.changed_at >= timeout
+        both_invoked = known.status is listed.status is Status.INVOKED
+        return both_invoked and self._now() - known.changed_at >= timeout
 
     async def _end_stalled(self, known: Recording) -> Seen | None:
-        """INVOKED for too long: try to stop it, so that it does not begin after all."""
+        """INVOKED for too long: try to stop it, so that it does not begin after all.
+
+        The list may lag behind, and a stop cannot be taken back: the recording itself decides.
+        """
+        seen = await self._read(known)
+        if seen is None or seen.snapshot.status is not Status.INVOKED:
+            return seen
         stalled = ErrorInfo(
-            code="stalled", message=f"still INVOKED after {self._patience.invoked_timeout:g} s"
+            code=STALLED, message=f"still INVOKED after {self._patience.invoked_timeout:g} s"
         )
         asked_at = self._now()
         try:

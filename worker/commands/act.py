@@ -6,8 +6,9 @@ from typing import Final, Literal
 import msgspec
 
 from recording_schemas import Kind, PauseRecording, ResumeRecording, Status, StopRecording
-from worker.commands.attempt import Attempt, Done, recordings_of_meeting
+from worker.commands.attempt import Attempt, Done
 from worker.errors import NotFound, NotYet, Refused
+from worker.harvest import list_whole
 from worker.realtimekit import RealtimeKit
 from worker.recording import LIVE
 from worker.snapshot import Snapshot
@@ -33,13 +34,20 @@ async def resume_recording(command: ResumeRecording, attempt: Attempt) -> Done:
 
 async def _act(command: Targeted, attempt: Attempt, action: Action) -> Done:
     ids, seen = [], []
-    for target in await _targets(command, attempt):
+    failures: list[NotYet | Refused] = []
+    for target in await _targets(command, attempt, action):
         ids.append(target.recording_id)
         if action == "stop" and target.status in _STOPPED:
             continue
         asked_at = attempt.now()
-        snapshot = await _act_on(attempt.api, target.recording_id, action)
-        seen.append(attempt.saw(snapshot, asked_at))
+        try:
+            snapshot = await _act_on(attempt.api, target.recording_id, action)
+        except (NotYet, Refused) as error:
+            failures.append(error)  # the others of the meeting need not wait for this one
+        else:
+            seen.append(attempt.saw(snapshot, asked_at))
+    for failure in sorted(failures, key=lambda error: isinstance(error, Refused)):
+        raise failure
     return Done(recording_ids=tuple(ids), seen=tuple(seen))
 
 
@@ -51,13 +59,14 @@ class _Target(msgspec.Struct, frozen=True):
     status: Status | None = None
 
 
-async def _targets(command: Targeted, attempt: Attempt) -> list[_Target]:
+async def _targets(command: Targeted, attempt: Attempt, action: Action) -> list[_Target]:
     if command.recording_id is not None:
         return [_known_target(attempt) or _Target(command.recording_id)]
     if command.start_id is not None:
         return [_started_target(command.start_id, attempt)]
     assert command.meeting_id is not None  # noqa: S101 - exactly one of the three is given
-    return await _targets_of_meeting(command.meeting_id, command.kind, attempt)
+    statuses = LIVE if action == "stop" else LIVE - _STOPPED
+    return await _targets_of_meeting(command.meeting_id, command.kind, statuses, attempt)
 
 
 def _known_target(attempt: Attempt) -> _Target | None:
@@ -76,12 +85,12 @@ def _started_target(start_id: str, attempt: Attempt) -> _Target:
 
 
 async def _targets_of_meeting(
-    meeting_id: str, kind: Kind | None, attempt: Attempt
+    meeting_id: str, kind: Kind | None, statuses: frozenset[Status], attempt: Attempt
 ) -> list[_Target]:
     if attempt.starts_pending:
         raise NotYet("start_pending", "a start command of this meeting is still being executed")
     kinds = {one.recording_id: one.kind for one in attempt.known}
-    listed = await recordings_of_meeting(attempt.api, meeting_id, tuple(sorted(LIVE)))
+    listed = await list_whole(attempt.api, meeting_id=meeting_id, statuses=sorted(statuses))
     return [
         _Target(one.recording_id, one.status)
         for one in listed

@@ -5,7 +5,6 @@ from datetime import datetime
 
 import msgspec
 
-from recording_schemas import Status
 from worker.realtimekit import RealtimeKit
 from worker.recording import Origin, Recording, Seen
 from worker.snapshot import Snapshot
@@ -46,17 +45,3 @@ class Done(msgspec.Struct, frozen=True, kw_only=True):
 
     recording_ids: tuple[str, ...]
     seen: tuple[Seen, ...] = ()
-
-
-async def recordings_of_meeting(
-    api: RealtimeKit, meeting_id: str, statuses: tuple[Status, ...]
-) -> list[Snapshot]:
-    """All the recordings that the API lists for a meeting, of these statuses if any are given."""
-    found: list[Snapshot] = []
-    page_no = 1
-    while True:
-        page = await api.list(meeting_id=meeting_id, statuses=statuses, page_no=page_no)
-        found += page.recordings
-        if page.last:
-            return found
-        page_no += 1

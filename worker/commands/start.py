@@ -7,8 +7,9 @@ from typing import Final
 import msgspec
 
 from recording_schemas import Kind, StartRecording, StartTrackRecording
-from worker.commands.attempt import Attempt, Done, recordings_of_meeting
+from worker.commands.attempt import Attempt, Done
 from worker.errors import Conflict, OutcomeUnknown, Refused
+from worker.harvest import list_whole
 from worker.snapshot import Snapshot
 
 CLOCKS_DIFFER: Final = timedelta(seconds=5)
@@ -99,7 +100,7 @@ async def _started_before(attempt: Attempt, meeting_id: str, kind: Kind) -> Snap
         for one in attempt.known
         if one.origin and one.start_id != attempt.origin.start_id
     }
-    listed = await recordings_of_meeting(attempt.api, meeting_id, ())
+    listed = await list_whole(attempt.api, meeting_id=meeting_id)
     ours = [
         (one.invoked_time, one.recording_id, one)
         for one in listed

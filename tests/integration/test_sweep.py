@@ -1,0 +1,497 @@
+"""What the sweep notices, what it asks for, and what it concludes: emulated API, real store.
+
+Both sides go by one clock that stands still until a test moves it.
+"""
+
+import uuid
+from collections.abc import AsyncIterator
+from datetime import UTC, datetime
+from typing import Any
+
+import httpx
+import msgspec
+import pytest
+from prometheus_client import CollectorRegistry
+
+from recording_schemas import Kind, Status
+from sandbox.clock import Clock
+from sandbox.faults import Fault
+from sandbox.ledger import Request
+from sandbox.server import Sandbox, SandboxOptions
+from sandbox.switches import Switches
+from worker.outage import Outage
+from worker.realtimekit import RealtimeKit
+from worker.recording import Origin, Recording, Seen
+from worker.retry import Retry
+from worker.store import RecordingsFilter, Store
+from worker.sweep import Patience, Sweep
+from worker.telemetry import Metrics
+
+PATIENCE = Patience(files_wait=120, invoked_timeout=120, vanished_after=30)
+SWITCHES = Switches(invoked_seconds=1, uploading_seconds=1)
+
+
+class Bench:
+    """A sweep over recordings that were started through the API and absorbed, as commands do."""
+
+    def __init__(self, sandbox: Sandbox, store: Store, api: RealtimeKit) -> None:
+        self.sandbox = sandbox
+        self.store = store
+        self.api = api
+        self.meeting = str(uuid.uuid4())
+        self.sweep = self.another_sweep(api)
+        self._counted = 0
+
+    def now(self) -> datetime:
+        return datetime.fromtimestamp(self.sandbox.clock.now(), UTC)
+
+    def another_sweep(self, api: RealtimeKit) -> Sweep:
+        """As after a restart: it knows only what the store knows."""
+        return Sweep(
+            self.store,
+            api,
+            PATIENCE,
+            app="default",
+            outage=Outage(now=self.sandbox.clock.now),
+            metrics=Metrics(CollectorRegistry(), version="test"),
+            now=self.now,
+            committed=lambda: None,
+        )
+
+    async def start(
+        self, kind: Kind = "track", *, meeting: str | None = None, **layers: Any
+    ) -> str:
+        body: dict[str, Any] = {"meeting_id": meeting or self.meeting, **layers}
+        asked_at = self.now()
+        if kind == "track":
+            snapshot = await self.api.start_track(body)
+        else:
+            snapshot = await self.api.start_composite(body)
+        prefix = layers.get("layers", {}).get("default", {}).get("file_name_prefix")
+        origin = Origin(
+            start_id=f"start-of-{snapshot.recording_id}",
+            file_name_prefix=prefix,
+            user_ids=tuple(layers.get("user_ids", ())),
+        )
+        seen = Seen(
+            snapshot=snapshot,
+            observed_by="command",
+            asked_at=asked_at,
+            observed_at=self.now(),
+            origin=origin,
+        )
+        await self.store.absorb([seen])
+        return snapshot.recording_id
+
+    async def tick(self, seconds: float = 0.0) -> None:
+        """So much later, one sweep."""
+        self.sandbox.clock.advance(seconds)
+        await self.sweep.once()
+
+    async def record_and_upload(self, kind: Kind = "track", **layers: Any) -> str:
+        recording_id = await self.start(kind, **layers)
+        self.sandbox.clock.advance(10)
+        await self.api.act(recording_id, "stop")
+        self.sandbox.clock.advance(10)
+        return recording_id
+
+    async def events(self, recording_id: str | None = None) -> list[dict[str, Any]]:
+        return [
+            msgspec.json.decode(one.body)
+            for one in await self.store.unsent(10_000)
+            if recording_id in {None, one.subject}
+        ]
+
+    async def told(self, recording_id: str) -> list[str]:
+        """Statuses, files and completions in the order in which they are published."""
+        return [_in_short(one["type"], one["data"]) for one in await self.events(recording_id)]
+
+    async def data(self, recording_id: str, event_type: str) -> list[dict[str, Any]]:
+        events = await self.events(recording_id)
+        return [one["data"] for one in events if one["type"] == event_type]
+
+    async def known(self, recording_id: str) -> Recording:
+        (one,) = await self.store.recordings(RecordingsFilter(recording_id=recording_id))
+        return one
+
+    def asked(self) -> list[str]:
+        """The operations asked for since the last time."""
+        entries = [one for one in self.sandbox.ledger.entries() if isinstance(one, Request)]
+        new, self._counted = entries[self._counted :], len(entries)
+        return [one.operation for one in new]
+
+
+def _in_short(event_type: str, data: dict[str, Any]) -> str:
+    match event_type:
+        case "recording.status_changed.v1":
+            return str(data["status"])
+        case "recording.file_ready.v1":
+            return "file"
+        case _:
+            return f"completed {data['file_count']}"
+
+
+@pytest.fixture
+async def bench(sqlite_url: str) -> AsyncIterator[Bench]:
+    options = SandboxOptions(speed=0, switches=SWITCHES)
+    async with Sandbox(options, clock=Clock(speed=0)) as sandbox:
+        store = await Store.open(sqlite_url, source="test")
+        api = client(base_url=sandbox.base_url)
+        yield Bench(sandbox, store, api)
+        await api.aclose()
+        await store.close()
+
+
+def client(**changes: Any) -> RealtimeKit:
+    settings: dict[str, Any] = {
+        "base_url": "http://api.example",
+        "account_id": "acc",
+        "app_id": "app",
+        "token": lambda: "token",
+        "timeout": 2.0,
+        "retry": Retry(attempts=1, total_seconds=1.0),
+    }
+    return RealtimeKit(**(settings | changes))
+
+
+# What it asks for
+
+
+async def test_nothing_is_asked_while_nothing_is_followed(bench: Bench) -> None:
+    await bench.tick()
+    assert bench.asked() == []
+
+
+async def test_one_list_request_tells_the_changes_of_all_live_recordings(bench: Bench) -> None:
+    ids = [await bench.start(meeting=str(uuid.uuid4())) for _ in range(30)]
+    bench.asked()
+    await bench.tick(2)
+    assert bench.asked() == ["list_recordings"]
+    for recording_id in ids:
+        assert await bench.told(recording_id) == ["INVOKED", "RECORDING"]
+
+
+async def test_a_sweep_that_finds_nothing_new_costs_one_request_and_tells_nothing(
+    bench: Bench,
+) -> None:
+    recording_id = await bench.start()
+    await bench.tick(2)
+    before = await bench.known(recording_id)
+    bench.asked()
+    await bench.tick(10)
+    assert bench.asked() == ["list_recordings"]
+    assert await bench.known(recording_id) == before
+
+
+async def test_more_recordings_than_fit_a_page_are_a_request_for_each_page(bench: Bench) -> None:
+    ids = [await bench.start("composite", meeting=str(uuid.uuid4())) for _ in range(150)]
+    bench.asked()
+    await bench.tick(2)
+    assert bench.asked() == ["list_recordings"] * 2
+    assert {tuple(await bench.told(one)) for one in ids} == {("INVOKED", "RECORDING")}
+
+
+async def test_an_api_that_gives_smaller_pages_than_asked_for_is_listed_to_the_end(
+    bench: Bench,
+) -> None:
+    bench.sandbox.switches.change({"max_per_page": 7})
+    ids = [await bench.start(meeting=str(uuid.uuid4())) for _ in range(20)]
+    bench.asked()
+    await bench.tick(2)
+    assert bench.asked() == ["list_recordings"] * 3
+    assert {tuple(await bench.told(one)) for one in ids} == {("INVOKED", "RECORDING")}
+
+
+async def test_an_api_that_takes_no_notice_of_the_page_number_is_not_asked_for_ever(
+    bench: Bench,
+) -> None:
+    recording_id = await bench.start()
+    item = {"id": recording_id, "status": "RECORDING", "type": "TRACK"}
+    asked: list[str] = []
+
+    def same_page(request: httpx.Request) -> httpx.Response:
+        asked.append(request.url.params["page_no"])
+        page = {"success": True, "data": [item], "paging": {"total_count": 99, "end_offset": 1}}
+        return httpx.Response(200, json=page)
+
+    sweep = bench.another_sweep(client(transport=httpx.MockTransport(same_page)))
+    await sweep.once()
+    assert asked == ["1", "2"]
+    assert await bench.told(recording_id) == ["INVOKED", "RECORDING"]
+
+
+# How recordings end
+
+
+async def test_an_uploaded_recording_is_read_once_and_each_file_is_told_then_the_end(
+    bench: Bench,
+) -> None:
+    recording_id = await bench.record_and_upload()
+    bench.asked()
+    await bench.tick()
+    assert bench.asked() == [
+        "list_recordings",
+        "get_recording",
+        "list_participants",
+    ]
+    assert await bench.told(recording_id) == [
+        "INVOKED",
+        "UPLOADED",
+        "file",
+        "file",
+        "file",
+        "completed 3",
+    ]
+    await bench.tick(10)
+    assert bench.asked() == []
+
+
+async def test_every_file_says_whose_it_is_also_after_a_rejoin_and_with_underscores(
+    bench: Bench,
+) -> None:
+    meetings = bench.sandbox.world.meetings
+    meeting = meetings.create(bench.meeting, participants=["ada", "grace", "li_sa"])
+    ada, grace, _lisa = meeting.participants
+    layers = {"default": {"media_kind": "audio", "file_name_prefix": "job_7_a"}}
+    recording_id = await bench.start(user_ids=[ada, grace], layers=layers)
+    bench.sandbox.clock.advance(5)
+    meetings.rejoin(bench.meeting, ada)
+    bench.sandbox.clock.advance(5)
+    await bench.api.act(recording_id, "stop")
+    await bench.tick(5)
+    files = await bench.data(recording_id, "recording.file_ready.v1")
+    owners = sorted((one["user_id"], one["custom_participant_id"]) for one in files)
+    assert owners == sorted([(ada, "ada"), (ada, "ada"), (grace, "grace")])
+    assert len({one["peer_id"] for one in files}) == 3
+    assert [one["file_index"] for one in files] == [1, 2, 3]
+    assert {one["file_count"] for one in files} == {3}
+
+
+async def test_files_go_out_without_owners_when_the_session_is_not_known(bench: Bench) -> None:
+    recording_id = await bench.record_and_upload()
+    bench.sandbox.faults.add(Fault(kind="refuse", operation="list_participants", status=404))
+    await bench.tick()
+    files = await bench.data(recording_id, "recording.file_ready.v1")
+    assert len(files) == 3
+    assert {one["custom_participant_id"] for one in files} == {None}
+
+
+@pytest.mark.parametrize("status", [400, 403, 500])
+async def test_participants_that_cannot_be_had_delay_the_files_but_do_not_hide_them(
+    bench: Bench, status: int
+) -> None:
+    recording_id = await bench.record_and_upload()
+    bench.sandbox.faults.add(Fault(kind="refuse", operation="list_participants", status=status))
+    await bench.tick()
+    assert "UPLOADED" in await bench.told(recording_id)
+    await bench.tick(PATIENCE.files_wait + 1)
+    assert (await bench.told(recording_id))[-4:] == ["file", "file", "file", "completed 3"]
+
+
+async def test_participants_that_come_back_in_time_give_the_files_their_owners(
+    bench: Bench,
+) -> None:
+    recording_id = await bench.record_and_upload()
+    fault = Fault(kind="refuse", operation="list_participants", status=500)
+    fault_id = bench.sandbox.faults.add(fault)
+    await bench.tick()
+    bench.sandbox.faults.clear(fault_id)
+    await bench.tick(5)
+    files = await bench.data(recording_id, "recording.file_ready.v1")
+    assert {one["custom_participant_id"] for one in files} == {
+        "participant-1",
+        "participant-2",
+        "participant-3",
+    }
+
+
+async def test_files_that_appear_some_time_after_the_upload_are_told(bench: Bench) -> None:
+    bench.sandbox.faults.add(Fault(kind="no_files", seconds=30))
+    recording_id = await bench.record_and_upload()
+    await bench.tick()
+    assert await bench.told(recording_id) == ["INVOKED", "UPLOADED"]
+    for _ in range(10):
+        await bench.tick(10)
+    assert (await bench.told(recording_id))[2:] == ["file", "file", "file", "completed 3"]
+
+
+async def test_looks_for_files_grow_rarer(bench: Bench) -> None:
+    bench.sandbox.faults.add(Fault(kind="no_files"))
+    await bench.record_and_upload()
+    await bench.tick()
+    bench.asked()
+    for _ in range(100):
+        await bench.tick(1)
+    assert 3 <= bench.asked().count("get_recording") <= 8
+
+
+async def test_a_recording_that_never_has_files_ends_after_the_wait_with_none(
+    bench: Bench,
+) -> None:
+    bench.sandbox.faults.add(Fault(kind="no_files"))
+    recording_id = await bench.record_and_upload()
+    await bench.tick()
+    await bench.tick(PATIENCE.files_wait - 15)
+    assert "completed 0" not in await bench.told(recording_id)
+    await bench.tick(20)
+    assert await bench.told(recording_id) == ["INVOKED", "UPLOADED", "completed 0"]
+    assert await bench.store.open_recordings("default") == []
+
+
+async def test_a_recording_that_errored_is_told_with_the_reason_and_ends(bench: Bench) -> None:
+    bench.sandbox.faults.add(Fault(kind="fails_to_upload"))
+    recording_id = await bench.record_and_upload()
+    await bench.tick()
+    assert await bench.told(recording_id) == ["INVOKED", "ERRORED", "completed 0"]
+    (change,) = [
+        one
+        for one in await bench.data(recording_id, "recording.status_changed.v1")
+        if one["status"] == "ERRORED"
+    ]
+    assert change["error"] == {"code": "recording_errored", "message": "the upload failed"}
+
+
+async def test_a_composite_recording_has_a_file_for_each_of_its_urls(bench: Bench) -> None:
+    recording_id = await bench.record_and_upload("composite")
+    await bench.tick()
+    files = await bench.data(recording_id, "recording.file_ready.v1")
+    assert sorted(one["media_kind"] for one in files) == ["audio", "video"]
+    assert (await bench.told(recording_id))[-1] == "completed 2"
+
+
+# What it concludes
+
+
+async def test_a_recording_stuck_in_invoked_is_concluded_to_have_stalled(bench: Bench) -> None:
+    bench.sandbox.faults.add(Fault(kind="stuck_invoked"))
+    recording_id = await bench.start()
+    await bench.tick(PATIENCE.invoked_timeout - 1)
+    assert await bench.told(recording_id) == ["INVOKED"]
+    await bench.tick(2)
+    assert await bench.told(recording_id) == ["INVOKED", "ERRORED", "completed 0"]
+    (_, change) = await bench.data(recording_id, "recording.status_changed.v1")
+    assert change["error"]["code"] == "stalled"
+
+
+async def test_a_recording_that_began_while_nobody_looked_is_not_stopped(bench: Bench) -> None:
+    recording_id = await bench.start()
+    await bench.tick(PATIENCE.invoked_timeout + 60)
+    assert await bench.told(recording_id) == ["INVOKED", "RECORDING"]
+    assert "change_recording" not in bench.asked()
+
+
+async def test_a_list_that_lags_behind_does_not_get_a_recording_stopped(bench: Bench) -> None:
+    bench.sandbox.switches.change({"invoked_seconds": PATIENCE.invoked_timeout - 5})
+    recording_id = await bench.start()
+    bench.sandbox.clock.advance(PATIENCE.invoked_timeout + 5)
+    bench.sandbox.switches.change({"list_lag_seconds": 60.0})
+    await bench.tick()
+    assert "change_recording" not in bench.asked()
+    assert await bench.told(recording_id) == ["INVOKED", "RECORDING"]
+
+
+async def test_a_stalled_recording_that_begins_after_all_is_followed_again(bench: Bench) -> None:
+    bench.sandbox.faults.add(Fault(kind="stuck_invoked"))
+    recording_id = await bench.start()
+    await bench.tick(PATIENCE.invoked_timeout + 1)
+    recording = bench.sandbox.world.recordings.shelf.get(recording_id)
+    bench.sandbox.world.recordings.force(recording, "RECORDING")
+    snapshot = await bench.api.get(recording_id)
+    await bench.store.absorb(
+        [
+            Seen(
+                snapshot=snapshot,
+                observed_by="webhook",
+                asked_at=bench.now(),
+                observed_at=bench.now(),
+            )
+        ]
+    )
+    await bench.tick(1)
+    assert (await bench.known(recording_id)).status is Status.RECORDING
+    await bench.api.act(recording_id, "stop")
+    await bench.tick(5)
+    told = await bench.told(recording_id)
+    assert told[:4] == ["INVOKED", "ERRORED", "completed 0", "RECORDING"]
+    assert told[-3:] == ["file", "file", "file"]
+
+
+async def test_seeing_a_stalled_recording_still_invoked_is_no_news(bench: Bench) -> None:
+    bench.sandbox.faults.add(Fault(kind="stuck_invoked"))
+    recording_id = await bench.start()
+    await bench.tick(PATIENCE.invoked_timeout + 1)
+    snapshot = await bench.api.get(recording_id)
+    for _ in range(2):
+        await bench.store.absorb(
+            [
+                Seen(
+                    snapshot=snapshot,
+                    observed_by="command",
+                    asked_at=bench.now(),
+                    observed_at=bench.now(),
+                )
+            ]
+        )
+    assert await bench.told(recording_id) == ["INVOKED", "ERRORED", "completed 0"]
+
+
+async def test_a_recording_that_the_api_forgets_is_concluded_to_have_vanished_after_a_while(
+    bench: Bench,
+) -> None:
+    recording_id = await bench.start()
+    await bench.tick(2)
+    recordings = bench.sandbox.world.recordings
+    recordings.vanish(recordings.shelf.get(recording_id))
+    await bench.tick(1)
+    assert await bench.told(recording_id) == ["INVOKED", "RECORDING"]
+    await bench.tick(PATIENCE.vanished_after + 1)
+    assert (await bench.told(recording_id))[2:] == ["ERRORED", "completed 0"]
+    change = (await bench.data(recording_id, "recording.status_changed.v1"))[-1]
+    assert change["error"]["code"] == "vanished"
+    assert await bench.store.open_recordings("default") == []
+
+
+async def test_a_recording_that_is_forgotten_for_a_moment_goes_on(bench: Bench) -> None:
+    recording_id = await bench.start()
+    await bench.tick(2)
+    bench.sandbox.switches.change({"list_lag_seconds": 3600.0})
+    fault = Fault(kind="refuse", operation="get_recording", status=404)
+    fault_id = bench.sandbox.faults.add(fault)
+    await bench.tick(1)
+    bench.sandbox.faults.clear(fault_id)
+    await bench.tick(PATIENCE.vanished_after + 1)
+    bench.sandbox.faults.add(fault)
+    await bench.tick(1)
+    assert await bench.told(recording_id) == ["INVOKED", "RECORDING"]
+
+
+async def test_one_recording_that_cannot_be_read_does_not_keep_the_others_from_it(
+    bench: Bench,
+) -> None:
+    ids = [await bench.record_and_upload(meeting=str(uuid.uuid4())) for _ in range(4)]
+    for status, recording_id in zip((404, 500, 401), ids, strict=False):
+        bench.sandbox.faults.add(
+            Fault(
+                kind="refuse",
+                operation="get_recording",
+                recording_id=recording_id,
+                status=status,
+            )
+        )
+    await bench.tick()
+    assert (await bench.told(ids[3]))[-1] == "completed 3"
+    assert {tuple(await bench.told(one)) for one in ids[:3]} == {("INVOKED",)}
+
+
+async def test_what_a_dead_sweep_missed_the_next_one_tells(bench: Bench) -> None:
+    recording_id = await bench.start()
+    bench.sandbox.clock.advance(3600)
+    await bench.api.act(recording_id, "stop")
+    bench.sandbox.clock.advance(3600)
+    bench.sweep = bench.another_sweep(bench.api)
+    await bench.tick()
+    told = await bench.told(recording_id)
+    assert told == ["INVOKED", "UPLOADED", "file", "file", "file", "completed 3"]
+    sequences = [one["sequence"] for one in await bench.events(recording_id)]
+    assert sequences == sorted(sequences)
+    assert len(set(sequences)) == len(sequences)

@@ -1,5 +1,6 @@
 """The commands that need a broker, as processes of their own: topology, send, tail."""
 
+import asyncio
 import signal
 import uuid
 from collections.abc import AsyncIterator
@@ -20,6 +21,7 @@ from recording_schemas import (
     exchange_of,
     routing_key,
 )
+from sandbox.rabbitmq import RabbitMQNode
 from tests.integration.cli_process import CommandLine, Running
 
 MEETING = "5f0f1d2e-1111-4222-8333-944455556666"
@@ -396,3 +398,23 @@ async def test_its_queue_goes_with_it(
         aio_pika.Message(b"{}"), "track.uploaded", mandatory=True, timeout=10
     )
     assert type(returned).__name__ == "DeliveredMessage"
+
+
+# the broker goes away
+
+
+async def test_who_waits_or_listens_is_told_in_one_line_when_the_broker_goes_away(
+    private_rabbitmq: RabbitMQNode, tmp_path: Path
+) -> None:
+    cli = CommandLine({"AMQP_URL": private_rabbitmq.amqp_url}, tmp_path)
+    await cli("topology", "declare")
+    command = ("sync_recording", "--recording-id", MEETING, "--id", "sync-1")
+    async with cli.running("tail") as tail, cli.running("send", *command, "--wait") as waiting:
+        await listening(tail)
+        await waiting.says("Sent")
+        await asyncio.to_thread(private_rabbitmq.kill)
+        listened, waited = await tail.end(), await waiting.end()
+
+    assert (listened.code, waited.code) == (1, 1)
+    assert len(listened.err.splitlines()) == len(waited.err.splitlines()) == 1
+    assert "--id sync-1" in waited.err

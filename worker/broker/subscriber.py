@@ -37,7 +37,7 @@ class Subscription:
         message = await self._arrived.get()
         if message is None:
             self._arrived.put_nowait(None)
-            raise BrokerUnavailable("the connection was lost, and what arrived since with it")
+            raise BrokerUnavailable("the connection to RabbitMQ was lost, or its queue was")
         if message.delivery_tag is not None:
             try:
                 await from_broker(self._channel.basic_ack(message.delivery_tag, wait=False))

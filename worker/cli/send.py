@@ -154,6 +154,7 @@ async def _send(
     """Publish, and with `wait` return the outcome, or None when it did not come in time."""
     from worker.broker.subscriber import subscribe
     from worker.broker.visit import visit
+    from worker.errors import BrokerUnavailable
 
     async with visit(settings.amqp_url.reveal(), "send") as connection:
         if wait is None:
@@ -167,6 +168,10 @@ async def _send(
                     return await _outcome(replies, made.id)
             except TimeoutError:
                 return None
+            except BrokerUnavailable as error:
+                raise BrokerUnavailable(
+                    f"{error}. The command was sent: repeat it with --id {made.id} for its outcome"
+                ) from error
 
 
 async def _publish(

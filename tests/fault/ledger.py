@@ -4,35 +4,14 @@ Pure functions over recorded facts. docs/reliability.md says what each heading m
 that must be zero lists its violations as sentences.
 """
 
-from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator, Sequence
-from itertools import pairwise
-
 import msgspec
 
-from recording_schemas import (
-    CloudEvent,
-    CommandSucceeded,
-    Completed,
-    FileReady,
-    NotAnEvent,
-    Outcome,
-    Status,
-    StatusChanged,
-    decode_event,
-    outcome_of,
-)
-from tests.fault.facts import Facts, Received, Sent
+from tests.fault import checks
+from tests.fault.checks import RANK
+from tests.fault.facts import Facts
+from tests.fault.told import Told
 
-ENDED = frozenset({"UPLOADED", "ERRORED"})
-RANK = {
-    Status.INVOKED: 0,
-    Status.RECORDING: 1,
-    Status.PAUSED: 1,
-    Status.UPLOADING: 2,
-    Status.UPLOADED: 3,
-    Status.ERRORED: 3,
-}
+__all__ = ["RANK", "Account", "Run", "account", "closing_lines"]
 
 
 class Account(msgspec.Struct, frozen=True, kw_only=True):
@@ -72,7 +51,7 @@ class Run(msgspec.Struct, frozen=True, kw_only=True):
 
 def account(facts: Facts) -> Account:
     """Hold the facts against the guarantees. To be called when everything has settled."""
-    told = _Told(facts)
+    told = Told(facts)
     events = [one for one in facts.received if one.exchange in {"status", "files"}]
     outcomes = [one for one in facts.received if one.exchange == "results"]
     return Account(
@@ -84,23 +63,23 @@ def account(facts: Facts) -> Account:
         files=len(facts.files),
         events=len({one.message_id for one in events}),
         lost=(
-            *_commands_without_outcome(facts, told),
-            *_replies_missing(facts),
-            *_dead_letters_missing(facts),
-            *_recordings_not_told(facts, told),
-            *_gaps(told),
+            *checks.commands_without_outcome(facts, told),
+            *checks.replies_missing(facts),
+            *checks.dead_letters_missing(facts),
+            *checks.recordings_not_told(facts, told),
+            *checks.gaps(told),
         ),
-        doubled=(*_too_many_recordings(facts, told), *_shared_starts(told)),
+        doubled=(*checks.too_many_recordings(facts, told), *checks.shared_starts(told)),
         unexpected=(
             *told.undecodable,
-            *_ids_with_other_bytes(facts),
-            *_facts_with_two_ids(told),
-            *_outcomes_not_allowed(facts, told),
-            *_of_unknown_origin(facts, told),
-            *_claims_of_others(facts, told),
+            *checks.ids_with_other_bytes(facts),
+            *checks.facts_with_two_ids(told),
+            *checks.outcomes_not_allowed(facts, told),
+            *checks.of_unknown_origin(facts, told),
+            *checks.claims_of_others(facts, told),
         ),
-        out_of_order=tuple(_disorder(told)),
-        duplicates=sum(_repeats(facts).values()),
+        out_of_order=tuple(checks.disorder(told)),
+        duplicates=sum(checks.repeats(facts).values()),
     )
 
 
@@ -125,270 +104,3 @@ def closing_lines(found: Account, run: Run) -> str:
     ]
     lines = [f"{name:<28}{value:>10}" for name, value in figures]
     return "\n".join([*lines, *found.violations])
-
-
-class _Told:
-    """What subscribers were told, decoded once: first sights only, in the order of arrival."""
-
-    def __init__(self, facts: Facts) -> None:
-        self.undecodable: list[str] = []
-        self.of_recording: dict[str, list[CloudEvent]] = defaultdict(list)
-        self.outcomes: dict[str, list[CloudEvent]] = defaultdict(list)
-        seen: set[str] = set()
-        for one in facts.received:
-            if one.exchange in {"dead-letter", ""} or one.message_id in seen:
-                continue
-            event = self._decoded(one)
-            if event is None:
-                continue
-            seen.add(event.id)
-            of = self.outcomes if one.exchange == "results" else self.of_recording
-            of[event.subject].append(event)
-
-    def _decoded(self, one: Received) -> CloudEvent | None:
-        try:
-            event = decode_event(one.body)
-        except NotAnEvent as error:
-            self.undecodable.append(f"a message on {one.exchange} is no event: {error}")
-            return None
-        if event.id != one.message_id:
-            self.undecodable.append(f"event {event.id} came with message_id {one.message_id}")
-        return event
-
-    def data(self, recording_id: str) -> list[object]:
-        return [event.data for event in self.of_recording.get(recording_id, ())]
-
-    def results(self, command_id: str) -> list[Outcome]:
-        found = self.outcomes.get(command_id, ())
-        return [one.data for one in found if isinstance(one.data, Outcome)]
-
-    def claimed(self, command_id: str) -> list[str]:
-        results = self.results(command_id)
-        return [
-            named
-            for one in results
-            if isinstance(one, CommandSucceeded)
-            for named in one.recording_ids
-        ]
-
-    def everything(self) -> Iterator[CloudEvent]:
-        for events in (*self.of_recording.values(), *self.outcomes.values()):
-            yield from events
-
-
-# Lost
-
-
-def _commands_without_outcome(facts: Facts, told: _Told) -> Iterator[str]:
-    owed = {one.command_id for one in facts.sent if one.confirmed}
-    for command_id in sorted(owed - told.outcomes.keys()):
-        yield f"command {command_id} was confirmed and has no outcome"
-
-
-def _replies_missing(facts: Facts) -> Iterator[str]:
-    replied = {msgspec.json.decode(one.body)["subject"] for one in facts.received if _is_reply(one)}
-    owed = {one.command_id for one in facts.sent if one.confirmed and one.reply_to}
-    for command_id in sorted(owed - replied):
-        yield f"command {command_id} asked for a reply and got none"
-
-
-def _is_reply(one: Received) -> bool:
-    return one.exchange == ""
-
-
-def _dead_letters_missing(facts: Facts) -> Iterator[str]:
-    dead = {one.body for one in facts.received if one.exchange == "dead-letter"}
-    for one in facts.sent:
-        if one.confirmed and not one.is_command and one.body not in dead:
-            yield f"no dead letter has the bytes {one.body[:60]!r}"
-
-
-def _recordings_not_told(facts: Facts, told: _Told) -> Iterator[str]:
-    last = {one.recording_id: one.status for one in facts.transitions}
-    files: dict[str, set[str]] = defaultdict(set)
-    for file in facts.files:
-        files[file.recording_id].add(file.name)
-    for recording_id in _ours(facts):
-        data = told.data(recording_id)
-        status = last[recording_id]
-        if status not in ENDED:
-            yield f"recording {recording_id} is still {status}: it was never stopped"
-            continue
-        if status not in {one.status for one in data if isinstance(one, StatusChanged)}:
-            yield f"recording {recording_id} is {status}, and no event says so"
-        if not any(isinstance(one, Completed) for one in data):
-            yield f"recording {recording_id} has no completed event"
-        announced = {one.file_name for one in data if isinstance(one, FileReady)}
-        for name in sorted(files[recording_id] - announced):
-            yield f"recording {recording_id} has file {name}, and no event says so"
-
-
-def _ours(facts: Facts) -> list[str]:
-    ids = (one.recording_id for one in facts.started)
-    return [one for one in ids if one not in facts.foreign]
-
-
-def _gaps(told: _Told) -> Iterator[str]:
-    for recording_id, events in told.of_recording.items():
-        numbers = {int(str(event.sequence)) for event in events}
-        for missing in sorted(set(range(1, max(numbers))) - numbers):
-            yield f"recording {recording_id} has no event of sequence {missing}"
-
-
-# Doubled
-
-
-def _too_many_recordings(facts: Facts, told: _Told) -> Iterator[str]:
-    """More recordings of a meeting and kind than start commands that may have started one."""
-    starts: dict[tuple[str | None, str], set[str]] = defaultdict(set)
-    for one in facts.sent:
-        if one.starts and not _is_rejected(one, told):
-            starts[one.meeting_id, one.starts].add(one.command_id)
-    recordings = Counter(
-        (one.meeting_id, one.kind) for one in facts.started if one.recording_id not in facts.foreign
-    )
-    for (meeting_id, kind), count in recordings.items():
-        allowed = starts.get((meeting_id, kind), set())
-        for _ in range(count - len(allowed)):
-            commands = ", ".join(sorted(allowed)) or "no accepted command"
-            yield f"meeting {meeting_id} has {count} {kind} recordings for {commands}"
-
-
-def _is_rejected(one: Sent, told: _Told) -> bool:
-    found = told.results(one.command_id)
-    return any(outcome_of(outcome) == "rejected" for outcome in found)
-
-
-def _shared_starts(told: _Told) -> Iterator[str]:
-    """Two recordings said to come of one start."""
-    owned: dict[str, set[str]] = defaultdict(set)
-    for recording_id, events in told.of_recording.items():
-        for event in events:
-            if not isinstance(event.data, Outcome) and event.data.start_id is not None:
-                owned[event.data.start_id].add(recording_id)
-    for start_id, ids in owned.items():
-        for _ in range(len(ids) - 1):
-            yield f"start {start_id} has the recordings {', '.join(sorted(ids))}"
-
-
-# Unexpected
-
-
-def _ids_with_other_bytes(facts: Facts) -> Iterator[str]:
-    bodies: dict[str, bytes] = {}
-    for one in facts.received:
-        if one.exchange == "dead-letter" or one.message_id is None:
-            continue
-        if bodies.setdefault(one.message_id, one.body) != one.body:
-            yield f"event {one.message_id} came with other bytes than before"
-
-
-def _facts_with_two_ids(told: _Told) -> Iterator[str]:
-    seen: dict[tuple[str, ...], str] = {}
-    for event in told.everything():
-        for fact in _facts_in(event):
-            first = seen.setdefault(fact, event.id)
-            if first != event.id:
-                yield f"{' '.join(fact)} has the ids {first} and {event.id}"
-
-
-def _facts_in(event: CloudEvent) -> list[tuple[str, ...]]:
-    match event.data:
-        case StatusChanged(recording_id=owner, status=Status.RECORDING | Status.PAUSED):
-            return [("sequence", owner, str(event.sequence))]  # may well be told again
-        case StatusChanged(recording_id=owner, status=status):
-            return [("sequence", owner, str(event.sequence)), ("status", owner, status)]
-        case FileReady(recording_id=owner, file_name=name):
-            return [("sequence", owner, str(event.sequence)), ("file", owner, name)]
-        case Completed(recording_id=owner):
-            return [("sequence", owner, str(event.sequence)), ("completed", owner)]
-        case _:
-            return [("outcome", event.subject)]
-
-
-def _outcomes_not_allowed(facts: Facts, told: _Told) -> Iterator[str]:
-    allowed: dict[str, frozenset[str]] = {}
-    for one in facts.sent:  # a repeat changes nothing: what was sent first counts
-        allowed.setdefault(one.command_id, one.allowed)
-    for command_id in told.outcomes:
-        for outcome in told.results(command_id):
-            name = outcome_of(outcome)
-            if command_id not in allowed:
-                yield f"outcome {name} of a command {command_id} that nobody sent"
-            elif name not in allowed[command_id]:
-                why = msgspec.json.encode(outcome).decode()
-                yield f"command {command_id} ended as {name}: {why}"
-
-
-def _of_unknown_origin(facts: Facts, told: _Told) -> Iterator[str]:
-    started = {one.recording_id for one in facts.started}
-    files = {(one.recording_id, one.name) for one in facts.files}
-    for recording_id in told.of_recording:
-        if recording_id not in started:
-            yield f"events of a recording {recording_id} that was never started"
-        for one in told.data(recording_id):
-            if isinstance(one, FileReady) and (recording_id, one.file_name) not in files:
-                yield f"recording {recording_id} never had a file {one.file_name}"
-
-
-def _claims_of_others(facts: Facts, told: _Told) -> Iterator[str]:
-    """A start that says that it started what it cannot have started."""
-    origins = {one.recording_id: (one.meeting_id, one.kind) for one in facts.started}
-    starts = {one.command_id: one for one in facts.sent if one.starts}
-    for command_id in starts.keys() & told.outcomes.keys():
-        asked = starts[command_id]
-        for named in told.claimed(command_id):
-            if origins.get(named) != (asked.meeting_id, asked.starts):
-                yield f"start {command_id} claims recording {named}, which is not its own"
-            elif named in facts.foreign:
-                yield f"start {command_id} claims recording {named} of somebody else"
-
-
-# Out of order
-
-
-def _disorder(told: _Told) -> Iterator[str]:
-    for recording_id, events in told.of_recording.items():
-        yield from _sequence_disorder(recording_id, events)
-        yield from _status_disorder(recording_id, [one.data for one in events])
-        yield from _completion_disorder(recording_id, [one.data for one in events])
-
-
-def _sequence_disorder(recording_id: str, events: Sequence[CloudEvent]) -> Iterator[str]:
-    for before, after in pairwise(str(one.sequence) for one in events):
-        if after < before:
-            yield f"recording {recording_id}: sequence {after} came after {before}"
-
-
-def _status_disorder(recording_id: str, data: Iterable[object]) -> Iterator[str]:
-    told = [one for one in data if isinstance(one, StatusChanged)]
-    for before, after in pairwise(told):
-        concluded = before.error is not None and before.error.code in {"stalled", "vanished"}
-        over = before.status in ENDED and not concluded
-        if over or (RANK[after.status] < RANK[before.status] and not concluded):
-            yield f"recording {recording_id}: {after.status} came after {before.status}"
-        if after.previous_status != before.status:
-            said = after.previous_status
-            yield f"recording {recording_id}: {after.status} says it follows {said}"
-
-
-def _completion_disorder(recording_id: str, data: Sequence[object]) -> Iterator[str]:
-    announced: set[str] = set()
-    for one in data:
-        if isinstance(one, FileReady):
-            announced.add(one.file_name)
-        if isinstance(one, Completed) and (early := set(one.files) - announced):
-            yield f"recording {recording_id}: completed came before {', '.join(sorted(early))}"
-
-
-# Allowed
-
-
-def _repeats(facts: Facts) -> Counter[str]:
-    """How often each event came again with its own id and bytes. Replies are not repeats."""
-    counted = Counter(
-        one.message_id
-        for one in facts.received
-        if one.message_id is not None and one.exchange not in {"dead-letter", ""}
-    )
-    return Counter({event_id: count - 1 for event_id, count in counted.items()})

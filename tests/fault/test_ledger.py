@@ -201,6 +201,17 @@ def test_recordings_of_somebody_else_are_owed_nothing_and_belong_to_no_start() -
     assert account(claimed).unexpected == ("start start claims recording theirs of somebody else",)
 
 
+def test_one_recording_for_two_starts_is_unexpected() -> None:
+    another = msgspec.structs.replace(START, command_id="another")
+    data = CommandSucceeded(
+        command_id="another", command_type="start_track_recording", recording_ids=("r1",)
+    )
+    body = told(data, "another-outcome").body.replace(b'"subject":"start"', b'"subject":"another"')
+    claim = msgspec.structs.replace(told(data, "another-outcome"), body=body)
+    found = account(changed(sent=(START, another), received=(*GOOD.received, claim)))
+    assert found.unexpected == ("starts another and start both claim recording r1",)
+
+
 @pytest.mark.parametrize(
     ("extra", "words"),
     [

@@ -1,0 +1,261 @@
+"""The rules of the account, one function each: every violation is a sentence."""
+
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import pairwise
+from typing import Final
+
+import msgspec
+
+from recording_schemas import (
+    CloudEvent,
+    Completed,
+    FileReady,
+    Outcome,
+    Status,
+    StatusChanged,
+    outcome_of,
+)
+from tests.fault.facts import Facts, Received, Sent
+from tests.fault.told import Told
+
+ENDED: Final = frozenset({"UPLOADED", "ERRORED"})
+RANK: Final = {
+    Status.INVOKED: 0,
+    Status.RECORDING: 1,
+    Status.PAUSED: 1,
+    Status.UPLOADING: 2,
+    Status.UPLOADED: 3,
+    Status.ERRORED: 3,
+}
+
+
+# Lost
+
+
+def commands_without_outcome(facts: Facts, told: Told) -> Iterator[str]:
+    """Every command that the broker confirmed is owed an outcome on the exchange."""
+    owed = {one.command_id for one in facts.sent if one.confirmed}
+    for command_id in sorted(owed - told.outcomes.keys()):
+        yield f"command {command_id} was confirmed and has no outcome"
+
+
+def replies_missing(facts: Facts) -> Iterator[str]:
+    """Whoever gave a `reply_to` is owed the outcome there as well."""
+    replied = {msgspec.json.decode(one.body)["subject"] for one in facts.received if _is_reply(one)}
+    owed = {one.command_id for one in facts.sent if one.confirmed and one.reply_to}
+    for command_id in sorted(owed - replied):
+        yield f"command {command_id} asked for a reply and got none"
+
+
+def _is_reply(one: Received) -> bool:
+    return one.exchange == ""
+
+
+def dead_letters_missing(facts: Facts) -> Iterator[str]:
+    """What is no command is owed a place among the dead letters, its bytes unchanged."""
+    dead = {one.body for one in facts.received if one.exchange == "dead-letter"}
+    for one in facts.sent:
+        if one.confirmed and not one.is_command and one.body not in dead:
+            yield f"no dead letter has the bytes {one.body[:60]!r}"
+
+
+def recordings_not_told(facts: Facts, told: Told) -> Iterator[str]:
+    """Of each recording of ours: its end, each of its files, and its completion."""
+    last = {one.recording_id: one.status for one in facts.transitions}
+    files: dict[str, set[str]] = defaultdict(set)
+    for file in facts.files:
+        files[file.recording_id].add(file.name)
+    for recording_id in _ours(facts):
+        data = told.data(recording_id)
+        status = last[recording_id]
+        if status not in ENDED:
+            yield f"recording {recording_id} is still {status}: it was never stopped"
+            continue
+        if status not in {one.status for one in data if isinstance(one, StatusChanged)}:
+            yield f"recording {recording_id} is {status}, and no event says so"
+        if not any(isinstance(one, Completed) for one in data):
+            yield f"recording {recording_id} has no completed event"
+        announced = {one.file_name for one in data if isinstance(one, FileReady)}
+        for name in sorted(files[recording_id] - announced):
+            yield f"recording {recording_id} has file {name}, and no event says so"
+
+
+def _ours(facts: Facts) -> list[str]:
+    ids = (one.recording_id for one in facts.started)
+    return [one for one in ids if one not in facts.foreign]
+
+
+def gaps(told: Told) -> Iterator[str]:
+    """A number that was given out and never came belongs to an event that was dropped."""
+    for recording_id, events in told.of_recording.items():
+        numbers = {int(str(event.sequence)) for event in events}
+        for missing in sorted(set(range(1, max(numbers))) - numbers):
+            yield f"recording {recording_id} has no event of sequence {missing}"
+
+
+# Doubled
+
+
+def too_many_recordings(facts: Facts, told: Told) -> Iterator[str]:
+    """More recordings of a meeting and kind than start commands that may have started one."""
+    starts: dict[tuple[str | None, str], set[str]] = defaultdict(set)
+    for one in facts.sent:
+        if one.starts and not _is_rejected(one, told):
+            starts[one.meeting_id, one.starts].add(one.command_id)
+    recordings = Counter(
+        (one.meeting_id, one.kind) for one in facts.started if one.recording_id not in facts.foreign
+    )
+    for (meeting_id, kind), count in recordings.items():
+        allowed = starts.get((meeting_id, kind), set())
+        for _ in range(count - len(allowed)):
+            commands = ", ".join(sorted(allowed)) or "no accepted command"
+            yield f"meeting {meeting_id} has {count} {kind} recordings for {commands}"
+
+
+def _is_rejected(one: Sent, told: Told) -> bool:
+    found = told.results(one.command_id)
+    return any(outcome_of(outcome) == "rejected" for outcome in found)
+
+
+def shared_starts(told: Told) -> Iterator[str]:
+    """Two recordings said to come of one start."""
+    owned: dict[str, set[str]] = defaultdict(set)
+    for recording_id, events in told.of_recording.items():
+        for event in events:
+            if not isinstance(event.data, Outcome) and event.data.start_id is not None:
+                owned[event.data.start_id].add(recording_id)
+    for start_id, ids in owned.items():
+        for _ in range(len(ids) - 1):
+            yield f"start {start_id} has the recordings {', '.join(sorted(ids))}"
+
+
+# Unexpected
+
+
+def ids_with_other_bytes(facts: Facts) -> Iterator[str]:
+    """An event that comes again, also as a reply, comes unchanged."""
+    bodies: dict[str, bytes] = {}
+    for one in facts.received:
+        if one.exchange == "dead-letter" or one.message_id is None:
+            continue
+        if bodies.setdefault(one.message_id, one.body) != one.body:
+            yield f"event {one.message_id} came with other bytes than before"
+
+
+def facts_with_two_ids(told: Told) -> Iterator[str]:
+    """One fact, one id; by it subscribers recognise a repetition."""
+    seen: dict[tuple[str, ...], str] = {}
+    for event in told.everything():
+        for fact in _facts_in(event):
+            first = seen.setdefault(fact, event.id)
+            if first != event.id:
+                yield f"{' '.join(fact)} has the ids {first} and {event.id}"
+
+
+def _facts_in(event: CloudEvent) -> list[tuple[str, ...]]:
+    match event.data:
+        case StatusChanged(recording_id=owner, status=Status.RECORDING | Status.PAUSED):
+            return [("sequence", owner, str(event.sequence))]  # may well be told again
+        case StatusChanged(recording_id=owner, status=status):
+            return [("sequence", owner, str(event.sequence)), ("status", owner, status)]
+        case FileReady(recording_id=owner, file_name=name):
+            return [("sequence", owner, str(event.sequence)), ("file", owner, name)]
+        case Completed(recording_id=owner):
+            return [("sequence", owner, str(event.sequence)), ("completed", owner)]
+        case _:
+            return [("outcome", event.subject)]
+
+
+def outcomes_not_allowed(facts: Facts, told: Told) -> Iterator[str]:
+    """Outcomes that were not among those that would be right, or of commands that nobody sent."""
+    allowed: dict[str, frozenset[str]] = {}
+    for one in facts.sent:  # a repeat changes nothing: what was sent first counts
+        allowed.setdefault(one.command_id, one.allowed)
+    for command_id in told.outcomes:
+        for outcome in told.results(command_id):
+            name = outcome_of(outcome)
+            if command_id not in allowed:
+                yield f"outcome {name} of a command {command_id} that nobody sent"
+            elif name not in allowed[command_id]:
+                why = msgspec.json.encode(outcome).decode()
+                yield f"command {command_id} ended as {name}: {why}"
+
+
+def of_unknown_origin(facts: Facts, told: Told) -> Iterator[str]:
+    """Events about recordings and files that do not exist."""
+    started = {one.recording_id for one in facts.started}
+    files = {(one.recording_id, one.name) for one in facts.files}
+    for recording_id in told.of_recording:
+        if recording_id not in started:
+            yield f"events of a recording {recording_id} that was never started"
+        for one in told.data(recording_id):
+            if isinstance(one, FileReady) and (recording_id, one.file_name) not in files:
+                yield f"recording {recording_id} never had a file {one.file_name}"
+
+
+def claims_of_others(facts: Facts, told: Told) -> Iterator[str]:
+    """A start that says that it started what it cannot have started."""
+    origins = {one.recording_id: (one.meeting_id, one.kind) for one in facts.started}
+    starts = {one.command_id: one for one in facts.sent if one.starts}
+    claims: dict[str, str] = {}
+    for command_id in sorted(starts.keys() & told.outcomes.keys()):
+        asked = starts[command_id]
+        for named in told.claimed(command_id):
+            if origins.get(named) != (asked.meeting_id, asked.starts):
+                yield f"start {command_id} claims recording {named}, which is not its own"
+            elif named in facts.foreign:
+                yield f"start {command_id} claims recording {named} of somebody else"
+            elif (other := claims.setdefault(named, command_id)) != command_id:
+                yield f"starts {other} and {command_id} both claim recording {named}"
+
+
+# Out of order
+
+
+def disorder(told: Told) -> Iterator[str]:
+    """What a subscriber that takes first sights as they come could not follow."""
+    for recording_id, events in told.of_recording.items():
+        yield from _sequence_disorder(recording_id, events)
+        yield from _status_disorder(recording_id, [one.data for one in events])
+        yield from _completion_disorder(recording_id, [one.data for one in events])
+
+
+def _sequence_disorder(recording_id: str, events: Sequence[CloudEvent]) -> Iterator[str]:
+    for before, after in pairwise(str(one.sequence) for one in events):
+        if after < before:
+            yield f"recording {recording_id}: sequence {after} came after {before}"
+
+
+def _status_disorder(recording_id: str, data: Iterable[object]) -> Iterator[str]:
+    told = [one for one in data if isinstance(one, StatusChanged)]
+    for before, after in pairwise(told):
+        concluded = before.error is not None and before.error.code in {"stalled", "vanished"}
+        over = before.status in ENDED and not concluded
+        if over or (RANK[after.status] < RANK[before.status] and not concluded):
+            yield f"recording {recording_id}: {after.status} came after {before.status}"
+        if after.previous_status != before.status:
+            said = after.previous_status
+            yield f"recording {recording_id}: {after.status} says it follows {said}"
+
+
+def _completion_disorder(recording_id: str, data: Sequence[object]) -> Iterator[str]:
+    announced: set[str] = set()
+    for one in data:
+        if isinstance(one, FileReady):
+            announced.add(one.file_name)
+        if isinstance(one, Completed) and (early := set(one.files) - announced):
+            yield f"recording {recording_id}: completed came before {', '.join(sorted(early))}"
+
+
+# Allowed
+
+
+def repeats(facts: Facts) -> Counter[str]:
+    """How often each event came again with its own id and bytes. Replies are not repeats."""
+    counted = Counter(
+        one.message_id
+        for one in facts.received
+        if one.message_id is not None and one.exchange not in {"dead-letter", ""}
+    )
+    return Counter({event_id: count - 1 for event_id, count in counted.items()})

@@ -1,0 +1,69 @@
+"""What subscribers were told, decoded once."""
+
+from collections import defaultdict
+from collections.abc import Iterator
+
+from recording_schemas import (
+    CloudEvent,
+    CommandSucceeded,
+    NotAnEvent,
+    Outcome,
+    decode_event,
+)
+from tests.fault.facts import Facts, Received
+
+
+class Told:
+    """Events by recording and outcomes by command: first sights only, in the order of arrival.
+
+    `undecodable` has a sentence for each message that is no proper event.
+    """
+
+    def __init__(self, facts: Facts) -> None:
+        self.undecodable: list[str] = []
+        self.of_recording: dict[str, list[CloudEvent]] = defaultdict(list)
+        self.outcomes: dict[str, list[CloudEvent]] = defaultdict(list)
+        seen: set[str] = set()
+        for one in facts.received:
+            if one.exchange in {"dead-letter", ""} or one.message_id in seen:
+                continue
+            event = self._decoded(one)
+            if event is None:
+                continue
+            seen.add(event.id)
+            of = self.outcomes if one.exchange == "results" else self.of_recording
+            of[event.subject].append(event)
+
+    def _decoded(self, one: Received) -> CloudEvent | None:
+        try:
+            event = decode_event(one.body)
+        except NotAnEvent as error:
+            self.undecodable.append(f"a message on {one.exchange} is no event: {error}")
+            return None
+        if event.id != one.message_id:
+            self.undecodable.append(f"event {event.id} came with message_id {one.message_id}")
+        return event
+
+    def data(self, recording_id: str) -> list[object]:
+        """What the events about this recording say."""
+        return [event.data for event in self.of_recording.get(recording_id, ())]
+
+    def results(self, command_id: str) -> list[Outcome]:
+        """The outcomes of this command; more than one contradict each other."""
+        found = self.outcomes.get(command_id, ())
+        return [one.data for one in found if isinstance(one.data, Outcome)]
+
+    def claimed(self, command_id: str) -> list[str]:
+        """The recordings that this command is said to have been about."""
+        results = self.results(command_id)
+        return [
+            named
+            for one in results
+            if isinstance(one, CommandSucceeded)
+            for named in one.recording_ids
+        ]
+
+    def everything(self) -> Iterator[CloudEvent]:
+        """Each event once, outcomes as well."""
+        for events in (*self.of_recording.values(), *self.outcomes.values()):
+            yield from events

@@ -38,6 +38,8 @@ class Relay:
         self._metrics = metrics
         self._now = now
         self._idle_seconds = idle_seconds
+        self._leads: Callable[[], bool] = lambda: True
+        self._failures: list[str] = []
         self._woken = asyncio.Event()
         self._turn = asyncio.Lock()
 
@@ -47,6 +49,7 @@ class Relay:
 
     async def run(self, leads: Callable[[], bool]) -> None:
         """Relay for ever, whenever this replica leads."""
+        self._leads = leads
         while True:
             self._woken.clear()
             if not (leads() and await self.once()):
@@ -69,8 +72,9 @@ class Relay:
         except StoreUnavailable as error:
             structlog.get_logger().warning("relay_store_unavailable", reason=str(error))
             return False
-        structlog.get_logger().info("relay", published=len(sent), waiting=len(waiting) - len(sent))
-        return len(sent) == len(waiting)
+        left = len(waiting) - len(sent)
+        structlog.get_logger().info("relay", published=len(sent), waiting=left)
+        return not left
 
     async def flush(self) -> None:
         """Publish what is committed by now, as far as the broker takes it."""
@@ -88,19 +92,24 @@ class Relay:
         by_subject: dict[str, list[Unsent]] = {}
         for one in waiting:
             by_subject.setdefault(one.subject, []).append(one)
+        self._failures.clear()
         sent = await asyncio.gather(*(self._in_order(line) for line in by_subject.values()))
+        if self._failures:
+            structlog.get_logger().warning(
+                "publish_failed", subjects=len(self._failures), reason=self._failures[0]
+            )
         return [one for line in sent for one in line]
 
     async def _in_order(self, line: list[Unsent]) -> list[Unsent]:
         """Those that the broker took; the first it did not take keeps the rest waiting."""
         sent = []
         for one in line:
+            if not self._leads():  # lost on the way: another replica publishes these by now
+                break
             try:
                 taken = await self._publisher.publish(self._message(one))
             except BrokerUnavailable as error:
-                structlog.get_logger().warning(
-                    "publish_failed", event_id=one.event_id, reason=str(error)
-                )
+                self._failures.append(str(error))
                 break
             if not taken:
                 structlog.get_logger().info(

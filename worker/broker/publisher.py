@@ -10,7 +10,7 @@ from typing import Final
 import structlog
 from aio_pika.abc import AbstractChannel, AbstractConnection
 from aiormq.channel import Channel
-from aiormq.exceptions import PublishError
+from aiormq.exceptions import DeliveryError
 from pamqp.commands import Basic
 
 from worker.broker.link import BROKER_TROUBLE, Link, from_broker, open_channel
@@ -84,9 +84,9 @@ class Publisher:
     async def publish(self, message: Outgoing) -> bool:
         """Return once the broker has confirmed: True when a queue took it.
 
-        False when the message was mandatory and no queue was there for it. Raises
-        BrokerUnavailable when there was no channel, or then no confirmation, each within the
-        deadline; the message may have been taken all the same.
+        False when the message was mandatory and no queue took it: none was there, or it was full.
+        Raises BrokerUnavailable when there was no channel, or then no confirmation, each within
+        the deadline; the message may have been taken all the same.
         """
         channel: Channel | None = None
         try:
@@ -95,8 +95,10 @@ class Publisher:
                 deadline.reschedule(asyncio.get_running_loop().time() + self._timeout)
                 await from_broker(_publish(channel, message))
                 return True
-        except PublishError:
-            return False
+        except DeliveryError as error:
+            if message.mandatory:
+                return False
+            raise BrokerUnavailable(f"a queue of {message.exchange!r} is full") from error
         except TimeoutError as error:
             raise BrokerUnavailable(await self._why_late(channel, message)) from error
         except (*BROKER_TROUBLE, *UNFIT) as error:

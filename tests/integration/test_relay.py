@@ -1,0 +1,311 @@
+"""From the outbox to the broker: in order, with the same ids, losing nothing on the way."""
+
+import asyncio
+from collections import defaultdict
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime
+from functools import partial
+from typing import Any
+from urllib.parse import urlsplit
+
+import aio_pika
+import msgspec
+import pytest
+from aio_pika.abc import AbstractConnection, AbstractIncomingMessage
+from prometheus_client import CollectorRegistry
+
+from recording_schemas import CommandSucceeded, Status
+from sandbox.waiting import Eventually
+from tests.fault.proxy import Proxy
+from worker.broker import Link, Publisher, Topology
+from worker.recording import Seen
+from worker.relay import Relay
+from worker.snapshot import Snapshot
+from worker.store import Claim, Finish, Reply, Store, outcome_record
+from worker.telemetry import Metrics
+
+LIFE = (Status.INVOKED, Status.RECORDING, Status.UPLOADING, Status.ERRORED)
+NOW = datetime(2026, 11, 1, 10, tzinfo=UTC)
+
+
+class Bench:
+    """A relay on real parts, and a queue that receives whatever it publishes."""
+
+    def __init__(self, store: Store, topology: Topology, url: str, raw: AbstractConnection) -> None:
+        self.store = store
+        self.topology = topology
+        self.link = Link(lambda: url, "publish")
+        self.publisher = Publisher(self.link, topology, timeout=0.5)
+        self.relay = self.another_relay()
+        self.raw = raw
+        self.received: list[AbstractIncomingMessage] = []
+
+    def another_relay(self) -> Relay:
+        """As after a restart: it knows only what the store knows."""
+        return Relay(
+            self.store,
+            self.publisher,
+            self.topology,
+            metrics=Metrics(CollectorRegistry(), version="test"),
+            now=lambda: 1.0,
+            idle_seconds=0.05,
+        )
+
+    async def listen(self) -> None:
+        channel = await self.raw.channel()
+        queue = await channel.declare_queue(exclusive=True)
+        for purpose in ("status", "files", "results"):
+            await queue.bind(f"{self.topology.prefix}.{purpose}", "#")
+
+        async def receive(message: AbstractIncomingMessage) -> None:
+            self.received.append(message)
+
+        await queue.consume(receive, no_ack=True)
+
+    @asynccontextmanager
+    async def connected(self) -> AsyncIterator[None]:
+        async with asyncio.TaskGroup() as group:
+            running = group.create_task(self.link.run(self.publisher.session))
+            try:
+                async with asyncio.timeout(20):
+                    await self.publisher.wait_ready()
+                yield
+            finally:
+                running.cancel()
+
+    @asynccontextmanager
+    async def relaying(self) -> AsyncIterator[None]:
+        async with self.connected():
+            await self.listen()
+            running = asyncio.create_task(self.relay.run(lambda: True))
+            try:
+                yield
+            finally:
+                assert not running.done()
+                running.cancel()
+                await asyncio.wait([running])
+
+    async def happen(self, recording_ids: Sequence[str], statuses: Sequence[Status]) -> None:
+        for status in statuses:
+            await self.store.absorb([_seen(one, status) for one in recording_ids])
+
+    async def finish(self, command_id: str, reply_to: str | None) -> None:
+        await self.store.claim(
+            Claim(
+                command_id=command_id,
+                command_type="sync_recording",
+                owner="me",
+                now=1.0,
+                lease_seconds=60.0,
+                settle_seconds=30.0,
+                abandoned_before=0.0,
+            )
+        )
+        data = CommandSucceeded(
+            command_id=command_id, command_type="sync_recording", recording_ids=()
+        )
+        record = outcome_record(data, source="test", at=NOW, correlation_id=None, trace={})
+        reply = Reply(reply_to=reply_to)
+        await self.store.finish(Finish(outcome=record, reply=reply, seen=(), now=1.0))
+
+    async def unsent_ids(self) -> list[str]:
+        return [one.event_id for one in await self.store.unsent(10_000)]
+
+    def keys_of(self, recording_id: str) -> list[str]:
+        """Routing keys of what was received about a recording, repeats left out."""
+        about = [one for one in self.received if _subject(one) == recording_id]
+        return list(dict.fromkeys(str(one.routing_key) for one in about))
+
+
+def _seen(recording_id: str, status: Status) -> Seen:
+    snapshot = Snapshot(recording_id=recording_id, status=status, kind="track", meeting_id="m")
+    return Seen(snapshot=snapshot, observed_by="sweep", asked_at=NOW, observed_at=NOW)
+
+
+def _subject(message: AbstractIncomingMessage) -> str:
+    return str(msgspec.json.decode(message.body)["subject"])
+
+
+@pytest.fixture
+async def link(amqp_url: str) -> AsyncIterator[Proxy]:
+    async with Proxy(urlsplit(amqp_url).port or 5672) as proxy:
+        yield proxy
+
+
+@pytest.fixture
+async def bench(
+    amqp_url: str, names_prefix: str, sqlite_url: str, link: Proxy
+) -> AsyncIterator[Bench]:
+    topology = Topology(prefix=names_prefix, retry_delays=(1.0,))
+    store = await Store.open(sqlite_url, source="test")
+    url = amqp_url.replace(f":{urlsplit(amqp_url).port}", f":{link.port}")
+    async with await aio_pika.connect(amqp_url) as raw:
+        yield Bench(store, topology, url, raw)
+        async with raw.channel() as channel:
+            for queue in topology.queues:
+                await channel.queue_delete(queue.name)
+            for exchange in topology.exchanges:
+                await channel.exchange_delete(exchange)
+    await store.close()
+
+
+KEYS = [f"track.{status.lower()}" for status in LIFE] + ["track.completed"]
+
+
+async def test_the_events_of_a_recording_arrive_in_their_order_and_once(
+    bench: Bench, eventually: Eventually
+) -> None:
+    ids = [f"r{number}" for number in range(50)]
+    await bench.happen(ids, LIFE)
+    async with bench.relaying():
+        await eventually(lambda: len(bench.received) == 50 * len(KEYS))
+    assert {tuple(bench.keys_of(one)) for one in ids} == {tuple(KEYS)}
+    assert await bench.unsent_ids() == []
+
+
+async def test_what_is_committed_while_the_relay_runs_leaves_when_it_is_woken(
+    bench: Bench, eventually: Eventually
+) -> None:
+    async with bench.relaying():
+        for number in range(5):
+            await bench.happen([f"r{number}"], LIFE)
+            bench.relay.wake()
+        await eventually(lambda: len(bench.received) == 5 * len(KEYS))
+
+
+async def test_a_cut_connection_loses_nothing_and_changes_neither_order_nor_ids(
+    bench: Bench, link: Proxy, eventually: Eventually
+) -> None:
+    ids = [f"r{number}" for number in range(200)]
+    await bench.happen(ids, LIFE)
+    expected = set(await bench.unsent_ids())
+    async with bench.relaying():
+        for _ in range(3):
+            before = len(bench.received)
+            await eventually(partial(more_than, bench, before))
+            link.cut()
+        await eventually(lambda: {one.message_id for one in bench.received} >= expected, seconds=30)
+    assert {one.message_id for one in bench.received} == expected
+    assert {tuple(bench.keys_of(one)) for one in ids} == {tuple(KEYS)}
+
+
+async def test_a_silent_broker_loses_nothing(
+    bench: Bench, link: Proxy, eventually: Eventually
+) -> None:
+    ids = [f"r{number}" for number in range(20)]
+    async with bench.relaying():
+        link.stall()
+        await bench.happen(ids, LIFE)
+        bench.relay.wake()
+        await eventually(lambda: bench.link.trouble is not None, seconds=20)
+        assert len(await bench.unsent_ids()) == 20 * len(KEYS)
+        await link.restore()
+        await eventually(lambda: len(bench.received) >= 20 * len(KEYS), seconds=30)
+    assert {tuple(bench.keys_of(one)) for one in ids} == {tuple(KEYS)}
+
+
+async def test_after_a_crash_before_it_was_noted_an_event_is_published_with_the_same_id(
+    bench: Bench, eventually: Eventually
+) -> None:
+    await bench.happen(["r"], LIFE)
+    waiting = await bench.store.unsent(100)
+    async with bench.connected():
+        await bench.listen()
+        await bench.relay._publish_all(waiting)  # and dies before it marks them as sent
+        bench.relay = bench.another_relay()
+        await bench.relay.flush()
+        await eventually(lambda: len(bench.received) == 2 * len(KEYS))
+    by_key = defaultdict(set)
+    for message in bench.received:
+        by_key[message.routing_key].add(message.message_id)
+    assert {len(ids) for ids in by_key.values()} == {1}
+
+
+async def test_a_reply_that_no_queue_takes_does_not_hold_up_what_follows(
+    bench: Bench, eventually: Eventually
+) -> None:
+    await bench.finish("c1", reply_to="nobody")
+    await bench.finish("c1", reply_to="nobody-either")
+    await bench.finish("c2", reply_to=None)
+    async with bench.relaying():
+        await eventually(lambda: {_subject(one) for one in bench.received} == {"c1", "c2"})
+        await eventually(bench_is_empty(bench))
+
+
+def more_than(bench: Bench, count: int) -> bool:
+    return len(bench.received) > count
+
+
+def bench_is_empty(bench: Bench) -> Any:
+    async def empty() -> bool:
+        return await bench.unsent_ids() == []
+
+    return empty
+
+
+async def test_a_reply_queue_that_is_full_holds_up_nobody(
+    bench: Bench, eventually: Eventually
+) -> None:
+    channel = await bench.raw.channel()
+    full = await channel.declare_queue(
+        exclusive=True, arguments={"x-max-length": 0, "x-overflow": "reject-publish"}
+    )
+    await bench.finish("c1", reply_to=full.name)
+    await bench.finish("c2", reply_to=None)
+    async with bench.relaying():
+        await eventually(bench_is_empty(bench))
+    assert {_subject(one) for one in bench.received} == {"c1", "c2"}
+
+
+async def test_an_outcome_and_its_replies_carry_one_id_and_all_arrive(
+    bench: Bench, eventually: Eventually
+) -> None:
+    channel = await bench.raw.channel()
+    mine = await channel.declare_queue(exclusive=True)
+    for _ in range(3):
+        await bench.finish("c1", reply_to=mine.name)
+    async with bench.relaying():
+        await eventually(bench_is_empty(bench))
+        replies = [await mine.get(no_ack=True) for _ in range(3)]
+        await eventually(lambda: bench.received)
+    ids = {one.message_id for one in [*bench.received, *replies]}
+    assert len(ids) == 1
+
+
+async def test_a_relay_that_does_not_lead_publishes_nothing(bench: Bench) -> None:
+    await bench.happen(["r"], LIFE)
+    async with bench.connected():
+        running = asyncio.create_task(bench.relay.run(lambda: False))
+        await bench.store.unsent(1)
+        await bench.store.unsent(1)
+        running.cancel()
+        await asyncio.wait([running])
+    assert len(await bench.unsent_ids()) == len(KEYS)
+
+
+async def test_a_relay_that_loses_the_lead_stops_within_the_batch(
+    bench: Bench, eventually: Eventually
+) -> None:
+    await bench.happen(["r"], LIFE)
+    asked = iter([True, True, True])  # one for the batch, then one for each event
+    async with bench.connected():
+        running = asyncio.create_task(bench.relay.run(lambda: next(asked, False)))
+
+        async def some_left() -> bool:
+            return len(await bench.unsent_ids()) == len(KEYS) - 2
+
+        await eventually(some_left)
+        running.cancel()
+        await asyncio.wait([running])
+
+
+async def test_a_repeat_answered_while_the_broker_is_away_publishes_the_outcome_once(
+    bench: Bench, eventually: Eventually
+) -> None:
+    for _ in range(5):
+        await bench.finish("c1", reply_to=None)
+    async with bench.relaying():
+        await eventually(bench_is_empty(bench))
+        await eventually(lambda: bench.received)
+    assert len(bench.received) == 1

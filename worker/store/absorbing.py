@@ -12,6 +12,7 @@ import msgspec
 import sqlalchemy as sa
 
 from worker.recording import LIVE, Recording, Seen, observe
+from worker.store.holdable import holdable, meeting_key
 from worker.store.outbox import event_rows, put
 from worker.store.tables import files, recordings
 from worker.track_files import TrackFile
@@ -49,12 +50,23 @@ def _absorb(
     connection: sa.Connection, known: dict[str, Recording], seen: Seen, source: str
 ) -> list[dict[str, Any]]:
     recording_id = seen.snapshot.recording_id
+    seen = _with_holdable_names(seen)
     before = known.get(recording_id)
     names = _file_names(connection, recording_id) if _needs_names(before, seen) else ()
     observed = observe(before, seen, names)
     known[recording_id] = observed.after
     _add_files(connection, recording_id, len(names), observed.new_files, seen)
     return event_rows(observed.after, observed.events, source=source, at=seen.observed_at)
+
+
+def _with_holdable_names(seen: Seen) -> Seen:
+    """Files are known again by their names, so these must be the same here and in the table."""
+    if seen.files is None or not any("\x00" in file.file_name for file in seen.files):
+        return seen
+    files = tuple(
+        msgspec.structs.replace(file, file_name=holdable(file.file_name)) for file in seen.files
+    )
+    return msgspec.structs.replace(seen, files=files)
 
 
 def _needs_names(before: Recording | None, seen: Seen) -> bool:
@@ -114,7 +126,7 @@ def _row(recording: Recording) -> dict[str, Any]:
         "app": recording.app,
         "kind": recording.kind,
         "status": str(recording.status),
-        "meeting_id": recording.meeting_id,
+        "meeting_id": meeting_key(recording.meeting_id),
         "start_id": recording.start_id,
         "version": recording.version,
         "open": recording.status in LIVE or recording.files_awaited_since is not None,
@@ -147,7 +159,7 @@ def _add_files(
                     "recording_id": recording_id,
                     "file_index": index,
                     "file_name": file.file_name,
-                    "user_id": file.user_id,
+                    "user_id": holdable(file.user_id),
                     "found_at": seen.observed_at.timestamp(),
                 }
                 for index, file in enumerate(new, start=known + 1)

@@ -23,6 +23,8 @@ Must be safe to run again: a transaction that failed is rolled back and tried re
 
 MOST: Final = 500
 TRIES: Final = 3
+READ_ONLY: Final = "25006"
+"""SQLSTATE of a server that takes no writes: it has become a standby."""
 
 
 class _Waiting(NamedTuple):
@@ -95,9 +97,9 @@ class GroupCommit:
             return self._in_one_transaction(batch)
         except exc.OperationalError as error:
             if not _is_conflict(error):
-                return [_unavailable(error) for _ in batch]
+                return [self._unavailable(error) for _ in batch]
         except exc.InterfaceError as error:
-            return [_unavailable(error) for _ in batch]
+            return [self._unavailable(error) for _ in batch]
         except Exception:  # noqa: BLE001, S110 - whose fault it is turns out one by one
             pass
         return [self._alone(waiting) for waiting in batch]
@@ -112,10 +114,19 @@ class GroupCommit:
                     return error
             except exc.DBAPIError as error:
                 if last or not _is_conflict(error):
-                    return _unavailable(error)
+                    return self._unavailable(error)
             except Exception as error:  # noqa: BLE001 - handed to whoever asked
                 return error
         raise AssertionError
+
+    def _unavailable(self, error: exc.DBAPIError) -> StoreUnavailable:
+        if getattr(error.orig, "sqlstate", None) == READ_ONLY:
+            self._engine.dispose()  # another server writes now: only a new connection finds it
+        # The statement's parameters may hold anything, so only the driver's own words go out.
+        words = str(error.orig).splitlines() or [type(error.orig).__name__]
+        unavailable = StoreUnavailable(words[0][:300])
+        unavailable.__cause__ = error.orig
+        return unavailable
 
     def _in_one_transaction(self, batch: list[_Waiting]) -> list[Any]:
         by_operation: dict[Operation[Any, Any], list[int]] = {}
@@ -142,10 +153,3 @@ def _trouble(outcomes: list[Any]) -> str | None:
 def _is_conflict(error: exc.DBAPIError) -> bool:
     """Deadlock or serialization failure between replicas: worth another try at once."""
     return getattr(error.orig, "sqlstate", None) in {"40001", "40P01"}
-
-
-def _unavailable(error: exc.DBAPIError) -> StoreUnavailable:
-    # The statement's parameters may hold anything, so only the driver's own words go out.
-    unavailable = StoreUnavailable(str(error.orig).splitlines()[0][:300])
-    unavailable.__cause__ = error.orig
-    return unavailable

@@ -14,6 +14,7 @@ import sqlalchemy as sa
 
 from worker.recording import LIVE, Recording
 from worker.store.absorbing import Absorbed, absorb_all
+from worker.store.holdable import meeting_key
 from worker.store.outbox import OutcomeRecord, Reply, outcome_rows, put, unpublished
 from worker.store.requests import Claim, Claimed, Finish, Release
 from worker.store.tables import inbox, recordings
@@ -30,7 +31,11 @@ def claim(connection: sa.Connection, requests: Sequence[Claim]) -> list[Claimed]
         if row is not None and row["state"] == "done":
             claimed.append(_repeat(connection, row, request))
             continue
-        if _is_leased(row, request) or _is_slot_taken(connection, held, request):
+        if (
+            _is_leased(row, request)
+            or _is_another_in_doubt(row, request)
+            or _is_slot_taken(connection, held, request)
+        ):
             claimed.append(Claimed(verdict="busy", first_seen_at=request.now))
             continue
         after = _claimed_row(row, request)
@@ -58,7 +63,7 @@ def release(connection: sa.Connection, requests: Sequence[Release]) -> list[None
             "crashes": 0,
             "lease_owner": None,
             "lease_until": None,
-            "last_error": request.last_error[:1000],
+            "last_error": request.last_error,
         }
         if not request.uncertain:
             values |= {"holds": None, "called_at": None, "last_called_at": None}
@@ -125,6 +130,16 @@ def _is_leased(row: dict[str, Any] | None, request: Claim) -> bool:
         and row["state"] == "running"
         and row["lease_owner"] != request.owner
         and (row["lease_until"] or 0.0) > request.now
+    )
+
+
+def _is_another_in_doubt(row: dict[str, Any] | None, request: Claim) -> bool:
+    """A start that may have been executed owns its id: nothing else may end it, or start again."""
+    return (
+        row is not None
+        and row["called_at"] is not None
+        and row["slot"] != request.slot
+        and row["first_seen_at"] >= request.abandoned_before
     )
 
 
@@ -220,10 +235,11 @@ def _known(
     elif request.recording_id:
         wanted = recordings.c.recording_id == request.recording_id
     elif request.slot:
-        wanted = recordings.c.meeting_id == request.meeting_id
+        wanted = recordings.c.meeting_id == meeting_key(request.meeting_id)
     elif request.meeting_id:
         wanted = sa.and_(
-            recordings.c.meeting_id == request.meeting_id, recordings.c.status.in_(sorted(LIVE))
+            recordings.c.meeting_id == meeting_key(request.meeting_id),
+            recordings.c.status.in_(sorted(LIVE)),
         )
     else:
         return ()

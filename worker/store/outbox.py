@@ -10,6 +10,7 @@ import sqlalchemy as sa
 
 from recording_schemas import EVENT_TYPES, Outcome, encode_event, exchange_of, routing_key
 from worker.recording import Recording, RecordingEvent
+from worker.store.holdable import holdable
 from worker.store.tables import outbox
 
 NAMESPACE: Final = uuid.UUID("6f1d3b0e-52c7-5d0c-9c0b-7a1f0c1c2a55")
@@ -98,7 +99,7 @@ def event_rows(
                 "subject": after.recording_id,
                 "exchange": exchange_of(data),
                 "routing_key": routing_key(data),
-                "correlation_id": correlation_id,
+                "correlation_id": holdable(correlation_id),
                 "headers": headers,
                 "body": body,
                 "created_at": at.timestamp(),
@@ -117,7 +118,7 @@ def outcome_rows(
         "subject": record.command_id,
         "exchange": "results",
         "routing_key": record.routing_key,
-        "correlation_id": record.correlation_id,
+        "correlation_id": holdable(record.correlation_id),
         "headers": msgspec.json.encode(record.trace).decode(),
         "body": record.body.encode(),
         "created_at": now,
@@ -126,8 +127,8 @@ def outcome_rows(
     if reply.reply_to is not None:
         to = {
             "exchange": "reply",
-            "routing_key": reply.reply_to,
-            "correlation_id": reply.correlation_id or record.command_id,
+            "routing_key": holdable(reply.reply_to),
+            "correlation_id": holdable(reply.correlation_id or record.command_id),
             "headers": msgspec.json.encode(reply.trace).decode(),
         }
         rows.append(row | to)

@@ -7,6 +7,7 @@ import sqlalchemy as sa
 
 from recording_schemas import Status
 from worker.recording import Recording
+from worker.store.holdable import meeting_key
 from worker.store.tables import recordings
 
 
@@ -55,6 +56,8 @@ def _find(connection: sa.Connection, wanted: RecordingsFilter) -> list[Recording
     query = sa.select(recordings.c.state)
     for column in ("status", "meeting_id", "recording_id", "start_id"):
         value = getattr(wanted, column)
+        if column == "meeting_id":
+            value = meeting_key(value)
         if value is not None:
             query = query.where(recordings.c[column] == str(value))
     query = query.order_by(recordings.c.changed_at.desc()).limit(wanted.limit)

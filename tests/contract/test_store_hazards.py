@@ -1,0 +1,154 @@
+"""What publishers and the API may send and a database may not take, on both engines."""
+
+from collections.abc import AsyncIterator
+from datetime import UTC, datetime
+from typing import Any
+
+import msgspec
+import pytest
+
+from recording_schemas import CommandSucceeded, Status
+from worker.recording import Origin, Seen
+from worker.snapshot import Snapshot
+from worker.store import (
+    Claim,
+    Claimed,
+    Finish,
+    RecordingsFilter,
+    Release,
+    Reply,
+    Store,
+    outcome_record,
+)
+from worker.track_files import TrackFile
+
+NOW = datetime(2026, 11, 1, 10, 0, tzinfo=UTC)
+MEETING = "97440c6a-140b-40a9-9499-b23fd7a3868a"
+SLOT = f"{MEETING}/track"
+
+
+@pytest.fixture
+async def store(database_url: str) -> AsyncIterator[Store]:
+    opened = await Store.open(database_url, source="test")
+    yield opened
+    await opened.close()
+
+
+def claim(command_id: str = "c1", **changes: Any) -> Claim:
+    request = Claim(
+        command_id=command_id,
+        command_type="start_track_recording",
+        owner="me",
+        now=1000.0,
+        lease_seconds=60.0,
+        settle_seconds=30.0,
+        abandoned_before=0.0,
+        slot=SLOT,
+        meeting_id=MEETING,
+    )
+    return msgspec.structs.replace(request, **changes)
+
+
+def finish(command_id: str, reply: Reply, *seen: Seen) -> Finish:
+    data = CommandSucceeded(
+        command_id=command_id, command_type="start_track_recording", recording_ids=("r1",)
+    )
+    record = outcome_record(
+        data, source="test", at=NOW, correlation_id=reply.correlation_id, trace=reply.trace
+    )
+    return Finish(outcome=record, reply=reply, seen=seen, now=1001.0)
+
+
+def seen(recording_id: str = "r1", *, status: Status = Status.INVOKED, **more: Any) -> Seen:
+    members: dict[str, Any] = {"meeting_id": MEETING, "kind": "track"} | more.pop("told", {})
+    return Seen(
+        snapshot=Snapshot(recording_id=recording_id, status=status, **members),
+        observed_by="sweep",
+        asked_at=NOW,
+        observed_at=NOW,
+        **more,
+    )
+
+
+async def doubtful(store: Store, command_id: str) -> None:
+    """A start that may have been executed."""
+    await store.claim(claim(command_id))
+    await store.release(Release(command_id=command_id, uncertain=True, last_error="{}"))
+
+
+# Text that PostgreSQL cannot hold
+
+
+async def test_null_characters_in_what_a_publisher_wants_back_do_not_keep_its_outcome(
+    store: Store,
+) -> None:
+    reply = Reply(reply_to="re\x00ply", correlation_id="\x00c", trace={"tracestate": "a\x00b"})
+    await store.claim(claim(reply=reply))
+    await store.finish(
+        finish("c1", reply, seen(origin=Origin(start_id="c1", correlation_id="\x00")))
+    )
+    await store.claim(claim(reply=reply))
+    exchanges = [one.exchange for one in await store.unsent(10)]
+    assert exchanges == ["status", "results", "reply", "reply"]
+
+
+async def test_null_characters_in_the_api_s_words_do_not_stop_what_is_seen(store: Store) -> None:
+    file = TrackFile(file_name="a\x00b.webm", media_kind="audio", user_id="u\x00")
+    told = {"meeting_id": "m\x00", "output_file_name": "\x00", "error_message": "\x00"}
+    for status in (Status.INVOKED, Status.UPLOADED, Status.UPLOADED):
+        await store.absorb([seen(status=status, told=told, files=(file,))])
+    types = [one.event_type for one in await store.unsent(10)]
+    assert types.count("recording.file_ready.v1") == 1
+    assert types[-1] == "recording.completed.v1"
+
+
+async def test_ids_longer_than_documented_do_not_stop_what_is_seen(store: Store) -> None:
+    told = {"meeting_id": "m" * 5000, "session_id": "s" * 5000}
+    await store.absorb([seen(told=told, app="default")])
+    (known,) = await store.recordings(RecordingsFilter(recording_id="r1"))
+    assert known.meeting_id == "m" * 5000
+
+
+# One id, several commands
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        {"command_type": "sync_recording", "slot": None, "meeting_id": None},
+        {"command_type": "unknown", "slot": None, "meeting_id": None},
+        {"slot": "another-meeting/track", "meeting_id": "another-meeting"},
+    ],
+)
+async def test_another_command_under_the_id_of_a_start_in_doubt_waits_until_that_has_ended(
+    store: Store, other: dict[str, Any]
+) -> None:
+    await doubtful(store, "c1")
+    assert (await store.claim(claim(**other))).verdict == "busy"
+    again = await store.claim(claim())
+    assert (again.verdict, again.called_at) == ("again", 1000.0)
+    await store.finish(finish("c1", Reply()))
+    assert (await store.claim(claim(**other))).verdict == "done"
+
+
+async def test_a_start_in_doubt_that_nobody_sends_again_does_not_block_its_id_for_ever(
+    store: Store,
+) -> None:
+    await doubtful(store, "c1")
+    late: Claimed = await store.claim(claim(slot=None, meeting_id=None, abandoned_before=1001.0))
+    assert late.verdict == "again"
+
+
+# One meeting, several spellings
+
+
+async def test_a_meeting_is_the_same_in_capital_letters(store: Store) -> None:
+    await store.absorb([seen(origin=Origin(start_id="theirs"))])
+    await doubtful(store, "c1")
+    spelt = MEETING.upper()
+    again = await store.claim(claim(meeting_id=spelt))
+    assert [one.recording_id for one in again.known] == ["r1"]
+    stop = await store.claim(claim("stop", slot=None, meeting_id=spelt))
+    assert [one.recording_id for one in stop.known] == ["r1"]
+    assert stop.starts_pending == 1
+    assert len(await store.recordings(RecordingsFilter(meeting_id=spelt))) == 1

@@ -142,7 +142,10 @@ async def test_links_that_are_cut_again_and_again_lose_and_double_nothing(
     assert found.recordings == 40
 
 
-async def test_after_a_clean_stop_under_load_nothing_is_delivered_again(field: Field) -> None:
+async def test_after_a_clean_stop_under_load_nothing_that_was_settled_comes_again(
+    field: Field,
+) -> None:
+    """The broker may mark as redelivered what it had set aside and never sent: nobody saw it."""
     first = await running(field, WORKER_PREFETCH="20")
     field.sandbox.faults.add(Fault(kind="slow", operation="start*", seconds=0.05))
     await stream(field, range(60))
@@ -152,7 +155,9 @@ async def test_after_a_clean_stop_under_load_nothing_is_delivered_again(field: F
     found = await field.settled(seconds=60)
     assert found.violations == ()
     assert 0 < before < len(commands_logged(first)) + len(commands_logged(second))
-    assert [one for one in commands_logged(second) if one["redelivered"]] == []
+    settled = {one["command_id"] for one in commands_logged(first) if one["settlement"] == "ack"}
+    again = {one["command_id"] for one in commands_logged(second) if one["redelivered"]}
+    assert settled & again == set()
 
 
 async def test_when_the_grace_time_runs_out_nothing_is_lost_or_doubled(field: Field) -> None:

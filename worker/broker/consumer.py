@@ -7,7 +7,8 @@ from typing import Any, Final
 
 import structlog
 from aio_pika.abc import AbstractConnection
-from aiormq.abc import AbstractChannel, DeliveredMessage
+from aiormq.abc import AbstractChannel, ConsumerCallback, DeliveredMessage
+from aiormq.channel import Channel
 
 from worker.broker.copies import headers_of_copy, original_routing_key
 from worker.broker.link import BROKER_TROUBLE, Link, from_broker, open_channel
@@ -81,6 +82,8 @@ class Consumer:
         await self._publisher.see_to_topology(connection)
         opened = await open_channel(connection)
         channel = await opened.get_underlay_channel()
+        assert isinstance(channel, Channel)  # noqa: S101 - the abstract one hides its consumers
+        channel.consumers = _KeptConsumers()
         cancelled = asyncio.Event()
         channel.on_consumer_cancel_callbacks.add(lambda _frame: cancelled.set())
         while True:
@@ -181,6 +184,17 @@ class Consumer:
 
     async def _round_trip(self, channel: AbstractChannel) -> None:
         await from_broker(channel.basic_qos(prefetch_count=self._prefetch, timeout=DEADLINE))
+
+
+class _KeptConsumers(dict[str, ConsumerCallback]):
+    """The callbacks of a channel, also of consumers that were cancelled.
+
+    A quorum queue may still deliver what it had set aside for one. The library would drop that
+    without a word, and it would stay unsettled for as long as the channel lives.
+    """
+
+    def pop(self, tag: str, default: ConsumerCallback | None = None) -> Any:  # type: ignore[override]  # noqa: ANN401
+        return self.get(tag, default)
 
 
 def _delivery(message: DeliveredMessage) -> Delivery:

@@ -1,0 +1,80 @@
+"""What subscribers were told, held against the promises as it comes in."""
+
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from recording_schemas import (
+    CloudEvent,
+    CommandSucceeded,
+    Completed,
+    FileReady,
+    StatusChanged,
+    decode_event,
+)
+from sandbox.recording import Recording
+from tests.fault.facts import Received
+from tests.fault.ledger import RANK
+
+
+class Told:
+    """Every event so far. `hear` raises AssertionError at the first broken promise."""
+
+    def __init__(self) -> None:
+        self._bodies: dict[str, bytes] = {}
+        self._of_recording: dict[str, list[CloudEvent]] = defaultdict(list)
+        self._outcomes: dict[str, CloudEvent] = {}
+
+    def hear(self, received: Iterable[Received]) -> None:
+        """Take in what came; a repeat must be the same in every byte."""
+        for one in received:
+            assert one.message_id is not None
+            before = self._bodies.setdefault(one.message_id, one.body)
+            assert before == one.body, f"{one.message_id} says something else this time"
+            if before is one.body:
+                self._hear_first(decode_event(one.body))
+
+    def _hear_first(self, event: CloudEvent) -> None:
+        if not isinstance(event.sequence, str):
+            known = self._outcomes.setdefault(event.subject, event)
+            assert known is event, f"{event.subject} ended twice: {known.data}, {event.data}"
+            return
+        line = self._of_recording[event.subject]
+        assert int(event.sequence) == len(line) + 1, f"{event.subject} skips a number"
+        _check_next([one.data for one in line], event.data)
+        line.append(event)
+
+    def check_outcomes(
+        self, sent: Mapping[str, Mapping[str, Any]], recordings: Mapping[str, list[str]]
+    ) -> None:
+        """When all has settled: each command ended, and a start as its recording says."""
+        assert self._outcomes.keys() == sent.keys()
+        for start_id in (one for one in sent if one.startswith("start-")):
+            outcome = self._outcomes[start_id].data
+            told = list(outcome.recording_ids) if isinstance(outcome, CommandSucceeded) else []
+            assert told == recordings.get(start_id, []), f"{start_id}: {outcome}"
+
+    def check_ends(self, recordings: Iterable[Recording]) -> None:
+        """When all has settled: each recording was told to its end, with all its files."""
+        for one in recordings:
+            data = [event.data for event in self._of_recording[one.id]]
+            statuses = [fact.status for fact in data if isinstance(fact, StatusChanged)]
+            assert statuses[-1] == one.status
+            assert isinstance(data[-1], Completed)
+            files = {fact.file_name for fact in data if isinstance(fact, FileReady)}
+            assert files == {file.name for file in one.all_files}
+            # None: a sync, or a stop of its meeting, met it before its start knew of it.
+            named = {fact.start_id for fact in data if isinstance(fact, StatusChanged)}
+            assert named <= {one.request.prefix, None}
+
+
+def _check_next(before: list[object], news: object) -> None:
+    assert not any(isinstance(one, Completed) for one in before), f"{news} after the completion"
+    if isinstance(news, FileReady):
+        assert all(one.file_name != news.file_name for one in before if isinstance(one, FileReady))
+    if isinstance(news, StatusChanged):
+        statuses = [one.status for one in before if isinstance(one, StatusChanged)]
+        last = statuses[-1] if statuses else None
+        assert news.previous_status == last
+        assert last is None or (last is not news.status and RANK[last] <= RANK[news.status])
+        assert last is None or RANK[last] < 3, f"{news.status} after the end {last}"

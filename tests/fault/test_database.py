@@ -1,0 +1,281 @@
+"""The database is away, locked, full or silent: nothing is taken for done, and it recovers."""
+
+import asyncio
+import itertools
+import sqlite3
+import time
+import uuid
+from collections.abc import AsyncIterator, Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import psycopg
+import pytest
+import sqlalchemy as sa
+from yarl import URL
+
+from sandbox.postgresql import PostgreSQLServer
+from tests.fault.proxy import Proxy
+from tests.fault.world import Replica, World, open_world
+from worker.errors import StoreUnavailable
+from worker.store import Claim, Store
+from worker.store.bounded import BoundedConnection
+from worker.store.engine import LOST_PEER_SECONDS, open_engine
+
+MEETING = str(uuid.UUID(int=1, version=4))
+
+
+def start(command_id: str = "start") -> dict[str, Any]:
+    return {"type": "start_track_recording", "id": command_id, "meeting_id": MEETING}
+
+
+@pytest.fixture
+async def world() -> AsyncIterator[World]:
+    async with open_world() as world:
+        yield world
+
+
+async def is_put_off(world: World, replica: Replica) -> bool:
+    """Whether the command waits for the store, and the API was asked for nothing."""
+    (letter,) = world.queue
+    letter.due = world.now
+    await world.deliver(letter, replica)
+    return world.queue == [letter] and not world.sandbox.ledger.started
+
+
+async def ends_well(world: World, replica: Replica) -> bool:
+    await world.drain([replica])
+    outcomes = [one for one in world.told if one.exchange == "results"]
+    return len(outcomes) == len(world.sandbox.ledger.started) == 1
+
+
+def trouble_of(store: Store) -> str | None:
+    return store.trouble
+
+
+# PostgreSQL
+
+
+@pytest.mark.parametrize("how", ["stop", "kill"])
+async def test_while_postgresql_is_away_nothing_is_taken_for_done_and_then_it_goes_on(
+    world: World, private_postgresql: PostgreSQLServer, how: str
+) -> None:
+    store = await Store.open(private_postgresql.new_database(), source="test")
+    replica = world.replica(store)
+    world.send(start())
+    await asyncio.to_thread(getattr(private_postgresql, how))
+    assert await is_put_off(world, replica)
+    assert trouble_of(store) is not None
+    await asyncio.to_thread(private_postgresql.start)
+    assert await ends_well(world, replica)
+    assert trouble_of(store) is None
+    await store.close()
+
+
+async def test_a_connection_that_was_cut_is_replaced_at_the_next_transaction(
+    world: World, postgresql: PostgreSQLServer
+) -> None:
+    url = postgresql.new_database()
+    store = await Store.open(url, source="test")
+    with psycopg.connect(url, autocommit=True) as admin:
+        admin.execute(
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity "
+            "WHERE datname = current_database() AND pid <> pg_backend_pid()"
+        )
+    world.send(start())
+    replica = world.replica(store)
+    assert await is_put_off(world, replica)
+    assert await ends_well(world, replica)
+    await store.close()
+
+
+async def test_a_commit_whose_answer_was_lost_is_found_out_and_not_done_again(
+    world: World, postgresql: PostgreSQLServer
+) -> None:
+    url = URL(postgresql.new_database())
+    async with Proxy(url.port or 5432, url.host or "127.0.0.1") as link:
+        here = url.with_host("127.0.0.1").with_port(link.port)
+        store = await Store.open(str(here), source="test")
+        replica = world.replica(store)
+        for number in range(6):
+            world.send(start(f"start-{number}"))
+        cutting = asyncio.create_task(cut_at_every_answer(link))
+        for _ in range(4):
+            for letter in list(world.queue):
+                letter.due = world.now
+                await world.deliver(letter, replica)
+        cutting.cancel()
+        await asyncio.wait([cutting])
+        await world.drain([replica])
+        outcomes = {one.message_id for one in world.told if one.exchange == "results"}
+        assert len(outcomes) == 6
+        assert len(world.sandbox.ledger.started) == 6
+        await store.close()
+
+
+async def cut_at_every_answer(link: Proxy) -> None:
+    """Cut the connection each time that some more answers have come through."""
+    while True:
+        before = link.bytes_down
+        while link.bytes_down < before + 3_000:  # noqa: ASYNC110 - the proxy tells nobody
+            await asyncio.sleep(0)
+        link.cut()
+
+
+async def test_with_all_connections_taken_the_command_waits_until_one_is_free(
+    world: World, private_postgresql: PostgreSQLServer
+) -> None:
+    url = private_postgresql.new_database()
+    store = await Store.open(url, source="test")
+    replica = world.replica(store)
+    world.send(start())
+    others: list[psycopg.Connection[Any]] = []
+    await asyncio.to_thread(private_postgresql.restart)
+    with suppress(psycopg.OperationalError):
+        while True:
+            others.append(await asyncio.to_thread(psycopg.connect, url))
+    assert await is_put_off(world, replica), "its old connection is broken"
+    assert await is_put_off(world, replica), "and there is no new one"
+    assert "connection slots" in (store.trouble or "") or "too many" in (store.trouble or "")
+    for one in others:
+        one.close()
+    assert await ends_well(world, replica)
+    await store.close()
+
+
+async def test_a_row_that_somebody_keeps_locked_is_waited_for_for_five_seconds_only(
+    world: World, postgresql: PostgreSQLServer
+) -> None:
+    url = postgresql.new_database()
+    store = await Store.open(url + "?options=-c lock_timeout=200ms", source="test")
+    replica = world.replica(store)
+    world.send(start())
+    with psycopg.connect(url) as admin:
+        admin.execute("LOCK TABLE inbox IN ACCESS EXCLUSIVE MODE")
+        assert await is_put_off(world, replica)
+    assert await ends_well(world, replica)
+    await store.close()
+
+
+async def test_a_silent_postgresql_is_noticed_and_left_for_a_new_connection(
+    world: World, postgresql: PostgreSQLServer
+) -> None:
+    url = URL(postgresql.new_database())
+    async with Proxy(url.port or 5432, url.host or "127.0.0.1") as link:
+        here = url.with_host("127.0.0.1").with_port(link.port)
+        hasty = here.with_query(tcp_user_timeout="750", connect_timeout="2")
+        store = await Store.open(str(hasty), source="test")
+        replica = world.replica(store)
+        world.send(start())
+        link.black_hole()
+        assert await is_put_off(world, replica)
+        assert "silent for 1 s" in (store.trouble or "")
+        await link.restore()
+        assert await ends_well(world, replica)
+        await store.close()
+
+
+async def test_by_default_silence_is_noticed_within_35_seconds(
+    postgresql: PostgreSQLServer,
+) -> None:
+    engine = open_engine(postgresql.new_database())
+    with engine.connect() as connection:
+        driver = connection.connection.driver_connection
+        assert isinstance(driver, BoundedConnection)
+        assert LOST_PEER_SECONDS < driver.patience <= 20
+        limit = connection.exec_driver_sql("SHOW statement_timeout").scalar_one()
+        assert limit == f"{LOST_PEER_SECONDS}s"
+    engine.dispose()
+
+
+async def test_a_server_that_became_a_standby_is_left_for_the_one_that_writes(
+    world: World, postgresql: PostgreSQLServer
+) -> None:
+    url = postgresql.new_database()
+    store = await Store.open(url, source="test")
+    replica = world.replica(store)
+    world.send(start())
+    await store._group.submit(_statements, "SET default_transaction_read_only = on")
+    assert await is_put_off(world, replica)
+    assert "read-only" in (store.trouble or "")
+    assert await ends_well(world, replica), "a new connection finds who writes now"
+    await store.close()
+
+
+# SQLite
+
+
+async def test_a_file_that_somebody_keeps_locked_is_waited_for_and_then_said(
+    world: World, tmp_path: Path
+) -> None:
+    path = tmp_path / "state.db"
+    store = await Store.open(f"sqlite:///{path}", source="test")
+    replica = world.replica(store)
+    world.send(start())
+    other = sqlite3.connect(path, isolation_level=None)
+    other.execute("BEGIN IMMEDIATE")
+    assert await is_put_off(world, replica)
+    assert "locked" in (store.trouble or "")
+    other.execute("ROLLBACK")
+    other.close()
+    assert await ends_well(world, replica)
+    await store.close()
+
+
+async def test_a_full_disk_takes_nothing_and_it_goes_on_when_there_is_room(
+    world: World, tmp_path: Path
+) -> None:
+    store = await Store.open(f"sqlite:///{tmp_path / 'state.db'}", source="test")
+    replica = world.replica(store)
+    await fill(store)
+    world.send(start("x" * 128))
+    assert await is_put_off(world, replica)
+    assert "full" in (store.trouble or "")
+    await store._group.submit(_statements, "PRAGMA max_page_count = 1000000")
+    assert await ends_well(world, replica)
+    await store.close()
+
+
+async def fill(store: Store) -> None:
+    """Let the file not grow any more, and use up the room in it."""
+    await store._group.submit(_statements, "PRAGMA max_page_count = 1")
+    with suppress(StoreUnavailable):
+        for number in itertools.count():
+            await store.claim(filler(number))
+    assert "full" in (store.trouble or "")
+
+
+def filler(number: int) -> Claim:
+    return Claim(
+        command_id=f"{number:0100d}",
+        command_type="sync_recording",
+        owner="somebody",
+        now=0.0,
+        lease_seconds=1.0,
+        settle_seconds=1.0,
+        abandoned_before=0.0,
+    )
+
+
+def _statements(connection: sa.Connection, statements: Sequence[str]) -> list[None]:
+    for one in statements:
+        connection.exec_driver_sql(one)
+    return [None] * len(statements)
+
+
+async def test_requests_that_wait_for_a_silent_database_all_fail_together(
+    postgresql: PostgreSQLServer,
+) -> None:
+    url = URL(postgresql.new_database())
+    async with Proxy(url.port or 5432, url.host or "127.0.0.1") as link:
+        hasty = url.with_host("127.0.0.1").with_port(link.port).with_query(tcp_user_timeout="750")
+        store = await Store.open(str(hasty), source="test")
+        link.black_hole()
+        began = time.monotonic()
+        asked = [store.outbox_depth() for _ in range(50)]
+        answers = await asyncio.gather(*asked, return_exceptions=True)
+        assert {type(one) for one in answers} == {StoreUnavailable}
+        assert time.monotonic() - began < 20, "one silence, not fifty"
+        await link.restore()
+        await store.close()

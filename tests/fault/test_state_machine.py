@@ -1,0 +1,235 @@
+"""Thousands of interleavings of commands, troubles, crashes and time, and what holds in all."""
+
+import asyncio
+import itertools
+import shutil
+import tempfile
+import uuid
+from collections import defaultdict
+from contextlib import AsyncExitStack
+from pathlib import Path
+from typing import Any
+
+import msgspec
+from hypothesis import HealthCheck, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
+
+from sandbox.faults import Fault
+from sandbox.meetings import participant_ids
+from tests.fault.account_of_told import Told
+from tests.fault.world import OPERATIONS, Replica, World, open_world
+from worker.store import Claim, Store
+
+MEETINGS = tuple(str(uuid.UUID(int=n, version=4)) for n in (1, 2))
+STARTS = st.sampled_from(sorted(OPERATIONS))
+ASKED = st.sampled_from([*OPERATIONS, "list_recordings", "change_recording", "get_recording"])
+LOST = ("lost_reset", "lost_half", "lost_502")
+WHICH = st.integers(0, 1)
+
+
+class AnyInterleaving(RuleBasedStateMachine):
+    """Two replicas on one store, whose clocks are three seconds apart."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._runner = asyncio.Runner()
+        self._stack = AsyncExitStack()
+        self._ids = itertools.count(1)
+        self.sent: dict[str, dict[str, Any]] = {}
+        self.told = Told()
+
+    def run(self, work: Any) -> Any:
+        return self._runner.run(work)
+
+    @initialize()
+    def begin(self) -> None:
+        self.run(self._begin())
+
+    async def _begin(self) -> None:
+        self.world: World = await self._stack.enter_async_context(open_world())
+        directory = self._stack.enter_context(tempfile.TemporaryDirectory())
+        shutil.copy(await _migrated(), Path(directory) / "state.db")
+        self.store = await Store.open(f"sqlite:///{directory}/state.db", source="test")
+        self._stack.push_async_callback(self.store.close)
+        self.replicas = [self._replica(0), self._replica(1)]
+
+    def _replica(self, which: int) -> Replica:
+        return self.world.replica(self.store, lambda: self.world.now + 3.0 * which)
+
+    # What publishers do
+
+    @rule(kind=STARTS, meeting=st.sampled_from(MEETINGS), allow=st.booleans())
+    def start(self, kind: str, meeting: str, allow: bool) -> None:
+        command_id = f"start-{next(self._ids)}"
+        command: dict[str, Any] = {"type": kind, "id": command_id, "meeting_id": meeting}
+        if kind == "start_track_recording":
+            command |= {
+                "user_ids": participant_ids(meeting)[:2],
+                "layers": {"default": {"media_kind": "audio", "file_name_prefix": command_id}},
+            }
+        else:
+            command |= {"file_name_prefix": command_id, "allow_multiple_recordings": allow}
+        self._send(command)
+
+    @precondition(lambda self: any(one.startswith("start-") for one in self.sent))
+    @rule(data=st.data(), action=st.sampled_from(["stop", "stop", "pause", "resume"]))
+    def act_on_a_start(self, data: st.DataObject, action: str) -> None:
+        starts = [one for one in self.sent if one.startswith("start-")]
+        self._send(
+            {
+                "type": f"{action}_recording",
+                "id": f"{action}-{next(self._ids)}",
+                "start_id": data.draw(st.sampled_from(starts)),
+            }
+        )
+
+    @rule(meeting=st.sampled_from(MEETINGS), action=st.sampled_from(["stop", "pause"]))
+    def act_on_a_meeting(self, meeting: str, action: str) -> None:
+        command_id = f"{action}-{next(self._ids)}"
+        self._send({"type": f"{action}_recording", "id": command_id, "meeting_id": meeting})
+
+    @precondition(lambda self: len(self.world.sandbox.world.recordings.shelf) > 0)
+    @rule(data=st.data())
+    def sync(self, data: st.DataObject) -> None:
+        shelf = self.world.sandbox.world.recordings.shelf
+        known = [one.request.prefix for one in shelf.all()]
+        which = known.index(data.draw(st.sampled_from(known)))
+        command_id = f"sync-{next(self._ids)}"
+        recording_id = shelf.number(which).id
+        self._send({"type": "sync_recording", "id": command_id, "recording_id": recording_id})
+
+    @precondition(lambda self: self.sent)
+    @rule(data=st.data())
+    def repeat(self, data: st.DataObject) -> None:
+        self.world.send(self.sent[data.draw(st.sampled_from(sorted(self.sent)))])
+
+    def _send(self, command: dict[str, Any]) -> None:
+        self.sent[command["id"]] = command
+        self.world.send(command)
+
+    # What replicas do, and how they die
+
+    @precondition(lambda self: self.world.ready())
+    @rule(which=WHICH, ack_is_lost=st.booleans())
+    def deliver(self, which: int, ack_is_lost: bool) -> None:
+        letter = self.world.ready()[0]
+        self.run(self.world.deliver(letter, self.replicas[which], ack_is_lost=ack_is_lost))
+
+    @precondition(lambda self: len(self.world.ready()) > 1)
+    @rule()
+    def deliver_all_at_once(self) -> None:
+        self.run(self._deliver_all())
+
+    async def _deliver_all(self) -> None:
+        pairs = zip(self.world.ready(), itertools.cycle(self.replicas), strict=False)
+        await asyncio.gather(*(self.world.deliver(letter, to) for letter, to in pairs))
+
+    @precondition(lambda self: self.world.ready())
+    @rule(which=WHICH, operation=ASKED)
+    def die_before_the_answer(self, which: int, operation: str) -> None:
+        letter = self.world.ready()[0]
+        self.run(self.world.crash(letter, self.replicas[which], operation))
+        self.replicas[which] = self._replica(which)
+
+    @precondition(lambda self: self.world.ready())
+    @rule(which=WHICH)
+    def die_after_the_claim(self, which: int) -> None:
+        command = msgspec.json.decode(self.world.ready()[0].delivery.body)
+        kind = OPERATIONS.get(command["type"])
+        now = self.replicas[which].now()
+        claim = Claim(
+            command_id=command["id"],
+            command_type=command["type"],
+            owner=f"died-{next(self._ids)}",
+            now=now,
+            lease_seconds=60.0,
+            settle_seconds=30.0,
+            abandoned_before=0.0,
+            slot=f"{command['meeting_id']}/{kind}" if kind else None,
+        )
+        self.run(self.store.claim(claim))
+
+    @rule(which=WHICH)
+    def look_around(self, which: int) -> None:
+        self.run(self.world.look_around(self.replicas[which]))
+
+    # What the world does
+
+    @rule(seconds=st.sampled_from([0.5, 2.0, 6.0, 31.0, 65.0]))
+    def time_passes(self, seconds: float) -> None:
+        self.run(self._advance(seconds))
+
+    async def _advance(self, seconds: float) -> None:
+        self.world.sandbox.clock.advance(seconds)
+
+    @rule(operation=ASKED, kind=st.sampled_from([*LOST, "reset"]))
+    def an_answer_gets_lost(self, operation: str, kind: Any) -> None:
+        self.world.sandbox.faults.add(Fault(kind=kind, operation=operation, count=1))
+
+    @rule(operation=ASKED, status=st.sampled_from([400, 401, 404, 409, 429, 500, 503]))
+    def the_api_says_no(self, operation: str, status: int) -> None:
+        fault = Fault(kind="refuse", operation=operation, status=status, count=2)
+        self.world.sandbox.faults.add(fault)
+
+    @rule(seconds=st.sampled_from([0.0, 4.0, 10.0]))
+    def the_list_lags(self, seconds: float) -> None:
+        self.world.sandbox.switches.change({"list_lag_seconds": seconds})
+
+    # What holds
+
+    @invariant()
+    def subscribers_are_told_each_fact_once_and_in_order(self) -> None:
+        if hasattr(self, "replicas"):
+            self.run(self.world.relay(self.store))
+            self.told.hear(self.world.told)
+            self.world.told.clear()
+
+    @invariant()
+    def a_start_has_at_most_one_recording(self) -> None:
+        if hasattr(self, "replicas"):
+            for start_id, found in self._recordings_by_start().items():
+                assert len(found) == 1, f"{start_id} started {found}"
+
+    def _recordings_by_start(self) -> dict[str, list[str]]:
+        found: dict[str, list[str]] = defaultdict(list)
+        for one in self.world.sandbox.world.recordings.shelf.all():
+            found[str(one.request.prefix)].append(one.id)
+        return found
+
+    def teardown(self) -> None:
+        try:
+            if hasattr(self, "replicas"):
+                self.run(self._end_well())
+        finally:
+            self.run(self._stack.aclose())
+            self._runner.close()
+
+    async def _end_well(self) -> None:
+        """With no more trouble every command ends, every recording is told to its end."""
+        await self.world.drain(self.replicas)
+        self.told.hear(self.world.told)
+        recordings = self._recordings_by_start()
+        self.told.check_outcomes(self.sent, recordings)
+        self.told.check_ends(self.world.sandbox.world.recordings.shelf.all())
+
+
+_TEMPLATES: list[Path] = []
+
+
+async def _migrated() -> Path:
+    """A database with its tables, made once: migrating takes longer than a whole example."""
+    if not _TEMPLATES:
+        path = Path(tempfile.mkdtemp()) / "state.db"
+        await (await Store.open(f"sqlite:///{path}", source="test")).close()
+        _TEMPLATES.append(path)
+    return _TEMPLATES[0]
+
+
+TestAnyInterleaving = AnyInterleaving.TestCase
+TestAnyInterleaving.settings = settings(
+    max_examples=30,
+    stateful_step_count=40,
+    deadline=None,
+    suppress_health_check=list(HealthCheck),
+)

@@ -1,0 +1,224 @@
+"""The path of commands in one process: real store and emulated API, a model of the queue.
+
+Time is the sandbox's and stands still until it is advanced, so that an interleaving is what the
+test says it is. The queue keeps a letter until it is acknowledged or dead, and gives it out again
+when its delay is over, or when whoever had it has died.
+"""
+
+import asyncio
+import itertools
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from typing import Any, Final
+
+import msgspec
+from prometheus_client import CollectorRegistry
+
+from sandbox.clock import Clock
+from sandbox.faults import Fault
+from sandbox.server import Sandbox, SandboxOptions
+from sandbox.waiting import eventually
+from tests.fault.facts import Received
+from worker.broker import Ack, Dead, Delivery, Retry, Settlement
+from worker.consume import CommandPath
+from worker.errors import ApiError
+from worker.limits import Limits
+from worker.outage import Outage
+from worker.outcomes import utc
+from worker.realtimekit import RealtimeKit
+from worker.retry import Retry as ApiRetry
+from worker.store import Store
+from worker.sweep import Patience, Sweep
+from worker.telemetry import Metrics
+
+START_OF_TIME: Final = 1_790_000_000.0
+LIMITS: Final = Limits(
+    max_command_bytes=100_000,
+    max_age=1e6,
+    stop_wait=1e5,
+    settle=30,
+    lease=60,
+    retry_delays=(5.0, 30.0),
+)
+OPERATIONS: Final = {
+    "start_track_recording": "track",
+    "start_recording": "composite",
+}
+
+
+class Letter:
+    """One message in the queue: given out to nobody, or to somebody who has not settled it."""
+
+    def __init__(self, delivery: Delivery, due: float) -> None:
+        self.delivery = delivery
+        self.due = due
+        self.given = False
+
+
+class Replica:
+    """One worker process without its broker: a path and a sweep, and a clock that may be wrong."""
+
+    def __init__(self, world: "World", store: Store, now: Callable[[], float], name: str) -> None:
+        self.store = store
+        self.now = now
+        ticks = itertools.count()
+        # A pause ends when somebody looks: what is tried here is not how long it takes.
+        outage = Outage(lambda: next(ticks) * 1000.0)
+        metrics = Metrics(CollectorRegistry(), version="test")
+        self.path = CommandPath(
+            store,
+            {"default": world.api},
+            LIMITS,
+            owner=name,
+            source="test",
+            now=now,
+            committed=lambda: None,
+            outage=outage,
+            metrics=metrics,
+        )
+        self.sweep = Sweep(
+            store,
+            world.api,
+            Patience(files_wait=60.0, invoked_timeout=1e6, vanished_after=60.0),
+            app="default",
+            outage=outage,
+            metrics=metrics,
+            now=lambda: utc(now()),
+            committed=lambda: None,
+        )
+
+
+class World:
+    """Meetings, an API, a queue, and what subscribers have been told so far (`told`)."""
+
+    def __init__(self, sandbox: Sandbox, api: RealtimeKit) -> None:
+        self.sandbox = sandbox
+        self.api = api
+        self.queue: list[Letter] = []
+        self.told: list[Received] = []
+        self.dead: list[tuple[Delivery, Dead]] = []
+        self._names = itertools.count(1)
+
+    @property
+    def now(self) -> float:
+        """The true time."""
+        return self.sandbox.clock.now()
+
+    def replica(self, store: Store, now: Callable[[], float] | None = None) -> Replica:
+        """One more worker; as after a restart it knows only what the store knows."""
+        return Replica(self, store, now or self.sandbox.clock.now, f"worker-{next(self._names)}")
+
+    def send(self, command: Mapping[str, Any], **properties: Any) -> None:
+        """Put a command into the queue."""
+        body = msgspec.json.encode(command)
+        self.queue.append(Letter(Delivery(body=body, routing_key="x", **properties), self.now))
+
+    def ready(self) -> list[Letter]:
+        """Letters that the broker would give out now."""
+        return [one for one in self.queue if not one.given and one.due <= self.now]
+
+    async def deliver(self, letter: Letter, to: Replica, *, ack_is_lost: bool = False) -> None:
+        """Give a letter out, and settle it as the replica says, unless that is lost."""
+        letter.given = True
+        try:
+            settlement = await to.path.process(letter.delivery)
+        finally:
+            letter.given = False
+        if not ack_is_lost:
+            self._settle(letter, settlement)
+
+    def _settle(self, letter: Letter, settlement: Settlement) -> None:
+        match settlement:
+            case Retry():
+                letter.due = self.now + settlement.delay_seconds
+            case Ack():
+                self.queue.remove(letter)
+            case Dead():
+                self.queue.remove(letter)
+                self.dead.append((letter.delivery, settlement))
+
+    async def crash(self, letter: Letter, replica: Replica, operation: str) -> None:
+        """The replica dies after the API has done this for it, and before it hears of it.
+
+        When the command gets by without asking for it, it ends as usual.
+        """
+        fault = self.sandbox.faults.add(Fault(kind="lost_hang", operation=operation, count=1))
+        delivering = asyncio.create_task(self.deliver(letter, replica))
+        struck = asyncio.create_task(self._struck(fault))
+        await asyncio.wait([delivering, struck], return_when=asyncio.FIRST_COMPLETED)
+        for task in (delivering, struck):
+            task.cancel()
+        await asyncio.wait([delivering, struck])
+        self.sandbox.faults.clear(fault)
+        if not delivering.cancelled():
+            await delivering
+
+    async def _struck(self, fault: str) -> None:
+        def has() -> bool:
+            return any(one.id == fault and one.struck for one in self.sandbox.faults.active())
+
+        await eventually(has, seconds=30)
+
+    async def look_around(self, replica: Replica) -> None:
+        """One sweep, whatever comes of it."""
+        with suppress(ApiError):
+            await replica.sweep.once()
+
+    async def relay(self, store: Store) -> None:
+        """Tell subscribers what is committed."""
+        while waiting := await store.unsent(500):
+            self.told += [
+                Received(
+                    exchange="" if one.exchange == "reply" else one.exchange,
+                    routing_key=one.routing_key,
+                    message_id=one.event_id,
+                    body=one.body,
+                )
+                for one in waiting
+            ]
+            await store.mark_sent([one.position for one in waiting], self.now)
+
+    async def drain(self, replicas: Iterable[Replica], *, rounds: int = 60) -> None:
+        """No more trouble: every command ends, then every recording is stopped and told."""
+        self.sandbox.faults.clear()
+        self.sandbox.switches.change({"list_lag_seconds": 0.0})
+        taking = itertools.cycle(replicas)
+        for _ in range(rounds):
+            replica = next(taking)
+            for letter in self.ready():
+                await self.deliver(letter, replica)
+            await self.look_around(replica)
+            await self.relay(replica.store)
+            following = await replica.store.open_recordings("default")
+            if not self.queue and not following:
+                return
+            self.sandbox.clock.advance(5.0)
+            if not self.queue:
+                self.stop_all()
+        left = [one.delivery.body for one in self.queue]
+        raise AssertionError(f"after {rounds} rounds there are left {left} and {following}")
+
+    def stop_all(self) -> None:
+        """Whatever is recording is stopped at the API, by somebody else."""
+        recordings = self.sandbox.world.recordings
+        for one in recordings.shelf.all():
+            if one.status in {"RECORDING", "PAUSED"}:
+                recordings.stop(one)
+
+
+@asynccontextmanager
+async def open_world(seed: int = 1) -> AsyncIterator[World]:
+    """A world with no replica yet. Its API never makes anybody wait."""
+    async with AsyncExitStack() as stack:
+        clock = Clock(speed=0, start=START_OF_TIME)
+        sandbox = await stack.enter_async_context(Sandbox(SandboxOptions(seed=seed), clock=clock))
+        api = RealtimeKit(
+            base_url=sandbox.base_url,
+            account_id="account",
+            app_id="app",
+            token=lambda: "token",
+            timeout=10.0,
+            retry=ApiRetry(attempts=2, base_seconds=0.001, total_seconds=1.0),
+        )
+        stack.push_async_callback(api.aclose)
+        yield World(sandbox, api)

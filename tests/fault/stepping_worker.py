@@ -40,8 +40,8 @@ def install(steps: Steps) -> None:
             steps.anew("sweep")
             await steps.whole("sweep", super().once())
 
-        async def _follow_up(self, look: Any) -> None:
-            await steps.part("sweep", super()._follow_up(look))
+        async def _follow_up(self, *look: Any) -> None:
+            await steps.part("sweep", super()._follow_up(*look))
 
     vars(worker.app).update(Consumer=SteppingConsumer, Relay=SteppingRelay, Sweep=SteppingSweep)
 

@@ -1,0 +1,89 @@
+"""Commands for all recordings of a meeting: what one of them meets does not stop the rest."""
+
+import uuid
+from collections.abc import AsyncIterator
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+
+from recording_schemas import PauseRecording, StopRecording
+from sandbox.clock import Clock
+from sandbox.faults import Fault
+from sandbox.server import Sandbox, SandboxOptions
+from worker.commands import Attempt, execute
+from worker.errors import NotYet
+from worker.realtimekit import RealtimeKit
+from worker.recording import Origin
+from worker.retry import Retry
+
+MEETING = str(uuid.uuid4())
+PARALLEL = {"meeting_id": MEETING, "allow_multiple_recordings": True}
+
+
+class Bench:
+    """Recordings of one meeting, and commands for them, on a clock that stands still."""
+
+    def __init__(self, sandbox: Sandbox, api: RealtimeKit) -> None:
+        self.sandbox = sandbox
+        self.api = api
+
+    def attempt(self) -> Attempt:
+        return Attempt(
+            api=self.api,
+            app="default",
+            now=lambda: datetime.now(UTC),
+            origin=Origin(start_id="c"),
+        )
+
+    async def start(self, *, stuck: bool = False) -> str:
+        fault = self.sandbox.faults.add(Fault(kind="stuck_invoked")) if stuck else None
+        snapshot = await self.api.start_composite(PARALLEL)
+        if fault:
+            self.sandbox.faults.clear(fault)
+        return snapshot.recording_id
+
+    def status(self, recording_id: str) -> str:
+        return self.sandbox.world.recordings.shelf.get(recording_id).status
+
+
+@pytest.fixture
+async def bench() -> AsyncIterator[Bench]:
+    async with Sandbox(SandboxOptions(speed=0), clock=Clock(speed=0)) as sandbox:
+        settings: dict[str, Any] = {"account_id": "acc", "app_id": "app", "token": lambda: "t"}
+        api = RealtimeKit(
+            base_url=sandbox.base_url, timeout=2.0, retry=Retry(attempts=1), **settings
+        )
+        yield Bench(sandbox, api)
+        await api.aclose()
+
+
+@pytest.mark.parametrize("stuck_at", [0, 1, 2])
+async def test_a_recording_that_cannot_be_stopped_yet_does_not_keep_the_others_running(
+    bench: Bench, stuck_at: int
+) -> None:
+    ids = [await bench.start(stuck=number == stuck_at) for number in range(3)]
+    bench.sandbox.clock.advance(5)
+    with pytest.raises(NotYet, match="not_stoppable"):
+        await execute(StopRecording(id="c", meeting_id=MEETING), bench.attempt())
+    statuses = [bench.status(one) for one in ids]
+    assert statuses.pop(stuck_at) == "INVOKED"
+    assert statuses == ["UPLOADING", "UPLOADING"]
+
+
+async def test_a_pause_of_a_meeting_leaves_out_what_is_being_uploaded(bench: Bench) -> None:
+    ended, running = await bench.start(), await bench.start()
+    bench.sandbox.clock.advance(5)
+    await bench.api.act(ended, "stop")
+    done = await execute(PauseRecording(id="c", meeting_id=MEETING), bench.attempt())
+    assert done.recording_ids == (running,)
+    assert (bench.status(ended), bench.status(running)) == ("UPLOADING", "PAUSED")
+
+
+async def test_all_recordings_of_a_crowded_meeting_are_stopped(bench: Bench) -> None:
+    bench.sandbox.switches.change({"max_per_page": 10})
+    ids = [await bench.start() for _ in range(25)]
+    bench.sandbox.clock.advance(5)
+    done = await execute(StopRecording(id="c", meeting_id=MEETING), bench.attempt())
+    assert set(done.recording_ids) == set(ids)
+    assert {bench.status(one) for one in ids} == {"UPLOADING"}

@@ -103,7 +103,7 @@ class Worker:
         self._metrics.watch(in_flight=lambda: consumer.in_flight, leads=leadership.leads)
         self.http_port = await http.start()
         rooms.push_async_callback(http.stop)
-        rooms.push_async_callback(store.let_go, self._owner)
+        rooms.push_async_callback(leadership.let_go)
         async with asyncio.TaskGroup() as loops:
             background = [
                 loops.create_task(publishing.run(publisher.session), name="publishing"),

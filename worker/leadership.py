@@ -1,6 +1,7 @@
 """Which replica relays and sweeps: the one that holds the lease."""
 
 import asyncio
+import contextlib
 from collections.abc import Callable
 from typing import Final
 
@@ -33,6 +34,12 @@ class Leadership:
         while True:
             await self.try_to_lead()
             await asyncio.sleep(self._lease / 3)
+
+    async def let_go(self) -> None:
+        """Give the lease up, so that another replica need not wait for its end."""
+        self._until = 0.0
+        with contextlib.suppress(StoreUnavailable):  # then it ends by itself
+            await self._store.let_go(self._owner)
 
     async def try_to_lead(self) -> None:
         """Ask for the lease once."""

@@ -1,0 +1,170 @@
+"""Two versions of the worker at once: on one queue, on one database, among their subscribers."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import msgspec
+import psycopg
+import pytest
+
+from recording_schemas import decode_event
+from sandbox.postgresql import PostgreSQLServer
+from tests.fault.world import World, open_world
+from worker.broker import Dead
+from worker.errors import StoreUnavailable
+from worker.store import Claim, Store
+from worker.store.migrate import ADVISORY_LOCK, HEAD
+
+EXAMPLES = Path(__file__).parents[2] / "schemas/examples"
+NEWER = "9999"
+
+
+@pytest.fixture
+async def world() -> AsyncIterator[World]:
+    async with open_world() as world:
+        yield world
+
+
+@pytest.fixture
+def url(postgresql: PostgreSQLServer) -> str:
+    return postgresql.new_database()
+
+
+def claim(command_id: str = "c") -> Claim:
+    return Claim(
+        command_id=command_id,
+        command_type="sync_recording",
+        owner="me",
+        now=1.0,
+        lease_seconds=60.0,
+        settle_seconds=30.0,
+        abandoned_before=0.0,
+    )
+
+
+def upgrade(connection: psycopg.Connection[object]) -> None:
+    """As a later version would: what it adds can be left out."""
+    connection.execute("ALTER TABLE inbox ADD COLUMN priority INTEGER NOT NULL DEFAULT 0")
+    connection.execute("ALTER TABLE recordings ADD COLUMN region TEXT")
+    connection.execute("CREATE TABLE schedule (at DOUBLE PRECISION NOT NULL)")
+    connection.execute("UPDATE alembic_version SET version_num = %s", [NEWER])
+
+
+# The database
+
+
+async def test_a_worker_goes_on_with_a_database_that_a_newer_version_has_migrated(
+    url: str,
+) -> None:
+    old = await Store.open(url, source="test")
+    with psycopg.connect(url) as newer:
+        upgrade(newer)
+    assert (await old.claim(claim("running"))).verdict == "new"
+    await old.close()
+    started_again = await Store.open(url, source="test")
+    assert (await started_again.claim(claim("after"))).verdict == "new"
+    await started_again.close()
+    assert revision(url) == NEWER, "and does not take it back"
+
+
+async def test_a_running_worker_waits_for_the_migration_of_another_one(url: str) -> None:
+    old = await Store.open(url, source="test")
+    with psycopg.connect(url) as newer:
+        upgrade(newer)  # not committed: its tables are locked
+        waiting = asyncio.create_task(old.claim(claim()))
+        await old_waits_for_a_lock(url)
+        newer.commit()
+    assert (await waiting).verdict == "new"
+    await old.close()
+
+
+async def old_waits_for_a_lock(url: str) -> None:
+    def blocked() -> bool:
+        with psycopg.connect(url) as looking:
+            query = "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock'"
+            row = looking.execute(query).fetchone()
+            return row is not None and row[0] > 0
+
+    async with asyncio.timeout(5):
+        while not await asyncio.to_thread(blocked):  # noqa: ASYNC110 - only the server knows
+            await asyncio.sleep(0)
+
+
+async def test_replicas_that_start_at_once_on_an_empty_database_all_start(url: str) -> None:
+    stores = await asyncio.gather(*(Store.open(url, source="test") for _ in range(4)))
+    assert revision(url) == HEAD
+    for store in stores:
+        await store.close()
+
+
+async def test_a_replica_waits_longer_for_a_migration_than_a_lock_may_take(url: str) -> None:
+    hasty = f"{url}?options=-c lock_timeout=50ms -c statement_timeout=50ms"
+    with psycopg.connect(url) as newer:
+        newer.execute("SELECT pg_advisory_xact_lock(%s)", [ADVISORY_LOCK])
+        opening = asyncio.create_task(Store.open(hasty, source="test"))
+        done, _ = await asyncio.wait([opening], timeout=0.5)
+        assert not done
+        newer.rollback()
+    await (await opening).close()
+    assert revision(url) == HEAD
+
+
+async def test_a_migration_that_fails_leaves_no_half_of_it_behind(url: str) -> None:
+    with psycopg.connect(url) as somebody:
+        somebody.execute("CREATE TABLE outbox (what TEXT)")  # in the way of the fourth table
+    with pytest.raises(StoreUnavailable, match="already exists"):
+        await Store.open(url, source="test")
+    with psycopg.connect(url) as looking:
+        tables = looking.execute("SELECT tablename FROM pg_tables WHERE schemaname = 'public'")
+        assert tables.fetchall() == [("outbox",)]
+
+
+def revision(url: str) -> str:
+    with psycopg.connect(url) as connection:
+        row = connection.execute("SELECT version_num FROM alembic_version").fetchone()
+    assert row is not None
+    return str(row[0])
+
+
+# The queue
+
+
+async def test_a_command_of_a_newer_version_is_kept_as_it_is_for_one_that_knows_it(
+    world: World, sqlite_url: str
+) -> None:
+    store = await Store.open(sqlite_url, source="test")
+    replica = world.replica(store)
+    newer = {"type": "start_livestream", "id": "later", "meeting_id": "m", "quality": ["4k"]}
+    world.send(newer)
+    await world.deliver(world.queue[0], replica)
+    ((delivery, dead),) = world.dead
+    assert isinstance(dead, Dead)
+    assert dead.code == "unknown_type"
+    assert delivery.body == msgspec.json.encode(newer)
+    await world.relay(store)
+    assert [one.routing_key for one in world.told] == ["unknown.rejected"]
+    await store.close()
+
+
+async def test_a_command_with_a_member_of_a_newer_version_is_kept_and_nobody_is_recorded(
+    world: World, sqlite_url: str
+) -> None:
+    store = await Store.open(sqlite_url, source="test")
+    document = msgspec.json.decode((EXAMPLES / "start_track_recording.json").read_bytes())
+    world.send({**document, "languages": ["en"]})
+    await world.deliver(world.queue[0], world.replica(store))
+    ((delivery, dead),) = world.dead
+    assert (dead.code, b'"languages"' in delivery.body) == ("unknown_member", True)
+    assert not world.sandbox.ledger.started
+    await store.close()
+
+
+# The subscribers
+
+
+@pytest.mark.parametrize("path", sorted(EXAMPLES.glob("*.v1.json")), ids=lambda path: path.name)
+def test_an_event_with_members_of_a_newer_version_is_read_as_before(path: Path) -> None:
+    event = msgspec.json.decode(path.read_bytes())
+    newer = {**event, "dataversion": "2", "data": {**event["data"], "quality": {"width": 1}}}
+    assert decode_event(msgspec.json.encode(newer)) == decode_event(path.read_bytes())

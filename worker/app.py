@@ -76,7 +76,10 @@ class Worker:
             may_declare=settings.topology == "declare",
         )
         leadership = Leadership(
-            store, owner=self._owner, lease_seconds=LEADER_LEASE_SECONDS, now=self._now
+            store,
+            owner=self._owner,
+            lease_seconds=min(LEADER_LEASE_SECONDS, settings.lease),
+            now=self._now,
         )
         relay = Relay(store, publisher, topology, metrics=self._metrics, now=self._now)
         consumer = Consumer(

@@ -1,0 +1,190 @@
+"""Clocks that jump, and replicas whose clocks do not agree."""
+
+import itertools
+import uuid
+from collections.abc import AsyncIterator
+from typing import Any, Final
+
+import psycopg
+import pytest
+
+from sandbox.faults import Fault
+from sandbox.postgresql import PostgreSQLServer
+from tests.fault.world import LIMITS, World, open_world
+from worker.leadership import Leadership
+from worker.store import Claim, Release, Store
+from worker.store.clock import READ_AGAIN_SECONDS
+
+HOUR: Final = 3600.0
+APART: Final = 30.0
+JUMPS = pytest.mark.parametrize("jump", [-HOUR, HOUR], ids=["back", "forward"])
+
+
+class Wrong:
+    """A machine's clock, and by how many seconds it is wrong."""
+
+    def __init__(self, world: World, error: float = 0.0) -> None:
+        self._world = world
+        self.error = error
+
+    def __call__(self) -> float:
+        return self._world.now + self.error
+
+
+@pytest.fixture
+async def world() -> AsyncIterator[World]:
+    async with open_world() as world:
+        yield world
+
+
+def start(command_id: str = "start", meeting: str | None = None) -> dict[str, Any]:
+    return {
+        "type": "start_track_recording",
+        "id": command_id,
+        "meeting_id": meeting or str(uuid.UUID(int=1, version=4)),
+    }
+
+
+def outcomes(world: World) -> list[str]:
+    told = {one.message_id: one.routing_key for one in world.told if one.exchange == "results"}
+    return list(told.values())
+
+
+# One worker whose clock jumps
+
+
+@JUMPS
+async def test_a_jump_in_the_middle_of_a_recording_loses_and_doubles_nothing(
+    world: World, sqlite_url: str, jump: float
+) -> None:
+    store, clock = await Store.open(sqlite_url, source="test"), Wrong(world)
+    replica = world.replica(store, clock)
+    for number in range(3):
+        world.send(start(f"start-{number}"))
+    await world.deliver(world.queue[0], replica)
+    clock.error = jump
+    await world.drain([replica])
+    assert outcomes(world) == ["start_track_recording.succeeded"] * 3
+    assert len(world.sandbox.ledger.started) == 3
+    assert [one.routing_key for one in world.told].count("track.completed") == 3
+    await store.close()
+
+
+@JUMPS
+async def test_a_jump_while_a_start_is_in_doubt_leads_to_no_second_recording(
+    world: World, sqlite_url: str, jump: float
+) -> None:
+    store, clock = await Store.open(sqlite_url, source="test"), Wrong(world)
+    replica = world.replica(store, clock)
+    world.sandbox.faults.add(Fault(kind="lost_reset", operation="start*", count=1))
+    world.send(start())
+    await world.deliver(world.queue[0], replica)
+    clock.error = jump
+    await world.drain([replica])
+    assert outcomes(world) == ["start_track_recording.succeeded"]
+    assert len(world.sandbox.ledger.started) == 1
+    await store.close()
+
+
+@JUMPS
+async def test_a_worker_that_comes_back_with_another_time_frees_what_it_held_at_once(
+    world: World, sqlite_url: str, jump: float
+) -> None:
+    store = await Store.open(sqlite_url, source="test")
+    world.send(start())
+    await world.crash(world.queue[0], world.replica(store), "start_track_recording")
+    await store.close()
+    store = await Store.open(sqlite_url, source="test")
+    await world.drain([world.replica(store, Wrong(world, jump))])
+    assert len(world.sandbox.ledger.started) == 1
+    assert outcomes(world) == ["start_track_recording.succeeded"]
+    await store.close()
+
+
+# Replicas that do not agree
+
+
+async def test_two_replicas_with_clocks_apart_start_each_recording_once(
+    world: World, postgresql: PostgreSQLServer
+) -> None:
+    url = postgresql.new_database()
+    clocks = [Wrong(world), Wrong(world, APART)]
+    stores = [await Store.open(url, source="test") for _ in clocks]
+    replicas = [world.replica(store, clock) for store, clock in zip(stores, clocks, strict=True)]
+    for number in range(10):
+        world.send(start(f"start-{number}", str(uuid.UUID(int=number % 3 + 1, version=4))))
+    for letter, replica in zip(world.ready(), itertools.cycle(replicas), strict=False):
+        await world.deliver(letter, replica)
+    await world.drain(replicas)
+    assert outcomes(world) == ["start_track_recording.succeeded"] * 10
+    assert len(world.sandbox.ledger.started) == 10
+    for store in stores:
+        await store.close()
+
+
+@pytest.mark.parametrize("error", [-HOUR, -APART, APART, HOUR])
+async def test_who_shares_a_postgresql_goes_by_its_clock_whatever_the_machine_says(
+    postgresql: PostgreSQLServer, error: float
+) -> None:
+    url = postgresql.new_database()
+    right = await Store.open(url, source="test")
+    wrong = await Store.open(url, source="test", now=lambda: right.now() + error)
+    assert abs(right.now() - wrong.now()) < 1.0
+    with psycopg.connect(url) as looking:
+        row = looking.execute("SELECT extract(epoch FROM clock_timestamp())").fetchone()
+    assert row is not None
+    assert abs(float(row[0]) - wrong.now()) < 1.0
+    assert LIMITS.lease / 2 > READ_AGAIN_SECONDS, "long before a drift could matter to a lease"
+    await right.close()
+    await wrong.close()
+
+
+async def test_the_lead_passes_on_in_time_though_the_leader_s_clock_was_an_hour_ahead(
+    postgresql: PostgreSQLServer,
+) -> None:
+    url = postgresql.new_database()
+    ahead: list[float] = [0.0]
+    dead = await Store.open(url, source="test", now=lambda: HOUR)
+    heir = await Store.open(url, source="test")
+    await Leadership(dead, owner="dead", lease_seconds=15, now=dead.now).try_to_lead()
+    inherits = Leadership(heir, owner="heir", lease_seconds=15, now=lambda: heir.now() + ahead[0])
+    await inherits.try_to_lead()
+    assert not inherits.leads()
+    ahead[0] = 15.5
+    await inherits.try_to_lead()
+    assert inherits.leads()
+    await dead.close()
+    await heir.close()
+
+
+# Who has lost a command to another replica
+
+
+async def test_who_lost_a_command_cannot_give_it_back_under_the_other_one_s_feet(
+    database_url: str,
+) -> None:
+    store = await Store.open(database_url, source="test")
+    await store.claim(claim("slow", now=0.0))
+    await store.claim(claim("quick", now=61.0))
+    await store.release(Release(command_id="c", uncertain=False, last_error="{}", owner="slow"))
+    third = await store.claim(claim("third", now=62.0))
+    assert third.verdict == "busy"
+    other_start = await store.claim(claim("third", now=62.0, command_id="d"))
+    assert other_start.verdict == "busy", "the meeting is still taken"
+    await store.release(Release(command_id="c", uncertain=True, last_error="{}", owner="quick"))
+    assert (await store.claim(claim("third", now=63.0))).called_at == 0.0
+    await store.close()
+
+
+def claim(owner: str, *, now: float, command_id: str = "c") -> Claim:
+    return Claim(
+        command_id=command_id,
+        command_type="start_track_recording",
+        owner=owner,
+        now=now,
+        lease_seconds=60.0,
+        settle_seconds=30.0,
+        abandoned_before=-HOUR,
+        slot="m/track",
+        meeting_id="m",
+    )

@@ -15,6 +15,7 @@ import pytest
 from aio_pika.abc import AbstractConnection, AbstractIncomingMessage
 from aiormq.abc import ChannelFrame
 from aiormq.channel import Channel
+from aiormq.exceptions import AMQPError
 from pamqp.body import ContentBody
 from pamqp.commands import Basic
 from pamqp.frame import marshal
@@ -35,6 +36,7 @@ from worker.broker import (
     Settlement,
     Topology,
 )
+from worker.broker.link import from_broker
 from worker.broker.topology import declare, verify
 from worker.errors import BrokerUnavailable, TopologyDiffers
 
@@ -372,6 +374,54 @@ async def test_a_message_that_cannot_be_put_into_frames_is_an_error_of_its_own(
         with pytest.raises(BrokerUnavailable):
             await commands.publisher.publish(wrong)
         assert await commands.publisher.publish(event(commands.topology)) is True
+
+
+# Waiting for the library, which mixes up being cancelled with losing its channel
+
+
+async def ends_with(error: BaseException) -> None:
+    raise error
+
+
+@pytest.mark.parametrize("error", [asyncio.CancelledError(), Exception()])
+async def test_a_call_that_ends_with_its_channel_is_trouble_with_the_broker(
+    error: BaseException,
+) -> None:
+    with pytest.raises(BrokerUnavailable):
+        await from_broker(ends_with(error))
+
+
+async def test_errors_that_say_what_they_are_pass() -> None:
+    with pytest.raises(TopologyDiffers):
+        await from_broker(ends_with(TopologyDiffers("x")))
+
+
+async def swallows(entered: asyncio.Event, instead: BaseException | None) -> None:
+    """As the library does with a cancellation: another error takes its place, or none."""
+    try:
+        entered.set()
+        await asyncio.Event().wait()
+    except asyncio.CancelledError:
+        if instead is not None:
+            raise instead from None
+
+
+@pytest.mark.parametrize("instead", [None, AMQPError("closed")])
+async def test_a_task_that_is_cancelled_ends_even_if_the_library_swallows_it(
+    instead: BaseException | None,
+) -> None:
+    entered = asyncio.Event()
+    waiting = asyncio.create_task(from_broker(swallows(entered, instead)))
+    await entered.wait()
+    waiting.cancel()
+    await asyncio.wait([waiting], timeout=5)
+    assert waiting.cancelled()
+
+
+async def test_a_deadline_stays_one_even_if_the_library_swallows_it() -> None:
+    with pytest.raises(TimeoutError):
+        async with asyncio.timeout(0):
+            await from_broker(swallows(asyncio.Event(), None))
 
 
 # Consuming and settling

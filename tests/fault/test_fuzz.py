@@ -1,0 +1,194 @@
+"""Whatever is delivered is settled: bytes, damaged commands, and properties that make no sense."""
+
+import asyncio
+import itertools
+import sys
+import tracemalloc
+from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from recording_schemas import Malformed, NotAnEvent, decode_command, decode_event
+from sandbox.postgresql import PostgreSQLServer
+from tests.fault.world import Replica, World, open_world
+from worker.broker import Ack, Dead, Delivery, Retry
+from worker.store import Store
+
+EXAMPLES = Path(__file__).parents[2] / "schemas/examples"
+COMMANDS = [path.read_bytes() for path in sorted(EXAMPLES.glob("*_recording.json"))]
+EVENTS = [path.read_bytes() for path in sorted(EXAMPLES.glob("*.v1.json"))]
+
+# Property values as a broker may hand them on: AMQP's short strings have up to 255 bytes.
+SHORT = st.none() | st.text(max_size=60) | st.sampled_from(["\x00", "a\x00b", "x" * 255])
+HEADER = (
+    st.none()
+    | st.booleans()
+    | st.integers()
+    | st.floats()
+    | st.text(max_size=20)
+    | st.binary(max_size=20)
+    | st.lists(st.integers(), max_size=3)
+    | st.dictionaries(st.text(max_size=5), st.integers(), max_size=3)
+    | st.sampled_from(["x" * 100_000, b"\xff" * 1000, 10**30, -1])
+)
+HEADERS = st.dictionaries(
+    st.sampled_from(["traceparent", "tracestate", "baggage", "x-delivery-count", "x-attempts"])
+    | st.text(max_size=10),
+    HEADER,
+    max_size=5,
+)
+CONTENT_TYPES = SHORT | st.sampled_from(
+    ["application/json", "application/cloudevents+json", "text/plain", "application/json;;"]
+)
+
+
+@st.composite
+def damaged(draw: st.DrawFn, originals: list[bytes]) -> bytes:
+    """A valid message with some of its bytes replaced, left out or doubled."""
+    body = bytearray(draw(st.sampled_from(originals)))
+    for _ in range(draw(st.integers(1, 3))):
+        at = draw(st.integers(0, len(body)))
+        cut = draw(st.integers(0, 8))
+        body[at : at + cut] = draw(st.binary(max_size=8) | st.sampled_from(body.split(b",")))
+    return bytes(body)
+
+
+BODIES = st.binary(max_size=100) | damaged(COMMANDS) | st.sampled_from(COMMANDS)
+DELIVERIES = st.builds(
+    Delivery,
+    body=BODIES,
+    routing_key=st.text(max_size=20),
+    redelivered=st.booleans(),
+    content_type=CONTENT_TYPES,
+    message_id=SHORT,
+    correlation_id=SHORT,
+    reply_to=SHORT,
+    headers=HEADERS,
+)
+
+
+class Bench:
+    """A world, one replica and a loop to run them, for tests that are not coroutines."""
+
+    def __init__(self, runner: asyncio.Runner, world: World, replica: Replica) -> None:
+        self.run = runner.run
+        self.world = world
+        self.replica = replica
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def bench(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Bench]:
+    url = f"sqlite:///{tmp_path / 'state.db'}"
+    if request.param == "postgresql":
+        server: PostgreSQLServer = request.getfixturevalue("postgresql")
+        url = server.new_database()
+    with asyncio.Runner() as runner:
+        opening = open_world()
+        world = runner.run(opening.__aenter__())
+        store = runner.run(Store.open(url, source="test"))
+        yield Bench(runner, world, world.replica(store))
+        runner.run(store.close())
+        runner.run(opening.__aexit__(None, None, None))
+
+
+def test_every_delivery_is_settled_and_the_store_stays_well(bench: Bench) -> None:
+    @settings(max_examples=120, deadline=None)
+    @given(DELIVERIES)
+    def whatever_comes(delivery: Delivery) -> None:
+        settlement = bench.run(bench.replica.path.process(delivery))
+        assert isinstance(settlement, Ack | Retry | Dead)
+        if isinstance(settlement, Retry):
+            assert settlement.code != "store_unavailable", settlement.reason
+        if isinstance(settlement, Dead):
+            assert settlement.code
+            assert settlement.reason.isprintable()
+        bench.run(bench.world.relay(bench.replica.store))
+
+    whatever_comes()
+    for one in bench.world.told:
+        decode_event(one.body)
+
+
+@settings(max_examples=400, deadline=None)
+@given(damaged(COMMANDS), CONTENT_TYPES, SHORT)
+def test_no_damaged_command_raises_anything_but_malformed(
+    body: bytes, content_type: str | None, message_id: str | None
+) -> None:
+    try:
+        command_id = decode_command(body, content_type=content_type, message_id=message_id).id
+    except Malformed as malformed:
+        command_id = malformed.command_id or ""
+    assert "\x00" not in command_id
+
+
+@settings(max_examples=300, deadline=None)
+@given(st.binary(max_size=100) | damaged(EVENTS))
+def test_no_damaged_event_raises_anything_but_not_an_event(body: bytes) -> None:
+    with suppress(NotAnEvent):
+        assert decode_event(body).id
+
+
+# What it costs, by counting
+
+
+MOST_BYTES = 1_000_000
+
+
+def _nested(opening: bytes, closing: bytes) -> bytes:
+    times = MOST_BYTES // (len(opening) + len(closing))
+    return opening * times + closing * times
+
+
+HOSTILE = {
+    "deep lists": _nested(b"[", b"]"),
+    "deep objects": _nested(b'{"a":', b"}"),
+    "many members": b"{" + b",".join(b'"m%d":1' % n for n in range(90_000)) + b"}",
+    "one member again and again": b'{"type":"x"' + b',"type":"x"' * 90_000 + b"}",
+    "a long number": b'{"id":' + b"9" * MOST_BYTES + b"}",
+    "a long text": b'{"id":"' + b"x" * MOST_BYTES + b'"}',
+    "escapes": b'{"id":"' + b"\\u0041" * (MOST_BYTES // 6) + b'"}',
+    "many users": b'{"type":"start_track_recording","id":"x","user_ids":['
+    + b",".join([b'"u"'] * 200_000)
+    + b"]}",
+    "deep secrets": b'{"type":"start_recording","id":"x","storage_config":'
+    + _nested(b'{"secret":', b"}")
+    + b"}",
+}
+
+
+@pytest.mark.parametrize("body", HOSTILE.values(), ids=list(HOSTILE))
+def test_the_largest_body_costs_a_bounded_amount_of_memory_and_work(body: bytes) -> None:
+    calls = itertools.count()
+    tracemalloc.start()
+    sys.setprofile(lambda _frame, event, _arg: next(calls) if event == "call" else None)
+    refusal: Malformed | None = None
+    try:
+        decode_command(body, content_type=None, message_id="m")
+    except Malformed as malformed:
+        refusal = malformed
+    finally:
+        sys.setprofile(None)
+        _, peak = tracemalloc.get_traced_memory()
+        tracemalloc.stop()
+    assert refusal is not None
+    assert len(refusal.message) < 1_000
+    assert peak < 40 * MOST_BYTES
+    assert next(calls) < 20_000, "the work grows with every member"
+
+
+def test_headers_of_a_delivery_count_only_as_what_they_must_be() -> None:
+    @settings(max_examples=200, deadline=None)
+    @given(HEADERS, st.booleans())
+    def whatever_headers(headers: dict[str, Any], redelivered: bool) -> None:
+        delivery = Delivery(body=b"", routing_key="", headers=headers, redelivered=redelivered)
+        assert isinstance(delivery.returned, int)
+        msgspec.json.encode(delivery.trace)
+        assert all(len(value) <= 8192 for value in delivery.trace.values())
+
+    whatever_headers()

@@ -198,10 +198,10 @@ class CommandPath:
             return await self._end(delivery, outcomes.rejected(command, error))
         except NotYet as error:
             return await self._wait(delivery, command, claimed, error)
-        except (Unavailable, OutcomeUnknown) as error:
-            return await self._try_later(delivery, command, claimed, error)
-        except TimeoutError:
-            return await self._try_later(delivery, command, claimed, _cut_off(command))
+        except (Unavailable, OutcomeUnknown, TimeoutError) as error:
+            failure = _cut_off(command) if isinstance(error, TimeoutError) else error
+            only_looked = late is not None
+            return await self._try_later(delivery, command, claimed, failure, only_looked)
         return await self._end(delivery, outcomes.succeeded(command, done.recording_ids), done.seen)
 
     async def _act(
@@ -248,15 +248,19 @@ class CommandPath:
         command: Command,
         claimed: Claimed,
         error: Unavailable | OutcomeUnknown,
+        only_looked: bool,
     ) -> Handled:
+        unknown = isinstance(error, OutcomeUnknown)
         info = ErrorInfo(code=error.code, message=error.message)
         late = self._limits.too_late(command, claimed, self._now())
         if isinstance(late, CommandFailed):
             return await self._end(delivery, outcomes.failed(command, claimed.attempts, info))
-        # A deadline ends a start only when it is settled that no call was executed.
-        if late is not None and (claimed.called_at is None or claimed.may_call):
+        # A deadline ends a start only when it is settled that no call of it was executed: none was
+        # ever made, or the look that found nothing came late enough.
+        never_called = claimed.called_at is None and not unknown
+        settled = (unknown and claimed.may_call) if only_looked else never_called
+        if late is not None and settled:
             return await self._end(delivery, late)
-        unknown = isinstance(error, OutcomeUnknown)
         await self._release(command, info, uncertain=unknown or claimed.called_at is not None)
         if unknown:
             return self._soon(info.code, info.message)

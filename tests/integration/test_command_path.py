@@ -334,6 +334,35 @@ async def test_a_deadline_that_passes_while_a_start_is_in_doubt_does_not_hide_it
     assert (await bench.outcome())["type"] == "command.succeeded.v1"
 
 
+async def test_a_deadline_that_passes_while_the_call_hangs_does_not_hide_its_recording(
+    bench: Bench,
+) -> None:
+    deadline = datetime.now(UTC) + timedelta(seconds=0.5)
+    command = bench.start(deadline=deadline.isoformat())
+    bench.sandbox.faults.add(Fault(kind="lost_hang", operation=START, count=1))
+    assert isinstance(await bench.send(command), Retry)
+    assert await bench.send(command) == Ack()
+    assert (await bench.outcome())["type"] == "command.succeeded.v1"
+
+
+async def test_a_start_in_doubt_past_its_deadline_expires_once_nothing_came_to_light(
+    bench: Bench,
+) -> None:
+    deadline = datetime.now(UTC) + timedelta(seconds=5)
+    command = bench.start(deadline=deadline.isoformat())
+    bench.sandbox.faults.add(Fault(kind="reset", operation=START, count=1))
+    await bench.send(command)
+    bench.ahead = 10.0
+    assert isinstance(await bench.send(command), Retry)
+    bench.ahead = 40.0
+    bench.sandbox.faults.add(Fault(kind="refuse", operation="list_recordings", count=2))
+    assert isinstance(await bench.send(command), Retry), "the look itself failed"
+    bench.ahead = 80.0
+    assert await bench.send(command) == Ack()
+    assert (await bench.outcome())["type"] == "command.expired.v1"
+    assert bench.started() == []
+
+
 async def test_a_command_that_never_worked_fails_with_its_last_error(bench: Bench) -> None:
     bench.sandbox.faults.add(Fault(kind="refuse", operation=START, status=401))
     await bench.send(bench.start())

@@ -1,0 +1,779 @@
+"""`recording-worker dead` as a process, on a real dead-letter queue."""
+
+import asyncio
+import os
+import pty
+import signal
+import uuid
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import aio_pika
+import msgspec
+import pytest
+from aio_pika.abc import AbstractChannel, AbstractIncomingMessage
+from aiormq.abc import ChannelFrame, FrameType
+from aiormq.channel import Channel
+from pamqp.body import ContentBody
+from pamqp.commands import Basic
+from pamqp.header import ContentHeader
+from yarl import URL
+
+from sandbox.waiting import Eventually
+from sandbox.waiting import eventually as wait_for_fact
+from tests.integration.cli_process import DEADLINE, EXECUTABLE, CommandLine
+from worker.broker.topology import Topology, declare
+
+RECORDING = "97f1f6a2-1111-4222-8333-944455556666"
+FIRST_SEEN = "2025-01-01T10:00:00.000+00:00"
+
+
+@pytest.fixture
+def cli(amqp_url: str, names_prefix: str, tmp_path: Path) -> CommandLine:
+    return CommandLine({"AMQP_URL": amqp_url, "WORKER_NAME_PREFIX": names_prefix}, tmp_path)
+
+
+class Broker:
+    """The queues of one test, seen from outside."""
+
+    def __init__(self, channel: AbstractChannel, unconfirmed: AbstractChannel, prefix: str) -> None:
+        self.channel = channel
+        self.unconfirmed = unconfirmed
+        self.prefix = prefix
+
+    async def bury(self, body: bytes, *, key: str = "sync_recording", **given: Any) -> None:
+        """Put a letter where a worker puts it, in its manner."""
+        headers = {
+            "x-attempts": 1,
+            "x-first-seen": FIRST_SEEN,
+            "x-original-routing-key": key,
+            "x-reason-code": "invalid_member",
+            "x-reason": "member `recording_id`: must be a UUID",
+            **given.pop("headers", {}),
+        }
+        message = aio_pika.Message(body, headers=headers, content_type="application/json", **given)
+        exchange = await self.channel.get_exchange(f"{self.prefix}.dead-letter")
+        await exchange.publish(message, key)
+
+    async def limit_deliveries_of_letters(self, limit: int) -> None:
+        """Have a dead-letter queue that puts what is given back before all others."""
+        name = f"{self.prefix}.commands.dead"
+        await self.channel.queue_delete(name)
+        queue = await self.channel.declare_queue(
+            name, durable=True, arguments={"x-queue-type": "quorum", "x-delivery-limit": limit}
+        )
+        await queue.bind(f"{self.prefix}.dead-letter", "#")
+
+    async def bury_commands(self, *ids: str, **given: Any) -> None:
+        for one in ids:
+            await self.bury(sync(one), **given)
+
+    async def waiting(self, queue: str = "commands.dead") -> int:
+        declared = await self.channel.declare_queue(f"{self.prefix}.{queue}", passive=True)
+        return declared.declaration_result.message_count or 0
+
+    async def take(self, queue: str = "commands") -> AbstractIncomingMessage:
+        taken = await (await self.channel.get_queue(f"{self.prefix}.{queue}")).get(timeout=10)
+        await taken.ack()
+        return taken
+
+    async def dead(self) -> list[str]:
+        """The ids of the letters, in their order; takes them away."""
+        found = []
+        while await self.waiting():
+            taken = await self.take("commands.dead")
+            found.append(str(msgspec.json.decode(taken.body)["id"]))
+        return found
+
+
+@pytest.fixture
+async def broker(amqp_url: str, names_prefix: str) -> AsyncIterator[Broker]:
+    async with await aio_pika.connect(amqp_url, timeout=10) as connection:
+        unconfirmed = await connection.channel(publisher_confirms=False)
+        await declare(unconfirmed, Topology(prefix=names_prefix))
+        yield Broker(await connection.channel(), unconfirmed, names_prefix)
+
+
+def sync(command_id: str, **members: object) -> bytes:
+    return msgspec.json.encode(
+        {"type": "sync_recording", "id": command_id, "recording_id": RECORDING, **members}
+    )
+
+
+def column(rows: Sequence[dict[str, Any]], name: str) -> list[Any]:
+    return [row[name] for row in rows]
+
+
+# list
+
+
+async def test_a_letter_is_listed_with_its_reason_tries_times_and_command(
+    cli: CommandLine, broker: Broker
+) -> None:
+    await broker.bury(sync("one"), headers={"x-attempts": 3, "x-last-seen": FIRST_SEEN})
+
+    (row,) = (await cli("dead", "list")).lines
+
+    assert (row["letter"], row["command_type"]) == ("one", "sync_recording")
+    assert row["reason_code"] == "invalid_member"
+    assert row["reason"] == "member `recording_id`: must be a UUID"
+    assert (row["attempts"], row["buried_by"], row["replays"]) == (3, "worker", 0)
+    for time in ("first_seen", "last_seen"):
+        assert datetime.fromisoformat(row[time]) == datetime.fromisoformat(FIRST_SEEN)
+
+
+@pytest.mark.parametrize("delivery_limit", [None, 1_000_000])
+async def test_listing_again_and_again_neither_reorders_nor_loses_letters(
+    cli: CommandLine, broker: Broker, delivery_limit: int | None
+) -> None:
+    ids = [f"letter-{number}" for number in range(250)]
+    if delivery_limit is not None:
+        await broker.limit_deliveries_of_letters(delivery_limit)
+    await broker.bury_commands(*ids)
+
+    for limit in ("7", "230", "1", "250", "249"):
+        listed = (await cli("dead", "list", "--limit", limit)).lines
+        assert column(listed, "letter") == ids[: int(limit)]
+
+    assert await broker.dead() == ids
+
+
+async def test_a_list_that_is_cut_short_says_how_many_it_did_not_look_at(
+    cli: CommandLine, broker: Broker
+) -> None:
+    await broker.bury_commands("one", "two", "three")
+
+    listed = await cli("dead", "list", "--limit", "2")
+
+    assert len(listed.lines) == 2
+    assert "1 more" in listed.err
+    assert "--limit" in listed.err
+
+
+async def test_a_list_that_is_killed_loses_nothing(
+    cli: CommandLine, broker: Broker, amqp_url: str, eventually: Eventually
+) -> None:
+    await broker.bury_commands("one", "two", "three")
+    async with (
+        cut_at(amqp_url, BASIC_NACK) as (url, cut),
+        cli.running("dead", "list", environ={"AMQP_URL": url}) as running,
+    ):
+        await cut.reached()
+        running.signal(signal.SIGKILL)
+        await running.end()
+
+    await eventually(lambda: has(broker, 3))
+    assert set(await broker.dead()) == {"one", "two", "three"}
+
+
+async def test_without_a_dead_letter_queue_the_list_names_it(
+    cli: CommandLine, names_prefix: str
+) -> None:
+    listed = await cli("dead", "list")
+
+    assert listed.code == 1
+    assert f"{names_prefix}.commands.dead" in listed.err
+    assert len(listed.err.splitlines()) == 1
+
+
+async def test_a_table_for_people_has_a_line_for_each_letter(
+    cli: CommandLine, broker: Broker
+) -> None:
+    await broker.bury_commands("one", "two")
+
+    title, first, second = (await cli("dead", "list", "--no-json")).out.splitlines()
+
+    assert title.split()[:4] == ["#", "letter", "type", "reason"]
+    assert first.split()[:4] == ["1", "one", "sync_recording", "invalid_member"]
+    assert second.split()[1] == "two"
+
+
+async def test_filters_choose_what_is_listed(cli: CommandLine, broker: Broker) -> None:
+    await broker.bury_commands("plain")
+    await broker.bury(sync("old"), headers={"x-first-seen": "2024-01-01T00:00:00Z"})
+    await broker.bury(b"{", message_id="garbled", headers={"x-reason-code": "not_json"})
+
+    by_reason = await cli("dead", "list", "--reason", "not_json", "--type", "unknown")
+    by_time = await cli("dead", "list", "--before", "2024-06-01T00:00:00Z")
+
+    assert column(by_reason.lines, "letter") == ["garbled"]
+    assert column(by_time.lines, "letter") == ["old"]
+
+
+async def test_a_letter_that_the_broker_buried_says_so(cli: CommandLine, broker: Broker) -> None:
+    await send(broker, sync("again"))
+    await refuse(broker)
+
+    (row,) = (await cli("dead", "list")).lines
+
+    assert (row["reason_code"], row["buried_by"]) == ("rejected", "broker")
+    assert (row["routing_key"], row["answered"]) == ("sync_recording", False)
+    assert row["first_seen"] == row["last_seen"] is not None
+
+
+async def test_the_brokers_reason_comes_after_that_of_an_earlier_retry(
+    cli: CommandLine, broker: Broker
+) -> None:
+    headers = {"x-reason-code": "api_outage", "x-attempts": 4, "x-first-seen": FIRST_SEEN}
+    await send(broker, sync("again"), headers=headers)
+    await refuse(broker)
+
+    (row,) = (await cli("dead", "list")).lines
+
+    assert (row["reason_code"], row["attempts"]) == ("rejected", 4)
+    assert row["first_seen"] < row["last_seen"]
+
+
+async def test_headers_that_strangers_made_up_do_not_stop_the_list(
+    cli: CommandLine, broker: Broker
+) -> None:
+    odd: dict[str, Any] = {
+        "x-attempts": "many",
+        "x-first-seen": 5,
+        "x-last-seen": "yesterday",
+        "x-reason": {"a": 1},
+        "x-reason-code": None,
+        "x-death": [{"queue": f"{broker.prefix}.commands.dead"}, 7],
+        "x-replays": -3,
+        "x-replayed-at": [1],
+        "x-original-routing-key": "k" * 300,
+    }
+    await broker.bury(b"\xff\xfe", headers=odd)
+
+    (row,) = (await cli("dead", "list")).lines
+
+    assert (row["reason_code"], row["buried_by"], row["attempts"]) == ("unknown", "unknown", None)
+    assert (row["first_seen"], row["last_seen"], row["replays"]) == (None, None, 0)
+    assert row["routing_key"] == "sync_recording"
+
+
+# show
+
+
+MASKED = "[secure]"
+SECRETS = {
+    "type": "start_recording",
+    "id": "secrets",
+    "storage_config": {
+        "type": "aws",
+        "bucket": "mine",
+        "secret": "hunter2",
+        "acess_key": "hunter3",
+    },
+    "rtmp_out_config": {"rtmp_url": "rtmp://live.example/hunter4"},
+}
+
+
+async def test_show_prints_everything_but_the_secrets(cli: CommandLine, broker: Broker) -> None:
+    await broker.bury(msgspec.json.encode(SECRETS), correlation_id="asker", reply_to="answers")
+
+    shown = await cli("dead", "show", "secrets")
+
+    (told,) = shown.lines
+    assert told["body"]["storage_config"]["bucket"] == "mine"
+    assert told["body"]["storage_config"]["secret"] == MASKED
+    assert (told["correlation_id"], told["reply_to"]) == ("asker", "answers")
+    assert told["headers"]["x-reason"] == "member `recording_id`: must be a UUID"
+    assert "hunter" not in shown.out
+
+
+async def test_a_text_for_people_has_no_secrets_either(cli: CommandLine, broker: Broker) -> None:
+    await broker.bury(msgspec.json.encode(SECRETS))
+
+    shown = await cli("dead", "show", "1", "--no-json")
+
+    assert '"bucket": "mine"' in shown.out
+    assert "reason_code: invalid_member" in shown.out
+    assert "hunter" not in shown.out
+
+
+async def test_raw_shows_the_body_as_it_came(cli: CommandLine, broker: Broker) -> None:
+    body = msgspec.json.encode(SECRETS)
+    await broker.bury(body)
+
+    (told,) = (await cli("dead", "show", "secrets", "--raw")).lines
+
+    assert told["body"] == body.decode()
+
+
+async def test_a_letter_without_an_id_is_shown_by_its_position_or_its_name(
+    cli: CommandLine, broker: Broker
+) -> None:
+    await broker.bury_commands("first")
+    await broker.bury(b"not json", message_id="")
+
+    listed = (await cli("dead", "list")).lines
+    (by_position,) = (await cli("dead", "show", "2")).lines
+    (by_name,) = (await cli("dead", "show", listed[1]["letter"])).lines
+
+    assert by_position["letter"] == by_name["letter"] == listed[1]["letter"]
+    assert (by_name["body"], by_name["body_encoding"]) == ("not json", "text")
+
+
+async def test_an_id_of_digits_comes_before_a_position(cli: CommandLine, broker: Broker) -> None:
+    await broker.bury_commands("first", "1")
+
+    (told,) = (await cli("dead", "show", "1")).lines
+
+    assert told["position"] == 2
+
+
+async def test_a_letter_that_is_not_there_is_named(cli: CommandLine, broker: Broker) -> None:
+    await broker.bury_commands("one")
+
+    for arguments in (("show", "two"), ("replay", "two"), ("drop", "two", "--yes")):
+        ended = await cli("dead", *arguments)
+        assert (ended.code, ended.out) == (1, "")
+        assert "'two'" in ended.err
+
+
+# replay
+
+
+async def test_a_replayed_letter_is_back_with_its_bytes_key_history_and_mark(
+    cli: CommandLine, broker: Broker
+) -> None:
+    body = sync("one").replace(b",", b" ,\n")
+    await broker.bury(
+        body,
+        message_id="m",
+        correlation_id="asker",
+        reply_to="answers",
+        type="sync_recording",
+        app_id="billing",
+        headers={"traceparent": "00-1-2-00"},
+    )
+
+    replayed = await cli("dead", "replay", "one")
+    copy = await broker.take()
+
+    assert replayed.code == 0, replayed.err
+    assert (replayed.lines[0]["result"], await broker.waiting()) == ("replayed", 0)
+    assert (copy.body, copy.routing_key) == (body, "sync_recording")
+    assert (copy.message_id, copy.correlation_id, copy.reply_to) == ("m", "asker", "answers")
+    assert (copy.type, copy.app_id) == ("sync_recording", "billing")
+    assert copy.delivery_mode == aio_pika.DeliveryMode.PERSISTENT
+    assert copy.headers["traceparent"] == "00-1-2-00"
+    assert (copy.headers["x-attempts"], copy.headers["x-first-seen"]) == (1, FIRST_SEEN)
+    assert copy.headers["x-reason-code"] == "invalid_member"
+    assert copy.headers["x-replays"] == 1
+    replayed_at = datetime.fromisoformat(str(copy.headers["x-replayed-at"]))
+    assert abs((datetime.now(UTC) - replayed_at).total_seconds()) < 600
+
+
+async def test_replays_are_counted(cli: CommandLine, broker: Broker) -> None:
+    await broker.bury(sync("one"), headers={"x-replays": 2})
+
+    await cli("dead", "replay", "--all")
+
+    assert (await broker.take()).headers["x-replays"] == 3
+
+
+async def test_the_brokers_account_of_an_earlier_death_does_not_travel_on(
+    cli: CommandLine, broker: Broker
+) -> None:
+    await send(broker, sync("one"))
+    await refuse(broker)
+
+    await cli("dead", "replay", "--reason", "rejected")
+    copy = await broker.take()
+
+    assert copy.routing_key == "sync_recording"
+    assert not [name for name in copy.headers if "death" in name]
+
+
+async def test_only_what_was_meant_is_replayed_and_the_rest_stays_in_order(
+    cli: CommandLine, broker: Broker
+) -> None:
+    await broker.bury_commands("a", "b", "c", "d", "e")
+
+    replayed = await cli("dead", "replay", "b", "d")
+
+    assert column(replayed.lines, "letter") == ["b", "d"]
+    assert await broker.waiting("commands") == 2
+    assert await broker.dead() == ["a", "c", "e"]
+
+
+async def test_the_oldest_are_replayed_first_up_to_the_limit(
+    cli: CommandLine, broker: Broker
+) -> None:
+    await broker.bury_commands("a", "b", "c")
+
+    await cli("dead", "replay", "--all", "--limit", "2")
+
+    assert await broker.dead() == ["c"]
+
+
+@pytest.mark.parametrize("what", ["replay", "drop"])
+async def test_a_dry_run_tells_and_changes_nothing(
+    cli: CommandLine, broker: Broker, what: str
+) -> None:
+    await broker.bury_commands("a", "b")
+
+    ended = await cli("dead", what, "--all", "--dry-run")
+
+    assert column(ended.lines, "result") == [f"would_{what}"] * 2
+    assert (ended.code, await broker.waiting("commands")) == (0, 0)
+    assert await broker.dead() == ["a", "b"]
+
+
+async def test_a_letter_that_no_queue_takes_stays(cli: CommandLine, broker: Broker) -> None:
+    await broker.bury_commands("a", "b")
+    commands = await broker.channel.get_queue(f"{broker.prefix}.commands")
+    await commands.unbind(f"{broker.prefix}.commands", "#")
+
+    replayed = await cli("dead", "replay", "--all")
+
+    assert (replayed.code, replayed.out) == (1, "")
+    assert "no queue is bound" in replayed.err
+    assert await broker.dead() == ["a", "b"]
+
+
+async def test_a_letter_that_dies_again_at_once_is_replayed_once(
+    cli: CommandLine, broker: Broker
+) -> None:
+    await broker.bury_commands("a", "b")
+    buried: list[str] = []
+
+    async def bury(message: AbstractIncomingMessage) -> None:
+        buried.append(str(message.headers["x-replays"]))
+        await message.reject(requeue=False)
+
+    commands = await broker.channel.get_queue(f"{broker.prefix}.commands")
+    tag = await commands.consume(bury)
+    replayed = await cli("dead", "replay", "--all")
+    await commands.cancel(tag)
+
+    assert len(replayed.lines) == 2
+    assert buried == ["1", "1"]
+
+
+async def test_a_new_id_goes_into_the_body_and_nothing_else_changes(
+    cli: CommandLine, broker: Broker
+) -> None:
+    await broker.bury(
+        b'{"id": "one", "type":"sync_recording","odd": 1.00, "n": 12345678901234567890}'
+    )
+
+    replayed = await cli("dead", "replay", "one", "--new-id")
+    copy = await broker.take()
+
+    new_id = replayed.lines[0]["new_command_id"]
+    members = msgspec.json.decode(copy.body, type=dict[str, msgspec.Raw])
+    assert str(uuid.UUID(new_id)) == new_id
+    assert bytes(members["id"]) == msgspec.json.encode(new_id)
+    assert (bytes(members["odd"]), bytes(members["n"])) == (b"1.00", b"12345678901234567890")
+    assert (copy.message_id, copy.headers["x-replay-of"]) == (new_id, "one")
+
+
+async def test_the_command_in_a_cloudevent_gets_the_new_id(
+    cli: CommandLine, broker: Broker
+) -> None:
+    event = {"specversion": "1.0", "id": "event", "source": "/s", "type": "t"}
+    await broker.bury(msgspec.json.encode({**event, "data": {"type": "sync_recording"}}))
+
+    replayed = await cli("dead", "replay", "event", "--new-id")
+    body = msgspec.json.decode((await broker.take()).body)
+
+    assert body["id"] == "event"
+    assert body["data"]["id"] == replayed.lines[0]["new_command_id"]
+
+
+@pytest.mark.parametrize("body", [b"[1]", b"{", b"\xff", b'{"specversion": "1.0", "data": 1}'])
+async def test_a_new_id_for_what_is_no_object_is_refused_and_the_others_go(
+    cli: CommandLine, broker: Broker, body: bytes
+) -> None:
+    await broker.bury(body, message_id="garbled")
+    await broker.bury_commands("one")
+
+    replayed = await cli("dead", "replay", "--all", "--new-id")
+
+    assert replayed.code == 1
+    assert column(replayed.lines, "result") == ["refused", "replayed"]
+    assert "JSON object" in replayed.lines[0]["detail"]
+    assert (await broker.take("commands.dead")).body == body
+
+
+async def test_replaying_what_has_an_outcome_says_what_will_come_of_it(
+    cli: CommandLine, broker: Broker
+) -> None:
+    await broker.bury_commands("one")
+
+    replayed = await cli("dead", "replay", "one")
+
+    assert "--new-id" in replayed.err
+
+
+async def test_a_copy_of_a_letter_without_any_id_is_the_same_message_each_time(
+    cli: CommandLine, broker: Broker
+) -> None:
+    await send_without_id(broker, b"not json")
+    await refuse(broker)
+
+    (listed,) = (await cli("dead", "list")).lines
+    await cli("dead", "replay", "--all")
+
+    assert listed["command_id"] is None
+    assert str((await broker.take()).message_id).startswith(listed["letter"])
+
+
+async def test_killed_before_the_acknowledgement_the_letter_is_there_and_the_copy_too(
+    cli: CommandLine, broker: Broker, amqp_url: str, eventually: Eventually
+) -> None:
+    await broker.bury_commands("one")
+    async with (
+        cut_at(amqp_url, BASIC_ACK) as (url, cut),
+        cli.running("dead", "replay", "one", environ={"AMQP_URL": url}) as running,
+    ):
+        await cut.reached()
+        running.signal(signal.SIGKILL)
+        await running.end()
+
+    await eventually(lambda: has(broker, 1))
+    assert (await broker.take()).body == sync("one")
+    assert await broker.dead() == ["one"]
+
+
+async def test_when_the_connection_is_cut_at_the_publish_the_letter_stays(
+    cli: CommandLine, broker: Broker, amqp_url: str, eventually: Eventually
+) -> None:
+    await broker.bury_commands("one", "two")
+
+    async with cut_at(amqp_url, BASIC_PUBLISH, hang_up=True) as (url, _):
+        replayed = await cli("dead", "replay", "--all", AMQP_URL=url)
+
+    await eventually(lambda: has(broker, 2))
+    assert (replayed.code, replayed.out) == (1, "")
+    assert "Traceback" not in replayed.err
+    assert set(await broker.dead()) == {"one", "two"}
+
+
+async def test_when_the_connection_is_cut_at_the_acknowledgement_nothing_is_lost(
+    cli: CommandLine, broker: Broker, amqp_url: str, eventually: Eventually
+) -> None:
+    await broker.bury_commands("one", "two")
+
+    async with cut_at(amqp_url, BASIC_ACK, hang_up=True) as (url, _):
+        replayed = await cli("dead", "replay", "--all", AMQP_URL=url)
+
+    await eventually(lambda: has(broker, 2))
+    assert replayed.code == 1
+    assert "Traceback" not in replayed.err
+    assert (await broker.take()).body == sync("one")
+
+
+# drop
+
+
+async def test_dropped_letters_are_gone_and_the_rest_stays_in_order(
+    cli: CommandLine, broker: Broker
+) -> None:
+    await broker.bury_commands("a", "b", "c")
+
+    dropped = await cli("dead", "drop", "b", "--yes")
+
+    assert [(row["letter"], row["result"]) for row in dropped.lines] == [("b", "dropped")]
+    assert await broker.dead() == ["a", "c"]
+
+
+async def test_every_letter_that_was_said_to_be_dropped_is_gone(
+    cli: CommandLine, broker: Broker
+) -> None:
+    await asyncio.gather(*(broker.bury(sync(f"letter-{number}")) for number in range(400)))
+
+    dropped = await cli("dead", "drop", "--all", "--yes")
+
+    assert len(dropped.lines) == 400
+    assert await broker.waiting() == 0
+
+
+async def test_in_a_pipe_nothing_is_dropped_without_yes(cli: CommandLine, broker: Broker) -> None:
+    await broker.bury_commands("a")
+
+    dropped = await cli("dead", "drop", "--all", stdin=b"y\n")
+
+    assert dropped.code == 2
+    assert "--yes" in dropped.err
+    assert await broker.dead() == ["a"]
+
+
+async def test_on_a_terminal_what_was_shown_and_agreed_to_is_dropped_and_nothing_newer(
+    cli: CommandLine, broker: Broker
+) -> None:
+    await broker.bury_commands("a", "b")
+
+    async with on_a_terminal(cli, "dead", "drop", "--all", "--no-json") as (terminal, process):
+        await terminal.says("Drop 2 letters")
+        await broker.bury_commands("c")
+        terminal.types(b"y\n")
+        code = await process.wait()
+
+    assert code == 0
+    assert await broker.dead() == ["c"]
+
+
+async def test_on_a_terminal_no_means_no(cli: CommandLine, broker: Broker) -> None:
+    await broker.bury_commands("a")
+
+    async with on_a_terminal(cli, "dead", "drop", "a", "--no-json") as (terminal, process):
+        await terminal.says("Drop 1 letter")
+        terminal.types(b"n\n")
+        code = await process.wait()
+
+    assert code == 1
+    assert await broker.dead() == ["a"]
+
+
+# what the tests stand on
+
+
+async def has(broker: Broker, number: int, queue: str = "commands.dead") -> bool:
+    return await broker.waiting(queue) == number
+
+
+async def send(broker: Broker, body: bytes, **given: Any) -> None:
+    exchange = await broker.channel.get_exchange(f"{broker.prefix}.commands")
+    await exchange.publish(aio_pika.Message(body, **given), "sync_recording")
+
+
+async def send_without_id(broker: Broker, body: bytes) -> None:
+    """Past the library's publishing, which gives every message an id."""
+    frames: list[FrameType | ContentBody] = [
+        Basic.Publish(exchange=f"{broker.prefix}.commands", routing_key="sync_recording"),
+        ContentHeader(body_size=len(body), properties=Basic.Properties(delivery_mode=2)),
+        ContentBody(body),
+    ]
+    channel = await broker.unconfirmed.get_underlay_channel()
+    assert isinstance(channel, Channel)
+    await channel.write_queue.put(
+        ChannelFrame.marshall(frames=frames, channel_number=channel.number)
+    )
+    await wait_for_fact(lambda: has(broker, 1, "commands"))
+
+
+async def refuse(broker: Broker) -> None:
+    """Have the broker itself bury the next command."""
+    commands = await broker.channel.get_queue(f"{broker.prefix}.commands")
+    waiting = await broker.waiting()
+    await (await commands.get(timeout=10)).reject(requeue=False)
+    await wait_for_fact(lambda: has(broker, waiting + 1))
+
+
+BASIC_ACK = b"\x00\x3c\x00\x50"
+BASIC_NACK = b"\x00\x3c\x00\x78"
+BASIC_PUBLISH = b"\x00\x3c\x00\x28"
+METHOD_FRAME = 1
+
+
+class Cut:
+    """A way to the broker that ends at the client's first use of a method, which is swallowed.
+
+    `hang_up` closes the connection then; else both sides wait for ever.
+    """
+
+    def __init__(self, amqp_url: str, method: bytes, *, hang_up: bool) -> None:
+        self._broker = URL(amqp_url)
+        self._method = method
+        self._hang_up = hang_up
+        self._reached = asyncio.Event()
+
+    async def reached(self) -> None:
+        async with asyncio.timeout(DEADLINE):
+            await self._reached.wait()
+
+    async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        answers, questions = await asyncio.open_connection(self._broker.host, self._broker.port)
+        back = asyncio.create_task(_pump(answers, writer))
+        try:
+            await self._pass_on(reader, questions)
+            if not self._hang_up:
+                await reader.read()
+        except (asyncio.IncompleteReadError, ConnectionError):
+            pass
+        finally:
+            back.cancel()
+            questions.close()
+            writer.close()
+
+    async def _pass_on(self, reader: asyncio.StreamReader, questions: asyncio.StreamWriter) -> None:
+        questions.write(await reader.readexactly(len(b"AMQP0091")))
+        while True:
+            head = await reader.readexactly(7)
+            rest = await reader.readexactly(int.from_bytes(head[3:]) + 1)
+            if head[0] == METHOD_FRAME and rest.startswith(self._method):
+                self._reached.set()
+                return
+            questions.write(head + rest)
+
+
+async def _pump(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    while data := await reader.read(65536):
+        writer.write(data)
+
+
+@asynccontextmanager
+async def cut_at(
+    amqp_url: str, method: bytes, *, hang_up: bool = False
+) -> AsyncIterator[tuple[str, Cut]]:
+    cut = Cut(amqp_url, method, hang_up=hang_up)
+    async with await asyncio.start_server(cut.serve, "127.0.0.1", 0) as server:
+        port = server.sockets[0].getsockname()[1]
+        yield str(URL(amqp_url).with_host("127.0.0.1").with_port(port)), cut
+
+
+class Terminal:
+    """The user's side of a pseudo-terminal."""
+
+    def __init__(self, number: int) -> None:
+        self._number = number
+        self._heard = ""
+        self._news = asyncio.Event()
+        asyncio.get_running_loop().add_reader(number, self._read)
+
+    def _read(self) -> None:
+        try:
+            self._heard += os.read(self._number, 65536).decode()
+        except OSError:  # the other side has been closed
+            asyncio.get_running_loop().remove_reader(self._number)
+        self._news.set()
+
+    async def says(self, words: str) -> None:
+        async with asyncio.timeout(DEADLINE):
+            while words not in self._heard:
+                self._news.clear()
+                await self._news.wait()
+
+    def types(self, text: bytes) -> None:
+        os.write(self._number, text)
+
+    def close(self) -> None:
+        asyncio.get_running_loop().remove_reader(self._number)
+        os.close(self._number)
+
+
+@asynccontextmanager
+async def on_a_terminal(
+    cli: CommandLine, *arguments: str
+) -> AsyncIterator[tuple[Terminal, asyncio.subprocess.Process]]:
+    ours, theirs = pty.openpty()
+    process = await asyncio.create_subprocess_exec(
+        EXECUTABLE,
+        *arguments,
+        stdin=theirs,
+        stdout=theirs,
+        stderr=theirs,
+        env={"PATH": os.environ["PATH"], **cli.environ},
+    )
+    os.close(theirs)
+    terminal = Terminal(ours)
+    try:
+        async with asyncio.timeout(DEADLINE):
+            yield terminal, process
+    finally:
+        if process.returncode is None:
+            process.kill()
+            await process.wait()
+        terminal.close()

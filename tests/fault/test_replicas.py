@@ -1,0 +1,157 @@
+"""Replicas on one PostgreSQL race for the same meetings, and one of them dies."""
+
+import asyncio
+import itertools
+import uuid
+from collections import Counter
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from sandbox.meetings import participant_ids
+from sandbox.postgresql import PostgreSQLServer
+from tests.fault.account_of_told import Told
+from tests.fault.facts import SUCCEEDED
+from tests.fault.field import open_field
+from tests.fault.world import LIMITS, Replica, World, open_world
+from worker.leadership import Leadership
+from worker.store import Store
+
+MEETINGS = tuple(str(uuid.UUID(int=n, version=4)) for n in range(1, 5))
+ROUNDS = 3
+
+
+@pytest.fixture
+def url(postgresql: PostgreSQLServer) -> Iterator[str]:
+    url = postgresql.new_database()
+    yield url
+    postgresql.drop_database(url)
+
+
+@asynccontextmanager
+async def replicas_on(url: str, count: int) -> AsyncIterator[tuple[World, list[Replica]]]:
+    async with open_world() as world:
+        stores = [await Store.open(url, source="test") for _ in range(count)]
+        yield world, [world.replica(store) for store in stores]
+        for store in stores:
+            await store.close()
+
+
+def start(command_id: str, meeting: str) -> dict[str, Any]:
+    return {
+        "type": "start_track_recording",
+        "id": command_id,
+        "meeting_id": meeting,
+        "user_ids": participant_ids(meeting)[:1],
+        "layers": {"default": {"media_kind": "audio", "file_name_prefix": command_id}},
+    }
+
+
+def the_race() -> Iterator[dict[str, Any]]:
+    """Start, stop, stop, pause, of the same meetings, in rounds."""
+    for number, meeting in itertools.product(range(ROUNDS), MEETINGS):
+        name = f"{meeting[-1]}-{number}"
+        yield start(f"start-{name}", meeting)
+        yield {"type": "stop_recording", "id": f"stop-a-{name}", "start_id": f"start-{name}"}
+        yield {"type": "stop_recording", "id": f"stop-b-{name}", "meeting_id": meeting}
+        yield {"type": "pause_recording", "id": f"pause-{name}", "meeting_id": meeting}
+
+
+async def deliver_all_at_once(world: World, replicas: list[Replica]) -> None:
+    pairs = zip(world.ready(), itertools.cycle(replicas), strict=False)
+    await asyncio.gather(*(world.deliver(letter, to) for letter, to in pairs))
+
+
+@pytest.mark.parametrize("count", [2, 3])
+async def test_replicas_that_race_start_each_recording_once_and_tell_each_fact_once(
+    url: str, count: int
+) -> None:
+    async with replicas_on(url, count) as (world, replicas):
+        commands = {command["id"]: command for command in the_race()}
+        for command in commands.values():
+            world.send(command)
+            world.send(command)  # each of them twice
+        for _ in range(3):
+            await deliver_all_at_once(world, replicas)
+            await asyncio.gather(*(world.look_around(one) for one in replicas))
+            world.sandbox.clock.advance(6.0)
+        await world.drain(replicas)
+        check(world, commands)
+
+
+async def test_a_replica_that_dies_in_the_race_is_replaced_within_a_lease(url: str) -> None:
+    async with replicas_on(url, 3) as (world, replicas):
+        commands = {command["id"]: command for command in the_race()}
+        for command in commands.values():
+            world.send(command)
+        dying = world.ready()[0]
+        await world.crash(dying, replicas.pop(0), "start_track_recording")
+        for _ in range(3):
+            await deliver_all_at_once(world, replicas)
+            world.sandbox.clock.advance(6.0)
+        assert dying in world.queue, "whoever died may still be calling"
+        world.sandbox.clock.advance(LIMITS.lease)
+        await world.deliver(dying, replicas[0])
+        assert dying not in world.queue
+        await world.drain(replicas)
+        check(world, commands)
+
+
+def check(world: World, commands: dict[str, dict[str, Any]]) -> None:
+    shelf = world.sandbox.world.recordings.shelf.all()
+    by_start = {str(one.request.prefix): [one.id] for one in shelf}
+    assert Counter(one.request.prefix for one in shelf) == Counter(
+        one for one in commands if one.startswith("start-")
+    )
+    told = Told()
+    told.hear(world.told)
+    told.check_outcomes(commands, by_start)
+    told.check_ends(shelf)
+
+
+async def test_one_of_many_leads_and_another_one_after_its_lease(url: str) -> None:
+    async with replicas_on(url, 3) as (world, replicas):
+        leaderships = [
+            Leadership(one.store, owner=str(n), lease_seconds=15, now=one.now)
+            for n, one in enumerate(replicas)
+        ]
+        await asyncio.gather(*(one.try_to_lead() for one in leaderships))
+        (leader,) = (one for one in leaderships if one.leads())
+        others = [one for one in leaderships if one is not leader]
+        world.sandbox.clock.advance(14.9)
+        await asyncio.gather(*(one.try_to_lead() for one in others))
+        assert not any(one.leads() for one in others)
+        world.sandbox.clock.advance(0.2)
+        assert not leader.leads()
+        await asyncio.gather(*(one.try_to_lead() for one in others))
+        assert [one.leads() for one in others].count(True) == 1
+
+
+@pytest.mark.slow
+async def test_worker_processes_race_and_the_one_that_leads_is_killed(
+    amqp_url: str, names_prefix: str, url: str, tmp_path: Path
+) -> None:
+    async with open_field(amqp_url, url, tmp_path, prefix=names_prefix, seed=1) as field:
+        first = field.worker()
+        first.start()
+        await first.ready()  # alone, so it leads
+        for worker in (field.worker(), field.worker()):
+            worker.start()
+            await worker.ready()
+        for n, meeting in itertools.product(range(4), MEETINGS):
+            await field.sender.send(start(f"s-{meeting[-1]}-{n}", meeting), allowed=SUCCEEDED)
+            stop = {"type": "stop_recording", "meeting_id": meeting}
+            await field.sender.send({**stop, "id": f"stop-{meeting[-1]}-{n}"})
+            if n == 1:
+                first.kill()
+        for n, meeting in itertools.product(range(4), MEETINGS):
+            await field.recorder.outcome_of(f"s-{meeting[-1]}-{n}", seconds=60)
+        for meeting in MEETINGS:
+            last = {"type": "stop_recording", "id": f"last-{meeting}", "meeting_id": meeting}
+            await field.sender.send(last, allowed=SUCCEEDED)
+        found = await field.settled(seconds=60)
+        assert found.violations == ()
+        assert found.recordings == 4 * len(MEETINGS)

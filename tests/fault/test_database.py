@@ -10,12 +10,17 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+import aiohttp
 import psycopg
 import pytest
 import sqlalchemy as sa
 from yarl import URL
 
 from sandbox.postgresql import PostgreSQLServer
+from sandbox.waiting import eventually
+from tests.fault.facts import SUCCEEDED
+from tests.fault.field import open_field
+from tests.fault.processes import WorkerProcess
 from tests.fault.proxy import Proxy
 from tests.fault.world import Replica, World, open_world
 from worker.errors import StoreUnavailable
@@ -201,6 +206,49 @@ async def test_a_server_that_became_a_standby_is_left_for_the_one_that_writes(
     assert "read-only" in (store.trouble or "")
     assert await ends_well(world, replica), "a new connection finds who writes now"
     await store.close()
+
+
+@pytest.mark.slow
+async def test_a_worker_without_its_database_says_so_and_recovers_by_itself(
+    amqp_url: str, names_prefix: str, postgresql: PostgreSQLServer, tmp_path: Path
+) -> None:
+    url = URL(postgresql.new_database())
+    async with (
+        Proxy(url.port or 5432, url.host or "127.0.0.1") as link,
+        open_field(
+            amqp_url,
+            str(url.with_host("127.0.0.1").with_port(link.port)),
+            tmp_path,
+            prefix=names_prefix,
+            seed=1,
+        ) as field,
+    ):
+        worker = field.worker()
+        worker.start()
+        await worker.ready()
+        link.refuse()
+        link.cut()
+        await field.sender.send(start(), allowed=SUCCEEDED)
+        why = await eventually(lambda: why_not_ready(worker), seconds=20)
+        assert "store" in why
+        assert worker.running
+        assert field.recorder.about("start") == []
+        await link.restore()
+        await worker.ready(seconds=20)
+        await field.recorder.outcome_of("start")
+        await field.sender.send(
+            {"type": "stop_recording", "id": "stop", "start_id": "start"}, allowed=SUCCEEDED
+        )
+        found = await field.settled()
+        assert (found.violations, found.recordings) == ((), 1)
+
+
+async def why_not_ready(worker: WorkerProcess) -> list[str]:
+    """The checks that fail."""
+    address = f"http://127.0.0.1:{worker._port}/readyz"
+    async with aiohttp.ClientSession() as session, session.get(address) as answer:
+        checks = (await answer.json())["checks"]
+    return [name for name, check in checks.items() if not check["ok"]]
 
 
 # SQLite

@@ -54,8 +54,11 @@ class Worker:
         """
         settings = self._settings
         async with AsyncExitStack() as rooms:
-            store = await Store.open(settings.database_url.reveal(), source=settings.source)
+            store = await Store.open(
+                settings.database_url.reveal(), source=settings.source, now=self._now
+            )
             rooms.push_async_callback(store.close)
+            self._now = store.now  # one clock for all replicas
             api = self._api()
             rooms.push_async_callback(api.aclose)
             await self._connect(rooms, store, api, stop)

@@ -41,7 +41,7 @@ SUSPECT_RETURNS: Final = 2
 """A delivery that came back so often, its consumer lost, is executed with no other suspect."""
 
 MOST_CRASHES: Final = 5
-"""So many attempts in a row ended with the process: it is the command's fault."""
+"""So many attempts in a row, made alone, ended with the process: it is the command's fault."""
 
 OUTAGE_PATIENCE: Final = 30.0
 
@@ -152,7 +152,7 @@ class CommandPath:
             turns = ("suspects", *turns)
         async with self._locks.hold(*turns):
             # Before the claim: to wait for the API uses up no attempt.
-            if not (is_past(command, self._now()) or await self._outage.turn(OUTAGE_PATIENCE)):
+            if not (self._is_over(delivery, command) or await self._outage.turn(OUTAGE_PATIENCE)):
                 return self._soon("api_outage", "the API is away")
             claimed = await self._claim(command.id, command.command_type, delivery, command)
             if claimed.verdict == "busy":
@@ -176,6 +176,9 @@ class CommandPath:
                 settle_seconds=self._limits.settle,
                 abandoned_before=now - self._limits.max_age - self._limits.lease,
                 slot=slot_of(command),
+                first_seen=delivery.first_seen,
+                alone=delivery.returned >= SUSPECT_RETURNS,
+                only_to_end=command is not None and self._is_over(delivery, command),
                 start_id=getattr(command, "start_id", None),
                 meeting_id=getattr(command, "meeting_id", None),
                 recording_id=getattr(command, "recording_id", None),
@@ -183,13 +186,17 @@ class CommandPath:
             )
         )
 
+    def _is_over(self, delivery: Delivery, command: Command) -> bool:
+        """Whether time alone ends the command: it will not be called any more."""
+        now = self._now()
+        seen = delivery.first_seen
+        return is_past(command, now) or (seen is not None and now - seen >= self._limits.max_age)
+
     # 3. act
 
     async def _attempt(self, delivery: Delivery, command: Command, claimed: Claimed) -> Handled:
-        if claimed.crashes >= MOST_CRASHES:
-            return await self._bury(delivery, command, claimed)
-        late = self._limits.too_late(command, claimed, self._now())
-        if late is not None and claimed.called_at is None:
+        late = self._over(command, claimed)
+        if late is not None and (claimed.called_at is None or claimed.crashes > MOST_CRASHES):
             return await self._end(delivery, late)
         try:
             async with asyncio.timeout(self._limits.lease * SHARE_OF_LEASE):
@@ -224,12 +231,11 @@ class CommandPath:
         )
         return await execute(command, attempt)
 
-    async def _bury(self, delivery: Delivery, command: Command, claimed: Claimed) -> Handled:
-        """It ended the process again and again: only a person can tell what to do with it."""
-        reason = f"{claimed.crashes} attempts in a row ended with the worker process"
-        info = ErrorInfo(code="crashed", message=reason)
-        handled = await self._end(delivery, outcomes.failed(command, claimed.attempts - 1, info))
-        return Handled(Dead(code=info.code, reason=reason), handled.facts)
+    def _over(self, command: Command, claimed: Claimed) -> Outcome | None:
+        """The outcome that its crashes or its age give the command by now, if any."""
+        if claimed.crashes >= MOST_CRASHES:
+            return outcomes.crashed(command, claimed.attempts - 1, claimed.crashes)
+        return self._limits.too_late(command, claimed, self._now())
 
     async def _wait(
         self, delivery: Delivery, command: Command, claimed: Claimed, error: NotYet
@@ -252,7 +258,9 @@ class CommandPath:
     ) -> Handled:
         unknown = isinstance(error, OutcomeUnknown)
         info = ErrorInfo(code=error.code, message=error.message)
-        late = self._limits.too_late(command, claimed, self._now())
+        late = self._over(command, claimed)
+        if claimed.crashes >= MOST_CRASHES and late is not None:
+            return await self._end(delivery, late)
         if isinstance(late, CommandFailed):
             return await self._end(delivery, outcomes.failed(command, claimed.attempts, info))
         # A deadline ends a start only when it is settled that no call of it was executed: none was
@@ -280,6 +288,9 @@ class CommandPath:
         self, delivery: Delivery, outcome: Outcome, seen: tuple[Seen, ...] = ()
     ) -> Handled:
         await self._finish(delivery, outcome, seen)
+        if isinstance(outcome, CommandFailed) and outcome.last_error.code == outcomes.CRASHED:
+            dead = Dead(code=outcomes.CRASHED, reason=outcome.last_error.message)
+            return Handled(dead, outcomes.facts(outcome))
         return Handled(Ack(), outcomes.facts(outcome))
 
     async def _finish(
@@ -299,7 +310,12 @@ class CommandPath:
     async def _release(self, command: Command, error: ErrorInfo, *, uncertain: bool) -> None:
         last_error = msgspec.json.encode(error).decode()
         await self._store.release(
-            Release(command_id=command.id, uncertain=uncertain, last_error=last_error)
+            Release(
+                command_id=command.id,
+                uncertain=uncertain,
+                last_error=last_error,
+                owner=self._owner,
+            )
         )
 
     def _moment(self) -> datetime:

@@ -39,16 +39,19 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True):
     def delay(
         self, command: Command, claimed: Claimed, now: float, *, asked: float | None
     ) -> float:
-        """Seconds until the next attempt: this attempt's step, or what the API asked for.
+        """Seconds until the next attempt, one of the steps: this attempt's, or the first one that
+        is as long as the API asked for.
 
         No longer than the command may live, so that its end is told in time.
         """
         steps = self.retry_delays
-        step = max(steps[min(claimed.attempts, len(steps)) - 1], asked or 0.0)
+        step = steps[min(claimed.attempts, len(steps)) - 1]
+        if asked is not None and asked > step:
+            step = min((one for one in steps if one >= asked), default=steps[-1])
         left = claimed.first_seen_at + self.max_age - now
         if command.deadline is not None:
             left = min(left, command.deadline.timestamp() - now)
-        return min(step, max(left, 0.0))
+        return max((one for one in steps if one <= min(step, left)), default=steps[0])
 
 
 def is_past(command: Command, now: float) -> bool:

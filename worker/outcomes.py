@@ -1,6 +1,7 @@
 """The outcomes of commands, as the events that tell them. Pure."""
 
 from datetime import UTC, datetime
+from typing import Final
 
 from recording_schemas import (
     Command,
@@ -13,6 +14,8 @@ from recording_schemas import (
     Outcome,
 )
 from worker.errors import Refused
+
+CRASHED: Final = "crashed"
 
 
 def succeeded(command: Command, recording_ids: tuple[str, ...]) -> CommandSucceeded:
@@ -61,6 +64,12 @@ def failed(command: Command, attempts: int, last_error: ErrorInfo) -> CommandFai
         attempts=attempts,
         last_error=last_error,
     )
+
+
+def crashed(command: Command, attempts: int, crashes: int) -> CommandFailed:
+    """It ended the process again and again: only a person can tell what to do with it."""
+    reason = f"{crashes} attempts in a row ended with the worker process"
+    return failed(command, attempts, ErrorInfo(code=CRASHED, message=reason))
 
 
 def facts(outcome: Outcome) -> dict[str, object]:

@@ -311,7 +311,7 @@ async def test_delays_grow_with_the_attempts_and_end_with_the_deadline(bench: Be
         assert isinstance(settlement, Retry)
         delays.append(settlement.delay_seconds)
     assert delays[:2] == [5.0, 30.0]
-    assert delays[2] <= 100
+    assert delays[2] == 30.0, "the third step is longer than the command may live"
 
 
 async def test_a_command_past_its_deadline_expires_without_a_call(bench: Bench) -> None:
@@ -376,6 +376,27 @@ async def test_a_command_that_never_worked_fails_with_its_last_error(bench: Benc
 # When the API is away, or the command kills
 
 
+async def test_a_command_that_waits_out_an_outage_grows_old_all_the_same(bench: Bench) -> None:
+    bench.outage.heard(Throttled("throttled", "slow down", retry_after=7200))
+    seen = datetime.now(UTC) - timedelta(seconds=3700)
+    assert await bench.send(bench.start(), headers={"x-first-seen": seen.isoformat()}) == Ack()
+    data = (await bench.outcome())["data"]
+    assert data["last_error"]["code"] == "too_old"
+    assert bench.requests(START) == []
+
+
+async def test_a_start_that_waits_for_its_slot_expires_in_time(bench: Bench) -> None:
+    bench.sandbox.faults.add(Fault(kind="lost_reset", operation=START, count=1))
+    await bench.send(bench.start("in-doubt"))
+    deadline = (datetime.now(UTC) + timedelta(seconds=5)).isoformat()
+    assert isinstance(await bench.send(bench.start("waits", deadline=deadline)), Retry)
+    bench.ahead = 6.0
+    assert await bench.send(bench.start("waits", deadline=deadline)) == Ack()
+    assert (await bench.outcome("waits"))["type"] == "command.expired.v1"
+    assert await bench.send(bench.start("in-doubt")) == Ack()
+    assert len(bench.started()) == 1
+
+
 async def test_in_an_outage_a_command_waits_without_being_attempted(bench: Bench) -> None:
     bench.outage.heard(Throttled("throttled", "slow down", retry_after=3600))
     waiting = asyncio.create_task(bench.send(bench.start()))
@@ -389,27 +410,47 @@ async def test_in_an_outage_a_command_waits_without_being_attempted(bench: Bench
     assert len(bench.requests(START)) == 1
 
 
-async def test_a_command_that_ends_the_process_again_and_again_is_buried_alone(
-    bench: Bench,
-) -> None:
-    for number in range(6):
+async def dies(bench: Bench, times: int, *, alone: bool) -> None:
+    """So many processes claim the start and are never heard of again."""
+    for number in range(times):
         died = Claim(
             command_id="start-1",
             command_type=START,
             owner=f"process-{number}",
-            now=float(number),
+            now=time.time() - 100 + number,
             lease_seconds=0.0,
             settle_seconds=30.0,
             abandoned_before=0.0,
             slot=f"{bench.meeting}/track",
+            alone=alone,
         )
         await bench.store.claim(died)
+
+
+async def test_a_command_that_ends_the_process_again_and_again_is_buried(bench: Bench) -> None:
+    await dies(bench, 6, alone=True)
     settlement = await bench.send(bench.start())
     assert isinstance(settlement, Dead)
     assert settlement.code == "crashed"
     data = (await bench.outcome())["data"]
     assert (data["last_error"]["code"], data["attempts"]) == ("crashed", 6)
     assert bench.requests(START) == []
+
+
+async def test_before_a_start_is_buried_the_recording_it_may_have_begun_is_looked_for(
+    bench: Bench,
+) -> None:
+    await dies(bench, 5, alone=True)
+    begun = await bench.api.start_track({"meeting_id": bench.meeting})
+    assert await bench.send(bench.start()) == Ack()
+    assert (await bench.outcome())["data"]["recording_ids"] == [begun.recording_id]
+
+
+async def test_a_command_that_was_in_hand_when_others_crashed_is_executed(bench: Bench) -> None:
+    await dies(bench, 20, alone=False)
+    assert await bench.send(bench.start()) == Ack()
+    assert (await bench.outcome())["type"] == "command.succeeded.v1"
+    assert len(bench.started()) == 1
 
 
 # Stop, pause, resume, sync
@@ -442,6 +483,22 @@ async def test_a_stop_whose_start_never_comes_fails_as_start_unknown(bench: Benc
     assert await bench.send(stop) == Ack()
     data = (await bench.outcome("stop"))["data"]
     assert data["last_error"]["code"] == "start_unknown"
+
+
+async def test_a_stop_that_was_too_early_a_moment_ago_is_asked_again(bench: Bench) -> None:
+    bench.sandbox.switches.change({"invoked_seconds": 0.0})
+    await bench.send(bench.start())
+    refused = Fault(
+        kind="refuse",
+        operation="change_recording",
+        status=400,
+        message="recording is not in progress (INVOKED)",
+        count=1,
+    )
+    bench.sandbox.faults.add(refused)
+    stop = {"type": "stop_recording", "id": "stop", "start_id": "start-1"}
+    assert await bench.send(stop) == Ack()
+    assert (await bench.outcome("stop"))["type"] == "command.succeeded.v1"
 
 
 async def test_stopping_what_has_ended_succeeds(bench: Bench) -> None:

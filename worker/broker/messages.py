@@ -1,5 +1,7 @@
 """What comes in, what goes out, and how a delivery is settled."""
 
+from datetime import datetime
+
 import msgspec
 
 Headers = dict[str, object]
@@ -17,6 +19,15 @@ class Delivery(msgspec.Struct, frozen=True, kw_only=True):
     correlation_id: str | None = None
     reply_to: str | None = None
     headers: Headers = {}
+
+    @property
+    def first_seen(self) -> float | None:
+        """When a worker first took it, seconds since the epoch; None when none has put it off."""
+        at = self.headers.get("x-first-seen")
+        try:
+            return datetime.fromisoformat(at).timestamp() if isinstance(at, str) else None
+        except (ValueError, OverflowError):
+            return None
 
     @property
     def returned(self) -> int:

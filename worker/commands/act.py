@@ -112,6 +112,13 @@ _REACHED: Final[Mapping[Action, frozenset[Status]]] = {
 }
 
 
+_POSSIBLE: Final[Mapping[Action, frozenset[Status]]] = {
+    "stop": frozenset({Status.RECORDING, Status.PAUSED}),
+    "pause": frozenset({Status.RECORDING}),
+    "resume": frozenset({Status.PAUSED}),
+}
+
+
 async def _judge(api: RealtimeKit, recording_id: str, action: Action, refused: Refused) -> Snapshot:
     """The API refused: because it is so already, because it is too early, or for good?"""
     try:
@@ -120,6 +127,8 @@ async def _judge(api: RealtimeKit, recording_id: str, action: Action, refused: R
         raise refused from None
     if snapshot.status in _REACHED[action]:
         return snapshot
+    if snapshot.status in _POSSIBLE[action]:  # it was too early a moment ago
+        return await api.act(recording_id, action)
     if snapshot.status is Status.INVOKED:
         raise NotYet(_TOO_EARLY[action], refused.message) from refused
     raise refused

@@ -102,7 +102,7 @@ async def _started_before(attempt: Attempt, meeting_id: str, kind: Kind) -> Snap
     }
     listed = await list_whole(attempt.api, meeting_id=meeting_id)
     ours = [
-        (one.invoked_time, one.recording_id, one)
+        (one.invoked_time < attempt.called_at, abs(one.invoked_time - attempt.called_at), one)
         for one in listed
         if one.recording_id not in owned
         and one.kind in {kind, None}
@@ -110,4 +110,4 @@ async def _started_before(attempt: Attempt, meeting_id: str, kind: Kind) -> Snap
         and one.invoked_time is not None
         and one.invoked_time >= since
     ]
-    return min(ours)[2] if ours else None
+    return min(ours, key=lambda one: one[:2])[2] if ours else None

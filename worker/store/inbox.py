@@ -34,7 +34,7 @@ def claim(connection: sa.Connection, requests: Sequence[Claim]) -> list[Claimed]
         if (
             _is_leased(row, request)
             or _is_another_in_doubt(row, request)
-            or _is_slot_taken(connection, held, request)
+            or (_is_slot_taken(connection, held, request) and not _only_ends(row, request))
         ):
             claimed.append(Claimed(verdict="busy", first_seen_at=request.now))
             continue
@@ -43,8 +43,8 @@ def claim(connection: sa.Connection, requests: Sequence[Claim]) -> list[Claimed]
             new.append(after)
         else:
             _update(connection, after)
-        if request.slot:
-            held[request.slot] = after
+        if after["holds"]:
+            held[after["holds"]] = after
         rows[request.command_id] = after
         claimed.append(_granted(connection, row, after, request))
     if new:
@@ -166,22 +166,24 @@ def _claimed_row(row: dict[str, Any] | None, request: Claim) -> dict[str, Any]:
         "first_seen_at": request.now,
         "called_at": None,
     }
+    slot = None if _only_ends(row, request) else request.slot
     after = {
         "command_id": request.command_id,
         "command_type": request.command_type,
         "state": "running",
         "attempts": before["attempts"] + 1,
         "crashes": before["crashes"] + _crashed(before, request),
-        "first_seen_at": before["first_seen_at"],
-        "slot": request.slot,
-        "holds": request.slot,
+        "alone": request.alone,
+        "first_seen_at": min(before["first_seen_at"], request.first_seen or request.now),
+        "slot": slot,
+        "holds": slot,
         "called_at": None,
         "last_called_at": None,
         "lease_owner": request.owner,
         "lease_until": request.now + request.lease_seconds,
         "last_error": before.get("last_error"),
     }
-    if request.slot:
+    if slot:
         called = before["called_at"]
         after["called_at"] = request.now if called is None else called
         after["last_called_at"] = (
@@ -190,9 +192,18 @@ def _claimed_row(row: dict[str, Any] | None, request: Claim) -> dict[str, Any]:
     return after
 
 
+def _only_ends(row: dict[str, Any] | None, request: Claim) -> bool:
+    """A start that surely never called and never will: it takes no slot, and waits for none."""
+    return request.only_to_end and (row is None or row["called_at"] is None)
+
+
 def _crashed(before: dict[str, Any], request: Claim) -> bool:
-    """Whether the last attempt ended with its process; a failed commit leaves it running too."""
-    return bool(before["state"] == "running" and before["lease_owner"] != request.owner)
+    """Whether the last attempt ended with its process, and nobody else can be to blame for it.
+
+    A commit that failed leaves it running as well, under the same owner.
+    """
+    ended = before["state"] == "running" and before["lease_owner"] != request.owner
+    return bool(ended and before["alone"])
 
 
 def _may_call(before: dict[str, Any], request: Claim) -> bool:
@@ -215,7 +226,7 @@ def _granted(
         attempts=after["attempts"],
         first_seen_at=after["first_seen_at"],
         called_at=row["called_at"] if row else None,
-        may_call=row is None or _may_call(row, request),
+        may_call=not _only_ends(row, request) and (row is None or _may_call(row, request)),
         known=_known(connection, row, request),
         start_state=_start_state(connection, request),
         starts_pending=_starts_pending(connection, request),

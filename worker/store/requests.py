@@ -16,7 +16,9 @@ class Claim(msgspec.Struct, frozen=True, kw_only=True):
     `slot` is given by starts. `start_id`, `meeting_id`, `recording_id` name what the command acts
     on, so that the claim can tell what is known of it. A start whose call is older than
     `abandoned_before` no longer keeps others out; after `settle_seconds` a call whose answer was
-    lost may be made again.
+    lost may be made again. `first_seen` is when the command was first put off, if that was before
+    its first claim. `only_to_end`: it will not call any more, so it need not wait for its slot.
+    `alone`: no other suspect is executed beside it, so that a crash is its own.
     """
 
     command_id: str
@@ -27,6 +29,9 @@ class Claim(msgspec.Struct, frozen=True, kw_only=True):
     settle_seconds: float
     abandoned_before: float
     slot: str | None = None
+    first_seen: float | None = None
+    only_to_end: bool = False
+    alone: bool = False
     start_id: str | None = None
     meeting_id: str | None = None
     recording_id: str | None = None
@@ -41,7 +46,7 @@ class Claimed(msgspec.Struct, frozen=True, kw_only=True):
     moment at which an earlier attempt may have called the API and got no answer, else None;
     `may_call` says whether a start may call now. `known` are the recordings the command may mean,
     `start_state` the state of the start command it names (None: unknown). `crashes` counts the
-    last attempts in a row that ended the process, or lost their lease, before they were over.
+    last attempts in a row, made alone, that ended the process before they were over.
     """
 
     verdict: Verdict

@@ -14,8 +14,10 @@ inbox = sa.Table(
     sa.Column("command_type", sa.String(64), nullable=False),
     sa.Column("state", sa.String(16), nullable=False),
     sa.Column("attempts", sa.Integer, nullable=False),
-    # Attempts in a row that neither ended nor gave the command back.
+    # Attempts in a row, made alone, that neither ended nor gave the command back; and whether the
+    # present one is made alone.
     sa.Column("crashes", sa.Integer, nullable=False),
+    sa.Column("alone", sa.Boolean, nullable=False),
     sa.Column("first_seen_at", sa.Double, nullable=False),
     # What a start occupies (meeting and kind). `holds` is the same while nobody else may start.
     sa.Column("slot", sa.String(512)),

@@ -32,6 +32,7 @@ def _inbox() -> None:
         sa.Column("state", sa.String(16), nullable=False),
         sa.Column("attempts", sa.Integer, nullable=False),
         sa.Column("crashes", sa.Integer, nullable=False),
+        sa.Column("alone", sa.Boolean, nullable=False),
         sa.Column("first_seen_at", sa.Double, nullable=False),
         sa.Column("slot", sa.String(512)),
         sa.Column("holds", sa.String(512)),

@@ -16,6 +16,9 @@ from worker.store import Store, Unsent
 from worker.telemetry import Metrics
 
 BATCH: Final = 500
+MOST_PAGES: Final = 20
+"""How far one pass looks for events beyond those that the broker does not take."""
+
 CONTENT_TYPE: Final = "application/cloudevents+json"
 
 
@@ -56,25 +59,36 @@ class Relay:
                 await self._idle()
 
     async def once(self) -> bool:
-        """Publish one batch. True when there may be more to do at once."""
+        """Publish what is unsent, page by page. True when there may be more to do at once."""
         # `flush` runs beside `run`: both would find the same events unsent.
         async with self._turn:
-            return await self._batch()
-
-    async def _batch(self) -> bool:
-        try:
-            waiting = await self._store.unsent(BATCH)
-            if not waiting:
+            try:
+                return await self._pass()
+            except StoreUnavailable as error:
+                structlog.get_logger().warning("relay_store_unavailable", reason=str(error))
                 return False
-            sent = await self._publish_all(waiting)
+
+    async def _pass(self) -> bool:
+        """One way through the outbox, past the subjects that the broker does not take now."""
+        stuck: set[str] = set()
+        published = position = 0
+        for _ in range(MOST_PAGES):
+            waiting = await self._store.unsent(BATCH, after=position)
+            if not waiting:
+                break
+            position = waiting[-1].position
+            free = [one for one in waiting if one.subject not in stuck]
+            sent = await self._publish_all(free)
             if sent:
                 await self._store.mark_sent([one.position for one in sent], self._now())
-        except StoreUnavailable as error:
-            structlog.get_logger().warning("relay_store_unavailable", reason=str(error))
-            return False
-        left = len(waiting) - len(sent)
-        structlog.get_logger().info("relay", published=len(sent), waiting=left)
-        return not left
+            published += len(sent)
+            done = {one.position for one in sent}
+            stuck |= {one.subject for one in free if one.position not in done}
+            if len(waiting) < BATCH or not (self._leads() and self._publisher.is_ready):
+                break
+        if published or stuck:
+            structlog.get_logger().info("relay", published=published, stuck=len(stuck))
+        return published > 0 and not stuck
 
     async def flush(self) -> None:
         """Publish what is committed by now, as far as the broker takes it."""

@@ -20,7 +20,7 @@ from sandbox.waiting import Eventually
 from tests.fault.proxy import Proxy
 from worker.broker import Link, Publisher, Topology
 from worker.recording import Seen
-from worker.relay import Relay
+from worker.relay import BATCH, Relay
 from worker.snapshot import Snapshot
 from worker.store import Claim, Finish, Reply, Store, outcome_record
 from worker.telemetry import Metrics
@@ -256,6 +256,28 @@ async def test_a_reply_queue_that_is_full_holds_up_nobody(
     async with bench.relaying():
         await eventually(bench_is_empty(bench))
     assert {_subject(one) for one in bench.received} == {"c1", "c2"}
+
+
+async def test_a_subscriber_s_full_queue_holds_up_only_what_goes_there(
+    bench: Bench, eventually: Eventually
+) -> None:
+    """More than a batch of status events is stuck; outcomes and other recordings go on."""
+    channel = await bench.raw.channel()
+    exchange = await channel.declare_exchange(
+        f"{bench.topology.prefix}.status", "topic", durable=True
+    )
+    full = await channel.declare_queue(
+        exclusive=True, arguments={"x-max-length": 1, "x-overflow": "reject-publish"}
+    )
+    await full.bind(exchange, "track.invoked")
+    await bench.happen([f"stuck-{number}" for number in range(BATCH + 20)], [Status.INVOKED])
+    await bench.finish("c1", reply_to=None)
+    async with bench.relaying():
+        await eventually(lambda: any(_subject(one) == "c1" for one in bench.received))
+        assert len(await bench.unsent_ids()) >= BATCH
+        await full.purge()
+        await full.unbind(exchange, "track.invoked")
+        await eventually(bench_is_empty(bench), seconds=30)
 
 
 async def test_an_outcome_and_its_replies_carry_one_id_and_all_arrive(

@@ -77,6 +77,11 @@ class Publisher:
             except TimeoutError:
                 pass
 
+    @property
+    def is_ready(self) -> bool:
+        """Whether something can be published now."""
+        return self._ready.is_set()
+
     async def wait_ready(self) -> None:
         """Return once something can be published."""
         await self._ready.wait()

@@ -114,9 +114,12 @@ class Store:
         """Give up every lease of this owner."""
         await self._group.submit(leases.let_go, owner)
 
-    async def unsent(self, limit: int) -> list[Unsent]:
-        """The oldest events that no broker has confirmed, in the order of their commits."""
-        return await self._group.submit(outbox.unsent, limit)
+    async def unsent(self, limit: int, *, after: int = 0) -> list[Unsent]:
+        """The oldest events that no broker has confirmed, in the order of their commits.
+
+        `after` is a position to begin behind.
+        """
+        return await self._group.submit(outbox.unsent, (limit, after))
 
     async def mark_sent(self, positions: Iterable[int], now: float) -> None:
         """Remember that the broker confirmed these events at `now`, seconds since the epoch."""

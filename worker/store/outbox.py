@@ -141,15 +141,19 @@ def put(connection: sa.Connection, rows: list[dict[str, Any]]) -> None:
         connection.execute(sa.insert(outbox), rows)
 
 
-def unsent(connection: sa.Connection, limits: Sequence[int]) -> list[list[Unsent]]:
-    """Operation: the oldest unsent events, at most the asked number."""
+def unsent(connection: sa.Connection, requests: Sequence[tuple[int, int]]) -> list[list[Unsent]]:
+    """Operation: the oldest unsent events after a position, at most so many: (limit, after)."""
+    return [_unsent(connection, limit, after) for limit, after in requests]
+
+
+def _unsent(connection: sa.Connection, limit: int, after: int) -> list[Unsent]:
     rows = connection.execute(
         sa.select(outbox)
-        .where(outbox.c.sent_at.is_(None))
+        .where(outbox.c.sent_at.is_(None), outbox.c.position > after)
         .order_by(outbox.c.position)
-        .limit(max(limits))
-    ).all()
-    found = [
+        .limit(limit)
+    )
+    return [
         Unsent(
             position=row.position,
             event_id=row.event_id,
@@ -164,7 +168,6 @@ def unsent(connection: sa.Connection, limits: Sequence[int]) -> list[list[Unsent
         )
         for row in rows
     ]
-    return [found[:limit] for limit in limits]
 
 
 def mark_sent(

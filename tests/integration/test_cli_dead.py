@@ -1,12 +1,9 @@
 """`recording-worker dead` as a process, on a real dead-letter queue."""
 
 import asyncio
-import os
-import pty
 import signal
 import uuid
 from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -14,21 +11,22 @@ from typing import Any
 import aio_pika
 import msgspec
 import pytest
-from aio_pika.abc import AbstractChannel, AbstractIncomingMessage
-from aiormq.abc import ChannelFrame, FrameType
-from aiormq.channel import Channel
-from pamqp.body import ContentBody
-from pamqp.commands import Basic
-from pamqp.header import ContentHeader
-from yarl import URL
+from aio_pika.abc import AbstractIncomingMessage
 
 from sandbox.waiting import Eventually
-from sandbox.waiting import eventually as wait_for_fact
-from tests.integration.cli_process import DEADLINE, EXECUTABLE, CommandLine
-from worker.broker.topology import Topology, declare
-
-RECORDING = "97f1f6a2-1111-4222-8333-944455556666"
-FIRST_SEEN = "2025-01-01T10:00:00.000+00:00"
+from tests.integration.cli_process import CommandLine
+from tests.integration.cut import BASIC_ACK, BASIC_NACK, BASIC_PUBLISH, cut_at
+from tests.integration.dead_letter_queue import (
+    FIRST_SEEN,
+    Broker,
+    has,
+    refuse,
+    send,
+    send_without_id,
+    sync,
+    visited,
+)
+from tests.integration.terminal import on_a_terminal
 
 
 @pytest.fixture
@@ -36,71 +34,10 @@ def cli(amqp_url: str, names_prefix: str, tmp_path: Path) -> CommandLine:
     return CommandLine({"AMQP_URL": amqp_url, "WORKER_NAME_PREFIX": names_prefix}, tmp_path)
 
 
-class Broker:
-    """The queues of one test, seen from outside."""
-
-    def __init__(self, channel: AbstractChannel, unconfirmed: AbstractChannel, prefix: str) -> None:
-        self.channel = channel
-        self.unconfirmed = unconfirmed
-        self.prefix = prefix
-
-    async def bury(self, body: bytes, *, key: str = "sync_recording", **given: Any) -> None:
-        """Put a letter where a worker puts it, in its manner."""
-        headers = {
-            "x-attempts": 1,
-            "x-first-seen": FIRST_SEEN,
-            "x-original-routing-key": key,
-            "x-reason-code": "invalid_member",
-            "x-reason": "member `recording_id`: must be a UUID",
-            **given.pop("headers", {}),
-        }
-        message = aio_pika.Message(body, headers=headers, content_type="application/json", **given)
-        exchange = await self.channel.get_exchange(f"{self.prefix}.dead-letter")
-        await exchange.publish(message, key)
-
-    async def limit_deliveries_of_letters(self, limit: int) -> None:
-        """Have a dead-letter queue that puts what is given back before all others."""
-        name = f"{self.prefix}.commands.dead"
-        await self.channel.queue_delete(name)
-        queue = await self.channel.declare_queue(
-            name, durable=True, arguments={"x-queue-type": "quorum", "x-delivery-limit": limit}
-        )
-        await queue.bind(f"{self.prefix}.dead-letter", "#")
-
-    async def bury_commands(self, *ids: str, **given: Any) -> None:
-        for one in ids:
-            await self.bury(sync(one), **given)
-
-    async def waiting(self, queue: str = "commands.dead") -> int:
-        declared = await self.channel.declare_queue(f"{self.prefix}.{queue}", passive=True)
-        return declared.declaration_result.message_count or 0
-
-    async def take(self, queue: str = "commands") -> AbstractIncomingMessage:
-        taken = await (await self.channel.get_queue(f"{self.prefix}.{queue}")).get(timeout=10)
-        await taken.ack()
-        return taken
-
-    async def dead(self) -> list[str]:
-        """The ids of the letters, in their order; takes them away."""
-        found = []
-        while await self.waiting():
-            taken = await self.take("commands.dead")
-            found.append(str(msgspec.json.decode(taken.body)["id"]))
-        return found
-
-
 @pytest.fixture
 async def broker(amqp_url: str, names_prefix: str) -> AsyncIterator[Broker]:
-    async with await aio_pika.connect(amqp_url, timeout=10) as connection:
-        unconfirmed = await connection.channel(publisher_confirms=False)
-        await declare(unconfirmed, Topology(prefix=names_prefix))
-        yield Broker(await connection.channel(), unconfirmed, names_prefix)
-
-
-def sync(command_id: str, **members: object) -> bytes:
-    return msgspec.json.encode(
-        {"type": "sync_recording", "id": command_id, "recording_id": RECORDING, **members}
-    )
+    async with visited(amqp_url, names_prefix) as broker:
+        yield broker
 
 
 def column(rows: Sequence[dict[str, Any]], name: str) -> list[Any]:
@@ -357,7 +294,8 @@ async def test_a_replayed_letter_is_back_with_its_bytes_key_history_and_mark(
     assert (copy.type, copy.app_id) == ("sync_recording", "billing")
     assert copy.delivery_mode == aio_pika.DeliveryMode.PERSISTENT
     assert copy.headers["traceparent"] == "00-1-2-00"
-    assert (copy.headers["x-attempts"], copy.headers["x-first-seen"]) == (1, FIRST_SEEN)
+    assert (copy.headers["x-attempts"], copy.headers["x-replay-first-seen"]) == (1, FIRST_SEEN)
+    assert "x-first-seen" not in copy.headers, "its age begins anew"
     assert copy.headers["x-reason-code"] == "invalid_member"
     assert copy.headers["x-replays"] == 1
     replayed_at = datetime.fromisoformat(str(copy.headers["x-replayed-at"]))
@@ -625,155 +563,3 @@ async def test_on_a_terminal_no_means_no(cli: CommandLine, broker: Broker) -> No
 
     assert code == 1
     assert await broker.dead() == ["a"]
-
-
-# what the tests stand on
-
-
-async def has(broker: Broker, number: int, queue: str = "commands.dead") -> bool:
-    return await broker.waiting(queue) == number
-
-
-async def send(broker: Broker, body: bytes, **given: Any) -> None:
-    exchange = await broker.channel.get_exchange(f"{broker.prefix}.commands")
-    await exchange.publish(aio_pika.Message(body, **given), "sync_recording")
-
-
-async def send_without_id(broker: Broker, body: bytes) -> None:
-    """Past the library's publishing, which gives every message an id."""
-    frames: list[FrameType | ContentBody] = [
-        Basic.Publish(exchange=f"{broker.prefix}.commands", routing_key="sync_recording"),
-        ContentHeader(body_size=len(body), properties=Basic.Properties(delivery_mode=2)),
-        ContentBody(body),
-    ]
-    channel = await broker.unconfirmed.get_underlay_channel()
-    assert isinstance(channel, Channel)
-    await channel.write_queue.put(
-        ChannelFrame.marshall(frames=frames, channel_number=channel.number)
-    )
-    await wait_for_fact(lambda: has(broker, 1, "commands"))
-
-
-async def refuse(broker: Broker) -> None:
-    """Have the broker itself bury the next command."""
-    commands = await broker.channel.get_queue(f"{broker.prefix}.commands")
-    waiting = await broker.waiting()
-    await (await commands.get(timeout=10)).reject(requeue=False)
-    await wait_for_fact(lambda: has(broker, waiting + 1))
-
-
-BASIC_ACK = b"\x00\x3c\x00\x50"
-BASIC_NACK = b"\x00\x3c\x00\x78"
-BASIC_PUBLISH = b"\x00\x3c\x00\x28"
-METHOD_FRAME = 1
-
-
-class Cut:
-    """A way to the broker that ends at the client's first use of a method, which is swallowed.
-
-    `hang_up` closes the connection then; else both sides wait for ever.
-    """
-
-    def __init__(self, amqp_url: str, method: bytes, *, hang_up: bool) -> None:
-        self._broker = URL(amqp_url)
-        self._method = method
-        self._hang_up = hang_up
-        self._reached = asyncio.Event()
-
-    async def reached(self) -> None:
-        async with asyncio.timeout(DEADLINE):
-            await self._reached.wait()
-
-    async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        answers, questions = await asyncio.open_connection(self._broker.host, self._broker.port)
-        back = asyncio.create_task(_pump(answers, writer))
-        try:
-            await self._pass_on(reader, questions)
-            if not self._hang_up:
-                await reader.read()
-        except (asyncio.IncompleteReadError, ConnectionError):
-            pass
-        finally:
-            back.cancel()
-            questions.close()
-            writer.close()
-
-    async def _pass_on(self, reader: asyncio.StreamReader, questions: asyncio.StreamWriter) -> None:
-        questions.write(await reader.readexactly(len(b"AMQP0091")))
-        while True:
-            head = await reader.readexactly(7)
-            rest = await reader.readexactly(int.from_bytes(head[3:]) + 1)
-            if head[0] == METHOD_FRAME and rest.startswith(self._method):
-                self._reached.set()
-                return
-            questions.write(head + rest)
-
-
-async def _pump(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-    while data := await reader.read(65536):
-        writer.write(data)
-
-
-@asynccontextmanager
-async def cut_at(
-    amqp_url: str, method: bytes, *, hang_up: bool = False
-) -> AsyncIterator[tuple[str, Cut]]:
-    cut = Cut(amqp_url, method, hang_up=hang_up)
-    async with await asyncio.start_server(cut.serve, "127.0.0.1", 0) as server:
-        port = server.sockets[0].getsockname()[1]
-        yield str(URL(amqp_url).with_host("127.0.0.1").with_port(port)), cut
-
-
-class Terminal:
-    """The user's side of a pseudo-terminal."""
-
-    def __init__(self, number: int) -> None:
-        self._number = number
-        self._heard = ""
-        self._news = asyncio.Event()
-        asyncio.get_running_loop().add_reader(number, self._read)
-
-    def _read(self) -> None:
-        try:
-            self._heard += os.read(self._number, 65536).decode()
-        except OSError:  # the other side has been closed
-            asyncio.get_running_loop().remove_reader(self._number)
-        self._news.set()
-
-    async def says(self, words: str) -> None:
-        async with asyncio.timeout(DEADLINE):
-            while words not in self._heard:
-                self._news.clear()
-                await self._news.wait()
-
-    def types(self, text: bytes) -> None:
-        os.write(self._number, text)
-
-    def close(self) -> None:
-        asyncio.get_running_loop().remove_reader(self._number)
-        os.close(self._number)
-
-
-@asynccontextmanager
-async def on_a_terminal(
-    cli: CommandLine, *arguments: str
-) -> AsyncIterator[tuple[Terminal, asyncio.subprocess.Process]]:
-    ours, theirs = pty.openpty()
-    process = await asyncio.create_subprocess_exec(
-        EXECUTABLE,
-        *arguments,
-        stdin=theirs,
-        stdout=theirs,
-        stderr=theirs,
-        env={"PATH": os.environ["PATH"], **cli.environ},
-    )
-    os.close(theirs)
-    terminal = Terminal(ours)
-    try:
-        async with asyncio.timeout(DEADLINE):
-            yield terminal, process
-    finally:
-        if process.returncode is None:
-            process.kill()
-            await process.wait()
-        terminal.close()

@@ -43,6 +43,12 @@ def test_what_left_a_retry_queue_was_not_buried_by_it() -> None:
     assert burial_of({**OURS, "x-death": retried}, dead_queue=QUEUE).by == "worker"
 
 
+def test_when_it_was_first_seen_outlives_its_replays() -> None:
+    found = burial_of({**OURS, "x-replay-first-seen": "2025-01-01T09:00:00Z"}, dead_queue=QUEUE)
+
+    assert found.first_seen == NOON.replace(hour=9)
+
+
 def test_the_latest_account_counts() -> None:
     deaths = [death("rejected"), death("delivery_limit")]
 
@@ -60,7 +66,7 @@ ANYTHING = st.recursive(
     lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner),
     max_leaves=5,
 )
-NAMES = st.sampled_from([*OURS, "x-death"])
+NAMES = st.sampled_from([*OURS, "x-death", "x-replay-first-seen"])
 
 
 @given(st.dictionaries(NAMES, ANYTHING))

@@ -6,6 +6,9 @@ from typing import Final, Literal, cast
 
 import msgspec
 
+EVER_FIRST_SEEN: Final = "x-replay-first-seen"
+"""When a worker had it first, on a message that was sent back since."""
+
 MOST_TEXT: Final = 1000
 LARGEST_COUNT: Final = 2**31
 
@@ -32,7 +35,8 @@ def burial_of(headers: Mapping[str, object], *, dead_queue: str) -> Burial:
     is one of a burial in this queue's command queue, the broker did it last, and a reason that
     a worker gave before that is history.
     """
-    attempts, first_seen = _count(headers.get("x-attempts")), _time(headers.get("x-first-seen"))
+    attempts = _count(headers.get("x-attempts"))
+    first_seen = _time(headers.get(EVER_FIRST_SEEN)) or _time(headers.get("x-first-seen"))
     if (death := _death(headers, dead_queue.removesuffix(".dead"))) is not None:
         code, died = _text(death.get("reason")) or "unknown", _time(death.get("time"))
         return Burial(

@@ -23,7 +23,7 @@ from aio_pika.exceptions import ChannelNotFoundEntity
 from aiormq.abc import DeliveredMessage
 from aiormq.exceptions import PublishError
 
-from worker.broker.burial import Burial, burial_of
+from worker.broker.burial import EVER_FIRST_SEEN, Burial, burial_of
 from worker.broker.copies import BROKER_OWN, original_routing_key
 from worker.broker.holding import Held, tag_of
 from worker.broker.link import BROKER_TROUBLE, from_broker, open_channel
@@ -122,7 +122,8 @@ class DeadLetters:
     async def replay(self, letter: Letter) -> None:
         """Send it back to where it came from, and take it out of the dead-letter queue after that.
 
-        The copy has the letter's bytes, properties and history, `x-replays` and `x-replayed-at`.
+        The copy has the letter's bytes, properties and headers, `x-replays` and `x-replayed-at`.
+        Its age begins anew: `x-first-seen` has become `x-replay-first-seen`.
         If this is cut short between the two steps there is a copy and the letter as well: both
         have one id.
 
@@ -254,6 +255,10 @@ def _copy(letter: Letter, now: float) -> aio_pika.Message:
 
 def _headers(letter: Letter, now: float) -> HeadersType:
     kept = {name: v for name, v in letter.headers.items() if not name.startswith(BROKER_OWN)}
+    # Workers give a command up some time after x-first-seen: with the old one, at once.
+    first_seen = kept.pop("x-first-seen", None)
+    if first_seen is not None:
+        kept.setdefault(EVER_FIRST_SEEN, first_seen)
     return {
         **kept,  # type: ignore[dict-item]  # as AMQP gave them
         "x-original-routing-key": letter.routing_key,

@@ -59,11 +59,15 @@ A command id is executed once. Letters that `list --json` calls answered have an
 (rejected or failed), which the workers remember: replayed as they are they only get that outcome
 published again. With --new-id each goes out as a new command, which nothing keeps from doing what
 the first one may have done; whoever waits for an outcome waits under the old id, which the copy
-has in its header x-replay-of. Letters that the broker buried (delivery_limit) need no new id.
+has in its header x-replay-of. Letters that the broker buried (delivery_limit) are executed under
+their own id, unless workers had begun with them longer ago than WORKER_COMMAND_MAX_AGE_SECONDS.
 
 \b
-The copy has the bytes, properties and headers of the letter: x-attempts and x-first-seen go on,
-x-replays counts, x-replayed-at says when. The letter goes once the broker has confirmed the copy.
+The copy has the bytes, properties and headers of the letter. x-attempts goes on, x-first-seen
+becomes x-replay-first-seen, x-replays counts, x-replayed-at says when. The letter goes once the
+broker has confirmed the copy.
+
+\b
 Exit codes: 0 done, 1 some were not replayed or not found, 2 wrong flags.
 """
 DROP_EPILOG = """\

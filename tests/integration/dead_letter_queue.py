@@ -1,0 +1,120 @@
+"""A dead-letter queue as workers and a broker fill it, seen from outside."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+import aio_pika
+import msgspec
+from aio_pika.abc import AbstractChannel, AbstractIncomingMessage
+from aiormq.abc import ChannelFrame, FrameType
+from aiormq.channel import Channel
+from pamqp.body import ContentBody
+from pamqp.commands import Basic
+from pamqp.header import ContentHeader
+
+from sandbox.waiting import eventually as wait_for_fact
+from worker.broker.topology import Topology, declare
+
+RECORDING = "97f1f6a2-1111-4222-8333-944455556666"
+FIRST_SEEN = "2025-01-01T10:00:00.000+00:00"
+
+
+class Broker:
+    """The queues of one test, seen from outside."""
+
+    def __init__(self, channel: AbstractChannel, unconfirmed: AbstractChannel, prefix: str) -> None:
+        self.channel = channel
+        self.unconfirmed = unconfirmed
+        self.prefix = prefix
+
+    async def bury(self, body: bytes, *, key: str = "sync_recording", **given: Any) -> None:
+        """Put a letter where a worker puts it, in its manner."""
+        headers = {
+            "x-attempts": 1,
+            "x-first-seen": FIRST_SEEN,
+            "x-original-routing-key": key,
+            "x-reason-code": "invalid_member",
+            "x-reason": "member `recording_id`: must be a UUID",
+            **given.pop("headers", {}),
+        }
+        message = aio_pika.Message(body, headers=headers, content_type="application/json", **given)
+        exchange = await self.channel.get_exchange(f"{self.prefix}.dead-letter")
+        await exchange.publish(message, key)
+
+    async def limit_deliveries_of_letters(self, limit: int) -> None:
+        """Have a dead-letter queue that puts what is given back before all others."""
+        name = f"{self.prefix}.commands.dead"
+        await self.channel.queue_delete(name)
+        queue = await self.channel.declare_queue(
+            name, durable=True, arguments={"x-queue-type": "quorum", "x-delivery-limit": limit}
+        )
+        await queue.bind(f"{self.prefix}.dead-letter", "#")
+
+    async def bury_commands(self, *ids: str, **given: Any) -> None:
+        for one in ids:
+            await self.bury(sync(one), **given)
+
+    async def waiting(self, queue: str = "commands.dead") -> int:
+        declared = await self.channel.declare_queue(f"{self.prefix}.{queue}", passive=True)
+        return declared.declaration_result.message_count or 0
+
+    async def take(self, queue: str = "commands") -> AbstractIncomingMessage:
+        taken = await (await self.channel.get_queue(f"{self.prefix}.{queue}")).get(timeout=10)
+        await taken.ack()
+        return taken
+
+    async def dead(self) -> list[str]:
+        """The ids of the letters, in their order; takes them away."""
+        found = []
+        while await self.waiting():
+            taken = await self.take("commands.dead")
+            found.append(str(msgspec.json.decode(taken.body)["id"]))
+        return found
+
+
+@asynccontextmanager
+async def visited(amqp_url: str, prefix: str) -> AsyncIterator[Broker]:
+    """The queues of this prefix, declared as workers declare them."""
+    async with await aio_pika.connect(amqp_url, timeout=10) as connection:
+        unconfirmed = await connection.channel(publisher_confirms=False)
+        await declare(unconfirmed, Topology(prefix=prefix))
+        yield Broker(await connection.channel(), unconfirmed, prefix)
+
+
+def sync(command_id: str, **members: object) -> bytes:
+    return msgspec.json.encode(
+        {"type": "sync_recording", "id": command_id, "recording_id": RECORDING, **members}
+    )
+
+
+async def has(broker: Broker, number: int, queue: str = "commands.dead") -> bool:
+    return await broker.waiting(queue) == number
+
+
+async def send(broker: Broker, body: bytes, **given: Any) -> None:
+    exchange = await broker.channel.get_exchange(f"{broker.prefix}.commands")
+    await exchange.publish(aio_pika.Message(body, **given), "sync_recording")
+
+
+async def send_without_id(broker: Broker, body: bytes) -> None:
+    """Past the library's publishing, which gives every message an id."""
+    frames: list[FrameType | ContentBody] = [
+        Basic.Publish(exchange=f"{broker.prefix}.commands", routing_key="sync_recording"),
+        ContentHeader(body_size=len(body), properties=Basic.Properties(delivery_mode=2)),
+        ContentBody(body),
+    ]
+    channel = await broker.unconfirmed.get_underlay_channel()
+    assert isinstance(channel, Channel)
+    await channel.write_queue.put(
+        ChannelFrame.marshall(frames=frames, channel_number=channel.number)
+    )
+    await wait_for_fact(lambda: has(broker, 1, "commands"))
+
+
+async def refuse(broker: Broker) -> None:
+    """Have the broker itself bury the next command."""
+    commands = await broker.channel.get_queue(f"{broker.prefix}.commands")
+    waiting = await broker.waiting()
+    await (await commands.get(timeout=10)).reject(requeue=False)
+    await wait_for_fact(lambda: has(broker, waiting + 1))

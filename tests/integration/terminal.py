@@ -1,0 +1,64 @@
+"""The installed command on a terminal of its own."""
+
+import asyncio
+import os
+import pty
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from tests.integration.cli_process import DEADLINE, EXECUTABLE, CommandLine
+
+
+class Terminal:
+    """The user's side of a pseudo-terminal."""
+
+    def __init__(self, number: int) -> None:
+        self._number = number
+        self._heard = ""
+        self._news = asyncio.Event()
+        asyncio.get_running_loop().add_reader(number, self._read)
+
+    def _read(self) -> None:
+        try:
+            self._heard += os.read(self._number, 65536).decode()
+        except OSError:  # the other side has been closed
+            asyncio.get_running_loop().remove_reader(self._number)
+        self._news.set()
+
+    async def says(self, words: str) -> None:
+        async with asyncio.timeout(DEADLINE):
+            while words not in self._heard:
+                self._news.clear()
+                await self._news.wait()
+
+    def types(self, text: bytes) -> None:
+        os.write(self._number, text)
+
+    def close(self) -> None:
+        asyncio.get_running_loop().remove_reader(self._number)
+        os.close(self._number)
+
+
+@asynccontextmanager
+async def on_a_terminal(
+    cli: CommandLine, *arguments: str
+) -> AsyncIterator[tuple[Terminal, asyncio.subprocess.Process]]:
+    ours, theirs = pty.openpty()
+    process = await asyncio.create_subprocess_exec(
+        EXECUTABLE,
+        *arguments,
+        stdin=theirs,
+        stdout=theirs,
+        stderr=theirs,
+        env={"PATH": os.environ["PATH"], **cli.environ},
+    )
+    os.close(theirs)
+    terminal = Terminal(ours)
+    try:
+        async with asyncio.timeout(DEADLINE):
+            yield terminal, process
+    finally:
+        if process.returncode is None:
+            process.kill()
+            await process.wait()
+        terminal.close()

@@ -1,0 +1,136 @@
+"""What becomes of replayed letters at a real worker."""
+
+import uuid
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+
+from sandbox.server import Sandbox, SandboxOptions
+from sandbox.waiting import Eventually
+from tests.integration.cli_process import CommandLine, Running
+from tests.integration.dead_letter_queue import Broker, has, refuse, send, visited
+
+
+@pytest.fixture
+async def sandbox() -> AsyncIterator[Sandbox]:
+    async with Sandbox(SandboxOptions(speed=20.0)) as running:
+        yield running
+
+
+@pytest.fixture
+def cli(
+    sandbox: Sandbox, amqp_url: str, names_prefix: str, sqlite_url: str, tmp_path: Path
+) -> CommandLine:
+    return CommandLine(
+        {
+            "AMQP_URL": amqp_url,
+            "DATABASE_URL": sqlite_url,
+            "WORKER_NAME_PREFIX": names_prefix,
+            "REALTIMEKIT_ACCOUNT_ID": "account",
+            "REALTIMEKIT_APP_ID": "app",
+            "REALTIMEKIT_API_TOKEN": "hunter2-hunter2",
+            "REALTIMEKIT_BASE_URL": sandbox.base_url,
+            "HTTP_HOST": "127.0.0.1",
+            "HTTP_PORT": "0",
+        },
+        tmp_path,
+    )
+
+
+@pytest.fixture
+async def broker(amqp_url: str, names_prefix: str) -> AsyncIterator[Broker]:
+    async with visited(amqp_url, names_prefix) as broker:
+        yield broker
+
+
+@pytest.fixture
+async def outcomes(cli: CommandLine, broker: Broker) -> AsyncIterator[Running]:
+    """The outcomes, as `tail` prints them."""
+    async with cli.running("tail", "--exchange", "results") as running:
+        await running.says("Listening on")
+        yield running
+
+
+@pytest.fixture
+async def worker(cli: CommandLine, outcomes: Running) -> AsyncIterator[Running]:
+    async with cli.running("run") as running:
+        await running.says("started")
+        yield running
+
+
+async def told(outcomes: Running) -> dict[str, Any]:
+    event: dict[str, Any] = msgspec.json.decode(await outcomes.line())
+    return event
+
+
+def start(command_id: str) -> bytes:
+    return msgspec.json.encode(
+        {"type": "start_track_recording", "id": command_id, "meeting_id": str(uuid.uuid4())}
+    )
+
+
+async def test_a_letter_that_is_still_wrong_is_dead_again_with_its_history(
+    cli: CommandLine, broker: Broker, worker: Running, outcomes: Running, eventually: Eventually
+) -> None:
+    await send(broker, b'{"type": "sync_recording", "id": "wrong"}')
+    first = await told(outcomes)
+    await eventually(lambda: has(broker, 1))
+
+    (before,) = (await cli("dead", "list")).lines
+    await cli("dead", "replay", "wrong")
+    again = await told(outcomes)
+    await eventually(lambda: has(broker, 1))
+
+    (after,) = (await cli("dead", "list")).lines
+    assert again["id"] == first["id"]
+    assert (before["attempts"], before["replays"], before["answered"]) == (1, 0, True)
+    assert (after["attempts"], after["replays"]) == (2, 1)
+    assert (after["first_seen"], after["reason"]) == (before["first_seen"], before["reason"])
+
+
+async def test_what_has_an_outcome_is_executed_only_under_a_new_id(
+    cli: CommandLine, broker: Broker, worker: Running, outcomes: Running
+) -> None:
+    body = start("one")
+    await send(broker, body)
+    first = await told(outcomes)
+
+    await broker.bury(body, key="start_track_recording", headers={"x-reason-code": "crashed"})
+    await cli("dead", "replay", "one")
+    again = await told(outcomes)
+    await broker.bury(body, key="start_track_recording", headers={"x-reason-code": "crashed"})
+    (replayed,) = (await cli("dead", "replay", "one", "--new-id")).lines
+    anew = await told(outcomes)
+
+    assert again["id"] == first["id"]
+    assert anew["data"]["command_id"] == replayed["new_command_id"]
+    assert anew["data"]["recording_ids"]
+    assert anew["data"]["recording_ids"] != first["data"]["recording_ids"]
+
+
+async def test_a_letter_older_than_any_command_may_be_is_executed_all_the_same(
+    cli: CommandLine, broker: Broker, worker: Running, outcomes: Running
+) -> None:
+    await broker.bury(start("old"), headers={"x-first-seen": "2025-01-01T10:00:00Z"})
+
+    await cli("dead", "replay", "old")
+
+    assert (await told(outcomes))["type"] == "command.succeeded.v1"
+
+
+async def test_what_the_broker_buried_is_executed_under_its_own_id(
+    cli: CommandLine, broker: Broker, outcomes: Running
+) -> None:
+    await send(broker, start("one"))
+    await refuse(broker)
+    replayed = await cli("dead", "replay", "one")
+
+    async with cli.running("run") as running:
+        await running.says("started")
+        outcome = await told(outcomes)
+
+    assert replayed.err == ""
+    assert (outcome["type"], outcome["data"]["command_id"]) == ("command.succeeded.v1", "one")

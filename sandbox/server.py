@@ -3,6 +3,7 @@
 import asyncio
 import secrets
 from contextlib import AsyncExitStack
+from email.utils import formatdate
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -137,6 +138,7 @@ class Sandbox:
 
     def _app(self) -> web.Application:
         app = web.Application(client_max_size=MAX_BODY_BYTES)
+        app.on_response_prepare.append(self._date)
         door = Door(self.clock, self.switches, self.tokens, self.limiter, self.faults, self.ledger)
         meetings, recordings = self.world.meetings, self.world.recordings
         api = Api(
@@ -154,6 +156,11 @@ class Sandbox:
             ]
         )
         return app
+
+    async def _date(self, request: web.Request, response: web.StreamResponse) -> None:
+        """Answers carry sandbox time, like everything in them."""
+        del request
+        response.headers["Date"] = formatdate(self.clock.now(), usegmt=True)
 
     async def _serve_key(self, request: web.Request) -> web.Response:
         del request

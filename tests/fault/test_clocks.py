@@ -188,3 +188,18 @@ def claim(owner: str, *, now: float, command_id: str = "c") -> Claim:
         slot="m/track",
         meeting_id="m",
     )
+
+
+@pytest.mark.parametrize("error", [-HOUR, -APART, APART, HOUR])
+async def test_a_lost_answer_is_found_however_far_our_clock_is_from_the_api_s(
+    world: World, sqlite_url: str, error: float
+) -> None:
+    store = await Store.open(sqlite_url, source="test")
+    replica = world.replica(store, Wrong(world, error))
+    world.sandbox.faults.add(Fault(kind="lost_reset", operation="start*", count=1))
+    world.send(start())
+    await world.deliver(world.queue[0], replica)
+    await world.drain([replica])
+    assert len(world.sandbox.ledger.started) == 1
+    assert outcomes(world) == ["start_track_recording.succeeded"]
+    await store.close()

@@ -1,7 +1,7 @@
 """Starting a recording exactly once, also when the answer to an earlier call was lost."""
 
 from collections.abc import Awaitable, Callable, Mapping
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Final
 
 import msgspec
@@ -89,25 +89,40 @@ async def _started_before(attempt: Attempt, meeting_id: str, kind: Kind) -> Snap
     """The recording that an earlier attempt of this start began, if the API lists one.
 
     Only one start of a meeting and kind is attempted at a time, so a recording of that kind,
-    invoked since our first call and owned by no other command, is ours. Of several the earliest:
-    whoever came later met ours.
+    invoked since our first call and owned by no other command, is ours. Of several the first one
+    since then; one from just before, by clocks that differ, only when there is no other.
     """
     if attempt.called_at is None:
         return None
-    since = attempt.called_at - CLOCKS_DIFFER
+    called_at = _called_at(attempt, attempt.called_at)
     owned = {
         one.recording_id
         for one in attempt.known
         if one.origin and one.start_id != attempt.origin.start_id
     }
-    listed = await list_whole(attempt.api, meeting_id=meeting_id)
     ours = [
-        (one.invoked_time < attempt.called_at, abs(one.invoked_time - attempt.called_at), one)
-        for one in listed
+        (one.invoked_time < called_at, abs(one.invoked_time - called_at), one)
+        for one in await _listed(attempt, meeting_id)
         if one.recording_id not in owned
         and one.kind in {kind, None}
         and one.start_reason != "RECORD_ON_START"
         and one.invoked_time is not None
-        and one.invoked_time >= since
+        and one.invoked_time >= called_at - CLOCKS_DIFFER
     ]
     return min(ours, key=lambda one: one[:2])[2] if ours else None
+
+
+async def _listed(attempt: Attempt, meeting_id: str) -> list[Snapshot]:
+    try:
+        return await list_whole(attempt.api, meeting_id=meeting_id)
+    except Refused as refused:  # of the look; the start itself may well have been executed
+        raise OutcomeUnknown("start_unconfirmed", refused.message) from refused
+
+
+def _called_at(attempt: Attempt, called_at: datetime) -> datetime:
+    """When we first called: by the API's clock, for ours may differ, or by ours, should it have
+    jumped since. The earlier one: to miss our own recording would double it.
+    """
+    here = attempt.now()
+    there = attempt.api.clock() or here
+    return min(called_at, there - (here - called_at))

@@ -77,6 +77,10 @@ class RealtimeKit:
         """Why the API cannot be used, as of the last request; None when it answered."""
         return self._connection.trouble
 
+    def clock(self) -> datetime | None:
+        """What the API's clock shows now, to a second; None before its first answer."""
+        return self._connection.clock()
+
     async def aclose(self) -> None:
         """Close all connections."""
         await self._connection.aclose()

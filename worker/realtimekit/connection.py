@@ -8,6 +8,8 @@ import asyncio
 import re
 import time
 from collections.abc import Callable, Mapping
+from datetime import UTC, datetime, timedelta
+from email.utils import parsedate_to_datetime
 from typing import TypeVar
 from urllib.parse import urlencode
 
@@ -80,6 +82,7 @@ class Connection:
         self._renew = renew
         self.trouble: str | None = None
         """Why the last attempt got no answer of use; None when it got one, or a refusal."""
+        self._date: tuple[datetime, float] | None = None
         self._timeout = timeout
         self._retry = retry
         self._observed = observed
@@ -110,6 +113,13 @@ class Connection:
             if not self._renew():
                 raise
             return await self._retry.call(lambda: self._attempt(asked, url, content, read))
+
+    def clock(self) -> datetime | None:
+        """What the API's clock shows now, to a second, by its last answer; None before that."""
+        if self._date is None:
+            return None
+        told, tick = self._date
+        return told + timedelta(seconds=time.monotonic() - tick)
 
     async def aclose(self) -> None:
         """Close all connections."""
@@ -163,6 +173,8 @@ class Connection:
 
     async def _exchanged(self, request: httpx.Request) -> Answer:
         response = await self._transport.handle_async_request(request)
+        if (told := _date_of(response.headers)) is not None:
+            self._date = (told, time.monotonic())
         try:
             body = bytearray()
             async for piece in response.aiter_bytes():
@@ -179,6 +191,14 @@ class Connection:
             raise Unauthorized("unauthorized", "the API token is empty or holds no plain ASCII")
         authorization = (b"Authorization", f"Bearer {token}".encode("ascii"))
         return [*_HEADERS, authorization] if content is None else [*_HEADERS, _JSON, authorization]
+
+
+def _date_of(headers: httpx.Headers) -> datetime | None:
+    try:
+        told = parsedate_to_datetime(headers.get("date", ""))
+    except ValueError:
+        return None
+    return told if told.tzinfo is not None else told.replace(tzinfo=UTC)
 
 
 def _operation(asked: Asked) -> str:

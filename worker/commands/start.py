@@ -94,7 +94,8 @@ async def _started_before(attempt: Attempt, meeting_id: str, kind: Kind) -> Snap
     """
     if attempt.called_at is None:
         return None
-    called_at = _called_at(attempt, attempt.called_at)
+    listed = await _listed(attempt, meeting_id)
+    called_at = _called_at(attempt, attempt.called_at)  # after an answer: it tells the API's time
     owned = {
         one.recording_id
         for one in attempt.known
@@ -102,7 +103,7 @@ async def _started_before(attempt: Attempt, meeting_id: str, kind: Kind) -> Snap
     }
     ours = [
         (one.invoked_time < called_at, abs(one.invoked_time - called_at), one)
-        for one in await _listed(attempt, meeting_id)
+        for one in listed
         if one.recording_id not in owned
         and one.kind in {kind, None}
         and one.start_reason != "RECORD_ON_START"

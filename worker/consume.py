@@ -100,7 +100,7 @@ class CommandPath:
         try:
             settlement, facts = await path
         except StoreUnavailable as error:
-            settlement, facts = self._soon("store_unavailable", str(error))
+            settlement, facts = self._soon("store_unavailable", str(error), delivery.returned)
         settled = type(settlement).__name__.lower()
         seconds = time.perf_counter() - started
         self._metrics.command_settled(command_type, str(facts["outcome"] or settled), seconds)
@@ -137,7 +137,9 @@ class CommandPath:
         async with self._locks.hold(f"command/{command_id}"):
             claimed = await self._claim(command_id, malformed.command_type, delivery)
             if claimed.verdict == "busy":
-                return self._soon("busy", "a command of this id is being executed")
+                return self._soon(
+                    "busy", "a command of this id is being executed", delivery.returned
+                )
             if claimed.verdict == "done":
                 self._committed()
                 return Handled(dead, {"outcome": "repeated", "code": malformed.code})
@@ -153,10 +155,11 @@ class CommandPath:
         async with self._locks.hold(*turns):
             # Before the claim: to wait for the API uses up no attempt.
             if not (self._is_over(delivery, command) or await self._outage.turn(OUTAGE_PATIENCE)):
-                return self._soon("api_outage", "the API is away")
+                return self._soon("api_outage", "the API is away", delivery.returned)
             claimed = await self._claim(command.id, command.command_type, delivery, command)
             if claimed.verdict == "busy":
-                return self._soon("busy", "it is being executed, or another start of its meeting")
+                reason = "it is being executed, or another start of its meeting"
+                return self._soon("busy", reason, delivery.returned)
             if claimed.verdict == "done":
                 self._committed()
                 return Handled(Ack(), {"outcome": "repeated"})
@@ -278,8 +281,10 @@ class CommandPath:
         retry = Retry(delay_seconds=delay, code=info.code, reason=info.message)
         return Handled(retry, {"outcome": None, "code": info.code, "reason": info.message})
 
-    def _soon(self, code: str, reason: str) -> Handled:
-        retry = Retry(delay_seconds=min(self._limits.retry_delays), code=code, reason=reason)
+    def _soon(self, code: str, reason: str, returned: int = 0) -> Handled:
+        """`returned` is that of a delivery which was not attempted: it is as suspect as before."""
+        delay = min(self._limits.retry_delays)
+        retry = Retry(delay_seconds=delay, code=code, reason=reason, returned=returned)
         return Handled(retry, {"outcome": None, "code": code, "reason": reason})
 
     # 4. commit

@@ -135,13 +135,18 @@ class Consumer:
                 return
             case Retry():
                 queue = self._topology.retry_queue(settlement.delay_seconds)
-                await self._move(delivery, settlement, "", queue)
+                await self._move(delivery, settlement, "", queue, settlement.returned)
             case Dead():
                 exchange = self._topology.exchange("dead-letter")
                 await self._move(delivery, settlement, exchange, delivery.routing_key)
 
     async def _move(
-        self, delivery: Delivery, settlement: Retry | Dead, exchange: str, key: str
+        self,
+        delivery: Delivery,
+        settlement: Retry | Dead,
+        exchange: str,
+        key: str,
+        returned: int = 0,
     ) -> None:
         taken = await self._publisher.publish(
             Outgoing(
@@ -153,7 +158,11 @@ class Consumer:
                 correlation_id=delivery.correlation_id,
                 reply_to=delivery.reply_to,
                 headers=headers_of_copy(
-                    delivery, code=settlement.code, reason=settlement.reason, now=self._now()
+                    delivery,
+                    code=settlement.code,
+                    reason=settlement.reason,
+                    now=self._now(),
+                    returned=returned,
                 ),
                 mandatory=True,
             )

@@ -7,7 +7,7 @@ from typing import Final, cast
 from pamqp.common import FieldValue
 from pamqp.encode import encode_table_value
 
-from worker.broker.messages import Delivery, Headers
+from worker.broker.messages import LARGEST_COUNT, RETURNED, Delivery, Headers
 
 REASON_LENGTH: Final = 1000
 SHORT_STRING: Final = 255
@@ -15,24 +15,30 @@ MOST_HEADER_BYTES: Final = 64 * 1024
 """Together with our own they must fit one frame, which by default has 128 KiB."""
 
 DROPPED: Final = "x-dropped-headers"
-BROKER_OWN: Final = ("x-death", "x-first-death-", "x-last-death-", "x-delivery-count")
-LARGEST_COUNT: Final = 2**31
+BROKER_OWN: Final = ("x-death", "x-first-death-", "x-last-death-", "x-delivery-count", RETURNED)
+"""What the broker says of one stay in one queue, and what continues its count."""
 
 
-def headers_of_copy(delivery: Delivery, *, code: str, reason: str, now: float) -> Headers:
+def headers_of_copy(
+    delivery: Delivery, *, code: str, reason: str, now: float, returned: int = 0
+) -> Headers:
     """The headers of a copy: the publisher's as far as they can be sent on, and our own.
 
     A publisher's headers that AMQP cannot hold again, or that are too many, are left out, and
-    `x-dropped-headers` counts them. Our own are `x-attempts`, `x-first-seen` (RFC 3339, from
-    `now`, seconds since the epoch), `x-original-routing-key`, `x-reason-code`, `x-reason`.
+    `x-dropped-headers` counts them. Our own are `x-attempts`, `x-first-seen`, `x-last-seen` (RFC
+    3339, from `now`, seconds since the epoch), `x-original-routing-key`, `x-reason-code`,
+    `x-reason`, and unless it is zero `x-returned`.
     """
     kept, dropped = _sendable(delivery.headers)
     if dropped:
         kept[DROPPED] = dropped
+    if returned:
+        kept[RETURNED] = returned
     first_seen = kept.get("x-first-seen")
     return kept | {
         "x-attempts": _attempts(kept) + 1,
         "x-first-seen": first_seen if isinstance(first_seen, str) else _rfc3339(now),
+        "x-last-seen": _rfc3339(now),
         "x-original-routing-key": delivery.routing_key,
         "x-reason-code": code,
         "x-reason": reason[:REASON_LENGTH],

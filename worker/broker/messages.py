@@ -1,10 +1,14 @@
 """What comes in, what goes out, and how a delivery is settled."""
 
 from datetime import datetime
+from typing import Final
 
 import msgspec
 
 Headers = dict[str, object]
+RETURNED: Final = "x-returned"
+"""On a copy: how often the deliveries before it came back, if none of them was attempted."""
+LARGEST_COUNT: Final = 2**31
 TRACE_HEADERS = ("traceparent", "tracestate", "baggage")
 
 
@@ -31,9 +35,15 @@ class Delivery(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def returned(self) -> int:
-        """How often it came back to the queue unsettled, because its consumer was lost."""
+        """How often it came back to the queue unsettled, because its consumer was lost.
+
+        Counts on through copies that were put off without an attempt.
+        """
         count = self.headers.get("x-delivery-count")
-        return count if isinstance(count, int) else int(self.redelivered)
+        here = count if isinstance(count, int) else int(self.redelivered)
+        before = self.headers.get(RETURNED)
+        is_count = isinstance(before, int) and 0 <= before < LARGEST_COUNT
+        return here + (before if is_count else 0)
 
     @property
     def trace(self) -> dict[str, str]:
@@ -67,11 +77,15 @@ class Ack(msgspec.Struct, frozen=True):
 
 
 class Retry(msgspec.Struct, frozen=True, kw_only=True):
-    """Not now: deliver it again after about `delay_seconds`, saying why in its headers."""
+    """Not now: deliver it again after about `delay_seconds`, saying why in its headers.
+
+    `returned` goes with the copy, for which the broker counts anew; 0 after an attempt that ended.
+    """
 
     delay_seconds: float
     code: str
     reason: str
+    returned: int = 0
 
 
 class Dead(msgspec.Struct, frozen=True, kw_only=True):

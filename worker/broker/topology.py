@@ -17,6 +17,9 @@ DELIVERIES: Final = 1_000
 """Redeliveries by the broker after which it dead-letters a message itself. High on purpose: a
 crash returns a whole prefetch of innocents, and broken commands are counted by the worker."""
 
+LOOKS: Final = 2_000_000_000
+"""A dead letter may be looked at for ever; from RabbitMQ 4.0 on the default would be 20 times."""
+
 Argument = str | int
 Purpose = Literal["status", "files", "results", "commands", "dead-letter"]
 
@@ -89,7 +92,7 @@ class Topology(msgspec.Struct, frozen=True, kw_only=True):
         dead = Queue(
             name=self.dead_queue,
             exchange=self.exchange("dead-letter"),
-            arguments={**kept, "x-overflow": "reject-publish"},
+            arguments={**kept, "x-overflow": "reject-publish", "x-delivery-limit": LOOKS},
         )
         retries = tuple(
             Queue(

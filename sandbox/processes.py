@@ -34,6 +34,15 @@ def free_ports(count: int) -> list[int]:
             each.close()
 
 
+def listens(port: int) -> bool:
+    """Whether somebody takes TCP connections on this loopback port."""
+    try:
+        socket.create_connection(("127.0.0.1", port), timeout=1).close()
+    except OSError:
+        return False
+    return True
+
+
 def wait_until(fact: Callable[[], bool], *, seconds: float, otherwise: Callable[[], str]) -> None:
     """Return as soon as `fact()` holds.
 

@@ -9,13 +9,16 @@ import shutil
 import signal
 import socket
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Self
 from urllib.parse import urlsplit
 
+import msgspec
+
 from sandbox.install import Container, apt_install, can_apt, can_docker, docker_pull
+from sandbox.port_mapper import PortMapper
 from sandbox.processes import (
     LaunchError,
     OwnedDirectory,
@@ -175,17 +178,53 @@ class ExternalNode(RabbitMQNode):
         )
 
 
-class LocalNode(RabbitMQNode):
-    """A node of this machine's RabbitMQ, with a port mapper, a cookie and a home of its own."""
+class Membership(msgspec.Struct, frozen=True, kw_only=True):
+    """What makes a node one of several: its name, and what it shares with the others.
 
-    def __init__(self, scripts: Path, directory: Path | None = None) -> None:
+    `home` holds the cookie that all must have. `mapper` is started and stopped by whoever made
+    it. `peers` are the names of all, itself included, when it is to join those that run already.
+    """
+
+    name: str
+    home: Path
+    mapper: PortMapper
+    peers: Sequence[str] = ()
+
+    @property
+    def discovery(self) -> str:
+        """The lines of its configuration that make it join the peers on its first start."""
+        backend = "cluster_formation.peer_discovery_backend = classic_config\n"
+        nodes = (
+            f"cluster_formation.classic_config.nodes.{number} = {name}\n"
+            for number, name in enumerate(self.peers, start=1)
+        )
+        return backend + "".join(nodes) if self.peers else ""
+
+
+class LocalNode(RabbitMQNode):
+    """A node of this machine's RabbitMQ.
+
+    Without a membership it has a port mapper, a cookie and a home of its own.
+    """
+
+    def __init__(
+        self,
+        scripts: Path,
+        directory: Path | None = None,
+        membership: Membership | None = None,
+    ) -> None:
         self._scripts = scripts
         self._owned = OwnedDirectory("rabbitmq-") if directory is None else None
         self.directory = self._owned.path if self._owned else directory or Path()
-        self.port, self._dist_port, self._epmd_port = free_ports(3)
+        self.directory.mkdir(exist_ok=True)
+        self.port, self._dist_port = free_ports(2)
         self.amqp_url = f"amqp://guest:guest@127.0.0.1:{self.port}/"
-        self._environ = self._prepare()
-        self._epmd: OwnedProcess | None = None
+        self._own_mapper: PortMapper | None = None
+        if membership is None:
+            self._own_mapper = PortMapper(self.directory)
+            home = self.directory / "home"
+            membership = Membership(name=NODE_NAME, home=home, mapper=self._own_mapper)
+        self._environ = self._prepare(membership)
         self._broker: OwnedProcess | None = None
         try:
             self.start()
@@ -193,17 +232,17 @@ class LocalNode(RabbitMQNode):
             self.close()
             raise
 
-    def _prepare(self) -> dict[str, str]:
-        home = self.directory / "home"
-        home.mkdir(parents=True, exist_ok=True)
+    def _prepare(self, membership: Membership) -> dict[str, str]:
+        membership.home.mkdir(parents=True, exist_ok=True)
         config = self.directory / "rabbitmq.conf"
-        config.write_text(f"listeners.tcp.local = 127.0.0.1:{self.port}\n")
+        listener = f"listeners.tcp.local = 127.0.0.1:{self.port}\n"
+        config.write_text(listener + membership.discovery)
         plugins = self.directory / "enabled_plugins"
         plugins.write_text("[].\n")
         inherited = {k: v for k, v in os.environ.items() if not k.startswith(("RABBITMQ_", "ERL_"))}
-        return inherited | {
-            "HOME": str(home),
-            "RABBITMQ_NODENAME": NODE_NAME,
+        own = {
+            "HOME": str(membership.home),
+            "RABBITMQ_NODENAME": membership.name,
             "RABBITMQ_DIST_PORT": str(self._dist_port),
             "RABBITMQ_MNESIA_BASE": str(self.directory / "data"),
             "RABBITMQ_LOG_BASE": str(self.directory / "log"),
@@ -217,15 +256,20 @@ class LocalNode(RabbitMQNode):
             ),
             # The script then becomes the node instead of waiting for it in a shell.
             "RUNNING_UNDER_SYSTEMD": "true",
-            "ERL_EPMD_PORT": str(self._epmd_port),
-            "ERL_EPMD_ADDRESS": "127.0.0.1",
         }
+        return inherited | own | dict(membership.mapper.environ)
+
+    @property
+    def running(self) -> bool:
+        """Whether it has been started and has not ended."""
+        return self._broker is not None and self._broker.running
 
     def start(self) -> None:
         """Return when it takes connections; about four seconds."""
-        if self._broker is not None and self._broker.running:
+        if self.running:
             return
-        self._start_port_mapper()
+        if self._own_mapper is not None:
+            self._own_mapper.start()
         self._broker = broker = OwnedProcess(
             [str(self._scripts / "rabbitmq-server")],
             environ=self._environ,
@@ -238,24 +282,6 @@ class LocalNode(RabbitMQNode):
         )
         if not broker.running:
             raise LaunchError(f"RabbitMQ ended while starting:\n{broker.last_words()}")
-
-    def _start_port_mapper(self) -> None:
-        """Without one that listens already, the node would leave a daemon behind."""
-        if self._epmd is not None and self._epmd.running:
-            return
-        epmd = shutil.which("epmd")
-        if epmd is None:
-            raise LaunchError("RabbitMQ needs Erlang's epmd on PATH.")
-        self._epmd = OwnedProcess(
-            [epmd, "-port", str(self._epmd_port), "-address", "127.0.0.1"],
-            environ=self._environ,
-            log=self.directory / "epmd.log",
-        )
-        wait_until(
-            lambda: listens(self._epmd_port),
-            seconds=10,
-            otherwise=lambda: f"epmd does not listen on port {self._epmd_port}.",
-        )
 
     def stop(self) -> None:
         """Shut it down in order; what is durable is kept for the next start. About a second."""
@@ -270,8 +296,8 @@ class LocalNode(RabbitMQNode):
         self._stop_port_mapper()
 
     def _stop_port_mapper(self) -> None:
-        if self._epmd is not None:
-            self._epmd.kill()
+        if self._own_mapper is not None:
+            self._own_mapper.stop()
 
     def close(self) -> None:
         """End it for good; a temporary directory goes too. May be called again."""
@@ -323,15 +349,6 @@ class DockerNode(RabbitMQNode):
     def ctl(self, *arguments: str) -> str:
         """What `rabbitmqctl` prints for these arguments."""
         return self._container.execute("rabbitmqctl", "--quiet", *arguments)
-
-
-def listens(port: int) -> bool:
-    """Whether somebody takes TCP connections on this loopback port."""
-    try:
-        socket.create_connection(("127.0.0.1", port), timeout=1).close()
-    except OSError:
-        return False
-    return True
 
 
 def speaks_amqp(port: int) -> bool:

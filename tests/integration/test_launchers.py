@@ -21,10 +21,11 @@ from sandbox.processes import (
     OwnedDirectory,
     OwnedProcess,
     free_ports,
+    listens,
     run,
     wait_until,
 )
-from sandbox.rabbitmq import RabbitMQNode, launch_rabbitmq, listens, speaks_amqp
+from sandbox.rabbitmq import RabbitMQNode, launch_rabbitmq, speaks_amqp
 from sandbox.waiting import Eventually
 
 

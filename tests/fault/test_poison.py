@@ -1,0 +1,113 @@
+"""A command that kills whoever executes it is buried, alone, after a bounded number of deaths."""
+
+import asyncio
+import uuid
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any, Final
+
+import aio_pika
+import msgspec
+import pytest
+from aio_pika.abc import AbstractIncomingMessage
+
+from recording_schemas import CommandFailed, decode_event
+from sandbox.waiting import eventually
+from tests.fault.facts import SUCCEEDED
+from tests.fault.field import Field, open_field
+from tests.fault.poisoned_worker import POISON, POISONED
+from tests.fault.processes import WorkerProcess
+from worker.consume import MOST_CRASHES, SUSPECT_RETURNS
+
+NEIGHBOURS: Final = 40
+PREFETCH: Final = 50
+MOST_DEATHS: Final = SUSPECT_RETURNS + MOST_CRASHES + 1
+"""So many until it is executed alone, so many alone, and one of the look before it is buried."""
+
+
+@pytest.fixture
+async def field(
+    amqp_url: str, database_url: str, names_prefix: str, tmp_path: Path
+) -> AsyncIterator[Field]:
+    """A field on each engine: an embedded database ends dead leases at the start, a shared one
+    lets them run out."""
+    async with open_field(
+        amqp_url,
+        database_url,
+        tmp_path,
+        prefix=names_prefix,
+        seed=1,
+        WORKER_PREFETCH=str(PREFETCH),
+        WORKER_LEASE_SECONDS="2",
+    ) as field:
+        yield field
+
+
+def start(command_id: str) -> dict[str, Any]:
+    return {"type": "start_track_recording", "id": command_id, "meeting_id": str(uuid.uuid4())}
+
+
+@pytest.mark.slow
+async def test_a_poison_command_is_buried_alone_after_a_bounded_number_of_deaths(
+    field: Field,
+) -> None:
+    poison = start(POISON)
+    await send_neighbours(field, range(NEIGHBOURS // 2))
+    await field.sender.send(poison, is_command=False, starts=None, allowed=frozenset({"failed"}))
+    await send_neighbours(field, range(NEIGHBOURS // 2, NEIGHBOURS))
+
+    worker = field.worker()
+    await restart_until_it_has_ended(field, worker)
+
+    assert worker.kills <= MOST_DEATHS
+    await stop_neighbours(field)
+    found = await field.settled(seconds=40)
+    assert (found.violations, found.recordings) == ((), NEIGHBOURS)
+    outcome = decode_event(field.recorder.outcomes[POISON].body).data
+    assert isinstance(outcome, CommandFailed)
+    assert outcome.last_error.code == "crashed"
+    (letter,) = await dead_letters(field)
+    assert letter.body == msgspec.json.encode(poison)
+    assert letter.headers["x-reason-code"] == "crashed"
+
+
+async def send_neighbours(field: Field, numbers: range) -> None:
+    for number in numbers:
+        await field.sender.send(start(f"start-{number}"), allowed=SUCCEEDED)
+
+
+async def stop_neighbours(field: Field) -> None:
+    for number in range(NEIGHBOURS):
+        stop = {"type": "stop_recording", "id": f"stop-{number}", "start_id": f"start-{number}"}
+        await field.sender.send(stop, allowed=SUCCEEDED)
+
+
+async def restart_until_it_has_ended(field: Field, worker: WorkerProcess) -> None:
+    """Start the worker again each time it dies; return once the poison has its outcome."""
+    ended = field.recorder.outcomes
+    worker.start(POISONED)
+    while POISON not in ended:
+        await eventually(
+            lambda: POISON in ended or not worker.running,
+            seconds=30,
+            what=f"death {worker.kills + 1}, or the end of the poison",
+        )
+        if not worker.running:
+            worker.died()
+            assert worker.kills <= MOST_DEATHS, worker.last_words()
+            worker.start(POISONED)
+
+
+async def dead_letters(field: Field) -> list[AbstractIncomingMessage]:
+    """All that lies in the dead-letter queue."""
+    letters: list[AbstractIncomingMessage] = []
+    async with (
+        asyncio.timeout(10),
+        await aio_pika.connect(field.recorder._url) as connection,
+    ):
+        channel = await connection.channel()
+        name = f"{field.settings['WORKER_NAME_PREFIX']}.commands.dead"
+        queue = await channel.get_queue(name, ensure=False)
+        while (letter := await queue.get(no_ack=True, fail=False)) is not None:
+            letters.append(letter)
+    return letters

@@ -13,7 +13,7 @@ import aio_pika
 import msgspec
 import pytest
 from aio_pika.abc import AbstractConnection, AbstractIncomingMessage
-from aiormq.abc import ChannelFrame
+from aiormq.abc import AbstractChannel, ChannelFrame
 from aiormq.channel import Channel
 from aiormq.exceptions import AMQPError
 from pamqp.body import ContentBody
@@ -43,6 +43,18 @@ from worker.errors import BrokerUnavailable, TopologyDiffers
 Decide = Callable[[Delivery], Awaitable[Settlement]]
 
 
+class ForgottenConsumer(Consumer):
+    """A consumer that the broker can be made to forget, without a word to the worker."""
+
+    async def _consume(self, channel: AbstractChannel) -> str:
+        self._last = channel, await super()._consume(channel)
+        return self._last[1]
+
+    async def be_forgotten(self) -> None:
+        channel, tag = self._last
+        await channel.basic_cancel(tag)
+
+
 class Commands:
     """The broker room at work, and a connection of the test's own to look at it from outside."""
 
@@ -58,8 +70,13 @@ class Commands:
         self.publishing = Link(lambda: url, "publish")
         self.consuming = Link(self._url_of_another_connection, "consume")
         self.publisher = Publisher(self.publishing, topology, timeout=timeout)
-        self.consumer = Consumer(
-            self.consuming, topology, self.publisher, self._handle, prefetch=10
+        self.consumer = ForgottenConsumer(
+            self.consuming,
+            topology,
+            self.publisher,
+            self._handle,
+            prefetch=10,
+            check_seconds=0.1,
         )
 
     @property
@@ -553,6 +570,18 @@ async def test_a_queue_deleted_under_the_consumer_is_declared_again_and_consumin
         await eventually(lambda: commands.consuming.trouble is None, seconds=20)
         await commands.send(b"after", message_id="m")
         await eventually(lambda: commands.bodies == [b"after"])
+
+
+async def test_a_consumer_that_only_the_broker_has_forgotten_is_noticed_and_consumes_again(
+    broker: Broker, eventually: Eventually
+) -> None:
+    commands = await broker.commands(acknowledge)
+    async with commands.running():
+        await eventually(lambda: commands.consuming.trouble is None)
+        await commands.consumer.be_forgotten()
+        await commands.send(b"after", message_id="m")
+        await eventually(lambda: commands.bodies == [b"after"], seconds=20)
+    assert commands.connections == 2
 
 
 async def test_after_a_drain_nothing_is_delivered_again(

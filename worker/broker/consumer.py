@@ -19,6 +19,8 @@ from worker.errors import BrokerUnavailable
 
 Handler = Callable[[Delivery], Awaitable[Settlement]]
 
+CHECK_SECONDS: Final = 10.0
+
 GIVE_BACK_SECONDS: Final = 1.0
 
 
@@ -38,12 +40,14 @@ class Consumer:
         *,
         prefetch: int,
         now: Callable[[], float] = time.time,
+        check_seconds: float = CHECK_SECONDS,
     ) -> None:
         self._link = link
         self._topology = topology
         self._publisher = publisher
         self._handler = handler
         self._prefetch = prefetch
+        self._check_seconds = check_seconds
         self._handlers = asyncio.TaskGroup()
         self._now = now
         self._running: set[asyncio.Task[None]] = set()
@@ -89,14 +93,26 @@ class Consumer:
         while True:
             tag = await from_broker(self._consume(channel))
             self._link.working()
-            lost = (opened.closed(), cancelled.wait())
-            await _first_of(*lost, self._draining.wait(), self._mood_changed.wait())
+            lost = (opened.closed, cancelled.wait)
+            await self._attend(channel, *lost, self._draining.wait, self._mood_changed.wait)
             if self._draining.is_set():
                 await self._finish(channel, tag)
                 return
             if not self._mood_changed.is_set():
                 return
             await from_broker(channel.basic_cancel(tag, timeout=DEADLINE))
+
+    async def _attend(self, channel: Channel, *ends: Callable[[], Awaitable[Any]]) -> None:
+        """Until one of the ends comes: ask the broker, now and then, whether it still knows us.
+
+        A channel can look healthy here while the broker has no consumer any more, or while its
+        queue has no leader and answers nothing. Raises BrokerUnavailable.
+        """
+        while not await _first_of(*(end() for end in ends), seconds=self._check_seconds):
+            queue = self._topology.command_queue
+            asking = channel.queue_declare(queue, passive=True, timeout=DEADLINE)
+            if not (await from_broker(asking)).consumer_count:
+                raise BrokerUnavailable(f"the broker has no consumer of {queue!r}")
 
     async def _consume(self, channel: AbstractChannel) -> str:
         """Begin to take commands; what is in hand already is settled on the same channel."""
@@ -230,10 +246,12 @@ async def _quietly(settling: Awaitable[None]) -> None:
         structlog.get_logger().debug("channel_gone", reason=str(error))
 
 
-async def _first_of(*waits: Awaitable[Any]) -> None:
+async def _first_of(*waits: Awaitable[Any], seconds: float | None = None) -> bool:
+    """Wait for one of them; False when none came within so many seconds."""
     tasks = [asyncio.ensure_future(wait) for wait in waits]
     try:
-        await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+        done, _ = await asyncio.wait(tasks, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
+        return bool(done)
     finally:
         for task in tasks:
             task.cancel()

@@ -42,8 +42,9 @@ class Delivery(msgspec.Struct, frozen=True, kw_only=True):
         count = self.headers.get("x-delivery-count")
         here = count if isinstance(count, int) else int(self.redelivered)
         before = self.headers.get(RETURNED)
-        is_count = isinstance(before, int) and 0 <= before < LARGEST_COUNT
-        return here + (before if is_count else 0)
+        if isinstance(before, int) and 0 <= before < LARGEST_COUNT:
+            return here + before
+        return here
 
     @property
     def trace(self) -> dict[str, str]:

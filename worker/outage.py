@@ -30,6 +30,7 @@ class Outage:
         self._failures = 0
         self._pause = FIRST_PAUSE
         self._next_probe = 0.0
+        self._probing = False
         self._turns = asyncio.Lock()
         self._changed: list[Callable[[], None]] = []
         self.on = False
@@ -66,13 +67,21 @@ class Outage:
                     await asyncio.sleep(min(0.1, max(self._next_probe - self._now(), 0.0)))
                 if self.on:  # this one probes; the next one waits for what it finds out
                     self._next_probe = self._now() + self._pause
+                    self._probing = True
         except TimeoutError:
             return False
         return True
 
     def _put_off(self, error: ApiError) -> None:
-        asked = error.retry_after if isinstance(error, Unavailable) else None
-        self._next_probe = self._now() + max(self._pause, asked or 0.0)
+        now = self._now()
+        asked = (error.retry_after if isinstance(error, Unavailable) else None) or 0.0
+        if self.on and not self._probing and now < self._next_probe:
+            # What was on its way already when the pause began fails as well, however much it is:
+            # that must not make the pause longer.
+            self._next_probe = max(self._next_probe, now + asked)
+            return
+        self._probing = False
+        self._next_probe = now + max(self._pause, asked)
         self._pause = min(self._pause * 2, LONGEST_PAUSE)
 
     def _set(self, *, on: bool, reason: str | None = None) -> None:

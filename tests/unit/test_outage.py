@@ -81,6 +81,30 @@ def test_pauses_grow_up_to_a_bound(outage: Outage, clock: Clock) -> None:
     assert pauses[-1] == LONGEST_PAUSE
 
 
+async def test_what_was_on_its_way_when_it_began_makes_no_pause_longer(
+    outage: Outage, clock: Clock
+) -> None:
+    for _ in range(FAILURES + 100):
+        outage.heard(AWAY)
+    clock.seconds += FIRST_PAUSE
+    assert await outage.turn(1.0)
+    for _ in range(100):
+        outage.heard(AWAY)
+    clock.seconds += 2 * FIRST_PAUSE
+    assert outage.may_ask()
+
+
+async def test_a_late_failure_still_moves_the_pause_to_where_the_api_asked(
+    outage: Outage, clock: Clock
+) -> None:
+    outage.heard(Throttled("throttled", "x", retry_after=5))
+    outage.heard(Throttled("throttled", "x", retry_after=60))
+    clock.seconds += 59
+    assert not outage.may_ask()
+    clock.seconds += 1
+    assert outage.may_ask()
+
+
 async def test_one_asks_at_a_time_and_the_next_waits_for_what_it_finds(
     outage: Outage, clock: Clock
 ) -> None:

@@ -1,0 +1,102 @@
+"""A cluster of three brokers behind one address, of which the one that leads is killed."""
+
+import asyncio
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+
+import pytest
+
+from sandbox.rabbitmq_cluster import QuorumQueue, RabbitMQCluster, launch_cluster
+from sandbox.waiting import eventually
+from tests.fault.field import Field, open_field
+from tests.fault.proxy import Proxy
+from tests.fault.test_broker_faults import running, stream
+
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(240)]
+
+BEFORE, DURING, AFTER = range(20), range(20, 60), range(60, 80)
+
+
+class Front(Proxy):
+    """One address for the cluster, as a load balancer gives it: new connections go to one node."""
+
+    def __init__(self, cluster: RabbitMQCluster) -> None:
+        self._cluster = cluster
+        self.node = next(iter(cluster.nodes))
+        super().__init__(cluster.nodes[self.node].port)
+
+    def turn_to(self, name: str) -> None:
+        """Send new connections to this node. Those there are live on as long as theirs does."""
+        self.node = name
+        self._target = ("127.0.0.1", self._cluster.nodes[name].port)
+
+    @property
+    def amqp_url(self) -> str:
+        """Where clients connect to."""
+        return f"amqp://guest:guest@127.0.0.1:{self.port}/"
+
+
+@pytest.fixture(scope="module")
+def cluster() -> Iterator[RabbitMQCluster]:
+    """Three nodes. Every test leaves all of them running."""
+    with launch_cluster(3) as cluster:
+        yield cluster
+
+
+@pytest.fixture
+async def front(cluster: RabbitMQCluster) -> AsyncIterator[Front]:
+    """What stands before the cluster, turned to its first node."""
+    async with Front(cluster) as front:
+        yield front
+
+
+@pytest.fixture
+async def clustered(front: Front, names_prefix: str, tmp_path: Path) -> AsyncIterator[Field]:
+    """A field on the cluster: worker, publisher and subscriber all come through its front."""
+    database = f"sqlite:///{tmp_path / 'state.db'}"
+    async with open_field(front.amqp_url, database, tmp_path, prefix=names_prefix, seed=1) as field:
+        yield field
+
+
+async def commands_of(cluster: RabbitMQCluster, field: Field) -> QuorumQueue:
+    """The queue of commands, once every node holds it."""
+
+    async def held_by_all() -> QuorumQueue | None:
+        name = f"{field.settings['WORKER_NAME_PREFIX']}.commands"
+        queue = await asyncio.to_thread(cluster.queue, name)
+        return queue if set(queue.online) == set(cluster.nodes) else None
+
+    found = await eventually(held_by_all, seconds=60, what="every node holds the queue")
+    assert found is not None
+    return found
+
+
+async def lose_leader(cluster: RabbitMQCluster, front: Front, field: Field) -> str:
+    """Kill the node that leads the queue of commands; the front turns away from it."""
+    leader = (await commands_of(cluster, field)).leader
+    await asyncio.to_thread(cluster.nodes[leader].kill)
+    if front.node == leader:
+        front.turn_to(next(name for name in cluster.nodes if name != leader))
+    return leader
+
+
+async def test_a_cluster_that_loses_one_leader_after_the_other_loses_and_doubles_nothing(
+    cluster: RabbitMQCluster, front: Front, clustered: Field
+) -> None:
+    """The second loss leaves a majority only because the first node has come back for good."""
+    await running(clustered)
+    await stream(clustered, BEFORE)
+    await clustered.recorder.outcome_of(f"stop-{BEFORE[-1]}")
+    first, _ = await asyncio.gather(
+        lose_leader(cluster, front, clustered), stream(clustered, DURING)
+    )
+    await asyncio.to_thread(cluster.nodes[first].start)
+    second, _ = await asyncio.gather(
+        lose_leader(cluster, front, clustered), stream(clustered, AFTER)
+    )
+    assert second != first
+    await clustered.recorder.outcome_of(f"stop-{AFTER[-1]}", seconds=60)
+    await asyncio.to_thread(cluster.nodes[second].start)
+    found = await clustered.settled(seconds=60)
+    assert found.violations == ()
+    assert found.recordings == AFTER.stop

@@ -181,7 +181,7 @@ class Settings(CommonSettings, frozen=True, kw_only=True):
         Variable(
             "REALTIMEKIT_WEBHOOK_KEY_URL",
             http_url,
-            "Where the public key is that webhooks are checked with.",
+            "Not in effect yet. Where the public key is that webhooks are checked with.",
             "https://api.realtime.cloudflare.com/.well-known/webhooks.json",
         ),
     ]
@@ -246,7 +246,8 @@ class Settings(CommonSettings, frozen=True, kw_only=True):
         Variable(
             "WORKER_API_BUDGET",
             rates,
-            "The most requests to send to the API, as requests/seconds; all windows hold at once.",
+            "Not in effect yet. The most requests to send to the API, as requests/seconds; all"
+            " windows hold at once.",
             "1200/300,1000/50",
         ),
     ]
@@ -328,7 +329,7 @@ class Settings(CommonSettings, frozen=True, kw_only=True):
         Variable(
             "WORKER_FOLLOW_ALL",
             switch,
-            "`on` also publishes about recordings that were not started here.",
+            "Not in effect yet. `on` also publishes about recordings that were not started here.",
             "off",
         ),
     ]
@@ -337,7 +338,8 @@ class Settings(CommonSettings, frozen=True, kw_only=True):
         Variable(
             "WORKER_PUBLIC_URL",
             http_url,
-            "Where the API can reach this worker's webhooks; when set, they are registered.",
+            "Not in effect yet. Where the API can reach this worker's webhooks; when set, they are"
+            " registered.",
         ),
     ]
     storage_profiles: Annotated[

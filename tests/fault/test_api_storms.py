@@ -1,0 +1,257 @@
+"""The API throttles, fails, falls silent, is not found, or takes our token no longer."""
+
+import asyncio
+import sqlite3
+import uuid
+from collections.abc import Iterable
+from contextlib import closing
+from pathlib import Path
+from typing import Final
+
+import aiohttp
+import pytest
+
+from sandbox.faults import Fault
+from sandbox.ledger import Request
+from sandbox.waiting import eventually
+from tests.fault.facts import SUCCEEDED
+from tests.fault.field import Field
+from tests.fault.processes import WorkerProcess
+from worker.outage import FAILURES
+from worker.sweep import READS_AT_ONCE
+
+COMMANDS: Final = 40
+PREFETCH: Final = 10
+BLOCK_SECONDS: Final = 2.0
+
+
+async def running(field: Field, **settings: str) -> WorkerProcess:
+    worker = field.worker(WORKER_PREFETCH=str(PREFETCH), **settings)
+    worker.start()
+    await worker.ready()
+    return worker
+
+
+async def send_starts(field: Field, numbers: Iterable[int]) -> None:
+    for number in numbers:
+        start = {"type": "start_track_recording", "id": f"start-{number}"}
+        await field.sender.send({**start, "meeting_id": str(uuid.uuid4())}, allowed=SUCCEEDED)
+
+
+async def send_stops(field: Field, numbers: Iterable[int]) -> None:
+    for number in numbers:
+        stop = {"type": "stop_recording", "id": f"stop-{number}", "start_id": f"start-{number}"}
+        await field.sender.send(stop, allowed=SUCCEEDED)
+
+
+async def all_ends_well(field: Field, numbers: range) -> None:
+    """Stop what was started; then nothing is lost, doubled or other than it should be."""
+    await send_stops(field, numbers)
+    found = await field.settled(seconds=45)
+    assert (found.violations, found.recordings) == ((), len(numbers))
+
+
+async def says_that_the_api_is_away(worker: WorkerProcess) -> None:
+    async def says_so() -> bool:
+        status, why = await readiness(worker)
+        return (status, list(why)) == (503, ["api"])
+
+    await eventually(says_so, seconds=20, what="readiness names the api")
+
+
+async def readiness(worker: WorkerProcess) -> tuple[int, dict[str, str]]:
+    """The status of `/readyz`, and of each check that fails the reason."""
+    address = f"http://127.0.0.1:{worker._port}/readyz"
+    async with aiohttp.ClientSession() as session, session.get(address) as answer:
+        checks = (await answer.json())["checks"]
+    return answer.status, {name: one["why"] for name, one in checks.items() if not one["ok"]}
+
+
+def attempts(field: Field) -> dict[str, int]:
+    """How often each command that was ever taken up has been attempted."""
+    path = Path(field.settings["DATABASE_URL"].removeprefix("sqlite:///"))
+    with closing(sqlite3.connect(path)) as looking:
+        return dict(looking.execute("SELECT command_id, attempts FROM inbox"))
+
+
+# Throttled
+
+
+async def test_a_throttled_worker_keeps_still_as_long_as_it_is_asked_to_and_goes_on(
+    field: Field,
+) -> None:
+    field.sandbox.switches.change(
+        {"rate_limits": ["60/5"], "real_rate_block_seconds": BLOCK_SECONDS}
+    )
+    await running(field)
+    await send_starts(field, range(COMMANDS))
+    await all_ends_well(field, range(COMMANDS))
+    assert field.sandbox.limiter.breaches >= 1
+    for one in blocks(field):
+        assert_only_what_was_in_hand_came(one)
+
+
+async def test_a_sweep_that_is_throttled_reads_no_further(field: Field) -> None:
+    worker = await running(field)
+    await send_starts(field, range(COMMANDS))
+    for number in range(COMMANDS):
+        await field.recorder.outcome_of(f"start-{number}")
+    everything = field.sandbox.world.recordings.shelf.all()
+    await eventually(lambda: {one.status for one in everything} == {"RECORDING"})
+    field.sandbox.switches.change(
+        {"rate_limits": [f"{COMMANDS // 2}/60"], "real_rate_block_seconds": BLOCK_SECONDS}
+    )
+    for one in everything:
+        field.sandbox.world.recordings.stop(one)  # by somebody else, for the sweep to find out
+    await eventually(lambda: len(blocks(field)) > 1, seconds=30, what="it is tried again")
+    field.sandbox.switches.change({"rate_limits": []})
+    await worker.ready(seconds=20)
+    found = await field.settled(seconds=40)
+    assert (found.violations, found.recordings) == ((), COMMANDS)
+    assert_only_what_was_in_hand_came(blocks(field)[0])
+
+
+def assert_only_what_was_in_hand_came(block: list[Request]) -> None:
+    """What was on its way when the block began may still come, and hardly anything after that."""
+    late = [one for one in block if one.at - block[0].at > BLOCK_SECONDS / 4]
+    assert len(block) - len(late) <= PREFETCH + READS_AT_ONCE
+    assert len(late) <= 1
+
+
+def blocks(field: Field) -> list[list[Request]]:
+    """What was refused for being too much: the request that breached the limit, and what came
+    while that kept everybody out."""
+    found: list[list[Request]] = []
+    for one in field.sandbox.ledger.requests:
+        if one.status != 429:
+            continue
+        if found and one.at - found[-1][0].at < BLOCK_SECONDS:
+            found[-1].append(one)
+        else:
+            found.append([one])
+    return found
+
+
+# Failing, slow, silent, away
+
+
+@pytest.mark.parametrize(
+    "fault",
+    [
+        Fault(kind="refuse", status=503, envelope="html"),
+        Fault(kind="lost_502"),
+        Fault(kind="slow", seconds=1.5),
+    ],
+    ids=["fails", "fails-afterwards", "slow"],
+)
+async def test_an_api_that_fails_or_is_too_slow_loses_and_doubles_nothing(
+    field: Field, fault: Fault
+) -> None:
+    worker = await running(field)
+    fault_id = field.sandbox.faults.add(fault)
+    await send_starts(field, range(COMMANDS))
+    await says_that_the_api_is_away(worker)
+    await struck(field, 2 * FAILURES)
+    field.sandbox.faults.clear(fault_id)
+    await worker.ready(seconds=20)
+    await all_ends_well(field, range(COMMANDS))
+    assert worker.starts == 1
+
+
+async def struck(field: Field, times: int) -> None:
+    await eventually(
+        lambda: all(one.struck >= times for one in field.sandbox.faults.active()), seconds=20
+    )
+
+
+async def test_in_an_outage_the_queue_is_left_alone_and_one_command_at_a_time_probes(
+    field: Field,
+) -> None:
+    worker = await running(field)
+    field.api.refuse()
+    field.api.cut()
+    await send_starts(field, range(COMMANDS))
+    await says_that_the_api_is_away(worker)
+    probes = 3
+    await eventually(
+        lambda: sum(attempts(field).values()) >= PREFETCH + probes, seconds=30, what="it probes"
+    )
+    assert len(attempts(field)) <= PREFETCH + probes + 1, "the others are not taken up"
+    await field.api.restore()
+    await worker.ready(seconds=20)
+    await all_ends_well(field, range(COMMANDS))
+    of_starts = {name: made for name, made in attempts(field).items() if "start" in name}
+    assert sum(of_starts.values()) <= COMMANDS + PREFETCH + 2 * probes
+    assert worker.starts == 1
+
+
+async def test_an_api_that_swallows_everything_is_noticed_and_found_again(field: Field) -> None:
+    worker = await running(field)
+    field.api.black_hole()
+    await send_starts(field, range(COMMANDS))
+    await says_that_the_api_is_away(worker)
+    await field.api.restore()
+    await worker.ready(seconds=20)
+    await all_ends_well(field, range(COMMANDS))
+    assert worker.starts == 1
+
+
+# A name that is not found
+
+
+async def test_with_a_host_that_is_not_found_commands_wait_and_a_stop_ends_in_order(
+    field: Field,
+) -> None:
+    lost = await running(
+        field,
+        REALTIMEKIT_BASE_URL="http://no-such-host.invalid/client/v4",
+        WORKER_SHUTDOWN_SECONDS="3",
+    )
+    await send_starts(field, range(COMMANDS))
+    await says_that_the_api_is_away(lost)
+    _, why = await readiness(lost)
+    assert "no-such-host.invalid" in why["api"]
+    await asyncio.to_thread(lost.stop)
+    assert exit_code(lost) == 0
+    assert not field.recorder.outcomes
+    await running(field)
+    await all_ends_well(field, range(COMMANDS))
+
+
+def exit_code(worker: WorkerProcess) -> int | None:
+    assert worker._process is not None
+    return worker._process._process.returncode
+
+
+# A token that is good no longer
+
+
+async def test_a_token_that_was_revoked_is_replaced_in_its_file_without_a_restart(
+    field: Field, tmp_path: Path
+) -> None:
+    path = tmp_path / "token"
+    path.write_text("first")
+    field.sandbox.tokens.revoke("second")
+    del field.settings["REALTIMEKIT_API_TOKEN"]
+    worker = await running(field, REALTIMEKIT_API_TOKEN_FILE=str(path))
+    await send_starts(field, range(1))
+    await field.recorder.outcome_of("start-0")
+
+    field.sandbox.tokens.revoke("first")
+    await send_starts(field, range(1, COMMANDS))
+    await says_that_the_api_is_away(worker)
+    path.write_text("second")
+    before = refusals(field)
+    await eventually(lambda: refusals(field) >= before + 2, seconds=40, what="it is tried")
+    await says_that_the_api_is_away(worker)
+    assert field.recorder.outcomes.keys() == {"start-0"}
+
+    path.write_text("third")
+    await worker.ready(seconds=20)
+    await all_ends_well(field, range(COMMANDS))
+    assert worker.starts == 1
+    assert not {"first", "second", "third"} & set(worker.log.read_text().split('"'))
+
+
+def refusals(field: Field) -> int:
+    return sum(one.status == 401 for one in field.sandbox.ledger.requests)

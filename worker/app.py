@@ -130,6 +130,7 @@ class Worker:
     ) -> None:
         """Take no more, settle what runs, publish what is committed; in the time there is."""
         structlog.get_logger().info("stopping", seconds=self._settings.shutdown)
+        self._outage.stop_waiting()
         try:
             async with asyncio.timeout(self._settings.shutdown):
                 await consumer.drain()

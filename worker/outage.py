@@ -32,6 +32,7 @@ class Outage:
         self._next_probe = 0.0
         self._probing = False
         self._turns = asyncio.Lock()
+        self._nobody_waits = False
         self._changed: list[Callable[[], None]] = []
         self.on = False
         """True while the API is away."""
@@ -56,14 +57,20 @@ class Outage:
         """Whether a request may be made now: always, except in the pauses of an outage."""
         return not self.on or self._now() >= self._next_probe
 
+    def stop_waiting(self) -> None:
+        """Let nobody wait for leave any more: the worker is about to end."""
+        self._nobody_waits = True
+
     async def turn(self, patience: float) -> bool:
         """Wait for leave to ask, one after another; at once when the API is there.
 
-        False when it did not come within `patience` seconds.
+        False when it did not come within `patience` seconds, or after `stop_waiting`.
         """
         try:
             async with asyncio.timeout(patience), self._turns:
-                while not self.may_ask():  # noqa: ASYNC110 - the outage may end meanwhile
+                while not self.may_ask():
+                    if self._nobody_waits:
+                        return False
                     await asyncio.sleep(min(0.1, max(self._next_probe - self._now(), 0.0)))
                 if self.on:  # this one probes; the next one waits for what it finds out
                     self._next_probe = self._now() + self._pause

@@ -110,7 +110,8 @@ class Sweep:
         self, look: Callable[[Recording], Awaitable[Seen | None]], known: Recording
     ) -> None:
         async with self._reads:
-            seen = await look(known)
+            # The API may have gone away since the sweep began.
+            seen = await look(known) if self._outage.may_ask() else None
         if seen is not None:
             await self._absorb([seen])
 

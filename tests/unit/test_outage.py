@@ -129,3 +129,11 @@ def test_whoever_wants_to_know_is_told_when_it_begins_and_when_it_ends(outage: O
     outage.heard(Throttled("throttled", "x"))
     outage.heard(None)
     assert told == [True, False]
+
+
+async def test_nobody_waits_for_the_api_when_the_worker_is_about_to_end(outage: Outage) -> None:
+    outage.heard(Throttled("throttled", "x", retry_after=1000))
+    waiting = [asyncio.create_task(outage.turn(10.0)) for _ in range(5)]
+    outage.stop_waiting()
+    async with asyncio.timeout(5):
+        assert await asyncio.gather(*waiting) == [False] * 5

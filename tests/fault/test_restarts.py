@@ -1,0 +1,68 @@
+"""Broker restarts in a row under a stream; FAULT_RESTARTS=50 is the long form."""
+
+import asyncio
+import itertools
+import os
+from pathlib import Path
+from typing import Final
+
+import pytest
+
+from sandbox.rabbitmq import RabbitMQNode
+from sandbox.waiting import eventually
+from tests.fault.field import Field, open_field
+from tests.fault.ledger import Run, closing_lines
+from tests.fault.test_broker_faults import running, stream
+
+RESTARTS: Final = int(os.environ.get("FAULT_RESTARTS", "4"))
+AT_REST: Final = 15
+"""Starts before the first restart: queues that are hardly declared may come back leaderless."""
+BACKLOG: Final = 50
+"""Commands that may wait for their outcomes: the stream is to be there at every restart."""
+PASSING: Final = 10
+"""Commands that are confirmed between two restarts; at least one of them gets its outcome."""
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(180 + 30 * RESTARTS)
+async def test_restarts_of_the_broker_in_a_row_under_a_stream_lose_and_double_nothing(
+    private_rabbitmq: RabbitMQNode, tmp_path: Path
+) -> None:
+    node = private_rabbitmq
+    database = f"sqlite:///{tmp_path / 'state.db'}"
+    async with open_field(node.amqp_url, database, tmp_path, prefix="row", seed=1) as field:
+        worker = await running(field)
+        await stream(field, range(AT_REST))
+        await field.recorder.outcome_of(f"stop-{AT_REST - 1}")
+        kept_restarting = asyncio.create_task(restart_in_a_row(node, field))
+        for number in itertools.count(AT_REST):
+            if kept_restarting.done():
+                break
+            await eventually(lambda: owed(field) < BACKLOG, seconds=60, what="the worker follows")
+            await stream(field, range(number, number + 1))
+        await kept_restarting
+        await field.recorder.outcome_of(f"stop-{number - 1}", seconds=120)
+        found = await field.settled(seconds=120)
+    figures = closing_lines(found, Run(kills=RESTARTS // 2, restarts=RESTARTS, seed=1))
+    print(figures)
+    assert found.violations == (), figures
+    assert worker.starts == 1
+    assert found.recordings == number
+
+
+def owed(field: Field) -> int:
+    """Commands that have no outcome yet."""
+    return len(field.sender.sent) - len(field.recorder.outcomes)
+
+
+async def restart_in_a_row(node: RabbitMQNode, field: Field) -> None:
+    """End it and start it: in order, killed, in order … Each time some of the stream gets by."""
+    for number in range(RESTARTS):
+        sent, ended = len(field.sender.sent), len(field.recorder.outcomes)
+
+        def goes_on(sent: int = sent, ended: int = ended) -> bool:
+            return len(field.sender.sent) >= sent + PASSING and len(field.recorder.outcomes) > ended
+
+        await asyncio.to_thread(node.kill if number % 2 else node.stop)
+        await asyncio.to_thread(node.start)
+        await eventually(goes_on, seconds=60, what=f"the stream goes on after {number + 1}")

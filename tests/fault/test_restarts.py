@@ -14,7 +14,7 @@ from tests.fault.field import Field, open_field
 from tests.fault.ledger import Run, closing_lines
 from tests.fault.test_broker_faults import running, stream
 
-RESTARTS: Final = int(os.environ.get("FAULT_RESTARTS", "4"))
+RESTARTS: Final = int(os.environ.get("FAULT_RESTARTS", "2"))
 AT_REST: Final = 15
 """Starts before the first restart: queues that are hardly declared may come back leaderless."""
 BACKLOG: Final = 50

@@ -34,7 +34,10 @@ run: setup ## run the worker against a real account (settings from the environme
 	$(BIN)/recording-worker run
 
 test: setup $(NODE_STAMP) ## run every test, with its own RabbitMQ and PostgreSQL
-	$(BIN)/python -m pytest -n $(PROCESSES) --dist worksteal $(ARGS)
+	$(BIN)/python -m pytest -n $(PROCESSES) --dist worksteal -m "not campaign" $(ARGS)
+
+faults: setup ## run the long fault tests: API storms, a cluster losing its leader, restarts in a row
+	$(BIN)/python -m pytest -n 2 --dist worksteal -m campaign tests/fault $(ARGS)
 
 SEED ?=
 KILLS ?= 300

@@ -20,6 +20,8 @@ from tests.fault.processes import WorkerProcess
 from worker.outage import FAILURES
 from worker.sweep import READS_AT_ONCE
 
+pytestmark = pytest.mark.campaign
+
 COMMANDS: Final = 40
 PREFETCH: Final = 10
 BLOCK_SECONDS: Final = 2.0
@@ -151,7 +153,7 @@ async def test_an_api_that_fails_or_is_too_slow_loses_and_doubles_nothing(
     fault_id = field.sandbox.faults.add(fault)
     await send_starts(field, range(COMMANDS))
     await says_that_the_api_is_away(worker)
-    await struck(field, 2 * FAILURES)
+    await struck(field, FAILURES + 2)
     field.sandbox.faults.clear(fault_id)
     await worker.ready(seconds=20)
     await all_ends_well(field, range(COMMANDS))

@@ -12,7 +12,7 @@ from tests.fault.field import Field, open_field
 from tests.fault.proxy import Proxy
 from tests.fault.test_broker_faults import running, stream
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(240)]
+pytestmark = [pytest.mark.campaign, pytest.mark.timeout(240)]
 
 BEFORE, DURING, AFTER = range(20), range(20, 60), range(60, 80)
 

@@ -17,7 +17,7 @@ def test_one_seed_always_makes_the_same_commands() -> None:
     assert len(plan(7, 300)) == 300
 
 
-@pytest.mark.slow
+@pytest.mark.campaign
 @pytest.mark.timeout(300)
 async def test_a_campaign_of_kills_on_sqlite_loses_and_doubles_nothing(field: Field) -> None:
     options = Options(seed=11, kills=15, commands=200)
@@ -26,7 +26,7 @@ async def test_a_campaign_of_kills_on_sqlite_loses_and_doubles_nothing(field: Fi
     assert run.kills == 15
 
 
-@pytest.mark.slow
+@pytest.mark.campaign
 @pytest.mark.timeout(300)
 async def test_a_campaign_of_kills_on_two_replicas_loses_and_doubles_nothing(
     amqp_url: str, names_prefix: str, postgresql: PostgreSQLServer, tmp_path: Path

@@ -29,7 +29,7 @@ WORKS: dict[type[Start], tuple[str, ...]] = {
 """Each kind of work with stages that a kill must have hit, asleep as well as awake."""
 
 
-@pytest.mark.slow
+@pytest.mark.campaign
 @pytest.mark.timeout(1200 if EVERY else 300)
 @pytest.mark.parametrize("kind", WORKS, ids=lambda kind: str(kind.name))
 async def test_killed_at_any_point_nothing_is_lost_and_nothing_is_doubled(

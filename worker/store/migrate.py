@@ -15,7 +15,7 @@ import sqlalchemy as sa
 
 from worker.errors import StoreUnavailable
 
-HEAD: Final = "0001"
+HEAD: Final = "0002"
 """The newest revision. A test compares it with the files in migrations/."""
 
 ADVISORY_LOCK: Final = 7_265_636_072

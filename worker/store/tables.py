@@ -35,6 +35,12 @@ inbox = sa.Table(
 )
 sa.Index("inbox_holds", inbox.c.holds, unique=True)
 sa.Index(
+    "inbox_done",
+    inbox.c.finished_at,
+    sqlite_where=inbox.c.state == "done",
+    postgresql_where=inbox.c.state == "done",
+)
+sa.Index(
     "inbox_unfinished_slot",
     inbox.c.slot,
     sqlite_where=inbox.c.state != "done",
@@ -55,6 +61,9 @@ recordings = sa.Table(
     sa.Column("open", sa.Boolean, nullable=False),
     sa.Column("state", sa.Text, nullable=False),
     sa.Column("changed_at", sa.Double, nullable=False),
+    # When a webhook last told of it; when it is to be read by itself, null: need not be.
+    sa.Column("told_at", sa.Double),
+    sa.Column("read_at", sa.Double),
     sa.CheckConstraint("kind IN ('track', 'composite')", name="recordings_kind"),
     sa.CheckConstraint(
         "status IN ('INVOKED', 'RECORDING', 'PAUSED', 'UPLOADING', 'UPLOADED', 'ERRORED')",
@@ -68,6 +77,19 @@ sa.Index(
     recordings.c.app,
     sqlite_where=recordings.c.open,
     postgresql_where=recordings.c.open,
+)
+sa.Index(
+    "recordings_due",
+    recordings.c.app,
+    recordings.c.read_at,
+    sqlite_where=recordings.c.read_at.is_not(None),
+    postgresql_where=recordings.c.read_at.is_not(None),
+)
+sa.Index(
+    "recordings_closed",
+    recordings.c.changed_at,
+    sqlite_where=sa.not_(recordings.c.open),
+    postgresql_where=sa.not_(recordings.c.open),
 )
 
 files = sa.Table(
@@ -117,4 +139,20 @@ leases = sa.Table(
     sa.Column("name", sa.String(64), primary_key=True),
     sa.Column("owner", sa.String(64), nullable=False),
     sa.Column("until", sa.Double, nullable=False),
+)
+
+# What has been spent of each API budget; see worker/store/budget.py.
+budgets = sa.Table(
+    "budgets",
+    metadata,
+    sa.Column("name", sa.String(128), primary_key=True),
+    sa.Column("state", sa.Text, nullable=False),
+)
+
+# How far something has been followed, by name.
+marks = sa.Table(
+    "marks",
+    metadata,
+    sa.Column("name", sa.String(128), primary_key=True),
+    sa.Column("at", sa.Double, nullable=False),
 )

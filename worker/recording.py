@@ -35,7 +35,10 @@ LIVE: Final = frozenset({Status.INVOKED, Status.RECORDING, Status.PAUSED, Status
 """Statuses that something still follows."""
 
 STALLED: Final = "stalled"
-"""The code of an error that the worker concludes from a recording that stays INVOKED."""
+"""The code of an error that the worker concludes from a recording that no longer moves on."""
+
+VANISHED: Final = "vanished"
+"""The code of an error that the worker concludes from a recording that the API denies."""
 
 ObservedBy = Literal["command", "webhook", "sweep"]
 RecordingEvent = StatusChanged | FileReady | Completed
@@ -55,8 +58,9 @@ class Recording(msgspec.Struct, frozen=True, kw_only=True):
     """All that the worker knows of one recording. Times are aware, durations seconds.
 
     `version` counts the changes, `sequence` the events. `concluded` is true while an ERRORED is
-    the worker's own conclusion. `files_awaited_since` is set while an ended recording's files are
-    still looked for.
+    the worker's own conclusion, `concluded_from` the status it had till then.
+    `files_awaited_since` is set while an ended recording's files are still looked for,
+    `missing_since` while the API denies the recording. `file_count` counts the files told of.
     """
 
     recording_id: str
@@ -77,8 +81,12 @@ class Recording(msgspec.Struct, frozen=True, kw_only=True):
     stop_reason: str | None = None
     error: ErrorInfo | None = None
     concluded: bool = False
+    concluded_from: Status | None = None
+    first_seen_at: datetime | None = None
     changed_at: datetime | None = None
+    missing_since: datetime | None = None
     files_awaited_since: datetime | None = None
+    file_count: int = 0
     completed: bool = False
 
     @property
@@ -86,13 +94,20 @@ class Recording(msgspec.Struct, frozen=True, kw_only=True):
         """The id of the start command, None for a recording that others started."""
         return self.origin.start_id if self.origin else None
 
+    @property
+    def is_open(self) -> bool:
+        """Whether it needs following: it has not ended, or its files are still looked for."""
+        return self.status in LIVE or self.files_awaited_since is not None
+
 
 class Seen(msgspec.Struct, frozen=True, kw_only=True):
     """One sight of a recording: what the API said, through whom, and when it was asked.
 
     `files` is None when nobody looked for files, else all of them with their owners;
-    `files_final` says that there will be no further look. `concluded` is set instead of asking
-    when the worker ends a recording by its own conclusion.
+    `files_final` says that there will be no further look. `concluded` is set when the worker ends
+    a recording by its own conclusion, `missing` when the API denied it: what the snapshot then says
+    is what was known before. `look_again_at` is when to read the recording by itself the next time;
+    None leaves that to what the sight comes to.
     """
 
     snapshot: Snapshot
@@ -104,6 +119,8 @@ class Seen(msgspec.Struct, frozen=True, kw_only=True):
     files: tuple[TrackFile, ...] | None = None
     files_final: bool = False
     concluded: ErrorInfo | None = None
+    missing: bool = False
+    look_again_at: datetime | None = None
 
 
 class Observed(msgspec.Struct, frozen=True, kw_only=True):
@@ -138,6 +155,8 @@ def observe(known: Recording | None, seen: Seen, known_files: Sequence[str] = ()
         if not after.completed:
             events.append(_completed(after, names))
         after = msgspec.structs.replace(after, completed=True, files_awaited_since=None)
+    if new_files:
+        after = msgspec.structs.replace(after, file_count=len(names))
     if after != known:
         after = msgspec.structs.replace(
             after, version=after.version + 1, sequence=after.sequence + len(events)
@@ -152,6 +171,7 @@ def _first_sight(seen: Seen) -> Recording:
         app=seen.app,
         kind=snapshot.kind or "composite",
         status=snapshot.status,
+        first_seen_at=seen.observed_at,
     )
 
 
@@ -159,6 +179,10 @@ def _status_after(known: Recording | None, seen: Seen) -> Status:
     told = seen.snapshot.status
     if known is None or known.status is told:
         return told
+    if seen.missing:
+        return known.status
+    if seen.concluded is not None and not _is_fresh(known, seen):
+        return known.status  # it has moved on since that was concluded
     if known.concluded and seen.concluded is None:
         return told if _refutes(known, seen) else known.status
     if RANK[told] != RANK[known.status]:
@@ -173,10 +197,10 @@ def _refutes(known: Recording, seen: Seen) -> bool:
     told = seen.snapshot.status
     if told not in LIVE:
         return True
-    still_stalled = (
-        told is Status.INVOKED and known.error is not None and known.error.code == STALLED
-    )
-    return _is_fresh(known, seen) and not still_stalled
+    if not _is_fresh(known, seen):
+        return False
+    stalled = known.error is not None and known.error.code == STALLED
+    return not stalled or RANK[told] > RANK[known.concluded_from or Status.INVOKED]
 
 
 def _is_fresh(known: Recording, seen: Seen) -> bool:
@@ -186,11 +210,15 @@ def _is_fresh(known: Recording, seen: Seen) -> bool:
 
 def _merged(before: Recording, seen: Seen, status: Status) -> Recording:
     snapshot = seen.snapshot
-    if snapshot.status is not status:  # an old tale: its details are old as well
-        return before if before.origin else msgspec.structs.replace(before, origin=seen.origin)
-    return msgspec.structs.replace(
+    before = msgspec.structs.replace(
         before,
         origin=before.origin or seen.origin,
+        missing_since=(before.missing_since or seen.asked_at) if seen.missing else None,
+    )
+    if snapshot.status is not status:  # an old tale: its details are old as well
+        return before
+    return msgspec.structs.replace(
+        before,
         meeting_id=snapshot.meeting_id or before.meeting_id,
         session_id=snapshot.session_id or before.session_id,
         invoked_time=snapshot.invoked_time or before.invoked_time,
@@ -220,6 +248,7 @@ def _moved(after: Recording, known: Recording | None, seen: Seen, status: Status
         status=status,
         error=error,
         concluded=seen.concluded is not None,
+        concluded_from=known.status if known and seen.concluded is not None else None,
         changed_at=seen.observed_at,
         files_awaited_since=seen.observed_at if uploaded else None,
     )

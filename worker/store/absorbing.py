@@ -6,7 +6,7 @@ same news, it is announced once.
 """
 
 from collections.abc import Iterable, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 import sqlalchemy as sa
@@ -25,6 +25,13 @@ class Absorbed(msgspec.Struct, frozen=True, kw_only=True):
     events: int
 
 
+class _Held(NamedTuple):
+    """A recording as its row has it, and when it is to be read by itself."""
+
+    recording: Recording
+    read_at: float | None
+
+
 def absorb_all(
     connection: sa.Connection, requests: Sequence[Sequence[Seen]], *, source: str
 ) -> list[Absorbed]:
@@ -39,7 +46,7 @@ def absorb_all(
             observed_rows = _absorb(connection, known, one, source)
             rows += observed_rows
             events += len(observed_rows)
-            after.append(known[one.snapshot.recording_id])
+            after.append(known[one.snapshot.recording_id].recording)
         absorbed.append(Absorbed(recordings=tuple(after), events=events))
     _save(connection, before, known)
     put(connection, rows)
@@ -47,16 +54,32 @@ def absorb_all(
 
 
 def _absorb(
-    connection: sa.Connection, known: dict[str, Recording], seen: Seen, source: str
+    connection: sa.Connection, known: dict[str, _Held], seen: Seen, source: str
 ) -> list[dict[str, Any]]:
     recording_id = seen.snapshot.recording_id
     seen = _with_holdable_names(seen)
-    before = known.get(recording_id)
+    before, read_at = known.get(recording_id, (None, None))
     names = _file_names(connection, recording_id) if _needs_names(before, seen) else ()
     observed = observe(before, seen, names)
-    known[recording_id] = observed.after
+    known[recording_id] = _Held(observed.after, _next_read(read_at, observed.after, seen))
     _add_files(connection, recording_id, len(names), observed.new_files, seen)
     return event_rows(observed.after, observed.events, source=source, at=seen.observed_at)
+
+
+def _next_read(read_at: float | None, after: Recording, seen: Seen) -> float | None:
+    """When to read the recording by itself, given when that was due before this sight.
+
+    An answer to what was asked after it became due settles it. A webhook tells of a moment that
+    nobody knows: it settles nothing.
+    """
+    if seen.look_again_at is not None:
+        return seen.look_again_at.timestamp()
+    if after.files_awaited_since is not None:
+        return seen.observed_at.timestamp() if read_at is None else read_at
+    if read_at is None or seen.observed_by == "webhook":
+        return read_at
+    # Datetimes have microseconds, other clocks may have more.
+    return read_at if round(seen.asked_at.timestamp(), 6) < round(read_at, 6) else None
 
 
 def _with_holdable_names(seen: Seen) -> Seen:
@@ -73,27 +96,25 @@ def _needs_names(before: Recording | None, seen: Seen) -> bool:
     return before is not None and (seen.files is not None or seen.snapshot.status not in LIVE)
 
 
-def _load(connection: sa.Connection, ids: Iterable[str]) -> dict[str, Recording]:
+def _load(connection: sa.Connection, ids: Iterable[str]) -> dict[str, _Held]:
     wanted = sorted(ids)
     if not wanted:
         return {}
     found = connection.execute(
-        sa.select(recordings.c.recording_id, recordings.c.state)
+        sa.select(recordings.c.recording_id, recordings.c.state, recordings.c.read_at)
         .where(recordings.c.recording_id.in_(wanted))
         .order_by(recordings.c.recording_id)
         .with_for_update()
     )
-    return {row[0]: msgspec.json.decode(row[1], type=Recording) for row in found}
+    return {row[0]: _Held(msgspec.json.decode(row[1], type=Recording), row[2]) for row in found}
 
 
-def _save(
-    connection: sa.Connection, before: dict[str, Recording], after: dict[str, Recording]
-) -> None:
-    new = [_row(one) for one in after.values() if one.recording_id not in before]
+def _save(connection: sa.Connection, before: dict[str, _Held], after: dict[str, _Held]) -> None:
+    new = [_row(held) for recording_id, held in after.items() if recording_id not in before]
     changed = [
-        {"at_id": one.recording_id, **_row(one)}
-        for one in after.values()
-        if one.recording_id in before and one != before[one.recording_id]
+        {"at_id": recording_id, **_row(held)}
+        for recording_id, held in after.items()
+        if recording_id in before and held != before[recording_id]
     ]
     if new:
         connection.execute(sa.insert(recordings), new)
@@ -117,10 +138,12 @@ _COLUMNS = (
     "open",
     "state",
     "changed_at",
+    "read_at",
 )
 
 
-def _row(recording: Recording) -> dict[str, Any]:
+def _row(held: _Held) -> dict[str, Any]:
+    recording = held.recording
     return {
         "recording_id": recording.recording_id,
         "app": recording.app,
@@ -129,9 +152,10 @@ def _row(recording: Recording) -> dict[str, Any]:
         "meeting_id": meeting_key(recording.meeting_id),
         "start_id": recording.start_id,
         "version": recording.version,
-        "open": recording.status in LIVE or recording.files_awaited_since is not None,
+        "open": recording.is_open,
         "state": msgspec.json.encode(recording).decode(),
         "changed_at": recording.changed_at.timestamp() if recording.changed_at else 0.0,
+        "read_at": held.read_at,
     }
 
 

@@ -107,7 +107,10 @@ class WorkerProcess:
         return code
 
     async def stop(self, *, seconds: float = 40.0) -> int:
-        """End it as Kubernetes would: SIGTERM, and SIGKILL after so long. Its exit code."""
+        """End it as Kubernetes would: SIGTERM, and SIGKILL after so long. Its exit code.
+
+        Also who is cancelled while waiting for its end leaves it ended.
+        """
         if self.running:
             self.signal(signal.SIGTERM)
         try:
@@ -115,6 +118,9 @@ class WorkerProcess:
                 return await self.ended()
         except TimeoutError:
             return await self.kill()
+        except asyncio.CancelledError:
+            await self.kill()
+            raise
 
     async def kill(self) -> int:
         """End it at once, as a crash would. May be called again."""

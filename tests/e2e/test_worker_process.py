@@ -1,0 +1,22 @@
+"""The worker that e2e tests and the demo start is ended by whoever started it, come what may."""
+
+import asyncio
+import signal
+from pathlib import Path
+
+import pytest
+
+from sandbox.demo.worker_process import WorkerProcess
+
+
+async def test_a_stop_that_is_cancelled_leaves_no_worker_behind(tmp_path: Path) -> None:
+    worker = WorkerProcess({}, tmp_path)
+    await worker.start()
+    worker.signal(signal.SIGSTOP)  # it does not react to SIGTERM
+    stopping = asyncio.create_task(worker.stop())
+    await asyncio.sleep(0)
+    stopping.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await stopping
+    assert not worker.running
+    assert await worker.ended() == -signal.SIGKILL

@@ -11,18 +11,17 @@ from typing import Final
 import structlog
 from prometheus_client import CollectorRegistry
 
+from worker.apps import App, Apps, open_app
 from worker.broker import Consumer, Link, Publisher, Topology
-from worker.consume import DEFAULT_APP, CommandPath
-from worker.errors import ApiError, StoreUnavailable
-from worker.http import HttpServer
+from worker.consume import CommandPath
+from worker.errors import StoreUnavailable
+from worker.http import Check, HttpServer
 from worker.leadership import Leadership
 from worker.limits import Limits
-from worker.outage import Outage
 from worker.outcomes import utc
-from worker.realtimekit import RealtimeKit
 from worker.relay import Relay
 from worker.retry import Retry
-from worker.settings import Settings
+from worker.settings import AppSettings, Settings
 from worker.store import Store
 from worker.sweep import Patience, Sweep
 from worker.telemetry import Metrics
@@ -42,7 +41,6 @@ class Worker:
         self._now = now
         self._owner = str(uuid.uuid4())
         self._registry = CollectorRegistry()
-        self._outage = Outage(time.monotonic)
         self._metrics = Metrics(self._registry, version=version("recording-worker"))
         self.http_port: int | None = None
 
@@ -59,15 +57,16 @@ class Worker:
             )
             rooms.push_async_callback(store.close)
             self._now = store.now  # one clock for all replicas
-            api = self._api()
-            rooms.push_async_callback(api.aclose)
-            await self._connect(rooms, store, api, stop)
+            apps = Apps(self._open(one) for one in settings.apps)
+            for app in apps:
+                rooms.push_async_callback(app.api.aclose)
+            await self._connect(rooms, store, apps, stop)
         structlog.get_logger().info("stopped")
 
     async def _connect(
-        self, rooms: AsyncExitStack, store: Store, api: RealtimeKit, stop: asyncio.Event
+        self, rooms: AsyncExitStack, store: Store, apps: Apps, stop: asyncio.Event
     ) -> None:
-        """Build the rooms upon the store and the API, and run them."""
+        """Build the rooms upon the store and the apps, and run them."""
         settings = self._settings
         topology = Topology(prefix=settings.name_prefix, retry_delays=settings.retry_delays)
         publishing = Link(settings.amqp_url.reveal, "publish")
@@ -89,7 +88,7 @@ class Worker:
             consuming,
             topology,
             publisher,
-            self._path(store, api, relay).process,
+            self._path(store, apps, relay).process,
             prefetch=settings.prefetch,
             now=self._now,
         )
@@ -101,11 +100,11 @@ class Worker:
                 "publishing": lambda: publishing.trouble,
                 "consuming": lambda: consuming.trouble,
                 "store": lambda: store.trouble,
-                "api": lambda: api.trouble,
             },
+            checks_any=_checks_of(apps),
             registry=self._registry,
         )
-        self._outage.on_change(lambda: consumer.be_cautious(self._outage.on))
+        apps.on_change(lambda: consumer.be_cautious(apps.all_away()))
         self._metrics.watch(in_flight=lambda: consumer.in_flight, leads=leadership.leads)
         self.http_port = await http.start()
         rooms.push_async_callback(http.stop)
@@ -116,11 +115,17 @@ class Worker:
                 loops.create_task(leadership.run(), name="leadership"),
                 loops.create_task(relay.run(leadership.leads), name="relay"),
                 loops.create_task(self._tell_gauges(store), name="gauges"),
-                loops.create_task(self._sweep(store, api, relay, leadership), name="sweep"),
+                *(
+                    loops.create_task(
+                        self._sweep(store, app, relay, leadership), name=f"sweep/{app.name}"
+                    )
+                    for app in apps
+                ),
             ]
             taking = loops.create_task(consumer.run(), name="consuming")
             structlog.get_logger().info("started", http_port=self.http_port, owner=self._owner)
             await stop.wait()
+            apps.stop_waiting()
             await self._finish(consumer, taking, relay, leadership)
             for task in background:
                 task.cancel()
@@ -130,7 +135,6 @@ class Worker:
     ) -> None:
         """Take no more, settle what runs, publish what is committed; in the time there is."""
         structlog.get_logger().info("stopping", seconds=self._settings.shutdown)
-        self._outage.stop_waiting()
         try:
             async with asyncio.timeout(self._settings.shutdown):
                 await consumer.drain()
@@ -142,11 +146,11 @@ class Worker:
             structlog.get_logger().warning("stopped_before_all_was_done")
             taking.cancel()
 
-    def _path(self, store: Store, api: RealtimeKit, relay: Relay) -> CommandPath:
+    def _path(self, store: Store, apps: Apps, relay: Relay) -> CommandPath:
         settings = self._settings
         return CommandPath(
             store,
-            {DEFAULT_APP: api},
+            apps,
             Limits(
                 max_command_bytes=settings.max_command_bytes,
                 max_age=settings.command_max_age,
@@ -159,7 +163,6 @@ class Worker:
             source=settings.source,
             now=self._now,
             committed=relay.wake,
-            outage=self._outage,
             metrics=self._metrics,
             storage_profiles=settings.storage_profiles,
         )
@@ -174,39 +177,43 @@ class Worker:
                 pass  # readiness says so
             await asyncio.sleep(GAUGES_SECONDS)
 
-    async def _sweep(
-        self, store: Store, api: RealtimeKit, relay: Relay, leadership: Leadership
-    ) -> None:
+    async def _sweep(self, store: Store, app: App, relay: Relay, leadership: Leadership) -> None:
         settings = self._settings
         sweep = Sweep(
             store,
-            api,
+            app.api,
             Patience(
                 files_wait=settings.files_wait,
                 invoked_timeout=settings.invoked_timeout,
                 vanished_after=settings.reconcile,
             ),
-            app=DEFAULT_APP,
-            outage=self._outage,
+            app=app.name,
+            outage=app.outage,
             metrics=self._metrics,
             now=lambda: utc(self._now()),
             committed=relay.wake,
         )
         await sweep.run(settings.sweep_interval, leadership.leads)
 
-    def _api(self) -> RealtimeKit:
+    def _open(self, given: AppSettings) -> App:
         settings = self._settings
-        return RealtimeKit(
-            base_url=settings.base_url,
-            account_id=settings.account_id,
-            app_id=settings.app_id,
-            token=settings.api_token.reveal,
-            renew=settings.api_token.refresh,
+        return open_app(
+            given.name,
+            base_url=given.base_url,
+            account_id=given.account_id,
+            app_id=given.app_id,
+            token=given.api_token,
             timeout=settings.api_timeout,
             retry=Retry(total_seconds=settings.api_retry),
-            observed=self._heard,
+            follow_all=given.follow_all,
+            metrics=self._metrics,
         )
 
-    def _heard(self, operation: str, error: ApiError | None, seconds: float) -> None:
-        self._metrics.api_request(operation, error.code if error else "ok", seconds)
-        self._outage.heard(error)
+
+def _checks_of(apps: Apps) -> dict[str, Check]:
+    """One for each app, by its name where there are several."""
+
+    def check_of(app: App) -> Check:
+        return lambda: app.api.trouble
+
+    return {"api" if len(apps) == 1 else f"api/{app.name}": check_of(app) for app in apps}

@@ -21,19 +21,26 @@ from recording_schemas import (
     decode_command,
 )
 from worker import outcomes
+from worker.apps import App, Apps
 from worker.broker import Ack, Dead, Delivery, Retry, Settlement
-from worker.commands import Attempt, Done, execute, origin_of, slot_of, turns_of
+from worker.commands import (
+    Attempt,
+    Done,
+    execute,
+    is_start,
+    origin_of,
+    slot_of,
+    starts_of_meeting,
+    turns_of,
+)
 from worker.errors import NotYet, OutcomeUnknown, Refused, StoreUnavailable, Unavailable
 from worker.keyed_locks import KeyedLocks
 from worker.limits import Limits, is_past
-from worker.outage import Outage
 from worker.outcomes import utc
-from worker.realtimekit import RealtimeKit
 from worker.recording import Seen
 from worker.store import Claim, Claimed, Finish, Release, Reply, Store, outcome_record
 from worker.telemetry import Metrics
 
-DEFAULT_APP: Final = "default"
 SHARE_OF_LEASE: Final = 0.8
 """An attempt is cut off well before another replica may take the command over."""
 
@@ -62,14 +69,13 @@ class CommandPath:
     def __init__(
         self,
         store: Store,
-        apps: Mapping[str, RealtimeKit],
+        apps: Apps,
         limits: Limits,
         *,
         owner: str,
         source: str,
         now: Callable[[], float],
         committed: Callable[[], None],
-        outage: Outage,
         metrics: Metrics,
         storage_profiles: Mapping[str, Mapping[str, object]] | None = None,
     ) -> None:
@@ -80,7 +86,6 @@ class CommandPath:
         self._source = source
         self._now = now
         self._committed = committed
-        self._outage = outage
         self._metrics = metrics
         self._storage_profiles = storage_profiles or {}
         self._locks = KeyedLocks()
@@ -149,24 +154,45 @@ class CommandPath:
     # 2. claim
 
     async def _execute(self, delivery: Delivery, command: Command) -> Handled:
-        turns = turns_of(command)
+        app = self._apps.meant(command.app)
+        turns = turns_of(command, app.name if app else None)
         if delivery.returned >= SUSPECT_RETURNS:
             turns = ("suspects", *turns)
         async with self._locks.hold(*turns):
             # Before the claim: to wait for the API uses up no attempt.
-            if not (self._is_over(delivery, command) or await self._outage.turn(OUTAGE_PATIENCE)):
-                return self._soon("api_outage", "the API is away", delivery.returned)
-            claimed = await self._claim(command.id, command.command_type, delivery, command)
+            if app and not (self._is_over(delivery, command) or await self._may_ask(app)):
+                return self._put_off(delivery, command, app)
+            claimed = await self._claim(command.id, command.command_type, delivery, command, app)
             if claimed.verdict == "busy":
                 reason = "it is being executed, or another start of its meeting"
                 return self._soon("busy", reason, delivery.returned)
             if claimed.verdict == "done":
                 self._committed()
                 return Handled(Ack(), {"outcome": "repeated"})
-            return await self._attempt(delivery, command, claimed)
+            return await self._attempt(delivery, command, claimed, app)
+
+    async def _may_ask(self, app: App) -> bool:
+        """Whether the app's API may be asked, perhaps after waiting for it.
+
+        Nothing waits here for one app as long as others can be served: it would keep theirs out.
+        """
+        patience = OUTAGE_PATIENCE / len(self._apps) if self._apps.all_away() else 0.0
+        return await app.outage.turn(patience)
+
+    def _put_off(self, delivery: Delivery, command: Command, app: App) -> Handled:
+        """Not attempted: it comes again after about as long as the outage has lasted by now."""
+        away = f"the API of app {app.name} is away"
+        asked = 0.0 if self._apps.all_away() else app.outage.lasting()
+        delay = self._limits.wait(command, delivery.first_seen, self._now(), asked=asked)
+        return self._later(delay, "api_outage", away, delivery.returned)
 
     async def _claim(
-        self, command_id: str, command_type: str, delivery: Delivery, command: Command | None = None
+        self,
+        command_id: str,
+        command_type: str,
+        delivery: Delivery,
+        command: Command | None = None,
+        app: App | None = None,
     ) -> Claimed:
         now = self._now()
         return await self._store.claim(
@@ -178,13 +204,15 @@ class CommandPath:
                 lease_seconds=self._limits.lease,
                 settle_seconds=self._limits.settle,
                 abandoned_before=now - self._limits.max_age - self._limits.lease,
-                slot=slot_of(command),
+                app=app.name if app else None,
+                slot=slot_of(command, app.name) if app else None,
                 first_seen=delivery.first_seen,
                 alone=delivery.returned >= SUSPECT_RETURNS,
                 only_to_end=command is not None and self._is_over(delivery, command),
                 start_id=getattr(command, "start_id", None),
                 meeting_id=getattr(command, "meeting_id", None),
                 recording_id=getattr(command, "recording_id", None),
+                rivals=starts_of_meeting(command, app.name) if app else (),
                 reply=_reply(delivery),
             )
         )
@@ -197,13 +225,15 @@ class CommandPath:
 
     # 3. act
 
-    async def _attempt(self, delivery: Delivery, command: Command, claimed: Claimed) -> Handled:
+    async def _attempt(
+        self, delivery: Delivery, command: Command, claimed: Claimed, app: App | None
+    ) -> Handled:
         late = self._over(command, claimed)
         if late is not None and (claimed.called_at is None or claimed.crashes > MOST_CRASHES):
             return await self._end(delivery, late)
         try:
             async with asyncio.timeout(self._limits.lease * SHARE_OF_LEASE):
-                done = await self._act(delivery, command, claimed, may_call=late is None)
+                done = await self._act(delivery, command, claimed, app, may_call=late is None)
         except Refused as error:
             return await self._end(delivery, outcomes.rejected(command, error))
         except NotYet as error:
@@ -215,14 +245,22 @@ class CommandPath:
         return await self._end(delivery, outcomes.succeeded(command, done.recording_ids), done.seen)
 
     async def _act(
-        self, delivery: Delivery, command: Command, claimed: Claimed, *, may_call: bool
+        self,
+        delivery: Delivery,
+        command: Command,
+        claimed: Claimed,
+        app: App | None,
+        *,
+        may_call: bool,
     ) -> Done:
-        app = command.app or DEFAULT_APP
-        if app not in self._apps:
-            raise Refused("unknown_app", f"app {app!r} is not configured here", field="app")
+        if app is None:
+            raise self._apps.unknown(command.app)
+        for one in claimed.known:
+            if one.app != app.name:
+                raise outcomes.of_another_app(one.recording_id, one.app, app.name)
         attempt = Attempt(
-            api=self._apps[app],
-            app=app,
+            api=app.api,
+            app=app.name,
             now=self._moment,
             origin=origin_of(command, correlation_id=delivery.correlation_id, trace=delivery.trace),
             called_at=None if claimed.called_at is None else utc(claimed.called_at),
@@ -278,12 +316,13 @@ class CommandPath:
         delay = self._limits.delay(
             command, claimed, self._now(), asked=getattr(error, "retry_after", None)
         )
-        retry = Retry(delay_seconds=delay, code=info.code, reason=info.message)
-        return Handled(retry, {"outcome": None, "code": info.code, "reason": info.message})
+        return self._later(delay, info.code, info.message)
 
     def _soon(self, code: str, reason: str, returned: int = 0) -> Handled:
         """`returned` is that of a delivery which was not attempted: it is as suspect as before."""
-        delay = min(self._limits.retry_delays)
+        return self._later(min(self._limits.retry_delays), code, reason, returned)
+
+    def _later(self, delay: float, code: str, reason: str, returned: int = 0) -> Handled:
         retry = Retry(delay_seconds=delay, code=code, reason=reason, returned=returned)
         return Handled(retry, {"outcome": None, "code": code, "reason": reason})
 
@@ -337,5 +376,5 @@ def _reply(delivery: Delivery) -> Reply:
 
 def _cut_off(command: Command) -> Unavailable | OutcomeUnknown:
     """What an attempt that took too long had asked may still be executed."""
-    kind = OutcomeUnknown if slot_of(command) is not None else Unavailable
+    kind = OutcomeUnknown if is_start(command) else Unavailable
     return kind("timeout", "the attempt took too long and was cut off")

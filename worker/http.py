@@ -21,7 +21,8 @@ class HttpServer:
     """Serves `GET /livez`, `GET /readyz`, `GET /metrics` and `extra_routes` from start to stop.
 
     A probe is 200 when all its checks are well, else 503; its body tells each check and the
-    reason. Request bodies are bounded by `max_body_bytes` (413 above), headers by 8 KiB each.
+    reason. Of `checks_any`, which readiness tells too, one that is well suffices. Request bodies
+    are bounded by `max_body_bytes` (413 above), headers by 8 KiB each.
     """
 
     def __init__(
@@ -31,6 +32,7 @@ class HttpServer:
         *,
         checks_live: Mapping[str, Check],
         checks_ready: Mapping[str, Check],
+        checks_any: Mapping[str, Check] | None = None,
         registry: CollectorRegistry,
         extra_routes: Iterable[web.RouteDef] = (),
         max_body_bytes: int = MAX_BODY_BYTES,
@@ -41,7 +43,7 @@ class HttpServer:
         app.add_routes(
             [
                 web.get("/livez", _probe(checks_live)),
-                web.get("/readyz", _probe(checks_ready)),
+                web.get("/readyz", _probe(checks_ready, checks_any or {})),
                 web.get("/metrics", _metrics(registry)),
                 *extra_routes,
             ]
@@ -78,10 +80,13 @@ class HttpServer:
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
-def _probe(checks: Mapping[str, Check]) -> Handler:
+def _probe(checks: Mapping[str, Check], any_of: Mapping[str, Check] | None = None) -> Handler:
     async def answer(_request: web.Request) -> web.StreamResponse:
-        reasons = {name: check() for name, check in checks.items()}
-        well = all(why is None for why in reasons.values())
+        needed = {name: check() for name, check in checks.items()}
+        enough = {name: check() for name, check in (any_of or {}).items()}
+        reasons = needed | enough
+        well = all(why is None for why in needed.values())
+        well = well and (not enough or None in enough.values())
         told = {name: {"ok": why is None, "why": why} for name, why in reasons.items()}
         return _json(200 if well else 503, {"ok": well, "checks": told})
 

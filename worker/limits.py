@@ -9,6 +9,9 @@ from worker import outcomes
 from worker.outcomes import utc
 from worker.store import Claimed
 
+LONGEST_WAIT: Final = 120.0
+"""A command that waits for its app's API is looked at again at least this often, in seconds."""
+
 NEVER_ATTEMPTED: Final = ErrorInfo(code="too_old", message="it was not attempted in time")
 
 
@@ -52,6 +55,20 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True):
         if command.deadline is not None:
             left = min(left, command.deadline.timestamp() - now)
         return max((one for one in steps if one <= min(step, left)), default=steps[0])
+
+    def wait(
+        self, command: Command, first_seen: float | None, now: float, *, asked: float
+    ) -> float:
+        """Seconds until a command that was not even claimed is looked at again: the last of the
+        steps that is neither longer than asked nor than the command may live.
+        """
+        ends = [LONGEST_WAIT + now, asked + now]
+        if first_seen is not None:
+            ends.append(first_seen + self.max_age)
+        if command.deadline is not None:
+            ends.append(command.deadline.timestamp())
+        left = min(ends) - now
+        return max((one for one in self.retry_delays if one <= left), default=self.retry_delays[0])
 
 
 def is_past(command: Command, now: float) -> bool:

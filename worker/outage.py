@@ -22,14 +22,16 @@ LONGEST_PAUSE: Final = 30.0
 class Outage:
     """Hears of every request to the API (`heard`) and tells whether it is away (`on`).
 
-    `now` is a clock in seconds that never goes back.
+    `now` is a clock in seconds that never goes back; `app` is whose API it is, for the log.
     """
 
-    def __init__(self, now: Callable[[], float]) -> None:
+    def __init__(self, now: Callable[[], float], *, app: str = "default") -> None:
         self._now = now
+        self._app = app
         self._failures = 0
         self._pause = FIRST_PAUSE
         self._next_probe = 0.0
+        self._since = 0.0
         self._probing = False
         self._turns = asyncio.Lock()
         self._nobody_waits = False
@@ -56,6 +58,10 @@ class Outage:
     def may_ask(self) -> bool:
         """Whether a request may be made now: always, except in the pauses of an outage."""
         return not self.on or self._now() >= self._next_probe
+
+    def lasting(self) -> float:
+        """For how many seconds the API has been away; 0 when it is there."""
+        return self._now() - self._since if self.on else 0.0
 
     def stop_waiting(self) -> None:
         """Let nobody wait for leave any more: the worker is about to end."""
@@ -94,7 +100,7 @@ class Outage:
     def _set(self, *, on: bool, reason: str | None = None) -> None:
         if self.on == on:
             return
-        self.on = on
-        structlog.get_logger().warning("api_outage", on=on, reason=reason)
+        self.on, self._since = on, self._now()
+        structlog.get_logger().warning("api_outage", app=self._app, on=on, reason=reason)
         for told in self._changed:
             told()

@@ -37,6 +37,12 @@ def rejected(command: Command, refused: Refused) -> CommandRejected:
     )
 
 
+def of_another_app(recording_id: str, app: str, asked: str) -> Refused:
+    """A command names a recording, or its start, and means an app that does not have it."""
+    reason = f"recording {recording_id} is of app {app!r}, and the command is for {asked!r}"
+    return Refused("wrong_app", reason, field="app")
+
+
 def rejected_unread(command_id: str, malformed: Malformed) -> CommandRejected:
     """It was no command, but it had an id."""
     return CommandRejected(

@@ -50,6 +50,7 @@ def claim(command_id: str = "c1", **changes: Any) -> Claim:
         lease_seconds=60.0,
         settle_seconds=30.0,
         abandoned_before=0.0,
+        app="default",
         slot="m1/track",
         meeting_id="m1",
     )
@@ -178,7 +179,7 @@ async def test_a_stop_is_told_the_recording_of_its_start_and_the_start_s_state(
 async def test_a_stop_of_a_meeting_is_told_how_many_of_its_starts_are_unfinished(
     store: Store,
 ) -> None:
-    stop = claim("stop", slot=None)
+    stop = claim("stop", slot=None, rivals=("m1/track", "m1/composite"))
     await store.claim(claim("c1"))
     assert (await store.claim(stop)).starts_pending == 1
     await store.finish(finish("c1", seen()))

@@ -43,6 +43,7 @@ def claim(command_id: str = "c1", **changes: Any) -> Claim:
         lease_seconds=60.0,
         settle_seconds=30.0,
         abandoned_before=0.0,
+        app="default",
         slot=SLOT,
         meeting_id=MEETING,
     )
@@ -148,7 +149,7 @@ async def test_a_meeting_is_the_same_in_capital_letters(store: Store) -> None:
     spelt = MEETING.upper()
     again = await store.claim(claim(meeting_id=spelt))
     assert [one.recording_id for one in again.known] == ["r1"]
-    stop = await store.claim(claim("stop", slot=None, meeting_id=spelt))
+    stop = await store.claim(claim("stop", slot=None, rivals=(SLOT,), meeting_id=spelt))
     assert [one.recording_id for one in stop.known] == ["r1"]
     assert stop.starts_pending == 1
     assert len(await store.recordings(RecordingsFilter(meeting_id=spelt))) == 1

@@ -9,6 +9,7 @@ import msgspec
 from aiormq.abc import AbstractChannel, DeliveredMessage
 
 import worker.app
+import worker.apps
 from worker.__main__ import main
 from worker.broker import Consumer, Outgoing
 from worker.broker.consumer import _delivery
@@ -94,5 +95,7 @@ ROOMS: Mapping[str, tuple[str, type]] = {
 
 if __name__ == "__main__":
     room, broken = ROOMS[os.environ["FAULT_BREAKAGE"]]
-    vars(worker.app)[room] = broken
+    for where in (worker.app, worker.apps):
+        if room in vars(where):
+            vars(where)[room] = broken
     main(["run"])

@@ -185,6 +185,7 @@ def claim(owner: str, *, now: float, command_id: str = "c") -> Claim:
         lease_seconds=60.0,
         settle_seconds=30.0,
         abandoned_before=-HOUR,
+        app="default",
         slot="m/track",
         meeting_id="m",
     )

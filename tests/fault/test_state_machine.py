@@ -153,6 +153,7 @@ class AnyInterleaving(RuleBasedStateMachine):
             lease_seconds=60.0,
             settle_seconds=30.0,
             abandoned_before=0.0,
+            app="default",
             slot=f"{command['meeting_id']}/{kind}" if kind else None,
         )
         self.run(self.store.claim(claim))

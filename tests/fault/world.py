@@ -19,6 +19,7 @@ from sandbox.faults import Fault
 from sandbox.server import Sandbox, SandboxOptions
 from sandbox.waiting import eventually
 from tests.fault.facts import Received
+from worker.apps import App, Apps
 from worker.broker import Ack, Dead, Delivery, Retry, Settlement
 from worker.consume import CommandPath
 from worker.errors import ApiError
@@ -67,13 +68,12 @@ class Replica:
         metrics = Metrics(CollectorRegistry(), version="test")
         self.path = CommandPath(
             store,
-            {"default": world.api},
+            Apps([App(name="default", api=world.api, outage=outage)]),
             LIMITS,
             owner=name,
             source="test",
             now=now,
             committed=lambda: None,
-            outage=outage,
             metrics=metrics,
         )
         self.sweep = Sweep(

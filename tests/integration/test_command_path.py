@@ -15,6 +15,7 @@ from prometheus_client import CollectorRegistry
 from sandbox.faults import Fault
 from sandbox.ledger import Request, Started
 from sandbox.server import Sandbox, SandboxOptions
+from worker.apps import App, Apps
 from worker.broker import Ack, Dead, Delivery, Retry, Settlement
 from worker.consume import CommandPath
 from worker.errors import Throttled
@@ -52,13 +53,12 @@ class Bench:
         """As after a restart: it knows only what the store knows."""
         return CommandPath(
             self.store,
-            {"default": self.api},
+            Apps([App(name="default", api=self.api, outage=self.outage)]),
             LIMITS,
             owner=str(uuid.uuid4()),
             source="test",
             now=lambda: time.time() + self.ahead,
             committed=lambda: None,
-            outage=self.outage,
             metrics=Metrics(CollectorRegistry(), version="test"),
         )
 

@@ -16,13 +16,31 @@ from recording_schemas import (
     StopRecording,
     SyncRecording,
 )
-from worker.commands.about import origin_of, slot_of, turns_of
+from worker.commands.about import (
+    DEFAULT_APP,
+    is_start,
+    origin_of,
+    slot_of,
+    starts_of_meeting,
+    turns_of,
+)
 from worker.commands.act import pause_recording, resume_recording, stop_recording
 from worker.commands.attempt import Attempt, Done
 from worker.commands.start import start_recording, start_track_recording
 from worker.commands.sync import sync_recording
 
-__all__ = ["HANDLERS", "Attempt", "Done", "execute", "origin_of", "slot_of", "turns_of"]
+__all__ = [
+    "DEFAULT_APP",
+    "HANDLERS",
+    "Attempt",
+    "Done",
+    "execute",
+    "is_start",
+    "origin_of",
+    "slot_of",
+    "starts_of_meeting",
+    "turns_of",
+]
 
 HANDLERS: Final[Mapping[type, Callable[[Any, Attempt], Awaitable[Done]]]] = {
     StartTrackRecording: start_track_recording,

@@ -1,27 +1,51 @@
 """What a command is about: whom it keeps out, with whom it takes turns, what it passes on."""
 
+from typing import Final
+
 from msgspec import UNSET
 
-from recording_schemas import Command, StartRecording, StartTrackRecording
+from recording_schemas import Command, Kind, StartRecording, StartTrackRecording
 from worker.recording import Origin
 
+DEFAULT_APP: Final = "default"
+"""The app of the plain settings; of several, the one that is meant when a command names none."""
 
-def slot_of(command: Command | None) -> str | None:
-    """What only one start at a time may occupy: a meeting and a kind. None for other commands."""
+
+def is_start(command: Command | None) -> bool:
+    """Whether the command, executed twice, would make two recordings."""
+    return isinstance(command, StartTrackRecording | StartRecording)
+
+
+def slot_of(command: Command | None, app: str) -> str | None:
+    """What only one start at a time may occupy: an app's meeting and a kind. None for others."""
     match command:
         case StartTrackRecording():
-            return f"{command.meeting_id.lower()}/track"
+            return _slot(app, command.meeting_id, "track")
         case StartRecording():
-            return f"{command.meeting_id.lower()}/composite"
+            return _slot(app, command.meeting_id, "composite")
         case _:
             return None
 
 
-def turns_of(command: Command) -> tuple[str, ...]:
+def starts_of_meeting(command: Command | None, app: str) -> tuple[str, ...]:
+    """The slots of the starts for which a command for a whole meeting has to wait."""
+    meeting_id = None if is_start(command) else getattr(command, "meeting_id", None)
+    if meeting_id is None:
+        return ()
+    return _slot(app, meeting_id, "track"), _slot(app, meeting_id, "composite")
+
+
+def _slot(app: str, meeting_id: str, kind: Kind) -> str:
+    slot = f"{meeting_id.lower()}/{kind}"
+    # The default app's stay as they were before there were others: replicas may be of both ages.
+    return slot if app == DEFAULT_APP else f"{app}/{slot}"
+
+
+def turns_of(command: Command, app: str | None) -> tuple[str, ...]:
     """What takes turns within one process: sendings of one id, and commands for one meeting."""
     mine = f"command/{command.id}"
     meeting_id = getattr(command, "meeting_id", None)
-    return (mine, f"meeting/{meeting_id.lower()}") if meeting_id else (mine,)
+    return (mine, f"meeting/{app}/{meeting_id.lower()}") if meeting_id else (mine,)
 
 
 def origin_of(command: Command, *, correlation_id: str | None, trace: dict[str, str]) -> Origin:

@@ -11,6 +11,7 @@ from typing import Annotated, Literal, Self
 import msgspec
 
 from worker.secret import Secret, with_password
+from worker.settings.apps import AppSettings
 from worker.settings.parsing import (
     Rate,
     amqp_url,
@@ -29,7 +30,7 @@ from worker.settings.parsing import (
 from worker.settings.profiles import StorageProfiles
 from worker.settings.variables import Variable, read_fields, variables_of
 
-__all__ = ["CommonSettings", "Rate", "Row", "Settings", "as_markdown", "describe"]
+__all__ = ["AppSettings", "CommonSettings", "Rate", "Row", "Settings", "as_markdown", "describe"]
 
 _HOUR = 3_600.0
 _DAY = 24 * _HOUR
@@ -351,6 +352,23 @@ class Settings(CommonSettings, frozen=True, kw_only=True):
             " It is read again when it changes.",
         ),
     ]
+
+    @property
+    def apps(self) -> tuple[AppSettings, ...]:
+        """The apps to serve, at least one, each by a name of its own."""
+        return (
+            AppSettings(
+                name="default",
+                account_id=self.account_id,
+                app_id=self.app_id,
+                api_token=self.api_token,
+                base_url=self.base_url,
+                webhook_key_url=self.webhook_key_url,
+                api_budget=self.api_budget,
+                follow_all=self.follow_all,
+                public_url=self.public_url,
+            ),
+        )
 
 
 class Row(msgspec.Struct, frozen=True):

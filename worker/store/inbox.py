@@ -246,16 +246,21 @@ def _known(
     elif request.recording_id:
         wanted = recordings.c.recording_id == request.recording_id
     elif request.slot:
-        wanted = recordings.c.meeting_id == meeting_key(request.meeting_id)
+        wanted = _of_meeting(request)
     elif request.meeting_id:
-        wanted = sa.and_(
-            recordings.c.meeting_id == meeting_key(request.meeting_id),
-            recordings.c.status.in_(sorted(LIVE)),
-        )
+        wanted = sa.and_(_of_meeting(request), recordings.c.status.in_(sorted(LIVE)))
     else:
         return ()
     states = connection.execute(sa.select(recordings.c.state).where(wanted)).scalars()
     return tuple(msgspec.json.decode(state, type=Recording) for state in states)
+
+
+def _of_meeting(request: Claim) -> sa.ColumnElement[bool]:
+    """Meetings of two apps are two, whatever their ids."""
+    return sa.and_(
+        recordings.c.meeting_id == meeting_key(request.meeting_id),
+        recordings.c.app == request.app,
+    )
 
 
 def _start_state(connection: sa.Connection, request: Claim) -> str | None:
@@ -268,12 +273,11 @@ def _start_state(connection: sa.Connection, request: Claim) -> str | None:
 
 
 def _starts_pending(connection: sa.Connection, request: Claim) -> int:
-    if request.meeting_id is None or request.slot:
+    if not request.rivals:
         return 0
-    meeting_id = request.meeting_id.lower()
     return connection.execute(
         sa.select(sa.func.count()).where(
-            inbox.c.slot.in_([f"{meeting_id}/track", f"{meeting_id}/composite"]),
+            inbox.c.slot.in_(request.rivals),
             inbox.c.state != "done",
             inbox.c.first_seen_at >= request.abandoned_before,
         )

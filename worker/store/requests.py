@@ -13,12 +13,14 @@ Verdict = Literal["new", "again", "busy", "done"]
 class Claim(msgspec.Struct, frozen=True, kw_only=True):
     """A request to execute a command now.
 
-    `slot` is given by starts. `start_id`, `meeting_id`, `recording_id` name what the command acts
-    on, so that the claim can tell what is known of it. A start whose call is older than
-    `abandoned_before` no longer keeps others out; after `settle_seconds` a call whose answer was
-    lost may be made again. `first_seen` is when the command was first put off, if that was before
-    its first claim. `only_to_end`: it will not call any more, so it need not wait for its slot.
-    `alone`: no other suspect is executed beside it, so that a crash is its own.
+    `app` is the one it means, None when there is no such. `slot` is given by starts; `rivals`, the
+    slots of the starts it has to wait for, by a command for a whole meeting. `start_id`,
+    `meeting_id`, `recording_id` name what the command acts on, so that the claim can tell what is
+    known of it. A start whose call is older than `abandoned_before` no longer keeps others out;
+    after `settle_seconds` a call whose answer was lost may be made again. `first_seen` is when the
+    command was first put off, if that was before its first claim. `only_to_end`: it will not call
+    any more, so it need not wait for its slot. `alone`: no other suspect is executed beside it, so
+    that a crash is its own.
     """
 
     command_id: str
@@ -28,7 +30,9 @@ class Claim(msgspec.Struct, frozen=True, kw_only=True):
     lease_seconds: float
     settle_seconds: float
     abandoned_before: float
+    app: str | None = None
     slot: str | None = None
+    rivals: tuple[str, ...] = ()
     first_seen: float | None = None
     only_to_end: bool = False
     alone: bool = False

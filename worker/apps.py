@@ -1,0 +1,100 @@
+"""The apps that a worker serves: each has an API connection and outages of its own."""
+
+import time
+from collections.abc import Callable, Iterable, Iterator
+from typing import Final
+
+import msgspec
+
+from worker.commands import DEFAULT_APP
+from worker.errors import ApiError, Refused
+from worker.outage import Outage
+from worker.realtimekit import RealtimeKit
+from worker.retry import Retry
+from worker.secret import Secret
+from worker.telemetry import Metrics
+
+MOST_NAMED: Final = 10
+"""So many apps are named to who asked for one that is not there."""
+
+
+class App(msgspec.Struct, frozen=True, kw_only=True):
+    """One app's things. `follow_all`: also of what was not started here the events go out."""
+
+    name: str
+    api: RealtimeKit
+    outage: Outage
+    follow_all: bool = False
+
+
+def open_app(
+    name: str,
+    *,
+    base_url: str,
+    account_id: str,
+    app_id: str,
+    token: Secret,
+    timeout: float,
+    retry: Retry,
+    follow_all: bool,
+    metrics: Metrics,
+) -> App:
+    """Put one app together. Its `api` is to be closed in the end. `timeout` is in seconds."""
+    outage = Outage(time.monotonic, app=name)
+
+    def heard(operation: str, error: ApiError | None, seconds: float) -> None:
+        metrics.api_request(operation, error.code if error else "ok", seconds)
+        outage.heard(error)
+
+    api = RealtimeKit(
+        base_url=base_url,
+        account_id=account_id,
+        app_id=app_id,
+        token=token.reveal,
+        renew=token.refresh,
+        timeout=timeout,
+        retry=retry,
+        observed=heard,
+    )
+    return App(name=name, api=api, outage=outage, follow_all=follow_all)
+
+
+class Apps:
+    """The apps of one worker by their names; there is at least one."""
+
+    def __init__(self, apps: Iterable[App]) -> None:
+        self._apps = {app.name: app for app in apps}
+
+    def __iter__(self) -> Iterator[App]:
+        return iter(self._apps.values())
+
+    def __len__(self) -> int:
+        return len(self._apps)
+
+    def meant(self, name: str | None) -> App | None:
+        """The app that a command means: by its name, else the only one, else the default one."""
+        if name is None and len(self._apps) == 1:
+            return next(iter(self))
+        return self._apps.get(name or DEFAULT_APP)
+
+    def unknown(self, name: str | None) -> Refused:
+        """What to tell when `meant` found none."""
+        names = [repr(one) for one in sorted(self._apps)]
+        more = f" and {len(names) - MOST_NAMED} more" if len(names) > MOST_NAMED else ""
+        here = f"here are {', '.join(names[:MOST_NAMED])}{more}"
+        what = "app must be named" if name is None else f"app {name!r} is not configured"
+        return Refused("unknown_app", f"{what}; {here}", field="app")
+
+    def all_away(self) -> bool:
+        """Whether the API is away for each of them: then nothing can be executed at all."""
+        return all(app.outage.on for app in self)
+
+    def on_change(self, told: Callable[[], None]) -> None:
+        """Have `told` called whenever an outage of one of them begins or ends."""
+        for app in self:
+            app.outage.on_change(told)
+
+    def stop_waiting(self) -> None:
+        """Let nobody wait for leave to ask any more: the worker is about to end."""
+        for app in self:
+            app.outage.stop_waiting()

@@ -20,6 +20,7 @@ from worker.store.exclusive import lock_file_of
 from worker.store.group import GroupCommit
 from worker.store.leases import Hold
 from worker.store.migrate import migrate
+from worker.store.news import News, Topic
 from worker.store.outbox import OutcomeRecord, Reply, Unsent, outcome_record
 from worker.store.queries import RecordingsFilter, count_by_status, find_recordings, open_ones
 from worker.store.requests import Claim, Claimed, Finish, Release
@@ -46,12 +47,14 @@ class Store:
     def __init__(
         self,
         group: GroupCommit,
+        news: News,
         rooms: AsyncExitStack,
         *,
         source: str,
         now: Callable[[], float],
     ) -> None:
         self._group = group
+        self._news = news
         self._rooms = rooms
         self.now = now
         """The clock that all who share the database go by, in seconds since the epoch."""
@@ -73,13 +76,14 @@ class Store:
             if embedded and (lock := lock_file_of(engine.url.database)):
                 rooms.enter_context(lock)
             clock = None if embedded else DatabaseClock()
-            group = GroupCommit(engine, look=clock.look if clock else None)
+            news = News(engine)
+            group = GroupCommit(engine, news, look=clock.look if clock else None)
             rooms.push_async_callback(group.close)
             await group.submit(migrate, None)
             if embedded:  # nobody else uses it: who held a lease is dead
                 await group.submit(inbox.free_leases, None)
                 await group.submit(leases.free_all, None)
-            return cls(group, rooms.pop_all(), source=source, now=clock.now if clock else now)
+            return cls(group, news, rooms.pop_all(), source=source, now=clock.now if clock else now)
 
     async def close(self) -> None:
         """Commit what was asked before, then let go of the database."""
@@ -89,6 +93,18 @@ class Store:
     def trouble(self) -> str | None:
         """Why the last transaction could not be committed; None when it was."""
         return self._group.trouble
+
+    def on_news(self, topic: Topic, callback: Callable[[], None]) -> None:
+        """Call `callback` on the loop when a commit leaves something: here, and on PostgreSQL,
+        while `hear_news` runs, at any replica. A hint that may be lost or come for nothing.
+
+        `outbox`: events to publish. `due`: recordings to read by themselves.
+        """
+        self._news.on(topic, callback)
+
+    async def hear_news(self) -> None:
+        """Listen for what other replicas commit; for ever on PostgreSQL, not at all on SQLite."""
+        await self._news.listen()
 
     async def claim(self, request: Claim) -> Claimed:
         """Claim a command for execution; a finished one has its outcome queued once more."""

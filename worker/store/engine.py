@@ -14,6 +14,9 @@ LOST_PEER_SECONDS: Final = 15
 SILENCE: Final = 4 / 3
 """How much longer than a lost peer a server may be silent: a statement's time-out goes first."""
 
+LOG_BYTES: Final = 64 * 2**20
+"""How large SQLite's write-ahead log may stay."""
+
 _SETTINGS: Final[Mapping[str, Any]] = {
     "application_name": "recording-worker",
     "connect_timeout": 5,
@@ -42,6 +45,12 @@ def open_engine(url: str) -> sa.Engine:
     raise WrongSettings([SYNTAX])
 
 
+def connect_arguments(engine: sa.Engine) -> dict[str, Any]:
+    """What psycopg connects to a PostgreSQL engine's database with, beside the engine."""
+    _, of_url = engine.dialect.create_connect_args(engine.url)
+    return {**_SETTINGS, **of_url}  # the URL has the last word
+
+
 def _sqlite(url: sa.URL) -> sa.Engine:
     engine = sa.create_engine(
         url,
@@ -56,6 +65,8 @@ def _sqlite(url: sa.URL) -> sa.Engine:
         connection.execute("PRAGMA journal_mode=WAL")
         connection.execute("PRAGMA synchronous=FULL")
         connection.execute("PRAGMA foreign_keys=ON")
+        # A reader that stayed long lets the log grow; it gives that back afterwards.
+        connection.execute(f"PRAGMA journal_size_limit={LOG_BYTES}")
 
     @sa.event.listens_for(engine, "begin")
     def begin(connection: sa.Connection) -> None:

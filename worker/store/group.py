@@ -14,6 +14,7 @@ import sqlalchemy as sa
 from sqlalchemy import exc
 
 from worker.errors import StoreUnavailable
+from worker.store.news import News, Topic
 
 RequestT = TypeVar("RequestT")
 ResultT = TypeVar("ResultT")
@@ -36,13 +37,20 @@ class _Waiting(NamedTuple):
 class GroupCommit:
     """Runs operations on one connection in a thread of its own, many requests to a transaction.
 
-    `look`, if given, sees the connection at the beginning of every transaction.
+    What the transactions leave is told to those who hear `news`. `look`, if given, sees the
+    connection at the beginning of every transaction.
     """
 
     def __init__(
-        self, engine: sa.Engine, *, look: Callable[[sa.Connection], None] | None = None
+        self,
+        engine: sa.Engine,
+        news: News,
+        *,
+        look: Callable[[sa.Connection], None] | None = None,
     ) -> None:
         self._engine = engine
+        self._news = news
+        self._left: set[Topic] = set()
         self._look = look
         self._waiting: list[_Waiting] = []
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="store")
@@ -88,6 +96,8 @@ class GroupCommit:
                         waiting.done.set_exception(outcome)
                     else:
                         waiting.done.set_result(outcome)
+                left, self._left = self._left, set()
+                self._news.tell(left)
         finally:
             self._working = None
 
@@ -134,12 +144,15 @@ class GroupCommit:
             by_operation.setdefault(waiting.operation, []).append(index)
         results: list[Any] = [None] * len(batch)
         with self._engine.begin() as connection:
+            self._news.begin(connection)
             if self._look is not None:
                 self._look(connection)
             for operation, indexes in by_operation.items():
                 answers = operation(connection, [batch[index].request for index in indexes])
                 for index, answer in zip(indexes, answers, strict=True):
                     results[index] = answer
+            left = self._news.announce(connection)
+        self._left |= left
         return results
 
 

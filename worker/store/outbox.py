@@ -11,6 +11,7 @@ import sqlalchemy as sa
 from recording_schemas import EVENT_TYPES, Outcome, encode_event, exchange_of, routing_key
 from worker.recording import Recording, RecordingEvent
 from worker.store.holdable import holdable
+from worker.store.news import leave
 from worker.store.tables import outbox
 
 NAMESPACE: Final = uuid.UUID("6f1d3b0e-52c7-5d0c-9c0b-7a1f0c1c2a55")
@@ -139,6 +140,7 @@ def put(connection: sa.Connection, rows: list[dict[str, Any]]) -> None:
     """Add rows in the given order."""
     if rows:
         connection.execute(sa.insert(outbox), rows)
+        leave(connection, "outbox")
 
 
 def unsent(connection: sa.Connection, requests: Sequence[tuple[int, int]]) -> list[list[Unsent]]:
@@ -201,12 +203,10 @@ def unpublished(connection: sa.Connection, event_ids: Iterable[str]) -> set[str]
 
 def depth(connection: sa.Connection, requests: Sequence[None]) -> list[tuple[int, float | None]]:
     """Operation: how many events wait, and when the oldest of them was committed."""
-    row = connection.execute(
-        sa.select(sa.func.count(), sa.func.min(outbox.c.created_at)).where(
-            outbox.c.sent_at.is_(None)
-        )
-    ).one()
-    return [(row[0], row[1])] * len(requests)
+    waits = outbox.c.sent_at.is_(None)
+    count = connection.execute(sa.select(sa.func.count()).where(waits)).scalar_one()
+    oldest = sa.select(outbox.c.created_at).where(waits).order_by(outbox.c.position).limit(1)
+    return [(count, connection.execute(oldest).scalar())] * len(requests)
 
 
 def moment(seconds: float) -> datetime:

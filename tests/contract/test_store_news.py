@@ -1,0 +1,163 @@
+"""What one replica commits, the others hear of at once; where nothing can be heard, they look."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime
+from urllib.parse import urlsplit
+
+import psycopg
+import pytest
+
+from recording_schemas import Status
+from sandbox.postgresql import PostgreSQLServer
+from sandbox.waiting import Eventually
+from tests.fault.proxy import How, Proxy
+from worker.recording import Seen
+from worker.snapshot import Snapshot
+from worker.store import Store
+
+NOW = datetime(2026, 11, 1, 10, 0, tzinfo=UTC)
+
+
+def seen(recording_id: str = "r1", status: Status = Status.RECORDING) -> Seen:
+    return Seen(
+        snapshot=Snapshot(recording_id=recording_id, status=status, kind="track", meeting_id="m"),
+        observed_by="sweep",
+        asked_at=NOW,
+        observed_at=NOW,
+    )
+
+
+class Replica:
+    """A store that listens, and what it was told."""
+
+    def __init__(self, store: Store) -> None:
+        self.store = store
+        self.heard: list[str] = []
+        store.on_news("outbox", lambda: self.heard.append("outbox"))
+        store.on_news("due", lambda: self.heard.append("due"))
+
+
+@asynccontextmanager
+async def replica(url: str, *, listening: bool = True) -> AsyncIterator[Replica]:
+    store = await Store.open(url, source="test")
+    one = Replica(store)
+    hearing = asyncio.create_task(store.hear_news()) if listening else None
+    try:
+        yield one
+    finally:
+        if hearing is not None:
+            hearing.cancel()
+            await asyncio.wait([hearing])
+        await store.close()
+
+
+@pytest.fixture
+def database(postgresql: PostgreSQLServer) -> str:
+    return postgresql.new_database()
+
+
+async def listens(one: Replica, eventually: Eventually) -> None:
+    """A connection that is new tells of everything, since nobody knows what was told before."""
+    await eventually(lambda: one.heard == ["outbox", "due"])
+    one.heard.clear()
+
+
+async def test_a_commit_that_leaves_events_tells_so_here_on_either_engine(
+    database_url: str, eventually: Eventually
+) -> None:
+    async with replica(database_url, listening=False) as one:
+        await one.store.absorb([seen()])
+        await eventually(lambda: one.heard == ["outbox"])
+
+
+async def test_a_commit_that_leaves_nothing_tells_nothing(
+    database_url: str, eventually: Eventually
+) -> None:
+    async with replica(database_url, listening=False) as one:
+        await one.store.absorb([seen()])
+        await eventually(lambda: one.heard == ["outbox"])
+        await one.store.absorb([seen()])
+        await one.store.unsent(10)
+        await asyncio.sleep(0)
+        assert one.heard == ["outbox"]
+
+
+async def test_on_sqlite_there_is_nobody_to_hear_of(sqlite_url: str) -> None:
+    async with replica(sqlite_url, listening=False) as one:
+        await one.store.hear_news()
+
+
+async def test_what_one_replica_commits_the_other_hears_and_its_own_not_twice(
+    database: str, eventually: Eventually
+) -> None:
+    async with replica(database) as here, replica(database) as there:
+        await listens(here, eventually)
+        await listens(there, eventually)
+        await here.store.absorb([seen()])
+        await eventually(lambda: there.heard == ["outbox"])
+        await there.store.absorb([seen("r2")])
+        await eventually(lambda: len(here.heard) > 1)
+        assert (here.heard, there.heard) == (["outbox"] * 2, ["outbox"] * 2)
+
+
+async def test_many_events_of_one_transaction_are_told_once(
+    database: str, eventually: Eventually
+) -> None:
+    async with replica(database) as here, replica(database) as there:
+        await listens(there, eventually)
+        await here.store.absorb([seen(f"r{number}") for number in range(100)])
+        await here.store.absorb([seen("last")])
+        await eventually(lambda: len(there.heard) >= 2)
+        assert there.heard == ["outbox"] * 2
+
+
+async def test_deployments_in_two_schemas_of_one_database_do_not_hear_each_other(
+    database: str, eventually: Eventually
+) -> None:
+    with psycopg.connect(database, autocommit=True) as owner:
+        owner.execute("CREATE SCHEMA blue")
+        owner.execute("CREATE SCHEMA green")
+    url = database + ("&" if "?" in database else "?")
+    blue, green = (f"{url}options=-csearch_path%3D{name}" for name in ("blue", "green"))
+    async with replica(blue) as one, replica(blue) as neighbour, replica(green) as other:
+        await listens(neighbour, eventually)
+        await listens(other, eventually)
+        await one.store.absorb([seen()])
+        await eventually(lambda: neighbour.heard == ["outbox"])
+        await other.store.absorb([seen("later")])
+        await eventually(lambda: other.heard)
+        assert (neighbour.heard, other.heard) == (["outbox"], ["outbox"])
+
+
+async def test_a_listener_whose_backend_is_terminated_comes_back_and_looks_at_once(
+    database: str, eventually: Eventually
+) -> None:
+    async with replica(database) as here, replica(database) as there:
+        await listens(there, eventually)
+        with psycopg.connect(database, autocommit=True) as owner:
+            owner.execute(
+                "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE query LIKE"
+                " '%current_schema()%' AND datname = current_database() AND pid <> pg_backend_pid()"
+            )
+        await listens(there, eventually)
+        await here.store.absorb([seen()])
+        await eventually(lambda: "outbox" in there.heard)
+
+
+@pytest.mark.parametrize("how", ["reset", "fin"])
+async def test_a_listener_that_is_cut_from_its_server_comes_back(
+    database: str, eventually: Eventually, how: How
+) -> None:
+    address = urlsplit(database)
+    async with Proxy(address.port or 5432, address.hostname or "127.0.0.1") as proxy:
+        way = address._replace(
+            netloc=f"{address.netloc.rpartition('@')[0]}@127.0.0.1:{proxy.port}"
+        ).geturl()
+        async with replica(way) as there, replica(database, listening=False) as here:
+            await listens(there, eventually)
+            proxy.cut(how)
+            await listens(there, eventually)
+            await here.store.absorb([seen()])
+            await eventually(lambda: "outbox" in there.heard)

@@ -56,6 +56,7 @@ def open_app(
         retry=retry,
         observed=heard,
     )
+    metrics.watch_app(name, lambda: outage.on)
     return App(name=name, api=api, outage=outage, follow_all=follow_all)
 
 

@@ -21,12 +21,13 @@ class Secret:
     acceptable, as it may be for a moment when it is replaced, the last good text stays.
     """
 
-    __slots__ = ("_accept", "_checked_at", "_held", "_now", "_path", "_signature")
+    __slots__ = ("_accept", "_checked_at", "_held", "_now", "_path", "_pick", "_signature")
 
     def __init__(self, text: str) -> None:
         self._held: tuple[str, ...] = (text,)
         self._path: Path | None = None
         self._accept: Callable[[str], object] = str
+        self._pick: Callable[[str], str] = str
         self._now = time.monotonic
         self._checked_at = 0.0
         self._signature: tuple[int, int, int] | None = None
@@ -37,9 +38,10 @@ class Secret:
         path: Path,
         *,
         accept: Callable[[str], object] = str,
+        pick: Callable[[str], str] = str,
         now: Callable[[], float] = time.monotonic,
     ) -> Self:
-        """What the file at `path` holds, without white space around it.
+        """What the file at `path` holds, without white space around it, or what `pick` finds there.
 
         `accept` raises ValueError for a text that cannot be right. `now` is a clock in seconds.
 
@@ -47,9 +49,9 @@ class Secret:
             ValueError: when it cannot be read, is empty, above 64 KiB, not UTF-8 or not acceptable.
         """
         signature = _signature(path)
-        text = _accepted(path, accept)
+        text = _accepted(path, pick, accept)
         secret = cls(text)
-        secret._path, secret._accept, secret._now = path, accept, now
+        secret._path, secret._pick, secret._accept, secret._now = path, pick, accept, now
         secret._signature, secret._checked_at = signature, now()
         return secret
 
@@ -67,7 +69,7 @@ class Secret:
             return False
         signature = _signature(self._path)
         try:
-            text = _accepted(self._path, self._accept)
+            text = _accepted(self._path, self._pick, self._accept)
         except ValueError:
             return False
         self._signature = signature
@@ -90,9 +92,10 @@ class Secret:
         raise TypeError("a secret is not copied or pickled")
 
 
-def _accepted(path: Path, accept: Callable[[str], object]) -> str:
+def _accepted(path: Path, pick: Callable[[str], str], accept: Callable[[str], object]) -> str:
     text = read_text(path)
     try:
+        text = pick(text)
         accept(text)
     except ValueError as wrong:
         raise ValueError(f"the file {path} {wrong}") from None

@@ -59,7 +59,9 @@ class Metrics:
         self._recordings = gauge("recordings", "Recordings that are followed.", "status")
         self._sweep_seconds = histogram("sweep_duration_seconds", "One sweep.", _SWEEP_SECONDS)
         self._sweep_failures = counter("sweep_failures", "Sweeps that did not get through.")
+        self._webhooks = counter("webhooks", "Webhooks, by what became of them.", "verdict")
         self._in_flight = gauge("commands_in_flight", "Deliveries in work.")
+        self._away = gauge("api_away", "1 while the app's API is away.", "app")
         self._leads = gauge("leader", "1 while this replica sweeps and relays.")
         self._operations = _Bounded()
         self._outcomes = _Bounded()
@@ -97,6 +99,10 @@ class Metrics:
         if failed:
             self._sweep_failures.inc()
 
+    def webhook(self, verdict: str) -> None:
+        """A webhook was answered. `verdict` is one of a few words, such as `taken`."""
+        self._webhooks.labels(verdict).inc()
+
     def outbox(self, events: int, oldest_age: float) -> None:
         """How much waits to be published, and for how long; 0 when nothing waits."""
         self._outbox_events.set(events)
@@ -111,6 +117,10 @@ class Metrics:
         """Ask these at each scrape. They must not block."""
         self._in_flight.set_function(in_flight)
         self._leads.set_function(leads)
+
+    def watch_app(self, app: str, away: Callable[[], bool]) -> None:
+        """Ask this about a configured app at each scrape. It must not block."""
+        self._away.labels(app).set_function(away)
 
 
 def _known(value: str, known: Collection[str]) -> str:

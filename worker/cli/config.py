@@ -6,17 +6,19 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 import click
+import msgspec
 
 from worker.cli.output import json_option, print_rows
 
 if TYPE_CHECKING:
-    from worker.settings import Row
+    from worker.settings import Row, Settings
 
 EXAMPLES = """\
 \b
 Examples:
   recording-worker config check
   recording-worker config check --json | jq 'select(.source != "default")'
+  WORKER_APPS_FILE=apps.json recording-worker config check
   recording-worker config show-defaults
 """
 CHECK_EPILOG = """\
@@ -26,6 +28,7 @@ Examples:
   recording-worker config check --no-json > settings.txt
 
 \b
+Apps of WORKER_APPS_FILE show as <app>.<member>.
 Secrets show as [secure], URLs without their passwords. Exit codes: 0 fine, 2 with faults, each of
 them named on stderr.
 """
@@ -45,8 +48,10 @@ def check(as_json: bool) -> None:
     from worker.settings import Settings, describe
 
     rows = [_checked(row, os.environ) for row in describe()]
-    print_rows(CHECKED, rows, as_json=as_json)
-    Settings.from_env(os.environ)
+    try:
+        rows += _checked_apps(Settings.from_env(os.environ))
+    finally:  # what is wrong with them is said after what they are
+        print_rows(CHECKED, rows, as_json=as_json)
 
 
 @command.command(
@@ -73,6 +78,28 @@ def show_defaults(as_json: bool) -> None:
 def _checked(row: "Row", environ: Mapping[str, str]) -> dict[str, object]:
     text, source = _given(row, environ)
     return {"variable": row.variable, "value": _fit_to_show(row, text), "source": source}
+
+
+def _checked_apps(settings: "Settings") -> list[dict[str, object]]:
+    """What the apps' file says; what it leaves to the variables stands in their rows."""
+    return [
+        {
+            "variable": f"{app.name}.{member}",
+            "value": _in_words(value),
+            "source": f"file {os.environ['WORKER_APPS_FILE']}",
+        }
+        for app in settings.apps_file or ()
+        for member, value in msgspec.structs.asdict(app).items()
+        if member != "name" and value is not None
+    ]
+
+
+def _in_words(value: object) -> str:
+    if isinstance(value, bool):
+        return "on" if value else "off"
+    if isinstance(value, tuple):
+        return ",".join(f"{rate.requests}/{rate.seconds:g}" for rate in value)
+    return str(value)
 
 
 def _given(row: "Row", environ: Mapping[str, str]) -> tuple[str | None, str]:

@@ -14,6 +14,7 @@ STATUSES: Final = ("INVOKED", "RECORDING", "PAUSED", "UPLOADING", "UPLOADED", "E
 
 COLUMNS: Final = {
     "recording": "recording_id",
+    "app": "app",
     "kind": "kind",
     "status": "status",
     "meeting": "meeting_id",
@@ -48,6 +49,7 @@ EXAMPLES = """\
 Examples:
   recording-worker recordings
   recording-worker recordings --status RECORDING --limit 10
+  recording-worker recordings --app eu --status PAUSED
   recording-worker recordings --start-id "$START" --json | jq -r .recording_id
 
 It reads the database of DATABASE_URL, and changes nothing there: workers may run meanwhile.
@@ -58,6 +60,7 @@ It reads the database of DATABASE_URL, and changes nothing there: workers may ru
 @click.option(
     "--status", type=click.Choice(STATUSES, case_sensitive=False), help="Only those of this status."
 )
+@click.option("--app", help="Only this app's.")
 @click.option("--meeting-id", help="Only this meeting's.")
 @click.option("--recording-id", help="Only this one.")
 @click.option("--start-id", help="Only the one that the start command with this id began.")
@@ -71,6 +74,7 @@ It reads the database of DATABASE_URL, and changes nothing there: workers may ru
 @json_option
 def command(
     status: str | None,
+    app: str | None,
     meeting_id: str | None,
     recording_id: str | None,
     start_id: str | None,
@@ -88,6 +92,7 @@ def command(
         RecordingsFilter(
             limit=limit,
             status=Status(status) if status else None,
+            app=app,
             meeting_id=meeting_id,
             recording_id=recording_id,
             start_id=start_id,

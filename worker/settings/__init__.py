@@ -6,12 +6,14 @@ and default. docs/settings.md shows the same.
 
 from collections.abc import Iterator, Mapping
 from itertools import chain
-from typing import Annotated, Literal, Self
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self
 
 import msgspec
 
+from worker.errors import WrongSettings
 from worker.secret import Secret, with_password
-from worker.settings.apps import AppSettings
+from worker.settings.apps import AppSettings, AppsFile, overlaps
 from worker.settings.parsing import (
     Rate,
     amqp_url,
@@ -19,6 +21,7 @@ from worker.settings.parsing import (
     database_url,
     growing_seconds,
     http_url,
+    identifier,
     matching,
     rates,
     seconds,
@@ -34,7 +37,7 @@ __all__ = ["AppSettings", "CommonSettings", "Rate", "Row", "Settings", "as_markd
 
 _HOUR = 3_600.0
 _DAY = 24 * _HOUR
-_IDENTIFIER = matching(r"[\w-]{1,64}", "1 to 64 letters, digits, - and _")
+_MORE_APPS = "WORKER_APPS_FILE"
 
 
 class CommonSettings(msgspec.Struct, frozen=True, kw_only=True):
@@ -141,7 +144,7 @@ class CommonSettings(msgspec.Struct, frozen=True, kw_only=True):
             value = getattr(self, field)
             if isinstance(value, Secret):
                 yield from chain.from_iterable(map(with_password, value.held()))
-            elif isinstance(value, StorageProfiles):
+            elif isinstance(value, StorageProfiles | AppsFile):
                 yield from value.sensitive_texts()
 
 
@@ -149,22 +152,33 @@ class Settings(CommonSettings, frozen=True, kw_only=True):
     """What the worker itself needs. Durations are seconds."""
 
     account_id: Annotated[
-        str,
+        str | None,
         Variable(
-            "REALTIMEKIT_ACCOUNT_ID", _IDENTIFIER, "The Cloudflare account's id.", required=True
+            "REALTIMEKIT_ACCOUNT_ID",
+            identifier,
+            "The Cloudflare account's id.",
+            required=True,
+            unless=_MORE_APPS,
         ),
     ]
     app_id: Annotated[
-        str,
-        Variable("REALTIMEKIT_APP_ID", _IDENTIFIER, "The RealtimeKit app's id.", required=True),
+        str | None,
+        Variable(
+            "REALTIMEKIT_APP_ID",
+            identifier,
+            "The RealtimeKit app's id.",
+            required=True,
+            unless=_MORE_APPS,
+        ),
     ]
     api_token: Annotated[
-        Secret,
+        Secret | None,
         Variable(
             "REALTIMEKIT_API_TOKEN",
             token,
             "An API token with the permission Realtime or Realtime Admin.",
             required=True,
+            unless=_MORE_APPS,
             secret=True,
         ),
     ]
@@ -343,6 +357,15 @@ class Settings(CommonSettings, frozen=True, kw_only=True):
             " registered.",
         ),
     ]
+    apps_file: Annotated[
+        AppsFile | None,
+        Variable(
+            _MORE_APPS,
+            lambda path: AppsFile.from_file(Path(path)),
+            "A JSON file with more apps, or with all of them: an object, the name of an app to its"
+            " members.",
+        ),
+    ]
     storage_profiles: Annotated[
         StorageProfiles | None,
         Variable(
@@ -353,22 +376,31 @@ class Settings(CommonSettings, frozen=True, kw_only=True):
         ),
     ]
 
+    @classmethod
+    def from_env(cls, environ: Mapping[str, str]) -> Self:
+        """Read these settings from `environ`; files that it names are read too.
+
+        Raises:
+            WrongSettings: with every fault there is, each by the name of its variable.
+        """
+        settings = super().from_env(environ)
+        if faults := overlaps(settings.apps):
+            raise WrongSettings([f"{_MORE_APPS}: {fault}" for fault in faults])
+        return settings
+
     @property
     def apps(self) -> tuple[AppSettings, ...]:
-        """The apps to serve, at least one, each by a name of its own."""
-        return (
-            AppSettings(
-                name="default",
-                account_id=self.account_id,
-                app_id=self.app_id,
-                api_token=self.api_token,
-                base_url=self.base_url,
-                webhook_key_url=self.webhook_key_url,
-                api_budget=self.api_budget,
-                follow_all=self.follow_all,
-                public_url=self.public_url,
-            ),
-        )
+        """The apps to serve, at least one, each by a name of its own: `default` is the one of the
+        plain variables, which also say for the others what their file does not."""
+        plain = () if self.api_token is None else (self._app(name="default"),)
+        given = map(msgspec.structs.asdict, self.apps_file or ())
+        return (*plain, *(self._app(**members) for members in given))
+
+    def _app(self, **given: Any) -> AppSettings:  # noqa: ANN401 - members of different types
+        fields = AppSettings.__struct_fields__
+        plain: dict[str, Any] = {field: getattr(self, field, None) for field in fields}
+        known = {name: value for name, value in given.items() if value is not None}
+        return AppSettings(**{**plain, **known})
 
 
 class Row(msgspec.Struct, frozen=True):
@@ -379,12 +411,13 @@ class Row(msgspec.Struct, frozen=True):
     meaning: str
     secret: bool
     required: bool
+    unless: str | None
 
 
 def describe() -> tuple[Row, ...]:
     """All settings there are, in the order in which they are explained."""
     return tuple(
-        Row(each.name, each.default, each.meaning, each.secret, each.required)
+        Row(each.name, each.default, each.meaning, each.secret, each.required, each.unless)
         for each in variables_of(Settings).values()
     )
 
@@ -394,6 +427,12 @@ def as_markdown() -> str:
     lines = ["| variable | default | meaning |", "|---|---|---|"]
     for row in describe():
         variable = f"`{row.variable}`" + (f", `{row.variable}_FILE`" if row.secret else "")
-        default = f"`{row.default}`" if row.default else ("required" if row.required else "")
+        default = f"`{row.default}`" if row.default else _needed(row)
         lines.append(f"| {variable} | {default} | {row.meaning} |")
     return "\n".join(lines) + "\n"
+
+
+def _needed(row: Row) -> str:
+    if not row.required:
+        return ""
+    return f"required, or `{row.unless}`" if row.unless else "required"

@@ -112,6 +112,10 @@ def matching(pattern: str, wanted: str) -> Callable[[str], str]:
     return parse
 
 
+identifier = matching(r"[\w-]{1,64}", "1 to 64 letters, digits, - and _")
+"""An id that the API's addresses are made of."""
+
+
 def token(text: str) -> str:
     """Something that fits into an HTTP header."""
     if not re.fullmatch(r"[\x21-\x7e]+", text):

@@ -23,7 +23,8 @@ class Variable(msgspec.Struct, frozen=True):
     """One environment variable: the metadata of the field that it fills.
 
     `default` is written as in the environment; None means that there is none and that the field
-    is None, unless the variable is `required`. A `secret` one may also come from the file that
+    is None, unless the variable is `required`; but all that name one variable in `unless` may be
+    left out together where that one is set. A `secret` one may also come from the file that
     NAME_FILE names, and its field is a `Secret`.
     """
 
@@ -32,10 +33,11 @@ class Variable(msgspec.Struct, frozen=True):
     meaning: str
     default: str | None = None
     required: bool = False
+    unless: str | None = None
     secret: bool = False
 
-    def read(self, environ: Mapping[str, str]) -> object:
-        """The field's value. An empty variable counts as not set.
+    def read(self, environ: Mapping[str, str], *, excused: bool = False) -> object:
+        """The field's value. An empty variable counts as not set; `excused`, it may be.
 
         Raises:
             ValueError: what is wrong, beginning with the name of the variable to change.
@@ -47,10 +49,14 @@ class Variable(msgspec.Struct, frozen=True):
         if path:
             return self._from_file(Path(path))
         text = given or self.default
-        if text is None and self.required:
+        if text is None and self.required and not excused:
             other = f" (or {self.name}_FILE)" if self.secret else ""
             raise ValueError(f"{self.name}: is required{other}")
         return None if text is None else self._from_text(text.strip())
+
+    def is_given(self, environ: Mapping[str, str]) -> bool:
+        """Whether the environment sets it, or names a file for it."""
+        return bool(environ.get(self.name) or (self.secret and environ.get(f"{self.name}_FILE")))
 
     def _from_file(self, path: Path) -> Secret:
         try:
@@ -87,12 +93,25 @@ def read_fields(
     values: dict[str, object] = {}
     for field, variable in variables.items():
         try:
-            values[field] = variable.read(environ)
+            values[field] = variable.read(
+                environ, excused=_is_excused(variable, variables, environ)
+            )
         except ValueError as wrong:
             faults.append(str(wrong))
+        except WrongSettings as wrong:
+            faults += [f"{variable.name}: {fault}" for fault in wrong.faults]
     if faults:
         raise WrongSettings(faults)
     return values
+
+
+def _is_excused(
+    variable: Variable, variables: Mapping[str, Variable], environ: Mapping[str, str]
+) -> bool:
+    if variable.unless is None or not environ.get(variable.unless):
+        return False
+    together = [each for each in variables.values() if each.unless == variable.unless]
+    return not any(each.is_given(environ) for each in together)
 
 
 def _unknown(environ: Mapping[str, str], known: frozenset[str]) -> list[tuple[str, str]]:

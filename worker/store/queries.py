@@ -16,6 +16,7 @@ class RecordingsFilter(msgspec.Struct, frozen=True, kw_only=True):
 
     limit: int = 100
     status: Status | None = None
+    app: str | None = None
     meeting_id: str | None = None
     recording_id: str | None = None
     start_id: str | None = None
@@ -54,7 +55,7 @@ def find_recordings(
 
 def _find(connection: sa.Connection, wanted: RecordingsFilter) -> list[Recording]:
     query = sa.select(recordings.c.state)
-    for column in ("status", "meeting_id", "recording_id", "start_id"):
+    for column in ("status", "app", "meeting_id", "recording_id", "start_id"):
         value = getattr(wanted, column)
         if column == "meeting_id":
             value = meeting_key(value)

@@ -55,6 +55,7 @@ class HttpServer:
             max_line_size=MAX_HEADER_BYTES,
             max_field_size=MAX_HEADER_BYTES,
             shutdown_timeout=SHUTDOWN_SECONDS,
+            auto_decompress=False,  # signed are the bytes as sent, and a small body stays small
         )
 
     async def start(self) -> int:

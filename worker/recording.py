@@ -136,8 +136,11 @@ def observe(known: Recording | None, seen: Seen, known_files: Sequence[str] = ()
 
     `known_files` are the names of the files that were already announced, in their order. When
     nothing is new, `after` equals `known` and there are no events. The status change comes first,
-    then the files in their order, then the completion.
+    then the files in their order, then the completion. A webhook that is not to be believed
+    changes nothing.
     """
+    if known is not None and seen.observed_by == "webhook" and not _is_believed(known, seen):
+        return Observed(after=known)
     before = known or _first_sight(seen)
     status = _status_after(known, seen)
     after = _merged(before, seen, status)
@@ -162,6 +165,29 @@ def observe(known: Recording | None, seen: Seen, known_files: Sequence[str] = ()
             after, version=after.version + 1, sequence=after.sequence + len(events)
         )
     return Observed(after=after, events=tuple(events), new_files=new_files)
+
+
+def needs_a_look(known: Recording, seen: Seen) -> bool:
+    """Whether a webhook contradicts what is known and only the API can tell which holds.
+
+    What tells of an earlier status is old, and settled.
+    """
+    told = seen.snapshot.status
+    if told is known.status or _is_believed(known, seen):
+        return False
+    return known.concluded or RANK[told] >= RANK[known.status]
+
+
+def _is_believed(known: Recording, seen: Seen) -> bool:
+    """A webhook has no time, it may be late or a repeat: what it says was so at some time.
+
+    So it can move a recording forward, but not between RECORDING and PAUSED; and of one that the
+    worker gave up, only its end can be believed, which stays true.
+    """
+    told = seen.snapshot.status
+    if known.kind == "composite" and seen.snapshot.error_message:
+        return False  # these words may repeat secrets of its storage, which only an answer names
+    return told not in LIVE if known.concluded else RANK[told] > RANK[known.status]
 
 
 def _first_sight(seen: Seen) -> Recording:

@@ -1,6 +1,20 @@
 """The RealtimeKit API: requests out, snapshots and our own errors in."""
 
 from worker.realtimekit.client import RealtimeKit
+from worker.realtimekit.lenient import Unreadable
+from worker.realtimekit.notices import STATUS_UPDATE, Notice, read_notice
 from worker.realtimekit.values import Page, Session, Sessions, Webhook
+from worker.realtimekit.webhook_key import WebhookKey
 
-__all__ = ["Page", "RealtimeKit", "Session", "Sessions", "Webhook"]
+__all__ = [
+    "STATUS_UPDATE",
+    "Notice",
+    "Page",
+    "RealtimeKit",
+    "Session",
+    "Sessions",
+    "Unreadable",
+    "Webhook",
+    "WebhookKey",
+    "read_notice",
+]

@@ -86,7 +86,7 @@ class Connection:
         self._timeout = timeout
         self._retry = retry
         self._observed = observed
-        self._transport = transport or _aiohttp_transport()
+        self._transport = transport or aiohttp_transport()
         connect = timeout / 2
         self._extensions = {"timeout": {"connect": connect, "pool": connect, "read": None}}
 
@@ -212,7 +212,8 @@ def _encoded(query: Mapping[str, str]) -> str:
     return urlencode(query, safe=",:")
 
 
-def _aiohttp_transport() -> AiohttpTransport:
+def aiohttp_transport() -> AiohttpTransport:
+    """What speaks to the network: no cookies, nothing from the environment."""
     tls = httpx.create_ssl_context()
 
     def session() -> aiohttp.ClientSession:

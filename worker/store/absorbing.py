@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 import msgspec
 import sqlalchemy as sa
 
-from worker.recording import LIVE, Recording, Seen, observe
+from worker.recording import LIVE, Recording, Seen, needs_a_look, observe
 from worker.store.holdable import holdable, meeting_key
 from worker.store.outbox import event_rows, put
 from worker.store.tables import files, recordings
@@ -61,23 +61,30 @@ def _absorb(
     before, read_at = known.get(recording_id, (None, None))
     names = _file_names(connection, recording_id) if _needs_names(before, seen) else ()
     observed = observe(before, seen, names)
-    known[recording_id] = _Held(observed.after, _next_read(read_at, observed.after, seen))
+    known[recording_id] = _Held(observed.after, _next_read(before, read_at, observed.after, seen))
     _add_files(connection, recording_id, len(names), observed.new_files, seen)
     return event_rows(observed.after, observed.events, source=source, at=seen.observed_at)
 
 
-def _next_read(read_at: float | None, after: Recording, seen: Seen) -> float | None:
+def _next_read(
+    before: Recording | None, read_at: float | None, after: Recording, seen: Seen
+) -> float | None:
     """When to read the recording by itself, given when that was due before this sight.
 
     An answer to what was asked after it became due settles it. A webhook tells of a moment that
-    nobody knows: it settles nothing.
+    nobody knows: it settles nothing, and may contradict what is known.
     """
     if seen.look_again_at is not None:
         return seen.look_again_at.timestamp()
     if after.files_awaited_since is not None:
         return seen.observed_at.timestamp() if read_at is None else read_at
-    if read_at is None or seen.observed_by == "webhook":
-        return read_at
+    if seen.observed_by == "webhook":
+        if before is None or not needs_a_look(before, seen):
+            return read_at
+        now = seen.observed_at.timestamp()
+        return now if read_at is None else min(now, read_at)
+    if read_at is None:
+        return None
     # Datetimes have microseconds, other clocks may have more.
     return read_at if round(seen.asked_at.timestamp(), 6) < round(read_at, 6) else None
 

@@ -31,10 +31,10 @@ class Registered(msgspec.Struct, frozen=True, kw_only=True):
     removed: int = 0
 
 
-def callback_url(public_url: str, app: str | None) -> str:
-    """Where the API is to send the webhooks of `app`; None when the worker serves only one."""
+def callback_url(public_url: str, app: str) -> str:
+    """Where the API is to send the webhooks of `app`: its name is only left out for the default."""
     url = public_url.rstrip("/") + PATH
-    return url if app is None else f"{url}?app={quote(app, safe='')}"
+    return url if app == "default" else f"{url}?app={quote(app, safe='')}"
 
 
 async def register(api: RealtimeKit, url: str) -> Registered:

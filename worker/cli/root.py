@@ -9,7 +9,16 @@ from typing import Any, Final
 import click
 
 PLUGINS: Final = "recording_worker.commands"
-OWN: Final = ("run", "send", "tail", "recordings", "dead", "topology", "config")
+OWN: Final = (
+    "run",
+    "send",
+    "tail",
+    "recordings",
+    "dead",
+    "webhooks",
+    "topology",
+    "config",
+)
 
 EPILOG: Final = """\
 \b

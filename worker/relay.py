@@ -1,16 +1,19 @@
 """Publishes what is committed, then remembers that it did.
 
 Order is kept per subject: of one recording's events, and of one command's outcome and replies,
-the next is published only when the one before is confirmed. Subjects do not wait for each other.
+the next is published only when the one before is confirmed; the files of a recording, of which
+there may be thousands, follow each other without that wait. Subjects do not wait for each other.
 """
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Sequence
+from itertools import islice, takewhile
 from typing import Final
 
 import structlog
 
-from worker.broker import Outgoing, Publisher, Topology
+from recording_schemas import EVENT_TYPES, FileReady
+from worker.broker import Outgoing, Published, Publisher, Topology
 from worker.errors import BrokerUnavailable, StoreUnavailable
 from worker.store import Store, Unsent
 from worker.telemetry import Metrics
@@ -19,6 +22,7 @@ BATCH: Final = 500
 MOST_PAGES: Final = 20
 """How far one pass looks for events beyond those that the broker does not take."""
 
+FILE_READY: Final = EVENT_TYPES[FileReady]
 CONTENT_TYPE: Final = "application/cloudevents+json"
 
 
@@ -103,35 +107,42 @@ class Relay:
             pass
 
     async def _publish_all(self, waiting: list[Unsent]) -> list[Unsent]:
-        by_subject: dict[str, list[Unsent]] = {}
-        for one in waiting:
-            by_subject.setdefault(one.subject, []).append(one)
+        """Those that the broker took, published in rounds: in each the heads of all lines.
+
+        The first of a line that is not taken keeps the rest of that line waiting.
+        """
+        lines = _by_subject(waiting)
+        sent: list[Unsent] = []
         self._failures.clear()
-        sent = await asyncio.gather(*(self._in_order(line) for line in by_subject.values()))
+        while lines and self._leads():  # lost on the way: another replica publishes these by now
+            heads = [_head(line) for line in lines]
+            flying = [self._message(one) for head in heads for one in head]
+            landed = iter(await self._publisher.publish_all(flying))
+            left = []
+            for line, head in zip(lines, heads, strict=True):
+                taken = self._taken(head, list(islice(landed, len(head))))
+                sent += head[:taken]
+                if taken == len(head) < len(line):
+                    left.append(line[taken:])
+            lines = left
         if self._failures:
             structlog.get_logger().warning(
                 "publish_failed", subjects=len(self._failures), reason=self._failures[0]
             )
-        return [one for line in sent for one in line]
+        return sent
 
-    async def _in_order(self, line: list[Unsent]) -> list[Unsent]:
-        """Those that the broker took; the first it did not take keeps the rest waiting."""
-        sent = []
-        for one in line:
-            if not self._leads():  # lost on the way: another replica publishes these by now
-                break
-            try:
-                taken = await self._publisher.publish(self._message(one))
-            except BrokerUnavailable as error:
-                self._failures.append(str(error))
-                break
-            if not taken:
+    def _taken(self, head: Sequence[Unsent], landed: Sequence[Published]) -> int:
+        """How many of the head the broker took before the first that it did not."""
+        for number, (one, published) in enumerate(zip(head, landed, strict=True)):
+            if isinstance(published, BrokerUnavailable):
+                self._failures.append(str(published))
+                return number
+            if not published:
                 structlog.get_logger().info(
                     "reply_unroutable", event_id=one.event_id, reply_to=one.routing_key
                 )
             self._metrics.published(one.event_type)
-            sent.append(one)
-        return sent
+        return len(head)
 
     def _message(self, one: Unsent) -> Outgoing:
         reply = one.exchange == "reply"
@@ -148,3 +159,20 @@ class Relay:
             # Nobody need listen to an event, but whoever asked for a reply should get it.
             mandatory=reply,
         )
+
+
+def _by_subject(waiting: Iterable[Unsent]) -> list[list[Unsent]]:
+    lines: dict[str, list[Unsent]] = {}
+    for one in waiting:
+        lines.setdefault(one.subject, []).append(one)
+    return list(lines.values())
+
+
+def _head(line: Sequence[Unsent]) -> Sequence[Unsent]:
+    """What of a line may be in flight together: one event, or all the files next to each other.
+
+    The broker takes them in their order. Should it refuse one, those behind it are published again
+    after it.
+    """
+    files = list(takewhile(lambda one: one.event_type == FILE_READY, line))
+    return files or line[:1]

@@ -36,6 +36,7 @@ from worker.broker import (
     Settlement,
     Topology,
 )
+from worker.broker.acknowledging import Acknowledging
 from worker.broker.link import from_broker
 from worker.broker.topology import declare, verify
 from worker.errors import BrokerUnavailable, TopologyDiffers
@@ -46,8 +47,8 @@ Decide = Callable[[Delivery], Awaitable[Settlement]]
 class ForgottenConsumer(Consumer):
     """A consumer that the broker can be made to forget, without a word to the worker."""
 
-    async def _consume(self, channel: AbstractChannel) -> str:
-        self._last = channel, await super()._consume(channel)
+    async def _consume(self, channel: AbstractChannel, settling: Acknowledging) -> str:
+        self._last = channel, await super()._consume(channel, settling)
         return self._last[1]
 
     async def be_forgotten(self) -> None:
@@ -288,6 +289,25 @@ async def test_a_mandatory_message_that_no_queue_takes_is_told_and_others_are_co
         assert await commands.publisher.publish(lost) is True
         assert await commands.publisher.publish(told) is False
         assert await commands.publisher.publish(event(commands.topology)) is True
+
+
+async def test_of_many_published_together_each_is_told_its_own_end_and_their_order_stays(
+    broker: Broker,
+) -> None:
+    commands = await broker.commands(acknowledge)
+    async with commands.running(), commands.raw.channel() as channel:
+        queue = await channel.declare_queue(exclusive=True)
+        await queue.bind(commands.topology.exchange("status"), "#")
+        few = [event(commands.topology, message_id=f"m-{number}") for number in range(50)]
+        lost = Outgoing(exchange="", routing_key="nobody", body=b"x", mandatory=True)
+        unfit = Outgoing(exchange="", routing_key="k" * 300, body=b"x")
+        large = event(commands.topology, b"l" * 300_000, message_id="large")
+        ends = await commands.publisher.publish_all([*few[:25], lost, unfit, *few[25:], large])
+        found = [await queue.get(no_ack=True) for _ in range(51)]
+    assert "255 bytes" in str(ends.pop(26))
+    assert ends == [*[True] * 25, False, *[True] * 26]
+    assert [one.message_id for one in found] == [*(one.message_id for one in few), "large"]
+    assert found[-1].body == large.body
 
 
 async def test_a_mandatory_message_without_an_id_that_no_queue_takes_is_told_too(

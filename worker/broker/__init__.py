@@ -7,7 +7,7 @@ memory alarm blocks publishers.
 from worker.broker.consumer import Consumer, Handler
 from worker.broker.link import Link
 from worker.broker.messages import Ack, Dead, Delivery, Outgoing, Retry, Settlement
-from worker.broker.publisher import Publisher
+from worker.broker.publisher import Published, Publisher
 from worker.broker.topology import Topology
 
 __all__ = [
@@ -18,6 +18,7 @@ __all__ = [
     "Handler",
     "Link",
     "Outgoing",
+    "Published",
     "Publisher",
     "Retry",
     "Settlement",

@@ -10,6 +10,7 @@ from aio_pika.abc import AbstractConnection
 from aiormq.abc import AbstractChannel, ConsumerCallback, DeliveredMessage
 from aiormq.channel import Channel
 
+from worker.broker.acknowledging import Acknowledging
 from worker.broker.copies import headers_of_copy, original_routing_key
 from worker.broker.link import BROKER_TROUBLE, Link, from_broker, open_channel
 from worker.broker.messages import Ack, Dead, Delivery, Headers, Outgoing, Retry, Settlement
@@ -90,8 +91,9 @@ class Consumer:
         channel.consumers = _KeptConsumers()
         cancelled = asyncio.Event()
         channel.on_consumer_cancel_callbacks.add(lambda _frame: cancelled.set())
+        settling = Acknowledging(channel)
         while True:
-            tag = await from_broker(self._consume(channel))
+            tag = await from_broker(self._consume(channel, settling))
             self._link.working()
             lost = (opened.closed, cancelled.wait)
             await self._attend(channel, *lost, self._draining.wait, self._mood_changed.wait)
@@ -114,23 +116,23 @@ class Consumer:
             if not (await from_broker(asking)).consumer_count:
                 raise BrokerUnavailable(f"the broker has no consumer of {queue!r}")
 
-    async def _consume(self, channel: AbstractChannel) -> str:
+    async def _consume(self, channel: AbstractChannel, settling: Acknowledging) -> str:
         """Begin to take commands; what is in hand already is settled on the same channel."""
         self._mood_changed.clear()
         async with asyncio.timeout(DEADLINE):
             # The prefetch counts for consumers that begin after it was set.
             await channel.basic_qos(prefetch_count=1 if self._cautious else self._prefetch)
             consuming = await channel.basic_consume(
-                self._topology.command_queue, lambda message: self._take(channel, message)
+                self._topology.command_queue, lambda message: self._take(settling, message)
             )
         return str(consuming.consumer_tag)
 
-    async def _take(self, channel: AbstractChannel, message: DeliveredMessage) -> None:
-        task = self._handlers.create_task(self._handle(channel, message), name="command")
+    async def _take(self, settling: Acknowledging, message: DeliveredMessage) -> None:
+        task = self._handlers.create_task(self._handle(settling, message), name="command")
         self._running.add(task)
         task.add_done_callback(self._running.discard)
 
-    async def _handle(self, channel: AbstractChannel, message: DeliveredMessage) -> None:
+    async def _handle(self, settling: Acknowledging, message: DeliveredMessage) -> None:
         delivery = _delivery(message)
         settlement = await self._handler(delivery)
         tag = message.delivery_tag
@@ -140,9 +142,9 @@ class Consumer:
         except BrokerUnavailable as error:
             structlog.get_logger().warning("settling_failed", reason=str(error))
             await self._breathe()
-            await _quietly(channel.basic_nack(tag, requeue=True, wait=False))
+            await _quietly(settling.give_back(tag))
         else:
-            await _quietly(channel.basic_ack(tag, wait=False))
+            await _quietly(settling.acknowledge(tag))
 
     async def _settle(self, delivery: Delivery, settlement: Settlement) -> None:
         """Put the message where it goes next; it is acknowledged only after that."""

@@ -1,31 +1,27 @@
 """Publishing with confirms and deadlines."""
 
 import asyncio
-import struct
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
-from datetime import UTC, datetime
 from typing import Final
 
 import structlog
 from aio_pika.abc import AbstractChannel, AbstractConnection
 from aiormq.channel import Channel
 from aiormq.exceptions import DeliveryError
-from pamqp.commands import Basic
 
-from worker.broker.link import BROKER_TROUBLE, Link, from_broker, open_channel
+from worker.broker.batch import Confirmation, send, with_id
+from worker.broker.link import BROKER_TROUBLE, CLOSED, Link, from_broker, open_channel
 from worker.broker.messages import Outgoing
 from worker.broker.topology import DEADLINE, Topology, declare, verify
 from worker.errors import BrokerUnavailable
 
-PERSISTENT: Final = 2
-SHORT_STRING: Final = 255
 WATCH_SECONDS: Final = 1.0
 CLOSE_SECONDS: Final = 2.0
-UNFIT: Final = (TypeError, ValueError, OverflowError, struct.error)
-"""What encoding raises for a message that does not fit AMQP's frames: it was not sent."""
-
 BLOCKED: Final = "the broker blocks publishers: a memory or disk alarm"
+
+Published = bool | BrokerUnavailable
+"""True: a queue took it, or nobody need have. False: it was mandatory and no queue took it."""
 
 
 class Publisher:
@@ -93,36 +89,51 @@ class Publisher:
         Raises BrokerUnavailable when there was no channel, or then no confirmation, each within
         the deadline; the message may have been taken all the same.
         """
+        (published,) = await self.publish_all([message])
+        if isinstance(published, BrokerUnavailable):
+            raise published
+        return published
+
+    async def publish_all(self, messages: Sequence[Outgoing]) -> list[Published]:
+        """Publish in this order, all in flight at once: what `publish` returns or raises, for each.
+
+        No two of them may have the same `message_id`.
+        """
+        named = [with_id(message) for message in messages]
         channel: Channel | None = None
         try:
-            async with asyncio.timeout(self._timeout) as deadline, self._turn(message.message_id):
+            async with asyncio.timeout(self._timeout) as deadline, self._turns(named):
                 channel = await self._usable_channel()
                 deadline.reschedule(asyncio.get_running_loop().time() + self._timeout)
-                await from_broker(_publish(channel, message))
-                return True
-        except DeliveryError as error:
-            if message.mandatory:
-                return False
-            raise BrokerUnavailable(f"a queue of {message.exchange!r} is full") from error
-        except TimeoutError as error:
-            raise BrokerUnavailable(await self._why_late(channel, message)) from error
-        except (*BROKER_TROUBLE, *UNFIT) as error:
-            raise BrokerUnavailable(f"{type(error).__name__}: {error}"[:300]) from error
+                confirmations = await from_broker(send(channel, named))
+                deadline.reschedule(None)  # from here on each is late or in time by itself
+                try:
+                    await asyncio.wait(confirmations, timeout=self._timeout)
+                finally:
+                    late = [one for one in confirmations if one.cancel()]
+                why_late = await self._why_late(channel, named[0]) if late else CLOSED
+        except TimeoutError:
+            return [BrokerUnavailable(await self._why_late(channel, named[0]))] * len(named)
+        except BROKER_TROUBLE as error:
+            return [_unavailable(error)] * len(named)
+        return [
+            _published(message, confirmation, why_late)
+            for message, confirmation in zip(named, confirmations, strict=True)
+        ]
 
     @asynccontextmanager
-    async def _turn(self, message_id: str | None) -> AsyncIterator[None]:
+    async def _turns(self, messages: Sequence[Outgoing]) -> AsyncIterator[None]:
         """Two publishes with one message id in flight on a channel: one would hang for ever."""
-        if message_id is None:
-            yield
-            return
-        while (earlier := self._in_flight.get(message_id)) is not None:
-            await asyncio.wait([earlier])
+        ids = [str(message.message_id) for message in messages]
+        while earlier := {self._in_flight[one] for one in ids if one in self._in_flight}:
+            await asyncio.wait(earlier)
         done = asyncio.get_running_loop().create_future()
-        self._in_flight[message_id] = done
+        self._in_flight.update(dict.fromkeys(ids, done))
         try:
             yield
         finally:
-            del self._in_flight[message_id]
+            for one in ids:
+                del self._in_flight[one]
             done.set_result(None)
 
     async def _usable_channel(self) -> Channel:
@@ -155,15 +166,24 @@ class Publisher:
             self._ready.clear()
 
 
-async def _publish(channel: Channel, message: Outgoing) -> None:
-    await channel.basic_publish(
-        message.body,
-        exchange=message.exchange,
-        routing_key=message.routing_key,
-        properties=_properties(message),
-        mandatory=message.mandatory,
-        wait=False,
-    )
+def _published(message: Outgoing, confirmation: Confirmation, why_late: str) -> Published:
+    if confirmation.cancelled():
+        return BrokerUnavailable(why_late)
+    error = confirmation.exception()
+    if error is None:
+        return True
+    if not isinstance(error, DeliveryError):
+        return _unavailable(error)
+    full = BrokerUnavailable(f"a queue of {message.exchange!r} is full")
+    return False if message.mandatory else full
+
+
+def _unavailable(error: BaseException) -> BrokerUnavailable:
+    # What waits for a channel that closes ends with one of these, which say nothing.
+    closed = type(error) in {Exception, asyncio.CancelledError}
+    unavailable = BrokerUnavailable(CLOSED if closed else f"{type(error).__name__}: {error}"[:300])
+    unavailable.__cause__ = error
+    return unavailable
 
 
 async def _close_quietly(channel: Channel) -> None:
@@ -181,23 +201,3 @@ async def _is_blocked(channel: Channel) -> bool:
     except TimeoutError:
         return True
     return False
-
-
-def _properties(message: Outgoing) -> Basic.Properties:
-    return Basic.Properties(
-        content_type=message.content_type,
-        headers=dict(message.headers) or None,  # type: ignore[arg-type]  # checked by the broker
-        delivery_mode=PERSISTENT,
-        correlation_id=_short(message.correlation_id),
-        reply_to=message.reply_to,
-        message_id=message.message_id,
-        timestamp=None
-        if message.timestamp is None
-        else datetime.fromtimestamp(message.timestamp, UTC),
-        message_type=message.type,
-    )
-
-
-def _short(text: str | None) -> str | None:
-    """At most 255 bytes, AMQP's bound of a short string: a command's id may be longer."""
-    return None if text is None else text.encode()[:SHORT_STRING].decode(errors="ignore")

@@ -1,0 +1,60 @@
+"""What is acknowledged together, and what must never be with it."""
+
+import asyncio
+import random
+
+import aio_pika
+import pytest
+from aio_pika.abc import AbstractQueue
+from aiormq.abc import DeliveredMessage
+from aiormq.channel import Channel
+
+from sandbox.waiting import Eventually
+from worker.broker.acknowledging import Acknowledging
+
+COMMANDS = 40
+
+
+async def _remaining(queue: AbstractQueue) -> set[int]:
+    left = set()
+    while (message := await queue.get(no_ack=True, fail=False)) is not None:
+        left.add(int(message.body))
+    return left
+
+
+@pytest.mark.parametrize("seed", range(5))
+async def test_exactly_what_was_acknowledged_is_gone_however_it_ended(
+    amqp_url: str, names_prefix: str, eventually: Eventually, seed: int
+) -> None:
+    chance = random.Random(seed)
+    async with await aio_pika.connect(amqp_url) as connection:
+        looking = await connection.channel()
+        queue = await looking.declare_queue(f"{names_prefix}.acks", exclusive=True)
+        channel = await (await connection.channel()).get_underlay_channel()
+        assert isinstance(channel, Channel)
+        delivered: list[DeliveredMessage] = []
+
+        async def take(message: DeliveredMessage) -> None:
+            delivered.append(message)
+
+        await channel.basic_qos(prefetch_count=COMMANDS)
+        tag = (await channel.basic_consume(queue.name, take)).consumer_tag or ""
+        for number in range(COMMANDS):
+            message = aio_pika.Message(str(number).encode())
+            await looking.default_exchange.publish(message, queue.name)
+        await eventually(lambda: len(delivered) == COMMANDS)
+
+        settling = Acknowledging(channel)
+        dropped = delivered[-3:] if seed % 2 else chance.sample(delivered, 3)
+        settled = chance.sample([one for one in delivered if one not in dropped], COMMANDS - 3)
+        returned, done = settled[:10], settled[10:]
+        await channel.basic_cancel(tag)
+        ends = [settling.acknowledge(one.delivery_tag or 0) for one in done]
+        ends += [settling.give_back(one.delivery_tag or 0) for one in returned]
+        chance.shuffle(ends)
+        for first in range(0, len(ends), 7):
+            await asyncio.gather(*ends[first : first + 7])
+        await channel.basic_qos(prefetch_count=1)  # a round trip: the broker has seen all
+        assert await _remaining(queue) == {int(one.body) for one in returned}
+        await channel.close()
+        assert await _remaining(queue) == {int(one.body) for one in dropped}

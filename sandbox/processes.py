@@ -135,9 +135,14 @@ class OwnedProcess:
         return self._process.pid
 
     @property
+    def exit_code(self) -> int | None:
+        """How it ended, minus the signal's number if one killed it; None while it runs."""
+        return self._process.poll()
+
+    @property
     def running(self) -> bool:
         """Whether it has not ended yet."""
-        return self._process.poll() is None
+        return self.exit_code is None
 
     def end(self, how: signal.Signals, *, seconds: float) -> None:
         """Ask it to end by the signal `how`; kill its group when it has not within `seconds`."""

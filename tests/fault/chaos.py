@@ -55,7 +55,7 @@ async def _run(options: Options, directory: Path) -> int:
             server = await asyncio.to_thread(launch_postgresql, durable=True, private=True)
             database = services.enter_context(server).new_database()
         async with open_field(
-            broker.amqp_url, database, directory, prefix="chaos", seed=options.seed
+            broker.amqp_url, database, directory, prefix="chaos", seed=options.seed, forks=None
         ) as field:
             campaign = Campaign(field, options, lambda line: print(line, flush=True))
             found, run = await campaign.run()

@@ -1,11 +1,20 @@
 """What the fault tests stand on."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import pytest
 
 from tests.fault.field import Field, open_field
+from tests.fault.forks import FORKS
+
+
+@pytest.fixture(scope="session", autouse=True)
+def forks() -> Iterator[None]:
+    """The process that workers are forked from ends with the last test."""
+    yield
+    if FORKS is not None:
+        FORKS.close()
 
 
 @pytest.fixture

@@ -14,6 +14,7 @@ from sandbox.server import Sandbox, SandboxOptions
 from sandbox.switches import Switches
 from sandbox.waiting import eventually
 from tests.fault.facts import Facts, facts_of
+from tests.fault.forks import FORKS, Forks
 from tests.fault.ledger import Account, account
 from tests.fault.processes import WorkerProcess
 from tests.fault.proxy import Proxy
@@ -49,10 +50,18 @@ class Field:
     API's times with its own.
     """
 
-    def __init__(self, sandbox: Sandbox, settings: Mapping[str, str], directory: Path) -> None:
+    def __init__(
+        self,
+        sandbox: Sandbox,
+        settings: Mapping[str, str],
+        directory: Path,
+        *,
+        forks: Forks | None = None,
+    ) -> None:
         self.sandbox = sandbox
         self.settings = dict(settings)
         self.directory = directory
+        self._forks = forks
         self.workers: list[WorkerProcess] = []
         self.foreign: set[str] = set()
         self.api: Proxy
@@ -63,7 +72,7 @@ class Field:
     def worker(self, **settings: str) -> WorkerProcess:
         """One more worker, not started yet. It is killed when the field is left."""
         log = self.directory / f"worker-{len(self.workers)}.log"
-        worker = WorkerProcess({**self.settings, **settings}, log)
+        worker = WorkerProcess({**self.settings, **settings}, log, forks=self._forks)
         self.workers.append(worker)
         return worker
 
@@ -115,9 +124,13 @@ async def open_field(
     seed: int | None = None,
     switches: Switches = SWITCHES,
     clock: Clock | None = None,
+    forks: Forks | None = FORKS,
     **settings: str,
 ) -> AsyncIterator[Field]:
-    """The field; workers reach broker and API through `field.amqp` and `field.api`."""
+    """The field; workers reach broker and API through `field.amqp` and `field.api`.
+
+    Without `forks` each worker begins as an interpreter of its own.
+    """
     topology = Topology(prefix=prefix, retry_delays=RETRY_DELAYS)
     broker = URL(amqp_url)
     async with AsyncExitStack() as stack:
@@ -137,7 +150,7 @@ async def open_field(
             "LOG_FORMAT": "json",
             **settings,
         }
-        field = Field(sandbox, environ, directory)
+        field = Field(sandbox, environ, directory, forks=forks)
         field.api, field.amqp = api, amqp
         field.recorder = Recorder(amqp_url, topology)
         stack.push_async_callback(field.recorder.aclose)

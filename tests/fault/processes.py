@@ -10,6 +10,7 @@ from typing import Final
 
 from sandbox.processes import OwnedProcess, free_ports
 from sandbox.waiting import eventually
+from tests.fault.forks import ForkedProcess, Forks
 
 PLAIN: Final = ("worker", "run")
 STEPPING: Final = ("tests.fault.stepping_worker",)
@@ -20,32 +21,44 @@ ROOT: Final = Path(__file__).parents[2]
 class WorkerProcess:
     """`python -m <module>` with these settings; never outlives this process.
 
-    `starts` and `kills` count over its life. What it writes goes to the end of `log`.
+    `starts` and `kills` count over its life. What it writes goes to the end of `log`. With `forks`
+    it is forked from a process that has imported the worker, else begun as an interpreter of its
+    own.
     """
 
-    def __init__(self, settings: Mapping[str, str], log: Path) -> None:
+    def __init__(
+        self, settings: Mapping[str, str], log: Path, *, forks: Forks | None = None
+    ) -> None:
         (self._port,) = free_ports(1)
         self._settings = {**settings, "HTTP_HOST": "127.0.0.1", "HTTP_PORT": str(self._port)}
         self.log = log
-        self._process: OwnedProcess | None = None
+        self._forks = forks
+        self._process: OwnedProcess | ForkedProcess | None = None
         self.starts = 0
         self.kills = 0
 
     def start(self, module: tuple[str, ...] = PLAIN, **more: str) -> None:
         """Start it, with `more` in its environment. It is not up yet when this returns."""
         assert not self.running
-        path = os.environ.get("PATH", "")
         self.starts += 1
-        self._process = OwnedProcess(
-            [sys.executable, "-m", *module],
-            environ={"PATH": path, "PYTHONPATH": str(ROOT), **self._settings, **more},
-            log=self.log,
-        )
+        path = os.environ.get("PATH", "")
+        environ = {"PATH": path, "PYTHONPATH": str(ROOT), **self._settings, **more}
+        if self._forks is not None:
+            self._process = self._forks.fork(module, environ=environ, log=self.log)
+        else:
+            self._process = OwnedProcess(
+                [sys.executable, "-m", *module], environ=environ, log=self.log
+            )
 
     @property
     def running(self) -> bool:
         """Whether it has been started and has not ended."""
         return self._process is not None and self._process.running
+
+    @property
+    def exit_code(self) -> int | None:
+        """How it ended, minus the signal's number if one killed it; None while it runs."""
+        return None if self._process is None else self._process.exit_code
 
     def kill(self) -> None:
         """SIGKILL, and wait for its end."""

@@ -1,0 +1,75 @@
+"""A forked worker is a process like any other: its output, its exit code, its end."""
+
+import asyncio
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Final
+
+import pytest
+
+from sandbox.waiting import Eventually
+from tests.fault.forks import ROOT, Forks
+
+WAITING: Final = ("http.server", "--bind", "127.0.0.1", "0")
+"""Something that runs until it is ended."""
+
+
+@pytest.fixture
+def forks() -> Iterator[Forks]:
+    forks = Forks()
+    yield forks
+    forks.close()
+
+
+async def test_it_has_its_settings_alone_and_writes_to_its_log_and_exits_as_it_should(
+    forks: Forks, tmp_path: Path, eventually: Eventually
+) -> None:
+    log = tmp_path / "log"
+    child = forks.fork(("worker", "config", "check"), environ={"LOG_LEVEL": "loud"}, log=log)
+    await eventually(lambda: not child.running)
+    assert child.exit_code == 2
+    assert {"LOG_LEVEL", "REALTIMEKIT_API_TOKEN"} <= set(log.read_text().replace(":", "").split())
+    child.kill()
+
+
+async def test_it_can_be_ended_by_a_signal_and_killed(forks: Forks, tmp_path: Path) -> None:
+    first = forks.fork(WAITING, environ={}, log=tmp_path / "log")
+    second = forks.fork(WAITING, environ={}, log=tmp_path / "log")
+    assert first.running
+    first.end(signal.SIGTERM, seconds=10)
+    assert first.exit_code == -signal.SIGTERM
+    second.kill()
+    assert second.exit_code == -signal.SIGKILL
+    assert len({first.pid, second.pid}) == 2
+
+
+OWNER_THAT_DIES: Final = f"""
+import os, signal, sys
+from pathlib import Path
+from tests.fault.forks import Forks
+print(Forks().fork({WAITING!r}, environ={{}}, log=Path(sys.argv[1])).pid, flush=True)
+os.kill(os.getpid(), signal.SIGKILL)
+"""
+
+
+async def test_it_does_not_outlive_whoever_asked_for_it(
+    tmp_path: Path, eventually: Eventually
+) -> None:
+    command = [sys.executable, "-c", OWNER_THAT_DIES, str(tmp_path / "log")]
+    owner = await asyncio.to_thread(
+        subprocess.run, command, capture_output=True, check=False, cwd=ROOT
+    )
+    pid = int(owner.stdout)
+
+    def gone() -> bool:
+        try:
+            os.kill(pid, 0)
+        except ProcessLookupError:
+            return True
+        return False
+
+    await eventually(gone)

@@ -19,12 +19,16 @@ MOST_NAMED: Final = 10
 
 
 class App(msgspec.Struct, frozen=True, kw_only=True):
-    """One app's things. `follow_all`: also of what was not started here the events go out."""
+    """One app's things. `follow_all`: also of what was not started here the events go out.
+
+    `sustained_rate` is how many requests a second its budget allows in the long run.
+    """
 
     name: str
     api: RealtimeKit
     outage: Outage
     follow_all: bool = False
+    sustained_rate: float = 4.0
 
 
 def open_app(
@@ -37,6 +41,7 @@ def open_app(
     timeout: float,
     retry: Retry,
     follow_all: bool,
+    sustained_rate: float = 4.0,
     metrics: Metrics,
 ) -> App:
     """Put one app together. Its `api` is to be closed in the end. `timeout` is in seconds."""
@@ -57,7 +62,13 @@ def open_app(
         observed=heard,
     )
     metrics.watch_app(name, lambda: outage.on)
-    return App(name=name, api=api, outage=outage, follow_all=follow_all)
+    return App(
+        name=name,
+        api=api,
+        outage=outage,
+        follow_all=follow_all,
+        sustained_rate=sustained_rate,
+    )
 
 
 class Apps:

@@ -137,3 +137,13 @@ async def test_nobody_waits_for_the_api_when_the_worker_is_about_to_end(outage: 
     outage.stop_waiting()
     async with asyncio.timeout(5):
         assert await asyncio.gather(*waiting) == [False] * 5
+
+
+def test_it_is_known_for_how_long_the_api_has_been_away(outage: Outage, clock: Clock) -> None:
+    outage.heard(Throttled("throttled", "x"))
+    clock.seconds += 7
+    outage.heard(Throttled("throttled", "x"))
+    assert outage.lasting() == 7
+    outage.heard(None)
+    clock.seconds += 7
+    assert outage.lasting() == 0

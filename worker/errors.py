@@ -6,6 +6,7 @@
     │   └── Conflict        409: something stands in the way
     ├── Unavailable         surely not executed, may work later → release, RETRY
     │   ├── Throttled       429 or code 971
+    │   ├── OverBudget      not sent: our own budget is spent
     │   └── Unauthorized    401, 403: our token, not the command
     ├── OutcomeUnknown      perhaps executed                    → RETRY, and look before calling
     ├── NotYet              the command came too early          → RETRY soon, for a bounded time
@@ -84,6 +85,13 @@ class Unavailable(ApiError):
 
 class Throttled(Unavailable):
     """Too many requests; nobody should call before `retry_after` has passed."""
+
+
+class OverBudget(Unavailable):
+    """The request was not sent, because our own budget of requests is spent for now.
+
+    `retry_after` is when it is worth trying again, in seconds. Tells nothing of the API.
+    """
 
 
 class Unauthorized(Unavailable):

@@ -11,7 +11,7 @@ from typing import TypeVar
 
 from tenacity import AsyncRetrying, RetryCallState, retry_if_exception
 
-from worker.errors import Unauthorized, Unavailable
+from worker.errors import OverBudget, Unauthorized, Unavailable
 
 T = TypeVar("T")
 
@@ -53,8 +53,9 @@ class Retry:
     async def call(self, attempt: Callable[[], Awaitable[T]]) -> T:
         """The result of the first `attempt()` that works, else the last one's error.
 
-        Only `Unavailable` is tried again, and of it not `Unauthorized`, which waiting does not
-        cure. `OutcomeUnknown` and `Refused` pass through at once.
+        Only `Unavailable` is tried again, and of it neither `Unauthorized`, which waiting does not
+        cure, nor `OverBudget`, which has been waited for. `OutcomeUnknown` and `Refused` pass
+        through at once.
         """
         deadline = self._now() + self._total
 
@@ -88,7 +89,7 @@ class Retry:
 
 def is_worth_another_try(error: BaseException) -> bool:
     """Whether the call behind `error` was surely not executed and waiting may help."""
-    return isinstance(error, Unavailable) and not isinstance(error, Unauthorized)
+    return isinstance(error, Unavailable) and not isinstance(error, Unauthorized | OverBudget)
 
 
 def retry_after_seconds(value: str | None, *, now: datetime) -> float | None:

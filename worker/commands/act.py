@@ -9,7 +9,7 @@ from recording_schemas import Kind, PauseRecording, ResumeRecording, Status, Sto
 from worker.commands.attempt import Attempt, Done
 from worker.errors import NotFound, NotYet, Refused
 from worker.harvest import list_whole
-from worker.realtimekit import RealtimeKit
+from worker.realtimekit import Priority, RealtimeKit
 from worker.recording import LIVE
 from worker.snapshot import Snapshot
 
@@ -33,15 +33,16 @@ async def resume_recording(command: ResumeRecording, attempt: Attempt) -> Done:
 
 
 async def _act(command: Targeted, attempt: Attempt, action: Action) -> Done:
+    api = attempt.api.at(Priority.STOP if action == "stop" else Priority.ACT)
     ids, seen = [], []
     failures: list[NotYet | Refused] = []
-    for target in await _targets(command, attempt, action):
+    for target in await _targets(command, attempt, action, api):
         ids.append(target.recording_id)
         if action == "stop" and target.status in _STOPPED:
             continue
         asked_at = attempt.now()
         try:
-            snapshot = await _act_on(attempt.api, target.recording_id, action)
+            snapshot = await _act_on(api, target.recording_id, action)
         except (NotYet, Refused) as error:
             failures.append(error)  # the others of the meeting need not wait for this one
         else:
@@ -59,14 +60,16 @@ class _Target(msgspec.Struct, frozen=True):
     status: Status | None = None
 
 
-async def _targets(command: Targeted, attempt: Attempt, action: Action) -> list[_Target]:
+async def _targets(
+    command: Targeted, attempt: Attempt, action: Action, api: RealtimeKit
+) -> list[_Target]:
     if command.recording_id is not None:
         return [_known_target(attempt) or _Target(command.recording_id)]
     if command.start_id is not None:
         return [_started_target(command.start_id, attempt)]
     assert command.meeting_id is not None  # noqa: S101 - exactly one of the three is given
     statuses = LIVE if action == "stop" else LIVE - _STOPPED
-    return await _targets_of_meeting(command.meeting_id, command.kind, statuses, attempt)
+    return await _targets_of_meeting(command.meeting_id, command.kind, statuses, attempt, api)
 
 
 def _known_target(attempt: Attempt) -> _Target | None:
@@ -85,12 +88,16 @@ def _started_target(start_id: str, attempt: Attempt) -> _Target:
 
 
 async def _targets_of_meeting(
-    meeting_id: str, kind: Kind | None, statuses: frozenset[Status], attempt: Attempt
+    meeting_id: str,
+    kind: Kind | None,
+    statuses: frozenset[Status],
+    attempt: Attempt,
+    api: RealtimeKit,
 ) -> list[_Target]:
     if attempt.starts_pending:
         raise NotYet("start_pending", "a start command of this meeting is still being executed")
     kinds = {one.recording_id: one.kind for one in attempt.known}
-    listed = await list_whole(attempt.api, meeting_id=meeting_id, statuses=sorted(statuses))
+    listed = await list_whole(api, meeting_id=meeting_id, statuses=sorted(statuses))
     return [
         _Target(one.recording_id, one.status)
         for one in listed

@@ -5,7 +5,7 @@ from datetime import datetime
 
 import msgspec
 
-from worker.realtimekit import RealtimeKit
+from worker.realtimekit import Priority, RealtimeKit
 from worker.recording import Origin, Recording, Seen
 from worker.snapshot import Snapshot
 
@@ -27,6 +27,10 @@ class Attempt(msgspec.Struct, frozen=True, kw_only=True):
     start_state: str | None = None
     starts_pending: int = 0
     storage_profiles: Mapping[str, Mapping[str, object]] = {}
+
+    def reading(self) -> RealtimeKit:
+        """The API for what must be looked up first: fresh commands need not wait for that."""
+        return self.api.at(Priority.READ, patient=False)
 
     def saw(self, snapshot: Snapshot, asked_at: datetime, origin: Origin | None = None) -> Seen:
         """A snapshot as this attempt's contribution to the state."""

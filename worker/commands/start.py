@@ -115,7 +115,7 @@ async def _started_before(attempt: Attempt, meeting_id: str, kind: Kind) -> Snap
 
 async def _listed(attempt: Attempt, meeting_id: str) -> list[Snapshot]:
     try:
-        return await list_whole(attempt.api, meeting_id=meeting_id)
+        return await list_whole(attempt.reading(), meeting_id=meeting_id)
     except Refused as refused:  # of the look; the start itself may well have been executed
         raise OutcomeUnknown("start_unconfirmed", refused.message) from refused
 

@@ -9,7 +9,7 @@ async def sync_recording(command: SyncRecording, attempt: Attempt) -> Done:
     """Read a recording whole, whoever started it."""
     known = attempt.known[0] if attempt.known else None
     seen = await read_whole(
-        attempt.api,
+        attempt.reading(),
         command.recording_id,
         known,
         app=attempt.app,

@@ -1,19 +1,23 @@
 """Every operation of the API that the worker uses, as one method each."""
 
-import re
+import copy
 from collections.abc import Callable, Mapping, Sequence
-from datetime import UTC, datetime
+from datetime import datetime
 from functools import partial
-from typing import Literal
+from typing import Literal, Self, TypeVar
 
 import httpx
 
 from recording_schemas import Status
-from worker.errors import NotFound, Refused
+from worker.errors import NotFound
+from worker.ledger import Priority
+from worker.realtimekit.addresses import app_url, query_of, segment
 from worker.realtimekit.connection import Connection, Observed, Read
+from worker.realtimekit.paying import Purse, Turn
 from worker.realtimekit.recordings import read_page, read_recording
 from worker.realtimekit.rows import (
     read_names,
+    read_nothing,
     read_participant,
     read_participants,
     read_session,
@@ -25,9 +29,10 @@ from worker.realtimekit.values import Page, Session, Sessions, Webhook
 from worker.retry import Retry
 from worker.snapshot import Participant, Snapshot
 
+T = TypeVar("T")
+
 _PARTICIPANTS_PER_PAGE = 100
 _MOST_PARTICIPANT_PAGES = 200
-_ID = re.compile(r"[A-Za-z0-9_-]{1,128}")
 
 
 class RealtimeKit:
@@ -39,7 +44,8 @@ class RealtimeKit:
 
     `timeout` is the total of one attempt, in seconds. `token` is called for every attempt, and
     `renew` when the API did not accept it; it returns whether there is another token now.
-    `observed` hears of every try.
+    `observed` hears of every try. Each is paid for from `purse`, if there is one, which raises
+    OverBudget, an `Unavailable`, when there is no leave soon enough.
     `transport` is for tests; the default one speaks through aiohttp. A `base_url`, `account_id` or
     `app_id` that cannot be part of a URL is a `ValueError`, any other such id is `Refused` unsent.
     """
@@ -55,9 +61,10 @@ class RealtimeKit:
         retry: Retry,
         renew: Callable[[], bool] = lambda: False,
         observed: Observed = lambda _operation, _error, _seconds: None,
+        purse: Purse | None = None,
         transport: httpx.AsyncBaseTransport | None = None,
     ) -> None:
-        self._app_url = _app_url(base_url, account_id, app_id)
+        self._app_url = app_url(base_url, account_id, app_id)
         self._connection = Connection(
             base_url=self._app_url,
             token=token,
@@ -65,12 +72,24 @@ class RealtimeKit:
             timeout=timeout,
             retry=retry,
             observed=observed,
+            purse=purse,
             transport=transport,
         )
-        self._ask = self._connection.ask
+        self._turn = Turn()
 
     def __repr__(self) -> str:
         return f"RealtimeKit({self._app_url!r})"
+
+    def at(self, priority: Priority, *, patient: bool | None = None) -> Self:
+        """The same API over the same connections, its requests of this priority.
+
+        Without `at` they have that of a start. `patient` ones wait for leave as long as it takes,
+        as reads and sweeps do unless they are told not to; others raise OverBudget after a while.
+        """
+        view = copy.copy(self)
+        waits = priority >= Priority.READ if patient is None else patient
+        view._turn = Turn(priority, waits)  # noqa: SLF001 - a view of our own
+        return view
 
     @property
     def trouble(self) -> str | None:
@@ -84,6 +103,19 @@ class RealtimeKit:
     async def aclose(self) -> None:
         """Close all connections."""
         await self._connection.aclose()
+
+    async def _ask(
+        self,
+        method: str,
+        path: str,
+        read: Read[T],
+        *,
+        query: Mapping[str, str] | None = None,
+        body: Mapping[str, object] | None = None,
+    ) -> T:
+        return await self._connection.ask(
+            method, path, read, query=query, body=body, turn=self._turn
+        )
 
     # Recordings
 
@@ -99,7 +131,7 @@ class RealtimeKit:
 
     async def get(self, recording_id: str) -> Snapshot:
         """One recording, with its files if it has any."""
-        path = f"/recordings/{_id(recording_id, 'recording_id')}"
+        path = f"/recordings/{segment(recording_id, 'recording_id')}"
         return await self._ask("GET", path, partial(read_recording, recording_id=recording_id))
 
     async def act(self, recording_id: str, action: Literal["stop", "pause", "resume"]) -> Snapshot:
@@ -108,7 +140,7 @@ class RealtimeKit:
         An action whose answer was lost is sent again, so that `Refused` may also mean that it has
         had its effect before: look at the recording.
         """
-        path = f"/recordings/{_id(recording_id, 'recording_id')}"
+        path = f"/recordings/{segment(recording_id, 'recording_id')}"
         read = partial(read_recording, recording_id=recording_id)
         return await self._ask("PUT", path, read, body={"action": action})
 
@@ -117,7 +149,7 @@ class RealtimeKit:
 
         Which one of several is the API's choice: `list` with `meeting_id` and `statuses` gives all.
         """
-        path = f"/recordings/active-recording/{_id(meeting_id, 'meeting_id')}"
+        path = f"/recordings/active-recording/{segment(meeting_id, 'meeting_id')}"
         try:
             return await self._ask("GET", path, partial(read_recording, meeting_id=meeting_id))
         except NotFound:
@@ -141,7 +173,7 @@ class RealtimeKit:
         Which of a recording's times `start_time` and `end_time` are compared with is not
         documented. Times must be aware.
         """
-        query = _query(
+        query = query_of(
             page_no=page_no,
             per_page=per_page,
             meeting_id=meeting_id,
@@ -160,7 +192,7 @@ class RealtimeKit:
 
     async def active_session(self, meeting_id: str) -> Session | None:
         """The session in which the meeting is live, None if it is not."""
-        path = f"/meetings/{_id(meeting_id, 'meeting_id')}/active-session"
+        path = f"/meetings/{segment(meeting_id, 'meeting_id')}/active-session"
         try:
             return await self._ask("GET", path, read_session)
         except NotFound:
@@ -175,22 +207,26 @@ class RealtimeKit:
         per_page: int | None = None,
     ) -> Sessions:
         """One page of the app's sessions, pages counted from 1."""
-        query = _query(page_no=page_no, per_page=per_page, associated_id=meeting_id, status=status)
+        query = query_of(
+            page_no=page_no, per_page=per_page, associated_id=meeting_id, status=status
+        )
         return await self._ask(
             "GET", "/sessions", partial(read_sessions, per_page=per_page), query=query
         )
 
     async def session(self, session_id: str) -> Session:
         """One session."""
-        return await self._ask("GET", f"/sessions/{_id(session_id, 'session_id')}", read_session)
+        return await self._ask(
+            "GET", f"/sessions/{segment(session_id, 'session_id')}", read_session
+        )
 
     async def participants(self, session_id: str) -> tuple[Participant, ...]:
         """Everybody who was in the session, from all pages, each peer once, as the API has them."""
-        path = f"/sessions/{_id(session_id, 'session_id')}/participants"
+        path = f"/sessions/{segment(session_id, 'session_id')}/participants"
         read = partial(read_participants, per_page=_PARTICIPANTS_PER_PAGE)
         found: dict[str, Participant] = {}
         for page_no in range(1, _MOST_PARTICIPANT_PAGES + 1):
-            query = _query(page_no=page_no, per_page=_PARTICIPANTS_PER_PAGE, view="raw")
+            query = query_of(page_no=page_no, per_page=_PARTICIPANTS_PER_PAGE, view="raw")
             page, last = await self._ask("GET", path, read, query=query)
             before = len(found)
             found.update((participant.peer_id, participant) for participant in page)
@@ -202,8 +238,8 @@ class RealtimeKit:
     async def participant(self, session_id: str, participant_id: str) -> Participant:
         """One presence in a session; `participant_id` is the peer id."""
         path = (
-            f"/sessions/{_id(session_id, 'session_id')}"
-            f"/participants/{_id(participant_id, 'participant_id')}"
+            f"/sessions/{segment(session_id, 'session_id')}"
+            f"/participants/{segment(participant_id, 'participant_id')}"
         )
         return await self._ask("GET", path, read_participant)
 
@@ -219,7 +255,9 @@ class RealtimeKit:
 
     async def get_webhook(self, webhook_id: str) -> Webhook:
         """One webhook."""
-        return await self._ask("GET", f"/webhooks/{_id(webhook_id, 'webhook_id')}", read_webhook)
+        return await self._ask(
+            "GET", f"/webhooks/{segment(webhook_id, 'webhook_id')}", read_webhook
+        )
 
     async def add_webhook(
         self, *, name: str, url: str, events: Sequence[str], enabled: bool = True
@@ -232,7 +270,7 @@ class RealtimeKit:
         self, webhook_id: str, *, name: str, url: str, events: Sequence[str], enabled: bool = True
     ) -> Webhook:
         """Set every member of a webhook."""
-        path = f"/webhooks/{_id(webhook_id, 'webhook_id')}"
+        path = f"/webhooks/{segment(webhook_id, 'webhook_id')}"
         body = {"name": name, "url": url, "events": tuple(events), "enabled": enabled}
         return await self._ask("PUT", path, read_webhook, body=body)
 
@@ -246,15 +284,15 @@ class RealtimeKit:
         enabled: bool | None = None,
     ) -> Webhook:
         """Set those members of a webhook that are not None."""
-        path = f"/webhooks/{_id(webhook_id, 'webhook_id')}"
+        path = f"/webhooks/{segment(webhook_id, 'webhook_id')}"
         given = {"name": name, "url": url, "events": events, "enabled": enabled}
         body = {member: value for member, value in given.items() if value is not None}
         return await self._ask("PATCH", path, read_webhook, body=body)
 
     async def delete_webhook(self, webhook_id: str) -> None:
         """Remove a webhook; one that is not there is `NotFound`."""
-        path = f"/webhooks/{_id(webhook_id, 'webhook_id')}"
-        await self._ask("DELETE", path, _nothing)
+        path = f"/webhooks/{segment(webhook_id, 'webhook_id')}"
+        await self._ask("DELETE", path, read_nothing)
 
 
 def _of_a_start(body: Mapping[str, object], read: Callable[..., Snapshot]) -> Read[Snapshot]:
@@ -262,38 +300,3 @@ def _of_a_start(body: Mapping[str, object], read: Callable[..., Snapshot]) -> Re
     meeting_id = body.get("meeting_id")
     known = meeting_id if isinstance(meeting_id, str) else None
     return partial(read, meeting_id=known, status=Status.INVOKED)
-
-
-def _nothing(_body: bytes | bytearray) -> None:
-    return None
-
-
-def _query(**members: str | int | bool | datetime | None) -> dict[str, str]:
-    return {name: _as_text(value) for name, value in members.items() if value is not None}
-
-
-def _as_text(value: str | int | bool | datetime) -> str:
-    if isinstance(value, bool):
-        return "true" if value else "false"
-    if isinstance(value, datetime):
-        return value.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
-    return str(value)
-
-
-def _id(value: str, member: str) -> str:
-    """`value` as a path segment; `..` and slashes would lead to another operation."""
-    if not _ID.fullmatch(value):
-        raise Refused("invalid_member", f"`{member}` is not an id of the API", field=member)
-    return value
-
-
-def _app_url(base_url: str, account_id: str, app_id: str) -> str:
-    url = httpx.URL(base_url.rstrip("/"))
-    if url.scheme not in ("http", "https") or not url.host:
-        raise ValueError("base_url must begin with http:// or https:// and a host")
-    if url.userinfo or url.query or url.fragment:
-        raise ValueError("base_url must not hold a user, a password, a query or a fragment")
-    for member, value in (("account_id", account_id), ("app_id", app_id)):
-        if not _ID.fullmatch(value):
-            raise ValueError(f"{member} must be 1 to 128 letters, digits, hyphens or underscores")
-    return f"{url}/accounts/{account_id}/realtime/kit/{app_id}"

@@ -18,7 +18,7 @@ import httpx
 import msgspec
 from httpx_aiohttp import AiohttpTransport
 
-from worker.errors import ApiError, Refused, Unauthorized
+from worker.errors import ApiError, Refused, Throttled, Unauthorized
 from worker.realtimekit.failures import (
     Answer,
     Asked,
@@ -28,6 +28,8 @@ from worker.realtimekit.failures import (
     unreadable_answer,
 )
 from worker.realtimekit.lenient import Unreadable
+from worker.realtimekit.paying import FREE, Purse, Turn
+from worker.realtimekit.rate_limits import read_limits
 from worker.realtimekit.secrets import secrets_in
 from worker.retry import Retry
 
@@ -63,7 +65,8 @@ class Connection:
     of one attempt in seconds, half of which may go into connecting: a connection that could not
     be opened must be known as such before the attempt is over, for only then a POST is safe to
     repeat. The token is asked for at every attempt; when the API does not accept it, `renew` is
-    called, and if that tells of a new one, the request is made once more with it.
+    called, and if that tells of a new one, the request is made once more with it. Every attempt
+    is paid for from `purse`.
     """
 
     def __init__(
@@ -75,6 +78,7 @@ class Connection:
         timeout: float,
         retry: Retry,
         observed: Observed,
+        purse: Purse | None,
         transport: httpx.AsyncBaseTransport | None,
     ) -> None:
         self._base_url = base_url
@@ -86,6 +90,7 @@ class Connection:
         self._timeout = timeout
         self._retry = retry
         self._observed = observed
+        self._purse = purse or FREE
         self._transport = transport or aiohttp_transport()
         connect = timeout / 2
         self._extensions = {"timeout": {"connect": connect, "pool": connect, "read": None}}
@@ -98,6 +103,7 @@ class Connection:
         *,
         query: Mapping[str, str] | None = None,
         body: Mapping[str, object] | None = None,
+        turn: Turn,
     ) -> T:
         """What `read` makes of a 2xx answer's body, tried again as long as that is safe.
 
@@ -108,11 +114,11 @@ class Connection:
         url = httpx.URL(f"{self._base_url}{path}" + (f"?{_encoded(query)}" if query else ""))
         content = None if body is None else msgspec.json.encode(body)
         try:
-            return await self._retry.call(lambda: self._attempt(asked, url, content, read))
+            return await self._retry.call(lambda: self._attempt(asked, url, content, read, turn))
         except Unauthorized:
             if not self._renew():
                 raise
-            return await self._retry.call(lambda: self._attempt(asked, url, content, read))
+            return await self._retry.call(lambda: self._attempt(asked, url, content, read, turn))
 
     def clock(self) -> datetime | None:
         """What the API's clock shows now, to a second, by its last answer; None before that."""
@@ -126,15 +132,20 @@ class Connection:
         await self._transport.aclose()
 
     async def _attempt(
-        self, asked: Asked, url: httpx.URL, content: bytes | None, read: Read[T]
+        self, asked: Asked, url: httpx.URL, content: bytes | None, read: Read[T], turn: Turn
     ) -> T:
-        """One try, of which readiness and metrics hear."""
+        """One try, paid for, of which readiness, metrics and the budget hear."""
+        paid = await self._purse.pay(turn.priority, patient=turn.patient)
         started = time.perf_counter()
         try:
             told = await self._one(asked, url, content, read)
         except ApiError as error:
             self._tell(asked, error, started)
+            if isinstance(error, Throttled):
+                self._purse.throttled(error.retry_after)
             raise
+        finally:
+            self._purse.ended(paid)
         self._tell(asked, None, started)
         return told
 
@@ -175,6 +186,8 @@ class Connection:
         response = await self._transport.handle_async_request(request)
         if (told := _date_of(response.headers)) is not None:
             self._date = (told, time.monotonic())
+        if limits := read_limits(response.headers):
+            self._purse.heard(limits)
         try:
             body = bytearray()
             async for piece in response.aiter_bytes():

@@ -149,6 +149,10 @@ def read_webhooks(body: bytes | bytearray) -> tuple[Webhook, ...]:
     return tuple(webhook for row in answer.data if (webhook := _webhook(row)))
 
 
+def read_nothing(_body: bytes | bytearray) -> None:
+    """The answer tells nothing that is used."""
+
+
 def read_names(body: bytes | bytearray) -> tuple[str, ...]:
     """The strings of a plain list."""
     answer = decoded(body, _NAMES)

@@ -11,9 +11,11 @@ from functools import partial
 from typing import Self
 
 from recording_schemas import Status
+from worker.ledger import Ask, Grant
 from worker.recording import Recording, Seen
 from worker.store import inbox, leases, outbox
 from worker.store.absorbing import Absorbed, absorb_all
+from worker.store.budget import spend
 from worker.store.clock import DatabaseClock
 from worker.store.engine import open_engine
 from worker.store.exclusive import lock_file_of
@@ -60,6 +62,7 @@ class Store:
         """The clock that all who share the database go by, in seconds since the epoch."""
         self._absorb = partial(absorb_all, source=source)
         self._finish = partial(inbox.finish, source=source)
+        self._spend = partial(spend, now=now)
 
     @classmethod
     async def open(cls, url: str, *, source: str, now: Callable[[], float] = time.time) -> Self:
@@ -129,6 +132,10 @@ class Store:
     async def let_go(self, owner: str) -> None:
         """Give up every lease of this owner."""
         await self._group.submit(leases.let_go, owner)
+
+    async def spend(self, name: str, ask: Ask) -> Grant:
+        """Leave for requests to the API out of the budget `name`, at the time of `now`."""
+        return await self._group.submit(self._spend, (name, ask))
 
     async def unsent(self, limit: int, *, after: int = 0) -> list[Unsent]:
         """The oldest events that no broker has confirmed, in the order of their commits.

@@ -1,0 +1,224 @@
+"""One replica's way to the budget that all of them share."""
+
+import asyncio
+import contextlib
+from collections.abc import Callable, Iterable, Iterator
+from typing import Final
+
+import structlog
+
+from worker.budget.line import Line
+from worker.budget.tokens import Token, Tokens, spent
+from worker.errors import StoreUnavailable
+from worker.ledger import Ask, Grade, Grant, Limit, Priority, Rate, Spent, background_rate
+from worker.store import Store
+
+UNTOLD_PAUSE_SECONDS: Final = 60.0
+"""How long to leave the API alone when it throttles and does not say for how long."""
+
+SOONEST_SECONDS: Final = 0.02
+"""The least time between two questions that found nothing."""
+
+LATEST_SECONDS: Final = 5.0
+"""How long an answer is believed: somebody may have given something back since."""
+
+PLENTY_SECONDS: Final = 0.5
+"""How long not to ask ahead after there was too little for that."""
+
+STORE_PAUSE_SECONDS: Final = 0.5
+
+
+class Budget:
+    """Leave for requests to the API, shared by all who name the same budget in the same store.
+
+    `name` stands for what the API counts by: one token. `rates` are the windows that all requests
+    together keep to; there is at least one. `patience` is how long a request that a command waits
+    for may wait, in seconds. `waited` hears of each payment and how long it took.
+
+    Leave comes in small blocks, one commit for each, so that a busy replica rarely waits for one;
+    what is not used within two seconds goes back. `run` must be running for anything to be paid.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        name: str,
+        rates: Iterable[Rate],
+        *,
+        patience: float = 5.0,
+        waited: Callable[[Priority, float], None] = lambda _priority, _seconds: None,
+    ) -> None:
+        self._store = store
+        self._name = name
+        self._rates = tuple(rates)
+        self._patience = patience
+        self._waited = waited
+        self._tokens = Tokens()
+        self._line = Line()
+        self._most_ahead = max(min(rate.requests for rate in self._rates) // 20, 1)
+        self._wanted = asyncio.Event()
+        self._late: list[Spent] = []
+        self._limits: dict[Rate, Limit] = {}
+        self._pause = 0.0
+        self._last: Grant | None = None
+        self._plenty_at = 0.0
+
+    # For requests
+
+    async def pay(self, priority: Priority, *, patient: bool) -> Token:
+        """Return when one request may be sent, which must be done at once.
+
+        Raises OverBudget when a request that is not `patient` would have to wait for too long, and
+        StoreUnavailable when the budget cannot be asked.
+        """
+        now = self._store.now()
+        token = self._tokens.spend(priority.grade, now)
+        if token is None:
+            token = await self._wait(priority, now, patient=patient)
+            self._waited(priority, self._store.now() - now)
+            return token
+        if now >= self._plenty_at and any(self._tokens.ahead(now, self._most_ahead)):
+            self._wanted.set()
+        self._waited(priority, 0.0)
+        return token
+
+    def ended(self, token: Token) -> None:
+        """The request that was paid with `token` is over, however it ended."""
+        if token.is_late(self._store.now()):
+            self._late.append(spent(token.at, token.grade))
+            self._wanted.set()
+
+    def heard(self, limits: Iterable[Limit]) -> None:
+        """An answer told of these limits: others may be using the same token."""
+        for limit in limits:
+            known = self._limits.get(limit.rate, limit)
+            lower = min((one.left for one in (known, limit) if one.left is not None), default=None)
+            self._limits[limit.rate] = Limit(limit.rate, lower)
+        if self._is_shut():
+            self._tokens.drop()
+            self._wanted.set()
+
+    def throttled(self, retry_after: float | None) -> None:
+        """The API wants no requests for so many seconds: nobody is to send any."""
+        pause = UNTOLD_PAUSE_SECONDS if retry_after is None else retry_after
+        structlog.get_logger().warning("api_throttled", budget=self._name, pause_seconds=pause)
+        self._pause = max(self._pause, pause)
+        self._tokens.drop()
+        self._wanted.set()
+
+    # For people
+
+    def left(self) -> int | None:
+        """Requests that were left when last asked; None before that."""
+        return self._last.left if self._last else None
+
+    def paused(self) -> float:
+        """The seconds for which nobody is to send anything, because the API said so."""
+        return max(self._last.paused_until - self._store.now(), 0.0) if self._last else 0.0
+
+    def background_rate(self) -> float:
+        """Requests per second that reads and sweeps may make together, for ever."""
+        return self._last.background_rate if self._last else background_rate(self._rates)
+
+    # The loop
+
+    async def run(self) -> None:
+        """Ask for leave as it is needed, for ever; when cancelled, give back what is in hand."""
+        try:
+            while True:
+                await self._turn()
+        finally:
+            self._tokens.drop()
+            if unspent := self._tokens.unspent(self._store.now()):
+                with contextlib.suppress(StoreUnavailable):
+                    await self._store.spend(self._name, Ask(rates=self._rates, unspent=unspent))
+
+    async def _turn(self) -> None:
+        self._wanted.clear()
+        now = self._store.now()
+        ask = self._ask(now)
+        if ask is None:
+            self._line.send_away(now, [self._free_at(grade) for grade in Grade])
+            await self._rest(now)
+            return
+        try:
+            self._last = await self._store.spend(self._name, ask)
+        except StoreUnavailable as error:
+            # Whether it was committed is not known: nothing is given back twice.
+            self._late += ask.late
+            self._pause = max(self._pause, ask.paused_for)
+            self._line.fail(error)
+            await asyncio.sleep(STORE_PAUSE_SECONDS)
+            return
+        self._have(self._last, ask)
+
+    def _have(self, grant: Grant, ask: Ask) -> None:
+        now = self._store.now()
+        wanted = sum(ask.needed) + sum(ask.ahead)
+        if any(ask.ahead) and sum(grant.tokens) < wanted:
+            self._plenty_at = now + PLENTY_SECONDS
+        self._tokens.take_in(grant)
+        if self._is_shut():  # that was heard while we asked
+            self._tokens.drop()
+        self._line.serve(self._tokens.spend, now)
+        self._line.send_away(now, [self._free_at(grade) for grade in Grade])
+
+    def _ask(self, now: float) -> Ask | None:
+        """What to ask and to tell now; None when there is nothing."""
+        needed = self._line.needed(now)
+        ahead = self._tokens.ahead(now, self._most_ahead) if now >= self._plenty_at else (0, 0, 0)
+        unspent = self._tokens.unspent(now)
+        hopeful = any(needed[grade] and now >= self._again_at(grade) for grade in Grade)
+        if not (hopeful or any(ahead) or unspent or self._late or self._is_shut()):
+            return None
+        ask = Ask(
+            rates=self._rates,
+            needed=needed,
+            ahead=ahead,
+            unspent=unspent,
+            late=tuple(self._late),
+            limits=tuple(self._limits.values()),
+            paused_for=self._pause,
+        )
+        self._late, self._limits, self._pause = [], {}, 0.0
+        return ask
+
+    def _is_shut(self) -> bool:
+        """Whether the API has told what others must hear before anything more is sent."""
+        return self._pause > 0 or any(limit.left == 0 for limit in self._limits.values())
+
+    def _free_at(self, grade: Grade) -> float:
+        """When there may be a token of this grade, by the last answer."""
+        return self._last.at + self._last.waits[grade] if self._last else 0.0
+
+    def _again_at(self, grade: Grade) -> float:
+        """When to ask for a token of this grade again."""
+        if self._last is None:
+            return 0.0
+        wait = min(max(self._last.waits[grade], SOONEST_SECONDS), LATEST_SECONDS)
+        return self._last.at + wait
+
+    async def _rest(self, now: float) -> None:
+        """Until something is wanted, or there is something to do by itself."""
+        until = min(self._moments(now), default=None)
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(None if until is None else max(until - now, 0.0)):
+                await self._wanted.wait()
+
+    def _moments(self, now: float) -> Iterator[float]:
+        needed = self._line.needed(now)
+        yield from (self._again_at(grade) for grade in Grade if needed[grade])
+        yield from self._line.moments()
+        if (expires_at := self._tokens.expires_at()) is not None:
+            yield expires_at
+
+    async def _wait(self, priority: Priority, now: float, *, patient: bool) -> Token:
+        waiter = self._line.join(priority, now, None if patient else now + self._patience)
+        self._wanted.set()
+        try:
+            return await waiter.token
+        except asyncio.CancelledError:
+            given = waiter.token.done() and not waiter.token.cancelled()
+            if given and waiter.token.exception() is None:
+                self._tokens.put_back(waiter.token.result())
+            raise

@@ -1,0 +1,128 @@
+"""What one replica has leave for. Every `now` is in seconds by the clock that replicas share."""
+
+from collections import deque
+from typing import Final, NamedTuple
+
+from worker.ledger import LIFETIME_SECONDS, MARGIN_SECONDS, Counts, Grade, Grant, Spent
+
+MOST_AHEAD: Final = 50
+"""So many tokens are held at most for requests that are only expected."""
+
+
+class Token(NamedTuple):
+    """Leave for one request, given at `at`."""
+
+    at: float
+    grade: Grade
+
+    def is_late(self, now: float) -> bool:
+        """Whether a request that ends now may have arrived later than was counted on."""
+        return now > self.at + LIFETIME_SECONDS + MARGIN_SECONDS
+
+
+class Tokens:
+    """Those in hand, until they are used or too old. Lower grades serve higher ones too."""
+
+    def __init__(self) -> None:
+        self._blocks: dict[Grade, deque[_Block]] = {grade: deque() for grade in Grade}
+        self._demand = {grade: _Demand() for grade in Grade}
+        self._unspent: list[Spent] = []
+
+    def take_in(self, grant: Grant) -> None:
+        """Have what was given."""
+        for grade in Grade:
+            if grant.tokens[grade]:
+                self._blocks[grade].append(_Block(grant.at, grade, grant.tokens[grade]))
+
+    def spend(self, grade: Grade, now: float) -> Token | None:
+        """A token that may serve this grade, if one is in hand."""
+        self._expire(now)
+        for candidate in list(Grade)[grade:]:
+            blocks = self._blocks[candidate]
+            if blocks:
+                block = blocks[0]
+                block.left -= 1
+                if not block.left:
+                    blocks.popleft()
+                self._demand[grade].note(now)
+                return Token(block.at, candidate)
+        return None
+
+    def put_back(self, token: Token) -> None:
+        """Leave that was given and is not used after all."""
+        self._unspent.append(spent(token.at, token.grade))
+
+    def drop(self) -> None:
+        """Use none of what is in hand."""
+        for blocks in self._blocks.values():
+            self._unspent += [spent(block.at, block.grade, block.left) for block in blocks]
+            blocks.clear()
+
+    def unspent(self, now: float) -> tuple[Spent, ...]:
+        """What is to be given back, told once."""
+        self._expire(now)
+        told, self._unspent = tuple(self._unspent), []
+        return told
+
+    def ahead(self, now: float, most: int) -> Counts:
+        """How many to ask for before they are needed: about what a second takes.
+
+        None while what is in hand lasts for half of that.
+        """
+        counts = [0, 0, 0]
+        for grade in (Grade.ACT, Grade.BACKGROUND):
+            wanted = min(self._demand[grade].per_second(now), most, MOST_AHEAD)
+            held = sum(block.left for block in self._blocks[grade])
+            if wanted > 1 and held <= wanted // 2:
+                counts[grade] = wanted - held
+        return counts[0], counts[1], counts[2]
+
+    def expires_at(self) -> float | None:
+        """When the next of them gets too old; None when there are none."""
+        firsts = [blocks[0].at for blocks in self._blocks.values() if blocks]
+        return min(firsts) + LIFETIME_SECONDS if firsts else None
+
+    def _expire(self, now: float) -> None:
+        for blocks in self._blocks.values():
+            while blocks and now >= blocks[0].at + LIFETIME_SECONDS:
+                block = blocks.popleft()
+                self._unspent.append(spent(block.at, block.grade, block.left))
+
+
+def spent(at: float, grade: Grade, requests: int = 1) -> Spent:
+    """Tokens of a grade as the ledger has them."""
+    return Spent(at, requests, requests if grade is Grade.BACKGROUND else 0)
+
+
+class _Block:
+    """Tokens that were given together."""
+
+    __slots__ = ("at", "grade", "left")
+
+    def __init__(self, at: float, grade: Grade, left: int) -> None:
+        self.at = at
+        self.grade = grade
+        self.left = left
+
+
+class _Demand:
+    """How many are used in a second, by the present one and the one before."""
+
+    def __init__(self) -> None:
+        self._second = 0
+        self._counts = (0, 0)
+
+    def note(self, now: float) -> None:
+        self._turn(now)
+        before, present = self._counts
+        self._counts = (before, present + 1)
+
+    def per_second(self, now: float) -> int:
+        self._turn(now)
+        return max(self._counts)
+
+    def _turn(self, now: float) -> None:
+        second = int(now)
+        if second != self._second:
+            self._counts = (self._counts[1] if second == self._second + 1 else 0, 0)
+            self._second = second

@@ -13,7 +13,7 @@ from typing import Self
 from recording_schemas import Status
 from worker.ledger import Ask, Grant
 from worker.recording import Recording, Seen
-from worker.store import inbox, leases, outbox
+from worker.store import inbox, leases, outbox, pruning
 from worker.store.absorbing import Absorbed, absorb_all
 from worker.store.budget import spend
 from worker.store.clock import DatabaseClock
@@ -24,6 +24,7 @@ from worker.store.leases import Hold
 from worker.store.migrate import migrate
 from worker.store.news import News, Topic
 from worker.store.outbox import OutcomeRecord, Reply, Unsent, outcome_record
+from worker.store.pruning import Sent
 from worker.store.queries import RecordingsFilter, count_by_status, find_recordings, open_ones
 from worker.store.requests import Claim, Claimed, Finish, Release
 
@@ -37,6 +38,7 @@ __all__ = [
     "RecordingsFilter",
     "Release",
     "Reply",
+    "Sent",
     "Store",
     "Unsent",
     "outcome_record",
@@ -151,6 +153,19 @@ class Store:
     async def outbox_depth(self) -> tuple[int, float | None]:
         """How many events are unsent, and when (seconds) the oldest of them was committed."""
         return await self._group.submit(outbox.depth, None)
+
+    async def prune_sent(self, wanted: Sent) -> int | None:
+        """Remove up to 500 old events; where the next step begins, None when none is as old."""
+        return await self._group.submit(pruning.prune_sent, wanted)
+
+    async def prune_recordings(self, before: float) -> int:
+        """Forget up to 100 recordings closed before a time (seconds), with their files."""
+        return await self._group.submit(pruning.prune_recordings, before)
+
+    async def prune_commands(self, before: float) -> int:
+        """Forget up to 500 commands that ended before a time (seconds) and whose recordings are
+        forgotten."""
+        return await self._group.submit(pruning.prune_commands, before)
 
     async def open_recordings(self, app: str) -> list[Recording]:
         """Recordings of the app that have not ended or whose files are still looked for."""

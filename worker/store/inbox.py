@@ -17,7 +17,7 @@ from worker.store.absorbing import Absorbed, absorb_all
 from worker.store.holdable import meeting_key
 from worker.store.outbox import OutcomeRecord, Reply, outcome_rows, put, unpublished
 from worker.store.requests import Claim, Claimed, Finish, Release
-from worker.store.tables import inbox, recordings
+from worker.store.tables import UNFINISHED, inbox, recordings
 
 
 def claim(connection: sa.Connection, requests: Sequence[Claim]) -> list[Claimed]:
@@ -101,7 +101,7 @@ def finish(connection: sa.Connection, requests: Sequence[Finish], *, source: str
 def free_leases(connection: sa.Connection, owners: Sequence[None]) -> list[int]:
     """Operation: end every lease. Only for a store that no other process can be using."""
     freed = connection.execute(
-        sa.update(inbox).where(inbox.c.lease_owner.is_not(None)).values(lease_until=0.0)
+        sa.update(inbox).where(UNFINISHED, inbox.c.lease_owner.is_not(None)).values(lease_until=0.0)
     )
     return [freed.rowcount] * len(owners)
 
@@ -278,7 +278,7 @@ def _starts_pending(connection: sa.Connection, request: Claim) -> int:
     return connection.execute(
         sa.select(sa.func.count()).where(
             inbox.c.slot.in_(request.rivals),
-            inbox.c.state != "done",
+            UNFINISHED,
             inbox.c.first_seen_at >= request.abandoned_before,
         )
     ).scalar_one()

@@ -176,16 +176,18 @@ def mark_sent(
     connection: sa.Connection, requests: Sequence[tuple[Iterable[int], float]]
 ) -> list[None]:
     """Operation: the broker confirmed these positions at that time."""
-    connection.execute(
-        sa.update(outbox)
-        .where(outbox.c.position == sa.bindparam("at_position"))
-        .values(sent_at=sa.bindparam("at_time")),
-        [
-            {"at_position": position, "at_time": now}
-            for positions, now in requests
-            for position in positions
-        ],
-    )
+    sent = [
+        {"at_position": position, "at_time": now}
+        for positions, now in requests
+        for position in positions
+    ]
+    if sent:
+        connection.execute(
+            sa.update(outbox)
+            .where(outbox.c.position == sa.bindparam("at_position"))
+            .values(sent_at=sa.bindparam("at_time")),
+            sent,
+        )
     return [None] * len(requests)
 
 

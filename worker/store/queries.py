@@ -1,5 +1,6 @@
 """Reading what is known of recordings."""
 
+from collections import Counter
 from collections.abc import Sequence
 
 import msgspec
@@ -40,9 +41,11 @@ def count_by_status(connection: sa.Connection, requests: Sequence[None]) -> list
     rows = connection.execute(
         sa.select(recordings.c.status, sa.func.count())
         .where(recordings.c.open)
-        .group_by(recordings.c.status)
+        .group_by(recordings.c.app, recordings.c.status)  # as in the index of open ones
     )
-    counts = {Status(status): count for status, count in rows}
+    counts: Counter[Status] = Counter()
+    for status, count in rows:
+        counts[Status(status)] += count
     return [counts] * len(requests)
 
 

@@ -32,23 +32,30 @@ def upgrade() -> None:
         sqlite_where=due,
         postgresql_where=due,
     )
-    closed = sa.text("NOT open")
-    op.create_index(
-        "recordings_closed",
-        "recordings",
-        ["changed_at"],
-        sqlite_where=closed,
-        postgresql_where=closed,
-    )
+    op.create_index("recordings_changed", "recordings", ["changed_at"])
+    op.create_index("recordings_status", "recordings", ["status", "changed_at"])
+    _mend_open()
     done = sa.text("state = 'done'")
     op.create_index(
         "inbox_done", "inbox", ["finished_at"], sqlite_where=done, postgresql_where=done
     )
 
 
+def _mend_open() -> None:
+    """Counted by status without the rows; and spelt as in the queries, else SQLite ignores it."""
+    op.drop_index("recordings_open", "recordings")
+    op.create_index(
+        "recordings_open",
+        "recordings",
+        ["app", "status"],
+        sqlite_where=sa.text("open = 1"),
+        postgresql_where=sa.text("open"),
+    )
+
+
 def downgrade() -> None:
     op.drop_index("inbox_done", "inbox")
-    for index in ("recordings_closed", "recordings_due"):
+    for index in ("recordings_status", "recordings_changed", "recordings_due"):
         op.drop_index(index, "recordings")
     for column in ("read_at", "told_at"):
         op.drop_column("recordings", column)

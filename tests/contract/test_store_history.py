@@ -1,0 +1,173 @@
+"""What is over and old is forgotten, what still matters never."""
+
+from collections.abc import AsyncIterator, Iterator
+from datetime import UTC, datetime, timedelta
+from typing import Any, Final
+
+import pytest
+import sqlalchemy as sa
+
+from recording_schemas import CommandSucceeded, Status
+from worker.housekeeping import Housekeeping, Keep
+from worker.recording import Origin, Seen
+from worker.snapshot import Snapshot
+from worker.store import (
+    Claim,
+    Finish,
+    Release,
+    Reply,
+    Store,
+    outcome_record,
+)
+from worker.store.engine import open_engine
+from worker.store.tables import files, inbox, outbox, recordings
+from worker.track_files import TrackFile
+
+NOW: Final = datetime(2026, 11, 1, 10, 0, tzinfo=UTC)
+DAY: Final = 86_400.0
+OLD: Final = NOW.timestamp() - 40 * DAY
+KEEP: Final = Keep(sent=DAY, finished=30 * DAY)
+
+
+@pytest.fixture
+async def store(database_url: str) -> AsyncIterator[Store]:
+    opened = await Store.open(database_url, source="test")
+    yield opened
+    await opened.close()
+
+
+@pytest.fixture
+def engine(database_url: str) -> Iterator[sa.Engine]:
+    """A look at the tables beside the store."""
+    beside = open_engine(database_url)
+    yield beside
+    beside.dispose()
+
+
+def claim(command_id: str, **more: Any) -> Claim:
+    members = {"command_type": "start_track_recording", "owner": "me", "now": NOW.timestamp()}
+    waits = {"lease_seconds": 60.0, "settle_seconds": 30.0, "abandoned_before": 0.0}
+    return Claim(command_id=command_id, **{**members, **waits, **more})
+
+
+def finish(command_id: str, *seen: Seen, at: datetime = NOW) -> Finish:
+    data = CommandSucceeded(command_id=command_id, command_type="x", recording_ids=())
+    record = outcome_record(data, source="test", at=at, correlation_id=None, trace={})
+    return Finish(outcome=record, reply=Reply(), seen=seen, now=at.timestamp())
+
+
+def seen(
+    recording_id: str,
+    status: Status = Status.RECORDING,
+    *,
+    start_id: str | None = None,
+    at: datetime = NOW,
+    **more: Any,
+) -> Seen:
+    snapshot = Snapshot(recording_id=recording_id, status=status, kind="track", meeting_id="m")
+    origin = Origin(start_id=start_id) if start_id else None
+    return Seen(
+        snapshot=snapshot, observed_by="sweep", asked_at=at, observed_at=at, origin=origin, **more
+    )
+
+
+async def record(store: Store, name: str, *, at: datetime, ended: bool = True) -> None:
+    """The start `start-<name>` and its recording `name`, with a file when it has `ended`."""
+    start = f"start-{name}"
+    await store.claim(claim(start, slot=f"{name}/track", now=at.timestamp()))
+    await store.finish(finish(start, seen(name, start_id=start, at=at), at=at))
+    if ended:
+        file = TrackFile(file_name=f"{name}.webm", media_kind="audio", user_id="u")
+        await store.absorb([seen(name, Status.UPLOADED, at=at, files=(file,))])
+
+
+async def send_all(store: Store, at: float) -> None:
+    await store.mark_sent([one.position for one in await store.unsent(1000)], at)
+
+
+def rows(engine: sa.Engine, column: sa.Column[Any]) -> list[Any]:
+    with engine.begin() as connection:
+        return sorted(connection.execute(sa.select(column)).scalars())
+
+
+async def prune(store: Store, keep: Keep = KEEP) -> None:
+    await Housekeeping(store, keep, now=NOW.timestamp).once(lambda: True)
+
+
+LONG_AGO: Final = NOW - timedelta(days=40)
+
+
+# What is forgotten, and what never
+
+
+async def test_sent_events_are_forgotten_by_age_and_unsent_ones_never(
+    store: Store, engine: sa.Engine
+) -> None:
+    await store.absorb([seen(f"r{number:03}") for number in range(700)])
+    waiting = await store.unsent(1000)
+    sent, stuck = waiting[::2], waiting[1::2]
+    await store.mark_sent([one.position for one in sent[:-1]], NOW.timestamp() - 2 * DAY)
+    await store.mark_sent([sent[-1].position], NOW.timestamp() - DAY / 2)
+    await prune(store)
+    kept = [one.position for one in (*stuck, sent[-1])]
+    assert rows(engine, outbox.c.position) == sorted(kept)
+    assert [one.position for one in await store.unsent(1000)] == [one.position for one in stuck]
+
+
+async def test_a_finished_recording_goes_with_its_files_and_then_its_start(
+    store: Store, engine: sa.Engine
+) -> None:
+    await record(store, "old", at=LONG_AGO)
+    await record(store, "new", at=NOW)
+    await prune(store)
+    assert rows(engine, recordings.c.recording_id) == ["new"]
+    assert rows(engine, files.c.recording_id) == ["new"]
+    assert rows(engine, inbox.c.command_id) == ["start-new"]
+    assert len(await store.unsent(100)) == 10, "what no broker confirmed stays"
+
+
+async def test_a_recording_that_is_still_followed_stays_and_so_does_its_start(
+    store: Store, engine: sa.Engine
+) -> None:
+    await record(store, "long", at=LONG_AGO, ended=False)
+    await store.absorb([seen("files", Status.UPLOADED, at=LONG_AGO)])
+    await prune(store)
+    assert rows(engine, recordings.c.recording_id) == ["files", "long"]
+    assert rows(engine, inbox.c.command_id) == ["start-long"]
+    told = await store.claim(claim("stop", slot=None, start_id="start-long"))
+    assert (told.start_state, [one.recording_id for one in told.known]) == ("done", ["long"])
+
+
+async def test_a_start_is_recognised_as_long_as_its_recording_is_kept(store: Store) -> None:
+    await record(store, "r", at=LONG_AGO, ended=False)
+    await store.absorb([seen("r", Status.ERRORED, at=NOW)])
+    await prune(store)
+    assert (await store.claim(claim("start-r", slot="r/track"))).verdict == "done"
+
+
+async def test_a_command_that_has_not_ended_is_never_forgotten(
+    store: Store, engine: sa.Engine
+) -> None:
+    await store.claim(claim("running", now=OLD))
+    await store.claim(claim("waiting", now=OLD))
+    await store.release(Release(command_id="waiting", uncertain=False, last_error="{}"))
+    await prune(store)
+    assert rows(engine, inbox.c.command_id) == ["running", "waiting"]
+
+
+async def test_a_replica_that_does_not_lead_forgets_nothing(
+    store: Store, engine: sa.Engine
+) -> None:
+    await record(store, "old", at=LONG_AGO)
+    await Housekeeping(store, KEEP, now=NOW.timestamp).once(lambda: False)
+    assert rows(engine, recordings.c.recording_id) == ["old"]
+
+
+async def test_one_that_loses_the_lead_stops_between_two_steps(
+    store: Store, engine: sa.Engine
+) -> None:
+    await store.absorb([seen(f"r{number}") for number in range(1000)])
+    await send_all(store, OLD)
+    leads = iter([True])
+    await Housekeeping(store, KEEP, now=NOW.timestamp).once(lambda: next(leads, False))
+    assert len(rows(engine, outbox.c.position)) == 500

@@ -1,0 +1,178 @@
+"""No query reads through history, on either engine, whatever the store is asked."""
+
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any, Final
+
+import msgspec
+import sqlalchemy as sa
+
+from recording_schemas import Status
+from tests.contract.test_store_history import NOW, OLD, claim, finish, record, seen
+from worker.recording import Recording
+from worker.store import Hold, RecordingsFilter, Release, Sent, Store
+from worker.store.engine import open_engine
+from worker.store.tables import files, inbox, outbox, recordings
+
+HISTORY: Final = 20_000
+FEW: Final = 1_000
+"""Rows that a statement may look at in vain."""
+LIVE_INDEXES: Final = {
+    "recordings_open",
+    "recordings_due",
+    "outbox_unsent",
+    "inbox_unfinished_slot",
+}
+"""These have none of what is over."""
+
+
+OVER: Final = Recording(
+    recording_id="old", app="default", kind="track", status=Status.ERRORED, meeting_id="m"
+)
+
+
+def fill(engine: sa.Engine) -> None:
+    """History as years leave it, and beside it the little that is going on."""
+    outcome = msgspec.json.encode(finish("x").outcome).decode()
+    done = {"command_type": "t", "state": "done", "attempts": 1, "crashes": 0, "alone": False}
+    over = {"app": "default", "kind": "track", "version": 4, "open": False}
+    over["state"] = msgspec.json.encode(OVER).decode()
+    told = {"event_type": "t", "exchange": "status", "routing_key": "k", "headers": "{}"}
+    told |= {"body": b"{}", "sent_at": OLD, "created_at": OLD}  # type: ignore[dict-item]
+    numbers = range(HISTORY)
+    history: dict[sa.Table, list[dict[str, Any]]] = {
+        inbox: [
+            {**done, "command_id": f"s{n}", "first_seen_at": OLD, "slot": f"m{n % 5000}/track",
+             "outcome": outcome, "finished_at": OLD + n} for n in numbers
+        ],
+        recordings: [
+            {**over, "recording_id": f"old{n}", "status": "ERRORED" if n % 3 else "UPLOADED",
+             "meeting_id": f"m{n % 5000}", "start_id": f"s{n}", "changed_at": OLD + n}
+            for n in numbers
+        ],
+        files: [
+            {"recording_id": f"old{n}", "file_index": 1, "file_name": "f", "found_at": OLD}
+            for n in numbers
+        ],
+        outbox: [{**told, "event_id": f"e{n}", "subject": f"old{n}"} for n in numbers],
+    }  # fmt: skip
+    with engine.begin() as connection:
+        for table, entries in history.items():
+            connection.execute(sa.insert(table), entries)
+    if engine.dialect.name == "postgresql":
+        with engine.connect() as connection:
+            # Sizes of pages as well as of tables: index-only scans depend on them.
+            connection.execution_options(isolation_level="AUTOCOMMIT")
+            connection.execute(sa.text("VACUUM ANALYZE"))
+
+
+@contextmanager
+def captured() -> Iterator[dict[str, Any]]:
+    """Every statement that is executed, with the parameters of its first time."""
+    found: dict[str, Any] = {}
+
+    def note(
+        _connection: Any, _cursor: Any, statement: str, parameters: Any, _context: Any, many: bool
+    ) -> None:
+        if not statement.startswith(("INSERT", "BEGIN", "PRAGMA")):
+            found.setdefault(statement, parameters[0] if many else parameters)
+
+    sa.event.listen(sa.Engine, "before_cursor_execute", note)
+    try:
+        yield found
+    finally:
+        sa.event.remove(sa.Engine, "before_cursor_execute", note)
+
+
+async def everything(store: Store) -> None:
+    """Each method of the store at least once, in every way in which it asks the database."""
+    for name in ("a", "b"):
+        await record(store, name, at=NOW, ended=name == "b")
+    await store.claim(claim("start-a", slot="a/track", meeting_id="m"))  # a repeat
+    await store.claim(claim("new", slot="n/track", meeting_id="m", rivals=()))
+    await store.claim(claim("new", slot="n/track", meeting_id="m", now=NOW.timestamp() + 1))
+    rivals = ("m/track", "m/composite")
+    await store.claim(claim("stop-meeting", meeting_id="m", rivals=rivals))
+    await store.claim(claim("stop-start", start_id="start-a"))
+    await store.claim(claim("stop-recording", recording_id="a"))
+    await store.claim(claim("late", slot="n/track", abandoned_before=NOW.timestamp() + 9))
+    await store.release(Release(command_id="new", uncertain=False, last_error="{}", owner="me"))
+    await store.finish(finish("start-a"))
+    await store.absorb([seen("c"), seen("a", Status.UPLOADED, files=())])
+    await store.hold(Hold(name="leader", owner="me", now=1.0, until=2.0))
+    await store.let_go("me")
+    await store.mark_sent([one.position for one in await store.unsent(3, after=1)], OLD)
+    await store.outbox_depth()
+    await store.open_recordings("default")
+    await store.count_by_status()
+    for wanted in (
+        RecordingsFilter(),
+        RecordingsFilter(status=Status.PAUSED),
+        RecordingsFilter(status=Status.UPLOADED, limit=5),
+        RecordingsFilter(meeting_id="m"),
+        RecordingsFilter(recording_id="a"),
+        RecordingsFilter(start_id="start-a"),
+    ):
+        await store.recordings(wanted)
+    await store.prune_sent(Sent(before=OLD + 1))
+    await store.prune_recordings(OLD + 10)
+    await store.prune_commands(OLD + 10)
+
+
+def sqlite_plan(connection: sa.Connection, statement: str, parameters: Any) -> list[str]:
+    plan = connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {statement}", parameters)
+    return [row[3] for row in plan]
+
+
+def reads_through(step: str, statement: str) -> bool:
+    """A scan of a table, unless it is of what is live or ends after a few rows."""
+    scan = re.match(r"SCAN (inbox|recordings|files|outbox)\b(?:.* INDEX (\w+))?", step)
+    if scan is None or scan[2] in LIVE_INDEXES:
+        return False
+    return not (scan[2] and "LIMIT" in statement)
+
+
+def postgresql_plan(connection: sa.Connection, statement: str, parameters: Any) -> list[dict]:  # type: ignore[type-arg]
+    """The steps: of a query as they were made, of a change as they would be."""
+    how = "ANALYZE, FORMAT JSON" if statement.startswith("SELECT") else "FORMAT JSON"
+    told = connection.exec_driver_sql(f"EXPLAIN ({how}) {statement}", parameters)
+    (tree,) = told.scalar_one()
+    return list(steps(tree["Plan"]))
+
+
+def steps(node: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    yield node
+    for child in node.get("Plans", ()):
+        yield from steps(child)
+
+
+def looked_at(step: dict[str, Any]) -> float:
+    """How many rows, all repetitions together."""
+    if "Actual Rows" not in step:
+        return float(step["Plan Rows"])
+    rows = step["Actual Rows"] + step.get("Rows Removed by Filter", 0)
+    return float(rows * step["Actual Loops"])
+
+
+async def test_no_statement_reads_through_history(database_url: str) -> None:
+    await (await Store.open(database_url, source="test")).close()
+    engine = open_engine(database_url)
+    fill(engine)
+    with captured() as statements:
+        store = await Store.open(database_url, source="test")
+        try:
+            await everything(store)
+        finally:
+            await store.close()
+    with engine.begin() as connection:
+        for statement, parameters in statements.items():
+            if engine.dialect.name == "sqlite":
+                plan = sqlite_plan(connection, statement, parameters)
+                through = [step for step in plan if reads_through(step, statement)]
+                assert not through, statement
+            else:
+                for step in postgresql_plan(connection, statement, parameters):
+                    assert step["Node Type"] != "Seq Scan" or looked_at(step) < FEW, statement
+                    assert looked_at(step) < FEW, (statement, step)
+    engine.dispose()

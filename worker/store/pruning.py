@@ -1,0 +1,101 @@
+"""Removing what is over and old, a few rows to a transaction.
+
+What still matters is never removed, however old: an event that no broker has confirmed, a recording
+that is followed or still to be read, a command that has not ended, the start of a recording that is
+kept.
+"""
+
+from collections.abc import Sequence
+from typing import Final
+
+import msgspec
+import sqlalchemy as sa
+
+from worker.store.tables import FINISHED, files, inbox, outbox, recordings
+
+MOST_ROWS: Final = 500
+MOST_RECORDINGS: Final = 100
+"""Each takes its files with it."""
+
+
+class Sent(msgspec.Struct, frozen=True, kw_only=True):
+    """Asks to remove events behind the position `after` that were confirmed before `before`."""
+
+    before: float
+    after: int = 0
+
+
+def prune_sent(connection: sa.Connection, requests: Sequence[Sent]) -> list[int | None]:
+    """Operation: one step from the oldest event on. Returns where the next step begins, None when
+    it came to an event that is too young.
+
+    By the primary key, because an index by age would have to be written for every event sent.
+    Events leave about in the order of their positions; what left late holds others up that long.
+    """
+    return [_prune_sent(connection, request) for request in requests]
+
+
+def _prune_sent(connection: sa.Connection, request: Sent) -> int | None:
+    behind = outbox.c.position > request.after
+    step = connection.execute(
+        sa.select(outbox.c.position, outbox.c.sent_at)
+        .where(behind)
+        .order_by(outbox.c.position)
+        .limit(MOST_ROWS)
+    ).all()
+    old = []
+    for position, sent_at in step:
+        if sent_at is not None and sent_at >= request.before:
+            break
+        old.append(position)
+    if old:
+        connection.execute(
+            sa.delete(outbox).where(
+                behind, outbox.c.position <= old[-1], outbox.c.sent_at < request.before
+            )
+        )
+    return old[-1] if len(old) == MOST_ROWS else None
+
+
+def prune_commands(connection: sa.Connection, requests: Sequence[float]) -> list[int]:
+    """Operation: forget commands that ended before a time; returns how many, at most 500."""
+    return [_prune_commands(connection, before) for before in requests]
+
+
+def _prune_commands(connection: sa.Connection, before: float) -> int:
+    started = sa.exists().where(recordings.c.start_id == inbox.c.command_id)
+    over = connection.execute(
+        sa.select(inbox.c.command_id)
+        .where(FINISHED, inbox.c.finished_at < before, ~started)
+        .order_by(inbox.c.finished_at)
+        .limit(MOST_ROWS)
+        .with_for_update(skip_locked=True)
+    )
+    ids = list(over.scalars())
+    if ids:
+        connection.execute(sa.delete(inbox).where(inbox.c.command_id.in_(ids)))
+    return len(ids)
+
+
+def prune_recordings(connection: sa.Connection, requests: Sequence[float]) -> list[int]:
+    """Operation: forget recordings closed before a time, and their files; how many, at most 100."""
+    return [_prune_recordings(connection, before) for before in requests]
+
+
+def _prune_recordings(connection: sa.Connection, before: float) -> int:
+    over = connection.execute(
+        sa.select(recordings.c.recording_id)
+        .where(
+            sa.not_(recordings.c.open),
+            recordings.c.read_at.is_(None),
+            recordings.c.changed_at < before,
+        )
+        .order_by(recordings.c.changed_at)
+        .limit(MOST_RECORDINGS)
+        .with_for_update(skip_locked=True)
+    )
+    ids = list(over.scalars())
+    if ids:
+        connection.execute(sa.delete(files).where(files.c.recording_id.in_(ids)))
+        connection.execute(sa.delete(recordings).where(recordings.c.recording_id.in_(ids)))
+    return len(ids)

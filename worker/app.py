@@ -13,10 +13,12 @@ from prometheus_client import CollectorRegistry
 
 from worker.apps import App, Apps, open_app
 from worker.broker import Consumer, Link, Publisher, Topology
+from worker.budget import Budget
 from worker.consume import CommandPath
 from worker.errors import StoreUnavailable
 from worker.http import Check, HttpServer
 from worker.leadership import Leadership
+from worker.ledger import Rate
 from worker.limits import Limits
 from worker.outcomes import utc
 from worker.relay import Relay
@@ -28,6 +30,9 @@ from worker.telemetry import Metrics
 
 LEADER_LEASE_SECONDS: Final = 15.0
 GAUGES_SECONDS: Final = 5.0
+BUDGET_PATIENCE_SECONDS: Final = 5.0
+SHARE_OF_LEASE: Final = 1 / 12
+"""A command may have to wait for its budget several times within its lease."""
 
 
 class Worker:
@@ -42,6 +47,7 @@ class Worker:
         self._owner = str(uuid.uuid4())
         self._registry = CollectorRegistry()
         self._metrics = Metrics(self._registry, version=version("recording-worker"))
+        self._budgets: dict[str, Budget] = {}
         self.http_port: int | None = None
 
     async def run(self, stop: asyncio.Event) -> None:
@@ -57,6 +63,7 @@ class Worker:
             )
             rooms.push_async_callback(store.close)
             self._now = store.now  # one clock for all replicas
+            self._budgets = self._open_budgets(store)
             apps = Apps(self._open(one) for one in settings.apps)
             for app in apps:
                 rooms.push_async_callback(app.api.aclose)
@@ -115,6 +122,10 @@ class Worker:
                 loops.create_task(leadership.run(), name="leadership"),
                 loops.create_task(relay.run(leadership.leads), name="relay"),
                 loops.create_task(self._tell_gauges(store), name="gauges"),
+                *(
+                    loops.create_task(budget.run(), name=f"budget/{account_id}")
+                    for account_id, budget in self._budgets.items()
+                ),
                 *(
                     loops.create_task(
                         self._sweep(store, app, relay, leadership), name=f"sweep/{app.name}"
@@ -195,6 +206,18 @@ class Worker:
         )
         await sweep.run(settings.sweep_interval, leadership.leads)
 
+    def _open_budgets(self, store: Store) -> dict[str, Budget]:
+        """One for each account: several of its apps may use the same token."""
+        rates: dict[str, dict[Rate, None]] = {}
+        for given in self._settings.apps:
+            windows = (Rate(one.requests, one.seconds) for one in given.api_budget)
+            rates.setdefault(given.account_id, {}).update(dict.fromkeys(windows))
+        patience = min(BUDGET_PATIENCE_SECONDS, self._settings.lease * SHARE_OF_LEASE)
+        return {
+            account_id: Budget(store, f"account/{account_id}", windows, patience=patience)
+            for account_id, windows in rates.items()
+        }
+
     def _open(self, given: AppSettings) -> App:
         settings = self._settings
         return open_app(
@@ -205,6 +228,7 @@ class Worker:
             token=given.api_token,
             timeout=settings.api_timeout,
             retry=Retry(total_seconds=settings.api_retry),
+            purse=self._budgets[given.account_id],
             follow_all=given.follow_all,
             metrics=self._metrics,
         )

@@ -9,7 +9,7 @@ import msgspec
 from worker.commands import DEFAULT_APP
 from worker.errors import ApiError, Refused
 from worker.outage import Outage
-from worker.realtimekit import RealtimeKit
+from worker.realtimekit import Purse, RealtimeKit
 from worker.retry import Retry
 from worker.secret import Secret
 from worker.telemetry import Metrics
@@ -40,11 +40,15 @@ def open_app(
     token: Secret,
     timeout: float,
     retry: Retry,
+    purse: Purse,
     follow_all: bool,
     sustained_rate: float = 4.0,
     metrics: Metrics,
 ) -> App:
-    """Put one app together. Its `api` is to be closed in the end. `timeout` is in seconds."""
+    """Put one app together. Its `api` is to be closed in the end. `timeout` is in seconds.
+
+    `purse` is what its requests are paid from.
+    """
     outage = Outage(time.monotonic, app=name)
 
     def heard(operation: str, error: ApiError | None, seconds: float) -> None:
@@ -60,6 +64,7 @@ def open_app(
         timeout=timeout,
         retry=retry,
         observed=heard,
+        purse=purse,
     )
     metrics.watch_app(name, lambda: outage.on)
     return App(

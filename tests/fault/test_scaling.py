@@ -1,0 +1,125 @@
+"""Replicas that come and go under load; FAULT_SCALINGS=50 is the long form."""
+
+import asyncio
+import itertools
+import os
+import uuid
+from collections.abc import AsyncIterator, Callable, Iterator
+from pathlib import Path
+from typing import Any, Final
+
+import pytest
+
+from sandbox.postgresql import PostgreSQLServer
+from sandbox.waiting import eventually
+from tests.fault.facts import SUCCEEDED
+from tests.fault.field import Field, open_field
+from tests.fault.ledger import Run, closing_lines
+from tests.fault.processes import WorkerProcess
+
+SCALINGS: Final = int(os.environ.get("FAULT_SCALINGS", "6"))
+BACKLOG: Final = 60
+"""Commands that may wait for their outcomes: there is load at every change."""
+PASSING: Final = 12
+"""Commands that are confirmed between two changes, and outcomes that are told."""
+
+EITHER: Final = frozenset({"succeeded", "rejected"})
+"""Of a pause or resume: with replicas side by side, its stop may be executed before it."""
+
+
+@pytest.fixture
+async def field(
+    amqp_url: str, names_prefix: str, postgresql: PostgreSQLServer, tmp_path: Path
+) -> AsyncIterator[Field]:
+    database = postgresql.new_database()
+    async with open_field(amqp_url, database, tmp_path, prefix=names_prefix, seed=1) as field:
+        yield field
+    postgresql.drop_database(database)
+
+
+class Fleet:
+    """The replicas that run now, the oldest first. The very first one leads."""
+
+    def __init__(self, field: Field) -> None:
+        self._field = field
+        self.running: list[WorkerProcess] = []
+
+    async def add(self) -> None:
+        """One more replica."""
+        worker = self._field.worker()
+        worker.start()
+        await worker.ready()
+        self.running.append(worker)
+
+    async def end_oldest(self) -> None:
+        """SIGTERM to the oldest one: it ends in good order, with load or without."""
+        worker = self.running.pop(0)
+        await asyncio.to_thread(worker.stop)
+        assert worker.exit_code == 0, worker.last_words()
+
+    async def kill_oldest(self) -> None:
+        """SIGKILL to the oldest one, whatever it has in hand."""
+        await asyncio.to_thread(self.running.pop(0).kill)
+
+    def changes(self) -> Iterator[Callable[[], Any]]:
+        """From one replica to three, and from then on one goes whenever another one comes."""
+        yield self.add
+        yield from itertools.cycle([self.add, self.end_oldest, self.add, self.kill_oldest])
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(90 + 30 * SCALINGS)
+async def test_replicas_that_come_and_go_under_load_lose_double_and_disorder_nothing(
+    field: Field,
+) -> None:
+    fleet = Fleet(field)
+    await fleet.add()
+    scaling = asyncio.create_task(scale(fleet, field))
+    for number in itertools.count():
+        if scaling.done():
+            break
+        await eventually(lambda: owed(field) < BACKLOG, seconds=60, what="the workers follow")
+        for command in a_meeting(number):
+            allowed = SUCCEEDED if command["id"].startswith(("start", "stop")) else EITHER
+            await field.sender.send(command, allowed=allowed)
+    await scaling
+    found = await field.settled(seconds=60)
+    kills = sum(one.kills for one in field.workers)
+    run = Run(kills=kills, restarts=len(field.workers) - 1, seed=1)
+    figures = closing_lines(found, run)
+    print(figures)
+    assert found.violations == (), figures
+    assert found.recordings == number
+
+
+async def scale(fleet: Fleet, field: Field) -> None:
+    """Change the fleet again and again, each time as soon as the last change is got over."""
+    for number, change in enumerate(itertools.islice(fleet.changes(), SCALINGS)):
+        await goes_on(field, after=number)
+        await change()
+    await goes_on(field, after=SCALINGS)
+
+
+async def goes_on(field: Field, *, after: int) -> None:
+    """Return when some of the load has got by since now."""
+    sent, told = len(field.sender.sent), len(field.recorder.outcomes)
+
+    def got_by() -> bool:
+        more = len(field.sender.sent) - sent, len(field.recorder.outcomes) - told
+        return min(more) >= PASSING
+
+    await eventually(got_by, seconds=60, what=f"the load goes on after change {after}")
+
+
+def owed(field: Field) -> int:
+    """Commands that have no outcome yet."""
+    return len(field.sender.sent) - len(field.recorder.outcomes)
+
+
+def a_meeting(number: int) -> Iterator[dict[str, Any]]:
+    """Start, pause, resume, stop: of one recording, in the queue all at once."""
+    meeting = str(uuid.UUID(int=number + 1, version=4))
+    yield {"type": "start_track_recording", "id": f"start-{number}", "meeting_id": meeting}
+    for kind in ("pause", "resume", "stop"):
+        start_id = f"start-{number}"
+        yield {"type": f"{kind}_recording", "id": f"{kind}-{number}", "start_id": start_id}

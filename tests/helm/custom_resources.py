@@ -1,0 +1,144 @@
+"""What the definitions of other projects ask of the objects that the chart makes for them.
+
+Written down by hand from their custom resource definitions: the members that are used here, with
+their types, and those that must be there. A member that is not listed is a fault.
+"""
+
+from typing import Any, Final
+
+Schema = dict[str, Any]
+
+_TEXT: Final[Schema] = {"type": "string"}
+_WHOLE: Final[Schema] = {"type": "integer"}
+_SWITCH: Final[Schema] = {"type": "boolean"}
+_ANY: Final[Schema] = {"type": "object"}
+
+
+def _object(required: str = "", **members: Schema) -> Schema:
+    return {
+        "type": "object",
+        "properties": members,
+        "required": required.split(),
+        "additionalProperties": False,
+    }
+
+
+def _list(item: Schema) -> Schema:
+    return {"type": "array", "items": item, "minItems": 1}
+
+
+def _texts() -> Schema:
+    return {"type": "object", "additionalProperties": _TEXT}
+
+
+_CLUSTER: Final = {
+    "oneOf": [
+        _object("name", name=_TEXT, namespace=_TEXT),
+        _object("connectionSecret", connectionSecret=_object("name", name=_TEXT)),
+    ]
+}
+
+
+def _rabbitmq(required: str, **members: Schema) -> Schema:
+    required = f"rabbitmqClusterReference {required}"
+    return _object(required, rabbitmqClusterReference=_CLUSTER, **members)
+
+
+SPECS: Final[dict[str, Schema]] = {
+    "rabbitmq.com/v1beta1/Queue": _rabbitmq(
+        "name",
+        name=_TEXT,
+        vhost=_TEXT,
+        type=_TEXT,
+        durable=_SWITCH,
+        autoDelete=_SWITCH,
+        arguments=_ANY,
+    ),
+    "rabbitmq.com/v1beta1/Exchange": _rabbitmq(
+        "name", name=_TEXT, vhost=_TEXT, type=_TEXT, durable=_SWITCH, autoDelete=_SWITCH
+    ),
+    "rabbitmq.com/v1beta1/Binding": _rabbitmq(
+        "",
+        source=_TEXT,
+        destination=_TEXT,
+        destinationType={"enum": ["exchange", "queue"]},
+        routingKey=_TEXT,
+        vhost=_TEXT,
+    ),
+    "rabbitmq.com/v1beta1/User": _rabbitmq("", importCredentialsSecret=_object("name", name=_TEXT)),
+    "rabbitmq.com/v1beta1/Permission": _rabbitmq(
+        "permissions vhost",
+        vhost=_TEXT,
+        userReference=_object("name", name=_TEXT),
+        permissions=_object("", configure=_TEXT, read=_TEXT, write=_TEXT),
+    ),
+    "keda.sh/v1alpha1/TriggerAuthentication": _object(
+        "secretTargetRef",
+        secretTargetRef=_list(
+            _object("parameter name key", parameter=_TEXT, name=_TEXT, key=_TEXT)
+        ),
+    ),
+    "keda.sh/v1alpha1/ScaledObject": _object(
+        "scaleTargetRef triggers",
+        scaleTargetRef=_object("name", apiVersion=_TEXT, kind=_TEXT, name=_TEXT),
+        minReplicaCount=_WHOLE,
+        maxReplicaCount=_WHOLE,
+        pollingInterval=_WHOLE,
+        advanced=_object(horizontalPodAutoscalerConfig=_object(behavior=_ANY)),
+        triggers=_list(
+            _object(
+                "type metadata",
+                type=_TEXT,
+                metadata=_texts(),
+                authenticationRef=_object("name", name=_TEXT),
+            )
+        ),
+    ),
+    "monitoring.coreos.com/v1/ServiceMonitor": _object(
+        "selector endpoints",
+        selector=_object("matchLabels", matchLabels=_texts()),
+        endpoints=_list(_object("port", port=_TEXT, path=_TEXT, interval=_TEXT)),
+    ),
+    "monitoring.coreos.com/v1/PrometheusRule": _object(
+        groups=_list(
+            _object(
+                "name rules",
+                name=_TEXT,
+                interval=_TEXT,
+                rules=_list(
+                    {
+                        **_object(
+                            "expr",
+                            alert=_TEXT,
+                            record=_TEXT,
+                            expr=_TEXT,
+                            **{"for": _TEXT, "keep_firing_for": _TEXT},
+                            labels=_texts(),
+                            annotations=_texts(),
+                        ),
+                        "oneOf": [{"required": ["alert"]}, {"required": ["record"]}],
+                    }
+                ),
+            )
+        )
+    ),
+    "gateway.networking.k8s.io/v1/HTTPRoute": _object(
+        "parentRefs rules",
+        parentRefs=_list(
+            _object("name", name=_TEXT, namespace=_TEXT, sectionName=_TEXT, port=_WHOLE)
+        ),
+        hostnames=_list(_TEXT),
+        rules=_list(
+            _object(
+                matches=_list(
+                    _object(
+                        method=_TEXT,
+                        path=_object("type value", type={"enum": ["Exact"]}, value=_TEXT),
+                    )
+                ),
+                backendRefs=_list(_object("name", name=_TEXT, port=_WHOLE)),
+            )
+        ),
+    ),
+}
+"""Group, version and kind to the schema of its `spec`."""

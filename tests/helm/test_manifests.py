@@ -1,0 +1,157 @@
+"""Every example and every switch renders to objects that Kubernetes would take."""
+
+from typing import Final
+
+import helm_python
+import pytest
+import yaml
+
+from tests.helm.chart import (
+    CHART,
+    EXAMPLES,
+    LEAST,
+    LEAST_SQLITE,
+    Values,
+    example,
+    manifests,
+    merged,
+)
+from tests.helm.kubernetes import faults, versions
+
+HOST: Final = {"host": "recordings.example.com"}
+PEER: Final = [{"podSelector": {"matchLabels": {"app": "prometheus"}}}]
+RULE: Final = [{"ports": [{"port": 4318}]}]
+VOLUME: Final = {"name": "more", "emptyDir": {}}
+SWITCHES: Final[dict[str, Values]] = {
+    "names": {"nameOverride": "recorder", "commonLabels": {"team": "meetings"}},
+    "full name": {"fullnameOverride": "recorder"},
+    "image digest": {"image": {"digest": f"sha256:{'0' * 64}"}},
+    "pull secrets": {"imagePullSecrets": [{"name": "registry"}]},
+    "broker TLS": {"rabbitmq": {"tls": {"existingSecret": "certificates"}}},
+    "broker client certificate": {
+        "rabbitmq": {"tls": {"existingSecret": "tls", "certKey": "tls.crt", "keyKey": "tls.key"}}
+    },
+    "database TLS": {"database": {"tls": {"existingSecret": "tls", "mode": "verify-ca"}}},
+    "database client certificate": {
+        "database": {"tls": {"existingSecret": "tls", "certKey": "tls.crt", "keyKey": "tls.key"}}
+    },
+    "storage profiles": {"storageProfiles": {"existingSecret": "storage"}},
+    "apps file": {"appsFile": {"existingSecret": "apps"}},
+    "settings": {"settings": {"WORKER_MAX_COMMAND_BYTES": 2_097_152, "WORKER_FOLLOW_ALL": True}},
+    "service": {"service": {"type": "NodePort", "port": 9000, "annotations": {"a": "b"}}},
+    "ingress": {
+        "webhooks": {
+            **HOST,
+            "ingress": {
+                "enabled": True,
+                "className": "nginx",
+                "annotations": {"a": "b"},
+                "tlsSecret": "tls",
+            },
+        }
+    },
+    "gateway": {
+        "webhooks": {
+            **HOST,
+            "httpRoute": {
+                "enabled": True,
+                "parentRefs": [{"name": "public", "namespace": "gateways"}],
+                "annotations": {"a": "b"},
+            },
+        }
+    },
+    "webhooks by other means": {"webhooks": HOST},
+    "hpa": {"autoscaling": {"kind": "hpa"}},
+    "keda": {"autoscaling": {"kind": "keda", "keda": {"existingSecret": "management"}}},
+    "no budget for disruptions": {"podDisruptionBudget": {"enabled": False}},
+    "disruptions in percent": {"podDisruptionBudget": {"maxUnavailable": "50%"}},
+    "network policy": {"networkPolicy": {"enabled": True}},
+    "network policy with peers": {
+        "networkPolicy": {
+            "enabled": True,
+            "scrapeFrom": PEER,
+            "webhooksFrom": PEER,
+            "broker": {"to": PEER},
+            "database": {"to": PEER},
+            "dns": {"to": []},
+            "extraEgress": RULE,
+        }
+    },
+    "annotations for scraping": {"metrics": {"annotations": True}},
+    "service monitor": {"metrics": {"serviceMonitor": {"enabled": True, "labels": {"a": "b"}}}},
+    "alerts": {"metrics": {"prometheusRule": {"enabled": True, "labels": {"a": "b"}}}},
+    "dashboard": {"metrics": {"dashboard": {"enabled": True, "annotations": {"folder": "b"}}}},
+    "topology operator": {
+        "topologyOperator": {
+            "enabled": True,
+            "cluster": {"name": "rabbit", "namespace": "messaging"},
+            "user": {"credentialsSecret": "worker"},
+        }
+    },
+    "topology operator elsewhere": {
+        "topologyOperator": {"enabled": True, "cluster": {"connectionSecret": "rabbit"}}
+    },
+    "no service account": {"serviceAccount": {"create": False}},
+    "another service account": {
+        "serviceAccount": {"name": "shared", "annotations": {"role": "none"}},
+    },
+    "no resources": {"resources": None},
+    "no topology spread": {"topologySpread": {"keys": []}},
+    "places": {
+        "nodeSelector": {"disk": "fast"},
+        "tolerations": [{"key": "spot", "operator": "Exists"}],
+        "affinity": {"nodeAffinity": {}},
+        "priorityClassName": "critical",
+    },
+    "extras": {
+        "podAnnotations": {"a": "b"},
+        "podLabels": {"c": "d"},
+        "extraEnv": [{"name": "TZ", "value": "UTC"}],
+        "extraVolumes": [VOLUME],
+        "extraVolumeMounts": [{"name": "more", "mountPath": "/more"}],
+    },
+}
+CASES: Final[dict[str, Values]] = {
+    **{f"example {name}": example(name) for name in EXAMPLES},
+    "least": LEAST,
+    "least on SQLite": LEAST_SQLITE,
+    **{name: merged(LEAST, values) for name, values in SWITCHES.items()},
+    **{
+        f"{name} on SQLite": merged(LEAST_SQLITE, SWITCHES[name])
+        for name in ("settings", "extras", "network policy with peers", "no resources")
+    },
+}
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_helm_finds_nothing_to_complain_about(case: str) -> None:
+    found = helm_python.lint(CHART, CASES[case], strict=True, quiet=True)
+    assert found["errors"] == []
+    assert [one for one in found["messages"] if one["severity"] > 1] == []
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_every_object_is_valid_for_the_oldest_and_the_newest_kubernetes(case: str) -> None:
+    for version in (versions()[0], versions()[-1]):
+        for manifest in manifests(CASES[case], kubernetes=version):
+            assert faults(manifest, version) == []
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_no_two_objects_have_one_name(case: str) -> None:
+    names = [
+        (one["kind"], one["apiVersion"], one["metadata"]["name"]) for one in manifests(CASES[case])
+    ]
+    assert len(names) == len(set(names))
+
+
+def test_the_chart_asks_for_no_older_kubernetes_than_it_was_tried_with() -> None:
+    about = yaml.safe_load((CHART / "Chart.yaml").read_text())
+    assert about["kubeVersion"] == f">={versions()[0]}.0-0"
+
+
+def test_an_unknown_member_is_a_fault() -> None:
+    for manifest in manifests(CASES["keda"]):
+        if "spec" in manifest:
+            manifest["spec"]["nmae"] = "x"
+            assert faults(manifest, versions()[-1]), manifest["kind"]

@@ -5,6 +5,7 @@ import time
 import uuid
 from collections.abc import Callable
 from contextlib import AsyncExitStack
+from datetime import datetime
 from importlib.metadata import version
 from typing import Final
 
@@ -14,25 +15,37 @@ from prometheus_client import CollectorRegistry
 from worker.apps import App, Apps, open_app
 from worker.broker import Consumer, Link, Publisher, Topology
 from worker.budget import Budget
+from worker.conclusions import Patience
 from worker.consume import CommandPath
 from worker.errors import StoreUnavailable
+from worker.housekeeping import Housekeeping, Keep
 from worker.http import Check, HttpServer
 from worker.leadership import Leadership
 from worker.ledger import Rate
 from worker.limits import Limits
 from worker.outcomes import utc
+from worker.pace import Pace
+from worker.reader import Reader
+from worker.realtimekit import WebhookKey
+from worker.registration import callback_url, keep_registered
 from worker.relay import Relay
 from worker.retry import Retry
 from worker.settings import AppSettings, Settings
 from worker.store import Store
-from worker.sweep import Patience, Sweep
+from worker.strangers import Strangers
+from worker.sweep import Sweep
 from worker.telemetry import Metrics
+from worker.webhook import Webhooks
 
 LEADER_LEASE_SECONDS: Final = 15.0
 GAUGES_SECONDS: Final = 5.0
 BUDGET_PATIENCE_SECONDS: Final = 5.0
 SHARE_OF_LEASE: Final = 1 / 12
 """A command may have to wait for its budget several times within its lease."""
+SHARE_OF_SWEEPS: Final = 0.5
+"""Of an app's requests; reads of single recordings and commands need the others."""
+WEBHOOK_KEY_SECONDS: Final = 2.5
+"""Who sends a webhook waits three seconds for the answer, which may need the key first."""
 
 
 class Worker:
@@ -67,6 +80,7 @@ class Worker:
             apps = Apps(self._open(one) for one in settings.apps)
             for app in apps:
                 rooms.push_async_callback(app.api.aclose)
+            await _tell_who_is_left_behind(store, apps)
             await self._connect(rooms, store, apps, stop)
         structlog.get_logger().info("stopped")
 
@@ -91,6 +105,12 @@ class Worker:
             now=self._now,
         )
         relay = Relay(store, publisher, topology, metrics=self._metrics, now=self._now)
+        store.on_news("outbox", relay.wake)
+        housekeeping = Housekeeping(
+            store,
+            Keep(sent=settings.keep_sent, finished=settings.keep_finished),
+            now=self._now,
+        )
         consumer = Consumer(
             consuming,
             topology,
@@ -110,6 +130,7 @@ class Worker:
             },
             checks_any=_checks_of(apps),
             registry=self._registry,
+            extra_routes=self._webhooks(rooms, store, apps).routes(),
         )
         apps.on_change(lambda: consumer.be_cautious(apps.all_away()))
         self._metrics.watch(in_flight=lambda: consumer.in_flight, leads=leadership.leads)
@@ -121,6 +142,8 @@ class Worker:
                 loops.create_task(publishing.run(publisher.session), name="publishing"),
                 loops.create_task(leadership.run(), name="leadership"),
                 loops.create_task(relay.run(leadership.leads), name="relay"),
+                loops.create_task(store.hear_news(), name="news"),
+                loops.create_task(housekeeping.run(leadership.leads), name="housekeeping"),
                 loops.create_task(self._tell_gauges(store), name="gauges"),
                 *(
                     loops.create_task(budget.run(), name=f"budget/{account_id}")
@@ -128,9 +151,16 @@ class Worker:
                 ),
                 *(
                     loops.create_task(
-                        self._sweep(store, app, relay, leadership), name=f"sweep/{app.name}"
+                        self._follow(store, app, relay, leadership), name=f"follow/{app.name}"
                     )
                     for app in apps
+                ),
+                *(
+                    loops.create_task(
+                        keep_registered(app.api, url, app=app.name, leads=leadership.leads),
+                        name=f"registration/{app.name}",
+                    )
+                    for app, url in self._callbacks(apps)
                 ),
             ]
             taking = loops.create_task(consumer.run(), name="consuming")
@@ -178,6 +208,29 @@ class Worker:
             storage_profiles=settings.storage_profiles,
         )
 
+    def _webhooks(self, rooms: AsyncExitStack, store: Store, apps: Apps) -> Webhooks:
+        """Apps whose key is published at the same place share it."""
+        settings = self._settings
+        timeout = min(settings.api_timeout, WEBHOOK_KEY_SECONDS)
+        keys = {
+            url: WebhookKey(url, timeout=timeout)
+            for url in sorted({given.webhook_key_url for given in settings.apps})
+        }
+        for key in keys.values():
+            rooms.push_async_callback(key.aclose)
+        return Webhooks(
+            store,
+            apps,
+            {given.name: keys[given.webhook_key_url] for given in settings.apps},
+            now=lambda: utc(self._now()),
+            metrics=self._metrics,
+        )
+
+    def _callbacks(self, apps: Apps) -> list[tuple[App, str]]:
+        """The apps whose webhooks are to be registered, and where they are to be sent."""
+        public = {given.name: given.public_url for given in self._settings.apps}
+        return [(app, callback_url(url, app.name)) for app in apps if (url := public[app.name])]
+
     async def _tell_gauges(self, store: Store) -> None:
         while True:
             try:
@@ -188,23 +241,52 @@ class Worker:
                 pass  # readiness says so
             await asyncio.sleep(GAUGES_SECONDS)
 
-    async def _sweep(self, store: Store, app: App, relay: Relay, leadership: Leadership) -> None:
+    async def _follow(self, store: Store, app: App, relay: Relay, leadership: Leadership) -> None:
+        """Sweep one app's list, and read what a list cannot tell."""
         settings = self._settings
+        patience = Patience(
+            files_wait=settings.files_wait,
+            invoked_timeout=settings.invoked_timeout,
+            uploading_timeout=settings.uploading_timeout,
+            recording_timeout=settings.recording_timeout,
+            vanished_after=settings.reconcile,
+        )
         sweep = Sweep(
             store,
             app.api,
-            Patience(
-                files_wait=settings.files_wait,
-                invoked_timeout=settings.invoked_timeout,
-                vanished_after=settings.reconcile,
+            patience,
+            Pace(
+                base=settings.sweep_interval,
+                audit=settings.audit_interval,
+                rate=app.sustained_rate * SHARE_OF_SWEEPS,
             ),
             app=app.name,
+            others=Strangers(store, app.api, app=app.name, now=self._utc, committed=relay.wake)
+            if app.follow_all
+            else None,
             outage=app.outage,
             metrics=self._metrics,
-            now=lambda: utc(self._now()),
+            now=self._utc,
             committed=relay.wake,
         )
-        await sweep.run(settings.sweep_interval, leadership.leads)
+        reader = Reader(
+            store,
+            app.api,
+            patience,
+            app=app.name,
+            outage=app.outage,
+            now=self._utc,
+            swept=sweep.swept,
+            sweep_soon=sweep.soon,
+            committed=relay.wake,
+        )
+        store.on_news("due", reader.wake)
+        async with asyncio.TaskGroup() as loops:
+            loops.create_task(sweep.run(leadership.leads), name=f"sweep/{app.name}")
+            loops.create_task(reader.run(leadership.leads), name=f"read/{app.name}")
+
+    def _utc(self) -> datetime:
+        return utc(self._now())
 
     def _open_budgets(self, store: Store) -> dict[str, Budget]:
         """One for each account: several of its apps may use the same token."""
@@ -230,8 +312,17 @@ class Worker:
             retry=Retry(total_seconds=settings.api_retry),
             purse=self._budgets[given.account_id],
             follow_all=given.follow_all,
+            sustained_rate=min(rate.requests / rate.seconds for rate in given.api_budget)
+            / sum(one.account_id == given.account_id for one in settings.apps),
             metrics=self._metrics,
         )
+
+
+async def _tell_who_is_left_behind(store: Store, apps: Apps) -> None:
+    """Recordings of an app that is configured no more are kept, and followed by nobody."""
+    for name, count in (await store.count_by_app()).items():
+        if name not in apps:
+            structlog.get_logger().warning("recordings_of_no_app", app=name, recordings=count)
 
 
 def _checks_of(apps: Apps) -> dict[str, Check]:

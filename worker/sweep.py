@@ -1,123 +1,207 @@
-"""Follows recordings by listing what is live, and reads those that ended.
+"""Follows recordings by listing what is live.
 
-One list request covers a page of recordings. A recording that we follow and that is not in the
-list of live ones has ended, or moved between two pages, or is not listed yet: it is read by
+One list request covers a page of recordings. One that we follow and that is not on the list of
+live ones has ended, or moved between two pages, or is not listed yet: it is left to be read by
 itself, which an ended one needs anyway for its files.
 """
 
 import asyncio
+import contextlib
 import time
-from collections.abc import Awaitable, Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta
 from typing import Final
 
-import msgspec
 import structlog
 
-from recording_schemas import ErrorInfo, Status
-from worker.errors import ApiError, NotFound, Refused, StoreUnavailable
-from worker.harvest import list_whole, read_whole
+from recording_schemas import Status
+from worker.conclusions import Patience, ended, is_overdue, stalled
+from worker.errors import ApiError, StoreUnavailable
 from worker.outage import Outage
+from worker.pace import Pace
+from worker.paging import PER_PAGE, Pages
 from worker.realtimekit import RealtimeKit
-from worker.recording import LIVE, STALLED, Recording, Seen, observe
+from worker.realtimekit.values import Page
+from worker.recording import LIVE, Recording, Seen, observe
 from worker.snapshot import Snapshot
-from worker.store import Store
+from worker.store import Followed, Overdue, Reading, Store
+from worker.store.following import AT_ONCE
+from worker.strangers import Strangers
 from worker.telemetry import Metrics
 
-MOST_AT_ONCE: Final = 500
-"""Changes in one transaction."""
+TICK_SECONDS: Final = 1.0
+LIST_LAG: Final = timedelta(seconds=5)
+"""So long after it was first seen a recording need not be listed yet."""
 
-READS_AT_ONCE: Final = 8
-FIRST_LOOK_SECONDS: Final = 1.0
-
-
-class Patience(msgspec.Struct, frozen=True, kw_only=True):
-    """How long the sweep believes in something, in seconds."""
-
-    files_wait: float
-    invoked_timeout: float
-    vanished_after: float
+MOST_DOUBTS: Final = 500
+"""So many changes are asked after whether webhooks told of them, too."""
 
 
 class Sweep:
-    """Follows one app's recordings."""
+    """Follows one app's recordings. `others` is None where only our own ones are followed.
+
+    `committed` is told that events wait to be published, `due` that recordings are to be read.
+    """
 
     def __init__(
         self,
         store: Store,
         api: RealtimeKit,
         patience: Patience,
+        pace: Pace,
         *,
         app: str,
+        others: Strangers | None = None,
         outage: Outage,
         metrics: Metrics,
         now: Callable[[], datetime],
         committed: Callable[[], None],
+        due: Callable[[], None] = lambda: None,
     ) -> None:
         self._store = store
         self._api = api
         self._patience = patience
+        self._pace = pace
         self._app = app
+        self._others = others
         self._outage = outage
         self._metrics = metrics
         self._now = now
         self._committed = committed
-        self._reads = asyncio.Semaphore(READS_AT_ONCE)
-        # Of recordings whose files are looked for: when to look next, and the pause after that.
-        self._looks: dict[str, tuple[datetime, float]] = {}
-        self._missing_since: dict[str, datetime] = {}
+        self._due = due
+        self._woken = asyncio.Event()
+        self._wanted = True
+        self._began = 0.0
+        self._swept_at = 0.0
+        self._pages = 1
+        self._last_page = 0
+        self._told = False
+        # Changes that were seen here first, with when (seconds) the API was asked.
+        self._doubts: dict[str, float] = {}
 
-    async def run(self, interval_seconds: float, leads: Callable[[], bool]) -> None:
+    def swept(self) -> tuple[float, int]:
+        """When the last sweep began that got through (seconds), and how many pages it took."""
+        return self._swept_at, self._pages
+
+    def soon(self) -> None:
+        """Sweep as soon as the budget allows: many are to be read that a list can tell of."""
+        if not self._wanted:
+            self._wanted = True
+            self._woken.set()
+
+    async def run(self, leads: Callable[[], bool]) -> None:
         """Sweep for ever. An API or a store that is away is met again at the next interval."""
         while True:
-            if leads() and self._outage.may_ask():
-                await self._counted()
-            await asyncio.sleep(interval_seconds)
+            self._woken.clear()
+            if leads():
+                await self._when_it_is_time(leads)
+            else:
+                self._wanted = True  # whoever becomes the leader begins with a sweep
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(min(self._pace.floor, TICK_SECONDS)):
+                    await self._woken.wait()
 
-    async def _counted(self) -> None:
-        started, failed = time.perf_counter(), False
+    async def _when_it_is_time(self, leads: Callable[[], bool]) -> None:
         try:
-            await self.once()
+            if self._outage.on:
+                await self._give_up_hopeless()
+            if self._outage.may_ask() and await self._is_time():
+                await self._counted(leads)
+        except StoreUnavailable as error:
+            self._warn(error)
+
+    async def _is_time(self) -> bool:
+        elapsed = time.monotonic() - self._began
+        if self._doubts and elapsed >= self._pace.floor:
+            await self._settle_doubts()
+        if elapsed >= (self._pace.least if self._wanted else self._pace.interval):
+            return True
+        if self._others is None or elapsed < self._pace.least:
+            return False
+        return await self._others.heard_of_since(self._swept_at)
+
+    async def _counted(self, leads: Callable[[], bool]) -> None:
+        self._began, self._wanted = time.monotonic(), False
+        failed = False
+        try:
+            await self.once(leads)
         except (ApiError, StoreUnavailable) as error:
             failed = True
-            structlog.get_logger().warning("sweep_failed", app=self._app, reason=str(error))
-        self._metrics.swept(time.perf_counter() - started, failed=failed)
+            self._warn(error)
+        self._metrics.swept(time.monotonic() - self._began, failed=failed)
 
-    async def once(self) -> None:
-        """One sweep: absorb what changed among the live, then read what is no longer listed."""
-        following = {one.recording_id: one for one in await self._store.open_recordings(self._app)}
-        self._forget_all_but(following)
-        if not following:
-            return
-        live = {key: one for key, one in following.items() if one.status in LIVE}
+    def _warn(self, error: ApiError | StoreUnavailable) -> None:
+        structlog.get_logger().warning("sweep_failed", app=self._app, reason=str(error))
+
+    async def once(self, leads: Callable[[], bool] = lambda: True) -> None:
+        """One sweep: absorb what changed among the live, leave to be read what is not listed.
+
+        Ends before its time when the lead is lost. Raises ApiError and StoreUnavailable.
+        """
         asked_at = self._now()
-        listed = await self._list_live() if live else {}
-        seen = [self._saw(listed[key], asked_at) for key in live.keys() & listed.keys()]
-        changed = [one for one in seen if _is_news(live[one.snapshot.recording_id], one)]
-        stalled = [live[one.recording_id] for one in listed.values() if self._is_stalled(one, live)]
-        unlisted = [one for key, one in live.items() if key not in listed]
-        due = [one for one in following.values() if one.status not in LIVE and self._is_due(one)]
-        await self._absorb(changed)
-        await asyncio.gather(
-            *(self._follow_up(self._read, one) for one in (*unlisted, *due)),
-            *(self._follow_up(self._end_stalled, one) for one in stalled),
-        )
-        structlog.get_logger().debug(
-            "sweep", app=self._app, live=len(live), listed=len(listed), read=len(unlisted)
-        )
+        live = await self._store.live(self._app)
+        requests = 0
+        try:
+            if live or self._others is not None:
+                requests = await self._sweep_list(live, asked_at, leads)
+        finally:
+            # Also when nothing can be listed: something has to become of them.
+            await self._leave_overdue()
+        if not leads():
+            return
+        self._swept_at, self._pages = asked_at.timestamp(), max(requests, 1)
+        self._pace.swept(requests, told=self._told)
+        self._told = False
+        self._due()
 
-    async def _follow_up(
-        self, look: Callable[[Recording], Awaitable[Seen | None]], known: Recording
-    ) -> None:
-        async with self._reads:
-            # The API may have gone away since the sweep began.
-            seen = await look(known) if self._outage.may_ask() else None
-        if seen is not None:
-            await self._absorb([seen])
+    async def _sweep_list(
+        self, live: Mapping[str, float], asked_at: datetime, leads: Callable[[], bool]
+    ) -> int:
+        horizon = await self._others.horizon() if self._others else None
+        guess = self._last_page or -(-len(live) // PER_PAGE)
+        pages = Pages(self._api, statuses=sorted(LIVE), guess=guess)
+        listed = await self._list(pages, horizon, leads)
+        if not leads():
+            return pages.asked
+        self._last_page = pages.last
+        await self._leave_unlisted(live, listed, asked_at)
+        if self._others is None:
+            return pages.asked
+        return pages.asked + await self._others.catch_up(horizon, leads)
 
-    async def _list_live(self) -> dict[str, Snapshot]:
-        listed = await list_whole(self._api, statuses=sorted(LIVE))
-        return {one.recording_id: one for one in listed}
+    async def _list(
+        self, pages: Pages, horizon: float | None, leads: Callable[[], bool]
+    ) -> set[str]:
+        listed: set[str] = set()
+        asked_at = self._now()
+        async for page in pages.oldest_first():
+            listed.update(one.recording_id for one in page.recordings)
+            known = await self._take(page, asked_at)
+            if self._others is not None and len(known) < len(page.recordings):
+                await self._others.adopt(page.recordings, horizon, asked_at)
+            if not leads():
+                break
+            asked_at = self._now()
+        return listed
+
+    async def _take(self, page: Page, asked_at: datetime) -> Mapping[str, Followed]:
+        """Absorb what is new on a page. Returns those of it that are known."""
+        known = await self._store.followed([one.recording_id for one in page.recordings])
+        news, overdue = [], []
+        for snapshot in page.recordings:
+            if (followed := known.get(snapshot.recording_id)) is None:
+                continue
+            seen = self._saw(snapshot, asked_at)
+            after = observe(followed.recording, seen).after
+            self._compare(followed, after, asked_at)
+            if after == followed.recording and is_overdue(after, self._now(), self._patience):
+                overdue.append(after.recording_id)
+            elif after != followed.recording or _is_settled(followed, asked_at):
+                news.append(seen)
+        await self._absorb(news)
+        if overdue:
+            await self._store.read_by(Reading(ids=overdue, at=AT_ONCE, unless_due=True))
+        return known
 
     def _saw(self, snapshot: Snapshot, asked_at: datetime) -> Seen:
         return Seen(
@@ -129,114 +213,57 @@ class Sweep:
         )
 
     async def _absorb(self, seen: list[Seen]) -> None:
-        for first in range(0, len(seen), MOST_AT_ONCE):
-            absorbed = await self._store.absorb(seen[first : first + MOST_AT_ONCE])
-            if absorbed.events:
-                self._committed()
+        if seen and (await self._store.absorb(seen)).events:
+            self._committed()
 
-    # One recording by itself
+    # What a list does not settle
 
-    async def _read(self, known: Recording) -> Seen | None:
-        """A look at one recording and its files; None when the API could not be asked."""
-        try:
-            seen = await read_whole(
-                self._api,
-                known.recording_id,
-                known,
-                app=self._app,
-                observed_by="sweep",
-                now=self._now,
-                last_look=self._is_last_look(known),
-            )
-        except NotFound:
-            return self._vanished(known)
-        except ApiError as error:
-            structlog.get_logger().warning(
-                "read_failed", recording_id=known.recording_id, reason=str(error)
-            )
-            return None
-        self._missing_since.pop(known.recording_id, None)
-        return seen
+    async def _leave_unlisted(
+        self, live: Mapping[str, float], listed: set[str], asked_at: datetime
+    ) -> None:
+        new = (asked_at - LIST_LAG).timestamp()
+        unlisted = [key for key, seen_at in live.items() if key not in listed and seen_at <= new]
+        if unlisted:
+            at = asked_at.timestamp()
+            await self._store.read_by(Reading(ids=unlisted, at=at, unless_due=True))
+            self._doubts |= dict.fromkeys(unlisted[:MOST_DOUBTS], at)
 
-    def _is_due(self, known: Recording) -> bool:
-        """Looking for files again is put off for longer each time."""
+    async def _leave_overdue(self) -> None:
+        now = self._now().timestamp()
+        overdue = Overdue(app=self._app, now=now, changed_before=self._patience.overdue(now))
+        if await self._store.read_overdue(overdue):
+            self._due()
+
+    async def _give_up_hopeless(self) -> None:
+        """While the API is away: what is too old to be waited for ends all the same."""
         now = self._now()
-        at, pause = self._looks.get(known.recording_id, (now, FIRST_LOOK_SECONDS))
-        if now < at and not self._is_last_look(known):
-            return False
-        self._looks[known.recording_id] = (now + timedelta(seconds=pause), pause * 2)
-        return True
-
-    def _is_last_look(self, known: Recording) -> bool:
-        since = known.files_awaited_since
-        wait = timedelta(seconds=self._patience.files_wait)
-        return since is not None and self._now() - since >= wait
-
-    def _vanished(self, known: Recording) -> Seen | None:
-        """404 for a recording that was there. The API may be behind, so not at the first time."""
-        since = self._missing_since.setdefault(known.recording_id, self._now())
-        if self._now() - since < timedelta(seconds=self._patience.vanished_after):
-            return None
-        if known.status not in LIVE:  # uploaded, and gone before its files were found
-            return self._concluded(known, known.status, None)
-        error = ErrorInfo(code="vanished", message="the API no longer knows this recording")
-        return self._concluded(known, Status.ERRORED, error)
-
-    def _is_stalled(self, listed: Snapshot, live: Mapping[str, Recording]) -> bool:
-        """INVOKED now, as it has been for too long; what began while nobody looked is not."""
-        known = live.get(listed.recording_id)
-        if known is None or known.changed_at is None:
-            return False
-        timeout = timedelta(seconds=self._patience.invoked_timeout)
-        both_invoked = known.status is listed.status is Status.INVOKED
-        return both_invoked and self._now() - known.changed_at >= timeout
-
-    async def _end_stalled(self, known: Recording) -> Seen | None:
-        """INVOKED for too long: try to stop it, so that it does not begin after all.
-
-        The list may lag behind, and a stop cannot be taken back: the recording itself decides.
-        """
-        seen = await self._read(known)
-        if seen is None or seen.snapshot.status is not Status.INVOKED:
-            return seen
-        stalled = ErrorInfo(
-            code=STALLED, message=f"still INVOKED after {self._patience.invoked_timeout:g} s"
+        before = self._patience.hopeless(now.timestamp())
+        given_up = await self._store.overdue(
+            Overdue(app=self._app, now=now.timestamp(), changed_before=before)
         )
-        asked_at = self._now()
-        try:
-            snapshot = await self._api.act(known.recording_id, "stop")
-        except Refused:
-            return self._concluded(known, Status.ERRORED, stalled)
-        except ApiError as error:
-            structlog.get_logger().warning(
-                "stop_failed", recording_id=known.recording_id, reason=str(error)
-            )
-            return None
-        if snapshot.status is Status.INVOKED:
-            return self._concluded(known, Status.ERRORED, stalled)
-        return self._saw(snapshot, asked_at)
+        await self._absorb([self._given_up(one, now) for one in given_up])
 
-    def _concluded(self, known: Recording, status: Status, error: ErrorInfo | None) -> Seen:
-        now = self._now()
-        return Seen(
-            snapshot=Snapshot(recording_id=known.recording_id, status=status, kind=known.kind),
-            observed_by="sweep",
-            asked_at=now,
-            observed_at=now,
-            app=self._app,
-            files=(),
-            files_final=True,
-            concluded=error,
-        )
+    def _given_up(self, known: Recording, now: datetime) -> Seen:
+        reason = stalled(known, self._patience, unheard=True) if known.status in LIVE else None
+        return ended(known, reason, asked_at=now, now=now)
 
-    def _forget_all_but(self, following: Iterable[str]) -> None:
-        """Notes about what is no longer followed would pile up."""
-        kept = set(following)
-        for notes in (self._looks, self._missing_since):
-            for key in notes.keys() - kept:
-                del notes[key]
+    # Whether webhooks tell everything
+
+    def _compare(self, followed: Followed, after: Recording, asked_at: datetime) -> None:
+        """Note what webhooks told, and what they should have told and perhaps still will."""
+        self._told = self._told or (followed.told_at or 0.0) > self._swept_at > 0.0
+        moves = (followed.recording.status, after.status)
+        if moves[0] is not moves[1] and Status.PAUSED not in moves:
+            self._doubts[after.recording_id] = asked_at.timestamp()
+
+    async def _settle_doubts(self) -> None:
+        """See whether webhooks have told meanwhile of what was found without them."""
+        doubts, self._doubts = self._doubts, {}
+        known = await self._store.followed(list(doubts)[:MOST_DOUBTS])
+        if any((one.told_at or 0.0) < doubts[key] for key, one in known.items()):
+            self._pace.missed()
 
 
-def _is_news(known: Recording, seen: Seen) -> bool:
-    """Most of a sweep tells nothing new; that is found out without the store."""
-    return observe(known, seen).after != known
+def _is_settled(followed: Followed, asked_at: datetime) -> bool:
+    """Whether it was to be read by itself, which the list has made needless."""
+    return followed.read_at is not None and followed.read_at <= asked_at.timestamp()

@@ -122,7 +122,7 @@ class Relaying(Start):
 
 
 class Sweeping(Start):
-    """A recording that has ended unseen is found, and its files with it."""
+    """A recording that has ended unseen is missed on the list."""
 
     name = "swept"
     rounds = 90
@@ -158,6 +158,15 @@ class Sweeping(Start):
         outcome = self.field.recorder.outcomes[f"{self.name}-{number}"]
         data: dict[str, Any] = msgspec.json.decode(outcome.body)["data"]
         return str(data["recording_ids"][0])
+
+
+class Reading(Sweeping):
+    """A recording that was missed is read, and its files with it."""
+
+    name = "read"
+
+    def which(self, number: int) -> str:
+        return "read"
 
 
 async def kill_at_points(work: Work, *, every: bool) -> list[str]:

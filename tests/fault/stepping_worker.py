@@ -9,14 +9,15 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
-from aiormq.abc import AbstractChannel, DeliveredMessage
+from aiormq.abc import DeliveredMessage
 
 import worker.app
 from tests.fault.stepping import KillAt, Steps
 from worker.__main__ import main
 from worker.broker import Consumer
+from worker.broker.acknowledging import Acknowledging
+from worker.reader import Reader
 from worker.relay import Relay
-from worker.store import Unsent
 from worker.sweep import Sweep
 
 
@@ -24,26 +25,30 @@ def install(steps: Steps) -> None:
     """Let the worker be built of stepping rooms."""
 
     class SteppingConsumer(Consumer):
-        async def _handle(self, channel: AbstractChannel, message: DeliveredMessage) -> None:
-            await steps.whole(_which(message), super()._handle(channel, message))
+        async def _handle(self, settling: Acknowledging, message: DeliveredMessage) -> None:
+            await steps.whole(_which(message), super()._handle(settling, message))
 
     class SteppingRelay(Relay):
         async def once(self) -> bool:
             steps.anew("relay")
             return await steps.whole("relay", super().once())
 
-        async def _in_order(self, line: list[Unsent]) -> list[Unsent]:
-            return await steps.part("relay", super()._in_order(line))
-
     class SteppingSweep(Sweep):
-        async def once(self) -> None:
+        async def once(self, *args: Any) -> None:
             steps.anew("sweep")
-            await steps.whole("sweep", super().once())
+            await steps.whole("sweep", super().once(*args))
 
-        async def _follow_up(self, *look: Any) -> None:
-            await steps.part("sweep", super()._follow_up(*look))
+    class SteppingReader(Reader):
+        async def once(self, *args: Any) -> None:
+            steps.anew("read")
+            await steps.whole("read", super().once(*args))
 
-    vars(worker.app).update(Consumer=SteppingConsumer, Relay=SteppingRelay, Sweep=SteppingSweep)
+        async def _in_turn(self, *known: Any) -> None:
+            await steps.part("read", super()._in_turn(*known))
+
+    vars(worker.app).update(
+        Consumer=SteppingConsumer, Relay=SteppingRelay, Sweep=SteppingSweep, Reader=SteppingReader
+    )
 
 
 def _which(message: DeliveredMessage) -> str:

@@ -10,6 +10,7 @@ from tests.fault.field import Field, open_field
 from tests.fault.kill_points import (
     LostStart,
     Nonsense,
+    Reading,
     Relaying,
     Start,
     Stop,
@@ -26,7 +27,8 @@ WORKS: dict[type[Start], tuple[str, ...]] = {
     Stop: ("Store.claim", "RealtimeKit.act", "Store.finish"),
     Nonsense: ("Store.claim", "Store.finish", "Publisher.publish"),
     Relaying: ("Store.unsent", "Publisher.publish", "Store.mark_sent"),
-    Sweeping: ("Store.open_recordings", "RealtimeKit.get", "RealtimeKit.part", "Store.absorb"),
+    Sweeping: ("Store.live", "RealtimeKit.list", "Store.read_by"),
+    Reading: ("Store.due", "RealtimeKit.get", "RealtimeKit.part", "Store.absorb"),
 }
 """Each kind of work with stages that a kill must have hit, asleep as well as awake."""
 

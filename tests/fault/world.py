@@ -21,15 +21,18 @@ from sandbox.waiting import eventually
 from tests.fault.facts import Received
 from worker.apps import App, Apps
 from worker.broker import Ack, Dead, Delivery, Retry, Settlement
+from worker.conclusions import Patience
 from worker.consume import CommandPath
 from worker.errors import ApiError
 from worker.limits import Limits
 from worker.outage import Outage
 from worker.outcomes import utc
+from worker.pace import Pace
+from worker.reader import Reader
 from worker.realtimekit import RealtimeKit
 from worker.retry import Retry as ApiRetry
 from worker.store import Store
-from worker.sweep import Patience, Sweep
+from worker.sweep import Sweep
 from worker.telemetry import Metrics
 
 START_OF_TIME: Final = 1_790_000_000.0
@@ -40,6 +43,13 @@ LIMITS: Final = Limits(
     settle=30,
     lease=60,
     retry_delays=(5.0, 30.0),
+)
+PATIENCE: Final = Patience(
+    files_wait=60.0,
+    invoked_timeout=1e6,
+    uploading_timeout=1e6,
+    recording_timeout=1e6,
+    vanished_after=60.0,
 )
 OPERATIONS: Final = {
     "start_track_recording": "track",
@@ -79,11 +89,23 @@ class Replica:
         self.sweep = Sweep(
             store,
             world.api,
-            Patience(files_wait=60.0, invoked_timeout=1e6, vanished_after=60.0),
+            PATIENCE,
+            Pace(base=10, audit=120, rate=2),
             app="default",
             outage=outage,
             metrics=metrics,
             now=lambda: utc(now()),
+            committed=lambda: None,
+        )
+        self.reader = Reader(
+            store,
+            world.api,
+            PATIENCE,
+            app="default",
+            outage=outage,
+            now=lambda: utc(now()),
+            swept=self.sweep.swept,
+            sweep_soon=self.sweep.soon,
             committed=lambda: None,
         )
 
@@ -160,9 +182,10 @@ class World:
         await eventually(has, seconds=30)
 
     async def look_around(self, replica: Replica) -> None:
-        """One sweep, whatever comes of it."""
+        """One sweep and the reads that are due, whatever comes of it."""
         with suppress(ApiError):
             await replica.sweep.once()
+        await replica.reader.once()
 
     async def relay(self, store: Store) -> None:
         """Tell subscribers what is committed."""

@@ -20,9 +20,9 @@ def slot_of(command: Command | None, app: str) -> str | None:
     """What only one start at a time may occupy: an app's meeting and a kind. None for others."""
     match command:
         case StartTrackRecording():
-            return _slot(app, command.meeting_id, "track")
+            return slot(app, command.meeting_id, "track")
         case StartRecording():
-            return _slot(app, command.meeting_id, "composite")
+            return slot(app, command.meeting_id, "composite")
         case _:
             return None
 
@@ -32,13 +32,14 @@ def starts_of_meeting(command: Command | None, app: str) -> tuple[str, ...]:
     meeting_id = None if is_start(command) else getattr(command, "meeting_id", None)
     if meeting_id is None:
         return ()
-    return _slot(app, meeting_id, "track"), _slot(app, meeting_id, "composite")
+    return slot(app, meeting_id, "track"), slot(app, meeting_id, "composite")
 
 
-def _slot(app: str, meeting_id: str, kind: Kind) -> str:
-    slot = f"{meeting_id.lower()}/{kind}"
+def slot(app: str, meeting_id: str, kind: Kind) -> str:
+    """What a start of this kind occupies in a meeting."""
+    plain = f"{meeting_id.lower()}/{kind}"
     # The default app's stay as they were before there were others: replicas may be of both ages.
-    return slot if app == DEFAULT_APP else f"{app}/{slot}"
+    return plain if app == DEFAULT_APP else f"{app}/{plain}"
 
 
 def turns_of(command: Command, app: str | None) -> tuple[str, ...]:

@@ -308,8 +308,18 @@ class Settings(CommonSettings, frozen=True, kw_only=True):
         Variable(
             "WORKER_SWEEP_INTERVAL_SECONDS",
             seconds(0.05, _HOUR),
-            "How often the API is asked for what is live.",
+            "How often the API is asked for what is live; less often when the list is long and"
+            " WORKER_API_BUDGET small.",
             "10",
+        ),
+    ]
+    audit_interval: Annotated[
+        float,
+        Variable(
+            "WORKER_AUDIT_INTERVAL_SECONDS",
+            seconds(0.05, _HOUR),
+            "How often the API is asked for what is live while webhooks tell of every change.",
+            "120",
         ),
     ]
     invoked_timeout: Annotated[
@@ -321,6 +331,25 @@ class Settings(CommonSettings, frozen=True, kw_only=True):
             "120",
         ),
     ]
+    uploading_timeout: Annotated[
+        float,
+        Variable(
+            "WORKER_UPLOADING_TIMEOUT_SECONDS",
+            seconds(0.1, 7 * _DAY),
+            "How long a recording may stay UPLOADING before it is concluded to have stalled.",
+            "7200",
+        ),
+    ]
+    recording_timeout: Annotated[
+        float,
+        Variable(
+            "WORKER_RECORDING_TIMEOUT_SECONDS",
+            seconds(0.1, 30 * _DAY),
+            "How long a recording may last; then it is stopped if it was started here, and"
+            " concluded to have stalled if that does not end it.",
+            "90000",
+        ),
+    ]
     files_wait: Annotated[
         float,
         Variable(
@@ -328,6 +357,27 @@ class Settings(CommonSettings, frozen=True, kw_only=True):
             seconds(0, _DAY),
             "How long files are looked for after a recording ended without any.",
             "120",
+        ),
+    ]
+    keep_sent: Annotated[
+        float,
+        Variable(
+            "WORKER_KEEP_SENT_SECONDS",
+            seconds(0, 3_650 * _DAY),
+            "How long events are kept in the database after the broker has confirmed them.",
+            "86400",
+        ),
+    ]
+    keep_finished: Annotated[
+        float,
+        Variable(
+            "WORKER_KEEP_FINISHED_SECONDS",
+            seconds(1, 3_650 * _DAY),
+            "How long commands and recordings are kept in the database after they have ended. So"
+            " long a repeated command is recognised; it must exceed"
+            " `WORKER_COMMAND_MAX_AGE_SECONDS` and the longest of `WORKER_RETRY_DELAYS_SECONDS`"
+            " together.",
+            "2592000",
         ),
     ]
     shutdown: Annotated[
@@ -344,7 +394,7 @@ class Settings(CommonSettings, frozen=True, kw_only=True):
         Variable(
             "WORKER_FOLLOW_ALL",
             switch,
-            "Not in effect yet. `on` also publishes about recordings that were not started here.",
+            "`on` also publishes about recordings that were not started here.",
             "off",
         ),
     ]
@@ -384,8 +434,15 @@ class Settings(CommonSettings, frozen=True, kw_only=True):
             WrongSettings: with every fault there is, each by the name of its variable.
         """
         settings = super().from_env(environ)
-        if faults := overlaps(settings.apps):
-            raise WrongSettings([f"{_MORE_APPS}: {fault}" for fault in faults])
+        faults = [f"{_MORE_APPS}: {fault}" for fault in overlaps(settings.apps)]
+        if settings.keep_finished <= settings.command_max_age + settings.retry_delays[-1]:
+            faults.append(
+                "WORKER_KEEP_FINISHED_SECONDS: must exceed WORKER_COMMAND_MAX_AGE_SECONDS and the"
+                " longest of WORKER_RETRY_DELAYS_SECONDS together, else a command that is tried"
+                " again could have been forgotten"
+            )
+        if faults:
+            raise WrongSettings(faults)
         return settings
 
     @property

@@ -5,7 +5,7 @@ returns once its change is committed, or raises StoreUnavailable and nothing was
 """
 
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from contextlib import AsyncExitStack
 from functools import partial
 from typing import Self
@@ -13,28 +13,44 @@ from typing import Self
 from recording_schemas import Status
 from worker.ledger import Ask, Grant
 from worker.recording import Recording, Seen
-from worker.store import inbox, leases, outbox, pruning
+from worker.store import following, inbox, leases, outbox, pruning
 from worker.store.absorbing import Absorbed, absorb_all
 from worker.store.budget import spend
 from worker.store.clock import DatabaseClock
 from worker.store.engine import open_engine
 from worker.store.exclusive import lock_file_of
+from worker.store.following import Due, DueReads, Followed, Mark, Overdue, Reading
 from worker.store.group import GroupCommit
+from worker.store.hearing import Hear, Heard, hear_all, stranger_mark
 from worker.store.leases import Hold
 from worker.store.migrate import migrate
 from worker.store.news import News, Topic
 from worker.store.outbox import OutcomeRecord, Reply, Unsent, outcome_record
 from worker.store.pruning import Sent
-from worker.store.queries import RecordingsFilter, count_by_status, find_recordings, open_ones
+from worker.store.queries import (
+    RecordingsFilter,
+    count_by_app,
+    count_by_status,
+    find_recordings,
+    open_ones,
+)
 from worker.store.requests import Claim, Claimed, Finish, Release
 
 __all__ = [
     "Absorbed",
     "Claim",
     "Claimed",
+    "Due",
+    "DueReads",
     "Finish",
+    "Followed",
+    "Hear",
+    "Heard",
     "Hold",
+    "Mark",
     "OutcomeRecord",
+    "Overdue",
+    "Reading",
     "RecordingsFilter",
     "Release",
     "Reply",
@@ -42,6 +58,7 @@ __all__ = [
     "Store",
     "Unsent",
     "outcome_record",
+    "stranger_mark",
 ]
 
 
@@ -65,6 +82,7 @@ class Store:
         self._absorb = partial(absorb_all, source=source)
         self._finish = partial(inbox.finish, source=source)
         self._spend = partial(spend, now=now)
+        self._hear = partial(hear_all, source=source)
 
     @classmethod
     async def open(cls, url: str, *, source: str, now: Callable[[], float] = time.time) -> Self:
@@ -103,7 +121,8 @@ class Store:
         """Call `callback` on the loop when a commit leaves something: here, and on PostgreSQL,
         while `hear_news` runs, at any replica. A hint that may be lost or come for nothing.
 
-        `outbox`: events to publish. `due`: recordings to read by themselves.
+        `outbox`: events to publish. `due`: recordings to read by themselves. `lead`: a lease was
+        given up.
         """
         self._news.on(topic, callback)
 
@@ -126,6 +145,10 @@ class Store:
     async def absorb(self, seen: Sequence[Seen]) -> Absorbed:
         """Commit what was seen, with the events it makes."""
         return await self._group.submit(self._absorb, seen)
+
+    async def hear(self, request: Hear) -> Heard:
+        """Commit what a webhook told, if it is about a recording that is known."""
+        return await self._group.submit(self._hear, request)
 
     async def hold(self, wish: Hold) -> bool:
         """Take or extend a lease; False when somebody else holds it."""
@@ -171,9 +194,50 @@ class Store:
         """Recordings of the app that have not ended or whose files are still looked for."""
         return await self._group.submit(open_ones, app)
 
+    async def live(self, app: str) -> dict[str, float]:
+        """Ids of the app's live recordings, with when (seconds) each was seen that is known by
+        its first sight only, else 0."""
+        return await self._group.submit(following.live_ones, app)
+
+    async def followed(self, ids: Collection[str]) -> dict[str, Followed]:
+        """Those of the recordings that are known, by id."""
+        return await self._group.submit(following.followed, ids)
+
+    async def due(self, wanted: Due) -> DueReads:
+        """Recordings that are to be read by themselves now."""
+        return await self._group.submit(following.due_ones, wanted)
+
+    async def overdue(self, wanted: Overdue) -> tuple[Recording, ...]:
+        """Open recordings that have not moved on for too long."""
+        return await self._group.submit(following.overdue_ones, wanted)
+
+    async def read_overdue(self, wanted: Overdue) -> int:
+        """Have those read at once; how many that are."""
+        return await self._group.submit(following.read_overdue, wanted)
+
+    async def read_by(self, wanted: Reading) -> None:
+        """Have recordings read by themselves at a time."""
+        await self._group.submit(following.read_by, wanted)
+
+    async def starting(self, slots: Collection[str]) -> frozenset[str]:
+        """Those of the slots that an unfinished start occupies."""
+        return await self._group.submit(following.starting, slots)
+
+    async def mark(self, name: str) -> float | None:
+        """How far something has been followed (seconds), None if that was never noted."""
+        return await self._group.submit(following.find_marks, name)
+
+    async def set_mark(self, wanted: Mark) -> None:
+        """Note how far something has been followed."""
+        await self._group.submit(following.set_marks, wanted)
+
     async def count_by_status(self) -> dict[Status, int]:
         """How many open recordings there are of each status."""
         return await self._group.submit(count_by_status, None)
+
+    async def count_by_app(self) -> dict[str, int]:
+        """How many open recordings each app has that has any."""
+        return await self._group.submit(count_by_app, None)
 
     async def recordings(self, wanted: RecordingsFilter) -> list[Recording]:
         """Recordings by filter, the most recently changed first."""

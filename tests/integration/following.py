@@ -1,0 +1,181 @@
+"""Following recordings without a broker: emulated API, real store, one clock.
+
+Time stands still until a test moves it.
+"""
+
+import uuid
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime
+from typing import Any
+
+import msgspec
+from prometheus_client import CollectorRegistry
+
+from recording_schemas import Kind
+from sandbox.clock import Clock
+from sandbox.ledger import Request
+from sandbox.server import Sandbox, SandboxOptions
+from sandbox.switches import Switches
+from worker.conclusions import Patience
+from worker.outage import Outage
+from worker.pace import Pace
+from worker.reader import Reader
+from worker.realtimekit import RealtimeKit
+from worker.recording import Origin, Recording, Seen
+from worker.retry import Retry
+from worker.store import RecordingsFilter, Store
+from worker.strangers import Strangers
+from worker.sweep import Sweep
+from worker.telemetry import Metrics
+
+PATIENCE = Patience(
+    files_wait=120,
+    invoked_timeout=120,
+    uploading_timeout=7200,
+    recording_timeout=90_000,
+    vanished_after=30,
+)
+SWITCHES = Switches(invoked_seconds=1, uploading_seconds=1)
+
+
+class Bench:
+    """A sweep over recordings that were started through the API and absorbed, as commands do."""
+
+    def __init__(self, sandbox: Sandbox, store: Store, api: RealtimeKit) -> None:
+        self.sandbox = sandbox
+        self.store = store
+        self.api = api
+        self.meeting = str(uuid.uuid4())
+        self._counted = 0
+        self.restart()
+
+    def now(self) -> datetime:
+        return datetime.fromtimestamp(self.sandbox.clock.now(), UTC)
+
+    def restart(self, api: RealtimeKit | None = None, *, follow_all: bool = False) -> None:
+        """A sweep and a reader that know only what the store knows."""
+        api = api or self.api
+        self.outage = Outage(now=self.sandbox.clock.now)
+        self.pace = Pace(base=10, audit=120, rate=2)
+        others = Strangers(self.store, api, app="default", now=self.now, committed=lambda: None)
+        self.sweep = Sweep(
+            self.store,
+            api,
+            PATIENCE,
+            self.pace,
+            app="default",
+            others=others if follow_all else None,
+            outage=self.outage,
+            metrics=Metrics(CollectorRegistry(), version="test"),
+            now=self.now,
+            committed=lambda: None,
+        )
+        self.reader = Reader(
+            self.store,
+            api,
+            PATIENCE,
+            app="default",
+            outage=self.outage,
+            now=self.now,
+            swept=self.sweep.swept,
+            sweep_soon=self.sweep.soon,
+            committed=lambda: None,
+        )
+
+    async def start(
+        self, kind: Kind = "track", *, meeting: str | None = None, **layers: Any
+    ) -> str:
+        body: dict[str, Any] = {"meeting_id": meeting or self.meeting, **layers}
+        asked_at = self.now()
+        if kind == "track":
+            snapshot = await self.api.start_track(body)
+        else:
+            snapshot = await self.api.start_composite(body)
+        prefix = layers.get("layers", {}).get("default", {}).get("file_name_prefix")
+        origin = Origin(
+            start_id=f"start-of-{snapshot.recording_id}",
+            file_name_prefix=prefix,
+            user_ids=tuple(layers.get("user_ids", ())),
+        )
+        seen = Seen(
+            snapshot=snapshot,
+            observed_by="command",
+            asked_at=asked_at,
+            observed_at=self.now(),
+            origin=origin,
+        )
+        await self.store.absorb([seen])
+        return snapshot.recording_id
+
+    async def tick(self, seconds: float = 0.0) -> None:
+        """So much later, one sweep, and the reads that are due then."""
+        self.sandbox.clock.advance(seconds)
+        await self.sweep.once()
+        await self.reader.once()
+
+    async def record_and_upload(self, kind: Kind = "track", **layers: Any) -> str:
+        recording_id = await self.start(kind, **layers)
+        self.sandbox.clock.advance(10)
+        await self.api.act(recording_id, "stop")
+        self.sandbox.clock.advance(10)
+        return recording_id
+
+    async def events(self, recording_id: str | None = None) -> list[dict[str, Any]]:
+        return [
+            msgspec.json.decode(one.body)
+            for one in await self.store.unsent(10_000)
+            if recording_id in {None, one.subject}
+        ]
+
+    async def told(self, recording_id: str) -> list[str]:
+        """Statuses, files and completions in the order in which they are published."""
+        return [_in_short(one["type"], one["data"]) for one in await self.events(recording_id)]
+
+    async def data(self, recording_id: str, event_type: str) -> list[dict[str, Any]]:
+        events = await self.events(recording_id)
+        return [one["data"] for one in events if one["type"] == event_type]
+
+    async def known(self, recording_id: str) -> Recording:
+        (one,) = await self.store.recordings(RecordingsFilter(recording_id=recording_id))
+        return one
+
+    def asked(self) -> list[str]:
+        """The operations asked for since the last time."""
+        entries = [one for one in self.sandbox.ledger.entries() if isinstance(one, Request)]
+        new, self._counted = entries[self._counted :], len(entries)
+        return [one.operation for one in new]
+
+
+def _in_short(event_type: str, data: dict[str, Any]) -> str:
+    match event_type:
+        case "recording.status_changed.v1":
+            return str(data["status"])
+        case "recording.file_ready.v1":
+            return "file"
+        case _:
+            return f"completed {data['file_count']}"
+
+
+@asynccontextmanager
+async def open_bench(url: str) -> AsyncIterator[Bench]:
+    """A bench on the database at `url`."""
+    options = SandboxOptions(speed=0, switches=SWITCHES)
+    async with Sandbox(options, clock=Clock(speed=0)) as sandbox:
+        store = await Store.open(url, source="test")
+        api = client(base_url=sandbox.base_url)
+        yield Bench(sandbox, store, api)
+        await api.aclose()
+        await store.close()
+
+
+def client(**changes: Any) -> RealtimeKit:
+    settings: dict[str, Any] = {
+        "base_url": "http://api.example",
+        "account_id": "acc",
+        "app_id": "app",
+        "token": lambda: "token",
+        "timeout": 2.0,
+        "retry": Retry(attempts=1, total_seconds=1.0),
+    }
+    return RealtimeKit(**(settings | changes))

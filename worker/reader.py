@@ -1,0 +1,218 @@
+"""Reads recordings one by one: what a list cannot tell, each when it is due.
+
+That is the files of those that were uploaded, what became of those that a sweep did not find on
+the list, and what a webhook told that only the API itself can settle. When each is due stands in
+the store, so that a restart or another leader goes on where this one was.
+"""
+
+import asyncio
+import contextlib
+from collections.abc import Callable
+from datetime import datetime, timedelta
+from typing import Final
+
+import msgspec
+import structlog
+
+from recording_schemas import Status
+from worker.conclusions import (
+    Patience,
+    ended,
+    is_gone,
+    is_hopeless,
+    is_last_look,
+    is_overdue,
+    next_look,
+    stalled,
+    vanished,
+)
+from worker.errors import ApiError, NotFound, Refused, StoreUnavailable
+from worker.harvest import read_whole
+from worker.outage import Outage
+from worker.realtimekit import RealtimeKit
+from worker.recording import LIVE, Recording, Seen, observe
+from worker.snapshot import Snapshot
+from worker.store import Due, Reading, Store
+
+READS_AT_ONCE: Final = 8
+IDLE_SECONDS: Final = 1.0
+"""How long to wait for what becomes due without a word, such as a look that was put off."""
+
+LONGEST_PAUSE: Final = 300.0
+"""Between two tries of a recording that cannot be read though the API is there, in seconds."""
+
+
+class Reader:
+    """Works off one app's recordings that are due to be read.
+
+    `swept` tells when the last complete sweep began (seconds) and how many pages it took: many
+    live recordings that became due since are left to the next sweep, which is asked for with
+    `sweep_soon`. `committed` is told that events wait to be published.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        api: RealtimeKit,
+        patience: Patience,
+        *,
+        app: str,
+        outage: Outage,
+        now: Callable[[], datetime],
+        swept: Callable[[], tuple[float, int]],
+        sweep_soon: Callable[[], None],
+        committed: Callable[[], None],
+    ) -> None:
+        self._store = store
+        self._api = api
+        self._patience = patience
+        self._app = app
+        self._outage = outage
+        self._now = now
+        self._swept = swept
+        self._sweep_soon = sweep_soon
+        self._committed = committed
+        self._woken = asyncio.Event()
+        self._slots = asyncio.Semaphore(READS_AT_ONCE)
+        self._in_hand: set[str] = set()
+        # Pauses of those that could not be read; after a restart they are short again.
+        self._pauses: dict[str, float] = {}
+
+    def wake(self) -> None:
+        """Something has become due."""
+        self._woken.set()
+
+    async def run(self, leads: Callable[[], bool]) -> None:
+        """Read for ever. A store that is away is met again a moment later."""
+        while True:
+            self._woken.clear()
+            try:
+                await self.once(leads)
+            except* StoreUnavailable as errors:
+                reason = str(errors.exceptions[0])
+                structlog.get_logger().warning("reads_failed", app=self._app, reason=reason)
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(IDLE_SECONDS):
+                    await self._woken.wait()
+
+    async def once(self, leads: Callable[[], bool] = lambda: True) -> None:
+        """Read all that is due now, and what becomes due meanwhile, a few at a time.
+
+        Raises StoreUnavailable inside an ExceptionGroup.
+        """
+        async with asyncio.TaskGroup() as reads:
+            while leads() and self._outage.may_ask() and (due := await self._due()):
+                for one in due:
+                    await self._slots.acquire()
+                    self._in_hand.add(one.recording_id)
+                    reads.create_task(self._in_turn(one), name=f"read {one.recording_id}")
+
+    async def _due(self) -> tuple[Recording, ...]:
+        swept_at, pages = self._swept()
+        due = await self._store.due(
+            Due(
+                app=self._app,
+                now=self._now().timestamp(),
+                swept_at=swept_at,
+                few=pages,
+                limit=READS_AT_ONCE,
+                besides=tuple(self._in_hand),
+            )
+        )
+        if due.sweep_too:
+            self._sweep_soon()
+        return due.reads
+
+    async def _in_turn(self, known: Recording) -> None:
+        try:
+            # The API may have gone away since this became due.
+            if self._outage.may_ask():
+                await self._follow_up(known)
+        finally:
+            self._in_hand.discard(known.recording_id)
+            self._slots.release()
+
+    async def _follow_up(self, known: Recording) -> None:
+        asked_at = self._now()
+        try:
+            seen = await self._look(known, asked_at)
+        except ApiError as error:
+            structlog.get_logger().warning(
+                "read_failed", recording_id=known.recording_id, reason=str(error)
+            )
+            if not is_hopeless(known, self._now(), self._patience):
+                await self._put_off(known)
+                return
+            reason = stalled(known, self._patience, unheard=True) if known.status in LIVE else None
+            seen = ended(known, reason, asked_at=asked_at, now=self._now())
+        self._pauses.pop(known.recording_id, None)
+        absorbed = await self._store.absorb([self._with_next_look(known, seen)])
+        if absorbed.events:
+            self._committed()
+
+    async def _put_off(self, known: Recording) -> None:
+        pause = self._pauses.get(known.recording_id, 1.0)
+        self._pauses[known.recording_id] = min(pause * 2, LONGEST_PAUSE)
+        at = self._now() + timedelta(seconds=pause)
+        await self._store.read_by(Reading(ids=(known.recording_id,), at=at.timestamp()))
+
+    def _with_next_look(self, known: Recording, seen: Seen) -> Seen:
+        if seen.look_again_at is not None:
+            return seen
+        after = observe(known, seen).after
+        at = next_look(after, self._now(), self._patience)
+        return msgspec.structs.replace(seen, look_again_at=at)
+
+    # What one look comes to. Each raises the ApiError that keeps it from telling.
+
+    async def _look(self, known: Recording, asked_at: datetime) -> Seen:
+        try:
+            seen = await read_whole(
+                self._api,
+                known.recording_id,
+                known,
+                app=self._app,
+                observed_by="sweep",
+                now=self._now,
+                last_look=is_last_look(known, asked_at, self._patience),
+            )
+        except NotFound:
+            return self._missed(known, asked_at)
+        still = known.status is seen.snapshot.status
+        if still and is_overdue(known, self._now(), self._patience):
+            return await self._end(known, asked_at)
+        return seen
+
+    def _missed(self, known: Recording, asked_at: datetime) -> Seen:
+        """404 for a recording that was there. The API may be behind, so not at the first time."""
+        now = self._now()
+        if known.is_open and is_gone(known, now, self._patience):
+            return ended(known, vanished(known), asked_at=asked_at, now=now)
+        snapshot = Snapshot(recording_id=known.recording_id, status=known.status, kind=known.kind)
+        return self._saw(snapshot, asked_at, missing=True)
+
+    async def _end(self, known: Recording, asked_at: datetime) -> Seen:
+        """It should have moved on long ago: stop it, so that it does not go on after all.
+
+        What others started is theirs to stop.
+        """
+        reason = stalled(known, self._patience)
+        if known.origin is not None and known.status is not Status.UPLOADING:
+            try:
+                snapshot = await self._api.act(known.recording_id, "stop")
+            except Refused:
+                pass
+            else:
+                if snapshot.status is not known.status:
+                    return self._saw(snapshot, asked_at)
+        return ended(known, reason, asked_at=asked_at, now=self._now())
+
+    def _saw(self, snapshot: Snapshot, asked_at: datetime, *, missing: bool = False) -> Seen:
+        return Seen(
+            snapshot=snapshot,
+            observed_by="sweep",
+            asked_at=asked_at,
+            observed_at=self._now(),
+            app=self._app,
+            missing=missing,
+        )

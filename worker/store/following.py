@@ -1,0 +1,229 @@
+"""Which recordings to look at next: the live ones, those due to be read, those overdue."""
+
+from collections.abc import Collection, Mapping, Sequence
+from typing import Final
+
+import msgspec
+import sqlalchemy as sa
+
+from recording_schemas import Status
+from worker.recording import LIVE, Recording
+from worker.store.tables import inbox, marks, recordings
+
+_LIVE = sorted(str(status) for status in LIVE)
+_AT_A_TIME = 500
+
+AT_ONCE: Final = 0.0
+"""Before everything else: a `read_at` that no list can settle."""
+
+
+class Followed(msgspec.Struct, frozen=True, kw_only=True):
+    """A recording, when it is to be read by itself, and when a webhook last told of it.
+
+    Times are seconds since the epoch; None: need not be, never did.
+    """
+
+    recording: Recording
+    read_at: float | None = None
+    told_at: float | None = None
+
+
+class Due(msgspec.Struct, frozen=True, kw_only=True):
+    """Asks for at most `limit` recordings of `app` that are to be read by `now`.
+
+    Live ones that became due after `swept_at` can be read together from a list: when there are
+    more than `few` of them, they are left to the next sweep. `besides` are in hand already.
+    """
+
+    app: str
+    now: float
+    swept_at: float
+    few: int
+    limit: int
+    besides: Collection[str] = ()
+
+
+class DueReads(msgspec.Struct, frozen=True, kw_only=True):
+    """What to read now, the longest due first, and whether a sweep is worth while for the rest."""
+
+    reads: tuple[Recording, ...]
+    sweep_too: bool
+
+
+class Overdue(msgspec.Struct, frozen=True, kw_only=True):
+    """Open recordings of `app` unchanged since before a time, which for each status is its own."""
+
+    app: str
+    now: float
+    changed_before: Mapping[Status, float]
+
+
+class Reading(msgspec.Struct, frozen=True, kw_only=True):
+    """A wish to have recordings read at `at`. With `unless_due` those that are to be read already,
+    and those that have ended, are left as they are."""
+
+    ids: Collection[str]
+    at: float
+    unless_due: bool = False
+
+
+class Mark(msgspec.Struct, frozen=True, kw_only=True):
+    """How far something has been followed, in seconds since the epoch; None removes the mark."""
+
+    name: str
+    at: float | None
+
+
+def live_ones(connection: sa.Connection, apps: Sequence[str]) -> list[dict[str, float]]:
+    """Operation: each app's live recordings; when those known by one sight were seen, else 0."""
+    seen_at = sa.case((recordings.c.version == 1, recordings.c.changed_at), else_=0.0)
+    found: dict[str, dict[str, float]] = {app: {} for app in apps}
+    rows = connection.execute(
+        sa.select(recordings.c.app, recordings.c.recording_id, seen_at).where(
+            recordings.c.open,
+            recordings.c.app.in_(sorted(found)),
+            recordings.c.status.in_(_LIVE),
+        )
+    )
+    for app, recording_id, at in rows:
+        found[app][recording_id] = at
+    return [found[app] for app in apps]
+
+
+def followed(
+    connection: sa.Connection, requests: Sequence[Collection[str]]
+) -> list[dict[str, Followed]]:
+    """Operation: those of each request's recordings that are known, by id."""
+    return [_followed(connection, ids) for ids in requests]
+
+
+def _followed(connection: sa.Connection, ids: Collection[str]) -> dict[str, Followed]:
+    rows = connection.execute(
+        sa.select(recordings.c.state, recordings.c.read_at, recordings.c.told_at).where(
+            recordings.c.recording_id.in_(sorted(ids))
+        )
+    )
+    found = (
+        Followed(recording=_decoded(state), read_at=read_at, told_at=told_at)
+        for state, read_at, told_at in rows
+    )
+    return {one.recording.recording_id: one for one in found}
+
+
+def due_ones(connection: sa.Connection, requests: Sequence[Due]) -> list[DueReads]:
+    """Operation: what to read by itself now."""
+    return [_due(connection, wanted) for wanted in requests]
+
+
+def _due(connection: sa.Connection, wanted: Due) -> DueReads:
+    due = sa.and_(recordings.c.app == wanted.app, recordings.c.read_at <= wanted.now)
+    listable = sa.and_(
+        recordings.c.status.in_(_LIVE), recordings.c.read_at > wanted.swept_at, recordings.c.open
+    )
+    some = sa.select(sa.literal(1)).select_from(recordings).where(due, listable)
+    count = connection.execute(
+        sa.select(sa.func.count()).select_from(some.limit(wanted.few + 1).subquery())
+    ).scalar_one()
+    query = sa.select(recordings.c.state).where(due)
+    if count > wanted.few:
+        query = query.where(sa.not_(listable))
+    if wanted.besides:
+        query = query.where(recordings.c.recording_id.not_in(sorted(wanted.besides)))
+    rows = connection.execute(query.order_by(recordings.c.read_at).limit(wanted.limit))
+    return DueReads(
+        reads=tuple(_decoded(state) for state in rows.scalars()), sweep_too=count > wanted.few
+    )
+
+
+def overdue_ones(
+    connection: sa.Connection, requests: Sequence[Overdue]
+) -> list[tuple[Recording, ...]]:
+    """Operation: recordings that have not moved on for too long, some at a time."""
+    return [_overdue(connection, wanted) for wanted in requests]
+
+
+def _overdue(connection: sa.Connection, wanted: Overdue) -> tuple[Recording, ...]:
+    query = sa.select(recordings.c.state).where(_has_not_moved(wanted)).limit(_AT_A_TIME)
+    return tuple(_decoded(state) for state in connection.execute(query).scalars())
+
+
+def read_overdue(connection: sa.Connection, requests: Sequence[Overdue]) -> list[int]:
+    """Operation: let what has not moved on for too long be read at once; how many that are.
+
+    What cannot be read now and was put off is left as it is.
+    """
+    return [
+        connection.execute(
+            sa.update(recordings)
+            .where(_has_not_moved(wanted), _read_in_time(wanted.now))
+            # Not as of now: then it might be left to a sweep, which cannot end it.
+            .values(read_at=AT_ONCE)
+        ).rowcount
+        for wanted in requests
+    ]
+
+
+def _has_not_moved(wanted: Overdue) -> sa.ColumnElement[bool]:
+    too_long = sa.or_(
+        *(
+            sa.and_(recordings.c.status == str(status), recordings.c.changed_at <= before)
+            for status, before in wanted.changed_before.items()
+        )
+    )
+    return sa.and_(recordings.c.open, recordings.c.app == wanted.app, too_long)
+
+
+def _read_in_time(now: float) -> sa.ColumnElement[bool]:
+    read_at = recordings.c.read_at
+    return sa.or_(read_at.is_(None), sa.and_(read_at > AT_ONCE, read_at <= now))
+
+
+def read_by(connection: sa.Connection, requests: Sequence[Reading]) -> list[None]:
+    """Operation: note when recordings are to be read by themselves."""
+    for wanted in requests:
+        change = sa.update(recordings).values(read_at=wanted.at)
+        if wanted.unless_due:
+            change = change.where(recordings.c.read_at.is_(None), recordings.c.open)
+        ids = sorted(wanted.ids)
+        for first in range(0, len(ids), _AT_A_TIME):
+            some = ids[first : first + _AT_A_TIME]
+            connection.execute(change.where(recordings.c.recording_id.in_(some)))
+    return [None] * len(requests)
+
+
+def starting(
+    connection: sa.Connection, requests: Sequence[Collection[str]]
+) -> list[frozenset[str]]:
+    """Operation: those of each request's slots that an unfinished start occupies."""
+    wanted = sorted({slot for slots in requests for slot in slots})
+    held = frozenset(
+        connection.execute(
+            sa.select(inbox.c.slot).where(inbox.c.slot.in_(wanted), inbox.c.state != "done")
+        ).scalars()
+    )
+    return [held.intersection(slots) for slots in requests]
+
+
+def find_marks(connection: sa.Connection, names: Sequence[str]) -> list[float | None]:
+    """Operation: each mark, None where there is none."""
+    rows = connection.execute(
+        sa.select(marks.c.name, marks.c.at).where(marks.c.name.in_(sorted(set(names))))
+    )
+    found = {row.name: row.at for row in rows}
+    return [found.get(name) for name in names]
+
+
+def set_marks(connection: sa.Connection, requests: Sequence[Mark]) -> list[None]:
+    """Operation: move or remove marks."""
+    for wanted in requests:
+        mine = marks.c.name == wanted.name
+        if wanted.at is None:
+            connection.execute(sa.delete(marks).where(mine))
+        elif not connection.execute(sa.update(marks).where(mine).values(at=wanted.at)).rowcount:
+            # Should two replicas get here at once, the second one's transaction is tried again.
+            connection.execute(sa.insert(marks).values(name=wanted.name, at=wanted.at))
+    return [None] * len(requests)
+
+
+def _decoded(state: str) -> Recording:
+    return msgspec.json.decode(state, type=Recording)

@@ -1,0 +1,139 @@
+"""Recordings that were not started here, adopted so that their events go out as well.
+
+Those that are live turn up in the sweep. Those that began and ended between two sweeps are found
+by listing from the newest on, back to the mark that the last time has left.
+"""
+
+from collections.abc import Callable, Iterable, Sequence
+from datetime import datetime
+from typing import Final, get_args
+
+import structlog
+
+from recording_schemas import Kind
+from worker.commands import slot
+from worker.errors import NotFound
+from worker.harvest import read_whole
+from worker.paging import Pages, oldest
+from worker.realtimekit import RealtimeKit
+from worker.recording import Seen
+from worker.snapshot import Snapshot
+from worker.store import Mark, Store
+
+MARGIN_SECONDS: Final = 300.0
+"""How much later than others a recording may come to be listed."""
+
+
+class Strangers:
+    """Adopts one app's recordings of others. `committed` is told that events wait."""
+
+    def __init__(
+        self,
+        store: Store,
+        api: RealtimeKit,
+        *,
+        app: str,
+        now: Callable[[], datetime],
+        committed: Callable[[], None],
+    ) -> None:
+        self._store = store
+        self._api = api
+        self._app = app
+        self._now = now
+        self._committed = committed
+        self._mark = f"followed/{app}"
+        self._rumour = f"stranger/{app}"
+
+    async def heard_of_since(self, moment: float) -> bool:
+        """Whether a webhook told of one since then (seconds)."""
+        at = await self._store.mark(self._rumour)
+        return at is not None and at > moment
+
+    async def horizon(self) -> float | None:
+        """Before when (seconds, by the API's clock) all are known; None: nobody looked yet."""
+        mark = await self._store.mark(self._mark)
+        return None if mark is None else mark - MARGIN_SECONDS
+
+    async def catch_up(self, horizon: float | None, go_on: Callable[[], bool]) -> int:
+        """Adopt all since the horizon, and move it. How many requests that took.
+
+        The first time ever it only begins here: what ended before is nobody's business.
+        """
+        pages = Pages(self._api)
+        newest = [0.0] if horizon is None else [horizon + MARGIN_SECONDS]
+        waiting: list[float] = []
+        asked_at = self._now()
+        async for page in pages.newest_first():
+            newest += _times(page.recordings)
+            if horizon is not None:
+                waiting += await self.adopt(page.recordings, horizon, asked_at)
+            first = oldest(page)
+            if horizon is None or (first is not None and first.timestamp() < horizon):
+                break
+            if not go_on():
+                return pages.asked
+            asked_at = self._now()
+        if max(newest) == 0.0:
+            newest.append((self._api.clock() or self._now()).timestamp())
+        await self._store.set_mark(Mark(name=self._mark, at=min((max(newest), *waiting))))
+        return pages.asked
+
+    async def adopt(
+        self, listed: Sequence[Snapshot], horizon: float | None, asked_at: datetime
+    ) -> list[float]:
+        """Adopt those that are not known and not older than the horizon.
+
+        Returns when those were invoked that may be ours: a start that is not finished yet will
+        claim them, or leave them to a later look.
+        """
+        young = [one for one in listed if not _is_before(one, horizon)]
+        # In this order: what is claimed now is known once its start is over.
+        held = await self._store.starting([slot for one in young for slot in self._slots(one)])
+        known = await self._store.followed([one.recording_id for one in young])
+        strange = [one for one in young if one.recording_id not in known]
+        mine = [one for one in strange if held.intersection(self._slots(one))]
+        seen = [
+            sight
+            for one in strange
+            if one not in mine and (sight := await self._sight(one, asked_at)) is not None
+        ]
+        if seen:
+            structlog.get_logger().info("adopted", app=self._app, recordings=len(seen))
+            await self._store.absorb(seen)
+            self._committed()
+        return _times(mine)
+
+    def _slots(self, one: Snapshot) -> list[str]:
+        """Those of the starts that may have made it."""
+        if one.meeting_id is None or one.start_reason == "RECORD_ON_START":
+            return []
+        kinds: Iterable[Kind] = get_args(Kind) if one.kind is None else (one.kind,)
+        return [slot(self._app, one.meeting_id, kind) for kind in kinds]
+
+    async def _sight(self, one: Snapshot, asked_at: datetime) -> Seen | None:
+        if one.kind is None:  # a list may not tell, and a kind once told stays
+            return await self._read(one.recording_id)
+        return Seen(
+            snapshot=one,
+            observed_by="sweep",
+            asked_at=asked_at,
+            observed_at=self._now(),
+            app=self._app,
+        )
+
+    async def _read(self, recording_id: str) -> Seen | None:
+        try:
+            return await read_whole(
+                self._api, recording_id, None, app=self._app, observed_by="sweep", now=self._now
+            )
+        except NotFound:
+            return None
+
+
+def _times(listed: Iterable[Snapshot]) -> list[float]:
+    return [one.invoked_time.timestamp() for one in listed if one.invoked_time is not None]
+
+
+def _is_before(one: Snapshot, horizon: float | None) -> bool:
+    invoked = one.invoked_time
+    return horizon is not None and invoked is not None and invoked.timestamp() < horizon

@@ -19,6 +19,7 @@ from worker.conclusions import Patience
 from worker.consume import CommandPath
 from worker.errors import StoreUnavailable
 from worker.housekeeping import Housekeeping, Keep
+from worker.housekeeping import Housekeeping, Keep
 from worker.http import Check, HttpServer
 from worker.leadership import Leadership
 from worker.ledger import Rate
@@ -106,6 +107,13 @@ class Worker:
         )
         relay = Relay(store, publisher, topology, metrics=self._metrics, now=self._now)
         store.on_news("outbox", relay.wake)
+        store.on_news("lead", leadership.wake)
+        housekeeping = Housekeeping(
+            store,
+            Keep(sent=settings.keep_sent, finished=settings.keep_finished),
+            now=self._now,
+        )
+        store.on_news("outbox", relay.wake)
         housekeeping = Housekeeping(
             store,
             Keep(sent=settings.keep_sent, finished=settings.keep_finished),
@@ -142,6 +150,8 @@ class Worker:
                 loops.create_task(publishing.run(publisher.session), name="publishing"),
                 loops.create_task(leadership.run(), name="leadership"),
                 loops.create_task(relay.run(leadership.leads), name="relay"),
+                loops.create_task(store.hear_news(), name="news"),
+                loops.create_task(housekeeping.run(leadership.leads), name="housekeeping"),
                 loops.create_task(store.hear_news(), name="news"),
                 loops.create_task(housekeeping.run(leadership.leads), name="housekeeping"),
                 loops.create_task(self._tell_gauges(store), name="gauges"),

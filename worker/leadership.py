@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import time
 from collections.abc import Callable
 from typing import Final
 
@@ -11,44 +12,64 @@ from worker.errors import StoreUnavailable
 from worker.store import Hold, Store
 
 LEASE: Final = "leader"
+NEVER: Final = float("-inf")
 
 
 class Leadership:
-    """Holds the lease while it can. `leads()` is true only while the lease surely lasts."""
+    """Holds the lease while it can. `leads()` is true only while the lease surely lasts.
+
+    The lease is written down by `now`, the clock of all replicas; how long this one has had it is
+    told by `ticks`, which nobody can set.
+    """
 
     def __init__(
-        self, store: Store, *, owner: str, lease_seconds: float, now: Callable[[], float]
+        self,
+        store: Store,
+        *,
+        owner: str,
+        lease_seconds: float,
+        now: Callable[[], float],
+        ticks: Callable[[], float] = time.monotonic,
     ) -> None:
         self._store = store
         self._owner = owner
         self._lease = lease_seconds
         self._now = now
-        self._until = 0.0
+        self._ticks = ticks
+        self._until = NEVER
+        self._woken = asyncio.Event()
 
     def leads(self) -> bool:
         """Whether this replica may relay and sweep now."""
-        return self._now() < self._until
+        return self._ticks() < self._until
+
+    def wake(self) -> None:
+        """Somebody gave the lease up: ask for it at once."""
+        self._woken.set()
 
     async def run(self) -> None:
         """Take and extend the lease for ever."""
         while True:
+            self._woken.clear()
             await self.try_to_lead()
-            await asyncio.sleep(self._lease / 3)
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(self._lease / 3):
+                    await self._woken.wait()
 
     async def let_go(self) -> None:
         """Give the lease up, so that another replica need not wait for its end."""
-        self._until = 0.0
+        self._until = NEVER
         with contextlib.suppress(StoreUnavailable):  # then it ends by itself
             await self._store.let_go(self._owner)
 
     async def try_to_lead(self) -> None:
         """Ask for the lease once."""
-        led, now = self.leads(), self._now()
+        led, asked, now = self.leads(), self._ticks(), self._now()
         until = now + self._lease
         try:
             held = await self._store.hold(Hold(name=LEASE, owner=self._owner, now=now, until=until))
         except StoreUnavailable:
             return  # what is held lasts until its end
-        self._until = until if held else 0.0
+        self._until = asked + self._lease if held else NEVER
         if held != led:
             structlog.get_logger().info("leadership", leads=held, owner=self._owner)

@@ -13,6 +13,7 @@ from recording_schemas import Status
 from sandbox.postgresql import PostgreSQLServer
 from sandbox.waiting import Eventually
 from tests.fault.proxy import How, Proxy
+from worker.leadership import Leadership
 from worker.recording import Seen
 from worker.snapshot import Snapshot
 from worker.store import Store
@@ -60,7 +61,7 @@ def database(postgresql: PostgreSQLServer) -> str:
 
 async def listens(one: Replica, eventually: Eventually) -> None:
     """A connection that is new tells of everything, since nobody knows what was told before."""
-    await eventually(lambda: one.heard == ["outbox", "due"])
+    await eventually(lambda: one.heard[-2:] == ["outbox", "due"])
     one.heard.clear()
 
 
@@ -111,6 +112,26 @@ async def test_many_events_of_one_transaction_are_told_once(
         await here.store.absorb([seen("last")])
         await eventually(lambda: len(there.heard) >= 2)
         assert there.heard == ["outbox"] * 2
+
+
+async def test_who_gives_the_lead_up_is_followed_at_once(
+    database: str, eventually: Eventually
+) -> None:
+    async with replica(database) as old, replica(database) as new:
+        await listens(new, eventually)
+        first, heir = (
+            Leadership(one.store, owner=name, lease_seconds=600, now=one.store.now)
+            for name, one in (("old", old), ("new", new))
+        )
+        new.store.on_news("lead", heir.wake)
+        await first.try_to_lead()
+        taking_over = asyncio.create_task(heir.run())
+        await heir.try_to_lead()
+        assert (first.leads(), heir.leads()) == (True, False)
+        await first.let_go()
+        await eventually(heir.leads)
+        taking_over.cancel()
+        await asyncio.wait([taking_over])
 
 
 async def test_deployments_in_two_schemas_of_one_database_do_not_hear_each_other(

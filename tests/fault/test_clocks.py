@@ -101,6 +101,24 @@ async def test_a_worker_that_comes_back_with_another_time_frees_what_it_held_at_
     await store.close()
 
 
+@JUMPS
+async def test_a_leader_s_time_is_not_told_by_a_clock_that_jumps(
+    world: World, sqlite_url: str, jump: float
+) -> None:
+    store, clock = await Store.open(sqlite_url, source="test"), Wrong(world)
+    leader = Leadership(store, owner="only", lease_seconds=15, now=clock, ticks=lambda: world.now)
+    await leader.try_to_lead()
+    clock.error = jump
+    assert leader.leads()
+    world.sandbox.clock.advance(14.9)
+    assert leader.leads()
+    world.sandbox.clock.advance(0.2)
+    assert not leader.leads()
+    await leader.try_to_lead()
+    assert leader.leads(), "its own lease never keeps it out"
+    await store.close()
+
+
 # Replicas that do not agree
 
 

@@ -115,7 +115,7 @@ def check(world: World, commands: dict[str, dict[str, Any]]) -> None:
 async def test_one_of_many_leads_and_another_one_after_its_lease(url: str) -> None:
     async with replicas_on(url, 3) as (world, replicas):
         leaderships = [
-            Leadership(one.store, owner=str(n), lease_seconds=15, now=one.now)
+            Leadership(one.store, owner=str(n), lease_seconds=15, now=one.now, ticks=one.now)
             for n, one in enumerate(replicas)
         ]
         await asyncio.gather(*(one.try_to_lead() for one in leaderships))

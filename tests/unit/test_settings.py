@@ -53,6 +53,13 @@ def fits(value: object, hint: Any) -> bool:
     return any(fits(value, one) for one in inner)
 
 
+def test_a_command_may_not_be_forgotten_before_its_last_attempt() -> None:
+    longest = {"WORKER_COMMAND_MAX_AGE_SECONDS": "100", "WORKER_RETRY_DELAYS_SECONDS": "5,20"}
+    (fault,) = faults_of(**longest, WORKER_KEEP_FINISHED_SECONDS="120")
+    assert fault.startswith("WORKER_KEEP_FINISHED_SECONDS: must exceed WORKER_COMMAND_MAX_AGE_")
+    assert settings(**longest, WORKER_KEEP_FINISHED_SECONDS="120.5").keep_finished == 120.5
+
+
 def test_every_default_is_of_its_fields_type() -> None:
     read = settings()
     for field, hint in typing.get_type_hints(Settings).items():

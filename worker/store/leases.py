@@ -5,6 +5,7 @@ from collections.abc import Sequence
 import msgspec
 import sqlalchemy as sa
 
+from worker.store.news import leave
 from worker.store.tables import leases
 
 
@@ -46,7 +47,9 @@ def _hold(connection: sa.Connection, wish: Hold) -> bool:
 
 def let_go(connection: sa.Connection, owners: Sequence[str]) -> list[None]:
     """Operation: give up every lease of these owners."""
-    connection.execute(sa.delete(leases).where(leases.c.owner.in_(sorted(owners))))
+    given_up = connection.execute(sa.delete(leases).where(leases.c.owner.in_(sorted(owners))))
+    if given_up.rowcount:
+        leave(connection, "lead")
     return [None] * len(owners)
 
 

@@ -17,8 +17,9 @@ import structlog
 
 from worker.store.engine import connect_arguments
 
-Topic = Literal["outbox", "due"]
-"""`outbox`: there are events to publish. `due`: there are recordings to read by themselves."""
+Topic = Literal["outbox", "due", "lead"]
+"""`outbox`: there are events to publish. `due`: there are recordings to read by themselves.
+`lead`: somebody gave a lease up."""
 
 TOPICS: Final[tuple[Topic, ...]] = get_args(Topic)
 CHANNEL: Final = "recording_worker"

@@ -19,7 +19,6 @@ from worker.conclusions import Patience
 from worker.consume import CommandPath
 from worker.errors import StoreUnavailable
 from worker.housekeeping import Housekeeping, Keep
-from worker.housekeeping import Housekeeping, Keep
 from worker.http import Check, HttpServer
 from worker.leadership import Leadership
 from worker.ledger import Rate
@@ -27,7 +26,7 @@ from worker.limits import Limits
 from worker.outcomes import utc
 from worker.pace import Pace
 from worker.reader import Reader
-from worker.realtimekit import WebhookKey
+from worker.realtimekit import Priority, WebhookKey
 from worker.registration import callback_url, keep_registered
 from worker.relay import Relay
 from worker.retry import Retry
@@ -113,12 +112,6 @@ class Worker:
             Keep(sent=settings.keep_sent, finished=settings.keep_finished),
             now=self._now,
         )
-        store.on_news("outbox", relay.wake)
-        housekeeping = Housekeeping(
-            store,
-            Keep(sent=settings.keep_sent, finished=settings.keep_finished),
-            now=self._now,
-        )
         consumer = Consumer(
             consuming,
             topology,
@@ -150,8 +143,6 @@ class Worker:
                 loops.create_task(publishing.run(publisher.session), name="publishing"),
                 loops.create_task(leadership.run(), name="leadership"),
                 loops.create_task(relay.run(leadership.leads), name="relay"),
-                loops.create_task(store.hear_news(), name="news"),
-                loops.create_task(housekeeping.run(leadership.leads), name="housekeeping"),
                 loops.create_task(store.hear_news(), name="news"),
                 loops.create_task(housekeeping.run(leadership.leads), name="housekeeping"),
                 loops.create_task(self._tell_gauges(store), name="gauges"),
@@ -261,9 +252,10 @@ class Worker:
             recording_timeout=settings.recording_timeout,
             vanished_after=settings.reconcile,
         )
+        listing = app.api.at(Priority.SWEEP)
         sweep = Sweep(
             store,
-            app.api,
+            listing,
             patience,
             Pace(
                 base=settings.sweep_interval,
@@ -271,7 +263,7 @@ class Worker:
                 rate=app.sustained_rate * SHARE_OF_SWEEPS,
             ),
             app=app.name,
-            others=Strangers(store, app.api, app=app.name, now=self._utc, committed=relay.wake)
+            others=Strangers(store, listing, app=app.name, now=self._utc, committed=relay.wake)
             if app.follow_all
             else None,
             outage=app.outage,
@@ -281,7 +273,7 @@ class Worker:
         )
         reader = Reader(
             store,
-            app.api,
+            app.api.at(Priority.READ),
             patience,
             app=app.name,
             outage=app.outage,

@@ -1,0 +1,244 @@
+"""The state store: what was asked, what is known, what is still to be published.
+
+One implementation over SQL for SQLite (embedded) and PostgreSQL (several replicas). Every method
+returns once its change is committed, or raises StoreUnavailable and nothing was.
+"""
+
+import time
+from collections.abc import Callable, Collection, Iterable, Sequence
+from contextlib import AsyncExitStack
+from functools import partial
+from typing import Self
+
+from recording_schemas import Status
+from worker.ledger import Ask, Grant
+from worker.recording import Recording, Seen
+from worker.store import following, inbox, leases, outbox, pruning
+from worker.store.absorbing import Absorbed, absorb_all
+from worker.store.budget import spend
+from worker.store.clock import DatabaseClock
+from worker.store.engine import open_engine
+from worker.store.exclusive import lock_file_of
+from worker.store.following import Due, DueReads, Followed, Mark, Overdue, Reading
+from worker.store.group import GroupCommit
+from worker.store.hearing import Hear, Heard, hear_all, stranger_mark
+from worker.store.leases import Hold
+from worker.store.migrate import migrate
+from worker.store.news import News, Topic
+from worker.store.outbox import OutcomeRecord, Reply, Unsent, outcome_record
+from worker.store.pruning import Sent
+from worker.store.queries import (
+    RecordingsFilter,
+    count_by_app,
+    count_by_status,
+    find_recordings,
+    open_ones,
+)
+from worker.store.requests import Claim, Claimed, Finish, Release
+
+__all__ = [
+    "Absorbed",
+    "Claim",
+    "Claimed",
+    "Due",
+    "DueReads",
+    "Finish",
+    "Followed",
+    "Hear",
+    "Heard",
+    "Hold",
+    "Mark",
+    "OutcomeRecord",
+    "Overdue",
+    "Reading",
+    "RecordingsFilter",
+    "Release",
+    "Reply",
+    "Sent",
+    "Store",
+    "Unsent",
+    "outcome_record",
+    "stranger_mark",
+]
+
+
+class Store:
+    """The promise of the state store, on one database. Open it with `Store.open`."""
+
+    def __init__(
+        self,
+        group: GroupCommit,
+        news: News,
+        rooms: AsyncExitStack,
+        *,
+        source: str,
+        now: Callable[[], float],
+    ) -> None:
+        self._group = group
+        self._news = news
+        self._rooms = rooms
+        self.now = now
+        """The clock that all who share the database go by, in seconds since the epoch."""
+        self._absorb = partial(absorb_all, source=source)
+        self._finish = partial(inbox.finish, source=source)
+        self._spend = partial(spend, now=now)
+        self._hear = partial(hear_all, source=source)
+
+    @classmethod
+    async def open(cls, url: str, *, source: str, now: Callable[[], float] = time.time) -> Self:
+        """Connect, bring the tables up to date, and return the store.
+
+        `url` is `sqlite:///relative.db`, `sqlite:////absolute.db` or `postgresql://…`; `source`
+        is the CloudEvents source of what it publishes; `now` is this machine's clock, which only
+        counts on SQLite: those who share a PostgreSQL go by that one's. Raises StoreUnavailable,
+        also when another worker has the SQLite file open.
+        """
+        engine = open_engine(url)
+        embedded = engine.dialect.name == "sqlite"
+        async with AsyncExitStack() as rooms:
+            if embedded and (lock := lock_file_of(engine.url.database)):
+                rooms.enter_context(lock)
+            clock = None if embedded else DatabaseClock()
+            news = News(engine)
+            group = GroupCommit(engine, news, look=clock.look if clock else None)
+            rooms.push_async_callback(group.close)
+            await group.submit(migrate, None)
+            if embedded:  # nobody else uses it: who held a lease is dead
+                await group.submit(inbox.free_leases, None)
+                await group.submit(leases.free_all, None)
+            return cls(group, news, rooms.pop_all(), source=source, now=clock.now if clock else now)
+
+    async def close(self) -> None:
+        """Commit what was asked before, then let go of the database."""
+        await self._rooms.aclose()
+
+    @property
+    def trouble(self) -> str | None:
+        """Why the last transaction could not be committed; None when it was."""
+        return self._group.trouble
+
+    def on_news(self, topic: Topic, callback: Callable[[], None]) -> None:
+        """Call `callback` on the loop when a commit leaves something: here, and on PostgreSQL,
+        while `hear_news` runs, at any replica. A hint that may be lost or come for nothing.
+
+        `outbox`: events to publish. `due`: recordings to read by themselves. `lead`: a lease was
+        given up.
+        """
+        self._news.on(topic, callback)
+
+    async def hear_news(self) -> None:
+        """Listen for what other replicas commit; for ever on PostgreSQL, not at all on SQLite."""
+        await self._news.listen()
+
+    async def claim(self, request: Claim) -> Claimed:
+        """Claim a command for execution; a finished one has its outcome queued once more."""
+        return await self._group.submit(inbox.claim, request)
+
+    async def release(self, request: Release) -> None:
+        """Give a claimed command back, to be claimed again later."""
+        await self._group.submit(inbox.release, request)
+
+    async def finish(self, request: Finish) -> Absorbed:
+        """Commit the end of a command: what was seen, its outcome, and the events of both."""
+        return await self._group.submit(self._finish, request)
+
+    async def absorb(self, seen: Sequence[Seen]) -> Absorbed:
+        """Commit what was seen, with the events it makes."""
+        return await self._group.submit(self._absorb, seen)
+
+    async def hear(self, request: Hear) -> Heard:
+        """Commit what a webhook told, if it is about a recording that is known."""
+        return await self._group.submit(self._hear, request)
+
+    async def hold(self, wish: Hold) -> bool:
+        """Take or extend a lease; False when somebody else holds it."""
+        return await self._group.submit(leases.hold, wish)
+
+    async def let_go(self, owner: str) -> None:
+        """Give up every lease of this owner."""
+        await self._group.submit(leases.let_go, owner)
+
+    async def spend(self, name: str, ask: Ask) -> Grant:
+        """Leave for requests to the API out of the budget `name`, at the time of `now`."""
+        return await self._group.submit(self._spend, (name, ask))
+
+    async def unsent(self, limit: int, *, after: int = 0) -> list[Unsent]:
+        """The oldest events that no broker has confirmed, in the order of their commits.
+
+        `after` is a position to begin behind.
+        """
+        return await self._group.submit(outbox.unsent, (limit, after))
+
+    async def mark_sent(self, positions: Iterable[int], now: float) -> None:
+        """Remember that the broker confirmed these events at `now`, seconds since the epoch."""
+        await self._group.submit(outbox.mark_sent, (positions, now))
+
+    async def outbox_depth(self) -> tuple[int, float | None]:
+        """How many events are unsent, and when (seconds) the oldest of them was committed."""
+        return await self._group.submit(outbox.depth, None)
+
+    async def prune_sent(self, wanted: Sent) -> int | None:
+        """Remove up to 500 old events; where the next step begins, None when none is as old."""
+        return await self._group.submit(pruning.prune_sent, wanted)
+
+    async def prune_recordings(self, before: float) -> int:
+        """Forget up to 100 recordings closed before a time (seconds), with their files."""
+        return await self._group.submit(pruning.prune_recordings, before)
+
+    async def prune_commands(self, before: float) -> int:
+        """Forget up to 500 commands that ended before a time (seconds) and whose recordings are
+        forgotten."""
+        return await self._group.submit(pruning.prune_commands, before)
+
+    async def open_recordings(self, app: str) -> list[Recording]:
+        """Recordings of the app that have not ended or whose files are still looked for."""
+        return await self._group.submit(open_ones, app)
+
+    async def live(self, app: str) -> dict[str, float]:
+        """Ids of the app's live recordings, with when (seconds) each was seen that is known by
+        its first sight only, else 0."""
+        return await self._group.submit(following.live_ones, app)
+
+    async def followed(self, ids: Collection[str]) -> dict[str, Followed]:
+        """Those of the recordings that are known, by id."""
+        return await self._group.submit(following.followed, ids)
+
+    async def due(self, wanted: Due) -> DueReads:
+        """Recordings that are to be read by themselves now."""
+        return await self._group.submit(following.due_ones, wanted)
+
+    async def overdue(self, wanted: Overdue) -> tuple[Recording, ...]:
+        """Open recordings that have not moved on for too long."""
+        return await self._group.submit(following.overdue_ones, wanted)
+
+    async def read_overdue(self, wanted: Overdue) -> int:
+        """Have those read at once; how many that are."""
+        return await self._group.submit(following.read_overdue, wanted)
+
+    async def read_by(self, wanted: Reading) -> None:
+        """Have recordings read by themselves at a time."""
+        await self._group.submit(following.read_by, wanted)
+
+    async def starting(self, slots: Collection[str]) -> frozenset[str]:
+        """Those of the slots that an unfinished start occupies."""
+        return await self._group.submit(following.starting, slots)
+
+    async def mark(self, name: str) -> float | None:
+        """How far something has been followed (seconds), None if that was never noted."""
+        return await self._group.submit(following.find_marks, name)
+
+    async def set_mark(self, wanted: Mark) -> None:
+        """Note how far something has been followed."""
+        await self._group.submit(following.set_marks, wanted)
+
+    async def count_by_status(self) -> dict[Status, int]:
+        """How many open recordings there are of each status."""
+        return await self._group.submit(count_by_status, None)
+
+    async def count_by_app(self) -> dict[str, int]:
+        """How many open recordings each app has that has any."""
+        return await self._group.submit(count_by_app, None)
+
+    async def recordings(self, wanted: RecordingsFilter) -> list[Recording]:
+        """Recordings by filter, the most recently changed first."""
+        return await self._group.submit(find_recordings, wanted)

@@ -40,14 +40,14 @@ def open_app(
     token: Secret,
     timeout: float,
     retry: Retry,
-    purse: Purse,
-    follow_all: bool,
-    sustained_rate: float = 4.0,
     metrics: Metrics,
+    purse: Purse | None = None,
+    follow_all: bool = False,
+    sustained_rate: float = 4.0,
 ) -> App:
     """Put one app together. Its `api` is to be closed in the end. `timeout` is in seconds.
 
-    `purse` is what its requests are paid from.
+    `purse` is what its requests are paid from, if anything.
     """
     outage = Outage(time.monotonic, app=name)
 
@@ -84,6 +84,9 @@ class Apps:
 
     def __iter__(self) -> Iterator[App]:
         return iter(self._apps.values())
+
+    def __contains__(self, name: str) -> bool:
+        return name in self._apps
 
     def __len__(self) -> int:
         return len(self._apps)

@@ -49,6 +49,17 @@ def count_by_status(connection: sa.Connection, requests: Sequence[None]) -> list
     return [counts] * len(requests)
 
 
+def count_by_app(connection: sa.Connection, requests: Sequence[None]) -> list[dict[str, int]]:
+    """Operation: open recordings of each app that has any."""
+    rows = connection.execute(
+        sa.select(recordings.c.app, sa.func.count())
+        .where(recordings.c.open)
+        .group_by(recordings.c.app)
+    )
+    counts = {app: count for app, count in rows}
+    return [counts] * len(requests)
+
+
 def find_recordings(
     connection: sa.Connection, filters: Sequence[RecordingsFilter]
 ) -> list[list[Recording]]:

@@ -33,7 +33,7 @@ from worker.commands import (
     starts_of_meeting,
     turns_of,
 )
-from worker.errors import NotYet, OutcomeUnknown, Refused, StoreUnavailable, Unavailable
+from worker.errors import NotYet, OutcomeUnknown, OverBudget, Refused, StoreUnavailable, Unavailable
 from worker.keyed_locks import KeyedLocks
 from worker.limits import Limits, is_past
 from worker.outcomes import utc
@@ -311,12 +311,16 @@ class CommandPath:
         if late is not None and settled:
             return await self._end(delivery, late)
         await self._release(command, info, uncertain=unknown or claimed.called_at is not None)
-        if unknown:
+        if isinstance(error, OutcomeUnknown):
             return self._soon(info.code, info.message)
-        delay = self._limits.delay(
-            command, claimed, self._now(), asked=getattr(error, "retry_after", None)
-        )
-        return self._later(delay, info.code, info.message)
+        return self._later(self._delay(command, claimed, error), info.code, info.message)
+
+    def _delay(self, command: Command, claimed: Claimed, error: Unavailable) -> float:
+        now = self._now()
+        if isinstance(error, OverBudget):  # nothing was tried: it need not wait longer each time
+            asked = error.retry_after or 0.0
+            return self._limits.wait(command, claimed.first_seen_at, now, asked=asked)
+        return self._limits.delay(command, claimed, now, asked=error.retry_after)
 
     def _soon(self, code: str, reason: str, returned: int = 0) -> Handled:
         """`returned` is that of a delivery which was not attempted: it is as suspect as before."""

@@ -142,7 +142,7 @@ class Budget:
             await self._rest(now)
             return
         try:
-            self._last = await self._store.spend(self._name, ask)
+            self._last = await self._settled(ask)
         except StoreUnavailable as error:
             # Whether it was committed is not known: nothing is given back twice.
             self._late += ask.late
@@ -151,6 +151,16 @@ class Budget:
             await asyncio.sleep(STORE_PAUSE_SECONDS)
             return
         self._have(self._last, ask)
+
+    async def _settled(self, ask: Ask) -> Grant:
+        """What the store gives; also when cancelled meanwhile, so that it can go back."""
+        asking = asyncio.ensure_future(self._store.spend(self._name, ask))
+        try:
+            return await asyncio.shield(asking)
+        except asyncio.CancelledError:
+            with contextlib.suppress(StoreUnavailable):
+                self._tokens.take_in(await asking)
+            raise
 
     def _have(self, grant: Grant, ask: Ask) -> None:
         now = self._store.now()

@@ -6,12 +6,13 @@ from collections.abc import Mapping
 from typing import Any
 
 import msgspec
-from aiormq.abc import AbstractChannel, DeliveredMessage
+from aiormq.abc import DeliveredMessage
 
 import worker.app
 import worker.apps
 from worker.__main__ import main
 from worker.broker import Consumer, Outgoing
+from worker.broker.acknowledging import Acknowledging
 from worker.broker.consumer import _delivery
 from worker.realtimekit import RealtimeKit
 from worker.relay import Relay
@@ -22,10 +23,10 @@ from worker.store import Unsent
 class AcknowledgesEarly(Consumer):
     """Takes the message off the queue before anything has been done about it."""
 
-    async def _handle(self, channel: AbstractChannel, message: DeliveredMessage) -> None:
+    async def _handle(self, settling: Acknowledging, message: DeliveredMessage) -> None:
         tag = message.delivery_tag
         assert tag is not None
-        await channel.basic_ack(tag, wait=False)
+        await settling.acknowledge(tag)
         await self._handler(_delivery(message))
 
 
@@ -40,9 +41,9 @@ class StartsTwice(RealtimeKit):
 class DropsAnEvent(Relay):
     """Takes every file event for sent, and never sends it."""
 
-    async def _in_order(self, line: list[Unsent]) -> list[Unsent]:
-        await super()._in_order([one for one in line if "file_ready" not in one.event_type])
-        return line
+    async def _publish_all(self, waiting: list[Unsent]) -> list[Unsent]:
+        await super()._publish_all([one for one in waiting if "file_ready" not in one.event_type])
+        return waiting
 
 
 class ChangesAnId(Relay):
@@ -55,9 +56,9 @@ class ChangesAnId(Relay):
         message = super()._message(one)
         return msgspec.structs.replace(message, body=body, message_id=event["id"])
 
-    async def _in_order(self, line: list[Unsent]) -> list[Unsent]:
-        await super()._in_order(line)
-        return await super()._in_order(line)  # as after a confirmation that was lost
+    async def _publish_all(self, waiting: list[Unsent]) -> list[Unsent]:
+        await super()._publish_all(waiting)
+        return await super()._publish_all(waiting)  # as after a confirmation that was lost
 
 
 class ChangesTheBytes(Relay):
@@ -71,16 +72,16 @@ class ChangesTheBytes(Relay):
         event["published"] = self.published
         return msgspec.structs.replace(super()._message(one), body=msgspec.json.encode(event))
 
-    async def _in_order(self, line: list[Unsent]) -> list[Unsent]:
-        await super()._in_order(line)
-        return await super()._in_order(line)
+    async def _publish_all(self, waiting: list[Unsent]) -> list[Unsent]:
+        await super()._publish_all(waiting)
+        return await super()._publish_all(waiting)
 
 
 class SendsTheLastFirst(Relay):
     """Publishes what waits of a recording in the wrong order."""
 
-    async def _in_order(self, line: list[Unsent]) -> list[Unsent]:
-        return await super()._in_order(line[::-1])
+    async def _publish_all(self, waiting: list[Unsent]) -> list[Unsent]:
+        return await super()._publish_all(waiting[::-1])
 
 
 ROOMS: Mapping[str, tuple[str, type]] = {

@@ -13,7 +13,6 @@ from worker.__main__ import main
 from worker.broker import Delivery
 from worker.commands import Done
 from worker.consume import CommandPath
-from worker.store import Claimed
 
 POISONED: Final = ("tests.fault.poisoned_worker",)
 POISON: Final = "poison"
@@ -22,12 +21,10 @@ POISON: Final = "poison"
 class PoisonedPath(CommandPath):
     """Dies in each attempt of a poisonous command, also in one that only looks."""
 
-    async def _act(
-        self, delivery: Delivery, command: Command, claimed: Claimed, **how: Any
-    ) -> Done:
+    async def _act(self, delivery: Delivery, command: Command, *rest: Any, **how: Any) -> Done:
         if POISON in command.id:
             os.kill(os.getpid(), signal.SIGKILL)
-        return await super()._act(delivery, command, claimed, **how)
+        return await super()._act(delivery, command, *rest, **how)
 
 
 if __name__ == "__main__":

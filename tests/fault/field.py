@@ -25,6 +25,8 @@ from worker.broker import Topology
 RETRY_DELAYS: Final = (0.2, 0.5, 1.0)
 HASTE: Final = {
     "WORKER_RETRY_DELAYS_SECONDS": ",".join(f"{one:g}" for one in RETRY_DELAYS),
+    # What a budget does under load is tried in test_budget_fleet.py; here it would end the load.
+    "WORKER_API_BUDGET": "1000000/300",
     "WORKER_API_TIMEOUT_SECONDS": "1",
     "WORKER_API_RETRY_SECONDS": "3",
     # Longer than the slowest effect that a fault may have: a late start takes 2 s.

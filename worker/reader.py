@@ -154,7 +154,9 @@ class Reader:
         pause = self._pauses.get(known.recording_id, 1.0)
         self._pauses[known.recording_id] = min(pause * 2, LONGEST_PAUSE)
         at = self._now() + timedelta(seconds=pause)
-        await self._store.read_by(Reading(ids=(known.recording_id,), at=at.timestamp()))
+        await self._store.read_by(
+            Reading(ids=(known.recording_id,), at=at.timestamp(), put_off=True)
+        )
 
     def _with_next_look(self, known: Recording, seen: Seen) -> Seen:
         if seen.look_again_at is not None:

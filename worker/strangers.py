@@ -18,7 +18,7 @@ from worker.paging import Pages, oldest
 from worker.realtimekit import RealtimeKit
 from worker.recording import Seen
 from worker.snapshot import Snapshot
-from worker.store import Mark, Store
+from worker.store import Mark, Store, stranger_mark
 
 MARGIN_SECONDS: Final = 300.0
 """How much later than others a recording may come to be listed."""
@@ -42,7 +42,7 @@ class Strangers:
         self._now = now
         self._committed = committed
         self._mark = f"followed/{app}"
-        self._rumour = f"stranger/{app}"
+        self._rumour = stranger_mark(app)
 
     async def heard_of_since(self, moment: float) -> bool:
         """Whether a webhook told of one since then (seconds)."""

@@ -40,7 +40,7 @@ MOST_DOUBTS: Final = 500
 class Sweep:
     """Follows one app's recordings. `others` is None where only our own ones are followed.
 
-    `committed` is told that events wait to be published, `due` that recordings are to be read.
+    `committed` is told that events wait to be published.
     """
 
     def __init__(
@@ -56,7 +56,6 @@ class Sweep:
         metrics: Metrics,
         now: Callable[[], datetime],
         committed: Callable[[], None],
-        due: Callable[[], None] = lambda: None,
     ) -> None:
         self._store = store
         self._api = api
@@ -68,7 +67,6 @@ class Sweep:
         self._metrics = metrics
         self._now = now
         self._committed = committed
-        self._due = due
         self._woken = asyncio.Event()
         self._wanted = True
         self._began = 0.0
@@ -152,7 +150,6 @@ class Sweep:
         self._swept_at, self._pages = asked_at.timestamp(), max(requests, 1)
         self._pace.swept(requests, told=self._told)
         self._told = False
-        self._due()
 
     async def _sweep_list(
         self, live: Mapping[str, float], asked_at: datetime, leads: Callable[[], bool]
@@ -200,7 +197,7 @@ class Sweep:
                 news.append(seen)
         await self._absorb(news)
         if overdue:
-            await self._store.read_by(Reading(ids=overdue, at=AT_ONCE, unless_due=True))
+            await self._store.read_by(Reading(ids=overdue, at=AT_ONCE))
         return known
 
     def _saw(self, snapshot: Snapshot, asked_at: datetime) -> Seen:
@@ -225,14 +222,13 @@ class Sweep:
         unlisted = [key for key, seen_at in live.items() if key not in listed and seen_at <= new]
         if unlisted:
             at = asked_at.timestamp()
-            await self._store.read_by(Reading(ids=unlisted, at=at, unless_due=True))
+            await self._store.read_by(Reading(ids=unlisted, at=at))
             self._doubts |= dict.fromkeys(unlisted[:MOST_DOUBTS], at)
 
     async def _leave_overdue(self) -> None:
         now = self._now().timestamp()
         overdue = Overdue(app=self._app, now=now, changed_before=self._patience.overdue(now))
-        if await self._store.read_overdue(overdue):
-            self._due()
+        await self._store.read_overdue(overdue)
 
     async def _give_up_hopeless(self) -> None:
         """While the API is away: what is too old to be waited for ends all the same."""

@@ -211,9 +211,9 @@ class Store:
         """Open recordings that have not moved on for too long."""
         return await self._group.submit(following.overdue_ones, wanted)
 
-    async def read_overdue(self, wanted: Overdue) -> int:
-        """Have those read at once; how many that are."""
-        return await self._group.submit(following.read_overdue, wanted)
+    async def read_overdue(self, wanted: Overdue) -> None:
+        """Have those read at once."""
+        await self._group.submit(following.read_overdue, wanted)
 
     async def read_by(self, wanted: Reading) -> None:
         """Have recordings read by themselves at a time."""

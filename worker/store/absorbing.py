@@ -13,6 +13,7 @@ import sqlalchemy as sa
 
 from worker.recording import LIVE, Recording, Seen, needs_a_look, observe
 from worker.store.holdable import holdable, meeting_key
+from worker.store.news import leave
 from worker.store.outbox import event_rows, put
 from worker.store.tables import files, recordings
 from worker.track_files import TrackFile
@@ -49,6 +50,8 @@ def absorb_all(
             after.append(known[one.snapshot.recording_id].recording)
         absorbed.append(Absorbed(recordings=tuple(after), events=events))
     _save(connection, before, known)
+    if any(_became_due(before.get(key), held, requests) for key, held in known.items()):
+        leave(connection, "due")
     put(connection, rows)
     return absorbed
 
@@ -87,6 +90,13 @@ def _next_read(
         return None
     # Datetimes have microseconds, other clocks may have more.
     return read_at if round(seen.asked_at.timestamp(), 6) < round(read_at, 6) else None
+
+
+def _became_due(before: _Held | None, after: _Held, requests: Sequence[Sequence[Seen]]) -> bool:
+    at = after.read_at
+    if at is None or (before is not None and before.read_at == at):
+        return False
+    return any(one.observed_at.timestamp() >= at for seen in requests for one in seen)
 
 
 def _with_holdable_names(seen: Seen) -> Seen:

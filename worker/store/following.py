@@ -8,6 +8,7 @@ import sqlalchemy as sa
 
 from recording_schemas import Status
 from worker.recording import LIVE, Recording
+from worker.store.news import leave
 from worker.store.tables import inbox, marks, recordings
 
 _LIVE = sorted(str(status) for status in LIVE)
@@ -59,12 +60,12 @@ class Overdue(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Reading(msgspec.Struct, frozen=True, kw_only=True):
-    """A wish to have recordings read at `at`. With `unless_due` those that are to be read already,
-    and those that have ended, are left as they are."""
+    """A wish to have recordings read at `at`: now, those that are open and not to be read yet, or
+    with `put_off` later than was meant."""
 
     ids: Collection[str]
     at: float
-    unless_due: bool = False
+    put_off: bool = False
 
 
 class Mark(msgspec.Struct, frozen=True, kw_only=True):
@@ -147,8 +148,8 @@ def _overdue(connection: sa.Connection, wanted: Overdue) -> tuple[Recording, ...
     return tuple(_decoded(state) for state in connection.execute(query).scalars())
 
 
-def read_overdue(connection: sa.Connection, requests: Sequence[Overdue]) -> list[int]:
-    """Operation: let what has not moved on for too long be read at once; how many that are.
+def read_overdue(connection: sa.Connection, requests: Sequence[Overdue]) -> list[None]:
+    """Operation: let what has not moved on for too long be read at once.
 
     What cannot be read now and was put off is left as it is.
     """
@@ -182,7 +183,8 @@ def read_by(connection: sa.Connection, requests: Sequence[Reading]) -> list[None
     """Operation: note when recordings are to be read by themselves."""
     for wanted in requests:
         change = sa.update(recordings).values(read_at=wanted.at)
-        if wanted.unless_due:
+        if not wanted.put_off:
+            leave(connection, "due")
             change = change.where(recordings.c.read_at.is_(None), recordings.c.open)
         ids = sorted(wanted.ids)
         for first in range(0, len(ids), _AT_A_TIME):

@@ -1,0 +1,49 @@
+"""Every value is documented, and what is written from values.yaml is as it would be written."""
+
+from typing import Any
+
+from tests.helm import documents
+from worker.settings import describe
+
+
+def test_every_value_is_documented() -> None:
+    assert [".".join(value.path) for value in documents.values() if not value.meaning] == []
+
+
+def test_the_readme_and_the_schema_are_as_make_chart_writes_them() -> None:
+    assert documents.main(["--check"]) == 0
+
+
+def test_the_schema_knows_every_value_and_no_other() -> None:
+    described = {value.path for value in documents.values()}
+    for path in described:
+        assert _member(path)
+    known = set(_names(documents.schema(), ()))
+    unknown = {
+        path
+        for path in known
+        if path[0] not in {"global", "settings", "apps"}
+        and not any(path[: len(one)] == one for one in described)
+    }
+    assert unknown == set()
+
+
+def test_the_schema_has_every_setting_that_is_no_secret() -> None:
+    known = documents.schema()["properties"]["settings"]["properties"].keys()
+    plain = {row.variable for row in describe() if not row.secret}
+    assert known == plain - documents.NOT_HERE
+
+
+def _member(path: tuple[str, ...]) -> dict[str, Any]:
+    about = documents.schema()
+    for name in path:
+        about = about["properties"][name]
+    return about
+
+
+def _names(about: dict[str, Any], path: tuple[str, ...]) -> list[tuple[str, ...]]:
+    """The paths of all members without members of their own."""
+    members = about.get("properties", {})
+    if not members:
+        return [path]
+    return [each for name, member in members.items() for each in _names(member, (*path, name))]

@@ -58,9 +58,17 @@ class Retry:
         through at once.
         """
         deadline = self._now() + self._total
+        try:
+            return await attempt()
+        except Unavailable as error:
+            if not is_worth_another_try(error):
+                raise
+            failed = [error]
 
-        # tenacity awaits the result of a coroutine function only, not that of a lambda.
+        # What works at once needs nothing of tenacity, which costs a third as much as a request.
         async def once() -> T:
+            if failed:
+                raise failed.pop()
             return await attempt()
 
         retrying = AsyncRetrying(

@@ -6,13 +6,15 @@ PROCESSES ?= 4
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
+BENCH_VENV := .venv-bench
+BENCH_STAMP := $(BENCH_VENV)/.installed
 NODE_STAMP := tests/node/node_modules/.installed
 UV_COMPILE := uv pip compile --universal --python-version 3.11 --generate-hashes --no-header \
 	--no-emit-index-url --no-emit-find-links --quiet \
 	--no-emit-package recording-worker --no-emit-package recording-worker-schemas
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo run test chaos check format schemas lock clean
+.PHONY: help setup demo run test chaos bench bench-tracking check-speed check format schemas lock clean
 
 help: ## list what can be made
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):[^#]*## /\1\t/' | expand -t 14
@@ -48,6 +50,23 @@ chaos: setup ## kill workers at random and account for everything (SEED= KILLS= 
 	$(BIN)/python -m tests.fault.chaos $(if $(SEED),--seed $(SEED)) --kills $(KILLS) \
 		--commands $(COMMANDS) --replicas $(REPLICAS)
 
+ROUNDS ?= 3
+ONLY ?=
+
+bench: setup $(BENCH_STAMP) ## compare with what users would pick instead (ROUNDS= COMMANDS= ONLY=)
+	$(BIN)/python -m benchmarks.bench --rounds $(ROUNDS) \
+		$(if $(filter-out file,$(origin COMMANDS)),--commands $(COMMANDS)) \
+		$(if $(ONLY),--only $(ONLY) --history 0,--docs docs/performance.md) $(ARGS)
+
+check-speed: setup $(BENCH_STAMP) ## hold the worker's speed to the bare loop's, roughly; a minute
+	$(BIN)/python -m benchmarks.check_speed
+
+$(BENCH_STAMP): requirements/bench.lock
+	$(PYTHON) -m venv $(BENCH_VENV)
+	$(BENCH_VENV)/bin/pip install --quiet --disable-pip-version-check --require-hashes \
+		-r requirements/bench.lock
+	@touch $@
+
 $(NODE_STAMP): tests/node/package-lock.json
 	@command -v npm >/dev/null || { test "$$(id -u)" = 0 && command -v apt-get >/dev/null \
 		&& echo "installing npm for the AsyncAPI parser" >&2 && apt-get update -q \
@@ -73,6 +92,7 @@ schemas: setup ## generate JSON Schema, examples and AsyncAPI from the message t
 lock: ## refresh the locked dependencies (needs uv)
 	$(UV_COMPILE) --extra dev pyproject.toml requirements/build.in -o requirements/dev.lock
 	$(UV_COMPILE) pyproject.toml -o requirements/run.lock
+	$(UV_COMPILE) requirements/bench.in -o requirements/bench.lock
 
 clean: ## remove everything that can be made again
-	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis tests/node/node_modules var
+	rm -rf $(VENV) $(BENCH_VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis tests/node/node_modules var

@@ -264,6 +264,11 @@ class LocalNode(RabbitMQNode):
         """Whether it has been started and has not ended."""
         return self._broker is not None and self._broker.running
 
+    @property
+    def pid(self) -> int | None:
+        """The broker's process id, which is its session's as well; None while it is down."""
+        return self._broker.pid if self._broker is not None and self._broker.running else None
+
     def start(self) -> None:
         """Return when it takes connections; about four seconds."""
         if self.running:

@@ -1,0 +1,1 @@
+"""Benchmarks: the worker beside what its users would pick instead, in one run on one machine."""

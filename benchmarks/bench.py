@@ -1,0 +1,125 @@
+"""`python -m benchmarks.bench`: everybody at the same job, in one run, side by side."""
+
+import argparse
+import asyncio
+import os
+import platform
+import sys
+import time
+from pathlib import Path
+from typing import Final
+
+import aio_pika
+import msgspec
+import uvloop
+
+from benchmarks import report
+from benchmarks.entrant import entered
+from benchmarks.field import Field, prepared
+from benchmarks.lineup import ROOT, Contestant, named
+from benchmarks.measured import Machine, Measured, Round
+from benchmarks.own import Sizes, measure
+
+RATES: Final = (20.0, 50.0, 100.0)
+PACED_SECONDS: Final = 2.0
+SLOW_API_SECONDS: Final = 0.1
+SLOW_SHARE: Final = 1 / 3
+"""With a slow API so many fewer commands are enough."""
+
+
+async def one_round(contestant: Contestant, number: int, commands: int, field: Field) -> Round:
+    """A contestant's part in one round: start, idle, paced, a heap, a heap with a slow API."""
+    heap = round(commands * contestant.share)
+    async with entered(contestant, field) as entrant:
+        await asyncio.sleep(0.3)  # until what a start brings with it is over
+        idle_rss = entrant.taken.rss
+        return Round(
+            contestant=contestant.name,
+            number=number,
+            ready_seconds=entrant.ready_seconds,
+            idle_rss=idle_rss,
+            paced=[await entrant.paced(rate, PACED_SECONDS) for rate in RATES],
+            fast_api=await entrant.burst(heap, delay=0.0),
+            slow_api=await entrant.burst(round(heap * SLOW_SHARE), delay=SLOW_API_SECONDS),
+        )
+
+
+async def run(
+    *, rounds: int, commands: int, contestants: tuple[Contestant, ...], history: int
+) -> Measured:
+    """Measure it all; progress goes to stderr."""
+    begun = time.monotonic()
+
+    def say(text: str) -> None:
+        print(f"{time.monotonic() - begun:6.1f} s  {text}", file=sys.stderr, flush=True)
+
+    say("starting RabbitMQ and what else is needed")
+    databases = {one.database for one in contestants}
+    async with prepared(with_postgresql="postgresql" in databases) as field:
+        done: list[Round] = []
+        for number in range(1, rounds + 1):
+            # Each round begins with another one: nobody always follows the same neighbour.
+            turn = (number - 1) * len(contestants) // rounds
+            for contestant in (*contestants[turn:], *contestants[:turn]):
+                done.append(await one_round(contestant, number, commands, field))
+                say(f"round {number}  {_line(done[-1])}")
+        own = None
+        if "sqlite" in databases and history:
+            sizes = Sizes(commands=commands, rounds=min(rounds, 3), history=history)
+            own = await measure(field, sizes, say)
+        machine = await _machine(field)
+    return Measured(machine=machine, commands=commands, rounds=done, own=own)
+
+
+def _line(one: Round) -> str:
+    fast, slow = one.fast_api, one.slow_api
+    wrong = f"  {one.wrong} LOST OR DOUBLED" if one.wrong else ""
+    return (
+        f"{one.contestant:<11} {fast.per_second:7.0f}/s {fast.cpu_ms:6.2f} ms CPU"
+        f"   at 100 ms {slow.per_second:6.0f}/s   ready {one.ready_seconds:4.2f} s{wrong}"
+    )
+
+
+async def _machine(field: Field) -> Machine:
+    connection = await aio_pika.connect(field.node.amqp_url)
+    async with connection:
+        properties = connection.transport.connection.server_properties  # type: ignore[union-attr]
+    return Machine(
+        processors=os.cpu_count() or 0,
+        python=platform.python_version(),
+        rabbitmq=str(properties.get("version", "")),
+    )
+
+
+def main() -> None:
+    """Read the command line, measure, and write it all down."""
+    parser = argparse.ArgumentParser(description="Compare the worker with the alternatives.")
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--commands", type=int, default=1500, help="in a heap")
+    parser.add_argument("--only", default="", help="contestants, separated by commas")
+    parser.add_argument("--history", type=int, default=1_000_000, help="0 leaves out the rest")
+    parser.add_argument("--json", type=Path, default=ROOT / "var" / "bench.json")
+    parser.add_argument("--docs", type=Path, help="a docs/performance.md to bring up to date")
+    chosen = parser.parse_args()
+    try:
+        contestants = named(chosen.only)
+    except ValueError as error:
+        parser.error(f"--only: {error}")
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        measured = runner.run(
+            run(
+                rounds=chosen.rounds,
+                commands=chosen.commands,
+                contestants=contestants,
+                history=chosen.history,
+            )
+        )
+    chosen.json.parent.mkdir(parents=True, exist_ok=True)
+    chosen.json.write_bytes(msgspec.json.format(msgspec.json.encode(measured)))
+    print(report.text(measured))
+    if chosen.docs:
+        report.write(measured, chosen.docs)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,63 @@
+"""`python -m benchmarks.check_speed`: is the worker still about as fast as it was?
+
+Ratios to the bare loop within one short run, with a margin that a busy machine does not use up.
+Exits with 1 and says which bound was left when it is not.
+"""
+
+import asyncio
+import sys
+from typing import Final
+
+import uvloop
+
+from benchmarks.bench import run
+from benchmarks.goals import Goal
+from benchmarks.lineup import named
+from benchmarks.measured import Measured
+
+ROUNDS: Final = 2
+COMMANDS: Final = 1000
+
+LEAST_SPEED: Final = 0.2
+MOST_CPU: Final = 4.5
+"""About half as good as measured on a quiet machine. Raise them when the worker gets faster."""
+
+
+def bounds(measured: Measured) -> list[Goal]:
+    """What must hold after every change."""
+    pair = ("sqlite", "bare")
+    return [
+        Goal(
+            what="commands/s, SQLite to the bare loop",
+            figure=measured.ratio(*pair, lambda one: one.fast_api.per_second) or float("nan"),
+            least=LEAST_SPEED,
+        ),
+        Goal(
+            what="CPU per command, SQLite to the bare loop",
+            figure=measured.ratio(*pair, lambda one: one.fast_api.cpu_ms) or float("nan"),
+            most=MOST_CPU,
+        ),
+        Goal(
+            what="commands lost or doubled",
+            figure=sum(one.wrong for one in measured.rounds),
+            most=0,
+            unit="",
+        ),
+    ]
+
+
+def main() -> int:
+    """Measure, print, judge."""
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        measured = runner.run(
+            run(rounds=ROUNDS, commands=COMMANDS, contestants=named("bare,sqlite"), history=0)
+        )
+    judged = bounds(measured)
+    for goal in judged:
+        verdict = "ok" if goal.met else "TOO SLOW" if goal.unit else "WRONG"
+        print(f"{goal.what}: {goal.figure:.2f} ({goal.bound}) {verdict}")
+    return 0 if all(goal.met for goal in judged) else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,283 @@
+"""One contestant at work: its process, an API stub of its own, and what is measured of them."""
+
+import asyncio
+import os
+import signal
+import sys
+import time
+from collections import Counter
+from collections.abc import AsyncIterator, Iterable, Iterator, Mapping, Sequence
+from contextlib import asynccontextmanager, contextmanager
+from pathlib import Path
+from typing import Final
+
+import aiohttp
+import msgspec
+
+from benchmarks.field import PREFIX, RESULTS, TOPOLOGY, Field, Heard
+from benchmarks.lineup import IN_FLIGHT, ROOT, Contestant, Start, starts
+from benchmarks.meter import Taken, taken
+from sandbox.processes import LaunchError, OwnedProcess, free_ports
+from sandbox.waiting import eventually
+
+READY_SECONDS: Final = 30.0
+PATIENCE_SECONDS: Final = 90.0
+WARM_SHARE: Final = 0.1
+"""So much of a burst is over before its rate is measured: connections are open by then."""
+
+_LOOK_SECONDS: Final = 0.01
+_AFTERWARDS_SECONDS: Final = 0.3
+_HUGE_BUDGET: Final = "1000000/1"
+_OURS: Final = ("AMQP_", "DATABASE_", "HTTP_", "LOG_", "REALTIMEKIT_", "WORKER_", "BENCH_")
+
+
+class Burst(msgspec.Struct, frozen=True, kw_only=True):
+    """How a heap of commands was worked off. CPU in milliseconds per command."""
+
+    commands: int
+    per_second: float
+    cpu_ms: float
+    broker_cpu_ms: float
+    lost: int
+    doubled: int
+
+
+class Paced(msgspec.Struct, frozen=True, kw_only=True):
+    """Milliseconds from a command's publish, at so many a second, until the two ends of its way."""
+
+    per_second: float
+    to_request: list[float]
+    to_outcome: list[float]
+    lost: int
+    doubled: int
+
+
+class Entrant:
+    """A contestant's process that is ready. `ready_seconds` is from its start to its consumer."""
+
+    def __init__(
+        self, contestant: Contestant, field: Field, process: OwnedProcess, api: "StubApi"
+    ) -> None:
+        self.api = api
+        self.ready_seconds = 0.0
+        self._contestant = contestant
+        self._field = field
+        self._process = process
+
+    @property
+    def taken(self) -> Taken:
+        """What its processes have taken so far."""
+        return taken(self._process.pid)
+
+    async def wait_ready(self, since: float) -> None:
+        """Return when it consumes. LaunchError with its last words when it ended instead."""
+
+        async def consumes_or_ended() -> bool:
+            return not self._process.running or await self._field.consumers() > 0
+
+        await eventually(consumes_or_ended, seconds=READY_SECONDS, what=self._contestant.name)
+        if not self._process.running:
+            raise LaunchError(f"{self._contestant.name} ended:\n{self._process.last_words()}")
+        self.ready_seconds = time.monotonic() - since
+
+    async def burst(self, commands: int, *, delay: float) -> Burst:
+        """Work off a heap that lies there before it may begin; the API answers after `delay`."""
+        await self.api.order(delay=delay)
+        heap = starts(commands)
+        with self._paused():
+            await self._field.send(heap, self._contestant.form)
+        warm = await self._outcomes(round(commands * WARM_SHARE))
+        done = await self._outcomes(commands)
+        await asyncio.sleep(_AFTERWARDS_SECONDS)  # what is settled and noted after the outcomes
+        cpu, broker_cpu = self.taken.cpu, self._field.broker_cpu()
+        async with self._field.hearing() as heard:
+            await self._all_heard(heap, heard)
+        lost, doubled = await self._account(heap, heard)
+        measured = done.count - warm.count
+        return Burst(
+            commands=commands,
+            per_second=measured / (done.at - warm.at),
+            cpu_ms=(cpu - warm.cpu) * 1000 / measured,
+            broker_cpu_ms=(broker_cpu - warm.broker_cpu) * 1000 / measured,
+            lost=lost,
+            doubled=doubled,
+        )
+
+    async def paced(self, per_second: float, seconds: float) -> Paced:
+        """Send commands evenly, and see how long each takes to the API and to its outcome."""
+        await self.api.order(delay=0.0)
+        line = starts(round(per_second * seconds))
+        sent: dict[str, float] = {}
+        async with self._field.hearing() as heard, asyncio.TaskGroup() as sending:
+            begin = time.monotonic()
+            for number, start in enumerate(line):
+                await asyncio.sleep(max(0.0, begin + number / per_second - time.monotonic()))
+                sent[start.id] = time.monotonic()
+                sending.create_task(self._field.send_one(start, self._contestant.form))
+            await self._all_heard(line, heard)
+        asked = await self.api.asked()
+        outcome_at = {one.command_id: one.at for one in reversed(heard)}
+        lost, doubled = await self._account(line, heard)
+        whole = [one for one in line if one.id in outcome_at and one.meeting_id in asked]
+        return Paced(
+            per_second=per_second,
+            to_request=[(asked[one.meeting_id][0] - sent[one.id]) * 1000 for one in whole],
+            to_outcome=[(outcome_at[one.id] - sent[one.id]) * 1000 for one in whole],
+            lost=lost,
+            doubled=doubled,
+        )
+
+    @contextmanager
+    def _paused(self) -> Iterator[None]:
+        os.killpg(self._process.pid, signal.SIGSTOP)
+        try:
+            yield
+        finally:
+            os.killpg(self._process.pid, signal.SIGCONT)
+
+    async def _outcomes(self, count: int) -> "_Look":
+        """The first look that finds so many outcomes."""
+        deadline = time.monotonic() + PATIENCE_SECONDS
+        while True:
+            waiting, at = await self._field.outcomes_waiting(), time.monotonic()
+            if waiting >= count or at > deadline:
+                return _Look(waiting, at, self.taken.cpu, self._field.broker_cpu())
+            await asyncio.sleep(_LOOK_SECONDS)
+
+    async def _all_heard(self, sent: Sequence[Start], heard: list[Heard]) -> None:
+        """Return when each has an outcome, or when it is too late for that."""
+        wanted = {one.id for one in sent}
+        try:
+            await eventually(
+                lambda: wanted <= {one.command_id for one in heard}, seconds=PATIENCE_SECONDS
+            )
+        except AssertionError:
+            return  # the account will show it
+
+    async def _account(self, sent: Iterable[Start], heard: list[Heard]) -> tuple[int, int]:
+        """How many got no request or no outcome, and how many more than one."""
+        asked = await self.api.asked()
+        outcomes = Counter(command for command, _ in {(h.command_id, h.event_id) for h in heard})
+        lost = doubled = 0
+        for one in sent:
+            counts = (len(asked.get(one.meeting_id, ())), outcomes[one.id])
+            lost += min(counts) == 0
+            doubled += max(counts) > 1
+        return lost, doubled
+
+
+class _Look(msgspec.Struct, frozen=True):
+    count: int
+    at: float
+    cpu: float
+    broker_cpu: float
+
+
+class StubApi:
+    """A stub of the API in a process of its own; see `benchmarks.stub_api`."""
+
+    def __init__(self, http: aiohttp.ClientSession, url: str) -> None:
+        self.url = url
+        self._http = http
+
+    async def order(self, **orders: float) -> None:
+        """Set `delay` or `files`."""
+        async with self._http.post(f"{self.url}/bench", json=orders) as answer:
+            answer.raise_for_status()
+
+    async def asked(self) -> dict[str, list[float]]:
+        """Meeting ids, and when a start was asked for each, on the monotonic clock."""
+        async with self._http.get(f"{self.url}/bench") as answer:
+            return msgspec.json.decode(await answer.read(), type=dict[str, list[float]])
+
+
+@asynccontextmanager
+async def stub_api(directory: Path) -> AsyncIterator[StubApi]:
+    """A fresh stub."""
+    log = directory / "stub.log"
+    log.unlink(missing_ok=True)
+    process = OwnedProcess(
+        [sys.executable, "-m", "benchmarks.stub_api"], environ=environment({}), log=log
+    )
+    try:
+        text = await eventually(lambda: log.read_text().strip())
+        async with aiohttp.ClientSession() as http:
+            yield StubApi(http, f"http://127.0.0.1:{int(text)}")
+    finally:
+        process.kill()
+
+
+@asynccontextmanager
+async def entered(
+    contestant: Contestant,
+    field: Field,
+    *,
+    database: str | None = None,
+    settings: Mapping[str, str] | None = None,
+) -> AsyncIterator[Entrant]:
+    """The contestant, ready, until the block ends. It must end cleanly then.
+
+    The worker gets a new, empty `database` unless one is given, and more `settings`.
+
+    Raises:
+        LaunchError: when it does not become ready, or leaves commands unacknowledged.
+    """
+    async with stub_api(field.directory) as api:
+        environ = _settings(contestant, field, api)
+        if contestant.database:
+            environ["DATABASE_URL"] = database or new_database(field, contestant.database)
+        log = field.directory / f"{contestant.name}.log"
+        log.unlink(missing_ok=True)
+        since = time.monotonic()
+        process = OwnedProcess(
+            contestant.command, environ=environment({**environ, **(settings or {})}), log=log
+        )
+        try:
+            entrant = Entrant(contestant, field, process, api)
+            await entrant.wait_ready(since)
+            yield entrant
+        finally:
+            await asyncio.to_thread(process.end, signal.SIGTERM, seconds=20)
+            left = await field.sweep_up()
+        if left:
+            raise LaunchError(f"{contestant.name} left {left} commands unacknowledged")
+
+
+def new_database(field: Field, engine: str) -> str:
+    """The URL of an empty database."""
+    if engine == "sqlite":
+        return f"sqlite:///{field.directory / f'{time.monotonic_ns()}.db'}"
+    if field.postgresql is None:
+        raise LaunchError("this field was prepared without PostgreSQL")
+    return field.postgresql.new_database()
+
+
+def environment(settings: Mapping[str, str]) -> dict[str, str]:
+    """This process's environment without settings of ours, and with these."""
+    inherited = {k: v for k, v in os.environ.items() if not k.startswith(_OURS)}
+    return {**inherited, "PYTHONPATH": str(ROOT), **settings}
+
+
+def _settings(contestant: Contestant, field: Field, api: StubApi) -> dict[str, str]:
+    if contestant.database is None:
+        return {
+            "BENCH_AMQP_URL": field.node.amqp_url,
+            "BENCH_API_URL": api.url,
+            "BENCH_EXCHANGE": RESULTS,
+            "BENCH_IN_FLIGHT": str(IN_FLIGHT),
+            "BENCH_QUEUE": TOPOLOGY.command_queue,
+            "dramatiq_queue_prefetch": str(IN_FLIGHT),
+        }
+    (port,) = free_ports(1)
+    return {
+        "AMQP_URL": field.node.amqp_url,
+        "HTTP_HOST": "127.0.0.1",
+        "HTTP_PORT": str(port),
+        "REALTIMEKIT_ACCOUNT_ID": "account",
+        "REALTIMEKIT_API_TOKEN": "secret",
+        "REALTIMEKIT_APP_ID": "app",
+        "REALTIMEKIT_BASE_URL": api.url,
+        "WORKER_API_BUDGET": _HUGE_BUDGET,
+        "WORKER_INVOKED_TIMEOUT_SECONDS": "3600",  # the stub's recordings stay INVOKED
+        "WORKER_NAME_PREFIX": PREFIX,
+    }

@@ -1,0 +1,138 @@
+"""The ground all contestants meet on: one broker, one database server, and the driver's own ears.
+
+The queue is the worker's own, with all its arguments, for everybody.
+"""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Iterable
+from contextlib import AsyncExitStack, asynccontextmanager
+from pathlib import Path
+from typing import Final
+
+import aio_pika
+import msgspec
+from aio_pika.abc import (
+    AbstractChannel,
+    AbstractExchange,
+    AbstractIncomingMessage,
+    AbstractQueue,
+)
+
+from benchmarks.lineup import TYPE, Form, Start
+from benchmarks.meter import taken
+from sandbox.postgresql import PostgreSQLServer, launch_postgresql
+from sandbox.processes import OwnedDirectory
+from sandbox.rabbitmq import LocalNode, RabbitMQNode, launch_rabbitmq
+from worker.broker import Topology
+from worker.broker.topology import declare
+
+PREFIX: Final = "bench"
+TOPOLOGY: Final = Topology(prefix=PREFIX)
+RESULTS: Final = TOPOLOGY.exchange("results")
+
+
+class _Data(msgspec.Struct):
+    command_id: str
+
+
+class _Event(msgspec.Struct):
+    id: str
+    data: _Data
+
+
+class Heard(msgspec.Struct, frozen=True):
+    """An outcome: of which command, by which event, and when on the monotonic clock."""
+
+    command_id: str
+    event_id: str
+    at: float
+
+
+class Field:
+    """The services, and what the driver does on them."""
+
+    def __init__(
+        self,
+        node: RabbitMQNode,
+        channel: AbstractChannel,
+        commands: AbstractExchange,
+        outcomes: AbstractQueue,
+        directory: Path,
+        postgresql: PostgreSQLServer | None,
+    ) -> None:
+        self.node = node
+        self.directory = directory
+        self.postgresql = postgresql
+        self._channel = channel
+        self._commands = commands
+        self._outcomes = outcomes
+
+    def broker_cpu(self) -> float:
+        """Seconds of processor time the broker has taken; 0 where it runs in a container."""
+        pid = self.node.pid if isinstance(self.node, LocalNode) else None
+        return taken(pid).cpu if pid else 0.0
+
+    async def send(self, starts: Iterable[Start], form: Form) -> None:
+        """Put commands into the queue; they are there when this returns."""
+        await asyncio.gather(*(self.send_one(one, form) for one in starts))
+
+    async def send_one(self, start: Start, form: Form) -> None:
+        """Put one command into the queue."""
+        await self._commands.publish(form(start), TYPE)
+
+    async def consumers(self) -> int:
+        """How many consume commands."""
+        queue = await self._channel.declare_queue(TOPOLOGY.command_queue, passive=True)
+        return queue.declaration_result.consumer_count or 0
+
+    async def outcomes_waiting(self) -> int:
+        """How many outcomes lie in the driver's queue."""
+        queue = await self._channel.declare_queue(self._outcomes.name, passive=True)
+        return queue.declaration_result.message_count or 0
+
+    @asynccontextmanager
+    async def hearing(self) -> AsyncIterator[list[Heard]]:
+        """A list that fills with outcomes as they come, those that wait first."""
+        heard: list[Heard] = []
+
+        async def hear(message: AbstractIncomingMessage) -> None:
+            event = msgspec.json.decode(message.body, type=_Event)
+            heard.append(Heard(event.data.command_id, event.id, time.monotonic()))
+
+        tag = await self._outcomes.consume(hear, no_ack=True)
+        try:
+            yield heard
+        finally:
+            await self._outcomes.cancel(tag)
+
+    async def sweep_up(self) -> int:
+        """Empty the queues between contestants; how many commands were left unacknowledged."""
+        queue = await self._channel.get_queue(TOPOLOGY.command_queue)
+        left = (await queue.purge()).message_count or 0
+        await self._outcomes.purge()
+        return left
+
+
+@asynccontextmanager
+async def prepared(*, with_postgresql: bool) -> AsyncIterator[Field]:
+    """The field, until the block ends; nothing of it is left then.
+
+    Raises:
+        LaunchError: when RabbitMQ or PostgreSQL cannot be had.
+    """
+    async with AsyncExitStack() as stack:
+        node = stack.enter_context(await asyncio.to_thread(launch_rabbitmq, private=True))
+        postgresql = None
+        if with_postgresql:
+            server = await asyncio.to_thread(launch_postgresql, durable=True, private=True)
+            postgresql = stack.enter_context(server)
+        directory = OwnedDirectory("recording-bench-")
+        stack.callback(directory.remove)
+        connection = await stack.enter_async_context(await aio_pika.connect(node.amqp_url))
+        channel = await connection.channel()
+        await declare(channel, TOPOLOGY)
+        outcomes = await channel.declare_queue(f"{PREFIX}.outcomes", durable=True)
+        await outcomes.bind(RESULTS, "#")
+        commands = await channel.get_exchange(TOPOLOGY.exchange("commands"))
+        yield Field(node, channel, commands, outcomes, directory.path, postgresql)

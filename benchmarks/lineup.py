@@ -1,0 +1,182 @@
+"""Who takes part: how each is started, and in what form each gets a start command."""
+
+import sys
+import time
+import uuid
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Final
+
+import aio_pika
+import msgspec
+
+ROOT: Final = Path(__file__).parents[1]
+BENCH_PYTHON: Final = ROOT / ".venv-bench" / "bin" / "python"
+IN_FLIGHT: Final = 100
+TYPE: Final = "start_track_recording"
+
+
+class Start(msgspec.Struct, frozen=True):
+    """A start command to be sent."""
+
+    id: str
+    meeting_id: str
+
+    @property
+    def members(self) -> dict[str, object]:
+        """Its JSON object."""
+        layers = {"default": {"media_kind": "audio", "file_name_prefix": "weekly_sync"}}
+        return {"type": TYPE, "id": self.id, "meeting_id": self.meeting_id, "layers": layers}
+
+
+Form = Callable[[Start], aio_pika.Message]
+
+
+def plain(start: Start) -> aio_pika.Message:
+    """The command itself as JSON."""
+    return _message(start.members)
+
+
+def for_taskiq(start: Start) -> aio_pika.Message:
+    """As `kiq` of taskiq sends it."""
+    task = {"task_id": start.id, "task_name": TYPE, "labels": {}, "labels_types": {}}
+    return _message({**task, "args": [], "kwargs": {"body": start.members}})
+
+
+def for_dramatiq(start: Start, queue: str = "bench.commands") -> aio_pika.Message:
+    """As `send` of Dramatiq sends it."""
+    return _message(
+        {
+            "queue_name": queue,
+            "actor_name": TYPE,
+            "args": [],
+            "kwargs": {"body": start.members},
+            "options": {},
+            "message_id": start.id,
+            "message_timestamp": round(time.time() * 1000),
+        }
+    )
+
+
+def for_celery(start: Start) -> aio_pika.Message:
+    """As `apply_async` of Celery sends it, protocol 2."""
+    chain = {"callbacks": None, "errbacks": None, "chain": None, "chord": None}
+    headers = {"lang": "py", "task": TYPE, "id": start.id, "root_id": start.id}
+    return _message([[], {"body": start.members}, chain], headers)
+
+
+def _message(body: object, headers: Mapping[str, str] | None = None) -> aio_pika.Message:
+    return aio_pika.Message(
+        msgspec.json.encode(body),
+        content_type="application/json",
+        content_encoding="utf-8",
+        delivery_mode=aio_pika.DeliveryMode.PERSISTENT,
+        headers=dict(headers or {}),
+    )
+
+
+class Contestant(msgspec.Struct, frozen=True, kw_only=True):
+    """`command` is run with this job's settings in its environment. `keeps` what it promises.
+
+    `database` is for the worker: where it keeps its state, `sqlite` or `postgresql`. A `share` of
+    the commands is enough for the slow ones.
+    """
+
+    name: str
+    label: str
+    command: tuple[str, ...]
+    form: Form = plain
+    database: str | None = None
+    share: float = 1.0
+
+
+def _bench(*words: str) -> tuple[str, ...]:
+    return (str(BENCH_PYTHON), "-m", *words)
+
+
+_WORKER: Final = (sys.executable, "-m", "worker", "run")
+_ROOM: Final = "benchmarks.contestants"
+
+LINEUP: Final = (
+    Contestant(
+        name="bare",
+        label="bare aio-pika, httpx on aiohttp",
+        command=_bench(f"{_ROOM}.bare", "aiohttp"),
+    ),
+    Contestant(
+        name="bare-httpx",
+        label="bare aio-pika, stock httpx",
+        command=_bench(f"{_ROOM}.bare", "httpx"),
+        share=0.5,
+    ),
+    Contestant(
+        name="faststream",
+        label="FastStream, stock httpx",
+        command=_bench(f"{_ROOM}.on_faststream"),
+        share=0.5,
+    ),
+    Contestant(
+        name="taskiq",
+        label="taskiq-aio-pika, stock httpx",
+        command=_bench(
+            "taskiq", "worker", f"{_ROOM}.on_taskiq:broker", "--workers", "1",
+            "--max-async-tasks", str(IN_FLIGHT), "--ack-type", "when_executed",
+            "--log-level", "WARNING",
+        ),
+        form=for_taskiq,
+        share=0.5,
+    ),
+    Contestant(
+        name="rabbitkit",
+        label="rabbitkit, stock httpx",
+        command=_bench(f"{_ROOM}.on_rabbitkit"),
+        share=0.5,
+    ),
+    Contestant(
+        name="dramatiq",
+        label="Dramatiq, threads, stock httpx",
+        command=_bench(
+            "dramatiq", f"{_ROOM}.on_dramatiq", "--processes", "1", "--threads", str(IN_FLIGHT)
+        ),
+        form=for_dramatiq,
+        share=0.5,
+    ),
+    Contestant(
+        name="celery",
+        label="Celery, threads, stock httpx",
+        command=_bench(
+            "celery", "-A", f"{_ROOM}.on_celery", "worker", "--pool", "threads",
+            "--concurrency", str(IN_FLIGHT), "--without-gossip", "--without-mingle",
+            "--without-heartbeat", "--loglevel", "WARNING",
+        ),
+        form=for_celery,
+        share=0.5,
+    ),
+    Contestant(
+        name="sqlite", label="this worker on SQLite", command=_WORKER, database="sqlite"
+    ),
+    Contestant(
+        name="postgresql",
+        label="this worker on PostgreSQL",
+        command=_WORKER,
+        database="postgresql",
+    ),
+)  # fmt: skip
+
+
+def named(names: str) -> tuple[Contestant, ...]:
+    """Those of a comma-separated list, in their order here; all when it is empty.
+
+    Raises:
+        ValueError: naming who does not take part.
+    """
+    wanted = [name for name in names.split(",") if name]
+    known = {one.name for one in LINEUP}
+    if unknown := [name for name in wanted if name not in known]:
+        raise ValueError(f"{', '.join(unknown)}: not among {', '.join(sorted(known))}")
+    return tuple(one for one in LINEUP if not wanted or one.name in wanted)
+
+
+def starts(count: int) -> list[Start]:
+    """So many commands that nobody has seen yet, each for a meeting of its own."""
+    return [Start(f"bench-{uuid.uuid4()}", str(uuid.uuid4())) for _ in range(count)]

@@ -1,0 +1,91 @@
+"""What a run of the benchmarks measured, as values and as JSON."""
+
+import statistics
+from collections.abc import Callable, Iterable, Sequence
+
+import msgspec
+
+from benchmarks.entrant import Burst, Paced
+
+
+class Round(msgspec.Struct, frozen=True, kw_only=True):
+    """One contestant in one round. `idle_rss` in bytes; `slow_api` with an answer after 100 ms."""
+
+    contestant: str
+    number: int
+    ready_seconds: float
+    idle_rss: int
+    paced: list[Paced]
+    fast_api: Burst
+    slow_api: Burst
+
+    @property
+    def wrong(self) -> int:
+        """How many commands were lost or doubled."""
+        heaps = sum(one.lost + one.doubled for one in (self.fast_api, self.slow_api))
+        return heaps + sum(one.lost + one.doubled for one in self.paced)
+
+
+class Own(msgspec.Struct, frozen=True, kw_only=True):
+    """What concerns this worker alone, on SQLite.
+
+    Commands' CPU in milliseconds with an empty store and with a million finished recordings, in
+    pairs; events of files a second, and those of a bare confirmed publisher with so many on their
+    way at once; `idle_cpu` as a share of one processor.
+    """
+
+    cpu_empty: list[float]
+    cpu_million: list[float]
+    files_per_second: list[float]
+    bare_publish: dict[int, list[float]]
+    files_in_order: bool
+    idle_cpu: float
+    idle_rss: int
+
+
+class Machine(msgspec.Struct, frozen=True, kw_only=True):
+    """What the figures were measured on."""
+
+    processors: int
+    python: str
+    rabbitmq: str
+    postgresql: str | None = None
+
+
+class Measured(msgspec.Struct, frozen=True, kw_only=True):
+    """A whole run."""
+
+    machine: Machine
+    commands: int
+    rounds: list[Round]
+    own: Own | None = None
+
+    def of(self, contestant: str) -> list[Round]:
+        """A contestant's rounds, in their order."""
+        return [one for one in self.rounds if one.contestant == contestant]
+
+    def median(self, contestant: str, figure: Callable[[Round], float]) -> float:
+        """The median of a figure over a contestant's rounds."""
+        return statistics.median(figure(one) for one in self.of(contestant))
+
+    def ratio(self, one: str, other: str, figure: Callable[[Round], float]) -> float | None:
+        """The median of the ratios within each round; None unless both took part."""
+        pairs = zip(self.of(one), self.of(other), strict=False)
+        ratios = [figure(mine) / figure(theirs) for mine, theirs in pairs]
+        return statistics.median(ratios) if ratios else None
+
+    def latency(self, contestant: str, per_second: float, *, to_outcome: bool) -> list[float]:
+        """Milliseconds of all rounds at this rate, sorted."""
+        paced = [p for one in self.of(contestant) for p in one.paced if p.per_second == per_second]
+        return sorted(ms for p in paced for ms in (p.to_outcome if to_outcome else p.to_request))
+
+
+def percentile(ordered: Sequence[float], share: float) -> float:
+    """The value below which this share of the sorted values lies; nan when there are none."""
+    return ordered[min(len(ordered) - 1, int(len(ordered) * share))] if ordered else float("nan")
+
+
+def median(values: Iterable[float]) -> float:
+    """Their median; nan when there are none."""
+    found = list(values)
+    return statistics.median(found) if found else float("nan")

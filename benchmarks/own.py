@@ -1,0 +1,166 @@
+"""What is measured of this worker alone, on SQLite: a long past, many files, and doing nothing."""
+
+import asyncio
+import shutil
+import signal
+import time
+import uuid
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Final
+
+import aio_pika
+import msgspec
+from aio_pika.abc import AbstractIncomingMessage
+
+from benchmarks.entrant import entered, environment
+from benchmarks.field import PREFIX, TOPOLOGY, Field
+from benchmarks.history import grow
+from benchmarks.lineup import BENCH_PYTHON, named
+from benchmarks.measured import Own
+from sandbox.processes import OwnedProcess
+from sandbox.waiting import eventually
+
+IDLE_SECONDS: Final = 10.0
+EVENT_BYTES: Final = 1_100
+"""About what a file's event has; the bare publisher sends as many."""
+
+WINDOWS: Final = (1, 100)
+_PATIENCE_SECONDS: Final = 120.0
+_FILES_KEY: Final = "track.audio.ready"
+
+
+class Sizes(msgspec.Struct, frozen=True, kw_only=True):
+    """How much is measured."""
+
+    commands: int
+    rounds: int
+    history: int = 1_000_000
+    files: int = 10_000
+
+
+async def measure(field: Field, sizes: Sizes, say: Callable[[str], None]) -> Own:
+    """All of it, one after the other."""
+    say("idle")
+    idle_cpu, idle_rss = await _idle(field)
+    say(f"{sizes.files} file events of one recording")
+    files, bare, in_order = [], {window: list[float]() for window in WINDOWS}, True
+    for _ in range(sizes.rounds):
+        rate, ordered = await _files(field, sizes.files)
+        files.append(rate)
+        in_order &= ordered
+        for window in WINDOWS:
+            bare[window].append(await _bare_publish(field, sizes.files, window))
+    say(f"{sizes.history} finished recordings")
+    cpu_empty, cpu_million = await _history(field, sizes)
+    return Own(
+        cpu_empty=cpu_empty,
+        cpu_million=cpu_million,
+        files_per_second=files,
+        bare_publish=bare,
+        files_in_order=in_order,
+        idle_cpu=idle_cpu,
+        idle_rss=idle_rss,
+    )
+
+
+async def _idle(field: Field) -> tuple[float, int]:
+    """The share of a processor, and the bytes, that doing nothing takes."""
+    (worker,) = named("sqlite")
+    async with entered(worker, field) as entrant:
+        await asyncio.sleep(1.0)  # what a start brings with it
+        before, since = entrant.taken.cpu, time.monotonic()
+        await asyncio.sleep(IDLE_SECONDS)
+        after = entrant.taken
+        return (after.cpu - before) / (time.monotonic() - since), after.rss
+
+
+async def _history(field: Field, sizes: Sizes) -> tuple[list[float], list[float]]:
+    """CPU per command with nothing behind it, and with a long past; each round on fresh copies."""
+    (worker,) = named("sqlite")
+    grown = field.directory / "grown.db"
+    await grow(grown, sizes.history)
+    empty, million = [], []
+    for _ in range(sizes.rounds):
+        async with entered(worker, field) as entrant:
+            empty.append((await entrant.burst(sizes.commands, delay=0.0)).cpu_ms)
+        copy = await asyncio.to_thread(shutil.copy, grown, field.directory / "copy.db")
+        async with entered(worker, field, database=f"sqlite:///{copy}") as entrant:
+            million.append((await entrant.burst(sizes.commands, delay=0.0)).cpu_ms)
+        _remove(Path(copy))
+    _remove(grown)
+    return empty, million
+
+
+def _remove(database: Path) -> None:
+    for path in database.parent.glob(f"{database.name}*"):
+        path.unlink()
+
+
+async def _files(field: Field, count: int) -> tuple[float, bool]:
+    """Events a second, and whether in order: a recording is read that has so many files."""
+    (worker,) = named("sqlite")
+    async with entered(worker, field) as entrant, _listening(field) as heard:
+        await entrant.api.order(files=count)
+        command = {"type": "sync_recording", "id": str(uuid.uuid4())}
+        body = msgspec.json.encode({**command, "recording_id": str(uuid.uuid4())})
+        connection = await aio_pika.connect(field.node.amqp_url)
+        async with connection:
+            channel = await connection.channel()
+            exchange = await channel.get_exchange(TOPOLOGY.exchange("commands"))
+            await exchange.publish(aio_pika.Message(body), "sync_recording")
+        rate = await _rate(heard, count)
+    indexes = [msgspec.json.decode(body, type=_File).data.file_index for _, body in heard]
+    return rate, indexes == list(range(1, count + 1))
+
+
+class _Index(msgspec.Struct):
+    file_index: int
+
+
+class _File(msgspec.Struct):
+    data: _Index
+
+
+async def _bare_publish(field: Field, count: int, window: int) -> float:
+    """Events a second of a bare publisher, measured where the worker's are: at a consumer."""
+    environ = {"BENCH_AMQP_URL": field.node.amqp_url, "BENCH_EXCHANGE": TOPOLOGY.exchange("files")}
+    unused = {"BENCH_QUEUE": "", "BENCH_API_URL": "", "BENCH_IN_FLIGHT": "0"}
+    module = "benchmarks.contestants.publisher"
+    async with _listening(field) as heard:
+        process = OwnedProcess(
+            [str(BENCH_PYTHON), "-m", module, *map(str, (count, window, EVENT_BYTES))],
+            environ=environment({**environ, **unused}),
+            log=field.directory / "publisher.log",
+        )
+        try:
+            return await _rate(heard, count)
+        finally:
+            process.end(signal.SIGTERM, seconds=5)
+
+
+Arrivals = list[tuple[float, bytes]]
+
+
+@asynccontextmanager
+async def _listening(field: Field) -> AsyncIterator[Arrivals]:
+    """When each file event came, and its body, in a durable queue as subscribers have."""
+    heard: Arrivals = []
+
+    async def hear(message: AbstractIncomingMessage) -> None:
+        heard.append((time.monotonic(), message.body))
+
+    connection = await aio_pika.connect(field.node.amqp_url)
+    async with connection:
+        channel = await connection.channel()
+        queue = await channel.declare_queue(f"{PREFIX}.files-heard", durable=True)
+        await queue.bind(TOPOLOGY.exchange("files"), _FILES_KEY)
+        await queue.consume(hear, no_ack=True)
+        yield heard
+        await queue.delete(if_unused=False, if_empty=False)
+
+
+async def _rate(heard: Arrivals, count: int) -> float:
+    await eventually(lambda: len(heard) >= count, seconds=_PATIENCE_SECONDS)
+    return (count - 1) / (heard[count - 1][0] - heard[0][0])

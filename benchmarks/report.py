@@ -1,0 +1,132 @@
+"""A run in words: tables for the terminal and for docs/performance.md."""
+
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Final
+
+from benchmarks.goals import goals
+from benchmarks.lineup import LINEUP
+from benchmarks.measured import Measured, percentile
+
+BEGIN: Final = "<!-- {name}: written by {command} -->"
+END: Final = "<!-- end of {name} -->"
+
+Table = Sequence[Sequence[str]]
+
+
+def text(measured: Measured) -> str:
+    """All tables, for people."""
+    parts = (
+        "Throughput, medians",
+        markdown(throughput(measured)),
+        "Latency, milliseconds",
+        markdown(latency(measured)),
+        "Goals",
+        markdown(judged(measured)),
+    )
+    return "\n\n".join(parts)
+
+
+def throughput(measured: Measured) -> Table:
+    """A row for each contestant: what a heap of commands costs, and the process itself."""
+    head = (
+        "", "commands/s", "CPU ms/command", "broker's CPU ms", "commands/s, API 100 ms",
+        "CPU ms/command, API 100 ms", "start to ready s", "idle MB", "lost or doubled",
+    )  # fmt: skip
+    rows = [
+        (
+            one.label,
+            f"{measured.median(one.name, lambda r: r.fast_api.per_second):.0f}",
+            f"{measured.median(one.name, lambda r: r.fast_api.cpu_ms):.2f}",
+            f"{measured.median(one.name, lambda r: r.fast_api.broker_cpu_ms):.2f}",
+            f"{measured.median(one.name, lambda r: r.slow_api.per_second):.0f}",
+            f"{measured.median(one.name, lambda r: r.slow_api.cpu_ms):.2f}",
+            f"{measured.median(one.name, lambda r: r.ready_seconds):.2f}",
+            f"{measured.median(one.name, lambda r: r.idle_rss) / 2**20:.0f}",
+            str(sum(r.wrong for r in measured.of(one.name))),
+        )
+        for one in LINEUP
+        if measured.of(one.name)
+    ]
+    return [head, *rows]
+
+
+def latency(measured: Measured) -> Table:
+    """A row for each contestant: publish to API request and to outcome, at each rate."""
+    rates = sorted({p.per_second for one in measured.rounds for p in one.paced})
+    head = ["", *(f"{rate:g}/s, p50 · p99 to request" for rate in rates)]
+    head += [f"{rate:g}/s, p50 · p99 to outcome" for rate in rates]
+    rows = [head]
+    for one in LINEUP:
+        if measured.of(one.name):
+            cells = [
+                _spread(measured.latency(one.name, rate, to_outcome=to_outcome))
+                for to_outcome in (False, True)
+                for rate in rates
+            ]
+            rows.append([one.label, *cells])
+    return rows
+
+
+def _spread(ordered: Sequence[float]) -> str:
+    return f"{percentile(ordered, 0.5):.1f} · {percentile(ordered, 0.99):.1f}"
+
+
+def judged(measured: Measured) -> Table:
+    """A row for each goal."""
+    rows = [
+        (goal.what, goal.bound, f"{goal.figure:.2f} {goal.unit}", "met" if goal.met else "NOT MET")
+        for goal in goals(measured)
+    ]
+    return [("goal", "bound", "measured", ""), *rows]
+
+
+def markdown(table: Table) -> str:
+    """The table with its columns aligned, so that it reads well as it is."""
+    widths = [max(len(row[column]) for row in table) for column in range(len(table[0]))]
+    lines = [_row(row, widths) for row in table]
+    lines.insert(1, "|" + "|".join("-" * (width + 2) for width in widths) + "|")
+    return "\n".join(lines)
+
+
+def _row(cells: Iterable[str], widths: Iterable[int]) -> str:
+    padded = (cell.ljust(width) for cell, width in zip(cells, widths, strict=True))
+    return "| " + " | ".join(padded) + " |"
+
+
+def machine(measured: Measured) -> str:
+    """The sentence that says on what it was measured, and how much."""
+    what = measured.machine
+    rounds = max((one.number for one in measured.rounds), default=0)
+    return (
+        f"{what.processors} processors shared by everything, Python {what.python}, RabbitMQ "
+        f"{what.rabbitmq}; medians of {rounds} interleaved rounds, heaps of {measured.commands} "
+        "commands (half as many for the slower ones), 100 in flight."
+    )
+
+
+def write(measured: Measured, page: Path) -> None:
+    """Bring the page's section and its plots up to date."""
+    from benchmarks.plots import plot_bench
+
+    plots = plot_bench(measured, page.parent / "performance")
+    parts = (
+        machine(measured),
+        markdown(throughput(measured)),
+        *(f"![{name}](performance/{path.name})" for name, path in plots.items()),
+        "Milliseconds from the publish of a command:",
+        markdown(latency(measured)),
+        "### Goals",
+        markdown(judged(measured)),
+    )
+    replace_section(page, "bench", "make bench", "\n\n".join(parts))
+
+
+def replace_section(page: Path, name: str, command: str, body: str) -> None:
+    """Put `body` between the page's marks of that name. ValueError when it has none."""
+    begin, end = BEGIN.format(name=name, command=command), END.format(name=name)
+    before, found, rest = page.read_text().partition(begin)
+    _, closed, after = rest.partition(end)
+    if not (found and closed):
+        raise ValueError(f"{page} has no section between {begin!r} and {end!r}")
+    page.write_text(f"{before}{begin}\n\n{body}\n\n{end}{after}")

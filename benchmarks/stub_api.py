@@ -1,0 +1,192 @@
+"""The recording API as a stub that costs next to nothing: so fast that what asks it is measured.
+
+`python -m benchmarks.stub_api` serves, on a free port that it prints, starts, the list and single
+recordings under any path, and notes when each meeting was asked for. Raw HTTP/1.1 on a transport:
+a web framework here would take the processor that the contestants are measured on.
+"""
+
+import asyncio
+import signal
+import sys
+import time
+import uuid
+from collections.abc import Callable
+from datetime import UTC, datetime
+from typing import Final, cast
+from urllib.parse import parse_qs, urlsplit
+
+import msgspec
+import uvloop
+
+PER_PAGE: Final = 100
+_HEAD_END: Final = b"\r\n\r\n"
+
+
+class Start(msgspec.Struct):
+    """What of a start's body is looked at."""
+
+    meeting_id: str
+
+
+class Orders(msgspec.Struct, forbid_unknown_fields=True):
+    """POST /bench: how to behave from now on. Delays in seconds; `files` of every recording got."""
+
+    delay: float | None = None
+    files: int | None = None
+
+
+class Stub:
+    """What the API holds: every recording stays INVOKED, unless it is to have files."""
+
+    def __init__(self) -> None:
+        self.delay = 0.0
+        self.files = 0
+        self.asked: dict[str, list[float]] = {}
+        self._rows: list[dict[str, object]] = []
+
+    def answer(self, method: bytes, target: str, body: bytes) -> tuple[float, bytes]:
+        """The delay and the body of the answer."""
+        path = urlsplit(target).path
+        if path.startswith("/bench"):
+            return 0.0, self._obey(body) if method == b"POST" else msgspec.json.encode(self.asked)
+        if method == b"POST":
+            return self.delay, self._start(msgspec.json.decode(body, type=Start).meeting_id)
+        if path.endswith("/recordings"):
+            return self.delay, self._page(parse_qs(urlsplit(target).query))
+        return self.delay, self._one(path.rsplit("/", 1)[-1])
+
+    def _obey(self, body: bytes) -> bytes:
+        orders = msgspec.json.decode(body, type=Orders)
+        self.delay = self.delay if orders.delay is None else orders.delay
+        self.files = self.files if orders.files is None else orders.files
+        return b"{}"
+
+    def _start(self, meeting_id: str) -> bytes:
+        self.asked.setdefault(meeting_id, []).append(time.monotonic())
+        row = _row(str(uuid.uuid4()), meeting_id)
+        self._rows.append(row)
+        return msgspec.json.encode({"success": True, "data": {"recording": row}})
+
+    def _page(self, query: dict[str, list[str]]) -> bytes:
+        wanted = query.get("status", ["INVOKED"])[0].split(",")
+        rows = self._rows if "INVOKED" in wanted else []
+        if meeting := query.get("meeting_id"):
+            rows = [row for row in rows if row["meeting_id"] == meeting[0]]
+        size = min(int(query.get("per_page", [str(PER_PAGE)])[0]), PER_PAGE)
+        offset = (int(query.get("page_no", ["1"])[0]) - 1) * size
+        page = rows[offset : offset + size]
+        paging = {
+            "total_count": len(rows),
+            "start_offset": offset + 1 if page else 0,
+            "end_offset": offset + len(page) if page else len(rows),
+        }
+        return msgspec.json.encode({"success": True, "data": page, "paging": paging})
+
+    def _one(self, recording_id: str) -> bytes:
+        row = next((row for row in self._rows if row["id"] == recording_id), None)
+        if self.files:
+            row = _uploaded(row or _row(recording_id, str(uuid.uuid4())), self.files)
+        return msgspec.json.encode({"success": row is not None, "data": row})
+
+
+def _row(recording_id: str, meeting_id: str) -> dict[str, object]:
+    return {
+        "id": recording_id,
+        "meeting_id": meeting_id,
+        "session_id": None,
+        "status": "INVOKED",
+        "type": "TRACK",
+        "output_file_name": None,
+        "invoked_time": _iso_now(),
+        "started_time": None,
+        "stopped_time": None,
+        "download_url": None,
+        "download_url_expiry": None,
+        "audio_download_url": None,
+        "file_size": 0,
+    }
+
+
+def _uploaded(row: dict[str, object], count: int) -> dict[str, object]:
+    """The row as it looks with its files, each of another participant."""
+    user = uuid.uuid4().int
+    names = (
+        f"{uuid.UUID(int=user ^ n)}_{uuid.UUID(int=user ^ n << 64)}_peer_audio_{10**12 + n}.webm"
+        for n in range(1, count + 1)
+    )
+    urls = {name: {"download_url": f"https://files.example.com/{name}"} for name in names}
+    return {
+        **row,
+        "status": "UPLOADED",
+        "started_time": row["invoked_time"],
+        "stopped_time": _iso_now(),
+        "download_url": [{"layer_name": "default", "download_urls": urls}],
+        "download_url_expiry": _iso_now(),
+    }
+
+
+def _iso_now() -> str:
+    return datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+class Connection(asyncio.Protocol):
+    """One client's connection: requests in, answers out, one after the other."""
+
+    def __init__(self, stub: Stub) -> None:
+        self._stub = stub
+        self._received = b""
+        self._transport: asyncio.Transport | None = None
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Somebody has come."""
+        self._transport = cast("asyncio.Transport", transport)  # uvloop's is none by its class
+
+    def data_received(self, data: bytes) -> None:
+        """Answer every request that is whole by now."""
+        self._received += data
+        while (end := self._received.find(_HEAD_END)) >= 0:
+            head = self._received[:end]
+            whole = end + len(_HEAD_END) + _length(head)
+            if len(self._received) < whole:
+                return
+            body = self._received[end + len(_HEAD_END) : whole]
+            self._received = self._received[whole:]
+            method, target, _ = head.split(b"\r\n", 1)[0].split(b" ", 2)
+            self._send(*self._stub.answer(method, target.decode("ascii"), body))
+
+    def _send(self, delay: float, body: bytes) -> None:
+        head = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n"
+        write: Callable[[], None] = lambda: self._write(head % len(body) + body)  # noqa: E731
+        if delay:
+            asyncio.get_running_loop().call_later(delay, write)
+        else:
+            write()
+
+    def _write(self, answer: bytes) -> None:
+        if self._transport is not None and not self._transport.is_closing():
+            self._transport.write(answer)
+
+
+def _length(head: bytes) -> int:
+    for line in head.lower().split(b"\r\n"):
+        if line.startswith(b"content-length:"):
+            return int(line.split(b":", 1)[1])
+    return 0
+
+
+async def serve() -> None:
+    """Print the port, and serve until SIGTERM."""
+    stub = Stub()
+    loop = asyncio.get_running_loop()
+    stopped = asyncio.Event()
+    loop.add_signal_handler(signal.SIGTERM, stopped.set)
+    server = await loop.create_server(lambda: Connection(stub), "127.0.0.1", 0)
+    print(server.sockets[0].getsockname()[1], flush=True)
+    await stopped.wait()
+    server.close()
+
+
+if __name__ == "__main__":
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        runner.run(serve())
+    sys.exit(0)

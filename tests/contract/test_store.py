@@ -283,6 +283,42 @@ async def test_two_stores_on_one_postgresql_let_one_start_into_a_meeting(postgre
             await one.close()
 
 
+async def test_a_second_recording_of_a_start_is_followed_as_one_that_nobody_started_here(
+    store: Store,
+) -> None:
+    await store.claim(claim())
+    both = (finish("c1", seen()), finish("c1", seen(recording_id="r2")))
+    await asyncio.gather(*(store.finish(one) for one in both))
+    await store.finish(finish("c1", seen(recording_id="r3")))
+    await store.finish(finish("c1", seen(Status.RECORDING)))
+    known = {one.recording_id: one for one in await store.recordings(RecordingsFilter())}
+    assert {name: one.start_id for name, one in known.items()} == {
+        "r1": "c1",
+        "r2": None,
+        "r3": None,
+    }
+    assert all(one.is_open for one in known.values())
+    assert known["r1"].status is Status.RECORDING
+
+
+async def test_two_stores_on_one_postgresql_give_a_start_one_recording(postgresql: Any) -> None:
+    url = postgresql.new_database()
+    stores = [await Store.open(url, source=SOURCE) for _ in range(2)]
+    try:
+        for n in range(20):
+            finishes = [
+                one.finish(finish(f"c{n}", seen(recording_id=f"{n}-{i}", start_id=f"c{n}")))
+                for i, one in enumerate(stores)
+            ]
+            await stores[0].claim(claim(f"c{n}", slot=f"m{n}/track"))
+            told = await asyncio.gather(*finishes)
+            starts = [one.start_id for absorbed in told for one in absorbed.recordings]
+            assert sorted(map(str, starts)) == ["None", f"c{n}"]
+    finally:
+        for one in stores:
+            await one.close()
+
+
 async def test_events_keep_the_order_of_their_commits_and_are_numbered_per_recording(
     store: Store,
 ) -> None:

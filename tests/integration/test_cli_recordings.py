@@ -93,14 +93,22 @@ def test_an_empty_database_is_not_migrated(database_url: str, tmp_path: Path) ->
             read_recordings(database_url, ALL)
 
 
-async def test_tables_of_another_version_are_not_read(sqlite_url: str) -> None:
+async def at_revision(revision: str, sqlite_url: str) -> None:
     await (await Store.open(sqlite_url, source="test")).close()
     with sqlite3.connect(sqlite_url.removeprefix("sqlite:///")) as connection:
-        connection.execute("UPDATE alembic_version SET version_num = '9999'")
+        connection.execute("UPDATE alembic_version SET version_num = ?", [revision])
     connection.close()
 
-    with pytest.raises(StoreUnavailable, match="revision 9999"):
+
+async def test_tables_of_an_older_version_are_not_read(sqlite_url: str) -> None:
+    await at_revision("0001", sqlite_url)
+    with pytest.raises(StoreUnavailable, match="revision 0001"):
         read_recordings(sqlite_url, ALL)
+
+
+async def test_tables_that_a_newer_version_has_added_to_are_read(sqlite_url: str) -> None:
+    await at_revision("9999", sqlite_url)
+    assert read_recordings(sqlite_url, ALL) == []
 
 
 def test_a_file_that_is_no_database_is_said_to_be_none(tmp_path: Path) -> None:

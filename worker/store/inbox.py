@@ -15,7 +15,8 @@ import sqlalchemy as sa
 from worker.recording import LIVE, Recording
 from worker.store.absorbing import Absorbed, absorb_all
 from worker.store.holdable import meeting_key
-from worker.store.outbox import OutcomeRecord, Reply, outcome_rows, put, unpublished
+from worker.store.origins import of_one_recording
+from worker.store.outbox import Reply, outcome_rows, put, send_again
 from worker.store.requests import Claim, Claimed, Finish, Release
 from worker.store.tables import UNFINISHED, inbox, recordings
 
@@ -26,10 +27,12 @@ def claim(connection: sa.Connection, requests: Sequence[Claim]) -> list[Claimed]
     held = _held(connection, {request.slot for request in requests if request.slot})
     new: list[dict[str, Any]] = []
     claimed: list[Claimed] = []
+    repeats: list[tuple[str, Reply, float]] = []
     for request in requests:
         row = rows.get(request.command_id)
         if row is not None and row["state"] == "done":
-            claimed.append(_repeat(connection, row, request))
+            repeats.append((row["outcome"], request.reply, request.now))
+            claimed.append(_done(row))
             continue
         if (
             _is_leased(row, request)
@@ -49,6 +52,7 @@ def claim(connection: sa.Connection, requests: Sequence[Claim]) -> list[Claimed]
         claimed.append(_granted(connection, row, after, request))
     if new:
         connection.execute(sa.insert(inbox), new)
+    send_again(connection, repeats)
     return claimed
 
 
@@ -74,10 +78,12 @@ def release(connection: sa.Connection, requests: Sequence[Release]) -> list[None
 def finish(connection: sa.Connection, requests: Sequence[Finish], *, source: str) -> list[Absorbed]:
     """Operation: state, events and outcomes of finished commands, all or nothing.
 
-    The first end of a command counts. Who comes later, having lost the command to another replica,
-    or the answer to its own commit, has that outcome sent to its reply, and what it saw absorbed.
+    The first end of a command counts. Who comes later, having lost the command or the answer to
+    its own commit, has that outcome sent again, and what it saw absorbed.
     """
-    absorbed = absorb_all(connection, [request.seen for request in requests], source=source)
+    seen = of_one_recording(connection, [request.seen for request in requests])
+    absorbed = absorb_all(connection, seen, source=source)
+    late: list[tuple[str, Reply, float]] = []
     for request in requests:
         ended = connection.execute(
             sa.update(inbox)
@@ -94,7 +100,8 @@ def finish(connection: sa.Connection, requests: Sequence[Finish], *, source: str
         if ended.rowcount:
             put(connection, outcome_rows(request.outcome, request.reply, now=request.now))
         else:
-            _ended_before(connection, request)
+            late.append((_outcome(connection, request), request.reply, request.now))
+    send_again(connection, late)
     return absorbed
 
 
@@ -284,20 +291,11 @@ def _starts_pending(connection: sa.Connection, request: Claim) -> int:
     ).scalar_one()
 
 
-def _repeat(connection: sa.Connection, row: dict[str, Any], request: Claim) -> Claimed:
-    _send_again(connection, row["outcome"], request.reply, request.now)
+def _done(row: dict[str, Any]) -> Claimed:
     return Claimed(verdict="done", attempts=row["attempts"], first_seen_at=row["first_seen_at"])
 
 
-def _ended_before(connection: sa.Connection, request: Finish) -> None:
-    stored = connection.execute(
-        sa.select(inbox.c.outcome).where(inbox.c.command_id == request.outcome.command_id)
-    ).scalar_one()
-    _send_again(connection, stored, request.reply, request.now)
-
-
-def _send_again(connection: sa.Connection, stored: str, reply: Reply, now: float) -> None:
-    """The outcome as it was first told; on the exchange only if it does not wait there already."""
-    record = msgspec.json.decode(stored, type=OutcomeRecord)
-    waits = record.event_id in unpublished(connection, [record.event_id])
-    put(connection, outcome_rows(record, reply, now=now, publish=not waits))
+def _outcome(connection: sa.Connection, request: Finish) -> str:
+    """How a command ended that had ended before."""
+    mine = inbox.c.command_id == request.outcome.command_id
+    return str(connection.execute(sa.select(inbox.c.outcome).where(mine)).scalar_one())

@@ -191,13 +191,33 @@ def mark_sent(
     return [None] * len(requests)
 
 
-def unpublished(connection: sa.Connection, event_ids: Iterable[str]) -> set[str]:
-    """Those of the ids that already wait for their publication on the results exchange."""
+def send_again(connection: sa.Connection, repeats: Sequence[tuple[str, Reply, float]]) -> None:
+    """Outcomes as they were first told, by what is stored of them, with the reply each sending
+    wants and the time; on the exchange only if they do not wait there already."""
+    told = [
+        (msgspec.json.decode(stored, type=OutcomeRecord), reply, now)
+        for stored, reply, now in repeats
+    ]
+    waiting = _unpublished(connection, {record.event_id for record, _, _ in told})
+    for record, reply, now in told:
+        publish = record.event_id not in waiting
+        waiting.add(record.event_id)
+        put(connection, outcome_rows(record, reply, now=now, publish=publish))
+
+
+def _unpublished(connection: sa.Connection, event_ids: Iterable[str]) -> set[str]:
+    """Those of the ids that already wait for their publication on the results exchange.
+
+    Looks through all that waits: ask for many at once.
+    """
+    wanted = sorted(event_ids)
+    if not wanted:
+        return set()
     rows = connection.execute(
         sa.select(outbox.c.event_id).where(
             outbox.c.sent_at.is_(None),
             outbox.c.exchange == "results",
-            outbox.c.event_id.in_(list(event_ids)),
+            outbox.c.event_id.in_(wanted),
         )
     )
     return set(rows.scalars())

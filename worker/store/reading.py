@@ -39,10 +39,10 @@ def _check_revision(connection: sa.Connection) -> None:
     if not sa.inspect(connection).has_table("alembic_version"):
         raise StoreUnavailable("the database has no tables: no worker has used it yet")
     revision = connection.execute(sa.text("SELECT version_num FROM alembic_version")).scalar()
-    if revision != HEAD:
+    if revision is None or revision < HEAD:  # what a newer one has added can be left out
         raise StoreUnavailable(
-            f"the database is at revision {revision}, and this version reads {HEAD}: use the "
-            "version that the workers have"
+            f"the database is at revision {revision}, and this version reads {HEAD} and newer: use "
+            "the version that the workers have"
         )
 
 

@@ -1,0 +1,45 @@
+"""One start, one recording, whatever two replicas believe."""
+
+from collections.abc import Sequence
+
+import msgspec
+import sqlalchemy as sa
+import structlog
+
+from worker.recording import Seen
+from worker.store.tables import recordings
+
+
+def of_one_recording(
+    connection: sa.Connection, requests: Sequence[Sequence[Seen]]
+) -> list[tuple[Seen, ...]]:
+    """The sights, in which no start has a recording besides its first one.
+
+    There should never be a second one. Should there be, it is followed and told of like one that
+    somebody else started, and the log says so.
+    """
+    starts = {one.origin.start_id for seen in requests for one in seen if one.origin}
+    owners = _owners(connection, starts) if starts else {}
+    return [tuple(_owned(owners, one) for one in seen) for seen in requests]
+
+
+def _owners(connection: sa.Connection, start_ids: set[str]) -> dict[str, str]:
+    found = connection.execute(
+        sa.select(recordings.c.start_id, recordings.c.recording_id).where(
+            recordings.c.start_id.in_(sorted(start_ids))
+        )
+    )
+    return {row.start_id: row.recording_id for row in found}
+
+
+def _owned(owners: dict[str, str], seen: Seen) -> Seen:
+    if seen.origin is None:
+        return seen
+    start_id, recording_id = seen.origin.start_id, seen.snapshot.recording_id
+    first = owners.setdefault(start_id, recording_id)
+    if first == recording_id:
+        return seen
+    structlog.get_logger().error(
+        "second_recording_of_a_start", start_id=start_id, recording_id=recording_id, first=first
+    )
+    return msgspec.structs.replace(seen, origin=None)

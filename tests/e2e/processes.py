@@ -79,6 +79,7 @@ def settings(amqp_url: str, prefix: str, sandbox: Sandbox, **more: str) -> dict[
         "REALTIMEKIT_APP_ID": "app",
         "REALTIMEKIT_API_TOKEN": API_TOKEN,
         "REALTIMEKIT_BASE_URL": sandbox.base_url,
+        "REALTIMEKIT_WEBHOOK_KEY_URL": sandbox.webhook_key_url,
         "WORKER_NAME_PREFIX": prefix,
         "WORKER_RETRY_DELAYS_SECONDS": "0.2,1,5",
         "WORKER_SWEEP_INTERVAL_SECONDS": "0.2",

@@ -6,6 +6,7 @@ The request for it goes to no app, carries no token and is not paid from any bud
 import asyncio
 import base64
 import binascii
+import math
 import time
 from collections.abc import Callable
 from typing import Any, Final
@@ -21,8 +22,9 @@ from worker.errors import Unavailable
 from worker.realtimekit.connection import aiohttp_transport
 from worker.realtimekit.lenient import Unreadable, decoded, text
 
-FETCH_AGAIN_SECONDS: Final = 5.0
-"""However many signatures do not fit, the key is asked for at most this often."""
+FETCHES: Final = 3
+FETCHES_SECONDS: Final = 15.0
+"""However many signatures do not fit, the key is asked for at most `FETCHES` times in as long."""
 
 OLD_KEY_SECONDS: Final = 60.0
 """What was signed before a change of keys may still be on its way for so long."""
@@ -63,7 +65,7 @@ class WebhookKey:
         self._key: rsa.RSAPublicKey | None = None
         self._old: rsa.RSAPublicKey | None = None
         self._changed_at = 0.0
-        self._asked_at: float | None = None
+        self._asked_at = [-math.inf] * FETCHES
         self._trouble: str | None = None
 
     async def has_signed(self, body: bytes, signature: str) -> bool:
@@ -76,7 +78,10 @@ class WebhookKey:
             return False
         if self._fits(body, given):
             return True
-        await self._fetch_unless_just_done()
+        arrived_at = self._now()
+        async with self._fetching:
+            if not self._fits(body, given):
+                await self._fetch_for(arrived_at)
         return self._fits(body, given)
 
     async def aclose(self) -> None:
@@ -89,13 +94,14 @@ class WebhookKey:
             keys.append(self._old)
         return any(key is not None and _is_of(key, body, signature) for key in keys)
 
-    async def _fetch_unless_just_done(self) -> None:
-        async with self._fetching:
-            if self._asked_at is None or self._now() - self._asked_at >= FETCH_AGAIN_SECONDS:
-                self._asked_at = self._now()
-                await self._fetch()
-            if self._trouble is not None:
-                raise Unavailable("webhook_key", self._trouble)
+    async def _fetch_for(self, arrived_at: float) -> None:
+        """Fetch the key for who came then, unless that was done since, or too often of late."""
+        often = self._now() - self._asked_at[0] < FETCHES_SECONDS
+        if self._asked_at[-1] <= arrived_at and not often:
+            self._asked_at = [*self._asked_at[1:], self._now()]
+            await self._fetch()
+        if self._trouble is not None:
+            raise Unavailable("webhook_key", self._trouble)
 
     async def _fetch(self) -> None:
         try:

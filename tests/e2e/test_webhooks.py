@@ -1,0 +1,143 @@
+"""A worker that hears of its recordings by webhooks, as a process of its own."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import aio_pika
+
+from recording_schemas import Completed, Status, StatusChanged, decode_event
+from sandbox.faults import Fault
+from sandbox.ledger import WebhookSent
+from sandbox.processes import free_ports
+from sandbox.rabbitmq import RabbitMQNode
+from sandbox.switches import Switches
+from sandbox.waiting import Eventually
+from tests.e2e.processes import Scene, scene
+
+FORWARD = (Status.RECORDING, Status.UPLOADING, Status.UPLOADED)
+KEPT = "kept-by-the-test"
+SWITCHES = Switches(invoked_seconds=2, uploading_seconds=2, real_webhook_retry_seconds=0.05)
+
+
+@asynccontextmanager
+async def heard_by(
+    amqp_url: str, prefix: str, directory: Path, eventually: Eventually, **more: str
+) -> AsyncIterator[Scene]:
+    """A scene whose worker has registered its webhook, and sweeps once an hour."""
+    (port,) = free_ports(1)
+    settings = {
+        "HTTP_PORT": str(port),
+        "WORKER_PUBLIC_URL": f"http://127.0.0.1:{port}",
+        "WORKER_SWEEP_INTERVAL_SECONDS": "3600",
+        **more,
+    }
+    async with scene(amqp_url, prefix, directory, switches=SWITCHES, **settings) as one:
+
+        async def registered() -> bool:
+            return bool(one.requests("add_webhook"))
+
+        await eventually(registered, seconds=20)
+        yield one
+
+
+def deliveries(scene: Scene) -> list[WebhookSent]:
+    return [one for one in scene.sandbox.ledger.entries() if isinstance(one, WebhookSent)]
+
+
+async def record(scene: Scene, command_id: str) -> str:
+    """Start a recording, have it run; its id."""
+    await scene.start(command_id)
+    event = await scene.event(StatusChanged, status=Status.RECORDING, start_id=command_id)
+    assert event.subject is not None
+    return event.subject
+
+
+async def stop(scene: Scene, command_id: str) -> None:
+    await scene.send(type="stop_recording", id=f"stop-{command_id}", start_id=command_id)
+
+
+async def test_a_recording_is_followed_to_its_end_by_webhooks_alone(
+    amqp_url: str, names_prefix: str, tmp_path: Path, eventually: Eventually
+) -> None:
+    async with heard_by(amqp_url, names_prefix, tmp_path, eventually) as scene:
+        recording_id = await record(scene, "start-1")
+        await stop(scene, "start-1")
+        done = await scene.event(Completed, recording_id=recording_id)
+        assert isinstance(done.data, Completed)
+        assert done.data.file_count == 3
+        changes = [one.data for one in scene.messages.events if isinstance(one.data, StatusChanged)]
+        by_status = {one.status: one.observed_by for one in changes}
+        assert by_status[Status.RECORDING] == by_status[Status.UPLOADED] == "webhook"
+        assert {one.answer for one in deliveries(scene)} == {204}
+
+
+async def test_webhooks_that_never_come_are_made_up_for_by_the_sweep(
+    amqp_url: str, names_prefix: str, tmp_path: Path, eventually: Eventually
+) -> None:
+    quick = {"WORKER_SWEEP_INTERVAL_SECONDS": "0.3"}
+    async with heard_by(amqp_url, names_prefix, tmp_path, eventually, **quick) as scene:
+        scene.sandbox.faults.add(Fault(kind="webhook_drop"))
+        recording_id = await record(scene, "start-1")
+        await stop(scene, "start-1")
+        await scene.event(Completed, recording_id=recording_id)
+        assert {one.answer for one in deliveries(scene)} == {None}
+
+
+async def test_a_new_key_and_forgers_change_nothing(
+    amqp_url: str, names_prefix: str, tmp_path: Path, eventually: Eventually
+) -> None:
+    async with heard_by(amqp_url, names_prefix, tmp_path, eventually) as scene:
+        scene.sandbox.faults.add(Fault(kind="webhook_forge"))
+        recording_id = await record(scene, "start-1")
+        scene.sandbox.webhooks.signer.rotate()
+        await stop(scene, "start-1")
+        await scene.event(Completed, recording_id=recording_id)
+        answers = {(one.fault, one.answer) for one in deliveries(scene)}
+        assert answers == {(None, 204), ("webhook_forge", 401)}
+
+
+async def test_webhooks_are_taken_while_the_broker_is_away_and_told_when_it_is_back(
+    private_rabbitmq: RabbitMQNode, names_prefix: str, tmp_path: Path, eventually: Eventually
+) -> None:
+    url = private_rabbitmq.amqp_url
+    async with heard_by(url, names_prefix, tmp_path, eventually) as scene:
+        recording_id = await record(scene, "start-1")
+        await keep_statuses(url, names_prefix)
+        private_rabbitmq.stop()
+        before = len(deliveries(scene))
+        recordings = scene.sandbox.world.recordings
+        recordings.stop(recordings.shelf.get(recording_id))
+
+        async def all_taken() -> bool:
+            return [one.answer for one in deliveries(scene)[before:]] == [204, 204]
+
+        await eventually(all_taken, seconds=20)
+        private_rabbitmq.start()
+        assert await kept_statuses(url, 2) == [Status.UPLOADING, Status.UPLOADED]
+
+
+async def keep_statuses(url: str, prefix: str) -> None:
+    """Have status events kept from now on, also over the broker's end."""
+    async with await aio_pika.connect(url) as connection:
+        channel = await connection.channel()
+        queue = await channel.declare_queue(KEPT, durable=True)
+        await queue.bind(f"{prefix}.status", "#")
+
+
+async def kept_statuses(url: str, count: int) -> list[Status]:
+    """The first few of those that were kept."""
+    async with await aio_pika.connect(url) as connection, asyncio.timeout(30):
+        channel = await connection.channel()
+        queue = await channel.get_queue(KEPT)
+        found: list[Status] = []
+        async with queue.iterator() as messages:
+            async for message in messages:
+                told = decode_event(message.body).data
+                assert isinstance(told, StatusChanged)
+                found.append(told.status)
+                await message.ack()
+                if len(found) == count:
+                    return found
+    raise AssertionError

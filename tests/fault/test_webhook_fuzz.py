@@ -1,0 +1,236 @@
+"""Whatever comes to the webhooks' door is answered; in whatever order, it makes one history."""
+
+import asyncio
+import gc
+import itertools
+import tracemalloc
+from collections.abc import Callable, Coroutine, Iterator
+from contextlib import AsyncExitStack
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from recording_schemas import Status
+from tests.integration.webhook_door import Door, former_update, open_door, update
+from worker.recording import RANK
+from worker.webhook import MAX_BODY_BYTES
+
+ANSWERS = {204, 401, 413, 503}
+STATUSES = [str(status) for status in Status]
+
+SCALAR = (
+    st.none()
+    | st.booleans()
+    | st.integers()
+    | st.floats(allow_nan=False, allow_infinity=False)
+    | st.text(max_size=20)
+    | st.sampled_from(["\x00", "a\x00b", "x" * 5_000, "9999-12-31T23:59:59+23:59", "0001-01-01"])
+)
+JSON = st.recursive(
+    SCALAR,
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=8), inner),
+    max_leaves=6,
+)
+MEMBERS = st.sampled_from(
+    [
+        "id",
+        "recordingId",
+        "status",
+        "startedTime",
+        "stoppedTime",
+        "invokedTime",
+        "recordingDuration",
+        "outputFileName",
+        "stopReason",
+        "startReason",
+        "errMessage",
+        "meetingId",
+        "roomUUID",
+        "downloadUrl",
+        "fileSize",
+    ]
+)
+EVENTS = st.sampled_from(["recording.statusUpdate", "meeting.ended"]) | JSON
+HEADERS = st.dictionaries(
+    st.sampled_from(
+        ["Content-Type", "rtk-uuid", "rtk-webhook-id", "Expect", "X-Many", "Accept", "Cookie"]
+    ),
+    st.text(st.characters(min_codepoint=32, max_codepoint=126), max_size=60)
+    | st.sampled_from(["x" * 7_000, "text/plain; charset=nonsense", "application/json;;"]),
+)
+ENCODINGS = st.sampled_from([None, "gzip", "deflate", "br", "zstd", "identity", "nonsense"])
+SIGNATURES = st.booleans() | st.text(st.characters(min_codepoint=33, max_codepoint=126))
+
+
+class Bench:
+    """A door and a loop to run it, for tests that are not coroutines."""
+
+    def __init__(self, runner: asyncio.Runner, door: Door) -> None:
+        self.door = door
+        self._runner = runner
+
+    def run(self, work: Coroutine[Any, Any, Any]) -> Any:
+        return self._runner.run(asyncio.wait_for(work, timeout=10))
+
+
+@pytest.fixture(scope="module")
+def bench(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bench]:
+    directory: Path = tmp_path_factory.mktemp("door")
+    with asyncio.Runner() as runner:
+        stack = AsyncExitStack()
+        door = runner.run(
+            stack.enter_async_context(open_door(f"sqlite:///{directory / 'state.db'}"))
+        )
+        yield Bench(runner, door)
+        runner.run(stack.aclose())
+
+
+@given(body=st.binary(max_size=300), signed=SIGNATURES, headers=HEADERS, encoding=ENCODINGS)
+@settings(max_examples=150, deadline=None)
+def test_any_bytes_are_answered(
+    bench: Bench, body: bytes, signed: bool | str, headers: dict[str, str], encoding: str | None
+) -> None:
+    if encoding is not None:
+        headers |= {"Content-Encoding": encoding}
+    headers.pop("Expect", None)
+    answer = bench.run(bench.door.post(body, signed=signed, headers=headers))
+    assert answer in ANSWERS - {413, 503}
+    assert answer == 204 or signed is not True
+
+
+@given(
+    event=EVENTS,
+    members=st.dictionaries(MEMBERS, JSON, max_size=8),
+    status=st.sampled_from(STATUSES) | JSON,
+    meeting=JSON,
+    known=st.booleans(),
+)
+@settings(max_examples=250, deadline=None)
+def test_whatever_is_signed_is_taken_and_nothing_breaks(
+    bench: Bench, event: Any, members: dict[str, Any], status: Any, meeting: Any, known: bool
+) -> None:
+    async def work() -> int:
+        door = bench.door
+        recording_id = await door.known() if known else "a-stranger"
+        recording = {"id": recording_id, "status": status, **members}
+        answer = await door.post({"event": event, "recording": recording, "meeting": meeting})
+        if known:
+            await door.recording(recording_id)  # what was taken in can be read again
+        return answer
+
+    assert bench.run(work()) == 204
+
+
+def shattered(body: bytes, at: int) -> bytes:
+    return b"%x\r\n%s\r\n" % (len(body[:at]), body[:at]) + b"zz\r\n" + body[at:]
+
+
+RAW: list[Callable[[bytes], bytes]] = [
+    lambda body: b"Content-Length: %d\r\n\r\n%s" % (len(body), body),
+    lambda body: b"Content-Length: 18446744073709551616\r\n\r\n%s" % body,
+    lambda body: b"Content-Length: -1\r\n\r\n%s" % body,
+    lambda body: b"Transfer-Encoding: chunked\r\n\r\n%s" % shattered(body, 5),
+    lambda body: b"Transfer-Encoding: chunked\r\n\r\nffffffffffffffff\r\n%s" % body,
+    lambda body: b"Transfer-Encoding: gzip, chunked\r\n\r\n0\r\n\r\n" + body,
+    lambda body: b"X: " + b"y" * 20_000 + b"\r\nContent-Length: %d\r\n\r\n%s" % (len(body), body),
+    lambda body: b"".join(b"X-%d: y\r\n" % n for n in range(500)) + b"\r\n" + body,
+    lambda body: b"Expect: 100-continue\r\nContent-Length: %d\r\n\r\n%s" % (len(body), body),
+    lambda body: b"\x00\xff: \x80\r\n\r\n" + body,
+]
+
+
+@pytest.mark.parametrize("frame", RAW)
+@pytest.mark.parametrize("path", ["/webhooks/realtimekit", "/webhooks/realtimekit?app=%00&app=%ff"])
+def test_whatever_is_wrong_with_the_request_is_answered_and_not_by_500(
+    bench: Bench, frame: Callable[[bytes], bytes], path: str
+) -> None:
+    async def work() -> bytes:
+        reader, writer = await asyncio.open_connection("127.0.0.1", bench.door.port)
+        writer.write(b"POST %s HTTP/1.1\r\nHost: x\r\n" % path.encode() + frame(b'{"event":"x"}'))
+        writer.write_eof()
+        answer = await reader.read()
+        writer.close()
+        await writer.wait_closed()
+        return answer
+
+    answer = bench.run(work())
+    assert not answer or answer.split(b" ", 2)[1] != b"500", answer
+
+
+def test_large_bodies_leave_nothing_in_memory(bench: Bench) -> None:
+    async def flood(count: int) -> None:
+        for _ in range(count):
+            assert await bench.door.post(b"x" * MAX_BODY_BYTES) == 204
+            assert await bench.door.post(b"x" * MAX_BODY_BYTES, signed="QUJD" * 86) == 401
+            assert await bench.door.post(b"x" * (MAX_BODY_BYTES + 1)) == 413
+
+    bench.run(flood(3))
+    tracemalloc.start()
+    try:
+        bench.run(flood(20))
+        gc.collect()
+        kept, _peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert kept < 2 * MAX_BODY_BYTES, kept
+
+
+# One history, whatever the order
+
+LIVES = st.sampled_from(
+    [
+        ["RECORDING", "UPLOADING", "UPLOADED"],
+        ["RECORDING", "PAUSED", "RECORDING", "UPLOADING", "UPLOADED"],
+        ["RECORDING", "PAUSED", "RECORDING", "PAUSED", "UPLOADING"],
+        ["RECORDING", "PAUSED", "RECORDING"],
+        ["RECORDING", "PAUSED"],
+        ["UPLOADING", "ERRORED"],
+        ["ERRORED"],
+    ]
+)
+
+
+@st.composite
+def arrivals(draw: st.DrawFn) -> list[tuple[str, str, bool, bool]]:
+    """Each status's webhook in any order, some more than once: what it tells, what is so by then,
+    whether it is in the former wording, and whether somebody looks besides."""
+    life = draw(LIVES)
+    again = draw(st.lists(st.integers(0, len(life) - 1), max_size=5))
+    by_then, steps = 0, []
+    for told in draw(st.permutations([*range(len(life)), *again])):
+        by_then = draw(st.integers(max(by_then, told), len(life) - 1))
+        steps.append((life[told], life[by_then], draw(st.booleans()), draw(st.booleans())))
+    return steps
+
+
+@given(steps=arrivals())
+@settings(max_examples=50, deadline=None)
+def test_webhooks_in_any_order_and_again_and_again_make_one_monotone_history(
+    bench: Bench, steps: list[tuple[str, str, bool, bool]]
+) -> None:
+    async def work() -> tuple[str, list[dict[str, Any]]]:
+        door = bench.door
+        recording_id = await door.known()
+        for told, truth, former, somebody_looks in steps:
+            worded = former_update if former else update
+            assert await door.post(worded(recording_id, told)) == 204
+            if somebody_looks or await door.is_due(recording_id):
+                await door.look(recording_id, truth, by="sweep")
+        events = await door.events(recording_id)
+        await door.store.mark_sent([one.position for one in await door.store.unsent(1000)], 1.0)
+        return str((await door.recording(recording_id)).status), events
+
+    status, events = bench.run(work())
+    changes = [one for one in events if one["type"] == "recording.status_changed.v1"]
+    told = [one["data"]["status"] for one in changes]
+    ranks = [RANK[Status(one)] for one in told]
+    assert ranks == sorted(ranks)
+    assert [one["data"]["previous_status"] for one in changes] == [None, *told[:-1]]
+    assert all(one != other for one, other in itertools.pairwise(told))
+    assert status == told[-1] == steps[-1][1]
+    sequences = [int(one["sequence"]) for one in events]
+    assert sequences == list(range(sequences[0], sequences[0] + len(events)))
+    assert len({one["id"] for one in events}) == len(events)

@@ -1,0 +1,155 @@
+"""The subscription at the API: one for a URL, however often and by how many it is asked for."""
+
+import asyncio
+from collections.abc import AsyncIterator
+
+import pytest
+
+from sandbox.faults import Fault
+from sandbox.server import Sandbox
+from worker.errors import Unavailable
+from worker.realtimekit import RealtimeKit
+from worker.registration import callback_url, keep_registered, ours, register, remove
+from worker.retry import Retry
+
+URL = "https://recordings.example.com/webhooks/realtimekit"
+EVENTS = ("recording.statusUpdate",)
+
+
+@pytest.fixture
+async def sandbox() -> AsyncIterator[Sandbox]:
+    async with Sandbox() as sandbox:
+        yield sandbox
+
+
+@pytest.fixture
+async def api(sandbox: Sandbox) -> AsyncIterator[RealtimeKit]:
+    api = RealtimeKit(
+        base_url=sandbox.base_url,
+        account_id="account",
+        app_id="app",
+        token=lambda: "token",
+        timeout=2.0,
+        retry=Retry(attempts=1),
+    )
+    yield api
+    await api.aclose()
+
+
+def asked(sandbox: Sandbox) -> list[str]:
+    return [one.operation for one in sandbox.ledger.requests]
+
+
+@pytest.mark.parametrize(
+    ("public_url", "app", "url"),
+    [
+        ("https://a.example", "default", "https://a.example/webhooks/realtimekit"),
+        ("https://a.example/", "eu", "https://a.example/webhooks/realtimekit?app=eu"),
+        ("https://a.example/w/", "default", "https://a.example/w/webhooks/realtimekit"),
+    ],
+)
+def test_the_path_and_the_app_are_put_behind_the_public_url(
+    public_url: str, app: str, url: str
+) -> None:
+    assert callback_url(public_url, app) == url
+
+
+async def test_it_is_added_where_there_is_none(api: RealtimeKit) -> None:
+    done = await register(api, URL)
+    (one,) = await api.webhooks()
+    assert done.webhook == one
+    assert (done.what, done.removed) == ("added", 0)
+    assert (one.name, one.url, one.events, one.enabled) == ("recording-worker", URL, EVENTS, True)
+
+
+async def test_to_register_again_only_asks(api: RealtimeKit, sandbox: Sandbox) -> None:
+    await register(api, URL)
+    before = len(asked(sandbox))
+    assert (await register(api, URL)).what == "unchanged"
+    assert asked(sandbox)[before:] == ["list_webhooks"]
+
+
+@pytest.mark.parametrize(
+    ("events", "enabled", "name"),
+    [
+        (EVENTS, False, "recording-worker"),
+        (("meeting.ended",), True, "recording-worker"),
+        (("meeting.ended", *EVENTS), True, "recording-worker"),
+        (EVENTS, True, "by hand"),
+    ],
+)
+async def test_one_that_differs_is_set_right_and_switched_on(
+    api: RealtimeKit, events: tuple[str, ...], enabled: bool, name: str
+) -> None:
+    first = await api.add_webhook(name=name, url=URL, events=events, enabled=enabled)
+    assert (await register(api, URL)).what == "changed"
+    (one,) = await api.webhooks()
+    assert one.webhook_id == first.webhook_id
+    assert (one.name, one.events, one.enabled) == ("recording-worker", EVENTS, True)
+
+
+async def test_doubles_are_removed_and_those_of_others_are_not(api: RealtimeKit) -> None:
+    theirs = await api.add_webhook(name="theirs", url="https://b.example/hook", events=EVENTS)
+    for _ in range(3):
+        await api.add_webhook(name="recording-worker", url=URL, events=EVENTS)
+    assert (await register(api, URL)).removed == 2
+    assert len(await ours(api, URL)) == 1
+    assert theirs in await api.webhooks()
+    assert len(await remove(api, URL)) == 1
+    assert await api.webhooks() == (theirs,)
+
+
+async def test_removing_what_is_not_there_does_nothing(api: RealtimeKit) -> None:
+    assert await remove(api, URL) == ()
+
+
+async def test_only_the_leader_registers_so_that_of_three_there_is_one(
+    api: RealtimeKit,
+) -> None:
+    gone = asyncio.Event()
+
+    async def stay(_seconds: float) -> None:
+        gone.set()
+        await asyncio.Event().wait()
+
+    others = [
+        asyncio.create_task(
+            keep_registered(api, URL, app="default", leads=lambda: False, sleep=stay)
+        )
+        for _ in range(2)
+    ]
+    await keep_registered(api, URL, app="default", leads=lambda: True)
+    await gone.wait()
+    for other in others:
+        other.cancel()
+    assert len(await ours(api, URL)) == 1
+
+
+async def test_an_api_that_is_away_is_asked_again_after_growing_pauses(
+    api: RealtimeKit, sandbox: Sandbox
+) -> None:
+    away = sandbox.faults.add(Fault(kind="refuse", operation="list_webhooks", status=503))
+    with pytest.raises(Unavailable):
+        await register(api, URL)
+    pauses: list[float] = []
+
+    async def sleep(seconds: float) -> None:
+        pauses.append(seconds)
+        if len(pauses) == 8:
+            sandbox.faults.clear(away)
+
+    await keep_registered(api, URL, app="default", leads=lambda: True, sleep=sleep)
+    assert pauses == [2, 4, 8, 16, 32, 60, 60, 60]
+    assert len(await ours(api, URL)) == 1
+
+
+async def test_a_registration_whose_answer_was_lost_is_found_and_not_made_twice(
+    api: RealtimeKit, sandbox: Sandbox
+) -> None:
+    sandbox.faults.add(Fault(kind="lost_reset", operation="add_webhook", count=1))
+
+    async def sleep(_seconds: float) -> None: ...
+
+    await keep_registered(api, URL, app="default", leads=lambda: True, sleep=sleep)
+    assert asked(sandbox).count("add_webhook") == 1
+    assert len(await ours(api, URL)) == 1

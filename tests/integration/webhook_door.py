@@ -1,0 +1,221 @@
+"""The worker's door for webhooks as it is served, on a real store, with a key of the test's own."""
+
+import itertools
+import uuid
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime, timedelta
+from types import MappingProxyType
+from typing import Any
+
+import httpx
+import msgspec
+from prometheus_client import CollectorRegistry
+
+from recording_schemas import Kind, Status
+from sandbox.signing import Signer
+from worker.apps import App, Apps
+from worker.http import HttpServer
+from worker.outage import Outage
+from worker.realtimekit import RealtimeKit, WebhookKey
+from worker.recording import ObservedBy, Origin, Recording, Seen
+from worker.retry import Retry
+from worker.snapshot import Snapshot
+from worker.store import RecordingsFilter, Store
+from worker.telemetry import Metrics
+from worker.webhook import PATH, Webhooks
+
+NO_HEADERS: Mapping[str, str] = MappingProxyType({})
+SIGNER = Signer()
+"""One for all tests: to make a key takes long."""
+
+
+class Door:
+    """Served at `url`; `time` moves by a second at every look at the clock.
+
+    Any request to the API is a failure of the test: `asked_of_the_api` counts them.
+    """
+
+    def __init__(self, store: Store, *, follow_all: bool = False, apps: tuple[str, ...]) -> None:
+        self.store = store
+        self.signer = SIGNER
+        self.key_status = 200
+        self.asked_of_the_api = 0
+        self.registry = CollectorRegistry()
+        self.time = datetime(2030, 1, 1, tzinfo=UTC)
+        self.key = WebhookKey(
+            "http://keys.example/",
+            timeout=5,
+            transport=httpx.MockTransport(self._publish),
+        )
+        self.apps = Apps(
+            App(
+                name=name,
+                api=self._api(),
+                outage=Outage(lambda: 0.0, app=name),
+                follow_all=follow_all,
+            )
+            for name in apps
+        )
+        webhooks = Webhooks(
+            store,
+            self.apps,
+            dict.fromkeys(apps, self.key),
+            now=self.now,
+            metrics=Metrics(self.registry, version="test"),
+        )
+        self.server = HttpServer(
+            "127.0.0.1",
+            0,
+            checks_live={},
+            checks_ready={},
+            registry=self.registry,
+            extra_routes=webhooks.routes(),
+        )
+        self.client = httpx.AsyncClient(trust_env=False)
+        self.port = 0
+        self._ids = itertools.count()
+
+    def now(self) -> datetime:
+        self.time += timedelta(seconds=1)
+        return self.time
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.port}{PATH}"
+
+    async def post(
+        self,
+        body: bytes | Mapping[str, Any],
+        *,
+        signed: bool | str = True,
+        header: str = "rtk-signature",
+        app: str | None = None,
+        headers: Mapping[str, str] = NO_HEADERS,
+    ) -> int:
+        """Send it as the API does; the status of the answer."""
+        raw = body if isinstance(body, bytes) else msgspec.json.encode(body)
+        given = {"Content-Type": "application/json", **headers}
+        if signed:
+            given[header] = signed if isinstance(signed, str) else self.signer.signature(raw)
+        query = {} if app is None else {"app": app}
+        answer = await self.client.post(self.url, content=raw, headers=given, params=query)
+        return answer.status_code
+
+    async def tell(self, recording_id: str, status: str, **members: Any) -> int:
+        return await self.post(update(recording_id, status, **members))
+
+    async def known(
+        self, status: str = "INVOKED", *, kind: Kind = "track", app: str = "default"
+    ) -> str:
+        """A recording that was started here and is of this status."""
+        recording_id = str(uuid.uuid4())
+        await self.look(recording_id, "INVOKED", kind=kind, app=app)
+        if status != "INVOKED":
+            await self.look(recording_id, status, kind=kind, app=app)
+        return recording_id
+
+    async def look(
+        self,
+        recording_id: str,
+        status: str,
+        *,
+        kind: Kind = "track",
+        app: str = "default",
+        by: ObservedBy = "command",
+        **more: Any,
+    ) -> None:
+        """As if the API had just been asked, and had told this."""
+        seen = Seen(
+            snapshot=Snapshot(recording_id=recording_id, status=Status(status), kind=kind),
+            observed_by=by,
+            asked_at=self.now(),
+            observed_at=self.now(),
+            app=app,
+            origin=Origin(start_id=f"start-of-{recording_id}"),
+            **more,
+        )
+        await self.store.absorb([seen])
+
+    async def told(self, recording_id: str) -> list[str]:
+        """The statuses that are published, in their order."""
+        return [
+            one["data"]["status"]
+            for one in await self.events(recording_id)
+            if one["type"] == "recording.status_changed.v1"
+        ]
+
+    async def events(self, recording_id: str) -> list[dict[str, Any]]:
+        return [
+            msgspec.json.decode(one.body)
+            for one in await self.store.unsent(100_000)
+            if one.subject == recording_id
+        ]
+
+    async def recording(self, recording_id: str) -> Recording:
+        (one,) = await self.store.recordings(RecordingsFilter(recording_id=recording_id))
+        return one
+
+    async def is_due(self, recording_id: str) -> bool:
+        found = (await self.store.followed([recording_id]))[recording_id]
+        return found.read_at is not None and found.read_at <= self.time.timestamp()
+
+    def counted(self) -> dict[str, int]:
+        """How many webhooks came to what."""
+        return {
+            sample.labels["verdict"]: int(sample.value)
+            for metric in self.registry.collect()
+            for sample in metric.samples
+            if sample.name == "recording_worker_webhooks_total"
+        }
+
+    def _publish(self, _request: httpx.Request) -> httpx.Response:
+        body = {"success": True, "data": {"publicKey": self.signer.public_pem()}}
+        return httpx.Response(self.key_status, json=body)
+
+    def _api(self) -> RealtimeKit:
+        def ask(_request: httpx.Request) -> httpx.Response:
+            self.asked_of_the_api += 1
+            return httpx.Response(404, json={})
+
+        return RealtimeKit(
+            base_url="http://api.example",
+            account_id="account",
+            app_id="app",
+            token=lambda: "token",
+            timeout=1,
+            retry=Retry(attempts=1),
+            transport=httpx.MockTransport(ask),
+        )
+
+
+def update(recording_id: str, status: str, **members: Any) -> dict[str, Any]:
+    """What the API sends when a recording's status changes, with further members."""
+    recording = {"id": recording_id, "recordingId": recording_id, "status": status, **members}
+    return {"event": "recording.statusUpdate", "recording": recording, "meeting": {"id": "m"}}
+
+
+def former_update(recording_id: str, status: str, **members: Any) -> dict[str, Any]:
+    """The same as the predecessor words it."""
+    started = {"startedTime": "2023-04-14 04:46:08.306221Z", "fileSize": 7}
+    recording = {"recordingId": recording_id, "status": status, **started, **members}
+    return {"event": "recording.statusUpdate", "recording": recording}
+
+
+@asynccontextmanager
+async def open_door(
+    url: str, *, follow_all: bool = False, apps: tuple[str, ...] = ("default",)
+) -> AsyncIterator[Door]:
+    """A door that is open during the block. `url` is a database's."""
+    store = await Store.open(url, source="test")
+    door = Door(store, follow_all=follow_all, apps=apps)
+    door.port = await door.server.start()
+    try:
+        yield door
+    finally:
+        await door.client.aclose()
+        await door.server.stop()
+        await door.key.aclose()
+        for app in door.apps:
+            await app.api.aclose()
+        await store.close()

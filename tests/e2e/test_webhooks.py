@@ -23,22 +23,20 @@ SWITCHES = Switches(invoked_seconds=2, uploading_seconds=2, real_webhook_retry_s
 
 @asynccontextmanager
 async def heard_by(
-    amqp_url: str, prefix: str, directory: Path, eventually: Eventually, **more: str
+    amqp_url: str, prefix: str, directory: Path, eventually: Eventually, *, sweep: str = "3600"
 ) -> AsyncIterator[Scene]:
-    """A scene whose worker has registered its webhook, and sweeps once an hour."""
+    """A scene whose worker has registered its webhook, and sweeps every so many seconds."""
     (port,) = free_ports(1)
-    settings = {
-        "HTTP_PORT": str(port),
-        "WORKER_PUBLIC_URL": f"http://127.0.0.1:{port}",
-        "WORKER_SWEEP_INTERVAL_SECONDS": "3600",
-        **more,
-    }
-    async with scene(amqp_url, prefix, directory, switches=SWITCHES, **settings) as one:
-
-        async def registered() -> bool:
-            return bool(one.requests("add_webhook"))
-
-        await eventually(registered, seconds=20)
+    async with scene(
+        amqp_url,
+        prefix,
+        directory,
+        switches=SWITCHES,
+        HTTP_PORT=str(port),
+        WORKER_PUBLIC_URL=f"http://127.0.0.1:{port}",
+        WORKER_SWEEP_INTERVAL_SECONDS=sweep,
+    ) as one:
+        await eventually(lambda: one.requests("add_webhook"), seconds=20)
         yield one
 
 
@@ -76,8 +74,7 @@ async def test_a_recording_is_followed_to_its_end_by_webhooks_alone(
 async def test_webhooks_that_never_come_are_made_up_for_by_the_sweep(
     amqp_url: str, names_prefix: str, tmp_path: Path, eventually: Eventually
 ) -> None:
-    quick = {"WORKER_SWEEP_INTERVAL_SECONDS": "0.3"}
-    async with heard_by(amqp_url, names_prefix, tmp_path, eventually, **quick) as scene:
+    async with heard_by(amqp_url, names_prefix, tmp_path, eventually, sweep="0.3") as scene:
         scene.sandbox.faults.add(Fault(kind="webhook_drop"))
         recording_id = await record(scene, "start-1")
         await stop(scene, "start-1")

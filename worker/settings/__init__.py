@@ -196,7 +196,7 @@ class Settings(CommonSettings, frozen=True, kw_only=True):
         Variable(
             "REALTIMEKIT_WEBHOOK_KEY_URL",
             http_url,
-            "Not in effect yet. Where the public key is that webhooks are checked with.",
+            "Where the public key is published that webhooks are checked with.",
             "https://api.realtime.cloudflare.com/.well-known/webhooks.json",
         ),
     ]
@@ -403,8 +403,8 @@ class Settings(CommonSettings, frozen=True, kw_only=True):
         Variable(
             "WORKER_PUBLIC_URL",
             http_url,
-            "Not in effect yet. Where the API can reach this worker's webhooks; when set, they are"
-            " registered.",
+            "Where the API can reach this worker; when set, its webhooks are registered at the"
+            " start.",
         ),
     ]
     apps_file: Annotated[

@@ -16,6 +16,7 @@ from aio_pika.abc import AbstractConnection, AbstractIncomingMessage
 from prometheus_client import CollectorRegistry
 
 from recording_schemas import CommandSucceeded, Status
+from sandbox.postgresql import PostgreSQLServer
 from sandbox.waiting import Eventually
 from tests.fault.proxy import Proxy
 from worker.broker import Link, Publisher, Topology
@@ -41,15 +42,15 @@ class Bench:
         self.raw = raw
         self.received: list[AbstractIncomingMessage] = []
 
-    def another_relay(self) -> Relay:
+    def another_relay(self, store: Store | None = None, idle_seconds: float = 0.05) -> Relay:
         """As after a restart: it knows only what the store knows."""
         return Relay(
-            self.store,
+            store or self.store,
             self.publisher,
             self.topology,
             metrics=Metrics(CollectorRegistry(), version="test"),
             now=lambda: 1.0,
-            idle_seconds=0.05,
+            idle_seconds=idle_seconds,
         )
 
     async def listen(self) -> None:
@@ -172,6 +173,32 @@ async def test_what_is_committed_while_the_relay_runs_leaves_when_it_is_woken(
             await bench.happen([f"r{number}"], LIFE)
             bench.relay.wake()
         await eventually(lambda: len(bench.received) == 5 * len(KEYS))
+
+
+async def test_what_another_replica_commits_leaves_long_before_the_leader_looks_again(
+    bench: Bench, postgresql: PostgreSQLServer, eventually: Eventually
+) -> None:
+    url = postgresql.new_database()
+    other, leader = [await Store.open(url, source="test") for _ in range(2)]
+    relay = bench.another_relay(leader, idle_seconds=60.0)
+    listening = asyncio.Event()
+    leader.on_news("outbox", listening.set)
+    leader.on_news("outbox", relay.wake)
+    async with bench.connected():
+        await bench.listen()
+        running = [
+            asyncio.create_task(leader.hear_news()),
+            asyncio.create_task(relay.run(lambda: True)),
+        ]
+        await listening.wait()
+        for number in range(3):
+            await other.absorb([_seen(f"r{number}", Status.INVOKED)])
+            await eventually(partial(more_than, bench, number))
+        for task in running:
+            task.cancel()
+        await asyncio.wait(running)
+    for store in (other, leader):
+        await store.close()
 
 
 async def test_a_cut_connection_loses_nothing_and_changes_neither_order_nor_ids(

@@ -228,6 +228,10 @@ def _update(connection: sa.Connection, after: dict[str, Any]) -> None:
 def _granted(
     connection: sa.Connection, row: dict[str, Any] | None, after: dict[str, Any], request: Claim
 ) -> Claimed:
+    # Before the recordings: another replica may end the start in between, and a start that is over
+    # without a recording to be seen would mean that there is none.
+    start_state = _start_state(connection, request)
+    starts_pending = _starts_pending(connection, request)
     return Claimed(
         verdict="new" if row is None else "again",
         attempts=after["attempts"],
@@ -235,8 +239,8 @@ def _granted(
         called_at=row["called_at"] if row else None,
         may_call=not _only_ends(row, request) and (row is None or _may_call(row, request)),
         known=_known(connection, row, request),
-        start_state=_start_state(connection, request),
-        starts_pending=_starts_pending(connection, request),
+        start_state=start_state,
+        starts_pending=starts_pending,
         crashes=after["crashes"],
         last_error=after["last_error"],
     )

@@ -1,0 +1,93 @@
+"""What another replica commits between two statements of one transaction: PostgreSQL only."""
+
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+import sqlalchemy as sa
+
+from recording_schemas import CommandSucceeded, Status
+from sandbox.postgresql import PostgreSQLServer
+from worker.recording import Origin, Seen
+from worker.snapshot import Snapshot
+from worker.store import Claim, Claimed, Finish, Reply, Store, inbox, outcome_record
+from worker.store.engine import open_engine
+
+NOW = datetime(2026, 11, 1, 10, 0, tzinfo=UTC)
+SLOT = "m/track"
+
+
+@pytest.fixture
+def url(postgresql: PostgreSQLServer) -> Iterator[str]:
+    url = postgresql.new_database()
+    yield url
+    postgresql.drop_database(url)
+
+
+def claim(command_id: str, command_type: str, **about: Any) -> Claim:
+    return Claim(
+        command_id=command_id,
+        command_type=command_type,
+        owner=f"owner of {command_id}",
+        now=1000.0,
+        lease_seconds=60.0,
+        settle_seconds=30.0,
+        abandoned_before=0.0,
+        app="default",
+        **about,
+    )
+
+
+START = claim("start", "start_track_recording", slot=SLOT, meeting_id="m")
+STOP_START = claim("stop", "stop_recording", start_id="start")
+STOP_MEETING = claim("stop", "stop_recording", meeting_id="m", rivals=(SLOT,))
+
+
+def end_of_start() -> Finish:
+    outcome = CommandSucceeded(
+        command_id="start", command_type="start_track_recording", recording_ids=("r",)
+    )
+    seen = Seen(
+        snapshot=Snapshot(recording_id="r", status=Status.INVOKED, kind="track", meeting_id="m"),
+        observed_by="command",
+        asked_at=NOW,
+        observed_at=NOW,
+        origin=Origin(start_id="start"),
+    )
+    record = outcome_record(outcome, source="test", at=NOW, correlation_id=None, trace={})
+    return Finish(outcome=record, reply=Reply(), seen=(seen,), now=1001.0)
+
+
+def claimed_while_the_start_ends(url: str, stop: Claim) -> Claimed:
+    """The start is ended by another replica after the first look at it or at its recording."""
+    mine, theirs = open_engine(url), open_engine(url)
+    ended = False
+
+    def end(_connection: Any, _cursor: Any, statement: str, *_rest: Any) -> None:
+        nonlocal ended
+        looked = "FROM recordings" in statement or "WHERE inbox.command_id = " in statement
+        if (looked or "count(*)" in statement) and not ended:
+            ended = True
+            with theirs.begin() as connection:
+                inbox.finish(connection, [end_of_start()], source="test")
+
+    sa.event.listen(mine, "after_cursor_execute", end)
+    with mine.begin() as connection:
+        (told,) = inbox.claim(connection, [stop])
+    assert ended
+    mine.dispose()
+    theirs.dispose()
+    return told
+
+
+@pytest.mark.parametrize("stop", [STOP_START, STOP_MEETING], ids=["start", "meeting"])
+async def test_a_start_that_ends_while_its_stop_is_claimed_is_not_taken_for_one_without_recording(
+    url: str, stop: Claim
+) -> None:
+    store = await Store.open(url, source="test")
+    await store.claim(START)
+    told = claimed_while_the_start_ends(url, stop)
+    is_over = told.start_state == "done" or not (told.starts_pending or stop.start_id)
+    assert not is_over or told.known
+    await store.close()

@@ -72,6 +72,8 @@ class Outage:
 
         False when it did not come within `patience` seconds, or after `stop_waiting`.
         """
+        if not self.on:  # those who waited for the end of an outage keep nobody up
+            return True
         try:
             async with asyncio.timeout(patience), self._turns:
                 while not self.may_ask():

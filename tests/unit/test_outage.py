@@ -139,6 +139,17 @@ async def test_nobody_waits_for_the_api_when_the_worker_is_about_to_end(outage: 
         assert await asyncio.gather(*waiting) == [False] * 5
 
 
+async def test_when_the_api_is_back_nobody_stands_behind_those_who_waited(
+    outage: Outage,
+) -> None:
+    outage.heard(Throttled("throttled", "x", retry_after=1000.0))
+    waiting = [asyncio.create_task(outage.turn(5.0)) for _ in range(3)]
+    await asyncio.sleep(0)
+    outage.heard(None)
+    assert await outage.turn(0.0)
+    assert await asyncio.gather(*waiting) == [True, True, True]
+
+
 def test_it_is_known_for_how_long_the_api_has_been_away(outage: Outage, clock: Clock) -> None:
     outage.heard(Throttled("throttled", "x"))
     clock.seconds += 7

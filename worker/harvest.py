@@ -73,14 +73,20 @@ async def read_whole(
 async def _files(
     api: RealtimeKit, snapshot: Snapshot, known: Recording | None, *, last_look: bool
 ) -> tuple[TrackFile, ...] | None:
+    files = _owned(snapshot, known, ())
+    if not _needs_participants(files, snapshot, known):
+        return files
     try:
-        participants = await _participants(api, snapshot, known)
+        return _owned(snapshot, known, await _participants(api, snapshot, known))
     except Refused:
-        participants = ()
+        return files
     except ApiError:
-        if not last_look:
-            return None
-        participants = ()
+        return files if last_look else None
+
+
+def _owned(
+    snapshot: Snapshot, known: Recording | None, participants: tuple[Participant, ...]
+) -> tuple[TrackFile, ...]:
     origin = known.origin if known else None
     return owned_files(
         snapshot.files,
@@ -90,14 +96,20 @@ async def _files(
     )
 
 
+def _needs_participants(
+    files: tuple[TrackFile, ...], snapshot: Snapshot, known: Recording | None
+) -> bool:
+    """Whether the session can tell more about a track recording's files than they say themselves.
+
+    That is a request for each recording that ends.
+    """
+    if (known.kind if known else snapshot.kind) != "track":
+        return False
+    return not all(one.user_id and one.peer_id and one.custom_participant_id for one in files)
+
+
 async def _participants(
     api: RealtimeKit, snapshot: Snapshot, known: Recording | None
 ) -> tuple[Participant, ...]:
     session_id = snapshot.session_id or (known.session_id if known else None)
-    if session_id is None or not snapshot.files or not _is_track(snapshot, known):
-        return ()
-    return await api.participants(session_id)
-
-
-def _is_track(snapshot: Snapshot, known: Recording | None) -> bool:
-    return (known.kind if known else snapshot.kind) == "track"
+    return () if session_id is None else await api.participants(session_id)

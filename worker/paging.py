@@ -19,6 +19,9 @@ PER_PAGE: Final = 100
 MOST_PAGES: Final = 10_000
 """However many there are said to be: a list has an end."""
 
+MOST_DOUBTS: Final = 20
+"""So many pages without anything new may have come about by what ended meanwhile."""
+
 Order = Literal["ASC", "DESC"]
 
 
@@ -40,18 +43,17 @@ class Pages:
 
     async def oldest_first(self) -> AsyncIterator[Page]:
         """All pages, those of the newest recordings first."""
-        number, page = await self._last_page()
-        if number is None:
-            async for each in self._upwards(page, "ASC"):
-                yield each
-            return
-        self.last = number
-        yield page
-        for each_number in range(number - 1, 0, -1):
-            page = await self._page(each_number, "ASC")
-            if page.recordings and not self._is_news(page):
-                break  # the same page again, whatever number is asked for
-            yield page
+        page = await self._page(self.last, "ASC")
+        if not page.recordings and self.last > 1:  # the list has become shorter
+            self.last, page = 1, await self._page(1, "ASC")
+        if _is_last(page, self.last):
+            walk = self._downwards(self.last, page)
+        elif (number := _number_of_last(page)) is not None and number > self.last:
+            walk = self._downwards(number, None, length=_length(page))
+        else:
+            walk = self._upwards(await self._page(1, "ASC"), "ASC")
+        async for each in walk:
+            yield each
 
     async def newest_first(self) -> AsyncIterator[Page]:
         """All pages, the newest recordings first, also if the API lists the oldest first.
@@ -66,23 +68,28 @@ class Pages:
         async for each in self._upwards(page, "DESC"):
             yield each
 
-    async def _last_page(self) -> tuple[int | None, Page]:
-        """The last page and its number. None instead of it when the API does not tell how many
-        there are, or tells nonsense, and the first page."""
-        guess = self.last
-        page = await self._page(guess, "ASC")
-        if not page.recordings and guess > 1:  # the list has become shorter
-            guess, page = 1, await self._page(1, "ASC")
-        if _is_last(page, guess):
-            self._is_news(page)
-            return guess, page
-        number = _number_of_last(page)
-        if number is None or number <= guess:
-            return None, page if guess == 1 else await self._page(1, "ASC")
-        end = await self._page(number, "ASC")
-        if end.recordings and self._is_news(end):
-            return number, end
-        return None, page if guess == 1 else await self._page(1, "ASC")
+    async def _downwards(
+        self, start: int, page: Page | None, *, length: int = 0
+    ) -> AsyncIterator[Page]:
+        """From page `start` to the first. `page` is that one, if it was read just now; `length`
+        that of a full page, if it is known."""
+        self.last, doubts = 1, 0
+        for number in range(start, 0, -1):
+            page = page or await self._page(number, "ASC")
+            if number < start:
+                length = max(length, _length(page))
+            if page.recordings:
+                self.last = max(self.last, number)
+                yield page
+            if not self._is_news(page) and number > 1:
+                doubts += MOST_DOUBTS if _misses_some(page, number, length) else 1
+                if doubts >= MOST_DOUBTS or await self._is_first(page):
+                    break
+            page = None
+        else:
+            return
+        async for each in self._upwards(await self._page(1, "ASC"), "ASC"):
+            yield each
 
     async def _upwards(self, first: Page, order: Order) -> AsyncIterator[Page]:
         """Page after page until one has nothing new, which no numbers need be believed for."""
@@ -96,6 +103,11 @@ class Pages:
                 return
             page = await self._page(number, order)
 
+    async def _is_first(self, page: Page) -> bool:
+        """Whether it is the first page that comes whatever number is asked for."""
+        first = await self._page(1, "ASC")
+        return _ids(first) == _ids(page)
+
     async def _page(self, number: int, order: Order) -> Page:
         self.asked += 1
         return await self._api.list(
@@ -105,17 +117,31 @@ class Pages:
     def _is_news(self, page: Page) -> bool:
         """Whether there is a recording on the page that no page before it had."""
         before = len(self._known)
-        self._known.update(one.recording_id for one in page.recordings)
+        self._known.update(_ids(page))
         return len(self._known) > before
 
 
 def _number_of_last(page: Page) -> int | None:
     """Of a full page that is not the last: the API may give shorter ones than are asked for."""
-    length = len(page.recordings) + page.unreadable
+    length = _length(page)
     if page.total_count is None or not length:
         return None
     number = -(-page.total_count // length)
     return number if number <= MOST_PAGES else None
+
+
+def _misses_some(page: Page, number: int, length: int) -> bool:
+    """Whether an empty page should have had recordings, were pages `length` long."""
+    empty = not page.recordings and length > 0
+    return empty and (page.total_count or 0) > (number - 1) * length
+
+
+def _ids(page: Page) -> list[str]:
+    return [one.recording_id for one in page.recordings]
+
+
+def _length(page: Page) -> int:
+    return len(page.recordings) + page.unreadable
 
 
 def _is_last(page: Page, number: int = 1) -> bool:
@@ -124,7 +150,7 @@ def _is_last(page: Page, number: int = 1) -> bool:
         return False
     if page.end_offset is not None:
         return page.end_offset >= page.total_count
-    return number == 1 and len(page.recordings) + page.unreadable >= page.total_count
+    return number == 1 and _length(page) >= page.total_count
 
 
 def _ascends(page: Page) -> bool:

@@ -1,6 +1,7 @@
 """The command on its own: help, settings, plugins, terminals and pipes. Nothing else runs."""
 
 import asyncio
+import json
 import os
 import pty
 import sys
@@ -132,6 +133,27 @@ async def test_all_settings_are_shown_with_their_source_and_no_secret(
     assert rows["HTTP_PORT"] == ("8080", "default")
     assert rows["WORKER_PUBLIC_URL"] == (None, "unset")
     assert "hunter2" not in checked.out + checked.err
+
+
+async def test_the_apps_of_a_file_are_shown_with_no_token_and_their_faults_by_name(
+    cli: CommandLine, tmp_path: Path
+) -> None:
+    path = tmp_path / "apps.json"
+    eu = {"account_id": "a", "app_id": "b", "api_token": "hunter2", "api_budget": "5/1,7/0.5"}
+    path.write_text(json.dumps({"eu": eu}))
+    checked = await cli("config", "check", WORKER_APPS_FILE=str(path))
+    path.write_text(json.dumps({"eu": {**eu, "acount_id": "a"}}))
+    wrong = await cli("config", "check", WORKER_APPS_FILE=str(path))
+
+    rows = {row["variable"]: (row["value"], row["source"]) for row in checked.lines}
+    assert checked.code == 0, checked.err
+    assert rows["eu.account_id"] == ("a", f"file {path}")
+    assert rows["eu.api_token"] == ("[secure]", f"file {path}")
+    assert rows["eu.api_budget"] == ("5/1,7/0.5", f"file {path}")
+    assert rows["REALTIMEKIT_API_TOKEN"] == (None, "unset")
+    assert wrong.code == 2
+    assert "app 'eu': acount_id: is not a member of an app" in wrong.err
+    assert "hunter2" not in checked.out + checked.err + wrong.out + wrong.err
 
 
 @pytest.mark.parametrize("command", [("config", "check"), ("run",)], ids=" ".join)

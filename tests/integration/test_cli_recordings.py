@@ -4,6 +4,7 @@ import sqlite3
 from datetime import UTC, datetime
 from pathlib import Path
 
+import msgspec
 import pytest
 import sqlalchemy as sa
 
@@ -44,6 +45,18 @@ async def test_what_a_worker_committed_is_read_while_it_holds_the_database(
     assert [one.recording_id for one in paused] == ["r-2"]
     assert [one.recording_id for one in of_meeting] == ["r-1"]
     await store.close()
+
+
+async def test_one_app_s_recordings_are_found_among_all(database_url: str, tmp_path: Path) -> None:
+    cli = CommandLine({"DATABASE_URL": database_url}, tmp_path)
+    store = await Store.open(database_url, source="test")
+    await store.absorb([seen("r-1"), msgspec.structs.replace(seen("r-2"), app="eu")])
+    assert await store.count_by_app() == {"default": 1, "eu": 1}
+    await store.close()
+
+    listed = await cli("recordings", "--app", "eu")
+
+    assert [(row["recording_id"], row["app"]) for row in listed.lines] == [("r-2", "eu")]
 
 
 async def test_the_store_can_be_read_when_no_worker_runs(database_url: str) -> None:

@@ -22,14 +22,20 @@ class Served:
     def __init__(self) -> None:
         self.live: str | None = None
         self.ready: str | None = None
+        self.apps: dict[str, str | None] = {}
         self.registry = CollectorRegistry()
         live: Mapping[str, Check] = {"loops": lambda: self.live}
         ready: Mapping[str, Check] = {"store": lambda: self.ready, "broker": lambda: None}
+        any_of: Mapping[str, Check] = {
+            "api/eu": lambda: self.apps.get("eu"),
+            "api/us": lambda: self.apps.get("us"),
+        }
         self.server = HttpServer(
             "127.0.0.1",
             0,
             checks_live=live,
             checks_ready=ready,
+            checks_any=any_of,
             registry=self.registry,
             extra_routes=[web.post("/echo", echo_length)],
             max_body_bytes=1_000,
@@ -54,7 +60,7 @@ async def test_a_probe_is_well_when_all_its_checks_are(served: Served) -> None:
     assert answer.status_code == 200
     assert answer.json() == {
         "ok": True,
-        "checks": {"store": {"ok": True, "why": None}, "broker": {"ok": True, "why": None}},
+        "checks": dict.fromkeys(("store", "broker", "api/eu", "api/us"), {"ok": True, "why": None}),
     }
 
 
@@ -66,6 +72,22 @@ async def test_one_failing_check_makes_it_not_ready_and_says_why(served: Served)
     assert answer.json()["ok"] is False
     assert answer.json()["checks"]["store"] == {"ok": False, "why": "the disk is full"}
     assert answer.json()["checks"]["broker"]["ok"] is True
+
+
+async def test_of_checks_that_stand_for_each_other_one_that_is_well_suffices(
+    served: Served,
+) -> None:
+    served.apps = {"eu": "no token"}
+    one_is_well = await served.client.get("/readyz")
+    served.apps = {"eu": "no token", "us": "no answer"}
+    none_is_well = await served.client.get("/readyz")
+    served.apps, served.ready = {}, "away"
+    another_fails = await served.client.get("/readyz")
+
+    assert one_is_well.status_code == 200
+    assert one_is_well.json()["checks"]["api/eu"] == {"ok": False, "why": "no token"}
+    assert none_is_well.status_code == 503
+    assert another_fails.status_code == 503
 
 
 async def test_not_ready_is_still_alive(served: Served) -> None:

@@ -60,7 +60,9 @@ async def test_a_probe_is_well_when_all_its_checks_are(served: Served) -> None:
     assert answer.status_code == 200
     assert answer.json() == {
         "ok": True,
-        "checks": dict.fromkeys(("store", "broker", "api/eu", "api/us"), {"ok": True, "why": None}),
+        "checks": {
+            name: {"ok": True, "why": None} for name in ("store", "broker", "api/eu", "api/us")
+        },
     }
 
 

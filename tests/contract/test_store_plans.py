@@ -1,5 +1,6 @@
 """No query reads through history, on either engine, whatever the store is asked."""
 
+import inspect
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -11,7 +12,18 @@ import sqlalchemy as sa
 from recording_schemas import Status
 from tests.contract.test_store_history import NOW, OLD, claim, finish, record, seen
 from worker.recording import Recording
-from worker.store import Hold, RecordingsFilter, Release, Sent, Store
+from worker.store import (
+    Due,
+    Hear,
+    Hold,
+    Mark,
+    Overdue,
+    Reading,
+    RecordingsFilter,
+    Release,
+    Sent,
+    Store,
+)
 from worker.store.engine import open_engine
 from worker.store.tables import files, inbox, outbox, recordings
 
@@ -85,7 +97,7 @@ def captured() -> Iterator[dict[str, Any]]:
         sa.event.remove(sa.Engine, "before_cursor_execute", note)
 
 
-async def everything(store: Store) -> None:
+async def everything(store: Any) -> None:
     """Each method of the store at least once, in every way in which it asks the database."""
     for name in ("a", "b"):
         await record(store, name, at=NOW, ended=name == "b")
@@ -106,6 +118,8 @@ async def everything(store: Store) -> None:
     await store.outbox_depth()
     await store.open_recordings("default")
     await store.count_by_status()
+    await store.count_by_app()
+    await follow(store)
     for wanted in (
         RecordingsFilter(),
         RecordingsFilter(status=Status.PAUSED),
@@ -118,6 +132,43 @@ async def everything(store: Store) -> None:
     await store.prune_sent(Sent(before=OLD + 1))
     await store.prune_recordings(OLD + 10)
     await store.prune_commands(OLD + 10)
+
+
+async def follow(store: Any) -> None:
+    """What the sweep, the reader and webhooks ask."""
+    now = NOW.timestamp()
+    webhook = msgspec.structs.replace(seen("a", Status.PAUSED), observed_by="webhook")
+    await store.hear(Hear(seen=webhook))
+    stranger = msgspec.structs.replace(seen("nobody's"), observed_by="webhook")
+    await store.hear(Hear(seen=stranger, follow_all=True))
+    await store.read_by(Reading(ids=["a", "b"], at=now))
+    await store.read_by(Reading(ids=["a", "b"], at=now + 1, put_off=True))
+    for few, besides in ((0, ()), (9, ("x",))):
+        await store.due(
+            Due(app="default", now=now + 9, swept_at=0.0, few=few, limit=8, besides=besides)
+        )
+    overdue = Overdue(
+        app="default", now=now, changed_before={Status.INVOKED: now, Status.UPLOADING: now - 9}
+    )
+    await store.overdue(overdue)
+    await store.read_overdue(overdue)
+    await store.live("default")
+    await store.followed(["a", "old1"])
+    await store.starting(["n/track", "m/composite"])
+    await store.set_mark(Mark(name="followed/default", at=now))
+    await store.mark("followed/default")
+
+
+class Noted:
+    """A store, and which of its methods were used."""
+
+    def __init__(self, store: Store) -> None:
+        self.store = store
+        self.used: set[str] = set()
+
+    def __getattr__(self, name: str) -> Any:
+        self.used.add(name)
+        return getattr(self.store, name)
 
 
 def sqlite_plan(connection: sa.Connection, statement: str, parameters: Any) -> list[str]:
@@ -161,10 +212,13 @@ async def test_no_statement_reads_through_history(database_url: str) -> None:
     fill(engine)
     with captured() as statements:
         store = await Store.open(database_url, source="test")
+        noted = Noted(store)
         try:
-            await everything(store)
+            await everything(noted)
         finally:
             await store.close()
+    methods = {name for name, _ in inspect.getmembers(Store, inspect.iscoroutinefunction)}
+    assert methods - noted.used == {"open", "close", "hear_news", "spend"}, "ask these here too"
     with engine.begin() as connection:
         for statement, parameters in statements.items():
             if engine.dialect.name == "sqlite":

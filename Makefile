@@ -58,6 +58,14 @@ bench: setup $(BENCH_STAMP) ## compare with what users would pick instead (ROUND
 		$(if $(filter-out file,$(origin COMMANDS)),--commands $(COMMANDS)) \
 		$(if $(ONLY),--only $(ONLY) --history 0,--docs docs/performance.md) $(ARGS)
 
+LIVE ?= 1000,10000
+FOLLOWERS ?= 1,3
+SECONDS ?= 120
+
+bench-tracking: setup ## follow thousands of live recordings on a budget (LIVE= FOLLOWERS= SECONDS=)
+	$(BIN)/python -m benchmarks.tracking.bench --live $(LIVE) --replicas $(FOLLOWERS) \
+		--seconds $(SECONDS) --docs docs/performance.md $(ARGS)
+
 check-speed: setup $(BENCH_STAMP) ## hold the worker's speed to the bare loop's, roughly; a minute
 	$(BIN)/python -m benchmarks.check_speed
 

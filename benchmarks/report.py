@@ -4,7 +4,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Final
 
-from benchmarks.goals import goals
+from benchmarks.goals import Goal, goals
 from benchmarks.lineup import LINEUP
 from benchmarks.measured import Measured, percentile
 
@@ -22,7 +22,7 @@ def text(measured: Measured) -> str:
         "Latency, milliseconds",
         markdown(latency(measured)),
         "Goals",
-        markdown(judged(measured)),
+        markdown(judgement(goals(measured))),
     )
     return "\n\n".join(parts)
 
@@ -72,11 +72,11 @@ def _spread(ordered: Sequence[float]) -> str:
     return f"{percentile(ordered, 0.5):.1f} · {percentile(ordered, 0.99):.1f}"
 
 
-def judged(measured: Measured) -> Table:
+def judgement(goals: Iterable[Goal]) -> Table:
     """A row for each goal."""
     rows = [
         (goal.what, goal.bound, f"{goal.figure:.2f} {goal.unit}", "met" if goal.met else "NOT MET")
-        for goal in goals(measured)
+        for goal in goals
     ]
     return [("goal", "bound", "measured", ""), *rows]
 
@@ -117,7 +117,7 @@ def write(measured: Measured, page: Path) -> None:
         "Milliseconds from the publish of a command:",
         markdown(latency(measured)),
         "### Goals",
-        markdown(judged(measured)),
+        markdown(judgement(goals(measured))),
     )
     replace_section(page, "bench", "make bench", "\n\n".join(parts))
 

@@ -1,0 +1,84 @@
+"""From the API's ledger and a subscriber's ears to figures."""
+
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from itertools import count
+
+from benchmarks.measured import percentile
+from benchmarks.tracking.facts import QUOTA_SECONDS, Delays
+from benchmarks.tracking.world import Ears
+from sandbox.ledger import AnyEntry, Request, Transition
+
+FILES = 3
+"""What each recording leaves."""
+
+
+def of_statuses(ledger: Iterable[AnyEntry], ears: Ears, ended: set[str]) -> Delays:
+    """How late the ends of these recordings were told, status by status."""
+    late: list[float] = []
+    missed = skipped = 0
+    changes = [one for one in _changes(ledger, ended) if one.status in {"UPLOADING", "UPLOADED"}]
+    for change in changes:
+        heard = ears.statuses.get((change.recording_id, change.status))
+        if heard is not None:
+            late.append(heard - change.at)
+        elif (change.recording_id, "UPLOADED") in ears.statuses:
+            skipped += 1
+        else:
+            missed += 1
+    return _delays(late, changes=len(changes), missed=missed, skipped=skipped)
+
+
+def of_files(ledger: Iterable[AnyEntry], ears: Ears, ended: set[str]) -> Delays:
+    """How late the last of each one's files was told."""
+    late: list[float] = []
+    missed = 0
+    changes = [one for one in _changes(ledger, ended) if one.status == "UPLOADED"]
+    for change in changes:
+        heard = sorted(set(ears.files.get(change.recording_id, ())))
+        whole = len(ears.files.get(change.recording_id, ())) >= FILES
+        if whole and change.recording_id in ears.completed:
+            late.append(heard[-1] - change.at)
+        else:
+            missed += 1
+    return _delays(late, changes=len(changes), missed=missed, skipped=0)
+
+
+def requests(ledger: Iterable[AnyEntry]) -> tuple[dict[str, int], int, int]:
+    """Requests by operation, breaches, and the most requests in as long as the quota counts."""
+    asked = [one for one in ledger if isinstance(one, Request)]
+    operations = Counter(one.operation for one in asked)
+    times = [one.at for one in asked]
+    return dict(operations.most_common()), sum(one.breach for one in asked), busiest(times)
+
+
+def busiest(times: Sequence[float], seconds: float = QUOTA_SECONDS) -> int:
+    """The most of these moments, in order, within so many seconds."""
+    most, first = 0, 0
+    for last in range(len(times)):
+        first = next(n for n in count(first) if times[n] > times[last] - seconds)
+        most = max(most, last - first + 1)
+    return most
+
+
+def within(ledger: Iterable[AnyEntry], since: float, until: float) -> Counter[str]:
+    """Requests by operation from one moment to another."""
+    return Counter(
+        one.operation for one in ledger if isinstance(one, Request) and since <= one.at < until
+    )
+
+
+def _changes(ledger: Iterable[AnyEntry], recordings: set[str]) -> list[Transition]:
+    return [one for one in ledger if isinstance(one, Transition) and one.recording_id in recordings]
+
+
+def _delays(late: list[float], *, changes: int, missed: int, skipped: int) -> Delays:
+    late.sort()
+    return Delays(
+        changes=changes,
+        missed=missed,
+        skipped=skipped,
+        p50=percentile(late, 0.5),
+        p99=percentile(late, 0.99),
+        most=percentile(late, 1.0),
+    )

@@ -1,0 +1,97 @@
+"""What was asked for, and what a run of it showed."""
+
+from typing import Final
+
+import msgspec
+
+QUOTA: Final = 1200
+QUOTA_SECONDS: Final = 300
+READS: Final = frozenset({"get_recording", "list_participants", "get_participant", "get_session"})
+"""What is asked about one recording, its files' owners included."""
+
+RATE_LIMITS: Final = (f"{QUOTA}/{QUOTA_SECONDS}", "1000/50:recordings")
+
+
+class Scenario(msgspec.Struct, frozen=True, kw_only=True):
+    """How many live recordings, followed by how many workers; 0 of them is the naive way."""
+
+    live: int
+    replicas: int
+    webhooks: bool
+
+    @property
+    def label(self) -> str:
+        """In words."""
+        if not self.replicas:
+            return "naive: each one read every 10 s"
+        how = "webhooks" if self.webhooks else "no webhooks"
+        return f"{self.replicas} worker{'s' * (self.replicas > 1)}, {how}"
+
+
+class Pace(msgspec.Struct, frozen=True, kw_only=True):
+    """What happens: recordings end at an even rate for `seconds`, each at random.
+
+    `life_seconds` is how long one lives on average, which makes the rate: live / life. With
+    webhooks there is a burst afterwards, `burst_ends` a second. An upload takes `upload_seconds`.
+    """
+
+    seconds: float = 120.0
+    life_seconds: float = 4000.0
+    upload_seconds: float = 20.0
+    burst_ends: float = 25.0
+    burst_seconds: float = 20.0
+    drain_seconds: float = 180.0
+
+
+class Delays(msgspec.Struct, frozen=True, kw_only=True):
+    """Seconds from the API's changes to their events; `changes` there were, `missed` never told.
+
+    `skipped` are those that were over before anybody could look, which the final one follows.
+    """
+
+    changes: int
+    missed: int
+    skipped: int
+    p50: float
+    p99: float
+    most: float
+
+
+class Outcome(msgspec.Struct, frozen=True, kw_only=True):
+    """A scenario as it went.
+
+    `requests` by operation and `breaches` are of the whole run, `busiest` the most requests in
+    any five minutes of it; `per_second` and, without those for single recordings,
+    `sweeping_per_second` of the steady part, as is `cpu`, in processors, all workers together.
+    `rss` in bytes is the most of any worker. `reads_each` is how many requests a recording that
+    has ended cost. `files` are the delays until a recording's files were all told, `burst` those
+    of its status changes.
+    """
+
+    scenario: Scenario
+    ends_per_second: float
+    adopted_seconds: float
+    requests: dict[str, int]
+    breaches: int
+    busiest: int
+    per_second: float
+    sweeping_per_second: float
+    reads_each: float
+    status: Delays
+    files: Delays
+    burst: Delays | None
+    cpu: float
+    rss: int
+
+    @property
+    def finished_per_hour(self) -> float:
+        """How many recordings an hour the budget lets finish beside all else that is asked."""
+        left = max(0.0, QUOTA / QUOTA_SECONDS - self.sweeping_per_second)
+        return left / self.reads_each * 3600 if self.reads_each else float("nan")
+
+
+class Tracked(msgspec.Struct, frozen=True, kw_only=True):
+    """A whole run."""
+
+    pace: Pace
+    outcomes: list[Outcome]

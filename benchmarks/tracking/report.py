@@ -1,0 +1,141 @@
+"""Scenarios in words, in a table and in a picture."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Final
+
+from benchmarks.goals import Goal
+from benchmarks.plots import OTHERS, OURS, drawing
+from benchmarks.report import Table, judgement, markdown, replace_section
+from benchmarks.tracking.facts import QUOTA, QUOTA_SECONDS, Delays, Outcome, Pace, Scenario, Tracked
+
+MANY: Final = 10_000
+"""So many live recordings the goals are about."""
+
+
+def line(outcome: Outcome) -> str:
+    """A scenario in one line."""
+    status = outcome.status
+    return (
+        f"{outcome.scenario.label}, {outcome.scenario.live} live: {outcome.per_second:.2f} "
+        f"requests/s, {outcome.breaches} breaches, {status.changes} changes told after "
+        f"{_seconds(status.p50)} (p50), {_seconds(status.p99)} (p99), {status.missed} missed"
+    )
+
+
+def text(tracked: Tracked) -> str:
+    """For people."""
+    return "\n\n".join((markdown(table(tracked)), markdown(judgement(goals(tracked)))))
+
+
+def table(tracked: Tracked) -> Table:
+    """A row for each scenario."""
+    head = (
+        "live", "how", "requests/s", "most in 5 min", "breaches", "status p50 · p99",
+        "all files p50 · p99", "changes missed", "50 changes/s p50 · p99",
+        "can finish an hour", "CPU %", "MB a process", "requests in all",
+    )  # fmt: skip
+    rows = [
+        (
+            f"{one.scenario.live:,}",
+            one.scenario.label,
+            f"{one.per_second:.2f}",
+            f"{one.busiest:,}",
+            str(one.breaches),
+            _spread(one.status),
+            _spread(one.files),
+            f"{one.status.missed} of {one.status.changes}",
+            _spread(one.burst) if one.burst else "",
+            f"{one.finished_per_hour:,.0f}" if one.scenario.replicas else "",
+            f"{one.cpu * 100:.1f}",
+            f"{one.rss / 2**20:.0f}",
+            ", ".join(f"{count:,} {name}" for name, count in one.requests.items()),
+        )
+        for one in tracked.outcomes
+    ]
+    return [head, *rows]
+
+
+def goals(tracked: Tracked) -> list[Goal]:
+    """What is asked of ten thousand live recordings, and the most that any scenario showed."""
+    many = [one for one in tracked.outcomes if one.scenario.live >= MANY and one.scenario.replicas]
+    found: list[Goal] = []
+    for one in many:
+        found += _of(one)
+    return found
+
+
+def _of(one: Outcome) -> Iterator[Goal]:
+    who = one.scenario.label
+    rate = one.busiest / QUOTA_SECONDS
+    yield Goal(what=f"{who}: requests in any 5 minutes", figure=rate, most=4.0, unit="/s")
+    yield Goal(what=f"{who}: breaches", figure=one.breaches, most=0, unit="")
+    missed = one.status.missed + one.files.missed
+    yield Goal(what=f"{who}: changes never told", figure=missed, most=0, unit="")
+    if one.burst is None:
+        yield Goal(what=f"{who}: status p99", figure=one.status.p99, most=120.0, unit="s")
+    else:
+        late = one.burst.p99 * 1000
+        yield Goal(what=f"{who}: status p99 at 50 changes/s", figure=late, most=250.0, unit="ms")
+    yield Goal(what=f"{who}: memory a worker", figure=one.rss / 2**20, most=150.0, unit="MB")
+
+
+def write(tracked: Tracked, page: Path) -> None:
+    """Bring the page's section and its plot up to date."""
+    picture = page.parent / "performance" / "tracking.svg"
+    plot(tracked, picture)
+    parts = (
+        _setting(tracked.pace),
+        markdown(table(tracked)),
+        f"![Delay and requests by live recordings](performance/{picture.name})",
+        "### Goals for following",
+        markdown(judgement(goals(tracked))),
+    )
+    replace_section(page, "tracking", "make bench-tracking", "\n\n".join(parts))
+
+
+def _setting(pace: Pace) -> str:
+    return (
+        f"The emulated API blocks every call for five minutes after more than {QUOTA:,} in "
+        f"{QUOTA_SECONDS} s. Recordings that others started are adopted from the list, live "
+        f"{pace.life_seconds:g} s on average, and end at random for {pace.seconds:g} s; an upload "
+        f"takes {pace.upload_seconds:g} s and leaves three files. Delays are from the API's own "
+        "change to the event at a subscriber. Each finished recording costs a request for its files "
+        "and one for their owners; what the sweeps leave of the budget says how many can finish in "
+        "an hour."
+    )
+
+
+def plot(tracked: Tracked, path: Path) -> None:
+    """Delay, and requests a second, against live recordings."""
+    labels = list(dict.fromkeys(one.scenario.label for one in tracked.outcomes))
+    with drawing(path, 2) as (delay, rate):
+        for label in labels:
+            same = [one for one in tracked.outcomes if one.scenario.label == label]
+            live = [one.scenario.live for one in same]
+            style, color = _look(same[0].scenario)
+            delay.plot(live, [one.status.p99 for one in same], style, color=color, marker="o")
+            asked = [one.per_second for one in same]
+            rate.plot(live, asked, style, color=color, marker="o", label=label)
+        for axes, title in ((delay, "p99 to the event, s"), (rate, "API requests a second")):
+            axes.set_xscale("log")
+            axes.set_yscale("log")
+            axes.set_xlabel("live recordings")
+            axes.set_title(title, fontsize=9)
+        rate.axhline(QUOTA / QUOTA_SECONDS, color="black", linewidth=0.5)
+        rate.legend(fontsize=7, frameon=False)
+
+
+def _look(scenario: Scenario) -> tuple[str, str]:
+    """Line style and colour."""
+    if not scenario.replicas:
+        return ":", OTHERS
+    return "-" if scenario.webhooks else "--", OURS if scenario.replicas == 1 else "#0f766e"
+
+
+def _spread(delays: Delays) -> str:
+    return f"{_seconds(delays.p50)} · {_seconds(delays.p99)}"
+
+
+def _seconds(value: float) -> str:
+    return f"{value * 1000:.0f} ms" if value < 1 else f"{value:.1f} s"

@@ -1,0 +1,213 @@
+"""One scenario from its beginning to its account."""
+
+import asyncio
+import signal
+import sys
+import time
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Final
+
+import msgspec
+
+from benchmarks.entrant import environment
+from benchmarks.meter import taken
+from benchmarks.tracking import account
+from benchmarks.tracking.facts import READS, Outcome, Pace, Scenario
+from benchmarks.tracking.world import APP, Api, Ears, emulated_api, listening, workers
+from sandbox.postgresql import PostgreSQLServer
+from sandbox.processes import OwnedProcess
+from sandbox.rabbitmq import RabbitMQNode
+from sandbox.waiting import eventually
+
+FILL_PER_SECOND: Final = 250.0
+ADOPTED_WITHIN: Final = 600.0
+"""By then every live recording must be known, or the scenario has failed."""
+
+Say = Callable[[str], None]
+
+
+class Ground:
+    """Broker, database, a directory, and where progress is told."""
+
+    def __init__(
+        self, node: RabbitMQNode, database: PostgreSQLServer, directory: Path, say: Say
+    ) -> None:
+        self.node = node
+        self.database = database
+        self.directory = directory
+        self.say = say
+
+
+class Watch:
+    """What some processes take: `cpu` seconds since the start, and the most `rss` of any."""
+
+    def __init__(self, sessions: Sequence[int]) -> None:
+        self._sessions = sessions
+        self.rss = 0
+
+    @property
+    def cpu(self) -> float:
+        """Of all together."""
+        return sum(taken(session).cpu for session in self._sessions)
+
+    async def run(self) -> None:
+        """Look once a second."""
+        while True:
+            self.rss = max(self.rss, *(taken(session).rss for session in self._sessions))
+            await asyncio.sleep(1.0)
+
+
+class Steady(msgspec.Struct, frozen=True):
+    """The steady part: when, what it took, and who ended."""
+
+    since: float
+    until: float
+    cpu: float
+    ended: set[str]
+
+
+async def play(scenario: Scenario, pace: Pace, ground: Ground) -> Outcome:
+    """Fill the API, let recordings end, and account for what was heard of it."""
+    async with emulated_api(ground.directory, pace) as api:
+        if scenario.replicas:
+            return await _followed(scenario, pace, ground, api)
+        return await _polled(scenario, pace, ground, api)
+
+
+async def _followed(scenario: Scenario, pace: Pace, ground: Ground, api: Api) -> Outcome:
+    async with (
+        workers(scenario, api, ground.node, ground.database, ground.directory) as running,
+        listening(ground.node.amqp_url) as ears,
+        _watching([one.pid for one in running]) as watch,
+    ):
+        begun = time.monotonic()
+        await api.fill(scenario.live, FILL_PER_SECOND)
+        ground.say(f"{scenario.label}: {scenario.live} are live")
+        await _all_told(ears, set(api.meetings), "RECORDING", ADOPTED_WITHIN)
+        adopted = time.monotonic() - begun
+        ground.say(f"{scenario.label}: all are followed after {adopted:.0f} s")
+        steady = await _steady(scenario, pace, api, watch)
+        await _drain(ears, steady.ended, pace.drain_seconds)
+        burst: set[str] = set()
+        if scenario.webhooks:
+            ground.say(f"{scenario.label}: {2 * pace.burst_ends:g} changes/s")
+            burst = set(await api.end_some(pace.burst_ends, pace.burst_seconds))
+            await asyncio.sleep(pace.upload_seconds)
+            await _all_told(ears, burst, "UPLOADED", pace.drain_seconds, must=False)
+        return _outcome(scenario, pace, api, ears, steady, watch, adopted=adopted, burst=burst)
+
+
+async def _polled(scenario: Scenario, pace: Pace, ground: Ground, api: Api) -> Outcome:
+    await api.fill(scenario.live, FILL_PER_SECOND)
+    await asyncio.sleep(2.0)  # until all are RECORDING
+    ids = ground.directory / "ids.txt"
+    ids.write_text("\n".join(api.meetings))
+    log = ground.directory / "naive.log"
+    log.unlink(missing_ok=True)
+    url = f"{api.url}/client/v4/accounts/account/realtime/kit/{APP}"
+    process = OwnedProcess(
+        [sys.executable, "-m", "benchmarks.tracking.naive", url, str(ids)],
+        environ=environment({}),
+        log=log,
+    )
+    try:
+        async with _watching([process.pid]) as watch:
+            ground.say(f"{scenario.label}: {scenario.live} are live")
+            steady = await _steady(scenario, pace, api, watch)
+            await asyncio.sleep(pace.upload_seconds + 10.0)
+            ears = _ears_of_naive(log)
+            return _outcome(scenario, pace, api, ears, steady, watch, adopted=0.0, burst=set())
+    finally:
+        await asyncio.to_thread(process.end, signal.SIGTERM, seconds=5)
+
+
+def _reads(operations: Mapping[str, int]) -> int:
+    return sum(count for name, count in operations.items() if name in READS)
+
+
+class _Seen(msgspec.Struct):
+    recording_id: str
+    status: str
+    at: float
+
+
+def _ears_of_naive(log: Path) -> Ears:
+    ears = Ears()
+    for line in log.read_bytes().splitlines():
+        seen = msgspec.json.decode(line, type=_Seen)
+        ears.statuses[seen.recording_id, seen.status] = seen.at
+        if seen.status == "UPLOADED":  # its GET tells the files too
+            ears.files[seen.recording_id] = [seen.at] * account.FILES
+            ears.completed[seen.recording_id] = seen.at
+    return ears
+
+
+@asynccontextmanager
+async def _watching(sessions: Sequence[int]) -> AsyncIterator[Watch]:
+    watch = Watch(sessions)
+    watching = asyncio.create_task(watch.run())
+    try:
+        yield watch
+    finally:
+        watching.cancel()
+
+
+async def _steady(scenario: Scenario, pace: Pace, api: Api, watch: Watch) -> Steady:
+    """Recordings end as they do when each lives its time."""
+    since, cpu = time.time(), watch.cpu
+    ended = await api.end_some(scenario.live / pace.life_seconds, pace.seconds)
+    until = time.time()
+    return Steady(since, until, (watch.cpu - cpu) / (until - since), set(ended))
+
+
+async def _drain(ears: Ears, ended: set[str], seconds: float) -> None:
+    """Until the files of all that ended are told, or nobody can wait any longer."""
+    try:
+        await eventually(lambda: ended <= ears.completed.keys(), seconds=seconds)
+    except AssertionError:
+        return  # the account will show it
+
+
+async def _all_told(
+    ears: Ears, recordings: set[str], status: str, seconds: float, *, must: bool = True
+) -> None:
+    try:
+        await eventually(lambda: ears.have(recordings, status), seconds=seconds, what=status)
+    except AssertionError:
+        if must:
+            raise
+
+
+def _outcome(
+    scenario: Scenario,
+    pace: Pace,
+    api: Api,
+    ears: Ears,
+    steady: Steady,
+    watch: Watch,
+    *,
+    adopted: float,
+    burst: set[str],
+) -> Outcome:
+    ledger = api.ledger()
+    operations, breaches, busiest = account.requests(ledger)
+    in_steady = account.within(ledger, steady.since, steady.until)
+    seconds = steady.until - steady.since
+    return Outcome(
+        scenario=scenario,
+        ends_per_second=scenario.live / pace.life_seconds,
+        adopted_seconds=adopted,
+        requests=operations,
+        breaches=breaches,
+        busiest=busiest,
+        per_second=in_steady.total() / seconds,
+        sweeping_per_second=(in_steady.total() - _reads(in_steady)) / seconds,
+        reads_each=_reads(operations) / max(1, len(ears.completed)),
+        status=account.of_statuses(ledger, ears, steady.ended),
+        files=account.of_files(ledger, ears, steady.ended),
+        burst=account.of_statuses(ledger, ears, burst) if burst else None,
+        cpu=steady.cpu,
+        rss=watch.rss,
+    )

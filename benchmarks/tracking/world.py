@@ -1,0 +1,213 @@
+"""What a scenario plays on: the emulated API in a process of its own, workers, and ears."""
+
+import asyncio
+import random
+import signal
+import sys
+import time
+import uuid
+from collections.abc import AsyncIterator, Iterable, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
+from pathlib import Path
+from typing import Final
+
+import aio_pika
+import aiohttp
+import msgspec
+from aio_pika.abc import AbstractIncomingMessage
+
+from benchmarks.entrant import environment
+from benchmarks.tracking.facts import RATE_LIMITS, Pace, Scenario
+from sandbox.demo.worker_process import WorkerProcess
+from sandbox.ledger import AnyEntry
+from sandbox.postgresql import PostgreSQLServer
+from sandbox.processes import OwnedProcess, free_ports
+from sandbox.rabbitmq import RabbitMQNode
+from sandbox.waiting import eventually
+
+PREFIX: Final = "tracking"
+APP: Final = "app"
+AT_ONCE: Final = 20
+"""So many requests to the control plane at a time."""
+
+
+class Api:
+    """The emulated API as a process, steered by its control plane."""
+
+    def __init__(self, process: OwnedProcess, http: aiohttp.ClientSession, ledger: Path) -> None:
+        self._process = process
+        self._http = http
+        self._ledger = ledger
+        self.url = ""
+        self.meetings: dict[str, str] = {}
+        """The live recordings, each with its meeting."""
+
+    async def wait_ready(self, url: str) -> None:
+        """Return when it answers."""
+        self.url = url
+
+        async def answers() -> bool:
+            try:
+                return bool(await self.state())
+            except aiohttp.ClientError:
+                return False
+
+        await eventually(answers, seconds=30, what="the sandbox")
+
+    async def state(self) -> dict[str, object]:
+        """Its own account: counts and breaches."""
+        async with self._http.get(f"{self.url}/sandbox") as answer:
+            told: dict[str, object] = await answer.json()
+            return told
+
+    async def fill(self, count: int, per_second: float) -> None:
+        """Somebody starts so many recordings, each in a meeting of its own with three people."""
+        begin, turns = time.monotonic(), asyncio.Semaphore(AT_ONCE)
+
+        async def start(number: int) -> None:
+            await asyncio.sleep(max(0.0, begin + number / per_second - time.monotonic()))
+            meeting = str(uuid.uuid4())
+            body = {"kind": "track", "app_id": APP, "meeting_id": meeting}
+            async with turns, self._http.post(f"{self.url}/sandbox/recordings", json=body) as told:
+                self.meetings[(await told.json())["id"]] = meeting
+
+        async with asyncio.TaskGroup() as starting:
+            for number in range(count):
+                starting.create_task(start(number))
+
+    async def end_some(self, per_second: float, seconds: float) -> list[str]:
+        """End recordings evenly, whichever; their ids."""
+        count = min(len(self.meetings), round(per_second * seconds))
+        ended = random.sample(sorted(self.meetings), count)
+        begin = time.monotonic()
+        async with asyncio.TaskGroup() as ending:
+            for number, recording_id in enumerate(ended):
+                await asyncio.sleep(max(0.0, begin + number / per_second - time.monotonic()))
+                ending.create_task(self._end(self.meetings.pop(recording_id)))
+        return ended
+
+    async def _end(self, meeting_id: str) -> None:
+        async with self._http.post(f"{self.url}/sandbox/meetings/{meeting_id}/end") as answer:
+            answer.raise_for_status()
+
+    def ledger(self) -> list[AnyEntry]:
+        """Everything that it was asked and did, in order."""
+        decoder = msgspec.json.Decoder(AnyEntry)
+        with self._ledger.open("rb") as lines:
+            return [decoder.decode(line) for line in lines if line.endswith(b"\n")]
+
+
+@asynccontextmanager
+async def emulated_api(directory: Path, pace: Pace) -> AsyncIterator[Api]:
+    """An API with the real limits and nobody in it."""
+    (port,) = free_ports(1)
+    ledger = directory / "ledger.jsonl"
+    ledger.unlink(missing_ok=True)
+    switches = {
+        "rate_limits": msgspec.json.encode(RATE_LIMITS).decode(),
+        "uploading_seconds": str(pace.upload_seconds),
+    }
+    told = [word for name, value in switches.items() for word in ("--set", f"{name}={value}")]
+    process = OwnedProcess(
+        [
+            *(sys.executable, "-m", "worker", "sandbox", "--port", str(port)),
+            *("--ledger", str(ledger), "--ledger-limit", "1000", *told),
+        ],
+        environ=environment({}),
+        log=directory / "sandbox.log",
+    )
+    connector = aiohttp.TCPConnector(limit=AT_ONCE)
+    try:
+        async with aiohttp.ClientSession(connector=connector) as http:
+            api = Api(process, http, ledger)
+            await api.wait_ready(f"http://127.0.0.1:{port}")
+            yield api
+    finally:
+        await asyncio.to_thread(process.end, signal.SIGTERM, seconds=10)
+
+
+class _Data(msgspec.Struct):
+    recording_id: str
+    status: str | None = None
+
+
+class _Event(msgspec.Struct):
+    type: str
+    data: _Data
+
+
+class Ears:
+    """A subscriber: when each status of a recording, each of its files and its end first came."""
+
+    def __init__(self) -> None:
+        self.statuses: dict[tuple[str, str], float] = {}
+        self.files: dict[str, list[float]] = {}
+        self.completed: dict[str, float] = {}
+
+    def hear(self, body: bytes) -> None:
+        """Take down an event that came just now."""
+        now, event = time.time(), msgspec.json.decode(body, type=_Event)
+        recording_id, status = event.data.recording_id, event.data.status
+        match event.type:
+            case "recording.status_changed.v1":
+                self.statuses.setdefault((recording_id, status or ""), now)
+            case "recording.file_ready.v1":
+                self.files.setdefault(recording_id, []).append(now)
+            case "recording.completed.v1":
+                self.completed.setdefault(recording_id, now)
+
+    def have(self, recordings: Iterable[str], status: str) -> bool:
+        """Whether this status was told of each of them."""
+        return all((one, status) in self.statuses for one in recordings)
+
+
+@asynccontextmanager
+async def listening(amqp_url: str) -> AsyncIterator[Ears]:
+    """Ears at the worker's exchanges, which must exist."""
+    ears = Ears()
+
+    async def hear(message: AbstractIncomingMessage) -> None:
+        ears.hear(message.body)
+
+    connection = await aio_pika.connect(amqp_url)
+    async with connection:
+        channel = await connection.channel()
+        queue = await channel.declare_queue(exclusive=True)
+        for purpose in ("status", "files"):
+            await queue.bind(f"{PREFIX}.{purpose}", "#")
+        await queue.consume(hear, no_ack=True)
+        yield ears
+
+
+@asynccontextmanager
+async def workers(
+    scenario: Scenario, api: Api, node: RabbitMQNode, database: PostgreSQLServer, directory: Path
+) -> AsyncIterator[Sequence[WorkerProcess]]:
+    """The scenario's workers, ready; webhooks go to the last, which is not the one that leads."""
+    url = await asyncio.to_thread(database.new_database)
+    ports = free_ports(scenario.replicas)
+    settings = {
+        "AMQP_URL": node.amqp_url,
+        "DATABASE_URL": url,
+        "LOG_LEVEL": "warning",
+        "REALTIMEKIT_ACCOUNT_ID": "account",
+        "REALTIMEKIT_API_TOKEN": "secret",
+        "REALTIMEKIT_APP_ID": APP,
+        "REALTIMEKIT_BASE_URL": f"{api.url}/client/v4",
+        "REALTIMEKIT_WEBHOOK_KEY_URL": f"{api.url}/.well-known/webhooks.json",
+        "WORKER_FOLLOW_ALL": "on",
+        "WORKER_NAME_PREFIX": PREFIX,
+    }
+    if scenario.webhooks:
+        settings["WORKER_PUBLIC_URL"] = f"http://127.0.0.1:{ports[-1]}"
+    async with AsyncExitStack() as stack:
+        running = []
+        for number, port in enumerate(ports):
+            home = directory / f"worker-{number}"
+            home.mkdir(exist_ok=True)
+            one = WorkerProcess({**settings, "HTTP_PORT": str(port)}, home)
+            await one.start()
+            stack.push_async_callback(one.stop)
+            await one.ready()
+            running.append(one)
+        yield running

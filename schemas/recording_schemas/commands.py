@@ -41,7 +41,8 @@ class CommandBase(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True)
 
     `id` is the idempotency key; empty only on a command that nobody has identified yet, and then
     left out when encoded. After `deadline` the command is not executed any more. `app` names a
-    configured app; None means the only one. Null counts as not given for `deadline` and `app`.
+    configured app; None means the only one, or of several the one called `default`. Null counts as
+    not given for `deadline` and `app`.
     """
 
     id: CommandId = ""

@@ -34,6 +34,19 @@ def apt_install(*packages: str) -> None:
         )
 
 
+def provide_program(name: str, *, package: str) -> None:
+    """See to it that there is this program, installing its Debian package if need be.
+
+    Raises:
+        LaunchError: when there is no way to have it; the text says what to do.
+    """
+    if shutil.which(name) is None and can_apt():
+        say(f"{name} is not installed here: installing {package} with apt …")
+        apt_install(package)
+    if shutil.which(name) is None:
+        raise LaunchError(f"There is no {name} here: install the package {package}.")
+
+
 @contextmanager
 def _no_service_starts() -> Iterator[None]:
     """Debian asks this file before a package starts its service; 101 means no."""

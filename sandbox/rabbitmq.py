@@ -204,7 +204,8 @@ class Membership(msgspec.Struct, frozen=True, kw_only=True):
 class LocalNode(RabbitMQNode):
     """A node of this machine's RabbitMQ.
 
-    Without a membership it has a port mapper, a cookie and a home of its own.
+    Without a membership it has a port mapper, a cookie and a home of its own. `configuration` has
+    further lines for its rabbitmq.conf.
     """
 
     def __init__(
@@ -212,8 +213,11 @@ class LocalNode(RabbitMQNode):
         scripts: Path,
         directory: Path | None = None,
         membership: Membership | None = None,
+        *,
+        configuration: str = "",
     ) -> None:
         self._scripts = scripts
+        self._configuration = configuration
         self._owned = OwnedDirectory("rabbitmq-") if directory is None else None
         self.directory = self._owned.path if self._owned else directory or Path()
         self.directory.mkdir(exist_ok=True)
@@ -236,7 +240,7 @@ class LocalNode(RabbitMQNode):
         membership.home.mkdir(parents=True, exist_ok=True)
         config = self.directory / "rabbitmq.conf"
         listener = f"listeners.tcp.local = 127.0.0.1:{self.port}\n"
-        config.write_text(listener + membership.discovery)
+        config.write_text(listener + membership.discovery + self._configuration)
         plugins = self.directory / "enabled_plugins"
         plugins.write_text("[].\n")
         inherited = {k: v for k, v in os.environ.items() if not k.startswith(("RABBITMQ_", "ERL_"))}

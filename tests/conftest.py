@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from sandbox.install import provide_program
 from sandbox.postgresql import PostgreSQLServer, launch_postgresql, provide_postgresql
 from sandbox.rabbitmq import RabbitMQNode, launch_rabbitmq, provide_rabbitmq
 from sandbox.waiting import Eventually
@@ -14,12 +15,13 @@ from sandbox.waiting import eventually as wait_for_fact
 
 BROKER_FIXTURES = {"rabbitmq", "private_rabbitmq"}
 DATABASE_FIXTURES = {"postgresql", "private_postgresql", "database_url"}
+PROGRAM_FIXTURES = {"bubblewrap": ("bwrap", "bubblewrap")}
 
 
 def pytest_configure(config: pytest.Config) -> None:
     """With several processes, the one that only hands out tests installs what they all need."""
     if getattr(config.option, "numprocesses", None) and not hasattr(config, "workerinput"):
-        _install(config, BROKER_FIXTURES | DATABASE_FIXTURES)
+        _install(config, BROKER_FIXTURES | DATABASE_FIXTURES | PROGRAM_FIXTURES.keys())
 
 
 def pytest_collection_finish(session: pytest.Session) -> None:
@@ -41,6 +43,9 @@ def _install(config: pytest.Config, wanted: set[str]) -> None:
             provide_rabbitmq()
         if wanted & DATABASE_FIXTURES:
             provide_postgresql()
+        for name in wanted & PROGRAM_FIXTURES.keys():
+            program, package = PROGRAM_FIXTURES[name]
+            provide_program(program, package=package)
 
 
 @pytest.fixture(scope="session")
@@ -103,6 +108,12 @@ def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str
 def sqlite_url(tmp_path: Path) -> str:
     """A new, empty SQLite database, for tests to which the engine does not matter."""
     return f"sqlite:///{tmp_path / 'state.db'}"
+
+
+@pytest.fixture(scope="session")
+def bubblewrap() -> str:
+    """What runs a process as a container does: a root that is read-only, no rights."""
+    return PROGRAM_FIXTURES["bubblewrap"][0]
 
 
 @pytest.fixture

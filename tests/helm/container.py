@@ -1,0 +1,228 @@
+"""Containers of a rendered pod, run as the kubelet would: read-only root, no root user, no rights.
+
+bubblewrap stands in for the container runtime. The root of the file system is made of this
+machine's programs, this checkout and its virtual environment; nothing of it can be written. What
+the manifest mounts is there, and so are the variables it gives, and no others.
+"""
+
+import os
+import signal
+import sys
+import uuid
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, Final, Self
+
+from sandbox.processes import OwnedProcess
+from sandbox.waiting import eventually
+from tests.helm.chart import Manifest, of_kind, pod
+
+PROJECT: Final = Path(__file__).parents[2]
+PROGRAMS: Final = ("/usr", "/bin", "/sbin", "/lib", "/lib64")
+CONFIGURATION: Final = tuple(
+    f"/etc/{name}" for name in ("ssl", "hosts", "resolv.conf", "nsswitch.conf", "ld.so.cache")
+)
+
+
+class Projected:
+    """A projected volume of Secrets, changed as the kubelet does: all files in one step.
+
+    `files` has the text of each by its path.
+    """
+
+    def __init__(self, place: Path, files: Mapping[str, str]) -> None:
+        self.place = place
+        place.mkdir(parents=True)
+        self.change(files)
+
+    def change(self, files: Mapping[str, str]) -> None:
+        """Show these files from now on."""
+        version = self.place / f"..{uuid.uuid4().hex}"
+        for path, text in files.items():
+            file = version / path
+            file.parent.mkdir(parents=True, exist_ok=True)
+            file.write_text(text)
+            file.chmod(0o440)
+        fresh = self.place / "..data_tmp"
+        fresh.symlink_to(version.name)
+        fresh.rename(self.place / "..data")
+        for name in {path.partition("/")[0] for path in files}:
+            link = self.place / name
+            if not link.is_symlink():
+                link.symlink_to(Path("..data") / name)
+
+
+class Pod:
+    """A pod of rendered manifests. `secrets` has each Secret's data by its name.
+
+    `directory` keeps the volumes. Everything ends when the pod is closed. Tests that have one use
+    the fixture `bubblewrap`, which sees to it that there is one.
+    """
+
+    def __init__(
+        self, found: list[Manifest], secrets: Mapping[str, Mapping[str, str]], directory: Path
+    ) -> None:
+        self._found = found
+        self._directory = directory
+        self._running: list[OwnedProcess] = []
+        self._data = dict(secrets)
+        self._secrets: dict[str, Projected] = {}
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for process in self._running:
+            process.kill()
+
+    def change_secret(self, name: str, data: Mapping[str, str]) -> None:
+        """Give a Secret other data; its files change in every container that has them."""
+        self._data[name] = data
+        for volume in pod(self._found)["spec"]["volumes"]:
+            if volume["name"] in self._secrets:
+                self._secrets[volume["name"]].change(self._projection(volume))
+
+    def run(
+        self, container: Manifest, *, command: Sequence[str] = (), spec: Manifest | None = None
+    ) -> "Container":
+        """Start a container of the pod, or of another one with this `spec`."""
+        spec = spec or pod(self._found)["spec"]
+        log = self._directory / f"{container['name']}-{uuid.uuid4().hex[:6]}.log"
+        process = OwnedProcess(
+            [*self._world(container, spec), "--", *(command or container["command"])],
+            environ={"PATH": os.environ["PATH"]},
+            log=log,
+        )
+        self._running.append(process)
+        return Container(process, container, log)
+
+    def _world(self, container: Manifest, spec: Manifest) -> list[str]:
+        inside = [PROJECT, Path(sys.prefix), Path(sys.base_prefix)]
+        places = [
+            *map(Path, (*PROGRAMS, *CONFIGURATION)),
+            *(one for one in inside if one.parts[:2] != ("/", "usr")),
+        ]
+        options = ["bwrap", "--die-with-parent", *_identity(container, spec)]
+        options += ["--dev", "/dev", "--proc", "/proc"]
+        for place in places:
+            if place.is_symlink():
+                options += ["--symlink", str(place.readlink()), str(place)]
+            elif place.exists():
+                options += ["--ro-bind", str(place), str(place)]
+        for mount in container["volumeMounts"]:
+            options += self._mount(mount, spec)
+        options += ["--remount-ro", "/", "--chdir", "/", "--clearenv"]
+        path = f"{Path(sys.prefix) / 'bin'}:/usr/local/bin:/usr/bin:/bin"
+        for name, value in {"PATH": path, **self.environment(container)}.items():
+            options += ["--setenv", name, value]
+        return options
+
+    def environment(self, container: Manifest) -> dict[str, str]:
+        """The variables that the container gets."""
+        maps = {one["metadata"]["name"]: one["data"] for one in of_kind(self._found, "ConfigMap")}
+        variables: dict[str, str] = {}
+        for source in container["envFrom"]:
+            variables |= maps[source["configMapRef"]["name"]]
+        return variables | {one["name"]: one["value"] for one in container["env"]}
+
+    def _mount(self, mount: Manifest, spec: Manifest) -> list[str]:
+        target = mount["mountPath"]
+        volumes = [*spec["volumes"], *self._claims()]
+        (volume,) = [one for one in volumes if one["name"] == mount["name"]]
+        if "emptyDir" in volume:
+            return ["--perms", "1777", "--tmpfs", target]
+        place = self._directory / volume["name"]
+        if "projected" in volume:
+            return ["--ro-bind", str(self._project(volume, place).place), target]
+        if "configMap" in volume:
+            (source,) = [
+                one
+                for one in of_kind(self._found, "ConfigMap")
+                if one["metadata"]["name"] == volume["configMap"]["name"]
+            ]
+            place.mkdir(exist_ok=True)
+            for name, text in source["data"].items():
+                (place / name).write_text(text)
+            return ["--ro-bind", str(place), target]
+        place.mkdir(exist_ok=True)
+        return ["--bind", str(place), target]
+
+    def _claims(self) -> list[Manifest]:
+        return [
+            claim["metadata"]
+            for one in of_kind(self._found, "StatefulSet")
+            for claim in one["spec"]["volumeClaimTemplates"]
+        ]
+
+    def _project(self, volume: Manifest, place: Path) -> Projected:
+        name = volume["name"]
+        if name not in self._secrets:
+            self._secrets[name] = Projected(place, self._projection(volume))
+        return self._secrets[name]
+
+    def _projection(self, volume: Manifest) -> dict[str, str]:
+        assert volume["projected"]["defaultMode"] == 0o440
+        return {
+            item["path"]: self._data[source["secret"]["name"]][item["key"]]
+            for source in volume["projected"]["sources"]
+            for item in source["secret"]["items"]
+        }
+
+
+class Container:
+    """A running container."""
+
+    def __init__(self, process: OwnedProcess, about: Manifest, log: Path) -> None:
+        self._process = process
+        self._about = about
+        self._log = log
+
+    @property
+    def running(self) -> bool:
+        """Whether it has not ended yet."""
+        return self._process.running
+
+    @property
+    def output(self) -> str:
+        """What it wrote to stdout and stderr."""
+        return self._log.read_text(errors="replace")
+
+    def url(self, probe: str) -> str:
+        """What the kubelet asks for this probe."""
+        about = self._about[probe]["httpGet"]
+        ports = {one["name"]: one["containerPort"] for one in self._about["ports"]}
+        return f"http://127.0.0.1:{ports[about['port']]}{about['path']}"
+
+    @property
+    def pid(self) -> int:
+        """The first process in it."""
+        bubble = self._process.pid
+        (child,) = Path(f"/proc/{bubble}/task/{bubble}/children").read_text().split()
+        return int(child)
+
+    def terminate(self) -> None:
+        """Send it SIGTERM, as the kubelet does first."""
+        os.kill(self.pid, signal.SIGTERM)
+
+    async def ended(self, *, seconds: float = 30) -> int:
+        """Its exit code, once it has ended by itself."""
+        await eventually(lambda: not self._process.running, seconds=seconds, what=self.output)
+        code = self._process.exit_code
+        assert code is not None
+        return code
+
+
+def _identity(container: Manifest, spec: Manifest) -> list[str]:
+    """Whose rights it has: those of a user without any, in a user namespace of its own.
+
+    To that user our own files are its own, so that a checkout only we can read will do; that it
+    writes none of them is for the read-only mounts to see to.
+    """
+    user: dict[str, Any] = spec["securityContext"]
+    assert user["runAsNonRoot"] is True
+    assert container["securityContext"] == {
+        "allowPrivilegeEscalation": False,
+        "readOnlyRootFilesystem": True,
+        "capabilities": {"drop": ["ALL"]},
+    }
+    return ["--unshare-user", "--uid", str(user["runAsUser"]), "--gid", str(user["runAsGroup"])]

@@ -1,0 +1,182 @@
+"""What the chart renders works when it is run: read-only, not root, its secrets in files."""
+
+import json
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any, Final
+
+import aiohttp
+import pytest
+
+from sandbox.postgresql import PostgreSQLServer
+from sandbox.processes import free_ports
+from sandbox.server import Sandbox, SandboxOptions
+from sandbox.waiting import Eventually
+from tests.helm.chart import (
+    LEAST,
+    LEAST_SQLITE,
+    Manifest,
+    Values,
+    container,
+    manifests,
+    merged,
+    only,
+    pod,
+)
+from tests.helm.container import Container, Pod
+
+pytestmark = pytest.mark.usefixtures("bubblewrap")
+MEETING: Final = "2f1b7c3e-6a51-4f0a-9d5e-0c8f1f6f9b01"
+START: Final = ("recording-worker", "send", "start_track_recording", "--meeting-id", MEETING)
+
+
+@pytest.fixture
+async def api() -> AsyncIterator[Sandbox]:
+    async with Sandbox(SandboxOptions(speed=5.0, seed=1)) as sandbox:
+        yield sandbox
+
+
+@pytest.fixture
+def quick(api: Sandbox, names_prefix: str) -> Values:
+    """Values with which a worker talks to the emulated API and looks often."""
+    (port,) = free_ports(1)
+    return {
+        "service": {"port": port},
+        "settings": {
+            "HTTP_HOST": "127.0.0.1",
+            "REALTIMEKIT_BASE_URL": api.base_url,
+            "WORKER_NAME_PREFIX": names_prefix,
+            "WORKER_SWEEP_INTERVAL_SECONDS": 0.2,
+        },
+    }
+
+
+async def answer(url: str) -> tuple[int, Any]:
+    """Status and body; 0 when nobody answers."""
+    try:
+        async with aiohttp.ClientSession() as http, http.get(url) as response:
+            return response.status, await response.json()
+    except aiohttp.ClientConnectionError:
+        return 0, None
+
+
+async def passes(worker: Container, probe: str, eventually: Eventually) -> None:
+    """Wait until the worker passes a probe of its manifest."""
+
+    async def passed_or_ended() -> bool:
+        status, _ = await answer(worker.url(probe))
+        return status == 200 or not worker.running
+
+    await eventually(passed_or_ended, seconds=30, what=f"{probe}:\n{worker.output}")
+    assert worker.running, worker.output
+
+
+async def test_the_deployment_works_and_passes_its_probes(
+    quick: Values,
+    api: Sandbox,
+    amqp_url: str,
+    postgresql: PostgreSQLServer,
+    tmp_path: Path,
+    eventually: Eventually,
+) -> None:
+    url = postgresql.new_database()
+    found = manifests(merged(LEAST, quick))
+    api.tokens.revoke("former-token")
+    secrets = {
+        "broker": {"amqp-url": amqp_url},
+        "postgres": {"database-url": url},
+        "api": {"api-token": "former-token"},
+    }
+    with Pod(found, secrets, tmp_path) as running:
+        worker = running.run(container(found))
+        await passes(worker, "startupProbe", eventually)
+        sent = running.run(container(found), command=(*START, "--wait"))
+
+        async def the_token_is_refused() -> bool:
+            status, body = await answer(worker.url("readinessProbe"))
+            return status == 503 and not body["checks"]["api"]["ok"]
+
+        # A token that was revoked: unready, not dead. A changed Secret is enough to go on.
+        await eventually(the_token_is_refused, seconds=30)
+        assert (await answer(worker.url("livenessProbe")))[0] == 200
+        running.change_secret("api", {"api-token": "fresh-token"})
+        assert await sent.ended() == 0, sent.output
+        await passes(worker, "readinessProbe", eventually)
+
+        environment = Path(f"/proc/{worker.pid}/environ").read_text()
+        for secret in (amqp_url, url, "former-token", "fresh-token"):
+            assert secret not in environment
+
+        for check in only(found, "Pod")["spec"]["containers"]:
+            done = running.run(check, spec=only(found, "Pod")["spec"])
+            assert await done.ended() == 0, done.output
+
+        worker.terminate()
+        grace = pod(found)["spec"]["terminationGracePeriodSeconds"]
+        assert await worker.ended(seconds=grace) == 0, worker.output
+    postgresql.drop_database(url)
+
+
+async def test_the_statefulset_keeps_its_state_on_the_volume(
+    quick: Values, amqp_url: str, tmp_path: Path, eventually: Eventually
+) -> None:
+    found = manifests(merged(LEAST_SQLITE, quick))
+    secrets = {"broker": {"amqp-url": amqp_url}, "api": {"api-token": "token"}}
+    with Pod(found, secrets, tmp_path) as running:
+        worker = running.run(container(found))
+        await passes(worker, "readinessProbe", eventually)
+        sent = running.run(container(found), command=(*START, "--wait"))
+        assert await sent.ended() == 0, sent.output
+        worker.terminate()
+        assert await worker.ended() == 0, worker.output
+        assert (tmp_path / "state" / "state.db").exists()
+        shown = running.run(container(found), command=("recording-worker", "recordings"))
+        assert await shown.ended() == 0, shown.output
+        assert MEETING in shown.output
+
+
+async def test_each_of_several_apps_uses_its_own_token(
+    quick: Values, api: Sandbox, amqp_url: str, tmp_path: Path, eventually: Eventually
+) -> None:
+    api.tokens.revoke("revoked")
+    apps = {
+        name: {"accountId": "account", "appId": name, "existingSecret": name}
+        for name in ("eu", "trials")
+    }
+    none = {"realtimekit": {"accountId": "", "appId": "", "existingSecret": ""}, "apps": apps}
+    found = manifests(merged(LEAST_SQLITE, quick, none))
+    secrets = {
+        "broker": {"amqp-url": amqp_url},
+        "eu": {"api-token": "good"},
+        "trials": {"api-token": "revoked"},
+    }
+    with Pod(found, secrets, tmp_path) as running:
+        worker = running.run(container(found))
+        await passes(worker, "readinessProbe", eventually)
+
+        sent = running.run(container(found), command=(*START, "--member", "app=eu", "--wait"))
+        assert await sent.ended() == 0, sent.output
+        running.run(container(found), command=(*START, "--member", "app=trials"))
+
+        async def one_of_two_is_in_trouble() -> bool:
+            _, body = await answer(worker.url("readinessProbe"))
+            checks: Manifest = body["checks"]
+            return checks["api/eu"]["ok"] and not checks["api/trials"]["ok"]
+
+        await eventually(one_of_two_is_in_trouble, seconds=20)
+
+
+async def test_the_worker_cannot_write_outside_its_volumes(
+    quick: Values, amqp_url: str, tmp_path: Path
+) -> None:
+    found = manifests(merged(LEAST_SQLITE, quick))
+    secrets = {"broker": {"amqp-url": amqp_url}, "api": {"api-token": "token"}}
+    look = "import os, json; print(json.dumps([os.getuid(), os.access('/etc', os.W_OK), "
+    look += "os.access('/', os.W_OK), os.access('/run/secrets/recording-worker', os.W_OK), "
+    look += "os.access('/tmp', os.W_OK), os.access('/var/lib/recording-worker', os.W_OK)]))"
+    with Pod(found, secrets, tmp_path) as running:
+        asked = running.run(container(found), command=("python", "-c", look))
+        assert await asked.ended() == 0, asked.output
+        uid, *writable = json.loads(asked.output)
+    assert uid != 0
+    assert writable == [False, False, False, True, True]

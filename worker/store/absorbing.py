@@ -20,35 +20,49 @@ from worker.track_files import TrackFile
 
 
 class Absorbed(msgspec.Struct, frozen=True, kw_only=True):
-    """What sights came to: each recording's state after, and how many events that made."""
+    """What sights came to: each recording's state after, when (seconds) it is to be read by itself
+    if it is, and how many events that made."""
 
     recordings: tuple[Recording, ...]
     events: int
+    read_at: tuple[float | None, ...] = ()
 
 
 class _Held(NamedTuple):
-    """A recording as its row has it, and when it is to be read by itself."""
+    """A row: the recording, when it is to be read by itself, when a webhook last told of it."""
 
     recording: Recording
     read_at: float | None
+    told_at: float | None
 
 
 def absorb_all(
-    connection: sa.Connection, requests: Sequence[Sequence[Seen]], *, source: str
+    connection: sa.Connection,
+    requests: Sequence[Sequence[Seen]],
+    *,
+    source: str,
+    only_known: bool = False,
 ) -> list[Absorbed]:
-    """Operation: take in what each request has seen, in order."""
+    """Operation: take in what each request has seen, in order; with `only_known` nothing new."""
     known = _load(connection, {one.snapshot.recording_id for seen in requests for one in seen})
     before = dict(known)
     rows: list[dict[str, Any]] = []
     absorbed = []
     for seen in requests:
-        after, events = [], 0
+        after: list[_Held] = []
+        begin = len(rows)
         for one in seen:
-            observed_rows = _absorb(connection, known, one, source)
-            rows += observed_rows
-            events += len(observed_rows)
-            after.append(known[one.snapshot.recording_id].recording)
-        absorbed.append(Absorbed(recordings=tuple(after), events=events))
+            if only_known and one.snapshot.recording_id not in known:
+                continue
+            rows += _absorb(connection, known, one, source)
+            after.append(known[one.snapshot.recording_id])
+        absorbed.append(
+            Absorbed(
+                recordings=tuple(held.recording for held in after),
+                events=len(rows) - begin,
+                read_at=tuple(held.read_at for held in after),
+            )
+        )
     _save(connection, before, known)
     if any(_became_due(before.get(key), held, requests) for key, held in known.items()):
         leave(connection, "due")
@@ -61,10 +75,13 @@ def _absorb(
 ) -> list[dict[str, Any]]:
     recording_id = seen.snapshot.recording_id
     seen = _with_holdable_names(seen)
-    before, read_at = known.get(recording_id, (None, None))
+    before, read_at, told_at = known.get(recording_id, (None, None, None))
     names = _file_names(connection, recording_id) if _needs_names(before, seen) else ()
     observed = observe(before, seen, names)
-    known[recording_id] = _Held(observed.after, _next_read(before, read_at, observed.after, seen))
+    if seen.observed_by == "webhook":
+        told_at = seen.observed_at.timestamp()
+    read_at = _next_read(before, read_at, observed.after, seen)
+    known[recording_id] = _Held(observed.after, read_at, told_at)
     _add_files(connection, recording_id, len(names), observed.new_files, seen)
     return event_rows(observed.after, observed.events, source=source, at=seen.observed_at)
 
@@ -118,12 +135,19 @@ def _load(connection: sa.Connection, ids: Iterable[str]) -> dict[str, _Held]:
     if not wanted:
         return {}
     found = connection.execute(
-        sa.select(recordings.c.recording_id, recordings.c.state, recordings.c.read_at)
+        sa.select(
+            recordings.c.recording_id,
+            recordings.c.state,
+            recordings.c.read_at,
+            recordings.c.told_at,
+        )
         .where(recordings.c.recording_id.in_(wanted))
         .order_by(recordings.c.recording_id)
         .with_for_update()
     )
-    return {row[0]: _Held(msgspec.json.decode(row[1], type=Recording), row[2]) for row in found}
+    return {
+        key: _Held(msgspec.json.decode(state, type=Recording), *at) for key, state, *at in found
+    }
 
 
 def _save(connection: sa.Connection, before: dict[str, _Held], after: dict[str, _Held]) -> None:
@@ -156,6 +180,7 @@ _COLUMNS = (
     "state",
     "changed_at",
     "read_at",
+    "told_at",
 )
 
 
@@ -173,6 +198,7 @@ def _row(held: _Held) -> dict[str, Any]:
         "state": msgspec.json.encode(recording).decode(),
         "changed_at": recording.changed_at.timestamp() if recording.changed_at else 0.0,
         "read_at": held.read_at,
+        "told_at": held.told_at,
     }
 
 

@@ -34,6 +34,9 @@ TROUBLES: Final = (
 )
 """What befalls requests; none of it makes a recording fail."""
 
+BROKEN_LINKS: Final = ("reset", "reset", "fin", "fin", "stall", "delay", "black hole")
+"""What befalls links. The last three last for a while."""
+
 
 class Options(msgspec.Struct, frozen=True, kw_only=True):
     """How large a campaign is. The seed decides its commands, faults and moments."""
@@ -53,7 +56,7 @@ class Campaign:
         self._say = say
         self._dice = Random(f"moments/{options.seed}")
         self._workers = [field.worker() for _ in range(options.replicas)]
-        self._cuts = 0
+        self._broken = 0
         self._may_send = asyncio.Semaphore(0)
         self._stops = 0
         self._began = time.monotonic()
@@ -123,16 +126,27 @@ class Campaign:
         else:
             await worker.ready()
             if dice.random() < 0.2:
-                self._cut()
+                await self._break_a_link()
             await asyncio.sleep(dice.uniform(0, 1.0))
         assert worker.running, worker.last_words()
         worker.kill()
         worker.start()
 
-    def _cut(self) -> None:
-        link = self._dice.choice((self._field.api, self._field.amqp))
-        link.cut(self._dice.choice(("reset", "fin")))
-        self._cuts += 1
+    async def _break_a_link(self) -> None:
+        link, how = self._dice.choice(self._field.links), self._dice.choice(BROKEN_LINKS)
+        self._broken += 1
+        match how:
+            case "reset" | "fin":
+                link.cut(how)
+                return
+            case "stall":
+                link.stall()
+            case "delay":
+                link.delay(self._dice.uniform(0.05, 0.3))
+            case _:
+                link.black_hole()
+        await asyncio.sleep(self._dice.uniform(0.2, 2.0))
+        await link.restore()
 
     # Until it is over
 
@@ -169,5 +183,6 @@ class Campaign:
         left = f", about {seconds / share - seconds:.0f} s to go" if 0 < share < 1 else ""
         self._say(
             f"{seconds:6.0f} s  {where}: {sent} sent ({sent / seconds:.1f}/s), "
-            f"{self._owed()} without outcome, {received} received, {self._cuts} links cut{left}"
+            f"{self._owed()} without outcome, {received} received, "
+            f"{self._broken} links broken{left}"
         )

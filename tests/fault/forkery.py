@@ -22,7 +22,7 @@ from typing import Final, NoReturn
 import msgspec
 
 EARLY: Final = (
-    "worker.__main__",
+    "worker.cli.root",
     "worker.app",
     "worker.cli.run",
     "worker.logs",

@@ -1,6 +1,8 @@
 """The subscriber whose word counts: one durable queue that gets everything that is published."""
 
 import asyncio
+from asyncio import FIRST_COMPLETED
+from contextlib import suppress
 from typing import Final
 
 import aio_pika
@@ -14,6 +16,7 @@ from worker.broker.link import BROKER_TROUBLE, close_quietly, from_broker
 from worker.broker.topology import declare
 
 PAUSE_SECONDS: Final = 0.2
+CHECK_SECONDS: Final = 5.0
 PREFETCH: Final = 500
 
 
@@ -90,7 +93,8 @@ class Recorder:
                 await queue.bind(exchange, "#")
             await queue.consume(self._take)
         self.connected.set()
-        await _consumer_lost(connection, channel)
+        with suppress(TimeoutError):
+            await _until_lost(connection, channel, self.queue)
         self.connected.clear()
         await close_quietly(connection)
 
@@ -109,13 +113,22 @@ class Recorder:
         await message.ack()
 
 
-async def _consumer_lost(connection: AbstractConnection, channel: AbstractChannel) -> None:
-    """Return when the connection or the channel is closed, or a booting node cancels us."""
+async def _until_lost(connection: AbstractConnection, channel: AbstractChannel, queue: str) -> None:
+    """Return when connection or channel is closed, a booting node cancels us, or none knows us.
+
+    A node that dies can take consumers of the other nodes with it, and nobody tells them.
+    """
     cancelled = asyncio.Event()
     underlay = await channel.get_underlay_channel()
     underlay.on_consumer_cancel_callbacks.add(lambda _frame: cancelled.set())
     waits = [connection.closed(), channel.closed(), cancelled.wait()]
-    tasks = [asyncio.ensure_future(wait) for wait in waits]
-    await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
-    for task in tasks:
-        task.cancel()
+    ends = {asyncio.ensure_future(wait) for wait in waits}
+    try:
+        while not (await asyncio.wait(ends, timeout=CHECK_SECONDS, return_when=FIRST_COMPLETED))[0]:
+            async with asyncio.timeout(CHECK_SECONDS):
+                known = await channel.declare_queue(queue, passive=True)
+            if not known.declaration_result.consumer_count:
+                return
+    finally:
+        for end in ends:
+            end.cancel()

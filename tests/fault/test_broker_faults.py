@@ -1,7 +1,12 @@
-"""The broker and the way to it: restarted, killed, silent, cut in the middle of a confirmation."""
+"""The broker and the way to it: restarted, killed, silent, cut in the middle of a confirmation.
+
+The long forms: FAULT_STREAM=10000 commands around the restarts, FAULT_ALARM_SECONDS=60.
+"""
 
 import asyncio
 import json
+import os
+import time
 import uuid
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -14,9 +19,12 @@ from sandbox.rabbitmq import RabbitMQNode
 from sandbox.waiting import eventually
 from tests.fault.facts import SUCCEEDED
 from tests.fault.field import Field, open_field
+from tests.fault.ledger import Run, closing_lines
 from tests.fault.processes import WorkerProcess
 
-STREAM = 150
+STREAM = int(os.environ.get("FAULT_STREAM", "200")) // 2
+"""Meetings in the stream, each with a start and a stop."""
+ALARM_SECONDS = float(os.environ.get("FAULT_ALARM_SECONDS", "3"))
 NOTICED_WITHIN_SECONDS = 60.0
 """A silent peer is to be noticed within 35 s; the rest is for a busy machine."""
 
@@ -62,7 +70,7 @@ def commands_logged(worker: WorkerProcess) -> list[dict[str, Any]]:
     return [one for one in decoded if one["event"] == "command"]
 
 
-@pytest.mark.timeout(240)
+@pytest.mark.timeout(240 + STREAM // 2)
 async def test_a_broker_restarted_and_killed_under_a_stream_loses_and_doubles_nothing(
     own_broker: tuple[RabbitMQNode, Field],
 ) -> None:
@@ -70,15 +78,16 @@ async def test_a_broker_restarted_and_killed_under_a_stream_loses_and_doubles_no
     await running(field)
     # A quorum queue that is hardly declared may come back without a leader: let them work first.
     await stream(field, range(STREAM // 3))
-    await field.recorder.outcome_of(f"stop-{STREAM // 3 - 1}")
+    await field.recorder.outcome_of(f"stop-{STREAM // 3 - 1}", seconds=60 + STREAM / 4)
     await asyncio.gather(
         asyncio.to_thread(node.restart), stream(field, range(STREAM // 3, STREAM // 2))
     )
-    await field.recorder.outcome_of(f"stop-{STREAM // 2 - 1}", seconds=60)
     await asyncio.to_thread(node.kill)
     await asyncio.gather(asyncio.to_thread(node.start), stream(field, range(STREAM // 2, STREAM)))
-    found = await field.settled(seconds=120)
-    assert found.violations == ()
+    found = await field.settled(seconds=120 + STREAM / 4)
+    figures = closing_lines(found, Run(kills=1, restarts=2, seed=1))
+    print(figures)
+    assert found.violations == (), figures
     assert found.confirmed == 2 * STREAM
     assert found.recordings == STREAM
 
@@ -189,3 +198,36 @@ async def test_a_channel_closed_for_a_late_acknowledgement_doubles_nothing(
     field.sandbox.faults.clear(fault)
     assert found.violations == ()
     assert found.recordings == 5
+
+
+@pytest.mark.timeout(240 + int(ALARM_SECONDS))
+async def test_under_a_memory_alarm_commands_are_settled_and_told_of_when_it_is_over(
+    own_broker: tuple[RabbitMQNode, Field],
+) -> None:
+    node, field = own_broker
+    worker = await running(field, WORKER_PREFETCH="20", WORKER_API_TIMEOUT_SECONDS="20")
+    held = field.sandbox.faults.add(Fault(kind="slow", operation="start*", seconds=4))
+    for number in range(20):
+        await field.sender.send(start_and_stop(number)[0], allowed=SUCCEEDED)
+    await asyncio.to_thread(node.memory_alarm, True)
+    began = time.monotonic()
+    await eventually(lambda: not_ready(worker), seconds=30, what="readiness drops")
+    field.sandbox.faults.clear(held)
+
+    async def settled() -> bool:
+        listing = await asyncio.to_thread(node.ctl, "list_queues", "name", "messages")
+        return ["own.commands", "0"] in [line.split() for line in listing.splitlines()]
+
+    await eventually(settled, seconds=60, what="the broker has no command left")
+    assert field.recorder.outcomes == {}, "nothing can be published yet"
+    await asyncio.sleep(max(0.0, began + ALARM_SECONDS - time.monotonic()))
+    assert await not_ready(worker)
+    await asyncio.to_thread(node.memory_alarm, False)
+    await worker.ready()
+    for number in range(20):
+        await field.sender.send(start_and_stop(number)[1], allowed=SUCCEEDED)
+    found = await field.settled(seconds=60)
+    figures = closing_lines(found, Run(kills=0, restarts=0, seed=1))
+    print(figures)
+    assert found.violations == (), figures
+    assert (found.recordings, worker.starts) == (20, 1)

@@ -1,7 +1,11 @@
-"""The database is away, locked, full or silent: nothing is taken for done, and it recovers."""
+"""The database is away, locked, full or silent: nothing is taken for done, and it recovers.
+
+FAULT_AWAY_SECONDS=60 is the long form of its being away.
+"""
 
 import asyncio
 import itertools
+import os
 import sqlite3
 import time
 import uuid
@@ -20,6 +24,7 @@ from sandbox.postgresql import PostgreSQLServer
 from sandbox.waiting import eventually
 from tests.fault.facts import SUCCEEDED
 from tests.fault.field import open_field
+from tests.fault.ledger import Run, closing_lines
 from tests.fault.processes import WorkerProcess
 from tests.fault.proxy import Proxy
 from tests.fault.world import Replica, World, open_world
@@ -28,6 +33,8 @@ from worker.store import Claim, Store
 from worker.store.bounded import BoundedConnection
 from worker.store.engine import LOST_PEER_SECONDS, open_engine
 
+AWAY_SECONDS = float(os.environ.get("FAULT_AWAY_SECONDS", "1"))
+COMMANDS = 10
 MEETING = str(uuid.UUID(int=1, version=4))
 
 
@@ -208,39 +215,38 @@ async def test_a_server_that_became_a_standby_is_left_for_the_one_that_writes(
     await store.close()
 
 
-@pytest.mark.slow
+@pytest.mark.timeout(120 + int(AWAY_SECONDS))
 async def test_a_worker_without_its_database_says_so_and_recovers_by_itself(
     amqp_url: str, names_prefix: str, postgresql: PostgreSQLServer, tmp_path: Path
 ) -> None:
-    url = URL(postgresql.new_database())
-    async with (
-        Proxy(url.port or 5432, url.host or "127.0.0.1") as link,
-        open_field(
-            amqp_url,
-            str(url.with_host("127.0.0.1").with_port(link.port)),
-            tmp_path,
-            prefix=names_prefix,
-            seed=1,
-        ) as field,
-    ):
+    url = postgresql.new_database()
+    async with open_field(amqp_url, url, tmp_path, prefix=names_prefix, seed=1) as field:
         worker = field.worker()
         worker.start()
         await worker.ready()
-        link.refuse()
-        link.cut()
-        await field.sender.send(start(), allowed=SUCCEEDED)
+        assert field.database is not None
+        field.database.refuse()
+        field.database.cut()
+        for number in range(COMMANDS):
+            meeting = str(uuid.uuid4())
+            command = {**start(f"start-{number}"), "meeting_id": meeting}
+            await field.sender.send(command, allowed=SUCCEEDED)
         why = await eventually(lambda: why_not_ready(worker), seconds=20)
         assert "store" in why
+        await asyncio.sleep(AWAY_SECONDS)
         assert worker.running
-        assert field.recorder.about("start") == []
-        await link.restore()
+        assert field.recorder.received == []
+        assert not field.sandbox.ledger.started
+        await field.database.restore()
         await worker.ready(seconds=20)
-        await field.recorder.outcome_of("start")
-        await field.sender.send(
-            {"type": "stop_recording", "id": "stop", "start_id": "start"}, allowed=SUCCEEDED
-        )
+        for number in range(COMMANDS):
+            stop = {"type": "stop_recording", "id": f"stop-{number}"}
+            await field.sender.send({**stop, "start_id": f"start-{number}"}, allowed=SUCCEEDED)
         found = await field.settled()
-        assert (found.violations, found.recordings) == ((), 1)
+        figures = closing_lines(found, Run(kills=0, restarts=0, seed=1))
+        print(figures)
+        assert (found.violations, found.recordings) == ((), COMMANDS), figures
+        assert worker.starts == 1
 
 
 async def why_not_ready(worker: WorkerProcess) -> list[str]:

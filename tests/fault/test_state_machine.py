@@ -1,7 +1,11 @@
-"""Thousands of interleavings of commands, troubles, crashes and time, and what holds in all."""
+"""Thousands of interleavings of commands, troubles, crashes and time, and what holds in all.
+
+FAULT_INTERLEAVINGS=3000 is the long form.
+"""
 
 import asyncio
 import itertools
+import os
 import shutil
 import tempfile
 import uuid
@@ -11,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
+import pytest
 from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
@@ -21,6 +26,7 @@ from tests.fault.account_of_told import Told
 from tests.fault.world import OPERATIONS, Replica, World, open_world
 from worker.store import Claim, Store
 
+INTERLEAVINGS = int(os.environ.get("FAULT_INTERLEAVINGS", "60"))
 MEETINGS = tuple(str(uuid.UUID(int=n, version=4)) for n in (1, 2))
 STARTS = st.sampled_from(sorted(OPERATIONS))
 ASKED = st.sampled_from([*OPERATIONS, "list_recordings", "change_recording", "get_recording"])
@@ -239,9 +245,9 @@ async def _migrated() -> Path:
     return _TEMPLATES[0]
 
 
-TestAnyInterleaving = AnyInterleaving.TestCase
+TestAnyInterleaving = pytest.mark.timeout(120 + INTERLEAVINGS)(AnyInterleaving.TestCase)
 TestAnyInterleaving.settings = settings(
-    max_examples=100,
+    max_examples=INTERLEAVINGS,
     stateful_step_count=40,
     deadline=None,
     # A failing interleaving is printed as found: to shrink it takes longer than a test may.

@@ -420,7 +420,7 @@ async def ends_with(error: BaseException) -> None:
     raise error
 
 
-@pytest.mark.parametrize("error", [asyncio.CancelledError(), Exception()])
+@pytest.mark.parametrize("error", [asyncio.CancelledError(), Exception(), StopAsyncIteration()])
 async def test_a_call_that_ends_with_its_channel_is_trouble_with_the_broker(
     error: BaseException,
 ) -> None:

@@ -106,7 +106,8 @@ async def from_broker(waiting: Awaitable[T]) -> T:
     The library mixes up the two reasons for which a call can be cut short. When a channel closes,
     calls end with a CancelledError or a bare Exception: a TaskGroup would silently forget the task
     that waits. And when that task is cancelled, the call may raise the channel's error instead, or
-    even return: the task would never end.
+    even return: the task would never end. A connection that ends while it is being made ends with
+    a StopAsyncIteration.
     """
     task = asyncio.current_task()
     try:
@@ -114,7 +115,8 @@ async def from_broker(waiting: Awaitable[T]) -> T:
     except (asyncio.CancelledError, Exception) as error:
         if task is not None and task.cancelling():
             raise asyncio.CancelledError from error
-        if isinstance(error, asyncio.CancelledError) or type(error) is Exception:
+        closed = isinstance(error, asyncio.CancelledError | StopAsyncIteration)
+        if closed or type(error) is Exception:
             raise BrokerUnavailable(CLOSED) from error
         raise
     if task is not None and task.cancelling():

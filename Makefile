@@ -14,7 +14,7 @@ UV_COMPILE := uv pip compile --universal --python-version 3.11 --generate-hashes
 	--no-emit-package recording-worker --no-emit-package recording-worker-schemas
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo run test chaos bench bench-tracking check-speed check format schemas lock clean
+.PHONY: help setup demo run test chaos bench bench-tracking check-speed check format schemas chart lock clean
 
 help: ## list what can be made
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):[^#]*## /\1\t/' | expand -t 14
@@ -83,12 +83,13 @@ $(NODE_STAMP): tests/node/package-lock.json
 	cd tests/node && npm ci --no-audit --no-fund --loglevel=error
 	@touch $@
 
-check: setup ## format, lint, types, import walls, schema drift
+check: setup ## format, lint, types, import walls, drift of schemas and of the chart's words
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	$(BIN)/python -m recording_schemas.export --check
+	$(BIN)/python -m tests.helm.documents --check
 
 format: setup ## rewrite the code in the agreed format
 	$(BIN)/ruff format .
@@ -96,6 +97,10 @@ format: setup ## rewrite the code in the agreed format
 
 schemas: setup ## generate JSON Schema, examples and AsyncAPI from the message types
 	$(BIN)/python -m recording_schemas.export
+
+chart: setup ## write the chart's table of values and schema, then lint and render it in every way
+	$(BIN)/python -m tests.helm.documents
+	$(BIN)/python -m pytest -n $(PROCESSES) -q tests/helm/test_manifests.py tests/helm/test_values.py
 
 lock: ## refresh the locked dependencies (needs uv)
 	$(UV_COMPILE) --extra dev pyproject.toml requirements/build.in -o requirements/dev.lock

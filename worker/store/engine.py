@@ -48,7 +48,13 @@ def open_engine(url: str) -> sa.Engine:
 def connect_arguments(engine: sa.Engine) -> dict[str, Any]:
     """What psycopg connects to a PostgreSQL engine's database with, beside the engine."""
     _, of_url = engine.dialect.create_connect_args(engine.url)
-    return {**_SETTINGS, **of_url}  # the URL has the last word
+    return _settings(of_url)
+
+
+def _settings(of_url: Mapping[str, Any]) -> dict[str, Any]:
+    """The settings of every connection. The URL has the last word, option by option."""
+    options = f"{_SETTINGS['options']} {of_url.get('options', '')}".rstrip()
+    return {**_SETTINGS, **of_url, "options": options}
 
 
 def _sqlite(url: sa.URL) -> sa.Engine:
@@ -77,7 +83,7 @@ def _sqlite(url: sa.URL) -> sa.Engine:
 
 
 def _postgresql(url: sa.URL) -> sa.Engine:
-    settings = {**_SETTINGS, **url.query}  # the URL has the last word
+    settings = _settings(url.query)
     engine = sa.create_engine(
         url, pool_size=1, max_overflow=0, hide_parameters=True, connect_args=settings
     )

@@ -1,0 +1,120 @@
+"""Worker processes that share one API token never spend more of it together than there is."""
+
+import asyncio
+import os
+import uuid
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+from typing import Final
+
+import aiohttp
+import pytest
+
+from sandbox.faults import Fault
+from sandbox.postgresql import PostgreSQLServer
+from sandbox.waiting import eventually
+from tests.fault.facts import SUCCEEDED
+from tests.fault.field import Field, open_field
+from tests.fault.processes import WorkerProcess
+
+pytestmark = pytest.mark.slow
+
+RATE: Final = "60/2"
+REPLICAS: Final = 3
+COMMANDS: Final = int(os.environ.get("FAULT_BUDGET_COMMANDS", "40"))
+SECONDS: Final = 60 + COMMANDS / 5
+
+
+@pytest.fixture
+def url(postgresql: PostgreSQLServer) -> Iterator[str]:
+    url = postgresql.new_database()
+    yield url
+    postgresql.drop_database(url)
+
+
+@pytest.fixture
+async def fleet(amqp_url: str, names_prefix: str, url: str, tmp_path: Path) -> AsyncIterator[Field]:
+    """A field whose API counts, with workers that know how much they may, none of them started."""
+    async with open_field(
+        amqp_url, url, tmp_path, prefix=names_prefix, seed=1, WORKER_API_BUDGET=RATE
+    ) as field:
+        field.sandbox.switches.change({"rate_limits": [RATE], "real_rate_block_seconds": 300})
+        yield field
+
+
+async def started(field: Field) -> list[WorkerProcess]:
+    workers = [field.worker() for _ in range(REPLICAS)]
+    for worker in workers:
+        worker.start()
+    await asyncio.gather(*(worker.ready() for worker in workers))
+    return workers
+
+
+async def send(field: Field, first: int, last: int) -> None:
+    for number in range(first, last):
+        start = {"type": "start_track_recording", "id": f"start-{number}"}
+        await field.sender.send({**start, "meeting_id": str(uuid.uuid4())}, allowed=SUCCEEDED)
+    for number in range(first, last):
+        stop = {"type": "stop_recording", "id": f"stop-{number}", "start_id": f"start-{number}"}
+        await field.sender.send(stop, allowed=SUCCEEDED)
+
+
+async def all_ended_well(field: Field, recordings: int) -> None:
+    found = await field.settled(seconds=SECONDS)
+    assert (found.violations, found.recordings) == ((), recordings)
+    assert field.sandbox.limiter.breaches == 0
+
+
+async def test_replicas_that_start_at_once_on_a_full_queue_breach_nothing(fleet: Field) -> None:
+    await send(fleet, 0, COMMANDS)
+    await started(fleet)
+    await all_ended_well(fleet, COMMANDS)
+
+
+@pytest.mark.campaign
+async def test_a_replica_that_dies_with_leave_in_hand_costs_the_others_nothing_but_that(
+    fleet: Field,
+) -> None:
+    workers = await started(fleet)
+    await send(fleet, 0, COMMANDS // 2)
+    workers[0].kill()
+    await send(fleet, COMMANDS // 2, COMMANDS)
+    workers[0].start()
+    await all_ended_well(fleet, COMMANDS)
+
+
+@pytest.mark.campaign
+async def test_when_one_replica_is_throttled_all_of_them_keep_still(fleet: Field) -> None:
+    pause, in_hand = 4.0, 2.0
+    await started(fleet)
+    await send(fleet, 0, 10)
+    await fleet.recorder.outcome_of("stop-9")
+    fault = Fault(kind="refuse", status=429, retry_after=pause, count=1)
+    fleet.sandbox.faults.add(fault)
+    await eventually(lambda: any(one.status == 429 for one in fleet.sandbox.ledger.requests))
+    await send(fleet, 10, COMMANDS // 2)
+    await all_ended_well(fleet, COMMANDS // 2)
+    at = next(one.at for one in fleet.sandbox.ledger.requests if one.status == 429)
+    during = [one.at - at for one in fleet.sandbox.ledger.requests if at < one.at < at + pause]
+    assert all(seconds < in_hand for seconds in during)
+
+
+@pytest.mark.campaign
+async def test_what_another_program_spends_of_the_same_token_is_left_to_it(fleet: Field) -> None:
+    spending = asyncio.create_task(spend_half(fleet))
+    await started(fleet)
+    await send(fleet, 0, COMMANDS // 2)
+    found = await fleet.settled(seconds=SECONDS)
+    spending.cancel()
+    assert (found.violations, found.recordings) == ((), COMMANDS // 2)
+    assert fleet.sandbox.limiter.breaches == 0
+
+
+async def spend_half(field: Field) -> None:
+    """Half of the rate, evenly, whatever the workers do."""
+    address = f"{field.sandbox.base_url}/accounts/account/realtime/kit/app/webhooks"
+    async with aiohttp.ClientSession(headers={"Authorization": "Bearer token"}) as session:
+        while True:
+            async with session.get(address) as answer:
+                await answer.read()
+            await asyncio.sleep(0.067)

@@ -5,6 +5,7 @@ each time it is about to wake up: between two such moments nothing else of the p
 so that these are all the places where a crash leaves something different behind.
 """
 
+import gc
 import os
 import signal
 import types
@@ -120,10 +121,27 @@ def place_of(coroutine: Any) -> str:
     path: list[str] = []
     innermost = ""
     while coroutine is not None:
-        frame = getattr(coroutine, "cr_frame", None) or getattr(coroutine, "gi_frame", None)
+        frame = _attribute(coroutine, "frame")
         if frame is not None:
             innermost = frame.f_code.co_qualname
             if frame.f_globals["__name__"].startswith("worker."):
                 path.append(innermost)
-        coroutine = getattr(coroutine, "cr_await", None) or getattr(coroutine, "gi_yieldfrom", None)
+        coroutine = _attribute(coroutine, "await") or _generator_behind(coroutine)
     return " > ".join(path if path[-1:] == [innermost] else [*path, innermost])
+
+
+def _attribute(coroutine: Any, name: str) -> Any:
+    """What coroutines, generators and asynchronous generators call each in their own way."""
+    named = (f"cr_{name}", f"ag_{name}", {"frame": "gi_frame", "await": "gi_yieldfrom"}[name])
+    return next((found for one in named if (found := getattr(coroutine, one, None))), None)
+
+
+def _generator_behind(step: Any) -> types.AsyncGeneratorType[Any, Any] | None:
+    """The asynchronous generator whose next value is awaited, if that is what `step` is.
+
+    Nothing but the garbage collector tells.
+    """
+    if type(step).__name__ != "async_generator_asend":
+        return None
+    behind = gc.get_referents(step)
+    return next((one for one in behind if isinstance(one, types.AsyncGeneratorType)), None)

@@ -72,7 +72,10 @@ class Worker:
         settings = self._settings
         async with AsyncExitStack() as rooms:
             store = await Store.open(
-                settings.database_url.reveal(), source=settings.source, now=self._now
+                settings.database_url.reveal(),
+                source=settings.source,
+                now=self._now,
+                ticks=time.monotonic,
             )
             rooms.push_async_callback(store.close)
             self._now = store.now  # one clock for all replicas

@@ -102,6 +102,23 @@ async def test_a_worker_that_comes_back_with_another_time_frees_what_it_held_at_
 
 
 @JUMPS
+async def test_a_call_whose_answer_was_lost_settles_as_long_as_ever_when_the_clock_jumps(
+    world: World, sqlite_url: str, jump: float
+) -> None:
+    clock = Wrong(world)
+    store = await Store.open(sqlite_url, source="test", now=clock, ticks=lambda: world.now)
+    await store.claim(claim("me", now=clock()))
+    await store.release(Release(command_id="c", uncertain=True, last_error="{}"))
+    clock.error = jump
+    for seconds, may_call in ((20.0, False), (9.0, False), (2.0, True)):
+        world.sandbox.clock.advance(seconds)
+        again = await store.claim(claim("me", now=clock()))
+        assert again.may_call is may_call
+        await store.release(Release(command_id="c", uncertain=True, last_error="{}"))
+    await store.close()
+
+
+@JUMPS
 async def test_a_leader_s_time_is_not_told_by_a_clock_that_jumps(
     world: World, sqlite_url: str, jump: float
 ) -> None:

@@ -16,7 +16,7 @@ from worker.recording import Recording, Seen
 from worker.store import following, inbox, leases, outbox, pruning
 from worker.store.absorbing import Absorbed, absorb_all
 from worker.store.budget import spend
-from worker.store.clock import DatabaseClock
+from worker.store.clock import DatabaseClock, MachineClock
 from worker.store.engine import open_engine
 from worker.store.exclusive import lock_file_of
 from worker.store.following import Due, DueReads, Followed, Mark, Overdue, Reading
@@ -85,13 +85,21 @@ class Store:
         self._hear = partial(hear_all, source=source)
 
     @classmethod
-    async def open(cls, url: str, *, source: str, now: Callable[[], float] = time.time) -> Self:
+    async def open(
+        cls,
+        url: str,
+        *,
+        source: str,
+        now: Callable[[], float] = time.time,
+        ticks: Callable[[], float] | None = None,
+    ) -> Self:
         """Connect, bring the tables up to date, and return the store.
 
         `url` is `sqlite:///relative.db`, `sqlite:////absolute.db` or `postgresql://…`; `source`
         is the CloudEvents source of what it publishes; `now` is this machine's clock, which only
-        counts on SQLite: those who share a PostgreSQL go by that one's. Raises StoreUnavailable,
-        also when another worker has the SQLite file open.
+        counts on SQLite: those who share a PostgreSQL go by that one's; by `ticks`, a clock that
+        nobody can set, jumps of `now` are noticed. Raises StoreUnavailable, also when another
+        worker has the SQLite file open.
         """
         engine = open_engine(url)
         embedded = engine.dialect.name == "sqlite"
@@ -99,8 +107,15 @@ class Store:
             if embedded and (lock := lock_file_of(engine.url.database)):
                 rooms.enter_context(lock)
             clock = None if embedded else DatabaseClock()
+            set_by_hand = MachineClock(now, ticks) if embedded and ticks else None
+            watched = clock or set_by_hand
             news = News(engine)
-            group = GroupCommit(engine, news, look=clock.look if clock else None)
+            group = GroupCommit(
+                engine,
+                news,
+                look=watched.look if watched else None,
+                kept=set_by_hand.kept if set_by_hand else None,
+            )
             rooms.push_async_callback(group.close)
             await group.submit(migrate, None)
             if embedded:  # nobody else uses it: who held a lease is dead
@@ -220,7 +235,7 @@ class Store:
         await self._group.submit(following.read_by, wanted)
 
     async def starting(self, slots: Collection[str]) -> frozenset[str]:
-        """Those of the slots that an unfinished start occupies."""
+        """Those of the slots in which a start that is not finished may have begun a recording."""
         return await self._group.submit(following.starting, slots)
 
     async def mark(self, name: str) -> float | None:

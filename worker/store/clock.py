@@ -11,8 +11,41 @@ from typing import Final
 
 import sqlalchemy as sa
 
+from worker.store.tables import UNFINISHED, inbox
+
 READ_AGAIN_SECONDS: Final = 10.0
 """So long the machine's monotonic clock is trusted to keep the pace of the database's."""
+
+
+JUMP_SECONDS: Final = 1.0
+
+
+class MachineClock:
+    """This machine's clock, which somebody may set, beside `ticks`, which nobody can.
+
+    After a jump, calls whose answers were lost are as old as before: else one could be made again
+    before it has had the time to come to light.
+    """
+
+    def __init__(self, now: Callable[[], float], ticks: Callable[[], float]) -> None:
+        self._now = now
+        self._ticks = ticks
+        self._apart = self._seen = now() - ticks()
+
+    def look(self, connection: sa.Connection) -> None:
+        """Move what has to keep its age, when the clock has jumped since the last commit."""
+        self._seen = self._now() - self._ticks()
+        jump = self._seen - self._apart
+        if abs(jump) >= JUMP_SECONDS:
+            connection.execute(
+                sa.update(inbox)
+                .where(UNFINISHED, inbox.c.last_called_at.is_not(None))
+                .values(last_called_at=inbox.c.last_called_at + jump)
+            )
+
+    def kept(self) -> None:
+        """What the last look moved is committed."""
+        self._apart = self._seen
 
 
 class DatabaseClock:

@@ -38,7 +38,7 @@ class GroupCommit:
     """Runs operations on one connection in a thread of its own, many requests to a transaction.
 
     What the transactions leave is told to those who hear `news`. `look`, if given, sees the
-    connection at the beginning of every transaction.
+    connection at the beginning of every transaction; `kept` is called when one is committed.
     """
 
     def __init__(
@@ -47,11 +47,13 @@ class GroupCommit:
         news: News,
         *,
         look: Callable[[sa.Connection], None] | None = None,
+        kept: Callable[[], None] | None = None,
     ) -> None:
         self._engine = engine
         self._news = news
         self._left: set[Topic] = set()
         self._look = look
+        self._kept = kept
         self._waiting: list[_Waiting] = []
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="store")
         self._working: asyncio.Task[None] | None = None
@@ -153,6 +155,8 @@ class GroupCommit:
                     results[index] = answer
             left = self._news.announce(connection)
         self._left |= left
+        if self._kept is not None:
+            self._kept()
         return results
 
 

@@ -166,6 +166,20 @@ def test_a_password_never_gets_into_a_fault() -> None:
     assert "sesame" not in "".join(faults_of(REALTIMEKIT_API_TOKEN="open sesame"))  # noqa: S106
 
 
+def test_a_certificate_that_cannot_be_read_is_a_fault_that_names_it(tmp_path: Path) -> None:
+    there, missing = tmp_path / "ca.pem", tmp_path / "key.pem"
+    there.write_text("certificates")
+    url = f"amqps://guest:sesame@h/?cafile={there}&keyfile="
+    assert settings(AMQP_URL=f"{url}{there}").amqp_url.reveal() == f"{url}{there}"
+    fault = f"must name a keyfile that can be read, not {missing}: No such file or directory"
+    assert faults_of(AMQP_URL=f"{url}{missing}") == (f"AMQP_URL: {fault}",)
+
+
+def test_a_certificate_without_tls_is_a_fault() -> None:
+    fault = "must begin with amqps:// when it names a cafile"
+    assert faults_of(AMQP_URL="amqp://h/?cafile=/ca.pem") == (f"AMQP_URL: {fault}",)
+
+
 def test_a_misspelt_setting_is_a_fault_with_a_hint() -> None:
     assert faults_of(WORKER_PREFECH="3") == (
         "WORKER_PREFECH: is not a setting; WORKER_PREFETCH is",

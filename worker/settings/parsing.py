@@ -8,12 +8,14 @@ from collections.abc import Callable
 from itertools import pairwise
 from pathlib import Path
 from typing import NamedTuple, TypeVar
-from urllib.parse import SplitResult, urlsplit
+from urllib.parse import SplitResult, parse_qsl, urlsplit
 
 from worker.settings.profiles import StorageProfiles
 
 Parser = Callable[[str], object]
 Choice = TypeVar("Choice", bound=str)
+
+_CERTIFICATES = ("cafile", "certfile", "keyfile")
 
 
 class Rate(NamedTuple):
@@ -143,7 +145,22 @@ def amqp_url(text: str) -> str:
     parts = _parts(text)
     if parts is None or parts.scheme not in {"amqp", "amqps"} or not parts.hostname:
         raise ValueError("must be a URL such as amqp://user:password@host:5672/vhost, or amqps://")
+    for name, path in parse_qsl(parts.query):
+        if name in _CERTIFICATES:
+            _readable(name, path, tls=parts.scheme == "amqps")
     return text
+
+
+def _readable(name: str, path: str, *, tls: bool) -> None:
+    """Raise for a file that cannot be read: the library's own words do not say which it was."""
+    if not tls:
+        raise ValueError(f"must begin with amqps:// when it names a {name}")
+    try:
+        Path(path).open("rb").close()
+    except OSError as wrong:
+        raise ValueError(
+            f"must name a {name} that can be read, not {path}: {wrong.strerror}"
+        ) from None
 
 
 def database_url(text: str) -> str:

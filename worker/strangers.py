@@ -5,7 +5,7 @@ by listing from the newest on, back to the mark that the last time has left.
 """
 
 from collections.abc import Callable, Iterable, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Final, get_args
 
 import structlog
@@ -22,6 +22,9 @@ from worker.store import Mark, Store, stranger_mark
 
 MARGIN_SECONDS: Final = 300.0
 """How much later than others a recording may come to be listed."""
+
+CLOCK_SECONDS: Final = timedelta(seconds=1)
+"""How exactly the API's clock is known."""
 
 
 class Strangers:
@@ -54,29 +57,37 @@ class Strangers:
         mark = await self._store.mark(self._mark)
         return None if mark is None else mark - MARGIN_SECONDS
 
-    async def catch_up(self, horizon: float | None, go_on: Callable[[], bool]) -> int:
+    async def catch_up(
+        self, horizon: float | None, asked_at: datetime, go_on: Callable[[], bool]
+    ) -> int:
         """Adopt all since the horizon, and move it. How many requests that took.
 
-        The first time ever it only begins here: what ended before is nobody's business.
+        The first time ever it only begins here: what ended before the live ones were asked for, at
+        `asked_at`, is nobody's business.
         """
+        if horizon is None:
+            await self._begin(asked_at)
+            return 0
         pages = Pages(self._api)
-        newest = [0.0] if horizon is None else [horizon + MARGIN_SECONDS]
-        waiting: list[float] = []
+        newest, waiting = [horizon + MARGIN_SECONDS], list[float]()
         asked_at = self._now()
         async for page in pages.newest_first():
             newest += _times(page.recordings)
-            if horizon is not None:
-                waiting += await self.adopt(page.recordings, horizon, asked_at)
+            waiting += await self.adopt(page.recordings, horizon, asked_at)
             first = oldest(page)
-            if horizon is None or (first is not None and first.timestamp() < horizon):
+            if first is not None and first.timestamp() < horizon:
                 break
             if not go_on():
                 return pages.asked
             asked_at = self._now()
-        if max(newest) == 0.0:
-            newest.append((self._api.clock() or self._now()).timestamp())
         await self._store.set_mark(Mark(name=self._mark, at=min((max(newest), *waiting))))
         return pages.asked
+
+    async def _begin(self, asked_at: datetime) -> None:
+        now = self._now()
+        there = self._api.clock() or now
+        horizon = there - (now - asked_at) - CLOCK_SECONDS
+        await self._store.set_mark(Mark(name=self._mark, at=horizon.timestamp() + MARGIN_SECONDS))
 
     async def adopt(
         self, listed: Sequence[Snapshot], horizon: float | None, asked_at: datetime

@@ -40,7 +40,8 @@ MOST_DOUBTS: Final = 500
 class Sweep:
     """Follows one app's recordings. `others` is None where only our own ones are followed.
 
-    `committed` is told that events wait to be published.
+    `committed` is told that events wait to be published; `ticks` is a clock in seconds that never
+    goes back.
     """
 
     def __init__(
@@ -56,6 +57,7 @@ class Sweep:
         metrics: Metrics,
         now: Callable[[], datetime],
         committed: Callable[[], None],
+        ticks: Callable[[], float] = time.monotonic,
     ) -> None:
         self._store = store
         self._api = api
@@ -67,6 +69,7 @@ class Sweep:
         self._metrics = metrics
         self._now = now
         self._committed = committed
+        self._ticks = ticks
         self._woken = asyncio.Event()
         self._wanted = True
         self._began = 0.0
@@ -92,14 +95,15 @@ class Sweep:
         while True:
             self._woken.clear()
             if leads():
-                await self._when_it_is_time(leads)
+                await self.when_it_is_time(leads)
             else:
                 self._wanted = True  # whoever becomes the leader begins with a sweep
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(min(self._pace.floor, TICK_SECONDS)):
                     await self._woken.wait()
 
-    async def _when_it_is_time(self, leads: Callable[[], bool]) -> None:
+    async def when_it_is_time(self, leads: Callable[[], bool]) -> None:
+        """Sweep if that is due, and give up what nobody can tell of."""
         try:
             if self._outage.on:
                 await self._give_up_hopeless()
@@ -109,7 +113,7 @@ class Sweep:
             self._warn(error)
 
     async def _is_time(self) -> bool:
-        elapsed = time.monotonic() - self._began
+        elapsed = self._ticks() - self._began
         if self._doubts and elapsed >= self._pace.floor:
             await self._settle_doubts()
         if elapsed >= (self._pace.least if self._wanted else self._pace.interval):
@@ -119,14 +123,14 @@ class Sweep:
         return await self._others.heard_of_since(self._swept_at)
 
     async def _counted(self, leads: Callable[[], bool]) -> None:
-        self._began, self._wanted = time.monotonic(), False
+        self._began, self._wanted = self._ticks(), False
         failed = False
         try:
             await self.once(leads)
         except (ApiError, StoreUnavailable) as error:
             failed = True
             self._warn(error)
-        self._metrics.swept(time.monotonic() - self._began, failed=failed)
+        self._metrics.swept(self._ticks() - self._began, failed=failed)
 
     def _warn(self, error: ApiError | StoreUnavailable) -> None:
         structlog.get_logger().warning("sweep_failed", app=self._app, reason=str(error))
@@ -164,7 +168,7 @@ class Sweep:
         await self._leave_unlisted(live, listed, asked_at)
         if self._others is None:
             return pages.asked
-        return pages.asked + await self._others.catch_up(horizon, leads)
+        return pages.asked + await self._others.catch_up(horizon, asked_at, leads)
 
     async def _list(
         self, pages: Pages, horizon: float | None, leads: Callable[[], bool]

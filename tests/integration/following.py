@@ -70,6 +70,7 @@ class Bench:
             metrics=Metrics(CollectorRegistry(), version="test"),
             now=self.now,
             committed=lambda: None,
+            ticks=self.sandbox.clock.now,
         )
         self.reader = Reader(
             self.store,
@@ -112,6 +113,12 @@ class Bench:
         """So much later, one sweep, and the reads that are due then."""
         self.sandbox.clock.advance(seconds)
         await self.sweep.once()
+        await self.reader.once()
+
+    async def follow(self, seconds: float = 0.0) -> None:
+        """So much later, what the loops do when it is time, whether the API is there or not."""
+        self.sandbox.clock.advance(seconds)
+        await self.sweep.when_it_is_time(lambda: True)
         await self.reader.once()
 
     async def record_and_upload(self, kind: Kind = "track", **layers: Any) -> str:

@@ -196,13 +196,12 @@ def read_by(connection: sa.Connection, requests: Sequence[Reading]) -> list[None
 def starting(
     connection: sa.Connection, requests: Sequence[Collection[str]]
 ) -> list[frozenset[str]]:
-    """Operation: those of each request's slots that an unfinished start occupies."""
+    """Operation: those of each request's slots whose unfinished start may have been called."""
     wanted = sorted({slot for slots in requests for slot in slots})
-    held = frozenset(
-        connection.execute(
-            sa.select(inbox.c.slot).where(inbox.c.slot.in_(wanted), inbox.c.state != "done")
-        ).scalars()
+    mine = sa.and_(
+        inbox.c.slot.in_(wanted), inbox.c.state != "done", inbox.c.called_at.is_not(None)
     )
+    held = frozenset(connection.execute(sa.select(inbox.c.slot).where(mine)).scalars())
     return [held.intersection(slots) for slots in requests]
 
 

@@ -1,0 +1,163 @@
+"""Recordings that were not started here: adopted if that is wanted, left alone if not."""
+
+import uuid
+from collections.abc import AsyncIterator
+
+import pytest
+
+from recording_schemas import Kind, Status
+from tests.integration.following import Bench, open_bench
+from worker.recording import Seen
+from worker.snapshot import Snapshot
+from worker.store import Claim, Hear, Release
+
+
+@pytest.fixture
+async def bench(sqlite_url: str) -> AsyncIterator[Bench]:
+    async with open_bench(sqlite_url) as opened:
+        opened.restart(follow_all=True)
+        yield opened
+
+
+async def stranger(bench: Bench, kind: Kind = "track", meeting: str | None = None) -> str:
+    """A recording that somebody else starts."""
+    body = {"meeting_id": meeting or str(uuid.uuid4())}
+    start = bench.api.start_track if kind == "track" else bench.api.start_composite
+    return (await start(body)).recording_id
+
+
+async def claim_a_start(bench: Bench) -> None:
+    claim = Claim(
+        command_id="start-1",
+        command_type="start_track_recording",
+        owner="somebody",
+        now=bench.now().timestamp(),
+        lease_seconds=60,
+        settle_seconds=30,
+        abandoned_before=0,
+        app="default",
+        slot=f"{bench.meeting}/track",
+    )
+    assert (await bench.store.claim(claim)).may_call
+
+
+async def ended(bench: Bench, recording_id: str) -> None:
+    bench.sandbox.clock.advance(5)
+    await bench.api.act(recording_id, "stop")
+    bench.sandbox.clock.advance(5)
+
+
+async def test_without_being_told_to_nothing_of_others_is_followed(bench: Bench) -> None:
+    bench.restart(follow_all=False)
+    ours, _theirs = await bench.start(), await stranger(bench)
+    await bench.tick(5)
+    assert {one["subject"] for one in await bench.events()} == {ours}
+
+
+@pytest.mark.parametrize("kind", ["track", "composite"])
+async def test_a_live_recording_of_others_gets_all_its_events(bench: Bench, kind: Kind) -> None:
+    theirs = await stranger(bench, kind)
+    await bench.tick(5)
+    assert await bench.told(theirs) == ["RECORDING"]
+    await ended(bench, theirs)
+    await bench.tick(5)
+    told = await bench.told(theirs)
+    assert told[:2] == ["RECORDING", "UPLOADED"]
+    assert told[-1].startswith("completed")
+    assert (await bench.known(theirs)).kind == kind
+
+
+async def test_the_kind_that_a_list_does_not_tell_is_asked_for_once(bench: Bench) -> None:
+    bench.sandbox.switches.change({"list_track_urls": False})
+    theirs = await stranger(bench, "composite")
+    await bench.tick(5)
+    await bench.tick(10)
+    assert (await bench.known(theirs)).kind == "composite"
+    assert bench.asked().count("get_recording") <= 1
+
+
+async def test_what_was_over_before_anybody_followed_is_nobody_s_business(bench: Bench) -> None:
+    await ended(bench, await stranger(bench))
+    await bench.tick(5)
+    assert await bench.events() == []
+
+
+async def test_what_began_and_ended_between_two_sweeps_is_found(bench: Bench) -> None:
+    await bench.tick()
+    theirs = [await stranger(bench) for _ in range(3)]
+    for one in theirs:
+        await ended(bench, one)
+    await bench.tick(5)
+    for one in theirs:
+        assert (await bench.told(one))[0] == "UPLOADED"
+        assert (await bench.told(one))[-1] == "completed 3"
+
+
+async def test_what_began_and_ended_while_no_worker_ran_is_found_after_the_restart(
+    bench: Bench,
+) -> None:
+    await bench.tick()
+    theirs = [await stranger(bench) for _ in range(250)]
+    bench.sandbox.clock.advance(10)
+    for one in theirs:
+        await bench.api.act(one, "stop")
+    bench.sandbox.clock.advance(7200)
+    bench.restart(follow_all=True)
+    await bench.sweep.once()
+    assert {one["subject"] for one in await bench.events()} == set(theirs)
+
+
+async def test_following_others_costs_two_requests_when_nothing_happens(bench: Bench) -> None:
+    for _ in range(150):
+        await ended(bench, await stranger(bench))
+    await bench.tick()
+    bench.sandbox.clock.advance(3600)
+    bench.asked()
+    await bench.tick()
+    assert bench.asked() == ["list_recordings"] * 2
+
+
+async def test_a_recording_that_a_start_in_work_may_have_made_is_left_to_it(bench: Bench) -> None:
+    await bench.tick()
+    await claim_a_start(bench)
+    theirs = await stranger(bench, "composite", bench.meeting)
+    maybe_ours = await stranger(bench, "track", bench.meeting)
+    await bench.tick(400)
+    await bench.tick(400)
+    assert await bench.told(theirs) == ["RECORDING"]
+    assert await bench.told(maybe_ours) == []
+
+
+async def test_a_recording_that_no_start_claimed_in_the_end_is_adopted_after_all(
+    bench: Bench,
+) -> None:
+    await bench.tick()
+    await claim_a_start(bench)
+    maybe_ours = await stranger(bench, "track", bench.meeting)
+    await bench.tick(400)
+    await bench.tick(400)
+    release = Release(command_id="start-1", uncertain=False, last_error="not called")
+    await bench.store.release(release)
+    await bench.tick(400)
+    assert await bench.told(maybe_ours) == ["RECORDING"]
+
+
+async def test_a_webhook_about_an_unknown_recording_has_the_list_looked_at_soon(
+    bench: Bench,
+) -> None:
+    await bench.follow()
+    theirs = await stranger(bench)
+    bench.sandbox.clock.advance(2)
+    told = Seen(
+        snapshot=Snapshot(recording_id=theirs, status=Status.RECORDING),
+        observed_by="webhook",
+        asked_at=bench.now(),
+        observed_at=bench.now(),
+    )
+    assert bench.pace.interval == 10
+    await bench.store.hear(Hear(seen=told, follow_all=True))
+    await bench.follow(2)
+    assert await bench.told(theirs) == ["RECORDING"]
+    bench.asked()
+    await bench.follow(2)
+    assert bench.asked() == []

@@ -1,17 +1,19 @@
 """The budget that replicas share, on both engines, with the store's own clock."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from pathlib import Path
 
+import psycopg
 import pytest
 
+from sandbox.postgresql import PostgreSQLServer
 from sandbox.waiting import Eventually
 from worker.budget import Budget
 from worker.errors import OverBudget, StoreUnavailable
 from worker.ledger import Ask, Limit, Priority, Rate
-from worker.store import Store
+from worker.store import Hold, Store
 
 PLENTY = Rate(1_000_000, 1.0)
 HOUR = 3600.0
@@ -146,3 +148,29 @@ async def test_a_restart_finds_what_was_spent(tmp_path: Path) -> None:
             await stack.enter_async_context(running(budget))
             for _ in range(3):
                 await budget.pay(Priority.STOP, patient=False)
+
+
+async def test_replicas_that_commit_other_things_too_never_wait_for_each_other_in_a_circle(
+    postgresql: PostgreSQLServer,
+) -> None:
+    url, rate = postgresql.new_database(), Rate(1_000_000, HOUR)
+    replicas = [await Store.open(url, source="test") for _ in range(3)]
+    ask = Ask(rates=(rate,), needed=(1, 0, 0))
+    hold = Hold(name="leader", owner="me", now=0.0, until=1.0)
+    await asyncio.gather(*(one.hold(hold) for one in replicas))
+    for _ in range(40):
+        wishes: list[Awaitable[object]] = []
+        for place, one in enumerate(replicas):
+            wishes += [one.outbox_depth()]  # while that is committed, both others get in line
+            both = [one.spend("b", ask), one.hold(hold)]
+            wishes += both if place % 2 else reversed(both)
+        await asyncio.gather(*wishes)
+    assert await spent(replicas[0], "b", rate) == 40 * len(replicas)
+    for one in replicas:
+        await one.close()
+    with psycopg.connect(url) as looking:
+        (deadlocks,) = looking.execute(
+            "SELECT deadlocks FROM pg_stat_database WHERE datname = current_database()"
+        ).fetchone() or (None,)
+    assert deadlocks == 0
+    postgresql.drop_database(url)

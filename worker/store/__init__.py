@@ -175,7 +175,7 @@ class Store:
 
     async def spend(self, name: str, ask: Ask) -> Grant:
         """Leave for requests to the API out of the budget `name`, at the time of `now`."""
-        return await self._group.submit(self._spend, (name, ask))
+        return await self._group.submit(self._spend, (name, ask), last=True)
 
     async def unsent(self, limit: int, *, after: int = 0) -> list[Unsent]:
         """The oldest events that no broker has confirmed, in the order of their commits.

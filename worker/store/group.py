@@ -32,6 +32,7 @@ class _Waiting(NamedTuple):
     operation: Operation[Any, Any]
     request: Any
     done: asyncio.Future[Any]
+    last: bool
 
 
 class GroupCommit:
@@ -61,15 +62,19 @@ class GroupCommit:
         self.trouble: str | None = None
         """Why the last transaction could not be committed; None when it was."""
 
-    async def submit(self, operation: Operation[RequestT, ResultT], request: RequestT) -> ResultT:
+    async def submit(
+        self, operation: Operation[RequestT, ResultT], request: RequestT, *, last: bool = False
+    ) -> ResultT:
         """Return the operation's result for this request once it is committed.
 
+        An operation that locks what all replicas want comes `last` in its transaction: nobody
+        waits for it longer than for the commit, and nobody who has it waits for anything else.
         Raises StoreUnavailable when it was not; what the operation itself raises is passed on.
         """
         if self._closed:
             raise StoreUnavailable("the store is closed")
         done: asyncio.Future[ResultT] = asyncio.get_running_loop().create_future()
-        self._waiting.append(_Waiting(operation, request, done))
+        self._waiting.append(_Waiting(operation, request, done, last))
         if self._working is None:
             self._working = asyncio.create_task(self._work(), name="store")
         return await done
@@ -142,8 +147,8 @@ class GroupCommit:
 
     def _in_one_transaction(self, batch: list[_Waiting]) -> list[Any]:
         by_operation: dict[Operation[Any, Any], list[int]] = {}
-        for index, waiting in enumerate(batch):
-            by_operation.setdefault(waiting.operation, []).append(index)
+        for index in sorted(range(len(batch)), key=lambda one: batch[one].last):
+            by_operation.setdefault(batch[index].operation, []).append(index)
         results: list[Any] = [None] * len(batch)
         with self._engine.begin() as connection:
             self._news.begin(connection)

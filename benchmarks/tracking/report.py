@@ -98,11 +98,11 @@ def _setting(pace: Pace) -> str:
     return (
         f"The emulated API blocks every call for five minutes after more than {QUOTA:,} in "
         f"{QUOTA_SECONDS} s. Recordings that others started are adopted from the list, live "
-        f"{pace.life_seconds:g} s on average, and end at random for {pace.seconds:g} s; an upload "
-        f"takes {pace.upload_seconds:g} s and leaves three files. Delays are from the API's own "
-        "change to the event at a subscriber. Each finished recording costs a request for its files "
-        "and one for their owners; what the sweeps leave of the budget says how many can finish in "
-        "an hour."
+        f"{pace.life_seconds:g} s on average, and end at random for {pace.seconds:g} s; an "
+        f"upload takes {pace.upload_seconds:g} s and leaves three files. Delays are from the "
+        "API's own change to the event at a subscriber. Each finished recording costs a request "
+        "for its files and one for their owners; what the sweeps leave of the budget says how "
+        "many can finish in an hour."
     )
 
 

@@ -44,6 +44,9 @@ async def register(api: RealtimeKit, url: str) -> Registered:
     """
     found = await ours(api, url)
     webhook, what = await _set_up(api, url, found[0] if found else None)
+    if what == "added":  # somebody else may have added one in the same moment
+        found = await ours(api, url) or [webhook]
+        webhook = found[0]
     for double in found[1:]:
         await _delete(api, double)
     return Registered(webhook=webhook, what=what, removed=len(found[1:]))

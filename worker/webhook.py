@@ -27,7 +27,7 @@ PATH: Final = "/webhooks/realtimekit"
 
 MAX_BODY_BYTES: Final = 262_144
 BODY_SECONDS: Final = 5.0
-"""A body that takes longer to arrive is given up: who sends it does not wait that long either."""
+"""Who sends a webhook does not wait longer for its answer either."""
 
 MOST_AT_ONCE: Final = 200
 SIGNATURE_HEADERS: Final = ("rtk-signature", "dyte-signature")
@@ -65,7 +65,8 @@ class Answered(msgspec.Struct, frozen=True):
 class Webhooks:
     """Takes webhooks in. `keys` has the key of each app's webhooks by its name; `now` is aware.
 
-    The store tells of what is left to publish and to read.
+    The store tells of what is left to publish and to read. A body that takes longer than
+    `body_seconds` to arrive is given up.
     """
 
     def __init__(
@@ -76,13 +77,16 @@ class Webhooks:
         *,
         now: Callable[[], datetime],
         metrics: Metrics,
+        body_seconds: float = BODY_SECONDS,
     ) -> None:
         self._store = store
         self._apps = apps
         self._keys = keys
         self._now = now
         self._metrics = metrics
-        self._in_work = 0
+        self._body_seconds = body_seconds
+        self.in_work = 0
+        """How many are being read, checked and committed now."""
 
     def routes(self) -> list[web.RouteDef]:
         """What to serve."""
@@ -90,23 +94,23 @@ class Webhooks:
 
     async def _serve(self, request: web.Request) -> web.Response:
         started = time.perf_counter()
-        self._in_work += 1
+        self.in_work += 1
         try:
             answered = await self._take(request)
         finally:
-            self._in_work -= 1
+            self.in_work -= 1
         self._metrics.webhook(answered.verdict)
         _log(answered, time.perf_counter() - started)
         return web.Response(status=STATUSES[answered.verdict])
 
     async def _take(self, request: web.Request) -> Answered:
-        if self._in_work > MOST_AT_ONCE:
+        if self.in_work > MOST_AT_ONCE:
             return Answered("unavailable", {"reason": "too many webhooks at a time"})
         app = self._apps.meant(request.query.get("app"))
         if app is None:  # another replica may know it already, or this one may have forgotten it
             return Answered("unavailable", {"reason": "it is for an app that is not configured"})
         try:
-            body = await _body_of(request)
+            body = await _body_of(request, self._body_seconds)
         except _CutShort as error:
             return Answered("unavailable", {"reason": str(error)})
         if body is None:
@@ -148,13 +152,13 @@ class _CutShort(Exception):
     pass
 
 
-async def _body_of(request: web.Request) -> bytes | None:
+async def _body_of(request: web.Request, seconds: float) -> bytes | None:
     """The body as it was sent; None when it is too large."""
     if (request.content_length or 0) > MAX_BODY_BYTES:
         return None
     body = bytearray()
     try:
-        async with asyncio.timeout(BODY_SECONDS):
+        async with asyncio.timeout(seconds):
             async for piece in request.content.iter_any():
                 body += piece
                 if len(body) > MAX_BODY_BYTES:

@@ -11,9 +11,10 @@ import pytest
 from recording_schemas import ErrorInfo
 from sandbox.postgresql import PostgreSQLServer
 from sandbox.signing import Signer
+from sandbox.waiting import eventually
 from tests.integration.webhook_door import Door, former_update, open_door, update
 from worker.store import stranger_mark
-from worker.webhook import MAX_BODY_BYTES
+from worker.webhook import MAX_BODY_BYTES, MOST_AT_ONCE
 
 FORWARD = ["RECORDING", "UPLOADING", "UPLOADED"]
 
@@ -235,6 +236,33 @@ async def test_one_that_breaks_off_is_not_held_against_its_sender(door: Door) ->
     writer.close()
     await writer.wait_closed()
     assert await door.tell(await door.known(), "RECORDING") == 204
+
+
+async def test_one_that_does_not_arrive_in_time_is_given_up(sqlite_url: str) -> None:
+    async with open_door(sqlite_url, body_seconds=0.05) as door:
+        reader, writer = await asyncio.open_connection("127.0.0.1", door.port)
+        head = "POST /webhooks/realtimekit HTTP/1.1\r\nHost: x\r\nContent-Length: 50\r\n\r\n{"
+        writer.write(head.encode())
+        assert b" 503 " in await reader.readline()
+        writer.close()
+        await writer.wait_closed()
+
+
+async def test_more_than_so_many_at_a_time_are_put_off(door: Door) -> None:
+    head = b"POST /webhooks/realtimekit HTTP/1.1\r\nHost: x\r\nContent-Length: 50\r\n\r\n{"
+    slow = []
+    for _ in range(MOST_AT_ONCE):
+        _reader, writer = await asyncio.open_connection("127.0.0.1", door.port)
+        writer.write(head)
+        await writer.drain()
+        slow.append(writer)
+    recording_id = await door.known()
+    await eventually(lambda: door.in_work == MOST_AT_ONCE)
+    assert await door.tell(recording_id, "RECORDING") == 503
+    for writer in slow:
+        writer.close()
+    await eventually(lambda: door.in_work == 0)
+    assert await door.tell(recording_id, "RECORDING") == 204
 
 
 async def test_a_key_that_cannot_be_had_is_our_fault(door: Door) -> None:

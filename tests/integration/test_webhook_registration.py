@@ -99,6 +99,12 @@ async def test_doubles_are_removed_and_those_of_others_are_not(api: RealtimeKit)
     assert await api.webhooks() == (theirs,)
 
 
+async def test_many_who_register_at_the_same_moment_leave_one(api: RealtimeKit) -> None:
+    done = await asyncio.gather(*(register(api, URL) for _ in range(5)))
+    (one,) = await api.webhooks()
+    assert {each.webhook.webhook_id for each in done} == {one.webhook_id}
+
+
 async def test_removing_what_is_not_there_does_nothing(api: RealtimeKit) -> None:
     assert await remove(api, URL) == ()
 

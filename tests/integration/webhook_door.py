@@ -36,7 +36,9 @@ class Door:
     Any request to the API is a failure of the test: `asked_of_the_api` counts them.
     """
 
-    def __init__(self, store: Store, *, follow_all: bool = False, apps: tuple[str, ...]) -> None:
+    def __init__(
+        self, store: Store, *, follow_all: bool, apps: tuple[str, ...], body_seconds: float
+    ) -> None:
         self.store = store
         self.signer = SIGNER
         self.key_status = 200
@@ -57,12 +59,13 @@ class Door:
             )
             for name in apps
         )
-        webhooks = Webhooks(
+        self._webhooks = webhooks = Webhooks(
             store,
             self.apps,
             dict.fromkeys(apps, self.key),
             now=self.now,
             metrics=Metrics(self.registry, version="test"),
+            body_seconds=body_seconds,
         )
         self.server = HttpServer(
             "127.0.0.1",
@@ -83,6 +86,10 @@ class Door:
     @property
     def url(self) -> str:
         return f"http://127.0.0.1:{self.port}{PATH}"
+
+    @property
+    def in_work(self) -> int:
+        return self._webhooks.in_work
 
     async def post(
         self,
@@ -204,11 +211,15 @@ def former_update(recording_id: str, status: str, **members: Any) -> dict[str, A
 
 @asynccontextmanager
 async def open_door(
-    url: str, *, follow_all: bool = False, apps: tuple[str, ...] = ("default",)
+    url: str,
+    *,
+    follow_all: bool = False,
+    apps: tuple[str, ...] = ("default",),
+    body_seconds: float = 5.0,
 ) -> AsyncIterator[Door]:
     """A door that is open during the block. `url` is a database's."""
     store = await Store.open(url, source="test")
-    door = Door(store, follow_all=follow_all, apps=apps)
+    door = Door(store, follow_all=follow_all, apps=apps, body_seconds=body_seconds)
     door.port = await door.server.start()
     try:
         yield door

@@ -261,8 +261,8 @@ class Settings(CommonSettings, frozen=True, kw_only=True):
         Variable(
             "WORKER_API_BUDGET",
             rates,
-            "Not in effect yet. The most requests to send to the API, as requests/seconds; all"
-            " windows hold at once.",
+            "The most requests that all replicas together send to the API, as requests/seconds;"
+            " all windows hold at once.",
             "1200/300,1000/50",
         ),
     ]

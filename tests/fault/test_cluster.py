@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
@@ -11,8 +12,9 @@ from sandbox.waiting import eventually
 from tests.fault.field import Field, open_field
 from tests.fault.proxy import Proxy
 from tests.fault.test_broker_faults import running, stream
+from worker.broker import Link, Outgoing, Publisher, Topology
 
-pytestmark = [pytest.mark.campaign, pytest.mark.timeout(240)]
+pytestmark = pytest.mark.timeout(240)
 
 BEFORE, DURING, AFTER = range(20), range(20, 60), range(60, 80)
 
@@ -100,3 +102,35 @@ async def test_a_cluster_that_loses_one_leader_after_the_other_loses_and_doubles
     found = await clustered.settled(seconds=60)
     assert found.violations == ()
     assert found.recordings == AFTER.stop
+
+
+@asynccontextmanager
+async def publishing(amqp_url: str, topology: Topology) -> AsyncIterator[Publisher]:
+    """A publisher that is ready, as the worker's."""
+    link = Link(lambda: amqp_url, "publish")
+    publisher = Publisher(link, topology, timeout=5)
+    running = asyncio.create_task(link.run(publisher.session))
+    async with asyncio.timeout(30):
+        await publisher.wait_ready()
+    yield publisher
+    running.cancel()
+    await asyncio.wait([running])
+
+
+async def test_who_publishes_first_while_nobody_leads_is_not_refused_until_the_lost_node_is_back(
+    cluster: RabbitMQCluster, names_prefix: str
+) -> None:
+    topology = Topology(prefix=names_prefix, retry_delays=(1.0,))
+    message = Outgoing(exchange="", routing_key=topology.command_queue, body=b"{}", mandatory=True)
+    lost, other, _ = cluster.nodes.values()
+    async with publishing(lost.amqp_url, topology):  # its node leads what it declares
+        pass
+    async with publishing(other.amqp_url, topology) as publisher:
+        await asyncio.to_thread(lost.kill)
+        assert await publisher.publish(message) is False, "nobody leads yet"
+
+        async def is_taken() -> bool:
+            return publisher.is_ready and await publisher.publish(message)
+
+        await eventually(is_taken, seconds=40, what="it is taken")
+    await asyncio.to_thread(lost.start)

@@ -9,6 +9,7 @@ import structlog
 from aio_pika.abc import AbstractChannel, AbstractConnection
 from aiormq.channel import Channel
 from aiormq.exceptions import DeliveryError
+from pamqp.commands import Basic
 
 from worker.broker.batch import Confirmation, send, with_id
 from worker.broker.link import BROKER_TROUBLE, CLOSED, Link, from_broker, open_channel
@@ -18,6 +19,8 @@ from worker.errors import BrokerUnavailable
 
 WATCH_SECONDS: Final = 1.0
 CLOSE_SECONDS: Final = 2.0
+REFUSED_SECONDS: Final = 5.0
+"""How long a channel on which messages are refused is kept at least."""
 BLOCKED: Final = "the broker blocks publishers: a memory or disk alarm"
 
 Published = bool | BrokerUnavailable
@@ -35,6 +38,7 @@ class Publisher:
         self._timeout = timeout
         self._prepare = declare if may_declare else verify
         self._channel: Channel | None = None
+        self._opened_at = 0.0
         self._ready = asyncio.Event()
         self._in_flight: dict[str, asyncio.Future[None]] = {}
 
@@ -47,6 +51,7 @@ class Publisher:
             channel = await opened.get_underlay_channel()
             assert isinstance(channel, Channel)  # noqa: S101 - the abstract one lacks a flag
             self._channel = channel
+            self._opened_at = asyncio.get_running_loop().time()
             self._ready.set()
             try:
                 await self._watch(opened, channel)
@@ -112,6 +117,8 @@ class Publisher:
                 finally:
                     late = [one for one in confirmations if one.cancel()]
                 why_late = await self._why_late(channel, named[0]) if late else CLOSED
+            if any(map(_is_refused, confirmations)):
+                await self._replace_old(channel)
         except TimeoutError:
             return [BrokerUnavailable(await self._why_late(channel, named[0]))] * len(named)
         except BROKER_TROUBLE as error:
@@ -159,6 +166,18 @@ class Publisher:
             await _close_quietly(channel)
         return f"no confirmation within {self._timeout:g} s from {message.exchange!r}"
 
+    async def _replace_old(self, channel: Channel) -> None:
+        """Replace a channel that has refused messages, unless it is still new.
+
+        A full queue refuses on every channel. But on one that first published to a queue while
+        nobody led it, RabbitMQ refuses for as long as the last leader's node is away, although
+        another node leads meanwhile and takes what comes on a new channel.
+        """
+        age = asyncio.get_running_loop().time() - self._opened_at
+        if self._channel is channel and age >= REFUSED_SECONDS:
+            self._give_up(channel)
+            await _close_quietly(channel)
+
     def _give_up(self, channel: Channel) -> None:
         """Use it no more; `session` opens another one. A newer one is left alone."""
         if self._channel is channel:
@@ -174,8 +193,15 @@ def _published(message: Outgoing, confirmation: Confirmation, why_late: str) -> 
         return True
     if not isinstance(error, DeliveryError):
         return _unavailable(error)
-    full = BrokerUnavailable(f"a queue of {message.exchange!r} is full")
+    full = BrokerUnavailable(f"a queue of {message.exchange!r} is full or has no leader")
     return False if message.mandatory else full
+
+
+def _is_refused(confirmation: Confirmation) -> bool:
+    if confirmation.cancelled():
+        return False
+    error = confirmation.exception()
+    return isinstance(error, DeliveryError) and isinstance(error.frame, Basic.Nack)
 
 
 def _unavailable(error: BaseException) -> BrokerUnavailable:

@@ -18,6 +18,7 @@ from sandbox.ledger import Request
 from sandbox.server import Sandbox, SandboxOptions
 from sandbox.switches import Switches
 from worker.conclusions import Patience
+from worker.errors import ApiError
 from worker.outage import Outage
 from worker.pace import Pace
 from worker.reader import Reader
@@ -170,8 +171,15 @@ async def open_bench(url: str) -> AsyncIterator[Bench]:
     options = SandboxOptions(speed=0, switches=SWITCHES)
     async with Sandbox(options, clock=Clock(speed=0)) as sandbox:
         store = await Store.open(url, source="test")
-        api = client(base_url=sandbox.base_url)
-        yield Bench(sandbox, store, api)
+        heard: list[Bench] = []
+
+        def observed(_operation: str, error: ApiError | None, _seconds: float) -> None:
+            for bench in heard:
+                bench.outage.heard(error)
+
+        api = client(base_url=sandbox.base_url, observed=observed)
+        heard.append(Bench(sandbox, store, api))
+        yield heard[0]
         await api.aclose()
         await store.close()
 

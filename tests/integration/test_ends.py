@@ -73,7 +73,7 @@ async def test_whatever_becomes_of_a_recording_it_ends_in_time(
     ("fault", "last"),
     [
         (Fault(kind="refuse", operation="get_recording", status=500), "ERRORED"),
-        (Fault(kind="refuse", operation="list_recordings", status=500), "UPLOADED"),
+        (Fault(kind="refuse", operation="list_recordings", status=500), "ERRORED"),
         (Fault(kind="refuse", operation="change_recording", status=500), "ERRORED"),
         (Fault(kind="refuse", status=500), "ERRORED"),
         (Fault(kind="refuse", status=401), "ERRORED"),

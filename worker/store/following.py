@@ -32,8 +32,8 @@ class Followed(msgspec.Struct, frozen=True, kw_only=True):
 class Due(msgspec.Struct, frozen=True, kw_only=True):
     """Asks for at most `limit` recordings of `app` that are to be read by `now`.
 
-    Live ones that became due after `swept_at` can be read together from a list: when there are
-    more than `few` of them, they are left to the next sweep. `besides` are in hand already.
+    Live ones that a webhook made due after `swept_at` can be read together from a list: when there
+    are more than `few` of them, they are left to the next sweep. `besides` are in hand already.
     """
 
     app: str
@@ -119,7 +119,9 @@ def due_ones(connection: sa.Connection, requests: Sequence[Due]) -> list[DueRead
 def _due(connection: sa.Connection, wanted: Due) -> DueReads:
     due = sa.and_(recordings.c.app == wanted.app, recordings.c.read_at <= wanted.now)
     listable = sa.and_(
-        recordings.c.status.in_(_LIVE), recordings.c.read_at > wanted.swept_at, recordings.c.open
+        recordings.c.status.in_(_LIVE),
+        recordings.c.read_at > wanted.swept_at,
+        recordings.c.told_at >= recordings.c.read_at,
     )
     some = sa.select(sa.literal(1)).select_from(recordings).where(due, listable)
     count = connection.execute(
@@ -127,7 +129,7 @@ def _due(connection: sa.Connection, wanted: Due) -> DueReads:
     ).scalar_one()
     query = sa.select(recordings.c.state).where(due)
     if count > wanted.few:
-        query = query.where(sa.not_(listable))
+        query = query.where(sa.or_(recordings.c.told_at.is_(None), sa.not_(listable)))
     if wanted.besides:
         query = query.where(recordings.c.recording_id.not_in(sorted(wanted.besides)))
     rows = connection.execute(query.order_by(recordings.c.read_at).limit(wanted.limit))

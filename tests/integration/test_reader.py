@@ -1,0 +1,177 @@
+"""What is read by itself, when, and at whose cost."""
+
+import asyncio
+import uuid
+from collections.abc import AsyncIterator
+
+import pytest
+
+from recording_schemas import Status
+from sandbox.faults import Fault
+from sandbox.waiting import Eventually
+from tests.integration.following import Bench, open_bench
+from worker.recording import Seen
+from worker.snapshot import Snapshot
+from worker.store import Hear
+
+
+@pytest.fixture
+async def bench(sqlite_url: str) -> AsyncIterator[Bench]:
+    async with open_bench(sqlite_url) as opened:
+        yield opened
+
+
+async def recording(bench: Bench, count: int = 1) -> list[str]:
+    """So many recordings that are known to be recording, a sweep ago."""
+    ids = [await bench.start(meeting=str(uuid.uuid4())) for _ in range(count)]
+    await bench.follow(2)
+    bench.sandbox.clock.advance(5)
+    bench.asked()
+    return ids
+
+
+async def webhook(bench: Bench, recording_id: str, status: Status) -> None:
+    seen = Seen(
+        snapshot=Snapshot(recording_id=recording_id, status=status),
+        observed_by="webhook",
+        asked_at=bench.now(),
+        observed_at=bench.now(),
+    )
+    await bench.store.hear(Hear(seen=seen))
+
+
+async def test_what_a_webhook_cannot_settle_is_read_and_then_settled(bench: Bench) -> None:
+    (one,) = await recording(bench)
+    await bench.api.act(one, "pause")
+    await webhook(bench, one, Status.PAUSED)
+    bench.asked()
+    await bench.reader.once()
+    await bench.reader.once()
+    assert bench.asked() == ["get_recording"]
+    assert (await bench.told(one))[-1] == "PAUSED"
+
+
+async def test_many_webhooks_about_live_recordings_cost_one_list_and_no_read_of_each(
+    bench: Bench,
+) -> None:
+    ids = await recording(bench, 20)
+    for one in ids:
+        await bench.api.act(one, "pause")
+        await webhook(bench, one, Status.PAUSED)
+    bench.asked()
+    await bench.reader.once()
+    await bench.follow(1)
+    assert bench.asked() == ["list_recordings"]
+    assert {(await bench.told(one))[-1] for one in ids} == {"PAUSED"}
+    await bench.follow(60)
+    assert bench.asked() == ["list_recordings"]
+
+
+async def test_what_is_not_on_the_list_is_read_also_when_there_are_many(bench: Bench) -> None:
+    ids = await recording(bench, 30)
+    for one in ids:
+        await bench.api.act(one, "stop")
+    bench.sandbox.clock.advance(10)
+    bench.asked()
+    await bench.follow(1)
+    asked = bench.asked()
+    assert asked.count("get_recording") == 30
+    assert asked.count("list_recordings") == 1
+    assert {(await bench.told(one))[-1] for one in ids} == {"completed 3"}
+
+
+async def test_a_webhook_that_comes_while_the_answer_is_under_way_is_not_settled_by_it(
+    bench: Bench,
+) -> None:
+    (one,) = await recording(bench)
+    snapshot = await bench.api.get(one)
+    asked_at = bench.now()
+    bench.sandbox.clock.advance(1)
+    await bench.api.act(one, "pause")
+    await webhook(bench, one, Status.PAUSED)
+    late = Seen(snapshot=snapshot, observed_by="sweep", asked_at=asked_at, observed_at=bench.now())
+    await bench.store.absorb([late])
+    await bench.reader.once()
+    assert (await bench.told(one))[-1] == "PAUSED"
+
+
+async def test_files_that_name_their_owners_cost_one_request_for_each_recording(
+    bench: Bench,
+) -> None:
+    bench.sandbox.switches.change({"track_download_url": "links"})
+    one = await bench.record_and_upload()
+    bench.asked()
+    await bench.tick()
+    assert bench.asked() == ["list_recordings", "get_recording"]
+    files = await bench.data(one, "recording.file_ready.v1")
+    assert sorted(file["custom_participant_id"] for file in files) == [
+        "participant-1",
+        "participant-2",
+        "participant-3",
+    ]
+    assert all(file["user_id"] and file["peer_id"] for file in files)
+
+
+async def test_a_recording_that_cannot_be_read_is_tried_again_ever_more_rarely(
+    bench: Bench,
+) -> None:
+    one = await bench.record_and_upload()
+    fault = Fault(kind="refuse", operation="get_recording", recording_id=one, status=500)
+    bench.sandbox.faults.add(fault)
+    await bench.sweep.once()
+    for _ in range(4):  # other requests get through: the API is there
+        await bench.reader.once()
+        await bench.api.list()
+        bench.sandbox.clock.advance(0.1)
+    bench.asked()
+    for _ in range(600):
+        bench.sandbox.clock.advance(1)
+        await bench.reader.once()
+        await bench.api.list()
+    assert 4 <= bench.asked().count("get_recording") <= 12
+
+
+async def test_while_the_api_is_away_nothing_is_read(bench: Bench) -> None:
+    ids = [await bench.record_and_upload(meeting=str(uuid.uuid4())) for _ in range(30)]
+    await bench.sweep.once()
+    bench.asked()
+    bench.sandbox.faults.add(Fault(kind="refuse", status=401))
+    await bench.reader.once()
+    assert bench.asked().count("get_recording") <= 8
+    assert bench.outage.on
+    bench.sandbox.faults.clear()
+    for _ in range(60):
+        bench.sandbox.clock.advance(1)
+        await bench.reader.once()
+    assert {(await bench.told(one))[-1] for one in ids} == {"completed 3"}
+
+
+async def test_a_reader_that_does_not_lead_reads_nothing(bench: Bench) -> None:
+    await bench.record_and_upload()
+    await bench.sweep.once()
+    bench.asked()
+    await bench.reader.once(lambda: False)
+    assert bench.asked() == []
+
+
+async def test_what_a_command_leaves_to_be_read_is_read_at_once(
+    bench: Bench, eventually: Eventually
+) -> None:
+    """The stop's own answer may tell of the end."""
+    bench.store.on_news("due", bench.reader.wake)
+    reading = asyncio.create_task(bench.reader.run(lambda: True))
+    one = await bench.record_and_upload()
+    seen = Seen(
+        snapshot=await bench.api.get(one),
+        observed_by="command",
+        asked_at=bench.now(),
+        observed_at=bench.now(),
+    )
+    await bench.store.absorb([seen])
+
+    async def is_told() -> bool:
+        return (await bench.told(one))[-1] == "completed 3"
+
+    await eventually(is_told)
+    reading.cancel()
+    await asyncio.wait([reading])

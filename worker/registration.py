@@ -16,6 +16,8 @@ from worker.realtimekit import STATUS_UPDATE, RealtimeKit, Webhook
 
 NAME: Final = "recording-worker"
 PATH: Final = "/webhooks/realtimekit"
+"""Where they are served. A query `app=name` says which app they are for."""
+
 EVENTS: Final = (STATUS_UPDATE,)
 FIRST_PAUSE: Final = 1.0
 LONGEST_PAUSE: Final = 60.0

@@ -18,12 +18,10 @@ from worker.apps import App, Apps
 from worker.errors import StoreUnavailable, Unavailable
 from worker.realtimekit import Notice, Unreadable, WebhookKey, read_notice
 from worker.recording import Seen
+from worker.registration import PATH
 from worker.snapshot import Snapshot
 from worker.store import Hear, Store
 from worker.telemetry import Metrics
-
-PATH: Final = "/webhooks/realtimekit"
-"""Where they are served. A query `app=name` says which app they are for."""
 
 MAX_BODY_BYTES: Final = 262_144
 BODY_SECONDS: Final = 5.0

@@ -19,11 +19,12 @@ from worker.http import HttpServer
 from worker.outage import Outage
 from worker.realtimekit import RealtimeKit, WebhookKey
 from worker.recording import ObservedBy, Origin, Recording, Seen
+from worker.registration import PATH
 from worker.retry import Retry
 from worker.snapshot import Snapshot
 from worker.store import RecordingsFilter, Store
 from worker.telemetry import Metrics
-from worker.webhook import PATH, Webhooks
+from worker.webhook import Webhooks
 
 NO_HEADERS: Mapping[str, str] = MappingProxyType({})
 SIGNER = Signer()

@@ -38,8 +38,12 @@ run: setup ## run the worker against a real account (settings from the environme
 test: setup $(NODE_STAMP) ## run every test, with its own RabbitMQ and PostgreSQL
 	$(BIN)/python -m pytest -n $(PROCESSES) --dist worksteal -m "not campaign" $(ARGS)
 
-faults: setup ## run the long fault tests: API storms, a cluster losing its leader, restarts in a row
-	$(BIN)/python -m pytest -n 2 --dist worksteal -m campaign tests/fault $(ARGS)
+# What the fault tests do more of in their long forms; `make test` runs the short ones.
+LONG := FAULT_RESTARTS=50 FAULT_STREAM=10000 FAULT_ALARM_SECONDS=60 FAULT_AWAY_SECONDS=60 \
+	FAULT_INTERLEAVINGS=2000 FAULT_EVERY_POINT=1 FAULT_SCALINGS=50
+
+faults: setup ## run the long forms of the fault tests, about an hour; they print their ledgers
+	env $(LONG) $(BIN)/python -m pytest -v -s --durations=20 tests/fault $(ARGS)
 
 SEED ?=
 KILLS ?= 300

@@ -19,8 +19,6 @@ from tests.fault.field import Field
 from tests.fault.processes import WorkerProcess
 from worker.outage import FAILURES
 
-pytestmark = pytest.mark.campaign
-
 COMMANDS: Final = 40
 PREFETCH: Final = 10
 BLOCK_SECONDS: Final = 2.0

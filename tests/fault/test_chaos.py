@@ -17,22 +17,20 @@ def test_one_seed_always_makes_the_same_commands() -> None:
     assert len(plan(7, 300)) == 300
 
 
-@pytest.mark.campaign
 @pytest.mark.timeout(300)
 async def test_a_campaign_of_kills_on_sqlite_loses_and_doubles_nothing(field: Field) -> None:
-    options = Options(seed=11, kills=15, commands=200)
+    options = Options(seed=11, kills=10, commands=120)
     found, run = await Campaign(field, options, print).run()
     assert found.violations == (), closing_lines(found, run)
-    assert run.kills == 15
+    assert run.kills == 10
 
 
-@pytest.mark.campaign
 @pytest.mark.timeout(300)
 async def test_a_campaign_of_kills_on_two_replicas_loses_and_doubles_nothing(
     amqp_url: str, names_prefix: str, postgresql: PostgreSQLServer, tmp_path: Path
 ) -> None:
     database = postgresql.new_database()
-    options = Options(seed=12, kills=8, commands=100, replicas=2)
+    options = Options(seed=12, kills=6, commands=80, replicas=2)
     async with open_field(amqp_url, database, tmp_path, prefix=names_prefix, seed=12) as field:
         found, run = await Campaign(field, options, print).run()
     postgresql.drop_database(database)

@@ -23,7 +23,6 @@ PASSING: Final = 10
 """Commands that are confirmed between two restarts; at least one of them gets its outcome."""
 
 
-@pytest.mark.campaign
 @pytest.mark.timeout(180 + 30 * RESTARTS)
 async def test_restarts_of_the_broker_in_a_row_under_a_stream_lose_and_double_nothing(
     private_rabbitmq: RabbitMQNode, tmp_path: Path

@@ -13,6 +13,7 @@ from worker.recording import Origin, Seen
 from worker.snapshot import Snapshot
 from worker.store import Claim, Claimed, Finish, Reply, Store, inbox, outcome_record
 from worker.store.engine import open_engine
+from worker.store.finishing import finish
 
 NOW = datetime(2026, 11, 1, 10, 0, tzinfo=UTC)
 SLOT = "m/track"
@@ -70,7 +71,7 @@ def claimed_while_the_start_ends(url: str, stop: Claim) -> Claimed:
         if (looked or "count(*)" in statement) and not ended:
             ended = True
             with theirs.begin() as connection:
-                inbox.finish(connection, [end_of_start()], source="test")
+                finish(connection, [end_of_start()], source="test")
 
     sa.event.listen(mine, "after_cursor_execute", end)
     with mine.begin() as connection:

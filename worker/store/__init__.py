@@ -19,6 +19,7 @@ from worker.store.budget import spend
 from worker.store.clock import DatabaseClock, MachineClock
 from worker.store.engine import open_engine
 from worker.store.exclusive import lock_file_of
+from worker.store.finishing import finish
 from worker.store.following import Due, DueReads, Followed, Mark, Overdue, Reading
 from worker.store.group import GroupCommit
 from worker.store.hearing import Hear, Heard, hear_all, stranger_mark
@@ -80,7 +81,7 @@ class Store:
         self.now = now
         """The clock that all who share the database go by, in seconds since the epoch."""
         self._absorb = partial(absorb_all, source=source)
-        self._finish = partial(inbox.finish, source=source)
+        self._finish = partial(finish, source=source)
         self._spend = partial(spend, now=now)
         self._hear = partial(hear_all, source=source)
 

@@ -13,11 +13,9 @@ import msgspec
 import sqlalchemy as sa
 
 from worker.recording import LIVE, Recording
-from worker.store.absorbing import Absorbed, absorb_all
 from worker.store.holdable import meeting_key
-from worker.store.origins import of_one_recording
-from worker.store.outbox import Reply, outcome_rows, put, send_again
-from worker.store.requests import Claim, Claimed, Finish, Release
+from worker.store.outbox import Reply, send_again
+from worker.store.requests import Claim, Claimed, Release
 from worker.store.tables import UNFINISHED, inbox, recordings
 
 
@@ -73,36 +71,6 @@ def release(connection: sa.Connection, requests: Sequence[Release]) -> list[None
             values |= {"holds": None, "called_at": None, "last_called_at": None}
         connection.execute(sa.update(inbox).where(*mine).values(values))
     return [None] * len(requests)
-
-
-def finish(connection: sa.Connection, requests: Sequence[Finish], *, source: str) -> list[Absorbed]:
-    """Operation: state, events and outcomes of finished commands, all or nothing.
-
-    The first end of a command counts. Who comes later, having lost the command or the answer to
-    its own commit, has that outcome sent again, and what it saw absorbed.
-    """
-    seen = of_one_recording(connection, [request.seen for request in requests])
-    absorbed = absorb_all(connection, seen, source=source)
-    late: list[tuple[str, Reply, float]] = []
-    for request in requests:
-        ended = connection.execute(
-            sa.update(inbox)
-            .where(inbox.c.command_id == request.outcome.command_id, inbox.c.state != "done")
-            .values(
-                state="done",
-                outcome=msgspec.json.encode(request.outcome).decode(),
-                finished_at=request.now,
-                holds=None,
-                lease_owner=None,
-                lease_until=None,
-            )
-        )
-        if ended.rowcount:
-            put(connection, outcome_rows(request.outcome, request.reply, now=request.now))
-        else:
-            late.append((_outcome(connection, request), request.reply, request.now))
-    send_again(connection, late)
-    return absorbed
 
 
 def free_leases(connection: sa.Connection, owners: Sequence[None]) -> list[int]:
@@ -297,9 +265,3 @@ def _starts_pending(connection: sa.Connection, request: Claim) -> int:
 
 def _done(row: dict[str, Any]) -> Claimed:
     return Claimed(verdict="done", attempts=row["attempts"], first_seen_at=row["first_seen_at"])
-
-
-def _outcome(connection: sa.Connection, request: Finish) -> str:
-    """How a command ended that had ended before."""
-    mine = inbox.c.command_id == request.outcome.command_id
-    return str(connection.execute(sa.select(inbox.c.outcome).where(mine)).scalar_one())

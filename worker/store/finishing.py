@@ -1,0 +1,70 @@
+"""How commands end: state, events and outcomes together."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from itertools import chain
+from typing import Any, Final
+
+import msgspec
+import sqlalchemy as sa
+
+from worker.store.absorbing import Absorbed, absorb_all
+from worker.store.origins import of_one_recording
+from worker.store.outbox import Reply, outcome_rows, put, send_again
+from worker.store.requests import Finish
+from worker.store.tables import inbox
+
+
+def finish(connection: sa.Connection, requests: Sequence[Finish], *, source: str) -> list[Absorbed]:
+    """Operation: state, events and outcomes of finished commands, all or nothing.
+
+    The first end of a command counts. Who comes later, having lost the command or the answer to
+    its own commit, has that outcome sent again, and what it saw absorbed.
+    """
+    seen = of_one_recording(connection, [request.seen for request in requests])
+    absorbed = absorb_all(connection, seen, source=source)
+    stored = _outcomes(connection, {request.outcome.command_id for request in requests})
+    first: list[Finish] = []
+    late: list[tuple[str, Reply, float]] = []
+    for request in requests:
+        command_id = request.outcome.command_id
+        if (before := stored[command_id]) is not None:
+            late.append((before, request.reply, request.now))
+        else:
+            stored[command_id] = msgspec.json.encode(request.outcome).decode()
+            first.append(request)
+    if first:
+        connection.execute(_END, [_end(request, stored) for request in first])
+        rows = (outcome_rows(one.outcome, one.reply, now=one.now) for one in first)
+        put(connection, list(chain.from_iterable(rows)))
+    send_again(connection, late)
+    return absorbed
+
+
+_END: Final = (
+    sa.update(inbox)
+    .where(inbox.c.command_id == sa.bindparam("ended"))
+    .values(
+        state="done",
+        outcome=sa.bindparam("told"),
+        finished_at=sa.bindparam("at"),
+        holds=None,
+        lease_owner=None,
+        lease_until=None,
+    )
+)
+
+
+def _end(request: Finish, stored: Mapping[str, str | None]) -> dict[str, Any]:
+    command_id = request.outcome.command_id
+    return {"ended": command_id, "told": stored[command_id], "at": request.now}
+
+
+def _outcomes(connection: sa.Connection, ids: Iterable[str]) -> dict[str, str | None]:
+    """How these commands ended; None for one that has not."""
+    found = connection.execute(
+        sa.select(inbox.c.command_id, inbox.c.outcome)
+        .where(inbox.c.command_id.in_(sorted(ids)))
+        .order_by(inbox.c.command_id)
+        .with_for_update()
+    )
+    return {row.command_id: row.outcome for row in found}

@@ -24,28 +24,29 @@ class Tokens:
     """Those in hand, until they are used or too old. Lower grades serve higher ones too."""
 
     def __init__(self) -> None:
-        self._blocks: dict[Grade, deque[_Block]] = {grade: deque() for grade in Grade}
-        self._demand = {grade: _Demand() for grade in Grade}
+        self._blocks: tuple[deque[_Block], ...] = tuple(deque() for _ in Grade)
+        self._demand = tuple(_Demand() for _ in Grade)
         self._unspent: list[Spent] = []
+        self._expires_at: float | None = None
 
     def take_in(self, grant: Grant) -> None:
         """Have what was given."""
         for grade in Grade:
             if grant.tokens[grade]:
                 self._blocks[grade].append(_Block(grant.at, grade, grant.tokens[grade]))
+        self._note_expiry()
 
     def spend(self, grade: Grade, now: float) -> Token | None:
         """A token that may serve this grade, if one is in hand."""
         self._expire(now)
-        for candidate in list(Grade)[grade:]:
-            blocks = self._blocks[candidate]
+        for blocks in self._blocks[grade:]:
             if blocks:
                 block = blocks[0]
                 block.left -= 1
                 if not block.left:
                     blocks.popleft()
                 self._demand[grade].note(now)
-                return Token(block.at, candidate)
+                return Token(block.at, block.grade)
         return None
 
     def put_back(self, token: Token) -> None:
@@ -54,9 +55,10 @@ class Tokens:
 
     def drop(self) -> None:
         """Use none of what is in hand."""
-        for blocks in self._blocks.values():
+        for blocks in self._blocks:
             self._unspent += [spent(block.at, block.grade, block.left) for block in blocks]
             blocks.clear()
+        self._expires_at = None
 
     def unspent(self, now: float) -> tuple[Spent, ...]:
         """What is to be given back, told once."""
@@ -69,24 +71,32 @@ class Tokens:
 
         None while what is in hand lasts for half of that.
         """
-        counts = [0, 0, 0]
-        for grade in (Grade.ACT, Grade.BACKGROUND):
-            wanted = min(self._demand[grade].per_second(now), most, MOST_AHEAD)
-            held = sum(block.left for block in self._blocks[grade])
-            if wanted > 1 and held <= wanted // 2:
-                counts[grade] = wanted - held
-        return counts[0], counts[1], counts[2]
+        most = min(most, MOST_AHEAD)
+        return 0, self._short(Grade.ACT, now, most), self._short(Grade.BACKGROUND, now, most)
+
+    def _short(self, grade: Grade, now: float, most: int) -> int:
+        wanted = min(self._demand[grade].per_second(now), most)
+        if wanted <= 1:
+            return 0
+        held = sum(block.left for block in self._blocks[grade])
+        return wanted - held if held <= wanted // 2 else 0
 
     def expires_at(self) -> float | None:
-        """When the next of them gets too old; None when there are none."""
-        firsts = [blocks[0].at for blocks in self._blocks.values() if blocks]
-        return min(firsts) + LIFETIME_SECONDS if firsts else None
+        """When to look again for what is too old; None when there is nothing."""
+        return self._expires_at
+
+    def _note_expiry(self) -> None:
+        firsts = [blocks[0].at for blocks in self._blocks if blocks]
+        self._expires_at = min(firsts) + LIFETIME_SECONDS if firsts else None
 
     def _expire(self, now: float) -> None:
-        for blocks in self._blocks.values():
+        if self._expires_at is None or now < self._expires_at:
+            return
+        for blocks in self._blocks:
             while blocks and now >= blocks[0].at + LIFETIME_SECONDS:
                 block = blocks.popleft()
                 self._unspent.append(spent(block.at, block.grade, block.left))
+        self._note_expiry()
 
 
 def spent(at: float, grade: Grade, requests: int = 1) -> Spent:

@@ -59,7 +59,11 @@ class Window(msgspec.Struct, frozen=True, kw_only=True):
 
     def totals(self) -> tuple[int, int]:
         """What counts, and how much of it was background."""
-        return sum(one[1] for one in self.log), sum(one[2] for one in self.log)
+        spent = background = 0
+        for _, requests, of_it in self.log:
+            spent += requests
+            background += of_it
+        return spent, background
 
     def room(self, grade: Grade) -> int:
         """How many more requests of this grade may be made."""
@@ -89,6 +93,8 @@ class Window(msgspec.Struct, frozen=True, kw_only=True):
     def plus(self, at: float, requests: int, background: int) -> Self:
         """With so much more spent at `at`; less when negative, but never less than nothing."""
         slot = self._slot(at)
+        if requests > 0 and (not self.log or slot > self.log[-1][0]):
+            return msgspec.structs.replace(self, log=(*self.log, (slot, requests, background)))
         slots = {one[0]: one for one in self.log}
         _, spent, of_it = slots.get(slot, (slot, 0, 0))
         spent = max(spent + requests, 0)

@@ -35,8 +35,42 @@ _REASON: Final[Document] = {
     "properties": {
         "x-reason-code": {"type": "string", "description": "A slug such as invalid_member."},
         "x-reason": {"type": "string", "description": "The reason in words."},
-        "x-attempts": {"type": "integer"},
-        "x-first-seen": {"type": "string", "format": "date-time"},
+        "x-attempts": {
+            "type": "integer",
+            "description": "How often workers tried, over all replays.",
+        },
+        "x-first-seen": {
+            "type": "string",
+            "format": "date-time",
+            "description": "When a worker had it first; after a replay, when one had it again.",
+        },
+        "x-last-seen": {
+            "type": "string",
+            "format": "date-time",
+            "description": "When it was given up.",
+        },
+        "x-original-routing-key": {
+            "type": "string",
+            "description": "The routing key it was first published with.",
+        },
+        "x-dropped-headers": {
+            "type": "integer",
+            "description": "How many of the publisher's headers could not be kept, if any.",
+        },
+        "x-replays": {
+            "type": "integer",
+            "description": "How often it was sent back before, if it was.",
+        },
+        "x-replayed-at": {
+            "type": "string",
+            "format": "date-time",
+            "description": "When it was last sent back.",
+        },
+        "x-replay-first-seen": {
+            "type": "string",
+            "format": "date-time",
+            "description": "When a worker had it first, if it was sent back since.",
+        },
     },
     "required": ["x-reason-code", "x-reason", "x-attempts", "x-first-seen"],
 }

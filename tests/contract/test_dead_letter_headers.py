@@ -1,0 +1,24 @@
+"""The published description of dead letters knows every header that is put on them."""
+
+from typing import Any, Final
+
+from recording_schemas.asyncapi import document
+from worker.broker import Delivery
+from worker.broker.burial import EVER_FIRST_SEEN
+from worker.broker.copies import headers_of_copy
+from worker.broker.dead_letters import REPLAYED_AT, REPLAYS
+
+UNSENDABLE: Final = {"theirs": object()}
+
+
+def described() -> dict[str, Any]:
+    headers: dict[str, Any] = document("0")["components"]["messages"]["dead_letter"]["headers"]
+    return headers
+
+
+def test_every_header_that_a_worker_or_a_replay_puts_on_a_dead_letter_is_described() -> None:
+    delivery = Delivery(body=b"{}", routing_key="x", headers=UNSENDABLE)
+    buried = headers_of_copy(delivery, code="invalid_member", reason="why", now=0.0)
+    replayed = {REPLAYS, REPLAYED_AT, EVER_FIRST_SEEN}
+    assert described()["properties"].keys() == buried.keys() | replayed
+    assert set(described()["required"]) <= buried.keys()

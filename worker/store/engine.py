@@ -7,7 +7,6 @@ import sqlalchemy as sa
 from sqlalchemy import exc
 
 from worker.errors import WrongSettings
-from worker.store.bounded import BoundedConnection
 
 SYNTAX = "DATABASE_URL: use sqlite:///relative.db, sqlite:////absolute.db or postgresql://…"
 LOST_PEER_SECONDS: Final = 15
@@ -86,6 +85,8 @@ def _sqlite(url: sa.URL) -> sa.Engine:
 
 
 def _postgresql(url: sa.URL) -> sa.Engine:
+    from worker.store.bounded import BoundedConnection  # with a driver that SQLite does without
+
     settings = _settings(url.query)
     engine = sa.create_engine(
         url, pool_size=1, max_overflow=0, hide_parameters=True, connect_args=settings

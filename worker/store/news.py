@@ -6,16 +6,15 @@ News can be lost with a connection and are never owed to anybody: whoever acts o
 himself now and then as well.
 """
 
-import asyncio
-import random
 from collections.abc import Callable, Collection
-from typing import Any, Final, Literal, NoReturn, cast, get_args
+from typing import TYPE_CHECKING, Any, Final, Literal, cast, get_args
 
-import psycopg
 import sqlalchemy as sa
-import structlog
 
 from worker.store.engine import connect_arguments
+
+if TYPE_CHECKING:
+    import psycopg
 
 Topic = Literal["outbox", "due", "lead"]
 """`outbox`: there are events to publish. `due`: there are recordings to read by themselves.
@@ -23,10 +22,6 @@ Topic = Literal["outbox", "due", "lead"]
 
 TOPICS: Final[tuple[Topic, ...]] = get_args(Topic)
 CHANNEL: Final = "recording_worker"
-CHECK_SECONDS: Final = 15.0
-"""After so much silence the connection is asked whether it is still there."""
-ANSWER_SECONDS: Final = 10.0
-LONGEST_PAUSE: Final = 10.0
 _LEFT: Final = "recording_worker_left"
 
 
@@ -72,26 +67,13 @@ class News:
     # On the loop
 
     async def listen(self) -> None:
-        """Hear of the commits of other replicas for ever; on SQLite there are none to hear of.
-
-        A connection that is lost is made again, after pauses that grow to ten seconds.
-        """
+        """Hear of the commits of other replicas for ever; on SQLite there are none to hear of."""
         if self._shared:
-            await self._listen()
+            from worker.store.listening import listen  # with a driver that SQLite does without
 
-    async def _listen(self) -> NoReturn:
-        failures = 0
-        while True:
-            session = _Session(connect_arguments(self._engine))
-            try:
-                await session.run(self._hear)
-            except (psycopg.Error, OSError, TimeoutError) as error:
-                failures = 1 if session.was_up else failures + 1
-                words = str(error).splitlines() or [type(error).__name__]
-                structlog.get_logger().warning("news_lost", reason=words[0][:300])
-            await asyncio.sleep(random.uniform(0, min(LONGEST_PAUSE, 0.2 * 2 ** min(failures, 10))))
+            await listen(connect_arguments(self._engine), self._hear)
 
-    def _hear(self, note: psycopg.Notify | None, schema: str) -> None:
+    def _hear(self, note: "psycopg.Notify | None", schema: str) -> None:
         """`note` is None when a connection is new: nobody knows what was told before."""
         if note is None:
             self.tell(TOPICS)
@@ -109,33 +91,3 @@ _NOTIFY: Final = sa.text("SELECT pg_notify(:channel, current_schema() || '/' || 
 def _pid(connection: sa.Connection) -> int:
     driver = cast("psycopg.Connection[Any]", connection.connection.driver_connection)
     return driver.info.backend_pid
-
-
-class _Session:
-    """One connection that listens, until it is lost."""
-
-    def __init__(self, arguments: dict[str, Any]) -> None:
-        self._arguments = arguments
-        self.was_up = False
-
-    async def run(self, hear: Callable[[psycopg.Notify | None, str], None]) -> NoReturn:
-        async with asyncio.timeout(ANSWER_SECONDS):
-            connection = await psycopg.AsyncConnection.connect(autocommit=True, **self._arguments)
-        try:
-            schema = await self._begin(connection)
-            self.was_up = True
-            hear(None, schema)
-            while True:
-                async for note in connection.notifies(timeout=CHECK_SECONDS):
-                    hear(note, schema)
-                async with asyncio.timeout(ANSWER_SECONDS):
-                    await connection.execute("SELECT 1")
-        finally:
-            # Without a word to the server: it may be the one that does not answer.
-            connection.pgconn.finish()
-
-    async def _begin(self, connection: psycopg.AsyncConnection[Any]) -> str:
-        async with asyncio.timeout(ANSWER_SECONDS):
-            await connection.execute(f"LISTEN {CHANNEL}")
-            row = await (await connection.execute("SELECT current_schema()")).fetchone()
-        return str(row[0]) if row else ""

@@ -5,47 +5,27 @@ import time
 import uuid
 from collections.abc import Callable
 from contextlib import AsyncExitStack
-from datetime import datetime
 from importlib.metadata import version
 from typing import Final
 
 import structlog
 from prometheus_client import CollectorRegistry
 
-from worker.apps import App, Apps, open_app
+from worker.apps import App, Apps
+from worker.assembly import Assembly
 from worker.broker import Consumer, Link, Publisher, Topology
-from worker.budget import Budget
-from worker.conclusions import Patience
-from worker.consume import CommandPath
 from worker.errors import StoreUnavailable
 from worker.housekeeping import Housekeeping, Keep
 from worker.http import Check, HttpServer
 from worker.leadership import Leadership
-from worker.ledger import Rate
-from worker.limits import Limits
-from worker.outcomes import utc
-from worker.pace import Pace
-from worker.reader import Reader
-from worker.realtimekit import Priority, WebhookKey
-from worker.registration import callback_url, keep_registered
+from worker.registration import keep_registered
 from worker.relay import Relay
-from worker.retry import Retry
-from worker.settings import AppSettings, Settings
+from worker.settings import Settings
 from worker.store import Store
-from worker.strangers import Strangers
-from worker.sweep import Sweep
 from worker.telemetry import Metrics
-from worker.webhook import Webhooks
 
 LEADER_LEASE_SECONDS: Final = 15.0
 GAUGES_SECONDS: Final = 5.0
-BUDGET_PATIENCE_SECONDS: Final = 5.0
-SHARE_OF_LEASE: Final = 1 / 12
-"""A command may have to wait for its budget several times within its lease."""
-SHARE_OF_SWEEPS: Final = 0.5
-"""Of an app's requests; reads of single recordings and commands need the others."""
-WEBHOOK_KEY_SECONDS: Final = 2.5
-"""Who sends a webhook waits three seconds for the answer, which may need the key first."""
 
 
 class Worker:
@@ -60,7 +40,6 @@ class Worker:
         self._owner = str(uuid.uuid4())
         self._registry = CollectorRegistry()
         self._metrics = Metrics(self._registry, version=version("recording-worker"))
-        self._budgets: dict[str, Budget] = {}
         self.http_port: int | None = None
 
     async def run(self, stop: asyncio.Event) -> None:
@@ -79,19 +58,16 @@ class Worker:
             )
             rooms.push_async_callback(store.close)
             self._now = store.now  # one clock for all replicas
-            self._budgets = self._open_budgets(store)
-            apps = Apps(self._open(one) for one in settings.apps)
-            for app in apps:
-                rooms.push_async_callback(app.api.aclose)
-            await _tell_who_is_left_behind(store, apps)
-            await self._connect(rooms, store, apps, stop)
+            assembly = Assembly(settings, store, self._metrics, rooms)
+            await _tell_who_is_left_behind(store, assembly.apps)
+            await self._connect(rooms, store, assembly, stop)
         structlog.get_logger().info("stopped")
 
     async def _connect(
-        self, rooms: AsyncExitStack, store: Store, apps: Apps, stop: asyncio.Event
+        self, rooms: AsyncExitStack, store: Store, assembly: Assembly, stop: asyncio.Event
     ) -> None:
-        """Build the rooms upon the store and the apps, and run them."""
-        settings = self._settings
+        """Build what talks to the broker and to people, and run it all."""
+        settings, apps = self._settings, assembly.apps
         topology = Topology(prefix=settings.name_prefix, retry_delays=settings.retry_delays)
         publishing = Link(settings.amqp_url.reveal, "publish")
         consuming = Link(settings.amqp_url.reveal, "consume")
@@ -119,7 +95,7 @@ class Worker:
             consuming,
             topology,
             publisher,
-            self._path(store, apps, relay).process,
+            assembly.path(relay, owner=self._owner).process,
             prefetch=settings.prefetch,
             now=self._now,
         )
@@ -134,7 +110,7 @@ class Worker:
             },
             checks_any=_checks_of(apps),
             registry=self._registry,
-            extra_routes=self._webhooks(rooms, store, apps).routes(),
+            extra_routes=assembly.webhooks().routes(),
         )
         apps.on_change(lambda: consumer.be_cautious(apps.all_away()))
         self._metrics.watch(in_flight=lambda: consumer.in_flight, leads=leadership.leads)
@@ -151,11 +127,12 @@ class Worker:
                 loops.create_task(self._tell_gauges(store), name="gauges"),
                 *(
                     loops.create_task(budget.run(), name=f"budget/{account_id}")
-                    for account_id, budget in self._budgets.items()
+                    for account_id, budget in assembly.budgets.items()
                 ),
                 *(
                     loops.create_task(
-                        self._follow(store, app, relay, leadership), name=f"follow/{app.name}"
+                        self._follow(assembly, app, relay, leadership.leads),
+                        name=f"follow/{app.name}",
                     )
                     for app in apps
                 ),
@@ -164,7 +141,7 @@ class Worker:
                         keep_registered(app.api, url, app=app.name, leads=leadership.leads),
                         name=f"registration/{app.name}",
                     )
-                    for app, url in self._callbacks(apps)
+                    for app, url in assembly.callbacks()
                 ),
             ]
             taking = loops.create_task(consumer.run(), name="consuming")
@@ -191,50 +168,6 @@ class Worker:
             structlog.get_logger().warning("stopped_before_all_was_done")
             taking.cancel()
 
-    def _path(self, store: Store, apps: Apps, relay: Relay) -> CommandPath:
-        settings = self._settings
-        return CommandPath(
-            store,
-            apps,
-            Limits(
-                max_command_bytes=settings.max_command_bytes,
-                max_age=settings.command_max_age,
-                stop_wait=settings.stop_wait,
-                settle=settings.reconcile,
-                lease=settings.lease,
-                retry_delays=settings.retry_delays,
-            ),
-            owner=self._owner,
-            source=settings.source,
-            now=self._now,
-            committed=relay.wake,
-            metrics=self._metrics,
-            storage_profiles=settings.storage_profiles,
-        )
-
-    def _webhooks(self, rooms: AsyncExitStack, store: Store, apps: Apps) -> Webhooks:
-        """Apps whose key is published at the same place share it."""
-        settings = self._settings
-        timeout = min(settings.api_timeout, WEBHOOK_KEY_SECONDS)
-        keys = {
-            url: WebhookKey(url, timeout=timeout)
-            for url in sorted({given.webhook_key_url for given in settings.apps})
-        }
-        for key in keys.values():
-            rooms.push_async_callback(key.aclose)
-        return Webhooks(
-            store,
-            apps,
-            {given.name: keys[given.webhook_key_url] for given in settings.apps},
-            now=lambda: utc(self._now()),
-            metrics=self._metrics,
-        )
-
-    def _callbacks(self, apps: Apps) -> list[tuple[App, str]]:
-        """The apps whose webhooks are to be registered, and where they are to be sent."""
-        public = {given.name: given.public_url for given in self._settings.apps}
-        return [(app, callback_url(url, app.name)) for app in apps if (url := public[app.name])]
-
     async def _tell_gauges(self, store: Store) -> None:
         while True:
             try:
@@ -245,82 +178,13 @@ class Worker:
                 pass  # readiness says so
             await asyncio.sleep(GAUGES_SECONDS)
 
-    async def _follow(self, store: Store, app: App, relay: Relay, leadership: Leadership) -> None:
-        """Sweep one app's list, and read what a list cannot tell."""
-        settings = self._settings
-        patience = Patience(
-            files_wait=settings.files_wait,
-            invoked_timeout=settings.invoked_timeout,
-            uploading_timeout=settings.uploading_timeout,
-            recording_timeout=settings.recording_timeout,
-            vanished_after=settings.reconcile,
-        )
-        listing = app.api.at(Priority.SWEEP)
-        sweep = Sweep(
-            store,
-            listing,
-            patience,
-            Pace(
-                base=settings.sweep_interval,
-                audit=settings.audit_interval,
-                rate=app.sustained_rate * SHARE_OF_SWEEPS,
-            ),
-            app=app.name,
-            others=Strangers(store, listing, app=app.name, now=self._utc, committed=relay.wake)
-            if app.follow_all
-            else None,
-            outage=app.outage,
-            metrics=self._metrics,
-            now=self._utc,
-            committed=relay.wake,
-        )
-        reader = Reader(
-            store,
-            app.api.at(Priority.READ),
-            patience,
-            app=app.name,
-            outage=app.outage,
-            now=self._utc,
-            swept=sweep.swept,
-            sweep_soon=sweep.soon,
-            committed=relay.wake,
-        )
-        store.on_news("due", reader.wake)
+    async def _follow(
+        self, assembly: Assembly, app: App, relay: Relay, leads: Callable[[], bool]
+    ) -> None:
+        sweep, reader = assembly.following(app, relay.wake)
         async with asyncio.TaskGroup() as loops:
-            loops.create_task(sweep.run(leadership.leads), name=f"sweep/{app.name}")
-            loops.create_task(reader.run(leadership.leads), name=f"read/{app.name}")
-
-    def _utc(self) -> datetime:
-        return utc(self._now())
-
-    def _open_budgets(self, store: Store) -> dict[str, Budget]:
-        """One for each account: several of its apps may use the same token."""
-        rates: dict[str, dict[Rate, None]] = {}
-        for given in self._settings.apps:
-            windows = (Rate(one.requests, one.seconds) for one in given.api_budget)
-            rates.setdefault(given.account_id, {}).update(dict.fromkeys(windows))
-        patience = min(BUDGET_PATIENCE_SECONDS, self._settings.lease * SHARE_OF_LEASE)
-        return {
-            account_id: Budget(store, f"account/{account_id}", windows, patience=patience)
-            for account_id, windows in rates.items()
-        }
-
-    def _open(self, given: AppSettings) -> App:
-        settings = self._settings
-        return open_app(
-            given.name,
-            base_url=given.base_url,
-            account_id=given.account_id,
-            app_id=given.app_id,
-            token=given.api_token,
-            timeout=settings.api_timeout,
-            retry=Retry(total_seconds=settings.api_retry),
-            purse=self._budgets[given.account_id],
-            follow_all=given.follow_all,
-            sustained_rate=min(rate.requests / rate.seconds for rate in given.api_budget)
-            / sum(one.account_id == given.account_id for one in settings.apps),
-            metrics=self._metrics,
-        )
+            loops.create_task(sweep.run(leads), name=f"sweep/{app.name}")
+            loops.create_task(reader.run(leads), name=f"read/{app.name}")
 
 
 async def _tell_who_is_left_behind(store: Store, apps: Apps) -> None:

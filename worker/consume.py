@@ -7,22 +7,14 @@ import asyncio
 import time
 from collections.abc import Callable, Mapping
 from datetime import datetime
-from typing import Final, NamedTuple
+from typing import Final
 
-import msgspec
 import structlog
 
-from recording_schemas import (
-    Command,
-    CommandFailed,
-    ErrorInfo,
-    Malformed,
-    Outcome,
-    decode_command,
-)
+from recording_schemas import Command, Malformed, decode_command
 from worker import outcomes
 from worker.apps import App, Apps
-from worker.broker import Ack, Dead, Delivery, Retry, Settlement
+from worker.broker import Ack, Dead, Delivery, Settlement
 from worker.commands import (
     Attempt,
     Done,
@@ -33,12 +25,12 @@ from worker.commands import (
     starts_of_meeting,
     turns_of,
 )
-from worker.errors import NotYet, OutcomeUnknown, OverBudget, Refused, StoreUnavailable, Unavailable
+from worker.endings import MOST_CRASHES, Endings, Handled, reply_of
+from worker.errors import NotYet, OutcomeUnknown, Refused, StoreUnavailable, Unavailable
 from worker.keyed_locks import KeyedLocks
 from worker.limits import Limits, is_past
 from worker.outcomes import utc
-from worker.recording import Seen
-from worker.store import Claim, Claimed, Finish, Release, Reply, Store, outcome_record
+from worker.store import Claim, Claimed, Store
 from worker.telemetry import Metrics
 
 SHARE_OF_LEASE: Final = 0.8
@@ -47,17 +39,7 @@ SHARE_OF_LEASE: Final = 0.8
 SUSPECT_RETURNS: Final = 2
 """A delivery that came back so often, its consumer lost, is executed with no other suspect."""
 
-MOST_CRASHES: Final = 5
-"""So many attempts in a row, made alone, ended with the process: it is the command's fault."""
-
 OUTAGE_PATIENCE: Final = 30.0
-
-
-class Handled(NamedTuple):
-    """How a delivery is settled, and what the log says of it."""
-
-    settlement: Settlement
-    facts: Mapping[str, object]
 
 
 class CommandPath:
@@ -83,11 +65,13 @@ class CommandPath:
         self._apps = apps
         self._limits = limits
         self._owner = owner
-        self._source = source
         self._now = now
         self._committed = committed
         self._metrics = metrics
         self._storage_profiles = storage_profiles or {}
+        self._endings = Endings(
+            store, limits, owner=owner, source=source, now=now, committed=committed
+        )
         self._locks = KeyedLocks()
 
     async def process(self, delivery: Delivery) -> Settlement:
@@ -105,7 +89,9 @@ class CommandPath:
         try:
             settlement, facts = await path
         except StoreUnavailable as error:
-            settlement, facts = self._soon("store_unavailable", str(error), delivery.returned)
+            settlement, facts = self._endings.soon(
+                "store_unavailable", str(error), delivery.returned
+            )
         settled = type(settlement).__name__.lower()
         seconds = time.perf_counter() - started
         self._metrics.command_settled(command_type, str(facts["outcome"] or settled), seconds)
@@ -142,13 +128,13 @@ class CommandPath:
         async with self._locks.hold(f"command/{command_id}"):
             claimed = await self._claim(command_id, malformed.command_type, delivery)
             if claimed.verdict == "busy":
-                return self._soon(
+                return self._endings.soon(
                     "busy", "a command of this id is being executed", delivery.returned
                 )
             if claimed.verdict == "done":
                 self._committed()
                 return Handled(dead, {"outcome": "repeated", "code": malformed.code})
-            await self._finish(delivery, outcome)
+            await self._endings.finish(delivery, outcome)
         return Handled(dead, outcomes.facts(outcome))
 
     # 2. claim
@@ -165,7 +151,7 @@ class CommandPath:
             claimed = await self._claim(command.id, command.command_type, delivery, command, app)
             if claimed.verdict == "busy":
                 reason = "it is being executed, or another start of its meeting"
-                return self._soon("busy", reason, delivery.returned)
+                return self._endings.soon("busy", reason, delivery.returned)
             if claimed.verdict == "done":
                 self._committed()
                 return Handled(Ack(), {"outcome": "repeated"})
@@ -184,7 +170,7 @@ class CommandPath:
         away = f"the API of app {app.name} is away"
         asked = 0.0 if self._apps.all_away() else app.outage.lasting()
         delay = self._limits.wait(command, delivery.first_seen, self._now(), asked=asked)
-        return self._later(delay, "api_outage", away, delivery.returned)
+        return self._endings.later(delay, "api_outage", away, delivery.returned)
 
     async def _claim(
         self,
@@ -213,7 +199,7 @@ class CommandPath:
                 meeting_id=getattr(command, "meeting_id", None),
                 recording_id=getattr(command, "recording_id", None),
                 rivals=starts_of_meeting(command, app.name) if app else (),
-                reply=_reply(delivery),
+                reply=reply_of(delivery),
             )
         )
 
@@ -228,21 +214,23 @@ class CommandPath:
     async def _attempt(
         self, delivery: Delivery, command: Command, claimed: Claimed, app: App | None
     ) -> Handled:
-        late = self._over(command, claimed)
+        late = self._endings.over(command, claimed)
         if late is not None and (claimed.called_at is None or claimed.crashes > MOST_CRASHES):
-            return await self._end(delivery, late)
+            return await self._endings.end(delivery, late)
         try:
             async with asyncio.timeout(self._limits.lease * SHARE_OF_LEASE):
                 done = await self._act(delivery, command, claimed, app, may_call=late is None)
         except Refused as error:
-            return await self._end(delivery, outcomes.rejected(command, error))
+            return await self._endings.end(delivery, outcomes.rejected(command, error))
         except NotYet as error:
-            return await self._wait(delivery, command, claimed, error)
+            return await self._endings.wait(delivery, command, claimed, error)
         except (Unavailable, OutcomeUnknown, TimeoutError) as error:
             failure = _cut_off(command) if isinstance(error, TimeoutError) else error
             only_looked = late is not None
-            return await self._try_later(delivery, command, claimed, failure, only_looked)
-        return await self._end(delivery, outcomes.succeeded(command, done.recording_ids), done.seen)
+            return await self._endings.try_later(delivery, command, claimed, failure, only_looked)
+        return await self._endings.end(
+            delivery, outcomes.succeeded(command, done.recording_ids), done.seen
+        )
 
     async def _act(
         self,
@@ -272,110 +260,8 @@ class CommandPath:
         )
         return await execute(command, attempt)
 
-    def _over(self, command: Command, claimed: Claimed) -> Outcome | None:
-        """The outcome that its crashes or its age give the command by now, if any."""
-        if claimed.crashes >= MOST_CRASHES:
-            return outcomes.crashed(command, claimed.attempts - 1, claimed.crashes)
-        return self._limits.too_late(command, claimed, self._now())
-
-    async def _wait(
-        self, delivery: Delivery, command: Command, claimed: Claimed, error: NotYet
-    ) -> Handled:
-        """Too early. It waits until its deadline, else as long as a stop may wait."""
-        info = ErrorInfo(code=error.code, message=error.message)
-        waited = self._now() - claimed.first_seen_at
-        if command.deadline is None and waited >= self._limits.stop_wait:
-            return await self._end(delivery, outcomes.failed(command, claimed.attempts, info))
-        await self._release(command, info, uncertain=False)
-        return self._soon(info.code, info.message)
-
-    async def _try_later(
-        self,
-        delivery: Delivery,
-        command: Command,
-        claimed: Claimed,
-        error: Unavailable | OutcomeUnknown,
-        only_looked: bool,
-    ) -> Handled:
-        unknown = isinstance(error, OutcomeUnknown)
-        info = ErrorInfo(code=error.code, message=error.message)
-        late = self._over(command, claimed)
-        if claimed.crashes >= MOST_CRASHES and late is not None:
-            return await self._end(delivery, late)
-        if isinstance(late, CommandFailed):
-            return await self._end(delivery, outcomes.failed(command, claimed.attempts, info))
-        # A deadline ends a start only when it is settled that no call of it was executed: none was
-        # ever made, or the look that found nothing came late enough.
-        never_called = claimed.called_at is None and not unknown
-        settled = (unknown and claimed.may_call) if only_looked else never_called
-        if late is not None and settled:
-            return await self._end(delivery, late)
-        await self._release(command, info, uncertain=unknown or claimed.called_at is not None)
-        if isinstance(error, OutcomeUnknown):
-            return self._soon(info.code, info.message)
-        return self._later(self._delay(command, claimed, error), info.code, info.message)
-
-    def _delay(self, command: Command, claimed: Claimed, error: Unavailable) -> float:
-        now = self._now()
-        if isinstance(error, OverBudget):  # nothing was tried: it need not wait longer each time
-            asked = error.retry_after or 0.0
-            return self._limits.wait(command, claimed.first_seen_at, now, asked=asked)
-        return self._limits.delay(command, claimed, now, asked=error.retry_after)
-
-    def _soon(self, code: str, reason: str, returned: int = 0) -> Handled:
-        """`returned` is that of a delivery which was not attempted: it is as suspect as before."""
-        return self._later(min(self._limits.retry_delays), code, reason, returned)
-
-    def _later(self, delay: float, code: str, reason: str, returned: int = 0) -> Handled:
-        retry = Retry(delay_seconds=delay, code=code, reason=reason, returned=returned)
-        return Handled(retry, {"outcome": None, "code": code, "reason": reason})
-
-    # 4. commit
-
-    async def _end(
-        self, delivery: Delivery, outcome: Outcome, seen: tuple[Seen, ...] = ()
-    ) -> Handled:
-        await self._finish(delivery, outcome, seen)
-        if isinstance(outcome, CommandFailed) and outcome.last_error.code == outcomes.CRASHED:
-            dead = Dead(code=outcomes.CRASHED, reason=outcome.last_error.message)
-            return Handled(dead, outcomes.facts(outcome))
-        return Handled(Ack(), outcomes.facts(outcome))
-
-    async def _finish(
-        self, delivery: Delivery, outcome: Outcome, seen: tuple[Seen, ...] = ()
-    ) -> None:
-        reply = _reply(delivery)
-        record = outcome_record(
-            outcome,
-            source=self._source,
-            at=self._moment(),
-            correlation_id=reply.correlation_id,
-            trace=reply.trace,
-        )
-        await self._store.finish(Finish(outcome=record, reply=reply, seen=seen, now=self._now()))
-        self._committed()
-
-    async def _release(self, command: Command, error: ErrorInfo, *, uncertain: bool) -> None:
-        last_error = msgspec.json.encode(error).decode()
-        await self._store.release(
-            Release(
-                command_id=command.id,
-                uncertain=uncertain,
-                last_error=last_error,
-                owner=self._owner,
-            )
-        )
-
     def _moment(self) -> datetime:
         return utc(self._now())
-
-
-def _reply(delivery: Delivery) -> Reply:
-    return Reply(
-        reply_to=delivery.reply_to or None,
-        correlation_id=delivery.correlation_id,
-        trace=delivery.trace,
-    )
 
 
 def _cut_off(command: Command) -> Unavailable | OutcomeUnknown:

@@ -7,7 +7,7 @@ import os
 import signal
 from typing import Any, Final
 
-import worker.app
+import worker.assembly
 from recording_schemas import Command
 from worker.__main__ import main
 from worker.broker import Delivery
@@ -28,5 +28,5 @@ class PoisonedPath(CommandPath):
 
 
 if __name__ == "__main__":
-    vars(worker.app)["CommandPath"] = PoisonedPath
+    vars(worker.assembly)["CommandPath"] = PoisonedPath
     main(["run"])

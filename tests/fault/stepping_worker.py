@@ -12,6 +12,7 @@ import msgspec
 from aiormq.abc import DeliveredMessage
 
 import worker.app
+import worker.assembly
 from tests.fault.stepping import KillAt, Steps
 from worker.__main__ import main
 from worker.broker import Consumer
@@ -46,9 +47,8 @@ def install(steps: Steps) -> None:
         async def _in_turn(self, *known: Any) -> None:
             await steps.part("read", super()._in_turn(*known))
 
-    vars(worker.app).update(
-        Consumer=SteppingConsumer, Relay=SteppingRelay, Sweep=SteppingSweep, Reader=SteppingReader
-    )
+    vars(worker.app).update(Consumer=SteppingConsumer, Relay=SteppingRelay)
+    vars(worker.assembly).update(Sweep=SteppingSweep, Reader=SteppingReader)
 
 
 def _which(message: DeliveredMessage) -> str:

@@ -1,0 +1,171 @@
+"""Puts the rooms together from the settings, by plain constructor calls. Nothing runs here."""
+
+from collections.abc import Callable, Iterator
+from contextlib import AsyncExitStack
+from datetime import datetime
+from typing import Final
+
+from worker.apps import App, Apps, open_app
+from worker.budget import Budget
+from worker.conclusions import Patience
+from worker.consume import CommandPath
+from worker.ledger import Rate
+from worker.limits import Limits
+from worker.outcomes import utc
+from worker.pace import Pace
+from worker.reader import Reader
+from worker.realtimekit import Priority, WebhookKey
+from worker.registration import callback_url
+from worker.relay import Relay
+from worker.retry import Retry
+from worker.settings import AppSettings, Settings
+from worker.store import Store
+from worker.strangers import Strangers
+from worker.sweep import Sweep
+from worker.telemetry import Metrics
+from worker.webhook import Webhooks
+
+BUDGET_PATIENCE_SECONDS: Final = 5.0
+SHARE_OF_LEASE: Final = 1 / 12
+"""A command may have to wait for its budget several times within its lease."""
+SHARE_OF_SWEEPS: Final = 0.5
+"""Of an app's requests; reads of single recordings and commands need the others."""
+WEBHOOK_KEY_SECONDS: Final = 2.5
+"""Who sends a webhook waits three seconds for the answer, which may need the key first."""
+
+
+class Assembly:
+    """The rooms upon an open store. What has to be closed in the end is left with `rooms`."""
+
+    def __init__(
+        self, settings: Settings, store: Store, metrics: Metrics, rooms: AsyncExitStack
+    ) -> None:
+        self._settings = settings
+        self._store = store
+        self._metrics = metrics
+        self._rooms = rooms
+        self.budgets = self._open_budgets()
+        """By account: several of its apps may use the same token."""
+        self.apps = Apps(self._open(one) for one in settings.apps)
+
+    def path(self, relay: Relay, *, owner: str) -> CommandPath:
+        """What executes commands. `owner` is this replica's name."""
+        settings = self._settings
+        return CommandPath(
+            self._store,
+            self.apps,
+            Limits(
+                max_command_bytes=settings.max_command_bytes,
+                max_age=settings.command_max_age,
+                stop_wait=settings.stop_wait,
+                settle=settings.reconcile,
+                lease=settings.lease,
+                retry_delays=settings.retry_delays,
+            ),
+            owner=owner,
+            source=settings.source,
+            now=self._store.now,
+            committed=relay.wake,
+            metrics=self._metrics,
+            storage_profiles=settings.storage_profiles,
+        )
+
+    def webhooks(self) -> Webhooks:
+        """What takes webhooks in. Apps whose key is published at the same place share it."""
+        settings = self._settings
+        timeout = min(settings.api_timeout, WEBHOOK_KEY_SECONDS)
+        keys = {
+            url: WebhookKey(url, timeout=timeout)
+            for url in sorted({given.webhook_key_url for given in settings.apps})
+        }
+        for key in keys.values():
+            self._rooms.push_async_callback(key.aclose)
+        return Webhooks(
+            self._store,
+            self.apps,
+            {given.name: keys[given.webhook_key_url] for given in settings.apps},
+            now=self._utc,
+            metrics=self._metrics,
+        )
+
+    def callbacks(self) -> Iterator[tuple[App, str]]:
+        """The apps whose webhooks are to be registered, and where they are to be sent."""
+        public = {given.name: given.public_url for given in self._settings.apps}
+        for app in self.apps:
+            if url := public[app.name]:
+                yield app, callback_url(url, app.name)
+
+    def following(self, app: App, committed: Callable[[], None]) -> tuple[Sweep, Reader]:
+        """What sweeps one app's list, and what reads that which a list cannot tell."""
+        settings = self._settings
+        patience = Patience(
+            files_wait=settings.files_wait,
+            invoked_timeout=settings.invoked_timeout,
+            uploading_timeout=settings.uploading_timeout,
+            recording_timeout=settings.recording_timeout,
+            vanished_after=settings.reconcile,
+        )
+        listing = app.api.at(Priority.SWEEP)
+        others = Strangers(self._store, listing, app=app.name, now=self._utc, committed=committed)
+        sweep = Sweep(
+            self._store,
+            listing,
+            patience,
+            Pace(
+                base=settings.sweep_interval,
+                audit=settings.audit_interval,
+                rate=app.sustained_rate * SHARE_OF_SWEEPS,
+            ),
+            app=app.name,
+            others=others if app.follow_all else None,
+            outage=app.outage,
+            metrics=self._metrics,
+            now=self._utc,
+            committed=committed,
+        )
+        reader = Reader(
+            self._store,
+            app.api.at(Priority.READ),
+            patience,
+            app=app.name,
+            outage=app.outage,
+            now=self._utc,
+            swept=sweep.swept,
+            sweep_soon=sweep.soon,
+            committed=committed,
+        )
+        self._store.on_news("due", reader.wake)
+        return sweep, reader
+
+    def _utc(self) -> datetime:
+        return utc(self._store.now())
+
+    def _open_budgets(self) -> dict[str, Budget]:
+        rates: dict[str, dict[Rate, None]] = {}
+        for given in self._settings.apps:
+            windows = (Rate(one.requests, one.seconds) for one in given.api_budget)
+            rates.setdefault(given.account_id, {}).update(dict.fromkeys(windows))
+        patience = min(BUDGET_PATIENCE_SECONDS, self._settings.lease * SHARE_OF_LEASE)
+        return {
+            account_id: Budget(self._store, f"account/{account_id}", windows, patience=patience)
+            for account_id, windows in rates.items()
+        }
+
+    def _open(self, given: AppSettings) -> App:
+        settings = self._settings
+        app = open_app(
+            given.name,
+            base_url=given.base_url,
+            account_id=given.account_id,
+            app_id=given.app_id,
+            token=given.api_token,
+            timeout=settings.api_timeout,
+            retry=Retry(total_seconds=settings.api_retry),
+            purse=self.budgets[given.account_id],
+            follow_all=given.follow_all,
+            sustained_rate=min(rate.requests / rate.seconds for rate in given.api_budget)
+            / sum(one.account_id == given.account_id for one in settings.apps),
+            metrics=self._metrics,
+        )
+        self._rooms.push_async_callback(app.api.aclose)
+        return app

@@ -15,13 +15,13 @@ from sandbox.processes import OwnedDirectory
 from sandbox.rabbitmq import launch_rabbitmq
 from tests.fault.campaign import Campaign, Options
 from tests.fault.field import open_field
-from tests.fault.ledger import Account, closing_lines
+from tests.fault.ledger import closing_lines
 
 KEPT = Path("var/chaos")
 
 
 def main() -> int:
-    """0 when everything that must be zero is; 1 otherwise, with the facts kept for a look."""
+    """0 when all that must be zero is; 1 otherwise. What did not end well is kept for a look."""
     options = _options()
     print(f"seed {options.seed}: {options.commands} commands, {options.kills} kills", flush=True)
     directory = OwnedDirectory("chaos-")
@@ -58,11 +58,14 @@ async def _run(options: Options, directory: Path) -> int:
             broker.amqp_url, database, directory, prefix="chaos", seed=options.seed, forks=None
         ) as field:
             campaign = Campaign(field, options, lambda line: print(line, flush=True))
-            found, run = await campaign.run()
-            if found.violations:
-                _keep(directory, options.seed, msgspec.json.encode(field.facts))
+            found = None
+            try:
+                found, run = await campaign.run()
+            finally:
+                if found is None or found.violations:
+                    _keep(directory, options.seed, msgspec.json.encode(field.facts))
     print(closing_lines(found, run), flush=True)
-    return _verdict(found)
+    return 1 if found.violations else 0
 
 
 def _keep(directory: Path, seed: int, facts: bytes) -> None:
@@ -74,10 +77,6 @@ def _keep(directory: Path, seed: int, facts: bytes) -> None:
         if file.is_file():
             (kept / file.name).write_bytes(file.read_bytes())
     print(f"kept for a look: {kept}", flush=True)
-
-
-def _verdict(found: Account) -> int:
-    return 1 if found.violations else 0
 
 
 if __name__ == "__main__":

@@ -88,9 +88,13 @@ def _watch_over(start: Start, log: int, told: int) -> NoReturn:
     ready, _, _ = select.select([ended, line.fileno()], [], [])
     if ended not in ready:
         os.kill(worker, signal.SIGKILL)
-    _, status = os.waitpid(worker, 0)
+    # Told before it is reaped: as long as nobody knows of its end, its id belongs to no other.
+    end = os.waitid(os.P_PID, worker, os.WEXITED | os.WNOWAIT)
+    assert end is not None
+    code = end.si_status if end.si_code == os.CLD_EXITED else -end.si_status
     with contextlib.suppress(OSError):
-        line.send(msgspec.json.encode(Told(exit_code=os.waitstatus_to_exitcode(status))))
+        line.send(msgspec.json.encode(Told(exit_code=code)))
+    os.waitpid(worker, 0)
     os._exit(0)
 
 

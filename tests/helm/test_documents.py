@@ -1,8 +1,14 @@
 """Every value is documented, and what is written from values.yaml is as it would be written."""
 
+import re
+from importlib.metadata import version
 from typing import Any
 
+import helm_python
+import yaml
+
 from tests.helm import documents
+from tests.helm.chart import CHART, manifests, merged, workload
 from worker.settings import describe
 
 
@@ -32,6 +38,18 @@ def test_the_schema_has_every_setting_that_is_no_secret() -> None:
     known = documents.schema()["properties"]["settings"]["properties"].keys()
     plain = {row.variable for row in describe() if not row.secret}
     assert known == plain - documents.NOT_HERE
+
+
+def test_the_readme_tells_how_to_install() -> None:
+    given = re.findall(r"--set (\S+)", (CHART / "README.md").read_text())
+    given = [each.replace("…", "0123abcd") for each in given]
+    values = merged(*map(helm_python.parse_set_string, given))
+    assert workload(manifests(values))["kind"] == "Deployment"
+
+
+def test_the_chart_is_for_this_version_of_the_worker() -> None:
+    about = yaml.safe_load((CHART / "Chart.yaml").read_text())
+    assert about["appVersion"] == version("recording-worker")
 
 
 def _member(path: tuple[str, ...]) -> dict[str, Any]:

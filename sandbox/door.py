@@ -70,6 +70,8 @@ class Limiter:
 
     def headers(self, token: int) -> dict[str, str]:
         """What is left of the window that is nearest to its end, in the documented headers."""
+        if not self._switches.rate_headers:
+            return {}
         now = self._ticks()
         states = []
         for rate in self._switches.rate_limits:

@@ -56,6 +56,7 @@ class Switches(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     # "1200/300" is requests/seconds for everything, "1000/50:recordings" only for recordings.
     rate_limits: tuple[RateLimit, ...] = ()
     real_rate_block_seconds: Seconds = 300.0
+    rate_headers: bool = True  # Answers tell of the limits in Ratelimit and Ratelimit-Policy.
 
     def change(self, members: dict[str, object]) -> None:
         """Set several members at once. msgspec.ValidationError, and no change, if one is wrong."""

@@ -82,6 +82,7 @@ def settings(amqp_url: str, prefix: str, sandbox: Sandbox, **more: str) -> dict[
         "REALTIMEKIT_WEBHOOK_KEY_URL": sandbox.webhook_key_url,
         "WORKER_NAME_PREFIX": prefix,
         "WORKER_RETRY_DELAYS_SECONDS": "0.2,1,5",
+        "WORKER_API_BUDGET": "1000000/300",
         "WORKER_SWEEP_INTERVAL_SECONDS": "0.2",
         "WORKER_API_TIMEOUT_SECONDS": "1",
         "WORKER_API_RETRY_SECONDS": "2",

@@ -78,12 +78,21 @@ def attempts(field: Field) -> dict[str, int]:
 # Throttled
 
 
+def throttle(field: Field, rate: str) -> None:
+    """Without a word before it is too late: what an answer tells of a limit is kept to."""
+    field.sandbox.switches.change(
+        {
+            "rate_limits": [rate],
+            "rate_headers": False,
+            "real_rate_block_seconds": BLOCK_SECONDS,
+        }
+    )
+
+
 async def test_a_throttled_worker_keeps_still_as_long_as_it_is_asked_to_and_goes_on(
     field: Field,
 ) -> None:
-    field.sandbox.switches.change(
-        {"rate_limits": ["60/5"], "real_rate_block_seconds": BLOCK_SECONDS}
-    )
+    throttle(field, "60/5")
     await running(field)
     await send_starts(field, range(COMMANDS))
     await all_ends_well(field, range(COMMANDS))
@@ -99,9 +108,7 @@ async def test_a_sweep_that_is_throttled_reads_no_further(field: Field) -> None:
         await field.recorder.outcome_of(f"start-{number}")
     everything = field.sandbox.world.recordings.shelf.all()
     await eventually(lambda: {one.status for one in everything} == {"RECORDING"})
-    field.sandbox.switches.change(
-        {"rate_limits": [f"{COMMANDS // 2}/60"], "real_rate_block_seconds": BLOCK_SECONDS}
-    )
+    throttle(field, f"{COMMANDS // 2}/60")
     for one in everything:
         field.sandbox.world.recordings.stop(one)  # by somebody else, for the sweep to find out
     await eventually(lambda: len(blocks(field)) > 1, seconds=30, what="it is tried again")

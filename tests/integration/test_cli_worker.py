@@ -29,6 +29,7 @@ def cli(
             "AMQP_URL": amqp_url,
             "DATABASE_URL": sqlite_url,
             "WORKER_NAME_PREFIX": names_prefix,
+            "WORKER_API_BUDGET": "1000000/300",
             "WORKER_SWEEP_INTERVAL_SECONDS": "0.1",
             "WORKER_RETRY_DELAYS_SECONDS": "0.2,1",
             "WORKER_API_RETRY_SECONDS": "0.1",

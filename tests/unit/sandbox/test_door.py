@@ -86,3 +86,8 @@ def test_no_token_can_be_read_out_of_the_door() -> None:
     tokens.number("Bearer used-secret")
 
     assert "secret" not in repr(vars(tokens))
+
+
+def test_an_api_may_say_nothing_of_its_limits() -> None:
+    switches = Switches(rate_limits=("2/10",), rate_headers=False)
+    assert Limiter(switches).headers(1) == {}

@@ -155,15 +155,12 @@ def read_overdue(connection: sa.Connection, requests: Sequence[Overdue]) -> list
 
     What cannot be read now and was put off is left as it is.
     """
-    return [
-        connection.execute(
-            sa.update(recordings)
-            .where(_has_not_moved(wanted), _read_in_time(wanted.now))
-            # Not as of now: then it might be left to a sweep, which cannot end it.
-            .values(read_at=AT_ONCE)
-        ).rowcount
-        for wanted in requests
-    ]
+    for wanted in requests:
+        overdue = sa.update(recordings).where(_has_not_moved(wanted), _read_in_time(wanted.now))
+        # Not as of now: then it might be left to a sweep, which cannot end it.
+        if connection.execute(overdue.values(read_at=AT_ONCE)).rowcount:
+            leave(connection, "due")
+    return [None] * len(requests)
 
 
 def _has_not_moved(wanted: Overdue) -> sa.ColumnElement[bool]:

@@ -56,7 +56,7 @@ def count_by_app(connection: sa.Connection, requests: Sequence[None]) -> list[di
         .where(recordings.c.open)
         .group_by(recordings.c.app)
     )
-    counts = {app: count for app, count in rows}
+    counts = {row[0]: row[1] for row in rows}
     return [counts] * len(requests)
 
 

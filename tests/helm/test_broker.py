@@ -103,6 +103,12 @@ def test_the_operator_makes_what_the_worker_needs(prefix: str, delays: str) -> N
     )
 
 
+def test_no_queue_goes_with_the_release() -> None:
+    for one in manifests(merged(LEAST, OPERATOR)):
+        if one["kind"] in {"Queue", "Exchange", "Binding"}:
+            assert one["metadata"]["annotations"] == {"helm.sh/resource-policy": "keep"}
+
+
 def documented(purpose: str) -> list[str]:
     """The patterns in the README for a worker that does this: configure, write, read."""
     (line,) = re.findall(

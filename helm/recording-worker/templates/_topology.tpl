@@ -45,6 +45,11 @@ metadata:
   namespace: {{ $root.Release.Namespace }}
   labels:
     {{- include "recording-worker.labels" $root | nindent 4 }}
+  {{- if not (has $kind (list "User" "Permission")) }}
+  annotations:
+    # With a queue all commands and dead letters in it would go.
+    helm.sh/resource-policy: keep
+  {{- end }}
 spec:
   rabbitmqClusterReference:
     {{- if .cluster.name }}

@@ -1,0 +1,109 @@
+"""A command for which the budget has nothing left: put off, not tried, not failed."""
+
+import asyncio
+import time
+import uuid
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+
+import msgspec
+from prometheus_client import CollectorRegistry
+
+from sandbox.server import Sandbox, SandboxOptions
+from worker.apps import App, Apps
+from worker.broker import Ack, Delivery, Retry, Settlement
+from worker.budget import Budget
+from worker.consume import CommandPath
+from worker.ledger import Ask, Rate
+from worker.limits import Limits
+from worker.outage import Outage
+from worker.realtimekit import RealtimeKit
+from worker.retry import Retry as ApiRetry
+from worker.store import Store
+from worker.telemetry import Metrics
+
+LIMITS = Limits(
+    max_command_bytes=10_000,
+    max_age=3600,
+    stop_wait=300,
+    settle=0,
+    lease=60,
+    retry_delays=(5.0, 30.0, 120.0),
+)
+RATE = Rate(20, 3600.0)
+
+
+class Bench:
+    """The path on real parts, paid from a budget that a test can spend."""
+
+    def __init__(self, sandbox: Sandbox, store: Store) -> None:
+        self.sandbox, self.store = sandbox, store
+        self.budget = Budget(store, "b", [RATE], patience=0.2)
+        self.api = RealtimeKit(
+            base_url=sandbox.base_url,
+            account_id="account",
+            app_id="app",
+            token=lambda: "token",
+            timeout=5.0,
+            retry=ApiRetry(attempts=2, base_seconds=0.01),
+            purse=self.budget,
+        )
+        self.outage = Outage(time.monotonic)
+        self.path = CommandPath(
+            store,
+            Apps([App(name="default", api=self.api, outage=self.outage)]),
+            LIMITS,
+            owner="me",
+            source="test",
+            now=time.time,
+            committed=lambda: None,
+            metrics=Metrics(CollectorRegistry(), version="test"),
+        )
+
+    async def send(self, **command: str) -> Settlement:
+        body = msgspec.json.encode(command)
+        return await self.path.process(Delivery(body=body, routing_key="x"))
+
+    async def spend(self) -> None:
+        """Leave nothing but the reserve for stops."""
+        await self.store.spend("b", Ask(rates=(RATE,), needed=(0, 1000, 0)))
+
+
+@asynccontextmanager
+async def bench_on(url: str) -> AsyncIterator[Bench]:
+    async with AsyncExitStack() as stack:
+        sandbox = await stack.enter_async_context(Sandbox(SandboxOptions(seed=1)))
+        store = await Store.open(url, source="test")
+        stack.push_async_callback(store.close)
+        bench = Bench(sandbox, store)
+        stack.push_async_callback(bench.api.aclose)
+        loops = await stack.enter_async_context(asyncio.TaskGroup())
+        running = loops.create_task(bench.budget.run())
+        yield bench
+        running.cancel()
+
+
+async def test_a_start_over_budget_waits_no_longer_each_time_and_is_surely_not_running(
+    sqlite_url: str,
+) -> None:
+    start = {"type": "start_track_recording", "id": "start", "meeting_id": str(uuid.uuid4())}
+    async with bench_on(sqlite_url) as bench:
+        await bench.spend()
+        for _ in range(5):
+            settled = await bench.send(**start)
+            assert isinstance(settled, Retry)
+            assert (settled.code, settled.delay_seconds) == ("over_budget", 120.0)
+        assert not bench.sandbox.ledger.requests
+        assert not bench.outage.on
+
+
+async def test_a_stop_has_a_reserve_that_starts_cannot_spend(sqlite_url: str) -> None:
+    meeting = str(uuid.uuid4())
+    start = {"type": "start_track_recording", "meeting_id": meeting}
+    async with bench_on(sqlite_url) as bench:
+        bench.sandbox.switches.change({"invoked_seconds": 0})
+        assert isinstance(await bench.send(id="start", **start), Ack)
+        await bench.spend()
+        assert isinstance(await bench.send(id="again", **start), Retry)
+        stop = {"type": "stop_recording", "id": "stop", "start_id": "start"}
+        assert isinstance(await bench.send(**stop), Ack)

@@ -1,7 +1,6 @@
 """The chart as Helm renders it: what tests ask of it."""
 
 import json
-import logging
 from collections.abc import Iterable, Mapping
 from functools import cache
 from pathlib import Path
@@ -54,7 +53,6 @@ def merged(*layers: Mapping[str, Any]) -> Values:
 
 @cache
 def _chart() -> Chart:
-    logging.getLogger("helm").setLevel(logging.ERROR)
     return Chart.load(CHART)
 
 

@@ -104,13 +104,14 @@ class Pod:
         ]
         options = ["bwrap", "--die-with-parent", *_identity(container, spec)]
         options += ["--dev", "/dev", "--proc", "/proc"]
+        # First, because the checkout may lie in a directory that a volume takes the place of.
+        for mount in container["volumeMounts"]:
+            options += self._mount(mount, spec)
         for place in places:
             if place.is_symlink():
                 options += ["--symlink", str(place.readlink()), str(place)]
             elif place.exists():
                 options += ["--ro-bind", str(place), str(place)]
-        for mount in container["volumeMounts"]:
-            options += self._mount(mount, spec)
         options += ["--remount-ro", "/", "--chdir", "/", "--clearenv"]
         path = f"{Path(sys.prefix) / 'bin'}:/usr/local/bin:/usr/bin:/bin"
         for name, value in {"PATH": path, **self.environment(container)}.items():

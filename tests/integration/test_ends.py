@@ -204,7 +204,7 @@ async def test_since_when_a_recording_is_missing_is_not_forgotten_at_a_restart(
     for _ in range(3):
         await bench.follow(10)
         bench.restart()
-    await bench.follow(PATIENCE.vanished_after - 20)
+    await bench.follow(PATIENCE.vanished_after - 15)
     assert await errors(bench, recording_id) == [
         ("vanished", "the API no longer knows this recording")
     ]

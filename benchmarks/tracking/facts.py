@@ -85,7 +85,7 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def finished_per_hour(self) -> float:
-        """How many recordings an hour the budget lets finish beside all else that is asked."""
+        """How many recordings an hour the budget lets finish beside sweeps as often as here."""
         left = max(0.0, QUOTA / QUOTA_SECONDS - self.sweeping_per_second)
         return left / self.reads_each * 3600 if self.reads_each else float("nan")
 

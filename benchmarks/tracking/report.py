@@ -33,7 +33,7 @@ def table(tracked: Tracked) -> Table:
     head = (
         "live", "how", "requests/s", "most in 5 min", "breaches", "status p50 · p99",
         "all files p50 · p99", "changes missed", "50 changes/s p50 · p99",
-        "can finish an hour", "CPU %", "MB a process", "requests in all",
+        "can finish an hour, at least", "CPU %", "MB a process", "requests in all",
     )  # fmt: skip
     rows = [
         (
@@ -102,7 +102,7 @@ def _setting(pace: Pace) -> str:
         f"upload takes {pace.upload_seconds:g} s and leaves three files. Delays are from the "
         "API's own change to the event at a subscriber. Each finished recording costs a request "
         "for its files and one for their owners; what the sweeps leave of the budget says how "
-        "many can finish in an hour."
+        "many can finish in an hour, and more when they press, for sweeps give way to reads."
     )
 
 

@@ -2,6 +2,7 @@
 
 from datetime import UTC, datetime, timedelta
 
+import msgspec
 import pytest
 
 from recording_schemas import Completed, ErrorInfo, FileReady, Status, StatusChanged
@@ -200,3 +201,45 @@ def test_a_file_in_the_customer_s_own_storage_says_where_it_lies() -> None:
     ready = next(event for event in events if isinstance(event, FileReady))
     assert ready.storage is not None
     assert (ready.storage.bucket, ready.download_url) == ("b", None)
+
+
+def test_a_recording_is_missing_since_it_was_first_denied_until_it_is_seen_again() -> None:
+    denied = [
+        msgspec.structs.replace(seen(Status.RECORDING, second=second), missing=True)
+        for second in (10, 20)
+    ]
+    known = after(seen(Status.RECORDING), *denied)
+    assert (known.missing_since, known.status) == (at(10), Status.RECORDING)
+    assert after(seen(Status.RECORDING), *denied, seen(Status.RECORDING, second=30)) == (
+        msgspec.structs.replace(known, missing_since=None, version=3)
+    )
+
+
+def test_a_denied_recording_keeps_the_status_that_it_has_got_meanwhile() -> None:
+    denied = msgspec.structs.replace(seen(Status.RECORDING, second=20), missing=True)
+    assert statuses(seen(Status.RECORDING), seen(Status.PAUSED, second=10), denied) == [
+        Status.RECORDING,
+        Status.PAUSED,
+    ]
+
+
+@pytest.mark.parametrize("still", [Status.INVOKED, Status.RECORDING, Status.PAUSED])
+def test_what_is_still_where_it_stalled_is_no_news(still: Status) -> None:
+    stalled = seen(Status.ERRORED, second=90, concluded=ErrorInfo(code="stalled", message="x"))
+    assert statuses(seen(Status.RECORDING), stalled, seen(still, second=100)) == [
+        Status.RECORDING,
+        Status.ERRORED,
+    ]
+
+
+@pytest.mark.parametrize("told", [Status.UPLOADING, Status.UPLOADED])
+def test_what_has_moved_on_from_where_it_stalled_is_followed_again(told: Status) -> None:
+    stalled = seen(Status.ERRORED, second=90, concluded=ErrorInfo(code="stalled", message="x"))
+    assert statuses(seen(Status.RECORDING), stalled, seen(told, second=100))[2:] == [told]
+
+
+def test_a_conclusion_from_what_was_known_before_the_last_change_does_not_count() -> None:
+    error = ErrorInfo(code="stalled", message="x")
+    stalled = seen(Status.ERRORED, second=90, asked=80, concluded=error)
+    known = [seen(Status.INVOKED), seen(Status.RECORDING, second=85), stalled]
+    assert statuses(*known) == [Status.INVOKED, Status.RECORDING]

@@ -21,7 +21,7 @@ from worker.leadership import Leadership
 from worker.registration import keep_registered
 from worker.relay import Relay
 from worker.settings import Settings
-from worker.store import Store
+from worker.store import Oldest, Store
 from worker.telemetry import Metrics
 
 LEADER_LEASE_SECONDS: Final = 15.0
@@ -99,15 +99,17 @@ class Worker:
             prefetch=settings.prefetch,
             now=self._now,
         )
+        checks: dict[str, Check] = {
+            "publishing": lambda: publishing.trouble,
+            "consuming": lambda: consuming.trouble,
+            "store": lambda: store.trouble,
+        }
+        self._metrics.watch_checks(checks | _checks_of(apps))
         http = HttpServer(
             settings.http_host,
             settings.http_port,
             checks_live={},
-            checks_ready={
-                "publishing": lambda: publishing.trouble,
-                "consuming": lambda: consuming.trouble,
-                "store": lambda: store.trouble,
-            },
+            checks_ready=checks,
             checks_any=_checks_of(apps),
             registry=self._registry,
             extra_routes=assembly.webhooks().routes(),
@@ -174,9 +176,16 @@ class Worker:
                 events, oldest = await store.outbox_depth()
                 self._metrics.outbox(events, 0.0 if oldest is None else self._now() - oldest)
                 self._metrics.recordings(await store.count_by_status())
+                self._tell_oldest(await store.oldest())
             except StoreUnavailable:
                 pass  # readiness says so
             await asyncio.sleep(GAUGES_SECONDS)
+
+    def _tell_oldest(self, oldest: Oldest) -> None:
+        now = self._now()
+        unchanged = {status: now - since for status, since in oldest.unchanged_since.items()}
+        overdue = 0.0 if oldest.due_since is None else now - oldest.due_since
+        self._metrics.waiting(unchanged, overdue)
 
     async def _follow(
         self, assembly: Assembly, app: App, relay: Relay, leads: Callable[[], bool]

@@ -7,9 +7,9 @@ from typing import Final
 import msgspec
 
 from worker.commands import DEFAULT_APP
-from worker.errors import ApiError, Refused
+from worker.errors import Refused
 from worker.outage import Outage
-from worker.realtimekit import Purse, RealtimeKit
+from worker.realtimekit import Purse, RealtimeKit, Try
 from worker.retry import Retry
 from worker.secret import Secret
 from worker.telemetry import Metrics
@@ -51,9 +51,10 @@ def open_app(
     """
     outage = Outage(time.monotonic, app=name)
 
-    def heard(operation: str, error: ApiError | None, seconds: float) -> None:
-        metrics.api_request(operation, error.code if error else "ok", seconds)
-        outage.heard(error)
+    def heard(one: Try) -> None:
+        outcome = one.error.code if one.error else "ok"
+        metrics.api_request(one.operation, outcome, one.seconds, again=one.number > 1)
+        outage.heard(one.error)
 
     api = RealtimeKit(
         base_url=base_url,

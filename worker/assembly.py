@@ -1,6 +1,6 @@
 """Puts the rooms together from the settings, by plain constructor calls. Nothing runs here."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import AsyncExitStack
 from datetime import datetime
 from typing import Final
@@ -147,9 +147,22 @@ class Assembly:
             rates.setdefault(given.account_id, {}).update(dict.fromkeys(windows))
         patience = min(BUDGET_PATIENCE_SECONDS, self._settings.lease * SHARE_OF_LEASE)
         return {
-            account_id: Budget(self._store, f"account/{account_id}", windows, patience=patience)
-            for account_id, windows in rates.items()
+            account_id: self._open_budget(account_id, it, patience)
+            for account_id, it in rates.items()
         }
+
+    def _open_budget(self, account_id: str, rates: Iterable[Rate], patience: float) -> Budget:
+        metrics = self._metrics
+        budget = Budget(
+            self._store,
+            f"account/{account_id}",
+            rates,
+            patience=patience,
+            waited=lambda priority, seconds: metrics.budget_waited(priority.name.lower(), seconds),
+            refused=lambda priority: metrics.budget_refused(priority.name.lower()),
+        )
+        metrics.watch_budget(account_id, budget)
+        return budget
 
     def _open(self, given: AppSettings) -> App:
         settings = self._settings
@@ -167,5 +180,6 @@ class Assembly:
             / sum(one.account_id == given.account_id for one in settings.apps),
             metrics=self._metrics,
         )
+        self._metrics.swept_at(app.name, self._store.now())
         self._rooms.push_async_callback(app.api.aclose)
         return app

@@ -85,28 +85,48 @@ class CommandPath:
         else:
             command_id, command_type = command.id, command.command_type
             path = self._execute(delivery, command)
-        self._metrics.command_received(command_type)
+        self._tell_received(delivery, command_type)
         try:
             settlement, facts = await path
         except StoreUnavailable as error:
             settlement, facts = self._endings.soon(
                 "store_unavailable", str(error), delivery.returned
             )
-        settled = type(settlement).__name__.lower()
         seconds = time.perf_counter() - started
-        self._metrics.command_settled(command_type, str(facts["outcome"] or settled), seconds)
-        if isinstance(settlement, Dead):
-            self._metrics.dead_lettered(settlement.code)
+        self._tell_settled(delivery, command_type, settlement, facts, seconds)
         structlog.get_logger().info(
             "command",
             command_id=command_id,
             command_type=command_type,
-            settlement=settled,
+            settlement=_name(settlement),
             seconds=round(seconds, 6),
             redelivered=delivery.redelivered,
             **facts,
         )
         return settlement
+
+    def _tell_received(self, delivery: Delivery, command_type: str) -> None:
+        self._metrics.command_received(command_type)
+        is_first = delivery.first_seen is None and not delivery.redelivered
+        if is_first and delivery.sent_at is not None:
+            self._metrics.command_queued(command_type, self._now() - delivery.sent_at)
+
+    def _tell_settled(
+        self,
+        delivery: Delivery,
+        command_type: str,
+        settlement: Settlement,
+        facts: Mapping[str, object],
+        seconds: float,
+    ) -> None:
+        outcome = str(facts["outcome"] or _name(settlement))
+        self._metrics.command_settled(command_type, outcome, seconds)
+        if isinstance(settlement, Dead):
+            self._metrics.dead_lettered(settlement.code)
+        if outcome in outcomes.FINAL:
+            now = self._now()
+            since = delivery.sent_at or delivery.first_seen or now - seconds
+            self._metrics.command_ended(command_type, now - since)
 
     # 1. decode
 
@@ -262,6 +282,10 @@ class CommandPath:
 
     def _moment(self) -> datetime:
         return utc(self._now())
+
+
+def _name(settlement: Settlement) -> str:
+    return type(settlement).__name__.lower()
 
 
 def _cut_off(command: Command) -> Unavailable | OutcomeUnknown:

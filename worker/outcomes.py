@@ -16,6 +16,8 @@ from recording_schemas import (
 from worker.errors import Refused
 
 CRASHED: Final = "crashed"
+FINAL: Final = frozenset({"succeeded", "rejected", "expired", "failed"})
+"""Outcomes by the name that `facts` gives them."""
 
 
 def succeeded(command: Command, recording_ids: tuple[str, ...]) -> CommandSucceeded:

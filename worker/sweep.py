@@ -153,6 +153,7 @@ class Sweep:
             return
         self._swept_at, self._pages = asked_at.timestamp(), max(requests, 1)
         self._pace.swept(requests, told=self._told)
+        self._metrics.swept_at(self._app, self._now().timestamp())
         self._told = False
 
     async def _sweep_list(

@@ -1,7 +1,7 @@
 """What the worker counts, in base units, with labels that cannot grow without bound."""
 
 from collections.abc import Callable, Collection, Mapping
-from typing import Final
+from typing import Final, Protocol
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector
 
@@ -13,6 +13,18 @@ _EVENT_NAMES: Final = frozenset(EVENT_TYPES.values())
 _COMMAND_SECONDS: Final = (0.01, 0.03, 0.1, 0.3, 1, 3, 10, 30, 100)
 _API_SECONDS: Final = (0.01, 0.03, 0.1, 0.2, 0.5, 1, 2, 5, 10, 30)
 _SWEEP_SECONDS: Final = (0.01, 0.03, 0.1, 0.3, 1, 3, 10, 30, 100)
+_WAITED_SECONDS: Final = (0.01, 0.1, 1, 3, 10, 30, 100, 300, 1000, 3600)
+_LEAVE_SECONDS: Final = (0.001, 0.01, 0.1, 1, 3, 10, 30, 100, 300)
+
+
+class Spending(Protocol):
+    """What can be told of a budget of API requests."""
+
+    def left(self) -> int | None:
+        """Requests that are left, None before that is known."""
+
+    def paused(self) -> float:
+        """Seconds for which nothing may be sent at all."""
 
 
 class Metrics:
@@ -46,28 +58,85 @@ class Metrics:
         self._command_seconds = histogram(
             "command_duration_seconds", "From delivery to settlement.", _COMMAND_SECONDS, "type"
         )
+        self._queue_seconds = histogram(
+            "command_queue_seconds",
+            "From sending to the first delivery, of commands that say when they were sent.",
+            _WAITED_SECONDS,
+            "type",
+        )
+        self._critical_seconds = histogram(
+            "command_critical_seconds",
+            "From sending (else from the first delivery) to the committed outcome.",
+            _WAITED_SECONDS,
+            "type",
+        )
         self._api_requests = counter(
             "api_requests", "Requests to the recording API, each try.", "operation", "outcome"
         )
         self._api_seconds = histogram(
             "api_request_duration_seconds", "One try of a request.", _API_SECONDS, "operation"
         )
+        self._api_retries = counter(
+            "api_retries", "Tries of a request beyond its first one.", "operation"
+        )
+        self._budget_left = gauge(
+            "api_budget_left", "API requests that may be sent now, as of the last look.", "account"
+        )
+        self._budget_paused = gauge(
+            "api_budget_paused_seconds",
+            "For how much longer no request may be sent, because the API said so.",
+            "account",
+        )
+        self._budget_waited = histogram(
+            "api_budget_wait_seconds",
+            "How long requests waited for leave of the budget.",
+            _LEAVE_SECONDS,
+            "priority",
+        )
+        self._budget_refused = counter(
+            "api_budget_refusals",
+            "Requests of commands that got no leave in time and are tried again later.",
+            "priority",
+        )
         self._published = counter("events_published", "Messages the broker confirmed.", "type")
+        self._publish_seconds = histogram(
+            "event_publish_delay_seconds",
+            "From an event's commit to the broker's confirmation.",
+            _WAITED_SECONDS,
+        )
         self._dead = counter("dead_letters", "Messages sent to the dead-letter queue.", "reason")
         self._outbox_events = gauge("outbox_events", "Committed and not yet published.")
         self._outbox_age = gauge("outbox_oldest_age_seconds", "How long the oldest has waited.")
         self._recordings = gauge("recordings", "Recordings that are followed.", "status")
+        self._unchanged = gauge(
+            "recordings_oldest_unchanged_seconds",
+            "How long the recording has been unchanged that has been so the longest.",
+            "status",
+        )
+        self._overdue = gauge(
+            "recordings_read_overdue_seconds",
+            "How long the recording has been due for a look of its own that has been so longest.",
+        )
         self._sweep_seconds = histogram("sweep_duration_seconds", "One sweep.", _SWEEP_SECONDS)
         self._sweep_failures = counter("sweep_failures", "Sweeps that did not get through.")
+        self._swept_at = gauge(
+            "sweep_last_success_timestamp_seconds",
+            "When the last sweep of the app got through, or this process began.",
+            "app",
+        )
         self._webhooks = counter("webhooks", "Webhooks, by what became of them.", "verdict")
         self._in_flight = gauge("commands_in_flight", "Deliveries in work.")
         self._away = gauge("api_away", "1 while the app's API is away.", "app")
         self._leads = gauge("leader", "1 while this replica sweeps and relays.")
+        self._well = gauge(
+            "ready", "1 while this check of the readiness probe is well, else 0.", "check"
+        )
         self._operations = _Bounded()
         self._outcomes = _Bounded()
         self._answers = _Bounded()
         self._reasons = _Bounded()
         self.recordings({})
+        self.waiting({}, 0.0)
 
     def command_received(self, command_type: str) -> None:
         """A delivery was taken. What is no command at all is of the type `other`."""
@@ -79,15 +148,37 @@ class Metrics:
         self._settled.labels(known, self._outcomes.of(outcome)).inc()
         self._command_seconds.labels(known).observe(seconds)
 
-    def api_request(self, operation: str, outcome: str, seconds: float) -> None:
+    def command_queued(self, command_type: str, seconds: float) -> None:
+        """A command was delivered for the first time, so long after it was sent."""
+        self._queue_seconds.labels(_known(command_type, COMMAND_TYPES)).observe(max(seconds, 0.0))
+
+    def command_ended(self, command_type: str, seconds: float) -> None:
+        """A command has its final outcome, so long after it was sent or first seen."""
+        known = _known(command_type, COMMAND_TYPES)
+        self._critical_seconds.labels(known).observe(max(seconds, 0.0))
+
+    def api_request(
+        self, operation: str, outcome: str, seconds: float, *, again: bool = False
+    ) -> None:
         """One try of an API request ended, well or as the error `outcome` (a slug)."""
         known = self._operations.of(operation)
         self._api_requests.labels(known, self._answers.of(outcome)).inc()
         self._api_seconds.labels(known).observe(seconds)
+        if again:
+            self._api_retries.labels(known).inc()
 
-    def published(self, event_type: str) -> None:
-        """The broker confirmed an event."""
+    def budget_waited(self, priority: str, seconds: float) -> None:
+        """A request got leave after so long. `priority` is one of a few words."""
+        self._budget_waited.labels(priority).observe(max(seconds, 0.0))
+
+    def budget_refused(self, priority: str) -> None:
+        """A request got no leave in time."""
+        self._budget_refused.labels(priority).inc()
+
+    def published(self, event_type: str, delay: float) -> None:
+        """The broker confirmed an event, so long after it was committed."""
         self._published.labels(_known(event_type, _EVENT_NAMES)).inc()
+        self._publish_seconds.observe(max(delay, 0.0))
 
     def dead_lettered(self, reason: str) -> None:
         """A message went to the dead-letter queue. `reason` is its code."""
@@ -98,6 +189,10 @@ class Metrics:
         self._sweep_seconds.observe(seconds)
         if failed:
             self._sweep_failures.inc()
+
+    def swept_at(self, app: str, moment: float) -> None:
+        """A sweep of the app got through that ended at that time, seconds since the epoch."""
+        self._swept_at.labels(app).set(moment)
 
     def webhook(self, verdict: str) -> None:
         """A webhook was answered. `verdict` is one of a few words, such as `taken`."""
@@ -113,10 +208,34 @@ class Metrics:
         for status in Status:
             self._recordings.labels(status.value).set(by_status.get(status, 0))
 
+    def waiting(self, unchanged: Mapping[Status, float], overdue: float) -> None:
+        """For how long (seconds) the longest unchanged recording of each live status has been so,
+        and the most overdue look has been due; a status that is not named has none."""
+        for status in Status:
+            self._unchanged.labels(status.value).set(max(unchanged.get(status, 0.0), 0.0))
+        self._overdue.set(max(overdue, 0.0))
+
     def watch(self, *, in_flight: Callable[[], float], leads: Callable[[], bool]) -> None:
         """Ask these at each scrape. They must not block."""
         self._in_flight.set_function(in_flight)
         self._leads.set_function(leads)
+
+    def watch_checks(self, checks: Mapping[str, Callable[[], str | None]]) -> None:
+        """Ask these at each scrape, None being well. They must not block."""
+
+        def answer(check: Callable[[], str | None]) -> Callable[[], float]:
+            return lambda: float(check() is None)
+
+        for name, check in checks.items():
+            self._well.labels(name).set_function(answer(check))
+
+    def watch_budget(self, account: str, budget: Spending) -> None:
+        """Ask this about an account's budget at each scrape."""
+        nothing_known = float("nan")
+        self._budget_left.labels(account).set_function(
+            lambda: nothing_known if (left := budget.left()) is None else left
+        )
+        self._budget_paused.labels(account).set_function(budget.paused)
 
     def watch_app(self, app: str, away: Callable[[], bool]) -> None:
         """Ask this about a configured app at each scrape. It must not block."""

@@ -42,7 +42,7 @@ class Client:
             token=lambda: "token",
             timeout=10.0,
             retry=Retry(attempts=3, base_seconds=0.001),
-            observed=lambda _operation, error, _seconds: self.heard.append(error),
+            observed=lambda one: self.heard.append(one.error),
             purse=self.budget,
         )
 

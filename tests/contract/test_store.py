@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +19,8 @@ from worker.store import (
     Claimed,
     Finish,
     Hold,
+    Oldest,
+    Reading,
     RecordingsFilter,
     Release,
     Reply,
@@ -69,13 +71,14 @@ def seen(
     status: Status = Status.INVOKED,
     recording_id: str = "r1",
     start_id: str | None = "c1",
+    at: datetime = NOW,
     **more: Any,
 ) -> Seen:
     return Seen(
         snapshot=Snapshot(recording_id=recording_id, status=status, kind="track", meeting_id="m1"),
         observed_by="sweep",
-        asked_at=NOW,
-        observed_at=NOW,
+        asked_at=at,
+        observed_at=at,
         origin=Origin(start_id=start_id) if start_id else None,
         **more,
     )
@@ -354,6 +357,17 @@ async def test_open_recordings_are_those_that_something_still_follows(store: Sto
     following = {one.recording_id for one in await store.open_recordings("default")}
     assert following == {"live", "waits"}
     assert await store.count_by_status() == {Status.INVOKED: 1, Status.UPLOADED: 1}
+
+
+async def test_what_has_waited_longest_is_told_of_what_is_still_followed(store: Store) -> None:
+    assert await store.oldest() == Oldest(unchanged_since={}, due_since=None)
+    await store.absorb((seen(recording_id="first", start_id=None, at=NOW),))
+    later = NOW + timedelta(seconds=5)
+    await store.absorb((seen(recording_id="second", start_id=None, at=later),))
+    await store.absorb((seen(Status.ERRORED, recording_id="over", start_id=None, at=NOW),))
+    await store.read_by(Reading(ids=["second"], at=9.0))
+    told = await store.oldest()
+    assert told == Oldest(unchanged_since={Status.INVOKED: NOW.timestamp()}, due_since=9.0)
 
 
 async def test_recordings_can_be_found_by_their_start_command(store: Store) -> None:

@@ -118,6 +118,7 @@ async def everything(store: Any) -> None:
     await store.outbox_depth()
     await store.open_recordings("default")
     await store.count_by_status()
+    await store.oldest()
     await store.count_by_app()
     await follow(store)
     for wanted in (

@@ -18,11 +18,10 @@ from sandbox.ledger import Request
 from sandbox.server import Sandbox, SandboxOptions
 from sandbox.switches import Switches
 from worker.conclusions import Patience
-from worker.errors import ApiError
 from worker.outage import Outage
 from worker.pace import Pace
 from worker.reader import Reader
-from worker.realtimekit import RealtimeKit
+from worker.realtimekit import RealtimeKit, Try
 from worker.recording import Origin, Recording, Seen
 from worker.retry import Retry
 from worker.store import RecordingsFilter, Store
@@ -173,9 +172,9 @@ async def open_bench(url: str) -> AsyncIterator[Bench]:
         store = await Store.open(url, source="test")
         heard: list[Bench] = []
 
-        def observed(_operation: str, error: ApiError | None, _seconds: float) -> None:
+        def observed(one: Try) -> None:
             for bench in heard:
-                bench.outage.heard(error)
+                bench.outage.heard(one.error)
 
         api = client(base_url=sandbox.base_url, observed=observed)
         heard.append(Bench(sandbox, store, api))

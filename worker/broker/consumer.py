@@ -3,6 +3,7 @@
 import asyncio
 import time
 from collections.abc import Awaitable, Callable
+from datetime import datetime
 from typing import Any, Final
 
 import structlog
@@ -23,6 +24,8 @@ Handler = Callable[[Delivery], Awaitable[Settlement]]
 CHECK_SECONDS: Final = 10.0
 
 GIVE_BACK_SECONDS: Final = 1.0
+LATEST_MS: Final = 253_402_300_800_000
+"""The end of the year 9999, beyond which there are no dates."""
 
 
 class Consumer:
@@ -175,6 +178,7 @@ class Consumer:
                 message_id=delivery.message_id,
                 correlation_id=delivery.correlation_id,
                 reply_to=delivery.reply_to,
+                timestamp=delivery.sent_at,
                 headers=headers_of_copy(
                     delivery,
                     code=settlement.code,
@@ -235,8 +239,17 @@ def _delivery(message: DeliveredMessage) -> Delivery:
         message_id=properties.message_id,
         correlation_id=properties.correlation_id,
         reply_to=properties.reply_to,
+        sent_at=_sent_at(properties.timestamp, headers),
         headers=headers,
     )
+
+
+def _sent_at(timestamp: datetime | None, headers: Headers) -> float | None:
+    """To the millisecond where the broker notes it so (`timestamp_in_ms`), else as published."""
+    noted = headers.get("timestamp_in_ms")
+    if isinstance(noted, int) and 0 < noted < LATEST_MS:
+        return noted / 1000
+    return None if timestamp is None else timestamp.timestamp()
 
 
 async def _quietly(settling: Awaitable[None]) -> None:

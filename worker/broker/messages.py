@@ -13,7 +13,11 @@ TRACE_HEADERS = ("traceparent", "tracestate", "baggage")
 
 
 class Delivery(msgspec.Struct, frozen=True, kw_only=True):
-    """One message as the broker delivered it, nothing decoded."""
+    """One message as the broker delivered it, nothing decoded.
+
+    `sent_at` is what the publisher, or the broker if it is told to, noted as the time of sending:
+    seconds since the epoch, by their clock, mostly whole ones.
+    """
 
     body: bytes
     routing_key: str
@@ -22,6 +26,7 @@ class Delivery(msgspec.Struct, frozen=True, kw_only=True):
     message_id: str | None = None
     correlation_id: str | None = None
     reply_to: str | None = None
+    sent_at: float | None = None
     headers: Headers = {}
 
     @property

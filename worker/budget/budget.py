@@ -9,7 +9,7 @@ import structlog
 
 from worker.budget.line import Line
 from worker.budget.tokens import Token, Tokens, spent
-from worker.errors import StoreUnavailable
+from worker.errors import OverBudget, StoreUnavailable
 from worker.ledger import Ask, Grade, Grant, Limit, Priority, Rate, Spent, background_rate
 from worker.store import Store
 
@@ -33,7 +33,8 @@ class Budget:
 
     `name` stands for what the API counts by: one token. `rates` are the windows that all requests
     together keep to; there is at least one. `patience` is how long a request that a command waits
-    for may wait, in seconds. `waited` hears of each payment and how long it took.
+    for may wait, in seconds. `waited` hears of each payment and how long it took, `refused` of each
+    that was not to be had in time.
 
     Leave comes in small blocks, one commit for each, so that a busy replica rarely waits for one;
     what is not used within two seconds goes back. `run` must be running for anything to be paid.
@@ -47,12 +48,14 @@ class Budget:
         *,
         patience: float = 5.0,
         waited: Callable[[Priority, float], None] = lambda _priority, _seconds: None,
+        refused: Callable[[Priority], None] = lambda _priority: None,
     ) -> None:
         self._store = store
         self._name = name
         self._rates = tuple(rates)
         self._patience = patience
         self._waited = waited
+        self._refused = refused
         self._tokens = Tokens()
         self._line = Line()
         self._most_ahead = max(min(rate.requests for rate in self._rates) // 20, 1)
@@ -227,6 +230,9 @@ class Budget:
         self._wanted.set()
         try:
             return await waiter.token
+        except OverBudget:
+            self._refused(priority)
+            raise
         except asyncio.CancelledError:
             given = waiter.token.done() and not waiter.token.cancelled()
             if given and waiter.token.exception() is None:

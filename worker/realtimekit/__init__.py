@@ -2,6 +2,7 @@
 
 from worker.ledger import Priority
 from worker.realtimekit.client import RealtimeKit
+from worker.realtimekit.connection import Try
 from worker.realtimekit.lenient import Unreadable
 from worker.realtimekit.notices import STATUS_UPDATE, Notice, read_notice
 from worker.realtimekit.paying import Purse
@@ -17,6 +18,7 @@ __all__ = [
     "RealtimeKit",
     "Session",
     "Sessions",
+    "Try",
     "Unreadable",
     "Webhook",
     "WebhookKey",

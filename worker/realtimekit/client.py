@@ -60,7 +60,7 @@ class RealtimeKit:
         timeout: float,
         retry: Retry,
         renew: Callable[[], bool] = lambda: False,
-        observed: Observed = lambda _operation, _error, _seconds: None,
+        observed: Observed = lambda _one: None,
         purse: Purse | None = None,
         transport: httpx.AsyncBaseTransport | None = None,
     ) -> None:

@@ -10,7 +10,8 @@ import time
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
-from typing import TypeVar
+from itertools import count
+from typing import NamedTuple, TypeVar
 from urllib.parse import urlencode
 
 import aiohttp
@@ -36,8 +37,27 @@ from worker.retry import Retry
 T = TypeVar("T")
 
 Read = Callable[[bytes | bytearray], T]
-Observed = Callable[[str, ApiError | None, float], None]
-"""Told of each try: the operation, how it failed if it did, and its seconds."""
+
+
+class Try(NamedTuple):
+    """One try of a request: of which `method` and `template` (the path, without what is different
+    each time), at which `server`, the how manieth, how it failed if it did, and its seconds.
+    """
+
+    method: str
+    template: str
+    server: str
+    number: int
+    error: ApiError | None
+    seconds: float
+
+    @property
+    def operation(self) -> str:
+        """Such as `GET /recordings/{id}`."""
+        return f"{self.method} {self.template}"
+
+
+Observed = Callable[[Try], None]
 
 LARGEST_ANSWER = 8 * 1024 * 1024
 _CONNECTIONS = 256
@@ -82,6 +102,7 @@ class Connection:
         transport: httpx.AsyncBaseTransport | None,
     ) -> None:
         self._base_url = base_url
+        self._server = httpx.URL(base_url).netloc.decode()
         self._token = token
         self._renew = renew
         self.trouble: str | None = None
@@ -113,12 +134,17 @@ class Connection:
         asked = Asked(method, path, secrets_in(body))
         url = httpx.URL(f"{self._base_url}{path}" + (f"?{_encoded(query)}" if query else ""))
         content = None if body is None else msgspec.json.encode(body)
+        numbers = count(1)
+
+        async def attempt() -> T:
+            return await self._attempt(asked, url, content, read, turn, next(numbers))
+
         try:
-            return await self._retry.call(lambda: self._attempt(asked, url, content, read, turn))
+            return await self._retry.call(attempt)
         except Unauthorized:
             if not self._renew():
                 raise
-            return await self._retry.call(lambda: self._attempt(asked, url, content, read, turn))
+            return await self._retry.call(attempt)
 
     def clock(self) -> datetime | None:
         """What the API's clock shows now, to a second, by its last answer; None before that."""
@@ -132,7 +158,13 @@ class Connection:
         await self._transport.aclose()
 
     async def _attempt(
-        self, asked: Asked, url: httpx.URL, content: bytes | None, read: Read[T], turn: Turn
+        self,
+        asked: Asked,
+        url: httpx.URL,
+        content: bytes | None,
+        read: Read[T],
+        turn: Turn,
+        number: int,
     ) -> T:
         """One try, paid for, of which readiness, metrics and the budget hear."""
         paid = await self._purse.pay(turn.priority, patient=turn.patient)
@@ -140,18 +172,19 @@ class Connection:
         try:
             told = await self._one(asked, url, content, read)
         except ApiError as error:
-            self._tell(asked, error, started)
+            self._tell(asked, number, error, started)
             if isinstance(error, Throttled):
                 self._purse.throttled(error.retry_after)
             raise
         finally:
             self._purse.ended(paid)
-        self._tell(asked, None, started)
+        self._tell(asked, number, None, started)
         return told
 
-    def _tell(self, asked: Asked, error: ApiError | None, started: float) -> None:
+    def _tell(self, asked: Asked, number: int, error: ApiError | None, started: float) -> None:
         self.trouble = None if error is None or isinstance(error, Refused) else str(error)
-        self._observed(_operation(asked), error, time.perf_counter() - started)
+        seconds = time.perf_counter() - started
+        self._observed(Try(asked.method, _template(asked), self._server, number, error, seconds))
 
     async def _one(self, asked: Asked, url: httpx.URL, content: bytes | None, read: Read[T]) -> T:
         request = httpx.Request(
@@ -214,10 +247,9 @@ def _date_of(headers: httpx.Headers) -> datetime | None:
     return told if told.tzinfo is not None else told.replace(tzinfo=UTC)
 
 
-def _operation(asked: Asked) -> str:
-    """The request without what is different each time, such as `GET /recordings/{id}`."""
-    words = (word if word in _PATH_WORDS else "{id}" for word in asked.path.split("/"))
-    return f"{asked.method} {'/'.join(words)}"
+def _template(asked: Asked) -> str:
+    """The path without what is different each time, such as `/recordings/{id}`."""
+    return "/".join(word if word in _PATH_WORDS else "{id}" for word in asked.path.split("/"))
 
 
 def _encoded(query: Mapping[str, str]) -> str:

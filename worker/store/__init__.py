@@ -29,9 +29,11 @@ from worker.store.news import News, Topic
 from worker.store.outbox import OutcomeRecord, Reply, Unsent, outcome_record
 from worker.store.pruning import Sent
 from worker.store.queries import (
+    Oldest,
     RecordingsFilter,
     count_by_app,
     count_by_status,
+    find_oldest,
     find_recordings,
     open_ones,
 )
@@ -49,6 +51,7 @@ __all__ = [
     "Heard",
     "Hold",
     "Mark",
+    "Oldest",
     "OutcomeRecord",
     "Overdue",
     "Reading",
@@ -250,6 +253,10 @@ class Store:
     async def count_by_status(self) -> dict[Status, int]:
         """How many open recordings there are of each status."""
         return await self._group.submit(count_by_status, None)
+
+    async def oldest(self) -> Oldest:
+        """What has gone longest without a change, and without the look it is due."""
+        return await self._group.submit(find_oldest, None)
 
     async def count_by_app(self) -> dict[str, int]:
         """How many open recordings each app has that has any."""

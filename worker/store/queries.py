@@ -7,7 +7,7 @@ import msgspec
 import sqlalchemy as sa
 
 from recording_schemas import Status
-from worker.recording import Recording
+from worker.recording import LIVE, Recording
 from worker.store.holdable import meeting_key
 from worker.store.tables import recordings
 
@@ -47,6 +47,28 @@ def count_by_status(connection: sa.Connection, requests: Sequence[None]) -> list
     for status, count in rows:
         counts[Status(status)] += count
     return [counts] * len(requests)
+
+
+class Oldest(msgspec.Struct, frozen=True, kw_only=True):
+    """How long what is followed has waited, as moments in seconds: of each live status that there
+    is, when its longest unchanged recording came into it; and since when the one is due to be read
+    by itself that is so the longest, None when none is to be read.
+    """
+
+    unchanged_since: dict[Status, float]
+    due_since: float | None
+
+
+def find_oldest(connection: sa.Connection, requests: Sequence[None]) -> list[Oldest]:
+    """Operation: what has waited longest."""
+    unchanged = {}
+    for status in sorted(LIVE):
+        since = sa.select(sa.func.min(recordings.c.changed_at)).where(recordings.c.status == status)
+        if (found := connection.execute(since).scalar()) is not None:
+            unchanged[status] = found
+    due = sa.select(sa.func.min(recordings.c.read_at)).where(recordings.c.read_at.is_not(None))
+    oldest = Oldest(unchanged_since=unchanged, due_since=connection.execute(due).scalar())
+    return [oldest] * len(requests)
 
 
 def count_by_app(connection: sa.Connection, requests: Sequence[None]) -> list[dict[str, int]]:

@@ -9,54 +9,40 @@ import pwd
 import shutil
 import signal
 import uuid
-from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from pathlib import Path
-from types import TracebackType
-from typing import Self
 from urllib.parse import urlsplit, urlunsplit
 
 import psycopg
 from psycopg import sql
 
-from sandbox.install import Container, apt_install, can_apt, can_docker, docker_pull
+from sandbox.install import Container, apt_install
 from sandbox.processes import (
     LaunchError,
     OwnedDirectory,
     OwnedProcess,
     free_ports,
     run,
-    say,
     wait_until,
 )
+from sandbox.service import (
+    BOOT_SECONDS,
+    STOP_SECONDS,
+    ContainedService,
+    ExternalService,
+    Service,
+    provide,
+)
 
-BOOT_SECONDS = 60.0
 START_SECONDS = 10.0
-STOP_SECONDS = 30.0
 DOCKER_IMAGE = "postgres:17"
 CLUSTER_DEFAULTS = Path("/etc/postgresql-common/createcluster.conf")
 
 
-class PostgreSQLServer(ABC):
-    """A running server. All methods block; call them through `asyncio.to_thread` from a loop.
-
-    `url` names its maintenance database and stays the same over `stop`, `kill` and `start`. Used
-    as a context manager it is closed at the end.
-    """
+class PostgreSQLServer(Service):
+    """A running server; `url` names its maintenance database."""
 
     url: str
-    external = False
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.close()
 
     def new_database(self, template: str | None = None) -> str:
         """The URL of a new database: empty, or a copy of the one whose URL is `template`.
@@ -83,27 +69,6 @@ class PostgreSQLServer(ABC):
         with psycopg.connect(self.url, autocommit=True, connect_timeout=10) as connection:
             connection.execute(statement)
 
-    @abstractmethod
-    def start(self) -> None:
-        """Return when it answers queries; nothing happens when it runs already."""
-
-    @abstractmethod
-    def stop(self) -> None:
-        """Shut it down in order, cutting whoever is connected."""
-
-    @abstractmethod
-    def kill(self) -> None:
-        """End it at once, as a crash would."""
-
-    def restart(self) -> None:
-        """Shut it down in order and start it again."""
-        self.stop()
-        self.start()
-
-    @abstractmethod
-    def close(self) -> None:
-        """End it for good and remove what it stored. May be called again."""
-
 
 def launch_postgresql(
     *, durable: bool = False, environ: Mapping[str, str] = os.environ, private: bool = False
@@ -128,27 +93,20 @@ def launch_postgresql(
 
 
 def provide_postgresql() -> Path | None:
-    """See to it that a private server can be started at once, which may take minutes.
-
-    Returns where PostgreSQL's programs lie, or None when its docker image has been fetched instead.
+    """Where PostgreSQL's programs lie, installed if need be; None when only docker has it.
 
     Raises:
         LaunchError: when there is no way to have one; the text says what to do.
     """
-    programs = find_programs()
-    if programs is None and can_apt():
-        say("PostgreSQL is not installed here: installing it with apt, this takes a minute …")
-        _install()
-        programs = find_programs()
-    if programs is None and can_docker():
-        docker_pull(DOCKER_IMAGE)
-    elif programs is None:
-        raise LaunchError(
-            "There is no PostgreSQL to be had. Do one of these: set TEST_DATABASE_URL to a server "
-            "on which databases may be created; install the package postgresql; run this as root "
-            "on Debian or Ubuntu, which installs it; or start docker."
-        )
-    return programs
+    return provide(
+        "PostgreSQL",
+        find_programs,
+        _install,
+        DOCKER_IMAGE,
+        otherwise="set TEST_DATABASE_URL to a server on which databases may be created; install "
+        "the package postgresql; run this as root on Debian or Ubuntu, which installs it; or "
+        "start docker.",
+    )
 
 
 def _install() -> None:
@@ -173,33 +131,16 @@ def find_programs() -> Path | None:
     return None
 
 
-class ExternalServer(PostgreSQLServer):
-    """Somebody else's server: databases can be made on it, but it is not ours to manage."""
+class ExternalServer(ExternalService, PostgreSQLServer):
+    """Somebody else's server: databases can be made on it."""
 
-    external = True
+    not_ours = (
+        "The server that TEST_DATABASE_URL names is not ours to manage: unset it, or ask for "
+        "a private one with launch_postgresql(private=True)."
+    )
 
     def __init__(self, url: str) -> None:
         self.url = url
-
-    def start(self) -> None:
-        """Nothing to do: it is somebody else's."""
-
-    def stop(self) -> None:
-        """Refused."""
-        raise self._not_ours()
-
-    def kill(self) -> None:
-        """Refused."""
-        raise self._not_ours()
-
-    def close(self) -> None:
-        """Nothing to do: it is somebody else's."""
-
-    def _not_ours(self) -> LaunchError:
-        return LaunchError(
-            "The server that TEST_DATABASE_URL names is not ours to manage: unset it, or ask for "
-            "a private one with launch_postgresql(private=True)."
-        )
 
 
 class LocalServer(PostgreSQLServer):
@@ -287,43 +228,19 @@ class LocalServer(PostgreSQLServer):
         self._owned.remove()
 
 
-class DockerServer(PostgreSQLServer):
+class DockerServer(ContainedService, PostgreSQLServer):
     """A server in a container."""
 
     def __init__(self, *, durable: bool) -> None:
         (port,) = free_ports(1)
         self.url = f"postgresql://postgres@127.0.0.1:{port}/postgres"
-        self._container = Container(
+        container = Container(
             DOCKER_IMAGE,
             publish={port: 5432},
             environ={"POSTGRES_HOST_AUTH_METHOD": "trust"},
             command=["-c", f"fsync={'on' if durable else 'off'}", "-c", "max_connections=200"],
         )
-        self._await_boot()
-
-    def _await_boot(self) -> None:
-        wait_until(
-            lambda: answers_queries(self.url),
-            seconds=BOOT_SECONDS,
-            otherwise=lambda: f"PostgreSQL did not start:\n{self._container.last_words()}",
-        )
-
-    def start(self) -> None:
-        """Return when it answers queries."""
-        self._container.start()
-        self._await_boot()
-
-    def stop(self) -> None:
-        """Shut it down in order."""
-        self._container.stop()
-
-    def kill(self) -> None:
-        """End it at once, as a crash would."""
-        self._container.kill()
-
-    def close(self) -> None:
-        """Remove the container. May be called again."""
-        self._container.remove()
+        super().__init__("PostgreSQL", container, lambda: answers_queries(self.url))
 
 
 def answers_queries(url: str) -> bool:

@@ -8,16 +8,14 @@ import os
 import shutil
 import signal
 import socket
-from abc import ABC, abstractmethod
+from abc import abstractmethod
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from types import TracebackType
-from typing import Self
 from urllib.parse import urlsplit
 
 import msgspec
 
-from sandbox.install import Container, apt_install, can_apt, can_docker, docker_pull
+from sandbox.install import Container, apt_install
 from sandbox.port_mapper import PortMapper
 from sandbox.processes import (
     LaunchError,
@@ -25,13 +23,18 @@ from sandbox.processes import (
     OwnedProcess,
     free_ports,
     run,
-    say,
     wait_until,
+)
+from sandbox.service import (
+    BOOT_SECONDS,
+    STOP_SECONDS,
+    ContainedService,
+    ExternalService,
+    Service,
+    provide,
 )
 
 NODE_NAME = "rabbit@localhost"
-BOOT_SECONDS = 60.0
-STOP_SECONDS = 30.0
 # Debian's wrappers on PATH change the user and the home; the scripts behind them do not.
 SCRIPT_PLACES = (
     "/usr/lib/rabbitmq/bin",
@@ -42,48 +45,11 @@ SCRIPT_PLACES = (
 DOCKER_IMAGE = "rabbitmq:4"
 
 
-class RabbitMQNode(ABC):
-    """A running broker. All methods block; call them through `asyncio.to_thread` from a loop.
-
-    `amqp_url` and `port` stay the same over `stop`, `kill` and `start`, and so does what is
-    durable. Used as a context manager it is closed at the end.
-    """
+class RabbitMQNode(Service):
+    """A running broker, on the loopback port `port`."""
 
     amqp_url: str
     port: int
-    external = False
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.close()
-
-    @abstractmethod
-    def start(self) -> None:
-        """Return when it takes connections; nothing happens when it runs already."""
-
-    @abstractmethod
-    def stop(self) -> None:
-        """Shut it down in order, as an operator would."""
-
-    @abstractmethod
-    def kill(self) -> None:
-        """End it at once, as a crash would."""
-
-    def restart(self) -> None:
-        """Shut it down in order and start it again."""
-        self.stop()
-        self.start()
-
-    @abstractmethod
-    def close(self) -> None:
-        """End it for good and remove what it stored. May be called again."""
 
     @abstractmethod
     def ctl(self, *arguments: str) -> str:
@@ -112,27 +78,19 @@ def launch_rabbitmq(
 
 
 def provide_rabbitmq() -> Path | None:
-    """See to it that a private node can be started at once, which may take minutes.
-
-    Returns where RabbitMQ's scripts lie, or None when its docker image has been fetched instead.
+    """Where RabbitMQ's scripts lie, installed if need be; None when only docker has it.
 
     Raises:
         LaunchError: when there is no way to have one; the text says what to do.
     """
-    scripts = find_scripts()
-    if scripts is None and can_apt():
-        say("RabbitMQ is not installed here: installing it with apt, this takes a minute …")
-        apt_install("rabbitmq-server")
-        scripts = find_scripts()
-    if scripts is None and can_docker():
-        docker_pull(DOCKER_IMAGE)
-    elif scripts is None:
-        raise LaunchError(
-            "There is no RabbitMQ to be had. Do one of these: set AMQP_URL to a broker; install "
-            "the package rabbitmq-server; run this as root on Debian or Ubuntu, which installs "
-            "it; or start docker."
-        )
-    return scripts
+    return provide(
+        "RabbitMQ",
+        find_scripts,
+        lambda: apt_install("rabbitmq-server"),
+        DOCKER_IMAGE,
+        otherwise="set AMQP_URL to a broker; install the package rabbitmq-server; run this as root "
+        "on Debian or Ubuntu, which installs it; or start docker.",
+    )
 
 
 def find_scripts() -> Path | None:
@@ -144,38 +102,21 @@ def find_scripts() -> Path | None:
     return Path(found).resolve().parent if found else None
 
 
-class ExternalNode(RabbitMQNode):
-    """Somebody else's broker: it can be used, not managed."""
+class ExternalNode(ExternalService, RabbitMQNode):
+    """Somebody else's broker."""
 
-    external = True
+    not_ours = (
+        "The broker that AMQP_URL names is not ours to manage: unset AMQP_URL, or ask for "
+        "a private one with launch_rabbitmq(private=True)."
+    )
 
     def __init__(self, amqp_url: str) -> None:
         self.amqp_url = amqp_url
         self.port = urlsplit(amqp_url).port or 5672
 
-    def start(self) -> None:
-        """Nothing to do: it is somebody else's."""
-
-    def stop(self) -> None:
-        """Refused."""
-        raise self._not_ours()
-
-    def kill(self) -> None:
-        """Refused."""
-        raise self._not_ours()
-
-    def close(self) -> None:
-        """Nothing to do: it is somebody else's."""
-
     def ctl(self, *arguments: str) -> str:
         """Refused."""
-        raise self._not_ours()
-
-    def _not_ours(self) -> LaunchError:
-        return LaunchError(
-            "The broker that AMQP_URL names is not ours to manage: unset AMQP_URL, or ask for "
-            "a private one with launch_rabbitmq(private=True)."
-        )
+        raise LaunchError(self.not_ours)
 
 
 class Membership(msgspec.Struct, frozen=True, kw_only=True):
@@ -322,38 +263,14 @@ class LocalNode(RabbitMQNode):
         return run(command, environ=self._environ)
 
 
-class DockerNode(RabbitMQNode):
+class DockerNode(ContainedService, RabbitMQNode):
     """A broker in a container."""
 
     def __init__(self) -> None:
         (self.port,) = free_ports(1)
         self.amqp_url = f"amqp://guest:guest@127.0.0.1:{self.port}/"
-        self._container = Container(DOCKER_IMAGE, publish={self.port: 5672})
-        self._await_boot()
-
-    def _await_boot(self) -> None:
-        wait_until(
-            lambda: speaks_amqp(self.port),
-            seconds=BOOT_SECONDS,
-            otherwise=lambda: f"RabbitMQ did not start:\n{self._container.last_words()}",
-        )
-
-    def start(self) -> None:
-        """Return when it takes connections."""
-        self._container.start()
-        self._await_boot()
-
-    def stop(self) -> None:
-        """Shut it down in order."""
-        self._container.stop()
-
-    def kill(self) -> None:
-        """End it at once, as a crash would."""
-        self._container.kill()
-
-    def close(self) -> None:
-        """Remove the container. May be called again."""
-        self._container.remove()
+        container = Container(DOCKER_IMAGE, publish={self.port: 5672})
+        super().__init__("RabbitMQ", container, lambda: speaks_amqp(self.port))
 
     def ctl(self, *arguments: str) -> str:
         """What `rabbitmqctl` prints for these arguments."""

@@ -1,6 +1,7 @@
 """Publishing commands as a careful publisher does: with confirms, again until confirmed."""
 
 import asyncio
+import time
 from collections.abc import Mapping
 from typing import Any, Final
 
@@ -43,13 +44,12 @@ class Sender:
         }
         return await self.send_bytes(msgspec.json.encode(command), **{**known, **about})
 
-    async def send_bytes(self, body: bytes, *, tries: int = 20, **about: Any) -> Sent:
-        """Publish these bytes and return once they are confirmed, or given up after `tries`."""
-        confirmed = False
-        for _ in range(tries):
-            if confirmed := await self._published(
-                body, message_id=about["command_id"], asks=bool(about.get("reply_to"))
-            ):
+    async def send_bytes(self, body: bytes, *, seconds: float = 120.0, **about: Any) -> Sent:
+        """Publish these bytes and return once they are confirmed, or given up after so long."""
+        message_id, asks = about["command_id"], bool(about.get("reply_to"))
+        deadline = time.monotonic() + seconds
+        while not (confirmed := await self._published(body, message_id=message_id, asks=asks)):
+            if time.monotonic() > deadline:
                 break
             await asyncio.sleep(PAUSE_SECONDS)
         sent = Sent(body=body, confirmed=confirmed, **about)

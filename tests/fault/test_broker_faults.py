@@ -53,7 +53,8 @@ async def stream(field: Field, numbers: range) -> None:
     """Publish a start and a stop for each number, each confirmed before the next."""
     for number in numbers:
         for command in start_and_stop(number):
-            await field.sender.send(command, tries=100, allowed=SUCCEEDED)
+            sent = await field.sender.send(command, seconds=240, allowed=SUCCEEDED)
+            assert sent.confirmed, "a stop whose start never came would wait for it"
 
 
 async def running(field: Field, **settings: str) -> WorkerProcess:

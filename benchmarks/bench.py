@@ -16,15 +16,15 @@ import uvloop
 from benchmarks import report
 from benchmarks.entrant import entered
 from benchmarks.field import Field, prepared
-from benchmarks.lineup import ROOT, Contestant, named
+from benchmarks.lineup import IN_FLIGHT, ROOT, Contestant, named
 from benchmarks.measured import Machine, Measured, Round
 from benchmarks.own import Sizes, measure
 
 RATES: Final = (20.0, 50.0, 100.0)
 PACED_SECONDS: Final = 2.0
 SLOW_API_SECONDS: Final = 0.1
-SLOW_SHARE: Final = 1 / 3
-"""With a slow API so many fewer commands are enough."""
+SLOW_HEAP: Final = 5 * IN_FLIGHT
+"""Commands for a slow API: enough that its rate is not that of the first ones in flight."""
 
 
 async def one_round(contestant: Contestant, number: int, commands: int, field: Field) -> Round:
@@ -40,7 +40,7 @@ async def one_round(contestant: Contestant, number: int, commands: int, field: F
             idle_rss=idle_rss,
             paced=[await entrant.paced(rate, PACED_SECONDS) for rate in RATES],
             fast_api=await entrant.burst(heap, delay=0.0),
-            slow_api=await entrant.burst(round(heap * SLOW_SHARE), delay=SLOW_API_SECONDS),
+            slow_api=await entrant.burst(min(heap, SLOW_HEAP), delay=SLOW_API_SECONDS),
         )
 
 

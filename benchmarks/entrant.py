@@ -23,7 +23,8 @@ from sandbox.waiting import eventually
 READY_SECONDS: Final = 30.0
 PATIENCE_SECONDS: Final = 90.0
 WARM_SHARE: Final = 0.1
-"""So much of a burst is over before its rate is measured: connections are open by then."""
+"""So much of a burst is over before its rate is measured, and at least what is in flight at a time:
+connections are open by then, and what was begun before it counts no longer."""
 
 _LOOK_SECONDS: Final = 0.01
 _AFTERWARDS_SECONDS: Final = 0.3
@@ -86,7 +87,8 @@ class Entrant:
         heap = starts(commands)
         with self._paused():
             await self._field.send(heap, self._contestant.form)
-        warm = await self._outcomes(round(commands * WARM_SHARE))
+        in_flight = min(IN_FLIGHT, commands // 2)
+        warm = await self._outcomes(max(round(commands * WARM_SHARE), in_flight))
         done = await self._outcomes(commands)
         await asyncio.sleep(_AFTERWARDS_SECONDS)  # what is settled and noted after the outcomes
         cpu, broker_cpu = self.taken.cpu, self._field.broker_cpu()

@@ -14,6 +14,14 @@ from benchmarks.measured import Measured, Round, percentile
 
 OURS: Final = "#c2410c"
 OTHERS: Final = "#94a3b8"
+_COMPARED: Final = {
+    "bare": "#475569",
+    "faststream": OTHERS,
+    "sqlite": OURS,
+    "postgresql": "#0f766e",
+}
+"""Those whose latencies are drawn; the others are in the table."""
+
 _STYLE: Final[Any] = {
     "svg.hashsalt": "recording-worker",  # the same figures give the same file
     "svg.fonttype": "none",
@@ -54,8 +62,8 @@ def _bars(axes: Axes, measured: Measured, title: str, figure: Callable[[Round], 
     there = [one for one in reversed(LINEUP) if measured.of(one.name)]
     values = [measured.median(one.name, figure) for one in there]
     colors = [OURS if one.database else OTHERS for one in there]
-    bars = axes.barh([one.label.split(",")[0] for one in there], values, color=colors)
-    axes.bar_label(bars, fmt="%.3g", padding=2, fontsize=7)
+    bars = axes.barh([one.label for one in there], values, color=colors)
+    axes.bar_label(bars, [f"{value:,.{2 * (value < 10)}f}" for value in values], fontsize=7)
     axes.set_title(title, fontsize=9)
     axes.margins(x=0.15)
 
@@ -63,15 +71,15 @@ def _bars(axes: Axes, measured: Measured, title: str, figure: Callable[[Round], 
 def _lines(axes: Axes, measured: Measured, title: str, *, to_outcome: bool) -> None:
     rates = sorted({paced.per_second for one in measured.rounds for paced in one.paced})
     for one in LINEUP:
-        if not measured.of(one.name):
+        if one.name not in _COMPARED or not measured.of(one.name):
             continue
-        color = (OURS if one.name == "sqlite" else None) if one.database else OTHERS
+        color = _COMPARED[one.name]
         for share, style in ((0.5, "-"), (0.99, ":")):
             values = [
                 percentile(measured.latency(one.name, rate, to_outcome=to_outcome), share)
                 for rate in rates
             ]
-            label = one.label.split(",")[0] if share == 0.5 else None
+            label = one.label if share == 0.5 else None
             axes.plot(rates, values, style, color=color, label=label, marker=".")
     axes.set_yscale("log")
     axes.set_xlabel("commands a second; dotted: p99")

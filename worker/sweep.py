@@ -252,7 +252,7 @@ class Sweep:
 
     def _compare(self, followed: Followed, after: Recording, asked_at: datetime) -> None:
         """Note what webhooks told, and what they should have told and perhaps still will."""
-        self._told = self._told or (followed.told_at or 0.0) > self._swept_at > 0.0
+        self._told = self._told or (followed.told_at or 0.0) >= self._swept_at > 0.0
         moves = (followed.recording.status, after.status)
         if moves[0] is not moves[1] and Status.PAUSED not in moves:
             self._doubts[after.recording_id] = asked_at.timestamp()

@@ -14,6 +14,7 @@ OWN: Final = (
     "send",
     "tail",
     "recordings",
+    "store",
     "dead",
     "webhooks",
     "topology",

@@ -40,7 +40,7 @@ def migrate(connection: sa.Connection, requests: Sequence[None]) -> list[None]:
 
 
 def _is_behind(connection: sa.Connection) -> bool:
-    revision = _revision(connection)
+    revision = revision_of(connection)
     return revision is None or revision < HEAD
 
 
@@ -56,7 +56,8 @@ def _take_turn(connection: sa.Connection) -> None:
         time.sleep(LOOK_SECONDS)
 
 
-def _revision(connection: sa.Connection) -> str | None:
+def revision_of(connection: sa.Connection) -> str | None:
+    """The revision that the tables have; None when there are none."""
     if not sa.inspect(connection).has_table("alembic_version"):
         return None
     return connection.execute(sa.text("SELECT version_num FROM alembic_version")).scalar()

@@ -1,0 +1,365 @@
+"""Moving the state from one database to another, of either engine."""
+
+import asyncio
+import signal
+import sqlite3
+import uuid
+from collections.abc import AsyncIterator, Callable, Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+import sqlalchemy as sa
+
+from recording_schemas import CommandSucceeded, Status
+from sandbox.postgresql import PostgreSQLServer
+from sandbox.server import Sandbox, SandboxOptions
+from tests.integration.cli_process import CommandLine
+from worker.errors import StoreUnavailable
+from worker.recording import Origin, Seen
+from worker.snapshot import Snapshot
+from worker.store import Claim, Finish, Hold, Mark, Reply, Store, outcome_record
+from worker.store.copying import COPIED, Copy, copy_store
+from worker.store.engine import open_engine
+from worker.track_files import TrackFile
+
+NOW = datetime(2026, 11, 1, 10, 0, tzinfo=UTC)
+ODD = "Zoë 会議 \x00 🎙"
+BIG = "x" * 300_000
+
+
+@pytest.fixture
+def target_url(database_url: str, postgresql: PostgreSQLServer, tmp_path: Path) -> Iterator[str]:
+    """An empty database of the engine that `database_url` is not of."""
+    if database_url.startswith("postgresql"):
+        yield f"sqlite:///{tmp_path / 'target.db'}"
+        return
+    url = postgresql.new_database()
+    yield url
+    postgresql.drop_database(url)
+
+
+@pytest.fixture
+def postgresql_url(postgresql: PostgreSQLServer) -> Iterator[str]:
+    url = postgresql.new_database()
+    yield url
+    postgresql.drop_database(url)
+
+
+def copied(source: str, target: str) -> Copy:
+    return copy_store(source, target, lambda _table, _rows: None)
+
+
+def claim(command_id: str, **changes: Any) -> Claim:
+    request = Claim(
+        command_id=command_id,
+        command_type="start_track_recording",
+        owner="me",
+        now=NOW.timestamp(),
+        lease_seconds=1e9,
+        settle_seconds=30.0,
+        abandoned_before=0.0,
+        app="default",
+        slot=f"{command_id}/track",
+        meeting_id="m1",
+    )
+    return msgspec.structs.replace(request, **changes)
+
+
+async def fill(url: str) -> None:
+    """Leave something in every table: one command done, one in hand, one recording with files."""
+    store = await Store.open(url, source="test")
+    await store.claim(claim("done"))
+    await store.claim(claim("in-hand"))
+    data = CommandSucceeded(
+        command_id="done", command_type="start_track_recording", recording_ids=("r1",)
+    )
+    record = outcome_record(data, source="test", at=NOW, correlation_id=ODD, trace={"t": BIG})
+    seen = Seen(
+        snapshot=Snapshot(recording_id="r1", status=Status.UPLOADED, kind="track", meeting_id="m1"),
+        observed_by="command",
+        asked_at=NOW,
+        observed_at=NOW,
+        origin=Origin(start_id="done"),
+        files=tuple(
+            TrackFile(file_name=f"{ODD}{n}.webm", user_id=ODD, media_kind="audio") for n in range(3)
+        ),
+    )
+    reply = Reply(reply_to="answers")
+    await store.finish(Finish(outcome=record, reply=reply, seen=(seen,), now=NOW.timestamp()))
+    marks = [Mark(name=f"mark-{n}", at=NOW.timestamp() + n / 7) for n in range(450)]
+    await asyncio.gather(*(store.set_mark(one) for one in marks))  # more than two batches
+    await store.let_go("me")
+    await store.close()
+
+
+def rows(url: str) -> dict[str, set[tuple[Any, ...]]]:
+    """All that is in the database, but for leases."""
+    engine = open_engine(url)
+    with engine.connect() as connection:
+        found = {
+            table.name: {tuple(row) for row in connection.execute(sa.select(table))}
+            for table in COPIED
+        }
+    engine.dispose()
+    return found
+
+
+async def test_a_copy_has_every_row_of_the_source_as_it_was(
+    database_url: str, target_url: str
+) -> None:
+    await fill(database_url)
+    before = rows(database_url)
+
+    done = copied(database_url, target_url)
+
+    there = rows(target_url)
+    assert rows(database_url) == before
+    assert {one.table: one.rows for one in done.tables} == {
+        name: len(found) for name, found in before.items()
+    }
+    assert there.pop("inbox") != (former := before.pop("inbox"))
+    assert there == before
+    assert len(former) == 2
+    assert all(before[name] for name in ("recordings", "files", "outbox", "marks"))
+
+
+async def test_what_a_dead_worker_had_in_hand_is_free_in_the_copy(
+    database_url: str, target_url: str
+) -> None:
+    await fill(database_url)
+    copied(database_url, target_url)
+    store = await Store.open(target_url, source="test")
+
+    again = await store.claim(claim("in-hand", owner="another"))
+    repeat = await store.claim(claim("done", owner="another"))
+
+    assert (again.verdict, again.attempts, again.called_at) == ("again", 2, NOW.timestamp())
+    assert repeat.verdict == "done"
+    await store.close()
+
+
+async def test_events_that_follow_the_copied_ones_are_numbered_behind_them(
+    database_url: str, target_url: str
+) -> None:
+    await fill(database_url)
+    copied(database_url, target_url)
+    store = await Store.open(target_url, source="test")
+    waiting = await store.unsent(100)
+
+    await store.claim(claim("done", reply=Reply(reply_to="somebody")))
+
+    *former, last = await store.unsent(100)
+    assert former == waiting
+    assert last.position > former[-1].position
+    assert last.routing_key == "somebody"
+    await store.close()
+
+
+async def test_a_second_copy_changes_nothing_and_says_so(
+    database_url: str, target_url: str
+) -> None:
+    await fill(database_url)
+    first = copied(database_url, target_url)
+
+    again = copied(database_url, target_url)
+
+    assert (first.fresh, again.fresh) == (True, False)
+    assert first.tables == again.tables
+
+
+async def test_there_and_back_again_nothing_has_changed(
+    database_url: str, target_url: str, tmp_path: Path
+) -> None:
+    await fill(database_url)
+    first = copied(database_url, target_url)
+
+    back = copied(target_url, f"sqlite:///{tmp_path / 'third.db'}")
+
+    assert first.tables == back.tables
+
+
+async def test_a_target_that_has_anything_else_is_left_alone(
+    database_url: str, target_url: str
+) -> None:
+    await fill(database_url)
+    store = await Store.open(target_url, source="test")
+    await store.set_mark(Mark(name="mine", at=1.0))
+    await store.close()
+
+    with pytest.raises(StoreUnavailable, match=r"target: it is not empty.* marks"):
+        copied(database_url, target_url)
+
+    assert {name for name, found in rows(target_url).items() if found} == {"marks"}
+
+
+async def test_a_database_that_a_worker_uses_is_neither_source_nor_target(
+    database_url: str, target_url: str
+) -> None:
+    await fill(database_url)
+    copied(database_url, target_url)
+    store = await Store.open(database_url, source="test")
+    await store.hold(Hold(name="leader", owner="me", now=store.now(), until=store.now() + 60))
+
+    with pytest.raises(StoreUnavailable, match=r"source: .*worker uses"):
+        copied(database_url, target_url)
+    with pytest.raises(StoreUnavailable, match=r"target: .*worker uses"):
+        copied(target_url, database_url)
+    await store.close()
+
+
+async def test_a_row_that_the_target_cannot_hold_leaves_it_as_it_was(
+    sqlite_url: str, postgresql_url: str
+) -> None:
+    await fill(sqlite_url)
+    with sqlite3.connect(sqlite_url.removeprefix("sqlite:///")) as connection:
+        connection.execute("INSERT INTO marks VALUES (?, 1.0)", ["a\x00b"])
+    connection.close()
+
+    with pytest.raises(StoreUnavailable, match=r"target: .*NUL"):
+        copied(sqlite_url, postgresql_url)
+
+    engine = open_engine(postgresql_url)
+    with engine.connect() as connected:
+        assert sa.inspect(connected).get_table_names() == []
+    engine.dispose()
+
+
+async def test_what_another_version_keeps_is_not_copied(sqlite_url: str, tmp_path: Path) -> None:
+    await fill(sqlite_url)
+    target = tmp_path / "target.db"
+    for revision, help_ in (("0001", "start this version"), ("9999", "newer version")):
+        with sqlite3.connect(sqlite_url.removeprefix("sqlite:///")) as connection:
+            connection.execute("UPDATE alembic_version SET version_num = ?", [revision])
+        connection.close()
+        with pytest.raises(StoreUnavailable, match=rf"source: .*{revision}.*{help_}"):
+            copied(sqlite_url, f"sqlite:///{target}")
+    assert not target.exists()
+
+
+@pytest.fixture
+def cli(tmp_path: Path) -> CommandLine:
+    return CommandLine({}, tmp_path)
+
+
+async def test_urls_come_from_files_and_from_the_settings(
+    cli: CommandLine, sqlite_url: str, postgresql_url: str, tmp_path: Path
+) -> None:
+    await fill(sqlite_url)
+    secret = tmp_path / "database-url"
+    secret.write_text(postgresql_url + "\n")
+
+    done = await cli("store", "copy", "--from", sqlite_url, DATABASE_URL_FILE=str(secret))
+    again = await cli("store", "copy", "--to-file", str(secret), DATABASE_URL=sqlite_url)
+
+    assert (done.code, again.code) == (0, 0), done.err + again.err
+    assert [row["table"] for row in done.lines] == [table.name for table in COPIED]
+    assert done.lines == again.lines
+    assert "Copied" in done.err
+    assert "nothing was changed" in again.err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["--from", "postgresql://me:hunter2@127.0.0.1:1/state"], "--from-file"),
+        (["--to", "postgresql://127.0.0.1:1/state?password=hunter2"], "--to-file"),
+        (["--from", "mysql://me@host/hunter2"], "--from"),
+        (["--from", "sqlite:///a.db", "--from-file", "root.txt"], "exclude"),
+        (["--to-file", "missing.txt"], "missing.txt"),
+        (["--from", "sqlite:///a.db"], "DATABASE_URL"),
+        ([], "--from"),
+    ],
+)
+async def test_a_wrong_end_is_named_without_its_password(
+    cli: CommandLine, arguments: list[str], words: str
+) -> None:
+    ended = await cli("store", "copy", *arguments)
+
+    assert ended.code == 2
+    assert words in ended.err
+    assert "hunter2" not in ended.err
+
+
+async def test_a_missing_source_is_one_line_and_makes_no_target(
+    cli: CommandLine, tmp_path: Path
+) -> None:
+    ended = await cli("store", "copy", "--from", "sqlite:///no.db", "--to", "sqlite:///new.db")
+
+    assert ended.code == 1
+    assert ended.err.startswith("Error: source: there is no file no.db")
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.fixture
+async def api() -> AsyncIterator[Sandbox]:
+    async with Sandbox(SandboxOptions(speed=20.0)) as running:
+        yield running
+
+
+@pytest.fixture
+def worker_cli(
+    api: Sandbox, amqp_url: str, names_prefix: str, tmp_path: Path
+) -> Callable[[str], CommandLine]:
+    """The command line of workers on a database."""
+
+    def on(url: str) -> CommandLine:
+        return CommandLine(
+            {
+                "AMQP_URL": amqp_url,
+                "DATABASE_URL": url,
+                "WORKER_NAME_PREFIX": names_prefix,
+                "WORKER_SWEEP_INTERVAL_SECONDS": "0.1",
+                "REALTIMEKIT_ACCOUNT_ID": "account",
+                "REALTIMEKIT_APP_ID": "app",
+                "REALTIMEKIT_API_TOKEN": "token",
+                "REALTIMEKIT_BASE_URL": api.base_url,
+                "HTTP_HOST": "127.0.0.1",
+                "HTTP_PORT": "0",
+            },
+            tmp_path,
+        )
+
+    return on
+
+
+async def test_a_worker_goes_on_with_the_copy_where_the_last_one_was(
+    worker_cli: Callable[[str], CommandLine], sqlite_url: str, postgresql_url: str
+) -> None:
+    old, new = worker_cli(sqlite_url), worker_cli(postgresql_url)
+    meeting = str(uuid.uuid4())
+    start = ("send", "start_track_recording", "--meeting-id", meeting, "--id", "s-1")
+    await old("topology", "declare")
+    async with old.running("run") as worker:
+        (started,) = (await old(*start, "--wait", "--timeout", "20")).lines
+        worker.signal(signal.SIGTERM)
+        assert (await worker.end()).code == 0
+    store = await Store.open(sqlite_url, source="test")  # a repeat that nobody was told of yet
+    await store.claim(claim("s-1"))
+    await store.close()
+
+    moved = await old("store", "copy", "--from", sqlite_url, DATABASE_URL=postgresql_url)
+    assert moved.code == 0, moved.err
+
+    async with (
+        new.running("tail", "--exchange", "results") as results,
+        new.running("tail", "--meeting-id", meeting) as tail,
+    ):
+        await results.says("Listening on")
+        await tail.says("Listening on")
+        async with new.running("run") as worker:
+            unsent = msgspec.json.decode(await results.line())
+            stopped = await new("send", "stop_recording", "--start-id", "s-1", "--wait")
+            (again,) = (await new(*start, "--wait", "--timeout", "20")).lines
+            while msgspec.json.decode(await tail.line())["type"] != "recording.completed.v1":
+                pass
+            worker.signal(signal.SIGTERM)
+            assert (await worker.end()).code == 0
+
+    (known,) = (await new("recordings")).lines
+    assert unsent["id"] == started["id"] == again["id"]
+    assert stopped.code == 0
+    assert (known["status"], known["completed"]) == ("UPLOADED", True)
+    assert [known["recording_id"]] == started["data"]["recording_ids"]

@@ -51,14 +51,16 @@ async def read_whole(
 ) -> Seen:
     """GET the recording; when it is UPLOADED, also find out whose its files are.
 
-    `last_look` says that nobody will look for files again. Raises what the API raises to the GET.
-    When the API cannot tell now who took part, the files are left for another look, and on the
-    last one go without: their names may still say whose they are.
+    `last_look` says that nobody will look for files again: then there are none as well where the
+    API takes back, or has yet to say, that the recording is UPLOADED. Raises what the API raises to
+    the GET. When the API cannot tell now who took part, the files are left for another look, and on
+    the last one go without: their names may still say whose they are.
     """
     asked_at = now()
     snapshot = await api.get(recording_id)
-    uploaded = snapshot.status is Status.UPLOADED
-    files = await _files(api, snapshot, known, last_look=last_look) if uploaded else None
+    files: tuple[TrackFile, ...] | None = () if last_look else None
+    if snapshot.status is Status.UPLOADED:
+        files = await _files(api, snapshot, known, last_look=last_look)
     return Seen(
         snapshot=snapshot,
         observed_by=observed_by,

@@ -137,9 +137,9 @@ def observe(known: Recording | None, seen: Seen, known_files: Sequence[str] = ()
     `known_files` are the names of the files that were already announced, in their order. When
     nothing is new, `after` equals `known` and there are no events. The status change comes first,
     then the files in their order, then the completion. A webhook that is not to be believed
-    changes nothing.
+    changes nothing, nor does a conclusion that the recording has outrun.
     """
-    if known is not None and seen.observed_by == "webhook" and not _is_believed(known, seen):
+    if known is not None and _is_void(known, seen):
         return Observed(after=known)
     before = known or _first_sight(seen)
     status = _status_after(known, seen)
@@ -178,6 +178,12 @@ def needs_a_look(known: Recording, seen: Seen) -> bool:
     return known.concluded or RANK[told] >= RANK[known.status]
 
 
+def _is_void(known: Recording, seen: Seen) -> bool:
+    if seen.concluded is not None:
+        return not _is_fresh(known, seen)  # it has moved on since that was concluded
+    return seen.observed_by == "webhook" and not _is_believed(known, seen)
+
+
 def _is_believed(known: Recording, seen: Seen) -> bool:
     """A webhook has no time, it may be late or a repeat: what it says was so at some time.
 
@@ -207,8 +213,6 @@ def _status_after(known: Recording | None, seen: Seen) -> Status:
         return told
     if seen.missing:
         return known.status
-    if seen.concluded is not None and not _is_fresh(known, seen):
-        return known.status  # it has moved on since that was concluded
     if known.concluded and seen.concluded is None:
         return told if _refutes(known, seen) else known.status
     if RANK[told] != RANK[known.status]:

@@ -78,12 +78,23 @@ def _absorb(
     before, read_at, told_at = known.get(recording_id, (None, None, None))
     names = _file_names(connection, recording_id) if _needs_names(before, seen) else ()
     observed = observe(before, seen, names)
+    if not _told_meanwhile(read_at, told_at, observed.after, seen):
+        read_at = _next_read(before, read_at, observed.after, seen)
     if seen.observed_by == "webhook":
         told_at = seen.observed_at.timestamp()
-    read_at = _next_read(before, read_at, observed.after, seen)
     known[recording_id] = _Held(observed.after, read_at, told_at)
     _add_files(connection, recording_id, len(names), observed.new_files, seen)
     return event_rows(observed.after, observed.events, source=source, at=seen.observed_at)
+
+
+def _told_meanwhile(
+    read_at: float | None, told_at: float | None, after: Recording, seen: Seen
+) -> bool:
+    """Whether a webhook came while an answer was under way. Then what was due stays due, unless
+    the answer was the end."""
+    if read_at is None or told_at is None or seen.observed_by == "webhook":
+        return False
+    return after.is_open and seen.asked_at.timestamp() < told_at <= seen.observed_at.timestamp()
 
 
 def _next_read(
@@ -92,17 +103,18 @@ def _next_read(
     """When to read the recording by itself, given when that was due before this sight.
 
     An answer to what was asked after it became due settles it. A webhook tells of a moment that
-    nobody knows: it settles nothing, and may contradict what is known.
+    nobody knows: it settles nothing, and may contradict what is known. Once there may be files,
+    no earlier reason puts them off.
     """
+    now = seen.observed_at.timestamp()
+    at_once = now if read_at is None else min(now, read_at)
     if seen.look_again_at is not None:
         return seen.look_again_at.timestamp()
     if after.files_awaited_since is not None:
-        return seen.observed_at.timestamp() if read_at is None else read_at
+        known_since = before.files_awaited_since if before else None
+        return at_once if read_at is None or known_since is None else read_at
     if seen.observed_by == "webhook":
-        if before is None or not needs_a_look(before, seen):
-            return read_at
-        now = seen.observed_at.timestamp()
-        return now if read_at is None else min(now, read_at)
+        return at_once if before and needs_a_look(before, seen) else read_at
     if read_at is None:
         return None
     # Datetimes have microseconds, other clocks may have more.

@@ -1,0 +1,120 @@
+"""Answers, webhooks and the worker's own conclusions that contradict or overtake each other."""
+
+from collections.abc import AsyncIterator
+from datetime import timedelta
+
+import msgspec
+import pytest
+
+from recording_schemas import Status
+from tests.integration.following import PATIENCE, Bench, open_bench
+from worker.conclusions import ended, stalled
+from worker.recording import Seen
+from worker.snapshot import Snapshot
+from worker.store import Hear
+
+
+@pytest.fixture
+async def bench(sqlite_url: str) -> AsyncIterator[Bench]:
+    async with open_bench(sqlite_url) as opened:
+        yield opened
+
+
+async def recording(bench: Bench) -> str:
+    """One that is known to be recording."""
+    one = await bench.start()
+    await bench.follow(2)
+    bench.sandbox.clock.advance(5)
+    bench.asked()
+    return one
+
+
+async def webhook(bench: Bench, recording_id: str, status: Status) -> None:
+    seen = Seen(
+        snapshot=Snapshot(recording_id=recording_id, status=status),
+        observed_by="webhook",
+        asked_at=bench.now(),
+        observed_at=bench.now(),
+    )
+    await bench.store.hear(Hear(seen=seen))
+
+
+async def given_up(bench: Bench, recording_id: str) -> Seen:
+    """The conclusion, from what is known now, that it has stalled."""
+    known = await bench.known(recording_id)
+    return ended(known, stalled(known, PATIENCE), asked_at=bench.now(), now=bench.now())
+
+
+async def test_what_only_a_webhook_calls_uploaded_is_completed_in_time_and_left_alone(
+    bench: Bench,
+) -> None:
+    one = await recording(bench)
+    await webhook(bench, one, Status.UPLOADED)
+    for _ in range(300):
+        bench.sandbox.clock.advance(1)
+        await bench.reader.once()
+    assert await bench.told(one) == ["INVOKED", "RECORDING", "UPLOADED", "completed 0"]
+    assert len(bench.asked()) < 20
+
+
+async def test_a_conclusion_that_a_webhook_has_outrun_completes_nothing(bench: Bench) -> None:
+    one = await recording(bench)
+    conclusion = await given_up(bench, one)
+    await bench.api.act(one, "stop")
+    bench.sandbox.clock.advance(10)
+    await webhook(bench, one, Status.UPLOADED)
+    await bench.store.absorb([msgspec.structs.replace(conclusion, observed_at=bench.now())])
+    await bench.reader.once()
+    assert (await bench.told(one))[2:] == ["UPLOADED", "file", "file", "file", "completed 3"]
+
+
+async def test_an_end_that_is_told_after_all_does_not_wait_for_the_next_second_thought(
+    bench: Bench,
+) -> None:
+    one = await recording(bench)
+    in_hours = bench.now() + timedelta(hours=7)
+    conclusion = msgspec.structs.replace(await given_up(bench, one), look_again_at=in_hours)
+    await bench.store.absorb([conclusion])
+    await bench.api.act(one, "stop")
+    bench.sandbox.clock.advance(10)
+    await webhook(bench, one, Status.UPLOADED)
+    await bench.reader.once()
+    assert (await bench.told(one))[-3:] == ["file", "file", "file"]
+
+
+async def test_a_second_webhook_during_a_read_is_not_settled_by_its_answer(bench: Bench) -> None:
+    one = await recording(bench)
+    await webhook(bench, one, Status.PAUSED)
+    bench.sandbox.clock.advance(1)
+    asked_at, snapshot = bench.now(), await bench.api.get(one)
+    bench.sandbox.clock.advance(1)
+    await bench.api.act(one, "pause")
+    await webhook(bench, one, Status.PAUSED)
+    answer = Seen(
+        snapshot=snapshot, observed_by="sweep", asked_at=asked_at, observed_at=bench.now()
+    )
+    await bench.store.absorb([answer])
+    await bench.reader.once()
+    assert (await bench.told(one))[-1] == "PAUSED"
+
+
+async def test_a_repeated_webhook_during_the_last_read_costs_no_further_one(bench: Bench) -> None:
+    one = await bench.record_and_upload()
+    await webhook(bench, one, Status.UPLOADED)
+    asked_at, snapshot = bench.now(), await bench.api.get(one)
+    assert snapshot.status is Status.UPLOADED
+    bench.sandbox.clock.advance(1)
+    await webhook(bench, one, Status.UPLOADED)
+    bench.sandbox.clock.advance(1)
+    answer = Seen(
+        snapshot=snapshot,
+        observed_by="sweep",
+        asked_at=asked_at,
+        observed_at=bench.now(),
+        files=(),
+        files_final=True,
+    )
+    await bench.store.absorb([answer])
+    bench.asked()
+    await bench.reader.once()
+    assert bench.asked() == []

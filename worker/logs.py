@@ -134,6 +134,11 @@ def redact_text(text: str, sensitive: Iterable[str] = ()) -> str:
     """The text without the sensitive ones, and without credentials that are known by their form."""
     for one in sensitive:
         text = text.replace(one, "[secure]")
-    text = _PASSWORD.sub(r"\1:***@", text)
-    text = _QUERY.sub(r"\1?…", text)
-    return _BEARER.sub(r"\1 [secure]", text)
+    # Most texts are names and ids: what cannot match is found out for a tenth of the price.
+    if "://" in text:
+        text = _PASSWORD.sub(r"\1:***@", text)
+        text = _QUERY.sub(r"\1?…", text)
+    lowered = text.lower()
+    if "bearer" in lowered or "basic" in lowered:
+        text = _BEARER.sub(r"\1 [secure]", text)
+    return text

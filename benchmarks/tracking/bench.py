@@ -64,11 +64,11 @@ def main() -> None:
     parser.add_argument("--replicas", type=_numbers, default=[1, 3])
     parser.add_argument("--hows", default="naive,sweep,webhooks", help="which ways")
     parser.add_argument("--seconds", type=float, default=Pace().seconds, help="of the steady part")
-    parser.add_argument("--life", type=float, default=Pace().life_seconds, help="of a recording")
+    parser.add_argument("--ends", type=float, default=Pace().ends, help="recordings a second")
     parser.add_argument("--json", type=Path, default=ROOT / "var" / "bench-tracking.json")
     parser.add_argument("--docs", type=Path, help="a docs/performance.md to bring up to date")
     chosen = parser.parse_args()
-    pace = Pace(seconds=chosen.seconds, life_seconds=chosen.life)
+    pace = Pace(seconds=chosen.seconds, ends=chosen.ends)
     wanted = list(scenarios(chosen.live, chosen.replicas, chosen.hows))
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         tracked = runner.run(run(wanted, pace))

@@ -31,12 +31,12 @@ class Scenario(msgspec.Struct, frozen=True, kw_only=True):
 class Pace(msgspec.Struct, frozen=True, kw_only=True):
     """What happens: recordings end at an even rate for `seconds`, each at random.
 
-    `life_seconds` is how long one lives on average, which makes the rate: live / life. With
+    `ends` is how many a second: more than the budget has requests for cannot be followed. With
     webhooks there is a burst afterwards, `burst_ends` a second. An upload takes `upload_seconds`.
     """
 
     seconds: float = 120.0
-    life_seconds: float = 4000.0
+    ends: float = 0.8
     upload_seconds: float = 20.0
     burst_ends: float = 25.0
     burst_seconds: float = 20.0

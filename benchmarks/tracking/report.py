@@ -97,12 +97,12 @@ def write(tracked: Tracked, page: Path) -> None:
 def _setting(pace: Pace) -> str:
     return (
         f"The emulated API blocks every call for five minutes after more than {QUOTA:,} in "
-        f"{QUOTA_SECONDS} s. Recordings that others started are adopted from the list, live "
-        f"{pace.life_seconds:g} s on average, and end at random for {pace.seconds:g} s; an "
-        f"upload takes {pace.upload_seconds:g} s and leaves three files. Delays are from the "
-        "API's own change to the event at a subscriber. Each finished recording costs a request "
-        "for its files and one for their owners; what the sweeps leave of the budget says how "
-        "many can finish in an hour, and more when they press, for sweeps give way to reads."
+        f"{QUOTA_SECONDS} s. Recordings that others started are adopted from the list; "
+        f"{pace.ends:g} of them a second end at random for {pace.seconds:g} s; an upload takes "
+        f"{pace.upload_seconds:g} s and leaves three files. Delays are from the API's own change "
+        "to the event at a subscriber. A finished recording costs one request for its files, and "
+        "one more where the API does not say whose they are; what the sweeps leave of the budget "
+        "says how many can finish in an hour, and more when they press, for sweeps give way."
     )
 
 

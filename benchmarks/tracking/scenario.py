@@ -157,7 +157,7 @@ async def _watching(sessions: Sequence[int]) -> AsyncIterator[Watch]:
 async def _steady(scenario: Scenario, pace: Pace, api: Api, watch: Watch) -> Steady:
     """Recordings end as they do when each lives its time."""
     since, cpu = time.time(), watch.cpu
-    ended = await api.end_some(scenario.live / pace.life_seconds, pace.seconds)
+    ended = await api.end_some(pace.ends, pace.seconds)
     until = time.time()
     return Steady(since, until, (watch.cpu - cpu) / (until - since), set(ended))
 
@@ -197,7 +197,7 @@ def _outcome(
     seconds = steady.until - steady.since
     return Outcome(
         scenario=scenario,
-        ends_per_second=scenario.live / pace.life_seconds,
+        ends_per_second=pace.ends,
         adopted_seconds=adopted,
         requests=operations,
         breaches=breaches,

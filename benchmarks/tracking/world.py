@@ -106,6 +106,8 @@ async def emulated_api(directory: Path, pace: Pace) -> AsyncIterator[Api]:
     switches = {
         "rate_limits": msgspec.json.encode(RATE_LIMITS).decode(),
         "uploading_seconds": str(pace.upload_seconds),
+        # The shape met live, which tells whose each file is: one request for each recording.
+        "track_download_url": "links",
     }
     told = [word for name, value in switches.items() for word in ("--set", f"{name}={value}")]
     process = OwnedProcess(

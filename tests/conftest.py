@@ -15,7 +15,7 @@ from sandbox.waiting import eventually as wait_for_fact
 
 BROKER_FIXTURES = {"rabbitmq", "private_rabbitmq"}
 DATABASE_FIXTURES = {"postgresql", "private_postgresql", "database_url"}
-PROGRAM_FIXTURES = {"bubblewrap": ("bwrap", "bubblewrap")}
+PROGRAM_FIXTURES = {"bubblewrap": ("bwrap", "bubblewrap"), "promtool": ("promtool", "prometheus")}
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -114,6 +114,12 @@ def sqlite_url(tmp_path: Path) -> str:
 def bubblewrap() -> str:
     """What runs a process as a container does: a root that is read-only, no rights."""
     return PROGRAM_FIXTURES["bubblewrap"][0]
+
+
+@pytest.fixture(scope="session")
+def promtool() -> str:
+    """What checks Prometheus's rules and plays time to them."""
+    return PROGRAM_FIXTURES["promtool"][0]
 
 
 @pytest.fixture

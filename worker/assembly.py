@@ -152,16 +152,15 @@ class Assembly:
         }
 
     def _open_budget(self, account_id: str, rates: Iterable[Rate], patience: float) -> Budget:
-        metrics = self._metrics
         budget = Budget(
             self._store,
             f"account/{account_id}",
             rates,
             patience=patience,
-            waited=lambda priority, seconds: metrics.budget_waited(priority.name.lower(), seconds),
-            refused=lambda priority: metrics.budget_refused(priority.name.lower()),
+            waited=self._metrics.budget_waited,
+            refused=self._metrics.budget_refused,
         )
-        metrics.watch_budget(account_id, budget)
+        self._metrics.watch_budget(account_id, budget)
         return budget
 
     def _open(self, given: AppSettings) -> App:

@@ -6,6 +6,8 @@ from typing import Final, Protocol
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector
 
 from recording_schemas import COMMAND_TYPES, EVENT_TYPES, Status
+from worker.ledger import Priority
+from worker.outcomes import FINAL
 
 OTHER: Final = "other"
 MOST_VALUES: Final = 60
@@ -137,6 +139,15 @@ class Metrics:
         self._reasons = _Bounded()
         self.recordings({})
         self.waiting({}, 0.0)
+        self._begin_at_zero()
+
+    def _begin_at_zero(self) -> None:
+        """A counter that begins with its first event is not seen to increase by it."""
+        for command_type in COMMAND_TYPES:
+            for outcome in sorted(FINAL):
+                self._settled.labels(command_type, self._outcomes.of(outcome))
+        for priority in Priority:
+            self._budget_refused.labels(priority.name.lower())
 
     def command_received(self, command_type: str) -> None:
         """A delivery was taken. What is no command at all is of the type `other`."""
@@ -167,13 +178,13 @@ class Metrics:
         if again:
             self._api_retries.labels(known).inc()
 
-    def budget_waited(self, priority: str, seconds: float) -> None:
-        """A request got leave after so long. `priority` is one of a few words."""
-        self._budget_waited.labels(priority).observe(max(seconds, 0.0))
+    def budget_waited(self, priority: Priority, seconds: float) -> None:
+        """A request got leave after so long."""
+        self._budget_waited.labels(priority.name.lower()).observe(max(seconds, 0.0))
 
-    def budget_refused(self, priority: str) -> None:
+    def budget_refused(self, priority: Priority) -> None:
         """A request got no leave in time."""
-        self._budget_refused.labels(priority).inc()
+        self._budget_refused.labels(priority.name.lower()).inc()
 
     def published(self, event_type: str, delay: float) -> None:
         """The broker confirmed an event, so long after it was committed."""

@@ -1,0 +1,153 @@
+"""Each alert fires when it should and not a moment before, as Prometheus's own tool plays it."""
+
+import re
+import subprocess
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Final
+
+import pytest
+
+from tests.helm.alerts import RULES, alerts, firing
+from tests.helm.chart import LEAST, manifests, merged, only
+
+Series = Mapping[str, str]
+
+HOURS: Final = "x200"
+
+
+def metric(name: str, *, instance: str = "a", **labels: str) -> str:
+    """A series of a replica."""
+    known = {"namespace": "meetings", "job": "rw", "instance": instance, **labels}
+    written = ",".join(f'{label}="{value}"' for label, value in known.items())
+    return f"recording_worker_{name}{{{written}}}"
+
+
+WELL: Final = {
+    metric("build_info"): f"1{HOURS}",
+    metric("ready", check="consuming"): f"1{HOURS}",
+    metric("ready", check="store"): f"1{HOURS}",
+    metric("leader"): f"1{HOURS}",
+    metric("outbox_oldest_age_seconds"): f"0.5{HOURS}",
+    metric("api_away", app="default"): f"0{HOURS}",
+    metric("api_budget_refusals_total", priority="act"): f"3{HOURS}",
+    metric("commands_settled_total", type="stop_recording", outcome="failed"): f"2{HOURS}",
+    metric("dead_letters_total", reason="not_json"): f"0{HOURS}",
+    metric("recordings_oldest_unchanged_seconds", status="INVOKED"): f"20{HOURS}",
+    metric("recordings_oldest_unchanged_seconds", status="RECORDING"): f"8000{HOURS}",
+    metric("recordings_read_overdue_seconds"): f"0{HOURS}",
+    metric("sweep_last_success_timestamp_seconds", app="default"): "0+60x200",
+}
+"""A replica that has nothing to complain of, though it had once."""
+
+ABSENT: Final = {**dict.fromkeys(WELL, f"_{HOURS}")}
+
+CASES: Final[list[tuple[str, Series, str]]] = [
+    # alert, what is different, when it begins to fire
+    ("Absent", ABSENT, "5m"),
+    ("Absent", {metric("build_info"): "1x20 _x80"}, "31m"),
+    ("NoConsumer", {metric("ready", check="consuming"): f"0{HOURS}"}, "5m"),
+    ("NoLeader", {metric("leader"): f"0{HOURS}"}, "2m"),
+    ("StoreTrouble", {metric("ready", check="store"): f"0{HOURS}"}, "2m"),
+    ("OutboxAges", {metric("outbox_oldest_age_seconds"): f"61{HOURS}"}, "2m"),
+    ("DeadLettersGrow", {metric("dead_letters_total", reason="not_json"): "5x40 6x160"}, "41m"),
+    ("DeadLettersGrow", {metric("dead_letters_total", reason="new"): "_x40 1x160"}, "40m"),
+    (
+        "CommandsFail",
+        {metric("commands_settled_total", type="stop_recording", outcome="failed"): "0x40 1x160"},
+        "41m",
+    ),
+    ("ApiOutage", {metric("api_away", app="default"): f"1{HOURS}"}, "5m"),
+    (
+        "BudgetExhausted",
+        {metric("api_budget_refusals_total", priority="act"): "0x40 1x160"},
+        "46m",
+    ),
+    (
+        "RecordingStalled",
+        {metric("recordings_oldest_unchanged_seconds", status="INVOKED"): "0+60x200"},
+        "16m",
+    ),
+    (
+        "RecordingStalled",
+        {metric("recordings_oldest_unchanged_seconds", status="UPLOADING"): "0+60x200"},
+        "156m",
+    ),
+    (
+        "RecordingStalled",
+        {metric("recordings_oldest_unchanged_seconds", status="PAUSED"): f"93601{HOURS}"},
+        "5m",
+    ),
+    (
+        "NotFollowing",
+        {metric("sweep_last_success_timestamp_seconds", app="default"): f"0{HOURS}"},
+        "21m",
+    ),
+    ("NotFollowing", {metric("recordings_read_overdue_seconds"): "0+60x200"}, "21m"),
+]
+
+
+def minute_before(at: str) -> str:
+    return f"{int(at.removesuffix('m')) - 1}m"
+
+
+@pytest.mark.parametrize(("alert", "different", "at"), CASES)
+def test_an_alert_fires_alone_and_not_a_minute_before(
+    promtool: str, tmp_path: Path, alert: str, different: Series, at: str
+) -> None:
+    series = {**WELL, **different}
+    assert firing(promtool, tmp_path, series, minute_before(at)) == set()
+    assert firing(promtool, tmp_path, series, at) == {f"RecordingWorker{alert}"}
+
+
+def test_every_alert_is_seen_to_fire() -> None:
+    assert {one["alert"] for one in alerts()} == {
+        f"RecordingWorker{alert}" for alert, _, _ in CASES
+    }
+
+
+@pytest.mark.parametrize("at", ["1m", "30m", "3h"])
+def test_a_healthy_worker_raises_no_alert(promtool: str, tmp_path: Path, at: str) -> None:
+    assert firing(promtool, tmp_path, WELL, at) == set()
+
+
+def test_a_replica_that_does_not_lead_raises_no_alert(promtool: str, tmp_path: Path) -> None:
+    second = {
+        metric("build_info", instance="b"): f"1{HOURS}",
+        metric("leader", instance="b"): f"0{HOURS}",
+        metric("sweep_last_success_timestamp_seconds", instance="b", app="default"): f"0{HOURS}",
+    }
+    assert firing(promtool, tmp_path, {**WELL, **second}, "3h") == set()
+
+
+def test_one_of_two_replicas_that_is_scraped_is_not_absent(promtool: str, tmp_path: Path) -> None:
+    gone = {metric("build_info", instance="b"): "1x20 _x80"}
+    assert firing(promtool, tmp_path, {**WELL, **gone}, "40m") == set()
+
+
+def test_prometheus_takes_the_rules(promtool: str) -> None:
+    done = subprocess.run(
+        [promtool, "check", "rules", RULES], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+@pytest.mark.parametrize("alert", alerts(), ids=lambda one: one["alert"])
+def test_an_alert_says_what_to_do_by_labels_that_it_has(alert: dict[str, Any]) -> None:
+    assert alert["labels"]["severity"] in {"critical", "warning"}
+    notes = alert["annotations"]
+    assert notes.keys() == {"summary", "description", "runbook_url"}
+    assert notes["runbook_url"] == f"docs/operations.md#{alert['alert'].lower()}"
+    grouped = re.search(r"by \(([\w, ]+)\)", alert["expr"])
+    assert grouped is not None
+    assert set(re.findall(r"\$labels\.(\w+)", notes["description"])) <= set(grouped[1].split(", "))
+
+
+def test_the_chart_says_where_the_runbooks_are_read() -> None:
+    where = "https://git.example.com/recording-worker/blob/main/docs/operations.md"
+    rule = {"enabled": True, "runbooks": where}
+    found = manifests(merged(LEAST, {"metrics": {"prometheusRule": rule}}))
+    (group,) = only(found, "PrometheusRule")["spec"]["groups"]
+    assert [one["annotations"]["runbook_url"] for one in group["rules"]] == [
+        f"{where}#{one['alert'].lower()}" for one in alerts()
+    ]

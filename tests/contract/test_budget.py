@@ -1,6 +1,7 @@
 """The budget that replicas share, on both engines, with the store's own clock."""
 
 import asyncio
+import time
 from collections.abc import AsyncIterator, Awaitable
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from pathlib import Path
@@ -148,6 +149,20 @@ async def test_a_restart_finds_what_was_spent(tmp_path: Path) -> None:
             await stack.enter_async_context(running(budget))
             for _ in range(3):
                 await budget.pay(Priority.STOP, patient=False)
+
+
+async def test_a_clock_that_is_set_back_keeps_nobody_waiting_for_what_was_to_come_by_it(
+    tmp_path: Path,
+) -> None:
+    ahead, url = [HOUR], f"sqlite:///{tmp_path / 'state.db'}"
+    store = await Store.open(url, source="test", now=lambda: time.time() + ahead[0])
+    budget = Budget(store, "b", [Rate(1200, 300.0)])
+    async with running(budget):
+        await budget.pay(Priority.STOP, patient=False)
+        ahead[0] = 0.0
+        for _ in range(3):
+            await budget.pay(Priority.STOP, patient=False)
+    await store.close()
 
 
 async def test_replicas_that_commit_other_things_too_never_wait_for_each_other_in_a_circle(

@@ -27,6 +27,9 @@ PLENTY_SECONDS: Final = 0.5
 
 STORE_PAUSE_SECONDS: Final = 0.5
 
+SET_BACK_SECONDS: Final = 1.0
+"""The clock was set back when the last answer is so much later than now."""
+
 
 class Budget:
     """Leave for requests to the API, shared by all who name the same budget in the same store.
@@ -139,6 +142,8 @@ class Budget:
     async def _turn(self) -> None:
         self._wanted.clear()
         now = self._store.now()
+        if self._last and self._last.at > now + SET_BACK_SECONDS:
+            self._forget()
         ask = self._ask(now)
         if ask is None:
             self._line.send_away(now, [self._free_at(grade) for grade in Grade])
@@ -195,6 +200,11 @@ class Budget:
         )
         self._late, self._limits, self._pause = [], {}, 0.0
         return ask
+
+    def _forget(self) -> None:
+        """What was learned by a clock that has been set back since would hold for as long again."""
+        self._last, self._plenty_at = None, 0.0
+        self._tokens.drop()
 
     def _is_shut(self) -> bool:
         """Whether the API has told what others must hear before anything more is sent."""

@@ -10,6 +10,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 
 
@@ -114,6 +115,7 @@ class OwnedProcess:
         if_left: signal.Signals = signal.SIGKILL,
     ) -> None:
         self._log = log
+        self._over = False
         with log.open("ab") as output:
             self._process = subprocess.Popen(  # noqa: S603
                 command,
@@ -145,7 +147,10 @@ class OwnedProcess:
         return self.exit_code is None
 
     def end(self, how: signal.Signals, *, seconds: float) -> None:
-        """Ask it to end by the signal `how`; kill its group when it has not within `seconds`."""
+        """Ask it to end by the signal `how`.
+
+        What is left of its group when it has ended, or after `seconds`, is killed.
+        """
         if self.running:
             self._process.send_signal(how)
             try:
@@ -156,9 +161,12 @@ class OwnedProcess:
 
     def kill(self) -> None:
         """End it and its group at once, as a crash would. May be called again."""
-        if self.running:
+        if self._over:
+            return
+        self._over = True
+        with suppress(ProcessLookupError):  # nothing is left, neither of it nor of its children
             os.killpg(self._process.pid, signal.SIGKILL)
-            self._process.wait()
+        self._process.wait()
         self._guard.release()
 
     def last_words(self) -> str:

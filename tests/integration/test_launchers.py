@@ -224,6 +224,16 @@ def test_a_process_that_ignores_being_asked_is_killed(tmp_path: Path) -> None:
     assert not alive(process.pid)
 
 
+def test_what_a_process_has_started_ends_with_it(tmp_path: Path) -> None:
+    log = tmp_path / "log"
+    process = OwnedProcess(["/bin/sh", "-c", "sleep 600 & echo $!; wait"], environ={}, log=log)
+    await_fact(lambda: log.read_text().endswith("\n"))
+
+    process.end(signal.SIGKILL, seconds=5)
+
+    await_fact(lambda: not alive(int(log.read_text())))
+
+
 def test_the_last_words_of_a_process_are_known(tmp_path: Path) -> None:
     command = ["/bin/sh", "-c", "echo to be said; exit 1"]
     process = OwnedProcess(command, environ=os.environ, log=tmp_path / "log")

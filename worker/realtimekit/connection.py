@@ -7,9 +7,10 @@ token along), no environment, no log lines with our addresses, and less work per
 import asyncio
 import re
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
+from functools import lru_cache
 from itertools import count
 from typing import NamedTuple, TypeVar
 from urllib.parse import urlencode
@@ -108,6 +109,8 @@ class Connection:
         self.trouble: str | None = None
         """Why the last attempt got no answer of use; None when it got one, or a refusal."""
         self._date: tuple[datetime, float] | None = None
+        self._prepared_for: str | None = None
+        self._without_body = self._with_body = httpx.Headers()
         self._timeout = timeout
         self._retry = retry
         self._observed = observed
@@ -132,7 +135,7 @@ class Connection:
         `worker.errors` that concern the API.
         """
         asked = Asked(method, path, secrets_in(body))
-        url = httpx.URL(f"{self._base_url}{path}" + (f"?{_encoded(query)}" if query else ""))
+        url = _url(f"{self._base_url}{path}" + (f"?{_encoded(query)}" if query else ""))
         content = None if body is None else msgspec.json.encode(body)
         numbers = count(1)
 
@@ -217,13 +220,13 @@ class Connection:
 
     async def _exchanged(self, request: httpx.Request) -> Answer:
         response = await self._transport.handle_async_request(request)
-        if (told := _date_of(response.headers)) is not None:
+        if (told := _date_of(response.headers.get("date", ""))) is not None:
             self._date = (told, time.monotonic())
         if limits := read_limits(response.headers):
             self._purse.heard(limits)
         try:
             body = bytearray()
-            async for piece in response.aiter_bytes():
+            async for piece in _pieces(response):
                 body += piece
                 if len(body) > LARGEST_ANSWER:
                     raise _TooLarge(response.status_code)
@@ -231,20 +234,43 @@ class Connection:
         finally:
             await response.aclose()
 
-    def _headers(self, content: bytes | None) -> list[tuple[bytes, bytes]]:
+    def _headers(self, content: bytes | None) -> httpx.Headers:
         token = self._token()
+        if token != self._prepared_for:
+            self._prepare_headers(token)
+        return self._without_body if content is None else self._with_body
+
+    def _prepare_headers(self, token: str) -> None:
         if not _TOKEN.fullmatch(token):
             raise Unauthorized("unauthorized", "the API token is empty or holds no plain ASCII")
-        authorization = (b"Authorization", f"Bearer {token}".encode("ascii"))
-        return [*_HEADERS, authorization] if content is None else [*_HEADERS, _JSON, authorization]
+        common = [*_HEADERS, (b"Authorization", f"Bearer {token}".encode("ascii"))]
+        self._without_body = httpx.Headers(common)
+        self._with_body = httpx.Headers([*common, _JSON])
+        self._prepared_for = token
 
 
-def _date_of(headers: httpx.Headers) -> datetime | None:
+@lru_cache(maxsize=256)
+def _url(text: str) -> httpx.URL:
+    """Parsing one takes longer than all else that is done for a request here; a few are asked for
+    again and again."""
+    return httpx.URL(text)
+
+
+def _pieces(response: httpx.Response) -> AsyncIterator[bytes]:
+    """The body, decoded if it must be: most answers are too short to be compressed."""
+    if "content-encoding" in response.headers:
+        return response.aiter_bytes()
+    assert isinstance(response.stream, httpx.AsyncByteStream)  # noqa: S101 - an async transport's
+    return aiter(response.stream)
+
+
+@lru_cache(maxsize=4)
+def _date_of(told: str) -> datetime | None:
     try:
-        told = parsedate_to_datetime(headers.get("date", ""))
+        date = parsedate_to_datetime(told)
     except ValueError:
         return None
-    return told if told.tzinfo is not None else told.replace(tzinfo=UTC)
+    return date if date.tzinfo is not None else date.replace(tzinfo=UTC)
 
 
 def _template(asked: Asked) -> str:

@@ -77,17 +77,17 @@ class Relay:
         stuck: set[str] = set()
         published = position = 0
         for _ in range(MOST_PAGES):
+            # What is stuck waits still, and so holds back all of its subject that comes later.
             waiting = await self._store.unsent(BATCH, after=position)
             if not waiting:
                 break
             position = waiting[-1].position
-            free = [one for one in waiting if one.subject not in stuck]
-            sent = await self._publish_all(free)
+            sent = await self._publish_all(waiting)
             if sent:
                 await self._store.mark_sent([one.position for one in sent], self._now())
             published += len(sent)
             done = {one.position for one in sent}
-            stuck |= {one.subject for one in free if one.position not in done}
+            stuck |= {one.subject for one in waiting if one.position not in done}
             if len(waiting) < BATCH or not (self._leads() and self._publisher.is_ready):
                 break
         if published or stuck:

@@ -1,6 +1,7 @@
 """What one replica reads while another one commits."""
 
 import asyncio
+import threading
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime
 from typing import Any
@@ -10,6 +11,7 @@ import sqlalchemy as sa
 
 from recording_schemas import CommandSucceeded, Status
 from sandbox.postgresql import PostgreSQLServer
+from sandbox.waiting import Eventually
 from worker.recording import Origin, Seen
 from worker.snapshot import Snapshot
 from worker.store import Claim, Finish, Reply, Store, outcome_record
@@ -73,3 +75,38 @@ async def test_a_start_that_is_done_is_never_seen_without_its_recording(
     claimed = await stopping.claim(claim("stop", "stop_recording", start_id="start"))
     assert len(reads) == 2
     assert claimed.start_state != "done" or claimed.known
+
+
+def sight(recording_id: str, status: Status) -> Seen:
+    return Seen(
+        snapshot=Snapshot(recording_id=recording_id, status=status, kind="track"),
+        observed_by="sweep",
+        asked_at=NOW,
+        observed_at=NOW,
+    )
+
+
+async def test_a_recording_s_events_are_never_read_past_one_that_is_committed_late(
+    replicas: tuple[Store, Store], eventually: Eventually
+) -> None:
+    """Page by page, while a replica commits on a page that was read already."""
+    slow, quick = replicas
+    go_on, held_up = threading.Event(), threading.Event()
+
+    @sa.event.listens_for(slow._group._engine, "commit")
+    def wait(_connection: sa.Connection) -> None:
+        held_up.set()
+        go_on.wait(20)
+
+    late = asyncio.create_task(slow.absorb([sight("late", Status.INVOKED)]))
+    await eventually(held_up.is_set)
+    await quick.absorb([sight("one", Status.INVOKED), sight("other", Status.INVOKED)])
+    page = await quick.unsent(2)
+    assert [one.subject for one in page] == ["one", "other"]
+    go_on.set()
+    await late
+    await quick.absorb([sight("late", Status.RECORDING), sight("new", Status.INVOKED)])
+    behind = await quick.unsent(10, after=page[-1].position)
+    assert [one.subject for one in behind] == ["new"]
+    again = [one.routing_key for one in await quick.unsent(10) if one.subject == "late"]
+    assert again == ["track.invoked", "track.recording"]

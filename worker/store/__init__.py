@@ -184,7 +184,8 @@ class Store:
     async def unsent(self, limit: int, *, after: int = 0) -> list[Unsent]:
         """The oldest events that no broker has confirmed, in the order of their commits.
 
-        `after` is a position to begin behind.
+        `after` is a position to begin behind; what has an earlier one of its subject waiting up to
+        there is left out.
         """
         return await self._group.submit(outbox.unsent, (limit, after))
 

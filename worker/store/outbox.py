@@ -144,17 +144,21 @@ def put(connection: sa.Connection, rows: list[dict[str, Any]]) -> None:
 
 
 def unsent(connection: sa.Connection, requests: Sequence[tuple[int, int]]) -> list[list[Unsent]]:
-    """Operation: the oldest unsent events after a position, at most so many: (limit, after)."""
+    """Operation: the oldest unsent events after a position, at most so many: (limit, after).
+
+    None of a subject of which one waits up to there: it may have been committed since that part was
+    read, for replicas commit in another order than they take positions.
+    """
     return [_unsent(connection, limit, after) for limit, after in requests]
 
 
 def _unsent(connection: sa.Connection, limit: int, after: int) -> list[Unsent]:
-    rows = connection.execute(
-        sa.select(outbox)
-        .where(outbox.c.sent_at.is_(None), outbox.c.position > after)
-        .order_by(outbox.c.position)
-        .limit(limit)
-    )
+    waits = outbox.c.sent_at.is_(None)
+    query = sa.select(outbox).where(waits, outbox.c.position > after)
+    if after:
+        earlier = sa.select(outbox.c.subject).where(waits, outbox.c.position <= after)
+        query = query.where(outbox.c.subject.not_in(earlier))
+    rows = connection.execute(query.order_by(outbox.c.position).limit(limit))
     return [
         Unsent(
             position=row.position,

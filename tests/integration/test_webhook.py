@@ -148,6 +148,15 @@ async def test_one_about_a_recording_that_is_not_ours_is_taken(door: Door) -> No
     assert door.counted() == {"not_ours": 1}
 
 
+async def test_one_app_s_webhook_tells_nothing_of_another_app_s_recording(sqlite_url: str) -> None:
+    """Each app has a key of its own, which speaks for that app alone."""
+    async with open_door(sqlite_url, apps=("default", "other")) as door:
+        recording_id = await door.known(app="other")
+        body = update(recording_id, "RECORDING")
+        assert [await door.post(body, app=app) for app in ("default", "other")] == [204, 204]
+        assert door.counted() == {"not_ours": 1, "taken": 1}
+
+
 async def test_one_of_a_stranger_is_noted_when_the_whole_app_is_followed(sqlite_url: str) -> None:
     async with open_door(sqlite_url, follow_all=True, apps=("eu", "us")) as door:
         for _ in range(2):

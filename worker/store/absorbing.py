@@ -5,7 +5,7 @@ decides, so there is no compare-and-set to lose and no second try: however many 
 same news, it is announced once.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import msgspec
@@ -43,7 +43,8 @@ def absorb_all(
     source: str,
     only_known: bool = False,
 ) -> list[Absorbed]:
-    """Operation: take in what each request has seen, in order; with `only_known` nothing new."""
+    """Operation: take in what each request has seen, in order; with `only_known` nothing new, and
+    nothing that one app's webhook tells of another's recording."""
     known = _load(connection, {one.snapshot.recording_id for seen in requests for one in seen})
     before = dict(known)
     rows: list[dict[str, Any]] = []
@@ -52,7 +53,7 @@ def absorb_all(
         after: list[_Held] = []
         begin = len(rows)
         for one in seen:
-            if only_known and one.snapshot.recording_id not in known:
+            if only_known and not _is_known(known, one):
                 continue
             rows += _absorb(connection, known, one, source)
             after.append(known[one.snapshot.recording_id])
@@ -68,6 +69,11 @@ def absorb_all(
         leave(connection, "due")
     put(connection, rows)
     return absorbed
+
+
+def _is_known(known: Mapping[str, _Held], seen: Seen) -> bool:
+    held = known.get(seen.snapshot.recording_id)
+    return held is not None and held.recording.app == seen.app
 
 
 def _absorb(

@@ -22,8 +22,8 @@ class Hear(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Heard(msgspec.Struct, frozen=True, kw_only=True):
-    """What became of it: whether the recording is known, how many events that made, and whether
-    it is now due to be read."""
+    """What became of it: whether the recording is known as the app's, how many events that made,
+    and whether it is now due to be read."""
 
     known: bool
     events: int = 0

@@ -14,7 +14,7 @@ UV_COMPILE := uv pip compile --universal --python-version 3.11 --generate-hashes
 	--no-emit-package recording-worker --no-emit-package recording-worker-schemas
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo run test chaos bench bench-tracking check-speed check format schemas chart lock clean
+.PHONY: help setup demo run test chaos bench bench-tracking check-speed check format schemas chart image lock clean
 
 help: ## list what can be made
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):[^#]*## /\1\t/' | expand -t 14
@@ -106,9 +106,22 @@ chart: setup ## write the chart's table of values and schema, then lint and rend
 	$(BIN)/python -m tests.helm.documents
 	$(BIN)/python -m pytest -n $(PROCESSES) -q tests/helm/test_manifests.py tests/helm/test_values.py
 
+IMAGE ?= recording-worker
+ENGINE ?=
+
+image: ## build the container image with docker, podman or buildah (IMAGE= ENGINE= ARGS=)
+	@engine='$(ENGINE)'; for each in docker podman buildah; do \
+		[ -n "$$engine" ] || ! $$each info >/dev/null 2>&1 || engine=$$each; done; \
+	[ -n "$$engine" ] || { echo "docker with its daemon, podman or buildah is needed" >&2; exit 1; }; \
+	version=$$(sed -n 's/^version = "\(.*\)"/\1/p' pyproject.toml); \
+	set -x; "$$engine" build --tag "$(IMAGE):$$version" --build-arg "VERSION=$$version" \
+		--build-arg "REVISION=$$(git describe --always --dirty --abbrev=40)" \
+		--build-arg "SOURCE_DATE_EPOCH=$$(git log -1 --format=%ct)" $(ARGS) .
+
 lock: ## refresh the locked dependencies (needs uv)
 	$(UV_COMPILE) --extra dev pyproject.toml requirements/build.in -o requirements/dev.lock
-	$(UV_COMPILE) pyproject.toml -o requirements/run.lock
+	$(UV_COMPILE) --extra tracing pyproject.toml -o requirements/run.lock
+	$(UV_COMPILE) requirements/build.in -o requirements/build.lock
 	$(UV_COMPILE) requirements/bench.in -o requirements/bench.lock
 
 clean: ## remove everything that can be made again

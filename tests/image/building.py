@@ -1,0 +1,134 @@
+"""The steps of the Dockerfile, run without a container engine.
+
+bubblewrap gives each stage a root of its own, with this machine's programs and Python in place of
+the base image. The steps are those of the file, word for word; packages come by this machine's pip
+configuration. All of it runs in user namespaces in which our own files are the user's own, whoever
+that is: owners are not changed.
+"""
+
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Final
+
+from tests.image.dockerfile import PROJECT, Stage, Step, context
+
+SYSTEM: Final = ("/usr", "/bin", "/sbin", "/lib", "/lib64")
+CONFIGURATION: Final = tuple(
+    f"/etc/{name}" for name in ("ssl", "hosts", "resolv.conf", "nsswitch.conf", "pip.conf")
+)
+PYTHON: Final = Path(sys.base_prefix)
+PASSED: Final = ("PIP_", "SSL_CERT_", "REQUESTS_CA_BUNDLE", "HTTPS_PROXY", "https_proxy")
+
+
+class Built:
+    """A stage whose steps have been run; `root` is its file system."""
+
+    def __init__(self, stage: Stage, root: Path) -> None:
+        self.root = root
+        self.stage = stage
+        self.environ = {"PATH": f"{PYTHON / 'bin'}:/usr/local/bin:/usr/bin:/bin"}
+        self._given: dict[str, str] = {}
+        self.directory = "/"
+        self.user = "0:0"
+        for step in ("tmp", "root", "etc", "proc", "dev"):
+            (root / step).mkdir(parents=True)
+        (root / "etc" / "passwd").write_text("root:x:0:0:root:/root:/bin/sh\n")
+        (root / "etc" / "group").write_text("root:x:0:\n")
+        for place in map(Path, SYSTEM):
+            if place.is_symlink():
+                root.joinpath(*place.parts[1:]).symlink_to(place.readlink())
+
+    def step(self, step: Step, others: Mapping[str, "Built"]) -> None:
+        """Do what an instruction says."""
+        match step.name:
+            case "ENV":
+                self.environ |= step.pairs
+            case "ARG":
+                self._given |= step.pairs
+            case "WORKDIR":
+                self.directory = step.words
+                self._inside(step.words).mkdir(parents=True, exist_ok=True)
+            case "USER":
+                self.user = step.words
+            case "COPY":
+                self._copy(step, others)
+            case "RUN":
+                done = subprocess.run(
+                    self.command(["/bin/sh", "-c", step.words], build=True),
+                    capture_output=True,
+                    text=True,
+                    check=False,
+                )
+                assert done.returncode == 0, f"{step.words}\n{done.stdout}\n{done.stderr}"
+
+    def command(
+        self, words: Sequence[str], *, environ: Mapping[str, str] | None = None, build: bool = False
+    ) -> list[str]:
+        """A process in this file system: while it is built, or as the image's user, read-only."""
+        uid, _, gid = self.user.partition(":")
+        options = ["bwrap", "--die-with-parent", "--unshare-user", "--uid", uid, "--gid", gid]
+        options += ["--bind" if build else "--ro-bind", str(self.root), "/"]
+        for place in filter(Path.exists, map(Path, (*SYSTEM, *CONFIGURATION, str(PYTHON)))):
+            if not place.is_symlink() and (build or self._inside(str(place)).exists()):
+                options += ["--ro-bind", str(place), str(place)]
+        options += ["--dev", "/dev", "--proc", "/proc", "--tmpfs", "/tmp"]  # noqa: S108
+        options += ["--chdir", self.directory, "--clearenv"]
+        if not build:
+            state = self._inside(self.directory)
+            options += ["--bind", str(state), self.directory]
+        passed = {**self.environ, **(environ or {})}
+        if build:
+            passed |= {**self._given, **_downloads()}
+        for name, value in passed.items():
+            options += ["--setenv", name, value]
+        return [*options, "--", *words]
+
+    def run(self, *words: str, **environ: str) -> subprocess.CompletedProcess[str]:
+        """Run words to their end, as the image's user."""
+        command = self.command(words, environ=environ)
+        return subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
+
+    def _inside(self, path: str) -> Path:
+        return self.root.joinpath(*Path(self.directory, path).parts[1:])
+
+    def _copy(self, step: Step, others: Mapping[str, "Built"]) -> None:
+        *sources, target = step.arguments
+        into = self._inside(target)
+        for source in sources:
+            if origin := step.flags.get("from"):
+                _copy_one(others[origin]._inside(source), into)
+                continue
+            for path in context():
+                if path == source:
+                    _copy_one(PROJECT / path, into / Path(path).name)
+                elif path.startswith(f"{source}/"):
+                    _copy_one(PROJECT / path, into / path.removeprefix(f"{source}/"))
+
+
+def build(stages: Sequence[Stage], directory: Path) -> dict[str, Built]:
+    """Run all stages, one after the other, by their names."""
+    built: dict[str, Built] = {}
+    for number, stage in enumerate(stages):
+        built[stage.name] = made = Built(stage, directory / str(number))
+        for step in stage.steps:
+            made.step(step, built)
+    return built
+
+
+def _copy_one(source: Path, target: Path) -> None:
+    if source.is_dir():
+        shutil.copytree(
+            source, target, symlinks=True, dirs_exist_ok=True, copy_function=os.link
+        )  # no step changes what another stage has made
+    else:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy2(source, target)
+
+
+def _downloads() -> dict[str, str]:
+    """How this machine's pip finds packages."""
+    return {name: value for name, value in os.environ.items() if name.startswith(PASSED)}

@@ -23,6 +23,7 @@ from worker.snapshot import Snapshot
 from worker.store import Claim, Finish, Hold, Mark, Reply, Store, outcome_record
 from worker.store.copying import COPIED, Copy, copy_store
 from worker.store.engine import open_engine
+from worker.store.tables import marks
 from worker.track_files import TrackFile
 
 NOW = datetime(2026, 11, 1, 10, 0, tzinfo=UTC)
@@ -89,8 +90,8 @@ async def fill(url: str) -> None:
     )
     reply = Reply(reply_to="answers")
     await store.finish(Finish(outcome=record, reply=reply, seen=(seen,), now=NOW.timestamp()))
-    marks = [Mark(name=f"mark-{n}", at=NOW.timestamp() + n / 7) for n in range(450)]
-    await asyncio.gather(*(store.set_mark(one) for one in marks))  # more than two batches
+    wanted = [Mark(name=f"mark-{n}", at=NOW.timestamp() + n / 7) for n in range(450)]
+    await asyncio.gather(*(store.set_mark(one) for one in wanted))  # more than two batches
     await store.let_go("me")
     await store.close()
 
@@ -225,6 +226,48 @@ async def test_a_row_that_the_target_cannot_hold_leaves_it_as_it_was(
     with engine.connect() as connected:
         assert sa.inspect(connected).get_table_names() == []
     engine.dispose()
+
+
+async def test_a_target_that_gives_back_other_rows_is_not_kept(
+    sqlite_url: str, tmp_path: Path
+) -> None:
+    await fill(sqlite_url)
+    target = f"sqlite:///{tmp_path / 'target.db'}"
+    await (await Store.open(target, source="test")).close()
+    with sqlite3.connect(tmp_path / "target.db") as connection:
+        connection.execute(
+            "CREATE TRIGGER lossy AFTER INSERT ON marks WHEN NEW.name = 'mark-7'"
+            " BEGIN UPDATE marks SET at = at + 1 WHERE name = NEW.name; END"
+        )
+    connection.close()
+
+    with pytest.raises(StoreUnavailable, match="target: it gives back other rows"):
+        copied(sqlite_url, target)
+
+    assert not any(rows(target).values())
+
+
+async def test_nobody_writes_to_either_database_while_it_is_copied(
+    sqlite_url: str, postgresql_url: str, tmp_path: Path
+) -> None:
+    await fill(sqlite_url)
+    refused: list[str] = []
+
+    def try_to_write(_table: str, _rows: int) -> None:
+        engine = open_engine(f"{postgresql_url}?options=-clock_timeout%3D50")
+        insert = sa.insert(marks).values(name="mine", at=1.0)
+        with pytest.raises(sa.exc.DBAPIError) as caught, engine.begin() as connection:
+            connection.execute(insert)
+        refused.append(str(caught.value.orig))
+        engine.dispose()
+
+    await (await Store.open(postgresql_url, source="test")).close()
+    copy_store(sqlite_url, postgresql_url, try_to_write)
+    there = len(refused)
+    copy_store(postgresql_url, f"sqlite:///{tmp_path / 'third.db'}", try_to_write)
+
+    assert 0 < there < len(refused)
+    assert all("lock timeout" in words for words in refused)
 
 
 async def test_what_another_version_keeps_is_not_copied(sqlite_url: str, tmp_path: Path) -> None:

@@ -80,7 +80,10 @@ class Strangers:
             if not go_on():
                 return pages.asked
             asked_at = self._now()
-        await self._store.set_mark(Mark(name=self._mark, at=min((max(newest), *waiting))))
+        # A time that is still to come would hide whatever begins till then.
+        there = (self._api.clock() or self._now()).timestamp()
+        known_until = min(max(newest), there, *waiting)
+        await self._store.set_mark(Mark(name=self._mark, at=known_until))
         return pages.asked
 
     async def _begin(self, asked_at: datetime) -> None:

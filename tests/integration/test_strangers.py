@@ -93,6 +93,18 @@ async def test_what_began_and_ended_between_two_sweeps_is_found(bench: Bench) ->
         assert (await bench.told(one))[-1] == "completed 3"
 
 
+async def test_a_recording_from_the_future_hides_none_of_the_present(bench: Bench) -> None:
+    await bench.tick()
+    bench.sandbox.clock._base += 36_000
+    await stranger(bench)
+    bench.sandbox.clock._base -= 36_000
+    await bench.tick(5)
+    theirs = await stranger(bench)
+    await ended(bench, theirs)
+    await bench.tick(5)
+    assert (await bench.told(theirs))[0] == "UPLOADED"
+
+
 async def test_what_began_and_ended_while_no_worker_ran_is_found_after_the_restart(
     bench: Bench,
 ) -> None:

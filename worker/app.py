@@ -12,7 +12,7 @@ import structlog
 from prometheus_client import CollectorRegistry
 
 from worker.apps import App, Apps
-from worker.assembly import Assembly
+from worker.assembly import Assembly, open_tracing
 from worker.broker import Consumer, Link, Publisher, Topology
 from worker.errors import StoreUnavailable
 from worker.housekeeping import Housekeeping, Keep
@@ -24,6 +24,7 @@ from worker.settings import Settings
 from worker.store import Oldest, Store
 from worker.telemetry import Metrics
 
+VERSION: Final = version("recording-worker")
 LEADER_LEASE_SECONDS: Final = 15.0
 GAUGES_SECONDS: Final = 5.0
 
@@ -39,7 +40,7 @@ class Worker:
         self._now = now
         self._owner = str(uuid.uuid4())
         self._registry = CollectorRegistry()
-        self._metrics = Metrics(self._registry, version=version("recording-worker"))
+        self._metrics = Metrics(self._registry, version=VERSION)
         self.http_port: int | None = None
 
     async def run(self, stop: asyncio.Event) -> None:
@@ -58,7 +59,9 @@ class Worker:
             )
             rooms.push_async_callback(store.close)
             self._now = store.now  # one clock for all replicas
-            assembly = Assembly(settings, store, self._metrics, rooms)
+            tracing = open_tracing(settings, version=VERSION, instance=self._owner)
+            rooms.push_async_callback(tracing.aclose)
+            assembly = Assembly(settings, store, self._metrics, tracing, rooms)
             await _tell_who_is_left_behind(store, assembly.apps)
             await self._connect(rooms, store, assembly, stop)
         structlog.get_logger().info("stopped")
@@ -83,7 +86,14 @@ class Worker:
             lease_seconds=min(LEADER_LEASE_SECONDS, settings.lease),
             now=self._now,
         )
-        relay = Relay(store, publisher, topology, metrics=self._metrics, now=self._now)
+        relay = Relay(
+            store,
+            publisher,
+            topology,
+            metrics=self._metrics,
+            tracing=assembly.tracing,
+            now=self._now,
+        )
         store.on_news("outbox", relay.wake)
         store.on_news("lead", leadership.wake)
         housekeeping = Housekeeping(

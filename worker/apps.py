@@ -13,6 +13,7 @@ from worker.realtimekit import Purse, RealtimeKit, Try
 from worker.retry import Retry
 from worker.secret import Secret
 from worker.telemetry import Metrics
+from worker.tracing import OFF, Tracing
 
 MOST_NAMED: Final = 10
 """So many apps are named to who asked for one that is not there."""
@@ -41,6 +42,7 @@ def open_app(
     timeout: float,
     retry: Retry,
     metrics: Metrics,
+    tracing: Tracing = OFF,
     purse: Purse | None = None,
     follow_all: bool = False,
     sustained_rate: float = 4.0,
@@ -55,6 +57,10 @@ def open_app(
         outcome = one.error.code if one.error else "ok"
         metrics.api_request(one.operation, outcome, one.seconds, again=one.number > 1)
         outage.heard(one.error)
+        if tracing.on:
+            tracing.asked(
+                one.operation, seconds=one.seconds, failure=one.failure, facts=one.facts()
+            )
 
     api = RealtimeKit(
         base_url=base_url,

@@ -9,6 +9,7 @@ from worker.apps import App, Apps, open_app
 from worker.budget import Budget
 from worker.conclusions import Patience
 from worker.consume import CommandPath
+from worker.errors import WrongSettings
 from worker.ledger import Rate
 from worker.limits import Limits
 from worker.outcomes import utc
@@ -23,6 +24,7 @@ from worker.store import Store
 from worker.strangers import Strangers
 from worker.sweep import Sweep
 from worker.telemetry import Metrics
+from worker.tracing import Tracing
 from worker.webhook import Webhooks
 
 BUDGET_PATIENCE_SECONDS: Final = 5.0
@@ -34,13 +36,45 @@ WEBHOOK_KEY_SECONDS: Final = 2.5
 """Who sends a webhook waits three seconds for the answer, which may need the key first."""
 
 
+def open_tracing(settings: Settings, *, version: str, instance: str) -> Tracing:
+    """What tells of the work, to nobody unless a collector is named.
+
+    Raises WrongSettings when one is and the packages are missing, or a variable of theirs is wrong.
+    """
+    url = settings.traces_url
+    if url is None:
+        return Tracing()
+    try:
+        from worker.tracing.exporting import Exporting  # takes half a second and ten MB
+    except ImportError as missing:
+        raise WrongSettings(
+            [f"OTEL_EXPORTER_OTLP_ENDPOINT: needs the extra `tracing`, which lacks {missing.name}"]
+        ) from missing
+    try:
+        return Exporting(
+            url,
+            headers=settings.otlp_headers.reveal() if settings.otlp_headers else None,
+            service_name="recording-worker",
+            version=version,
+            instance=instance,
+        )
+    except ValueError as wrong:
+        raise WrongSettings([f"OTEL_…: {wrong}"]) from wrong
+
+
 class Assembly:
     """The rooms upon an open store. What has to be closed in the end is left with `rooms`."""
 
     def __init__(
-        self, settings: Settings, store: Store, metrics: Metrics, rooms: AsyncExitStack
+        self,
+        settings: Settings,
+        store: Store,
+        metrics: Metrics,
+        tracing: Tracing,
+        rooms: AsyncExitStack,
     ) -> None:
         self._settings = settings
+        self.tracing = tracing
         self._store = store
         self._metrics = metrics
         self._rooms = rooms
@@ -67,6 +101,8 @@ class Assembly:
             now=self._store.now,
             committed=relay.wake,
             metrics=self._metrics,
+            tracing=self.tracing,
+            queue=settings.name_prefix + ".commands",
             storage_profiles=settings.storage_profiles,
         )
 
@@ -86,6 +122,7 @@ class Assembly:
             {given.name: keys[given.webhook_key_url] for given in settings.apps},
             now=self._utc,
             metrics=self._metrics,
+            tracing=self.tracing,
         )
 
     def callbacks(self) -> Iterator[tuple[App, str]]:
@@ -120,6 +157,7 @@ class Assembly:
             others=others if app.follow_all else None,
             outage=app.outage,
             metrics=self._metrics,
+            tracing=self.tracing,
             now=self._utc,
             committed=committed,
         )
@@ -133,6 +171,7 @@ class Assembly:
             swept=sweep.swept,
             sweep_soon=sweep.soon,
             committed=committed,
+            tracing=self.tracing,
         )
         self._store.on_news("due", reader.wake)
         return sweep, reader
@@ -178,6 +217,7 @@ class Assembly:
             sustained_rate=min(rate.requests / rate.seconds for rate in given.api_budget)
             / sum(one.account_id == given.account_id for one in settings.apps),
             metrics=self._metrics,
+            tracing=self.tracing,
         )
         self._metrics.swept_at(app.name, self._store.now())
         self._rooms.push_async_callback(app.api.aclose)

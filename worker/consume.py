@@ -14,7 +14,7 @@ import structlog
 from recording_schemas import Command, Malformed, decode_command
 from worker import outcomes
 from worker.apps import App, Apps
-from worker.broker import Ack, Dead, Delivery, Settlement
+from worker.broker import Ack, Dead, Delivery, Settlement, delivery_facts
 from worker.commands import (
     Attempt,
     Done,
@@ -32,6 +32,7 @@ from worker.limits import Limits, is_past
 from worker.outcomes import utc
 from worker.store import Claim, Claimed, Store
 from worker.telemetry import Metrics
+from worker.tracing import OFF, Tracing, trace_id_of
 
 SHARE_OF_LEASE: Final = 0.8
 """An attempt is cut off well before another replica may take the command over."""
@@ -40,6 +41,8 @@ SUSPECT_RETURNS: Final = 2
 """A delivery that came back so often, its consumer lost, is executed with no other suspect."""
 
 OUTAGE_PATIENCE: Final = 30.0
+TOLD: Final = ("command_id", "command_type", "outcome", "code")
+"""What a trace tells of the log line's facts."""
 
 
 class CommandPath:
@@ -59,6 +62,8 @@ class CommandPath:
         now: Callable[[], float],
         committed: Callable[[], None],
         metrics: Metrics,
+        tracing: Tracing = OFF,
+        queue: str = "recording.commands",
         storage_profiles: Mapping[str, Mapping[str, object]] | None = None,
     ) -> None:
         self._store = store
@@ -68,14 +73,35 @@ class CommandPath:
         self._now = now
         self._committed = committed
         self._metrics = metrics
+        self._tracing = tracing
+        self._queue = queue
         self._storage_profiles = storage_profiles or {}
         self._endings = Endings(
-            store, limits, owner=owner, source=source, now=now, committed=committed
+            store,
+            limits,
+            owner=owner,
+            source=source,
+            now=now,
+            committed=committed,
+            tracing=tracing,
         )
         self._locks = KeyedLocks()
 
     async def process(self, delivery: Delivery) -> Settlement:
         """Execute the command of a delivery, once, whatever happens on the way."""
+        if not self._tracing.on:
+            return (await self._process(delivery)).settlement
+        facts = delivery_facts(delivery, self._queue)
+        name = f"process {self._queue}"
+        with self._tracing.work(name, "consumer", parent=delivery.trace, facts=facts) as span:
+            handled = await self._process(delivery.carrying(span.headers))
+            told = {f"recording_worker.{name}": handled.facts.get(name) for name in TOLD}
+            span.tell({name: str(value) for name, value in told.items() if value})
+            if not isinstance(handled.settlement, Ack):
+                span.failed(handled.settlement.code)
+        return handled.settlement
+
+    async def _process(self, delivery: Delivery) -> Handled:
         started = time.perf_counter()
         try:
             command = self._decode(delivery)
@@ -94,16 +120,16 @@ class CommandPath:
             )
         seconds = time.perf_counter() - started
         self._tell_settled(delivery, command_type, settlement, facts, seconds)
+        facts = {"command_id": command_id, "command_type": command_type, **facts}
         structlog.get_logger().info(
             "command",
-            command_id=command_id,
-            command_type=command_type,
             settlement=_name(settlement),
             seconds=round(seconds, 6),
             redelivered=delivery.redelivered,
+            trace_id=trace_id_of(delivery.trace),
             **facts,
         )
-        return settlement
+        return Handled(settlement, facts)
 
     def _tell_received(self, delivery: Delivery, command_type: str) -> None:
         self._metrics.command_received(command_type)
@@ -201,27 +227,28 @@ class CommandPath:
         app: App | None = None,
     ) -> Claimed:
         now = self._now()
-        return await self._store.claim(
-            Claim(
-                command_id=command_id,
-                command_type=command_type,
-                owner=self._owner,
-                now=now,
-                lease_seconds=self._limits.lease,
-                settle_seconds=self._limits.settle,
-                abandoned_before=now - self._limits.max_age - self._limits.lease,
-                app=app.name if app else None,
-                slot=slot_of(command, app.name) if app else None,
-                first_seen=delivery.first_seen,
-                alone=delivery.returned >= SUSPECT_RETURNS,
-                only_to_end=command is not None and self._is_over(delivery, command),
-                start_id=getattr(command, "start_id", None),
-                meeting_id=getattr(command, "meeting_id", None),
-                recording_id=getattr(command, "recording_id", None),
-                rivals=starts_of_meeting(command, app.name) if app else (),
-                reply=reply_of(delivery),
+        with self._tracing.step("claim"):
+            return await self._store.claim(
+                Claim(
+                    command_id=command_id,
+                    command_type=command_type,
+                    owner=self._owner,
+                    now=now,
+                    lease_seconds=self._limits.lease,
+                    settle_seconds=self._limits.settle,
+                    abandoned_before=now - self._limits.max_age - self._limits.lease,
+                    app=app.name if app else None,
+                    slot=slot_of(command, app.name) if app else None,
+                    first_seen=delivery.first_seen,
+                    alone=delivery.returned >= SUSPECT_RETURNS,
+                    only_to_end=command is not None and self._is_over(delivery, command),
+                    start_id=getattr(command, "start_id", None),
+                    meeting_id=getattr(command, "meeting_id", None),
+                    recording_id=getattr(command, "recording_id", None),
+                    rivals=starts_of_meeting(command, app.name) if app else (),
+                    reply=reply_of(delivery),
+                )
             )
-        )
 
     def _is_over(self, delivery: Delivery, command: Command) -> bool:
         """Whether time alone ends the command: it will not be called any more."""

@@ -13,6 +13,7 @@ from worker.limits import Limits
 from worker.outcomes import utc
 from worker.recording import Seen
 from worker.store import Claimed, Finish, Release, Reply, Store, outcome_record
+from worker.tracing import OFF, Tracing
 
 MOST_CRASHES: Final = 5
 """So many attempts in a row, made alone, ended with the process: it is the command's fault."""
@@ -39,6 +40,7 @@ class Endings:
         source: str,
         now: Callable[[], float],
         committed: Callable[[], None],
+        tracing: Tracing = OFF,
     ) -> None:
         self._store = store
         self._limits = limits
@@ -46,6 +48,7 @@ class Endings:
         self._source = source
         self._now = now
         self._committed = committed
+        self._tracing = tracing
 
     def over(self, command: Command, claimed: Claimed) -> Outcome | None:
         """The outcome that its crashes or its age give the command by now, if any."""
@@ -132,7 +135,10 @@ class Endings:
             correlation_id=reply.correlation_id,
             trace=reply.trace,
         )
-        await self._store.finish(Finish(outcome=record, reply=reply, seen=seen, now=self._now()))
+        with self._tracing.step("commit"):
+            await self._store.finish(
+                Finish(outcome=record, reply=reply, seen=seen, now=self._now())
+            )
         self._committed()
 
     async def _release(self, command: Command, error: ErrorInfo, *, uncertain: bool) -> None:

@@ -33,6 +33,7 @@ from worker.realtimekit import RealtimeKit
 from worker.recording import LIVE, Recording, Seen, observe
 from worker.snapshot import Snapshot
 from worker.store import Due, Reading, Store
+from worker.tracing import OFF, Span, Tracing
 
 READS_AT_ONCE: Final = 8
 IDLE_SECONDS: Final = 1.0
@@ -62,6 +63,7 @@ class Reader:
         swept: Callable[[], tuple[float, int]],
         sweep_soon: Callable[[], None],
         committed: Callable[[], None],
+        tracing: Tracing = OFF,
     ) -> None:
         self._store = store
         self._api = api
@@ -72,6 +74,7 @@ class Reader:
         self._swept = swept
         self._sweep_soon = sweep_soon
         self._committed = committed
+        self._tracing = tracing
         self._woken = asyncio.Event()
         self._slots = asyncio.Semaphore(READS_AT_ONCE)
         self._in_hand: set[str] = set()
@@ -127,10 +130,17 @@ class Reader:
         try:
             # The API may have gone away since this became due.
             if self._outage.may_ask():
-                await self._follow_up(known)
+                with self._span(known):
+                    await self._follow_up(known)
         finally:
             self._in_hand.discard(known.recording_id)
             self._slots.release()
+
+    def _span(self, known: Recording) -> Span:
+        """A look belongs to the trace of the command that started the recording."""
+        trace = known.origin.trace if known.origin else {}
+        facts = {"recording_worker.recording_id": known.recording_id}
+        return self._tracing.work("read recording", "internal", parent=trace, facts=facts)
 
     async def _follow_up(self, known: Recording) -> None:
         asked_at = self._now()

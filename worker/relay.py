@@ -10,13 +10,15 @@ from collections.abc import Callable, Iterable, Sequence
 from itertools import islice, takewhile
 from typing import Final
 
+import msgspec
 import structlog
 
 from recording_schemas import EVENT_TYPES, FileReady
-from worker.broker import Outgoing, Published, Publisher, Topology
+from worker.broker import Outgoing, Published, Publisher, Topology, outgoing_facts
 from worker.errors import BrokerUnavailable, StoreUnavailable
 from worker.store import Store, Unsent
 from worker.telemetry import Metrics
+from worker.tracing import OFF, Span, Tracing
 
 BATCH: Final = 500
 MOST_PAGES: Final = 20
@@ -36,6 +38,7 @@ class Relay:
         topology: Topology,
         *,
         metrics: Metrics,
+        tracing: Tracing = OFF,
         now: Callable[[], float],
         idle_seconds: float = 1.0,
     ) -> None:
@@ -43,6 +46,7 @@ class Relay:
         self._publisher = publisher
         self._topology = topology
         self._metrics = metrics
+        self._tracing = tracing
         self._now = now
         self._idle_seconds = idle_seconds
         self._leads: Callable[[], bool] = lambda: True
@@ -117,7 +121,7 @@ class Relay:
         while lines and self._leads():  # lost on the way: another replica publishes these by now
             heads = [_head(line) for line in lines]
             flying = [self._message(one) for head in heads for one in head]
-            landed = iter(await self._publisher.publish_all(flying))
+            landed = iter(await self._publish(flying))
             left = []
             for line, head in zip(lines, heads, strict=True):
                 taken = self._taken(head, list(islice(landed, len(head))))
@@ -130,6 +134,28 @@ class Relay:
                 "publish_failed", subjects=len(self._failures), reason=self._failures[0]
             )
         return sent
+
+    async def _publish(self, messages: Sequence[Outgoing]) -> Sequence[Published]:
+        """Publish them; each is told of in the trace that it carries, and carries that on."""
+        if not self._tracing.on:
+            return await self._publisher.publish_all(messages)
+        spans = [self._span(one) for one in messages]
+        carrying = [
+            msgspec.structs.replace(one, headers=one.headers | dict(span.headers))
+            for one, span in zip(messages, spans, strict=True)
+        ]
+        landed = await self._publisher.publish_all(carrying)
+        for span, published in zip(spans, landed, strict=True):
+            failed = isinstance(published, BrokerUnavailable)
+            span.end("broker_unavailable" if failed else None if published else "unroutable")
+        return landed
+
+    def _span(self, message: Outgoing) -> Span:
+        carried = {name: str(value) for name, value in message.headers.items()}
+        facts = outgoing_facts(message)
+        # The queues of replies are too many to be names.
+        destination = message.exchange or "(reply)"
+        return self._tracing.sending(carried, destination=destination, facts=facts)
 
     def _taken(self, head: Sequence[Unsent], landed: Sequence[Published]) -> int:
         """How many of the head the broker took before the first that it did not."""

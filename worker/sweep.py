@@ -28,6 +28,7 @@ from worker.store import Followed, Overdue, Reading, Store
 from worker.store.following import AT_ONCE
 from worker.strangers import Strangers
 from worker.telemetry import Metrics
+from worker.tracing import OFF, Tracing
 
 TICK_SECONDS: Final = 1.0
 LIST_LAG: Final = timedelta(seconds=5)
@@ -55,6 +56,7 @@ class Sweep:
         others: Strangers | None = None,
         outage: Outage,
         metrics: Metrics,
+        tracing: Tracing = OFF,
         now: Callable[[], datetime],
         committed: Callable[[], None],
         ticks: Callable[[], float] = time.monotonic,
@@ -67,6 +69,7 @@ class Sweep:
         self._others = others
         self._outage = outage
         self._metrics = metrics
+        self._tracing = tracing
         self._now = now
         self._committed = committed
         self._ticks = ticks
@@ -125,11 +128,14 @@ class Sweep:
     async def _counted(self, leads: Callable[[], bool]) -> None:
         self._began, self._wanted = self._ticks(), False
         failed = False
-        try:
-            await self.once(leads)
-        except (ApiError, StoreUnavailable) as error:
-            failed = True
-            self._warn(error)
+        facts = {"recording_worker.app": self._app}
+        with self._tracing.work("sweep", "internal", parent={}, facts=facts) as span:
+            try:
+                await self.once(leads)
+            except (ApiError, StoreUnavailable) as error:
+                failed = True
+                span.failed(type(error).__name__)
+                self._warn(error)
         self._metrics.swept(self._ticks() - self._began, failed=failed)
 
     def _warn(self, error: ApiError | StoreUnavailable) -> None:

@@ -22,6 +22,7 @@ from worker.registration import PATH
 from worker.snapshot import Snapshot
 from worker.store import Hear, Store
 from worker.telemetry import Metrics
+from worker.tracing import OFF, Tracing
 
 MAX_BODY_BYTES: Final = 262_144
 BODY_SECONDS: Final = 5.0
@@ -53,6 +54,14 @@ STATUSES: Final[Mapping[Verdict, int]] = {
 }
 
 
+FACTS: Final = {
+    "http.request.method": "POST",
+    "http.route": PATH,
+    "url.path": PATH,
+    "url.scheme": "http",
+}
+
+
 class Answered(msgspec.Struct, frozen=True):
     """What became of a webhook, with what is worth telling of it."""
 
@@ -75,6 +84,7 @@ class Webhooks:
         *,
         now: Callable[[], datetime],
         metrics: Metrics,
+        tracing: Tracing = OFF,
         body_seconds: float = BODY_SECONDS,
     ) -> None:
         self._store = store
@@ -82,6 +92,7 @@ class Webhooks:
         self._keys = keys
         self._now = now
         self._metrics = metrics
+        self._tracing = tracing
         self._body_seconds = body_seconds
         self.in_work = 0
         """How many are being read, checked and committed now."""
@@ -94,7 +105,10 @@ class Webhooks:
         started = time.perf_counter()
         self.in_work += 1
         try:
-            answered = await self._take(request)
+            with self._tracing.work(f"POST {PATH}", "server", parent={}, facts=FACTS) as span:
+                answered = await self._take(request)
+                span.tell({"http.response.status_code": STATUSES[answered.verdict]})
+                span.tell({"recording_worker.verdict": answered.verdict})
         finally:
             self.in_work -= 1
         self._metrics.webhook(answered.verdict)

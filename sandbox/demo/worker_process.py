@@ -16,7 +16,7 @@ from sandbox.waiting import eventually
 
 READY_SECONDS: Final = 30.0
 PATIENCE_SECONDS: Final = 2.0
-_OURS: Final = ("AMQP_", "DATABASE_", "HTTP_", "LOG_", "REALTIMEKIT_", "WORKER_")
+_OURS: Final = ("AMQP_", "DATABASE_", "HTTP_", "LOG_", "OTEL_", "REALTIMEKIT_", "WORKER_")
 
 
 class WorkerProcess:

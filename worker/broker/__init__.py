@@ -9,6 +9,7 @@ from worker.broker.link import Link
 from worker.broker.messages import Ack, Dead, Delivery, Outgoing, Retry, Settlement
 from worker.broker.publisher import Published, Publisher
 from worker.broker.topology import Topology
+from worker.broker.tracing_facts import delivery_facts, outgoing_facts
 
 __all__ = [
     "Ack",
@@ -23,4 +24,6 @@ __all__ = [
     "Retry",
     "Settlement",
     "Topology",
+    "delivery_facts",
+    "outgoing_facts",
 ]

@@ -1,7 +1,8 @@
 """What comes in, what goes out, and how a delivery is settled."""
 
+from collections.abc import Mapping
 from datetime import datetime
-from typing import Final
+from typing import Final, Self
 
 import msgspec
 
@@ -60,6 +61,11 @@ class Delivery(msgspec.Struct, frozen=True, kw_only=True):
             for name, value in found.items()
             if isinstance(value, str) and len(value) <= 8192
         }
+
+    def carrying(self, trace: Mapping[str, str]) -> Self:
+        """The same, with another trace context."""
+        others = {name: value for name, value in self.headers.items() if name not in TRACE_HEADERS}
+        return msgspec.structs.replace(self, headers=others | dict(trace))
 
 
 class Outgoing(msgspec.Struct, frozen=True, kw_only=True):

@@ -42,12 +42,12 @@ Read = Callable[[bytes | bytearray], T]
 
 class Try(NamedTuple):
     """One try of a request: of which `method` and `template` (the path, without what is different
-    each time), at which `server`, the how manieth, how it failed if it did, and its seconds.
+    each time), to which `url`, the how manieth, how it failed if it did, and its seconds.
     """
 
     method: str
     template: str
-    server: str
+    url: httpx.URL
     number: int
     error: ApiError | None
     seconds: float
@@ -57,10 +57,31 @@ class Try(NamedTuple):
         """Such as `GET /recordings/{id}`."""
         return f"{self.method} {self.template}"
 
+    @property
+    def failure(self) -> str | None:
+        """The status or else the slug of its error, if it failed."""
+        return str(self.error.http_status or self.error.code) if self.error else None
+
+    def facts(self) -> dict[str, str | int]:
+        """It in the words of OpenTelemetry's conventions for HTTP clients."""
+        status = self.error.http_status if self.error else OK
+        return {
+            "http.request.method": self.method,
+            "url.template": self.template,
+            "url.full": str(self.url),
+            "server.address": self.url.host,
+            "server.port": self.url.port or DEFAULT_PORTS[self.url.scheme],
+            **({"http.response.status_code": status} if status else {}),
+            **({"http.request.resend_count": self.number - 1} if self.number > 1 else {}),
+        }
+
 
 Observed = Callable[[Try], None]
 
 LARGEST_ANSWER = 8 * 1024 * 1024
+OK = 200
+"""What 2xx answers are told as: which of them it was makes no difference here."""
+DEFAULT_PORTS = {"https": 443, "http": 80}
 _CONNECTIONS = 256
 _IDLE_SECONDS = 15.0
 _TOKEN = re.compile(r"[\x21-\x7e]+")
@@ -103,7 +124,6 @@ class Connection:
         transport: httpx.AsyncBaseTransport | None,
     ) -> None:
         self._base_url = base_url
-        self._server = httpx.URL(base_url).netloc.decode()
         self._token = token
         self._renew = renew
         self.trouble: str | None = None
@@ -175,19 +195,21 @@ class Connection:
         try:
             told = await self._one(asked, url, content, read)
         except ApiError as error:
-            self._tell(asked, number, error, started)
+            self._tell(asked, url, number, error, started)
             if isinstance(error, Throttled):
                 self._purse.throttled(error.retry_after)
             raise
         finally:
             self._purse.ended(paid)
-        self._tell(asked, number, None, started)
+        self._tell(asked, url, number, None, started)
         return told
 
-    def _tell(self, asked: Asked, number: int, error: ApiError | None, started: float) -> None:
+    def _tell(
+        self, asked: Asked, url: httpx.URL, number: int, error: ApiError | None, started: float
+    ) -> None:
         self.trouble = None if error is None or isinstance(error, Refused) else str(error)
         seconds = time.perf_counter() - started
-        self._observed(Try(asked.method, _template(asked), self._server, number, error, seconds))
+        self._observed(Try(asked.method, _template(asked), url, number, error, seconds))
 
     async def _one(self, asked: Asked, url: httpx.URL, content: bytes | None, read: Read[T]) -> T:
         request = httpx.Request(

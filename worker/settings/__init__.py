@@ -407,6 +407,50 @@ class Settings(CommonSettings, frozen=True, kw_only=True):
             " start.",
         ),
     ]
+    otlp_endpoint: Annotated[
+        str | None,
+        Variable(
+            "OTEL_EXPORTER_OTLP_ENDPOINT",
+            http_url,
+            "The OpenTelemetry collector that traces are exported to, such as"
+            " `http://collector:4318`. When it is not set, there are no traces.",
+        ),
+    ]
+    otlp_traces_endpoint: Annotated[
+        str | None,
+        Variable(
+            "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT",
+            http_url,
+            "The same for traces alone, as the whole URL (with `/v1/traces`).",
+        ),
+    ]
+    otlp_headers: Annotated[
+        Secret | None,
+        Variable(
+            "OTEL_EXPORTER_OTLP_HEADERS",
+            token,
+            "Headers for the collector, `name=value` with commas between them.",
+            secret=True,
+        ),
+    ]
+    otlp_protocol: Annotated[
+        Literal["http/protobuf"],
+        Variable(
+            "OTEL_EXPORTER_OTLP_PROTOCOL",
+            choice("http/protobuf"),
+            "How the collector is spoken to: there is no other way.",
+            "http/protobuf",
+        ),
+    ]
+    traces_exporter: Annotated[
+        Literal["otlp", "none"],
+        Variable(
+            "OTEL_TRACES_EXPORTER",
+            choice("otlp", "none"),
+            "`none` turns traces off also where a collector is named.",
+            "otlp",
+        ),
+    ]
     apps_file: Annotated[
         AppsFile | None,
         Variable(
@@ -452,6 +496,14 @@ class Settings(CommonSettings, frozen=True, kw_only=True):
         plain = () if self.api_token is None else (self._app(name="default"),)
         given = map(msgspec.structs.asdict, self.apps_file or ())
         return (*plain, *(self._app(**members) for members in given))
+
+    @property
+    def traces_url(self) -> str | None:
+        """Where traces are to be exported to; None when they are off."""
+        if self.traces_exporter == "none":
+            return None
+        whole = self.otlp_endpoint and f"{self.otlp_endpoint}/v1/traces"
+        return self.otlp_traces_endpoint or whole
 
     def _app(self, **given: Any) -> AppSettings:  # noqa: ANN401 - members of different types
         fields = AppSettings.__struct_fields__

@@ -1,0 +1,179 @@
+"""Draws docs/dashboard.png: `python -m tests.helm.picture`, which takes four minutes.
+
+A real worker works in front of the emulated API, which goes away for half a minute; a real
+Prometheus scrapes it, and is asked what the dashboard's panels ask.
+"""
+
+import asyncio
+import json
+import math
+import random
+import tempfile
+import time
+import uuid
+from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path
+from typing import Any, Final
+
+import aiohttp
+import yaml
+from matplotlib import pyplot as plt
+
+from sandbox.faults import Fault
+from sandbox.processes import free_ports
+from sandbox.rabbitmq import launch_rabbitmq
+from sandbox.waiting import eventually
+from tests.e2e.processes import Scene, scene
+from tests.helm.chart import CHART
+
+PICTURE: Final = Path(__file__).parents[2] / "docs" / "dashboard.png"
+SECONDS: Final = 180
+AWAY: Final = (90, 120)
+COLUMNS: Final = 4
+BUDGET: Final[dict[str, Any]] = {"WORKER_API_BUDGET": "5000/300"}
+CHOSEN: Final = {"$namespace": ".*", "$pod": ".*", "$__rate_interval": "10s"}
+
+
+def config(target: str) -> dict[str, Any]:
+    """Labels are as the Prometheus operator would set them."""
+    labels = {"namespace": "meetings", "pod": "recording-worker-0"}
+    return {
+        "global": {"scrape_interval": "1s"},
+        "scrape_configs": [
+            {
+                "job_name": "recording-worker",
+                "static_configs": [{"targets": [target], "labels": labels}],
+            }
+        ],
+    }
+
+
+async def meetings(stage: Scene, began: float) -> None:
+    """People meet and record, some pause, and somebody sends what is no command."""
+    chance = random.Random(7)
+    number = 0
+    while time.monotonic() - began < SECONDS:
+        number += 1
+        start = f"start-{number}"
+        await stage.start(start, meeting_id=str(uuid.uuid4()))
+        if number > 12:
+            kind = chance.choice(["stop_recording", "stop_recording", "pause_recording"])
+            await stage.send(type=kind, id=f"{kind}-{number}", start_id=f"start-{number - 12}")
+        if number % 40 == 0:
+            await stage.messages.send_raw(b"{", routing_key="x")
+        await asyncio.sleep(chance.uniform(0.2, 0.8))
+
+
+async def outage(stage: Scene) -> None:
+    """The API answers with 503 for half a minute."""
+    await asyncio.sleep(AWAY[0])
+    fault = stage.sandbox.faults.add(Fault(kind="refuse", operation="*", status=503))
+    await asyncio.sleep(AWAY[1] - AWAY[0])
+    stage.sandbox.faults.clear(fault)
+
+
+async def asked(http: aiohttp.ClientSession, url: str, query: str, began: float) -> list[Any]:
+    """The series that Prometheus tells for a panel's query."""
+    for name, value in CHOSEN.items():
+        query = query.replace(name, value)
+    span: dict[str, str | float] = {"query": query, "start": began, "end": time.time(), "step": 1}
+    async with http.get(f"{url}/api/v1/query_range", params=span) as answer:
+        told = await answer.json()
+    if told["status"] != "success":
+        raise RuntimeError(f"{query}: {told}")
+    return list(told["data"]["result"])
+
+
+def named(legend: str, labels: dict[str, str]) -> str:
+    """A series' name, as Grafana writes it."""
+    for label, value in labels.items():
+        legend = legend.replace("{{" + label + "}}", value)
+    return legend
+
+
+def panels() -> Iterator[dict[str, Any]]:
+    """Those with lines."""
+    dashboard = json.loads((CHART / "files" / "dashboard.json").read_text())
+    return (panel for panel in dashboard["panels"] if panel["type"] == "timeseries")
+
+
+async def draw(url: str, began: float) -> None:
+    """Every panel, in the order of the page."""
+    shown = list(panels())
+    rows = math.ceil(len(shown) / COLUMNS)
+    figure, axes = plt.subplots(rows, COLUMNS, figsize=(4.2 * COLUMNS, 2.3 * rows))
+    async with aiohttp.ClientSession() as http:
+        for panel, axis in zip(shown, axes.flat, strict=False):
+            await one(http, url, panel, axis, began)
+    for axis in axes.flat[len(shown) :]:
+        axis.axis("off")
+    figure.tight_layout()
+    figure.savefig(PICTURE, dpi=60)
+
+
+async def one(
+    http: aiohttp.ClientSession, url: str, panel: dict[str, Any], axis: Any, began: float
+) -> None:
+    """One panel."""
+    unit = panel["fieldConfig"]["defaults"]["unit"]
+    axis.set_title(f"{panel['title']} ({unit})" if unit != "short" else panel["title"], fontsize=9)
+    for target in panel["targets"]:
+        for series in await asked(http, url, target["expr"], began):
+            points = [(at - began, float(value)) for at, value in series["values"]]
+            label = named(target["legendFormat"], series["metric"])
+            axis.plot(*zip(*points, strict=True), label=label, linewidth=1)
+    axis.axvspan(*AWAY, color="0.93", zorder=0)
+    axis.set_xlim(0, SECONDS)
+    axis.set_ylim(bottom=0, top=axis.get_ylim()[1] * 1.2)
+    axis.tick_params(labelsize=7)
+    if axis.lines:
+        axis.legend(fontsize=6, loc="upper left", framealpha=0.6)
+
+
+async def work(directory: Path, amqp_url: str) -> None:
+    """Run it all, then draw."""
+    (port,) = free_ports(1)
+    async with scene(
+        amqp_url, f"picture-{uuid.uuid4().hex[:6]}", directory, speed=1.0, **BUDGET
+    ) as stage:
+        (directory / "prometheus.yml").write_text(
+            yaml.safe_dump(config(stage.worker.url.removeprefix("http://")))
+        )
+        prometheus = await asyncio.create_subprocess_exec(
+            "prometheus",
+            f"--config.file={directory}/prometheus.yml",
+            f"--storage.tsdb.path={directory}/data",
+            f"--web.listen-address=127.0.0.1:{port}",
+            stdout=asyncio.subprocess.DEVNULL,
+            stderr=asyncio.subprocess.DEVNULL,
+        )
+        try:
+            url = f"http://127.0.0.1:{port}"
+            await eventually(lambda: answers(url), seconds=30)
+            began, now = time.monotonic(), time.time()
+            async with asyncio.TaskGroup() as tasks:
+                tasks.create_task(meetings(stage, began))
+                tasks.create_task(outage(stage))
+            await draw(url, now)
+        finally:
+            prometheus.terminate()
+            await prometheus.wait()
+
+
+async def answers(url: str) -> bool:
+    """Whether Prometheus is up."""
+    with suppress(aiohttp.ClientError):
+        async with aiohttp.ClientSession() as http, http.get(f"{url}/-/ready") as answer:
+            return answer.status == 200
+    return False
+
+
+def main() -> None:
+    """Draw the picture."""
+    with launch_rabbitmq() as node, tempfile.TemporaryDirectory() as directory:
+        asyncio.run(work(Path(directory), node.amqp_url))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,79 @@
+"""The dashboard is one that Grafana loads, and asks for nothing but what a worker tells."""
+
+import json
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, Final
+
+import pytest
+
+from sandbox.rabbitmq import RabbitMQNode
+from tests.e2e.processes import scene
+from tests.helm.alerts import RULES, metrics_in
+from tests.helm.chart import CHART
+
+DASHBOARD: Final[dict[str, Any]] = json.loads((CHART / "files" / "dashboard.json").read_text())
+UNITS: Final = {"short", "s", "ops", "reqps", "bytes"}
+
+
+def panels(kind: str = "timeseries") -> Iterator[dict[str, Any]]:
+    return (panel for panel in DASHBOARD["panels"] if panel["type"] == kind)
+
+
+def queries() -> list[str]:
+    return [target["expr"] for panel in panels() for target in panel["targets"]]
+
+
+async def test_alerts_and_dashboard_ask_for_what_a_running_worker_tells(
+    rabbitmq: RabbitMQNode, names_prefix: str, tmp_path: Path
+) -> None:
+    asked = metrics_in(RULES.read_text()) | {name for one in queries() for name in metrics_in(one)}
+    async with scene(rabbitmq.amqp_url, names_prefix, tmp_path) as stage:
+        _, text = await stage.worker.probe("/metrics")
+    declared = set(re.findall(r"^# TYPE (\w+)", text, re.MULTILINE))
+    told = declared | {f"{name}_bucket" for name in declared}
+    assert asked - told == set()
+
+
+def test_every_metric_of_the_worker_is_on_the_dashboard() -> None:
+    asked = {name for one in queries() for name in metrics_in(one)}
+    documented = set(re.findall(r"`(recording_worker_\w+)`", METRICS.read_text()))
+    shown = asked | {name.removesuffix("_bucket") for name in asked}
+    assert documented - shown == set()
+
+
+METRICS: Final = Path(__file__).parents[2] / "docs" / "metrics.md"
+
+
+def test_panels_have_ids_of_their_own_and_do_not_overlap() -> None:
+    every = DASHBOARD["panels"]
+    assert len({panel["id"] for panel in every}) == len(every)
+    taken: set[tuple[int, int]] = set()
+    for panel in every:
+        at = panel["gridPos"]
+        cells = {
+            (x, y)
+            for x in range(at["x"], at["x"] + at["w"])
+            for y in range(at["y"], at["y"] + at["h"])
+        }
+        assert not cells & taken, panel["title"]
+        assert max(x for x, _ in cells) < 24
+        taken |= cells
+
+
+@pytest.mark.parametrize("panel", list(panels()), ids=lambda panel: panel["title"])
+def test_a_panel_names_its_unit_and_asks_the_chosen_source_and_pods(panel: dict[str, Any]) -> None:
+    assert panel["fieldConfig"]["defaults"]["unit"] in UNITS
+    assert len({target["refId"] for target in panel["targets"]}) == len(panel["targets"])
+    for target in panel["targets"]:
+        assert target["datasource"] == {"type": "prometheus", "uid": "${datasource}"}
+        selectors = re.findall(r"\{([^{}]*)\}", target["expr"])
+        assert selectors
+        assert all('namespace=~"$namespace", pod=~"$pod"' in one for one in selectors)
+
+
+def test_the_source_namespaces_and_pods_are_chosen_at_the_top() -> None:
+    assert DASHBOARD["schemaVersion"] >= 39
+    chosen = {one["name"]: one["type"] for one in DASHBOARD["templating"]["list"]}
+    assert chosen == {"datasource": "datasource", "namespace": "query", "pod": "query"}

@@ -1,0 +1,93 @@
+"""A collector of traces: takes OTLP over HTTP and keeps every span."""
+
+from contextlib import AsyncExitStack
+from types import TracebackType
+from typing import Self
+
+import msgspec
+from aiohttp import web
+from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
+from opentelemetry.proto.trace.v1.trace_pb2 import Span as WireSpan
+
+KINDS = {0: "unspecified", 1: "internal", 2: "server", 3: "client", 4: "producer", 5: "consumer"}
+
+
+class Span(msgspec.Struct, frozen=True, kw_only=True):
+    """One span as it arrived."""
+
+    name: str
+    kind: str
+    trace_id: str
+    span_id: str
+    parent_id: str
+    failed: bool
+    facts: dict[str, str | int]
+
+    @property
+    def traceparent(self) -> str:
+        return f"00-{self.trace_id}-{self.span_id}-01"
+
+
+class Collector:
+    """`async with Collector() as collector`: listens at `url`."""
+
+    def __init__(self) -> None:
+        self.spans: list[Span] = []
+        self.resources: list[dict[str, str | int]] = []
+        self.headers: list[dict[str, str]] = []
+        self.bodies: list[bytes] = []
+        self.url = ""
+        self._rooms = AsyncExitStack()
+
+    async def __aenter__(self) -> Self:
+        app = web.Application()
+        app.add_routes([web.post("/v1/traces", self._take)])
+        runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.5)
+        await runner.setup()
+        self._rooms.push_async_callback(runner.cleanup)
+        await web.TCPSite(runner, "127.0.0.1", 0).start()
+        self.url = f"http://127.0.0.1:{runner.addresses[0][1]}"
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        await self._rooms.aclose()
+
+    def named(self, name: str) -> list[Span]:
+        """The spans of this name."""
+        return [one for one in self.spans if one.name == name]
+
+    async def _take(self, request: web.Request) -> web.Response:
+        body = await request.read()
+        self.bodies.append(body)
+        self.headers.append(dict(request.headers))
+        told = ExportTraceServiceRequest.FromString(body)
+        for resource in told.resource_spans:
+            self.resources.append(_facts(resource.resource.attributes))
+            for scope in resource.scope_spans:
+                self.spans += map(_span, scope.spans)
+        return web.Response(content_type="application/x-protobuf")
+
+
+def _span(told: WireSpan) -> Span:
+    return Span(
+        name=told.name,
+        kind=KINDS[told.kind],
+        trace_id=told.trace_id.hex(),
+        span_id=told.span_id.hex(),
+        parent_id=told.parent_span_id.hex(),
+        failed=told.status.code == 2,
+        facts=_facts(told.attributes),
+    )
+
+
+def _facts(attributes: object) -> dict[str, str | int]:
+    found: dict[str, str | int] = {}
+    for one in attributes:  # type: ignore[attr-defined]  # a repeated field
+        value = one.value
+        found[one.key] = value.int_value if value.HasField("int_value") else value.string_value
+    return found

@@ -1,0 +1,211 @@
+"""One trace leads from a publisher's command to a subscriber's track file.
+
+A real worker process exports to a collector; messages are looked at as subscribers get them.
+"""
+
+import asyncio
+import json
+import uuid
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any, Final
+
+import aio_pika
+
+from recording_schemas import CommandRejected, CommandSucceeded, Completed, FileReady
+from sandbox.rabbitmq import RabbitMQNode
+from sandbox.waiting import Eventually
+from tests.e2e.processes import API_TOKEN, Scene, scene
+from tests.integration.collector import Collector, Span
+
+TRACE: Final = "0af7651916cd43dd8448eb211c80319c"
+PUBLISHER: Final = "b7ad6b7169203331"
+CARRIED: Final = {
+    "traceparent": f"00-{TRACE}-{PUBLISHER}-01",
+    "tracestate": "vendor=opaque",
+    "baggage": "tenant=blue",
+}
+QUICK: Final = {"OTEL_BSP_SCHEDULE_DELAY": "200"}
+
+
+class Ear:
+    """What subscribers get, headers and all."""
+
+    def __init__(self) -> None:
+        self.heard: list[dict[str, Any]] = []
+
+    async def take(self, message: aio_pika.abc.AbstractIncomingMessage) -> None:
+        self.heard.append({"type": message.type, "headers": dict(message.headers)})
+
+    def traceparents(self, event_type: str) -> list[str]:
+        told = [one for one in self.heard if one["type"] == event_type]
+        return [str(one["headers"].get("traceparent")) for one in told]
+
+
+@asynccontextmanager
+async def listening(amqp_url: str, prefix: str) -> AsyncIterator[Ear]:
+    ear = Ear()
+    connection = await aio_pika.connect(amqp_url)
+    async with connection:
+        channel = await connection.channel()
+        queue = await channel.declare_queue(exclusive=True)
+        for name in ("status", "files", "results"):
+            await queue.bind(f"{prefix}.{name}", "#")
+        await queue.consume(ear.take, no_ack=True)
+        yield ear
+
+
+async def publish(amqp_url: str, prefix: str, headers: dict[str, Any], **members: Any) -> None:
+    connection = await aio_pika.connect(amqp_url)
+    async with connection:
+        channel = await connection.channel()
+        exchange = await channel.get_exchange(f"{prefix}.commands")
+        message = aio_pika.Message(json.dumps(members).encode(), headers=headers)
+        await exchange.publish(message, members["type"])
+
+
+def start(stage: Scene) -> dict[str, Any]:
+    return {
+        "type": "start_track_recording",
+        "id": "start-1",
+        "meeting_id": stage.meeting_id,
+    }
+
+
+async def test_one_trace_leads_from_the_command_to_the_track_file_also_across_a_restart(
+    rabbitmq: RabbitMQNode, names_prefix: str, tmp_path: Path, eventually: Eventually
+) -> None:
+    url, prefix = rabbitmq.amqp_url, names_prefix
+    more: dict[str, Any] = dict(QUICK)
+    async with Collector() as collector:
+        more["OTEL_EXPORTER_OTLP_ENDPOINT"] = collector.url
+        async with scene(url, prefix, tmp_path, **more) as stage, listening(url, prefix) as ear:
+            await publish(url, prefix, CARRIED, **start(stage))
+            await stage.outcome("start-1")
+            await stage.worker.stop()
+            await stage.worker.start()
+            await stage.worker.ready()
+            await stage.send(type="stop_recording", id="stop-1", start_id="start-1")
+            await stage.event(Completed)
+            files = [one for one in stage.messages.events if isinstance(one.data, FileReady)]
+            wanted = ear.traceparents("recording.file_ready.v1")
+            await eventually(lambda: exported(collector, wanted))
+        spans = {one.span_id: one for one in collector.spans}
+        assert len(wanted) == len(files) > 0
+        for traceparent in wanted:
+            path = way_up(spans, traceparent)
+            names = [one.name for one in path]
+            assert names == [f"publish {prefix}.files", f"process {prefix}.commands"]
+            assert path[-1].parent_id == PUBLISHER
+        assert {one["headers"]["baggage"] for one in ear.heard if of_the_start(one)} == {
+            "tenant=blue"
+        }
+
+
+def exported(collector: Collector, traceparents: list[str]) -> bool:
+    known = {one.traceparent for one in collector.spans}
+    return bool(traceparents) and set(traceparents) <= known
+
+
+def of_the_start(heard: dict[str, Any]) -> bool:
+    return TRACE in str(heard["headers"].get("traceparent"))
+
+
+def way_up(spans: dict[str, Span], traceparent: str) -> list[Span]:
+    """From the span that a message carries to the topmost that the worker told of."""
+    _, trace, span_id, _ = traceparent.split("-")
+    path = []
+    while span_id in spans:
+        path.append(spans[span_id])
+        assert path[-1].trace_id == trace == TRACE
+        span_id = path[-1].parent_id
+    return path
+
+
+async def test_the_spans_of_a_command_say_what_was_claimed_asked_and_committed(
+    rabbitmq: RabbitMQNode, names_prefix: str, tmp_path: Path, eventually: Eventually
+) -> None:
+    url, prefix = rabbitmq.amqp_url, names_prefix
+    async with Collector() as collector:
+        more: dict[str, Any] = {**QUICK, "OTEL_EXPORTER_OTLP_ENDPOINT": collector.url}
+        async with scene(url, prefix, tmp_path, **more) as stage:
+            await publish(url, prefix, CARRIED, **start(stage))
+            await stage.outcome("start-1")
+            await eventually(lambda: bool(collector.named(f"publish {prefix}.results")))
+            await eventually(lambda: bool(collector.named(f"process {prefix}.commands")))
+        (process,) = collector.named(f"process {prefix}.commands")
+        below = [one for one in collector.spans if one.parent_id == process.span_id]
+        assert {"claim", "commit", "POST /recordings/track"} <= {one.name for one in below}
+        assert (process.kind, process.trace_id, process.failed) == ("consumer", TRACE, False)
+        assert process.facts["messaging.system"] == "rabbitmq"
+        assert process.facts["messaging.operation.type"] == "process"
+        assert process.facts["recording_worker.command_id"] == "start-1"
+        assert process.facts["recording_worker.outcome"] == "succeeded"
+        (asked,) = collector.named("POST /recordings/track")
+        assert asked.kind == "client"
+        assert asked.facts["http.request.method"] == "POST"
+        assert asked.facts["url.template"] == "/recordings/track"
+        assert asked.facts["server.address"] == "127.0.0.1"
+        assert asked.facts["http.response.status_code"] == 200
+        (sent,) = collector.named(f"publish {prefix}.results")
+        destination = f"{prefix}.results:start_track_recording.succeeded"
+        assert sent.kind == "producer"
+        assert sent.facts["messaging.destination.name"] == destination
+        assert collector.resources[0]["service.name"] == "recording-worker"
+        assert not any(API_TOKEN.encode() in body for body in collector.bodies)
+
+
+async def test_a_command_that_is_refused_says_so_in_its_trace(
+    rabbitmq: RabbitMQNode, names_prefix: str, tmp_path: Path, eventually: Eventually
+) -> None:
+    url, prefix = rabbitmq.amqp_url, names_prefix
+    async with Collector() as collector:
+        more: dict[str, Any] = {**QUICK, "OTEL_EXPORTER_OTLP_ENDPOINT": collector.url}
+        more["OTEL_EXPORTER_OTLP_HEADERS"] = "x-key=for-the-collector"
+        async with scene(url, prefix, tmp_path, **more) as stage:
+            wrong = {"type": "stop_recording", "id": "stop-1", "recording_id": str(uuid.uuid4())}
+            await publish(url, prefix, {}, **wrong)
+            assert isinstance((await stage.outcome("stop-1")).data, CommandRejected)
+            await eventually(lambda: bool(collector.named(f"process {prefix}.commands")))
+        (process,) = collector.named(f"process {prefix}.commands")
+        assert process.facts["recording_worker.outcome"] == "rejected"
+        refused = [one for one in collector.spans if one.kind == "client" and one.failed]
+        assert {one.facts["error.type"] for one in refused} == {"404"}
+        assert collector.headers[0]["x-key"] == "for-the-collector"
+        assert "for-the-collector" not in stage.worker.last_words(100_000)
+
+
+async def test_a_collector_that_never_answers_holds_nothing_up(
+    rabbitmq: RabbitMQNode, names_prefix: str, tmp_path: Path
+) -> None:
+    async def say_nothing(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.read()
+        writer.close()
+
+    silent = await asyncio.start_server(say_nothing, "127.0.0.1", 0)
+    host, port = silent.sockets[0].getsockname()
+    more: dict[str, Any] = {
+        **QUICK,
+        "OTEL_EXPORTER_OTLP_ENDPOINT": f"http://{host}:{port}",
+        "OTEL_BSP_MAX_QUEUE_SIZE": "8",
+        "OTEL_BSP_MAX_EXPORT_BATCH_SIZE": "4",
+    }
+    async with silent, scene(rabbitmq.amqp_url, names_prefix, tmp_path, **more) as stage:
+        for number in range(20):
+            await stage.send(
+                **start(stage) | {"id": f"start-{number}", "meeting_id": str(uuid.uuid4())}
+            )
+        for number in range(20):
+            assert isinstance((await stage.outcome(f"start-{number}")).data, CommandSucceeded)
+        assert await stage.worker.stop(seconds=15) == 0
+
+
+async def test_without_a_collector_a_commands_headers_go_on_as_they_came(
+    rabbitmq: RabbitMQNode, names_prefix: str, tmp_path: Path, eventually: Eventually
+) -> None:
+    url, prefix = rabbitmq.amqp_url, names_prefix
+    async with scene(url, prefix, tmp_path) as stage, listening(url, prefix) as ear:
+        await publish(url, prefix, CARRIED, **start(stage))
+        await eventually(lambda: bool(ear.traceparents("command.succeeded.v1")))
+        assert all(one["headers"] == CARRIED for one in ear.heard)

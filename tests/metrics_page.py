@@ -1,0 +1,37 @@
+"""The table in docs/metrics.md: `python -m tests.metrics_page` writes it, a test sees it drift."""
+
+from pathlib import Path
+from typing import Final
+
+from prometheus_client import CollectorRegistry
+from prometheus_client.metrics import MetricWrapperBase
+
+from worker.telemetry import Metrics
+
+PAGE: Final = Path(__file__).parents[1] / "docs" / "metrics.md"
+BEGIN: Final = "<!-- metrics: written by `python -m tests.metrics_page` -->\n"
+END: Final = "<!-- end of metrics -->\n"
+
+
+def table() -> str:
+    """Every metric of our own, as a scrape names it."""
+    registry = CollectorRegistry()
+    Metrics(registry, version="0")
+    rows = ["| metric | kind | labels | meaning |", "|---|---|---|---|"]
+    for metric in registry._collector_to_names:
+        if isinstance(metric, MetricWrapperBase):
+            ((family),) = metric.describe()
+            name = f"{family.name}_total" if family.type == "counter" else family.name
+            labels = ", ".join(f"`{label}`" for label in metric._labelnames)
+            rows.append(f"| `{name}` | {family.type} | {labels} | {family.documentation} |")
+    return "\n".join(rows) + "\n"
+
+
+def page() -> str:
+    """The page with the table as it should be."""
+    before, rest = PAGE.read_text().split(BEGIN)
+    return f"{before}{BEGIN}{table()}{END}{rest.split(END)[1]}"
+
+
+if __name__ == "__main__":
+    PAGE.write_text(page())

@@ -1,0 +1,109 @@
+"""What tracing costs when it is off, and what turns it on."""
+
+import subprocess
+import sys
+from collections.abc import Mapping
+from typing import Any
+
+import pytest
+
+from worker.assembly import open_tracing
+from worker.errors import WrongSettings
+from worker.settings import Settings
+from worker.tracing import OFF, trace_id_of
+
+LEAST = {
+    "REALTIMEKIT_ACCOUNT_ID": "account",
+    "REALTIMEKIT_APP_ID": "app",
+    "REALTIMEKIT_API_TOKEN": "token-of-the-api",
+}
+COLLECTOR = "http://127.0.0.1:4318"
+
+
+def settings(**more: str) -> Settings:
+    return Settings.from_env({**LEAST, **more})
+
+
+@pytest.mark.parametrize(
+    ("given", "url"),
+    [
+        ({}, None),
+        ({"OTEL_TRACES_EXPORTER": "otlp"}, None),
+        ({"OTEL_EXPORTER_OTLP_ENDPOINT": COLLECTOR}, f"{COLLECTOR}/v1/traces"),
+        ({"OTEL_EXPORTER_OTLP_ENDPOINT": f"{COLLECTOR}/"}, f"{COLLECTOR}/v1/traces"),
+        ({"OTEL_EXPORTER_OTLP_TRACES_ENDPOINT": f"{COLLECTOR}/mine"}, f"{COLLECTOR}/mine"),
+        ({"OTEL_EXPORTER_OTLP_ENDPOINT": COLLECTOR, "OTEL_TRACES_EXPORTER": "none"}, None),
+    ],
+)
+def test_traces_go_to_the_collector_that_is_named_and_nowhere_else(
+    given: Mapping[str, str], url: str | None
+) -> None:
+    assert settings(**given).traces_url == url
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        {"OTEL_EXPORTER_OTLP_ENDPOINT": "collector:4317"},
+        {"OTEL_EXPORTER_OTLP_PROTOCOL": "grpc"},
+        {"OTEL_TRACES_EXPORTER": "console"},
+    ],
+)
+def test_a_wrong_variable_is_named_at_the_start(given: dict[str, str]) -> None:
+    with pytest.raises(WrongSettings, match=next(iter(given))):
+        settings(**given)
+
+
+def test_headers_for_the_collector_are_a_secret() -> None:
+    told = settings(OTEL_EXPORTER_OTLP_HEADERS="authorization=Basic-c2VjcmV0")
+    assert "c2VjcmV0" not in repr(told)
+    assert any("c2VjcmV0" in text for text in told.sensitive_texts())
+
+
+def test_opentelemetry_is_not_even_loaded_while_traces_are_off() -> None:
+    loaded = (
+        "import sys, worker.app, worker.assembly;"
+        "print([name for name in sys.modules if name.startswith('opentelemetry')])"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", loaded], capture_output=True, text=True, check=True
+    )
+    assert done.stdout.strip() == "[]"
+
+
+def test_missing_packages_are_told_by_the_name_of_what_brings_them() -> None:
+    asked = (
+        "import sys; sys.modules['opentelemetry'] = None\n"
+        "from worker.assembly import open_tracing\n"
+        "from worker.settings import Settings\n"
+        f"given = {LEAST | {'OTEL_EXPORTER_OTLP_ENDPOINT': COLLECTOR}!r}\n"
+        "open_tracing(Settings.from_env(given), version='1', instance='i')\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", asked], capture_output=True, text=True, check=False
+    )
+    assert "OTEL_EXPORTER_OTLP_ENDPOINT: needs the extra `tracing`" in done.stderr
+
+
+def test_while_off_what_came_is_handed_on_and_nothing_is_told() -> None:
+    came = {"traceparent": "whatever", "baggage": "tenant=blue"}
+    with OFF.work("process", "consumer", parent=came, facts={}) as span:
+        span.tell({"code": "x"})
+        span.failed("x")
+    assert span.headers == came
+    assert open_tracing(settings(), version="1", instance="i").on is False
+
+
+@pytest.mark.parametrize(
+    ("headers", "trace_id"),
+    [
+        ({"traceparent": f"00-{'a' * 32}-{'b' * 16}-01"}, "a" * 32),
+        ({"traceparent": f"cc-{'a' * 32}-{'b' * 16}-01-what-is-to-come"}, "a" * 32),
+        ({"traceparent": "00-x-y-01"}, None),
+        ({}, None),
+    ],
+)
+def test_log_lines_name_the_trace_of_well_formed_headers(
+    headers: dict[str, Any], trace_id: str | None
+) -> None:
+    assert trace_id_of(headers) == trace_id

@@ -31,6 +31,7 @@ def test_three_variables_are_enough_to_run() -> None:
     read = settings()
 
     assert read.account_id == "acc0"
+    assert read.api_token is not None
     assert read.api_token.reveal() == "t0ken-of-the-account"
     assert read.amqp_url.reveal() == "amqp://guest:guest@127.0.0.1:5672/"
     assert list(read.retry_delays) == [5, 30, 120, 600]

@@ -2,7 +2,7 @@
 
 import asyncio
 import threading
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable
 from datetime import UTC, datetime
 from typing import Any
 
@@ -12,9 +12,9 @@ import sqlalchemy as sa
 from recording_schemas import CommandSucceeded, Status
 from sandbox.postgresql import PostgreSQLServer
 from sandbox.waiting import Eventually
-from worker.recording import Origin, Seen
+from worker.recording import ObservedBy, Origin, Seen
 from worker.snapshot import Snapshot
-from worker.store import Claim, Finish, Reply, Store, outcome_record
+from worker.store import Claim, Finish, Hear, Reply, Store, outcome_record
 
 NOW = datetime(2026, 11, 1, 10, 0, tzinfo=UTC)
 
@@ -77,10 +77,10 @@ async def test_a_start_that_is_done_is_never_seen_without_its_recording(
     assert claimed.start_state != "done" or claimed.known
 
 
-def sight(recording_id: str, status: Status) -> Seen:
+def sight(recording_id: str, status: Status, by: ObservedBy = "sweep") -> Seen:
     return Seen(
         snapshot=Snapshot(recording_id=recording_id, status=status, kind="track"),
-        observed_by="sweep",
+        observed_by=by,
         asked_at=NOW,
         observed_at=NOW,
     )
@@ -110,3 +110,22 @@ async def test_a_recording_s_events_are_never_read_past_one_that_is_committed_la
     assert [one.subject for one in behind] == ["new"]
     again = [one.routing_key for one in await quick.unsent(10) if one.subject == "late"]
     assert again == ["track.invoked", "track.recording"]
+
+
+async def test_what_is_seen_and_told_at_two_replicas_is_never_locked_in_a_circle(
+    replicas: tuple[Store, Store],
+) -> None:
+    for number in range(20):
+        both = f"{number}-one", f"{number}-other"
+        await replicas[0].absorb([sight(one, Status.INVOKED) for one in both])
+        wishes: list[Awaitable[object]] = []
+        for replica, (seen, told) in zip(replicas, (both, both[::-1]), strict=True):
+            wishes += [
+                replica.outbox_depth(),  # while that is committed, the others get in line
+                replica.absorb([sight(seen, Status.RECORDING)]),
+                replica.hear(Hear(seen=sight(told, Status.RECORDING, "webhook"))),
+            ]
+        await asyncio.gather(*wishes)
+    with replicas[0]._group._engine.connect() as looking:
+        deadlocks = "SELECT deadlocks FROM pg_stat_database WHERE datname = current_database()"
+        assert looking.execute(sa.text(deadlocks)).scalar() == 0

@@ -14,15 +14,14 @@ from recording_schemas import Status
 from worker.ledger import Ask, Grant
 from worker.recording import Recording, Seen
 from worker.store import following, inbox, leases, outbox, pruning
-from worker.store.absorbing import Absorbed, absorb_all
+from worker.store.absorbing import Absorbed
 from worker.store.budget import spend
 from worker.store.clock import DatabaseClock, MachineClock
 from worker.store.engine import open_engine
 from worker.store.exclusive import lock_file_of
-from worker.store.finishing import finish
 from worker.store.following import Due, DueReads, Followed, Mark, Overdue, Reading
 from worker.store.group import GroupCommit
-from worker.store.hearing import Hear, Heard, hear_all, stranger_mark
+from worker.store.hearing import Hear, Heard, stranger_mark
 from worker.store.leases import Hold
 from worker.store.migrate import migrate
 from worker.store.news import News, Topic
@@ -38,6 +37,7 @@ from worker.store.queries import (
     open_ones,
 )
 from worker.store.requests import Claim, Claimed, Finish, Release
+from worker.store.taking_in import take_in
 
 __all__ = [
     "Absorbed",
@@ -83,10 +83,8 @@ class Store:
         self._rooms = rooms
         self.now = now
         """The clock that all who share the database go by, in seconds since the epoch."""
-        self._absorb = partial(absorb_all, source=source)
-        self._finish = partial(finish, source=source)
+        self._take_in = partial(take_in, source=source)
         self._spend = partial(spend, now=now)
-        self._hear = partial(hear_all, source=source)
 
     @classmethod
     async def open(
@@ -159,15 +157,15 @@ class Store:
 
     async def finish(self, request: Finish) -> Absorbed:
         """Commit the end of a command: what was seen, its outcome, and the events of both."""
-        return await self._group.submit(self._finish, request)
+        return await self._group.submit(self._take_in, request)
 
     async def absorb(self, seen: Sequence[Seen]) -> Absorbed:
         """Commit what was seen, with the events it makes."""
-        return await self._group.submit(self._absorb, seen)
+        return await self._group.submit(self._take_in, seen)
 
     async def hear(self, request: Hear) -> Heard:
         """Commit what a webhook told, if it is about a recording that is known."""
-        return await self._group.submit(self._hear, request)
+        return await self._group.submit(self._take_in, request)
 
     async def hold(self, wish: Hold) -> bool:
         """Take or extend a lease; False when somebody else holds it."""

@@ -18,6 +18,7 @@ from worker.errors import StoreUnavailable
 from worker.housekeeping import Housekeeping, Keep
 from worker.http import Check, HttpServer
 from worker.leadership import Leadership
+from worker.pulse import STUCK_SECONDS, Pulses
 from worker.registration import keep_registered
 from worker.relay import Relay
 from worker.settings import Settings
@@ -114,11 +115,15 @@ class Worker:
             "consuming": lambda: consuming.trouble,
             "store": lambda: store.trouble,
         }
+        # A turn of the relay may be a few confirmations that do not come.
+        pulses = Pulses(seconds=max(STUCK_SECONDS, 3 * settings.publish_timeout))
+        relaying = pulses.watched("relay", leadership.leads)
+        pruning = pulses.watched("housekeeping", leadership.leads)
         self._metrics.watch_checks(checks | _checks_of(apps))
         http = HttpServer(
             settings.http_host,
             settings.http_port,
-            checks_live={},
+            checks_live=pulses.checks(),
             checks_ready=checks,
             checks_any=_checks_of(apps),
             registry=self._registry,
@@ -133,9 +138,9 @@ class Worker:
             background = [
                 loops.create_task(publishing.run(publisher.session), name="publishing"),
                 loops.create_task(leadership.run(), name="leadership"),
-                loops.create_task(relay.run(leadership.leads), name="relay"),
+                loops.create_task(relay.run(relaying), name="relay"),
                 loops.create_task(store.hear_news(), name="news"),
-                loops.create_task(housekeeping.run(leadership.leads), name="housekeeping"),
+                loops.create_task(housekeeping.run(pruning), name="housekeeping"),
                 loops.create_task(self._tell_gauges(store), name="gauges"),
                 *(
                     loops.create_task(budget.run(), name=f"budget/{account_id}")

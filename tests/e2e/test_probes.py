@@ -1,12 +1,16 @@
 """What the probes and the metrics say, while the things they speak of come and go."""
 
 import asyncio
+import signal
 from pathlib import Path
+from typing import Any
 
 from prometheus_client.parser import text_string_to_metric_families
 
 from recording_schemas import CommandSucceeded
 from sandbox.demo.messages import Messages
+from sandbox.faults import Fault
+from sandbox.postgresql import PostgreSQLServer
 from sandbox.rabbitmq import RabbitMQNode
 from sandbox.waiting import Eventually
 from tests.e2e.processes import Scene, scene
@@ -62,6 +66,58 @@ async def test_a_revoked_token_makes_it_unready_and_a_good_one_lets_the_command_
         await stage.worker.ready()
 
 
+async def test_without_its_database_it_is_alive_and_not_ready_and_goes_on_by_itself_afterwards(
+    rabbitmq: RabbitMQNode,
+    private_postgresql: PostgreSQLServer,
+    names_prefix: str,
+    tmp_path: Path,
+    eventually: Eventually,
+) -> None:
+    database = private_postgresql
+    more: dict[str, Any] = {"DATABASE_URL": database.new_database()}
+    async with scene(rabbitmq.amqp_url, names_prefix, tmp_path, **more) as stage:
+        await asyncio.to_thread(database.stop)
+        await eventually(lambda: unready(stage, "store"))
+        assert (await stage.worker.probe("/livez"))[0] == 200
+        await asyncio.to_thread(database.start)
+        await stage.worker.ready()
+        await stage.start()
+        assert isinstance((await stage.outcome("start-1")).data, CommandSucceeded)
+
+
+async def test_without_the_api_it_is_alive_and_not_ready_and_goes_on_by_itself_afterwards(
+    rabbitmq: RabbitMQNode, names_prefix: str, tmp_path: Path, eventually: Eventually
+) -> None:
+    async with scene(rabbitmq.amqp_url, names_prefix, tmp_path) as stage:
+        fault = stage.sandbox.faults.add(Fault(kind="refuse", status=503))
+        await stage.start()
+        await eventually(lambda: unready(stage, "api"))
+        assert (await stage.worker.probe("/livez"))[0] == 200
+        stage.sandbox.faults.clear(fault)
+        assert isinstance((await stage.outcome("start-1")).data, CommandSucceeded)
+        await stage.worker.ready()
+
+
+async def test_a_process_that_is_stuck_answers_no_probe_until_it_goes_on(
+    rabbitmq: RabbitMQNode, names_prefix: str, tmp_path: Path
+) -> None:
+    async with scene(rabbitmq.amqp_url, names_prefix, tmp_path) as stage:
+        stage.worker.signal(signal.SIGSTOP)
+        assert (await stage.worker.probe("/livez"))[0] == 0
+        stage.worker.signal(signal.SIGCONT)
+        status, told = await stage.worker.probe("/livez")
+        assert status == 200
+        assert told["checks"].keys() == {"relay", "housekeeping"}
+
+
+async def unready(stage: Scene, check: str) -> bool:
+    """Whether readiness names this check as its reason, and no other."""
+    status, told = await stage.worker.probe("/readyz")
+    assert status == 503
+    assert [name for name, one in told["checks"].items() if one["why"]] == [check]
+    return True
+
+
 async def test_the_metrics_count_what_was_done(
     rabbitmq: RabbitMQNode, names_prefix: str, tmp_path: Path, eventually: Eventually
 ) -> None:
@@ -79,6 +135,12 @@ async def test_the_metrics_count_what_was_done(
             assert samples["recording_worker_recordings"] == 1
             assert samples["recording_worker_outbox_events"] == 0
             assert samples["recording_worker_leader"] == 1
+            assert samples["recording_worker_ready"] == 4
+            assert samples["recording_worker_command_queue_seconds_count"] == 2
+            assert samples["recording_worker_command_critical_seconds_count"] == 2
+            assert samples["recording_worker_api_budget_wait_seconds_count"] > 0
+            assert samples["recording_worker_event_publish_delay_seconds_count"] == 3
+            assert samples["recording_worker_recordings_oldest_unchanged_seconds"] > 0
             return True
 
         await eventually(counted)

@@ -10,6 +10,7 @@ from datetime import datetime
 from typing import Final
 
 import structlog
+from structlog.contextvars import bound_contextvars
 
 from recording_schemas import Command, Malformed, decode_command
 from worker import outcomes
@@ -113,7 +114,8 @@ class CommandPath:
             path = self._execute(delivery, command)
         self._tell_received(delivery, command_type)
         try:
-            settlement, facts = await path
+            with bound_contextvars(command_id=command_id):  # whoever logs on the way
+                settlement, facts = await path
         except StoreUnavailable as error:
             settlement, facts = self._endings.soon(
                 "store_unavailable", str(error), delivery.returned

@@ -159,6 +159,13 @@ class Reader:
         absorbed = await self._store.absorb([self._with_next_look(known, seen)])
         if absorbed.events:
             self._committed()
+        structlog.get_logger().info(
+            "read",
+            app=self._app,
+            recording_id=known.recording_id,
+            status=seen.snapshot.status,
+            events=absorbed.events,
+        )
 
     async def _put_off(self, known: Recording) -> None:
         pause = self._pauses.get(known.recording_id, 1.0)

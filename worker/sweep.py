@@ -80,6 +80,8 @@ class Sweep:
         self._pages = 1
         self._last_page = 0
         self._told = False
+        # Requests and events of the present sweep.
+        self._asked = self._events = 0
         # Changes that were seen here first, with when (seconds) the API was asked.
         self._doubts: dict[str, float] = {}
 
@@ -136,7 +138,16 @@ class Sweep:
                 failed = True
                 span.failed(type(error).__name__)
                 self._warn(error)
-        self._metrics.swept(self._ticks() - self._began, failed=failed)
+        seconds = self._ticks() - self._began
+        self._metrics.swept(seconds, failed=failed)
+        if not failed:
+            structlog.get_logger().info(
+                "sweep",
+                app=self._app,
+                requests=self._asked,
+                events=self._events,
+                seconds=round(seconds, 6),
+            )
 
     def _warn(self, error: ApiError | StoreUnavailable) -> None:
         structlog.get_logger().warning("sweep_failed", app=self._app, reason=str(error))
@@ -147,18 +158,18 @@ class Sweep:
         Ends before its time when the lead is lost. Raises ApiError and StoreUnavailable.
         """
         asked_at = self._now()
+        self._asked = self._events = 0
         live = await self._store.live(self._app)
-        requests = 0
         try:
             if live or self._others is not None:
-                requests = await self._sweep_list(live, asked_at, leads)
+                self._asked = await self._sweep_list(live, asked_at, leads)
         finally:
             # Also when nothing can be listed: something has to become of them.
             await self._leave_overdue()
         if not leads():
             return
-        self._swept_at, self._pages = asked_at.timestamp(), max(requests, 1)
-        self._pace.swept(requests, told=self._told)
+        self._swept_at, self._pages = asked_at.timestamp(), max(self._asked, 1)
+        self._pace.swept(self._asked, told=self._told)
         self._metrics.swept_at(self._app, self._now().timestamp())
         self._told = False
 
@@ -221,7 +232,8 @@ class Sweep:
         )
 
     async def _absorb(self, seen: list[Seen]) -> None:
-        if seen and (await self._store.absorb(seen)).events:
+        if seen and (events := (await self._store.absorb(seen)).events):
+            self._events += events
             self._committed()
 
     # What a list does not settle

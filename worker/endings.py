@@ -89,7 +89,13 @@ class Endings:
         settled = (unknown and claimed.may_call) if only_looked else never_called
         if late is not None and settled:
             return await self.end(delivery, late)
-        await self._release(command, info, uncertain=unknown or claimed.called_at is not None)
+        may_have_called = unknown and claimed.may_call and not only_looked
+        await self._release(
+            command,
+            info,
+            uncertain=unknown or claimed.called_at is not None,
+            called_until=self._now() if may_have_called else None,
+        )
         if isinstance(error, OutcomeUnknown):
             return self.soon(info.code, info.message)
         return self.later(self._delay(command, claimed, error), info.code, info.message)
@@ -141,7 +147,14 @@ class Endings:
             )
         self._committed()
 
-    async def _release(self, command: Command, error: ErrorInfo, *, uncertain: bool) -> None:
+    async def _release(
+        self,
+        command: Command,
+        error: ErrorInfo,
+        *,
+        uncertain: bool,
+        called_until: float | None = None,
+    ) -> None:
         last_error = msgspec.json.encode(error).decode()
         await self._store.release(
             Release(
@@ -149,6 +162,7 @@ class Endings:
                 uncertain=uncertain,
                 last_error=last_error,
                 owner=self._owner,
+                called_until=called_until,
             )
         )
 

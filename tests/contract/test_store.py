@@ -124,6 +124,24 @@ async def test_a_call_whose_answer_was_lost_may_be_made_again_once_it_has_settle
     assert not (await store.claim(claim(now=1032.0))).may_call, "the second call settles anew"
 
 
+async def test_a_call_settles_from_when_it_went_out_not_from_its_claim(store: Store) -> None:
+    await store.claim(claim(now=1000.0))
+    late = Release(command_id="c1", uncertain=True, last_error="{}", called_until=1025.0)
+    await store.release(late)
+    assert not (await store.claim(claim(now=1054.0))).may_call
+    await store.release(Release(command_id="c1", uncertain=True, last_error="{}"))
+    assert (await store.claim(claim(now=1056.0))).may_call
+
+
+async def test_a_process_that_died_may_have_called_until_its_very_end(store: Store) -> None:
+    await store.claim(claim(now=1000.0))
+    assert not (await store.claim(claim(owner="other", now=1061.0))).may_call
+    await store.release(Release(command_id="c1", uncertain=True, last_error="{}"))
+    assert not (await store.claim(claim(owner="other", now=1089.0))).may_call
+    await store.release(Release(command_id="c1", uncertain=True, last_error="{}"))
+    assert (await store.claim(claim(owner="other", now=1091.0))).may_call
+
+
 async def test_a_call_that_surely_was_not_executed_leaves_no_doubt(store: Store) -> None:
     await store.claim(claim(now=1000.0))
     await store.release(Release(command_id="c1", uncertain=False, last_error='{"a":1}'))

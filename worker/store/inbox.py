@@ -69,6 +69,8 @@ def release(connection: sa.Connection, requests: Sequence[Release]) -> list[None
         }
         if not request.uncertain:
             values |= {"holds": None, "called_at": None, "last_called_at": None}
+        elif request.called_until is not None:
+            values["last_called_at"] = request.called_until
         connection.execute(sa.update(inbox).where(*mine).values(values))
     return [None] * len(requests)
 
@@ -162,7 +164,7 @@ def _claimed_row(row: dict[str, Any] | None, request: Claim) -> dict[str, Any]:
         called = before["called_at"]
         after["called_at"] = request.now if called is None else called
         after["last_called_at"] = (
-            request.now if _may_call(before, request) else before["last_called_at"]
+            request.now if _may_call(before, request) else _last_called(before, request)
         )
     return after
 
@@ -184,7 +186,16 @@ def _crashed(before: dict[str, Any], request: Claim) -> bool:
 def _may_call(before: dict[str, Any], request: Claim) -> bool:
     if before["called_at"] is None:
         return True
-    return bool(request.now - before["last_called_at"] >= request.settle_seconds)
+    return request.now - _last_called(before, request) >= request.settle_seconds
+
+
+def _last_called(before: dict[str, Any], request: Claim) -> float:
+    """Until when a call may have gone out. An attempt that nobody ended, because its process died,
+    may have called until just now, or for as long as its lease let it."""
+    noted: float = before["last_called_at"]
+    if before["state"] != "running":
+        return noted
+    return max(noted, min(request.now, before["lease_until"] or request.now))
 
 
 def _update(connection: sa.Connection, after: dict[str, Any]) -> None:

@@ -66,7 +66,8 @@ class Claimed(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Release(msgspec.Struct, frozen=True, kw_only=True):
-    """An attempt that did not end the command. `uncertain`: its call may have been executed.
+    """An attempt that did not end the command. `uncertain`: its call may have been executed, or one
+    before it; `called_until` is the last moment at which this attempt may have called, if it did.
 
     Nothing happens when the command is no longer `owner`'s: another replica has taken it over, and
     what may have been called since is not for this one to say. None stands for whoever holds it.
@@ -76,6 +77,7 @@ class Release(msgspec.Struct, frozen=True, kw_only=True):
     uncertain: bool
     last_error: str
     owner: str | None = None
+    called_until: float | None = None
 
 
 class Finish(msgspec.Struct, frozen=True, kw_only=True):

@@ -9,13 +9,12 @@ from collections.abc import Callable, Mapping
 from datetime import datetime
 from typing import Final
 
-import structlog
 from structlog.contextvars import bound_contextvars
 
 from recording_schemas import Command, Malformed, decode_command
 from worker import outcomes
 from worker.apps import App, Apps
-from worker.broker import Ack, Dead, Delivery, Settlement, delivery_facts
+from worker.broker import Ack, Dead, Delivery, Settlement
 from worker.commands import (
     Attempt,
     Done,
@@ -33,7 +32,8 @@ from worker.limits import Limits, is_past
 from worker.outcomes import utc
 from worker.store import Claim, Claimed, Store
 from worker.telemetry import Metrics
-from worker.tracing import OFF, Tracing, trace_id_of
+from worker.telling import Telling
+from worker.tracing import OFF, Span, Tracing
 
 SHARE_OF_LEASE: Final = 0.8
 """An attempt is cut off well before another replica may take the command over."""
@@ -42,8 +42,6 @@ SUSPECT_RETURNS: Final = 2
 """A delivery that came back so often, its consumer lost, is executed with no other suspect."""
 
 OUTAGE_PATIENCE: Final = 30.0
-TOLD: Final = ("command_id", "command_type", "outcome", "code")
-"""What a trace tells of the log line's facts."""
 
 
 class CommandPath:
@@ -73,9 +71,8 @@ class CommandPath:
         self._owner = owner
         self._now = now
         self._committed = committed
-        self._metrics = metrics
         self._tracing = tracing
-        self._queue = queue
+        self._telling = Telling(metrics, tracing, queue=queue, now=now)
         self._storage_profiles = storage_profiles or {}
         self._endings = Endings(
             store,
@@ -90,19 +87,12 @@ class CommandPath:
 
     async def process(self, delivery: Delivery) -> Settlement:
         """Execute the command of a delivery, once, whatever happens on the way."""
-        if not self._tracing.on:
-            return (await self._process(delivery)).settlement
-        facts = delivery_facts(delivery, self._queue)
-        name = f"process {self._queue}"
-        with self._tracing.work(name, "consumer", parent=delivery.trace, facts=facts) as span:
-            handled = await self._process(delivery.carrying(span.headers))
-            told = {f"recording_worker.{name}": handled.facts.get(name) for name in TOLD}
-            span.tell({name: str(value) for name, value in told.items() if value})
-            if not isinstance(handled.settlement, Ack):
-                span.failed(handled.settlement.code)
-        return handled.settlement
+        with self._telling.begun(delivery) as span:
+            if span.headers != delivery.trace:
+                delivery = delivery.carrying(span.headers)
+            return await self._process(delivery, span)
 
-    async def _process(self, delivery: Delivery) -> Handled:
+    async def _process(self, delivery: Delivery, span: Span) -> Settlement:
         started = time.perf_counter()
         try:
             command = self._decode(delivery)
@@ -112,49 +102,21 @@ class CommandPath:
         else:
             command_id, command_type = command.id, command.command_type
             path = self._execute(delivery, command)
-        self._tell_received(delivery, command_type)
+        self._telling.received(delivery, command_type)
         try:
             with bound_contextvars(command_id=command_id):  # whoever logs on the way
-                settlement, facts = await path
+                handled = await path
         except StoreUnavailable as error:
-            settlement, facts = self._endings.soon(
-                "store_unavailable", str(error), delivery.returned
-            )
-        seconds = time.perf_counter() - started
-        self._tell_settled(delivery, command_type, settlement, facts, seconds)
-        facts = {"command_id": command_id, "command_type": command_type, **facts}
-        structlog.get_logger().info(
-            "command",
-            settlement=_name(settlement),
-            seconds=round(seconds, 6),
-            redelivered=delivery.redelivered,
-            trace_id=trace_id_of(delivery.trace),
-            **facts,
+            handled = self._endings.soon("store_unavailable", str(error), delivery.returned)
+        self._telling.settled(
+            delivery,
+            handled,
+            span,
+            command_id=command_id,
+            command_type=command_type,
+            seconds=time.perf_counter() - started,
         )
-        return Handled(settlement, facts)
-
-    def _tell_received(self, delivery: Delivery, command_type: str) -> None:
-        self._metrics.command_received(command_type)
-        is_first = delivery.first_seen is None and not delivery.redelivered
-        if is_first and delivery.sent_at is not None:
-            self._metrics.command_queued(command_type, self._now() - delivery.sent_at)
-
-    def _tell_settled(
-        self,
-        delivery: Delivery,
-        command_type: str,
-        settlement: Settlement,
-        facts: Mapping[str, object],
-        seconds: float,
-    ) -> None:
-        outcome = str(facts["outcome"] or _name(settlement))
-        self._metrics.command_settled(command_type, outcome, seconds)
-        if isinstance(settlement, Dead):
-            self._metrics.dead_lettered(settlement.code)
-        if outcome in outcomes.FINAL:
-            now = self._now()
-            since = delivery.sent_at or delivery.first_seen or now - seconds
-            self._metrics.command_ended(command_type, now - since)
+        return handled.settlement
 
     # 1. decode
 
@@ -311,10 +273,6 @@ class CommandPath:
 
     def _moment(self) -> datetime:
         return utc(self._now())
-
-
-def _name(settlement: Settlement) -> str:
-    return type(settlement).__name__.lower()
 
 
 def _cut_off(command: Command) -> Unavailable | OutcomeUnknown:

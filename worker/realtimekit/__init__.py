@@ -2,10 +2,10 @@
 
 from worker.ledger import Priority
 from worker.realtimekit.client import RealtimeKit
-from worker.realtimekit.connection import Try
 from worker.realtimekit.lenient import Unreadable
 from worker.realtimekit.notices import STATUS_UPDATE, Notice, read_notice
 from worker.realtimekit.paying import Purse
+from worker.realtimekit.tries import Try
 from worker.realtimekit.values import Page, Session, Sessions, Webhook
 from worker.realtimekit.webhook_key import WebhookKey
 

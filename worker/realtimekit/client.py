@@ -12,7 +12,7 @@ from recording_schemas import Status
 from worker.errors import NotFound
 from worker.ledger import Priority
 from worker.realtimekit.addresses import app_url, query_of, segment
-from worker.realtimekit.connection import Connection, Observed, Read
+from worker.realtimekit.connection import Connection, Read
 from worker.realtimekit.paying import Purse, Turn
 from worker.realtimekit.recordings import read_page, read_recording
 from worker.realtimekit.rows import (
@@ -25,6 +25,7 @@ from worker.realtimekit.rows import (
     read_webhook,
     read_webhooks,
 )
+from worker.realtimekit.tries import Observed
 from worker.realtimekit.values import Page, Session, Sessions, Webhook
 from worker.retry import Retry
 from worker.snapshot import Participant, Snapshot

@@ -12,7 +12,7 @@ from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
 from functools import lru_cache
 from itertools import count
-from typing import NamedTuple, TypeVar
+from typing import TypeVar
 from urllib.parse import urlencode
 
 import aiohttp
@@ -33,55 +33,14 @@ from worker.realtimekit.lenient import Unreadable
 from worker.realtimekit.paying import FREE, Purse, Turn
 from worker.realtimekit.rate_limits import read_limits
 from worker.realtimekit.secrets import secrets_in
+from worker.realtimekit.tries import Observed, Try
 from worker.retry import Retry
 
 T = TypeVar("T")
 
 Read = Callable[[bytes | bytearray], T]
 
-
-class Try(NamedTuple):
-    """One try of a request: of which `method` and `template` (the path, without what is different
-    each time), to which `url`, the how manieth, how it failed if it did, and its seconds.
-    """
-
-    method: str
-    template: str
-    url: httpx.URL
-    number: int
-    error: ApiError | None
-    seconds: float
-
-    @property
-    def operation(self) -> str:
-        """Such as `GET /recordings/{id}`."""
-        return f"{self.method} {self.template}"
-
-    @property
-    def failure(self) -> str | None:
-        """The status or else the slug of its error, if it failed."""
-        return str(self.error.http_status or self.error.code) if self.error else None
-
-    def facts(self) -> dict[str, str | int]:
-        """It in the words of OpenTelemetry's conventions for HTTP clients."""
-        status = self.error.http_status if self.error else OK
-        return {
-            "http.request.method": self.method,
-            "url.template": self.template,
-            "url.full": str(self.url),
-            "server.address": self.url.host,
-            "server.port": self.url.port or DEFAULT_PORTS[self.url.scheme],
-            **({"http.response.status_code": status} if status else {}),
-            **({"http.request.resend_count": self.number - 1} if self.number > 1 else {}),
-        }
-
-
-Observed = Callable[[Try], None]
-
 LARGEST_ANSWER = 8 * 1024 * 1024
-OK = 200
-"""What 2xx answers are told as: which of them it was makes no difference here."""
-DEFAULT_PORTS = {"https": 443, "http": 80}
 _CONNECTIONS = 256
 _IDLE_SECONDS = 15.0
 _TOKEN = re.compile(r"[\x21-\x7e]+")

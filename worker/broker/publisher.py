@@ -1,7 +1,7 @@
 """Publishing with confirms and deadlines."""
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Iterable, Sequence
 from contextlib import asynccontextmanager
 from typing import Final
 
@@ -112,10 +112,7 @@ class Publisher:
                 deadline.reschedule(asyncio.get_running_loop().time() + self._timeout)
                 confirmations = await from_broker(send(channel, named))
                 deadline.reschedule(None)  # from here on each is late or in time by itself
-                try:
-                    await asyncio.wait(confirmations, timeout=self._timeout)
-                finally:
-                    late = [one for one in confirmations if one.cancel()]
+                late = await self._late(confirmations)
                 why_late = await self._why_late(channel, named[0]) if late else CLOSED
             if any(map(_is_refused, confirmations)):
                 await self._replace_old(channel)
@@ -127,6 +124,20 @@ class Publisher:
             _published(message, confirmation, why_late)
             for message, confirmation in zip(named, confirmations, strict=True)
         ]
+
+    async def _late(self, confirmations: Iterable[Confirmation]) -> list[Confirmation]:
+        """Those that do not come: given up once none at all has come within the deadline.
+
+        A broker that is slow with many is not one that is silent.
+        """
+        waiting = set(confirmations)
+        came = waiting
+        try:
+            while waiting and came:
+                came, waiting = await asyncio.wait(waiting, timeout=self._timeout)
+        finally:
+            late = [one for one in waiting if one.cancel()]
+        return late
 
     @asynccontextmanager
     async def _turns(self, messages: Sequence[Outgoing]) -> AsyncIterator[None]:

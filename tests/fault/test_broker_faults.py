@@ -206,14 +206,14 @@ async def test_under_a_memory_alarm_commands_are_settled_and_told_of_when_it_is_
     own_broker: tuple[RabbitMQNode, Field],
 ) -> None:
     node, field = own_broker
-    worker = await running(field, WORKER_PREFETCH="20", WORKER_API_TIMEOUT_SECONDS="20")
-    held = field.sandbox.faults.add(Fault(kind="slow", operation="start*", seconds=4))
+    worker = await running(field, WORKER_PREFETCH="20", WORKER_API_TIMEOUT_SECONDS="60")
+    field.api.stall()  # what is in hand has its answers under the alarm
     for number in range(20):
         await field.sender.send(start_and_stop(number)[0], allowed=SUCCEEDED)
     await asyncio.to_thread(node.memory_alarm, True)
     began = time.monotonic()
+    await field.api.restore()
     await eventually(lambda: not_ready(worker), seconds=30, what="readiness drops")
-    field.sandbox.faults.clear(held)
 
     async def settled() -> bool:
         listing = await asyncio.to_thread(node.ctl, "list_queues", "name", "messages")

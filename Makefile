@@ -14,7 +14,7 @@ UV_COMPILE := uv pip compile --universal --python-version 3.11 --generate-hashes
 	--no-emit-package recording-worker --no-emit-package recording-worker-schemas
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo run test chaos bench bench-tracking check-speed check format schemas chart image lock clean
+.PHONY: help setup demo run test faults chaos campaign bench bench-tracking check-speed check format schemas chart image lock clean
 
 help: ## list what can be made
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):[^#]*## /\1\t/' | expand -t 14
@@ -53,6 +53,8 @@ REPLICAS ?= 1
 chaos: setup ## kill workers at random and account for everything (SEED= KILLS= COMMANDS= REPLICAS=)
 	$(BIN)/python -m tests.fault.chaos $(if $(SEED),--seed $(SEED)) --kills $(KILLS) \
 		--commands $(COMMANDS) --replicas $(REPLICAS)
+
+campaign: chaos faults ## all of it: random kills, then every scenario in its long form
 
 ROUNDS ?= 3
 ONLY ?=

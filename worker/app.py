@@ -1,6 +1,7 @@
 """Builds the worker from its settings, runs its loops, and stops them in order."""
 
 import asyncio
+import contextlib
 import time
 import uuid
 from collections.abc import Callable
@@ -28,6 +29,8 @@ from worker.telemetry import Metrics
 VERSION: Final = version("recording-worker")
 LEADER_LEASE_SECONDS: Final = 15.0
 GAUGES_SECONDS: Final = 5.0
+AWAIT_SECONDS: Final = 2.0
+"""Between two looks for a database that is not there."""
 
 
 class Worker:
@@ -42,22 +45,20 @@ class Worker:
         self._owner = str(uuid.uuid4())
         self._registry = CollectorRegistry()
         self._metrics = Metrics(self._registry, version=VERSION)
+        self._awaited: str | None = None
         self.http_port: int | None = None
 
     async def run(self, stop: asyncio.Event) -> None:
         """Work until `stop` is set, then finish what runs within the grace time and return.
 
-        Raises what it cannot start or go on with: StoreUnavailable, TopologyDiffers, OSError when
-        the port is taken; inside an ExceptionGroup when it happens later.
+        Raises what it cannot start or go on with: StoreUnavailable for an SQLite file, OSError when
+        the port is taken, TopologyDiffers; inside an ExceptionGroup when it happens later.
         """
         settings = self._settings
         async with AsyncExitStack() as rooms:
-            store = await Store.open(
-                settings.database_url.reveal(),
-                source=settings.source,
-                now=self._now,
-                ticks=time.monotonic,
-            )
+            store = await self._open_store(stop)
+            if store is None:
+                return
             rooms.push_async_callback(store.close)
             self._now = store.now  # one clock for all replicas
             tracing = open_tracing(settings, version=VERSION, instance=self._owner)
@@ -66,6 +67,51 @@ class Worker:
             await _tell_who_is_left_behind(store, assembly.apps)
             await self._connect(rooms, store, assembly, stop)
         structlog.get_logger().info("stopped")
+
+    async def _open_store(self, stop: asyncio.Event) -> Store | None:
+        """The store; None when `stop` was set before there was one.
+
+        A database server that is away is waited for, with probes that say so: to end and begin
+        again would not bring it back. A file is there or never will be.
+        """
+        try:
+            return await self._opened_store()
+        except StoreUnavailable as error:
+            if self._settings.database_url.reveal().startswith("sqlite"):
+                raise
+            self._awaited = str(error)
+        http = HttpServer(
+            self._settings.http_host,
+            self._settings.http_port,
+            checks_live={},
+            checks_ready={"store": lambda: self._awaited},
+            registry=self._registry,
+        )
+        port = await http.start()
+        try:
+            while not stop.is_set():
+                structlog.get_logger().warning(
+                    "store_awaited", reason=self._awaited, http_port=port
+                )
+                with contextlib.suppress(TimeoutError):
+                    async with asyncio.timeout(AWAIT_SECONDS):
+                        await stop.wait()
+                try:
+                    return await self._opened_store()
+                except StoreUnavailable as error:
+                    self._awaited = str(error)
+        finally:
+            await http.stop()
+        return None
+
+    async def _opened_store(self) -> Store:
+        settings = self._settings
+        return await Store.open(
+            settings.database_url.reveal(),
+            source=settings.source,
+            now=self._now,
+            ticks=time.monotonic,
+        )
 
     async def _connect(
         self, rooms: AsyncExitStack, store: Store, assembly: Assembly, stop: asyncio.Event

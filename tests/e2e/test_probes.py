@@ -85,6 +85,27 @@ async def test_without_its_database_it_is_alive_and_not_ready_and_goes_on_by_its
         assert isinstance((await stage.outcome("start-1")).data, CommandSucceeded)
 
 
+async def test_started_while_its_database_is_away_it_is_alive_and_begins_when_that_is_back(
+    rabbitmq: RabbitMQNode,
+    private_postgresql: PostgreSQLServer,
+    names_prefix: str,
+    tmp_path: Path,
+    eventually: Eventually,
+) -> None:
+    database = private_postgresql
+    more: dict[str, Any] = {"DATABASE_URL": database.new_database()}
+    async with scene(rabbitmq.amqp_url, names_prefix, tmp_path, **more) as stage:
+        await stage.worker.stop()
+        await asyncio.to_thread(database.stop)
+        await stage.worker.start()
+        await eventually(lambda: unready(stage, "store"))
+        assert (await stage.worker.probe("/livez"))[0] == 200
+        await asyncio.to_thread(database.start)
+        await stage.worker.ready()
+        await stage.start()
+        assert isinstance((await stage.outcome("start-1")).data, CommandSucceeded)
+
+
 async def test_without_the_api_it_is_alive_and_not_ready_and_goes_on_by_itself_afterwards(
     rabbitmq: RabbitMQNode, names_prefix: str, tmp_path: Path, eventually: Eventually
 ) -> None:

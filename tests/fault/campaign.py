@@ -9,10 +9,8 @@ from typing import Any, Final
 import msgspec
 
 from sandbox.faults import Fault
-from sandbox.waiting import eventually
 from tests.fault.field import Field
 from tests.fault.ledger import Account, Run, account
-from tests.fault.processes import WorkerProcess
 from tests.fault.script import Planned, plan
 
 LOOK_SECONDS: Final = 2.0
@@ -126,27 +124,13 @@ class Campaign:
         if dice.random() < 0.15:  # while it starts
             await asyncio.sleep(dice.uniform(0, 0.8))
         else:
-            await self._ready(worker)
+            await worker.ready()
             if dice.random() < 0.2:
                 await self._break_a_link()
             await asyncio.sleep(dice.uniform(0, 1.0))
-        self._revive()
+        assert worker.running, worker.last_words()
         worker.kill()
         worker.start()
-
-    async def _ready(self, worker: WorkerProcess) -> None:
-        async def is_ready() -> bool:
-            self._revive()
-            return await worker.is_ready()
-
-        await eventually(is_ready, seconds=60, what="the worker is ready")
-
-    def _revive(self) -> None:
-        """Start again, as a supervisor does, who found no database at its start and ended."""
-        for worker in self._workers:
-            if not worker.running:
-                assert worker.last_words().splitlines()[-1].startswith("Error: DATABASE_URL: ")
-                worker.start()
 
     async def _break_a_link(self) -> None:
         link, how = self._dice.choice(self._field.links), self._dice.choice(BROKEN_LINKS)
@@ -170,7 +154,6 @@ class Campaign:
         """Return when nothing is missing, or when nothing has changed for too long."""
         moved, before = time.monotonic(), (-1, -1)
         while time.monotonic() - moved < STANDSTILL_SECONDS:
-            self._revive()
             found = account(self._field.facts)
             if not found.lost:
                 return

@@ -83,16 +83,12 @@ class WorkerProcess:
         await eventually(self._answers_or_ended, seconds=seconds, what="the worker is ready")
         assert self.running, self.last_words()
 
-    async def is_ready(self) -> bool:
-        """Whether `/readyz` says 200 now."""
-        return await _status(self._port) == b"200"
-
     def last_words(self) -> str:
         """The end of its output."""
         return self.log.read_text(errors="replace")[-3_000:]
 
     async def _answers_or_ended(self) -> bool:
-        return not self.running or await self.is_ready()
+        return not self.running or await _status(self._port) == b"200"
 
 
 async def _status(port: int) -> bytes:

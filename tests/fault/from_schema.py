@@ -1,0 +1,115 @@
+"""Values made from a JSON Schema: valid ones, and as odd as the schema lets them be.
+
+Only what the published schemas say is understood; anything else is refused, so that a rule that
+they learn later is not left out unnoticed.
+"""
+
+import re
+from datetime import timedelta, timezone
+from functools import partial
+from typing import Any, Final
+
+from hypothesis import strategies as st
+from jsonschema import Draft202012Validator
+
+Schema = dict[str, Any]
+
+WORDS: Final = {"$schema", "$id", "$defs", "title", "description"}
+RULES: Final = {"allOf", "oneOf", "if", "then", "not"}
+"""What is said of several members at once: values are made without it and chosen by it."""
+KNOWN: Final = {
+    "array": {"items", "minItems", "maxItems"},
+    "boolean": set[str](),
+    "integer": {"minimum", "maximum"},
+    "null": set[str](),
+    "object": {"properties", "required", "additionalProperties", *RULES},
+    "string": {"pattern", "format", "minLength", "maxLength"},
+}
+SCALARS: Final = st.none() | st.booleans() | st.integers() | st.text(max_size=20)
+OFFSETS: Final = st.integers(-1439, 1439).map(lambda minutes: timezone(timedelta(minutes=minutes)))
+FORMATS: Final = {
+    "date-time": st.datetimes(timezones=OFFSETS).map(lambda time: time.isoformat()),
+    "uri-reference": st.from_regex(r"[a-z]*:?[/a-z0-9._~-]+", fullmatch=True),
+}
+
+
+def values_of(schema: Schema, root: Schema) -> st.SearchStrategy[Any]:
+    """Values, as JSON builtins, that `schema` calls valid; `root` is the document of its `$ref`s.
+
+    NotImplementedError names what is not understood of it.
+    """
+    said = {word: rule for word, rule in schema.items() if word not in WORDS}
+    match said:
+        case {"$ref": str(where), **rest} if not rest:
+            return values_of(_at(where, root), root)
+        case {"enum": list(values), **rest} if not rest:
+            return st.sampled_from(values)
+        case {"const": value, **rest} if not rest:
+            return st.just(value)
+        case {"anyOf": list(ways), **rest} if not rest:
+            return st.one_of([values_of(way, root) for way in ways])
+        case {"type": str(kind), **rest} if rest.keys() <= KNOWN.get(kind, set()):
+            return _of_type(kind, rest, root)
+    raise NotImplementedError(f"no values are made from {said}")
+
+
+def _at(where: str, root: Schema) -> Schema:
+    found: Schema = root
+    for step in where.removeprefix("#/").split("/"):
+        found = found[step]
+    return found
+
+
+def _of_type(kind: str, said: Schema, root: Schema) -> st.SearchStrategy[Any]:
+    match kind:
+        case "object":
+            return _objects(said, root)
+        case "array":
+            fewest, most = said.get("minItems", 0), said.get("maxItems")
+            few = st.lists(values_of(said["items"], root), min_size=fewest, max_size=most)
+            return few if most is None else few | few.map(lambda made: (made * most)[:most])
+        case "string":
+            return _strings(said)
+        case "integer":
+            # To a schema 60.0 is an integer too; what is published has none with a fraction.
+            return st.integers(said.get("minimum"), said.get("maximum"))
+    return st.none() if kind == "null" else st.booleans()
+
+
+@st.composite
+def _shuffled(draw: st.DrawFn, made: Schema) -> Schema:
+    return dict(draw(st.permutations(list(made.items()))))
+
+
+def _objects(said: Schema, root: Schema) -> st.SearchStrategy[Schema]:
+    members = {name: rule for name, rule in said["properties"].items() if rule is not False}
+    must = set(said.get("required", []))
+    made = st.fixed_dictionaries(
+        {name: values_of(rule, root) for name, rule in members.items() if name in must},
+        optional={
+            name: values_of(rule, root) for name, rule in members.items() if name not in must
+        },
+    )
+    if said.get("additionalProperties", True):
+        unknown = st.text(max_size=10).filter(lambda name: name not in said["properties"])
+        more = st.dictionaries(unknown, SCALARS, max_size=2)
+        made = st.builds(lambda known, added: {**known, **added}, made, more)
+    if rules := {word: rule for word, rule in said.items() if word in RULES}:
+        made = made.filter(Draft202012Validator(rules).is_valid)
+    return made.flatmap(_shuffled)
+
+
+def _strings(said: Schema) -> st.SearchStrategy[str]:
+    fewest, most = said.get("minLength", 0), said.get("maxLength")
+    pattern = said.get("pattern", "")
+    fits = partial(re.search, pattern)
+    ways = [FORMATS[said["format"]].filter(fits)] if "format" in said else []
+    if "$" in pattern:
+        # Schemas mean the very end by `$`; to Python it is also what stands before a last "\n".
+        ways.append(st.from_regex(re.compile(pattern, re.ASCII), fullmatch=True))
+    elif not ways:
+        ways.append(st.text(min_size=fewest, max_size=most).filter(fits))
+    if most is not None and fits("x" * most):
+        longest = st.sampled_from("x\N{GRINNING FACE}").map(lambda letter: letter * most)
+        ways.append(longest.filter(fits))
+    return st.one_of(ways).filter(lambda one: fewest <= len(one) <= (most or len(one)))

@@ -2,6 +2,7 @@
 
 import os
 import pwd
+import random
 import shutil
 import signal
 import socket
@@ -12,10 +13,14 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
+from typing import Final
 
 
 class LaunchError(Exception):
     """A service could not be had; the text says what to do about it."""
+
+
+PORTS: Final = (15_000, 32_000)
 
 
 def say(text: str) -> None:
@@ -24,15 +29,30 @@ def say(text: str) -> None:
 
 
 def free_ports(count: int) -> list[int]:
-    """`count` different TCP ports on loopback that nobody listened on a moment ago."""
-    held = [socket.socket() for _ in range(count)]
+    """`count` different TCP ports on loopback that nobody listened on a moment ago.
+
+    From below the range that outgoing connections are given theirs from: one of those could take
+    the port of a process that is about to start again.
+    """
+    held: list[socket.socket] = []
     try:
-        for each in held:
-            each.bind(("127.0.0.1", 0))
+        while len(held) < count:
+            if (taken := _bound(random.randrange(*PORTS))) is not None:
+                held.append(taken)
         return [each.getsockname()[1] for each in held]
     finally:
         for each in held:
             each.close()
+
+
+def _bound(port: int) -> socket.socket | None:
+    one = socket.socket()
+    try:
+        one.bind(("127.0.0.1", port))
+    except OSError:
+        one.close()
+        return None
+    return one
 
 
 def listens(port: int) -> bool:

@@ -92,7 +92,13 @@ async def test_recordings_are_read_while_the_worker_writes(
     assert [one["meeting_id"] for one in of_first.lines] == [first]
     assert len(one_only.lines) == 1
     assert "--limit" in one_only.err
-    assert table.out.splitlines()[0].split()[:4] == ["recording", "kind", "status", "meeting"]
+    assert table.out.splitlines()[0].split()[:5] == [
+        "recording",
+        "app",
+        "kind",
+        "status",
+        "meeting",
+    ]
     assert len(table.out.splitlines()) == 3
 
 

@@ -37,7 +37,7 @@ class Bench:
         self.store = store
         self.topology = topology
         self.link = Link(lambda: url, "publish")
-        self.publisher = Publisher(self.link, topology, timeout=0.5)
+        self.publisher = Publisher(self.link, topology, timeout=2.0)
         self.relay = self.another_relay()
         self.raw = raw
         self.received: list[AbstractIncomingMessage] = []

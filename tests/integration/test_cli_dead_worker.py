@@ -111,6 +111,25 @@ async def test_what_has_an_outcome_is_executed_only_under_a_new_id(
     assert anew["data"]["recording_ids"] != first["data"]["recording_ids"]
 
 
+async def test_what_an_older_worker_did_not_know_is_executed_under_a_new_id(
+    cli: CommandLine, broker: Broker, worker: Running, outcomes: Running, eventually: Eventually
+) -> None:
+    await send(broker, b'{"type": "start_livestream", "id": "one"}')
+    refused = await told(outcomes)
+    await eventually(lambda: has(broker, 1))
+    letter = await broker.take("commands.dead")
+
+    # As if the worker had since learnt the type.
+    known = start("one")
+    await broker.bury(known, key="start_livestream", headers=dict(letter.headers))
+    (replayed,) = (await cli("dead", "replay", "one", "--new-id")).lines
+    anew = await told(outcomes)
+
+    assert (refused["data"]["command_id"], refused["data"]["code"]) == ("one", "unknown_type")
+    assert anew["type"] == "command.succeeded.v1"
+    assert anew["data"]["command_id"] == replayed["new_command_id"]
+
+
 async def test_a_letter_older_than_any_command_may_be_is_executed_all_the_same(
     cli: CommandLine, broker: Broker, worker: Running, outcomes: Running
 ) -> None:

@@ -28,9 +28,10 @@ from worker.conclusions import (
 )
 from worker.errors import ApiError, NotFound, Refused, StoreUnavailable
 from worker.harvest import read_whole
+from worker.observing import observe
 from worker.outage import Outage
 from worker.realtimekit import RealtimeKit
-from worker.recording import LIVE, Recording, Seen, observe
+from worker.recording import LIVE, Recording, Seen
 from worker.snapshot import Snapshot
 from worker.store import Due, Reading, Store
 from worker.tracing import OFF, Span, Tracing

@@ -17,12 +17,13 @@ import structlog
 from recording_schemas import Status
 from worker.conclusions import Patience, ended, is_overdue, stalled
 from worker.errors import ApiError, StoreUnavailable
+from worker.observing import observe
 from worker.outage import Outage
 from worker.pace import Pace
 from worker.paging import PER_PAGE, Pages
 from worker.realtimekit import RealtimeKit
 from worker.realtimekit.values import Page
-from worker.recording import LIVE, Recording, Seen, observe
+from worker.recording import LIVE, Recording, Seen
 from worker.snapshot import Snapshot
 from worker.store import Followed, Overdue, Reading, Store
 from worker.store.following import AT_ONCE

@@ -6,7 +6,8 @@ import msgspec
 import pytest
 
 from recording_schemas import Completed, ErrorInfo, FileReady, Status, StatusChanged
-from worker.recording import Origin, Recording, Seen, observe
+from worker.observing import observe
+from worker.recording import Origin, Recording, Seen
 from worker.snapshot import Snapshot, Storage
 from worker.track_files import TrackFile
 

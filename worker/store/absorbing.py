@@ -11,7 +11,8 @@ from typing import Any, NamedTuple
 import msgspec
 import sqlalchemy as sa
 
-from worker.recording import LIVE, Recording, Seen, needs_a_look, observe
+from worker.observing import needs_a_look, observe
+from worker.recording import LIVE, Recording, Seen
 from worker.store.holdable import holdable, meeting_key
 from worker.store.news import leave
 from worker.store.outbox import event_rows, put

@@ -12,7 +12,7 @@ from typing import Any
 import msgspec
 from prometheus_client import CollectorRegistry
 
-from recording_schemas import Kind
+from recording_schemas import Kind, Status
 from sandbox.clock import Clock
 from sandbox.ledger import Request
 from sandbox.server import Sandbox, SandboxOptions
@@ -24,7 +24,8 @@ from worker.reader import Reader
 from worker.realtimekit import RealtimeKit, Try
 from worker.recording import Origin, Recording, Seen
 from worker.retry import Retry
-from worker.store import RecordingsFilter, Store
+from worker.snapshot import Snapshot
+from worker.store import Hear, RecordingsFilter, Store
 from worker.strangers import Strangers
 from worker.sweep import Sweep
 from worker.telemetry import Metrics
@@ -108,6 +109,16 @@ class Bench:
         )
         await self.store.absorb([seen])
         return snapshot.recording_id
+
+    async def webhook(self, recording_id: str, status: Status) -> None:
+        """A webhook that tells this status, heard now."""
+        seen = Seen(
+            snapshot=Snapshot(recording_id=recording_id, status=status),
+            observed_by="webhook",
+            asked_at=self.now(),
+            observed_at=self.now(),
+        )
+        await self.store.hear(Hear(seen=seen))
 
     async def tick(self, seconds: float = 0.0) -> None:
         """So much later, one sweep, and the reads that are due then."""

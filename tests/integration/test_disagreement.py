@@ -10,8 +10,6 @@ from recording_schemas import Status
 from tests.integration.following import PATIENCE, Bench, open_bench
 from worker.conclusions import ended, stalled
 from worker.recording import Seen
-from worker.snapshot import Snapshot
-from worker.store import Hear
 
 
 @pytest.fixture
@@ -29,16 +27,6 @@ async def recording(bench: Bench) -> str:
     return one
 
 
-async def webhook(bench: Bench, recording_id: str, status: Status) -> None:
-    seen = Seen(
-        snapshot=Snapshot(recording_id=recording_id, status=status),
-        observed_by="webhook",
-        asked_at=bench.now(),
-        observed_at=bench.now(),
-    )
-    await bench.store.hear(Hear(seen=seen))
-
-
 async def given_up(bench: Bench, recording_id: str) -> Seen:
     """The conclusion, from what is known now, that it has stalled."""
     known = await bench.known(recording_id)
@@ -49,7 +37,7 @@ async def test_what_only_a_webhook_calls_uploaded_is_completed_in_time_and_left_
     bench: Bench,
 ) -> None:
     one = await recording(bench)
-    await webhook(bench, one, Status.UPLOADED)
+    await bench.webhook(one, Status.UPLOADED)
     for _ in range(300):
         bench.sandbox.clock.advance(1)
         await bench.reader.once()
@@ -62,7 +50,7 @@ async def test_a_conclusion_that_a_webhook_has_outrun_completes_nothing(bench: B
     conclusion = await given_up(bench, one)
     await bench.api.act(one, "stop")
     bench.sandbox.clock.advance(10)
-    await webhook(bench, one, Status.UPLOADED)
+    await bench.webhook(one, Status.UPLOADED)
     await bench.store.absorb([msgspec.structs.replace(conclusion, observed_at=bench.now())])
     await bench.reader.once()
     assert (await bench.told(one))[2:] == ["UPLOADED", "file", "file", "file", "completed 3"]
@@ -77,19 +65,19 @@ async def test_an_end_that_is_told_after_all_does_not_wait_for_the_next_second_t
     await bench.store.absorb([conclusion])
     await bench.api.act(one, "stop")
     bench.sandbox.clock.advance(10)
-    await webhook(bench, one, Status.UPLOADED)
+    await bench.webhook(one, Status.UPLOADED)
     await bench.reader.once()
     assert (await bench.told(one))[-3:] == ["file", "file", "file"]
 
 
 async def test_a_second_webhook_during_a_read_is_not_settled_by_its_answer(bench: Bench) -> None:
     one = await recording(bench)
-    await webhook(bench, one, Status.PAUSED)
+    await bench.webhook(one, Status.PAUSED)
     bench.sandbox.clock.advance(1)
     asked_at, snapshot = bench.now(), await bench.api.get(one)
     bench.sandbox.clock.advance(1)
     await bench.api.act(one, "pause")
-    await webhook(bench, one, Status.PAUSED)
+    await bench.webhook(one, Status.PAUSED)
     answer = Seen(
         snapshot=snapshot, observed_by="sweep", asked_at=asked_at, observed_at=bench.now()
     )
@@ -100,11 +88,11 @@ async def test_a_second_webhook_during_a_read_is_not_settled_by_its_answer(bench
 
 async def test_a_repeated_webhook_during_the_last_read_costs_no_further_one(bench: Bench) -> None:
     one = await bench.record_and_upload()
-    await webhook(bench, one, Status.UPLOADED)
+    await bench.webhook(one, Status.UPLOADED)
     asked_at, snapshot = bench.now(), await bench.api.get(one)
     assert snapshot.status is Status.UPLOADED
     bench.sandbox.clock.advance(1)
-    await webhook(bench, one, Status.UPLOADED)
+    await bench.webhook(one, Status.UPLOADED)
     bench.sandbox.clock.advance(1)
     answer = Seen(
         snapshot=snapshot,

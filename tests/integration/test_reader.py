@@ -11,8 +11,6 @@ from sandbox.faults import Fault
 from sandbox.waiting import Eventually
 from tests.integration.following import Bench, open_bench
 from worker.recording import Seen
-from worker.snapshot import Snapshot
-from worker.store import Hear
 
 
 @pytest.fixture
@@ -30,20 +28,10 @@ async def recording(bench: Bench, count: int = 1) -> list[str]:
     return ids
 
 
-async def webhook(bench: Bench, recording_id: str, status: Status) -> None:
-    seen = Seen(
-        snapshot=Snapshot(recording_id=recording_id, status=status),
-        observed_by="webhook",
-        asked_at=bench.now(),
-        observed_at=bench.now(),
-    )
-    await bench.store.hear(Hear(seen=seen))
-
-
 async def test_what_a_webhook_cannot_settle_is_read_and_then_settled(bench: Bench) -> None:
     (one,) = await recording(bench)
     await bench.api.act(one, "pause")
-    await webhook(bench, one, Status.PAUSED)
+    await bench.webhook(one, Status.PAUSED)
     bench.asked()
     await bench.reader.once()
     await bench.reader.once()
@@ -57,7 +45,7 @@ async def test_many_webhooks_about_live_recordings_cost_one_list_and_no_read_of_
     ids = await recording(bench, 20)
     for one in ids:
         await bench.api.act(one, "pause")
-        await webhook(bench, one, Status.PAUSED)
+        await bench.webhook(one, Status.PAUSED)
     bench.asked()
     await bench.reader.once()
     await bench.follow(1)
@@ -88,7 +76,7 @@ async def test_a_webhook_that_comes_while_the_answer_is_under_way_is_not_settled
     asked_at = bench.now()
     bench.sandbox.clock.advance(1)
     await bench.api.act(one, "pause")
-    await webhook(bench, one, Status.PAUSED)
+    await bench.webhook(one, Status.PAUSED)
     late = Seen(snapshot=snapshot, observed_by="sweep", asked_at=asked_at, observed_at=bench.now())
     await bench.store.absorb([late])
     await bench.reader.once()

@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable
+from functools import lru_cache
 from pathlib import Path
 from typing import Final, Self
 from urllib.parse import parse_qsl, unquote, urlencode, urlsplit
@@ -154,6 +155,7 @@ def redacted(url: str) -> str:
     return url
 
 
+@lru_cache(maxsize=64)
 def with_password(text: str) -> tuple[str, ...]:
     """The text, and when it is a URL with a password that alone, as written and unquoted."""
     try:

@@ -179,3 +179,20 @@ def test_numbers_and_none_stay_what_they_are(stream: io.StringIO, lines: Lines) 
 
     (line,) = lines()
     assert (line["count"], line["ratio"], line["found"], line["ok"]) == (1, 0.5, None, True)
+
+
+def test_what_has_no_json_form_is_shown_all_the_same(stream: io.StringIO, lines: Lines) -> None:
+    configure_logs(stream=stream)
+    structlog.get_logger().info("odd", text="half \ud800", count=2**80, thing=object)
+
+    (line,) = lines()
+    assert (line["text"], line["count"]) == ("half \ud800", 2**80)
+    assert line["thing"] == "<class 'object'>"
+
+
+def test_texts_with_percent_signs_are_shown_as_they_are(stream: io.StringIO, lines: Lines) -> None:
+    configure_logs(stream=stream)
+    structlog.get_logger().warning("100 %s", reason="50 %")
+
+    (line,) = lines()
+    assert (line["event"], line["reason"]) == ("100 %s", "50 %")

@@ -268,7 +268,7 @@ def test_no_secret_shows_in_the_settings() -> None:
 
 
 def test_what_logs_must_not_show_includes_the_password_inside_a_url() -> None:
-    texts = set(settings(AMQP_URL="amqp://me:open%20sesame@h/").sensitive_texts())
+    texts = set(settings(AMQP_URL="amqp://me:open%20sesame@h/").sensitive_texts()())
     assert {"t0ken-of-the-account", "open%20sesame", "open sesame"} <= texts
 
 

@@ -170,6 +170,6 @@ def test_a_file_that_became_wrong_leaves_the_last_good_token(path: Path, content
 
 def test_every_token_is_known_to_the_logs_and_printed_nowhere(path: Path) -> None:
     settings = read(path, {"eu": EU}, **PLAIN)
-    assert {"eu-token", "plain-token"} <= set(settings.sensitive_texts())
+    assert {"eu-token", "plain-token"} <= set(settings.sensitive_texts()())
     assert "eu-token" not in repr(settings)
     assert "eu-token" not in repr(settings.apps)

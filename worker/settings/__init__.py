@@ -4,7 +4,7 @@ A long page because it is a table: each field carries its variable with its name
 and default. docs/settings.md shows the same.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from itertools import chain
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
@@ -138,14 +138,20 @@ class CommonSettings(msgspec.Struct, frozen=True, kw_only=True):
         known = frozenset(each.name for each in variables_of(Settings).values())
         return cls(**read_fields(variables_of(cls), environ, known=known))  # type: ignore[arg-type]
 
-    def sensitive_texts(self) -> Iterator[str]:
-        """Every text that no log may show, as of now. No I/O unless a profile file is due."""
-        for field in self.__struct_fields__:
-            value = getattr(self, field)
-            if isinstance(value, Secret):
-                yield from chain.from_iterable(map(with_password, value.held()))
-            elif isinstance(value, StorageProfiles | AppsFile):
-                yield from value.sensitive_texts()
+    def sensitive_texts(self) -> Callable[[], Iterator[str]]:
+        """What tells every text that no log may show, as of each call; no I/O unless a profile
+        file is due."""
+        values = [getattr(self, field) for field in self.__struct_fields__]
+        secrets = [value for value in values if isinstance(value, Secret)]
+        files = [value for value in values if isinstance(value, StorageProfiles | AppsFile)]
+
+        def texts() -> Iterator[str]:
+            for secret in secrets:
+                yield from chain.from_iterable(map(with_password, secret.held()))
+            for file in files:
+                yield from file.sensitive_texts()
+
+        return texts
 
 
 class Settings(CommonSettings, frozen=True, kw_only=True):

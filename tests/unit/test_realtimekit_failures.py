@@ -5,7 +5,6 @@ import json
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
-import aiohttp
 import httpx
 import pytest
 
@@ -20,7 +19,7 @@ from worker.errors import (
     Unavailable,
 )
 from worker.realtimekit import RealtimeKit
-from worker.realtimekit.connection import LARGEST_ANSWER
+from worker.realtimekit.wire import LARGEST_ANSWER
 from worker.retry import Retry
 
 BEARER = "word-that-nobody-may-see"
@@ -150,7 +149,7 @@ LOST = [
     httpx.CloseError("c"),
     ConnectionResetError("r"),
     TimeoutError(),
-    aiohttp.ServerDisconnectedError(),
+    httpx.RemoteProtocolError("no HTTP"),
 ]
 
 
@@ -177,13 +176,6 @@ async def test_a_request_that_was_never_sent_is_sent_again(call: Call, unsent: E
     assert api.requests == 3
     failure = await Api(unsent).failure(call)
     assert (type(failure), failure.code) == (Unavailable, "connect_failed")
-
-
-async def test_a_reset_dressed_as_a_connect_timeout_is_seen_for_what_it_is() -> None:
-    disguised = httpx.ConnectTimeout("Server disconnected")
-    disguised.__cause__ = aiohttp.ServerDisconnectedError()
-    api = Api(disguised, GOOD)
-    assert (type(await api.failure(start_track)), api.requests) == (OutcomeUnknown, 1)
 
 
 USELESS = [

@@ -47,7 +47,7 @@ class RealtimeKit:
     `renew` when the API did not accept it; it returns whether there is another token now.
     `observed` hears of every try. Each is paid for from `purse`, if there is one, which raises
     OverBudget, an `Unavailable`, when there is no leave soon enough.
-    `transport` is for tests; the default one speaks through aiohttp. A `base_url`, `account_id` or
+    `transport` is for tests; the default one speaks to the network. A `base_url`, `account_id` or
     `app_id` that cannot be part of a URL is a `ValueError`, any other such id is `Refused` unsent.
     """
 

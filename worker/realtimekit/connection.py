@@ -15,10 +15,8 @@ from itertools import count
 from typing import TypeVar
 from urllib.parse import urlencode
 
-import aiohttp
 import httpx
 import msgspec
-from httpx_aiohttp import AiohttpTransport
 
 from worker.errors import ApiError, Refused, Throttled, Unauthorized
 from worker.realtimekit.failures import (
@@ -33,16 +31,15 @@ from worker.realtimekit.lenient import Unreadable
 from worker.realtimekit.paying import FREE, Purse, Turn
 from worker.realtimekit.rate_limits import read_limits
 from worker.realtimekit.secrets import secrets_in
+from worker.realtimekit.transport import Transport
 from worker.realtimekit.tries import Observed, Try
+from worker.realtimekit.wire import LARGEST_ANSWER, TooLarge
 from worker.retry import Retry
 
 T = TypeVar("T")
 
 Read = Callable[[bytes | bytearray], T]
 
-LARGEST_ANSWER = 8 * 1024 * 1024
-_CONNECTIONS = 256
-_IDLE_SECONDS = 15.0
 _TOKEN = re.compile(r"[\x21-\x7e]+")
 _HEADERS = (
     (b"Accept", b"application/json"),
@@ -52,11 +49,6 @@ _HEADERS = (
 _RESOURCES = ("recordings", "webhooks", "sessions", "participants", "meetings")
 _PATH_WORDS = frozenset({"", *_RESOURCES, "track", "active-recording", "active-session", "all"})
 _JSON = (b"Content-Type", b"application/json")
-
-
-class _TooLarge(Exception):
-    def __init__(self, status: int) -> None:
-        self.status = status
 
 
 class Connection:
@@ -94,7 +86,7 @@ class Connection:
         self._retry = retry
         self._observed = observed
         self._purse = purse or FREE
-        self._transport = transport or aiohttp_transport()
+        self._transport = transport or Transport()
         connect = timeout / 2
         self._extensions = {"timeout": {"connect": connect, "pool": connect, "read": None}}
 
@@ -175,7 +167,8 @@ class Connection:
             asked.method,
             url,
             headers=self._headers(content),
-            content=content,
+            # As a stream it is taken as it is; content is looked at to find out its headers.
+            stream=httpx.ByteStream(content or b""),
             extensions=self._extensions,
         )
         answer = await self._answer(request, asked)
@@ -191,9 +184,9 @@ class Connection:
         try:
             async with asyncio.timeout(self._timeout):
                 return await self._exchanged(request)
-        except _TooLarge as error:
+        except TooLarge as error:
             failure = answer_too_large(error.status, asked, LARGEST_ANSWER)
-        except (httpx.HTTPError, aiohttp.ClientError, OSError) as error:
+        except (httpx.HTTPError, OSError) as error:
             failure = lost_answer(error, asked)
         # Raised out here, without a cause: the libraries' errors hold the request, and with it
         # the token.
@@ -210,7 +203,7 @@ class Connection:
             async for piece in _pieces(response):
                 body += piece
                 if len(body) > LARGEST_ANSWER:
-                    raise _TooLarge(response.status_code)
+                    raise TooLarge(response.status_code)
             return Answer(response.status_code, response.headers, body)
         finally:
             await response.aclose()
@@ -262,18 +255,3 @@ def _template(asked: Asked) -> str:
 def _encoded(query: Mapping[str, str]) -> str:
     # The API documents several values as `a,b`, so the comma stays as it is.
     return urlencode(query, safe=",:")
-
-
-def aiohttp_transport() -> AiohttpTransport:
-    """What speaks to the network: no cookies, nothing from the environment."""
-    tls = httpx.create_ssl_context()
-
-    def session() -> aiohttp.ClientSession:
-        return aiohttp.ClientSession(
-            connector=aiohttp.TCPConnector(
-                ssl=tls, limit=_CONNECTIONS, keepalive_timeout=_IDLE_SECONDS
-            ),
-            cookie_jar=aiohttp.DummyCookieJar(),
-        )
-
-    return AiohttpTransport(verify=tls, client=session)

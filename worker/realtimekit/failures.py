@@ -9,7 +9,6 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any, NamedTuple
 
-import aiohttp
 import httpx
 import msgspec
 
@@ -36,8 +35,6 @@ _MEMBER = re.compile(
     r" (?:is|must|has|contains|with|fails|length|needs|does|cannot|can)\b"
 )
 _NOT_SENT = (
-    aiohttp.ClientConnectorError,
-    aiohttp.ConnectionTimeoutError,
     httpx.ConnectError,
     httpx.ConnectTimeout,
     httpx.PoolTimeout,
@@ -102,14 +99,11 @@ def answer_too_large(status: int, asked: Asked, limit: int) -> ApiError:
 
 def lost_answer(error: BaseException, asked: Asked) -> ApiError:
     """The error for a call that ended without a whole answer."""
-    # The transport turns every aiohttp connection error into httpx.ConnectTimeout, also a reset
-    # after the request was sent: only the error beneath tells them apart.
-    beneath = error.__cause__ if isinstance(error.__cause__, aiohttp.ClientError) else error
-    if isinstance(beneath, _NOT_SENT):
-        return Unavailable("connect_failed", f"no connection to the API: {_reason(beneath)}")
-    if isinstance(beneath, TimeoutError | httpx.TimeoutException):
+    if isinstance(error, _NOT_SENT):
+        return Unavailable("connect_failed", f"no connection to the API: {_reason(error)}")
+    if isinstance(error, TimeoutError | httpx.TimeoutException):
         return _unsure(asked, "timeout", "the API did not answer in time")
-    return _unsure(asked, "connection_lost", f"the answer was lost: {_reason(beneath)}")
+    return _unsure(asked, "connection_lost", f"the answer was lost: {_reason(error)}")
 
 
 def _judged(status: int, said: _Said, answer: Answer, asked: Asked) -> ApiError:
@@ -202,6 +196,5 @@ def _retry_after(answer: Answer) -> float | None:
 
 def _reason(error: BaseException) -> str:
     # Of other errors only the class is safe to tell: some carry the request's headers.
-    if isinstance(error, aiohttp.ClientConnectorError):
-        return f"{error.host}:{error.port}: {error.os_error}"
-    return type(error).__name__
+    # Those of a connection that was not made name the address and what the system says of it.
+    return str(error) if isinstance(error, httpx.ConnectError) else type(error).__name__

@@ -11,7 +11,6 @@ import time
 from collections.abc import Callable
 from typing import Any, Final
 
-import aiohttp
 import httpx
 import msgspec
 from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
@@ -19,8 +18,8 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import padding, rsa
 
 from worker.errors import Unavailable
-from worker.realtimekit.connection import aiohttp_transport
 from worker.realtimekit.lenient import Unreadable, decoded, text
+from worker.realtimekit.transport import Transport
 
 FETCHES: Final = 3
 FETCHES_SECONDS: Final = 15.0
@@ -60,7 +59,7 @@ class WebhookKey:
         self._url = httpx.URL(url)
         self._timeout = timeout
         self._now = now
-        self._transport = transport or aiohttp_transport()
+        self._transport = transport or Transport()
         self._fetching = asyncio.Lock()
         self._key: rsa.RSAPublicKey | None = None
         self._old: rsa.RSAPublicKey | None = None
@@ -107,7 +106,7 @@ class WebhookKey:
         try:
             async with asyncio.timeout(self._timeout):
                 key = _key_in(await self._answer())
-        except (Unreadable, httpx.HTTPError, aiohttp.ClientError, OSError) as error:
+        except (Unreadable, httpx.HTTPError, OSError) as error:
             self._trouble = f"the key that webhooks are signed with cannot be had: {_words(error)}"
             return
         self._trouble = None

@@ -80,23 +80,34 @@ class Relay:
         """One way through the outbox, past the subjects that the broker does not take now."""
         stuck: set[str] = set()
         published = position = 0
+        sent: list[Unsent] = []
+        more = False
         for _ in range(MOST_PAGES):
             # What is stuck waits still, and so holds back all of its subject that comes later.
-            waiting = await self._store.unsent(BATCH, after=position)
-            if not waiting:
+            waiting, sent = await self._next(sent, position), []
+            if not (more := bool(waiting)):
                 break
             position = waiting[-1].position
             sent = await self._publish_all(waiting)
-            if sent:
-                await self._store.mark_sent([one.position for one in sent], self._now())
             published += len(sent)
             done = {one.position for one in sent}
             stuck |= {one.subject for one in waiting if one.position not in done}
-            if len(waiting) < BATCH or not (self._leads() and self._publisher.is_ready):
+            if not (more := self._leads() and self._publisher.is_ready):
                 break
+        await self._note(sent)
         if published or stuck:
             structlog.get_logger().info("relay", published=published, stuck=len(stuck))
-        return published > 0 and not stuck
+        return more and not stuck
+
+    async def _next(self, sent: Sequence[Unsent], after: int) -> list[Unsent]:
+        """What waits after a position, and in the same transaction that those have been sent."""
+        # In this order: what is noted no longer holds back the rest of its subject.
+        _, waiting = await asyncio.gather(self._note(sent), self._store.unsent(BATCH, after=after))
+        return waiting
+
+    async def _note(self, sent: Sequence[Unsent]) -> None:
+        if sent:
+            await self._store.mark_sent([one.position for one in sent], self._now())
 
     async def flush(self) -> None:
         """Publish what is committed by now, as far as the broker takes it."""

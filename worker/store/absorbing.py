@@ -6,7 +6,7 @@ same news, it is announced once.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import Any, Final, NamedTuple
 
 import msgspec
 import sqlalchemy as sa
@@ -16,6 +16,7 @@ from worker.recording import LIVE, Recording, Seen
 from worker.store.holdable import holdable, meeting_key
 from worker.store.news import leave
 from worker.store.outbox import event_rows, put
+from worker.store.rows import inserting
 from worker.store.tables import files, recordings
 from worker.track_files import TrackFile
 
@@ -153,20 +154,23 @@ def _load(connection: sa.Connection, ids: Iterable[str]) -> dict[str, _Held]:
     wanted = sorted(ids)
     if not wanted:
         return {}
-    found = connection.execute(
-        sa.select(
-            recordings.c.recording_id,
-            recordings.c.state,
-            recordings.c.read_at,
-            recordings.c.told_at,
-        )
-        .where(recordings.c.recording_id.in_(wanted))
-        .order_by(recordings.c.recording_id)
-        .with_for_update()
-    )
+    found = connection.execute(_STATES, {"ids": wanted}).all()
     return {
         key: _Held(msgspec.json.decode(state, type=Recording), *at) for key, state, *at in found
     }
+
+
+_STATES: Final = (
+    sa.select(
+        recordings.c.recording_id,
+        recordings.c.state,
+        recordings.c.read_at,
+        recordings.c.told_at,
+    )
+    .where(recordings.c.recording_id.in_(sa.bindparam("ids", expanding=True)))
+    .order_by(recordings.c.recording_id)
+    .with_for_update()
+)
 
 
 def _save(connection: sa.Connection, before: dict[str, _Held], after: dict[str, _Held]) -> None:
@@ -176,8 +180,7 @@ def _save(connection: sa.Connection, before: dict[str, _Held], after: dict[str, 
         for recording_id, held in after.items()
         if recording_id in before and held != before[recording_id]
     ]
-    if new:
-        connection.execute(sa.insert(recordings), new)
+    _insert(connection, new)
     if changed:
         columns: dict[str, Any] = {name: sa.bindparam(name) for name in _COLUMNS}
         connection.execute(
@@ -188,6 +191,7 @@ def _save(connection: sa.Connection, before: dict[str, _Held], after: dict[str, 
         )
 
 
+_insert: Final = inserting(recordings)
 _COLUMNS = (
     "app",
     "kind",

@@ -11,6 +11,7 @@ from worker.store.absorbing import Absorbed, absorb_all
 from worker.store.origins import of_one_recording
 from worker.store.outbox import Reply, outcome_rows, put, send_again
 from worker.store.requests import Finish
+from worker.store.rows import ManyRows
 from worker.store.tables import inbox
 
 
@@ -33,38 +34,48 @@ def finish(connection: sa.Connection, requests: Sequence[Finish], *, source: str
             stored[command_id] = msgspec.json.encode(request.outcome).decode()
             first.append(request)
     if first:
-        connection.execute(_END, [_end(request, stored) for request in first])
+        _end(connection, [_ended(request, stored) for request in first])
         rows = (outcome_rows(one.outcome, one.reply, now=one.now) for one in first)
         put(connection, list(chain.from_iterable(rows)))
     send_again(connection, late)
     return absorbed
 
 
-_END: Final = (
-    sa.update(inbox)
-    .where(inbox.c.command_id == sa.bindparam("ended"))
-    .values(
-        state="done",
-        outcome=sa.bindparam("told"),
-        finished_at=sa.bindparam("at"),
-        holds=None,
-        lease_owner=None,
-        lease_until=None,
-    )
+_end: Final = ManyRows(
+    [inbox.c.command_id, inbox.c.outcome, inbox.c.finished_at],
+    lambda _, given: (
+        sa.update(inbox)
+        .where(inbox.c.command_id == given["command_id"])
+        .values(
+            state=sa.literal_column("'done'"),
+            outcome=given["outcome"],
+            finished_at=given["finished_at"],
+            holds=sa.null(),
+            lease_owner=sa.null(),
+            lease_until=sa.null(),
+        )
+    ),
 )
 
 
-def _end(request: Finish, stored: Mapping[str, str | None]) -> dict[str, Any]:
+def _ended(request: Finish, stored: Mapping[str, str | None]) -> dict[str, Any]:
     command_id = request.outcome.command_id
-    return {"ended": command_id, "told": stored[command_id], "at": request.now}
+    return {
+        "command_id": command_id,
+        "outcome": stored[command_id],
+        "finished_at": request.now,
+    }
 
 
 def _outcomes(connection: sa.Connection, ids: Iterable[str]) -> dict[str, str | None]:
     """How these commands ended; None for one that has not."""
-    found = connection.execute(
-        sa.select(inbox.c.command_id, inbox.c.outcome)
-        .where(inbox.c.command_id.in_(sorted(ids)))
-        .order_by(inbox.c.command_id)
-        .with_for_update()
-    )
-    return {row.command_id: row.outcome for row in found}
+    found = connection.execute(_OUTCOMES, {"ids": sorted(ids)})
+    return dict(found.all())
+
+
+_OUTCOMES: Final = (
+    sa.select(inbox.c.command_id, inbox.c.outcome)
+    .where(inbox.c.command_id.in_(sa.bindparam("ids", expanding=True)))
+    .order_by(inbox.c.command_id)
+    .with_for_update()
+)

@@ -7,7 +7,7 @@ a recording found later in the list attributable to exactly one command.
 """
 
 from collections.abc import Iterable, Sequence
-from typing import Any
+from typing import Any, Final
 
 import msgspec
 import sqlalchemy as sa
@@ -16,6 +16,7 @@ from worker.recording import LIVE, Recording
 from worker.store.holdable import meeting_key
 from worker.store.outbox import Reply, send_again
 from worker.store.requests import Claim, Claimed, Release
+from worker.store.rows import inserting
 from worker.store.tables import UNFINISHED, inbox, recordings
 
 
@@ -48,10 +49,28 @@ def claim(connection: sa.Connection, requests: Sequence[Claim]) -> list[Claimed]
             held[after["holds"]] = after
         rows[request.command_id] = after
         claimed.append(_granted(connection, row, after, request))
-    if new:
-        connection.execute(sa.insert(inbox), new)
+    _insert(connection, new)
     send_again(connection, repeats)
     return claimed
+
+
+_insert: Final = inserting(
+    inbox,
+    "command_id",
+    "command_type",
+    "state",
+    "attempts",
+    "crashes",
+    "alone",
+    "first_seen_at",
+    "slot",
+    "holds",
+    "called_at",
+    "last_called_at",
+    "lease_owner",
+    "lease_until",
+    "last_error",
+)
 
 
 def release(connection: sa.Connection, requests: Sequence[Release]) -> list[None]:
@@ -84,21 +103,25 @@ def free_leases(connection: sa.Connection, owners: Sequence[None]) -> list[int]:
 
 
 def _rows(connection: sa.Connection, ids: Iterable[str]) -> dict[str, dict[str, Any]]:
-    found = connection.execute(
-        sa.select(inbox)
-        .where(inbox.c.command_id.in_(sorted(ids)))
-        .order_by(inbox.c.command_id)
-        .with_for_update()
-    )
-    return {row["command_id"]: dict(row) for row in found.mappings()}
+    found = connection.execute(_BY_ID, {"ids": sorted(ids)}).mappings().all()
+    return {row["command_id"]: dict(row) for row in found}
 
 
 def _held(connection: sa.Connection, slots: Iterable[str]) -> dict[str, dict[str, Any]]:
     wanted = sorted(slots)
     if not wanted:
         return {}
-    found = connection.execute(sa.select(inbox).where(inbox.c.holds.in_(wanted)))
-    return {row["holds"]: dict(row) for row in found.mappings()}
+    found = connection.execute(_HOLDING, {"slots": wanted}).mappings().all()
+    return {row["holds"]: dict(row) for row in found}
+
+
+_BY_ID: Final = (
+    sa.select(inbox)
+    .where(inbox.c.command_id.in_(sa.bindparam("ids", expanding=True)))
+    .order_by(inbox.c.command_id)
+    .with_for_update()
+)
+_HOLDING: Final = sa.select(inbox).where(inbox.c.holds.in_(sa.bindparam("slots", expanding=True)))
 
 
 def _is_leased(row: dict[str, Any] | None, request: Claim) -> bool:

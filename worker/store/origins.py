@@ -1,6 +1,7 @@
 """One start, one recording, whatever two replicas believe."""
 
 from collections.abc import Sequence
+from typing import Final
 
 import msgspec
 import sqlalchemy as sa
@@ -24,12 +25,13 @@ def of_one_recording(
 
 
 def _owners(connection: sa.Connection, start_ids: set[str]) -> dict[str, str]:
-    found = connection.execute(
-        sa.select(recordings.c.start_id, recordings.c.recording_id).where(
-            recordings.c.start_id.in_(sorted(start_ids))
-        )
-    )
-    return {row.start_id: row.recording_id for row in found}
+    found = connection.execute(_OWNERS, {"starts": sorted(start_ids)})
+    return dict(found.all())
+
+
+_OWNERS: Final = sa.select(recordings.c.start_id, recordings.c.recording_id).where(
+    recordings.c.start_id.in_(sa.bindparam("starts", expanding=True))
+)
 
 
 def _owned(owners: dict[str, str], seen: Seen) -> Seen:

@@ -12,6 +12,7 @@ from recording_schemas import EVENT_TYPES, Outcome, encode_event, exchange_of, r
 from worker.recording import Recording, RecordingEvent
 from worker.store.holdable import holdable
 from worker.store.news import leave
+from worker.store.rows import ManyRows, inserting
 from worker.store.tables import outbox
 
 NAMESPACE: Final = uuid.UUID("6f1d3b0e-52c7-5d0c-9c0b-7a1f0c1c2a55")
@@ -139,8 +140,22 @@ def outcome_rows(
 def put(connection: sa.Connection, rows: list[dict[str, Any]]) -> None:
     """Add rows in the given order."""
     if rows:
-        connection.execute(sa.insert(outbox), rows)
+        _insert(connection, rows)
         leave(connection, "outbox")
+
+
+_insert: Final = inserting(
+    outbox,
+    "event_id",
+    "event_type",
+    "subject",
+    "exchange",
+    "routing_key",
+    "correlation_id",
+    "headers",
+    "body",
+    "created_at",
+)
 
 
 def unsent(connection: sa.Connection, requests: Sequence[tuple[int, int]]) -> list[list[Unsent]]:
@@ -153,27 +168,50 @@ def unsent(connection: sa.Connection, requests: Sequence[tuple[int, int]]) -> li
 
 
 def _unsent(connection: sa.Connection, limit: int, after: int) -> list[Unsent]:
-    waits = outbox.c.sent_at.is_(None)
-    query = sa.select(outbox).where(waits, outbox.c.position > after)
-    if after:
-        earlier = sa.select(outbox.c.subject).where(waits, outbox.c.position <= after)
-        query = query.where(outbox.c.subject.not_in(earlier))
-    rows = connection.execute(query.order_by(outbox.c.position).limit(limit))
+    waiting = _WAITING_AFTER if after else _WAITING
+    found = connection.execute(waiting, {"most": limit, "after": after}).all()
     return [
         Unsent(
-            position=row.position,
-            event_id=row.event_id,
-            event_type=row.event_type,
-            subject=row.subject,
-            exchange=row.exchange,
-            routing_key=row.routing_key,
-            correlation_id=row.correlation_id,
-            headers=msgspec.json.decode(row.headers, type=dict[str, str]),
-            body=row.body,
-            created_at=row.created_at,
+            position=position,
+            event_id=event_id,
+            event_type=event_type,
+            subject=subject,
+            exchange=exchange,
+            routing_key=routing_key,
+            correlation_id=correlation_id,
+            headers=_HEADERS.decode(headers),
+            body=body,
+            created_at=created_at,
         )
-        for row in rows
+        for (
+            position,
+            event_id,
+            event_type,
+            subject,
+            exchange,
+            routing_key,
+            correlation_id,
+            headers,
+            body,
+            created_at,
+        ) in found
     ]
+
+
+_HEADERS: Final = msgspec.json.Decoder(dict[str, str])
+_UNSENT: Final = outbox.c.sent_at.is_(None)
+_WAITING: Final = (
+    sa.select(*(outbox.c[name] for name in Unsent.__struct_fields__))
+    .where(_UNSENT)
+    .order_by(outbox.c.position)
+    .limit(sa.bindparam("most"))
+)
+_WAITING_AFTER: Final = _WAITING.where(
+    outbox.c.position > sa.bindparam("after"),
+    outbox.c.subject.not_in(
+        sa.select(outbox.c.subject).where(_UNSENT, outbox.c.position <= sa.bindparam("after"))
+    ),
+)
 
 
 def mark_sent(
@@ -181,18 +219,22 @@ def mark_sent(
 ) -> list[None]:
     """Operation: the broker confirmed these positions at that time."""
     sent = [
-        {"at_position": position, "at_time": now}
+        {"position": position, "sent_at": now}
         for positions, now in requests
         for position in positions
     ]
-    if sent:
-        connection.execute(
-            sa.update(outbox)
-            .where(outbox.c.position == sa.bindparam("at_position"))
-            .values(sent_at=sa.bindparam("at_time")),
-            sent,
-        )
+    _note_sent(connection, sent)
     return [None] * len(requests)
+
+
+_note_sent: Final = ManyRows(
+    [outbox.c.position, outbox.c.sent_at],
+    lambda _, given: (
+        sa.update(outbox)
+        .where(outbox.c.position == given["position"])
+        .values(sent_at=given["sent_at"])
+    ),
+)
 
 
 def send_again(connection: sa.Connection, repeats: Sequence[tuple[str, Reply, float]]) -> None:

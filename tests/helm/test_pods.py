@@ -22,6 +22,7 @@ from tests.helm.chart import (
     texts,
     workload,
 )
+from worker.settings import describe
 
 SECRETS: Final = "/run/secrets/recording-worker"
 EVERY_CREDENTIAL: Final = merged(
@@ -30,6 +31,7 @@ EVERY_CREDENTIAL: Final = merged(
         "rabbitmq": {"tls": {"existingSecret": "broker-tls", "certKey": "c", "keyKey": "k"}},
         "database": {"tls": {"existingSecret": "postgres-tls", "certKey": "c", "keyKey": "k"}},
         "storageProfiles": {"existingSecret": "storage"},
+        "tracing": {"existingSecret": "traces"},
         "apps": {"eu": {"accountId": "a", "appId": "b", "existingSecret": "eu"}},
     },
 )
@@ -71,7 +73,15 @@ def test_every_credential_is_a_file_of_a_secret() -> None:
         "api-token": ("api", "api-token"),
         "apps/eu/api-token": ("eu", "api-token"),
         "storage-profiles.json": ("storage", "storage-profiles.json"),
+        "otlp-headers": ("traces", "otlp-headers"),
     }
+
+
+def test_every_setting_that_is_a_secret_is_read_from_a_file() -> None:
+    variables = environment(manifests(EVERY_CREDENTIAL))
+    secret = {row.variable for row in describe() if row.secret}
+    assert secret & variables.keys() == set()
+    assert {f"{name}_FILE" for name in secret} <= variables.keys()
 
 
 def test_every_file_that_the_environment_names_is_there() -> None:
@@ -88,7 +98,7 @@ def test_every_file_that_the_environment_names_is_there() -> None:
 def test_no_credential_is_in_the_environment_or_in_a_configmap(name: str) -> None:
     found = manifests(example(name))
     variables = environment(found)
-    for secret in ("AMQP_URL", "DATABASE_URL", "REALTIMEKIT_API_TOKEN"):
+    for secret in (row.variable for row in describe() if row.secret):
         assert not variables.get(secret, "sqlite:").partition("sqlite:")[0]
     assert "secretKeyRef" not in json.dumps(found)
     assert "secretRef" not in json.dumps(found)

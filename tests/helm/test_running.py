@@ -24,6 +24,7 @@ from tests.helm.chart import (
     pod,
 )
 from tests.helm.container import Container, Pod
+from tests.integration.collector import Collector
 
 pytestmark = pytest.mark.usefixtures("bubblewrap")
 MEETING: Final = "2f1b7c3e-6a51-4f0a-9d5e-0c8f1f6f9b01"
@@ -115,6 +116,31 @@ async def test_the_deployment_works_and_passes_its_probes(
         grace = pod(found)["spec"]["terminationGracePeriodSeconds"]
         assert await worker.ended(seconds=grace) == 0, worker.output
     postgresql.drop_database(url)
+
+
+async def test_traces_go_to_a_collector_with_the_headers_of_a_secret(
+    quick: Values, amqp_url: str, tmp_path: Path, eventually: Eventually
+) -> None:
+    async with Collector() as collector:
+        traced = {
+            "settings": {"OTEL_EXPORTER_OTLP_ENDPOINT": collector.url},
+            "tracing": {"existingSecret": "traces"},
+        }
+        found = manifests(merged(LEAST_SQLITE, quick, traced))
+        secrets = {
+            "broker": {"amqp-url": amqp_url},
+            "api": {"api-token": "token"},
+            "traces": {"otlp-headers": "authorization=Bearer%20of-the-collector\n"},
+        }
+        with Pod(found, secrets, tmp_path) as running:
+            worker = running.run(container(found))
+            await passes(worker, "readinessProbe", eventually)
+            sent = running.run(container(found), command=(*START, "--wait"))
+            assert await sent.ended() == 0, sent.output
+            worker.terminate()
+            assert await worker.ended() == 0, worker.output
+            assert "of-the-collector" not in worker.output
+        assert {one["Authorization"] for one in collector.headers} == {"Bearer of-the-collector"}
 
 
 async def test_the_statefulset_keeps_its_state_on_the_volume(

@@ -1,6 +1,7 @@
 """What the pods may, what they see, and what of them never changes."""
 
 import json
+from ipaddress import ip_address, ip_network
 from typing import Any, Final
 
 import pytest
@@ -35,6 +36,15 @@ EVERY_CREDENTIAL: Final = merged(
         "apps": {"eu": {"accountId": "a", "appId": "b", "existingSecret": "eu"}},
     },
 )
+
+
+REACHED: Final[dict[str, list[Values]]] = {
+    "dns": [{"port": 53, "protocol": "UDP"}, {"port": 53, "protocol": "TCP"}],
+    "broker": [{"port": 5672}, {"port": 5671}],
+    "database": [{"port": 5432}],
+    "api": [{"port": 443}],
+}
+"""What a worker talks to, and at which ports, with a network policy as it comes."""
 
 
 def environment(found: list[Manifest]) -> dict[str, str]:
@@ -232,6 +242,38 @@ def test_nobody_comes_in_who_is_not_named() -> None:
     policy = only(manifests(merged(LEAST, {"networkPolicy": {"enabled": True}})), "NetworkPolicy")
     assert policy["spec"]["policyTypes"] == ["Ingress", "Egress"]
     assert policy["spec"]["ingress"] == []
+
+
+def test_out_goes_what_is_for_names_the_broker_the_database_and_the_api_and_nothing_else() -> None:
+    peers = {name: [{"podSelector": {"matchLabels": {"is": name}}}] for name in REACHED}
+    policy = {"enabled": True, **{name: {"to": peer} for name, peer in peers.items()}}
+    found = manifests(merged(LEAST, {"networkPolicy": policy}))
+    spec = only(found, "NetworkPolicy")["spec"]
+    assert [(rule["to"], rule["ports"]) for rule in spec["egress"]] == [
+        (peers[name], ports) for name, ports in REACHED.items()
+    ]
+    for labels in (pod(found)["metadata"]["labels"], only(found, "Pod")["metadata"]["labels"]):
+        assert spec["podSelector"]["matchLabels"].items() <= labels.items()
+
+
+def test_in_come_scrapes_and_webhooks_at_the_one_port_and_nothing_else() -> None:
+    scraper, controller = ({"podSelector": {"matchLabels": {"is": name}}} for name in "ab")
+    policy = {"enabled": True, "scrapeFrom": [scraper], "webhooksFrom": [controller]}
+    found = manifests(merged(LEAST, {"networkPolicy": policy}))
+    assert only(found, "NetworkPolicy")["spec"]["ingress"] == [
+        {"from": [scraper, controller], "ports": [{"port": "http"}]}
+    ]
+    assert [one["name"] for one in container(found)["ports"]] == ["http"]
+
+
+def test_unless_told_otherwise_the_api_is_looked_for_outside_the_cluster_only() -> None:
+    spec = only(manifests(merged(LEAST, {"networkPolicy": {"enabled": True}})), "NetworkPolicy")
+    (api,) = [one for one in spec["spec"]["egress"] if one["ports"] == REACHED["api"]]
+    blocks = [one["ipBlock"] for one in api["to"]]
+    assert [one["cidr"] for one in blocks] == ["0.0.0.0/0", "::/0"]
+    inside = [ip_network(each) for one in blocks for each in one["except"]]
+    for address in ("10.96.0.1", "172.20.0.1", "192.168.1.1", "169.254.169.254", "fd00::1"):
+        assert any(ip_address(address) in network for network in inside)
 
 
 def test_on_sqlite_nothing_goes_out_to_a_database() -> None:

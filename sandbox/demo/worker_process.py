@@ -20,16 +20,23 @@ _OURS: Final = ("AMQP_", "DATABASE_", "HTTP_", "LOG_", "OTEL_", "REALTIMEKIT_", 
 
 
 class WorkerProcess:
-    """`python -m worker run` with exactly the given settings, in `directory`.
+    """`python -m <module>` with exactly the given settings, in `directory`.
 
     Whatever settings this process was started with are not inherited. What the worker writes goes
     to the end of `log`. It gets SIGTERM when this process ends without having stopped it.
     """
 
-    def __init__(self, settings: Mapping[str, str], directory: Path) -> None:
+    def __init__(
+        self,
+        settings: Mapping[str, str],
+        directory: Path,
+        *,
+        module: tuple[str, ...] = ("worker", "run"),
+    ) -> None:
         (port,) = free_ports(1)
         self.settings = {"HTTP_HOST": "127.0.0.1", "HTTP_PORT": str(port), **settings}
         self.directory = directory
+        self._module = module
         self.log = directory / "worker.log"
         self.url = f"http://127.0.0.1:{self.settings['HTTP_PORT']}"
         self._process: Process | None = None
@@ -41,8 +48,7 @@ class WorkerProcess:
             self._process = await asyncio.create_subprocess_exec(
                 sys.executable,
                 "-m",
-                "worker",
-                "run",
+                *self._module,
                 env={**_inherited(), **self.settings},
                 cwd=self.directory,
                 stdin=asyncio.subprocess.DEVNULL,

@@ -100,13 +100,18 @@ async def scene(
     *,
     speed: float = 5.0,
     switches: Switches | None = None,
+    module: tuple[str, ...] = ("worker", "run"),
     **more: str,
 ) -> AsyncIterator[Scene]:
-    """A scene, with further settings for its worker; nothing of it runs after the block."""
+    """A scene, with further settings for its worker; nothing of it runs after the block.
+
+    `module` is the worker's, for one that is the worker with a fault of its own.
+    """
     async with AsyncExitStack() as stack:
         options = SandboxOptions(speed=speed, seed=1, switches=switches or Switches())
         sandbox = await stack.enter_async_context(Sandbox(options))
-        worker = WorkerProcess(settings(amqp_url, prefix, sandbox, **more), directory)
+        given = settings(amqp_url, prefix, sandbox, **more)
+        worker = WorkerProcess(given, directory, module=module)
         await worker.start()
         stack.push_async_callback(worker.stop)
         await worker.ready()

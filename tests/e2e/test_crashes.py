@@ -8,7 +8,7 @@ import signal
 import uuid
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import pytest
 import pytest_asyncio
@@ -94,7 +94,7 @@ async def campaign(
     postgresql.drop_database(database)
 
 
-async def crash(amqp_url: str, directory: Path, moment: Moment, **more: str) -> Scene:
+async def crash(amqp_url: str, directory: Path, moment: Moment, **more: Any) -> Scene:
     """A recording's whole life, with a crash in it. The scene is over when this returns."""
     prefix = f"crash-{uuid.uuid4().hex[:8]}"
     async with scene(amqp_url, prefix, directory, speed=1, switches=SLOW_LIFE, **more) as stage:

@@ -1,88 +1,48 @@
 """What the probes and the metrics say, while the things they speak of come and go."""
 
 import asyncio
-import signal
+from contextlib import AbstractAsyncContextManager
 from pathlib import Path
 from typing import Any
 
+import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from recording_schemas import CommandSucceeded
 from sandbox.demo.messages import Messages
-from sandbox.faults import Fault
 from sandbox.postgresql import PostgreSQLServer
 from sandbox.rabbitmq import RabbitMQNode
 from sandbox.waiting import Eventually
+from tests.e2e.outages import OUTAGES, Outage
 from tests.e2e.processes import Scene, scene
+from tests.e2e.stuck_worker import STUCK
 
 
-async def test_without_the_broker_it_is_alive_and_not_ready_and_goes_on_by_itself_afterwards(
-    private_rabbitmq: RabbitMQNode, names_prefix: str, tmp_path: Path, eventually: Eventually
-) -> None:
-    node = private_rabbitmq
-    async with scene(node.amqp_url, names_prefix, tmp_path) as stage:
-        await asyncio.to_thread(node.stop)
-
-        async def names_the_broker() -> bool:
-            status, told = await stage.worker.probe("/readyz")
-            assert status == 503
-            assert {"publishing", "consuming"} <= {k for k, v in told["checks"].items() if v["why"]}
-            return True
-
-        await eventually(names_the_broker)
-        assert (await stage.worker.probe("/livez"))[0] == 200
-        await asyncio.to_thread(node.start)
-        await stage.worker.ready()
-        async with Messages(node.amqp_url, names_prefix) as messages:
-            after = Scene(stage.sandbox, stage.worker, messages)
-            await after.start()
-            assert isinstance((await after.outcome("start-1")).data, CommandSucceeded)
-
-
-async def test_a_revoked_token_makes_it_unready_and_a_good_one_lets_the_command_through(
-    rabbitmq: RabbitMQNode, names_prefix: str, tmp_path: Path, eventually: Eventually
-) -> None:
-    token = tmp_path / "token"
-    token.write_text("revoked")
-    async with scene(
-        rabbitmq.amqp_url,
-        names_prefix,
-        tmp_path,
-        REALTIMEKIT_API_TOKEN="",
-        REALTIMEKIT_API_TOKEN_FILE=str(token),
-    ) as stage:
-        stage.sandbox.tokens.revoke("revoked")
-        await stage.start()
-
-        async def names_the_api() -> bool:
-            status, told = await stage.worker.probe("/readyz")
-            assert status == 503
-            return bool(told["checks"]["api"]["why"])
-
-        await eventually(names_the_api)
-        assert stage.messages.events == []
-        token.write_text("good")
-        assert isinstance((await stage.outcome("start-1")).data, CommandSucceeded)
-        await stage.worker.ready()
-
-
-async def test_without_its_database_it_is_alive_and_not_ready_and_goes_on_by_itself_afterwards(
-    rabbitmq: RabbitMQNode,
-    private_postgresql: PostgreSQLServer,
+@pytest.mark.parametrize("kind", OUTAGES, ids=lambda kind: kind.__name__)
+async def test_what_is_away_flips_its_checks_of_readiness_and_never_liveness_and_is_survived(
+    kind: type[Outage],
     names_prefix: str,
     tmp_path: Path,
     eventually: Eventually,
+    request: pytest.FixtureRequest,
 ) -> None:
-    database = private_postgresql
-    more: dict[str, Any] = {"DATABASE_URL": database.new_database()}
-    async with scene(rabbitmq.amqp_url, names_prefix, tmp_path, **more) as stage:
-        await asyncio.to_thread(database.stop)
-        await eventually(lambda: unready(stage, "store"))
+    outage = kind(request)
+    url = outage.broker.amqp_url
+    async with outage.rooms, scene(url, names_prefix, tmp_path, **settings_of(outage)) as stage:
+        await outage.begin(stage)
+        await eventually(lambda: unready(stage, *outage.unready))
         assert (await stage.worker.probe("/livez"))[0] == 200
-        await asyncio.to_thread(database.start)
+        await outage.end(stage)
         await stage.worker.ready()
-        await stage.start()
-        assert isinstance((await stage.outcome("start-1")).data, CommandSucceeded)
+        async with Messages(url, names_prefix) as messages:
+            after = Scene(stage.sandbox, stage.worker, messages)
+            await after.start("after")
+            assert isinstance((await after.outcome("after")).data, CommandSucceeded)
+
+
+def settings_of(outage: Outage) -> dict[str, Any]:
+    """Any, because a scene has arguments of its own beside the settings."""
+    return outage.settings
 
 
 async def test_started_while_its_database_is_away_it_is_alive_and_begins_when_that_is_back(
@@ -106,36 +66,56 @@ async def test_started_while_its_database_is_away_it_is_alive_and_begins_when_th
         assert isinstance((await stage.outcome("start-1")).data, CommandSucceeded)
 
 
-async def test_without_the_api_it_is_alive_and_not_ready_and_goes_on_by_itself_afterwards(
+async def test_a_loop_that_does_not_turn_flips_liveness_by_its_name_until_it_turns_again(
     rabbitmq: RabbitMQNode, names_prefix: str, tmp_path: Path, eventually: Eventually
 ) -> None:
-    async with scene(rabbitmq.amqp_url, names_prefix, tmp_path) as stage:
-        fault = stage.sandbox.faults.add(Fault(kind="refuse", status=503))
-        await stage.start()
-        await eventually(lambda: unready(stage, "api"))
-        assert (await stage.worker.probe("/livez"))[0] == 200
-        stage.sandbox.faults.clear(fault)
-        assert isinstance((await stage.outcome("start-1")).data, CommandSucceeded)
-        await stage.worker.ready()
+    async with stuck_scene(rabbitmq, names_prefix, tmp_path) as stage:
+        (tmp_path / "stuck").write_text("waits")
+
+        async def dead_by_its_relay() -> bool:
+            status, told = await stage.worker.probe("/livez")
+            assert {name for name, one in told["checks"].items() if one["why"]} == {"relay"}
+            return status == 503
+
+        await eventually(dead_by_its_relay)
+        assert await unready(stage)
+        (tmp_path / "stuck").unlink()
+        await eventually(lambda: alive(stage))
 
 
-async def test_a_process_that_is_stuck_answers_no_probe_until_it_goes_on(
-    rabbitmq: RabbitMQNode, names_prefix: str, tmp_path: Path
+async def test_an_event_loop_that_is_blocked_answers_no_probe_until_it_goes_on(
+    rabbitmq: RabbitMQNode, names_prefix: str, tmp_path: Path, eventually: Eventually
 ) -> None:
-    async with scene(rabbitmq.amqp_url, names_prefix, tmp_path) as stage:
-        stage.worker.signal(signal.SIGSTOP)
-        assert (await stage.worker.probe("/livez"))[0] == 0
-        stage.worker.signal(signal.SIGCONT)
-        status, told = await stage.worker.probe("/livez")
-        assert status == 200
-        assert told["checks"].keys() == {"relay", "housekeeping"}
+    async with stuck_scene(rabbitmq, names_prefix, tmp_path) as stage:
+        (tmp_path / "stuck").write_text("blocks")
+
+        async def times_out() -> bool:
+            status, why = await stage.worker.probe("/livez")
+            return status == 0 and "TimeoutError" in why
+
+        await eventually(times_out)
+        (tmp_path / "stuck").unlink()
+        await eventually(lambda: alive(stage))
 
 
-async def unready(stage: Scene, check: str) -> bool:
-    """Whether readiness names this check as its reason, and no other."""
+def stuck_scene(
+    rabbitmq: RabbitMQNode, prefix: str, directory: Path
+) -> AbstractAsyncContextManager[Scene]:
+    """A scene with a worker that can be stuck."""
+    more: dict[str, Any] = {"WORKER_PUBLISH_TIMEOUT_SECONDS": "0.3"}
+    return scene(rabbitmq.amqp_url, prefix, directory, module=STUCK, **more)
+
+
+async def alive(stage: Scene) -> bool:
+    """Whether liveness says so."""
+    return (await stage.worker.probe("/livez"))[0] == 200
+
+
+async def unready(stage: Scene, *checks: str) -> bool:
+    """Whether readiness names these checks as its reasons, and no other; without any, is well."""
     status, told = await stage.worker.probe("/readyz")
-    assert status == 503
-    assert [name for name, one in told["checks"].items() if one["why"]] == [check]
+    assert status == (503 if checks else 200)
+    assert {name for name, one in told["checks"].items() if one["why"]} == {*checks}
     return True
 
 

@@ -5,6 +5,7 @@ machine's programs, this checkout and its virtual environment; nothing of it can
 the manifest mounts is there, and so are the variables it gives, and no others.
 """
 
+import asyncio
 import os
 import signal
 import sys
@@ -12,6 +13,8 @@ import uuid
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final, Self
+
+import aiohttp
 
 from sandbox.processes import OwnedProcess
 from sandbox.waiting import eventually
@@ -201,9 +204,23 @@ class Container:
         (child,) = Path(f"/proc/{bubble}/task/{bubble}/children").read_text().split()
         return int(child)
 
+    async def fails(self, probe: str) -> None:
+        """Return when the kubelet calls this probe failed: so often in a row, each in its time."""
+        about = self._about[probe]
+        timeout = aiohttp.ClientTimeout(total=about["timeoutSeconds"])
+        failures = 0
+        async with aiohttp.ClientSession(timeout=timeout) as http:
+            while failures < about["failureThreshold"]:
+                await asyncio.sleep(about["periodSeconds"])
+                failures = 0 if await _is_well(http, self.url(probe)) else failures + 1
+
     def terminate(self) -> None:
         """Send it SIGTERM, as the kubelet does first."""
         os.kill(self.pid, signal.SIGTERM)
+
+    def kill(self) -> None:
+        """Send it SIGKILL, as the kubelet does when the time is over."""
+        os.kill(self.pid, signal.SIGKILL)
 
     async def ended(self, *, seconds: float = 30) -> int:
         """Its exit code, once it has ended by itself."""
@@ -211,6 +228,14 @@ class Container:
         code = self._process.exit_code
         assert code is not None
         return code
+
+
+async def _is_well(http: aiohttp.ClientSession, url: str) -> bool:
+    try:
+        async with http.get(url) as answer:
+            return 200 <= answer.status < 400
+    except (aiohttp.ClientError, TimeoutError):
+        return False
 
 
 def _identity(container: Manifest, spec: Manifest) -> list[str]:

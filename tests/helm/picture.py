@@ -1,7 +1,9 @@
 """Draws docs/dashboard.png: `python -m tests.helm.picture`, which takes four minutes.
 
-A real worker works in front of the emulated API, which goes away for half a minute; a real
-Prometheus scrapes it, and is asked what the dashboard's panels ask.
+A real worker works in front of the emulated API, hears of its recordings by webhooks, of which some
+come twice and some are forged, and has little budget. The API goes away for half a minute; there is
+too little to make up for it at once, so some commands and most reads have to wait. A real
+Prometheus scrapes the worker, and is asked what the dashboard's panels ask.
 """
 
 import asyncio
@@ -31,7 +33,7 @@ PICTURE: Final = Path(__file__).parents[2] / "docs" / "dashboard.png"
 SECONDS: Final = 180
 AWAY: Final = (90, 120)
 COLUMNS: Final = 4
-BUDGET: Final[dict[str, Any]] = {"WORKER_API_BUDGET": "5000/300"}
+BUDGET: Final = "1300/300"
 CHOSEN: Final = {"$namespace": ".*", "$pod": ".*", "$__rate_interval": "10s"}
 
 
@@ -63,6 +65,12 @@ async def meetings(stage: Scene, began: float) -> None:
         if number % 40 == 0:
             await stage.messages.send_raw(b"{", routing_key="x")
         await asyncio.sleep(chance.uniform(0.2, 0.8))
+
+
+def spoil_webhooks(stage: Scene) -> None:
+    """Some come twice, some are signed by somebody else."""
+    stage.sandbox.faults.add(Fault(kind="webhook_duplicate", probability=0.1))
+    stage.sandbox.faults.add(Fault(kind="webhook_forge", probability=0.05))
 
 
 async def outage(stage: Scene) -> None:
@@ -133,10 +141,16 @@ async def one(
 
 async def work(directory: Path, amqp_url: str) -> None:
     """Run it all, then draw."""
-    (port,) = free_ports(1)
+    port, own = free_ports(2)
+    more: dict[str, Any] = {
+        "HTTP_PORT": str(own),
+        "WORKER_PUBLIC_URL": f"http://127.0.0.1:{own}",
+        "WORKER_API_BUDGET": BUDGET,
+    }
     async with scene(
-        amqp_url, f"picture-{uuid.uuid4().hex[:6]}", directory, speed=1.0, **BUDGET
+        amqp_url, f"picture-{uuid.uuid4().hex[:6]}", directory, speed=1.0, **more
     ) as stage:
+        spoil_webhooks(stage)
         (directory / "prometheus.yml").write_text(
             yaml.safe_dump(config(stage.worker.url.removeprefix("http://")))
         )

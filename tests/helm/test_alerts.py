@@ -8,7 +8,7 @@ from typing import Any, Final
 
 import pytest
 
-from tests.helm.alerts import RULES, alerts, firing
+from tests.helm.alerts import RULES, alerts, firing, told
 from tests.helm.chart import LEAST, manifests, merged, only
 
 Series = Mapping[str, str]
@@ -98,6 +98,16 @@ def test_an_alert_fires_alone_and_not_a_minute_before(
     series = {**WELL, **different}
     assert firing(promtool, tmp_path, series, minute_before(at)) == set()
     assert firing(promtool, tmp_path, series, at) == {f"RecordingWorker{alert}"}
+
+
+@pytest.mark.parametrize(("alert", "different", "at"), CASES)
+def test_what_an_alert_says_has_no_gap(
+    promtool: str, tmp_path: Path, alert: str, different: Series, at: str
+) -> None:
+    notes = told(promtool, tmp_path, {**WELL, **different}, at, f"RecordingWorker{alert}")
+    assert notes.keys() == {"summary", "description", "runbook_url"}
+    for text in notes.values():
+        assert not re.search(r"[{}]|<no value>|<error|%!|  |\b(of|in|for)\s+[.,]", text), text
 
 
 def test_every_alert_is_seen_to_fire() -> None:

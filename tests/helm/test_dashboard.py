@@ -12,6 +12,7 @@ from sandbox.rabbitmq import RabbitMQNode
 from tests.e2e.processes import scene
 from tests.helm.alerts import RULES, metrics_in
 from tests.helm.chart import CHART
+from tests.helm.grafana import faults
 
 DASHBOARD: Final[dict[str, Any]] = json.loads((CHART / "files" / "dashboard.json").read_text())
 UNITS: Final = {"short", "s", "ops", "reqps", "bytes"}
@@ -23,6 +24,28 @@ def panels(kind: str = "timeseries") -> Iterator[dict[str, Any]]:
 
 def queries() -> list[str]:
     return [target["expr"] for panel in panels() for target in panel["targets"]]
+
+
+def test_grafana_knows_every_member_of_the_dashboard_and_its_type() -> None:
+    assert faults(DASHBOARD) == []
+
+
+@pytest.mark.parametrize(
+    ("right", "wrong"),
+    [
+        ('"schemaVersion": 39', '"schemaVersion": "39"'),
+        ('"refresh": 2', '"refresh": 7'),
+        ('"gridPos"', '"grid"'),
+        ('"displayMode": "list"', '"displayMode": "lists"'),
+        ('"expr"', '"query"'),
+        ('"min": 0', '"min": "none"'),
+        ('"from": "now-6h"', '"from": 6'),
+    ],
+)
+def test_a_dashboard_that_grafana_would_misread_is_a_fault(right: str, wrong: str) -> None:
+    text = json.dumps(DASHBOARD)
+    assert right in text
+    assert faults(json.loads(text.replace(right, wrong)))
 
 
 async def test_alerts_and_dashboard_ask_for_what_a_running_worker_tells(

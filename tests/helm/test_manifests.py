@@ -36,6 +36,7 @@ SWITCHES: Final[dict[str, Values]] = {
         "database": {"tls": {"existingSecret": "tls", "certKey": "tls.crt", "keyKey": "tls.key"}}
     },
     "storage profiles": {"storageProfiles": {"existingSecret": "storage"}},
+    "headers for traces": {"tracing": {"existingSecret": "traces", "headersKey": "headers"}},
     "apps file": {"appsFile": {"existingSecret": "apps"}},
     "settings": {"settings": {"WORKER_MAX_COMMAND_BYTES": 2_097_152, "WORKER_FOLLOW_ALL": True}},
     "service": {"service": {"type": "NodePort", "port": 9000, "annotations": {"a": "b"}}},

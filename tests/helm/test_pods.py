@@ -1,6 +1,7 @@
 """What the pods may, what they see, and what of them never changes."""
 
 import json
+from ipaddress import ip_address, ip_network
 from typing import Any, Final
 
 import pytest
@@ -22,6 +23,7 @@ from tests.helm.chart import (
     texts,
     workload,
 )
+from worker.settings import describe
 
 SECRETS: Final = "/run/secrets/recording-worker"
 EVERY_CREDENTIAL: Final = merged(
@@ -30,9 +32,19 @@ EVERY_CREDENTIAL: Final = merged(
         "rabbitmq": {"tls": {"existingSecret": "broker-tls", "certKey": "c", "keyKey": "k"}},
         "database": {"tls": {"existingSecret": "postgres-tls", "certKey": "c", "keyKey": "k"}},
         "storageProfiles": {"existingSecret": "storage"},
+        "tracing": {"existingSecret": "traces"},
         "apps": {"eu": {"accountId": "a", "appId": "b", "existingSecret": "eu"}},
     },
 )
+
+
+REACHED: Final[dict[str, list[Values]]] = {
+    "dns": [{"port": 53, "protocol": "UDP"}, {"port": 53, "protocol": "TCP"}],
+    "broker": [{"port": 5672}, {"port": 5671}],
+    "database": [{"port": 5432}],
+    "api": [{"port": 443}],
+}
+"""What a worker talks to, and at which ports, with a network policy as it comes."""
 
 
 def environment(found: list[Manifest]) -> dict[str, str]:
@@ -71,7 +83,15 @@ def test_every_credential_is_a_file_of_a_secret() -> None:
         "api-token": ("api", "api-token"),
         "apps/eu/api-token": ("eu", "api-token"),
         "storage-profiles.json": ("storage", "storage-profiles.json"),
+        "otlp-headers": ("traces", "otlp-headers"),
     }
+
+
+def test_every_setting_that_is_a_secret_is_read_from_a_file() -> None:
+    variables = environment(manifests(EVERY_CREDENTIAL))
+    secret = {row.variable for row in describe() if row.secret}
+    assert secret & variables.keys() == set()
+    assert {f"{name}_FILE" for name in secret} <= variables.keys()
 
 
 def test_every_file_that_the_environment_names_is_there() -> None:
@@ -88,7 +108,7 @@ def test_every_file_that_the_environment_names_is_there() -> None:
 def test_no_credential_is_in_the_environment_or_in_a_configmap(name: str) -> None:
     found = manifests(example(name))
     variables = environment(found)
-    for secret in ("AMQP_URL", "DATABASE_URL", "REALTIMEKIT_API_TOKEN"):
+    for secret in (row.variable for row in describe() if row.secret):
         assert not variables.get(secret, "sqlite:").partition("sqlite:")[0]
     assert "secretKeyRef" not in json.dumps(found)
     assert "secretRef" not in json.dumps(found)
@@ -222,6 +242,38 @@ def test_nobody_comes_in_who_is_not_named() -> None:
     policy = only(manifests(merged(LEAST, {"networkPolicy": {"enabled": True}})), "NetworkPolicy")
     assert policy["spec"]["policyTypes"] == ["Ingress", "Egress"]
     assert policy["spec"]["ingress"] == []
+
+
+def test_out_goes_what_is_for_names_the_broker_the_database_and_the_api_and_nothing_else() -> None:
+    peers = {name: [{"podSelector": {"matchLabels": {"is": name}}}] for name in REACHED}
+    policy = {"enabled": True, **{name: {"to": peer} for name, peer in peers.items()}}
+    found = manifests(merged(LEAST, {"networkPolicy": policy}))
+    spec = only(found, "NetworkPolicy")["spec"]
+    assert [(rule["to"], rule["ports"]) for rule in spec["egress"]] == [
+        (peers[name], ports) for name, ports in REACHED.items()
+    ]
+    for labels in (pod(found)["metadata"]["labels"], only(found, "Pod")["metadata"]["labels"]):
+        assert spec["podSelector"]["matchLabels"].items() <= labels.items()
+
+
+def test_in_come_scrapes_and_webhooks_at_the_one_port_and_nothing_else() -> None:
+    scraper, controller = ({"podSelector": {"matchLabels": {"is": name}}} for name in "ab")
+    policy = {"enabled": True, "scrapeFrom": [scraper], "webhooksFrom": [controller]}
+    found = manifests(merged(LEAST, {"networkPolicy": policy}))
+    assert only(found, "NetworkPolicy")["spec"]["ingress"] == [
+        {"from": [scraper, controller], "ports": [{"port": "http"}]}
+    ]
+    assert [one["name"] for one in container(found)["ports"]] == ["http"]
+
+
+def test_unless_told_otherwise_the_api_is_looked_for_outside_the_cluster_only() -> None:
+    spec = only(manifests(merged(LEAST, {"networkPolicy": {"enabled": True}})), "NetworkPolicy")
+    (api,) = [one for one in spec["spec"]["egress"] if one["ports"] == REACHED["api"]]
+    blocks = [one["ipBlock"] for one in api["to"]]
+    assert [one["cidr"] for one in blocks] == ["0.0.0.0/0", "::/0"]
+    inside = [ip_network(each) for one in blocks for each in one["except"]]
+    for address in ("10.96.0.1", "172.20.0.1", "192.168.1.1", "169.254.169.254", "fd00::1"):
+        assert any(ip_address(address) in network for network in inside)
 
 
 def test_on_sqlite_nothing_goes_out_to_a_database() -> None:

@@ -1,5 +1,6 @@
 """What the chart renders works when it is run: read-only, not root, its secrets in files."""
 
+import asyncio
 import json
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -12,6 +13,7 @@ from sandbox.postgresql import PostgreSQLServer
 from sandbox.processes import free_ports
 from sandbox.server import Sandbox, SandboxOptions
 from sandbox.waiting import Eventually
+from tests.e2e.stuck_worker import STUCK
 from tests.helm.chart import (
     LEAST,
     LEAST_SQLITE,
@@ -24,6 +26,7 @@ from tests.helm.chart import (
     pod,
 )
 from tests.helm.container import Container, Pod
+from tests.integration.collector import Collector
 
 pytestmark = pytest.mark.usefixtures("bubblewrap")
 MEETING: Final = "2f1b7c3e-6a51-4f0a-9d5e-0c8f1f6f9b01"
@@ -117,6 +120,31 @@ async def test_the_deployment_works_and_passes_its_probes(
     postgresql.drop_database(url)
 
 
+async def test_traces_go_to_a_collector_with_the_headers_of_a_secret(
+    quick: Values, amqp_url: str, tmp_path: Path, eventually: Eventually
+) -> None:
+    async with Collector() as collector:
+        traced = {
+            "settings": {"OTEL_EXPORTER_OTLP_ENDPOINT": collector.url},
+            "tracing": {"existingSecret": "traces"},
+        }
+        found = manifests(merged(LEAST_SQLITE, quick, traced))
+        secrets = {
+            "broker": {"amqp-url": amqp_url},
+            "api": {"api-token": "token"},
+            "traces": {"otlp-headers": "authorization=Bearer%20of-the-collector\n"},
+        }
+        with Pod(found, secrets, tmp_path) as running:
+            worker = running.run(container(found))
+            await passes(worker, "readinessProbe", eventually)
+            sent = running.run(container(found), command=(*START, "--wait"))
+            assert await sent.ended() == 0, sent.output
+            worker.terminate()
+            assert await worker.ended() == 0, worker.output
+            assert "of-the-collector" not in worker.output
+        assert {one["Authorization"] for one in collector.headers} == {"Bearer of-the-collector"}
+
+
 async def test_the_statefulset_keeps_its_state_on_the_volume(
     quick: Values, amqp_url: str, tmp_path: Path, eventually: Eventually
 ) -> None:
@@ -133,6 +161,38 @@ async def test_the_statefulset_keeps_its_state_on_the_volume(
         shown = running.run(container(found), command=("recording-worker", "recordings"))
         assert await shown.ended() == 0, shown.output
         assert MEETING in shown.output
+
+
+async def test_a_worker_that_is_stuck_is_ended_by_its_probe_and_the_next_one_does_its_work(
+    quick: Values, amqp_url: str, tmp_path: Path, eventually: Eventually
+) -> None:
+    probe = {"periodSeconds": 1, "timeoutSeconds": 1, "failureThreshold": 3}
+    stuck = {
+        "probes": {"liveness": probe},
+        "settings": {"WORKER_SHUTDOWN_SECONDS": 1},
+        "shutdownMarginSeconds": 5,
+        "extraEnv": [{"name": "STUCK_FILE", "value": "/var/lib/recording-worker/stuck"}],
+    }
+    found = manifests(merged(LEAST_SQLITE, quick, stuck))
+    secrets = {"broker": {"amqp-url": amqp_url}, "api": {"api-token": "token"}}
+    with Pod(found, secrets, tmp_path) as running:
+        worker = running.run(container(found), command=("python", "-m", *STUCK))
+        await passes(worker, "readinessProbe", eventually)
+        (tmp_path / "state" / "stuck").write_text("blocks")
+        async with asyncio.timeout(60):
+            await worker.fails("livenessProbe")
+        sent = running.run(container(found), command=(*START, "--wait"))
+        worker.terminate()
+        grace = pod(found)["spec"]["terminationGracePeriodSeconds"]
+        with pytest.raises(AssertionError, match="not within"):
+            await worker.ended(seconds=grace)
+        worker.kill()
+        await worker.ended()
+
+        (tmp_path / "state" / "stuck").unlink()
+        following = running.run(container(found))
+        assert await sent.ended() == 0, sent.output
+        await passes(following, "livenessProbe", eventually)
 
 
 async def test_each_of_several_apps_uses_its_own_token(

@@ -33,7 +33,10 @@ SPOILT: Final[dict[str, Any]] = {
     "settings.WORKER_PREFETC": 10,
     "settings.AMQP_URL": "amqp://user:password@host/",
     "settings.REALTIMEKIT_API_TOKEN": "in-clear",
+    "settings.OTEL_EXPORTER_OTLP_HEADERS": "authorization=in-clear",
     "settings.HTTP_PORT": 8080,
+    "tracing.existingSecret": "Not_A_Name",
+    "tracing.headers": "authorization=in-clear",
     "settings.WORKER_PREFETCH": 0,
     "settings.WORKER_TOPOLOGY": "maybe",
     "settings.LOG_LEVEL": "loud",
@@ -108,6 +111,10 @@ TOGETHER: Final[dict[str, tuple[Values, str]]] = {
     "a secret in the environment": (
         merged(LEAST, {"extraEnv": [{"name": "DATABASE_URL", "value": "postgresql://…"}]}),
         "extraEnv: DATABASE_URL comes from the file of a Secret",
+    ),
+    "headers for traces in the environment": (
+        merged(LEAST, {"extraEnv": [{"name": "OTEL_EXPORTER_OTLP_HEADERS", "value": "a=b"}]}),
+        "extraEnv: OTEL_EXPORTER_OTLP_HEADERS comes from the file of a Secret",
     ),
 }
 

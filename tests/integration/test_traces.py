@@ -5,6 +5,7 @@ A real worker process exports to a collector; messages are looked at as subscrib
 
 import asyncio
 import json
+import re
 import uuid
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -12,6 +13,7 @@ from pathlib import Path
 from typing import Any, Final
 
 import aio_pika
+from opentelemetry import semconv
 
 from recording_schemas import CommandRejected, CommandSucceeded, Completed, FileReady
 from sandbox.rabbitmq import RabbitMQNode
@@ -154,6 +156,17 @@ async def test_the_spans_of_a_command_say_what_was_claimed_asked_and_committed(
         assert sent.facts["messaging.destination.name"] == destination
         assert collector.resources[0]["service.name"] == "recording-worker"
         assert not any(API_TOKEN.encode() in body for body in collector.bodies)
+        assert named_freely(collector.spans) == set()
+
+
+def named_freely(spans: list[Span]) -> set[str]:
+    """Attributes that the conventions do not know, or know no more, and that are not our own."""
+    files = Path(next(iter(semconv.__path__))).glob("**/attributes/*.py")
+    text = "".join(one.read_text() for one in files)
+    known = set(re.findall(r'^\w+: Final = "([\w.]+)"\n(?!"""\nDeprecated)', text, re.MULTILINE))
+    used = {name for one in spans for name in one.facts}
+    assert used & known
+    return {one for one in used - known if not one.startswith("recording_worker.")}
 
 
 async def test_a_command_that_is_refused_says_so_in_its_trace(

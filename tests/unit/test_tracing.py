@@ -4,8 +4,13 @@ import subprocess
 import sys
 from collections.abc import Mapping
 from typing import Any
+from unittest import TestCase
+from urllib.parse import unquote
 
 import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
+from opentelemetry.util.re import parse_env_headers
 
 from worker.assembly import open_tracing
 from worker.errors import WrongSettings
@@ -58,6 +63,42 @@ def test_headers_for_the_collector_are_a_secret() -> None:
     told = settings(OTEL_EXPORTER_OTLP_HEADERS="authorization=Basic-c2VjcmV0")
     assert "c2VjcmV0" not in repr(told)
     assert any("c2VjcmV0" in text for text in told.sensitive_texts()())
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "sesame-street",
+        "x-key=good,sesame-street",
+        "authorization: Bearer sesame-street",
+        'x-key="sesame-street"',
+        "x-key=good;sesame-street",
+        "x key=sesame-street",
+        "x-key=sesame%0D%0Astreet",
+        "x-key=sesame%C3%A9street",
+        "=sesame-street",
+        "x-key=sesame-street,",
+    ],
+)
+def test_headers_that_nobody_could_send_are_refused_and_not_repeated(text: str) -> None:
+    with pytest.raises(WrongSettings, match="OTEL_EXPORTER_OTLP_HEADERS: must be") as caught:
+        settings(OTEL_EXPORTER_OTLP_HEADERS=text)
+    assert "sesame" not in str(caught.value)
+
+
+@given(st.text(st.sampled_from('aB1-=, %2;:\\"é\n\t'), max_size=20))
+@example("authorization=Bearer sesame-street,x-key=good, z=1")
+def test_headers_that_are_taken_are_all_sent_and_none_is_logged(text: str) -> None:
+    try:
+        held = settings(OTEL_EXPORTER_OTLP_HEADERS=text).otlp_headers
+    except WrongSettings:
+        return
+    if held is None:
+        return
+    with TestCase().assertNoLogs("opentelemetry.util.re"):
+        read = parse_env_headers(held.reveal(), liberal=True)
+    names = {one.partition("=")[0].strip().lower() for one in held.reveal().split(",")}
+    assert len(read) == len({unquote(name).strip() for name in names})
 
 
 def test_opentelemetry_is_not_even_loaded_while_traces_are_off() -> None:

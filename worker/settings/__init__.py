@@ -23,6 +23,7 @@ from worker.settings.parsing import (
     http_url,
     identifier,
     matching,
+    otlp_headers,
     rates,
     seconds,
     storage_profiles,
@@ -434,7 +435,7 @@ class Settings(CommonSettings, frozen=True, kw_only=True):
         Secret | None,
         Variable(
             "OTEL_EXPORTER_OTLP_HEADERS",
-            token,
+            otlp_headers,
             "Headers for the collector, `name=value` with commas between them.",
             secret=True,
         ),

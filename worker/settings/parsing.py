@@ -8,13 +8,15 @@ from collections.abc import Callable
 from itertools import pairwise
 from pathlib import Path
 from typing import NamedTuple, TypeVar
-from urllib.parse import SplitResult, parse_qsl, urlsplit
+from urllib.parse import SplitResult, parse_qsl, unquote, urlsplit
 
 from worker.settings.profiles import StorageProfiles
 
 Parser = Callable[[str], object]
 Choice = TypeVar("Choice", bound=str)
 
+_HEADER = re.compile(r"[!#$%&'*+.^`|~\w-]+=[ !#-+\--:<-\[\]-~]*", re.ASCII)
+_FIELD = re.compile(r"[ -~]*")
 _CERTIFICATES = ("cafile", "certfile", "keyfile")
 
 
@@ -122,6 +124,18 @@ def token(text: str) -> str:
     """Something that fits into an HTTP header."""
     if not re.fullmatch(r"[\x21-\x7e]+", text):
         raise ValueError("must be printable ASCII without spaces")
+    return text
+
+
+def otlp_headers(text: str) -> str:
+    """HTTP headers as OpenTelemetry writes them. What does not fit, its SDK would log in clear."""
+    for header in map(str.strip, text.split(",")):
+        value = header.partition("=")[2]
+        if not (_HEADER.fullmatch(header) and _FIELD.fullmatch(unquote(value))):
+            raise ValueError(
+                "must be `name=value` with commas between them; in a value, %22, %2C, %3B and %5C"
+                ' stand for ", comma, ; and \\'
+            )
     return text
 
 

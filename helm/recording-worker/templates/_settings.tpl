@@ -88,6 +88,10 @@
 - name: WORKER_STORAGE_PROFILES_FILE
   value: {{ $secrets }}/storage-profiles.json
 {{- end }}
+{{- if .Values.tracing.existingSecret }}
+- name: OTEL_EXPORTER_OTLP_HEADERS_FILE
+  value: {{ $secrets }}/otlp-headers
+{{- end }}
 {{- with .Values.extraEnv }}
 {{ toYaml . }}
 {{- end }}
@@ -122,6 +126,11 @@
 {{- with .Values.storageProfiles }}
 {{- if .existingSecret }}
 {{ include "recording-worker.secret" (list .existingSecret .key "storage-profiles.json") }}
+{{- end }}
+{{- end }}
+{{- with .Values.tracing }}
+{{- if .existingSecret }}
+{{ include "recording-worker.secret" (list .existingSecret .headersKey "otlp-headers") }}
 {{- end }}
 {{- end }}
 {{- end }}

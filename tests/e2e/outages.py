@@ -1,0 +1,157 @@
+"""Things that may be away from a worker: each with the readiness checks that are to tell of it."""
+
+import asyncio
+from contextlib import AsyncExitStack
+from typing import Final
+
+import aiohttp
+import pytest
+from aiohttp import web
+
+from sandbox.faults import Fault
+from sandbox.postgresql import PostgreSQLServer
+from sandbox.processes import free_ports
+from sandbox.rabbitmq import RabbitMQNode
+from sandbox.signing import Signer
+from tests.e2e.processes import Scene
+
+WEBHOOK: Final = b'{"event":"meeting.started"}'
+
+
+class Outage:
+    """Something that goes away and comes back; `unready` names the checks that tell of it.
+
+    A subclass gets what it needs of the test's fixtures by itself. `begin` returns when the worker
+    has met what is away, if readiness does not tell that it has.
+    """
+
+    unready: frozenset[str] = frozenset()
+    broker_of = "rabbitmq"
+
+    def __init__(self, fixtures: pytest.FixtureRequest) -> None:
+        self.broker: RabbitMQNode = fixtures.getfixturevalue(self.broker_of)
+        self.settings: dict[str, str] = {}
+        self.rooms = AsyncExitStack()
+
+    async def begin(self, stage: Scene) -> None:
+        """Let it be away."""
+        raise NotImplementedError
+
+    async def end(self, stage: Scene) -> None:
+        """Have it come back."""
+
+
+class Broker(Outage):
+    """RabbitMQ, stopped."""
+
+    unready = frozenset({"publishing", "consuming"})
+    broker_of = "private_rabbitmq"
+
+    async def begin(self, stage: Scene) -> None:
+        await asyncio.to_thread(self.broker.stop)
+
+    async def end(self, stage: Scene) -> None:
+        await asyncio.to_thread(self.broker.start)
+
+
+class Database(Outage):
+    """PostgreSQL, stopped."""
+
+    unready = frozenset({"store"})
+
+    def __init__(self, fixtures: pytest.FixtureRequest) -> None:
+        super().__init__(fixtures)
+        self._server: PostgreSQLServer = fixtures.getfixturevalue("private_postgresql")
+        self.settings = {"DATABASE_URL": self._server.new_database()}
+
+    async def begin(self, stage: Scene) -> None:
+        await asyncio.to_thread(self._server.stop)
+
+    async def end(self, stage: Scene) -> None:
+        await asyncio.to_thread(self._server.start)
+
+
+class Api(Outage):
+    """The recording API, which refuses everything."""
+
+    unready = frozenset({"api"})
+    _fault = ""
+
+    async def begin(self, stage: Scene) -> None:
+        self._fault = stage.sandbox.faults.add(Fault(kind="refuse", status=503))
+        await stage.start("during")
+
+    async def end(self, stage: Scene) -> None:
+        stage.sandbox.faults.clear(self._fault)
+
+
+class Token(Outage):
+    """The API's token, revoked, and replaced in its file."""
+
+    unready = frozenset({"api"})
+
+    def __init__(self, fixtures: pytest.FixtureRequest) -> None:
+        super().__init__(fixtures)
+        self._file = fixtures.getfixturevalue("tmp_path") / "token"
+        self._file.write_text("former")
+        self.settings = {
+            "REALTIMEKIT_API_TOKEN": "",
+            "REALTIMEKIT_API_TOKEN_FILE": str(self._file),
+        }
+
+    async def begin(self, stage: Scene) -> None:
+        stage.sandbox.tokens.revoke("former")
+        await stage.start("during")
+
+    async def end(self, stage: Scene) -> None:
+        self._file.write_text("fresh")
+
+
+class WebhookKey(Outage):
+    """Where the key is published that webhooks are signed with: they are put off, no more."""
+
+    def __init__(self, fixtures: pytest.FixtureRequest) -> None:
+        super().__init__(fixtures)
+        self._signer = Signer()
+        (self._port,) = free_ports(1)
+        self.settings = {"REALTIMEKIT_WEBHOOK_KEY_URL": f"http://127.0.0.1:{self._port}/"}
+
+    async def begin(self, stage: Scene) -> None:
+        assert await self._deliver(stage) == 503
+
+    async def end(self, stage: Scene) -> None:
+        app = web.Application()
+        app.add_routes([web.get("/", self._publish)])
+        runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.5)
+        await runner.setup()
+        self.rooms.push_async_callback(runner.cleanup)
+        await web.TCPSite(runner, "127.0.0.1", self._port).start()
+        assert await self._deliver(stage) == 204
+
+    async def _deliver(self, stage: Scene) -> int:
+        url = f"{stage.worker.url}/webhooks/realtimekit"
+        headers = {"rtk-signature": self._signer.signature(WEBHOOK)}
+        async with (
+            aiohttp.ClientSession() as http,
+            http.post(url, data=WEBHOOK, headers=headers) as answer,
+        ):
+            return answer.status
+
+    async def _publish(self, _request: web.Request) -> web.Response:
+        return web.json_response({"data": {"publicKey": self._signer.public_pem()}})
+
+
+class Collector(Outage):
+    """The collector of traces. Nobody waits for it."""
+
+    def __init__(self, fixtures: pytest.FixtureRequest) -> None:
+        super().__init__(fixtures)
+        (port,) = free_ports(1)
+        self.settings = {"OTEL_EXPORTER_OTLP_ENDPOINT": f"http://127.0.0.1:{port}"}
+
+    async def begin(self, stage: Scene) -> None:
+        await stage.start("during")
+        await stage.outcome("during")
+
+
+OUTAGES: Final = (Broker, Database, Api, Token, WebhookKey, Collector)

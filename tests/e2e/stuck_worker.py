@@ -1,0 +1,50 @@
+"""A worker whose relay gets stuck while there is the file `STUCK_FILE`, else `stuck` where it runs.
+
+What the file says is how: `waits` for ever for what does not come, as one task; `blocks` the whole
+event loop, as a call that does not return would. A loop counts as stuck after three seconds, and
+all turn more often than that.
+"""
+
+import asyncio
+import os
+import time
+from pathlib import Path
+from typing import Final
+
+import worker.app
+import worker.housekeeping
+from worker.__main__ import main
+from worker.relay import Relay
+
+STUCK: Final = ("tests.e2e.stuck_worker",)
+HOW: Final = Path(os.environ.get("STUCK_FILE", "stuck"))
+LOOK_SECONDS: Final = 0.05
+
+
+class StuckRelay(Relay):
+    """Comes to a stop at each turn, until the file is gone."""
+
+    async def once(self) -> bool:
+        if _how() == "blocks":
+            _gone()
+        elif _how() == "waits":
+            await asyncio.to_thread(_gone)
+        return await super().once()
+
+
+def _gone() -> None:
+    while HOW.exists():
+        time.sleep(LOOK_SECONDS)
+
+
+def _how() -> str:
+    try:
+        return HOW.read_text()
+    except FileNotFoundError:
+        return ""
+
+
+if __name__ == "__main__":
+    vars(worker.app).update(Relay=StuckRelay, STUCK_SECONDS=3.0)
+    vars(worker.housekeeping).update(EVERY_SECONDS=0.5)
+    main(["run"])

@@ -1,0 +1,48 @@
+"""Hadolint, with the ShellCheck that is in it, finds nothing to say about the Dockerfile."""
+
+import subprocess
+import sysconfig
+from pathlib import Path
+from typing import Final
+
+import pytest
+
+from tests.image.dockerfile import PROJECT
+
+HADOLINT: Final = Path(sysconfig.get_path("scripts")) / "hadolint"
+DOCKERFILE: Final = (PROJECT / "Dockerfile").read_text()
+
+
+def said_about(dockerfile: str) -> str:
+    """What it says, matters of style included; nobody's configuration or pragma silences it."""
+    command = [
+        str(HADOLINT),
+        "--no-color",
+        "--failure-threshold=style",
+        "--disable-ignore-pragma",
+        "-",
+    ]
+    done = subprocess.run(
+        command, input=dockerfile, capture_output=True, text=True, env={}, check=False
+    )
+    assert done.stderr == ""
+    assert (done.returncode == 0) == (done.stdout == "")
+    return done.stdout
+
+
+def test_hadolint_has_nothing_to_say_about_the_dockerfile() -> None:
+    assert said_about(DOCKERFILE) == ""
+
+
+@pytest.mark.parametrize(
+    ("right", "wrong", "rule"),
+    [
+        ("\nFROM ${PYTHON_IMAGE}\n", "\nFROM python:latest\n", "DL3007"),
+        ("USER 10001:10001", "USER root", "DL3002"),
+        ("&& mkdir /state", "&& mkdir $HOME/state", "SC2086"),
+        ("RUN python", "RUN sudo python", "DL3004"),
+    ],
+)
+def test_hadolint_has_a_word_for_what_is_wrong(right: str, wrong: str, rule: str) -> None:
+    assert right in DOCKERFILE
+    assert rule in said_about(DOCKERFILE.replace(right, wrong))

@@ -23,8 +23,8 @@ from benchmarks.own import Sizes, measure
 RATES: Final = (20.0, 50.0, 100.0)
 PACED_SECONDS: Final = 2.0
 SLOW_API_SECONDS: Final = 0.1
-SLOW_HEAP: Final = 5 * IN_FLIGHT
-"""Commands for a slow API: enough that its rate is not that of the first ones in flight."""
+SLOW_HEAP: Final = 30 * IN_FLIGHT
+"""Commands for a slow API, at most: enough that its rate is not that of the first in flight."""
 
 
 async def one_round(contestant: Contestant, number: int, commands: int, field: Field) -> Round:
@@ -95,7 +95,7 @@ def main() -> None:
     """Read the command line, measure, and write it all down."""
     parser = argparse.ArgumentParser(description="Compare the worker with the alternatives.")
     parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--commands", type=int, default=1500, help="in a heap")
+    parser.add_argument("--commands", type=int, default=3000, help="in a heap")
     parser.add_argument("--only", default="", help="contestants, separated by commas")
     parser.add_argument("--history", type=int, default=1_000_000, help="0 leaves out the rest")
     parser.add_argument("--json", type=Path, default=ROOT / "var" / "bench.json")

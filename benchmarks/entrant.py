@@ -87,7 +87,7 @@ class Entrant:
         heap = starts(commands)
         with self._paused():
             await self._field.send(heap, self._contestant.form)
-        in_flight = min(IN_FLIGHT, commands // 2)
+        in_flight = min(self._contestant.in_flight, commands // 2)
         warm = await self._outcomes(max(round(commands * WARM_SHARE), in_flight))
         done = await self._outcomes(commands)
         await asyncio.sleep(_AFTERWARDS_SECONDS)  # what is settled and noted after the outcomes
@@ -266,7 +266,7 @@ def _settings(contestant: Contestant, field: Field, api: StubApi) -> dict[str, s
             "BENCH_AMQP_URL": field.node.amqp_url,
             "BENCH_API_URL": api.url,
             "BENCH_EXCHANGE": RESULTS,
-            "BENCH_IN_FLIGHT": str(IN_FLIGHT),
+            "BENCH_IN_FLIGHT": str(contestant.in_flight),
             "BENCH_QUEUE": TOPOLOGY.command_queue,
             "dramatiq_queue_prefetch": str(IN_FLIGHT),
         }

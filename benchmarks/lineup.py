@@ -79,7 +79,7 @@ class Contestant(msgspec.Struct, frozen=True, kw_only=True):
     """`command` is run with this job's settings in its environment. `keeps` what it promises.
 
     `database` is for the worker: where it keeps its state, `sqlite` or `postgresql`. A `share` of
-    the commands is enough for the slow ones.
+    the commands is enough for the slow ones. `in_flight` is how many it has in hand at a time.
     """
 
     name: str
@@ -88,12 +88,14 @@ class Contestant(msgspec.Struct, frozen=True, kw_only=True):
     form: Form = plain
     database: str | None = None
     share: float = 1.0
+    in_flight: int = IN_FLIGHT
 
 
 def _bench(*words: str) -> tuple[str, ...]:
     return (str(BENCH_PYTHON), "-m", *words)
 
 
+_DEFAULT_PREFETCH: Final = 300
 _WORKER: Final = (sys.executable, "-m", "worker", "run")
 _ROOM: Final = "benchmarks.contestants"
 
@@ -102,6 +104,12 @@ LINEUP: Final = (
         name="bare",
         label="bare aio-pika, httpx on aiohttp",
         command=_bench(f"{_ROOM}.bare", "aiohttp"),
+    ),
+    Contestant(
+        name="bare-300",
+        label="the same, 300 in flight",
+        command=_bench(f"{_ROOM}.bare", "aiohttp"),
+        in_flight=300,
     ),
     Contestant(
         name="bare-httpx",
@@ -153,13 +161,18 @@ LINEUP: Final = (
         share=0.5,
     ),
     Contestant(
-        name="sqlite", label="this worker on SQLite", command=_WORKER, database="sqlite"
+        name="sqlite",
+        label="this worker on SQLite",
+        command=_WORKER,
+        database="sqlite",
+        in_flight=_DEFAULT_PREFETCH,
     ),
     Contestant(
         name="postgresql",
         label="this worker on PostgreSQL",
         command=_WORKER,
         database="postgresql",
+        in_flight=_DEFAULT_PREFETCH,
     ),
 )  # fmt: skip
 

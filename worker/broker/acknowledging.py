@@ -7,6 +7,9 @@ from aiormq.abc import ChannelFrame
 from aiormq.channel import Channel
 from pamqp.commands import Basic
 
+from worker.broker.link import from_broker
+from worker.broker.topology import DEADLINE
+
 
 class Acknowledging:
     """Acknowledges together what ends in one turn of the loop.
@@ -27,7 +30,7 @@ class Acknowledging:
     async def acknowledge(self, tag: int) -> None:
         """Acknowledge, at once or together with others whose caller is writing already.
 
-        Raises what the library raises when the channel is closed.
+        Raises one of `BROKER_TROUBLE` when the channel is closed.
         """
         self._ended.append(tag)
         if self._writing:
@@ -61,5 +64,9 @@ class Acknowledging:
             self._lowest += 1
 
     async def _write(self, frames: Sequence[Basic.Ack | Basic.Nack]) -> None:
+        async with asyncio.timeout(DEADLINE):
+            await from_broker(self._put(frames))
+
+    async def _put(self, frames: Sequence[Basic.Ack | Basic.Nack]) -> None:
         async with self._channel.lock:  # raises when the channel is closed
             await self._channel.write_queue.put(ChannelFrame.marshall(self._channel.number, frames))

@@ -255,8 +255,7 @@ def _sent_at(timestamp: datetime | None, headers: Headers) -> float | None:
 async def _quietly(settling: Awaitable[None]) -> None:
     """A channel that is gone has returned its messages to the queue: they come again."""
     try:
-        async with asyncio.timeout(DEADLINE):
-            await from_broker(settling)
+        await settling
     except BROKER_TROUBLE as error:
         structlog.get_logger().debug("channel_gone", reason=str(error))
 

@@ -5,7 +5,7 @@ from typing import Final, NamedTuple
 
 from worker.ledger import LIFETIME_SECONDS, MARGIN_SECONDS, Counts, Grade, Grant, Spent
 
-MOST_AHEAD: Final = 50
+MOST_AHEAD: Final = 1_000
 """So many tokens are held at most for requests that are only expected."""
 
 

@@ -64,6 +64,9 @@ class Transport(httpx.AsyncBaseTransport):
         self._kept.clear()
 
     async def _connected(self, where: tuple[str, str, int], request: httpx.Request) -> Wire:
+        if not self._places.locked() and (wire := self._reused(where)):
+            await self._places.acquire()  # at once
+            return wire
         seconds = request.extensions.get("timeout", {}).get("connect")
         try:
             async with asyncio.timeout(seconds):

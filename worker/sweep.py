@@ -89,7 +89,11 @@ class Sweep:
         return self._swept_at, self._pages
 
     def soon(self) -> None:
-        """Sweep as soon as the budget allows: many are to be read that a list can tell of."""
+        """Sweep as soon as the budget allows: many are to be read that a list can tell of.
+
+        While a sweep goes on that is not asked for: its next pages may tell. What they did not,
+        there is reason to ask for when it is over.
+        """
         if not self._wanted:
             self._wanted = True
             self._woken.set()
@@ -128,7 +132,7 @@ class Sweep:
         return await self._others.heard_of_since(self._swept_at)
 
     async def _counted(self, leads: Callable[[], bool]) -> None:
-        self._began, self._wanted = self._ticks(), False
+        self._began, self._wanted = self._ticks(), True
         failed = False
         facts = {"recording_worker.app": self._app}
         with self._tracing.work("sweep", "internal", parent={}, facts=facts) as span:
@@ -138,6 +142,8 @@ class Sweep:
                 failed = True
                 span.failed(type(error).__name__)
                 self._warn(error)
+            finally:
+                self._wanted = False
         seconds = self._ticks() - self._began
         self._metrics.swept(seconds, failed=failed)
         if not failed:

@@ -182,7 +182,7 @@ class Sweep:
     async def _sweep_list(
         self, live: Mapping[str, float], asked_at: datetime, leads: Callable[[], bool]
     ) -> int:
-        horizon = await self._others.horizon() if self._others else None
+        horizon = await self._others.begin() if self._others else None
         guess = self._last_page or -(-len(live) // PER_PAGE)
         pages = Pages(self._api, statuses=sorted(LIVE), guess=guess)
         async for absent, page_asked_at in self._list(pages, horizon, leads):
@@ -196,7 +196,8 @@ class Sweep:
         await self._leave(absent, asked_at, asked_at)
         if self._others is None:
             return pages.asked
-        return pages.asked + await self._others.catch_up(horizon, asked_at, leads)
+        caught_up = self._others.catch_up(horizon, asked_at, pages.newest, leads)
+        return pages.asked + await caught_up
 
     async def _list(
         self, pages: Pages, horizon: float | None, leads: Callable[[], bool]

@@ -67,10 +67,11 @@ bench: setup $(BENCH_STAMP) ## compare with what users would pick instead (ROUND
 LIVE ?= 1000,10000
 FOLLOWERS ?= 1,3
 SECONDS ?= 120
+AT_ONCE ?= 1
 
-bench-tracking: setup ## follow thousands of live recordings on a budget (LIVE= FOLLOWERS= SECONDS=)
+bench-tracking: setup ## follow thousands of live recordings (LIVE= FOLLOWERS= SECONDS= AT_ONCE=)
 	$(BIN)/python -m benchmarks.tracking.bench --live $(LIVE) --replicas $(FOLLOWERS) \
-		--seconds $(SECONDS) --docs docs/performance.md $(ARGS)
+		--seconds $(SECONDS) --at-once $(AT_ONCE) --docs docs/performance.md $(ARGS)
 
 check-speed: setup $(BENCH_STAMP) ## hold the worker's speed to the bare loop's, roughly; a minute
 	$(BIN)/python -m benchmarks.check_speed

@@ -32,8 +32,9 @@ SHARE_OF_LEASE: Final = 1 / 12
 """A command may have to wait for its budget several times within its lease."""
 SHARE_OF_SWEEPS: Final = 0.5
 """Of an app's requests; reads of single recordings and commands need the others."""
-WEBHOOK_KEY_SECONDS: Final = 2.5
-"""Who sends a webhook waits three seconds for the answer, which may need the key first."""
+WEBHOOK_KEY_SECONDS: Final = 2.0
+"""Who sends a webhook waits three seconds for the answer, which may need the key first, and up to a
+second until that may be fetched."""
 
 
 def open_tracing(settings: Settings, *, version: str, instance: str) -> Tracing:
@@ -204,6 +205,8 @@ class Assembly:
 
     def _open(self, given: AppSettings) -> App:
         settings = self._settings
+        sharing = [one for one in settings.apps if one.account_id == given.account_id]
+        rates = [rate.requests / rate.seconds for one in sharing for rate in one.api_budget]
         app = open_app(
             given.name,
             base_url=given.base_url,
@@ -214,8 +217,7 @@ class Assembly:
             retry=Retry(total_seconds=settings.api_retry),
             purse=self.budgets[given.account_id],
             follow_all=given.follow_all,
-            sustained_rate=min(rate.requests / rate.seconds for rate in given.api_budget)
-            / sum(one.account_id == given.account_id for one in settings.apps),
+            sustained_rate=min(rates) / len(sharing),
             metrics=self._metrics,
             tracing=self.tracing,
         )

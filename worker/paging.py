@@ -29,7 +29,7 @@ class Pages:
     """One reading of a list of recordings, page by page, in the order that hides the least.
 
     `guess` is the number of the last page as far as it is known, to be asked for first; `last` is
-    that number once it was read.
+    that number once it was read. `newest` is when the newest recording on any page was invoked.
     """
 
     def __init__(
@@ -40,6 +40,7 @@ class Pages:
         self._known: set[str] = set()
         self.last = max(guess, 1)
         self.asked = 0
+        self.newest: datetime | None = None
 
     async def oldest_first(self) -> AsyncIterator[Page]:
         """All pages, those of the newest recordings first."""
@@ -110,9 +111,12 @@ class Pages:
 
     async def _page(self, number: int, order: Order) -> Page:
         self.asked += 1
-        return await self._api.list(
+        page = await self._api.list(
             statuses=self._statuses, page_no=number, per_page=PER_PAGE, sort_order=order
         )
+        times = [self.newest, *(one.invoked_time for one in page.recordings)]
+        self.newest = max((one for one in times if one is not None), default=None)
+        return page
 
     def _is_news(self, page: Page) -> bool:
         """Whether there is a recording on the page that no page before it had."""

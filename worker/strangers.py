@@ -1,7 +1,7 @@
 """Recordings that were not started here, adopted so that their events go out as well.
 
 Those that are live turn up in the sweep. Those that began and ended between two sweeps are found
-by listing from the newest on, back to the mark that the last time has left.
+by listing what has ended from the newest on, back to the mark that the last time has left.
 """
 
 from collections.abc import Callable, Iterable, Sequence
@@ -10,18 +10,20 @@ from typing import Final, get_args
 
 import structlog
 
-from recording_schemas import Kind
+from recording_schemas import Kind, Status
 from worker.commands import slot
 from worker.errors import NotFound
 from worker.harvest import read_whole
 from worker.paging import Pages, oldest
 from worker.realtimekit import RealtimeKit
-from worker.recording import Seen
+from worker.recording import LIVE, Seen
 from worker.snapshot import Snapshot
 from worker.store import Mark, Store, stranger_mark
 
 MARGIN_SECONDS: Final = 300.0
 """How much later than others a recording may come to be listed."""
+
+ENDED: Final = frozenset(Status) - LIVE
 
 CLOCK_SECONDS: Final = timedelta(seconds=1)
 """How exactly the API's clock is known."""
@@ -46,43 +48,51 @@ class Strangers:
         self._committed = committed
         self._mark = f"followed/{app}"
         self._rumour = stranger_mark(app)
+        # When those were invoked that a start in work may have made.
+        self._left_to_starts: list[float] = []
 
     async def heard_of_since(self, moment: float) -> bool:
         """Whether a webhook told of one since then (seconds)."""
         at = await self._store.mark(self._rumour)
         return at is not None and at > moment
 
-    async def horizon(self) -> float | None:
-        """Before when (seconds, by the API's clock) all are known; None: nobody looked yet."""
+    async def begin(self) -> float | None:
+        """Begin with the live ones. Returns the horizon: before when (seconds, by the API's clock)
+        all are known; None: nobody looked yet."""
+        self._left_to_starts = []
         mark = await self._store.mark(self._mark)
         return None if mark is None else mark - MARGIN_SECONDS
 
     async def catch_up(
-        self, horizon: float | None, asked_at: datetime, go_on: Callable[[], bool]
+        self,
+        horizon: float | None,
+        asked_at: datetime,
+        newest: datetime | None,
+        go_on: Callable[[], bool],
     ) -> int:
-        """Adopt all since the horizon, and move it. How many requests that took.
+        """Adopt all that have ended since the horizon, and move it. How many requests that took.
 
-        The first time ever it only begins here: what ended before the live ones were asked for, at
-        `asked_at`, is nobody's business.
+        The live ones were asked for at `asked_at`, and adopted; the newest of them was invoked at
+        `newest`. The first time ever it only begins here: what ended before is nobody's business.
         """
         if horizon is None:
             await self._begin(asked_at)
             return 0
-        pages = Pages(self._api)
-        newest, waiting = [horizon + MARGIN_SECONDS], list[float]()
+        pages = Pages(self._api, statuses=sorted(ENDED))
         asked_at = self._now()
         async for page in pages.newest_first():
-            newest += _times(page.recordings)
-            waiting += await self.adopt(page.recordings, horizon, asked_at)
+            await self.adopt(page.recordings, horizon, asked_at)
             first = oldest(page)
             if first is not None and first.timestamp() < horizon:
                 break
             if not go_on():
                 return pages.asked
             asked_at = self._now()
+        seen = [horizon + MARGIN_SECONDS]
+        seen += (one.timestamp() for one in (newest, pages.newest) if one is not None)
         # A time that is still to come would hide whatever begins till then.
         there = (self._api.clock() or self._now()).timestamp()
-        known_until = min(max(newest), there, *waiting)
+        known_until = min(max(seen), there, *self._left_to_starts)
         await self._store.set_mark(Mark(name=self._mark, at=known_until))
         return pages.asked
 
@@ -94,11 +104,11 @@ class Strangers:
 
     async def adopt(
         self, listed: Sequence[Snapshot], horizon: float | None, asked_at: datetime
-    ) -> list[float]:
+    ) -> None:
         """Adopt those that are not known and not older than the horizon.
 
-        Returns when those were invoked that may be ours: a start that is not finished yet will
-        claim them, or leave them to a later look.
+        Not those that may be ours: a start that is not finished yet will claim them, or leave them
+        to a later look.
         """
         young = [one for one in listed if not _is_before(one, horizon)]
         # In this order: what is claimed now is known once its start is over.
@@ -115,7 +125,7 @@ class Strangers:
             structlog.get_logger().info("adopted", app=self._app, recordings=len(seen))
             await self._store.absorb(seen)
             self._committed()
-        return _times(mine)
+        self._left_to_starts += _times(mine)
 
     def _slots(self, one: Snapshot) -> list[str]:
         """Those of the starts that may have made it."""

@@ -2,21 +2,22 @@
 
 One list request covers a page of recordings. One that we follow and that is not on the list of
 live ones has ended, or moved between two pages, or is not listed yet: it is left to be read by
-itself, which an ended one needs anyway for its files.
+itself, which an ended one needs anyway for its files. Mostly that is noticed as soon as the page
+has been read where it should have been.
 """
 
 import asyncio
 import contextlib
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from datetime import datetime, timedelta
 from typing import Final
 
 import structlog
 
-from recording_schemas import Status
 from worker.conclusions import Patience, ended, is_overdue, stalled
 from worker.errors import ApiError, StoreUnavailable
+from worker.hearsay import Hearsay
 from worker.observing import observe
 from worker.outage import Outage
 from worker.pace import Pace
@@ -24,6 +25,7 @@ from worker.paging import PER_PAGE, Pages
 from worker.realtimekit import RealtimeKit
 from worker.realtimekit.values import Page
 from worker.recording import LIVE, Recording, Seen
+from worker.roll_call import RollCall
 from worker.snapshot import Snapshot
 from worker.store import Followed, Overdue, Reading, Store
 from worker.store.following import AT_ONCE
@@ -34,9 +36,6 @@ from worker.tracing import OFF, Tracing
 TICK_SECONDS: Final = 1.0
 LIST_LAG: Final = timedelta(seconds=5)
 """So long after it was first seen a recording need not be listed yet."""
-
-MOST_DOUBTS: Final = 500
-"""So many changes are asked after whether webhooks told of them, too."""
 
 
 class Sweep:
@@ -80,18 +79,21 @@ class Sweep:
         self._swept_at = 0.0
         self._pages = 1
         self._last_page = 0
-        self._told = False
+        self._roll = RollCall()
+        self._hearsay = Hearsay(store)
         # Requests and events of the present sweep.
         self._asked = self._events = 0
-        # Changes that were seen here first, with when (seconds) the API was asked.
-        self._doubts: dict[str, float] = {}
 
     def swept(self) -> tuple[float, int]:
         """When the last sweep began that got through (seconds), and how many pages it took."""
         return self._swept_at, self._pages
 
     def soon(self) -> None:
-        """Sweep as soon as the budget allows: many are to be read that a list can tell of."""
+        """Sweep as soon as the budget allows: many are to be read that a list can tell of.
+
+        While a sweep goes on that is not asked for: its next pages may tell. What they did not,
+        there is reason to ask for when it is over.
+        """
         if not self._wanted:
             self._wanted = True
             self._woken.set()
@@ -120,8 +122,9 @@ class Sweep:
 
     async def _is_time(self) -> bool:
         elapsed = self._ticks() - self._began
-        if self._doubts and elapsed >= self._pace.floor:
-            await self._settle_doubts()
+        in_doubt = self._hearsay.in_doubt and elapsed >= self._pace.floor
+        if in_doubt and await self._hearsay.has_missed():
+            self._pace.missed()
         if elapsed >= (self._pace.least if self._wanted else self._pace.interval):
             return True
         if self._others is None or elapsed < self._pace.least:
@@ -129,7 +132,7 @@ class Sweep:
         return await self._others.heard_of_since(self._swept_at)
 
     async def _counted(self, leads: Callable[[], bool]) -> None:
-        self._began, self._wanted = self._ticks(), False
+        self._began, self._wanted = self._ticks(), True
         failed = False
         facts = {"recording_worker.app": self._app}
         with self._tracing.work("sweep", "internal", parent={}, facts=facts) as span:
@@ -139,6 +142,8 @@ class Sweep:
                 failed = True
                 span.failed(type(error).__name__)
                 self._warn(error)
+            finally:
+                self._wanted = False
         seconds = self._ticks() - self._began
         self._metrics.swept(seconds, failed=failed)
         if not failed:
@@ -170,39 +175,44 @@ class Sweep:
         if not leads():
             return
         self._swept_at, self._pages = asked_at.timestamp(), max(self._asked, 1)
-        self._pace.swept(self._asked, told=self._told)
+        self._pace.swept(self._asked, told=self._hearsay.told)
         self._metrics.swept_at(self._app, self._now().timestamp())
-        self._told = False
+        self._hearsay.told = False
 
     async def _sweep_list(
         self, live: Mapping[str, float], asked_at: datetime, leads: Callable[[], bool]
     ) -> int:
-        horizon = await self._others.horizon() if self._others else None
+        horizon = await self._others.begin() if self._others else None
         guess = self._last_page or -(-len(live) // PER_PAGE)
         pages = Pages(self._api, statuses=sorted(LIVE), guess=guess)
-        listed = await self._list(pages, horizon, leads)
+        async for absent, page_asked_at in self._list(pages, horizon, leads):
+            await self._leave([one for one in absent if one in live], page_asked_at, asked_at)
         if not leads():
             return pages.asked
         self._last_page = pages.last
-        await self._leave_unlisted(live, listed, asked_at)
+        self._roll.end()
+        new = (asked_at - LIST_LAG).timestamp()
+        absent = [key for key, at in live.items() if at <= new and not self._roll.came(key)]
+        await self._leave(absent, asked_at, asked_at)
         if self._others is None:
             return pages.asked
-        return pages.asked + await self._others.catch_up(horizon, asked_at, leads)
+        caught_up = self._others.catch_up(horizon, asked_at, pages.newest, leads)
+        return pages.asked + await caught_up
 
     async def _list(
         self, pages: Pages, horizon: float | None, leads: Callable[[], bool]
-    ) -> set[str]:
-        listed: set[str] = set()
+    ) -> AsyncIterator[tuple[list[str], datetime]]:
+        """Take in each page. Yields who is absent by then, and when the page was asked for."""
+        self._roll.begin()
         asked_at = self._now()
         async for page in pages.oldest_first():
-            listed.update(one.recording_id for one in page.recordings)
             known = await self._take(page, asked_at)
             if self._others is not None and len(known) < len(page.recordings):
                 await self._others.adopt(page.recordings, horizon, asked_at)
             if not leads():
-                break
+                return
+            yield self._roll.hear([one.recording_id for one in page.recordings]), asked_at
             asked_at = self._now()
-        return listed
 
     async def _take(self, page: Page, asked_at: datetime) -> Mapping[str, Followed]:
         """Absorb what is new on a page. Returns those of it that are known."""
@@ -213,7 +223,7 @@ class Sweep:
                 continue
             seen = self._saw(snapshot, asked_at)
             after = observe(followed.recording, seen).after
-            self._compare(followed, after, asked_at)
+            self._hearsay.compare(followed, after, asked_at, since=self._swept_at)
             if after == followed.recording and is_overdue(after, self._now(), self._patience):
                 overdue.append(after.recording_id)
             elif after != followed.recording or _is_settled(followed, asked_at):
@@ -239,15 +249,11 @@ class Sweep:
 
     # What a list does not settle
 
-    async def _leave_unlisted(
-        self, live: Mapping[str, float], listed: set[str], asked_at: datetime
-    ) -> None:
-        new = (asked_at - LIST_LAG).timestamp()
-        unlisted = [key for key, seen_at in live.items() if key not in listed and seen_at <= new]
-        if unlisted:
-            at = asked_at.timestamp()
-            await self._store.read_by(Reading(ids=unlisted, at=at))
-            self._doubts |= dict.fromkeys(unlisted[:MOST_DOUBTS], at)
+    async def _leave(self, absent: list[str], asked_at: datetime, began_at: datetime) -> None:
+        """Have those read that were not on what was asked for then, in a sweep that began then."""
+        if absent:
+            await self._store.read_by(Reading(ids=absent, at=asked_at.timestamp()))
+            self._hearsay.doubt(absent, began_at)
 
     async def _leave_overdue(self) -> None:
         now = self._now().timestamp()
@@ -266,22 +272,6 @@ class Sweep:
     def _given_up(self, known: Recording, now: datetime) -> Seen:
         reason = stalled(known, self._patience, unheard=True) if known.status in LIVE else None
         return ended(known, reason, asked_at=now, now=now)
-
-    # Whether webhooks tell everything
-
-    def _compare(self, followed: Followed, after: Recording, asked_at: datetime) -> None:
-        """Note what webhooks told, and what they should have told and perhaps still will."""
-        self._told = self._told or (followed.told_at or 0.0) >= self._swept_at > 0.0
-        moves = (followed.recording.status, after.status)
-        if moves[0] is not moves[1] and Status.PAUSED not in moves:
-            self._doubts[after.recording_id] = asked_at.timestamp()
-
-    async def _settle_doubts(self) -> None:
-        """See whether webhooks have told meanwhile of what was found without them."""
-        doubts, self._doubts = self._doubts, {}
-        known = await self._store.followed(list(doubts)[:MOST_DOUBTS])
-        if any((one.told_at or 0.0) < doubts[key] for key, one in known.items()):
-            self._pace.missed()
 
 
 def _is_settled(followed: Followed, asked_at: datetime) -> bool:

@@ -2,25 +2,28 @@
 
 The API repeats what is answered with 5xx and forgets what is answered with 4xx. So what is our
 fault, or only may be, is 503; and what is authentic is 204, also when it is of no use to us.
+A recording may tell of itself before the start that made it is committed: that is waited for.
 """
 
 import asyncio
 import time
 from collections.abc import Callable, Mapping
 from datetime import datetime
-from typing import Final, Literal
+from typing import Final, Literal, get_args
 
 import msgspec
 import structlog
 from aiohttp import web
 
+from recording_schemas import Kind
 from worker.apps import App, Apps
+from worker.commands import slot
 from worker.errors import StoreUnavailable, Unavailable
 from worker.realtimekit import Notice, Unreadable, WebhookKey, read_notice
 from worker.recording import Seen
 from worker.registration import PATH
 from worker.snapshot import Snapshot
-from worker.store import Hear, Store
+from worker.store import Hear, Heard, Store
 from worker.telemetry import Metrics
 from worker.tracing import OFF, Tracing
 
@@ -29,6 +32,9 @@ BODY_SECONDS: Final = 5.0
 """Who sends a webhook does not wait longer for its answer either."""
 
 MOST_AT_ONCE: Final = 200
+PAUSES: Final = (0.05, 0.1, 0.2, 0.4, 0.8, 0.0)
+"""So many seconds from one look whether a start is committed to the next, before it is given up."""
+
 SIGNATURE_HEADERS: Final = ("rtk-signature", "dyte-signature")
 
 Verdict = Literal[
@@ -149,15 +155,35 @@ class Webhooks:
         return await self._commit(app, notice.recording)
 
     async def _commit(self, app: App, told: Snapshot) -> Answered:
+        heard = await self._settled(app, told)
+        facts = {"app": app.name, "recording_id": told.recording_id, "status": told.status}
+        if heard is None:
+            reason = "a start that may have begun it is still under way"
+            return Answered("unavailable", facts | {"reason": reason})
+        if not heard.known:
+            return Answered("not_ours", facts)
+        return Answered("taken" if heard.events or heard.due else "repeated", facts)
+
+    async def _settled(self, app: App, told: Snapshot) -> Heard | None:
+        """What it comes to, once no start is under way that may have begun the recording."""
+        meeting = told.meeting_id
+        slots = [slot(app.name, meeting, kind) for kind in get_args(Kind)] if meeting else []
+        for pause in PAUSES:
+            heard = await self._store.hear(self._sight(app, told))
+            if heard.known:
+                return heard
+            if not slots or not await self._store.calling(slots):
+                # What was under way at the first look may be committed by now.
+                return await self._store.hear(self._sight(app, told, follow_all=app.follow_all))
+            await asyncio.sleep(pause)
+        return None
+
+    def _sight(self, app: App, told: Snapshot, *, follow_all: bool = False) -> Hear:
         now = self._now()
         seen = Seen(
             snapshot=told, observed_by="webhook", asked_at=now, observed_at=now, app=app.name
         )
-        heard = await self._store.hear(Hear(seen=seen, follow_all=app.follow_all))
-        facts = {"app": app.name, "recording_id": told.recording_id, "status": told.status}
-        if not heard.known:
-            return Answered("not_ours", facts)
-        return Answered("taken" if heard.events or heard.due else "repeated", facts)
+        return Hear(seen=seen, follow_all=follow_all)
 
 
 class _CutShort(Exception):

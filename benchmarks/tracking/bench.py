@@ -4,7 +4,8 @@ import argparse
 import asyncio
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from pathlib import Path
 
 import msgspec
@@ -12,7 +13,7 @@ import uvloop
 
 from benchmarks.lineup import ROOT
 from benchmarks.tracking import report
-from benchmarks.tracking.facts import Pace, Scenario, Tracked
+from benchmarks.tracking.facts import Outcome, Pace, Scenario, Tracked
 from benchmarks.tracking.scenario import Ground, play
 from sandbox.postgresql import launch_postgresql
 from sandbox.processes import OwnedDirectory
@@ -30,31 +31,72 @@ def scenarios(live: Sequence[int], replicas: Sequence[int], hows: str) -> Iterat
                     yield Scenario(live=count, replicas=number, webhooks=webhooks)
 
 
-async def run(chosen: Sequence[Scenario], pace: Pace) -> Tracked:
-    """Each on a broker and a database server of its own; progress goes to stderr."""
+async def run(
+    chosen: Sequence[Scenario],
+    pace: Pace,
+    *,
+    at_once: int = 1,
+    keep: Callable[[Tracked], None] = lambda _tracked: None,
+) -> Tracked:
+    """Each on a broker and a database server of its own; progress goes to stderr.
+
+    So many of them run `at_once`, each beginning as soon as another is over. `keep` is given what
+    there is after each, so that one that fails does not cost the others.
+    """
     begun = time.monotonic()
+    turns = asyncio.Semaphore(at_once)
+    tracked = Tracked(pace=pace, outcomes=[])
 
     def say(text: str) -> None:
         print(f"{time.monotonic() - begun:6.0f} s  {text}", file=sys.stderr, flush=True)
 
-    outcomes = []
-    for scenario in chosen:
-        directory = OwnedDirectory("recording-tracking-")
-        node = await asyncio.to_thread(launch_rabbitmq, private=True)
-        database = await asyncio.to_thread(launch_postgresql, durable=True, private=True)
-        try:
-            ground = Ground(node, database, directory.path, say)
-            outcomes.append(await play(scenario, pace, ground))
-            say(report.line(outcomes[-1]))
-        finally:
-            await asyncio.to_thread(database.close)
-            await asyncio.to_thread(node.close)
-            directory.remove()
-    return Tracked(pace=pace, outcomes=outcomes)
+    async def measure(scenario: Scenario) -> None:
+        nonlocal tracked
+        async with turns:
+            outcome = await _alone(scenario, pace, say)
+        say(report.line(outcome))
+        tracked = merged([tracked, Tracked(pace=pace, outcomes=[outcome])])
+        keep(tracked)
+
+    async with asyncio.TaskGroup() as group:
+        for scenario in chosen:
+            group.create_task(measure(scenario))
+    return tracked
+
+
+async def _alone(scenario: Scenario, pace: Pace, say: Callable[[str], None]) -> Outcome:
+    directory = OwnedDirectory("recording-tracking-")
+    node = await asyncio.to_thread(launch_rabbitmq, private=True)
+    database = await asyncio.to_thread(launch_postgresql, durable=True, private=True)
+    try:
+        return await play(scenario, pace, Ground(node, database, directory.path, say))
+    finally:
+        await asyncio.to_thread(database.close)
+        await asyncio.to_thread(node.close)
+        directory.remove()
+
+
+def merged(runs: Sequence[Tracked]) -> Tracked:
+    """Several runs of one pace as one; of a scenario that several have, the last one's counts."""
+    if any(one.pace != runs[0].pace for one in runs):
+        raise SystemExit("runs of different paces cannot stand in one table")
+    outcomes = {one.scenario: one for run in runs for one in run.outcomes}
+    order = sorted(
+        outcomes, key=lambda one: (one.live, one.replicas > 0, one.webhooks, one.replicas)
+    )
+    return Tracked(pace=runs[0].pace, outcomes=[outcomes[one] for one in order])
 
 
 def _numbers(text: str) -> list[int]:
     return [int(word) for word in text.split(",")]
+
+
+def _read(path: Path) -> Tracked:
+    return msgspec.json.decode(path.read_bytes(), type=Tracked)
+
+
+def _write(path: Path, tracked: Tracked) -> None:
+    path.write_bytes(msgspec.json.format(msgspec.json.encode(tracked)))
 
 
 def main() -> None:
@@ -66,14 +108,21 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=Pace().seconds, help="of the steady part")
     parser.add_argument("--ends", type=float, default=Pace().ends, help="recordings a second")
     parser.add_argument("--json", type=Path, default=ROOT / "var" / "bench-tracking.json")
+    parser.add_argument("--at-once", type=int, default=1, help="so many scenarios at a time")
+    parser.add_argument("--results", type=Path, nargs="+", help="such files, instead of measuring")
     parser.add_argument("--docs", type=Path, help="a docs/performance.md to bring up to date")
     chosen = parser.parse_args()
-    pace = Pace(seconds=chosen.seconds, ends=chosen.ends)
-    wanted = list(scenarios(chosen.live, chosen.replicas, chosen.hows))
-    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        tracked = runner.run(run(wanted, pace))
-    chosen.json.parent.mkdir(parents=True, exist_ok=True)
-    chosen.json.write_bytes(msgspec.json.format(msgspec.json.encode(tracked)))
+    if chosen.at_once < 1:
+        parser.error("--at-once: at least 1")
+    if chosen.results:
+        tracked = merged([_read(one) for one in chosen.results])
+    else:
+        pace = Pace(seconds=chosen.seconds, ends=chosen.ends)
+        wanted = list(scenarios(chosen.live, chosen.replicas, chosen.hows))
+        chosen.json.parent.mkdir(parents=True, exist_ok=True)
+        keep = partial(_write, chosen.json)
+        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+            tracked = runner.run(run(wanted, pace, at_once=chosen.at_once, keep=keep))
     print(report.text(tracked))
     if chosen.docs:
         report.write(tracked, chosen.docs)

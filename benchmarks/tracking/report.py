@@ -1,6 +1,7 @@
 """Scenarios in words, in a table and in a picture."""
 
-from collections.abc import Iterator
+import math
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Final
 
@@ -49,7 +50,7 @@ def table(tracked: Tracked) -> Table:
             f"{one.finished_per_hour:,.0f}" if one.scenario.replicas else "",
             f"{one.cpu * 100:.1f}",
             f"{one.rss / 2**20:.0f}",
-            ", ".join(f"{count:,} {name}" for name, count in one.requests.items()),
+            _in_all(one.requests),
         )
         for one in tracked.outcomes
     ]
@@ -137,5 +138,12 @@ def _spread(delays: Delays) -> str:
     return f"{_seconds(delays.p50)} · {_seconds(delays.p99)}"
 
 
+def _in_all(requests: Mapping[str, int]) -> str:
+    each = ", ".join(f"{count:,} {name}" for name, count in requests.items())
+    return f"{sum(requests.values()):,}: {each}"
+
+
 def _seconds(value: float) -> str:
+    if math.isnan(value):
+        return "never"
     return f"{value * 1000:.0f} ms" if value < 1 else f"{value:.1f} s"

@@ -156,6 +156,7 @@ async def follow(store: Any) -> None:
     await store.live("default")
     await store.followed(["a", "old1"])
     await store.starting(["n/track", "m/composite"])
+    await store.calling(["n/track", "m/composite"])
     await store.set_mark(Mark(name="followed/default", at=now))
     await store.mark("followed/default")
 

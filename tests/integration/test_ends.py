@@ -90,6 +90,16 @@ async def test_whatever_the_api_answers_for_ever_each_start_ends_in_time(
     assert await last_status(bench, recording_id) == last
 
 
+async def test_a_recording_whose_session_ends_ends_with_it(bench: Bench) -> None:
+    recording_id = await bench.start()
+    await bench.follow(5)
+    bench.sandbox.world.meetings.end_session(bench.meeting)
+    assert await until_completed(bench, recording_id) <= 60
+    told = await bench.told(recording_id)
+    assert told[:2] == ["INVOKED", "RECORDING"]
+    assert told[-5:] == ["UPLOADED", "file", "file", "file", "completed 3"]
+
+
 async def test_a_recording_that_never_stops_is_stopped_in_the_end(bench: Bench) -> None:
     recording_id = await bench.start()
     await bench.follow(2)

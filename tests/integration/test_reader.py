@@ -4,12 +4,13 @@ import asyncio
 import uuid
 from collections.abc import AsyncIterator
 
+import httpx
 import pytest
 
 from recording_schemas import Status
 from sandbox.faults import Fault
 from sandbox.waiting import Eventually
-from tests.integration.following import Bench, open_bench
+from tests.integration.following import Bench, client, open_bench
 from worker.recording import Seen
 
 
@@ -53,6 +54,26 @@ async def test_many_webhooks_about_live_recordings_cost_one_list_and_no_read_of_
     assert {(await bench.told(one))[-1] for one in ids} == {"PAUSED"}
     await bench.follow(60)
     assert bench.asked() == ["list_recordings"]
+
+
+async def test_what_a_sweep_under_way_can_tell_is_not_worth_another_sweep(bench: Bench) -> None:
+    ids = await recording(bench, 20)
+    for one in ids:
+        await bench.webhook(one, Status.PAUSED)
+    items = [{"id": one, "status": "PAUSED", "type": "TRACK"} for one in ids]
+    page = {"success": True, "data": items, "paging": {"total_count": 20, "end_offset": 20}}
+    asked: list[str] = []
+
+    async def answer(request: httpx.Request) -> httpx.Response:
+        asked.append(request.url.path.rpartition("/")[2])
+        await bench.reader.once()
+        return httpx.Response(200, json=page)
+
+    bench.restart(client(transport=httpx.MockTransport(answer)))
+    for _ in range(5):
+        await bench.follow(1)
+    assert asked == ["recordings"]
+    assert {(await bench.told(one))[-1] for one in ids} == {"PAUSED"}
 
 
 async def test_what_is_not_on_the_list_is_read_also_when_there_are_many(bench: Bench) -> None:

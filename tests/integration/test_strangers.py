@@ -129,6 +129,31 @@ async def test_following_others_costs_two_requests_when_nothing_happens(bench: B
     assert bench.asked() == ["list_recordings"] * 2
 
 
+async def test_many_that_began_of_late_are_not_listed_twice(bench: Bench) -> None:
+    await bench.tick()
+    theirs = [await stranger(bench) for _ in range(250)]
+    await bench.tick(2)
+    bench.asked()
+    await bench.tick(10)
+    assert bench.asked() == ["list_recordings"] * 4  # three pages of live ones, none of ended ones
+    assert {(await bench.told(one))[-1] for one in theirs} == {"RECORDING"}
+
+
+async def test_one_that_is_listed_late_is_found_though_it_ended_meanwhile(bench: Bench) -> None:
+    await bench.tick()
+    await bench.tick()
+    bench.sandbox.switches.change({"list_lag_seconds": 200.0})
+    late, early = await stranger(bench), await stranger(bench)
+    bench.sandbox.clock.advance(150)
+    await bench.tick()
+    assert await bench.events() == []
+    await ended(bench, late)
+    bench.sandbox.switches.change({"list_lag_seconds": 0.0})
+    await bench.tick(100)
+    assert (await bench.told(late))[-1] == "completed 3"
+    assert await bench.told(early) == ["RECORDING"]
+
+
 async def test_a_recording_that_a_start_in_work_may_have_made_is_left_to_it(bench: Bench) -> None:
     await bench.tick()
     await claim_a_start(bench)

@@ -114,6 +114,36 @@ async def test_an_uploaded_recording_is_read_once_and_each_file_is_told_then_the
     assert bench.asked() == []
 
 
+async def test_an_ended_recording_is_left_to_be_read_before_the_list_is_read_to_its_end(
+    bench: Bench,
+) -> None:
+    bench.sandbox.switches.change({"max_per_page": 3})
+    ids = [await bench.start(meeting=str(uuid.uuid4())) for _ in range(30)]
+    await bench.tick(10)
+    await bench.api.act(ids[-5], "stop")
+    bench.sandbox.clock.advance(10)
+    pages = iter([True] * 6)
+    await bench.sweep.once(lambda: next(pages, False))
+    await bench.reader.once()
+    assert (await bench.told(ids[-5]))[-1] == "completed 3"
+    assert {(await bench.told(one))[-1] for one in ids if one != ids[-5]} == {"RECORDING"}
+
+
+async def test_what_a_page_misses_is_read_once_though_the_next_pages_miss_it_too(
+    bench: Bench,
+) -> None:
+    bench.sandbox.switches.change({"max_per_page": 3})
+    ids = [await bench.start(meeting=str(uuid.uuid4())) for _ in range(30)]
+    await bench.tick(10)
+    for one in ids[::4]:
+        await bench.api.act(one, "stop")
+    bench.sandbox.clock.advance(10)
+    bench.asked()
+    await bench.tick()
+    assert bench.asked().count("get_recording") == len(ids[::4])
+    assert {(await bench.told(one))[-1] for one in ids[::4]} == {"completed 3"}
+
+
 async def test_every_file_says_whose_it_is_also_after_a_rejoin_and_with_underscores(
     bench: Bench,
 ) -> None:

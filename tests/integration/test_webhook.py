@@ -4,6 +4,7 @@ import asyncio
 import gzip
 import itertools
 from collections.abc import AsyncIterator
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -13,7 +14,7 @@ from sandbox.postgresql import PostgreSQLServer
 from sandbox.signing import Signer
 from sandbox.waiting import eventually
 from tests.integration.webhook_door import Door, former_update, open_door, update
-from worker.store import stranger_mark
+from worker.store import Claim, Release, Store, stranger_mark
 from worker.webhook import MAX_BODY_BYTES, MOST_AT_ONCE
 
 FORWARD = ["RECORDING", "UPLOADING", "UPLOADED"]
@@ -146,6 +147,61 @@ async def test_one_about_a_recording_that_is_not_ours_is_taken(door: Door) -> No
     assert await door.store.unsent(10) == []
     assert await door.store.mark(stranger_mark("default")) is None
     assert door.counted() == {"not_ours": 1}
+
+
+async def call_a_start(store: Store, slot: str = "m/track") -> None:
+    """A replica claims a start, and the API is asked."""
+    claim = Claim(
+        command_id="start-1",
+        command_type="start_track_recording",
+        owner="somebody",
+        now=0,
+        lease_seconds=60,
+        settle_seconds=30,
+        abandoned_before=0,
+        app="default",
+        slot=slot,
+    )
+    assert (await store.claim(claim)).may_call
+
+
+async def test_one_that_comes_before_its_start_is_committed_is_told_when_it_is(
+    database_url: str,
+) -> None:
+    async with open_door(database_url, follow_all=True) as door:
+        await call_a_start(door.store)
+        begun = door.time
+        telling = asyncio.create_task(door.tell("early", "RECORDING"))
+        await eventually(lambda: door.time - begun >= timedelta(seconds=2))  # two looks
+        await door.look("early", "INVOKED")
+        assert await telling == 204
+        assert await door.told("early") == ["INVOKED", "RECORDING"]
+        assert await door.store.mark(stranger_mark("default")) is None
+        assert door.counted() == {"taken": 1}
+
+
+async def test_one_whose_start_stays_under_way_is_to_be_repeated(door: Door) -> None:
+    await call_a_start(door.store)
+    assert await door.tell("early", "RECORDING") == 503
+    await door.look("early", "INVOKED")
+    assert await door.tell("early", "RECORDING") == 204
+    assert await door.told("early") == ["INVOKED", "RECORDING"]
+
+
+async def test_starts_of_other_meetings_and_those_that_nobody_is_at_work_on_are_not_waited_for(
+    database_url: str,
+) -> None:
+    async with open_door(database_url) as door:
+        await call_a_start(door.store)
+        elsewhere = update("theirs", "RECORDING") | {"meeting": {"id": "elsewhere"}}
+        assert await door.post(elsewhere) == 204
+        assert await door.post(former_update("theirs", "RECORDING")) == 204
+        release = Release(
+            command_id="start-1", owner="somebody", uncertain=True, last_error="", called_until=1.0
+        )
+        await door.store.release(release)
+        assert await door.tell("theirs", "RECORDING") == 204
+        assert door.counted() == {"not_ours": 3}
 
 
 async def test_one_app_s_webhook_tells_nothing_of_another_app_s_recording(sqlite_url: str) -> None:

@@ -19,7 +19,9 @@ from benchmarks.measured import Machine, Measured, Round, percentile
 from benchmarks.meter import taken
 from benchmarks.report import BEGIN, END, replace_section
 from benchmarks.stub_api import Connection, Stub
-from benchmarks.tracking import account
+from benchmarks.tracking import account, report
+from benchmarks.tracking import bench as tracking
+from benchmarks.tracking.facts import Delays, Outcome, Pace, Scenario, Tracked
 from benchmarks.tracking.world import Ears
 from sandbox.ledger import Transition
 from sandbox.processes import OwnedProcess
@@ -119,6 +121,68 @@ def test_files_are_told_when_the_last_of_them_is() -> None:
     ears.files, ears.completed = {"a": [2.0, 3.0, 9.0], "b": [2.0, 3.0]}, {"a": 9.1, "b": 3.1}
     delays = account.of_files(ledger, ears, {"a", "b"})
     assert (delays.most, delays.missed) == (8.0, 1)
+
+
+def outcome(live: int, replicas: int, *, webhooks: bool, p99: float = 7.0) -> Outcome:
+    delays = Delays(changes=9, missed=0, skipped=0, p50=3.0, p99=p99, most=p99)
+    return Outcome(
+        scenario=Scenario(live=live, replicas=replicas, webhooks=webhooks),
+        ends_per_second=0.8,
+        adopted_seconds=60.0,
+        requests={"list_recordings": 1_000, "get_recording": 96},
+        breaches=0,
+        busiest=700,
+        per_second=2.5,
+        sweeping_per_second=1.75,
+        reads_each=1.0,
+        status=delays,
+        files=delays,
+        burst=delays if webhooks else None,
+        cpu=0.05,
+        rss=100 * 2**20,
+    )
+
+
+def whole() -> list[Outcome]:
+    """Every scenario of the tracking benchmark."""
+    return [
+        outcome(one.live, one.replicas, webhooks=one.webhooks)
+        for one in tracking.scenarios([1_000, 10_000], [1, 3], "naive,sweep,webhooks")
+    ]
+
+
+def test_the_tracking_table_has_all_scenarios_figures_goals_and_a_plot(tmp_path: Path) -> None:
+    page = tmp_path / "performance.md"
+    marks = (
+        BEGIN.format(name="tracking", command="make bench-tracking"),
+        END.format(name="tracking"),
+    )
+    page.write_text("\n".join(marks) + "\n")
+    report.write(Tracked(pace=Pace(), outcomes=whole()), page)
+    text = page.read_text()
+    rows = [line for line in text.splitlines() if line.startswith(("| 1,000 ", "| 10,000 "))]
+    assert len(rows) == 10
+    assert sum("naive" in row for row in rows) == 2
+    for figure in ("2.50", "3.0 s · 7.0 s", "5.0", "100", "8,100", "1,096: 1,000 list_recordings"):
+        assert any(figure in row for row in rows), figure
+    assert text.count("requests in any 5 minutes") == 4
+    picture = (tmp_path / "performance" / "tracking.svg").read_text()
+    assert all(one.scenario.label in picture for one in whole())
+
+
+def test_runs_that_were_made_in_parts_make_the_same_table() -> None:
+    parts = [Tracked(pace=Pace(), outcomes=whole()[first::3]) for first in (2, 0, 1)]
+    assert tracking.merged(parts).outcomes == whole()
+    again = outcome(10_000, 1, webhooks=False, p99=5.0)
+    later = tracking.merged([*parts, Tracked(pace=Pace(), outcomes=[again])])
+    assert [one for one in later.outcomes if one.status.p99 == 5.0] == [again]
+    with pytest.raises(SystemExit, match="paces"):
+        tracking.merged([parts[0], Tracked(pace=Pace(seconds=1.0), outcomes=[])])
+
+
+def test_what_nobody_was_told_is_not_told_in_seconds() -> None:
+    nobody = outcome(10_000, 0, webhooks=False, p99=math.nan)
+    assert "3.0 s · never" in report.text(Tracked(pace=Pace(), outcomes=[nobody]))
 
 
 async def test_what_a_childs_child_takes_counts(tmp_path: Path, eventually: Eventually) -> None:

@@ -13,9 +13,9 @@ from sandbox.signing import Signer
 from worker.errors import Unavailable
 from worker.realtimekit import WebhookKey
 from worker.realtimekit.webhook_key import (
-    FETCHES,
-    FETCHES_SECONDS,
+    FETCH_SECONDS,
     LARGEST_ANSWER,
+    MOST_WAITING,
     OLD_KEY_SECONDS,
 )
 
@@ -23,7 +23,7 @@ BODY: Final = b'{"event":"recording.statusUpdate"}'
 
 
 class Publisher:
-    """Publishes a key, counts who asks, and has a clock that stands still."""
+    """Publishes a key, counts who asks, and has a clock that moves only when it is slept on."""
 
     def __init__(self) -> None:
         self.signer = Signer()
@@ -34,6 +34,7 @@ class Publisher:
             "http://keys.example/webhooks.json",
             timeout=0.2,
             now=lambda: self.time,
+            sleep=self._sleep,
             transport=httpx.MockTransport(self._serve),
         )
 
@@ -44,6 +45,10 @@ class Publisher:
     async def has_signed(self, body: bytes = BODY, *, signature: str | None = None) -> bool:
         given = self.signer.signature(body) if signature is None else signature
         return await self.key.has_signed(body, given)
+
+    async def _sleep(self, seconds: float) -> None:
+        await asyncio.sleep(0)
+        self.time += seconds
 
     async def _serve(self, request: httpx.Request) -> httpx.Response:
         assert "Authorization" not in request.headers
@@ -78,11 +83,37 @@ async def test_another_body_or_another_signer_is_not_believed(publisher: Publish
 async def test_a_flood_of_forged_webhooks_does_not_become_one_of_fetches(
     publisher: Publisher,
 ) -> None:
+    forged, begun = Signer().signature(BODY), publisher.time
+    for _ in range(20):
+        many = (publisher.has_signed(signature=forged) for _ in range(MOST_WAITING))
+        assert set(await asyncio.gather(*many)) == {False}
+    assert publisher.asked <= 1 + (publisher.time - begun) / FETCH_SECONDS
+
+
+async def test_what_a_new_key_has_signed_is_believed_amid_a_flood_of_forged_ones(
+    publisher: Publisher,
+) -> None:
     forged = Signer().signature(BODY)
-    for _ in range(200):
-        assert not await publisher.has_signed(signature=forged)
-        publisher.time += FETCHES_SECONDS / 100
-    assert publisher.asked == 2 * FETCHES
+    for _ in range(5):
+        many = [publisher.has_signed(signature=forged) for _ in range(MOST_WAITING - 1)]
+        publisher.signer.rotate()
+        assert (await asyncio.gather(*many, publisher.has_signed()))[-1]
+
+
+async def test_of_more_than_can_wait_for_the_key_nothing_is_told_and_the_known_one_serves(
+    publisher: Publisher,
+) -> None:
+    assert await publisher.has_signed()
+    forged = Signer().signature(BODY)
+    waiting = [
+        asyncio.create_task(publisher.has_signed(signature=forged)) for _ in range(MOST_WAITING)
+    ]
+    await asyncio.sleep(0)
+    with pytest.raises(Unavailable, match="too many"):
+        await publisher.has_signed(signature=forged)
+    assert await publisher.has_signed()
+    assert set(await asyncio.gather(*waiting)) == {False}
+    assert not await publisher.has_signed(signature=forged)
 
 
 @pytest.mark.parametrize("signature", ["", "?", "=", "YQ", "ü", "A" * 5_000, "\udcff", "a b"])
@@ -94,12 +125,10 @@ async def test_what_is_no_signature_needs_no_key(publisher: Publisher, signature
 async def test_a_change_of_keys_is_noticed_by_the_first_webhook_after_it(
     publisher: Publisher,
 ) -> None:
-    for asked in (1, 2, 3):  # and be it at once
+    for asked in (1, 2, 3, 4, 5):  # and be it at once
         assert await publisher.has_signed()
         assert publisher.asked == asked
         publisher.signer.rotate()
-    publisher.time += FETCHES_SECONDS
-    assert await publisher.has_signed()
 
 
 async def test_what_the_old_key_has_signed_may_still_arrive_for_a_minute(
@@ -140,6 +169,7 @@ async def test_without_a_key_nothing_is_called_forged(
     with pytest.raises(Unavailable, match="cannot be had"):
         await publisher.has_signed()
     publisher.answer = publisher.published
+    publisher.time += FETCH_SECONDS
     assert await publisher.has_signed()
 
 
@@ -154,7 +184,11 @@ async def test_while_the_key_cannot_be_fetched_the_known_one_serves(publisher: P
         with pytest.raises(Unavailable):
             await publisher.has_signed(signature=Signer().signature(BODY))
     assert await publisher.has_signed()
-    assert publisher.asked == FETCHES
+    assert publisher.asked == 2
+    publisher.time += FETCH_SECONDS
+    with pytest.raises(Unavailable):
+        await publisher.has_signed(signature=Signer().signature(BODY))
+    assert publisher.asked == 3
 
 
 async def test_a_publisher_that_is_silent_is_given_up(publisher: Publisher) -> None:

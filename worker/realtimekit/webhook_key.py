@@ -8,7 +8,7 @@ import base64
 import binascii
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import Any, Final
 
 import httpx
@@ -21,9 +21,11 @@ from worker.errors import Unavailable
 from worker.realtimekit.lenient import Unreadable, decoded, text
 from worker.realtimekit.transport import Transport
 
-FETCHES: Final = 3
-FETCHES_SECONDS: Final = 15.0
-"""However many signatures do not fit, the key is asked for at most `FETCHES` times in as long."""
+FETCH_SECONDS: Final = 1.0
+"""However many signatures do not fit, the key is asked for at most once in as long."""
+
+MOST_WAITING: Final = 100
+"""So many signatures that do not fit may wait for the next fetch at a time."""
 
 OLD_KEY_SECONDS: Final = 60.0
 """What was signed before a change of keys may still be on its way for so long."""
@@ -44,8 +46,10 @@ class WebhookKey:
     """Checks signatures with the key that `url` publishes; close it with `aclose`.
 
     The key is fetched when it is first needed, kept, and fetched again when a signature does not
-    fit, which is how a change of keys is noticed. `timeout` is the total of a fetch in seconds,
-    `now` a clock in seconds that never goes back. `transport` is for tests.
+    fit, which is how a change of keys is noticed. No signature is called forged unless the key was
+    fetched after it came; all that came before share a fetch. `timeout` is the total of a fetch in
+    seconds, `now` a clock in seconds that never goes back, and `sleep` sleeps by it. `transport` is
+    for tests.
     """
 
     def __init__(
@@ -54,17 +58,20 @@ class WebhookKey:
         *,
         timeout: float,
         now: Callable[[], float] = time.monotonic,
+        sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
         transport: httpx.AsyncBaseTransport | None = None,
     ) -> None:
         self._url = httpx.URL(url)
         self._timeout = timeout
         self._now = now
+        self._sleep = sleep
         self._transport = transport or Transport()
         self._fetching = asyncio.Lock()
         self._key: rsa.RSAPublicKey | None = None
         self._old: rsa.RSAPublicKey | None = None
         self._changed_at = 0.0
-        self._asked_at = [-math.inf] * FETCHES
+        self._asked_at = -math.inf
+        self._waiting = 0
         self._trouble: str | None = None
 
     async def has_signed(self, body: bytes, signature: str) -> bool:
@@ -77,10 +84,16 @@ class WebhookKey:
             return False
         if self._fits(body, given):
             return True
-        arrived_at = self._now()
-        async with self._fetching:
-            if not self._fits(body, given):
-                await self._fetch_for(arrived_at)
+        if self._waiting >= MOST_WAITING:
+            raise Unavailable("webhook_key", "too many signatures wait for the key to be had anew")
+        self._waiting += 1
+        try:
+            arrived_at = self._now()
+            async with self._fetching:
+                if not self._fits(body, given):
+                    await self._fetch_for(arrived_at)
+        finally:
+            self._waiting -= 1
         return self._fits(body, given)
 
     async def aclose(self) -> None:
@@ -94,11 +107,17 @@ class WebhookKey:
         return any(key is not None and _is_of(key, body, signature) for key in keys)
 
     async def _fetch_for(self, arrived_at: float) -> None:
-        """Fetch the key for who came then, unless that was done since, or too often of late."""
-        often = self._now() - self._asked_at[0] < FETCHES_SECONDS
-        if self._asked_at[-1] <= arrived_at and not often:
-            self._asked_at = [*self._asked_at[1:], self._now()]
+        """Fetch the key for who came then, unless that was done since."""
+        if self._asked_at <= arrived_at:
+            pause = self._asked_at + FETCH_SECONDS - self._now()
+            if pause > 0:
+                self._raise_trouble()
+                await self._sleep(pause)
+            self._asked_at = self._now()
             await self._fetch()
+        self._raise_trouble()
+
+    def _raise_trouble(self) -> None:
         if self._trouble is not None:
             raise Unavailable("webhook_key", self._trouble)
 

@@ -241,6 +241,10 @@ class Store:
         """Those of the slots in which a start that is not finished may have begun a recording."""
         return await self._group.submit(following.starting, slots)
 
+    async def calling(self, slots: Collection[str]) -> bool:
+        """Whether the API may be answering a start in one of the slots just now."""
+        return await self._group.submit(following.calling, slots)
+
     async def mark(self, name: str) -> float | None:
         """How far something has been followed (seconds), None if that was never noted."""
         return await self._group.submit(following.find_marks, name)

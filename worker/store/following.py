@@ -9,7 +9,7 @@ import sqlalchemy as sa
 from recording_schemas import Status
 from worker.recording import LIVE, Recording
 from worker.store.news import leave
-from worker.store.tables import inbox, marks, recordings
+from worker.store.tables import UNFINISHED, inbox, marks, recordings
 
 _LIVE = sorted(str(status) for status in LIVE)
 _AT_A_TIME = 500
@@ -196,10 +196,19 @@ def starting(
     connection: sa.Connection, requests: Sequence[Collection[str]]
 ) -> list[frozenset[str]]:
     """Operation: those of each request's slots whose unfinished start may have been called."""
+    return _called(connection, requests, sa.true())
+
+
+def calling(connection: sa.Connection, requests: Sequence[Collection[str]]) -> list[bool]:
+    """Operation: whether somebody is at work on a start of each request's slots, and calls it."""
+    return [bool(slots) for slots in _called(connection, requests, inbox.c.state == "running")]
+
+
+def _called(
+    connection: sa.Connection, requests: Sequence[Collection[str]], which: sa.ColumnElement[bool]
+) -> list[frozenset[str]]:
     wanted = sorted({slot for slots in requests for slot in slots})
-    mine = sa.and_(
-        inbox.c.slot.in_(wanted), inbox.c.state != "done", inbox.c.called_at.is_not(None)
-    )
+    mine = sa.and_(UNFINISHED, which, inbox.c.slot.in_(wanted), inbox.c.called_at.is_not(None))
     held = frozenset(connection.execute(sa.select(inbox.c.slot).where(mine)).scalars())
     return [held.intersection(slots) for slots in requests]
 

@@ -1,6 +1,7 @@
 """One behaviour on both engines."""
 
 import asyncio
+import re
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -28,7 +29,7 @@ from worker.store import (
     outcome_record,
 )
 from worker.store.engine import open_engine
-from worker.store.migrate import HEAD
+from worker.store.migrate import HEAD, migrate, upgrade
 from worker.store.tables import metadata
 from worker.track_files import TrackFile
 
@@ -446,6 +447,48 @@ async def test_migrations_make_exactly_the_tables_the_code_uses(database_url: st
                 index.name for index in table.indexes
             }
     engine.dispose()
+
+
+def test_new_tables_are_those_that_the_migrations_lead_to(database_url: str) -> None:
+    engine = open_engine(database_url)
+    with engine.begin() as connection:
+        migrate(connection, [None])
+        new = schema_of(connection)
+        for name in new:
+            connection.execute(sa.text(f"DROP TABLE {name}"))
+        upgrade(connection)
+        assert schema_of(connection) == new
+    engine.dispose()
+
+
+def schema_of(connection: sa.Connection) -> dict[str, Any]:
+    """Each table: its columns, keys, indexes and checks, without the order of the columns."""
+    inspector = sa.inspect(connection)
+
+    def described(table: str) -> dict[str, Any]:
+        columns = inspector.get_columns(table)
+        indexes = inspector.get_indexes(table)
+        checks = inspector.get_check_constraints(table)
+        return {
+            "columns": {one["name"]: (str(one["type"]), one["nullable"]) for one in columns},
+            "counted": [one["name"] for one in columns if one.get("identity")],
+            "key": inspector.get_pk_constraint(table),
+            "checks": {one["name"]: re.sub(r"\s+", " ", one["sqltext"]) for one in checks},
+            "indexes": {
+                one["name"]: (
+                    one["column_names"],
+                    one["unique"],
+                    {
+                        kind: re.sub(r"\b\w+\.", "", str(value))
+                        for kind, value in one.get("dialect_options", {}).items()
+                        if kind.endswith("where")
+                    },
+                )
+                for one in indexes
+            },
+        }
+
+    return {name: described(name) for name in inspector.get_table_names()}
 
 
 def test_the_newest_migration_is_the_one_the_worker_asks_for() -> None:

@@ -6,7 +6,9 @@ much that is not needed here (cookies, redirects, proxies, sessions): docs/adr h
 
 import asyncio
 import socket
+import ssl
 from collections.abc import AsyncIterator
+from functools import lru_cache
 from typing import Final, NamedTuple
 
 import aiohappyeyeballs
@@ -38,8 +40,6 @@ class Transport(httpx.AsyncBaseTransport):
     """
 
     def __init__(self) -> None:
-        self._tls = httpx.create_ssl_context()
-        self._tls.set_alpn_protocols(["http/1.1"])
         self._kept: dict[tuple[str, str, int], list[_Kept]] = {}
         self._places = asyncio.Semaphore(MOST_CONNECTIONS)
         self._closed = False
@@ -101,7 +101,7 @@ class Transport(httpx.AsyncBaseTransport):
             _, wire = await loop.create_connection(
                 Wire,
                 sock=connected,
-                ssl=self._tls if tls else None,
+                ssl=_tls() if tls else None,
                 server_hostname=host if tls else None,
             )
         except OSError as error:
@@ -115,6 +115,14 @@ class Transport(httpx.AsyncBaseTransport):
             self._kept.setdefault(where, []).append(_Kept(wire, now))
         else:
             wire.close()
+
+
+@lru_cache(maxsize=1)
+def _tls() -> ssl.SSLContext:
+    """What certificates are checked with; one for all, for it holds every authority there is."""
+    context = httpx.create_ssl_context()
+    context.set_alpn_protocols(["http/1.1"])
+    return context
 
 
 class _Body(httpx.AsyncByteStream):

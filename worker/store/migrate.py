@@ -14,6 +14,7 @@ from typing import Final
 import sqlalchemy as sa
 
 from worker.errors import StoreUnavailable
+from worker.store.tables import metadata
 
 HEAD: Final = "0002"
 """The newest revision. A test compares it with the files in migrations/."""
@@ -34,8 +35,11 @@ def migrate(connection: sa.Connection, requests: Sequence[None]) -> list[None]:
     if _is_behind(connection):
         if connection.dialect.name == "postgresql":
             _take_turn(connection)
-        if _is_behind(connection):
-            _upgrade(connection)
+        revision = revision_of(connection)
+        if revision is None:
+            _create(connection)
+        elif revision < HEAD:
+            upgrade(connection)
     return [None] * len(requests)
 
 
@@ -60,10 +64,30 @@ def revision_of(connection: sa.Connection) -> str | None:
     """The revision that the tables have; None when there are none."""
     if not sa.inspect(connection).has_table("alembic_version"):
         return None
-    return connection.execute(sa.text("SELECT version_num FROM alembic_version")).scalar()
+    return connection.execute(sa.select(_VERSION.c.version_num)).scalar()
 
 
-def _upgrade(connection: sa.Connection) -> None:
+def _create(connection: sa.Connection) -> None:
+    """All tables at once, as the migrations would leave them; a test holds the two together.
+
+    Most databases begin so, and need no Alembic then.
+    """
+    metadata.create_all(connection, checkfirst=False)
+    _VERSION.create(connection)
+    connection.execute(sa.insert(_VERSION).values(version_num=HEAD))
+
+
+_VERSION: Final = sa.Table(
+    "alembic_version",
+    sa.MetaData(),
+    sa.Column("version_num", sa.String(32), nullable=False),
+    sa.PrimaryKeyConstraint("version_num", name="alembic_version_pkc"),
+)
+"""As Alembic makes it, which goes on from there."""
+
+
+def upgrade(connection: sa.Connection) -> None:
+    """Apply the migrations that are missing."""
     # Imported only when there is something to do: it costs more than the rest of the start.
     from alembic import command
     from alembic.config import Config

@@ -80,7 +80,7 @@ sa.Index(
     "recordings_open",
     recordings.c.app,
     recordings.c.status,
-    sqlite_where=recordings.c.open,
+    sqlite_where=sa.text("open = 1"),  # as queries say it; `open` alone would be another condition
     postgresql_where=recordings.c.open,
 )
 sa.Index(

@@ -25,6 +25,7 @@ from sandbox.processes import (
     run,
     wait_until,
 )
+from sandbox.rabbitmq_program import without_plugins
 from sandbox.service import (
     BOOT_SECONDS,
     STOP_SECONDS,
@@ -202,7 +203,8 @@ class LocalNode(RabbitMQNode):
             # The script then becomes the node instead of waiting for it in a shell.
             "RUNNING_UNDER_SYSTEMD": "true",
         }
-        return inherited | own | dict(membership.mapper.environ)
+        lean = without_plugins(self._scripts, self.directory / "program")
+        return inherited | own | dict(lean) | dict(membership.mapper.environ)
 
     @property
     def running(self) -> bool:

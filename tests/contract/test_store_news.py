@@ -172,7 +172,7 @@ async def test_a_listener_that_is_cut_from_its_server_comes_back(
     database: str, eventually: Eventually, how: How
 ) -> None:
     address = urlsplit(database)
-    async with Proxy(address.port or 5432, address.hostname or "127.0.0.1") as proxy:
+    async with Proxy(address.port or 5432, host=address.hostname or "127.0.0.1") as proxy:
         way = address._replace(
             netloc=f"{address.netloc.rpartition('@')[0]}@127.0.0.1:{proxy.port}"
         ).geturl()

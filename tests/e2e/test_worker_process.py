@@ -1,6 +1,7 @@
 """The worker that e2e tests and the demo start is ended by whoever started it, come what may."""
 
 import asyncio
+import os
 import signal
 from pathlib import Path
 
@@ -12,7 +13,8 @@ from sandbox.demo.worker_process import WorkerProcess
 async def test_a_stop_that_is_cancelled_leaves_no_worker_behind(tmp_path: Path) -> None:
     worker = WorkerProcess({}, tmp_path)
     await worker.start()
-    worker.signal(signal.SIGSTOP)  # it does not react to SIGTERM
+    worker.signal(signal.SIGSTOP)  # it does not react to SIGTERM, once it has stopped
+    await asyncio.to_thread(os.waitid, os.P_PID, worker.pid, os.WSTOPPED | os.WNOWAIT)
     stopping = asyncio.create_task(worker.stop())
     await asyncio.sleep(0)
     stopping.cancel()

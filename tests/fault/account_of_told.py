@@ -25,6 +25,9 @@ class Told:
         self._of_recording: dict[str, list[CloudEvent]] = defaultdict(list)
         self._outcomes: dict[str, CloudEvent] = {}
 
+    def __len__(self) -> int:
+        return len(self._bodies)
+
     def hear(self, received: Iterable[Received]) -> None:
         """Take in what came; a repeat must be the same in every byte."""
         for one in received:

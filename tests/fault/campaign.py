@@ -9,6 +9,7 @@ from typing import Any, Final
 import msgspec
 
 from sandbox.faults import Fault
+from sandbox.waiting import eventually
 from tests.fault.field import Field
 from tests.fault.ledger import Account, Run, account
 from tests.fault.script import Planned, plan
@@ -31,8 +32,12 @@ TROUBLES: Final = (
     Fault(kind="refuse", status=503, envelope="html", probability=0.03),
     Fault(kind="reset", probability=0.02),
     Fault(kind="slow", seconds=0.4, probability=0.05),
+    Fault(kind="webhook_drop", probability=0.1),
+    Fault(kind="webhook_duplicate", probability=0.1),
+    Fault(kind="webhook_reorder", probability=0.1),
+    Fault(kind="webhook_forge", probability=0.1),
 )
-"""What befalls requests; none of it makes a recording fail."""
+"""What befalls requests and webhooks; none of it makes a recording fail."""
 
 BROKEN_LINKS: Final = ("reset", "reset", "fin", "fin", "stall", "delay", "black hole")
 """What befalls links. The last three last for a while."""
@@ -63,12 +68,17 @@ class Campaign:
 
     async def run(self) -> tuple[Account, Run]:
         """The account when everything has settled, or when nothing has moved for too long."""
+        async with self._field.webhooks_to(self._workers):
+            return await self._run()
+
+    async def _run(self) -> tuple[Account, Run]:
         field, options = self._field, self._options
+        for worker in self._workers:
+            worker.start()
+        await eventually(self._subscribed, seconds=60)
         for trouble in TROUBLES:
             field.sandbox.faults.add(trouble)
         field.sandbox.switches.change({"list_lag_seconds": 0.5})
-        for worker in self._workers:
-            worker.start()
         async with asyncio.TaskGroup() as together:
             together.create_task(self._send_all(plan(options.seed, options.commands)))
             together.create_task(self._kill_all())
@@ -176,6 +186,13 @@ class Campaign:
             stop = {"type": "stop_recording", "id": f"last/{self._stops}"}
             await self._field.sender.send({**stop, "recording_id": recording_id})
 
+    def _subscribed(self) -> bool:
+        asked = self._field.sandbox.ledger.requests
+        return any(one.operation == "add_webhook" and one.status == 201 for one in asked)
+
+    def _heard(self) -> int:
+        return sum(one.answer == 204 for one in self._field.sandbox.ledger.webhooks)
+
     def _tell(self, where: str) -> None:
         seconds = time.monotonic() - self._began
         sent, received = len(self._field.sender.sent), len(self._field.recorder.received)
@@ -184,5 +201,5 @@ class Campaign:
         self._say(
             f"{seconds:6.0f} s  {where}: {sent} sent ({sent / seconds:.1f}/s), "
             f"{self._owed()} without outcome, {received} received, "
-            f"{self._broken} links broken{left}"
+            f"{self._heard()} webhooks taken, {self._broken} links broken{left}"
         )

@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Iterator, Mapping
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 from typing import Any, Final
@@ -32,6 +32,7 @@ HASTE: Final = {
     # Longer than the slowest effect that a fault may have: a late start takes 2 s.
     "WORKER_RECONCILE_SECONDS": "4",
     "WORKER_SWEEP_INTERVAL_SECONDS": "0.3",
+    "WORKER_AUDIT_INTERVAL_SECONDS": "2",
     "WORKER_LEASE_SECONDS": "8",
     "WORKER_FILES_WAIT_SECONDS": "5",
     "WORKER_PUBLISH_TIMEOUT_SECONDS": "5",
@@ -69,6 +70,7 @@ class Field:
         self.api: Proxy
         self.amqp: Proxy
         self.database: Proxy | None = None
+        self.webhooks: Proxy | None = None
         self.recorder: Recorder
         self.sender: Sender
 
@@ -78,6 +80,14 @@ class Field:
         worker = WorkerProcess({**self.settings, **settings}, log, forks=self._forks)
         self.workers.append(worker)
         return worker
+
+    @asynccontextmanager
+    async def webhooks_to(self, workers: Sequence[WorkerProcess]) -> AsyncIterator[None]:
+        """Whoever starts from now on has the API's webhooks sent to these, by way of a link."""
+        async with Proxy(*(worker.port for worker in workers)) as self.webhooks:
+            for worker in workers:
+                worker.settings["WORKER_PUBLIC_URL"] = f"http://127.0.0.1:{self.webhooks.port}"
+            yield
 
     async def stop_all(self) -> None:
         """SIGTERM to every worker: each finishes what it has in hand, and publishes it."""
@@ -112,8 +122,9 @@ class Field:
 
     @property
     def links(self) -> tuple[Proxy, ...]:
-        """Every way from the workers to somebody else."""
-        return tuple(link for link in (self.api, self.amqp, self.database) if link is not None)
+        """Every way from the workers to somebody else, and from the API to them."""
+        links = (self.api, self.amqp, self.database, self.webhooks)
+        return tuple(link for link in links if link is not None)
 
     def live_recordings(self) -> Iterator[str]:
         """Recordings of ours that nobody has stopped yet."""
@@ -158,6 +169,7 @@ async def open_field(
             "REALTIMEKIT_APP_ID": "app",
             "REALTIMEKIT_API_TOKEN": "token",
             "REALTIMEKIT_BASE_URL": through(api, sandbox.base_url),
+            "REALTIMEKIT_WEBHOOK_KEY_URL": through(api, sandbox.webhook_key_url),
             "WORKER_NAME_PREFIX": prefix,
             "LOG_FORMAT": "json",
             **settings,
@@ -179,7 +191,7 @@ def proxy_to(url: str) -> Proxy:
     """A proxy, not open yet, to where this URL leads."""
     target = URL(url)
     port = target.port or _PORTS[target.scheme]
-    return Proxy(port, target.host or "127.0.0.1")
+    return Proxy(port, host=target.host or "127.0.0.1")
 
 
 def through(link: Proxy, url: str) -> str:

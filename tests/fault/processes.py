@@ -21,7 +21,8 @@ ROOT: Final = Path(__file__).parents[2]
 class WorkerProcess:
     """`python -m <module>` with these settings; never outlives this process.
 
-    `starts` and `kills` count over its life. What it writes goes to the end of `log`. With `forks`
+    It serves HTTP on `port`. What is put into `settings` counts from its next start. `starts` and
+    `kills` count over its life. What it writes goes to the end of `log`. With `forks`
     it is forked from a process that has imported the worker, else begun as an interpreter of its
     own.
     """
@@ -29,8 +30,8 @@ class WorkerProcess:
     def __init__(
         self, settings: Mapping[str, str], log: Path, *, forks: Forks | None = None
     ) -> None:
-        (self._port,) = free_ports(1)
-        self._settings = {**settings, "HTTP_HOST": "127.0.0.1", "HTTP_PORT": str(self._port)}
+        (self.port,) = free_ports(1)
+        self.settings = {**settings, "HTTP_HOST": "127.0.0.1", "HTTP_PORT": str(self.port)}
         self.log = log
         self._forks = forks
         self._process: OwnedProcess | ForkedProcess | None = None
@@ -42,7 +43,7 @@ class WorkerProcess:
         assert not self.running
         self.starts += 1
         path = os.environ.get("PATH", "")
-        environ = {"PATH": path, "PYTHONPATH": str(ROOT), **self._settings, **more}
+        environ = {"PATH": path, "PYTHONPATH": str(ROOT), **self.settings, **more}
         if self._forks is not None:
             self._process = self._forks.fork(module, environ=environ, log=self.log)
         else:
@@ -88,7 +89,7 @@ class WorkerProcess:
         return self.log.read_text(errors="replace")[-3_000:]
 
     async def _answers_or_ended(self) -> bool:
-        return not self.running or await _status(self._port) == b"200"
+        return not self.running or await _status(self.port) == b"200"
 
 
 async def _status(port: int) -> bytes:

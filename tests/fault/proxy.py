@@ -6,6 +6,7 @@ cannot be held back: a black hole is silence of the application's bytes and of F
 """
 
 import asyncio
+import itertools
 import socket
 import struct
 from types import TracebackType
@@ -21,12 +22,14 @@ How = Literal["reset", "fin"]
 class Proxy:
     """`async with Proxy(port) as link:` takes connections on `link.port` for `host:port`.
 
-    `bytes_up` and `bytes_down` count what arrived from clients and from the target, also when it
-    was swallowed; `accepted` counts connections. A trouble lasts until `restore`.
+    Several ports get one connection after the other, as behind a load balancer. `bytes_up` and
+    `bytes_down` count what arrived from clients and from the target, also when it was swallowed;
+    `accepted` counts connections. A trouble lasts until `restore`.
     """
 
-    def __init__(self, port: int, host: str = "127.0.0.1") -> None:
-        self._target = (host, port)
+    def __init__(self, *ports: int, host: str = "127.0.0.1") -> None:
+        self._host = host
+        self._ports = itertools.cycle(ports)
         self._pairs: set[_Pair] = set()
         self._server: asyncio.Server | None = None
         self._going = asyncio.Event()
@@ -103,7 +106,9 @@ class Proxy:
                 pair.lossy = True
                 await self._drink(reader, pair)
                 return
-            target_reader, target_writer = await asyncio.open_connection(*self._target)
+            target_reader, target_writer = await asyncio.open_connection(
+                self._host, next(self._ports)
+            )
             pair.join(target_writer)
             await asyncio.gather(
                 self._pump(reader, target_writer, pair, up=True),

@@ -62,7 +62,7 @@ async def says_that_the_api_is_away(worker: WorkerProcess) -> None:
 
 async def readiness(worker: WorkerProcess) -> tuple[int, dict[str, str]]:
     """The status of `/readyz`, and of each check that fails the reason."""
-    address = f"http://127.0.0.1:{worker._port}/readyz"
+    address = f"http://127.0.0.1:{worker.port}/readyz"
     async with aiohttp.ClientSession() as session, session.get(address) as answer:
         checks = (await answer.json())["checks"]
     return answer.status, {name: one["why"] for name, one in checks.items() if not one["ok"]}

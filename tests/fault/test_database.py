@@ -106,7 +106,7 @@ async def test_a_commit_whose_answer_was_lost_is_found_out_and_not_done_again(
     world: World, postgresql: PostgreSQLServer
 ) -> None:
     url = URL(postgresql.new_database())
-    async with Proxy(url.port or 5432, url.host or "127.0.0.1") as link:
+    async with Proxy(url.port or 5432, host=url.host or "127.0.0.1") as link:
         here = url.with_host("127.0.0.1").with_port(link.port)
         store = await Store.open(str(here), source="test")
         replica = world.replica(store)
@@ -174,7 +174,7 @@ async def test_a_silent_postgresql_is_noticed_and_left_for_a_new_connection(
     world: World, postgresql: PostgreSQLServer
 ) -> None:
     url = URL(postgresql.new_database())
-    async with Proxy(url.port or 5432, url.host or "127.0.0.1") as link:
+    async with Proxy(url.port or 5432, host=url.host or "127.0.0.1") as link:
         here = url.with_host("127.0.0.1").with_port(link.port)
         hasty = here.with_query(tcp_user_timeout="750", connect_timeout="2")
         store = await Store.open(str(hasty), source="test")
@@ -251,7 +251,7 @@ async def test_a_worker_without_its_database_says_so_and_recovers_by_itself(
 
 async def why_not_ready(worker: WorkerProcess) -> list[str]:
     """The checks that fail."""
-    address = f"http://127.0.0.1:{worker._port}/readyz"
+    address = f"http://127.0.0.1:{worker.port}/readyz"
     async with aiohttp.ClientSession() as session, session.get(address) as answer:
         checks = (await answer.json())["checks"]
     return [name for name, check in checks.items() if not check["ok"]]
@@ -322,7 +322,7 @@ async def test_requests_that_wait_for_a_silent_database_all_fail_together(
     postgresql: PostgreSQLServer,
 ) -> None:
     url = URL(postgresql.new_database())
-    async with Proxy(url.port or 5432, url.host or "127.0.0.1") as link:
+    async with Proxy(url.port or 5432, host=url.host or "127.0.0.1") as link:
         hasty = url.with_host("127.0.0.1").with_port(link.port).with_query(tcp_user_timeout="750")
         store = await Store.open(str(hasty), source="test")
         link.black_hole()

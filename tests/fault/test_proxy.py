@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 
 import pytest
 
@@ -155,3 +155,19 @@ async def test_a_target_that_is_away_looks_like_a_reset() -> None:
     async with Proxy(port) as proxy, connected(proxy) as streams:
         with pytest.raises(ConnectionResetError):
             await asyncio.wait_for(streams[0].read(), 10)
+
+
+async def test_of_several_targets_each_gets_its_turn() -> None:
+    echoes = Echo(), Echo()
+    async with AsyncExitStack() as stack:
+        ports = []
+        for echo in echoes:
+            server = await asyncio.start_server(echo.serve, "127.0.0.1", 0)
+            stack.push_async_callback(server.wait_closed)
+            stack.callback(server.close)
+            ports.append(server.sockets[0].getsockname()[1])
+        proxy = await stack.enter_async_context(Proxy(*ports))
+        for text in (b"one", b"two", b"three"):
+            async with connected(proxy) as streams:
+                await said(streams, text)
+    assert [echo.got for echo in echoes] == [b"onethree", b"two"]

@@ -501,6 +501,22 @@ async def test_a_stop_that_was_too_early_a_moment_ago_is_asked_again(bench: Benc
     assert (await bench.outcome("stop"))["type"] == "command.succeeded.v1"
 
 
+async def test_a_stop_that_is_asked_again_and_whose_answer_is_lost_has_stopped(
+    bench: Bench,
+) -> None:
+    bench.sandbox.switches.change({"invoked_seconds": 0.0})
+    await bench.send(bench.start())
+    too_early = Fault(kind="refuse", operation="change_recording", status=400, count=1)
+    lost = Fault(kind="lost_reset", operation="change_recording", count=1)
+    for fault in (too_early, lost):
+        bench.sandbox.faults.add(fault)
+    stop = {"type": "stop_recording", "id": "stop", "start_id": "start-1"}
+    assert await bench.send(stop) == Ack()
+    asked = [one for one in bench.sandbox.ledger.requests if one.operation == "change_recording"]
+    assert [one.status for one in asked] == [400, 200, 404]
+    assert (await bench.outcome("stop"))["type"] == "command.succeeded.v1"
+
+
 async def test_stopping_what_has_ended_succeeds(bench: Bench) -> None:
     bench.sandbox.switches.change({"invoked_seconds": 0.0, "uploading_seconds": 0.0})
     await bench.send(bench.start())

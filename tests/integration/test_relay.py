@@ -37,7 +37,7 @@ class Bench:
         self.store = store
         self.topology = topology
         self.link = Link(lambda: url, "publish")
-        self.publisher = Publisher(self.link, topology, timeout=2.0)
+        self.publisher = Publisher(self.link, topology, timeout=5.0)
         self.relay = self.another_relay()
         self.raw = raw
         self.received: list[AbstractIncomingMessage] = []
@@ -213,7 +213,7 @@ async def test_a_cut_connection_loses_nothing_and_changes_neither_order_nor_ids(
             await eventually(partial(more_than, bench, before))
             link.cut()
         await eventually(
-            lambda: {tuple(bench.keys_of(one)) for one in ids} == {tuple(KEYS)}, seconds=30
+            lambda: {tuple(bench.keys_of(one)) for one in ids} == {tuple(KEYS)}, seconds=90
         )
     assert len({one.message_id for one in bench.received}) == len(ids) * len(KEYS)
 

@@ -105,11 +105,25 @@ async def _targets_of_meeting(
     ]
 
 
-async def _act_on(api: RealtimeKit, recording_id: str, action: Action) -> Snapshot:
+async def _act_on(
+    api: RealtimeKit, recording_id: str, action: Action, *, once_more: bool = True
+) -> Snapshot:
+    """When the API refuses: because it is so already, because it is too early, or for good?"""
     try:
         return await api.act(recording_id, action)
-    except Refused as refused:
-        return await _judge(api, recording_id, action, refused)
+    except Refused as error:
+        refused = error
+    try:
+        snapshot = await api.get(recording_id)
+    except NotFound:
+        raise refused from None
+    if snapshot.status in _REACHED[action]:
+        return snapshot
+    if once_more and snapshot.status in _POSSIBLE[action]:  # it was too early a moment ago
+        return await _act_on(api, recording_id, action, once_more=False)
+    if snapshot.status is Status.INVOKED:
+        raise NotYet(_TOO_EARLY[action], refused.message) from refused
+    raise refused
 
 
 _REACHED: Final[Mapping[Action, frozenset[Status]]] = {
@@ -124,21 +138,6 @@ _POSSIBLE: Final[Mapping[Action, frozenset[Status]]] = {
     "pause": frozenset({Status.RECORDING}),
     "resume": frozenset({Status.PAUSED}),
 }
-
-
-async def _judge(api: RealtimeKit, recording_id: str, action: Action, refused: Refused) -> Snapshot:
-    """The API refused: because it is so already, because it is too early, or for good?"""
-    try:
-        snapshot = await api.get(recording_id)
-    except NotFound:
-        raise refused from None
-    if snapshot.status in _REACHED[action]:
-        return snapshot
-    if snapshot.status in _POSSIBLE[action]:  # it was too early a moment ago
-        return await api.act(recording_id, action)
-    if snapshot.status is Status.INVOKED:
-        raise NotYet(_TOO_EARLY[action], refused.message) from refused
-    raise refused
 
 
 _TOO_EARLY: Final[Mapping[Action, str]] = {

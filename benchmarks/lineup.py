@@ -95,7 +95,7 @@ def _bench(*words: str) -> tuple[str, ...]:
     return (str(BENCH_PYTHON), "-m", *words)
 
 
-_DEFAULT_PREFETCH: Final = 300
+_DEFAULT_PREFETCH: Final = 500
 _WORKER: Final = (sys.executable, "-m", "worker", "run")
 _ROOM: Final = "benchmarks.contestants"
 
@@ -106,10 +106,10 @@ LINEUP: Final = (
         command=_bench(f"{_ROOM}.bare", "aiohttp"),
     ),
     Contestant(
-        name="bare-300",
-        label="the same, 300 in flight",
+        name="bare-500",
+        label="the same, 500 in flight",
         command=_bench(f"{_ROOM}.bare", "aiohttp"),
-        in_flight=300,
+        in_flight=500,
     ),
     Contestant(
         name="bare-httpx",

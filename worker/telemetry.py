@@ -1,6 +1,7 @@
 """What the worker counts, in base units, with labels that cannot grow without bound."""
 
 from collections.abc import Callable, Collection, Mapping
+from functools import cache
 from typing import Final, Protocol
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector
@@ -33,7 +34,8 @@ class Metrics:
     """All of it, on a registry of the caller's. Every method takes plain values, in seconds.
 
     Gauges whose value lies in memory are read by a callback at each scrape (`watch`); those whose
-    value lies in the store are told from time to time (`outbox`, `recordings`).
+    value lies in the store are told from time to time (`outbox`, `recordings`). What every command
+    touches is looked up by its labels once: there are few different ones.
     """
 
     def __init__(self, registry: CollectorRegistry, *, version: str) -> None:
@@ -53,30 +55,44 @@ class Metrics:
         gauge("build_info", "Always 1; the label says which version runs.", "version").labels(
             version
         ).set(1)
-        self._received = counter("commands_received", "Deliveries taken from the queue.", "type")
-        self._settled = counter(
-            "commands_settled", "Deliveries settled, by what became of them.", "type", "outcome"
+        self._received = cache(
+            counter("commands_received", "Deliveries taken from the queue.", "type").labels
         )
-        self._command_seconds = histogram(
-            "command_duration_seconds", "From delivery to settlement.", _COMMAND_SECONDS, "type"
+        self._settled = cache(
+            counter(
+                "commands_settled", "Deliveries settled, by what became of them.", "type", "outcome"
+            ).labels
         )
-        self._queue_seconds = histogram(
-            "command_queue_seconds",
-            "From sending to the first delivery, of commands that say when they were sent.",
-            _WAITED_SECONDS,
-            "type",
+        self._command_seconds = cache(
+            histogram(
+                "command_duration_seconds", "From delivery to settlement.", _COMMAND_SECONDS, "type"
+            ).labels
         )
-        self._critical_seconds = histogram(
-            "command_critical_seconds",
-            "From sending (else from the first delivery) to the committed outcome.",
-            _WAITED_SECONDS,
-            "type",
+        self._queue_seconds = cache(
+            histogram(
+                "command_queue_seconds",
+                "From sending to the first delivery, of commands that say when they were sent.",
+                _WAITED_SECONDS,
+                "type",
+            ).labels
         )
-        self._api_requests = counter(
-            "api_requests", "Requests to the recording API, each try.", "operation", "outcome"
+        self._critical_seconds = cache(
+            histogram(
+                "command_critical_seconds",
+                "From sending (else from the first delivery) to the committed outcome.",
+                _WAITED_SECONDS,
+                "type",
+            ).labels
         )
-        self._api_seconds = histogram(
-            "api_request_duration_seconds", "One try of a request.", _API_SECONDS, "operation"
+        self._api_requests = cache(
+            counter(
+                "api_requests", "Requests to the recording API, each try.", "operation", "outcome"
+            ).labels
+        )
+        self._api_seconds = cache(
+            histogram(
+                "api_request_duration_seconds", "One try of a request.", _API_SECONDS, "operation"
+            ).labels
         )
         self._api_retries = counter(
             "api_retries", "Tries of a request beyond its first one.", "operation"
@@ -89,18 +105,22 @@ class Metrics:
             "For how much longer no request may be sent, because the API said so.",
             "account",
         )
-        self._budget_waited = histogram(
-            "api_budget_wait_seconds",
-            "How long requests waited for leave of the budget.",
-            _LEAVE_SECONDS,
-            "priority",
+        self._budget_waited = cache(
+            histogram(
+                "api_budget_wait_seconds",
+                "How long requests waited for leave of the budget.",
+                _LEAVE_SECONDS,
+                "priority",
+            ).labels
         )
         self._budget_refused = counter(
             "api_budget_refusals",
             "Requests of commands that got no leave in time and are tried again later.",
             "priority",
         )
-        self._published = counter("events_published", "Messages the broker confirmed.", "type")
+        self._published = cache(
+            counter("events_published", "Messages the broker confirmed.", "type").labels
+        )
         self._publish_seconds = histogram(
             "event_publish_delay_seconds",
             "From an event's commit to the broker's confirmation.",
@@ -145,42 +165,42 @@ class Metrics:
         """A counter that begins with its first event is not seen to increase by it."""
         for command_type in COMMAND_TYPES:
             for outcome in sorted(FINAL):
-                self._settled.labels(command_type, self._outcomes.of(outcome))
+                self._settled(command_type, self._outcomes.of(outcome))
         for priority in Priority:
             self._budget_refused.labels(priority.name.lower())
 
     def command_received(self, command_type: str) -> None:
         """A delivery was taken. What is no command at all is of the type `other`."""
-        self._received.labels(_known(command_type, COMMAND_TYPES)).inc()
+        self._received(_known(command_type, COMMAND_TYPES)).inc()
 
     def command_settled(self, command_type: str, outcome: str, seconds: float) -> None:
         """A delivery was settled. `outcome` is a slug such as `succeeded` or `retry`."""
         known = _known(command_type, COMMAND_TYPES)
-        self._settled.labels(known, self._outcomes.of(outcome)).inc()
-        self._command_seconds.labels(known).observe(seconds)
+        self._settled(known, self._outcomes.of(outcome)).inc()
+        self._command_seconds(known).observe(seconds)
 
     def command_queued(self, command_type: str, seconds: float) -> None:
         """A command was delivered for the first time, so long after it was sent."""
-        self._queue_seconds.labels(_known(command_type, COMMAND_TYPES)).observe(max(seconds, 0.0))
+        self._queue_seconds(_known(command_type, COMMAND_TYPES)).observe(max(seconds, 0.0))
 
     def command_ended(self, command_type: str, seconds: float) -> None:
         """A command has its final outcome, so long after it was sent or first seen."""
         known = _known(command_type, COMMAND_TYPES)
-        self._critical_seconds.labels(known).observe(max(seconds, 0.0))
+        self._critical_seconds(known).observe(max(seconds, 0.0))
 
     def api_request(
         self, operation: str, outcome: str, seconds: float, *, again: bool = False
     ) -> None:
         """One try of an API request ended, well or as the error `outcome` (a slug)."""
         known = self._operations.of(operation)
-        self._api_requests.labels(known, self._answers.of(outcome)).inc()
-        self._api_seconds.labels(known).observe(seconds)
+        self._api_requests(known, self._answers.of(outcome)).inc()
+        self._api_seconds(known).observe(seconds)
         if again:
             self._api_retries.labels(known).inc()
 
     def budget_waited(self, priority: Priority, seconds: float) -> None:
         """A request got leave after so long."""
-        self._budget_waited.labels(priority.name.lower()).observe(max(seconds, 0.0))
+        self._budget_waited(priority.name.lower()).observe(max(seconds, 0.0))
 
     def budget_refused(self, priority: Priority) -> None:
         """A request got no leave in time."""
@@ -188,7 +208,7 @@ class Metrics:
 
     def published(self, event_type: str, delay: float) -> None:
         """The broker confirmed an event, so long after it was committed."""
-        self._published.labels(_known(event_type, _EVENT_NAMES)).inc()
+        self._published(_known(event_type, _EVENT_NAMES)).inc()
         self._publish_seconds.observe(max(delay, 0.0))
 
     def dead_lettered(self, reason: str) -> None:

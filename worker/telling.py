@@ -61,8 +61,9 @@ class Telling:
             trace_id=trace_id_of(delivery.trace),
             **facts,
         )
-        told = {f"recording_worker.{name}": facts.get(name) for name in IN_TRACES}
-        span.tell({name: str(value) for name, value in told.items() if value})
+        if self._tracing.on:
+            told = {f"recording_worker.{name}": facts.get(name) for name in IN_TRACES}
+            span.tell({name: str(value) for name, value in told.items() if value})
         if not isinstance(settlement, Ack):
             span.failed(settlement.code)
 

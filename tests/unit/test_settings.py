@@ -208,7 +208,7 @@ def test_a_misspelt_port_is_not_mistaken_for_a_kubernetes_service() -> None:
 
 
 def test_an_empty_variable_counts_as_not_set() -> None:
-    assert settings(WORKER_PREFETCH="", AMQP_URL_FILE="").prefetch == 300
+    assert settings(WORKER_PREFETCH="", AMQP_URL_FILE="").prefetch == 500
 
 
 def test_fractions_of_seconds_and_white_space_are_allowed() -> None:

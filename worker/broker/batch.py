@@ -9,11 +9,12 @@ import struct
 import uuid
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
+from functools import lru_cache
 from typing import Final
 
 import msgspec
 import pamqp.frame
-from aiormq.abc import ChannelFrame, FrameType
+from aiormq.abc import ChannelFrame
 from aiormq.channel import Channel
 from pamqp.body import ContentBody
 from pamqp.commands import Basic
@@ -62,20 +63,25 @@ def with_id(message: Outgoing) -> Outgoing:
 
 
 def _encoded(channel: Channel, message: Outgoing) -> bytes | Exception:
+    number = channel.number
     try:
-        return b"".join(
-            pamqp.frame.marshal(one, channel.number) for one in _frames(channel, message)
-        )
+        begin = _publish(message.exchange, message.routing_key, message.mandatory, number)
+        rest = (pamqp.frame.marshal(one, number) for one in _content(channel, message))
+        return b"".join((begin, *rest))
     except UNFIT as error:
         return error
 
 
-def _frames(channel: Channel, message: Outgoing) -> Iterator[FrameType | ContentBody]:
-    if len(message.routing_key.encode()) > SHORT_STRING:
+@lru_cache(maxsize=256)
+def _publish(exchange: str, routing_key: str, mandatory: bool, channel: int) -> bytes:
+    """The first frame, of which there are few different ones."""
+    if len(routing_key.encode()) > SHORT_STRING:
         raise ValueError("the routing key is longer than 255 bytes")
-    yield Basic.Publish(
-        exchange=message.exchange, routing_key=message.routing_key, mandatory=message.mandatory
-    )
+    method = Basic.Publish(exchange=exchange, routing_key=routing_key, mandatory=mandatory)
+    return pamqp.frame.marshal(method, channel)
+
+
+def _content(channel: Channel, message: Outgoing) -> Iterator[ContentHeader | ContentBody]:
     yield ContentHeader(body_size=len(message.body), properties=_properties(message))
     most = channel.max_content_size
     for at in range(0, len(message.body), most):

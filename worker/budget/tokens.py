@@ -75,11 +75,11 @@ class Tokens:
         return 0, self._short(Grade.ACT, now, most), self._short(Grade.BACKGROUND, now, most)
 
     def _short(self, grade: Grade, now: float, most: int) -> int:
-        wanted = min(self._demand[grade].per_second(now), most)
-        if wanted <= 1:
-            return 0
         held = sum(block.left for block in self._blocks[grade])
-        return wanted - held if held <= wanted // 2 else 0
+        if held > most // 2:
+            return 0
+        wanted = min(self._demand[grade].per_second(now), most)
+        return wanted - held if held <= wanted // 2 and wanted > 1 else 0
 
     def expires_at(self) -> float | None:
         """When to look again for what is too old; None when there is nothing."""

@@ -16,7 +16,7 @@ import httpx
 
 from worker.realtimekit.wire import Wire
 
-MOST_CONNECTIONS: Final = 256
+MOST_CONNECTIONS: Final = 500
 IDLE_SECONDS: Final = 15.0
 """A connection that nobody used for so long may be about to be closed over there."""
 

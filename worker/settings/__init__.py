@@ -241,7 +241,7 @@ class Settings(CommonSettings, frozen=True, kw_only=True):
             "WORKER_PREFETCH",
             whole(1, 2_000, "commands"),
             "How many commands are in work at a time.",
-            "300",
+            "500",
         ),
     ]
     api_timeout: Annotated[

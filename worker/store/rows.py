@@ -59,12 +59,12 @@ class ManyRows:
         if size not in self._prepared:
             names = [one.name for one in self._columns]
             columns: list[sa.ColumnClause[Any]] = [sa.column(name) for name in names]
-            rows: list[tuple[sa.BindParameter[Any], ...]] = [
-                tuple(sa.bindparam(f"{name}_{row}") for name in names) for row in range(size)
-            ]
-            source = sa.values(*columns, name="given").data(rows).cte("given")
+            row: list[sa.BindParameter[Any]] = [sa.bindparam(name) for name in names]
+            source = sa.values(*columns, name="given").data([tuple(row)]).cte("given")
             compiled = self._build(source, dict(source.c)).compile(dialect=connection.dialect)
-            self._prepared[size] = str(compiled)
+            one = f"({', '.join('?' for _ in names)})"
+            before, values, after = str(compiled).partition(f"VALUES {one}")
+            self._prepared[size] = before + values + f", {one}" * (size - 1) + after
         return self._prepared[size]
 
     def _by_json(self, connection: sa.Connection, rows: Sequence[Row]) -> None:

@@ -55,6 +55,8 @@ class Delivery(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def trace(self) -> dict[str, str]:
         """The W3C trace context that travels with the message."""
+        if not self.headers:
+            return {}
         found = {name: self.headers.get(name) for name in TRACE_HEADERS}
         return {
             name: value

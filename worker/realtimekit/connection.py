@@ -160,7 +160,7 @@ class Connection:
     ) -> None:
         self.trouble = None if error is None or isinstance(error, Refused) else str(error)
         seconds = time.perf_counter() - started
-        self._observed(Try(asked.method, _template(asked), url, number, error, seconds))
+        self._observed(Try(asked.method, _template(asked.path), url, number, error, seconds))
 
     async def _one(self, asked: Asked, url: httpx.URL, content: bytes | None, read: Read[T]) -> T:
         request = httpx.Request(
@@ -247,9 +247,10 @@ def _date_of(told: str) -> datetime | None:
     return date if date.tzinfo is not None else date.replace(tzinfo=UTC)
 
 
-def _template(asked: Asked) -> str:
+@lru_cache(maxsize=256)
+def _template(path: str) -> str:
     """The path without what is different each time, such as `/recordings/{id}`."""
-    return "/".join(word if word in _PATH_WORDS else "{id}" for word in asked.path.split("/"))
+    return "/".join(word if word in _PATH_WORDS else "{id}" for word in path.split("/"))
 
 
 def _encoded(query: Mapping[str, str]) -> str:

@@ -13,6 +13,9 @@ LOST_PEER_SECONDS: Final = 15
 SILENCE: Final = 4 / 3
 """How much longer than a lost peer a server may be silent: a statement's time-out goes first."""
 
+CHECKPOINT_PAGES: Final = 4_000
+"""How long SQLite's write-ahead log grows before it is written back: 16 MB."""
+
 LOG_BYTES: Final = 64 * 2**20
 """How large SQLite's write-ahead log may stay."""
 
@@ -75,6 +78,8 @@ def _sqlite(url: sa.URL) -> sa.Engine:
         connection.execute("PRAGMA journal_mode=WAL")
         connection.execute("PRAGMA synchronous=FULL")
         connection.execute("PRAGMA foreign_keys=ON")
+        # Pages that every commit touches are written back once for many of them.
+        connection.execute(f"PRAGMA wal_autocheckpoint={CHECKPOINT_PAGES}")
         # A reader that stayed long lets the log grow; it gives that back afterwards.
         connection.execute(f"PRAGMA journal_size_limit={LOG_BYTES}")
 

@@ -3,6 +3,7 @@
 import uuid
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
+from hashlib import sha1
 from typing import Any, Final, Literal
 
 import msgspec
@@ -56,11 +57,18 @@ class Unsent(msgspec.Struct, frozen=True, kw_only=True):
     created_at: float
 
 
+def event_id_of(fact: str) -> str:
+    """`str(uuid.uuid5(NAMESPACE, fact))`, in a third of the time."""
+    digest = sha1(NAMESPACE.bytes + fact.encode(), usedforsecurity=False).hexdigest()
+    variant = "89ab"[int(digest[16], 16) & 3]
+    return f"{digest[:8]}-{digest[8:12]}-5{digest[13:16]}-{variant}{digest[17:20]}-{digest[20:32]}"
+
+
 def outcome_record(
     data: Outcome, *, source: str, at: datetime, correlation_id: str | None, trace: dict[str, str]
 ) -> OutcomeRecord:
     """The event of a command's end. Its id depends on the command's id alone."""
-    event_id = str(uuid.uuid5(NAMESPACE, f"outcome/{data.command_id}"))
+    event_id = event_id_of(f"outcome/{data.command_id}")
     body = encode_event(
         data, id=event_id, source=source, subject=data.command_id, time=at, sequence=None
     )
@@ -85,7 +93,7 @@ def event_rows(
     first = after.sequence - len(events) + 1
     rows = []
     for number, data in enumerate(events, start=first):
-        event_id = str(uuid.uuid5(NAMESPACE, f"recording/{after.recording_id}/{number}"))
+        event_id = event_id_of(f"recording/{after.recording_id}/{number}")
         body = encode_event(
             data,
             id=event_id,

@@ -4,11 +4,13 @@ Event names are stable ids (`command_done`), facts are fields. Lines go to stder
 without the detour over the standard library's loggers, which cost more than all else of a line.
 """
 
+import contextlib
 import json
 import logging
 import re
 import sys
 from collections.abc import Callable, Iterable
+from threading import Lock
 from typing import Final, Literal, TextIO
 
 import msgspec
@@ -23,6 +25,35 @@ SHORTEST_SENSITIVE: Final = 6
 _QUERY = re.compile(r"(\b[a-z][a-z0-9+.-]*://[^\s?\"'<>]+)\?[^\s\"'<>]+", re.IGNORECASE)
 _PASSWORD = re.compile(r"(\b[a-z][a-z0-9+.-]*://[^\s:/@]*):[^\s/]+@", re.IGNORECASE)
 _BEARER = re.compile(r"\b(bearer|basic)\s+[\w+/=.~-]{16,}", re.IGNORECASE)
+
+
+class Lines:
+    """Writes whole lines, from whichever thread.
+
+    One that cannot be written is lost: nobody who logs can do anything about a reader that is gone
+    or a disk that is full.
+    """
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+        self._turn = Lock()
+
+    def msg(self, line: str) -> None:
+        """Write a line, without its end."""
+        with self._turn, contextlib.suppress(OSError, ValueError):
+            self._stream.write(f"{line}\n")
+            self._stream.flush()
+
+    debug = info = warning = error = critical = msg
+
+
+class _LibraryLines(logging.Handler):
+    def __init__(self, lines: Lines) -> None:
+        super().__init__()
+        self._lines = lines
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self._lines.msg(self.format(record))
 
 
 def configure_logs(
@@ -46,19 +77,20 @@ def configure_logs(
         structlog.processors.TimeStamper(fmt="iso", utc=True),
     ]
     shown = _shown(format, Redaction(sensitive))
-    _hear_libraries(stream, [*before, structlog.stdlib.add_logger_name], shown)
+    lines = Lines(stream)
+    _hear_libraries(lines, [*before, structlog.stdlib.add_logger_name], shown)
     structlog.configure(
         processors=[*before, *shown],
         wrapper_class=structlog.make_filtering_bound_logger(level),
-        logger_factory=structlog.WriteLoggerFactory(stream),
+        logger_factory=lambda *_: lines,
         # Loggers are asked for at their use, so that a later call of this takes effect.
         cache_logger_on_first_use=False,
     )
 
 
-def _hear_libraries(stream: TextIO, before: list[Processor], shown: list[Processor]) -> None:
+def _hear_libraries(lines: Lines, before: list[Processor], shown: list[Processor]) -> None:
     """Have what libraries log, and warnings, shown as our own lines are."""
-    handler = logging.StreamHandler(stream)
+    handler = _LibraryLines(lines)
     handler.setFormatter(
         structlog.stdlib.ProcessorFormatter(
             foreign_pre_chain=before,
@@ -121,7 +153,8 @@ class Redaction:
         """The event without them."""
         held = tuple(self._sensitive())
         if held != self._held:
-            texts = {text for text in held if len(text) >= SHORTEST_SENSITIVE}
+            texts = {form for text in held for form in (text, repr(text)[1:-1])}
+            texts = {text for text in texts if len(text) >= SHORTEST_SENSITIVE}
             # The longest first, else a part of it would be cut and the rest would show.
             self._held, self._ordered = held, sorted(texts, key=len, reverse=True)
         return {key: _cleaned(value, self._ordered) for key, value in event.items()}
@@ -131,7 +164,9 @@ def _cleaned(value: object, sensitive: list[str]) -> object:
     if value is None or isinstance(value, bool | int | float):
         return value
     if isinstance(value, dict):
-        return {str(key): _cleaned(one, sensitive) for key, one in value.items()}
+        return {
+            redact_text(str(key), sensitive): _cleaned(one, sensitive) for key, one in value.items()
+        }
     if isinstance(value, list | tuple | set | frozenset):
         return [_cleaned(one, sensitive) for one in value]
     return redact_text(value if isinstance(value, str) else str(value), sensitive)

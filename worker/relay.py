@@ -6,6 +6,7 @@ there may be thousands, follow each other without that wait. Subjects do not wai
 """
 
 import asyncio
+import math
 from collections.abc import Callable, Iterable, Sequence
 from itertools import islice, takewhile
 from typing import Final
@@ -66,17 +67,18 @@ class Relay:
             if not (leads() and await self.once()):
                 await self._idle()
 
-    async def once(self) -> bool:
-        """Publish what is unsent, page by page. True when there may be more to do at once."""
+    async def once(self, *, until: float = math.inf) -> bool:
+        """Publish what is unsent, page by page, until one begins with what was committed later than
+        `until` (seconds). True when there may be more to do at once."""
         # `flush` runs beside `run`: both would find the same events unsent.
         async with self._turn:
             try:
-                return await self._pass()
+                return await self._pass(until)
             except StoreUnavailable as error:
                 structlog.get_logger().warning("relay_store_unavailable", reason=str(error))
                 return False
 
-    async def _pass(self) -> bool:
+    async def _pass(self, until: float) -> bool:
         """One way through the outbox, past the subjects that the broker does not take now."""
         stuck: set[str] = set()
         published = position = 0
@@ -85,7 +87,7 @@ class Relay:
         for _ in range(MOST_PAGES):
             # What is stuck waits still, and so holds back all of its subject that comes later.
             waiting, sent = await self._next(sent, position), []
-            if not (more := bool(waiting)):
+            if not (more := bool(waiting) and waiting[0].created_at <= until):
                 break
             position = waiting[-1].position
             sent = await self._publish_all(waiting)
@@ -111,7 +113,8 @@ class Relay:
 
     async def flush(self) -> None:
         """Publish what is committed by now, as far as the broker takes it."""
-        while await self.once():
+        now = self._now()
+        while await self.once(until=now):
             pass
 
     async def _idle(self) -> None:

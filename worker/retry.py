@@ -114,7 +114,7 @@ def retry_after_seconds(value: str | None, *, now: datetime) -> float | None:
         return min(float(value), LONGEST_RETRY_AFTER_SECONDS)
     try:
         at = parsedate_to_datetime(value)
-    except ValueError:
+    except (ValueError, OverflowError):
         return None
     if at.tzinfo is None:
         at = at.replace(tzinfo=UTC)

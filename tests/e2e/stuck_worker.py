@@ -6,6 +6,7 @@ all turn more often than that.
 """
 
 import asyncio
+import math
 import os
 import time
 from pathlib import Path
@@ -24,12 +25,12 @@ LOOK_SECONDS: Final = 0.05
 class StuckRelay(Relay):
     """Comes to a stop at each turn, until the file is gone."""
 
-    async def once(self) -> bool:
+    async def once(self, *, until: float = math.inf) -> bool:
         if _how() == "blocks":
             _gone()
         elif _how() == "waits":
             await asyncio.to_thread(_gone)
-        return await super().once()
+        return await super().once(until=until)
 
 
 def _gone() -> None:

@@ -30,9 +30,9 @@ def install(steps: Steps) -> None:
             await steps.whole(_which(message), super()._handle(settling, message))
 
     class SteppingRelay(Relay):
-        async def once(self) -> bool:
+        async def once(self, **until: float) -> bool:
             steps.anew("relay")
-            return await steps.whole("relay", super().once())
+            return await steps.whole("relay", super().once(**until))
 
     class SteppingSweep(Sweep):
         async def once(self, *args: Any) -> None:

@@ -4,7 +4,7 @@ import asyncio
 from collections import defaultdict
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import Any
 from urllib.parse import urlsplit
@@ -42,14 +42,16 @@ class Bench:
         self.raw = raw
         self.received: list[AbstractIncomingMessage] = []
 
-    def another_relay(self, store: Store | None = None, idle_seconds: float = 0.05) -> Relay:
+    def another_relay(
+        self, store: Store | None = None, idle_seconds: float = 0.05, now: float = 1.0
+    ) -> Relay:
         """As after a restart: it knows only what the store knows."""
         return Relay(
             store or self.store,
             self.publisher,
             self.topology,
             metrics=Metrics(CollectorRegistry(), version="test"),
-            now=lambda: 1.0,
+            now=lambda: now,
             idle_seconds=idle_seconds,
         )
 
@@ -322,6 +324,20 @@ async def test_an_outcome_and_its_replies_carry_one_id_and_all_arrive(
         await eventually(lambda: bench.received)
     ids = {one.message_id for one in [*bench.received, *replies]}
     assert len(ids) == 1
+
+
+async def test_at_the_end_is_published_what_was_committed_by_then_and_no_page_of_later_events(
+    bench: Bench,
+) -> None:
+    await bench.happen([f"r{number}" for number in range(BATCH)], [Status.INVOKED])
+    later = msgspec.structs.replace(
+        _seen("later", Status.INVOKED), observed_at=NOW + timedelta(seconds=1)
+    )
+    await bench.store.absorb([later])
+    relay = bench.another_relay(now=NOW.timestamp())
+    async with bench.connected(), asyncio.timeout(20):
+        await relay.flush()
+    assert [one.subject for one in await bench.store.unsent(10)] == ["later"]
 
 
 async def test_a_relay_that_does_not_lead_publishes_nothing(bench: Bench) -> None:

@@ -4,6 +4,7 @@ import io
 import json
 import logging
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 import structlog
@@ -179,6 +180,47 @@ def test_numbers_and_none_stay_what_they_are(stream: io.StringIO, lines: Lines) 
 
     (line,) = lines()
     assert (line["count"], line["ratio"], line["found"], line["ok"]) == (1, 0.5, None, True)
+
+
+class Gone(io.StringIO):
+    """A stream that nobody reads any more."""
+
+    def __init__(self, error: Exception) -> None:
+        super().__init__()
+        self.error = error
+
+    def write(self, _text: str) -> int:
+        raise self.error
+
+
+@pytest.mark.parametrize("error", [BrokenPipeError(), OSError(28, "full"), ValueError("closed")])
+def test_a_line_that_cannot_be_written_is_lost_and_nobody_hears_of_it(
+    stream: io.StringIO, error: Exception
+) -> None:
+    configure_logs(stream=Gone(error))
+    structlog.get_logger().warning("ours")
+    logging.getLogger("aiormq").warning("theirs")
+    assert not stream.getvalue()
+
+
+def test_lines_of_several_threads_stay_whole(stream: io.StringIO, lines: Lines) -> None:
+    configure_logs(stream=stream)
+
+    def chatter(number: int) -> None:
+        for _ in range(100):
+            structlog.get_logger().info("ours", filler="x" * 5_000, number=number)
+            logging.getLogger("aiormq").warning("theirs %s", "y" * 5_000)
+
+    with ThreadPoolExecutor(4) as threads:
+        list(threads.map(chatter, range(4)))
+    assert len(lines()) == 800
+
+
+def test_a_secret_is_cut_out_of_keys_and_of_what_repr_made_of_it(stream: io.StringIO) -> None:
+    configure_logs(stream=stream, sensitive=lambda: ['open "sesame"\n'])
+    held = 'open "sesame"\n'
+    structlog.get_logger().info("odd", held={held: 1}, error=KeyError(held))
+    assert "sesame" not in stream.getvalue()
 
 
 def test_what_has_no_json_form_is_shown_all_the_same(stream: io.StringIO, lines: Lines) -> None:

@@ -367,3 +367,47 @@ async def test_no_error_leads_to_the_token(reply: Reply) -> None:
         assert BEARER not in f"{failure} {failure!r} {failure.args} {vars(failure)}"
         assert not hasattr(failure, "request")
         failure = failure.__cause__ or failure.__context__
+
+
+ODD_DATES = [
+    "Mon, 01 Jan 99999999999999999999 00:00:00 GMT",
+    "Mon, 01 Jan 2026 00:00:00 +99999999999999",
+    "Fri, 31 Dec 9999 23:59:59 GMT",
+]
+
+
+@pytest.mark.parametrize("date", ODD_DATES)
+async def test_a_date_that_no_calendar_has_does_not_hide_that_a_start_was_executed(
+    date: str,
+) -> None:
+    reply = httpx.Response(200, headers={"Date": date}, json=GOOD.json())
+    api = Api(reply)
+    assert (await start_track(api.client)).recording_id == "rec-1"
+    api.client.clock()
+
+
+@pytest.mark.parametrize("date", ODD_DATES)
+async def test_a_pause_until_a_date_that_no_calendar_has_is_an_answer_like_others(
+    date: str,
+) -> None:
+    reply = httpx.Response(503, headers={"Retry-After": date})
+    assert type(await Api(reply, attempts=1).failure(start_track)) is OutcomeUnknown
+
+
+async def test_an_answer_that_is_packed_twice_is_not_unpacked() -> None:
+    bomb = gzip.compress(gzip.compress(b"0" * 10_000_000))
+    reply = httpx.Response(
+        200, headers={"Content-Encoding": "gzip, gzip"}, stream=httpx.ByteStream(bomb)
+    )
+    failure = await Api(reply, attempts=1).failure(get)
+    assert (type(failure), failure.code) == (Unavailable, "connection_lost")
+
+
+async def test_errors_keep_no_answer_alive() -> None:
+    body = bytearray(b'{"error": {"message": "away"}}')
+    error = await Api(httpx.Response(500, content=bytes(body)), attempts=2).failure(get)
+    held = error.__traceback__
+    while held is not None:
+        answer = held.tb_frame.f_locals.get("answer")
+        assert answer is None or not answer.body
+        held = held.tb_next

@@ -125,7 +125,10 @@ class Connection:
         if self._date is None:
             return None
         told, tick = self._date
-        return told + timedelta(seconds=time.monotonic() - tick)
+        try:
+            return told + timedelta(seconds=time.monotonic() - tick)
+        except OverflowError:  # the last day there is
+            return told
 
     async def aclose(self) -> None:
         """Close all connections."""
@@ -172,12 +175,15 @@ class Connection:
             extensions=self._extensions,
         )
         answer = await self._answer(request, asked)
-        if not 200 <= answer.status < 300:
-            raise failed_answer(answer, asked)
         try:
+            if not 200 <= answer.status < 300:
+                raise failed_answer(answer, asked)
             return read(answer.body)
         except Unreadable as error:
             raise unreadable_answer(answer, asked, str(error)) from error
+        finally:
+            # An error's traceback leads here, and who tries again holds errors in circles.
+            answer.body.clear()
 
     async def _answer(self, request: httpx.Request, asked: Asked) -> Answer:
         failure: ApiError
@@ -232,8 +238,11 @@ def _url(text: str) -> httpx.URL:
 
 def _pieces(response: httpx.Response) -> AsyncIterator[bytes]:
     """The body, decoded if it must be: most answers are too short to be compressed."""
-    if "content-encoding" in response.headers:
+    encoding = response.headers.get("content-encoding", "identity").strip().lower()
+    if encoding == "gzip":
         return response.aiter_bytes()
+    if encoding != "identity":  # packed twice, a kilobyte can become a gigabyte
+        raise httpx.DecodingError("the answer is packed in a way that was not asked for")
     assert isinstance(response.stream, httpx.AsyncByteStream)  # noqa: S101 - an async transport's
     return aiter(response.stream)
 
@@ -242,7 +251,7 @@ def _pieces(response: httpx.Response) -> AsyncIterator[bytes]:
 def _date_of(told: str) -> datetime | None:
     try:
         date = parsedate_to_datetime(told)
-    except ValueError:
+    except (ValueError, OverflowError):
         return None
     return date if date.tzinfo is not None else date.replace(tzinfo=UTC)
 

@@ -33,10 +33,10 @@ class _Kept(NamedTuple):
 class Transport(httpx.AsyncBaseTransport):
     """Sends requests to whatever hosts they name. No redirects, no cookies, no proxies.
 
-    A request's `timeout` extension bounds getting a connection (`connect`, seconds, with waiting
-    for one of `MOST_CONNECTIONS`); for the rest the caller has a deadline and cancels. Answers are
-    collected whole. Raises ConnectError and ConnectTimeout when a request was surely not sent,
-    other errors of httpx and `TooLarge` when it may have been executed.
+    A request's `timeout` extension bounds waiting for one of `MOST_CONNECTIONS` (`pool`, seconds)
+    and connecting (`connect`); for the rest the caller has a deadline and cancels. Answers are
+    collected whole. Raises ConnectError, ConnectTimeout and PoolTimeout when a request was surely
+    not sent, other errors of httpx and `TooLarge` when it may have been executed.
     """
 
     def __init__(self) -> None:
@@ -67,17 +67,25 @@ class Transport(httpx.AsyncBaseTransport):
         if not self._places.locked() and (wire := self._reused(where)):
             await self._places.acquire()  # at once
             return wire
-        seconds = request.extensions.get("timeout", {}).get("connect")
+        limits = request.extensions.get("timeout", {})
+        await self._place(limits.get("pool"))
+        try:
+            async with asyncio.timeout(limits.get("connect")):
+                return self._reused(where) or await self._opened(*where)
+        except TimeoutError as error:
+            self._places.release()
+            raise httpx.ConnectTimeout(f"no connection to {where[1]}:{where[2]} in time") from error
+        except BaseException:
+            self._places.release()
+            raise
+
+    async def _place(self, seconds: float | None) -> None:
         try:
             async with asyncio.timeout(seconds):
                 await self._places.acquire()
-                try:
-                    return self._reused(where) or await self._opened(*where)
-                except BaseException:
-                    self._places.release()
-                    raise
         except TimeoutError as error:
-            raise httpx.ConnectTimeout(f"no connection to {where[1]}:{where[2]} in time") from error
+            busy = f"all {MOST_CONNECTIONS} connections are in use"
+            raise httpx.PoolTimeout(busy) from error
 
     def _reused(self, where: tuple[str, str, int]) -> Wire | None:
         kept = self._kept.get(where, [])
@@ -102,9 +110,9 @@ class Transport(httpx.AsyncBaseTransport):
                 Wire,
                 sock=connected,
                 ssl=_tls() if tls else None,
-                server_hostname=host if tls else None,
+                server_hostname=host.rstrip(".") if tls else None,
             )
-        except OSError as error:
+        except (OSError, RuntimeError, ValueError) as error:  # also of uvloop, and of odd names
             raise httpx.ConnectError(f"{host}:{port}: {error}") from error
         return wire
 

@@ -49,11 +49,12 @@ class Wire(asyncio.Protocol):
     async def exchange(self, request: bytes) -> Told:
         """The answer to a request. One at a time.
 
-        Raises `TooLarge`, or httpx's ReadError and RemoteProtocolError: the request may have been
-        executed. Once cancelled, the connection is of no use any more.
+        Raises httpx's ConnectError when nothing was sent, else `TooLarge`, ReadError or
+        RemoteProtocolError: the request may have been executed. Once cancelled, the connection is
+        of no use any more.
         """
         if self._transport is None or not self.usable:
-            raise httpx.ReadError("the connection was closed")
+            raise httpx.ConnectError("the connection was closed before the request was sent")
         self._waiting = asyncio.get_running_loop().create_future()
         self._received = 0
         self._transport.write(request)
@@ -133,6 +134,7 @@ class Wire(asyncio.Protocol):
         if self._waiting is not None and not self._waiting.done():
             status = self._parser.get_status_code()
             self._waiting.set_result(Told(status, self._headers, b"".join(self._body)))
+        self._begin()  # what was told is not told again, nor kept for as long as the connection
 
     def _fail(self, error: Exception) -> None:
         self.close()

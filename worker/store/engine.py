@@ -1,5 +1,6 @@
 """Connections to the two databases, set up so that a commit means durable."""
 
+import sqlite3
 from collections.abc import Mapping
 from typing import Any, Final
 
@@ -12,6 +13,9 @@ SYNTAX = "DATABASE_URL: use sqlite:///relative.db, sqlite:////absolute.db or pos
 LOST_PEER_SECONDS: Final = 15
 SILENCE: Final = 4 / 3
 """How much longer than a lost peer a server may be silent: a statement's time-out goes first."""
+
+OLDEST_SQLITE: Final = (3, 33, 0)
+"""The first that changes rows by those that are given (`UPDATE … FROM`)."""
 
 CHECKPOINT_PAGES: Final = 4_000
 """How long SQLite's write-ahead log grows before it is written back: 16 MB."""
@@ -65,6 +69,11 @@ def _settings(of_url: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _sqlite(url: sa.URL) -> sa.Engine:
+    if sqlite3.sqlite_version_info < OLDEST_SQLITE:
+        oldest = ".".join(map(str, OLDEST_SQLITE))
+        raise WrongSettings(
+            [f"DATABASE_URL: Python's SQLite is {sqlite3.sqlite_version}; {oldest} is needed"]
+        )
     engine = sa.create_engine(
         url,
         poolclass=sa.StaticPool,

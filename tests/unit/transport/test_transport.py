@@ -281,8 +281,8 @@ async def test_more_requests_than_places_wait_for_one_and_give_up_in_time() -> N
     async with met(scene) as (server, transport):
         asking = [asyncio.create_task(ask(transport, server.url)) for _ in range(MOST_CONNECTIONS)]
         await eventually(lambda: server.connections == MOST_CONNECTIONS)
-        with pytest.raises(httpx.ConnectTimeout):
-            await ask(transport, server.url, timeout={"connect": 0.05})
+        with pytest.raises(httpx.PoolTimeout):
+            await ask(transport, server.url, timeout={"pool": 0.05})
         one_more = asyncio.create_task(ask(transport, server.url))
         free.set()
         assert await one_more == (200, b"ok")
@@ -302,6 +302,32 @@ async def test_who_does_not_listen_is_named_in_the_error() -> None:
 async def test_a_name_that_does_not_exist_is_an_error_of_connecting() -> None:
     with pytest.raises(httpx.ConnectError, match=r"^nowhere\.invalid:80: "):
         await ask(Transport(), "http://nowhere.invalid/")
+
+
+async def test_what_was_answered_is_not_answered_again_when_the_connection_ends() -> None:
+    async def scene(peer: Peer) -> None:
+        await peer.request()
+        await peer.send(b"HTTP/1.1 204 No Content\r\n\r\n")
+        await peer.request()  # perhaps executed, never answered
+
+    async with met(scene) as (server, transport):
+        assert await ask(transport, server.url) == (204, b"")
+        with pytest.raises(httpx.ReadError):
+            await ask(transport, server.url)
+
+
+async def test_a_kept_connection_keeps_nothing_of_its_last_answer() -> None:
+    body = b"x" * 1_000_000
+    async with met(saying(HEAD + b"Content-Length: 1000000\r\n\r\n" + body)) as (server, transport):
+        assert (await ask(transport, server.url))[1] == body
+        (kept,) = kept_by(transport)
+        assert (kept.wire._body, kept.wire._headers) == ([], [])
+
+
+@pytest.mark.parametrize("host", [f"{'a' * 64}.invalid", "a..invalid"])
+async def test_a_name_that_cannot_be_one_is_an_error_of_connecting(host: str) -> None:
+    with pytest.raises(httpx.ConnectError):
+        await ask(Transport(), f"http://{host}/")
 
 
 async def test_an_answer_after_the_end_leaves_no_connection_open() -> None:

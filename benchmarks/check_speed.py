@@ -16,11 +16,11 @@ from benchmarks.lineup import named
 from benchmarks.measured import Measured
 
 ROUNDS: Final = 2
-COMMANDS: Final = 1000
+COMMANDS: Final = 2000
 
-LEAST_SPEED: Final = 0.2
-MOST_CPU: Final = 4.5
-"""About half as good as measured on a quiet machine. Raise them when the worker gets faster."""
+LEAST_SPEED: Final = 0.7
+MOST_CPU: Final = 1.4
+"""About half as good as measured on a quiet machine. Tighten them when the worker gets faster."""
 
 
 def bounds(measured: Measured) -> list[Goal]:

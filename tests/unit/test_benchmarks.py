@@ -28,8 +28,15 @@ from sandbox.processes import OwnedProcess
 from sandbox.waiting import Eventually
 from worker.realtimekit import RealtimeKit
 from worker.retry import Retry
+from worker.settings import Settings
+from worker.settings.variables import variables_of
 
 MACHINE = Machine(processors=2, python="3", rabbitmq="4")
+
+
+def test_the_worker_takes_part_with_its_default_number_of_commands_in_work() -> None:
+    default = variables_of(Settings)["prefetch"].default
+    assert {str(one.in_flight) for one in named("sqlite,postgresql")} == {default}
 
 
 def burst(per_second: float, cpu_ms: float = 1.0, lost: int = 0) -> Burst:

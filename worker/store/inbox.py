@@ -54,23 +54,7 @@ def claim(connection: sa.Connection, requests: Sequence[Claim]) -> list[Claimed]
     return claimed
 
 
-_insert: Final = inserting(
-    inbox,
-    "command_id",
-    "command_type",
-    "state",
-    "attempts",
-    "crashes",
-    "alone",
-    "first_seen_at",
-    "slot",
-    "holds",
-    "called_at",
-    "last_called_at",
-    "lease_owner",
-    "lease_until",
-    "last_error",
-)
+_insert: Final = inserting(inbox)
 
 
 def release(connection: sa.Connection, requests: Sequence[Release]) -> list[None]:
@@ -182,6 +166,8 @@ def _claimed_row(row: dict[str, Any] | None, request: Claim) -> dict[str, Any]:
         "lease_owner": request.owner,
         "lease_until": request.now + request.lease_seconds,
         "last_error": before.get("last_error"),
+        "outcome": None,
+        "finished_at": None,
     }
     if slot:
         called = before["called_at"]

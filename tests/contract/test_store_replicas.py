@@ -126,6 +126,8 @@ async def test_what_is_seen_and_told_at_two_replicas_is_never_locked_in_a_circle
                 replica.hear(Hear(seen=sight(told, Status.RECORDING, "webhook"))),
             ]
         await asyncio.gather(*wishes)
-    with replicas[0]._group._engine.connect() as looking:
+    another = sa.create_engine(replicas[0]._group._engine.url)
+    with another.connect() as looking:
         deadlocks = "SELECT deadlocks FROM pg_stat_database WHERE datname = current_database()"
         assert looking.execute(sa.text(deadlocks)).scalar() == 0
+    another.dispose()

@@ -6,8 +6,9 @@ single request immediately.
 """
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from typing import Any, Final, NamedTuple, TypeVar
 
 import sqlalchemy as sa
@@ -58,6 +59,7 @@ class GroupCommit:
         self._waiting: list[_Waiting] = []
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="store")
         self._working: asyncio.Task[None] | None = None
+        self._connection: sa.Connection | None = None
         self._closed = False
         self.trouble: str | None = None
         """Why the last transaction could not be committed; None when it was."""
@@ -86,7 +88,7 @@ class GroupCommit:
         self._closed = True
         while self._working is not None:
             await asyncio.wait([self._working])
-        await asyncio.get_running_loop().run_in_executor(self._thread, self._engine.dispose)
+        await asyncio.get_running_loop().run_in_executor(self._thread, self._let_go)
         self._thread.shutdown()
 
     async def _work(self) -> None:
@@ -145,12 +147,30 @@ class GroupCommit:
         unavailable.__cause__ = error.orig
         return unavailable
 
+    @contextmanager
+    def _transaction(self) -> Iterator[sa.Connection]:
+        """A transaction on the one connection, which is kept unless something goes wrong on it."""
+        connection = self._connection or self._engine.connect()
+        self._connection = None
+        try:
+            with connection.begin():
+                yield connection
+        except BaseException:
+            connection.close()
+            raise
+        self._connection = connection
+
+    def _let_go(self) -> None:
+        if self._connection is not None:
+            self._connection.close()
+        self._engine.dispose()
+
     def _in_one_transaction(self, batch: list[_Waiting]) -> list[Any]:
         by_operation: dict[Operation[Any, Any], list[int]] = {}
         for index in sorted(range(len(batch)), key=lambda one: batch[one].last):
             by_operation.setdefault(batch[index].operation, []).append(index)
         results: list[Any] = [None] * len(batch)
-        with self._engine.begin() as connection:
+        with self._transaction() as connection:
             self._news.begin(connection)
             if self._look is not None:
                 self._look(connection)

@@ -162,14 +162,14 @@ LINEUP: Final = (
     ),
     Contestant(
         name="sqlite",
-        label="this worker on SQLite",
+        label="this worker on SQLite, 500 in work",
         command=_WORKER,
         database="sqlite",
         in_flight=_DEFAULT_PREFETCH,
     ),
     Contestant(
         name="postgresql",
-        label="this worker on PostgreSQL",
+        label="this worker on PostgreSQL, 500 in work",
         command=_WORKER,
         database="postgresql",
         in_flight=_DEFAULT_PREFETCH,

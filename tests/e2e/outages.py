@@ -13,6 +13,7 @@ from sandbox.postgresql import PostgreSQLServer
 from sandbox.processes import free_ports
 from sandbox.rabbitmq import RabbitMQNode
 from sandbox.signing import Signer
+from sandbox.waiting import eventually
 from tests.e2e.processes import Scene
 
 WEBHOOK: Final = b'{"event":"meeting.started"}'
@@ -126,7 +127,11 @@ class WebhookKey(Outage):
         await runner.setup()
         self.rooms.push_async_callback(runner.cleanup)
         await web.TCPSite(runner, "127.0.0.1", self._port).start()
-        assert await self._deliver(stage) == 204
+        # Until then the key is asked for once a second, and the API sends again what got a 503.
+        await eventually(lambda: self._is_taken(stage))
+
+    async def _is_taken(self, stage: Scene) -> bool:
+        return await self._deliver(stage) == 204
 
     async def _deliver(self, stage: Scene) -> int:
         url = f"{stage.worker.url}/webhooks/realtimekit"

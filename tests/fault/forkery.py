@@ -31,8 +31,6 @@ EARLY: Final = (
     "psycopg",
     "sqlalchemy.dialects.postgresql.psycopg",
     "sqlalchemy.dialects.sqlite",
-    "alembic.command",
-    "httpx_aiohttp",
     "tests.fault.stepping",
 )
 """What every worker imports sooner or later."""

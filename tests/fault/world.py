@@ -7,13 +7,11 @@ when its delay is over, or when whoever had it has died.
 
 import asyncio
 import itertools
-import ssl
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from typing import Any, Final
 
 import msgspec
-from httpx_aiohttp import AiohttpTransport
 from prometheus_client import CollectorRegistry
 
 from sandbox.clock import Clock
@@ -244,8 +242,6 @@ async def open_world(seed: int = 1) -> AsyncIterator[World]:
             token=lambda: "token",
             timeout=10.0,
             retry=ApiRetry(attempts=2, base_seconds=0.001, total_seconds=1.0),
-            # To load the certificates of all authorities takes longer than many an example.
-            transport=AiohttpTransport(verify=ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)),
         )
         stack.push_async_callback(api.aclose)
         yield World(sandbox, api)

@@ -244,7 +244,7 @@ async def test_after_a_crash_before_it_was_noted_an_event_is_published_with_the_
     async with bench.connected():
         await bench.listen()
         await bench.relay._publish_all(waiting)  # and dies before it marks them as sent
-        bench.relay = bench.another_relay()
+        bench.relay = bench.another_relay(now=NOW.timestamp())
         await bench.relay.flush()
         await eventually(lambda: len(bench.received) == 2 * len(KEYS))
     by_key = defaultdict(set)

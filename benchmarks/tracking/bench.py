@@ -2,6 +2,7 @@
 
 import argparse
 import asyncio
+import math
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -92,7 +93,12 @@ def _numbers(text: str) -> list[int]:
 
 
 def _read(path: Path) -> Tracked:
-    return msgspec.json.decode(path.read_bytes(), type=Tracked)
+    told = msgspec.json.decode(path.read_bytes())
+    for outcome in told["outcomes"]:
+        for delays in (outcome[name] for name in ("status", "files", "burst") if outcome[name]):
+            # What was never told is no number, which JSON knows as null.
+            delays |= {name: math.nan for name, value in delays.items() if value is None}
+    return msgspec.convert(told, Tracked)
 
 
 def _write(path: Path, tracked: Tracked) -> None:

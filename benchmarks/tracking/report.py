@@ -115,7 +115,8 @@ def plot(tracked: Tracked, path: Path) -> None:
             same = [one for one in tracked.outcomes if one.scenario.label == label]
             live = [one.scenario.live for one in same]
             style, color = _look(same[0].scenario)
-            delay.plot(live, [one.status.p99 for one in same], style, color=color, marker="o")
+            late = [one.status.p99 if not one.status.missed else math.nan for one in same]
+            delay.plot(live, late, style, color=color, marker="o")
             asked = [one.per_second for one in same]
             rate.plot(live, asked, style, color=color, marker="o", label=label)
         for axes, title in ((delay, "p99 to the event, s"), (rate, "API requests a second")):
@@ -124,7 +125,7 @@ def plot(tracked: Tracked, path: Path) -> None:
             axes.set_xlabel("live recordings")
             axes.set_title(title, fontsize=9)
         rate.axhline(QUOTA / QUOTA_SECONDS, color="black", linewidth=0.5)
-        rate.legend(fontsize=7, frameon=False)
+        rate.legend(fontsize=7, loc="center", bbox_to_anchor=(0.5, 0.8))
 
 
 def _look(scenario: Scenario) -> tuple[str, str]:

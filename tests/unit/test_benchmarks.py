@@ -187,6 +187,14 @@ def test_runs_that_were_made_in_parts_make_the_same_table() -> None:
         tracking.merged([parts[0], Tracked(pace=Pace(seconds=1.0), outcomes=[])])
 
 
+def test_a_run_is_read_again_as_it_was_written_also_where_nobody_was_told(tmp_path: Path) -> None:
+    told = Tracked(pace=Pace(), outcomes=[outcome(10_000, 0, webhooks=False, p99=math.nan)])
+    tracking._write(tmp_path / "run.json", told)
+    (again,) = tracking._read(tmp_path / "run.json").outcomes
+    assert again.scenario == told.outcomes[0].scenario
+    assert math.isnan(again.status.p99)
+
+
 def test_what_nobody_was_told_is_not_told_in_seconds() -> None:
     nobody = outcome(10_000, 0, webhooks=False, p99=math.nan)
     assert "3.0 s · never" in report.text(Tracked(pace=Pace(), outcomes=[nobody]))

@@ -86,7 +86,9 @@ class Relay:
         more = False
         for _ in range(MOST_PAGES):
             # What is stuck waits still, and so holds back all of its subject that comes later.
-            waiting, sent = await self._next(sent, position), []
+            noted = [one.position for one in sent]
+            waiting = await self._store.turn_page(noted, self._now(), BATCH, after=position)
+            sent = []
             if not (more := bool(waiting) and waiting[0].created_at <= until):
                 break
             position = waiting[-1].position
@@ -96,20 +98,11 @@ class Relay:
             stuck |= {one.subject for one in waiting if one.position not in done}
             if not (more := self._leads() and self._publisher.is_ready):
                 break
-        await self._note(sent)
+        if sent:
+            await self._store.mark_sent([one.position for one in sent], self._now())
         if published or stuck:
             structlog.get_logger().info("relay", published=published, stuck=len(stuck))
         return more and not stuck
-
-    async def _next(self, sent: Sequence[Unsent], after: int) -> list[Unsent]:
-        """What waits after a position, and in the same transaction that those have been sent."""
-        # In this order: what is noted no longer holds back the rest of its subject.
-        _, waiting = await asyncio.gather(self._note(sent), self._store.unsent(BATCH, after=after))
-        return waiting
-
-    async def _note(self, sent: Sequence[Unsent]) -> None:
-        if sent:
-            await self._store.mark_sent([one.position for one in sent], self._now())
 
     async def flush(self) -> None:
         """Publish what is committed by now, as far as the broker takes it."""

@@ -178,10 +178,12 @@ async def kill_at_points(work: Work, *, every: bool) -> list[str]:
     worker = field.worker()
     await work.prepare(worker)
     dry = await _round(work, worker, 0, KillAt(which=work.which(0)))
+    # Of every turn: the first one connects, and only a later one may come to what is looked for.
+    points = dict.fromkeys(point for one in dry for point in _points_of(one, every=every))
     killed = []
-    for number, (point, occurrence) in enumerate(_points_of(dry, every=every), 1):
+    for number, (point, occurrence) in enumerate(points, 1):
         at = KillAt(which=work.which(number), point=point, occurrence=occurrence)
-        if (await _round(work, worker, number, at)).killed:
+        if (await _round(work, worker, number, at))[-1].killed:
             killed.append(point)
     worker.start()
     await stop_everything(field)
@@ -219,7 +221,8 @@ def _is_answered(field: Field) -> bool:
     return all(one.command_id in field.recorder.outcomes for one in field.sender.sent)
 
 
-async def _round(work: Work, worker: WorkerProcess, number: int, at: KillAt) -> Report:
+async def _round(work: Work, worker: WorkerProcess, number: int, at: KillAt) -> list[Report]:
+    """What is reported until the work is over, or the process killed."""
     path = work.field.directory / f"reports-{number}.jsonl"
     await work.before(number)
     kill_at = msgspec.json.encode(at).decode()
@@ -238,4 +241,4 @@ async def _round(work: Work, worker: WorkerProcess, number: int, at: KillAt) -> 
     assert reports, worker.last_words()
     if reports[-1].killed:
         worker.died()
-    return reports[-1] if reports[-1].killed else max(reports, key=lambda one: len(one.points))
+    return reports

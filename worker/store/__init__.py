@@ -191,6 +191,12 @@ class Store:
         """Remember that the broker confirmed these events at `now`, seconds since the epoch."""
         await self._group.submit(outbox.mark_sent, (positions, now))
 
+    async def turn_page(
+        self, sent: Iterable[int], now: float, limit: int, *, after: int
+    ) -> list[Unsent]:
+        """`mark_sent` and `unsent` in one commit, in this order."""
+        return await self._group.submit(outbox.turn_page, (sent, now, limit, after))
+
     async def outbox_depth(self) -> tuple[int, float | None]:
         """How many events are unsent, and when (seconds) the oldest of them was committed."""
         return await self._group.submit(outbox.depth, None)

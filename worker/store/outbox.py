@@ -235,6 +235,14 @@ def mark_sent(
     return [None] * len(requests)
 
 
+def turn_page(
+    connection: sa.Connection, requests: Sequence[tuple[Iterable[int], float, int, int]]
+) -> list[list[Unsent]]:
+    """Operation: what was sent is noted, and then what waits is read."""
+    mark_sent(connection, [(positions, now) for positions, now, _, _ in requests])
+    return unsent(connection, [(limit, after) for _, _, limit, after in requests])
+
+
 _note_sent: Final = ManyRows(
     [outbox.c.position, outbox.c.sent_at],
     lambda _, given: (

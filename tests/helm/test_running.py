@@ -74,6 +74,12 @@ async def passes(worker: Container, probe: str, eventually: Eventually) -> None:
     assert worker.running, worker.output
 
 
+async def starts(running: Pod, found: list[Manifest], *members: str) -> None:
+    """A start command is sent from the pod's own image, and executed."""
+    sent = running.run(container(found), command=(*START, *members, "--wait"))
+    assert await sent.ended() == 0, sent.output
+
+
 async def test_the_deployment_works_and_passes_its_probes(
     quick: Values,
     api: Sandbox,
@@ -137,8 +143,7 @@ async def test_traces_go_to_a_collector_with_the_headers_of_a_secret(
         with Pod(found, secrets, tmp_path) as running:
             worker = running.run(container(found))
             await passes(worker, "readinessProbe", eventually)
-            sent = running.run(container(found), command=(*START, "--wait"))
-            assert await sent.ended() == 0, sent.output
+            await starts(running, found)
             worker.terminate()
             assert await worker.ended() == 0, worker.output
             assert "of-the-collector" not in worker.output
@@ -153,8 +158,7 @@ async def test_the_statefulset_keeps_its_state_on_the_volume(
     with Pod(found, secrets, tmp_path) as running:
         worker = running.run(container(found))
         await passes(worker, "readinessProbe", eventually)
-        sent = running.run(container(found), command=(*START, "--wait"))
-        assert await sent.ended() == 0, sent.output
+        await starts(running, found)
         worker.terminate()
         assert await worker.ended() == 0, worker.output
         assert (tmp_path / "state" / "state.db").exists()
@@ -214,8 +218,7 @@ async def test_each_of_several_apps_uses_its_own_token(
         worker = running.run(container(found))
         await passes(worker, "readinessProbe", eventually)
 
-        sent = running.run(container(found), command=(*START, "--member", "app=eu", "--wait"))
-        assert await sent.ended() == 0, sent.output
+        await starts(running, found, "--member", "app=eu")
         running.run(container(found), command=(*START, "--member", "app=trials"))
 
         async def one_of_two_is_in_trouble() -> bool:

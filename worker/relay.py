@@ -86,8 +86,9 @@ class Relay:
         more = False
         for _ in range(MOST_PAGES):
             # What is stuck waits still, and so holds back all of its subject that comes later.
-            noted = [one.position for one in sent]
-            waiting = await self._store.turn_page(noted, self._now(), BATCH, after=position)
+            waiting = await self._store.unsent(
+                BATCH, after=position, sent=[one.position for one in sent], now=self._now()
+            )
             sent = []
             if not (more := bool(waiting) and waiting[0].created_at <= until):
                 break

@@ -115,7 +115,6 @@ async def everything(store: Any) -> None:
     await store.hold(Hold(name="leader", owner="me", now=1.0, until=2.0))
     await store.let_go("me")
     await store.mark_sent([one.position for one in await store.unsent(3, after=1)], OLD)
-    await store.turn_page([], OLD, 3, after=0)
     await store.outbox_depth()
     await store.open_recordings("default")
     await store.count_by_status()

@@ -26,7 +26,7 @@ WORKS: dict[type[Start], tuple[str, ...]] = {
     LostStart: ("Store.release", "Publisher.publish", "RealtimeKit.list", "Store.finish"),
     Stop: ("Store.claim", "RealtimeKit.act", "Store.finish"),
     Nonsense: ("Store.claim", "Store.finish", "Publisher.publish"),
-    Relaying: ("Store.turn_page", "Publisher.publish"),
+    Relaying: ("Store.unsent", "Publisher.publish"),
     Sweeping: ("Store.live", "RealtimeKit.list", "Store.read_by"),
     Reading: ("Store.due", "RealtimeKit.get", "RealtimeKit.part", "Store.absorb"),
 }

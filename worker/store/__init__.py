@@ -179,23 +179,20 @@ class Store:
         """Leave for requests to the API out of the budget `name`, at the time of `now`."""
         return await self._group.submit(self._spend, (name, ask), last=True)
 
-    async def unsent(self, limit: int, *, after: int = 0) -> list[Unsent]:
+    async def unsent(
+        self, limit: int, *, after: int = 0, sent: Iterable[int] = (), now: float = 0.0
+    ) -> list[Unsent]:
         """The oldest events that no broker has confirmed, in the order of their commits.
 
         `after` is a position to begin behind; what has an earlier one of its subject waiting up to
-        there is left out.
+        there is left out. In the same commit, before that, the positions `sent` are marked as by
+        `mark_sent`.
         """
-        return await self._group.submit(outbox.unsent, (limit, after))
+        return await self._group.submit(outbox.unsent, (limit, after, sent, now))
 
     async def mark_sent(self, positions: Iterable[int], now: float) -> None:
         """Remember that the broker confirmed these events at `now`, seconds since the epoch."""
         await self._group.submit(outbox.mark_sent, (positions, now))
-
-    async def turn_page(
-        self, sent: Iterable[int], now: float, limit: int, *, after: int
-    ) -> list[Unsent]:
-        """`mark_sent` and `unsent` in one commit, in this order."""
-        return await self._group.submit(outbox.turn_page, (sent, now, limit, after))
 
     async def outbox_depth(self) -> tuple[int, float | None]:
         """How many events are unsent, and when (seconds) the oldest of them was committed."""

@@ -166,13 +166,17 @@ _insert: Final = inserting(
 )
 
 
-def unsent(connection: sa.Connection, requests: Sequence[tuple[int, int]]) -> list[list[Unsent]]:
-    """Operation: the oldest unsent events after a position, at most so many: (limit, after).
+def unsent(
+    connection: sa.Connection, requests: Sequence[tuple[int, int, Iterable[int], float]]
+) -> list[list[Unsent]]:
+    """Operation: note what was sent, then read the oldest unsent events after a position, at most
+    so many: (limit, after, positions sent, at that time).
 
     None of a subject of which one waits up to there: it may have been committed since that part was
     read, for replicas commit in another order than they take positions.
     """
-    return [_unsent(connection, limit, after) for limit, after in requests]
+    mark_sent(connection, [(positions, now) for _, _, positions, now in requests])
+    return [_unsent(connection, limit, after) for limit, after, _, _ in requests]
 
 
 def _unsent(connection: sa.Connection, limit: int, after: int) -> list[Unsent]:
@@ -233,14 +237,6 @@ def mark_sent(
     ]
     _note_sent(connection, sent)
     return [None] * len(requests)
-
-
-def turn_page(
-    connection: sa.Connection, requests: Sequence[tuple[Iterable[int], float, int, int]]
-) -> list[list[Unsent]]:
-    """Operation: what was sent is noted, and then what waits is read."""
-    mark_sent(connection, [(positions, now) for positions, now, _, _ in requests])
-    return unsent(connection, [(limit, after) for _, _, limit, after in requests])
 
 
 _note_sent: Final = ManyRows(

@@ -388,6 +388,8 @@ async def test_an_exchange_that_somebody_deletes_is_declared_again(
 ) -> None:
     commands = await broker.commands(acknowledge)
     async with commands.running():
+        # Consuming declares the topology as well: it must not do so after what is deleted here.
+        await eventually(lambda: commands.consuming.trouble is None)
         async with commands.raw.channel() as channel:
             await channel.exchange_delete(commands.topology.exchange("status"))
         with pytest.raises(BrokerUnavailable):

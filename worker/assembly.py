@@ -1,8 +1,9 @@
 """Puts the rooms together from the settings, by plain constructor calls. Nothing runs here."""
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AsyncExitStack
 from datetime import datetime
+from itertools import combinations
 from typing import Final
 
 from worker.apps import App, Apps, open_app
@@ -79,8 +80,9 @@ class Assembly:
         self._store = store
         self._metrics = metrics
         self._rooms = rooms
+        self._payers = _payers(settings.apps)
         self.budgets = self._open_budgets()
-        """By account: several of its apps may use the same token."""
+        """By the account that pays: several of its apps may use the same token."""
         self.apps = Apps(self._open(one) for one in settings.apps)
 
     def path(self, relay: Relay, *, owner: str) -> CommandPath:
@@ -184,7 +186,7 @@ class Assembly:
         rates: dict[str, dict[Rate, None]] = {}
         for given in self._settings.apps:
             windows = (Rate(one.requests, one.seconds) for one in given.api_budget)
-            rates.setdefault(given.account_id, {}).update(dict.fromkeys(windows))
+            rates.setdefault(self._payers[given.account_id], {}).update(dict.fromkeys(windows))
         patience = min(BUDGET_PATIENCE_SECONDS, self._settings.lease * SHARE_OF_LEASE)
         return {
             account_id: self._open_budget(account_id, it, patience)
@@ -205,7 +207,8 @@ class Assembly:
 
     def _open(self, given: AppSettings) -> App:
         settings = self._settings
-        sharing = [one for one in settings.apps if one.account_id == given.account_id]
+        payer = self._payers[given.account_id]
+        sharing = [one for one in settings.apps if self._payers[one.account_id] == payer]
         rates = [rate.requests / rate.seconds for one in sharing for rate in one.api_budget]
         app = open_app(
             given.name,
@@ -215,7 +218,7 @@ class Assembly:
             token=given.api_token,
             timeout=settings.api_timeout,
             retry=Retry(total_seconds=settings.api_retry),
-            purse=self.budgets[given.account_id],
+            purse=self.budgets[payer],
             follow_all=given.follow_all,
             sustained_rate=min(rates) / len(sharing),
             metrics=self._metrics,
@@ -224,3 +227,16 @@ class Assembly:
         self._metrics.swept_at(app.name, self._store.now())
         self._rooms.push_async_callback(app.api.aclose)
         return app
+
+
+def _payers(apps: Sequence[AppSettings]) -> dict[str, str]:
+    """For each account the one whose budget pays: the API counts by token, and one may serve many.
+
+    Tokens are compared once: what replaces one later inherits its budget.
+    """
+    payers = {one.account_id: one.account_id for one in apps}
+    for one, other in combinations(apps, 2):
+        if one.api_token.reveal() == other.api_token.reveal():
+            first, last = sorted((payers[one.account_id], payers[other.account_id]))
+            payers = {account: first if it == last else it for account, it in payers.items()}
+    return payers

@@ -22,9 +22,16 @@ APPS = {
 
 
 @pytest.fixture
-async def assembly(sqlite_url: str, tmp_path: Path) -> AsyncIterator[Assembly]:
+def apps() -> dict[str, dict[str, str]]:
+    return APPS
+
+
+@pytest.fixture
+async def assembly(
+    sqlite_url: str, tmp_path: Path, apps: dict[str, dict[str, str]]
+) -> AsyncIterator[Assembly]:
     path = tmp_path / "apps.json"
-    path.write_text(json.dumps(APPS))
+    path.write_text(json.dumps(apps))
     settings = Settings.from_env({"WORKER_APPS_FILE": str(path)})
     metrics = Metrics(CollectorRegistry(), version="test")
     async with AsyncExitStack() as rooms:
@@ -42,3 +49,18 @@ def test_apps_of_one_account_share_its_budget_and_those_of_another_have_their_ow
 def test_apps_of_one_account_share_what_their_sweeps_may_use(assembly: Assembly) -> None:
     rates = {app.name: app.sustained_rate for app in assembly.apps}
     assert rates == {"eu": 1.0, "us": 1.0, "asia": 4.0}  # the scarcest window of any holds for all
+
+
+def with_tokens(**tokens: str) -> dict[str, dict[str, str]]:
+    """An app for each account, with its token."""
+    return {
+        account: {"account_id": account, "app_id": account, "api_token": token}
+        for account, token in tokens.items()
+    }
+
+
+@pytest.mark.parametrize("apps", [with_tokens(a="user", b="own", c="user")])
+def test_accounts_whose_apps_use_one_token_share_one_budget(assembly: Assembly) -> None:
+    assert sorted(assembly.budgets) == ["a", "b"]
+    rates = {app.name: app.sustained_rate for app in assembly.apps}
+    assert rates == {"a": 2.0, "b": 4.0, "c": 2.0}

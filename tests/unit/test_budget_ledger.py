@@ -189,14 +189,44 @@ def test_what_others_spent_of_the_same_token_is_missing() -> None:
     book = Book((100, 60.0))
     book.take((10, 0, 0))
     limit = Limit(Rate(100, 60.0), left=30)
-    assert sum(book.take(STOPS, limits=[limit]).tokens) == 30
+    assert sum(book.take(STOPS, limits=[limit]).tokens) == 30 - 7  # they are not quite even
 
 
-def test_what_others_spent_is_forgotten_when_the_window_has_passed() -> None:
+def test_what_others_spent_is_forgotten_when_the_window_has_passed_and_a_quarter() -> None:
     book = Book((100, 60.0))
     book.take(limits=[Limit(Rate(100, 60.0), left=0)])
-    book.now += 66
+    book.now += 63
+    waits = book.take(STOPS).waits
+    assert waits[Grade.STOP] <= 63 / 4
+    book.now += waits[Grade.STOP]
     assert sum(book.take(STOPS).tokens) == 100
+
+
+@pytest.mark.parametrize("at_once", [1, 10, 1000], ids=["evenly", "in blocks", "all there is"])
+def test_what_others_spend_evenly_is_left_to_them_whatever_we_want(at_once: int) -> None:
+    rate = Rate(600, 300.0)
+    book, api, used = Book((rate.requests, rate.seconds)), Api(rate), 0
+    heard: list[Limit] = []
+    for second in range(4 * 300):
+        api.arrivals.append(book.now)  # another program's
+        if second >= 300:
+            needed = (0, at_once, 1) if used else (0, 0, 1)
+            given = sum(book.take(needed, limits=heard).tokens)
+            api.arrivals += [book.now] * given
+            used += given
+            heard = [Limit(rate, rate.requests - api.in_window(book.now))] if given else []
+        book.now += 1
+    assert api.most_in_a_window() <= rate.requests
+    assert used > 0.7 * 900  # and of what they leave all is ours but the share of stops
+
+
+def test_what_others_do_not_spend_any_more_is_ours_again() -> None:
+    book = Book((100, 60.0))
+    book.take(limits=[Limit(Rate(100, 60.0), left=20)])
+    for _ in range(3 * 60):
+        book.now += 1
+        book.take(limits=[Limit(Rate(100, 60.0), left=100)])
+    assert sum(book.take(STOPS).tokens) > 90
 
 
 def test_an_answer_that_knows_of_less_than_we_spent_changes_nothing() -> None:
@@ -258,6 +288,9 @@ class Api:
     def __init__(self, rate: Rate) -> None:
         self._rate = rate
         self.arrivals: list[float] = []
+
+    def in_window(self, now: float) -> int:
+        return sum(at > now - self._rate.seconds for at in self.arrivals)
 
     def most_in_a_window(self) -> int:
         times, most, first = sorted(self.arrivals), 0, 0

@@ -102,6 +102,7 @@ class Budget:
             self._limits[limit.rate] = Limit(limit.rate, lower)
         if self._is_shut():
             self._tokens.drop()
+        if self._is_shut() or self._has_news():
             self._wanted.set()
 
     def throttled(self, retry_after: float | None) -> None:
@@ -187,7 +188,8 @@ class Budget:
         ahead = self._tokens.ahead(now, self._most_ahead) if now >= self._plenty_at else (0, 0, 0)
         unspent = self._tokens.unspent(now)
         hopeful = any(needed[grade] and now >= self._again_at(grade) for grade in Grade)
-        if not (hopeful or any(ahead) or unspent or self._late or self._is_shut()):
+        to_tell = unspent or self._late or self._is_shut() or self._has_news()
+        if not (hopeful or any(ahead) or to_tell):
             return None
         ask = Ask(
             rates=self._rates,
@@ -209,6 +211,11 @@ class Budget:
     def _is_shut(self) -> bool:
         """Whether the API has told what others must hear before anything more is sent."""
         return self._pause > 0 or any(limit.left == 0 for limit in self._limits.values())
+
+    def _has_news(self) -> bool:
+        """Whether so much less is left than was known that somebody else must be spending."""
+        known = self._last.left - self._most_ahead if self._last else 0
+        return any(limit.left is not None and limit.left < known for limit in self._limits.values())
 
     def _free_at(self, grade: Grade) -> float:
         """When there may be a token of this grade, by the last answer."""

@@ -6,14 +6,12 @@ from collections.abc import Mapping
 from typing import Any
 
 import msgspec
-from aiormq.abc import DeliveredMessage
 
 import worker.app
 import worker.apps
 from worker.__main__ import main
-from worker.broker import Consumer, Outgoing
+from worker.broker import Consumer, Delivery, Outgoing
 from worker.broker.acknowledging import Acknowledging
-from worker.broker.consumer import _delivery
 from worker.realtimekit import RealtimeKit
 from worker.relay import Relay
 from worker.snapshot import Snapshot
@@ -23,11 +21,9 @@ from worker.store import Unsent
 class AcknowledgesEarly(Consumer):
     """Takes the message off the queue before anything has been done about it."""
 
-    async def _handle(self, settling: Acknowledging, message: DeliveredMessage) -> None:
-        tag = message.delivery_tag
-        assert tag is not None
+    async def _handle(self, settling: Acknowledging, tag: int, delivery: Delivery) -> None:
         await settling.acknowledge(tag)
-        await self._handler(_delivery(message))
+        await self._handler(delivery)
 
 
 class StartsTwice(RealtimeKit):

@@ -9,13 +9,12 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
-from aiormq.abc import DeliveredMessage
 
 import worker.app
 import worker.assembly
 from tests.fault.stepping import KillAt, Steps
 from worker.__main__ import main
-from worker.broker import Consumer
+from worker.broker import Consumer, Delivery
 from worker.broker.acknowledging import Acknowledging
 from worker.reader import Reader
 from worker.relay import Relay
@@ -26,8 +25,8 @@ def install(steps: Steps) -> None:
     """Let the worker be built of stepping rooms."""
 
     class SteppingConsumer(Consumer):
-        async def _handle(self, settling: Acknowledging, message: DeliveredMessage) -> None:
-            await steps.whole(_which(message), super()._handle(settling, message))
+        async def _handle(self, settling: Acknowledging, tag: int, delivery: Delivery) -> None:
+            await steps.whole(_which(delivery), super()._handle(settling, tag, delivery))
 
     class SteppingRelay(Relay):
         async def once(self, **until: float) -> bool:
@@ -51,11 +50,11 @@ def install(steps: Steps) -> None:
     vars(worker.assembly).update(Sweep=SteppingSweep, Reader=SteppingReader)
 
 
-def _which(message: DeliveredMessage) -> str:
+def _which(delivery: Delivery) -> str:
     try:
-        return f"command/{msgspec.json.decode(message.body)['id']}"
+        return f"command/{msgspec.json.decode(delivery.body)['id']}"
     except (msgspec.DecodeError, KeyError, TypeError):
-        return f"command/{message.header.properties.message_id}"
+        return f"command/{delivery.message_id}"
 
 
 if __name__ == "__main__":

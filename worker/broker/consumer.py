@@ -3,18 +3,19 @@
 import asyncio
 import time
 from collections.abc import Awaitable, Callable
-from datetime import datetime
+from functools import partial
 from typing import Any, Final
 
 import structlog
 from aio_pika.abc import AbstractConnection
-from aiormq.abc import AbstractChannel, ConsumerCallback, DeliveredMessage
+from aiormq.abc import AbstractChannel, DeliveredMessage
 from aiormq.channel import Channel
 
 from worker.broker.acknowledging import Acknowledging
-from worker.broker.copies import headers_of_copy, original_routing_key
+from worker.broker.copies import headers_of_copy
+from worker.broker.frames import TolerantConnection
 from worker.broker.link import BROKER_TROUBLE, Link, from_broker, open_channel
-from worker.broker.messages import Ack, Dead, Delivery, Headers, Outgoing, Retry, Settlement
+from worker.broker.messages import Ack, Dead, Delivery, Outgoing, Retry, Settlement
 from worker.broker.publisher import Publisher
 from worker.broker.topology import DEADLINE, Topology
 from worker.errors import BrokerUnavailable
@@ -24,8 +25,6 @@ Handler = Callable[[Delivery], Awaitable[Settlement]]
 CHECK_SECONDS: Final = 10.0
 
 GIVE_BACK_SECONDS: Final = 1.0
-LATEST_MS: Final = 253_402_300_800_000
-"""The end of the year 9999, beyond which there are no dates."""
 
 
 class Consumer:
@@ -90,11 +89,12 @@ class Consumer:
         await self._publisher.see_to_topology(connection)
         opened = await open_channel(connection)
         channel = await opened.get_underlay_channel()
-        assert isinstance(channel, Channel)  # noqa: S101 - the abstract one hides its consumers
-        channel.consumers = _KeptConsumers()
+        assert isinstance(channel, Channel)  # noqa: S101 - the abstract one hides its queue
         cancelled = asyncio.Event()
         channel.on_consumer_cancel_callbacks.add(lambda _frame: cancelled.set())
         settling = Acknowledging(channel)
+        assert isinstance(connection, TolerantConnection)  # noqa: S101 - `Link` makes no others
+        connection.take_deliveries(channel.number, partial(self._take, settling))
         while True:
             tag = await from_broker(self._consume(channel, settling))
             self._link.working()
@@ -125,21 +125,16 @@ class Consumer:
         async with asyncio.timeout(DEADLINE):
             # The prefetch counts for consumers that begin after it was set.
             await channel.basic_qos(prefetch_count=1 if self._cautious else self._prefetch)
-            consuming = await channel.basic_consume(
-                self._topology.command_queue, lambda message: self._take(settling, message)
-            )
+            consuming = await channel.basic_consume(self._topology.command_queue, _comes_elsewhere)
         return str(consuming.consumer_tag)
 
-    async def _take(self, settling: Acknowledging, message: DeliveredMessage) -> None:
-        task = self._handlers.create_task(self._handle(settling, message), name="command")
+    def _take(self, settling: Acknowledging, tag: int, delivery: Delivery) -> None:
+        task = self._handlers.create_task(self._handle(settling, tag, delivery), name="command")
         self._running.add(task)
         task.add_done_callback(self._running.discard)
 
-    async def _handle(self, settling: Acknowledging, message: DeliveredMessage) -> None:
-        delivery = _delivery(message)
+    async def _handle(self, settling: Acknowledging, tag: int, delivery: Delivery) -> None:
         settlement = await self._handler(delivery)
-        tag = message.delivery_tag
-        assert tag is not None  # noqa: S101 - only answers to basic.get have none
         try:
             await self._settle(delivery, settlement)
         except BrokerUnavailable as error:
@@ -217,39 +212,8 @@ class Consumer:
         await from_broker(channel.basic_qos(prefetch_count=self._prefetch, timeout=DEADLINE))
 
 
-class _KeptConsumers(dict[str, ConsumerCallback]):
-    """The callbacks of a channel, also of consumers that were cancelled.
-
-    A quorum queue may still deliver what it had set aside for one. The library would drop that
-    without a word, and it would stay unsettled for as long as the channel lives.
-    """
-
-    def pop(self, tag: str, default: ConsumerCallback | None = None) -> Any:  # type: ignore[override]  # noqa: ANN401
-        return self.get(tag, default)
-
-
-def _delivery(message: DeliveredMessage) -> Delivery:
-    properties = message.header.properties
-    headers: Headers = dict(properties.headers or {})
-    return Delivery(
-        body=message.body,
-        routing_key=original_routing_key(headers, message.routing_key or ""),
-        redelivered=bool(message.redelivered),
-        content_type=properties.content_type,
-        message_id=properties.message_id,
-        correlation_id=properties.correlation_id,
-        reply_to=properties.reply_to,
-        sent_at=_sent_at(properties.timestamp, headers),
-        headers=headers,
-    )
-
-
-def _sent_at(timestamp: datetime | None, headers: Headers) -> float | None:
-    """To the millisecond where the broker notes it so (`timestamp_in_ms`), else as published."""
-    noted = headers.get("timestamp_in_ms")
-    if isinstance(noted, int) and 0 < noted < LATEST_MS:
-        return noted / 1000
-    return None if timestamp is None else timestamp.timestamp()
+async def _comes_elsewhere(_message: DeliveredMessage) -> None:
+    """The library wants a callback, and is never given a delivery: see `take_deliveries`."""
 
 
 async def _quietly(settling: Awaitable[None]) -> None:

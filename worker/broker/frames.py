@@ -7,21 +7,35 @@ message again on the next one, and nothing behind it would ever be consumed.
 
 import asyncio
 import struct
+from collections.abc import Mapping
 from typing import Any, Final
 
 import aio_pika
 from aiormq.connection import TCPTransportFactory, TLSTransportFactory, TransportFactory
-from pamqp.commands import Basic
 from pamqp.header import ContentHeader
 from yarl import URL
 
-UNREADABLE: Final = "x-unreadable-properties"
-"""The header that stands in for properties that nobody could read."""
+from worker.broker.deliveries import (
+    DELIVER,
+    HEADER,
+    METHOD,
+    UNREADABLE,
+    Assembly,
+    Take,
+    body_size_of,
+    properties_of,
+    routing_key_at,
+)
+
+CHUNK: Final = 2**16
+"""How much is read at once at most."""
+
+HEARD_SECONDS: Final = 1.0
+"""So often, at least, the library is told that the broker lives."""
 
 _HEAD: Final = struct.Struct(">BHI")
-_METHOD, _HEADER = 1, 2
-_DELIVER: Final = struct.pack(">HH", 60, 60)
-_BODY_SIZE: Final = struct.Struct(">Q")
+_END: Final = 0xCE
+_HEARTBEAT: Final = b"\x08\0\0\0\0\0\0\xce"
 
 
 class TolerantConnection(aio_pika.Connection):
@@ -30,14 +44,20 @@ class TolerantConnection(aio_pika.Connection):
     def __init__(self, url: URL, *args: Any, **kwargs: Any) -> None:  # noqa: ANN401 - passed on
         super().__init__(url, *args, **kwargs)
         tls = self.url.scheme == "amqps"
+        self._assemblies: dict[int, Assembly] = {}
         self.kwargs["transport_factory"] = _Tolerant(
-            TLSTransportFactory() if tls else TCPTransportFactory()
+            TLSTransportFactory() if tls else TCPTransportFactory(), self._assemblies
         )
+
+    def take_deliveries(self, channel: int, take: Take) -> None:
+        """From now on hand what is delivered on the channel of that number to `take`."""
+        self._assemblies[channel] = Assembly(take)
 
 
 class _Tolerant(TransportFactory):
-    def __init__(self, plain: TransportFactory) -> None:
+    def __init__(self, plain: TransportFactory, assemblies: Mapping[int, Assembly]) -> None:
         self._plain = plain
+        self._assemblies = assemblies
 
     async def create(
         self,
@@ -45,60 +65,86 @@ class _Tolerant(TransportFactory):
         **kwargs: Any,  # noqa: ANN401 - passed on
     ) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
         reader, writer = await self._plain.create(url, **kwargs)
-        return _Frames(reader), writer
+        return _Frames(reader, self._assemblies), writer
 
 
 class _Frames(asyncio.StreamReader):
-    """What the library reads frames from: whole frames of another reader, made readable."""
+    """What the library reads frames from: another reader's, made readable, without deliveries."""
 
-    def __init__(self, reader: asyncio.StreamReader) -> None:
-        super().__init__(loop=asyncio.get_running_loop())
+    def __init__(self, reader: asyncio.StreamReader, assemblies: Mapping[int, Assembly]) -> None:
+        self._clock = asyncio.get_running_loop()
+        super().__init__(loop=self._clock)
         self._reader = reader
-        self._left = b""
+        self._assemblies = assemblies
+        self._read = b""  # read, and from `_at` on not looked at
+        self._at = 0
+        self._left = b""  # of the frame that the library is reading
+        self._handed_at = self._clock.time()
 
     def at_eof(self) -> bool:
-        return not self._left and self._reader.at_eof()
+        return not self._left and self._at == len(self._read) and self._reader.at_eof()
 
     async def readexactly(self, n: int) -> bytes:
         if not self._left:
-            self._left = await self._frame()
+            self._left = await self._next()
+            self._handed_at = self._clock.time()
         taken, self._left = self._left[:n], self._left[n:]
         return taken
 
+    async def _next(self) -> bytes:
+        """The next frame that is the library's."""
+        while True:
+            frame = await self._frame()
+            kind, channel, _ = _HEAD.unpack_from(frame)
+            assembly = self._assemblies.get(channel)
+            whole = frame[-1] == _END
+            if assembly is None or not whole or not assembly.took(kind, frame[_HEAD.size : -1]):
+                return _readable(kind, channel, frame)
+            # While a broker delivers it sends no heartbeats: the library would miss them.
+            if self._clock.time() - self._handed_at >= HEARD_SECONDS:
+                return _HEARTBEAT
+
     async def _frame(self) -> bytes:
-        head = await self._reader.readexactly(_HEAD.size)
-        if head.startswith(b"AMQP"):  # another version of the protocol is offered
-            return head
-        kind, channel, length = _HEAD.unpack(head)
-        payload = await self._reader.readexactly(length)
-        end = await self._reader.readexactly(1)
-        readable = payload
-        if kind == _HEADER:
-            readable = readable_header(payload)
-        elif kind == _METHOD and payload.startswith(_DELIVER):
-            readable = readable_deliver(payload)
-        if readable is not payload:
-            head = _HEAD.pack(kind, channel, len(readable))
-        return head + readable + end
+        """The next frame, whole. Raises IncompleteReadError at the connection's end."""
+        while True:
+            at, read = self._at, self._read
+            if len(read) - at >= _HEAD.size:
+                if read.startswith(b"AMQP", at):  # another version of the protocol is offered
+                    end = at + _HEAD.size
+                else:
+                    end = at + _HEAD.size + _HEAD.unpack_from(read, at)[2] + 1
+                if end <= len(read):
+                    self._at = end
+                    return read[at:end]
+            more = await self._reader.read(CHUNK)
+            if not more:
+                raise asyncio.IncompleteReadError(read[at:], _HEAD.size)
+            self._read, self._at = read[at:] + more, 0
+
+
+def _readable(kind: int, channel: int, frame: bytes) -> bytes:
+    payload = frame[_HEAD.size : -1]
+    readable = payload
+    if kind == HEADER:
+        readable = readable_header(payload)
+    elif kind == METHOD and payload.startswith(DELIVER):
+        readable = readable_deliver(payload)
+    if readable is payload:
+        return frame
+    return _HEAD.pack(kind, channel, len(readable)) + readable + frame[-1:]
 
 
 def readable_header(payload: bytes) -> bytes:
     """A content header, with its properties replaced by a mark if they cannot be decoded."""
-    try:
-        ContentHeader().unmarshal(payload)
-    except Exception:  # noqa: BLE001 - whatever a decoder trips over in a stranger's bytes
-        (size,) = _BODY_SIZE.unpack_from(payload, 4)
-        marked = Basic.Properties(headers={UNREADABLE: True})
-        return ContentHeader(body_size=size, properties=marked).marshal()
-    return payload
+    properties = properties_of(payload)
+    if UNREADABLE not in (properties.headers or {}):
+        return payload
+    return ContentHeader(body_size=body_size_of(payload), properties=properties).marshal()
 
 
 def readable_deliver(payload: bytes) -> bytes:
     """The announcement of a delivery, with a routing key that can be decoded."""
-    at = len(_DELIVER)
-    at += 1 + payload[at]  # consumer tag
-    at += 8 + 1  # delivery tag, redelivered
-    at += 1 + payload[at]  # exchange
+    at = routing_key_at(payload)
     key = payload[at + 1 :]
     try:
         key.decode()

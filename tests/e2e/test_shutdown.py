@@ -14,6 +14,9 @@ from tests.e2e import accounts
 from tests.e2e.processes import Scene, scene
 
 COMMANDS = 60
+FIRST = 10
+"""So many have ended when the worker is told to."""
+
 GRACE_SECONDS = 10
 
 
@@ -27,15 +30,16 @@ async def test_after_sigterm_what_was_settled_is_out_and_the_rest_waits(
         speed=0.01,  # nothing changes by itself: every event is a command's
         WORKER_PREFETCH="8",
         WORKER_SHUTDOWN_SECONDS=str(GRACE_SECONDS),
+        WORKER_API_TIMEOUT_SECONDS=str(GRACE_SECONDS),
     ) as stage:
         commands = await send_many(stage)
-        await eventually(lambda: len(succeeded(stage)) >= 10)
+        await eventually(lambda: len(succeeded(stage)) >= FIRST)
         assert await stage.worker.stop(seconds=GRACE_SECONDS + 2) == 0
 
         await eventually(lambda: len(succeeded(stage)) == len(stage.sandbox.ledger.started))
         done = succeeded(stage)
         waiting = await take_all(rabbitmq.amqp_url, f"{names_prefix}.commands")
-        assert 10 <= len(done) < COMMANDS
+        assert FIRST <= len(done) < COMMANDS
         assert done | waiting == commands
         assert not done & waiting, "what was settled does not come again"
         assert len(once(stage.messages.events)) == len(stage.messages.events)
@@ -49,11 +53,17 @@ async def test_a_second_worker_finishes_what_the_first_left(
     rabbitmq: RabbitMQNode, names_prefix: str, tmp_path: Path, eventually: Eventually
 ) -> None:
     async with scene(
-        rabbitmq.amqp_url, names_prefix, tmp_path, speed=0.01, WORKER_PREFETCH="8"
+        rabbitmq.amqp_url,
+        names_prefix,
+        tmp_path,
+        speed=0.01,
+        WORKER_PREFETCH="8",
+        WORKER_API_TIMEOUT_SECONDS=str(GRACE_SECONDS),
     ) as stage:
         commands = await send_many(stage)
-        await eventually(lambda: len(succeeded(stage)) >= 10)
+        await eventually(lambda: len(succeeded(stage)) >= FIRST)
         assert await stage.worker.stop() == 0
+        stage.sandbox.faults.clear()
         await stage.worker.start()
         await eventually(lambda: succeeded(stage) == commands, seconds=30)
         accounts.assert_one_success_each(stage.messages.events, commands)
@@ -63,8 +73,12 @@ async def test_a_second_worker_finishes_what_the_first_left(
 
 
 async def send_many(stage: Scene) -> set[str]:
-    """Starts for a meeting each, at an API that takes its time; their ids."""
-    stage.sandbox.faults.add(Fault(kind="slow", operation="start_track_recording", seconds=0.2))
+    """Starts for a meeting each, at an API that takes its time after the first few; their ids.
+
+    It takes so long that however slowly they are sent, some are left when the first have ended.
+    """
+    slow = Fault(kind="slow", operation="start_track_recording", skip=FIRST, seconds=3)
+    stage.sandbox.faults.add(slow)
     ids = {f"start-{number}" for number in range(COMMANDS)}
     for command_id in ids:
         await stage.start(command_id, meeting_id=str(uuid.uuid4()))

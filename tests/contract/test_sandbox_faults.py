@@ -61,11 +61,14 @@ async def test_a_hanging_answer_is_written_down_before_the_client_gives_up(clien
 
 
 async def test_a_late_start_happens_after_its_client_has_gone(client: Client) -> None:
-    client.sandbox.faults.add(Fault(kind="late", seconds=0.3, count=1))
+    client.sandbox.faults.add(Fault(kind="late", seconds=1, count=1))
 
     with pytest.raises(httpx.ReadTimeout):
         await client.call(
-            "POST", "/recordings/track", json={"meeting_id": client.meeting_id}, timeout=0.05
+            "POST",
+            "/recordings/track",
+            json={"meeting_id": client.meeting_id},
+            timeout=httpx.Timeout(5, read=0.05),
         )
     before = client.sandbox.ledger.counts["started.track"]
     await client.sandbox.ledger.until(lambda ledger: ledger.started)

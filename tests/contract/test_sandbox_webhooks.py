@@ -185,7 +185,7 @@ async def test_notices_get_lost_doubled_and_out_of_order(
 async def test_a_delayed_notice_comes_after_those_that_followed_it(
     client: Client, hook: Receiver
 ) -> None:
-    client.sandbox.faults.add(Fault(kind="webhook_delay", seconds=0.2, count=1))
+    client.sandbox.faults.add(Fault(kind="webhook_delay", seconds=1, count=1))
     await client.uploaded(await client.start_track())
     await delivered(client, 3)
 

@@ -14,20 +14,20 @@ class Terminal:
 
     def __init__(self, number: int) -> None:
         self._number = number
-        self._heard = ""
+        self._heard = b""
         self._news = asyncio.Event()
         asyncio.get_running_loop().add_reader(number, self._read)
 
     def _read(self) -> None:
         try:
-            self._heard += os.read(self._number, 65536).decode()
+            self._heard += os.read(self._number, 65536)
         except OSError:  # the other side has been closed
             asyncio.get_running_loop().remove_reader(self._number)
         self._news.set()
 
     async def says(self, words: str) -> None:
         async with asyncio.timeout(DEADLINE):
-            while words not in self._heard:
+            while words.encode() not in self._heard:
                 self._news.clear()
                 await self._news.wait()
 

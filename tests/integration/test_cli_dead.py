@@ -324,14 +324,14 @@ async def test_the_brokers_account_of_an_earlier_death_does_not_travel_on(
 
 
 async def test_only_what_was_meant_is_replayed_and_the_rest_stays_in_order(
-    cli: CommandLine, broker: Broker
+    cli: CommandLine, broker: Broker, eventually: Eventually
 ) -> None:
     await broker.bury_commands("a", "b", "c", "d", "e")
 
     replayed = await cli("dead", "replay", "b", "d")
 
     assert column(replayed.lines, "letter") == ["b", "d"]
-    assert await broker.waiting("commands") == 2
+    await eventually(lambda: has(broker, 2, "commands"))
     assert await broker.dead() == ["a", "c", "e"]
 
 
@@ -371,7 +371,7 @@ async def test_a_letter_that_no_queue_takes_stays(cli: CommandLine, broker: Brok
 
 
 async def test_a_letter_that_dies_again_at_once_is_replayed_once(
-    cli: CommandLine, broker: Broker
+    cli: CommandLine, broker: Broker, eventually: Eventually
 ) -> None:
     await broker.bury_commands("a", "b")
     buried: list[str] = []
@@ -383,6 +383,7 @@ async def test_a_letter_that_dies_again_at_once_is_replayed_once(
     commands = await broker.channel.get_queue(f"{broker.prefix}.commands")
     tag = await commands.consume(bury)
     replayed = await cli("dead", "replay", "--all")
+    await eventually(lambda: len(buried) >= 2)
     await commands.cancel(tag)
 
     assert len(replayed.lines) == 2

@@ -91,6 +91,7 @@ async def test_one_trace_leads_from_the_command_to_the_track_file_also_across_a_
             await stage.send(type="stop_recording", id="stop-1", start_id="start-1")
             await stage.event(Completed)
             files = [one for one in stage.messages.events if isinstance(one.data, FileReady)]
+            await eventually(lambda: len(ear.traceparents("recording.file_ready.v1")) == len(files))
             wanted = ear.traceparents("recording.file_ready.v1")
             await eventually(lambda: exported(collector, wanted))
         spans = {one.span_id: one for one in collector.spans}

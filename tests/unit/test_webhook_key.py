@@ -32,7 +32,7 @@ class Publisher:
         self.answer: Callable[[], httpx.Response] = self.published
         self.key = WebhookKey(
             "http://keys.example/webhooks.json",
-            timeout=0.2,
+            timeout=10.0,
             now=lambda: self.time,
             sleep=self._sleep,
             transport=httpx.MockTransport(self._serve),

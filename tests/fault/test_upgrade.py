@@ -86,7 +86,7 @@ async def old_waits_for_a_lock(url: str) -> None:
             row = looking.execute(query).fetchone()
             return row is not None and row[0] > 0
 
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(30):
         while not await asyncio.to_thread(blocked):  # noqa: ASYNC110 - only the server knows
             await asyncio.sleep(0)
 
@@ -99,11 +99,11 @@ async def test_replicas_that_start_at_once_on_an_empty_database_all_start(url: s
 
 
 async def test_a_replica_waits_longer_for_a_migration_than_a_lock_may_take(url: str) -> None:
-    hasty = f"{url}?options=-c lock_timeout=50ms -c statement_timeout=50ms"
+    hasty = f"{url}?options=-c lock_timeout=500ms -c statement_timeout=500ms"
     with psycopg.connect(url) as newer:
         newer.execute("SELECT pg_advisory_xact_lock(%s)", [ADVISORY_LOCK])
         opening = asyncio.create_task(Store.open(hasty, source="test"))
-        done, _ = await asyncio.wait([opening], timeout=0.5)
+        done, _ = await asyncio.wait([opening], timeout=1.5)
         assert not done
         newer.rollback()
     await (await opening).close()

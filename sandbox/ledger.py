@@ -163,7 +163,7 @@ class Ledger:
         kept: Iterable[Entry] = list(self._all)[max(0, since - dropped) :]
         return [entry for entry in kept if kind is None or isinstance(entry, KINDS[kind])]
 
-    async def until(self, fact: Callable[["Ledger"], T | None], *, within: float = 10.0) -> T:
+    async def until(self, fact: Callable[["Ledger"], T | None], *, within: float = 30.0) -> T:
         """Wait until `fact` of this ledger is true, and return it.
 
         Looks again after each entry. TimeoutError when `within` real seconds have passed.

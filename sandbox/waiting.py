@@ -30,7 +30,7 @@ async def eventually(
     fact: Callable[[], T], *, seconds: float = ..., what: str | None = ...
 ) -> T: ...
 async def eventually(
-    fact: Callable[[], object], *, seconds: float = 10.0, what: str | None = None
+    fact: Callable[[], object], *, seconds: float = 30.0, what: str | None = None
 ) -> object:
     """The first true value of `fact()`, asked for again and again, at most for `seconds`.
 

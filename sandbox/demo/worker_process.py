@@ -14,7 +14,7 @@ import aiohttp
 from sandbox.processes import Guard, LaunchError, free_ports
 from sandbox.waiting import eventually
 
-READY_SECONDS: Final = 30.0
+READY_SECONDS: Final = 60.0
 PATIENCE_SECONDS: Final = 2.0
 _OURS: Final = ("AMQP_", "DATABASE_", "HTTP_", "LOG_", "OTEL_", "REALTIMEKIT_", "WORKER_")
 

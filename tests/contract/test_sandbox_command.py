@@ -38,7 +38,7 @@ def test_it_says_where_it_is_serves_there_and_stops_cleanly(number: signal.Signa
         )
         process.send_signal(number)
 
-        assert process.wait(timeout=10) == 0
+        assert process.wait(timeout=30) == 0
     assert (key.status_code, listed.json()["data"]) == (200, [])
     assert told["environment"]["REALTIMEKIT_BASE_URL"] == told["base_url"]
 

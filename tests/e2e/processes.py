@@ -14,7 +14,7 @@ from sandbox.ledger import Request
 from sandbox.server import Sandbox, SandboxOptions
 from sandbox.switches import Switches
 
-PATIENCE: Final = 20.0
+PATIENCE: Final = 60.0
 API_TOKEN: Final = "token-of-the-api"  # noqa: S105 - any token is good
 
 

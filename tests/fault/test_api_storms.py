@@ -57,7 +57,7 @@ async def says_that_the_api_is_away(worker: WorkerProcess) -> None:
         status, why = await readiness(worker)
         return (status, list(why)) == (503, ["api"])
 
-    await eventually(says_so, seconds=20, what="readiness names the api")
+    await eventually(says_so, what="readiness names the api")
 
 
 async def readiness(worker: WorkerProcess) -> tuple[int, dict[str, str]]:
@@ -113,7 +113,7 @@ async def test_a_sweep_that_is_throttled_reads_no_further(field: Field) -> None:
         field.sandbox.world.recordings.stop(one)  # by somebody else, for the sweep to find out
     await eventually(lambda: len(blocks(field)) > 1, seconds=30, what="it is tried again")
     field.sandbox.switches.change({"rate_limits": []})
-    await worker.ready(seconds=20)
+    await worker.ready()
     found = await field.settled(seconds=40)
     assert (found.violations, found.recordings) == ((), COMMANDS)
     assert_only_what_was_in_hand_came(blocks(field)[0])
@@ -161,15 +161,13 @@ async def test_an_api_that_fails_or_is_too_slow_loses_and_doubles_nothing(
     await says_that_the_api_is_away(worker)
     await struck(field, FAILURES + 2)
     field.sandbox.faults.clear(fault_id)
-    await worker.ready(seconds=20)
+    await worker.ready()
     await all_ends_well(field, range(COMMANDS))
     assert worker.starts == 1
 
 
 async def struck(field: Field, times: int) -> None:
-    await eventually(
-        lambda: all(one.struck >= times for one in field.sandbox.faults.active()), seconds=20
-    )
+    await eventually(lambda: all(one.struck >= times for one in field.sandbox.faults.active()))
 
 
 async def test_in_an_outage_the_queue_is_left_alone_and_one_command_at_a_time_probes(
@@ -187,7 +185,7 @@ async def test_in_an_outage_the_queue_is_left_alone_and_one_command_at_a_time_pr
     )
     assert len(attempts(field)) <= PREFETCH + probes + 1, "the others are not taken up"
     await field.api.restore()
-    await worker.ready(seconds=20)
+    await worker.ready()
     await all_ends_well(field, range(COMMANDS))
     of_starts = {name: made for name, made in attempts(field).items() if "start" in name}
     assert sum(of_starts.values()) <= COMMANDS + PREFETCH + 2 * probes
@@ -200,7 +198,7 @@ async def test_an_api_that_swallows_everything_is_noticed_and_found_again(field:
     await send_starts(field, range(COMMANDS))
     await says_that_the_api_is_away(worker)
     await field.api.restore()
-    await worker.ready(seconds=20)
+    await worker.ready()
     await all_ends_well(field, range(COMMANDS))
     assert worker.starts == 1
 
@@ -251,7 +249,7 @@ async def test_a_token_that_was_revoked_is_replaced_in_its_file_without_a_restar
     assert field.recorder.outcomes.keys() == {"start-0"}
 
     path.write_text("third")
-    await worker.ready(seconds=20)
+    await worker.ready()
     await all_ends_well(field, range(COMMANDS))
     assert worker.starts == 1
     assert not {"first", "second", "third"} & set(worker.log.read_text().split('"'))

@@ -231,14 +231,14 @@ async def test_a_worker_without_its_database_says_so_and_recovers_by_itself(
             meeting = str(uuid.uuid4())
             command = {**start(f"start-{number}"), "meeting_id": meeting}
             await field.sender.send(command, allowed=SUCCEEDED)
-        why = await eventually(lambda: why_not_ready(worker), seconds=20)
+        why = await eventually(lambda: why_not_ready(worker))
         assert "store" in why
         await asyncio.sleep(AWAY_SECONDS)
         assert worker.running
         assert field.recorder.received == []
         assert not field.sandbox.ledger.started
         await field.database.restore()
-        await worker.ready(seconds=20)
+        await worker.ready()
         for number in range(COMMANDS):
             stop = {"type": "stop_recording", "id": f"stop-{number}"}
             await field.sender.send({**stop, "start_id": f"start-{number}"}, allowed=SUCCEEDED)

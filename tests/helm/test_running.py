@@ -226,7 +226,7 @@ async def test_each_of_several_apps_uses_its_own_token(
             checks: Manifest = body["checks"]
             return checks["api/eu"]["ok"] and not checks["api/trials"]["ok"]
 
-        await eventually(one_of_two_is_in_trouble, seconds=20)
+        await eventually(one_of_two_is_in_trouble)
 
 
 async def test_the_worker_cannot_write_outside_its_volumes(

@@ -200,7 +200,7 @@ def client(**changes: Any) -> RealtimeKit:
         "account_id": "acc",
         "app_id": "app",
         "token": lambda: "token",
-        "timeout": 2.0,
-        "retry": Retry(attempts=1, total_seconds=1.0),
+        "timeout": 20.0,
+        "retry": Retry(attempts=1),
     }
     return RealtimeKit(**(settings | changes))

@@ -37,7 +37,7 @@ async def test_under_an_alarm_publishing_fails_in_time_readiness_says_why_and_it
     await asyncio.to_thread(private_rabbitmq.memory_alarm, True)
     with contextlib.suppress(BrokerUnavailable):  # the broker blocks whoever publishes next
         await publisher.publish(message)
-    await eventually(lambda: "alarm" in (link.trouble or ""), seconds=10)
+    await eventually(lambda: "alarm" in (link.trouble or ""))
     with pytest.raises(BrokerUnavailable, match="blocks publishers"):
         await publisher.publish(message)
     await asyncio.to_thread(private_rabbitmq.memory_alarm, False)

@@ -390,7 +390,7 @@ async def test_after_a_missed_confirmation_publishing_works_again_and_readiness_
             except BrokerUnavailable:
                 return False
 
-        await eventually(works, seconds=20)
+        await eventually(works)
         await eventually(lambda: commands.publishing.trouble is None)
 
 
@@ -412,7 +412,7 @@ async def test_an_exchange_that_somebody_deletes_is_declared_again(
             except BrokerUnavailable:
                 return False
 
-        await eventually(works, seconds=20)
+        await eventually(works)
 
 
 async def test_a_message_that_cannot_be_put_into_frames_is_an_error_of_its_own(
@@ -584,7 +584,7 @@ async def test_a_handler_that_outlives_its_connection_ends_in_peace_and_the_comm
         proxy.cut()
         await eventually(lambda: commands.connections > 1)  # the first one is surely lost by now
         lost.set()
-        await eventually(lambda: len(commands.seen) == 2, seconds=20)
+        await eventually(lambda: len(commands.seen) == 2)
         await commands.consumer.drain()
         await asyncio.wait([commands.taking])
         assert await commands.count(commands.topology.command_queue) == 0
@@ -616,7 +616,7 @@ async def test_a_consumer_that_only_the_broker_has_forgotten_is_noticed_and_cons
         await eventually(lambda: commands.consuming.trouble is None)
         await commands.consumer.be_forgotten()
         await commands.send(b"after", message_id="m")
-        await eventually(lambda: commands.bodies == [b"after"], seconds=20)
+        await eventually(lambda: commands.bodies == [b"after"])
     assert commands.connections == 2
 
 

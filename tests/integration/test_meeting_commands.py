@@ -52,7 +52,7 @@ async def bench() -> AsyncIterator[Bench]:
     async with Sandbox(SandboxOptions(speed=0), clock=Clock(speed=0)) as sandbox:
         settings: dict[str, Any] = {"account_id": "acc", "app_id": "app", "token": lambda: "t"}
         api = RealtimeKit(
-            base_url=sandbox.base_url, timeout=2.0, retry=Retry(attempts=1), **settings
+            base_url=sandbox.base_url, timeout=20.0, retry=Retry(attempts=1), **settings
         )
         yield Bench(sandbox, api)
         await api.aclose()

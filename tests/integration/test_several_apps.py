@@ -52,7 +52,7 @@ class Bench:
             account_id=f"account-{name}",
             app_id=f"app-{name}",
             token=Secret(f"token-of-{name}"),
-            timeout=1.0,
+            timeout=20.0,
             retry=ApiRetry(attempts=1),
             follow_all=False,
             metrics=self.metrics,

@@ -29,7 +29,7 @@ async def api(sandbox: Sandbox) -> AsyncIterator[RealtimeKit]:
         account_id="account",
         app_id="app",
         token=lambda: "token",
-        timeout=2.0,
+        timeout=20.0,
         retry=Retry(attempts=1),
     )
     yield api

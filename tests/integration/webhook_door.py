@@ -76,7 +76,7 @@ class Door:
             registry=self.registry,
             extra_routes=webhooks.routes(),
         )
-        self.client = httpx.AsyncClient(trust_env=False)
+        self.client = httpx.AsyncClient(trust_env=False, timeout=30)
         self.port = 0
         self._ids = itertools.count()
 

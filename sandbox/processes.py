@@ -29,30 +29,31 @@ def say(text: str) -> None:
 
 
 def free_ports(count: int) -> list[int]:
-    """`count` different TCP ports on loopback that nobody listened on a moment ago.
+    """`count` different TCP ports on loopback that nobody listens on.
 
-    From below the range that outgoing connections are given theirs from: one of those could take
-    the port of a process that is about to start again.
+    For as long as this process lives no other that asks here is given them, also before a server
+    has come up on one and between its end and its next start. They are from below the range that
+    outgoing connections are given theirs from: one of those could take such a port as well.
     """
-    held: list[socket.socket] = []
-    try:
-        while len(held) < count:
-            if (taken := _bound(random.randrange(*PORTS))) is not None:
-                held.append(taken)
-        return [each.getsockname()[1] for each in held]
-    finally:
-        for each in held:
-            each.close()
+    ports: list[int] = []
+    while len(ports) < count:
+        port = random.randrange(*PORTS)
+        if _reserved(port):
+            ports.append(port)
+    return ports
 
 
-def _bound(port: int) -> socket.socket | None:
-    one = socket.socket()
-    try:
-        one.bind(("127.0.0.1", port))
-    except OSError:
-        one.close()
-        return None
-    return one
+def _reserved(port: int) -> bool:
+    """Whether it is free and now ours: the UDP port of the same number, which nobody uses, says so
+    to everybody else. It is kept until this process ends."""
+    with socket.socket() as tcp, socket.socket(type=socket.SOCK_DGRAM) as udp:
+        try:
+            udp.bind(("127.0.0.1", port))
+            tcp.bind(("127.0.0.1", port))
+        except OSError:
+            return False
+        udp.detach()
+    return True
 
 
 def listens(port: int) -> bool:

@@ -266,6 +266,18 @@ def test_free_ports_are_different_and_free() -> None:
         first.bind(("127.0.0.1", ports[0]))
 
 
+ANOTHER = "import sys; from sandbox.processes import _reserved; print(_reserved(int(sys.argv[1])))"
+
+
+def test_a_port_is_given_to_nobody_else_for_as_long_as_its_owner_lives() -> None:
+    owner = "import sys; from sandbox.processes import free_ports; print(*free_ports(1))"
+    (port,) = free_ports(1)
+    formerly = run([sys.executable, "-c", owner]).strip()
+
+    assert run([sys.executable, "-c", ANOTHER, str(port)]) == "False\n"
+    assert run([sys.executable, "-c", ANOTHER, formerly]) == "True\n"
+
+
 async def test_eventually_returns_the_first_true_value(eventually: Eventually) -> None:
     answers = iter([0, None, 7, 8])
     assert await eventually(lambda: next(answers)) == 7

@@ -24,7 +24,7 @@ from tests.e2e.processes import Scene, scene
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
-SLOW_LIFE = Switches(invoked_seconds=3, uploading_seconds=3)
+SLOW_LIFE = Switches(invoked_seconds=5, uploading_seconds=5)
 """Long enough for a worker that is up to see every status."""
 
 

@@ -21,7 +21,7 @@ from worker.outage import FAILURES
 
 COMMANDS: Final = 40
 PREFETCH: Final = 10
-BLOCK_SECONDS: Final = 2.0
+BLOCK_SECONDS: Final = 4.0
 MOST_READS: Final = 8
 """Requests of its own accord that a worker may have on their way at a time."""
 
@@ -48,7 +48,7 @@ async def send_stops(field: Field, numbers: Iterable[int]) -> None:
 async def all_ends_well(field: Field, numbers: range) -> None:
     """Stop what was started; then nothing is lost, doubled or other than it should be."""
     await send_stops(field, numbers)
-    found = await field.settled(seconds=45)
+    found = await field.settled(seconds=75)
     assert (found.violations, found.recordings) == ((), len(numbers))
 
 
@@ -114,7 +114,7 @@ async def test_a_sweep_that_is_throttled_reads_no_further(field: Field) -> None:
     await eventually(lambda: len(blocks(field)) > 1, seconds=30, what="it is tried again")
     field.sandbox.switches.change({"rate_limits": []})
     await worker.ready()
-    found = await field.settled(seconds=40)
+    found = await field.settled(seconds=75)
     assert (found.violations, found.recordings) == ((), COMMANDS)
     assert_only_what_was_in_hand_came(blocks(field)[0])
 

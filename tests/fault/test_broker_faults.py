@@ -123,7 +123,7 @@ async def test_an_event_whose_confirmation_was_lost_is_published_again_with_the_
     field: Field,
 ) -> None:
     await running(field)
-    field.amqp.delay(0.3)
+    field.amqp.delay(1.0)
     start, stop = start_and_stop(1)
     await field.sender.send(start, allowed=SUCCEEDED)
     await field.recorder.outcome_of("start-1")

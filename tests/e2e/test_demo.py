@@ -15,7 +15,7 @@ import msgspec
 from sandbox.rabbitmq import RabbitMQNode
 
 COMMAND = Path(sys.executable).with_name("recording-worker")
-TIME_LIMIT = 60
+TIME_LIMIT = 100
 
 
 @asynccontextmanager

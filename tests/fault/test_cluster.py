@@ -1,12 +1,15 @@
 """A cluster of three brokers behind one address, of which the one that leads is killed."""
 
 import asyncio
+import os
+import signal
 from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 
 import pytest
 
+from sandbox.rabbitmq import LocalNode
 from sandbox.rabbitmq_cluster import QuorumQueue, RabbitMQCluster, launch_cluster
 from sandbox.waiting import eventually
 from tests.fault.field import Field, open_field
@@ -117,17 +120,29 @@ async def publishing(amqp_url: str, topology: Topology) -> AsyncIterator[Publish
     await asyncio.wait([running])
 
 
+@contextmanager
+def suspended(node: LocalNode) -> Iterator[None]:
+    """A node that does nothing meanwhile, and is missed by nobody."""
+    assert node.pid is not None
+    os.kill(node.pid, signal.SIGSTOP)
+    try:
+        yield
+    finally:
+        os.kill(node.pid, signal.SIGCONT)
+
+
 async def test_who_publishes_first_while_nobody_leads_is_not_refused_until_the_lost_node_is_back(
     cluster: RabbitMQCluster, names_prefix: str
 ) -> None:
     topology = Topology(prefix=names_prefix, retry_delays=(1.0,))
     message = Outgoing(exchange="", routing_key=topology.command_queue, body=b"{}", mandatory=True)
-    lost, other, _ = cluster.nodes.values()
+    lost, other, third = cluster.nodes.values()
     async with publishing(lost.amqp_url, topology):  # its node leads what it declares
         pass
     async with publishing(other.amqp_url, topology) as publisher:
-        await asyncio.to_thread(lost.kill)
-        assert await publisher.publish(message) is False, "nobody leads yet"
+        with suspended(third):  # as long as it does not vote, the other one cannot lead
+            await asyncio.to_thread(lost.kill)
+            assert await publisher.publish(message) is False, "nobody leads yet"
 
         async def is_taken() -> bool:
             return publisher.is_ready and await publisher.publish(message)

@@ -1,6 +1,7 @@
 """A cluster of three brokers behind one address, of which the one that leads is killed."""
 
 import asyncio
+import itertools
 import os
 import signal
 from collections.abc import AsyncIterator, Iterator
@@ -33,7 +34,7 @@ class Front(Proxy):
     def turn_to(self, name: str) -> None:
         """Send new connections to this node. Those there are live on as long as theirs does."""
         self.node = name
-        self._target = ("127.0.0.1", self._cluster.nodes[name].port)
+        self._ports = itertools.cycle([self._cluster.nodes[name].port])
 
     @property
     def amqp_url(self) -> str:

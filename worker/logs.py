@@ -4,6 +4,8 @@ Event names are stable ids (`command_done`), facts are fields. Lines go to stder
 without the detour over the standard library's loggers, which cost more than all else of a line.
 """
 
+import asyncio
+import atexit
 import contextlib
 import json
 import logging
@@ -28,23 +30,47 @@ _BEARER = re.compile(r"\b(bearer|basic)\s+[\w+/=.~-]{16,}", re.IGNORECASE)
 
 
 class Lines:
-    """Writes whole lines, from whichever thread.
+    """Writes whole lines in their order, from whichever thread.
 
-    One that cannot be written is lost: nobody who logs can do anything about a reader that is gone
-    or a disk that is full.
+    Those up to `info` that a loop's turn brings are written at once at its end: commands end many
+    at a time. One that cannot be written is lost: nobody who logs can do anything about a reader
+    that is gone or a disk that is full.
     """
 
     def __init__(self, stream: TextIO) -> None:
         self._stream = stream
         self._turn = Lock()
+        self._waiting: list[str] = []
+        atexit.register(self.write)  # a loop that ends leaves its last turn's
 
     def msg(self, line: str) -> None:
-        """Write a line, without its end."""
-        with self._turn, contextlib.suppress(OSError, ValueError):
-            self._stream.write(f"{line}\n")
-            self._stream.flush()
+        """Write a line, which is without its end, and all that wait."""
+        self._add(line)
+        self.write()
 
-    debug = info = warning = error = critical = msg
+    def later(self, line: str) -> None:
+        """Have a line written soon."""
+        if self._add(line) == 1:
+            try:
+                asyncio.get_running_loop().call_soon(self.write)
+            except RuntimeError:
+                self.write()
+
+    def _add(self, line: str) -> int:
+        with self._turn:  # else it could join those that are being written, and be lost
+            self._waiting.append(line)
+            return len(self._waiting)
+
+    def write(self) -> None:
+        """Write all that wait."""
+        with self._turn, contextlib.suppress(OSError, ValueError):
+            lines, self._waiting = self._waiting, []
+            if lines:
+                self._stream.write("\n".join((*lines, "")))
+                self._stream.flush()
+
+    debug = info = later
+    warning = error = critical = msg
 
 
 class _LibraryLines(logging.Handler):
@@ -161,6 +187,8 @@ class Redaction:
 
 
 def _cleaned(value: object, sensitive: list[str]) -> object:
+    if isinstance(value, str):
+        return redact_text(value, sensitive)
     if value is None or isinstance(value, bool | int | float):
         return value
     if isinstance(value, dict):
@@ -169,7 +197,7 @@ def _cleaned(value: object, sensitive: list[str]) -> object:
         }
     if isinstance(value, list | tuple | set | frozenset):
         return [_cleaned(one, sensitive) for one in value]
-    return redact_text(value if isinstance(value, str) else str(value), sensitive)
+    return redact_text(str(value), sensitive)
 
 
 def redact_text(text: str, sensitive: Iterable[str] = ()) -> str:

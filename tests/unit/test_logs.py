@@ -1,5 +1,6 @@
 """What a log line looks like, and what never gets into one."""
 
+import asyncio
 import io
 import json
 import logging
@@ -238,3 +239,61 @@ def test_texts_with_percent_signs_are_shown_as_they_are(stream: io.StringIO, lin
 
     (line,) = lines()
     assert (line["event"], line["reason"]) == ("100 %s", "50 %")
+
+
+# Lines together
+
+
+class Counting(io.StringIO):
+    """A stream that counts how often it is written to."""
+
+    writes = 0
+
+    def write(self, text: str) -> int:
+        self.writes += 1
+        return super().write(text)
+
+
+async def test_what_a_turn_of_the_loop_says_is_written_at_once_and_in_order() -> None:
+    stream = Counting()
+    configure_logs(format="json", stream=stream)
+    for number in range(3):
+        structlog.get_logger().info("said", number=number)
+    assert stream.getvalue() == ""
+    await asyncio.sleep(0)
+    assert stream.writes == 1
+    assert [json.loads(line)["number"] for line in stream.getvalue().splitlines()] == [*range(3)]
+
+
+async def test_a_warning_does_not_wait_and_overtakes_nothing() -> None:
+    stream = Counting()
+    configure_logs(format="json", stream=stream)
+    structlog.get_logger().info("first")
+    structlog.get_logger().warning("second")
+    assert [json.loads(line)["event"] for line in stream.getvalue().splitlines()] == [
+        "first",
+        "second",
+    ]
+
+
+async def test_what_threads_say_beside_the_loop_is_all_there() -> None:
+    stream = Counting()
+    configure_logs(format="json", stream=stream)
+
+    def say(name: int) -> None:
+        for number in range(200):
+            structlog.get_logger().info("said", who=name, number=number)
+
+    await asyncio.gather(*(asyncio.to_thread(say, name) for name in range(4)))
+    say(4)
+    await asyncio.sleep(0)
+    lines = [json.loads(line) for line in stream.getvalue().splitlines()]
+    for name in range(5):
+        assert [one["number"] for one in lines if one["who"] == name] == [*range(200)]
+
+
+def test_without_a_loop_lines_are_written_as_they_are_said() -> None:
+    stream = Counting()
+    configure_logs(format="json", stream=stream)
+    structlog.get_logger().info("said")
+    assert stream.writes == 1

@@ -25,7 +25,7 @@ Examples:
 
 Exit codes: 0 after a clean stop, 1 when it cannot start or go on, 2 when a setting is wrong.
 """
-YOUNG: Final = 20_000
+YOUNG: Final = 50_000
 """New objects between two looks for cycles among them. Commands make few cycles and many objects:
 with the interpreter's 700, looking took a tenth of the time."""
 

@@ -33,6 +33,9 @@ SHARE_OF_LEASE: Final = 1 / 12
 """A command may have to wait for its budget several times within its lease."""
 SHARE_OF_SWEEPS: Final = 0.5
 """Of an app's requests; reads of single recordings and commands need the others."""
+REQUESTS_SHARE_OF_LEASE: Final = 1 / 2
+"""A request that hangs must be given up before its command's attempt is: the one tells that the API
+is away, the other does not."""
 WEBHOOK_KEY_SECONDS: Final = 2.0
 """Who sends a webhook waits three seconds for the answer, which may need the key first, and up to a
 second until that may be fetched."""
@@ -216,7 +219,7 @@ class Assembly:
             account_id=given.account_id,
             app_id=given.app_id,
             token=given.api_token,
-            timeout=settings.api_timeout,
+            timeout=min(settings.api_timeout, settings.lease * REQUESTS_SHARE_OF_LEASE),
             retry=Retry(total_seconds=settings.api_retry),
             purse=self.budgets[payer],
             follow_all=given.follow_all,

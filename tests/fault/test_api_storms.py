@@ -203,6 +203,18 @@ async def test_an_api_that_swallows_everything_is_noticed_and_found_again(field:
     assert worker.starts == 1
 
 
+async def test_a_lease_shorter_than_a_request_may_take_hides_no_api_that_is_away(
+    field: Field,
+) -> None:
+    worker = await running(field, WORKER_LEASE_SECONDS="4", WORKER_API_TIMEOUT_SECONDS="60")
+    field.api.black_hole()
+    await send_starts(field, range(COMMANDS))
+    await says_that_the_api_is_away(worker)
+    await field.api.restore()
+    await worker.ready()
+    await all_ends_well(field, range(COMMANDS))
+
+
 # A name that is not found
 
 

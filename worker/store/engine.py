@@ -20,6 +20,10 @@ OLDEST_SQLITE: Final = (3, 33, 0)
 CHECKPOINT_PAGES: Final = 4_000
 """How long SQLite's write-ahead log grows before it is written back: 16 MB."""
 
+CACHE_KIB: Final = 16 * 1024
+"""How much SQLite may keep of its pages. With a long history each start changes pages at random: those
+of a large commit must fit, or some are written twice."""
+
 LOG_BYTES: Final = 64 * 2**20
 """How large SQLite's write-ahead log may stay."""
 
@@ -87,6 +91,7 @@ def _sqlite(url: sa.URL) -> sa.Engine:
         connection.execute("PRAGMA journal_mode=WAL")
         connection.execute("PRAGMA synchronous=FULL")
         connection.execute("PRAGMA foreign_keys=ON")
+        connection.execute(f"PRAGMA cache_size=-{CACHE_KIB}")
         # Pages that every commit touches are written back once for many of them.
         connection.execute(f"PRAGMA wal_autocheckpoint={CHECKPOINT_PAGES}")
         # A reader that stayed long lets the log grow; it gives that back afterwards.

@@ -21,7 +21,7 @@ CHECKPOINT_PAGES: Final = 4_000
 """How long SQLite's write-ahead log grows before it is written back: 16 MB."""
 
 CACHE_KIB: Final = 16 * 1024
-"""How much SQLite may keep of its pages. With a long history each start changes pages at random: those
+"""How much SQLite may keep of its pages. After a long history a start changes some at random: those
 of a large commit must fit, or some are written twice."""
 
 LOG_BYTES: Final = 64 * 2**20
@@ -92,6 +92,9 @@ def _sqlite(url: sa.URL) -> sa.Engine:
         connection.execute("PRAGMA synchronous=FULL")
         connection.execute("PRAGMA foreign_keys=ON")
         connection.execute(f"PRAGMA cache_size=-{CACHE_KIB}")
+        # As pages were before a statement they are kept in memory: for a statement of many rows
+        # they would be written to a file each time, and read only should it fail.
+        connection.execute("PRAGMA temp_store=MEMORY")
         # Pages that every commit touches are written back once for many of them.
         connection.execute(f"PRAGMA wal_autocheckpoint={CHECKPOINT_PAGES}")
         # A reader that stayed long lets the log grow; it gives that back afterwards.

@@ -25,6 +25,7 @@ from worker.relay import Relay
 from worker.settings import Settings
 from worker.store import Oldest, Store
 from worker.telemetry import Metrics
+from worker.webhook import put_off
 
 VERSION: Final = version("recording-worker")
 LEADER_LEASE_SECONDS: Final = 15.0
@@ -86,6 +87,7 @@ class Worker:
             checks_live={},
             checks_ready={"store": lambda: self._awaited},
             registry=self._registry,
+            extra_routes=put_off(self._metrics, lambda: self._awaited),
         )
         port = await http.start()
         try:

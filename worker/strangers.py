@@ -25,6 +25,9 @@ MARGIN_SECONDS: Final = 300.0
 
 ENDED: Final = frozenset(Status) - LIVE
 
+GIVEN_UP_SECONDS: Final = 86_400.0
+"""Whatever is live so long before the horizon was given up, and may have been forgotten since."""
+
 CLOCK_SECONDS: Final = timedelta(seconds=1)
 """How exactly the API's clock is known."""
 
@@ -66,17 +69,19 @@ class Strangers:
     async def catch_up(
         self,
         horizon: float | None,
-        asked_at: datetime,
+        began_at: datetime,
         newest: datetime | None,
         go_on: Callable[[], bool],
     ) -> int:
         """Adopt all that have ended since the horizon, and move it. How many requests that took.
 
-        The live ones were asked for at `asked_at`, and adopted; the newest of them was invoked at
-        `newest`. The first time ever it only begins here: what ended before is nobody's business.
+        The live ones were asked for from `began_at` on, and adopted; the newest of them was invoked
+        at `newest`. The first time ever it only begins here: what ended before is nobody's
+        business.
         """
         if horizon is None:
-            await self._begin(asked_at)
+            mark = Mark(name=self._mark, at=self._there(began_at) + MARGIN_SECONDS)
+            await self._store.set_mark(mark)
             return 0
         pages = Pages(self._api, statuses=sorted(ENDED))
         asked_at = self._now()
@@ -88,19 +93,31 @@ class Strangers:
             if not go_on():
                 return pages.asked
             asked_at = self._now()
-        seen = [horizon + MARGIN_SECONDS]
-        seen += (one.timestamp() for one in (newest, pages.newest) if one is not None)
-        # A time that is still to come would hide whatever begins till then.
-        there = (self._api.clock() or self._now()).timestamp()
-        known_until = min(max(seen), there, *self._left_to_starts)
-        await self._store.set_mark(Mark(name=self._mark, at=known_until))
+        seen = [one.timestamp() for one in (newest, pages.newest) if one is not None]
+        await self._move(horizon, began_at, seen)
         return pages.asked
 
-    async def _begin(self, asked_at: datetime) -> None:
+    async def _move(self, horizon: float, began_at: datetime, seen: Sequence[float]) -> None:
+        # Of what began after the live ones were asked for, only some was seen, however long that
+        # is ago. A time that is still to come would hide whatever begins till then.
+        began = self._there(began_at)
+        known_until = min(max(seen, default=horizon), began, *self._left_to_starts)
+        # Never back: the first horizon parts what is our business from what is not.
+        known_until = max(known_until, min(horizon, began) + MARGIN_SECONDS)
+        await self._store.set_mark(Mark(name=self._mark, at=known_until))
+
+    def _there(self, moment: datetime) -> float:
+        """What the API's clock showed at that moment of ours, or a little less."""
         now = self._now()
         there = self._api.clock() or now
-        horizon = there - (now - asked_at) - CLOCK_SECONDS
-        await self._store.set_mark(Mark(name=self._mark, at=horizon.timestamp() + MARGIN_SECONDS))
+        return (there - (now - moment) - CLOCK_SECONDS).timestamp()
+
+    async def adopt_live(
+        self, listed: Sequence[Snapshot], horizon: float | None, asked_at: datetime
+    ) -> None:
+        """Adopt those that are not known, also from before the horizon: a live one may have stood
+        on no page that was read, or could not be read itself."""
+        await self.adopt(listed, None if horizon is None else horizon - GIVEN_UP_SECONDS, asked_at)
 
     async def adopt(
         self, listed: Sequence[Snapshot], horizon: float | None, asked_at: datetime

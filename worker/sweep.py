@@ -208,7 +208,7 @@ class Sweep:
         async for page in pages.oldest_first():
             known = await self._take(page, asked_at)
             if self._others is not None and len(known) < len(page.recordings):
-                await self._others.adopt(page.recordings, horizon, asked_at)
+                await self._others.adopt_live(page.recordings, horizon, asked_at)
             if not leads():
                 return
             yield self._roll.hear([one.recording_id for one in page.recordings]), asked_at

@@ -186,6 +186,17 @@ class Webhooks:
         return Hear(seen=seen, follow_all=follow_all)
 
 
+def put_off(metrics: Metrics, why: Callable[[], str | None]) -> list[web.RouteDef]:
+    """What to serve while no webhook can be taken in: each is 503, so that it is sent again."""
+
+    async def serve(_request: web.Request) -> web.Response:
+        metrics.webhook("unavailable")
+        _log(Answered("unavailable", {"reason": why()}), 0.0)
+        return web.Response(status=STATUSES["unavailable"])
+
+    return [web.post(PATH, serve)]
+
+
 class _CutShort(Exception):
     pass
 

@@ -510,9 +510,20 @@ def test_a_url_of_another_database_is_a_wrong_setting_that_does_not_repeat_it(ur
     assert "DATABASE_URL" in str(raised.value)
 
 
-async def test_a_second_worker_on_one_sqlite_file_is_refused_in_words(sqlite_url: str) -> None:
-    first = await Store.open(sqlite_url, source=SOURCE)
-    with pytest.raises(StoreUnavailable, match="another worker uses"):
-        await Store.open(sqlite_url, source=SOURCE)
+@pytest.mark.parametrize("path", ["state.db", "./state.db", "link.db", "linked/state.db"])
+async def test_a_second_worker_on_one_sqlite_file_is_refused_however_its_path_is_spelt(
+    tmp_path: Path, path: str
+) -> None:
+    (tmp_path / "link.db").symlink_to("state.db")
+    (tmp_path / "linked").symlink_to(tmp_path)
+    first = await Store.open(f"sqlite:///{tmp_path}/state.db", source=SOURCE)
+    with pytest.raises(StoreUnavailable, match=r"another worker uses .*/state\.db"):
+        await Store.open(f"sqlite:///{tmp_path}/{path}", source=SOURCE)
     await first.close()
-    await (await Store.open(sqlite_url, source=SOURCE)).close()
+    await (await Store.open(f"sqlite:///{tmp_path}/{path}", source=SOURCE)).close()
+
+
+async def test_a_link_that_leads_to_itself_is_no_database(tmp_path: Path) -> None:
+    (tmp_path / "state.db").symlink_to("state.db")
+    with pytest.raises(StoreUnavailable):
+        await Store.open(f"sqlite:///{tmp_path}/state.db", source=SOURCE)

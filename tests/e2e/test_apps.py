@@ -1,16 +1,28 @@
 """One worker process with two apps: each at an API of its own, followed side by side."""
 
 import json
+import uuid
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
+from prometheus_client.parser import text_string_to_metric_families
 
-from recording_schemas import CommandRejected, CommandSucceeded, Completed
+from recording_schemas import (
+    CommandRejected,
+    CommandSucceeded,
+    Completed,
+    Status,
+    StatusChanged,
+)
+from sandbox.processes import free_ports
 from sandbox.rabbitmq import RabbitMQNode
+from sandbox.recording import Request
 from sandbox.server import Sandbox, SandboxOptions
 from sandbox.waiting import Eventually
 from tests.e2e.processes import Scene, scene
+from tests.integration.following import client
 
 TOKENS = {"eu": "token-of-europe", "us": "token-of-america"}
 
@@ -61,6 +73,101 @@ async def test_one_app_s_refused_token_leaves_the_other_working_until_the_token_
             log = stage.worker.log.read_text()
             assert '"event":"command"' in log
             assert not [one for one in (*TOKENS.values(), "revoked-token") if one in log]
+
+
+async def test_each_app_s_webhooks_come_to_a_url_of_its_own_and_are_believed_by_its_own_key(
+    rabbitmq: RabbitMQNode, names_prefix: str, tmp_path: Path, eventually: Eventually
+) -> None:
+    apps = tmp_path / "apps.json"
+    (port,) = free_ports(1)
+    public = f"http://127.0.0.1:{port}"
+    async with Sandbox(SandboxOptions(speed=5.0, seed=2)) as other:
+        eu = {
+            "account_id": "account-eu",
+            "app_id": "eu",
+            "api_token": TOKENS["eu"],
+            "base_url": other.base_url,
+            "webhook_key_url": other.webhook_key_url,
+        }
+        apps.write_text(json.dumps({"eu": eu}))
+        async with scene(
+            rabbitmq.amqp_url,
+            names_prefix,
+            tmp_path,
+            WORKER_APPS_FILE=str(apps),
+            WORKER_SWEEP_INTERVAL_SECONDS="3600",
+            WORKER_PUBLIC_URL=public,
+            HTTP_PORT=str(port),
+        ) as stage:
+            at = {"default": (stage.sandbox, "app", ""), "eu": (other, "eu", "?app=eu")}
+            for name, (api, app_id, query) in at.items():
+                await eventually(partial(registered, api, app_id))
+                urls = [f"{public}/webhooks/realtimekit{query}"]
+                assert await registered(api, app_id) == urls
+                await stage.start(f"start-{name}", app=name)
+                told = await stage.event(
+                    StatusChanged, start_id=f"start-{name}", status=Status.RECORDING
+                )
+                assert isinstance(told.data, StatusChanged)
+                assert told.data.observed_by == "webhook"
+
+
+async def registered(api: Sandbox, app_id: str) -> list[str]:
+    """Where this API was asked to send an app's webhooks."""
+    asking = client(base_url=api.base_url, app_id=app_id)
+    try:
+        return [one.url for one in await asking.webhooks()]
+    finally:
+        await asking.aclose()
+
+
+@pytest.mark.parametrize("app", ["default", "eu"])
+async def test_recordings_of_others_are_followed_where_that_is_wanted_and_yield_to_commands(
+    rabbitmq: RabbitMQNode, names_prefix: str, tmp_path: Path, eventually: Eventually, app: str
+) -> None:
+    apps = tmp_path / "apps.json"
+    eu = {"account_id": "account", "app_id": "eu", "api_token": TOKENS["eu"]}
+    apps.write_text(json.dumps({"eu": {**eu, "follow_all": app == "eu"}}))
+    async with scene(
+        rabbitmq.amqp_url,
+        names_prefix,
+        tmp_path,
+        WORKER_APPS_FILE=str(apps),
+        WORKER_FOLLOW_ALL="true" if app == "default" else "false",
+    ) as stage:
+        others = {name: begun_by_somebody_else(stage.sandbox, name) for name in ("app", "eu")}
+        theirs = others["eu" if app == "eu" else "app"]
+        await stage.event(StatusChanged, recording_id=theirs, status=Status.RECORDING)
+        recordings = stage.sandbox.world.recordings
+        for one in others.values():
+            recordings.stop(recordings.shelf.get(one))
+        await stage.event(Completed, recording_id=theirs, start_id=None)
+        assert {one.subject for one in stage.messages.events} == {theirs}
+
+        async def all_is_paid_as_it_should_be() -> bool:
+            _, metrics = await stage.worker.probe("/metrics")
+            listed = len(stage.requests("list_recordings"))
+            read = len(stage.sandbox.ledger.requests) - listed
+            return read > 0 and paid(metrics) == {"sweep": listed, "read": read}
+
+        await eventually(all_is_paid_as_it_should_be)
+
+
+def begun_by_somebody_else(api: Sandbox, app_id: str) -> str:
+    request = Request(kind="composite", app_id=app_id, meeting_id=str(uuid.uuid4()))
+    return api.world.recordings.start(request).id
+
+
+def paid(metrics: str) -> dict[str, float]:
+    """How many requests have been paid for, by their priority."""
+    (waits,) = (
+        one
+        for one in text_string_to_metric_families(metrics)
+        if one.name == "recording_worker_api_budget_wait_seconds"
+    )
+    return {
+        one.labels["priority"]: one.value for one in waits.samples if one.name.endswith("_count")
+    }
 
 
 async def start_everywhere(stage: Scene) -> None:

@@ -7,7 +7,7 @@ import aio_pika
 from sandbox.demo.worker_process import WorkerProcess
 from sandbox.rabbitmq import RabbitMQNode
 from sandbox.server import Sandbox
-from tests.e2e.processes import settings
+from tests.e2e.processes import scene, settings
 
 
 async def test_a_queue_of_another_kind_ends_the_start_with_its_name(
@@ -53,3 +53,22 @@ async def test_wrong_settings_are_all_listed_by_their_names(tmp_path: Path) -> N
     faulty = {"REALTIMEKIT_APP_ID", "REALTIMEKIT_API_TOKEN", *wrong} - {"REALTIMEKIT_ACCOUNT_ID"}
     assert not [name for name in faulty if name not in told]
     assert "REALTIMEKIT_ACCOUNT_ID" not in told
+
+
+async def test_a_second_process_on_one_sqlite_file_ends_and_names_the_setting(
+    rabbitmq: RabbitMQNode, names_prefix: str, tmp_path: Path
+) -> None:
+    (tmp_path / "second").mkdir()
+    (tmp_path / "link.db").symlink_to("state.db")
+    async with scene(rabbitmq.amqp_url, names_prefix, tmp_path) as stage:
+        for path in ("state.db", "link.db"):
+            url = {"DATABASE_URL": f"sqlite:///{tmp_path / path}"}
+            known = settings(rabbitmq.amqp_url, names_prefix, stage.sandbox, **url)
+            second = WorkerProcess(known, tmp_path / "second")
+            await second.start()
+            assert await second.ended() == 1
+            (line,) = second.last_words().splitlines()[-1:]
+            assert line.startswith("Error: DATABASE_URL: another worker uses ")
+            assert "Traceback" not in second.last_words()
+        await stage.start()
+        await stage.outcome("start-1")

@@ -4,12 +4,15 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import Any
 
 import aio_pika
+import msgspec
 
 from recording_schemas import Completed, Status, StatusChanged, decode_event
 from sandbox.faults import Fault
 from sandbox.ledger import WebhookSent
+from sandbox.postgresql import PostgreSQLServer
 from sandbox.processes import free_ports
 from sandbox.rabbitmq import RabbitMQNode
 from sandbox.switches import Switches
@@ -23,7 +26,14 @@ SWITCHES = Switches(invoked_seconds=2, uploading_seconds=2, real_webhook_retry_s
 
 @asynccontextmanager
 async def heard_by(
-    amqp_url: str, prefix: str, directory: Path, eventually: Eventually, *, sweep: str = "3600"
+    amqp_url: str,
+    prefix: str,
+    directory: Path,
+    eventually: Eventually,
+    *,
+    sweep: str = "3600",
+    switches: Switches = SWITCHES,
+    **more: Any,
 ) -> AsyncIterator[Scene]:
     """A scene whose worker has registered its webhook, and sweeps every so many seconds."""
     (port,) = free_ports(1)
@@ -31,10 +41,11 @@ async def heard_by(
         amqp_url,
         prefix,
         directory,
-        switches=SWITCHES,
+        switches=switches,
         HTTP_PORT=str(port),
         WORKER_PUBLIC_URL=f"http://127.0.0.1:{port}",
         WORKER_SWEEP_INTERVAL_SECONDS=sweep,
+        **more,
     ) as one:
         await eventually(lambda: one.requests("add_webhook"))
         yield one
@@ -115,6 +126,47 @@ async def test_webhooks_are_taken_while_the_broker_is_away_and_told_when_it_is_b
         await eventually(all_taken)
         await asyncio.to_thread(private_rabbitmq.start)
         assert await kept_statuses(url, 2) == [Status.UPLOADING, Status.UPLOADED]
+
+
+async def test_webhooks_that_come_while_the_database_is_awaited_at_the_start_are_sent_again(
+    amqp_url: str,
+    names_prefix: str,
+    tmp_path: Path,
+    private_postgresql: PostgreSQLServer,
+    eventually: Eventually,
+) -> None:
+    async with heard_by(
+        amqp_url,
+        names_prefix,
+        tmp_path,
+        eventually,
+        switches=msgspec.structs.replace(SWITCHES, real_webhook_retry_seconds=0.5),
+        DATABASE_URL=private_postgresql.new_database(),
+    ) as scene:
+        recording_id = await record(scene, "start-1")
+        await scene.worker.stop()
+        await asyncio.to_thread(private_postgresql.stop)
+        await scene.worker.start()
+        await eventually(lambda: awaits_its_database(scene), seconds=20)
+        before = len(deliveries(scene))
+        recordings = scene.sandbox.world.recordings
+        recordings.stop(recordings.shelf.get(recording_id))
+        await eventually(lambda: len(deliveries(scene)) >= before + 2, seconds=20)
+        assert {one.answer for one in deliveries(scene)[before:]} == {503}
+        _, metrics = await scene.worker.probe("/metrics")
+        assert 'recording_worker_webhooks_total{verdict="unavailable"}' in metrics
+        await asyncio.to_thread(private_postgresql.start)
+        await eventually(lambda: taken_of(scene, before) == 2, seconds=30)
+
+
+def taken_of(scene: Scene, before: int) -> int:
+    """How many have been taken in, of those that were sent since then."""
+    return [one.answer for one in deliveries(scene)[before:]].count(204)
+
+
+async def awaits_its_database(scene: Scene) -> bool:
+    status, told = await scene.worker.probe("/readyz")
+    return status == 503 and not told["checks"]["store"]["ok"]
 
 
 async def keep_statuses(url: str, prefix: str) -> None:

@@ -210,6 +210,12 @@ def claims_of_others(facts: Facts, told: Told) -> Iterator[str]:
                 yield f"starts {other} and {command_id} both claim recording {named}"
 
 
+def too_many_requests(facts: Facts) -> Iterator[str]:
+    """Whoever is beyond the API's limit is kept out, with all that he is to do."""
+    for one in facts.beyond_limit:
+        yield f"{one.operation} was asked for beyond the API's limit"
+
+
 # Out of order
 
 

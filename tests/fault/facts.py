@@ -5,7 +5,7 @@ from collections.abc import Iterable
 import msgspec
 
 from recording_schemas import Kind
-from sandbox.ledger import FileMade, Ledger, Started, Transition
+from sandbox.ledger import FileMade, Ledger, Request, Started, Transition
 
 SUCCEEDED = frozenset({"succeeded"})
 REJECTED = frozenset({"rejected"})
@@ -48,6 +48,7 @@ class Facts(msgspec.Struct, frozen=True, kw_only=True):
     """All that happened, as seen from outside of the workers.
 
     `foreign` are recordings that somebody else started: nobody owes events about them.
+    `beyond_limit` are requests that the emulated API refused for being too many.
     """
 
     sent: tuple[Sent, ...] = ()
@@ -56,6 +57,7 @@ class Facts(msgspec.Struct, frozen=True, kw_only=True):
     transitions: tuple[Transition, ...] = ()
     files: tuple[FileMade, ...] = ()
     foreign: frozenset[str] = frozenset()
+    beyond_limit: tuple[Request, ...] = ()
 
 
 def facts_of(
@@ -64,8 +66,12 @@ def facts_of(
     ledger: Ledger,
     *,
     foreign: Iterable[str] = (),
+    may_breach: bool = False,
 ) -> Facts:
-    """The facts so far, out of what publisher, subscriber and emulated API have written down."""
+    """The facts so far, out of what publisher, subscriber and emulated API have written down.
+
+    With `may_breach` nobody could know the API's limit, and to be beyond it is no fact.
+    """
     return Facts(
         sent=tuple(sent),
         received=tuple(received),
@@ -73,4 +79,5 @@ def facts_of(
         transitions=tuple(ledger.transitions),
         files=tuple(ledger.files),
         foreign=frozenset(foreign),
+        beyond_limit=() if may_breach else tuple(one for one in ledger.requests if one.breach),
     )

@@ -67,6 +67,8 @@ class Field:
         self._forks = forks
         self.workers: list[WorkerProcess] = []
         self.foreign: set[str] = set()
+        self.may_breach = False
+        """Whether the workers cannot know the API's limit before they are beyond it."""
         self.api: Proxy
         self.amqp: Proxy
         self.database: Proxy | None = None
@@ -102,7 +104,11 @@ class Field:
     def facts(self) -> Facts:
         """What has happened so far."""
         return facts_of(
-            self.sender.sent, self.recorder.received, self.sandbox.ledger, foreign=self.foreign
+            self.sender.sent,
+            self.recorder.received,
+            self.sandbox.ledger,
+            foreign=self.foreign,
+            may_breach=self.may_breach,
         )
 
     async def settled(self, *, seconds: float = 60.0) -> Account:

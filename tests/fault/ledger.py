@@ -77,6 +77,7 @@ def account(facts: Facts) -> Account:
             *checks.outcomes_not_allowed(facts, told),
             *checks.of_unknown_origin(facts, told),
             *checks.claims_of_others(facts, told),
+            *checks.too_many_requests(facts),
         ),
         out_of_order=tuple(checks.disorder(told)),
         duplicates=sum(checks.repeats(facts).values()),

@@ -16,6 +16,7 @@ from sandbox.ledger import Request
 from sandbox.waiting import eventually
 from tests.fault.facts import SUCCEEDED
 from tests.fault.field import Field
+from tests.fault.ledger import account
 from tests.fault.processes import WorkerProcess
 from worker.outage import FAILURES
 
@@ -80,6 +81,7 @@ def attempts(field: Field) -> dict[str, int]:
 
 def throttle(field: Field, rate: str) -> None:
     """Without a word before it is too late: what an answer tells of a limit is kept to."""
+    field.may_breach = True
     field.sandbox.switches.change(
         {
             "rate_limits": [rate],
@@ -99,6 +101,8 @@ async def test_a_throttled_worker_keeps_still_as_long_as_it_is_asked_to_and_goes
     assert field.sandbox.limiter.breaches >= 1
     for one in blocks(field):
         assert_only_what_was_in_hand_came(one)
+    field.may_breach = False
+    assert len(account(field.facts).unexpected) == sum(map(len, blocks(field)))
 
 
 async def test_a_sweep_that_is_throttled_reads_no_further(field: Field) -> None:

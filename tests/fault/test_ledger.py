@@ -17,7 +17,7 @@ from recording_schemas import (
     exchange_of,
     routing_key,
 )
-from sandbox.ledger import FileMade, Started, Transition
+from sandbox.ledger import FileMade, Request, Started, Transition
 from tests.fault.facts import SUCCEEDED, Facts, Received, Sent
 from tests.fault.ledger import Run, account, closing_lines
 from worker.store.outbox import moment
@@ -225,6 +225,12 @@ def test_one_recording_for_two_starts_is_unexpected() -> None:
 def test_what_no_honest_worker_would_say_is_unexpected(extra: Received, words: str) -> None:
     found = account(changed(received=(*GOOD.received, extra)))
     assert any(words in one for one in found.unexpected)
+
+
+def test_a_request_beyond_the_api_s_limit_is_unexpected() -> None:
+    refused = Request(at=0, operation="list_recordings", method="GET", status=429, breach=True)
+    (found,) = account(changed(beyond_limit=(refused,))).unexpected
+    assert found == "list_recordings was asked for beyond the API's limit"
 
 
 @pytest.mark.parametrize(

@@ -3,6 +3,7 @@
 import sqlite3
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import pytest
@@ -57,6 +58,30 @@ async def test_one_app_s_recordings_are_found_among_all(database_url: str, tmp_p
     listed = await cli("recordings", "--app", "eu")
 
     assert [(row["recording_id"], row["app"]) for row in listed.lines] == [("r-2", "eu")]
+
+
+async def test_the_last_that_changed_come_first_of_one_app_too_whether_they_are_over_or_not(
+    database_url: str,
+) -> None:
+    statuses = (Status.UPLOADED, Status.RECORDING, Status.ERRORED, Status.UPLOADED, Status.PAUSED)
+    store = await Store.open(database_url, source="test")
+    for number, status in enumerate(statuses):
+        files = () if status is Status.UPLOADED else None
+        for app in ("eu", "us"):
+            one = seen(f"{app}-{number}", status=status)
+            await store.absorb([msgspec.structs.replace(one, app=app, files=files)])
+    await store.close()
+
+    def found(**wanted: Any) -> list[str]:
+        of_app = RecordingsFilter(app="eu", **wanted)
+        return [one.recording_id for one in read_recordings(database_url, of_app)]
+
+    assert found() == ["eu-4", "eu-3", "eu-2", "eu-1", "eu-0"]
+    assert found(limit=3) == ["eu-4", "eu-3", "eu-2"]
+    assert found(status=Status.UPLOADED) == ["eu-3", "eu-0"]
+    assert found(status=Status.UPLOADED, limit=1) == ["eu-3"]
+    assert found(status=Status.PAUSED, meeting_id="m-1") == ["eu-4"]
+    assert found(recording_id="us-1") == []
 
 
 async def test_the_store_can_be_read_when_no_worker_runs(database_url: str) -> None:

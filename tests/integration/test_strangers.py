@@ -2,10 +2,13 @@
 
 import uuid
 from collections.abc import AsyncIterator
+from typing import Any
 
 import pytest
 
 from recording_schemas import Kind, Status
+from sandbox.faults import Fault
+from sandbox.recording import Request
 from tests.integration.following import Bench, open_bench
 from worker.recording import Seen
 from worker.snapshot import Snapshot
@@ -47,6 +50,37 @@ async def ended(bench: Bench, recording_id: str) -> None:
     bench.sandbox.clock.advance(5)
 
 
+def begun_now(bench: Bench, kind: Kind = "track", **members: Any) -> str:
+    """A recording that somebody else starts in this very moment."""
+    request = Request(kind=kind, app_id="app", meeting_id=str(uuid.uuid4()), **members)
+    return bench.sandbox.world.recordings.start(request).id
+
+
+def begun_nameless(bench: Bench) -> str:
+    """One of which nothing in a list tells what kind of recording it is."""
+    return begun_now(bench, "composite", video_suffix=None, audio_suffix=None, streams=True)
+
+
+async def a_sweep_that_waits(bench: Bench, seconds: float) -> tuple[str, str]:
+    """One sweep that has to wait behind its first page, which has the newest recordings. Returns a
+    recording that begins as the wait does, and one that begins and ends before it is over."""
+    begun: list[str] = []
+
+    def leads() -> bool:
+        if not begun:
+            begun.append(begun_now(bench))
+            bench.sandbox.clock.advance(seconds)
+            begun.append(begun_now(bench))
+            bench.sandbox.clock.advance(2)
+            recordings = bench.sandbox.world.recordings
+            recordings.stop(recordings.shelf.get(begun[1]))
+            bench.sandbox.clock.advance(2)
+        return True
+
+    await bench.sweep.once(leads)
+    return begun[0], begun[1]
+
+
 async def test_without_being_told_to_nothing_of_others_is_followed(bench: Bench) -> None:
     bench.restart(follow_all=False)
     ours, _theirs = await bench.start(), await stranger(bench)
@@ -68,18 +102,28 @@ async def test_a_live_recording_of_others_gets_all_its_events(bench: Bench, kind
 
 
 async def test_the_kind_that_a_list_does_not_tell_is_asked_for_once(bench: Bench) -> None:
-    bench.sandbox.switches.change({"list_track_urls": False})
-    theirs = await stranger(bench, "composite")
+    theirs = begun_nameless(bench)
     await bench.tick(5)
     await bench.tick(10)
     assert (await bench.known(theirs)).kind == "composite"
-    assert bench.asked().count("get_recording") <= 1
+    assert bench.asked().count("get_recording") == 1
 
 
 async def test_what_was_over_before_anybody_followed_is_nobody_s_business(bench: Bench) -> None:
     await ended(bench, await stranger(bench))
     await bench.tick(5)
     assert await bench.events() == []
+
+
+async def test_what_was_over_before_stays_nobody_s_business_however_long_one_follows(
+    bench: Bench,
+) -> None:
+    over = await stranger(bench)
+    await ended(bench, over)
+    for _ in range(4):
+        await bench.tick(100)
+        begun_now(bench)
+    assert await bench.told(over) == []
 
 
 async def test_what_began_and_ended_between_two_sweeps_is_found(bench: Bench) -> None:
@@ -103,6 +147,66 @@ async def test_a_recording_from_the_future_hides_none_of_the_present(bench: Benc
     await ended(bench, theirs)
     await bench.tick(5)
     assert (await bench.told(theirs))[0] == "UPLOADED"
+
+
+@pytest.mark.parametrize("seconds", [350, 4000])
+async def test_what_begins_while_a_sweep_lasts_is_found_however_long_that_is(
+    bench: Bench, seconds: float
+) -> None:
+    bench.sandbox.switches.change({"max_per_page": 5})
+    await bench.tick()
+    for _ in range(20):
+        await stranger(bench)
+    await bench.tick(5)
+    bench.sandbox.clock.advance(400)
+    live, over = await a_sweep_that_waits(bench, seconds)
+    assert (await bench.told(over))[0] == "UPLOADED"
+    await bench.tick(10)
+    assert await bench.told(live) == ["RECORDING"]
+
+
+async def test_what_began_while_a_sweep_lasted_and_ended_right_after_it_is_found(
+    bench: Bench,
+) -> None:
+    bench.sandbox.switches.change({"max_per_page": 5})
+    await bench.tick()
+    for _ in range(20):
+        await stranger(bench)
+    await bench.tick(5)
+    bench.sandbox.clock.advance(400)
+    live, _ = await a_sweep_that_waits(bench, 350)
+    await ended(bench, live)
+    await bench.tick(10)
+    assert (await bench.told(live))[-1] == "completed 3"
+
+
+async def test_a_live_recording_that_could_not_be_read_for_long_is_found_when_it_can(
+    bench: Bench,
+) -> None:
+    await bench.tick()
+    theirs = begun_nameless(bench)
+    unread = bench.sandbox.faults.add(Fault(kind="refuse", operation="get_recording", status=404))
+    for _ in range(3):
+        await bench.tick(400)
+        begun_now(bench)
+    assert await bench.told(theirs) == []
+    bench.sandbox.faults.clear(unread)
+    await bench.tick(10)
+    assert await bench.told(theirs) == ["RECORDING"]
+
+
+async def test_one_that_never_ends_and_was_forgotten_is_not_begun_anew(bench: Bench) -> None:
+    await bench.tick()
+    zombie = await stranger(bench)
+    bench.sandbox.faults.add(Fault(kind="refuse", operation="stop_recording", status=400))
+    await bench.tick(10)
+    for _ in range(8):
+        begun_now(bench)
+        await bench.tick(3 * 86_400)
+    await bench.store.mark_sent([one.position for one in await bench.store.unsent(1000)], 0.0)
+    await bench.store.prune_recordings(bench.now().timestamp() - 86_400)
+    await bench.tick(10)
+    assert await bench.events(zombie) == []
 
 
 async def test_what_began_and_ended_while_no_worker_ran_is_found_after_the_restart(

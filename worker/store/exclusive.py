@@ -5,6 +5,7 @@ one file that would be a lie, and one meeting could be recorded twice.
 """
 
 import fcntl
+import os.path
 from pathlib import Path
 from typing import IO
 
@@ -14,11 +15,13 @@ from worker.errors import StoreUnavailable
 def lock_file_of(database: str | None) -> IO[bytes] | None:
     """Take the file `<database>.lock` for this process; closing it, or dying, gives it back.
 
-    None for a database in memory. Raises StoreUnavailable when another process has it.
+    It lies beside the file that the path leads to, however it is spelt. None for a database in
+    memory. Raises StoreUnavailable when another process has it.
     """
     if not database or database == ":memory:":
         return None
-    path = Path(f"{database}.lock")
+    file = os.path.realpath(database)
+    path = Path(f"{file}.lock")
     try:
         lock = path.open("ab")
     except OSError as error:
@@ -28,7 +31,7 @@ def lock_file_of(database: str | None) -> IO[bytes] | None:
     except OSError as error:
         lock.close()
         raise StoreUnavailable(
-            f"another worker uses {database}: SQLite serves one process. Stop the other one, give "
+            f"another worker uses {file}: SQLite serves one process. Stop the other one, give "
             "this one another DATABASE_URL, or use PostgreSQL for several"
         ) from error
     return lock

@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Sequence
+from typing import Final
 
 import msgspec
 import sqlalchemy as sa
@@ -10,6 +11,10 @@ from recording_schemas import Status
 from worker.recording import LIVE, Recording
 from worker.store.holdable import meeting_key
 from worker.store.tables import recordings
+
+_Part = sa.Select[tuple[str, float]]
+_STATES: Final[_Part] = sa.select(recordings.c.state, recordings.c.changed_at)
+_ENDS: Final = sorted(frozenset(Status) - LIVE)
 
 
 class RecordingsFilter(msgspec.Struct, frozen=True, kw_only=True):
@@ -90,14 +95,57 @@ def find_recordings(
 
 
 def _find(connection: sa.Connection, wanted: RecordingsFilter) -> list[Recording]:
-    query = sa.select(recordings.c.state)
-    for column in ("status", "app", "meeting_id", "recording_id", "start_id"):
-        value = getattr(wanted, column)
-        if column == "meeting_id":
-            value = meeting_key(value)
-        if value is not None:
-            query = query.where(recordings.c[column] == str(value))
-    query = query.order_by(recordings.c.changed_at.desc()).limit(wanted.limit)
+    # One statement: between two, a recording may come from one part into another.
+    parts = [one.limit(wanted.limit).subquery() for one in _parts(wanted)]
+    every = sa.union_all(*(sa.select(part) for part in parts)).subquery()
+    query = sa.select(every.c.state).order_by(every.c.changed_at.desc()).limit(wanted.limit)
     return [
         msgspec.json.decode(state, type=Recording) for state in connection.execute(query).scalars()
     ]
+
+
+def _parts(wanted: RecordingsFilter) -> list[_Part]:
+    """Queries that find them all together, each by an index that leaves out most of history."""
+    if by_id := _by_id(wanted):
+        return [_sorted(*by_id)]
+    status = [] if wanted.status is None else [recordings.c.status == wanted.status.value]
+    if wanted.app is None:
+        return [_STATES.where(*status).order_by(recordings.c.changed_at.desc())]
+    ends = _ENDS if wanted.status is None else [wanted.status]
+    live = _sorted(recordings.c.open, recordings.c.app == wanted.app, *status)
+    return [live, *(_closed(wanted.app, one) for one in ends)]
+
+
+def _sorted(*conditions: sa.ColumnElement[bool]) -> _Part:
+    # By an expression, which no index is in the order of: SQLite would rather have the order for
+    # nothing than few rows.
+    return _STATES.where(*conditions).order_by((recordings.c.changed_at + 0).desc())
+
+
+def _closed(app: str, status: Status) -> _Part:
+    # As a range, in the order of the whole index: if it were said to be equal, PostgreSQL might
+    # go by the time alone, through all that is newer than what an app had that is idle by now.
+    place = sa.tuple_(recordings.c.app, recordings.c.status)
+    this = sa.tuple_(sa.literal(app), sa.literal(status.value))
+    columns = (recordings.c.app, recordings.c.status, recordings.c.changed_at)
+    return _STATES.where(sa.not_(recordings.c.open), place >= this, place <= this).order_by(
+        *(column.desc() for column in columns)
+    )
+
+
+def _by_id(wanted: RecordingsFilter) -> list[sa.ColumnElement[bool]]:
+    """All conditions, if an id is among them: it leaves so few that the others need no index."""
+    ids = {
+        recordings.c.recording_id: wanted.recording_id,
+        recordings.c.start_id: wanted.start_id,
+        recordings.c.meeting_id: meeting_key(wanted.meeting_id),
+    }
+    given = [column == value for column, value in ids.items() if value is not None]
+    # The others not as bare columns either, or SQLite may go by the status.
+    others = {recordings.c.status: wanted.status, recordings.c.app: wanted.app}
+    rest = [
+        sa.func.coalesce(column, "") == str(value)
+        for column, value in others.items()
+        if value is not None
+    ]
+    return [*given, *rest] if given else []

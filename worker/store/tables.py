@@ -83,6 +83,15 @@ sa.Index(
     sqlite_where=sa.text("open = 1"),  # as queries say it; `open` alone would be another condition
     postgresql_where=recordings.c.open,
 )
+# What is over: written as a recording is closed, by no start and no change of what goes on.
+sa.Index(
+    "recordings_closed",
+    recordings.c.app,
+    recordings.c.status,
+    recordings.c.changed_at,
+    sqlite_where=sa.text("open = 0"),
+    postgresql_where=sa.not_(recordings.c.open),
+)
 sa.Index(
     "recordings_due",
     recordings.c.app,

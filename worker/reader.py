@@ -18,6 +18,7 @@ from recording_schemas import Status
 from worker.conclusions import (
     Patience,
     ended,
+    given_up,
     is_gone,
     is_hopeless,
     is_last_look,
@@ -31,7 +32,7 @@ from worker.harvest import read_whole
 from worker.observing import observe
 from worker.outage import Outage
 from worker.realtimekit import RealtimeKit
-from worker.recording import LIVE, Recording, Seen
+from worker.recording import RANK, Recording, Seen
 from worker.snapshot import Snapshot
 from worker.store import Due, Reading, Store
 from worker.tracing import OFF, Span, Tracing
@@ -151,11 +152,11 @@ class Reader:
             structlog.get_logger().warning(
                 "read_failed", recording_id=known.recording_id, reason=str(error)
             )
-            if not is_hopeless(known, self._now(), self._patience):
+            now = self._now()
+            if not is_hopeless(known, now, self._patience):
                 await self._put_off(known)
                 return
-            reason = stalled(known, self._patience, unheard=True) if known.status in LIVE else None
-            seen = ended(known, reason, asked_at=asked_at, now=self._now())
+            seen = given_up(known, self._patience, asked_at=asked_at, now=now)
         self._pauses.pop(known.recording_id, None)
         absorbed = await self._store.absorb([self._with_next_look(known, seen)])
         if absorbed.events:
@@ -197,35 +198,42 @@ class Reader:
                 last_look=is_last_look(known, asked_at, self._patience),
             )
         except NotFound:
-            return self._missed(known, asked_at)
-        still = known.status is seen.snapshot.status
-        if still and is_overdue(known, self._now(), self._patience):
-            return await self._end(known, asked_at)
+            return await self._missed(known, asked_at)
+        told = seen.snapshot.status
+        if RANK[told] <= RANK[known.status] and is_overdue(known, self._now(), self._patience):
+            return await self._end(known, told, asked_at)
         return seen
 
-    def _missed(self, known: Recording, asked_at: datetime) -> Seen:
-        """404 for a recording that was there. The API may be behind, so not at the first time."""
+    async def _missed(self, known: Recording, asked_at: datetime) -> Seen:
+        """404 for a recording that was there. The API may be behind, so not at the first time.
+
+        It may list it all the same, for ever: being missing is not the only way to its end.
+        """
         now = self._now()
-        if known.is_open and is_gone(known, now, self._patience):
+        gone = is_gone(known, now, self._patience) or is_last_look(known, now, self._patience)
+        if known.is_open and gone:
             return ended(known, vanished(known), asked_at=asked_at, now=now)
+        if is_overdue(known, now, self._patience):
+            return await self._end(known, known.status, asked_at)
         snapshot = Snapshot(recording_id=known.recording_id, status=known.status, kind=known.kind)
         return self._saw(snapshot, asked_at, missing=True)
 
-    async def _end(self, known: Recording, asked_at: datetime) -> Seen:
+    async def _end(self, known: Recording, told: Status, asked_at: datetime) -> Seen:
         """It should have moved on long ago: stop it, so that it does not go on after all.
 
-        What others started is theirs to stop.
+        What others started is theirs to stop. Whatever the API answers, a recording comes closer
+        to its end by this, or is at it.
         """
-        reason = stalled(known, self._patience)
-        if known.origin is not None and known.status is not Status.UPLOADING:
+        if known.origin is not None and told is not Status.UPLOADING:
             try:
                 snapshot = await self._api.act(known.recording_id, "stop")
             except Refused:
                 pass
             else:
-                if snapshot.status is not known.status:
+                if RANK[snapshot.status] > RANK[known.status]:
                     return self._saw(snapshot, asked_at)
-        return ended(known, reason, asked_at=asked_at, now=self._now())
+        now = self._now()
+        return ended(known, stalled(known, self._patience, now), asked_at=asked_at, now=now)
 
     def _saw(self, snapshot: Snapshot, asked_at: datetime, *, missing: bool = False) -> Seen:
         return Seen(

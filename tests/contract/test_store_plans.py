@@ -149,7 +149,10 @@ async def follow(store: Any) -> None:
             Due(app="default", now=now + 9, swept_at=0.0, few=few, limit=8, besides=besides)
         )
     overdue = Overdue(
-        app="default", now=now, changed_before={Status.INVOKED: now, Status.UPLOADING: now - 9}
+        app="default",
+        now=now,
+        changed_before={Status.INVOKED: now, Status.UPLOADING: now - 9},
+        known_before={Status.RECORDING: now, Status.UPLOADING: now - 9},
     )
     await store.overdue(overdue)
     await store.read_overdue(overdue)

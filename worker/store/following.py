@@ -52,11 +52,13 @@ class DueReads(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Overdue(msgspec.Struct, frozen=True, kw_only=True):
-    """Open recordings of `app` unchanged since before a time, which for each status is its own."""
+    """Open recordings of `app` unchanged since before a time, or first seen before one. Each status
+    has its own two, or none."""
 
     app: str
     now: float
     changed_before: Mapping[Status, float]
+    known_before: Mapping[Status, float]
 
 
 class Reading(msgspec.Struct, frozen=True, kw_only=True):
@@ -164,13 +166,22 @@ def read_overdue(connection: sa.Connection, requests: Sequence[Overdue]) -> list
 
 
 def _has_not_moved(wanted: Overdue) -> sa.ColumnElement[bool]:
+    # A row that a version before this one wrote last does not say when it was first seen.
+    known_since = sa.func.coalesce(recordings.c.first_seen_at, recordings.c.changed_at)
     too_long = sa.or_(
-        *(
-            sa.and_(recordings.c.status == str(status), recordings.c.changed_at <= before)
-            for status, before in wanted.changed_before.items()
-        )
+        *_each_before(recordings.c.changed_at, wanted.changed_before),
+        *_each_before(known_since, wanted.known_before),
     )
     return sa.and_(recordings.c.open, recordings.c.app == wanted.app, too_long)
+
+
+def _each_before(
+    since: sa.ColumnElement[float], moments: Mapping[Status, float]
+) -> list[sa.ColumnElement[bool]]:
+    return [
+        sa.and_(recordings.c.status == str(status), since <= moment)
+        for status, moment in moments.items()
+    ]
 
 
 def _read_in_time(now: float) -> sa.ColumnElement[bool]:

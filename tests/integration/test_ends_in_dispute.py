@@ -1,0 +1,169 @@
+"""Recordings of which the API tells one thing here and another there end in time all the same."""
+
+from collections.abc import AsyncIterator, Awaitable, Callable
+
+import pytest
+
+from recording_schemas import Status
+from sandbox.faults import Fault
+from tests.integration.following import PATIENCE, Bench, open_bench
+
+WHOLE = PATIENCE.recording_timeout + PATIENCE.uploading_timeout + PATIENCE.vanished_after
+"""Within which every start has ended, in seconds."""
+
+STEP = 300.0
+
+
+@pytest.fixture
+async def bench(sqlite_url: str) -> AsyncIterator[Bench]:
+    async with open_bench(sqlite_url) as opened:
+        yield opened
+
+
+async def nothing() -> None:
+    """What happens between two sweeps where nothing does."""
+
+
+async def until_ended(
+    bench: Bench,
+    recording_id: str,
+    within: float,
+    meanwhile: Callable[[], Awaitable[object]] = nothing,
+) -> list[str]:
+    """What was told by the time that it is completed, or by so many seconds after its start."""
+    began_at = (await bench.known(recording_id)).first_seen_at
+    assert began_at is not None
+    while (bench.now() - began_at).total_seconds() < within:
+        await meanwhile()
+        await bench.follow(STEP)
+        if (await bench.known(recording_id)).completed:
+            break
+    return await bench.told(recording_id)
+
+
+async def still_the_same_after_a_day(bench: Bench, recording_id: str) -> bool:
+    before = await bench.told(recording_id)
+    for _ in range(300):
+        await bench.follow(STEP)
+    return await bench.told(recording_id) == before
+
+
+def refuse(operation: str, status: int, recording_id: str | None = None) -> Fault:
+    return Fault(kind="refuse", operation=operation, status=status, recording_id=recording_id)
+
+
+async def test_what_is_listed_as_invoked_and_denied_by_itself_ends_in_time_and_for_good(
+    bench: Bench,
+) -> None:
+    bench.sandbox.faults.add(Fault(kind="stuck_invoked"))
+    bench.sandbox.faults.add(refuse("get_recording", 404))
+    one = await bench.start()
+    told = await until_ended(bench, one, PATIENCE.invoked_timeout + STEP)
+    assert told == ["INVOKED", "ERRORED", "completed 0"]
+    assert await still_the_same_after_a_day(bench, one)
+
+
+async def test_what_is_listed_as_recording_and_denied_by_itself_is_stopped_and_ends_in_time(
+    bench: Bench,
+) -> None:
+    bench.sandbox.faults.add(refuse("get_recording", 404))
+    one = await bench.start()
+    told = await until_ended(bench, one, WHOLE)
+    assert told == ["INVOKED", "RECORDING", "UPLOADING", "ERRORED", "completed 0"]
+    assert await still_the_same_after_a_day(bench, one)
+
+
+async def test_what_is_uploaded_and_denied_while_it_is_listed_as_recording_is_completed_in_time(
+    bench: Bench,
+) -> None:
+    bench.sandbox.faults.add(refuse("get_recording", 404))
+    one = await bench.start()
+    await bench.follow(2)
+    await bench.webhook(one, Status.UPLOADED)
+    keep_busy = await bench.start("composite", meeting="0b7ae2f8-5fd4-4c32-a3a5-2f1ed1c0c001")
+    for _ in range(20):
+        await bench.follow(10)
+    assert await bench.told(one) == ["INVOKED", "RECORDING", "UPLOADED", "completed 0"]
+    assert "completed 0" not in await bench.told(keep_busy)
+
+
+@pytest.mark.parametrize("status", [Status.RECORDING, Status.UPLOADING])
+async def test_a_webhook_that_the_api_never_bears_out_does_not_keep_a_recording_from_its_end(
+    bench: Bench, status: Status
+) -> None:
+    bench.sandbox.faults.add(Fault(kind="stuck_invoked"))
+    one = await bench.start()
+    await bench.follow(2)
+    await bench.webhook(one, status)
+    told = await until_ended(bench, one, PATIENCE.longest(status) + 2 * STEP)
+    assert told == ["INVOKED", str(status), "ERRORED", "completed 0"]
+    assert bench.asked().count("get_recording") < 5
+    assert await still_the_same_after_a_day(bench, one)
+
+
+async def test_what_a_webhook_calls_uploading_and_the_api_recording_is_stopped_in_the_end(
+    bench: Bench,
+) -> None:
+    one = await bench.start()
+    await bench.follow(2)
+    await bench.webhook(one, Status.UPLOADING)
+    await until_ended(bench, one, PATIENCE.uploading_timeout + 2 * STEP)
+    for _ in range(3):
+        await bench.follow(STEP)
+    assert (await bench.api.get(one)).status is Status.UPLOADED
+    assert (await bench.told(one))[-4:] == ["UPLOADED", "file", "file", "file"]
+
+
+async def test_a_recording_that_flips_before_every_look_ends_in_time(bench: Bench) -> None:
+    one = await bench.start()
+    await bench.follow(2)
+    turns = iter(range(1_000))
+
+    async def flip() -> None:
+        if (await bench.known(one)).status in {Status.RECORDING, Status.PAUSED}:
+            await bench.api.act(one, "resume" if next(turns) % 2 else "pause")
+
+    told = await until_ended(bench, one, WHOLE, meanwhile=flip)
+    assert told[-5:] == ["UPLOADED", "file", "file", "file", "completed 3"]
+
+
+@pytest.mark.parametrize("operation", ["list_recordings", "get_recording", "change_recording"])
+async def test_a_recording_that_flips_ends_in_time_whichever_request_fails_for_ever(
+    bench: Bench, operation: str
+) -> None:
+    """As commands pause and resume it, whose answers are taken in."""
+    one = await bench.start()
+    await bench.follow(2)
+    bench.sandbox.faults.add(refuse(operation, 500))
+    turns = iter(range(1_000))
+
+    async def flip() -> None:
+        if (await bench.known(one)).status in {Status.RECORDING, Status.PAUSED}:
+            paused = next(turns) % 2
+            await bench.answer(one, Status.RECORDING if paused else Status.PAUSED)
+
+    told = await until_ended(bench, one, WHOLE + STEP, meanwhile=flip)
+    assert told[-1].startswith("completed")
+
+
+async def test_an_upload_that_begins_late_and_is_never_told_of_again_ends_with_the_others(
+    bench: Bench,
+) -> None:
+    one = await bench.start()
+    await bench.follow(2)
+    bench.sandbox.clock.advance(PATIENCE.recording_timeout - 100)
+    await bench.webhook(one, Status.UPLOADING)
+    bench.sandbox.faults.add(refuse("*", 500))
+    told = await until_ended(bench, one, WHOLE + 2 * STEP)
+    assert told == ["INVOKED", "RECORDING", "UPLOADING", "ERRORED", "completed 0"]
+
+
+async def test_what_stays_invoked_is_stopped_at_the_api_before_it_is_given_up(
+    bench: Bench,
+) -> None:
+    bench.sandbox.faults.add(Fault(kind="stuck_invoked"))
+    one = await bench.start()
+    bench.asked()
+    await bench.follow(PATIENCE.invoked_timeout + 1)
+    assert bench.asked() == ["list_recordings", "get_recording", "change_recording"]
+    assert await bench.told(one) == ["INVOKED", "ERRORED", "completed 0"]

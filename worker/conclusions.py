@@ -147,6 +147,13 @@ def given_up(known: Recording, patience: Patience, *, asked_at: datetime, now: d
     return ended(known, reason, asked_at=asked_at, now=now)
 
 
+def is_old(known: Recording, now: datetime) -> bool:
+    """Whether a recording ended so long ago that its end is no longer looked into."""
+    since = known.changed_at
+    last = timedelta(seconds=LAST_THOUGHT_SECONDS)
+    return not known.is_open and since is not None and now - since >= last
+
+
 def next_look(after: Recording, now: datetime, patience: Patience) -> datetime | None:
     """When to read a recording again that was read just now; None: not by itself."""
     if after.files_awaited_since is not None:
@@ -155,9 +162,7 @@ def next_look(after: Recording, now: datetime, patience: Patience) -> datetime |
         since = after.missing_since
         return since and _later(now, since, FIRST_LOOK_SECONDS, patience.vanished_after)
     proven = after.file_count > 0 if after.status is Status.UPLOADED else not after.concluded
-    if proven or after.changed_at is None:
-        return None
-    if now - after.changed_at >= timedelta(seconds=LAST_THOUGHT_SECONDS):
+    if proven or after.changed_at is None or is_old(after, now):
         return None
     return _later(now, after.changed_at, SECOND_THOUGHT_SECONDS, LAST_THOUGHT_SECONDS)
 

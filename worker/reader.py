@@ -22,6 +22,7 @@ from worker.conclusions import (
     is_gone,
     is_hopeless,
     is_last_look,
+    is_old,
     is_overdue,
     next_look,
     stalled,
@@ -152,11 +153,11 @@ class Reader:
             structlog.get_logger().warning(
                 "read_failed", recording_id=known.recording_id, reason=str(error)
             )
-            now = self._now()
-            if not is_hopeless(known, now, self._patience):
+            unread = self._without_answer(known, asked_at)
+            if unread is None:
                 await self._put_off(known)
                 return
-            seen = given_up(known, self._patience, asked_at=asked_at, now=now)
+            seen = unread
         self._pauses.pop(known.recording_id, None)
         absorbed = await self._store.absorb([self._with_next_look(known, seen)])
         if absorbed.events:
@@ -168,6 +169,14 @@ class Reader:
             status=seen.snapshot.status,
             events=absorbed.events,
         )
+
+    def _without_answer(self, known: Recording, asked_at: datetime) -> Seen | None:
+        """What it comes to that a recording cannot be read; None: it is to be tried again."""
+        now = self._now()
+        if is_hopeless(known, now, self._patience):
+            return given_up(known, self._patience, asked_at=asked_at, now=now)
+        tried_enough = self._pauses.get(known.recording_id, 0.0) >= LONGEST_PAUSE
+        return self._as_before(known, asked_at) if tried_enough and is_old(known, now) else None
 
     async def _put_off(self, known: Recording) -> None:
         pause = self._pauses.get(known.recording_id, 1.0)
@@ -215,8 +224,7 @@ class Reader:
             return ended(known, vanished(known), asked_at=asked_at, now=now)
         if is_overdue(known, now, self._patience):
             return await self._end(known, known.status, asked_at)
-        snapshot = Snapshot(recording_id=known.recording_id, status=known.status, kind=known.kind)
-        return self._saw(snapshot, asked_at, missing=True)
+        return self._as_before(known, asked_at, missing=True)
 
     async def _end(self, known: Recording, told: Status, asked_at: datetime) -> Seen:
         """It should have moved on long ago: stop it, so that it does not go on after all.
@@ -234,6 +242,10 @@ class Reader:
                     return self._saw(snapshot, asked_at)
         now = self._now()
         return ended(known, stalled(known, self._patience, now), asked_at=asked_at, now=now)
+
+    def _as_before(self, known: Recording, asked_at: datetime, *, missing: bool = False) -> Seen:
+        snapshot = Snapshot(recording_id=known.recording_id, status=known.status, kind=known.kind)
+        return self._saw(snapshot, asked_at, missing=missing)
 
     def _saw(self, snapshot: Snapshot, asked_at: datetime, *, missing: bool = False) -> Seen:
         return Seen(

@@ -167,3 +167,46 @@ async def test_what_stays_invoked_is_stopped_at_the_api_before_it_is_given_up(
     await bench.follow(PATIENCE.invoked_timeout + 1)
     assert bench.asked() == ["list_recordings", "get_recording", "change_recording"]
     assert await bench.told(one) == ["INVOKED", "ERRORED", "completed 0"]
+
+
+async def given_up(bench: Bench) -> str:
+    """One that was INVOKED for too long."""
+    bench.sandbox.faults.add(Fault(kind="stuck_invoked", count=1))
+    one = await bench.start()
+    await bench.follow(PATIENCE.invoked_timeout + 1)
+    assert (await bench.known(one)).completed
+    bench.asked()
+    return one
+
+
+async def follow_while_others_can_be_read(bench: Bench, steps: int) -> int:
+    """How often something was read meanwhile."""
+    for _ in range(steps):
+        await bench.follow(STEP)
+        await bench.api.list()
+    return bench.asked().count("get_recording")
+
+
+async def test_an_end_that_cannot_be_looked_into_is_left_alone_after_a_day(bench: Bench) -> None:
+    one = await given_up(bench)
+    bench.sandbox.faults.add(refuse("get_recording", 500, recording_id=one))
+    assert await follow_while_others_can_be_read(bench, 290) > 10
+    await follow_while_others_can_be_read(bench, 20)
+    assert await follow_while_others_can_be_read(bench, 20) == 0
+    found = await bench.store.followed([one])
+    assert found[one].read_at is None, "or it would never be forgotten"
+
+
+async def test_what_was_given_up_long_ago_and_is_told_of_is_read_also_if_that_fails_at_first(
+    bench: Bench,
+) -> None:
+    bench.sandbox.switches.change({"invoked_seconds": 7 * 86_400.0})
+    one = await bench.start()
+    for _ in range(8):
+        await bench.follow(86_400)
+    failing = Fault(kind="refuse", operation="get_recording", status=500, count=4)
+    bench.sandbox.faults.add(failing)
+    await bench.webhook(one, Status.RECORDING)
+    await follow_while_others_can_be_read(bench, 10)
+    told = await bench.told(one)
+    assert told[:4] == ["INVOKED", "ERRORED", "completed 0", "RECORDING"]

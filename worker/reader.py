@@ -7,7 +7,7 @@ the store, so that a restart or another leader goes on where this one was.
 
 import asyncio
 import contextlib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
 from typing import Final
 
@@ -79,13 +79,12 @@ class Reader:
         self._committed = committed
         self._tracing = tracing
         self._woken = asyncio.Event()
-        self._slots = asyncio.Semaphore(READS_AT_ONCE)
         self._in_hand: set[str] = set()
         # Pauses of those that could not be read; after a restart they are short again.
         self._pauses: dict[str, float] = {}
 
     def wake(self) -> None:
-        """Something has become due."""
+        """Something has become due, or there is a place to read it."""
         self._woken.set()
 
     async def run(self, leads: Callable[[], bool]) -> None:
@@ -97,23 +96,42 @@ class Reader:
             except* StoreUnavailable as errors:
                 reason = str(errors.exceptions[0])
                 structlog.get_logger().warning("reads_failed", app=self._app, reason=reason)
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(IDLE_SECONDS):
-                    await self._woken.wait()
+                self._woken.clear()  # reads that failed have set it
+            await self._something_due()
+
+    async def _something_due(self) -> None:
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(IDLE_SECONDS):
+                await self._woken.wait()
 
     async def once(self, leads: Callable[[], bool] = lambda: True) -> None:
         """Read all that is due now, and what becomes due meanwhile, a few at a time.
 
-        Raises StoreUnavailable inside an ExceptionGroup.
+        One that takes long keeps no other waiting. Raises StoreUnavailable inside an
+        ExceptionGroup.
         """
-        async with asyncio.TaskGroup() as reads:
-            while leads() and self._outage.may_ask() and (due := await self._due()):
-                for one in due:
-                    await self._slots.acquire()
-                    self._in_hand.add(one.recording_id)
-                    reads.create_task(self._in_turn(one), name=f"read {one.recording_id}")
+        try:
+            async with asyncio.TaskGroup() as reads:
+                while leads():
+                    self._woken.clear()
+                    due = await self._due()
+                    self._begin(due, reads)
+                    if not due:
+                        if not (self._in_hand or self._woken.is_set()):
+                            return
+                        await self._something_due()
+        finally:
+            self._in_hand.clear()  # what was broken off before it began is still in it
+
+    def _begin(self, due: Sequence[Recording], reads: asyncio.TaskGroup) -> None:
+        for one in due:
+            self._in_hand.add(one.recording_id)
+            reads.create_task(self._in_turn(one), name=f"read {one.recording_id}")
 
     async def _due(self) -> tuple[Recording, ...]:
+        places = READS_AT_ONCE - len(self._in_hand)
+        if not places or not self._outage.may_ask():
+            return ()
         swept_at, pages = self._swept()
         due = await self._store.due(
             Due(
@@ -121,7 +139,7 @@ class Reader:
                 now=self._now().timestamp(),
                 swept_at=swept_at,
                 few=pages,
-                limit=READS_AT_ONCE,
+                limit=places,
                 besides=tuple(self._in_hand),
             )
         )
@@ -137,7 +155,7 @@ class Reader:
                     await self._follow_up(known)
         finally:
             self._in_hand.discard(known.recording_id)
-            self._slots.release()
+            self.wake()
 
     def _span(self, known: Recording) -> Span:
         """A look belongs to the trace of the command that started the recording."""

@@ -49,9 +49,9 @@ LONGEST_PAUSE: Final = 300.0
 class Reader:
     """Works off one app's recordings that are due to be read.
 
-    `swept` tells when the last complete sweep began (seconds) and how many pages it took: many
-    live recordings that became due since are left to the next sweep, which is asked for with
-    `sweep_soon`. `committed` is told that events wait to be published.
+    `swept` tells when the last complete sweep began (seconds) and how many pages it took: more
+    live recordings than these that became due since are left to the next sweep, which is asked for
+    with `sweep_soon`; None: to no sweep. `committed` is told that events wait to be published.
     """
 
     def __init__(
@@ -63,7 +63,7 @@ class Reader:
         app: str,
         outage: Outage,
         now: Callable[[], datetime],
-        swept: Callable[[], tuple[float, int]],
+        swept: Callable[[], tuple[float, int | None]],
         sweep_soon: Callable[[], None],
         committed: Callable[[], None],
         tracing: Tracing = OFF,

@@ -18,6 +18,7 @@ import structlog
 from worker.conclusions import Moments, Patience, given_up
 from worker.errors import ApiError, StoreUnavailable
 from worker.hearsay import Hearsay
+from worker.listing import Listing
 from worker.observing import observe
 from worker.outage import Outage
 from worker.pace import Pace
@@ -79,14 +80,16 @@ class Sweep:
         self._swept_at = 0.0
         self._pages = 1
         self._last_page = 0
+        self._listing = Listing(outage, ticks)
         self._roll = RollCall()
         self._hearsay = Hearsay(store)
         # Requests and events of the present sweep.
         self._asked = self._events = 0
 
-    def swept(self) -> tuple[float, int]:
-        """When the last sweep began that got through (seconds), and how many pages it took."""
-        return self._swept_at, self._pages
+    def swept(self) -> tuple[float, int | None]:
+        """When the last sweep began that got through (seconds), and how many pages it took; None
+        when the next one is not to be waited for."""
+        return self._swept_at, None if self._listing.is_given_up() else self._pages
 
     def soon(self) -> None:
         """Sweep as soon as the budget allows: many are to be read that a list can tell of.
@@ -115,7 +118,7 @@ class Sweep:
         try:
             if self._outage.on:
                 await self._give_up_hopeless()
-            if self._outage.may_ask() and await self._is_time():
+            if self._listing.may_begin() and await self._is_time():
                 await self._counted(leads)
         except StoreUnavailable as error:
             self._warn(error)
@@ -140,6 +143,7 @@ class Sweep:
                 await self.once(leads)
             except (ApiError, StoreUnavailable) as error:
                 failed = True
+                self._listing.failed(self._began)
                 span.failed(type(error).__name__)
                 self._warn(error)
             finally:
@@ -147,6 +151,7 @@ class Sweep:
         seconds = self._ticks() - self._began
         self._metrics.swept(seconds, failed=failed)
         if not failed:
+            self._listing.got_through()
             structlog.get_logger().info(
                 "sweep",
                 app=self._app,

@@ -33,13 +33,14 @@ class Due(msgspec.Struct, frozen=True, kw_only=True):
     """Asks for at most `limit` recordings of `app` that are to be read by `now`.
 
     Live ones that a webhook made due after `swept_at` can be read together from a list: when there
-    are more than `few` of them, they are left to the next sweep. `besides` are in hand already.
+    are more than `few` of them, they are left to the next sweep, with None never. `besides` are in
+    hand already.
     """
 
     app: str
     now: float
     swept_at: float
-    few: int
+    few: int | None
     limit: int
     besides: Collection[str] = ()
 
@@ -125,19 +126,20 @@ def _due(connection: sa.Connection, wanted: Due) -> DueReads:
         recordings.c.read_at > wanted.swept_at,
         recordings.c.told_at >= recordings.c.read_at,
     )
-    some = sa.select(sa.literal(1)).select_from(recordings).where(due, listable)
-    count = connection.execute(
-        sa.select(sa.func.count()).select_from(some.limit(wanted.few + 1).subquery())
-    ).scalar_one()
+    sweep_too = wanted.few is not None and _are_more(connection, due, listable, than=wanted.few)
     query = sa.select(recordings.c.state).where(due)
-    if count > wanted.few:
+    if sweep_too:
         query = query.where(sa.or_(recordings.c.told_at.is_(None), sa.not_(listable)))
     if wanted.besides:
         query = query.where(recordings.c.recording_id.not_in(sorted(wanted.besides)))
     rows = connection.execute(query.order_by(recordings.c.read_at).limit(wanted.limit))
-    return DueReads(
-        reads=tuple(_decoded(state) for state in rows.scalars()), sweep_too=count > wanted.few
-    )
+    return DueReads(reads=tuple(_decoded(state) for state in rows.scalars()), sweep_too=sweep_too)
+
+
+def _are_more(connection: sa.Connection, *which: sa.ColumnElement[bool], than: int) -> bool:
+    some = sa.select(sa.literal(1)).select_from(recordings).where(*which).limit(than + 1)
+    counted = sa.select(sa.func.count()).select_from(some.subquery())
+    return connection.execute(counted).scalar_one() > than
 
 
 def overdue_ones(

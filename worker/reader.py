@@ -39,6 +39,9 @@ from worker.store import Due, Reading, Store
 from worker.tracing import OFF, Span, Tracing
 
 READS_AT_ONCE: Final = 8
+UPLOADS_AT_ONCE: Final = 4
+"""So many of these places go to uploads first: what is overdue may be read in hundreds."""
+
 IDLE_SECONDS: Final = 1.0
 """How long to wait for what becomes due without a word, such as a look that was put off."""
 
@@ -79,7 +82,7 @@ class Reader:
         self._committed = committed
         self._tracing = tracing
         self._woken = asyncio.Event()
-        self._in_hand: set[str] = set()
+        self._in_hand: dict[str, Status] = {}
         # Pauses of those that could not be read; after a restart they are short again.
         self._pauses: dict[str, float] = {}
 
@@ -125,13 +128,14 @@ class Reader:
 
     def _begin(self, due: Sequence[Recording], reads: asyncio.TaskGroup) -> None:
         for one in due:
-            self._in_hand.add(one.recording_id)
+            self._in_hand[one.recording_id] = one.status
             reads.create_task(self._in_turn(one), name=f"read {one.recording_id}")
 
     async def _due(self) -> tuple[Recording, ...]:
         places = READS_AT_ONCE - len(self._in_hand)
         if not places or not self._outage.may_ask():
             return ()
+        uploads = list(self._in_hand.values()).count(Status.UPLOADED)
         swept_at, pages = self._swept()
         due = await self._store.due(
             Due(
@@ -140,6 +144,7 @@ class Reader:
                 swept_at=swept_at,
                 few=pages,
                 limit=places,
+                files=max(UPLOADS_AT_ONCE - uploads, 0),
                 besides=tuple(self._in_hand),
             )
         )
@@ -154,7 +159,7 @@ class Reader:
                 with self._span(known):
                     await self._follow_up(known)
         finally:
-            self._in_hand.discard(known.recording_id)
+            self._in_hand.pop(known.recording_id)
             self.wake()
 
     def _span(self, known: Recording) -> Span:

@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncIterator, Iterator
 from datetime import timedelta
+from typing import Any
 
 import pytest
 import sqlalchemy as sa
@@ -28,8 +29,9 @@ def engine(database_url: str) -> Iterator[sa.Engine]:
     beside.dispose()
 
 
-async def due(store: Store) -> list[str]:
-    wanted = Due(app="default", now=NOW.timestamp(), swept_at=0.0, few=1, limit=8)
+async def due(store: Store, **more: Any) -> list[str]:
+    members = {"now": NOW.timestamp(), "swept_at": 0.0, "few": 1, "limit": 8, **more}
+    wanted = Due(app="default", **members)
     return [one.recording_id for one in (await store.due(wanted)).reads]
 
 
@@ -65,3 +67,41 @@ async def test_a_recording_that_an_older_version_stored_is_known_since_its_last_
         connection.execute(sa.update(recordings).values(first_seen_at=None))
     await store.read_overdue(known_for(hours=25))
     assert await due(store) == ["long"]
+
+
+async def overdue_and_uploaded(store: Store, uploaded: int) -> None:
+    """Ten that are overdue for an hour, and then so many uploads."""
+    for number in range(10):
+        await store.absorb([seen(f"overdue {number}", at=NOW - timedelta(hours=30))])
+    await store.read_overdue(known_for(hours=25))
+    for number in range(uploaded):
+        at = NOW - timedelta(minutes=60 - number)
+        await store.absorb([seen(f"upload {number}", Status.UPLOADED, at=at)])
+
+
+@pytest.mark.parametrize(("uploaded", "files"), [(0, 0), (3, 3), (9, 4)])
+async def test_of_many_that_are_overdue_and_many_uploads_both_are_read(
+    store: Store, uploaded: int, files: int
+) -> None:
+    await overdue_and_uploaded(store, uploaded)
+    found = await due(store, files=4)
+    assert [one for one in found if one.startswith("upload")] == [
+        f"upload {number}" for number in range(files)
+    ]
+    assert len(found) == 8
+
+
+async def test_the_only_place_goes_to_an_upload_if_it_is_their_turn_else_to_the_longest_due(
+    store: Store,
+) -> None:
+    await overdue_and_uploaded(store, 3)
+    assert await due(store, limit=1, files=4) == ["upload 0"]
+    assert await due(store, limit=1, files=4, besides=["upload 0"]) == ["upload 1"]
+    (one,) = await due(store, limit=1, files=0)
+    assert one.startswith("overdue")
+
+
+async def test_few_that_are_due_are_read_in_their_order(store: Store) -> None:
+    await overdue_and_uploaded(store, 2)
+    in_hand = [f"overdue {number}" for number in range(1, 10)]
+    assert await due(store, files=4, besides=in_hand) == ["overdue 0", "upload 0", "upload 1"]

@@ -146,7 +146,9 @@ async def follow(store: Any) -> None:
     await store.read_by(Reading(ids=["a", "b"], at=now + 1, put_off=True))
     for few, besides in ((0, ()), (9, ("x",))):
         await store.due(
-            Due(app="default", now=now + 9, swept_at=0.0, few=few, limit=8, besides=besides)
+            Due(
+                app="default", now=now + 9, swept_at=0.0, few=few, limit=1, files=1, besides=besides
+            )
         )
     overdue = Overdue(
         app="default",

@@ -1,7 +1,7 @@
 """Which recordings to look at next: the live ones, those due to be read, those overdue."""
 
 from collections.abc import Collection, Mapping, Sequence
-from typing import Final
+from typing import Any, Final
 
 import msgspec
 import sqlalchemy as sa
@@ -33,8 +33,8 @@ class Due(msgspec.Struct, frozen=True, kw_only=True):
     """Asks for at most `limit` recordings of `app` that are to be read by `now`.
 
     Live ones that a webhook made due after `swept_at` can be read together from a list: when there
-    are more than `few` of them, they are left to the next sweep, with None never. `besides` are in
-    hand already.
+    are more than `few` of them, they are left to the next sweep, with None never. Of more than
+    `limit`, up to `files` uploads come before all others. `besides` are in hand already.
     """
 
     app: str
@@ -42,11 +42,13 @@ class Due(msgspec.Struct, frozen=True, kw_only=True):
     swept_at: float
     few: int | None
     limit: int
+    files: int = 0
     besides: Collection[str] = ()
 
 
 class DueReads(msgspec.Struct, frozen=True, kw_only=True):
-    """What to read now, the longest due first, and whether a sweep is worth while for the rest."""
+    """What to read now, uploads that had a turn and then the longest due first, and whether a sweep
+    is worth while for the rest."""
 
     reads: tuple[Recording, ...]
     sweep_too: bool
@@ -132,8 +134,18 @@ def _due(connection: sa.Connection, wanted: Due) -> DueReads:
         query = query.where(sa.or_(recordings.c.told_at.is_(None), sa.not_(listable)))
     if wanted.besides:
         query = query.where(recordings.c.recording_id.not_in(sorted(wanted.besides)))
-    rows = connection.execute(query.order_by(recordings.c.read_at).limit(wanted.limit))
-    return DueReads(reads=tuple(_decoded(state) for state in rows.scalars()), sweep_too=sweep_too)
+    reads = _longest_due(connection, query, wanted.limit)
+    if wanted.files and len(reads) == wanted.limit:
+        uploads = query.where(recordings.c.open, recordings.c.status == str(Status.UPLOADED))
+        reads = _longest_due(connection, uploads, min(wanted.files, wanted.limit)) | reads
+    return DueReads(reads=tuple(reads.values())[: wanted.limit], sweep_too=sweep_too)
+
+
+def _longest_due(
+    connection: sa.Connection, query: sa.Select[Any], limit: int
+) -> dict[str, Recording]:
+    rows = connection.execute(query.order_by(recordings.c.read_at).limit(limit))
+    return {one.recording_id: one for one in map(_decoded, rows.scalars())}
 
 
 def _are_more(connection: sa.Connection, *which: sa.ColumnElement[bool], than: int) -> bool:

@@ -29,7 +29,6 @@ from worker.recording import LIVE, Seen
 from worker.roll_call import RollCall
 from worker.snapshot import Snapshot
 from worker.store import Followed, Overdue, Reading, Store
-from worker.store.following import AT_ONCE
 from worker.strangers import Strangers
 from worker.telemetry import Metrics
 from worker.tracing import OFF, Tracing
@@ -277,4 +276,4 @@ class Sweep:
 
 def _is_settled(followed: Followed, asked_at: datetime) -> bool:
     """Whether it was to be read by itself, which the list has made needless."""
-    return followed.read_at is not None and AT_ONCE < followed.read_at <= asked_at.timestamp()
+    return followed.read_at is not None and followed.read_at <= asked_at.timestamp()

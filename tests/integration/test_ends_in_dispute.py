@@ -2,11 +2,12 @@
 
 from collections.abc import AsyncIterator, Awaitable, Callable
 
+import httpx
 import pytest
 
 from recording_schemas import Status
 from sandbox.faults import Fault
-from tests.integration.following import PATIENCE, Bench, open_bench
+from tests.integration.following import PATIENCE, Bench, client, open_bench
 
 WHOLE = PATIENCE.recording_timeout + PATIENCE.uploading_timeout + PATIENCE.vanished_after
 """Within which every start has ended, in seconds."""
@@ -156,6 +157,42 @@ async def test_an_upload_that_begins_late_and_is_never_told_of_again_ends_with_t
     bench.sandbox.faults.add(refuse("*", 500))
     told = await until_ended(bench, one, WHOLE + 2 * STEP)
     assert told == ["INVOKED", "RECORDING", "UPLOADING", "ERRORED", "completed 0"]
+
+
+async def test_an_upload_that_begins_late_and_never_ends_ends_with_the_others(
+    bench: Bench,
+) -> None:
+    bench.sandbox.switches.change({"uploading_seconds": 10 * WHOLE})
+    one = await bench.start()
+    await bench.follow(2)
+    fault = bench.sandbox.faults.add(refuse("get_recording", 500))
+    for turn in range(96):  # nobody can give it up meanwhile
+        await bench.answer(one, Status.RECORDING if turn % 2 else Status.PAUSED)
+        await bench.follow(1000)
+    bench.sandbox.faults.clear(fault)
+    told = await until_ended(bench, one, WHOLE + STEP)
+    assert told[-3:] == ["UPLOADING", "ERRORED", "completed 0"]
+    error = (await bench.known(one)).error
+    assert error is not None
+    assert error.message == "still UPLOADING 97200 s after it was first seen"
+
+
+@pytest.mark.parametrize("known", [Status.RECORDING, Status.UPLOADING])
+async def test_a_stop_that_takes_a_recording_no_further_does_not_keep_it_from_its_end(
+    bench: Bench, known: Status
+) -> None:
+    one = await bench.start()
+    await bench.follow(2)
+    await bench.webhook(one, known)
+
+    def always(request: httpx.Request) -> httpx.Response:
+        alone = {"id": one, "status": "PAUSED", "type": "TRACK"}
+        listing = request.url.path.endswith("/recordings")
+        return httpx.Response(200, json={"success": True, "data": [alone] if listing else alone})
+
+    bench.restart(client(transport=httpx.MockTransport(always)))
+    told = await until_ended(bench, one, PATIENCE.longest(known) + 2 * STEP)
+    assert told[-2:] == ["ERRORED", "completed 0"]
 
 
 async def test_what_stays_invoked_is_stopped_at_the_api_before_it_is_given_up(

@@ -5,6 +5,7 @@ Pure: no clock, no I/O. What is concluded here is not final: the truth, told lat
 
 from collections.abc import Mapping
 from datetime import datetime, timedelta
+from math import inf
 from typing import Final
 
 import msgspec
@@ -19,6 +20,13 @@ FIRST_LOOK_SECONDS: Final = 1.0
 SECOND_THOUGHT_SECONDS: Final = 60.0
 LAST_THOUGHT_SECONDS: Final = 86_400.0
 """Between these ages an end without proof is looked into again, each time after twice the time."""
+
+
+class Moments(msgspec.Struct, frozen=True, kw_only=True):
+    """Since when is too long, for each status: to be unchanged, or to be known (epoch seconds)."""
+
+    unchanged: Mapping[Status, float]
+    known: Mapping[Status, float]
 
 
 class Patience(msgspec.Struct, frozen=True, kw_only=True):
@@ -40,46 +48,61 @@ class Patience(msgspec.Struct, frozen=True, kw_only=True):
             case _:
                 return self.recording_timeout
 
-    def overdue(self, now: float) -> dict[Status, float]:
-        """For each live status, since when (as `now`) is too long."""
-        return {status: now - self.longest(status) for status in LIVE}
+    @property
+    def whole(self) -> float:
+        """How long a recording may be followed before it ends, by whatever statuses it goes."""
+        return self.recording_timeout + self.uploading_timeout
 
-    def hopeless(self, now: float) -> dict[Status, float]:
-        """For each status that is followed, since when is too long though the API tells nothing."""
+    def overdue(self, now: float) -> Moments:
+        """When a live recording should have moved on by `now`."""
+        # Counted from the first sight: going to and fro between these two is no progress.
+        to_and_fro = (Status.RECORDING, Status.PAUSED)
+        return Moments(
+            unchanged={one: now - self.longest(one) for one in LIVE.difference(to_and_fro)},
+            known=dict.fromkeys(LIVE, now - self.whole)
+            | dict.fromkeys(to_and_fro, now - self.recording_timeout),
+        )
+
+    def hopeless(self, now: float) -> Moments:
+        """When a recording that is followed is given up though the API tells nothing."""
         longest = max(self.recording_timeout, self.uploading_timeout) + self.vanished_after
-        return dict.fromkeys((*LIVE, Status.UPLOADED), now - longest)
+        return Moments(
+            unchanged=dict.fromkeys((*LIVE, Status.UPLOADED), now - longest),
+            known=dict.fromkeys(LIVE, now - self.whole - self.vanished_after),
+        )
 
 
 def is_overdue(known: Recording, now: datetime, patience: Patience) -> bool:
     """Whether a live recording should have moved on by now."""
-    if known.status not in LIVE or known.changed_at is None:
-        return False
-    since = known.changed_at
-    if known.status in {Status.RECORDING, Status.PAUSED}:  # going to and fro is no progress
-        since = known.first_seen_at or since
-    return now - since >= timedelta(seconds=patience.longest(known.status))
+    return known.status in LIVE and _is_before(known, patience.overdue(now.timestamp()))
 
 
 def is_hopeless(known: Recording, now: datetime, patience: Patience) -> bool:
     """Whether to end a recording of which the API will not tell anything."""
-    return _is_before(known, patience.hopeless(now.timestamp()))
+    return known.is_open and _is_before(known, patience.hopeless(now.timestamp()))
 
 
-def _is_before(known: Recording, moments: Mapping[Status, float]) -> bool:
-    moment = moments.get(known.status)
-    changed_at = known.changed_at
-    return (
-        known.is_open
-        and moment is not None
-        and changed_at is not None
-        and changed_at.timestamp() <= moment
-    )
+def _is_before(known: Recording, moments: Moments) -> bool:
+    if known.changed_at is None:
+        return False
+    first_seen_at = known.first_seen_at or known.changed_at
+    return known.changed_at.timestamp() <= moments.unchanged.get(
+        known.status, -inf
+    ) or first_seen_at.timestamp() <= moments.known.get(known.status, -inf)
 
 
-def stalled(known: Recording, patience: Patience, *, unheard: bool = False) -> ErrorInfo:
+def stalled(
+    known: Recording, patience: Patience, now: datetime, *, unheard: bool = False
+) -> ErrorInfo:
     """Why a recording is given up that does not move on, or of which nothing is heard."""
-    since = f"still {known.status} after {patience.longest(known.status):g} s"
-    words = f"{since}, and the API does not tell how it is" if unheard else since
+    longest = patience.longest(known.status)
+    changed_at = known.changed_at or now
+    since = f"after {longest:g} s"
+    if known.status is Status.UPLOADING and now - changed_at < timedelta(seconds=longest):
+        since = f"{patience.whole:g} s after it was first seen"
+    words = f"still {known.status} {since}"
+    if unheard:
+        words += ", and the API does not tell how it is"
     return ErrorInfo(code=STALLED, message=words)
 
 
@@ -118,6 +141,19 @@ def ended(known: Recording, error: ErrorInfo | None, *, asked_at: datetime, now:
     )
 
 
+def given_up(known: Recording, patience: Patience, *, asked_at: datetime, now: datetime) -> Seen:
+    """The sight that ends a recording of which the API will not tell anything."""
+    reason = stalled(known, patience, now, unheard=True) if known.status in LIVE else None
+    return ended(known, reason, asked_at=asked_at, now=now)
+
+
+def is_old(known: Recording, now: datetime) -> bool:
+    """Whether a recording ended so long ago that its end is no longer looked into."""
+    since = known.changed_at
+    last = timedelta(seconds=LAST_THOUGHT_SECONDS)
+    return not known.is_open and since is not None and now - since >= last
+
+
 def next_look(after: Recording, now: datetime, patience: Patience) -> datetime | None:
     """When to read a recording again that was read just now; None: not by itself."""
     if after.files_awaited_since is not None:
@@ -126,9 +162,7 @@ def next_look(after: Recording, now: datetime, patience: Patience) -> datetime |
         since = after.missing_since
         return since and _later(now, since, FIRST_LOOK_SECONDS, patience.vanished_after)
     proven = after.file_count > 0 if after.status is Status.UPLOADED else not after.concluded
-    if proven or after.changed_at is None:
-        return None
-    if now - after.changed_at >= timedelta(seconds=LAST_THOUGHT_SECONDS):
+    if proven or after.changed_at is None or is_old(after, now):
         return None
     return _later(now, after.changed_at, SECOND_THOUGHT_SECONDS, LAST_THOUGHT_SECONDS)
 

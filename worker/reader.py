@@ -7,7 +7,7 @@ the store, so that a restart or another leader goes on where this one was.
 
 import asyncio
 import contextlib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
 from typing import Final
 
@@ -18,9 +18,11 @@ from recording_schemas import Status
 from worker.conclusions import (
     Patience,
     ended,
+    given_up,
     is_gone,
     is_hopeless,
     is_last_look,
+    is_old,
     is_overdue,
     next_look,
     stalled,
@@ -31,12 +33,15 @@ from worker.harvest import read_whole
 from worker.observing import observe
 from worker.outage import Outage
 from worker.realtimekit import RealtimeKit
-from worker.recording import LIVE, Recording, Seen
+from worker.recording import RANK, Recording, Seen
 from worker.snapshot import Snapshot
 from worker.store import Due, Reading, Store
 from worker.tracing import OFF, Span, Tracing
 
 READS_AT_ONCE: Final = 8
+UPLOADS_AT_ONCE: Final = 4
+"""So many of these places go to uploads first: what is overdue may be read in hundreds."""
+
 IDLE_SECONDS: Final = 1.0
 """How long to wait for what becomes due without a word, such as a look that was put off."""
 
@@ -47,9 +52,9 @@ LONGEST_PAUSE: Final = 300.0
 class Reader:
     """Works off one app's recordings that are due to be read.
 
-    `swept` tells when the last complete sweep began (seconds) and how many pages it took: many
-    live recordings that became due since are left to the next sweep, which is asked for with
-    `sweep_soon`. `committed` is told that events wait to be published.
+    `swept` tells when the last complete sweep began (seconds) and how many pages it took: more
+    live recordings than these that became due since are left to the next sweep, which is asked for
+    with `sweep_soon`; None: to no sweep. `committed` is told that events wait to be published.
     """
 
     def __init__(
@@ -61,7 +66,7 @@ class Reader:
         app: str,
         outage: Outage,
         now: Callable[[], datetime],
-        swept: Callable[[], tuple[float, int]],
+        swept: Callable[[], tuple[float, int | None]],
         sweep_soon: Callable[[], None],
         committed: Callable[[], None],
         tracing: Tracing = OFF,
@@ -77,13 +82,12 @@ class Reader:
         self._committed = committed
         self._tracing = tracing
         self._woken = asyncio.Event()
-        self._slots = asyncio.Semaphore(READS_AT_ONCE)
-        self._in_hand: set[str] = set()
+        self._in_hand: dict[str, Status] = {}
         # Pauses of those that could not be read; after a restart they are short again.
         self._pauses: dict[str, float] = {}
 
     def wake(self) -> None:
-        """Something has become due."""
+        """Something has become due, or there is a place to read it."""
         self._woken.set()
 
     async def run(self, leads: Callable[[], bool]) -> None:
@@ -95,23 +99,43 @@ class Reader:
             except* StoreUnavailable as errors:
                 reason = str(errors.exceptions[0])
                 structlog.get_logger().warning("reads_failed", app=self._app, reason=reason)
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(IDLE_SECONDS):
-                    await self._woken.wait()
+                self._woken.clear()  # reads that failed have set it
+            await self._something_due()
+
+    async def _something_due(self) -> None:
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(IDLE_SECONDS):
+                await self._woken.wait()
 
     async def once(self, leads: Callable[[], bool] = lambda: True) -> None:
         """Read all that is due now, and what becomes due meanwhile, a few at a time.
 
-        Raises StoreUnavailable inside an ExceptionGroup.
+        One that takes long keeps no other waiting. Raises StoreUnavailable inside an
+        ExceptionGroup.
         """
-        async with asyncio.TaskGroup() as reads:
-            while leads() and self._outage.may_ask() and (due := await self._due()):
-                for one in due:
-                    await self._slots.acquire()
-                    self._in_hand.add(one.recording_id)
-                    reads.create_task(self._in_turn(one), name=f"read {one.recording_id}")
+        try:
+            async with asyncio.TaskGroup() as reads:
+                while leads():
+                    self._woken.clear()
+                    due = await self._due()
+                    self._begin(due, reads)
+                    if not due:
+                        if not (self._in_hand or self._woken.is_set()):
+                            return
+                        await self._something_due()
+        finally:
+            self._in_hand.clear()  # what was broken off before it began is still in it
+
+    def _begin(self, due: Sequence[Recording], reads: asyncio.TaskGroup) -> None:
+        for one in due:
+            self._in_hand[one.recording_id] = one.status
+            reads.create_task(self._in_turn(one), name=f"read {one.recording_id}")
 
     async def _due(self) -> tuple[Recording, ...]:
+        places = READS_AT_ONCE - len(self._in_hand)
+        if not places or not self._outage.may_ask():
+            return ()
+        uploads = list(self._in_hand.values()).count(Status.UPLOADED)
         swept_at, pages = self._swept()
         due = await self._store.due(
             Due(
@@ -119,7 +143,8 @@ class Reader:
                 now=self._now().timestamp(),
                 swept_at=swept_at,
                 few=pages,
-                limit=READS_AT_ONCE,
+                limit=places,
+                files=max(UPLOADS_AT_ONCE - uploads, 0),
                 besides=tuple(self._in_hand),
             )
         )
@@ -134,8 +159,8 @@ class Reader:
                 with self._span(known):
                     await self._follow_up(known)
         finally:
-            self._in_hand.discard(known.recording_id)
-            self._slots.release()
+            self._in_hand.pop(known.recording_id)
+            self.wake()
 
     def _span(self, known: Recording) -> Span:
         """A look belongs to the trace of the command that started the recording."""
@@ -151,11 +176,11 @@ class Reader:
             structlog.get_logger().warning(
                 "read_failed", recording_id=known.recording_id, reason=str(error)
             )
-            if not is_hopeless(known, self._now(), self._patience):
+            unread = self._without_answer(known, asked_at)
+            if unread is None:
                 await self._put_off(known)
                 return
-            reason = stalled(known, self._patience, unheard=True) if known.status in LIVE else None
-            seen = ended(known, reason, asked_at=asked_at, now=self._now())
+            seen = unread
         self._pauses.pop(known.recording_id, None)
         absorbed = await self._store.absorb([self._with_next_look(known, seen)])
         if absorbed.events:
@@ -167,6 +192,14 @@ class Reader:
             status=seen.snapshot.status,
             events=absorbed.events,
         )
+
+    def _without_answer(self, known: Recording, asked_at: datetime) -> Seen | None:
+        """What it comes to that a recording cannot be read; None: it is to be tried again."""
+        now = self._now()
+        if is_hopeless(known, now, self._patience):
+            return given_up(known, self._patience, asked_at=asked_at, now=now)
+        tried_enough = self._pauses.get(known.recording_id, 0.0) >= LONGEST_PAUSE
+        return self._as_before(known, asked_at) if tried_enough and is_old(known, now) else None
 
     async def _put_off(self, known: Recording) -> None:
         pause = self._pauses.get(known.recording_id, 1.0)
@@ -197,35 +230,45 @@ class Reader:
                 last_look=is_last_look(known, asked_at, self._patience),
             )
         except NotFound:
-            return self._missed(known, asked_at)
-        still = known.status is seen.snapshot.status
-        if still and is_overdue(known, self._now(), self._patience):
-            return await self._end(known, asked_at)
+            return await self._missed(known, asked_at)
+        told = seen.snapshot.status
+        if RANK[told] <= RANK[known.status] and is_overdue(known, self._now(), self._patience):
+            return await self._end(known, told, asked_at)
         return seen
 
-    def _missed(self, known: Recording, asked_at: datetime) -> Seen:
-        """404 for a recording that was there. The API may be behind, so not at the first time."""
-        now = self._now()
-        if known.is_open and is_gone(known, now, self._patience):
-            return ended(known, vanished(known), asked_at=asked_at, now=now)
-        snapshot = Snapshot(recording_id=known.recording_id, status=known.status, kind=known.kind)
-        return self._saw(snapshot, asked_at, missing=True)
+    async def _missed(self, known: Recording, asked_at: datetime) -> Seen:
+        """404 for a recording that was there. The API may be behind, so not at the first time.
 
-    async def _end(self, known: Recording, asked_at: datetime) -> Seen:
+        It may list it all the same, for ever: being missing is not the only way to its end.
+        """
+        now = self._now()
+        gone = is_gone(known, now, self._patience) or is_last_look(known, now, self._patience)
+        if known.is_open and gone:
+            return ended(known, vanished(known), asked_at=asked_at, now=now)
+        if is_overdue(known, now, self._patience):
+            return await self._end(known, known.status, asked_at)
+        return self._as_before(known, asked_at, missing=True)
+
+    async def _end(self, known: Recording, told: Status, asked_at: datetime) -> Seen:
         """It should have moved on long ago: stop it, so that it does not go on after all.
 
-        What others started is theirs to stop.
+        What others started is theirs to stop. Whatever the API answers, a recording comes closer
+        to its end by this, or is at it.
         """
-        reason = stalled(known, self._patience)
-        if known.origin is not None and known.status is not Status.UPLOADING:
+        if known.origin is not None and told is not Status.UPLOADING:
             try:
                 snapshot = await self._api.act(known.recording_id, "stop")
             except Refused:
                 pass
             else:
-                if snapshot.status is not known.status:
+                if RANK[snapshot.status] > RANK[known.status]:
                     return self._saw(snapshot, asked_at)
-        return ended(known, reason, asked_at=asked_at, now=self._now())
+        now = self._now()
+        return ended(known, stalled(known, self._patience, now), asked_at=asked_at, now=now)
+
+    def _as_before(self, known: Recording, asked_at: datetime, *, missing: bool = False) -> Seen:
+        snapshot = Snapshot(recording_id=known.recording_id, status=known.status, kind=known.kind)
+        return self._saw(snapshot, asked_at, missing=missing)
 
     def _saw(self, snapshot: Snapshot, asked_at: datetime, *, missing: bool = False) -> Seen:
         return Seen(

@@ -15,20 +15,20 @@ from typing import Final
 
 import structlog
 
-from worker.conclusions import Patience, ended, is_overdue, stalled
+from worker.conclusions import Moments, Patience, given_up
 from worker.errors import ApiError, StoreUnavailable
 from worker.hearsay import Hearsay
+from worker.listing import Listing
 from worker.observing import observe
 from worker.outage import Outage
 from worker.pace import Pace
 from worker.paging import PER_PAGE, Pages
 from worker.realtimekit import RealtimeKit
 from worker.realtimekit.values import Page
-from worker.recording import LIVE, Recording, Seen
+from worker.recording import LIVE, Seen
 from worker.roll_call import RollCall
 from worker.snapshot import Snapshot
 from worker.store import Followed, Overdue, Reading, Store
-from worker.store.following import AT_ONCE
 from worker.strangers import Strangers
 from worker.telemetry import Metrics
 from worker.tracing import OFF, Tracing
@@ -79,14 +79,16 @@ class Sweep:
         self._swept_at = 0.0
         self._pages = 1
         self._last_page = 0
+        self._listing = Listing(outage, ticks)
         self._roll = RollCall()
         self._hearsay = Hearsay(store)
         # Requests and events of the present sweep.
         self._asked = self._events = 0
 
-    def swept(self) -> tuple[float, int]:
-        """When the last sweep began that got through (seconds), and how many pages it took."""
-        return self._swept_at, self._pages
+    def swept(self) -> tuple[float, int | None]:
+        """When the last sweep began that got through (seconds), and how many pages it took; None
+        when the next one is not to be waited for."""
+        return self._swept_at, None if self._listing.is_given_up() else self._pages
 
     def soon(self) -> None:
         """Sweep as soon as the budget allows: many are to be read that a list can tell of.
@@ -115,7 +117,7 @@ class Sweep:
         try:
             if self._outage.on:
                 await self._give_up_hopeless()
-            if self._outage.may_ask() and await self._is_time():
+            if self._listing.may_begin() and await self._is_time():
                 await self._counted(leads)
         except StoreUnavailable as error:
             self._warn(error)
@@ -140,6 +142,7 @@ class Sweep:
                 await self.once(leads)
             except (ApiError, StoreUnavailable) as error:
                 failed = True
+                self._listing.failed(self._began)
                 span.failed(type(error).__name__)
                 self._warn(error)
             finally:
@@ -147,6 +150,7 @@ class Sweep:
         seconds = self._ticks() - self._began
         self._metrics.swept(seconds, failed=failed)
         if not failed:
+            self._listing.got_through()
             structlog.get_logger().info(
                 "sweep",
                 app=self._app,
@@ -217,20 +221,16 @@ class Sweep:
     async def _take(self, page: Page, asked_at: datetime) -> Mapping[str, Followed]:
         """Absorb what is new on a page. Returns those of it that are known."""
         known = await self._store.followed([one.recording_id for one in page.recordings])
-        news, overdue = [], []
+        news = []
         for snapshot in page.recordings:
             if (followed := known.get(snapshot.recording_id)) is None:
                 continue
             seen = self._saw(snapshot, asked_at)
             after = observe(followed.recording, seen).after
             self._hearsay.compare(followed, after, asked_at, since=self._swept_at)
-            if after == followed.recording and is_overdue(after, self._now(), self._patience):
-                overdue.append(after.recording_id)
-            elif after != followed.recording or _is_settled(followed, asked_at):
+            if after != followed.recording or _is_settled(followed, asked_at):
                 news.append(seen)
         await self._absorb(news)
-        if overdue:
-            await self._store.read_by(Reading(ids=overdue, at=AT_ONCE))
         return known
 
     def _saw(self, snapshot: Snapshot, asked_at: datetime) -> Seen:
@@ -257,21 +257,21 @@ class Sweep:
 
     async def _leave_overdue(self) -> None:
         now = self._now().timestamp()
-        overdue = Overdue(app=self._app, now=now, changed_before=self._patience.overdue(now))
-        await self._store.read_overdue(overdue)
+        await self._store.read_overdue(self._unmoved(self._patience.overdue(now), now))
 
     async def _give_up_hopeless(self) -> None:
         """While the API is away: what is too old to be waited for ends all the same."""
         now = self._now()
-        before = self._patience.hopeless(now.timestamp())
-        given_up = await self._store.overdue(
-            Overdue(app=self._app, now=now.timestamp(), changed_before=before)
+        hopeless = self._patience.hopeless(now.timestamp())
+        unheard = await self._store.overdue(self._unmoved(hopeless, now.timestamp()))
+        await self._absorb(
+            [given_up(one, self._patience, asked_at=now, now=now) for one in unheard]
         )
-        await self._absorb([self._given_up(one, now) for one in given_up])
 
-    def _given_up(self, known: Recording, now: datetime) -> Seen:
-        reason = stalled(known, self._patience, unheard=True) if known.status in LIVE else None
-        return ended(known, reason, asked_at=now, now=now)
+    def _unmoved(self, since: Moments, now: float) -> Overdue:
+        return Overdue(
+            app=self._app, now=now, changed_before=since.unchanged, known_before=since.known
+        )
 
 
 def _is_settled(followed: Followed, asked_at: datetime) -> bool:

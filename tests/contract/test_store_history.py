@@ -4,10 +4,11 @@ from collections.abc import AsyncIterator, Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
+import msgspec
 import pytest
 import sqlalchemy as sa
 
-from recording_schemas import CommandSucceeded, Status
+from recording_schemas import CommandSucceeded, ErrorInfo, Status
 from worker.housekeeping import Housekeeping, Keep
 from worker.recording import Origin, Seen
 from worker.snapshot import Snapshot
@@ -136,6 +137,21 @@ async def test_a_recording_that_is_still_followed_stays_and_so_does_its_start(
     assert rows(engine, inbox.c.command_id) == ["start-long"]
     told = await store.claim(claim("stop", slot=None, start_id="start-long"))
     assert (told.start_state, [one.recording_id for one in told.known]) == ("done", ["long"])
+
+
+async def test_a_recording_that_is_to_be_read_again_stays_though_it_has_ended(
+    store: Store, engine: sa.Engine
+) -> None:
+    in_a_minute = NOW + timedelta(minutes=1)
+    stalled = ErrorInfo(code="stalled", message="still RECORDING after 90000 s")
+    await store.absorb([seen("given up", at=LONG_AGO)])
+    conclusion = seen("given up", Status.ERRORED, at=LONG_AGO, concluded=stalled)
+    await store.absorb([msgspec.structs.replace(conclusion, look_again_at=in_a_minute)])
+    await prune(store)
+    assert rows(engine, recordings.c.recording_id) == ["given up"]
+    await store.absorb([seen("given up", Status.ERRORED, at=in_a_minute)])
+    await prune(store)
+    assert rows(engine, recordings.c.recording_id) == []
 
 
 async def test_a_start_is_recognised_as_long_as_its_recording_is_kept(store: Store) -> None:

@@ -158,10 +158,15 @@ async def follow(store: Any) -> None:
     await store.read_by(Reading(ids=["a", "b"], at=now + 1, put_off=True))
     for few, besides in ((0, ()), (9, ("x",))):
         await store.due(
-            Due(app="default", now=now + 9, swept_at=0.0, few=few, limit=8, besides=besides)
+            Due(
+                app="default", now=now + 9, swept_at=0.0, few=few, limit=1, files=1, besides=besides
+            )
         )
     overdue = Overdue(
-        app="default", now=now, changed_before={Status.INVOKED: now, Status.UPLOADING: now - 9}
+        app="default",
+        now=now,
+        changed_before={Status.INVOKED: now, Status.UPLOADING: now - 9},
+        known_before={Status.RECORDING: now, Status.UPLOADING: now - 9},
     )
     await store.overdue(overdue)
     await store.read_overdue(overdue)

@@ -120,6 +120,16 @@ class Bench:
         )
         await self.store.hear(Hear(seen=seen))
 
+    async def answer(self, recording_id: str, status: Status) -> None:
+        """A command's answer that tells this status, taken in now."""
+        seen = Seen(
+            snapshot=Snapshot(recording_id=recording_id, status=status),
+            observed_by="command",
+            asked_at=self.now(),
+            observed_at=self.now(),
+        )
+        await self.store.absorb([seen])
+
     async def tick(self, seconds: float = 0.0) -> None:
         """So much later, one sweep, and the reads that are due then."""
         self.sandbox.clock.advance(seconds)

@@ -30,7 +30,9 @@ async def recording(bench: Bench) -> str:
 async def given_up(bench: Bench, recording_id: str) -> Seen:
     """The conclusion, from what is known now, that it has stalled."""
     known = await bench.known(recording_id)
-    return ended(known, stalled(known, PATIENCE), asked_at=bench.now(), now=bench.now())
+    return ended(
+        known, stalled(known, PATIENCE, bench.now()), asked_at=bench.now(), now=bench.now()
+    )
 
 
 async def test_what_only_a_webhook_calls_uploaded_is_completed_in_time_and_left_alone(

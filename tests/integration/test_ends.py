@@ -248,7 +248,9 @@ async def test_an_end_that_is_concluded_while_a_webhook_tells_more_does_not_coun
         asked_at=bench.now(),
         observed_at=bench.now(),
     )
-    given_up = ended(known, stalled(known, PATIENCE), asked_at=asked_at, now=bench.now())
+    given_up = ended(
+        known, stalled(known, PATIENCE, bench.now()), asked_at=asked_at, now=bench.now()
+    )
     await bench.store.absorb([moved])
     await bench.store.absorb([given_up])
     assert await bench.told(recording_id) == ["INVOKED", "RECORDING"]

@@ -11,6 +11,7 @@ from recording_schemas import Status
 from sandbox.faults import Fault
 from sandbox.waiting import Eventually
 from tests.integration.following import Bench, client, open_bench
+from worker.errors import StoreUnavailable
 from worker.recording import Seen
 
 
@@ -161,6 +162,42 @@ async def test_a_reader_that_does_not_lead_reads_nothing(bench: Bench) -> None:
     bench.asked()
     await bench.reader.once(lambda: False)
     assert bench.asked() == []
+
+
+async def test_a_reader_that_does_not_lead_leaves_time_to_others_whatever_becomes_due(
+    bench: Bench, eventually: Eventually
+) -> None:
+    asked: list[bool] = []
+
+    def leads() -> bool:
+        asked.append(False)
+        return False
+
+    bench.reader.wake()
+    run = asyncio.create_task(bench.reader.run(leads))
+    await eventually(lambda: len(asked) == 1)
+    bench.reader.wake()
+    await eventually(lambda: len(asked) == 2)
+    run.cancel()
+    await asyncio.wait([run])
+
+
+async def test_a_read_that_was_broken_off_before_it_began_is_made_the_next_time(
+    bench: Bench,
+) -> None:
+    one = await bench.record_and_upload()
+    await bench.sweep.once()
+    turns = iter([True])
+
+    def leads() -> bool:
+        for turn in turns:
+            return turn
+        raise StoreUnavailable("nobody knows who leads")
+
+    with pytest.raises(ExceptionGroup):
+        await bench.reader.once(leads)
+    await bench.reader.once()
+    assert (await bench.told(one))[-1] == "completed 3"
 
 
 async def test_what_a_command_leaves_to_be_read_is_read_at_once(

@@ -202,6 +202,7 @@ _COLUMNS = (
     "open",
     "state",
     "changed_at",
+    "first_seen_at",
     "read_at",
     "told_at",
 )
@@ -220,6 +221,7 @@ def _row(held: _Held) -> dict[str, Any]:
         "open": recording.is_open,
         "state": msgspec.json.encode(recording).decode(),
         "changed_at": recording.changed_at.timestamp() if recording.changed_at else 0.0,
+        "first_seen_at": recording.first_seen_at and recording.first_seen_at.timestamp(),
         "read_at": held.read_at,
         "told_at": held.told_at,
     }

@@ -1,7 +1,7 @@
 """Which recordings to look at next: the live ones, those due to be read, those overdue."""
 
 from collections.abc import Collection, Mapping, Sequence
-from typing import Final
+from typing import Any, Final
 
 import msgspec
 import sqlalchemy as sa
@@ -33,30 +33,35 @@ class Due(msgspec.Struct, frozen=True, kw_only=True):
     """Asks for at most `limit` recordings of `app` that are to be read by `now`.
 
     Live ones that a webhook made due after `swept_at` can be read together from a list: when there
-    are more than `few` of them, they are left to the next sweep. `besides` are in hand already.
+    are more than `few` of them, they are left to the next sweep, with None never. Of more than
+    `limit`, up to `files` uploads come before all others. `besides` are in hand already.
     """
 
     app: str
     now: float
     swept_at: float
-    few: int
+    few: int | None
     limit: int
+    files: int = 0
     besides: Collection[str] = ()
 
 
 class DueReads(msgspec.Struct, frozen=True, kw_only=True):
-    """What to read now, the longest due first, and whether a sweep is worth while for the rest."""
+    """What to read now, uploads that had a turn and then the longest due first, and whether a sweep
+    is worth while for the rest."""
 
     reads: tuple[Recording, ...]
     sweep_too: bool
 
 
 class Overdue(msgspec.Struct, frozen=True, kw_only=True):
-    """Open recordings of `app` unchanged since before a time, which for each status is its own."""
+    """Open recordings of `app` unchanged since before a time, or first seen before one. Each status
+    has its own two, or none."""
 
     app: str
     now: float
     changed_before: Mapping[Status, float]
+    known_before: Mapping[Status, float]
 
 
 class Reading(msgspec.Struct, frozen=True, kw_only=True):
@@ -123,19 +128,30 @@ def _due(connection: sa.Connection, wanted: Due) -> DueReads:
         recordings.c.read_at > wanted.swept_at,
         recordings.c.told_at >= recordings.c.read_at,
     )
-    some = sa.select(sa.literal(1)).select_from(recordings).where(due, listable)
-    count = connection.execute(
-        sa.select(sa.func.count()).select_from(some.limit(wanted.few + 1).subquery())
-    ).scalar_one()
+    sweep_too = wanted.few is not None and _are_more(connection, due, listable, than=wanted.few)
     query = sa.select(recordings.c.state).where(due)
-    if count > wanted.few:
+    if sweep_too:
         query = query.where(sa.or_(recordings.c.told_at.is_(None), sa.not_(listable)))
     if wanted.besides:
         query = query.where(recordings.c.recording_id.not_in(sorted(wanted.besides)))
-    rows = connection.execute(query.order_by(recordings.c.read_at).limit(wanted.limit))
-    return DueReads(
-        reads=tuple(_decoded(state) for state in rows.scalars()), sweep_too=count > wanted.few
-    )
+    reads = _longest_due(connection, query, wanted.limit)
+    if wanted.files and len(reads) == wanted.limit:
+        uploads = query.where(recordings.c.open, recordings.c.status == str(Status.UPLOADED))
+        reads = _longest_due(connection, uploads, min(wanted.files, wanted.limit)) | reads
+    return DueReads(reads=tuple(reads.values())[: wanted.limit], sweep_too=sweep_too)
+
+
+def _longest_due(
+    connection: sa.Connection, query: sa.Select[Any], limit: int
+) -> dict[str, Recording]:
+    rows = connection.execute(query.order_by(recordings.c.read_at).limit(limit))
+    return {one.recording_id: one for one in map(_decoded, rows.scalars())}
+
+
+def _are_more(connection: sa.Connection, *which: sa.ColumnElement[bool], than: int) -> bool:
+    some = sa.select(sa.literal(1)).select_from(recordings).where(*which).limit(than + 1)
+    counted = sa.select(sa.func.count()).select_from(some.subquery())
+    return connection.execute(counted).scalar_one() > than
 
 
 def overdue_ones(
@@ -164,13 +180,22 @@ def read_overdue(connection: sa.Connection, requests: Sequence[Overdue]) -> list
 
 
 def _has_not_moved(wanted: Overdue) -> sa.ColumnElement[bool]:
+    # A row that a version before this one wrote last does not say when it was first seen.
+    known_since = sa.func.coalesce(recordings.c.first_seen_at, recordings.c.changed_at)
     too_long = sa.or_(
-        *(
-            sa.and_(recordings.c.status == str(status), recordings.c.changed_at <= before)
-            for status, before in wanted.changed_before.items()
-        )
+        *_each_before(recordings.c.changed_at, wanted.changed_before),
+        *_each_before(known_since, wanted.known_before),
     )
     return sa.and_(recordings.c.open, recordings.c.app == wanted.app, too_long)
+
+
+def _each_before(
+    since: sa.ColumnElement[float], moments: Mapping[Status, float]
+) -> list[sa.ColumnElement[bool]]:
+    return [
+        sa.and_(recordings.c.status == str(status), since <= moment)
+        for status, moment in moments.items()
+    ]
 
 
 def _read_in_time(now: float) -> sa.ColumnElement[bool]:

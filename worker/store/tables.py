@@ -65,6 +65,8 @@ recordings = sa.Table(
     sa.Column("open", sa.Boolean, nullable=False),
     sa.Column("state", sa.Text, nullable=False),
     sa.Column("changed_at", sa.Double, nullable=False),
+    # When it was first seen; null in rows that older versions wrote.
+    sa.Column("first_seen_at", sa.Double),
     # When a webhook last told of it; when it is to be read by itself, null: need not be.
     sa.Column("told_at", sa.Double),
     sa.Column("read_at", sa.Double),

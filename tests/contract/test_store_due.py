@@ -1,0 +1,107 @@
+"""Which recordings the store says are to be read, and in what order."""
+
+from collections.abc import AsyncIterator, Iterator
+from datetime import timedelta
+from typing import Any
+
+import pytest
+import sqlalchemy as sa
+
+from recording_schemas import Status
+from tests.contract.test_store_history import NOW, seen
+from worker.store import Due, Overdue, Store
+from worker.store.engine import open_engine
+from worker.store.tables import recordings
+
+
+@pytest.fixture
+async def store(database_url: str) -> AsyncIterator[Store]:
+    opened = await Store.open(database_url, source="test")
+    yield opened
+    await opened.close()
+
+
+@pytest.fixture
+def engine(database_url: str) -> Iterator[sa.Engine]:
+    """A way to the tables beside the store."""
+    beside = open_engine(database_url)
+    yield beside
+    beside.dispose()
+
+
+async def due(store: Store, **more: Any) -> list[str]:
+    members = {"now": NOW.timestamp(), "swept_at": 0.0, "few": 1, "limit": 8, **more}
+    wanted = Due(app="default", **members)
+    return [one.recording_id for one in (await store.due(wanted)).reads]
+
+
+def known_for(hours: float) -> Overdue:
+    """Asks for what has been recorded for so long."""
+    before = (NOW - timedelta(hours=hours)).timestamp()
+    statuses = (Status.RECORDING, Status.PAUSED)
+    return Overdue(
+        app="default",
+        now=NOW.timestamp(),
+        changed_before={},
+        known_before=dict.fromkeys(statuses, before),
+    )
+
+
+async def test_how_long_a_recording_is_known_does_not_begin_anew_with_a_change(
+    store: Store,
+) -> None:
+    for name, hours in (("long", 30), ("short", 20)):
+        await store.absorb([seen(name, at=NOW - timedelta(hours=hours))])
+        await store.absorb([seen(name, Status.PAUSED, at=NOW - timedelta(hours=1))])
+    await store.read_overdue(known_for(hours=25))
+    assert await due(store) == ["long"]
+    assert [one.recording_id for one in await store.overdue(known_for(hours=25))] == ["long"]
+
+
+async def test_a_recording_that_an_older_version_stored_is_known_since_its_last_change(
+    store: Store, engine: sa.Engine
+) -> None:
+    for name, hours in (("long", 30), ("short", 20)):
+        await store.absorb([seen(name, at=NOW - timedelta(hours=hours))])
+    with engine.begin() as connection:
+        connection.execute(sa.update(recordings).values(first_seen_at=None))
+    await store.read_overdue(known_for(hours=25))
+    assert await due(store) == ["long"]
+
+
+async def overdue_and_uploaded(store: Store, uploaded: int) -> None:
+    """Ten that are overdue for an hour, and then so many uploads."""
+    for number in range(10):
+        await store.absorb([seen(f"overdue {number}", at=NOW - timedelta(hours=30))])
+    await store.read_overdue(known_for(hours=25))
+    for number in range(uploaded):
+        at = NOW - timedelta(minutes=60 - number)
+        await store.absorb([seen(f"upload {number}", Status.UPLOADED, at=at)])
+
+
+@pytest.mark.parametrize(("uploaded", "files"), [(0, 0), (3, 3), (9, 4)])
+async def test_of_many_that_are_overdue_and_many_uploads_both_are_read(
+    store: Store, uploaded: int, files: int
+) -> None:
+    await overdue_and_uploaded(store, uploaded)
+    found = await due(store, files=4)
+    assert [one for one in found if one.startswith("upload")] == [
+        f"upload {number}" for number in range(files)
+    ]
+    assert len(found) == 8
+
+
+async def test_the_only_place_goes_to_an_upload_if_it_is_their_turn_else_to_the_longest_due(
+    store: Store,
+) -> None:
+    await overdue_and_uploaded(store, 3)
+    assert await due(store, limit=1, files=4) == ["upload 0"]
+    assert await due(store, limit=1, files=4, besides=["upload 0"]) == ["upload 1"]
+    (one,) = await due(store, limit=1, files=0)
+    assert one.startswith("overdue")
+
+
+async def test_few_that_are_due_are_read_in_their_order(store: Store) -> None:
+    await overdue_and_uploaded(store, 2)
+    in_hand = [f"overdue {number}" for number in range(1, 10)]
+    assert await due(store, files=4, besides=in_hand) == ["overdue 0", "upload 0", "upload 1"]

@@ -1,0 +1,249 @@
+"""Recordings of which the API tells one thing here and another there end in time all the same."""
+
+from collections.abc import AsyncIterator, Awaitable, Callable
+
+import httpx
+import pytest
+
+from recording_schemas import Status
+from sandbox.faults import Fault
+from tests.integration.following import PATIENCE, Bench, client, open_bench
+
+WHOLE = PATIENCE.recording_timeout + PATIENCE.uploading_timeout + PATIENCE.vanished_after
+"""Within which every start has ended, in seconds."""
+
+STEP = 300.0
+
+
+@pytest.fixture
+async def bench(sqlite_url: str) -> AsyncIterator[Bench]:
+    async with open_bench(sqlite_url) as opened:
+        yield opened
+
+
+async def nothing() -> None:
+    """What happens between two sweeps where nothing does."""
+
+
+async def until_ended(
+    bench: Bench,
+    recording_id: str,
+    within: float,
+    meanwhile: Callable[[], Awaitable[object]] = nothing,
+) -> list[str]:
+    """What was told by the time that it is completed, or by so many seconds after its start."""
+    began_at = (await bench.known(recording_id)).first_seen_at
+    assert began_at is not None
+    while (bench.now() - began_at).total_seconds() < within:
+        await meanwhile()
+        await bench.follow(STEP)
+        if (await bench.known(recording_id)).completed:
+            break
+    return await bench.told(recording_id)
+
+
+async def still_the_same_after_a_day(bench: Bench, recording_id: str) -> bool:
+    before = await bench.told(recording_id)
+    for _ in range(300):
+        await bench.follow(STEP)
+    return await bench.told(recording_id) == before
+
+
+def refuse(operation: str, status: int, recording_id: str | None = None) -> Fault:
+    return Fault(kind="refuse", operation=operation, status=status, recording_id=recording_id)
+
+
+async def test_what_is_listed_as_invoked_and_denied_by_itself_ends_in_time_and_for_good(
+    bench: Bench,
+) -> None:
+    bench.sandbox.faults.add(Fault(kind="stuck_invoked"))
+    bench.sandbox.faults.add(refuse("get_recording", 404))
+    one = await bench.start()
+    told = await until_ended(bench, one, PATIENCE.invoked_timeout + STEP)
+    assert told == ["INVOKED", "ERRORED", "completed 0"]
+    assert await still_the_same_after_a_day(bench, one)
+
+
+async def test_what_is_listed_as_recording_and_denied_by_itself_is_stopped_and_ends_in_time(
+    bench: Bench,
+) -> None:
+    bench.sandbox.faults.add(refuse("get_recording", 404))
+    one = await bench.start()
+    told = await until_ended(bench, one, WHOLE)
+    assert told == ["INVOKED", "RECORDING", "UPLOADING", "ERRORED", "completed 0"]
+    assert await still_the_same_after_a_day(bench, one)
+
+
+async def test_what_is_uploaded_and_denied_while_it_is_listed_as_recording_is_completed_in_time(
+    bench: Bench,
+) -> None:
+    bench.sandbox.faults.add(refuse("get_recording", 404))
+    one = await bench.start()
+    await bench.follow(2)
+    await bench.webhook(one, Status.UPLOADED)
+    keep_busy = await bench.start("composite", meeting="0b7ae2f8-5fd4-4c32-a3a5-2f1ed1c0c001")
+    for _ in range(20):
+        await bench.follow(10)
+    assert await bench.told(one) == ["INVOKED", "RECORDING", "UPLOADED", "completed 0"]
+    assert "completed 0" not in await bench.told(keep_busy)
+
+
+@pytest.mark.parametrize("status", [Status.RECORDING, Status.UPLOADING])
+async def test_a_webhook_that_the_api_never_bears_out_does_not_keep_a_recording_from_its_end(
+    bench: Bench, status: Status
+) -> None:
+    bench.sandbox.faults.add(Fault(kind="stuck_invoked"))
+    one = await bench.start()
+    await bench.follow(2)
+    await bench.webhook(one, status)
+    told = await until_ended(bench, one, PATIENCE.longest(status) + 2 * STEP)
+    assert told == ["INVOKED", str(status), "ERRORED", "completed 0"]
+    assert bench.asked().count("get_recording") < 5
+    assert await still_the_same_after_a_day(bench, one)
+
+
+async def test_what_a_webhook_calls_uploading_and_the_api_recording_is_stopped_in_the_end(
+    bench: Bench,
+) -> None:
+    one = await bench.start()
+    await bench.follow(2)
+    await bench.webhook(one, Status.UPLOADING)
+    await until_ended(bench, one, PATIENCE.uploading_timeout + 2 * STEP)
+    for _ in range(3):
+        await bench.follow(STEP)
+    assert (await bench.api.get(one)).status is Status.UPLOADED
+    assert (await bench.told(one))[-4:] == ["UPLOADED", "file", "file", "file"]
+
+
+async def test_a_recording_that_flips_before_every_look_ends_in_time(bench: Bench) -> None:
+    one = await bench.start()
+    await bench.follow(2)
+    turns = iter(range(1_000))
+
+    async def flip() -> None:
+        if (await bench.known(one)).status in {Status.RECORDING, Status.PAUSED}:
+            await bench.api.act(one, "resume" if next(turns) % 2 else "pause")
+
+    told = await until_ended(bench, one, WHOLE, meanwhile=flip)
+    assert told[-5:] == ["UPLOADED", "file", "file", "file", "completed 3"]
+
+
+@pytest.mark.parametrize("operation", ["list_recordings", "get_recording", "change_recording"])
+async def test_a_recording_that_flips_ends_in_time_whichever_request_fails_for_ever(
+    bench: Bench, operation: str
+) -> None:
+    """As commands pause and resume it, whose answers are taken in."""
+    one = await bench.start()
+    await bench.follow(2)
+    bench.sandbox.faults.add(refuse(operation, 500))
+    turns = iter(range(1_000))
+
+    async def flip() -> None:
+        if (await bench.known(one)).status in {Status.RECORDING, Status.PAUSED}:
+            paused = next(turns) % 2
+            await bench.answer(one, Status.RECORDING if paused else Status.PAUSED)
+
+    told = await until_ended(bench, one, WHOLE + STEP, meanwhile=flip)
+    assert told[-1].startswith("completed")
+
+
+async def test_an_upload_that_begins_late_and_is_never_told_of_again_ends_with_the_others(
+    bench: Bench,
+) -> None:
+    one = await bench.start()
+    await bench.follow(2)
+    bench.sandbox.clock.advance(PATIENCE.recording_timeout - 100)
+    await bench.webhook(one, Status.UPLOADING)
+    bench.sandbox.faults.add(refuse("*", 500))
+    told = await until_ended(bench, one, WHOLE + 2 * STEP)
+    assert told == ["INVOKED", "RECORDING", "UPLOADING", "ERRORED", "completed 0"]
+
+
+async def test_an_upload_that_begins_late_and_never_ends_ends_with_the_others(
+    bench: Bench,
+) -> None:
+    bench.sandbox.switches.change({"uploading_seconds": 10 * WHOLE})
+    one = await bench.start()
+    await bench.follow(2)
+    fault = bench.sandbox.faults.add(refuse("get_recording", 500))
+    for turn in range(96):  # nobody can give it up meanwhile
+        await bench.answer(one, Status.RECORDING if turn % 2 else Status.PAUSED)
+        await bench.follow(1000)
+    bench.sandbox.faults.clear(fault)
+    told = await until_ended(bench, one, WHOLE + STEP)
+    assert told[-3:] == ["UPLOADING", "ERRORED", "completed 0"]
+    error = (await bench.known(one)).error
+    assert error is not None
+    assert error.message == "still UPLOADING 97200 s after it was first seen"
+
+
+@pytest.mark.parametrize("known", [Status.RECORDING, Status.UPLOADING])
+async def test_a_stop_that_takes_a_recording_no_further_does_not_keep_it_from_its_end(
+    bench: Bench, known: Status
+) -> None:
+    one = await bench.start()
+    await bench.follow(2)
+    await bench.webhook(one, known)
+
+    def always(request: httpx.Request) -> httpx.Response:
+        alone = {"id": one, "status": "PAUSED", "type": "TRACK"}
+        listing = request.url.path.endswith("/recordings")
+        return httpx.Response(200, json={"success": True, "data": [alone] if listing else alone})
+
+    bench.restart(client(transport=httpx.MockTransport(always)))
+    told = await until_ended(bench, one, PATIENCE.longest(known) + 2 * STEP)
+    assert told[-2:] == ["ERRORED", "completed 0"]
+
+
+async def test_what_stays_invoked_is_stopped_at_the_api_before_it_is_given_up(
+    bench: Bench,
+) -> None:
+    bench.sandbox.faults.add(Fault(kind="stuck_invoked"))
+    one = await bench.start()
+    bench.asked()
+    await bench.follow(PATIENCE.invoked_timeout + 1)
+    assert bench.asked() == ["list_recordings", "get_recording", "change_recording"]
+    assert await bench.told(one) == ["INVOKED", "ERRORED", "completed 0"]
+
+
+async def given_up(bench: Bench) -> str:
+    """One that was INVOKED for too long."""
+    bench.sandbox.faults.add(Fault(kind="stuck_invoked", count=1))
+    one = await bench.start()
+    await bench.follow(PATIENCE.invoked_timeout + 1)
+    assert (await bench.known(one)).completed
+    bench.asked()
+    return one
+
+
+async def follow_while_others_can_be_read(bench: Bench, steps: int) -> int:
+    """How often something was read meanwhile."""
+    for _ in range(steps):
+        await bench.follow(STEP)
+        await bench.api.list()
+    return bench.asked().count("get_recording")
+
+
+async def test_an_end_that_cannot_be_looked_into_is_left_alone_after_a_day(bench: Bench) -> None:
+    one = await given_up(bench)
+    bench.sandbox.faults.add(refuse("get_recording", 500, recording_id=one))
+    assert await follow_while_others_can_be_read(bench, 290) > 10
+    await follow_while_others_can_be_read(bench, 20)
+    assert await follow_while_others_can_be_read(bench, 20) == 0
+    found = await bench.store.followed([one])
+    assert found[one].read_at is None, "or it would never be forgotten"
+
+
+async def test_what_was_given_up_long_ago_and_is_told_of_is_read_also_if_that_fails_at_first(
+    bench: Bench,
+) -> None:
+    bench.sandbox.switches.change({"invoked_seconds": 7 * 86_400.0})
+    one = await bench.start()
+    for _ in range(8):
+        await bench.follow(86_400)
+    failing = Fault(kind="refuse", operation="get_recording", status=500, count=4)
+    bench.sandbox.faults.add(failing)
+    await bench.webhook(one, Status.RECORDING)
+    await follow_while_others_can_be_read(bench, 10)
+    told = await bench.told(one)
+    assert told[:4] == ["INVOKED", "ERRORED", "completed 0", "RECORDING"]

@@ -1,0 +1,114 @@
+"""Whose turn it is to be read, when there are many."""
+
+import asyncio
+import uuid
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import httpx
+import pytest
+
+from recording_schemas import Status
+from sandbox.faults import Fault
+from sandbox.waiting import Eventually
+from tests.integration.following import PATIENCE, Bench, client, open_bench
+from worker.reader import READS_AT_ONCE
+from worker.retry import Retry
+
+
+@pytest.fixture
+async def bench(sqlite_url: str) -> AsyncIterator[Bench]:
+    async with open_bench(sqlite_url) as opened:
+        yield opened
+
+
+async def test_files_do_not_wait_for_hundreds_that_are_overdue(bench: Bench) -> None:
+    upload = await bench.start()
+    await bench.follow(2)
+    stuck = bench.sandbox.faults.add(Fault(kind="stuck_invoked"))
+    many = [await bench.start(meeting=str(uuid.uuid4())) for _ in range(5 * READS_AT_ONCE)]
+    bench.sandbox.faults.clear(stuck)
+    await bench.api.act(upload, "stop")
+    bench.sandbox.clock.advance(PATIENCE.invoked_timeout + 1)
+    await bench.webhook(upload, Status.UPLOADED)
+    await bench.sweep.once()
+    await bench.reader.once()
+    subjects = [one["subject"] for one in await bench.events()]
+    given_up = [one["data"].get("error") is not None for one in await bench.events()]
+    files_told_at = len(subjects) - 1 - subjects[::-1].index(upload)
+    assert sum(given_up[:files_told_at]) < 2 * READS_AT_ONCE
+    assert sum(given_up) == len(many)
+
+
+class Held:
+    """An API that keeps the reads of some recordings waiting, and counts those under way."""
+
+    def __init__(self, *recordings: str) -> None:
+        self.recordings = recordings
+        self.let_go = asyncio.Event()
+        self.under_way = self.most = 0
+        self.transport = httpx.MockTransport(self._answer)
+
+    async def _answer(self, request: httpx.Request) -> httpx.Response:
+        if request.url.path.rpartition("/")[2] in self.recordings:
+            self.under_way += 1
+            self.most = max(self.most, self.under_way)
+            await self.let_go.wait()
+            self.under_way -= 1
+        authorization = {"authorization": request.headers["authorization"]}
+        async with httpx.AsyncClient(headers=authorization) as onwards:
+            answer = await onwards.request(request.method, request.url)
+        return httpx.Response(answer.status_code, content=answer.content)
+
+
+@asynccontextmanager
+async def reading(bench: Bench, held: Held) -> AsyncIterator[None]:
+    """A reader at work with that API."""
+    patient = Retry(attempts=1, total_seconds=60)
+    base_url = bench.sandbox.base_url
+    api = client(base_url=base_url, transport=held.transport, timeout=60.0, retry=patient)
+    bench.restart(api)
+    bench.store.on_news("due", bench.reader.wake)
+    run = asyncio.create_task(bench.reader.run(lambda: True))
+    try:
+        yield
+    finally:
+        run.cancel()
+        await asyncio.wait([run])
+        await api.aclose()
+
+
+async def test_a_read_that_takes_long_keeps_none_waiting_that_becomes_due_meanwhile(
+    bench: Bench, eventually: Eventually
+) -> None:
+    slow = await bench.record_and_upload(meeting=str(uuid.uuid4()))
+    quick = await bench.record_and_upload(meeting=str(uuid.uuid4()))
+    held = Held(slow)
+
+    async def is_told() -> bool:
+        return (await bench.told(quick))[-1] == "completed 3"
+
+    async with reading(bench, held):
+        await bench.webhook(slow, Status.UPLOADED)
+        await eventually(lambda: held.under_way == 1)
+        await bench.webhook(quick, Status.UPLOADED)
+        await eventually(is_told)
+        assert held.under_way == 1
+
+
+async def test_no_more_than_a_few_reads_are_under_way_at_a_time(
+    bench: Bench, eventually: Eventually
+) -> None:
+    ids = [await bench.record_and_upload(meeting=str(uuid.uuid4())) for _ in range(20)]
+    held = Held(*ids)
+
+    async def all_are_told() -> bool:
+        return {(await bench.told(one))[-1] for one in ids} == {"completed 3"}
+
+    async with reading(bench, held):
+        for one in ids:
+            await bench.webhook(one, Status.UPLOADED)
+        await eventually(lambda: held.under_way == READS_AT_ONCE)
+        held.let_go.set()
+        await eventually(all_are_told)
+    assert held.most == READS_AT_ONCE

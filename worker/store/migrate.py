@@ -16,7 +16,7 @@ import sqlalchemy as sa
 from worker.errors import StoreUnavailable
 from worker.store.tables import metadata
 
-HEAD: Final = "0003"
+HEAD: Final = "0004"
 """The newest revision. A test compares it with the files in migrations/."""
 
 ADVISORY_LOCK: Final = 7_265_636_072

@@ -64,15 +64,14 @@ def test_a_correlation_id_that_is_too_long_is_cut_where_a_character_ends() -> No
 @pytest.mark.parametrize(
     "wrong",
     [
-        {"message_id": "m" * 256},
-        {"reply_to": "r" * 256},
-        {"type": "€" * 86},
-        {"headers": {"a": object()}},
-        {"headers": {"a": 2**64}},
-        {"timestamp": -1.0},
-        {"message_id": "\ud800"},
+        pytest.param({"message_id": "m" * 256}, id="message id"),
+        pytest.param({"reply_to": "r" * 256}, id="reply to"),
+        pytest.param({"type": "€" * 86}, id="type"),
+        pytest.param({"headers": {"a": object()}}, id="header's kind"),
+        pytest.param({"headers": {"a": 2**64}}, id="header's size"),
+        pytest.param({"timestamp": -1.0}, id="timestamp"),
+        pytest.param({"message_id": "\ud800"}, id="half a character"),
     ],
-    ids=str,
 )
 def test_what_amqp_has_no_room_for_is_an_error_that_sending_knows(
     wrong: dict[str, object],

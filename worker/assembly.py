@@ -33,7 +33,7 @@ SHARE_OF_LEASE: Final = 1 / 12
 """A command may have to wait for its budget several times within its lease."""
 SHARE_OF_SWEEPS: Final = 0.5
 """Of an app's requests; reads of single recordings and commands need the others."""
-REQUESTS_SHARE_OF_LEASE: Final = 1 / 2
+REQUESTS_SHARE_OF_LEASE: Final = 3 / 4
 """A request that hangs must be given up before its command's attempt is: the one tells that the API
 is away, the other does not."""
 WEBHOOK_KEY_SECONDS: Final = 2.0

@@ -249,7 +249,8 @@ class Settings(CommonSettings, frozen=True, kw_only=True):
         Variable(
             "WORKER_API_TIMEOUT_SECONDS",
             seconds(0.1, 300),
-            "How long one request to the API may take; at most half of `WORKER_LEASE_SECONDS`.",
+            "How long one request to the API may take; at most three quarters of"
+            " `WORKER_LEASE_SECONDS`.",
             "10",
         ),
     ]

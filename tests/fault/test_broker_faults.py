@@ -8,7 +8,7 @@ import json
 import os
 import time
 import uuid
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +19,7 @@ from sandbox.rabbitmq import RabbitMQNode
 from sandbox.waiting import eventually
 from tests.fault.facts import SUCCEEDED
 from tests.fault.field import Field, open_field
+from tests.fault.in_hand import PATIENCE, strike_at_work
 from tests.fault.ledger import Run, closing_lines
 from tests.fault.processes import WorkerProcess
 
@@ -64,11 +65,15 @@ async def running(field: Field, **settings: str) -> WorkerProcess:
     return worker
 
 
+def logged(worker: WorkerProcess) -> list[dict[str, Any]]:
+    """What the worker has said, line by line."""
+    lines = worker.log.read_text().splitlines()
+    return [json.loads(line) for line in lines if line.startswith("{")]
+
+
 def commands_logged(worker: WorkerProcess) -> list[dict[str, Any]]:
     """The worker's canonical lines about commands."""
-    lines = worker.log.read_text().splitlines()
-    decoded = [json.loads(line) for line in lines if line.startswith("{")]
-    return [one for one in decoded if one["event"] == "command"]
+    return [one for one in logged(worker) if one["event"] == "command"]
 
 
 @pytest.mark.timeout(240 + STREAM // 2)
@@ -76,15 +81,17 @@ async def test_a_broker_restarted_and_killed_under_a_stream_loses_and_doubles_no
     own_broker: tuple[RabbitMQNode, Field],
 ) -> None:
     node, field = own_broker
-    await running(field)
+    await running(field, **PATIENCE)
     # A quorum queue that is hardly declared may come back without a leader: let them work first.
     await stream(field, range(STREAM // 3))
     await field.recorder.outcome_of(f"stop-{STREAM // 3 - 1}", seconds=60 + STREAM / 4)
-    await asyncio.gather(
-        asyncio.to_thread(node.restart), stream(field, range(STREAM // 3, STREAM // 2))
-    )
-    await asyncio.to_thread(node.kill)
-    await asyncio.gather(asyncio.to_thread(node.start), stream(field, range(STREAM // 2, STREAM)))
+
+    async def away(end: Callable[[], None]) -> None:
+        await strike_at_work(field, end)
+        await asyncio.to_thread(node.start)
+
+    await asyncio.gather(away(node.stop), stream(field, range(STREAM // 3, STREAM // 2)))
+    await asyncio.gather(away(node.kill), stream(field, range(STREAM // 2, STREAM)))
     found = await field.settled(seconds=120 + STREAM / 4)
     figures = closing_lines(found, Run(kills=1, restarts=2, seed=1))
     print(figures)
@@ -193,13 +200,17 @@ async def test_a_channel_closed_for_a_late_acknowledgement_doubles_nothing(
         await asyncio.to_thread(
             node.ctl, "eval", f"application:set_env(rabbit, {setting}, {milliseconds})."
         )
-    await running(field, WORKER_API_TIMEOUT_SECONDS="20")
+    worker = await running(field, WORKER_API_TIMEOUT_SECONDS="20")
     fault = field.sandbox.faults.add(Fault(kind="slow", operation="start*", seconds=6, count=3))
     await stream(field, range(5))
     found = await field.settled(seconds=60)
     field.sandbox.faults.clear(fault)
     assert found.violations == ()
     assert found.recordings == 5
+    lost = [one for one in logged(worker) if one["event"] == "broker_lost"]
+    assert {one["connection"] for one in lost} == {"consume"}, "the broker has closed the channel"
+    again = [one["command_id"] for one in commands_logged(worker) if one["redelivered"]]
+    assert any(name.startswith("start-") for name in again), "while they were in hand"
 
 
 @pytest.mark.timeout(240 + int(ALARM_SECONDS))

@@ -14,6 +14,7 @@ from sandbox.rabbitmq import LocalNode
 from sandbox.rabbitmq_cluster import QuorumQueue, RabbitMQCluster, launch_cluster
 from sandbox.waiting import eventually
 from tests.fault.field import Field, open_field
+from tests.fault.in_hand import PATIENCE, strike_at_work
 from tests.fault.proxy import Proxy
 from tests.fault.test_broker_faults import running, stream
 from worker.broker import Link, Outgoing, Publisher, Topology
@@ -77,12 +78,21 @@ async def commands_of(cluster: RabbitMQCluster, field: Field) -> QuorumQueue:
     return found
 
 
-async def lose_leader(cluster: RabbitMQCluster, front: Front, field: Field) -> str:
-    """Kill the node that leads the queue of commands; the front turns away from it."""
-    leader = (await commands_of(cluster, field)).leader
-    await asyncio.to_thread(cluster.nodes[leader].kill)
-    if front.node == leader:
-        front.turn_to(next(name for name in cluster.nodes if name != leader))
+async def lose_leader_under(
+    cluster: RabbitMQCluster, front: Front, field: Field, numbers: range
+) -> str:
+    """Kill the node that leads the queue of commands while these are sent and executed.
+
+    The front turns away from it.
+    """
+    leader = (await commands_of(cluster, field)).leader  # asking takes longer than the stream
+
+    def lose() -> None:
+        cluster.nodes[leader].kill()
+        if front.node == leader:
+            front.turn_to(next(name for name in cluster.nodes if name != leader))
+
+    await asyncio.gather(strike_at_work(field, lose), stream(field, numbers))
     return leader
 
 
@@ -90,16 +100,12 @@ async def test_a_cluster_that_loses_one_leader_after_the_other_loses_and_doubles
     cluster: RabbitMQCluster, front: Front, clustered: Field
 ) -> None:
     """The second loss leaves a majority only because the first node has come back for good."""
-    await running(clustered)
+    await running(clustered, **PATIENCE)
     await stream(clustered, BEFORE)
     await clustered.recorder.outcome_of(f"stop-{BEFORE[-1]}")
-    first, _ = await asyncio.gather(
-        lose_leader(cluster, front, clustered), stream(clustered, DURING)
-    )
+    first = await lose_leader_under(cluster, front, clustered, DURING)
     await asyncio.to_thread(cluster.nodes[first].start)
-    second, _ = await asyncio.gather(
-        lose_leader(cluster, front, clustered), stream(clustered, AFTER)
-    )
+    second = await lose_leader_under(cluster, front, clustered, AFTER)
     assert second != first
     await clustered.recorder.outcome_of(f"stop-{AFTER[-1]}", seconds=60)
     await asyncio.to_thread(cluster.nodes[second].start)

@@ -24,6 +24,7 @@ from pamqp.header import ContentHeader
 from sandbox.rabbitmq import RabbitMQNode
 from sandbox.waiting import Eventually
 from tests.fault.proxy import Proxy
+from tests.integration.overheard import Overheard
 from worker.broker import (
     Ack,
     Consumer,
@@ -65,6 +66,18 @@ class WatchedConsumer(Consumer):
     async def _round_trip(self, channel: AbstractChannel) -> None:
         await super()._round_trip(channel)  # the first comes after the broker agreed to cancel
         self.takes_no_more.set()
+
+
+class WatchedPublisher(Publisher):
+    """A publisher that tells when somebody has begun to wait until it is ready."""
+
+    def __init__(self, *rooms: Any, **about: Any) -> None:
+        super().__init__(*rooms, **about)
+        self.is_waited_for = asyncio.Event()
+
+    async def wait_ready(self) -> None:
+        self.is_waited_for.set()
+        await super().wait_ready()
 
 
 class Commands:
@@ -170,7 +183,7 @@ class Broker:
         self._rooms = rooms
 
     async def commands(
-        self, decide: Decide, *, timeout: float = 5.0, through: Proxy | None = None
+        self, decide: Decide, *, timeout: float = 5.0, through: Proxy | Overheard | None = None
     ) -> Commands:
         raw = await self._rooms.enter_async_context(await aio_pika.connect(self._url))
         topology = Topology(prefix=self._prefix, retry_delays=(0.05, 1.0))
@@ -693,12 +706,12 @@ async def test_a_drain_ends_at_once_while_publishing_is_not_ready(
     broker: Broker, amqp_url: str, eventually: Eventually
 ) -> None:
     nobody = Link(lambda: "amqp://127.0.0.1:1/", "publish")
-    publisher = Publisher(nobody, Topology(), timeout=1)
+    publisher = WatchedPublisher(nobody, Topology(), timeout=1)
     link = Link(lambda: amqp_url, "consume")
     consumer = Consumer(link, Topology(), publisher, acknowledge, prefetch=1)
     async with asyncio.timeout(20), asyncio.TaskGroup() as group:
         group.create_task(consumer.run())
-        await eventually(lambda: link.trouble != "not connected yet" or True)
+        await eventually(publisher.is_waited_for.is_set)
         await consumer.drain()
 
 
@@ -812,6 +825,7 @@ async def test_after_kill_9_of_the_broker_consuming_and_publishing_resume_by_the
                 await eventually(arrives, seconds=30)
 
 
+@pytest.mark.timeout(240)
 async def test_a_memory_alarm_ends_publishes_at_their_deadline_and_acknowledging_goes_on(
     private_rabbitmq: RabbitMQNode, eventually: Eventually
 ) -> None:

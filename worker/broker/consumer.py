@@ -23,6 +23,8 @@ from worker.errors import BrokerUnavailable
 Handler = Callable[[Delivery], Awaitable[Settlement]]
 
 CHECK_SECONDS: Final = 10.0
+MOST_MISSES: Final = 2
+"""So many answers in a row that the queue has no consumer are believed."""
 
 GIVE_BACK_SECONDS: Final = 1.0
 
@@ -111,12 +113,17 @@ class Consumer:
         """Until one of the ends comes: ask the broker, now and then, whether it still knows us.
 
         A channel can look healthy here while the broker has no consumer any more, or while its
-        queue has no leader and answers nothing. Raises BrokerUnavailable.
+        queue has no leader and answers nothing. A queue that is too busy to count in time is said
+        to be empty and to have no consumer, so that is believed the second time in a row. Raises
+        BrokerUnavailable.
         """
+        misses = 0
         while not await _first_of(*(end() for end in ends), seconds=self._check_seconds):
             queue = self._topology.command_queue
             asking = channel.queue_declare(queue, passive=True, timeout=DEADLINE)
-            if not (await from_broker(asking)).consumer_count:
+            known = (await from_broker(asking)).consumer_count
+            misses = 0 if known else misses + 1
+            if misses == MOST_MISSES:
                 raise BrokerUnavailable(f"the broker has no consumer of {queue!r}")
 
     async def _consume(self, channel: AbstractChannel, settling: Acknowledging) -> str:

@@ -25,6 +25,7 @@ async def publishing(
     await asyncio.wait([running])
 
 
+@pytest.mark.timeout(240)
 async def test_under_an_alarm_publishing_fails_in_time_readiness_says_why_and_it_recovers(
     private_rabbitmq: RabbitMQNode,
     publishing: tuple[Link, Publisher, Topology],

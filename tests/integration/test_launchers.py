@@ -78,6 +78,7 @@ def test_a_killed_broker_is_gone_at_once_and_can_be_started_again(
     assert speaks_amqp(private_rabbitmq.port)
 
 
+@pytest.mark.timeout(240)
 def test_the_memory_alarm_is_raised_and_cleared(private_rabbitmq: RabbitMQNode) -> None:
     private_rabbitmq.memory_alarm(on=True)
     raised = private_rabbitmq.ctl("eval", "rabbit_alarm:get_alarms().")

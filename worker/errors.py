@@ -99,7 +99,21 @@ class Unauthorized(Unavailable):
 
 
 class OutcomeUnknown(ApiError):
-    """The request may have been executed: its answer was lost. Never repeat it blindly."""
+    """The request may have been executed: its answer was lost. Never repeat it blindly.
+
+    `retry_after` is what the API asked for, in seconds, or None.
+    """
+
+    def __init__(
+        self,
+        code: str,
+        message: str,
+        *,
+        http_status: int | None = None,
+        retry_after: float | None = None,
+    ) -> None:
+        super().__init__(code, message, http_status=http_status)
+        self.retry_after = retry_after
 
 
 class NotYet(RecordingWorkerError):

@@ -76,10 +76,14 @@ class Field:
         self.recorder: Recorder
         self.sender: Sender
 
-    def worker(self, **settings: str) -> WorkerProcess:
-        """One more worker, not started yet. It is killed when the field is left."""
+    def worker(self, *, within: Sequence[str] = (), **settings: str) -> WorkerProcess:
+        """One more worker, not started yet. It is killed when the field is left.
+
+        `within` is a command that runs it, if need be.
+        """
         log = self.directory / f"worker-{len(self.workers)}.log"
-        worker = WorkerProcess({**self.settings, **settings}, log, forks=self._forks)
+        settings = {**self.settings, **settings}
+        worker = WorkerProcess(settings, log, forks=self._forks, within=within)
         self.workers.append(worker)
         return worker
 

@@ -4,7 +4,7 @@ import asyncio
 import os
 import signal
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
@@ -24,16 +24,23 @@ class WorkerProcess:
     It serves HTTP on `port`. What is put into `settings` counts from its next start. `starts` and
     `kills` count over its life. What it writes goes to the end of `log`. With `forks`
     it is forked from a process that has imported the worker, else begun as an interpreter of its
-    own.
+    own. With `within`, a command that runs it, it is begun by that; SIGTERM is then for that
+    command, and the worker is killed with it.
     """
 
     def __init__(
-        self, settings: Mapping[str, str], log: Path, *, forks: Forks | None = None
+        self,
+        settings: Mapping[str, str],
+        log: Path,
+        *,
+        forks: Forks | None = None,
+        within: Sequence[str] = (),
     ) -> None:
         (self.port,) = free_ports(1)
         self.settings = {**settings, "HTTP_HOST": "127.0.0.1", "HTTP_PORT": str(self.port)}
         self.log = log
-        self._forks = forks
+        self._forks = None if within else forks
+        self._within = within
         self._process: OwnedProcess | ForkedProcess | None = None
         self.starts = 0
         self.kills = 0
@@ -48,7 +55,7 @@ class WorkerProcess:
             self._process = self._forks.fork(module, environ=environ, log=self.log)
         else:
             self._process = OwnedProcess(
-                [sys.executable, "-m", *module], environ=environ, log=self.log
+                [*self._within, sys.executable, "-m", *module], environ=environ, log=self.log
             )
 
     @property

@@ -1,6 +1,5 @@
 """The API throttles, fails, falls silent, is not found, or takes our token no longer."""
 
-import asyncio
 import sqlite3
 import uuid
 from collections.abc import Iterable
@@ -28,7 +27,7 @@ MOST_READS: Final = 8
 
 
 async def running(field: Field, **settings: str) -> WorkerProcess:
-    worker = field.worker(WORKER_PREFETCH=str(PREFETCH), **settings)
+    worker = field.worker(**{"WORKER_PREFETCH": str(PREFETCH), **settings})
     worker.start()
     await worker.ready()
     return worker
@@ -99,8 +98,7 @@ async def test_a_throttled_worker_keeps_still_as_long_as_it_is_asked_to_and_goes
     await send_starts(field, range(COMMANDS))
     await all_ends_well(field, range(COMMANDS))
     assert field.sandbox.limiter.breaches >= 1
-    for one in blocks(field):
-        assert_only_what_was_in_hand_came(one)
+    assert max(len(one) for one in blocks(field)) <= PREFETCH + MOST_READS
     field.may_breach = False
     assert len(account(field.facts).unexpected) == sum(map(len, blocks(field)))
 
@@ -120,19 +118,13 @@ async def test_a_sweep_that_is_throttled_reads_no_further(field: Field) -> None:
     await worker.ready()
     found = await field.settled(seconds=75)
     assert (found.violations, found.recordings) == ((), COMMANDS)
-    assert_only_what_was_in_hand_came(blocks(field)[0])
-
-
-def assert_only_what_was_in_hand_came(block: list[Request]) -> None:
-    """What was on its way when the block began may still come, and hardly anything after that."""
-    late = [one for one in block if one.at - block[0].at > BLOCK_SECONDS / 4]
-    assert len(block) - len(late) <= PREFETCH + MOST_READS
-    assert len(late) <= 1
+    assert len(blocks(field)[0]) <= MOST_READS, "and half of them are not read yet"
 
 
 def blocks(field: Field) -> list[list[Request]]:
     """What was refused for being too much: the request that breached the limit, and what came
-    while that kept everybody out."""
+    while that kept everybody out. That should be what was on its way, however late it came.
+    """
     found: list[list[Request]] = []
     for one in field.sandbox.ledger.requests:
         if one.status != 429:
@@ -216,28 +208,6 @@ async def test_a_lease_shorter_than_a_request_may_take_hides_no_api_that_is_away
     await says_that_the_api_is_away(worker)
     await field.api.restore()
     await worker.ready()
-    await all_ends_well(field, range(COMMANDS))
-
-
-# A name that is not found
-
-
-async def test_with_a_host_that_is_not_found_commands_wait_and_a_stop_ends_in_order(
-    field: Field,
-) -> None:
-    lost = await running(
-        field,
-        REALTIMEKIT_BASE_URL="http://no-such-host.invalid/client/v4",
-        WORKER_SHUTDOWN_SECONDS="3",
-    )
-    await send_starts(field, range(COMMANDS))
-    await says_that_the_api_is_away(lost)
-    _, why = await readiness(lost)
-    assert "no-such-host.invalid" in why["api"]
-    await asyncio.to_thread(lost.stop)
-    assert lost.exit_code == 0
-    assert not field.recorder.outcomes
-    await running(field)
     await all_ends_well(field, range(COMMANDS))
 
 

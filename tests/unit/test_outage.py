@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from worker.errors import Refused, Throttled, Unauthorized, Unavailable
+from worker.errors import OutcomeUnknown, Refused, Throttled, Unauthorized, Unavailable
 from worker.outage import FAILURES, FIRST_PAUSE, LONGEST_PAUSE, Outage
 
 AWAY = Unavailable("timeout", "no answer")
@@ -61,6 +61,17 @@ def test_any_answer_ends_an_outage(outage: Outage, answer: Refused | None) -> No
 
 def test_nobody_asks_before_the_time_the_api_named(outage: Outage, clock: Clock) -> None:
     outage.heard(Throttled("throttled", "x", retry_after=300))
+    clock.seconds += 299
+    assert not outage.may_ask()
+    clock.seconds += 2
+    assert outage.may_ask()
+
+
+def test_a_time_that_was_named_to_a_start_whose_outcome_is_unknown_counts_as_well(
+    outage: Outage, clock: Clock
+) -> None:
+    for _ in range(FAILURES):
+        outage.heard(OutcomeUnknown("server_error", "x", retry_after=300))
     clock.seconds += 299
     assert not outage.may_ask()
     clock.seconds += 2

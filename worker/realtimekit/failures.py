@@ -147,9 +147,8 @@ def _unsure(
     status: int | None = None,
     retry_after: float | None = None,
 ) -> ApiError:
-    if asked.method == "POST":
-        return OutcomeUnknown(code, words, http_status=status)
-    return Unavailable(code, words, http_status=status, retry_after=retry_after)
+    kind = OutcomeUnknown if asked.method == "POST" else Unavailable
+    return kind(code, words, http_status=status, retry_after=retry_after)
 
 
 def _said(answer: Answer, asked: Asked) -> _Said:

@@ -1,0 +1,74 @@
+"""An API that says when it wants to be asked again is not asked before."""
+
+import asyncio
+from typing import Final
+
+from sandbox.faults import Fault
+from tests.fault.field import Field
+from tests.fault.processes import WorkerProcess
+from tests.fault.test_api_storms import (
+    BLOCK_SECONDS,
+    all_ends_well,
+    blocks,
+    running,
+    send_starts,
+    throttle,
+)
+from worker.outage import FAILURES
+
+FEW: Final = 8
+
+
+async def test_an_api_that_is_asked_too_much_is_asked_nothing_before_the_time_it_named(
+    field: Field,
+) -> None:
+    """Its next probe, and the budget of requests, keep to it each for itself; without either it
+    would be tried again after a second, and after two more.
+    """
+    alone = await running_alone(field)
+    throttle(field, "3/60")
+    await send_starts(field, range(1, FEW))
+    limiter = field.sandbox.limiter
+    await field.sandbox.ledger.until(lambda _: limiter.breaches > 0)
+    field.sandbox.switches.change({"real_rate_block_seconds": 1.0})  # from the next one on
+    await field.sandbox.ledger.until(lambda _: limiter.breaches > 1)
+    assert [len(one) for one in blocks(field)] == [1, 1]
+    field.sandbox.switches.change({"rate_limits": []})
+    await asyncio.to_thread(alone.stop)
+    await running(field)
+    await all_ends_well(field, range(FEW))
+
+
+async def test_an_api_that_is_away_is_asked_nothing_before_the_time_it_named(
+    field: Field,
+) -> None:
+    alone = await running_alone(field)
+    away = Fault(kind="refuse", status=503, retry_after=BLOCK_SECONDS, count=FAILURES)
+    field.sandbox.faults.add(away)
+    requests = field.sandbox.ledger.requests
+    before = len(requests)
+    await send_starts(field, range(1, FEW))
+    await field.sandbox.ledger.until(lambda _: len(requests) > before + FAILURES)
+    *refused, probe = list(requests)[before : before + FAILURES + 1]
+    assert {one.status for one in refused} == {503}
+    pause = probe.at - refused[-1].at
+    assert pause >= BLOCK_SECONDS, "a worker that is slow asks later still"
+    await asyncio.to_thread(alone.stop)
+    await running(field)
+    await all_ends_well(field, range(FEW))
+
+
+async def running_alone(field: Field) -> WorkerProcess:
+    """A worker that has one request on its way at a time: commands one by one, no more sweeps."""
+    first = await running(field)
+    await send_starts(field, range(1))
+    await field.recorder.outcome_of("start-0")
+    await asyncio.to_thread(first.stop)
+    before = sweeps(field)  # the next one makes its first at once, as there is a recording
+    alone = await running(field, WORKER_PREFETCH="1", WORKER_SWEEP_INTERVAL_SECONDS="3600")
+    await field.sandbox.ledger.until(lambda _: sweeps(field) > before)
+    return alone
+
+
+def sweeps(field: Field) -> int:
+    return sum(one.operation == "list_recordings" for one in field.sandbox.ledger.requests)

@@ -1,6 +1,7 @@
 """The emulated API's front: routes, and the way of one request from the door to the ledger."""
 
 import asyncio
+from collections import Counter
 from collections.abc import Awaitable, Callable, Collection
 
 import msgspec
@@ -50,6 +51,7 @@ class Api:
         webhooks: WebhookOperations,
     ) -> None:
         self._door = door
+        self._in_work: Counter[tuple[str, str | None]] = Counter()
         self._operations: list[tuple[str, str, str, Handler]] = [
             ("start_recording", "POST", "/recordings", recordings.start_composite),
             ("start_track_recording", "POST", "/recordings/track", recordings.start_track),
@@ -114,7 +116,13 @@ class Api:
     ) -> Callable[[web.Request], Awaitable[web.StreamResponse]]:
         async def serve(request: web.Request) -> web.StreamResponse:
             call = await _call(operation, request)
-            return await self._serve(request, call, handler)
+            about = call.operation, call.meeting_id
+            call.beside = self._in_work[about]
+            self._in_work[about] += 1
+            try:
+                return await self._serve(request, call, handler)
+            finally:
+                self._in_work[about] -= 1
 
         return serve
 
@@ -233,6 +241,7 @@ class Api:
                 fault=fault,
                 token=token,
                 breach=breach,
+                beside=call.beside,
             )
         )
 

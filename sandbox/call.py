@@ -10,7 +10,7 @@ from sandbox.switches import Switches
 
 
 class Call(msgspec.Struct, kw_only=True):
-    """A request that got past the door. The ids are for the ledger and the faults."""
+    """A request that got past the door. The ids and `beside` are for the ledger and the faults."""
 
     operation: str
     method: str
@@ -21,6 +21,7 @@ class Call(msgspec.Struct, kw_only=True):
     meeting_id: str | None = None
     recording_id: str | None = None
     detail: str | None = None
+    beside: int = 0
 
 
 class Reply(msgspec.Struct, frozen=True, kw_only=True):

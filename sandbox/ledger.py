@@ -25,7 +25,8 @@ class Request(Entry, frozen=True, kw_only=True, tag="request"):
     """One request. `status` is what was decided, even if `fault` kept the answer from arriving.
 
     `status` is None when a fault dropped the request before it was looked at; `detail` is the
-    action of a PUT; `token` tells tokens apart by a number without naming them.
+    action of a PUT; `token` tells tokens apart by a number without naming them. `beside` counts
+    requests of the same operation about the same meeting that had come before and had no answer.
     """
 
     operation: str
@@ -38,6 +39,7 @@ class Request(Entry, frozen=True, kw_only=True, tag="request"):
     fault: str | None = None
     token: int | None = None
     breach: bool = False
+    beside: int = 0
 
 
 class Started(Entry, frozen=True, kw_only=True, tag="started"):

@@ -230,6 +230,19 @@ async def test_spending_the_budget_blocks_every_call_and_is_written_down() -> No
         assert [request.breach for request in client.sandbox.ledger.requests][2:4] == [False, True]
 
 
+async def test_a_request_that_comes_before_another_one_of_its_meeting_is_answered_is_beside_it(
+    client: Client,
+) -> None:
+    client.sandbox.faults.add(Fault(kind="slow", seconds=0.2, count=1))
+    slow = asyncio.create_task(start(client))
+    await client.sandbox.ledger.until(lambda ledger: ledger.started)
+    await start(client)
+    await slow
+    await start(client)
+
+    assert [one.beside for one in client.sandbox.ledger.requests] == [0, 1, 0]
+
+
 async def test_a_fault_for_one_meeting_leaves_others_alone(client: Client) -> None:
     client.sandbox.faults.add(Fault(kind="refuse", meeting_id=client.meeting_id))
     first = await start(client)

@@ -1,4 +1,4 @@
-"""What a worker has in hand at the moment of a fault: a fault that hits an idle one shows little."""
+"""What a worker has in hand when a fault hits it: one that hits an idle worker shows little."""
 
 import asyncio
 from collections.abc import Callable

@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from sandbox.faults import Fault
 from sandbox.meetings import participant_ids
 from sandbox.postgresql import PostgreSQLServer
 from tests.fault.account_of_told import Told
@@ -22,6 +23,7 @@ from worker.store import Store
 
 MEETINGS = tuple(str(uuid.UUID(int=n, version=4)) for n in range(1, 5))
 ROUNDS = 3
+SLOW_SECONDS = 0.1
 
 
 @pytest.fixture
@@ -71,15 +73,19 @@ async def test_replicas_that_race_start_each_recording_once_and_tell_each_fact_o
 ) -> None:
     async with replicas_on(url, count) as (world, replicas):
         commands = {command["id"]: command for command in the_race()}
-        for command in commands.values():
-            world.send(command)
-            world.send(command)  # each of them twice
+        for command in (*commands.values(), *reversed(commands.values())):
+            world.send(command)  # each of them twice, to replicas that begin at different ends
+        # An answer that takes a while: two starts at a time would meet at the API.
+        world.sandbox.faults.add(Fault(kind="slow", operation="start*", seconds=SLOW_SECONDS))
         for _ in range(3):
             await deliver_all_at_once(world, replicas)
             await asyncio.gather(*(world.look_around(one) for one in replicas))
             world.sandbox.clock.advance(6.0)
         await world.drain(replicas)
         check(world, commands)
+        asked = [one for one in world.sandbox.ledger.requests if one.operation.startswith("start")]
+        assert len(asked) >= ROUNDS * len(MEETINGS)
+        assert [one for one in asked if one.beside] == [], "one start of a meeting at a time"
 
 
 async def test_a_replica_that_dies_in_the_race_is_replaced_within_a_lease(url: str) -> None:

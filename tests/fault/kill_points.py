@@ -21,6 +21,7 @@ from tests.fault.processes import STEPPING, WorkerProcess
 from tests.fault.stepping import KillAt, Report, read_reports
 
 DEADLINE: Final = 60.0
+REGISTERED: Final = "request.add_webhook.201"
 KILLS_BETWEEN_RESTS: Final = 3
 """A command that was in hand at five crashes in a row is given up, on purpose."""
 
@@ -167,6 +168,35 @@ class Reading(Sweeping):
 
     def which(self, number: int) -> str:
         return "read"
+
+
+class Hearing(Sweeping):
+    """A webhook tells that a recording has ended; nobody else does, for sweeps are rare."""
+
+    name = "heard"
+    rounds = 25
+
+    async def prepare(self, worker: WorkerProcess) -> None:
+        worker.settings["WORKER_PUBLIC_URL"] = f"http://127.0.0.1:{worker.port}"
+        worker.settings["WORKER_SWEEP_INTERVAL_SECONDS"] = "3600"
+        worker.start()
+        await self.field.sandbox.ledger.until(lambda ledger: ledger.counts[REGISTERED] > 0)
+        await asyncio.to_thread(worker.stop)
+        await super().prepare(worker)
+
+    def which(self, number: int) -> str:
+        return "webhook"
+
+    async def before(self, number: int) -> None:
+        """The recording goes on until there is somebody to hear of its end."""
+
+    async def ask(self, number: int) -> None:
+        await super().before(number)
+
+    def is_over(self, number: int) -> bool:
+        sent = self.field.sandbox.ledger.webhooks
+        told = {one.recording_id for one in sent if one.status == "UPLOADED" and one.answer == 204}
+        return super().is_over(number) and self.recording(number) in told
 
 
 async def kill_at_points(work: Work, *, every: bool) -> list[str]:

@@ -4,11 +4,13 @@ It is the worker itself, put together of rooms whose coroutines are driven step 
 points it came through it writes to the file `FAULT_REPORTS`.
 """
 
+import asyncio
 import os
 from pathlib import Path
 from typing import Any
 
 import msgspec
+from aiohttp import web
 
 import worker.app
 import worker.assembly
@@ -19,6 +21,7 @@ from worker.broker.acknowledging import Acknowledging
 from worker.reader import Reader
 from worker.relay import Relay
 from worker.sweep import Sweep
+from worker.webhook import Answered, Webhooks
 
 
 def install(steps: Steps) -> None:
@@ -46,8 +49,18 @@ def install(steps: Steps) -> None:
         async def _in_turn(self, *known: Any) -> None:
             await steps.part("read", super()._in_turn(*known))
 
+    one_at_a_time = asyncio.Lock()
+
+    class SteppingWebhooks(Webhooks):
+        async def _take(self, request: web.Request) -> Answered:
+            async with one_at_a_time:  # they are counted under one name
+                steps.anew("webhook")
+                return await steps.whole("webhook", super()._take(request))
+
     vars(worker.app).update(Consumer=SteppingConsumer, Relay=SteppingRelay)
-    vars(worker.assembly).update(Sweep=SteppingSweep, Reader=SteppingReader)
+    vars(worker.assembly).update(
+        Sweep=SteppingSweep, Reader=SteppingReader, Webhooks=SteppingWebhooks
+    )
 
 
 def _which(delivery: Delivery) -> str:

@@ -8,6 +8,7 @@ import pytest
 
 from tests.fault.field import Field, open_field
 from tests.fault.kill_points import (
+    Hearing,
     LostStart,
     Nonsense,
     Reading,
@@ -29,6 +30,7 @@ WORKS: dict[type[Start], tuple[str, ...]] = {
     Relaying: ("Store.unsent", "Publisher.publish"),
     Sweeping: ("Store.live", "RealtimeKit.list", "Store.read_by"),
     Reading: ("Store.due", "RealtimeKit.get", "RealtimeKit.part", "Store.absorb"),
+    Hearing: ("WebhookKey.has_signed", "Store.hear"),
 }
 """Each kind of work with stages that a kill must have hit, asleep as well as awake."""
 

@@ -7,6 +7,7 @@ from typing import Any
 import aio_pika
 import msgspec
 from aio_pika.abc import AbstractChannel, AbstractIncomingMessage
+from aio_pika.exceptions import DeliveryError
 from aiormq.abc import ChannelFrame, FrameType
 from aiormq.channel import Channel
 from pamqp.body import ContentBody
@@ -50,6 +51,30 @@ class Broker:
             name, durable=True, arguments={"x-queue-type": "quorum", "x-delivery-limit": limit}
         )
         await queue.bind(f"{self.prefix}.dead-letter", "#")
+
+    async def fill_commands(self) -> None:
+        """Have a queue of commands that is full of one command, and refuses any other."""
+        name = f"{self.prefix}.commands"
+        await self.channel.queue_delete(name)
+        queue = await self.channel.declare_queue(
+            name,
+            durable=True,
+            arguments={
+                "x-queue-type": "quorum",
+                "x-max-length": 1,
+                "x-overflow": "reject-publish",
+            },
+        )
+        await queue.bind(name, "#")
+
+        async def is_full() -> bool:
+            try:
+                await self.channel.default_exchange.publish(aio_pika.Message(b"{}"), name)
+            except DeliveryError:
+                return True
+            return False
+
+        await wait_for_fact(is_full)
 
     async def bury_commands(self, *ids: str, **given: Any) -> None:
         for one in ids:

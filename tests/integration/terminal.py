@@ -16,6 +16,7 @@ class Terminal:
         self._number = number
         self._heard = b""
         self._news = asyncio.Event()
+        self._silent = asyncio.Event()
         asyncio.get_running_loop().add_reader(number, self._read)
 
     def _read(self) -> None:
@@ -23,6 +24,7 @@ class Terminal:
             self._heard += os.read(self._number, 65536)
         except OSError:  # the other side has been closed
             asyncio.get_running_loop().remove_reader(self._number)
+            self._silent.set()
         self._news.set()
 
     async def says(self, words: str) -> None:
@@ -30,6 +32,12 @@ class Terminal:
             while words.encode() not in self._heard:
                 self._news.clear()
                 await self._news.wait()
+
+    async def all(self) -> str:
+        """Everything that was said, once nobody can say anything more."""
+        async with asyncio.timeout(DEADLINE):
+            await self._silent.wait()
+        return self._heard.decode()
 
     def types(self, text: bytes) -> None:
         os.write(self._number, text)

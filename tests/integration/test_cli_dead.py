@@ -370,6 +370,19 @@ async def test_a_letter_that_no_queue_takes_stays(cli: CommandLine, broker: Brok
     assert await broker.dead() == ["a", "b"]
 
 
+async def test_a_letter_that_a_full_queue_refuses_stays(
+    cli: CommandLine, broker: Broker, eventually: Eventually
+) -> None:
+    await broker.bury_commands("a", "b")
+    await broker.fill_commands()
+
+    replayed = await cli("dead", "replay", "--all")
+
+    assert (replayed.code, replayed.out) == (1, "")
+    assert "not confirmed" in replayed.err
+    assert await broker.dead() == ["a", "b"]
+
+
 async def test_a_letter_that_dies_again_at_once_is_replayed_once(
     cli: CommandLine, broker: Broker, eventually: Eventually
 ) -> None:
@@ -552,6 +565,27 @@ async def test_on_a_terminal_what_was_shown_and_agreed_to_is_dropped_and_nothing
 
     assert code == 0
     assert await broker.dead() == ["c"]
+
+
+async def test_json_that_was_asked_for_is_json_on_a_terminal_too(
+    cli: CommandLine, broker: Broker
+) -> None:
+    await broker.bury_commands("a")
+
+    (listed,) = await lines_on_a_terminal(cli, "dead", "list", "--json")
+    (replayed,) = await lines_on_a_terminal(cli, "dead", "replay", "a", "--json")
+
+    assert (listed["letter"], listed["reason_code"]) == ("a", "invalid_member")
+    assert (replayed["letter"], replayed["result"]) == ("a", "replayed")
+    assert (await broker.take()).body == sync("a")
+
+
+async def lines_on_a_terminal(cli: CommandLine, *arguments: str) -> list[dict[str, Any]]:
+    """What it printed as JSON; what it says to people is on the terminal as well."""
+    async with on_a_terminal(cli, *arguments) as (terminal, process):
+        assert await process.wait() == 0
+        said = (await terminal.all()).splitlines()
+        return [msgspec.json.decode(line) for line in said if line.startswith("{")]
 
 
 async def test_on_a_terminal_no_means_no(cli: CommandLine, broker: Broker) -> None:

@@ -65,8 +65,8 @@ class Conflict(Refused):
     """Something that exists stands in the way, e.g. a composite recording already runs."""
 
 
-class Unavailable(ApiError):
-    """The request was surely not executed and may work later.
+class Unanswered(ApiError):
+    """There was no answer of use.
 
     `retry_after` is what the API asked for, in seconds, or None.
     """
@@ -81,6 +81,10 @@ class Unavailable(ApiError):
     ) -> None:
         super().__init__(code, message, http_status=http_status)
         self.retry_after = retry_after
+
+
+class Unavailable(Unanswered):
+    """The request was surely not executed and may work later."""
 
 
 class Throttled(Unavailable):
@@ -98,22 +102,8 @@ class Unauthorized(Unavailable):
     """The API does not accept our token. No command is at fault; the token is read again."""
 
 
-class OutcomeUnknown(ApiError):
-    """The request may have been executed: its answer was lost. Never repeat it blindly.
-
-    `retry_after` is what the API asked for, in seconds, or None.
-    """
-
-    def __init__(
-        self,
-        code: str,
-        message: str,
-        *,
-        http_status: int | None = None,
-        retry_after: float | None = None,
-    ) -> None:
-        super().__init__(code, message, http_status=http_status)
-        self.retry_after = retry_after
+class OutcomeUnknown(Unanswered):
+    """The request may have been executed: its answer was lost. Never repeat it blindly."""
 
 
 class NotYet(RecordingWorkerError):

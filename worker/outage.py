@@ -10,7 +10,7 @@ from typing import Final
 
 import structlog
 
-from worker.errors import ApiError, OutcomeUnknown, Refused, Throttled, Unauthorized, Unavailable
+from worker.errors import ApiError, Refused, Throttled, Unanswered, Unauthorized
 
 FAILURES: Final = 5
 """So many requests in a row without an answer of use make an outage."""
@@ -89,8 +89,7 @@ class Outage:
 
     def _put_off(self, error: ApiError) -> None:
         now = self._now()
-        told = error.retry_after if isinstance(error, Unavailable | OutcomeUnknown) else None
-        asked = told or 0.0
+        asked = (error.retry_after if isinstance(error, Unanswered) else None) or 0.0
         if self.on and not self._probing and now < self._next_probe:
             # What was on its way already when the pause began fails as well, however much it is:
             # that must not make the pause longer.

@@ -22,8 +22,8 @@ class Acknowledging:
         self._channel = channel
         self._ended: list[int] = []
         self._writing = False
-        # The lowest tag that is not settled, and what is settled above it. A tag that is never
-        # settled, because the library dropped its delivery, must not be covered by a later one.
+        # The lowest tag that is not settled, and what is settled above it: a later one must not
+        # cover it.
         self._lowest = 1
         self._above: set[int] = set()
 

@@ -7,7 +7,8 @@ message again on the next one, and nothing behind it would ever be consumed.
 
 import asyncio
 import struct
-from collections.abc import Mapping
+import time
+from collections.abc import Callable, Mapping
 from typing import Any, Final
 
 import aio_pika
@@ -65,21 +66,26 @@ class _Tolerant(TransportFactory):
         **kwargs: Any,  # noqa: ANN401 - passed on
     ) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
         reader, writer = await self._plain.create(url, **kwargs)
-        return _Frames(reader, self._assemblies), writer
+        return _Frames(reader, self._assemblies, time.monotonic), writer
 
 
 class _Frames(asyncio.StreamReader):
     """What the library reads frames from: another reader's, made readable, without deliveries."""
 
-    def __init__(self, reader: asyncio.StreamReader, assemblies: Mapping[int, Assembly]) -> None:
-        self._clock = asyncio.get_running_loop()
-        super().__init__(loop=self._clock)
+    def __init__(
+        self,
+        reader: asyncio.StreamReader,
+        assemblies: Mapping[int, Assembly],
+        ticks: Callable[[], float],
+    ) -> None:
+        super().__init__(loop=asyncio.get_running_loop())
+        self._ticks = ticks
         self._reader = reader
         self._assemblies = assemblies
         self._read = b""  # read, and from `_at` on not looked at
         self._at = 0
         self._left = b""  # of the frame that the library is reading
-        self._handed_at = self._clock.time()
+        self._handed_at = self._ticks()
 
     def at_eof(self) -> bool:
         return not self._left and self._at == len(self._read) and self._reader.at_eof()
@@ -87,7 +93,7 @@ class _Frames(asyncio.StreamReader):
     async def readexactly(self, n: int) -> bytes:
         if not self._left:
             self._left = await self._next()
-            self._handed_at = self._clock.time()
+            self._handed_at = self._ticks()
         taken, self._left = self._left[:n], self._left[n:]
         return taken
 
@@ -101,7 +107,7 @@ class _Frames(asyncio.StreamReader):
             if assembly is None or not whole or not assembly.took(kind, frame[_HEAD.size : -1]):
                 return _readable(kind, channel, frame)
             # While a broker delivers it sends no heartbeats: the library would miss them.
-            if self._clock.time() - self._handed_at >= HEARD_SECONDS:
+            if self._ticks() - self._handed_at >= HEARD_SECONDS:
                 return _HEARTBEAT
 
     async def _frame(self) -> bytes:

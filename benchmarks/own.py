@@ -78,21 +78,31 @@ async def _idle(field: Field) -> tuple[float, int]:
 
 
 async def _history(field: Field, sizes: Sizes) -> tuple[list[float], list[float]]:
-    """CPU per command with nothing behind it, and with a long past; each round on fresh copies."""
-    (worker,) = named("sqlite")
+    """CPU per command with nothing behind it, and with a long past; each pair on fresh copies.
+
+    Twice as many pairs as rounds, begun by turns: what is looked for is smaller than what the
+    machine itself changes from one minute to the next.
+    """
     grown = field.directory / "grown.db"
     await grow(grown, sizes.history)
-    empty, million = [], []
-    for _ in range(sizes.rounds):
-        async with entered(worker, field) as entrant:
-            empty.append((await entrant.burst(sizes.commands, delay=0.0)).cpu_ms)
-        copy = await asyncio.to_thread(shutil.copy, grown, field.directory / "copy.db")
+    empty: list[float] = []
+    million: list[float] = []
+    for number in range(2 * sizes.rounds):
+        copy = Path(await asyncio.to_thread(shutil.copy, grown, field.directory / "copy.db"))
         await asyncio.to_thread(os.sync)  # else two gigabytes are on their way to the disk
-        async with entered(worker, field, database=f"sqlite:///{copy}") as entrant:
-            million.append((await entrant.burst(sizes.commands, delay=0.0)).cpu_ms)
-        _remove(Path(copy))
+        pair = [(empty, None), (million, f"sqlite:///{copy}")]
+        for costs, database in pair if number % 2 else reversed(pair):
+            costs.append(await _cost(field, sizes.commands, database))
+        _remove(copy)
     _remove(grown)
     return empty, million
+
+
+async def _cost(field: Field, commands: int, database: str | None) -> float:
+    """CPU per command on this database, or on an empty one."""
+    (worker,) = named("sqlite")
+    async with entered(worker, field, database=database) as entrant:
+        return (await entrant.burst(commands, delay=0.0)).cpu_ms
 
 
 def _remove(database: Path) -> None:

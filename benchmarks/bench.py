@@ -16,7 +16,7 @@ import uvloop
 from benchmarks import report
 from benchmarks.entrant import entered
 from benchmarks.field import Field, prepared
-from benchmarks.lineup import IN_FLIGHT, ROOT, Contestant, named
+from benchmarks.lineup import ROOT, Contestant, named
 from benchmarks.measured import Machine, Measured, Round
 from benchmarks.own import Sizes, measure
 
@@ -24,8 +24,6 @@ PACED_SECONDS: Final = {20.0: 2.0, 50.0: 2.0, 100.0: 6.0}
 """How long commands are sent at each rate. The last is judged by its p99, which takes hundreds."""
 
 SLOW_API_SECONDS: Final = 0.1
-SLOW_HEAP: Final = 30 * IN_FLIGHT
-"""Commands for a slow API, at most: enough that its rate is not that of the first in flight."""
 
 
 async def one_round(contestant: Contestant, number: int, commands: int, field: Field) -> Round:
@@ -41,7 +39,7 @@ async def one_round(contestant: Contestant, number: int, commands: int, field: F
             idle_rss=idle_rss,
             paced=[await entrant.paced(*pace) for pace in PACED_SECONDS.items()],
             fast_api=await entrant.burst(heap, delay=0.0),
-            slow_api=await entrant.burst(min(heap, SLOW_HEAP), delay=SLOW_API_SECONDS),
+            slow_api=await entrant.burst(heap, delay=SLOW_API_SECONDS),
         )
 
 
@@ -96,7 +94,7 @@ def main() -> None:
     """Read the command line, measure, and write it all down."""
     parser = argparse.ArgumentParser(description="Compare the worker with the alternatives.")
     parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--commands", type=int, default=3000, help="in a heap")
+    parser.add_argument("--commands", type=int, default=6000, help="in a heap")
     parser.add_argument("--only", default="", help="contestants, separated by commas")
     parser.add_argument("--history", type=int, default=1_000_000, help="0 leaves out the rest")
     parser.add_argument("--json", type=Path, default=ROOT / "var" / "bench.json")

@@ -6,8 +6,8 @@ import signal
 import sys
 import time
 from collections import Counter
-from collections.abc import AsyncIterator, Iterable, Iterator, Mapping, Sequence
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Final
 
@@ -22,10 +22,6 @@ from sandbox.waiting import eventually
 
 READY_SECONDS: Final = 30.0
 PATIENCE_SECONDS: Final = 90.0
-WARM_SHARE: Final = 0.1
-"""So much of a burst is over before its rate is measured, and at least what is in flight at a time:
-connections are open by then, and what was begun before it counts no longer."""
-
 _LOOK_SECONDS: Final = 0.01
 _AFTERWARDS_SECONDS: Final = 0.3
 _HUGE_BUDGET: Final = "1000000/1"
@@ -82,25 +78,29 @@ class Entrant:
         self.ready_seconds = time.monotonic() - since
 
     async def burst(self, commands: int, *, delay: float) -> Burst:
-        """Work off a heap that lies there before it may begin; the API answers after `delay`."""
+        """Work off a heap that lies there before it may begin; the API answers after `delay`.
+
+        Measured from its first moment to its last outcome, CPU a little longer: a look in between
+        would count what is half done either wholly or not at all. Some commands go before, so that
+        connections are open by then.
+        """
         await self.api.order(delay=delay)
+        warm = starts(min(self._contestant.in_flight, commands // 2))
+        await self._pile_up(warm)
+        await self._outcomes(len(warm))
         heap = starts(commands)
-        with self._paused():
-            await self._field.send(heap, self._contestant.form)
-        in_flight = min(self._contestant.in_flight, commands // 2)
-        warm = await self._outcomes(max(round(commands * WARM_SHARE), in_flight))
-        done = await self._outcomes(commands)
+        begun = await self._pile_up(heap)
+        done = await self._outcomes(len(warm) + commands)
         await asyncio.sleep(_AFTERWARDS_SECONDS)  # what is settled and noted after the outcomes
-        cpu, broker_cpu = self.taken.cpu, self._field.broker_cpu()
+        ended = self._look()
         async with self._field.hearing() as heard:
-            await self._all_heard(heap, heard)
-        lost, doubled = await self._account(heap, heard)
-        measured = done.count - warm.count
+            await self._all_heard([*warm, *heap], heard)
+        lost, doubled = await self._account([*warm, *heap], heard)
         return Burst(
             commands=commands,
-            per_second=measured / (done.at - warm.at),
-            cpu_ms=(cpu - warm.cpu) * 1000 / measured,
-            broker_cpu_ms=(broker_cpu - warm.broker_cpu) * 1000 / measured,
+            per_second=commands / (done.at - begun.at),
+            cpu_ms=(ended.cpu - begun.cpu) * 1000 / commands,
+            broker_cpu_ms=(ended.broker_cpu - begun.broker_cpu) * 1000 / commands,
             lost=lost,
             doubled=doubled,
         )
@@ -129,11 +129,12 @@ class Entrant:
             doubled=doubled,
         )
 
-    @contextmanager
-    def _paused(self) -> Iterator[None]:
+    async def _pile_up(self, heap: Sequence[Start]) -> "_Look":
+        """Have it begin on all of them at once. The look is of the moment before."""
         os.killpg(self._process.pid, signal.SIGSTOP)
         try:
-            yield
+            await self._field.send(heap, self._contestant.form)
+            return self._look()
         finally:
             os.killpg(self._process.pid, signal.SIGCONT)
 
@@ -141,10 +142,13 @@ class Entrant:
         """The first look that finds so many outcomes."""
         deadline = time.monotonic() + PATIENCE_SECONDS
         while True:
-            waiting, at = await self._field.outcomes_waiting(), time.monotonic()
-            if waiting >= count or at > deadline:
-                return _Look(waiting, at, self.taken.cpu, self._field.broker_cpu())
+            waiting, look = await self._field.outcomes_waiting(), self._look()
+            if waiting >= count or look.at > deadline:
+                return look
             await asyncio.sleep(_LOOK_SECONDS)
+
+    def _look(self) -> "_Look":
+        return _Look(time.monotonic(), self.taken.cpu, self._field.broker_cpu())
 
     async def _all_heard(self, sent: Sequence[Start], heard: list[Heard]) -> None:
         """Return when each has an outcome, or when it is too late for that."""
@@ -169,7 +173,6 @@ class Entrant:
 
 
 class _Look(msgspec.Struct, frozen=True):
-    count: int
     at: float
     cpu: float
     broker_cpu: float

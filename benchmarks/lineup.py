@@ -115,13 +115,13 @@ LINEUP: Final = (
         name="bare-httpx",
         label="bare aio-pika, stock httpx",
         command=_bench(f"{_ROOM}.bare", "httpx"),
-        share=0.5,
+        share=0.25,
     ),
     Contestant(
         name="faststream",
         label="FastStream, stock httpx",
         command=_bench(f"{_ROOM}.on_faststream"),
-        share=0.5,
+        share=0.25,
     ),
     Contestant(
         name="taskiq",
@@ -132,13 +132,13 @@ LINEUP: Final = (
             "--log-level", "WARNING",
         ),
         form=for_taskiq,
-        share=0.5,
+        share=0.25,
     ),
     Contestant(
         name="rabbitkit",
         label="rabbitkit, stock httpx",
         command=_bench(f"{_ROOM}.on_rabbitkit"),
-        share=0.5,
+        share=0.25,
     ),
     Contestant(
         name="dramatiq",
@@ -147,7 +147,7 @@ LINEUP: Final = (
             "dramatiq", f"{_ROOM}.on_dramatiq", "--processes", "1", "--threads", str(IN_FLIGHT)
         ),
         form=for_dramatiq,
-        share=0.5,
+        share=0.25,
     ),
     Contestant(
         name="celery",
@@ -158,7 +158,7 @@ LINEUP: Final = (
             "--without-heartbeat", "--loglevel", "WARNING",
         ),
         form=for_celery,
-        share=0.5,
+        share=0.25,
     ),
     Contestant(
         name="sqlite",

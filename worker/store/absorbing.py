@@ -5,7 +5,7 @@ decides, so there is no compare-and-set to lose and no second try: however many 
 same news, it is announced once.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any, Final, NamedTuple
 
 import msgspec
@@ -13,6 +13,7 @@ import sqlalchemy as sa
 
 from worker.observing import needs_a_look, observe
 from worker.recording import LIVE, Recording, Seen
+from worker.store.among import among
 from worker.store.holdable import holdable, meeting_key
 from worker.store.news import leave
 from worker.store.outbox import event_rows, put
@@ -150,11 +151,10 @@ def _needs_names(before: Recording | None, seen: Seen) -> bool:
     return before is not None and (seen.files is not None or seen.snapshot.status not in LIVE)
 
 
-def _load(connection: sa.Connection, ids: Iterable[str]) -> dict[str, _Held]:
-    wanted = sorted(ids)
-    if not wanted:
+def _load(connection: sa.Connection, ids: Collection[str]) -> dict[str, _Held]:
+    if not ids:
         return {}
-    found = connection.execute(_STATES, {"ids": wanted}).all()
+    found = connection.execute(_STATES, {"ids": ids}).all()
     return {
         key: _Held(msgspec.json.decode(state, type=Recording), *at) for key, state, *at in found
     }
@@ -167,7 +167,7 @@ _STATES: Final = (
         recordings.c.read_at,
         recordings.c.told_at,
     )
-    .where(recordings.c.recording_id.in_(sa.bindparam("ids", expanding=True)))
+    .where(among(recordings.c.recording_id, "ids"))
     .order_by(recordings.c.recording_id)
     .with_for_update()
 )

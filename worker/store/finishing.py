@@ -8,6 +8,7 @@ import msgspec
 import sqlalchemy as sa
 
 from worker.store.absorbing import Absorbed, absorb_all
+from worker.store.among import among
 from worker.store.origins import of_one_recording
 from worker.store.outbox import Reply, outcome_rows, put, send_again
 from worker.store.requests import Finish
@@ -69,13 +70,13 @@ def _ended(request: Finish, stored: Mapping[str, str | None]) -> dict[str, Any]:
 
 def _outcomes(connection: sa.Connection, ids: Iterable[str]) -> dict[str, str | None]:
     """How these commands ended; None for one that has not."""
-    found = connection.execute(_OUTCOMES, {"ids": sorted(ids)})
+    found = connection.execute(_OUTCOMES, {"ids": ids})
     return dict(found.all())
 
 
 _OUTCOMES: Final = (
     sa.select(inbox.c.command_id, inbox.c.outcome)
-    .where(inbox.c.command_id.in_(sa.bindparam("ids", expanding=True)))
+    .where(among(inbox.c.command_id, "ids"))
     .order_by(inbox.c.command_id)
     .with_for_update()
 )

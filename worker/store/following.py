@@ -8,6 +8,7 @@ import sqlalchemy as sa
 
 from recording_schemas import Status
 from worker.recording import LIVE, Recording
+from worker.store.among import among
 from worker.store.news import leave
 from worker.store.tables import UNFINISHED, inbox, marks, recordings
 
@@ -104,16 +105,17 @@ def followed(
 
 
 def _followed(connection: sa.Connection, ids: Collection[str]) -> dict[str, Followed]:
-    rows = connection.execute(
-        sa.select(recordings.c.state, recordings.c.read_at, recordings.c.told_at).where(
-            recordings.c.recording_id.in_(sorted(ids))
-        )
-    )
+    rows = connection.execute(_FOLLOWED, {"ids": ids})
     found = (
         Followed(recording=_decoded(state), read_at=read_at, told_at=told_at)
         for state, read_at, told_at in rows
     )
     return {one.recording.recording_id: one for one in found}
+
+
+_FOLLOWED: Final = sa.select(recordings.c.state, recordings.c.read_at, recordings.c.told_at).where(
+    among(recordings.c.recording_id, "ids")
+)
 
 
 def due_ones(connection: sa.Connection, requests: Sequence[Due]) -> list[DueReads]:

@@ -6,13 +6,14 @@ running, or may have been executed without us knowing, no other one is let in. T
 a recording found later in the list attributable to exactly one command.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from typing import Any, Final
 
 import msgspec
 import sqlalchemy as sa
 
 from worker.recording import LIVE, Recording
+from worker.store.among import among
 from worker.store.holdable import meeting_key
 from worker.store.outbox import Reply, send_again
 from worker.store.requests import Claim, Claimed, Release
@@ -87,25 +88,24 @@ def free_leases(connection: sa.Connection, owners: Sequence[None]) -> list[int]:
 
 
 def _rows(connection: sa.Connection, ids: Iterable[str]) -> dict[str, dict[str, Any]]:
-    found = connection.execute(_BY_ID, {"ids": sorted(ids)}).mappings().all()
+    found = connection.execute(_BY_ID, {"ids": ids}).mappings().all()
     return {row["command_id"]: dict(row) for row in found}
 
 
-def _held(connection: sa.Connection, slots: Iterable[str]) -> dict[str, dict[str, Any]]:
-    wanted = sorted(slots)
-    if not wanted:
+def _held(connection: sa.Connection, slots: Collection[str]) -> dict[str, dict[str, Any]]:
+    if not slots:
         return {}
-    found = connection.execute(_HOLDING, {"slots": wanted}).mappings().all()
+    found = connection.execute(_HOLDING, {"slots": slots}).mappings().all()
     return {row["holds"]: dict(row) for row in found}
 
 
 _BY_ID: Final = (
     sa.select(inbox)
-    .where(inbox.c.command_id.in_(sa.bindparam("ids", expanding=True)))
+    .where(among(inbox.c.command_id, "ids"))
     .order_by(inbox.c.command_id)
     .with_for_update()
 )
-_HOLDING: Final = sa.select(inbox).where(inbox.c.holds.in_(sa.bindparam("slots", expanding=True)))
+_HOLDING: Final = sa.select(inbox).where(among(inbox.c.holds, "slots"))
 
 
 def _is_leased(row: dict[str, Any] | None, request: Claim) -> bool:

@@ -8,6 +8,7 @@ import sqlalchemy as sa
 import structlog
 
 from worker.recording import Seen
+from worker.store.among import among
 from worker.store.tables import recordings
 
 
@@ -25,12 +26,12 @@ def of_one_recording(
 
 
 def _owners(connection: sa.Connection, start_ids: set[str]) -> dict[str, str]:
-    found = connection.execute(_OWNERS, {"starts": sorted(start_ids)})
+    found = connection.execute(_OWNERS, {"starts": start_ids})
     return dict(found.all())
 
 
 _OWNERS: Final = sa.select(recordings.c.start_id, recordings.c.recording_id).where(
-    recordings.c.start_id.in_(sa.bindparam("starts", expanding=True))
+    among(recordings.c.start_id, "starts")
 )
 
 

@@ -1,12 +1,13 @@
 """All that is seen and told in one transaction, so that no two replicas lock in a circle."""
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Final
 
 import sqlalchemy as sa
 
 from worker.recording import Seen
 from worker.store.absorbing import absorb_all
+from worker.store.among import among
 from worker.store.finishing import finish
 from worker.store.hearing import Hear, hear_all
 from worker.store.requests import Finish
@@ -39,12 +40,15 @@ def take_in(connection: sa.Connection, requests: Sequence[Sight], *, source: str
 
 def _lock(connection: sa.Connection, requests: Sequence[Sight]) -> None:
     ids = {one.snapshot.recording_id for request in requests for one in _sights(request)}
-    connection.execute(
-        sa.select(recordings.c.recording_id)
-        .where(recordings.c.recording_id.in_(sorted(ids)))
-        .order_by(recordings.c.recording_id)
-        .with_for_update()
-    ).all()
+    connection.execute(_LOCKED, {"ids": ids}).all()
+
+
+_LOCKED: Final = (
+    sa.select(recordings.c.recording_id)
+    .where(among(recordings.c.recording_id, "ids"))
+    .order_by(recordings.c.recording_id)
+    .with_for_update()
+)
 
 
 def _sights(request: Sight) -> Sequence[Seen]:

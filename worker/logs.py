@@ -26,6 +26,7 @@ Level = Literal["debug", "info", "warning", "error"]
 SHORTEST_SENSITIVE: Final = 6
 _QUERY = re.compile(r"(\b[a-z][a-z0-9+.-]*://[^\s?\"'<>]+)\?[^\s\"'<>]+", re.IGNORECASE)
 _PASSWORD = re.compile(r"(\b[a-z][a-z0-9+.-]*://[^\s:/@]*):[^\s/]+@", re.IGNORECASE)
+_HARMLESS: Final = frozenset({type(None), bool, int, float})
 _BEARER = re.compile(r"\b(bearer|basic)\s+[\w+/=.~-]{16,}", re.IGNORECASE)
 
 
@@ -183,13 +184,17 @@ class Redaction:
             texts = {text for text in texts if len(text) >= SHORTEST_SENSITIVE}
             # The longest first, else a part of it would be cut and the rest would show.
             self._held, self._ordered = held, sorted(texts, key=len, reverse=True)
-        return {key: _cleaned(value, self._ordered) for key, value in event.items()}
+        ordered = self._ordered
+        return {
+            key: value if type(value) in _HARMLESS else _cleaned(value, ordered)
+            for key, value in event.items()
+        }
 
 
 def _cleaned(value: object, sensitive: list[str]) -> object:
     if isinstance(value, str):
         return redact_text(value, sensitive)
-    if value is None or isinstance(value, bool | int | float):
+    if type(value) in _HARMLESS:
         return value
     if isinstance(value, dict):
         return {

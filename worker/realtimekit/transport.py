@@ -53,7 +53,9 @@ class Transport(httpx.AsyncBaseTransport):
             told = await wire.exchange(_written(request, content))
         finally:
             self._done_with(where, wire)
-        return httpx.Response(told.status, headers=told.headers, stream=_Body(told.body))
+        response = httpx.Response(told.status, headers=told.headers, stream=_Body(told.body))
+        response.headers.encoding = "iso-8859-1"  # httpx would decode them all to find it out
+        return response
 
     async def aclose(self) -> None:
         """Close every connection that is not in use; those in use are closed after it."""
@@ -155,11 +157,12 @@ def _stream(request: httpx.Request) -> AsyncIterator[bytes]:
 
 def _written(request: httpx.Request, content: bytes) -> bytes:
     """What goes over the wire; host and length are added where they are not given."""
-    url, headers = request.url, request.headers
+    url, headers = request.url, request.headers.raw
+    given = {name.lower() for name, _ in headers}
     lines = [b"%b %b HTTP/1.1" % (request.method.encode("ascii"), url.raw_path)]
-    if "host" not in headers:
+    if b"host" not in given:
         lines.append(b"Host: %b" % url.netloc)
-    if content and "content-length" not in headers:
+    if content and b"content-length" not in given:
         lines.append(b"Content-Length: %d" % len(content))
-    lines += [b"%b: %b" % header for header in headers.raw]
+    lines += [b"%b: %b" % header for header in headers]
     return b"\r\n".join((*lines, b"", content))

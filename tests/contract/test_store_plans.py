@@ -3,7 +3,7 @@
 import inspect
 import itertools
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, Final
 
@@ -11,6 +11,7 @@ import msgspec
 import sqlalchemy as sa
 
 from recording_schemas import Status
+from sandbox.postgresql import PostgreSQLServer
 from tests.contract.test_store_history import NOW, OLD, claim, finish, record, seen
 from worker.recording import Recording
 from worker.store import (
@@ -25,8 +26,11 @@ from worker.store import (
     Sent,
     Store,
 )
+from worker.store import inbox as store_inbox
 from worker.store.engine import open_engine
+from worker.store.migrate import migrate
 from worker.store.tables import files, inbox, outbox, recordings
+from worker.store.taking_in import take_in
 
 HISTORY: Final = 20_000
 FEW: Final = 1_000
@@ -257,4 +261,32 @@ async def test_no_statement_reads_through_history(database_url: str) -> None:
                 for step in postgresql_plan(connection, statement, parameters):
                     assert step["Node Type"] != "Seq Scan" or looked_at(step) < FEW, statement
                     assert looked_at(step) < FEW, (statement, step)
+    engine.dispose()
+
+
+def starts_at_once(connection: sa.Connection, names: Sequence[str]) -> None:
+    """So many starts in one transaction, each with its recording."""
+    begun = [claim(f"start-{name}", slot=f"{name}/track") for name in names]
+    ended = [finish(f"start-{name}", seen(name, start_id=f"start-{name}")) for name in names]
+    store_inbox.claim(connection, begun)
+    take_in(connection, ended, source="test")
+
+
+def test_what_was_first_asked_of_small_tables_does_not_read_them_whole_when_they_have_grown(
+    postgresql: PostgreSQLServer,
+) -> None:
+    engine = open_engine(postgresql.new_database())
+    with engine.connect() as connection:
+        with connection.begin():
+            migrate(connection, [None])
+        for number in range(20):  # the driver prepares a statement after some executions
+            with connection.begin():
+                starts_at_once(connection, [f"single-{number}"])
+        with connection.begin():
+            starts_at_once(connection, [f"many-{number}" for number in range(5 * FEW)])
+        read = sa.text("SELECT sum(seq_tup_read) FROM pg_stat_xact_user_tables")
+        with connection.begin():
+            before = connection.execute(read).scalar_one()  # of what is not in the statistics yet
+            starts_at_once(connection, [f"few-{number}" for number in range(10)])
+            assert connection.execute(read).scalar_one() - before < FEW
     engine.dispose()

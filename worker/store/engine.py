@@ -39,8 +39,11 @@ _SETTINGS: Final[Mapping[str, Any]] = {
     # vacuumed yet, time and again, where an index scan does so once.
     # Without hash and merge joins: rows that are given to be changed are looked up one by one, also
     # where a whole table would be read as fast today.
+    # And planned at each execution, for its number of ids: a plan for any number is made while
+    # tables are small, reads them whole, and is kept while they grow.
     "options": f"-c statement_timeout={LOST_PEER_SECONDS}s -c lock_timeout=5s"
-    " -c enable_bitmapscan=off -c enable_hashjoin=off -c enable_mergejoin=off",
+    " -c enable_bitmapscan=off -c enable_hashjoin=off -c enable_mergejoin=off"
+    " -c plan_cache_mode=force_custom_plan",
 }
 
 

@@ -26,8 +26,8 @@ Level = Literal["debug", "info", "warning", "error"]
 SHORTEST_SENSITIVE: Final = 6
 _QUERY = re.compile(r"(\b[a-z][a-z0-9+.-]*://[^\s?\"'<>]+)\?[^\s\"'<>]+", re.IGNORECASE)
 _PASSWORD = re.compile(r"(\b[a-z][a-z0-9+.-]*://[^\s:/@]*):[^\s/]+@", re.IGNORECASE)
-_HARMLESS: Final = frozenset({type(None), bool, int, float})
 _BEARER = re.compile(r"\b(bearer|basic)\s+[\w+/=.~-]{16,}", re.IGNORECASE)
+_HARMLESS: Final = frozenset({type(None), bool, int, float})
 
 
 class Lines:
@@ -194,7 +194,7 @@ class Redaction:
 def _cleaned(value: object, sensitive: list[str]) -> object:
     if isinstance(value, str):
         return redact_text(value, sensitive)
-    if type(value) in _HARMLESS:
+    if value is None or isinstance(value, bool | int | float):
         return value
     if isinstance(value, dict):
         return {

@@ -110,6 +110,7 @@ def test_what_the_request_tells_stands_in_for_what_the_answer_lacks() -> None:
         b'{"success": true, "data": {"id": "rec-1"}}',
         b'{"success": true, "data": {"id": "rec-1", "status": "MELTED"}}',
         b'{"success": true, "data": {"id": 7, "status": "INVOKED"}}',
+        b'{"success": true, "data": {"id": "rec\\u0000", "status": "INVOKED"}}',
         b'{"success": false, "data": {"id": "rec-1", "status": "INVOKED"}}',
     ],
 )

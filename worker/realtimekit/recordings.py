@@ -120,7 +120,8 @@ def _snapshot(
     item = item.recording or item
     recording_id = text(item.id) or recording_id
     status = _status(item.status) or status
-    if recording_id is None or status is None:
+    # Neither database finds an id again that has a NUL character.
+    if recording_id is None or "\x00" in recording_id or status is None:
         return None
     storage = _storage(item.storage_config)
     return Snapshot(

@@ -23,14 +23,14 @@ _COPIES: Final = (
     """
     INSERT INTO inbox (command_id, command_type, state, attempts, crashes, alone, first_seen_at,
                        slot, outcome, finished_at)
-    SELECT 'past-' || id, 'start_track_recording', 'done', 1, 0, 0, :now, id || '/track',
+    SELECT 'bench-' || id, 'start_track_recording', 'done', 1, 0, 0, :now, id || '/track',
            replace(:outcome, :id, id), :now
     FROM past
     """,
     """
     INSERT INTO recordings (recording_id, app, kind, status, meeting_id, start_id, version, open,
                             state, changed_at)
-    SELECT id, 'default', 'track', 'UPLOADED', id, 'past-' || id, 4, 0, replace(:state, :id, id),
+    SELECT id, 'default', 'track', 'UPLOADED', id, 'bench-' || id, 4, 0, replace(:state, :id, id),
            :now
     FROM past
     """,
@@ -44,7 +44,8 @@ _COPIES: Final = (
 async def grow(path: Path, count: int) -> str:
     """The URL of a new SQLite store in `path`, in which so many recordings ended just now.
 
-    A million take about half a minute and a gigabyte and a half.
+    Their ids are like those of the commands that come after them, with which they therefore share
+    pages. A million take about half a minute and two gigabytes.
     """
     url = f"sqlite:///{path}"
     store = await Store.open(url, source="bench", now=time.time)
@@ -78,7 +79,7 @@ def _recording() -> Recording:
         status=Status.UPLOADED,
         version=4,
         sequence=6,
-        origin=Origin(start_id=f"past-{_ID}", correlation_id=f"past-{_ID}"),
+        origin=Origin(start_id=f"bench-{_ID}", correlation_id=f"bench-{_ID}"),
         meeting_id=_ID,
         session_id=_ID,
         invoked_time=now,
@@ -99,14 +100,14 @@ def _outcome() -> OutcomeRecord:
         "id": _ID,
         "source": "/recording-worker",
         "type": "command.succeeded.v1",
-        "subject": f"past-{_ID}",
-        "data": {"command_id": f"past-{_ID}", "recording_ids": [_ID]},
+        "subject": f"bench-{_ID}",
+        "data": {"command_id": f"bench-{_ID}", "recording_ids": [_ID]},
     }
     return OutcomeRecord(
         event_id=_ID,
         event_type="command.succeeded.v1",
         routing_key="start_track_recording.succeeded",
-        command_id=f"past-{_ID}",
-        correlation_id=f"past-{_ID}",
+        command_id=f"bench-{_ID}",
+        correlation_id=f"bench-{_ID}",
         body=msgspec.json.encode(body).decode(),
     )

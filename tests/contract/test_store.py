@@ -1,7 +1,6 @@
 """One behaviour on both engines."""
 
 import asyncio
-import re
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -9,7 +8,6 @@ from typing import Any
 
 import msgspec
 import pytest
-import sqlalchemy as sa
 
 from recording_schemas import CommandSucceeded, Status
 from worker.errors import StoreUnavailable, WrongSettings
@@ -29,8 +27,6 @@ from worker.store import (
     outcome_record,
 )
 from worker.store.engine import open_engine
-from worker.store.migrate import HEAD, migrate, upgrade
-from worker.store.tables import metadata
 from worker.track_files import TrackFile
 
 SOURCE = "test"
@@ -431,69 +427,6 @@ async def test_what_was_committed_is_there_after_opening_again(database_url: str
     assert len(await second.unsent(10)) == 2
     assert (await second.claim(claim())).verdict == "done"
     await second.close()
-
-
-async def test_migrations_make_exactly_the_tables_the_code_uses(database_url: str) -> None:
-    await (await Store.open(database_url, source=SOURCE)).close()
-    engine = open_engine(database_url)
-    with engine.begin() as connection:
-        inspector = sa.inspect(connection)
-        for table in metadata.sorted_tables:
-            columns = {column["name"]: column for column in inspector.get_columns(table.name)}
-            assert columns.keys() == set(table.c.keys())
-            for column in table.c:
-                assert columns[column.name]["nullable"] == column.nullable, column
-            assert {index["name"] for index in inspector.get_indexes(table.name)} == {
-                index.name for index in table.indexes
-            }
-    engine.dispose()
-
-
-def test_new_tables_are_those_that_the_migrations_lead_to(database_url: str) -> None:
-    engine = open_engine(database_url)
-    with engine.begin() as connection:
-        migrate(connection, [None])
-        new = schema_of(connection)
-        for name in new:
-            connection.execute(sa.text(f"DROP TABLE {name}"))
-        upgrade(connection)
-        assert schema_of(connection) == new
-    engine.dispose()
-
-
-def schema_of(connection: sa.Connection) -> dict[str, Any]:
-    """Each table: its columns, keys, indexes and checks, without the order of the columns."""
-    inspector = sa.inspect(connection)
-
-    def described(table: str) -> dict[str, Any]:
-        columns = inspector.get_columns(table)
-        indexes = inspector.get_indexes(table)
-        checks = inspector.get_check_constraints(table)
-        return {
-            "columns": {one["name"]: (str(one["type"]), one["nullable"]) for one in columns},
-            "counted": [one["name"] for one in columns if one.get("identity")],
-            "key": inspector.get_pk_constraint(table),
-            "checks": {one["name"]: re.sub(r"\s+", " ", one["sqltext"]) for one in checks},
-            "indexes": {
-                one["name"]: (
-                    one["column_names"],
-                    one["unique"],
-                    {
-                        kind: re.sub(r"\b\w+\.", "", str(value))
-                        for kind, value in one.get("dialect_options", {}).items()
-                        if kind.endswith("where")
-                    },
-                )
-                for one in indexes
-            },
-        }
-
-    return {name: described(name) for name in inspector.get_table_names()}
-
-
-def test_the_newest_migration_is_the_one_the_worker_asks_for() -> None:
-    folder = Path(__file__).parents[2] / "worker/store/migrations/versions"
-    assert max(path.name[:4] for path in folder.glob("[0-9]*.py")) == HEAD
 
 
 async def test_a_database_that_is_not_there_says_so_without_its_password() -> None:

@@ -1,10 +1,12 @@
 """No query reads through history, on either engine, whatever the store is asked."""
 
+import asyncio
 import inspect
 import itertools
 import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any, Final
 
 import msgspec
@@ -37,6 +39,8 @@ FEW: Final = 1_000
 """Rows that a statement may look at in vain."""
 STEPS: Final = 10 * FEW
 """Of SQLite's machine, that a query may take: to look at a few rows takes no more."""
+PAGE_BYTES: Final = 4096 + 24
+"""Of SQLite's log."""
 LIVE_INDEXES: Final = {
     "recordings_open",
     "recordings_due",
@@ -290,3 +294,24 @@ def test_what_was_first_asked_of_small_tables_does_not_read_them_whole_when_they
             starts_at_once(connection, [f"few-{number}" for number in range(10)])
             assert connection.execute(read).scalar_one() - before < FEW
     engine.dispose()
+
+
+async def test_a_start_changes_one_page_of_history_on_sqlite(tmp_path: Path) -> None:
+    pages = {}
+    for name in ("empty", "long"):
+        url = f"sqlite:///{tmp_path / name}"
+        await (await Store.open(url, source="test")).close()
+        if name == "long":
+            engine = open_engine(url)
+            fill(engine)
+            engine.dispose()
+        store = await Store.open(url, source="test")
+        # Between what is there, as ids without an order are.
+        apart = range(0, HISTORY, HISTORY // 100)
+        begun = [claim(f"s{n}-", slot=f"m{n}-/track", meeting_id=f"m{n}-") for n in apart]
+        ended = [finish(f"s{n}-", seen(f"old{n}-", start_id=f"s{n}-")) for n in apart]
+        await asyncio.gather(*map(store.claim, begun))
+        await asyncio.gather(*map(store.finish, ended))
+        pages[name] = (tmp_path / f"{name}-wal").stat().st_size // PAGE_BYTES
+        await store.close()
+    assert pages["long"] - pages["empty"] < 1.5 * len(apart), pages

@@ -13,7 +13,7 @@ import sqlalchemy as sa
 
 from worker.observing import needs_a_look, observe
 from worker.recording import LIVE, Recording, Seen
-from worker.store.among import among
+from worker.store.conditions import among, open_or_closed
 from worker.store.holdable import holdable, meeting_key
 from worker.store.news import leave
 from worker.store.outbox import event_rows, put
@@ -167,7 +167,7 @@ _STATES: Final = (
         recordings.c.read_at,
         recordings.c.told_at,
     )
-    .where(among(recordings.c.recording_id, "ids"))
+    .where(open_or_closed(among(recordings.c.recording_id, "ids")))
     .order_by(recordings.c.recording_id)
     .with_for_update()
 )
@@ -185,7 +185,7 @@ def _save(connection: sa.Connection, before: dict[str, _Held], after: dict[str, 
         columns: dict[str, Any] = {name: sa.bindparam(name) for name in _COLUMNS}
         connection.execute(
             sa.update(recordings)
-            .where(recordings.c.recording_id == sa.bindparam("at_id"))
+            .where(open_or_closed(recordings.c.recording_id == sa.bindparam("at_id")))
             .values(columns),
             changed,
         )

@@ -8,7 +8,7 @@ import msgspec
 import sqlalchemy as sa
 
 from worker.store.absorbing import Absorbed, absorb_all
-from worker.store.among import among
+from worker.store.conditions import among
 from worker.store.origins import of_one_recording
 from worker.store.outbox import Reply, outcome_rows, put, send_again
 from worker.store.requests import Finish

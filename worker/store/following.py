@@ -8,7 +8,7 @@ import sqlalchemy as sa
 
 from recording_schemas import Status
 from worker.recording import LIVE, Recording
-from worker.store.among import among
+from worker.store.conditions import among, open_or_closed
 from worker.store.news import leave
 from worker.store.tables import UNFINISHED, inbox, marks, recordings
 
@@ -114,7 +114,7 @@ def _followed(connection: sa.Connection, ids: Collection[str]) -> dict[str, Foll
 
 
 _FOLLOWED: Final = sa.select(recordings.c.state, recordings.c.read_at, recordings.c.told_at).where(
-    among(recordings.c.recording_id, "ids")
+    open_or_closed(among(recordings.c.recording_id, "ids"))
 )
 
 
@@ -215,7 +215,8 @@ def read_by(connection: sa.Connection, requests: Sequence[Reading]) -> list[None
         ids = sorted(wanted.ids)
         for first in range(0, len(ids), _AT_A_TIME):
             some = ids[first : first + _AT_A_TIME]
-            connection.execute(change.where(recordings.c.recording_id.in_(some)))
+            theirs = recordings.c.recording_id.in_(some)
+            connection.execute(change.where(open_or_closed(theirs)))
     return [None] * len(requests)
 
 

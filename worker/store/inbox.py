@@ -13,7 +13,7 @@ import msgspec
 import sqlalchemy as sa
 
 from worker.recording import LIVE, Recording
-from worker.store.among import among
+from worker.store.conditions import among, open_or_closed, unindexed
 from worker.store.holdable import meeting_key
 from worker.store.outbox import Reply, send_again
 from worker.store.requests import Claim, Claimed, Release
@@ -241,13 +241,14 @@ def _known(
     if request.slot and row is None:
         return ()
     if request.start_id:
-        wanted = recordings.c.start_id == request.start_id
+        wanted = open_or_closed(recordings.c.start_id == request.start_id)
     elif request.recording_id:
-        wanted = recordings.c.recording_id == request.recording_id
+        wanted = open_or_closed(recordings.c.recording_id == request.recording_id)
     elif request.slot:
-        wanted = _of_meeting(request)
+        wanted = open_or_closed(_of_meeting(request))
     elif request.meeting_id:
-        wanted = sa.and_(_of_meeting(request), recordings.c.status.in_(sorted(LIVE)))
+        live = unindexed(recordings.c.status).in_(sorted(LIVE))
+        wanted = sa.and_(recordings.c.open, _of_meeting(request), live)
     else:
         return ()
     states = connection.execute(sa.select(recordings.c.state).where(wanted)).scalars()
@@ -258,7 +259,7 @@ def _of_meeting(request: Claim) -> sa.ColumnElement[bool]:
     """Meetings of two apps are two, whatever their ids."""
     return sa.and_(
         recordings.c.meeting_id == meeting_key(request.meeting_id),
-        recordings.c.app == request.app,
+        unindexed(recordings.c.app) == request.app,
     )
 
 

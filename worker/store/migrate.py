@@ -16,7 +16,7 @@ import sqlalchemy as sa
 from worker.errors import StoreUnavailable
 from worker.store.tables import metadata
 
-HEAD: Final = "0004"
+HEAD: Final = "0005"
 """The newest revision. A test compares it with the files in migrations/."""
 
 ADVISORY_LOCK: Final = 7_265_636_072

@@ -8,8 +8,8 @@ import sqlalchemy as sa
 import structlog
 
 from worker.recording import Seen
-from worker.store.among import among
-from worker.store.tables import recordings
+from worker.store.conditions import among, open_or_closed
+from worker.store.tables import inbox, recordings
 
 
 def of_one_recording(
@@ -26,12 +26,17 @@ def of_one_recording(
 
 
 def _owners(connection: sa.Connection, start_ids: set[str]) -> dict[str, str]:
-    found = connection.execute(_OWNERS, {"starts": start_ids})
-    return dict(found.all())
+    """The recording of each start that has one. It was written with the start's end, and in a long
+    history costs a page to look for, so that is done for those that ended before."""
+    ended = connection.execute(_ENDED, {"starts": start_ids}).scalars().all()
+    return dict(connection.execute(_OWNERS, {"starts": ended}).all()) if ended else {}
 
 
+_ENDED: Final = sa.select(inbox.c.command_id).where(
+    among(inbox.c.command_id, "starts"), inbox.c.state == "done"
+)
 _OWNERS: Final = sa.select(recordings.c.start_id, recordings.c.recording_id).where(
-    among(recordings.c.start_id, "starts")
+    open_or_closed(among(recordings.c.start_id, "starts"))
 )
 
 

@@ -11,6 +11,7 @@ from typing import Final
 import msgspec
 import sqlalchemy as sa
 
+from worker.store.conditions import open_or_closed
 from worker.store.tables import FINISHED, files, inbox, outbox, recordings
 
 MOST_ROWS: Final = 500
@@ -63,7 +64,7 @@ def prune_commands(connection: sa.Connection, requests: Sequence[float]) -> list
 
 
 def _prune_commands(connection: sa.Connection, before: float) -> int:
-    started = sa.exists().where(recordings.c.start_id == inbox.c.command_id)
+    started = sa.exists().where(open_or_closed(recordings.c.start_id == inbox.c.command_id))
     over = connection.execute(
         sa.select(inbox.c.command_id)
         .where(FINISHED, inbox.c.finished_at < before, ~started)
@@ -97,5 +98,6 @@ def _prune_recordings(connection: sa.Connection, before: float) -> int:
     ids = list(over.scalars())
     if ids:
         connection.execute(sa.delete(files).where(files.c.recording_id.in_(ids)))
-        connection.execute(sa.delete(recordings).where(recordings.c.recording_id.in_(ids)))
+        theirs = recordings.c.recording_id.in_(ids)
+        connection.execute(sa.delete(recordings).where(sa.not_(recordings.c.open), theirs))
     return len(ids)

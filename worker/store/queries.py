@@ -9,6 +9,7 @@ import sqlalchemy as sa
 
 from recording_schemas import Status
 from worker.recording import LIVE, Recording
+from worker.store.conditions import open_or_closed, unindexed
 from worker.store.holdable import meeting_key
 from worker.store.tables import recordings
 
@@ -141,11 +142,8 @@ def _by_id(wanted: RecordingsFilter) -> list[sa.ColumnElement[bool]]:
         recordings.c.meeting_id: meeting_key(wanted.meeting_id),
     }
     given = [column == value for column, value in ids.items() if value is not None]
-    # The others not as bare columns either, or SQLite may go by the status.
     others = {recordings.c.status: wanted.status, recordings.c.app: wanted.app}
     rest = [
-        sa.func.coalesce(column, "") == str(value)
-        for column, value in others.items()
-        if value is not None
+        unindexed(column) == str(value) for column, value in others.items() if value is not None
     ]
-    return [*given, *rest] if given else []
+    return [open_or_closed(sa.and_(*given)), *rest] if given else []

@@ -7,7 +7,7 @@ import sqlalchemy as sa
 
 from worker.recording import Seen
 from worker.store.absorbing import absorb_all
-from worker.store.among import among
+from worker.store.conditions import among, open_or_closed
 from worker.store.finishing import finish
 from worker.store.hearing import Hear, hear_all
 from worker.store.requests import Finish
@@ -45,7 +45,7 @@ def _lock(connection: sa.Connection, requests: Sequence[Sight]) -> None:
 
 _LOCKED: Final = (
     sa.select(recordings.c.recording_id)
-    .where(among(recordings.c.recording_id, "ids"))
+    .where(open_or_closed(among(recordings.c.recording_id, "ids")))
     .order_by(recordings.c.recording_id)
     .with_for_update()
 )

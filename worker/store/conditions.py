@@ -1,8 +1,4 @@
-"""Conditions on many ids in one parameter.
-
-SQLAlchemy's own `IN` writes out a parameter for each: another text for every number of ids, which
-costs as much to put together, and the database to read, as the rows it finds.
-"""
+"""Conditions that each engine has its own words for."""
 
 from collections.abc import Iterable
 from typing import Any, Self
@@ -15,19 +11,48 @@ from sqlalchemy.sql.compiler import SQLCompiler
 from sqlalchemy.sql.functions import FunctionElement
 from sqlalchemy.sql.operators import OperatorType
 
+from worker.store.tables import recordings
+
 
 def among(column: sa.Column[Any], ids: str) -> sa.ColumnElement[bool]:
-    """That the column has one of the texts in the parameter of that name, which is any iterable."""
+    """That the column has one of the texts in the parameter of that name, which is any iterable.
+
+    SQLAlchemy's own `IN` writes out a parameter for each: another text for every number of ids,
+    which costs as much to put together, and the database to read, as the rows it finds.
+    """
     return _Among(column, sa.bindparam(ids, type_=_Texts()))
 
 
-class _Among(FunctionElement[bool]):
+def open_or_closed(condition: sa.ColumnElement[bool]) -> sa.ColumnElement[bool]:
+    """The condition on an id of recordings, for all of them.
+
+    SQLite has an index of those that are open and one of the others (`tables.index_by_id`), and
+    uses either only for a condition that says which.
+    """
+    return _OpenOrClosed(condition)
+
+
+def unindexed(column: sa.Column[str]) -> sa.ColumnElement[str]:
+    """A text column for a condition beside one on an id: neither engine knows that the id leaves
+    few rows, and might go by an index of this column instead."""
+    return sa.func.coalesce(column, "")
+
+
+class _Condition(FunctionElement[bool]):
     type = sa.Boolean()
     inherit_cache = True
 
     def self_group(self, against: OperatorType | None = None) -> Self:
         """As it is: for SQLite it would be compared with 1, and no index serves that."""
         return self
+
+
+class _Among(_Condition):
+    inherit_cache = True
+
+
+class _OpenOrClosed(_Condition):
+    inherit_cache = True
 
 
 @compiles(_Among, "sqlite")
@@ -40,6 +65,19 @@ def _among_in_sqlite(element: _Among, compiler: SQLCompiler, **how: Any) -> str:
 def _among_in_postgresql(element: _Among, compiler: SQLCompiler, **how: Any) -> str:  # noqa: ANN401
     column, ids = (compiler.process(part, **how) for part in element.clauses)
     return f"{column} = ANY ({ids})"
+
+
+@compiles(_OpenOrClosed)
+def _all_at_once(element: _OpenOrClosed, compiler: SQLCompiler, **how: Any) -> str:  # noqa: ANN401
+    (condition,) = (compiler.process(part, **how) for part in element.clauses)
+    return condition
+
+
+@compiles(_OpenOrClosed, "sqlite")
+def _each_by_its_index(element: _OpenOrClosed, compiler: SQLCompiler, **how: Any) -> str:  # noqa: ANN401
+    one, other = (compiler.process(part, **how) for part in (*element.clauses, *element.clauses))
+    is_open = compiler.process(recordings.c.open, **how)
+    return f"({is_open} = 1 AND ({one}) OR {is_open} = 0 AND ({other}))"
 
 
 class _Texts(sa.TypeDecorator[Any]):

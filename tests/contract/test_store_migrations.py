@@ -1,0 +1,101 @@
+"""What a database is, whichever version it began with."""
+
+import re
+from pathlib import Path
+from typing import Any, Final
+
+import sqlalchemy as sa
+from alembic import command
+from alembic.config import Config
+
+from tests.contract.test_store_history import NOW, record
+from worker.store import RecordingsFilter, Store
+from worker.store.engine import open_engine
+from worker.store.migrate import HEAD, migrate, upgrade
+from worker.store.tables import metadata
+
+MIGRATIONS: Final = Path(__file__).parents[2] / "worker/store/migrations"
+
+
+def test_new_tables_are_those_that_the_migrations_lead_to(database_url: str) -> None:
+    engine = open_engine(database_url)
+    with engine.begin() as connection:
+        migrate(connection, [None])
+        new = schema_of(connection)
+        for name in new:
+            connection.execute(sa.text(f"DROP TABLE {name}"))
+        upgrade(connection)
+        assert schema_of(connection) == new
+    engine.dispose()
+
+
+def schema_of(connection: sa.Connection) -> dict[str, Any]:
+    """Each table: its columns, keys, indexes and checks, without the order of the columns."""
+    inspector = sa.inspect(connection)
+
+    def described(table: str) -> dict[str, Any]:
+        columns = inspector.get_columns(table)
+        indexes = inspector.get_indexes(table)
+        checks = inspector.get_check_constraints(table)
+        return {
+            "columns": {one["name"]: (str(one["type"]), one["nullable"]) for one in columns},
+            "counted": [one["name"] for one in columns if one.get("identity")],
+            "key": inspector.get_pk_constraint(table),
+            "checks": {one["name"]: re.sub(r"\s+", " ", one["sqltext"]) for one in checks},
+            "indexes": {
+                one["name"]: (
+                    one["column_names"],
+                    one["unique"],
+                    {
+                        kind: re.sub(r"\b\w+\.", "", str(value))
+                        for kind, value in one.get("dialect_options", {}).items()
+                        if kind.endswith("where")
+                    },
+                )
+                for one in indexes
+            },
+        }
+
+    return {name: described(name) for name in inspector.get_table_names()}
+
+
+def test_the_newest_migration_is_the_one_the_worker_asks_for() -> None:
+    assert max(path.name[:4] for path in MIGRATIONS.glob("versions/[0-9]*.py")) == HEAD
+
+
+async def test_what_an_older_version_kept_is_there_for_this_one(database_url: str) -> None:
+    store = await Store.open(database_url, source="test")
+    await record(store, "over", at=NOW)
+    await record(store, "going-on", at=NOW, ended=False)
+    await store.close()
+    engine = open_engine(database_url)
+    kept = rows_of(engine)
+    with engine.begin() as connection:
+        command.downgrade(config(connection), "0004")
+    engine.dispose()  # a worker wants an SQLite file for itself
+    store = await Store.open(database_url, source="test")
+    assert rows_of(engine) == kept
+    for name in ("over", "going-on"):
+        by_start = RecordingsFilter(start_id=f"start-{name}")
+        assert [one.recording_id for one in await store.recordings(by_start)] == [name]
+    await store.close()
+    engine.dispose()
+
+
+def config(connection: sa.Connection) -> Config:
+    """Alembic on this connection."""
+    alembic = Config()
+    alembic.set_main_option("script_location", str(MIGRATIONS))
+    alembic.attributes["connection"] = connection
+    return alembic
+
+
+def rows_of(engine: sa.Engine) -> dict[str, list[str]]:
+    """All rows of each table as texts, in some order."""
+    with engine.begin() as connection:
+        return {
+            table.name: sorted(
+                str(dict(row)) for row in connection.execute(sa.select(table)).mappings()
+            )
+            for table in metadata.sorted_tables
+        }

@@ -30,8 +30,9 @@ def test_new_tables_are_those_that_the_migrations_lead_to(database_url: str) -> 
 
 
 def schema_of(connection: sa.Connection) -> dict[str, Any]:
-    """Each table: its columns, keys, indexes and checks, without the order of the columns."""
+    """Each table: its columns, keys, indexes, checks and settings, in whatever order of columns."""
     inspector = sa.inspect(connection)
+    settings = settings_of_tables(connection)
 
     def described(table: str) -> dict[str, Any]:
         columns = inspector.get_columns(table)
@@ -54,9 +55,18 @@ def schema_of(connection: sa.Connection) -> dict[str, Any]:
                 )
                 for one in indexes
             },
+            "settings": settings.get(table),
         }
 
     return {name: described(name) for name in inspector.get_table_names()}
+
+
+def settings_of_tables(connection: sa.Connection) -> dict[str, list[str]]:
+    """How PostgreSQL is to treat tables, where that is not as usual."""
+    if connection.dialect.name == "sqlite":
+        return {}
+    found = sa.text("SELECT relname, reloptions FROM pg_class WHERE reloptions IS NOT NULL")
+    return {row.relname: row.reloptions for row in connection.execute(found)}
 
 
 def test_the_newest_migration_is_the_one_the_worker_asks_for() -> None:

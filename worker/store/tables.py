@@ -167,6 +167,12 @@ sa.Index(
     sqlite_where=outbox.c.sent_at.is_(None),
     postgresql_where=outbox.c.sent_at.is_(None),
 )
+# Each row of the outbox is dead twice: when it is marked, and when it is removed.
+_VACUUM_OFTEN = sa.DDL(
+    "ALTER TABLE outbox SET (autovacuum_vacuum_scale_factor = 0.02,"
+    " autovacuum_analyze_scale_factor = 0.02)"
+)
+sa.event.listen(outbox, "after_create", _VACUUM_OFTEN.execute_if(dialect="postgresql"))
 
 leases = sa.Table(
     "leases",

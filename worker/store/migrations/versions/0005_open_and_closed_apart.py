@@ -5,6 +5,9 @@ Revises: 0004
 
 PostgreSQL's table stays as it is. One worker alone uses an SQLite file, so nobody of an older
 version misses the table that is replaced.
+
+PostgreSQL is told once more to vacuum the outbox often: in a database that was new since 0002 it
+had not been.
 """
 
 import sqlalchemy as sa
@@ -34,6 +37,11 @@ def upgrade() -> None:
                 name = f"recordings_{part}_{column}"
                 op.create_index(name, "recordings", [column], unique=unique, sqlite_where=where)
         _create_other_indexes()
+    else:
+        op.execute(
+            "ALTER TABLE outbox SET (autovacuum_vacuum_scale_factor = 0.02,"
+            " autovacuum_analyze_scale_factor = 0.02)"
+        )
 
 
 def downgrade() -> None:

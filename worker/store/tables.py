@@ -168,7 +168,7 @@ sa.Index(
     postgresql_where=outbox.c.sent_at.is_(None),
 )
 # Each row of the outbox is dead twice: when it is marked, and when it is removed.
-_VACUUM_OFTEN = sa.DDL(
+_VACUUM_OFTEN = sa.DDL(  # type: ignore[no-untyped-call]
     "ALTER TABLE outbox SET (autovacuum_vacuum_scale_factor = 0.02,"
     " autovacuum_analyze_scale_factor = 0.02)"
 )

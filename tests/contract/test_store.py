@@ -8,6 +8,7 @@ from typing import Any
 
 import msgspec
 import pytest
+from sqlalchemy.exc import IntegrityError
 
 from recording_schemas import CommandSucceeded, Status
 from worker.errors import StoreUnavailable, WrongSettings
@@ -416,6 +417,18 @@ async def test_a_request_that_fails_does_not_take_its_company_down(store: Store)
     bad = store.absorb((seen(recording_id="b" * 200, start_id="x" * 200),))
     results = await asyncio.gather(good, bad, return_exceptions=True)
     assert not isinstance(results[0], BaseException)
+
+
+async def test_of_what_cannot_be_stored_nothing_stays(store: Store) -> None:
+    good = seen(recording_id="a", start_id=None)
+    bad = seen(recording_id="b", start_id=None)
+    bad = msgspec.structs.replace(bad, snapshot=msgspec.structs.replace(bad.snapshot, kind="film"))
+    with pytest.raises(IntegrityError):
+        await store.absorb((good, bad))  # in one statement
+    await store.absorb((seen(recording_id="c", start_id=None),))
+    known = await store.recordings(RecordingsFilter())
+    assert [one.recording_id for one in known] == ["c"]
+    assert await unsent_types(store) == ["track.invoked"]
 
 
 async def test_what_was_committed_is_there_after_opening_again(database_url: str) -> None:

@@ -61,7 +61,10 @@ class ManyRows:
             columns: list[sa.ColumnClause[Any]] = [sa.column(name) for name in names]
             row: list[sa.BindParameter[Any]] = [sa.bindparam(name) for name in names]
             source = sa.values(*columns, name="given").data([tuple(row)]).cte("given")
-            compiled = self._build(source, dict(source.c)).compile(dialect=connection.dialect)
+            # Every failure undoes the whole transaction, so SQLite need not keep what pages were
+            # before this statement.
+            statement = self._build(source, dict(source.c)).prefix_with("OR FAIL")
+            compiled = statement.compile(dialect=connection.dialect)
             one = f"({', '.join('?' for _ in names)})"
             before, values, after = str(compiled).partition(f"VALUES {one}")
             self._prepared[size] = before + values + f", {one}" * (size - 1) + after

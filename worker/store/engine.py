@@ -95,8 +95,8 @@ def _sqlite(url: sa.URL) -> sa.Engine:
         connection.execute("PRAGMA synchronous=FULL")
         connection.execute("PRAGMA foreign_keys=ON")
         connection.execute(f"PRAGMA cache_size=-{CACHE_KIB}")
-        # As pages were before a statement they are kept in memory: for a statement of many rows
-        # they would be written to a file each time, and read only should it fail.
+        # As pages were before a statement of many rows they are kept in memory, where it keeps
+        # them at all (see rows.py): they are read only should it fail.
         connection.execute("PRAGMA temp_store=MEMORY")
         # Pages that every commit touches are written back once for many of them.
         connection.execute(f"PRAGMA wal_autocheckpoint={CHECKPOINT_PAGES}")

@@ -3,7 +3,8 @@
 Workers of two versions use one database while they are being replaced, so a migration only adds,
 and what it adds can be left out: nullable columns or ones with a default, tables, indexes. What is
 no longer used is removed by a later release than the one that stopped using it. A worker therefore
-goes on with a database that a newer version has migrated.
+goes on with a database that a newer version has migrated. An SQLite file has one worker alone:
+there a migration may also replace.
 """
 
 import time

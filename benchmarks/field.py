@@ -21,11 +21,10 @@ from aio_pika.abc import (
 
 from benchmarks.lineup import TYPE, Form, Start
 from benchmarks.meter import taken
-from sandbox.postgresql import PostgreSQLServer, launch_postgresql
-from sandbox.processes import OwnedDirectory
-from sandbox.rabbitmq import LocalNode, RabbitMQNode, launch_rabbitmq
-from worker.broker import Topology
-from worker.broker.topology import declare
+from sandbox.services.postgresql import PostgreSQLServer, launch_postgresql
+from sandbox.services.processes import OwnedDirectory
+from sandbox.services.rabbitmq import LocalNode, RabbitMQNode, launch_rabbitmq
+from worker.broker.topology import Topology, declare
 
 PREFIX: Final = "bench"
 TOPOLOGY: Final = Topology(prefix=PREFIX)

@@ -10,8 +10,9 @@ from typing import Final
 import msgspec
 
 from recording_schemas import Status
-from worker.recording import Origin, Recording
-from worker.store import OutcomeRecord, Store
+from worker.domain.recording import Recording, StartContext
+from worker.store.outbox import OutcomeRecord
+from worker.store.store import Store
 
 _ID: Final = "00000000-0000-4000-8000-000000000000"
 
@@ -79,7 +80,7 @@ def _recording() -> Recording:
         status=Status.UPLOADED,
         version=4,
         sequence=6,
-        origin=Origin(start_id=f"bench-{_ID}", correlation_id=f"bench-{_ID}"),
+        start=StartContext(start_id=f"bench-{_ID}", correlation_id=f"bench-{_ID}"),
         meeting_id=_ID,
         session_id=_ID,
         invoked_time=now,

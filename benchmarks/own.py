@@ -20,7 +20,7 @@ from benchmarks.field import PREFIX, TOPOLOGY, Field
 from benchmarks.history import grow
 from benchmarks.lineup import BENCH_PYTHON, named
 from benchmarks.measured import Own
-from sandbox.processes import OwnedProcess
+from sandbox.services.processes import OwnedProcess
 from sandbox.waiting import eventually
 
 IDLE_SECONDS: Final = 10.0

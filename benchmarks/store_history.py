@@ -18,11 +18,13 @@ import msgspec
 import sqlalchemy as sa
 
 from recording_schemas import CommandSucceeded, Status
-from worker.recording import Origin, Recording, Seen
-from worker.snapshot import Snapshot
-from worker.store import Claim, Finish, Reply, Store, outcome_record
-from worker.store.engine import open_engine
-from worker.store.tables import files, inbox, outbox, recordings
+from worker.domain.recording import Observation, Recording, StartContext
+from worker.domain.snapshot import RecordingSnapshot
+from worker.store.database.engine import open_engine
+from worker.store.database.schema import files, inbox, outbox, recordings
+from worker.store.outbox import Reply, outcome_record
+from worker.store.requests import Claim, Finish
+from worker.store.store import Store
 
 ROUNDS: Final = 5
 COMMANDS: Final = 1_000
@@ -31,7 +33,7 @@ CHUNK: Final = 50_000
 LONG_AGO: Final = 1_700_000_000.0
 
 
-def finish(command_id: str, *seen: Seen) -> Finish:
+def finish(command_id: str, *seen: Observation) -> Finish:
     data = CommandSucceeded(
         command_id=command_id, command_type="start_track_recording", recording_ids=("r",)
     )
@@ -94,9 +96,9 @@ async def one_command(store: Store, command_id: str) -> None:
         )
     )  # fmt: skip
     at = datetime.now(UTC)
-    seen = Seen(
-        snapshot=Snapshot(recording_id=command_id, status=Status.INVOKED, kind="track"),
-        observed_by="command", asked_at=at, observed_at=at, origin=Origin(start_id=command_id),
+    seen = Observation(
+        snapshot=RecordingSnapshot(recording_id=command_id, status=Status.INVOKED, kind="track"),
+        observed_by="command", asked_at=at, observed_at=at, start=StartContext(start_id=command_id),
     )  # fmt: skip
     await store.finish(finish(command_id, seen))
 

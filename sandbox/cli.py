@@ -12,7 +12,7 @@ import click
 import msgspec
 
 if TYPE_CHECKING:
-    from sandbox.server import Sandbox, SandboxOptions
+    from sandbox.api.server import Sandbox, SandboxOptions
 
 _EXAMPLES = """
 \b
@@ -105,11 +105,11 @@ def sandbox(
     """
     # Late, because `recording-worker --help` loads this file also where only the worker's own
     # dependencies are installed.
-    from sandbox.server import SandboxOptions
-    from sandbox.switches import Switches
+    from sandbox.api.server import SandboxOptions
+    from sandbox.model.behaviour import Behaviour
 
     try:
-        settings = msgspec.convert({"strict": strict, **switches}, Switches)
+        settings = msgspec.convert({"strict": strict, **switches}, Behaviour)
     except msgspec.ValidationError as error:
         raise click.BadParameter(_in_words(error), param_hint="--set") from error
     options = SandboxOptions(
@@ -131,7 +131,7 @@ def sandbox(
 
 
 async def _serve(options: "SandboxOptions", *, as_json: bool) -> None:
-    from sandbox.server import Sandbox
+    from sandbox.api.server import Sandbox
 
     stopped = asyncio.Event()
     loop = asyncio.get_running_loop()

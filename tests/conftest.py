@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from sandbox.install import provide_program
-from sandbox.postgresql import PostgreSQLServer, launch_postgresql, provide_postgresql
-from sandbox.rabbitmq import RabbitMQNode, launch_rabbitmq, provide_rabbitmq
+from sandbox.services.install import provide_program
+from sandbox.services.postgresql import PostgreSQLServer, launch_postgresql, provide_postgresql
+from sandbox.services.rabbitmq import RabbitMQNode, launch_rabbitmq, provide_rabbitmq
 from sandbox.waiting import Eventually
 from sandbox.waiting import eventually as wait_for_fact
 

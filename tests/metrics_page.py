@@ -6,7 +6,7 @@ from typing import Final
 from prometheus_client import CollectorRegistry
 from prometheus_client.metrics import MetricWrapperBase
 
-from worker.telemetry import Metrics
+from worker.observability.metrics import Metrics
 
 PAGE: Final = Path(__file__).parents[1] / "docs" / "metrics.md"
 BEGIN: Final = "<!-- metrics: written by `python -m tests.metrics_page` -->\n"

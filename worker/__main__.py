@@ -3,7 +3,7 @@
 import sys
 from collections.abc import Sequence
 
-from worker.cli.ending import exit_code_of
+from worker.cli.exit_codes import exit_code_of
 from worker.cli.root import root
 
 

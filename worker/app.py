@@ -12,20 +12,24 @@ from typing import Final
 import structlog
 from prometheus_client import CollectorRegistry
 
-from worker.apps import App, Apps
-from worker.assembly import Assembly, open_tracing
-from worker.broker import Consumer, Link, Publisher, Topology
-from worker.errors import StoreUnavailable
-from worker.housekeeping import Housekeeping, Keep
-from worker.http import Check, HttpServer
-from worker.leadership import Leadership
-from worker.pulse import STUCK_SECONDS, Pulses
-from worker.registration import keep_registered
-from worker.relay import Relay
-from worker.settings import Settings
-from worker.store import Oldest, Store
-from worker.telemetry import Metrics
-from worker.webhook import put_off
+from worker.bootstrap import Bootstrap, open_tracing
+from worker.broker.connection import BrokerConnection
+from worker.broker.consumer import Consumer
+from worker.broker.publisher import Publisher
+from worker.broker.topology import Topology
+from worker.domain.errors import StoreUnavailable
+from worker.observability.http_server import Check, HttpServer
+from worker.observability.liveness import STUCK_SECONDS, Watchdog
+from worker.observability.metrics import Metrics
+from worker.publishing.relay import OutboxRelay
+from worker.realtimekit.apps import App, Apps
+from worker.settings.settings import Settings
+from worker.store.leader import LeaderElector
+from worker.store.pruner import Pruner, Retention
+from worker.store.queries import Oldest
+from worker.store.store import Store
+from worker.tracking.webhook_endpoint import put_off
+from worker.tracking.webhook_registration import keep_registered
 
 VERSION: Final = version("recording-worker")
 LEADER_LEASE_SECONDS: Final = 15.0
@@ -64,7 +68,7 @@ class Worker:
             self._now = store.now  # one clock for all replicas
             tracing = open_tracing(settings, version=VERSION, instance=self._owner)
             rooms.push_async_callback(tracing.aclose)
-            assembly = Assembly(settings, store, self._metrics, tracing, rooms)
+            assembly = Bootstrap(settings, store, self._metrics, tracing, rooms)
             await _tell_who_is_left_behind(store, assembly.apps)
             await self._connect(rooms, store, assembly, stop)
         structlog.get_logger().info("stopped")
@@ -116,26 +120,26 @@ class Worker:
         )
 
     async def _connect(
-        self, rooms: AsyncExitStack, store: Store, assembly: Assembly, stop: asyncio.Event
+        self, rooms: AsyncExitStack, store: Store, assembly: Bootstrap, stop: asyncio.Event
     ) -> None:
         """Build what talks to the broker and to people, and run it all."""
         settings, apps = self._settings, assembly.apps
         topology = Topology(prefix=settings.name_prefix, retry_delays=settings.retry_delays)
-        publishing = Link(settings.amqp_url.reveal, "publish")
-        consuming = Link(settings.amqp_url.reveal, "consume")
+        publishing = BrokerConnection(settings.amqp_url.reveal, "publish")
+        consuming = BrokerConnection(settings.amqp_url.reveal, "consume")
         publisher = Publisher(
             publishing,
             topology,
             timeout=settings.publish_timeout,
             may_declare=settings.topology == "declare",
         )
-        leadership = Leadership(
+        leadership = LeaderElector(
             store,
             owner=self._owner,
             lease_seconds=min(LEADER_LEASE_SECONDS, settings.lease),
             now=self._now,
         )
-        relay = Relay(
+        relay = OutboxRelay(
             store,
             publisher,
             topology,
@@ -143,18 +147,18 @@ class Worker:
             tracing=assembly.tracing,
             now=self._now,
         )
-        store.on_news("outbox", relay.wake)
-        store.on_news("lead", leadership.wake)
-        housekeeping = Housekeeping(
+        store.subscribe("outbox", relay.wake)
+        store.subscribe("lead", leadership.wake)
+        housekeeping = Pruner(
             store,
-            Keep(sent=settings.keep_sent, finished=settings.keep_finished),
+            Retention(sent=settings.keep_sent, finished=settings.keep_finished),
             now=self._now,
         )
         consumer = Consumer(
             consuming,
             topology,
             publisher,
-            assembly.path(relay, owner=self._owner).process,
+            assembly.path(relay, owner=self._owner).handle,
             prefetch=settings.prefetch,
             now=self._now,
         )
@@ -164,9 +168,9 @@ class Worker:
             "store": lambda: store.trouble,
         }
         # A turn of the relay may be a few confirmations that do not come.
-        pulses = Pulses(seconds=max(STUCK_SECONDS, 3 * settings.publish_timeout))
-        relaying = pulses.watched("relay", leadership.leads)
-        pruning = pulses.watched("housekeeping", leadership.leads)
+        pulses = Watchdog(seconds=max(STUCK_SECONDS, 3 * settings.publish_timeout))
+        relaying = pulses.watched("relay", leadership.is_leader)
+        pruning = pulses.watched("housekeeping", leadership.is_leader)
         self._metrics.watch_checks(checks | _checks_of(apps))
         http = HttpServer(
             settings.http_host,
@@ -177,17 +181,17 @@ class Worker:
             registry=self._registry,
             extra_routes=assembly.webhooks().routes(),
         )
-        apps.on_change(lambda: consumer.be_cautious(apps.all_away()))
-        self._metrics.watch(in_flight=lambda: consumer.in_flight, leads=leadership.leads)
+        apps.on_change(lambda: consumer.be_cautious(apps.all_open()))
+        self._metrics.watch(in_flight=lambda: consumer.in_flight, leads=leadership.is_leader)
         self.http_port = await http.start()
         rooms.push_async_callback(http.stop)
-        rooms.push_async_callback(leadership.let_go)
+        rooms.push_async_callback(leadership.release)
         async with asyncio.TaskGroup() as loops:
             background = [
                 loops.create_task(publishing.run(publisher.session), name="publishing"),
                 loops.create_task(leadership.run(), name="leadership"),
                 loops.create_task(relay.run(relaying), name="relay"),
-                loops.create_task(store.hear_news(), name="news"),
+                loops.create_task(store.listen(), name="news"),
                 loops.create_task(housekeeping.run(pruning), name="housekeeping"),
                 loops.create_task(self._tell_gauges(store), name="gauges"),
                 *(
@@ -196,14 +200,14 @@ class Worker:
                 ),
                 *(
                     loops.create_task(
-                        self._follow(assembly, app, relay, leadership.leads),
+                        self._follow(assembly, app, relay, leadership.is_leader),
                         name=f"follow/{app.name}",
                     )
                     for app in apps
                 ),
                 *(
                     loops.create_task(
-                        keep_registered(app.api, url, app=app.name, leads=leadership.leads),
+                        keep_registered(app.api, url, app=app.name, leads=leadership.is_leader),
                         name=f"registration/{app.name}",
                     )
                     for app, url in assembly.callbacks()
@@ -218,7 +222,11 @@ class Worker:
                 task.cancel()
 
     async def _finish(
-        self, consumer: Consumer, taking: asyncio.Task[None], relay: Relay, leadership: Leadership
+        self,
+        consumer: Consumer,
+        taking: asyncio.Task[None],
+        relay: OutboxRelay,
+        leadership: LeaderElector,
     ) -> None:
         """Take no more, settle what runs, publish what is committed; in the time there is."""
         structlog.get_logger().info("stopping", seconds=self._settings.shutdown)
@@ -226,7 +234,7 @@ class Worker:
             async with asyncio.timeout(self._settings.shutdown):
                 await consumer.drain()
                 await asyncio.wait([taking])
-                if leadership.leads():
+                if leadership.is_leader():
                     await relay.flush()
         except TimeoutError:
             # What runs still is delivered again, and what is committed is published later.
@@ -251,7 +259,7 @@ class Worker:
         self._metrics.waiting(unchanged, overdue)
 
     async def _follow(
-        self, assembly: Assembly, app: App, relay: Relay, leads: Callable[[], bool]
+        self, assembly: Bootstrap, app: App, relay: OutboxRelay, leads: Callable[[], bool]
     ) -> None:
         sweep, reader = assembly.following(app, relay.wake)
         async with asyncio.TaskGroup() as loops:

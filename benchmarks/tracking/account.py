@@ -7,7 +7,7 @@ from itertools import count
 from benchmarks.measured import percentile
 from benchmarks.tracking.facts import QUOTA_SECONDS, Delays
 from benchmarks.tracking.world import Ears
-from sandbox.ledger import AnyEntry, Request, Transition
+from sandbox.model.request_log import AnyEntry, Request, Transition
 
 FILES = 3
 """What each recording leaves."""

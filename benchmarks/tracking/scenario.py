@@ -16,9 +16,9 @@ from benchmarks.meter import taken
 from benchmarks.tracking import account
 from benchmarks.tracking.facts import READS, Outcome, Pace, Scenario
 from benchmarks.tracking.world import APP, Api, Ears, emulated_api, listening, workers
-from sandbox.postgresql import PostgreSQLServer
-from sandbox.processes import OwnedProcess
-from sandbox.rabbitmq import RabbitMQNode
+from sandbox.services.postgresql import PostgreSQLServer
+from sandbox.services.processes import OwnedProcess
+from sandbox.services.rabbitmq import RabbitMQNode
 from sandbox.waiting import eventually
 
 FILL_PER_SECOND: Final = 250.0

@@ -19,10 +19,10 @@ from aio_pika.abc import AbstractIncomingMessage
 from benchmarks.entrant import environment
 from benchmarks.tracking.facts import RATE_LIMITS, Pace, Scenario
 from sandbox.demo.worker_process import WorkerProcess
-from sandbox.ledger import AnyEntry
-from sandbox.postgresql import PostgreSQLServer
-from sandbox.processes import OwnedProcess, free_ports
-from sandbox.rabbitmq import RabbitMQNode
+from sandbox.model.request_log import AnyEntry
+from sandbox.services.postgresql import PostgreSQLServer
+from sandbox.services.processes import OwnedProcess, free_ports
+from sandbox.services.rabbitmq import RabbitMQNode
 from sandbox.waiting import eventually
 
 PREFIX: Final = "tracking"

@@ -7,14 +7,14 @@ import aiohttp
 import click
 import msgspec
 
-from sandbox.demo.afterwards import addresses, environment, how_to_play, until_signalled
-from sandbox.demo.stage import Stage, follow_requests, set_up
-from sandbox.demo.story import gather, play
+from sandbox.demo.assertions import faults
+from sandbox.demo.environment import DemoEnvironment, follow_requests, set_up
+from sandbox.demo.instructions import addresses, environment, how_to_play, until_signalled
+from sandbox.demo.scenario import gather, play
 from sandbox.demo.timeline import Timeline, shower
 from sandbox.demo.tracks import Track, download, show_table
-from sandbox.demo.verdict import faults
-from sandbox.processes import LaunchError
-from sandbox.rabbitmq import RabbitMQNode, launch_rabbitmq
+from sandbox.services.processes import LaunchError
+from sandbox.services.rabbitmq import RabbitMQNode, launch_rabbitmq
 
 
 class Wishes(msgspec.Struct, frozen=True, kw_only=True):
@@ -67,7 +67,7 @@ async def _perform(node: RabbitMQNode, wishes: Wishes, timeline: Timeline) -> No
             await until_signalled()
 
 
-async def _show(stage: Stage, timeline: Timeline) -> tuple[list[Track], list[str]]:
+async def _show(stage: DemoEnvironment, timeline: Timeline) -> tuple[list[Track], list[str]]:
     """The story, its files, and what is wrong with them."""
     meetings = stage.sandbox.world.meetings
     cast = gather(meetings)
@@ -81,7 +81,7 @@ async def _show(stage: Stage, timeline: Timeline) -> tuple[list[Track], list[str
     return tracks, faults(cast, events, tracks, stage.sandbox.ledger.files)
 
 
-async def _watch(stage: Stage) -> None:
+async def _watch(stage: DemoEnvironment) -> None:
     code = await stage.worker.ended()
     raise LaunchError(f"the worker ended with {code}:\n{stage.worker.last_words()}")
 
@@ -99,7 +99,7 @@ def _conclude(tracks: list[Track], wrong: list[str], wishes: Wishes, timeline: T
     timeline.say("setup", "three files, two owners, nobody who was not on the list: as promised")
 
 
-def _tell_how_to_play(stage: Stage, wishes: Wishes, timeline: Timeline) -> None:
+def _tell_how_to_play(stage: DemoEnvironment, wishes: Wishes, timeline: Timeline) -> None:
     variables, where = environment(stage), addresses(stage)
     if wishes.as_json:
         timeline.say("setup", "everything stays up", environment=variables, addresses=where)

@@ -10,8 +10,8 @@ import click
 import msgspec
 
 from recording_schemas import CloudEvent, FileReady
-from sandbox.demo.story import once
-from sandbox.webm import duration_seconds
+from sandbox.demo.scenario import once
+from sandbox.model.webm import duration_seconds
 
 COLUMNS = ("owner", "user_id", "stay", "seconds", "bytes", "URL expires (UTC)")
 _LONG_AGO = datetime(1970, 1, 1, tzinfo=UTC)

@@ -11,7 +11,7 @@ from typing import Any, Final
 
 import aiohttp
 
-from sandbox.processes import Guard, LaunchError, free_ports
+from sandbox.services.processes import Guard, LaunchError, free_ports
 from sandbox.waiting import eventually
 
 READY_SECONDS: Final = 60.0

@@ -7,8 +7,8 @@ from typing import Any
 
 import httpx
 
-from sandbox.clock import Clock
-from sandbox.server import Sandbox, SandboxOptions
+from sandbox.api.server import Sandbox, SandboxOptions
+from sandbox.model.clock import Clock
 
 BASE = "/accounts/account/realtime/kit/app"
 

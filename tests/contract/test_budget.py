@@ -9,12 +9,15 @@ from pathlib import Path
 import psycopg
 import pytest
 
-from sandbox.postgresql import PostgreSQLServer
+from sandbox.services.postgresql import PostgreSQLServer
 from sandbox.waiting import Eventually
-from worker.budget import Budget
-from worker.errors import OverBudget, StoreUnavailable
-from worker.ledger import Ask, Limit, Priority, Rate
-from worker.store import Hold, Store
+from worker.budget.budget import Budget
+from worker.budget.ledger import TokenRequest
+from worker.budget.priorities import Priority
+from worker.budget.sliding_window import Limit, Rate
+from worker.domain.errors import OverBudget, StoreUnavailable
+from worker.store.leases import LeaseRequest
+from worker.store.store import Store
 
 PLENTY = Rate(1_000_000, 1.0)
 HOUR = 3600.0
@@ -39,7 +42,7 @@ async def store(database_url: str) -> AsyncIterator[Store]:
 
 async def spent(store: Store, name: str, rate: Rate) -> int:
     """What the row says, asked without taking anything."""
-    return rate.requests - (await store.spend(name, Ask(rates=(rate,)))).left
+    return rate.requests - (await store.acquire_tokens(name, TokenRequest(rates=(rate,)))).left
 
 
 async def test_all_who_name_a_budget_spend_from_the_same_one(store: Store) -> None:
@@ -47,7 +50,7 @@ async def test_all_who_name_a_budget_spend_from_the_same_one(store: Store) -> No
     budgets = [Budget(store, "b", [rate], patience=0.05) for _ in range(3)]
     async with running(*budgets):
         paid = await asyncio.gather(
-            *(one.pay(Priority.STOP, patient=False) for one in budgets * 10),
+            *(one.acquire(Priority.STOP, patient=False) for one in budgets * 10),
             return_exceptions=True,
         )
     assert sum(not isinstance(one, BaseException) for one in paid) == 20
@@ -59,7 +62,7 @@ async def test_what_is_left_in_hand_at_the_end_goes_back(store: Store) -> None:
     budget = Budget(store, "b", [rate])
     async with running(budget):
         for _ in range(30):
-            await budget.pay(Priority.ACT, patient=False)
+            await budget.acquire(Priority.ACT, patient=False)
     assert await spent(store, "b", rate) == 30
 
 
@@ -68,7 +71,7 @@ async def test_a_busy_replica_takes_blocks_and_not_single_tokens(store: Store) -
     budget = Budget(store, "b", [PLENTY], waited=lambda _priority, seconds: asked.append(seconds))
     async with running(budget):
         for _ in range(1000):
-            await budget.pay(Priority.ACT, patient=False)
+            await budget.acquire(Priority.ACT, patient=False)
             await asyncio.sleep(0)
     at_once = sum(seconds == 0.0 for seconds in asked)
     assert at_once > 900
@@ -77,32 +80,32 @@ async def test_a_busy_replica_takes_blocks_and_not_single_tokens(store: Store) -
 async def test_over_budget_tells_when_there_is_more_and_is_raised_at_once(store: Store) -> None:
     budget = Budget(store, "b", [Rate(1, HOUR)], patience=HOUR / 2)
     async with running(budget):
-        await budget.pay(Priority.ACT, patient=False)
+        await budget.acquire(Priority.ACT, patient=False)
         with pytest.raises(OverBudget) as error:
-            await budget.pay(Priority.ACT, patient=False)
+            await budget.acquire(Priority.ACT, patient=False)
     assert error.value.retry_after == pytest.approx(HOUR, rel=0.1)
 
 
 async def test_a_throttled_replica_stops_all_others(store: Store) -> None:
     throttled, other = (Budget(store, "b", [PLENTY], patience=1.0) for _ in range(2))
     async with running(throttled, other):
-        throttled.throttled(120.0)
+        throttled.pause(120.0)
         with pytest.raises(OverBudget):
-            await throttled.pay(Priority.STOP, patient=False)
+            await throttled.acquire(Priority.STOP, patient=False)
         with pytest.raises(OverBudget) as error:
-            await other.pay(Priority.STOP, patient=False)
+            await other.acquire(Priority.STOP, patient=False)
     assert error.value.retry_after == pytest.approx(120, rel=0.1)
-    assert other.paused() == pytest.approx(120, rel=0.1)
+    assert other.paused_for() == pytest.approx(120, rel=0.1)
 
 
 async def test_tokens_in_hand_are_not_used_in_a_pause(store: Store) -> None:
     budget = Budget(store, "b", [PLENTY], patience=1.0)
     async with running(budget):
         for _ in range(30):
-            await budget.pay(Priority.ACT, patient=False)
-        budget.throttled(None)
+            await budget.acquire(Priority.ACT, patient=False)
+        budget.pause(None)
         with pytest.raises(OverBudget) as error:
-            await budget.pay(Priority.STOP, patient=False)
+            await budget.acquire(Priority.STOP, patient=False)
     assert error.value.retry_after == pytest.approx(60, rel=0.1)
 
 
@@ -111,16 +114,16 @@ async def test_a_limit_that_one_replica_hears_of_holds_for_all(
 ) -> None:
     hearing, other = (Budget(store, "b", [PLENTY], patience=0.1) for _ in range(2))
     async with running(hearing, other):
-        hearing.heard([Limit(Rate(10, 60.0), left=0)])
-        await eventually(lambda: hearing.left() == 0)
+        hearing.record_limits([Limit(Rate(10, 60.0), left=0)])
+        await eventually(lambda: hearing.remaining() == 0)
         with pytest.raises(OverBudget):
-            await other.pay(Priority.STOP, patient=False)
+            await other.acquire(Priority.STOP, patient=False)
 
 
 async def test_a_cancelled_request_gives_its_leave_back(store: Store) -> None:
     rate = Rate(10, HOUR)
     budget = Budget(store, "b", [rate])
-    waiting = asyncio.create_task(budget.pay(Priority.ACT, patient=True))
+    waiting = asyncio.create_task(budget.acquire(Priority.ACT, patient=True))
     await asyncio.sleep(0)
     async with running(budget):
         waiting.cancel()
@@ -135,7 +138,7 @@ async def test_without_the_store_nothing_is_paid_and_all_who_wait_hear_why(store
     async with running(budget):
         for priority in Priority:
             with pytest.raises(StoreUnavailable):
-                await budget.pay(priority, patient=True)
+                await budget.acquire(priority, patient=True)
 
 
 async def test_a_restart_finds_what_was_spent(tmp_path: Path) -> None:
@@ -148,7 +151,7 @@ async def test_a_restart_finds_what_was_spent(tmp_path: Path) -> None:
             budget = Budget(store, "b", [rate])
             await stack.enter_async_context(running(budget))
             for _ in range(3):
-                await budget.pay(Priority.STOP, patient=False)
+                await budget.acquire(Priority.STOP, patient=False)
 
 
 async def test_a_clock_that_is_set_back_keeps_nobody_waiting_for_what_was_to_come_by_it(
@@ -158,10 +161,10 @@ async def test_a_clock_that_is_set_back_keeps_nobody_waiting_for_what_was_to_com
     store = await Store.open(url, source="test", now=lambda: time.time() + ahead[0])
     budget = Budget(store, "b", [Rate(1200, 300.0)])
     async with running(budget):
-        await budget.pay(Priority.STOP, patient=False)
+        await budget.acquire(Priority.STOP, patient=False)
         ahead[0] = 0.0
         for _ in range(3):
-            await budget.pay(Priority.STOP, patient=False)
+            await budget.acquire(Priority.STOP, patient=False)
     await store.close()
 
 
@@ -170,14 +173,14 @@ async def test_replicas_that_commit_other_things_too_never_wait_for_each_other_i
 ) -> None:
     url, rate = postgresql.new_database(), Rate(1_000_000, HOUR)
     replicas = [await Store.open(url, source="test") for _ in range(3)]
-    ask = Ask(rates=(rate,), needed=(1, 0, 0))
-    hold = Hold(name="leader", owner="me", now=0.0, until=1.0)
-    await asyncio.gather(*(one.hold(hold) for one in replicas))
+    ask = TokenRequest(rates=(rate,), needed=(1, 0, 0))
+    hold = LeaseRequest(name="leader", owner="me", now=0.0, until=1.0)
+    await asyncio.gather(*(one.acquire_lease(hold) for one in replicas))
     for _ in range(40):
         wishes: list[Awaitable[object]] = []
         for place, one in enumerate(replicas):
             wishes += [one.outbox_depth()]  # while that is committed, both others get in line
-            both = [one.spend("b", ask), one.hold(hold)]
+            both = [one.acquire_tokens("b", ask), one.acquire_lease(hold)]
             wishes += both if place % 2 else reversed(both)
         await asyncio.gather(*wishes)
     assert await spent(replicas[0], "b", rate) == 40 * len(replicas)

@@ -9,17 +9,20 @@ from typing import Any
 import pytest
 
 from recording_schemas import StopRecording, SyncRecording
-from sandbox.faults import Fault
-from sandbox.server import Sandbox, SandboxOptions
+from sandbox.api.server import Sandbox, SandboxOptions
+from sandbox.model.faults import Fault
 from sandbox.waiting import Eventually
-from worker.budget import Budget
-from worker.commands import Attempt, execute
-from worker.errors import ApiError, OverBudget, Throttled
-from worker.ledger import Ask, Priority, Rate
-from worker.realtimekit import RealtimeKit
-from worker.recording import Origin
-from worker.retry import Retry
-from worker.store import Store
+from worker.budget.budget import Budget
+from worker.budget.ledger import TokenRequest
+from worker.budget.priorities import Priority
+from worker.budget.sliding_window import Rate
+from worker.commands.operations import execute
+from worker.commands.operations.context import OperationContext
+from worker.domain.errors import ApiError, OverBudget, Throttled
+from worker.domain.recording import StartContext
+from worker.realtimekit.client import RealtimeKit
+from worker.realtimekit.retry import RequestRetry
+from worker.store.store import Store
 
 MEETING = "97440c6a-140b-40a9-9499-b23fd7a3868a"
 HOUR = 3600.0
@@ -42,19 +45,24 @@ class Client:
             app_id="app",
             token=lambda: "token",
             timeout=10.0,
-            retry=Retry(attempts=3, base_seconds=0.001),
+            retry=RequestRetry(attempts=3, base_seconds=0.001),
             observed=lambda one: self.heard.append(one.error),
-            purse=self.budget,
+            budget=self.budget,
         )
 
     async def spent(self) -> int:
-        return self.rate.requests - (await self.store.spend("b", Ask(rates=(self.rate,)))).left
+        return (
+            self.rate.requests
+            - (await self.store.acquire_tokens("b", TokenRequest(rates=(self.rate,)))).left
+        )
 
-    def attempt(self) -> Attempt:
+    def attempt(self) -> OperationContext:
         def now() -> datetime:
             return datetime.now(UTC)
 
-        return Attempt(api=self.api, app="default", now=now, origin=Origin(start_id="s"))
+        return OperationContext(
+            api=self.api, app="default", now=now, start_context=StartContext(start_id="s")
+        )
 
 
 Open = Callable[..., AbstractAsyncContextManager[Client]]

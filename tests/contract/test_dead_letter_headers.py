@@ -3,10 +3,10 @@
 from typing import Any, Final
 
 from recording_schemas.asyncapi import document
-from worker.broker import Delivery
-from worker.broker.burial import EVER_FIRST_SEEN
-from worker.broker.copies import headers_of_copy
-from worker.broker.dead_letters import REPLAYED_AT, REPLAYS
+from worker.broker.admin.dead_letter_queue import REPLAYED_AT, REPLAYS
+from worker.broker.admin.dead_letter_reason import EVER_FIRST_SEEN
+from worker.broker.headers import headers_of_copy
+from worker.broker.messages import Delivery
 
 UNSENDABLE: Final = {"theirs": object()}
 

@@ -6,10 +6,10 @@ from typing import Any
 import pytest
 
 from recording_schemas import Status
-from sandbox.clock import Clock
-from sandbox.faults import Fault
-from sandbox.server import Sandbox, SandboxOptions
-from worker.errors import (
+from sandbox.api.server import Sandbox, SandboxOptions
+from sandbox.model.clock import Clock
+from sandbox.model.faults import Fault
+from worker.domain.errors import (
     ApiError,
     Conflict,
     NotFound,
@@ -19,10 +19,10 @@ from worker.errors import (
     Unauthorized,
     Unavailable,
 )
-from worker.realtimekit import RealtimeKit
-from worker.retry import Retry
-from worker.snapshot import Snapshot
-from worker.track_files import TrackFile, owned_files
+from worker.domain.snapshot import RecordingSnapshot
+from worker.domain.track_files import TrackFile, owned_files
+from worker.realtimekit.client import RealtimeKit
+from worker.realtimekit.retry import RequestRetry
 
 MEETING = "97440c6a-140b-40a9-9499-b23fd7a3868a"
 OTHER_MEETING = "11140c6a-140b-40a9-9499-b23fd7a3868a"
@@ -52,7 +52,7 @@ def client_of(sandbox: Sandbox, **changed: Any) -> RealtimeKit:
         "app_id": "app",
         "token": lambda: "any-token",
         "timeout": 10.0,
-        "retry": Retry(attempts=3, base_seconds=0.001),
+        "retry": RequestRetry(attempts=3, base_seconds=0.001),
     }
     return RealtimeKit(**(knobs | changed))
 
@@ -66,7 +66,7 @@ def starts(sandbox: Sandbox) -> int:
 
 
 async def owned(
-    client: RealtimeKit, found: Snapshot, user_ids: Sequence[str] = ()
+    client: RealtimeKit, found: RecordingSnapshot, user_ids: Sequence[str] = ()
 ) -> tuple[TrackFile, ...]:
     assert found.session_id is not None
     return owned_files(
@@ -77,7 +77,7 @@ async def owned(
     )
 
 
-async def recorded_track(sandbox: Sandbox, client: RealtimeKit) -> Snapshot:
+async def recorded_track(sandbox: Sandbox, client: RealtimeKit) -> RecordingSnapshot:
     started = await client.start_track(track_body())
     sandbox.clock.advance(30)
     await client.act(started.recording_id, "stop")

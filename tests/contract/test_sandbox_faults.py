@@ -10,9 +10,9 @@ from typing import Any
 import httpx
 import pytest
 
-from sandbox.faults import Fault
-from sandbox.server import SandboxOptions
-from sandbox.switches import Switches
+from sandbox.api.server import SandboxOptions
+from sandbox.model.behaviour import Behaviour
+from sandbox.model.faults import Fault
 from tests.contract.sandbox_client import Client, talking_to
 
 
@@ -218,7 +218,7 @@ async def test_a_revoked_token_is_refused_until_it_is_allowed_again(client: Clie
 
 
 async def test_spending_the_budget_blocks_every_call_and_is_written_down() -> None:
-    switches = Switches(rate_limits=("3/60",))
+    switches = Behaviour(rate_limits=("3/60",))
     async with talking_to(SandboxOptions(switches=switches)) as client:
         answers = [await client.call("GET", "/recordings") for _ in range(5)]
 

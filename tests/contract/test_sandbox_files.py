@@ -6,8 +6,8 @@ from typing import Any
 import httpx
 import pytest
 
-from sandbox.meetings import participant_ids
-from sandbox.webm import duration_seconds
+from sandbox.model.meetings import participant_ids
+from sandbox.model.webm import duration_seconds
 from tests.contract.sandbox_client import Client, talking_to
 
 

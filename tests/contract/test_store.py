@@ -11,24 +11,17 @@ import pytest
 from sqlalchemy.exc import IntegrityError
 
 from recording_schemas import CommandSucceeded, Status
-from worker.errors import StoreUnavailable, WrongSettings
-from worker.recording import Origin, Seen
-from worker.snapshot import Snapshot
-from worker.store import (
-    Claim,
-    Claimed,
-    Finish,
-    Hold,
-    Oldest,
-    Reading,
-    RecordingsFilter,
-    Release,
-    Reply,
-    Store,
-    outcome_record,
-)
-from worker.store.engine import open_engine
-from worker.track_files import TrackFile
+from worker.domain.errors import StoreUnavailable, WrongSettings
+from worker.domain.recording import Observation, StartContext
+from worker.domain.snapshot import RecordingSnapshot
+from worker.domain.track_files import TrackFile
+from worker.store.database.engine import open_engine
+from worker.store.leases import LeaseRequest
+from worker.store.outbox import Reply, outcome_record
+from worker.store.queries import Oldest, RecordingsFilter
+from worker.store.read_schedule import ScheduledRead
+from worker.store.requests import Claim, Claimed, Finish, Release
+from worker.store.store import Store
 
 SOURCE = "test"
 NOW = datetime(2026, 11, 1, 10, 0, tzinfo=UTC)
@@ -57,7 +50,7 @@ def claim(command_id: str = "c1", **changes: Any) -> Claim:
     return msgspec.structs.replace(request, **changes)
 
 
-def finish(command_id: str = "c1", *seen: Seen, reply: Reply | None = None) -> Finish:
+def finish(command_id: str = "c1", *seen: Observation, reply: Reply | None = None) -> Finish:
     data = CommandSucceeded(
         command_id=command_id, command_type="start_track_recording", recording_ids=("r1",)
     )
@@ -71,13 +64,15 @@ def seen(
     start_id: str | None = "c1",
     at: datetime = NOW,
     **more: Any,
-) -> Seen:
-    return Seen(
-        snapshot=Snapshot(recording_id=recording_id, status=status, kind="track", meeting_id="m1"),
+) -> Observation:
+    return Observation(
+        snapshot=RecordingSnapshot(
+            recording_id=recording_id, status=status, kind="track", meeting_id="m1"
+        ),
         observed_by="sweep",
         asked_at=at,
         observed_at=at,
-        origin=Origin(start_id=start_id) if start_id else None,
+        start=StartContext(start_id=start_id) if start_id else None,
         **more,
     )
 
@@ -176,7 +171,7 @@ async def test_a_start_past_its_age_keeps_nobody_out(store: Store) -> None:
 async def test_a_start_claimed_again_is_told_which_recordings_of_the_meeting_have_owners(
     store: Store,
 ) -> None:
-    await store.absorb((seen(recording_id="theirs", start_id="other"),))
+    await store.apply((seen(recording_id="theirs", start_id="other"),))
     await store.claim(claim())
     again = await store.claim(claim(now=1001.0))
     assert [one.recording_id for one in again.known] == ["theirs"]
@@ -252,7 +247,7 @@ async def test_an_outcome_is_also_for_whoever_asked_for_a_reply(store: Store) ->
 
 
 async def test_racing_absorbs_announce_each_fact_once(store: Store) -> None:
-    await asyncio.gather(*(store.absorb((seen(Status.RECORDING),)) for _ in range(20)))
+    await asyncio.gather(*(store.apply((seen(Status.RECORDING),)) for _ in range(20)))
     assert await unsent_types(store) == ["track.recording"]
 
 
@@ -261,7 +256,7 @@ async def test_two_stores_on_one_postgresql_announce_each_fact_once(postgresql: 
     stores = [await Store.open(url, source=SOURCE) for _ in range(2)]
     try:
         sights = [seen(Status.RECORDING, recording_id=f"r{n}", start_id=None) for n in range(30)]
-        await asyncio.gather(*(one.absorb((s,)) for s in sights for one in stores))
+        await asyncio.gather(*(one.apply((s,)) for s in sights for one in stores))
         waiting = await stores[0].unsent(100)
         assert sorted(one.subject for one in waiting) == sorted(f"r{n}" for n in range(30))
     finally:
@@ -278,7 +273,7 @@ async def test_two_stores_on_one_postgresql_announce_each_change_of_a_known_reco
         names = [f"r{n}" for n in range(30)]
         for status in (Status.INVOKED, Status.RECORDING, Status.UPLOADING):
             sights = [seen(status, recording_id=name, start_id=None) for name in names]
-            await asyncio.gather(*(one.absorb((s,)) for s in sights for one in stores))
+            await asyncio.gather(*(one.apply((s,)) for s in sights for one in stores))
         waiting = await stores[0].unsent(1000)
         assert len(waiting) == len({one.event_id for one in waiting}) == 90
     finally:
@@ -342,7 +337,7 @@ async def test_events_keep_the_order_of_their_commits_and_are_numbered_per_recor
     store: Store,
 ) -> None:
     for status in (Status.INVOKED, Status.RECORDING, Status.UPLOADING):
-        await store.absorb((seen(status),))
+        await store.apply((seen(status),))
     bodies = [msgspec.json.decode(one.body) for one in await store.unsent(10)]
     assert [body["data"]["status"] for body in bodies] == ["INVOKED", "RECORDING", "UPLOADING"]
     sequences = [body["sequence"] for body in bodies]
@@ -352,13 +347,13 @@ async def test_events_keep_the_order_of_their_commits_and_are_numbered_per_recor
 
 async def test_files_are_announced_once_and_known_after_that(store: Store) -> None:
     files = (TrackFile(file_name="a.webm", media_kind="audio", download_url="https://x.test/a"),)
-    await store.absorb((seen(Status.UPLOADED, files=files),))
-    await store.absorb((seen(Status.UPLOADED, files=files),))
+    await store.apply((seen(Status.UPLOADED, files=files),))
+    await store.apply((seen(Status.UPLOADED, files=files),))
     assert await unsent_types(store) == ["track.uploaded", "track.audio.ready", "track.completed"]
 
 
 async def test_what_is_marked_as_sent_is_not_sent_again(store: Store) -> None:
-    await store.absorb((seen(),))
+    await store.apply((seen(),))
     (one,) = await store.unsent(10)
     assert await store.outbox_depth() == (1, NOW.timestamp())
     await store.mark_sent([one.position], 1.0)
@@ -367,9 +362,9 @@ async def test_what_is_marked_as_sent_is_not_sent_again(store: Store) -> None:
 
 
 async def test_open_recordings_are_those_that_something_still_follows(store: Store) -> None:
-    await store.absorb((seen(recording_id="live", start_id=None),))
-    await store.absorb((seen(Status.UPLOADED, recording_id="waits", start_id=None),))
-    await store.absorb((seen(Status.ERRORED, recording_id="over", start_id=None),))
+    await store.apply((seen(recording_id="live", start_id=None),))
+    await store.apply((seen(Status.UPLOADED, recording_id="waits", start_id=None),))
+    await store.apply((seen(Status.ERRORED, recording_id="over", start_id=None),))
     following = {one.recording_id for one in await store.open_recordings("default")}
     assert following == {"live", "waits"}
     assert await store.count_by_status() == {Status.INVOKED: 1, Status.UPLOADED: 1}
@@ -377,33 +372,33 @@ async def test_open_recordings_are_those_that_something_still_follows(store: Sto
 
 async def test_what_has_waited_longest_is_told_of_what_is_still_followed(store: Store) -> None:
     assert await store.oldest() == Oldest(unchanged_since={}, due_since=None)
-    await store.absorb((seen(recording_id="first", start_id=None, at=NOW),))
+    await store.apply((seen(recording_id="first", start_id=None, at=NOW),))
     later = NOW + timedelta(seconds=5)
-    await store.absorb((seen(recording_id="second", start_id=None, at=later),))
-    await store.absorb((seen(Status.ERRORED, recording_id="over", start_id=None, at=NOW),))
-    await store.read_by(Reading(ids=["second"], at=9.0))
+    await store.apply((seen(recording_id="second", start_id=None, at=later),))
+    await store.apply((seen(Status.ERRORED, recording_id="over", start_id=None, at=NOW),))
+    await store.schedule_read(ScheduledRead(ids=["second"], at=9.0))
     told = await store.oldest()
     assert told == Oldest(unchanged_since={Status.INVOKED: NOW.timestamp()}, due_since=9.0)
 
 
 async def test_recordings_can_be_found_by_their_start_command(store: Store) -> None:
-    await store.absorb((seen(),))
+    await store.apply((seen(),))
     (found,) = await store.recordings(RecordingsFilter(start_id="c1"))
     assert found.recording_id == "r1"
     assert await store.recordings(RecordingsFilter(status=Status.PAUSED)) == []
 
 
 async def test_a_lease_is_held_by_one_owner_until_it_ends(store: Store) -> None:
-    def wish(owner: str, now: float) -> Hold:
-        return Hold(name="leader", owner=owner, now=now, until=now + 10)
+    def wish(owner: str, now: float) -> LeaseRequest:
+        return LeaseRequest(name="leader", owner=owner, now=now, until=now + 10)
 
-    assert await store.hold(wish("a", 0))
-    assert not await store.hold(wish("b", 5))
-    assert await store.hold(wish("a", 8))
-    assert not await store.hold(wish("b", 15))
-    assert await store.hold(wish("b", 19))
-    await store.let_go("b")
-    assert await store.hold(wish("a", 20))
+    assert await store.acquire_lease(wish("a", 0))
+    assert not await store.acquire_lease(wish("b", 5))
+    assert await store.acquire_lease(wish("a", 8))
+    assert not await store.acquire_lease(wish("b", 15))
+    assert await store.acquire_lease(wish("b", 19))
+    await store.release_leases("b")
+    assert await store.acquire_lease(wish("a", 20))
 
 
 async def test_a_thousand_claims_at_once_share_few_transactions(store: Store) -> None:
@@ -413,8 +408,8 @@ async def test_a_thousand_claims_at_once_share_few_transactions(store: Store) ->
 
 
 async def test_a_request_that_fails_does_not_take_its_company_down(store: Store) -> None:
-    good = store.absorb((seen(recording_id="good", start_id=None),))
-    bad = store.absorb((seen(recording_id="b" * 200, start_id="x" * 200),))
+    good = store.apply((seen(recording_id="good", start_id=None),))
+    bad = store.apply((seen(recording_id="b" * 200, start_id="x" * 200),))
     results = await asyncio.gather(good, bad, return_exceptions=True)
     assert not isinstance(results[0], BaseException)
 
@@ -424,8 +419,8 @@ async def test_of_what_cannot_be_stored_nothing_stays(store: Store) -> None:
     bad = seen(recording_id="b", start_id=None)
     bad = msgspec.structs.replace(bad, snapshot=msgspec.structs.replace(bad.snapshot, kind="film"))
     with pytest.raises(IntegrityError):
-        await store.absorb((good, bad))  # in one statement
-    await store.absorb((seen(recording_id="c", start_id=None),))
+        await store.apply((good, bad))  # in one statement
+    await store.apply((seen(recording_id="c", start_id=None),))
     known = await store.recordings(RecordingsFilter())
     assert [one.recording_id for one in known] == ["c"]
     assert await unsent_types(store) == ["track.invoked"]

@@ -9,9 +9,10 @@ import sqlalchemy as sa
 
 from recording_schemas import Status
 from tests.contract.test_store_history import NOW, seen
-from worker.store import Due, Overdue, Store
-from worker.store.engine import open_engine
-from worker.store.tables import recordings
+from worker.store.database.engine import open_engine
+from worker.store.database.schema import recordings
+from worker.store.read_schedule import DueQuery, OverdueQuery
+from worker.store.store import Store
 
 
 @pytest.fixture
@@ -31,15 +32,15 @@ def engine(database_url: str) -> Iterator[sa.Engine]:
 
 async def due(store: Store, **more: Any) -> list[str]:
     members = {"now": NOW.timestamp(), "swept_at": 0.0, "few": 1, "limit": 8, **more}
-    wanted = Due(app="default", **members)
+    wanted = DueQuery(app="default", **members)
     return [one.recording_id for one in (await store.due(wanted)).reads]
 
 
-def known_for(hours: float) -> Overdue:
+def known_for(hours: float) -> OverdueQuery:
     """Asks for what has been recorded for so long."""
     before = (NOW - timedelta(hours=hours)).timestamp()
     statuses = (Status.RECORDING, Status.PAUSED)
-    return Overdue(
+    return OverdueQuery(
         app="default",
         now=NOW.timestamp(),
         changed_before={},
@@ -51,9 +52,9 @@ async def test_how_long_a_recording_is_known_does_not_begin_anew_with_a_change(
     store: Store,
 ) -> None:
     for name, hours in (("long", 30), ("short", 20)):
-        await store.absorb([seen(name, at=NOW - timedelta(hours=hours))])
-        await store.absorb([seen(name, Status.PAUSED, at=NOW - timedelta(hours=1))])
-    await store.read_overdue(known_for(hours=25))
+        await store.apply([seen(name, at=NOW - timedelta(hours=hours))])
+        await store.apply([seen(name, Status.PAUSED, at=NOW - timedelta(hours=1))])
+    await store.schedule_overdue(known_for(hours=25))
     assert await due(store) == ["long"]
     assert [one.recording_id for one in await store.overdue(known_for(hours=25))] == ["long"]
 
@@ -62,21 +63,21 @@ async def test_a_recording_that_an_older_version_stored_is_known_since_its_last_
     store: Store, engine: sa.Engine
 ) -> None:
     for name, hours in (("long", 30), ("short", 20)):
-        await store.absorb([seen(name, at=NOW - timedelta(hours=hours))])
+        await store.apply([seen(name, at=NOW - timedelta(hours=hours))])
     with engine.begin() as connection:
         connection.execute(sa.update(recordings).values(first_seen_at=None))
-    await store.read_overdue(known_for(hours=25))
+    await store.schedule_overdue(known_for(hours=25))
     assert await due(store) == ["long"]
 
 
 async def overdue_and_uploaded(store: Store, uploaded: int) -> None:
     """Ten that are overdue for an hour, and then so many uploads."""
     for number in range(10):
-        await store.absorb([seen(f"overdue {number}", at=NOW - timedelta(hours=30))])
-    await store.read_overdue(known_for(hours=25))
+        await store.apply([seen(f"overdue {number}", at=NOW - timedelta(hours=30))])
+    await store.schedule_overdue(known_for(hours=25))
     for number in range(uploaded):
         at = NOW - timedelta(minutes=60 - number)
-        await store.absorb([seen(f"upload {number}", Status.UPLOADED, at=at)])
+        await store.apply([seen(f"upload {number}", Status.UPLOADED, at=at)])
 
 
 @pytest.mark.parametrize(("uploaded", "files"), [(0, 0), (3, 3), (9, 4)])

@@ -8,19 +8,13 @@ import msgspec
 import pytest
 
 from recording_schemas import CommandSucceeded, Status
-from worker.recording import Origin, Seen
-from worker.snapshot import Snapshot
-from worker.store import (
-    Claim,
-    Claimed,
-    Finish,
-    RecordingsFilter,
-    Release,
-    Reply,
-    Store,
-    outcome_record,
-)
-from worker.track_files import TrackFile
+from worker.domain.recording import Observation, StartContext
+from worker.domain.snapshot import RecordingSnapshot
+from worker.domain.track_files import TrackFile
+from worker.store.outbox import Reply, outcome_record
+from worker.store.queries import RecordingsFilter
+from worker.store.requests import Claim, Claimed, Finish, Release
+from worker.store.store import Store
 
 NOW = datetime(2026, 11, 1, 10, 0, tzinfo=UTC)
 MEETING = "97440c6a-140b-40a9-9499-b23fd7a3868a"
@@ -50,7 +44,7 @@ def claim(command_id: str = "c1", **changes: Any) -> Claim:
     return msgspec.structs.replace(request, **changes)
 
 
-def finish(command_id: str, reply: Reply, *seen: Seen) -> Finish:
+def finish(command_id: str, reply: Reply, *seen: Observation) -> Finish:
     data = CommandSucceeded(
         command_id=command_id, command_type="start_track_recording", recording_ids=("r1",)
     )
@@ -60,10 +54,10 @@ def finish(command_id: str, reply: Reply, *seen: Seen) -> Finish:
     return Finish(outcome=record, reply=reply, seen=seen, now=1001.0)
 
 
-def seen(recording_id: str = "r1", *, status: Status = Status.INVOKED, **more: Any) -> Seen:
+def seen(recording_id: str = "r1", *, status: Status = Status.INVOKED, **more: Any) -> Observation:
     members: dict[str, Any] = {"meeting_id": MEETING, "kind": "track"} | more.pop("told", {})
-    return Seen(
-        snapshot=Snapshot(recording_id=recording_id, status=status, **members),
+    return Observation(
+        snapshot=RecordingSnapshot(recording_id=recording_id, status=status, **members),
         observed_by="sweep",
         asked_at=NOW,
         observed_at=NOW,
@@ -86,7 +80,7 @@ async def test_null_characters_in_what_a_publisher_wants_back_do_not_keep_its_ou
     reply = Reply(reply_to="re\x00ply", correlation_id="\x00c", trace={"tracestate": "a\x00b"})
     await store.claim(claim(reply=reply))
     await store.finish(
-        finish("c1", reply, seen(origin=Origin(start_id="c1", correlation_id="\x00")))
+        finish("c1", reply, seen(start=StartContext(start_id="c1", correlation_id="\x00")))
     )
     await store.claim(claim(reply=reply))
     exchanges = [one.exchange for one in await store.unsent(10)]
@@ -97,7 +91,7 @@ async def test_null_characters_in_the_api_s_words_do_not_stop_what_is_seen(store
     file = TrackFile(file_name="a\x00b.webm", media_kind="audio", user_id="u\x00")
     told = {"meeting_id": "m\x00", "output_file_name": "\x00", "error_message": "\x00"}
     for status in (Status.INVOKED, Status.UPLOADED, Status.UPLOADED):
-        await store.absorb([seen(status=status, told=told, files=(file,))])
+        await store.apply([seen(status=status, told=told, files=(file,))])
     types = [one.event_type for one in await store.unsent(10)]
     assert types.count("recording.file_ready.v1") == 1
     assert types[-1] == "recording.completed.v1"
@@ -105,7 +99,7 @@ async def test_null_characters_in_the_api_s_words_do_not_stop_what_is_seen(store
 
 async def test_ids_longer_than_documented_do_not_stop_what_is_seen(store: Store) -> None:
     told = {"meeting_id": "m" * 5000, "session_id": "s" * 5000}
-    await store.absorb([seen(told=told, app="default")])
+    await store.apply([seen(told=told, app="default")])
     (known,) = await store.recordings(RecordingsFilter(recording_id="r1"))
     assert known.meeting_id == "m" * 5000
 
@@ -144,7 +138,7 @@ async def test_a_start_in_doubt_that_nobody_sends_again_does_not_block_its_id_fo
 
 
 async def test_a_meeting_is_the_same_in_capital_letters(store: Store) -> None:
-    await store.absorb([seen(origin=Origin(start_id="theirs"))])
+    await store.apply([seen(start=StartContext(start_id="theirs"))])
     await doubtful(store, "c1")
     spelt = MEETING.upper()
     again = await store.claim(claim(meeting_id=spelt))

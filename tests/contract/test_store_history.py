@@ -9,25 +9,20 @@ import pytest
 import sqlalchemy as sa
 
 from recording_schemas import CommandSucceeded, ErrorInfo, Status
-from worker.housekeeping import Housekeeping, Keep
-from worker.recording import Origin, Seen
-from worker.snapshot import Snapshot
-from worker.store import (
-    Claim,
-    Finish,
-    Release,
-    Reply,
-    Store,
-    outcome_record,
-)
-from worker.store.engine import open_engine
-from worker.store.tables import files, inbox, outbox, recordings
-from worker.track_files import TrackFile
+from worker.domain.recording import Observation, StartContext
+from worker.domain.snapshot import RecordingSnapshot
+from worker.domain.track_files import TrackFile
+from worker.store.database.engine import open_engine
+from worker.store.database.schema import files, inbox, outbox, recordings
+from worker.store.outbox import Reply, outcome_record
+from worker.store.pruner import Pruner, Retention
+from worker.store.requests import Claim, Finish, Release
+from worker.store.store import Store
 
 NOW: Final = datetime(2026, 11, 1, 10, 0, tzinfo=UTC)
 DAY: Final = 86_400.0
 OLD: Final = NOW.timestamp() - 40 * DAY
-KEEP: Final = Keep(sent=DAY, finished=30 * DAY)
+KEEP: Final = Retention(sent=DAY, finished=30 * DAY)
 
 
 @pytest.fixture
@@ -51,7 +46,7 @@ def claim(command_id: str, **more: Any) -> Claim:
     return Claim(command_id=command_id, **{**members, **waits, **more})
 
 
-def finish(command_id: str, *seen: Seen, at: datetime = NOW) -> Finish:
+def finish(command_id: str, *seen: Observation, at: datetime = NOW) -> Finish:
     data = CommandSucceeded(command_id=command_id, command_type="x", recording_ids=())
     record = outcome_record(data, source="test", at=at, correlation_id=None, trace={})
     return Finish(outcome=record, reply=Reply(), seen=seen, now=at.timestamp())
@@ -64,11 +59,13 @@ def seen(
     start_id: str | None = None,
     at: datetime = NOW,
     **more: Any,
-) -> Seen:
-    snapshot = Snapshot(recording_id=recording_id, status=status, kind="track", meeting_id="m")
-    origin = Origin(start_id=start_id) if start_id else None
-    return Seen(
-        snapshot=snapshot, observed_by="sweep", asked_at=at, observed_at=at, origin=origin, **more
+) -> Observation:
+    snapshot = RecordingSnapshot(
+        recording_id=recording_id, status=status, kind="track", meeting_id="m"
+    )
+    origin = StartContext(start_id=start_id) if start_id else None
+    return Observation(
+        snapshot=snapshot, observed_by="sweep", asked_at=at, observed_at=at, start=origin, **more
     )
 
 
@@ -79,7 +76,7 @@ async def record(store: Store, name: str, *, at: datetime, ended: bool = True) -
     await store.finish(finish(start, seen(name, start_id=start, at=at), at=at))
     if ended:
         file = TrackFile(file_name=f"{name}.webm", media_kind="audio", user_id="u")
-        await store.absorb([seen(name, Status.UPLOADED, at=at, files=(file,))])
+        await store.apply([seen(name, Status.UPLOADED, at=at, files=(file,))])
 
 
 async def send_all(store: Store, at: float) -> None:
@@ -91,8 +88,8 @@ def rows(engine: sa.Engine, column: sa.Column[Any]) -> list[Any]:
         return sorted(connection.execute(sa.select(column)).scalars())
 
 
-async def prune(store: Store, keep: Keep = KEEP) -> None:
-    await Housekeeping(store, keep, now=NOW.timestamp).once(lambda: True)
+async def prune(store: Store, keep: Retention = KEEP) -> None:
+    await Pruner(store, keep, now=NOW.timestamp).once(lambda: True)
 
 
 LONG_AGO: Final = NOW - timedelta(days=40)
@@ -104,7 +101,7 @@ LONG_AGO: Final = NOW - timedelta(days=40)
 async def test_sent_events_are_forgotten_by_age_and_unsent_ones_never(
     store: Store, engine: sa.Engine
 ) -> None:
-    await store.absorb([seen(f"r{number:03}") for number in range(700)])
+    await store.apply([seen(f"r{number:03}") for number in range(700)])
     waiting = await store.unsent(1000)
     sent, stuck = waiting[::2], waiting[1::2]
     await store.mark_sent([one.position for one in sent[:-1]], NOW.timestamp() - 2 * DAY)
@@ -131,7 +128,7 @@ async def test_a_recording_that_is_still_followed_stays_and_so_does_its_start(
     store: Store, engine: sa.Engine
 ) -> None:
     await record(store, "long", at=LONG_AGO, ended=False)
-    await store.absorb([seen("files", Status.UPLOADED, at=LONG_AGO)])
+    await store.apply([seen("files", Status.UPLOADED, at=LONG_AGO)])
     await prune(store)
     assert rows(engine, recordings.c.recording_id) == ["files", "long"]
     assert rows(engine, inbox.c.command_id) == ["start-long"]
@@ -144,19 +141,19 @@ async def test_a_recording_that_is_to_be_read_again_stays_though_it_has_ended(
 ) -> None:
     in_a_minute = NOW + timedelta(minutes=1)
     stalled = ErrorInfo(code="stalled", message="still RECORDING after 90000 s")
-    await store.absorb([seen("given up", at=LONG_AGO)])
-    conclusion = seen("given up", Status.ERRORED, at=LONG_AGO, concluded=stalled)
-    await store.absorb([msgspec.structs.replace(conclusion, look_again_at=in_a_minute)])
+    await store.apply([seen("given up", at=LONG_AGO)])
+    conclusion = seen("given up", Status.ERRORED, at=LONG_AGO, timed_out=stalled)
+    await store.apply([msgspec.structs.replace(conclusion, read_again_at=in_a_minute)])
     await prune(store)
     assert rows(engine, recordings.c.recording_id) == ["given up"]
-    await store.absorb([seen("given up", Status.ERRORED, at=in_a_minute)])
+    await store.apply([seen("given up", Status.ERRORED, at=in_a_minute)])
     await prune(store)
     assert rows(engine, recordings.c.recording_id) == []
 
 
 async def test_a_start_is_recognised_as_long_as_its_recording_is_kept(store: Store) -> None:
     await record(store, "r", at=LONG_AGO, ended=False)
-    await store.absorb([seen("r", Status.ERRORED, at=NOW)])
+    await store.apply([seen("r", Status.ERRORED, at=NOW)])
     await prune(store)
     assert (await store.claim(claim("start-r", slot="r/track"))).verdict == "done"
 
@@ -175,15 +172,15 @@ async def test_a_replica_that_does_not_lead_forgets_nothing(
     store: Store, engine: sa.Engine
 ) -> None:
     await record(store, "old", at=LONG_AGO)
-    await Housekeeping(store, KEEP, now=NOW.timestamp).once(lambda: False)
+    await Pruner(store, KEEP, now=NOW.timestamp).once(lambda: False)
     assert rows(engine, recordings.c.recording_id) == ["old"]
 
 
 async def test_one_that_loses_the_lead_stops_between_two_steps(
     store: Store, engine: sa.Engine
 ) -> None:
-    await store.absorb([seen(f"r{number}") for number in range(1000)])
+    await store.apply([seen(f"r{number}") for number in range(1000)])
     await send_all(store, OLD)
     leads = iter([True])
-    await Housekeeping(store, KEEP, now=NOW.timestamp).once(lambda: next(leads, False))
+    await Pruner(store, KEEP, now=NOW.timestamp).once(lambda: next(leads, False))
     assert len(rows(engine, outbox.c.position)) == 500

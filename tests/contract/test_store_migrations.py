@@ -9,10 +9,11 @@ from alembic import command
 from alembic.config import Config
 
 from tests.contract.test_store_history import NOW, record
-from worker.store import RecordingsFilter, Store
-from worker.store.engine import open_engine
-from worker.store.migrate import HEAD, migrate, upgrade
-from worker.store.tables import metadata
+from worker.store.database.engine import open_engine
+from worker.store.database.migrate import HEAD, migrate, upgrade
+from worker.store.database.schema import metadata
+from worker.store.queries import RecordingsFilter
+from worker.store.store import Store
 
 MIGRATIONS: Final = Path(__file__).parents[2] / "worker/store/migrations"
 

@@ -10,20 +10,22 @@ import psycopg
 import pytest
 
 from recording_schemas import Status
-from sandbox.postgresql import PostgreSQLServer
+from sandbox.services.postgresql import PostgreSQLServer
 from sandbox.waiting import Eventually
 from tests.fault.proxy import How, Proxy
-from worker.leadership import Leadership
-from worker.recording import Seen
-from worker.snapshot import Snapshot
-from worker.store import Store
+from worker.domain.recording import Observation
+from worker.domain.snapshot import RecordingSnapshot
+from worker.store.leader import LeaderElector
+from worker.store.store import Store
 
 NOW = datetime(2026, 11, 1, 10, 0, tzinfo=UTC)
 
 
-def seen(recording_id: str = "r1", status: Status = Status.RECORDING) -> Seen:
-    return Seen(
-        snapshot=Snapshot(recording_id=recording_id, status=status, kind="track", meeting_id="m"),
+def seen(recording_id: str = "r1", status: Status = Status.RECORDING) -> Observation:
+    return Observation(
+        snapshot=RecordingSnapshot(
+            recording_id=recording_id, status=status, kind="track", meeting_id="m"
+        ),
         observed_by="sweep",
         asked_at=NOW,
         observed_at=NOW,
@@ -36,15 +38,15 @@ class Replica:
     def __init__(self, store: Store) -> None:
         self.store = store
         self.heard: list[str] = []
-        store.on_news("outbox", lambda: self.heard.append("outbox"))
-        store.on_news("due", lambda: self.heard.append("due"))
+        store.subscribe("outbox", lambda: self.heard.append("outbox"))
+        store.subscribe("due", lambda: self.heard.append("due"))
 
 
 @asynccontextmanager
 async def replica(url: str, *, listening: bool = True) -> AsyncIterator[Replica]:
     store = await Store.open(url, source="test")
     one = Replica(store)
-    hearing = asyncio.create_task(store.hear_news()) if listening else None
+    hearing = asyncio.create_task(store.listen()) if listening else None
     try:
         yield one
     finally:
@@ -69,7 +71,7 @@ async def test_a_commit_that_leaves_events_tells_so_here_on_either_engine(
     database_url: str, eventually: Eventually
 ) -> None:
     async with replica(database_url, listening=False) as one:
-        await one.store.absorb([seen()])
+        await one.store.apply([seen()])
         await eventually(lambda: one.heard == ["outbox"])
 
 
@@ -77,9 +79,9 @@ async def test_a_commit_that_leaves_nothing_tells_nothing(
     database_url: str, eventually: Eventually
 ) -> None:
     async with replica(database_url, listening=False) as one:
-        await one.store.absorb([seen()])
+        await one.store.apply([seen()])
         await eventually(lambda: one.heard == ["outbox"])
-        await one.store.absorb([seen()])
+        await one.store.apply([seen()])
         await one.store.unsent(10)
         await asyncio.sleep(0)
         assert one.heard == ["outbox"]
@@ -87,7 +89,7 @@ async def test_a_commit_that_leaves_nothing_tells_nothing(
 
 async def test_on_sqlite_there_is_nobody_to_hear_of(sqlite_url: str) -> None:
     async with replica(sqlite_url, listening=False) as one:
-        await one.store.hear_news()
+        await one.store.listen()
 
 
 async def test_what_one_replica_commits_the_other_hears_and_its_own_not_twice(
@@ -96,9 +98,9 @@ async def test_what_one_replica_commits_the_other_hears_and_its_own_not_twice(
     async with replica(database) as here, replica(database) as there:
         await listens(here, eventually)
         await listens(there, eventually)
-        await here.store.absorb([seen()])
+        await here.store.apply([seen()])
         await eventually(lambda: there.heard == ["outbox"])
-        await there.store.absorb([seen("r2")])
+        await there.store.apply([seen("r2")])
         await eventually(lambda: len(here.heard) > 1)
         assert (here.heard, there.heard) == (["outbox"] * 2, ["outbox"] * 2)
 
@@ -108,8 +110,8 @@ async def test_many_events_of_one_transaction_are_told_once(
 ) -> None:
     async with replica(database) as here, replica(database) as there:
         await listens(there, eventually)
-        await here.store.absorb([seen(f"r{number}") for number in range(100)])
-        await here.store.absorb([seen("last")])
+        await here.store.apply([seen(f"r{number}") for number in range(100)])
+        await here.store.apply([seen("last")])
         await eventually(lambda: len(there.heard) >= 2)
         assert there.heard == ["outbox"] * 2
 
@@ -120,16 +122,16 @@ async def test_who_gives_the_lead_up_is_followed_at_once(
     async with replica(database) as old, replica(database) as new:
         await listens(new, eventually)
         first, heir = (
-            Leadership(one.store, owner=name, lease_seconds=600, now=one.store.now)
+            LeaderElector(one.store, owner=name, lease_seconds=600, now=one.store.now)
             for name, one in (("old", old), ("new", new))
         )
-        new.store.on_news("lead", heir.wake)
-        await first.try_to_lead()
+        new.store.subscribe("lead", heir.wake)
+        await first.try_acquire()
         taking_over = asyncio.create_task(heir.run())
-        await heir.try_to_lead()
-        assert (first.leads(), heir.leads()) == (True, False)
-        await first.let_go()
-        await eventually(heir.leads)
+        await heir.try_acquire()
+        assert (first.is_leader(), heir.is_leader()) == (True, False)
+        await first.release()
+        await eventually(heir.is_leader)
         taking_over.cancel()
         await asyncio.wait([taking_over])
 
@@ -145,9 +147,9 @@ async def test_deployments_in_two_schemas_of_one_database_do_not_hear_each_other
     async with replica(blue) as one, replica(blue) as neighbour, replica(green) as other:
         await listens(neighbour, eventually)
         await listens(other, eventually)
-        await one.store.absorb([seen()])
+        await one.store.apply([seen()])
         await eventually(lambda: neighbour.heard == ["outbox"])
-        await other.store.absorb([seen("later")])
+        await other.store.apply([seen("later")])
         await eventually(lambda: other.heard)
         assert (neighbour.heard, other.heard) == (["outbox"], ["outbox"])
 
@@ -163,7 +165,7 @@ async def test_a_listener_whose_backend_is_terminated_comes_back_and_looks_at_on
                 " '%current_schema()%' AND datname = current_database() AND pid <> pg_backend_pid()"
             )
         await listens(there, eventually)
-        await here.store.absorb([seen()])
+        await here.store.apply([seen()])
         await eventually(lambda: "outbox" in there.heard)
 
 
@@ -180,5 +182,5 @@ async def test_a_listener_that_is_cut_from_its_server_comes_back(
             await listens(there, eventually)
             proxy.cut(how)
             await listens(there, eventually)
-            await here.store.absorb([seen()])
+            await here.store.apply([seen()])
             await eventually(lambda: "outbox" in there.heard)

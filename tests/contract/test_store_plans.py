@@ -13,26 +13,21 @@ import msgspec
 import sqlalchemy as sa
 
 from recording_schemas import Status
-from sandbox.postgresql import PostgreSQLServer
+from sandbox.services.postgresql import PostgreSQLServer
 from tests.contract.test_store_history import NOW, OLD, claim, finish, record, seen
-from worker.recording import Recording
-from worker.store import (
-    Due,
-    Hear,
-    Hold,
-    Mark,
-    Overdue,
-    Reading,
-    RecordingsFilter,
-    Release,
-    Sent,
-    Store,
-)
+from worker.domain.recording import Recording
 from worker.store import inbox as store_inbox
-from worker.store.engine import open_engine
-from worker.store.migrate import migrate
-from worker.store.tables import files, inbox, outbox, recordings
-from worker.store.taking_in import take_in
+from worker.store.database.engine import open_engine
+from worker.store.database.migrate import migrate
+from worker.store.database.schema import files, inbox, outbox, recordings
+from worker.store.hearing import WebhookObservation
+from worker.store.leases import LeaseRequest
+from worker.store.observations import apply_batch
+from worker.store.pruning import PruneSent
+from worker.store.queries import RecordingsFilter
+from worker.store.read_schedule import Cursor, DueQuery, OverdueQuery, ScheduledRead
+from worker.store.requests import Release
+from worker.store.store import Store
 
 HISTORY: Final = 20_000
 FEW: Final = 1_000
@@ -123,9 +118,9 @@ async def everything(store: Any) -> None:
     await store.claim(claim("late", slot="n/track", abandoned_before=NOW.timestamp() + 9))
     await store.release(Release(command_id="new", uncertain=False, last_error="{}", owner="me"))
     await store.finish(finish("start-a"))
-    await store.absorb([seen("c"), seen("a", Status.UPLOADED, files=())])
-    await store.hold(Hold(name="leader", owner="me", now=1.0, until=2.0))
-    await store.let_go("me")
+    await store.apply([seen("c"), seen("a", Status.UPLOADED, files=())])
+    await store.acquire_lease(LeaseRequest(name="leader", owner="me", now=1.0, until=2.0))
+    await store.release_leases("me")
     await store.mark_sent([one.position for one in await store.unsent(3, after=1)], OLD)
     await store.outbox_depth()
     await store.open_recordings("default")
@@ -135,7 +130,7 @@ async def everything(store: Any) -> None:
     await follow(store)
     for wanted in filters():
         await store.recordings(wanted)
-    await store.prune_sent(Sent(before=OLD + 1))
+    await store.prune_sent(PruneSent(before=OLD + 1))
     await store.prune_recordings(OLD + 10)
     await store.prune_commands(OLD + 10)
 
@@ -159,31 +154,31 @@ async def follow(store: Any) -> None:
     """What the sweep, the reader and webhooks ask."""
     now = NOW.timestamp()
     webhook = msgspec.structs.replace(seen("a", Status.PAUSED), observed_by="webhook")
-    await store.hear(Hear(seen=webhook))
+    await store.apply_webhook(WebhookObservation(seen=webhook))
     stranger = msgspec.structs.replace(seen("nobody's"), observed_by="webhook")
-    await store.hear(Hear(seen=stranger, follow_all=True))
-    await store.read_by(Reading(ids=["a", "b"], at=now))
-    await store.read_by(Reading(ids=["a", "b"], at=now + 1, put_off=True))
+    await store.apply_webhook(WebhookObservation(seen=stranger, follow_all=True))
+    await store.schedule_read(ScheduledRead(ids=["a", "b"], at=now))
+    await store.schedule_read(ScheduledRead(ids=["a", "b"], at=now + 1, put_off=True))
     for few, besides in ((0, ()), (9, ("x",))):
         await store.due(
-            Due(
+            DueQuery(
                 app="default", now=now + 9, swept_at=0.0, few=few, limit=1, files=1, besides=besides
             )
         )
-    overdue = Overdue(
+    overdue = OverdueQuery(
         app="default",
         now=now,
         changed_before={Status.INVOKED: now, Status.UPLOADING: now - 9},
         known_before={Status.RECORDING: now, Status.UPLOADING: now - 9},
     )
     await store.overdue(overdue)
-    await store.read_overdue(overdue)
+    await store.schedule_overdue(overdue)
     await store.live("default")
-    await store.followed(["a", "old1"])
+    await store.tracked(["a", "old1"])
     await store.starting(["n/track", "m/composite"])
     await store.calling(["n/track", "m/composite"])
-    await store.set_mark(Mark(name="followed/default", at=now))
-    await store.mark("followed/default")
+    await store.set_cursor(Cursor(name="followed/default", at=now))
+    await store.cursor("followed/default")
 
 
 class Noted:
@@ -253,7 +248,9 @@ async def test_no_statement_reads_through_history(database_url: str) -> None:
         finally:
             await store.close()
     methods = {name for name, _ in inspect.getmembers(Store, inspect.iscoroutinefunction)}
-    assert methods - noted.used == {"open", "close", "hear_news", "spend"}, "ask these here too"
+    assert methods - noted.used == {"open", "close", "listen", "acquire_tokens"}, (
+        "ask these here too"
+    )
     with engine.begin() as connection:
         for statement, parameters in statements:
             if engine.dialect.name == "sqlite" and statement.startswith("SELECT"):
@@ -273,7 +270,7 @@ def starts_at_once(connection: sa.Connection, names: Sequence[str]) -> None:
     begun = [claim(f"start-{name}", slot=f"{name}/track") for name in names]
     ended = [finish(f"start-{name}", seen(name, start_id=f"start-{name}")) for name in names]
     store_inbox.claim(connection, begun)
-    take_in(connection, ended, source="test")
+    apply_batch(connection, ended, source="test")
 
 
 def test_what_was_first_asked_of_small_tables_does_not_read_them_whole_when_they_have_grown(

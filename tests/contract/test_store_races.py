@@ -8,12 +8,15 @@ import pytest
 import sqlalchemy as sa
 
 from recording_schemas import CommandSucceeded, Status
-from sandbox.postgresql import PostgreSQLServer
-from worker.recording import Origin, Seen
-from worker.snapshot import Snapshot
-from worker.store import Claim, Claimed, Finish, Reply, Store, inbox, outcome_record
-from worker.store.engine import open_engine
+from sandbox.services.postgresql import PostgreSQLServer
+from worker.domain.recording import Observation, StartContext
+from worker.domain.snapshot import RecordingSnapshot
+from worker.store import inbox
+from worker.store.database.engine import open_engine
 from worker.store.finishing import finish
+from worker.store.outbox import Reply, outcome_record
+from worker.store.requests import Claim, Claimed, Finish
+from worker.store.store import Store
 
 NOW = datetime(2026, 11, 1, 10, 0, tzinfo=UTC)
 SLOT = "m/track"
@@ -49,12 +52,14 @@ def end_of_start() -> Finish:
     outcome = CommandSucceeded(
         command_id="start", command_type="start_track_recording", recording_ids=("r",)
     )
-    seen = Seen(
-        snapshot=Snapshot(recording_id="r", status=Status.INVOKED, kind="track", meeting_id="m"),
+    seen = Observation(
+        snapshot=RecordingSnapshot(
+            recording_id="r", status=Status.INVOKED, kind="track", meeting_id="m"
+        ),
         observed_by="command",
         asked_at=NOW,
         observed_at=NOW,
-        origin=Origin(start_id="start"),
+        start=StartContext(start_id="start"),
     )
     record = outcome_record(outcome, source="test", at=NOW, correlation_id=None, trace={})
     return Finish(outcome=record, reply=Reply(), seen=(seen,), now=1001.0)

@@ -10,11 +10,14 @@ import pytest
 import sqlalchemy as sa
 
 from recording_schemas import CommandSucceeded, Status
-from sandbox.postgresql import PostgreSQLServer
+from sandbox.services.postgresql import PostgreSQLServer
 from sandbox.waiting import Eventually
-from worker.recording import ObservedBy, Origin, Seen
-from worker.snapshot import Snapshot
-from worker.store import Claim, Finish, Hear, Reply, Store, outcome_record
+from worker.domain.recording import Observation, ObservedBy, StartContext
+from worker.domain.snapshot import RecordingSnapshot
+from worker.store.hearing import WebhookObservation
+from worker.store.outbox import Reply, outcome_record
+from worker.store.requests import Claim, Finish
+from worker.store.store import Store
 
 NOW = datetime(2026, 11, 1, 10, 0, tzinfo=UTC)
 
@@ -46,12 +49,14 @@ def started() -> Finish:
     data = CommandSucceeded(
         command_id="start", command_type="start_track_recording", recording_ids=("r1",)
     )
-    seen = Seen(
-        snapshot=Snapshot(recording_id="r1", status=Status.INVOKED, kind="track", meeting_id="m1"),
+    seen = Observation(
+        snapshot=RecordingSnapshot(
+            recording_id="r1", status=Status.INVOKED, kind="track", meeting_id="m1"
+        ),
         observed_by="command",
         asked_at=NOW,
         observed_at=NOW,
-        origin=Origin(start_id="start"),
+        start=StartContext(start_id="start"),
     )
     record = outcome_record(data, source="test", at=NOW, correlation_id=None, trace={})
     return Finish(outcome=record, reply=Reply(), seen=(seen,), now=1001.0)
@@ -77,9 +82,9 @@ async def test_a_start_that_is_done_is_never_seen_without_its_recording(
     assert claimed.start_state != "done" or claimed.known
 
 
-def sight(recording_id: str, status: Status, by: ObservedBy = "sweep") -> Seen:
-    return Seen(
-        snapshot=Snapshot(recording_id=recording_id, status=status, kind="track"),
+def sight(recording_id: str, status: Status, by: ObservedBy = "sweep") -> Observation:
+    return Observation(
+        snapshot=RecordingSnapshot(recording_id=recording_id, status=status, kind="track"),
         observed_by=by,
         asked_at=NOW,
         observed_at=NOW,
@@ -98,14 +103,14 @@ async def test_a_recording_s_events_are_never_read_past_one_that_is_committed_la
         held_up.set()
         go_on.wait(20)
 
-    late = asyncio.create_task(slow.absorb([sight("late", Status.INVOKED)]))
+    late = asyncio.create_task(slow.apply([sight("late", Status.INVOKED)]))
     await eventually(held_up.is_set)
-    await quick.absorb([sight("one", Status.INVOKED), sight("other", Status.INVOKED)])
+    await quick.apply([sight("one", Status.INVOKED), sight("other", Status.INVOKED)])
     page = await quick.unsent(2)
     assert [one.subject for one in page] == ["one", "other"]
     go_on.set()
     await late
-    await quick.absorb([sight("late", Status.RECORDING), sight("new", Status.INVOKED)])
+    await quick.apply([sight("late", Status.RECORDING), sight("new", Status.INVOKED)])
     behind = await quick.unsent(10, after=page[-1].position)
     assert [one.subject for one in behind] == ["new"]
     again = [one.routing_key for one in await quick.unsent(10) if one.subject == "late"]
@@ -117,13 +122,15 @@ async def test_what_is_seen_and_told_at_two_replicas_is_never_locked_in_a_circle
 ) -> None:
     for number in range(20):
         both = f"{number}-one", f"{number}-other"
-        await replicas[0].absorb([sight(one, Status.INVOKED) for one in both])
+        await replicas[0].apply([sight(one, Status.INVOKED) for one in both])
         wishes: list[Awaitable[object]] = []
         for replica, (seen, told) in zip(replicas, (both, both[::-1]), strict=True):
             wishes += [
                 replica.outbox_depth(),  # while that is committed, the others get in line
-                replica.absorb([sight(seen, Status.RECORDING)]),
-                replica.hear(Hear(seen=sight(told, Status.RECORDING, "webhook"))),
+                replica.apply([sight(seen, Status.RECORDING)]),
+                replica.apply_webhook(
+                    WebhookObservation(seen=sight(told, Status.RECORDING, "webhook"))
+                ),
             ]
         await asyncio.gather(*wishes)
     another = sa.create_engine(replicas[0]._group._engine.url)

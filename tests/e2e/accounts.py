@@ -12,8 +12,8 @@ from recording_schemas import (
     Outcome,
     StatusChanged,
 )
-from sandbox.demo.story import once
-from sandbox.ledger import Ledger
+from sandbox.demo.scenario import once
+from sandbox.model.request_log import RequestLog
 
 
 def assert_repeats_are_identical(events: list[CloudEvent]) -> None:
@@ -40,7 +40,7 @@ def assert_in_order(events: list[CloudEvent], recording_id: str) -> None:
 
 
 def assert_files_and_completion(
-    events: list[CloudEvent], ledger: Ledger, recording_id: str
+    events: list[CloudEvent], ledger: RequestLog, recording_id: str
 ) -> None:
     """Every file that was made has one event, and after the last one comes the completion."""
     mine = of(events, recording_id)
@@ -58,7 +58,7 @@ def statuses_told(events: list[CloudEvent], recording_id: str) -> list[str]:
     return [one.data.status.value for one in mine if isinstance(one.data, StatusChanged)]
 
 
-def statuses_passed(ledger: Ledger, recording_id: str) -> list[str]:
+def statuses_passed(ledger: RequestLog, recording_id: str) -> list[str]:
     """Every status that the recording went through, in order."""
     return [one.status for one in ledger.transitions if one.recording_id == recording_id]
 

@@ -8,11 +8,11 @@ import aiohttp
 import pytest
 from aiohttp import web
 
-from sandbox.faults import Fault
-from sandbox.postgresql import PostgreSQLServer
-from sandbox.processes import free_ports
-from sandbox.rabbitmq import RabbitMQNode
-from sandbox.signing import Signer
+from sandbox.model.faults import Fault
+from sandbox.model.signing import Signer
+from sandbox.services.postgresql import PostgreSQLServer
+from sandbox.services.processes import free_ports
+from sandbox.services.rabbitmq import RabbitMQNode
 from sandbox.waiting import eventually
 from tests.e2e.processes import Scene
 

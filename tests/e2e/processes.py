@@ -8,11 +8,11 @@ from pathlib import Path
 from typing import Any, Final
 
 from recording_schemas import CloudEvent, Outcome
+from sandbox.api.server import Sandbox, SandboxOptions
 from sandbox.demo.messages import Messages
 from sandbox.demo.worker_process import WorkerProcess
-from sandbox.ledger import Request
-from sandbox.server import Sandbox, SandboxOptions
-from sandbox.switches import Switches
+from sandbox.model.behaviour import Behaviour
+from sandbox.model.request_log import Request
 
 PATIENCE: Final = 60.0
 API_TOKEN: Final = "token-of-the-api"  # noqa: S105 - any token is good
@@ -99,7 +99,7 @@ async def scene(
     directory: Path,
     *,
     speed: float = 5.0,
-    switches: Switches | None = None,
+    switches: Behaviour | None = None,
     module: tuple[str, ...] = ("worker", "run"),
     **more: str,
 ) -> AsyncIterator[Scene]:
@@ -108,7 +108,7 @@ async def scene(
     `module` is the worker's, for one that is the worker with a fault of its own.
     """
     async with AsyncExitStack() as stack:
-        options = SandboxOptions(speed=speed, seed=1, switches=switches or Switches())
+        options = SandboxOptions(speed=speed, seed=1, switches=switches or Behaviour())
         sandbox = await stack.enter_async_context(Sandbox(options))
         given = settings(amqp_url, prefix, sandbox, **more)
         worker = WorkerProcess(given, directory, module=module)

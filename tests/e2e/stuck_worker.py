@@ -13,16 +13,16 @@ from pathlib import Path
 from typing import Final
 
 import worker.app
-import worker.housekeeping
+import worker.store.pruner
 from worker.__main__ import main
-from worker.relay import Relay
+from worker.publishing.relay import OutboxRelay
 
 STUCK: Final = ("tests.e2e.stuck_worker",)
 HOW: Final = Path(os.environ.get("STUCK_FILE", "stuck"))
 LOOK_SECONDS: Final = 0.05
 
 
-class StuckRelay(Relay):
+class StuckRelay(OutboxRelay):
     """Comes to a stop at each turn, until the file is gone."""
 
     async def once(self, *, until: float = math.inf) -> bool:
@@ -46,6 +46,6 @@ def _how() -> str:
 
 
 if __name__ == "__main__":
-    vars(worker.app).update(Relay=StuckRelay, STUCK_SECONDS=3.0)
-    vars(worker.housekeeping).update(EVERY_SECONDS=0.5)
+    vars(worker.app).update(OutboxRelay=StuckRelay, STUCK_SECONDS=3.0)
+    vars(worker.store.pruner).update(EVERY_SECONDS=0.5)
     main(["run"])

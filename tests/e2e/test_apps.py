@@ -16,10 +16,10 @@ from recording_schemas import (
     Status,
     StatusChanged,
 )
-from sandbox.processes import free_ports
-from sandbox.rabbitmq import RabbitMQNode
-from sandbox.recording import Request
-from sandbox.server import Sandbox, SandboxOptions
+from sandbox.api.server import Sandbox, SandboxOptions
+from sandbox.model.recording import Request
+from sandbox.services.processes import free_ports
+from sandbox.services.rabbitmq import RabbitMQNode
 from sandbox.waiting import Eventually
 from tests.e2e.processes import Scene, scene
 from tests.integration.following import client

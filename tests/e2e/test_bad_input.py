@@ -18,7 +18,7 @@ from pamqp.commands import Basic
 from pamqp.header import ContentHeader
 
 from recording_schemas import CommandRejected, CommandSucceeded
-from sandbox.rabbitmq import RabbitMQNode
+from sandbox.services.rabbitmq import RabbitMQNode
 from sandbox.waiting import Eventually
 from tests.e2e.processes import PATIENCE, Scene, scene
 

@@ -14,17 +14,17 @@ import pytest
 import pytest_asyncio
 
 from recording_schemas import CommandSucceeded, Completed, FileReady, StatusChanged
-from sandbox.faults import Fault
-from sandbox.postgresql import PostgreSQLServer
-from sandbox.rabbitmq import RabbitMQNode
-from sandbox.switches import Switches
+from sandbox.model.behaviour import Behaviour
+from sandbox.model.faults import Fault
+from sandbox.services.postgresql import PostgreSQLServer
+from sandbox.services.rabbitmq import RabbitMQNode
 from sandbox.waiting import eventually
 from tests.e2e import accounts
 from tests.e2e.processes import Scene, scene
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
-SLOW_LIFE = Switches(invoked_seconds=5, uploading_seconds=5)
+SLOW_LIFE = Behaviour(invoked_seconds=5, uploading_seconds=5)
 """Long enough for a worker that is up to see every status."""
 
 

@@ -5,18 +5,18 @@ from datetime import UTC, datetime
 import pytest
 
 from recording_schemas import CloudEvent, Completed, Status
-from sandbox.clock import Clock
-from sandbox.demo.story import Cast, gather
+from sandbox.demo.assertions import faults
+from sandbox.demo.scenario import Cast, gather
 from sandbox.demo.tracks import Track
-from sandbox.demo.verdict import faults
-from sandbox.ledger import FileMade
-from sandbox.meetings import Meetings, Participant
-from sandbox.switches import Switches
+from sandbox.model.behaviour import Behaviour
+from sandbox.model.clock import Clock
+from sandbox.model.meetings import Meetings, Participant
+from sandbox.model.request_log import FileMade
 
 
 @pytest.fixture
 def cast() -> Cast:
-    return gather(Meetings(Clock(speed=0), Switches()))
+    return gather(Meetings(Clock(speed=0), Behaviour()))
 
 
 def track(person: Participant, number: int, *, seconds: float = 9.0) -> Track:

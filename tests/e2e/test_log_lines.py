@@ -7,11 +7,11 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from recording_schemas import Completed, FileReady, Status, StatusChanged
-from sandbox.processes import free_ports
-from sandbox.rabbitmq import RabbitMQNode
+from sandbox.services.processes import free_ports
+from sandbox.services.rabbitmq import RabbitMQNode
 from sandbox.waiting import Eventually
 from tests.e2e.processes import API_TOKEN, Scene, scene
-from worker.logs import redact_text
+from worker.observability.logs import redact_text
 
 
 def lines(stage: Scene, event: str) -> list[dict[str, Any]]:

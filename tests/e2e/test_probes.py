@@ -10,8 +10,8 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from recording_schemas import CommandSucceeded
 from sandbox.demo.messages import Messages
-from sandbox.postgresql import PostgreSQLServer
-from sandbox.rabbitmq import RabbitMQNode
+from sandbox.services.postgresql import PostgreSQLServer
+from sandbox.services.rabbitmq import RabbitMQNode
 from sandbox.waiting import Eventually
 from tests.e2e.outages import OUTAGES, Outage
 from tests.e2e.processes import Scene, scene

@@ -4,9 +4,9 @@ from pathlib import Path
 
 import aio_pika
 
+from sandbox.api.server import Sandbox
 from sandbox.demo.worker_process import WorkerProcess
-from sandbox.rabbitmq import RabbitMQNode
-from sandbox.server import Sandbox
+from sandbox.services.rabbitmq import RabbitMQNode
 from tests.e2e.processes import scene, settings
 
 

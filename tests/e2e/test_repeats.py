@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from recording_schemas import CloudEvent
-from sandbox.rabbitmq import RabbitMQNode
+from sandbox.services.rabbitmq import RabbitMQNode
 from tests.e2e import accounts
 from tests.e2e.processes import PATIENCE, Scene, scene
 

@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from recording_schemas import CommandRejected, StatusChanged, encode_event
-from sandbox.faults import Fault
-from sandbox.rabbitmq import RabbitMQNode
+from sandbox.model.faults import Fault
+from sandbox.services.rabbitmq import RabbitMQNode
 from tests.e2e.processes import API_TOKEN, Scene, scene
 
 AMQP_PASSWORD = "password-of-the-broker"  # noqa: S105

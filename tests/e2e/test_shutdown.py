@@ -6,9 +6,9 @@ from pathlib import Path
 import aio_pika
 
 from recording_schemas import CommandSucceeded
-from sandbox.demo.story import once
-from sandbox.faults import Fault
-from sandbox.rabbitmq import RabbitMQNode
+from sandbox.demo.scenario import once
+from sandbox.model.faults import Fault
+from sandbox.services.rabbitmq import RabbitMQNode
 from sandbox.waiting import Eventually
 from tests.e2e import accounts
 from tests.e2e.processes import Scene, scene

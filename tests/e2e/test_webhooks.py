@@ -10,18 +10,18 @@ import aio_pika
 import msgspec
 
 from recording_schemas import Completed, Status, StatusChanged, decode_event
-from sandbox.faults import Fault
-from sandbox.ledger import WebhookSent
-from sandbox.postgresql import PostgreSQLServer
-from sandbox.processes import free_ports
-from sandbox.rabbitmq import RabbitMQNode
-from sandbox.switches import Switches
+from sandbox.model.behaviour import Behaviour
+from sandbox.model.faults import Fault
+from sandbox.model.request_log import WebhookSent
+from sandbox.services.postgresql import PostgreSQLServer
+from sandbox.services.processes import free_ports
+from sandbox.services.rabbitmq import RabbitMQNode
 from sandbox.waiting import Eventually
 from tests.e2e.processes import Scene, scene
 
 FORWARD = (Status.RECORDING, Status.UPLOADING, Status.UPLOADED)
 KEPT = "kept-by-the-test"
-SWITCHES = Switches(invoked_seconds=2, uploading_seconds=2, real_webhook_retry_seconds=0.05)
+SWITCHES = Behaviour(invoked_seconds=2, uploading_seconds=2, real_webhook_retry_seconds=0.05)
 
 
 @asynccontextmanager
@@ -32,7 +32,7 @@ async def heard_by(
     eventually: Eventually,
     *,
     sweep: str = "3600",
-    switches: Switches = SWITCHES,
+    switches: Behaviour = SWITCHES,
     **more: Any,
 ) -> AsyncIterator[Scene]:
     """A scene whose worker has registered its webhook, and sweeps every so many seconds."""

@@ -12,7 +12,7 @@ from recording_schemas import (
     StatusChanged,
     decode_event,
 )
-from sandbox.recording import Recording
+from sandbox.model.recording import Recording
 from tests.fault.facts import Received
 from tests.fault.ledger import RANK
 

@@ -8,14 +8,15 @@ from typing import Any
 import msgspec
 
 import worker.app
-import worker.apps
+import worker.realtimekit.apps
 from worker.__main__ import main
-from worker.broker import Consumer, Delivery, Outgoing
 from worker.broker.acknowledging import Acknowledging
-from worker.realtimekit import RealtimeKit
-from worker.relay import Relay
-from worker.snapshot import Snapshot
-from worker.store import Unsent
+from worker.broker.consumer import Consumer
+from worker.broker.messages import Delivery, Outgoing
+from worker.domain.snapshot import RecordingSnapshot
+from worker.publishing.relay import OutboxRelay
+from worker.realtimekit.client import RealtimeKit
+from worker.store.outbox import Unsent
 
 
 class AcknowledgesEarly(Consumer):
@@ -29,12 +30,12 @@ class AcknowledgesEarly(Consumer):
 class StartsTwice(RealtimeKit):
     """Repeats a start, as a client that retries without thinking would."""
 
-    async def start_track(self, body: Mapping[str, object]) -> Snapshot:
+    async def start_track(self, body: Mapping[str, object]) -> RecordingSnapshot:
         await super().start_track(body)
         return await super().start_track(body)
 
 
-class DropsAnEvent(Relay):
+class DropsAnEvent(OutboxRelay):
     """Takes every file event for sent, and never sends it."""
 
     async def _publish_all(self, waiting: list[Unsent]) -> list[Unsent]:
@@ -42,7 +43,7 @@ class DropsAnEvent(Relay):
         return waiting
 
 
-class ChangesAnId(Relay):
+class ChangesAnId(OutboxRelay):
     """Makes up an id for each publication."""
 
     def _message(self, one: Unsent) -> Outgoing:
@@ -57,7 +58,7 @@ class ChangesAnId(Relay):
         return await super()._publish_all(waiting)  # as after a confirmation that was lost
 
 
-class ChangesTheBytes(Relay):
+class ChangesTheBytes(OutboxRelay):
     """Writes the time of publishing into the event."""
 
     published = 0
@@ -73,7 +74,7 @@ class ChangesTheBytes(Relay):
         return await super()._publish_all(waiting)
 
 
-class SendsTheLastFirst(Relay):
+class SendsTheLastFirst(OutboxRelay):
     """Publishes what waits of a recording in the wrong order."""
 
     async def _publish_all(self, waiting: list[Unsent]) -> list[Unsent]:
@@ -83,16 +84,16 @@ class SendsTheLastFirst(Relay):
 ROOMS: Mapping[str, tuple[str, type]] = {
     "acknowledges-early": ("Consumer", AcknowledgesEarly),
     "starts-twice": ("RealtimeKit", StartsTwice),
-    "drops-an-event": ("Relay", DropsAnEvent),
-    "changes-an-id": ("Relay", ChangesAnId),
-    "changes-the-bytes": ("Relay", ChangesTheBytes),
-    "sends-the-last-first": ("Relay", SendsTheLastFirst),
+    "drops-an-event": ("OutboxRelay", DropsAnEvent),
+    "changes-an-id": ("OutboxRelay", ChangesAnId),
+    "changes-the-bytes": ("OutboxRelay", ChangesTheBytes),
+    "sends-the-last-first": ("OutboxRelay", SendsTheLastFirst),
 }
 
 
 if __name__ == "__main__":
     room, broken = ROOMS[os.environ["FAULT_BREAKAGE"]]
-    for where in (worker.app, worker.apps):
+    for where in (worker.app, worker.realtimekit.apps):
         if room in vars(where):
             vars(where)[room] = broken
     main(["run"])

@@ -8,7 +8,7 @@ from typing import Any, Final
 
 import msgspec
 
-from sandbox.faults import Fault
+from sandbox.model.faults import Fault
 from sandbox.waiting import eventually
 from tests.fault.field import Field
 from tests.fault.ledger import Account, Run, account

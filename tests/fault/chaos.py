@@ -10,9 +10,9 @@ from pathlib import Path
 import msgspec
 import uvloop
 
-from sandbox.postgresql import launch_postgresql
-from sandbox.processes import OwnedDirectory
-from sandbox.rabbitmq import launch_rabbitmq
+from sandbox.services.postgresql import launch_postgresql
+from sandbox.services.processes import OwnedDirectory
+from sandbox.services.rabbitmq import launch_rabbitmq
 from tests.fault.campaign import Campaign, Options
 from tests.fault.field import open_field
 from tests.fault.ledger import closing_lines

@@ -5,7 +5,7 @@ from collections.abc import Iterable
 import msgspec
 
 from recording_schemas import Kind
-from sandbox.ledger import FileMade, Ledger, Request, Started, Transition
+from sandbox.model.request_log import FileMade, Request, RequestLog, Started, Transition
 
 SUCCEEDED = frozenset({"succeeded"})
 REJECTED = frozenset({"rejected"})
@@ -63,7 +63,7 @@ class Facts(msgspec.Struct, frozen=True, kw_only=True):
 def facts_of(
     sent: Iterable[Sent],
     received: Iterable[Received],
-    ledger: Ledger,
+    ledger: RequestLog,
     *,
     foreign: Iterable[str] = (),
     may_breach: bool = False,

@@ -10,9 +10,9 @@ from typing import Any, Final
 import msgspec
 from yarl import URL
 
-from sandbox.clock import Clock
-from sandbox.server import Sandbox, SandboxOptions
-from sandbox.switches import Switches
+from sandbox.api.server import Sandbox, SandboxOptions
+from sandbox.model.behaviour import Behaviour
+from sandbox.model.clock import Clock
 from tests.fault.facts import Facts, facts_of
 from tests.fault.forks import FORKS, Forks
 from tests.fault.ledger import Account, account
@@ -20,7 +20,7 @@ from tests.fault.processes import WorkerProcess
 from tests.fault.proxy import Proxy
 from tests.fault.recorder import Recorder
 from tests.fault.sender import Sender
-from worker.broker import Topology
+from worker.broker.topology import Topology
 
 RETRY_DELAYS: Final = (0.2, 0.5, 1.0)
 HASTE: Final = {
@@ -43,7 +43,7 @@ HASTE: Final = {
 }
 """The worker's settings with its patience shortened, and its promises as they are."""
 
-SWITCHES: Final = Switches(invoked_seconds=0.2, uploading_seconds=0.2)
+SWITCHES: Final = Behaviour(invoked_seconds=0.2, uploading_seconds=0.2)
 
 
 class Field:
@@ -152,7 +152,7 @@ async def open_field(
     *,
     prefix: str,
     seed: int | None = None,
-    switches: Switches = SWITCHES,
+    switches: Behaviour = SWITCHES,
     clock: Clock | None = None,
     forks: Forks | None = FORKS,
     **settings: str,

@@ -12,7 +12,7 @@ from typing import Final
 
 import msgspec
 
-from sandbox.processes import say
+from sandbox.services.processes import say
 from tests.fault.forkery import Start, Told
 
 ROOT: Final = Path(__file__).parents[2]

@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Callable
 
-from sandbox.faults import Fault
+from sandbox.model.faults import Fault
 from sandbox.waiting import eventually
 from tests.fault.field import Field
 

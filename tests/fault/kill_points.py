@@ -13,7 +13,7 @@ from typing import Any, Final
 
 import msgspec
 
-from sandbox.faults import Fault
+from sandbox.model.faults import Fault
 from sandbox.waiting import eventually
 from tests.fault.facts import REJECTED, SUCCEEDED
 from tests.fault.field import Field

@@ -7,26 +7,28 @@ import os
 import signal
 from typing import Any, Final
 
-import worker.assembly
+import worker.bootstrap
 from recording_schemas import Command
 from worker.__main__ import main
-from worker.broker import Delivery
-from worker.commands import Done
-from worker.consume import CommandPath
+from worker.broker.messages import Delivery
+from worker.commands.handler import CommandHandler
+from worker.commands.operations.context import OperationResult
 
 POISONED: Final = ("tests.fault.poisoned_worker",)
 POISON: Final = "poison"
 
 
-class PoisonedPath(CommandPath):
+class PoisonedPath(CommandHandler):
     """Dies in each attempt of a poisonous command, also in one that only looks."""
 
-    async def _act(self, delivery: Delivery, command: Command, *rest: Any, **how: Any) -> Done:
+    async def _act(
+        self, delivery: Delivery, command: Command, *rest: Any, **how: Any
+    ) -> OperationResult:
         if POISON in command.id:
             os.kill(os.getpid(), signal.SIGKILL)
         return await super()._act(delivery, command, *rest, **how)
 
 
 if __name__ == "__main__":
-    vars(worker.assembly)["CommandPath"] = PoisonedPath
+    vars(worker.bootstrap)["CommandHandler"] = PoisonedPath
     main(["run"])

@@ -11,9 +11,8 @@ from aio_pika.abc import AbstractChannel, AbstractConnection, AbstractIncomingMe
 
 from sandbox.waiting import eventually
 from tests.fault.facts import Received
-from worker.broker import Topology
-from worker.broker.link import BROKER_TROUBLE, close_quietly, from_broker
-from worker.broker.topology import declare
+from worker.broker.connection import BROKER_TROUBLE, close_quietly, from_broker
+from worker.broker.topology import Topology, declare
 
 PAUSE_SECONDS: Final = 0.2
 CHECK_SECONDS: Final = 5.0

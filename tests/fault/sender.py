@@ -10,7 +10,7 @@ import msgspec
 from aio_pika.abc import AbstractConnection, AbstractExchange
 
 from tests.fault.facts import Sent
-from worker.broker.link import BROKER_TROUBLE, from_broker
+from worker.broker.connection import BROKER_TROUBLE, from_broker
 
 CONFIRM_SECONDS: Final = 10.0
 PAUSE_SECONDS: Final = 0.2

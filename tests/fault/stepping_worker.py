@@ -13,15 +13,16 @@ import msgspec
 from aiohttp import web
 
 import worker.app
-import worker.assembly
+import worker.bootstrap
 from tests.fault.stepping import KillAt, Steps
 from worker.__main__ import main
-from worker.broker import Consumer, Delivery
 from worker.broker.acknowledging import Acknowledging
-from worker.reader import Reader
-from worker.relay import Relay
-from worker.sweep import Sweep
-from worker.webhook import Answered, Webhooks
+from worker.broker.consumer import Consumer
+from worker.broker.messages import Delivery
+from worker.publishing.relay import OutboxRelay
+from worker.tracking.refresher import Refresher
+from worker.tracking.sweep import Sweep
+from worker.tracking.webhook_endpoint import WebhookAnswer, WebhookEndpoint
 
 
 def install(steps: Steps) -> None:
@@ -31,7 +32,7 @@ def install(steps: Steps) -> None:
         async def _handle(self, settling: Acknowledging, tag: int, delivery: Delivery) -> None:
             await steps.whole(_which(delivery), super()._handle(settling, tag, delivery))
 
-    class SteppingRelay(Relay):
+    class SteppingRelay(OutboxRelay):
         async def once(self, **until: float) -> bool:
             steps.anew("relay")
             return await steps.whole("relay", super().once(**until))
@@ -41,7 +42,7 @@ def install(steps: Steps) -> None:
             steps.anew("sweep")
             await steps.whole("sweep", super().once(*args))
 
-    class SteppingReader(Reader):
+    class SteppingReader(Refresher):
         async def once(self, *args: Any) -> None:
             steps.anew("read")
             await steps.whole("read", super().once(*args))
@@ -51,15 +52,15 @@ def install(steps: Steps) -> None:
 
     one_at_a_time = asyncio.Lock()
 
-    class SteppingWebhooks(Webhooks):
-        async def _take(self, request: web.Request) -> Answered:
+    class SteppingWebhooks(WebhookEndpoint):
+        async def _take(self, request: web.Request) -> WebhookAnswer:
             async with one_at_a_time:  # they are counted under one name
                 steps.anew("webhook")
                 return await steps.whole("webhook", super()._take(request))
 
-    vars(worker.app).update(Consumer=SteppingConsumer, Relay=SteppingRelay)
-    vars(worker.assembly).update(
-        Sweep=SteppingSweep, Reader=SteppingReader, Webhooks=SteppingWebhooks
+    vars(worker.app).update(Consumer=SteppingConsumer, OutboxRelay=SteppingRelay)
+    vars(worker.bootstrap).update(
+        Sweep=SteppingSweep, Refresher=SteppingReader, WebhookEndpoint=SteppingWebhooks
     )
 
 

@@ -10,14 +10,14 @@ from typing import Final
 import aiohttp
 import pytest
 
-from sandbox.faults import Fault
-from sandbox.ledger import Request
+from sandbox.model.faults import Fault
+from sandbox.model.request_log import Request
 from sandbox.waiting import eventually
 from tests.fault.facts import SUCCEEDED
 from tests.fault.field import Field
 from tests.fault.ledger import account
 from tests.fault.processes import WorkerProcess
-from worker.outage import FAILURES
+from worker.realtimekit.circuit_breaker import FAILURES
 
 COMMANDS: Final = 40
 PREFETCH: Final = 10

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from sandbox.faults import Fault
+from sandbox.model.faults import Fault
 from sandbox.waiting import eventually
 from tests.fault.facts import SUCCEEDED
 from tests.fault.field import Field

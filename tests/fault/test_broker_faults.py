@@ -14,8 +14,8 @@ from typing import Any
 
 import pytest
 
-from sandbox.faults import Fault
-from sandbox.rabbitmq import RabbitMQNode
+from sandbox.model.faults import Fault
+from sandbox.services.rabbitmq import RabbitMQNode
 from sandbox.waiting import eventually
 from tests.fault.facts import SUCCEEDED
 from tests.fault.field import Field, open_field

@@ -10,8 +10,8 @@ from typing import Final
 import aiohttp
 import pytest
 
-from sandbox.faults import Fault
-from sandbox.postgresql import PostgreSQLServer
+from sandbox.model.faults import Fault
+from sandbox.services.postgresql import PostgreSQLServer
 from sandbox.waiting import eventually
 from tests.fault.facts import SUCCEEDED
 from tests.fault.field import Field, open_field

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from sandbox.postgresql import PostgreSQLServer
+from sandbox.services.postgresql import PostgreSQLServer
 from tests.fault.campaign import Campaign, Options
 from tests.fault.field import Field, open_field
 from tests.fault.ledger import closing_lines

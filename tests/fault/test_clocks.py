@@ -8,12 +8,13 @@ from typing import Any, Final
 import psycopg
 import pytest
 
-from sandbox.faults import Fault
-from sandbox.postgresql import PostgreSQLServer
+from sandbox.model.faults import Fault
+from sandbox.services.postgresql import PostgreSQLServer
 from tests.fault.world import LIMITS, World, open_world
-from worker.leadership import Leadership
-from worker.store import Claim, Release, Store
-from worker.store.clock import READ_AGAIN_SECONDS
+from worker.store.database.clock import READ_AGAIN_SECONDS
+from worker.store.leader import LeaderElector
+from worker.store.requests import Claim, Release
+from worker.store.store import Store
 
 HOUR: Final = 3600.0
 APART: Final = 30.0
@@ -123,16 +124,18 @@ async def test_a_leader_s_time_is_not_told_by_a_clock_that_jumps(
     world: World, sqlite_url: str, jump: float
 ) -> None:
     store, clock = await Store.open(sqlite_url, source="test"), Wrong(world)
-    leader = Leadership(store, owner="only", lease_seconds=15, now=clock, ticks=lambda: world.now)
-    await leader.try_to_lead()
+    leader = LeaderElector(
+        store, owner="only", lease_seconds=15, now=clock, ticks=lambda: world.now
+    )
+    await leader.try_acquire()
     clock.error = jump
-    assert leader.leads()
+    assert leader.is_leader()
     world.sandbox.clock.advance(14.9)
-    assert leader.leads()
+    assert leader.is_leader()
     world.sandbox.clock.advance(0.2)
-    assert not leader.leads()
-    await leader.try_to_lead()
-    assert leader.leads(), "its own lease never keeps it out"
+    assert not leader.is_leader()
+    await leader.try_acquire()
+    assert leader.is_leader(), "its own lease never keeps it out"
     await store.close()
 
 
@@ -181,13 +184,15 @@ async def test_the_lead_passes_on_in_time_though_the_leader_s_clock_was_an_hour_
     ahead: list[float] = [0.0]
     dead = await Store.open(url, source="test", now=lambda: HOUR)
     heir = await Store.open(url, source="test")
-    await Leadership(dead, owner="dead", lease_seconds=15, now=dead.now).try_to_lead()
-    inherits = Leadership(heir, owner="heir", lease_seconds=15, now=lambda: heir.now() + ahead[0])
-    await inherits.try_to_lead()
-    assert not inherits.leads()
+    await LeaderElector(dead, owner="dead", lease_seconds=15, now=dead.now).try_acquire()
+    inherits = LeaderElector(
+        heir, owner="heir", lease_seconds=15, now=lambda: heir.now() + ahead[0]
+    )
+    await inherits.try_acquire()
+    assert not inherits.is_leader()
     ahead[0] = 15.5
-    await inherits.try_to_lead()
-    assert inherits.leads()
+    await inherits.try_acquire()
+    assert inherits.is_leader()
     await dead.close()
     await heir.close()
 

@@ -10,14 +10,17 @@ from pathlib import Path
 
 import pytest
 
-from sandbox.rabbitmq import LocalNode
-from sandbox.rabbitmq_cluster import QuorumQueue, RabbitMQCluster, launch_cluster
+from sandbox.services.rabbitmq import LocalNode
+from sandbox.services.rabbitmq_cluster import QuorumQueue, RabbitMQCluster, launch_cluster
 from sandbox.waiting import eventually
 from tests.fault.field import Field, open_field
 from tests.fault.in_hand import PATIENCE, strike_at_work
 from tests.fault.proxy import Proxy
 from tests.fault.test_broker_faults import running, stream
-from worker.broker import Link, Outgoing, Publisher, Topology
+from worker.broker.connection import BrokerConnection
+from worker.broker.messages import Outgoing
+from worker.broker.publisher import Publisher
+from worker.broker.topology import Topology
 
 pytestmark = pytest.mark.timeout(240)
 
@@ -117,7 +120,7 @@ async def test_a_cluster_that_loses_one_leader_after_the_other_loses_and_doubles
 @asynccontextmanager
 async def publishing(amqp_url: str, topology: Topology) -> AsyncIterator[Publisher]:
     """A publisher that is ready, as the worker's."""
-    link = Link(lambda: amqp_url, "publish")
+    link = BrokerConnection(lambda: amqp_url, "publish")
     publisher = Publisher(link, topology, timeout=5)
     running = asyncio.create_task(link.run(publisher.session))
     async with asyncio.timeout(30):

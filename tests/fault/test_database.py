@@ -20,7 +20,7 @@ import pytest
 import sqlalchemy as sa
 from yarl import URL
 
-from sandbox.postgresql import PostgreSQLServer
+from sandbox.services.postgresql import PostgreSQLServer
 from sandbox.waiting import eventually
 from tests.fault.facts import SUCCEEDED
 from tests.fault.field import open_field
@@ -28,10 +28,11 @@ from tests.fault.ledger import Run, closing_lines
 from tests.fault.processes import WorkerProcess
 from tests.fault.proxy import Proxy
 from tests.fault.world import Replica, World, open_world
-from worker.errors import StoreUnavailable
-from worker.store import Claim, Store
-from worker.store.bounded import BoundedConnection
-from worker.store.engine import LOST_PEER_SECONDS, open_engine
+from worker.domain.errors import StoreUnavailable
+from worker.store.database.engine import LOST_PEER_SECONDS, open_engine
+from worker.store.database.psycopg_timeout import BoundedConnection
+from worker.store.requests import Claim
+from worker.store.store import Store
 
 AWAY_SECONDS = float(os.environ.get("FAULT_AWAY_SECONDS", "1"))
 COMMANDS = 10

@@ -27,11 +27,11 @@ from recording_schemas import (
     encode_event,
     secrets_of,
 )
-from sandbox.postgresql import PostgreSQLServer
+from sandbox.services.postgresql import PostgreSQLServer
 from tests.fault.from_schema import values_of
 from tests.fault.world import Replica, World, open_world
-from worker.broker import Ack, Dead, Delivery, Retry
-from worker.store import Store
+from worker.broker.messages import Ack, Dead, Delivery, Retry
+from worker.store.store import Store
 
 EXAMPLES = Path(__file__).parents[2] / "schemas/examples"
 COMMANDS = [path.read_bytes() for path in sorted(EXAMPLES.glob("*_recording.json"))]
@@ -115,7 +115,7 @@ def test_every_delivery_is_settled_and_the_store_stays_well(bench: Bench) -> Non
     @settings(max_examples=120, deadline=None)
     @given(DELIVERIES)
     def whatever_comes(delivery: Delivery) -> None:
-        settlement = bench.run(bench.replica.path.process(delivery))
+        settlement = bench.run(bench.replica.path.handle(delivery))
         assert isinstance(settlement, Ack | Retry | Dead)
         if isinstance(settlement, Retry):
             assert settlement.code != "store_unavailable", settlement.reason

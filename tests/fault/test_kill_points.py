@@ -28,9 +28,9 @@ WORKS: dict[type[Start], tuple[str, ...]] = {
     Stop: ("Store.claim", "RealtimeKit.act", "Store.finish"),
     Nonsense: ("Store.claim", "Store.finish", "Publisher.publish"),
     Relaying: ("Store.unsent", "Publisher.publish"),
-    Sweeping: ("Store.live", "RealtimeKit.list", "Store.read_by"),
-    Reading: ("Store.due", "RealtimeKit.get", "RealtimeKit.part", "Store.absorb"),
-    Hearing: ("WebhookKey.has_signed", "Store.hear"),
+    Sweeping: ("Store.live", "RealtimeKit.list", "Store.schedule_read"),
+    Reading: ("Store.due", "RealtimeKit.get", "RealtimeKit.part", "Store.apply"),
+    Hearing: ("WebhookKey.has_signed", "Store.apply_webhook"),
 }
 """Each kind of work with stages that a kill must have hit, asleep as well as awake."""
 

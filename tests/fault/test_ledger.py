@@ -17,7 +17,7 @@ from recording_schemas import (
     exchange_of,
     routing_key,
 )
-from sandbox.ledger import FileMade, Request, Started, Transition
+from sandbox.model.request_log import FileMade, Request, Started, Transition
 from tests.fault.facts import SUCCEEDED, Facts, Received, Sent
 from tests.fault.ledger import Run, account, closing_lines
 from worker.store.outbox import moment

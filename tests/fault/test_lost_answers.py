@@ -8,9 +8,9 @@ from typing import Any, get_args
 
 import pytest
 
-from sandbox.clock import Clock
-from sandbox.faults import After, Fault
-from sandbox.recording import Request
+from sandbox.model.clock import Clock
+from sandbox.model.faults import After, Fault
+from sandbox.model.recording import Request
 from tests.fault.facts import SUCCEEDED
 from tests.fault.field import Field, open_field
 

@@ -3,7 +3,7 @@
 import asyncio
 from typing import Final
 
-from sandbox.faults import Fault
+from sandbox.model.faults import Fault
 from tests.fault.field import Field
 from tests.fault.processes import WorkerProcess
 from tests.fault.test_api_storms import (
@@ -14,7 +14,7 @@ from tests.fault.test_api_storms import (
     send_starts,
     throttle,
 )
-from worker.outage import FAILURES
+from worker.realtimekit.circuit_breaker import FAILURES
 
 FEW: Final = 8
 

@@ -17,8 +17,8 @@ from tests.fault.facts import SUCCEEDED
 from tests.fault.field import Field, open_field
 from tests.fault.poisoned_worker import POISON, POISONED
 from tests.fault.processes import WorkerProcess
-from worker.consume import SUSPECT_RETURNS
-from worker.endings import MOST_CRASHES
+from worker.commands.completion import MOST_CRASHES
+from worker.commands.handler import SUSPECT_RETURNS
 
 NEIGHBOURS: Final = 40
 PREFETCH: Final = 50

@@ -11,15 +11,15 @@ from typing import Any
 
 import pytest
 
-from sandbox.faults import Fault
-from sandbox.meetings import participant_ids
-from sandbox.postgresql import PostgreSQLServer
+from sandbox.model.faults import Fault
+from sandbox.model.meetings import participant_ids
+from sandbox.services.postgresql import PostgreSQLServer
 from tests.fault.account_of_told import Told
 from tests.fault.facts import SUCCEEDED
 from tests.fault.field import open_field
 from tests.fault.world import LIMITS, Replica, World, open_world
-from worker.leadership import Leadership
-from worker.store import Store
+from worker.store.leader import LeaderElector
+from worker.store.store import Store
 
 MEETINGS = tuple(str(uuid.UUID(int=n, version=4)) for n in range(1, 5))
 ROUNDS = 3
@@ -121,19 +121,19 @@ def check(world: World, commands: dict[str, dict[str, Any]]) -> None:
 async def test_one_of_many_leads_and_another_one_after_its_lease(url: str) -> None:
     async with replicas_on(url, 3) as (world, replicas):
         leaderships = [
-            Leadership(one.store, owner=str(n), lease_seconds=15, now=one.now, ticks=one.now)
+            LeaderElector(one.store, owner=str(n), lease_seconds=15, now=one.now, ticks=one.now)
             for n, one in enumerate(replicas)
         ]
-        await asyncio.gather(*(one.try_to_lead() for one in leaderships))
-        (leader,) = (one for one in leaderships if one.leads())
+        await asyncio.gather(*(one.try_acquire() for one in leaderships))
+        (leader,) = (one for one in leaderships if one.is_leader())
         others = [one for one in leaderships if one is not leader]
         world.sandbox.clock.advance(14.9)
-        await asyncio.gather(*(one.try_to_lead() for one in others))
-        assert not any(one.leads() for one in others)
+        await asyncio.gather(*(one.try_acquire() for one in others))
+        assert not any(one.is_leader() for one in others)
         world.sandbox.clock.advance(0.2)
-        assert not leader.leads()
-        await asyncio.gather(*(one.try_to_lead() for one in others))
-        assert [one.leads() for one in others].count(True) == 1
+        assert not leader.is_leader()
+        await asyncio.gather(*(one.try_acquire() for one in others))
+        assert [one.is_leader() for one in others].count(True) == 1
 
 
 @pytest.mark.slow

@@ -8,7 +8,7 @@ from typing import Final
 
 import pytest
 
-from sandbox.rabbitmq import RabbitMQNode
+from sandbox.services.rabbitmq import RabbitMQNode
 from sandbox.waiting import eventually
 from tests.fault.field import Field, open_field
 from tests.fault.ledger import Run, closing_lines

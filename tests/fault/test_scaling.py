@@ -10,7 +10,7 @@ from typing import Any, Final
 
 import pytest
 
-from sandbox.postgresql import PostgreSQLServer
+from sandbox.services.postgresql import PostgreSQLServer
 from sandbox.waiting import eventually
 from tests.fault.facts import SUCCEEDED
 from tests.fault.field import Field, open_field

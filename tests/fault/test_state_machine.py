@@ -24,11 +24,12 @@ from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
-from sandbox.faults import Fault
-from sandbox.meetings import participant_ids
+from sandbox.model.faults import Fault
+from sandbox.model.meetings import participant_ids
 from tests.fault.account_of_told import Told
 from tests.fault.world import OPERATIONS, Replica, World, open_world
-from worker.store import Claim, Store
+from worker.store.requests import Claim
+from worker.store.store import Store
 
 INTERLEAVINGS = int(os.environ.get("FAULT_INTERLEAVINGS", "60"))
 MEETINGS = tuple(str(uuid.UUID(int=n, version=4)) for n in (1, 2))

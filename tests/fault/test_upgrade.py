@@ -9,12 +9,13 @@ import psycopg
 import pytest
 
 from recording_schemas import decode_event
-from sandbox.postgresql import PostgreSQLServer
+from sandbox.services.postgresql import PostgreSQLServer
 from tests.fault.world import World, open_world
-from worker.broker import Dead
-from worker.errors import StoreUnavailable
-from worker.store import Claim, Store
-from worker.store.migrate import ADVISORY_LOCK, HEAD
+from worker.broker.messages import Dead
+from worker.domain.errors import StoreUnavailable
+from worker.store.database.migrate import ADVISORY_LOCK, HEAD
+from worker.store.requests import Claim
+from worker.store.store import Store
 
 EXAMPLES = Path(__file__).parents[2] / "schemas/examples"
 NEWER = "9999"

@@ -15,8 +15,8 @@ from hypothesis import strategies as st
 
 from recording_schemas import Status
 from tests.integration.webhook_door import Door, former_update, open_door, update
-from worker.recording import RANK
-from worker.webhook import MAX_BODY_BYTES
+from worker.domain.recording import RANK
+from worker.tracking.webhook_endpoint import MAX_BODY_BYTES
 
 ANSWERS = {204, 401, 413, 503}
 STATUSES = [str(status) for status in Status]

@@ -14,29 +14,29 @@ from typing import Any, Final
 import msgspec
 from prometheus_client import CollectorRegistry
 
-from sandbox.clock import Clock
-from sandbox.faults import Fault
-from sandbox.server import Sandbox, SandboxOptions
+from sandbox.api.server import Sandbox, SandboxOptions
+from sandbox.model.clock import Clock
+from sandbox.model.faults import Fault
 from sandbox.waiting import eventually
 from tests.fault.facts import Received
-from worker.apps import App, Apps
-from worker.broker import Ack, Dead, Delivery, Retry, Settlement
-from worker.conclusions import Patience
-from worker.consume import CommandPath
-from worker.errors import ApiError
-from worker.limits import Limits
-from worker.outage import Outage
-from worker.outcomes import utc
-from worker.pace import Pace
-from worker.reader import Reader
-from worker.realtimekit import RealtimeKit
-from worker.retry import Retry as ApiRetry
-from worker.store import Store
-from worker.sweep import Sweep
-from worker.telemetry import Metrics
+from worker.broker.messages import Ack, Dead, Delivery, Retry, Settlement
+from worker.commands.handler import CommandHandler
+from worker.commands.retry_policy import RetryPolicy
+from worker.domain.errors import ApiError
+from worker.domain.outcomes import utc
+from worker.domain.timeouts import Timeouts
+from worker.observability.metrics import Metrics
+from worker.realtimekit.apps import App, Apps
+from worker.realtimekit.circuit_breaker import CircuitBreaker
+from worker.realtimekit.client import RealtimeKit
+from worker.realtimekit.retry import RequestRetry
+from worker.store.store import Store
+from worker.tracking.refresher import Refresher
+from worker.tracking.sweep import Sweep
+from worker.tracking.sweep_interval import SweepInterval
 
 START_OF_TIME: Final = 1_790_000_000.0
-LIMITS: Final = Limits(
+LIMITS: Final = RetryPolicy(
     max_command_bytes=100_000,
     max_age=1e6,
     stop_wait=1e5,
@@ -44,7 +44,7 @@ LIMITS: Final = Limits(
     lease=60,
     retry_delays=(5.0, 30.0),
 )
-PATIENCE: Final = Patience(
+PATIENCE: Final = Timeouts(
     files_wait=60.0,
     invoked_timeout=1e6,
     uploading_timeout=1e6,
@@ -74,11 +74,11 @@ class Replica:
         self.now = now
         ticks = itertools.count()
         # A pause ends when somebody looks: what is tried here is not how long it takes.
-        outage = Outage(lambda: next(ticks) * 1000.0)
+        outage = CircuitBreaker(lambda: next(ticks) * 1000.0)
         metrics = Metrics(CollectorRegistry(), version="test")
-        self.path = CommandPath(
+        self.path = CommandHandler(
             store,
-            Apps([App(name="default", api=world.api, outage=outage)]),
+            Apps([App(name="default", api=world.api, breaker=outage)]),
             LIMITS,
             owner=name,
             source="test",
@@ -90,14 +90,14 @@ class Replica:
             store,
             world.api,
             PATIENCE,
-            Pace(base=10, audit=120, rate=2),
+            SweepInterval(base=10, audit=120, rate=2),
             app="default",
             outage=outage,
             metrics=metrics,
             now=lambda: utc(now()),
             committed=lambda: None,
         )
-        self.reader = Reader(
+        self.reader = Refresher(
             store,
             world.api,
             PATIENCE,
@@ -105,7 +105,7 @@ class Replica:
             outage=outage,
             now=lambda: utc(now()),
             swept=self.sweep.swept,
-            sweep_soon=self.sweep.soon,
+            sweep_soon=self.sweep.request,
             committed=lambda: None,
         )
 
@@ -143,7 +143,7 @@ class World:
         """Give a letter out, and settle it as the replica says, unless that is lost."""
         letter.given = True
         try:
-            settlement = await to.path.process(letter.delivery)
+            settlement = await to.path.handle(letter.delivery)
         finally:
             letter.given = False
         if not ack_is_lost:
@@ -241,7 +241,7 @@ async def open_world(seed: int = 1) -> AsyncIterator[World]:
             app_id="app",
             token=lambda: "token",
             timeout=10.0,
-            retry=ApiRetry(attempts=2, base_seconds=0.001, total_seconds=1.0),
+            retry=RequestRetry(attempts=2, base_seconds=0.001, total_seconds=1.0),
         )
         stack.push_async_callback(api.aclose)
         yield World(sandbox, api)

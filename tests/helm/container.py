@@ -16,7 +16,7 @@ from typing import Any, Final, Self
 
 import aiohttp
 
-from sandbox.processes import OwnedProcess
+from sandbox.services.processes import OwnedProcess
 from sandbox.waiting import eventually
 from tests.helm.chart import Manifest, of_kind, pod
 

@@ -15,7 +15,7 @@ from typing import Any, Final, NamedTuple
 
 import yaml
 
-from worker.settings import describe
+from worker.settings.settings import describe
 
 CHART: Final = Path(__file__).parents[2] / "helm" / "recording-worker"
 VALUES: Final = CHART / "values.yaml"

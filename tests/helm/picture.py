@@ -22,9 +22,9 @@ import aiohttp
 import yaml
 from matplotlib import pyplot as plt
 
-from sandbox.faults import Fault
-from sandbox.processes import free_ports
-from sandbox.rabbitmq import launch_rabbitmq
+from sandbox.model.faults import Fault
+from sandbox.services.processes import free_ports
+from sandbox.services.rabbitmq import launch_rabbitmq
 from sandbox.waiting import eventually
 from tests.e2e.processes import Scene, scene
 from tests.helm.chart import CHART

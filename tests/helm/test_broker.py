@@ -14,18 +14,18 @@ import pytest
 from psycopg import sql
 
 from recording_schemas import CommandExpired, CommandRejected, Completed
+from sandbox.api.server import Sandbox, SandboxOptions
 from sandbox.demo.messages import Messages
 from sandbox.demo.worker_process import WorkerProcess
-from sandbox.postgresql import PostgreSQLServer
-from sandbox.processes import free_ports
-from sandbox.rabbitmq import LocalNode, RabbitMQNode, provide_rabbitmq
-from sandbox.server import Sandbox, SandboxOptions
+from sandbox.services.postgresql import PostgreSQLServer
+from sandbox.services.processes import free_ports
+from sandbox.services.rabbitmq import LocalNode, RabbitMQNode, provide_rabbitmq
 from sandbox.waiting import Eventually
 from tests.e2e.processes import settings
 from tests.helm.certificates import Authority
 from tests.helm.chart import CHART, LEAST, container, manifests, merged, of_kind, only
 from tests.helm.container import Pod
-from worker.broker import Topology
+from worker.broker.topology import Topology
 
 CERTIFICATES: Final = "/run/secrets/recording-worker/amqp-tls"
 OPERATOR: Final = {
@@ -149,9 +149,9 @@ async def test_a_worker_works_with_the_rights_in_the_readme(
 
 async def declare(amqp_url: str, prefix: str) -> None:
     """What the operator, or an administrator, would have done."""
-    from worker.broker.visit import declare_once, visit
+    from worker.broker.admin.one_shot import connect, declare_once
 
-    async with visit(amqp_url, "test") as connection:
+    async with connect(amqp_url, "test") as connection:
         await declare_once(connection, Topology(prefix=prefix, retry_delays=(0.2, 1.0, 5.0)))
 
 

@@ -8,7 +8,7 @@ from typing import Any, Final
 
 import pytest
 
-from sandbox.rabbitmq import RabbitMQNode
+from sandbox.services.rabbitmq import RabbitMQNode
 from tests.e2e.processes import scene
 from tests.helm.alerts import RULES, metrics_in
 from tests.helm.chart import CHART

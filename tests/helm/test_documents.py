@@ -9,7 +9,7 @@ import yaml
 
 from tests.helm import documents
 from tests.helm.chart import CHART, manifests, merged, workload
-from worker.settings import describe
+from worker.settings.settings import describe
 
 
 def test_every_value_is_documented() -> None:

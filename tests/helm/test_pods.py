@@ -23,7 +23,7 @@ from tests.helm.chart import (
     texts,
     workload,
 )
-from worker.settings import describe
+from worker.settings.settings import describe
 
 SECRETS: Final = "/run/secrets/recording-worker"
 EVERY_CREDENTIAL: Final = merged(

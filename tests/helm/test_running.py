@@ -9,9 +9,9 @@ from typing import Any, Final
 import aiohttp
 import pytest
 
-from sandbox.postgresql import PostgreSQLServer
-from sandbox.processes import free_ports
-from sandbox.server import Sandbox, SandboxOptions
+from sandbox.api.server import Sandbox, SandboxOptions
+from sandbox.services.postgresql import PostgreSQLServer
+from sandbox.services.processes import free_ports
 from sandbox.waiting import Eventually
 from tests.e2e.stuck_worker import STUCK
 from tests.helm.chart import (

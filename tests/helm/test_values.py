@@ -6,7 +6,7 @@ import pytest
 
 from tests.helm.chart import LEAST, LEAST_SQLITE, Values, merged, refusal
 from tests.helm.documents import schema
-from worker.settings import Settings
+from worker.settings.settings import Settings
 from worker.settings.variables import variables_of
 
 

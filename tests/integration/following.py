@@ -13,31 +13,34 @@ import msgspec
 from prometheus_client import CollectorRegistry
 
 from recording_schemas import Kind, Status
-from sandbox.clock import Clock
-from sandbox.ledger import Request
-from sandbox.server import Sandbox, SandboxOptions
-from sandbox.switches import Switches
-from worker.conclusions import Patience
-from worker.outage import Outage
-from worker.pace import Pace
-from worker.reader import Reader
-from worker.realtimekit import RealtimeKit, Try
-from worker.recording import Origin, Recording, Seen
-from worker.retry import Retry
-from worker.snapshot import Snapshot
-from worker.store import Hear, RecordingsFilter, Store
-from worker.strangers import Strangers
-from worker.sweep import Sweep
-from worker.telemetry import Metrics
+from sandbox.api.server import Sandbox, SandboxOptions
+from sandbox.model.behaviour import Behaviour
+from sandbox.model.clock import Clock
+from sandbox.model.request_log import Request
+from worker.domain.recording import Observation, Recording, StartContext
+from worker.domain.snapshot import RecordingSnapshot
+from worker.domain.timeouts import Timeouts
+from worker.observability.metrics import Metrics
+from worker.realtimekit.circuit_breaker import CircuitBreaker
+from worker.realtimekit.client import RealtimeKit
+from worker.realtimekit.retry import RequestRetry
+from worker.realtimekit.tries import HttpAttempt
+from worker.store.hearing import WebhookObservation
+from worker.store.queries import RecordingsFilter
+from worker.store.store import Store
+from worker.tracking.discovery import ExternalRecordingDiscovery
+from worker.tracking.refresher import Refresher
+from worker.tracking.sweep import Sweep
+from worker.tracking.sweep_interval import SweepInterval
 
-PATIENCE = Patience(
+PATIENCE = Timeouts(
     files_wait=120,
     invoked_timeout=120,
     uploading_timeout=7200,
     recording_timeout=90_000,
     vanished_after=30,
 )
-SWITCHES = Switches(invoked_seconds=1, uploading_seconds=1)
+SWITCHES = Behaviour(invoked_seconds=1, uploading_seconds=1)
 
 
 class Bench:
@@ -57,9 +60,11 @@ class Bench:
     def restart(self, api: RealtimeKit | None = None, *, follow_all: bool = False) -> None:
         """A sweep and a reader that know only what the store knows."""
         api = api or self.api
-        self.outage = Outage(now=self.sandbox.clock.now)
-        self.pace = Pace(base=10, audit=120, rate=2)
-        others = Strangers(self.store, api, app="default", now=self.now, committed=lambda: None)
+        self.outage = CircuitBreaker(now=self.sandbox.clock.now)
+        self.pace = SweepInterval(base=10, audit=120, rate=2)
+        others = ExternalRecordingDiscovery(
+            self.store, api, app="default", now=self.now, committed=lambda: None
+        )
         self.sweep = Sweep(
             self.store,
             api,
@@ -73,7 +78,7 @@ class Bench:
             committed=lambda: None,
             ticks=self.sandbox.clock.now,
         )
-        self.reader = Reader(
+        self.reader = Refresher(
             self.store,
             api,
             PATIENCE,
@@ -81,7 +86,7 @@ class Bench:
             outage=self.outage,
             now=self.now,
             swept=self.sweep.swept,
-            sweep_soon=self.sweep.soon,
+            sweep_soon=self.sweep.request,
             committed=lambda: None,
         )
 
@@ -95,40 +100,40 @@ class Bench:
         else:
             snapshot = await self.api.start_composite(body)
         prefix = layers.get("layers", {}).get("default", {}).get("file_name_prefix")
-        origin = Origin(
+        origin = StartContext(
             start_id=f"start-of-{snapshot.recording_id}",
             file_name_prefix=prefix,
             user_ids=tuple(layers.get("user_ids", ())),
         )
-        seen = Seen(
+        seen = Observation(
             snapshot=snapshot,
             observed_by="command",
             asked_at=asked_at,
             observed_at=self.now(),
-            origin=origin,
+            start=origin,
         )
-        await self.store.absorb([seen])
+        await self.store.apply([seen])
         return snapshot.recording_id
 
     async def webhook(self, recording_id: str, status: Status) -> None:
         """A webhook that tells this status, heard now."""
-        seen = Seen(
-            snapshot=Snapshot(recording_id=recording_id, status=status),
+        seen = Observation(
+            snapshot=RecordingSnapshot(recording_id=recording_id, status=status),
             observed_by="webhook",
             asked_at=self.now(),
             observed_at=self.now(),
         )
-        await self.store.hear(Hear(seen=seen))
+        await self.store.apply_webhook(WebhookObservation(seen=seen))
 
     async def answer(self, recording_id: str, status: Status) -> None:
         """A command's answer that tells this status, taken in now."""
-        seen = Seen(
-            snapshot=Snapshot(recording_id=recording_id, status=status),
+        seen = Observation(
+            snapshot=RecordingSnapshot(recording_id=recording_id, status=status),
             observed_by="command",
             asked_at=self.now(),
             observed_at=self.now(),
         )
-        await self.store.absorb([seen])
+        await self.store.apply([seen])
 
     async def tick(self, seconds: float = 0.0) -> None:
         """So much later, one sweep, and the reads that are due then."""
@@ -193,9 +198,9 @@ async def open_bench(url: str) -> AsyncIterator[Bench]:
         store = await Store.open(url, source="test")
         heard: list[Bench] = []
 
-        def observed(one: Try) -> None:
+        def observed(one: HttpAttempt) -> None:
             for bench in heard:
-                bench.outage.heard(one.error)
+                bench.outage.record(one.error)
 
         api = client(base_url=sandbox.base_url, observed=observed)
         heard.append(Bench(sandbox, store, api))
@@ -211,6 +216,6 @@ def client(**changes: Any) -> RealtimeKit:
         "app_id": "app",
         "token": lambda: "token",
         "timeout": 20.0,
-        "retry": Retry(attempts=1),
+        "retry": RequestRetry(attempts=1),
     }
     return RealtimeKit(**(settings | changes))

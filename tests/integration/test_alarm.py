@@ -7,16 +7,19 @@ from typing import Any
 
 import pytest
 
-from sandbox.rabbitmq import RabbitMQNode
-from worker.broker import Link, Outgoing, Publisher, Topology
-from worker.errors import BrokerUnavailable
+from sandbox.services.rabbitmq import RabbitMQNode
+from worker.broker.connection import BrokerConnection
+from worker.broker.messages import Outgoing
+from worker.broker.publisher import Publisher
+from worker.broker.topology import Topology
+from worker.domain.errors import BrokerUnavailable
 
 
 @pytest.fixture
 async def publishing(
     private_rabbitmq: RabbitMQNode,
-) -> AsyncIterator[tuple[Link, Publisher, Topology]]:
-    link = Link(lambda: private_rabbitmq.amqp_url, "publish")
+) -> AsyncIterator[tuple[BrokerConnection, Publisher, Topology]]:
+    link = BrokerConnection(lambda: private_rabbitmq.amqp_url, "publish")
     topology = Topology(prefix="alarm", retry_delays=(1.0,))
     publisher = Publisher(link, topology, timeout=1.5)
     running = asyncio.create_task(link.run(publisher.session))
@@ -28,7 +31,7 @@ async def publishing(
 @pytest.mark.timeout(240)
 async def test_under_an_alarm_publishing_fails_in_time_readiness_says_why_and_it_recovers(
     private_rabbitmq: RabbitMQNode,
-    publishing: tuple[Link, Publisher, Topology],
+    publishing: tuple[BrokerConnection, Publisher, Topology],
     eventually: Any,
 ) -> None:
     link, publisher, topology = publishing

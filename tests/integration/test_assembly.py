@@ -8,11 +8,11 @@ from pathlib import Path
 import pytest
 from prometheus_client import CollectorRegistry
 
-from worker.assembly import Assembly
-from worker.settings import Settings
-from worker.store import Store
-from worker.telemetry import Metrics
-from worker.tracing import Tracing
+from worker.bootstrap import Bootstrap
+from worker.observability.metrics import Metrics
+from worker.observability.tracing import Tracing
+from worker.settings.settings import Settings
+from worker.store.store import Store
 
 APPS = {
     "eu": {"account_id": "one", "app_id": "eu", "api_token": "a", "api_budget": "600/300"},
@@ -29,7 +29,7 @@ def apps() -> dict[str, dict[str, str]]:
 @pytest.fixture
 async def assembly(
     sqlite_url: str, tmp_path: Path, apps: dict[str, dict[str, str]]
-) -> AsyncIterator[Assembly]:
+) -> AsyncIterator[Bootstrap]:
     path = tmp_path / "apps.json"
     path.write_text(json.dumps(apps))
     settings = Settings.from_env({"WORKER_APPS_FILE": str(path)})
@@ -37,16 +37,16 @@ async def assembly(
     async with AsyncExitStack() as rooms:
         store = await Store.open(sqlite_url, source="test")
         rooms.push_async_callback(store.close)
-        yield Assembly(settings, store, metrics, Tracing(), rooms)
+        yield Bootstrap(settings, store, metrics, Tracing(), rooms)
 
 
 def test_apps_of_one_account_share_its_budget_and_those_of_another_have_their_own(
-    assembly: Assembly,
+    assembly: Bootstrap,
 ) -> None:
     assert sorted(assembly.budgets) == ["one", "other"]
 
 
-def test_apps_of_one_account_share_what_their_sweeps_may_use(assembly: Assembly) -> None:
+def test_apps_of_one_account_share_what_their_sweeps_may_use(assembly: Bootstrap) -> None:
     rates = {app.name: app.sustained_rate for app in assembly.apps}
     assert rates == {"eu": 1.0, "us": 1.0, "asia": 4.0}  # the scarcest window of any holds for all
 
@@ -60,7 +60,7 @@ def with_tokens(**tokens: str) -> dict[str, dict[str, str]]:
 
 
 @pytest.mark.parametrize("apps", [with_tokens(a="user", b="own", c="user")])
-def test_accounts_whose_apps_use_one_token_share_one_budget(assembly: Assembly) -> None:
+def test_accounts_whose_apps_use_one_token_share_one_budget(assembly: Bootstrap) -> None:
     assert sorted(assembly.budgets) == ["a", "b"]
     rates = {app.name: app.sustained_rate for app in assembly.apps}
     assert rates == {"a": 2.0, "b": 4.0, "c": 2.0}

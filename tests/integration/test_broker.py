@@ -21,26 +21,17 @@ from pamqp.commands import Basic
 from pamqp.frame import marshal
 from pamqp.header import ContentHeader
 
-from sandbox.rabbitmq import RabbitMQNode
+from sandbox.services.rabbitmq import RabbitMQNode
 from sandbox.waiting import Eventually
 from tests.fault.proxy import Proxy
 from tests.integration.overheard import Overheard
-from worker.broker import (
-    Ack,
-    Consumer,
-    Dead,
-    Delivery,
-    Link,
-    Outgoing,
-    Publisher,
-    Retry,
-    Settlement,
-    Topology,
-)
 from worker.broker.acknowledging import Acknowledging
-from worker.broker.link import from_broker
-from worker.broker.topology import declare, verify
-from worker.errors import BrokerUnavailable, TopologyDiffers
+from worker.broker.connection import BrokerConnection, from_broker
+from worker.broker.consumer import Consumer
+from worker.broker.messages import Ack, Dead, Delivery, Outgoing, Retry, Settlement
+from worker.broker.publisher import Publisher
+from worker.broker.topology import Topology, declare, verify
+from worker.domain.errors import BrokerUnavailable, TopologyDiffers
 
 Decide = Callable[[Delivery], Awaitable[Settlement]]
 
@@ -92,8 +83,8 @@ class Commands:
         self._decide = decide
         self._url = url
         self._connections = 0
-        self.publishing = Link(lambda: url, "publish")
-        self.consuming = Link(self._url_of_another_connection, "consume")
+        self.publishing = BrokerConnection(lambda: url, "publish")
+        self.consuming = BrokerConnection(self._url_of_another_connection, "consume")
         self.publisher = Publisher(self.publishing, topology, timeout=timeout)
         self.consumer = WatchedConsumer(
             self.consuming,
@@ -265,7 +256,7 @@ async def test_a_worker_that_may_only_verify_does_not_start_without_the_topology
     broker: Broker, amqp_url: str
 ) -> None:
     commands = await broker.commands(acknowledge)
-    link = Link(lambda: amqp_url, "publish")
+    link = BrokerConnection(lambda: amqp_url, "publish")
     publisher = Publisher(link, commands.topology, timeout=5, may_declare=False)
     with pytest.raises(TopologyDiffers, match="WORKER_TOPOLOGY"):
         await link.run(publisher.session)
@@ -692,9 +683,11 @@ async def test_a_drain_waits_for_handlers_and_their_acknowledgements_count(
 
 
 async def test_a_drain_ends_at_once_while_there_is_no_broker() -> None:
-    link = Link(lambda: "amqp://guest:guest@127.0.0.1:1/", "consume")
+    link = BrokerConnection(lambda: "amqp://guest:guest@127.0.0.1:1/", "consume")
     topology = Topology()
-    publisher = Publisher(Link(lambda: "amqp://127.0.0.1:1/", "publish"), topology, timeout=1)
+    publisher = Publisher(
+        BrokerConnection(lambda: "amqp://127.0.0.1:1/", "publish"), topology, timeout=1
+    )
     consumer = Consumer(link, topology, publisher, acknowledge, prefetch=1)
     async with asyncio.timeout(20), asyncio.TaskGroup() as group:
         group.create_task(consumer.run())
@@ -705,9 +698,9 @@ async def test_a_drain_ends_at_once_while_there_is_no_broker() -> None:
 async def test_a_drain_ends_at_once_while_publishing_is_not_ready(
     broker: Broker, amqp_url: str, eventually: Eventually
 ) -> None:
-    nobody = Link(lambda: "amqp://127.0.0.1:1/", "publish")
+    nobody = BrokerConnection(lambda: "amqp://127.0.0.1:1/", "publish")
     publisher = WatchedPublisher(nobody, Topology(), timeout=1)
-    link = Link(lambda: amqp_url, "consume")
+    link = BrokerConnection(lambda: amqp_url, "consume")
     consumer = Consumer(link, Topology(), publisher, acknowledge, prefetch=1)
     async with asyncio.timeout(20), asyncio.TaskGroup() as group:
         group.create_task(consumer.run())

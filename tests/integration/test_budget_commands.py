@@ -9,20 +9,21 @@ from contextlib import AsyncExitStack, asynccontextmanager
 import msgspec
 from prometheus_client import CollectorRegistry
 
-from sandbox.server import Sandbox, SandboxOptions
-from worker.apps import App, Apps
-from worker.broker import Ack, Delivery, Retry, Settlement
-from worker.budget import Budget
-from worker.consume import CommandPath
-from worker.ledger import Ask, Rate
-from worker.limits import Limits
-from worker.outage import Outage
-from worker.realtimekit import RealtimeKit
-from worker.retry import Retry as ApiRetry
-from worker.store import Store
-from worker.telemetry import Metrics
+from sandbox.api.server import Sandbox, SandboxOptions
+from worker.broker.messages import Ack, Delivery, Retry, Settlement
+from worker.budget.budget import Budget
+from worker.budget.ledger import TokenRequest
+from worker.budget.sliding_window import Rate
+from worker.commands.handler import CommandHandler
+from worker.commands.retry_policy import RetryPolicy
+from worker.observability.metrics import Metrics
+from worker.realtimekit.apps import App, Apps
+from worker.realtimekit.circuit_breaker import CircuitBreaker
+from worker.realtimekit.client import RealtimeKit
+from worker.realtimekit.retry import RequestRetry
+from worker.store.store import Store
 
-LIMITS = Limits(
+LIMITS = RetryPolicy(
     max_command_bytes=10_000,
     max_age=3600,
     stop_wait=300,
@@ -45,13 +46,13 @@ class Bench:
             app_id="app",
             token=lambda: "token",
             timeout=5.0,
-            retry=ApiRetry(attempts=2, base_seconds=0.01),
-            purse=self.budget,
+            retry=RequestRetry(attempts=2, base_seconds=0.01),
+            budget=self.budget,
         )
-        self.outage = Outage(time.monotonic)
-        self.path = CommandPath(
+        self.outage = CircuitBreaker(time.monotonic)
+        self.path = CommandHandler(
             store,
-            Apps([App(name="default", api=self.api, outage=self.outage)]),
+            Apps([App(name="default", api=self.api, breaker=self.outage)]),
             LIMITS,
             owner="me",
             source="test",
@@ -62,11 +63,11 @@ class Bench:
 
     async def send(self, **command: str) -> Settlement:
         body = msgspec.json.encode(command)
-        return await self.path.process(Delivery(body=body, routing_key="x"))
+        return await self.path.handle(Delivery(body=body, routing_key="x"))
 
     async def spend(self) -> None:
         """Leave nothing but the reserve for stops."""
-        await self.store.spend("b", Ask(rates=(RATE,), needed=(0, 1000, 0)))
+        await self.store.acquire_tokens("b", TokenRequest(rates=(RATE,), needed=(0, 1000, 0)))
 
 
 @asynccontextmanager
@@ -94,7 +95,7 @@ async def test_a_start_over_budget_waits_no_longer_each_time_and_is_surely_not_r
             assert isinstance(settled, Retry)
             assert (settled.code, settled.delay_seconds) == ("over_budget", 120.0)
         assert not bench.sandbox.ledger.requests
-        assert not bench.outage.on
+        assert not bench.outage.is_open
 
 
 async def test_a_stop_has_a_reserve_that_starts_cannot_spend(sqlite_url: str) -> None:

@@ -21,7 +21,7 @@ from recording_schemas import (
     exchange_of,
     routing_key,
 )
-from sandbox.rabbitmq import RabbitMQNode
+from sandbox.services.rabbitmq import RabbitMQNode
 from tests.integration.cli_process import CommandLine, Running
 
 MEETING = "5f0f1d2e-1111-4222-8333-944455556666"

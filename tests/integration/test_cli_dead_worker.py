@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from sandbox.server import Sandbox, SandboxOptions
+from sandbox.api.server import Sandbox, SandboxOptions
 from sandbox.waiting import Eventually
 from tests.integration.cli_process import CommandLine, Running
 from tests.integration.dead_letter_queue import Broker, has, refuse, send, visited

@@ -11,19 +11,22 @@ import sqlalchemy as sa
 
 from recording_schemas import Status
 from tests.integration.cli_process import CommandLine
-from worker.errors import StoreUnavailable, WrongSettings
-from worker.recording import Seen
-from worker.snapshot import Snapshot
-from worker.store import RecordingsFilter, Store
-from worker.store.reading import read_only_engine, read_recordings
+from worker.domain.errors import StoreUnavailable, WrongSettings
+from worker.domain.recording import Observation
+from worker.domain.snapshot import RecordingSnapshot
+from worker.store.admin.read_only import read_only_engine, read_recordings
+from worker.store.queries import RecordingsFilter
+from worker.store.store import Store
 
 ALL = RecordingsFilter()
 
 
-def seen(recording_id: str, meeting_id: str = "m-1", status: Status = Status.RECORDING) -> Seen:
+def seen(
+    recording_id: str, meeting_id: str = "m-1", status: Status = Status.RECORDING
+) -> Observation:
     now = datetime.now(UTC)
-    return Seen(
-        snapshot=Snapshot(
+    return Observation(
+        snapshot=RecordingSnapshot(
             recording_id=recording_id, status=status, kind="track", meeting_id=meeting_id
         ),
         observed_by="sweep",
@@ -36,7 +39,7 @@ async def test_what_a_worker_committed_is_read_while_it_holds_the_database(
     database_url: str,
 ) -> None:
     store = await Store.open(database_url, source="test")
-    await store.absorb([seen("r-1"), seen("r-2", "m-2", Status.PAUSED)])
+    await store.apply([seen("r-1"), seen("r-2", "m-2", Status.PAUSED)])
 
     found = {one.recording_id for one in read_recordings(database_url, ALL)}
     paused = read_recordings(database_url, RecordingsFilter(status=Status.PAUSED))
@@ -51,7 +54,7 @@ async def test_what_a_worker_committed_is_read_while_it_holds_the_database(
 async def test_one_app_s_recordings_are_found_among_all(database_url: str, tmp_path: Path) -> None:
     cli = CommandLine({"DATABASE_URL": database_url}, tmp_path)
     store = await Store.open(database_url, source="test")
-    await store.absorb([seen("r-1"), msgspec.structs.replace(seen("r-2"), app="eu")])
+    await store.apply([seen("r-1"), msgspec.structs.replace(seen("r-2"), app="eu")])
     assert await store.count_by_app() == {"default": 1, "eu": 1}
     await store.close()
 
@@ -69,7 +72,7 @@ async def test_the_last_that_changed_come_first_of_one_app_too_whether_they_are_
         files = () if status is Status.UPLOADED else None
         for app in ("eu", "us"):
             one = seen(f"{app}-{number}", status=status)
-            await store.absorb([msgspec.structs.replace(one, app=app, files=files)])
+            await store.apply([msgspec.structs.replace(one, app=app, files=files)])
     await store.close()
 
     def found(**wanted: Any) -> list[str]:
@@ -86,7 +89,7 @@ async def test_the_last_that_changed_come_first_of_one_app_too_whether_they_are_
 
 async def test_the_store_can_be_read_when_no_worker_runs(database_url: str) -> None:
     store = await Store.open(database_url, source="test")
-    await store.absorb([seen("r-1")])
+    await store.apply([seen("r-1")])
     await store.close()
 
     assert [one.recording_id for one in read_recordings(database_url, ALL)] == ["r-1"]

@@ -8,8 +8,8 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from sandbox.faults import Fault
-from sandbox.server import Sandbox, SandboxOptions
+from sandbox.api.server import Sandbox, SandboxOptions
+from sandbox.model.faults import Fault
 from sandbox.waiting import Eventually
 from tests.integration.cli_process import CommandLine, Finished, Running
 

@@ -12,22 +12,23 @@ import msgspec
 import pytest
 from prometheus_client import CollectorRegistry
 
-from sandbox.faults import Fault
-from sandbox.ledger import Request, Started
-from sandbox.server import Sandbox, SandboxOptions
-from worker.apps import App, Apps
-from worker.broker import Ack, Dead, Delivery, Retry, Settlement
-from worker.consume import CommandPath
-from worker.errors import Throttled
-from worker.limits import Limits
-from worker.outage import Outage
-from worker.realtimekit import RealtimeKit
-from worker.retry import Retry as ApiRetry
-from worker.store import Claim, Store
-from worker.telemetry import Metrics
+from sandbox.api.server import Sandbox, SandboxOptions
+from sandbox.model.faults import Fault
+from sandbox.model.request_log import Request, Started
+from worker.broker.messages import Ack, Dead, Delivery, Retry, Settlement
+from worker.commands.handler import CommandHandler
+from worker.commands.retry_policy import RetryPolicy
+from worker.domain.errors import Throttled
+from worker.observability.metrics import Metrics
+from worker.realtimekit.apps import App, Apps
+from worker.realtimekit.circuit_breaker import CircuitBreaker
+from worker.realtimekit.client import RealtimeKit
+from worker.realtimekit.retry import RequestRetry
+from worker.store.requests import Claim
+from worker.store.store import Store
 
 START = "start_track_recording"
-LIMITS = Limits(
+LIMITS = RetryPolicy(
     max_command_bytes=10_000,
     max_age=3600,
     stop_wait=300,
@@ -48,15 +49,15 @@ class Bench:
         self.api = api
         self._hasty = hasty
         self.ahead = 0.0
-        self.outage = Outage(lambda: time.monotonic() + self.ahead)
+        self.outage = CircuitBreaker(lambda: time.monotonic() + self.ahead)
         self.meeting = str(uuid.uuid4())
         self.path = self.another_process()
 
-    def another_process(self, api: RealtimeKit | None = None) -> CommandPath:
+    def another_process(self, api: RealtimeKit | None = None) -> CommandHandler:
         """As after a restart: it knows only what the store knows."""
-        return CommandPath(
+        return CommandHandler(
             self.store,
-            Apps([App(name="default", api=api or self.api, outage=self.outage)]),
+            Apps([App(name="default", api=api or self.api, breaker=self.outage)]),
             LIMITS,
             owner=str(uuid.uuid4()),
             source="test",
@@ -71,10 +72,10 @@ class Bench:
     async def send_in_haste(self, command: dict[str, Any]) -> Settlement:
         """To a process that waits for the API for a second only, not as a busy machine needs."""
         path = self.another_process(self._hasty)
-        return await path.process(Delivery(body=msgspec.json.encode(command), routing_key="x"))
+        return await path.handle(Delivery(body=msgspec.json.encode(command), routing_key="x"))
 
     async def send_raw(self, body: bytes, **properties: Any) -> Settlement:
-        return await self.path.process(Delivery(body=body, routing_key="x", **properties))
+        return await self.path.handle(Delivery(body=body, routing_key="x", **properties))
 
     def start(self, command_id: str = "start-1", **more: Any) -> dict[str, Any]:
         return {
@@ -115,7 +116,7 @@ async def bench(tmp_path: Path) -> AsyncIterator[Bench]:
                 app_id="app",
                 token=lambda: "token",
                 timeout=timeout,
-                retry=ApiRetry(attempts=2, base_seconds=0.01, total_seconds=timeout),
+                retry=RequestRetry(attempts=2, base_seconds=0.01, total_seconds=timeout),
             )
             for timeout in (20.0, 1.0)
         )
@@ -392,7 +393,7 @@ async def test_a_command_that_never_worked_fails_with_its_last_error(bench: Benc
 
 
 async def test_a_command_that_waits_out_an_outage_grows_old_all_the_same(bench: Bench) -> None:
-    bench.outage.heard(Throttled("throttled", "slow down", retry_after=7200))
+    bench.outage.record(Throttled("throttled", "slow down", retry_after=7200))
     seen = datetime.now(UTC) - timedelta(seconds=3700)
     assert await bench.send(bench.start(), headers={"x-first-seen": seen.isoformat()}) == Ack()
     data = (await bench.outcome())["data"]
@@ -413,13 +414,13 @@ async def test_a_start_that_waits_for_its_slot_expires_in_time(bench: Bench) -> 
 
 
 async def test_in_an_outage_a_command_waits_without_being_attempted(bench: Bench) -> None:
-    bench.outage.heard(Throttled("throttled", "slow down", retry_after=3600))
+    bench.outage.record(Throttled("throttled", "slow down", retry_after=3600))
     waiting = asyncio.create_task(bench.send(bench.start()))
     deadline = datetime.now(UTC) - timedelta(seconds=1)
     await bench.send(bench.start("late", deadline=deadline.isoformat()))
     assert (await bench.outcome("late"))["type"] == "command.expired.v1"
     assert not waiting.done()
-    bench.outage.heard(None)
+    bench.outage.record(None)
     assert await waiting == Ack()
     assert bench.requests(START)[0].status == 200
     assert len(bench.requests(START)) == 1

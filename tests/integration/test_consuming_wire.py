@@ -11,7 +11,7 @@ from pamqp.commands import Queue
 from sandbox.waiting import Eventually
 from tests.integration.overheard import Overheard, overheard
 from tests.integration.test_broker import Broker, Commands, acknowledge
-from worker.broker import Ack, Delivery, Settlement
+from worker.broker.messages import Ack, Delivery, Settlement
 
 COMMANDS = 3
 

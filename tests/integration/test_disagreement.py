@@ -8,8 +8,8 @@ import pytest
 
 from recording_schemas import Status
 from tests.integration.following import PATIENCE, Bench, open_bench
-from worker.conclusions import ended, stalled
-from worker.recording import Seen
+from worker.domain.recording import Observation
+from worker.domain.timeouts import ended, stalled
 
 
 @pytest.fixture
@@ -27,7 +27,7 @@ async def recording(bench: Bench) -> str:
     return one
 
 
-async def given_up(bench: Bench, recording_id: str) -> Seen:
+async def given_up(bench: Bench, recording_id: str) -> Observation:
     """The conclusion, from what is known now, that it has stalled."""
     known = await bench.known(recording_id)
     return ended(
@@ -53,7 +53,7 @@ async def test_a_conclusion_that_a_webhook_has_outrun_completes_nothing(bench: B
     await bench.api.act(one, "stop")
     bench.sandbox.clock.advance(10)
     await bench.webhook(one, Status.UPLOADED)
-    await bench.store.absorb([msgspec.structs.replace(conclusion, observed_at=bench.now())])
+    await bench.store.apply([msgspec.structs.replace(conclusion, observed_at=bench.now())])
     await bench.reader.once()
     assert (await bench.told(one))[2:] == ["UPLOADED", "file", "file", "file", "completed 3"]
 
@@ -63,8 +63,8 @@ async def test_an_end_that_is_told_after_all_does_not_wait_for_the_next_second_t
 ) -> None:
     one = await recording(bench)
     in_hours = bench.now() + timedelta(hours=7)
-    conclusion = msgspec.structs.replace(await given_up(bench, one), look_again_at=in_hours)
-    await bench.store.absorb([conclusion])
+    conclusion = msgspec.structs.replace(await given_up(bench, one), read_again_at=in_hours)
+    await bench.store.apply([conclusion])
     await bench.api.act(one, "stop")
     bench.sandbox.clock.advance(10)
     await bench.webhook(one, Status.UPLOADED)
@@ -80,10 +80,10 @@ async def test_a_second_webhook_during_a_read_is_not_settled_by_its_answer(bench
     bench.sandbox.clock.advance(1)
     await bench.api.act(one, "pause")
     await bench.webhook(one, Status.PAUSED)
-    answer = Seen(
+    answer = Observation(
         snapshot=snapshot, observed_by="sweep", asked_at=asked_at, observed_at=bench.now()
     )
-    await bench.store.absorb([answer])
+    await bench.store.apply([answer])
     await bench.reader.once()
     assert (await bench.told(one))[-1] == "PAUSED"
 
@@ -96,7 +96,7 @@ async def test_a_repeated_webhook_during_the_last_read_costs_no_further_one(benc
     bench.sandbox.clock.advance(1)
     await bench.webhook(one, Status.UPLOADED)
     bench.sandbox.clock.advance(1)
-    answer = Seen(
+    answer = Observation(
         snapshot=snapshot,
         observed_by="sweep",
         asked_at=asked_at,
@@ -104,7 +104,7 @@ async def test_a_repeated_webhook_during_the_last_read_costs_no_further_one(benc
         files=(),
         files_final=True,
     )
-    await bench.store.absorb([answer])
+    await bench.store.apply([answer])
     bench.asked()
     await bench.reader.once()
     assert bench.asked() == []

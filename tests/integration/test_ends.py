@@ -6,11 +6,11 @@ from datetime import timedelta
 import pytest
 
 from recording_schemas import Status
-from sandbox.faults import Fault
+from sandbox.model.faults import Fault
 from tests.integration.following import PATIENCE, Bench, open_bench
-from worker.conclusions import ended, stalled
-from worker.recording import Seen
-from worker.snapshot import Snapshot
+from worker.domain.recording import Observation
+from worker.domain.snapshot import RecordingSnapshot
+from worker.domain.timeouts import ended, stalled
 
 LONGEST = PATIENCE.recording_timeout + PATIENCE.uploading_timeout + PATIENCE.vanished_after
 """Within which every start has ended, in seconds."""
@@ -131,10 +131,10 @@ async def test_going_to_and_fro_between_recording_and_paused_does_not_go_on_for_
 
 async def test_what_others_started_is_given_up_but_not_stopped(bench: Bench) -> None:
     snapshot = await bench.api.start_track({"meeting_id": bench.meeting})
-    sight = Seen(
+    sight = Observation(
         snapshot=snapshot, observed_by="command", asked_at=bench.now(), observed_at=bench.now()
     )
-    await bench.store.absorb([sight])
+    await bench.store.apply([sight])
     await bench.follow(2)
     await bench.follow(PATIENCE.recording_timeout)
     assert await errors(bench, snapshot.recording_id) == [
@@ -176,7 +176,7 @@ async def test_an_end_without_proof_is_looked_into_again_and_again_for_a_day(ben
     assert 5 <= looks <= 13
     await bench.follow(86_400)
     assert bench.asked() == []
-    assert (await bench.known(recording_id)).concluded
+    assert (await bench.known(recording_id)).timed_out
 
 
 async def test_files_that_turn_up_hours_after_a_recording_was_completed_without_are_told(
@@ -242,8 +242,8 @@ async def test_an_end_that_is_concluded_while_a_webhook_tells_more_does_not_coun
     known = await bench.known(recording_id)
     bench.sandbox.clock.advance(PATIENCE.invoked_timeout + 1)
     asked_at = bench.now() - timedelta(seconds=1)
-    moved = Seen(
-        snapshot=Snapshot(recording_id=recording_id, status=Status.RECORDING),
+    moved = Observation(
+        snapshot=RecordingSnapshot(recording_id=recording_id, status=Status.RECORDING),
         observed_by="webhook",
         asked_at=bench.now(),
         observed_at=bench.now(),
@@ -251,6 +251,6 @@ async def test_an_end_that_is_concluded_while_a_webhook_tells_more_does_not_coun
     given_up = ended(
         known, stalled(known, PATIENCE, bench.now()), asked_at=asked_at, now=bench.now()
     )
-    await bench.store.absorb([moved])
-    await bench.store.absorb([given_up])
+    await bench.store.apply([moved])
+    await bench.store.apply([given_up])
     assert await bench.told(recording_id) == ["INVOKED", "RECORDING"]

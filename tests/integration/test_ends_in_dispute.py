@@ -6,7 +6,7 @@ import httpx
 import pytest
 
 from recording_schemas import Status
-from sandbox.faults import Fault
+from sandbox.model.faults import Fault
 from tests.integration.following import PATIENCE, Bench, client, open_bench
 
 WHOLE = PATIENCE.recording_timeout + PATIENCE.uploading_timeout + PATIENCE.vanished_after
@@ -96,7 +96,7 @@ async def test_a_webhook_that_the_api_never_bears_out_does_not_keep_a_recording_
     one = await bench.start()
     await bench.follow(2)
     await bench.webhook(one, status)
-    told = await until_ended(bench, one, PATIENCE.longest(status) + 2 * STEP)
+    told = await until_ended(bench, one, PATIENCE.limit_of(status) + 2 * STEP)
     assert told == ["INVOKED", str(status), "ERRORED", "completed 0"]
     assert bench.asked().count("get_recording") < 5
     assert await still_the_same_after_a_day(bench, one)
@@ -191,7 +191,7 @@ async def test_a_stop_that_takes_a_recording_no_further_does_not_keep_it_from_it
         return httpx.Response(200, json={"success": True, "data": [alone] if listing else alone})
 
     bench.restart(client(transport=httpx.MockTransport(always)))
-    told = await until_ended(bench, one, PATIENCE.longest(known) + 2 * STEP)
+    told = await until_ended(bench, one, PATIENCE.limit_of(known) + 2 * STEP)
     assert told[-2:] == ["ERRORED", "completed 0"]
 
 
@@ -230,7 +230,7 @@ async def test_an_end_that_cannot_be_looked_into_is_left_alone_after_a_day(bench
     assert await follow_while_others_can_be_read(bench, 290) > 10
     await follow_while_others_can_be_read(bench, 20)
     assert await follow_while_others_can_be_read(bench, 20) == 0
-    found = await bench.store.followed([one])
+    found = await bench.store.tracked([one])
     assert found[one].read_at is None, "or it would never be forgotten"
 
 

@@ -9,11 +9,11 @@ import httpx
 import pytest
 
 from recording_schemas import Status
-from sandbox.faults import Fault
+from sandbox.model.faults import Fault
 from sandbox.waiting import Eventually
 from tests.integration.following import PATIENCE, Bench, client, open_bench
-from worker.reader import READS_AT_ONCE
-from worker.retry import Retry
+from worker.realtimekit.retry import RequestRetry
+from worker.tracking.refresher import READS_AT_ONCE
 
 
 @pytest.fixture
@@ -64,11 +64,11 @@ class Held:
 @asynccontextmanager
 async def reading(bench: Bench, held: Held) -> AsyncIterator[None]:
     """A reader at work with that API."""
-    patient = Retry(attempts=1, total_seconds=60)
+    patient = RequestRetry(attempts=1, total_seconds=60)
     base_url = bench.sandbox.base_url
     api = client(base_url=base_url, transport=held.transport, timeout=60.0, retry=patient)
     bench.restart(api)
-    bench.store.on_news("due", bench.reader.wake)
+    bench.store.subscribe("due", bench.reader.wake)
     run = asyncio.create_task(bench.reader.run(lambda: True))
     try:
         yield

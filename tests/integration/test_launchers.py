@@ -14,8 +14,8 @@ import psycopg
 import pytest
 from pamqp.common import FieldTable
 
-from sandbox.postgresql import PostgreSQLServer, launch_postgresql
-from sandbox.processes import (
+from sandbox.services.postgresql import PostgreSQLServer, launch_postgresql
+from sandbox.services.processes import (
     Guard,
     LaunchError,
     OwnedDirectory,
@@ -25,7 +25,7 @@ from sandbox.processes import (
     run,
     wait_until,
 )
-from sandbox.rabbitmq import RabbitMQNode, launch_rabbitmq, speaks_amqp
+from sandbox.services.rabbitmq import RabbitMQNode, launch_rabbitmq, speaks_amqp
 from sandbox.waiting import Eventually
 
 
@@ -100,8 +100,8 @@ def test_a_broker_of_somebody_else_is_used_and_never_managed() -> None:
 
 OWNER_THAT_DIES = """
 import os, signal, sys
-from sandbox.postgresql import launch_postgresql
-from sandbox.rabbitmq import launch_rabbitmq
+from sandbox.services.postgresql import launch_postgresql
+from sandbox.services.rabbitmq import launch_rabbitmq
 node = launch_rabbitmq(private=True)
 server = launch_postgresql(private=True)
 print(node.port, node.directory, server.url, server.directory, flush=True)
@@ -195,7 +195,7 @@ def test_each_engine_gets_a_database_that_is_empty(database_url: str) -> None:
 
 def test_a_guard_acts_when_its_owner_is_killed_and_not_when_it_was_released(tmp_path: Path) -> None:
     program = (
-        "import os, sys; from sandbox.processes import Guard;"
+        "import os, sys; from sandbox.services.processes import Guard;"
         "Guard('touch \"$1\"', sys.argv[1]); g = Guard('touch \"$1\"', sys.argv[2]); g.release();"
         "os.kill(os.getpid(), 9)"
     )
@@ -267,11 +267,14 @@ def test_free_ports_are_different_and_free() -> None:
         first.bind(("127.0.0.1", ports[0]))
 
 
-ANOTHER = "import sys; from sandbox.processes import _reserved; print(_reserved(int(sys.argv[1])))"
+ANOTHER = (
+    "import sys; from sandbox.services.processes import _reserved;"
+    " print(_reserved(int(sys.argv[1])))"
+)
 
 
 def test_a_port_is_given_to_nobody_else_for_as_long_as_its_owner_lives() -> None:
-    owner = "import sys; from sandbox.processes import free_ports; print(*free_ports(1))"
+    owner = "import sys; from sandbox.services.processes import free_ports; print(*free_ports(1))"
     (port,) = free_ports(1)
     formerly = run([sys.executable, "-c", owner]).strip()
 

@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator
 import pytest
 
 from recording_schemas import Status
-from sandbox.faults import Fault
+from sandbox.model.faults import Fault
 from tests.integration.following import Bench, open_bench
 
 LIST_FAILS = Fault(kind="refuse", operation="list_recordings", status=500)

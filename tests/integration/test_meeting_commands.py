@@ -8,14 +8,15 @@ from typing import Any
 import pytest
 
 from recording_schemas import PauseRecording, StopRecording
-from sandbox.clock import Clock
-from sandbox.faults import Fault
-from sandbox.server import Sandbox, SandboxOptions
-from worker.commands import Attempt, execute
-from worker.errors import NotYet
-from worker.realtimekit import RealtimeKit
-from worker.recording import Origin
-from worker.retry import Retry
+from sandbox.api.server import Sandbox, SandboxOptions
+from sandbox.model.clock import Clock
+from sandbox.model.faults import Fault
+from worker.commands.operations import execute
+from worker.commands.operations.context import OperationContext
+from worker.domain.errors import NotYet
+from worker.domain.recording import StartContext
+from worker.realtimekit.client import RealtimeKit
+from worker.realtimekit.retry import RequestRetry
 
 MEETING = str(uuid.uuid4())
 PARALLEL = {"meeting_id": MEETING, "allow_multiple_recordings": True}
@@ -28,12 +29,12 @@ class Bench:
         self.sandbox = sandbox
         self.api = api
 
-    def attempt(self) -> Attempt:
-        return Attempt(
+    def attempt(self) -> OperationContext:
+        return OperationContext(
             api=self.api,
             app="default",
             now=lambda: datetime.now(UTC),
-            origin=Origin(start_id="c"),
+            start_context=StartContext(start_id="c"),
         )
 
     async def start(self, *, stuck: bool = False) -> str:
@@ -52,7 +53,7 @@ async def bench() -> AsyncIterator[Bench]:
     async with Sandbox(SandboxOptions(speed=0), clock=Clock(speed=0)) as sandbox:
         settings: dict[str, Any] = {"account_id": "acc", "app_id": "app", "token": lambda: "t"}
         api = RealtimeKit(
-            base_url=sandbox.base_url, timeout=20.0, retry=Retry(attempts=1), **settings
+            base_url=sandbox.base_url, timeout=20.0, retry=RequestRetry(attempts=1), **settings
         )
         yield Bench(sandbox, api)
         await api.aclose()

@@ -8,11 +8,11 @@ import httpx
 import pytest
 
 from recording_schemas import Status
-from sandbox.faults import Fault
+from sandbox.model.faults import Fault
 from sandbox.waiting import Eventually
 from tests.integration.following import Bench, client, open_bench
-from worker.errors import StoreUnavailable
-from worker.recording import Seen
+from worker.domain.errors import StoreUnavailable
+from worker.domain.recording import Observation
 
 
 @pytest.fixture
@@ -99,8 +99,10 @@ async def test_a_webhook_that_comes_while_the_answer_is_under_way_is_not_settled
     bench.sandbox.clock.advance(1)
     await bench.api.act(one, "pause")
     await bench.webhook(one, Status.PAUSED)
-    late = Seen(snapshot=snapshot, observed_by="sweep", asked_at=asked_at, observed_at=bench.now())
-    await bench.store.absorb([late])
+    late = Observation(
+        snapshot=snapshot, observed_by="sweep", asked_at=asked_at, observed_at=bench.now()
+    )
+    await bench.store.apply([late])
     await bench.reader.once()
     assert (await bench.told(one))[-1] == "PAUSED"
 
@@ -148,7 +150,7 @@ async def test_while_the_api_is_away_nothing_is_read(bench: Bench) -> None:
     bench.sandbox.faults.add(Fault(kind="refuse", status=401))
     await bench.reader.once()
     assert bench.asked().count("get_recording") <= 8
-    assert bench.outage.on
+    assert bench.outage.is_open
     bench.sandbox.faults.clear()
     for _ in range(60):
         bench.sandbox.clock.advance(1)
@@ -204,16 +206,16 @@ async def test_what_a_command_leaves_to_be_read_is_read_at_once(
     bench: Bench, eventually: Eventually
 ) -> None:
     """The stop's own answer may tell of the end."""
-    bench.store.on_news("due", bench.reader.wake)
+    bench.store.subscribe("due", bench.reader.wake)
     reading = asyncio.create_task(bench.reader.run(lambda: True))
     one = await bench.record_and_upload()
-    seen = Seen(
+    seen = Observation(
         snapshot=await bench.api.get(one),
         observed_by="command",
         asked_at=bench.now(),
         observed_at=bench.now(),
     )
-    await bench.store.absorb([seen])
+    await bench.store.apply([seen])
 
     async def is_told() -> bool:
         return (await bench.told(one))[-1] == "completed 3"

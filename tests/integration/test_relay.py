@@ -16,15 +16,19 @@ from aio_pika.abc import AbstractConnection, AbstractIncomingMessage
 from prometheus_client import CollectorRegistry
 
 from recording_schemas import CommandSucceeded, Status
-from sandbox.postgresql import PostgreSQLServer
+from sandbox.services.postgresql import PostgreSQLServer
 from sandbox.waiting import Eventually
 from tests.fault.proxy import Proxy
-from worker.broker import Link, Publisher, Topology
-from worker.recording import Seen
-from worker.relay import BATCH, Relay
-from worker.snapshot import Snapshot
-from worker.store import Claim, Finish, Reply, Store, outcome_record
-from worker.telemetry import Metrics
+from worker.broker.connection import BrokerConnection
+from worker.broker.publisher import Publisher
+from worker.broker.topology import Topology
+from worker.domain.recording import Observation
+from worker.domain.snapshot import RecordingSnapshot
+from worker.observability.metrics import Metrics
+from worker.publishing.relay import BATCH, OutboxRelay
+from worker.store.outbox import Reply, outcome_record
+from worker.store.requests import Claim, Finish
+from worker.store.store import Store
 
 LIFE = (Status.INVOKED, Status.RECORDING, Status.UPLOADING, Status.ERRORED)
 NOW = datetime(2026, 11, 1, 10, tzinfo=UTC)
@@ -36,7 +40,7 @@ class Bench:
     def __init__(self, store: Store, topology: Topology, url: str, raw: AbstractConnection) -> None:
         self.store = store
         self.topology = topology
-        self.link = Link(lambda: url, "publish")
+        self.link = BrokerConnection(lambda: url, "publish")
         self.publisher = Publisher(self.link, topology, timeout=5.0)
         self.relay = self.another_relay()
         self.raw = raw
@@ -44,9 +48,9 @@ class Bench:
 
     def another_relay(
         self, store: Store | None = None, idle_seconds: float = 0.05, now: float = 1.0
-    ) -> Relay:
+    ) -> OutboxRelay:
         """As after a restart: it knows only what the store knows."""
-        return Relay(
+        return OutboxRelay(
             store or self.store,
             self.publisher,
             self.topology,
@@ -91,7 +95,7 @@ class Bench:
 
     async def happen(self, recording_ids: Sequence[str], statuses: Sequence[Status]) -> None:
         for status in statuses:
-            await self.store.absorb([_seen(one, status) for one in recording_ids])
+            await self.store.apply([_seen(one, status) for one in recording_ids])
 
     async def finish(self, command_id: str, reply_to: str | None) -> None:
         await self.store.claim(
@@ -121,9 +125,11 @@ class Bench:
         return list(dict.fromkeys(str(one.routing_key) for one in about))
 
 
-def _seen(recording_id: str, status: Status) -> Seen:
-    snapshot = Snapshot(recording_id=recording_id, status=status, kind="track", meeting_id="m")
-    return Seen(snapshot=snapshot, observed_by="sweep", asked_at=NOW, observed_at=NOW)
+def _seen(recording_id: str, status: Status) -> Observation:
+    snapshot = RecordingSnapshot(
+        recording_id=recording_id, status=status, kind="track", meeting_id="m"
+    )
+    return Observation(snapshot=snapshot, observed_by="sweep", asked_at=NOW, observed_at=NOW)
 
 
 def _subject(message: AbstractIncomingMessage) -> str:
@@ -185,17 +191,17 @@ async def test_what_another_replica_commits_leaves_long_before_the_leader_looks_
     other, leader = [await Store.open(url, source="test") for _ in range(2)]
     relay = bench.another_relay(leader, idle_seconds=60.0)
     listening = asyncio.Event()
-    leader.on_news("outbox", listening.set)
-    leader.on_news("outbox", relay.wake)
+    leader.subscribe("outbox", listening.set)
+    leader.subscribe("outbox", relay.wake)
     async with bench.connected():
         await bench.listen()
         running = [
-            asyncio.create_task(leader.hear_news()),
+            asyncio.create_task(leader.listen()),
             asyncio.create_task(relay.run(lambda: True)),
         ]
         await listening.wait()
         for number in range(3):
-            await other.absorb([_seen(f"r{number}", Status.INVOKED)])
+            await other.apply([_seen(f"r{number}", Status.INVOKED)])
             await eventually(partial(more_than, bench, number))
         for task in running:
             task.cancel()
@@ -334,7 +340,7 @@ async def test_at_the_end_is_published_what_was_committed_by_then_and_no_page_of
     later = msgspec.structs.replace(
         _seen("later", Status.INVOKED), observed_at=NOW + timedelta(seconds=1)
     )
-    await bench.store.absorb([later])
+    await bench.store.apply([later])
     relay = bench.another_relay(now=NOW.timestamp())
     async with bench.connected(), asyncio.timeout(20):
         await relay.flush()

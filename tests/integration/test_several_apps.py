@@ -11,18 +11,19 @@ import msgspec
 import pytest
 from prometheus_client import CollectorRegistry
 
-from sandbox.faults import Fault
-from sandbox.server import Sandbox, SandboxOptions
-from worker.apps import App, Apps, open_app
-from worker.broker import Ack, Delivery, Retry, Settlement
-from worker.consume import CommandPath
-from worker.limits import Limits
-from worker.retry import Retry as ApiRetry
-from worker.secret import Secret
-from worker.store import RecordingsFilter, Store
-from worker.telemetry import Metrics
+from sandbox.api.server import Sandbox, SandboxOptions
+from sandbox.model.faults import Fault
+from worker.broker.messages import Ack, Delivery, Retry, Settlement
+from worker.commands.handler import CommandHandler
+from worker.commands.retry_policy import RetryPolicy
+from worker.observability.metrics import Metrics
+from worker.realtimekit.apps import App, Apps, open_app
+from worker.realtimekit.retry import RequestRetry
+from worker.settings.secret import Secret
+from worker.store.queries import RecordingsFilter
+from worker.store.store import Store
 
-LIMITS = Limits(
+LIMITS = RetryPolicy(
     max_command_bytes=10_000,
     max_age=3600,
     stop_wait=300,
@@ -53,13 +54,13 @@ class Bench:
             app_id=f"app-{name}",
             token=Secret(f"token-of-{name}"),
             timeout=20.0,
-            retry=ApiRetry(attempts=1),
+            retry=RequestRetry(attempts=1),
             follow_all=False,
             metrics=self.metrics,
         )
 
-    def path_of(self, apps: Apps) -> CommandPath:
-        return CommandPath(
+    def path_of(self, apps: Apps) -> CommandHandler:
+        return CommandHandler(
             self.store,
             apps,
             LIMITS,
@@ -73,8 +74,8 @@ class Bench:
     async def send(self, **command: Any) -> Settlement:
         return await self.send_to(self.path, **command)
 
-    async def send_to(self, path: CommandPath, /, **command: Any) -> Settlement:
-        return await path.process(Delivery(body=msgspec.json.encode(command), routing_key="x"))
+    async def send_to(self, path: CommandHandler, /, **command: Any) -> Settlement:
+        return await path.handle(Delivery(body=msgspec.json.encode(command), routing_key="x"))
 
     async def start(self, command_id: str, **more: Any) -> Settlement:
         return await self.send(
@@ -235,7 +236,7 @@ async def test_to_be_put_off_uses_up_no_attempt(bench: Bench) -> None:
     await bench.start("eu-1", app="eu")
     bench.apis["eu"].tokens.allow("token-of-eu")
     for app in bench.apps:
-        app.outage.heard(None)
+        app.breaker.record(None)
     assert await bench.start("eu-1", app="eu") == Ack()
     assert (await bench.outcome("eu-1"))[0] == "succeeded"
 
@@ -250,8 +251,8 @@ async def test_an_app_that_is_back_is_found_out_by_one_of_its_own_commands(
         return await bench.start("eu-1", app="eu") == Ack()
 
     await eventually(is_executed)
-    assert not bench.apps.all_away()
-    assert [app.outage.on for app in bench.apps] == [False, False]
+    assert not bench.apps.all_open()
+    assert [app.breaker.is_open for app in bench.apps] == [False, False]
 
 
 async def test_a_command_whose_time_is_over_ends_though_its_app_is_away(bench: Bench) -> None:

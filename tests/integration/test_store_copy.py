@@ -14,17 +14,21 @@ import pytest
 import sqlalchemy as sa
 
 from recording_schemas import CommandSucceeded, Status
-from sandbox.postgresql import PostgreSQLServer
-from sandbox.server import Sandbox, SandboxOptions
+from sandbox.api.server import Sandbox, SandboxOptions
+from sandbox.services.postgresql import PostgreSQLServer
 from tests.integration.cli_process import CommandLine
-from worker.errors import StoreUnavailable
-from worker.recording import Origin, Seen
-from worker.snapshot import Snapshot
-from worker.store import Claim, Finish, Hold, Mark, Reply, Store, outcome_record
-from worker.store.copying import COPIED, Copy, copy_store
-from worker.store.engine import open_engine
-from worker.store.tables import marks
-from worker.track_files import TrackFile
+from worker.domain.errors import StoreUnavailable
+from worker.domain.recording import Observation, StartContext
+from worker.domain.snapshot import RecordingSnapshot
+from worker.domain.track_files import TrackFile
+from worker.store.admin.copy import COPIED, Copy, copy_store
+from worker.store.database.engine import open_engine
+from worker.store.database.schema import marks
+from worker.store.leases import LeaseRequest
+from worker.store.outbox import Reply, outcome_record
+from worker.store.read_schedule import Cursor
+from worker.store.requests import Claim, Finish
+from worker.store.store import Store
 
 NOW = datetime(2026, 11, 1, 10, 0, tzinfo=UTC)
 ODD = "Zoë 会議 \x00 🎙"
@@ -78,21 +82,23 @@ async def fill(url: str) -> None:
         command_id="done", command_type="start_track_recording", recording_ids=("r1",)
     )
     record = outcome_record(data, source="test", at=NOW, correlation_id=ODD, trace={"t": BIG})
-    seen = Seen(
-        snapshot=Snapshot(recording_id="r1", status=Status.UPLOADED, kind="track", meeting_id="m1"),
+    seen = Observation(
+        snapshot=RecordingSnapshot(
+            recording_id="r1", status=Status.UPLOADED, kind="track", meeting_id="m1"
+        ),
         observed_by="command",
         asked_at=NOW,
         observed_at=NOW,
-        origin=Origin(start_id="done"),
+        start=StartContext(start_id="done"),
         files=tuple(
             TrackFile(file_name=f"{ODD}{n}.webm", user_id=ODD, media_kind="audio") for n in range(3)
         ),
     )
     reply = Reply(reply_to="answers")
     await store.finish(Finish(outcome=record, reply=reply, seen=(seen,), now=NOW.timestamp()))
-    wanted = [Mark(name=f"mark-{n}", at=NOW.timestamp() + n / 7) for n in range(450)]
-    await asyncio.gather(*(store.set_mark(one) for one in wanted))  # more than two batches
-    await store.let_go("me")
+    wanted = [Cursor(name=f"mark-{n}", at=NOW.timestamp() + n / 7) for n in range(450)]
+    await asyncio.gather(*(store.set_cursor(one) for one in wanted))  # more than two batches
+    await store.release_leases("me")
     await store.close()
 
 
@@ -187,7 +193,7 @@ async def test_a_target_that_has_anything_else_is_left_alone(
 ) -> None:
     await fill(database_url)
     store = await Store.open(target_url, source="test")
-    await store.set_mark(Mark(name="mine", at=1.0))
+    await store.set_cursor(Cursor(name="mine", at=1.0))
     await store.close()
 
     with pytest.raises(StoreUnavailable, match=r"target: it is not empty.* marks"):
@@ -202,7 +208,9 @@ async def test_a_database_that_a_worker_uses_is_neither_source_nor_target(
     await fill(database_url)
     copied(database_url, target_url)
     store = await Store.open(database_url, source="test")
-    await store.hold(Hold(name="leader", owner="me", now=store.now(), until=store.now() + 60))
+    await store.acquire_lease(
+        LeaseRequest(name="leader", owner="me", now=store.now(), until=store.now() + 60)
+    )
 
     with pytest.raises(StoreUnavailable, match=r"source: .*worker uses"):
         copied(database_url, target_url)

@@ -7,12 +7,13 @@ from typing import Any
 import pytest
 
 from recording_schemas import Kind, Status
-from sandbox.faults import Fault
-from sandbox.recording import Request
+from sandbox.model.faults import Fault
+from sandbox.model.recording import Request
 from tests.integration.following import Bench, open_bench
-from worker.recording import Seen
-from worker.snapshot import Snapshot
-from worker.store import Claim, Hear, Release
+from worker.domain.recording import Observation
+from worker.domain.snapshot import RecordingSnapshot
+from worker.store.hearing import WebhookObservation
+from worker.store.requests import Claim, Release
 
 
 @pytest.fixture
@@ -289,14 +290,14 @@ async def test_a_webhook_about_an_unknown_recording_has_the_list_looked_at_soon(
     await bench.follow()
     theirs = await stranger(bench)
     bench.sandbox.clock.advance(2)
-    told = Seen(
-        snapshot=Snapshot(recording_id=theirs, status=Status.RECORDING),
+    told = Observation(
+        snapshot=RecordingSnapshot(recording_id=theirs, status=Status.RECORDING),
         observed_by="webhook",
         asked_at=bench.now(),
         observed_at=bench.now(),
     )
     assert bench.pace.interval == 10
-    await bench.store.hear(Hear(seen=told, follow_all=True))
+    await bench.store.apply_webhook(WebhookObservation(seen=told, follow_all=True))
     await bench.follow(2)
     assert await bench.told(theirs) == ["RECORDING"]
     bench.asked()

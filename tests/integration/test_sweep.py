@@ -9,9 +9,9 @@ import httpx
 import pytest
 
 from recording_schemas import Status
-from sandbox.faults import Fault
+from sandbox.model.faults import Fault
 from tests.integration.following import PATIENCE, Bench, client, open_bench
-from worker.recording import Seen
+from worker.domain.recording import Observation
 
 
 @pytest.fixture
@@ -295,9 +295,9 @@ async def test_a_stalled_recording_that_begins_after_all_is_followed_again(bench
     recording = bench.sandbox.world.recordings.shelf.get(recording_id)
     bench.sandbox.world.recordings.force(recording, "RECORDING")
     snapshot = await bench.api.get(recording_id)
-    await bench.store.absorb(
+    await bench.store.apply(
         [
-            Seen(
+            Observation(
                 snapshot=snapshot,
                 observed_by="webhook",
                 asked_at=bench.now(),
@@ -320,9 +320,9 @@ async def test_seeing_a_stalled_recording_still_invoked_is_no_news(bench: Bench)
     await bench.tick(PATIENCE.invoked_timeout + 1)
     snapshot = await bench.api.get(recording_id)
     for _ in range(2):
-        await bench.store.absorb(
+        await bench.store.apply(
             [
-                Seen(
+                Observation(
                     snapshot=snapshot,
                     observed_by="command",
                     asked_at=bench.now(),

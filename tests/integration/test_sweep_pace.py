@@ -6,8 +6,8 @@ import pytest
 
 from recording_schemas import Status
 from tests.integration.following import Bench, open_bench
-from worker.recording import Seen
-from worker.store import Hear
+from worker.domain.recording import Observation
+from worker.store.hearing import WebhookObservation
 
 
 @pytest.fixture
@@ -18,13 +18,13 @@ async def bench(sqlite_url: str) -> AsyncIterator[Bench]:
 
 async def told_by_webhook(bench: Bench, recording_id: str) -> None:
     """The recording as it is now, told as webhooks tell it."""
-    seen = Seen(
+    seen = Observation(
         snapshot=await bench.api.get(recording_id),
         observed_by="webhook",
         asked_at=bench.now(),
         observed_at=bench.now(),
     )
-    await bench.store.hear(Hear(seen=seen))
+    await bench.store.apply_webhook(WebhookObservation(seen=seen))
     bench.asked()
 
 

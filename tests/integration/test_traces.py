@@ -16,7 +16,7 @@ import aio_pika
 from opentelemetry import semconv
 
 from recording_schemas import CommandRejected, CommandSucceeded, Completed, FileReady
-from sandbox.rabbitmq import RabbitMQNode
+from sandbox.services.rabbitmq import RabbitMQNode
 from sandbox.waiting import Eventually
 from tests.e2e.processes import API_TOKEN, Scene, scene
 from tests.integration.collector import Collector, Span

@@ -10,12 +10,14 @@ from typing import Any
 import pytest
 
 from recording_schemas import ErrorInfo
-from sandbox.postgresql import PostgreSQLServer
-from sandbox.signing import Signer
+from sandbox.model.signing import Signer
+from sandbox.services.postgresql import PostgreSQLServer
 from sandbox.waiting import eventually
 from tests.integration.webhook_door import Door, former_update, open_door, update
-from worker.store import Claim, Release, Store, stranger_mark
-from worker.webhook import MAX_BODY_BYTES, MOST_AT_ONCE
+from worker.store.hearing import external_recordings_cursor
+from worker.store.requests import Claim, Release
+from worker.store.store import Store
+from worker.tracking.webhook_endpoint import MAX_BODY_BYTES, MOST_AT_ONCE
 
 FORWARD = ["RECORDING", "UPLOADING", "UPLOADED"]
 
@@ -90,7 +92,7 @@ async def test_an_upload_leaves_the_files_to_be_read(door: Door) -> None:
 
 async def conclude(door: Door, recording_id: str, code: str) -> None:
     error = ErrorInfo(code=code, message="concluded")
-    await door.look(recording_id, "ERRORED", by="sweep", concluded=error)
+    await door.look(recording_id, "ERRORED", by="sweep", timed_out=error)
 
 
 async def test_of_a_recording_given_up_the_end_is_believed(door: Door) -> None:
@@ -135,7 +137,7 @@ async def test_when_a_webhook_last_told_of_it_is_known(door: Door) -> None:
     recording_id = await door.known()
     for status in ("RECORDING", "RECORDING", "INVOKED"):
         await door.tell(recording_id, status)
-        found = (await door.store.followed([recording_id]))[recording_id]
+        found = (await door.store.tracked([recording_id]))[recording_id]
         assert found.told_at == door.time.timestamp()
 
 
@@ -145,7 +147,7 @@ async def test_when_a_webhook_last_told_of_it_is_known(door: Door) -> None:
 async def test_one_about_a_recording_that_is_not_ours_is_taken(door: Door) -> None:
     assert await door.tell("somebody-elses", "UPLOADED") == 204
     assert await door.store.unsent(10) == []
-    assert await door.store.mark(stranger_mark("default")) is None
+    assert await door.store.cursor(external_recordings_cursor("default")) is None
     assert door.counted() == {"not_ours": 1}
 
 
@@ -176,7 +178,7 @@ async def test_one_that_comes_before_its_start_is_committed_is_told_when_it_is(
         await door.look("early", "INVOKED")
         assert await telling == 204
         assert await door.told("early") == ["INVOKED", "RECORDING"]
-        assert await door.store.mark(stranger_mark("default")) is None
+        assert await door.store.cursor(external_recordings_cursor("default")) is None
         assert door.counted() == {"taken": 1}
 
 
@@ -217,8 +219,8 @@ async def test_one_of_a_stranger_is_noted_when_the_whole_app_is_followed(sqlite_
     async with open_door(sqlite_url, follow_all=True, apps=("eu", "us")) as door:
         for _ in range(2):
             assert await door.post(update("somebody-elses", "RECORDING"), app="eu") == 204
-        assert await door.store.mark(stranger_mark("eu")) == door.time.timestamp()
-        assert await door.store.mark(stranger_mark("us")) is None
+        assert await door.store.cursor(external_recordings_cursor("eu")) == door.time.timestamp()
+        assert await door.store.cursor(external_recordings_cursor("us")) is None
 
 
 @pytest.mark.parametrize("event", ["meeting.ended", "meeting.chatSynced", "of.tomorrow"])

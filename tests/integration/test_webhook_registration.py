@@ -5,12 +5,18 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from sandbox.faults import Fault
-from sandbox.server import Sandbox
-from worker.errors import Unavailable
-from worker.realtimekit import RealtimeKit
-from worker.registration import callback_url, keep_registered, ours, register, remove
-from worker.retry import Retry
+from sandbox.api.server import Sandbox
+from sandbox.model.faults import Fault
+from worker.domain.errors import Unavailable
+from worker.realtimekit.client import RealtimeKit
+from worker.realtimekit.retry import RequestRetry
+from worker.tracking.webhook_registration import (
+    callback_url,
+    keep_registered,
+    ours,
+    register,
+    remove,
+)
 
 URL = "https://recordings.example.com/webhooks/realtimekit"
 EVENTS = ("recording.statusUpdate",)
@@ -30,7 +36,7 @@ async def api(sandbox: Sandbox) -> AsyncIterator[RealtimeKit]:
         app_id="app",
         token=lambda: "token",
         timeout=20.0,
-        retry=Retry(attempts=1),
+        retry=RequestRetry(attempts=1),
     )
     yield api
     await api.aclose()

@@ -13,18 +13,20 @@ import msgspec
 from prometheus_client import CollectorRegistry
 
 from recording_schemas import Kind, Status
-from sandbox.signing import Signer
-from worker.apps import App, Apps
-from worker.http import HttpServer
-from worker.outage import Outage
-from worker.realtimekit import RealtimeKit, WebhookKey
-from worker.recording import ObservedBy, Origin, Recording, Seen
-from worker.registration import PATH
-from worker.retry import Retry
-from worker.snapshot import Snapshot
-from worker.store import RecordingsFilter, Store
-from worker.telemetry import Metrics
-from worker.webhook import Webhooks
+from sandbox.model.signing import Signer
+from worker.domain.recording import Observation, ObservedBy, Recording, StartContext
+from worker.domain.snapshot import RecordingSnapshot
+from worker.observability.http_server import HttpServer
+from worker.observability.metrics import Metrics
+from worker.realtimekit.apps import App, Apps
+from worker.realtimekit.circuit_breaker import CircuitBreaker
+from worker.realtimekit.client import RealtimeKit
+from worker.realtimekit.retry import RequestRetry
+from worker.realtimekit.webhook_signature import WebhookKey
+from worker.store.queries import RecordingsFilter
+from worker.store.store import Store
+from worker.tracking.webhook_endpoint import WebhookEndpoint
+from worker.tracking.webhook_registration import PATH
 
 NO_HEADERS: Mapping[str, str] = MappingProxyType({})
 SIGNER = Signer()
@@ -55,12 +57,12 @@ class Door:
             App(
                 name=name,
                 api=self._api(),
-                outage=Outage(lambda: 0.0, app=name),
+                breaker=CircuitBreaker(lambda: 0.0, app=name),
                 follow_all=follow_all,
             )
             for name in apps
         )
-        self._webhooks = webhooks = Webhooks(
+        self._webhooks = webhooks = WebhookEndpoint(
             store,
             self.apps,
             dict.fromkeys(apps, self.key),
@@ -134,16 +136,16 @@ class Door:
         **more: Any,
     ) -> None:
         """As if the API had just been asked, and had told this."""
-        seen = Seen(
-            snapshot=Snapshot(recording_id=recording_id, status=Status(status), kind=kind),
+        seen = Observation(
+            snapshot=RecordingSnapshot(recording_id=recording_id, status=Status(status), kind=kind),
             observed_by=by,
             asked_at=self.now(),
             observed_at=self.now(),
             app=app,
-            origin=Origin(start_id=f"start-of-{recording_id}"),
+            start=StartContext(start_id=f"start-of-{recording_id}"),
             **more,
         )
-        await self.store.absorb([seen])
+        await self.store.apply([seen])
 
     async def told(self, recording_id: str) -> list[str]:
         """The statuses that are published, in their order."""
@@ -165,7 +167,7 @@ class Door:
         return one
 
     async def is_due(self, recording_id: str) -> bool:
-        found = (await self.store.followed([recording_id]))[recording_id]
+        found = (await self.store.tracked([recording_id]))[recording_id]
         return found.read_at is not None and found.read_at <= self.time.timestamp()
 
     def counted(self) -> dict[str, int]:
@@ -192,7 +194,7 @@ class Door:
             app_id="app",
             token=lambda: "token",
             timeout=1,
-            retry=Retry(attempts=1),
+            retry=RequestRetry(attempts=1),
             transport=httpx.MockTransport(ask),
         )
 

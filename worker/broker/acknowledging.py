@@ -7,7 +7,7 @@ from aiormq.abc import ChannelFrame
 from aiormq.channel import Channel
 from pamqp.commands import Basic
 
-from worker.broker.link import from_broker
+from worker.broker.connection import from_broker
 from worker.broker.topology import DEADLINE
 
 

@@ -12,13 +12,13 @@ from aiormq.abc import AbstractChannel, DeliveredMessage
 from aiormq.channel import Channel
 
 from worker.broker.acknowledging import Acknowledging
-from worker.broker.copies import headers_of_copy
-from worker.broker.frames import TolerantConnection
-from worker.broker.link import BROKER_TROUBLE, Link, from_broker, open_channel
+from worker.broker.aiormq.frame_reader import TolerantConnection
+from worker.broker.connection import BROKER_TROUBLE, BrokerConnection, from_broker, open_channel
+from worker.broker.headers import headers_of_copy
 from worker.broker.messages import Ack, Dead, Delivery, Outgoing, Retry, Settlement
 from worker.broker.publisher import Publisher
 from worker.broker.topology import DEADLINE, Topology
-from worker.errors import BrokerUnavailable
+from worker.domain.errors import BrokerUnavailable
 
 Handler = Callable[[Delivery], Awaitable[Settlement]]
 
@@ -38,7 +38,7 @@ class Consumer:
 
     def __init__(
         self,
-        link: Link,
+        link: BrokerConnection,
         topology: Topology,
         publisher: Publisher,
         handler: Handler,
@@ -95,7 +95,7 @@ class Consumer:
         cancelled = asyncio.Event()
         channel.on_consumer_cancel_callbacks.add(lambda _frame: cancelled.set())
         settling = Acknowledging(channel)
-        assert isinstance(connection, TolerantConnection)  # noqa: S101 - `Link` makes no others
+        assert isinstance(connection, TolerantConnection)  # noqa: S101 - `BrokerConnection` makes no others
         connection.take_deliveries(channel.number, partial(self._take, settling))
         while True:
             tag = await from_broker(self._consume(channel, settling))

@@ -11,11 +11,17 @@ from aiormq.channel import Channel
 from aiormq.exceptions import DeliveryError
 from pamqp.commands import Basic
 
-from worker.broker.batch import Confirmation, send, with_id
-from worker.broker.link import BROKER_TROUBLE, CLOSED, Link, from_broker, open_channel
+from worker.broker.aiormq.batch_publish import Confirmation, send, with_id
+from worker.broker.connection import (
+    BROKER_TROUBLE,
+    CLOSED,
+    BrokerConnection,
+    from_broker,
+    open_channel,
+)
 from worker.broker.messages import Outgoing
 from worker.broker.topology import DEADLINE, Topology, declare, verify
-from worker.errors import BrokerUnavailable
+from worker.domain.errors import BrokerUnavailable
 
 WATCH_SECONDS: Final = 1.0
 CLOSE_SECONDS: Final = 2.0
@@ -31,7 +37,12 @@ class Publisher:
     """Publishes on a connection of its own; its session also sees to the topology."""
 
     def __init__(
-        self, link: Link, topology: Topology, *, timeout: float, may_declare: bool = True
+        self,
+        link: BrokerConnection,
+        topology: Topology,
+        *,
+        timeout: float,
+        may_declare: bool = True,
     ) -> None:
         self._link = link
         self._topology = topology

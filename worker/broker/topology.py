@@ -7,7 +7,7 @@ import msgspec
 from aio_pika.abc import AbstractChannel, ExchangeType
 from aio_pika.exceptions import ChannelNotFoundEntity, ChannelPreconditionFailed
 
-from worker.errors import TopologyDiffers
+from worker.domain.errors import TopologyDiffers
 
 DEADLINE: Final = 15.0
 """Seconds for one declaration: on a node that is still booting they can hang for ever."""

@@ -1,5 +1,1 @@
 """Every request to the API is paid for from a budget that all replicas share."""
-
-from worker.budget.budget import Budget
-
-__all__ = ["Budget"]

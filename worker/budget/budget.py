@@ -3,15 +3,16 @@
 import asyncio
 import contextlib
 from collections.abc import Callable, Iterable, Iterator
-from typing import Final
+from typing import Final, Protocol
 
 import structlog
 
-from worker.budget.line import Line
-from worker.budget.tokens import Token, Tokens, spent
-from worker.errors import OverBudget, StoreUnavailable
-from worker.ledger import Ask, Grade, Grant, Limit, Priority, Rate, Spent, background_rate
-from worker.store import Store
+from worker.budget.ledger import Spent, TokenGrant, TokenRequest
+from worker.budget.priorities import Priority, Tier
+from worker.budget.sliding_window import Limit, Rate, background_rate
+from worker.budget.token_pool import Token, TokenPool, spent
+from worker.budget.wait_queue import WaitQueue
+from worker.domain.errors import OverBudget, StoreUnavailable
 
 UNTOLD_PAUSE_SECONDS: Final = 60.0
 """How long to leave the API alone when it throttles and does not say for how long."""
@@ -31,6 +32,16 @@ SET_BACK_SECONDS: Final = 1.0
 """The clock was set back when the last answer is so much later than now."""
 
 
+class BudgetStore(Protocol):
+    """The part of the state store that a budget needs."""
+
+    def now(self) -> float:
+        """The clock that all replicas share, in seconds since the epoch."""
+
+    async def acquire_tokens(self, name: str, request: TokenRequest) -> TokenGrant:
+        """Apply the request to the ledger of budget `name` and commit. Raises StoreUnavailable."""
+
+
 class Budget:
     """Leave for requests to the API, shared by all who name the same budget in the same store.
 
@@ -45,7 +56,7 @@ class Budget:
 
     def __init__(
         self,
-        store: Store,
+        store: BudgetStore,
         name: str,
         rates: Iterable[Rate],
         *,
@@ -59,42 +70,42 @@ class Budget:
         self._patience = patience
         self._waited = waited
         self._refused = refused
-        self._tokens = Tokens()
-        self._line = Line()
+        self._tokens = TokenPool()
+        self._line = WaitQueue()
         self._most_ahead = max(min(rate.requests for rate in self._rates) // 20, 1)
         self._wanted = asyncio.Event()
         self._late: list[Spent] = []
         self._limits: dict[Rate, Limit] = {}
         self._pause = 0.0
-        self._last: Grant | None = None
+        self._last: TokenGrant | None = None
         self._plenty_at = 0.0
 
     # For requests
 
-    async def pay(self, priority: Priority, *, patient: bool) -> Token:
+    async def acquire(self, priority: Priority, *, patient: bool) -> Token:
         """Return when one request may be sent, which must be done at once.
 
         Raises OverBudget when a request that is not `patient` would have to wait for too long, and
         StoreUnavailable when the budget cannot be asked.
         """
         now = self._store.now()
-        token = self._tokens.spend(priority.grade, now)
+        token = self._tokens.spend(priority.tier, now)
         if token is None:
             token = await self._wait(priority, now, patient=patient)
             self._waited(priority, self._store.now() - now)
             return token
-        if now >= self._plenty_at and any(self._tokens.ahead(now, self._most_ahead)):
+        if now >= self._plenty_at and any(self._tokens.prefetch(now, self._most_ahead)):
             self._wanted.set()
         self._waited(priority, 0.0)
         return token
 
-    def ended(self, token: Token) -> None:
+    def release(self, token: Token) -> None:
         """The request that was paid with `token` is over, however it ended."""
         if token.is_late(self._store.now()):
-            self._late.append(spent(token.at, token.grade))
+            self._late.append(spent(token.at, token.tier))
             self._wanted.set()
 
-    def heard(self, limits: Iterable[Limit]) -> None:
+    def record_limits(self, limits: Iterable[Limit]) -> None:
         """An answer told of these limits: others may be using the same token."""
         for limit in limits:
             known = self._limits.get(limit.rate, limit)
@@ -105,7 +116,7 @@ class Budget:
         if self._is_shut() or self._has_news():
             self._wanted.set()
 
-    def throttled(self, retry_after: float | None) -> None:
+    def pause(self, retry_after: float | None) -> None:
         """The API wants no requests for so many seconds: nobody is to send any."""
         pause = UNTOLD_PAUSE_SECONDS if retry_after is None else retry_after
         structlog.get_logger().warning("api_throttled", budget=self._name, pause_seconds=pause)
@@ -115,11 +126,11 @@ class Budget:
 
     # For people
 
-    def left(self) -> int | None:
+    def remaining(self) -> int | None:
         """Requests that were left when last asked; None before that."""
         return self._last.left if self._last else None
 
-    def paused(self) -> float:
+    def paused_for(self) -> float:
         """The seconds for which nobody is to send anything, because the API said so."""
         return max(self._last.paused_until - self._store.now(), 0.0) if self._last else 0.0
 
@@ -138,7 +149,9 @@ class Budget:
             self._tokens.drop()
             if unspent := self._tokens.unspent(self._store.now()):
                 with contextlib.suppress(StoreUnavailable):
-                    await self._store.spend(self._name, Ask(rates=self._rates, unspent=unspent))
+                    await self._store.acquire_tokens(
+                        self._name, TokenRequest(rates=self._rates, unspent=unspent)
+                    )
 
     async def _turn(self) -> None:
         self._wanted.clear()
@@ -147,7 +160,7 @@ class Budget:
             self._forget()
         ask = self._ask(now)
         if ask is None:
-            self._line.send_away(now, [self._free_at(grade) for grade in Grade])
+            self._line.reject_expired(now, [self._free_at(tier) for tier in Tier])
             await self._rest(now)
             return
         try:
@@ -161,37 +174,39 @@ class Budget:
             return
         self._have(self._last, ask)
 
-    async def _settled(self, ask: Ask) -> Grant:
+    async def _settled(self, ask: TokenRequest) -> TokenGrant:
         """What the store gives; also when cancelled meanwhile, so that it can go back."""
-        asking = asyncio.ensure_future(self._store.spend(self._name, ask))
+        asking = asyncio.ensure_future(self._store.acquire_tokens(self._name, ask))
         try:
             return await asyncio.shield(asking)
         except asyncio.CancelledError:
             with contextlib.suppress(StoreUnavailable):
-                self._tokens.take_in(await asking)
+                self._tokens.add(await asking)
             raise
 
-    def _have(self, grant: Grant, ask: Ask) -> None:
+    def _have(self, grant: TokenGrant, ask: TokenRequest) -> None:
         now = self._store.now()
         wanted = sum(ask.needed) + sum(ask.ahead)
         if any(ask.ahead) and sum(grant.tokens) < wanted:
             self._plenty_at = now + PLENTY_SECONDS
-        self._tokens.take_in(grant)
+        self._tokens.add(grant)
         if self._is_shut():  # that was heard while we asked
             self._tokens.drop()
-        self._line.serve(self._tokens.spend, now)
-        self._line.send_away(now, [self._free_at(grade) for grade in Grade])
+        self._line.dispatch(self._tokens.spend, now)
+        self._line.reject_expired(now, [self._free_at(tier) for tier in Tier])
 
-    def _ask(self, now: float) -> Ask | None:
+    def _ask(self, now: float) -> TokenRequest | None:
         """What to ask and to tell now; None when there is nothing."""
         needed = self._line.needed(now)
-        ahead = self._tokens.ahead(now, self._most_ahead) if now >= self._plenty_at else (0, 0, 0)
+        ahead = (
+            self._tokens.prefetch(now, self._most_ahead) if now >= self._plenty_at else (0, 0, 0)
+        )
         unspent = self._tokens.unspent(now)
-        hopeful = any(needed[grade] and now >= self._again_at(grade) for grade in Grade)
+        hopeful = any(needed[tier] and now >= self._again_at(tier) for tier in Tier)
         to_tell = unspent or self._late or self._is_shut() or self._has_news()
         if not (hopeful or any(ahead) or to_tell):
             return None
-        ask = Ask(
+        ask = TokenRequest(
             rates=self._rates,
             needed=needed,
             ahead=ahead,
@@ -217,15 +232,15 @@ class Budget:
         known = self._last.left - self._most_ahead if self._last else 0
         return any(limit.left is not None and limit.left < known for limit in self._limits.values())
 
-    def _free_at(self, grade: Grade) -> float:
-        """When there may be a token of this grade, by the last answer."""
-        return self._last.at + self._last.waits[grade] if self._last else 0.0
+    def _free_at(self, tier: Tier) -> float:
+        """When there may be a token of this tier, by the last answer."""
+        return self._last.at + self._last.waits[tier] if self._last else 0.0
 
-    def _again_at(self, grade: Grade) -> float:
-        """When to ask for a token of this grade again."""
+    def _again_at(self, tier: Tier) -> float:
+        """When to ask for a token of this tier again."""
         if self._last is None:
             return 0.0
-        wait = min(max(self._last.waits[grade], SOONEST_SECONDS), LATEST_SECONDS)
+        wait = min(max(self._last.waits[tier], SOONEST_SECONDS), LATEST_SECONDS)
         return self._last.at + wait
 
     async def _rest(self, now: float) -> None:
@@ -237,13 +252,13 @@ class Budget:
 
     def _moments(self, now: float) -> Iterator[float]:
         needed = self._line.needed(now)
-        yield from (self._again_at(grade) for grade in Grade if needed[grade])
+        yield from (self._again_at(tier) for tier in Tier if needed[tier])
         yield from self._line.moments()
         if (expires_at := self._tokens.expires_at()) is not None:
             yield expires_at
 
     async def _wait(self, priority: Priority, now: float, *, patient: bool) -> Token:
-        waiter = self._line.join(priority, now, None if patient else now + self._patience)
+        waiter = self._line.enqueue(priority, now, None if patient else now + self._patience)
         self._wanted.set()
         try:
             return await waiter.token

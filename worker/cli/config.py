@@ -11,7 +11,7 @@ import msgspec
 from worker.cli.output import json_option, print_rows
 
 if TYPE_CHECKING:
-    from worker.settings import Row, Settings
+    from worker.settings.settings import Row, Settings
 
 EXAMPLES = """\
 \b
@@ -45,7 +45,7 @@ def command() -> None:
 @json_option
 def check(as_json: bool) -> None:
     """Show every setting with where it comes from, and every fault."""
-    from worker.settings import Settings, describe
+    from worker.settings.settings import Settings, describe
 
     rows = [_checked(row, os.environ) for row in describe()]
     try:
@@ -60,7 +60,7 @@ def check(as_json: bool) -> None:
 @json_option
 def show_defaults(as_json: bool) -> None:
     """Show every setting there is, its default and what it means."""
-    from worker.settings import describe
+    from worker.settings.settings import describe
 
     rows = [
         {
@@ -104,7 +104,7 @@ def _in_words(value: object) -> str:
 
 def _given(row: "Row", environ: Mapping[str, str]) -> tuple[str | None, str]:
     """What the worker would read, and from where."""
-    from worker.secret import read_text
+    from worker.settings.secret import read_text
 
     if row.secret and (path := environ.get(f"{row.variable}_FILE")):
         try:
@@ -117,7 +117,7 @@ def _given(row: "Row", environ: Mapping[str, str]) -> tuple[str | None, str]:
 
 
 def _fit_to_show(row: "Row", text: str | None) -> str | None:
-    from worker.secret import SHOWN, redacted
+    from worker.settings.secret import SHOWN, redacted
 
     if text is None:
         return None

@@ -4,11 +4,11 @@ from typing import TYPE_CHECKING, Final
 
 import click
 
-from worker.cli.environment import tool_settings
+from worker.cli.context import tool_settings
 from worker.cli.output import json_option, print_rows
 
 if TYPE_CHECKING:
-    from worker.recording import Recording
+    from worker.domain.recording import Recording
 
 STATUSES: Final = ("INVOKED", "RECORDING", "PAUSED", "UPLOADING", "UPLOADED", "ERRORED")
 
@@ -83,8 +83,8 @@ def command(
 ) -> None:
     """Show what the workers know of recordings."""
     from recording_schemas import Status
-    from worker.store import RecordingsFilter
-    from worker.store.reading import read_recordings
+    from worker.store.admin.read_only import read_recordings
+    from worker.store.queries import RecordingsFilter
 
     settings = tool_settings()
     found = read_recordings(

@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING, Final
 
 import click
 
-from worker.cli.environment import stopped_by_signals
+from worker.cli.context import stopped_by_signals
 
 if TYPE_CHECKING:
-    from worker.settings import Settings
+    from worker.settings.settings import Settings
 
 EXAMPLES = """\
 \b
@@ -44,8 +44,8 @@ def command() -> None:
     """
     for name in FOR_TERMINALS:
         sys.modules.setdefault(name, None)  # type: ignore[arg-type]  # cannot be imported any more
-    from worker.logs import configure_logs
-    from worker.settings import Settings
+    from worker.observability.logs import configure_logs
+    from worker.settings.settings import Settings
 
     settings = Settings.from_env(os.environ)
     configure_logs(

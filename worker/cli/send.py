@@ -6,14 +6,14 @@ from typing import TYPE_CHECKING, Any, BinaryIO, Final
 
 import click
 
-from worker.cli.environment import tool_settings, topology_of
+from worker.cli.context import tool_settings, topology_of
 from worker.cli.output import json_option, print_json
 
 if TYPE_CHECKING:
     from recording_schemas import CloudEvent, Command
-    from worker.broker.subscriber import Subscription
-    from worker.broker.visit import Connection
-    from worker.settings import CommonSettings
+    from worker.broker.admin.one_shot import Connection
+    from worker.broker.admin.subscriber import Subscription
+    from worker.settings.settings import CommonSettings
 
 TYPES: Final = (
     "start_track_recording",
@@ -116,7 +116,7 @@ def command(
 
     It is checked as the workers check it, and confirmed by the broker before this returns.
     """
-    from worker.cli.composing import compose, deadline_in
+    from worker.cli.command_builder import compose, deadline_in
 
     settings = tool_settings()
     expires_in = flags.pop("expires_in")
@@ -152,11 +152,11 @@ async def _send(
     settings: "CommonSettings", made: "Command", *, wait: float | None
 ) -> "CloudEvent | None":
     """Publish, and with `wait` return the outcome, or None when it did not come in time."""
-    from worker.broker.subscriber import subscribe
-    from worker.broker.visit import visit
-    from worker.errors import BrokerUnavailable
+    from worker.broker.admin.one_shot import connect
+    from worker.broker.admin.subscriber import subscribe
+    from worker.domain.errors import BrokerUnavailable
 
-    async with visit(settings.amqp_url.reveal(), "send") as connection:
+    async with connect(settings.amqp_url.reveal(), "send") as connection:
         if wait is None:
             await _publish(connection, settings, made, reply_to=None)
             return None
@@ -182,9 +182,9 @@ async def _publish(
     reply_to: str | None,
 ) -> None:
     from recording_schemas import encode_command
-    from worker.broker import Outgoing
-    from worker.broker.visit import publish_once
-    from worker.errors import TopologyDiffers
+    from worker.broker.admin.one_shot import publish_once
+    from worker.broker.messages import Outgoing
+    from worker.domain.errors import TopologyDiffers
 
     topology = topology_of(settings)
     body = encode_command(made)
@@ -241,7 +241,7 @@ def _print_sent(made: "Command", *, as_json: bool) -> None:
 
 def _print_outcome(event: "CloudEvent", *, as_json: bool) -> int:
     """Print it and return the exit code that stands for it."""
-    from worker.cli.wording import event_in_words
+    from worker.cli.event_format import event_in_words
 
     if as_json:
         print_json(event)

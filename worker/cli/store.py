@@ -12,7 +12,7 @@ import click
 from worker.cli.output import json_option, print_rows
 
 if TYPE_CHECKING:
-    from worker.store.copying import Copy
+    from worker.store.admin.copy import Copy
 
 Decorated = TypeVar("Decorated", bound=Callable[..., object])
 
@@ -80,8 +80,8 @@ def copy(
     as_json: bool,
 ) -> None:
     """Copy all that is kept into another database, of either engine."""
-    from worker.errors import StoreUnavailable
-    from worker.store.copying import copy_store
+    from worker.domain.errors import StoreUnavailable
+    from worker.store.admin.copy import copy_store
 
     source = _url("--from", source_url, source_file)
     target = _url("--to", target_url, target_file)
@@ -95,8 +95,8 @@ def copy(
 
 
 def _url(flag: str, url: str | None, file: Path | None) -> str | None:
-    from worker.secret import read_text
     from worker.settings.parsing import database_url
+    from worker.settings.secret import read_text
 
     if url is not None and file is not None:
         raise click.UsageError(f"{flag} and {flag}-file exclude each other")
@@ -124,7 +124,7 @@ def _tells_a_password(url: str) -> bool:
 
 def _settings_url() -> str:
     """What the workers use. Its default is no database that anybody has chosen."""
-    from worker.cli.environment import tool_settings
+    from worker.cli.context import tool_settings
 
     if not (os.environ.get("DATABASE_URL") or os.environ.get("DATABASE_URL_FILE")):
         raise click.UsageError("DATABASE_URL or DATABASE_URL_FILE must name the other database")

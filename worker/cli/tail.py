@@ -6,12 +6,12 @@ from typing import TYPE_CHECKING, Final
 
 import click
 
-from worker.cli.environment import stopped_by_signals, tool_settings, topology_of
+from worker.cli.context import stopped_by_signals, tool_settings, topology_of
 from worker.cli.output import json_option, print_json
 
 if TYPE_CHECKING:
-    from worker.broker.subscriber import Subscription
-    from worker.cli.interest import Interest
+    from worker.broker.admin.subscriber import Subscription
+    from worker.cli.event_filter import EventFilter
 
 EXCHANGES: Final = ("status", "files", "results")
 
@@ -68,30 +68,30 @@ def command(
     as_json: bool,
 ) -> None:
     """Show events as they are published."""
-    from worker.cli.interest import Interest, check_types
+    from worker.cli.event_filter import EventFilter, check_types
 
     check_types(types)
-    interest = Interest(meeting_id=meeting_id, recording_id=recording_id, types=types)
+    interest = EventFilter(meeting_id=meeting_id, recording_id=recording_id, types=types)
     asyncio.run(_tail(purposes or EXCHANGES, interest, count, seconds, as_json=as_json))
 
 
 async def _tail(
     purposes: tuple[str, ...],
-    interest: "Interest",
+    interest: "EventFilter",
     count: int | None,
     seconds: float | None,
     *,
     as_json: bool,
 ) -> None:
-    from worker.broker.subscriber import subscribe
-    from worker.broker.visit import visit
-    from worker.errors import TopologyDiffers
+    from worker.broker.admin.one_shot import connect
+    from worker.broker.admin.subscriber import subscribe
+    from worker.domain.errors import TopologyDiffers
 
     settings = tool_settings()
     topology = topology_of(settings)
     exchanges = [name for name in topology.exchanges if name.rpartition(".")[2] in purposes]
     with stopped_by_signals() as stop:
-        async with visit(settings.amqp_url.reveal(), "tail") as connection:
+        async with connect(settings.amqp_url.reveal(), "tail") as connection:
             try:
                 async with subscribe(connection, exchanges) as events:
                     click.echo(f"Listening on {', '.join(exchanges)}", err=True)
@@ -120,10 +120,10 @@ async def _until(
 
 
 async def _show(
-    events: "Subscription", interest: "Interest", count: int | None, *, as_json: bool
+    events: "Subscription", interest: "EventFilter", count: int | None, *, as_json: bool
 ) -> None:
     from recording_schemas import NotAnEvent, decode_event
-    from worker.cli.wording import event_in_words
+    from worker.cli.event_format import event_in_words
 
     shown = 0
     while count is None or shown < count:

@@ -5,12 +5,12 @@ from typing import TYPE_CHECKING, Final
 
 import click
 
-from worker.cli.environment import tool_settings, topology_of
+from worker.cli.context import tool_settings, topology_of
 from worker.cli.output import json_option, print_rows
 
 if TYPE_CHECKING:
-    from worker.broker.inspection import Finding
-    from worker.settings import CommonSettings
+    from worker.broker.admin.topology_check import Finding
+    from worker.settings.settings import CommonSettings
 
 EXAMPLES = """\
 \b
@@ -121,9 +121,9 @@ def declare() -> None:
 
 
 async def _declare(settings: "CommonSettings") -> None:
-    from worker.broker.visit import declare_once, visit
+    from worker.broker.admin.one_shot import connect, declare_once
 
-    async with visit(settings.amqp_url.reveal(), "topology") as connection:
+    async with connect(settings.amqp_url.reveal(), "topology") as connection:
         await declare_once(connection, topology_of(settings))
 
 
@@ -148,8 +148,8 @@ def check(context: click.Context, as_json: bool) -> None:
 
 
 async def _check(settings: "CommonSettings") -> "list[Finding]":
-    from worker.broker.inspection import inspect
-    from worker.broker.visit import visit
+    from worker.broker.admin.one_shot import connect
+    from worker.broker.admin.topology_check import check_topology
 
-    async with visit(settings.amqp_url.reveal(), "topology") as connection:
-        return await inspect(connection, topology_of(settings))
+    async with connect(settings.amqp_url.reveal(), "topology") as connection:
+        return await check_topology(connection, topology_of(settings))

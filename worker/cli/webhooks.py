@@ -12,8 +12,9 @@ import click
 from worker.cli.output import json_option, print_rows
 
 if TYPE_CHECKING:
-    from worker.realtimekit import RealtimeKit, Webhook
-    from worker.settings import AppSettings
+    from worker.realtimekit.client import RealtimeKit
+    from worker.realtimekit.models import Webhook
+    from worker.settings.apps import AppSettings
 
 Decorated = TypeVar("Decorated", bound=Callable[..., object])
 
@@ -95,7 +96,7 @@ def command() -> None:
 @_flags
 def register(public_url: str | None, app: str | None, as_json: bool) -> None:
     """Register the worker's webhook with the API, unless it is already."""
-    from worker.registration import register
+    from worker.tracking.webhook_registration import register
 
     given = _app_settings(app)
     url = _needed_url(given, public_url)
@@ -117,7 +118,7 @@ def list_(public_url: str | None, app: str | None, as_json: bool) -> None:
 @_flags
 def remove(public_url: str | None, app: str | None, as_json: bool) -> None:
     """Remove the worker's webhook from the API."""
-    from worker.registration import remove
+    from worker.tracking.webhook_registration import remove
 
     given = _app_settings(app)
     url = _needed_url(given, public_url)
@@ -127,7 +128,7 @@ def remove(public_url: str | None, app: str | None, as_json: bool) -> None:
 
 
 def _app_settings(name: str | None) -> "AppSettings":
-    from worker.settings import Settings
+    from worker.settings.settings import Settings
 
     # The libraries also log what they raise, and would say it before we do.
     logging.getLogger().addHandler(logging.NullHandler())
@@ -143,7 +144,7 @@ def _app_settings(name: str | None) -> "AppSettings":
 
 
 def _url(given: "AppSettings", public_url: str | None) -> str | None:
-    from worker.registration import callback_url
+    from worker.tracking.webhook_registration import callback_url
 
     base = public_url or given.public_url
     return callback_url(base, given.name) if base else None
@@ -171,8 +172,8 @@ def _ask(
 
 @asynccontextmanager
 async def _api_of(given: "AppSettings") -> "AsyncIterator[RealtimeKit]":
-    from worker.realtimekit import RealtimeKit
-    from worker.retry import Retry
+    from worker.realtimekit.client import RealtimeKit
+    from worker.realtimekit.retry import RequestRetry
 
     api = RealtimeKit(
         base_url=given.base_url,
@@ -180,7 +181,7 @@ async def _api_of(given: "AppSettings") -> "AsyncIterator[RealtimeKit]":
         app_id=given.app_id,
         token=given.api_token.reveal,
         timeout=10.0,
-        retry=Retry(attempts=3, total_seconds=15.0),
+        retry=RequestRetry(attempts=3, total_seconds=15.0),
     )
     try:
         yield api

@@ -9,13 +9,12 @@ from typing import Literal, Self, TypeVar
 import httpx
 
 from recording_schemas import Status
-from worker.errors import NotFound
-from worker.ledger import Priority
-from worker.realtimekit.addresses import app_url, query_of, segment
-from worker.realtimekit.connection import Connection, Read
-from worker.realtimekit.paying import Purse, Turn
-from worker.realtimekit.recordings import read_page, read_recording
-from worker.realtimekit.rows import (
+from worker.budget.budget import Budget
+from worker.budget.priorities import Priority, RequestPriority
+from worker.domain.errors import NotFound
+from worker.domain.snapshot import Participant, RecordingSnapshot
+from worker.realtimekit.decoding.recordings import read_page, read_recording
+from worker.realtimekit.decoding.resources import (
     read_names,
     read_nothing,
     read_participant,
@@ -25,10 +24,11 @@ from worker.realtimekit.rows import (
     read_webhook,
     read_webhooks,
 )
-from worker.realtimekit.tries import Observed
-from worker.realtimekit.values import Page, Session, Sessions, Webhook
-from worker.retry import Retry
-from worker.snapshot import Participant, Snapshot
+from worker.realtimekit.models import RecordingPage, Session, Sessions, Webhook
+from worker.realtimekit.retry import RequestRetry
+from worker.realtimekit.session import ApiSession, Read
+from worker.realtimekit.tries import AttemptHook
+from worker.realtimekit.urls import app_url, query_of, segment
 
 T = TypeVar("T")
 
@@ -45,7 +45,7 @@ class RealtimeKit:
 
     `timeout` is the total of one attempt, in seconds. `token` is called for every attempt, and
     `renew` when the API did not accept it; it returns whether there is another token now.
-    `observed` hears of every try. Each is paid for from `purse`, if there is one, which raises
+    `observed` hears of every try. Each is paid for from `budget`, if there is one, which raises
     OverBudget, an `Unavailable`, when there is no leave soon enough.
     `transport` is for tests; the default one speaks to the network. A `base_url`, `account_id` or
     `app_id` that cannot be part of a URL is a `ValueError`, any other such id is `Refused` unsent.
@@ -59,24 +59,24 @@ class RealtimeKit:
         app_id: str,
         token: Callable[[], str],
         timeout: float,
-        retry: Retry,
+        retry: RequestRetry,
         renew: Callable[[], bool] = lambda: False,
-        observed: Observed = lambda _one: None,
-        purse: Purse | None = None,
+        observed: AttemptHook = lambda _one: None,
+        budget: Budget | None = None,
         transport: httpx.AsyncBaseTransport | None = None,
     ) -> None:
         self._app_url = app_url(base_url, account_id, app_id)
-        self._connection = Connection(
+        self._connection = ApiSession(
             base_url=self._app_url,
             token=token,
             renew=renew,
             timeout=timeout,
             retry=retry,
             observed=observed,
-            purse=purse,
+            budget=budget,
             transport=transport,
         )
-        self._turn = Turn()
+        self._turn = RequestPriority()
 
     def __repr__(self) -> str:
         return f"RealtimeKit({self._app_url!r})"
@@ -89,7 +89,7 @@ class RealtimeKit:
         """
         view = copy.copy(self)
         waits = priority >= Priority.READ if patient is None else patient
-        view._turn = Turn(priority, waits)  # noqa: SLF001 - a view of our own
+        view._turn = RequestPriority(priority, waits)  # noqa: SLF001 - a view of our own
         return view
 
     @property
@@ -120,22 +120,24 @@ class RealtimeKit:
 
     # Recordings
 
-    async def start_track(self, body: Mapping[str, object]) -> Snapshot:
+    async def start_track(self, body: Mapping[str, object]) -> RecordingSnapshot:
         """Record the participants of a live meeting into a file each; `body` as the API has it."""
         read = _of_a_start(body, partial(read_recording, kind="track"))
         return await self._ask("POST", "/recordings/track", read, body=body)
 
-    async def start_composite(self, body: Mapping[str, object]) -> Snapshot:
+    async def start_composite(self, body: Mapping[str, object]) -> RecordingSnapshot:
         """Record a meeting into one file. 409, another one runs, is `Conflict`."""
         read = _of_a_start(body, partial(read_recording, kind="composite"))
         return await self._ask("POST", "/recordings", read, body=body)
 
-    async def get(self, recording_id: str) -> Snapshot:
+    async def get(self, recording_id: str) -> RecordingSnapshot:
         """One recording, with its files if it has any."""
         path = f"/recordings/{segment(recording_id, 'recording_id')}"
         return await self._ask("GET", path, partial(read_recording, recording_id=recording_id))
 
-    async def act(self, recording_id: str, action: Literal["stop", "pause", "resume"]) -> Snapshot:
+    async def act(
+        self, recording_id: str, action: Literal["stop", "pause", "resume"]
+    ) -> RecordingSnapshot:
         """Stop, pause or resume a recording.
 
         An action whose answer was lost is sent again, so that `Refused` may also mean that it has
@@ -145,7 +147,7 @@ class RealtimeKit:
         read = partial(read_recording, recording_id=recording_id)
         return await self._ask("PUT", path, read, body={"action": action})
 
-    async def active(self, meeting_id: str) -> Snapshot | None:
+    async def active(self, meeting_id: str) -> RecordingSnapshot | None:
         """A recording that runs in the meeting, None if none does.
 
         Which one of several is the API's choice: `list` with `meeting_id` and `statuses` gives all.
@@ -168,7 +170,7 @@ class RealtimeKit:
         search: str | None = None,
         expired: bool | None = None,
         sort_order: Literal["ASC", "DESC"] | None = None,
-    ) -> Page:
+    ) -> RecordingPage:
         """One page of the app's recordings, pages counted from 1, sorted by `invoked_time`.
 
         Which of a recording's times `start_time` and `end_time` are compared with is not
@@ -296,7 +298,9 @@ class RealtimeKit:
         await self._ask("DELETE", path, read_nothing)
 
 
-def _of_a_start(body: Mapping[str, object], read: Callable[..., Snapshot]) -> Read[Snapshot]:
+def _of_a_start(
+    body: Mapping[str, object], read: Callable[..., RecordingSnapshot]
+) -> Read[RecordingSnapshot]:
     """Reads the answer to a start: an id says that the recording exists, so nothing else must."""
     meeting_id = body.get("meeting_id")
     known = meeting_id if isinstance(meeting_id, str) else None

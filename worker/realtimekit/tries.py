@@ -5,14 +5,14 @@ from typing import Final, NamedTuple
 
 import httpx
 
-from worker.errors import ApiError
+from worker.domain.errors import ApiError
 
 OK: Final = 200
 """What 2xx answers are told as: which of them it was makes no difference here."""
 DEFAULT_PORTS: Final = {"https": 443, "http": 80}
 
 
-class Try(NamedTuple):
+class HttpAttempt(NamedTuple):
     """One try of a request: of which `method` and `template` (the path, without what is different
     each time), to which `url`, the how manieth, how it failed if it did, and its seconds.
     """
@@ -48,4 +48,4 @@ class Try(NamedTuple):
         }
 
 
-Observed = Callable[[Try], None]
+AttemptHook = Callable[[HttpAttempt], None]

@@ -8,9 +8,9 @@ from typing import Any, Final, cast
 
 import msgspec
 
-from worker.errors import WrongSettings
-from worker.secret import Secret, read_text
+from worker.domain.errors import WrongSettings
 from worker.settings.parsing import Parser, Rate, http_url, identifier, rates, switch, token
+from worker.settings.secret import Secret, read_text
 
 MOST: Final = 100
 _NAME: Final = re.compile(r"[a-z0-9-]{1,64}")

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import NamedTuple, TypeVar
 from urllib.parse import SplitResult, parse_qsl, unquote, urlsplit
 
-from worker.settings.profiles import StorageProfiles
+from worker.settings.storage_profiles import StorageProfiles
 
 Parser = Callable[[str], object]
 Choice = TypeVar("Choice", bound=str)

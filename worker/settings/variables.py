@@ -8,9 +8,9 @@ from typing import Annotated, get_args, get_origin, get_type_hints
 
 import msgspec
 
-from worker.errors import WrongSettings
-from worker.secret import Secret
+from worker.domain.errors import WrongSettings
 from worker.settings.parsing import Parser
+from worker.settings.secret import Secret
 
 # A Kubernetes service called `worker`, or `worker-…`, brings these into every pod beside it.
 _SERVICE_LINK = re.compile(

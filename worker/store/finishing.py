@@ -7,23 +7,25 @@ from typing import Any, Final
 import msgspec
 import sqlalchemy as sa
 
-from worker.store.absorbing import Absorbed, absorb_all
-from worker.store.conditions import among
+from worker.store.database.bulk import ManyRows
+from worker.store.database.dialects import among
+from worker.store.database.schema import inbox
 from worker.store.origins import of_one_recording
 from worker.store.outbox import Reply, outcome_rows, put, send_again
+from worker.store.recordings import ApplyResult, apply_all
 from worker.store.requests import Finish
-from worker.store.rows import ManyRows
-from worker.store.tables import inbox
 
 
-def finish(connection: sa.Connection, requests: Sequence[Finish], *, source: str) -> list[Absorbed]:
+def finish(
+    connection: sa.Connection, requests: Sequence[Finish], *, source: str
+) -> list[ApplyResult]:
     """Operation: state, events and outcomes of finished commands, all or nothing.
 
     The first end of a command counts. Who comes later, having lost the command or the answer to
     its own commit, has that outcome sent again, and what it saw absorbed.
     """
     seen = of_one_recording(connection, [request.seen for request in requests])
-    absorbed = absorb_all(connection, seen, source=source)
+    absorbed = apply_all(connection, seen, source=source)
     stored = _outcomes(connection, {request.outcome.command_id for request in requests})
     first: list[Finish] = []
     late: list[tuple[str, Reply, float]] = []

@@ -12,13 +12,13 @@ from typing import Any, Final
 import msgspec
 import sqlalchemy as sa
 
-from worker.recording import LIVE, Recording
-from worker.store.conditions import among, open_or_closed, unindexed
-from worker.store.holdable import meeting_key
+from worker.domain.recording import LIVE, Recording
+from worker.store.database.bulk import inserting
+from worker.store.database.dialects import among, open_or_closed, unindexed
+from worker.store.database.holdable import meeting_key
+from worker.store.database.schema import UNFINISHED, inbox, recordings
 from worker.store.outbox import Reply, send_again
 from worker.store.requests import Claim, Claimed, Release
-from worker.store.rows import inserting
-from worker.store.tables import UNFINISHED, inbox, recordings
 
 
 def claim(connection: sa.Connection, requests: Sequence[Claim]) -> list[Claimed]:

@@ -5,11 +5,11 @@ from collections.abc import Sequence
 import msgspec
 import sqlalchemy as sa
 
-from worker.store.news import leave
-from worker.store.tables import leases
+from worker.store.database.notifications import leave
+from worker.store.database.schema import leases
 
 
-class Hold(msgspec.Struct, frozen=True, kw_only=True):
+class LeaseRequest(msgspec.Struct, frozen=True, kw_only=True):
     """A wish to hold the lease `name` until `until`. Times are seconds since the epoch."""
 
     name: str
@@ -18,12 +18,12 @@ class Hold(msgspec.Struct, frozen=True, kw_only=True):
     until: float
 
 
-def hold(connection: sa.Connection, requests: Sequence[Hold]) -> list[bool]:
+def acquire(connection: sa.Connection, requests: Sequence[LeaseRequest]) -> list[bool]:
     """Operation: take or extend leases; False for one that somebody else holds."""
     return [_hold(connection, request) for request in requests]
 
 
-def _hold(connection: sa.Connection, wish: Hold) -> bool:
+def _hold(connection: sa.Connection, wish: LeaseRequest) -> bool:
     extended = connection.execute(
         sa.update(leases)
         .where(
@@ -45,7 +45,7 @@ def _hold(connection: sa.Connection, wish: Hold) -> bool:
     return True
 
 
-def let_go(connection: sa.Connection, owners: Sequence[str]) -> list[None]:
+def release(connection: sa.Connection, owners: Sequence[str]) -> list[None]:
     """Operation: give up every lease of these owners."""
     given_up = connection.execute(sa.delete(leases).where(leases.c.owner.in_(sorted(owners))))
     if given_up.rowcount:
@@ -53,7 +53,7 @@ def let_go(connection: sa.Connection, owners: Sequence[str]) -> list[None]:
     return [None] * len(owners)
 
 
-def free_all(connection: sa.Connection, requests: Sequence[None]) -> list[None]:
+def release_all(connection: sa.Connection, requests: Sequence[None]) -> list[None]:
     """Operation: end every lease. Only for a store that no other process can be using."""
     connection.execute(sa.delete(leases))
     return [None] * len(requests)

@@ -7,20 +7,20 @@ import msgspec
 import sqlalchemy as sa
 import structlog
 
-from worker.recording import Seen
-from worker.store.conditions import among, open_or_closed
-from worker.store.tables import inbox, recordings
+from worker.domain.recording import Observation
+from worker.store.database.dialects import among, open_or_closed
+from worker.store.database.schema import inbox, recordings
 
 
 def of_one_recording(
-    connection: sa.Connection, requests: Sequence[Sequence[Seen]]
-) -> list[tuple[Seen, ...]]:
+    connection: sa.Connection, requests: Sequence[Sequence[Observation]]
+) -> list[tuple[Observation, ...]]:
     """The sights, in which no start has a recording besides its first one.
 
     There should never be a second one. Should there be, it is followed and told of like one that
     somebody else started, and the log says so.
     """
-    starts = {one.origin.start_id for seen in requests for one in seen if one.origin}
+    starts = {one.start.start_id for seen in requests for one in seen if one.start}
     owners = _owners(connection, starts) if starts else {}
     return [tuple(_owned(owners, one) for one in seen) for seen in requests]
 
@@ -40,14 +40,14 @@ _OWNERS: Final = sa.select(recordings.c.start_id, recordings.c.recording_id).whe
 )
 
 
-def _owned(owners: dict[str, str], seen: Seen) -> Seen:
-    if seen.origin is None:
+def _owned(owners: dict[str, str], seen: Observation) -> Observation:
+    if seen.start is None:
         return seen
-    start_id, recording_id = seen.origin.start_id, seen.snapshot.recording_id
+    start_id, recording_id = seen.start.start_id, seen.snapshot.recording_id
     first = owners.setdefault(start_id, recording_id)
     if first == recording_id:
         return seen
     structlog.get_logger().error(
         "second_recording_of_a_start", start_id=start_id, recording_id=recording_id, first=first
     )
-    return msgspec.structs.replace(seen, origin=None)
+    return msgspec.structs.replace(seen, start=None)

@@ -10,11 +10,11 @@ import msgspec
 import sqlalchemy as sa
 
 from recording_schemas import EVENT_TYPES, Outcome, encode_event, exchange_of, routing_key
-from worker.recording import Recording, RecordingEvent
-from worker.store.holdable import holdable
-from worker.store.news import leave
-from worker.store.rows import ManyRows, inserting
-from worker.store.tables import outbox
+from worker.domain.recording import Recording, RecordingEvent
+from worker.store.database.bulk import ManyRows, inserting
+from worker.store.database.holdable import strip_nul
+from worker.store.database.notifications import leave
+from worker.store.database.schema import outbox
 
 NAMESPACE: Final = uuid.UUID("6f1d3b0e-52c7-5d0c-9c0b-7a1f0c1c2a55")
 """Of every event id. Changing it would give old facts new ids."""
@@ -87,7 +87,7 @@ def event_rows(
     after: Recording, events: Sequence[RecordingEvent], *, source: str, at: datetime
 ) -> list[dict[str, Any]]:
     """Rows for the news of one recording. `after.sequence` is the number of the last of them."""
-    origin = after.origin
+    origin = after.start
     headers = msgspec.json.encode(origin.trace if origin else {}).decode()
     correlation_id = (origin.correlation_id or origin.start_id) if origin else None
     first = after.sequence - len(events) + 1
@@ -109,7 +109,7 @@ def event_rows(
                 "subject": after.recording_id,
                 "exchange": exchange_of(data),
                 "routing_key": routing_key(data),
-                "correlation_id": holdable(correlation_id),
+                "correlation_id": strip_nul(correlation_id),
                 "headers": headers,
                 "body": body,
                 "created_at": at.timestamp(),
@@ -128,7 +128,7 @@ def outcome_rows(
         "subject": record.command_id,
         "exchange": "results",
         "routing_key": record.routing_key,
-        "correlation_id": holdable(record.correlation_id),
+        "correlation_id": strip_nul(record.correlation_id),
         "headers": msgspec.json.encode(record.trace).decode(),
         "body": record.body.encode(),
         "created_at": now,
@@ -137,8 +137,8 @@ def outcome_rows(
     if reply.reply_to is not None:
         to = {
             "exchange": "reply",
-            "routing_key": holdable(reply.reply_to),
-            "correlation_id": holdable(reply.correlation_id or record.command_id),
+            "routing_key": strip_nul(reply.reply_to),
+            "correlation_id": strip_nul(reply.correlation_id or record.command_id),
             "headers": msgspec.json.encode(reply.trace).decode(),
         }
         rows.append(row | to)

@@ -11,22 +11,22 @@ from typing import Final
 import msgspec
 import sqlalchemy as sa
 
-from worker.store.conditions import open_or_closed
-from worker.store.tables import FINISHED, files, inbox, outbox, recordings
+from worker.store.database.dialects import open_or_closed
+from worker.store.database.schema import FINISHED, files, inbox, outbox, recordings
 
 MOST_ROWS: Final = 500
 MOST_RECORDINGS: Final = 100
 """Each takes its files with it."""
 
 
-class Sent(msgspec.Struct, frozen=True, kw_only=True):
+class PruneSent(msgspec.Struct, frozen=True, kw_only=True):
     """Asks to remove events behind the position `after` that were confirmed before `before`."""
 
     before: float
     after: int = 0
 
 
-def prune_sent(connection: sa.Connection, requests: Sequence[Sent]) -> list[int | None]:
+def prune_sent(connection: sa.Connection, requests: Sequence[PruneSent]) -> list[int | None]:
     """Operation: one step from the oldest event on. Returns where the next step begins, None when
     it came to an event that is too young.
 
@@ -36,7 +36,7 @@ def prune_sent(connection: sa.Connection, requests: Sequence[Sent]) -> list[int 
     return [_prune_sent(connection, request) for request in requests]
 
 
-def _prune_sent(connection: sa.Connection, request: Sent) -> int | None:
+def _prune_sent(connection: sa.Connection, request: PruneSent) -> int | None:
     behind = outbox.c.position > request.after
     step = connection.execute(
         sa.select(outbox.c.position, outbox.c.sent_at)

@@ -8,10 +8,10 @@ import msgspec
 import sqlalchemy as sa
 
 from recording_schemas import Status
-from worker.recording import LIVE, Recording
-from worker.store.conditions import open_or_closed, unindexed
-from worker.store.holdable import meeting_key
-from worker.store.tables import recordings
+from worker.domain.recording import LIVE, Recording
+from worker.store.database.dialects import open_or_closed, unindexed
+from worker.store.database.holdable import meeting_key
+from worker.store.database.schema import recordings
 
 _Part = sa.Select[tuple[str, float]]
 _STATES: Final[_Part] = sa.select(recordings.c.state, recordings.c.changed_at)

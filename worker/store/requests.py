@@ -4,7 +4,7 @@ from typing import Literal
 
 import msgspec
 
-from worker.recording import Recording, Seen
+from worker.domain.recording import Observation, Recording
 from worker.store.outbox import OutcomeRecord, Reply
 
 Verdict = Literal["new", "again", "busy", "done"]
@@ -85,5 +85,5 @@ class Finish(msgspec.Struct, frozen=True, kw_only=True):
 
     outcome: OutcomeRecord
     reply: Reply
-    seen: tuple[Seen, ...]
+    seen: tuple[Observation, ...]
     now: float

@@ -1,8 +1,8 @@
-"""Run by Alembic inside the connection and transaction of `worker.store.migrate`."""
+"""Run by Alembic inside the connection and transaction of `worker.store.database.migrate`."""
 
 from alembic import context
 
-from worker.store.tables import metadata
+from worker.store.database.schema import metadata
 
 context.configure(connection=context.config.attributes["connection"], target_metadata=metadata)
 context.run_migrations()

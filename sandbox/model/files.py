@@ -1,0 +1,86 @@
+"""Which files a recording leaves behind, how they are called, and the URLs to fetch them by."""
+
+import hashlib
+import hmac
+from urllib.parse import quote
+
+from sandbox.model.meetings import Presence
+from sandbox.model.recording import File, Recording
+
+TRACK_TEMPLATE = (
+    "{{file_name_prefix}}_{{user_id}}_{{peer_id}}_{{stream_kind}}_{{media_kind}}_{{date_time}}.webm"
+)
+
+
+def track_files(recording: Recording, until: float) -> tuple[File, ...]:
+    """A file for each presence that was recorded for a while: only ids of participants count.
+
+    A `user_ids` list of custom ids matches nobody and gives no file at all, as in real life.
+    """
+    spans = recording.spans(until)
+    allowed = recording.request.user_ids
+    presences = recording.session.presences if recording.session else []
+    files = []
+    for presence in presences:
+        if allowed is not None and presence.participant.id not in allowed:
+            continue
+        stay = [_overlap(span, presence, until) for span in spans]
+        seconds = sum(end - start for start, end in stay if end > start)
+        if seconds > 0:
+            begin = min(start for start, end in stay if end > start)
+            files.append(_track_file(recording, presence, begin, seconds))
+    return tuple(files)
+
+
+def composite_file(recording: Recording, suffix: str, until: float) -> File:
+    """The one picture or sound of everybody."""
+    stem = recording.output_file_name.rsplit(".", 1)[0]
+    return File(name=f"{stem}.{suffix}", seconds=recording.recorded_seconds(until))
+
+
+class Presigner:
+    """Makes URLs that are good for one file until a moment, and tells whether one is."""
+
+    def __init__(self, key: bytes) -> None:
+        self._key = key
+        self.root = ""
+
+    def url(self, recording_id: str, name: str, expires: float) -> str:
+        """The presigned URL. `expires` is epoch seconds of sandbox time."""
+        until = int(expires)
+        path = f"{recording_id}/{quote(name)}"
+        signature = self._signature(recording_id, name, until)
+        return f"{self.root}/files/{path}?X-Expires={until}&X-Signature={signature}"
+
+    def fault(
+        self, recording_id: str, name: str, expires: str, signature: str, now: float
+    ) -> str | None:
+        """Why such a request must be refused, as object stores name it; None when it is good."""
+        if not expires.isascii() or not expires.isdigit() or len(expires) > 12:
+            return "AuthorizationQueryParametersError"
+        expected = self._signature(recording_id, name, int(expires))
+        if not hmac.compare_digest(expected.encode(), signature.encode()):
+            return "SignatureDoesNotMatch"
+        return "ExpiredToken" if now >= int(expires) else None
+
+    def _signature(self, recording_id: str, name: str, expires: int) -> str:
+        text = f"{recording_id}\n{name}\n{expires}".encode()
+        return hmac.new(self._key, text, hashlib.sha256).hexdigest()
+
+
+def _overlap(span: tuple[float, float], presence: Presence, until: float) -> tuple[float, float]:
+    left_at = until if presence.left_at is None else presence.left_at
+    return max(span[0], presence.joined_at), min(span[1], left_at)
+
+
+def _track_file(recording: Recording, presence: Presence, begin: float, seconds: float) -> File:
+    person = presence.participant
+    prefix = recording.request.prefix or "default"
+    milliseconds = f"{round(begin * 1000):013d}"
+    return File(
+        name=f"{prefix}_{person.id}_{presence.peer_id}_peer_audio_{milliseconds}.webm",
+        seconds=seconds,
+        user_id=person.id,
+        peer_id=presence.peer_id,
+        custom_participant_id=person.custom_participant_id,
+    )

@@ -1,0 +1,273 @@
+"""Meetings, their sessions, and who was in them when."""
+
+from collections.abc import Callable, Sequence
+from typing import Literal
+from uuid import UUID, uuid4, uuid5
+
+import msgspec
+
+from sandbox.model.behaviour import Behaviour
+from sandbox.model.clock import Clock, Timer
+from sandbox.model.errors import NotFound, Refusal
+
+_NAMESPACE = UUID("6f6d2a3e-54f2-4c0b-9a3c-2f7f1d2f0a11")
+
+EventName = Literal[
+    "meeting.started", "meeting.ended", "meeting.participantJoined", "meeting.participantLeft"
+]
+
+
+def participant_ids(meeting_id: str, count: int = 3) -> tuple[str, ...]:
+    """The ids (`user_id`) that the first participants of a meeting get. Known beforehand."""
+    return tuple(_derived(meeting_id, "participant", number) for number in range(1, count + 1))
+
+
+class Participant(msgspec.Struct, frozen=True, kw_only=True):
+    """Somebody who may join. `id` is what the API elsewhere calls `user_id`."""
+
+    id: str
+    custom_participant_id: str
+    name: str
+    preset_name: str
+    created_at: float
+
+
+class Presence(msgspec.Struct, kw_only=True):
+    """One stay of a participant in a session: who leaves and joins again gets a new `peer_id`."""
+
+    peer_id: str
+    participant: Participant
+    joined_at: float
+    left_at: float | None = None
+
+
+class Session(msgspec.Struct, kw_only=True):
+    """One run of a meeting, from the first who joins until it ends."""
+
+    id: str
+    meeting_id: str
+    title: str
+    started_at: float
+    ended_at: float | None = None
+    presences: list[Presence] = []
+    most_present: int = 0
+    emptied: Timer | None = None
+
+    @property
+    def present(self) -> list[Presence]:
+        """Who is in it now."""
+        return [presence for presence in self.presences if presence.left_at is None]
+
+
+class Meeting(msgspec.Struct, kw_only=True):
+    """A room that people can meet in, again and again."""
+
+    id: str
+    title: str
+    created_at: float
+    participants: dict[str, Participant] = {}
+    sessions: list[Session] = []
+    joins: int = 0
+
+    @property
+    def session(self) -> Session | None:
+        """The live session, or None."""
+        last = self.sessions[-1] if self.sessions else None
+        return last if last and last.ended_at is None else None
+
+
+class MeetingEvent(msgspec.Struct, frozen=True, kw_only=True):
+    """Something that happened in a meeting, for those who follow (recordings, webhooks)."""
+
+    name: EventName
+    at: float
+    meeting: Meeting
+    session: Session
+    presence: Presence | None = None
+    reason: str | None = None
+
+
+class Meetings:
+    """All meetings, by id. Methods that name an unknown one raise NotFound."""
+
+    def __init__(self, clock: Clock, switches: Behaviour) -> None:
+        self._clock = clock
+        self._switches = switches
+        self._meetings: dict[str, Meeting] = {}
+        self._sessions: dict[str, Session] = {}
+        self.followers: list[Callable[[MeetingEvent], None]] = []
+
+    def create(
+        self,
+        meeting_id: str | None = None,
+        *,
+        title: str | None = None,
+        participants: int | Sequence[str] = 0,
+        live: bool = True,
+    ) -> Meeting:
+        """A new meeting with so many participants, or with these `custom_participant_id`s.
+
+        They join at once when it is `live`. Refusal (409) when the id is taken.
+        """
+        meeting_id = meeting_id or str(uuid4())
+        if meeting_id in self._meetings:
+            raise Refusal(409, f"CONFLICT: meeting {meeting_id} exists")
+        meeting = Meeting(
+            id=meeting_id, title=title or f"Meeting {meeting_id[:8]}", created_at=self._clock.now()
+        )
+        self._meetings[meeting_id] = meeting
+        if isinstance(participants, int):
+            participants = [f"participant-{number}" for number in range(1, participants + 1)]
+        for custom_id in participants:
+            person = self.register(meeting_id, custom_id)
+            if live:
+                self.join(meeting_id, person.id)
+        return meeting
+
+    def all(self) -> list[Meeting]:
+        """Every meeting, the oldest first."""
+        return list(self._meetings.values())
+
+    def find(self, meeting_id: str) -> Meeting | None:
+        """The meeting if it exists."""
+        return self._meetings.get(meeting_id)
+
+    def get(self, meeting_id: str) -> Meeting:
+        """The meeting; one that was never heard of is live with three people, unless strict."""
+        if meeting := self._meetings.get(meeting_id):
+            return meeting
+        if self._switches.strict:
+            raise NotFound("meeting")
+        return self.create(meeting_id, participants=3)
+
+    def session(self, session_id: str) -> Session:
+        """The session, live or ended."""
+        if session := self._sessions.get(session_id):
+            return session
+        raise NotFound("session")
+
+    def sessions(self) -> list[Session]:
+        """Every session, the oldest first."""
+        return list(self._sessions.values())
+
+    def register(
+        self,
+        meeting_id: str,
+        custom_participant_id: str,
+        *,
+        name: str | None = None,
+        preset_name: str = "group_call_participant",
+    ) -> Participant:
+        """Let somebody take part. Nobody joins by this."""
+        meeting = self._known(meeting_id)
+        person = Participant(
+            id=_derived(meeting_id, "participant", len(meeting.participants) + 1),
+            custom_participant_id=custom_participant_id,
+            name=name or custom_participant_id,
+            preset_name=preset_name,
+            created_at=self._clock.now(),
+        )
+        meeting.participants[person.id] = person
+        return person
+
+    def join(self, meeting_id: str, user_id: str) -> Presence:
+        """A participant joins, once more if already there; a session begins with the first."""
+        meeting = self._known(meeting_id)
+        if user_id not in meeting.participants:
+            raise NotFound("participant")
+        session = meeting.session or self._begin(meeting)
+        meeting.joins += 1
+        presence = Presence(
+            peer_id=_derived(meeting_id, "peer", meeting.joins),
+            participant=meeting.participants[user_id],
+            joined_at=self._clock.now(),
+        )
+        session.presences.append(presence)
+        session.most_present = max(session.most_present, len(session.present))
+        if session.emptied:
+            session.emptied.cancel()
+            session.emptied = None
+        self._tell("meeting.participantJoined", meeting, session, presence)
+        return presence
+
+    def leave(self, meeting_id: str, who: str) -> Presence:
+        """The presence of this `peer_id` ends, or the last one of this `user_id`."""
+        meeting = self._known(meeting_id)
+        session = meeting.session
+        for presence in reversed(session.present if session else []):
+            if session and who in (presence.peer_id, presence.participant.id):
+                self._end_presence(meeting, session, presence)
+                if not session.present:
+                    self._end_when_still_empty(meeting, session)
+                return presence
+        raise NotFound("participant in a live session")
+
+    def rejoin(self, meeting_id: str, user_id: str) -> Presence:
+        """Leave and join again at once: same `user_id`, new `peer_id`."""
+        self.leave(meeting_id, user_id)
+        return self.join(meeting_id, user_id)
+
+    def end_session(self, meeting_id: str, *, reason: str = "HOST_ENDED_MEETING") -> Session:
+        """The live session ends and everybody is out."""
+        meeting = self._known(meeting_id)
+        session = meeting.session
+        if session is None:
+            raise NotFound("live session")
+        for presence in session.present:
+            self._end_presence(meeting, session, presence)
+        session.ended_at = self._clock.now()
+        if session.emptied:
+            session.emptied.cancel()
+        self._tell("meeting.ended", meeting, session, reason=reason)
+        return session
+
+    def _known(self, meeting_id: str) -> Meeting:
+        if meeting := self._meetings.get(meeting_id):
+            return meeting
+        raise NotFound("meeting")
+
+    def _begin(self, meeting: Meeting) -> Session:
+        session = Session(
+            id=_derived(meeting.id, "session", len(meeting.sessions) + 1),
+            meeting_id=meeting.id,
+            title=meeting.title,
+            started_at=self._clock.now(),
+        )
+        meeting.sessions.append(session)
+        self._sessions[session.id] = session
+        self._tell("meeting.started", meeting, session)
+        return session
+
+    def _end_presence(self, meeting: Meeting, session: Session, presence: Presence) -> None:
+        presence.left_at = self._clock.now()
+        self._tell("meeting.participantLeft", meeting, session, presence)
+
+    def _end_when_still_empty(self, meeting: Meeting, session: Session) -> None:
+        def end() -> None:
+            self.end_session(meeting.id, reason="ALL_PARTICIPANTS_LEFT")
+
+        when = self._clock.now() + self._switches.empty_seconds
+        session.emptied = self._clock.at(when, end)
+
+    def _tell(
+        self,
+        name: EventName,
+        meeting: Meeting,
+        session: Session,
+        presence: Presence | None = None,
+        reason: str | None = None,
+    ) -> None:
+        event = MeetingEvent(
+            name=name,
+            at=self._clock.now(),
+            meeting=meeting,
+            session=session,
+            presence=presence,
+            reason=reason,
+        )
+        for follower in self.followers:
+            follower(event)
+
+
+def _derived(owner: str, what: str, number: int) -> str:
+    return str(uuid5(_NAMESPACE, f"{owner}/{what}/{number}"))

@@ -1,0 +1,84 @@
+"""Where recordings are found again: by id, by meeting, by status, in the order of their start."""
+
+from bisect import bisect_left, insort
+
+from sandbox.model.behaviour import STATUSES, Status
+from sandbox.model.errors import NotFound
+from sandbox.model.recording import Recording
+
+
+class RecordingIndex:
+    """All recordings. Finding live ones takes no look at those that have ended."""
+
+    def __init__(self) -> None:
+        self._by_id: dict[str, Recording] = {}
+        self._by_number: list[Recording] = []
+        self._by_meeting: dict[str, list[Recording]] = {}
+        self._by_status: dict[tuple[str, Status], list[int]] = {}
+
+    def __len__(self) -> int:
+        return len(self._by_number)
+
+    def all(self) -> list[Recording]:
+        """Every recording in the order they were started, also vanished ones."""
+        return list(self._by_number)
+
+    def find(self, recording_id: str) -> Recording | None:
+        """The recording if it exists, also when it vanished from the API."""
+        return self._by_id.get(recording_id)
+
+    def get(self, recording_id: str, *, app_id: str | None = None) -> Recording:
+        """The recording. NotFound when there is none in this app, or it vanished."""
+        recording = self._by_id.get(recording_id)
+        if (
+            recording is None
+            or recording.vanished
+            or app_id not in (None, recording.request.app_id)
+        ):
+            raise NotFound("recording")
+        return recording
+
+    def of_meeting(self, meeting_id: str) -> list[Recording]:
+        """A meeting's recordings in the order they were started."""
+        return self._by_meeting.get(meeting_id, [])
+
+    def with_status(self, app_id: str, statuses: tuple[Status, ...]) -> list[int]:
+        """The numbers of an app's recordings with one of these statuses, in ascending order."""
+        runs = [self._by_status.get((app_id, status), []) for status in statuses]
+        return runs[0] if len(runs) == 1 else sorted(number for run in runs for number in run)
+
+    def of_app(self, app_id: str) -> list[int]:
+        """The numbers of all recordings of an app, in ascending order."""
+        return self.with_status(app_id, STATUSES)
+
+    def number(self, number: int) -> Recording:
+        """The recording that was started as this one, counted from 0."""
+        return self._by_number[number]
+
+    def put(self, recording: Recording) -> None:
+        """A new one; its `number` is how many there were."""
+        self._by_id[recording.id] = recording
+        self._by_number.append(recording)
+        self._by_meeting.setdefault(recording.request.meeting_id, []).append(recording)
+        self._list(recording, recording.status)
+
+    def move(self, recording: Recording, status: Status) -> None:
+        """Its status is another one from now on."""
+        if not recording.vanished:
+            self._unlist(recording)
+            self._list(recording, status)
+        recording.status = status
+
+    def hide(self, recording: Recording) -> None:
+        """It is on no list any more, and cannot be got."""
+        if not recording.vanished:
+            self._unlist(recording)
+            recording.vanished = True
+
+    def _list(self, recording: Recording, status: Status) -> None:
+        run = self._by_status.setdefault((recording.request.app_id, status), [])
+        insort(run, recording.number)
+
+    def _unlist(self, recording: Recording) -> None:
+        run = self._by_status[recording.request.app_id, recording.status]
+        del run[bisect_left(run, recording.number)]

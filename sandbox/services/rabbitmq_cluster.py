@@ -1,0 +1,114 @@
+"""Several private RabbitMQ nodes on this machine that form one cluster, to lose some of them."""
+
+import secrets
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+import msgspec
+
+from sandbox.services.port_mapper import PortMapper
+from sandbox.services.processes import LaunchError, OwnedDirectory
+from sandbox.services.rabbitmq import LocalNode, Membership, provide_rabbitmq
+
+
+def launch_cluster(nodes: int = 3) -> "RabbitMQCluster":
+    """So many nodes that know each other, after a quarter of a minute.
+
+    Raises:
+        LaunchError: when there is no RabbitMQ to be had; the text says what to do.
+    """
+    scripts = provide_rabbitmq()
+    if scripts is None:
+        raise LaunchError("A cluster takes RabbitMQ itself, not docker: install rabbitmq-server.")
+    return RabbitMQCluster(scripts, nodes)
+
+
+class QuorumQueue(msgspec.Struct, frozen=True):
+    """A replicated queue: the nodes that hold it, those of them that run, the one that leads."""
+
+    name: str
+    leader: str
+    members: list[str]
+    online: list[str]
+
+
+class RabbitMQCluster:
+    """Its nodes by name, each to be stopped, killed and started on its own.
+
+    A node keeps name, port and what is durable, and joins the others again when it starts. As a
+    context manager it is closed at the end. All methods block.
+    """
+
+    def __init__(self, scripts: Path, nodes: int) -> None:
+        self._owned = OwnedDirectory("rabbitmq-cluster-")
+        self._home = self._owned.path / "home"
+        self._mapper = PortMapper(self._owned.path)
+        self._scripts = scripts
+        self._names = [f"rabbit{number}@localhost" for number in range(1, nodes + 1)]
+        self.nodes: dict[str, LocalNode] = {}
+        try:
+            self._form()
+        except BaseException:
+            self.close()
+            raise
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def _form(self) -> None:
+        """The first node has nobody to look for; the others find it, and join it at once."""
+        self._write_cookie()
+        self._mapper.start()
+        first, *others = self._names
+        self._launch(first, peers=())
+        with ThreadPoolExecutor(max_workers=max(1, len(others))) as together:
+            list(together.map(lambda name: self._launch(name, peers=self._names), others))
+
+    def _write_cookie(self) -> None:
+        self._home.mkdir()
+        cookie = self._home / ".erlang.cookie"
+        cookie.touch(mode=0o600)
+        cookie.write_text(secrets.token_hex(16))
+        cookie.chmod(0o400)  # Erlang refuses one that others may read
+
+    def _launch(self, name: str, *, peers: Sequence[str]) -> None:
+        membership = Membership(name=name, home=self._home, mapper=self._mapper, peers=peers)
+        directory = self._owned.path / name.partition("@")[0]
+        self.nodes[name] = LocalNode(self._scripts, directory, membership)
+
+    @property
+    def living(self) -> list[LocalNode]:
+        """The nodes that run, in the order of their names."""
+        return [self.nodes[name] for name in self._names if self.nodes[name].running]
+
+    def queue(self, name: str) -> QuorumQueue:
+        """Who leads and who holds this queue, as a living node sees it; takes half a second.
+
+        Raises:
+            LaunchError: when no node runs, or none has such a queue.
+        """
+        columns = ("name", "leader", "members", "online")
+        for node in self.living[:1]:
+            rows = node.ctl("list_queues", *columns, "--formatter", "json")
+            for row in msgspec.json.decode(rows, type=list[QuorumQueue]):
+                if row.name == name:
+                    return row
+        raise LaunchError(f"No node of the cluster knows a quorum queue {name}.")
+
+    def close(self) -> None:
+        """End every node for good and remove what they stored. May be called again."""
+        for node in self.nodes.values():
+            node.kill()
+        self._mapper.stop()
+        self._owned.remove()

@@ -1,0 +1,251 @@
+"""What the benchmarks judge by: a wrong figure there would praise or blame the wrong code."""
+
+import asyncio
+import math
+import os
+import signal
+import sys
+import uuid
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from benchmarks.check_speed import bounds
+from benchmarks.entrant import Burst
+from benchmarks.goals import Goal
+from benchmarks.lineup import named
+from benchmarks.measured import Machine, Measured, Round, percentile
+from benchmarks.meter import taken
+from benchmarks.report import BEGIN, END, replace_section
+from benchmarks.stub_api import Connection, Stub
+from benchmarks.tracking import account, report
+from benchmarks.tracking import bench as tracking
+from benchmarks.tracking.facts import Delays, Outcome, Pace, Scenario, Tracked
+from benchmarks.tracking.world import Ears
+from sandbox.model.request_log import Transition
+from sandbox.services.processes import OwnedProcess
+from sandbox.waiting import Eventually
+from worker.realtimekit.client import RealtimeKit
+from worker.realtimekit.retry import RequestRetry
+from worker.settings.settings import Settings
+from worker.settings.variables import variables_of
+
+MACHINE = Machine(processors=2, python="3", rabbitmq="4")
+
+
+def test_the_worker_takes_part_with_its_default_number_of_commands_in_work() -> None:
+    default = variables_of(Settings)["prefetch"].default
+    assert {str(one.in_flight) for one in named("sqlite,postgresql")} == {default}
+
+
+def burst(per_second: float, cpu_ms: float = 1.0, lost: int = 0) -> Burst:
+    return Burst(
+        commands=100, per_second=per_second, cpu_ms=cpu_ms, broker_cpu_ms=0.1, lost=lost, doubled=0
+    )
+
+
+def measured(*rounds: tuple[str, Burst]) -> Measured:
+    return Measured(
+        machine=MACHINE,
+        commands=100,
+        rounds=[
+            Round(
+                contestant=name,
+                number=1,
+                ready_seconds=1.0,
+                idle_rss=1,
+                paced=[],
+                fast_api=one,
+                slow_api=burst(1.0),
+            )
+            for name, one in rounds
+        ],
+    )
+
+
+def speed(one: Round) -> float:
+    return one.fast_api.per_second
+
+
+def test_a_ratio_compares_only_what_ran_in_the_same_round() -> None:
+    rates = {"sqlite": (100, 10, 60), "bare": (50, 10, 20)}
+    run = measured(*((name, burst(rate)) for name in rates for rate in rates[name]))
+    assert run.ratio("sqlite", "bare", speed) == 2.0  # of 2, 1 and 3, and not 60 to 20
+
+
+def test_a_goal_that_could_not_be_measured_is_not_met() -> None:
+    assert not Goal(what="x", figure=math.nan, least=1.0).met
+    assert not Goal(what="x", figure=math.nan, most=1.0).met
+
+
+def test_one_lost_command_fails_the_speed_check_however_fast_it_was() -> None:
+    fast = measured(("sqlite", burst(1000.0, lost=1)), ("bare", burst(1.0)))
+    assert [goal.met for goal in bounds(fast)] == [True, True, False]
+
+
+def test_a_percentile_is_a_value_that_was_measured() -> None:
+    assert [percentile([1.0, 2.0, 3.0], share) for share in (0.0, 0.5, 1.0)] == [1.0, 2.0, 3.0]
+    assert math.isnan(percentile([], 0.5))
+
+
+def test_who_does_not_take_part_is_named() -> None:
+    with pytest.raises(ValueError, match="nobody: not among bare, "):
+        named("bare,nobody")
+
+
+def test_a_report_leaves_the_rest_of_its_page_as_it_is(tmp_path: Path) -> None:
+    page = tmp_path / "page.md"
+    marks = BEGIN.format(name="n", command="make n"), END.format(name="n")
+    page.write_text(f"before\n{marks[0]}\nold\n{marks[1]}\nafter\n")
+    replace_section(page, "n", "make n", "new")
+    assert page.read_text() == f"before\n{marks[0]}\n\nnew\n\n{marks[1]}\nafter\n"
+
+
+def test_the_busiest_five_minutes_are_found_wherever_they_begin() -> None:
+    assert account.busiest([0.0, 200.0, 290.0, 299.0, 301.0, 499.0, 900.0]) == 5
+    assert account.busiest([]) == 0
+
+
+def change(recording_id: str, status: str, at: float) -> Transition:
+    return Transition(
+        at=at, recording_id=recording_id, meeting_id="m", previous=None, status=status
+    )
+
+
+def test_a_status_that_passed_unseen_is_skipped_only_if_the_last_one_was_told() -> None:
+    ledger = [change(one, status, 1.0) for one in "ab" for status in ("UPLOADING", "UPLOADED")]
+    ears = Ears()
+    ears.statuses = {("a", "UPLOADED"): 3.0, ("b", "UPLOADING"): 4.0}
+    delays = account.of_statuses(ledger, ears, {"a", "b"})
+    assert (delays.changes, delays.skipped, delays.missed) == (4, 1, 1)
+    assert (delays.p50, delays.most) == (3.0, 3.0)
+
+
+def test_files_are_told_when_the_last_of_them_is() -> None:
+    ledger = [change(one, "UPLOADED", 1.0) for one in "ab"]
+    ears = Ears()
+    ears.files, ears.completed = {"a": [2.0, 3.0, 9.0], "b": [2.0, 3.0]}, {"a": 9.1, "b": 3.1}
+    delays = account.of_files(ledger, ears, {"a", "b"})
+    assert (delays.most, delays.missed) == (8.0, 1)
+
+
+def outcome(live: int, replicas: int, *, webhooks: bool, p99: float = 7.0) -> Outcome:
+    delays = Delays(changes=9, missed=0, skipped=0, p50=3.0, p99=p99, most=p99)
+    return Outcome(
+        scenario=Scenario(live=live, replicas=replicas, webhooks=webhooks),
+        ends_per_second=0.8,
+        adopted_seconds=60.0,
+        requests={"list_recordings": 1_000, "get_recording": 96},
+        breaches=0,
+        busiest=700,
+        per_second=2.5,
+        sweeping_per_second=1.75,
+        reads_each=1.0,
+        status=delays,
+        files=delays,
+        burst=delays if webhooks else None,
+        cpu=0.05,
+        rss=100 * 2**20,
+    )
+
+
+def whole() -> list[Outcome]:
+    """Every scenario of the tracking benchmark."""
+    return [
+        outcome(one.live, one.replicas, webhooks=one.webhooks)
+        for one in tracking.scenarios([1_000, 10_000], [1, 3], "naive,sweep,webhooks")
+    ]
+
+
+def test_the_tracking_table_has_all_scenarios_figures_goals_and_a_plot(tmp_path: Path) -> None:
+    page = tmp_path / "performance.md"
+    marks = (
+        BEGIN.format(name="tracking", command="make bench-tracking"),
+        END.format(name="tracking"),
+    )
+    page.write_text("\n".join(marks) + "\n")
+    report.write(Tracked(pace=Pace(), outcomes=whole()), page)
+    text = page.read_text()
+    rows = [line for line in text.splitlines() if line.startswith(("| 1,000 ", "| 10,000 "))]
+    assert len(rows) == 10
+    assert sum("naive" in row for row in rows) == 2
+    for figure in ("2.50", "3.0 s · 7.0 s", "5.0", "100", "8,100", "1,096: 1,000 list_recordings"):
+        assert any(figure in row for row in rows), figure
+    assert text.count("requests in any 5 minutes") == 4
+    picture = (tmp_path / "performance" / "tracking.svg").read_text()
+    assert all(one.scenario.label in picture for one in whole())
+
+
+def test_runs_that_were_made_in_parts_make_the_same_table() -> None:
+    parts = [Tracked(pace=Pace(), outcomes=whole()[first::3]) for first in (2, 0, 1)]
+    assert tracking.merged(parts).outcomes == whole()
+    again = outcome(10_000, 1, webhooks=False, p99=5.0)
+    later = tracking.merged([*parts, Tracked(pace=Pace(), outcomes=[again])])
+    assert [one for one in later.outcomes if one.status.p99 == 5.0] == [again]
+    with pytest.raises(SystemExit, match="paces"):
+        tracking.merged([parts[0], Tracked(pace=Pace(seconds=1.0), outcomes=[])])
+
+
+def test_a_run_is_read_again_as_it_was_written_also_where_nobody_was_told(tmp_path: Path) -> None:
+    told = Tracked(pace=Pace(), outcomes=[outcome(10_000, 0, webhooks=False, p99=math.nan)])
+    tracking._write(tmp_path / "run.json", told)
+    (again,) = tracking._read(tmp_path / "run.json").outcomes
+    assert again.scenario == told.outcomes[0].scenario
+    assert math.isnan(again.status.p99)
+
+
+def test_what_nobody_was_told_is_not_told_in_seconds() -> None:
+    nobody = outcome(10_000, 0, webhooks=False, p99=math.nan)
+    assert "3.0 s · never" in report.text(Tracked(pace=Pace(), outcomes=[nobody]))
+
+
+async def test_what_a_childs_child_takes_counts(tmp_path: Path, eventually: Eventually) -> None:
+    spin = f"{sys.executable} -c 'while True: pass' & wait"
+    process = OwnedProcess(["/bin/sh", "-c", spin], environ=os.environ, log=tmp_path / "log")
+    try:
+        await eventually(lambda: taken(process.pid).cpu > 0.05, seconds=30)
+        assert taken(process.pid).rss > 0
+    finally:
+        process.end(signal.SIGKILL, seconds=5)
+
+
+@pytest.fixture
+async def stub() -> AsyncIterator[tuple[Stub, RealtimeKit]]:
+    """The stub of the API, and the worker's own client of it."""
+    held = Stub()
+    loop = asyncio.get_running_loop()
+    server = await loop.create_server(lambda: Connection(held), "127.0.0.1", 0)
+    api = RealtimeKit(
+        base_url=f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}",
+        account_id="account",
+        app_id="app",
+        token=lambda: "token",
+        timeout=10.0,
+        retry=RequestRetry(attempts=1, base_seconds=0.001, total_seconds=10.0),
+    )
+    yield held, api
+    await api.aclose()
+    server.close()
+    await server.wait_closed()
+
+
+async def test_the_stub_answers_as_the_worker_expects(stub: tuple[Stub, RealtimeKit]) -> None:
+    held, api = stub
+    meetings = [str(uuid.uuid4()) for _ in range(150)]
+    started = [await api.start_track({"meeting_id": meeting}) for meeting in meetings]
+    pages = [await api.list(page_no=number, per_page=100) for number in (1, 2)]
+    listed = {one.recording_id for page in pages for one in page.recordings}
+    assert listed == {one.recording_id for one in started}
+    assert [page.last for page in pages] == [False, True]
+    assert [len(held.asked[meeting]) for meeting in meetings] == [1] * 150
+
+
+async def test_the_stub_gives_a_recording_as_many_files_as_it_is_told(
+    stub: tuple[Stub, RealtimeKit],
+) -> None:
+    held, api = stub
+    started = await api.start_track({"meeting_id": str(uuid.uuid4())})
+    held.files = 500
+    got = await api.get(started.recording_id)
+    assert len({file.name for file in got.files}) == 500

@@ -1,0 +1,80 @@
+"""Messages are encoded as the library reads them."""
+
+from datetime import UTC, datetime
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from pamqp.commands import Basic
+from pamqp.header import ContentHeader
+
+from worker.broker.aiormq.batch_publish import UNFIT, encoded_properties
+from worker.broker.messages import Outgoing
+
+SHORT = st.none() | st.text(max_size=63)
+"""At most 255 bytes of UTF-8."""
+
+
+def decoded(encoded: bytes) -> Basic.Properties:
+    header = ContentHeader()
+    header.unmarshal(b"\x00\x3c\x00\x00" + bytes(8) + encoded)
+    return header.properties
+
+
+@given(
+    message=st.builds(
+        Outgoing,
+        exchange=st.just(""),
+        routing_key=st.just(""),
+        body=st.just(b""),
+        message_id=SHORT,
+        type=SHORT,
+        content_type=SHORT,
+        correlation_id=SHORT,
+        reply_to=SHORT,
+        timestamp=st.none() | st.floats(0, 4e9),
+        headers=st.dictionaries(
+            st.text(max_size=20),
+            st.none() | st.booleans() | st.integers(-(2**63), 2**63 - 1) | st.text(max_size=300),
+            max_size=4,
+        ),
+    )
+)
+def test_the_library_reads_every_property_as_it_was_meant(message: Outgoing) -> None:
+    read = decoded(encoded_properties(message))
+    assert read == Basic.Properties(
+        content_type=message.content_type or None,
+        headers=message.headers or None,  # type: ignore[arg-type]
+        delivery_mode=2,
+        correlation_id=message.correlation_id or None,
+        reply_to=message.reply_to or None,
+        message_id=message.message_id or None,
+        timestamp=None
+        if message.timestamp is None
+        else datetime.fromtimestamp(int(message.timestamp), UTC),
+        message_type=message.type or None,
+    )
+
+
+def test_a_correlation_id_that_is_too_long_is_cut_where_a_character_ends() -> None:
+    long = Outgoing(exchange="", routing_key="", body=b"", correlation_id="€" * 100)
+    assert decoded(encoded_properties(long)).correlation_id == "€" * 85
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        pytest.param({"message_id": "m" * 256}, id="message id"),
+        pytest.param({"reply_to": "r" * 256}, id="reply to"),
+        pytest.param({"type": "€" * 86}, id="type"),
+        pytest.param({"headers": {"a": object()}}, id="header's kind"),
+        pytest.param({"headers": {"a": 2**64}}, id="header's size"),
+        pytest.param({"timestamp": -1.0}, id="timestamp"),
+        pytest.param({"message_id": "\ud800"}, id="half a character"),
+    ],
+)
+def test_what_amqp_has_no_room_for_is_an_error_that_sending_knows(
+    wrong: dict[str, object],
+) -> None:
+    with pytest.raises(UNFIT):
+        encoded_properties(Outgoing(exchange="", routing_key="", body=b"", **wrong))  # type: ignore[arg-type]

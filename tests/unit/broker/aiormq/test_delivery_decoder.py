@@ -1,0 +1,143 @@
+"""How frames become deliveries, and when a command was sent as far as its message tells."""
+
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+from pamqp.commands import Basic
+from pamqp.header import ContentHeader
+
+from worker.broker.aiormq.delivery_decoder import (
+    BODY,
+    DELIVER,
+    HEADER,
+    METHOD,
+    UNREADABLE,
+    DeliveryAssembler,
+)
+from worker.broker.messages import Delivery
+
+NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
+
+
+class Taken(list[tuple[int, Delivery]]):
+    """What was delivered, put together of frames."""
+
+    def __init__(self) -> None:
+        self.assembly = DeliveryAssembler(lambda tag, delivery: self.append((tag, delivery)))
+
+    def announced(self, tag: int = 1, *, redelivered: bool = False) -> "Taken":
+        announced = Basic.Deliver(
+            consumer_tag="tag",
+            delivery_tag=tag,
+            redelivered=redelivered,
+            exchange="x",
+            routing_key="key",
+        )
+        assert self.assembly.took(METHOD, DELIVER + announced.marshal())
+        return self
+
+    def with_header(self, size: int, properties: Basic.Properties | None = None) -> "Taken":
+        header = ContentHeader(body_size=size, properties=properties)
+        assert self.assembly.took(HEADER, header.marshal())
+        return self
+
+    def with_body(self, *parts: bytes) -> "Taken":
+        for part in parts:
+            assert self.assembly.took(BODY, part)
+        return self
+
+
+def test_a_delivery_is_whole_with_the_last_part_of_its_body() -> None:
+    taken = Taken().announced(7, redelivered=True).with_header(4).with_body(b"ab", b"c")
+    assert taken == []
+    taken.with_body(b"d")
+    assert taken == [(7, Delivery(body=b"abcd", routing_key="key", redelivered=True))]
+
+
+def test_a_delivery_without_a_body_is_whole_with_its_header() -> None:
+    assert Taken().announced().with_header(0) == [(1, Delivery(body=b"", routing_key="key"))]
+
+
+def test_its_properties_come_with_it() -> None:
+    properties = Basic.Properties(
+        content_type="application/json",
+        message_id="m",
+        correlation_id="c",
+        reply_to="r",
+        headers={"a": 1},
+    )
+    ((_, delivery),) = Taken().announced().with_header(0, properties)
+    assert delivery == Delivery(
+        body=b"",
+        routing_key="key",
+        content_type="application/json",
+        message_id="m",
+        correlation_id="c",
+        reply_to="r",
+        headers={"a": 1},
+    )
+
+
+def test_one_delivery_leaves_nothing_to_the_next() -> None:
+    taken = Taken().announced(1).with_header(1, Basic.Properties(message_id="m")).with_body(b"a")
+    taken.announced(2).with_header(1).with_body(b"b")
+    assert taken[1:] == [(2, Delivery(body=b"b", routing_key="key"))]
+
+
+def test_properties_that_nobody_can_read_are_marked_and_the_body_is_kept() -> None:
+    taken = Taken().announced()
+    header = ContentHeader(body_size=1, properties=Basic.Properties(message_id="mm")).marshal()
+    assert taken.assembly.took(HEADER, header.replace(b"mm", b"\xff\xfe"))
+    ((_, delivery),) = taken.with_body(b"b")
+    assert delivery == Delivery(body=b"b", routing_key="key", headers={UNREADABLE: True})
+
+
+def test_a_routing_key_is_taken_as_far_as_it_is_text() -> None:
+    taken = Taken()
+    method = (
+        (60).to_bytes(2, "big") * 2 + b"\x01t" + (1).to_bytes(8, "big") + b"\x00\x01x\x03a\xffb"
+    )
+    assert taken.assembly.took(METHOD, method)
+    assert taken.with_header(0) == [(1, Delivery(body=b"", routing_key="ab"))]
+
+
+@pytest.mark.parametrize("kind", [METHOD, HEADER, BODY])
+def test_frames_that_belong_to_no_delivery_are_left_to_the_library(kind: int) -> None:
+    taken = Taken()
+    assert not taken.assembly.took(kind, b"\x00\x3c\x00\x0b")
+    taken.announced().with_header(0)
+    assert not taken.assembly.took(kind, b"\x00\x3c\x00\x0b")
+
+
+def test_an_answer_between_the_frames_of_a_delivery_is_left_to_the_library() -> None:
+    taken = Taken().announced()
+    assert not taken.assembly.took(METHOD, b"\x00\x3c\x00\x0b")
+    assert len(taken.with_header(0)) == 1
+
+
+# When it was sent
+
+
+def sent_at(timestamp: datetime | None = None, **headers: Any) -> float | None:
+    properties = Basic.Properties(timestamp=timestamp, headers=headers or None)
+    ((_, delivery),) = Taken().announced().with_header(0, properties)
+    return delivery.sent_at
+
+
+def test_the_publishers_timestamp_says_when_a_command_was_sent() -> None:
+    assert sent_at(NOON) == NOON.timestamp()
+
+
+def test_the_brokers_own_note_is_preferred_because_it_has_milliseconds() -> None:
+    noted = int(NOON.timestamp() * 1000) + 250
+    assert sent_at(NOON, timestamp_in_ms=noted) == NOON.timestamp() + 0.25
+
+
+@pytest.mark.parametrize("noted", [-1, 0, 2**62, "soon", None])
+def test_a_note_that_is_no_time_is_passed_over(noted: object) -> None:
+    assert sent_at(NOON, timestamp_in_ms=noted) == NOON.timestamp()
+
+
+def test_a_command_that_does_not_say_when_it_was_sent_has_no_time() -> None:
+    assert sent_at() is None

@@ -1,0 +1,141 @@
+"""Events in a line for people, and which of them somebody wants to see."""
+
+from datetime import UTC, datetime
+from typing import Any
+
+import click
+import pytest
+
+from recording_schemas import (
+    EVENT_TYPES,
+    CloudEvent,
+    CommandExpired,
+    CommandFailed,
+    CommandRejected,
+    CommandSucceeded,
+    Completed,
+    ErrorInfo,
+    EventData,
+    FileReady,
+    Status,
+    StatusChanged,
+    decode_event,
+    encode_event,
+)
+from worker.cli.event_filter import EventFilter, check_types
+from worker.cli.event_format import event_in_words
+
+NOON = datetime(2030, 1, 1, 12, 0, tzinfo=UTC)
+
+
+def event(data: EventData) -> CloudEvent:
+    return decode_event(
+        encode_event(data, id="e", source="s", subject="x", time=NOON, sequence=None)
+    )
+
+
+def made(struct: type[EventData], **members: Any) -> CloudEvent:
+    """An event with null wherever nothing is said."""
+    return event(struct(**{**dict.fromkeys(struct.__struct_fields__), **members}))
+
+
+STATUS = made(
+    StatusChanged,
+    recording_id="r-1",
+    meeting_id="m-1",
+    kind="track",
+    status=Status.ERRORED,
+    previous_status=Status.RECORDING,
+    observed_by="sweep",
+    observed_at=NOON,
+    error=ErrorInfo(code="stalled", message="no\x1b[31m news"),
+)
+FILE = made(
+    FileReady,
+    recording_id="r-1",
+    meeting_id="m-1",
+    kind="track",
+    file_name="a.webm",
+    media_kind="audio",
+    user_id="alice",
+    download_url="https://files.test/a.webm?X-Signature=hunter2",
+    file_index=2,
+    file_count=3,
+)
+STORED = made(
+    FileReady,
+    recording_id="r-2",
+    kind="composite",
+    file_name="a.mp4",
+    media_kind="video",
+    file_index=1,
+    file_count=1,
+)
+COMPLETED = made(
+    Completed, recording_id="r-1", meeting_id="m-1", kind="track", status=Status.UPLOADED,
+    file_count=1, files=("a.webm",),
+)  # fmt: skip
+OUTCOME = {"command_id": "c-1", "command_type": "stop_recording"}
+SUCCEEDED = made(CommandSucceeded, **OUTCOME, recording_ids=("r-1", "r-2"))
+REJECTED = made(CommandRejected, **OUTCOME, code="not_found", message="no such meeting")
+EXPIRED = made(CommandExpired, **OUTCOME, attempts=1)
+FAILED = made(
+    CommandFailed, **OUTCOME, attempts=3, last_error=ErrorInfo(code="timeout", message="slow")
+)
+EVENTS = (STATUS, FILE, STORED, COMPLETED, SUCCEEDED, REJECTED, EXPIRED, FAILED)
+
+
+def test_every_kind_of_event_is_among_the_examples() -> None:
+    assert {one.type for one in EVENTS} == set(EVENT_TYPES.values())
+
+
+@pytest.mark.parametrize(
+    ("shown", "words"),
+    [
+        (STATUS, ["ERRORED", "track r-1", "was RECORDING", "seen by sweep", "stalled: no?[31m"]),
+        (FILE, ["file 2/3", "a.webm", "alice", "https://files.test/a.webm"]),
+        (STORED, ["file 1/1", "owner unknown", "in the customer's own storage"]),
+        (COMPLETED, ["completed", "r-1", "1 file"]),
+        (SUCCEEDED, ["succeeded", "stop_recording c-1", "r-1, r-2"]),
+        (REJECTED, ["rejected", "not_found: no such meeting"]),
+        (EXPIRED, ["expired", "1 attempt"]),
+        (FAILED, ["failed", "timeout: slow, 3 attempts"]),
+    ],
+)
+def test_an_event_is_one_line_that_says_what_matters(shown: CloudEvent, words: list[str]) -> None:
+    line = click.unstyle(event_in_words(shown))
+
+    assert "\n" not in line
+    assert "hunter2" not in line
+    assert all(word in line for word in words), line
+
+
+def covered(**wanted: Any) -> list[CloudEvent]:
+    interest = EventFilter(**wanted)
+    return [one for one in EVENTS if interest.covers(one)]
+
+
+def test_without_a_filter_everything_is_of_interest() -> None:
+    assert covered() == list(EVENTS)
+
+
+def test_a_meeting_has_its_events_in_any_spelling_and_no_outcomes() -> None:
+    assert covered(meeting_id="M-1") == [STATUS, FILE, COMPLETED]
+
+
+def test_a_recording_has_its_events_and_the_outcomes_that_name_it() -> None:
+    assert covered(recording_id="r-2") == [STORED, SUCCEEDED]
+
+
+def test_types_may_be_named_whole_without_version_or_by_family() -> None:
+    assert covered(types=("recording.file_ready.v1",)) == [FILE, STORED]
+    assert covered(types=("recording.file_ready", "recording.completed")) == [
+        *(FILE, STORED, COMPLETED)
+    ]
+    assert covered(types=("command",)) == [SUCCEEDED, REJECTED, EXPIRED, FAILED]
+
+
+@pytest.mark.parametrize("wanted", ["recording.file", "", "recording.file_ready.v2"])
+def test_a_type_that_no_event_has_is_refused_with_those_there_are(wanted: str) -> None:
+    with pytest.raises(click.UsageError, match=r"--type.*recording\.file_ready\.v1"):
+        check_types([wanted])

@@ -1,0 +1,91 @@
+"""What is shown of a letter that may hold secrets, however wrong it is."""
+
+import json
+from typing import Any
+
+import pytest
+
+from worker.cli.redaction import masked, masked_text
+
+STORAGE = {
+    "type": "sftp",
+    "bucket": "mine",
+    "region": "eu",
+    "path": "/recordings",
+    "host": "files.example",
+    "port": 22,
+    "username": "me",
+    "auth_method": "KEY",
+    "account_id": "account",
+}
+
+
+def test_the_harmless_members_of_a_storage_are_shown() -> None:
+    assert masked({"storage_config": STORAGE}) == {"storage_config": STORAGE}
+
+
+@pytest.mark.parametrize("name", ["access_key", "secret", "password", "private_key"])
+def test_its_secrets_are_not(name: str) -> None:
+    assert masked({"storage_config": {name: "hunter2"}}) == {"storage_config": {name: "[secure]"}}
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        {"storage_config": {"secert": "hunter2"}},
+        {"storage_config": {"bucket": {"inner": "hunter2"}}},
+        {"storage_config": {"nested": ["hunter2"]}},
+        {"storage_config": {"path": "sftp://me:hunter2@files.example/"}},
+        {"storage_config": "aws:hunter2"},
+        {"storage_config": ["hunter2"]},
+        {"storageConfig": {"accessKey": "hunter2"}},
+        {"storage": {"credentials": "hunter2"}},
+        {"data": [{"Storage-Config": {"pw": "hunter2"}}]},
+        {"secret": "hunter2"},
+        {"access_key": "hunter2"},
+        {"AccessKeyId": "hunter2"},
+        {"headers": {"Authorization": "Bearer hunter2"}},
+        {"rtmp_out_config": {"rtmp_url": "rtmp://live.example/app/hunter2"}},
+        {"rtmp_url": "rtmp://live.example/app/hunter2"},
+        {"url": "https://me:hunter2@example.com/"},
+        {"url": "https://example.com/?token=hunter2"},
+        json.dumps({"storage_config": {"secret": "hunter2"}}),
+        {"data": json.dumps({"secret": "hunter2"})},
+    ],
+)
+def test_what_may_be_a_secret_is_masked_where_it_was_put_wrong(value: Any) -> None:
+    assert "hunter2" not in json.dumps(masked(value))
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        {"type": "start_track_recording", "user_ids": ["alice"], "max_seconds": 60},
+        {"storage_profile": "archive", "storage_config": None},
+        {"file_name_prefix": "secret plans", "url": "https://example.com/scene"},
+        {"x-original-routing-key": "start_recording", "x-attempts": 2},
+        [1, 1.5, None, True, "text"],
+    ],
+)
+def test_what_is_none_is_shown(value: Any) -> None:
+    assert masked(value) == value
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        '{"storage_config": {"secret": "hunter2"',
+        "password=hunter2",
+        "-----BEGIN RSA PRIVATE KEY-----\nhunter2",
+        "rtmp://live.example/hunter2",
+        '{"secret": "hunter2"}'.encode("utf-16-le").decode("latin-1"),
+    ],
+)
+def test_a_text_that_may_hold_a_secret_is_not_shown(text: str) -> None:
+    assert masked_text(text) == "[secure]"
+    assert masked_text(text, shown="aHVudGVyMg==") == "[secure]"
+
+
+def test_any_other_text_is_shown() -> None:
+    assert masked_text("start recording please") == "start recording please"
+    assert masked_text("\xff\xfe", shown="//4=") == "//4="

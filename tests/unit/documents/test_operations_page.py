@@ -1,0 +1,117 @@
+"""What docs/operations.md says, held against what is there: nobody finds that out at night."""
+
+import re
+import shlex
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import click
+import pytest
+import yaml
+
+from worker.cli.root import root
+from worker.settings.settings import describe
+
+PROJECT = Path(__file__).parents[3]
+CHART = PROJECT / "helm" / "recording-worker"
+TEXT = (PROJECT / "docs" / "operations.md").read_text()
+ALERTS = [
+    rule
+    for group in yaml.safe_load((CHART / "files" / "alerts.yaml").read_text())["groups"]
+    for rule in group["rules"]
+]
+
+
+def anchor(title: str) -> str:
+    """What a heading is linked by."""
+    return re.sub(r"[^\w\- ]", "", title.lower()).replace(" ", "-")
+
+
+def blocks(language: str) -> list[str]:
+    """The code in the document, without the indentation of lists."""
+    found = re.findall(rf"^( *)```{language}\n(.*?)^ *```", TEXT, re.MULTILINE | re.DOTALL)
+    return [re.sub(f"^{indent}", "", code, flags=re.MULTILINE) for indent, code in found]
+
+
+def command_lines() -> Iterator[list[str]]:
+    """Each command line, in words: those of the blocks, and those within sentences."""
+    for block in blocks("sh"):
+        for line in block.replace("\\\n", " ").split("\n"):
+            if re.match(r"\s*(\w+=\S+ )*(recording-worker|helm|make) ", line):
+                yield shlex.split(line)
+    for line in re.findall(r"`([^`]*\brecording-worker [^`]*)`", re.sub(r"\s*\n\s*", " ", TEXT)):
+        if re.match(r"(\w+=\S+ )*recording-worker ", line):
+            yield shlex.split(line)
+
+
+def program_lines() -> list[list[str]]:
+    """Arguments of `recording-worker`, those of pods in manifests included."""
+    lines = [
+        words[words.index("recording-worker") + 1 :]
+        for words in command_lines()
+        if words[0] not in {"helm", "make"}
+    ]
+    for block in blocks("yaml"):
+        for container in yaml.safe_load(block)["spec"]["template"]["spec"]["containers"]:
+            program, *command = container["command"]
+            assert program == "recording-worker"
+            lines.append([*command, *container["args"]])
+    return lines
+
+
+@pytest.mark.parametrize("alert", ALERTS, ids=lambda alert: alert["alert"])
+def test_every_alert_leads_to_its_section(alert: dict[str, Any]) -> None:
+    section = alert["annotations"]["runbook_url"].partition("#")[2]
+
+    assert section == anchor(alert["alert"])
+    assert f"### {alert['alert']}\n" in TEXT
+
+
+def test_every_section_is_of_an_alert_that_there_is() -> None:
+    assert re.findall(r"^### (.*)$", TEXT, re.MULTILINE) == [one["alert"] for one in ALERTS]
+
+
+def test_every_link_within_the_document_leads_to_a_heading() -> None:
+    headings = {anchor(title) for title in re.findall(r"^##+ (.*)$", TEXT, re.MULTILINE)}
+
+    assert set(re.findall(r"\]\(#([^)]+)\)", TEXT)) <= headings
+
+
+@pytest.mark.parametrize("words", program_lines(), ids=" ".join)
+def test_every_command_line_is_one_that_the_program_takes(words: list[str]) -> None:
+    command: click.Command = root
+    context = click.Context(root, info_name="recording-worker")
+    while words and isinstance(command, click.Group):
+        name, found, words = command.resolve_command(context, words)
+        assert found is not None
+        command, context = found, click.Context(found, info_name=name, parent=context)
+
+    if words or not isinstance(command, click.Group):
+        command.make_context(context.info_name, list(words), parent=context.parent)
+
+
+def test_every_value_that_is_set_is_one_of_the_chart() -> None:
+    values = yaml.safe_load((CHART / "values.yaml").read_text())
+    sets = re.findall(r"--set ([^\s]+)", TEXT)
+    named = [each.partition("=")[0] for one in sets for each in one.split(",")]
+    named += re.findall(r"`((?:networkPolicy|metrics)\.[\w.]+)`", TEXT)
+
+    assert len(named) > 8
+    for path in named:
+        value: Any = values
+        for step in path.split("."):
+            assert step in value, path
+            value = value[step]
+
+
+def test_every_setting_and_every_metric_that_is_named_exists() -> None:
+    settings = {row.variable for row in describe()}
+    telemetry = (PROJECT / "worker" / "observability" / "metrics.py").read_text()
+
+    named = set(re.findall(r"\b(?:WORKER|REALTIMEKIT|HTTP|LOG)_[A-Z_]+\b", TEXT))
+    metrics = set(re.findall(r"\brecording_worker_([a-z_]+)", TEXT))
+
+    assert named <= settings
+    assert metrics
+    assert not [name for name in metrics if f'"{name.removesuffix("_total")}"' not in telemetry]

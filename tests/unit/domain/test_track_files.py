@@ -1,0 +1,332 @@
+"""Shapes of `download_url`, and whose track file a name belongs to."""
+
+import re
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+from hypothesis import assume, given
+from hypothesis import strategies as st
+
+from worker.domain.snapshot import FoundFile, Participant
+from worker.domain.track_files import TrackFile, found_files, owned_files
+
+ANNA = "aaa708b8-1488-4344-9a08-186457e6908f"
+BERT = "bbb1c0de-0000-4000-8000-000000000002"
+PEER_1 = "11111111-1111-4111-8111-111111111111"
+PEER_2 = "22222222-2222-4222-8222-222222222222"
+URL = "https://files.example/a?X-Signature=s"
+EPOCH_MS = 1783406002832
+
+
+def track_name(prefix: str, user: str, peer: str, tail: str = f"peer_audio_{EPOCH_MS}.webm") -> str:
+    return f"{prefix}_{user}_{peer}_{tail}"
+
+
+def found(name: str, **members: Any) -> FoundFile:
+    return FoundFile(name=name, media="audio", layer="default", download_url=URL, **members)
+
+
+def person(peer: str, user: str | None = None, custom: str | None = None) -> Participant:
+    return Participant(peer_id=peer, user_id=user, custom_participant_id=custom)
+
+
+def owned(
+    file: FoundFile | str,
+    *,
+    prefixes: Sequence[str] = (),
+    user_ids: Sequence[str] = (),
+    participants: Sequence[Participant] = (),
+) -> TrackFile:
+    file = found(file) if isinstance(file, str) else file
+    (only,) = owned_files([file], prefixes=prefixes, user_ids=user_ids, participants=participants)
+    return only
+
+
+LAYER = {"layer_name": "default", "download_urls": {"a.webm": {"download_url": URL}}}
+
+
+@pytest.mark.parametrize(
+    "shape", [[LAYER], {"links": [LAYER]}], ids=["a list of layers", "an object with links"]
+)
+def test_files_are_found_in_both_layered_shapes(shape: object) -> None:
+    assert found_files(shape, None) == (found("a.webm"),)
+
+
+def test_a_single_url_is_one_file_named_as_the_recording() -> None:
+    assert found_files("https://x.example/y.mp4?sig=1", "weekly.mp4") == (
+        FoundFile(name="weekly.mp4", media="video", download_url="https://x.example/y.mp4?sig=1"),
+    )
+
+
+@pytest.mark.parametrize("output_file_name", [None, "{{file_name_prefix}}_{{user_id}}.webm"])
+def test_a_single_url_without_a_proper_name_is_called_as_its_path_ends(
+    output_file_name: str | None,
+) -> None:
+    (file,) = found_files("https://x.example/d/a%20b.mp3?sig=1", output_file_name)
+    assert (file.name, file.media) == ("a b.mp3", "audio")
+
+
+@pytest.mark.parametrize(
+    "shape",
+    [None, [], {}, {"links": []}, {"links": None}, "", 7, [None, 3, "x"], [{"download_urls": []}]],
+    ids=repr,
+)
+def test_empty_and_unknown_shapes_hold_no_files(shape: object) -> None:
+    assert found_files(shape, "weekly.mp4") == ()
+
+
+def test_owners_named_by_the_payload_are_kept() -> None:
+    entry = {"download_url": URL, "peer_id": PEER_1, "custom_participant_id": "u-7"}
+    (file,) = found_files({"links": [{"download_urls": {"a.webm": entry}}]}, None)
+    assert (file.peer_id, file.custom_participant_id, file.layer) == (PEER_1, "u-7", None)
+
+
+def test_a_url_given_without_an_object_around_it_is_a_file_too() -> None:
+    (file,) = found_files([{"layer_name": "default", "download_urls": {"a.webm": URL}}], None)
+    assert file.download_url == URL
+
+
+@pytest.mark.parametrize("entry", [None, {}, {"download_url": None}, {"download_url": 3}, []])
+def test_a_file_without_a_url_is_not_there_yet(entry: object) -> None:
+    assert found_files([{"download_urls": {"a.webm": entry, "b.webm": URL}}], None) == (
+        FoundFile(name="b.webm", media="audio", download_url=URL),
+    )
+
+
+def test_a_file_listed_twice_is_one_file() -> None:
+    assert len(found_files([LAYER, LAYER], None)) == 1
+
+
+def test_two_uuids_tell_the_owner_when_nothing_is_known() -> None:
+    file = owned(track_name("job_7", ANNA, PEER_1))
+    assert file == TrackFile(
+        file_name=track_name("job_7", ANNA, PEER_1),
+        media_kind="audio",
+        layer="default",
+        stream_kind="peer",
+        user_id=ANNA,
+        peer_id=PEER_1,
+        recorded_at=datetime(2026, 7, 7, 6, 33, 22, 832000, tzinfo=UTC),
+        download_url=URL,
+    )
+
+
+def test_the_longer_ending_seen_live_is_understood() -> None:
+    file = owned(track_name("default", ANNA, PEER_1, f"peer_media_kind_audio_{EPOCH_MS}.webm"))
+    assert (file.user_id, file.peer_id, file.stream_kind) == (ANNA, PEER_1, "peer")
+    assert file.media_kind == "audio"
+
+
+def test_a_name_of_another_form_still_comes_out_without_an_owner() -> None:
+    file = owned("weekly sync.webm", participants=[person(PEER_1, ANNA)])
+    assert (file.user_id, file.peer_id, file.recorded_at) == (None, None, None)
+    assert (file.file_name, file.media_kind) == ("weekly sync.webm", "audio")
+
+
+def test_the_peer_in_the_payload_finds_the_participant_whatever_the_name_says() -> None:
+    file = owned(found("x.webm", peer_id=PEER_1), participants=[person(PEER_1, ANNA, "u-7")])
+    assert (file.user_id, file.peer_id, file.custom_participant_id) == (ANNA, PEER_1, "u-7")
+
+
+def test_the_custom_id_in_the_payload_stands_above_that_of_the_participants() -> None:
+    file = owned(
+        found(track_name("p", ANNA, PEER_1), custom_participant_id="payload"),
+        participants=[person(PEER_1, ANNA, "row")],
+    )
+    assert file.custom_participant_id == "payload"
+
+
+def test_who_rejoined_is_told_apart_by_peer() -> None:
+    rows = [person(PEER_1, ANNA, "first"), person(PEER_2, ANNA, "second")]
+    file = owned(track_name("p", ANNA, PEER_2), participants=rows)
+    assert file.custom_participant_id == "second"
+
+
+def test_the_user_tells_the_custom_id_of_an_unlisted_peer_when_all_rows_agree() -> None:
+    rows = [person("p1", ANNA, "u-7"), person("p2", ANNA, "u-7"), person("p3", BERT, "other")]
+    assert owned(track_name("p", ANNA, PEER_1), participants=rows).custom_participant_id == "u-7"
+
+
+@pytest.mark.parametrize("second", ["u-8", None])
+def test_a_custom_id_on_which_rows_disagree_is_not_guessed(second: str | None) -> None:
+    rows = [person("p1", ANNA, "u-7"), person("p2", ANNA, second)]
+    assert owned(track_name("p", ANNA, PEER_1), participants=rows).custom_participant_id is None
+
+
+def test_no_custom_id_is_ever_read_from_a_name() -> None:
+    file = owned(track_name("p", "user-123", PEER_1), prefixes=["p"], user_ids=["user-123"])
+    assert (file.user_id, file.custom_participant_id) == ("user-123", None)
+
+
+def test_a_listed_user_of_any_form_is_found_after_a_known_prefix() -> None:
+    file = owned(track_name("a_b", "c_d", PEER_1), prefixes=["a_b"], user_ids=["c_d", "d"])
+    assert (file.user_id, file.peer_id) == ("c_d", PEER_1)
+
+
+def test_a_user_of_any_form_is_what_stands_between_a_known_prefix_and_the_peer() -> None:
+    file = owned(track_name("a_b", "some one", PEER_1), prefixes=["a_b"])
+    assert (file.user_id, file.peer_id) == ("some one", PEER_1)
+
+
+def test_words_between_a_known_prefix_and_a_uuid_leave_the_user_untold() -> None:
+    file = owned(track_name("default_room", ANNA, PEER_1), prefixes=["default"])
+    assert (file.user_id, file.peer_id) == (None, PEER_1)
+
+
+def test_a_known_user_is_found_behind_a_prefix_longer_than_thought() -> None:
+    rows = [person(PEER_2, ANNA, "one")]
+    file = owned(track_name("default_room", ANNA, PEER_1), prefixes=["default"], participants=rows)
+    assert (file.user_id, file.peer_id, file.custom_participant_id) == (ANNA, PEER_1, "one")
+
+
+def test_two_prefixes_that_both_fit_leave_an_unlisted_user_untold() -> None:
+    file = owned(track_name("a_b", "c", PEER_1), prefixes=["a", "a_b"])
+    assert (file.user_id, file.peer_id) == (None, PEER_1)
+
+
+def test_a_user_who_is_not_on_the_list_is_not_read_out_of_a_misread_prefix() -> None:
+    file = owned(track_name("a_b", "c", PEER_1), prefixes=["a"], user_ids=["c"])
+    assert (file.user_id, file.peer_id) == (None, PEER_1)
+
+
+def test_a_known_prefix_decides_between_two_people_whose_names_end_alike() -> None:
+    rows = [person("b_c", "a", "one"), person("c", "b", "two")]
+    file = owned("p_a_b_c_peer_audio_1783406002832.webm", prefixes=["p"], participants=rows)
+    assert (file.user_id, file.peer_id, file.custom_participant_id) == ("a", "b_c", "one")
+
+
+def test_a_participant_of_any_form_is_found_after_an_unknown_prefix() -> None:
+    file = owned(track_name("x_y", "a_b", "c d"), participants=[person("c d", "a_b", "one")])
+    assert (file.user_id, file.peer_id, file.custom_participant_id) == ("a_b", "c d", "one")
+
+
+def test_a_listed_user_after_a_known_prefix_leaves_the_peer_whatever_its_form() -> None:
+    file = owned(track_name("p", "a_b", "c_d"), prefixes=["p"], user_ids=["a_b", "x"])
+    assert (file.user_id, file.peer_id) == ("a_b", "c_d")
+
+
+def test_an_id_that_only_ends_like_a_uuid_is_not_cut_out_of_its_word() -> None:
+    file = owned(track_name("p", ANNA, f"peer-{PEER_1}"))
+    assert (file.user_id, file.peer_id) == (None, None)
+
+
+def test_two_people_whose_names_are_spelt_alike_are_both_left_untold() -> None:
+    rows = [person("y_z", "x", "one"), person("z", "x_y", "two")]
+    file = owned(track_name("p", "x_y", "z"), prefixes=["p"], participants=rows)
+    assert (file.user_id, file.peer_id, file.custom_participant_id) == (None, None, None)
+
+
+def test_a_peer_without_a_user_in_the_list_takes_the_user_from_the_name() -> None:
+    file = owned(track_name("p", ANNA, PEER_1), participants=[person(PEER_1, None, "u-7")])
+    assert (file.user_id, file.custom_participant_id) == (ANNA, "u-7")
+
+
+def test_files_come_in_order_of_recording_then_name_and_the_undated_last() -> None:
+    names = [
+        "undated.webm",
+        track_name("p", BERT, PEER_2, "peer_audio_1783406002832.webm"),
+        track_name("p", ANNA, PEER_1, "peer_audio_1783406002832.webm"),
+        track_name("p", BERT, PEER_1, "peer_audio_1783406002831.webm"),
+    ]
+    files = owned_files([found(name) for name in names], prefixes=[], user_ids=[], participants=[])
+    assert [file.file_name for file in files] == [names[3], names[2], names[1], names[0]]
+
+
+# Ids made of each other's pieces, of the ending's words and of digits that look like times.
+awkward = st.one_of(
+    st.text("ab_ -", min_size=1, max_size=6),
+    st.lists(
+        st.sampled_from(["a", "b", "peer", "audio", "media", "kind", ANNA, "1783406002832", " "]),
+        min_size=1,
+        max_size=4,
+    ).map("_".join),
+)
+uuids = st.uuids(version=4).map(str)
+endings = st.sampled_from(["peer_audio", "peer_media_kind_audio", "screenshare_video"])
+
+
+@given(
+    prefixes=st.lists(awkward, min_size=1, max_size=3),
+    people=st.lists(st.tuples(awkward, awkward), min_size=1, max_size=6, unique_by=lambda p: p[1]),
+    ending=endings,
+)
+def test_with_the_participants_known_every_owner_is_exactly_right(
+    prefixes: list[str], people: list[tuple[str, str]], ending: str
+) -> None:
+    (user, peer), tail = people[0], f"{ending}_{EPOCH_MS}.webm"
+    name = track_name(prefixes[0], user, peer, tail)
+    spelt_alike = {
+        (u, p) for u, p in people for prefix in prefixes if track_name(prefix, u, p, tail) == name
+    }
+    assume(len(spelt_alike) == 1)
+    rows = [person(p, u, f"custom {p}") for u, p in people]
+    file = owned(name, prefixes=prefixes, participants=rows)
+    assert (file.user_id, file.peer_id, file.custom_participant_id) == (
+        user,
+        peer,
+        f"custom {peer}",
+    )
+
+
+@given(prefix=awkward, user=uuids, peer=uuids, ending=endings)
+def test_with_nothing_known_uuids_are_read_right_after_any_prefix(
+    prefix: str, user: str, peer: str, ending: str
+) -> None:
+    file = owned(track_name(prefix, user, peer, f"{ending}_{EPOCH_MS}.webm"))
+    assert (file.user_id, file.peer_id) == (user, peer)
+
+
+@given(
+    prefix=awkward,
+    misleading=st.lists(awkward, max_size=3),
+    user=uuids,
+    peer=uuids,
+    listed=st.lists(uuids, max_size=3),
+    others=st.lists(st.tuples(uuids, uuids), max_size=3),
+)
+def test_no_uuid_owner_is_ever_wrong_whatever_little_is_known(
+    prefix: str,
+    misleading: list[str],
+    user: str,
+    peer: str,
+    listed: list[str],
+    others: list[tuple[str, str]],
+) -> None:
+    file = owned(
+        track_name(prefix, user, peer),
+        prefixes=misleading,
+        user_ids=listed,
+        participants=[person(p, u) for u, p in others],
+    )
+    assert file.user_id in (user, None)
+    assert file.peer_id == peer
+
+
+@given(name=st.text(max_size=80), peer_id=st.none() | awkward)
+def test_any_name_at_all_comes_out_as_a_file(name: str, peer_id: str | None) -> None:
+    file = owned(found(name, peer_id=peer_id), prefixes=["a"], user_ids=["b"])
+    assert (file.file_name, file.peer_id) == (name, peer_id or file.peer_id)
+
+
+@given(
+    st.recursive(
+        st.none() | st.text() | st.integers(),
+        lambda s: (
+            st.lists(s)
+            | st.dictionaries(
+                st.sampled_from(["links", "layer_name", "download_urls", "download_url", "x.webm"]),
+                s,
+            )
+        ),
+    )
+)
+def test_no_json_value_at_all_breaks_the_search_for_files(value: object) -> None:
+    assert all(file.download_url for file in found_files(value, None))
+
+
+def test_the_time_in_the_name_is_exact_to_the_millisecond() -> None:
+    file = owned(track_name("p", ANNA, PEER_1))
+    assert file.recorded_at is not None
+    assert re.search(r"\.832000", file.recorded_at.isoformat())

@@ -1,0 +1,183 @@
+"""Probes and metrics, asked over a real socket."""
+
+import asyncio
+import socket
+from collections.abc import AsyncIterator, Mapping
+
+import httpx
+import pytest
+from aiohttp import web
+from prometheus_client import CollectorRegistry, Counter
+
+from worker.observability.http_server import Check, HttpServer
+
+
+async def echo_length(request: web.Request) -> web.Response:
+    return web.Response(text=str(len(await request.read())))
+
+
+class Served:
+    """A server with switchable checks, and a client to ask it."""
+
+    def __init__(self) -> None:
+        self.live: str | None = None
+        self.ready: str | None = None
+        self.apps: dict[str, str | None] = {}
+        self.registry = CollectorRegistry()
+        live: Mapping[str, Check] = {"loops": lambda: self.live}
+        ready: Mapping[str, Check] = {"store": lambda: self.ready, "broker": lambda: None}
+        any_of: Mapping[str, Check] = {
+            "api/eu": lambda: self.apps.get("eu"),
+            "api/us": lambda: self.apps.get("us"),
+        }
+        self.server = HttpServer(
+            "127.0.0.1",
+            0,
+            checks_live=live,
+            checks_ready=ready,
+            checks_any=any_of,
+            registry=self.registry,
+            extra_routes=[web.post("/echo", echo_length)],
+            max_body_bytes=1_000,
+        )
+        self.port = 0
+        self.client = httpx.AsyncClient(trust_env=False)
+
+
+@pytest.fixture
+async def served() -> AsyncIterator[Served]:
+    one = Served()
+    one.port = await one.server.start()
+    one.client.base_url = httpx.URL(f"http://127.0.0.1:{one.port}")
+    yield one
+    await one.client.aclose()
+    await one.server.stop()
+
+
+async def test_a_probe_is_well_when_all_its_checks_are(served: Served) -> None:
+    answer = await served.client.get("/readyz")
+
+    assert answer.status_code == 200
+    assert answer.json() == {
+        "ok": True,
+        "checks": {
+            name: {"ok": True, "why": None} for name in ("store", "broker", "api/eu", "api/us")
+        },
+    }
+
+
+async def test_one_failing_check_makes_it_not_ready_and_says_why(served: Served) -> None:
+    served.ready = "the disk is full"
+    answer = await served.client.get("/readyz")
+
+    assert answer.status_code == 503
+    assert answer.json()["ok"] is False
+    assert answer.json()["checks"]["store"] == {"ok": False, "why": "the disk is full"}
+    assert answer.json()["checks"]["broker"]["ok"] is True
+
+
+async def test_of_checks_that_stand_for_each_other_one_that_is_well_suffices(
+    served: Served,
+) -> None:
+    served.apps = {"eu": "no token"}
+    one_is_well = await served.client.get("/readyz")
+    served.apps = {"eu": "no token", "us": "no answer"}
+    none_is_well = await served.client.get("/readyz")
+    served.apps, served.ready = {}, "away"
+    another_fails = await served.client.get("/readyz")
+
+    assert one_is_well.status_code == 200
+    assert one_is_well.json()["checks"]["api/eu"] == {"ok": False, "why": "no token"}
+    assert none_is_well.status_code == 503
+    assert another_fails.status_code == 503
+
+
+async def test_not_ready_is_still_alive(served: Served) -> None:
+    served.ready = "away"
+    assert (await served.client.get("/livez")).status_code == 200
+
+    served.live = "a loop has ended"
+    assert (await served.client.get("/livez")).status_code == 503
+
+
+async def test_a_check_is_asked_at_each_probe(served: Served) -> None:
+    codes = []
+    for served.ready in (None, "away", None):
+        codes.append((await served.client.get("/readyz")).status_code)
+
+    assert codes == [200, 503, 200]
+
+
+async def test_a_reason_without_words_is_a_failure_too(served: Served) -> None:
+    served.ready = ""
+    assert (await served.client.get("/readyz")).status_code == 503
+
+
+async def test_metrics_are_those_of_the_given_registry(served: Served) -> None:
+    Counter("things", "Things.", registry=served.registry).inc(3)
+    answer = await served.client.get("/metrics")
+
+    assert answer.status_code == 200
+    assert answer.headers["Content-Type"].startswith("text/plain")
+    assert "things_total 3.0" in answer.text
+
+
+async def test_metrics_come_in_the_form_that_is_asked_for(served: Served) -> None:
+    accept = {"Accept": "application/openmetrics-text; version=1.0.0"}
+    answer = await served.client.get("/metrics", headers=accept)
+
+    assert answer.headers["Content-Type"].startswith("application/openmetrics-text")
+    assert answer.text.endswith("# EOF\n")
+
+
+async def test_an_unknown_path_is_answered_in_json(served: Served) -> None:
+    answer = await served.client.get("/nothing")
+    assert (answer.status_code, answer.json()) == (404, {"error": "Not Found"})
+
+
+async def test_a_wrong_method_is_answered_in_json_with_those_allowed(served: Served) -> None:
+    answer = await served.client.post("/livez")
+
+    assert (answer.status_code, answer.json()) == (405, {"error": "Method Not Allowed"})
+    assert answer.headers["Allow"] == "GET,HEAD"
+
+
+async def test_the_routes_of_the_caller_are_served(served: Served) -> None:
+    assert (await served.client.post("/echo", content=b"x" * 999)).text == "999"
+
+
+async def test_a_body_that_is_too_large_is_refused(served: Served) -> None:
+    answer = await served.client.post("/echo", content=b"x" * 2_000)
+
+    assert answer.status_code == 413
+    assert answer.json() == {"error": "Request Entity Too Large"}
+
+
+async def test_a_header_that_is_too_large_is_refused(served: Served) -> None:
+    answer = await served.client.get("/livez", headers={"X-Long": "x" * 20_000})
+    assert answer.status_code == 400
+
+
+async def test_answers_do_not_tell_the_versions_of_what_serves_them(served: Served) -> None:
+    headers = (await served.client.get("/livez")).headers
+    assert headers["Server"] == "recording-worker"
+
+
+async def test_a_port_that_is_taken_is_an_error_at_the_start(served: Served) -> None:
+    second = HttpServer(
+        "127.0.0.1",
+        served.port,
+        checks_live={},
+        checks_ready={},
+        registry=CollectorRegistry(),
+    )
+    with pytest.raises(OSError, match=str(served.port)):
+        await second.start()
+
+
+async def test_after_the_stop_nobody_listens_and_stopping_again_is_fine(served: Served) -> None:
+    await served.server.stop()
+    await served.server.stop()
+
+    with pytest.raises(OSError, match="refused"):
+        await asyncio.to_thread(socket.create_connection, ("127.0.0.1", served.port))

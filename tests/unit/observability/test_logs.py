@@ -1,0 +1,299 @@
+"""What a log line looks like, and what never gets into one."""
+
+import asyncio
+import io
+import json
+import logging
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+import structlog
+
+from worker.observability.logs import Redaction, configure_logs, redact_text
+
+Lines = Callable[[], list[dict[str, object]]]
+
+
+class Terminal(io.StringIO):
+    """A stream that says it is a terminal."""
+
+    def isatty(self) -> bool:
+        return True
+
+
+@pytest.fixture
+def stream() -> Iterator[io.StringIO]:
+    yield io.StringIO()
+    logging.captureWarnings(capture=False)
+    structlog.reset_defaults()
+    root = logging.getLogger()
+    for handler in root.handlers[:]:
+        if isinstance(handler.formatter, structlog.stdlib.ProcessorFormatter):
+            root.removeHandler(handler)
+
+
+@pytest.fixture
+def lines(stream: io.StringIO) -> Lines:
+    return lambda: [json.loads(line) for line in stream.getvalue().splitlines()]
+
+
+def fail_with(message: str) -> None:
+    local = "a value that only this function knows"
+    assert local
+    raise RuntimeError(message)
+
+
+def test_a_line_is_json_unless_on_a_terminal(stream: io.StringIO, lines: Lines) -> None:
+    configure_logs(stream=stream)
+    structlog.get_logger().info("command_done", attempts=3)
+
+    (line,) = lines()
+    assert list(line) == ["timestamp", "level", "event", "attempts"]
+    assert (line["level"], line["event"], line["attempts"]) == ("info", "command_done", 3)
+
+
+def test_a_terminal_gets_lines_for_people(stream: io.StringIO) -> None:
+    terminal = Terminal()
+    configure_logs(stream=terminal)
+    structlog.get_logger().info("command_done", attempts=3)
+
+    assert "command_done" in terminal.getvalue()
+    assert not terminal.getvalue().startswith("{")
+
+
+def test_the_format_may_be_chosen_in_spite_of_the_terminal(stream: io.StringIO) -> None:
+    terminal = Terminal()
+    configure_logs(stream=terminal, format="json")
+    structlog.get_logger().info("command_done")
+
+    assert json.loads(terminal.getvalue())["event"] == "command_done"
+
+
+def test_lines_below_the_level_are_not_written(stream: io.StringIO, lines: Lines) -> None:
+    configure_logs(stream=stream, level="warning")
+    structlog.get_logger().info("unimportant")
+    structlog.get_logger().warning("important")
+
+    assert [line["event"] for line in lines()] == ["important"]
+
+
+@pytest.mark.parametrize("library", ["aio_pika", "aiormq", "sqlalchemy", "alembic", "aiohttp"])
+def test_libraries_are_heard_from_warning_on_even_while_we_debug(
+    stream: io.StringIO, lines: Lines, library: str
+) -> None:
+    configure_logs(stream=stream, level="debug")
+    logging.getLogger(library).info("chatter")
+    logging.getLogger(f"{library}.part").warning("lost %s", "it")
+
+    (line,) = lines()
+    assert (line["event"], line["level"], line["logger"]) == (
+        "lost it",
+        "warning",
+        f"{library}.part",
+    )
+
+
+def test_setting_up_again_replaces_and_does_not_double(stream: io.StringIO, lines: Lines) -> None:
+    configure_logs(stream=io.StringIO())
+    configure_logs(stream=stream)
+    structlog.get_logger().info("once")
+
+    assert len(lines()) == 1
+
+
+def test_facts_bound_to_the_context_are_in_every_line(stream: io.StringIO, lines: Lines) -> None:
+    configure_logs(stream=stream)
+    with structlog.contextvars.bound_contextvars(command_id="c-1"):
+        structlog.get_logger().info("one")
+        logging.getLogger("aio_pika").warning("two")
+
+    assert [line["command_id"] for line in lines()] == ["c-1", "c-1"]
+
+
+@pytest.mark.parametrize("format_", ["json", "console"])
+def test_no_registered_secret_shows_wherever_it_sits(stream: io.StringIO, format_: str) -> None:
+    configure_logs(stream=stream, format=format_, sensitive=lambda: ["open-sesame"])  # type: ignore[arg-type]
+    log = structlog.get_logger()
+    log.info("a open-sesame", deep={"list": [("open-sesame",)]}, thing=Exception("open-sesame"))
+    logging.getLogger("aiormq").error("with %s", "open-sesame")
+    try:
+        fail_with("because of open-sesame")
+    except RuntimeError:
+        log.exception("failed")
+        logging.getLogger("aiohttp").exception("failed")
+
+    assert "sesame" not in stream.getvalue()
+    assert stream.getvalue().count("[secure]") >= 6
+
+
+@pytest.mark.parametrize("format_", ["json", "console"])
+def test_tracebacks_show_no_local_variables(stream: io.StringIO, format_: str) -> None:
+    configure_logs(stream=stream, format=format_)  # type: ignore[arg-type]
+    try:
+        fail_with("over")
+    except RuntimeError:
+        structlog.get_logger().exception("failed")
+
+    assert "fail_with" in stream.getvalue()
+    assert "'a value that only" not in stream.getvalue()
+
+
+def test_a_secret_that_changes_is_cut_out_from_then_on() -> None:
+    held = ["first-text"]
+    redact = Redaction(lambda: held)
+    held.append("second-text")
+
+    assert redact(None, "info", {"event": "first-text second-text"}) == {
+        "event": "[secure] [secure]"
+    }
+
+
+def test_a_secret_inside_a_longer_one_leaves_nothing_of_it() -> None:
+    redact = Redaction(lambda: ["sesame", "sesame-street"])
+    assert redact(None, "info", {"event": "sesame-street"}) == {"event": "[secure]"}
+
+
+def test_a_very_short_secret_does_not_eat_words() -> None:
+    assert Redaction(lambda: ["guest"])(None, "info", {"event": "guests"}) == {"event": "guests"}
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("GET https://h/a.webm?sig=1&x=2 failed", "GET https://h/a.webm?… failed"),
+        ("'https://h/a?sig=1'", "'https://h/a?…'"),
+        ("lost amqp://me:pw@h:5672/", "lost amqp://me:***@h:5672/"),
+        ("lost amqp://me:p@w@h:5672/", "lost amqp://me:***@h:5672/"),
+        ("Authorization: Bearer abcdef1234567890", "Authorization: Bearer [secure]"),
+        ("bearer authentication", "bearer authentication"),
+        ("why? because", "why? because"),
+        ("at https://h/a.webm", "at https://h/a.webm"),
+    ],
+)
+def test_credentials_are_known_by_their_form(text: str, shown: str) -> None:
+    assert redact_text(text) == shown
+
+
+def test_numbers_and_none_stay_what_they_are(stream: io.StringIO, lines: Lines) -> None:
+    configure_logs(stream=stream)
+    structlog.get_logger().info("facts", count=1, ratio=0.5, found=None, ok=True)
+
+    (line,) = lines()
+    assert (line["count"], line["ratio"], line["found"], line["ok"]) == (1, 0.5, None, True)
+
+
+class Gone(io.StringIO):
+    """A stream that nobody reads any more."""
+
+    def __init__(self, error: Exception) -> None:
+        super().__init__()
+        self.error = error
+
+    def write(self, _text: str) -> int:
+        raise self.error
+
+
+@pytest.mark.parametrize("error", [BrokenPipeError(), OSError(28, "full"), ValueError("closed")])
+def test_a_line_that_cannot_be_written_is_lost_and_nobody_hears_of_it(
+    stream: io.StringIO, error: Exception
+) -> None:
+    configure_logs(stream=Gone(error))
+    structlog.get_logger().warning("ours")
+    logging.getLogger("aiormq").warning("theirs")
+    assert not stream.getvalue()
+
+
+def test_lines_of_several_threads_stay_whole(stream: io.StringIO, lines: Lines) -> None:
+    configure_logs(stream=stream)
+
+    def chatter(number: int) -> None:
+        for _ in range(100):
+            structlog.get_logger().info("ours", filler="x" * 5_000, number=number)
+            logging.getLogger("aiormq").warning("theirs %s", "y" * 5_000)
+
+    with ThreadPoolExecutor(4) as threads:
+        list(threads.map(chatter, range(4)))
+    assert len(lines()) == 800
+
+
+def test_a_secret_is_cut_out_of_keys_and_of_what_repr_made_of_it(stream: io.StringIO) -> None:
+    configure_logs(stream=stream, sensitive=lambda: ['open "sesame"\n'])
+    held = 'open "sesame"\n'
+    structlog.get_logger().info("odd", held={held: 1}, error=KeyError(held))
+    assert "sesame" not in stream.getvalue()
+
+
+def test_what_has_no_json_form_is_shown_all_the_same(stream: io.StringIO, lines: Lines) -> None:
+    configure_logs(stream=stream)
+    structlog.get_logger().info("odd", text="half \ud800", count=2**80, thing=object)
+
+    (line,) = lines()
+    assert (line["text"], line["count"]) == ("half \ud800", 2**80)
+    assert line["thing"] == "<class 'object'>"
+
+
+def test_texts_with_percent_signs_are_shown_as_they_are(stream: io.StringIO, lines: Lines) -> None:
+    configure_logs(stream=stream)
+    structlog.get_logger().warning("100 %s", reason="50 %")
+
+    (line,) = lines()
+    assert (line["event"], line["reason"]) == ("100 %s", "50 %")
+
+
+# Lines together
+
+
+class Counting(io.StringIO):
+    """A stream that counts how often it is written to."""
+
+    writes = 0
+
+    def write(self, text: str) -> int:
+        self.writes += 1
+        return super().write(text)
+
+
+async def test_what_a_turn_of_the_loop_says_is_written_at_once_and_in_order() -> None:
+    stream = Counting()
+    configure_logs(format="json", stream=stream)
+    for number in range(3):
+        structlog.get_logger().info("said", number=number)
+    assert stream.getvalue() == ""
+    await asyncio.sleep(0)
+    assert stream.writes == 1
+    assert [json.loads(line)["number"] for line in stream.getvalue().splitlines()] == [*range(3)]
+
+
+async def test_a_warning_does_not_wait_and_overtakes_nothing() -> None:
+    stream = Counting()
+    configure_logs(format="json", stream=stream)
+    structlog.get_logger().info("first")
+    structlog.get_logger().warning("second")
+    assert [json.loads(line)["event"] for line in stream.getvalue().splitlines()] == [
+        "first",
+        "second",
+    ]
+
+
+async def test_what_threads_say_beside_the_loop_is_all_there() -> None:
+    stream = Counting()
+    configure_logs(format="json", stream=stream)
+
+    def say(name: int) -> None:
+        for number in range(200):
+            structlog.get_logger().info("said", who=name, number=number)
+
+    await asyncio.gather(*(asyncio.to_thread(say, name) for name in range(4)))
+    say(4)
+    await asyncio.sleep(0)
+    lines = [json.loads(line) for line in stream.getvalue().splitlines()]
+    for name in range(5):
+        assert [one["number"] for one in lines if one["who"] == name] == [*range(200)]
+
+
+def test_without_a_loop_lines_are_written_as_they_are_said() -> None:
+    stream = Counting()
+    configure_logs(format="json", stream=stream)
+    structlog.get_logger().info("said")
+    assert stream.writes == 1

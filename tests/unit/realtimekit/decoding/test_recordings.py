@@ -1,0 +1,310 @@
+"""How the API's answers about recordings become snapshots."""
+
+import json
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+
+from recording_schemas import Status
+from worker.domain.snapshot import FoundFile, RecordingSnapshot, Storage
+from worker.realtimekit.decoding.fields import Unreadable
+from worker.realtimekit.decoding.recordings import read_page, read_recording
+
+TEMPLATE = (
+    "{{file_name_prefix}}_{{user_id}}_{{peer_id}}_{{stream_kind}}_{{media_kind}}_{{date_time}}.webm"
+)
+VIDEO = "https://files.example/o/weekly.mp4?X-Goog-Signature=1"
+AUDIO = "https://files.example/o/weekly.mp3?X-Goog-Signature=2"
+LAYERS = [{"layer_name": "default", "download_urls": {"a.webm": {"download_url": VIDEO}}}]
+
+
+def body(data: object, **members: object) -> bytes:
+    return json.dumps({"success": True, "data": data, **members}).encode()
+
+
+def snapshot(**members: Any) -> RecordingSnapshot:
+    return read_recording(body({"id": "rec-1", "status": "RECORDING"} | members))
+
+
+def test_a_whole_answer_becomes_a_snapshot() -> None:
+    assert snapshot(
+        status="UPLOADED",
+        type="COMPOSITE",
+        meeting_id="m-1",
+        session_id="s-1",
+        invoked_time="2026-11-01T10:00:00.000Z",
+        started_time="2026-11-01T10:00:02Z",
+        stopped_time="2026-11-01T12:30:00+02:00",
+        recording_duration=1798,
+        output_file_name="weekly.mp4",
+        file_size=12,
+        start_reason={"reason": "API_CALL", "caller": {"type": "ORGANIZATION"}},
+        stop_reason={"reason": "ALL_PEERS_LEFT"},
+        err_message=None,
+        download_url=VIDEO,
+        download_url_expiry="2026-11-08T10:30:00.000Z",
+        audio_download_url=AUDIO,
+        storage_config=None,
+        invented_tomorrow={"x": [1]},
+    ) == RecordingSnapshot(
+        recording_id="rec-1",
+        status=Status.UPLOADED,
+        kind="composite",
+        meeting_id="m-1",
+        session_id="s-1",
+        invoked_time=datetime(2026, 11, 1, 10, tzinfo=UTC),
+        started_time=datetime(2026, 11, 1, 10, 0, 2, tzinfo=UTC),
+        stopped_time=datetime(2026, 11, 1, 10, 30, tzinfo=UTC),
+        recording_duration=1798,
+        output_file_name="weekly.mp4",
+        start_reason="API_CALL",
+        stop_reason="ALL_PEERS_LEFT",
+        download_url_expiry=datetime(2026, 11, 8, 10, 30, tzinfo=UTC),
+        files=(
+            FoundFile(name="weekly.mp4", media="video", download_url=VIDEO),
+            FoundFile(name="weekly.mp3", media="audio", download_url=AUDIO),
+        ),
+    )
+
+
+def test_an_id_and_a_status_are_enough() -> None:
+    assert snapshot() == RecordingSnapshot(recording_id="rec-1", status=Status.RECORDING)
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        {"id": "rec-1", "status": "INVOKED"},
+        {"recording": {"id": "rec-1", "status": "INVOKED"}},
+        [None, {"id": "rec-1", "status": "INVOKED"}],
+    ],
+    ids=["data", "data.recording", "a list"],
+)
+def test_a_recording_is_found_wherever_it_was_seen(data: object) -> None:
+    assert read_recording(body(data)).recording_id == "rec-1"
+
+
+def test_what_the_request_tells_stands_in_for_what_the_answer_lacks() -> None:
+    found = read_recording(
+        body({}), recording_id="rec-1", meeting_id="m", kind="track", status=Status.INVOKED
+    )
+    assert (found.recording_id, found.meeting_id, found.kind) == ("rec-1", "m", "track")
+    assert found.status is Status.INVOKED
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        b"",
+        b"<html>",
+        b"\xff\xfe",
+        b"null",
+        b"[]",
+        b'"text"',
+        b"[" * 100_000,
+        b'{"success": true}',
+        b'{"success": true, "data": null}',
+        b'{"success": true, "data": "text"}',
+        b'{"success": true, "data": {}}',
+        b'{"success": true, "data": {"id": "rec-1"}}',
+        b'{"success": true, "data": {"id": "rec-1", "status": "MELTED"}}',
+        b'{"success": true, "data": {"id": 7, "status": "INVOKED"}}',
+        b'{"success": true, "data": {"id": "rec\\u0000", "status": "INVOKED"}}',
+        b'{"success": false, "data": {"id": "rec-1", "status": "INVOKED"}}',
+    ],
+)
+def test_an_answer_without_an_id_and_a_known_status_is_unreadable(answer: bytes) -> None:
+    with pytest.raises(Unreadable):
+        read_recording(answer)
+
+
+def test_members_of_an_unexpected_form_count_as_missing() -> None:
+    odd = snapshot(
+        type=3,
+        meeting_id=5,
+        meeting=[],
+        session_id={},
+        invoked_time="yesterday",
+        started_time=1700000000,
+        stopped_time="",
+        recording_duration="long",
+        output_file_name=[],
+        start_reason=7,
+        stop_reason=[],
+        err_message={},
+        download_url=9,
+        audio_download_url=[],
+        storage_config="aws",
+    )
+    assert odd == snapshot()
+
+
+@pytest.mark.parametrize(
+    ("given", "seconds"),
+    [(209, 209), ("209", 209), (209.9, 209), ("1e400", None), (-1, None), (True, None)],
+)
+def test_a_duration_is_whole_seconds_in_any_spelling(given: object, seconds: int | None) -> None:
+    assert snapshot(recording_duration=given).recording_duration == seconds
+
+
+def test_times_with_a_space_and_microseconds_are_understood() -> None:
+    at = snapshot(started_time="2023-04-14 04:46:08.306221Z").started_time
+    assert at == datetime(2023, 4, 14, 4, 46, 8, 306221, tzinfo=UTC)
+
+
+def test_a_time_without_an_offset_is_utc() -> None:
+    assert snapshot(started_time="2023-04-14T04:46:08").started_time == datetime(
+        2023, 4, 14, 4, 46, 8, tzinfo=UTC
+    )
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        {"reason": "ALL_PEERS_LEFT", "caller": {"type": "USER"}},
+        "{'reason':'ALL_PEERS_LEFT','caller':{'type':'INTERNAL'}}",
+        '{"reason": "ALL_PEERS_LEFT"}',
+        "ALL_PEERS_LEFT",
+    ],
+)
+def test_a_stop_reason_is_found_in_an_object_and_in_text(given: object) -> None:
+    assert snapshot(stop_reason=given).stop_reason == "ALL_PEERS_LEFT"
+
+
+def test_a_reason_nobody_knows_is_kept() -> None:
+    assert snapshot(stop_reason={"reason": "SOLAR_FLARE"}).stop_reason == "SOLAR_FLARE"
+
+
+@pytest.mark.parametrize(
+    ("members", "kind"),
+    [
+        ({"type": "TRACK"}, "track"),
+        ({"type": "COMPOSITE"}, "composite"),
+        ({"type": "BROWSER"}, "composite"),
+        ({"type": "", "output_file_name": TEMPLATE}, "track"),
+        ({"output_file_name": "d_u_p_peer_audio_1783406002832.webm"}, "track"),
+        ({"download_url": LAYERS}, "track"),
+        ({"download_url": {"links": []}}, "track"),
+        ({"type": "", "output_file_name": "room_1783406002832.mp4"}, "composite"),
+        ({"download_url": VIDEO}, "composite"),
+        ({"storage_config": {"type": "aws"}}, "composite"),
+        ({"type": "", "output_file_name": "room"}, None),
+        ({"type": ""}, None),
+    ],
+)
+def test_the_kind_is_told_by_the_type_else_by_the_files(
+    members: dict[str, Any], kind: str | None
+) -> None:
+    assert snapshot(**members).kind == kind
+
+
+def test_the_meeting_is_named_directly_or_as_an_object() -> None:
+    assert snapshot(meeting={"id": "m-2", "title": "t"}).meeting_id == "m-2"
+    assert snapshot(meeting_id="m-1", meeting={"id": "m-2"}).meeting_id == "m-1"
+
+
+@pytest.mark.parametrize("member", ["err_message", "errMessage"])
+def test_the_error_message_is_found_under_both_names_and_bounded(member: str) -> None:
+    assert snapshot(**{member: "x" * 9000}).error_message == "x" * 500
+
+
+def test_storage_is_told_without_its_credentials() -> None:
+    confidential = "wJalrXUtnFEMI"
+    found = snapshot(
+        storage_config={"type": "aws", "bucket": "b", "path": "p/", "secret": confidential},
+        err_message=f"upload refused for {confidential}",
+    )
+    assert found.storage == Storage(type="aws", bucket="b", path="p/")
+    assert confidential not in repr(found)
+
+
+def test_a_file_in_the_customers_storage_needs_no_url() -> None:
+    found = snapshot(
+        status="UPLOADED", output_file_name="weekly.mp4", storage_config={"type": "gcs"}
+    )
+    assert found.files == (FoundFile(name="weekly.mp4", media="video"),)
+
+
+def test_no_file_lies_in_the_customers_storage_before_it_is_uploaded() -> None:
+    assert snapshot(output_file_name="weekly.mp4", storage_config={"type": "gcs"}).files == ()
+
+
+def test_a_composite_that_holds_only_sound_is_an_audio_file() -> None:
+    found = snapshot(output_file_name="weekly.m4a", download_url="https://f.example/weekly.m4a")
+    assert [file.media for file in found.files] == ["audio"]
+
+
+@pytest.mark.parametrize("member", ["audio_download_url", "download_audio_url"])
+def test_the_sound_of_a_composite_is_a_file_of_its_own(member: str) -> None:
+    found = snapshot(output_file_name="weekly.mp4", download_url=VIDEO, **{member: AUDIO})
+    assert [(file.name, file.media, file.download_url) for file in found.files] == [
+        ("weekly.mp4", "video", VIDEO),
+        ("weekly.mp3", "audio", AUDIO),
+    ]
+
+
+def test_two_files_of_a_composite_never_share_a_name() -> None:
+    other = "https://files.example/audio/weekly.mp4"
+    found = snapshot(output_file_name="weekly.mp4", download_url=VIDEO, audio_download_url=other)
+    assert [file.name for file in found.files] == ["weekly.mp4", "weekly-audio"]
+
+
+def test_one_url_given_twice_is_one_file() -> None:
+    assert len(snapshot(download_url=AUDIO, audio_download_url=AUDIO).files) == 1
+
+
+def test_files_of_tracks_come_with_their_owners_from_the_payload() -> None:
+    entry = {"download_url": VIDEO, "peer_id": "p-1", "custom_participant_id": "c-1"}
+    links = {"links": [{"layer_name": "default", "download_urls": {"a.webm": entry}}]}
+    (file,) = snapshot(type="TRACK", status="UPLOADED", download_url=links).files
+    assert file == FoundFile(
+        name="a.webm",
+        media="audio",
+        layer="default",
+        download_url=VIDEO,
+        peer_id="p-1",
+        custom_participant_id="c-1",
+    )
+
+
+ITEM = {"id": "rec-1", "status": "RECORDING"}
+
+
+def paging(total: object, end: object) -> dict[str, object]:
+    return {"paging": {"total_count": total, "start_offset": 1, "end_offset": end}}
+
+
+def test_a_page_leaves_out_and_counts_what_it_cannot_read() -> None:
+    page = read_page(
+        body([ITEM, ITEM | {"status": "MELTED"}, {"status": "RECORDING"}, None], **paging(9, 4))
+    )
+    assert [found.recording_id for found in page.recordings] == ["rec-1"]
+    assert (page.unreadable, page.total_count, page.end_offset) == (3, 9, 4)
+
+
+@pytest.mark.parametrize(
+    ("items", "members", "per_page", "last"),
+    [
+        ([ITEM], paging(1, 1), None, True),
+        ([ITEM], paging(2, 1), None, False),
+        ([ITEM], paging("2", "1"), None, False),
+        ([], paging(2, 1), None, True),
+        ([ITEM], {}, 1, False),
+        ([ITEM], {}, 2, True),
+        ([ITEM], {}, None, True),
+        ([ITEM], {"paging": {}}, 1, False),
+    ],
+)
+def test_the_last_page_is_known_by_its_offset_or_by_not_being_full(
+    items: list[object], members: dict[str, object], per_page: int | None, last: bool
+) -> None:
+    assert read_page(body(items, **members), per_page=per_page).last is last
+
+
+@pytest.mark.parametrize(
+    "answer", [b"{}", b'{"success": false, "data": []}', b'{"data": {}}', b'{"data": [7]}']
+)
+def test_a_page_that_is_no_list_of_objects_is_unreadable(answer: bytes) -> None:
+    with pytest.raises(Unreadable):
+        read_page(answer)

@@ -1,0 +1,131 @@
+"""What is read from the bodies of webhooks, in the wording of today and in that before."""
+
+from datetime import UTC, datetime
+from typing import Any
+
+import msgspec
+import pytest
+
+from recording_schemas import Status
+from worker.domain.snapshot import RecordingSnapshot
+from worker.realtimekit.decoding.fields import Unreadable
+from worker.realtimekit.decoding.webhooks import WebhookEvent, read_webhook_event
+
+ID = "97cb480d-0a4b-4a5e-9a7e-0d7c2f1f3b11"
+DOCUMENTED: dict[str, Any] = {
+    "event": "recording.statusUpdate",
+    "recording": {
+        "id": ID,
+        "recordingId": ID,
+        "status": "UPLOADED",
+        "downloadUrl": "https://example.com/recording.mp4",
+        "audioDownloadUrl": "https://example.com/recording.mp3",
+        "downloadUrlExpiry": "2026-06-10T10:30:00.000Z",
+        "startedTime": "2026-06-03T10:00:00.000Z",
+        "stoppedTime": "2026-06-03T10:30:00.000Z",
+        "fileSize": "2044680",
+        "outputFileName": "weekly-sync.mp4",
+        "meetingId": "50c8940e-0000-4000-8000-000000000000",
+        "recordingDuration": 1800,
+        "organizationId": "c94c437b-0000-4000-8000-000000000000",
+        "roomUUID": "05e57591-0000-4000-8000-000000000000",
+    },
+    "meeting": {"id": "50c8940e-0000-4000-8000-000000000000", "status": "LIVE", "endedAt": None},
+}
+FORMER: dict[str, Any] = {
+    "event": "recording.statusUpdate",
+    "recording": {
+        "recordingId": ID,
+        "status": "ERRORED",
+        "startedTime": "2023-04-14 04:46:08.306221Z",
+        "stopReason": "{'reason':'ALL_PEERS_LEFT','caller':{'type':'INTERNAL'}}",
+        "fileSize": 2044680,
+        "errMessage": "no disk",
+    },
+    "meeting": {"id": "a-meeting", "sessionId": "a-session"},
+}
+
+
+def read(body: object) -> WebhookEvent:
+    return read_webhook_event(msgspec.json.encode(body))
+
+
+def test_the_documented_wording_is_read_without_its_urls() -> None:
+    assert read(DOCUMENTED).recording == RecordingSnapshot(
+        recording_id=ID,
+        status=Status.UPLOADED,
+        meeting_id="50c8940e-0000-4000-8000-000000000000",
+        session_id="05e57591-0000-4000-8000-000000000000",
+        started_time=datetime(2026, 6, 3, 10, tzinfo=UTC),
+        stopped_time=datetime(2026, 6, 3, 10, 30, tzinfo=UTC),
+        recording_duration=1800,
+        output_file_name="weekly-sync.mp4",
+    )
+
+
+def test_the_former_wording_is_read_with_its_spaces_and_reasons_in_text() -> None:
+    assert read(FORMER).recording == RecordingSnapshot(
+        recording_id=ID,
+        status=Status.ERRORED,
+        meeting_id="a-meeting",
+        session_id="a-session",
+        started_time=datetime(2023, 4, 14, 4, 46, 8, 306221, tzinfo=UTC),
+        stop_reason="ALL_PEERS_LEFT",
+        error_message="no disk",
+    )
+
+
+def test_the_event_the_id_and_the_status_suffice() -> None:
+    body = {"event": "recording.statusUpdate", "recording": {"id": ID, "status": "RECORDING"}}
+    assert read(body).recording == RecordingSnapshot(recording_id=ID, status=Status.RECORDING)
+
+
+@pytest.mark.parametrize("member", sorted(DOCUMENTED["recording"].keys() - {"id", "status"}))
+@pytest.mark.parametrize("value", [None, 7, -1.5, True, "", "?", [], [[1]], {}, {"id": {}}])
+def test_a_member_of_any_form_does_not_hide_the_status(member: str, value: object) -> None:
+    body = DOCUMENTED | {"recording": DOCUMENTED["recording"] | {member: value}}
+    told = read(body).recording
+    assert told is not None
+    assert (told.recording_id, told.status) == (ID, Status.UPLOADED)
+
+
+@pytest.mark.parametrize("meeting", [None, 7, "live", [], {"id": 5}])
+def test_a_meeting_of_any_form_does_not_hide_the_status(meeting: object) -> None:
+    told = read(FORMER | {"meeting": meeting}).recording
+    assert told is not None
+    assert told.meeting_id is None
+
+
+@pytest.mark.parametrize(
+    "recording",
+    [
+        None,
+        [],
+        "x",
+        {},
+        {"id": ID},
+        {"status": "UPLOADED"},
+        {"id": ID, "status": "DONE"},
+        {"id": ID, "status": ["UPLOADED"]},
+        {"id": 5, "status": "UPLOADED"},
+        {"id": "a\x00b", "status": "UPLOADED"},
+        {"id": "../other", "status": "UPLOADED"},
+        {"id": "x" * 129, "status": "UPLOADED"},
+    ],
+)
+def test_a_status_update_without_an_id_and_a_status_is_unreadable(recording: object) -> None:
+    with pytest.raises(Unreadable):
+        read({"event": "recording.statusUpdate", "recording": recording})
+
+
+@pytest.mark.parametrize(
+    "body", [b"", b"[]", b"7", b"null", b"{", b'{"event":5}', b"\xff", b"[" * 100_000]
+)
+def test_what_names_no_event_is_unreadable(body: bytes) -> None:
+    with pytest.raises(Unreadable):
+        read_webhook_event(body)
+
+
+@pytest.mark.parametrize("event", ["meeting.ended", "livestreaming.statusUpdate", "of tomorrow"])
+def test_an_event_of_another_kind_is_named_and_no_more(event: str) -> None:
+    assert read(DOCUMENTED | {"event": event}) == WebhookEvent(event=event)

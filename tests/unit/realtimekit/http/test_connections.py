@@ -1,0 +1,287 @@
+"""The client on real sockets: what breaks there, and what it may not do there."""
+
+import asyncio
+import json
+import logging
+import socket
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from typing import Any
+
+import pytest
+
+from worker.domain.errors import ApiError, OutcomeUnknown, Unavailable
+from worker.realtimekit.client import RealtimeKit
+from worker.realtimekit.retry import RequestRetry
+
+BEARER = "word-that-nobody-may-see"
+BODY = json.dumps({"data": {"id": "rec-1", "status": "INVOKED"}}).encode()
+
+Call = Callable[[RealtimeKit], Awaitable[Any]]
+Answer = Callable[[asyncio.StreamWriter], Awaitable[None]]
+
+
+class Server:
+    """Reads whole requests from its sockets and lets `answer` do with the writer what it will."""
+
+    def __init__(self, answer: Answer) -> None:
+        self.answer = answer
+        self.requests: list[bytes] = []
+        self.asked = asyncio.Event()
+        self.port = 0
+        self._open: set[asyncio.StreamWriter] = set()
+
+    async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self._open.add(writer)
+        try:
+            while not writer.is_closing():
+                self.requests.append(await self._request(reader))
+                self.asked.set()
+                await self.answer(writer)
+        except (asyncio.IncompleteReadError, ConnectionError):
+            pass
+        finally:
+            writer.close()
+
+    async def _request(self, reader: asyncio.StreamReader) -> bytes:
+        head = await reader.readuntil(b"\r\n\r\n")
+        lengths = [
+            int(line.partition(b":")[2])
+            for line in head.split(b"\r\n")
+            if line.lower().startswith(b"content-length:")
+        ]
+        return head + (await reader.readexactly(lengths[0]) if lengths else b"")
+
+    def drop_all(self) -> None:
+        for writer in self._open:
+            writer.transport.abort()
+
+
+@asynccontextmanager
+async def serving(answer: Answer) -> AsyncIterator[Server]:
+    server = Server(answer)
+    listener = await asyncio.start_server(server.serve, "127.0.0.1", 0)
+    server.port = listener.sockets[0].getsockname()[1]
+    try:
+        yield server
+    finally:
+        server.drop_all()
+        listener.close()
+        await listener.wait_closed()
+
+
+@asynccontextmanager
+async def client_of(
+    port: int, *, scheme: str = "http", timeout: float = 5.0, attempts: int = 1
+) -> AsyncIterator[RealtimeKit]:
+    client = RealtimeKit(
+        base_url=f"{scheme}://127.0.0.1:{port}/client/v4",
+        account_id="acc",
+        app_id="app",
+        token=lambda: BEARER,
+        timeout=timeout,
+        retry=RequestRetry(attempts=attempts, base_seconds=0.0),
+    )
+    try:
+        yield client
+    finally:
+        await client.aclose()
+
+
+def replying(head: bytes, body: bytes = b"") -> Answer:
+    async def answer(writer: asyncio.StreamWriter) -> None:
+        writer.write(head + b"\r\n\r\n" + body)
+        await writer.drain()
+
+    return answer
+
+
+def good(*headers: bytes) -> Answer:
+    length = b"Content-Length: %d" % len(BODY)
+    return replying(b"\r\n".join((b"HTTP/1.1 200 OK", length, *headers)), BODY)
+
+
+async def close(writer: asyncio.StreamWriter) -> None:
+    writer.close()
+
+
+async def reset(writer: asyncio.StreamWriter) -> None:
+    writer.transport.abort()
+
+
+async def say_nothing(_writer: asyncio.StreamWriter) -> None:
+    await asyncio.Event().wait()
+
+
+async def drip_for_ever(writer: asyncio.StreamWriter) -> None:
+    writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 1000000\r\n\r\n")
+    while not writer.is_closing():
+        writer.write(b" ")
+        await writer.drain()
+        await asyncio.sleep(0)
+
+
+async def flood(writer: asyncio.StreamWriter) -> None:
+    writer.write(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n")
+    while not writer.is_closing():
+        writer.write(b"10000\r\n" + b" " * 0x10000 + b"\r\n")
+        await writer.drain()
+
+
+def start(client: RealtimeKit) -> Awaitable[Any]:
+    return client.start_track({"meeting_id": "m"})
+
+
+def get(client: RealtimeKit) -> Awaitable[Any]:
+    return client.get("rec-1")
+
+
+async def failure_of(call: Awaitable[Any]) -> ApiError:
+    with pytest.raises(ApiError) as raised:
+        await call
+    return raised.value
+
+
+async def test_a_recording_is_started_over_a_real_connection() -> None:
+    async with serving(good()) as server, client_of(server.port) as client:
+        assert (await start(client)).recording_id == "rec-1"
+        (request,) = server.requests
+    head, _, content = request.partition(b"\r\n\r\n")
+    assert head.startswith(b"POST /client/v4/accounts/acc/realtime/kit/app/recordings/track HTTP")
+    assert f"authorization: bearer {BEARER}".encode() in head.lower()
+    assert json.loads(content) == {"meeting_id": "m"}
+
+
+BROKEN = [
+    pytest.param(close, id="closed without a word"),
+    pytest.param(reset, id="reset"),
+    pytest.param(replying(b"HTTP/1.1 200 OK\r\nContent-Length: 900", b"{"), id="cut in the body"),
+    pytest.param(replying(b"SMTP ready"), id="no HTTP"),
+    pytest.param(
+        replying(b"HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\nContent-Length: 4", b"zzzz"),
+        id="not packed as it says",
+    ),
+]
+
+
+async def and_then_close(answer: Answer, writer: asyncio.StreamWriter) -> None:
+    await answer(writer)
+    writer.close()
+
+
+@pytest.mark.parametrize("broken", BROKEN)
+async def test_a_start_that_was_sent_and_lost_has_an_unknown_outcome(broken: Answer) -> None:
+    async with (
+        serving(lambda writer: and_then_close(broken, writer)) as server,
+        client_of(server.port, attempts=3) as client,
+    ):
+        failure = await failure_of(start(client))
+        assert (type(failure), failure.code) == (OutcomeUnknown, "connection_lost")
+        assert len(server.requests) == 1
+
+
+@pytest.mark.parametrize("broken", BROKEN)
+async def test_a_read_that_was_lost_is_unavailable_and_no_error_leads_to_the_token(
+    broken: Answer,
+) -> None:
+    async with (
+        serving(lambda writer: and_then_close(broken, writer)) as server,
+        client_of(server.port, attempts=2) as client,
+    ):
+        failure: BaseException | None = await failure_of(get(client))
+        assert (type(failure), len(server.requests) >= 2) == (Unavailable, True)
+    while failure is not None:
+        assert BEARER not in f"{failure} {failure!r} {failure.args} {vars(failure)}"
+        failure = failure.__cause__ or failure.__context__
+
+
+async def test_a_start_that_gets_no_answer_in_time_has_an_unknown_outcome() -> None:
+    async with serving(say_nothing) as server, client_of(server.port, timeout=1.0) as client:
+        failure = await failure_of(start(client))
+        assert (type(failure), failure.code) == (OutcomeUnknown, "timeout")
+        assert len(server.requests) == 1
+
+
+async def test_an_answer_that_drips_in_for_ever_ends_at_the_total_deadline() -> None:
+    async with serving(drip_for_ever) as server, client_of(server.port, timeout=1.0) as client:
+        failure = await failure_of(get(client))
+        assert (type(failure), failure.code) == (Unavailable, "timeout")
+
+
+async def test_an_answer_without_end_is_read_up_to_the_bound() -> None:
+    async with serving(flood) as server, client_of(server.port) as client:
+        failure = await failure_of(get(client))
+        assert (type(failure), failure.code) == (Unavailable, "answer_too_large")
+
+
+async def test_a_refused_connection_is_surely_not_executed() -> None:
+    with socket.socket() as bound:
+        bound.bind(("127.0.0.1", 0))
+        port = bound.getsockname()[1]
+        async with client_of(port) as client:
+            failure = await failure_of(start(client))
+    assert (type(failure), failure.code) == (Unavailable, "connect_failed")
+    assert f"127.0.0.1:{port}" in failure.message
+
+
+async def test_a_failed_tls_handshake_is_surely_not_executed() -> None:
+    async def serve(_reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(b"this is no TLS\r\n")
+        writer.close()
+
+    listener = await asyncio.start_server(serve, "127.0.0.1", 0)
+    async with listener, client_of(listener.sockets[0].getsockname()[1], scheme="https") as client:
+        failure = await failure_of(start(client))
+    assert (type(failure), failure.code) == (Unavailable, "connect_failed")
+
+
+async def test_a_handshake_that_never_ends_is_surely_not_executed() -> None:
+    async with (
+        serving(say_nothing) as server,
+        client_of(server.port, scheme="https", timeout=1.0) as client,
+    ):
+        failure = await failure_of(start(client))
+        assert (type(failure), failure.code) == (Unavailable, "connect_failed")
+
+
+async def test_no_redirect_takes_the_token_elsewhere() -> None:
+    async with serving(good()) as elsewhere:
+        location = f"Location: http://127.0.0.1:{elsewhere.port}/".encode()
+        head = b"HTTP/1.1 302 Found\r\nContent-Length: 0\r\n" + location
+        async with serving(replying(head)) as server, client_of(server.port) as client:
+            failure = await failure_of(get(client))
+        assert (type(failure), failure.http_status) == (Unavailable, 302)
+        assert (len(server.requests), elsewhere.requests) == (1, [])
+
+
+async def test_cookies_of_the_api_are_not_sent_back() -> None:
+    async with serving(good(b"Set-Cookie: session=1")) as server, client_of(server.port) as client:
+        await get(client)
+        await get(client)
+        assert b"cookie" not in server.requests[1].lower()
+
+
+async def test_one_connection_serves_request_after_request() -> None:
+    async with serving(good()) as server, client_of(server.port) as client:
+        for _ in range(5):
+            await get(client)
+        assert len(server._open) == 1
+
+
+async def test_nothing_is_logged_at_any_level(caplog: pytest.LogCaptureFixture) -> None:
+    with caplog.at_level(logging.DEBUG):
+        async with serving(good()) as server, client_of(server.port) as client:
+            await get(client)
+    assert [record for record in caplog.records if record.name != "asyncio"] == []
+
+
+async def test_a_cancelled_call_leaves_the_client_usable() -> None:
+    async with serving(say_nothing) as server, client_of(server.port) as client:
+        call = asyncio.ensure_future(get(client))
+        async with asyncio.timeout(5):
+            await server.asked.wait()
+        call.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await call
+        server.answer = good()
+        assert (await get(client)).recording_id == "rec-1"

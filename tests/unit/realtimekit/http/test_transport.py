@@ -1,0 +1,349 @@
+"""The transport: what becomes of connections, and of answers of every form, on both event loops."""
+
+import asyncio
+import socket
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+
+import httpx
+import pytest
+
+from sandbox.waiting import eventually
+from worker.realtimekit.http.protocol import LARGEST_ANSWER, TooLarge
+from worker.realtimekit.http.transport import MOST_CONNECTIONS, Transport, _Kept
+
+HEAD = b"HTTP/1.1 200 OK\r\n"
+GOOD = HEAD + b"Content-Length: 2\r\n\r\nok"
+Play = Callable[["Peer"], Awaitable[None]]
+
+
+class Peer:
+    """The other end of one connection."""
+
+    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self._reader = reader
+        self._writer = writer
+
+    async def request(self) -> bytes:
+        head = await self._reader.readuntil(b"\r\n\r\n")
+        for line in head.lower().split(b"\r\n"):
+            if line.startswith(b"content-length:"):
+                return head + await self._reader.readexactly(int(line[15:]))
+        return head
+
+    async def send(self, *pieces: bytes) -> None:
+        for piece in pieces:
+            self._writer.write(piece)
+            await self._writer.drain()
+
+    async def is_left(self) -> bool:
+        try:
+            return await self._reader.read(1) == b""
+        except ConnectionError:
+            return True
+
+    def close(self) -> None:
+        self._writer.close()
+
+
+class Server:
+    """Plays one scene on each connection, the last of them again and again."""
+
+    def __init__(self, *scenes: Play) -> None:
+        self._scenes = list(scenes)
+        self.connections = 0
+        self.url = ""
+
+    async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        scene = self._scenes[min(self.connections, len(self._scenes) - 1)]
+        self.connections += 1
+        try:
+            await scene(Peer(reader, writer))
+        except (asyncio.IncompleteReadError, ConnectionError):
+            pass
+        finally:
+            writer.close()
+
+
+@asynccontextmanager
+async def met(*scenes: Play) -> AsyncIterator[tuple[Server, Transport]]:
+    server, transport = Server(*scenes), Transport()
+    listener = await asyncio.start_server(server.serve, "127.0.0.1", 0)
+    server.url = f"http://127.0.0.1:{listener.sockets[0].getsockname()[1]}/path?q=1"
+    try:
+        async with asyncio.timeout(10):
+            yield server, transport
+    finally:
+        await transport.aclose()
+        listener.close()
+
+
+async def ask(
+    transport: Transport, url: str, content: bytes = b"", **extensions: object
+) -> tuple[int, bytes]:
+    method = "POST" if content else "GET"
+    request = httpx.Request(
+        method, url, stream=httpx.ByteStream(content), extensions=dict(extensions)
+    )
+    response = await transport.handle_async_request(request)
+    return response.status_code, await response.aread()
+
+
+def kept_by(transport: Transport) -> list[_Kept]:
+    return [one for kept in transport._kept.values() for one in kept]
+
+
+def saying(*pieces: bytes) -> Play:
+    async def scene(peer: Peer) -> None:
+        while True:
+            await peer.request()
+            await peer.send(*pieces)
+
+    return scene
+
+
+def saying_and_closing(*pieces: bytes) -> Play:
+    async def scene(peer: Peer) -> None:
+        await peer.request()
+        await peer.send(*pieces)
+
+    return scene
+
+
+@pytest.mark.parametrize(
+    "pieces",
+    [
+        pytest.param([GOOD], id="with its length"),
+        pytest.param([bytes([one]) for one in GOOD], id="byte by byte"),
+        pytest.param(
+            [HEAD + b"Transfer-Encoding: chunked\r\n\r\n1\r\no\r\n", b"1\r\nk\r\n0\r\n\r\n"],
+            id="in chunks",
+        ),
+        pytest.param([b"HTTP/1.1 103 Early Hints\r\nLink: x\r\n\r\n", GOOD], id="after hints"),
+        pytest.param([b"HTTP/1.1 100 Continue\r\n\r\n" + GOOD], id="after a go-ahead"),
+    ],
+)
+async def test_an_answer_is_read_whole_in_whatever_form_and_the_connection_is_kept(
+    pieces: list[bytes],
+) -> None:
+    async with met(saying(*pieces)) as (server, transport):
+        for _ in range(3):
+            assert await ask(transport, server.url) == (200, b"ok")
+        assert server.connections == 1
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        pytest.param(HEAD + b"\r\nok", id="no length at all"),
+        pytest.param(b"HTTP/1.0 200 OK\r\n\r\nok", id="of the old version"),
+        pytest.param(
+            HEAD + b"Connection: close\r\nContent-Length: 2\r\n\r\nok", id="that says it closes"
+        ),
+    ],
+)
+async def test_an_answer_that_ends_with_its_connection_is_whole(answer: bytes) -> None:
+    async with met(saying_and_closing(answer)) as (server, transport):
+        assert await ask(transport, server.url) == (200, b"ok")
+        assert await ask(transport, server.url) == (200, b"ok")
+        assert server.connections == 2
+
+
+async def test_an_answer_without_a_body_is_whole() -> None:
+    async with met(saying(b"HTTP/1.1 204 No Content\r\n\r\n")) as (server, transport):
+        assert await ask(transport, server.url) == (204, b"")
+        assert await ask(transport, server.url) == (204, b"")
+        assert server.connections == 1
+
+
+async def test_host_length_and_body_are_sent_as_http_wants_them() -> None:
+    heard: asyncio.Queue[bytes] = asyncio.Queue()
+
+    async def scene(peer: Peer) -> None:
+        heard.put_nowait(await peer.request())
+        await peer.send(GOOD)
+
+    async with met(scene) as (server, transport):
+        await ask(transport, server.url, b"{}")
+        address = httpx.URL(server.url).netloc
+        head, _, body = (await heard.get()).partition(b"\r\n\r\n")
+    assert head.split(b"\r\n") == [
+        b"POST /path?q=1 HTTP/1.1",
+        b"Host: " + address,
+        b"Content-Length: 2",
+    ]
+    assert body == b"{}"
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        pytest.param(b"HTTP/1.1 200 OK\r\nContent-Length: 900\r\n\r\n{", id="cut in its body"),
+        pytest.param(HEAD + b"Content-Le", id="cut in its head"),
+        pytest.param(
+            HEAD + b"Transfer-Encoding: chunked\r\n\r\n5\r\nok", id="cut in one of its chunks"
+        ),
+        pytest.param(b"", id="none"),
+    ],
+)
+async def test_an_answer_that_is_cut_is_lost(answer: bytes) -> None:
+    async with met(saying_and_closing(answer)) as (server, transport):
+        with pytest.raises(httpx.ReadError):
+            await ask(transport, server.url)
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        pytest.param(b"SMTP ready\r\n", id="no HTTP"),
+        pytest.param(
+            b"HTTP/1.1 101 Switching\r\nUpgrade: x\r\nConnection: upgrade\r\n\r\n", id="an upgrade"
+        ),
+        pytest.param(
+            HEAD + b"Content-Length: 2\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
+            id="of two lengths",
+        ),
+    ],
+)
+async def test_what_is_no_answer_is_an_error_and_ends_the_connection(answer: bytes) -> None:
+    left: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
+
+    async def scene(peer: Peer) -> None:
+        await peer.request()
+        await peer.send(answer)
+        left.set_result(await peer.is_left())
+
+    async with met(scene) as (server, transport):
+        with pytest.raises(httpx.HTTPError):
+            await ask(transport, server.url)
+        assert await left
+
+
+async def test_what_nobody_asked_for_is_nobodys_answer() -> None:
+    """Two answers to one request: the second one must not become that to the next request."""
+    async with met(saying(GOOD + HEAD + b"Content-Length: 6\r\n\r\nwrong!"), saying(GOOD)) as (
+        server,
+        transport,
+    ):
+        assert await ask(transport, server.url) == (200, b"ok")
+        assert await ask(transport, server.url) == (200, b"ok")
+        assert server.connections == 2
+
+
+async def test_a_kept_connection_that_is_closed_over_there_is_not_used_again() -> None:
+    async with met(saying_and_closing(GOOD)) as (server, transport):
+        for _ in range(3):
+            assert await ask(transport, server.url) == (200, b"ok")
+            await eventually(lambda: not any(one.wire.usable for one in kept_by(transport)))
+        assert server.connections == 3
+
+
+async def test_a_cancelled_request_takes_its_connection_along() -> None:
+    asked, left = asyncio.Event(), asyncio.Event()
+
+    async def scene(peer: Peer) -> None:
+        await peer.request()
+        asked.set()
+        if await peer.is_left():
+            left.set()
+
+    async with met(scene, saying(GOOD)) as (server, transport):
+        asking = asyncio.create_task(ask(transport, server.url))
+        await asked.wait()
+        asking.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await asking
+        await left.wait()
+        assert await ask(transport, server.url) == (200, b"ok")
+
+
+@pytest.mark.parametrize(
+    "head",
+    [HEAD + b"Content-Length: 99999999\r\n\r\n", HEAD + b"Long: ", HEAD + b"\r\n"],
+    ids=["by its length", "of its head", "without end"],
+)
+async def test_an_answer_is_collected_up_to_the_bound(head: bytes) -> None:
+    flood = [b"x" * 65_536] * (LARGEST_ANSWER // 65_536 + 2)
+    async with met(saying_and_closing(head, *flood)) as (server, transport):
+        with pytest.raises((TooLarge, httpx.RemoteProtocolError)):
+            await ask(transport, server.url)
+
+
+async def test_more_requests_than_places_wait_for_one_and_give_up_in_time() -> None:
+    free = asyncio.Event()
+
+    async def scene(peer: Peer) -> None:
+        while True:
+            await peer.request()
+            await free.wait()
+            await peer.send(GOOD)
+
+    async with met(scene) as (server, transport):
+        asking = [asyncio.create_task(ask(transport, server.url)) for _ in range(MOST_CONNECTIONS)]
+        await eventually(lambda: server.connections == MOST_CONNECTIONS)
+        with pytest.raises(httpx.PoolTimeout):
+            await ask(transport, server.url, timeout={"pool": 0.05})
+        one_more = asyncio.create_task(ask(transport, server.url))
+        free.set()
+        assert await one_more == (200, b"ok")
+        await asyncio.gather(*asking)
+        assert server.connections == MOST_CONNECTIONS
+
+
+async def test_who_does_not_listen_is_named_in_the_error() -> None:
+    with socket.socket() as bound:
+        bound.bind(("127.0.0.1", 0))
+        port = bound.getsockname()[1]
+        transport = Transport()
+        with pytest.raises(httpx.ConnectError, match=f"^127.0.0.1:{port}: "):
+            await ask(transport, f"http://127.0.0.1:{port}/")
+
+
+async def test_a_name_that_does_not_exist_is_an_error_of_connecting() -> None:
+    with pytest.raises(httpx.ConnectError, match=r"^nowhere\.invalid:80: "):
+        await ask(Transport(), "http://nowhere.invalid/")
+
+
+async def test_what_was_answered_is_not_answered_again_when_the_connection_ends() -> None:
+    async def scene(peer: Peer) -> None:
+        await peer.request()
+        await peer.send(b"HTTP/1.1 204 No Content\r\n\r\n")
+        await peer.request()  # perhaps executed, never answered
+
+    async with met(scene) as (server, transport):
+        assert await ask(transport, server.url) == (204, b"")
+        with pytest.raises(httpx.ReadError):
+            await ask(transport, server.url)
+
+
+async def test_a_kept_connection_keeps_nothing_of_its_last_answer() -> None:
+    body = b"x" * 1_000_000
+    async with met(saying(HEAD + b"Content-Length: 1000000\r\n\r\n" + body)) as (server, transport):
+        assert (await ask(transport, server.url))[1] == body
+        (kept,) = kept_by(transport)
+        assert (kept.wire._body, kept.wire._headers) == ([], [])
+
+
+@pytest.mark.parametrize("host", [f"{'a' * 64}.invalid", "a..invalid"])
+async def test_a_name_that_cannot_be_one_is_an_error_of_connecting(host: str) -> None:
+    with pytest.raises(httpx.ConnectError):
+        await ask(Transport(), f"http://{host}/")
+
+
+async def test_an_answer_after_the_end_leaves_no_connection_open() -> None:
+    going_on, left = asyncio.Event(), asyncio.Event()
+
+    async def scene(peer: Peer) -> None:
+        await peer.request()
+        await going_on.wait()
+        await peer.send(GOOD)
+        if await peer.is_left():
+            left.set()
+
+    async with met(scene) as (server, transport):
+        asking = asyncio.create_task(ask(transport, server.url))
+        await eventually(lambda: server.connections)
+        await transport.aclose()
+        going_on.set()
+        assert await asking == (200, b"ok")
+        await left.wait()

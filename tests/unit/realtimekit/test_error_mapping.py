@@ -1,0 +1,413 @@
+"""What every failure of the API means: which error, and whether the call is made again."""
+
+import gzip
+import json
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Any
+
+import httpx
+import pytest
+
+from worker.domain.errors import (
+    ApiError,
+    Conflict,
+    NotFound,
+    OutcomeUnknown,
+    Refused,
+    Throttled,
+    Unauthorized,
+    Unavailable,
+)
+from worker.realtimekit.client import RealtimeKit
+from worker.realtimekit.http.protocol import LARGEST_ANSWER
+from worker.realtimekit.retry import RequestRetry
+
+BEARER = "word-that-nobody-may-see"
+GOOD = httpx.Response(200, json={"success": True, "data": {"id": "rec-1", "status": "INVOKED"}})
+STORAGE = {
+    "type": "aws",
+    "bucket": "calls",
+    "access_key": "AKIAIOSFODNN7",
+    "secret": 'wJal"rXUtn\\FEMI/K7MDENG',
+    "private_key": "-----BEGIN KEY-----\nMIIEpQIBAAKCAQEA\n-----END KEY-----",
+}
+
+Reply = httpx.Response | Exception
+Call = Callable[[RealtimeKit], Awaitable[Any]]
+
+
+class Api:
+    """Gives the replies in turn, the last one for ever, and counts the requests."""
+
+    def __init__(self, *replies: Reply, attempts: int = 3) -> None:
+        self.replies: Sequence[Reply] = replies
+        self.requests = 0
+        self.slept: list[float] = []
+        self.client = RealtimeKit(
+            base_url="https://api.example",
+            account_id="acc",
+            app_id="app",
+            token=lambda: BEARER,
+            timeout=5.0,
+            retry=RequestRetry(attempts=attempts, sleep=self._sleep),
+            transport=httpx.MockTransport(self._reply),
+        )
+
+    async def _sleep(self, seconds: float) -> None:
+        self.slept.append(seconds)
+
+    def _reply(self, _request: httpx.Request) -> httpx.Response:
+        reply = self.replies[min(self.requests, len(self.replies) - 1)]
+        self.requests += 1
+        if isinstance(reply, Exception):
+            raise reply
+        return reply
+
+    async def failure(self, call: Call) -> ApiError:
+        with pytest.raises(ApiError) as raised:
+            await call(self.client)
+        return raised.value
+
+
+def get(client: RealtimeKit) -> Awaitable[Any]:
+    return client.get("rec-1")
+
+
+def stop(client: RealtimeKit) -> Awaitable[Any]:
+    return client.act("rec-1", "stop")
+
+
+def start_track(client: RealtimeKit) -> Awaitable[Any]:
+    return client.start_track({"meeting_id": "m"})
+
+
+def start_composite(client: RealtimeKit) -> Awaitable[Any]:
+    return client.start_composite({"meeting_id": "m", "storage_config": STORAGE})
+
+
+def add_webhook(client: RealtimeKit) -> Awaitable[Any]:
+    return client.add_webhook(name="n", url="https://a.example/", events=["recording.statusUpdate"])
+
+
+def said(status: int, message: str = "no", **headers: str) -> httpx.Response:
+    error = {"code": status, "message": message}
+    return httpx.Response(status, json={"success": False, "error": error}, headers=headers)
+
+
+@pytest.mark.parametrize("call", [get, stop, start_track, start_composite])
+@pytest.mark.parametrize(
+    ("status", "error"),
+    [
+        (400, Refused),
+        (401, Unauthorized),
+        (403, Unauthorized),
+        (404, NotFound),
+        (405, Refused),
+        (409, Conflict),
+        (413, Refused),
+        (422, Refused),
+    ],
+)
+async def test_what_the_api_refuses_is_asked_once(
+    call: Call, status: int, error: type[ApiError]
+) -> None:
+    api = Api(said(status))
+    failure = await api.failure(call)
+    assert (type(failure), failure.http_status, failure.message) == (error, status, "no")
+    assert (api.requests, api.slept) == (1, [])
+
+
+@pytest.mark.parametrize("call", [get, stop])
+@pytest.mark.parametrize("status", [302, 408, 425, 500, 502, 503, 504, 520])
+async def test_reads_and_actions_are_sent_again_when_the_api_is_away(
+    call: Call, status: int
+) -> None:
+    api = Api(said(status))
+    failure = await api.failure(call)
+    assert (type(failure), api.requests) == (Unavailable, 3)
+    api = Api(said(status), GOOD)
+    await call(api.client)
+    assert api.requests == 2
+
+
+@pytest.mark.parametrize("call", [start_track, start_composite, add_webhook])
+@pytest.mark.parametrize("status", [303, 408, 500, 502, 503, 504, 520])
+async def test_a_post_that_may_have_been_executed_is_not_sent_again(
+    call: Call, status: int
+) -> None:
+    api = Api(said(status, **{"Retry-After": "0"}), GOOD)
+    failure = await api.failure(call)
+    assert (type(failure), failure.http_status, api.requests) == (OutcomeUnknown, status, 1)
+
+
+LOST = [
+    httpx.ReadTimeout("t"),
+    httpx.WriteTimeout("t"),
+    httpx.ReadError("r"),
+    httpx.WriteError("w"),
+    httpx.RemoteProtocolError("p"),
+    httpx.CloseError("c"),
+    ConnectionResetError("r"),
+    TimeoutError(),
+    httpx.RemoteProtocolError("no HTTP"),
+]
+
+
+@pytest.mark.parametrize("lost", LOST, ids=lambda lost: type(lost).__name__)
+async def test_a_post_whose_answer_was_lost_is_not_sent_again(lost: Exception) -> None:
+    api = Api(lost, GOOD)
+    assert (type(await api.failure(start_track)), api.requests) == (OutcomeUnknown, 1)
+
+
+@pytest.mark.parametrize("lost", LOST, ids=lambda lost: type(lost).__name__)
+async def test_a_read_whose_answer_was_lost_is_sent_again(lost: Exception) -> None:
+    api = Api(lost, GOOD)
+    assert (await api.client.get("rec-1")).recording_id == "rec-1"
+    assert api.requests == 2
+
+
+@pytest.mark.parametrize("call", [get, stop, start_track, start_composite])
+@pytest.mark.parametrize(
+    "unsent", [httpx.ConnectError("c"), httpx.ConnectTimeout("c"), httpx.PoolTimeout("p")]
+)
+async def test_a_request_that_was_never_sent_is_sent_again(call: Call, unsent: Exception) -> None:
+    api = Api(unsent, unsent, GOOD)
+    await call(api.client)
+    assert api.requests == 3
+    failure = await Api(unsent).failure(call)
+    assert (type(failure), failure.code) == (Unavailable, "connect_failed")
+
+
+USELESS = [
+    httpx.Response(200, content=b""),
+    httpx.Response(200, content=b"<html>hello</html>"),
+    httpx.Response(200, json={"success": True}),
+    httpx.Response(200, json={"success": True, "data": {"recording": {"status": "INVOKED"}}}),
+    httpx.Response(200, json=[]),
+    httpx.Response(204),
+    httpx.Response(200, json={"success": False, "data": {"id": "rec-1", "status": "INVOKED"}}),
+]
+
+
+@pytest.mark.parametrize("reply", USELESS)
+async def test_a_start_answered_without_an_id_has_an_unknown_outcome(reply: httpx.Response) -> None:
+    api = Api(reply, GOOD)
+    failure = await api.failure(start_track)
+    assert (type(failure), failure.code) == (OutcomeUnknown, "unreadable_answer")
+    assert api.requests == 1
+
+
+@pytest.mark.parametrize("status", [None, "MELTED"])
+async def test_a_start_answered_with_an_id_has_started_whatever_its_status(
+    status: str | None,
+) -> None:
+    reply = httpx.Response(200, json={"data": {"recording": {"id": "rec-1", "status": status}}})
+    found = await Api(reply).client.start_track({"meeting_id": "m"})
+    assert (found.recording_id, found.status, found.kind) == ("rec-1", "INVOKED", "track")
+    assert found.meeting_id == "m"
+
+
+async def test_a_read_answered_with_an_unknown_status_is_unavailable_after_the_retries() -> None:
+    api = Api(httpx.Response(200, json={"data": {"id": "rec-1", "status": "MELTED"}}))
+    failure = await api.failure(get)
+    assert (type(failure), failure.code, api.requests) == (Unavailable, "unreadable_answer", 3)
+
+
+@pytest.mark.parametrize("call", [get, stop, start_track, start_composite])
+@pytest.mark.parametrize(
+    "reply",
+    [
+        httpx.Response(429),
+        said(429),
+        httpx.Response(403, json={"success": False, "errors": [{"code": 971, "message": "wait"}]}),
+        httpx.Response(500, json={"error": {"code": "971", "message": "wait"}}),
+        httpx.Response(200, json={"success": False, "errors": [{"code": 971}]}),
+    ],
+)
+async def test_throttling_is_tried_again_in_whatever_status_it_comes(
+    call: Call, reply: httpx.Response
+) -> None:
+    api = Api(reply, GOOD)
+    await call(api.client)
+    assert api.requests == 2
+    assert isinstance(await Api(reply).failure(call), Throttled)
+
+
+@pytest.mark.parametrize("status", [429, 503])
+async def test_the_pause_the_api_asks_for_is_kept(status: int) -> None:
+    api = Api(said(status, **{"Retry-After": "7"}), GOOD)
+    await api.client.get("rec-1")
+    assert 7.0 <= api.slept[0] <= 7.25
+
+
+async def test_a_pause_too_long_to_wait_is_handed_on_at_once() -> None:
+    api = Api(said(429, **{"Retry-After": "300"}))
+    failure = await api.failure(start_track)
+    assert isinstance(failure, Throttled)
+    assert (failure.retry_after, api.requests, api.slept) == (300.0, 1, [])
+
+
+async def test_a_failure_told_in_a_successful_status_counts_as_that_failure() -> None:
+    error = {"code": 404, "message": "gone"}
+    reply = httpx.Response(200, json={"success": False, "error": error})
+    assert isinstance(await Api(reply).failure(start_track), NotFound)
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b'{"success":false,"error":{"code":400,"message":"BAD"}}', "BAD"),
+        (b'{"success":false,"errors":[{"code":7003,"message":"No route"}]}', "No route"),
+        (b'{"errors":[{"code":1,"message":"one"},null,{"message":"two"}]}', "one; two"),
+        (b'{"message":"Unauthorized"}', "Unauthorized"),
+        (b'{"error":"plain"}', "plain"),
+        (b"no JSON at\n all", "no JSON at all"),
+        (b"<html><head><title>502 Bad\ngateway</title></head></html>", "502 Bad gateway"),
+        (b"<html>hello</html>", "the API answered 400"),
+        (b"", "the API answered 400"),
+        (b"\xff\x00", "\ufffd"),
+        (b"[]", "[]"),
+        (b'{"error":[1],"message":5}', '{"error":[1],"message":5}'),
+        (b'{"message":5}', "the API answered 400"),
+        (b'{"error":{"code":{},"message":[]}}', "the API answered 400"),
+    ],
+)
+async def test_the_apis_words_are_found_in_every_envelope(content: bytes, message: str) -> None:
+    failure = await Api(httpx.Response(400, content=content)).failure(get)
+    assert (failure.message, str(failure)) == (message, f"bad_request: {message}")
+
+
+@pytest.mark.parametrize("words", ["x" * 9000, "x " * 2_000_000])
+async def test_the_apis_words_are_bounded(words: str) -> None:
+    assert len((await Api(said(400, words)).failure(get)).message) == 500
+
+
+@pytest.mark.parametrize(
+    ("words", "field"),
+    [
+        ('"layers.default.outputs" is required', "layers.default.outputs"),
+        ('BAD_REQUEST: "name" is required', "name"),
+        ('"user_ids[3]" must be a string', "user_ids[3]"),
+        ('"layers.default.media_kind" is not allowed', "layers.default.media_kind"),
+        ('the meeting "weekly" was not found', None),
+        ("bad request", None),
+    ],
+)
+@pytest.mark.parametrize("status", [400, 422])
+async def test_the_member_that_the_api_names_is_told(
+    status: int, words: str, field: str | None
+) -> None:
+    failure = await Api(said(status, words)).failure(start_track)
+    assert isinstance(failure, Refused)
+    assert (failure.code, failure.field) == ("invalid_member" if field else "bad_request", field)
+
+
+@pytest.mark.parametrize(
+    ("call", "code"),
+    [
+        (start_composite, "already_recording"),
+        (start_track, "already_recording"),
+        (stop, "conflict"),
+        (add_webhook, "conflict"),
+    ],
+)
+async def test_a_409_means_another_recording_only_when_one_was_to_start(
+    call: Call, code: str
+) -> None:
+    assert (await Api(said(409)).failure(call)).code == code
+
+
+async def test_where_nothing_is_live_there_is_nothing_and_no_error() -> None:
+    assert await Api(said(404)).client.active("m-1") is None
+    assert await Api(said(404)).client.active_session("m-1") is None
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        f'"storage_config.secret" with value "{STORAGE["secret"]}" is weak',
+        f"key {json.dumps(STORAGE['secret'])} and {STORAGE['access_key']}",
+        "bad key MIIEpQIBAAKCAQEA",
+        "x" * 490 + STORAGE["secret"],
+        f"key {STORAGE['private_key']}",
+    ],
+)
+@pytest.mark.parametrize("as_json", [True, False])
+async def test_secrets_that_the_api_repeats_are_not_told(words: str, as_json: bool) -> None:
+    reply = said(400, words) if as_json else httpx.Response(400, text=words)
+    failure = await Api(reply).failure(start_composite)
+    for piece in ("AKIAIOSFODNN7", "wJal", "MIIEpQ"):
+        assert piece not in failure.message
+    assert "[secure]" in failure.message or len(failure.message) == 500
+
+
+async def test_a_bucket_is_no_secret() -> None:
+    failure = await Api(said(400, "bucket calls of aws")).failure(start_composite)
+    assert failure.message == "bucket calls of aws"
+
+
+@pytest.mark.parametrize(("call", "error"), [(get, Unavailable), (start_track, OutcomeUnknown)])
+@pytest.mark.parametrize("packed", [True, False])
+async def test_an_answer_beyond_the_bound_is_not_read_to_its_end(
+    call: Call, error: type[ApiError], packed: bool
+) -> None:
+    content = b" " * (LARGEST_ANSWER + 1)
+    headers = {"Content-Encoding": "gzip"} if packed else {}
+    reply = httpx.Response(
+        200, headers=headers, content=gzip.compress(content) if packed else content
+    )
+    failure = await Api(reply, attempts=1).failure(call)
+    assert (type(failure), failure.code) == (error, "answer_too_large")
+
+
+@pytest.mark.parametrize("reply", [said(500), httpx.ConnectError("c"), LOST[2], USELESS[0]])
+async def test_no_error_leads_to_the_token(reply: Reply) -> None:
+    failure: BaseException | None = await Api(reply).failure(get)
+    while failure is not None:
+        assert BEARER not in f"{failure} {failure!r} {failure.args} {vars(failure)}"
+        assert not hasattr(failure, "request")
+        failure = failure.__cause__ or failure.__context__
+
+
+ODD_DATES = [
+    "Mon, 01 Jan 99999999999999999999 00:00:00 GMT",
+    "Mon, 01 Jan 2026 00:00:00 +99999999999999",
+    "Fri, 31 Dec 9999 23:59:59 GMT",
+]
+
+
+@pytest.mark.parametrize("date", ODD_DATES)
+async def test_a_date_that_no_calendar_has_does_not_hide_that_a_start_was_executed(
+    date: str,
+) -> None:
+    reply = httpx.Response(200, headers={"Date": date}, json=GOOD.json())
+    api = Api(reply)
+    assert (await start_track(api.client)).recording_id == "rec-1"
+    api.client.clock()
+
+
+@pytest.mark.parametrize("date", ODD_DATES)
+async def test_a_pause_until_a_date_that_no_calendar_has_is_an_answer_like_others(
+    date: str,
+) -> None:
+    reply = httpx.Response(503, headers={"Retry-After": date})
+    assert type(await Api(reply, attempts=1).failure(start_track)) is OutcomeUnknown
+
+
+async def test_an_answer_that_is_packed_twice_is_not_unpacked() -> None:
+    bomb = gzip.compress(gzip.compress(b"0" * 10_000_000))
+    reply = httpx.Response(
+        200, headers={"Content-Encoding": "gzip, gzip"}, stream=httpx.ByteStream(bomb)
+    )
+    failure = await Api(reply, attempts=1).failure(get)
+    assert (type(failure), failure.code) == (Unavailable, "connection_lost")
+
+
+async def test_errors_keep_no_answer_alive() -> None:
+    body = bytearray(b'{"error": {"message": "away"}}')
+    error = await Api(httpx.Response(500, content=bytes(body)), attempts=2).failure(get)
+    held = error.__traceback__
+    while held is not None:
+        answer = held.tb_frame.f_locals.get("answer")
+        assert answer is None or not answer.body
+        held = held.tb_next

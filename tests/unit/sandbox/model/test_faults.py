@@ -1,0 +1,65 @@
+"""When a fault strikes."""
+
+from sandbox.model.faults import Fault, Faults
+
+
+def strikes(faults: Faults, times: int, **occasion: str) -> list[bool]:
+    asked = {"operation": "get_recording", **occasion}
+    return [faults.take({"refuse"}, **asked) is not None for _ in range(times)]
+
+
+def test_a_fault_strikes_as_often_as_it_says_and_no_more() -> None:
+    faults = Faults()
+    faults.add(Fault(kind="refuse", count=2))
+
+    assert strikes(faults, 4) == [True, True, False, False]
+
+
+def test_a_fault_lets_the_first_occasions_pass() -> None:
+    faults = Faults()
+    faults.add(Fault(kind="refuse", skip=2, count=1))
+
+    assert strikes(faults, 4) == [False, False, True, False]
+
+
+def test_a_fault_strikes_only_its_operation_its_meeting_and_its_recording() -> None:
+    faults = Faults()
+    faults.add(Fault(kind="refuse", operation="start_*", meeting_id="m", recording_id="r"))
+
+    struck = [
+        strikes(faults, 1, operation="start_recording", meeting_id="m", recording_id="r"),
+        strikes(faults, 1, operation="stop_recording", meeting_id="m", recording_id="r"),
+        strikes(faults, 1, operation="start_recording", meeting_id="other", recording_id="r"),
+        strikes(faults, 1, operation="start_recording", meeting_id="m"),
+    ]
+
+    assert struck == [[True], [False], [False], [False]]
+
+
+def test_the_same_seed_throws_the_same_dice() -> None:
+    runs = []
+    for _ in range(2):
+        faults = Faults(seed=7)
+        faults.add(Fault(kind="refuse", probability=0.5))
+        runs.append(strikes(faults, 50))
+
+    assert runs[0] == runs[1]
+    assert 10 < sum(runs[0]) < 40
+
+
+def test_a_cleared_fault_strikes_no_more_and_others_stay() -> None:
+    faults = Faults()
+    first = faults.add(Fault(kind="refuse", count=1))
+    faults.add(Fault(kind="reset"))
+
+    faults.clear(first)
+
+    assert strikes(faults, 1) == [False]
+    assert [active.fault.kind for active in faults.active()] == ["reset"]
+
+
+def test_a_fault_of_another_kind_does_not_strike() -> None:
+    faults = Faults()
+    faults.add(Fault(kind="slow"))
+
+    assert strikes(faults, 1) == [False]

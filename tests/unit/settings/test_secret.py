@@ -1,0 +1,147 @@
+"""Secrets: hidden from every printer, and as new as the file they come from."""
+
+import copy
+import json
+import pickle
+from pathlib import Path
+
+import pytest
+
+from worker.settings.secret import Secret, redacted, with_password
+
+
+class Clock:
+    """Seconds that pass when the test says so."""
+
+    def __init__(self) -> None:
+        self.now = 100.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    file = tmp_path / "token"
+    file.write_text("first\n")
+    return file
+
+
+def replace(path: Path, text: str) -> None:
+    """As Kubernetes does it: a new file takes the name at once."""
+    new = path.with_suffix(".new")
+    new.write_text(text)
+    new.replace(path)
+
+
+def test_a_secret_prints_as_secure_however_it_is_printed() -> None:
+    secret = Secret("sesame")
+    assert (
+        f"{secret} {secret!r} {secret:>10} {[secret]}" == "[secure] [secure]   [secure] [[secure]]"
+    )
+
+
+@pytest.mark.parametrize("leak", [pickle.dumps, copy.copy, copy.deepcopy, json.dumps])
+def test_a_secret_cannot_be_copied_into_something_that_prints(leak: object) -> None:
+    with pytest.raises(TypeError):
+        leak(Secret("sesame"))  # type: ignore[operator]
+
+
+def test_a_changed_file_is_noticed_within_five_seconds(path: Path, clock: Clock) -> None:
+    secret = Secret.from_file(path, now=clock)
+    replace(path, "second")
+    clock.now += 5
+
+    assert secret.reveal() == "second"
+    assert secret.held() == ("first", "second")
+
+
+def test_the_file_is_not_looked_at_each_time(path: Path, clock: Clock) -> None:
+    secret = Secret.from_file(path, now=clock)
+    replace(path, "second")
+    clock.now += 1
+
+    assert secret.reveal() == "first"
+
+
+def test_a_refresh_reads_the_file_now(path: Path, clock: Clock) -> None:
+    secret = Secret.from_file(path, now=clock)
+    replace(path, "second")
+
+    assert secret.refresh() is True
+    assert secret.reveal() == "second"
+    assert secret.refresh() is False
+
+
+def test_a_link_that_is_pointed_elsewhere_is_a_change(tmp_path: Path, clock: Clock) -> None:
+    for version in ("v1", "v2"):
+        (tmp_path / version).mkdir()
+        (tmp_path / version / "token").write_text(version)
+    (tmp_path / "current").symlink_to("v1")
+    secret = Secret.from_file(tmp_path / "current" / "token", now=clock)
+
+    (tmp_path / "next").symlink_to("v2")
+    (tmp_path / "next").replace(tmp_path / "current")
+    clock.now += 5
+
+    assert secret.reveal() == "v2"
+
+
+@pytest.mark.parametrize("trouble", ["missing", "empty", "unacceptable"])
+def test_the_last_good_text_stays_while_the_file_is_wrong(
+    path: Path, clock: Clock, trouble: str
+) -> None:
+    def accept(text: str) -> None:
+        if text == "wrong":
+            raise ValueError("must be right")
+
+    secret = Secret.from_file(path, accept=accept, now=clock)
+    path.unlink()
+    if trouble != "missing":
+        path.write_text("" if trouble == "empty" else "wrong")
+    clock.now += 5
+    assert secret.reveal() == "first"
+
+    replace(path, "second")
+    clock.now += 5
+    assert secret.reveal() == "second"
+
+
+def test_only_the_last_few_texts_are_remembered(path: Path, clock: Clock) -> None:
+    secret = Secret.from_file(path, now=clock)
+    for number in range(20):
+        replace(path, f"text {number}")
+        secret.refresh()
+
+    assert secret.held() == tuple(f"text {number}" for number in range(15, 20))
+
+
+def test_a_secret_from_the_environment_has_nothing_to_refresh() -> None:
+    assert Secret("sesame").refresh() is False
+
+
+@pytest.mark.parametrize(
+    ("url", "shown"),
+    [
+        ("amqp://me:sesame@host:5672/vh", "amqp://me:***@host:5672/vh"),
+        ("amqp://me:ses@me@host/", "amqp://me:***@host/"),
+        ("postgresql://h/db?user=me&password=sesame", "postgresql://h/db?user=me&password=***"),
+        ("https://h/file?X-Goog-Signature=sesame&n=1", "https://h/file?X-Goog-Signature=***&n=1"),
+        ("sqlite:////var/state.db", "sqlite:////var/state.db"),
+        ("amqp://host/", "amqp://host/"),
+        ("amqp://me:ses/ame@host:1/", "[secure]"),
+        ("http://[sesame", "[secure]"),
+    ],
+)
+def test_a_url_is_shown_without_its_password(url: str, shown: str) -> None:
+    assert redacted(url) == shown
+
+
+def test_the_password_of_a_url_is_known_in_both_spellings() -> None:
+    assert with_password("amqp://u:a%2Fb@h") == ("amqp://u:a%2Fb@h", "a%2Fb", "a/b")
+    assert with_password("token") == ("token",)

@@ -1,0 +1,283 @@
+"""What a wrong environment is told, and what a right one becomes."""
+
+import typing
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from worker.domain.errors import WrongSettings
+from worker.settings.parsing import Rate
+from worker.settings.settings import CommonSettings, Settings, as_markdown, describe
+from worker.settings.variables import variables_of
+
+REQUIRED = {
+    "REALTIMEKIT_ACCOUNT_ID": "acc0",
+    "REALTIMEKIT_APP_ID": "97440c6a-140b-40a9-9499-b23fd7a3868a",
+    "REALTIMEKIT_API_TOKEN": "t0ken-of-the-account",
+}
+
+
+def faults_of(**changes: str) -> tuple[str, ...]:
+    with pytest.raises(WrongSettings) as raised:
+        Settings.from_env(REQUIRED | changes)
+    return raised.value.faults
+
+
+def settings(**changes: str) -> Settings:
+    return Settings.from_env(REQUIRED | changes)
+
+
+def test_three_variables_are_enough_to_run() -> None:
+    read = settings()
+
+    assert read.account_id == "acc0"
+    assert read.api_token is not None
+    assert read.api_token.reveal() == "t0ken-of-the-account"
+    assert read.amqp_url.reveal() == "amqp://guest:guest@127.0.0.1:5672/"
+    assert list(read.retry_delays) == [5, 30, 120, 600]
+    assert list(read.api_budget) == [Rate(1200, 300), Rate(1000, 50)]
+
+
+def test_the_command_line_tools_need_no_variable_at_all() -> None:
+    assert CommonSettings.from_env({}).name_prefix == "recording"
+
+
+def fits(value: object, hint: Any) -> bool:
+    inner: tuple[Any, ...] = typing.get_args(hint)
+    origin: Any = getattr(hint, "__origin__", None)
+    if origin is None:
+        return isinstance(value, hint)
+    if origin is typing.Literal:
+        return value in inner
+    if origin is tuple:
+        return isinstance(value, tuple) and all(fits(each, inner[0]) for each in value)
+    return any(fits(value, one) for one in inner)
+
+
+def test_a_command_may_not_be_forgotten_before_its_last_attempt() -> None:
+    longest = {"WORKER_COMMAND_MAX_AGE_SECONDS": "100", "WORKER_RETRY_DELAYS_SECONDS": "5,20"}
+    (fault,) = faults_of(**longest, WORKER_KEEP_FINISHED_SECONDS="120")
+    assert fault.startswith("WORKER_KEEP_FINISHED_SECONDS: must exceed WORKER_COMMAND_MAX_AGE_")
+    assert settings(**longest, WORKER_KEEP_FINISHED_SECONDS="120.5").keep_finished == 120.5
+
+
+def test_every_default_is_of_its_fields_type() -> None:
+    read = settings()
+    for field, hint in typing.get_type_hints(Settings).items():
+        if not field.startswith("__"):
+            assert fits(getattr(read, field), hint), field
+
+
+def test_every_fault_is_listed_at_once_by_the_name_of_its_variable() -> None:
+    with pytest.raises(WrongSettings) as raised:
+        Settings.from_env({"WORKER_PREFETCH": "many", "HTTP_PORT": "70000", "WORKER_TOPOLOGY": "x"})
+
+    assert [fault.partition(":")[0] for fault in raised.value.faults] == [
+        "WORKER_TOPOLOGY",
+        "REALTIMEKIT_ACCOUNT_ID",
+        "REALTIMEKIT_APP_ID",
+        "REALTIMEKIT_API_TOKEN",
+        "HTTP_PORT",
+        "WORKER_PREFETCH",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("variable", "text", "fault"),
+    [
+        ("WORKER_PREFETCH", "0", "must be a whole number of commands from 1 to 2000, not '0'"),
+        ("WORKER_PREFETCH", "1e3", "must be a whole number of commands from 1 to 2000, not '1e3'"),
+        ("WORKER_API_TIMEOUT_SECONDS", "soon", "must be seconds from 0.1 to 300, not 'soon'"),
+        ("WORKER_API_TIMEOUT_SECONDS", "nan", "must be seconds from 0.1 to 300, not 'nan'"),
+        ("WORKER_API_TIMEOUT_SECONDS", "301", "must be seconds from 0.1 to 300, not '301'"),
+        ("WORKER_RETRY_DELAYS_SECONDS", "5,5", "must grow from step to step, not '5,5'"),
+        ("WORKER_RETRY_DELAYS_SECONDS", "5,,9", "must be seconds from 0.01 to 86400, not ''"),
+        (
+            "WORKER_RETRY_DELAYS_SECONDS",
+            ",".join(map(str, range(1, 12))),
+            "must be at most 10 steps, not 11",
+        ),
+        (
+            "WORKER_API_BUDGET",
+            "1200",
+            "must be requests/seconds, as in 1200/300,1000/50, not '1200'",
+        ),
+        (
+            "WORKER_API_BUDGET",
+            "0/10",
+            "must be requests/seconds, as in 1200/300,1000/50, not '0/10'",
+        ),
+        ("WORKER_FOLLOW_ALL", "maybe", "must be on or off, not 'maybe'"),
+        ("LOG_LEVEL", "loud", "must be one of debug, info, warning, error, not 'loud'"),
+        (
+            "WORKER_NAME_PREFIX",
+            "a b",
+            "must be 1 to 64 letters, digits, `.`, `-` and `_`, not 'a b'",
+        ),
+        (
+            "REALTIMEKIT_BASE_URL",
+            "ftp://here",
+            "must be a URL that begins with https:// or http:// and names a host",
+        ),
+        (
+            "REALTIMEKIT_BASE_URL",
+            "https://me:pw@here",
+            "must be a URL without query, fragment, user name and password",
+        ),
+        ("REALTIMEKIT_ACCOUNT_ID", "a/b", "must be 1 to 64 letters, digits, - and _, not 'a/b'"),
+        ("REALTIMEKIT_API_TOKEN", "two words", "must be printable ASCII without spaces"),
+        (
+            "AMQP_URL",
+            "http://guest:sesame@host",
+            "must be a URL such as amqp://user:password@host:5672/vhost, or amqps://",
+        ),
+    ],
+)
+def test_a_wrong_value_is_answered_with_what_is_wanted(
+    variable: str, text: str, fault: str
+) -> None:
+    assert faults_of(**{variable: text}) == (f"{variable}: {fault}",)
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "mysql://h/db",
+        "sqlite://file.db",
+        "sqlite:///",
+        "postgresql://host",
+        "state.db",
+        "sqlite:/x",
+    ],
+)
+def test_a_database_that_is_neither_engines_is_refused(url: str) -> None:
+    (fault,) = faults_of(DATABASE_URL=url)
+    assert fault.startswith("DATABASE_URL: must be sqlite:///relative.db")
+
+
+@pytest.mark.parametrize("url", ["sqlite:///a.db", "sqlite:////a/b.db", "postgresql://u:p@h:1/db"])
+def test_both_engines_urls_are_taken(url: str) -> None:
+    assert settings(DATABASE_URL=url).database_url.reveal() == url
+
+
+def test_a_password_never_gets_into_a_fault() -> None:
+    # A slash in a password makes the rest of it look like a port to the standard library.
+    assert "sesame" not in "".join(faults_of(AMQP_URL="amqp://guest:ses/ame@h:5672/"))
+    assert "ses" not in "".join(faults_of(AMQP_URL="amqp://guest:ses/ame@h:5672/"))
+    assert "sesame" not in "".join(faults_of(REALTIMEKIT_API_TOKEN="open sesame"))  # noqa: S106
+
+
+def test_a_certificate_that_cannot_be_read_is_a_fault_that_names_it(tmp_path: Path) -> None:
+    there, missing = tmp_path / "ca.pem", tmp_path / "key.pem"
+    there.write_text("certificates")
+    url = f"amqps://guest:sesame@h/?cafile={there}&keyfile="
+    assert settings(AMQP_URL=f"{url}{there}").amqp_url.reveal() == f"{url}{there}"
+    fault = f"must name a keyfile that can be read, not {missing}: No such file or directory"
+    assert faults_of(AMQP_URL=f"{url}{missing}") == (f"AMQP_URL: {fault}",)
+
+
+def test_a_certificate_without_tls_is_a_fault() -> None:
+    fault = "must begin with amqps:// when it names a cafile"
+    assert faults_of(AMQP_URL="amqp://h/?cafile=/ca.pem") == (f"AMQP_URL: {fault}",)
+
+
+def test_a_misspelt_setting_is_a_fault_with_a_hint() -> None:
+    assert faults_of(WORKER_PREFECH="3") == (
+        "WORKER_PREFECH: is not a setting; WORKER_PREFETCH is",
+    )
+    assert faults_of(WORKER_QQQQ="3") == ("WORKER_QQQQ: is not a setting",)
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("WORKER_PORT", "tcp://10.0.0.1:80"),
+        ("WORKER_SERVICE_HOST", "10.0.0.1"),
+        ("WORKER_METRICS_SERVICE_PORT_HTTP", "80"),
+        ("WORKER_PORT_80_TCP_ADDR", "10.0.0.1"),
+    ],
+)
+def test_what_kubernetes_says_about_a_service_called_worker_is_no_fault(
+    name: str, value: str
+) -> None:
+    assert settings(**{name: value}) is not None
+
+
+def test_a_misspelt_port_is_not_mistaken_for_a_kubernetes_service() -> None:
+    assert faults_of(WORKER_PORT="8080") == ("WORKER_PORT: is not a setting",)
+
+
+def test_an_empty_variable_counts_as_not_set() -> None:
+    assert settings(WORKER_PREFETCH="", AMQP_URL_FILE="").prefetch == 500
+
+
+def test_fractions_of_seconds_and_white_space_are_allowed() -> None:
+    read = settings(WORKER_SWEEP_INTERVAL_SECONDS=" 0.25 ", WORKER_RETRY_DELAYS_SECONDS="0.5, 2")
+    assert (read.sweep_interval, *read.retry_delays) == (0.25, 0.5, 2.0)
+
+
+def test_a_base_url_may_end_in_a_slash() -> None:
+    assert settings(REALTIMEKIT_BASE_URL="http://h:1/v4/").base_url == "http://h:1/v4"
+
+
+@pytest.mark.parametrize("variable", ["AMQP_URL", "DATABASE_URL", "REALTIMEKIT_API_TOKEN"])
+def test_a_secret_may_not_be_given_twice(variable: str, tmp_path: Path) -> None:
+    path = tmp_path / "secret"
+    path.write_text("x")
+    both = {variable: "x", f"{variable}_FILE": str(path)}
+
+    assert faults_of(**both) == (
+        f"{variable}: is set, and so is {variable}_FILE; keep one of them",
+    )
+
+
+def test_a_secret_is_read_from_a_file_without_its_line_end(tmp_path: Path) -> None:
+    path = tmp_path / "url"
+    path.write_text("amqp://u:pw@h/\n")
+
+    assert settings(AMQP_URL_FILE=str(path)).amqp_url.reveal() == "amqp://u:pw@h/"
+
+
+@pytest.mark.parametrize(
+    ("content", "fault"),
+    [
+        (None, "cannot be read: No such file or directory"),
+        (b"\n", "is empty"),
+        (b"\xff\xfe", "is not UTF-8 text"),
+        (b"x" * 65_537, "is larger than 65536 bytes"),
+        (b"http://h:sesame@x", "must be a URL such as"),
+    ],
+)
+def test_a_wrong_secret_file_is_a_fault_of_its_variable(
+    content: bytes | None, fault: str, tmp_path: Path
+) -> None:
+    path = tmp_path / "url"
+    if content is not None:
+        path.write_bytes(content)
+
+    (only,) = faults_of(AMQP_URL_FILE=str(path))
+
+    assert only.startswith(f"AMQP_URL_FILE: the file {path} {fault}")
+    assert "sesame" not in only
+
+
+def test_no_secret_shows_in_the_settings() -> None:
+    read = settings(AMQP_URL="amqp://me:open-sesame@h/")
+    assert "sesame" not in f"{read!r} {read}"
+    assert "t0ken" not in repr(read)
+
+
+def test_what_logs_must_not_show_includes_the_password_inside_a_url() -> None:
+    texts = set(settings(AMQP_URL="amqp://me:open%20sesame@h/").sensitive_texts()())
+    assert {"t0ken-of-the-account", "open%20sesame", "open sesame"} <= texts
+
+
+def test_each_variable_is_read_by_one_field() -> None:
+    names = [variable.name for variable in variables_of(Settings).values()]
+    assert len(names) == len(set(names)) == len(describe())
+
+
+def test_the_documentation_lists_what_the_code_reads() -> None:
+    page = Path(__file__).parents[3] / "docs" / "settings.md"
+    assert as_markdown() in page.read_text()

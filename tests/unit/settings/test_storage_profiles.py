@@ -1,0 +1,63 @@
+"""Storage profiles: checked when they are read, followed when they change, never shown."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from worker.domain.errors import WrongSettings
+from worker.settings.settings import Settings
+from worker.settings.storage_profiles import StorageProfiles
+
+ARCHIVE = {"type": "aws", "bucket": "meetings", "access_key": "AK", "secret": "open-sesame"}
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    file = tmp_path / "profiles.json"
+    file.write_text(json.dumps({"archive": ARCHIVE}))
+    return file
+
+
+def test_a_profile_is_what_the_api_wants(path: Path) -> None:
+    profiles = StorageProfiles.from_file(path)
+    assert dict(profiles["archive"]) == ARCHIVE
+    assert profiles.get("unknown") is None
+    assert list(profiles) == ["archive"]
+
+
+def test_profiles_show_their_names_only(path: Path) -> None:
+    assert repr(StorageProfiles.from_file(path)) == "StorageProfiles(archive)"
+
+
+def test_the_secrets_of_profiles_are_known_to_the_logs(path: Path) -> None:
+    assert set(StorageProfiles.from_file(path).sensitive_texts()) == {"AK", "open-sesame"}
+
+
+@pytest.mark.parametrize(
+    ("content", "fault"),
+    [
+        ("[]", "must hold a JSON object"),
+        ("{", "must hold a JSON object"),
+        ('{"a": {"type": "tape"}}', "profile 'a': Invalid enum value 'tape'"),
+        ('{"a": {"type": "aws", "secrte": "sesame"}}', "profile 'a': Object contains unknown"),
+        ('{"a": {"type": "aws", "secret": 7}}', "profile 'a': Expected `str`"),
+        ('{"a": {"type": "cloudflare"}}', "profile 'a': "),
+    ],
+)
+def test_a_wrong_profile_stops_the_start_by_name(path: Path, content: str, fault: str) -> None:
+    path.write_text(content)
+
+    with pytest.raises(WrongSettings) as raised:
+        Settings.from_env(
+            {
+                "REALTIMEKIT_ACCOUNT_ID": "a",
+                "REALTIMEKIT_APP_ID": "b",
+                "REALTIMEKIT_API_TOKEN": "c",
+                "WORKER_STORAGE_PROFILES_FILE": str(path),
+            }
+        )
+
+    (only,) = raised.value.faults
+    assert only.startswith(f"WORKER_STORAGE_PROFILES_FILE: the file {path} {fault}")
+    assert "sesame" not in only

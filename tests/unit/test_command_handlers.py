@@ -1,8 +1,0 @@
-"""Every command that can be decoded can be executed."""
-
-from recording_schemas import COMMAND_TYPES
-from worker.commands import HANDLERS
-
-
-def test_every_command_has_a_handler() -> None:
-    assert set(HANDLERS) == set(COMMAND_TYPES.values())

@@ -1,0 +1,145 @@
+"""Who is missed while a list is read, and when."""
+
+import asyncio
+from collections.abc import Callable
+from typing import Any
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from tests.unit.tracking.test_pagination import ListApi
+from worker.tracking.list_diff import AbsenceDetector
+from worker.tracking.pagination import PageIterator
+
+
+def read(api: ListApi, roll: AbsenceDetector, *, guess: int) -> list[set[int]]:
+    """Read the list to its end; who was missed after each page."""
+
+    async def pages() -> list[set[int]]:
+        missed = []
+        async for page in PageIterator(api.client(), guess=guess).oldest_first():
+            ids = [one.recording_id for one in page.recordings]
+            missed.append({int(one[1:]) for one in roll.add_page(ids)})
+        return missed
+
+    roll.begin()
+    missed = asyncio.run(pages())
+    roll.end()
+    return missed
+
+
+def ending(api: ListApi, at: int, *gone: int) -> Callable[[], None]:
+    """After so many answers from now on, these have ended."""
+    begun = len(api.asked)
+
+    def change() -> None:
+        if len(api.asked) - begun == at:
+            api.live = [one for one in api.live if one not in gone]
+
+    return change
+
+
+def listed(count: int, cap: int = 10) -> tuple[ListApi, AbsenceDetector]:
+    """A list that was read once."""
+    api, roll = ListApi(list(range(count))), AbsenceDetector()
+    api.cap = cap
+    read(api, roll, guess=-(-count // cap))
+    return api, roll
+
+
+def test_who_is_gone_is_missed_one_page_after_the_one_where_it_should_have_been() -> None:
+    api, roll = listed(100)
+    api.live.remove(75)
+    assert read(api, roll, guess=10) == [*[set()] * 3, {75}, *[set()] * 6]
+
+
+def test_who_goes_while_the_list_is_read_is_missed_if_its_turn_is_still_to_come() -> None:
+    api, roll = listed(100)
+    api.change = ending(api, 3, 25, 95)
+    assert read(api, roll, guess=10)[-3:] == [set(), {25}, set()]
+    assert read(api, roll, guess=10)[1] == {95}
+
+
+def test_many_who_are_gone_at_once_are_all_missed() -> None:
+    api, roll = listed(200)
+    api.live = [one for one in api.live if one % 3]
+    missed = set().union(*read(api, roll, guess=20))
+    assert missed == {one for one in range(16, 200) if one % 3 == 0}
+
+
+def test_of_the_first_reading_nobody_knows_the_order() -> None:
+    api, roll = ListApi(list(range(30))), AbsenceDetector()
+    api.cap = 10
+    assert read(api, roll, guess=3) == [set()] * 3
+    assert all(roll.is_accounted_for(f"r{one}") for one in range(30))
+    assert not roll.is_accounted_for("r30")
+
+
+def test_a_reading_that_broke_off_leaves_the_order_as_it_was() -> None:
+    api, roll = listed(100)
+    roll.begin()
+    roll.add_page(["r99"])
+    api.live.remove(75)
+    assert {75} in read(api, roll, guess=10)
+
+
+@settings(max_examples=300, deadline=None)
+@given(
+    count=st.integers(0, 80),
+    cap=st.integers(1, 20),
+    script=st.lists(st.tuples(st.integers(0, 9), st.integers(0, 3)), max_size=40),
+    choice=st.randoms(use_true_random=False),
+)
+def test_nobody_is_missed_who_stays_on_the_list_whatever_ends_and_begins_meanwhile(
+    count: int, cap: int, script: list[tuple[int, int]], choice: Any
+) -> None:
+    live, roll = [f"r{one}" for one in range(count)], AbsenceDetector()
+    for _ in range(3):
+        missed: list[str] = []
+        roll.begin()
+        for number in range(-(-len(live) // cap), 0, -1):
+            missed += roll.add_page(live[(number - 1) * cap : number * cap])
+            ends, begins = script.pop(0) if script else (0, 0)
+            for one in choice.sample(live, min(ends, len(live))):
+                live.remove(one)
+            live += [f"r{count + one}" for one in range(begins)]
+            count += begins
+        roll.end()
+        assert not set(missed) & set(live)
+
+
+@settings(max_examples=100, deadline=None)
+@given(choice=st.randoms(use_true_random=False))
+def test_a_list_that_comes_in_another_order_each_time_has_few_missed(choice: Any) -> None:
+    roll = AbsenceDetector()
+    names = [f"r{one}" for one in range(200)]
+    for _ in range(3):
+        roll.begin()
+        choice.shuffle(names)
+        missed: list[str] = []
+        for first in range(190, -1, -10):
+            missed += roll.add_page(names[first : first + 10])
+        roll.end()
+        assert len(missed) <= 40
+
+
+def test_two_who_changed_places_across_pages_are_not_missed_and_hide_nobody() -> None:
+    _api, roll = listed(100)
+    names = [f"r{one}" for one in range(100)]
+    names[79], names[80] = names[80], names[79]
+    names.remove("r85")
+    roll.begin()
+    missed = [roll.add_page(names[first : first + 10]) for first in range(90, -1, -10)]
+    assert [one for page in missed for one in page] == ["r85"]
+
+
+def test_once_somebody_comes_who_was_missed_nobody_else_is() -> None:
+    _api, roll = listed(100)
+    names = [f"r{one}" for one in range(100)]
+    pages = [names[first : first + 10] for first in range(90, -1, -10)]
+    late = pages.pop(1)
+    roll.begin()
+    missed = [roll.add_page(page) for page in pages[:4]]
+    assert missed == [[], [], late, []]
+    roll.add_page(late)
+    assert [roll.add_page(page) for page in pages[5:]] == [[]] * 4

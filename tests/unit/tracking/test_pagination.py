@@ -1,0 +1,187 @@
+"""Reading a list that changes between two pages, from an API that may keep to no rule."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import httpx
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from worker.realtimekit.client import RealtimeKit
+from worker.realtimekit.models import RecordingPage
+from worker.realtimekit.retry import RequestRetry
+from worker.tracking.pagination import PageIterator
+
+T0 = datetime(2026, 11, 1, tzinfo=UTC)
+
+
+class ListApi:
+    """The list endpoint, at its wire. After each answer `change` is called."""
+
+    def __init__(self, live: list[int]) -> None:
+        self.live = live
+        self.cap = 100
+        self.sorts = True
+        self.pages = True
+        self.tells: tuple[str, ...] = ("total_count", "start_offset", "end_offset")
+        self.asked: list[int] = []
+        self.change: Callable[[], None] = lambda: None
+        self.answers: Callable[[httpx.Request], httpx.Response] = self.answer
+
+    def client(self) -> RealtimeKit:
+        return RealtimeKit(
+            base_url="http://api.example",
+            account_id="acc",
+            app_id="app",
+            token=lambda: "token",
+            timeout=5.0,
+            retry=RequestRetry(attempts=1, total_seconds=1.0),
+            transport=httpx.MockTransport(lambda request: self.answers(request)),
+        )
+
+    def answer(self, request: httpx.Request) -> httpx.Response:
+        query = request.url.params
+        number = int(query["page_no"]) if self.pages else 1
+        length = min(int(query["per_page"]), self.cap)
+        descends = query.get("sort_order") == "DESC" if self.sorts else True
+        shown = sorted(self.live, reverse=descends)
+        first = (number - 1) * length
+        items = shown[first : first + length]
+        paging = {
+            "total_count": len(shown),
+            "start_offset": first + 1,
+            "end_offset": first + len(items),
+        }
+        answer: dict[str, Any] = {"success": True, "data": [worded(one) for one in items]}
+        if self.tells:
+            answer["paging"] = {name: paging[name] for name in self.tells}
+        self.asked.append(int(query["page_no"]))
+        self.change()
+        return httpx.Response(200, json=answer)
+
+
+def worded(number: int) -> dict[str, Any]:
+    invoked = (T0 + timedelta(seconds=number)).isoformat()
+    return {"id": f"r{number}", "status": "RECORDING", "type": "TRACK", "invoked_time": invoked}
+
+
+async def listed(pages: AsyncIterator[RecordingPage]) -> list[int]:
+    return [int(one.recording_id[1:]) async for page in pages for one in page.recordings]
+
+
+def read(api: ListApi, *, guess: int = 1) -> set[int]:
+    return set(asyncio.run(listed(PageIterator(api.client(), guess=guess).oldest_first())))
+
+
+changes = st.lists(st.tuples(st.integers(0, 12), st.integers(0, 3)), max_size=12)
+
+
+@settings(max_examples=150, deadline=None)
+@given(
+    count=st.integers(0, 60),
+    cap=st.integers(1, 20),
+    guess=st.integers(0, 12),
+    script=changes,
+    choice=st.randoms(use_true_random=False),
+)
+def test_what_stays_live_is_seen_whatever_ends_and_begins_meanwhile(
+    count: int, cap: int, guess: int, script: list[tuple[int, int]], choice: Any
+) -> None:
+    api = ListApi(list(range(count)))
+    api.cap = cap
+    steady = set(api.live)
+
+    def change() -> None:
+        ends, begins = script.pop(0) if script else (0, 0)
+        for one in choice.sample(api.live, min(ends, len(api.live))):
+            api.live.remove(one)
+            steady.discard(one)
+        newest = max(api.live, default=count) + 1
+        api.live += range(newest, newest + begins)
+
+    api.change = change
+    assert read(api, guess=guess) >= steady
+
+
+@settings(max_examples=150, deadline=None)
+@given(
+    count=st.integers(0, 60),
+    cap=st.integers(1, 20),
+    guess=st.integers(0, 12),
+    sorts=st.booleans(),
+    pages=st.booleans(),
+    tells=st.sets(st.sampled_from(["total_count", "start_offset", "end_offset"])),
+)
+def test_a_list_that_stands_still_is_read_whole_however_it_is_numbered_and_sorted(
+    count: int, cap: int, guess: int, sorts: bool, pages: bool, tells: set[str]
+) -> None:
+    api = ListApi(list(range(count)))
+    api.cap, api.sorts, api.pages, api.tells = cap, sorts, pages, tuple(tells)
+    found = read(api, guess=guess)
+    if pages:
+        assert found == set(range(count))
+    assert len(api.asked) <= count // cap + 6
+
+
+@settings(max_examples=100, deadline=None)
+@given(
+    answers=st.lists(
+        st.tuples(st.lists(st.integers(0, 5), max_size=4), st.integers(0, 10**12)),
+        min_size=1,
+        max_size=6,
+    )
+)
+def test_a_list_of_nonsense_comes_to_an_end(answers: list[tuple[list[int], int]]) -> None:
+    asked = 0
+
+    def nonsense(_request: httpx.Request) -> httpx.Response:
+        nonlocal asked
+        ids, total = answers[asked % len(answers)]
+        asked += 1
+        paging = {"total_count": total, "start_offset": 0, "end_offset": 0}
+        return httpx.Response(
+            200, json={"success": True, "data": [worded(one) for one in ids], "paging": paging}
+        )
+
+    api = ListApi([])
+    api.answers = nonsense
+    read(api)
+    assert asked <= 60
+
+
+@pytest.mark.parametrize(("count", "requests"), [(0, 1), (100, 1), (250, 3), (1000, 10)])
+def test_a_list_whose_length_is_known_costs_a_request_for_each_page(
+    count: int, requests: int
+) -> None:
+    api = ListApi(list(range(count)))
+    read(api, guess=max(-(-count // 100), 1))
+    assert len(api.asked) == requests
+
+
+def test_pages_are_read_from_the_last_to_the_first() -> None:
+    api = ListApi(list(range(450)))
+    read(api, guess=5)
+    assert api.asked == [5, 4, 3, 2, 1]
+
+
+@pytest.mark.parametrize("sorts", [True, False], ids=["sorted", "newest first anyhow"])
+def test_the_newest_come_first_if_that_is_asked_for(sorts: bool) -> None:
+    api = ListApi(list(range(250)))
+    api.sorts = sorts
+    found = asyncio.run(listed(PageIterator(api.client()).newest_first()))
+    assert found == list(range(249, -1, -1))
+
+
+def test_the_newest_page_comes_first_from_an_api_that_only_lists_the_oldest_first() -> None:
+    api = ListApi(list(range(250)))
+
+    def ascending(request: httpx.Request) -> httpx.Response:
+        url = request.url.copy_set_param("sort_order", "ASC")
+        return api.answer(httpx.Request("GET", url))
+
+    api.answers = ascending
+    found = asyncio.run(listed(PageIterator(api.client()).newest_first()))
+    assert (found[:50], len(found)) == (list(range(200, 250)), 250)

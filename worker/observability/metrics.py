@@ -1,0 +1,290 @@
+"""What the worker counts, in base units, with labels that cannot grow without bound."""
+
+from collections.abc import Callable, Collection, Mapping
+from functools import cache
+from typing import Final, Protocol
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector
+
+from recording_schemas import COMMAND_TYPES, EVENT_TYPES, Status
+from worker.budget.priorities import Priority
+from worker.domain.outcomes import FINAL
+
+OTHER: Final = "other"
+MOST_VALUES: Final = 60
+_EVENT_NAMES: Final = frozenset(EVENT_TYPES.values())
+_COMMAND_SECONDS: Final = (0.01, 0.03, 0.1, 0.3, 1, 3, 10, 30, 100)
+_API_SECONDS: Final = (0.01, 0.03, 0.1, 0.2, 0.5, 1, 2, 5, 10, 30)
+_SWEEP_SECONDS: Final = (0.01, 0.03, 0.1, 0.3, 1, 3, 10, 30, 100)
+_WAITED_SECONDS: Final = (0.01, 0.1, 1, 3, 10, 30, 100, 300, 1000, 3600)
+_LEAVE_SECONDS: Final = (0.001, 0.01, 0.1, 1, 3, 10, 30, 100, 300)
+
+
+class Spending(Protocol):
+    """What can be told of a budget of API requests."""
+
+    def remaining(self) -> int | None:
+        """Requests that are left, None before that is known."""
+
+    def paused_for(self) -> float:
+        """Seconds for which nothing may be sent at all."""
+
+
+class Metrics:
+    """All of it, on a registry of the caller's. Every method takes plain values, in seconds.
+
+    Gauges whose value lies in memory are read by a callback at each scrape (`watch`); those whose
+    value lies in the store are told from time to time (`outbox`, `recordings`). What every command
+    touches is looked up by its labels once: there are few different ones.
+    """
+
+    def __init__(self, registry: CollectorRegistry, *, version: str) -> None:
+        def counter(name: str, meaning: str, *labels: str) -> Counter:
+            return Counter(f"recording_worker_{name}", meaning, labels, registry=registry)
+
+        def gauge(name: str, meaning: str, *labels: str) -> Gauge:
+            return Gauge(f"recording_worker_{name}", meaning, labels, registry=registry)
+
+        def histogram(
+            name: str, meaning: str, buckets: tuple[float, ...], *labels: str
+        ) -> Histogram:
+            full = f"recording_worker_{name}"
+            return Histogram(full, meaning, labels, registry=registry, buckets=buckets)
+
+        ProcessCollector(registry=registry)
+        gauge("build_info", "Always 1; the label says which version runs.", "version").labels(
+            version
+        ).set(1)
+        self._received = cache(
+            counter("commands_received", "Deliveries taken from the queue.", "type").labels
+        )
+        self._settled = cache(
+            counter(
+                "commands_settled", "Deliveries settled, by what became of them.", "type", "outcome"
+            ).labels
+        )
+        self._command_seconds = cache(
+            histogram(
+                "command_duration_seconds", "From delivery to settlement.", _COMMAND_SECONDS, "type"
+            ).labels
+        )
+        self._queue_seconds = cache(
+            histogram(
+                "command_queue_seconds",
+                "From sending to the first delivery, of commands that say when they were sent.",
+                _WAITED_SECONDS,
+                "type",
+            ).labels
+        )
+        self._critical_seconds = cache(
+            histogram(
+                "command_critical_seconds",
+                "From sending (else from the first delivery) to the committed outcome.",
+                _WAITED_SECONDS,
+                "type",
+            ).labels
+        )
+        self._api_requests = cache(
+            counter(
+                "api_requests", "Requests to the recording API, each try.", "operation", "outcome"
+            ).labels
+        )
+        self._api_seconds = cache(
+            histogram(
+                "api_request_duration_seconds", "One try of a request.", _API_SECONDS, "operation"
+            ).labels
+        )
+        self._api_retries = counter(
+            "api_retries", "Tries of a request beyond its first one.", "operation"
+        )
+        self._budget_left = gauge(
+            "api_budget_left", "API requests that may be sent now, as of the last look.", "account"
+        )
+        self._budget_paused = gauge(
+            "api_budget_paused_seconds",
+            "For how much longer no request may be sent, because the API said so.",
+            "account",
+        )
+        self._budget_waited = cache(
+            histogram(
+                "api_budget_wait_seconds",
+                "How long requests waited for leave of the budget.",
+                _LEAVE_SECONDS,
+                "priority",
+            ).labels
+        )
+        self._budget_refused = counter(
+            "api_budget_refusals",
+            "Requests of commands that got no leave in time and are tried again later.",
+            "priority",
+        )
+        self._published = cache(
+            counter("events_published", "Messages the broker confirmed.", "type").labels
+        )
+        self._publish_seconds = histogram(
+            "event_publish_delay_seconds",
+            "From an event's commit to the broker's confirmation.",
+            _WAITED_SECONDS,
+        )
+        self._dead = counter("dead_letters", "Messages sent to the dead-letter queue.", "reason")
+        self._outbox_events = gauge("outbox_events", "Committed and not yet published.")
+        self._outbox_age = gauge("outbox_oldest_age_seconds", "How long the oldest has waited.")
+        self._recordings = gauge("recordings", "Recordings that are followed.", "status")
+        self._unchanged = gauge(
+            "recordings_oldest_unchanged_seconds",
+            "How long the recording has been unchanged that has been so the longest.",
+            "status",
+        )
+        self._overdue = gauge(
+            "recordings_read_overdue_seconds",
+            "How long the recording has been due for a look of its own that has been so longest.",
+        )
+        self._sweep_seconds = histogram("sweep_duration_seconds", "One sweep.", _SWEEP_SECONDS)
+        self._sweep_failures = counter("sweep_failures", "Sweeps that did not get through.")
+        self._swept_at = gauge(
+            "sweep_last_success_timestamp_seconds",
+            "When the last sweep of the app got through, or this process began.",
+            "app",
+        )
+        self._webhooks = counter("webhooks", "Webhooks, by what became of them.", "verdict")
+        self._in_flight = gauge("commands_in_flight", "Deliveries in work.")
+        self._away = gauge("api_away", "1 while the app's API is away.", "app")
+        self._leads = gauge("leader", "1 while this replica sweeps and relays.")
+        self._well = gauge(
+            "ready", "1 while this check of the readiness probe is well, else 0.", "check"
+        )
+        self._operations = _Bounded()
+        self._outcomes = _Bounded()
+        self._answers = _Bounded()
+        self._reasons = _Bounded()
+        self.recordings({})
+        self.waiting({}, 0.0)
+        self._begin_at_zero()
+
+    def _begin_at_zero(self) -> None:
+        """A counter that begins with its first event is not seen to increase by it."""
+        for command_type in COMMAND_TYPES:
+            for outcome in sorted(FINAL):
+                self._settled(command_type, self._outcomes.of(outcome))
+        for priority in Priority:
+            self._budget_refused.labels(priority.name.lower())
+
+    def command_received(self, command_type: str) -> None:
+        """A delivery was taken. What is no command at all is of the type `other`."""
+        self._received(_known(command_type, COMMAND_TYPES)).inc()
+
+    def command_settled(self, command_type: str, outcome: str, seconds: float) -> None:
+        """A delivery was settled. `outcome` is a slug such as `succeeded` or `retry`."""
+        known = _known(command_type, COMMAND_TYPES)
+        self._settled(known, self._outcomes.of(outcome)).inc()
+        self._command_seconds(known).observe(seconds)
+
+    def command_queued(self, command_type: str, seconds: float) -> None:
+        """A command was delivered for the first time, so long after it was sent."""
+        self._queue_seconds(_known(command_type, COMMAND_TYPES)).observe(max(seconds, 0.0))
+
+    def command_ended(self, command_type: str, seconds: float) -> None:
+        """A command has its final outcome, so long after it was sent or first seen."""
+        known = _known(command_type, COMMAND_TYPES)
+        self._critical_seconds(known).observe(max(seconds, 0.0))
+
+    def api_request(
+        self, operation: str, outcome: str, seconds: float, *, again: bool = False
+    ) -> None:
+        """One try of an API request ended, well or as the error `outcome` (a slug)."""
+        known = self._operations.of(operation)
+        self._api_requests(known, self._answers.of(outcome)).inc()
+        self._api_seconds(known).observe(seconds)
+        if again:
+            self._api_retries.labels(known).inc()
+
+    def budget_waited(self, priority: Priority, seconds: float) -> None:
+        """A request got leave after so long."""
+        self._budget_waited(priority.name.lower()).observe(max(seconds, 0.0))
+
+    def budget_refused(self, priority: Priority) -> None:
+        """A request got no leave in time."""
+        self._budget_refused.labels(priority.name.lower()).inc()
+
+    def published(self, event_type: str, delay: float) -> None:
+        """The broker confirmed an event, so long after it was committed."""
+        self._published(_known(event_type, _EVENT_NAMES)).inc()
+        self._publish_seconds.observe(max(delay, 0.0))
+
+    def dead_lettered(self, reason: str) -> None:
+        """A message went to the dead-letter queue. `reason` is its code."""
+        self._dead.labels(self._reasons.of(reason)).inc()
+
+    def swept(self, seconds: float, *, failed: bool = False) -> None:
+        """A sweep ended."""
+        self._sweep_seconds.observe(seconds)
+        if failed:
+            self._sweep_failures.inc()
+
+    def swept_at(self, app: str, moment: float) -> None:
+        """A sweep of the app got through that ended at that time, seconds since the epoch."""
+        self._swept_at.labels(app).set(moment)
+
+    def webhook(self, verdict: str) -> None:
+        """A webhook was answered. `verdict` is one of a few words, such as `taken`."""
+        self._webhooks.labels(verdict).inc()
+
+    def outbox(self, events: int, oldest_age: float) -> None:
+        """How much waits to be published, and for how long; 0 when nothing waits."""
+        self._outbox_events.set(events)
+        self._outbox_age.set(oldest_age)
+
+    def recordings(self, by_status: Mapping[Status, int]) -> None:
+        """How many recordings are followed; a status that is not named has none."""
+        for status in Status:
+            self._recordings.labels(status.value).set(by_status.get(status, 0))
+
+    def waiting(self, unchanged: Mapping[Status, float], overdue: float) -> None:
+        """For how long (seconds) the longest unchanged recording of each live status has been so,
+        and the most overdue look has been due; a status that is not named has none."""
+        for status in Status:
+            self._unchanged.labels(status.value).set(max(unchanged.get(status, 0.0), 0.0))
+        self._overdue.set(max(overdue, 0.0))
+
+    def watch(self, *, in_flight: Callable[[], float], leads: Callable[[], bool]) -> None:
+        """Ask these at each scrape. They must not block."""
+        self._in_flight.set_function(in_flight)
+        self._leads.set_function(leads)
+
+    def watch_checks(self, checks: Mapping[str, Callable[[], str | None]]) -> None:
+        """Ask these at each scrape, None being well. They must not block."""
+
+        def answer(check: Callable[[], str | None]) -> Callable[[], float]:
+            return lambda: float(check() is None)
+
+        for name, check in checks.items():
+            self._well.labels(name).set_function(answer(check))
+
+    def watch_budget(self, account: str, budget: Spending) -> None:
+        """Ask this about an account's budget at each scrape."""
+        nothing_known = float("nan")
+        self._budget_left.labels(account).set_function(
+            lambda: nothing_known if (left := budget.remaining()) is None else left
+        )
+        self._budget_paused.labels(account).set_function(budget.paused_for)
+
+    def watch_app(self, app: str, away: Callable[[], bool]) -> None:
+        """Ask this about a configured app at each scrape. It must not block."""
+        self._away.labels(app).set_function(away)
+
+
+def _known(value: str, known: Collection[str]) -> str:
+    return value if value in known else OTHER
+
+
+class _Bounded:
+    """Lets the first few values through and calls the rest `other`: one label's share of series."""
+
+    def __init__(self) -> None:
+        self._seen: set[str] = set()
+
+    def of(self, value: str) -> str:
+        if value not in self._seen and len(self._seen) >= MOST_VALUES:
+            return OTHER
+        self._seen.add(value)
+        return value

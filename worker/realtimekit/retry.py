@@ -1,0 +1,121 @@
+"""When to try a call to the remote API again, and how long to wait before that."""
+
+import asyncio
+import random
+import re
+import time
+from collections.abc import Awaitable, Callable
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+from typing import TypeVar
+
+from tenacity import AsyncRetrying, RetryCallState, retry_if_exception
+
+from worker.domain.errors import OverBudget, Unauthorized, Unavailable
+
+T = TypeVar("T")
+
+LONGEST_RETRY_AFTER_SECONDS = 86_400.0
+_SECONDS = re.compile(r"[0-9]+(?:\.[0-9]+)?")
+
+
+class RequestRetry:
+    """Repeats a call that was surely not executed, until it works or the time is used up.
+
+    At most `attempts` calls; between them a pause drawn evenly from zero to
+    `base_seconds` times 2ⁿ, never above `cap_seconds` (full jitter), or the API's own `Retry-After`
+    and a little jitter. A pause that would reach past `total_seconds` after the first call is not
+    begun: the last error is raised at once, so that whoever waits can give its place away. A call
+    that is already running is never cut off.
+
+    Holds no state between calls: one object serves any number of tasks.
+    """
+
+    def __init__(
+        self,
+        attempts: int = 4,
+        base_seconds: float = 0.25,
+        cap_seconds: float = 5.0,
+        total_seconds: float = 20.0,
+        *,
+        sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+        now: Callable[[], float] = time.monotonic,
+        rng: random.Random | None = None,
+    ) -> None:
+        self._attempts = attempts
+        self._base = base_seconds
+        self._cap = cap_seconds
+        self._total = total_seconds
+        self._sleep = sleep
+        self._now = now
+        self._rng = rng or random.Random()
+
+    async def call(self, attempt: Callable[[], Awaitable[T]]) -> T:
+        """The result of the first `attempt()` that works, else the last one's error.
+
+        Only `Unavailable` is tried again, and of it neither `Unauthorized`, which waiting does not
+        cure, nor `OverBudget`, which has been waited for. `OutcomeUnknown` and `Refused` pass
+        through at once.
+        """
+        deadline = self._now() + self._total
+        try:
+            return await attempt()
+        except Unavailable as error:
+            if not is_worth_another_try(error):
+                raise
+            failed = [error]
+
+        # What works at once needs nothing of tenacity, which costs a third as much as a request.
+        async def once() -> T:
+            if failed:
+                raise failed.pop()
+            return await attempt()
+
+        retrying = AsyncRetrying(
+            sleep=self._sleep,
+            retry=retry_if_exception(is_worth_another_try),
+            wait=self._pause_after,
+            stop=lambda state: self._is_over(state, deadline),
+            reraise=True,
+        )
+        return await retrying(once)
+
+    def _pause_after(self, state: RetryCallState) -> float:
+        error = state.outcome.exception() if state.outcome else None
+        asked = error.retry_after if isinstance(error, Unavailable) else None
+        if asked is not None:
+            return asked + self._rng.uniform(0, self._base)
+        # The exponent is bounded: 2.0 ** 1024 overflows.
+        widest = self._base * 2.0 ** min(state.attempt_number - 1, 60)
+        return self._rng.uniform(0, min(self._cap, widest))
+
+    def _is_over(self, state: RetryCallState, deadline: float) -> bool:
+        if state.attempt_number >= self._attempts:
+            return True
+        return self._now() + state.upcoming_sleep >= deadline
+
+
+def is_worth_another_try(error: BaseException) -> bool:
+    """Whether the call behind `error` was surely not executed and waiting may help."""
+    return isinstance(error, Unavailable) and not isinstance(error, Unauthorized | OverBudget)
+
+
+def retry_after_seconds(value: str | None, *, now: datetime) -> float | None:
+    """The seconds a `Retry-After` header asks for, from 0 to a day; None when it says nothing.
+
+    Takes both forms of RFC 9110, section 10.2.3: seconds (here also with a fraction), and an HTTP
+    date, which is compared with `now`.
+    """
+    if value is None:
+        return None
+    value = value.strip()
+    if _SECONDS.fullmatch(value):
+        # float() of a long run of digits is inf, int() of one is an error.
+        return min(float(value), LONGEST_RETRY_AFTER_SECONDS)
+    try:
+        at = parsedate_to_datetime(value)
+    except (ValueError, OverflowError):
+        return None
+    if at.tzinfo is None:
+        at = at.replace(tzinfo=UTC)
+    return min(max((at - now).total_seconds(), 0.0), LONGEST_RETRY_AFTER_SECONDS)

@@ -1,0 +1,87 @@
+"""Looking into the state store from beside a worker: nothing is migrated, freed or created."""
+
+import sqlite3
+from pathlib import Path
+from typing import Final
+from urllib.parse import quote
+
+import sqlalchemy as sa
+from sqlalchemy import exc
+
+from worker.domain.errors import StoreUnavailable, WrongSettings
+from worker.domain.recording import Recording
+from worker.store.database.engine import SYNTAX
+from worker.store.database.migrate import HEAD
+from worker.store.queries import RecordingsFilter, find_recordings
+
+PATIENCE_SECONDS: Final = 5
+
+
+def read_recordings(url: str, wanted: RecordingsFilter) -> list[Recording]:
+    """Recordings by filter, the most recently changed first; safe while workers write.
+
+    `url` is a DATABASE_URL. Raises StoreUnavailable, also when no worker has used the database
+    yet or one of another version has, and WrongSettings for a URL of no known database.
+    """
+    engine = read_only_engine(url)
+    try:
+        with engine.connect() as connection:
+            _check_revision(connection)
+            return find_recordings(connection, [wanted])[0]
+    except exc.DBAPIError as error:
+        words = str(error.orig).splitlines() or [type(error.orig).__name__]
+        raise StoreUnavailable(f"the database cannot be read: {words[0][:300]}") from error.orig
+    finally:
+        engine.dispose()
+
+
+def _check_revision(connection: sa.Connection) -> None:
+    if not sa.inspect(connection).has_table("alembic_version"):
+        raise StoreUnavailable("the database has no tables: no worker has used it yet")
+    revision = connection.execute(sa.text("SELECT version_num FROM alembic_version")).scalar()
+    if revision is None or revision < HEAD:  # what a newer one has added can be left out
+        raise StoreUnavailable(
+            f"the database is at revision {revision}, and this version reads {HEAD} and newer: use "
+            "the version that the workers have"
+        )
+
+
+def read_only_engine(url: str) -> sa.Engine:
+    """An engine whose connections the database lets write nothing.
+
+    Raises StoreUnavailable when an SQLite file does not exist, WrongSettings for another database.
+    """
+    try:
+        parsed = sa.make_url(url)
+    except exc.ArgumentError:
+        raise WrongSettings([SYNTAX]) from None
+    if parsed.drivername == "sqlite" and parsed.database:
+        return _sqlite(Path(parsed.database))
+    if parsed.drivername in {"postgresql", "postgres"}:
+        return _postgresql(parsed.set(drivername="postgresql+psycopg"))
+    raise WrongSettings([SYNTAX])
+
+
+def _sqlite(path: Path) -> sa.Engine:
+    if not path.exists():
+        raise StoreUnavailable(f"there is no file {path}: no worker has used it yet")
+    read_only = f"file:{quote(str(path.absolute()))}?mode=ro"
+    return sa.create_engine(
+        "sqlite://",
+        creator=lambda: sqlite3.connect(read_only, uri=True, timeout=PATIENCE_SECONDS),
+        poolclass=sa.NullPool,
+        hide_parameters=True,
+    )
+
+
+def _postgresql(url: sa.URL) -> sa.Engine:
+    return sa.create_engine(
+        url,
+        poolclass=sa.NullPool,
+        hide_parameters=True,
+        connect_args={
+            "application_name": "recording-worker recordings",
+            "connect_timeout": PATIENCE_SECONDS,
+            "options": "-c default_transaction_read_only=on -c statement_timeout=15s",
+        },
+    )

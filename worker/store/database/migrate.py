@@ -1,0 +1,99 @@
+"""Bringing the tables up to date when the worker starts.
+
+Workers of two versions use one database while they are being replaced, so a migration only adds,
+and what it adds can be left out: nullable columns or ones with a default, tables, indexes. What is
+no longer used is removed by a later release than the one that stopped using it. A worker therefore
+goes on with a database that a newer version has migrated. An SQLite file has one worker alone:
+there a migration may also replace.
+"""
+
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Final
+
+import sqlalchemy as sa
+
+from worker.domain.errors import StoreUnavailable
+from worker.store.database.schema import metadata
+
+HEAD: Final = "0005"
+"""The newest revision. A test compares it with the files in migrations/."""
+
+ADVISORY_LOCK: Final = 7_265_636_072
+
+PATIENCE_SECONDS: Final = 60.0
+"""How long a replica waits while another one migrates."""
+
+LOOK_SECONDS: Final = 0.2
+
+
+def migrate(connection: sa.Connection, requests: Sequence[None]) -> list[None]:
+    """Operation: apply what is missing. Several replicas may start at once.
+
+    Raises StoreUnavailable when another replica is at it for a minute.
+    """
+    if _is_behind(connection):
+        if connection.dialect.name == "postgresql":
+            _take_turn(connection)
+        revision = revision_of(connection)
+        if revision is None:
+            _create(connection)
+        elif revision < HEAD:
+            upgrade(connection)
+    return [None] * len(requests)
+
+
+def _is_behind(connection: sa.Connection) -> bool:
+    revision = revision_of(connection)
+    return revision is None or revision < HEAD
+
+
+def _take_turn(connection: sa.Connection) -> None:
+    # Asked again and again: one long wait would run into the time-outs of statements and locks.
+    until = time.monotonic() + PATIENCE_SECONDS
+    lock = sa.select(sa.func.pg_try_advisory_xact_lock(ADVISORY_LOCK))
+    while not connection.execute(lock).scalar_one():
+        if time.monotonic() >= until:
+            raise StoreUnavailable(
+                f"another worker has been migrating the database for {PATIENCE_SECONDS:g} s"
+            )
+        time.sleep(LOOK_SECONDS)
+
+
+def revision_of(connection: sa.Connection) -> str | None:
+    """The revision that the tables have; None when there are none."""
+    if not sa.inspect(connection).has_table("alembic_version"):
+        return None
+    return connection.execute(sa.select(_VERSION.c.version_num)).scalar()
+
+
+def _create(connection: sa.Connection) -> None:
+    """All tables at once, as the migrations would leave them; a test holds the two together.
+
+    Most databases begin so, and need no Alembic then.
+    """
+    metadata.create_all(connection, checkfirst=False)
+    _VERSION.create(connection)
+    connection.execute(sa.insert(_VERSION).values(version_num=HEAD))
+
+
+_VERSION: Final = sa.Table(
+    "alembic_version",
+    sa.MetaData(),
+    sa.Column("version_num", sa.String(32), nullable=False),
+    sa.PrimaryKeyConstraint("version_num", name="alembic_version_pkc"),
+)
+"""As Alembic makes it, which goes on from there."""
+
+
+def upgrade(connection: sa.Connection) -> None:
+    """Apply the migrations that are missing."""
+    # Imported only when there is something to do: it costs more than the rest of the start.
+    from alembic import command
+    from alembic.config import Config
+
+    config = Config()
+    config.set_main_option("script_location", str(Path(__file__).parents[1] / "migrations"))
+    config.attributes["connection"] = connection
+    command.upgrade(config, HEAD)

@@ -1,0 +1,199 @@
+"""The tables, as SQLAlchemy Core sees them. Migrations create them; a test holds both together.
+
+Times are seconds since the epoch by the worker's clock. Bodies and states are JSON.
+"""
+
+from typing import Any
+
+import sqlalchemy as sa
+
+metadata = sa.MetaData()
+
+inbox = sa.Table(
+    "inbox",
+    metadata,
+    sa.Column("command_id", sa.String(128), primary_key=True),
+    sa.Column("command_type", sa.String(64), nullable=False),
+    sa.Column("state", sa.String(16), nullable=False),
+    sa.Column("attempts", sa.Integer, nullable=False),
+    # Attempts in a row, made alone, that neither ended nor gave the command back; and whether the
+    # present one is made alone.
+    sa.Column("crashes", sa.Integer, nullable=False),
+    sa.Column("alone", sa.Boolean, nullable=False),
+    sa.Column("first_seen_at", sa.Double, nullable=False),
+    # What a start occupies (meeting and kind). `holds` is the same while nobody else may start.
+    sa.Column("slot", sa.String(512)),
+    sa.Column("holds", sa.String(512)),
+    # First and last moment at which the API may have been asked to start; null: surely never.
+    sa.Column("called_at", sa.Double),
+    sa.Column("last_called_at", sa.Double),
+    sa.Column("lease_owner", sa.String(64)),
+    sa.Column("lease_until", sa.Double),
+    sa.Column("last_error", sa.Text),
+    sa.Column("outcome", sa.Text),
+    sa.Column("finished_at", sa.Double),
+    sa.CheckConstraint("state IN ('running', 'waiting', 'done')", name="inbox_state"),
+    sa.CheckConstraint("(state = 'done') = (outcome IS NOT NULL)", name="inbox_outcome"),
+)
+sa.Index("inbox_holds", inbox.c.holds, unique=True)
+# Written out, because an index on some of the rows serves only conditions that name its values:
+# what is bound to a parameter, a planner does not know.
+FINISHED = sa.text("inbox.state = 'done'")
+UNFINISHED = sa.text("inbox.state <> 'done'")
+sa.Index(
+    "inbox_done",
+    inbox.c.finished_at,
+    sqlite_where=FINISHED,
+    postgresql_where=FINISHED,
+)
+sa.Index(
+    "inbox_unfinished_slot",
+    inbox.c.slot,
+    sqlite_where=UNFINISHED,
+    postgresql_where=UNFINISHED,
+)
+
+recordings = sa.Table(
+    "recordings",
+    metadata,
+    sa.Column("recording_id", sa.String(128), nullable=False),
+    sa.Column("app", sa.String(64), nullable=False),
+    sa.Column("kind", sa.String(16), nullable=False),
+    sa.Column("status", sa.String(16), nullable=False),
+    sa.Column("meeting_id", sa.String(128)),
+    sa.Column("start_id", sa.String(128)),
+    sa.Column("version", sa.Integer, nullable=False),
+    # Needs following: not ended, or its files are still looked for.
+    sa.Column("open", sa.Boolean, nullable=False),
+    sa.Column("state", sa.Text, nullable=False),
+    sa.Column("changed_at", sa.Double, nullable=False),
+    # When it was first seen; null in rows that older versions wrote.
+    sa.Column("first_seen_at", sa.Double),
+    # When a webhook last told of it; when it is to be read by itself, null: need not be.
+    sa.Column("told_at", sa.Double),
+    sa.Column("read_at", sa.Double),
+    sa.PrimaryKeyConstraint("recording_id").ddl_if(dialect="postgresql"),
+    sa.CheckConstraint("kind IN ('track', 'composite')", name="recordings_kind"),
+    sa.CheckConstraint(
+        "status IN ('INVOKED', 'RECORDING', 'PAUSED', 'UPLOADING', 'UPLOADED', 'ERRORED')",
+        name="recordings_status",
+    ),
+)
+
+
+def index_by_id(column: sa.Column[Any], *, unique: bool) -> None:
+    """How recordings are found by an id, of which each is on another page of a long history.
+
+    PostgreSQL logs what changes on it; SQLite writes the whole page, twice. There what is open has
+    an index of its own, which is small, and a recording comes into that of all others only when it
+    is closed (docs/adr/0020). That the
+    halves have no id in common is up to the one process that writes.
+    """
+    name = column.name
+    if not column.primary_key:
+        sa.Index(f"recordings_{name}", column, unique=unique).ddl_if(dialect="postgresql")
+    for half, number in (("open", 1), ("closed", 0)):
+        where = sa.text(f"open = {number}")
+        index = sa.Index(f"recordings_{half}_{name}", column, unique=unique, sqlite_where=where)
+        index.ddl_if(dialect="sqlite")
+
+
+index_by_id(recordings.c.recording_id, unique=True)
+index_by_id(recordings.c.start_id, unique=True)
+index_by_id(recordings.c.meeting_id, unique=False)
+sa.Index(
+    "recordings_open",
+    recordings.c.app,
+    recordings.c.status,
+    sqlite_where=sa.text("open = 1"),  # as queries say it; `open` alone would be another condition
+    postgresql_where=recordings.c.open,
+)
+# What is over: written as a recording is closed, by no start and no change of what goes on.
+sa.Index(
+    "recordings_closed",
+    recordings.c.app,
+    recordings.c.status,
+    recordings.c.changed_at,
+    sqlite_where=sa.text("open = 0"),
+    postgresql_where=sa.not_(recordings.c.open),
+)
+sa.Index(
+    "recordings_due",
+    recordings.c.app,
+    recordings.c.read_at,
+    sqlite_where=recordings.c.read_at.is_not(None),
+    postgresql_where=recordings.c.read_at.is_not(None),
+)
+sa.Index("recordings_changed", recordings.c.changed_at)
+sa.Index("recordings_status", recordings.c.status, recordings.c.changed_at)
+
+files = sa.Table(
+    "files",
+    metadata,
+    sa.Column("recording_id", sa.String(128), primary_key=True),
+    sa.Column("file_index", sa.Integer, primary_key=True),
+    sa.Column("file_name", sa.Text, nullable=False),
+    sa.Column("user_id", sa.Text),
+    sa.Column("found_at", sa.Double, nullable=False),
+)
+
+outbox = sa.Table(
+    "outbox",
+    metadata,
+    sa.Column(
+        "position",
+        sa.BigInteger().with_variant(sa.Integer, "sqlite"),
+        primary_key=True,
+        autoincrement=True,
+    ),
+    sa.Column("event_id", sa.String(64), nullable=False),
+    sa.Column("event_type", sa.String(64), nullable=False),
+    sa.Column("subject", sa.String(128), nullable=False),
+    sa.Column("exchange", sa.String(16), nullable=False),
+    sa.Column("routing_key", sa.String(255), nullable=False),
+    sa.Column("correlation_id", sa.Text),
+    sa.Column("headers", sa.Text, nullable=False),
+    sa.Column("body", sa.LargeBinary, nullable=False),
+    sa.Column("created_at", sa.Double, nullable=False),
+    sa.Column("sent_at", sa.Double),
+    sa.CheckConstraint(
+        "exchange IN ('status', 'files', 'results', 'reply')", name="outbox_exchange"
+    ),
+    sqlite_autoincrement=True,
+)
+sa.Index(
+    "outbox_unsent",
+    outbox.c.position,
+    sqlite_where=outbox.c.sent_at.is_(None),
+    postgresql_where=outbox.c.sent_at.is_(None),
+)
+# Each row of the outbox is dead twice: when it is marked, and when it is removed.
+_VACUUM_OFTEN = sa.DDL(  # type: ignore[no-untyped-call]
+    "ALTER TABLE outbox SET (autovacuum_vacuum_scale_factor = 0.02,"
+    " autovacuum_analyze_scale_factor = 0.02)"
+)
+sa.event.listen(outbox, "after_create", _VACUUM_OFTEN.execute_if(dialect="postgresql"))
+
+leases = sa.Table(
+    "leases",
+    metadata,
+    sa.Column("name", sa.String(64), primary_key=True),
+    sa.Column("owner", sa.String(64), nullable=False),
+    sa.Column("until", sa.Double, nullable=False),
+)
+
+# What has been spent of each API budget; see worker/store/budgets.py.
+budgets = sa.Table(
+    "budgets",
+    metadata,
+    sa.Column("name", sa.String(128), primary_key=True),
+    sa.Column("state", sa.Text, nullable=False),
+)
+
+# How far something has been followed, by name.
+marks = sa.Table(
+    "marks",
+    metadata,
+    sa.Column("name", sa.String(128), primary_key=True),
+    sa.Column("at", sa.Double, nullable=False),
+)

@@ -182,7 +182,9 @@ class Worker:
             extra_routes=assembly.webhooks().routes(),
         )
         apps.on_change(lambda: consumer.be_cautious(apps.all_open()))
-        self._metrics.watch(in_flight=lambda: consumer.in_flight, leads=leadership.is_leader)
+        self._metrics.watch_replica(
+            in_flight=lambda: consumer.in_flight, leads=leadership.is_leader
+        )
         self.http_port = await http.start()
         rooms.push_async_callback(http.stop)
         rooms.push_async_callback(leadership.release)
@@ -245,8 +247,8 @@ class Worker:
         while True:
             try:
                 events, oldest = await store.outbox_depth()
-                self._metrics.outbox(events, 0.0 if oldest is None else self._now() - oldest)
-                self._metrics.recordings(await store.count_by_status())
+                self._metrics.set_outbox(events, 0.0 if oldest is None else self._now() - oldest)
+                self._metrics.set_recordings(await store.count_by_status())
                 self._tell_oldest(await store.oldest())
             except StoreUnavailable:
                 pass  # readiness says so
@@ -256,7 +258,7 @@ class Worker:
         now = self._now()
         unchanged = {status: now - since for status, since in oldest.unchanged_since.items()}
         overdue = 0.0 if oldest.due_since is None else now - oldest.due_since
-        self._metrics.waiting(unchanged, overdue)
+        self._metrics.set_oldest(unchanged, overdue)
 
     async def _follow(
         self, assembly: Bootstrap, app: App, relay: OutboxRelay, leads: Callable[[], bool]

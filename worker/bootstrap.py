@@ -206,8 +206,8 @@ class Bootstrap:
             f"account/{account_id}",
             rates,
             patience=patience,
-            waited=self._metrics.budget_waited,
-            refused=self._metrics.budget_refused,
+            waited=self._metrics.record_budget_wait,
+            refused=self._metrics.record_budget_refusal,
         )
         self._metrics.watch_budget(account_id, budget)
         return budget
@@ -231,7 +231,7 @@ class Bootstrap:
             metrics=self._metrics,
             tracing=self.tracing,
         )
-        self._metrics.swept_at(app.name, self._store.now())
+        self._metrics.set_last_sweep(app.name, self._store.now())
         self._rooms.push_async_callback(app.api.aclose)
         return app
 

@@ -130,7 +130,7 @@ async def test_the_metrics_count_what_was_done(
         async def counted() -> bool:
             samples = await scraped(stage)
             assert samples["recording_worker_commands_received_total"] == 2
-            assert samples["recording_worker_commands_settled_total"] == 2
+            assert samples["recording_worker_commands_completed_total"] == 2
             assert samples["recording_worker_dead_letters_total"] == 1
             assert samples["recording_worker_events_published_total"] == 3
             assert samples["recording_worker_recordings"] == 1
@@ -138,7 +138,7 @@ async def test_the_metrics_count_what_was_done(
             assert samples["recording_worker_leader"] == 1
             assert samples["recording_worker_ready"] == 4
             assert samples["recording_worker_command_queue_seconds_count"] == 2
-            assert samples["recording_worker_command_critical_seconds_count"] == 2
+            assert samples["recording_worker_command_outcome_delay_seconds_count"] == 2
             assert samples["recording_worker_api_budget_wait_seconds_count"] > 0
             assert samples["recording_worker_event_publish_delay_seconds_count"] == 3
             assert samples["recording_worker_recordings_oldest_unchanged_seconds"] > 0

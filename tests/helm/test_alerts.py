@@ -31,7 +31,7 @@ WELL: Final = {
     metric("outbox_oldest_age_seconds"): f"0.5{HOURS}",
     metric("api_away", app="default"): f"0{HOURS}",
     metric("api_budget_refusals_total", priority="act"): f"3{HOURS}",
-    metric("commands_settled_total", type="stop_recording", outcome="failed"): f"2{HOURS}",
+    metric("commands_completed_total", type="stop_recording", outcome="failed"): f"2{HOURS}",
     metric("dead_letters_total", reason="not_json"): f"0{HOURS}",
     metric("recordings_oldest_unchanged_seconds", status="INVOKED"): f"20{HOURS}",
     metric("recordings_oldest_unchanged_seconds", status="RECORDING"): f"8000{HOURS}",
@@ -54,7 +54,7 @@ CASES: Final[list[tuple[str, Series, str]]] = [
     ("DeadLettersGrow", {metric("dead_letters_total", reason="new"): "_x40 1x160"}, "40m"),
     (
         "CommandsFail",
-        {metric("commands_settled_total", type="stop_recording", outcome="failed"): "0x40 1x160"},
+        {metric("commands_completed_total", type="stop_recording", outcome="failed"): "0x40 1x160"},
         "41m",
     ),
     ("ApiOutage", {metric("api_away", app="default"): f"1{HOURS}"}, "5m"),

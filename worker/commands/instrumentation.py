@@ -35,10 +35,10 @@ class CommandInstrumentation:
 
     def received(self, delivery: Delivery, command_type: str) -> None:
         """It is known what the delivery wants."""
-        self._metrics.command_received(command_type)
+        self._metrics.record_command_received(command_type)
         is_first = delivery.first_seen is None and not delivery.redelivered
         if is_first and delivery.sent_at is not None:
-            self._metrics.command_queued(command_type, self._now() - delivery.sent_at)
+            self._metrics.record_queue_delay(command_type, self._now() - delivery.sent_at)
 
     def completed(
         self,
@@ -77,13 +77,13 @@ class CommandInstrumentation:
         seconds: float,
     ) -> None:
         outcome = str(ended or _name(settlement))
-        self._metrics.command_settled(command_type, outcome, seconds)
+        self._metrics.record_command_completed(command_type, outcome, seconds)
         if isinstance(settlement, Dead):
-            self._metrics.dead_lettered(settlement.code)
+            self._metrics.record_dead_letter(settlement.code)
         if outcome in outcomes.FINAL:
             now = self._now()
             since = delivery.sent_at or delivery.first_seen or now - seconds
-            self._metrics.command_ended(command_type, now - since)
+            self._metrics.record_outcome_delay(command_type, now - since)
 
 
 def _name(settlement: Settlement) -> str:

@@ -31,11 +31,11 @@ class Spending(Protocol):
 
 
 class Metrics:
-    """All of it, on a registry of the caller's. Every method takes plain values, in seconds.
+    """All metrics of the worker, on the caller's registry. Times are in seconds.
 
-    Gauges whose value lies in memory are read by a callback at each scrape (`watch`); those whose
-    value lies in the store are told from time to time (`outbox`, `recordings`). What every command
-    touches is looked up by its labels once: there are few different ones.
+    Values in memory are read at each scrape by a callback (`watch_…`). Values in the store are set
+    every few seconds (`set_…`). Events are counted as they happen (`record_…`). The label sets that
+    every command touches are cached, because there are few of them.
     """
 
     def __init__(self, registry: CollectorRegistry, *, version: str) -> None:
@@ -58,9 +58,12 @@ class Metrics:
         self._received = cache(
             counter("commands_received", "Deliveries taken from the queue.", "type").labels
         )
-        self._settled = cache(
+        self._completed = cache(
             counter(
-                "commands_settled", "Deliveries settled, by what became of them.", "type", "outcome"
+                "commands_completed",
+                "Deliveries settled, by what became of them.",
+                "type",
+                "outcome",
             ).labels
         )
         self._command_seconds = cache(
@@ -76,9 +79,9 @@ class Metrics:
                 "type",
             ).labels
         )
-        self._critical_seconds = cache(
+        self._outcome_delay = cache(
             histogram(
-                "command_critical_seconds",
+                "command_outcome_delay_seconds",
                 "From sending (else from the first delivery) to the committed outcome.",
                 _WAITED_SECONDS,
                 "type",
@@ -157,38 +160,38 @@ class Metrics:
         self._outcomes = _Bounded()
         self._answers = _Bounded()
         self._reasons = _Bounded()
-        self.recordings({})
-        self.waiting({}, 0.0)
+        self.set_recordings({})
+        self.set_oldest({}, 0.0)
         self._begin_at_zero()
 
     def _begin_at_zero(self) -> None:
         """A counter that begins with its first event is not seen to increase by it."""
         for command_type in COMMAND_TYPES:
             for outcome in sorted(FINAL):
-                self._settled(command_type, self._outcomes.of(outcome))
+                self._completed(command_type, self._outcomes.of(outcome))
         for priority in Priority:
             self._budget_refused.labels(priority.name.lower())
 
-    def command_received(self, command_type: str) -> None:
+    def record_command_received(self, command_type: str) -> None:
         """A delivery was taken. What is no command at all is of the type `other`."""
         self._received(_known(command_type, COMMAND_TYPES)).inc()
 
-    def command_settled(self, command_type: str, outcome: str, seconds: float) -> None:
+    def record_command_completed(self, command_type: str, outcome: str, seconds: float) -> None:
         """A delivery was settled. `outcome` is a slug such as `succeeded` or `retry`."""
         known = _known(command_type, COMMAND_TYPES)
-        self._settled(known, self._outcomes.of(outcome)).inc()
+        self._completed(known, self._outcomes.of(outcome)).inc()
         self._command_seconds(known).observe(seconds)
 
-    def command_queued(self, command_type: str, seconds: float) -> None:
+    def record_queue_delay(self, command_type: str, seconds: float) -> None:
         """A command was delivered for the first time, so long after it was sent."""
         self._queue_seconds(_known(command_type, COMMAND_TYPES)).observe(max(seconds, 0.0))
 
-    def command_ended(self, command_type: str, seconds: float) -> None:
+    def record_outcome_delay(self, command_type: str, seconds: float) -> None:
         """A command has its final outcome, so long after it was sent or first seen."""
         known = _known(command_type, COMMAND_TYPES)
-        self._critical_seconds(known).observe(max(seconds, 0.0))
+        self._outcome_delay(known).observe(max(seconds, 0.0))
 
-    def api_request(
+    def record_api_request(
         self, operation: str, outcome: str, seconds: float, *, again: bool = False
     ) -> None:
         """One try of an API request ended, well or as the error `outcome` (a slug)."""
@@ -198,55 +201,55 @@ class Metrics:
         if again:
             self._api_retries.labels(known).inc()
 
-    def budget_waited(self, priority: Priority, seconds: float) -> None:
+    def record_budget_wait(self, priority: Priority, seconds: float) -> None:
         """A request got leave after so long."""
         self._budget_waited(priority.name.lower()).observe(max(seconds, 0.0))
 
-    def budget_refused(self, priority: Priority) -> None:
+    def record_budget_refusal(self, priority: Priority) -> None:
         """A request got no leave in time."""
         self._budget_refused.labels(priority.name.lower()).inc()
 
-    def published(self, event_type: str, delay: float) -> None:
+    def record_event_published(self, event_type: str, delay: float) -> None:
         """The broker confirmed an event, so long after it was committed."""
         self._published(_known(event_type, _EVENT_NAMES)).inc()
         self._publish_seconds.observe(max(delay, 0.0))
 
-    def dead_lettered(self, reason: str) -> None:
+    def record_dead_letter(self, reason: str) -> None:
         """A message went to the dead-letter queue. `reason` is its code."""
         self._dead.labels(self._reasons.of(reason)).inc()
 
-    def swept(self, seconds: float, *, failed: bool = False) -> None:
+    def record_sweep(self, seconds: float, *, failed: bool = False) -> None:
         """A sweep ended."""
         self._sweep_seconds.observe(seconds)
         if failed:
             self._sweep_failures.inc()
 
-    def swept_at(self, app: str, moment: float) -> None:
+    def set_last_sweep(self, app: str, moment: float) -> None:
         """A sweep of the app got through that ended at that time, seconds since the epoch."""
         self._swept_at.labels(app).set(moment)
 
-    def webhook(self, verdict: str) -> None:
+    def record_webhook(self, verdict: str) -> None:
         """A webhook was answered. `verdict` is one of a few words, such as `taken`."""
         self._webhooks.labels(verdict).inc()
 
-    def outbox(self, events: int, oldest_age: float) -> None:
+    def set_outbox(self, events: int, oldest_age: float) -> None:
         """How much waits to be published, and for how long; 0 when nothing waits."""
         self._outbox_events.set(events)
         self._outbox_age.set(oldest_age)
 
-    def recordings(self, by_status: Mapping[Status, int]) -> None:
+    def set_recordings(self, by_status: Mapping[Status, int]) -> None:
         """How many recordings are followed; a status that is not named has none."""
         for status in Status:
             self._recordings.labels(status.value).set(by_status.get(status, 0))
 
-    def waiting(self, unchanged: Mapping[Status, float], overdue: float) -> None:
+    def set_oldest(self, unchanged: Mapping[Status, float], overdue: float) -> None:
         """For how long (seconds) the longest unchanged recording of each live status has been so,
         and the most overdue look has been due; a status that is not named has none."""
         for status in Status:
             self._unchanged.labels(status.value).set(max(unchanged.get(status, 0.0), 0.0))
         self._overdue.set(max(overdue, 0.0))
 
-    def watch(self, *, in_flight: Callable[[], float], leads: Callable[[], bool]) -> None:
+    def watch_replica(self, *, in_flight: Callable[[], float], leads: Callable[[], bool]) -> None:
         """Ask these at each scrape. They must not block."""
         self._in_flight.set_function(in_flight)
         self._leads.set_function(leads)

@@ -179,7 +179,7 @@ class OutboxRelay:
                 structlog.get_logger().info(
                     "reply_unroutable", event_id=one.event_id, reply_to=one.routing_key
                 )
-            self._metrics.published(one.event_type, self._now() - one.created_at)
+            self._metrics.record_event_published(one.event_type, self._now() - one.created_at)
         return len(head)
 
     def _message(self, one: Unsent) -> Outgoing:

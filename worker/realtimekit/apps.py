@@ -57,7 +57,7 @@ def open_app(
 
     def heard(one: HttpAttempt) -> None:
         outcome = one.error.code if one.error else "ok"
-        metrics.api_request(one.operation, outcome, one.seconds, again=one.number > 1)
+        metrics.record_api_request(one.operation, outcome, one.seconds, again=one.number > 1)
         outage.record(one.error)
         if tracing.on:
             tracing.record_request(

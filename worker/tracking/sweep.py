@@ -149,7 +149,7 @@ class Sweep:
             finally:
                 self._wanted = False
         seconds = self._ticks() - self._began
-        self._metrics.swept(seconds, failed=failed)
+        self._metrics.record_sweep(seconds, failed=failed)
         if not failed:
             self._listing.record_success()
             structlog.get_logger().info(
@@ -181,7 +181,7 @@ class Sweep:
             return
         self._swept_at, self._pages = asked_at.timestamp(), max(self._asked, 1)
         self._pace.record_sweep(self._asked, told=self._hearsay.any_webhook)
-        self._metrics.swept_at(self._app, self._now().timestamp())
+        self._metrics.set_last_sweep(self._app, self._now().timestamp())
         self._hearsay.any_webhook = False
 
     async def _sweep_list(

@@ -120,7 +120,7 @@ class WebhookEndpoint:
                 span.set_attributes({"recording_worker.verdict": answered.verdict})
         finally:
             self.in_work -= 1
-        self._metrics.webhook(answered.verdict)
+        self._metrics.record_webhook(answered.verdict)
         _log(answered, time.perf_counter() - started)
         return web.Response(status=STATUSES[answered.verdict])
 
@@ -199,7 +199,7 @@ def put_off(metrics: Metrics, why: Callable[[], str | None]) -> list[web.RouteDe
     """What to serve while no webhook can be taken in: each is 503, so that it is sent again."""
 
     async def serve(_request: web.Request) -> web.Response:
-        metrics.webhook("unavailable")
+        metrics.record_webhook("unavailable")
         _log(WebhookAnswer("unavailable", {"reason": why()}), 0.0)
         return web.Response(status=STATUSES["unavailable"])
 

@@ -28,12 +28,12 @@ def test_the_version_is_told(registry: CollectorRegistry, metrics: Metrics) -> N
 
 
 def test_a_command_is_counted_and_timed(registry: CollectorRegistry, metrics: Metrics) -> None:
-    metrics.command_received("stop_recording")
-    metrics.command_settled("stop_recording", "succeeded", 0.25)
+    metrics.record_command_received("stop_recording")
+    metrics.record_command_completed("stop_recording", "succeeded", 0.25)
 
     one = {"type": "stop_recording"}
     assert value(registry, "commands_received_total", **one) == 1
-    assert value(registry, "commands_settled_total", **one, outcome="succeeded") == 1
+    assert value(registry, "commands_completed_total", **one, outcome="succeeded") == 1
     assert value(registry, "command_duration_seconds_sum", **one) == 0.25
 
 
@@ -41,7 +41,7 @@ def test_what_publishers_invent_makes_no_new_series(
     registry: CollectorRegistry, metrics: Metrics
 ) -> None:
     for number in range(500):
-        metrics.command_received(f"invented_{number}")
+        metrics.record_command_received(f"invented_{number}")
 
     assert value(registry, "commands_received_total", type="other") == 500
     assert b"invented" not in generate_latest(registry)
@@ -49,8 +49,8 @@ def test_what_publishers_invent_makes_no_new_series(
 
 def test_a_label_stops_growing_at_its_bound(registry: CollectorRegistry, metrics: Metrics) -> None:
     for number in range(MOST_VALUES + 40):
-        metrics.dead_lettered(f"reason_{number}")
-    metrics.dead_lettered("reason_0")
+        metrics.record_dead_letter(f"reason_{number}")
+    metrics.record_dead_letter("reason_0")
 
     assert value(registry, "dead_letters_total", reason="other") == 40
     assert value(registry, "dead_letters_total", reason="reason_0") == 2
@@ -59,8 +59,8 @@ def test_a_label_stops_growing_at_its_bound(registry: CollectorRegistry, metrics
 def test_api_tries_are_counted_by_operation_and_outcome(
     registry: CollectorRegistry, metrics: Metrics
 ) -> None:
-    metrics.api_request("start_track", "ok", 0.5)
-    metrics.api_request("start_track", "throttled", 0.5, again=True)
+    metrics.record_api_request("start_track", "ok", 0.5)
+    metrics.record_api_request("start_track", "throttled", 0.5, again=True)
 
     one = {"operation": "start_track"}
     assert value(registry, "api_requests_total", **one, outcome="throttled") == 1
@@ -71,18 +71,18 @@ def test_api_tries_are_counted_by_operation_and_outcome(
 def test_every_status_has_a_series_from_the_beginning(
     registry: CollectorRegistry, metrics: Metrics
 ) -> None:
-    metrics.recordings({Status.RECORDING: 2})
+    metrics.set_recordings({Status.RECORDING: 2})
     assert value(registry, "recordings", status="RECORDING") == 2
 
-    metrics.recordings({Status.UPLOADED: 1})
+    metrics.set_recordings({Status.UPLOADED: 1})
     assert [value(registry, "recordings", status=status.value) for status in Status] == [
         1 if status is Status.UPLOADED else 0 for status in Status
     ]
 
 
 def test_what_waits_in_the_outbox_is_told(registry: CollectorRegistry, metrics: Metrics) -> None:
-    metrics.outbox(7, 1.5)
-    metrics.published("recording.file_ready.v1", 0.5)
+    metrics.set_outbox(7, 1.5)
+    metrics.record_event_published("recording.file_ready.v1", 0.5)
 
     assert value(registry, "outbox_events") == 7
     assert value(registry, "outbox_oldest_age_seconds") == 1.5
@@ -93,8 +93,8 @@ def test_what_waits_in_the_outbox_is_told(registry: CollectorRegistry, metrics: 
 def test_sweeps_are_timed_and_their_failures_counted(
     registry: CollectorRegistry, metrics: Metrics
 ) -> None:
-    metrics.swept(0.5)
-    metrics.swept(0.5, failed=True)
+    metrics.record_sweep(0.5)
+    metrics.record_sweep(0.5, failed=True)
 
     assert value(registry, "sweep_duration_seconds_count") == 2
     assert value(registry, "sweep_failures_total") == 1
@@ -104,7 +104,7 @@ def test_watched_values_are_read_at_each_scrape(
     registry: CollectorRegistry, metrics: Metrics
 ) -> None:
     working: list[str] = []
-    metrics.watch(in_flight=lambda: len(working), leads=lambda: bool(working))
+    metrics.watch_replica(in_flight=lambda: len(working), leads=lambda: bool(working))
     assert (value(registry, "commands_in_flight"), value(registry, "leader")) == (0, 0)
 
     working.append("command")
@@ -114,13 +114,13 @@ def test_watched_values_are_read_at_each_scrape(
 def test_what_waits_longest_is_told_for_each_live_status(
     registry: CollectorRegistry, metrics: Metrics
 ) -> None:
-    metrics.waiting({Status.INVOKED: 90.0, Status.PAUSED: -1.0}, 7.0)
+    metrics.set_oldest({Status.INVOKED: 90.0, Status.PAUSED: -1.0}, 7.0)
     name = "recordings_oldest_unchanged_seconds"
     assert value(registry, name, status="INVOKED") == 90
     assert value(registry, name, status="PAUSED") == 0  # another replica's clock
     assert value(registry, "recordings_read_overdue_seconds") == 7
 
-    metrics.waiting({}, 0.0)
+    metrics.set_oldest({}, 0.0)
     assert value(registry, name, status="INVOKED") == 0
 
 
@@ -155,7 +155,7 @@ class Budget:
 
 def test_two_workers_in_one_process_do_not_share_their_counts() -> None:
     first, second = CollectorRegistry(), CollectorRegistry()
-    Metrics(first, version="1").published("recording.completed.v1", 0.5)
+    Metrics(first, version="1").record_event_published("recording.completed.v1", 0.5)
     Metrics(second, version="1")
 
     assert value(first, "events_published_total", type="recording.completed.v1") == 1

@@ -10,8 +10,8 @@ from typing import Final
 import msgspec
 
 from recording_schemas import Status
+from worker.domain.event_envelopes import OutcomeRecord
 from worker.domain.recording import Recording, StartContext
-from worker.store.outbox import OutcomeRecord
 from worker.store.store import Store
 
 _ID: Final = "00000000-0000-4000-8000-000000000000"

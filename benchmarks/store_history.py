@@ -18,11 +18,12 @@ import msgspec
 import sqlalchemy as sa
 
 from recording_schemas import CommandSucceeded, Status
+from worker.domain.event_envelopes import outcome_record
 from worker.domain.recording import Observation, Recording, StartContext
 from worker.domain.snapshot import RecordingSnapshot
 from worker.store.database.engine import open_engine
 from worker.store.database.schema import files, inbox, outbox, recordings
-from worker.store.outbox import Reply, outcome_record
+from worker.store.outbox import Reply
 from worker.store.requests import Claim, Finish
 from worker.store.store import Store
 

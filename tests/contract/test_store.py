@@ -12,12 +12,13 @@ from sqlalchemy.exc import IntegrityError
 
 from recording_schemas import CommandSucceeded, Status
 from worker.domain.errors import StoreUnavailable, WrongSettings
+from worker.domain.event_envelopes import outcome_record
 from worker.domain.recording import Observation, StartContext
 from worker.domain.snapshot import RecordingSnapshot
 from worker.domain.track_files import TrackFile
 from worker.store.database.engine import open_engine
 from worker.store.leases import LeaseRequest
-from worker.store.outbox import Reply, outcome_record
+from worker.store.outbox import Reply
 from worker.store.queries import Oldest, RecordingsFilter
 from worker.store.read_schedule import ScheduledRead
 from worker.store.requests import Claim, Claimed, Finish, Release

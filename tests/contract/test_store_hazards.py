@@ -8,10 +8,11 @@ import msgspec
 import pytest
 
 from recording_schemas import CommandSucceeded, Status
+from worker.domain.event_envelopes import outcome_record
 from worker.domain.recording import Observation, StartContext
 from worker.domain.snapshot import RecordingSnapshot
 from worker.domain.track_files import TrackFile
-from worker.store.outbox import Reply, outcome_record
+from worker.store.outbox import Reply
 from worker.store.queries import RecordingsFilter
 from worker.store.requests import Claim, Claimed, Finish, Release
 from worker.store.store import Store

@@ -9,12 +9,13 @@ import pytest
 import sqlalchemy as sa
 
 from recording_schemas import CommandSucceeded, ErrorInfo, Status
+from worker.domain.event_envelopes import outcome_record
 from worker.domain.recording import Observation, StartContext
 from worker.domain.snapshot import RecordingSnapshot
 from worker.domain.track_files import TrackFile
 from worker.store.database.engine import open_engine
 from worker.store.database.schema import files, inbox, outbox, recordings
-from worker.store.outbox import Reply, outcome_record
+from worker.store.outbox import Reply
 from worker.store.pruner import Pruner, Retention
 from worker.store.requests import Claim, Finish, Release
 from worker.store.store import Store

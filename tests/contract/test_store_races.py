@@ -9,12 +9,13 @@ import sqlalchemy as sa
 
 from recording_schemas import CommandSucceeded, Status
 from sandbox.services.postgresql import PostgreSQLServer
+from worker.domain.event_envelopes import outcome_record
 from worker.domain.recording import Observation, StartContext
 from worker.domain.snapshot import RecordingSnapshot
 from worker.store import inbox
 from worker.store.database.engine import open_engine
 from worker.store.finishing import finish
-from worker.store.outbox import Reply, outcome_record
+from worker.store.outbox import Reply
 from worker.store.requests import Claim, Claimed, Finish
 from worker.store.store import Store
 

@@ -12,10 +12,11 @@ import sqlalchemy as sa
 from recording_schemas import CommandSucceeded, Status
 from sandbox.services.postgresql import PostgreSQLServer
 from sandbox.waiting import Eventually
+from worker.domain.event_envelopes import outcome_record
 from worker.domain.recording import Observation, ObservedBy, StartContext
 from worker.domain.snapshot import RecordingSnapshot
 from worker.store.hearing import WebhookObservation
-from worker.store.outbox import Reply, outcome_record
+from worker.store.outbox import Reply
 from worker.store.requests import Claim, Finish
 from worker.store.store import Store
 

@@ -20,7 +20,7 @@ from recording_schemas import (
 from sandbox.model.request_log import FileMade, Request, Started, Transition
 from tests.fault.facts import SUCCEEDED, Facts, Received, Sent
 from tests.fault.ledger import Run, account, closing_lines
-from worker.store.outbox import moment
+from worker.domain.outcomes import utc
 
 FILE = "default_file.webm"
 
@@ -32,7 +32,7 @@ def told(data: EventData, event_id: str, sequence: int | None = None) -> Receive
         id=event_id,
         source="test",
         subject=subject,
-        time=moment(0),
+        time=utc(0),
         sequence=f"{sequence:012d}" if sequence else None,
     )
     return Received(
@@ -52,7 +52,7 @@ def status(status: Status, before: Status | None, number: int) -> Received:
         status=status,
         previous_status=before,
         observed_by="sweep",
-        observed_at=moment(0),
+        observed_at=utc(0),
     )
     return told(data, f"event-{number}", number)
 

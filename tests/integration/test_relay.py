@@ -22,11 +22,12 @@ from tests.fault.proxy import Proxy
 from worker.broker.connection import BrokerConnection
 from worker.broker.publisher import Publisher
 from worker.broker.topology import Topology
+from worker.domain.event_envelopes import outcome_record
 from worker.domain.recording import Observation
 from worker.domain.snapshot import RecordingSnapshot
 from worker.observability.metrics import Metrics
 from worker.publishing.relay import BATCH, OutboxRelay
-from worker.store.outbox import Reply, outcome_record
+from worker.store.outbox import Reply
 from worker.store.requests import Claim, Finish
 from worker.store.store import Store
 

@@ -18,6 +18,7 @@ from sandbox.api.server import Sandbox, SandboxOptions
 from sandbox.services.postgresql import PostgreSQLServer
 from tests.integration.cli_process import CommandLine
 from worker.domain.errors import StoreUnavailable
+from worker.domain.event_envelopes import outcome_record
 from worker.domain.recording import Observation, StartContext
 from worker.domain.snapshot import RecordingSnapshot
 from worker.domain.track_files import TrackFile
@@ -25,7 +26,7 @@ from worker.store.admin.copy import COPIED, Copy, copy_store
 from worker.store.database.engine import open_engine
 from worker.store.database.schema import marks
 from worker.store.leases import LeaseRequest
-from worker.store.outbox import Reply, outcome_record
+from worker.store.outbox import Reply
 from worker.store.read_schedule import Cursor
 from worker.store.requests import Claim, Finish
 from worker.store.store import Store

@@ -10,10 +10,11 @@ from worker.broker.messages import Ack, Dead, Delivery, Retry, Settlement
 from worker.commands.retry_policy import RetryPolicy
 from worker.domain import outcomes
 from worker.domain.errors import NotYet, OutcomeUnknown, OverBudget, Unavailable
+from worker.domain.event_envelopes import outcome_record
 from worker.domain.outcomes import utc
 from worker.domain.recording import Observation
 from worker.observability.tracing import OFF, Tracing
-from worker.store.outbox import Reply, outcome_record
+from worker.store.outbox import Reply
 from worker.store.requests import Claimed, Finish, Release
 from worker.store.store import Store
 

@@ -1,23 +1,18 @@
 """The outbox: events that are committed and not yet confirmed by the broker."""
 
-import uuid
 from collections.abc import Iterable, Sequence
-from datetime import UTC, datetime
-from hashlib import sha1
+from datetime import datetime
 from typing import Any, Final, Literal
 
 import msgspec
 import sqlalchemy as sa
 
-from recording_schemas import EVENT_TYPES, Outcome, encode_event, exchange_of, routing_key
+from worker.domain.event_envelopes import OutcomeRecord, recording_envelopes
 from worker.domain.recording import Recording, RecordingEvent
 from worker.store.database.bulk import ManyRows, inserting
 from worker.store.database.holdable import strip_nul
 from worker.store.database.notifications import leave
 from worker.store.database.schema import outbox
-
-NAMESPACE: Final = uuid.UUID("6f1d3b0e-52c7-5d0c-9c0b-7a1f0c1c2a55")
-"""Of every event id. Changing it would give old facts new ids."""
 
 Exchange = Literal["status", "files", "results", "reply"]
 
@@ -27,18 +22,6 @@ class Reply(msgspec.Struct, frozen=True, kw_only=True):
 
     reply_to: str | None = None
     correlation_id: str | None = None
-    trace: dict[str, str] = {}
-
-
-class OutcomeRecord(msgspec.Struct, frozen=True, kw_only=True):
-    """A final outcome as it was first published, kept to be published again for repeats."""
-
-    event_id: str
-    event_type: str
-    routing_key: str
-    command_id: str
-    correlation_id: str
-    body: str
     trace: dict[str, str] = {}
 
 
@@ -57,65 +40,29 @@ class Unsent(msgspec.Struct, frozen=True, kw_only=True):
     created_at: float
 
 
-def event_id_of(fact: str) -> str:
-    """`str(uuid.uuid5(NAMESPACE, fact))`, in a third of the time."""
-    digest = sha1(NAMESPACE.bytes + fact.encode(), usedforsecurity=False).hexdigest()
-    variant = "89ab"[int(digest[16], 16) & 3]
-    return f"{digest[:8]}-{digest[8:12]}-5{digest[13:16]}-{variant}{digest[17:20]}-{digest[20:32]}"
-
-
-def outcome_record(
-    data: Outcome, *, source: str, at: datetime, correlation_id: str | None, trace: dict[str, str]
-) -> OutcomeRecord:
-    """The event of a command's end. Its id depends on the command's id alone."""
-    event_id = event_id_of(f"outcome/{data.command_id}")
-    body = encode_event(
-        data, id=event_id, source=source, subject=data.command_id, time=at, sequence=None
-    )
-    return OutcomeRecord(
-        event_id=event_id,
-        event_type=EVENT_TYPES[type(data)],
-        routing_key=routing_key(data),
-        command_id=data.command_id,
-        correlation_id=correlation_id or data.command_id,
-        body=body.decode(),
-        trace=trace,
-    )
-
-
 def event_rows(
     after: Recording, events: Sequence[RecordingEvent], *, source: str, at: datetime
 ) -> list[dict[str, Any]]:
-    """Rows for the news of one recording. `after.sequence` is the number of the last of them."""
+    """Rows for the events of one recording. `after.sequence` is the number of the last of them."""
+    if not events:
+        return []
     origin = after.start
     headers = msgspec.json.encode(origin.trace if origin else {}).decode()
-    correlation_id = (origin.correlation_id or origin.start_id) if origin else None
-    first = after.sequence - len(events) + 1
-    rows = []
-    for number, data in enumerate(events, start=first):
-        event_id = event_id_of(f"recording/{after.recording_id}/{number}")
-        body = encode_event(
-            data,
-            id=event_id,
-            source=source,
-            subject=after.recording_id,
-            time=at,
-            sequence=f"{number:012d}",
-        )
-        rows.append(
-            {
-                "event_id": event_id,
-                "event_type": EVENT_TYPES[type(data)],
-                "subject": after.recording_id,
-                "exchange": exchange_of(data),
-                "routing_key": routing_key(data),
-                "correlation_id": strip_nul(correlation_id),
-                "headers": headers,
-                "body": body,
-                "created_at": at.timestamp(),
-            }
-        )
-    return rows
+    correlation_id = strip_nul((origin.correlation_id or origin.start_id) if origin else None)
+    return [
+        {
+            "event_id": envelope.event_id,
+            "event_type": envelope.event_type,
+            "subject": after.recording_id,
+            "exchange": envelope.exchange,
+            "routing_key": envelope.routing_key,
+            "correlation_id": correlation_id,
+            "headers": headers,
+            "body": envelope.body,
+            "created_at": at.timestamp(),
+        }
+        for envelope in recording_envelopes(after, events, source=source, at=at)
+    ]
 
 
 def outcome_rows(
@@ -287,8 +234,3 @@ def depth(connection: sa.Connection, requests: Sequence[None]) -> list[tuple[int
     count = connection.execute(sa.select(sa.func.count()).where(waits)).scalar_one()
     oldest = sa.select(outbox.c.created_at).where(waits).order_by(outbox.c.position).limit(1)
     return [(count, connection.execute(oldest).scalar())] * len(requests)
-
-
-def moment(seconds: float) -> datetime:
-    """Seconds since the epoch as an aware time."""
-    return datetime.fromtimestamp(seconds, UTC)

@@ -4,8 +4,9 @@ from typing import Literal
 
 import msgspec
 
+from worker.domain.event_envelopes import OutcomeRecord
 from worker.domain.recording import Observation, Recording
-from worker.store.outbox import OutcomeRecord, Reply
+from worker.store.outbox import Reply
 
 Verdict = Literal["new", "again", "busy", "done"]
 

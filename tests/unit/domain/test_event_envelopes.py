@@ -5,14 +5,14 @@ import uuid
 from hypothesis import given
 from hypothesis import strategies as st
 
-from worker.store.outbox import NAMESPACE, event_id_of
+from worker.domain.event_envelopes import EVENT_ID_NAMESPACE, event_id_of
 
 TEXT = st.text(alphabet=st.characters(codec="utf-8"))
 
 
 @given(TEXT)
 def test_an_id_is_the_uuid_of_the_fact_in_our_namespace(fact: str) -> None:
-    assert event_id_of(fact) == str(uuid.uuid5(NAMESPACE, fact))
+    assert event_id_of(fact) == str(uuid.uuid5(EVENT_ID_NAMESPACE, fact))
 
 
 def test_the_ids_that_were_given_yesterday_are_those_of_today() -> None:

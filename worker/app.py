@@ -163,8 +163,8 @@ class Worker:
             now=self._now,
         )
         checks: dict[str, Check] = {
-            "publishing": lambda: publishing.trouble,
-            "consuming": lambda: consuming.trouble,
+            "publishing": lambda: publishing.unavailable_reason,
+            "consuming": lambda: consuming.unavailable_reason,
             "store": lambda: store.trouble,
         }
         # A turn of the relay may be a few confirmations that do not come.
@@ -181,7 +181,7 @@ class Worker:
             registry=self._registry,
             extra_routes=assembly.webhooks().routes(),
         )
-        apps.on_change(lambda: consumer.be_cautious(apps.all_open()))
+        apps.on_change(lambda: consumer.take_one_at_a_time(apps.all_open()))
         self._metrics.watch_replica(
             in_flight=lambda: consumer.in_flight, leads=leadership.is_leader
         )

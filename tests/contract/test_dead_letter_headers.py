@@ -4,8 +4,8 @@ from typing import Any, Final
 
 from recording_schemas.asyncapi import document
 from worker.broker.admin.dead_letter_queue import REPLAYED_AT, REPLAYS
-from worker.broker.admin.dead_letter_reason import EVER_FIRST_SEEN
-from worker.broker.headers import headers_of_copy
+from worker.broker.admin.dead_letter_reason import FIRST_SEEN_BEFORE_REPLAY
+from worker.broker.headers import headers_for_copy
 from worker.broker.messages import Delivery
 
 UNSENDABLE: Final = {"theirs": object()}
@@ -18,7 +18,7 @@ def described() -> dict[str, Any]:
 
 def test_every_header_that_a_worker_or_a_replay_puts_on_a_dead_letter_is_described() -> None:
     delivery = Delivery(body=b"{}", routing_key="x", headers=UNSENDABLE)
-    buried = headers_of_copy(delivery, code="invalid_member", reason="why", now=0.0)
-    replayed = {REPLAYS, REPLAYED_AT, EVER_FIRST_SEEN}
+    buried = headers_for_copy(delivery, code="invalid_member", reason="why", now=0.0)
+    replayed = {REPLAYS, REPLAYED_AT, FIRST_SEEN_BEFORE_REPLAY}
     assert described()["properties"].keys() == buried.keys() | replayed
     assert set(described()["required"]) <= buried.keys()

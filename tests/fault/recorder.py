@@ -11,7 +11,7 @@ from aio_pika.abc import AbstractChannel, AbstractConnection, AbstractIncomingMe
 
 from sandbox.waiting import eventually
 from tests.fault.facts import Received
-from worker.broker.connection import BROKER_TROUBLE, close_quietly, from_broker
+from worker.broker.connection import BROKER_ERRORS, broker_call, close_quietly
 from worker.broker.topology import Topology, declare
 
 PAUSE_SECONDS: Final = 0.2
@@ -73,8 +73,8 @@ class Recorder:
     async def _listen(self) -> None:
         while True:
             try:
-                await from_broker(self._session())
-            except BROKER_TROUBLE:
+                await broker_call(self._session())
+            except BROKER_ERRORS:
                 self.connected.clear()
             await asyncio.sleep(PAUSE_SECONDS)
 

@@ -10,7 +10,7 @@ import msgspec
 from aio_pika.abc import AbstractConnection, AbstractExchange
 
 from tests.fault.facts import Sent
-from worker.broker.connection import BROKER_TROUBLE, from_broker
+from worker.broker.connection import BROKER_ERRORS, broker_call
 
 CONFIRM_SECONDS: Final = 10.0
 PAUSE_SECONDS: Final = 0.2
@@ -67,8 +67,8 @@ class Sender:
         try:
             async with asyncio.timeout(CONFIRM_SECONDS):
                 exchange = await self._opened()
-                await from_broker(exchange.publish(message, "command", mandatory=True))
-        except BROKER_TROUBLE:
+                await broker_call(exchange.publish(message, "command", mandatory=True))
+        except BROKER_ERRORS:
             self._exchange = None
             return False
         return True

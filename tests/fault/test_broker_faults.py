@@ -207,7 +207,7 @@ async def test_a_channel_closed_for_a_late_acknowledgement_doubles_nothing(
     field.sandbox.faults.clear(fault)
     assert found.violations == ()
     assert found.recordings == 5
-    lost = [one for one in logged(worker) if one["event"] == "broker_lost"]
+    lost = [one for one in logged(worker) if one["event"] == "broker_connection_lost"]
     assert {one["connection"] for one in lost} == {"consume"}, "the broker has closed the channel"
     again = [one["command_id"] for one in commands_logged(worker) if one["redelivered"]]
     assert any(name.startswith("start-") for name in again), "while they were in hand"

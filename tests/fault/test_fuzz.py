@@ -254,7 +254,7 @@ def test_headers_of_a_delivery_count_only_as_what_they_must_be() -> None:
     @given(HEADERS, st.booleans())
     def whatever_headers(headers: dict[str, Any], redelivered: bool) -> None:
         delivery = Delivery(body=b"", routing_key="", headers=headers, redelivered=redelivered)
-        assert isinstance(delivery.returned, int)
+        assert isinstance(delivery.redelivery_count, int)
         msgspec.json.encode(delivery.trace)
         assert all(len(value) <= 8192 for value in delivery.trace.values())
 

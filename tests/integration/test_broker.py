@@ -26,7 +26,7 @@ from sandbox.waiting import Eventually
 from tests.fault.proxy import Proxy
 from tests.integration.overheard import Overheard
 from worker.broker.acknowledging import Acknowledging
-from worker.broker.connection import BrokerConnection, from_broker
+from worker.broker.connection import BrokerConnection, broker_call
 from worker.broker.consumer import Consumer
 from worker.broker.messages import Ack, Dead, Delivery, Outgoing, Retry, Settlement
 from worker.broker.publisher import Publisher
@@ -385,7 +385,7 @@ async def test_after_a_missed_confirmation_publishing_works_again_and_readiness_
         proxy.stall()
         with pytest.raises(BrokerUnavailable):
             await commands.publisher.publish(event(commands.topology))
-        assert commands.publishing.trouble is not None
+        assert commands.publishing.unavailable_reason is not None
         await proxy.restore()
 
         async def works() -> bool:
@@ -395,7 +395,7 @@ async def test_after_a_missed_confirmation_publishing_works_again_and_readiness_
                 return False
 
         await eventually(works)
-        await eventually(lambda: commands.publishing.trouble is None)
+        await eventually(lambda: commands.publishing.unavailable_reason is None)
 
 
 async def test_an_exchange_that_somebody_deletes_is_declared_again(
@@ -404,7 +404,7 @@ async def test_an_exchange_that_somebody_deletes_is_declared_again(
     commands = await broker.commands(acknowledge)
     async with commands.running():
         # Consuming declares the topology as well: it must not do so after what is deleted here.
-        await eventually(lambda: commands.consuming.trouble is None)
+        await eventually(lambda: commands.consuming.unavailable_reason is None)
         async with commands.raw.channel() as channel:
             await channel.exchange_delete(commands.topology.exchange("status"))
         with pytest.raises(BrokerUnavailable):
@@ -442,12 +442,12 @@ async def test_a_call_that_ends_with_its_channel_is_trouble_with_the_broker(
     error: BaseException,
 ) -> None:
     with pytest.raises(BrokerUnavailable):
-        await from_broker(ends_with(error))
+        await broker_call(ends_with(error))
 
 
 async def test_errors_that_say_what_they_are_pass() -> None:
     with pytest.raises(TopologyDiffers):
-        await from_broker(ends_with(TopologyDiffers("x")))
+        await broker_call(ends_with(TopologyDiffers("x")))
 
 
 async def swallows(entered: asyncio.Event, instead: BaseException | None) -> None:
@@ -465,7 +465,7 @@ async def test_a_task_that_is_cancelled_ends_even_if_the_library_swallows_it(
     instead: BaseException | None,
 ) -> None:
     entered = asyncio.Event()
-    waiting = asyncio.create_task(from_broker(swallows(entered, instead)))
+    waiting = asyncio.create_task(broker_call(swallows(entered, instead)))
     await entered.wait()
     waiting.cancel()
     await asyncio.wait([waiting], timeout=20)
@@ -475,7 +475,7 @@ async def test_a_task_that_is_cancelled_ends_even_if_the_library_swallows_it(
 async def test_a_deadline_stays_one_even_if_the_library_swallows_it() -> None:
     with pytest.raises(TimeoutError):
         async with asyncio.timeout(0):
-            await from_broker(swallows(asyncio.Event(), None))
+            await broker_call(swallows(asyncio.Event(), None))
 
 
 # Consuming and settling
@@ -600,13 +600,13 @@ async def test_a_queue_deleted_under_the_consumer_is_declared_again_and_consumin
 ) -> None:
     commands = await broker.commands(acknowledge)
     async with commands.running():
-        await eventually(lambda: commands.consuming.trouble is None)
+        await eventually(lambda: commands.consuming.unavailable_reason is None)
         before = commands.connections
         async with commands.raw.channel() as channel:
             await channel.queue_delete(commands.topology.command_queue)
         # That it was in trouble may be over before anybody looks; a new connection stays a fact.
         await eventually(
-            lambda: commands.connections > before and commands.consuming.trouble is None
+            lambda: commands.connections > before and commands.consuming.unavailable_reason is None
         )
         await commands.send(b"after", message_id="m")
         await eventually(lambda: commands.bodies == [b"after"])
@@ -617,7 +617,7 @@ async def test_a_consumer_that_only_the_broker_has_forgotten_is_noticed_and_cons
 ) -> None:
     commands = await broker.commands(acknowledge)
     async with commands.running():
-        await eventually(lambda: commands.consuming.trouble is None)
+        await eventually(lambda: commands.consuming.unavailable_reason is None)
         await commands.consumer.be_forgotten()
         await commands.send(b"after", message_id="m")
         await eventually(lambda: commands.bodies == [b"after"])
@@ -813,7 +813,7 @@ async def test_after_kill_9_of_the_broker_consuming_and_publishing_resume_by_the
                 async def arrives() -> bool:
                     return b"after" in commands.bodies
 
-                await eventually(lambda: commands.consuming.trouble is None, seconds=60)
+                await eventually(lambda: commands.consuming.unavailable_reason is None, seconds=60)
                 await commands.send(b"after", message_id="m-2")
                 await eventually(arrives, seconds=30)
 
@@ -838,7 +838,7 @@ async def test_a_memory_alarm_ends_publishes_at_their_deadline_and_acknowledging
             async with asyncio.timeout(10):
                 with pytest.raises(BrokerUnavailable):
                     await commands.publisher.publish(event(commands.topology))
-            assert commands.publishing.trouble is not None
+            assert commands.publishing.unavailable_reason is not None
             go.set()
             await eventually(lambda: commands.consumer.in_flight == 0)
             unacked = await asyncio.to_thread(

@@ -71,7 +71,7 @@ async def test_what_was_declared_is_found_fine(cli: CommandLine) -> None:
 
     assert (declared.code, checked.code) == (0, 0), checked.err
     assert len(checked.lines) == 11
-    assert {row["state"] for row in checked.lines} == {"fine"}
+    assert {row["state"] for row in checked.lines} == {"ok"}
 
 
 async def test_a_queue_with_other_arguments_is_named_with_the_brokers_words(

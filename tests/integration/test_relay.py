@@ -236,7 +236,7 @@ async def test_a_silent_broker_loses_nothing(
         link.stall()
         await bench.happen(ids, LIFE)
         bench.relay.wake()
-        await eventually(lambda: bench.link.trouble is not None)
+        await eventually(lambda: bench.link.unavailable_reason is not None)
         assert len(await bench.unsent_ids()) == 20 * len(KEYS)
         await link.restore()
         await eventually(

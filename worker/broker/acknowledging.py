@@ -7,8 +7,8 @@ from aiormq.abc import ChannelFrame
 from aiormq.channel import Channel
 from pamqp.commands import Basic
 
-from worker.broker.connection import from_broker
-from worker.broker.topology import DEADLINE
+from worker.broker.connection import broker_call
+from worker.broker.topology import RPC_TIMEOUT_SECONDS
 
 
 class Acknowledging:
@@ -64,8 +64,8 @@ class Acknowledging:
             self._lowest += 1
 
     async def _write(self, frames: Sequence[Basic.Ack | Basic.Nack]) -> None:
-        async with asyncio.timeout(DEADLINE):
-            await from_broker(self._put(frames))
+        async with asyncio.timeout(RPC_TIMEOUT_SECONDS):
+            await broker_call(self._put(frames))
 
     async def _put(self, frames: Sequence[Basic.Ack | Basic.Nack]) -> None:
         async with self._channel.lock:  # raises when the channel is closed

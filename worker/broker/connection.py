@@ -16,16 +16,16 @@ from worker.domain.errors import BrokerUnavailable
 
 T = TypeVar("T")
 
-HEARTBEAT: Final = 10
+HEARTBEAT_SECONDS: Final = 10
 """Seconds. A silent peer is noticed after about three and a bit of them."""
 
-CONNECT_SECONDS: Final = 10.0
-OPEN_SECONDS: Final = 10.0
-LONGEST_PAUSE: Final = 30.0
-CLOSED: Final = "the channel or the connection was closed"
+CONNECT_TIMEOUT_SECONDS: Final = 10.0
+OPEN_CHANNEL_TIMEOUT_SECONDS: Final = 10.0
+MAX_PAUSE_SECONDS: Final = 30.0
+CLOSED_MESSAGE: Final = "the channel or the connection was closed"
 
 Session = Callable[[AbstractConnection], Awaitable[None]]
-BROKER_TROUBLE: Final = (
+BROKER_ERRORS: Final = (
     AMQPError,
     ChannelInvalidStateError,
     OSError,
@@ -33,7 +33,7 @@ BROKER_TROUBLE: Final = (
     BrokerUnavailable,
 )
 """What the loss of a connection looks like. The library's error for a closed channel is none of
-its AMQP errors, and some of its calls end as if cancelled: see `from_broker`."""
+its AMQP errors, and some of its calls end as if cancelled: see `broker_call`."""
 
 
 class BrokerConnection:
@@ -48,39 +48,43 @@ class BrokerConnection:
         self._name = name
         self._stopping = asyncio.Event()
         self._failures = 0
-        self.trouble: str | None = "not connected yet"
+        self.unavailable_reason: str | None = "not connected yet"
         """Why there is no working session now; None while there is one."""
 
     async def run(self, session: Session) -> None:
-        """Keep sessions going until `stop`. A session says that it works with `working`."""
+        """Keep sessions going until `stop`. A session says that it works with `mark_ready`."""
         log = structlog.get_logger().bind(connection=self._name)
         while not self._stopping.is_set():
             try:
                 await self._one(session)
-                self.trouble = "the connection was lost"
-            except BROKER_TROUBLE as error:
-                self.trouble = f"{type(error).__name__}: {error}"[:300]
+                self.unavailable_reason = "the connection was lost"
+            except BROKER_ERRORS as error:
+                self.unavailable_reason = f"{type(error).__name__}: {error}"[:300]
             if self._stopping.is_set():
                 return
-            pause = random.uniform(0, min(LONGEST_PAUSE, 0.5 * 2**self._failures))
+            pause = random.uniform(0, min(MAX_PAUSE_SECONDS, 0.5 * 2**self._failures))
             self._failures = min(self._failures + 1, 10)
-            log.warning("broker_lost", reason=self.trouble, pause_seconds=round(pause, 3))
+            log.warning(
+                "broker_connection_lost",
+                reason=self.unavailable_reason,
+                pause_seconds=round(pause, 3),
+            )
             await self._pause(pause)
 
-    def working(self) -> None:
+    def mark_ready(self) -> None:
         """The session is up: from now on a loss is a first one."""
         self._failures = 0
-        self.trouble = None
+        self.unavailable_reason = None
 
     def stop(self) -> None:
         """End the current session's connection by itself, and do not connect again."""
         self._stopping.set()
-        self.trouble = "stopped"
+        self.unavailable_reason = "stopped"
 
     async def _one(self, session: Session) -> None:
-        url = URL(self._url()).update_query(heartbeat=HEARTBEAT)
-        async with asyncio.timeout(CONNECT_SECONDS):
-            connection = await from_broker(
+        url = URL(self._url()).update_query(heartbeat=HEARTBEAT_SECONDS)
+        async with asyncio.timeout(CONNECT_TIMEOUT_SECONDS):
+            connection = await broker_call(
                 aio_pika.connect(
                     url,
                     client_properties={"connection_name": f"recording-worker {self._name}"},
@@ -88,7 +92,7 @@ class BrokerConnection:
                 )
             )
         try:
-            await from_broker(session(connection))
+            await broker_call(session(connection))
         finally:
             await close_quietly(connection)
 
@@ -100,7 +104,7 @@ class BrokerConnection:
             pass
 
 
-async def from_broker(waiting: Awaitable[T]) -> T:
+async def broker_call(waiting: Awaitable[T]) -> T:
     """What `waiting` comes to; BrokerUnavailable if it ended because a channel was closed.
 
     The library mixes up the two reasons for which a call can be cut short. When a channel closes,
@@ -117,7 +121,7 @@ async def from_broker(waiting: Awaitable[T]) -> T:
             raise asyncio.CancelledError from error
         closed = isinstance(error, asyncio.CancelledError | StopAsyncIteration)
         if closed or type(error) is Exception:
-            raise BrokerUnavailable(CLOSED) from error
+            raise BrokerUnavailable(CLOSED_MESSAGE) from error
         raise
     if task is not None and task.cancelling():
         raise asyncio.CancelledError
@@ -128,9 +132,9 @@ async def open_channel(
     connection: AbstractConnection, *, confirms: bool = False
 ) -> AbstractChannel:
     """A new channel; with `confirms`, publishes wait for theirs, and an unroutable one raises."""
-    async with asyncio.timeout(OPEN_SECONDS):
+    async with asyncio.timeout(OPEN_CHANNEL_TIMEOUT_SECONDS):
         try:
-            return await from_broker(
+            return await broker_call(
                 connection.channel(publisher_confirms=confirms, on_return_raises=confirms)
             )
         except RuntimeError as error:  # the connection was lost a moment ago
@@ -141,6 +145,6 @@ async def close_quietly(connection: AbstractConnection) -> None:
     """Close what may be broken already."""
     try:
         async with asyncio.timeout(5):
-            await from_broker(connection.close())
-    except BROKER_TROUBLE:
+            await broker_call(connection.close())
+    except BROKER_ERRORS:
         pass

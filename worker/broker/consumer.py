@@ -13,20 +13,20 @@ from aiormq.channel import Channel
 
 from worker.broker.acknowledging import Acknowledging
 from worker.broker.aiormq.frame_reader import TolerantConnection
-from worker.broker.connection import BROKER_TROUBLE, BrokerConnection, from_broker, open_channel
-from worker.broker.headers import headers_of_copy
+from worker.broker.connection import BROKER_ERRORS, BrokerConnection, broker_call, open_channel
+from worker.broker.headers import headers_for_copy
 from worker.broker.messages import Ack, Dead, Delivery, Outgoing, Retry, Settlement
 from worker.broker.publisher import Publisher
-from worker.broker.topology import DEADLINE, Topology
+from worker.broker.topology import RPC_TIMEOUT_SECONDS, Topology
 from worker.domain.errors import BrokerUnavailable
 
 Handler = Callable[[Delivery], Awaitable[Settlement]]
 
-CHECK_SECONDS: Final = 10.0
-MOST_MISSES: Final = 2
+CHECK_INTERVAL_SECONDS: Final = 10.0
+MAX_MISSES: Final = 2
 """So many answers in a row that the queue has no consumer are believed."""
 
-GIVE_BACK_SECONDS: Final = 1.0
+REQUEUE_DELAY_SECONDS: Final = 1.0
 
 
 class Consumer:
@@ -45,7 +45,7 @@ class Consumer:
         *,
         prefetch: int,
         now: Callable[[], float] = time.time,
-        check_seconds: float = CHECK_SECONDS,
+        check_seconds: float = CHECK_INTERVAL_SECONDS,
     ) -> None:
         self._link = link
         self._topology = topology
@@ -77,7 +77,7 @@ class Consumer:
         while self._running:
             await asyncio.wait(self._running)
 
-    def be_cautious(self, cautious: bool) -> None:
+    def take_one_at_a_time(self, cautious: bool) -> None:
         """Take one command at a time from now on, or as many as the prefetch says again."""
         self._cautious = cautious
         self._mood_changed.set()
@@ -88,7 +88,7 @@ class Consumer:
         await _first_of(self._publisher.wait_ready(), self._draining.wait())
         if self._draining.is_set():
             return
-        await self._publisher.see_to_topology(connection)
+        await self._publisher.prepare_topology(connection)
         opened = await open_channel(connection)
         channel = await opened.get_underlay_channel()
         assert isinstance(channel, Channel)  # noqa: S101 - the abstract one hides its queue
@@ -98,8 +98,8 @@ class Consumer:
         assert isinstance(connection, TolerantConnection)  # noqa: S101 - `BrokerConnection` makes no others
         connection.take_deliveries(channel.number, partial(self._take, settling))
         while True:
-            tag = await from_broker(self._consume(channel, settling))
-            self._link.working()
+            tag = await broker_call(self._consume(channel, settling))
+            self._link.mark_ready()
             lost = (opened.closed, cancelled.wait)
             await self._attend(channel, *lost, self._draining.wait, self._mood_changed.wait)
             if self._draining.is_set():
@@ -107,7 +107,7 @@ class Consumer:
                 return
             if not self._mood_changed.is_set():
                 return
-            await from_broker(channel.basic_cancel(tag, timeout=DEADLINE))
+            await broker_call(channel.basic_cancel(tag, timeout=RPC_TIMEOUT_SECONDS))
 
     async def _attend(self, channel: Channel, *ends: Callable[[], Awaitable[Any]]) -> None:
         """Until one of the ends comes: ask the broker, now and then, whether it still knows us.
@@ -120,16 +120,16 @@ class Consumer:
         misses = 0
         while not await _first_of(*(end() for end in ends), seconds=self._check_seconds):
             queue = self._topology.command_queue
-            asking = channel.queue_declare(queue, passive=True, timeout=DEADLINE)
-            known = (await from_broker(asking)).consumer_count
+            asking = channel.queue_declare(queue, passive=True, timeout=RPC_TIMEOUT_SECONDS)
+            known = (await broker_call(asking)).consumer_count
             misses = 0 if known else misses + 1
-            if misses == MOST_MISSES:
+            if misses == MAX_MISSES:
                 raise BrokerUnavailable(f"the broker has no consumer of {queue!r}")
 
     async def _consume(self, channel: AbstractChannel, settling: Acknowledging) -> str:
         """Begin to take commands; what is in hand already is settled on the same channel."""
         self._mood_changed.clear()
-        async with asyncio.timeout(DEADLINE):
+        async with asyncio.timeout(RPC_TIMEOUT_SECONDS):
             # The prefetch counts for consumers that begin after it was set.
             await channel.basic_qos(prefetch_count=1 if self._cautious else self._prefetch)
             consuming = await channel.basic_consume(self._topology.command_queue, _comes_elsewhere)
@@ -145,7 +145,7 @@ class Consumer:
         try:
             await self._settle(delivery, settlement)
         except BrokerUnavailable as error:
-            structlog.get_logger().warning("settling_failed", reason=str(error))
+            structlog.get_logger().warning("ack_failed", reason=str(error))
             await self._breathe()
             await _quietly(settling.give_back(tag))
         else:
@@ -158,7 +158,7 @@ class Consumer:
                 return
             case Retry():
                 queue = self._topology.retry_queue(settlement.delay_seconds)
-                await self._move(delivery, settlement, "", queue, settlement.returned)
+                await self._move(delivery, settlement, "", queue, settlement.redelivery_count)
             case Dead():
                 exchange = self._topology.exchange("dead-letter")
                 await self._move(delivery, settlement, exchange, delivery.routing_key)
@@ -181,7 +181,7 @@ class Consumer:
                 correlation_id=delivery.correlation_id,
                 reply_to=delivery.reply_to,
                 timestamp=delivery.sent_at,
-                headers=headers_of_copy(
+                headers=headers_for_copy(
                     delivery,
                     code=settlement.code,
                     reason=settlement.reason,
@@ -197,14 +197,14 @@ class Consumer:
     async def _breathe(self) -> None:
         """Before giving a message back, which the broker then delivers again at once."""
         try:
-            async with asyncio.timeout(GIVE_BACK_SECONDS):
+            async with asyncio.timeout(REQUEUE_DELAY_SECONDS):
                 await self._draining.wait()
         except TimeoutError:
             pass
 
     async def _finish(self, channel: AbstractChannel, consumer_tag: str) -> None:
         try:
-            await from_broker(channel.basic_cancel(consumer_tag, timeout=DEADLINE))
+            await broker_call(channel.basic_cancel(consumer_tag, timeout=RPC_TIMEOUT_SECONDS))
             # Deliveries that came before the answer have become handlers after a round trip.
             await self._round_trip(channel)
             while self._running:
@@ -212,11 +212,13 @@ class Consumer:
             # Quorum queues ignore acks sent just before the channel closes: after another one
             # they have been seen.
             await self._round_trip(channel)
-        except BROKER_TROUBLE as error:
-            structlog.get_logger().warning("drain_incomplete", reason=str(error))
+        except BROKER_ERRORS as error:
+            structlog.get_logger().warning("drain_failed", reason=str(error))
 
     async def _round_trip(self, channel: AbstractChannel) -> None:
-        await from_broker(channel.basic_qos(prefetch_count=self._prefetch, timeout=DEADLINE))
+        await broker_call(
+            channel.basic_qos(prefetch_count=self._prefetch, timeout=RPC_TIMEOUT_SECONDS)
+        )
 
 
 async def _comes_elsewhere(_message: DeliveredMessage) -> None:
@@ -227,8 +229,8 @@ async def _quietly(settling: Awaitable[None]) -> None:
     """A channel that is gone has returned its messages to the queue: they come again."""
     try:
         await settling
-    except BROKER_TROUBLE as error:
-        structlog.get_logger().debug("channel_gone", reason=str(error))
+    except BROKER_ERRORS as error:
+        structlog.get_logger().debug("ack_channel_closed", reason=str(error))
 
 
 async def _first_of(*waits: Awaitable[Any], seconds: float | None = None) -> bool:

@@ -7,19 +7,25 @@ from typing import Final, cast
 from pamqp.common import FieldValue
 from pamqp.encode import encode_table_value
 
-from worker.broker.messages import LARGEST_COUNT, RETURNED, Delivery, Headers
+from worker.broker.messages import MAX_COUNT, REDELIVERY_COUNT_HEADER, Delivery, Headers
 
-REASON_LENGTH: Final = 1000
-SHORT_STRING: Final = 255
-MOST_HEADER_BYTES: Final = 64 * 1024
+MAX_REASON_LENGTH: Final = 1000
+MAX_SHORT_STRING_BYTES: Final = 255
+MAX_HEADER_BYTES: Final = 64 * 1024
 """Together with our own they must fit one frame, which by default has 128 KiB."""
 
 DROPPED: Final = "x-dropped-headers"
-BROKER_OWN: Final = ("x-death", "x-first-death-", "x-last-death-", "x-delivery-count", RETURNED)
+BROKER_HEADERS: Final = (
+    "x-death",
+    "x-first-death-",
+    "x-last-death-",
+    "x-delivery-count",
+    REDELIVERY_COUNT_HEADER,
+)
 """What the broker says of one stay in one queue, and what continues its count."""
 
 
-def headers_of_copy(
+def headers_for_copy(
     delivery: Delivery, *, code: str, reason: str, now: float, returned: int = 0
 ) -> Headers:
     """The headers of a copy: the publisher's as far as they can be sent on, and our own.
@@ -33,7 +39,7 @@ def headers_of_copy(
     if dropped:
         kept[DROPPED] = dropped
     if returned:
-        kept[RETURNED] = returned
+        kept[REDELIVERY_COUNT_HEADER] = returned
     first_seen = kept.get("x-first-seen")
     return kept | {
         "x-attempts": _attempts(kept) + 1,
@@ -41,22 +47,22 @@ def headers_of_copy(
         "x-last-seen": _rfc3339(now),
         "x-original-routing-key": delivery.routing_key,
         "x-reason-code": code,
-        "x-reason": reason[:REASON_LENGTH],
+        "x-reason": reason[:MAX_REASON_LENGTH],
     }
 
 
 def original_routing_key(headers: Mapping[str, object], routing_key: str) -> str:
     """The key it was first published with, also after it came back from a retry queue."""
     original = headers.get("x-original-routing-key")
-    fits = isinstance(original, str) and len(original.encode()) <= SHORT_STRING
+    fits = isinstance(original, str) and len(original.encode()) <= MAX_SHORT_STRING_BYTES
     return cast("str", original) if fits else routing_key
 
 
 def _sendable(headers: Headers) -> tuple[Headers, int]:
     kept: Headers = {}
-    dropped, left = 0, MOST_HEADER_BYTES
+    dropped, left = 0, MAX_HEADER_BYTES
     for name, value in headers.items():
-        if name.startswith(BROKER_OWN):
+        if name.startswith(BROKER_HEADERS):
             continue
         size = _encoded_size(name, value)
         if size is None or size > left:
@@ -76,7 +82,7 @@ def _encoded_size(name: str, value: object) -> int | None:
 
 def _attempts(headers: Headers) -> int:
     attempts = headers.get("x-attempts")
-    return attempts if isinstance(attempts, int) and 0 <= attempts < LARGEST_COUNT else 0
+    return attempts if isinstance(attempts, int) and 0 <= attempts < MAX_COUNT else 0
 
 
 def _rfc3339(seconds: float) -> str:

@@ -7,9 +7,9 @@ from typing import Final, Self
 import msgspec
 
 Headers = dict[str, object]
-RETURNED: Final = "x-returned"
+REDELIVERY_COUNT_HEADER: Final = "x-returned"
 """On a copy: how often the deliveries before it came back, if none of them was attempted."""
-LARGEST_COUNT: Final = 2**31
+MAX_COUNT: Final = 2**31
 TRACE_HEADERS = ("traceparent", "tracestate", "baggage")
 
 
@@ -40,15 +40,15 @@ class Delivery(msgspec.Struct, frozen=True, kw_only=True):
             return None
 
     @property
-    def returned(self) -> int:
+    def redelivery_count(self) -> int:
         """How often it came back to the queue unsettled, because its consumer was lost.
 
         Counts on through copies that were put off without an attempt.
         """
         count = self.headers.get("x-delivery-count")
         here = count if isinstance(count, int) else int(self.redelivered)
-        before = self.headers.get(RETURNED)
-        if isinstance(before, int) and 0 <= before < LARGEST_COUNT:
+        before = self.headers.get(REDELIVERY_COUNT_HEADER)
+        if isinstance(before, int) and 0 <= before < MAX_COUNT:
             return here + before
         return here
 
@@ -64,7 +64,7 @@ class Delivery(msgspec.Struct, frozen=True, kw_only=True):
             if isinstance(value, str) and len(value) <= 8192
         }
 
-    def carrying(self, trace: Mapping[str, str]) -> Self:
+    def with_trace(self, trace: Mapping[str, str]) -> Self:
         """The same, with another trace context."""
         others = {name: value for name, value in self.headers.items() if name not in TRACE_HEADERS}
         return msgspec.structs.replace(self, headers=others | dict(trace))
@@ -91,15 +91,16 @@ class Ack(msgspec.Struct, frozen=True):
 
 
 class Retry(msgspec.Struct, frozen=True, kw_only=True):
-    """Not now: deliver it again after about `delay_seconds`, saying why in its headers.
+    """Deliver it again after about `delay_seconds`, with the reason in its headers.
 
-    `returned` goes with the copy, for which the broker counts anew; 0 after an attempt that ended.
+    `redelivery_count` travels with the copy, because the broker starts a new count for the copy.
+    It is 0 after an attempt that ended.
     """
 
     delay_seconds: float
     code: str
     reason: str
-    returned: int = 0
+    redelivery_count: int = 0
 
 
 class Dead(msgspec.Struct, frozen=True, kw_only=True):

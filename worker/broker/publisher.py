@@ -11,25 +11,25 @@ from aiormq.channel import Channel
 from aiormq.exceptions import DeliveryError
 from pamqp.commands import Basic
 
-from worker.broker.aiormq.batch_publish import Confirmation, send, with_id
+from worker.broker.aiormq.batch_publish import Confirmation, send_batch, with_message_id
 from worker.broker.connection import (
-    BROKER_TROUBLE,
-    CLOSED,
+    BROKER_ERRORS,
+    CLOSED_MESSAGE,
     BrokerConnection,
-    from_broker,
+    broker_call,
     open_channel,
 )
 from worker.broker.messages import Outgoing
-from worker.broker.topology import DEADLINE, Topology, declare, verify
+from worker.broker.topology import RPC_TIMEOUT_SECONDS, Topology, declare, verify
 from worker.domain.errors import BrokerUnavailable
 
-WATCH_SECONDS: Final = 1.0
-CLOSE_SECONDS: Final = 2.0
-REFUSED_SECONDS: Final = 5.0
+WATCH_INTERVAL_SECONDS: Final = 1.0
+CLOSE_TIMEOUT_SECONDS: Final = 2.0
+MIN_CHANNEL_AGE_SECONDS: Final = 5.0
 """How long a channel on which messages are refused is kept at least."""
 BLOCKED: Final = "the broker blocks publishers: a memory or disk alarm"
 
-Published = bool | BrokerUnavailable
+PublishResult = bool | BrokerUnavailable
 """True: a queue took it, or nobody need have. False: it was mandatory and no queue took it."""
 
 
@@ -57,7 +57,7 @@ class Publisher:
         """Stay ready for as long as the connection lasts. Raises TopologyDiffers."""
         while not connection.is_closed:
             # Each time: the broker closes the channel over an exchange that somebody deleted.
-            await self.see_to_topology(connection)
+            await self.prepare_topology(connection)
             opened = await open_channel(connection, confirms=True)
             channel = await opened.get_underlay_channel()
             assert isinstance(channel, Channel)  # noqa: S101 - the abstract one lacks a flag
@@ -69,22 +69,22 @@ class Publisher:
             finally:
                 self._give_up(channel)
 
-    async def see_to_topology(self, connection: AbstractConnection) -> None:
+    async def prepare_topology(self, connection: AbstractConnection) -> None:
         """Declare the topology, or verify it where that is all this worker may do."""
         channel = await open_channel(connection)
-        await from_broker(self._prepare(channel, self._topology))
-        async with asyncio.timeout(DEADLINE):
-            await from_broker(channel.close())
+        await broker_call(self._prepare(channel, self._topology))
+        async with asyncio.timeout(RPC_TIMEOUT_SECONDS):
+            await broker_call(channel.close())
 
     async def _watch(self, opened: AbstractChannel, channel: Channel) -> None:
         """Until the channel is given up: tell whether an alarm of the broker blocks publishers."""
         while self._channel is channel and not opened.is_closed:
             if await _is_blocked(channel):
-                self._link.trouble = BLOCKED
+                self._link.unavailable_reason = BLOCKED
             else:
-                self._link.working()
+                self._link.mark_ready()
             try:
-                async with asyncio.timeout(WATCH_SECONDS):
+                async with asyncio.timeout(WATCH_INTERVAL_SECONDS):
                     await opened.closed()
             except TimeoutError:
                 pass
@@ -110,26 +110,26 @@ class Publisher:
             raise published
         return published
 
-    async def publish_all(self, messages: Sequence[Outgoing]) -> list[Published]:
+    async def publish_all(self, messages: Sequence[Outgoing]) -> list[PublishResult]:
         """Publish in this order, all in flight at once: what `publish` returns or raises, for each.
 
         No two of them may have the same `message_id`.
         """
-        named = [with_id(message) for message in messages]
+        named = [with_message_id(message) for message in messages]
         channel: Channel | None = None
         try:
             async with asyncio.timeout(self._timeout) as deadline, self._turns(named):
                 channel = await self._usable_channel()
                 deadline.reschedule(asyncio.get_running_loop().time() + self._timeout)
-                confirmations = await from_broker(send(channel, named))
+                confirmations = await broker_call(send_batch(channel, named))
                 deadline.reschedule(None)  # from here on each is late or in time by itself
                 late = await self._late(confirmations)
-                why_late = await self._why_late(channel, named[0]) if late else CLOSED
+                why_late = await self._why_late(channel, named[0]) if late else CLOSED_MESSAGE
             if any(map(_is_refused, confirmations)):
                 await self._replace_old(channel)
         except TimeoutError:
             return [BrokerUnavailable(await self._why_late(channel, named[0]))] * len(named)
-        except BROKER_TROUBLE as error:
+        except BROKER_ERRORS as error:
             return [_unavailable(error)] * len(named)
         return [
             _published(message, confirmation, why_late)
@@ -169,7 +169,7 @@ class Publisher:
         while True:
             while (channel := self._channel) is None:
                 await self._ready.wait()
-            await from_broker(channel.connection.ready())  # an alarm of the broker blocks it
+            await broker_call(channel.connection.ready())  # an alarm of the broker blocks it
             if channel is self._channel:
                 return channel
 
@@ -179,10 +179,10 @@ class Publisher:
         if used is None:
             return "there is no connection"
         if await _is_blocked(used):
-            self._link.trouble = BLOCKED
+            self._link.unavailable_reason = BLOCKED
             return BLOCKED
         if channel is not None and self._channel is channel:
-            self._link.trouble = f"no confirmation within {self._timeout:g} s"
+            self._link.unavailable_reason = f"no confirmation within {self._timeout:g} s"
             structlog.get_logger().warning("publish_channel_replaced")
             self._give_up(channel)
             await _close_quietly(channel)
@@ -196,7 +196,7 @@ class Publisher:
         another node leads meanwhile and takes what comes on a new channel.
         """
         age = asyncio.get_running_loop().time() - self._opened_at
-        if self._channel is channel and age >= REFUSED_SECONDS:
+        if self._channel is channel and age >= MIN_CHANNEL_AGE_SECONDS:
             self._give_up(channel)
             await _close_quietly(channel)
 
@@ -207,7 +207,7 @@ class Publisher:
             self._ready.clear()
 
 
-def _published(message: Outgoing, confirmation: Confirmation, why_late: str) -> Published:
+def _published(message: Outgoing, confirmation: Confirmation, why_late: str) -> PublishResult:
     if confirmation.cancelled():
         return BrokerUnavailable(why_late)
     error = confirmation.exception()
@@ -229,16 +229,18 @@ def _is_refused(confirmation: Confirmation) -> bool:
 def _unavailable(error: BaseException) -> BrokerUnavailable:
     # What waits for a channel that closes ends with one of these, which say nothing.
     closed = type(error) in {Exception, asyncio.CancelledError}
-    unavailable = BrokerUnavailable(CLOSED if closed else f"{type(error).__name__}: {error}"[:300])
+    unavailable = BrokerUnavailable(
+        CLOSED_MESSAGE if closed else f"{type(error).__name__}: {error}"[:300]
+    )
     unavailable.__cause__ = error
     return unavailable
 
 
 async def _close_quietly(channel: Channel) -> None:
     try:
-        async with asyncio.timeout(CLOSE_SECONDS):
-            await from_broker(channel.close())
-    except BROKER_TROUBLE:
+        async with asyncio.timeout(CLOSE_TIMEOUT_SECONDS):
+            await broker_call(channel.close())
+    except BROKER_ERRORS:
         pass
 
 

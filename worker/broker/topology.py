@@ -9,15 +9,15 @@ from aio_pika.exceptions import ChannelNotFoundEntity, ChannelPreconditionFailed
 
 from worker.domain.errors import TopologyDiffers
 
-DEADLINE: Final = 15.0
+RPC_TIMEOUT_SECONDS: Final = 15.0
 """Seconds for one declaration: on a node that is still booting they can hang for ever."""
 
-MOST_MESSAGES: Final = 1_000_000
-DELIVERIES: Final = 1_000
+MAX_QUEUE_LENGTH: Final = 1_000_000
+DELIVERY_LIMIT: Final = 1_000
 """Redeliveries by the broker after which it dead-letters a message itself. High on purpose: a
 crash returns a whole prefetch of innocents, and broken commands are counted by the worker."""
 
-LOOKS: Final = 2_000_000_000
+DEAD_LETTER_DELIVERY_LIMIT: Final = 2_000_000_000
 """A dead letter may be looked at for ever; from RabbitMQ 4.0 on the default would be 20 times."""
 
 Argument = str | int
@@ -72,7 +72,7 @@ class Topology(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def queues(self) -> tuple[Queue, ...]:
         """Every queue with its arguments."""
-        kept: dict[str, Argument] = {"x-queue-type": "quorum", "x-max-length": MOST_MESSAGES}
+        kept: dict[str, Argument] = {"x-queue-type": "quorum", "x-max-length": MAX_QUEUE_LENGTH}
         # At-least-once dead-lettering needs reject-publish; the default way loses messages when
         # the broker restarts between the two queues.
         onward: dict[str, Argument] = {
@@ -86,13 +86,17 @@ class Topology(msgspec.Struct, frozen=True, kw_only=True):
                 **kept,
                 **onward,
                 "x-dead-letter-exchange": self.exchange("dead-letter"),
-                "x-delivery-limit": DELIVERIES,
+                "x-delivery-limit": DELIVERY_LIMIT,
             },
         )
         dead = Queue(
             name=self.dead_queue,
             exchange=self.exchange("dead-letter"),
-            arguments={**kept, "x-overflow": "reject-publish", "x-delivery-limit": LOOKS},
+            arguments={
+                **kept,
+                "x-overflow": "reject-publish",
+                "x-delivery-limit": DEAD_LETTER_DELIVERY_LIMIT,
+            },
         )
         retries = tuple(
             Queue(
@@ -117,13 +121,16 @@ async def declare(channel: AbstractChannel, topology: Topology) -> None:
     """Create what is missing. Raises TopologyDiffers, naming what exists with other properties."""
     try:
         for name, kind in topology.exchanges.items():
-            await channel.declare_exchange(name, kind, durable=True, timeout=DEADLINE)
+            await channel.declare_exchange(name, kind, durable=True, timeout=RPC_TIMEOUT_SECONDS)
         for queue in topology.queues:
             declared = await channel.declare_queue(
-                queue.name, durable=True, arguments=dict(queue.arguments), timeout=DEADLINE
+                queue.name,
+                durable=True,
+                arguments=dict(queue.arguments),
+                timeout=RPC_TIMEOUT_SECONDS,
             )
             if queue.exchange is not None:
-                await declared.bind(queue.exchange, queue.binding, timeout=DEADLINE)
+                await declared.bind(queue.exchange, queue.binding, timeout=RPC_TIMEOUT_SECONDS)
     except ChannelPreconditionFailed as error:
         raise TopologyDiffers(
             f"the broker has something of this name with other properties: {error}. Remove it, "
@@ -138,9 +145,9 @@ async def verify(channel: AbstractChannel, topology: Topology) -> None:
     """
     try:
         for name in topology.exchanges:
-            await channel.declare_exchange(name, passive=True, timeout=DEADLINE)
+            await channel.declare_exchange(name, passive=True, timeout=RPC_TIMEOUT_SECONDS)
         for queue in topology.queues:
-            await channel.declare_queue(queue.name, passive=True, timeout=DEADLINE)
+            await channel.declare_queue(queue.name, passive=True, timeout=RPC_TIMEOUT_SECONDS)
     except ChannelNotFoundEntity as error:
         raise TopologyDiffers(
             f"missing on the broker: {error}. Create it, or set WORKER_TOPOLOGY=declare"

@@ -2,10 +2,10 @@
 
 from worker.broker.messages import Delivery, Outgoing
 
-Facts = dict[str, str | int]
+Attributes = dict[str, str | int]
 
 
-def outgoing_facts(message: Outgoing) -> Facts:
+def publish_attributes(message: Outgoing) -> Attributes:
     """Of one that is published."""
     return {
         "messaging.system": "rabbitmq",
@@ -16,7 +16,7 @@ def outgoing_facts(message: Outgoing) -> Facts:
     }
 
 
-def delivery_facts(delivery: Delivery, queue: str) -> Facts:
+def process_attributes(delivery: Delivery, queue: str) -> Attributes:
     """Of one that was delivered from the queue of commands, whose exchange is called the same."""
     return {
         "messaging.system": "rabbitmq",
@@ -31,11 +31,11 @@ def _joined(*parts: str) -> str:
     return ":".join(part for part in parts if part)
 
 
-def _about(message: Outgoing | Delivery) -> Facts:
+def _about(message: Outgoing | Delivery) -> Attributes:
     known = {
         "messaging.rabbitmq.destination.routing_key": message.routing_key,
         "messaging.message.id": message.message_id,
         "messaging.message.conversation_id": message.correlation_id,
     }
-    facts: Facts = {name: text for name, text in known.items() if text}
+    facts: Attributes = {name: text for name, text in known.items() if text}
     return facts | {"messaging.message.body.size": len(message.body)}

@@ -69,14 +69,14 @@ def _rich_table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
 
 
 _STYLES = {
-    "fine": "green",
+    "ok": "green",
     "UPLOADED": "green",
     "RECORDING": "cyan",
     "PAUSED": "yellow",
     "missing": "red",
     "differs": "red",
     "ERRORED": "red",
-    "unseen": "yellow",
+    "no_permission": "yellow",
 }
 
 

@@ -9,7 +9,7 @@ from worker.cli.context import tool_settings, topology_of
 from worker.cli.output import json_option, print_rows
 
 if TYPE_CHECKING:
-    from worker.broker.admin.topology_check import Finding
+    from worker.broker.admin.topology_check import CheckResult
     from worker.settings.settings import CommonSettings
 
 EXAMPLES = """\
@@ -25,19 +25,19 @@ CHECK_EPILOG = """\
 \b
 Examples:
   recording-worker topology check
-  recording-worker topology check --json | jq -r 'select(.state != "fine") | .name'
+  recording-worker topology check --json | jq -r 'select(.state != "ok") | .name'
 
 It creates nothing. Seen are: what is missing, exchanges of another kind, queues with other
 arguments. AMQP does not show bindings, policies, or what there is besides: `declare` makes missing
-bindings, `rabbitmqctl list_bindings` shows them. "unseen" is what the user may not configure and
-so cannot compare.
+bindings, `rabbitmqctl list_bindings` shows them. "no_permission" marks what the user may
+not configure and so cannot compare.
 
 \b
 Exit codes: 0 all is there as needed, 1 something is missing or differs, or no broker answers.
 """
 CHECKED: Final = {
     "name": "name",
-    "what": "what",
+    "kind": "kind",
     "state": "state",
     "messages": "messages",
     "consumers": "consumers",
@@ -52,19 +52,19 @@ def command() -> None:
 
 @command.command(
     epilog="\b\nExamples:\n  recording-worker topology show\n"
-    "  recording-worker topology show --json | jq -r 'select(.what == \"queue\") | .name'\n"
+    "  recording-worker topology show --json | jq -r 'select(.kind == \"queue\") | .name'\n"
 )
 @json_option
 def show(as_json: bool) -> None:
     """Show what is needed. No broker is asked."""
     topology = topology_of(tool_settings())
     rows: list[dict[str, object]] = [
-        {"what": "exchange", "name": name, "type": kind.value}
+        {"kind": "exchange", "name": name, "type": kind.value}
         for name, kind in topology.exchanges.items()
     ]
     rows += [
         {
-            "what": "queue",
+            "kind": "queue",
             "name": queue.name,
             "type": "quorum",
             "bound_to": queue.exchange,
@@ -77,7 +77,7 @@ def show(as_json: bool) -> None:
         rows = [{**_NO_QUEUE, **row, "arguments": _in_words(row.get("arguments"))} for row in rows]
     print_rows(
         {
-            "what": "what",
+            "kind": "kind",
             "name": "name",
             "type": "type",
             "bound to": "bound_to",
@@ -147,7 +147,7 @@ def check(context: click.Context, as_json: bool) -> None:
         context.exit(1)
 
 
-async def _check(settings: "CommonSettings") -> "list[Finding]":
+async def _check(settings: "CommonSettings") -> "list[CheckResult]":
     from worker.broker.admin.one_shot import connect
     from worker.broker.admin.topology_check import check_topology
 

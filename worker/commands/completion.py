@@ -121,7 +121,7 @@ class CommandCompleter:
         self, delay: float, code: str, reason: str, returned: int = 0
     ) -> HandledCommand:
         """Tried again after so many seconds."""
-        retry = Retry(delay_seconds=delay, code=code, reason=reason, returned=returned)
+        retry = Retry(delay_seconds=delay, code=code, reason=reason, redelivery_count=returned)
         return HandledCommand(retry, {"outcome": None, "code": code, "reason": reason})
 
     async def complete(

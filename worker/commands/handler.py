@@ -95,7 +95,7 @@ class CommandHandler:
         """Execute the command of a delivery, once, whatever happens on the way."""
         with self._telling.start_span(delivery) as span:
             if span.headers != delivery.trace:
-                delivery = delivery.carrying(span.headers)
+                delivery = delivery.with_trace(span.headers)
             return await self._process(delivery, span)
 
     async def _process(self, delivery: Delivery, span: Span) -> Settlement:
@@ -113,7 +113,9 @@ class CommandHandler:
             with bound_contextvars(command_id=command_id):  # whoever logs on the way
                 handled = await path
         except StoreUnavailable as error:
-            handled = self._endings.retry_soon("store_unavailable", str(error), delivery.returned)
+            handled = self._endings.retry_soon(
+                "store_unavailable", str(error), delivery.redelivery_count
+            )
         self._telling.completed(
             delivery,
             handled,
@@ -145,7 +147,7 @@ class CommandHandler:
             claimed = await self._claim(command_id, malformed.command_type, delivery)
             if claimed.verdict == "busy":
                 return self._endings.retry_soon(
-                    "busy", "a command of this id is being executed", delivery.returned
+                    "busy", "a command of this id is being executed", delivery.redelivery_count
                 )
             if claimed.verdict == "done":
                 self._committed()
@@ -158,7 +160,7 @@ class CommandHandler:
     async def _execute(self, delivery: Delivery, command: Command) -> HandledCommand:
         app = self._apps.find(command.app)
         turns = turns_of(command, app.name if app else None)
-        if delivery.returned >= SUSPECT_RETURNS:
+        if delivery.redelivery_count >= SUSPECT_RETURNS:
             turns = ("suspects", *turns)
         async with self._locks.hold(*turns):
             # Before the claim: to wait for the API uses up no attempt.
@@ -167,7 +169,7 @@ class CommandHandler:
             claimed = await self._claim(command.id, command.command_type, delivery, command, app)
             if claimed.verdict == "busy":
                 reason = "it is being executed, or another start of its meeting"
-                return self._endings.retry_soon("busy", reason, delivery.returned)
+                return self._endings.retry_soon("busy", reason, delivery.redelivery_count)
             if claimed.verdict == "done":
                 self._committed()
                 return HandledCommand(Ack(), {"outcome": "repeated"})
@@ -186,7 +188,7 @@ class CommandHandler:
         away = f"the API of app {app.name} is away"
         asked = 0.0 if self._apps.all_open() else app.breaker.open_for()
         delay = self._limits.wait(command, delivery.first_seen, self._now(), asked=asked)
-        return self._endings.retry_after(delay, "api_outage", away, delivery.returned)
+        return self._endings.retry_after(delay, "api_outage", away, delivery.redelivery_count)
 
     async def _claim(
         self,
@@ -210,7 +212,7 @@ class CommandHandler:
                     app=app.name if app else None,
                     slot=slot_of(command, app.name) if app else None,
                     first_seen=delivery.first_seen,
-                    alone=delivery.returned >= SUSPECT_RETURNS,
+                    alone=delivery.redelivery_count >= SUSPECT_RETURNS,
                     only_to_end=command is not None and self._is_over(delivery, command),
                     start_id=getattr(command, "start_id", None),
                     meeting_id=getattr(command, "meeting_id", None),

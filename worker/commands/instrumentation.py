@@ -6,7 +6,7 @@ from typing import Final
 import structlog
 
 from worker.broker.messages import Ack, Dead, Delivery, Settlement
-from worker.broker.tracing_attributes import delivery_facts
+from worker.broker.tracing_attributes import process_attributes
 from worker.commands.completion import HandledCommand
 from worker.domain import outcomes
 from worker.observability.metrics import Metrics
@@ -29,7 +29,7 @@ class CommandInstrumentation:
 
     def start_span(self, delivery: Delivery) -> Span:
         """The span of one attempt; what the delivery leads to carries its headers."""
-        facts = delivery_facts(delivery, self._queue) if self._tracing.on else {}
+        facts = process_attributes(delivery, self._queue) if self._tracing.on else {}
         name = f"process {self._queue}"
         return self._tracing.span(name, "consumer", parent=delivery.trace, facts=facts)
 

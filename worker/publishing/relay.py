@@ -16,9 +16,9 @@ import structlog
 
 from recording_schemas import EVENT_TYPES, FileReady
 from worker.broker.messages import Outgoing
-from worker.broker.publisher import Published, Publisher
+from worker.broker.publisher import Publisher, PublishResult
 from worker.broker.topology import Topology
-from worker.broker.tracing_attributes import outgoing_facts
+from worker.broker.tracing_attributes import publish_attributes
 from worker.domain.errors import BrokerUnavailable, StoreUnavailable
 from worker.observability.metrics import Metrics
 from worker.observability.tracing import OFF, Span, Tracing
@@ -147,7 +147,7 @@ class OutboxRelay:
             )
         return sent
 
-    async def _publish(self, messages: Sequence[Outgoing]) -> Sequence[Published]:
+    async def _publish(self, messages: Sequence[Outgoing]) -> Sequence[PublishResult]:
         """Publish them; each is told of in the trace that it carries, and carries that on."""
         if not self._tracing.on:
             return await self._publisher.publish_all(messages)
@@ -164,12 +164,12 @@ class OutboxRelay:
 
     def _span(self, message: Outgoing) -> Span:
         carried = {name: str(value) for name, value in message.headers.items()}
-        facts = outgoing_facts(message)
+        facts = publish_attributes(message)
         # The queues of replies are too many to be names.
         destination = message.exchange or "(reply)"
         return self._tracing.publish_span(carried, destination=destination, facts=facts)
 
-    def _taken(self, head: Sequence[Unsent], landed: Sequence[Published]) -> int:
+    def _taken(self, head: Sequence[Unsent], landed: Sequence[PublishResult]) -> int:
         """How many of the head the broker took before the first that it did not."""
         for number, (one, published) in enumerate(zip(head, landed, strict=True)):
             if isinstance(published, BrokerUnavailable):

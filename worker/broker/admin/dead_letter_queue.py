@@ -24,35 +24,35 @@ from aiormq.abc import DeliveredMessage
 from aiormq.exceptions import PublishError
 
 from worker.broker.admin.dead_letter_reason import (
-    EVER_FIRST_SEEN,
+    FIRST_SEEN_BEFORE_REPLAY,
     DeadLetterReason,
     reason_from_headers,
 )
-from worker.broker.admin.one_shot import why
+from worker.broker.admin.one_shot import error_summary
 from worker.broker.admin.queue_browser import QueueBrowser, tag_of
-from worker.broker.connection import BROKER_TROUBLE, from_broker, open_channel
-from worker.broker.headers import BROKER_OWN, original_routing_key
+from worker.broker.connection import BROKER_ERRORS, broker_call, open_channel
+from worker.broker.headers import BROKER_HEADERS, original_routing_key
 from worker.broker.messages import Headers
-from worker.broker.topology import DEADLINE, Topology
+from worker.broker.topology import RPC_TIMEOUT_SECONDS, Topology
 from worker.domain.errors import BrokerUnavailable, TopologyDiffers
 
 REPLAYED_AT: Final = "x-replayed-at"
 REPLAYS: Final = "x-replays"
-MOST_REPLAYS: Final = 2**31
+MAX_REPLAYS: Final = 2**31
 
 
 class DeadLetter(msgspec.Struct, frozen=True, kw_only=True):
     """One message of the dead-letter queue, nothing decoded.
 
     `position` counts from 1 at the head of the queue, where the oldest lies. `routing_key` is the
-    one it was first published with. `burial` says why it is here.
+    one it was first published with. `reason` says why it is here.
     """
 
     position: int
     tag: int
     body: bytes
     routing_key: str
-    burial: DeadLetterReason
+    reason: DeadLetterReason
     headers: Headers = {}
     content_type: str | None = None
     content_encoding: str | None = None
@@ -66,14 +66,14 @@ class DeadLetter(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def fingerprint(self) -> str:
         """32 hexadecimal digits that stay the same for as long as the letter lies here."""
-        told = (self.body, self.routing_key, self.message_id, self.replayed_at, self.burial)
+        told = (self.body, self.routing_key, self.message_id, self.replayed_at, self.reason)
         return hashlib.sha256(msgspec.msgpack.encode(told)).hexdigest()[:32]
 
     @property
     def replays(self) -> int:
         """How often it was sent back before."""
         count = self.headers.get(REPLAYS)
-        return count if isinstance(count, int) and 0 <= count < MOST_REPLAYS else 0
+        return count if isinstance(count, int) and 0 <= count < MAX_REPLAYS else 0
 
     @property
     def replayed_at(self) -> str | None:
@@ -107,7 +107,7 @@ class DeadLetterQueue:
         self._position = 0
 
     @property
-    def unread(self) -> int:
+    def remaining(self) -> int:
         """How many of those that waited at the start have not been looked at."""
         return self._held.unread
 
@@ -138,7 +138,7 @@ class DeadLetterQueue:
         """
         message = _copy(letter, self._now())
         try:
-            await from_broker(
+            await broker_call(
                 self._commands.publish(
                     message, letter.routing_key, mandatory=True, timeout=self._timeout
                 )
@@ -152,10 +152,10 @@ class DeadLetterQueue:
             raise BrokerUnavailable(
                 f"no confirmation within {self._timeout:g} s from {self._commands.name!r}"
             ) from error
-        except BROKER_TROUBLE as error:
-            raise BrokerUnavailable(f"not confirmed: {why(error)}") from error
+        except BROKER_ERRORS as error:
+            raise BrokerUnavailable(f"not confirmed: {error_summary(error)}") from error
         except (TypeError, OverflowError) as error:
-            raise ValueError(f"its headers cannot be sent again: {why(error)}") from error
+            raise ValueError(f"its headers cannot be sent again: {error_summary(error)}") from error
         await self.drop(letter)
 
     async def drop(self, letter: DeadLetter) -> None:
@@ -163,7 +163,7 @@ class DeadLetterQueue:
         with _told():
             await self._held.acknowledge(letter.tag)
 
-    async def give_back(self) -> None:
+    async def requeue(self) -> None:
         """Put everything that is held back to its place."""
         with _told():
             await self._held.give_back()
@@ -184,12 +184,14 @@ async def open_dead_letter_queue(
     """
     with _told():
         reading = await open_channel(connection)
-        queue = await reading.declare_queue(topology.dead_queue, passive=True, timeout=DEADLINE)
+        queue = await reading.declare_queue(
+            topology.dead_queue, passive=True, timeout=RPC_TIMEOUT_SECONDS
+        )
         channel = await reading.get_underlay_channel()
         # A channel of its own: the broker closes it over a mistake, and with it all it holds.
         publishing = await open_channel(connection, confirms=True)
         commands = await publishing.declare_exchange(
-            topology.exchange("commands"), passive=True, timeout=DEADLINE
+            topology.exchange("commands"), passive=True, timeout=RPC_TIMEOUT_SECONDS
         )
     letters = DeadLetterQueue(
         QueueBrowser(queue, channel),
@@ -202,9 +204,9 @@ async def open_dead_letter_queue(
         yield letters
     except BaseException:
         with suppress(BrokerUnavailable):  # what went wrong is told, a lost connection gives back
-            await letters.give_back()
+            await letters.requeue()
         raise
-    await letters.give_back()
+    await letters.requeue()
 
 
 @contextmanager
@@ -213,9 +215,9 @@ def _told() -> Iterator[None]:
     try:
         yield
     except ChannelNotFoundEntity as error:
-        raise TopologyDiffers(f"missing on the broker: {why(error)}") from error
-    except BROKER_TROUBLE as error:
-        raise BrokerUnavailable(why(error)) from error
+        raise TopologyDiffers(f"missing on the broker: {error_summary(error)}") from error
+    except BROKER_ERRORS as error:
+        raise BrokerUnavailable(error_summary(error)) from error
 
 
 def _letter(position: int, message: DeliveredMessage, dead_queue: str) -> DeadLetter:
@@ -226,7 +228,7 @@ def _letter(position: int, message: DeliveredMessage, dead_queue: str) -> DeadLe
         tag=tag_of(message),
         body=message.body,
         routing_key=original_routing_key(headers, message.routing_key or ""),
-        burial=reason_from_headers(headers, dead_queue=dead_queue),
+        reason=reason_from_headers(headers, dead_queue=dead_queue),
         headers=headers,
         content_type=properties.content_type,
         content_encoding=properties.content_encoding,
@@ -258,11 +260,11 @@ def _copy(letter: DeadLetter, now: float) -> aio_pika.Message:
 
 
 def _headers(letter: DeadLetter, now: float) -> HeadersType:
-    kept = {name: v for name, v in letter.headers.items() if not name.startswith(BROKER_OWN)}
+    kept = {name: v for name, v in letter.headers.items() if not name.startswith(BROKER_HEADERS)}
     # Workers give a command up some time after x-first-seen: with the old one, at once.
     first_seen = kept.pop("x-first-seen", None)
     if first_seen is not None:
-        kept.setdefault(EVER_FIRST_SEEN, first_seen)
+        kept.setdefault(FIRST_SEEN_BEFORE_REPLAY, first_seen)
     return {
         **kept,  # type: ignore[dict-item]  # as AMQP gave them
         "x-original-routing-key": letter.routing_key,

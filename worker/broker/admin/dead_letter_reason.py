@@ -6,11 +6,11 @@ from typing import Final, Literal, cast
 
 import msgspec
 
-EVER_FIRST_SEEN: Final = "x-replay-first-seen"
+FIRST_SEEN_BEFORE_REPLAY: Final = "x-replay-first-seen"
 """When a worker had it first, on a message that was sent back since."""
 
-MOST_TEXT: Final = 1000
-LARGEST_COUNT: Final = 2**31
+MAX_TEXT_LENGTH: Final = 1000
+MAX_COUNT: Final = 2**31
 
 
 class DeadLetterReason(msgspec.Struct, frozen=True, kw_only=True):
@@ -22,7 +22,7 @@ class DeadLetterReason(msgspec.Struct, frozen=True, kw_only=True):
 
     by: Literal["worker", "broker", "unknown"]
     code: str
-    reason: str | None = None
+    message: str | None = None
     attempts: int | None = None
     first_seen: datetime | None = None
     last_seen: datetime | None = None
@@ -36,13 +36,13 @@ def reason_from_headers(headers: Mapping[str, object], *, dead_queue: str) -> De
     a worker gave before that is history.
     """
     attempts = _count(headers.get("x-attempts"))
-    first_seen = _time(headers.get(EVER_FIRST_SEEN)) or _time(headers.get("x-first-seen"))
+    first_seen = _time(headers.get(FIRST_SEEN_BEFORE_REPLAY)) or _time(headers.get("x-first-seen"))
     if (death := _death(headers, dead_queue.removesuffix(".dead"))) is not None:
         code, died = _text(death.get("reason")) or "unknown", _time(death.get("time"))
         return DeadLetterReason(
             by="broker",
             code=code,
-            reason=_IN_WORDS.get(code, f"the broker moved it here ({code})"),
+            message=_IN_WORDS.get(code, f"the broker moved it here ({code})"),
             attempts=attempts,
             first_seen=first_seen or died,
             last_seen=died,
@@ -51,7 +51,7 @@ def reason_from_headers(headers: Mapping[str, object], *, dead_queue: str) -> De
     return DeadLetterReason(
         by="worker" if reason_code else "unknown",
         code=reason_code or "unknown",
-        reason=_text(headers.get("x-reason")),
+        message=_text(headers.get("x-reason")),
         attempts=attempts,
         first_seen=first_seen,
         last_seen=_time(headers.get("x-last-seen")),
@@ -76,11 +76,11 @@ def _death(headers: Mapping[str, object], command_queue: str) -> Mapping[str, ob
 
 
 def _text(value: object) -> str | None:
-    return value[:MOST_TEXT] if isinstance(value, str) and value else None
+    return value[:MAX_TEXT_LENGTH] if isinstance(value, str) and value else None
 
 
 def _count(value: object) -> int | None:
-    fits = isinstance(value, int) and not isinstance(value, bool) and 0 <= value < LARGEST_COUNT
+    fits = isinstance(value, int) and not isinstance(value, bool) and 0 <= value < MAX_COUNT
     return cast("int", value) if fits else None
 
 

@@ -12,11 +12,11 @@ from yarl import URL
 
 from worker.broker.aiormq.frame_reader import TolerantConnection
 from worker.broker.connection import (
-    BROKER_TROUBLE,
-    CONNECT_SECONDS,
-    HEARTBEAT,
+    BROKER_ERRORS,
+    CONNECT_TIMEOUT_SECONDS,
+    HEARTBEAT_SECONDS,
+    broker_call,
     close_quietly,
-    from_broker,
     open_channel,
 )
 from worker.broker.messages import Outgoing
@@ -35,18 +35,18 @@ async def connect(url: str, name: str) -> AsyncIterator[AbstractConnection]:
     """
     parsed = URL(url)
     try:
-        async with asyncio.timeout(CONNECT_SECONDS):
-            connection = await from_broker(
+        async with asyncio.timeout(CONNECT_TIMEOUT_SECONDS):
+            connection = await broker_call(
                 aio_pika.connect(
-                    parsed.update_query(heartbeat=HEARTBEAT),
+                    parsed.update_query(heartbeat=HEARTBEAT_SECONDS),
                     client_properties={"connection_name": f"recording-worker {name}"},
                     connection_class=TolerantConnection,
                 )
             )
-    except BROKER_TROUBLE as error:
+    except BROKER_ERRORS as error:
         raise BrokerUnavailable(
             f"no connection to RabbitMQ at {parsed.host}:{parsed.port or '(default port)'}: "
-            f"{why(error)}. Is AMQP_URL right?"
+            f"{error_summary(error)}. Is AMQP_URL right?"
         ) from error
     try:
         yield connection
@@ -65,7 +65,7 @@ async def publish_once(
     """
     try:
         async with asyncio.timeout(timeout):
-            await from_broker(_publish(connection, message))
+            await broker_call(_publish(connection, message))
             return True
     except PublishError:
         return False
@@ -75,8 +75,8 @@ async def publish_once(
         raise BrokerUnavailable(
             f"no confirmation within {timeout:g} s from {message.exchange!r}"
         ) from error
-    except BROKER_TROUBLE as error:
-        raise BrokerUnavailable(why(error)) from error
+    except BROKER_ERRORS as error:
+        raise BrokerUnavailable(error_summary(error)) from error
 
 
 async def declare_once(connection: AbstractConnection, topology: Topology) -> None:
@@ -85,12 +85,12 @@ async def declare_once(connection: AbstractConnection, topology: Topology) -> No
     Raises TopologyDiffers, naming what exists with other properties, and BrokerUnavailable.
     """
     try:
-        await from_broker(declare(await open_channel(connection), topology))
-    except BROKER_TROUBLE as error:
-        raise BrokerUnavailable(why(error)) from error
+        await broker_call(declare(await open_channel(connection), topology))
+    except BROKER_ERRORS as error:
+        raise BrokerUnavailable(error_summary(error)) from error
 
 
-def why(error: BaseException) -> str:
+def error_summary(error: BaseException) -> str:
     """The first line of the error, bounded; its class where it says nothing."""
     text = str(error) or type(error).__name__
     return text.splitlines()[0][:300]

@@ -12,8 +12,8 @@ from typing import Final
 from aio_pika.abc import AbstractQueue
 from aiormq.abc import AbstractChannel, DeliveredMessage
 
-from worker.broker.connection import from_broker
-from worker.broker.topology import DEADLINE
+from worker.broker.connection import broker_call
+from worker.broker.topology import RPC_TIMEOUT_SECONDS
 
 AT_ONCE: Final = 15
 """Messages taken, and therefore acknowledged, or given back between two waits for the queue. A
@@ -61,7 +61,7 @@ class QueueBrowser:
     async def acknowledge(self, tag: int) -> None:
         """Take one out of the queue for good."""
         self._tags.remove(tag)
-        await from_broker(self._channel.basic_ack(tag))
+        await broker_call(self._channel.basic_ack(tag))
 
     async def give_back(self) -> None:
         """Put back what is held, and return when the queue has it, and every acknowledgement."""
@@ -78,7 +78,7 @@ class QueueBrowser:
             returned = tags[start : start + AT_ONCE]
             # One by one: nothing says in which order the broker returns several at once.
             for tag in returned:
-                await from_broker(self._channel.basic_nack(tag, requeue=True))
+                await broker_call(self._channel.basic_nack(tag, requeue=True))
             waiting += len(returned)
             patient = patient and await self._sees(waiting)
         self._tags.clear()
@@ -96,9 +96,11 @@ class QueueBrowser:
         """Take and hold so many; False when others have left fewer."""
         coming: asyncio.Queue[DeliveredMessage] = asyncio.Queue()
         # Held messages do not count: the prefetch is that of the consumer that begins now.
-        await from_broker(self._channel.basic_qos(prefetch_count=max(1, wanted), timeout=DEADLINE))
-        consuming = await from_broker(
-            self._channel.basic_consume(self._queue.name, coming.put, timeout=DEADLINE)
+        await broker_call(
+            self._channel.basic_qos(prefetch_count=max(1, wanted), timeout=RPC_TIMEOUT_SECONDS)
+        )
+        consuming = await broker_call(
+            self._channel.basic_consume(self._queue.name, coming.put, timeout=RPC_TIMEOUT_SECONDS)
         )
         complete = True
         try:
@@ -107,7 +109,9 @@ class QueueBrowser:
                     self._hold(await coming.get())
         except TimeoutError:
             complete = False
-        await from_broker(self._channel.basic_cancel(str(consuming.consumer_tag), timeout=DEADLINE))
+        await broker_call(
+            self._channel.basic_cancel(str(consuming.consumer_tag), timeout=RPC_TIMEOUT_SECONDS)
+        )
         return complete
 
     def _hold(self, message: DeliveredMessage) -> None:
@@ -125,7 +129,7 @@ class QueueBrowser:
         return True
 
     async def _count(self) -> int:
-        declared = await from_broker(self._queue.declare(timeout=DEADLINE))
+        declared = await broker_call(self._queue.declare(timeout=RPC_TIMEOUT_SECONDS))
         return declared.message_count or 0
 
 

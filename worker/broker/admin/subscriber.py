@@ -10,14 +10,14 @@ from aio_pika.abc import AbstractConnection
 from aio_pika.exceptions import ChannelNotFoundEntity
 from aiormq.abc import AbstractChannel, DeliveredMessage
 
-from worker.broker.admin.one_shot import why
-from worker.broker.connection import BROKER_TROUBLE, from_broker, open_channel
+from worker.broker.admin.one_shot import error_summary
+from worker.broker.connection import BROKER_ERRORS, broker_call, open_channel
 from worker.broker.messages import Delivery
-from worker.broker.topology import DEADLINE
+from worker.broker.topology import RPC_TIMEOUT_SECONDS
 from worker.domain.errors import BrokerUnavailable, TopologyDiffers
 
 PREFETCH: Final = 100
-MOST_WAITING: Final = 100_000
+MAX_QUEUE_LENGTH: Final = 100_000
 """Messages that the broker keeps for a listener that is too slow; then the oldest go first."""
 
 
@@ -40,8 +40,8 @@ class Subscription:
             raise BrokerUnavailable("the connection to RabbitMQ was lost, or its queue was")
         if message.delivery_tag is not None:
             try:
-                await from_broker(self._channel.basic_ack(message.delivery_tag, wait=False))
-            except BROKER_TROUBLE:
+                await broker_call(self._channel.basic_ack(message.delivery_tag, wait=False))
+            except BROKER_ERRORS:
                 self._arrived.put_nowait(None)
         return Delivery(
             body=message.body,
@@ -70,19 +70,19 @@ async def subscribe(
     not answer.
     """
     try:
-        async with asyncio.timeout(DEADLINE):
+        async with asyncio.timeout(RPC_TIMEOUT_SECONDS):
             opened = await open_channel(connection)
-            subscription = await from_broker(_subscribe(opened, exchanges))
+            subscription = await broker_call(_subscribe(opened, exchanges))
     except ChannelNotFoundEntity as error:
-        raise TopologyDiffers(why(error)) from error
-    except BROKER_TROUBLE as error:
-        raise BrokerUnavailable(why(error)) from error
+        raise TopologyDiffers(error_summary(error)) from error
+    except BROKER_ERRORS as error:
+        raise BrokerUnavailable(error_summary(error)) from error
     yield subscription
 
 
 async def _subscribe(opened: OpenedChannel, exchanges: Sequence[str]) -> Subscription:
     queue = await opened.declare_queue(
-        exclusive=True, auto_delete=True, arguments={"x-max-length": MOST_WAITING}
+        exclusive=True, auto_delete=True, arguments={"x-max-length": MAX_QUEUE_LENGTH}
     )
     for exchange in exchanges:
         await queue.bind(exchange, "#")

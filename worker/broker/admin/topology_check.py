@@ -11,31 +11,31 @@ from aio_pika.exceptions import (
     ChannelPreconditionFailed,
 )
 
-from worker.broker.admin.one_shot import why
-from worker.broker.connection import BROKER_TROUBLE, from_broker, open_channel
-from worker.broker.topology import DEADLINE, Queue, Topology
+from worker.broker.admin.one_shot import error_summary
+from worker.broker.connection import BROKER_ERRORS, broker_call, open_channel
+from worker.broker.topology import RPC_TIMEOUT_SECONDS, Queue, Topology
 from worker.domain.errors import BrokerUnavailable
 
-State = Literal["fine", "missing", "differs", "unseen"]
+State = Literal["ok", "missing", "differs", "no_permission"]
 
 
-class Finding(msgspec.Struct, frozen=True, kw_only=True):
-    """One exchange or queue as it was found.
+class CheckResult(msgspec.Struct, frozen=True, kw_only=True):
+    """The result for one exchange or queue.
 
-    `state` is "unseen" when it exists but the user may not compare its properties, or the broker
-    did not tell; `detail` has the broker's words then, and when it differs. `messages` (ready) and
-    `consumers` are those of a queue.
+    `state` is "no_permission" when the object exists but the user may not compare its properties,
+    or the broker gave no answer. In these cases, and for "differs", `detail` has the broker's
+    words. `messages` (ready) and `consumers` are set for queues only.
     """
 
     name: str
-    what: Literal["exchange", "queue"]
+    kind: Literal["exchange", "queue"]
     state: State
     detail: str | None = None
     messages: int | None = None
     consumers: int | None = None
 
 
-async def check_topology(connection: AbstractConnection, topology: Topology) -> list[Finding]:
+async def check_topology(connection: AbstractConnection, topology: Topology) -> list[CheckResult]:
     """Look at each exchange and queue of the topology.
 
     AMQP shows neither bindings nor policies, nor what there is besides. Kinds and arguments are
@@ -47,37 +47,39 @@ async def check_topology(connection: AbstractConnection, topology: Topology) -> 
             *[await _exchange(connection, *one) for one in topology.exchanges.items()],
             *[await _queue(connection, queue) for queue in topology.queues],
         ]
-    except BROKER_TROUBLE as error:
-        raise BrokerUnavailable(why(error)) from error
+    except BROKER_ERRORS as error:
+        raise BrokerUnavailable(error_summary(error)) from error
 
 
-async def _exchange(connection: AbstractConnection, name: str, kind: ExchangeType) -> Finding:
+async def _exchange(connection: AbstractConnection, name: str, kind: ExchangeType) -> CheckResult:
     async def look(channel: AbstractChannel) -> None:
-        await channel.declare_exchange(name, passive=True, timeout=DEADLINE)
+        await channel.declare_exchange(name, passive=True, timeout=RPC_TIMEOUT_SECONDS)
 
     async def compare(channel: AbstractChannel) -> None:
-        await channel.declare_exchange(name, kind, durable=True, timeout=DEADLINE)
+        await channel.declare_exchange(name, kind, durable=True, timeout=RPC_TIMEOUT_SECONDS)
 
     state, detail = await _find(connection, look, compare)
-    return Finding(name=name, what="exchange", state=state, detail=detail)
+    return CheckResult(name=name, kind="exchange", state=state, detail=detail)
 
 
-async def _queue(connection: AbstractConnection, queue: Queue) -> Finding:
+async def _queue(connection: AbstractConnection, queue: Queue) -> CheckResult:
     seen: list[AbstractQueue] = []
 
     async def look(channel: AbstractChannel) -> None:
-        seen.append(await channel.declare_queue(queue.name, passive=True, timeout=DEADLINE))
+        seen.append(
+            await channel.declare_queue(queue.name, passive=True, timeout=RPC_TIMEOUT_SECONDS)
+        )
 
     async def compare(channel: AbstractChannel) -> None:
         await channel.declare_queue(
-            queue.name, durable=True, arguments=dict(queue.arguments), timeout=DEADLINE
+            queue.name, durable=True, arguments=dict(queue.arguments), timeout=RPC_TIMEOUT_SECONDS
         )
 
     state, detail = await _find(connection, look, compare)
     counted = seen[0].declaration_result if seen else None
-    return Finding(
+    return CheckResult(
         name=queue.name,
-        what="queue",
+        kind="queue",
         state=state,
         detail=detail,
         messages=counted.message_count if counted else None,
@@ -97,15 +99,15 @@ async def _find(
     except ChannelNotFoundEntity:
         return "missing", None
     except ChannelPreconditionFailed as error:
-        return "differs", why(error)
+        return "differs", error_summary(error)
     except ChannelClosed as error:
-        return "unseen", why(error)
-    return "fine", None
+        return "no_permission", error_summary(error)
+    return "ok", None
 
 
 async def _ask(
     connection: AbstractConnection, question: Callable[[AbstractChannel], Awaitable[None]]
 ) -> None:
     channel = await open_channel(connection)
-    await from_broker(question(channel))
-    await from_broker(channel.close())
+    await broker_call(question(channel))
+    await broker_call(channel.close())

@@ -22,10 +22,10 @@ from pamqp.encode import field_table
 from worker.broker.messages import Outgoing
 
 PERSISTENT: Final = b"\x02"
-SHORT_STRING: Final = 255
+MAX_SHORT_STRING_BYTES: Final = 255
 BASIC: Final = 60
 """The class of AMQP that messages belong to."""
-UNFIT: Final = (TypeError, ValueError, OverflowError, struct.error)
+ENCODING_ERRORS: Final = (TypeError, ValueError, OverflowError, struct.error)
 """What encoding raises for a message that does not fit AMQP's frames."""
 
 _HEAD: Final = struct.Struct(">BHI")
@@ -39,7 +39,7 @@ _END: Final = b"\xce"
 Confirmation = asyncio.Future[object]
 
 
-async def send(channel: Channel, messages: Sequence[Outgoing]) -> list[Confirmation]:
+async def send_batch(channel: Channel, messages: Sequence[Outgoing]) -> list[Confirmation]:
     """Hand all to the connection's writer at once; returns a confirmation to come for each.
 
     One that does not fit AMQP's frames is not sent, and its confirmation has failed already. Raises
@@ -64,7 +64,7 @@ async def send(channel: Channel, messages: Sequence[Outgoing]) -> list[Confirmat
     return confirmations
 
 
-def with_id(message: Outgoing) -> Outgoing:
+def with_message_id(message: Outgoing) -> Outgoing:
     """The message with an id: the library tells one that comes back by nothing else."""
     if message.message_id:
         return message
@@ -76,14 +76,14 @@ def _encoded(channel: Channel, message: Outgoing) -> bytes | Exception:
     try:
         begin = _publish(message.exchange, message.routing_key, message.mandatory, number)
         return b"".join((begin, *_content(message, number, channel.max_content_size)))
-    except UNFIT as error:
+    except ENCODING_ERRORS as error:
         return error
 
 
 @lru_cache(maxsize=256)
 def _publish(exchange: str, routing_key: str, mandatory: bool, channel: int) -> bytes:
     """The first frame, of which there are few different ones."""
-    if len(routing_key.encode()) > SHORT_STRING:
+    if len(routing_key.encode()) > MAX_SHORT_STRING_BYTES:
         raise ValueError("the routing key is longer than 255 bytes")
     method = Basic.Publish(exchange=exchange, routing_key=routing_key, mandatory=mandatory)
     return pamqp.frame.marshal(method, channel)
@@ -106,7 +106,7 @@ def _content(message: Outgoing, channel: int, most: int) -> Iterator[bytes]:
 def encoded_properties(message: Outgoing) -> bytes:
     """The properties as AMQP has them: flags, then the values in the order of their flags.
 
-    Raises one of `UNFIT`.
+    Raises one of `ENCODING_ERRORS`.
     """
     flags, values = 0x1000, []
     if message.content_type:
@@ -119,7 +119,7 @@ def encoded_properties(message: Outgoing) -> bytes:
     if message.correlation_id:
         flags |= 0x0400
         # AMQP has 255 bytes for it, a command's id may be longer.
-        fitting = message.correlation_id.encode()[:SHORT_STRING].decode(errors="ignore")
+        fitting = message.correlation_id.encode()[:MAX_SHORT_STRING_BYTES].decode(errors="ignore")
         values.append(_short(fitting))
     for flag, text in ((0x0200, message.reply_to), (0x0080, message.message_id)):
         if text:

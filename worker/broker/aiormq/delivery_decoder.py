@@ -16,7 +16,7 @@ from pamqp.header import ContentHeader
 from worker.broker.headers import original_routing_key
 from worker.broker.messages import Delivery, Headers
 
-Take = Callable[[int, Delivery], None]
+OnDelivery = Callable[[int, Delivery], None]
 """What is given each delivery, and the tag to settle it by."""
 
 METHOD, HEADER, BODY = 1, 2, 3
@@ -28,7 +28,7 @@ DELIVER: Final = struct.pack(">HH", 60, 60)
 UNREADABLE: Final = "x-unreadable-properties"
 """The header that stands in for properties that nobody could read."""
 
-LATEST_MS: Final = 253_402_300_800_000
+MAX_TIMESTAMP_MS: Final = 253_402_300_800_000
 """The end of the year 9999, beyond which there are no dates."""
 
 _TAG: Final = struct.Struct(">QB")
@@ -38,7 +38,7 @@ _BODY_SIZE: Final = struct.Struct(">Q")
 class DeliveryAssembler:
     """Puts together what is delivered on one channel. `take` must neither wait nor raise."""
 
-    def __init__(self, take: Take) -> None:
+    def __init__(self, take: OnDelivery) -> None:
         self._take = take
         self._announced: tuple[int, bool, str] | None = None
         self._properties = Basic.Properties()
@@ -121,6 +121,6 @@ def _delivery(body: bytes, key: str, redelivered: bool, properties: Basic.Proper
 def _sent_at(timestamp: datetime | None, headers: Headers) -> float | None:
     """To the millisecond where the broker notes it so (`timestamp_in_ms`), else as published."""
     noted = headers.get("timestamp_in_ms")
-    if isinstance(noted, int) and 0 < noted < LATEST_MS:
+    if isinstance(noted, int) and 0 < noted < MAX_TIMESTAMP_MS:
         return noted / 1000
     return None if timestamp is None else timestamp.timestamp()

@@ -22,16 +22,16 @@ from worker.broker.aiormq.delivery_decoder import (
     METHOD,
     UNREADABLE,
     DeliveryAssembler,
-    Take,
+    OnDelivery,
     body_size_of,
     properties_of,
     routing_key_at,
 )
 
-CHUNK: Final = 2**16
+READ_CHUNK_BYTES: Final = 2**16
 """How much is read at once at most."""
 
-HEARD_SECONDS: Final = 1.0
+HEARTBEAT_INTERVAL_SECONDS: Final = 1.0
 """So often, at least, the library is told that the broker lives."""
 
 _HEAD: Final = struct.Struct(">BHI")
@@ -50,7 +50,7 @@ class TolerantConnection(aio_pika.Connection):
             TLSTransportFactory() if tls else TCPTransportFactory(), self._assemblies
         )
 
-    def take_deliveries(self, channel: int, take: Take) -> None:
+    def take_deliveries(self, channel: int, take: OnDelivery) -> None:
         """From now on hand what is delivered on the channel of that number to `take`."""
         self._assemblies[channel] = DeliveryAssembler(take)
 
@@ -109,7 +109,7 @@ class _Frames(asyncio.StreamReader):
             if assembly is None or not whole or not assembly.took(kind, frame[_HEAD.size : -1]):
                 return _readable(kind, channel, frame)
             # While a broker delivers it sends no heartbeats: the library would miss them.
-            if self._ticks() - self._handed_at >= HEARD_SECONDS:
+            if self._ticks() - self._handed_at >= HEARTBEAT_INTERVAL_SECONDS:
                 return _HEARTBEAT
 
     async def _frame(self) -> bytes:
@@ -124,7 +124,7 @@ class _Frames(asyncio.StreamReader):
                 if end <= len(read):
                     self._at = end
                     return read[at:end]
-            more = await self._reader.read(CHUNK)
+            more = await self._reader.read(READ_CHUNK_BYTES)
             if not more:
                 raise asyncio.IncompleteReadError(read[at:], _HEAD.size)
             self._read, self._at = read[at:] + more, 0

@@ -36,7 +36,7 @@ async def look(
     """Those that are meant, without their bodies, and how many were not looked at."""
     async with visiting(settings) as letters:
         found = [one.without_body() async for one in _meant(settings, letters, wanted, limit)]
-        return found, letters.unread
+        return found, letters.remaining
 
 
 async def find(settings: "CommonSettings", name: str) -> list[DeadLetterView]:

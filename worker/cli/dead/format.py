@@ -53,7 +53,7 @@ def print_letters(found: Sequence[DeadLetterView], *, as_json: bool) -> None:
 
 
 def _for_people(one: DeadLetterView) -> Row:
-    burial = one.letter.burial
+    burial = one.letter.reason
     return {**row(one), "first": _local(burial.first_seen), "last": _local(burial.last_seen)}
 
 

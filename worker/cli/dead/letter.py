@@ -42,7 +42,7 @@ class DeadLetterView(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def answered(self) -> bool:
         """Whether workers told an outcome of this id, which they repeat when it comes again."""
-        burial = self.letter.burial
+        burial = self.letter.reason
         return (
             burial.by == "worker" and burial.code not in UNANSWERED and self.command_id is not None
         )
@@ -97,11 +97,11 @@ class Selection(msgspec.Struct, frozen=True, kw_only=True):
             return False
         if self.fingerprints is not None and one.fingerprint not in self.fingerprints:
             return False
-        if self.reasons and one.letter.burial.code not in self.reasons:
+        if self.reasons and one.letter.reason.code not in self.reasons:
             return False
         if self.types and one.command_type not in self.types:
             return False
-        return self.before is None or self._is_before(one.letter.burial)
+        return self.before is None or self._is_before(one.letter.reason)
 
     def _is_before(self, burial: "DeadLetterReason") -> bool:
         when = burial.last_seen or burial.first_seen
@@ -123,14 +123,14 @@ def moment(text: str | None) -> datetime | None:
 
 def row(one: DeadLetterView) -> Row:
     """The members of its JSON line."""
-    letter, burial = one.letter, one.letter.burial
+    letter, burial = one.letter, one.letter.reason
     return {
         "position": letter.position,
         "letter": one.handle,
         "command_id": one.command_id,
         "command_type": one.command_type,
         "reason_code": burial.code,
-        "reason": burial.reason,
+        "reason": burial.message,
         "buried_by": burial.by,
         "attempts": burial.attempts,
         "first_seen": burial.first_seen,

@@ -65,7 +65,7 @@ def test_a_time_without_its_offset_is_utc() -> None:
 
 ANYTHING = st.recursive(
     st.none() | st.booleans() | st.integers() | st.text() | st.binary() | st.datetimes(),
-    lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(), inner, max_size=3),
     max_leaves=5,
 )
 NAMES = st.sampled_from([*OURS, "x-death", "x-replay-first-seen"])

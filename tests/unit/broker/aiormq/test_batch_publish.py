@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from pamqp.commands import Basic
 from pamqp.header import ContentHeader
 
-from worker.broker.aiormq.batch_publish import UNFIT, encoded_properties
+from worker.broker.aiormq.batch_publish import ENCODING_ERRORS, encoded_properties
 from worker.broker.messages import Outgoing
 
 SHORT = st.none() | st.text(max_size=63)
@@ -76,5 +76,5 @@ def test_a_correlation_id_that_is_too_long_is_cut_where_a_character_ends() -> No
 def test_what_amqp_has_no_room_for_is_an_error_that_sending_knows(
     wrong: dict[str, object],
 ) -> None:
-    with pytest.raises(UNFIT):
+    with pytest.raises(ENCODING_ERRORS):
         encoded_properties(Outgoing(exchange="", routing_key="", body=b"", **wrong))  # type: ignore[arg-type]

@@ -13,7 +13,7 @@ from pamqp.commands import Basic, Queue
 from pamqp.header import ContentHeader
 
 from worker.broker.aiormq.delivery_decoder import DeliveryAssembler
-from worker.broker.aiormq.frame_reader import HEARD_SECONDS, _Frames
+from worker.broker.aiormq.frame_reader import HEARTBEAT_INTERVAL_SECONDS, _Frames
 from worker.broker.messages import Delivery
 
 TAKEN, OTHER = 1, 2
@@ -92,7 +92,7 @@ async def test_a_body_in_many_frames_is_put_together_while_others_come_between()
 
 
 async def test_a_broker_that_only_delivers_is_still_heard_by_the_library() -> None:
-    ticks = iter([0.0, *[HEARD_SECONDS] * 10])  # the first when the connection is made
+    ticks = iter([0.0, *[HEARTBEAT_INTERVAL_SECONDS] * 10])  # the first when the connection is made
     reading = Reading([delivered(TAKEN, tag, b"") for tag in range(4)], lambda: next(ticks))
     frames = [pamqp.frame.unmarshal(one)[2].name for one in await reading.all()]
     assert frames == ["Heartbeat"]

@@ -24,7 +24,7 @@ def dead(body: bytes = SYNC, *, most_bytes: int = 1000, **given: Any) -> DeadLet
         last_seen=given.pop("last_seen", None),
     )
     fresh: dict[str, Any] = {"position": 1, "tag": 1, "routing_key": "key", **given}
-    return made_out(DeadLetter(body=body, burial=burial, **fresh), most_bytes)
+    return made_out(DeadLetter(body=body, reason=burial, **fresh), most_bytes)
 
 
 @pytest.mark.parametrize(

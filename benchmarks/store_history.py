@@ -23,8 +23,9 @@ from worker.domain.recording import Observation, Recording, StartContext
 from worker.domain.snapshot import RecordingSnapshot
 from worker.store.database.engine import open_engine
 from worker.store.database.schema import files, inbox, outbox, recordings
+from worker.store.finishing import Finish
+from worker.store.inbox import Claim
 from worker.store.outbox import Reply
-from worker.store.requests import Claim, Finish
 from worker.store.store import Store
 
 ROUNDS: Final = 5

@@ -17,11 +17,12 @@ from worker.domain.recording import Observation, StartContext
 from worker.domain.snapshot import RecordingSnapshot
 from worker.domain.track_files import TrackFile
 from worker.store.database.engine import open_engine
+from worker.store.finishing import Finish
+from worker.store.inbox import Claim, Claimed, Release
 from worker.store.leases import LeaseRequest
 from worker.store.outbox import Reply
 from worker.store.queries import Oldest, RecordingsFilter
 from worker.store.read_schedule import ScheduledRead
-from worker.store.requests import Claim, Claimed, Finish, Release
 from worker.store.store import Store
 
 SOURCE = "test"

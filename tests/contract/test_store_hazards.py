@@ -12,9 +12,10 @@ from worker.domain.event_envelopes import outcome_record
 from worker.domain.recording import Observation, StartContext
 from worker.domain.snapshot import RecordingSnapshot
 from worker.domain.track_files import TrackFile
+from worker.store.finishing import Finish
+from worker.store.inbox import Claim, Claimed, Release
 from worker.store.outbox import Reply
 from worker.store.queries import RecordingsFilter
-from worker.store.requests import Claim, Claimed, Finish, Release
 from worker.store.store import Store
 
 NOW = datetime(2026, 11, 1, 10, 0, tzinfo=UTC)

@@ -15,9 +15,10 @@ from worker.domain.snapshot import RecordingSnapshot
 from worker.domain.track_files import TrackFile
 from worker.store.database.engine import open_engine
 from worker.store.database.schema import files, inbox, outbox, recordings
+from worker.store.finishing import Finish
+from worker.store.inbox import Claim, Release
 from worker.store.outbox import Reply
 from worker.store.pruner import Pruner, Retention
-from worker.store.requests import Claim, Finish, Release
 from worker.store.store import Store
 
 NOW: Final = datetime(2026, 11, 1, 10, 0, tzinfo=UTC)

@@ -17,16 +17,16 @@ from sandbox.services.postgresql import PostgreSQLServer
 from tests.contract.test_store_history import NOW, OLD, claim, finish, record, seen
 from worker.domain.recording import Recording
 from worker.store import inbox as store_inbox
+from worker.store.cursors import Cursor
 from worker.store.database.engine import open_engine
 from worker.store.database.migrate import migrate
 from worker.store.database.schema import files, inbox, outbox, recordings
-from worker.store.hearing import WebhookObservation
+from worker.store.inbox import Release
 from worker.store.leases import LeaseRequest
-from worker.store.observations import apply_batch
+from worker.store.observations import WebhookObservation, apply_batch
 from worker.store.pruning import PruneSent
 from worker.store.queries import RecordingsFilter
-from worker.store.read_schedule import Cursor, DueQuery, OverdueQuery, ScheduledRead
-from worker.store.requests import Release
+from worker.store.read_schedule import DueQuery, OverdueQuery, ScheduledRead
 from worker.store.store import Store
 
 HISTORY: Final = 20_000

@@ -14,9 +14,9 @@ from worker.domain.recording import Observation, StartContext
 from worker.domain.snapshot import RecordingSnapshot
 from worker.store import inbox
 from worker.store.database.engine import open_engine
-from worker.store.finishing import finish
+from worker.store.finishing import Finish, finish
+from worker.store.inbox import Claim, Claimed
 from worker.store.outbox import Reply
-from worker.store.requests import Claim, Claimed, Finish
 from worker.store.store import Store
 
 NOW = datetime(2026, 11, 1, 10, 0, tzinfo=UTC)

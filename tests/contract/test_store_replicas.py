@@ -15,9 +15,10 @@ from sandbox.waiting import Eventually
 from worker.domain.event_envelopes import outcome_record
 from worker.domain.recording import Observation, ObservedBy, StartContext
 from worker.domain.snapshot import RecordingSnapshot
-from worker.store.hearing import WebhookObservation
+from worker.store.finishing import Finish
+from worker.store.inbox import Claim
+from worker.store.observations import WebhookObservation
 from worker.store.outbox import Reply
-from worker.store.requests import Claim, Finish
 from worker.store.store import Store
 
 NOW = datetime(2026, 11, 1, 10, 0, tzinfo=UTC)

@@ -12,8 +12,8 @@ from sandbox.model.faults import Fault
 from sandbox.services.postgresql import PostgreSQLServer
 from tests.fault.world import LIMITS, World, open_world
 from worker.store.database.clock import READ_AGAIN_SECONDS
+from worker.store.inbox import Claim, Release
 from worker.store.leader import LeaderElector
-from worker.store.requests import Claim, Release
 from worker.store.store import Store
 
 HOUR: Final = 3600.0

@@ -31,7 +31,7 @@ from tests.fault.world import Replica, World, open_world
 from worker.domain.errors import StoreUnavailable
 from worker.store.database.engine import LOST_PEER_SECONDS, open_engine
 from worker.store.database.psycopg_timeout import BoundedConnection
-from worker.store.requests import Claim
+from worker.store.inbox import Claim
 from worker.store.store import Store
 
 AWAY_SECONDS = float(os.environ.get("FAULT_AWAY_SECONDS", "1"))

@@ -28,7 +28,7 @@ from sandbox.model.faults import Fault
 from sandbox.model.meetings import participant_ids
 from tests.fault.account_of_told import Told
 from tests.fault.world import OPERATIONS, Replica, World, open_world
-from worker.store.requests import Claim
+from worker.store.inbox import Claim
 from worker.store.store import Store
 
 INTERLEAVINGS = int(os.environ.get("FAULT_INTERLEAVINGS", "60"))

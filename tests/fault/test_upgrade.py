@@ -14,7 +14,7 @@ from tests.fault.world import World, open_world
 from worker.broker.messages import Dead
 from worker.domain.errors import StoreUnavailable
 from worker.store.database.migrate import ADVISORY_LOCK, HEAD
-from worker.store.requests import Claim
+from worker.store.inbox import Claim
 from worker.store.store import Store
 
 EXAMPLES = Path(__file__).parents[2] / "schemas/examples"

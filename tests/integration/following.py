@@ -25,7 +25,7 @@ from worker.realtimekit.circuit_breaker import CircuitBreaker
 from worker.realtimekit.client import RealtimeKit
 from worker.realtimekit.retry import RequestRetry
 from worker.realtimekit.tries import HttpAttempt
-from worker.store.hearing import WebhookObservation
+from worker.store.observations import WebhookObservation
 from worker.store.queries import RecordingsFilter
 from worker.store.store import Store
 from worker.tracking.discovery import ExternalRecordingDiscovery

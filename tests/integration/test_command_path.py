@@ -24,7 +24,7 @@ from worker.realtimekit.apps import App, Apps
 from worker.realtimekit.circuit_breaker import CircuitBreaker
 from worker.realtimekit.client import RealtimeKit
 from worker.realtimekit.retry import RequestRetry
-from worker.store.requests import Claim
+from worker.store.inbox import Claim
 from worker.store.store import Store
 
 START = "start_track_recording"

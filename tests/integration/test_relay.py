@@ -27,8 +27,9 @@ from worker.domain.recording import Observation
 from worker.domain.snapshot import RecordingSnapshot
 from worker.observability.metrics import Metrics
 from worker.publishing.relay import BATCH, OutboxRelay
+from worker.store.finishing import Finish
+from worker.store.inbox import Claim
 from worker.store.outbox import Reply
-from worker.store.requests import Claim, Finish
 from worker.store.store import Store
 
 LIFE = (Status.INVOKED, Status.RECORDING, Status.UPLOADING, Status.ERRORED)

@@ -23,12 +23,13 @@ from worker.domain.recording import Observation, StartContext
 from worker.domain.snapshot import RecordingSnapshot
 from worker.domain.track_files import TrackFile
 from worker.store.admin.copy import COPIED, Copy, copy_store
+from worker.store.cursors import Cursor
 from worker.store.database.engine import open_engine
 from worker.store.database.schema import marks
+from worker.store.finishing import Finish
+from worker.store.inbox import Claim
 from worker.store.leases import LeaseRequest
 from worker.store.outbox import Reply
-from worker.store.read_schedule import Cursor
-from worker.store.requests import Claim, Finish
 from worker.store.store import Store
 
 NOW = datetime(2026, 11, 1, 10, 0, tzinfo=UTC)

@@ -12,8 +12,8 @@ from sandbox.model.recording import Request
 from tests.integration.following import Bench, open_bench
 from worker.domain.recording import Observation
 from worker.domain.snapshot import RecordingSnapshot
-from worker.store.hearing import WebhookObservation
-from worker.store.requests import Claim, Release
+from worker.store.inbox import Claim, Release
+from worker.store.observations import WebhookObservation
 
 
 @pytest.fixture

@@ -7,7 +7,7 @@ import pytest
 from recording_schemas import Status
 from tests.integration.following import Bench, open_bench
 from worker.domain.recording import Observation
-from worker.store.hearing import WebhookObservation
+from worker.store.observations import WebhookObservation
 
 
 @pytest.fixture

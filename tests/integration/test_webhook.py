@@ -14,8 +14,8 @@ from sandbox.model.signing import Signer
 from sandbox.services.postgresql import PostgreSQLServer
 from sandbox.waiting import eventually
 from tests.integration.webhook_door import Door, former_update, open_door, update
-from worker.store.hearing import external_recordings_cursor
-from worker.store.requests import Claim, Release
+from worker.store.cursors import external_recordings_cursor
+from worker.store.inbox import Claim, Release
 from worker.store.store import Store
 from worker.tracking.webhook_endpoint import MAX_BODY_BYTES, MOST_AT_ONCE
 

@@ -14,8 +14,9 @@ from worker.domain.event_envelopes import outcome_record
 from worker.domain.outcomes import utc
 from worker.domain.recording import Observation
 from worker.observability.tracing import OFF, Tracing
+from worker.store.finishing import Finish
+from worker.store.inbox import Claimed, Release
 from worker.store.outbox import Reply
-from worker.store.requests import Claimed, Finish, Release
 from worker.store.store import Store
 
 MOST_CRASHES: Final = 5

@@ -38,7 +38,7 @@ from worker.domain.outcomes import utc
 from worker.observability.metrics import Metrics
 from worker.observability.tracing import OFF, Span, Tracing
 from worker.realtimekit.apps import App, Apps
-from worker.store.requests import Claim, Claimed
+from worker.store.inbox import Claim, Claimed
 from worker.store.store import Store
 
 SHARE_OF_LEASE: Final = 0.8

@@ -7,7 +7,7 @@ import msgspec
 from recording_schemas import Command, ErrorInfo, Outcome
 from worker.domain import outcomes
 from worker.domain.outcomes import utc
-from worker.store.requests import Claimed
+from worker.store.inbox import Claimed
 
 LONGEST_WAIT: Final = 120.0
 """A command that waits for its app's API is looked at again at least this often, in seconds."""

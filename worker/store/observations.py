@@ -3,15 +3,33 @@
 from collections.abc import Sequence
 from typing import Any, Final
 
+import msgspec
 import sqlalchemy as sa
 
 from worker.domain.recording import Observation
+from worker.store.cursors import Cursor, external_recordings_cursor, set_cursors
 from worker.store.database.dialects import among, open_or_closed
 from worker.store.database.schema import recordings
-from worker.store.finishing import finish
-from worker.store.hearing import WebhookObservation, apply_webhooks
-from worker.store.recordings import apply_all
-from worker.store.requests import Finish
+from worker.store.finishing import Finish, finish
+from worker.store.recordings import ApplyResult, apply_all
+
+
+class WebhookObservation(msgspec.Struct, frozen=True, kw_only=True):
+    """One webhook's sight of a recording. `follow_all`: its app is followed as a whole, so that one
+    nobody knows is worth a look at the list."""
+
+    seen: Observation
+    follow_all: bool = False
+
+
+class WebhookResult(msgspec.Struct, frozen=True, kw_only=True):
+    """What became of it: whether the recording is known as the app's, how many events that made,
+    and whether it is now due to be read."""
+
+    known: bool
+    events: int = 0
+    due: bool = False
+
 
 Sight = Finish | WebhookObservation | Sequence[Observation]
 
@@ -59,3 +77,31 @@ def _sights(request: Sight) -> Sequence[Observation]:
             return (request.seen,)
         case _:
             return request
+
+
+def apply_webhooks(
+    connection: sa.Connection, requests: Sequence[WebhookObservation], *, source: str
+) -> list[WebhookResult]:
+    """Operation: take in what each webhook tells, in order."""
+    sights = [[one.seen] for one in requests]
+    absorbed = apply_all(connection, sights, source=source, only_known=True)
+    heard = [_heard(one, came_to) for one, came_to in zip(requests, absorbed, strict=True)]
+    strangers = [one for one, what in zip(requests, heard, strict=True) if not what.known]
+    _note_strangers(connection, strangers)
+    return heard
+
+
+def _heard(request: WebhookObservation, came_to: ApplyResult) -> WebhookResult:
+    if not came_to.recordings:
+        return WebhookResult(known=False)
+    (read_at,) = came_to.read_at
+    due = read_at is not None and read_at <= request.seen.observed_at.timestamp()
+    return WebhookResult(known=True, events=came_to.events, due=due)
+
+
+def _note_strangers(connection: sa.Connection, unknown: Sequence[WebhookObservation]) -> None:
+    latest = {one.seen.app: one.seen.observed_at.timestamp() for one in unknown if one.follow_all}
+    set_cursors(
+        connection,
+        [Cursor(name=external_recordings_cursor(app), at=at) for app, at in sorted(latest.items())],
+    )

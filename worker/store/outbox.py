@@ -10,7 +10,7 @@ import sqlalchemy as sa
 from worker.domain.event_envelopes import OutcomeRecord, recording_envelopes
 from worker.domain.recording import Recording, RecordingEvent
 from worker.store.database.bulk import ManyRows, inserting
-from worker.store.database.holdable import strip_nul
+from worker.store.database.dialects import strip_nul
 from worker.store.database.notifications import leave
 from worker.store.database.schema import outbox
 

@@ -9,8 +9,7 @@ import sqlalchemy as sa
 
 from recording_schemas import Status
 from worker.domain.recording import LIVE, Recording
-from worker.store.database.dialects import open_or_closed, unindexed
-from worker.store.database.holdable import meeting_key
+from worker.store.database.dialects import meeting_key, open_or_closed, unindexed
 from worker.store.database.schema import recordings
 
 _Part = sa.Select[tuple[str, float]]

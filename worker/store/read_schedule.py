@@ -10,7 +10,7 @@ from recording_schemas import Status
 from worker.domain.recording import LIVE, Recording
 from worker.store.database.dialects import among, open_or_closed
 from worker.store.database.notifications import leave
-from worker.store.database.schema import UNFINISHED, inbox, marks, recordings
+from worker.store.database.schema import recordings
 
 _LIVE = sorted(str(status) for status in LIVE)
 _AT_A_TIME = 500
@@ -72,13 +72,6 @@ class ScheduledRead(msgspec.Struct, frozen=True, kw_only=True):
     ids: Collection[str]
     at: float
     put_off: bool = False
-
-
-class Cursor(msgspec.Struct, frozen=True, kw_only=True):
-    """How far something has been followed, in seconds since the epoch; None removes the mark."""
-
-    name: str
-    at: float | None
 
 
 def live_ones(connection: sa.Connection, apps: Sequence[str]) -> list[dict[str, float]]:
@@ -217,48 +210,6 @@ def read_by(connection: sa.Connection, requests: Sequence[ScheduledRead]) -> lis
             some = ids[first : first + _AT_A_TIME]
             theirs = recordings.c.recording_id.in_(some)
             connection.execute(change.where(open_or_closed(theirs)))
-    return [None] * len(requests)
-
-
-def starting(
-    connection: sa.Connection, requests: Sequence[Collection[str]]
-) -> list[frozenset[str]]:
-    """Operation: those of each request's slots whose unfinished start may have been called."""
-    return _called(connection, requests, sa.true())
-
-
-def calling(connection: sa.Connection, requests: Sequence[Collection[str]]) -> list[bool]:
-    """Operation: whether somebody is at work on a start of each request's slots, and calls it."""
-    return [bool(slots) for slots in _called(connection, requests, inbox.c.state == "running")]
-
-
-def _called(
-    connection: sa.Connection, requests: Sequence[Collection[str]], which: sa.ColumnElement[bool]
-) -> list[frozenset[str]]:
-    wanted = sorted({slot for slots in requests for slot in slots})
-    mine = sa.and_(UNFINISHED, which, inbox.c.slot.in_(wanted), inbox.c.called_at.is_not(None))
-    held = frozenset(connection.execute(sa.select(inbox.c.slot).where(mine)).scalars())
-    return [held.intersection(slots) for slots in requests]
-
-
-def find_cursors(connection: sa.Connection, names: Sequence[str]) -> list[float | None]:
-    """Operation: each mark, None where there is none."""
-    rows = connection.execute(
-        sa.select(marks.c.name, marks.c.at).where(marks.c.name.in_(sorted(set(names))))
-    )
-    found = {row.name: row.at for row in rows}
-    return [found.get(name) for name in names]
-
-
-def set_cursors(connection: sa.Connection, requests: Sequence[Cursor]) -> list[None]:
-    """Operation: move or remove marks."""
-    for wanted in requests:
-        mine = marks.c.name == wanted.name
-        if wanted.at is None:
-            connection.execute(sa.delete(marks).where(mine))
-        elif not connection.execute(sa.update(marks).where(mine).values(at=wanted.at)).rowcount:
-            # Should two replicas get here at once, the second one's transaction is tried again.
-            connection.execute(sa.insert(marks).values(name=wanted.name, at=wanted.at))
     return [None] * len(requests)
 
 

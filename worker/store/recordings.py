@@ -15,8 +15,7 @@ from worker.domain.recording import LIVE, Observation, Recording
 from worker.domain.track_files import TrackFile
 from worker.domain.transitions import apply_observation, needs_a_look
 from worker.store.database.bulk import inserting
-from worker.store.database.dialects import among, open_or_closed
-from worker.store.database.holdable import meeting_key, strip_nul
+from worker.store.database.dialects import among, meeting_key, open_or_closed, strip_nul
 from worker.store.database.notifications import leave
 from worker.store.database.schema import files, recordings
 from worker.store.outbox import event_rows, put

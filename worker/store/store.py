@@ -13,17 +13,18 @@ from typing import Self
 from recording_schemas import Status
 from worker.budget.ledger import TokenGrant, TokenRequest
 from worker.domain.recording import Observation, Recording
-from worker.store import inbox, leases, outbox, pruning, read_schedule
+from worker.store import cursors, inbox, leases, outbox, pruning, read_schedule
 from worker.store.budgets import spend
+from worker.store.cursors import Cursor
 from worker.store.database.clock import DatabaseClock, MachineClock
-from worker.store.database.engine import open_engine
-from worker.store.database.exclusive import sqlite_lock
+from worker.store.database.engine import open_engine, sqlite_lock
 from worker.store.database.group_commit import GroupCommit
 from worker.store.database.migrate import migrate
 from worker.store.database.notifications import Notifier, Topic
-from worker.store.hearing import WebhookObservation, WebhookResult
+from worker.store.finishing import Finish
+from worker.store.inbox import Claim, Claimed, Release
 from worker.store.leases import LeaseRequest
-from worker.store.observations import apply_batch
+from worker.store.observations import WebhookObservation, WebhookResult, apply_batch
 from worker.store.outbox import Unsent
 from worker.store.pruning import PruneSent
 from worker.store.queries import (
@@ -36,7 +37,6 @@ from worker.store.queries import (
     open_ones,
 )
 from worker.store.read_schedule import (
-    Cursor,
     DueQuery,
     DueReads,
     OverdueQuery,
@@ -44,7 +44,7 @@ from worker.store.read_schedule import (
     TrackedRecording,
 )
 from worker.store.recordings import ApplyResult
-from worker.store.requests import Claim, Claimed, Finish, Release
+from worker.store.slots import find_calling, find_starting
 
 
 class Store:
@@ -223,19 +223,19 @@ class Store:
 
     async def starting(self, slots: Collection[str]) -> frozenset[str]:
         """Those of the slots in which a start that is not finished may have begun a recording."""
-        return await self._group.submit(read_schedule.starting, slots)
+        return await self._group.submit(find_starting, slots)
 
     async def calling(self, slots: Collection[str]) -> bool:
         """Whether the API may be answering a start in one of the slots just now."""
-        return await self._group.submit(read_schedule.calling, slots)
+        return await self._group.submit(find_calling, slots)
 
     async def cursor(self, name: str) -> float | None:
         """How far something has been followed (seconds), None if that was never noted."""
-        return await self._group.submit(read_schedule.find_cursors, name)
+        return await self._group.submit(cursors.find_cursors, name)
 
     async def set_cursor(self, wanted: Cursor) -> None:
         """Note how far something has been followed."""
-        await self._group.submit(read_schedule.set_cursors, wanted)
+        await self._group.submit(cursors.set_cursors, wanted)
 
     async def count_by_status(self) -> dict[Status, int]:
         """How many open recordings there are of each status."""

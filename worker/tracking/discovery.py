@@ -17,8 +17,7 @@ from worker.domain.recording import LIVE, Observation
 from worker.domain.snapshot import RecordingSnapshot
 from worker.realtimekit.client import RealtimeKit
 from worker.realtimekit.fetch import read_whole
-from worker.store.hearing import external_recordings_cursor
-from worker.store.read_schedule import Cursor
+from worker.store.cursors import Cursor, external_recordings_cursor
 from worker.store.store import Store
 from worker.tracking.pagination import PageIterator, oldest
 

@@ -26,7 +26,7 @@ from worker.realtimekit.apps import App, Apps
 from worker.realtimekit.decoding.fields import Unreadable
 from worker.realtimekit.decoding.webhooks import WebhookEvent, read_webhook_event
 from worker.realtimekit.webhook_signature import WebhookKey
-from worker.store.hearing import WebhookObservation, WebhookResult
+from worker.store.observations import WebhookObservation, WebhookResult
 from worker.store.store import Store
 from worker.tracking.webhook_registration import PATH
 

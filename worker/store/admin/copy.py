@@ -15,8 +15,7 @@ from sqlalchemy import exc
 from worker.domain.errors import StoreUnavailable
 from worker.store.admin.read_only import read_only_engine
 from worker.store.database import schema
-from worker.store.database.engine import open_engine
-from worker.store.database.exclusive import sqlite_lock
+from worker.store.database.engine import open_engine, sqlite_lock
 from worker.store.database.migrate import HEAD, migrate, revision_of
 
 COPIED: Final = (

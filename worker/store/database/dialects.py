@@ -1,7 +1,7 @@
 """Conditions that each engine has its own words for."""
 
 from collections.abc import Iterable
-from typing import Any, Self
+from typing import Any, Final, Self, overload
 
 import msgspec
 import sqlalchemy as sa
@@ -93,3 +93,22 @@ class _Texts(sa.TypeDecorator[Any]):
     def process_bind_param(self, value: Iterable[str] | None, dialect: sa.Dialect) -> Any:  # noqa: ANN401
         ids = list(value or ())
         return ids if dialect.name == "postgresql" else msgspec.json.encode(ids).decode()
+
+
+MEETING_LENGTH: Final = 128
+
+
+@overload
+def strip_nul(text: str) -> str: ...
+@overload
+def strip_nul(text: None) -> None: ...
+@overload
+def strip_nul(text: str | None) -> str | None: ...
+def strip_nul(text: str | None) -> str | None:
+    """The text without NUL characters."""
+    return text if text is None else text.replace("\x00", "")
+
+
+def meeting_key(meeting_id: str | None) -> str | None:
+    """What a meeting is found by, however its id was spelt."""
+    return None if meeting_id is None else strip_nul(meeting_id).lower()[:MEETING_LENGTH]

@@ -1,13 +1,16 @@
 """Connections to the two databases, set up so that a commit means durable."""
 
+import fcntl
+import os.path
 import sqlite3
 from collections.abc import Mapping
-from typing import Any, Final
+from pathlib import Path
+from typing import IO, Any, Final
 
 import sqlalchemy as sa
 from sqlalchemy import exc
 
-from worker.domain.errors import WrongSettings
+from worker.domain.errors import StoreUnavailable, WrongSettings
 
 SYNTAX = "DATABASE_URL: use sqlite:///relative.db, sqlite:////absolute.db or postgresql://…"
 LOST_PEER_SECONDS: Final = 15
@@ -134,3 +137,28 @@ def _postgresql(url: sa.URL) -> sa.Engine:
         return connection
 
     return engine
+
+
+def sqlite_lock(database: str | None) -> IO[bytes] | None:
+    """Take the file `<database>.lock` for this process; closing it, or dying, gives it back.
+
+    It lies beside the file that the path leads to, however it is spelt. None for a database in
+    memory. Raises StoreUnavailable when another process has it.
+    """
+    if not database or database == ":memory:":
+        return None
+    file = os.path.realpath(database)
+    path = Path(f"{file}.lock")
+    try:
+        lock = path.open("ab")
+    except OSError as error:
+        raise StoreUnavailable(f"{path} cannot be written: {error.strerror}") from error
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as error:
+        lock.close()
+        raise StoreUnavailable(
+            f"another worker uses {file}: SQLite serves one process. Stop the other one, give "
+            "this one another DATABASE_URL, or use PostgreSQL for several"
+        ) from error
+    return lock

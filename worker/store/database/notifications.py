@@ -6,10 +6,13 @@ News can be lost with a connection and are never owed to anybody: whoever acts o
 himself now and then as well.
 """
 
+import asyncio
+import random
 from collections.abc import Callable, Collection
-from typing import TYPE_CHECKING, Any, Final, Literal, cast, get_args
+from typing import TYPE_CHECKING, Any, Final, Literal, NoReturn, cast, get_args
 
 import sqlalchemy as sa
+import structlog
 
 from worker.store.database.engine import connect_arguments
 
@@ -23,6 +26,11 @@ Topic = Literal["outbox", "due", "lead"]
 TOPICS: Final[tuple[Topic, ...]] = get_args(Topic)
 CHANNEL: Final = "recording_worker"
 _LEFT: Final = "recording_worker_left"
+CHECK_SECONDS: Final = 15.0
+"""After so much silence the connection is asked whether it is still there."""
+
+ANSWER_SECONDS: Final = 10.0
+LONGEST_PAUSE: Final = 10.0
 
 
 def leave(connection: sa.Connection, topic: Topic) -> None:
@@ -69,11 +77,7 @@ class Notifier:
     async def listen(self) -> None:
         """Hear of the commits of other replicas for ever; on SQLite there are none to hear of."""
         if self._shared:
-            from worker.store.database.listening import (
-                listen,  # with a driver that SQLite does without
-            )
-
-            await listen(connect_arguments(self._engine), self._hear)
+            await _listen(connect_arguments(self._engine), self._hear)
 
     def _hear(self, note: "psycopg.Notify | None", schema: str) -> None:
         """`note` is None when a connection is new: nobody knows what was told before."""
@@ -93,3 +97,57 @@ _NOTIFY: Final = sa.text("SELECT pg_notify(:channel, current_schema() || '/' || 
 def _pid(connection: sa.Connection) -> int:
     driver = cast("psycopg.Connection[Any]", connection.connection.driver_connection)
     return driver.info.backend_pid
+
+
+async def _listen(
+    arguments: dict[str, Any], hear: Callable[["psycopg.Notify | None", str], None]
+) -> NoReturn:
+    """Call `hear` with each note and the schema that this worker uses; None for a new connection.
+
+    A connection that is lost is made again, after pauses that grow to ten seconds. `arguments` are
+    those of the driver's `connect`.
+    """
+    import psycopg  # a driver that SQLite does without
+
+    failures = 0
+    while True:
+        session = _Session(arguments)
+        try:
+            await session.run(hear)
+        except (psycopg.Error, OSError, TimeoutError) as error:
+            failures = 1 if session.was_up else failures + 1
+            words = str(error).splitlines() or [type(error).__name__]
+            structlog.get_logger().warning("news_lost", reason=words[0][:300])
+        await asyncio.sleep(random.uniform(0, min(LONGEST_PAUSE, 0.2 * 2 ** min(failures, 10))))
+
+
+class _Session:
+    """One connection that listens, until it is lost."""
+
+    def __init__(self, arguments: dict[str, Any]) -> None:
+        self._arguments = arguments
+        self.was_up = False
+
+    async def run(self, hear: Callable[["psycopg.Notify | None", str], None]) -> NoReturn:
+        import psycopg
+
+        async with asyncio.timeout(ANSWER_SECONDS):
+            connection = await psycopg.AsyncConnection.connect(autocommit=True, **self._arguments)
+        try:
+            schema = await self._begin(connection)
+            self.was_up = True
+            hear(None, schema)
+            while True:
+                async for note in connection.notifies(timeout=CHECK_SECONDS):
+                    hear(note, schema)
+                async with asyncio.timeout(ANSWER_SECONDS):
+                    await connection.execute("SELECT 1")
+        finally:
+            # Without a word to the server: it may be the one that does not answer.
+            connection.pgconn.finish()
+
+    async def _begin(self, connection: "psycopg.AsyncConnection[Any]") -> str:
+        async with asyncio.timeout(ANSWER_SECONDS):
+            await connection.execute(f"LISTEN {CHANNEL}")
+            row = await (await connection.execute("SELECT current_schema()")).fetchone()
+        return str(row[0]) if row else ""

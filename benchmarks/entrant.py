@@ -74,7 +74,7 @@ class Entrant:
 
         await eventually(consumes_or_ended, seconds=READY_SECONDS, what=self._contestant.name)
         if not self._process.running:
-            raise LaunchError(f"{self._contestant.name} ended:\n{self._process.last_words()}")
+            raise LaunchError(f"{self._contestant.name} ended:\n{self._process.log_tail()}")
         self.ready_seconds = time.monotonic() - since
 
     async def burst(self, commands: int, *, delay: float) -> Burst:

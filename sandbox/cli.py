@@ -18,30 +18,30 @@ _EXAMPLES = """
 \b
 Examples:
   recording-worker sandbox --port 8090
-  recording-worker sandbox --port 8090 --speed 60 --ledger var/ledger.jsonl
+  recording-worker sandbox --port 8090 --speed 60 --request log var/request_log.jsonl
   recording-worker sandbox --strict --token secret --set no_session_status=404
   recording-worker sandbox --set rate_limits='["1200/300","1000/50:recordings"]'
-  curl -s http://127.0.0.1:8090/sandbox/ledger | jq .counts
+  curl -s http://127.0.0.1:8090/sandbox/request-log | jq .counts
 
 How to steer it while it runs stands in docs/sandbox.md.
 """
 
 
-def _switches(
+def _fields(
     context: click.Context, parameter: click.Parameter, values: tuple[str, ...]
 ) -> dict[str, object]:
     """`name=value` pairs; a value is JSON, or a plain word."""
     del context, parameter
-    members: dict[str, object] = {}
+    fields: dict[str, object] = {}
     for pair in values:
         name, equals, text = pair.partition("=")
         if not equals:
             raise click.BadParameter(f"{pair!r} is not NAME=VALUE")
         try:
-            members[name] = msgspec.json.decode(text)
+            fields[name] = msgspec.json.decode(text)
         except msgspec.DecodeError:
-            members[name] = text
-    return members
+            fields[name] = text
+    return fields
 
 
 def _rate(context: click.Context, parameter: click.Parameter, value: float) -> float:
@@ -72,17 +72,17 @@ def _rate(context: click.Context, parameter: click.Parameter, value: float) -> f
 @click.option("--token", "tokens", multiple=True, help="A token that is good in strict mode.")
 @click.option("--seed", type=int, help="Same recording ids and same dice for faults each time.")
 @click.option(
-    "--set", "switches", multiple=True, callback=_switches, metavar="NAME=VALUE",
-    help="Set one of the switches of docs/sandbox.md; may be repeated.",
+    "--set", "behaviour", multiple=True, callback=_fields, metavar="NAME=VALUE",
+    help="Set a field of the behaviour (see docs/sandbox.md). May be repeated.",
 )  # fmt: skip
 @click.option(
-    "--ledger",
-    "ledger_path",
+    "--request-log",
+    "request_log_path",
     type=click.Path(dir_okay=False, writable=True, path_type=Path),
-    help="Also write every ledger entry to this file, as JSON lines.",
+    help="Also write every entry of the request log to this file, as JSON lines.",
 )
 @click.option(
-    "--ledger-limit", type=click.IntRange(min=1), help="Keep so many entries of each kind."
+    "--request-log-limit", type=click.IntRange(min=1), help="Keep so many entries of each kind."
 )
 @click.option("--json", "as_json", is_flag=True, help="Print the addresses as one JSON line.")
 def sandbox(
@@ -93,9 +93,9 @@ def sandbox(
     strict: bool,
     tokens: tuple[str, ...],
     seed: int | None,
-    switches: dict[str, object],
-    ledger_path: Path | None,
-    ledger_limit: int | None,
+    behaviour: dict[str, object],
+    request_log_path: Path | None,
+    request_log_limit: int | None,
     as_json: bool,
 ) -> None:
     """Serve an emulated RealtimeKit API until SIGTERM or SIGINT.
@@ -109,7 +109,7 @@ def sandbox(
     from sandbox.model.behaviour import Behaviour
 
     try:
-        settings = msgspec.convert({"strict": strict, **switches}, Behaviour)
+        chosen = msgspec.convert({"strict": strict, **behaviour}, Behaviour)
     except msgspec.ValidationError as error:
         raise click.BadParameter(_in_words(error), param_hint="--set") from error
     options = SandboxOptions(
@@ -119,9 +119,9 @@ def sandbox(
         speed=speed,
         seed=seed,
         tokens=tokens,
-        ledger_limit=ledger_limit,
-        ledger_path=ledger_path,
-        switches=settings,
+        request_log_limit=request_log_limit,
+        request_log_path=request_log_path,
+        behaviour=chosen,
     )
     try:
         with asyncio.Runner(loop_factory=_loop_factory()) as runner:
@@ -149,7 +149,7 @@ def _print_addresses(running: "Sandbox", *, as_json: bool) -> None:
         "REALTIMEKIT_ACCOUNT_ID": "sandbox",
         "REALTIMEKIT_APP_ID": "sandbox",
     }
-    if not running.switches.strict:
+    if not running.behaviour.strict:
         environment["REALTIMEKIT_API_TOKEN"] = "sandbox"  # noqa: S105 -- any token is good
     if as_json:
         addresses = {
@@ -162,7 +162,7 @@ def _print_addresses(running: "Sandbox", *, as_json: bool) -> None:
     else:
         click.echo(f"# Emulated API     {running.base_url}")
         click.echo(f"# Webhook key      {running.webhook_key_url}")
-        click.echo(f"# Control, ledger  {running.control_url}")
+        click.echo(f"# Control, log      {running.control_url}")
         click.echo("# Point a worker at it with:")
         for name, value in environment.items():
             click.echo(f"export {name}={value}")

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from sandbox.services.install import provide_program
-from sandbox.services.postgresql import PostgreSQLServer, launch_postgresql, provide_postgresql
-from sandbox.services.rabbitmq import RabbitMQNode, launch_rabbitmq, provide_rabbitmq
+from sandbox.services.install import ensure_program
+from sandbox.services.postgresql import PostgreSQLServer, ensure_postgresql, launch_postgresql
+from sandbox.services.rabbitmq import RabbitMQNode, ensure_rabbitmq, launch_rabbitmq
 from sandbox.waiting import Eventually
 from sandbox.waiting import eventually as wait_for_fact
 
@@ -40,12 +40,12 @@ def _install(config: pytest.Config, wanted: set[str]) -> None:
     capture = config.pluginmanager.getplugin("capturemanager")
     with capture.global_and_fixture_disabled():
         if wanted & BROKER_FIXTURES:
-            provide_rabbitmq()
+            ensure_rabbitmq()
         if wanted & DATABASE_FIXTURES:
-            provide_postgresql()
+            ensure_postgresql()
         for name in wanted & PROGRAM_FIXTURES.keys():
             program, package = PROGRAM_FIXTURES[name]
-            provide_program(program, package=package)
+            ensure_program(program, package=package)
 
 
 @pytest.fixture(scope="session")

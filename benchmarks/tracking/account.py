@@ -7,7 +7,7 @@ from itertools import count
 from benchmarks.measured import percentile
 from benchmarks.tracking.facts import QUOTA_SECONDS, Delays
 from benchmarks.tracking.world import Ears
-from sandbox.model.request_log import AnyEntry, Request, Transition
+from sandbox.model.log_entries import AnyEntry, RequestEntry, TransitionEntry
 
 FILES = 3
 """What each recording leaves."""
@@ -46,7 +46,7 @@ def of_files(ledger: Iterable[AnyEntry], ears: Ears, ended: set[str]) -> Delays:
 
 def requests(ledger: Iterable[AnyEntry]) -> tuple[dict[str, int], int, int]:
     """Requests by operation, breaches, and the most requests in as long as the quota counts."""
-    asked = [one for one in ledger if isinstance(one, Request)]
+    asked = [one for one in ledger if isinstance(one, RequestEntry)]
     operations = Counter(one.operation for one in asked)
     times = [one.at for one in asked]
     return dict(operations.most_common()), sum(one.breach for one in asked), busiest(times)
@@ -64,12 +64,14 @@ def busiest(times: Sequence[float], seconds: float = QUOTA_SECONDS) -> int:
 def within(ledger: Iterable[AnyEntry], since: float, until: float) -> Counter[str]:
     """Requests by operation from one moment to another."""
     return Counter(
-        one.operation for one in ledger if isinstance(one, Request) and since <= one.at < until
+        one.operation for one in ledger if isinstance(one, RequestEntry) and since <= one.at < until
     )
 
 
-def _changes(ledger: Iterable[AnyEntry], recordings: set[str]) -> list[Transition]:
-    return [one for one in ledger if isinstance(one, Transition) and one.recording_id in recordings]
+def _changes(ledger: Iterable[AnyEntry], recordings: set[str]) -> list[TransitionEntry]:
+    return [
+        one for one in ledger if isinstance(one, TransitionEntry) and one.recording_id in recordings
+    ]
 
 
 def _delays(late: list[float], *, changes: int, missed: int, skipped: int) -> Delays:

@@ -19,7 +19,7 @@ from aio_pika.abc import AbstractIncomingMessage
 from benchmarks.entrant import environment
 from benchmarks.tracking.facts import RATE_LIMITS, Pace, Scenario
 from sandbox.demo.worker_process import WorkerProcess
-from sandbox.model.request_log import AnyEntry
+from sandbox.model.log_entries import AnyEntry
 from sandbox.services.postgresql import PostgreSQLServer
 from sandbox.services.processes import OwnedProcess, free_ports
 from sandbox.services.rabbitmq import RabbitMQNode
@@ -103,17 +103,17 @@ async def emulated_api(directory: Path, pace: Pace) -> AsyncIterator[Api]:
     (port,) = free_ports(1)
     ledger = directory / "ledger.jsonl"
     ledger.unlink(missing_ok=True)
-    switches = {
+    behaviour = {
         "rate_limits": msgspec.json.encode(RATE_LIMITS).decode(),
         "uploading_seconds": str(pace.upload_seconds),
         # The shape met live, which tells whose each file is: one request for each recording.
         "track_download_url": "links",
     }
-    told = [word for name, value in switches.items() for word in ("--set", f"{name}={value}")]
+    told = [word for name, value in behaviour.items() for word in ("--set", f"{name}={value}")]
     process = OwnedProcess(
         [
             *(sys.executable, "-m", "worker", "sandbox", "--port", str(port)),
-            *("--ledger", str(ledger), "--ledger-limit", "1000", *told),
+            *("--request-log", str(ledger), "--request-log-limit", "1000", *told),
         ],
         environ=environment({}),
         log=directory / "sandbox.log",

@@ -12,8 +12,8 @@ from sandbox.model.behaviour import Behaviour
 class Tokens:
     """Which bearer tokens are good. Only digests are kept, and numbers to tell them apart."""
 
-    def __init__(self, switches: Behaviour, allowed: tuple[str, ...] = ()) -> None:
-        self._switches = switches
+    def __init__(self, behaviour: Behaviour, allowed: tuple[str, ...] = ()) -> None:
+        self._behaviour = behaviour
         self._allowed = {_digest(token) for token in allowed}
         self._revoked: set[bytes] = set()
         self._numbers: dict[bytes, int] = {}
@@ -34,7 +34,7 @@ class Tokens:
         if scheme.lower() != "bearer" or not token.strip():
             return None
         digest = _digest(token.strip())
-        listed = digest in self._allowed or not self._switches.strict
+        listed = digest in self._allowed or not self._behaviour.strict
         if digest in self._revoked or not listed:
             return None
         return self._numbers.setdefault(digest, len(self._numbers) + 1)
@@ -43,8 +43,8 @@ class Tokens:
 class RateLimiter:
     """Counts requests per token in sliding windows of real time, and blocks after a breach."""
 
-    def __init__(self, switches: Behaviour, ticks: Callable[[], float] = time.monotonic) -> None:
-        self._switches = switches
+    def __init__(self, behaviour: Behaviour, ticks: Callable[[], float] = time.monotonic) -> None:
+        self._behaviour = behaviour
         self._ticks = ticks
         self._paid: dict[tuple[int, str], deque[float]] = {}
         self._blocked_until: dict[int, float] = {}
@@ -52,7 +52,7 @@ class RateLimiter:
 
     def seconds_to_wait(self, token: int, *, recordings: bool) -> int | None:
         """Pay for one request; or, when there is nothing left, how long all calls are blocked."""
-        if not self._switches.rate_limits:
+        if not self._behaviour.rate_limits:
             return None
         now = self._ticks()
         if (left := self._blocked_until.get(token, now) - now) > 0:
@@ -62,19 +62,19 @@ class RateLimiter:
             paid = self._window(token, rate, now, seconds)
             if len(paid) >= quota:
                 self.breaches += 1
-                self._blocked_until[token] = now + self._switches.real_rate_block_seconds
-                return math.ceil(self._switches.real_rate_block_seconds)
+                self._blocked_until[token] = now + self._behaviour.real_rate_block_seconds
+                return math.ceil(self._behaviour.real_rate_block_seconds)
         for rate in self._applying(recordings=recordings):
             self._paid[token, rate].append(now)
         return None
 
     def headers(self, token: int) -> dict[str, str]:
         """What is left of the window that is nearest to its end, in the documented headers."""
-        if not self._switches.rate_headers:
+        if not self._behaviour.rate_headers:
             return {}
         now = self._ticks()
         states = []
-        for rate in self._switches.rate_limits:
+        for rate in self._behaviour.rate_limits:
             quota, seconds = _parse(rate)
             paid = self._window(token, rate, now, seconds)
             left = quota - len(paid)
@@ -89,7 +89,7 @@ class RateLimiter:
         }
 
     def _applying(self, *, recordings: bool) -> list[str]:
-        rates = self._switches.rate_limits
+        rates = self._behaviour.rate_limits
         return [rate for rate in rates if recordings or not rate.endswith(":recordings")]
 
     def _window(self, token: int, rate: str, now: float, seconds: int) -> deque[float]:

@@ -10,7 +10,7 @@ from sandbox.model.behaviour import Behaviour
 
 
 class Call(msgspec.Struct, kw_only=True):
-    """A request that got past the door. The ids and `beside` are for the ledger and the faults."""
+    """An authorised request. The ids and `in_flight` serve the request log and the faults."""
 
     operation: str
     method: str
@@ -21,22 +21,22 @@ class Call(msgspec.Struct, kw_only=True):
     meeting_id: str | None = None
     recording_id: str | None = None
     detail: str | None = None
-    beside: int = 0
+    in_flight: int = 0
 
 
 class Reply(msgspec.Struct, frozen=True, kw_only=True):
-    """The body of an answer before it is JSON: `data`, and what stands beside it."""
+    """The body of a response before it is JSON: `data`, and the fields next to it."""
 
     data: object
     status: int = 200
-    beside: dict[str, object] = {}
+    extra: dict[str, object] = {}
 
 
 Handler = Callable[[Call], Reply]
 
 
 def page(
-    query: MultiMapping[str], switches: Behaviour, *, most: int | None = None
+    query: MultiMapping[str], behaviour: Behaviour, *, most: int | None = None
 ) -> tuple[int, int]:
     """Offset and length of the page that is asked for; too long a page is cut, or refused.
 
@@ -45,8 +45,8 @@ def page(
     number = validation.whole("page_no", query.get("page_no") or "1")
     if most is None:
         length = validation.whole("per_page", query.get("per_page") or "0")
-        length = min(length or switches.default_per_page, switches.max_per_page)
+        length = min(length or behaviour.default_per_page, behaviour.max_per_page)
     else:
-        text = query.get("per_page") or str(min(switches.default_per_page, most))
+        text = query.get("per_page") or str(min(behaviour.default_per_page, most))
         length = validation.whole("per_page", text, least=1, most=most)
     return max(0, number - 1) * length, length

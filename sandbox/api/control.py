@@ -11,8 +11,8 @@ from sandbox.api.validation import decode, uuid, whole, wrong
 from sandbox.model.behaviour import Status
 from sandbox.model.errors import NotFound, Refusal
 from sandbox.model.faults import Fault
-from sandbox.model.recording import Request
-from sandbox.model.request_log import KINDS
+from sandbox.model.log_entries import KINDS
+from sandbox.model.recording import StartRequest
 
 if TYPE_CHECKING:
     from sandbox.api.server import Sandbox
@@ -87,13 +87,13 @@ class Control:
             ("POST", "/faults", self._add_fault),
             ("DELETE", "/faults", self._clear_faults),
             ("DELETE", "/faults/{fault_id}", self._clear_faults),
-            ("GET", "/switches", self._switches),
-            ("PATCH", "/switches", self._change_switches),
+            ("GET", "/behaviour", self._behaviour),
+            ("PATCH", "/behaviour", self._change_behaviour),
             ("GET", "/clock", self._clock),
             ("PATCH", "/clock", self._change_clock),
             ("POST", "/tokens", self._change_tokens),
             ("POST", "/webhooks/rotate-key", self._rotate_key),
-            ("GET", "/ledger", self._ledger),
+            ("GET", "/request-log", self._request_log),
         ]
         return [
             web.route(method, f"/sandbox{path}", self._served(handle))
@@ -120,17 +120,17 @@ class Control:
         return {
             "base_url": sandbox.base_url,
             "webhook_key_url": sandbox.webhook_key_url,
-            "meetings": len(sandbox.world.meetings.all()),
-            "recordings": len(sandbox.world.recordings.shelf),
+            "meetings": len(sandbox.meetings.all()),
+            "recordings": len(sandbox.recordings.index),
             "breaches": sandbox.limiter.breaches,
-            "counts": dict(sorted(sandbox.ledger.counts.items())),
+            "counts": dict(sorted(sandbox.request_log.counts.items())),
         }
 
     def _create_meeting(self, request: web.Request, body: bytes) -> Answer:
         del request
         new = decode(body, NewMeeting)
         meeting_id = uuid("id", new.id) if new.id else None
-        meeting = self._sandbox.world.meetings.create(
+        meeting = self._sandbox.meetings.create(
             meeting_id, title=new.title, participants=new.participants, live=new.live
         )
         return _json(self._described(meeting.id), 201)
@@ -141,7 +141,7 @@ class Control:
 
     def _join(self, request: web.Request, body: bytes) -> Answer:
         who, meeting_id = decode(body, Who), request.match_info["meeting_id"]
-        meetings = self._sandbox.world.meetings
+        meetings = self._sandbox.meetings
         user_id = who.user_id
         if user_id is None:
             custom_id = who.custom_participant_id or who.name or "guest"
@@ -151,21 +151,21 @@ class Control:
 
     def _leave(self, request: web.Request, body: bytes) -> Answer:
         who, meeting_id = decode(body, Who), request.match_info["meeting_id"]
-        self._sandbox.world.meetings.leave(meeting_id, _named(who.peer_id or who.user_id))
+        self._sandbox.meetings.leave(meeting_id, _named(who.peer_id or who.user_id))
         return self._described(meeting_id)
 
     def _rejoin(self, request: web.Request, body: bytes) -> Answer:
         who, meeting_id = decode(body, Who), request.match_info["meeting_id"]
-        self._sandbox.world.meetings.rejoin(meeting_id, _named(who.user_id))
+        self._sandbox.meetings.rejoin(meeting_id, _named(who.user_id))
         return self._described(meeting_id)
 
     def _end(self, request: web.Request, body: bytes) -> Answer:
         meeting_id = request.match_info["meeting_id"]
-        self._sandbox.world.meetings.end_session(meeting_id, reason=decode(body, End).reason)
+        self._sandbox.meetings.end_session(meeting_id, reason=decode(body, End).reason)
         return self._described(meeting_id)
 
     def _described(self, meeting_id: str) -> object:
-        meeting = self._sandbox.world.meetings.find(meeting_id)
+        meeting = self._sandbox.meetings.find(meeting_id)
         if meeting is None:
             raise NotFound("meeting")
         now, session = self._sandbox.clock.now(), meeting.session
@@ -184,19 +184,19 @@ class Control:
     def _start(self, request: web.Request, body: bytes) -> Answer:
         """Somebody else starts a recording: a dashboard, another service, the meeting itself."""
         del request
-        recording = self._sandbox.world.recordings.start(decode(body, Request))
+        recording = self._sandbox.recordings.start(decode(body, StartRequest))
         return _json({"id": recording.id, "status": recording.status}, 201)
 
     def _force(self, request: web.Request, body: bytes) -> Answer:
-        recordings = self._sandbox.world.recordings
-        recording = recordings.shelf.get(request.match_info["recording_id"])
+        recordings = self._sandbox.recordings
+        recording = recordings.index.get(request.match_info["recording_id"])
         recordings.force(recording, decode(body, Force).status)
         return {"id": recording.id, "status": recording.status}
 
     def _vanish(self, request: web.Request, body: bytes) -> Answer:
         del body
-        recordings = self._sandbox.world.recordings
-        recording = recordings.shelf.get(request.match_info["recording_id"])
+        recordings = self._sandbox.recordings
+        recording = recordings.index.get(request.match_info["recording_id"])
         recordings.vanish(recording)
         return {"id": recording.id, "status": recording.status}
 
@@ -216,17 +216,17 @@ class Control:
             raise NotFound("fault") from error
         return self._sandbox.faults.active()
 
-    def _switches(self, request: web.Request, body: bytes) -> Answer:
+    def _behaviour(self, request: web.Request, body: bytes) -> Answer:
         del request, body
-        return self._sandbox.switches
+        return self._sandbox.behaviour
 
-    def _change_switches(self, request: web.Request, body: bytes) -> Answer:
+    def _change_behaviour(self, request: web.Request, body: bytes) -> Answer:
         del request
         try:
-            self._sandbox.switches.change(decode(body, dict[str, object]))
+            self._sandbox.behaviour.change(decode(body, dict[str, object]))
         except msgspec.ValidationError as error:
             raise Refusal(400, str(error)) from error
-        return self._sandbox.switches
+        return self._sandbox.behaviour
 
     def _clock(self, request: web.Request, body: bytes) -> Answer:
         del request, body
@@ -256,18 +256,18 @@ class Control:
         self._sandbox.webhooks.signer.rotate()
         return {"webhook_key_url": self._sandbox.webhook_key_url}
 
-    def _ledger(self, request: web.Request, body: bytes) -> Answer:
+    def _request_log(self, request: web.Request, body: bytes) -> Answer:
         """Entries from number `since` on, of one `kind` or all; `format=jsonl` one a line."""
         del body
-        query, ledger = request.query, self._sandbox.ledger
+        query, request_log = request.query, self._sandbox.request_log
         kind = query.get("kind")
         if kind is not None and kind not in KINDS:
             raise wrong("kind", f"must be one of [{', '.join(KINDS)}]")
-        entries = ledger.entries(kind=kind, since=whole("since", query.get("since", "0")))
+        entries = request_log.entries(kind=kind, since=whole("since", query.get("since", "0")))
         if query.get("format") == "jsonl":
             lines = b"".join(msgspec.json.encode(entry) + b"\n" for entry in entries)
             return web.Response(body=lines, content_type="application/x-ndjson")
-        return {"total": ledger.total, "counts": dict(ledger.counts), "entries": entries}
+        return {"total": request_log.total, "counts": dict(request_log.counts), "entries": entries}
 
 
 def _named(who: str | None) -> str:

@@ -10,8 +10,9 @@ from sandbox.api.call import Call, Reply, page
 from sandbox.model.behaviour import STATUSES, Behaviour, Status
 from sandbox.model.clock import Clock
 from sandbox.model.errors import NotFound
-from sandbox.model.meetings import Meeting, Meetings
-from sandbox.model.recording import Recording, Request
+from sandbox.model.meeting import Meeting
+from sandbox.model.meetings import Meetings
+from sandbox.model.recording import Recording, StartRequest
 from sandbox.model.recordings import Recordings
 
 
@@ -21,16 +22,16 @@ class RecordingOperations:
     def __init__(
         self,
         clock: Clock,
-        switches: Behaviour,
+        behaviour: Behaviour,
         meetings: Meetings,
         recordings: Recordings,
         worded: responses.Responses,
     ) -> None:
         self._clock = clock
-        self._switches = switches
+        self._behaviour = behaviour
         self._meetings = meetings
         self._recordings = recordings
-        self._shelf = recordings.shelf
+        self._shelf = recordings.index
         self._worded = worded
 
     def start_composite(self, call: Call) -> Reply:
@@ -44,7 +45,7 @@ class RecordingOperations:
     def start_track(self, call: Call) -> Reply:
         """POST /recordings/track."""
         body = validation.decode(call.body, validation.StartTrack)
-        request = Request(
+        request = StartRequest(
             kind="track",
             app_id=call.app_id,
             meeting_id=str(body.meeting_id),
@@ -56,7 +57,7 @@ class RecordingOperations:
         recording = self._recordings.start(request)
         call.recording_id = recording.id
         worded = self._worded.recording(recording)
-        return Reply(data={"recording": worded} if self._switches.track_start_nested else worded)
+        return Reply(data={"recording": worded} if self._behaviour.track_start_nested else worded)
 
     def get(self, call: Call) -> Reply:
         """GET /recordings/{recording_id}."""
@@ -89,17 +90,17 @@ class RecordingOperations:
         numbers = self._chosen(call)
         if self._descending(query):
             numbers = numbers[::-1]
-        offset, length = page(query, self._switches)
+        offset, length = page(query, self._behaviour)
         shown = [self._shown(number) for number in numbers[offset : offset + length]]
         items = [self._listed(recording) for recording in shown]
-        beside: dict[str, object] = {"paging": responses.paging(len(numbers), offset, items)}
-        return Reply(data=items, beside=beside)
+        extra: dict[str, object] = {"paging": responses.paging(len(numbers), offset, items)}
+        return Reply(data=items, extra=extra)
 
     def _chosen(self, call: Call) -> list[int]:
         """The numbers of what is on the list, in ascending order of their start."""
         query = call.query
         statuses = _statuses(query)
-        lags = self._switches.list_lag_seconds > 0
+        lags = self._behaviour.list_lag_seconds > 0
         if meeting_id := query.get("meeting_id"):
             meeting_id = validation.uuid("meeting_id", meeting_id)
             mine = self._shelf.of_meeting(meeting_id)
@@ -112,7 +113,7 @@ class RecordingOperations:
             statuses_left = None
         tests = self._tests(query, statuses_left)
         if lags:
-            horizon = self._clock.now() - self._switches.list_lag_seconds
+            horizon = self._clock.now() - self._behaviour.list_lag_seconds
             numbers = [n for n in numbers if self._shelf.number(n).invoked_at <= horizon]
         if not tests:
             return numbers
@@ -139,7 +140,7 @@ class RecordingOperations:
 
     def _shown(self, number: int) -> Recording:
         recording = self._shelf.number(number)
-        lag = self._switches.list_lag_seconds
+        lag = self._behaviour.list_lag_seconds
         return recording.as_of(self._clock.now() - lag) if lag else recording
 
     def _listed(self, recording: Recording) -> dict[str, object]:
@@ -163,7 +164,7 @@ class RecordingOperations:
     def _descending(self, query: MultiMapping[str]) -> bool:
         if key := query.get("sort_by"):
             validation.one_of("sort_by", key, ("invokedTime",))
-        order = query.get("sort_order", "DESC" if self._switches.newest_first else "ASC")
+        order = query.get("sort_order", "DESC" if self._behaviour.newest_first else "ASC")
         return validation.one_of("sort_order", order, ("ASC", "DESC")) == "DESC"
 
     def _named(self, call: Call) -> Recording:
@@ -197,14 +198,14 @@ def _statuses(query: MultiMapping[str]) -> tuple[Status, ...] | None:
     return tuple(status for status in STATUSES if status in words) or None
 
 
-def _composite_request(app_id: str, body: validation.StartComposite) -> Request:
+def _composite_request(app_id: str, body: validation.StartComposite) -> StartRequest:
     storage = None
     if body.storage_config:
         named = msgspec.structs.asdict(body.storage_config)
         shown = ("type", "bucket", "region", "path", "host", "auth_method")
         storage = {name: named[name] for name in shown if named[name] is not None}
     video, audio = body.video_config, body.audio_config
-    return Request(
+    return StartRequest(
         kind="composite",
         app_id=app_id,
         meeting_id=str(body.meeting_id),

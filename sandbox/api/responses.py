@@ -6,7 +6,7 @@ from uuid import UUID, uuid5
 from sandbox.model.behaviour import Behaviour
 from sandbox.model.clock import Clock, iso
 from sandbox.model.files import Presigner
-from sandbox.model.meetings import Meeting, Participant, Presence, Session
+from sandbox.model.meeting import Meeting, Participant, Presence, Session
 from sandbox.model.recording import Recording
 
 _ORGANIZATION = "Sandbox"
@@ -16,9 +16,9 @@ _NAMESPACE = UUID("2ab9d5a4-6c1f-44e3-9d0f-0d6ce1f1b7aa")
 class Responses:
     """Turns values of the world into JSON objects."""
 
-    def __init__(self, clock: Clock, switches: Behaviour, presigner: Presigner) -> None:
+    def __init__(self, clock: Clock, behaviour: Behaviour, presigner: Presigner) -> None:
         self._clock = clock
-        self._switches = switches
+        self._behaviour = behaviour
         self._presigner = presigner
 
     def recording(self, recording: Recording, *, listed: bool = False) -> dict[str, object]:
@@ -52,14 +52,14 @@ class Responses:
         """When the URLs of an uploaded recording stop working; None when there are none."""
         if recording.uploaded_at is None or recording.status != "UPLOADED":
             return None
-        return recording.uploaded_at + self._switches.retention_seconds
+        return recording.uploaded_at + self._behaviour.retention_seconds
 
     def _downloads(self, recording: Recording, *, listed: bool) -> dict[str, object]:
         expiry = self.downloads_expire_at(recording)
         there = expiry is not None and self._clock.now() >= recording.files_from
         if recording.request.kind == "track":
-            told = expiry is not None and (not listed or self._switches.list_track_urls)
-            shape = self._switches.track_download_url if told else "null"
+            told = expiry is not None and (not listed or self._behaviour.list_track_urls)
+            shape = self._behaviour.track_download_url if told else "null"
             url = self._track_urls(recording if there else None, shape, expiry or 0.0)
             return {
                 "download_url": url,

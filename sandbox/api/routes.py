@@ -1,4 +1,4 @@
-"""The emulated API's front: routes, and the way of one request from the door to the ledger."""
+"""The emulated API's front: routes, and the way of one request from the door to the request_log."""
 
 import asyncio
 from collections import Counter
@@ -12,12 +12,20 @@ from sandbox.api.call import Call, Handler
 from sandbox.api.recording_operations import RecordingOperations
 from sandbox.api.session_operations import SessionOperations
 from sandbox.api.webhook_operations import WebhookOperations
-from sandbox.api.wire import JSON, answer, enveloped, gateway, lose, reset, throttled
+from sandbox.api.wire import (
+    JSON,
+    fault_response,
+    gateway_error,
+    json_response,
+    lose_response,
+    rate_limited,
+    reset_connection,
+)
 from sandbox.model.behaviour import Behaviour
 from sandbox.model.clock import Clock
 from sandbox.model.errors import Refusal
-from sandbox.model.faults import AFTER, BEFORE, Fault, Faults
-from sandbox.model.request_log import Request as RequestEntry
+from sandbox.model.faults import LOST_RESPONSES, REFUSALS, Fault, Faults
+from sandbox.model.log_entries import RequestEntry
 from sandbox.model.request_log import RequestLog
 
 BASE = "/client/v4/accounts/{account_id}/realtime/kit/{app_id}"
@@ -28,11 +36,11 @@ class Door(msgspec.Struct, frozen=True):
     """What every request passes before and after its operation."""
 
     clock: Clock
-    switches: Behaviour
+    behaviour: Behaviour
     tokens: Tokens
     limiter: RateLimiter
     faults: Faults
-    ledger: RequestLog
+    request_log: RequestLog
 
 
 class _Peek(msgspec.Struct):
@@ -117,7 +125,7 @@ class Api:
         async def serve(request: web.Request) -> web.StreamResponse:
             call = await _call(operation, request)
             about = call.operation, call.meeting_id
-            call.beside = self._in_work[about]
+            call.in_flight = self._in_work[about]
             self._in_work[about] += 1
             try:
                 return await self._serve(request, call, handler)
@@ -133,12 +141,12 @@ class Api:
         token = self._door.tokens.number(request.headers.get("Authorization"))
         if token is None:
             self._note(call, 401)
-            return answer(401, {"message": "Unauthorized"})
-        if before := self._fault(BEFORE, call):
+            return json_response(401, {"message": "Unauthorized"})
+        if before := self._fault(REFUSALS, call):
             return self._refused(request, call, token, before)
         if wait := self._wait(call, token):
             self._note(call, 429, token=token, breach=True)
-            return throttled(wait, self._door.limiter.headers(token))
+            return rate_limited(wait, self._door.limiter.headers(token))
         if late := self._fault({"late"}, call):
             status, body, after = await self._execute_late(call, handler, token, late)
         else:
@@ -146,7 +154,7 @@ class Api:
         if slow := self._fault({"slow"}, call):
             await asyncio.sleep(1.0 if slow.seconds is None else slow.seconds)
         if after:
-            return await lose(request, status, body, after)
+            return await lose_response(request, status, body, after)
         return web.Response(
             status=status,
             body=body,
@@ -157,7 +165,7 @@ class Api:
         """Do it and write it down; the last member says how its answer is lost, if it is."""
         self._door.clock.run_due()
         status, body = self._processed(call, handler)
-        after = self._fault(AFTER, call)
+        after = self._fault(LOST_RESPONSES, call)
         self._note(call, status, token=token, fault=after.kind if after else None)
         return status, body, after
 
@@ -186,15 +194,15 @@ class Api:
         except Refusal as refusal:
             return self._refusal(refusal)
         if omit := self._fault({"omit"}, call):
-            _omit(reply.data, omit.members)
+            _omit(reply.data, omit.fields)
         return reply.status, msgspec.json.encode(
-            {"success": True, "data": reply.data, **reply.beside}
+            {"success": True, "data": reply.data, **reply.extra}
         )
 
     def _refusal(self, refusal: Refusal) -> tuple[int, bytes]:
         status = refusal.status
         if status == 400 and refusal.message.startswith('BAD_REQUEST: "'):
-            status = self._door.switches.validation_status
+            status = self._door.behaviour.validation_status
         error = {"code": status, "message": refusal.message}
         return status, msgspec.json.encode({"success": False, "error": error})
 
@@ -204,15 +212,15 @@ class Api:
         status = None if fault.kind == "reset" else fault.status
         self._note(call, status, token=token, fault=fault.kind)
         if status is None:
-            return reset(request)
-        return enveloped(fault, self._door.limiter.headers(token))
+            return reset_connection(request)
+        return fault_response(fault, self._door.limiter.headers(token))
 
     def _wait(self, call: Call, token: int) -> int | None:
         recordings = call.operation.endswith(("recording", "recordings"))
         return self._door.limiter.seconds_to_wait(token, recordings=recordings)
 
     def _fault(self, kinds: Collection[str], call: Call) -> Fault | None:
-        return self._door.faults.take(
+        return self._door.faults.trigger(
             kinds,
             operation=call.operation,
             meeting_id=call.meeting_id,
@@ -228,7 +236,7 @@ class Api:
         fault: str | None = None,
         breach: bool = False,
     ) -> None:
-        self._door.ledger.add(
+        self._door.request_log.add(
             RequestEntry(
                 at=self._door.clock.now(),
                 operation=call.operation,
@@ -241,7 +249,7 @@ class Api:
                 fault=fault,
                 token=token,
                 breach=breach,
-                beside=call.beside,
+                in_flight=call.in_flight,
             )
         )
 
@@ -268,7 +276,7 @@ async def _call(operation: str, request: web.Request) -> Call:
 
 async def _no_route(request: web.Request) -> web.Response:
     del request
-    return gateway(404, 7003, "No route for the URI")
+    return gateway_error(404, 7003, "No route for the URI")
 
 
 def _omit(data: object, members: tuple[str, ...]) -> None:

@@ -1,4 +1,4 @@
-"""The sandbox as one thing: a world, an HTTP server in front of it, and a ledger of both."""
+"""The sandbox as one thing: a world, an HTTP server in front of it, and a request log of both."""
 
 import asyncio
 import secrets
@@ -17,16 +17,17 @@ from sandbox.api.recording_operations import RecordingOperations
 from sandbox.api.responses import Responses
 from sandbox.api.routes import MAX_BODY_BYTES, Api, Door
 from sandbox.api.session_operations import SessionOperations
+from sandbox.api.webhook_delivery import Webhooks
 from sandbox.api.webhook_operations import WebhookOperations
 from sandbox.model import media
 from sandbox.model.behaviour import Behaviour
 from sandbox.model.clock import Clock
 from sandbox.model.faults import Faults
 from sandbox.model.files import Presigner
+from sandbox.model.log_entries import FileServedEntry
 from sandbox.model.meetings import Meetings
 from sandbox.model.recordings import Recordings
-from sandbox.model.request_log import FileServed, RequestLog
-from sandbox.model.webhooks import Webhooks
+from sandbox.model.request_log import RequestLog
 
 
 class SandboxOptions(msgspec.Struct, frozen=True, kw_only=True):
@@ -34,8 +35,8 @@ class SandboxOptions(msgspec.Struct, frozen=True, kw_only=True):
 
     `speed` is sandbox seconds in a real second. `public_url` is where clients reach it, when that
     is not the address it listens on (a proxy in between). `seed` makes recording ids and the
-    faults' dice the same each time. `ledger_limit` bounds the entries kept of each kind,
-    `ledger_path` writes them all as JSON lines. `tokens` are the good ones in strict mode.
+    faults' dice the same each time. `request_log_limit` bounds the entries kept of each kind,
+    `request_log_path` writes them all as JSON lines. `tokens` are the good ones in strict mode.
     """
 
     host: str = "127.0.0.1"
@@ -44,50 +45,54 @@ class SandboxOptions(msgspec.Struct, frozen=True, kw_only=True):
     speed: float = 1.0
     seed: int | None = None
     tokens: tuple[str, ...] = ()
-    ledger_limit: int | None = None
-    ledger_path: Path | None = None
-    switches: Behaviour = msgspec.field(default_factory=Behaviour)
+    request_log_limit: int | None = None
+    request_log_path: Path | None = None
+    behaviour: Behaviour = msgspec.field(default_factory=Behaviour)
 
     def __repr__(self) -> str:
         return f"SandboxOptions(host={self.host!r}, port={self.port}, speed={self.speed})"
 
 
-class World(msgspec.Struct, frozen=True):
-    """What there is: meetings with their people, and recordings."""
-
-    meetings: Meetings
-    recordings: Recordings
-
-
 class Sandbox:
     """`async with Sandbox(SandboxOptions(...)) as sandbox:` serves until the block ends.
 
-    `switches`, `faults` and `world` may be used at any time from the same event loop.
+    `behaviour`, `faults`, `meetings` and `recordings` may be used at any time in its event loop.
     """
 
     def __init__(
         self, options: SandboxOptions | None = None, *, clock: Clock | None = None
     ) -> None:
         self.options = options = options or SandboxOptions()
-        self.switches = msgspec.structs.replace(options.switches)
+        self.behaviour = msgspec.structs.replace(options.behaviour)
         self.clock = clock or Clock(speed=options.speed)
         self.faults = Faults(seed=options.seed)
-        self.ledger = RequestLog(limit=options.ledger_limit, path=options.ledger_path)
-        self.tokens = Tokens(self.switches, options.tokens)
-        self.limiter = RateLimiter(self.switches)
-        meetings = Meetings(self.clock, self.switches)
-        recordings = Recordings(
-            self.clock, meetings, self.switches, self.faults, self.ledger, seed=options.seed
+        self.request_log = RequestLog(
+            limit=options.request_log_limit, path=options.request_log_path
         )
-        self.world = World(meetings, recordings)
+        self.tokens = Tokens(self.behaviour, options.tokens)
+        self.limiter = RateLimiter(self.behaviour)
+        self.meetings = Meetings(self.clock, self.behaviour)
+        self.recordings = Recordings(
+            self.clock,
+            self.meetings,
+            self.behaviour,
+            self.faults,
+            self.request_log,
+            seed=options.seed,
+        )
         self._presigner = Presigner(secrets.token_bytes(32))
-        self._worded = Responses(self.clock, self.switches, self._presigner)
+        self._worded = Responses(self.clock, self.behaviour, self._presigner)
         self._subscriptions = WebhookOperations(self.clock)
         self.webhooks = Webhooks(
-            self.clock, self.switches, self.faults, self.ledger, self._subscriptions, self._worded
+            self.clock,
+            self.behaviour,
+            self.faults,
+            self.request_log,
+            self._subscriptions,
+            self._worded,
         )
-        recordings.followers.append(self.webhooks.on_recording)
-        meetings.followers.append(self.webhooks.on_meeting)
+        self.recordings.listeners.append(self.webhooks.on_recording)
+        self.meetings.listeners.append(self.webhooks.on_meeting)
         self._root = ""
         self._stack = AsyncExitStack()
 
@@ -113,7 +118,7 @@ class Sandbox:
 
     async def __aenter__(self) -> Self:
         async with AsyncExitStack() as stack:
-            stack.enter_context(self.ledger)
+            stack.enter_context(self.request_log)
             runner = web.AppRunner(
                 self._app(), access_log=None, handler_cancellation=True, shutdown_timeout=0.5
             )
@@ -139,12 +144,14 @@ class Sandbox:
     def _app(self) -> web.Application:
         app = web.Application(client_max_size=MAX_BODY_BYTES)
         app.on_response_prepare.append(self._date)
-        door = Door(self.clock, self.switches, self.tokens, self.limiter, self.faults, self.ledger)
-        meetings, recordings = self.world.meetings, self.world.recordings
+        door = Door(
+            self.clock, self.behaviour, self.tokens, self.limiter, self.faults, self.request_log
+        )
+        meetings, recordings = self.meetings, self.recordings
         api = Api(
             door,
-            RecordingOperations(self.clock, self.switches, meetings, recordings, self._worded),
-            SessionOperations(self.clock, self.switches, meetings),
+            RecordingOperations(self.clock, self.behaviour, meetings, recordings, self._worded),
+            SessionOperations(self.clock, self.behaviour, meetings),
             self._subscriptions,
         )
         app.add_routes(api.routes())
@@ -176,10 +183,12 @@ class Sandbox:
         self.clock.run_due()
         recording_id, name = request.match_info["recording_id"], request.match_info["name"]
         status, reason = self._file_refusal(request, recording_id, name)
-        self.ledger.add(
-            FileServed(at=self.clock.now(), recording_id=recording_id, name=name, status=status)
+        self.request_log.add(
+            FileServedEntry(
+                at=self.clock.now(), recording_id=recording_id, name=name, status=status
+            )
         )
-        recording = self.world.recordings.shelf.find(recording_id)
+        recording = self.recordings.index.find(recording_id)
         for file in recording.all_files if recording and not reason else ():
             if file.name == name:
                 kind = media.TYPES[media.suffix(name)]
@@ -199,7 +208,7 @@ class Sandbox:
             request.query.get("X-Signature", ""),
             self.clock.now(),
         )
-        recording = self.world.recordings.shelf.find(recording_id)
+        recording = self.recordings.index.find(recording_id)
         if fault:
             return 403, fault
         names = [file.name for file in recording.all_files] if recording else []

@@ -8,15 +8,16 @@ from sandbox.api.call import Call, Reply, page
 from sandbox.model.behaviour import Behaviour
 from sandbox.model.clock import Clock
 from sandbox.model.errors import NotFound
-from sandbox.model.meetings import Meetings, Presence, Session
+from sandbox.model.meeting import Presence, Session
+from sandbox.model.meetings import Meetings
 
 
 class SessionOperations:
     """Who was in which meeting, and enough of meetings to make one."""
 
-    def __init__(self, clock: Clock, switches: Behaviour, meetings: Meetings) -> None:
+    def __init__(self, clock: Clock, behaviour: Behaviour, meetings: Meetings) -> None:
         self._clock = clock
-        self._switches = switches
+        self._behaviour = behaviour
         self._meetings = meetings
 
     def active(self, call: Call) -> Reply:
@@ -45,10 +46,10 @@ class SessionOperations:
         sessions.sort(key=self._key(query.get("sort_by", "createdAt")))
         if _descending(query.get("sort_order", "DESC")):
             sessions.reverse()
-        offset, length = page(query, self._switches)
+        offset, length = page(query, self._behaviour)
         items = [self._worded(session) for session in sessions[offset : offset + length]]
         paging = responses.paging(len(sessions), offset, items)
-        return Reply(data={"sessions": items}, beside={"paging": paging})
+        return Reply(data={"sessions": items}, extra={"paging": paging})
 
     def get(self, call: Call) -> Reply:
         """GET /sessions/{session_id}."""
@@ -68,7 +69,7 @@ class SessionOperations:
         rows.sort(key=lambda row: row.joined_at if key == "joinedAt" else self._stay(row))
         if _descending(query.get("sort_order", "ASC")):
             rows.reverse()
-        offset, length = page(query, self._switches, most=200)
+        offset, length = page(query, self._behaviour, most=200)
         shown = rows[offset : offset + length]
         items = [self._row(call, row, session) for row in shown]
         paging = responses.paging(len(rows), offset, items)
@@ -108,9 +109,9 @@ class SessionOperations:
         """GET /meetings/{meeting_id}/participants: who may join."""
         meeting_id = validation.uuid("meeting_id", call.path["meeting_id"])
         people = list(self._meetings.get(meeting_id).participants.values())
-        offset, length = page(call.query, self._switches)
+        offset, length = page(call.query, self._behaviour)
         items = [responses.participant(person) for person in people[offset : offset + length]]
-        return Reply(data=items, beside={"paging": responses.paging(len(people), offset, items)})
+        return Reply(data=items, extra={"paging": responses.paging(len(people), offset, items)})
 
     def _candidates(self, meeting_id: str | None) -> list[Session]:
         if meeting_id is None:

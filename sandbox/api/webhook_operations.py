@@ -10,7 +10,7 @@ from sandbox.model.clock import Clock, iso
 from sandbox.model.errors import NotFound
 
 
-class Webhook(msgspec.Struct, frozen=True, kw_only=True):
+class Subscription(msgspec.Struct, frozen=True, kw_only=True):
     """A subscription. Times are epoch seconds of sandbox time."""
 
     id: str
@@ -28,9 +28,9 @@ class WebhookOperations:
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
-        self._webhooks: dict[str, Webhook] = {}
+        self._webhooks: dict[str, Subscription] = {}
 
-    def subscribed(self, app_id: str | None, event: str) -> list[Webhook]:
+    def subscribed(self, app_id: str | None, event: str) -> list[Subscription]:
         """Who is to be told; with no app, those of every app."""
         return [
             webhook
@@ -53,7 +53,7 @@ class WebhookOperations:
         body = validation.decode(call.body, validation.NewWebhook)
         validation.check_webhook(body)
         now = self._clock.now()
-        webhook = Webhook(
+        webhook = Subscription(
             id=str(uuid4()),
             app_id=call.app_id,
             created_at=now,
@@ -88,7 +88,7 @@ class WebhookOperations:
         self._webhooks[webhook.id] = webhook
         return Reply(data=_worded(webhook))
 
-    def _named(self, call: Call) -> Webhook:
+    def _named(self, call: Call) -> Subscription:
         webhook_id = validation.uuid("id", call.path["webhook_id"])
         webhook = self._webhooks.get(webhook_id)
         if webhook is None or webhook.app_id != call.app_id:
@@ -96,7 +96,7 @@ class WebhookOperations:
         return webhook
 
 
-def _worded(webhook: Webhook) -> dict[str, object]:
+def _worded(webhook: Subscription) -> dict[str, object]:
     return {
         "id": webhook.id,
         "name": webhook.name,

@@ -15,7 +15,7 @@ JSON = "application/json; charset=utf-8"
 _EDGE_PAGE = b"<html><head><title>502 Bad Gateway</title></head><body>cloudflare</body></html>\n"
 
 
-def answer(status: int, body: object, headers: dict[str, str] | None = None) -> web.Response:
+def json_response(status: int, body: object, headers: dict[str, str] | None = None) -> web.Response:
     """An answer with a JSON body."""
     return web.Response(
         status=status,
@@ -24,19 +24,19 @@ def answer(status: int, body: object, headers: dict[str, str] | None = None) -> 
     )
 
 
-def gateway(
+def gateway_error(
     status: int, code: int, message: str, headers: dict[str, str] | None = None
 ) -> web.Response:
     """An error in the envelope of what stands before the product."""
     errors = [{"code": code, "message": message}]
     body = {"success": False, "errors": errors, "messages": [], "result": None}
-    return answer(status, body, headers)
+    return json_response(status, body, headers)
 
 
-def throttled(wait: int, headers: dict[str, str]) -> web.Response:
+def rate_limited(wait: int, headers: dict[str, str]) -> web.Response:
     """The budget is spent: come back after `wait` seconds."""
     text = "Please wait and consider throttling your request speed"
-    return gateway(429, 971, text, {**headers, "Retry-After": str(wait)})
+    return gateway_error(429, 971, text, {**headers, "Retry-After": str(wait)})
 
 
 def _retry_after(fault: Fault) -> str:
@@ -47,16 +47,16 @@ def _retry_after(fault: Fault) -> str:
     return str(round(seconds)) if seconds >= 1 or seconds == 0 else str(seconds)
 
 
-def enveloped(fault: Fault, headers: dict[str, str]) -> web.Response:
+def fault_response(fault: Fault, headers: dict[str, str]) -> web.Response:
     """The refusal that the fault asks for, in the envelope it asks for."""
     if fault.retry_after is not None:
         headers = {**headers, "Retry-After": _retry_after(fault)}
     status, text = fault.status, fault.message or f"refused on purpose ({fault.status})"
     match fault.envelope:
         case "cloudflare":
-            return gateway(status, fault.code or status, text, headers)
+            return gateway_error(status, fault.code or status, text, headers)
         case "message":
-            return answer(status, {"message": text}, headers)
+            return json_response(status, {"message": text}, headers)
         case "html":
             html = {**headers, "Content-Type": "text/html"}
             return web.Response(status=status, body=_EDGE_PAGE, headers=html)
@@ -64,10 +64,10 @@ def enveloped(fault: Fault, headers: dict[str, str]) -> web.Response:
             return web.Response(status=status, headers=headers)
         case "realtimekit":
             error = {"code": fault.code or status, "message": text}
-            return answer(status, {"success": False, "error": error}, headers)
+            return json_response(status, {"success": False, "error": error}, headers)
 
 
-def reset(request: web.Request) -> web.StreamResponse:
+def reset_connection(request: web.Request) -> web.StreamResponse:
     """Cut the connection so that the client sees a reset, not a polite end."""
     if request.transport is not None:
         raw = request.transport.get_extra_info("socket")
@@ -77,7 +77,9 @@ def reset(request: web.Request) -> web.StreamResponse:
     return web.Response(status=500)  # Nobody is left to read it.
 
 
-async def lose(request: web.Request, status: int, body: bytes, fault: Fault) -> web.StreamResponse:
+async def lose_response(
+    request: web.Request, status: int, body: bytes, fault: Fault
+) -> web.StreamResponse:
     """The request was processed, but its answer does not arrive."""
     match fault.kind:
         case "lost_502":
@@ -90,4 +92,4 @@ async def lose(request: web.Request, status: int, body: bytes, fault: Fault) -> 
             response.content_length = len(body)
             await response.prepare(request)
             await response.write(body[: len(body) // 2])
-    return reset(request)
+    return reset_connection(request)

@@ -5,15 +5,15 @@ from collections.abc import Iterable, Sequence
 from typing import Final
 
 from recording_schemas import CloudEvent, CommandSucceeded, Completed
-from sandbox.demo.scenario import FILE_NAME_PREFIX, Cast, outcomes
+from sandbox.demo.scenario import FILE_NAME_PREFIX, Participants, outcomes
 from sandbox.demo.tracks import Track
-from sandbox.model.request_log import FileMade
+from sandbox.model.log_entries import FileEntry
 
 TOLERANCE_SECONDS: Final = 0.1
 
 
-def faults(
-    cast: Cast, events: list[CloudEvent], tracks: Sequence[Track], made: Iterable[FileMade]
+def find_deviations(
+    cast: Participants, events: list[CloudEvent], tracks: Sequence[Track], made: Iterable[FileEntry]
 ) -> list[str]:
     """What is not as promised, a sentence each; nothing when all is well.
 
@@ -35,7 +35,7 @@ def _of_outcomes(events: list[CloudEvent]) -> list[str]:
     ]
 
 
-def _of_owners(cast: Cast, tracks: Sequence[Track]) -> list[str]:
+def _of_owners(cast: Participants, tracks: Sequence[Track]) -> list[str]:
     expected = Counter(
         {
             (cast.ana.custom_participant_id, cast.ana.id): 1,

@@ -34,9 +34,9 @@ def demo(speed: float, keep: bool, as_json: bool) -> None:
     """
     # Late, because `recording-worker --help` loads this file also where only the worker's own
     # dependencies are installed.
-    from sandbox.demo.performance import Disappointment, Wishes, perform
+    from sandbox.demo.runner import DemoFailed, DemoOptions, run_demo
 
     try:
-        perform(Wishes(speed=speed, keep=keep, as_json=as_json))
-    except Disappointment as error:
+        run_demo(DemoOptions(speed=speed, keep=keep, as_json=as_json))
+    except DemoFailed as error:
         raise click.ClickException(str(error)) from error

@@ -14,7 +14,8 @@ from sandbox.api.server import Sandbox, SandboxOptions
 from sandbox.demo.messages import EXCHANGES, Messages
 from sandbox.demo.timeline import Timeline
 from sandbox.demo.worker_process import WorkerProcess
-from sandbox.model.request_log import Entry, Request, RequestLog
+from sandbox.model.log_entries import LogEntry, RequestEntry
+from sandbox.model.request_log import RequestLog
 from sandbox.services.processes import LaunchError, OwnedDirectory
 from sandbox.services.rabbitmq import RabbitMQNode
 
@@ -33,7 +34,7 @@ class DemoEnvironment(msgspec.Struct, frozen=True):
 
 
 @asynccontextmanager
-async def set_up(
+async def start_environment(
     node: RabbitMQNode, speed: float, timeline: Timeline
 ) -> AsyncIterator[DemoEnvironment]:
     """The stage, until the block ends; whatever happens, nothing of it is left then.
@@ -81,19 +82,19 @@ async def _stop(worker: WorkerProcess, timeline: Timeline) -> None:
     code = await worker.stop()
     timeline.say("setup", f"the worker has ended with exit code {code}")
     if code:
-        raise LaunchError(f"the worker ended with {code}:\n{worker.last_words()}")
+        raise LaunchError(f"the worker ended with {code}:\n{worker.log_tail()}")
 
 
-async def follow_requests(ledger: RequestLog, timeline: Timeline) -> None:
+async def follow_requests(request_log: RequestLog, timeline: Timeline) -> None:
     """Tell each request that the API gets; of the sweep's many alike only the first."""
     told, swept = 0, False
 
-    def has_news(ledger: RequestLog) -> bool:
-        return ledger.total > told
+    def has_news(request_log: RequestLog) -> bool:
+        return request_log.total > told
 
     while True:
-        await ledger.until(has_news, within=math.inf)
-        news, told = ledger.entries(since=told), ledger.total
+        await request_log.until(has_news, within=math.inf)
+        news, told = request_log.entries(since=told), request_log.total
         for request in _requests(news):
             if request.operation != "list_recordings":
                 _tell_request(request, timeline)
@@ -102,11 +103,11 @@ async def follow_requests(ledger: RequestLog, timeline: Timeline) -> None:
                 swept = True
 
 
-def _requests(entries: Iterable[Entry]) -> list[Request]:
-    return [entry for entry in entries if isinstance(entry, Request)]
+def _requests(entries: Iterable[LogEntry]) -> list[RequestEntry]:
+    return [entry for entry in entries if isinstance(entry, RequestEntry)]
 
 
-def _tell_request(request: Request, timeline: Timeline, more: str = "") -> None:
+def _tell_request(request: RequestEntry, timeline: Timeline, more: str = "") -> None:
     asked = " ".join(filter(None, (request.method, request.operation, request.detail)))
     facts = {"operation": request.operation, "status": request.status}
     timeline.say("request", f"{asked} → {request.status}{more}", **facts)

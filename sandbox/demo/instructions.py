@@ -17,7 +17,7 @@ _OF_THE_TOOLS: Final = (
 )
 
 
-def environment(stage: DemoEnvironment) -> dict[str, str]:
+def tool_variables(stage: DemoEnvironment) -> dict[str, str]:
     """What the command line needs to reach this stage's broker and state from elsewhere."""
     found = {name: stage.worker.settings[name] for name in _OF_THE_TOOLS}
     return {**found, "DATABASE_URL": f"sqlite:///{stage.worker.directory / 'state.db'}"}
@@ -33,7 +33,7 @@ def addresses(stage: DemoEnvironment) -> dict[str, str]:
     }
 
 
-def how_to_play(variables: Mapping[str, str], where: Mapping[str, str]) -> str:
+def usage_text(variables: Mapping[str, str], where: Mapping[str, str]) -> str:
     """Lines for another terminal."""
     exports = "\n".join(
         f"  export {name}={shlex.quote(value)}" for name, value in variables.items()
@@ -46,13 +46,13 @@ Everything stays up until Ctrl-C. In another terminal:
   recording-worker send start_track_recording --meeting-id {uuid.uuid4()} --id try-1 --wait
   recording-worker send stop_recording --start-id try-1 --wait
   recording-worker recordings
-  curl -s {where["control_url"]}/ledger
+  curl -s {where["control_url"]}/request_log
   curl -s {where["worker_url"]}/metrics
   less {where["worker_log"]}
 """
 
 
-async def until_signalled() -> None:
+async def wait_for_signal() -> None:
     """Return at Ctrl-C or SIGTERM, which then ended nothing else."""
     loop = asyncio.get_running_loop()
     signalled = asyncio.Event()

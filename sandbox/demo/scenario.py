@@ -21,7 +21,8 @@ from recording_schemas import (
 )
 from sandbox.demo.messages import Messages
 from sandbox.demo.timeline import Timeline
-from sandbox.model.meetings import Meetings, Participant
+from sandbox.model.meeting import Participant
+from sandbox.model.meetings import Meetings
 
 FILE_NAME_PREFIX: Final = "weekly_sync_q4"
 START_ID: Final = "weekly-sync-q4-start"
@@ -30,7 +31,7 @@ BEAT_SECONDS: Final = 1.0
 """How long, in real time, people talk between two turns of the story."""
 
 
-class Cast(msgspec.Struct, frozen=True, kw_only=True):
+class Participants(msgspec.Struct, frozen=True, kw_only=True):
     """Ana stays, Ben leaves and comes back, Cleo is not on the list of those to be recorded."""
 
     meeting_id: str
@@ -39,14 +40,14 @@ class Cast(msgspec.Struct, frozen=True, kw_only=True):
     cleo: Participant
 
 
-def gather(meetings: Meetings) -> Cast:
+def create_meeting(meetings: Meetings) -> Participants:
     """The three meet."""
     meeting = meetings.create(title="Weekly sync", participants=("ana", "ben", "cleo"))
     ana, ben, cleo = meeting.participants.values()
-    return Cast(meeting_id=meeting.id, ana=ana, ben=ben, cleo=cleo)
+    return Participants(meeting_id=meeting.id, ana=ana, ben=ben, cleo=cleo)
 
 
-def script(cast: Cast) -> dict[str, Command]:
+def build_commands(cast: Participants) -> dict[str, Command]:
     """The commands by their types."""
     layer = TrackLayer(media_kind="audio", file_name_prefix=FILE_NAME_PREFIX)
     commands: tuple[Command, ...] = (
@@ -63,9 +64,11 @@ def script(cast: Cast) -> dict[str, Command]:
     return {command.command_type: command for command in commands}
 
 
-async def play(cast: Cast, meetings: Meetings, messages: Messages, timeline: Timeline) -> None:
+async def run_scenario(
+    cast: Participants, meetings: Meetings, messages: Messages, timeline: Timeline
+) -> None:
     """Play it to its end. Raises TimeoutError, naming what did not happen."""
-    commands = script(cast)
+    commands = build_commands(cast)
 
     async def command(kind: str, expected: tuple[Status, ...]) -> None:
         timeline.say("command", _in_words(commands[kind]), command=commands[kind])
@@ -100,7 +103,9 @@ async def play(cast: Cast, meetings: Meetings, messages: Messages, timeline: Tim
 
 def statuses(events: list[CloudEvent]) -> list[Status]:
     """Every status that was told, in the order it was, repeats of an event left out."""
-    return [event.data.status for event in once(events) if isinstance(event.data, StatusChanged)]
+    return [
+        event.data.status for event in deduplicated(events) if isinstance(event.data, StatusChanged)
+    ]
 
 
 def outcomes(events: list[CloudEvent]) -> dict[str, Outcome]:
@@ -109,7 +114,7 @@ def outcomes(events: list[CloudEvent]) -> dict[str, Outcome]:
     return {outcome.command_id: outcome for outcome in found}
 
 
-def once(events: list[CloudEvent]) -> list[CloudEvent]:
+def deduplicated(events: list[CloudEvent]) -> list[CloudEvent]:
     """Each event the first time it came: a worker may publish one again under the same id."""
     return list({event.id: event for event in reversed(events)}.values())[::-1]
 

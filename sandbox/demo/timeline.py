@@ -8,8 +8,8 @@ from typing import Any, Final, Literal
 import click
 import msgspec
 
-Kind = Literal["setup", "meeting", "command", "request", "status", "file", "done", "outcome"]
-STYLES: Final[Mapping[Kind, str]] = {
+EntryKind = Literal["setup", "meeting", "command", "request", "status", "file", "done", "outcome"]
+STYLES: Final[Mapping[EntryKind, str]] = {
     "setup": "dim",
     "meeting": "magenta",
     "command": "bold cyan",
@@ -21,11 +21,11 @@ STYLES: Final[Mapping[Kind, str]] = {
 }
 
 
-class Happening(msgspec.Struct, frozen=True):
+class TimelineEntry(msgspec.Struct, frozen=True):
     """One line: seconds since the start, what kind of thing it is, and what happened."""
 
     at: float
-    kind: Kind
+    kind: EntryKind
     text: str
     facts: dict[str, Any] = {}
 
@@ -33,7 +33,7 @@ class Happening(msgspec.Struct, frozen=True):
 class Timeline:
     """Shows each happening at once, and remembers none."""
 
-    def __init__(self, show: Callable[[Happening], None]) -> None:
+    def __init__(self, show: Callable[[TimelineEntry], None]) -> None:
         self._show = show
         self._began = time.monotonic()
 
@@ -42,37 +42,37 @@ class Timeline:
         """Since the start."""
         return time.monotonic() - self._began
 
-    def say(self, kind: Kind, text: str, **facts: object) -> None:
+    def say(self, kind: EntryKind, text: str, **facts: object) -> None:
         """Show it now. `facts` are for programs."""
-        self._show(Happening(round(self.seconds, 3), kind, text, facts))
+        self._show(TimelineEntry(round(self.seconds, 3), kind, text, facts))
 
 
-def shower(*, as_json: bool) -> Callable[[Happening], None]:
+def entry_printer(*, as_json: bool) -> Callable[[TimelineEntry], None]:
     """How happenings are shown on this stdout."""
     if as_json:
-        return show_json
-    return _colourful() if sys.stdout.isatty() else show_plain
+        return print_json
+    return _coloured_printer() if sys.stdout.isatty() else print_plain
 
 
-def show_plain(happening: Happening) -> None:
+def print_plain(happening: TimelineEntry) -> None:
     """One line of text, flushed."""
     click.echo(f"{happening.at:7.2f} s  {happening.kind:<8} {happening.text}")
     sys.stdout.flush()
 
 
-def show_json(happening: Happening) -> None:
+def print_json(happening: TimelineEntry) -> None:
     """One line of JSON, flushed."""
     click.echo(msgspec.json.encode(happening).decode())
     sys.stdout.flush()
 
 
-def _colourful() -> Callable[[Happening], None]:
+def _coloured_printer() -> Callable[[TimelineEntry], None]:
     from rich.console import Console
     from rich.text import Text
 
     console = Console(highlight=False)
 
-    def show(happening: Happening) -> None:
+    def show(happening: TimelineEntry) -> None:
         style = STYLES[happening.kind]
         line = Text.assemble(
             (f"{happening.at:7.2f} s  ", "dim"), (f"{happening.kind:<8} {happening.text}", style)

@@ -10,7 +10,7 @@ import click
 import msgspec
 
 from recording_schemas import CloudEvent, FileReady
-from sandbox.demo.scenario import once
+from sandbox.demo.scenario import deduplicated
 from sandbox.model.webm import duration_seconds
 
 COLUMNS = ("owner", "user_id", "stay", "seconds", "bytes", "URL expires (UTC)")
@@ -37,7 +37,7 @@ async def download(events: list[CloudEvent]) -> list[Track]:
         aiohttp.ClientError: when one cannot be downloaded.
         ValueError: when one is not a WebM file, or was announced without a URL.
     """
-    files = [event.data for event in once(events) if isinstance(event.data, FileReady)]
+    files = [event.data for event in deduplicated(events) if isinstance(event.data, FileReady)]
     files.sort(key=lambda file: (file.custom_participant_id or "", file.recorded_at or _LONG_AGO))
     stays = Counter(file.user_id for file in files)
     seen: Counter[str | None] = Counter()
@@ -69,11 +69,11 @@ async def _read(http: aiohttp.ClientSession, file: FileReady) -> bytes:
         return await answer.read()
 
 
-def show_table(tracks: Sequence[Track]) -> None:
+def print_table(tracks: Sequence[Track]) -> None:
     """The table, for people."""
     rows = [_row(track) for track in tracks]
     if sys.stdout.isatty():
-        _show_colourful(rows)
+        _print_coloured_table(rows)
         return
     widths = [max(map(len, column)) for column in zip(COLUMNS, *rows, strict=True)]
     for row in (COLUMNS, *rows):
@@ -81,7 +81,7 @@ def show_table(tracks: Sequence[Track]) -> None:
         click.echo("  ".join(cells).rstrip())
 
 
-def _show_colourful(rows: Sequence[Sequence[str]]) -> None:
+def _print_coloured_table(rows: Sequence[Sequence[str]]) -> None:
     from rich.box import SIMPLE_HEAD
     from rich.console import Console
     from rich.table import Table

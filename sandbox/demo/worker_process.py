@@ -74,9 +74,9 @@ class WorkerProcess:
         try:
             await eventually(is_ready_or_ended, seconds=seconds)
         except AssertionError as late:
-            raise LaunchError(f"the worker is not ready: {answer}\n{self.last_words()}") from late
+            raise LaunchError(f"the worker is not ready: {answer}\n{self.log_tail()}") from late
         if not self.running:
-            raise LaunchError(f"the worker ended while starting:\n{self.last_words()}")
+            raise LaunchError(f"the worker ended while starting:\n{self.log_tail()}")
 
     async def probe(self, path: str) -> tuple[int, Any]:
         """Status and decoded body of `GET path`; (0, why) when nobody answers."""
@@ -134,7 +134,7 @@ class WorkerProcess:
             self.signal(signal.SIGKILL)
         return await self.ended()
 
-    def last_words(self, characters: int = 2_000) -> str:
+    def log_tail(self, characters: int = 2_000) -> str:
         """The end of what it wrote."""
         return self.log.read_text(errors="replace")[-characters:] if self.log.exists() else ""
 

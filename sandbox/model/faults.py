@@ -7,18 +7,18 @@ from typing import Annotated, Literal
 
 import msgspec
 
-Before = Literal["refuse", "reset"]
-After = Literal["lost_reset", "lost_hang", "lost_half", "lost_502"]
-Lifecycle = Literal["stuck_invoked", "fails_to_start", "fails_to_upload", "no_files", "vanish"]
-Answer = Literal["late", "slow", "omit", "echo_body"]
-Webhook = Literal[
+RefusalKind = Literal["refuse", "reset"]
+LostResponseKind = Literal["lost_reset", "lost_hang", "lost_half", "lost_502"]
+LifecycleKind = Literal["stuck_invoked", "fails_to_start", "fails_to_upload", "no_files", "vanish"]
+ResponseKind = Literal["late", "slow", "omit", "echo_body"]
+WebhookKind = Literal[
     "webhook_drop", "webhook_duplicate", "webhook_delay", "webhook_reorder", "webhook_forge"
 ]
-FaultKind = Before | After | Lifecycle | Answer | Webhook
+FaultKind = RefusalKind | LostResponseKind | LifecycleKind | ResponseKind | WebhookKind
 Envelope = Literal["realtimekit", "cloudflare", "message", "html", "empty"]
 
-BEFORE: frozenset[str] = frozenset({"refuse", "reset"})
-AFTER: frozenset[str] = frozenset({"lost_reset", "lost_hang", "lost_half", "lost_502"})
+REFUSALS: frozenset[str] = frozenset({"refuse", "reset"})
+LOST_RESPONSES: frozenset[str] = frozenset({"lost_reset", "lost_hang", "lost_half", "lost_502"})
 
 
 class Fault(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -44,16 +44,16 @@ class Fault(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     message: str | None = None
     retry_after: Annotated[float, msgspec.Meta(ge=0)] | None = None
     retry_after_date: bool = False
-    members: tuple[str, ...] = ()
+    fields: tuple[str, ...] = ()
 
 
-class Active(msgspec.Struct, kw_only=True):
-    """A fault that is switched on: `seen` occasions that matched, `struck` times it struck."""
+class ActiveFault(msgspec.Struct, kw_only=True):
+    """An active fault, how many occasions matched it, and how many of them triggered it."""
 
     id: str
     fault: Fault
-    seen: int = 0
-    struck: int = 0
+    matched: int = 0
+    triggered: int = 0
 
 
 class Faults:
@@ -61,14 +61,14 @@ class Faults:
 
     def __init__(self, *, seed: int | None = None) -> None:
         self._random = Random(seed)
-        self._active: dict[str, Active] = {}
+        self._active: dict[str, ActiveFault] = {}
         self._added = 0
 
     def add(self, fault: Fault) -> str:
         """Switch it on; the answer is its id, for `clear`."""
         self._added += 1
         fault_id = f"fault-{self._added}"
-        self._active[fault_id] = Active(id=fault_id, fault=fault)
+        self._active[fault_id] = ActiveFault(id=fault_id, fault=fault)
         return fault_id
 
     def clear(self, fault_id: str | None = None) -> None:
@@ -78,11 +78,11 @@ class Faults:
         else:
             del self._active[fault_id]
 
-    def active(self) -> list[Active]:
+    def active(self) -> list[ActiveFault]:
         """Those switched on, also when they have struck as often as they may."""
         return list(self._active.values())
 
-    def take(
+    def trigger(
         self,
         kinds: Collection[str],
         *,
@@ -101,14 +101,14 @@ class Faults:
                 return fault
         return None
 
-    def _strikes(self, active: Active) -> bool:
+    def _strikes(self, active: ActiveFault) -> bool:
         fault = active.fault
-        if fault.count is not None and active.struck >= fault.count:
+        if fault.count is not None and active.triggered >= fault.count:
             return False
-        active.seen += 1
-        if active.seen <= fault.skip or self._random.random() >= fault.probability:
+        active.matched += 1
+        if active.matched <= fault.skip or self._random.random() >= fault.probability:
             return False
-        active.struck += 1
+        active.triggered += 1
         return True
 
 

@@ -4,7 +4,7 @@ import hashlib
 import hmac
 from urllib.parse import quote
 
-from sandbox.model.meetings import Presence
+from sandbox.model.meeting import Presence
 from sandbox.model.recording import File, Recording
 
 TRACK_TEMPLATE = (

@@ -1,20 +1,14 @@
 """Meetings, their sessions, and who was in them when."""
 
 from collections.abc import Callable, Sequence
-from typing import Literal
 from uuid import UUID, uuid4, uuid5
 
-import msgspec
-
 from sandbox.model.behaviour import Behaviour
-from sandbox.model.clock import Clock, Timer
+from sandbox.model.clock import Clock
 from sandbox.model.errors import NotFound, Refusal
+from sandbox.model.meeting import EventName, Meeting, MeetingEvent, Participant, Presence, Session
 
 _NAMESPACE = UUID("6f6d2a3e-54f2-4c0b-9a3c-2f7f1d2f0a11")
-
-EventName = Literal[
-    "meeting.started", "meeting.ended", "meeting.participantJoined", "meeting.participantLeft"
-]
 
 
 def participant_ids(meeting_id: str, count: int = 3) -> tuple[str, ...]:
@@ -22,80 +16,15 @@ def participant_ids(meeting_id: str, count: int = 3) -> tuple[str, ...]:
     return tuple(_derived(meeting_id, "participant", number) for number in range(1, count + 1))
 
 
-class Participant(msgspec.Struct, frozen=True, kw_only=True):
-    """Somebody who may join. `id` is what the API elsewhere calls `user_id`."""
-
-    id: str
-    custom_participant_id: str
-    name: str
-    preset_name: str
-    created_at: float
-
-
-class Presence(msgspec.Struct, kw_only=True):
-    """One stay of a participant in a session: who leaves and joins again gets a new `peer_id`."""
-
-    peer_id: str
-    participant: Participant
-    joined_at: float
-    left_at: float | None = None
-
-
-class Session(msgspec.Struct, kw_only=True):
-    """One run of a meeting, from the first who joins until it ends."""
-
-    id: str
-    meeting_id: str
-    title: str
-    started_at: float
-    ended_at: float | None = None
-    presences: list[Presence] = []
-    most_present: int = 0
-    emptied: Timer | None = None
-
-    @property
-    def present(self) -> list[Presence]:
-        """Who is in it now."""
-        return [presence for presence in self.presences if presence.left_at is None]
-
-
-class Meeting(msgspec.Struct, kw_only=True):
-    """A room that people can meet in, again and again."""
-
-    id: str
-    title: str
-    created_at: float
-    participants: dict[str, Participant] = {}
-    sessions: list[Session] = []
-    joins: int = 0
-
-    @property
-    def session(self) -> Session | None:
-        """The live session, or None."""
-        last = self.sessions[-1] if self.sessions else None
-        return last if last and last.ended_at is None else None
-
-
-class MeetingEvent(msgspec.Struct, frozen=True, kw_only=True):
-    """Something that happened in a meeting, for those who follow (recordings, webhooks)."""
-
-    name: EventName
-    at: float
-    meeting: Meeting
-    session: Session
-    presence: Presence | None = None
-    reason: str | None = None
-
-
 class Meetings:
     """All meetings, by id. Methods that name an unknown one raise NotFound."""
 
-    def __init__(self, clock: Clock, switches: Behaviour) -> None:
+    def __init__(self, clock: Clock, behaviour: Behaviour) -> None:
         self._clock = clock
-        self._switches = switches
+        self._behaviour = behaviour
         self._meetings: dict[str, Meeting] = {}
         self._sessions: dict[str, Session] = {}
-        self.followers: list[Callable[[MeetingEvent], None]] = []
+        self.listeners: list[Callable[[MeetingEvent], None]] = []
 
     def create(
         self,
@@ -136,7 +65,7 @@ class Meetings:
         """The meeting; one that was never heard of is live with three people, unless strict."""
         if meeting := self._meetings.get(meeting_id):
             return meeting
-        if self._switches.strict:
+        if self._behaviour.strict:
             raise NotFound("meeting")
         return self.create(meeting_id, participants=3)
 
@@ -246,7 +175,7 @@ class Meetings:
         def end() -> None:
             self.end_session(meeting.id, reason="ALL_PARTICIPANTS_LEFT")
 
-        when = self._clock.now() + self._switches.empty_seconds
+        when = self._clock.now() + self._behaviour.empty_seconds
         session.emptied = self._clock.at(when, end)
 
     def _tell(
@@ -265,7 +194,7 @@ class Meetings:
             presence=presence,
             reason=reason,
         )
-        for follower in self.followers:
+        for follower in self.listeners:
             follower(event)
 
 

@@ -6,9 +6,9 @@ import msgspec
 
 from sandbox.model.behaviour import LIVE, Status
 from sandbox.model.clock import Timer
-from sandbox.model.meetings import Session
+from sandbox.model.meeting import Session
 
-Kind = Literal["track", "composite"]
+RecordingKind = Literal["track", "composite"]
 
 
 class File(msgspec.Struct, frozen=True, kw_only=True):
@@ -21,10 +21,10 @@ class File(msgspec.Struct, frozen=True, kw_only=True):
     custom_participant_id: str | None = None
 
 
-class Request(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class StartRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """What the start asked for, without any secret. Suffixes are those of a composite's files."""
 
-    kind: Kind
+    kind: RecordingKind
     app_id: str
     meeting_id: str
     prefix: str | None = None
@@ -39,7 +39,7 @@ class Request(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     reason: Literal["API_CALL", "RECORD_ON_START"] = "API_CALL"
 
 
-class Change(msgspec.Struct, frozen=True):
+class StatusChange(msgspec.Struct, frozen=True):
     """From `at` on the recording had this status."""
 
     at: float
@@ -51,12 +51,12 @@ class Recording(msgspec.Struct, kw_only=True):
 
     id: str
     number: int
-    request: Request
+    request: StartRequest
     status: Status
     invoked_at: float
     output_file_name: str
     session: Session | None = None
-    changes: list[Change] = []
+    changes: list[StatusChange] = []
     started_at: float | None = None
     stopped_at: float | None = None
     uploaded_at: float | None = None

@@ -10,54 +10,56 @@ from sandbox.model import media
 from sandbox.model.behaviour import LIVE, Behaviour, Status
 from sandbox.model.clock import Clock
 from sandbox.model.errors import Refusal
-from sandbox.model.faults import Fault, Faults, Lifecycle
+from sandbox.model.faults import Fault, Faults, LifecycleKind
 from sandbox.model.files import TRACK_TEMPLATE, composite_file, track_files
-from sandbox.model.meetings import MeetingEvent, Meetings
-from sandbox.model.recording import Change, Kind, Recording, Request
+from sandbox.model.log_entries import FileEntry, StartedEntry, TransitionEntry
+from sandbox.model.meeting import MeetingEvent
+from sandbox.model.meetings import Meetings
+from sandbox.model.recording import Recording, RecordingKind, StartRequest, StatusChange
 from sandbox.model.recording_index import RecordingIndex
-from sandbox.model.request_log import FileMade, RequestLog, Started, Transition
+from sandbox.model.request_log import RequestLog
 
 _IN_PROGRESS: tuple[Status, ...] = ("RECORDING", "PAUSED")
-_START_OPERATIONS: dict[Kind, str] = {
+_START_OPERATIONS: dict[RecordingKind, str] = {
     "track": "start_track_recording",
     "composite": "start_recording",
 }
 
 
 class Recordings:
-    """What can be done to recordings, and what happens to them by itself. `shelf` has them all."""
+    """What can be done to recordings, and what happens to them by itself. `index` has them all."""
 
     def __init__(
         self,
         clock: Clock,
         meetings: Meetings,
-        switches: Behaviour,
+        behaviour: Behaviour,
         faults: Faults,
-        ledger: RequestLog,
+        request_log: RequestLog,
         *,
         seed: int | None = None,
     ) -> None:
         self._clock = clock
         self._meetings = meetings
-        self._switches = switches
+        self._behaviour = behaviour
         self._faults = faults
-        self._ledger = ledger
+        self._request_log = request_log
         self._random = Random(seed)
-        self.shelf = RecordingIndex()
-        self.followers: list[Callable[[Recording], None]] = []
-        meetings.followers.append(self._on_meeting_event)
+        self.index = RecordingIndex()
+        self.listeners: list[Callable[[Recording], None]] = []
+        meetings.listeners.append(self._on_meeting_event)
 
-    def start(self, request: Request) -> Recording:
+    def start(self, request: StartRequest) -> Recording:
         """Begin. Refusal when the meeting, its session or another recording stands in the way."""
         meeting = self._meetings.get(request.meeting_id)
         self._check_no_conflict(request)
         if request.kind == "track" and meeting.session is None:
-            status = self._switches.no_session_status
+            status = self._behaviour.no_session_status
             raise Refusal(status, "BAD_REQUEST: meeting has no active session")
         now = self._clock.now()
         recording = Recording(
             id=str(UUID(int=self._random.getrandbits(128), version=4)),
-            number=len(self.shelf),
+            number=len(self.index),
             request=request,
             status="INVOKED",
             invoked_at=now,
@@ -78,7 +80,7 @@ class Recordings:
         if recording.max_timer:
             recording.max_timer.cancel()
         self._enter(recording, "UPLOADING", reason)
-        self._after(recording, self._switches.uploading_seconds, self._finish)
+        self._after(recording, self._behaviour.uploading_seconds, self._finish)
 
     def pause(self, recording: Recording) -> None:
         """Record nothing for a while. Refusal unless it is recording."""
@@ -119,15 +121,15 @@ class Recordings:
 
     def vanish(self, recording: Recording) -> None:
         """From now on the API denies that it exists. It is on no list any more."""
-        self.shelf.hide(recording)
+        self.index.hide(recording)
 
-    def _check_no_conflict(self, request: Request) -> None:
+    def _check_no_conflict(self, request: StartRequest) -> None:
         alike = [
             other
-            for other in self.shelf.of_meeting(request.meeting_id)
+            for other in self.index.of_meeting(request.meeting_id)
             if other.live and other.request.kind == request.kind
         ]
-        conflicts = self._switches.second_track_conflicts
+        conflicts = self._behaviour.second_track_conflicts
         if request.kind == "composite":
             conflicts = not request.allow_multiple
         if alike and conflicts:
@@ -140,13 +142,13 @@ class Recordings:
         if recording.status in LIVE:
             raise Refusal(400, f"BAD_REQUEST: recording is not in progress ({recording.status})")
         raise Refusal(
-            self._switches.ended_status, f"recording has already ended ({recording.status})"
+            self._behaviour.ended_status, f"recording has already ended ({recording.status})"
         )
 
     def _file_away(self, recording: Recording) -> None:
-        self.shelf.put(recording)
-        self._ledger.add(
-            Started(
+        self.index.put(recording)
+        self._request_log.add(
+            StartedEntry(
                 at=self._clock.now(),
                 recording_id=recording.id,
                 meeting_id=recording.request.meeting_id,
@@ -172,7 +174,7 @@ class Recordings:
             else:
                 self._begin(recording)
 
-        self._after(recording, self._switches.invoked_seconds, begin)
+        self._after(recording, self._behaviour.invoked_seconds, begin)
 
     def _begin(self, recording: Recording) -> None:
         recording.started_at = self._clock.now()
@@ -201,15 +203,15 @@ class Recordings:
             if session is None and recording.status in _IN_PROGRESS:
                 self.stop(recording, reason="ALL_PEERS_LEFT")
 
-        self._after(recording, self._switches.empty_seconds, give_up)
+        self._after(recording, self._behaviour.empty_seconds, give_up)
 
     def _finish(self, recording: Recording) -> None:
         recorded = recording.recorded_seconds(recording.stopped_at or self._clock.now())
-        too_short = recorded < self._switches.short_seconds
+        too_short = recorded < self._behaviour.short_seconds
         request = recording.request
         if self._fault(recording, "fails_to_upload"):
             self.fail(recording, "the upload failed")
-        elif self._switches.short_recordings_fail and too_short:
+        elif self._behaviour.short_recordings_fail and too_short:
             self.fail(recording, "the recording was too short")
         elif not (request.bucket_enabled or request.storage or request.streams):
             self.fail(recording, "no storage was configured")
@@ -234,8 +236,8 @@ class Recordings:
                 recording.audio_file = composite_file(recording, request.audio_suffix, until)
         self._enter(recording, "UPLOADED")
         for file in recording.all_files:
-            self._ledger.add(
-                FileMade(
+            self._request_log.add(
+                FileEntry(
                     at=now,
                     recording_id=recording.id,
                     meeting_id=request.meeting_id,
@@ -245,10 +247,10 @@ class Recordings:
 
     def _enter(self, recording: Recording, status: Status, reason: str | None = None) -> None:
         previous = recording.status if recording.changes else None
-        self.shelf.move(recording, status)
-        recording.changes.append(Change(self._clock.now(), status))
-        self._ledger.add(
-            Transition(
+        self.index.move(recording, status)
+        recording.changes.append(StatusChange(self._clock.now(), status))
+        self._request_log.add(
+            TransitionEntry(
                 at=self._clock.now(),
                 recording_id=recording.id,
                 meeting_id=recording.request.meeting_id,
@@ -257,7 +259,7 @@ class Recordings:
                 reason=reason,
             )
         )
-        for follower in self.followers:
+        for follower in self.listeners:
             follower(recording)
 
     def _after(
@@ -265,8 +267,8 @@ class Recordings:
     ) -> None:
         recording.timer = self._clock.at(self._clock.now() + seconds, lambda: action(recording))
 
-    def _fault(self, recording: Recording, kind: Lifecycle) -> Fault | None:
-        return self._faults.take(
+    def _fault(self, recording: Recording, kind: LifecycleKind) -> Fault | None:
+        return self._faults.trigger(
             {kind},
             operation=_START_OPERATIONS[recording.request.kind],
             meeting_id=recording.request.meeting_id,
@@ -277,7 +279,7 @@ class Recordings:
         if event.name != "meeting.ended":
             return
         empty_long_enough = event.reason == "ALL_PARTICIPANTS_LEFT"
-        for recording in self.shelf.of_meeting(event.meeting.id):
+        for recording in self.index.of_meeting(event.meeting.id):
             if recording.session is event.session and recording.status in _IN_PROGRESS:
                 if recording.request.kind == "track" or empty_long_enough:
                     self.stop(recording, reason="ALL_PEERS_LEFT")
@@ -285,7 +287,7 @@ class Recordings:
                     self._stop_when_nobody_comes(recording)
 
 
-def _output_file_name(request: Request, now: float) -> str:
+def _output_file_name(request: StartRequest, now: float) -> str:
     if request.kind == "track":
         return TRACK_TEMPLATE
     stem = f"{request.prefix or request.meeting_id}_{round(now * 1000)}"

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-from sandbox.services.processes import Guard, LaunchError, run, say
+from sandbox.services.processes import Guard, LaunchError, print_progress, run
 
 POLICY = Path("/usr/sbin/policy-rc.d")
 
@@ -34,14 +34,14 @@ def apt_install(*packages: str) -> None:
         )
 
 
-def provide_program(name: str, *, package: str) -> None:
+def ensure_program(name: str, *, package: str) -> None:
     """See to it that there is this program, installing its Debian package if need be.
 
     Raises:
         LaunchError: when there is no way to have it; the text says what to do.
     """
     if shutil.which(name) is None and can_apt():
-        say(f"{name} is not installed here: installing {package} with apt …")
+        print_progress(f"{name} is not installed here: installing {package} with apt …")
         apt_install(package)
     if shutil.which(name) is None:
         raise LaunchError(f"There is no {name} here: install the package {package}.")
@@ -77,7 +77,7 @@ def docker_pull(image: str) -> None:
     try:
         run(["docker", "image", "inspect", image])
     except LaunchError:
-        say(f"Fetching {image} with docker, this takes a minute …")
+        print_progress(f"Fetching {image} with docker, this takes a minute …")
         run(["docker", "pull", "--quiet", image], seconds=900)
 
 
@@ -122,7 +122,7 @@ class Container:
         """What a command inside it prints."""
         return run(["docker", "exec", self.name, *command])
 
-    def last_words(self) -> str:
+    def log_tail(self) -> str:
         """The end of its output, for error messages."""
         return run(["docker", "logs", "--tail=40", self.name])
 

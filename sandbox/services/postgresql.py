@@ -31,7 +31,7 @@ from sandbox.services.service import (
     ContainedService,
     ExternalService,
     Service,
-    provide,
+    find_or_install,
 )
 
 START_SECONDS = 10.0
@@ -84,7 +84,7 @@ def launch_postgresql(
     """
     if environ.get("TEST_DATABASE_URL") and not private:
         return ExternalServer(environ["TEST_DATABASE_URL"])
-    programs = provide_postgresql()
+    programs = ensure_postgresql()
     return (
         DockerServer(durable=durable)
         if programs is None
@@ -92,13 +92,13 @@ def launch_postgresql(
     )
 
 
-def provide_postgresql() -> Path | None:
+def ensure_postgresql() -> Path | None:
     """Where PostgreSQL's programs lie, installed if need be; None when only docker has it.
 
     Raises:
         LaunchError: when there is no way to have one; the text says what to do.
     """
-    return provide(
+    return find_or_install(
         "PostgreSQL",
         find_programs,
         _install,
@@ -208,7 +208,7 @@ class LocalServer(PostgreSQLServer):
         return False
 
     def _last_words(self) -> str:
-        return self._server.last_words() if self._server is not None else ""
+        return self._server.log_tail() if self._server is not None else ""
 
     def stop(self) -> None:
         """Shut it down in order, cutting whoever is connected."""

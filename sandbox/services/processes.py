@@ -23,7 +23,7 @@ class LaunchError(Exception):
 PORTS: Final = (15_000, 32_000)
 
 
-def say(text: str) -> None:
+def print_progress(text: str) -> None:
     """Tell whoever waits what takes so long, on stderr."""
     print(text, file=sys.stderr, flush=True)
 
@@ -177,7 +177,7 @@ class OwnedProcess:
             try:
                 self._process.wait(seconds)
             except subprocess.TimeoutExpired:
-                say(f"{self._process.args!r} does not end, killing it")
+                print_progress(f"{self._process.args!r} does not end, killing it")
         self.kill()
 
     def kill(self) -> None:
@@ -190,7 +190,7 @@ class OwnedProcess:
         self._process.wait()
         self._guard.release()
 
-    def last_words(self) -> str:
+    def log_tail(self) -> str:
         """The end of its output, for error messages."""
         return self._log.read_text(errors="replace")[-2_000:]
 

@@ -32,7 +32,7 @@ from sandbox.services.service import (
     ContainedService,
     ExternalService,
     Service,
-    provide,
+    find_or_install,
 )
 
 NODE_NAME = "rabbit@localhost"
@@ -74,17 +74,17 @@ def launch_rabbitmq(
     """
     if environ.get("AMQP_URL") and not private:
         return ExternalNode(environ["AMQP_URL"])
-    scripts = provide_rabbitmq()
+    scripts = ensure_rabbitmq()
     return DockerNode() if scripts is None else LocalNode(scripts, directory)
 
 
-def provide_rabbitmq() -> Path | None:
+def ensure_rabbitmq() -> Path | None:
     """Where RabbitMQ's scripts lie, installed if need be; None when only docker has it.
 
     Raises:
         LaunchError: when there is no way to have one; the text says what to do.
     """
-    return provide(
+    return find_or_install(
         "RabbitMQ",
         find_scripts,
         lambda: apt_install("rabbitmq-server"),
@@ -120,7 +120,7 @@ class ExternalNode(ExternalService, RabbitMQNode):
         raise LaunchError(self.not_ours)
 
 
-class Membership(msgspec.Struct, frozen=True, kw_only=True):
+class ClusterMembership(msgspec.Struct, frozen=True, kw_only=True):
     """What makes a node one of several: its name, and what it shares with the others.
 
     `home` holds the cookie that all must have. `mapper` is started and stopped by whoever made
@@ -154,7 +154,7 @@ class LocalNode(RabbitMQNode):
         self,
         scripts: Path,
         directory: Path | None = None,
-        membership: Membership | None = None,
+        membership: ClusterMembership | None = None,
         *,
         configuration: str = "",
     ) -> None:
@@ -169,7 +169,7 @@ class LocalNode(RabbitMQNode):
         if membership is None:
             self._own_mapper = PortMapper(self.directory)
             home = self.directory / "home"
-            membership = Membership(name=NODE_NAME, home=home, mapper=self._own_mapper)
+            membership = ClusterMembership(name=NODE_NAME, home=home, mapper=self._own_mapper)
         self._environ = self._prepare(membership)
         self._broker: OwnedProcess | None = None
         try:
@@ -178,7 +178,7 @@ class LocalNode(RabbitMQNode):
             self.close()
             raise
 
-    def _prepare(self, membership: Membership) -> dict[str, str]:
+    def _prepare(self, membership: ClusterMembership) -> dict[str, str]:
         membership.home.mkdir(parents=True, exist_ok=True)
         config = self.directory / "rabbitmq.conf"
         listener = f"listeners.tcp.local = 127.0.0.1:{self.port}\n"
@@ -230,10 +230,10 @@ class LocalNode(RabbitMQNode):
         wait_until(
             lambda: not broker.running or speaks_amqp(self.port),
             seconds=BOOT_SECONDS,
-            otherwise=lambda: f"RabbitMQ did not start:\n{broker.last_words()}",
+            otherwise=lambda: f"RabbitMQ did not start:\n{broker.log_tail()}",
         )
         if not broker.running:
-            raise LaunchError(f"RabbitMQ ended while starting:\n{broker.last_words()}")
+            raise LaunchError(f"RabbitMQ ended while starting:\n{broker.log_tail()}")
 
     def stop(self) -> None:
         """Shut it down in order; what is durable is kept for the next start. About a second."""

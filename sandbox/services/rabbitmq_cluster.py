@@ -11,7 +11,7 @@ import msgspec
 
 from sandbox.services.port_mapper import PortMapper
 from sandbox.services.processes import LaunchError, OwnedDirectory
-from sandbox.services.rabbitmq import LocalNode, Membership, provide_rabbitmq
+from sandbox.services.rabbitmq import ClusterMembership, LocalNode, ensure_rabbitmq
 
 
 def launch_cluster(nodes: int = 3) -> "RabbitMQCluster":
@@ -20,7 +20,7 @@ def launch_cluster(nodes: int = 3) -> "RabbitMQCluster":
     Raises:
         LaunchError: when there is no RabbitMQ to be had; the text says what to do.
     """
-    scripts = provide_rabbitmq()
+    scripts = ensure_rabbitmq()
     if scripts is None:
         raise LaunchError("A cluster takes RabbitMQ itself, not docker: install rabbitmq-server.")
     return RabbitMQCluster(scripts, nodes)
@@ -83,12 +83,12 @@ class RabbitMQCluster:
         cookie.chmod(0o400)  # Erlang refuses one that others may read
 
     def _launch(self, name: str, *, peers: Sequence[str]) -> None:
-        membership = Membership(name=name, home=self._home, mapper=self._mapper, peers=peers)
+        membership = ClusterMembership(name=name, home=self._home, mapper=self._mapper, peers=peers)
         directory = self._owned.path / name.partition("@")[0]
         self.nodes[name] = LocalNode(self._scripts, directory, membership)
 
     @property
-    def living(self) -> list[LocalNode]:
+    def running_nodes(self) -> list[LocalNode]:
         """The nodes that run, in the order of their names."""
         return [self.nodes[name] for name in self._names if self.nodes[name].running]
 
@@ -99,7 +99,7 @@ class RabbitMQCluster:
             LaunchError: when no node runs, or none has such a queue.
         """
         columns = ("name", "leader", "members", "online")
-        for node in self.living[:1]:
+        for node in self.running_nodes[:1]:
             rows = node.ctl("list_queues", *columns, "--formatter", "json")
             for row in msgspec.json.decode(rows, type=list[QuorumQueue]):
                 if row.name == name:

@@ -7,7 +7,7 @@ from types import TracebackType
 from typing import Self
 
 from sandbox.services.install import Container, can_apt, can_docker, docker_pull
-from sandbox.services.processes import LaunchError, say, wait_until
+from sandbox.services.processes import LaunchError, print_progress, wait_until
 
 BOOT_SECONDS = 60.0
 STOP_SECONDS = 30.0
@@ -90,7 +90,7 @@ class ContainedService(Service):
         wait_until(
             self._answers,
             seconds=BOOT_SECONDS,
-            otherwise=lambda: f"{self._name} did not start:\n{self._container.last_words()}",
+            otherwise=lambda: f"{self._name} did not start:\n{self._container.log_tail()}",
         )
 
     def start(self) -> None:
@@ -111,7 +111,7 @@ class ContainedService(Service):
         self._container.remove()
 
 
-def provide(
+def find_or_install(
     name: str,
     find: Callable[[], Path | None],
     install: Callable[[], None],
@@ -128,7 +128,9 @@ def provide(
     """
     found = find()
     if found is None and can_apt():
-        say(f"{name} is not installed here: installing it with apt, this takes a minute …")
+        print_progress(
+            f"{name} is not installed here: installing it with apt, this takes a minute …"
+        )
         install()
         found = find()
     if found is None and can_docker():

@@ -41,9 +41,9 @@ class Client:
 
     async def uploaded(self, recording_id: str, *, seconds: float = 10) -> Any:
         """Record for so long, stop, and give the recording as a GET tells it then."""
-        self.sandbox.clock.advance(self.sandbox.switches.invoked_seconds + seconds)
+        self.sandbox.clock.advance(self.sandbox.behaviour.invoked_seconds + seconds)
         await self.change(recording_id, "stop")
-        self.sandbox.clock.advance(self.sandbox.switches.uploading_seconds)
+        self.sandbox.clock.advance(self.sandbox.behaviour.uploading_seconds)
         return (await self.get(f"/recordings/{recording_id}"))["data"]
 
 

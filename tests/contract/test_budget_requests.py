@@ -71,7 +71,7 @@ Open = Callable[..., AbstractAsyncContextManager[Client]]
 @pytest.fixture
 async def sandbox() -> AsyncIterator[Sandbox]:
     async with Sandbox(SandboxOptions(seed=1)) as sandbox:
-        sandbox.switches.change({"invoked_seconds": 0})
+        sandbox.behaviour.change({"invoked_seconds": 0})
         yield sandbox
 
 
@@ -96,7 +96,7 @@ async def test_every_try_of_a_request_is_paid_for(sandbox: Sandbox, client: Open
     sandbox.faults.add(Fault(kind="refuse", status=503, count=2))
     async with client() as one:
         await one.api.list()
-    assert await one.spent() == 3 == len(sandbox.ledger.requests)
+    assert await one.spent() == 3 == len(sandbox.request_log.requests)
 
 
 async def test_a_request_that_is_over_budget_is_neither_sent_nor_held_against_the_api(
@@ -108,7 +108,7 @@ async def test_a_request_that_is_over_budget_is_neither_sent_nor_held_against_th
     over = [answer for answer in answers if isinstance(answer, OverBudget)]
     assert over
     assert all(answer.retry_after for answer in over)
-    assert len(sandbox.ledger.requests) == len(one.heard) == 10 - len(over)
+    assert len(sandbox.request_log.requests) == len(one.heard) == 10 - len(over)
     assert set(one.heard) == {None}
     assert one.api.trouble is None
 
@@ -124,13 +124,13 @@ async def test_a_429_stops_the_client_for_as_long_as_it_asks(
             with pytest.raises(OverBudget) as error:
                 await one.api.at(priority, patient=False).list()
             assert error.value.retry_after == pytest.approx(120, rel=0.1)
-    assert len(sandbox.ledger.requests) == 1
+    assert len(sandbox.request_log.requests) == 1
 
 
 async def test_a_limit_that_nobody_configured_is_learned_from_the_answers(
     sandbox: Sandbox, client: Open
 ) -> None:
-    sandbox.switches.change({"rate_limits": ["20/60"]})
+    sandbox.behaviour.change({"rate_limits": ["20/60"]})
     async with client(requests=100_000, patience=0.1) as one:
         answers: list[Any] = [await one.api.list()]
         for _ in range(10):
@@ -138,7 +138,7 @@ async def test_a_limit_that_nobody_configured_is_learned_from_the_answers(
             tries = (one.api.at(Priority.STOP).list() for _ in range(5))
             answers += await asyncio.gather(*tries, return_exceptions=True)
     assert sandbox.limiter.breaches == 0
-    assert 10 <= len(sandbox.ledger.requests) <= 20
+    assert 10 <= len(sandbox.request_log.requests) <= 20
     assert any(isinstance(one, OverBudget) for one in answers)
 
 
@@ -163,7 +163,7 @@ async def test_a_request_that_was_cancelled_may_have_arrived_and_stays_paid(
     (slow,) = sandbox.faults.active()
     async with client() as one:
         asking = asyncio.create_task(one.api.list())
-        await eventually(lambda: slow.struck)
+        await eventually(lambda: slow.triggered)
         asking.cancel()
         with pytest.raises(asyncio.CancelledError):
             await asking

@@ -62,7 +62,7 @@ def track_body(meeting_id: str = MEETING, **members: object) -> dict[str, object
 
 
 def starts(sandbox: Sandbox) -> int:
-    return len(sandbox.ledger.started)
+    return len(sandbox.request_log.started)
 
 
 async def owned(
@@ -89,7 +89,7 @@ async def recorded_track(sandbox: Sandbox, client: RealtimeKit) -> RecordingSnap
 async def test_a_track_recording_goes_from_invoked_to_uploaded(
     sandbox: Sandbox, client: RealtimeKit, nested: bool
 ) -> None:
-    sandbox.switches.track_start_nested = nested
+    sandbox.behaviour.track_start_nested = nested
     started = await client.start_track(track_body())
     assert (started.kind, started.status, started.meeting_id) == (
         "track",
@@ -119,8 +119,8 @@ async def test_a_track_recording_goes_from_invoked_to_uploaded(
 async def test_every_file_finds_its_owner_also_that_of_one_who_rejoined(
     sandbox: Sandbox, client: RealtimeKit, shape: Any
 ) -> None:
-    sandbox.switches.track_download_url = shape
-    meetings = sandbox.world.meetings
+    sandbox.behaviour.track_download_url = shape
+    meetings = sandbox.meetings
     meeting = meetings.create(MEETING, participants=["anna", "bert", "cleo"])
     anna, bert, _ = meeting.participants
     started = await client.start_track(track_body(user_ids=[anna, bert]))
@@ -136,7 +136,7 @@ async def test_every_file_finds_its_owner_also_that_of_one_who_rejoined(
         (file.file_name, file.user_id, file.peer_id, file.custom_participant_id) for file in files
     ] == [
         (made.name, made.user_id, made.peer_id, made.custom_participant_id)
-        for made in sorted(sandbox.ledger.files, key=lambda made: (made.name[-18:], made.name))
+        for made in sorted(sandbox.request_log.files, key=lambda made: (made.name[-18:], made.name))
     ]
     assert sorted(file.custom_participant_id or "" for file in files) == ["anna", "anna", "bert"]
 
@@ -144,8 +144,8 @@ async def test_every_file_finds_its_owner_also_that_of_one_who_rejoined(
 async def test_a_track_recordings_single_url_is_a_file_with_an_owner(
     sandbox: Sandbox, client: RealtimeKit
 ) -> None:
-    sandbox.switches.track_download_url = "string"
-    sandbox.world.meetings.create(MEETING, participants=["anna"])
+    sandbox.behaviour.track_download_url = "string"
+    sandbox.meetings.create(MEETING, participants=["anna"])
     (file,) = await owned(client, await recorded_track(sandbox, client))
     assert (file.custom_participant_id, file.media_kind) == ("anna", "audio")
 
@@ -154,7 +154,7 @@ async def test_a_track_recordings_single_url_is_a_file_with_an_owner(
 async def test_uploaded_does_not_mean_that_there_are_files(
     sandbox: Sandbox, client: RealtimeKit, shape: Any
 ) -> None:
-    sandbox.switches.track_download_url = shape
+    sandbox.behaviour.track_download_url = shape
     ended = await recorded_track(sandbox, client)
     assert (ended.status, ended.kind, ended.files) == (Status.UPLOADED, "track", ())
 
@@ -169,7 +169,7 @@ async def test_a_composite_recording_has_a_file_and_its_sound(
     ended = await client.get(started.recording_id)
     assert (started.kind, ended.kind) == ("composite", "composite")
     assert [file.media for file in ended.files] == ["video", "audio"]
-    assert {file.name for file in ended.files} == {made.name for made in sandbox.ledger.files}
+    assert {file.name for file in ended.files} == {made.name for made in sandbox.request_log.files}
 
 
 async def test_a_file_in_the_customers_storage_has_a_place_and_no_url(
@@ -218,7 +218,7 @@ async def test_what_is_still_invoked_cannot_be_stopped(client: RealtimeKit) -> N
 async def test_what_has_ended_cannot_be_stopped(
     sandbox: Sandbox, client: RealtimeKit, status: Any, error: type[ApiError]
 ) -> None:
-    sandbox.switches.ended_status = status
+    sandbox.behaviour.ended_status = status
     ended = await recorded_track(sandbox, client)
     with pytest.raises(error) as raised:
         await client.act(ended.recording_id, "stop")
@@ -229,7 +229,7 @@ async def test_what_has_ended_cannot_be_stopped(
 async def test_a_body_the_api_cannot_use_is_refused_by_the_members_name(
     sandbox: Sandbox, client: RealtimeKit, status: Any
 ) -> None:
-    sandbox.switches.validation_status = status
+    sandbox.behaviour.validation_status = status
     with pytest.raises(Refused) as raised:
         await client.start_track(track_body(user_ids=[]))
     assert (raised.value.code, raised.value.http_status) == ("invalid_member", status)
@@ -240,7 +240,7 @@ async def test_a_body_the_api_cannot_use_is_refused_by_the_members_name(
 async def test_no_track_recording_starts_without_a_live_session(
     sandbox: Sandbox, client: RealtimeKit
 ) -> None:
-    sandbox.world.meetings.create(MEETING, participants=2, live=False)
+    sandbox.meetings.create(MEETING, participants=2, live=False)
     with pytest.raises(Refused):
         await client.start_track(track_body())
     assert await client.active_session(MEETING) is None
@@ -294,7 +294,7 @@ async def test_a_recording_that_runs_is_the_meetings_active_one(client: Realtime
 async def test_everybody_in_a_large_session_is_listed(
     sandbox: Sandbox, client: RealtimeKit
 ) -> None:
-    sandbox.world.meetings.create(MEETING, participants=230)
+    sandbox.meetings.create(MEETING, participants=230)
     session = await client.active_session(MEETING)
     assert session is not None
     assert (session.status, session.live_participants, session.meeting_id) == ("LIVE", 230, MEETING)
@@ -343,7 +343,7 @@ async def test_a_start_that_was_reset_before_it_was_looked_at_is_unknown_too(
     sandbox.faults.add(Fault(kind="reset", operation="start_*", count=1))
     with pytest.raises(OutcomeUnknown):
         await client.start_track(track_body())
-    assert (starts(sandbox), len(sandbox.ledger.requests)) == (0, 1)
+    assert (starts(sandbox), len(sandbox.request_log.requests)) == (0, 1)
 
 
 @pytest.mark.parametrize("kind", ["lost_reset", "lost_half", "lost_502", "reset"])
@@ -401,7 +401,7 @@ async def test_a_long_pause_is_handed_on_in_seconds(
         await client.list()
     assert raised.value.retry_after is not None
     assert 290 < raised.value.retry_after <= 300
-    assert len(sandbox.ledger.requests) == 1
+    assert len(sandbox.request_log.requests) == 1
 
 
 async def test_a_body_the_api_repeats_in_its_error_gives_no_secret_away(
@@ -425,7 +425,7 @@ async def test_members_the_api_leaves_out_are_none(
 ) -> None:
     started = await client.start_track(track_body())
     sandbox.clock.advance(5)
-    sandbox.faults.add(Fault(kind="omit", operation="get_recording", members=members))
+    sandbox.faults.add(Fault(kind="omit", operation="get_recording", fields=members))
     found = await client.get(started.recording_id)
     assert found.status is Status.RECORDING
     assert all(getattr(found, member, None) is None for member in members)
@@ -433,7 +433,7 @@ async def test_members_the_api_leaves_out_are_none(
 
 async def test_an_unlisted_token_is_unauthorized_and_the_next_one_is_used_at_once() -> None:
     options = SandboxOptions(tokens=("good",))
-    options.switches.strict = True
+    options.behaviour.strict = True
     word = "bad"
     async with Sandbox(options, clock=Clock(speed=0)) as sandbox:
         client = client_of(sandbox, token=lambda: word)

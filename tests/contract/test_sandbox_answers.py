@@ -17,8 +17,8 @@ HOOK = {"name": "ours", "url": "http://127.0.0.1:1/hook", "events": ["recording.
 @pytest.fixture
 async def client() -> AsyncIterator[Client]:
     async with talking_to() as client:
-        client.sandbox.switches.track_download_url = "string"  # The shape that is declared.
-        client.sandbox.switches.list_track_urls = True
+        client.sandbox.behaviour.track_download_url = "string"  # The shape that is declared.
+        client.sandbox.behaviour.list_track_urls = True
         yield client
 
 
@@ -83,7 +83,7 @@ async def test_the_active_recording_of_a_meeting(client: Client) -> None:
 async def test_sessions_and_their_participants(client: Client) -> None:
     active = await client.call("GET", f"/meetings/{client.meeting_id}/active-session")
     path = f"/sessions/{active.json()['data']['id']}"
-    client.sandbox.world.meetings.rejoin(client.meeting_id, participant_ids(client.meeting_id)[0])
+    client.sandbox.meetings.rejoin(client.meeting_id, participant_ids(client.meeting_id)[0])
     rows = await client.call("GET", f"{path}/participants", params={"include_peer_events": "true"})
     peer = rows.json()["data"]["participants"][0]["id"]
 
@@ -95,7 +95,7 @@ async def test_sessions_and_their_participants(client: Client) -> None:
 
 async def test_the_list_of_sessions_also_those_that_ended(client: Client) -> None:
     await client.start_track()
-    client.sandbox.world.meetings.end_session(client.meeting_id)
+    client.sandbox.meetings.end_session(client.meeting_id)
 
     answer = await client.call("GET", "/sessions", params={"associated_id": client.meeting_id})
 
@@ -104,7 +104,7 @@ async def test_the_list_of_sessions_also_those_that_ended(client: Client) -> Non
 
 
 async def test_no_active_session(client: Client) -> None:
-    client.sandbox.world.meetings.create(client.meeting_id)
+    client.sandbox.meetings.create(client.meeting_id)
 
     answer = await client.call("GET", f"/meetings/{client.meeting_id}/active-session")
 

@@ -48,7 +48,7 @@ async def test_faults_are_added_listed_and_cleared(client: Client) -> None:
 
     cleared = await control(client, "DELETE", f"/faults/{added.json()['id']}")
 
-    assert (struck.status_code, listed["struck"], cleared.json()) == (500, 1, [])
+    assert (struck.status_code, listed["triggered"], cleared.json()) == (500, 1, [])
     assert (await client.call("GET", "/recordings")).status_code == 200
 
 
@@ -63,10 +63,10 @@ async def test_time_is_moved_and_its_speed_changed(client: Client) -> None:
 
 
 async def test_switches_are_read_and_changed(client: Client) -> None:
-    changed = await control(client, "PATCH", "/switches", {"invoked_seconds": 9.5})
+    changed = await control(client, "PATCH", "/behaviour", {"invoked_seconds": 9.5})
 
     assert changed.json()["invoked_seconds"] == 9.5
-    assert client.sandbox.switches.invoked_seconds == 9.5
+    assert client.sandbox.behaviour.invoked_seconds == 9.5
 
 
 async def test_a_recording_is_forced_into_a_status_and_made_to_vanish(client: Client) -> None:
@@ -88,7 +88,7 @@ async def test_somebody_else_starts_a_recording(client: Client) -> None:
     got = (await client.get(f"/recordings/{listed['id']}"))["data"]
     assert (started.status_code, started.json()["id"]) == (201, listed["id"])
     assert got["start_reason"]["reason"] == "RECORD_ON_START"
-    assert [request.operation for request in client.sandbox.ledger.requests] == [
+    assert [request.operation for request in client.sandbox.request_log.requests] == [
         "list_recordings",
         "get_recording",
     ]
@@ -105,18 +105,20 @@ async def test_tokens_and_the_webhook_key_are_replaced(client: Client) -> None:
     assert (await client.call("GET", "/recordings")).status_code == 401
 
 
-async def test_the_ledger_is_read_by_kind_from_a_number_on_and_as_lines(client: Client) -> None:
+async def test_the_request_log_is_read_by_kind_from_a_number_on_and_as_lines(
+    client: Client,
+) -> None:
     await client.start_track()
-    total = client.sandbox.ledger.total
+    total = client.sandbox.request_log.total
     client.sandbox.clock.advance(1)
 
-    transitions = (await control(client, "GET", "/ledger?kind=transition")).json()
-    news = (await control(client, "GET", f"/ledger?since={total}")).json()
-    lines = await control(client, "GET", "/ledger?format=jsonl")
+    transitions = (await control(client, "GET", "/request-log?kind=transition")).json()
+    news = (await control(client, "GET", f"/request-log?since={total}")).json()
+    lines = await control(client, "GET", "/request-log?format=jsonl")
 
     assert [e["status"] for e in transitions["entries"]] == ["INVOKED", "RECORDING"]
     assert [e["status"] for e in news["entries"]] == ["RECORDING"]
-    assert len(lines.text.splitlines()) == client.sandbox.ledger.total
+    assert len(lines.text.splitlines()) == client.sandbox.request_log.total
     assert transitions["counts"]["started.track"] == 1
 
 
@@ -128,11 +130,11 @@ async def test_the_ledger_is_read_by_kind_from_a_number_on_and_as_lines(client: 
         ("POST", f"/meetings/{uuid.UUID(int=1)}/join", {}, 404, "meeting"),
         ("POST", "/faults", {"kind": "nonsense"}, 400, '"kind"'),
         ("DELETE", "/faults/none", None, 404, "fault"),
-        ("PATCH", "/switches", {"invoked_seconds": -1}, 400, "invoked_seconds"),
-        ("PATCH", "/switches", {"nonsense": 1}, 400, "nonsense"),
+        ("PATCH", "/behaviour", {"invoked_seconds": -1}, 400, "invoked_seconds"),
+        ("PATCH", "/behaviour", {"nonsense": 1}, 400, "nonsense"),
         ("PATCH", "/clock", {"advance": -1}, 400, "forward"),
-        ("GET", "/ledger?kind=nonsense", None, 400, '"kind"'),
-        ("GET", "/ledger?since=x", None, 400, '"since"'),
+        ("GET", "/request-log?kind=nonsense", None, 400, '"kind"'),
+        ("GET", "/request-log?since=x", None, 400, '"since"'),
     ],
 )
 async def test_a_mistake_is_answered_in_words_that_name_it(
@@ -144,16 +146,16 @@ async def test_a_mistake_is_answered_in_words_that_name_it(
     assert named in answer.json()["error"]
 
 
-async def test_a_bounded_ledger_forgets_entries_but_not_counts(tmp_path: Path) -> None:
-    lines = tmp_path / "ledger.jsonl"
-    async with talking_to(SandboxOptions(ledger_limit=2, ledger_path=lines)) as client:
+async def test_a_bounded_request_log_forgets_entries_but_not_counts(tmp_path: Path) -> None:
+    lines = tmp_path / "requests.jsonl"
+    async with talking_to(SandboxOptions(request_log_limit=2, request_log_path=lines)) as client:
         for _ in range(5):
             await client.get("/recordings")
-        ledger = client.sandbox.ledger
+        log = client.sandbox.request_log
 
-        assert (len(ledger.requests), len(ledger.entries()), ledger.total) == (2, 2, 5)
-        assert len(ledger.entries(since=4)) == 1
-        assert ledger.counts["request.list_recordings.200"] == 5
+        assert (len(log.requests), len(log.entries()), log.total) == (2, 2, 5)
+        assert len(log.entries(since=4)) == 1
+        assert log.counts["request.list_recordings.200"] == 5
     written = [json.loads(line) for line in lines.read_text().splitlines()]
     assert [entry["operation"] for entry in written] == ["list_recordings"] * 5
 

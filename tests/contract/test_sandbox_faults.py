@@ -35,7 +35,7 @@ async def test_a_lost_answer_leaves_a_recording_behind(client: Client, kind: Any
 
     listed = await client.get("/recordings", meeting_id=client.meeting_id)
     assert len(listed["data"]) == 1
-    (request, _) = client.sandbox.ledger.requests
+    (request, _) = client.sandbox.request_log.requests
     assert (request.status, request.fault) == (200, kind)
     assert request.recording_id == listed["data"][0]["id"]
 
@@ -46,14 +46,14 @@ async def test_a_502_from_the_edge_hides_that_it_was_done(client: Client) -> Non
     answer = await start(client)
 
     assert (answer.status_code, answer.headers["content-type"]) == (502, "text/html")
-    assert client.sandbox.ledger.counts["started.track"] == 1
+    assert client.sandbox.request_log.counts["started.track"] == 1
 
 
 async def test_a_hanging_answer_is_written_down_before_the_client_gives_up(client: Client) -> None:
     client.sandbox.faults.add(Fault(kind="lost_hang", count=1))
     waiting = asyncio.create_task(start(client))
 
-    await client.sandbox.ledger.until(lambda ledger: ledger.started)
+    await client.sandbox.request_log.until(lambda log: log.started)
 
     assert not waiting.done()
     waiting.cancel()
@@ -70,8 +70,8 @@ async def test_a_late_start_happens_after_its_client_has_gone(client: Client) ->
             json={"meeting_id": client.meeting_id},
             timeout=httpx.Timeout(5, read=0.05),
         )
-    before = client.sandbox.ledger.counts["started.track"]
-    await client.sandbox.ledger.until(lambda ledger: ledger.started)
+    before = client.sandbox.request_log.counts["started.track"]
+    await client.sandbox.request_log.until(lambda log: log.started)
 
     assert before == 0
 
@@ -82,7 +82,7 @@ async def test_a_reset_before_processing_starts_nothing(client: Client) -> None:
     with pytest.raises(httpx.TransportError):
         await start(client)
 
-    assert client.sandbox.ledger.counts["started.track"] == 0
+    assert client.sandbox.request_log.counts["started.track"] == 0
 
 
 @pytest.mark.parametrize(
@@ -109,7 +109,7 @@ async def test_a_refusal_comes_in_any_envelope_and_starts_nothing(
     answer = await start(client)
 
     assert (answer.status_code, answer.json()) == (503, said)
-    assert client.sandbox.ledger.counts["started.track"] == 0
+    assert client.sandbox.request_log.counts["started.track"] == 0
 
 
 @pytest.mark.parametrize("envelope", ["html", "empty"])
@@ -138,14 +138,14 @@ async def test_a_slow_answer_was_processed_at_once(client: Client) -> None:
     client.sandbox.faults.add(Fault(kind="slow", seconds=0.2))
     waiting = asyncio.create_task(start(client))
 
-    await client.sandbox.ledger.until(lambda ledger: ledger.started)
+    await client.sandbox.request_log.until(lambda log: log.started)
 
     assert not waiting.done()
     assert (await waiting).status_code == 200
 
 
 async def test_members_can_be_left_out_of_answers(client: Client) -> None:
-    client.sandbox.faults.add(Fault(kind="omit", members=("session_id", "invoked_time")))
+    client.sandbox.faults.add(Fault(kind="omit", fields=("session_id", "invoked_time")))
 
     started = (await start(client)).json()["data"]["recording"]
     listed = (await client.get("/recordings"))["data"][0]
@@ -155,7 +155,7 @@ async def test_members_can_be_left_out_of_answers(client: Client) -> None:
 
 
 async def test_a_track_start_may_answer_without_the_nesting(client: Client) -> None:
-    client.sandbox.switches.track_start_nested = False
+    client.sandbox.behaviour.track_start_nested = False
 
     assert (await start(client)).json()["data"]["status"] == "INVOKED"
 
@@ -174,8 +174,8 @@ async def test_an_error_may_repeat_the_whole_request(client: Client) -> None:
 
 async def test_a_vanished_recording_is_neither_got_nor_listed(client: Client) -> None:
     recording_id = await client.start_track()
-    recordings = client.sandbox.world.recordings
-    recordings.vanish(recordings.shelf.get(recording_id))
+    recordings = client.sandbox.recordings
+    recordings.vanish(recordings.index.get(recording_id))
 
     got = await client.call("GET", f"/recordings/{recording_id}")
 
@@ -218,8 +218,8 @@ async def test_a_revoked_token_is_refused_until_it_is_allowed_again(client: Clie
 
 
 async def test_spending_the_budget_blocks_every_call_and_is_written_down() -> None:
-    switches = Behaviour(rate_limits=("3/60",))
-    async with talking_to(SandboxOptions(switches=switches)) as client:
+    behaviour = Behaviour(rate_limits=("3/60",))
+    async with talking_to(SandboxOptions(behaviour=behaviour)) as client:
         answers = [await client.call("GET", "/recordings") for _ in range(5)]
 
         assert [answer.status_code for answer in answers] == [200, 200, 200, 429, 429]
@@ -227,7 +227,10 @@ async def test_spending_the_budget_blocks_every_call_and_is_written_down() -> No
         assert answers[3].headers["retry-after"] == "300"
         assert answers[3].json()["errors"][0]["code"] == 971
         assert client.sandbox.limiter.breaches == 1
-        assert [request.breach for request in client.sandbox.ledger.requests][2:4] == [False, True]
+        assert [request.breach for request in client.sandbox.request_log.requests][2:4] == [
+            False,
+            True,
+        ]
 
 
 async def test_a_request_that_comes_before_another_one_of_its_meeting_is_answered_is_beside_it(
@@ -235,12 +238,12 @@ async def test_a_request_that_comes_before_another_one_of_its_meeting_is_answere
 ) -> None:
     client.sandbox.faults.add(Fault(kind="slow", seconds=0.2, count=1))
     slow = asyncio.create_task(start(client))
-    await client.sandbox.ledger.until(lambda ledger: ledger.started)
+    await client.sandbox.request_log.until(lambda log: log.started)
     await start(client)
     await slow
     await start(client)
 
-    assert [one.beside for one in client.sandbox.ledger.requests] == [0, 1, 0]
+    assert [one.in_flight for one in client.sandbox.request_log.requests] == [0, 1, 0]
 
 
 async def test_a_fault_for_one_meeting_leaves_others_alone(client: Client) -> None:
@@ -253,8 +256,8 @@ async def test_a_fault_for_one_meeting_leaves_others_alone(client: Client) -> No
     assert (first.status_code, second.status_code) == (503, 200)
 
 
-async def test_no_token_is_ever_in_the_ledger(client: Client) -> None:
+async def test_no_token_is_ever_in_the_request_log(client: Client) -> None:
     await client.call("GET", "/recordings", headers={"Authorization": "Bearer TOP-SECRET"})
 
-    assert "TOP-SECRET" not in str(client.sandbox.ledger.entries())
-    assert client.sandbox.ledger.requests[0].token == 1
+    assert "TOP-SECRET" not in str(client.sandbox.request_log.entries())
+    assert client.sandbox.request_log.requests[0].token == 1

@@ -77,13 +77,13 @@ async def test_a_presigned_url_refuses_a_second_permission(client: Client) -> No
     ("shape", "empty"), [("null", None), ("empty_list", []), ("empty_links", {"links": []})]
 )
 async def test_the_files_can_be_told_as_nothing(client: Client, shape: str, empty: Any) -> None:
-    client.sandbox.switches.change({"track_download_url": shape})
+    client.sandbox.behaviour.change({"track_download_url": shape})
 
     assert (await client.uploaded(await client.start_track()))["download_url"] == empty
 
 
 async def test_the_files_can_be_told_with_their_owners(client: Client) -> None:
-    client.sandbox.switches.track_download_url = "links"
+    client.sandbox.behaviour.track_download_url = "links"
 
     recording = await client.uploaded(await client.start_track())
 
@@ -96,7 +96,7 @@ async def test_the_files_can_be_told_with_their_owners(client: Client) -> None:
 async def test_one_file_can_be_told_as_a_plain_url(
     client: Client, store: httpx.AsyncClient
 ) -> None:
-    client.sandbox.switches.track_download_url = "string"
+    client.sandbox.behaviour.track_download_url = "string"
     user_ids = list(participant_ids(client.meeting_id, 1))
 
     recording = await client.uploaded(await client.start_track(user_ids=user_ids))
@@ -138,12 +138,12 @@ async def test_what_lies_in_the_customers_storage_only_has_no_url(client: Client
     assert recording["storage_config"] == {"type": "aws", "bucket": "ours", "path": "calls"}
 
 
-async def test_the_ledger_knows_each_file_and_who_asked_for_it(
+async def test_the_request_log_knows_each_file_and_who_asked_for_it(
     client: Client, store: httpx.AsyncClient
 ) -> None:
     told = await urls(client)
     name, url = next(iter(told.items()))
     await store.get(url)
 
-    assert [file.name for file in client.sandbox.ledger.files] == list(told)
-    assert [served.name for served in client.sandbox.ledger.files_served] == [name]
+    assert [file.name for file in client.sandbox.request_log.files] == list(told)
+    assert [served.name for served in client.sandbox.request_log.files_served] == [name]

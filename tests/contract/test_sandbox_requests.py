@@ -99,11 +99,11 @@ async def test_a_composite_start_with_everything_is_taken(client: Client) -> Non
         },
     )
 
-    assert client.sandbox.ledger.counts["started.composite"] == 1
+    assert client.sandbox.request_log.counts["started.composite"] == 1
 
 
 async def test_wrong_members_can_be_answered_with_422(client: Client) -> None:
-    client.sandbox.switches.validation_status = 422
+    client.sandbox.behaviour.validation_status = 422
 
     status, message = await refusal(client, "/recordings/track", layers={"x": {}})
 
@@ -115,7 +115,7 @@ async def test_storage_secrets_come_back_nowhere(client: Client) -> None:
     recording_id = await client.start_composite(storage_config=storage)
 
     told = str(await client.uploaded(recording_id)) + str(await client.get("/recordings"))
-    kept = str(list(client.sandbox.ledger.entries()))
+    kept = str(list(client.sandbox.request_log.entries()))
 
     assert "'bucket': 'b'" in told
     assert not [word for word in ("KEY-1", "SECRET-2") if word in told + kept]
@@ -144,7 +144,7 @@ async def test_the_list_begins_with_the_newest_unless_asked_otherwise(client: Cl
 
 
 async def test_a_page_is_never_longer_than_the_most_it_may_be(client: Client) -> None:
-    client.sandbox.switches.change({"default_per_page": 2, "max_per_page": 3})
+    client.sandbox.behaviour.change({"default_per_page": 2, "max_per_page": 3})
     for _ in range(4):
         await client.start_track()
 
@@ -200,14 +200,14 @@ async def test_the_list_can_keep_to_what_has_expired(client: Client) -> None:
     await client.uploaded(recording_id)
     before = await client.get("/recordings", expired="true")
 
-    client.sandbox.clock.advance(client.sandbox.switches.retention_seconds)
+    client.sandbox.clock.advance(client.sandbox.behaviour.retention_seconds)
     after = await client.get("/recordings", expired="true")
 
     assert (before["data"], [item["id"] for item in after["data"]]) == ([], [recording_id])
 
 
 async def test_a_lagging_list_shows_the_world_as_it_was(client: Client) -> None:
-    client.sandbox.switches.list_lag_seconds = 5.0
+    client.sandbox.behaviour.list_lag_seconds = 5.0
     recording_id = await client.start_track()
     client.sandbox.clock.advance(4)
     unseen = await client.get("/recordings", meeting_id=client.meeting_id)
@@ -248,7 +248,7 @@ async def test_participants_are_paged_from_one_to_two_hundred(client: Client) ->
 
 async def test_who_rejoins_is_two_rows_or_one_consolidated(client: Client) -> None:
     active = await client.get(f"/meetings/{client.meeting_id}/active-session")
-    meetings = client.sandbox.world.meetings
+    meetings = client.sandbox.meetings
     meetings.rejoin(client.meeting_id, next(iter(meetings.get(client.meeting_id).participants)))
     path = f"/sessions/{active['data']['id']}/participants"
 
@@ -267,7 +267,7 @@ async def test_a_meeting_can_be_made_and_joined(client: Client) -> None:
     user_id = (await client.call("POST", path, json=person)).json()["data"]["id"]
     empty = await client.call("GET", f"/meetings/{client.meeting_id}/active-session")
 
-    client.sandbox.world.meetings.join(client.meeting_id, user_id)
+    client.sandbox.meetings.join(client.meeting_id, user_id)
     recording = await client.uploaded(await client.start_track(user_ids=[user_id]))
 
     assert (made.status_code, empty.status_code) == (201, 404)

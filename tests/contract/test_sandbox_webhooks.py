@@ -67,7 +67,7 @@ async def hook() -> AsyncIterator[Receiver]:
 @pytest.fixture
 async def client(hook: Receiver) -> AsyncIterator[Client]:
     async with talking_to() as client:
-        client.sandbox.switches.real_webhook_retry_seconds = 0.01
+        client.sandbox.behaviour.real_webhook_retry_seconds = 0.01
         await subscribe(client, hook.url)
         yield client
 
@@ -79,7 +79,7 @@ async def subscribe(client: Client, url: str, *events: str) -> None:
 
 async def delivered(client: Client, count: int) -> None:
     """Wait until so many attempts were made."""
-    await client.sandbox.ledger.until(lambda ledger: len(ledger.webhooks) >= count)
+    await client.sandbox.request_log.until(lambda log: len(log.webhooks) >= count)
 
 
 async def public_key(client: Client) -> rsa.RSAPublicKey:
@@ -136,32 +136,32 @@ async def test_a_5xx_is_tried_again_under_a_new_uuid(client: Client, hook: Recei
     client.sandbox.clock.advance(1)
     await delivered(client, 3)
 
-    assert [sent.answer for sent in client.sandbox.ledger.webhooks] == [503, 500, 204]
-    assert [sent.attempt for sent in client.sandbox.ledger.webhooks] == [1, 2, 3]
+    assert [sent.response_status for sent in client.sandbox.request_log.webhooks] == [503, 500, 204]
+    assert [sent.attempt for sent in client.sandbox.request_log.webhooks] == [1, 2, 3]
     assert len({d.body for d in hook.got}) == 1
     assert len({d.headers["rtk-uuid"] for d in hook.got}) == 3
 
 
 async def test_a_4xx_is_never_tried_again(client: Client, hook: Receiver) -> None:
-    client.sandbox.switches.real_webhook_retry_seconds = 0
+    client.sandbox.behaviour.real_webhook_retry_seconds = 0
     hook.answers.extend([401])
     await client.uploaded(await client.start_track())
     await delivered(client, 3)
     await client.uploaded(await client.start_track())
     await delivered(client, 6)
 
-    assert [sent.attempt for sent in client.sandbox.ledger.webhooks] == [1] * 6
+    assert [sent.attempt for sent in client.sandbox.request_log.webhooks] == [1] * 6
 
 
 async def test_nobody_there_is_tried_again_and_given_up_in_the_end(client: Client) -> None:
-    client.sandbox.switches.webhook_attempts = 2
+    client.sandbox.behaviour.webhook_attempts = 2
     async with receiver() as gone:
         await subscribe(client, gone.url, "meeting.started")
     client.meeting_id = "97440c6a-140b-40a9-9499-b23fd7a3868a"
     await client.start_track()
     await delivered(client, 2)
 
-    assert [sent.answer for sent in client.sandbox.ledger.webhooks] == [None, None]
+    assert [sent.response_status for sent in client.sandbox.request_log.webhooks] == [None, None]
 
 
 @pytest.mark.parametrize(
@@ -177,7 +177,7 @@ async def test_notices_get_lost_doubled_and_out_of_order(
 ) -> None:
     client.sandbox.faults.add(Fault(kind=kind, operation="recording.statusUpdate", count=1))
     await client.uploaded(await client.start_track())
-    await client.sandbox.ledger.until(lambda _: len(hook.got) >= len(expected))
+    await client.sandbox.request_log.until(lambda _: len(hook.got) >= len(expected))
 
     assert [d.status for d in hook.got] == expected
 
@@ -216,7 +216,7 @@ async def test_a_tracks_upload_is_told_without_its_urls(client: Client, hook: Re
 
 
 async def test_the_predecessors_wording_leaves_members_out(client: Client, hook: Receiver) -> None:
-    client.sandbox.switches.webhook_generation = "dyte"
+    client.sandbox.behaviour.webhook_generation = "dyte"
     await client.uploaded(await client.start_track())
     await delivered(client, 3)
 
@@ -243,7 +243,7 @@ async def test_meetings_are_told_of_as_well(client: Client) -> None:
     async with receiver() as other:
         await subscribe(client, other.url, "meeting.started", "meeting.ended")
         await client.start_track()
-        client.sandbox.world.meetings.end_session(client.meeting_id)
+        client.sandbox.meetings.end_session(client.meeting_id)
         await delivered(client, 2)
         events = {json.loads(d.body)["event"]: json.loads(d.body) for d in other.got}
 

@@ -12,7 +12,7 @@ from recording_schemas import (
     Outcome,
     StatusChanged,
 )
-from sandbox.demo.scenario import once
+from sandbox.demo.scenario import deduplicated
 from sandbox.model.request_log import RequestLog
 
 
@@ -65,7 +65,7 @@ def statuses_passed(ledger: RequestLog, recording_id: str) -> list[str]:
 
 def of(events: list[CloudEvent], recording_id: str) -> list[CloudEvent]:
     """A recording's events, each where it was published first."""
-    return [event for event in once(events) if event.subject == recording_id]
+    return [event for event in deduplicated(events) if event.subject == recording_id]
 
 
 def command_id(body: bytes) -> str:

@@ -8,8 +8,8 @@ import aiohttp
 import pytest
 from aiohttp import web
 
+from sandbox.api.webhook_signing import Signer
 from sandbox.model.faults import Fault
-from sandbox.model.signing import Signer
 from sandbox.services.postgresql import PostgreSQLServer
 from sandbox.services.processes import free_ports
 from sandbox.services.rabbitmq import RabbitMQNode

@@ -12,7 +12,7 @@ from sandbox.api.server import Sandbox, SandboxOptions
 from sandbox.demo.messages import Messages
 from sandbox.demo.worker_process import WorkerProcess
 from sandbox.model.behaviour import Behaviour
-from sandbox.model.request_log import Request
+from sandbox.model.log_entries import RequestEntry
 
 PATIENCE: Final = 60.0
 API_TOKEN: Final = "token-of-the-api"  # noqa: S105 - any token is good
@@ -54,9 +54,9 @@ class Scene:
 
         return await self.messages.until(fitting, within=within, what=f"{kind.__name__} {members}")
 
-    def requests(self, operation: str) -> list[Request]:
+    def requests(self, operation: str) -> list[RequestEntry]:
         """What the API was asked of this operation."""
-        return [one for one in self.sandbox.ledger.requests if one.operation == operation]
+        return [one for one in self.sandbox.request_log.requests if one.operation == operation]
 
 
 def _outcomes(events: Iterable[CloudEvent]) -> list[CloudEvent]:
@@ -99,7 +99,7 @@ async def scene(
     directory: Path,
     *,
     speed: float = 5.0,
-    switches: Behaviour | None = None,
+    behaviour: Behaviour | None = None,
     module: tuple[str, ...] = ("worker", "run"),
     **more: str,
 ) -> AsyncIterator[Scene]:
@@ -108,7 +108,7 @@ async def scene(
     `module` is the worker's, for one that is the worker with a fault of its own.
     """
     async with AsyncExitStack() as stack:
-        options = SandboxOptions(speed=speed, seed=1, switches=switches or Behaviour())
+        options = SandboxOptions(speed=speed, seed=1, behaviour=behaviour or Behaviour())
         sandbox = await stack.enter_async_context(Sandbox(options))
         given = settings(amqp_url, prefix, sandbox, **more)
         worker = WorkerProcess(given, directory, module=module)

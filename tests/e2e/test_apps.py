@@ -17,7 +17,7 @@ from recording_schemas import (
     StatusChanged,
 )
 from sandbox.api.server import Sandbox, SandboxOptions
-from sandbox.model.recording import Request
+from sandbox.model.recording import StartRequest
 from sandbox.services.processes import free_ports
 from sandbox.services.rabbitmq import RabbitMQNode
 from sandbox.waiting import Eventually
@@ -138,24 +138,24 @@ async def test_recordings_of_others_are_followed_where_that_is_wanted_and_yield_
         others = {name: begun_by_somebody_else(stage.sandbox, name) for name in ("app", "eu")}
         theirs = others["eu" if app == "eu" else "app"]
         await stage.event(StatusChanged, recording_id=theirs, status=Status.RECORDING)
-        recordings = stage.sandbox.world.recordings
+        recordings = stage.sandbox.recordings
         for one in others.values():
-            recordings.stop(recordings.shelf.get(one))
+            recordings.stop(recordings.index.get(one))
         await stage.event(Completed, recording_id=theirs, start_id=None)
         assert {one.subject for one in stage.messages.events} == {theirs}
 
         async def all_is_paid_as_it_should_be() -> bool:
             _, metrics = await stage.worker.probe("/metrics")
             listed = len(stage.requests("list_recordings"))
-            read = len(stage.sandbox.ledger.requests) - listed
+            read = len(stage.sandbox.request_log.requests) - listed
             return read > 0 and paid(metrics) == {"sweep": listed, "read": read}
 
         await eventually(all_is_paid_as_it_should_be)
 
 
 def begun_by_somebody_else(api: Sandbox, app_id: str) -> str:
-    request = Request(kind="composite", app_id=app_id, meeting_id=str(uuid.uuid4()))
-    return api.world.recordings.start(request).id
+    request = StartRequest(kind="composite", app_id=app_id, meeting_id=str(uuid.uuid4()))
+    return api.recordings.start(request).id
 
 
 def paid(metrics: str) -> dict[str, float]:

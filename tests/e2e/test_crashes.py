@@ -36,11 +36,11 @@ class Moment(NamedTuple):
 
 
 def struck(scene: Scene) -> bool:
-    return any(active.struck for active in scene.sandbox.faults.active())
+    return any(active.triggered for active in scene.sandbox.faults.active())
 
 
 def has_passed(status: str) -> Callable[[Scene], bool]:
-    return lambda scene: any(one.status == status for one in scene.sandbox.ledger.transitions)
+    return lambda scene: any(one.status == status for one in scene.sandbox.request_log.transitions)
 
 
 def has_told(kind: type) -> Callable[[Scene], bool]:
@@ -97,7 +97,7 @@ async def campaign(
 async def crash(amqp_url: str, directory: Path, moment: Moment, **more: Any) -> Scene:
     """A recording's whole life, with a crash in it. The scene is over when this returns."""
     prefix = f"crash-{uuid.uuid4().hex[:8]}"
-    async with scene(amqp_url, prefix, directory, speed=1, switches=SLOW_LIFE, **more) as stage:
+    async with scene(amqp_url, prefix, directory, speed=1, behaviour=SLOW_LIFE, **more) as stage:
         if moment.fault is not None:
             stage.sandbox.faults.add(moment.fault)
         async with asyncio.TaskGroup() as group:
@@ -131,8 +131,8 @@ async def test_after_kill_9_there_is_one_recording_with_all_its_events(
     campaign: Campaign, name: str
 ) -> None:
     scene = await campaign[name]
-    (started,) = scene.sandbox.ledger.started
-    events, ledger = scene.messages.events, scene.sandbox.ledger
+    (started,) = scene.sandbox.request_log.started
+    events, ledger = scene.messages.events, scene.sandbox.request_log
     accounts.assert_repeats_are_identical(events)
     accounts.assert_one_success_each(events, {"start-1", "pause-1", "resume-1", "stop-1"})
     accounts.assert_in_order(events, started.recording_id)

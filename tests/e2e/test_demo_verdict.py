@@ -5,18 +5,19 @@ from datetime import UTC, datetime
 import pytest
 
 from recording_schemas import CloudEvent, Completed, Status
-from sandbox.demo.assertions import faults
-from sandbox.demo.scenario import Cast, gather
+from sandbox.demo.assertions import find_deviations
+from sandbox.demo.scenario import Participants, create_meeting
 from sandbox.demo.tracks import Track
 from sandbox.model.behaviour import Behaviour
 from sandbox.model.clock import Clock
-from sandbox.model.meetings import Meetings, Participant
-from sandbox.model.request_log import FileMade
+from sandbox.model.log_entries import FileEntry
+from sandbox.model.meeting import Participant
+from sandbox.model.meetings import Meetings
 
 
 @pytest.fixture
-def cast() -> Cast:
-    return gather(Meetings(Clock(speed=0), Behaviour()))
+def cast() -> Participants:
+    return create_meeting(Meetings(Clock(speed=0), Behaviour()))
 
 
 def track(person: Participant, number: int, *, seconds: float = 9.0) -> Track:
@@ -32,12 +33,12 @@ def track(person: Participant, number: int, *, seconds: float = 9.0) -> Track:
     )
 
 
-def judge(cast: Cast, tracks: list[Track], *, completed: int = 3) -> list[str]:
+def judge(cast: Participants, tracks: list[Track], *, completed: int = 3) -> list[str]:
     made = [
-        FileMade(at=0, recording_id="r", meeting_id="m", name=one.file_name, seconds=9.0)
+        FileEntry(at=0, recording_id="r", meeting_id="m", name=one.file_name, seconds=9.0)
         for one in tracks
     ]
-    return faults(cast, [completion(completed)], tracks, made)
+    return find_deviations(cast, [completion(completed)], tracks, made)
 
 
 def completion(file_count: int) -> CloudEvent:
@@ -57,22 +58,22 @@ def completion(file_count: int) -> CloudEvent:
     )
 
 
-def test_one_file_of_ana_and_two_of_ben_are_as_promised(cast: Cast) -> None:
+def test_one_file_of_ana_and_two_of_ben_are_as_promised(cast: Participants) -> None:
     assert judge(cast, [track(cast.ana, 1), track(cast.ben, 2), track(cast.ben, 3)]) == []
 
 
-def test_a_file_of_somebody_not_on_the_list_is_found(cast: Cast) -> None:
+def test_a_file_of_somebody_not_on_the_list_is_found(cast: Participants) -> None:
     (fault,) = judge(cast, [track(cast.ana, 1), track(cast.ben, 2), track(cast.cleo, 3)])
     assert "cleo" in fault
 
 
-def test_a_lost_file_of_the_one_who_came_back_is_found(cast: Cast) -> None:
+def test_a_lost_file_of_the_one_who_came_back_is_found(cast: Participants) -> None:
     wrong = judge(cast, [track(cast.ana, 1), track(cast.ben, 2)])
     assert any("two of ben" in fault for fault in wrong)
     assert any("completed" in fault for fault in wrong)
 
 
-def test_a_file_that_is_shorter_than_what_was_recorded_is_found(cast: Cast) -> None:
+def test_a_file_that_is_shorter_than_what_was_recorded_is_found(cast: Participants) -> None:
     tracks = [track(cast.ana, 1), track(cast.ben, 2), track(cast.ben, 3, seconds=4.0)]
     (fault,) = judge(cast, tracks)
     assert "weekly_sync_q4_3.webm" in fault

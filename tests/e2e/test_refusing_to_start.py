@@ -20,7 +20,7 @@ async def test_a_queue_of_another_kind_ends_the_start_with_its_name(
         worker = WorkerProcess(settings(rabbitmq.amqp_url, names_prefix, sandbox), tmp_path)
         await worker.start()
         assert await worker.ended() == 1
-        last_line = worker.last_words().splitlines()[-1]
+        last_line = worker.log_tail().splitlines()[-1]
         assert last_line.startswith("Error: ")
         assert f"{names_prefix}.commands" in last_line
         await queue.delete()
@@ -34,7 +34,7 @@ async def test_a_missing_topology_ends_the_start_where_it_may_only_be_verified(
         worker = WorkerProcess(known, tmp_path)
         await worker.start()
         assert await worker.ended() == 1
-        assert f"{names_prefix}.commands" in worker.last_words()
+        assert f"{names_prefix}.commands" in worker.log_tail()
 
 
 async def test_wrong_settings_are_all_listed_by_their_names(tmp_path: Path) -> None:
@@ -48,7 +48,7 @@ async def test_wrong_settings_are_all_listed_by_their_names(tmp_path: Path) -> N
     worker = WorkerProcess(wrong, tmp_path)
     await worker.start()
     assert await worker.ended() == 2
-    told = worker.last_words()
+    told = worker.log_tail()
     assert "Traceback" not in told
     faulty = {"REALTIMEKIT_APP_ID", "REALTIMEKIT_API_TOKEN", *wrong} - {"REALTIMEKIT_ACCOUNT_ID"}
     assert not [name for name in faulty if name not in told]
@@ -67,8 +67,8 @@ async def test_a_second_process_on_one_sqlite_file_ends_and_names_the_setting(
             second = WorkerProcess(known, tmp_path / "second")
             await second.start()
             assert await second.ended() == 1
-            (line,) = second.last_words().splitlines()[-1:]
+            (line,) = second.log_tail().splitlines()[-1:]
             assert line.startswith("Error: DATABASE_URL: another worker uses ")
-            assert "Traceback" not in second.last_words()
+            assert "Traceback" not in second.log_tail()
         await stage.start()
         await stage.outcome("start-1")

@@ -6,7 +6,7 @@ from pathlib import Path
 import aio_pika
 
 from recording_schemas import CommandSucceeded
-from sandbox.demo.scenario import once
+from sandbox.demo.scenario import deduplicated
 from sandbox.model.faults import Fault
 from sandbox.services.rabbitmq import RabbitMQNode
 from sandbox.waiting import Eventually
@@ -36,14 +36,14 @@ async def test_after_sigterm_what_was_settled_is_out_and_the_rest_waits(
         await eventually(lambda: len(succeeded(stage)) >= FIRST)
         assert await stage.worker.stop(seconds=GRACE_SECONDS + 2) == 0
 
-        await eventually(lambda: len(succeeded(stage)) == len(stage.sandbox.ledger.started))
+        await eventually(lambda: len(succeeded(stage)) == len(stage.sandbox.request_log.started))
         done = succeeded(stage)
         waiting = await take_all(rabbitmq.amqp_url, f"{names_prefix}.commands")
         assert FIRST <= len(done) < COMMANDS
         assert done | waiting == commands
         assert not done & waiting, "what was settled does not come again"
-        assert len(once(stage.messages.events)) == len(stage.messages.events)
-        for started in stage.sandbox.ledger.started:
+        assert len(deduplicated(stage.messages.events)) == len(stage.messages.events)
+        for started in stage.sandbox.request_log.started:
             assert accounts.statuses_told(stage.messages.events, started.recording_id) == [
                 "INVOKED"
             ]
@@ -68,7 +68,7 @@ async def test_a_second_worker_finishes_what_the_first_left(
         await eventually(lambda: succeeded(stage) == commands, seconds=30)
         accounts.assert_one_success_each(stage.messages.events, commands)
         accounts.assert_repeats_are_identical(stage.messages.events)
-        meetings = [started.meeting_id for started in stage.sandbox.ledger.started]
+        meetings = [started.meeting_id for started in stage.sandbox.request_log.started]
         assert len(meetings) == len(set(meetings)) == COMMANDS
 
 

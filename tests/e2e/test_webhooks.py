@@ -12,7 +12,7 @@ import msgspec
 from recording_schemas import Completed, Status, StatusChanged, decode_event
 from sandbox.model.behaviour import Behaviour
 from sandbox.model.faults import Fault
-from sandbox.model.request_log import WebhookSent
+from sandbox.model.log_entries import WebhookEntry
 from sandbox.services.postgresql import PostgreSQLServer
 from sandbox.services.processes import free_ports
 from sandbox.services.rabbitmq import RabbitMQNode
@@ -21,7 +21,7 @@ from tests.e2e.processes import Scene, scene
 
 FORWARD = (Status.RECORDING, Status.UPLOADING, Status.UPLOADED)
 KEPT = "kept-by-the-test"
-SWITCHES = Behaviour(invoked_seconds=2, uploading_seconds=2, real_webhook_retry_seconds=0.05)
+BEHAVIOUR = Behaviour(invoked_seconds=2, uploading_seconds=2, real_webhook_retry_seconds=0.05)
 
 
 @asynccontextmanager
@@ -32,7 +32,7 @@ async def heard_by(
     eventually: Eventually,
     *,
     sweep: str = "3600",
-    switches: Behaviour = SWITCHES,
+    behaviour: Behaviour = BEHAVIOUR,
     **more: Any,
 ) -> AsyncIterator[Scene]:
     """A scene whose worker has registered its webhook, and sweeps every so many seconds."""
@@ -41,7 +41,7 @@ async def heard_by(
         amqp_url,
         prefix,
         directory,
-        switches=switches,
+        behaviour=behaviour,
         HTTP_PORT=str(port),
         WORKER_PUBLIC_URL=f"http://127.0.0.1:{port}",
         WORKER_SWEEP_INTERVAL_SECONDS=sweep,
@@ -51,8 +51,8 @@ async def heard_by(
         yield one
 
 
-def deliveries(scene: Scene) -> list[WebhookSent]:
-    return [one for one in scene.sandbox.ledger.entries() if isinstance(one, WebhookSent)]
+def deliveries(scene: Scene) -> list[WebhookEntry]:
+    return [one for one in scene.sandbox.request_log.entries() if isinstance(one, WebhookEntry)]
 
 
 async def record(scene: Scene, command_id: str) -> str:
@@ -79,7 +79,7 @@ async def test_a_recording_is_followed_to_its_end_by_webhooks_alone(
         changes = [one.data for one in scene.messages.events if isinstance(one.data, StatusChanged)]
         by_status = {one.status: one.observed_by for one in changes}
         assert by_status[Status.RECORDING] == by_status[Status.UPLOADED] == "webhook"
-        assert {one.answer for one in deliveries(scene)} == {204}
+        assert {one.response_status for one in deliveries(scene)} == {204}
 
 
 async def test_webhooks_that_never_come_are_made_up_for_by_the_sweep(
@@ -90,7 +90,7 @@ async def test_webhooks_that_never_come_are_made_up_for_by_the_sweep(
         recording_id = await record(scene, "start-1")
         await stop(scene, "start-1")
         await scene.event(Completed, recording_id=recording_id)
-        assert {one.answer for one in deliveries(scene)} == {None}
+        assert {one.response_status for one in deliveries(scene)} == {None}
 
 
 async def test_a_new_key_and_forgers_change_nothing(
@@ -102,7 +102,7 @@ async def test_a_new_key_and_forgers_change_nothing(
         scene.sandbox.webhooks.signer.rotate()
         await stop(scene, "start-1")
         await scene.event(Completed, recording_id=recording_id)
-        answers = {(one.fault, one.answer) for one in deliveries(scene)}
+        answers = {(one.fault, one.response_status) for one in deliveries(scene)}
         assert answers == {(None, 204), ("webhook_forge", 401)}
 
 
@@ -114,14 +114,14 @@ async def test_webhooks_are_taken_while_the_broker_is_away_and_told_when_it_is_b
         recording_id = await record(scene, "start-1")
         await keep_statuses(url, names_prefix)
         # That it records was told by a webhook, whose answer may come after what it led to.
-        await eventually(lambda: any(one.answer == 204 for one in deliveries(scene)))
+        await eventually(lambda: any(one.response_status == 204 for one in deliveries(scene)))
         await asyncio.to_thread(private_rabbitmq.stop)
         before = len(deliveries(scene))
-        recordings = scene.sandbox.world.recordings
-        recordings.stop(recordings.shelf.get(recording_id))
+        recordings = scene.sandbox.recordings
+        recordings.stop(recordings.index.get(recording_id))
 
         async def all_taken() -> bool:
-            return [one.answer for one in deliveries(scene)[before:]] == [204, 204]
+            return [one.response_status for one in deliveries(scene)[before:]] == [204, 204]
 
         await eventually(all_taken)
         await asyncio.to_thread(private_rabbitmq.start)
@@ -140,7 +140,7 @@ async def test_webhooks_that_come_while_the_database_is_awaited_at_the_start_are
         names_prefix,
         tmp_path,
         eventually,
-        switches=msgspec.structs.replace(SWITCHES, real_webhook_retry_seconds=0.5),
+        behaviour=msgspec.structs.replace(BEHAVIOUR, real_webhook_retry_seconds=0.5),
         DATABASE_URL=private_postgresql.new_database(),
     ) as scene:
         recording_id = await record(scene, "start-1")
@@ -149,10 +149,10 @@ async def test_webhooks_that_come_while_the_database_is_awaited_at_the_start_are
         await scene.worker.start()
         await eventually(lambda: awaits_its_database(scene), seconds=20)
         before = len(deliveries(scene))
-        recordings = scene.sandbox.world.recordings
-        recordings.stop(recordings.shelf.get(recording_id))
+        recordings = scene.sandbox.recordings
+        recordings.stop(recordings.index.get(recording_id))
         await eventually(lambda: len(deliveries(scene)) >= before + 2, seconds=20)
-        assert {one.answer for one in deliveries(scene)[before:]} == {503}
+        assert {one.response_status for one in deliveries(scene)[before:]} == {503}
         _, metrics = await scene.worker.probe("/metrics")
         assert 'recording_worker_webhooks_total{verdict="unavailable"}' in metrics
         await asyncio.to_thread(private_postgresql.start)
@@ -161,7 +161,7 @@ async def test_webhooks_that_come_while_the_database_is_awaited_at_the_start_are
 
 def taken_of(scene: Scene, before: int) -> int:
     """How many have been taken in, of those that were sent since then."""
-    return [one.answer for one in deliveries(scene)[before:]].count(204)
+    return [one.response_status for one in deliveries(scene)[before:]].count(204)
 
 
 async def awaits_its_database(scene: Scene) -> bool:

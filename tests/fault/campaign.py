@@ -78,7 +78,7 @@ class Campaign:
         await eventually(self._subscribed, seconds=60)
         for trouble in TROUBLES:
             field.sandbox.faults.add(trouble)
-        field.sandbox.switches.change({"list_lag_seconds": 0.5})
+        field.sandbox.behaviour.change({"list_lag_seconds": 0.5})
         async with asyncio.TaskGroup() as together:
             together.create_task(self._send_all(plan(options.seed, options.commands)))
             together.create_task(self._kill_all())
@@ -187,11 +187,11 @@ class Campaign:
             await self._field.sender.send({**stop, "recording_id": recording_id})
 
     def _subscribed(self) -> bool:
-        asked = self._field.sandbox.ledger.requests
+        asked = self._field.sandbox.request_log.requests
         return any(one.operation == "add_webhook" and one.status == 201 for one in asked)
 
     def _heard(self) -> int:
-        return sum(one.answer == 204 for one in self._field.sandbox.ledger.webhooks)
+        return sum(one.response_status == 204 for one in self._field.sandbox.request_log.webhooks)
 
     def _tell(self, where: str) -> None:
         seconds = time.monotonic() - self._began

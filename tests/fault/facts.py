@@ -5,7 +5,8 @@ from collections.abc import Iterable
 import msgspec
 
 from recording_schemas import Kind
-from sandbox.model.request_log import FileMade, Request, RequestLog, Started, Transition
+from sandbox.model.log_entries import FileEntry, RequestEntry, StartedEntry, TransitionEntry
+from sandbox.model.request_log import RequestLog
 
 SUCCEEDED = frozenset({"succeeded"})
 REJECTED = frozenset({"rejected"})
@@ -53,11 +54,11 @@ class Facts(msgspec.Struct, frozen=True, kw_only=True):
 
     sent: tuple[Sent, ...] = ()
     received: tuple[Received, ...] = ()
-    started: tuple[Started, ...] = ()
-    transitions: tuple[Transition, ...] = ()
-    files: tuple[FileMade, ...] = ()
+    started: tuple[StartedEntry, ...] = ()
+    transitions: tuple[TransitionEntry, ...] = ()
+    files: tuple[FileEntry, ...] = ()
     foreign: frozenset[str] = frozenset()
-    beyond_limit: tuple[Request, ...] = ()
+    beyond_limit: tuple[RequestEntry, ...] = ()
 
 
 def facts_of(

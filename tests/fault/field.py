@@ -43,7 +43,7 @@ HASTE: Final = {
 }
 """The worker's settings with its patience shortened, and its promises as they are."""
 
-SWITCHES: Final = Behaviour(invoked_seconds=0.2, uploading_seconds=0.2)
+BEHAVIOUR: Final = Behaviour(invoked_seconds=0.2, uploading_seconds=0.2)
 
 
 class Field:
@@ -110,7 +110,7 @@ class Field:
         return facts_of(
             self.sender.sent,
             self.recorder.received,
-            self.sandbox.ledger,
+            self.sandbox.request_log,
             foreign=self.foreign,
             may_breach=self.may_breach,
         )
@@ -138,7 +138,7 @@ class Field:
 
     def live_recordings(self) -> Iterator[str]:
         """Recordings of ours that nobody has stopped yet."""
-        last = {one.recording_id: one.status for one in self.sandbox.ledger.transitions}
+        last = {one.recording_id: one.status for one in self.sandbox.request_log.transitions}
         for recording_id, status in last.items():
             if status in {"INVOKED", "RECORDING", "PAUSED"} and recording_id not in self.foreign:
                 yield recording_id
@@ -152,7 +152,7 @@ async def open_field(
     *,
     prefix: str,
     seed: int | None = None,
-    switches: Behaviour = SWITCHES,
+    behaviour: Behaviour = BEHAVIOUR,
     clock: Clock | None = None,
     forks: Forks | None = FORKS,
     **settings: str,
@@ -164,7 +164,7 @@ async def open_field(
     """
     topology = Topology(prefix=prefix, retry_delays=RETRY_DELAYS)
     async with AsyncExitStack() as stack:
-        options = SandboxOptions(seed=seed, switches=msgspec.structs.replace(switches))
+        options = SandboxOptions(seed=seed, behaviour=msgspec.structs.replace(behaviour))
         sandbox = await stack.enter_async_context(Sandbox(options, clock=clock))
         api = await stack.enter_async_context(proxy_to(sandbox.root_url))
         amqp = await stack.enter_async_context(proxy_to(amqp_url))

@@ -12,7 +12,7 @@ from typing import Final
 
 import msgspec
 
-from sandbox.services.processes import say
+from sandbox.services.processes import print_progress
 from tests.fault.forkery import Start, Told
 
 ROOT: Final = Path(__file__).parents[2]
@@ -92,7 +92,9 @@ class ForkedProcess:
             if told := self._heard(seconds):
                 self._exit_code = told.exit_code
             else:
-                say(f"process {self.pid} that writes {self._log} does not end, killing it")
+                print_progress(
+                    f"process {self.pid} that writes {self._log} does not end, killing it"
+                )
         self.kill()
 
     def kill(self) -> None:

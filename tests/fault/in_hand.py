@@ -15,7 +15,7 @@ PATIENCE = {"WORKER_API_TIMEOUT_SECONDS": "20"}
 
 def in_hand(field: Field) -> set[str]:
     """Starts that the API has executed for a worker and of which nobody has heard an outcome."""
-    begun = {one.meeting_id for one in field.sandbox.ledger.started}
+    begun = {one.meeting_id for one in field.sandbox.request_log.started}
     sent = {one.command_id for one in field.sender.sent if one.meeting_id in begun}
     return sent - field.recorder.outcomes.keys()
 

@@ -140,9 +140,9 @@ class Sweeping(Start):
         return "sweep"
 
     async def before(self, number: int) -> None:
-        recordings, ledger = self.field.sandbox.world.recordings, self.field.sandbox.ledger
+        recordings, ledger = self.field.sandbox.recordings, self.field.sandbox.request_log
         recording_id = self.recording(number)
-        recording = recordings.shelf.find(recording_id)
+        recording = recordings.index.find(recording_id)
         assert recording is not None
         await eventually(lambda: recording.status == "RECORDING")
         recordings.stop(recording)
@@ -180,7 +180,7 @@ class Hearing(Sweeping):
         worker.settings["WORKER_PUBLIC_URL"] = f"http://127.0.0.1:{worker.port}"
         worker.settings["WORKER_SWEEP_INTERVAL_SECONDS"] = "3600"
         worker.start()
-        await self.field.sandbox.ledger.until(lambda ledger: ledger.counts[REGISTERED] > 0)
+        await self.field.sandbox.request_log.until(lambda ledger: ledger.counts[REGISTERED] > 0)
         await asyncio.to_thread(worker.stop)
         await super().prepare(worker)
 
@@ -194,8 +194,12 @@ class Hearing(Sweeping):
         await super().before(number)
 
     def is_over(self, number: int) -> bool:
-        sent = self.field.sandbox.ledger.webhooks
-        told = {one.recording_id for one in sent if one.status == "UPLOADED" and one.answer == 204}
+        sent = self.field.sandbox.request_log.webhooks
+        told = {
+            one.recording_id
+            for one in sent
+            if one.status == "UPLOADED" and one.response_status == 204
+        }
         return super().is_over(number) and self.recording(number) in told
 
 

@@ -11,7 +11,7 @@ import aiohttp
 import pytest
 
 from sandbox.model.faults import Fault
-from sandbox.model.request_log import Request
+from sandbox.model.log_entries import RequestEntry
 from sandbox.waiting import eventually
 from tests.fault.facts import SUCCEEDED
 from tests.fault.field import Field
@@ -81,7 +81,7 @@ def attempts(field: Field) -> dict[str, int]:
 def throttle(field: Field, rate: str) -> None:
     """Without a word before it is too late: what an answer tells of a limit is kept to."""
     field.may_breach = True
-    field.sandbox.switches.change(
+    field.sandbox.behaviour.change(
         {
             "rate_limits": [rate],
             "rate_headers": False,
@@ -108,25 +108,25 @@ async def test_a_sweep_that_is_throttled_reads_no_further(field: Field) -> None:
     await send_starts(field, range(COMMANDS))
     for number in range(COMMANDS):
         await field.recorder.outcome_of(f"start-{number}")
-    everything = field.sandbox.world.recordings.shelf.all()
+    everything = field.sandbox.recordings.index.all()
     await eventually(lambda: {one.status for one in everything} == {"RECORDING"})
     throttle(field, f"{COMMANDS // 2}/60")
     for one in everything:
-        field.sandbox.world.recordings.stop(one)  # by somebody else, for the sweep to find out
+        field.sandbox.recordings.stop(one)  # by somebody else, for the sweep to find out
     await eventually(lambda: len(blocks(field)) > 1, seconds=30, what="it is tried again")
-    field.sandbox.switches.change({"rate_limits": []})
+    field.sandbox.behaviour.change({"rate_limits": []})
     await worker.ready()
     found = await field.settled(seconds=75)
     assert (found.violations, found.recordings) == ((), COMMANDS)
     assert len(blocks(field)[0]) <= MOST_READS, "and half of them are not read yet"
 
 
-def blocks(field: Field) -> list[list[Request]]:
+def blocks(field: Field) -> list[list[RequestEntry]]:
     """What was refused for being too much: the request that breached the limit, and what came
     while that kept everybody out. That should be what was on its way, however late it came.
     """
-    found: list[list[Request]] = []
-    for one in field.sandbox.ledger.requests:
+    found: list[list[RequestEntry]] = []
+    for one in field.sandbox.request_log.requests:
         if one.status != 429:
             continue
         if found and one.at - found[-1][0].at < BLOCK_SECONDS:
@@ -163,7 +163,7 @@ async def test_an_api_that_fails_or_is_too_slow_loses_and_doubles_nothing(
 
 
 async def struck(field: Field, times: int) -> None:
-    await eventually(lambda: all(one.struck >= times for one in field.sandbox.faults.active()))
+    await eventually(lambda: all(one.triggered >= times for one in field.sandbox.faults.active()))
 
 
 async def test_in_an_outage_the_queue_is_left_alone_and_one_command_at_a_time_probes(
@@ -242,4 +242,4 @@ async def test_a_token_that_was_revoked_is_replaced_in_its_file_without_a_restar
 
 
 def refusals(field: Field) -> int:
-    return sum(one.status == 401 for one in field.sandbox.ledger.requests)
+    return sum(one.status == 401 for one in field.sandbox.request_log.requests)

@@ -35,7 +35,7 @@ async def test_a_worker_that_acknowledges_early_is_caught_by_what_is_lost(field:
     worker = field.worker()
     worker.start(BROKEN, FAULT_BREAKAGE="acknowledges-early", WORKER_API_TIMEOUT_SECONDS="60")
     await field.sender.send(start(), allowed=SUCCEEDED)
-    await field.sandbox.ledger.until(lambda ledger: ledger.started, within=30)
+    await field.sandbox.request_log.until(lambda ledger: ledger.started, within=30)
     worker.kill()
     worker.start()
     await worker.ready()

@@ -182,7 +182,7 @@ async def test_when_the_grace_time_runs_out_nothing_is_lost_or_doubled(field: Fi
     first = await running(field, WORKER_SHUTDOWN_SECONDS="0.2", WORKER_API_TIMEOUT_SECONDS="10")
     fault = field.sandbox.faults.add(Fault(kind="slow", operation="start*", seconds=5))
     await stream(field, range(10))
-    await field.sandbox.ledger.until(lambda ledger: ledger.started or None)
+    await field.sandbox.request_log.until(lambda ledger: ledger.started or None)
     await asyncio.to_thread(first.stop)
     field.sandbox.faults.clear(fault)
     await running(field)

@@ -46,7 +46,7 @@ async def fleet(
     async with open_field(
         amqp_url, url, tmp_path, prefix=names_prefix, seed=1, WORKER_API_BUDGET=rate
     ) as field:
-        field.sandbox.switches.change({"rate_limits": [rate], "real_rate_block_seconds": 300})
+        field.sandbox.behaviour.change({"rate_limits": [rate], "real_rate_block_seconds": 300})
         yield field
 
 
@@ -99,11 +99,11 @@ async def test_when_one_replica_is_throttled_all_of_them_keep_still(fleet: Field
     await fleet.recorder.outcome_of("stop-9")
     fault = Fault(kind="refuse", status=429, retry_after=pause, count=1)
     fleet.sandbox.faults.add(fault)
-    await eventually(lambda: any(one.status == 429 for one in fleet.sandbox.ledger.requests))
+    await eventually(lambda: any(one.status == 429 for one in fleet.sandbox.request_log.requests))
     await send(fleet, 10, COMMANDS // 2)
     await all_ended_well(fleet, COMMANDS // 2)
-    at = next(one.at for one in fleet.sandbox.ledger.requests if one.status == 429)
-    during = [one.at - at for one in fleet.sandbox.ledger.requests if at < one.at < at + pause]
+    at = next(one.at for one in fleet.sandbox.request_log.requests if one.status == 429)
+    during = [one.at - at for one in fleet.sandbox.request_log.requests if at < one.at < at + pause]
     assert all(seconds < in_hand for seconds in during)
 
 
@@ -113,7 +113,7 @@ async def test_when_one_replica_is_throttled_all_of_them_keep_still(fleet: Field
 async def test_what_another_program_spends_of_the_same_token_is_left_to_it(fleet: Field) -> None:
     async with asyncio.TaskGroup() as group:
         spending = group.create_task(spend_five_a_second(fleet))
-        requests = fleet.sandbox.ledger.requests
+        requests = fleet.sandbox.request_log.requests
         await eventually(lambda: len(requests) >= 5 * 20, seconds=60)
         await started(fleet)
         await send(fleet, 0, 1)

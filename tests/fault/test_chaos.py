@@ -23,7 +23,7 @@ async def test_a_campaign_of_kills_on_sqlite_loses_and_doubles_nothing(field: Fi
     found, run = await Campaign(field, options, print).run()
     assert found.violations == (), closing_lines(found, run)
     assert run.kills == 10
-    assert any(one.answer == 204 for one in field.sandbox.ledger.webhooks)
+    assert any(one.response_status == 204 for one in field.sandbox.request_log.webhooks)
 
 
 @pytest.mark.timeout(300)

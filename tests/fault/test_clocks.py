@@ -66,7 +66,7 @@ async def test_a_jump_in_the_middle_of_a_recording_loses_and_doubles_nothing(
     clock.error = jump
     await world.drain([replica])
     assert outcomes(world) == ["start_track_recording.succeeded"] * 3
-    assert len(world.sandbox.ledger.started) == 3
+    assert len(world.sandbox.request_log.started) == 3
     assert [one.routing_key for one in world.told].count("track.completed") == 3
     await store.close()
 
@@ -83,7 +83,7 @@ async def test_a_jump_while_a_start_is_in_doubt_leads_to_no_second_recording(
     clock.error = jump
     await world.drain([replica])
     assert outcomes(world) == ["start_track_recording.succeeded"]
-    assert len(world.sandbox.ledger.started) == 1
+    assert len(world.sandbox.request_log.started) == 1
     await store.close()
 
 
@@ -97,7 +97,7 @@ async def test_a_worker_that_comes_back_with_another_time_frees_what_it_held_at_
     await store.close()
     store = await Store.open(sqlite_url, source="test")
     await world.drain([world.replica(store, Wrong(world, jump))])
-    assert len(world.sandbox.ledger.started) == 1
+    assert len(world.sandbox.request_log.started) == 1
     assert outcomes(world) == ["start_track_recording.succeeded"]
     await store.close()
 
@@ -155,7 +155,7 @@ async def test_two_replicas_with_clocks_apart_start_each_recording_once(
         await world.deliver(letter, replica)
     await world.drain(replicas)
     assert outcomes(world) == ["start_track_recording.succeeded"] * 10
-    assert len(world.sandbox.ledger.started) == 10
+    assert len(world.sandbox.request_log.started) == 10
     for store in stores:
         await store.close()
 
@@ -241,6 +241,6 @@ async def test_a_lost_answer_is_found_however_far_our_clock_is_from_the_api_s(
     world.send(start())
     await world.deliver(world.queue[0], replica)
     await world.drain([replica])
-    assert len(world.sandbox.ledger.started) == 1
+    assert len(world.sandbox.request_log.started) == 1
     assert outcomes(world) == ["start_track_recording.succeeded"]
     await store.close()

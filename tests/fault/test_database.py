@@ -54,13 +54,13 @@ async def is_put_off(world: World, replica: Replica) -> bool:
     (letter,) = world.queue
     letter.due = world.now
     await world.deliver(letter, replica)
-    return world.queue == [letter] and not world.sandbox.ledger.started
+    return world.queue == [letter] and not world.sandbox.request_log.started
 
 
 async def ends_well(world: World, replica: Replica) -> bool:
     await world.drain([replica])
     outcomes = [one for one in world.told if one.exchange == "results"]
-    return len(outcomes) == len(world.sandbox.ledger.started) == 1
+    return len(outcomes) == len(world.sandbox.request_log.started) == 1
 
 
 def trouble_of(store: Store) -> str | None:
@@ -123,7 +123,7 @@ async def test_a_commit_whose_answer_was_lost_is_found_out_and_not_done_again(
         await world.drain([replica])
         outcomes = {one.message_id for one in world.told if one.exchange == "results"}
         assert len(outcomes) == 6
-        assert len(world.sandbox.ledger.started) == 6
+        assert len(world.sandbox.request_log.started) == 6
         await store.close()
 
 
@@ -237,7 +237,7 @@ async def test_a_worker_without_its_database_says_so_and_recovers_by_itself(
         await asyncio.sleep(AWAY_SECONDS)
         assert worker.running
         assert field.recorder.received == []
-        assert not field.sandbox.ledger.started
+        assert not field.sandbox.request_log.started
         await field.database.restore()
         await worker.ready()
         for number in range(COMMANDS):

@@ -17,7 +17,7 @@ from recording_schemas import (
     exchange_of,
     routing_key,
 )
-from sandbox.model.request_log import FileMade, Request, Started, Transition
+from sandbox.model.log_entries import FileEntry, RequestEntry, StartedEntry, TransitionEntry
 from tests.fault.facts import SUCCEEDED, Facts, Received, Sent
 from tests.fault.ledger import Run, account, closing_lines
 from worker.domain.outcomes import utc
@@ -74,14 +74,14 @@ def completed(number: int) -> Received:
     return told(data, f"event-{number}", number)
 
 
-def move(status: str, recording_id: str = "r1") -> Transition:
-    return Transition(
+def move(status: str, recording_id: str = "r1") -> TransitionEntry:
+    return TransitionEntry(
         at=0, recording_id=recording_id, meeting_id="m1", previous=None, status=status
     )
 
 
-def begun(recording_id: str = "r1", meeting_id: str = "m1") -> Started:
-    return Started(
+def begun(recording_id: str = "r1", meeting_id: str = "m1") -> StartedEntry:
+    return StartedEntry(
         at=0,
         recording_id=recording_id,
         meeting_id=meeting_id,
@@ -106,7 +106,7 @@ GOOD = Facts(
     received=(outcome(), INVOKED, UPLOADED, file_ready(3), completed(4)),
     started=(begun(),),
     transitions=tuple(map(move, ("INVOKED", "RECORDING", "UPLOADING", "UPLOADED"))),
-    files=(FileMade(at=0, recording_id="r1", meeting_id="m1", name=FILE, seconds=1.0),),
+    files=(FileEntry(at=0, recording_id="r1", meeting_id="m1", name=FILE, seconds=1.0),),
 )
 
 
@@ -228,7 +228,7 @@ def test_what_no_honest_worker_would_say_is_unexpected(extra: Received, words: s
 
 
 def test_a_request_beyond_the_api_s_limit_is_unexpected() -> None:
-    refused = Request(at=0, operation="list_recordings", method="GET", status=429, breach=True)
+    refused = RequestEntry(at=0, operation="list_recordings", method="GET", status=429, breach=True)
     (found,) = account(changed(beyond_limit=(refused,))).unexpected
     assert found == "list_recordings was asked for beyond the API's limit"
 

@@ -9,13 +9,13 @@ from typing import Any, get_args
 import pytest
 
 from sandbox.model.clock import Clock
-from sandbox.model.faults import After, Fault
-from sandbox.model.recording import Request
+from sandbox.model.faults import Fault, LostResponseKind
+from sandbox.model.recording import StartRequest
 from tests.fault.facts import SUCCEEDED
 from tests.fault.field import Field, open_field
 
 EARLIER = 60.0
-LOST = get_args(After)
+LOST = get_args(LostResponseKind)
 STARTS = {"track": "start_track_recording", "composite": "start_recording"}
 
 
@@ -37,8 +37,8 @@ def start(kind: str, command_id: str, meeting: str, **more: Any) -> dict[str, An
 def somebody_else_records(field: Field, meeting: str) -> None:
     """A recording of each kind in the same meeting, as another program would start them."""
     for kind in ("track", "composite"):
-        request = Request(kind=kind, app_id="app", meeting_id=meeting, allow_multiple=True)
-        field.foreign.add(field.sandbox.world.recordings.start(request).id)
+        request = StartRequest(kind=kind, app_id="app", meeting_id=meeting, allow_multiple=True)
+        field.foreign.add(field.sandbox.recordings.start(request).id)
 
 
 async def record_and_stop(field: Field, command: dict[str, Any]) -> None:
@@ -74,7 +74,7 @@ async def test_a_list_that_lags_by_seconds_does_not_lead_to_a_second_start(
     meeting = str(uuid.uuid4())
     somebody_else_records(field, meeting)
     field.sandbox.clock.advance(EARLIER)
-    field.sandbox.switches.change({"list_lag_seconds": 2.5})
+    field.sandbox.behaviour.change({"list_lag_seconds": 2.5})
     field.sandbox.faults.add(Fault(kind="lost_502", operation=STARTS[kind], count=1))
     field.worker().start()
     more = {"allow_multiple_recordings": True} if kind == "composite" else {}

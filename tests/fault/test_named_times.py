@@ -29,11 +29,11 @@ async def test_an_api_that_is_asked_too_much_is_asked_nothing_before_the_time_it
     throttle(field, "3/60")
     await send_starts(field, range(1, FEW))
     limiter = field.sandbox.limiter
-    await field.sandbox.ledger.until(lambda _: limiter.breaches > 0)
-    field.sandbox.switches.change({"real_rate_block_seconds": 1.0})  # from the next one on
-    await field.sandbox.ledger.until(lambda _: limiter.breaches > 1)
+    await field.sandbox.request_log.until(lambda _: limiter.breaches > 0)
+    field.sandbox.behaviour.change({"real_rate_block_seconds": 1.0})  # from the next one on
+    await field.sandbox.request_log.until(lambda _: limiter.breaches > 1)
     assert [len(one) for one in blocks(field)] == [1, 1]
-    field.sandbox.switches.change({"rate_limits": []})
+    field.sandbox.behaviour.change({"rate_limits": []})
     await asyncio.to_thread(alone.stop)
     await running(field)
     await all_ends_well(field, range(FEW))
@@ -45,10 +45,10 @@ async def test_an_api_that_is_away_is_asked_nothing_before_the_time_it_named(
     alone = await running_alone(field)
     away = Fault(kind="refuse", status=503, retry_after=BLOCK_SECONDS, count=FAILURES)
     field.sandbox.faults.add(away)
-    requests = field.sandbox.ledger.requests
+    requests = field.sandbox.request_log.requests
     before = len(requests)
     await send_starts(field, range(1, FEW))
-    await field.sandbox.ledger.until(lambda _: len(requests) > before + FAILURES)
+    await field.sandbox.request_log.until(lambda _: len(requests) > before + FAILURES)
     *refused, probe = list(requests)[before : before + FAILURES + 1]
     assert {one.status for one in refused} == {503}
     pause = probe.at - refused[-1].at
@@ -66,9 +66,9 @@ async def running_alone(field: Field) -> WorkerProcess:
     await asyncio.to_thread(first.stop)
     before = sweeps(field)  # the next one makes its first at once, as there is a recording
     alone = await running(field, WORKER_PREFETCH="1", WORKER_SWEEP_INTERVAL_SECONDS="3600")
-    await field.sandbox.ledger.until(lambda _: sweeps(field) > before)
+    await field.sandbox.request_log.until(lambda _: sweeps(field) > before)
     return alone
 
 
 def sweeps(field: Field) -> int:
-    return sum(one.operation == "list_recordings" for one in field.sandbox.ledger.requests)
+    return sum(one.operation == "list_recordings" for one in field.sandbox.request_log.requests)

@@ -50,7 +50,7 @@ async def test_a_worker_that_waits_for_a_name_to_be_found_goes_on_by_itself_when
     await worker.ready()
     await send_starts(field, range(COMMANDS))
     await says_that_the_api_is_away(worker)
-    assert not field.sandbox.ledger.requests
+    assert not field.sandbox.request_log.requests
     names.give(NAME)
     await worker.ready()
     await all_ends_well(field, range(COMMANDS))

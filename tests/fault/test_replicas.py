@@ -83,9 +83,11 @@ async def test_replicas_that_race_start_each_recording_once_and_tell_each_fact_o
             world.sandbox.clock.advance(6.0)
         await world.drain(replicas)
         check(world, commands)
-        asked = [one for one in world.sandbox.ledger.requests if one.operation.startswith("start")]
+        asked = [
+            one for one in world.sandbox.request_log.requests if one.operation.startswith("start")
+        ]
         assert len(asked) >= ROUNDS * len(MEETINGS)
-        assert [one for one in asked if one.beside] == [], "one start of a meeting at a time"
+        assert [one for one in asked if one.in_flight] == [], "one start of a meeting at a time"
 
 
 async def test_a_replica_that_dies_in_the_race_is_replaced_within_a_lease(url: str) -> None:
@@ -107,7 +109,7 @@ async def test_a_replica_that_dies_in_the_race_is_replaced_within_a_lease(url: s
 
 
 def check(world: World, commands: dict[str, dict[str, Any]]) -> None:
-    shelf = world.sandbox.world.recordings.shelf.all()
+    shelf = world.sandbox.recordings.index.all()
     by_start = {str(one.request.prefix): [one.id] for one in shelf}
     assert Counter(one.request.prefix for one in shelf) == Counter(
         one for one in commands if one.startswith("start-")

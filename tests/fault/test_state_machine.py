@@ -120,10 +120,10 @@ class AnyInterleaving(RuleBasedStateMachine):
         command_id = f"{action}-{next(self._ids)}"
         self._send({"type": f"{action}_recording", "id": command_id, "meeting_id": meeting})
 
-    @precondition(lambda self: len(self.world.sandbox.world.recordings.shelf) > 0)
+    @precondition(lambda self: len(self.world.sandbox.recordings.index) > 0)
     @rule(data=st.data())
     def sync(self, data: st.DataObject) -> None:
-        shelf = self.world.sandbox.world.recordings.shelf
+        shelf = self.world.sandbox.recordings.index
         known = [one.request.prefix for one in shelf.all()]
         which = known.index(data.draw(st.sampled_from(known)))
         command_id = f"sync-{next(self._ids)}"
@@ -211,7 +211,7 @@ class AnyInterleaving(RuleBasedStateMachine):
 
     @rule(seconds=st.sampled_from([0.0, 10.0]))
     def the_list_lags(self, seconds: float) -> None:
-        self.world.sandbox.switches.change({"list_lag_seconds": seconds})
+        self.world.sandbox.behaviour.change({"list_lag_seconds": seconds})
 
     # What holds
 
@@ -231,7 +231,7 @@ class AnyInterleaving(RuleBasedStateMachine):
 
     def _recordings_by_start(self) -> dict[str, list[str]]:
         found: dict[str, list[str]] = defaultdict(list)
-        for one in self.world.sandbox.world.recordings.shelf.all():
+        for one in self.world.sandbox.recordings.index.all():
             found[str(one.request.prefix)].append(one.id)
         return found
 
@@ -248,7 +248,7 @@ class AnyInterleaving(RuleBasedStateMachine):
         await self.world.drain(self.replicas)
         self.told.hear(self.world.told)
         recordings = self._recordings_by_start()
-        shelf = self.world.sandbox.world.recordings.shelf
+        shelf = self.world.sandbox.recordings.index
         self.told.check_outcomes(self.sent, recordings)
         self.told.check_ends(shelf.all())
         DONE.update(

@@ -157,7 +157,7 @@ async def test_a_command_with_a_member_of_a_newer_version_is_kept_and_nobody_is_
     await world.deliver(world.queue[0], world.replica(store))
     ((delivery, dead),) = world.dead
     assert (dead.code, b'"languages"' in delivery.body) == ("unknown_member", True)
-    assert not world.sandbox.ledger.started
+    assert not world.sandbox.request_log.started
     await store.close()
 
 

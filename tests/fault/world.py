@@ -177,7 +177,7 @@ class World:
 
     async def _struck(self, fault: str) -> None:
         def has() -> bool:
-            return any(one.id == fault and one.struck for one in self.sandbox.faults.active())
+            return any(one.id == fault and one.triggered for one in self.sandbox.faults.active())
 
         await eventually(has, seconds=30)
 
@@ -204,7 +204,7 @@ class World:
     async def drain(self, replicas: Iterable[Replica], *, rounds: int = 60) -> None:
         """No more trouble: every command ends, then every recording is stopped and told."""
         self.sandbox.faults.clear()
-        self.sandbox.switches.change({"list_lag_seconds": 0.0})
+        self.sandbox.behaviour.change({"list_lag_seconds": 0.0})
         taking = itertools.cycle(replicas)
         for _ in range(rounds):
             replica = next(taking)
@@ -223,8 +223,8 @@ class World:
 
     def stop_all(self) -> None:
         """Whatever is recording is stopped at the API, by somebody else."""
-        recordings = self.sandbox.world.recordings
-        for one in recordings.shelf.all():
+        recordings = self.sandbox.recordings
+        for one in recordings.index.all():
             if one.status in {"RECORDING", "PAUSED"}:
                 recordings.stop(one)
 

@@ -19,7 +19,7 @@ from sandbox.demo.messages import Messages
 from sandbox.demo.worker_process import WorkerProcess
 from sandbox.services.postgresql import PostgreSQLServer
 from sandbox.services.processes import free_ports
-from sandbox.services.rabbitmq import LocalNode, RabbitMQNode, provide_rabbitmq
+from sandbox.services.rabbitmq import LocalNode, RabbitMQNode, ensure_rabbitmq
 from sandbox.waiting import Eventually
 from tests.e2e.processes import settings
 from tests.helm.certificates import Authority
@@ -65,7 +65,7 @@ def tls(tmp_path_factory: pytest.TempPathFactory) -> Tls:
 @pytest.fixture(scope="module")
 def broker(tls: Tls) -> Iterator[RabbitMQNode]:
     """A broker with TLS, and users to come."""
-    scripts = provide_rabbitmq()
+    scripts = ensure_rabbitmq()
     assert scripts is not None, "a broker in docker is not set up here for TLS"
     with LocalNode(scripts, configuration=tls.configuration) as node:
         yield node

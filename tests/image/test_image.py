@@ -114,11 +114,11 @@ async def is_healthy_while_it_works_and_ends_by_sigterm(
         await eventually(
             lambda: image.run(*HEALTH, **where).returncode == 0 or not worker.running, seconds=60
         )
-        assert worker.running, worker.last_words()
+        assert worker.running, worker.log_tail()
         children = Path(f"/proc/{worker.pid}/task/{worker.pid}/children").read_text()
         os.kill(int(children), signal.SIGTERM)
         await eventually(lambda: not worker.running, seconds=60)
-        assert worker.exit_code == 0, worker.last_words()
+        assert worker.exit_code == 0, worker.log_tail()
     finally:
         worker.kill()
     assert (image.root / "var/lib/recording-worker/recording-worker.db").exists()

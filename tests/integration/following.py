@@ -16,7 +16,7 @@ from recording_schemas import Kind, Status
 from sandbox.api.server import Sandbox, SandboxOptions
 from sandbox.model.behaviour import Behaviour
 from sandbox.model.clock import Clock
-from sandbox.model.request_log import Request
+from sandbox.model.log_entries import RequestEntry
 from worker.domain.recording import Observation, Recording, StartContext
 from worker.domain.snapshot import RecordingSnapshot
 from worker.domain.timeouts import Timeouts
@@ -40,7 +40,7 @@ PATIENCE = Timeouts(
     recording_timeout=90_000,
     vanished_after=30,
 )
-SWITCHES = Behaviour(invoked_seconds=1, uploading_seconds=1)
+BEHAVIOUR = Behaviour(invoked_seconds=1, uploading_seconds=1)
 
 
 class Bench:
@@ -175,7 +175,9 @@ class Bench:
 
     def asked(self) -> list[str]:
         """The operations asked for since the last time."""
-        entries = [one for one in self.sandbox.ledger.entries() if isinstance(one, Request)]
+        entries = [
+            one for one in self.sandbox.request_log.entries() if isinstance(one, RequestEntry)
+        ]
         new, self._counted = entries[self._counted :], len(entries)
         return [one.operation for one in new]
 
@@ -193,7 +195,7 @@ def _in_short(event_type: str, data: dict[str, Any]) -> str:
 @asynccontextmanager
 async def open_bench(url: str) -> AsyncIterator[Bench]:
     """A bench on the database at `url`."""
-    options = SandboxOptions(speed=0, switches=SWITCHES)
+    options = SandboxOptions(speed=0, behaviour=BEHAVIOUR)
     async with Sandbox(options, clock=Clock(speed=0)) as sandbox:
         store = await Store.open(url, source="test")
         heard: list[Bench] = []

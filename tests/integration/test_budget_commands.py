@@ -94,7 +94,7 @@ async def test_a_start_over_budget_waits_no_longer_each_time_and_is_surely_not_r
             settled = await bench.send(**start)
             assert isinstance(settled, Retry)
             assert (settled.code, settled.delay_seconds) == ("over_budget", 120.0)
-        assert not bench.sandbox.ledger.requests
+        assert not bench.sandbox.request_log.requests
         assert not bench.outage.is_open
 
 
@@ -102,7 +102,7 @@ async def test_a_stop_has_a_reserve_that_starts_cannot_spend(sqlite_url: str) ->
     meeting = str(uuid.uuid4())
     start = {"type": "start_track_recording", "meeting_id": meeting}
     async with bench_on(sqlite_url) as bench:
-        bench.sandbox.switches.change({"invoked_seconds": 0})
+        bench.sandbox.behaviour.change({"invoked_seconds": 0})
         assert isinstance(await bench.send(id="start", **start), Ack)
         await bench.spend()
         assert isinstance(await bench.send(id="again", **start), Retry)

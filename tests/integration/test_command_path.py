@@ -14,7 +14,7 @@ from prometheus_client import CollectorRegistry
 
 from sandbox.api.server import Sandbox, SandboxOptions
 from sandbox.model.faults import Fault
-from sandbox.model.request_log import Request, Started
+from sandbox.model.log_entries import RequestEntry, StartedEntry
 from worker.broker.messages import Ack, Dead, Delivery, Retry, Settlement
 from worker.commands.handler import CommandHandler
 from worker.commands.retry_policy import RetryPolicy
@@ -97,12 +97,14 @@ class Bench:
         (one,) = await self.outcomes(command_id)
         return one
 
-    def started(self) -> list[Started]:
-        return [one for one in self.sandbox.ledger.entries() if isinstance(one, Started)]
+    def started(self) -> list[StartedEntry]:
+        return [one for one in self.sandbox.request_log.entries() if isinstance(one, StartedEntry)]
 
-    def requests(self, operation: str) -> list[Request]:
-        entries = self.sandbox.ledger.entries()
-        return [one for one in entries if isinstance(one, Request) and one.operation == operation]
+    def requests(self, operation: str) -> list[RequestEntry]:
+        entries = self.sandbox.request_log.entries()
+        return [
+            one for one in entries if isinstance(one, RequestEntry) and one.operation == operation
+        ]
 
 
 @pytest.fixture
@@ -206,11 +208,11 @@ async def test_a_recording_that_others_began_before_our_call_is_not_adopted(
 
 
 async def test_a_lagging_list_does_not_lead_to_a_second_start(bench: Bench) -> None:
-    bench.sandbox.switches.change({"list_lag_seconds": 10.0})
+    bench.sandbox.behaviour.change({"list_lag_seconds": 10.0})
     bench.sandbox.faults.add(Fault(kind="lost_reset", operation=START, count=1))
     await bench.send(bench.start())
     assert isinstance(await bench.send(bench.start()), Retry)
-    bench.sandbox.switches.change({"list_lag_seconds": 0.0})
+    bench.sandbox.behaviour.change({"list_lag_seconds": 0.0})
     assert await bench.send(bench.start()) == Ack()
     assert len(bench.started()) == 1
 
@@ -234,7 +236,7 @@ async def test_a_call_that_is_executed_long_after_we_gave_up_waiting_is_adopted(
     assert isinstance(await bench.send_in_haste(bench.start()), Retry)
     assert isinstance(await bench.send(bench.start()), Retry)
     assert bench.started() == []
-    await bench.sandbox.ledger.until(lambda _: bench.started() or None)
+    await bench.sandbox.request_log.until(lambda _: bench.started() or None)
     assert await bench.send(bench.start()) == Ack()
     assert len(bench.started()) == 1
 
@@ -242,7 +244,7 @@ async def test_a_call_that_is_executed_long_after_we_gave_up_waiting_is_adopted(
 async def test_crash_between_call_and_commit_adopts_the_existing_recording(bench: Bench) -> None:
     bench.sandbox.faults.add(Fault(kind="lost_hang", operation=START, count=1))
     dying = asyncio.create_task(bench.send(bench.start()))
-    await bench.sandbox.ledger.until(lambda _: bench.started() or None)
+    await bench.sandbox.request_log.until(lambda _: bench.started() or None)
     dying.cancel()
     await asyncio.wait([dying])
     bench.path = bench.another_process()
@@ -267,7 +269,7 @@ async def test_another_start_of_the_meeting_waits_while_one_is_in_doubt(bench: B
 async def test_a_conflict_with_our_own_lost_start_is_adopted(bench: Bench) -> None:
     command = bench.start(type="start_recording")
     bench.sandbox.faults.add(Fault(kind="lost_reset", operation="start_recording", count=1))
-    bench.sandbox.switches.change({"list_lag_seconds": 100.0})
+    bench.sandbox.behaviour.change({"list_lag_seconds": 100.0})
     await bench.send(command)
     bench.ahead = 31.0  # the API has had its time, and still lists nothing
     assert (await bench.send(command)) == Ack()
@@ -354,7 +356,7 @@ async def test_a_deadline_that_passes_while_the_call_hangs_does_not_hide_its_rec
     command = bench.start(deadline=deadline.isoformat())
     bench.sandbox.faults.add(Fault(kind="lost_hang", operation=START, count=1))
     calling = asyncio.create_task(bench.send_in_haste(command))
-    await bench.sandbox.ledger.until(lambda _: bench.started() or None)
+    await bench.sandbox.request_log.until(lambda _: bench.started() or None)
     bench.ahead = 21.0
     assert isinstance(await calling, Retry)
     assert await bench.send(command) == Ack()
@@ -475,14 +477,14 @@ async def test_a_command_that_was_in_hand_when_others_crashed_is_executed(bench:
 async def test_a_stop_that_comes_before_its_start_waits_and_then_stops(bench: Bench) -> None:
     stop = {"type": "stop_recording", "id": "stop", "start_id": "start-1"}
     assert isinstance(await bench.send(stop), Retry)
-    bench.sandbox.switches.change({"invoked_seconds": 0.0})
+    bench.sandbox.behaviour.change({"invoked_seconds": 0.0})
     await bench.send(bench.start())
     assert await bench.send(stop) == Ack()
     assert (await bench.outcome("stop"))["type"] == "command.succeeded.v1"
 
 
 async def test_a_stop_of_an_invoked_recording_waits_until_it_records(bench: Bench) -> None:
-    bench.sandbox.switches.change({"invoked_seconds": 3600.0})
+    bench.sandbox.behaviour.change({"invoked_seconds": 3600.0})
     await bench.send(bench.start())
     stop = {"type": "stop_recording", "id": "stop", "start_id": "start-1"}
     settlement = await bench.send(stop)
@@ -502,7 +504,7 @@ async def test_a_stop_whose_start_never_comes_fails_as_start_unknown(bench: Benc
 
 
 async def test_a_stop_that_was_too_early_a_moment_ago_is_asked_again(bench: Bench) -> None:
-    bench.sandbox.switches.change({"invoked_seconds": 0.0})
+    bench.sandbox.behaviour.change({"invoked_seconds": 0.0})
     await bench.send(bench.start())
     refused = Fault(
         kind="refuse",
@@ -520,7 +522,7 @@ async def test_a_stop_that_was_too_early_a_moment_ago_is_asked_again(bench: Benc
 async def test_a_stop_that_is_asked_again_and_whose_answer_is_lost_has_stopped(
     bench: Bench,
 ) -> None:
-    bench.sandbox.switches.change({"invoked_seconds": 0.0})
+    bench.sandbox.behaviour.change({"invoked_seconds": 0.0})
     await bench.send(bench.start())
     too_early = Fault(kind="refuse", operation="change_recording", status=400, count=1)
     lost = Fault(kind="lost_reset", operation="change_recording", count=1)
@@ -528,13 +530,15 @@ async def test_a_stop_that_is_asked_again_and_whose_answer_is_lost_has_stopped(
         bench.sandbox.faults.add(fault)
     stop = {"type": "stop_recording", "id": "stop", "start_id": "start-1"}
     assert await bench.send(stop) == Ack()
-    asked = [one for one in bench.sandbox.ledger.requests if one.operation == "change_recording"]
+    asked = [
+        one for one in bench.sandbox.request_log.requests if one.operation == "change_recording"
+    ]
     assert [one.status for one in asked] == [400, 200, 404]
     assert (await bench.outcome("stop"))["type"] == "command.succeeded.v1"
 
 
 async def test_stopping_what_has_ended_succeeds(bench: Bench) -> None:
-    bench.sandbox.switches.change({"invoked_seconds": 0.0, "uploading_seconds": 0.0})
+    bench.sandbox.behaviour.change({"invoked_seconds": 0.0, "uploading_seconds": 0.0})
     await bench.send(bench.start())
     (started,) = bench.started()
     for number in range(3):
@@ -550,7 +554,7 @@ async def test_stopping_what_has_ended_succeeds(bench: Bench) -> None:
 async def test_a_stop_of_a_meeting_ends_all_its_live_recordings_also_unknown_ones(
     bench: Bench,
 ) -> None:
-    bench.sandbox.switches.change({"invoked_seconds": 0.0})
+    bench.sandbox.behaviour.change({"invoked_seconds": 0.0})
     await bench.send(bench.start())
     theirs = await bench.api.start_composite({"meeting_id": bench.meeting})
     stop = {"type": "stop_recording", "id": "stop", "meeting_id": bench.meeting}
@@ -560,7 +564,7 @@ async def test_a_stop_of_a_meeting_ends_all_its_live_recordings_also_unknown_one
 
 
 async def test_a_stop_of_a_meeting_waits_while_a_start_of_it_is_in_doubt(bench: Bench) -> None:
-    bench.sandbox.switches.change({"invoked_seconds": 0.0})
+    bench.sandbox.behaviour.change({"invoked_seconds": 0.0})
     bench.sandbox.faults.add(Fault(kind="lost_reset", operation=START, count=1))
     await bench.send(bench.start())
     stop = {"type": "stop_recording", "id": "stop", "meeting_id": bench.meeting}
@@ -574,7 +578,7 @@ async def test_a_stop_of_a_meeting_waits_while_a_start_of_it_is_in_doubt(bench: 
 
 
 async def test_a_stop_of_a_meeting_can_be_limited_to_one_kind(bench: Bench) -> None:
-    bench.sandbox.switches.change({"invoked_seconds": 0.0})
+    bench.sandbox.behaviour.change({"invoked_seconds": 0.0})
     await bench.send(bench.start())
     await bench.api.start_composite({"meeting_id": bench.meeting})
     stop = {
@@ -591,7 +595,7 @@ async def test_a_stop_of_a_meeting_can_be_limited_to_one_kind(bench: Bench) -> N
 async def test_pause_and_resume_are_told_as_changes_and_repeat_without_harm(
     bench: Bench,
 ) -> None:
-    bench.sandbox.switches.change({"invoked_seconds": 0.0})
+    bench.sandbox.behaviour.change({"invoked_seconds": 0.0})
     await bench.send(bench.start())
     for number, action in enumerate(["pause", "pause", "resume", "pause"]):
         command = {

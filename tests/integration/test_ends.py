@@ -93,7 +93,7 @@ async def test_whatever_the_api_answers_for_ever_each_start_ends_in_time(
 async def test_a_recording_whose_session_ends_ends_with_it(bench: Bench) -> None:
     recording_id = await bench.start()
     await bench.follow(5)
-    bench.sandbox.world.meetings.end_session(bench.meeting)
+    bench.sandbox.meetings.end_session(bench.meeting)
     assert await until_completed(bench, recording_id) <= 60
     told = await bench.told(recording_id)
     assert told[:2] == ["INVOKED", "RECORDING"]
@@ -146,7 +146,7 @@ async def test_what_others_started_is_given_up_but_not_stopped(bench: Bench) -> 
 async def test_a_recording_that_is_uploaded_for_ever_is_given_up_and_followed_again_when_it_is_done(
     bench: Bench,
 ) -> None:
-    bench.sandbox.switches.change({"uploading_seconds": PATIENCE.uploading_timeout + 1000})
+    bench.sandbox.behaviour.change({"uploading_seconds": PATIENCE.uploading_timeout + 1000})
     recording_id = await bench.start()
     await bench.follow(10)
     await bench.api.act(recording_id, "stop")
@@ -194,12 +194,12 @@ async def test_a_vanished_recording_that_is_there_again_is_followed_again(bench:
     await bench.follow(2)
     fault = Fault(kind="refuse", operation="get_recording", status=404)
     fault_id = bench.sandbox.faults.add(fault)
-    bench.sandbox.switches.change({"list_lag_seconds": 86_400.0})
+    bench.sandbox.behaviour.change({"list_lag_seconds": 86_400.0})
     for _ in range(10):
         await bench.follow(10)
     assert (await bench.told(recording_id))[2:] == ["ERRORED", "completed 0"]
     bench.sandbox.faults.clear(fault_id)
-    bench.sandbox.switches.change({"list_lag_seconds": 0.0})
+    bench.sandbox.behaviour.change({"list_lag_seconds": 0.0})
     await bench.follow(600)
     assert (await bench.told(recording_id))[4:] == ["RECORDING"]
 
@@ -209,8 +209,8 @@ async def test_since_when_a_recording_is_missing_is_not_forgotten_at_a_restart(
 ) -> None:
     recording_id = await bench.start()
     await bench.follow(2)
-    recordings = bench.sandbox.world.recordings
-    recordings.vanish(recordings.shelf.get(recording_id))
+    recordings = bench.sandbox.recordings
+    recordings.vanish(recordings.index.get(recording_id))
     for _ in range(3):
         await bench.follow(10)
         bench.restart()

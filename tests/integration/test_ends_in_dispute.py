@@ -162,7 +162,7 @@ async def test_an_upload_that_begins_late_and_is_never_told_of_again_ends_with_t
 async def test_an_upload_that_begins_late_and_never_ends_ends_with_the_others(
     bench: Bench,
 ) -> None:
-    bench.sandbox.switches.change({"uploading_seconds": 10 * WHOLE})
+    bench.sandbox.behaviour.change({"uploading_seconds": 10 * WHOLE})
     one = await bench.start()
     await bench.follow(2)
     fault = bench.sandbox.faults.add(refuse("get_recording", 500))
@@ -237,7 +237,7 @@ async def test_an_end_that_cannot_be_looked_into_is_left_alone_after_a_day(bench
 async def test_what_was_given_up_long_ago_and_is_told_of_is_read_also_if_that_fails_at_first(
     bench: Bench,
 ) -> None:
-    bench.sandbox.switches.change({"invoked_seconds": 7 * 86_400.0})
+    bench.sandbox.behaviour.change({"invoked_seconds": 7 * 86_400.0})
     one = await bench.start()
     for _ in range(8):
         await bench.follow(86_400)

@@ -242,7 +242,7 @@ def test_the_last_words_of_a_process_are_known(tmp_path: Path) -> None:
     await_fact(lambda: not process.running)
     process.kill()
 
-    assert process.last_words() == "to be said\n"
+    assert process.log_tail() == "to be said\n"
 
 
 def test_a_failing_command_is_reported_with_its_output() -> None:

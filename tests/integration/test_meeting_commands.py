@@ -45,7 +45,7 @@ class Bench:
         return snapshot.recording_id
 
     def status(self, recording_id: str) -> str:
-        return self.sandbox.world.recordings.shelf.get(recording_id).status
+        return self.sandbox.recordings.index.get(recording_id).status
 
 
 @pytest.fixture
@@ -82,7 +82,7 @@ async def test_a_pause_of_a_meeting_leaves_out_what_is_being_uploaded(bench: Ben
 
 
 async def test_all_recordings_of_a_crowded_meeting_are_stopped(bench: Bench) -> None:
-    bench.sandbox.switches.change({"max_per_page": 10})
+    bench.sandbox.behaviour.change({"max_per_page": 10})
     ids = [await bench.start() for _ in range(25)]
     bench.sandbox.clock.advance(5)
     done = await execute(StopRecording(id="c", meeting_id=MEETING), bench.attempt())

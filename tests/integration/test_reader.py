@@ -110,7 +110,7 @@ async def test_a_webhook_that_comes_while_the_answer_is_under_way_is_not_settled
 async def test_files_that_name_their_owners_cost_one_request_for_each_recording(
     bench: Bench,
 ) -> None:
-    bench.sandbox.switches.change({"track_download_url": "links"})
+    bench.sandbox.behaviour.change({"track_download_url": "links"})
     one = await bench.record_and_upload()
     bench.asked()
     await bench.tick()

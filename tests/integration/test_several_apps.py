@@ -92,10 +92,10 @@ class Bench:
         return one.routing_key.partition(".")[2], msgspec.json.decode(one.body)["data"]
 
     def started(self) -> dict[str, int]:
-        return {name: len(api.ledger.started) for name, api in self.apis.items()}
+        return {name: len(api.request_log.started) for name, api in self.apis.items()}
 
     def asked(self, name: str) -> list[str]:
-        return [one.operation for one in self.apis[name].ledger.requests]
+        return [one.operation for one in self.apis[name].request_log.requests]
 
     async def take_away(self, name: str) -> None:
         """Let the app's API refuse its token, and the worker find out."""
@@ -202,7 +202,7 @@ async def test_a_command_for_a_recording_of_another_app_is_told_so(
     bench: Bench, command: str, by: str
 ) -> None:
     await bench.start("start-1", app="us")
-    recording_id = bench.apis["us"].ledger.started[0].recording_id
+    recording_id = bench.apis["us"].request_log.started[0].recording_id
     target = {"start_id": "start-1", "recording_id": recording_id}[by]
     assert await bench.send(type=command, id="c", app="eu", **{by: target}) == Ack()
     outcome, data = await bench.outcome("c")

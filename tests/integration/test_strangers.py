@@ -8,7 +8,7 @@ import pytest
 
 from recording_schemas import Kind, Status
 from sandbox.model.faults import Fault
-from sandbox.model.recording import Request
+from sandbox.model.recording import StartRequest
 from tests.integration.following import Bench, open_bench
 from worker.domain.recording import Observation
 from worker.domain.snapshot import RecordingSnapshot
@@ -53,8 +53,8 @@ async def ended(bench: Bench, recording_id: str) -> None:
 
 def begun_now(bench: Bench, kind: Kind = "track", **members: Any) -> str:
     """A recording that somebody else starts in this very moment."""
-    request = Request(kind=kind, app_id="app", meeting_id=str(uuid.uuid4()), **members)
-    return bench.sandbox.world.recordings.start(request).id
+    request = StartRequest(kind=kind, app_id="app", meeting_id=str(uuid.uuid4()), **members)
+    return bench.sandbox.recordings.start(request).id
 
 
 def begun_nameless(bench: Bench) -> str:
@@ -73,8 +73,8 @@ async def a_sweep_that_waits(bench: Bench, seconds: float) -> tuple[str, str]:
             bench.sandbox.clock.advance(seconds)
             begun.append(begun_now(bench))
             bench.sandbox.clock.advance(2)
-            recordings = bench.sandbox.world.recordings
-            recordings.stop(recordings.shelf.get(begun[1]))
+            recordings = bench.sandbox.recordings
+            recordings.stop(recordings.index.get(begun[1]))
             bench.sandbox.clock.advance(2)
         return True
 
@@ -154,7 +154,7 @@ async def test_a_recording_from_the_future_hides_none_of_the_present(bench: Benc
 async def test_what_begins_while_a_sweep_lasts_is_found_however_long_that_is(
     bench: Bench, seconds: float
 ) -> None:
-    bench.sandbox.switches.change({"max_per_page": 5})
+    bench.sandbox.behaviour.change({"max_per_page": 5})
     await bench.tick()
     for _ in range(20):
         await stranger(bench)
@@ -169,7 +169,7 @@ async def test_what_begins_while_a_sweep_lasts_is_found_however_long_that_is(
 async def test_what_began_while_a_sweep_lasted_and_ended_right_after_it_is_found(
     bench: Bench,
 ) -> None:
-    bench.sandbox.switches.change({"max_per_page": 5})
+    bench.sandbox.behaviour.change({"max_per_page": 5})
     await bench.tick()
     for _ in range(20):
         await stranger(bench)
@@ -247,13 +247,13 @@ async def test_many_that_began_of_late_are_not_listed_twice(bench: Bench) -> Non
 async def test_one_that_is_listed_late_is_found_though_it_ended_meanwhile(bench: Bench) -> None:
     await bench.tick()
     await bench.tick()
-    bench.sandbox.switches.change({"list_lag_seconds": 200.0})
+    bench.sandbox.behaviour.change({"list_lag_seconds": 200.0})
     late, early = await stranger(bench), await stranger(bench)
     bench.sandbox.clock.advance(150)
     await bench.tick()
     assert await bench.events() == []
     await ended(bench, late)
-    bench.sandbox.switches.change({"list_lag_seconds": 0.0})
+    bench.sandbox.behaviour.change({"list_lag_seconds": 0.0})
     await bench.tick(100)
     assert (await bench.told(late))[-1] == "completed 3"
     assert await bench.told(early) == ["RECORDING"]

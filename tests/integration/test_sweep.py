@@ -60,7 +60,7 @@ async def test_more_recordings_than_fit_a_page_are_a_request_for_each_page(bench
 async def test_an_api_that_gives_smaller_pages_than_asked_for_is_listed_to_the_end(
     bench: Bench,
 ) -> None:
-    bench.sandbox.switches.change({"max_per_page": 7})
+    bench.sandbox.behaviour.change({"max_per_page": 7})
     ids = [await bench.start(meeting=str(uuid.uuid4())) for _ in range(20)]
     bench.asked()
     await bench.tick(2)
@@ -117,7 +117,7 @@ async def test_an_uploaded_recording_is_read_once_and_each_file_is_told_then_the
 async def test_an_ended_recording_is_left_to_be_read_before_the_list_is_read_to_its_end(
     bench: Bench,
 ) -> None:
-    bench.sandbox.switches.change({"max_per_page": 3})
+    bench.sandbox.behaviour.change({"max_per_page": 3})
     ids = [await bench.start(meeting=str(uuid.uuid4())) for _ in range(30)]
     await bench.tick(10)
     await bench.api.act(ids[-5], "stop")
@@ -132,7 +132,7 @@ async def test_an_ended_recording_is_left_to_be_read_before_the_list_is_read_to_
 async def test_what_a_page_misses_is_read_once_though_the_next_pages_miss_it_too(
     bench: Bench,
 ) -> None:
-    bench.sandbox.switches.change({"max_per_page": 3})
+    bench.sandbox.behaviour.change({"max_per_page": 3})
     ids = [await bench.start(meeting=str(uuid.uuid4())) for _ in range(30)]
     await bench.tick(10)
     for one in ids[::4]:
@@ -147,7 +147,7 @@ async def test_what_a_page_misses_is_read_once_though_the_next_pages_miss_it_too
 async def test_every_file_says_whose_it_is_also_after_a_rejoin_and_with_underscores(
     bench: Bench,
 ) -> None:
-    meetings = bench.sandbox.world.meetings
+    meetings = bench.sandbox.meetings
     meeting = meetings.create(bench.meeting, participants=["ada", "grace", "li_sa"])
     ada, grace, _lisa = meeting.participants
     layers = {"default": {"media_kind": "audio", "file_name_prefix": "job_7_a"}}
@@ -279,10 +279,10 @@ async def test_a_recording_that_began_while_nobody_looked_is_not_stopped(bench: 
 
 
 async def test_a_list_that_lags_behind_does_not_get_a_recording_stopped(bench: Bench) -> None:
-    bench.sandbox.switches.change({"invoked_seconds": PATIENCE.invoked_timeout - 5})
+    bench.sandbox.behaviour.change({"invoked_seconds": PATIENCE.invoked_timeout - 5})
     recording_id = await bench.start()
     bench.sandbox.clock.advance(PATIENCE.invoked_timeout + 5)
-    bench.sandbox.switches.change({"list_lag_seconds": 60.0})
+    bench.sandbox.behaviour.change({"list_lag_seconds": 60.0})
     await bench.tick()
     assert "change_recording" not in bench.asked()
     assert await bench.told(recording_id) == ["INVOKED", "RECORDING"]
@@ -292,8 +292,8 @@ async def test_a_stalled_recording_that_begins_after_all_is_followed_again(bench
     bench.sandbox.faults.add(Fault(kind="stuck_invoked"))
     recording_id = await bench.start()
     await bench.tick(PATIENCE.invoked_timeout + 1)
-    recording = bench.sandbox.world.recordings.shelf.get(recording_id)
-    bench.sandbox.world.recordings.force(recording, "RECORDING")
+    recording = bench.sandbox.recordings.index.get(recording_id)
+    bench.sandbox.recordings.force(recording, "RECORDING")
     snapshot = await bench.api.get(recording_id)
     await bench.store.apply(
         [
@@ -338,8 +338,8 @@ async def test_a_recording_that_the_api_forgets_is_concluded_to_have_vanished_af
 ) -> None:
     recording_id = await bench.start()
     await bench.tick(2)
-    recordings = bench.sandbox.world.recordings
-    recordings.vanish(recordings.shelf.get(recording_id))
+    recordings = bench.sandbox.recordings
+    recordings.vanish(recordings.index.get(recording_id))
     await bench.tick(1)
     assert await bench.told(recording_id) == ["INVOKED", "RECORDING"]
     await bench.tick(PATIENCE.vanished_after + 1)
@@ -352,7 +352,7 @@ async def test_a_recording_that_the_api_forgets_is_concluded_to_have_vanished_af
 async def test_a_recording_that_is_forgotten_for_a_moment_goes_on(bench: Bench) -> None:
     recording_id = await bench.start()
     await bench.tick(2)
-    bench.sandbox.switches.change({"list_lag_seconds": 3600.0})
+    bench.sandbox.behaviour.change({"list_lag_seconds": 3600.0})
     fault = Fault(kind="refuse", operation="get_recording", status=404)
     fault_id = bench.sandbox.faults.add(fault)
     await bench.tick(1)

@@ -99,7 +99,7 @@ async def test_a_new_leader_begins_with_a_sweep_and_others_do_not_sweep(bench: B
 async def test_a_sweep_ends_when_the_lead_is_lost_and_believes_nothing_to_be_gone(
     bench: Bench,
 ) -> None:
-    bench.sandbox.switches.change({"max_per_page": 2})
+    bench.sandbox.behaviour.change({"max_per_page": 2})
     for _ in range(8):
         await bench.start()
     bench.sandbox.clock.advance(10)

@@ -187,7 +187,7 @@ async def test_a_command_that_is_refused_says_so_in_its_trace(
         refused = [one for one in collector.spans if one.kind == "client" and one.failed]
         assert {one.facts["error.type"] for one in refused} == {"404"}
         assert collector.headers[0]["x-key"] == "for-the-collector"
-        assert "for-the-collector" not in stage.worker.last_words(100_000)
+        assert "for-the-collector" not in stage.worker.log_tail(100_000)
 
 
 async def test_a_collector_that_never_answers_holds_nothing_up(

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from recording_schemas import ErrorInfo
-from sandbox.model.signing import Signer
+from sandbox.api.webhook_signing import Signer
 from sandbox.services.postgresql import PostgreSQLServer
 from sandbox.waiting import eventually
 from tests.integration.webhook_door import Door, former_update, open_door, update

@@ -43,7 +43,7 @@ async def api(sandbox: Sandbox) -> AsyncIterator[RealtimeKit]:
 
 
 def asked(sandbox: Sandbox) -> list[str]:
-    return [one.operation for one in sandbox.ledger.requests]
+    return [one.operation for one in sandbox.request_log.requests]
 
 
 @pytest.mark.parametrize(

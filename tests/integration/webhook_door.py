@@ -13,7 +13,7 @@ import msgspec
 from prometheus_client import CollectorRegistry
 
 from recording_schemas import Kind, Status
-from sandbox.model.signing import Signer
+from sandbox.api.webhook_signing import Signer
 from worker.domain.recording import Observation, ObservedBy, Recording, StartContext
 from worker.domain.snapshot import RecordingSnapshot
 from worker.observability.http_server import HttpServer

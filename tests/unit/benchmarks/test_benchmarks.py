@@ -23,7 +23,7 @@ from benchmarks.tracking import account, report
 from benchmarks.tracking import bench as tracking
 from benchmarks.tracking.facts import Delays, Outcome, Pace, Scenario, Tracked
 from benchmarks.tracking.world import Ears
-from sandbox.model.request_log import Transition
+from sandbox.model.log_entries import TransitionEntry
 from sandbox.services.processes import OwnedProcess
 from sandbox.waiting import Eventually
 from worker.realtimekit.client import RealtimeKit
@@ -107,8 +107,8 @@ def test_the_busiest_five_minutes_are_found_wherever_they_begin() -> None:
     assert account.busiest([]) == 0
 
 
-def change(recording_id: str, status: str, at: float) -> Transition:
-    return Transition(
+def change(recording_id: str, status: str, at: float) -> TransitionEntry:
+    return TransitionEntry(
         at=at, recording_id=recording_id, meeting_id="m", previous=None, status=status
     )
 

@@ -9,7 +9,7 @@ import pytest
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
-from sandbox.model.signing import Signer
+from sandbox.api.webhook_signing import Signer
 from worker.domain.errors import Unavailable
 from worker.realtimekit.webhook_signature import (
     FETCH_SECONDS,

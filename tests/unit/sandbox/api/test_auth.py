@@ -6,8 +6,8 @@ from sandbox.model.behaviour import Behaviour
 
 def limiter(*rates: str, block: float = 300.0) -> tuple[RateLimiter, list[float]]:
     now = [0.0]
-    switches = Behaviour(rate_limits=rates, real_rate_block_seconds=block)
-    return RateLimiter(switches, ticks=lambda: now[0]), now
+    behaviour = Behaviour(rate_limits=rates, real_rate_block_seconds=block)
+    return RateLimiter(behaviour, ticks=lambda: now[0]), now
 
 
 def test_a_breach_blocks_every_call_for_the_whole_penalty() -> None:
@@ -89,5 +89,5 @@ def test_no_token_can_be_read_out_of_the_door() -> None:
 
 
 def test_an_api_may_say_nothing_of_its_limits() -> None:
-    switches = Behaviour(rate_limits=("2/10",), rate_headers=False)
-    assert RateLimiter(switches).headers(1) == {}
+    behaviour = Behaviour(rate_limits=("2/10",), rate_headers=False)
+    assert RateLimiter(behaviour).headers(1) == {}

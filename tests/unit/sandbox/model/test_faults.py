@@ -5,7 +5,7 @@ from sandbox.model.faults import Fault, Faults
 
 def strikes(faults: Faults, times: int, **occasion: str) -> list[bool]:
     asked = {"operation": "get_recording", **occasion}
-    return [faults.take({"refuse"}, **asked) is not None for _ in range(times)]
+    return [faults.trigger({"refuse"}, **asked) is not None for _ in range(times)]
 
 
 def test_a_fault_strikes_as_often_as_it_says_and_no_more() -> None:

@@ -9,7 +9,7 @@ from sandbox.model.clock import Clock
 from sandbox.model.errors import Refusal
 from sandbox.model.faults import Fault, Faults
 from sandbox.model.meetings import Meetings, participant_ids
-from sandbox.model.recording import Kind, Recording, Request
+from sandbox.model.recording import Recording, RecordingKind, StartRequest
 from sandbox.model.recordings import Recordings
 from sandbox.model.request_log import RequestLog
 
@@ -18,17 +18,17 @@ MEETING = "2f3c8c5e-6f0b-4a67-9a55-0f7f3f2b8f10"
 
 class Stage(NamedTuple):
     clock: Clock
-    switches: Behaviour
+    behaviour: Behaviour
     faults: Faults
-    ledger: RequestLog
+    request_log: RequestLog
     meetings: Meetings
     recordings: Recordings
 
-    def start(self, kind: Kind = "track", **members: object) -> Recording:
+    def start(self, kind: RecordingKind = "track", **members: object) -> Recording:
         request = {"kind": kind, "app_id": "app", "meeting_id": MEETING, **members}
-        return self.recordings.start(Request(**request))  # type: ignore[arg-type]
+        return self.recordings.start(StartRequest(**request))  # type: ignore[arg-type]
 
-    def started(self, kind: Kind = "track", **members: object) -> Recording:
+    def started(self, kind: RecordingKind = "track", **members: object) -> Recording:
         recording = self.start(kind, **members)
         self.clock.advance(1)
         return recording
@@ -39,19 +39,24 @@ class Stage(NamedTuple):
         return recording
 
     def statuses(self, recording: Recording) -> list[str]:
-        return [t.status for t in self.ledger.transitions if t.recording_id == recording.id]
+        return [t.status for t in self.request_log.transitions if t.recording_id == recording.id]
 
 
 @pytest.fixture
 def stage() -> Stage:
-    clock, switches, faults, ledger = Clock(speed=0, start=1e9), Behaviour(), Faults(), RequestLog()
-    meetings = Meetings(clock, switches)
-    recordings = Recordings(clock, meetings, switches, faults, ledger, seed=1)
-    return Stage(clock, switches, faults, ledger, meetings, recordings)
+    clock, behaviour, faults, request_log = (
+        Clock(speed=0, start=1e9),
+        Behaviour(),
+        Faults(),
+        RequestLog(),
+    )
+    meetings = Meetings(clock, behaviour)
+    recordings = Recordings(clock, meetings, behaviour, faults, request_log, seed=1)
+    return Stage(clock, behaviour, faults, request_log, meetings, recordings)
 
 
 @pytest.mark.parametrize("kind", ["track", "composite"])
-def test_a_recording_goes_through_its_life_in_order(stage: Stage, kind: Kind) -> None:
+def test_a_recording_goes_through_its_life_in_order(stage: Stage, kind: RecordingKind) -> None:
     recording = stage.stopped(stage.started(kind))
 
     assert stage.statuses(recording) == ["INVOKED", "RECORDING", "UPLOADING", "UPLOADED"]
@@ -63,7 +68,7 @@ def test_transitions_carry_their_own_moment_however_late_they_are_looked_at(stag
 
     stage.clock.advance(500)
 
-    assert recording.started_at == recording.invoked_at + stage.switches.invoked_seconds
+    assert recording.started_at == recording.invoked_at + stage.behaviour.invoked_seconds
 
 
 def test_a_pause_does_not_count(stage: Stage) -> None:
@@ -144,7 +149,7 @@ def test_an_invoked_recording_is_not_in_progress(stage: Stage, action: str) -> N
 
 @pytest.mark.parametrize("status", [400, 404, 409])
 def test_stopping_what_has_ended_is_refused_as_the_switch_says(stage: Stage, status: int) -> None:
-    stage.switches.change({"ended_status": status})
+    stage.behaviour.change({"ended_status": status})
     recording = stage.stopped(stage.started())
 
     with pytest.raises(Refusal) as refusal:
@@ -172,7 +177,7 @@ def test_a_composite_recording_may_follow_once_the_first_has_stopped(stage: Stag
 
 @pytest.mark.parametrize("status", [400, 404])
 def test_a_track_recording_needs_a_live_session(stage: Stage, status: int) -> None:
-    stage.switches.change({"no_session_status": status})
+    stage.behaviour.change({"no_session_status": status})
     stage.meetings.create(MEETING, participants=2, live=False)
 
     with pytest.raises(Refusal, match="no active session") as refusal:
@@ -258,7 +263,7 @@ def test_a_maximum_that_passes_after_the_stop_changes_nothing(stage: Stage) -> N
 
 
 def test_short_recordings_fail_when_that_is_switched_on(stage: Stage) -> None:
-    stage.switches.short_recordings_fail = True
+    stage.behaviour.short_recordings_fail = True
     short, long = stage.started(), stage.started()
     stage.clock.advance(3)
     stage.stopped(short)
@@ -293,13 +298,13 @@ def test_a_recording_that_fails_ends_errored_with_no_file(stage: Stage, kind: st
 def test_a_vanished_recording_cannot_be_found_any_more(stage: Stage) -> None:
     stage.faults.add(Fault(kind="vanish", seconds=30))
     recording = stage.started()
-    listed = stage.recordings.shelf.of_app("app")
+    listed = stage.recordings.index.of_app("app")
 
     stage.clock.advance(30)
 
-    assert (listed, stage.recordings.shelf.of_app("app")) == ([0], [])
+    assert (listed, stage.recordings.index.of_app("app")) == ([0], [])
     with pytest.raises(Refusal) as refusal:
-        stage.recordings.shelf.get(recording.id)
+        stage.recordings.index.get(recording.id)
     assert refusal.value.status == 404
 
 
@@ -330,15 +335,15 @@ def test_the_past_can_be_looked_at(stage: Stage) -> None:
 
 def test_the_same_seed_gives_the_same_recording_ids(stage: Stage) -> None:
     other = Recordings(
-        stage.clock, stage.meetings, stage.switches, stage.faults, stage.ledger, seed=1
+        stage.clock, stage.meetings, stage.behaviour, stage.faults, stage.request_log, seed=1
     )
-    request = Request(kind="track", app_id="app", meeting_id=MEETING)
+    request = StartRequest(kind="track", app_id="app", meeting_id=MEETING)
 
     assert stage.recordings.start(request).id == other.start(request).id
 
 
 def test_unknown_meetings_are_refused_when_strict(stage: Stage) -> None:
-    stage.switches.strict = True
+    stage.behaviour.strict = True
 
     with pytest.raises(Refusal) as refusal:
         stage.start()

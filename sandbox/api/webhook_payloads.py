@@ -3,7 +3,7 @@
 from datetime import UTC, datetime
 
 from sandbox.model.clock import iso
-from sandbox.model.meetings import MeetingEvent, Session
+from sandbox.model.meeting import MeetingEvent, Session
 from sandbox.model.recording import Recording
 
 

@@ -7,16 +7,17 @@ from uuid import uuid4
 import aiohttp
 import msgspec
 
+from sandbox.api import webhook_payloads
 from sandbox.api.responses import Responses
-from sandbox.api.webhook_operations import Webhook, WebhookOperations
-from sandbox.model import webhook_payloads
+from sandbox.api.webhook_operations import Subscription, WebhookOperations
+from sandbox.api.webhook_signing import Signer
 from sandbox.model.behaviour import Behaviour
 from sandbox.model.clock import Clock
 from sandbox.model.faults import Faults
-from sandbox.model.meetings import MeetingEvent
+from sandbox.model.log_entries import WebhookEntry
+from sandbox.model.meeting import MeetingEvent
 from sandbox.model.recording import Recording
-from sandbox.model.request_log import RequestLog, WebhookSent
-from sandbox.model.signing import Signer
+from sandbox.model.request_log import RequestLog
 
 _LANES = 16  # Deliveries at a time; those about one recording share a lane and keep their order.
 
@@ -24,7 +25,7 @@ _LANES = 16  # Deliveries at a time; those about one recording share a lane and 
 class Notice(msgspec.Struct, frozen=True, kw_only=True):
     """One thing to tell one subscriber; what the body says is settled when it happens."""
 
-    webhook: Webhook
+    webhook: Subscription
     event: str
     body: bytes
     recording_id: str | None = None
@@ -39,17 +40,17 @@ class Webhooks:
     def __init__(
         self,
         clock: Clock,
-        switches: Behaviour,
+        behaviour: Behaviour,
         faults: Faults,
-        ledger: RequestLog,
+        request_log: RequestLog,
         subscriptions: WebhookOperations,
         worded: Responses,
     ) -> None:
         self.signer = Signer()
         self._clock = clock
-        self._switches = switches
+        self._behaviour = behaviour
         self._faults = faults
-        self._ledger = ledger
+        self._request_log = request_log
         self._subscriptions = subscriptions
         self._worded = worded
         self._lanes: list[asyncio.Queue[Notice]] = [asyncio.Queue() for _ in range(_LANES)]
@@ -59,7 +60,7 @@ class Webhooks:
 
     def on_recording(self, recording: Recording) -> None:
         """Its status has changed."""
-        if recording.status not in self._switches.webhook_statuses:
+        if recording.status not in self._behaviour.webhook_statuses:
             return
         app_id = recording.request.app_id
         subscribed = self._subscriptions.subscribed(app_id, "recording.statusUpdate")
@@ -83,7 +84,7 @@ class Webhooks:
 
     async def run(self) -> None:
         """Deliver until cancelled."""
-        timeout = aiohttp.ClientTimeout(total=self._switches.real_webhook_timeout_seconds)
+        timeout = aiohttp.ClientTimeout(total=self._behaviour.real_webhook_timeout_seconds)
         async with aiohttp.ClientSession(timeout=timeout) as client:
             try:
                 async with asyncio.TaskGroup() as group:
@@ -98,7 +99,7 @@ class Webhooks:
         """Meet the faults that strike before anything is sent, then queue."""
 
         def struck(kind: str) -> float | None:
-            fault = self._faults.take(
+            fault = self._faults.trigger(
                 {kind},
                 operation=notice.event,
                 meeting_id=meeting_id,
@@ -126,9 +127,9 @@ class Webhooks:
             self._queue(held)
 
     def _body(self, recording: Recording) -> bytes:
-        if self._switches.webhook_generation == "dyte":
+        if self._behaviour.webhook_generation == "dyte":
             return msgspec.json.encode(webhook_payloads.dyte(recording))
-        with_urls = recording.request.kind == "composite" or self._switches.webhook_track_urls
+        with_urls = recording.request.kind == "composite" or self._behaviour.webhook_track_urls
         worded = self._worded.recording(recording)
         payload = webhook_payloads.cloudflare(recording, worded, with_urls=with_urls)
         return msgspec.json.encode(payload)
@@ -146,12 +147,12 @@ class Webhooks:
         fault = "webhook_forge" if notice.forged else None
         self._note(notice, attempt=attempt, answer=answer, fault=fault)
         refused_for_good = answer is not None and answer < 500
-        if refused_for_good or notice.forged or attempt >= self._switches.webhook_attempts:
+        if refused_for_good or notice.forged or attempt >= self._behaviour.webhook_attempts:
             return
         again = notice
-        if not self._switches.webhook_retry_keeps_uuid:
+        if not self._behaviour.webhook_retry_keeps_uuid:
             again = msgspec.structs.replace(notice, uuid=str(uuid4()))
-        pause = self._switches.real_webhook_retry_seconds * 2 ** (attempt - 1)
+        pause = self._behaviour.real_webhook_retry_seconds * 2 ** (attempt - 1)
 
         async def retry() -> None:
             await asyncio.sleep(pause)
@@ -187,14 +188,14 @@ class Webhooks:
         task.add_done_callback(self._later.discard)
 
     def _note(self, notice: Notice, *, attempt: int, answer: int | None, fault: str | None) -> None:
-        self._ledger.add(
-            WebhookSent(
+        self._request_log.add(
+            WebhookEntry(
                 at=self._clock.now(),
                 webhook_id=notice.webhook.id,
                 event=notice.event,
                 uuid=notice.uuid,
                 attempt=attempt,
-                answer=answer,
+                response_status=answer,
                 recording_id=notice.recording_id,
                 status=notice.status,
                 fault=fault,

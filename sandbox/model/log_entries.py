@@ -1,0 +1,100 @@
+"""The entries of the request log, one struct for each kind of fact.
+
+No entry has a field that could hold a token, a key or a storage secret.
+"""
+
+import msgspec
+
+
+class LogEntry(msgspec.Struct, frozen=True, kw_only=True, tag_field="entry"):
+    """`at` is sandbox time in epoch seconds (real time at speed 1)."""
+
+    at: float
+
+
+class RequestEntry(LogEntry, frozen=True, kw_only=True, tag="request"):
+    """One request. `status` is what was decided, even if `fault` kept the answer from arriving.
+
+    `status` is None when a fault dropped the request before it was looked at; `detail` is the
+    action of a PUT; `token` tells tokens apart by a number without naming them. `in_flight` counts
+    requests of the same operation about the same meeting that had come before and had no answer.
+    """
+
+    operation: str
+    method: str
+    status: int | None
+    app_id: str | None = None
+    meeting_id: str | None = None
+    recording_id: str | None = None
+    detail: str | None = None
+    fault: str | None = None
+    token: int | None = None
+    breach: bool = False
+    in_flight: int = 0
+
+
+class StartedEntry(LogEntry, frozen=True, kw_only=True, tag="started"):
+    """A recording came into being."""
+
+    recording_id: str
+    meeting_id: str
+    session_id: str | None
+    app_id: str
+    kind: str
+    user_ids: tuple[str, ...] | None = None
+
+
+class TransitionEntry(LogEntry, frozen=True, kw_only=True, tag="transition"):
+    """A recording's status changed; `previous` is None for the first one."""
+
+    recording_id: str
+    meeting_id: str
+    previous: str | None
+    status: str
+    reason: str | None = None
+
+
+class FileEntry(LogEntry, frozen=True, kw_only=True, tag="file"):
+    """A recording's file became available for download. `seconds` is what was recorded in it."""
+
+    recording_id: str
+    meeting_id: str
+    name: str
+    seconds: float
+    user_id: str | None = None
+    peer_id: str | None = None
+    custom_participant_id: str | None = None
+
+
+class FileServedEntry(LogEntry, frozen=True, kw_only=True, tag="file_served"):
+    """Somebody asked for a file by its URL."""
+
+    recording_id: str
+    name: str
+    status: int
+
+
+class WebhookEntry(LogEntry, frozen=True, kw_only=True, tag="webhook"):
+    """One attempt to deliver. `response_status` is the receiver's status, None when none came."""
+
+    webhook_id: str
+    event: str
+    uuid: str
+    attempt: int
+    response_status: int | None
+    recording_id: str | None = None
+    status: str | None = None
+    fault: str | None = None
+
+
+AnyEntry = (
+    RequestEntry | StartedEntry | TransitionEntry | FileEntry | FileServedEntry | WebhookEntry
+)
+KINDS: dict[str, type[LogEntry]] = {
+    "request": RequestEntry,
+    "started": StartedEntry,
+    "transition": TransitionEntry,
+    "file": FileEntry,
+    "file_served": FileServedEntry,
+    "webhook": WebhookEntry,
+}

@@ -1,0 +1,76 @@
+"""A meeting, its sessions, and the stays of its participants: values without behaviour."""
+
+from typing import Literal
+
+import msgspec
+
+from sandbox.model.clock import Timer
+
+EventName = Literal[
+    "meeting.started", "meeting.ended", "meeting.participantJoined", "meeting.participantLeft"
+]
+
+
+class Participant(msgspec.Struct, frozen=True, kw_only=True):
+    """Somebody who may join. `id` is what the API elsewhere calls `user_id`."""
+
+    id: str
+    custom_participant_id: str
+    name: str
+    preset_name: str
+    created_at: float
+
+
+class Presence(msgspec.Struct, kw_only=True):
+    """One stay of a participant in a session: who leaves and joins again gets a new `peer_id`."""
+
+    peer_id: str
+    participant: Participant
+    joined_at: float
+    left_at: float | None = None
+
+
+class Session(msgspec.Struct, kw_only=True):
+    """One run of a meeting, from the first who joins until it ends."""
+
+    id: str
+    meeting_id: str
+    title: str
+    started_at: float
+    ended_at: float | None = None
+    presences: list[Presence] = []
+    most_present: int = 0
+    emptied: Timer | None = None
+
+    @property
+    def present(self) -> list[Presence]:
+        """Who is in it now."""
+        return [presence for presence in self.presences if presence.left_at is None]
+
+
+class Meeting(msgspec.Struct, kw_only=True):
+    """A room that people can meet in, again and again."""
+
+    id: str
+    title: str
+    created_at: float
+    participants: dict[str, Participant] = {}
+    sessions: list[Session] = []
+    joins: int = 0
+
+    @property
+    def session(self) -> Session | None:
+        """The live session, or None."""
+        last = self.sessions[-1] if self.sessions else None
+        return last if last and last.ended_at is None else None
+
+
+class MeetingEvent(msgspec.Struct, frozen=True, kw_only=True):
+    """Something that happened in a meeting, for those who follow (recordings, webhooks)."""
+
+    name: EventName
+    at: float
+    meeting: Meeting
+    session: Session
+    presence: Presence | None = None
+    reason: str | None = None

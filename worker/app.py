@@ -28,7 +28,7 @@ from worker.store.leader import LeaderElector
 from worker.store.pruner import Pruner, Retention
 from worker.store.queries import Oldest
 from worker.store.store import Store
-from worker.tracking.webhook_endpoint import put_off
+from worker.tracking.webhook_endpoint import unavailable_routes
 from worker.tracking.webhook_registration import keep_registered
 
 VERSION: Final = version("recording-worker")
@@ -91,7 +91,7 @@ class Worker:
             checks_live={},
             checks_ready={"store": lambda: self._awaited},
             registry=self._registry,
-            extra_routes=put_off(self._metrics, lambda: self._awaited),
+            extra_routes=unavailable_routes(self._metrics, lambda: self._awaited),
         )
         port = await http.start()
         try:

@@ -13,7 +13,7 @@ from worker.domain.errors import NotYet, OutcomeUnknown, OverBudget, Unavailable
 from worker.domain.event_envelopes import outcome_record
 from worker.domain.outcomes import utc
 from worker.domain.recording import Observation
-from worker.observability.tracing import OFF, Tracing
+from worker.observability.tracing import NO_TRACING, Tracing
 from worker.store.finishing import Finish
 from worker.store.inbox import Claimed, Release
 from worker.store.outbox import Reply
@@ -44,7 +44,7 @@ class CommandCompleter:
         source: str,
         now: Callable[[], float],
         committed: Callable[[], None],
-        tracing: Tracing = OFF,
+        tracing: Tracing = NO_TRACING,
     ) -> None:
         self._store = store
         self._limits = limits

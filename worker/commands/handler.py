@@ -36,7 +36,7 @@ from worker.domain.errors import (
 )
 from worker.domain.outcomes import utc
 from worker.observability.metrics import Metrics
-from worker.observability.tracing import OFF, Span, Tracing
+from worker.observability.tracing import NO_TRACING, Span, Tracing
 from worker.realtimekit.apps import App, Apps
 from worker.store.inbox import Claim, Claimed
 from worker.store.store import Store
@@ -67,7 +67,7 @@ class CommandHandler:
         now: Callable[[], float],
         committed: Callable[[], None],
         metrics: Metrics,
-        tracing: Tracing = OFF,
+        tracing: Tracing = NO_TRACING,
         queue: str = "recording.commands",
         storage_profiles: Mapping[str, Mapping[str, object]] | None = None,
     ) -> None:

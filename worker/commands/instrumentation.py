@@ -29,9 +29,9 @@ class CommandInstrumentation:
 
     def start_span(self, delivery: Delivery) -> Span:
         """The span of one attempt; what the delivery leads to carries its headers."""
-        facts = process_attributes(delivery, self._queue) if self._tracing.on else {}
+        facts = process_attributes(delivery, self._queue) if self._tracing.is_enabled else {}
         name = f"process {self._queue}"
-        return self._tracing.span(name, "consumer", parent=delivery.trace, facts=facts)
+        return self._tracing.span(name, "consumer", parent=delivery.trace, attributes=facts)
 
     def received(self, delivery: Delivery, command_type: str) -> None:
         """It is known what the delivery wants."""
@@ -62,7 +62,7 @@ class CommandInstrumentation:
             trace_id=trace_id_of(delivery.trace),
             **facts,
         )
-        if self._tracing.on:
+        if self._tracing.is_enabled:
             told = {f"recording_worker.{name}": facts.get(name) for name in IN_TRACES}
             span.set_attributes({name: str(value) for name, value in told.items() if value})
         if not isinstance(settlement, Ack):

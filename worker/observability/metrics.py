@@ -20,7 +20,7 @@ _WAITED_SECONDS: Final = (0.01, 0.1, 1, 3, 10, 30, 100, 300, 1000, 3600)
 _LEAVE_SECONDS: Final = (0.001, 0.01, 0.1, 1, 3, 10, 30, 100, 300)
 
 
-class Spending(Protocol):
+class BudgetState(Protocol):
     """What can be told of a budget of API requests."""
 
     def remaining(self) -> int | None:
@@ -263,7 +263,7 @@ class Metrics:
         for name, check in checks.items():
             self._well.labels(name).set_function(answer(check))
 
-    def watch_budget(self, account: str, budget: Spending) -> None:
+    def watch_budget(self, account: str, budget: BudgetState) -> None:
         """Ask this about an account's budget at each scrape."""
         nothing_known = float("nan")
         self._budget_left.labels(account).set_function(

@@ -1,7 +1,8 @@
-"""Traces by OpenTelemetry, exported over OTLP/HTTP by a thread of the SDK's own.
+"""Traces by OpenTelemetry, which a thread of its SDK exports over OTLP/HTTP.
 
-Spans wait in a queue of bounded length; what does not fit is dropped. So a collector that is away
-or slow costs spans, never commands. No span tells an exception's text: it might hold a secret.
+Spans wait in a queue of bounded length, and spans that do not fit are dropped. A collector that is
+down or slow therefore costs spans, never commands. No span carries an exception's text, because
+the text could hold a secret.
 """
 
 import asyncio
@@ -18,36 +19,35 @@ from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExport
 from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import BatchSpanProcessor
-from opentelemetry.trace import SpanKind, StatusCode
 from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 from opentelemetry.util.re import parse_env_headers
 
-from worker.observability.tracing import Facts, Headers, Kind, Span, Tracing
+from worker.observability.tracing import Attributes, Span, SpanKind, TraceHeaders, Tracing
 
-CLOSE_SECONDS: Final = 3.0
-KINDS: Final[Mapping[Kind, SpanKind]] = {
-    "consumer": SpanKind.CONSUMER,
-    "server": SpanKind.SERVER,
-    "internal": SpanKind.INTERNAL,
+CLOSE_TIMEOUT_SECONDS: Final = 3.0
+_OTEL_KINDS: Final[Mapping[SpanKind, trace.SpanKind]] = {
+    "consumer": trace.SpanKind.CONSUMER,
+    "server": trace.SpanKind.SERVER,
+    "internal": trace.SpanKind.INTERNAL,
 }
 _W3C: Final = TraceContextTextMapPropagator()
 
 
 class OtlpTracing(Tracing):
-    """Tells the collector at `endpoint`, a whole URL.
+    """Exports spans to the collector at `endpoint`, a complete URL.
 
-    `headers` are as in OTEL_EXPORTER_OTLP_HEADERS. The SDK reads what else the OTEL_ variables say
-    of the resource, the sampler, the batches and TLS; `service_name` counts where they give none.
-    Raises ValueError for what it cannot read there.
+    `headers` has the syntax of OTEL_EXPORTER_OTLP_HEADERS. The SDK reads the other OTEL_ variables
+    itself: resource, sampler, batches, TLS. `service_name` is used if they name no service.
+    Raises ValueError if a variable has a value that the SDK cannot parse.
     """
 
-    on = True
+    is_enabled = True
 
     def __init__(
         self, endpoint: str, *, headers: str | None, service_name: str, version: str, instance: str
     ) -> None:
-        about = {"service.version": version, "service.instance.id": instance}
-        resource = Resource.create(about)
+        identity = {"service.version": version, "service.instance.id": instance}
+        resource = Resource.create(identity)
         if str(resource.attributes.get("service.name", "")).startswith("unknown_service"):
             resource = resource.merge(Resource({"service.name": service_name}))
         exporter = OTLPSpanExporter(
@@ -58,69 +58,73 @@ class OtlpTracing(Tracing):
         self._provider.add_span_processor(BatchSpanProcessor(exporter))
         self._tracer = self._provider.get_tracer("recording-worker", version)
 
-    def span(self, name: str, kind: Kind, *, parent: Headers, facts: Facts) -> Span:
-        """As promised by Tracing."""
-        above = _W3C.extract(parent, context=Context())
-        span = self._tracer.start_span(name, above, KINDS[kind], dict(facts))
-        return _Exported(span, parent, current=True)
+    def span(
+        self, name: str, kind: SpanKind, *, parent: TraceHeaders, attributes: Attributes
+    ) -> Span:
+        """See `Tracing.span`."""
+        context = _W3C.extract(parent, context=Context())
+        span = self._tracer.start_span(name, context, _OTEL_KINDS[kind], dict(attributes))
+        return _OtlpSpan(span, parent, is_current=True)
 
     def child_span(self, name: str) -> Span:
-        """As promised by Tracing."""
-        return _Exported(self._tracer.start_span(name), {}, current=True)
+        """See `Tracing.child_span`."""
+        return _OtlpSpan(self._tracer.start_span(name), {}, is_current=True)
 
-    def publish_span(self, headers: Headers, *, destination: str, facts: Facts) -> Span:
-        """As promised by Tracing."""
-        above = _W3C.extract(headers, context=Context())
+    def publish_span(
+        self, headers: TraceHeaders, *, destination: str, attributes: Attributes
+    ) -> Span:
+        """See `Tracing.publish_span`."""
+        context = _W3C.extract(headers, context=Context())
         name = f"publish {destination}"
-        span = self._tracer.start_span(name, above, SpanKind.PRODUCER, dict(facts))
-        return _Exported(span, headers)
+        span = self._tracer.start_span(name, context, trace.SpanKind.PRODUCER, dict(attributes))
+        return _OtlpSpan(span, headers)
 
     def record_request(
-        self, name: str, *, seconds: float, failure: str | None, facts: Facts
+        self, name: str, *, seconds: float, failure: str | None, attributes: Attributes
     ) -> None:
-        """As promised by Tracing."""
-        began = time.time_ns() - int(seconds * 1e9)
+        """See `Tracing.record_request`."""
+        started_at = time.time_ns() - int(seconds * 1e9)
         span = self._tracer.start_span(
-            name, kind=SpanKind.CLIENT, attributes=dict(facts), start_time=began
+            name, kind=trace.SpanKind.CLIENT, attributes=dict(attributes), start_time=started_at
         )
-        _Exported(span, {}).end(failure)
+        _OtlpSpan(span, {}).end(failure)
 
     async def aclose(self) -> None:
-        """As promised by Tracing. The SDK's own way waits for a slow collector for minutes."""
-        closing = threading.Thread(target=self._provider.shutdown, daemon=True)
-        closing.start()
-        await asyncio.to_thread(closing.join, CLOSE_SECONDS)
+        """See `Tracing.aclose`. The SDK's own shutdown waits minutes for a slow collector."""
+        shutdown = threading.Thread(target=self._provider.shutdown, daemon=True)
+        shutdown.start()
+        await asyncio.to_thread(shutdown.join, CLOSE_TIMEOUT_SECONDS)
 
 
-class _Exported(Span):
-    """A span; `parent` are the headers that it came with, whose baggage goes on as it is."""
+class _OtlpSpan(Span):
+    """A span of the SDK. The baggage of `parent`, the headers it came with, is passed on as is."""
 
-    def __init__(self, span: trace.Span, parent: Headers, *, current: bool = False) -> None:
-        here = trace.set_span_in_context(span)
-        own: dict[str, str] = {}
-        _W3C.inject(own, here)
+    def __init__(self, span: trace.Span, parent: TraceHeaders, *, is_current: bool = False) -> None:
+        context = trace.set_span_in_context(span)
+        headers: dict[str, str] = {}
+        _W3C.inject(headers, context)
         baggage = {"baggage": parent["baggage"]} if "baggage" in parent else {}
-        super().__init__(baggage | own)
+        super().__init__(baggage | headers)
         self._span = span
-        self._here = here if current else None
+        self._context = context if is_current else None
         self._token: Token[Context] | None = None
 
     def __enter__(self) -> Self:
-        if self._here is not None:
-            self._token = contexts.attach(self._here)
+        if self._context is not None:
+            self._token = contexts.attach(self._context)
         return self
 
-    def set_attributes(self, facts: Facts) -> None:
-        """As promised by Span."""
-        self._span.set_attributes(dict(facts))
+    def set_attributes(self, attributes: Attributes) -> None:
+        """See `Span.set_attributes`."""
+        self._span.set_attributes(dict(attributes))
 
     def set_error(self, code: str) -> None:
-        """As promised by Span."""
+        """See `Span.set_error`."""
         self._span.set_attribute("error.type", code)
-        self._span.set_status(StatusCode.ERROR)
+        self._span.set_status(trace.StatusCode.ERROR)
 
     def end(self, failure: str | None = None) -> None:
-        """As promised by Span."""
+        """See `Span.end`."""
         if failure is not None:
             self.set_error(failure)
         self._span.end()

@@ -1,8 +1,8 @@
-"""Traces: one leads from the publisher's command to the subscriber's track file.
+"""Traces: one trace leads from the publisher's command to the subscriber's track file.
 
-What belongs to a trace travels as W3C headers: they come with a command, are stored with its
-recording, and go out with its events. Nothing here imports OpenTelemetry unless traces are asked
-for; then `worker.observability.otlp` does.
+A trace travels as W3C headers. They arrive with a command, are stored with its recording, and go
+out with its events. `worker.observability.otlp` imports OpenTelemetry, and the worker imports that
+module only when a collector is configured.
 """
 
 import re
@@ -10,17 +10,20 @@ from collections.abc import Mapping
 from types import TracebackType
 from typing import Final, Literal, Self
 
-Headers = Mapping[str, str]
-Facts = Mapping[str, str | int | float | bool]
-Kind = Literal["consumer", "server", "internal"]
+TraceHeaders = Mapping[str, str]
+Attributes = Mapping[str, str | int | float | bool]
+SpanKind = Literal["consumer", "server", "internal"]
 
 _TRACEPARENT: Final = re.compile(r"[0-9a-f]{2}-([0-9a-f]{32})-[0-9a-f]{16}-[0-9a-f]{2}.*")
 
 
 class Span:
-    """A piece of work under way: `with` it. `headers` are what to hand on to what it causes."""
+    """One piece of work, used in a `with` block.
 
-    def __init__(self, headers: Headers) -> None:
+    `headers` belong on every message and row that this work causes.
+    """
+
+    def __init__(self, headers: TraceHeaders) -> None:
         self.headers = headers
 
     def __enter__(self) -> Self:
@@ -34,50 +37,57 @@ class Span:
     ) -> None:
         self.end(None if kind is None else kind.__name__)
 
-    def set_attributes(self, facts: Facts) -> None:
-        """Add what has become known."""
+    def set_attributes(self, attributes: Attributes) -> None:
+        """Add attributes that became known during the work."""
 
     def set_error(self, code: str) -> None:
-        """It did not come to a good end; `code` is a slug, never a text that might tell more."""
+        """Mark the work as failed. `code` is a slug, never a text, which could hold a secret."""
 
     def end(self, failure: str | None = None) -> None:
-        """It is over. Once is enough."""
+        """End the span, once. `failure` is the code of the error that ended the work, or None."""
 
 
 class Tracing:
-    """Tells nobody: headers are handed on as they came."""
+    """Tracing without a collector: headers are passed on unchanged and nothing is recorded."""
 
-    on: bool = False
+    is_enabled: bool = False
 
-    def span(self, name: str, kind: Kind, *, parent: Headers, facts: Facts) -> Span:
-        """Begin a piece of work that others caused, or nobody; it is current while it lasts."""
-        del name, kind, facts
+    def span(
+        self, name: str, kind: SpanKind, *, parent: TraceHeaders, attributes: Attributes
+    ) -> Span:
+        """Start a span below `parent`, or a new trace if `parent` is empty.
+
+        The span is the current one while its `with` block runs.
+        """
+        del name, kind, attributes
         return Span(parent)
 
     def child_span(self, name: str) -> Span:
-        """Begin a part of what is current."""
+        """Start a span below the current one."""
         del name
-        return _NOTHING
+        return _EMPTY_SPAN
 
-    def publish_span(self, headers: Headers, *, destination: str, facts: Facts) -> Span:
-        """Begin to send a message that carries these headers; it is to carry the span's."""
-        del destination, facts
+    def publish_span(
+        self, headers: TraceHeaders, *, destination: str, attributes: Attributes
+    ) -> Span:
+        """Start the span that sends a message. The message must carry the span's headers."""
+        del destination, attributes
         return Span(headers)
 
     def record_request(
-        self, name: str, *, seconds: float, failure: str | None, facts: Facts
+        self, name: str, *, seconds: float, failure: str | None, attributes: Attributes
     ) -> None:
-        """A request that took so long has just ended; it was a part of what is current."""
+        """Record a request below the current span. It ended just now and took `seconds`."""
 
     async def aclose(self) -> None:
-        """Let go of what has not been told, after a few seconds."""
+        """Export the spans that wait, for a few seconds at most, and drop the rest."""
 
 
-def trace_id_of(headers: Headers) -> str | None:
-    """The trace that headers belong to, for log lines."""
-    found = _TRACEPARENT.fullmatch(headers.get("traceparent", ""))
-    return found[1] if found else None
+def trace_id_of(headers: TraceHeaders) -> str | None:
+    """The id of the trace that the headers belong to, None if they name no trace."""
+    match = _TRACEPARENT.fullmatch(headers.get("traceparent", ""))
+    return match[1] if match else None
 
 
-_NOTHING: Final = Span({})
-OFF: Final = Tracing()
+_EMPTY_SPAN: Final = Span({})
+NO_TRACING: Final = Tracing()

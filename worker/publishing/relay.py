@@ -21,7 +21,7 @@ from worker.broker.topology import Topology
 from worker.broker.tracing_attributes import publish_attributes
 from worker.domain.errors import BrokerUnavailable, StoreUnavailable
 from worker.observability.metrics import Metrics
-from worker.observability.tracing import OFF, Span, Tracing
+from worker.observability.tracing import NO_TRACING, Span, Tracing
 from worker.store.outbox import Unsent
 from worker.store.store import Store
 
@@ -43,7 +43,7 @@ class OutboxRelay:
         topology: Topology,
         *,
         metrics: Metrics,
-        tracing: Tracing = OFF,
+        tracing: Tracing = NO_TRACING,
         now: Callable[[], float],
         idle_seconds: float = 1.0,
     ) -> None:
@@ -149,7 +149,7 @@ class OutboxRelay:
 
     async def _publish(self, messages: Sequence[Outgoing]) -> Sequence[PublishResult]:
         """Publish them; each is told of in the trace that it carries, and carries that on."""
-        if not self._tracing.on:
+        if not self._tracing.is_enabled:
             return await self._publisher.publish_all(messages)
         spans = [self._span(one) for one in messages]
         carrying = [
@@ -167,7 +167,7 @@ class OutboxRelay:
         facts = publish_attributes(message)
         # The queues of replies are too many to be names.
         destination = message.exchange or "(reply)"
-        return self._tracing.publish_span(carried, destination=destination, facts=facts)
+        return self._tracing.publish_span(carried, destination=destination, attributes=facts)
 
     def _taken(self, head: Sequence[Unsent], landed: Sequence[PublishResult]) -> int:
         """How many of the head the broker took before the first that it did not."""

@@ -10,7 +10,7 @@ from worker.budget.budget import Budget
 from worker.domain.command_keys import DEFAULT_APP
 from worker.domain.errors import Refused
 from worker.observability.metrics import Metrics
-from worker.observability.tracing import OFF, Tracing
+from worker.observability.tracing import NO_TRACING, Tracing
 from worker.realtimekit.circuit_breaker import CircuitBreaker
 from worker.realtimekit.client import RealtimeKit
 from worker.realtimekit.retry import RequestRetry
@@ -44,7 +44,7 @@ def open_app(
     timeout: float,
     retry: RequestRetry,
     metrics: Metrics,
-    tracing: Tracing = OFF,
+    tracing: Tracing = NO_TRACING,
     budget: Budget | None = None,
     follow_all: bool = False,
     sustained_rate: float = 4.0,
@@ -59,9 +59,9 @@ def open_app(
         outcome = one.error.code if one.error else "ok"
         metrics.record_api_request(one.operation, outcome, one.seconds, again=one.number > 1)
         outage.record(one.error)
-        if tracing.on:
+        if tracing.is_enabled:
             tracing.record_request(
-                one.operation, seconds=one.seconds, failure=one.failure, facts=one.facts()
+                one.operation, seconds=one.seconds, failure=one.failure, attributes=one.facts()
             )
 
     api = RealtimeKit(

@@ -32,7 +32,7 @@ from worker.domain.timeouts import (
     vanished,
 )
 from worker.domain.transitions import apply_observation
-from worker.observability.tracing import OFF, Span, Tracing
+from worker.observability.tracing import NO_TRACING, Span, Tracing
 from worker.realtimekit.circuit_breaker import CircuitBreaker
 from worker.realtimekit.client import RealtimeKit
 from worker.realtimekit.fetch import read_whole
@@ -70,7 +70,7 @@ class Refresher:
         swept: Callable[[], tuple[float, int | None]],
         sweep_soon: Callable[[], None],
         committed: Callable[[], None],
-        tracing: Tracing = OFF,
+        tracing: Tracing = NO_TRACING,
     ) -> None:
         self._store = store
         self._api = api
@@ -166,8 +166,8 @@ class Refresher:
     def _span(self, known: Recording) -> Span:
         """A look belongs to the trace of the command that started the recording."""
         trace = known.start.trace if known.start else {}
-        facts = {"recording_worker.recording_id": known.recording_id}
-        return self._tracing.span("read recording", "internal", parent=trace, facts=facts)
+        attributes = {"recording_worker.recording_id": known.recording_id}
+        return self._tracing.span("read recording", "internal", parent=trace, attributes=attributes)
 
     async def _follow_up(self, known: Recording) -> None:
         asked_at = self._now()

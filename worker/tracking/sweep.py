@@ -21,7 +21,7 @@ from worker.domain.snapshot import RecordingSnapshot
 from worker.domain.timeouts import Cutoffs, Timeouts, gave_up
 from worker.domain.transitions import apply_observation
 from worker.observability.metrics import Metrics
-from worker.observability.tracing import OFF, Tracing
+from worker.observability.tracing import NO_TRACING, Tracing
 from worker.realtimekit.circuit_breaker import CircuitBreaker
 from worker.realtimekit.client import RealtimeKit
 from worker.realtimekit.models import RecordingPage
@@ -57,7 +57,7 @@ class Sweep:
         others: ExternalRecordingDiscovery | None = None,
         outage: CircuitBreaker,
         metrics: Metrics,
-        tracing: Tracing = OFF,
+        tracing: Tracing = NO_TRACING,
         now: Callable[[], datetime],
         committed: Callable[[], None],
         ticks: Callable[[], float] = time.monotonic,
@@ -137,8 +137,8 @@ class Sweep:
     async def _counted(self, leads: Callable[[], bool]) -> None:
         self._began, self._wanted = self._ticks(), True
         failed = False
-        facts = {"recording_worker.app": self._app}
-        with self._tracing.span("sweep", "internal", parent={}, facts=facts) as span:
+        attributes = {"recording_worker.app": self._app}
+        with self._tracing.span("sweep", "internal", parent={}, attributes=attributes) as span:
             try:
                 await self.once(leads)
             except (ApiError, StoreUnavailable) as error:

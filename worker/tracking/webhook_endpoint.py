@@ -21,7 +21,7 @@ from worker.domain.errors import StoreUnavailable, Unavailable
 from worker.domain.recording import Observation
 from worker.domain.snapshot import RecordingSnapshot
 from worker.observability.metrics import Metrics
-from worker.observability.tracing import OFF, Tracing
+from worker.observability.tracing import NO_TRACING, Tracing
 from worker.realtimekit.apps import App, Apps
 from worker.realtimekit.decoding.fields import Unreadable
 from worker.realtimekit.decoding.webhooks import WebhookEvent, read_webhook_event
@@ -63,7 +63,7 @@ STATUSES: Final[Mapping[Verdict, int]] = {
 }
 
 
-FACTS: Final = {
+SPAN_ATTRIBUTES: Final = {
     "http.request.method": "POST",
     "http.route": PATH,
     "url.path": PATH,
@@ -93,7 +93,7 @@ class WebhookEndpoint:
         *,
         now: Callable[[], datetime],
         metrics: Metrics,
-        tracing: Tracing = OFF,
+        tracing: Tracing = NO_TRACING,
         body_seconds: float = BODY_SECONDS,
     ) -> None:
         self._store = store
@@ -114,7 +114,9 @@ class WebhookEndpoint:
         started = time.perf_counter()
         self.in_work += 1
         try:
-            with self._tracing.span(f"POST {PATH}", "server", parent={}, facts=FACTS) as span:
+            with self._tracing.span(
+                f"POST {PATH}", "server", parent={}, attributes=SPAN_ATTRIBUTES
+            ) as span:
                 answered = await self._take(request)
                 span.set_attributes({"http.response.status_code": STATUSES[answered.verdict]})
                 span.set_attributes({"recording_worker.verdict": answered.verdict})
@@ -195,7 +197,7 @@ class WebhookEndpoint:
         return WebhookObservation(seen=seen, follow_all=follow_all)
 
 
-def put_off(metrics: Metrics, why: Callable[[], str | None]) -> list[web.RouteDef]:
+def unavailable_routes(metrics: Metrics, why: Callable[[], str | None]) -> list[web.RouteDef]:
     """What to serve while no webhook can be taken in: each is 503, so that it is sent again."""
 
     async def serve(_request: web.Request) -> web.Response:

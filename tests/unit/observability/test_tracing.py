@@ -14,7 +14,7 @@ from opentelemetry.util.re import parse_env_headers
 
 from worker.bootstrap import open_tracing
 from worker.domain.errors import WrongSettings
-from worker.observability.tracing import OFF, trace_id_of
+from worker.observability.tracing import NO_TRACING, trace_id_of
 from worker.settings.settings import Settings
 
 LEAST = {
@@ -128,11 +128,11 @@ def test_missing_packages_are_told_by_the_name_of_what_brings_them() -> None:
 
 def test_while_off_what_came_is_handed_on_and_nothing_is_told() -> None:
     came = {"traceparent": "whatever", "baggage": "tenant=blue"}
-    with OFF.span("process", "consumer", parent=came, facts={}) as span:
+    with NO_TRACING.span("process", "consumer", parent=came, attributes={}) as span:
         span.set_attributes({"code": "x"})
         span.set_error("x")
     assert span.headers == came
-    assert open_tracing(settings(), version="1", instance="i").on is False
+    assert open_tracing(settings(), version="1", instance="i").is_enabled is False
 
 
 @pytest.mark.parametrize(

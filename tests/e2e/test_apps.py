@@ -22,7 +22,7 @@ from sandbox.services.processes import free_ports
 from sandbox.services.rabbitmq import RabbitMQNode
 from sandbox.waiting import Eventually
 from tests.e2e.processes import Scene, scene
-from tests.integration.following import client
+from tests.integration.tracking_bench import client
 
 TOKENS = {"eu": "token-of-europe", "us": "token-of-america"}
 

@@ -14,7 +14,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from recording_schemas import Status
-from tests.integration.webhook_door import Door, former_update, open_door, update
+from tests.integration.webhook_bench import (
+    WebhookBench,
+    legacy_status_update,
+    open_webhook_bench,
+    status_update,
+)
 from worker.domain.recording import RANK
 from worker.tracking.webhook_endpoint import MAX_BODY_BYTES
 
@@ -68,7 +73,7 @@ SIGNATURES = st.booleans() | st.text(st.characters(min_codepoint=33, max_codepoi
 class Bench:
     """A door and a loop to run it, for tests that are not coroutines."""
 
-    def __init__(self, runner: asyncio.Runner, door: Door) -> None:
+    def __init__(self, runner: asyncio.Runner, door: WebhookBench) -> None:
         self.door = door
         self._runner = runner
 
@@ -82,7 +87,7 @@ def bench(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bench]:
     with asyncio.Runner() as runner:
         stack = AsyncExitStack()
         door = runner.run(
-            stack.enter_async_context(open_door(f"sqlite:///{directory / 'state.db'}"))
+            stack.enter_async_context(open_webhook_bench(f"sqlite:///{directory / 'state.db'}"))
         )
         yield Bench(runner, door)
         runner.run(stack.aclose())
@@ -216,7 +221,7 @@ def test_webhooks_in_any_order_and_again_and_again_make_one_monotone_history(
         door = bench.door
         recording_id = await door.known()
         for told, truth, former, somebody_looks in steps:
-            worded = former_update if former else update
+            worded = legacy_status_update if former else status_update
             assert await door.post(worded(recording_id, told)) == 204
             if somebody_looks or await door.is_due(recording_id):
                 await door.look(recording_id, truth, by="sweep")

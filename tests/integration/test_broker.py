@@ -24,7 +24,7 @@ from pamqp.header import ContentHeader
 from sandbox.services.rabbitmq import RabbitMQNode
 from sandbox.waiting import Eventually
 from tests.fault.proxy import Proxy
-from tests.integration.overheard import Overheard
+from tests.integration.amqp_frame_proxy import AmqpFrameProxy
 from worker.broker.acknowledging import Acknowledging
 from worker.broker.connection import BrokerConnection, broker_call
 from worker.broker.consumer import Consumer
@@ -174,7 +174,7 @@ class Broker:
         self._rooms = rooms
 
     async def commands(
-        self, decide: Decide, *, timeout: float = 5.0, through: Proxy | Overheard | None = None
+        self, decide: Decide, *, timeout: float = 5.0, through: Proxy | AmqpFrameProxy | None = None
     ) -> Commands:
         raw = await self._rooms.enter_async_context(await aio_pika.connect(self._url))
         topology = Topology(prefix=self._prefix, retry_delays=(0.05, 1.0))

@@ -9,7 +9,7 @@ from pamqp.base import Frame
 from pamqp.commands import Queue
 
 from sandbox.waiting import Eventually
-from tests.integration.overheard import Overheard, overheard
+from tests.integration.amqp_frame_proxy import AmqpFrameProxy, amqp_frame_proxy
 from tests.integration.test_broker import Broker, Commands, acknowledge
 from worker.broker.messages import Ack, Delivery, Settlement
 
@@ -43,8 +43,8 @@ def counting() -> Counting:
 
 
 @pytest.fixture
-async def way(amqp_url: str, counting: Counting) -> AsyncIterator[Overheard]:
-    async with overheard(amqp_url, counting) as way:
+async def way(amqp_url: str, counting: Counting) -> AsyncIterator[AmqpFrameProxy]:
+    async with amqp_frame_proxy(amqp_url, counting) as way:
         yield way
 
 
@@ -55,7 +55,7 @@ async def broker(amqp_url: str, names_prefix: str) -> AsyncIterator[Broker]:
 
 
 async def test_the_broker_has_answered_after_the_last_acknowledgement_before_the_connection_ends(
-    broker: Broker, way: Overheard, eventually: Eventually
+    broker: Broker, way: AmqpFrameProxy, eventually: Eventually
 ) -> None:
     go = asyncio.Event()
 
@@ -86,7 +86,7 @@ async def takes(commands: Commands, eventually: Eventually, body: bytes) -> None
 
 
 async def test_one_answer_that_there_is_no_consumer_changes_nothing(
-    broker: Broker, way: Overheard, counting: Counting, eventually: Eventually
+    broker: Broker, way: AmqpFrameProxy, counting: Counting, eventually: Eventually
 ) -> None:
     commands = await broker.commands(acknowledge, through=way)
     async with commands.running():
@@ -99,7 +99,7 @@ async def test_one_answer_that_there_is_no_consumer_changes_nothing(
 
 
 async def test_two_answers_in_a_row_that_there_is_no_consumer_are_believed(
-    broker: Broker, way: Overheard, counting: Counting, eventually: Eventually
+    broker: Broker, way: AmqpFrameProxy, counting: Counting, eventually: Eventually
 ) -> None:
     commands = await broker.commands(acknowledge, through=way)
     async with commands.running():

@@ -10,12 +10,12 @@ import pytest
 
 from recording_schemas import Status
 from sandbox.model.faults import Fault
-from tests.integration.following import PATIENCE, Bench, client, open_bench
+from tests.integration.tracking_bench import TIMEOUTS, TrackingBench, client, open_bench
 from worker.domain.recording import Observation
 
 
 @pytest.fixture
-async def bench(sqlite_url: str) -> AsyncIterator[Bench]:
+async def bench(sqlite_url: str) -> AsyncIterator[TrackingBench]:
     async with open_bench(sqlite_url) as opened:
         yield opened
 
@@ -23,12 +23,14 @@ async def bench(sqlite_url: str) -> AsyncIterator[Bench]:
 # What it asks for
 
 
-async def test_nothing_is_asked_while_nothing_is_followed(bench: Bench) -> None:
+async def test_nothing_is_asked_while_nothing_is_followed(bench: TrackingBench) -> None:
     await bench.tick()
     assert bench.asked() == []
 
 
-async def test_one_list_request_tells_the_changes_of_all_live_recordings(bench: Bench) -> None:
+async def test_one_list_request_tells_the_changes_of_all_live_recordings(
+    bench: TrackingBench,
+) -> None:
     ids = [await bench.start(meeting=str(uuid.uuid4())) for _ in range(30)]
     bench.asked()
     await bench.tick(2)
@@ -38,7 +40,7 @@ async def test_one_list_request_tells_the_changes_of_all_live_recordings(bench: 
 
 
 async def test_a_sweep_that_finds_nothing_new_costs_one_request_and_tells_nothing(
-    bench: Bench,
+    bench: TrackingBench,
 ) -> None:
     recording_id = await bench.start()
     await bench.tick(2)
@@ -49,7 +51,9 @@ async def test_a_sweep_that_finds_nothing_new_costs_one_request_and_tells_nothin
     assert await bench.known(recording_id) == before
 
 
-async def test_more_recordings_than_fit_a_page_are_a_request_for_each_page(bench: Bench) -> None:
+async def test_more_recordings_than_fit_a_page_are_a_request_for_each_page(
+    bench: TrackingBench,
+) -> None:
     ids = [await bench.start("composite", meeting=str(uuid.uuid4())) for _ in range(150)]
     bench.asked()
     await bench.tick(2)
@@ -58,7 +62,7 @@ async def test_more_recordings_than_fit_a_page_are_a_request_for_each_page(bench
 
 
 async def test_an_api_that_gives_smaller_pages_than_asked_for_is_listed_to_the_end(
-    bench: Bench,
+    bench: TrackingBench,
 ) -> None:
     bench.sandbox.behaviour.change({"max_per_page": 7})
     ids = [await bench.start(meeting=str(uuid.uuid4())) for _ in range(20)]
@@ -71,7 +75,7 @@ async def test_an_api_that_gives_smaller_pages_than_asked_for_is_listed_to_the_e
 
 
 async def test_an_api_that_takes_no_notice_of_the_page_number_is_not_asked_for_ever(
-    bench: Bench,
+    bench: TrackingBench,
 ) -> None:
     recording_id = await bench.start()
     item = {"id": recording_id, "status": "RECORDING", "type": "TRACK"}
@@ -92,7 +96,7 @@ async def test_an_api_that_takes_no_notice_of_the_page_number_is_not_asked_for_e
 
 
 async def test_an_uploaded_recording_is_read_once_and_each_file_is_told_then_the_end(
-    bench: Bench,
+    bench: TrackingBench,
 ) -> None:
     recording_id = await bench.record_and_upload()
     bench.asked()
@@ -115,7 +119,7 @@ async def test_an_uploaded_recording_is_read_once_and_each_file_is_told_then_the
 
 
 async def test_an_ended_recording_is_left_to_be_read_before_the_list_is_read_to_its_end(
-    bench: Bench,
+    bench: TrackingBench,
 ) -> None:
     bench.sandbox.behaviour.change({"max_per_page": 3})
     ids = [await bench.start(meeting=str(uuid.uuid4())) for _ in range(30)]
@@ -130,7 +134,7 @@ async def test_an_ended_recording_is_left_to_be_read_before_the_list_is_read_to_
 
 
 async def test_what_a_page_misses_is_read_once_though_the_next_pages_miss_it_too(
-    bench: Bench,
+    bench: TrackingBench,
 ) -> None:
     bench.sandbox.behaviour.change({"max_per_page": 3})
     ids = [await bench.start(meeting=str(uuid.uuid4())) for _ in range(30)]
@@ -145,7 +149,7 @@ async def test_what_a_page_misses_is_read_once_though_the_next_pages_miss_it_too
 
 
 async def test_every_file_says_whose_it_is_also_after_a_rejoin_and_with_underscores(
-    bench: Bench,
+    bench: TrackingBench,
 ) -> None:
     meetings = bench.sandbox.meetings
     meeting = meetings.create(bench.meeting, participants=["ada", "grace", "li_sa"])
@@ -165,7 +169,9 @@ async def test_every_file_says_whose_it_is_also_after_a_rejoin_and_with_undersco
     assert {one["file_count"] for one in files} == {3}
 
 
-async def test_files_go_out_without_owners_when_the_session_is_not_known(bench: Bench) -> None:
+async def test_files_go_out_without_owners_when_the_session_is_not_known(
+    bench: TrackingBench,
+) -> None:
     recording_id = await bench.record_and_upload()
     bench.sandbox.faults.add(Fault(kind="refuse", operation="list_participants", status=404))
     await bench.tick()
@@ -176,18 +182,18 @@ async def test_files_go_out_without_owners_when_the_session_is_not_known(bench: 
 
 @pytest.mark.parametrize("status", [400, 403, 500])
 async def test_participants_that_cannot_be_had_delay_the_files_but_do_not_hide_them(
-    bench: Bench, status: int
+    bench: TrackingBench, status: int
 ) -> None:
     recording_id = await bench.record_and_upload()
     bench.sandbox.faults.add(Fault(kind="refuse", operation="list_participants", status=status))
     await bench.tick()
     assert "UPLOADED" in await bench.told(recording_id)
-    await bench.tick(PATIENCE.files_wait + 1)
+    await bench.tick(TIMEOUTS.files_wait + 1)
     assert (await bench.told(recording_id))[-4:] == ["file", "file", "file", "completed 3"]
 
 
 async def test_participants_that_come_back_in_time_give_the_files_their_owners(
-    bench: Bench,
+    bench: TrackingBench,
 ) -> None:
     recording_id = await bench.record_and_upload()
     fault = Fault(kind="refuse", operation="list_participants", status=500)
@@ -203,7 +209,7 @@ async def test_participants_that_come_back_in_time_give_the_files_their_owners(
     }
 
 
-async def test_files_that_appear_some_time_after_the_upload_are_told(bench: Bench) -> None:
+async def test_files_that_appear_some_time_after_the_upload_are_told(bench: TrackingBench) -> None:
     bench.sandbox.faults.add(Fault(kind="no_files", seconds=30))
     recording_id = await bench.record_and_upload()
     await bench.tick()
@@ -213,7 +219,7 @@ async def test_files_that_appear_some_time_after_the_upload_are_told(bench: Benc
     assert (await bench.told(recording_id))[2:] == ["file", "file", "file", "completed 3"]
 
 
-async def test_looks_for_files_grow_rarer(bench: Bench) -> None:
+async def test_looks_for_files_grow_rarer(bench: TrackingBench) -> None:
     bench.sandbox.faults.add(Fault(kind="no_files"))
     await bench.record_and_upload()
     await bench.tick()
@@ -224,19 +230,21 @@ async def test_looks_for_files_grow_rarer(bench: Bench) -> None:
 
 
 async def test_a_recording_that_never_has_files_ends_after_the_wait_with_none(
-    bench: Bench,
+    bench: TrackingBench,
 ) -> None:
     bench.sandbox.faults.add(Fault(kind="no_files"))
     recording_id = await bench.record_and_upload()
     await bench.tick()
-    await bench.tick(PATIENCE.files_wait - 15)
+    await bench.tick(TIMEOUTS.files_wait - 15)
     assert "completed 0" not in await bench.told(recording_id)
     await bench.tick(20)
     assert await bench.told(recording_id) == ["INVOKED", "UPLOADED", "completed 0"]
     assert await bench.store.open_recordings("default") == []
 
 
-async def test_a_recording_that_errored_is_told_with_the_reason_and_ends(bench: Bench) -> None:
+async def test_a_recording_that_errored_is_told_with_the_reason_and_ends(
+    bench: TrackingBench,
+) -> None:
     bench.sandbox.faults.add(Fault(kind="fails_to_upload"))
     recording_id = await bench.record_and_upload()
     await bench.tick()
@@ -249,7 +257,7 @@ async def test_a_recording_that_errored_is_told_with_the_reason_and_ends(bench: 
     assert change["error"] == {"code": "recording_errored", "message": "the upload failed"}
 
 
-async def test_a_composite_recording_has_a_file_for_each_of_its_urls(bench: Bench) -> None:
+async def test_a_composite_recording_has_a_file_for_each_of_its_urls(bench: TrackingBench) -> None:
     recording_id = await bench.record_and_upload("composite")
     await bench.tick()
     files = await bench.data(recording_id, "recording.file_ready.v1")
@@ -260,10 +268,12 @@ async def test_a_composite_recording_has_a_file_for_each_of_its_urls(bench: Benc
 # What it concludes
 
 
-async def test_a_recording_stuck_in_invoked_is_concluded_to_have_stalled(bench: Bench) -> None:
+async def test_a_recording_stuck_in_invoked_is_concluded_to_have_stalled(
+    bench: TrackingBench,
+) -> None:
     bench.sandbox.faults.add(Fault(kind="stuck_invoked"))
     recording_id = await bench.start()
-    await bench.tick(PATIENCE.invoked_timeout - 1)
+    await bench.tick(TIMEOUTS.invoked_timeout - 1)
     assert await bench.told(recording_id) == ["INVOKED"]
     await bench.tick(2)
     assert await bench.told(recording_id) == ["INVOKED", "ERRORED", "completed 0"]
@@ -271,27 +281,33 @@ async def test_a_recording_stuck_in_invoked_is_concluded_to_have_stalled(bench: 
     assert change["error"]["code"] == "stalled"
 
 
-async def test_a_recording_that_began_while_nobody_looked_is_not_stopped(bench: Bench) -> None:
+async def test_a_recording_that_began_while_nobody_looked_is_not_stopped(
+    bench: TrackingBench,
+) -> None:
     recording_id = await bench.start()
-    await bench.tick(PATIENCE.invoked_timeout + 60)
+    await bench.tick(TIMEOUTS.invoked_timeout + 60)
     assert await bench.told(recording_id) == ["INVOKED", "RECORDING"]
     assert "change_recording" not in bench.asked()
 
 
-async def test_a_list_that_lags_behind_does_not_get_a_recording_stopped(bench: Bench) -> None:
-    bench.sandbox.behaviour.change({"invoked_seconds": PATIENCE.invoked_timeout - 5})
+async def test_a_list_that_lags_behind_does_not_get_a_recording_stopped(
+    bench: TrackingBench,
+) -> None:
+    bench.sandbox.behaviour.change({"invoked_seconds": TIMEOUTS.invoked_timeout - 5})
     recording_id = await bench.start()
-    bench.sandbox.clock.advance(PATIENCE.invoked_timeout + 5)
+    bench.sandbox.clock.advance(TIMEOUTS.invoked_timeout + 5)
     bench.sandbox.behaviour.change({"list_lag_seconds": 60.0})
     await bench.tick()
     assert "change_recording" not in bench.asked()
     assert await bench.told(recording_id) == ["INVOKED", "RECORDING"]
 
 
-async def test_a_stalled_recording_that_begins_after_all_is_followed_again(bench: Bench) -> None:
+async def test_a_stalled_recording_that_begins_after_all_is_followed_again(
+    bench: TrackingBench,
+) -> None:
     bench.sandbox.faults.add(Fault(kind="stuck_invoked"))
     recording_id = await bench.start()
-    await bench.tick(PATIENCE.invoked_timeout + 1)
+    await bench.tick(TIMEOUTS.invoked_timeout + 1)
     recording = bench.sandbox.recordings.index.get(recording_id)
     bench.sandbox.recordings.force(recording, "RECORDING")
     snapshot = await bench.api.get(recording_id)
@@ -314,10 +330,10 @@ async def test_a_stalled_recording_that_begins_after_all_is_followed_again(bench
     assert told[-3:] == ["file", "file", "file"]
 
 
-async def test_seeing_a_stalled_recording_still_invoked_is_no_news(bench: Bench) -> None:
+async def test_seeing_a_stalled_recording_still_invoked_is_no_news(bench: TrackingBench) -> None:
     bench.sandbox.faults.add(Fault(kind="stuck_invoked"))
     recording_id = await bench.start()
-    await bench.tick(PATIENCE.invoked_timeout + 1)
+    await bench.tick(TIMEOUTS.invoked_timeout + 1)
     snapshot = await bench.api.get(recording_id)
     for _ in range(2):
         await bench.store.apply(
@@ -334,7 +350,7 @@ async def test_seeing_a_stalled_recording_still_invoked_is_no_news(bench: Bench)
 
 
 async def test_a_recording_that_the_api_forgets_is_concluded_to_have_vanished_after_a_while(
-    bench: Bench,
+    bench: TrackingBench,
 ) -> None:
     recording_id = await bench.start()
     await bench.tick(2)
@@ -342,14 +358,14 @@ async def test_a_recording_that_the_api_forgets_is_concluded_to_have_vanished_af
     recordings.vanish(recordings.index.get(recording_id))
     await bench.tick(1)
     assert await bench.told(recording_id) == ["INVOKED", "RECORDING"]
-    await bench.tick(PATIENCE.vanished_after + 1)
+    await bench.tick(TIMEOUTS.vanished_after + 1)
     assert (await bench.told(recording_id))[2:] == ["ERRORED", "completed 0"]
     change = (await bench.data(recording_id, "recording.status_changed.v1"))[-1]
     assert change["error"]["code"] == "vanished"
     assert await bench.store.open_recordings("default") == []
 
 
-async def test_a_recording_that_is_forgotten_for_a_moment_goes_on(bench: Bench) -> None:
+async def test_a_recording_that_is_forgotten_for_a_moment_goes_on(bench: TrackingBench) -> None:
     recording_id = await bench.start()
     await bench.tick(2)
     bench.sandbox.behaviour.change({"list_lag_seconds": 3600.0})
@@ -357,14 +373,14 @@ async def test_a_recording_that_is_forgotten_for_a_moment_goes_on(bench: Bench) 
     fault_id = bench.sandbox.faults.add(fault)
     await bench.tick(1)
     bench.sandbox.faults.clear(fault_id)
-    await bench.tick(PATIENCE.vanished_after + 1)
+    await bench.tick(TIMEOUTS.vanished_after + 1)
     bench.sandbox.faults.add(fault)
     await bench.tick(1)
     assert await bench.told(recording_id) == ["INVOKED", "RECORDING"]
 
 
 async def test_one_recording_that_cannot_be_read_does_not_keep_the_others_from_it(
-    bench: Bench,
+    bench: TrackingBench,
 ) -> None:
     ids = [await bench.record_and_upload(meeting=str(uuid.uuid4())) for _ in range(4)]
     for status, recording_id in zip((404, 500, 401), ids, strict=False):
@@ -381,7 +397,7 @@ async def test_one_recording_that_cannot_be_read_does_not_keep_the_others_from_i
     assert {tuple(await bench.told(one)) for one in ids[:3]} == {("INVOKED",)}
 
 
-async def test_what_a_dead_sweep_missed_the_next_one_tells(bench: Bench) -> None:
+async def test_what_a_dead_sweep_missed_the_next_one_tells(bench: TrackingBench) -> None:
     recording_id = await bench.start()
     bench.sandbox.clock.advance(3600)
     await bench.api.act(recording_id, "stop")

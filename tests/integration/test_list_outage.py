@@ -7,18 +7,18 @@ import pytest
 
 from recording_schemas import Status
 from sandbox.model.faults import Fault
-from tests.integration.following import Bench, open_bench
+from tests.integration.tracking_bench import TrackingBench, open_bench
 
 LIST_FAILS = Fault(kind="refuse", operation="list_recordings", status=500)
 
 
 @pytest.fixture
-async def bench(sqlite_url: str) -> AsyncIterator[Bench]:
+async def bench(sqlite_url: str) -> AsyncIterator[TrackingBench]:
     async with open_bench(sqlite_url) as opened:
         yield opened
 
 
-async def recording(bench: Bench, count: int) -> list[str]:
+async def recording(bench: TrackingBench, count: int) -> list[str]:
     """So many recordings that are known to be recording."""
     ids = [await bench.start(meeting=str(uuid.uuid4())) for _ in range(count)]
     await bench.follow(2)
@@ -26,7 +26,7 @@ async def recording(bench: Bench, count: int) -> list[str]:
     return ids
 
 
-async def pause_all(bench: Bench, ids: list[str]) -> None:
+async def pause_all(bench: TrackingBench, ids: list[str]) -> None:
     """All of them, and a webhook tells of each."""
     for one in ids:
         await bench.api.act(one, "pause")
@@ -36,7 +36,7 @@ async def pause_all(bench: Bench, ids: list[str]) -> None:
 
 
 async def test_what_webhooks_tell_of_is_read_one_by_one_when_the_list_fails_for_long(
-    bench: Bench,
+    bench: TrackingBench,
 ) -> None:
     ids = await recording(bench, 20)
     bench.sandbox.faults.add(LIST_FAILS)
@@ -47,7 +47,7 @@ async def test_what_webhooks_tell_of_is_read_one_by_one_when_the_list_fails_for_
     assert bench.asked().count("get_recording") == len(ids)
 
 
-async def test_a_list_that_fails_for_a_moment_is_waited_for(bench: Bench) -> None:
+async def test_a_list_that_fails_for_a_moment_is_waited_for(bench: TrackingBench) -> None:
     ids = await recording(bench, 20)
     fault = bench.sandbox.faults.add(LIST_FAILS)
     await pause_all(bench, ids)
@@ -61,7 +61,7 @@ async def test_a_list_that_fails_for_a_moment_is_waited_for(bench: Bench) -> Non
     assert "get_recording" not in bench.asked()
 
 
-async def test_a_list_that_can_be_had_again_is_waited_for_again(bench: Bench) -> None:
+async def test_a_list_that_can_be_had_again_is_waited_for_again(bench: TrackingBench) -> None:
     ids = await recording(bench, 20)
     fault = bench.sandbox.faults.add(LIST_FAILS)
     for _ in range(180):

@@ -10,18 +10,18 @@ import pytest
 from recording_schemas import Status
 from sandbox.model.faults import Fault
 from sandbox.waiting import Eventually
-from tests.integration.following import Bench, client, open_bench
+from tests.integration.tracking_bench import TrackingBench, client, open_bench
 from worker.domain.errors import StoreUnavailable
 from worker.domain.recording import Observation
 
 
 @pytest.fixture
-async def bench(sqlite_url: str) -> AsyncIterator[Bench]:
+async def bench(sqlite_url: str) -> AsyncIterator[TrackingBench]:
     async with open_bench(sqlite_url) as opened:
         yield opened
 
 
-async def recording(bench: Bench, count: int = 1) -> list[str]:
+async def recording(bench: TrackingBench, count: int = 1) -> list[str]:
     """So many recordings that are known to be recording, a sweep ago."""
     ids = [await bench.start(meeting=str(uuid.uuid4())) for _ in range(count)]
     await bench.follow(2)
@@ -30,7 +30,7 @@ async def recording(bench: Bench, count: int = 1) -> list[str]:
     return ids
 
 
-async def test_what_a_webhook_cannot_settle_is_read_and_then_settled(bench: Bench) -> None:
+async def test_what_a_webhook_cannot_settle_is_read_and_then_settled(bench: TrackingBench) -> None:
     (one,) = await recording(bench)
     await bench.api.act(one, "pause")
     await bench.webhook(one, Status.PAUSED)
@@ -42,7 +42,7 @@ async def test_what_a_webhook_cannot_settle_is_read_and_then_settled(bench: Benc
 
 
 async def test_many_webhooks_about_live_recordings_cost_one_list_and_no_read_of_each(
-    bench: Bench,
+    bench: TrackingBench,
 ) -> None:
     ids = await recording(bench, 20)
     for one in ids:
@@ -57,7 +57,9 @@ async def test_many_webhooks_about_live_recordings_cost_one_list_and_no_read_of_
     assert bench.asked() == ["list_recordings"]
 
 
-async def test_what_a_sweep_under_way_can_tell_is_not_worth_another_sweep(bench: Bench) -> None:
+async def test_what_a_sweep_under_way_can_tell_is_not_worth_another_sweep(
+    bench: TrackingBench,
+) -> None:
     ids = await recording(bench, 20)
     for one in ids:
         await bench.webhook(one, Status.PAUSED)
@@ -77,7 +79,9 @@ async def test_what_a_sweep_under_way_can_tell_is_not_worth_another_sweep(bench:
     assert {(await bench.told(one))[-1] for one in ids} == {"PAUSED"}
 
 
-async def test_what_is_not_on_the_list_is_read_also_when_there_are_many(bench: Bench) -> None:
+async def test_what_is_not_on_the_list_is_read_also_when_there_are_many(
+    bench: TrackingBench,
+) -> None:
     ids = await recording(bench, 30)
     for one in ids:
         await bench.api.act(one, "stop")
@@ -91,7 +95,7 @@ async def test_what_is_not_on_the_list_is_read_also_when_there_are_many(bench: B
 
 
 async def test_a_webhook_that_comes_while_the_answer_is_under_way_is_not_settled_by_it(
-    bench: Bench,
+    bench: TrackingBench,
 ) -> None:
     (one,) = await recording(bench)
     snapshot = await bench.api.get(one)
@@ -108,7 +112,7 @@ async def test_a_webhook_that_comes_while_the_answer_is_under_way_is_not_settled
 
 
 async def test_files_that_name_their_owners_cost_one_request_for_each_recording(
-    bench: Bench,
+    bench: TrackingBench,
 ) -> None:
     bench.sandbox.behaviour.change({"track_download_url": "links"})
     one = await bench.record_and_upload()
@@ -125,7 +129,7 @@ async def test_files_that_name_their_owners_cost_one_request_for_each_recording(
 
 
 async def test_a_recording_that_cannot_be_read_is_tried_again_ever_more_rarely(
-    bench: Bench,
+    bench: TrackingBench,
 ) -> None:
     one = await bench.record_and_upload()
     fault = Fault(kind="refuse", operation="get_recording", recording_id=one, status=500)
@@ -143,7 +147,7 @@ async def test_a_recording_that_cannot_be_read_is_tried_again_ever_more_rarely(
     assert 4 <= bench.asked().count("get_recording") <= 12
 
 
-async def test_while_the_api_is_away_nothing_is_read(bench: Bench) -> None:
+async def test_while_the_api_is_away_nothing_is_read(bench: TrackingBench) -> None:
     ids = [await bench.record_and_upload(meeting=str(uuid.uuid4())) for _ in range(30)]
     await bench.sweep.once()
     bench.asked()
@@ -158,7 +162,7 @@ async def test_while_the_api_is_away_nothing_is_read(bench: Bench) -> None:
     assert {(await bench.told(one))[-1] for one in ids} == {"completed 3"}
 
 
-async def test_a_reader_that_does_not_lead_reads_nothing(bench: Bench) -> None:
+async def test_a_reader_that_does_not_lead_reads_nothing(bench: TrackingBench) -> None:
     await bench.record_and_upload()
     await bench.sweep.once()
     bench.asked()
@@ -167,7 +171,7 @@ async def test_a_reader_that_does_not_lead_reads_nothing(bench: Bench) -> None:
 
 
 async def test_a_reader_that_does_not_lead_leaves_time_to_others_whatever_becomes_due(
-    bench: Bench, eventually: Eventually
+    bench: TrackingBench, eventually: Eventually
 ) -> None:
     asked: list[bool] = []
 
@@ -185,7 +189,7 @@ async def test_a_reader_that_does_not_lead_leaves_time_to_others_whatever_become
 
 
 async def test_a_read_that_was_broken_off_before_it_began_is_made_the_next_time(
-    bench: Bench,
+    bench: TrackingBench,
 ) -> None:
     one = await bench.record_and_upload()
     await bench.sweep.once()
@@ -203,7 +207,7 @@ async def test_a_read_that_was_broken_off_before_it_began_is_made_the_next_time(
 
 
 async def test_what_a_command_leaves_to_be_read_is_read_at_once(
-    bench: Bench, eventually: Eventually
+    bench: TrackingBench, eventually: Eventually
 ) -> None:
     """The stop's own answer may tell of the end."""
     bench.store.subscribe("due", bench.reader.wake)

@@ -7,16 +7,16 @@ import pytest
 
 from recording_schemas import Status
 from sandbox.model.faults import Fault
-from tests.integration.following import PATIENCE, Bench, client, open_bench
+from tests.integration.tracking_bench import TIMEOUTS, TrackingBench, client, open_bench
 
-WHOLE = PATIENCE.recording_timeout + PATIENCE.uploading_timeout + PATIENCE.vanished_after
+WHOLE = TIMEOUTS.recording_timeout + TIMEOUTS.uploading_timeout + TIMEOUTS.vanished_after
 """Within which every start has ended, in seconds."""
 
 STEP = 300.0
 
 
 @pytest.fixture
-async def bench(sqlite_url: str) -> AsyncIterator[Bench]:
+async def bench(sqlite_url: str) -> AsyncIterator[TrackingBench]:
     async with open_bench(sqlite_url) as opened:
         yield opened
 
@@ -26,7 +26,7 @@ async def nothing() -> None:
 
 
 async def until_ended(
-    bench: Bench,
+    bench: TrackingBench,
     recording_id: str,
     within: float,
     meanwhile: Callable[[], Awaitable[object]] = nothing,
@@ -42,7 +42,7 @@ async def until_ended(
     return await bench.told(recording_id)
 
 
-async def still_the_same_after_a_day(bench: Bench, recording_id: str) -> bool:
+async def still_the_same_after_a_day(bench: TrackingBench, recording_id: str) -> bool:
     before = await bench.told(recording_id)
     for _ in range(300):
         await bench.follow(STEP)
@@ -54,18 +54,18 @@ def refuse(operation: str, status: int, recording_id: str | None = None) -> Faul
 
 
 async def test_what_is_listed_as_invoked_and_denied_by_itself_ends_in_time_and_for_good(
-    bench: Bench,
+    bench: TrackingBench,
 ) -> None:
     bench.sandbox.faults.add(Fault(kind="stuck_invoked"))
     bench.sandbox.faults.add(refuse("get_recording", 404))
     one = await bench.start()
-    told = await until_ended(bench, one, PATIENCE.invoked_timeout + STEP)
+    told = await until_ended(bench, one, TIMEOUTS.invoked_timeout + STEP)
     assert told == ["INVOKED", "ERRORED", "completed 0"]
     assert await still_the_same_after_a_day(bench, one)
 
 
 async def test_what_is_listed_as_recording_and_denied_by_itself_is_stopped_and_ends_in_time(
-    bench: Bench,
+    bench: TrackingBench,
 ) -> None:
     bench.sandbox.faults.add(refuse("get_recording", 404))
     one = await bench.start()
@@ -75,7 +75,7 @@ async def test_what_is_listed_as_recording_and_denied_by_itself_is_stopped_and_e
 
 
 async def test_what_is_uploaded_and_denied_while_it_is_listed_as_recording_is_completed_in_time(
-    bench: Bench,
+    bench: TrackingBench,
 ) -> None:
     bench.sandbox.faults.add(refuse("get_recording", 404))
     one = await bench.start()
@@ -90,32 +90,32 @@ async def test_what_is_uploaded_and_denied_while_it_is_listed_as_recording_is_co
 
 @pytest.mark.parametrize("status", [Status.RECORDING, Status.UPLOADING])
 async def test_a_webhook_that_the_api_never_bears_out_does_not_keep_a_recording_from_its_end(
-    bench: Bench, status: Status
+    bench: TrackingBench, status: Status
 ) -> None:
     bench.sandbox.faults.add(Fault(kind="stuck_invoked"))
     one = await bench.start()
     await bench.follow(2)
     await bench.webhook(one, status)
-    told = await until_ended(bench, one, PATIENCE.limit_of(status) + 2 * STEP)
+    told = await until_ended(bench, one, TIMEOUTS.limit_of(status) + 2 * STEP)
     assert told == ["INVOKED", str(status), "ERRORED", "completed 0"]
     assert bench.asked().count("get_recording") < 5
     assert await still_the_same_after_a_day(bench, one)
 
 
 async def test_what_a_webhook_calls_uploading_and_the_api_recording_is_stopped_in_the_end(
-    bench: Bench,
+    bench: TrackingBench,
 ) -> None:
     one = await bench.start()
     await bench.follow(2)
     await bench.webhook(one, Status.UPLOADING)
-    await until_ended(bench, one, PATIENCE.uploading_timeout + 2 * STEP)
+    await until_ended(bench, one, TIMEOUTS.uploading_timeout + 2 * STEP)
     for _ in range(3):
         await bench.follow(STEP)
     assert (await bench.api.get(one)).status is Status.UPLOADED
     assert (await bench.told(one))[-4:] == ["UPLOADED", "file", "file", "file"]
 
 
-async def test_a_recording_that_flips_before_every_look_ends_in_time(bench: Bench) -> None:
+async def test_a_recording_that_flips_before_every_look_ends_in_time(bench: TrackingBench) -> None:
     one = await bench.start()
     await bench.follow(2)
     turns = iter(range(1_000))
@@ -130,7 +130,7 @@ async def test_a_recording_that_flips_before_every_look_ends_in_time(bench: Benc
 
 @pytest.mark.parametrize("operation", ["list_recordings", "get_recording", "change_recording"])
 async def test_a_recording_that_flips_ends_in_time_whichever_request_fails_for_ever(
-    bench: Bench, operation: str
+    bench: TrackingBench, operation: str
 ) -> None:
     """As commands pause and resume it, whose answers are taken in."""
     one = await bench.start()
@@ -148,11 +148,11 @@ async def test_a_recording_that_flips_ends_in_time_whichever_request_fails_for_e
 
 
 async def test_an_upload_that_begins_late_and_is_never_told_of_again_ends_with_the_others(
-    bench: Bench,
+    bench: TrackingBench,
 ) -> None:
     one = await bench.start()
     await bench.follow(2)
-    bench.sandbox.clock.advance(PATIENCE.recording_timeout - 100)
+    bench.sandbox.clock.advance(TIMEOUTS.recording_timeout - 100)
     await bench.webhook(one, Status.UPLOADING)
     bench.sandbox.faults.add(refuse("*", 500))
     told = await until_ended(bench, one, WHOLE + 2 * STEP)
@@ -160,7 +160,7 @@ async def test_an_upload_that_begins_late_and_is_never_told_of_again_ends_with_t
 
 
 async def test_an_upload_that_begins_late_and_never_ends_ends_with_the_others(
-    bench: Bench,
+    bench: TrackingBench,
 ) -> None:
     bench.sandbox.behaviour.change({"uploading_seconds": 10 * WHOLE})
     one = await bench.start()
@@ -179,7 +179,7 @@ async def test_an_upload_that_begins_late_and_never_ends_ends_with_the_others(
 
 @pytest.mark.parametrize("known", [Status.RECORDING, Status.UPLOADING])
 async def test_a_stop_that_takes_a_recording_no_further_does_not_keep_it_from_its_end(
-    bench: Bench, known: Status
+    bench: TrackingBench, known: Status
 ) -> None:
     one = await bench.start()
     await bench.follow(2)
@@ -191,32 +191,32 @@ async def test_a_stop_that_takes_a_recording_no_further_does_not_keep_it_from_it
         return httpx.Response(200, json={"success": True, "data": [alone] if listing else alone})
 
     bench.restart(client(transport=httpx.MockTransport(always)))
-    told = await until_ended(bench, one, PATIENCE.limit_of(known) + 2 * STEP)
+    told = await until_ended(bench, one, TIMEOUTS.limit_of(known) + 2 * STEP)
     assert told[-2:] == ["ERRORED", "completed 0"]
 
 
 async def test_what_stays_invoked_is_stopped_at_the_api_before_it_is_given_up(
-    bench: Bench,
+    bench: TrackingBench,
 ) -> None:
     bench.sandbox.faults.add(Fault(kind="stuck_invoked"))
     one = await bench.start()
     bench.asked()
-    await bench.follow(PATIENCE.invoked_timeout + 1)
+    await bench.follow(TIMEOUTS.invoked_timeout + 1)
     assert bench.asked() == ["list_recordings", "get_recording", "change_recording"]
     assert await bench.told(one) == ["INVOKED", "ERRORED", "completed 0"]
 
 
-async def given_up(bench: Bench) -> str:
+async def given_up(bench: TrackingBench) -> str:
     """One that was INVOKED for too long."""
     bench.sandbox.faults.add(Fault(kind="stuck_invoked", count=1))
     one = await bench.start()
-    await bench.follow(PATIENCE.invoked_timeout + 1)
+    await bench.follow(TIMEOUTS.invoked_timeout + 1)
     assert (await bench.known(one)).completed
     bench.asked()
     return one
 
 
-async def follow_while_others_can_be_read(bench: Bench, steps: int) -> int:
+async def follow_while_others_can_be_read(bench: TrackingBench, steps: int) -> int:
     """How often something was read meanwhile."""
     for _ in range(steps):
         await bench.follow(STEP)
@@ -224,7 +224,9 @@ async def follow_while_others_can_be_read(bench: Bench, steps: int) -> int:
     return bench.asked().count("get_recording")
 
 
-async def test_an_end_that_cannot_be_looked_into_is_left_alone_after_a_day(bench: Bench) -> None:
+async def test_an_end_that_cannot_be_looked_into_is_left_alone_after_a_day(
+    bench: TrackingBench,
+) -> None:
     one = await given_up(bench)
     bench.sandbox.faults.add(refuse("get_recording", 500, recording_id=one))
     assert await follow_while_others_can_be_read(bench, 290) > 10
@@ -235,7 +237,7 @@ async def test_an_end_that_cannot_be_looked_into_is_left_alone_after_a_day(bench
 
 
 async def test_what_was_given_up_long_ago_and_is_told_of_is_read_also_if_that_fails_at_first(
-    bench: Bench,
+    bench: TrackingBench,
 ) -> None:
     bench.sandbox.behaviour.change({"invoked_seconds": 7 * 86_400.0})
     one = await bench.start()

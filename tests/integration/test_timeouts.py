@@ -7,12 +7,12 @@ import pytest
 
 from recording_schemas import Status
 from sandbox.model.faults import Fault
-from tests.integration.following import PATIENCE, Bench, open_bench
+from tests.integration.tracking_bench import TIMEOUTS, TrackingBench, open_bench
 from worker.domain.recording import Observation
 from worker.domain.snapshot import RecordingSnapshot
 from worker.domain.timeouts import ended, stalled
 
-LONGEST = PATIENCE.recording_timeout + PATIENCE.uploading_timeout + PATIENCE.vanished_after
+LONGEST = TIMEOUTS.recording_timeout + TIMEOUTS.uploading_timeout + TIMEOUTS.vanished_after
 """Within which every start has ended, in seconds."""
 
 STEPS = (1, 5, 30, 120, 600, 3600)
@@ -20,12 +20,12 @@ STEPS = (1, 5, 30, 120, 600, 3600)
 
 
 @pytest.fixture
-async def bench(sqlite_url: str) -> AsyncIterator[Bench]:
+async def bench(sqlite_url: str) -> AsyncIterator[TrackingBench]:
     async with open_bench(sqlite_url) as opened:
         yield opened
 
 
-async def until_completed(bench: Bench, recording_id: str) -> float:
+async def until_completed(bench: TrackingBench, recording_id: str) -> float:
     """Sweep until the recording is completed; after how many seconds that was."""
     passed = 0.0
     for number in range(80):
@@ -37,11 +37,11 @@ async def until_completed(bench: Bench, recording_id: str) -> float:
     raise AssertionError(f"not ended after {passed} s: {await bench.told(recording_id)}")
 
 
-async def last_status(bench: Bench, recording_id: str) -> str:
+async def last_status(bench: TrackingBench, recording_id: str) -> str:
     return [one for one in await bench.told(recording_id) if one in Status.__members__][-1]
 
 
-async def errors(bench: Bench, recording_id: str) -> list[tuple[str, str]]:
+async def errors(bench: TrackingBench, recording_id: str) -> list[tuple[str, str]]:
     changes = await bench.data(recording_id, "recording.status_changed.v1")
     return [(one["error"]["code"], one["error"]["message"]) for one in changes if one["error"]]
 
@@ -49,16 +49,16 @@ async def errors(bench: Bench, recording_id: str) -> list[tuple[str, str]]:
 @pytest.mark.parametrize(
     ("fault", "within", "last"),
     [
-        (Fault(kind="stuck_invoked"), PATIENCE.invoked_timeout, "ERRORED"),
+        (Fault(kind="stuck_invoked"), TIMEOUTS.invoked_timeout, "ERRORED"),
         (Fault(kind="fails_to_start"), 60, "ERRORED"),
-        (Fault(kind="vanish", seconds=3), PATIENCE.vanished_after + 120, "ERRORED"),
-        (Fault(kind="no_files"), PATIENCE.files_wait, "UPLOADED"),
+        (Fault(kind="vanish", seconds=3), TIMEOUTS.vanished_after + 120, "ERRORED"),
+        (Fault(kind="no_files"), TIMEOUTS.files_wait, "UPLOADED"),
         (Fault(kind="fails_to_upload"), 60, "ERRORED"),
     ],
     ids=lambda value: value.kind if isinstance(value, Fault) else "",
 )
 async def test_whatever_becomes_of_a_recording_it_ends_in_time(
-    bench: Bench, fault: Fault, within: float, last: str
+    bench: TrackingBench, fault: Fault, within: float, last: str
 ) -> None:
     bench.sandbox.faults.add(fault)
     recording_id = await bench.start()
@@ -82,7 +82,7 @@ async def test_whatever_becomes_of_a_recording_it_ends_in_time(
     ids=lambda value: f"{value.kind} {value.operation}" if isinstance(value, Fault) else "",
 )
 async def test_whatever_the_api_answers_for_ever_each_start_ends_in_time(
-    bench: Bench, fault: Fault, last: str
+    bench: TrackingBench, fault: Fault, last: str
 ) -> None:
     recording_id = await bench.start()
     bench.sandbox.faults.add(fault)
@@ -90,7 +90,7 @@ async def test_whatever_the_api_answers_for_ever_each_start_ends_in_time(
     assert await last_status(bench, recording_id) == last
 
 
-async def test_a_recording_whose_session_ends_ends_with_it(bench: Bench) -> None:
+async def test_a_recording_whose_session_ends_ends_with_it(bench: TrackingBench) -> None:
     recording_id = await bench.start()
     await bench.follow(5)
     bench.sandbox.meetings.end_session(bench.meeting)
@@ -100,10 +100,10 @@ async def test_a_recording_whose_session_ends_ends_with_it(bench: Bench) -> None
     assert told[-5:] == ["UPLOADED", "file", "file", "file", "completed 3"]
 
 
-async def test_a_recording_that_never_stops_is_stopped_in_the_end(bench: Bench) -> None:
+async def test_a_recording_that_never_stops_is_stopped_in_the_end(bench: TrackingBench) -> None:
     recording_id = await bench.start()
     await bench.follow(2)
-    await bench.follow(PATIENCE.recording_timeout - 10)
+    await bench.follow(TIMEOUTS.recording_timeout - 10)
     assert await bench.told(recording_id) == ["INVOKED", "RECORDING"]
     await bench.follow(20)
     await bench.follow(20)
@@ -116,27 +116,27 @@ async def test_a_recording_that_never_stops_is_stopped_in_the_end(bench: Bench) 
 
 
 async def test_going_to_and_fro_between_recording_and_paused_does_not_go_on_for_ever(
-    bench: Bench,
+    bench: TrackingBench,
 ) -> None:
     recording_id = await bench.start()
     await bench.follow(2)
     for action in ("pause", "resume") * 2:
-        await bench.follow(PATIENCE.recording_timeout / 5)
+        await bench.follow(TIMEOUTS.recording_timeout / 5)
         await bench.api.act(recording_id, action)
-    await bench.follow(PATIENCE.recording_timeout / 4)
+    await bench.follow(TIMEOUTS.recording_timeout / 4)
     for _ in range(2):
         await bench.follow(20)
     assert (await bench.told(recording_id))[-1] == "completed 3"
 
 
-async def test_what_others_started_is_given_up_but_not_stopped(bench: Bench) -> None:
+async def test_what_others_started_is_given_up_but_not_stopped(bench: TrackingBench) -> None:
     snapshot = await bench.api.start_track({"meeting_id": bench.meeting})
     sight = Observation(
         snapshot=snapshot, observed_by="command", asked_at=bench.now(), observed_at=bench.now()
     )
     await bench.store.apply([sight])
     await bench.follow(2)
-    await bench.follow(PATIENCE.recording_timeout)
+    await bench.follow(TIMEOUTS.recording_timeout)
     assert await errors(bench, snapshot.recording_id) == [
         ("stalled", "still RECORDING after 90000 s")
     ]
@@ -144,14 +144,14 @@ async def test_what_others_started_is_given_up_but_not_stopped(bench: Bench) -> 
 
 
 async def test_a_recording_that_is_uploaded_for_ever_is_given_up_and_followed_again_when_it_is_done(
-    bench: Bench,
+    bench: TrackingBench,
 ) -> None:
-    bench.sandbox.behaviour.change({"uploading_seconds": PATIENCE.uploading_timeout + 1000})
+    bench.sandbox.behaviour.change({"uploading_seconds": TIMEOUTS.uploading_timeout + 1000})
     recording_id = await bench.start()
     await bench.follow(10)
     await bench.api.act(recording_id, "stop")
     await bench.follow(10)
-    await bench.follow(PATIENCE.uploading_timeout)
+    await bench.follow(TIMEOUTS.uploading_timeout)
     assert await errors(bench, recording_id) == [("stalled", "still UPLOADING after 7200 s")]
     bench.asked()
     for _ in range(8):
@@ -165,10 +165,12 @@ async def test_a_recording_that_is_uploaded_for_ever_is_given_up_and_followed_ag
     assert bench.asked().count("get_recording") <= 6
 
 
-async def test_an_end_without_proof_is_looked_into_again_and_again_for_a_day(bench: Bench) -> None:
+async def test_an_end_without_proof_is_looked_into_again_and_again_for_a_day(
+    bench: TrackingBench,
+) -> None:
     bench.sandbox.faults.add(Fault(kind="stuck_invoked"))
     recording_id = await bench.start()
-    await bench.follow(PATIENCE.invoked_timeout + 1)
+    await bench.follow(TIMEOUTS.invoked_timeout + 1)
     bench.asked()
     for _ in range(120):
         await bench.follow(900)
@@ -180,7 +182,7 @@ async def test_an_end_without_proof_is_looked_into_again_and_again_for_a_day(ben
 
 
 async def test_files_that_turn_up_hours_after_a_recording_was_completed_without_are_told(
-    bench: Bench,
+    bench: TrackingBench,
 ) -> None:
     bench.sandbox.faults.add(Fault(kind="no_files", seconds=7200))
     recording_id = await bench.record_and_upload()
@@ -189,7 +191,9 @@ async def test_files_that_turn_up_hours_after_a_recording_was_completed_without_
     assert (await bench.told(recording_id))[1:] == ["UPLOADED", "completed 0", *["file"] * 3]
 
 
-async def test_a_vanished_recording_that_is_there_again_is_followed_again(bench: Bench) -> None:
+async def test_a_vanished_recording_that_is_there_again_is_followed_again(
+    bench: TrackingBench,
+) -> None:
     recording_id = await bench.start()
     await bench.follow(2)
     fault = Fault(kind="refuse", operation="get_recording", status=404)
@@ -205,7 +209,7 @@ async def test_a_vanished_recording_that_is_there_again_is_followed_again(bench:
 
 
 async def test_since_when_a_recording_is_missing_is_not_forgotten_at_a_restart(
-    bench: Bench,
+    bench: TrackingBench,
 ) -> None:
     recording_id = await bench.start()
     await bench.follow(2)
@@ -214,13 +218,13 @@ async def test_since_when_a_recording_is_missing_is_not_forgotten_at_a_restart(
     for _ in range(3):
         await bench.follow(10)
         bench.restart()
-    await bench.follow(PATIENCE.vanished_after - 15)
+    await bench.follow(TIMEOUTS.vanished_after - 15)
     assert await errors(bench, recording_id) == [
         ("vanished", "the API no longer knows this recording")
     ]
 
 
-async def test_a_look_that_was_put_off_is_not_forgotten_at_a_restart(bench: Bench) -> None:
+async def test_a_look_that_was_put_off_is_not_forgotten_at_a_restart(bench: TrackingBench) -> None:
     bench.sandbox.faults.add(Fault(kind="no_files"))
     recording_id = await bench.record_and_upload()
     await bench.follow()
@@ -230,17 +234,17 @@ async def test_a_look_that_was_put_off_is_not_forgotten_at_a_restart(bench: Benc
     bench.restart()
     await bench.reader.once()
     assert bench.asked() == []
-    bench.sandbox.clock.advance(PATIENCE.files_wait)
+    bench.sandbox.clock.advance(TIMEOUTS.files_wait)
     await bench.reader.once()
     assert (await bench.told(recording_id))[-1] == "completed 0"
 
 
 async def test_an_end_that_is_concluded_while_a_webhook_tells_more_does_not_count(
-    bench: Bench,
+    bench: TrackingBench,
 ) -> None:
     recording_id = await bench.start()
     known = await bench.known(recording_id)
-    bench.sandbox.clock.advance(PATIENCE.invoked_timeout + 1)
+    bench.sandbox.clock.advance(TIMEOUTS.invoked_timeout + 1)
     asked_at = bench.now() - timedelta(seconds=1)
     moved = Observation(
         snapshot=RecordingSnapshot(recording_id=recording_id, status=Status.RECORDING),
@@ -249,7 +253,7 @@ async def test_an_end_that_is_concluded_while_a_webhook_tells_more_does_not_coun
         observed_at=bench.now(),
     )
     given_up = ended(
-        known, stalled(known, PATIENCE, bench.now()), asked_at=asked_at, now=bench.now()
+        known, stalled(known, TIMEOUTS, bench.now()), asked_at=asked_at, now=bench.now()
     )
     await bench.store.apply([moved])
     await bench.store.apply([given_up])

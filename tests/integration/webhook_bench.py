@@ -33,7 +33,7 @@ SIGNER = Signer()
 """One for all tests: to make a key takes long."""
 
 
-class Door:
+class WebhookBench:
     """Served at `url`; `time` moves by a second at every look at the clock.
 
     Any request to the API is a failure of the test: `asked_of_the_api` counts them.
@@ -113,7 +113,7 @@ class Door:
         return answer.status_code
 
     async def tell(self, recording_id: str, status: str, **members: Any) -> int:
-        return await self.post(update(recording_id, status, **members))
+        return await self.post(status_update(recording_id, status, **members))
 
     async def known(
         self, status: str = "INVOKED", *, kind: Kind = "track", app: str = "default"
@@ -199,13 +199,13 @@ class Door:
         )
 
 
-def update(recording_id: str, status: str, **members: Any) -> dict[str, Any]:
+def status_update(recording_id: str, status: str, **members: Any) -> dict[str, Any]:
     """What the API sends when a recording's status changes, with further members."""
     recording = {"id": recording_id, "recordingId": recording_id, "status": status, **members}
     return {"event": "recording.statusUpdate", "recording": recording, "meeting": {"id": "m"}}
 
 
-def former_update(recording_id: str, status: str, **members: Any) -> dict[str, Any]:
+def legacy_status_update(recording_id: str, status: str, **members: Any) -> dict[str, Any]:
     """The same as the predecessor words it."""
     started = {"startedTime": "2023-04-14 04:46:08.306221Z", "fileSize": 7}
     recording = {"recordingId": recording_id, "status": status, **started, **members}
@@ -213,16 +213,16 @@ def former_update(recording_id: str, status: str, **members: Any) -> dict[str, A
 
 
 @asynccontextmanager
-async def open_door(
+async def open_webhook_bench(
     url: str,
     *,
     follow_all: bool = False,
     apps: tuple[str, ...] = ("default",),
     body_seconds: float = 5.0,
-) -> AsyncIterator[Door]:
+) -> AsyncIterator[WebhookBench]:
     """A door that is open during the block. `url` is a database's."""
     store = await Store.open(url, source="test")
-    door = Door(store, follow_all=follow_all, apps=apps, body_seconds=body_seconds)
+    door = WebhookBench(store, follow_all=follow_all, apps=apps, body_seconds=body_seconds)
     door.port = await door.server.start()
     try:
         yield door

@@ -9,7 +9,7 @@ import pytest
 from recording_schemas import Kind, Status
 from sandbox.model.faults import Fault
 from sandbox.model.recording import StartRequest
-from tests.integration.following import Bench, open_bench
+from tests.integration.tracking_bench import TrackingBench, open_bench
 from worker.domain.recording import Observation
 from worker.domain.snapshot import RecordingSnapshot
 from worker.store.inbox import Claim, Release
@@ -17,20 +17,20 @@ from worker.store.observations import WebhookObservation
 
 
 @pytest.fixture
-async def bench(sqlite_url: str) -> AsyncIterator[Bench]:
+async def bench(sqlite_url: str) -> AsyncIterator[TrackingBench]:
     async with open_bench(sqlite_url) as opened:
         opened.restart(follow_all=True)
         yield opened
 
 
-async def stranger(bench: Bench, kind: Kind = "track", meeting: str | None = None) -> str:
+async def stranger(bench: TrackingBench, kind: Kind = "track", meeting: str | None = None) -> str:
     """A recording that somebody else starts."""
     body = {"meeting_id": meeting or str(uuid.uuid4())}
     start = bench.api.start_track if kind == "track" else bench.api.start_composite
     return (await start(body)).recording_id
 
 
-async def claim_a_start(bench: Bench) -> None:
+async def claim_a_start(bench: TrackingBench) -> None:
     claim = Claim(
         command_id="start-1",
         command_type="start_track_recording",
@@ -45,24 +45,24 @@ async def claim_a_start(bench: Bench) -> None:
     assert (await bench.store.claim(claim)).may_call
 
 
-async def ended(bench: Bench, recording_id: str) -> None:
+async def ended(bench: TrackingBench, recording_id: str) -> None:
     bench.sandbox.clock.advance(5)
     await bench.api.act(recording_id, "stop")
     bench.sandbox.clock.advance(5)
 
 
-def begun_now(bench: Bench, kind: Kind = "track", **members: Any) -> str:
+def begun_now(bench: TrackingBench, kind: Kind = "track", **members: Any) -> str:
     """A recording that somebody else starts in this very moment."""
     request = StartRequest(kind=kind, app_id="app", meeting_id=str(uuid.uuid4()), **members)
     return bench.sandbox.recordings.start(request).id
 
 
-def begun_nameless(bench: Bench) -> str:
+def begun_nameless(bench: TrackingBench) -> str:
     """One of which nothing in a list tells what kind of recording it is."""
     return begun_now(bench, "composite", video_suffix=None, audio_suffix=None, streams=True)
 
 
-async def a_sweep_that_waits(bench: Bench, seconds: float) -> tuple[str, str]:
+async def a_sweep_that_waits(bench: TrackingBench, seconds: float) -> tuple[str, str]:
     """One sweep that has to wait behind its first page, which has the newest recordings. Returns a
     recording that begins as the wait does, and one that begins and ends before it is over."""
     begun: list[str] = []
@@ -82,7 +82,7 @@ async def a_sweep_that_waits(bench: Bench, seconds: float) -> tuple[str, str]:
     return begun[0], begun[1]
 
 
-async def test_without_being_told_to_nothing_of_others_is_followed(bench: Bench) -> None:
+async def test_without_being_told_to_nothing_of_others_is_followed(bench: TrackingBench) -> None:
     bench.restart(follow_all=False)
     ours, _theirs = await bench.start(), await stranger(bench)
     await bench.tick(5)
@@ -90,7 +90,9 @@ async def test_without_being_told_to_nothing_of_others_is_followed(bench: Bench)
 
 
 @pytest.mark.parametrize("kind", ["track", "composite"])
-async def test_a_live_recording_of_others_gets_all_its_events(bench: Bench, kind: Kind) -> None:
+async def test_a_live_recording_of_others_gets_all_its_events(
+    bench: TrackingBench, kind: Kind
+) -> None:
     theirs = await stranger(bench, kind)
     await bench.tick(5)
     assert await bench.told(theirs) == ["RECORDING"]
@@ -102,7 +104,7 @@ async def test_a_live_recording_of_others_gets_all_its_events(bench: Bench, kind
     assert (await bench.known(theirs)).kind == kind
 
 
-async def test_the_kind_that_a_list_does_not_tell_is_asked_for_once(bench: Bench) -> None:
+async def test_the_kind_that_a_list_does_not_tell_is_asked_for_once(bench: TrackingBench) -> None:
     theirs = begun_nameless(bench)
     await bench.tick(5)
     await bench.tick(10)
@@ -110,14 +112,16 @@ async def test_the_kind_that_a_list_does_not_tell_is_asked_for_once(bench: Bench
     assert bench.asked().count("get_recording") == 1
 
 
-async def test_what_was_over_before_anybody_followed_is_nobody_s_business(bench: Bench) -> None:
+async def test_what_was_over_before_anybody_followed_is_nobody_s_business(
+    bench: TrackingBench,
+) -> None:
     await ended(bench, await stranger(bench))
     await bench.tick(5)
     assert await bench.events() == []
 
 
 async def test_what_was_over_before_stays_nobody_s_business_however_long_one_follows(
-    bench: Bench,
+    bench: TrackingBench,
 ) -> None:
     over = await stranger(bench)
     await ended(bench, over)
@@ -127,7 +131,7 @@ async def test_what_was_over_before_stays_nobody_s_business_however_long_one_fol
     assert await bench.told(over) == []
 
 
-async def test_what_began_and_ended_between_two_sweeps_is_found(bench: Bench) -> None:
+async def test_what_began_and_ended_between_two_sweeps_is_found(bench: TrackingBench) -> None:
     await bench.tick()
     theirs = [await stranger(bench) for _ in range(3)]
     for one in theirs:
@@ -138,7 +142,7 @@ async def test_what_began_and_ended_between_two_sweeps_is_found(bench: Bench) ->
         assert (await bench.told(one))[-1] == "completed 3"
 
 
-async def test_a_recording_from_the_future_hides_none_of_the_present(bench: Bench) -> None:
+async def test_a_recording_from_the_future_hides_none_of_the_present(bench: TrackingBench) -> None:
     await bench.tick()
     bench.sandbox.clock._base += 36_000
     await stranger(bench)
@@ -152,7 +156,7 @@ async def test_a_recording_from_the_future_hides_none_of_the_present(bench: Benc
 
 @pytest.mark.parametrize("seconds", [350, 4000])
 async def test_what_begins_while_a_sweep_lasts_is_found_however_long_that_is(
-    bench: Bench, seconds: float
+    bench: TrackingBench, seconds: float
 ) -> None:
     bench.sandbox.behaviour.change({"max_per_page": 5})
     await bench.tick()
@@ -167,7 +171,7 @@ async def test_what_begins_while_a_sweep_lasts_is_found_however_long_that_is(
 
 
 async def test_what_began_while_a_sweep_lasted_and_ended_right_after_it_is_found(
-    bench: Bench,
+    bench: TrackingBench,
 ) -> None:
     bench.sandbox.behaviour.change({"max_per_page": 5})
     await bench.tick()
@@ -182,7 +186,7 @@ async def test_what_began_while_a_sweep_lasted_and_ended_right_after_it_is_found
 
 
 async def test_a_live_recording_that_could_not_be_read_for_long_is_found_when_it_can(
-    bench: Bench,
+    bench: TrackingBench,
 ) -> None:
     await bench.tick()
     theirs = begun_nameless(bench)
@@ -196,7 +200,9 @@ async def test_a_live_recording_that_could_not_be_read_for_long_is_found_when_it
     assert await bench.told(theirs) == ["RECORDING"]
 
 
-async def test_one_that_never_ends_and_was_forgotten_is_not_begun_anew(bench: Bench) -> None:
+async def test_one_that_never_ends_and_was_forgotten_is_not_begun_anew(
+    bench: TrackingBench,
+) -> None:
     await bench.tick()
     zombie = await stranger(bench)
     bench.sandbox.faults.add(Fault(kind="refuse", operation="stop_recording", status=400))
@@ -211,7 +217,7 @@ async def test_one_that_never_ends_and_was_forgotten_is_not_begun_anew(bench: Be
 
 
 async def test_what_began_and_ended_while_no_worker_ran_is_found_after_the_restart(
-    bench: Bench,
+    bench: TrackingBench,
 ) -> None:
     await bench.tick()
     theirs = [await stranger(bench) for _ in range(250)]
@@ -224,7 +230,9 @@ async def test_what_began_and_ended_while_no_worker_ran_is_found_after_the_resta
     assert {one["subject"] for one in await bench.events()} == set(theirs)
 
 
-async def test_following_others_costs_two_requests_when_nothing_happens(bench: Bench) -> None:
+async def test_following_others_costs_two_requests_when_nothing_happens(
+    bench: TrackingBench,
+) -> None:
     for _ in range(150):
         await ended(bench, await stranger(bench))
     await bench.tick()
@@ -234,7 +242,7 @@ async def test_following_others_costs_two_requests_when_nothing_happens(bench: B
     assert bench.asked() == ["list_recordings"] * 2
 
 
-async def test_many_that_began_of_late_are_not_listed_twice(bench: Bench) -> None:
+async def test_many_that_began_of_late_are_not_listed_twice(bench: TrackingBench) -> None:
     await bench.tick()
     theirs = [await stranger(bench) for _ in range(250)]
     await bench.tick(2)
@@ -244,7 +252,9 @@ async def test_many_that_began_of_late_are_not_listed_twice(bench: Bench) -> Non
     assert {(await bench.told(one))[-1] for one in theirs} == {"RECORDING"}
 
 
-async def test_one_that_is_listed_late_is_found_though_it_ended_meanwhile(bench: Bench) -> None:
+async def test_one_that_is_listed_late_is_found_though_it_ended_meanwhile(
+    bench: TrackingBench,
+) -> None:
     await bench.tick()
     await bench.tick()
     bench.sandbox.behaviour.change({"list_lag_seconds": 200.0})
@@ -259,7 +269,9 @@ async def test_one_that_is_listed_late_is_found_though_it_ended_meanwhile(bench:
     assert await bench.told(early) == ["RECORDING"]
 
 
-async def test_a_recording_that_a_start_in_work_may_have_made_is_left_to_it(bench: Bench) -> None:
+async def test_a_recording_that_a_start_in_work_may_have_made_is_left_to_it(
+    bench: TrackingBench,
+) -> None:
     await bench.tick()
     await claim_a_start(bench)
     theirs = await stranger(bench, "composite", bench.meeting)
@@ -271,7 +283,7 @@ async def test_a_recording_that_a_start_in_work_may_have_made_is_left_to_it(benc
 
 
 async def test_a_recording_that_no_start_claimed_in_the_end_is_adopted_after_all(
-    bench: Bench,
+    bench: TrackingBench,
 ) -> None:
     await bench.tick()
     await claim_a_start(bench)
@@ -285,7 +297,7 @@ async def test_a_recording_that_no_start_claimed_in_the_end_is_adopted_after_all
 
 
 async def test_a_webhook_about_an_unknown_recording_has_the_list_looked_at_soon(
-    bench: Bench,
+    bench: TrackingBench,
 ) -> None:
     await bench.follow()
     theirs = await stranger(bench)

@@ -11,25 +11,25 @@ import pytest
 from recording_schemas import Status
 from sandbox.model.faults import Fault
 from sandbox.waiting import Eventually
-from tests.integration.following import PATIENCE, Bench, client, open_bench
+from tests.integration.tracking_bench import TIMEOUTS, TrackingBench, client, open_bench
 from worker.realtimekit.retry import RequestRetry
 from worker.tracking.refresher import READS_AT_ONCE
 
 
 @pytest.fixture
-async def bench(sqlite_url: str) -> AsyncIterator[Bench]:
+async def bench(sqlite_url: str) -> AsyncIterator[TrackingBench]:
     async with open_bench(sqlite_url) as opened:
         yield opened
 
 
-async def test_files_do_not_wait_for_hundreds_that_are_overdue(bench: Bench) -> None:
+async def test_files_do_not_wait_for_hundreds_that_are_overdue(bench: TrackingBench) -> None:
     upload = await bench.start()
     await bench.follow(2)
     stuck = bench.sandbox.faults.add(Fault(kind="stuck_invoked"))
     many = [await bench.start(meeting=str(uuid.uuid4())) for _ in range(5 * READS_AT_ONCE)]
     bench.sandbox.faults.clear(stuck)
     await bench.api.act(upload, "stop")
-    bench.sandbox.clock.advance(PATIENCE.invoked_timeout + 1)
+    bench.sandbox.clock.advance(TIMEOUTS.invoked_timeout + 1)
     await bench.webhook(upload, Status.UPLOADED)
     await bench.sweep.once()
     await bench.reader.once()
@@ -62,7 +62,7 @@ class Held:
 
 
 @asynccontextmanager
-async def reading(bench: Bench, held: Held) -> AsyncIterator[None]:
+async def reading(bench: TrackingBench, held: Held) -> AsyncIterator[None]:
     """A reader at work with that API."""
     patient = RequestRetry(attempts=1, total_seconds=60)
     base_url = bench.sandbox.base_url
@@ -79,7 +79,7 @@ async def reading(bench: Bench, held: Held) -> AsyncIterator[None]:
 
 
 async def test_a_read_that_takes_long_keeps_none_waiting_that_becomes_due_meanwhile(
-    bench: Bench, eventually: Eventually
+    bench: TrackingBench, eventually: Eventually
 ) -> None:
     slow = await bench.record_and_upload(meeting=str(uuid.uuid4()))
     quick = await bench.record_and_upload(meeting=str(uuid.uuid4()))
@@ -97,7 +97,7 @@ async def test_a_read_that_takes_long_keeps_none_waiting_that_becomes_due_meanwh
 
 
 async def test_no_more_than_a_few_reads_are_under_way_at_a_time(
-    bench: Bench, eventually: Eventually
+    bench: TrackingBench, eventually: Eventually
 ) -> None:
     ids = [await bench.record_and_upload(meeting=str(uuid.uuid4())) for _ in range(20)]
     held = Held(*ids)

@@ -5,18 +5,18 @@ from collections.abc import AsyncIterator
 import pytest
 
 from recording_schemas import Status
-from tests.integration.following import Bench, open_bench
+from tests.integration.tracking_bench import TrackingBench, open_bench
 from worker.domain.recording import Observation
 from worker.store.observations import WebhookObservation
 
 
 @pytest.fixture
-async def bench(sqlite_url: str) -> AsyncIterator[Bench]:
+async def bench(sqlite_url: str) -> AsyncIterator[TrackingBench]:
     async with open_bench(sqlite_url) as opened:
         yield opened
 
 
-async def told_by_webhook(bench: Bench, recording_id: str) -> None:
+async def told_by_webhook(bench: TrackingBench, recording_id: str) -> None:
     """The recording as it is now, told as webhooks tell it."""
     seen = Observation(
         snapshot=await bench.api.get(recording_id),
@@ -28,7 +28,7 @@ async def told_by_webhook(bench: Bench, recording_id: str) -> None:
     bench.asked()
 
 
-async def sweeps(bench: Bench, seconds: int) -> int:
+async def sweeps(bench: TrackingBench, seconds: int) -> int:
     """How many there are in that time."""
     bench.asked()
     for _ in range(seconds):
@@ -36,13 +36,13 @@ async def sweeps(bench: Bench, seconds: int) -> int:
     return bench.asked().count("list_recordings")
 
 
-async def test_without_webhooks_sweeps_keep_their_interval(bench: Bench) -> None:
+async def test_without_webhooks_sweeps_keep_their_interval(bench: TrackingBench) -> None:
     await bench.start()
     await bench.follow(2)
     assert await sweeps(bench, 100) == 10
 
 
-async def test_while_webhooks_tell_everything_sweeps_grow_rare(bench: Bench) -> None:
+async def test_while_webhooks_tell_everything_sweeps_grow_rare(bench: TrackingBench) -> None:
     one = await bench.start()
     await bench.follow(2)
     for _ in range(30):
@@ -53,7 +53,9 @@ async def test_while_webhooks_tell_everything_sweeps_grow_rare(bench: Bench) -> 
     assert bench.pace.interval == 120
 
 
-async def test_a_change_that_no_webhook_told_makes_sweeps_frequent_again(bench: Bench) -> None:
+async def test_a_change_that_no_webhook_told_makes_sweeps_frequent_again(
+    bench: TrackingBench,
+) -> None:
     one, other = await bench.start(), await bench.start()
     await bench.follow(2)
     for _ in range(30):
@@ -70,7 +72,7 @@ async def test_a_change_that_no_webhook_told_makes_sweeps_frequent_again(bench: 
 
 
 async def test_a_change_that_a_webhook_tells_a_moment_after_the_sweep_was_not_missed(
-    bench: Bench,
+    bench: TrackingBench,
 ) -> None:
     one, other = await bench.start(), await bench.start()
     await bench.follow(0.1)
@@ -87,7 +89,9 @@ async def test_a_change_that_a_webhook_tells_a_moment_after_the_sweep_was_not_mi
     assert bench.pace.interval == 120
 
 
-async def test_a_new_leader_begins_with_a_sweep_and_others_do_not_sweep(bench: Bench) -> None:
+async def test_a_new_leader_begins_with_a_sweep_and_others_do_not_sweep(
+    bench: TrackingBench,
+) -> None:
     await bench.start()
     await bench.follow(2)
     bench.restart()
@@ -97,7 +101,7 @@ async def test_a_new_leader_begins_with_a_sweep_and_others_do_not_sweep(bench: B
 
 
 async def test_a_sweep_ends_when_the_lead_is_lost_and_believes_nothing_to_be_gone(
-    bench: Bench,
+    bench: TrackingBench,
 ) -> None:
     bench.sandbox.behaviour.change({"max_per_page": 2})
     for _ in range(8):

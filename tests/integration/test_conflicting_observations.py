@@ -7,18 +7,18 @@ import msgspec
 import pytest
 
 from recording_schemas import Status
-from tests.integration.following import PATIENCE, Bench, open_bench
+from tests.integration.tracking_bench import TIMEOUTS, TrackingBench, open_bench
 from worker.domain.recording import Observation
 from worker.domain.timeouts import ended, stalled
 
 
 @pytest.fixture
-async def bench(sqlite_url: str) -> AsyncIterator[Bench]:
+async def bench(sqlite_url: str) -> AsyncIterator[TrackingBench]:
     async with open_bench(sqlite_url) as opened:
         yield opened
 
 
-async def recording(bench: Bench) -> str:
+async def recording(bench: TrackingBench) -> str:
     """One that is known to be recording."""
     one = await bench.start()
     await bench.follow(2)
@@ -27,16 +27,16 @@ async def recording(bench: Bench) -> str:
     return one
 
 
-async def given_up(bench: Bench, recording_id: str) -> Observation:
+async def given_up(bench: TrackingBench, recording_id: str) -> Observation:
     """The conclusion, from what is known now, that it has stalled."""
     known = await bench.known(recording_id)
     return ended(
-        known, stalled(known, PATIENCE, bench.now()), asked_at=bench.now(), now=bench.now()
+        known, stalled(known, TIMEOUTS, bench.now()), asked_at=bench.now(), now=bench.now()
     )
 
 
 async def test_what_only_a_webhook_calls_uploaded_is_completed_in_time_and_left_alone(
-    bench: Bench,
+    bench: TrackingBench,
 ) -> None:
     one = await recording(bench)
     await bench.webhook(one, Status.UPLOADED)
@@ -47,7 +47,9 @@ async def test_what_only_a_webhook_calls_uploaded_is_completed_in_time_and_left_
     assert len(bench.asked()) < 20
 
 
-async def test_a_conclusion_that_a_webhook_has_outrun_completes_nothing(bench: Bench) -> None:
+async def test_a_conclusion_that_a_webhook_has_outrun_completes_nothing(
+    bench: TrackingBench,
+) -> None:
     one = await recording(bench)
     conclusion = await given_up(bench, one)
     await bench.api.act(one, "stop")
@@ -59,7 +61,7 @@ async def test_a_conclusion_that_a_webhook_has_outrun_completes_nothing(bench: B
 
 
 async def test_an_end_that_is_told_after_all_does_not_wait_for_the_next_second_thought(
-    bench: Bench,
+    bench: TrackingBench,
 ) -> None:
     one = await recording(bench)
     in_hours = bench.now() + timedelta(hours=7)
@@ -72,7 +74,9 @@ async def test_an_end_that_is_told_after_all_does_not_wait_for_the_next_second_t
     assert (await bench.told(one))[-3:] == ["file", "file", "file"]
 
 
-async def test_a_second_webhook_during_a_read_is_not_settled_by_its_answer(bench: Bench) -> None:
+async def test_a_second_webhook_during_a_read_is_not_settled_by_its_answer(
+    bench: TrackingBench,
+) -> None:
     one = await recording(bench)
     await bench.webhook(one, Status.PAUSED)
     bench.sandbox.clock.advance(1)
@@ -88,7 +92,9 @@ async def test_a_second_webhook_during_a_read_is_not_settled_by_its_answer(bench
     assert (await bench.told(one))[-1] == "PAUSED"
 
 
-async def test_a_repeated_webhook_during_the_last_read_costs_no_further_one(bench: Bench) -> None:
+async def test_a_repeated_webhook_during_the_last_read_costs_no_further_one(
+    bench: TrackingBench,
+) -> None:
     one = await bench.record_and_upload()
     await bench.webhook(one, Status.UPLOADED)
     asked_at, snapshot = bench.now(), await bench.api.get(one)

@@ -33,7 +33,7 @@ from worker.tracking.refresher import Refresher
 from worker.tracking.sweep import Sweep
 from worker.tracking.sweep_interval import SweepInterval
 
-PATIENCE = Timeouts(
+TIMEOUTS = Timeouts(
     files_wait=120,
     invoked_timeout=120,
     uploading_timeout=7200,
@@ -43,7 +43,7 @@ PATIENCE = Timeouts(
 BEHAVIOUR = Behaviour(invoked_seconds=1, uploading_seconds=1)
 
 
-class Bench:
+class TrackingBench:
     """A sweep over recordings that were started through the API and absorbed, as commands do."""
 
     def __init__(self, sandbox: Sandbox, store: Store, api: RealtimeKit) -> None:
@@ -68,7 +68,7 @@ class Bench:
         self.sweep = Sweep(
             self.store,
             api,
-            PATIENCE,
+            TIMEOUTS,
             self.pace,
             app="default",
             others=others if follow_all else None,
@@ -81,7 +81,7 @@ class Bench:
         self.reader = Refresher(
             self.store,
             api,
-            PATIENCE,
+            TIMEOUTS,
             app="default",
             outage=self.outage,
             now=self.now,
@@ -193,19 +193,19 @@ def _in_short(event_type: str, data: dict[str, Any]) -> str:
 
 
 @asynccontextmanager
-async def open_bench(url: str) -> AsyncIterator[Bench]:
+async def open_bench(url: str) -> AsyncIterator[TrackingBench]:
     """A bench on the database at `url`."""
     options = SandboxOptions(speed=0, behaviour=BEHAVIOUR)
     async with Sandbox(options, clock=Clock(speed=0)) as sandbox:
         store = await Store.open(url, source="test")
-        heard: list[Bench] = []
+        heard: list[TrackingBench] = []
 
         def observed(one: HttpAttempt) -> None:
             for bench in heard:
                 bench.outage.record(one.error)
 
         api = client(base_url=sandbox.base_url, observed=observed)
-        heard.append(Bench(sandbox, store, api))
+        heard.append(TrackingBench(sandbox, store, api))
         yield heard[0]
         await api.aclose()
         await store.close()

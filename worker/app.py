@@ -181,7 +181,7 @@ class Worker:
             registry=self._registry,
             extra_routes=assembly.webhooks().routes(),
         )
-        apps.on_change(lambda: consumer.take_one_at_a_time(apps.all_open()))
+        apps.on_change(lambda: consumer.take_one_at_a_time(apps.all_circuits_open()))
         self._metrics.watch_replica(
             in_flight=lambda: consumer.in_flight, leads=leadership.is_leader
         )

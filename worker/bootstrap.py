@@ -8,18 +8,18 @@ from typing import Final
 
 from worker.budget.budget import Budget
 from worker.budget.priorities import Priority
-from worker.budget.sliding_window import Rate
 from worker.commands.handler import CommandHandler
 from worker.commands.retry_policy import RetryPolicy
 from worker.domain.errors import WrongSettings
 from worker.domain.outcomes import utc
+from worker.domain.rate import Rate
 from worker.domain.timeouts import Timeouts
 from worker.observability.metrics import Metrics
 from worker.observability.tracing import Tracing
 from worker.publishing.relay import OutboxRelay
 from worker.realtimekit.apps import App, Apps, open_app
 from worker.realtimekit.retry import RequestRetry
-from worker.realtimekit.webhook_signature import WebhookKey
+from worker.realtimekit.webhook_signature import WebhookVerifier
 from worker.settings.apps import AppSettings
 from worker.settings.settings import Settings
 from worker.store.store import Store
@@ -119,7 +119,7 @@ class Bootstrap:
         settings = self._settings
         timeout = min(settings.api_timeout, WEBHOOK_KEY_SECONDS)
         keys = {
-            url: WebhookKey(url, timeout=timeout)
+            url: WebhookVerifier(url, timeout=timeout)
             for url in sorted({given.webhook_key_url for given in settings.apps})
         }
         for key in keys.values():
@@ -150,7 +150,7 @@ class Bootstrap:
             recording_timeout=settings.recording_timeout,
             vanished_after=settings.reconcile,
         )
-        listing = app.api.at(Priority.SWEEP)
+        listing = app.api.with_priority(Priority.SWEEP)
         others = ExternalRecordingDiscovery(
             self._store, listing, app=app.name, now=self._utc, committed=committed
         )
@@ -173,7 +173,7 @@ class Bootstrap:
         )
         reader = Refresher(
             self._store,
-            app.api.at(Priority.READ),
+            app.api.with_priority(Priority.READ),
             patience,
             app=app.name,
             outage=app.breaker,
@@ -192,8 +192,8 @@ class Bootstrap:
     def _open_budgets(self) -> dict[str, Budget]:
         rates: dict[str, dict[Rate, None]] = {}
         for given in self._settings.apps:
-            windows = (Rate(one.requests, one.seconds) for one in given.api_budget)
-            rates.setdefault(self._payers[given.account_id], {}).update(dict.fromkeys(windows))
+            of_payer = rates.setdefault(self._payers[given.account_id], {})
+            of_payer.update(dict.fromkeys(given.api_budget))
         patience = min(BUDGET_PATIENCE_SECONDS, self._settings.lease * SHARE_OF_LEASE)
         return {
             account_id: self._open_budget(account_id, it, patience)
@@ -205,9 +205,9 @@ class Bootstrap:
             self._store,
             f"account/{account_id}",
             rates,
-            patience=patience,
-            waited=self._metrics.record_budget_wait,
-            refused=self._metrics.record_budget_refusal,
+            max_wait=patience,
+            on_grant=self._metrics.record_budget_wait,
+            on_rejection=self._metrics.record_budget_refusal,
         )
         self._metrics.watch_budget(account_id, budget)
         return budget

@@ -14,8 +14,9 @@ from sandbox.waiting import Eventually
 from worker.budget.budget import Budget
 from worker.budget.ledger import TokenRequest
 from worker.budget.priorities import Priority
-from worker.budget.sliding_window import Limit, Rate
+from worker.budget.sliding_window import Limit
 from worker.domain.errors import OverBudget, StoreUnavailable
+from worker.domain.rate import Rate
 from worker.store.leases import LeaseRequest
 from worker.store.store import Store
 
@@ -47,7 +48,7 @@ async def spent(store: Store, name: str, rate: Rate) -> int:
 
 async def test_all_who_name_a_budget_spend_from_the_same_one(store: Store) -> None:
     rate = Rate(20, HOUR)
-    budgets = [Budget(store, "b", [rate], patience=0.05) for _ in range(3)]
+    budgets = [Budget(store, "b", [rate], max_wait=0.05) for _ in range(3)]
     async with running(*budgets):
         paid = await asyncio.gather(
             *(one.acquire(Priority.STOP, patient=False) for one in budgets * 10),
@@ -62,32 +63,32 @@ async def test_what_is_left_in_hand_at_the_end_goes_back(store: Store) -> None:
     budget = Budget(store, "b", [rate])
     async with running(budget):
         for _ in range(30):
-            await budget.acquire(Priority.ACT, patient=False)
+            await budget.acquire(Priority.COMMAND, patient=False)
     assert await spent(store, "b", rate) == 30
 
 
 async def test_a_busy_replica_takes_blocks_and_not_single_tokens(store: Store) -> None:
     asked: list[float] = []
-    budget = Budget(store, "b", [PLENTY], waited=lambda _priority, seconds: asked.append(seconds))
+    budget = Budget(store, "b", [PLENTY], on_grant=lambda _priority, seconds: asked.append(seconds))
     async with running(budget):
         for _ in range(1000):
-            await budget.acquire(Priority.ACT, patient=False)
+            await budget.acquire(Priority.COMMAND, patient=False)
             await asyncio.sleep(0)
     at_once = sum(seconds == 0.0 for seconds in asked)
     assert at_once > 900
 
 
 async def test_over_budget_tells_when_there_is_more_and_is_raised_at_once(store: Store) -> None:
-    budget = Budget(store, "b", [Rate(1, HOUR)], patience=HOUR / 2)
+    budget = Budget(store, "b", [Rate(1, HOUR)], max_wait=HOUR / 2)
     async with running(budget):
-        await budget.acquire(Priority.ACT, patient=False)
+        await budget.acquire(Priority.COMMAND, patient=False)
         with pytest.raises(OverBudget) as error:
-            await budget.acquire(Priority.ACT, patient=False)
+            await budget.acquire(Priority.COMMAND, patient=False)
     assert error.value.retry_after == pytest.approx(HOUR, rel=0.1)
 
 
 async def test_a_throttled_replica_stops_all_others(store: Store) -> None:
-    throttled, other = (Budget(store, "b", [PLENTY], patience=1.0) for _ in range(2))
+    throttled, other = (Budget(store, "b", [PLENTY], max_wait=1.0) for _ in range(2))
     async with running(throttled, other):
         throttled.pause(120.0)
         with pytest.raises(OverBudget):
@@ -99,10 +100,10 @@ async def test_a_throttled_replica_stops_all_others(store: Store) -> None:
 
 
 async def test_tokens_in_hand_are_not_used_in_a_pause(store: Store) -> None:
-    budget = Budget(store, "b", [PLENTY], patience=1.0)
+    budget = Budget(store, "b", [PLENTY], max_wait=1.0)
     async with running(budget):
         for _ in range(30):
-            await budget.acquire(Priority.ACT, patient=False)
+            await budget.acquire(Priority.COMMAND, patient=False)
         budget.pause(None)
         with pytest.raises(OverBudget) as error:
             await budget.acquire(Priority.STOP, patient=False)
@@ -112,7 +113,7 @@ async def test_tokens_in_hand_are_not_used_in_a_pause(store: Store) -> None:
 async def test_a_limit_that_one_replica_hears_of_holds_for_all(
     store: Store, eventually: Eventually
 ) -> None:
-    hearing, other = (Budget(store, "b", [PLENTY], patience=0.1) for _ in range(2))
+    hearing, other = (Budget(store, "b", [PLENTY], max_wait=0.1) for _ in range(2))
     async with running(hearing, other):
         hearing.record_limits([Limit(Rate(10, 60.0), left=0)])
         await eventually(lambda: hearing.remaining() == 0)
@@ -123,7 +124,7 @@ async def test_a_limit_that_one_replica_hears_of_holds_for_all(
 async def test_a_cancelled_request_gives_its_leave_back(store: Store) -> None:
     rate = Rate(10, HOUR)
     budget = Budget(store, "b", [rate])
-    waiting = asyncio.create_task(budget.acquire(Priority.ACT, patient=True))
+    waiting = asyncio.create_task(budget.acquire(Priority.COMMAND, patient=True))
     await asyncio.sleep(0)
     async with running(budget):
         waiting.cancel()

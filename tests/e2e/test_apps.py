@@ -59,8 +59,8 @@ async def test_one_app_s_refused_token_leaves_the_other_working_until_the_token_
             troubled = {name for name, one in told["checks"].items() if not one["ok"]}
             assert (status, troubled) == (200, {"api/eu"})
             _, metrics = await stage.worker.probe("/metrics")
-            assert 'recording_worker_api_away{app="eu"} 1.0' in metrics
-            assert 'recording_worker_api_away{app="us"} 0.0' in metrics
+            assert 'recording_worker_api_circuit_open{app="eu"} 1.0' in metrics
+            assert 'recording_worker_api_circuit_open{app="us"} 0.0' in metrics
 
             token.write_text(TOKENS["eu"])
             assert isinstance((await stage.outcome("start-eu")).data, CommandSucceeded)
@@ -116,7 +116,7 @@ async def registered(api: Sandbox, app_id: str) -> list[str]:
     """Where this API was asked to send an app's webhooks."""
     asking = client(base_url=api.base_url, app_id=app_id)
     try:
-        return [one.url for one in await asking.webhooks()]
+        return [one.url for one in await asking.list_webhooks()]
     finally:
         await asking.aclose()
 

@@ -15,7 +15,7 @@ from worker.broker.consumer import Consumer
 from worker.broker.messages import Delivery, Outgoing
 from worker.domain.snapshot import RecordingSnapshot
 from worker.publishing.relay import OutboxRelay
-from worker.realtimekit.client import RealtimeKit
+from worker.realtimekit.client import RealtimeKitClient
 from worker.store.outbox import Unsent
 
 
@@ -27,12 +27,12 @@ class AcknowledgesEarly(Consumer):
         await self._handler(delivery)
 
 
-class StartsTwice(RealtimeKit):
+class StartsTwice(RealtimeKitClient):
     """Repeats a start, as a client that retries without thinking would."""
 
-    async def start_track(self, body: Mapping[str, object]) -> RecordingSnapshot:
-        await super().start_track(body)
-        return await super().start_track(body)
+    async def start_track_recording(self, body: Mapping[str, object]) -> RecordingSnapshot:
+        await super().start_track_recording(body)
+        return await super().start_track_recording(body)
 
 
 class DropsAnEvent(OutboxRelay):
@@ -83,7 +83,7 @@ class SendsTheLastFirst(OutboxRelay):
 
 ROOMS: Mapping[str, tuple[str, type]] = {
     "acknowledges-early": ("Consumer", AcknowledgesEarly),
-    "starts-twice": ("RealtimeKit", StartsTwice),
+    "starts-twice": ("RealtimeKitClient", StartsTwice),
     "drops-an-event": ("OutboxRelay", DropsAnEvent),
     "changes-an-id": ("OutboxRelay", ChangesAnId),
     "changes-the-bytes": ("OutboxRelay", ChangesTheBytes),

@@ -17,7 +17,7 @@ from tests.fault.facts import SUCCEEDED
 from tests.fault.field import Field
 from tests.fault.ledger import account
 from tests.fault.processes import WorkerProcess
-from worker.realtimekit.circuit_breaker import FAILURES
+from worker.realtimekit.circuit_breaker import FAILURE_THRESHOLD
 
 COMMANDS: Final = 40
 PREFETCH: Final = 10
@@ -155,7 +155,7 @@ async def test_an_api_that_fails_or_is_too_slow_loses_and_doubles_nothing(
     fault_id = field.sandbox.faults.add(fault)
     await send_starts(field, range(COMMANDS))
     await says_that_the_api_is_away(worker)
-    await struck(field, FAILURES + 2)
+    await struck(field, FAILURE_THRESHOLD + 2)
     field.sandbox.faults.clear(fault_id)
     await worker.ready()
     await all_ends_well(field, range(COMMANDS))

@@ -23,14 +23,24 @@ EVERY = bool(os.environ.get("FAULT_EVERY_POINT"))
 """The long form: also points that have the name of an earlier one."""
 
 WORKS: dict[type[Start], tuple[str, ...]] = {
-    Start: ("Store.claim", "RealtimeKit.start_track", "Store.finish"),
-    LostStart: ("Store.release", "Publisher.publish", "RealtimeKit.list", "Store.finish"),
-    Stop: ("Store.claim", "RealtimeKit.act", "Store.finish"),
+    Start: ("Store.claim", "RealtimeKitClient.start_track_recording", "Store.finish"),
+    LostStart: (
+        "Store.release",
+        "Publisher.publish",
+        "RealtimeKitClient.list_recordings",
+        "Store.finish",
+    ),
+    Stop: ("Store.claim", "RealtimeKitClient.control_recording", "Store.finish"),
     Nonsense: ("Store.claim", "Store.finish", "Publisher.publish"),
     Relaying: ("Store.unsent", "Publisher.publish"),
-    Sweeping: ("Store.live", "RealtimeKit.list", "Store.schedule_read"),
-    Reading: ("Store.due", "RealtimeKit.get", "RealtimeKit.part", "Store.apply"),
-    Hearing: ("WebhookKey.has_signed", "Store.apply_webhook"),
+    Sweeping: ("Store.live", "RealtimeKitClient.list_recordings", "Store.schedule_read"),
+    Reading: (
+        "Store.due",
+        "RealtimeKitClient.get_recording",
+        "RealtimeKitClient.list_participants",
+        "Store.apply",
+    ),
+    Hearing: ("WebhookVerifier.verify", "Store.apply_webhook"),
 }
 """Each kind of work with stages that a kill must have hit, asleep as well as awake."""
 

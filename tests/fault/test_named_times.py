@@ -14,7 +14,7 @@ from tests.fault.test_api_storms import (
     send_starts,
     throttle,
 )
-from worker.realtimekit.circuit_breaker import FAILURES
+from worker.realtimekit.circuit_breaker import FAILURE_THRESHOLD
 
 FEW: Final = 8
 
@@ -43,13 +43,13 @@ async def test_an_api_that_is_away_is_asked_nothing_before_the_time_it_named(
     field: Field,
 ) -> None:
     alone = await running_alone(field)
-    away = Fault(kind="refuse", status=503, retry_after=BLOCK_SECONDS, count=FAILURES)
+    away = Fault(kind="refuse", status=503, retry_after=BLOCK_SECONDS, count=FAILURE_THRESHOLD)
     field.sandbox.faults.add(away)
     requests = field.sandbox.request_log.requests
     before = len(requests)
     await send_starts(field, range(1, FEW))
-    await field.sandbox.request_log.until(lambda _: len(requests) > before + FAILURES)
-    *refused, probe = list(requests)[before : before + FAILURES + 1]
+    await field.sandbox.request_log.until(lambda _: len(requests) > before + FAILURE_THRESHOLD)
+    *refused, probe = list(requests)[before : before + FAILURE_THRESHOLD + 1]
     assert {one.status for one in refused} == {503}
     pause = probe.at - refused[-1].at
     assert pause >= BLOCK_SECONDS, "a worker that is slow asks later still"

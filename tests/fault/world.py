@@ -28,7 +28,7 @@ from worker.domain.timeouts import Timeouts
 from worker.observability.metrics import Metrics
 from worker.realtimekit.apps import App, Apps
 from worker.realtimekit.circuit_breaker import CircuitBreaker
-from worker.realtimekit.client import RealtimeKit
+from worker.realtimekit.client import RealtimeKitClient
 from worker.realtimekit.retry import RequestRetry
 from worker.store.store import Store
 from worker.tracking.refresher import Refresher
@@ -113,7 +113,7 @@ class Replica:
 class World:
     """Meetings, an API, a queue, and what subscribers have been told so far (`told`)."""
 
-    def __init__(self, sandbox: Sandbox, api: RealtimeKit) -> None:
+    def __init__(self, sandbox: Sandbox, api: RealtimeKitClient) -> None:
         self.sandbox = sandbox
         self.api = api
         self.queue: list[Letter] = []
@@ -235,7 +235,7 @@ async def open_world(seed: int = 1) -> AsyncIterator[World]:
     async with AsyncExitStack() as stack:
         clock = Clock(speed=0, start=START_OF_TIME)
         sandbox = await stack.enter_async_context(Sandbox(SandboxOptions(seed=seed), clock=clock))
-        api = RealtimeKit(
+        api = RealtimeKitClient(
             base_url=sandbox.base_url,
             account_id="account",
             app_id="app",

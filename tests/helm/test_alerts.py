@@ -29,8 +29,8 @@ WELL: Final = {
     metric("ready", check="store"): f"1{HOURS}",
     metric("leader"): f"1{HOURS}",
     metric("outbox_oldest_age_seconds"): f"0.5{HOURS}",
-    metric("api_away", app="default"): f"0{HOURS}",
-    metric("api_budget_refusals_total", priority="act"): f"3{HOURS}",
+    metric("api_circuit_open", app="default"): f"0{HOURS}",
+    metric("api_budget_refusals_total", priority="command"): f"3{HOURS}",
     metric("commands_completed_total", type="stop_recording", outcome="failed"): f"2{HOURS}",
     metric("dead_letters_total", reason="not_json"): f"0{HOURS}",
     metric("recordings_oldest_unchanged_seconds", status="INVOKED"): f"20{HOURS}",
@@ -57,10 +57,10 @@ CASES: Final[list[tuple[str, Series, str]]] = [
         {metric("commands_completed_total", type="stop_recording", outcome="failed"): "0x40 1x160"},
         "41m",
     ),
-    ("ApiOutage", {metric("api_away", app="default"): f"1{HOURS}"}, "5m"),
+    ("ApiOutage", {metric("api_circuit_open", app="default"): f"1{HOURS}"}, "5m"),
     (
         "BudgetExhausted",
-        {metric("api_budget_refusals_total", priority="act"): "0x40 1x160"},
+        {metric("api_budget_refusals_total", priority="command"): "0x40 1x160"},
         "46m",
     ),
     (

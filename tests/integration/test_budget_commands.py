@@ -13,13 +13,13 @@ from sandbox.api.server import Sandbox, SandboxOptions
 from worker.broker.messages import Ack, Delivery, Retry, Settlement
 from worker.budget.budget import Budget
 from worker.budget.ledger import TokenRequest
-from worker.budget.sliding_window import Rate
 from worker.commands.handler import CommandHandler
 from worker.commands.retry_policy import RetryPolicy
+from worker.domain.rate import Rate
 from worker.observability.metrics import Metrics
 from worker.realtimekit.apps import App, Apps
 from worker.realtimekit.circuit_breaker import CircuitBreaker
-from worker.realtimekit.client import RealtimeKit
+from worker.realtimekit.client import RealtimeKitClient
 from worker.realtimekit.retry import RequestRetry
 from worker.store.store import Store
 
@@ -39,8 +39,8 @@ class Bench:
 
     def __init__(self, sandbox: Sandbox, store: Store) -> None:
         self.sandbox, self.store = sandbox, store
-        self.budget = Budget(store, "b", [RATE], patience=0.2)
-        self.api = RealtimeKit(
+        self.budget = Budget(store, "b", [RATE], max_wait=0.2)
+        self.api = RealtimeKitClient(
             base_url=sandbox.base_url,
             account_id="account",
             app_id="app",

@@ -22,7 +22,7 @@ from worker.domain.errors import Throttled
 from worker.observability.metrics import Metrics
 from worker.realtimekit.apps import App, Apps
 from worker.realtimekit.circuit_breaker import CircuitBreaker
-from worker.realtimekit.client import RealtimeKit
+from worker.realtimekit.client import RealtimeKitClient
 from worker.realtimekit.retry import RequestRetry
 from worker.store.inbox import Claim
 from worker.store.store import Store
@@ -42,7 +42,7 @@ class Bench:
     """The path on real parts, with a clock that a test can put forward."""
 
     def __init__(
-        self, sandbox: Sandbox, store: Store, api: RealtimeKit, hasty: RealtimeKit
+        self, sandbox: Sandbox, store: Store, api: RealtimeKitClient, hasty: RealtimeKitClient
     ) -> None:
         self.sandbox = sandbox
         self.store = store
@@ -53,7 +53,7 @@ class Bench:
         self.meeting = str(uuid.uuid4())
         self.path = self.another_process()
 
-    def another_process(self, api: RealtimeKit | None = None) -> CommandHandler:
+    def another_process(self, api: RealtimeKitClient | None = None) -> CommandHandler:
         """As after a restart: it knows only what the store knows."""
         return CommandHandler(
             self.store,
@@ -112,7 +112,7 @@ async def bench(tmp_path: Path) -> AsyncIterator[Bench]:
     async with Sandbox(SandboxOptions(speed=1.0)) as sandbox:
         store = await Store.open(f"sqlite:///{tmp_path / 'state.db'}", source="test")
         api, hasty = (
-            RealtimeKit(
+            RealtimeKitClient(
                 base_url=sandbox.base_url,
                 account_id="acc",
                 app_id="app",
@@ -181,7 +181,7 @@ async def test_a_start_whose_answer_was_lost_is_found_and_adopted_not_started_ag
 
 
 async def test_a_lost_answer_is_not_mistaken_for_the_recordings_of_others(bench: Bench) -> None:
-    await bench.api.start_composite(
+    await bench.api.start_composite_recording(
         {"meeting_id": bench.meeting, "allow_multiple_recordings": True}
     )
     theirs = await bench.send(bench.start("theirs"))
@@ -197,7 +197,7 @@ async def test_a_lost_answer_is_not_mistaken_for_the_recordings_of_others(bench:
 async def test_a_recording_that_others_began_before_our_call_is_not_adopted(
     bench: Bench,
 ) -> None:
-    theirs = await bench.api.start_track({"meeting_id": bench.meeting})
+    theirs = await bench.api.start_track_recording({"meeting_id": bench.meeting})
     bench.sandbox.clock.advance(60)
     bench.ahead = 60.0
     fault = Fault(kind="lost_reset", operation=START, count=1)
@@ -459,7 +459,7 @@ async def test_before_a_start_is_buried_the_recording_it_may_have_begun_is_looke
     bench: Bench,
 ) -> None:
     await dies(bench, 5, alone=True)
-    begun = await bench.api.start_track({"meeting_id": bench.meeting})
+    begun = await bench.api.start_track_recording({"meeting_id": bench.meeting})
     assert await bench.send(bench.start()) == Ack()
     assert (await bench.outcome())["data"]["recording_ids"] == [begun.recording_id]
 
@@ -556,7 +556,7 @@ async def test_a_stop_of_a_meeting_ends_all_its_live_recordings_also_unknown_one
 ) -> None:
     bench.sandbox.behaviour.change({"invoked_seconds": 0.0})
     await bench.send(bench.start())
-    theirs = await bench.api.start_composite({"meeting_id": bench.meeting})
+    theirs = await bench.api.start_composite_recording({"meeting_id": bench.meeting})
     stop = {"type": "stop_recording", "id": "stop", "meeting_id": bench.meeting}
     assert await bench.send(stop) == Ack()
     stopped = (await bench.outcome("stop"))["data"]["recording_ids"]
@@ -580,7 +580,7 @@ async def test_a_stop_of_a_meeting_waits_while_a_start_of_it_is_in_doubt(bench: 
 async def test_a_stop_of_a_meeting_can_be_limited_to_one_kind(bench: Bench) -> None:
     bench.sandbox.behaviour.change({"invoked_seconds": 0.0})
     await bench.send(bench.start())
-    await bench.api.start_composite({"meeting_id": bench.meeting})
+    await bench.api.start_composite_recording({"meeting_id": bench.meeting})
     stop = {
         "type": "stop_recording",
         "id": "stop",
@@ -610,7 +610,7 @@ async def test_pause_and_resume_are_told_as_changes_and_repeat_without_harm(
 
 
 async def test_a_sync_adopts_a_recording_that_others_started(bench: Bench) -> None:
-    theirs = await bench.api.start_composite({"meeting_id": bench.meeting})
+    theirs = await bench.api.start_composite_recording({"meeting_id": bench.meeting})
     sync = {"type": "sync_recording", "id": "sync", "recording_id": theirs.recording_id}
     assert await bench.send(sync) == Ack()
     (adopted,) = await bench.store.open_recordings("default")

@@ -52,7 +52,7 @@ async def test_a_conclusion_that_a_webhook_has_outrun_completes_nothing(
 ) -> None:
     one = await recording(bench)
     conclusion = await given_up(bench, one)
-    await bench.api.act(one, "stop")
+    await bench.api.control_recording(one, "stop")
     bench.sandbox.clock.advance(10)
     await bench.webhook(one, Status.UPLOADED)
     await bench.store.apply([msgspec.structs.replace(conclusion, observed_at=bench.now())])
@@ -67,7 +67,7 @@ async def test_an_end_that_is_told_after_all_does_not_wait_for_the_next_second_t
     in_hours = bench.now() + timedelta(hours=7)
     conclusion = msgspec.structs.replace(await given_up(bench, one), read_again_at=in_hours)
     await bench.store.apply([conclusion])
-    await bench.api.act(one, "stop")
+    await bench.api.control_recording(one, "stop")
     bench.sandbox.clock.advance(10)
     await bench.webhook(one, Status.UPLOADED)
     await bench.reader.once()
@@ -80,9 +80,9 @@ async def test_a_second_webhook_during_a_read_is_not_settled_by_its_answer(
     one = await recording(bench)
     await bench.webhook(one, Status.PAUSED)
     bench.sandbox.clock.advance(1)
-    asked_at, snapshot = bench.now(), await bench.api.get(one)
+    asked_at, snapshot = bench.now(), await bench.api.get_recording(one)
     bench.sandbox.clock.advance(1)
-    await bench.api.act(one, "pause")
+    await bench.api.control_recording(one, "pause")
     await bench.webhook(one, Status.PAUSED)
     answer = Observation(
         snapshot=snapshot, observed_by="sweep", asked_at=asked_at, observed_at=bench.now()
@@ -97,7 +97,7 @@ async def test_a_repeated_webhook_during_the_last_read_costs_no_further_one(
 ) -> None:
     one = await bench.record_and_upload()
     await bench.webhook(one, Status.UPLOADED)
-    asked_at, snapshot = bench.now(), await bench.api.get(one)
+    asked_at, snapshot = bench.now(), await bench.api.get_recording(one)
     assert snapshot.status is Status.UPLOADED
     bench.sandbox.clock.advance(1)
     await bench.webhook(one, Status.UPLOADED)

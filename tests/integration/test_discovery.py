@@ -26,7 +26,9 @@ async def bench(sqlite_url: str) -> AsyncIterator[TrackingBench]:
 async def stranger(bench: TrackingBench, kind: Kind = "track", meeting: str | None = None) -> str:
     """A recording that somebody else starts."""
     body = {"meeting_id": meeting or str(uuid.uuid4())}
-    start = bench.api.start_track if kind == "track" else bench.api.start_composite
+    start = (
+        bench.api.start_track_recording if kind == "track" else bench.api.start_composite_recording
+    )
     return (await start(body)).recording_id
 
 
@@ -47,7 +49,7 @@ async def claim_a_start(bench: TrackingBench) -> None:
 
 async def ended(bench: TrackingBench, recording_id: str) -> None:
     bench.sandbox.clock.advance(5)
-    await bench.api.act(recording_id, "stop")
+    await bench.api.control_recording(recording_id, "stop")
     bench.sandbox.clock.advance(5)
 
 
@@ -223,7 +225,7 @@ async def test_what_began_and_ended_while_no_worker_ran_is_found_after_the_resta
     theirs = [await stranger(bench) for _ in range(250)]
     bench.sandbox.clock.advance(10)
     for one in theirs:
-        await bench.api.act(one, "stop")
+        await bench.api.control_recording(one, "stop")
     bench.sandbox.clock.advance(7200)
     bench.restart(follow_all=True)
     await bench.sweep.once()

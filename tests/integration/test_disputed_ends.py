@@ -111,7 +111,7 @@ async def test_what_a_webhook_calls_uploading_and_the_api_recording_is_stopped_i
     await until_ended(bench, one, TIMEOUTS.uploading_timeout + 2 * STEP)
     for _ in range(3):
         await bench.follow(STEP)
-    assert (await bench.api.get(one)).status is Status.UPLOADED
+    assert (await bench.api.get_recording(one)).status is Status.UPLOADED
     assert (await bench.told(one))[-4:] == ["UPLOADED", "file", "file", "file"]
 
 
@@ -122,7 +122,7 @@ async def test_a_recording_that_flips_before_every_look_ends_in_time(bench: Trac
 
     async def flip() -> None:
         if (await bench.known(one)).status in {Status.RECORDING, Status.PAUSED}:
-            await bench.api.act(one, "resume" if next(turns) % 2 else "pause")
+            await bench.api.control_recording(one, "resume" if next(turns) % 2 else "pause")
 
     told = await until_ended(bench, one, WHOLE, meanwhile=flip)
     assert told[-5:] == ["UPLOADED", "file", "file", "file", "completed 3"]
@@ -220,7 +220,7 @@ async def follow_while_others_can_be_read(bench: TrackingBench, steps: int) -> i
     """How often something was read meanwhile."""
     for _ in range(steps):
         await bench.follow(STEP)
-        await bench.api.list()
+        await bench.api.list_recordings()
     return bench.asked().count("get_recording")
 
 

@@ -29,7 +29,7 @@ async def recording(bench: TrackingBench, count: int) -> list[str]:
 async def pause_all(bench: TrackingBench, ids: list[str]) -> None:
     """All of them, and a webhook tells of each."""
     for one in ids:
-        await bench.api.act(one, "pause")
+        await bench.api.control_recording(one, "pause")
         bench.sandbox.clock.advance(0.01)
         await bench.webhook(one, Status.PAUSED)
     bench.asked()

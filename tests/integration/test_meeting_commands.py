@@ -15,7 +15,7 @@ from worker.commands.operations import execute
 from worker.commands.operations.context import OperationContext
 from worker.domain.errors import NotYet
 from worker.domain.recording import StartContext
-from worker.realtimekit.client import RealtimeKit
+from worker.realtimekit.client import RealtimeKitClient
 from worker.realtimekit.retry import RequestRetry
 
 MEETING = str(uuid.uuid4())
@@ -25,7 +25,7 @@ PARALLEL = {"meeting_id": MEETING, "allow_multiple_recordings": True}
 class Bench:
     """Recordings of one meeting, and commands for them, on a clock that stands still."""
 
-    def __init__(self, sandbox: Sandbox, api: RealtimeKit) -> None:
+    def __init__(self, sandbox: Sandbox, api: RealtimeKitClient) -> None:
         self.sandbox = sandbox
         self.api = api
 
@@ -39,7 +39,7 @@ class Bench:
 
     async def start(self, *, stuck: bool = False) -> str:
         fault = self.sandbox.faults.add(Fault(kind="stuck_invoked")) if stuck else None
-        snapshot = await self.api.start_composite(PARALLEL)
+        snapshot = await self.api.start_composite_recording(PARALLEL)
         if fault:
             self.sandbox.faults.clear(fault)
         return snapshot.recording_id
@@ -52,7 +52,7 @@ class Bench:
 async def bench() -> AsyncIterator[Bench]:
     async with Sandbox(SandboxOptions(speed=0), clock=Clock(speed=0)) as sandbox:
         settings: dict[str, Any] = {"account_id": "acc", "app_id": "app", "token": lambda: "t"}
-        api = RealtimeKit(
+        api = RealtimeKitClient(
             base_url=sandbox.base_url, timeout=20.0, retry=RequestRetry(attempts=1), **settings
         )
         yield Bench(sandbox, api)
@@ -75,7 +75,7 @@ async def test_a_recording_that_cannot_be_stopped_yet_does_not_keep_the_others_r
 async def test_a_pause_of_a_meeting_leaves_out_what_is_being_uploaded(bench: Bench) -> None:
     ended, running = await bench.start(), await bench.start()
     bench.sandbox.clock.advance(5)
-    await bench.api.act(ended, "stop")
+    await bench.api.control_recording(ended, "stop")
     done = await execute(PauseRecording(id="c", meeting_id=MEETING), bench.attempt())
     assert done.recording_ids == (running,)
     assert (bench.status(ended), bench.status(running)) == ("UPLOADING", "PAUSED")

@@ -28,7 +28,7 @@ async def test_files_do_not_wait_for_hundreds_that_are_overdue(bench: TrackingBe
     stuck = bench.sandbox.faults.add(Fault(kind="stuck_invoked"))
     many = [await bench.start(meeting=str(uuid.uuid4())) for _ in range(5 * READS_AT_ONCE)]
     bench.sandbox.faults.clear(stuck)
-    await bench.api.act(upload, "stop")
+    await bench.api.control_recording(upload, "stop")
     bench.sandbox.clock.advance(TIMEOUTS.invoked_timeout + 1)
     await bench.webhook(upload, Status.UPLOADED)
     await bench.sweep.once()

@@ -32,7 +32,7 @@ async def recording(bench: TrackingBench, count: int = 1) -> list[str]:
 
 async def test_what_a_webhook_cannot_settle_is_read_and_then_settled(bench: TrackingBench) -> None:
     (one,) = await recording(bench)
-    await bench.api.act(one, "pause")
+    await bench.api.control_recording(one, "pause")
     await bench.webhook(one, Status.PAUSED)
     bench.asked()
     await bench.reader.once()
@@ -46,7 +46,7 @@ async def test_many_webhooks_about_live_recordings_cost_one_list_and_no_read_of_
 ) -> None:
     ids = await recording(bench, 20)
     for one in ids:
-        await bench.api.act(one, "pause")
+        await bench.api.control_recording(one, "pause")
         await bench.webhook(one, Status.PAUSED)
     bench.asked()
     await bench.reader.once()
@@ -84,7 +84,7 @@ async def test_what_is_not_on_the_list_is_read_also_when_there_are_many(
 ) -> None:
     ids = await recording(bench, 30)
     for one in ids:
-        await bench.api.act(one, "stop")
+        await bench.api.control_recording(one, "stop")
     bench.sandbox.clock.advance(10)
     bench.asked()
     await bench.follow(1)
@@ -98,10 +98,10 @@ async def test_a_webhook_that_comes_while_the_answer_is_under_way_is_not_settled
     bench: TrackingBench,
 ) -> None:
     (one,) = await recording(bench)
-    snapshot = await bench.api.get(one)
+    snapshot = await bench.api.get_recording(one)
     asked_at = bench.now()
     bench.sandbox.clock.advance(1)
-    await bench.api.act(one, "pause")
+    await bench.api.control_recording(one, "pause")
     await bench.webhook(one, Status.PAUSED)
     late = Observation(
         snapshot=snapshot, observed_by="sweep", asked_at=asked_at, observed_at=bench.now()
@@ -137,13 +137,13 @@ async def test_a_recording_that_cannot_be_read_is_tried_again_ever_more_rarely(
     await bench.sweep.once()
     for _ in range(4):  # other requests get through: the API is there
         await bench.reader.once()
-        await bench.api.list()
+        await bench.api.list_recordings()
         bench.sandbox.clock.advance(0.1)
     bench.asked()
     for _ in range(100):
         bench.sandbox.clock.advance(6)
         await bench.reader.once()
-        await bench.api.list()
+        await bench.api.list_recordings()
     assert 4 <= bench.asked().count("get_recording") <= 12
 
 
@@ -214,7 +214,7 @@ async def test_what_a_command_leaves_to_be_read_is_read_at_once(
     reading = asyncio.create_task(bench.reader.run(lambda: True))
     one = await bench.record_and_upload()
     seen = Observation(
-        snapshot=await bench.api.get(one),
+        snapshot=await bench.api.get_recording(one),
         observed_by="command",
         asked_at=bench.now(),
         observed_at=bench.now(),

@@ -251,7 +251,7 @@ async def test_an_app_that_is_back_is_found_out_by_one_of_its_own_commands(
         return await bench.start("eu-1", app="eu") == Ack()
 
     await eventually(is_executed)
-    assert not bench.apps.all_open()
+    assert not bench.apps.all_circuits_open()
     assert [app.breaker.is_open for app in bench.apps] == [False, False]
 
 

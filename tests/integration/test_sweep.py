@@ -124,7 +124,7 @@ async def test_an_ended_recording_is_left_to_be_read_before_the_list_is_read_to_
     bench.sandbox.behaviour.change({"max_per_page": 3})
     ids = [await bench.start(meeting=str(uuid.uuid4())) for _ in range(30)]
     await bench.tick(10)
-    await bench.api.act(ids[-5], "stop")
+    await bench.api.control_recording(ids[-5], "stop")
     bench.sandbox.clock.advance(10)
     pages = iter([True] * 6)
     await bench.sweep.once(lambda: next(pages, False))
@@ -140,7 +140,7 @@ async def test_what_a_page_misses_is_read_once_though_the_next_pages_miss_it_too
     ids = [await bench.start(meeting=str(uuid.uuid4())) for _ in range(30)]
     await bench.tick(10)
     for one in ids[::4]:
-        await bench.api.act(one, "stop")
+        await bench.api.control_recording(one, "stop")
     bench.sandbox.clock.advance(10)
     bench.asked()
     await bench.tick()
@@ -159,7 +159,7 @@ async def test_every_file_says_whose_it_is_also_after_a_rejoin_and_with_undersco
     bench.sandbox.clock.advance(5)
     meetings.rejoin(bench.meeting, ada)
     bench.sandbox.clock.advance(5)
-    await bench.api.act(recording_id, "stop")
+    await bench.api.control_recording(recording_id, "stop")
     await bench.tick(5)
     files = await bench.data(recording_id, "recording.file_ready.v1")
     owners = sorted((one["user_id"], one["custom_participant_id"]) for one in files)
@@ -310,7 +310,7 @@ async def test_a_stalled_recording_that_begins_after_all_is_followed_again(
     await bench.tick(TIMEOUTS.invoked_timeout + 1)
     recording = bench.sandbox.recordings.index.get(recording_id)
     bench.sandbox.recordings.force(recording, "RECORDING")
-    snapshot = await bench.api.get(recording_id)
+    snapshot = await bench.api.get_recording(recording_id)
     await bench.store.apply(
         [
             Observation(
@@ -323,7 +323,7 @@ async def test_a_stalled_recording_that_begins_after_all_is_followed_again(
     )
     await bench.tick(1)
     assert (await bench.known(recording_id)).status is Status.RECORDING
-    await bench.api.act(recording_id, "stop")
+    await bench.api.control_recording(recording_id, "stop")
     await bench.tick(5)
     told = await bench.told(recording_id)
     assert told[:4] == ["INVOKED", "ERRORED", "completed 0", "RECORDING"]
@@ -334,7 +334,7 @@ async def test_seeing_a_stalled_recording_still_invoked_is_no_news(bench: Tracki
     bench.sandbox.faults.add(Fault(kind="stuck_invoked"))
     recording_id = await bench.start()
     await bench.tick(TIMEOUTS.invoked_timeout + 1)
-    snapshot = await bench.api.get(recording_id)
+    snapshot = await bench.api.get_recording(recording_id)
     for _ in range(2):
         await bench.store.apply(
             [
@@ -400,7 +400,7 @@ async def test_one_recording_that_cannot_be_read_does_not_keep_the_others_from_i
 async def test_what_a_dead_sweep_missed_the_next_one_tells(bench: TrackingBench) -> None:
     recording_id = await bench.start()
     bench.sandbox.clock.advance(3600)
-    await bench.api.act(recording_id, "stop")
+    await bench.api.control_recording(recording_id, "stop")
     bench.sandbox.clock.advance(3600)
     bench.restart()
     await bench.tick()

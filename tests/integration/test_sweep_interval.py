@@ -19,7 +19,7 @@ async def bench(sqlite_url: str) -> AsyncIterator[TrackingBench]:
 async def told_by_webhook(bench: TrackingBench, recording_id: str) -> None:
     """The recording as it is now, told as webhooks tell it."""
     seen = Observation(
-        snapshot=await bench.api.get(recording_id),
+        snapshot=await bench.api.get_recording(recording_id),
         observed_by="webhook",
         asked_at=bench.now(),
         observed_at=bench.now(),
@@ -61,7 +61,7 @@ async def test_a_change_that_no_webhook_told_makes_sweeps_frequent_again(
     for _ in range(30):
         await told_by_webhook(bench, one)
         await bench.follow(15)
-    await bench.api.act(other, "stop")
+    await bench.api.control_recording(other, "stop")
     intervals = set()
     for _ in range(50):
         await told_by_webhook(bench, one)
@@ -81,7 +81,7 @@ async def test_a_change_that_a_webhook_tells_a_moment_after_the_sweep_was_not_mi
         await bench.follow(15)
     await told_by_webhook(bench, other)
     assert bench.pace.interval == 120
-    await bench.api.act(other, "stop")
+    await bench.api.control_recording(other, "stop")
     bench.sandbox.clock.advance(0.5)
     await bench.sweep.once()
     await told_by_webhook(bench, other)

@@ -64,7 +64,7 @@ async def test_whatever_becomes_of_a_recording_it_ends_in_time(
     recording_id = await bench.start()
     if fault.kind in {"no_files", "fails_to_upload"}:
         bench.sandbox.clock.advance(5)
-        await bench.api.act(recording_id, "stop")
+        await bench.api.control_recording(recording_id, "stop")
     assert await until_completed(bench, recording_id) <= within + STEPS[-1]
     assert await last_status(bench, recording_id) == last
 
@@ -122,7 +122,7 @@ async def test_going_to_and_fro_between_recording_and_paused_does_not_go_on_for_
     await bench.follow(2)
     for action in ("pause", "resume") * 2:
         await bench.follow(TIMEOUTS.recording_timeout / 5)
-        await bench.api.act(recording_id, action)
+        await bench.api.control_recording(recording_id, action)
     await bench.follow(TIMEOUTS.recording_timeout / 4)
     for _ in range(2):
         await bench.follow(20)
@@ -130,7 +130,7 @@ async def test_going_to_and_fro_between_recording_and_paused_does_not_go_on_for_
 
 
 async def test_what_others_started_is_given_up_but_not_stopped(bench: TrackingBench) -> None:
-    snapshot = await bench.api.start_track({"meeting_id": bench.meeting})
+    snapshot = await bench.api.start_track_recording({"meeting_id": bench.meeting})
     sight = Observation(
         snapshot=snapshot, observed_by="command", asked_at=bench.now(), observed_at=bench.now()
     )
@@ -149,7 +149,7 @@ async def test_a_recording_that_is_uploaded_for_ever_is_given_up_and_followed_ag
     bench.sandbox.behaviour.change({"uploading_seconds": TIMEOUTS.uploading_timeout + 1000})
     recording_id = await bench.start()
     await bench.follow(10)
-    await bench.api.act(recording_id, "stop")
+    await bench.api.control_recording(recording_id, "stop")
     await bench.follow(10)
     await bench.follow(TIMEOUTS.uploading_timeout)
     assert await errors(bench, recording_id) == [("stalled", "still UPLOADING after 7200 s")]

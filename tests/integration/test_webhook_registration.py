@@ -8,7 +8,7 @@ import pytest
 from sandbox.api.server import Sandbox
 from sandbox.model.faults import Fault
 from worker.domain.errors import Unavailable
-from worker.realtimekit.client import RealtimeKit
+from worker.realtimekit.client import RealtimeKitClient
 from worker.realtimekit.retry import RequestRetry
 from worker.tracking.webhook_registration import (
     callback_url,
@@ -29,8 +29,8 @@ async def sandbox() -> AsyncIterator[Sandbox]:
 
 
 @pytest.fixture
-async def api(sandbox: Sandbox) -> AsyncIterator[RealtimeKit]:
-    api = RealtimeKit(
+async def api(sandbox: Sandbox) -> AsyncIterator[RealtimeKitClient]:
+    api = RealtimeKitClient(
         base_url=sandbox.base_url,
         account_id="account",
         app_id="app",
@@ -60,15 +60,15 @@ def test_the_path_and_the_app_are_put_behind_the_public_url(
     assert callback_url(public_url, app) == url
 
 
-async def test_it_is_added_where_there_is_none(api: RealtimeKit) -> None:
+async def test_it_is_added_where_there_is_none(api: RealtimeKitClient) -> None:
     done = await register(api, URL)
-    (one,) = await api.webhooks()
+    (one,) = await api.list_webhooks()
     assert done.webhook == one
     assert (done.what, done.removed) == ("added", 0)
     assert (one.name, one.url, one.events, one.enabled) == ("recording-worker", URL, EVENTS, True)
 
 
-async def test_to_register_again_only_asks(api: RealtimeKit, sandbox: Sandbox) -> None:
+async def test_to_register_again_only_asks(api: RealtimeKitClient, sandbox: Sandbox) -> None:
     await register(api, URL)
     before = len(asked(sandbox))
     assert (await register(api, URL)).what == "unchanged"
@@ -85,38 +85,38 @@ async def test_to_register_again_only_asks(api: RealtimeKit, sandbox: Sandbox) -
     ],
 )
 async def test_one_that_differs_is_set_right_and_switched_on(
-    api: RealtimeKit, events: tuple[str, ...], enabled: bool, name: str
+    api: RealtimeKitClient, events: tuple[str, ...], enabled: bool, name: str
 ) -> None:
-    first = await api.add_webhook(name=name, url=URL, events=events, enabled=enabled)
+    first = await api.create_webhook(name=name, url=URL, events=events, enabled=enabled)
     assert (await register(api, URL)).what == "changed"
-    (one,) = await api.webhooks()
+    (one,) = await api.list_webhooks()
     assert one.webhook_id == first.webhook_id
     assert (one.name, one.events, one.enabled) == ("recording-worker", EVENTS, True)
 
 
-async def test_doubles_are_removed_and_those_of_others_are_not(api: RealtimeKit) -> None:
-    theirs = await api.add_webhook(name="theirs", url="https://b.example/hook", events=EVENTS)
+async def test_doubles_are_removed_and_those_of_others_are_not(api: RealtimeKitClient) -> None:
+    theirs = await api.create_webhook(name="theirs", url="https://b.example/hook", events=EVENTS)
     for _ in range(3):
-        await api.add_webhook(name="recording-worker", url=URL, events=EVENTS)
+        await api.create_webhook(name="recording-worker", url=URL, events=EVENTS)
     assert (await register(api, URL)).removed == 2
     assert len(await ours(api, URL)) == 1
-    assert theirs in await api.webhooks()
+    assert theirs in await api.list_webhooks()
     assert len(await remove(api, URL)) == 1
-    assert await api.webhooks() == (theirs,)
+    assert await api.list_webhooks() == (theirs,)
 
 
-async def test_many_who_register_at_the_same_moment_leave_one(api: RealtimeKit) -> None:
+async def test_many_who_register_at_the_same_moment_leave_one(api: RealtimeKitClient) -> None:
     done = await asyncio.gather(*(register(api, URL) for _ in range(5)))
-    (one,) = await api.webhooks()
+    (one,) = await api.list_webhooks()
     assert {each.webhook.webhook_id for each in done} == {one.webhook_id}
 
 
-async def test_removing_what_is_not_there_does_nothing(api: RealtimeKit) -> None:
+async def test_removing_what_is_not_there_does_nothing(api: RealtimeKitClient) -> None:
     assert await remove(api, URL) == ()
 
 
 async def test_only_the_leader_registers_so_that_of_three_there_is_one(
-    api: RealtimeKit,
+    api: RealtimeKitClient,
 ) -> None:
     gone = asyncio.Event()
 
@@ -138,7 +138,7 @@ async def test_only_the_leader_registers_so_that_of_three_there_is_one(
 
 
 async def test_an_api_that_is_away_is_asked_again_after_growing_pauses(
-    api: RealtimeKit, sandbox: Sandbox
+    api: RealtimeKitClient, sandbox: Sandbox
 ) -> None:
     away = sandbox.faults.add(Fault(kind="refuse", operation="list_webhooks", status=503))
     with pytest.raises(Unavailable):
@@ -156,7 +156,7 @@ async def test_an_api_that_is_away_is_asked_again_after_growing_pauses(
 
 
 async def test_a_registration_whose_answer_was_lost_is_found_and_not_made_twice(
-    api: RealtimeKit, sandbox: Sandbox
+    api: RealtimeKitClient, sandbox: Sandbox
 ) -> None:
     sandbox.faults.add(Fault(kind="lost_reset", operation="add_webhook", count=1))
 

@@ -22,9 +22,9 @@ from worker.domain.snapshot import RecordingSnapshot
 from worker.domain.timeouts import Timeouts
 from worker.observability.metrics import Metrics
 from worker.realtimekit.circuit_breaker import CircuitBreaker
-from worker.realtimekit.client import RealtimeKit
+from worker.realtimekit.client import RealtimeKitClient
 from worker.realtimekit.retry import RequestRetry
-from worker.realtimekit.tries import HttpAttempt
+from worker.realtimekit.session import HttpAttempt
 from worker.store.observations import WebhookObservation
 from worker.store.queries import RecordingsFilter
 from worker.store.store import Store
@@ -46,7 +46,7 @@ BEHAVIOUR = Behaviour(invoked_seconds=1, uploading_seconds=1)
 class TrackingBench:
     """A sweep over recordings that were started through the API and absorbed, as commands do."""
 
-    def __init__(self, sandbox: Sandbox, store: Store, api: RealtimeKit) -> None:
+    def __init__(self, sandbox: Sandbox, store: Store, api: RealtimeKitClient) -> None:
         self.sandbox = sandbox
         self.store = store
         self.api = api
@@ -57,7 +57,7 @@ class TrackingBench:
     def now(self) -> datetime:
         return datetime.fromtimestamp(self.sandbox.clock.now(), UTC)
 
-    def restart(self, api: RealtimeKit | None = None, *, follow_all: bool = False) -> None:
+    def restart(self, api: RealtimeKitClient | None = None, *, follow_all: bool = False) -> None:
         """A sweep and a reader that know only what the store knows."""
         api = api or self.api
         self.outage = CircuitBreaker(now=self.sandbox.clock.now)
@@ -96,9 +96,9 @@ class TrackingBench:
         body: dict[str, Any] = {"meeting_id": meeting or self.meeting, **layers}
         asked_at = self.now()
         if kind == "track":
-            snapshot = await self.api.start_track(body)
+            snapshot = await self.api.start_track_recording(body)
         else:
-            snapshot = await self.api.start_composite(body)
+            snapshot = await self.api.start_composite_recording(body)
         prefix = layers.get("layers", {}).get("default", {}).get("file_name_prefix")
         origin = StartContext(
             start_id=f"start-of-{snapshot.recording_id}",
@@ -150,7 +150,7 @@ class TrackingBench:
     async def record_and_upload(self, kind: Kind = "track", **layers: Any) -> str:
         recording_id = await self.start(kind, **layers)
         self.sandbox.clock.advance(10)
-        await self.api.act(recording_id, "stop")
+        await self.api.control_recording(recording_id, "stop")
         self.sandbox.clock.advance(10)
         return recording_id
 
@@ -200,18 +200,18 @@ async def open_bench(url: str) -> AsyncIterator[TrackingBench]:
         store = await Store.open(url, source="test")
         heard: list[TrackingBench] = []
 
-        def observed(one: HttpAttempt) -> None:
+        def on_attempt(one: HttpAttempt) -> None:
             for bench in heard:
                 bench.outage.record(one.error)
 
-        api = client(base_url=sandbox.base_url, observed=observed)
+        api = client(base_url=sandbox.base_url, on_attempt=on_attempt)
         heard.append(TrackingBench(sandbox, store, api))
         yield heard[0]
         await api.aclose()
         await store.close()
 
 
-def client(**changes: Any) -> RealtimeKit:
+def client(**changes: Any) -> RealtimeKitClient:
     settings: dict[str, Any] = {
         "base_url": "http://api.example",
         "account_id": "acc",
@@ -220,4 +220,4 @@ def client(**changes: Any) -> RealtimeKit:
         "timeout": 20.0,
         "retry": RequestRetry(attempts=1),
     }
-    return RealtimeKit(**(settings | changes))
+    return RealtimeKitClient(**(settings | changes))

@@ -20,9 +20,9 @@ from worker.observability.http_server import HttpServer
 from worker.observability.metrics import Metrics
 from worker.realtimekit.apps import App, Apps
 from worker.realtimekit.circuit_breaker import CircuitBreaker
-from worker.realtimekit.client import RealtimeKit
+from worker.realtimekit.client import RealtimeKitClient
 from worker.realtimekit.retry import RequestRetry
-from worker.realtimekit.webhook_signature import WebhookKey
+from worker.realtimekit.webhook_signature import WebhookVerifier
 from worker.store.queries import RecordingsFilter
 from worker.store.store import Store
 from worker.tracking.webhook_endpoint import WebhookEndpoint
@@ -48,7 +48,7 @@ class WebhookBench:
         self.asked_of_the_api = 0
         self.registry = CollectorRegistry()
         self.time = datetime(2030, 1, 1, tzinfo=UTC)
-        self.key = WebhookKey(
+        self.key = WebhookVerifier(
             "http://keys.example/",
             timeout=5,
             transport=httpx.MockTransport(self._publish),
@@ -183,12 +183,12 @@ class WebhookBench:
         body = {"success": True, "data": {"publicKey": self.signer.public_pem()}}
         return httpx.Response(self.key_status, json=body)
 
-    def _api(self) -> RealtimeKit:
+    def _api(self) -> RealtimeKitClient:
         def ask(_request: httpx.Request) -> httpx.Response:
             self.asked_of_the_api += 1
             return httpx.Response(404, json={})
 
-        return RealtimeKit(
+        return RealtimeKitClient(
             base_url="http://api.example",
             account_id="account",
             app_id="app",

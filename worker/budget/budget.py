@@ -9,10 +9,11 @@ import structlog
 
 from worker.budget.ledger import Spent, TokenGrant, TokenRequest
 from worker.budget.priorities import Priority, Tier
-from worker.budget.sliding_window import Limit, Rate, background_rate
+from worker.budget.sliding_window import Limit
 from worker.budget.token_pool import Token, TokenPool, spent
 from worker.budget.wait_queue import WaitQueue
 from worker.domain.errors import OverBudget, StoreUnavailable
+from worker.domain.rate import Rate
 
 UNTOLD_PAUSE_SECONDS: Final = 60.0
 """How long to leave the API alone when it throttles and does not say for how long."""
@@ -60,16 +61,16 @@ class Budget:
         name: str,
         rates: Iterable[Rate],
         *,
-        patience: float = 5.0,
-        waited: Callable[[Priority, float], None] = lambda _priority, _seconds: None,
-        refused: Callable[[Priority], None] = lambda _priority: None,
+        max_wait: float = 5.0,
+        on_grant: Callable[[Priority, float], None] = lambda _priority, _seconds: None,
+        on_rejection: Callable[[Priority], None] = lambda _priority: None,
     ) -> None:
         self._store = store
         self._name = name
         self._rates = tuple(rates)
-        self._patience = patience
-        self._waited = waited
-        self._refused = refused
+        self._max_wait = max_wait
+        self._on_grant = on_grant
+        self._on_rejection = on_rejection
         self._tokens = TokenPool()
         self._line = WaitQueue()
         self._most_ahead = max(min(rate.requests for rate in self._rates) // 20, 1)
@@ -92,11 +93,11 @@ class Budget:
         token = self._tokens.spend(priority.tier, now)
         if token is None:
             token = await self._wait(priority, now, patient=patient)
-            self._waited(priority, self._store.now() - now)
+            self._on_grant(priority, self._store.now() - now)
             return token
         if now >= self._plenty_at and any(self._tokens.prefetch(now, self._most_ahead)):
             self._wanted.set()
-        self._waited(priority, 0.0)
+        self._on_grant(priority, 0.0)
         return token
 
     def release(self, token: Token) -> None:
@@ -133,10 +134,6 @@ class Budget:
     def paused_for(self) -> float:
         """The seconds for which nobody is to send anything, because the API said so."""
         return max(self._last.paused_until - self._store.now(), 0.0) if self._last else 0.0
-
-    def background_rate(self) -> float:
-        """Requests per second that reads and sweeps may make together, for ever."""
-        return self._last.background_rate if self._last else background_rate(self._rates)
 
     # The loop
 
@@ -258,12 +255,12 @@ class Budget:
             yield expires_at
 
     async def _wait(self, priority: Priority, now: float, *, patient: bool) -> Token:
-        waiter = self._line.enqueue(priority, now, None if patient else now + self._patience)
+        waiter = self._line.enqueue(priority, now, None if patient else now + self._max_wait)
         self._wanted.set()
         try:
             return await waiter.token
         except OverBudget:
-            self._refused(priority)
+            self._on_rejection(priority)
             raise
         except asyncio.CancelledError:
             given = waiter.token.done() and not waiter.token.cancelled()

@@ -6,7 +6,8 @@ from typing import Final, Self
 import msgspec
 
 from worker.budget.priorities import Tier, background_burst, room
-from worker.budget.sliding_window import Limit, Rate, Window
+from worker.budget.sliding_window import Limit, Window
+from worker.domain.rate import Rate
 
 LONGEST_PAUSE_SECONDS: Final = 600.0
 """However long the API wants to be left alone, after so long it is asked once again."""
@@ -68,7 +69,7 @@ class Ledger(msgspec.Struct, frozen=True, kw_only=True):
     paused_until: float = 0.0
     paced_until: float = 0.0
 
-    def settled(self, ask: TokenRequest, now: float) -> tuple[TokenGrant, Self]:
+    def apply(self, ask: TokenRequest, now: float) -> tuple[TokenGrant, Self]:
         """What one replica gets at `now`, and the ledger after that."""
         windows = _heard(self.windows, ask, now)
         active = [one for one in windows if _is_active(one, ask, now)]

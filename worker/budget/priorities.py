@@ -8,7 +8,7 @@ class Priority(IntEnum):
     """Who goes first when requests are short."""
 
     STOP = 0
-    ACT = 1
+    COMMAND = 1
     READ = 2
     SWEEP = 3
 
@@ -22,14 +22,14 @@ class Tier(IntEnum):
     """A share of the budget. Reads and sweeps have one in common."""
 
     STOP = 0
-    ACT = 1
+    COMMAND = 1
     BACKGROUND = 2
 
 
 class RequestPriority(NamedTuple):
     """The urgency of a request. A `patient` request waits for quota without a time limit."""
 
-    priority: Priority = Priority.ACT
+    priority: Priority = Priority.COMMAND
     patient: bool = False
 
 
@@ -56,7 +56,7 @@ def room(quota: int, spent: int, background: int, tier: Tier) -> int:
     match tier:
         case Tier.STOP:
             return quota - spent
-        case Tier.ACT:
+        case Tier.COMMAND:
             return for_commands - (spent - background) - max(background, floor)
         case Tier.BACKGROUND:
             of_all = background_share(quota) - spent

@@ -1,12 +1,13 @@
 """One sliding window of a budget, and what was spent in it."""
 
 import math
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from typing import Final, Self
 
 import msgspec
 
 from worker.budget.priorities import Tier, background_share, room
+from worker.domain.rate import Rate
 
 LIFETIME_SECONDS: Final = 2.0
 """How long leave may be used after it was given."""
@@ -29,13 +30,6 @@ OtherUsage = tuple[int, int]
 
 While we spend much, what is on its way hides some of what they do: a maximum does not forget it.
 """
-
-
-class Rate(msgspec.Struct, frozen=True):
-    """At most `requests` in any `seconds`."""
-
-    requests: int
-    seconds: float
 
 
 class Limit(msgspec.Struct, frozen=True):
@@ -152,8 +146,3 @@ class Window(msgspec.Struct, frozen=True, kw_only=True):
 
     def _slot(self, at: float) -> int:
         return math.floor(at / self._width)
-
-
-def background_rate(rates: Iterable[Rate]) -> float:
-    """Requests per second that the background may make for ever under all of these windows."""
-    return min(Window(rate=rate).background_rate for rate in rates)

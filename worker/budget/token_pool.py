@@ -74,7 +74,7 @@ class TokenPool:
         None while what is in hand lasts for half of that.
         """
         most = min(most, MOST_AHEAD)
-        return 0, self._short(Tier.ACT, now, most), self._short(Tier.BACKGROUND, now, most)
+        return 0, self._short(Tier.COMMAND, now, most), self._short(Tier.BACKGROUND, now, most)
 
     def _short(self, tier: Tier, now: float, most: int) -> int:
         held = sum(block.left for block in self._blocks[tier])

@@ -61,7 +61,7 @@ class WaitQueue:
         for priority, line in self._lines.items():
             at = free_at[priority.tier]
             if priority is Priority.READ:  # it may come to stand with the commands
-                at = min(at, free_at[Tier.ACT])
+                at = min(at, free_at[Tier.COMMAND])
             for waiter in line:
                 if waiter.until is not None and max(now, at) >= waiter.until:
                     waiter.token.set_exception(over_budget(at - now))
@@ -93,7 +93,7 @@ class WaitQueue:
 
     def _order(self) -> tuple[Priority, ...]:
         if self._sweep_is_next:
-            return Priority.STOP, Priority.ACT, Priority.SWEEP, Priority.READ
+            return Priority.STOP, Priority.COMMAND, Priority.SWEEP, Priority.READ
         return tuple(Priority)
 
     def _tidy(self, now: float) -> None:
@@ -107,7 +107,7 @@ class WaitQueue:
         pressing = [one for one in reads if one.presses_at is not None and now >= one.presses_at]
         for one in pressing:
             reads.remove(one)
-            self._lines[Priority.ACT].append(one)
+            self._lines[Priority.COMMAND].append(one)
 
 
 def over_budget(seconds: float) -> OverBudget:

@@ -12,7 +12,7 @@ import click
 from worker.cli.output import json_option, print_rows
 
 if TYPE_CHECKING:
-    from worker.realtimekit.client import RealtimeKit
+    from worker.realtimekit.client import RealtimeKitClient
     from worker.realtimekit.models import Webhook
     from worker.settings.apps import AppSettings
 
@@ -110,7 +110,7 @@ def register(public_url: str | None, app: str | None, as_json: bool) -> None:
 def list_(public_url: str | None, app: str | None, as_json: bool) -> None:
     """Show all webhooks of the app, others' as well."""
     given = _app_settings(app)
-    found = _ask(given, lambda api: api.webhooks())
+    found = _ask(given, lambda api: api.list_webhooks())
     _print(found, _url(given, public_url), as_json=as_json)
 
 
@@ -161,7 +161,7 @@ ResultT = TypeVar("ResultT")
 
 
 def _ask(
-    given: "AppSettings", question: "Callable[[RealtimeKit], Coroutine[Any, Any, ResultT]]"
+    given: "AppSettings", question: "Callable[[RealtimeKitClient], Coroutine[Any, Any, ResultT]]"
 ) -> ResultT:
     async def ask() -> ResultT:
         async with _api_of(given) as api:
@@ -171,11 +171,11 @@ def _ask(
 
 
 @asynccontextmanager
-async def _api_of(given: "AppSettings") -> "AsyncIterator[RealtimeKit]":
-    from worker.realtimekit.client import RealtimeKit
+async def _api_of(given: "AppSettings") -> "AsyncIterator[RealtimeKitClient]":
+    from worker.realtimekit.client import RealtimeKitClient
     from worker.realtimekit.retry import RequestRetry
 
-    api = RealtimeKit(
+    api = RealtimeKitClient(
         base_url=given.base_url,
         account_id=given.account_id,
         app_id=given.app_id,

@@ -180,13 +180,13 @@ class CommandHandler:
 
         Nothing waits here for one app as long as others can be served: it would keep theirs out.
         """
-        patience = OUTAGE_PATIENCE / len(self._apps) if self._apps.all_open() else 0.0
+        patience = OUTAGE_PATIENCE / len(self._apps) if self._apps.all_circuits_open() else 0.0
         return await app.breaker.acquire_probe(patience)
 
     def _put_off(self, delivery: Delivery, command: Command, app: App) -> HandledCommand:
         """Not attempted: it comes again after about as long as the outage has lasted by now."""
         away = f"the API of app {app.name} is away"
-        asked = 0.0 if self._apps.all_open() else app.breaker.open_for()
+        asked = 0.0 if self._apps.all_circuits_open() else app.breaker.open_for()
         delay = self._limits.wait(command, delivery.first_seen, self._now(), asked=asked)
         return self._endings.retry_after(delay, "api_outage", away, delivery.redelivery_count)
 

@@ -111,14 +111,14 @@ class Metrics:
         self._budget_waited = cache(
             histogram(
                 "api_budget_wait_seconds",
-                "How long requests waited for leave of the budget.",
+                "How long requests waited for the API request budget.",
                 _LEAVE_SECONDS,
                 "priority",
             ).labels
         )
         self._budget_refused = counter(
             "api_budget_refusals",
-            "Requests of commands that got no leave in time and are tried again later.",
+            "Requests of commands that found no quota left in time and are tried again later.",
             "priority",
         )
         self._published = cache(
@@ -151,7 +151,9 @@ class Metrics:
         )
         self._webhooks = counter("webhooks", "Webhooks, by what became of them.", "verdict")
         self._in_flight = gauge("commands_in_flight", "Deliveries in work.")
-        self._away = gauge("api_away", "1 while the app's API is away.", "app")
+        self._circuit_open = gauge(
+            "api_circuit_open", "1 while the circuit breaker of the app's API is open.", "app"
+        )
         self._leads = gauge("leader", "1 while this replica sweeps and relays.")
         self._well = gauge(
             "ready", "1 while this check of the readiness probe is well, else 0.", "check"
@@ -202,11 +204,11 @@ class Metrics:
             self._api_retries.labels(known).inc()
 
     def record_budget_wait(self, priority: Priority, seconds: float) -> None:
-        """A request got leave after so long."""
+        """A request got its token from the budget after so many seconds."""
         self._budget_waited(priority.name.lower()).observe(max(seconds, 0.0))
 
     def record_budget_refusal(self, priority: Priority) -> None:
-        """A request got no leave in time."""
+        """The budget had no quota left for a request in time."""
         self._budget_refused.labels(priority.name.lower()).inc()
 
     def record_event_published(self, event_type: str, delay: float) -> None:
@@ -271,9 +273,9 @@ class Metrics:
         )
         self._budget_paused.labels(account).set_function(budget.paused_for)
 
-    def watch_app(self, app: str, away: Callable[[], bool]) -> None:
-        """Ask this about a configured app at each scrape. It must not block."""
-        self._away.labels(app).set_function(away)
+    def watch_app(self, app: str, is_open: Callable[[], bool]) -> None:
+        """Call `is_open` of the app's circuit breaker at each scrape. It must not block."""
+        self._circuit_open.labels(app).set_function(is_open)
 
 
 def _known(value: str, known: Collection[str]) -> str:

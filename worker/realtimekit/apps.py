@@ -12,9 +12,9 @@ from worker.domain.errors import Refused
 from worker.observability.metrics import Metrics
 from worker.observability.tracing import NO_TRACING, Tracing
 from worker.realtimekit.circuit_breaker import CircuitBreaker
-from worker.realtimekit.client import RealtimeKit
+from worker.realtimekit.client import RealtimeKitClient
 from worker.realtimekit.retry import RequestRetry
-from worker.realtimekit.tries import HttpAttempt
+from worker.realtimekit.session import HttpAttempt
 from worker.settings.secret import Secret
 
 MOST_NAMED: Final = 10
@@ -28,7 +28,7 @@ class App(msgspec.Struct, frozen=True, kw_only=True):
     """
 
     name: str
-    api: RealtimeKit
+    api: RealtimeKitClient
     breaker: CircuitBreaker
     follow_all: bool = False
     sustained_rate: float = 4.0
@@ -61,10 +61,13 @@ def open_app(
         outage.record(one.error)
         if tracing.is_enabled:
             tracing.record_request(
-                one.operation, seconds=one.seconds, failure=one.failure, attributes=one.facts()
+                one.operation,
+                seconds=one.seconds,
+                failure=one.error_type,
+                attributes=one.span_attributes(),
             )
 
-    api = RealtimeKit(
+    api = RealtimeKitClient(
         base_url=base_url,
         account_id=account_id,
         app_id=app_id,
@@ -72,7 +75,7 @@ def open_app(
         renew=token.refresh,
         timeout=timeout,
         retry=retry,
-        observed=heard,
+        on_attempt=heard,
         budget=budget,
     )
     metrics.watch_app(name, lambda: outage.is_open)
@@ -114,7 +117,7 @@ class Apps:
         what = "app must be named" if name is None else f"app {name!r} is not configured"
         return Refused("unknown_app", f"{what}; {here}", field="app")
 
-    def all_open(self) -> bool:
+    def all_circuits_open(self) -> bool:
         """Whether the API is away for each of them: then nothing can be executed at all."""
         return all(app.breaker.is_open for app in self)
 

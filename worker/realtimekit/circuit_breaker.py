@@ -12,7 +12,7 @@ import structlog
 
 from worker.domain.errors import ApiError, Refused, Throttled, Unanswered, Unauthorized
 
-FAILURES: Final = 5
+FAILURE_THRESHOLD: Final = 5
 """So many requests in a row without an answer of use make an outage."""
 
 FIRST_PAUSE: Final = 1.0
@@ -51,7 +51,7 @@ class CircuitBreaker:
             return
         self._failures += 1
         known_to_last = isinstance(error, Throttled | Unauthorized)
-        if self.is_open or known_to_last or self._failures >= FAILURES:
+        if self.is_open or known_to_last or self._failures >= FAILURE_THRESHOLD:
             self._put_off(error)
             self._set(on=True, reason=str(error))
 
@@ -103,6 +103,7 @@ class CircuitBreaker:
         if self.is_open == on:
             return
         self.is_open, self._since = on, self._now()
-        structlog.get_logger().warning("api_outage", app=self._app, on=on, reason=reason)
+        event = "api_circuit_opened" if on else "api_circuit_closed"
+        structlog.get_logger().warning(event, app=self._app, reason=reason)
         for told in self._changed:
             told()

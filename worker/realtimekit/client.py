@@ -11,24 +11,18 @@ import httpx
 from recording_schemas import Status
 from worker.budget.budget import Budget
 from worker.budget.priorities import Priority, RequestPriority
-from worker.domain.errors import NotFound
 from worker.domain.snapshot import Participant, RecordingSnapshot
 from worker.realtimekit.decoding.recordings import read_page, read_recording
 from worker.realtimekit.decoding.resources import (
-    read_names,
     read_nothing,
-    read_participant,
     read_participants,
-    read_session,
-    read_sessions,
     read_webhook,
     read_webhooks,
 )
-from worker.realtimekit.models import RecordingPage, Session, Sessions, Webhook
+from worker.realtimekit.models import RecordingPage, Webhook
 from worker.realtimekit.retry import RequestRetry
-from worker.realtimekit.session import ApiSession, Read
-from worker.realtimekit.tries import AttemptHook
-from worker.realtimekit.urls import app_url, query_of, segment
+from worker.realtimekit.session import ApiSession, AttemptHook, Read
+from worker.realtimekit.urls import app_url, query_params, segment
 
 T = TypeVar("T")
 
@@ -36,7 +30,7 @@ _PARTICIPANTS_PER_PAGE = 100
 _MOST_PARTICIPANT_PAGES = 200
 
 
-class RealtimeKit:
+class RealtimeKitClient:
     """The API of one app. Safe to share between tasks; close it with `aclose`.
 
     Every method raises `Refused` (`NotFound`, `Conflict`), `Unavailable` (`Throttled`,
@@ -45,8 +39,8 @@ class RealtimeKit:
 
     `timeout` is the total of one attempt, in seconds. `token` is called for every attempt, and
     `renew` when the API did not accept it; it returns whether there is another token now.
-    `observed` hears of every try. Each is paid for from `budget`, if there is one, which raises
-    OverBudget, an `Unavailable`, when there is no leave soon enough.
+    `on_attempt` is called after every attempt. With a `budget`, every attempt takes one token from
+    it, and raises OverBudget, an `Unavailable`, when no quota is left in time.
     `transport` is for tests; the default one speaks to the network. A `base_url`, `account_id` or
     `app_id` that cannot be part of a URL is a `ValueError`, any other such id is `Refused` unsent.
     """
@@ -61,7 +55,7 @@ class RealtimeKit:
         timeout: float,
         retry: RequestRetry,
         renew: Callable[[], bool] = lambda: False,
-        observed: AttemptHook = lambda _one: None,
+        on_attempt: AttemptHook = lambda _attempt: None,
         budget: Budget | None = None,
         transport: httpx.AsyncBaseTransport | None = None,
     ) -> None:
@@ -72,20 +66,21 @@ class RealtimeKit:
             renew=renew,
             timeout=timeout,
             retry=retry,
-            observed=observed,
+            on_attempt=on_attempt,
             budget=budget,
             transport=transport,
         )
         self._turn = RequestPriority()
 
     def __repr__(self) -> str:
-        return f"RealtimeKit({self._app_url!r})"
+        return f"RealtimeKitClient({self._app_url!r})"
 
-    def at(self, priority: Priority, *, patient: bool | None = None) -> Self:
-        """The same API over the same connections, its requests of this priority.
+    def with_priority(self, priority: Priority, *, patient: bool | None = None) -> Self:
+        """The same API over the same connections, with this priority for its requests.
 
-        Without `at` they have that of a start. `patient` ones wait for leave as long as it takes,
-        as reads and sweeps do unless they are told not to; others raise OverBudget after a while.
+        Without `with_priority`, requests have the priority of a start. `patient` requests wait for
+        quota without a time limit; others raise OverBudget after the budget's `max_wait`. Reads
+        and sweeps are patient by default.
         """
         view = copy.copy(self)
         waits = priority >= Priority.READ if patient is None else patient
@@ -97,7 +92,7 @@ class RealtimeKit:
         """Why the API cannot be used, as of the last request; None when it answered."""
         return self._connection.trouble
 
-    def clock(self) -> datetime | None:
+    def server_time(self) -> datetime | None:
         """What the API's clock shows now, to a second; None before its first answer."""
         return self._connection.clock()
 
@@ -120,22 +115,22 @@ class RealtimeKit:
 
     # Recordings
 
-    async def start_track(self, body: Mapping[str, object]) -> RecordingSnapshot:
+    async def start_track_recording(self, body: Mapping[str, object]) -> RecordingSnapshot:
         """Record the participants of a live meeting into a file each; `body` as the API has it."""
         read = _of_a_start(body, partial(read_recording, kind="track"))
         return await self._ask("POST", "/recordings/track", read, body=body)
 
-    async def start_composite(self, body: Mapping[str, object]) -> RecordingSnapshot:
+    async def start_composite_recording(self, body: Mapping[str, object]) -> RecordingSnapshot:
         """Record a meeting into one file. 409, another one runs, is `Conflict`."""
         read = _of_a_start(body, partial(read_recording, kind="composite"))
         return await self._ask("POST", "/recordings", read, body=body)
 
-    async def get(self, recording_id: str) -> RecordingSnapshot:
+    async def get_recording(self, recording_id: str) -> RecordingSnapshot:
         """One recording, with its files if it has any."""
         path = f"/recordings/{segment(recording_id, 'recording_id')}"
         return await self._ask("GET", path, partial(read_recording, recording_id=recording_id))
 
-    async def act(
+    async def control_recording(
         self, recording_id: str, action: Literal["stop", "pause", "resume"]
     ) -> RecordingSnapshot:
         """Stop, pause or resume a recording.
@@ -147,89 +142,37 @@ class RealtimeKit:
         read = partial(read_recording, recording_id=recording_id)
         return await self._ask("PUT", path, read, body={"action": action})
 
-    async def active(self, meeting_id: str) -> RecordingSnapshot | None:
-        """A recording that runs in the meeting, None if none does.
-
-        Which one of several is the API's choice: `list` with `meeting_id` and `statuses` gives all.
-        """
-        path = f"/recordings/active-recording/{segment(meeting_id, 'meeting_id')}"
-        try:
-            return await self._ask("GET", path, partial(read_recording, meeting_id=meeting_id))
-        except NotFound:
-            return None
-
-    async def list(
+    async def list_recordings(
         self,
         *,
         page_no: int = 1,
         per_page: int | None = None,
         meeting_id: str | None = None,
         statuses: Sequence[Status] = (),
-        start_time: datetime | None = None,
-        end_time: datetime | None = None,
-        search: str | None = None,
-        expired: bool | None = None,
         sort_order: Literal["ASC", "DESC"] | None = None,
     ) -> RecordingPage:
-        """One page of the app's recordings, pages counted from 1, sorted by `invoked_time`.
+        """One page of the app's recordings. Pages are counted from 1.
 
-        Which of a recording's times `start_time` and `end_time` are compared with is not
-        documented. Times must be aware.
+        With a `sort_order` the list is sorted by `invoked_time`.
         """
-        query = query_of(
+        query = query_params(
             page_no=page_no,
             per_page=per_page,
             meeting_id=meeting_id,
             status=",".join(statuses) or None,
-            start_time=start_time,
-            end_time=end_time,
-            search=search,
-            expired=expired,
             sort_by="invokedTime" if sort_order else None,
             sort_order=sort_order,
         )
         read = partial(read_page, per_page=per_page, meeting_id=meeting_id)
         return await self._ask("GET", "/recordings", read, query=query)
 
-    # Sessions
-
-    async def active_session(self, meeting_id: str) -> Session | None:
-        """The session in which the meeting is live, None if it is not."""
-        path = f"/meetings/{segment(meeting_id, 'meeting_id')}/active-session"
-        try:
-            return await self._ask("GET", path, read_session)
-        except NotFound:
-            return None
-
-    async def sessions(
-        self,
-        *,
-        meeting_id: str | None = None,
-        status: Literal["LIVE", "ENDED"] | None = None,
-        page_no: int = 1,
-        per_page: int | None = None,
-    ) -> Sessions:
-        """One page of the app's sessions, pages counted from 1."""
-        query = query_of(
-            page_no=page_no, per_page=per_page, associated_id=meeting_id, status=status
-        )
-        return await self._ask(
-            "GET", "/sessions", partial(read_sessions, per_page=per_page), query=query
-        )
-
-    async def session(self, session_id: str) -> Session:
-        """One session."""
-        return await self._ask(
-            "GET", f"/sessions/{segment(session_id, 'session_id')}", read_session
-        )
-
-    async def participants(self, session_id: str) -> tuple[Participant, ...]:
+    async def list_participants(self, session_id: str) -> tuple[Participant, ...]:
         """Everybody who was in the session, from all pages, each peer once, as the API has them."""
         path = f"/sessions/{segment(session_id, 'session_id')}/participants"
         read = partial(read_participants, per_page=_PARTICIPANTS_PER_PAGE)
         found: dict[str, Participant] = {}
         for page_no in range(1, _MOST_PARTICIPANT_PAGES + 1):
-            query = query_of(page_no=page_no, per_page=_PARTICIPANTS_PER_PAGE, view="raw")
+            query = query_params(page_no=page_no, per_page=_PARTICIPANTS_PER_PAGE, view="raw")
             page, last = await self._ask("GET", path, read, query=query)
             before = len(found)
             found.update((participant.peer_id, participant) for participant in page)
@@ -238,34 +181,16 @@ class RealtimeKit:
                 break
         return tuple(found.values())
 
-    async def participant(self, session_id: str, participant_id: str) -> Participant:
-        """One presence in a session; `participant_id` is the peer id."""
-        path = (
-            f"/sessions/{segment(session_id, 'session_id')}"
-            f"/participants/{segment(participant_id, 'participant_id')}"
-        )
-        return await self._ask("GET", path, read_participant)
-
     # Webhooks
 
-    async def webhooks(self) -> tuple[Webhook, ...]:
+    async def list_webhooks(self) -> tuple[Webhook, ...]:
         """All webhooks of the app."""
         return await self._ask("GET", "/webhooks", read_webhooks)
 
-    async def webhook_events(self) -> tuple[str, ...]:
-        """The names of the events a webhook can be registered for."""
-        return await self._ask("GET", "/webhooks/all", read_names)
-
-    async def get_webhook(self, webhook_id: str) -> Webhook:
-        """One webhook."""
-        return await self._ask(
-            "GET", f"/webhooks/{segment(webhook_id, 'webhook_id')}", read_webhook
-        )
-
-    async def add_webhook(
+    async def create_webhook(
         self, *, name: str, url: str, events: Sequence[str], enabled: bool = True
     ) -> Webhook:
-        """Register a webhook. The API takes the same URL twice: look at `webhooks` first."""
+        """Register a webhook. The API takes the same URL twice: look at `list_webhooks` first."""
         body = {"name": name, "url": url, "events": tuple(events), "enabled": enabled}
         return await self._ask("POST", "/webhooks", read_webhook, body=body)
 
@@ -276,21 +201,6 @@ class RealtimeKit:
         path = f"/webhooks/{segment(webhook_id, 'webhook_id')}"
         body = {"name": name, "url": url, "events": tuple(events), "enabled": enabled}
         return await self._ask("PUT", path, read_webhook, body=body)
-
-    async def edit_webhook(
-        self,
-        webhook_id: str,
-        *,
-        name: str | None = None,
-        url: str | None = None,
-        events: Sequence[str] | None = None,
-        enabled: bool | None = None,
-    ) -> Webhook:
-        """Set those members of a webhook that are not None."""
-        path = f"/webhooks/{segment(webhook_id, 'webhook_id')}"
-        given = {"name": name, "url": url, "events": events, "enabled": enabled}
-        body = {member: value for member, value in given.items() if value is not None}
-        return await self._ask("PATCH", path, read_webhook, body=body)
 
     async def delete_webhook(self, webhook_id: str) -> None:
         """Remove a webhook; one that is not there is `NotFound`."""

@@ -9,7 +9,7 @@ from worker.domain.errors import ApiError, Refused
 from worker.domain.recording import Observation, ObservedBy, Recording
 from worker.domain.snapshot import Participant, RecordingSnapshot
 from worker.domain.track_files import TrackFile, owned_files
-from worker.realtimekit.client import RealtimeKit
+from worker.realtimekit.client import RealtimeKitClient
 
 DEFAULT_PREFIX: Final = "default"
 """What the API puts before the file names of a track recording that was given no prefix."""
@@ -17,8 +17,8 @@ DEFAULT_PREFIX: Final = "default"
 PER_PAGE: Final = 100
 
 
-async def list_whole(
-    api: RealtimeKit, *, meeting_id: str | None = None, statuses: Sequence[Status] = ()
+async def fetch_all_recordings(
+    api: RealtimeKitClient, *, meeting_id: str | None = None, statuses: Sequence[Status] = ()
 ) -> list[RecordingSnapshot]:
     """All recordings that the API lists, of these statuses if any are given, each once.
 
@@ -29,7 +29,7 @@ async def list_whole(
     page_no, before = 1, -1
     while before < len(found):
         before = len(found)
-        page = await api.list(
+        page = await api.list_recordings(
             meeting_id=meeting_id, statuses=statuses, page_no=page_no, per_page=PER_PAGE
         )
         found |= {one.recording_id: one for one in page.recordings}
@@ -39,8 +39,8 @@ async def list_whole(
     return list(found.values())
 
 
-async def read_whole(
-    api: RealtimeKit,
+async def fetch_recording(
+    api: RealtimeKitClient,
     recording_id: str,
     known: Recording | None,
     *,
@@ -57,7 +57,7 @@ async def read_whole(
     the last one go without: their names may still say whose they are.
     """
     asked_at = now()
-    snapshot = await api.get(recording_id)
+    snapshot = await api.get_recording(recording_id)
     files: tuple[TrackFile, ...] | None = () if last_look else None
     if snapshot.status is Status.UPLOADED:
         files = await _files(api, snapshot, known, last_look=last_look)
@@ -73,7 +73,7 @@ async def read_whole(
 
 
 async def _files(
-    api: RealtimeKit, snapshot: RecordingSnapshot, known: Recording | None, *, last_look: bool
+    api: RealtimeKitClient, snapshot: RecordingSnapshot, known: Recording | None, *, last_look: bool
 ) -> tuple[TrackFile, ...] | None:
     files = _owned(snapshot, known, ())
     if not _needs_participants(files, snapshot, known):
@@ -111,7 +111,7 @@ def _needs_participants(
 
 
 async def _participants(
-    api: RealtimeKit, snapshot: RecordingSnapshot, known: Recording | None
+    api: RealtimeKitClient, snapshot: RecordingSnapshot, known: Recording | None
 ) -> tuple[Participant, ...]:
     session_id = snapshot.session_id or (known.session_id if known else None)
-    return () if session_id is None else await api.participants(session_id)
+    return () if session_id is None else await api.list_participants(session_id)

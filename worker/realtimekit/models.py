@@ -1,7 +1,5 @@
 """What the API tells besides snapshots. Members are None where it said nothing."""
 
-from datetime import datetime
-
 import msgspec
 
 from worker.domain.snapshot import RecordingSnapshot
@@ -19,25 +17,6 @@ class RecordingPage(msgspec.Struct, frozen=True, kw_only=True):
     end_offset: int | None = None
     last: bool = True
     unreadable: int = 0
-
-
-class Session(msgspec.Struct, frozen=True, kw_only=True):
-    """One live period of a meeting. `status` is `LIVE` or `ENDED`, times are aware."""
-
-    session_id: str
-    meeting_id: str | None = None
-    status: str | None = None
-    started_at: datetime | None = None
-    ended_at: datetime | None = None
-    live_participants: int | None = None
-
-
-class Sessions(msgspec.Struct, frozen=True, kw_only=True):
-    """One page of the list of sessions; `last` as in `RecordingPage`."""
-
-    sessions: tuple[Session, ...]
-    total_count: int | None = None
-    last: bool = True
 
 
 class Webhook(msgspec.Struct, frozen=True, kw_only=True):

@@ -8,7 +8,8 @@ in some sources and not in others.
 from collections.abc import Iterator, Mapping
 from typing import Final
 
-from worker.budget.sliding_window import Limit, Rate
+from worker.budget.sliding_window import Limit
+from worker.domain.rate import Rate
 
 LONGEST_HEADER: Final = 1_000
 LONGEST_WINDOW_SECONDS: Final = 600

@@ -12,7 +12,7 @@ from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
 from functools import lru_cache
 from itertools import count
-from typing import TypeVar
+from typing import Final, NamedTuple, TypeVar
 from urllib.parse import urlencode
 
 import httpx
@@ -31,13 +31,15 @@ from worker.realtimekit.error_mapping import (
     unreadable_answer,
 )
 from worker.realtimekit.http.protocol import LARGEST_ANSWER, TooLarge
-from worker.realtimekit.http.transport import Transport
+from worker.realtimekit.http.transport import DEFAULT_PORTS, Transport
 from worker.realtimekit.rate_limit_headers import read_limits
 from worker.realtimekit.redaction import secrets_in
 from worker.realtimekit.retry import RequestRetry
-from worker.realtimekit.tries import AttemptHook, HttpAttempt
 
 T = TypeVar("T")
+
+ANY_SUCCESS: Final = 200
+"""The status that traces show for every 2xx answer: the difference has no meaning here."""
 
 Read = Callable[[bytes | bytearray], T]
 
@@ -47,9 +49,49 @@ _HEADERS = (
     (b"Accept-Encoding", b"gzip"),
     (b"User-Agent", b"recording-worker"),
 )
-_RESOURCES = ("recordings", "webhooks", "sessions", "participants", "meetings")
-_PATH_WORDS = frozenset({"", *_RESOURCES, "track", "active-recording", "active-session", "all"})
+_PATH_WORDS = frozenset({"", "recordings", "track", "sessions", "participants", "webhooks"})
 _JSON = (b"Content-Type", b"application/json")
+
+
+class HttpAttempt(NamedTuple):
+    """One HTTP attempt: method, path template, URL, 1-based attempt number, error or None,
+    duration in seconds.
+
+    `path_template` is the path with `{id}` in place of each id, such as `/recordings/{id}`.
+    """
+
+    method: str
+    path_template: str
+    url: httpx.URL
+    number: int
+    error: ApiError | None
+    seconds: float
+
+    @property
+    def operation(self) -> str:
+        """Method and path template, such as `GET /recordings/{id}`."""
+        return f"{self.method} {self.path_template}"
+
+    @property
+    def error_type(self) -> str | None:
+        """The HTTP status of a failed attempt, else the code of its error; None on success."""
+        return str(self.error.http_status or self.error.code) if self.error else None
+
+    def span_attributes(self) -> dict[str, str | int]:
+        """The attempt in OpenTelemetry's semantic conventions for HTTP clients."""
+        status = self.error.http_status if self.error else ANY_SUCCESS
+        return {
+            "http.request.method": self.method,
+            "url.template": self.path_template,
+            "url.full": str(self.url),
+            "server.address": self.url.host,
+            "server.port": self.url.port or DEFAULT_PORTS[self.url.scheme],
+            **({"http.response.status_code": status} if status else {}),
+            **({"http.request.resend_count": self.number - 1} if self.number > 1 else {}),
+        }
+
+
+AttemptHook = Callable[[HttpAttempt], None]
 
 
 class ApiSession:
@@ -71,7 +113,7 @@ class ApiSession:
         renew: Callable[[], bool],
         timeout: float,
         retry: RequestRetry,
-        observed: AttemptHook,
+        on_attempt: AttemptHook,
         budget: Budget | None,
         transport: httpx.AsyncBaseTransport | None,
     ) -> None:
@@ -85,7 +127,7 @@ class ApiSession:
         self._without_body = self._with_body = httpx.Headers()
         self._timeout = timeout
         self._retry = retry
-        self._observed = observed
+        self._on_attempt = on_attempt
         self._budget = budget
         self._transport = transport or Transport()
         connect = timeout / 2
@@ -166,7 +208,7 @@ class ApiSession:
     ) -> None:
         self.trouble = None if error is None or isinstance(error, Refused) else str(error)
         seconds = time.perf_counter() - started
-        self._observed(
+        self._on_attempt(
             HttpAttempt(asked.method, _template(asked.path), url, number, error, seconds)
         )
 

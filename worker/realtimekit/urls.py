@@ -1,7 +1,6 @@
 """From ids and values to URLs of the API."""
 
 import re
-from datetime import UTC, datetime
 
 import httpx
 
@@ -10,17 +9,9 @@ from worker.domain.errors import Refused
 _ID = re.compile(r"[A-Za-z0-9_-]{1,128}")
 
 
-def query_of(**members: str | int | bool | datetime | None) -> dict[str, str]:
-    """Those that are not None, as the API wants them written."""
-    return {name: _as_text(value) for name, value in members.items() if value is not None}
-
-
-def _as_text(value: str | int | bool | datetime) -> str:
-    if isinstance(value, bool):
-        return "true" if value else "false"
-    if isinstance(value, datetime):
-        return value.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
-    return str(value)
+def query_params(**params: str | int | None) -> dict[str, str]:
+    """The parameters that are not None, as text."""
+    return {name: str(value) for name, value in params.items() if value is not None}
 
 
 def segment(value: str, member: str) -> str:

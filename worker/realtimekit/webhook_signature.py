@@ -42,7 +42,7 @@ class _Published(msgspec.Struct):
 _PUBLISHED = msgspec.json.Decoder(_Published)
 
 
-class WebhookKey:
+class WebhookVerifier:
     """Checks signatures with the key that `url` publishes; close it with `aclose`.
 
     The key is fetched when it is first needed, kept, and fetched again when a signature does not
@@ -74,7 +74,7 @@ class WebhookKey:
         self._waiting = 0
         self._trouble: str | None = None
 
-    async def has_signed(self, body: bytes, signature: str) -> bool:
+    async def verify(self, body: bytes, signature: str) -> bool:
         """Whether `signature` (Base64 of RSASSA-PKCS1-v1_5 with SHA-256) is the key's on `body`.
 
         Raises `Unavailable` when that cannot be told, because the key cannot be had.

@@ -9,7 +9,8 @@ from typing import Any, Final, cast
 import msgspec
 
 from worker.domain.errors import WrongSettings
-from worker.settings.parsing import Parser, Rate, http_url, identifier, rates, switch, token
+from worker.domain.rate import Rate
+from worker.settings.parsing import Parser, http_url, identifier, rates, switch, token
 from worker.settings.secret import Secret, read_text
 
 MOST: Final = 100

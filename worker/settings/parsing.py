@@ -7,9 +7,10 @@ import re
 from collections.abc import Callable
 from itertools import pairwise
 from pathlib import Path
-from typing import NamedTuple, TypeVar
+from typing import TypeVar
 from urllib.parse import SplitResult, parse_qsl, unquote, urlsplit
 
+from worker.domain.rate import Rate
 from worker.settings.storage_profiles import StorageProfiles
 
 Parser = Callable[[str], object]
@@ -18,13 +19,6 @@ Choice = TypeVar("Choice", bound=str)
 _HEADER = re.compile(r"[!#$%&'*+.^`|~\w-]+=[ !#-+\--:<-\[\]-~]*", re.ASCII)
 _FIELD = re.compile(r"[ -~]*")
 _CERTIFICATES = ("cafile", "certfile", "keyfile")
-
-
-class Rate(NamedTuple):
-    """At most `requests` in any `seconds`."""
-
-    requests: int
-    seconds: float
 
 
 def whole(low: int, high: int, unit: str) -> Callable[[str], int]:

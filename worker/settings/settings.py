@@ -12,9 +12,9 @@ from typing import Annotated, Any, Literal, Self
 import msgspec
 
 from worker.domain.errors import WrongSettings
+from worker.domain.rate import Rate
 from worker.settings.apps import AppSettings, AppsFile, overlaps
 from worker.settings.parsing import (
-    Rate,
     amqp_url,
     choice,
     database_url,

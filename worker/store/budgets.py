@@ -29,7 +29,7 @@ def _spend(
     ).scalar_one_or_none()
     ledger = Ledger() if state is None else _LEDGER.decode(state)
     # Only now, for the lock may have been waited for.
-    grant, after = ledger.settled(ask, now())
+    grant, after = ledger.apply(ask, now())
     text = msgspec.json.encode(after).decode()
     if state is None:
         # Two replicas may get here at once: the second one's insert fails, and its transaction is

@@ -15,8 +15,8 @@ from worker.domain.command_keys import slot
 from worker.domain.errors import NotFound
 from worker.domain.recording import LIVE, Observation
 from worker.domain.snapshot import RecordingSnapshot
-from worker.realtimekit.client import RealtimeKit
-from worker.realtimekit.fetch import read_whole
+from worker.realtimekit.client import RealtimeKitClient
+from worker.realtimekit.fetch import fetch_recording
 from worker.store.cursors import Cursor, external_recordings_cursor
 from worker.store.store import Store
 from worker.tracking.pagination import PageIterator, oldest
@@ -39,7 +39,7 @@ class ExternalRecordingDiscovery:
     def __init__(
         self,
         store: Store,
-        api: RealtimeKit,
+        api: RealtimeKitClient,
         *,
         app: str,
         now: Callable[[], datetime],
@@ -110,7 +110,7 @@ class ExternalRecordingDiscovery:
     def _there(self, moment: datetime) -> float:
         """What the API's clock showed at that moment of ours, or a little less."""
         now = self._now()
-        there = self._api.clock() or now
+        there = self._api.server_time() or now
         return (there - (now - moment) - CLOCK_SECONDS).timestamp()
 
     async def adopt_live(
@@ -165,7 +165,7 @@ class ExternalRecordingDiscovery:
 
     async def _read(self, recording_id: str) -> Observation | None:
         try:
-            return await read_whole(
+            return await fetch_recording(
                 self._api, recording_id, None, app=self._app, observed_by="sweep", now=self._now
             )
         except NotFound:

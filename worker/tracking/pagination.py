@@ -12,7 +12,7 @@ from datetime import datetime
 from typing import Final, Literal
 
 from recording_schemas import Status
-from worker.realtimekit.client import RealtimeKit
+from worker.realtimekit.client import RealtimeKitClient
 from worker.realtimekit.models import RecordingPage
 
 PER_PAGE: Final = 100
@@ -33,7 +33,7 @@ class PageIterator:
     """
 
     def __init__(
-        self, api: RealtimeKit, *, statuses: Sequence[Status] = (), guess: int = 1
+        self, api: RealtimeKitClient, *, statuses: Sequence[Status] = (), guess: int = 1
     ) -> None:
         self._api = api
         self._statuses = tuple(statuses)
@@ -111,7 +111,7 @@ class PageIterator:
 
     async def _page(self, number: int, order: Order) -> RecordingPage:
         self.asked += 1
-        page = await self._api.list(
+        page = await self._api.list_recordings(
             statuses=self._statuses, page_no=number, per_page=PER_PAGE, sort_order=order
         )
         times = [self.newest, *(one.invoked_time for one in page.recordings)]

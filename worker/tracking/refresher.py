@@ -34,8 +34,8 @@ from worker.domain.timeouts import (
 from worker.domain.transitions import apply_observation
 from worker.observability.tracing import NO_TRACING, Span, Tracing
 from worker.realtimekit.circuit_breaker import CircuitBreaker
-from worker.realtimekit.client import RealtimeKit
-from worker.realtimekit.fetch import read_whole
+from worker.realtimekit.client import RealtimeKitClient
+from worker.realtimekit.fetch import fetch_recording
 from worker.store.read_schedule import DueQuery, ScheduledRead
 from worker.store.store import Store
 
@@ -61,7 +61,7 @@ class Refresher:
     def __init__(
         self,
         store: Store,
-        api: RealtimeKit,
+        api: RealtimeKitClient,
         patience: Timeouts,
         *,
         app: str,
@@ -221,7 +221,7 @@ class Refresher:
 
     async def _look(self, known: Recording, asked_at: datetime) -> Observation:
         try:
-            seen = await read_whole(
+            seen = await fetch_recording(
                 self._api,
                 known.recording_id,
                 known,
@@ -258,7 +258,7 @@ class Refresher:
         """
         if known.start is not None and told is not Status.UPLOADING:
             try:
-                snapshot = await self._api.act(known.recording_id, "stop")
+                snapshot = await self._api.control_recording(known.recording_id, "stop")
             except Refused:
                 pass
             else:

@@ -23,7 +23,7 @@ from worker.domain.transitions import apply_observation
 from worker.observability.metrics import Metrics
 from worker.observability.tracing import NO_TRACING, Tracing
 from worker.realtimekit.circuit_breaker import CircuitBreaker
-from worker.realtimekit.client import RealtimeKit
+from worker.realtimekit.client import RealtimeKitClient
 from worker.realtimekit.models import RecordingPage
 from worker.store.read_schedule import OverdueQuery, ScheduledRead, TrackedRecording
 from worker.store.store import Store
@@ -49,7 +49,7 @@ class Sweep:
     def __init__(
         self,
         store: Store,
-        api: RealtimeKit,
+        api: RealtimeKitClient,
         patience: Timeouts,
         pace: SweepInterval,
         *,

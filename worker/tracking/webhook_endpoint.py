@@ -25,7 +25,7 @@ from worker.observability.tracing import NO_TRACING, Tracing
 from worker.realtimekit.apps import App, Apps
 from worker.realtimekit.decoding.fields import Unreadable
 from worker.realtimekit.decoding.webhooks import WebhookEvent, read_webhook_event
-from worker.realtimekit.webhook_signature import WebhookKey
+from worker.realtimekit.webhook_signature import WebhookVerifier
 from worker.store.observations import WebhookObservation, WebhookResult
 from worker.store.store import Store
 from worker.tracking.webhook_registration import PATH
@@ -89,7 +89,7 @@ class WebhookEndpoint:
         self,
         store: Store,
         apps: Apps,
-        keys: Mapping[str, WebhookKey],
+        keys: Mapping[str, WebhookVerifier],
         *,
         now: Callable[[], datetime],
         metrics: Metrics,
@@ -150,7 +150,7 @@ class WebhookEndpoint:
     async def _is_signed(self, request: web.Request, app: App, body: bytes) -> bool:
         given = (request.headers.get(name) for name in SIGNATURE_HEADERS)
         signature = next((one for one in given if one), None)
-        return signature is not None and await self._keys[app.name].has_signed(body, signature)
+        return signature is not None and await self._keys[app.name].verify(body, signature)
 
     async def _hear(self, app: App, body: bytes) -> WebhookAnswer:
         try:

@@ -12,7 +12,7 @@ import msgspec
 import structlog
 
 from worker.domain.errors import ApiError, NotFound
-from worker.realtimekit.client import RealtimeKit
+from worker.realtimekit.client import RealtimeKitClient
 from worker.realtimekit.decoding.webhooks import STATUS_UPDATE
 from worker.realtimekit.models import Webhook
 
@@ -41,7 +41,7 @@ def callback_url(public_url: str, app: str) -> str:
     return url if app == "default" else f"{url}?app={quote(app, safe='')}"
 
 
-async def register(api: RealtimeKit, url: str) -> Registration:
+async def register(api: RealtimeKitClient, url: str) -> Registration:
     """Leave exactly one subscription to `url`, as the worker needs it and switched on.
 
     Raises what the API raises. Whatever came of that, it may be called again.
@@ -56,7 +56,7 @@ async def register(api: RealtimeKit, url: str) -> Registration:
     return Registration(webhook=webhook, what=what, removed=len(found[1:]))
 
 
-async def remove(api: RealtimeKit, url: str) -> tuple[Webhook, ...]:
+async def remove(api: RealtimeKitClient, url: str) -> tuple[Webhook, ...]:
     """Leave no subscription to `url`; returns those that were removed."""
     found = await ours(api, url)
     for one in found:
@@ -64,14 +64,14 @@ async def remove(api: RealtimeKit, url: str) -> tuple[Webhook, ...]:
     return tuple(found)
 
 
-async def ours(api: RealtimeKit, url: str) -> list[Webhook]:
+async def ours(api: RealtimeKitClient, url: str) -> list[Webhook]:
     """The subscriptions to `url`, in an order that is the same for whoever asks."""
-    found = [one for one in await api.webhooks() if one.url == url]
+    found = [one for one in await api.list_webhooks() if one.url == url]
     return sorted(found, key=lambda one: one.webhook_id)
 
 
 async def keep_registered(
-    api: RealtimeKit,
+    api: RealtimeKitClient,
     url: str,
     *,
     app: str,
@@ -98,9 +98,9 @@ async def keep_registered(
         await sleep(pause)
 
 
-async def _set_up(api: RealtimeKit, url: str, found: Webhook | None) -> tuple[Webhook, What]:
+async def _set_up(api: RealtimeKitClient, url: str, found: Webhook | None) -> tuple[Webhook, What]:
     if found is None:
-        return await api.add_webhook(name=NAME, url=url, events=EVENTS), "added"
+        return await api.create_webhook(name=NAME, url=url, events=EVENTS), "added"
     if found.name == NAME and set(found.events) == set(EVENTS) and found.enabled is not False:
         return found, "unchanged"
     if found.enabled is False:
@@ -111,7 +111,7 @@ async def _set_up(api: RealtimeKit, url: str, found: Webhook | None) -> tuple[We
     return changed, "changed"
 
 
-async def _delete(api: RealtimeKit, webhook: Webhook) -> None:
+async def _delete(api: RealtimeKitClient, webhook: Webhook) -> None:
     try:
         await api.delete_webhook(webhook.webhook_id)
     except NotFound:

@@ -26,7 +26,7 @@ from benchmarks.tracking.world import Ears
 from sandbox.model.log_entries import TransitionEntry
 from sandbox.services.processes import OwnedProcess
 from sandbox.waiting import Eventually
-from worker.realtimekit.client import RealtimeKit
+from worker.realtimekit.client import RealtimeKitClient
 from worker.realtimekit.retry import RequestRetry
 from worker.settings.settings import Settings
 from worker.settings.variables import variables_of
@@ -211,12 +211,12 @@ async def test_what_a_childs_child_takes_counts(tmp_path: Path, eventually: Even
 
 
 @pytest.fixture
-async def stub() -> AsyncIterator[tuple[Stub, RealtimeKit]]:
+async def stub() -> AsyncIterator[tuple[Stub, RealtimeKitClient]]:
     """The stub of the API, and the worker's own client of it."""
     held = Stub()
     loop = asyncio.get_running_loop()
     server = await loop.create_server(lambda: Connection(held), "127.0.0.1", 0)
-    api = RealtimeKit(
+    api = RealtimeKitClient(
         base_url=f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}",
         account_id="account",
         app_id="app",
@@ -230,11 +230,11 @@ async def stub() -> AsyncIterator[tuple[Stub, RealtimeKit]]:
     await server.wait_closed()
 
 
-async def test_the_stub_answers_as_the_worker_expects(stub: tuple[Stub, RealtimeKit]) -> None:
+async def test_the_stub_answers_as_the_worker_expects(stub: tuple[Stub, RealtimeKitClient]) -> None:
     held, api = stub
     meetings = [str(uuid.uuid4()) for _ in range(150)]
-    started = [await api.start_track({"meeting_id": meeting}) for meeting in meetings]
-    pages = [await api.list(page_no=number, per_page=100) for number in (1, 2)]
+    started = [await api.start_track_recording({"meeting_id": meeting}) for meeting in meetings]
+    pages = [await api.list_recordings(page_no=number, per_page=100) for number in (1, 2)]
     listed = {one.recording_id for page in pages for one in page.recordings}
     assert listed == {one.recording_id for one in started}
     assert [page.last for page in pages] == [False, True]
@@ -242,10 +242,10 @@ async def test_the_stub_answers_as_the_worker_expects(stub: tuple[Stub, Realtime
 
 
 async def test_the_stub_gives_a_recording_as_many_files_as_it_is_told(
-    stub: tuple[Stub, RealtimeKit],
+    stub: tuple[Stub, RealtimeKitClient],
 ) -> None:
     held, api = stub
-    started = await api.start_track({"meeting_id": str(uuid.uuid4())})
+    started = await api.start_track_recording({"meeting_id": str(uuid.uuid4())})
     held.files = 500
-    got = await api.get(started.recording_id)
+    got = await api.get_recording(started.recording_id)
     assert len({file.name for file in got.files}) == 500

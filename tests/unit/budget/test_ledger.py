@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 
 from worker.budget.ledger import Counts, Ledger, Spent, TokenGrant, TokenRequest
 from worker.budget.priorities import Priority, Tier
-from worker.budget.sliding_window import LIFETIME_SECONDS, MARGIN_SECONDS, Limit, Rate
+from worker.budget.sliding_window import LIFETIME_SECONDS, MARGIN_SECONDS, Limit
+from worker.domain.rate import Rate
 
 HOUR = 3600.0
 NOON = 1_790_000_000.0
@@ -31,7 +32,7 @@ class Book:
         ask = msgspec.convert(
             {"rates": self.rates, "needed": needed, **more}, TokenRequest, from_attributes=True
         )
-        grant, self.ledger = self.ledger.settled(ask, self.now)
+        grant, self.ledger = self.ledger.apply(ask, self.now)
         return grant
 
 
@@ -148,7 +149,7 @@ def test_however_small_the_quota_each_grade_can_be_served(quota: int) -> None:
 def test_priorities_of_the_background_share_a_grade() -> None:
     assert [one.tier for one in Priority] == [
         Tier.STOP,
-        Tier.ACT,
+        Tier.COMMAND,
         Tier.BACKGROUND,
         Tier.BACKGROUND,
     ]

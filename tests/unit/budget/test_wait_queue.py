@@ -4,10 +4,11 @@ import pytest
 
 from worker.budget.ledger import Counts, Ledger, TokenGrant, TokenRequest
 from worker.budget.priorities import Priority, Tier
-from worker.budget.sliding_window import LIFETIME_SECONDS, Rate
+from worker.budget.sliding_window import LIFETIME_SECONDS
 from worker.budget.token_pool import MOST_AHEAD, Token, TokenPool
 from worker.budget.wait_queue import Waiter, WaitQueue
 from worker.domain.errors import OverBudget
+from worker.domain.rate import Rate
 
 NOON = 1_790_000_000.0
 
@@ -39,16 +40,18 @@ def spend_all(held: TokenPool, tier: Tier, now: float = NOON) -> int:
 # Tokens
 
 
-@pytest.mark.parametrize(("tier", "served"), [(Tier.STOP, 6), (Tier.ACT, 5), (Tier.BACKGROUND, 3)])
-def test_tokens_serve_their_own_grade_and_higher_ones(tier: Tier, served: int) -> None:
+@pytest.mark.parametrize(
+    ("tier", "served"), [(Tier.STOP, 6), (Tier.COMMAND, 5), (Tier.BACKGROUND, 3)]
+)
+def test_tokens_serve_their_own_tier_and_more_urgent_ones(tier: Tier, served: int) -> None:
     assert spend_all(tokens(1, 2, 3), tier) == served
 
 
 def test_tokens_that_are_too_old_are_not_used_but_given_back_once() -> None:
     held = tokens(acts=5)
-    held.spend(Tier.ACT, NOON)
+    held.spend(Tier.COMMAND, NOON)
     later = NOON + LIFETIME_SECONDS
-    assert held.spend(Tier.ACT, later) is None
+    assert held.spend(Tier.COMMAND, later) is None
     (back,) = held.unspent(later)
     assert (back.at, back.requests, back.background) == (NOON, 4, 0)
     assert held.unspent(later) == ()
@@ -63,14 +66,14 @@ def test_what_is_given_back_says_how_much_of_it_was_background() -> None:
 
 def test_an_idle_replica_asks_for_nothing_ahead() -> None:
     held = tokens(acts=1)
-    held.spend(Tier.ACT, NOON)
+    held.spend(Tier.COMMAND, NOON)
     assert held.prefetch(NOON, MOST_AHEAD) == (0, 0, 0)
 
 
 def test_a_busy_one_asks_for_what_a_second_takes_and_never_for_more_than_the_most() -> None:
     held = tokens(acts=500)
     for _ in range(30):
-        held.spend(Tier.ACT, NOON)
+        held.spend(Tier.COMMAND, NOON)
     held.drop()
     assert held.prefetch(NOON + 0.9, MOST_AHEAD) == (0, 30, 0)
     assert held.prefetch(NOON + 0.9, 10) == (0, 10, 0)
@@ -101,7 +104,7 @@ def order_of(
 
 async def test_the_more_urgent_goes_first_and_among_equals_who_came_first() -> None:
     line = WaitQueue()
-    waiting = in_line(line, Priority.SWEEP, Priority.ACT, Priority.STOP, Priority.ACT)
+    waiting = in_line(line, Priority.SWEEP, Priority.COMMAND, Priority.STOP, Priority.COMMAND)
     assert order_of(line, waiting, tokens(background=10)) == [2, 1, 3, 0]
 
 
@@ -121,7 +124,7 @@ async def test_a_stop_is_served_in_the_midst_of_a_thousand_sweeps() -> None:
 
 async def test_who_was_cancelled_gets_nothing() -> None:
     line = WaitQueue()
-    gone, here = in_line(line, Priority.ACT, Priority.ACT)
+    gone, here = in_line(line, Priority.COMMAND, Priority.COMMAND)
     gone.token.cancel()
     assert line.needed(NOON) == (0, 1, 0)
     line.dispatch(tokens(acts=1).spend, NOON)
@@ -138,7 +141,7 @@ async def test_a_read_that_a_command_waits_for_stands_with_the_commands_in_the_e
 
 async def test_nobody_waits_longer_than_his_patience() -> None:
     line = WaitQueue()
-    (impatient,) = in_line(line, Priority.ACT, until=NOON + 5)
+    (impatient,) = in_line(line, Priority.COMMAND, until=NOON + 5)
     (patient,) = in_line(line, Priority.SWEEP)
     line.reject_expired(NOON + 4.9, (0.0, 0.0, 0.0))
     assert not impatient.token.done()
@@ -149,7 +152,7 @@ async def test_nobody_waits_longer_than_his_patience() -> None:
 
 async def test_nobody_waits_at_all_for_what_comes_too_late_for_him() -> None:
     line = WaitQueue()
-    (start,) = in_line(line, Priority.ACT, until=NOON + 5)
+    (start,) = in_line(line, Priority.COMMAND, until=NOON + 5)
     line.reject_expired(NOON, (NOON + 1, NOON + 120, NOON + 1))
     error = start.token.exception()
     assert isinstance(error, OverBudget)
@@ -179,7 +182,7 @@ async def test_a_full_queue_of_sweeps_never_delays_a_stop_by_more_than_a_second(
         if stop is None and tick % 37 == 0:
             stop = line.enqueue(Priority.STOP, now, None)
         needed: Counts = line.needed(now)
-        grant, ledger = ledger.settled(
+        grant, ledger = ledger.apply(
             TokenRequest(rates=rates, needed=needed, unspent=held.unspent(now)), now
         )
         held.add(grant)

@@ -70,7 +70,7 @@ async def test_of_very_many_apps_only_some_are_named() -> None:
 async def test_nothing_can_be_executed_only_when_every_app_is_away() -> None:
     both = apps("eu", "us")
     changes: list[bool] = []
-    both.on_change(lambda: changes.append(both.all_open()))
+    both.on_change(lambda: changes.append(both.all_circuits_open()))
     eu, us = both
     eu.breaker.record(AWAY)
     us.breaker.record(AWAY)
@@ -84,7 +84,7 @@ async def test_the_metrics_tell_which_app_is_away() -> None:
     away, _ = app("eu", metrics), app("us", metrics)
     away.breaker.record(AWAY)
     told = {
-        name: registry.get_sample_value("recording_worker_api_away", {"app": name})
+        name: registry.get_sample_value("recording_worker_api_circuit_open", {"app": name})
         for name in ("eu", "us")
     }
     assert told == {"eu": 1.0, "us": 0.0}

@@ -11,7 +11,12 @@ from worker.domain.errors import (
     Unauthorized,
     Unavailable,
 )
-from worker.realtimekit.circuit_breaker import FAILURES, FIRST_PAUSE, LONGEST_PAUSE, CircuitBreaker
+from worker.realtimekit.circuit_breaker import (
+    FAILURE_THRESHOLD,
+    FIRST_PAUSE,
+    LONGEST_PAUSE,
+    CircuitBreaker,
+)
 
 AWAY = Unavailable("timeout", "no answer")
 
@@ -35,7 +40,7 @@ def outage(clock: Clock) -> CircuitBreaker:
 
 
 def test_a_few_failures_in_a_row_are_an_outage(outage: CircuitBreaker) -> None:
-    for _ in range(FAILURES - 1):
+    for _ in range(FAILURE_THRESHOLD - 1):
         outage.record(AWAY)
     assert not outage.is_open
     outage.record(AWAY)
@@ -43,7 +48,7 @@ def test_a_few_failures_in_a_row_are_an_outage(outage: CircuitBreaker) -> None:
 
 
 def test_an_answer_in_between_begins_the_count_anew(outage: CircuitBreaker) -> None:
-    for _ in range(FAILURES * 3):
+    for _ in range(FAILURE_THRESHOLD * 3):
         outage.record(AWAY)
         outage.record(None)
     assert not outage.is_open
@@ -76,7 +81,7 @@ def test_nobody_asks_before_the_time_the_api_named(outage: CircuitBreaker, clock
 def test_a_time_that_was_named_to_a_start_whose_outcome_is_unknown_counts_as_well(
     outage: CircuitBreaker, clock: Clock
 ) -> None:
-    for _ in range(FAILURES):
+    for _ in range(FAILURE_THRESHOLD):
         outage.record(OutcomeUnknown("server_error", "x", retry_after=300))
     clock.seconds += 299
     assert not outage.allow_request()
@@ -101,7 +106,7 @@ def test_pauses_grow_up_to_a_bound(outage: CircuitBreaker, clock: Clock) -> None
 async def test_what_was_on_its_way_when_it_began_makes_no_pause_longer(
     outage: CircuitBreaker, clock: Clock
 ) -> None:
-    for _ in range(FAILURES + 100):
+    for _ in range(FAILURE_THRESHOLD + 100):
         outage.record(AWAY)
     clock.seconds += FIRST_PAUSE
     assert await outage.acquire_probe(1.0)

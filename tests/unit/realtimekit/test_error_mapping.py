@@ -18,7 +18,7 @@ from worker.domain.errors import (
     Unauthorized,
     Unavailable,
 )
-from worker.realtimekit.client import RealtimeKit
+from worker.realtimekit.client import RealtimeKitClient
 from worker.realtimekit.http.protocol import LARGEST_ANSWER
 from worker.realtimekit.retry import RequestRetry
 
@@ -33,7 +33,7 @@ STORAGE = {
 }
 
 Reply = httpx.Response | Exception
-Call = Callable[[RealtimeKit], Awaitable[Any]]
+Call = Callable[[RealtimeKitClient], Awaitable[Any]]
 
 
 class Api:
@@ -43,7 +43,7 @@ class Api:
         self.replies: Sequence[Reply] = replies
         self.requests = 0
         self.slept: list[float] = []
-        self.client = RealtimeKit(
+        self.client = RealtimeKitClient(
             base_url="https://api.example",
             account_id="acc",
             app_id="app",
@@ -69,24 +69,26 @@ class Api:
         return raised.value
 
 
-def get(client: RealtimeKit) -> Awaitable[Any]:
-    return client.get("rec-1")
+def get(client: RealtimeKitClient) -> Awaitable[Any]:
+    return client.get_recording("rec-1")
 
 
-def stop(client: RealtimeKit) -> Awaitable[Any]:
-    return client.act("rec-1", "stop")
+def stop(client: RealtimeKitClient) -> Awaitable[Any]:
+    return client.control_recording("rec-1", "stop")
 
 
-def start_track(client: RealtimeKit) -> Awaitable[Any]:
-    return client.start_track({"meeting_id": "m"})
+def start_track(client: RealtimeKitClient) -> Awaitable[Any]:
+    return client.start_track_recording({"meeting_id": "m"})
 
 
-def start_composite(client: RealtimeKit) -> Awaitable[Any]:
-    return client.start_composite({"meeting_id": "m", "storage_config": STORAGE})
+def start_composite(client: RealtimeKitClient) -> Awaitable[Any]:
+    return client.start_composite_recording({"meeting_id": "m", "storage_config": STORAGE})
 
 
-def add_webhook(client: RealtimeKit) -> Awaitable[Any]:
-    return client.add_webhook(name="n", url="https://a.example/", events=["recording.statusUpdate"])
+def add_webhook(client: RealtimeKitClient) -> Awaitable[Any]:
+    return client.create_webhook(
+        name="n", url="https://a.example/", events=["recording.statusUpdate"]
+    )
 
 
 def said(status: int, message: str = "no", **headers: str) -> httpx.Response:
@@ -162,7 +164,7 @@ async def test_a_post_whose_answer_was_lost_is_not_sent_again(lost: Exception) -
 @pytest.mark.parametrize("lost", LOST, ids=lambda lost: type(lost).__name__)
 async def test_a_read_whose_answer_was_lost_is_sent_again(lost: Exception) -> None:
     api = Api(lost, GOOD)
-    assert (await api.client.get("rec-1")).recording_id == "rec-1"
+    assert (await api.client.get_recording("rec-1")).recording_id == "rec-1"
     assert api.requests == 2
 
 
@@ -202,7 +204,7 @@ async def test_a_start_answered_with_an_id_has_started_whatever_its_status(
     status: str | None,
 ) -> None:
     reply = httpx.Response(200, json={"data": {"recording": {"id": "rec-1", "status": status}}})
-    found = await Api(reply).client.start_track({"meeting_id": "m"})
+    found = await Api(reply).client.start_track_recording({"meeting_id": "m"})
     assert (found.recording_id, found.status, found.kind) == ("rec-1", "INVOKED", "track")
     assert found.meeting_id == "m"
 
@@ -236,7 +238,7 @@ async def test_throttling_is_tried_again_in_whatever_status_it_comes(
 @pytest.mark.parametrize("status", [429, 503])
 async def test_the_pause_the_api_asks_for_is_kept(status: int) -> None:
     api = Api(said(status, **{"Retry-After": "7"}), GOOD)
-    await api.client.get("rec-1")
+    await api.client.get_recording("rec-1")
     assert 7.0 <= api.slept[0] <= 7.25
 
 
@@ -317,11 +319,6 @@ async def test_a_409_means_another_recording_only_when_one_was_to_start(
     assert (await Api(said(409)).failure(call)).code == code
 
 
-async def test_where_nothing_is_live_there_is_nothing_and_no_error() -> None:
-    assert await Api(said(404)).client.active("m-1") is None
-    assert await Api(said(404)).client.active_session("m-1") is None
-
-
 @pytest.mark.parametrize(
     "words",
     [
@@ -383,7 +380,7 @@ async def test_a_date_that_no_calendar_has_does_not_hide_that_a_start_was_execut
     reply = httpx.Response(200, headers={"Date": date}, json=GOOD.json())
     api = Api(reply)
     assert (await start_track(api.client)).recording_id == "rec-1"
-    api.client.clock()
+    api.client.server_time()
 
 
 @pytest.mark.parametrize("date", ODD_DATES)

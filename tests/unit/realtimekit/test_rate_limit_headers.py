@@ -4,7 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from worker.budget.sliding_window import Limit, Rate
+from worker.budget.sliding_window import Limit
+from worker.domain.rate import Rate
 from worker.realtimekit.rate_limit_headers import read_limits
 
 

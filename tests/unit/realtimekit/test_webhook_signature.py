@@ -16,7 +16,7 @@ from worker.realtimekit.webhook_signature import (
     LARGEST_ANSWER,
     MOST_WAITING,
     OLD_KEY_SECONDS,
-    WebhookKey,
+    WebhookVerifier,
 )
 
 BODY: Final = b'{"event":"recording.statusUpdate"}'
@@ -30,7 +30,7 @@ class Publisher:
         self.asked = 0
         self.time = 1_000.0
         self.answer: Callable[[], httpx.Response] = self.published
-        self.key = WebhookKey(
+        self.key = WebhookVerifier(
             "http://keys.example/webhooks.json",
             timeout=10.0,
             now=lambda: self.time,
@@ -44,7 +44,7 @@ class Publisher:
 
     async def has_signed(self, body: bytes = BODY, *, signature: str | None = None) -> bool:
         given = self.signer.signature(body) if signature is None else signature
-        return await self.key.has_signed(body, given)
+        return await self.key.verify(body, given)
 
     async def _sleep(self, seconds: float) -> None:
         await asyncio.sleep(0)
@@ -197,6 +197,6 @@ async def test_a_publisher_that_is_silent_is_given_up(publisher: Publisher) -> N
         raise AssertionError
 
     settings: dict[str, Any] = {"timeout": 0.01, "transport": httpx.MockTransport(never)}
-    key = WebhookKey("http://keys.example/", **settings)
+    key = WebhookVerifier("http://keys.example/", **settings)
     with pytest.raises(Unavailable, match="TimeoutError"):
-        await key.has_signed(BODY, publisher.signer.signature(BODY))
+        await key.verify(BODY, publisher.signer.signature(BODY))

@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 
 from worker.domain.errors import WrongSettings
+from worker.domain.rate import Rate
 from worker.settings.apps import AppSettings
-from worker.settings.parsing import Rate
 from worker.settings.settings import Settings
 
 PLAIN = {

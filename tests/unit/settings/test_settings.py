@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from worker.domain.errors import WrongSettings
-from worker.settings.parsing import Rate
+from worker.domain.rate import Rate
 from worker.settings.settings import CommonSettings, Settings, as_markdown, describe
 from worker.settings.variables import variables_of
 

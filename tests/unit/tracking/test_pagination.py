@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from worker.realtimekit.client import RealtimeKit
+from worker.realtimekit.client import RealtimeKitClient
 from worker.realtimekit.models import RecordingPage
 from worker.realtimekit.retry import RequestRetry
 from worker.tracking.pagination import PageIterator
@@ -31,8 +31,8 @@ class ListApi:
         self.change: Callable[[], None] = lambda: None
         self.answers: Callable[[httpx.Request], httpx.Response] = self.answer
 
-    def client(self) -> RealtimeKit:
-        return RealtimeKit(
+    def client(self) -> RealtimeKitClient:
+        return RealtimeKitClient(
             base_url="http://api.example",
             account_id="acc",
             app_id="app",

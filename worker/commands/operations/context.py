@@ -8,7 +8,7 @@ import msgspec
 from worker.budget.priorities import Priority
 from worker.domain.recording import Observation, Recording, StartContext
 from worker.domain.snapshot import RecordingSnapshot
-from worker.realtimekit.client import RealtimeKit
+from worker.realtimekit.client import RealtimeKitClient
 
 
 class OperationContext(msgspec.Struct, frozen=True, kw_only=True):
@@ -18,7 +18,7 @@ class OperationContext(msgspec.Struct, frozen=True, kw_only=True):
     whether a start may be asked for now. `known` are the recordings the command may mean.
     """
 
-    api: RealtimeKit
+    api: RealtimeKitClient
     app: str
     now: Callable[[], datetime]
     start_context: StartContext
@@ -29,9 +29,9 @@ class OperationContext(msgspec.Struct, frozen=True, kw_only=True):
     starts_pending: int = 0
     storage_profiles: Mapping[str, Mapping[str, object]] = {}
 
-    def background_api(self) -> RealtimeKit:
+    def background_api(self) -> RealtimeKitClient:
         """The API for what must be looked up first: fresh commands need not wait for that."""
-        return self.api.at(Priority.READ, patient=False)
+        return self.api.with_priority(Priority.READ, patient=False)
 
     def observation(
         self, snapshot: RecordingSnapshot, asked_at: datetime, origin: StartContext | None = None

@@ -11,8 +11,8 @@ from worker.commands.operations.context import OperationContext, OperationResult
 from worker.domain.errors import NotFound, NotYet, Refused
 from worker.domain.recording import LIVE
 from worker.domain.snapshot import RecordingSnapshot
-from worker.realtimekit.client import RealtimeKit
-from worker.realtimekit.fetch import list_whole
+from worker.realtimekit.client import RealtimeKitClient
+from worker.realtimekit.fetch import fetch_all_recordings
 
 Action = Literal["stop", "pause", "resume"]
 Targeted = StopRecording | PauseRecording | ResumeRecording
@@ -34,7 +34,7 @@ async def resume_recording(command: ResumeRecording, attempt: OperationContext) 
 
 
 async def _act(command: Targeted, attempt: OperationContext, action: Action) -> OperationResult:
-    api = attempt.api.at(Priority.STOP if action == "stop" else Priority.ACT)
+    api = attempt.api.with_priority(Priority.STOP if action == "stop" else Priority.COMMAND)
     ids, seen = [], []
     failures: list[NotYet | Refused] = []
     for target in await _targets(command, attempt, action, api):
@@ -62,7 +62,7 @@ class _Target(msgspec.Struct, frozen=True):
 
 
 async def _targets(
-    command: Targeted, attempt: OperationContext, action: Action, api: RealtimeKit
+    command: Targeted, attempt: OperationContext, action: Action, api: RealtimeKitClient
 ) -> list[_Target]:
     if command.recording_id is not None:
         return [_known_target(attempt) or _Target(command.recording_id)]
@@ -93,12 +93,12 @@ async def _targets_of_meeting(
     kind: Kind | None,
     statuses: frozenset[Status],
     attempt: OperationContext,
-    api: RealtimeKit,
+    api: RealtimeKitClient,
 ) -> list[_Target]:
     if attempt.starts_pending:
         raise NotYet("start_pending", "a start command of this meeting is still being executed")
     kinds = {one.recording_id: one.kind for one in attempt.known}
-    listed = await list_whole(api, meeting_id=meeting_id, statuses=sorted(statuses))
+    listed = await fetch_all_recordings(api, meeting_id=meeting_id, statuses=sorted(statuses))
     return [
         _Target(one.recording_id, one.status)
         for one in listed
@@ -107,15 +107,15 @@ async def _targets_of_meeting(
 
 
 async def _act_on(
-    api: RealtimeKit, recording_id: str, action: Action, *, once_more: bool = True
+    api: RealtimeKitClient, recording_id: str, action: Action, *, once_more: bool = True
 ) -> RecordingSnapshot:
     """When the API refuses: because it is so already, because it is too early, or for good?"""
     try:
-        return await api.act(recording_id, action)
+        return await api.control_recording(recording_id, action)
     except Refused as error:
         refused = error
     try:
-        snapshot = await api.get(recording_id)
+        snapshot = await api.get_recording(recording_id)
     except NotFound:
         raise refused from None
     if snapshot.status in _REACHED[action]:

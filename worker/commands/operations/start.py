@@ -10,7 +10,7 @@ from recording_schemas import Kind, StartRecording, StartTrackRecording
 from worker.commands.operations.context import OperationContext, OperationResult
 from worker.domain.errors import Conflict, OutcomeUnknown, Refused
 from worker.domain.snapshot import RecordingSnapshot
-from worker.realtimekit.fetch import list_whole
+from worker.realtimekit.fetch import fetch_all_recordings
 
 CLOCKS_DIFFER: Final = timedelta(seconds=5)
 """How far the API's clock may be from ours when a recording is matched with a start."""
@@ -35,14 +35,14 @@ async def start_recording(command: StartRecording, attempt: OperationContext) ->
 async def _start_track(
     command: StartTrackRecording, attempt: OperationContext
 ) -> RecordingSnapshot:
-    return await attempt.api.start_track(command.body())
+    return await attempt.api.start_track_recording(command.body())
 
 
 async def _start_composite(command: StartRecording, attempt: OperationContext) -> RecordingSnapshot:
     body = command.body()
     if command.storage_profile is not None:
         body = {**body, "storage_config": _profile(command.storage_profile, attempt)}
-    return await attempt.api.start_composite(body)
+    return await attempt.api.start_composite_recording(body)
 
 
 def _profile(name: str, attempt: OperationContext) -> Mapping[str, object]:
@@ -127,7 +127,7 @@ async def _started_before(
 
 async def _listed(attempt: OperationContext, meeting_id: str) -> list[RecordingSnapshot]:
     try:
-        return await list_whole(attempt.background_api(), meeting_id=meeting_id)
+        return await fetch_all_recordings(attempt.background_api(), meeting_id=meeting_id)
     except Refused as refused:  # of the look; the start itself may well have been executed
         raise OutcomeUnknown("start_unconfirmed", refused.message) from refused
 
@@ -137,5 +137,5 @@ def _called_at(attempt: OperationContext, called_at: datetime) -> datetime:
     jumped since. The earlier one: to miss our own recording would double it.
     """
     here = attempt.now()
-    there = attempt.api.clock() or here
+    there = attempt.api.server_time() or here
     return min(called_at, there - (here - called_at))

@@ -1,4 +1,4 @@
-"""From the API's answers about sessions, participants and webhooks to values."""
+"""From the API's answers about participants and webhooks to values."""
 
 from typing import Any
 
@@ -11,20 +11,8 @@ from worker.realtimekit.decoding.fields import (
     decoded,
     is_last,
     text,
-    time,
-    whole,
 )
-from worker.realtimekit.models import Session, Sessions, Webhook
-
-
-class _Session(msgspec.Struct):
-    id: Any = None
-    associated_id: Any = None
-    status: Any = None
-    started_at: Any = None
-    ended_at: Any = None
-    live_participants: Any = None
-    session: "_Session | None" = None
+from worker.realtimekit.models import Webhook
 
 
 class _Participant(msgspec.Struct):
@@ -40,26 +28,6 @@ class _Webhook(msgspec.Struct):
     url: Any = None
     events: Any = None
     enabled: Any = None
-
-
-class _OneSession(msgspec.Struct):
-    data: _Session | None = None
-    success: Any = None
-
-
-class _SessionList(msgspec.Struct):
-    sessions: list[_Session | None]
-
-
-class _SessionPage(msgspec.Struct):
-    data: _SessionList
-    success: Any = None
-    paging: Paging | None = None
-
-
-class _OneParticipant(msgspec.Struct):
-    data: _Participant | None = None
-    success: Any = None
 
 
 class _ParticipantList(msgspec.Struct):
@@ -83,49 +51,9 @@ class _Webhooks(msgspec.Struct):
     success: Any = None
 
 
-class _Names(msgspec.Struct):
-    data: list[Any]
-    success: Any = None
-
-
-_ONE_SESSION = msgspec.json.Decoder(_OneSession)
-_SESSION_PAGE = msgspec.json.Decoder(_SessionPage)
-_ONE_PARTICIPANT = msgspec.json.Decoder(_OneParticipant)
 _PARTICIPANT_PAGE = msgspec.json.Decoder(_ParticipantPage)
 _ONE_WEBHOOK = msgspec.json.Decoder(_OneWebhook)
 _WEBHOOKS = msgspec.json.Decoder(_Webhooks)
-_NAMES = msgspec.json.Decoder(_Names)
-
-
-def read_session(body: bytes | bytearray) -> Session:
-    """The session in `data`; `Unreadable` without an id."""
-    answer = decoded(body, _ONE_SESSION)
-    session = _session(answer.data)
-    if answer.success is False or session is None:
-        raise Unreadable("the answer holds no session with an id")
-    return session
-
-
-def read_sessions(body: bytes | bytearray, *, per_page: int | None = None) -> Sessions:
-    """One page of sessions; rows without an id are left out."""
-    answer = decoded(body, _SESSION_PAGE)
-    if answer.success is False:
-        raise Unreadable("the answer holds no list of sessions")
-    rows = answer.data.sessions
-    return Sessions(
-        sessions=tuple(session for row in rows if (session := _session(row))),
-        total_count=whole(answer.paging.total_count) if answer.paging else None,
-        last=is_last(answer.paging, len(rows), per_page),
-    )
-
-
-def read_participant(body: bytes | bytearray) -> Participant:
-    """The participant in `data.participant` or `data`; `Unreadable` without an id."""
-    answer = decoded(body, _ONE_PARTICIPANT)
-    participant = _participant(answer.data)
-    if answer.success is False or participant is None:
-        raise Unreadable("the answer holds no participant with an id")
-    return participant
 
 
 def read_participants(
@@ -159,29 +87,6 @@ def read_webhooks(body: bytes | bytearray) -> tuple[Webhook, ...]:
 
 def read_nothing(_body: bytes | bytearray) -> None:
     """The answer tells nothing that is used."""
-
-
-def read_names(body: bytes | bytearray) -> tuple[str, ...]:
-    """The strings of a plain list."""
-    answer = decoded(body, _NAMES)
-    if answer.success is False:
-        raise Unreadable("the answer holds no list of names")
-    return tuple(name for name in answer.data if isinstance(name, str))
-
-
-def _session(row: _Session | None) -> Session | None:
-    row = row.session or row if row else None
-    session_id = text(row.id) if row else None
-    if row is None or session_id is None:
-        return None
-    return Session(
-        session_id=session_id,
-        meeting_id=text(row.associated_id),
-        status=text(row.status),
-        started_at=time(row.started_at),
-        ended_at=time(row.ended_at),
-        live_participants=whole(row.live_participants),
-    )
 
 
 def _participant(row: _Participant | None) -> Participant | None:

@@ -11,13 +11,13 @@ from typing import Any
 import pytest
 
 from worker.domain.errors import ApiError, OutcomeUnknown, Unavailable
-from worker.realtimekit.client import RealtimeKit
+from worker.realtimekit.client import RealtimeKitClient
 from worker.realtimekit.retry import RequestRetry
 
 BEARER = "word-that-nobody-may-see"
 BODY = json.dumps({"data": {"id": "rec-1", "status": "INVOKED"}}).encode()
 
-Call = Callable[[RealtimeKit], Awaitable[Any]]
+Call = Callable[[RealtimeKitClient], Awaitable[Any]]
 Answer = Callable[[asyncio.StreamWriter], Awaitable[None]]
 
 
@@ -73,8 +73,8 @@ async def serving(answer: Answer) -> AsyncIterator[Server]:
 @asynccontextmanager
 async def client_of(
     port: int, *, scheme: str = "http", timeout: float = 5.0, attempts: int = 1
-) -> AsyncIterator[RealtimeKit]:
-    client = RealtimeKit(
+) -> AsyncIterator[RealtimeKitClient]:
+    client = RealtimeKitClient(
         base_url=f"{scheme}://127.0.0.1:{port}/client/v4",
         account_id="acc",
         app_id="app",
@@ -128,12 +128,12 @@ async def flood(writer: asyncio.StreamWriter) -> None:
         await writer.drain()
 
 
-def start(client: RealtimeKit) -> Awaitable[Any]:
-    return client.start_track({"meeting_id": "m"})
+def start(client: RealtimeKitClient) -> Awaitable[Any]:
+    return client.start_track_recording({"meeting_id": "m"})
 
 
-def get(client: RealtimeKit) -> Awaitable[Any]:
-    return client.get("rec-1")
+def get(client: RealtimeKitClient) -> Awaitable[Any]:
+    return client.get_recording("rec-1")
 
 
 async def failure_of(call: Awaitable[Any]) -> ApiError:

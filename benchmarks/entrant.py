@@ -17,7 +17,8 @@ import msgspec
 from benchmarks.field import PREFIX, RESULTS, TOPOLOGY, Field, Heard
 from benchmarks.lineup import IN_FLIGHT, ROOT, Contestant, Start, starts
 from benchmarks.meter import Taken, taken
-from sandbox.services.processes import LaunchError, OwnedProcess, free_ports
+from sandbox.services.ports import free_ports
+from sandbox.services.processes import LaunchError, OwnedProcess
 from sandbox.waiting import eventually
 
 READY_SECONDS: Final = 30.0

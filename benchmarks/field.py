@@ -21,9 +21,12 @@ from aio_pika.abc import (
 
 from benchmarks.lineup import TYPE, Form, Start
 from benchmarks.meter import taken
-from sandbox.services.postgresql import PostgreSQLServer, launch_postgresql
+from sandbox.services.postgresql import PostgreSQLServer
+from sandbox.services.postgresql_launch import launch_postgresql
 from sandbox.services.processes import OwnedDirectory
-from sandbox.services.rabbitmq import LocalNode, RabbitMQNode, launch_rabbitmq
+from sandbox.services.rabbitmq import RabbitMQNode
+from sandbox.services.rabbitmq_launch import launch_rabbitmq
+from sandbox.services.rabbitmq_local import LocalNode
 from worker.broker.topology import Topology, declare
 
 PREFIX: Final = "bench"

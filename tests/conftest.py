@@ -8,8 +8,10 @@ from pathlib import Path
 import pytest
 
 from sandbox.services.install import ensure_program
-from sandbox.services.postgresql import PostgreSQLServer, ensure_postgresql, launch_postgresql
-from sandbox.services.rabbitmq import RabbitMQNode, ensure_rabbitmq, launch_rabbitmq
+from sandbox.services.postgresql import PostgreSQLServer
+from sandbox.services.postgresql_launch import ensure_postgresql, launch_postgresql
+from sandbox.services.rabbitmq import RabbitMQNode
+from sandbox.services.rabbitmq_launch import ensure_rabbitmq, launch_rabbitmq
 from sandbox.waiting import Eventually
 from sandbox.waiting import eventually as wait_for_fact
 

@@ -16,9 +16,9 @@ from benchmarks.lineup import ROOT
 from benchmarks.tracking import report
 from benchmarks.tracking.facts import Outcome, Pace, Scenario, Tracked
 from benchmarks.tracking.scenario import Ground, play
-from sandbox.services.postgresql import launch_postgresql
+from sandbox.services.postgresql_launch import launch_postgresql
 from sandbox.services.processes import OwnedDirectory
-from sandbox.services.rabbitmq import launch_rabbitmq
+from sandbox.services.rabbitmq_launch import launch_rabbitmq
 
 
 def scenarios(live: Sequence[int], replicas: Sequence[int], hows: str) -> Iterator[Scenario]:

@@ -20,8 +20,9 @@ from benchmarks.entrant import environment
 from benchmarks.tracking.facts import RATE_LIMITS, Pace, Scenario
 from sandbox.demo.worker_process import WorkerProcess
 from sandbox.model.log_entries import AnyEntry
+from sandbox.services.ports import free_ports
 from sandbox.services.postgresql import PostgreSQLServer
-from sandbox.services.processes import OwnedProcess, free_ports
+from sandbox.services.processes import OwnedProcess
 from sandbox.services.rabbitmq import RabbitMQNode
 from sandbox.waiting import eventually
 

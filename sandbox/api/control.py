@@ -122,7 +122,7 @@ class Control:
             "webhook_key_url": sandbox.webhook_key_url,
             "meetings": len(sandbox.meetings.all()),
             "recordings": len(sandbox.recordings.index),
-            "breaches": sandbox.limiter.breaches,
+            "breaches": sandbox.rate_limiter.breaches,
             "counts": dict(sorted(sandbox.request_log.counts.items())),
         }
 

@@ -70,7 +70,7 @@ class Sandbox:
             limit=options.request_log_limit, path=options.request_log_path
         )
         self.tokens = Tokens(self.behaviour, options.tokens)
-        self.limiter = RateLimiter(self.behaviour)
+        self.rate_limiter = RateLimiter(self.behaviour)
         self.meetings = Meetings(self.clock, self.behaviour)
         self.recordings = Recordings(
             self.clock,
@@ -145,7 +145,12 @@ class Sandbox:
         app = web.Application(client_max_size=MAX_BODY_BYTES)
         app.on_response_prepare.append(self._date)
         door = Door(
-            self.clock, self.behaviour, self.tokens, self.limiter, self.faults, self.request_log
+            self.clock,
+            self.behaviour,
+            self.tokens,
+            self.rate_limiter,
+            self.faults,
+            self.request_log,
         )
         meetings, recordings = self.meetings, self.recordings
         api = Api(

@@ -14,7 +14,8 @@ from sandbox.demo.scenario import create_meeting, run_scenario
 from sandbox.demo.timeline import Timeline, entry_printer
 from sandbox.demo.tracks import Track, download, print_table
 from sandbox.services.processes import LaunchError
-from sandbox.services.rabbitmq import RabbitMQNode, launch_rabbitmq
+from sandbox.services.rabbitmq import RabbitMQNode
+from sandbox.services.rabbitmq_launch import launch_rabbitmq
 
 
 class DemoOptions(msgspec.Struct, frozen=True, kw_only=True):

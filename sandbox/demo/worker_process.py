@@ -11,7 +11,8 @@ from typing import Any, Final
 
 import aiohttp
 
-from sandbox.services.processes import Guard, LaunchError, free_ports
+from sandbox.services.ports import free_ports
+from sandbox.services.processes import Guard, LaunchError
 from sandbox.waiting import eventually
 
 READY_SECONDS: Final = 60.0

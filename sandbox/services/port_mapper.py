@@ -4,7 +4,8 @@ import shutil
 from collections.abc import Mapping
 from pathlib import Path
 
-from sandbox.services.processes import LaunchError, OwnedProcess, free_ports, listens, wait_until
+from sandbox.services.ports import free_ports, listens
+from sandbox.services.processes import LaunchError, OwnedProcess, wait_until
 
 START_SECONDS = 10.0
 

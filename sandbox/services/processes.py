@@ -2,10 +2,8 @@
 
 import os
 import pwd
-import random
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import tempfile
@@ -13,56 +11,15 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import Final
 
 
 class LaunchError(Exception):
     """A service could not be had; the text says what to do about it."""
 
 
-PORTS: Final = (15_000, 32_000)
-
-
 def print_progress(text: str) -> None:
     """Tell whoever waits what takes so long, on stderr."""
     print(text, file=sys.stderr, flush=True)
-
-
-def free_ports(count: int) -> list[int]:
-    """`count` different TCP ports on loopback that nobody listens on.
-
-    For as long as this process lives no other that asks here is given them, also before a server
-    has come up on one and between its end and its next start. They are from below the range that
-    outgoing connections are given theirs from: one of those could take such a port as well.
-    """
-    ports: list[int] = []
-    while len(ports) < count:
-        port = random.randrange(*PORTS)
-        if _reserved(port):
-            ports.append(port)
-    return ports
-
-
-def _reserved(port: int) -> bool:
-    """Whether it is free and now ours: the UDP port of the same number, which nobody uses, says so
-    to everybody else. It is kept until this process ends."""
-    with socket.socket() as tcp, socket.socket(type=socket.SOCK_DGRAM) as udp:
-        try:
-            udp.bind(("127.0.0.1", port))
-            tcp.bind(("127.0.0.1", port))
-        except OSError:
-            return False
-        udp.detach()
-    return True
-
-
-def listens(port: int) -> bool:
-    """Whether somebody takes TCP connections on this loopback port."""
-    try:
-        socket.create_connection(("127.0.0.1", port), timeout=1).close()
-    except OSError:
-        return False
-    return True
 
 
 def wait_until(fact: Callable[[], bool], *, seconds: float, otherwise: Callable[[], str]) -> None:

@@ -4,45 +4,19 @@ A private node listens on free loopback ports, keeps everything in one directory
 mapper of its own, and leaves neither processes nor files behind, however its owner ends.
 """
 
-import os
-import shutil
-import signal
 import socket
 from abc import abstractmethod
-from collections.abc import Mapping, Sequence
-from pathlib import Path
 from urllib.parse import urlsplit
 
-import msgspec
-
-from sandbox.services.install import Container, apt_install
-from sandbox.services.port_mapper import PortMapper
-from sandbox.services.processes import (
-    LaunchError,
-    OwnedDirectory,
-    OwnedProcess,
-    free_ports,
-    run,
-    wait_until,
-)
-from sandbox.services.rabbitmq_program import without_plugins
+from sandbox.services.install import Container
+from sandbox.services.ports import free_ports
+from sandbox.services.processes import LaunchError
 from sandbox.services.service import (
-    BOOT_SECONDS,
-    STOP_SECONDS,
     ContainedService,
     ExternalService,
     Service,
-    find_or_install,
 )
 
-NODE_NAME = "rabbit@localhost"
-# Debian's wrappers on PATH change the user and the home; the scripts behind them do not.
-SCRIPT_PLACES = (
-    "/usr/lib/rabbitmq/bin",
-    "/usr/local/lib/rabbitmq/bin",
-    "/opt/homebrew/opt/rabbitmq/sbin",
-    "/usr/local/opt/rabbitmq/sbin",
-)
 DOCKER_IMAGE = "rabbitmq:4"
 
 
@@ -56,51 +30,9 @@ class RabbitMQNode(Service):
     def ctl(self, *arguments: str) -> str:
         """What `rabbitmqctl` prints for these arguments; takes about half a second."""
 
-    def memory_alarm(self, on: bool) -> None:
+    def set_memory_alarm(self, on: bool) -> None:
         """Raise the memory alarm, which blocks every connection that publishes, or clear it."""
         self.ctl("set_vm_memory_high_watermark", "0.000001" if on else "0.4")
-
-
-def launch_rabbitmq(
-    directory: Path | None = None, *, environ: Mapping[str, str] = os.environ, private: bool = False
-) -> RabbitMQNode:
-    """The broker that AMQP_URL names, else a private one that is started now.
-
-    `directory` keeps the node's files (by default a temporary one that is removed at the end).
-    `private` asks for one that can be stopped and killed, also when AMQP_URL is set.
-
-    Raises:
-        LaunchError: when there is no way to have one; the text says what to do.
-    """
-    if environ.get("AMQP_URL") and not private:
-        return ExternalNode(environ["AMQP_URL"])
-    scripts = ensure_rabbitmq()
-    return DockerNode() if scripts is None else LocalNode(scripts, directory)
-
-
-def ensure_rabbitmq() -> Path | None:
-    """Where RabbitMQ's scripts lie, installed if need be; None when only docker has it.
-
-    Raises:
-        LaunchError: when there is no way to have one; the text says what to do.
-    """
-    return find_or_install(
-        "RabbitMQ",
-        find_scripts,
-        lambda: apt_install("rabbitmq-server"),
-        DOCKER_IMAGE,
-        otherwise="set AMQP_URL to a broker; install the package rabbitmq-server; run this as root "
-        "on Debian or Ubuntu, which installs it; or start docker.",
-    )
-
-
-def find_scripts() -> Path | None:
-    """Where `rabbitmq-server` and `rabbitmqctl` lie on this machine, or None."""
-    for place in map(Path, SCRIPT_PLACES):
-        if (place / "rabbitmq-server").exists():
-            return place
-    found = shutil.which("rabbitmq-server")
-    return Path(found).resolve().parent if found else None
 
 
 class ExternalNode(ExternalService, RabbitMQNode):
@@ -118,151 +50,6 @@ class ExternalNode(ExternalService, RabbitMQNode):
     def ctl(self, *arguments: str) -> str:
         """Refused."""
         raise LaunchError(self.not_ours)
-
-
-class ClusterMembership(msgspec.Struct, frozen=True, kw_only=True):
-    """What makes a node one of several: its name, and what it shares with the others.
-
-    `home` holds the cookie that all must have. `mapper` is started and stopped by whoever made
-    it. `peers` are the names of all, itself included, when it is to join those that run already.
-    """
-
-    name: str
-    home: Path
-    mapper: PortMapper
-    peers: Sequence[str] = ()
-
-    @property
-    def discovery(self) -> str:
-        """The lines of its configuration that make it join the peers on its first start."""
-        backend = "cluster_formation.peer_discovery_backend = classic_config\n"
-        nodes = (
-            f"cluster_formation.classic_config.nodes.{number} = {name}\n"
-            for number, name in enumerate(self.peers, start=1)
-        )
-        return backend + "".join(nodes) if self.peers else ""
-
-
-class LocalNode(RabbitMQNode):
-    """A node of this machine's RabbitMQ.
-
-    Without a membership it has a port mapper, a cookie and a home of its own. `configuration` has
-    further lines for its rabbitmq.conf.
-    """
-
-    def __init__(
-        self,
-        scripts: Path,
-        directory: Path | None = None,
-        membership: ClusterMembership | None = None,
-        *,
-        configuration: str = "",
-    ) -> None:
-        self._scripts = scripts
-        self._configuration = configuration
-        self._owned = OwnedDirectory("rabbitmq-") if directory is None else None
-        self.directory = self._owned.path if self._owned else directory or Path()
-        self.directory.mkdir(exist_ok=True)
-        self.port, self._dist_port = free_ports(2)
-        self.amqp_url = f"amqp://guest:guest@127.0.0.1:{self.port}/"
-        self._own_mapper: PortMapper | None = None
-        if membership is None:
-            self._own_mapper = PortMapper(self.directory)
-            home = self.directory / "home"
-            membership = ClusterMembership(name=NODE_NAME, home=home, mapper=self._own_mapper)
-        self._environ = self._prepare(membership)
-        self._broker: OwnedProcess | None = None
-        try:
-            self.start()
-        except BaseException:
-            self.close()
-            raise
-
-    def _prepare(self, membership: ClusterMembership) -> dict[str, str]:
-        membership.home.mkdir(parents=True, exist_ok=True)
-        config = self.directory / "rabbitmq.conf"
-        listener = f"listeners.tcp.local = 127.0.0.1:{self.port}\n"
-        config.write_text(listener + membership.discovery + self._configuration)
-        plugins = self.directory / "enabled_plugins"
-        plugins.write_text("[].\n")
-        inherited = {k: v for k, v in os.environ.items() if not k.startswith(("RABBITMQ_", "ERL_"))}
-        own = {
-            "HOME": str(membership.home),
-            "RABBITMQ_NODENAME": membership.name,
-            "RABBITMQ_DIST_PORT": str(self._dist_port),
-            "RABBITMQ_MNESIA_BASE": str(self.directory / "data"),
-            "RABBITMQ_LOG_BASE": str(self.directory / "log"),
-            "RABBITMQ_PID_FILE": str(self.directory / "pid"),
-            "RABBITMQ_CONFIG_FILE": str(config),
-            "RABBITMQ_ENABLED_PLUGINS_FILE": str(plugins),
-            # One scheduler that does not spin: gentle on small machines, and no slower to boot.
-            "RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS": (
-                "+S 1:1 +sbwt none +sbwtdcpu none +sbwtdio none"
-                " -kernel inet_dist_use_interface {127,0,0,1}"
-            ),
-            # The script then becomes the node instead of waiting for it in a shell.
-            "RUNNING_UNDER_SYSTEMD": "true",
-        }
-        lean = without_plugins(self._scripts, self.directory / "program")
-        return inherited | own | dict(lean) | dict(membership.mapper.environ)
-
-    @property
-    def running(self) -> bool:
-        """Whether it has been started and has not ended."""
-        return self._broker is not None and self._broker.running
-
-    @property
-    def pid(self) -> int | None:
-        """The broker's process id, which is its session's as well; None while it is down."""
-        return self._broker.pid if self._broker is not None and self._broker.running else None
-
-    def start(self) -> None:
-        """Return when it takes connections; about four seconds."""
-        if self.running:
-            return
-        if self._own_mapper is not None:
-            self._own_mapper.start()
-        self._broker = broker = OwnedProcess(
-            [str(self._scripts / "rabbitmq-server")],
-            environ=self._environ,
-            log=self.directory / "boot.log",
-        )
-        wait_until(
-            lambda: not broker.running or speaks_amqp(self.port),
-            seconds=BOOT_SECONDS,
-            otherwise=lambda: f"RabbitMQ did not start:\n{broker.log_tail()}",
-        )
-        if not broker.running:
-            raise LaunchError(f"RabbitMQ ended while starting:\n{broker.log_tail()}")
-
-    def stop(self) -> None:
-        """Shut it down in order; what is durable is kept for the next start. About a second."""
-        if self._broker is not None:
-            self._broker.end(signal.SIGTERM, seconds=STOP_SECONDS)
-        self._stop_port_mapper()
-
-    def kill(self) -> None:
-        """End it at once, as a crash would."""
-        if self._broker is not None:
-            self._broker.kill()
-        self._stop_port_mapper()
-
-    def _stop_port_mapper(self) -> None:
-        if self._own_mapper is not None:
-            self._own_mapper.stop()
-
-    def close(self) -> None:
-        """End it for good; a temporary directory goes too. May be called again."""
-        if self._owned is None:
-            self.stop()
-            return
-        self.kill()
-        self._owned.remove()
-
-    def ctl(self, *arguments: str) -> str:
-        """What `rabbitmqctl` prints for these arguments; takes about half a second."""
-        command = [str(self._scripts / "rabbitmqctl"), "--quiet", *arguments]
-        return run(command, environ=self._environ)
 
 
 class DockerNode(ContainedService, RabbitMQNode):

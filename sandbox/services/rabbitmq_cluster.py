@@ -11,7 +11,8 @@ import msgspec
 
 from sandbox.services.port_mapper import PortMapper
 from sandbox.services.processes import LaunchError, OwnedDirectory
-from sandbox.services.rabbitmq import ClusterMembership, LocalNode, ensure_rabbitmq
+from sandbox.services.rabbitmq_launch import ensure_rabbitmq
+from sandbox.services.rabbitmq_local import ClusterMembership, LocalNode
 
 
 def launch_cluster(nodes: int = 3) -> "RabbitMQCluster":

@@ -137,7 +137,7 @@ async def test_a_limit_that_nobody_configured_is_learned_from_the_answers(
             await asyncio.sleep(0)
             tries = (one.api.with_priority(Priority.STOP).list_recordings() for _ in range(5))
             answers += await asyncio.gather(*tries, return_exceptions=True)
-    assert sandbox.limiter.breaches == 0
+    assert sandbox.rate_limiter.breaches == 0
     assert 10 <= len(sandbox.request_log.requests) <= 20
     assert any(isinstance(one, OverBudget) for one in answers)
 

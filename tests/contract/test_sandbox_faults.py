@@ -226,7 +226,7 @@ async def test_spending_the_budget_blocks_every_call_and_is_written_down() -> No
         assert answers[0].headers["ratelimit-policy"] == '"default";q=3;w=60'
         assert answers[3].headers["retry-after"] == "300"
         assert answers[3].json()["errors"][0]["code"] == 971
-        assert client.sandbox.limiter.breaches == 1
+        assert client.sandbox.rate_limiter.breaches == 1
         assert [request.breach for request in client.sandbox.request_log.requests][2:4] == [
             False,
             True,

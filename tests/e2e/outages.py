@@ -10,8 +10,8 @@ from aiohttp import web
 
 from sandbox.api.webhook_signing import Signer
 from sandbox.model.faults import Fault
+from sandbox.services.ports import free_ports
 from sandbox.services.postgresql import PostgreSQLServer
-from sandbox.services.processes import free_ports
 from sandbox.services.rabbitmq import RabbitMQNode
 from sandbox.waiting import eventually
 from tests.e2e.processes import Scene

@@ -18,7 +18,7 @@ from recording_schemas import (
 )
 from sandbox.api.server import Sandbox, SandboxOptions
 from sandbox.model.recording import StartRequest
-from sandbox.services.processes import free_ports
+from sandbox.services.ports import free_ports
 from sandbox.services.rabbitmq import RabbitMQNode
 from sandbox.waiting import Eventually
 from tests.e2e.processes import Scene, scene

@@ -7,7 +7,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from recording_schemas import Completed, FileReady, Status, StatusChanged
-from sandbox.services.processes import free_ports
+from sandbox.services.ports import free_ports
 from sandbox.services.rabbitmq import RabbitMQNode
 from sandbox.waiting import Eventually
 from tests.e2e.processes import API_TOKEN, Scene, scene

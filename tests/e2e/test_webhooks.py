@@ -13,8 +13,8 @@ from recording_schemas import Completed, Status, StatusChanged, decode_event
 from sandbox.model.behaviour import Behaviour
 from sandbox.model.faults import Fault
 from sandbox.model.log_entries import WebhookEntry
+from sandbox.services.ports import free_ports
 from sandbox.services.postgresql import PostgreSQLServer
-from sandbox.services.processes import free_ports
 from sandbox.services.rabbitmq import RabbitMQNode
 from sandbox.waiting import Eventually
 from tests.e2e.processes import Scene, scene

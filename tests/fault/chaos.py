@@ -10,9 +10,9 @@ from pathlib import Path
 import msgspec
 import uvloop
 
-from sandbox.services.postgresql import launch_postgresql
+from sandbox.services.postgresql_launch import launch_postgresql
 from sandbox.services.processes import OwnedDirectory
-from sandbox.services.rabbitmq import launch_rabbitmq
+from sandbox.services.rabbitmq_launch import launch_rabbitmq
 from tests.fault.campaign import Campaign, Options
 from tests.fault.field import open_field
 from tests.fault.ledger import closing_lines

@@ -8,7 +8,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
-from sandbox.services.processes import OwnedProcess, free_ports
+from sandbox.services.ports import free_ports
+from sandbox.services.processes import OwnedProcess
 from sandbox.waiting import eventually
 from tests.fault.forks import ForkedProcess, Forks
 

@@ -97,7 +97,7 @@ async def test_a_throttled_worker_keeps_still_as_long_as_it_is_asked_to_and_goes
     await running(field)
     await send_starts(field, range(COMMANDS))
     await all_ends_well(field, range(COMMANDS))
-    assert field.sandbox.limiter.breaches >= 1
+    assert field.sandbox.rate_limiter.breaches >= 1
     assert max(len(one) for one in blocks(field)) <= PREFETCH + MOST_READS
     field.may_breach = False
     assert len(account(field.facts).unexpected) == sum(map(len, blocks(field)))

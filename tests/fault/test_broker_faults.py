@@ -222,7 +222,7 @@ async def test_under_a_memory_alarm_commands_are_settled_and_told_of_when_it_is_
     field.api.stall()  # what is in hand has its answers under the alarm
     for number in range(20):
         await field.sender.send(start_and_stop(number)[0], allowed=SUCCEEDED)
-    await asyncio.to_thread(node.memory_alarm, True)
+    await asyncio.to_thread(node.set_memory_alarm, True)
     began = time.monotonic()
     await field.api.restore()
     await eventually(lambda: not_ready(worker), seconds=30, what="readiness drops")
@@ -235,7 +235,7 @@ async def test_under_a_memory_alarm_commands_are_settled_and_told_of_when_it_is_
     assert field.recorder.outcomes == {}, "nothing can be published yet"
     await asyncio.sleep(max(0.0, began + ALARM_SECONDS - time.monotonic()))
     assert await not_ready(worker)
-    await asyncio.to_thread(node.memory_alarm, False)
+    await asyncio.to_thread(node.set_memory_alarm, False)
     await worker.ready()
     for number in range(20):
         await field.sender.send(start_and_stop(number)[1], allowed=SUCCEEDED)

@@ -70,7 +70,7 @@ async def send(field: Field, first: int, last: int) -> None:
 async def all_ended_well(field: Field, recordings: int, seconds: float = SECONDS) -> None:
     found = await field.settled(seconds=seconds)
     assert (found.violations, found.recordings) == ((), recordings)
-    assert field.sandbox.limiter.breaches == 0
+    assert field.sandbox.rate_limiter.breaches == 0
 
 
 async def test_replicas_that_start_at_once_on_a_full_queue_breach_nothing(fleet: Field) -> None:

@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from sandbox.services.rabbitmq import LocalNode
 from sandbox.services.rabbitmq_cluster import QuorumQueue, RabbitMQCluster, launch_cluster
+from sandbox.services.rabbitmq_local import LocalNode
 from sandbox.waiting import eventually
 from tests.fault.field import Field, open_field
 from tests.fault.in_hand import PATIENCE, strike_at_work

@@ -28,7 +28,7 @@ async def test_an_api_that_is_asked_too_much_is_asked_nothing_before_the_time_it
     alone = await running_alone(field)
     throttle(field, "3/60")
     await send_starts(field, range(1, FEW))
-    limiter = field.sandbox.limiter
+    limiter = field.sandbox.rate_limiter
     await field.sandbox.request_log.until(lambda _: limiter.breaches > 0)
     field.sandbox.behaviour.change({"real_rate_block_seconds": 1.0})  # from the next one on
     await field.sandbox.request_log.until(lambda _: limiter.breaches > 1)

@@ -6,7 +6,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 
 import pytest
 
-from sandbox.services.processes import free_ports
+from sandbox.services.ports import free_ports
 from sandbox.waiting import eventually
 from tests.fault.proxy import Proxy
 

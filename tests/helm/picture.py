@@ -23,8 +23,8 @@ import yaml
 from matplotlib import pyplot as plt
 
 from sandbox.model.faults import Fault
-from sandbox.services.processes import free_ports
-from sandbox.services.rabbitmq import launch_rabbitmq
+from sandbox.services.ports import free_ports
+from sandbox.services.rabbitmq_launch import launch_rabbitmq
 from sandbox.waiting import eventually
 from tests.e2e.processes import Scene, scene
 from tests.helm.chart import CHART

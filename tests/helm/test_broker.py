@@ -17,9 +17,11 @@ from recording_schemas import CommandExpired, CommandRejected, Completed
 from sandbox.api.server import Sandbox, SandboxOptions
 from sandbox.demo.messages import Messages
 from sandbox.demo.worker_process import WorkerProcess
+from sandbox.services.ports import free_ports
 from sandbox.services.postgresql import PostgreSQLServer
-from sandbox.services.processes import free_ports
-from sandbox.services.rabbitmq import LocalNode, RabbitMQNode, ensure_rabbitmq
+from sandbox.services.rabbitmq import RabbitMQNode
+from sandbox.services.rabbitmq_launch import ensure_rabbitmq
+from sandbox.services.rabbitmq_local import LocalNode
 from sandbox.waiting import Eventually
 from tests.e2e.processes import settings
 from tests.helm.certificates import Authority

@@ -10,8 +10,8 @@ import aiohttp
 import pytest
 
 from sandbox.api.server import Sandbox, SandboxOptions
+from sandbox.services.ports import free_ports
 from sandbox.services.postgresql import PostgreSQLServer
-from sandbox.services.processes import free_ports
 from sandbox.waiting import Eventually
 from tests.e2e.stuck_worker import STUCK
 from tests.helm.chart import (

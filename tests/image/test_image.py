@@ -9,7 +9,8 @@ from typing import Final
 
 import pytest
 
-from sandbox.services.processes import OwnedProcess, free_ports
+from sandbox.services.ports import free_ports
+from sandbox.services.processes import OwnedProcess
 from sandbox.waiting import Eventually
 from tests.image.building import Built, build
 from tests.image.dockerfile import PROJECT, read_stages, sent_to_build

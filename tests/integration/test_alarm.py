@@ -38,12 +38,12 @@ async def test_under_an_alarm_publishing_fails_in_time_readiness_says_why_and_it
     message = Outgoing(exchange="", routing_key=topology.command_queue, body=b"{}", mandatory=True)
     await eventually(lambda: link.unavailable_reason is None, seconds=30)
     assert await publisher.publish(message)
-    await asyncio.to_thread(private_rabbitmq.memory_alarm, True)
+    await asyncio.to_thread(private_rabbitmq.set_memory_alarm, True)
     with contextlib.suppress(BrokerUnavailable):  # the broker blocks whoever publishes next
         await publisher.publish(message)
     await eventually(lambda: "alarm" in (link.unavailable_reason or ""))
     with pytest.raises(BrokerUnavailable, match="blocks publishers"):
         await publisher.publish(message)
-    await asyncio.to_thread(private_rabbitmq.memory_alarm, False)
+    await asyncio.to_thread(private_rabbitmq.set_memory_alarm, False)
     await eventually(lambda: link.unavailable_reason is None, seconds=30)
     assert await publisher.publish(message)

@@ -834,7 +834,7 @@ async def test_a_memory_alarm_ends_publishes_at_their_deadline_and_acknowledging
         async with commands.running():
             await commands.send(b"one", message_id="m-1")
             await eventually(lambda: commands.seen)
-            await asyncio.to_thread(private_rabbitmq.memory_alarm, on=True)
+            await asyncio.to_thread(private_rabbitmq.set_memory_alarm, on=True)
             async with asyncio.timeout(10):
                 with pytest.raises(BrokerUnavailable):
                     await commands.publisher.publish(event(commands.topology))
@@ -845,7 +845,7 @@ async def test_a_memory_alarm_ends_publishes_at_their_deadline_and_acknowledging
                 private_rabbitmq.ctl, "list_queues", "name", "messages_unacknowledged"
             )
             assert "alarmed.commands\t0" in unacked
-            await asyncio.to_thread(private_rabbitmq.memory_alarm, on=False)
+            await asyncio.to_thread(private_rabbitmq.set_memory_alarm, on=False)
 
             async def works() -> bool:
                 try:

@@ -14,18 +14,19 @@ import psycopg
 import pytest
 from pamqp.common import FieldTable
 
-from sandbox.services.postgresql import PostgreSQLServer, launch_postgresql
+from sandbox.services.ports import free_ports, listens
+from sandbox.services.postgresql import PostgreSQLServer
+from sandbox.services.postgresql_launch import launch_postgresql
 from sandbox.services.processes import (
     Guard,
     LaunchError,
     OwnedDirectory,
     OwnedProcess,
-    free_ports,
-    listens,
     run,
     wait_until,
 )
-from sandbox.services.rabbitmq import RabbitMQNode, launch_rabbitmq, speaks_amqp
+from sandbox.services.rabbitmq import RabbitMQNode, speaks_amqp
+from sandbox.services.rabbitmq_launch import launch_rabbitmq
 from sandbox.waiting import Eventually
 
 
@@ -80,9 +81,9 @@ def test_a_killed_broker_is_gone_at_once_and_can_be_started_again(
 
 @pytest.mark.timeout(240)
 def test_the_memory_alarm_is_raised_and_cleared(private_rabbitmq: RabbitMQNode) -> None:
-    private_rabbitmq.memory_alarm(on=True)
+    private_rabbitmq.set_memory_alarm(on=True)
     raised = private_rabbitmq.ctl("eval", "rabbit_alarm:get_alarms().")
-    private_rabbitmq.memory_alarm(on=False)
+    private_rabbitmq.set_memory_alarm(on=False)
     cleared = private_rabbitmq.ctl("eval", "rabbit_alarm:get_alarms().")
 
     assert "memory" in raised
@@ -268,13 +269,12 @@ def test_free_ports_are_different_and_free() -> None:
 
 
 ANOTHER = (
-    "import sys; from sandbox.services.processes import _reserved;"
-    " print(_reserved(int(sys.argv[1])))"
+    "import sys; from sandbox.services.ports import _reserve; print(_reserve(int(sys.argv[1])))"
 )
 
 
 def test_a_port_is_given_to_nobody_else_for_as_long_as_its_owner_lives() -> None:
-    owner = "import sys; from sandbox.services.processes import free_ports; print(*free_ports(1))"
+    owner = "import sys; from sandbox.services.ports import free_ports; print(*free_ports(1))"
     (port,) = free_ports(1)
     formerly = run([sys.executable, "-c", owner]).strip()
 

@@ -12,7 +12,7 @@ import pytest
 from recording_schemas import Status
 from sandbox.services.postgresql import PostgreSQLServer
 from sandbox.waiting import Eventually
-from tests.fault.proxy import How, Proxy
+from tests.fault.tcp_proxy import CutKind, TcpProxy
 from worker.domain.recording import Observation
 from worker.domain.snapshot import RecordingSnapshot
 from worker.store.leader import LeaderElector
@@ -171,10 +171,10 @@ async def test_a_listener_whose_backend_is_terminated_comes_back_and_looks_at_on
 
 @pytest.mark.parametrize("how", ["reset", "fin"])
 async def test_a_listener_that_is_cut_from_its_server_comes_back(
-    database: str, eventually: Eventually, how: How
+    database: str, eventually: Eventually, how: CutKind
 ) -> None:
     address = urlsplit(database)
-    async with Proxy(address.port or 5432, host=address.hostname or "127.0.0.1") as proxy:
+    async with TcpProxy(address.port or 5432, host=address.hostname or "127.0.0.1") as proxy:
         way = address._replace(
             netloc=f"{address.netloc.rpartition('@')[0]}@127.0.0.1:{proxy.port}"
         ).geturl()

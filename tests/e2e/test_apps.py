@@ -21,7 +21,7 @@ from sandbox.model.recording import StartRequest
 from sandbox.services.ports import free_ports
 from sandbox.services.rabbitmq import RabbitMQNode
 from sandbox.waiting import Eventually
-from tests.e2e.processes import Scene, scene
+from tests.e2e.worker_environment import WorkerEnvironment, open_worker_environment
 from tests.integration.tracking_bench import client
 
 TOKENS = {"eu": "token-of-europe", "us": "token-of-america"}
@@ -39,38 +39,40 @@ async def test_one_app_s_refused_token_leaves_the_other_working_until_the_token_
         us = {**members, "app_id": "us", "api_token": TOKENS["us"]}
         apps.write_text(json.dumps({"eu": eu, "us": us}))
         other.tokens.revoke("revoked-token-of-europe")
-        async with scene(
+        async with open_worker_environment(
             rabbitmq.amqp_url,
             names_prefix,
             tmp_path,
             WORKER_APPS_FILE=str(apps),
-        ) as stage:
-            await start_everywhere(stage)
+        ) as environment:
+            await start_everywhere(environment)
             for name in ("default", "us"):
-                assert isinstance((await stage.outcome(f"start-{name}")).data, CommandSucceeded)
-                await stage.send(
+                assert isinstance(
+                    (await environment.outcome(f"start-{name}")).data, CommandSucceeded
+                )
+                await environment.send(
                     type="stop_recording", id=f"stop-{name}", start_id=f"start-{name}", app=name
                 )
-                done = await stage.event(Completed, start_id=f"start-{name}")
+                done = await environment.event(Completed, start_id=f"start-{name}")
                 assert isinstance(done.data, Completed)
                 assert done.data.file_count == 3
 
-            status, told = await stage.worker.probe("/readyz")
+            status, told = await environment.worker.probe("/readyz")
             troubled = {name for name, one in told["checks"].items() if not one["ok"]}
             assert (status, troubled) == (200, {"api/eu"})
-            _, metrics = await stage.worker.probe("/metrics")
+            _, metrics = await environment.worker.probe("/metrics")
             assert 'recording_worker_api_circuit_open{app="eu"} 1.0' in metrics
             assert 'recording_worker_api_circuit_open{app="us"} 0.0' in metrics
 
             token.write_text(TOKENS["eu"])
-            assert isinstance((await stage.outcome("start-eu")).data, CommandSucceeded)
+            assert isinstance((await environment.outcome("start-eu")).data, CommandSucceeded)
 
             async def is_well_again() -> bool:
-                return all(one["ok"] for one in (await readiness(stage)).values())
+                return all(one["ok"] for one in (await readiness(environment)).values())
 
             await eventually(is_well_again)
-            assert await stage.worker.stop() == 0
-            log = stage.worker.log.read_text()
+            assert await environment.worker.stop() == 0
+            log = environment.worker.log.read_text()
             assert '"event":"command"' in log
             assert not [one for one in (*TOKENS.values(), "revoked-token") if one in log]
 
@@ -90,7 +92,7 @@ async def test_each_app_s_webhooks_come_to_a_url_of_its_own_and_are_believed_by_
             "webhook_key_url": other.webhook_key_url,
         }
         apps.write_text(json.dumps({"eu": eu}))
-        async with scene(
+        async with open_worker_environment(
             rabbitmq.amqp_url,
             names_prefix,
             tmp_path,
@@ -98,14 +100,14 @@ async def test_each_app_s_webhooks_come_to_a_url_of_its_own_and_are_believed_by_
             WORKER_SWEEP_INTERVAL_SECONDS="3600",
             WORKER_PUBLIC_URL=public,
             HTTP_PORT=str(port),
-        ) as stage:
-            at = {"default": (stage.sandbox, "app", ""), "eu": (other, "eu", "?app=eu")}
+        ) as environment:
+            at = {"default": (environment.sandbox, "app", ""), "eu": (other, "eu", "?app=eu")}
             for name, (api, app_id, query) in at.items():
                 await eventually(partial(registered, api, app_id))
                 urls = [f"{public}/webhooks/realtimekit{query}"]
                 assert await registered(api, app_id) == urls
-                await stage.start(f"start-{name}", app=name)
-                told = await stage.event(
+                await environment.start(f"start-{name}", app=name)
+                told = await environment.event(
                     StatusChanged, start_id=f"start-{name}", status=Status.RECORDING
                 )
                 assert isinstance(told.data, StatusChanged)
@@ -128,26 +130,26 @@ async def test_recordings_of_others_are_followed_where_that_is_wanted_and_yield_
     apps = tmp_path / "apps.json"
     eu = {"account_id": "account", "app_id": "eu", "api_token": TOKENS["eu"]}
     apps.write_text(json.dumps({"eu": {**eu, "follow_all": app == "eu"}}))
-    async with scene(
+    async with open_worker_environment(
         rabbitmq.amqp_url,
         names_prefix,
         tmp_path,
         WORKER_APPS_FILE=str(apps),
         WORKER_FOLLOW_ALL="true" if app == "default" else "false",
-    ) as stage:
-        others = {name: begun_by_somebody_else(stage.sandbox, name) for name in ("app", "eu")}
+    ) as environment:
+        others = {name: begun_by_somebody_else(environment.sandbox, name) for name in ("app", "eu")}
         theirs = others["eu" if app == "eu" else "app"]
-        await stage.event(StatusChanged, recording_id=theirs, status=Status.RECORDING)
-        recordings = stage.sandbox.recordings
+        await environment.event(StatusChanged, recording_id=theirs, status=Status.RECORDING)
+        recordings = environment.sandbox.recordings
         for one in others.values():
             recordings.stop(recordings.index.get(one))
-        await stage.event(Completed, recording_id=theirs, start_id=None)
-        assert {one.subject for one in stage.messages.events} == {theirs}
+        await environment.event(Completed, recording_id=theirs, start_id=None)
+        assert {one.subject for one in environment.messages.events} == {theirs}
 
         async def all_is_paid_as_it_should_be() -> bool:
-            _, metrics = await stage.worker.probe("/metrics")
-            listed = len(stage.requests("list_recordings"))
-            read = len(stage.sandbox.request_log.requests) - listed
+            _, metrics = await environment.worker.probe("/metrics")
+            listed = len(environment.requests("list_recordings"))
+            read = len(environment.sandbox.request_log.requests) - listed
             return read > 0 and paid(metrics) == {"sweep": listed, "read": read}
 
         await eventually(all_is_paid_as_it_should_be)
@@ -170,15 +172,15 @@ def paid(metrics: str) -> dict[str, float]:
     }
 
 
-async def start_everywhere(stage: Scene) -> None:
+async def start_everywhere(environment: WorkerEnvironment) -> None:
     """The same meeting in every app; and in one that is not there."""
     for name in ("default", "eu", "us", "asia"):
-        await stage.start(f"start-{name}", app=name)
-    unknown = (await stage.outcome("start-asia")).data
+        await environment.start(f"start-{name}", app=name)
+    unknown = (await environment.outcome("start-asia")).data
     assert isinstance(unknown, CommandRejected)
     assert unknown.message == "app 'asia' is not configured; here are 'default', 'eu', 'us'"
 
 
-async def readiness(stage: Scene) -> dict[str, Any]:
-    checks: dict[str, Any] = (await stage.worker.probe("/readyz"))[1]["checks"]
+async def readiness(environment: WorkerEnvironment) -> dict[str, Any]:
+    checks: dict[str, Any] = (await environment.worker.probe("/readyz"))[1]["checks"]
     return checks

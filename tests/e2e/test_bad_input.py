@@ -20,7 +20,11 @@ from pamqp.header import ContentHeader
 from recording_schemas import CommandRejected, CommandSucceeded
 from sandbox.services.rabbitmq import RabbitMQNode
 from sandbox.waiting import Eventually
-from tests.e2e.processes import PATIENCE, Scene, scene
+from tests.e2e.worker_environment import (
+    EVENT_TIMEOUT_SECONDS,
+    WorkerEnvironment,
+    open_worker_environment,
+)
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -80,7 +84,7 @@ KINDS = {
 class Bench(NamedTuple):
     """A worker, a channel to publish on, the dead-letter queue, and what had an id so far."""
 
-    scene: Scene
+    environment: WorkerEnvironment
     channel: Channel
     exchange: str
     dead: AbstractQueue
@@ -92,7 +96,9 @@ async def bench(
     rabbitmq: RabbitMQNode, tmp_path_factory: pytest.TempPathFactory
 ) -> AsyncIterator[Bench]:
     prefix = f"bad-{uuid.uuid4().hex[:8]}"
-    async with scene(rabbitmq.amqp_url, prefix, tmp_path_factory.mktemp("bad")) as begun:
+    async with open_worker_environment(
+        rabbitmq.amqp_url, prefix, tmp_path_factory.mktemp("bad")
+    ) as begun:
         connection = await aio_pika.connect(rabbitmq.amqp_url)
         async with connection:
             channel = await connection.channel(publisher_confirms=False)
@@ -132,7 +138,9 @@ async def test_bad_input_is_a_dead_letter_with_its_reason_and_rejected_where_it_
     await publish(bench, body, properties)
 
     letter = await eventually(
-        lambda: bench.dead.get(no_ack=True, fail=False), seconds=PATIENCE, what="a dead letter"
+        lambda: bench.dead.get(no_ack=True, fail=False),
+        seconds=EVENT_TIMEOUT_SECONDS,
+        what="a dead letter",
     )
     assert letter is not None
     assert letter.body == body
@@ -143,7 +151,7 @@ async def test_bad_input_is_a_dead_letter_with_its_reason_and_rejected_where_it_
     assert datetime.fromisoformat(str(letter.headers["x-first-seen"])).tzinfo is not None
     if bad.member is not None:
         bench.identified.add(command_id)
-        data = (await bench.scene.outcome(command_id)).data
+        data = (await bench.environment.outcome(command_id)).data
         assert isinstance(data, CommandRejected)
         assert data.code == bad.code
         assert bad.member in f"{data.field} {data.message}"
@@ -151,8 +159,8 @@ async def test_bad_input_is_a_dead_letter_with_its_reason_and_rejected_where_it_
 
 async def test_the_worker_goes_on_and_asked_nothing_of_the_api(bench: Bench) -> None:
     # What came before this test: with several processes, others may have had some of it.
-    told = [event.subject for event in bench.scene.messages.events]
+    told = [event.subject for event in bench.environment.messages.events]
     assert sorted(told) == sorted(bench.identified)
-    await bench.scene.start("good")
-    assert isinstance((await bench.scene.outcome("good")).data, CommandSucceeded)
-    assert len(bench.scene.requests("start_track_recording")) == 1
+    await bench.environment.start("good")
+    assert isinstance((await bench.environment.outcome("good")).data, CommandSucceeded)
+    assert len(bench.environment.requests("start_track_recording")) == 1

@@ -19,8 +19,8 @@ from sandbox.model.faults import Fault
 from sandbox.services.postgresql import PostgreSQLServer
 from sandbox.services.rabbitmq import RabbitMQNode
 from sandbox.waiting import eventually
-from tests.e2e import accounts
-from tests.e2e.processes import Scene, scene
+from tests.e2e import event_assertions
+from tests.e2e.worker_environment import WorkerEnvironment, open_worker_environment
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -29,22 +29,26 @@ SLOW_LIFE = Behaviour(invoked_seconds=5, uploading_seconds=5)
 
 
 class Moment(NamedTuple):
-    """When to kill: as soon as `come` is true of the scene. `fault` holds the moment open."""
+    """When to kill: as soon as `come` is true of the environment. `fault` holds the moment open."""
 
-    come: Callable[[Scene], bool]
+    come: Callable[[WorkerEnvironment], bool]
     fault: Fault | None = None
 
 
-def struck(scene: Scene) -> bool:
-    return any(active.triggered for active in scene.sandbox.faults.active())
+def struck(environment: WorkerEnvironment) -> bool:
+    return any(active.triggered for active in environment.sandbox.faults.active())
 
 
-def has_passed(status: str) -> Callable[[Scene], bool]:
-    return lambda scene: any(one.status == status for one in scene.sandbox.request_log.transitions)
+def has_passed(status: str) -> Callable[[WorkerEnvironment], bool]:
+    return lambda environment: any(
+        one.status == status for one in environment.sandbox.request_log.transitions
+    )
 
 
-def has_told(kind: type) -> Callable[[Scene], bool]:
-    return lambda scene: any(isinstance(one.data, kind) for one in scene.messages.events)
+def has_told(kind: type) -> Callable[[WorkerEnvironment], bool]:
+    return lambda environment: any(
+        isinstance(one.data, kind) for one in environment.messages.events
+    )
 
 
 def slow(operation: str, *, skip: int = 0) -> Fault:
@@ -72,14 +76,14 @@ MOMENTS = {
     "when the first file is out": Moment(has_told(FileReady)),
 }
 ON_POSTGRESQL = "on PostgreSQL, while the answer to the start is on its way"
-Campaign = dict[str, asyncio.Task[Scene]]
+Campaign = dict[str, asyncio.Task[WorkerEnvironment]]
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def campaign(
     rabbitmq: RabbitMQNode, postgresql: PostgreSQLServer, tmp_path_factory: pytest.TempPathFactory
 ) -> AsyncIterator[Campaign]:
-    def begin(moment: Moment, **more: str) -> asyncio.Task[Scene]:
+    def begin(moment: Moment, **more: str) -> asyncio.Task[WorkerEnvironment]:
         directory = tmp_path_factory.mktemp("crash")
         return asyncio.create_task(crash(rabbitmq.amqp_url, directory, moment, **more))
 
@@ -94,51 +98,53 @@ async def campaign(
     postgresql.drop_database(database)
 
 
-async def crash(amqp_url: str, directory: Path, moment: Moment, **more: Any) -> Scene:
-    """A recording's whole life, with a crash in it. The scene is over when this returns."""
+async def crash(amqp_url: str, directory: Path, moment: Moment, **more: Any) -> WorkerEnvironment:
+    """A recording's whole life, with a crash in it. The environment is over when this returns."""
     prefix = f"crash-{uuid.uuid4().hex[:8]}"
-    async with scene(amqp_url, prefix, directory, speed=1, behaviour=SLOW_LIFE, **more) as stage:
+    async with open_worker_environment(
+        amqp_url, prefix, directory, speed=1, behaviour=SLOW_LIFE, **more
+    ) as environment:
         if moment.fault is not None:
-            stage.sandbox.faults.add(moment.fault)
+            environment.sandbox.faults.add(moment.fault)
         async with asyncio.TaskGroup() as group:
-            group.create_task(kill_and_restart(stage, moment))
-            await live(stage)
-        return stage
+            group.create_task(kill_and_restart(environment, moment))
+            await live(environment)
+        return environment
 
 
-async def kill_and_restart(stage: Scene, moment: Moment) -> None:
-    await eventually(lambda: moment.come(stage), seconds=60)
-    assert await stage.worker.kill() == -signal.SIGKILL
+async def kill_and_restart(environment: WorkerEnvironment, moment: Moment) -> None:
+    await eventually(lambda: moment.come(environment), seconds=60)
+    assert await environment.worker.kill() == -signal.SIGKILL
     # However long a busy machine takes: no status passes by while nobody can see it.
-    stage.sandbox.clock.set_speed(0)
-    await stage.worker.start()
-    await stage.worker.ready()
-    stage.sandbox.clock.set_speed(1)
+    environment.sandbox.clock.set_speed(0)
+    await environment.worker.start()
+    await environment.worker.ready()
+    environment.sandbox.clock.set_speed(1)
 
 
-async def live(stage: Scene) -> None:
-    await stage.start()
-    await stage.event(StatusChanged, status="RECORDING", within=60)
+async def live(environment: WorkerEnvironment) -> None:
+    await environment.start()
+    await environment.event(StatusChanged, status="RECORDING", within=60)
     for kind, status in (("pause", "PAUSED"), ("resume", "RECORDING"), ("stop", "UPLOADING")):
-        await stage.send(type=f"{kind}_recording", id=f"{kind}-1", start_id="start-1")
-        await stage.outcome(f"{kind}-1", within=60)
-        await stage.event(StatusChanged, status=status, within=60)
-    await stage.event(Completed, within=60)
+        await environment.send(type=f"{kind}_recording", id=f"{kind}-1", start_id="start-1")
+        await environment.outcome(f"{kind}-1", within=60)
+        await environment.event(StatusChanged, status=status, within=60)
+    await environment.event(Completed, within=60)
 
 
 @pytest.mark.parametrize("name", [*MOMENTS, ON_POSTGRESQL])
 async def test_after_kill_9_there_is_one_recording_with_all_its_events(
     campaign: Campaign, name: str
 ) -> None:
-    scene = await campaign[name]
-    (started,) = scene.sandbox.request_log.started
-    events, ledger = scene.messages.events, scene.sandbox.request_log
-    accounts.assert_repeats_are_identical(events)
-    accounts.assert_one_success_each(events, {"start-1", "pause-1", "resume-1", "stop-1"})
-    accounts.assert_in_order(events, started.recording_id)
-    accounts.assert_files_and_completion(events, ledger, started.recording_id)
-    passed = accounts.statuses_passed(ledger, started.recording_id)
-    told = accounts.statuses_told(events, started.recording_id)
+    environment = await campaign[name]
+    (started,) = environment.sandbox.request_log.started
+    events, ledger = environment.messages.events, environment.sandbox.request_log
+    event_assertions.assert_repeats_are_identical(events)
+    event_assertions.assert_one_success_each(events, {"start-1", "pause-1", "resume-1", "stop-1"})
+    event_assertions.assert_in_order(events, started.recording_id)
+    event_assertions.assert_files_and_completion(events, ledger, started.recording_id)
+    passed = event_assertions.actual_statuses(ledger, started.recording_id)
+    told = event_assertions.published_statuses(events, started.recording_id)
     if name == ON_POSTGRESQL and told[0] != "INVOKED":
         passed.remove("INVOKED")  # It passed by while the dead worker's leases had to run out.
     assert told == passed

@@ -10,13 +10,13 @@ from recording_schemas import Completed, FileReady, Status, StatusChanged
 from sandbox.services.ports import free_ports
 from sandbox.services.rabbitmq import RabbitMQNode
 from sandbox.waiting import Eventually
-from tests.e2e.processes import API_TOKEN, Scene, scene
+from tests.e2e.worker_environment import API_TOKEN, WorkerEnvironment, open_worker_environment
 from worker.observability.logs import redact_text
 
 
-def lines(stage: Scene, event: str) -> list[dict[str, Any]]:
+def lines(environment: WorkerEnvironment, event: str) -> list[dict[str, Any]]:
     """The log's lines about this."""
-    every = (json.loads(line) for line in stage.worker.log.read_text().splitlines())
+    every = (json.loads(line) for line in environment.worker.log.read_text().splitlines())
     return [line for line in every if line["event"] == event]
 
 
@@ -26,28 +26,30 @@ async def test_each_command_sweep_webhook_and_batch_is_one_line_without_a_creden
     (port,) = free_ports(1)
     more: dict[str, Any] = {"HTTP_PORT": str(port), "LOG_LEVEL": "debug"}
     more["WORKER_PUBLIC_URL"] = f"http://127.0.0.1:{port}"
-    async with scene(rabbitmq.amqp_url, names_prefix, tmp_path, **more) as stage:
-        await eventually(lambda: stage.requests("add_webhook"))
-        await stage.start()
-        await stage.event(StatusChanged, status=Status.RECORDING)
-        await stage.send(type="stop_recording", id="stop-1", start_id="start-1")
-        done = await stage.event(Completed)
-        await eventually(lambda: bool(lines(stage, "webhook")))
-        assert await stage.worker.stop() == 0
+    async with open_worker_environment(
+        rabbitmq.amqp_url, names_prefix, tmp_path, **more
+    ) as environment:
+        await eventually(lambda: environment.requests("add_webhook"))
+        await environment.start()
+        await environment.event(StatusChanged, status=Status.RECORDING)
+        await environment.send(type="stop_recording", id="stop-1", start_id="start-1")
+        done = await environment.event(Completed)
+        await eventually(lambda: bool(lines(environment, "webhook")))
+        assert await environment.worker.stop() == 0
 
-        final = [one for one in lines(stage, "command") if one["outcome"] is not None]
+        final = [one for one in lines(environment, "command") if one["outcome"] is not None]
         assert Counter(one["command_id"] for one in final) == {"start-1": 1, "stop-1": 1}
         assert {one["outcome"] for one in final} == {"succeeded"}
-        assert done.subject in {one["recording_id"] for one in lines(stage, "webhook")}
-        assert done.subject in {one["recording_id"] for one in lines(stage, "read")}
-        sweeps = lines(stage, "sweep")
+        assert done.subject in {one["recording_id"] for one in lines(environment, "webhook")}
+        assert done.subject in {one["recording_id"] for one in lines(environment, "read")}
+        sweeps = lines(environment, "sweep")
         assert {one["app"] for one in sweeps} == {"default"}
         assert any(one["requests"] for one in sweeps)
-        published = sum(one["published"] for one in lines(stage, "relay"))
-        assert published == len(stage.messages.events)
+        published = sum(one["published"] for one in lines(environment, "relay"))
+        assert published == len(environment.messages.events)
 
-        log = stage.worker.log.read_text()
-        files = [one.data for one in stage.messages.events if isinstance(one.data, FileReady)]
+        log = environment.worker.log.read_text()
+        files = [one.data for one in environment.messages.events if isinstance(one.data, FileReady)]
         signatures = [urlsplit(one.download_url or "").query for one in files]
         assert len(signatures) == 3
         assert all(signature and signature not in log for signature in signatures)

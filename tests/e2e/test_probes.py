@@ -13,14 +13,14 @@ from sandbox.demo.messages import Messages
 from sandbox.services.postgresql import PostgreSQLServer
 from sandbox.services.rabbitmq import RabbitMQNode
 from sandbox.waiting import Eventually
-from tests.e2e.outages import OUTAGES, Outage
-from tests.e2e.processes import Scene, scene
-from tests.e2e.stuck_worker import STUCK
+from tests.e2e.dependency_outages import OUTAGES, DependencyOutage
+from tests.e2e.stuck_relay_worker import STUCK_RELAY_MODULE
+from tests.e2e.worker_environment import WorkerEnvironment, open_worker_environment
 
 
 @pytest.mark.parametrize("kind", OUTAGES, ids=lambda kind: kind.__name__)
 async def test_what_is_away_flips_its_checks_of_readiness_and_never_liveness_and_is_survived(
-    kind: type[Outage],
+    kind: type[DependencyOutage],
     names_prefix: str,
     tmp_path: Path,
     eventually: Eventually,
@@ -28,20 +28,23 @@ async def test_what_is_away_flips_its_checks_of_readiness_and_never_liveness_and
 ) -> None:
     outage = kind(request)
     url = outage.broker.amqp_url
-    async with outage.rooms, scene(url, names_prefix, tmp_path, **settings_of(outage)) as stage:
-        await outage.begin(stage)
-        await eventually(lambda: unready(stage, *outage.unready))
-        assert (await stage.worker.probe("/livez"))[0] == 200
-        await outage.end(stage)
-        await stage.worker.ready()
+    async with (
+        outage.rooms,
+        open_worker_environment(url, names_prefix, tmp_path, **settings_of(outage)) as environment,
+    ):
+        await outage.begin(environment)
+        await eventually(lambda: unready(environment, *outage.unready))
+        assert (await environment.worker.probe("/livez"))[0] == 200
+        await outage.end(environment)
+        await environment.worker.ready()
         async with Messages(url, names_prefix) as messages:
-            after = Scene(stage.sandbox, stage.worker, messages)
+            after = WorkerEnvironment(environment.sandbox, environment.worker, messages)
             await after.start("after")
             assert isinstance((await after.outcome("after")).data, CommandSucceeded)
 
 
-def settings_of(outage: Outage) -> dict[str, Any]:
-    """Any, because a scene has arguments of its own beside the settings."""
+def settings_of(outage: DependencyOutage) -> dict[str, Any]:
+    """Any, because an environment has arguments of its own beside the settings."""
     return outage.settings
 
 
@@ -54,66 +57,70 @@ async def test_started_while_its_database_is_away_it_is_alive_and_begins_when_th
 ) -> None:
     database = private_postgresql
     more: dict[str, Any] = {"DATABASE_URL": database.new_database()}
-    async with scene(rabbitmq.amqp_url, names_prefix, tmp_path, **more) as stage:
-        await stage.worker.stop()
+    async with open_worker_environment(
+        rabbitmq.amqp_url, names_prefix, tmp_path, **more
+    ) as environment:
+        await environment.worker.stop()
         await asyncio.to_thread(database.stop)
-        await stage.worker.start()
-        await eventually(lambda: unready(stage, "store"))
-        assert (await stage.worker.probe("/livez"))[0] == 200
+        await environment.worker.start()
+        await eventually(lambda: unready(environment, "store"))
+        assert (await environment.worker.probe("/livez"))[0] == 200
         await asyncio.to_thread(database.start)
-        await stage.worker.ready()
-        await stage.start()
-        assert isinstance((await stage.outcome("start-1")).data, CommandSucceeded)
+        await environment.worker.ready()
+        await environment.start()
+        assert isinstance((await environment.outcome("start-1")).data, CommandSucceeded)
 
 
 async def test_a_loop_that_does_not_turn_flips_liveness_by_its_name_until_it_turns_again(
     rabbitmq: RabbitMQNode, names_prefix: str, tmp_path: Path, eventually: Eventually
 ) -> None:
-    async with stuck_scene(rabbitmq, names_prefix, tmp_path) as stage:
+    async with stuck_scene(rabbitmq, names_prefix, tmp_path) as environment:
         (tmp_path / "stuck").write_text("waits")
 
         async def dead_by_its_relay() -> bool:
-            status, told = await stage.worker.probe("/livez")
+            status, told = await environment.worker.probe("/livez")
             assert {name for name, one in told["checks"].items() if one["why"]} == {"relay"}
             return status == 503
 
         await eventually(dead_by_its_relay)
-        assert await unready(stage)
+        assert await unready(environment)
         (tmp_path / "stuck").unlink()
-        await eventually(lambda: alive(stage))
+        await eventually(lambda: alive(environment))
 
 
 async def test_an_event_loop_that_is_blocked_answers_no_probe_until_it_goes_on(
     rabbitmq: RabbitMQNode, names_prefix: str, tmp_path: Path, eventually: Eventually
 ) -> None:
-    async with stuck_scene(rabbitmq, names_prefix, tmp_path) as stage:
+    async with stuck_scene(rabbitmq, names_prefix, tmp_path) as environment:
         (tmp_path / "stuck").write_text("blocks")
 
         async def times_out() -> bool:
-            status, why = await stage.worker.probe("/livez")
+            status, why = await environment.worker.probe("/livez")
             return status == 0 and "TimeoutError" in why
 
         await eventually(times_out)
         (tmp_path / "stuck").unlink()
-        await eventually(lambda: alive(stage))
+        await eventually(lambda: alive(environment))
 
 
 def stuck_scene(
     rabbitmq: RabbitMQNode, prefix: str, directory: Path
-) -> AbstractAsyncContextManager[Scene]:
-    """A scene with a worker that can be stuck."""
+) -> AbstractAsyncContextManager[WorkerEnvironment]:
+    """An environment with a worker that can be stuck."""
     more: dict[str, Any] = {"WORKER_PUBLISH_TIMEOUT_SECONDS": "0.3"}
-    return scene(rabbitmq.amqp_url, prefix, directory, module=STUCK, **more)
+    return open_worker_environment(
+        rabbitmq.amqp_url, prefix, directory, module=STUCK_RELAY_MODULE, **more
+    )
 
 
-async def alive(stage: Scene) -> bool:
+async def alive(environment: WorkerEnvironment) -> bool:
     """Whether liveness says so."""
-    return (await stage.worker.probe("/livez"))[0] == 200
+    return (await environment.worker.probe("/livez"))[0] == 200
 
 
-async def unready(stage: Scene, *checks: str) -> bool:
+async def unready(environment: WorkerEnvironment, *checks: str) -> bool:
     """Whether readiness names these checks as its reasons, and no other; without any, is well."""
-    status, told = await stage.worker.probe("/readyz")
+    status, told = await environment.worker.probe("/readyz")
     assert status == (503 if checks else 200)
     assert {name for name, one in told["checks"].items() if one["why"]} == {*checks}
     return True
@@ -122,13 +129,15 @@ async def unready(stage: Scene, *checks: str) -> bool:
 async def test_the_metrics_count_what_was_done(
     rabbitmq: RabbitMQNode, names_prefix: str, tmp_path: Path, eventually: Eventually
 ) -> None:
-    async with scene(rabbitmq.amqp_url, names_prefix, tmp_path, speed=0.01) as stage:
-        await stage.start()
-        await stage.outcome("start-1")
-        await stage.messages.send_raw(b"{", routing_key="x")
+    async with open_worker_environment(
+        rabbitmq.amqp_url, names_prefix, tmp_path, speed=0.01
+    ) as environment:
+        await environment.start()
+        await environment.outcome("start-1")
+        await environment.messages.send_raw(b"{", routing_key="x")
 
         async def counted() -> bool:
-            samples = await scraped(stage)
+            samples = await scraped(environment)
             assert samples["recording_worker_commands_received_total"] == 2
             assert samples["recording_worker_commands_completed_total"] == 2
             assert samples["recording_worker_dead_letters_total"] == 1
@@ -147,9 +156,9 @@ async def test_the_metrics_count_what_was_done(
         await eventually(counted)
 
 
-async def scraped(stage: Scene) -> dict[str, float]:
+async def scraped(environment: WorkerEnvironment) -> dict[str, float]:
     """Every metric, summed over its labels."""
-    _, text = await stage.worker.probe("/metrics")
+    _, text = await environment.worker.probe("/metrics")
     totals: dict[str, float] = {}
     for family in text_string_to_metric_families(text):
         for sample in family.samples:

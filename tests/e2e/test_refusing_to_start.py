@@ -7,7 +7,7 @@ import aio_pika
 from sandbox.api.server import Sandbox
 from sandbox.demo.worker_process import WorkerProcess
 from sandbox.services.rabbitmq import RabbitMQNode
-from tests.e2e.processes import scene, settings
+from tests.e2e.worker_environment import open_worker_environment, settings
 
 
 async def test_a_queue_of_another_kind_ends_the_start_with_its_name(
@@ -60,15 +60,15 @@ async def test_a_second_process_on_one_sqlite_file_ends_and_names_the_setting(
 ) -> None:
     (tmp_path / "second").mkdir()
     (tmp_path / "link.db").symlink_to("state.db")
-    async with scene(rabbitmq.amqp_url, names_prefix, tmp_path) as stage:
+    async with open_worker_environment(rabbitmq.amqp_url, names_prefix, tmp_path) as environment:
         for path in ("state.db", "link.db"):
             url = {"DATABASE_URL": f"sqlite:///{tmp_path / path}"}
-            known = settings(rabbitmq.amqp_url, names_prefix, stage.sandbox, **url)
+            known = settings(rabbitmq.amqp_url, names_prefix, environment.sandbox, **url)
             second = WorkerProcess(known, tmp_path / "second")
             await second.start()
             assert await second.ended() == 1
             (line,) = second.log_tail().splitlines()[-1:]
             assert line.startswith("Error: DATABASE_URL: another worker uses ")
             assert "Traceback" not in second.log_tail()
-        await stage.start()
-        await stage.outcome("start-1")
+        await environment.start()
+        await environment.outcome("start-1")

@@ -10,7 +10,7 @@ import pytest
 from recording_schemas import CommandRejected, StatusChanged, encode_event
 from sandbox.model.faults import Fault
 from sandbox.services.rabbitmq import RabbitMQNode
-from tests.e2e.processes import API_TOKEN, Scene, scene
+from tests.e2e.worker_environment import API_TOKEN, WorkerEnvironment, open_worker_environment
 
 AMQP_PASSWORD = "password-of-the-broker"  # noqa: S105
 STORAGE_SECRET = "secret-of-the-bucket"  # noqa: S105
@@ -36,38 +36,42 @@ def amqp_url(rabbitmq: RabbitMQNode) -> Iterator[str]:
 async def test_no_secret_is_in_a_log_line_an_event_a_table_or_the_process_list(
     amqp_url: str, names_prefix: str, tmp_path: Path
 ) -> None:
-    async with scene(amqp_url, names_prefix, tmp_path, LOG_LEVEL="debug") as stage:
-        stage.sandbox.faults.add(Fault(kind="refuse", status=401, count=2))
-        stage.sandbox.faults.add(Fault(kind="echo_body", operation="start_recording", count=1))
+    async with open_worker_environment(
+        amqp_url, names_prefix, tmp_path, LOG_LEVEL="debug"
+    ) as environment:
+        environment.sandbox.faults.add(Fault(kind="refuse", status=401, count=2))
+        environment.sandbox.faults.add(
+            Fault(kind="echo_body", operation="start_recording", count=1)
+        )
         for number in range(2):
-            await start_composite(stage, f"composite-{number}")
-        refused = await stage.outcome("composite-0")
-        await stage.event(StatusChanged, status="RECORDING")
-        command_line = Path(f"/proc/{stage.worker.pid}/cmdline").read_bytes()
-        assert await stage.worker.stop() == 0
+            await start_composite(environment, f"composite-{number}")
+        refused = await environment.outcome("composite-0")
+        await environment.event(StatusChanged, status="RECORDING")
+        command_line = Path(f"/proc/{environment.worker.pid}/cmdline").read_bytes()
+        assert await environment.worker.stop() == 0
 
         assert isinstance(refused.data, CommandRejected)
         assert STORAGE["bucket"] in refused.data.message  # the API did repeat the request
-        log = stage.worker.log.read_text()
+        log = environment.worker.log.read_text()
         for secret in SECRETS:
             assert secret not in log
             assert secret.encode() not in command_line
-            assert not [one for one in encoded(stage) if secret.encode() in one]
+            assert not [one for one in encoded(environment) if secret.encode() in one]
             assert not [row for row in rows(tmp_path / "state.db") if secret in repr(row)]
             for path in tmp_path.glob("state.db*"):
                 assert secret.encode() not in path.read_bytes(), path
 
 
-async def start_composite(stage: Scene, command_id: str) -> None:
-    await stage.send(
+async def start_composite(environment: WorkerEnvironment, command_id: str) -> None:
+    await environment.send(
         type="start_recording",
         id=command_id,
-        meeting_id=stage.meeting_id,
+        meeting_id=environment.meeting_id,
         storage_config=STORAGE,
     )
 
 
-def encoded(stage: Scene) -> list[bytes]:
+def encoded(environment: WorkerEnvironment) -> list[bytes]:
     """Every event as its subscribers get it."""
     return [
         encode_event(
@@ -78,7 +82,7 @@ def encoded(stage: Scene) -> list[bytes]:
             time=one.time,
             sequence=str(one.sequence),
         )
-        for one in stage.messages.events
+        for one in environment.messages.events
     ]
 
 

@@ -17,7 +17,7 @@ from sandbox.services.ports import free_ports
 from sandbox.services.postgresql import PostgreSQLServer
 from sandbox.services.rabbitmq import RabbitMQNode
 from sandbox.waiting import Eventually
-from tests.e2e.processes import Scene, scene
+from tests.e2e.worker_environment import WorkerEnvironment, open_worker_environment
 
 FORWARD = (Status.RECORDING, Status.UPLOADING, Status.UPLOADED)
 KEPT = "kept-by-the-test"
@@ -34,10 +34,10 @@ async def heard_by(
     sweep: str = "3600",
     behaviour: Behaviour = BEHAVIOUR,
     **more: Any,
-) -> AsyncIterator[Scene]:
-    """A scene whose worker has registered its webhook, and sweeps every so many seconds."""
+) -> AsyncIterator[WorkerEnvironment]:
+    """An environment whose worker has registered its webhook, and sweeps every so many seconds."""
     (port,) = free_ports(1)
-    async with scene(
+    async with open_worker_environment(
         amqp_url,
         prefix,
         directory,
@@ -51,58 +51,62 @@ async def heard_by(
         yield one
 
 
-def deliveries(scene: Scene) -> list[WebhookEntry]:
-    return [one for one in scene.sandbox.request_log.entries() if isinstance(one, WebhookEntry)]
+def deliveries(environment: WorkerEnvironment) -> list[WebhookEntry]:
+    return [
+        one for one in environment.sandbox.request_log.entries() if isinstance(one, WebhookEntry)
+    ]
 
 
-async def record(scene: Scene, command_id: str) -> str:
+async def record(environment: WorkerEnvironment, command_id: str) -> str:
     """Start a recording, have it run; its id."""
-    await scene.start(command_id)
-    event = await scene.event(StatusChanged, status=Status.RECORDING, start_id=command_id)
+    await environment.start(command_id)
+    event = await environment.event(StatusChanged, status=Status.RECORDING, start_id=command_id)
     assert event.subject is not None
     return event.subject
 
 
-async def stop(scene: Scene, command_id: str) -> None:
-    await scene.send(type="stop_recording", id=f"stop-{command_id}", start_id=command_id)
+async def stop(environment: WorkerEnvironment, command_id: str) -> None:
+    await environment.send(type="stop_recording", id=f"stop-{command_id}", start_id=command_id)
 
 
 async def test_a_recording_is_followed_to_its_end_by_webhooks_alone(
     amqp_url: str, names_prefix: str, tmp_path: Path, eventually: Eventually
 ) -> None:
-    async with heard_by(amqp_url, names_prefix, tmp_path, eventually) as scene:
-        recording_id = await record(scene, "start-1")
-        await stop(scene, "start-1")
-        done = await scene.event(Completed, recording_id=recording_id)
+    async with heard_by(amqp_url, names_prefix, tmp_path, eventually) as environment:
+        recording_id = await record(environment, "start-1")
+        await stop(environment, "start-1")
+        done = await environment.event(Completed, recording_id=recording_id)
         assert isinstance(done.data, Completed)
         assert done.data.file_count == 3
-        changes = [one.data for one in scene.messages.events if isinstance(one.data, StatusChanged)]
+        changes = [
+            one.data for one in environment.messages.events if isinstance(one.data, StatusChanged)
+        ]
         by_status = {one.status: one.observed_by for one in changes}
         assert by_status[Status.RECORDING] == by_status[Status.UPLOADED] == "webhook"
-        assert {one.response_status for one in deliveries(scene)} == {204}
+        assert {one.response_status for one in deliveries(environment)} == {204}
 
 
 async def test_webhooks_that_never_come_are_made_up_for_by_the_sweep(
     amqp_url: str, names_prefix: str, tmp_path: Path, eventually: Eventually
 ) -> None:
-    async with heard_by(amqp_url, names_prefix, tmp_path, eventually, sweep="0.3") as scene:
-        scene.sandbox.faults.add(Fault(kind="webhook_drop"))
-        recording_id = await record(scene, "start-1")
-        await stop(scene, "start-1")
-        await scene.event(Completed, recording_id=recording_id)
-        assert {one.response_status for one in deliveries(scene)} == {None}
+    async with heard_by(amqp_url, names_prefix, tmp_path, eventually, sweep="0.3") as environment:
+        environment.sandbox.faults.add(Fault(kind="webhook_drop"))
+        recording_id = await record(environment, "start-1")
+        await stop(environment, "start-1")
+        await environment.event(Completed, recording_id=recording_id)
+        assert {one.response_status for one in deliveries(environment)} == {None}
 
 
 async def test_a_new_key_and_forgers_change_nothing(
     amqp_url: str, names_prefix: str, tmp_path: Path, eventually: Eventually
 ) -> None:
-    async with heard_by(amqp_url, names_prefix, tmp_path, eventually) as scene:
-        scene.sandbox.faults.add(Fault(kind="webhook_forge"))
-        recording_id = await record(scene, "start-1")
-        scene.sandbox.webhooks.signer.rotate()
-        await stop(scene, "start-1")
-        await scene.event(Completed, recording_id=recording_id)
-        answers = {(one.fault, one.response_status) for one in deliveries(scene)}
+    async with heard_by(amqp_url, names_prefix, tmp_path, eventually) as environment:
+        environment.sandbox.faults.add(Fault(kind="webhook_forge"))
+        recording_id = await record(environment, "start-1")
+        environment.sandbox.webhooks.signer.rotate()
+        await stop(environment, "start-1")
+        await environment.event(Completed, recording_id=recording_id)
+        answers = {(one.fault, one.response_status) for one in deliveries(environment)}
         assert answers == {(None, 204), ("webhook_forge", 401)}
 
 
@@ -110,18 +114,18 @@ async def test_webhooks_are_taken_while_the_broker_is_away_and_told_when_it_is_b
     private_rabbitmq: RabbitMQNode, names_prefix: str, tmp_path: Path, eventually: Eventually
 ) -> None:
     url = private_rabbitmq.amqp_url
-    async with heard_by(url, names_prefix, tmp_path, eventually) as scene:
-        recording_id = await record(scene, "start-1")
+    async with heard_by(url, names_prefix, tmp_path, eventually) as environment:
+        recording_id = await record(environment, "start-1")
         await keep_statuses(url, names_prefix)
         # That it records was told by a webhook, whose answer may come after what it led to.
-        await eventually(lambda: any(one.response_status == 204 for one in deliveries(scene)))
+        await eventually(lambda: any(one.response_status == 204 for one in deliveries(environment)))
         await asyncio.to_thread(private_rabbitmq.stop)
-        before = len(deliveries(scene))
-        recordings = scene.sandbox.recordings
+        before = len(deliveries(environment))
+        recordings = environment.sandbox.recordings
         recordings.stop(recordings.index.get(recording_id))
 
         async def all_taken() -> bool:
-            return [one.response_status for one in deliveries(scene)[before:]] == [204, 204]
+            return [one.response_status for one in deliveries(environment)[before:]] == [204, 204]
 
         await eventually(all_taken)
         await asyncio.to_thread(private_rabbitmq.start)
@@ -142,30 +146,30 @@ async def test_webhooks_that_come_while_the_database_is_awaited_at_the_start_are
         eventually,
         behaviour=msgspec.structs.replace(BEHAVIOUR, real_webhook_retry_seconds=0.5),
         DATABASE_URL=private_postgresql.new_database(),
-    ) as scene:
-        recording_id = await record(scene, "start-1")
-        await scene.worker.stop()
+    ) as environment:
+        recording_id = await record(environment, "start-1")
+        await environment.worker.stop()
         await asyncio.to_thread(private_postgresql.stop)
-        await scene.worker.start()
-        await eventually(lambda: awaits_its_database(scene), seconds=20)
-        before = len(deliveries(scene))
-        recordings = scene.sandbox.recordings
+        await environment.worker.start()
+        await eventually(lambda: awaits_its_database(environment), seconds=20)
+        before = len(deliveries(environment))
+        recordings = environment.sandbox.recordings
         recordings.stop(recordings.index.get(recording_id))
-        await eventually(lambda: len(deliveries(scene)) >= before + 2, seconds=20)
-        assert {one.response_status for one in deliveries(scene)[before:]} == {503}
-        _, metrics = await scene.worker.probe("/metrics")
+        await eventually(lambda: len(deliveries(environment)) >= before + 2, seconds=20)
+        assert {one.response_status for one in deliveries(environment)[before:]} == {503}
+        _, metrics = await environment.worker.probe("/metrics")
         assert 'recording_worker_webhooks_total{verdict="unavailable"}' in metrics
         await asyncio.to_thread(private_postgresql.start)
-        await eventually(lambda: taken_of(scene, before) == 2, seconds=30)
+        await eventually(lambda: taken_of(environment, before) == 2, seconds=30)
 
 
-def taken_of(scene: Scene, before: int) -> int:
+def taken_of(environment: WorkerEnvironment, before: int) -> int:
     """How many have been taken in, of those that were sent since then."""
-    return [one.response_status for one in deliveries(scene)[before:]].count(204)
+    return [one.response_status for one in deliveries(environment)[before:]].count(204)
 
 
-async def awaits_its_database(scene: Scene) -> bool:
-    status, told = await scene.worker.probe("/readyz")
+async def awaits_its_database(environment: WorkerEnvironment) -> bool:
+    status, told = await environment.worker.probe("/readyz")
     return status == 503 and not told["checks"]["store"]["ok"]
 
 

@@ -81,7 +81,7 @@ class SendsTheLastFirst(OutboxRelay):
         return await super()._publish_all(waiting[::-1])
 
 
-ROOMS: Mapping[str, tuple[str, type]] = {
+BREAKAGES: Mapping[str, tuple[str, type]] = {
     "acknowledges-early": ("Consumer", AcknowledgesEarly),
     "starts-twice": ("RealtimeKitClient", StartsTwice),
     "drops-an-event": ("OutboxRelay", DropsAnEvent),
@@ -92,7 +92,7 @@ ROOMS: Mapping[str, tuple[str, type]] = {
 
 
 if __name__ == "__main__":
-    room, broken = ROOMS[os.environ["FAULT_BREAKAGE"]]
+    room, broken = BREAKAGES[os.environ["FAULT_BREAKAGE"]]
     for where in (worker.app, worker.realtimekit.apps):
         if room in vars(where):
             vars(where)[room] = broken

@@ -10,17 +10,17 @@ import msgspec
 
 from sandbox.model.faults import Fault
 from sandbox.waiting import eventually
-from tests.fault.field import Field
-from tests.fault.ledger import Account, Run, account
-from tests.fault.script import Planned, plan
+from tests.fault.campaign_commands import PlannedMessage, plan_messages
+from tests.fault.fault_environment import FaultEnvironment
+from tests.fault.reliability_report import ReliabilityReport, RunFigures, report_on
 
-LOOK_SECONDS: Final = 2.0
-STANDSTILL_SECONDS: Final = 90.0
+CHECK_INTERVAL_SECONDS: Final = 2.0
+STANDSTILL_TIMEOUT_SECONDS: Final = 90.0
 """Longer than any delay that a worker has in a campaign, the leader's lease included."""
 
-Say = Callable[[str], None]
+Print = Callable[[str], None]
 
-TROUBLES: Final = (
+FAULTS: Final = (
     Fault(kind="lost_reset", operation="start*", probability=0.04),
     Fault(kind="lost_half", operation="start*", probability=0.04),
     Fault(kind="lost_502", operation="start*", probability=0.04),
@@ -39,11 +39,11 @@ TROUBLES: Final = (
 )
 """What befalls requests and webhooks; none of it makes a recording fail."""
 
-BROKEN_LINKS: Final = ("reset", "reset", "fin", "fin", "stall", "delay", "black hole")
+LINK_FAULTS: Final = ("reset", "reset", "fin", "fin", "stall", "delay", "black hole")
 """What befalls links. The last three last for a while."""
 
 
-class Options(msgspec.Struct, frozen=True, kw_only=True):
+class CampaignOptions(msgspec.Struct, frozen=True, kw_only=True):
     """How large a campaign is. The seed decides its commands, faults and moments."""
 
     seed: int
@@ -55,58 +55,60 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
 class Campaign:
     """Runs once on a field; `say` gets progress lines."""
 
-    def __init__(self, field: Field, options: Options, say: Say) -> None:
-        self._field = field
+    def __init__(self, environment: FaultEnvironment, options: CampaignOptions, say: Print) -> None:
+        self._environment = environment
         self._options = options
         self._say = say
         self._dice = Random(f"moments/{options.seed}")
-        self._workers = [field.worker() for _ in range(options.replicas)]
+        self._workers = [environment.worker() for _ in range(options.replicas)]
         self._broken = 0
         self._may_send = asyncio.Semaphore(0)
         self._stops = 0
         self._began = time.monotonic()
 
-    async def run(self) -> tuple[Account, Run]:
+    async def run(self) -> tuple[ReliabilityReport, RunFigures]:
         """The account when everything has settled, or when nothing has moved for too long."""
-        async with self._field.webhooks_to(self._workers):
+        async with self._environment.webhooks_to(self._workers):
             return await self._run()
 
-    async def _run(self) -> tuple[Account, Run]:
-        field, options = self._field, self._options
+    async def _run(self) -> tuple[ReliabilityReport, RunFigures]:
+        environment, options = self._environment, self._options
         for worker in self._workers:
             worker.start()
         await eventually(self._subscribed, seconds=60)
-        for trouble in TROUBLES:
-            field.sandbox.faults.add(trouble)
-        field.sandbox.behaviour.change({"list_lag_seconds": 0.5})
+        for trouble in FAULTS:
+            environment.sandbox.faults.add(trouble)
+        environment.sandbox.behaviour.change({"list_lag_seconds": 0.5})
         async with asyncio.TaskGroup() as together:
-            together.create_task(self._send_all(plan(options.seed, options.commands)))
+            together.create_task(self._send_all(plan_messages(options.seed, options.commands)))
             together.create_task(self._kill_all())
         await self._settle()
-        await field.stop_all()
+        await environment.stop_all()
         kills = sum(worker.kills for worker in self._workers)
         restarts = sum(worker.starts - 1 for worker in self._workers)
-        return account(field.facts), Run(kills=kills, restarts=restarts, seed=options.seed)
+        return report_on(environment.facts), RunFigures(
+            kills=kills, restarts=restarts, seed=options.seed
+        )
 
     # What is asked
 
-    async def _send_all(self, planned: list[Planned]) -> None:
+    async def _send_all(self, planned: list[PlannedMessage]) -> None:
         for one in planned:
             await self._may_send.acquire()
             await self._send(one)
 
-    async def _send(self, one: Planned) -> None:
+    async def _send(self, one: PlannedMessage) -> None:
         if one.command is None:
-            await self._field.sender.send_bytes(one.body, **one.about)
+            await self._environment.sender.send_bytes(one.body, **one.about)
             return
         command = one.command
         if one.sync_of is not None:
             command = {**command, "recording_id": self._recording_of(one.sync_of)}
-        await self._field.sender.send(command, **one.about)
+        await self._environment.sender.send(command, **one.about)
 
     def _recording_of(self, start_id: str) -> str:
         """Its recording, if it has told by now; else one that does not exist."""
-        told = self._field.recorder.outcomes.get(start_id)
+        told = self._environment.recorder.outcomes.get(start_id)
         data: dict[str, Any] = msgspec.json.decode(told.body)["data"] if told else {}
         ids = data.get("recording_ids") or ["00000000-0000-4000-8000-000000000000"]
         return str(ids[0])
@@ -143,7 +145,7 @@ class Campaign:
         worker.start()
 
     async def _break_a_link(self) -> None:
-        link, how = self._dice.choice(self._field.links), self._dice.choice(BROKEN_LINKS)
+        link, how = self._dice.choice(self._environment.links), self._dice.choice(LINK_FAULTS)
         self._broken += 1
         match how:
             case "reset" | "fin":
@@ -163,39 +165,44 @@ class Campaign:
     async def _settle(self) -> None:
         """Return when nothing is missing, or when nothing has changed for too long."""
         moved, before = time.monotonic(), (-1, -1)
-        while time.monotonic() - moved < STANDSTILL_SECONDS:
-            found = account(self._field.facts)
+        while time.monotonic() - moved < STANDSTILL_TIMEOUT_SECONDS:
+            found = report_on(self._environment.facts)
             if not found.lost:
                 return
             if not self._owed():
                 await self._stop_what_is_live()
-            now = (len(found.lost), len(self._field.recorder.received))
+            now = (len(found.lost), len(self._environment.recorder.received))
             if now != before:
                 moved, before = time.monotonic(), now
             self._tell(f"settling, {len(found.lost)} missing")
-            await asyncio.sleep(LOOK_SECONDS)
+            await asyncio.sleep(CHECK_INTERVAL_SECONDS)
 
     def _owed(self) -> int:
-        sent = {one.command_id for one in self._field.sender.sent}
-        return len(sent - self._field.recorder.outcomes.keys())
+        sent = {one.command_id for one in self._environment.sender.sent}
+        return len(sent - self._environment.recorder.outcomes.keys())
 
     async def _stop_what_is_live(self) -> None:
         """Recordings whose stops were cut off by the end of the script."""
-        for recording_id in list(self._field.live_recordings()):
+        for recording_id in list(self._environment.live_recordings()):
             self._stops += 1
             stop = {"type": "stop_recording", "id": f"last/{self._stops}"}
-            await self._field.sender.send({**stop, "recording_id": recording_id})
+            await self._environment.sender.send({**stop, "recording_id": recording_id})
 
     def _subscribed(self) -> bool:
-        asked = self._field.sandbox.request_log.requests
+        asked = self._environment.sandbox.request_log.requests
         return any(one.operation == "add_webhook" and one.status == 201 for one in asked)
 
     def _heard(self) -> int:
-        return sum(one.response_status == 204 for one in self._field.sandbox.request_log.webhooks)
+        return sum(
+            one.response_status == 204 for one in self._environment.sandbox.request_log.webhooks
+        )
 
     def _tell(self, where: str) -> None:
         seconds = time.monotonic() - self._began
-        sent, received = len(self._field.sender.sent), len(self._field.recorder.received)
+        sent, received = (
+            len(self._environment.sender.sent),
+            len(self._environment.recorder.received),
+        )
         share = sent / self._options.commands
         left = f", about {seconds / share - seconds:.0f} s to go" if 0 < share < 1 else ""
         self._say(

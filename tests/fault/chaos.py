@@ -13,9 +13,9 @@ import uvloop
 from sandbox.services.postgresql_launch import launch_postgresql
 from sandbox.services.processes import OwnedDirectory
 from sandbox.services.rabbitmq_launch import launch_rabbitmq
-from tests.fault.campaign import Campaign, Options
-from tests.fault.field import open_field
-from tests.fault.ledger import closing_lines
+from tests.fault.campaign import Campaign, CampaignOptions
+from tests.fault.fault_environment import open_fault_environment
+from tests.fault.reliability_report import report_lines
 
 KEPT = Path("var/chaos")
 
@@ -31,7 +31,7 @@ def main() -> int:
         directory.remove()
 
 
-def _options() -> Options:
+def _options() -> CampaignOptions:
     parser = argparse.ArgumentParser(prog="python -m tests.fault.chaos", description=__doc__)
     parser.add_argument("--seed", type=int, default=secrets.randbelow(1_000_000))
     parser.add_argument("--kills", type=int, default=300)
@@ -44,27 +44,27 @@ def _options() -> Options:
         help="1 works on SQLite, more on PostgreSQL",
     )
     given = parser.parse_args()
-    return Options(**vars(given))
+    return CampaignOptions(**vars(given))
 
 
-async def _run(options: Options, directory: Path) -> int:
+async def _run(options: CampaignOptions, directory: Path) -> int:
     with ExitStack() as services:
         broker = services.enter_context(await asyncio.to_thread(launch_rabbitmq, private=True))
         database = f"sqlite:///{directory / 'state.db'}"
         if options.replicas > 1:
             server = await asyncio.to_thread(launch_postgresql, durable=True, private=True)
             database = services.enter_context(server).new_database()
-        async with open_field(
+        async with open_fault_environment(
             broker.amqp_url, database, directory, prefix="chaos", seed=options.seed, forks=None
-        ) as field:
-            campaign = Campaign(field, options, lambda line: print(line, flush=True))
+        ) as environment:
+            campaign = Campaign(environment, options, lambda line: print(line, flush=True))
             found = None
             try:
                 found, run = await campaign.run()
             finally:
                 if found is None or found.violations:
-                    _keep(directory, options.seed, msgspec.json.encode(field.facts))
-    print(closing_lines(found, run), flush=True)
+                    _keep(directory, options.seed, msgspec.json.encode(environment.facts))
+    print(report_lines(found, run), flush=True)
     return 1 if found.violations else 0
 
 

@@ -5,21 +5,25 @@ from pathlib import Path
 
 import pytest
 
-from tests.fault.field import Field, open_field
-from tests.fault.forks import FORKS
+from tests.fault.fault_environment import FaultEnvironment, open_fault_environment
+from tests.fault.forked_process import FORK_SERVER
 
 
 @pytest.fixture(scope="session", autouse=True)
 def forks() -> Iterator[None]:
     """The process that workers are forked from ends with the last test."""
     yield
-    if FORKS is not None:
-        FORKS.close()
+    if FORK_SERVER is not None:
+        FORK_SERVER.close()
 
 
 @pytest.fixture
-async def field(amqp_url: str, names_prefix: str, tmp_path: Path) -> AsyncIterator[Field]:
+async def environment(
+    amqp_url: str, names_prefix: str, tmp_path: Path
+) -> AsyncIterator[FaultEnvironment]:
     """Broker (the shared one), emulated API and an SQLite database, with no worker yet."""
     database = f"sqlite:///{tmp_path / 'state.db'}"
-    async with open_field(amqp_url, database, tmp_path, prefix=names_prefix, seed=1) as field:
-        yield field
+    async with open_fault_environment(
+        amqp_url, database, tmp_path, prefix=names_prefix, seed=1
+    ) as environment:
+        yield environment

@@ -14,11 +14,11 @@ from worker.broker.messages import Delivery
 from worker.commands.handler import CommandHandler
 from worker.commands.operations.context import OperationResult
 
-POISONED: Final = ("tests.fault.poisoned_worker",)
+POISONED_MODULE: Final = ("tests.fault.poisoned_worker",)
 POISON: Final = "poison"
 
 
-class PoisonedPath(CommandHandler):
+class PoisonedCommandHandler(CommandHandler):
     """Dies in each attempt of a poisonous command, also in one that only looks."""
 
     async def _act(
@@ -30,5 +30,5 @@ class PoisonedPath(CommandHandler):
 
 
 if __name__ == "__main__":
-    vars(worker.bootstrap)["CommandHandler"] = PoisonedPath
+    vars(worker.bootstrap)["CommandHandler"] = PoisonedCommandHandler
     main(["run"])

@@ -10,7 +10,7 @@ import msgspec
 from aio_pika.abc import AbstractChannel, AbstractConnection, AbstractIncomingMessage
 
 from sandbox.waiting import eventually
-from tests.fault.facts import Received
+from tests.fault.run_record import ReceivedMessage
 from worker.broker.connection import BROKER_ERRORS, broker_call, close_quietly
 from worker.broker.topology import Topology, declare
 
@@ -37,8 +37,8 @@ class Recorder:
         self._connection: AbstractConnection | None = None
         self._listening: asyncio.Task[None] | None = None
         self.queue = f"{topology.prefix}.recorder"
-        self.received: list[Received] = []
-        self.outcomes: dict[str, Received] = {}
+        self.received: list[ReceivedMessage] = []
+        self.outcomes: dict[str, ReceivedMessage] = {}
         self.connected = asyncio.Event()
 
     async def start(self) -> None:
@@ -56,12 +56,12 @@ class Recorder:
         if self._connection is not None:
             await self._connection.close()
 
-    def about(self, subject: str) -> list[Received]:
+    def about(self, subject: str) -> list[ReceivedMessage]:
         """What has arrived so far about a command or a recording, by its id."""
         wanted = f'"subject":"{subject}"'.encode()
         return [one for one in self.received if wanted in one.body]
 
-    async def outcome_of(self, command_id: str, *, seconds: float = 30.0) -> Received:
+    async def outcome_of(self, command_id: str, *, seconds: float = 30.0) -> ReceivedMessage:
         """The outcome of this command on the exchange, as soon as there is one."""
         await eventually(
             lambda: command_id in self.outcomes,
@@ -99,7 +99,7 @@ class Recorder:
 
     async def _take(self, message: AbstractIncomingMessage) -> None:
         exchange = (message.exchange or "").removeprefix(f"{self._topology.prefix}.")
-        received = Received(
+        received = ReceivedMessage(
             exchange=exchange,
             routing_key=message.routing_key or "",
             message_id=message.message_id,

@@ -9,7 +9,7 @@ import aio_pika
 import msgspec
 from aio_pika.abc import AbstractConnection, AbstractExchange
 
-from tests.fault.facts import Sent
+from tests.fault.run_record import SentMessage
 from worker.broker.connection import BROKER_ERRORS, broker_call
 
 CONFIRM_SECONDS: Final = 10.0
@@ -28,15 +28,15 @@ class Sender:
         self._reply_to = reply_to
         self._connection: AbstractConnection | None = None
         self._exchange: AbstractExchange | None = None
-        self.sent: list[Sent] = []
+        self.sent: list[SentMessage] = []
 
     async def aclose(self) -> None:
         """Close the connection."""
         if self._connection is not None:
             await self._connection.close()
 
-    async def send(self, command: Mapping[str, Any], **about: Any) -> Sent:
-        """Publish a command; `about` fills the members of `Sent` that do not follow from it."""
+    async def send(self, command: Mapping[str, Any], **about: Any) -> SentMessage:
+        """Publish a command. `about` sets those fields of `SentMessage` that it does not imply."""
         known = {
             "command_id": command["id"],
             "meeting_id": command.get("meeting_id"),
@@ -44,7 +44,7 @@ class Sender:
         }
         return await self.send_bytes(msgspec.json.encode(command), **{**known, **about})
 
-    async def send_bytes(self, body: bytes, *, seconds: float = 120.0, **about: Any) -> Sent:
+    async def send_bytes(self, body: bytes, *, seconds: float = 120.0, **about: Any) -> SentMessage:
         """Publish these bytes and return once they are confirmed, or given up after so long."""
         message_id, asks = about["command_id"], bool(about.get("reply_to"))
         deadline = time.monotonic() + seconds
@@ -52,7 +52,7 @@ class Sender:
             if time.monotonic() > deadline:
                 break
             await asyncio.sleep(PAUSE_SECONDS)
-        sent = Sent(body=body, confirmed=confirmed, **about)
+        sent = SentMessage(body=body, confirmed=confirmed, **about)
         self.sent.append(sent)
         return sent
 

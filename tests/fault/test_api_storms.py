@@ -13,10 +13,10 @@ import pytest
 from sandbox.model.faults import Fault
 from sandbox.model.log_entries import RequestEntry
 from sandbox.waiting import eventually
-from tests.fault.facts import SUCCEEDED
-from tests.fault.field import Field
-from tests.fault.ledger import account
-from tests.fault.processes import WorkerProcess
+from tests.fault.fault_environment import FaultEnvironment
+from tests.fault.killable_worker import KillableWorker
+from tests.fault.reliability_report import report_on
+from tests.fault.run_record import SUCCEEDED
 from worker.realtimekit.circuit_breaker import FAILURE_THRESHOLD
 
 COMMANDS: Final = 40
@@ -26,33 +26,33 @@ MOST_READS: Final = 8
 """Requests of its own accord that a worker may have on their way at a time."""
 
 
-async def running(field: Field, **settings: str) -> WorkerProcess:
-    worker = field.worker(**{"WORKER_PREFETCH": str(PREFETCH), **settings})
+async def running(environment: FaultEnvironment, **settings: str) -> KillableWorker:
+    worker = environment.worker(**{"WORKER_PREFETCH": str(PREFETCH), **settings})
     worker.start()
     await worker.ready()
     return worker
 
 
-async def send_starts(field: Field, numbers: Iterable[int]) -> None:
+async def send_starts(environment: FaultEnvironment, numbers: Iterable[int]) -> None:
     for number in numbers:
         start = {"type": "start_track_recording", "id": f"start-{number}"}
-        await field.sender.send({**start, "meeting_id": str(uuid.uuid4())}, allowed=SUCCEEDED)
+        await environment.sender.send({**start, "meeting_id": str(uuid.uuid4())}, allowed=SUCCEEDED)
 
 
-async def send_stops(field: Field, numbers: Iterable[int]) -> None:
+async def send_stops(environment: FaultEnvironment, numbers: Iterable[int]) -> None:
     for number in numbers:
         stop = {"type": "stop_recording", "id": f"stop-{number}", "start_id": f"start-{number}"}
-        await field.sender.send(stop, allowed=SUCCEEDED)
+        await environment.sender.send(stop, allowed=SUCCEEDED)
 
 
-async def all_ends_well(field: Field, numbers: range) -> None:
+async def all_ends_well(environment: FaultEnvironment, numbers: range) -> None:
     """Stop what was started; then nothing is lost, doubled or other than it should be."""
-    await send_stops(field, numbers)
-    found = await field.settled(seconds=75)
+    await send_stops(environment, numbers)
+    found = await environment.settled(seconds=75)
     assert (found.violations, found.recordings) == ((), len(numbers))
 
 
-async def says_that_the_api_is_away(worker: WorkerProcess) -> None:
+async def says_that_the_api_is_away(worker: KillableWorker) -> None:
     async def says_so() -> bool:
         status, why = await readiness(worker)
         return (status, list(why)) == (503, ["api"])
@@ -60,7 +60,7 @@ async def says_that_the_api_is_away(worker: WorkerProcess) -> None:
     await eventually(says_so, what="readiness names the api")
 
 
-async def readiness(worker: WorkerProcess) -> tuple[int, dict[str, str]]:
+async def readiness(worker: KillableWorker) -> tuple[int, dict[str, str]]:
     """The status of `/readyz`, and of each check that fails the reason."""
     address = f"http://127.0.0.1:{worker.port}/readyz"
     async with aiohttp.ClientSession() as session, session.get(address) as answer:
@@ -68,9 +68,9 @@ async def readiness(worker: WorkerProcess) -> tuple[int, dict[str, str]]:
     return answer.status, {name: one["why"] for name, one in checks.items() if not one["ok"]}
 
 
-def attempts(field: Field) -> dict[str, int]:
+def attempts(environment: FaultEnvironment) -> dict[str, int]:
     """How often each command that was ever taken up has been attempted."""
-    path = Path(field.settings["DATABASE_URL"].removeprefix("sqlite:///"))
+    path = Path(environment.settings["DATABASE_URL"].removeprefix("sqlite:///"))
     with closing(sqlite3.connect(path)) as looking:
         return dict(looking.execute("SELECT command_id, attempts FROM inbox"))
 
@@ -78,10 +78,10 @@ def attempts(field: Field) -> dict[str, int]:
 # Throttled
 
 
-def throttle(field: Field, rate: str) -> None:
+def throttle(environment: FaultEnvironment, rate: str) -> None:
     """Without a word before it is too late: what an answer tells of a limit is kept to."""
-    field.may_breach = True
-    field.sandbox.behaviour.change(
+    environment.may_breach = True
+    environment.sandbox.behaviour.change(
         {
             "rate_limits": [rate],
             "rate_headers": False,
@@ -91,42 +91,42 @@ def throttle(field: Field, rate: str) -> None:
 
 
 async def test_a_throttled_worker_keeps_still_as_long_as_it_is_asked_to_and_goes_on(
-    field: Field,
+    environment: FaultEnvironment,
 ) -> None:
-    throttle(field, "60/5")
-    await running(field)
-    await send_starts(field, range(COMMANDS))
-    await all_ends_well(field, range(COMMANDS))
-    assert field.sandbox.rate_limiter.breaches >= 1
-    assert max(len(one) for one in blocks(field)) <= PREFETCH + MOST_READS
-    field.may_breach = False
-    assert len(account(field.facts).unexpected) == sum(map(len, blocks(field)))
+    throttle(environment, "60/5")
+    await running(environment)
+    await send_starts(environment, range(COMMANDS))
+    await all_ends_well(environment, range(COMMANDS))
+    assert environment.sandbox.rate_limiter.breaches >= 1
+    assert max(len(one) for one in blocks(environment)) <= PREFETCH + MOST_READS
+    environment.may_breach = False
+    assert len(report_on(environment.facts).unexpected) == sum(map(len, blocks(environment)))
 
 
-async def test_a_sweep_that_is_throttled_reads_no_further(field: Field) -> None:
-    worker = await running(field)
-    await send_starts(field, range(COMMANDS))
+async def test_a_sweep_that_is_throttled_reads_no_further(environment: FaultEnvironment) -> None:
+    worker = await running(environment)
+    await send_starts(environment, range(COMMANDS))
     for number in range(COMMANDS):
-        await field.recorder.outcome_of(f"start-{number}")
-    everything = field.sandbox.recordings.index.all()
+        await environment.recorder.outcome_of(f"start-{number}")
+    everything = environment.sandbox.recordings.index.all()
     await eventually(lambda: {one.status for one in everything} == {"RECORDING"})
-    throttle(field, f"{COMMANDS // 2}/60")
+    throttle(environment, f"{COMMANDS // 2}/60")
     for one in everything:
-        field.sandbox.recordings.stop(one)  # by somebody else, for the sweep to find out
-    await eventually(lambda: len(blocks(field)) > 1, seconds=30, what="it is tried again")
-    field.sandbox.behaviour.change({"rate_limits": []})
+        environment.sandbox.recordings.stop(one)  # by somebody else, for the sweep to find out
+    await eventually(lambda: len(blocks(environment)) > 1, seconds=30, what="it is tried again")
+    environment.sandbox.behaviour.change({"rate_limits": []})
     await worker.ready()
-    found = await field.settled(seconds=75)
+    found = await environment.settled(seconds=75)
     assert (found.violations, found.recordings) == ((), COMMANDS)
-    assert len(blocks(field)[0]) <= MOST_READS, "and half of them are not read yet"
+    assert len(blocks(environment)[0]) <= MOST_READS, "and half of them are not read yet"
 
 
-def blocks(field: Field) -> list[list[RequestEntry]]:
+def blocks(environment: FaultEnvironment) -> list[list[RequestEntry]]:
     """What was refused for being too much: the request that breached the limit, and what came
     while that kept everybody out. That should be what was on its way, however late it came.
     """
     found: list[list[RequestEntry]] = []
-    for one in field.sandbox.request_log.requests:
+    for one in environment.sandbox.request_log.requests:
         if one.status != 429:
             continue
         if found and one.at - found[-1][0].at < BLOCK_SECONDS:
@@ -149,97 +149,101 @@ def blocks(field: Field) -> list[list[RequestEntry]]:
     ids=["fails", "fails-afterwards", "slow"],
 )
 async def test_an_api_that_fails_or_is_too_slow_loses_and_doubles_nothing(
-    field: Field, fault: Fault
+    environment: FaultEnvironment, fault: Fault
 ) -> None:
-    worker = await running(field)
-    fault_id = field.sandbox.faults.add(fault)
-    await send_starts(field, range(COMMANDS))
+    worker = await running(environment)
+    fault_id = environment.sandbox.faults.add(fault)
+    await send_starts(environment, range(COMMANDS))
     await says_that_the_api_is_away(worker)
-    await struck(field, FAILURE_THRESHOLD + 2)
-    field.sandbox.faults.clear(fault_id)
+    await struck(environment, FAILURE_THRESHOLD + 2)
+    environment.sandbox.faults.clear(fault_id)
     await worker.ready()
-    await all_ends_well(field, range(COMMANDS))
+    await all_ends_well(environment, range(COMMANDS))
     assert worker.starts == 1
 
 
-async def struck(field: Field, times: int) -> None:
-    await eventually(lambda: all(one.triggered >= times for one in field.sandbox.faults.active()))
+async def struck(environment: FaultEnvironment, times: int) -> None:
+    await eventually(
+        lambda: all(one.triggered >= times for one in environment.sandbox.faults.active())
+    )
 
 
 async def test_in_an_outage_the_queue_is_left_alone_and_one_command_at_a_time_probes(
-    field: Field,
+    environment: FaultEnvironment,
 ) -> None:
-    worker = await running(field)
-    field.api.refuse()
-    field.api.cut()
-    await send_starts(field, range(COMMANDS))
+    worker = await running(environment)
+    environment.api.refuse()
+    environment.api.cut()
+    await send_starts(environment, range(COMMANDS))
     await says_that_the_api_is_away(worker)
     probes = 3
-    before = sum(attempts(field).values())  # some were in hand when it began
+    before = sum(attempts(environment).values())  # some were in hand when it began
     await eventually(
-        lambda: sum(attempts(field).values()) >= before + 2, seconds=40, what="it probes"
+        lambda: sum(attempts(environment).values()) >= before + 2, seconds=40, what="it probes"
     )
-    assert len(attempts(field)) <= PREFETCH + probes + 1, "the others are not taken up"
-    await field.api.restore()
+    assert len(attempts(environment)) <= PREFETCH + probes + 1, "the others are not taken up"
+    await environment.api.restore()
     await worker.ready()
-    await all_ends_well(field, range(COMMANDS))
-    of_starts = {name: made for name, made in attempts(field).items() if "start" in name}
+    await all_ends_well(environment, range(COMMANDS))
+    of_starts = {name: made for name, made in attempts(environment).items() if "start" in name}
     assert sum(of_starts.values()) <= COMMANDS + PREFETCH + 2 * probes
     assert worker.starts == 1
 
 
-async def test_an_api_that_swallows_everything_is_noticed_and_found_again(field: Field) -> None:
-    worker = await running(field)
-    field.api.black_hole()
-    await send_starts(field, range(COMMANDS))
+async def test_an_api_that_swallows_everything_is_noticed_and_found_again(
+    environment: FaultEnvironment,
+) -> None:
+    worker = await running(environment)
+    environment.api.black_hole()
+    await send_starts(environment, range(COMMANDS))
     await says_that_the_api_is_away(worker)
-    await field.api.restore()
+    await environment.api.restore()
     await worker.ready()
-    await all_ends_well(field, range(COMMANDS))
+    await all_ends_well(environment, range(COMMANDS))
     assert worker.starts == 1
 
 
 async def test_a_lease_shorter_than_a_request_may_take_hides_no_api_that_is_away(
-    field: Field,
+    environment: FaultEnvironment,
 ) -> None:
-    worker = await running(field, WORKER_LEASE_SECONDS="4", WORKER_API_TIMEOUT_SECONDS="60")
-    field.api.black_hole()
-    await send_starts(field, range(COMMANDS))
+    worker = await running(environment, WORKER_LEASE_SECONDS="4", WORKER_API_TIMEOUT_SECONDS="60")
+    environment.api.black_hole()
+    await send_starts(environment, range(COMMANDS))
     await says_that_the_api_is_away(worker)
-    await field.api.restore()
+    await environment.api.restore()
     await worker.ready()
-    await all_ends_well(field, range(COMMANDS))
+    await all_ends_well(environment, range(COMMANDS))
 
 
 # A token that is good no longer
 
 
 async def test_a_token_that_was_revoked_is_replaced_in_its_file_without_a_restart(
-    field: Field, tmp_path: Path
+    environment: FaultEnvironment, tmp_path: Path
 ) -> None:
     path = tmp_path / "token"
     path.write_text("first")
-    field.sandbox.tokens.revoke("second")
-    del field.settings["REALTIMEKIT_API_TOKEN"]
-    worker = await running(field, REALTIMEKIT_API_TOKEN_FILE=str(path))
-    await send_starts(field, range(1))
-    await field.recorder.outcome_of("start-0")
+    environment.sandbox.tokens.revoke("second")
+    del environment.settings["REALTIMEKIT_API_TOKEN"]
+    worker = await running(environment, REALTIMEKIT_API_TOKEN_FILE=str(path))
+    await send_starts(environment, range(1))
+    await environment.recorder.outcome_of("start-0")
 
-    field.sandbox.tokens.revoke("first")
-    await send_starts(field, range(1, COMMANDS))
+    environment.sandbox.tokens.revoke("first")
+    await send_starts(environment, range(1, COMMANDS))
     await says_that_the_api_is_away(worker)
     path.write_text("second")
-    before = refusals(field)
-    await eventually(lambda: refusals(field) >= before + 2, seconds=40, what="it is tried")
+    before = refusals(environment)
+    await eventually(lambda: refusals(environment) >= before + 2, seconds=40, what="it is tried")
     await says_that_the_api_is_away(worker)
-    assert field.recorder.outcomes.keys() == {"start-0"}
+    assert environment.recorder.outcomes.keys() == {"start-0"}
 
     path.write_text("third")
     await worker.ready()
-    await all_ends_well(field, range(COMMANDS))
+    await all_ends_well(environment, range(COMMANDS))
     assert worker.starts == 1
     assert not {"first", "second", "third"} & set(worker.log.read_text().split('"'))
 
 
-def refusals(field: Field) -> int:
-    return sum(one.status == 401 for one in field.sandbox.request_log.requests)
+def refusals(environment: FaultEnvironment) -> int:
+    return sum(one.status == 401 for one in environment.sandbox.request_log.requests)

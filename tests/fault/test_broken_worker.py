@@ -7,51 +7,59 @@ import pytest
 
 from sandbox.model.faults import Fault
 from sandbox.waiting import eventually
-from tests.fault.facts import SUCCEEDED
-from tests.fault.field import Field
-from tests.fault.ledger import Account
-from tests.fault.processes import BROKEN
+from tests.fault.fault_environment import FaultEnvironment
+from tests.fault.killable_worker import BROKEN_MODULE
+from tests.fault.reliability_report import ReliabilityReport
+from tests.fault.run_record import SUCCEEDED
 
 
 def start() -> dict[str, Any]:
     return {"type": "start_track_recording", "id": "start", "meeting_id": str(uuid.uuid4())}
 
 
-async def recorded_and_stopped(field: Field) -> Account:
+async def recorded_and_stopped(environment: FaultEnvironment) -> ReliabilityReport:
     """The account after one recording, from its start to the last event about it."""
-    await field.sender.send(start(), allowed=SUCCEEDED)
-    await field.recorder.outcome_of("start")
+    await environment.sender.send(start(), allowed=SUCCEEDED)
+    await environment.recorder.outcome_of("start")
     stop = {"type": "stop_recording", "id": "stop", "start_id": "start"}
-    await field.sender.send(stop, allowed=SUCCEEDED)
+    await environment.sender.send(stop, allowed=SUCCEEDED)
     await eventually(
-        lambda: any(one.routing_key == "track.completed" for one in field.recorder.received),
+        lambda: any(one.routing_key == "track.completed" for one in environment.recorder.received),
         seconds=30,
     )
-    return await field.settled(seconds=1)
+    return await environment.settled(seconds=1)
 
 
-async def test_a_worker_that_acknowledges_early_is_caught_by_what_is_lost(field: Field) -> None:
-    field.sandbox.faults.add(Fault(kind="slow", operation="start*", count=1, seconds=30))
-    worker = field.worker()
-    worker.start(BROKEN, FAULT_BREAKAGE="acknowledges-early", WORKER_API_TIMEOUT_SECONDS="60")
-    await field.sender.send(start(), allowed=SUCCEEDED)
-    await field.sandbox.request_log.until(lambda ledger: ledger.started, within=30)
+async def test_a_worker_that_acknowledges_early_is_caught_by_what_is_lost(
+    environment: FaultEnvironment,
+) -> None:
+    environment.sandbox.faults.add(Fault(kind="slow", operation="start*", count=1, seconds=30))
+    worker = environment.worker()
+    worker.start(
+        BROKEN_MODULE, FAULT_BREAKAGE="acknowledges-early", WORKER_API_TIMEOUT_SECONDS="60"
+    )
+    await environment.sender.send(start(), allowed=SUCCEEDED)
+    await environment.sandbox.request_log.until(lambda ledger: ledger.started, within=30)
     worker.kill()
     worker.start()
     await worker.ready()
-    found = await field.settled(seconds=3)
+    found = await environment.settled(seconds=3)
     assert "command start was confirmed and has no outcome" in found.lost
 
 
-async def test_a_worker_that_starts_twice_is_caught_by_a_doubled_recording(field: Field) -> None:
-    field.worker().start(BROKEN, FAULT_BREAKAGE="starts-twice")
-    found = await recorded_and_stopped(field)
+async def test_a_worker_that_starts_twice_is_caught_by_a_doubled_recording(
+    environment: FaultEnvironment,
+) -> None:
+    environment.worker().start(BROKEN_MODULE, FAULT_BREAKAGE="starts-twice")
+    found = await recorded_and_stopped(environment)
     assert len(found.doubled) == 1
 
 
-async def test_a_worker_that_drops_an_event_is_caught_by_what_is_lost(field: Field) -> None:
-    field.worker().start(BROKEN, FAULT_BREAKAGE="drops-an-event")
-    found = await recorded_and_stopped(field)
+async def test_a_worker_that_drops_an_event_is_caught_by_what_is_lost(
+    environment: FaultEnvironment,
+) -> None:
+    environment.worker().start(BROKEN_MODULE, FAULT_BREAKAGE="drops-an-event")
+    found = await recorded_and_stopped(environment)
     assert any("and no event says so" in one for one in found.lost)
     assert any("has no event of sequence" in one for one in found.lost)
 
@@ -61,16 +69,18 @@ async def test_a_worker_that_drops_an_event_is_caught_by_what_is_lost(field: Fie
     [("changes-an-id", "has the ids"), ("changes-the-bytes", "came with other bytes")],
 )
 async def test_a_worker_that_does_not_repeat_itself_exactly_is_caught_as_unexpected(
-    field: Field, breakage: str, words: str
+    environment: FaultEnvironment, breakage: str, words: str
 ) -> None:
-    field.worker().start(BROKEN, FAULT_BREAKAGE=breakage)
-    found = await recorded_and_stopped(field)
+    environment.worker().start(BROKEN_MODULE, FAULT_BREAKAGE=breakage)
+    found = await recorded_and_stopped(environment)
     assert any(words in one for one in found.unexpected)
     assert found.doubled == ()
 
 
-async def test_a_worker_that_publishes_in_the_wrong_order_is_caught(field: Field) -> None:
-    field.worker().start(BROKEN, FAULT_BREAKAGE="sends-the-last-first")
-    found = await recorded_and_stopped(field)
+async def test_a_worker_that_publishes_in_the_wrong_order_is_caught(
+    environment: FaultEnvironment,
+) -> None:
+    environment.worker().start(BROKEN_MODULE, FAULT_BREAKAGE="sends-the-last-first")
+    found = await recorded_and_stopped(environment)
     assert any("came after" in one for one in found.out_of_order)
     assert any("completed came before" in one for one in found.out_of_order)

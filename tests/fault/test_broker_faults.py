@@ -17,11 +17,11 @@ import pytest
 from sandbox.model.faults import Fault
 from sandbox.services.rabbitmq import RabbitMQNode
 from sandbox.waiting import eventually
-from tests.fault.facts import SUCCEEDED
-from tests.fault.field import Field, open_field
-from tests.fault.in_hand import PATIENCE, strike_at_work
-from tests.fault.ledger import Run, closing_lines
-from tests.fault.processes import WorkerProcess
+from tests.fault.fault_environment import FaultEnvironment, open_fault_environment
+from tests.fault.killable_worker import KillableWorker
+from tests.fault.reliability_report import RunFigures, report_lines
+from tests.fault.run_record import SUCCEEDED
+from tests.fault.work_in_progress import LONG_API_TIMEOUT, strike_during_starts
 
 STREAM = int(os.environ.get("FAULT_STREAM", "200")) // 2
 """Meetings in the stream, each with a start and a stop."""
@@ -33,13 +33,13 @@ NOTICED_WITHIN_SECONDS = 35.0
 @pytest.fixture
 async def own_broker(
     private_rabbitmq: RabbitMQNode, tmp_path: Path
-) -> AsyncIterator[tuple[RabbitMQNode, Field]]:
-    """A field on a broker of its own, to be stopped and killed."""
+) -> AsyncIterator[tuple[RabbitMQNode, FaultEnvironment]]:
+    """An environment on a broker of its own, to be stopped and killed."""
     database = f"sqlite:///{tmp_path / 'state.db'}"
-    async with open_field(
+    async with open_fault_environment(
         private_rabbitmq.amqp_url, database, tmp_path, prefix="own", seed=1
-    ) as field:
-        yield private_rabbitmq, field
+    ) as environment:
+        yield private_rabbitmq, environment
 
 
 def start_and_stop(number: int) -> list[dict[str, Any]]:
@@ -50,50 +50,50 @@ def start_and_stop(number: int) -> list[dict[str, Any]]:
     ]
 
 
-async def stream(field: Field, numbers: range) -> None:
+async def stream(environment: FaultEnvironment, numbers: range) -> None:
     """Publish a start and a stop for each number, each confirmed before the next."""
     for number in numbers:
         for command in start_and_stop(number):
-            sent = await field.sender.send(command, seconds=240, allowed=SUCCEEDED)
+            sent = await environment.sender.send(command, seconds=240, allowed=SUCCEEDED)
             assert sent.confirmed, "a stop whose start never came would wait for it"
 
 
-async def running(field: Field, **settings: str) -> WorkerProcess:
-    worker = field.worker(**settings)
+async def running(environment: FaultEnvironment, **settings: str) -> KillableWorker:
+    worker = environment.worker(**settings)
     worker.start()
     await worker.ready()
     return worker
 
 
-def logged(worker: WorkerProcess) -> list[dict[str, Any]]:
+def logged(worker: KillableWorker) -> list[dict[str, Any]]:
     """What the worker has said, line by line."""
     lines = worker.log.read_text().splitlines()
     return [json.loads(line) for line in lines if line.startswith("{")]
 
 
-def commands_logged(worker: WorkerProcess) -> list[dict[str, Any]]:
+def commands_logged(worker: KillableWorker) -> list[dict[str, Any]]:
     """The worker's canonical lines about commands."""
     return [one for one in logged(worker) if one["event"] == "command"]
 
 
 @pytest.mark.timeout(240 + STREAM // 2)
 async def test_a_broker_restarted_and_killed_under_a_stream_loses_and_doubles_nothing(
-    own_broker: tuple[RabbitMQNode, Field],
+    own_broker: tuple[RabbitMQNode, FaultEnvironment],
 ) -> None:
-    node, field = own_broker
-    await running(field, **PATIENCE)
+    node, environment = own_broker
+    await running(environment, **LONG_API_TIMEOUT)
     # A quorum queue that is hardly declared may come back without a leader: let them work first.
-    await stream(field, range(STREAM // 3))
-    await field.recorder.outcome_of(f"stop-{STREAM // 3 - 1}", seconds=60 + STREAM / 4)
+    await stream(environment, range(STREAM // 3))
+    await environment.recorder.outcome_of(f"stop-{STREAM // 3 - 1}", seconds=60 + STREAM / 4)
 
     async def away(end: Callable[[], None]) -> None:
-        await strike_at_work(field, end)
+        await strike_during_starts(environment, end)
         await asyncio.to_thread(node.start)
 
-    await asyncio.gather(away(node.stop), stream(field, range(STREAM // 3, STREAM // 2)))
-    await asyncio.gather(away(node.kill), stream(field, range(STREAM // 2, STREAM)))
-    found = await field.settled(seconds=120 + STREAM / 4)
-    figures = closing_lines(found, Run(kills=1, restarts=2, seed=1))
+    await asyncio.gather(away(node.stop), stream(environment, range(STREAM // 3, STREAM // 2)))
+    await asyncio.gather(away(node.kill), stream(environment, range(STREAM // 2, STREAM)))
+    found = await environment.settled(seconds=120 + STREAM / 4)
+    figures = report_lines(found, RunFigures(kills=1, restarts=2, seed=1))
     print(figures)
     assert found.violations == (), figures
     assert found.confirmed == 2 * STREAM
@@ -102,23 +102,23 @@ async def test_a_broker_restarted_and_killed_under_a_stream_loses_and_doubles_no
 
 @pytest.mark.timeout(240)
 async def test_a_link_to_the_broker_that_falls_silent_is_noticed_and_given_up(
-    field: Field,
+    environment: FaultEnvironment,
 ) -> None:
-    worker = await running(field)
-    await stream(field, range(3))
-    field.amqp.black_hole()
+    worker = await running(environment)
+    await stream(environment, range(3))
+    environment.amqp.black_hole()
     ready = asyncio.create_task(worker.ready(seconds=1))
     await asyncio.wait([ready])
     await eventually(
         lambda: not_ready(worker), seconds=NOTICED_WITHIN_SECONDS, what="readiness drops"
     )
-    await stream(field, range(3, 6))
-    await field.amqp.restore()
+    await stream(environment, range(3, 6))
+    await environment.amqp.restore()
     await worker.ready(seconds=NOTICED_WITHIN_SECONDS)
-    assert (await field.settled(seconds=60)).violations == ()
+    assert (await environment.settled(seconds=60)).violations == ()
 
 
-async def not_ready(worker: WorkerProcess) -> bool:
+async def not_ready(worker: KillableWorker) -> bool:
     try:
         await worker.ready(seconds=0.1)
     except AssertionError:
@@ -127,50 +127,50 @@ async def not_ready(worker: WorkerProcess) -> bool:
 
 
 async def test_an_event_whose_confirmation_was_lost_is_published_again_with_the_same_id(
-    field: Field,
+    environment: FaultEnvironment,
 ) -> None:
-    await running(field)
-    field.amqp.delay(1.0)
+    await running(environment)
+    environment.amqp.delay(1.0)
     start, stop = start_and_stop(1)
-    await field.sender.send(start, allowed=SUCCEEDED)
-    await field.recorder.outcome_of("start-1")
-    field.amqp.cut()  # the confirmation is still on its way
-    field.amqp.delay(0.0)
+    await environment.sender.send(start, allowed=SUCCEEDED)
+    await environment.recorder.outcome_of("start-1")
+    environment.amqp.cut()  # the confirmation is still on its way
+    environment.amqp.delay(0.0)
 
     def twice() -> bool:
-        ids = [one.message_id for one in field.recorder.about("start-1")]
+        ids = [one.message_id for one in environment.recorder.about("start-1")]
         return len(ids) > 1 and len(set(ids)) == 1
 
     await eventually(twice, seconds=30)
-    await field.sender.send(stop, allowed=SUCCEEDED)
-    assert (await field.settled()).violations == ()
+    await environment.sender.send(stop, allowed=SUCCEEDED)
+    assert (await environment.settled()).violations == ()
 
 
 @pytest.mark.parametrize("how", ["reset", "fin"])
 async def test_links_that_are_cut_again_and_again_lose_and_double_nothing(
-    field: Field, how: Any
+    environment: FaultEnvironment, how: Any
 ) -> None:
-    await running(field)
+    await running(environment)
     for number in range(8):
-        await stream(field, range(number * 5, number * 5 + 5))
-        field.amqp.cut(how)
-    found = await field.settled(seconds=60)
+        await stream(environment, range(number * 5, number * 5 + 5))
+        environment.amqp.cut(how)
+    found = await environment.settled(seconds=60)
     assert found.violations == ()
     assert found.recordings == 40
 
 
 async def test_after_a_clean_stop_under_load_nothing_that_was_settled_comes_again(
-    field: Field,
+    environment: FaultEnvironment,
 ) -> None:
     """The broker may mark as redelivered what it had set aside and never sent: nobody saw it."""
-    first = await running(field, WORKER_PREFETCH="20")
-    field.sandbox.faults.add(Fault(kind="slow", operation="start*", seconds=0.05))
-    await stream(field, range(60))
+    first = await running(environment, WORKER_PREFETCH="20")
+    environment.sandbox.faults.add(Fault(kind="slow", operation="start*", seconds=0.05))
+    await stream(environment, range(60))
     await asyncio.to_thread(first.stop)
     assert first.exit_code == 0, first.last_words()
     before = len(commands_logged(first))
-    second = await running(field)
-    found = await field.settled(seconds=60)
+    second = await running(environment)
+    found = await environment.settled(seconds=60)
     assert found.violations == ()
     assert 0 < before < len(commands_logged(first)) + len(commands_logged(second))
     settled = {one["command_id"] for one in commands_logged(first) if one["settlement"] == "ack"}
@@ -178,33 +178,39 @@ async def test_after_a_clean_stop_under_load_nothing_that_was_settled_comes_agai
     assert settled & again == set()
 
 
-async def test_when_the_grace_time_runs_out_nothing_is_lost_or_doubled(field: Field) -> None:
-    first = await running(field, WORKER_SHUTDOWN_SECONDS="0.2", WORKER_API_TIMEOUT_SECONDS="10")
-    fault = field.sandbox.faults.add(Fault(kind="slow", operation="start*", seconds=5))
-    await stream(field, range(10))
-    await field.sandbox.request_log.until(lambda ledger: ledger.started or None)
+async def test_when_the_grace_time_runs_out_nothing_is_lost_or_doubled(
+    environment: FaultEnvironment,
+) -> None:
+    first = await running(
+        environment, WORKER_SHUTDOWN_SECONDS="0.2", WORKER_API_TIMEOUT_SECONDS="10"
+    )
+    fault = environment.sandbox.faults.add(Fault(kind="slow", operation="start*", seconds=5))
+    await stream(environment, range(10))
+    await environment.sandbox.request_log.until(lambda ledger: ledger.started or None)
     await asyncio.to_thread(first.stop)
-    field.sandbox.faults.clear(fault)
-    await running(field)
-    found = await field.settled(seconds=60)
+    environment.sandbox.faults.clear(fault)
+    await running(environment)
+    found = await environment.settled(seconds=60)
     assert found.violations == ()
     assert found.recordings == 10
 
 
 @pytest.mark.timeout(240)
 async def test_a_channel_closed_for_a_late_acknowledgement_doubles_nothing(
-    own_broker: tuple[RabbitMQNode, Field],
+    own_broker: tuple[RabbitMQNode, FaultEnvironment],
 ) -> None:
-    node, field = own_broker
+    node, environment = own_broker
     for setting, milliseconds in (("consumer_timeout", 1500), ("channel_tick_interval", 500)):
         await asyncio.to_thread(
             node.ctl, "eval", f"application:set_env(rabbit, {setting}, {milliseconds})."
         )
-    worker = await running(field, WORKER_API_TIMEOUT_SECONDS="20")
-    fault = field.sandbox.faults.add(Fault(kind="slow", operation="start*", seconds=6, count=3))
-    await stream(field, range(5))
-    found = await field.settled(seconds=60)
-    field.sandbox.faults.clear(fault)
+    worker = await running(environment, WORKER_API_TIMEOUT_SECONDS="20")
+    fault = environment.sandbox.faults.add(
+        Fault(kind="slow", operation="start*", seconds=6, count=3)
+    )
+    await stream(environment, range(5))
+    found = await environment.settled(seconds=60)
+    environment.sandbox.faults.clear(fault)
     assert found.violations == ()
     assert found.recordings == 5
     lost = [one for one in logged(worker) if one["event"] == "broker_connection_lost"]
@@ -215,16 +221,16 @@ async def test_a_channel_closed_for_a_late_acknowledgement_doubles_nothing(
 
 @pytest.mark.timeout(240 + int(ALARM_SECONDS))
 async def test_under_a_memory_alarm_commands_are_settled_and_told_of_when_it_is_over(
-    own_broker: tuple[RabbitMQNode, Field],
+    own_broker: tuple[RabbitMQNode, FaultEnvironment],
 ) -> None:
-    node, field = own_broker
-    worker = await running(field, WORKER_PREFETCH="20", WORKER_API_TIMEOUT_SECONDS="60")
-    field.api.stall()  # what is in hand has its answers under the alarm
+    node, environment = own_broker
+    worker = await running(environment, WORKER_PREFETCH="20", WORKER_API_TIMEOUT_SECONDS="60")
+    environment.api.stall()  # what is in hand has its answers under the alarm
     for number in range(20):
-        await field.sender.send(start_and_stop(number)[0], allowed=SUCCEEDED)
+        await environment.sender.send(start_and_stop(number)[0], allowed=SUCCEEDED)
     await asyncio.to_thread(node.set_memory_alarm, True)
     began = time.monotonic()
-    await field.api.restore()
+    await environment.api.restore()
     await eventually(lambda: not_ready(worker), seconds=30, what="readiness drops")
 
     async def settled() -> bool:
@@ -232,15 +238,15 @@ async def test_under_a_memory_alarm_commands_are_settled_and_told_of_when_it_is_
         return ["own.commands", "0"] in [line.split() for line in listing.splitlines()]
 
     await eventually(settled, seconds=60, what="the broker has no command left")
-    assert field.recorder.outcomes == {}, "nothing can be published yet"
+    assert environment.recorder.outcomes == {}, "nothing can be published yet"
     await asyncio.sleep(max(0.0, began + ALARM_SECONDS - time.monotonic()))
     assert await not_ready(worker)
     await asyncio.to_thread(node.set_memory_alarm, False)
     await worker.ready()
     for number in range(20):
-        await field.sender.send(start_and_stop(number)[1], allowed=SUCCEEDED)
-    found = await field.settled(seconds=60)
-    figures = closing_lines(found, Run(kills=0, restarts=0, seed=1))
+        await environment.sender.send(start_and_stop(number)[1], allowed=SUCCEEDED)
+    found = await environment.settled(seconds=60)
+    figures = report_lines(found, RunFigures(kills=0, restarts=0, seed=1))
     print(figures)
     assert found.violations == (), figures
     assert (found.recordings, worker.starts) == (20, 1)

@@ -13,9 +13,9 @@ import pytest
 from sandbox.model.faults import Fault
 from sandbox.services.postgresql import PostgreSQLServer
 from sandbox.waiting import eventually
-from tests.fault.facts import SUCCEEDED
-from tests.fault.field import Field, open_field
-from tests.fault.processes import WorkerProcess
+from tests.fault.fault_environment import FaultEnvironment, open_fault_environment
+from tests.fault.killable_worker import KillableWorker
+from tests.fault.run_record import SUCCEEDED
 
 pytestmark = pytest.mark.slow
 
@@ -41,39 +41,45 @@ def rate() -> str:
 @pytest.fixture
 async def fleet(
     amqp_url: str, names_prefix: str, url: str, tmp_path: Path, rate: str
-) -> AsyncIterator[Field]:
-    """A field whose API counts, with workers that know how much they may, none of them started."""
-    async with open_field(
+) -> AsyncIterator[FaultEnvironment]:
+    """An environment whose API enforces its limit. Workers know the limit; none is started."""
+    async with open_fault_environment(
         amqp_url, url, tmp_path, prefix=names_prefix, seed=1, WORKER_API_BUDGET=rate
-    ) as field:
-        field.sandbox.behaviour.change({"rate_limits": [rate], "real_rate_block_seconds": 300})
-        yield field
+    ) as environment:
+        environment.sandbox.behaviour.change(
+            {"rate_limits": [rate], "real_rate_block_seconds": 300}
+        )
+        yield environment
 
 
-async def started(field: Field) -> list[WorkerProcess]:
-    workers = [field.worker() for _ in range(REPLICAS)]
+async def started(environment: FaultEnvironment) -> list[KillableWorker]:
+    workers = [environment.worker() for _ in range(REPLICAS)]
     for worker in workers:
         worker.start()
     await asyncio.gather(*(worker.ready() for worker in workers))
     return workers
 
 
-async def send(field: Field, first: int, last: int) -> None:
+async def send(environment: FaultEnvironment, first: int, last: int) -> None:
     for number in range(first, last):
         start = {"type": "start_track_recording", "id": f"start-{number}"}
-        await field.sender.send({**start, "meeting_id": str(uuid.uuid4())}, allowed=SUCCEEDED)
+        await environment.sender.send({**start, "meeting_id": str(uuid.uuid4())}, allowed=SUCCEEDED)
     for number in range(first, last):
         stop = {"type": "stop_recording", "id": f"stop-{number}", "start_id": f"start-{number}"}
-        await field.sender.send(stop, allowed=SUCCEEDED)
+        await environment.sender.send(stop, allowed=SUCCEEDED)
 
 
-async def all_ended_well(field: Field, recordings: int, seconds: float = SECONDS) -> None:
-    found = await field.settled(seconds=seconds)
+async def all_ended_well(
+    environment: FaultEnvironment, recordings: int, seconds: float = SECONDS
+) -> None:
+    found = await environment.settled(seconds=seconds)
     assert (found.violations, found.recordings) == ((), recordings)
-    assert field.sandbox.rate_limiter.breaches == 0
+    assert environment.sandbox.rate_limiter.breaches == 0
 
 
-async def test_replicas_that_start_at_once_on_a_full_queue_breach_nothing(fleet: Field) -> None:
+async def test_replicas_that_start_at_once_on_a_full_queue_breach_nothing(
+    fleet: FaultEnvironment,
+) -> None:
     await send(fleet, 0, COMMANDS)
     await started(fleet)
     await all_ended_well(fleet, COMMANDS)
@@ -81,7 +87,7 @@ async def test_replicas_that_start_at_once_on_a_full_queue_breach_nothing(fleet:
 
 @pytest.mark.campaign
 async def test_a_replica_that_dies_with_leave_in_hand_costs_the_others_nothing_but_that(
-    fleet: Field,
+    fleet: FaultEnvironment,
 ) -> None:
     workers = await started(fleet)
     await send(fleet, 0, COMMANDS // 2)
@@ -92,7 +98,9 @@ async def test_a_replica_that_dies_with_leave_in_hand_costs_the_others_nothing_b
 
 
 @pytest.mark.campaign
-async def test_when_one_replica_is_throttled_all_of_them_keep_still(fleet: Field) -> None:
+async def test_when_one_replica_is_throttled_all_of_them_keep_still(
+    fleet: FaultEnvironment,
+) -> None:
     pause, in_hand = 4.0, 2.0
     await started(fleet)
     await send(fleet, 0, 10)
@@ -110,7 +118,9 @@ async def test_when_one_replica_is_throttled_all_of_them_keep_still(fleet: Field
 @pytest.mark.campaign
 @pytest.mark.timeout(60 + 4 * SECONDS)
 @pytest.mark.parametrize("rate", ["200/20"])
-async def test_what_another_program_spends_of_the_same_token_is_left_to_it(fleet: Field) -> None:
+async def test_what_another_program_spends_of_the_same_token_is_left_to_it(
+    fleet: FaultEnvironment,
+) -> None:
     async with asyncio.TaskGroup() as group:
         spending = group.create_task(spend_five_a_second(fleet))
         requests = fleet.sandbox.request_log.requests
@@ -123,9 +133,9 @@ async def test_what_another_program_spends_of_the_same_token_is_left_to_it(fleet
         spending.cancel()
 
 
-async def spend_five_a_second(field: Field) -> None:
+async def spend_five_a_second(environment: FaultEnvironment) -> None:
     """Half of what there is, evenly, whatever the workers do."""
-    address = f"{field.sandbox.base_url}/accounts/account/realtime/kit/app/webhooks"
+    address = f"{environment.sandbox.base_url}/accounts/account/realtime/kit/app/webhooks"
     async with aiohttp.ClientSession(headers={"Authorization": "Bearer token"}) as session:
         while True:
             async with session.get(address) as answer:

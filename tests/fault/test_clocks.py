@@ -10,7 +10,7 @@ import pytest
 
 from sandbox.model.faults import Fault
 from sandbox.services.postgresql import PostgreSQLServer
-from tests.fault.world import LIMITS, World, open_world
+from tests.fault.simulation import RETRY_POLICY, Simulation, open_simulation
 from worker.store.database.clock import READ_AGAIN_SECONDS
 from worker.store.inbox import Claim, Release
 from worker.store.leader import LeaderElector
@@ -24,7 +24,7 @@ JUMPS = pytest.mark.parametrize("jump", [-HOUR, HOUR], ids=["back", "forward"])
 class Wrong:
     """A machine's clock, and by how many seconds it is wrong."""
 
-    def __init__(self, world: World, error: float = 0.0) -> None:
+    def __init__(self, world: Simulation, error: float = 0.0) -> None:
         self._world = world
         self.error = error
 
@@ -33,8 +33,8 @@ class Wrong:
 
 
 @pytest.fixture
-async def world() -> AsyncIterator[World]:
-    async with open_world() as world:
+async def world() -> AsyncIterator[Simulation]:
+    async with open_simulation() as world:
         yield world
 
 
@@ -46,7 +46,7 @@ def start(command_id: str = "start", meeting: str | None = None) -> dict[str, An
     }
 
 
-def outcomes(world: World) -> list[str]:
+def outcomes(world: Simulation) -> list[str]:
     told = {one.message_id: one.routing_key for one in world.told if one.exchange == "results"}
     return list(told.values())
 
@@ -56,7 +56,7 @@ def outcomes(world: World) -> list[str]:
 
 @JUMPS
 async def test_a_jump_in_the_middle_of_a_recording_loses_and_doubles_nothing(
-    world: World, sqlite_url: str, jump: float
+    world: Simulation, sqlite_url: str, jump: float
 ) -> None:
     store, clock = await Store.open(sqlite_url, source="test"), Wrong(world)
     replica = world.replica(store, clock)
@@ -73,7 +73,7 @@ async def test_a_jump_in_the_middle_of_a_recording_loses_and_doubles_nothing(
 
 @JUMPS
 async def test_a_jump_while_a_start_is_in_doubt_leads_to_no_second_recording(
-    world: World, sqlite_url: str, jump: float
+    world: Simulation, sqlite_url: str, jump: float
 ) -> None:
     store, clock = await Store.open(sqlite_url, source="test"), Wrong(world)
     replica = world.replica(store, clock)
@@ -89,7 +89,7 @@ async def test_a_jump_while_a_start_is_in_doubt_leads_to_no_second_recording(
 
 @JUMPS
 async def test_a_worker_that_comes_back_with_another_time_frees_what_it_held_at_once(
-    world: World, sqlite_url: str, jump: float
+    world: Simulation, sqlite_url: str, jump: float
 ) -> None:
     store = await Store.open(sqlite_url, source="test")
     world.send(start())
@@ -104,7 +104,7 @@ async def test_a_worker_that_comes_back_with_another_time_frees_what_it_held_at_
 
 @JUMPS
 async def test_a_call_whose_answer_was_lost_settles_as_long_as_ever_when_the_clock_jumps(
-    world: World, sqlite_url: str, jump: float
+    world: Simulation, sqlite_url: str, jump: float
 ) -> None:
     clock = Wrong(world)
     store = await Store.open(sqlite_url, source="test", now=clock, ticks=lambda: world.now)
@@ -121,7 +121,7 @@ async def test_a_call_whose_answer_was_lost_settles_as_long_as_ever_when_the_clo
 
 @JUMPS
 async def test_a_leader_s_time_is_not_told_by_a_clock_that_jumps(
-    world: World, sqlite_url: str, jump: float
+    world: Simulation, sqlite_url: str, jump: float
 ) -> None:
     store, clock = await Store.open(sqlite_url, source="test"), Wrong(world)
     leader = LeaderElector(
@@ -143,7 +143,7 @@ async def test_a_leader_s_time_is_not_told_by_a_clock_that_jumps(
 
 
 async def test_two_replicas_with_clocks_apart_start_each_recording_once(
-    world: World, postgresql: PostgreSQLServer
+    world: Simulation, postgresql: PostgreSQLServer
 ) -> None:
     url = postgresql.new_database()
     clocks = [Wrong(world), Wrong(world, APART)]
@@ -172,7 +172,9 @@ async def test_who_shares_a_postgresql_goes_by_its_clock_whatever_the_machine_sa
         row = looking.execute("SELECT extract(epoch FROM clock_timestamp())").fetchone()
     assert row is not None
     assert abs(float(row[0]) - wrong.now()) < 1.0
-    assert LIMITS.lease / 2 > READ_AGAIN_SECONDS, "long before a drift could matter to a lease"
+    assert RETRY_POLICY.lease / 2 > READ_AGAIN_SECONDS, (
+        "long before a drift could matter to a lease"
+    )
     await right.close()
     await wrong.close()
 
@@ -233,7 +235,7 @@ def claim(owner: str, *, now: float, command_id: str = "c") -> Claim:
 
 @pytest.mark.parametrize("error", [-HOUR, -APART, APART, HOUR])
 async def test_a_lost_answer_is_found_however_far_our_clock_is_from_the_api_s(
-    world: World, sqlite_url: str, error: float
+    world: Simulation, sqlite_url: str, error: float
 ) -> None:
     store = await Store.open(sqlite_url, source="test")
     replica = world.replica(store, Wrong(world, error))

@@ -13,10 +13,10 @@ import pytest
 from sandbox.services.rabbitmq_cluster import QuorumQueue, RabbitMQCluster, launch_cluster
 from sandbox.services.rabbitmq_local import LocalNode
 from sandbox.waiting import eventually
-from tests.fault.field import Field, open_field
-from tests.fault.in_hand import PATIENCE, strike_at_work
-from tests.fault.proxy import Proxy
+from tests.fault.fault_environment import FaultEnvironment, open_fault_environment
+from tests.fault.tcp_proxy import TcpProxy
 from tests.fault.test_broker_faults import running, stream
+from tests.fault.work_in_progress import LONG_API_TIMEOUT, strike_during_starts
 from worker.broker.connection import BrokerConnection
 from worker.broker.messages import Outgoing
 from worker.broker.publisher import Publisher
@@ -27,7 +27,7 @@ pytestmark = pytest.mark.timeout(240)
 BEFORE, DURING, AFTER = range(20), range(20, 60), range(60, 80)
 
 
-class Front(Proxy):
+class Front(TcpProxy):
     """One address for the cluster, as a load balancer gives it: new connections go to one node."""
 
     def __init__(self, cluster: RabbitMQCluster) -> None:
@@ -61,18 +61,22 @@ async def front(cluster: RabbitMQCluster) -> AsyncIterator[Front]:
 
 
 @pytest.fixture
-async def clustered(front: Front, names_prefix: str, tmp_path: Path) -> AsyncIterator[Field]:
-    """A field on the cluster: worker, publisher and subscriber all come through its front."""
+async def clustered(
+    front: Front, names_prefix: str, tmp_path: Path
+) -> AsyncIterator[FaultEnvironment]:
+    """An environment on the cluster. Worker, publisher and subscriber connect through its front."""
     database = f"sqlite:///{tmp_path / 'state.db'}"
-    async with open_field(front.amqp_url, database, tmp_path, prefix=names_prefix, seed=1) as field:
-        yield field
+    async with open_fault_environment(
+        front.amqp_url, database, tmp_path, prefix=names_prefix, seed=1
+    ) as environment:
+        yield environment
 
 
-async def commands_of(cluster: RabbitMQCluster, field: Field) -> QuorumQueue:
+async def commands_of(cluster: RabbitMQCluster, environment: FaultEnvironment) -> QuorumQueue:
     """The queue of commands, once every node holds it."""
 
     async def held_by_all() -> QuorumQueue | None:
-        name = f"{field.settings['WORKER_NAME_PREFIX']}.commands"
+        name = f"{environment.settings['WORKER_NAME_PREFIX']}.commands"
         queue = await asyncio.to_thread(cluster.queue, name)
         return queue if set(queue.online) == set(cluster.nodes) else None
 
@@ -82,28 +86,28 @@ async def commands_of(cluster: RabbitMQCluster, field: Field) -> QuorumQueue:
 
 
 async def lose_leader_under(
-    cluster: RabbitMQCluster, front: Front, field: Field, numbers: range
+    cluster: RabbitMQCluster, front: Front, environment: FaultEnvironment, numbers: range
 ) -> str:
     """Kill the node that leads the queue of commands while these are sent and executed.
 
     The front turns away from it.
     """
-    leader = (await commands_of(cluster, field)).leader  # asking takes longer than the stream
+    leader = (await commands_of(cluster, environment)).leader  # asking takes longer than the stream
 
     def lose() -> None:
         cluster.nodes[leader].kill()
         if front.node == leader:
             front.turn_to(next(name for name in cluster.nodes if name != leader))
 
-    await asyncio.gather(strike_at_work(field, lose), stream(field, numbers))
+    await asyncio.gather(strike_during_starts(environment, lose), stream(environment, numbers))
     return leader
 
 
 async def test_a_cluster_that_loses_one_leader_after_the_other_loses_and_doubles_nothing(
-    cluster: RabbitMQCluster, front: Front, clustered: Field
+    cluster: RabbitMQCluster, front: Front, clustered: FaultEnvironment
 ) -> None:
     """The second loss leaves a majority only because the first node has come back for good."""
-    await running(clustered, **PATIENCE)
+    await running(clustered, **LONG_API_TIMEOUT)
     await stream(clustered, BEFORE)
     await clustered.recorder.outcome_of(f"stop-{BEFORE[-1]}")
     first = await lose_leader_under(cluster, front, clustered, DURING)

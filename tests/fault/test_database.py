@@ -22,12 +22,12 @@ from yarl import URL
 
 from sandbox.services.postgresql import PostgreSQLServer
 from sandbox.waiting import eventually
-from tests.fault.facts import SUCCEEDED
-from tests.fault.field import open_field
-from tests.fault.ledger import Run, closing_lines
-from tests.fault.processes import WorkerProcess
-from tests.fault.proxy import Proxy
-from tests.fault.world import Replica, World, open_world
+from tests.fault.fault_environment import open_fault_environment
+from tests.fault.killable_worker import KillableWorker
+from tests.fault.reliability_report import RunFigures, report_lines
+from tests.fault.run_record import SUCCEEDED
+from tests.fault.simulation import SimulatedReplica, Simulation, open_simulation
+from tests.fault.tcp_proxy import TcpProxy
 from worker.domain.errors import StoreUnavailable
 from worker.store.database.engine import LOST_PEER_SECONDS, open_engine
 from worker.store.database.psycopg_timeout import BoundedConnection
@@ -44,12 +44,12 @@ def start(command_id: str = "start") -> dict[str, Any]:
 
 
 @pytest.fixture
-async def world() -> AsyncIterator[World]:
-    async with open_world() as world:
+async def world() -> AsyncIterator[Simulation]:
+    async with open_simulation() as world:
         yield world
 
 
-async def is_put_off(world: World, replica: Replica) -> bool:
+async def is_put_off(world: Simulation, replica: SimulatedReplica) -> bool:
     """Whether the command waits for the store, and the API was asked for nothing."""
     (letter,) = world.queue
     letter.due = world.now
@@ -57,7 +57,7 @@ async def is_put_off(world: World, replica: Replica) -> bool:
     return world.queue == [letter] and not world.sandbox.request_log.started
 
 
-async def ends_well(world: World, replica: Replica) -> bool:
+async def ends_well(world: Simulation, replica: SimulatedReplica) -> bool:
     await world.drain([replica])
     outcomes = [one for one in world.told if one.exchange == "results"]
     return len(outcomes) == len(world.sandbox.request_log.started) == 1
@@ -72,7 +72,7 @@ def trouble_of(store: Store) -> str | None:
 
 @pytest.mark.parametrize("how", ["stop", "kill"])
 async def test_while_postgresql_is_away_nothing_is_taken_for_done_and_then_it_goes_on(
-    world: World, private_postgresql: PostgreSQLServer, how: str
+    world: Simulation, private_postgresql: PostgreSQLServer, how: str
 ) -> None:
     store = await Store.open(private_postgresql.new_database(), source="test")
     replica = world.replica(store)
@@ -87,7 +87,7 @@ async def test_while_postgresql_is_away_nothing_is_taken_for_done_and_then_it_go
 
 
 async def test_a_connection_that_was_cut_is_replaced_at_the_next_transaction(
-    world: World, postgresql: PostgreSQLServer
+    world: Simulation, postgresql: PostgreSQLServer
 ) -> None:
     url = postgresql.new_database()
     store = await Store.open(url, source="test")
@@ -104,10 +104,10 @@ async def test_a_connection_that_was_cut_is_replaced_at_the_next_transaction(
 
 
 async def test_a_commit_whose_answer_was_lost_is_found_out_and_not_done_again(
-    world: World, postgresql: PostgreSQLServer
+    world: Simulation, postgresql: PostgreSQLServer
 ) -> None:
     url = URL(postgresql.new_database())
-    async with Proxy(url.port or 5432, host=url.host or "127.0.0.1") as link:
+    async with TcpProxy(url.port or 5432, host=url.host or "127.0.0.1") as link:
         here = url.with_host("127.0.0.1").with_port(link.port)
         store = await Store.open(str(here), source="test")
         replica = world.replica(store)
@@ -127,7 +127,7 @@ async def test_a_commit_whose_answer_was_lost_is_found_out_and_not_done_again(
         await store.close()
 
 
-async def cut_at_every_answer(link: Proxy) -> None:
+async def cut_at_every_answer(link: TcpProxy) -> None:
     """Cut the connection each time that some more answers have come through."""
     while True:
         before = link.bytes_down
@@ -137,7 +137,7 @@ async def cut_at_every_answer(link: Proxy) -> None:
 
 
 async def test_with_all_connections_taken_the_command_waits_until_one_is_free(
-    world: World, private_postgresql: PostgreSQLServer
+    world: Simulation, private_postgresql: PostgreSQLServer
 ) -> None:
     url = private_postgresql.new_database()
     store = await Store.open(url, source="test")
@@ -158,7 +158,7 @@ async def test_with_all_connections_taken_the_command_waits_until_one_is_free(
 
 
 async def test_a_row_that_somebody_keeps_locked_is_waited_for_for_five_seconds_only(
-    world: World, postgresql: PostgreSQLServer
+    world: Simulation, postgresql: PostgreSQLServer
 ) -> None:
     url = postgresql.new_database()
     store = await Store.open(url + "?options=-c lock_timeout=200ms", source="test")
@@ -172,10 +172,10 @@ async def test_a_row_that_somebody_keeps_locked_is_waited_for_for_five_seconds_o
 
 
 async def test_a_silent_postgresql_is_noticed_and_left_for_a_new_connection(
-    world: World, postgresql: PostgreSQLServer
+    world: Simulation, postgresql: PostgreSQLServer
 ) -> None:
     url = URL(postgresql.new_database())
-    async with Proxy(url.port or 5432, host=url.host or "127.0.0.1") as link:
+    async with TcpProxy(url.port or 5432, host=url.host or "127.0.0.1") as link:
         here = url.with_host("127.0.0.1").with_port(link.port)
         hasty = here.with_query(tcp_user_timeout="750", connect_timeout="2")
         store = await Store.open(str(hasty), source="test")
@@ -203,7 +203,7 @@ async def test_by_default_silence_is_noticed_within_35_seconds(
 
 
 async def test_a_server_that_became_a_standby_is_left_for_the_one_that_writes(
-    world: World, postgresql: PostgreSQLServer
+    world: Simulation, postgresql: PostgreSQLServer
 ) -> None:
     url = postgresql.new_database()
     store = await Store.open(url, source="test")
@@ -221,36 +221,40 @@ async def test_a_worker_without_its_database_says_so_and_recovers_by_itself(
     amqp_url: str, names_prefix: str, postgresql: PostgreSQLServer, tmp_path: Path
 ) -> None:
     url = postgresql.new_database()
-    async with open_field(amqp_url, url, tmp_path, prefix=names_prefix, seed=1) as field:
-        worker = field.worker()
+    async with open_fault_environment(
+        amqp_url, url, tmp_path, prefix=names_prefix, seed=1
+    ) as environment:
+        worker = environment.worker()
         worker.start()
         await worker.ready()
-        assert field.database is not None
-        field.database.refuse()
-        field.database.cut()
+        assert environment.database is not None
+        environment.database.refuse()
+        environment.database.cut()
         for number in range(COMMANDS):
             meeting = str(uuid.uuid4())
             command = {**start(f"start-{number}"), "meeting_id": meeting}
-            await field.sender.send(command, allowed=SUCCEEDED)
+            await environment.sender.send(command, allowed=SUCCEEDED)
         why = await eventually(lambda: why_not_ready(worker))
         assert "store" in why
         await asyncio.sleep(AWAY_SECONDS)
         assert worker.running
-        assert field.recorder.received == []
-        assert not field.sandbox.request_log.started
-        await field.database.restore()
+        assert environment.recorder.received == []
+        assert not environment.sandbox.request_log.started
+        await environment.database.restore()
         await worker.ready()
         for number in range(COMMANDS):
             stop = {"type": "stop_recording", "id": f"stop-{number}"}
-            await field.sender.send({**stop, "start_id": f"start-{number}"}, allowed=SUCCEEDED)
-        found = await field.settled()
-        figures = closing_lines(found, Run(kills=0, restarts=0, seed=1))
+            await environment.sender.send(
+                {**stop, "start_id": f"start-{number}"}, allowed=SUCCEEDED
+            )
+        found = await environment.settled()
+        figures = report_lines(found, RunFigures(kills=0, restarts=0, seed=1))
         print(figures)
         assert (found.violations, found.recordings) == ((), COMMANDS), figures
         assert worker.starts == 1
 
 
-async def why_not_ready(worker: WorkerProcess) -> list[str]:
+async def why_not_ready(worker: KillableWorker) -> list[str]:
     """The checks that fail."""
     address = f"http://127.0.0.1:{worker.port}/readyz"
     async with aiohttp.ClientSession() as session, session.get(address) as answer:
@@ -262,7 +266,7 @@ async def why_not_ready(worker: WorkerProcess) -> list[str]:
 
 
 async def test_a_file_that_somebody_keeps_locked_is_waited_for_and_then_said(
-    world: World, tmp_path: Path
+    world: Simulation, tmp_path: Path
 ) -> None:
     path = tmp_path / "state.db"
     store = await Store.open(f"sqlite:///{path}", source="test")
@@ -279,7 +283,7 @@ async def test_a_file_that_somebody_keeps_locked_is_waited_for_and_then_said(
 
 
 async def test_a_full_disk_takes_nothing_and_it_goes_on_when_there_is_room(
-    world: World, tmp_path: Path
+    world: Simulation, tmp_path: Path
 ) -> None:
     store = await Store.open(f"sqlite:///{tmp_path / 'state.db'}", source="test")
     replica = world.replica(store)
@@ -323,7 +327,7 @@ async def test_requests_that_wait_for_a_silent_database_all_fail_together(
     postgresql: PostgreSQLServer,
 ) -> None:
     url = URL(postgresql.new_database())
-    async with Proxy(url.port or 5432, host=url.host or "127.0.0.1") as link:
+    async with TcpProxy(url.port or 5432, host=url.host or "127.0.0.1") as link:
         hasty = url.with_host("127.0.0.1").with_port(link.port).with_query(tcp_user_timeout="750")
         store = await Store.open(str(hasty), source="test")
         link.black_hole()

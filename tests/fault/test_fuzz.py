@@ -28,8 +28,8 @@ from recording_schemas import (
     secrets_of,
 )
 from sandbox.services.postgresql import PostgreSQLServer
-from tests.fault.from_schema import values_of
-from tests.fault.world import Replica, World, open_world
+from tests.fault.schema_strategies import values_for
+from tests.fault.simulation import SimulatedReplica, Simulation, open_simulation
 from worker.broker.messages import Ack, Dead, Delivery, Retry
 from worker.store.store import Store
 
@@ -90,7 +90,9 @@ DELIVERIES = st.builds(
 class Bench:
     """A world, one replica and a loop to run them, for tests that are not coroutines."""
 
-    def __init__(self, runner: asyncio.Runner, world: World, replica: Replica) -> None:
+    def __init__(
+        self, runner: asyncio.Runner, world: Simulation, replica: SimulatedReplica
+    ) -> None:
         self.run = runner.run
         self.world = world
         self.replica = replica
@@ -103,7 +105,7 @@ def bench(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Bench]:
         server: PostgreSQLServer = request.getfixturevalue("postgresql")
         url = server.new_database()
     with asyncio.Runner() as runner:
-        opening = open_world()
+        opening = open_simulation()
         world = runner.run(opening.__aenter__())
         store = runner.run(Store.open(url, source="test"))
         yield Bench(runner, world, world.replica(store))
@@ -158,7 +160,7 @@ def written(value: dict[str, Any], escaped: bool) -> bytes:
 
 def published(path: Path) -> st.SearchStrategy[dict[str, Any]]:
     schema = json.loads(path.read_bytes())
-    return values_of(schema, schema)
+    return values_for(schema, schema)
 
 
 @pytest.mark.parametrize("name", COMMAND_TYPES)

@@ -6,62 +6,64 @@ from pathlib import Path
 
 import pytest
 
-from tests.fault.field import Field, open_field
-from tests.fault.kill_points import (
-    Hearing,
-    LostStart,
-    Nonsense,
-    Reading,
-    Relaying,
-    Start,
-    Stop,
-    Sweeping,
+from tests.fault.fault_environment import FaultEnvironment, open_fault_environment
+from tests.fault.kill_point_scenarios import (
+    LostStartScenario,
+    NonsenseScenario,
+    RefreshScenario,
+    RelayScenario,
+    StartScenario,
+    StopScenario,
+    SweepScenario,
+    WebhookScenario,
     kill_at_points,
 )
 
 EVERY = bool(os.environ.get("FAULT_EVERY_POINT"))
 """The long form: also points that have the name of an earlier one."""
 
-WORKS: dict[type[Start], tuple[str, ...]] = {
-    Start: ("Store.claim", "RealtimeKitClient.start_track_recording", "Store.finish"),
-    LostStart: (
+WORKS: dict[type[StartScenario], tuple[str, ...]] = {
+    StartScenario: ("Store.claim", "RealtimeKitClient.start_track_recording", "Store.finish"),
+    LostStartScenario: (
         "Store.release",
         "Publisher.publish",
         "RealtimeKitClient.list_recordings",
         "Store.finish",
     ),
-    Stop: ("Store.claim", "RealtimeKitClient.control_recording", "Store.finish"),
-    Nonsense: ("Store.claim", "Store.finish", "Publisher.publish"),
-    Relaying: ("Store.unsent", "Publisher.publish"),
-    Sweeping: ("Store.live", "RealtimeKitClient.list_recordings", "Store.schedule_read"),
-    Reading: (
+    StopScenario: ("Store.claim", "RealtimeKitClient.control_recording", "Store.finish"),
+    NonsenseScenario: ("Store.claim", "Store.finish", "Publisher.publish"),
+    RelayScenario: ("Store.unsent", "Publisher.publish"),
+    SweepScenario: ("Store.live", "RealtimeKitClient.list_recordings", "Store.schedule_read"),
+    RefreshScenario: (
         "Store.due",
         "RealtimeKitClient.get_recording",
         "RealtimeKitClient.list_participants",
         "Store.apply",
     ),
-    Hearing: ("WebhookVerifier.verify", "Store.apply_webhook"),
+    WebhookScenario: ("WebhookVerifier.verify", "Store.apply_webhook"),
 }
 """Each kind of work with stages that a kill must have hit, asleep as well as awake."""
 
 
 @pytest.fixture
-async def field(amqp_url: str, names_prefix: str, tmp_path: Path) -> AsyncIterator[Field]:
+async def environment(
+    amqp_url: str, names_prefix: str, tmp_path: Path
+) -> AsyncIterator[FaultEnvironment]:
     """As everywhere, but no request takes long: what has not come to light soon was never begun."""
     database = f"sqlite:///{tmp_path / 'state.db'}"
-    async with open_field(
+    async with open_fault_environment(
         amqp_url, database, tmp_path, prefix=names_prefix, seed=1, WORKER_RECONCILE_SECONDS="1.5"
-    ) as field:
-        yield field
+    ) as environment:
+        yield environment
 
 
 @pytest.mark.timeout(1200 if EVERY else 120)
 @pytest.mark.parametrize("kind", WORKS, ids=lambda kind: str(kind.name))
 async def test_killed_at_any_point_nothing_is_lost_and_nothing_is_doubled(
-    field: Field, kind: type[Start]
+    environment: FaultEnvironment, kind: type[StartScenario]
 ) -> None:
-    killed_at = await kill_at_points(kind(field), every=EVERY)
-    found = await field.settled()
+    killed_at = await kill_at_points(kind(environment), every=EVERY)
+    found = await environment.settled()
     assert found.violations == ()
     for stage in WORKS[kind]:
         phases = {one.rpartition(" ")[2] for one in killed_at if stage in one}

@@ -11,8 +11,8 @@ import pytest
 from sandbox.model.clock import Clock
 from sandbox.model.faults import Fault, LostResponseKind
 from sandbox.model.recording import StartRequest
-from tests.fault.facts import SUCCEEDED
-from tests.fault.field import Field, open_field
+from tests.fault.fault_environment import FaultEnvironment, open_fault_environment
+from tests.fault.run_record import SUCCEEDED
 
 EARLIER = 60.0
 LOST = get_args(LostResponseKind)
@@ -20,96 +20,100 @@ STARTS = {"track": "start_track_recording", "composite": "start_recording"}
 
 
 @pytest.fixture
-async def field(amqp_url: str, names_prefix: str, tmp_path: Path) -> AsyncIterator[Field]:
+async def environment(
+    amqp_url: str, names_prefix: str, tmp_path: Path
+) -> AsyncIterator[FaultEnvironment]:
     """As everywhere, but the API's clock is behind until `advance(EARLIER)`."""
     database = f"sqlite:///{tmp_path / 'state.db'}"
     clock = Clock(start=time.time() - EARLIER)
-    async with open_field(
+    async with open_fault_environment(
         amqp_url, database, tmp_path, prefix=names_prefix, seed=1, clock=clock
-    ) as field:
-        yield field
+    ) as environment:
+        yield environment
 
 
 def start(kind: str, command_id: str, meeting: str, **more: Any) -> dict[str, Any]:
     return {"type": STARTS[kind], "id": command_id, "meeting_id": meeting, **more}
 
 
-def somebody_else_records(field: Field, meeting: str) -> None:
+def somebody_else_records(environment: FaultEnvironment, meeting: str) -> None:
     """A recording of each kind in the same meeting, as another program would start them."""
     for kind in ("track", "composite"):
         request = StartRequest(kind=kind, app_id="app", meeting_id=meeting, allow_multiple=True)
-        field.foreign.add(field.sandbox.recordings.start(request).id)
+        environment.foreign.add(environment.sandbox.recordings.start(request).id)
 
 
-async def record_and_stop(field: Field, command: dict[str, Any]) -> None:
+async def record_and_stop(environment: FaultEnvironment, command: dict[str, Any]) -> None:
     """Start a recording, and stop it as soon as the start has ended."""
     command_id = str(command["id"])
-    await field.sender.send(command, allowed=SUCCEEDED)
-    await field.recorder.outcome_of(command_id)
+    await environment.sender.send(command, allowed=SUCCEEDED)
+    await environment.recorder.outcome_of(command_id)
     stop = {"type": "stop_recording", "id": f"{command_id}/stop", "start_id": command_id}
-    await field.sender.send(stop, allowed=SUCCEEDED)
+    await environment.sender.send(stop, allowed=SUCCEEDED)
 
 
 @pytest.mark.parametrize("fault", LOST)
 @pytest.mark.parametrize("kind", STARTS)
 async def test_a_start_whose_answer_was_lost_is_adopted_beside_the_recordings_of_others(
-    field: Field, kind: str, fault: Any
+    environment: FaultEnvironment, kind: str, fault: Any
 ) -> None:
     meeting = str(uuid.uuid4())
-    somebody_else_records(field, meeting)
-    field.sandbox.clock.advance(EARLIER)
-    field.sandbox.faults.add(Fault(kind=fault, operation=STARTS[kind], count=1, seconds=3))
-    field.worker().start()
+    somebody_else_records(environment, meeting)
+    environment.sandbox.clock.advance(EARLIER)
+    environment.sandbox.faults.add(Fault(kind=fault, operation=STARTS[kind], count=1, seconds=3))
+    environment.worker().start()
     more = {"allow_multiple_recordings": True} if kind == "composite" else {}
-    await record_and_stop(field, start(kind, "start", meeting, **more))
-    found = await field.settled()
+    await record_and_stop(environment, start(kind, "start", meeting, **more))
+    found = await environment.settled()
     assert found.violations == ()
     assert found.recordings == 3
 
 
 @pytest.mark.parametrize("kind", STARTS)
 async def test_a_list_that_lags_by_seconds_does_not_lead_to_a_second_start(
-    field: Field, kind: str
+    environment: FaultEnvironment, kind: str
 ) -> None:
     meeting = str(uuid.uuid4())
-    somebody_else_records(field, meeting)
-    field.sandbox.clock.advance(EARLIER)
-    field.sandbox.behaviour.change({"list_lag_seconds": 2.5})
-    field.sandbox.faults.add(Fault(kind="lost_502", operation=STARTS[kind], count=1))
-    field.worker().start()
+    somebody_else_records(environment, meeting)
+    environment.sandbox.clock.advance(EARLIER)
+    environment.sandbox.behaviour.change({"list_lag_seconds": 2.5})
+    environment.sandbox.faults.add(Fault(kind="lost_502", operation=STARTS[kind], count=1))
+    environment.worker().start()
     more = {"allow_multiple_recordings": True} if kind == "composite" else {}
-    await record_and_stop(field, start(kind, "start", meeting, **more))
-    found = await field.settled()
+    await record_and_stop(environment, start(kind, "start", meeting, **more))
+    found = await environment.settled()
     assert found.violations == ()
     assert found.recordings == 3
 
 
 async def test_a_start_that_is_processed_after_its_answer_was_given_up_is_not_repeated(
-    field: Field,
+    environment: FaultEnvironment,
 ) -> None:
-    field.sandbox.clock.advance(EARLIER)
-    field.sandbox.faults.add(Fault(kind="late", operation="start*", count=1, seconds=2.5))
-    field.worker().start()
-    await record_and_stop(field, start("track", "start", str(uuid.uuid4())))
-    found = await field.settled()
+    environment.sandbox.clock.advance(EARLIER)
+    environment.sandbox.faults.add(Fault(kind="late", operation="start*", count=1, seconds=2.5))
+    environment.worker().start()
+    await record_and_stop(environment, start("track", "start", str(uuid.uuid4())))
+    found = await environment.settled()
     assert found.violations == ()
     assert found.recordings == 1
 
 
 async def test_starts_of_one_meeting_whose_answers_were_all_lost_get_a_recording_each(
-    field: Field,
+    environment: FaultEnvironment,
 ) -> None:
-    field.sandbox.clock.advance(EARLIER)
+    environment.sandbox.clock.advance(EARLIER)
     meeting = str(uuid.uuid4())
     for fault in LOST:
-        field.sandbox.faults.add(Fault(kind=fault, operation=STARTS["track"], count=1, seconds=3))
-    field.worker().start()
+        environment.sandbox.faults.add(
+            Fault(kind=fault, operation=STARTS["track"], count=1, seconds=3)
+        )
+    environment.worker().start()
     for number in range(len(LOST)):
-        await field.sender.send(start("track", f"start-{number}", meeting), allowed=SUCCEEDED)
+        await environment.sender.send(start("track", f"start-{number}", meeting), allowed=SUCCEEDED)
     for number in range(len(LOST)):
-        await field.recorder.outcome_of(f"start-{number}", seconds=60)
+        await environment.recorder.outcome_of(f"start-{number}", seconds=60)
         stop = {"type": "stop_recording", "id": f"stop-{number}", "start_id": f"start-{number}"}
-        await field.sender.send(stop, allowed=SUCCEEDED)
-    found = await field.settled()
+        await environment.sender.send(stop, allowed=SUCCEEDED)
+    found = await environment.settled()
     assert found.violations == ()
     assert found.recordings == len(LOST)

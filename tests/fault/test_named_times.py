@@ -4,8 +4,8 @@ import asyncio
 from typing import Final
 
 from sandbox.model.faults import Fault
-from tests.fault.field import Field
-from tests.fault.processes import WorkerProcess
+from tests.fault.fault_environment import FaultEnvironment
+from tests.fault.killable_worker import KillableWorker
 from tests.fault.test_api_storms import (
     BLOCK_SECONDS,
     all_ends_well,
@@ -20,55 +20,59 @@ FEW: Final = 8
 
 
 async def test_an_api_that_is_asked_too_much_is_asked_nothing_before_the_time_it_named(
-    field: Field,
+    environment: FaultEnvironment,
 ) -> None:
     """Its next probe, and the budget of requests, keep to it each for itself; without either it
     would be tried again after a second, and after two more.
     """
-    alone = await running_alone(field)
-    throttle(field, "3/60")
-    await send_starts(field, range(1, FEW))
-    limiter = field.sandbox.rate_limiter
-    await field.sandbox.request_log.until(lambda _: limiter.breaches > 0)
-    field.sandbox.behaviour.change({"real_rate_block_seconds": 1.0})  # from the next one on
-    await field.sandbox.request_log.until(lambda _: limiter.breaches > 1)
-    assert [len(one) for one in blocks(field)] == [1, 1]
-    field.sandbox.behaviour.change({"rate_limits": []})
+    alone = await running_alone(environment)
+    throttle(environment, "3/60")
+    await send_starts(environment, range(1, FEW))
+    limiter = environment.sandbox.rate_limiter
+    await environment.sandbox.request_log.until(lambda _: limiter.breaches > 0)
+    environment.sandbox.behaviour.change({"real_rate_block_seconds": 1.0})  # from the next one on
+    await environment.sandbox.request_log.until(lambda _: limiter.breaches > 1)
+    assert [len(one) for one in blocks(environment)] == [1, 1]
+    environment.sandbox.behaviour.change({"rate_limits": []})
     await asyncio.to_thread(alone.stop)
-    await running(field)
-    await all_ends_well(field, range(FEW))
+    await running(environment)
+    await all_ends_well(environment, range(FEW))
 
 
 async def test_an_api_that_is_away_is_asked_nothing_before_the_time_it_named(
-    field: Field,
+    environment: FaultEnvironment,
 ) -> None:
-    alone = await running_alone(field)
+    alone = await running_alone(environment)
     away = Fault(kind="refuse", status=503, retry_after=BLOCK_SECONDS, count=FAILURE_THRESHOLD)
-    field.sandbox.faults.add(away)
-    requests = field.sandbox.request_log.requests
+    environment.sandbox.faults.add(away)
+    requests = environment.sandbox.request_log.requests
     before = len(requests)
-    await send_starts(field, range(1, FEW))
-    await field.sandbox.request_log.until(lambda _: len(requests) > before + FAILURE_THRESHOLD)
+    await send_starts(environment, range(1, FEW))
+    await environment.sandbox.request_log.until(
+        lambda _: len(requests) > before + FAILURE_THRESHOLD
+    )
     *refused, probe = list(requests)[before : before + FAILURE_THRESHOLD + 1]
     assert {one.status for one in refused} == {503}
     pause = probe.at - refused[-1].at
     assert pause >= BLOCK_SECONDS, "a worker that is slow asks later still"
     await asyncio.to_thread(alone.stop)
-    await running(field)
-    await all_ends_well(field, range(FEW))
+    await running(environment)
+    await all_ends_well(environment, range(FEW))
 
 
-async def running_alone(field: Field) -> WorkerProcess:
+async def running_alone(environment: FaultEnvironment) -> KillableWorker:
     """A worker that has one request on its way at a time: commands one by one, no more sweeps."""
-    first = await running(field)
-    await send_starts(field, range(1))
-    await field.recorder.outcome_of("start-0")
+    first = await running(environment)
+    await send_starts(environment, range(1))
+    await environment.recorder.outcome_of("start-0")
     await asyncio.to_thread(first.stop)
-    before = sweeps(field)  # the next one makes its first at once, as there is a recording
-    alone = await running(field, WORKER_PREFETCH="1", WORKER_SWEEP_INTERVAL_SECONDS="3600")
-    await field.sandbox.request_log.until(lambda _: sweeps(field) > before)
+    before = sweeps(environment)  # the next one makes its first at once, as there is a recording
+    alone = await running(environment, WORKER_PREFETCH="1", WORKER_SWEEP_INTERVAL_SECONDS="3600")
+    await environment.sandbox.request_log.until(lambda _: sweeps(environment) > before)
     return alone
 
 
-def sweeps(field: Field) -> int:
-    return sum(one.operation == "list_recordings" for one in field.sandbox.request_log.requests)
+def sweeps(environment: FaultEnvironment) -> int:
+    return sum(
+        one.operation == "list_recordings" for one in environment.sandbox.request_log.requests
+    )

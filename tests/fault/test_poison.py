@@ -13,10 +13,10 @@ from aio_pika.abc import AbstractIncomingMessage
 
 from recording_schemas import CommandFailed, decode_event
 from sandbox.waiting import eventually
-from tests.fault.facts import SUCCEEDED
-from tests.fault.field import Field, open_field
-from tests.fault.poisoned_worker import POISON, POISONED
-from tests.fault.processes import WorkerProcess
+from tests.fault.fault_environment import FaultEnvironment, open_fault_environment
+from tests.fault.killable_worker import KillableWorker
+from tests.fault.poisoned_worker import POISON, POISONED_MODULE
+from tests.fault.run_record import SUCCEEDED
 from worker.commands.completion import MOST_CRASHES
 from worker.commands.handler import SUSPECT_RETURNS
 
@@ -27,12 +27,14 @@ MOST_DEATHS: Final = SUSPECT_RETURNS + MOST_CRASHES + 1
 
 
 @pytest.fixture
-async def field(
+async def environment(
     amqp_url: str, database_url: str, names_prefix: str, tmp_path: Path
-) -> AsyncIterator[Field]:
-    """A field on each engine: an embedded database ends dead leases at the start, a shared one
-    lets them run out."""
-    async with open_field(
+) -> AsyncIterator[FaultEnvironment]:
+    """An environment on each engine.
+
+    At start, SQLite releases the leases of dead workers. PostgreSQL lets them expire.
+    """
+    async with open_fault_environment(
         amqp_url,
         database_url,
         tmp_path,
@@ -40,8 +42,8 @@ async def field(
         seed=1,
         WORKER_PREFETCH=str(PREFETCH),
         WORKER_LEASE_SECONDS="2",
-    ) as field:
-        yield field
+    ) as environment:
+        yield environment
 
 
 def start(command_id: str) -> dict[str, Any]:
@@ -50,43 +52,45 @@ def start(command_id: str) -> dict[str, Any]:
 
 @pytest.mark.slow
 async def test_a_poison_command_is_buried_alone_after_a_bounded_number_of_deaths(
-    field: Field,
+    environment: FaultEnvironment,
 ) -> None:
     poison = start(POISON)
-    await send_neighbours(field, range(NEIGHBOURS // 2))
-    await field.sender.send(poison, is_command=False, starts=None, allowed=frozenset({"failed"}))
-    await send_neighbours(field, range(NEIGHBOURS // 2, NEIGHBOURS))
+    await send_neighbours(environment, range(NEIGHBOURS // 2))
+    await environment.sender.send(
+        poison, is_command=False, starts=None, allowed=frozenset({"failed"})
+    )
+    await send_neighbours(environment, range(NEIGHBOURS // 2, NEIGHBOURS))
 
-    worker = field.worker()
-    await restart_until_it_has_ended(field, worker)
+    worker = environment.worker()
+    await restart_until_it_has_ended(environment, worker)
 
     assert worker.kills <= MOST_DEATHS
-    await stop_neighbours(field)
-    found = await field.settled(seconds=40)
+    await stop_neighbours(environment)
+    found = await environment.settled(seconds=40)
     assert (found.violations, found.recordings) == ((), NEIGHBOURS)
-    outcome = decode_event(field.recorder.outcomes[POISON].body).data
+    outcome = decode_event(environment.recorder.outcomes[POISON].body).data
     assert isinstance(outcome, CommandFailed)
     assert outcome.last_error.code == "crashed"
-    (letter,) = await dead_letters(field)
+    (letter,) = await dead_letters(environment)
     assert letter.body == msgspec.json.encode(poison)
     assert letter.headers["x-reason-code"] == "crashed"
 
 
-async def send_neighbours(field: Field, numbers: range) -> None:
+async def send_neighbours(environment: FaultEnvironment, numbers: range) -> None:
     for number in numbers:
-        await field.sender.send(start(f"start-{number}"), allowed=SUCCEEDED)
+        await environment.sender.send(start(f"start-{number}"), allowed=SUCCEEDED)
 
 
-async def stop_neighbours(field: Field) -> None:
+async def stop_neighbours(environment: FaultEnvironment) -> None:
     for number in range(NEIGHBOURS):
         stop = {"type": "stop_recording", "id": f"stop-{number}", "start_id": f"start-{number}"}
-        await field.sender.send(stop, allowed=SUCCEEDED)
+        await environment.sender.send(stop, allowed=SUCCEEDED)
 
 
-async def restart_until_it_has_ended(field: Field, worker: WorkerProcess) -> None:
+async def restart_until_it_has_ended(environment: FaultEnvironment, worker: KillableWorker) -> None:
     """Start the worker again each time it dies; return once the poison has its outcome."""
-    ended = field.recorder.outcomes
-    worker.start(POISONED)
+    ended = environment.recorder.outcomes
+    worker.start(POISONED_MODULE)
     while POISON not in ended:
         await eventually(
             lambda: POISON in ended or not worker.running,
@@ -96,18 +100,18 @@ async def restart_until_it_has_ended(field: Field, worker: WorkerProcess) -> Non
         if not worker.running:
             worker.died()
             assert worker.kills <= MOST_DEATHS, worker.last_words()
-            worker.start(POISONED)
+            worker.start(POISONED_MODULE)
 
 
-async def dead_letters(field: Field) -> list[AbstractIncomingMessage]:
+async def dead_letters(environment: FaultEnvironment) -> list[AbstractIncomingMessage]:
     """All that lies in the dead-letter queue."""
     letters: list[AbstractIncomingMessage] = []
     async with (
         asyncio.timeout(10),
-        await aio_pika.connect(field.recorder._url) as connection,
+        await aio_pika.connect(environment.recorder._url) as connection,
     ):
         channel = await connection.channel()
-        name = f"{field.settings['WORKER_NAME_PREFIX']}.commands.dead"
+        name = f"{environment.settings['WORKER_NAME_PREFIX']}.commands.dead"
         queue = await channel.get_queue(name, ensure=False)
         while (letter := await queue.get(no_ack=True, fail=False)) is not None:
             letters.append(letter)

@@ -14,10 +14,10 @@ import pytest
 from sandbox.model.faults import Fault
 from sandbox.model.meetings import participant_ids
 from sandbox.services.postgresql import PostgreSQLServer
-from tests.fault.account_of_told import Told
-from tests.fault.facts import SUCCEEDED
-from tests.fault.field import open_field
-from tests.fault.world import LIMITS, Replica, World, open_world
+from tests.fault.event_stream_check import EventStreamCheck
+from tests.fault.fault_environment import open_fault_environment
+from tests.fault.run_record import SUCCEEDED
+from tests.fault.simulation import RETRY_POLICY, SimulatedReplica, Simulation, open_simulation
 from worker.store.leader import LeaderElector
 from worker.store.store import Store
 
@@ -34,8 +34,10 @@ def url(postgresql: PostgreSQLServer) -> Iterator[str]:
 
 
 @asynccontextmanager
-async def replicas_on(url: str, count: int) -> AsyncIterator[tuple[World, list[Replica]]]:
-    async with open_world() as world:
+async def replicas_on(
+    url: str, count: int
+) -> AsyncIterator[tuple[Simulation, list[SimulatedReplica]]]:
+    async with open_simulation() as world:
         stores = [await Store.open(url, source="test") for _ in range(count)]
         yield world, [world.replica(store) for store in stores]
         for store in stores:
@@ -62,7 +64,7 @@ def the_race() -> Iterator[dict[str, Any]]:
         yield {"type": "pause_recording", "id": f"pause-{name}", "meeting_id": meeting}
 
 
-async def deliver_all_at_once(world: World, replicas: list[Replica]) -> None:
+async def deliver_all_at_once(world: Simulation, replicas: list[SimulatedReplica]) -> None:
     pairs = zip(world.ready(), itertools.cycle(replicas), strict=False)
     await asyncio.gather(*(world.deliver(letter, to) for letter, to in pairs))
 
@@ -101,20 +103,20 @@ async def test_a_replica_that_dies_in_the_race_is_replaced_within_a_lease(url: s
             await deliver_all_at_once(world, replicas)
             world.sandbox.clock.advance(6.0)
         assert dying in world.queue, "whoever died may still be calling"
-        world.sandbox.clock.advance(LIMITS.lease)
+        world.sandbox.clock.advance(RETRY_POLICY.lease)
         await world.deliver(dying, replicas[0])
         assert dying not in world.queue
         await world.drain(replicas)
         check(world, commands)
 
 
-def check(world: World, commands: dict[str, dict[str, Any]]) -> None:
+def check(world: Simulation, commands: dict[str, dict[str, Any]]) -> None:
     shelf = world.sandbox.recordings.index.all()
     by_start = {str(one.request.prefix): [one.id] for one in shelf}
     assert Counter(one.request.prefix for one in shelf) == Counter(
         one for one in commands if one.startswith("start-")
     )
-    told = Told()
+    told = EventStreamCheck()
     told.hear(world.told)
     told.check_outcomes(commands, by_start)
     told.check_ends(shelf)
@@ -142,24 +144,26 @@ async def test_one_of_many_leads_and_another_one_after_its_lease(url: str) -> No
 async def test_worker_processes_race_and_the_one_that_leads_is_killed(
     amqp_url: str, names_prefix: str, url: str, tmp_path: Path
 ) -> None:
-    async with open_field(amqp_url, url, tmp_path, prefix=names_prefix, seed=1) as field:
-        first = field.worker()
+    async with open_fault_environment(
+        amqp_url, url, tmp_path, prefix=names_prefix, seed=1
+    ) as environment:
+        first = environment.worker()
         first.start()
         await first.ready()  # alone, so it leads
-        for worker in (field.worker(), field.worker()):
+        for worker in (environment.worker(), environment.worker()):
             worker.start()
             await worker.ready()
         for n, meeting in itertools.product(range(4), MEETINGS):
-            await field.sender.send(start(f"s-{meeting[-1]}-{n}", meeting), allowed=SUCCEEDED)
+            await environment.sender.send(start(f"s-{meeting[-1]}-{n}", meeting), allowed=SUCCEEDED)
             stop = {"type": "stop_recording", "meeting_id": meeting}
-            await field.sender.send({**stop, "id": f"stop-{meeting[-1]}-{n}"})
+            await environment.sender.send({**stop, "id": f"stop-{meeting[-1]}-{n}"})
             if n == 1:
                 first.kill()
         for n, meeting in itertools.product(range(4), MEETINGS):
-            await field.recorder.outcome_of(f"s-{meeting[-1]}-{n}", seconds=60)
+            await environment.recorder.outcome_of(f"s-{meeting[-1]}-{n}", seconds=60)
         for meeting in MEETINGS:
             last = {"type": "stop_recording", "id": f"last-{meeting}", "meeting_id": meeting}
-            await field.sender.send(last, allowed=SUCCEEDED)
-        found = await field.settled(seconds=60)
+            await environment.sender.send(last, allowed=SUCCEEDED)
+        found = await environment.settled(seconds=60)
         assert found.violations == ()
         assert found.recordings == 4 * len(MEETINGS)

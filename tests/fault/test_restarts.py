@@ -10,8 +10,8 @@ import pytest
 
 from sandbox.services.rabbitmq import RabbitMQNode
 from sandbox.waiting import eventually
-from tests.fault.field import Field, open_field
-from tests.fault.ledger import Run, closing_lines
+from tests.fault.fault_environment import FaultEnvironment, open_fault_environment
+from tests.fault.reliability_report import RunFigures, report_lines
 from tests.fault.test_broker_faults import running, stream
 
 RESTARTS: Final = int(os.environ.get("FAULT_RESTARTS", "2"))
@@ -29,38 +29,45 @@ async def test_restarts_of_the_broker_in_a_row_under_a_stream_lose_and_double_no
 ) -> None:
     node = private_rabbitmq
     database = f"sqlite:///{tmp_path / 'state.db'}"
-    async with open_field(node.amqp_url, database, tmp_path, prefix="row", seed=1) as field:
-        worker = await running(field)
-        await stream(field, range(AT_REST))
-        await field.recorder.outcome_of(f"stop-{AT_REST - 1}")
-        kept_restarting = asyncio.create_task(restart_in_a_row(node, field))
+    async with open_fault_environment(
+        node.amqp_url, database, tmp_path, prefix="row", seed=1
+    ) as environment:
+        worker = await running(environment)
+        await stream(environment, range(AT_REST))
+        await environment.recorder.outcome_of(f"stop-{AT_REST - 1}")
+        kept_restarting = asyncio.create_task(restart_in_a_row(node, environment))
         for number in itertools.count(AT_REST):
             if kept_restarting.done():
                 break
-            await eventually(lambda: owed(field) < BACKLOG, seconds=60, what="the worker follows")
-            await stream(field, range(number, number + 1))
+            await eventually(
+                lambda: owed(environment) < BACKLOG, seconds=60, what="the worker follows"
+            )
+            await stream(environment, range(number, number + 1))
         await kept_restarting
-        await field.recorder.outcome_of(f"stop-{number - 1}", seconds=120)
-        found = await field.settled(seconds=120)
-    figures = closing_lines(found, Run(kills=RESTARTS // 2, restarts=RESTARTS, seed=1))
+        await environment.recorder.outcome_of(f"stop-{number - 1}", seconds=120)
+        found = await environment.settled(seconds=120)
+    figures = report_lines(found, RunFigures(kills=RESTARTS // 2, restarts=RESTARTS, seed=1))
     print(figures)
     assert found.violations == (), figures
     assert worker.starts == 1
     assert found.recordings == number
 
 
-def owed(field: Field) -> int:
+def owed(environment: FaultEnvironment) -> int:
     """Commands that have no outcome yet."""
-    return len(field.sender.sent) - len(field.recorder.outcomes)
+    return len(environment.sender.sent) - len(environment.recorder.outcomes)
 
 
-async def restart_in_a_row(node: RabbitMQNode, field: Field) -> None:
+async def restart_in_a_row(node: RabbitMQNode, environment: FaultEnvironment) -> None:
     """End it and start it: in order, killed, in order … Each time some of the stream gets by."""
     for number in range(RESTARTS):
-        sent, ended = len(field.sender.sent), len(field.recorder.outcomes)
+        sent, ended = len(environment.sender.sent), len(environment.recorder.outcomes)
 
         def goes_on(sent: int = sent, ended: int = ended) -> bool:
-            return len(field.sender.sent) >= sent + PASSING and len(field.recorder.outcomes) > ended
+            return (
+                len(environment.sender.sent) >= sent + PASSING
+                and len(environment.recorder.outcomes) > ended
+            )
 
         await asyncio.to_thread(node.kill if number % 2 else node.stop)
         await asyncio.to_thread(node.start)

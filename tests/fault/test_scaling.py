@@ -12,10 +12,10 @@ import pytest
 
 from sandbox.services.postgresql import PostgreSQLServer
 from sandbox.waiting import eventually
-from tests.fault.facts import SUCCEEDED
-from tests.fault.field import Field, open_field
-from tests.fault.ledger import Run, closing_lines
-from tests.fault.processes import WorkerProcess
+from tests.fault.fault_environment import FaultEnvironment, open_fault_environment
+from tests.fault.killable_worker import KillableWorker
+from tests.fault.reliability_report import RunFigures, report_lines
+from tests.fault.run_record import SUCCEEDED
 
 SCALINGS: Final = int(os.environ.get("FAULT_SCALINGS", "6"))
 BACKLOG: Final = 60
@@ -28,25 +28,27 @@ EITHER: Final = frozenset({"succeeded", "rejected"})
 
 
 @pytest.fixture
-async def field(
+async def environment(
     amqp_url: str, names_prefix: str, postgresql: PostgreSQLServer, tmp_path: Path
-) -> AsyncIterator[Field]:
+) -> AsyncIterator[FaultEnvironment]:
     database = postgresql.new_database()
-    async with open_field(amqp_url, database, tmp_path, prefix=names_prefix, seed=1) as field:
-        yield field
+    async with open_fault_environment(
+        amqp_url, database, tmp_path, prefix=names_prefix, seed=1
+    ) as environment:
+        yield environment
     postgresql.drop_database(database)
 
 
 class Fleet:
     """The replicas that run now, the oldest first. The very first one leads."""
 
-    def __init__(self, field: Field) -> None:
-        self._field = field
-        self.running: list[WorkerProcess] = []
+    def __init__(self, environment: FaultEnvironment) -> None:
+        self._environment = environment
+        self.running: list[KillableWorker] = []
 
     async def add(self) -> None:
         """One more replica."""
-        worker = self._field.worker()
+        worker = self._environment.worker()
         worker.start()
         await worker.ready()
         self.running.append(worker)
@@ -70,50 +72,50 @@ class Fleet:
 @pytest.mark.slow
 @pytest.mark.timeout(90 + 30 * SCALINGS)
 async def test_replicas_that_come_and_go_under_load_lose_double_and_disorder_nothing(
-    field: Field,
+    environment: FaultEnvironment,
 ) -> None:
-    fleet = Fleet(field)
+    fleet = Fleet(environment)
     await fleet.add()
-    scaling = asyncio.create_task(scale(fleet, field))
+    scaling = asyncio.create_task(scale(fleet, environment))
     for number in itertools.count():
         if scaling.done():
             break
-        await eventually(lambda: owed(field) < BACKLOG, seconds=60, what="the workers follow")
+        await eventually(lambda: owed(environment) < BACKLOG, seconds=60, what="the workers follow")
         for command in a_meeting(number):
             allowed = SUCCEEDED if command["id"].startswith(("start", "stop")) else EITHER
-            await field.sender.send(command, allowed=allowed)
+            await environment.sender.send(command, allowed=allowed)
     await scaling
-    found = await field.settled(seconds=60)
-    kills = sum(one.kills for one in field.workers)
-    run = Run(kills=kills, restarts=len(field.workers) - 1, seed=1)
-    figures = closing_lines(found, run)
+    found = await environment.settled(seconds=60)
+    kills = sum(one.kills for one in environment.workers)
+    run = RunFigures(kills=kills, restarts=len(environment.workers) - 1, seed=1)
+    figures = report_lines(found, run)
     print(figures)
     assert found.violations == (), figures
     assert found.recordings == number
 
 
-async def scale(fleet: Fleet, field: Field) -> None:
+async def scale(fleet: Fleet, environment: FaultEnvironment) -> None:
     """Change the fleet again and again, each time as soon as the last change is got over."""
     for number, change in enumerate(itertools.islice(fleet.changes(), SCALINGS)):
-        await goes_on(field, after=number)
+        await goes_on(environment, after=number)
         await change()
-    await goes_on(field, after=SCALINGS)
+    await goes_on(environment, after=SCALINGS)
 
 
-async def goes_on(field: Field, *, after: int) -> None:
+async def goes_on(environment: FaultEnvironment, *, after: int) -> None:
     """Return when some of the load has got by since now."""
-    sent, told = len(field.sender.sent), len(field.recorder.outcomes)
+    sent, told = len(environment.sender.sent), len(environment.recorder.outcomes)
 
     def got_by() -> bool:
-        more = len(field.sender.sent) - sent, len(field.recorder.outcomes) - told
+        more = len(environment.sender.sent) - sent, len(environment.recorder.outcomes) - told
         return min(more) >= PASSING
 
     await eventually(got_by, seconds=60, what=f"the load goes on after change {after}")
 
 
-def owed(field: Field) -> int:
+def owed(environment: FaultEnvironment) -> int:
     """Commands that have no outcome yet."""
-    return len(field.sender.sent) - len(field.recorder.outcomes)
+    return len(environment.sender.sent) - len(environment.recorder.outcomes)
 
 
 def a_meeting(number: int) -> Iterator[dict[str, Any]]:

@@ -26,15 +26,15 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 
 from sandbox.model.faults import Fault
 from sandbox.model.meetings import participant_ids
-from tests.fault.account_of_told import Told
-from tests.fault.world import OPERATIONS, Replica, World, open_world
+from tests.fault.event_stream_check import EventStreamCheck
+from tests.fault.simulation import START_OPERATIONS, SimulatedReplica, Simulation, open_simulation
 from worker.store.inbox import Claim
 from worker.store.store import Store
 
 INTERLEAVINGS = int(os.environ.get("FAULT_INTERLEAVINGS", "60"))
 MEETINGS = tuple(str(uuid.UUID(int=n, version=4)) for n in (1, 2))
-STARTS = st.sampled_from(sorted(OPERATIONS))
-ASKED = st.sampled_from([*OPERATIONS, "list_recordings", "change_recording", "get_recording"])
+STARTS = st.sampled_from(sorted(START_OPERATIONS))
+ASKED = st.sampled_from([*START_OPERATIONS, "list_recordings", "change_recording", "get_recording"])
 LOST = ("lost_reset", "lost_half", "lost_502")
 WHICH = st.integers(0, 1)
 MEMORY = "/dev/shm" if Path("/dev/shm").is_dir() else None  # noqa: S108 - for a directory in it
@@ -61,7 +61,7 @@ class AnyInterleaving(RuleBasedStateMachine):
         self._stack = AsyncExitStack()
         self._ids = itertools.count(1)
         self.sent: dict[str, dict[str, Any]] = {}
-        self.told = Told()
+        self.told = EventStreamCheck()
 
     def run(self, work: Any) -> Any:
         return self._runner.run(work)
@@ -72,14 +72,14 @@ class AnyInterleaving(RuleBasedStateMachine):
         self.the_list_lags(lag)
 
     async def _begin(self) -> None:
-        self.world: World = await self._stack.enter_async_context(open_world())
+        self.world: Simulation = await self._stack.enter_async_context(open_simulation())
         directory = self._stack.enter_context(tempfile.TemporaryDirectory(dir=MEMORY))
         shutil.copy(await _migrated(), Path(directory) / "state.db")
         self.store = await Store.open(f"sqlite:///{directory}/state.db", source="test")
         self._stack.push_async_callback(self.store.close)
         self.replicas = [self._replica(0), self._replica(1)]
 
-    def _replica(self, which: int) -> Replica:
+    def _replica(self, which: int) -> SimulatedReplica:
         return self.world.replica(self.store, lambda: self.world.now + 3.0 * which)
 
     # What publishers do
@@ -167,7 +167,7 @@ class AnyInterleaving(RuleBasedStateMachine):
     @rule(which=WHICH)
     def die_after_the_claim(self, which: int) -> None:
         command = msgspec.json.decode(self.world.ready()[0].delivery.body)
-        kind = OPERATIONS.get(command["type"])
+        kind = START_OPERATIONS.get(command["type"])
         now = self.replicas[which].now()
         claim = Claim(
             command_id=command["id"],

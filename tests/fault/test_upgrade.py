@@ -10,7 +10,7 @@ import pytest
 
 from recording_schemas import decode_event
 from sandbox.services.postgresql import PostgreSQLServer
-from tests.fault.world import World, open_world
+from tests.fault.simulation import Simulation, open_simulation
 from worker.broker.messages import Dead
 from worker.domain.errors import StoreUnavailable
 from worker.store.database.migrate import ADVISORY_LOCK, HEAD
@@ -22,8 +22,8 @@ NEWER = "9999"
 
 
 @pytest.fixture
-async def world() -> AsyncIterator[World]:
-    async with open_world() as world:
+async def world() -> AsyncIterator[Simulation]:
+    async with open_simulation() as world:
         yield world
 
 
@@ -132,7 +132,7 @@ def revision(url: str) -> str:
 
 
 async def test_a_command_of_a_newer_version_is_kept_as_it_is_for_one_that_knows_it(
-    world: World, sqlite_url: str
+    world: Simulation, sqlite_url: str
 ) -> None:
     store = await Store.open(sqlite_url, source="test")
     replica = world.replica(store)
@@ -149,7 +149,7 @@ async def test_a_command_of_a_newer_version_is_kept_as_it_is_for_one_that_knows_
 
 
 async def test_a_command_with_a_member_of_a_newer_version_is_kept_and_nobody_is_recorded(
-    world: World, sqlite_url: str
+    world: Simulation, sqlite_url: str
 ) -> None:
     store = await Store.open(sqlite_url, source="test")
     document = msgspec.json.decode((EXAMPLES / "start_track_recording.json").read_bytes())

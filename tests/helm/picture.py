@@ -26,7 +26,7 @@ from sandbox.model.faults import Fault
 from sandbox.services.ports import free_ports
 from sandbox.services.rabbitmq_launch import launch_rabbitmq
 from sandbox.waiting import eventually
-from tests.e2e.processes import Scene, scene
+from tests.e2e.worker_environment import WorkerEnvironment, open_worker_environment
 from tests.helm.chart import CHART
 
 PICTURE: Final = Path(__file__).parents[2] / "docs" / "dashboard.png"
@@ -51,34 +51,36 @@ def config(target: str) -> dict[str, Any]:
     }
 
 
-async def meetings(stage: Scene, began: float) -> None:
+async def meetings(environment: WorkerEnvironment, began: float) -> None:
     """People meet and record, some pause, and somebody sends what is no command."""
     chance = random.Random(7)
     number = 0
     while time.monotonic() - began < SECONDS:
         number += 1
         start = f"start-{number}"
-        await stage.start(start, meeting_id=str(uuid.uuid4()))
+        await environment.start(start, meeting_id=str(uuid.uuid4()))
         if number > 12:
             kind = chance.choice(["stop_recording", "stop_recording", "pause_recording"])
-            await stage.send(type=kind, id=f"{kind}-{number}", start_id=f"start-{number - 12}")
+            await environment.send(
+                type=kind, id=f"{kind}-{number}", start_id=f"start-{number - 12}"
+            )
         if number % 40 == 0:
-            await stage.messages.send_raw(b"{", routing_key="x")
+            await environment.messages.send_raw(b"{", routing_key="x")
         await asyncio.sleep(chance.uniform(0.2, 0.8))
 
 
-def spoil_webhooks(stage: Scene) -> None:
+def spoil_webhooks(environment: WorkerEnvironment) -> None:
     """Some come twice, some are signed by somebody else."""
-    stage.sandbox.faults.add(Fault(kind="webhook_duplicate", probability=0.1))
-    stage.sandbox.faults.add(Fault(kind="webhook_forge", probability=0.05))
+    environment.sandbox.faults.add(Fault(kind="webhook_duplicate", probability=0.1))
+    environment.sandbox.faults.add(Fault(kind="webhook_forge", probability=0.05))
 
 
-async def outage(stage: Scene) -> None:
+async def outage(environment: WorkerEnvironment) -> None:
     """The API answers with 503 for half a minute."""
     await asyncio.sleep(AWAY[0])
-    fault = stage.sandbox.faults.add(Fault(kind="refuse", operation="*", status=503))
+    fault = environment.sandbox.faults.add(Fault(kind="refuse", operation="*", status=503))
     await asyncio.sleep(AWAY[1] - AWAY[0])
-    stage.sandbox.faults.clear(fault)
+    environment.sandbox.faults.clear(fault)
 
 
 async def asked(http: aiohttp.ClientSession, url: str, query: str, began: float) -> list[Any]:
@@ -147,12 +149,12 @@ async def work(directory: Path, amqp_url: str) -> None:
         "WORKER_PUBLIC_URL": f"http://127.0.0.1:{own}",
         "WORKER_API_BUDGET": BUDGET,
     }
-    async with scene(
+    async with open_worker_environment(
         amqp_url, f"picture-{uuid.uuid4().hex[:6]}", directory, speed=1.0, **more
-    ) as stage:
-        spoil_webhooks(stage)
+    ) as environment:
+        spoil_webhooks(environment)
         (directory / "prometheus.yml").write_text(
-            yaml.safe_dump(config(stage.worker.url.removeprefix("http://")))
+            yaml.safe_dump(config(environment.worker.url.removeprefix("http://")))
         )
         prometheus = await asyncio.create_subprocess_exec(
             "prometheus",
@@ -167,8 +169,8 @@ async def work(directory: Path, amqp_url: str) -> None:
             await eventually(lambda: answers(url), seconds=30)
             began, now = time.monotonic(), time.time()
             async with asyncio.TaskGroup() as tasks:
-                tasks.create_task(meetings(stage, began))
-                tasks.create_task(outage(stage))
+                tasks.create_task(meetings(environment, began))
+                tasks.create_task(outage(environment))
             await draw(url, now)
         finally:
             prometheus.terminate()

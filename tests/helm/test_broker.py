@@ -23,7 +23,7 @@ from sandbox.services.rabbitmq import RabbitMQNode
 from sandbox.services.rabbitmq_launch import ensure_rabbitmq
 from sandbox.services.rabbitmq_local import LocalNode
 from sandbox.waiting import Eventually
-from tests.e2e.processes import settings
+from tests.e2e.worker_environment import settings
 from tests.helm.certificates import Authority
 from tests.helm.chart import CHART, LEAST, container, manifests, merged, of_kind, only
 from tests.helm.container import Pod

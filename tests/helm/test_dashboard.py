@@ -9,7 +9,7 @@ from typing import Any, Final
 import pytest
 
 from sandbox.services.rabbitmq import RabbitMQNode
-from tests.e2e.processes import scene
+from tests.e2e.worker_environment import open_worker_environment
 from tests.helm.alerts import RULES, metrics_in
 from tests.helm.chart import CHART
 from tests.helm.grafana import faults
@@ -52,8 +52,8 @@ async def test_alerts_and_dashboard_ask_for_what_a_running_worker_tells(
     rabbitmq: RabbitMQNode, names_prefix: str, tmp_path: Path
 ) -> None:
     asked = metrics_in(RULES.read_text()) | {name for one in queries() for name in metrics_in(one)}
-    async with scene(rabbitmq.amqp_url, names_prefix, tmp_path) as stage:
-        _, text = await stage.worker.probe("/metrics")
+    async with open_worker_environment(rabbitmq.amqp_url, names_prefix, tmp_path) as environment:
+        _, text = await environment.worker.probe("/metrics")
     declared = set(re.findall(r"^# TYPE (\w+)", text, re.MULTILINE))
     told = declared | {f"{name}_bucket" for name in declared}
     assert asked - told == set()

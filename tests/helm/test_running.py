@@ -13,7 +13,7 @@ from sandbox.api.server import Sandbox, SandboxOptions
 from sandbox.services.ports import free_ports
 from sandbox.services.postgresql import PostgreSQLServer
 from sandbox.waiting import Eventually
-from tests.e2e.stuck_worker import STUCK
+from tests.e2e.stuck_relay_worker import STUCK_RELAY_MODULE
 from tests.helm.chart import (
     LEAST,
     LEAST_SQLITE,
@@ -26,7 +26,7 @@ from tests.helm.chart import (
     pod,
 )
 from tests.helm.container import Container, Pod
-from tests.integration.collector import Collector
+from tests.integration.trace_collector import TraceCollector
 
 pytestmark = pytest.mark.usefixtures("bubblewrap")
 MEETING: Final = "2f1b7c3e-6a51-4f0a-9d5e-0c8f1f6f9b01"
@@ -129,7 +129,7 @@ async def test_the_deployment_works_and_passes_its_probes(
 async def test_traces_go_to_a_collector_with_the_headers_of_a_secret(
     quick: Values, amqp_url: str, tmp_path: Path, eventually: Eventually
 ) -> None:
-    async with Collector() as collector:
+    async with TraceCollector() as collector:
         traced = {
             "settings": {"OTEL_EXPORTER_OTLP_ENDPOINT": collector.url},
             "tracing": {"existingSecret": "traces"},
@@ -180,7 +180,7 @@ async def test_a_worker_that_is_stuck_is_ended_by_its_probe_and_the_next_one_doe
     found = manifests(merged(LEAST_SQLITE, quick, stuck))
     secrets = {"broker": {"amqp-url": amqp_url}, "api": {"api-token": "token"}}
     with Pod(found, secrets, tmp_path) as running:
-        worker = running.run(container(found), command=("python", "-m", *STUCK))
+        worker = running.run(container(found), command=("python", "-m", *STUCK_RELAY_MODULE))
         await passes(worker, "readinessProbe", eventually)
         (tmp_path / "state" / "stuck").write_text("blocks")
         async with asyncio.timeout(60):

@@ -12,8 +12,8 @@ import pytest
 from sandbox.services.ports import free_ports
 from sandbox.services.processes import OwnedProcess
 from sandbox.waiting import Eventually
-from tests.image.building import Built, build
-from tests.image.dockerfile import PROJECT, read_stages, sent_to_build
+from tests.image.bubblewrap_build import BuiltStage, build_stages
+from tests.image.dockerfile_parser import PROJECT, read_stages, sent_to_build
 
 STAGES: Final = read_stages((PROJECT / "Dockerfile").read_text())
 FINAL: Final = STAGES[-1]
@@ -39,7 +39,7 @@ SETTINGS: Final = {
 async def test_what_the_steps_make_works_read_only_as_nobody_and_is_made_the_same_again(
     amqp_url: str, names_prefix: str, tmp_path: Path, eventually: Eventually
 ) -> None:
-    stages = build(STAGES, tmp_path / "stages")
+    stages = build_stages(STAGES, tmp_path / "stages")
     image = stages[""]
     answers_on_the_command_line(image)
     writes_nothing_but_its_state(image)
@@ -50,7 +50,7 @@ async def test_what_the_steps_make_works_read_only_as_nobody_and_is_made_the_sam
     await is_healthy_while_it_works_and_ends_by_sigterm(image, environ, tmp_path, eventually)
 
 
-def answers_on_the_command_line(image: Built) -> None:
+def answers_on_the_command_line(image: BuiltStage) -> None:
     version = tomllib.loads((PROJECT / "pyproject.toml").read_text())["project"]["version"]
 
     told = image.run(*ENTRYPOINT, "--version")
@@ -60,7 +60,7 @@ def answers_on_the_command_line(image: Built) -> None:
     assert checked.returncode == 0, checked.stderr
 
 
-def writes_nothing_but_its_state(image: Built) -> None:
+def writes_nothing_but_its_state(image: BuiltStage) -> None:
     script = "import os; print(os.getuid()); open('x', 'w'); open('/x', 'w')"
 
     wrote = image.run("python", "-c", script)
@@ -69,7 +69,7 @@ def writes_nothing_but_its_state(image: Built) -> None:
     assert "Read-only file system: '/x'" in wrote.stderr
 
 
-def has_all_it_needs_and_nothing_it_was_made_with(image: Built, made_in: Built) -> None:
+def has_all_it_needs_and_nothing_it_was_made_with(image: BuiltStage, made_in: BuiltStage) -> None:
     checked = made_in.run("/build/bin/pip", "--python", "/app/bin/python", "check")
     traced = image.run("python", "-c", "import opentelemetry.exporter.otlp.proto.http")
     built_with = image.run("python", "-c", "import hatchling")
@@ -79,7 +79,7 @@ def has_all_it_needs_and_nothing_it_was_made_with(image: Built, made_in: Built) 
     assert "No module named 'hatchling'" in built_with.stderr
 
 
-def has_bytecode_that_depends_on_no_times(image: Built) -> None:
+def has_bytecode_that_depends_on_no_times(image: BuiltStage) -> None:
     packages = next((image.root / "app" / "lib").glob("python3*/site-packages"))
     sources = {path.stem for path in (packages / "worker").glob("*.py")}
     compiled = {path.name.partition(".")[0] for path in packages.glob("worker/__pycache__/*")}
@@ -89,7 +89,7 @@ def has_bytecode_that_depends_on_no_times(image: Built) -> None:
         assert int.from_bytes(path.read_bytes()[4:8], "little") == UNCHECKED_HASH, path
 
 
-def makes_the_same_wheels_again(made_in: Built) -> None:
+def makes_the_same_wheels_again(made_in: BuiltStage) -> None:
     (step,) = [step for step in STAGES[0].of("RUN") if "pip wheel" in step.words]
     wheels = made_in.root / "wheels"
     first = {path.name: path.read_bytes() for path in wheels.iterdir()}
@@ -103,7 +103,7 @@ def makes_the_same_wheels_again(made_in: Built) -> None:
 
 
 async def is_healthy_while_it_works_and_ends_by_sigterm(
-    image: Built, environ: dict[str, str], directory: Path, eventually: Eventually
+    image: BuiltStage, environ: dict[str, str], directory: Path, eventually: Eventually
 ) -> None:
     (port,) = free_ports(1)
     where = {"HTTP_PORT": str(port)}

@@ -7,7 +7,7 @@ from typing import Final
 
 import pytest
 
-from tests.image.dockerfile import PROJECT
+from tests.image.dockerfile_parser import PROJECT
 
 HADOLINT: Final = Path(sysconfig.get_path("scripts")) / "hadolint"
 DOCKERFILE: Final = (PROJECT / "Dockerfile").read_text()

@@ -13,10 +13,10 @@ from typing import Any
 import msgspec
 
 EXECUTABLE = Path(sys.executable).parent / "recording-worker"
-DEADLINE = 40.0
+PROCESS_TIMEOUT_SECONDS = 40.0
 
 
-class Finished(msgspec.Struct, frozen=True):
+class FinishedProcess(msgspec.Struct, frozen=True):
     """How a process ended."""
 
     code: int
@@ -29,7 +29,7 @@ class Finished(msgspec.Struct, frozen=True):
         return [msgspec.json.decode(line) for line in self.out.splitlines()]
 
 
-class Running:
+class RunningProcess:
     """A process that is still running."""
 
     def __init__(self, process: asyncio.subprocess.Process) -> None:
@@ -44,7 +44,7 @@ class Running:
 
     async def says(self, words: str) -> str:
         """The next line on stderr that has these words."""
-        async with asyncio.timeout(DEADLINE):
+        async with asyncio.timeout(PROCESS_TIMEOUT_SECONDS):
             heard = ""
             while line := (await self.err.readline()).decode():
                 heard += line
@@ -54,15 +54,15 @@ class Running:
 
     async def line(self) -> str:
         """The next line on stdout."""
-        async with asyncio.timeout(DEADLINE):
+        async with asyncio.timeout(PROCESS_TIMEOUT_SECONDS):
             return (await self.out.readline()).decode()
 
-    async def end(self) -> Finished:
+    async def end(self) -> FinishedProcess:
         """Wait for its end; `out` and `err` are what has not been read before."""
-        async with asyncio.timeout(DEADLINE):
+        async with asyncio.timeout(PROCESS_TIMEOUT_SECONDS):
             out, err = await self._process.communicate()
         assert self._process.returncode is not None
-        return Finished(self._process.returncode, out.decode(), err.decode())
+        return FinishedProcess(self._process.returncode, out.decode(), err.decode())
 
     def kill(self) -> None:
         if self._process.returncode is None:
@@ -76,20 +76,22 @@ class CommandLine:
         self.environ = dict(environ)
         self._directory = directory
 
-    async def __call__(self, *arguments: str, stdin: bytes = b"", **environ: str) -> Finished:
+    async def __call__(
+        self, *arguments: str, stdin: bytes = b"", **environ: str
+    ) -> FinishedProcess:
         """Run it to its end."""
         async with self.running(*arguments, environ=environ) as running:
             process = running._process
             assert process.stdin is not None
-            async with asyncio.timeout(DEADLINE):
+            async with asyncio.timeout(PROCESS_TIMEOUT_SECONDS):
                 out, err = await process.communicate(stdin)
         assert process.returncode is not None
-        return Finished(process.returncode, out.decode(), err.decode())
+        return FinishedProcess(process.returncode, out.decode(), err.decode())
 
     @asynccontextmanager
     async def running(
         self, *arguments: str, environ: Mapping[str, str] = MappingProxyType({})
-    ) -> AsyncIterator[Running]:
+    ) -> AsyncIterator[RunningProcess]:
         """Start it; what is left of it at the end of the block is killed."""
         process = await asyncio.create_subprocess_exec(
             EXECUTABLE,
@@ -100,7 +102,7 @@ class CommandLine:
             env={"PATH": os.environ["PATH"], **self.environ, **environ},
             cwd=self._directory,
         )
-        running = Running(process)
+        running = RunningProcess(process)
         try:
             yield running
         finally:

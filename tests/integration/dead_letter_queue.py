@@ -21,7 +21,7 @@ RECORDING = "97f1f6a2-1111-4222-8333-944455556666"
 FIRST_SEEN = "2025-01-01T10:00:00.000+00:00"
 
 
-class Broker:
+class BrokerQueues:
     """The queues of one test, seen from outside."""
 
     def __init__(self, channel: AbstractChannel, unconfirmed: AbstractChannel, prefix: str) -> None:
@@ -104,12 +104,12 @@ class Broker:
 
 
 @asynccontextmanager
-async def visited(amqp_url: str, prefix: str) -> AsyncIterator[Broker]:
+async def open_broker_queues(amqp_url: str, prefix: str) -> AsyncIterator[BrokerQueues]:
     """The queues of this prefix, declared as workers declare them."""
     async with await aio_pika.connect(amqp_url, timeout=10) as connection:
         unconfirmed = await connection.channel(publisher_confirms=False)
         await declare(unconfirmed, Topology(prefix=prefix))
-        yield Broker(await connection.channel(), unconfirmed, prefix)
+        yield BrokerQueues(await connection.channel(), unconfirmed, prefix)
 
 
 def sync(command_id: str, **members: object) -> bytes:
@@ -118,16 +118,16 @@ def sync(command_id: str, **members: object) -> bytes:
     )
 
 
-async def has(broker: Broker, number: int, queue: str = "commands.dead") -> bool:
+async def has(broker: BrokerQueues, number: int, queue: str = "commands.dead") -> bool:
     return await broker.waiting(queue) == number
 
 
-async def send(broker: Broker, body: bytes, **given: Any) -> None:
+async def send(broker: BrokerQueues, body: bytes, **given: Any) -> None:
     exchange = await broker.channel.get_exchange(f"{broker.prefix}.commands")
     await exchange.publish(aio_pika.Message(body, **given), "sync_recording")
 
 
-async def send_without_id(broker: Broker, body: bytes) -> None:
+async def send_without_id(broker: BrokerQueues, body: bytes) -> None:
     """Past the library's publishing, which gives every message an id."""
     frames: list[FrameType | ContentBody] = [
         Basic.Publish(exchange=f"{broker.prefix}.commands", routing_key="sync_recording"),
@@ -142,7 +142,7 @@ async def send_without_id(broker: Broker, body: bytes) -> None:
     await wait_for_fact(lambda: has(broker, 1, "commands"))
 
 
-async def refuse(broker: Broker) -> None:
+async def refuse(broker: BrokerQueues) -> None:
     """Have the broker itself bury the next command."""
     commands = await broker.channel.get_queue(f"{broker.prefix}.commands")
     waiting = await broker.waiting()

@@ -23,7 +23,7 @@ from pamqp.header import ContentHeader
 
 from sandbox.services.rabbitmq import RabbitMQNode
 from sandbox.waiting import Eventually
-from tests.fault.proxy import Proxy
+from tests.fault.tcp_proxy import TcpProxy
 from tests.integration.amqp_frame_proxy import AmqpFrameProxy
 from worker.broker.acknowledging import Acknowledging
 from worker.broker.connection import BrokerConnection, broker_call
@@ -174,7 +174,11 @@ class Broker:
         self._rooms = rooms
 
     async def commands(
-        self, decide: Decide, *, timeout: float = 5.0, through: Proxy | AmqpFrameProxy | None = None
+        self,
+        decide: Decide,
+        *,
+        timeout: float = 5.0,
+        through: TcpProxy | AmqpFrameProxy | None = None,
     ) -> Commands:
         raw = await self._rooms.enter_async_context(await aio_pika.connect(self._url))
         topology = Topology(prefix=self._prefix, retry_delays=(0.05, 1.0))
@@ -184,8 +188,8 @@ class Broker:
         self._rooms.push_async_callback(made.remove)
         return made
 
-    async def proxy(self) -> Proxy:
-        return await self._rooms.enter_async_context(Proxy(urlsplit(self._url).port or 5672))
+    async def proxy(self) -> TcpProxy:
+        return await self._rooms.enter_async_context(TcpProxy(urlsplit(self._url).port or 5672))
 
 
 @pytest.fixture

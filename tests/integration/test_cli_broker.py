@@ -22,7 +22,7 @@ from recording_schemas import (
     routing_key,
 )
 from sandbox.services.rabbitmq import RabbitMQNode
-from tests.integration.cli_process import CommandLine, Running
+from tests.integration.cli_process import CommandLine, RunningProcess
 
 MEETING = "5f0f1d2e-1111-4222-8333-944455556666"
 
@@ -289,7 +289,7 @@ async def announce(channel: AbstractChannel, names_prefix: str, *events: EventDa
         await exchange.publish(aio_pika.Message(body), routing_key(data), timeout=10)
 
 
-async def listening(tail: Running) -> None:
+async def listening(tail: RunningProcess) -> None:
     await tail.says("Listening on")
 
 

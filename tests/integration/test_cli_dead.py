@@ -14,19 +14,24 @@ import pytest
 from aio_pika.abc import AbstractIncomingMessage
 
 from sandbox.waiting import Eventually
+from tests.integration.breaking_amqp_proxy import (
+    BASIC_ACK,
+    BASIC_NACK,
+    BASIC_PUBLISH,
+    break_connection_at,
+)
 from tests.integration.cli_process import CommandLine
-from tests.integration.cut import BASIC_ACK, BASIC_NACK, BASIC_PUBLISH, cut_at
 from tests.integration.dead_letter_queue import (
     FIRST_SEEN,
-    Broker,
+    BrokerQueues,
     has,
+    open_broker_queues,
     refuse,
     send,
     send_without_id,
     sync,
-    visited,
 )
-from tests.integration.terminal import on_a_terminal
+from tests.integration.pseudo_terminal import run_on_terminal
 
 
 @pytest.fixture
@@ -35,8 +40,8 @@ def cli(amqp_url: str, names_prefix: str, tmp_path: Path) -> CommandLine:
 
 
 @pytest.fixture
-async def broker(amqp_url: str, names_prefix: str) -> AsyncIterator[Broker]:
-    async with visited(amqp_url, names_prefix) as broker:
+async def broker(amqp_url: str, names_prefix: str) -> AsyncIterator[BrokerQueues]:
+    async with open_broker_queues(amqp_url, names_prefix) as broker:
         yield broker
 
 
@@ -48,7 +53,7 @@ def column(rows: Sequence[dict[str, Any]], name: str) -> list[Any]:
 
 
 async def test_a_letter_is_listed_with_its_reason_tries_times_and_command(
-    cli: CommandLine, broker: Broker
+    cli: CommandLine, broker: BrokerQueues
 ) -> None:
     await broker.bury(sync("one"), headers={"x-attempts": 3, "x-last-seen": FIRST_SEEN})
 
@@ -64,7 +69,7 @@ async def test_a_letter_is_listed_with_its_reason_tries_times_and_command(
 
 @pytest.mark.parametrize("delivery_limit", [None, 1_000_000])
 async def test_listing_again_and_again_neither_reorders_nor_loses_letters(
-    cli: CommandLine, broker: Broker, delivery_limit: int | None
+    cli: CommandLine, broker: BrokerQueues, delivery_limit: int | None
 ) -> None:
     ids = [f"letter-{number}" for number in range(250)]
     if delivery_limit is not None:
@@ -79,7 +84,7 @@ async def test_listing_again_and_again_neither_reorders_nor_loses_letters(
 
 
 async def test_a_list_that_is_cut_short_says_how_many_it_did_not_look_at(
-    cli: CommandLine, broker: Broker
+    cli: CommandLine, broker: BrokerQueues
 ) -> None:
     await broker.bury_commands("one", "two", "three")
 
@@ -91,11 +96,11 @@ async def test_a_list_that_is_cut_short_says_how_many_it_did_not_look_at(
 
 
 async def test_a_list_that_is_killed_loses_nothing(
-    cli: CommandLine, broker: Broker, amqp_url: str, eventually: Eventually
+    cli: CommandLine, broker: BrokerQueues, amqp_url: str, eventually: Eventually
 ) -> None:
     await broker.bury_commands("one", "two", "three")
     async with (
-        cut_at(amqp_url, BASIC_NACK) as (url, cut),
+        break_connection_at(amqp_url, BASIC_NACK) as (url, cut),
         cli.running("dead", "list", environ={"AMQP_URL": url}) as running,
     ):
         await cut.reached()
@@ -117,7 +122,7 @@ async def test_without_a_dead_letter_queue_the_list_names_it(
 
 
 async def test_a_table_for_people_has_a_line_for_each_letter(
-    cli: CommandLine, broker: Broker
+    cli: CommandLine, broker: BrokerQueues
 ) -> None:
     await broker.bury_commands("one", "two")
 
@@ -128,7 +133,7 @@ async def test_a_table_for_people_has_a_line_for_each_letter(
     assert second.split()[1] == "two"
 
 
-async def test_filters_choose_what_is_listed(cli: CommandLine, broker: Broker) -> None:
+async def test_filters_choose_what_is_listed(cli: CommandLine, broker: BrokerQueues) -> None:
     await broker.bury_commands("plain")
     await broker.bury(sync("old"), headers={"x-first-seen": "2024-01-01T00:00:00Z"})
     await broker.bury(b"{", message_id="garbled", headers={"x-reason-code": "not_json"})
@@ -140,7 +145,9 @@ async def test_filters_choose_what_is_listed(cli: CommandLine, broker: Broker) -
     assert column(by_time.lines, "letter") == ["old"]
 
 
-async def test_a_letter_that_the_broker_buried_says_so(cli: CommandLine, broker: Broker) -> None:
+async def test_a_letter_that_the_broker_buried_says_so(
+    cli: CommandLine, broker: BrokerQueues
+) -> None:
     await send(broker, sync("again"))
     await refuse(broker)
 
@@ -152,7 +159,7 @@ async def test_a_letter_that_the_broker_buried_says_so(cli: CommandLine, broker:
 
 
 async def test_the_brokers_reason_comes_after_that_of_an_earlier_retry(
-    cli: CommandLine, broker: Broker
+    cli: CommandLine, broker: BrokerQueues
 ) -> None:
     headers = {"x-reason-code": "api_outage", "x-attempts": 4, "x-first-seen": FIRST_SEEN}
     await send(broker, sync("again"), headers=headers)
@@ -165,7 +172,7 @@ async def test_the_brokers_reason_comes_after_that_of_an_earlier_retry(
 
 
 async def test_headers_that_strangers_made_up_do_not_stop_the_list(
-    cli: CommandLine, broker: Broker
+    cli: CommandLine, broker: BrokerQueues
 ) -> None:
     odd: dict[str, Any] = {
         "x-attempts": "many",
@@ -204,7 +211,9 @@ SECRETS = {
 }
 
 
-async def test_show_prints_everything_but_the_secrets(cli: CommandLine, broker: Broker) -> None:
+async def test_show_prints_everything_but_the_secrets(
+    cli: CommandLine, broker: BrokerQueues
+) -> None:
     await broker.bury(msgspec.json.encode(SECRETS), correlation_id="asker", reply_to="answers")
 
     shown = await cli("dead", "show", "secrets")
@@ -217,7 +226,9 @@ async def test_show_prints_everything_but_the_secrets(cli: CommandLine, broker: 
     assert "hunter" not in shown.out
 
 
-async def test_a_text_for_people_has_no_secrets_either(cli: CommandLine, broker: Broker) -> None:
+async def test_a_text_for_people_has_no_secrets_either(
+    cli: CommandLine, broker: BrokerQueues
+) -> None:
     await broker.bury(msgspec.json.encode(SECRETS))
 
     shown = await cli("dead", "show", "1", "--no-json")
@@ -227,7 +238,7 @@ async def test_a_text_for_people_has_no_secrets_either(cli: CommandLine, broker:
     assert "hunter" not in shown.out
 
 
-async def test_raw_shows_the_body_as_it_came(cli: CommandLine, broker: Broker) -> None:
+async def test_raw_shows_the_body_as_it_came(cli: CommandLine, broker: BrokerQueues) -> None:
     body = msgspec.json.encode(SECRETS)
     await broker.bury(body)
 
@@ -237,7 +248,7 @@ async def test_raw_shows_the_body_as_it_came(cli: CommandLine, broker: Broker) -
 
 
 async def test_a_letter_without_an_id_is_shown_by_its_position_or_its_name(
-    cli: CommandLine, broker: Broker
+    cli: CommandLine, broker: BrokerQueues
 ) -> None:
     await broker.bury_commands("first")
     await broker.bury(b"not json", message_id="")
@@ -250,7 +261,9 @@ async def test_a_letter_without_an_id_is_shown_by_its_position_or_its_name(
     assert (by_name["body"], by_name["body_encoding"]) == ("not json", "text")
 
 
-async def test_an_id_of_digits_comes_before_a_position(cli: CommandLine, broker: Broker) -> None:
+async def test_an_id_of_digits_comes_before_a_position(
+    cli: CommandLine, broker: BrokerQueues
+) -> None:
     await broker.bury_commands("first", "1")
 
     (told,) = (await cli("dead", "show", "1")).lines
@@ -258,7 +271,7 @@ async def test_an_id_of_digits_comes_before_a_position(cli: CommandLine, broker:
     assert told["position"] == 2
 
 
-async def test_a_letter_that_is_not_there_is_named(cli: CommandLine, broker: Broker) -> None:
+async def test_a_letter_that_is_not_there_is_named(cli: CommandLine, broker: BrokerQueues) -> None:
     await broker.bury_commands("one")
 
     for arguments in (("show", "two"), ("replay", "two"), ("drop", "two", "--yes")):
@@ -271,7 +284,7 @@ async def test_a_letter_that_is_not_there_is_named(cli: CommandLine, broker: Bro
 
 
 async def test_a_replayed_letter_is_back_with_its_bytes_key_history_and_mark(
-    cli: CommandLine, broker: Broker
+    cli: CommandLine, broker: BrokerQueues
 ) -> None:
     body = sync("one").replace(b",", b" ,\n")
     await broker.bury(
@@ -302,7 +315,7 @@ async def test_a_replayed_letter_is_back_with_its_bytes_key_history_and_mark(
     assert abs((datetime.now(UTC) - replayed_at).total_seconds()) < 600
 
 
-async def test_replays_are_counted(cli: CommandLine, broker: Broker) -> None:
+async def test_replays_are_counted(cli: CommandLine, broker: BrokerQueues) -> None:
     await broker.bury(sync("one"), headers={"x-replays": 2})
 
     await cli("dead", "replay", "--all")
@@ -311,7 +324,7 @@ async def test_replays_are_counted(cli: CommandLine, broker: Broker) -> None:
 
 
 async def test_the_brokers_account_of_an_earlier_death_does_not_travel_on(
-    cli: CommandLine, broker: Broker
+    cli: CommandLine, broker: BrokerQueues
 ) -> None:
     await send(broker, sync("one"))
     await refuse(broker)
@@ -324,7 +337,7 @@ async def test_the_brokers_account_of_an_earlier_death_does_not_travel_on(
 
 
 async def test_only_what_was_meant_is_replayed_and_the_rest_stays_in_order(
-    cli: CommandLine, broker: Broker, eventually: Eventually
+    cli: CommandLine, broker: BrokerQueues, eventually: Eventually
 ) -> None:
     await broker.bury_commands("a", "b", "c", "d", "e")
 
@@ -336,7 +349,7 @@ async def test_only_what_was_meant_is_replayed_and_the_rest_stays_in_order(
 
 
 async def test_the_oldest_are_replayed_first_up_to_the_limit(
-    cli: CommandLine, broker: Broker
+    cli: CommandLine, broker: BrokerQueues
 ) -> None:
     await broker.bury_commands("a", "b", "c")
 
@@ -347,7 +360,7 @@ async def test_the_oldest_are_replayed_first_up_to_the_limit(
 
 @pytest.mark.parametrize("what", ["replay", "drop"])
 async def test_a_dry_run_tells_and_changes_nothing(
-    cli: CommandLine, broker: Broker, what: str
+    cli: CommandLine, broker: BrokerQueues, what: str
 ) -> None:
     await broker.bury_commands("a", "b")
 
@@ -358,7 +371,7 @@ async def test_a_dry_run_tells_and_changes_nothing(
     assert await broker.dead() == ["a", "b"]
 
 
-async def test_a_letter_that_no_queue_takes_stays(cli: CommandLine, broker: Broker) -> None:
+async def test_a_letter_that_no_queue_takes_stays(cli: CommandLine, broker: BrokerQueues) -> None:
     await broker.bury_commands("a", "b")
     commands = await broker.channel.get_queue(f"{broker.prefix}.commands")
     await commands.unbind(f"{broker.prefix}.commands", "#")
@@ -371,7 +384,7 @@ async def test_a_letter_that_no_queue_takes_stays(cli: CommandLine, broker: Brok
 
 
 async def test_a_letter_that_a_full_queue_refuses_stays(
-    cli: CommandLine, broker: Broker, eventually: Eventually
+    cli: CommandLine, broker: BrokerQueues, eventually: Eventually
 ) -> None:
     await broker.bury_commands("a", "b")
     await broker.fill_commands()
@@ -384,7 +397,7 @@ async def test_a_letter_that_a_full_queue_refuses_stays(
 
 
 async def test_a_letter_that_dies_again_at_once_is_replayed_once(
-    cli: CommandLine, broker: Broker, eventually: Eventually
+    cli: CommandLine, broker: BrokerQueues, eventually: Eventually
 ) -> None:
     await broker.bury_commands("a", "b")
     buried: list[str] = []
@@ -404,7 +417,7 @@ async def test_a_letter_that_dies_again_at_once_is_replayed_once(
 
 
 async def test_a_new_id_goes_into_the_body_and_nothing_else_changes(
-    cli: CommandLine, broker: Broker
+    cli: CommandLine, broker: BrokerQueues
 ) -> None:
     await broker.bury(
         b'{"id": "one", "type":"sync_recording","odd": 1.00, "n": 12345678901234567890}'
@@ -422,7 +435,7 @@ async def test_a_new_id_goes_into_the_body_and_nothing_else_changes(
 
 
 async def test_the_command_in_a_cloudevent_gets_the_new_id(
-    cli: CommandLine, broker: Broker
+    cli: CommandLine, broker: BrokerQueues
 ) -> None:
     event = {"specversion": "1.0", "id": "event", "source": "/s", "type": "t"}
     await broker.bury(msgspec.json.encode({**event, "data": {"type": "sync_recording"}}))
@@ -436,7 +449,7 @@ async def test_the_command_in_a_cloudevent_gets_the_new_id(
 
 @pytest.mark.parametrize("body", [b"[1]", b"{", b"\xff", b'{"specversion": "1.0", "data": 1}'])
 async def test_a_new_id_for_what_is_no_object_is_refused_and_the_others_go(
-    cli: CommandLine, broker: Broker, body: bytes
+    cli: CommandLine, broker: BrokerQueues, body: bytes
 ) -> None:
     await broker.bury(body, message_id="garbled")
     await broker.bury_commands("one")
@@ -450,7 +463,7 @@ async def test_a_new_id_for_what_is_no_object_is_refused_and_the_others_go(
 
 
 async def test_replaying_what_has_an_outcome_says_what_will_come_of_it(
-    cli: CommandLine, broker: Broker
+    cli: CommandLine, broker: BrokerQueues
 ) -> None:
     await broker.bury_commands("one")
 
@@ -460,7 +473,7 @@ async def test_replaying_what_has_an_outcome_says_what_will_come_of_it(
 
 
 async def test_a_copy_of_a_letter_without_any_id_is_the_same_message_each_time(
-    cli: CommandLine, broker: Broker
+    cli: CommandLine, broker: BrokerQueues
 ) -> None:
     await send_without_id(broker, b"not json")
     await refuse(broker)
@@ -473,11 +486,11 @@ async def test_a_copy_of_a_letter_without_any_id_is_the_same_message_each_time(
 
 
 async def test_killed_before_the_acknowledgement_the_letter_is_there_and_the_copy_too(
-    cli: CommandLine, broker: Broker, amqp_url: str, eventually: Eventually
+    cli: CommandLine, broker: BrokerQueues, amqp_url: str, eventually: Eventually
 ) -> None:
     await broker.bury_commands("one")
     async with (
-        cut_at(amqp_url, BASIC_ACK) as (url, cut),
+        break_connection_at(amqp_url, BASIC_ACK) as (url, cut),
         cli.running("dead", "replay", "one", environ={"AMQP_URL": url}) as running,
     ):
         await cut.reached()
@@ -490,11 +503,11 @@ async def test_killed_before_the_acknowledgement_the_letter_is_there_and_the_cop
 
 
 async def test_when_the_connection_is_cut_at_the_publish_the_letter_stays(
-    cli: CommandLine, broker: Broker, amqp_url: str, eventually: Eventually
+    cli: CommandLine, broker: BrokerQueues, amqp_url: str, eventually: Eventually
 ) -> None:
     await broker.bury_commands("one", "two")
 
-    async with cut_at(amqp_url, BASIC_PUBLISH, hang_up=True) as (url, _):
+    async with break_connection_at(amqp_url, BASIC_PUBLISH, hang_up=True) as (url, _):
         replayed = await cli("dead", "replay", "--all", AMQP_URL=url)
 
     await eventually(lambda: has(broker, 2))
@@ -504,11 +517,11 @@ async def test_when_the_connection_is_cut_at_the_publish_the_letter_stays(
 
 
 async def test_when_the_connection_is_cut_at_the_acknowledgement_nothing_is_lost(
-    cli: CommandLine, broker: Broker, amqp_url: str, eventually: Eventually
+    cli: CommandLine, broker: BrokerQueues, amqp_url: str, eventually: Eventually
 ) -> None:
     await broker.bury_commands("one", "two")
 
-    async with cut_at(amqp_url, BASIC_ACK, hang_up=True) as (url, _):
+    async with break_connection_at(amqp_url, BASIC_ACK, hang_up=True) as (url, _):
         replayed = await cli("dead", "replay", "--all", AMQP_URL=url)
 
     await eventually(lambda: has(broker, 2))
@@ -521,7 +534,7 @@ async def test_when_the_connection_is_cut_at_the_acknowledgement_nothing_is_lost
 
 
 async def test_dropped_letters_are_gone_and_the_rest_stays_in_order(
-    cli: CommandLine, broker: Broker
+    cli: CommandLine, broker: BrokerQueues
 ) -> None:
     await broker.bury_commands("a", "b", "c")
 
@@ -532,7 +545,7 @@ async def test_dropped_letters_are_gone_and_the_rest_stays_in_order(
 
 
 async def test_every_letter_that_was_said_to_be_dropped_is_gone(
-    cli: CommandLine, broker: Broker
+    cli: CommandLine, broker: BrokerQueues
 ) -> None:
     await asyncio.gather(*(broker.bury(sync(f"letter-{number}")) for number in range(400)))
 
@@ -542,7 +555,9 @@ async def test_every_letter_that_was_said_to_be_dropped_is_gone(
     assert await broker.waiting() == 0
 
 
-async def test_in_a_pipe_nothing_is_dropped_without_yes(cli: CommandLine, broker: Broker) -> None:
+async def test_in_a_pipe_nothing_is_dropped_without_yes(
+    cli: CommandLine, broker: BrokerQueues
+) -> None:
     await broker.bury_commands("a")
 
     dropped = await cli("dead", "drop", "--all", stdin=b"y\n")
@@ -553,11 +568,11 @@ async def test_in_a_pipe_nothing_is_dropped_without_yes(cli: CommandLine, broker
 
 
 async def test_on_a_terminal_what_was_shown_and_agreed_to_is_dropped_and_nothing_newer(
-    cli: CommandLine, broker: Broker
+    cli: CommandLine, broker: BrokerQueues
 ) -> None:
     await broker.bury_commands("a", "b")
 
-    async with on_a_terminal(cli, "dead", "drop", "--all", "--no-json") as (terminal, process):
+    async with run_on_terminal(cli, "dead", "drop", "--all", "--no-json") as (terminal, process):
         await terminal.says("Drop 2 letters")
         await broker.bury_commands("c")
         terminal.types(b"y\n")
@@ -568,7 +583,7 @@ async def test_on_a_terminal_what_was_shown_and_agreed_to_is_dropped_and_nothing
 
 
 async def test_json_that_was_asked_for_is_json_on_a_terminal_too(
-    cli: CommandLine, broker: Broker
+    cli: CommandLine, broker: BrokerQueues
 ) -> None:
     await broker.bury_commands("a")
 
@@ -582,16 +597,16 @@ async def test_json_that_was_asked_for_is_json_on_a_terminal_too(
 
 async def lines_on_a_terminal(cli: CommandLine, *arguments: str) -> list[dict[str, Any]]:
     """What it printed as JSON; what it says to people is on the terminal as well."""
-    async with on_a_terminal(cli, *arguments) as (terminal, process):
+    async with run_on_terminal(cli, *arguments) as (terminal, process):
         assert await process.wait() == 0
         said = (await terminal.all()).splitlines()
         return [msgspec.json.decode(line) for line in said if line.startswith("{")]
 
 
-async def test_on_a_terminal_no_means_no(cli: CommandLine, broker: Broker) -> None:
+async def test_on_a_terminal_no_means_no(cli: CommandLine, broker: BrokerQueues) -> None:
     await broker.bury_commands("a")
 
-    async with on_a_terminal(cli, "dead", "drop", "a", "--no-json") as (terminal, process):
+    async with run_on_terminal(cli, "dead", "drop", "a", "--no-json") as (terminal, process):
         await terminal.says("Drop 1 letter")
         terminal.types(b"n\n")
         code = await process.wait()

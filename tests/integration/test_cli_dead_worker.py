@@ -10,8 +10,8 @@ import pytest
 
 from sandbox.api.server import Sandbox, SandboxOptions
 from sandbox.waiting import Eventually
-from tests.integration.cli_process import CommandLine, Running
-from tests.integration.dead_letter_queue import Broker, has, refuse, send, visited
+from tests.integration.cli_process import CommandLine, RunningProcess
+from tests.integration.dead_letter_queue import BrokerQueues, has, open_broker_queues, refuse, send
 
 
 @pytest.fixture
@@ -41,13 +41,13 @@ def cli(
 
 
 @pytest.fixture
-async def broker(amqp_url: str, names_prefix: str) -> AsyncIterator[Broker]:
-    async with visited(amqp_url, names_prefix) as broker:
+async def broker(amqp_url: str, names_prefix: str) -> AsyncIterator[BrokerQueues]:
+    async with open_broker_queues(amqp_url, names_prefix) as broker:
         yield broker
 
 
 @pytest.fixture
-async def outcomes(cli: CommandLine, broker: Broker) -> AsyncIterator[Running]:
+async def outcomes(cli: CommandLine, broker: BrokerQueues) -> AsyncIterator[RunningProcess]:
     """The outcomes, as `tail` prints them."""
     async with cli.running("tail", "--exchange", "results") as running:
         await running.says("Listening on")
@@ -55,13 +55,13 @@ async def outcomes(cli: CommandLine, broker: Broker) -> AsyncIterator[Running]:
 
 
 @pytest.fixture
-async def worker(cli: CommandLine, outcomes: Running) -> AsyncIterator[Running]:
+async def worker(cli: CommandLine, outcomes: RunningProcess) -> AsyncIterator[RunningProcess]:
     async with cli.running("run") as running:
         await running.says("started")
         yield running
 
 
-async def told(outcomes: Running) -> dict[str, Any]:
+async def told(outcomes: RunningProcess) -> dict[str, Any]:
     event: dict[str, Any] = msgspec.json.decode(await outcomes.line())
     return event
 
@@ -73,7 +73,11 @@ def start(command_id: str) -> bytes:
 
 
 async def test_a_letter_that_is_still_wrong_is_dead_again_with_its_history(
-    cli: CommandLine, broker: Broker, worker: Running, outcomes: Running, eventually: Eventually
+    cli: CommandLine,
+    broker: BrokerQueues,
+    worker: RunningProcess,
+    outcomes: RunningProcess,
+    eventually: Eventually,
 ) -> None:
     await send(broker, b'{"type": "sync_recording", "id": "wrong"}')
     first = await told(outcomes)
@@ -92,7 +96,7 @@ async def test_a_letter_that_is_still_wrong_is_dead_again_with_its_history(
 
 
 async def test_what_has_an_outcome_is_executed_only_under_a_new_id(
-    cli: CommandLine, broker: Broker, worker: Running, outcomes: Running
+    cli: CommandLine, broker: BrokerQueues, worker: RunningProcess, outcomes: RunningProcess
 ) -> None:
     body = start("one")
     await send(broker, body)
@@ -112,7 +116,11 @@ async def test_what_has_an_outcome_is_executed_only_under_a_new_id(
 
 
 async def test_what_an_older_worker_did_not_know_is_executed_under_a_new_id(
-    cli: CommandLine, broker: Broker, worker: Running, outcomes: Running, eventually: Eventually
+    cli: CommandLine,
+    broker: BrokerQueues,
+    worker: RunningProcess,
+    outcomes: RunningProcess,
+    eventually: Eventually,
 ) -> None:
     await send(broker, b'{"type": "start_livestream", "id": "one"}')
     refused = await told(outcomes)
@@ -131,7 +139,7 @@ async def test_what_an_older_worker_did_not_know_is_executed_under_a_new_id(
 
 
 async def test_a_letter_older_than_any_command_may_be_is_executed_all_the_same(
-    cli: CommandLine, broker: Broker, worker: Running, outcomes: Running
+    cli: CommandLine, broker: BrokerQueues, worker: RunningProcess, outcomes: RunningProcess
 ) -> None:
     await broker.bury(start("old"), headers={"x-first-seen": "2025-01-01T10:00:00Z"})
 
@@ -141,7 +149,7 @@ async def test_a_letter_older_than_any_command_may_be_is_executed_all_the_same(
 
 
 async def test_what_the_broker_buried_is_executed_under_its_own_id(
-    cli: CommandLine, broker: Broker, outcomes: Running
+    cli: CommandLine, broker: BrokerQueues, outcomes: RunningProcess
 ) -> None:
     await send(broker, start("one"))
     await refuse(broker)

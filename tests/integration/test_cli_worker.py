@@ -11,7 +11,7 @@ import pytest
 from sandbox.api.server import Sandbox, SandboxOptions
 from sandbox.model.faults import Fault
 from sandbox.waiting import Eventually
-from tests.integration.cli_process import CommandLine, Finished, Running
+from tests.integration.cli_process import CommandLine, FinishedProcess, RunningProcess
 
 
 @pytest.fixture
@@ -45,7 +45,7 @@ def cli(
 
 
 @pytest.fixture
-async def worker(cli: CommandLine) -> AsyncIterator[Running]:
+async def worker(cli: CommandLine) -> AsyncIterator[RunningProcess]:
     """A worker process; commands sent before it listens wait in the queue."""
     await cli("topology", "declare")
     async with cli.running("run") as running:
@@ -53,11 +53,13 @@ async def worker(cli: CommandLine) -> AsyncIterator[Running]:
         yield running
 
 
-async def send(cli: CommandLine, *arguments: str) -> Finished:
+async def send(cli: CommandLine, *arguments: str) -> FinishedProcess:
     return await cli("send", *arguments, "--wait", "--timeout", "20")
 
 
-async def test_a_recording_from_its_start_to_its_files(cli: CommandLine, worker: Running) -> None:
+async def test_a_recording_from_its_start_to_its_files(
+    cli: CommandLine, worker: RunningProcess
+) -> None:
     meeting = str(uuid.uuid4())
     async with cli.running("tail", "--meeting-id", meeting, "--exchange", "files") as tail:
         await tail.says("Listening on")
@@ -79,7 +81,7 @@ async def test_a_recording_from_its_start_to_its_files(cli: CommandLine, worker:
 
 
 async def test_recordings_are_read_while_the_worker_writes(
-    cli: CommandLine, worker: Running
+    cli: CommandLine, worker: RunningProcess
 ) -> None:
     first, second = str(uuid.uuid4()), str(uuid.uuid4())
     for meeting in (first, second):
@@ -103,7 +105,7 @@ async def test_recordings_are_read_while_the_worker_writes(
 
 
 async def test_a_rejected_command_ends_with_exit_code_3_and_the_apis_words(
-    cli: CommandLine, worker: Running
+    cli: CommandLine, worker: RunningProcess
 ) -> None:
     ended = await send(cli, "sync_recording", "--recording-id", str(uuid.uuid4()), "--no-json")
 
@@ -112,7 +114,9 @@ async def test_a_rejected_command_ends_with_exit_code_3_and_the_apis_words(
     assert "not_found" in ended.out
 
 
-async def test_an_expired_command_ends_with_exit_code_4(cli: CommandLine, worker: Running) -> None:
+async def test_an_expired_command_ends_with_exit_code_4(
+    cli: CommandLine, worker: RunningProcess
+) -> None:
     ended = await send(
         cli,
         *("stop_recording", "--meeting-id", str(uuid.uuid4())),
@@ -138,7 +142,7 @@ async def test_a_failed_command_ends_with_exit_code_5(cli: CommandLine) -> None:
 
 
 async def test_a_repeated_id_gets_the_outcome_again_and_starts_nothing(
-    cli: CommandLine, worker: Running, sandbox: Sandbox
+    cli: CommandLine, worker: RunningProcess, sandbox: Sandbox
 ) -> None:
     command = ("start_track_recording", "--meeting-id", str(uuid.uuid4()), "--id", "s-1")
 
@@ -150,7 +154,7 @@ async def test_a_repeated_id_gets_the_outcome_again_and_starts_nothing(
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 async def test_a_signal_ends_the_worker_with_exit_code_0(
-    worker: Running, number: signal.Signals
+    worker: RunningProcess, number: signal.Signals
 ) -> None:
     worker.signal(number)
     ended = await worker.end()

@@ -18,7 +18,7 @@ from prometheus_client import CollectorRegistry
 from recording_schemas import CommandSucceeded, Status
 from sandbox.services.postgresql import PostgreSQLServer
 from sandbox.waiting import Eventually
-from tests.fault.proxy import Proxy
+from tests.fault.tcp_proxy import TcpProxy
 from worker.broker.connection import BrokerConnection
 from worker.broker.publisher import Publisher
 from worker.broker.topology import Topology
@@ -139,14 +139,14 @@ def _subject(message: AbstractIncomingMessage) -> str:
 
 
 @pytest.fixture
-async def link(amqp_url: str) -> AsyncIterator[Proxy]:
-    async with Proxy(urlsplit(amqp_url).port or 5672) as proxy:
+async def link(amqp_url: str) -> AsyncIterator[TcpProxy]:
+    async with TcpProxy(urlsplit(amqp_url).port or 5672) as proxy:
         yield proxy
 
 
 @pytest.fixture
 async def bench(
-    amqp_url: str, names_prefix: str, sqlite_url: str, link: Proxy
+    amqp_url: str, names_prefix: str, sqlite_url: str, link: TcpProxy
 ) -> AsyncIterator[Bench]:
     topology = Topology(prefix=names_prefix, retry_delays=(1.0,))
     store = await Store.open(sqlite_url, source="test")
@@ -213,7 +213,7 @@ async def test_what_another_replica_commits_leaves_long_before_the_leader_looks_
 
 
 async def test_a_cut_connection_loses_nothing_and_changes_neither_order_nor_ids(
-    bench: Bench, link: Proxy, eventually: Eventually
+    bench: Bench, link: TcpProxy, eventually: Eventually
 ) -> None:
     ids = [f"r{number}" for number in range(300)]
     async with bench.relaying():
@@ -230,7 +230,7 @@ async def test_a_cut_connection_loses_nothing_and_changes_neither_order_nor_ids(
 
 
 async def test_a_silent_broker_loses_nothing(
-    bench: Bench, link: Proxy, eventually: Eventually
+    bench: Bench, link: TcpProxy, eventually: Eventually
 ) -> None:
     ids = [f"r{number}" for number in range(20)]
     async with bench.relaying():

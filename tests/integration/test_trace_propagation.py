@@ -18,8 +18,8 @@ from opentelemetry import semconv
 from recording_schemas import CommandRejected, CommandSucceeded, Completed, FileReady
 from sandbox.services.rabbitmq import RabbitMQNode
 from sandbox.waiting import Eventually
-from tests.e2e.processes import API_TOKEN, Scene, scene
-from tests.integration.collector import Collector, Span
+from tests.e2e.worker_environment import API_TOKEN, WorkerEnvironment, open_worker_environment
+from tests.integration.trace_collector import CollectedSpan, TraceCollector
 
 TRACE: Final = "0af7651916cd43dd8448eb211c80319c"
 PUBLISHER: Final = "b7ad6b7169203331"
@@ -67,11 +67,11 @@ async def publish(amqp_url: str, prefix: str, headers: dict[str, Any], **members
         await exchange.publish(message, members["type"])
 
 
-def start(stage: Scene) -> dict[str, Any]:
+def start(environment: WorkerEnvironment) -> dict[str, Any]:
     return {
         "type": "start_track_recording",
         "id": "start-1",
-        "meeting_id": stage.meeting_id,
+        "meeting_id": environment.meeting_id,
     }
 
 
@@ -80,17 +80,20 @@ async def test_one_trace_leads_from_the_command_to_the_track_file_also_across_a_
 ) -> None:
     url, prefix = rabbitmq.amqp_url, names_prefix
     more: dict[str, Any] = dict(QUICK)
-    async with Collector() as collector:
+    async with TraceCollector() as collector:
         more["OTEL_EXPORTER_OTLP_ENDPOINT"] = collector.url
-        async with scene(url, prefix, tmp_path, **more) as stage, listening(url, prefix) as ear:
-            await publish(url, prefix, CARRIED, **start(stage))
-            await stage.outcome("start-1")
-            await stage.worker.stop()
-            await stage.worker.start()
-            await stage.worker.ready()
-            await stage.send(type="stop_recording", id="stop-1", start_id="start-1")
-            await stage.event(Completed)
-            files = [one for one in stage.messages.events if isinstance(one.data, FileReady)]
+        async with (
+            open_worker_environment(url, prefix, tmp_path, **more) as environment,
+            listening(url, prefix) as ear,
+        ):
+            await publish(url, prefix, CARRIED, **start(environment))
+            await environment.outcome("start-1")
+            await environment.worker.stop()
+            await environment.worker.start()
+            await environment.worker.ready()
+            await environment.send(type="stop_recording", id="stop-1", start_id="start-1")
+            await environment.event(Completed)
+            files = [one for one in environment.messages.events if isinstance(one.data, FileReady)]
             await eventually(lambda: len(ear.traceparents("recording.file_ready.v1")) == len(files))
             wanted = ear.traceparents("recording.file_ready.v1")
             await eventually(lambda: exported(collector, wanted))
@@ -106,7 +109,7 @@ async def test_one_trace_leads_from_the_command_to_the_track_file_also_across_a_
         }
 
 
-def exported(collector: Collector, traceparents: list[str]) -> bool:
+def exported(collector: TraceCollector, traceparents: list[str]) -> bool:
     known = {one.traceparent for one in collector.spans}
     return bool(traceparents) and set(traceparents) <= known
 
@@ -115,7 +118,7 @@ def of_the_start(heard: dict[str, Any]) -> bool:
     return TRACE in str(heard["headers"].get("traceparent"))
 
 
-def way_up(spans: dict[str, Span], traceparent: str) -> list[Span]:
+def way_up(spans: dict[str, CollectedSpan], traceparent: str) -> list[CollectedSpan]:
     """From the span that a message carries to the topmost that the worker told of."""
     _, trace, span_id, _ = traceparent.split("-")
     path = []
@@ -130,11 +133,11 @@ async def test_the_spans_of_a_command_say_what_was_claimed_asked_and_committed(
     rabbitmq: RabbitMQNode, names_prefix: str, tmp_path: Path, eventually: Eventually
 ) -> None:
     url, prefix = rabbitmq.amqp_url, names_prefix
-    async with Collector() as collector:
+    async with TraceCollector() as collector:
         more: dict[str, Any] = {**QUICK, "OTEL_EXPORTER_OTLP_ENDPOINT": collector.url}
-        async with scene(url, prefix, tmp_path, **more) as stage:
-            await publish(url, prefix, CARRIED, **start(stage))
-            await stage.outcome("start-1")
+        async with open_worker_environment(url, prefix, tmp_path, **more) as environment:
+            await publish(url, prefix, CARRIED, **start(environment))
+            await environment.outcome("start-1")
             await eventually(lambda: bool(collector.named(f"publish {prefix}.results")))
             await eventually(lambda: bool(collector.named(f"process {prefix}.commands")))
         (process,) = collector.named(f"process {prefix}.commands")
@@ -160,7 +163,7 @@ async def test_the_spans_of_a_command_say_what_was_claimed_asked_and_committed(
         assert named_freely(collector.spans) == set()
 
 
-def named_freely(spans: list[Span]) -> set[str]:
+def named_freely(spans: list[CollectedSpan]) -> set[str]:
     """Attributes that the conventions do not know, or know no more, and that are not our own."""
     files = Path(next(iter(semconv.__path__))).glob("**/attributes/*.py")
     text = "".join(one.read_text() for one in files)
@@ -174,20 +177,20 @@ async def test_a_command_that_is_refused_says_so_in_its_trace(
     rabbitmq: RabbitMQNode, names_prefix: str, tmp_path: Path, eventually: Eventually
 ) -> None:
     url, prefix = rabbitmq.amqp_url, names_prefix
-    async with Collector() as collector:
+    async with TraceCollector() as collector:
         more: dict[str, Any] = {**QUICK, "OTEL_EXPORTER_OTLP_ENDPOINT": collector.url}
         more["OTEL_EXPORTER_OTLP_HEADERS"] = "x-key=for-the-collector"
-        async with scene(url, prefix, tmp_path, **more) as stage:
+        async with open_worker_environment(url, prefix, tmp_path, **more) as environment:
             wrong = {"type": "stop_recording", "id": "stop-1", "recording_id": str(uuid.uuid4())}
             await publish(url, prefix, {}, **wrong)
-            assert isinstance((await stage.outcome("stop-1")).data, CommandRejected)
+            assert isinstance((await environment.outcome("stop-1")).data, CommandRejected)
             await eventually(lambda: bool(collector.named(f"process {prefix}.commands")))
         (process,) = collector.named(f"process {prefix}.commands")
         assert process.facts["recording_worker.outcome"] == "rejected"
         refused = [one for one in collector.spans if one.kind == "client" and one.failed]
         assert {one.facts["error.type"] for one in refused} == {"404"}
         assert collector.headers[0]["x-key"] == "for-the-collector"
-        assert "for-the-collector" not in stage.worker.log_tail(100_000)
+        assert "for-the-collector" not in environment.worker.log_tail(100_000)
 
 
 async def test_a_collector_that_never_answers_holds_nothing_up(
@@ -205,21 +208,27 @@ async def test_a_collector_that_never_answers_holds_nothing_up(
         "OTEL_BSP_MAX_QUEUE_SIZE": "8",
         "OTEL_BSP_MAX_EXPORT_BATCH_SIZE": "4",
     }
-    async with silent, scene(rabbitmq.amqp_url, names_prefix, tmp_path, **more) as stage:
+    async with (
+        silent,
+        open_worker_environment(rabbitmq.amqp_url, names_prefix, tmp_path, **more) as environment,
+    ):
         for number in range(20):
-            await stage.send(
-                **start(stage) | {"id": f"start-{number}", "meeting_id": str(uuid.uuid4())}
+            await environment.send(
+                **start(environment) | {"id": f"start-{number}", "meeting_id": str(uuid.uuid4())}
             )
         for number in range(20):
-            assert isinstance((await stage.outcome(f"start-{number}")).data, CommandSucceeded)
-        assert await stage.worker.stop(seconds=15) == 0
+            assert isinstance((await environment.outcome(f"start-{number}")).data, CommandSucceeded)
+        assert await environment.worker.stop(seconds=15) == 0
 
 
 async def test_without_a_collector_a_commands_headers_go_on_as_they_came(
     rabbitmq: RabbitMQNode, names_prefix: str, tmp_path: Path, eventually: Eventually
 ) -> None:
     url, prefix = rabbitmq.amqp_url, names_prefix
-    async with scene(url, prefix, tmp_path) as stage, listening(url, prefix) as ear:
-        await publish(url, prefix, CARRIED, **start(stage))
+    async with (
+        open_worker_environment(url, prefix, tmp_path) as environment,
+        listening(url, prefix) as ear,
+    ):
+        await publish(url, prefix, CARRIED, **start(environment))
         await eventually(lambda: bool(ear.traceparents("command.succeeded.v1")))
         assert all(one["headers"] == CARRIED for one in ear.heard)

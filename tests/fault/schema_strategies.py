@@ -33,7 +33,7 @@ FORMATS: Final = {
 }
 
 
-def values_of(schema: Schema, root: Schema) -> st.SearchStrategy[Any]:
+def values_for(schema: Schema, root: Schema) -> st.SearchStrategy[Any]:
     """Values, as JSON builtins, that `schema` calls valid; `root` is the document of its `$ref`s.
 
     NotImplementedError names what is not understood of it.
@@ -41,13 +41,13 @@ def values_of(schema: Schema, root: Schema) -> st.SearchStrategy[Any]:
     said = {word: rule for word, rule in schema.items() if word not in WORDS}
     match said:
         case {"$ref": str(where), **rest} if not rest:
-            return values_of(_at(where, root), root)
+            return values_for(_at(where, root), root)
         case {"enum": list(values), **rest} if not rest:
             return st.sampled_from(values)
         case {"const": value, **rest} if not rest:
             return st.just(value)
         case {"anyOf": list(ways), **rest} if not rest:
-            return st.one_of([values_of(way, root) for way in ways])
+            return st.one_of([values_for(way, root) for way in ways])
         case {"type": str(kind), **rest} if rest.keys() <= KNOWN.get(kind, set()):
             return _of_type(kind, rest, root)
     raise NotImplementedError(f"no values are made from {said}")
@@ -66,7 +66,7 @@ def _of_type(kind: str, said: Schema, root: Schema) -> st.SearchStrategy[Any]:
             return _objects(said, root)
         case "array":
             fewest, most = said.get("minItems", 0), said.get("maxItems")
-            few = st.lists(values_of(said["items"], root), min_size=fewest, max_size=most)
+            few = st.lists(values_for(said["items"], root), min_size=fewest, max_size=most)
             return few if most is None else few | few.map(lambda made: (made * most)[:most])
         case "string":
             return _strings(said)
@@ -85,9 +85,9 @@ def _objects(said: Schema, root: Schema) -> st.SearchStrategy[Schema]:
     members = {name: rule for name, rule in said["properties"].items() if rule is not False}
     must = set(said.get("required", []))
     made = st.fixed_dictionaries(
-        {name: values_of(rule, root) for name, rule in members.items() if name in must},
+        {name: values_for(rule, root) for name, rule in members.items() if name in must},
         optional={
-            name: values_of(rule, root) for name, rule in members.items() if name not in must
+            name: values_for(rule, root) for name, rule in members.items() if name not in must
         },
     )
     if said.get("additionalProperties", True):

@@ -12,14 +12,14 @@ import struct
 from types import TracebackType
 from typing import Final, Literal, Self
 
-CHUNK: Final = 65_536
-LINGER_NOT: Final = struct.pack("ii", 1, 0)
+CHUNK_BYTES: Final = 65_536
+NO_LINGER: Final = struct.pack("ii", 1, 0)
 """SO_LINGER of zero seconds: closing sends RST instead of FIN."""
 
-How = Literal["reset", "fin"]
+CutKind = Literal["reset", "fin"]
 
 
-class Proxy:
+class TcpProxy:
     """`async with Proxy(port) as link:` takes connections on `link.port` for `host:port`.
 
     Several ports get one connection after the other, as behind a load balancer. `bytes_up` and
@@ -30,7 +30,7 @@ class Proxy:
     def __init__(self, *ports: int, host: str = "127.0.0.1") -> None:
         self._host = host
         self._ports = itertools.cycle(ports)
-        self._pairs: set[_Pair] = set()
+        self._pairs: set[_ProxiedConnection] = set()
         self._server: asyncio.Server | None = None
         self._going = asyncio.Event()
         self._going.set()
@@ -60,7 +60,7 @@ class Proxy:
         """How many connections there are through it now."""
         return len(self._pairs)
 
-    def cut(self, how: How = "reset") -> None:
+    def cut(self, how: CutKind = "reset") -> None:
         """End every connection there is, on both sides: by RST, or by FIN."""
         for pair in set(self._pairs):
             pair.cut(how)
@@ -99,7 +99,7 @@ class Proxy:
 
     async def _take(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self.accepted += 1
-        pair = _Pair(writer)
+        pair = _ProxiedConnection(writer)
         self._pairs.add(pair)
         try:
             if self._swallows:
@@ -124,11 +124,11 @@ class Proxy:
         self,
         reader: asyncio.StreamReader,
         writer: asyncio.StreamWriter,
-        pair: "_Pair",
+        pair: "_ProxiedConnection",
         *,
         up: bool,
     ) -> None:
-        while data := await reader.read(CHUNK):
+        while data := await reader.read(CHUNK_BYTES):
             self._count(len(data), up=up)
             if self._delay:
                 await asyncio.sleep(self._delay)
@@ -147,8 +147,8 @@ class Proxy:
         elif writer.can_write_eof() and not writer.is_closing():
             writer.write_eof()
 
-    async def _drink(self, reader: asyncio.StreamReader, pair: "_Pair") -> None:
-        while data := await reader.read(CHUNK):
+    async def _drink(self, reader: asyncio.StreamReader, pair: "_ProxiedConnection") -> None:
+        while data := await reader.read(CHUNK_BYTES):
             self._count(len(data), up=True)
         await pair.ended()
 
@@ -159,7 +159,7 @@ class Proxy:
             self.bytes_down += size
 
 
-class _Pair:
+class _ProxiedConnection:
     """Both halves of one connection."""
 
     def __init__(self, client: asyncio.StreamWriter) -> None:
@@ -172,7 +172,7 @@ class _Pair:
         if self._ended.is_set():  # cut while the target was being reached
             _end(target, "reset")
 
-    def cut(self, how: How) -> None:
+    def cut(self, how: CutKind) -> None:
         self._ended.set()
         for writer in self._writers:
             _end(writer, how)
@@ -181,13 +181,13 @@ class _Pair:
         await self._ended.wait()
 
 
-def _end(writer: asyncio.StreamWriter, how: How) -> None:
+def _end(writer: asyncio.StreamWriter, how: CutKind) -> None:
     transport = writer.transport
     if how == "fin":
         transport.close()
         return
     if not transport.is_closing():
         transport.get_extra_info("socket").setsockopt(
-            socket.SOL_SOCKET, socket.SO_LINGER, LINGER_NOT
+            socket.SOL_SOCKET, socket.SO_LINGER, NO_LINGER
         )
     transport.abort()

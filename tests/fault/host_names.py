@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 
-class Names:
+class HostNameTable:
     """A table with no name but localhost at first. The machine's own is left alone.
 
     `within` is what a command is run by to live with this table, and with nobody else to ask:

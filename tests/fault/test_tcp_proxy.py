@@ -8,7 +8,7 @@ import pytest
 
 from sandbox.services.ports import free_ports
 from sandbox.waiting import eventually
-from tests.fault.proxy import Proxy
+from tests.fault.tcp_proxy import TcpProxy
 
 Streams = tuple[asyncio.StreamReader, asyncio.StreamWriter]
 
@@ -39,16 +39,16 @@ async def echo() -> Echo:
 
 
 @pytest.fixture
-async def proxy(echo: Echo) -> AsyncIterator[Proxy]:
+async def proxy(echo: Echo) -> AsyncIterator[TcpProxy]:
     server = await asyncio.start_server(echo.serve, "127.0.0.1", 0)
-    async with Proxy(server.sockets[0].getsockname()[1]) as proxy:
+    async with TcpProxy(server.sockets[0].getsockname()[1]) as proxy:
         yield proxy
     server.close()
     await server.wait_closed()
 
 
 @asynccontextmanager
-async def connected(proxy: Proxy) -> AsyncIterator[Streams]:
+async def connected(proxy: TcpProxy) -> AsyncIterator[Streams]:
     reader, writer = await asyncio.open_connection("127.0.0.1", proxy.port)
     try:
         yield reader, writer
@@ -62,13 +62,13 @@ async def said(streams: Streams, text: bytes) -> bytes:
     return await asyncio.wait_for(reader.readexactly(len(text)), 10)
 
 
-async def test_bytes_go_through_and_are_counted(proxy: Proxy) -> None:
+async def test_bytes_go_through_and_are_counted(proxy: TcpProxy) -> None:
     async with connected(proxy) as streams:
         assert await said(streams, b"hello") == b"hello"
     assert (proxy.bytes_up, proxy.bytes_down, proxy.accepted) == (5, 5, 1)
 
 
-async def test_an_end_is_passed_on(proxy: Proxy, echo: Echo) -> None:
+async def test_an_end_is_passed_on(proxy: TcpProxy, echo: Echo) -> None:
     async with connected(proxy) as streams:
         await said(streams, b"hello")
         streams[1].write_eof()
@@ -77,7 +77,7 @@ async def test_an_end_is_passed_on(proxy: Proxy, echo: Echo) -> None:
     await eventually(lambda: proxy.open_connections == 0)
 
 
-async def test_a_reset_is_met_on_both_sides(proxy: Proxy, echo: Echo) -> None:
+async def test_a_reset_is_met_on_both_sides(proxy: TcpProxy, echo: Echo) -> None:
     async with connected(proxy) as streams:
         await said(streams, b"hello")
         proxy.cut("reset")
@@ -86,7 +86,7 @@ async def test_a_reset_is_met_on_both_sides(proxy: Proxy, echo: Echo) -> None:
     await eventually(lambda: echo.ended == ["reset"])
 
 
-async def test_a_fin_is_met_on_both_sides(proxy: Proxy, echo: Echo) -> None:
+async def test_a_fin_is_met_on_both_sides(proxy: TcpProxy, echo: Echo) -> None:
     async with connected(proxy) as streams:
         await said(streams, b"hello")
         proxy.cut("fin")
@@ -94,7 +94,7 @@ async def test_a_fin_is_met_on_both_sides(proxy: Proxy, echo: Echo) -> None:
     await eventually(lambda: echo.ended == ["fin"])
 
 
-async def test_what_a_stall_holds_back_comes_afterwards(proxy: Proxy, echo: Echo) -> None:
+async def test_what_a_stall_holds_back_comes_afterwards(proxy: TcpProxy, echo: Echo) -> None:
     async with connected(proxy) as streams:
         await said(streams, b"hello")
         proxy.stall()
@@ -105,7 +105,7 @@ async def test_what_a_stall_holds_back_comes_afterwards(proxy: Proxy, echo: Echo
         assert await asyncio.wait_for(streams[0].readexactly(5), 10) == b"later"
 
 
-async def test_a_delay_lets_everything_arrive_later_and_in_order(proxy: Proxy) -> None:
+async def test_a_delay_lets_everything_arrive_later_and_in_order(proxy: TcpProxy) -> None:
     proxy.delay(0.05)
     loop = asyncio.get_running_loop()
     async with connected(proxy) as streams:
@@ -116,7 +116,7 @@ async def test_a_delay_lets_everything_arrive_later_and_in_order(proxy: Proxy) -
 
 
 async def test_a_black_hole_swallows_bytes_and_ends_and_resets_afterwards(
-    proxy: Proxy, echo: Echo
+    proxy: TcpProxy, echo: Echo
 ) -> None:
     async with connected(proxy) as streams:
         await said(streams, b"hello")
@@ -130,7 +130,9 @@ async def test_a_black_hole_swallows_bytes_and_ends_and_resets_afterwards(
             await asyncio.wait_for(streams[0].read(), 10)
 
 
-async def test_a_connection_made_into_a_black_hole_reaches_nobody(proxy: Proxy, echo: Echo) -> None:
+async def test_a_connection_made_into_a_black_hole_reaches_nobody(
+    proxy: TcpProxy, echo: Echo
+) -> None:
     proxy.black_hole()
     async with connected(proxy) as streams:
         streams[1].write(b"anybody?")
@@ -138,7 +140,7 @@ async def test_a_connection_made_into_a_black_hole_reaches_nobody(proxy: Proxy, 
     assert echo.got == b""
 
 
-async def test_a_refusal_keeps_out_the_new_and_leaves_the_old_alone(proxy: Proxy) -> None:
+async def test_a_refusal_keeps_out_the_new_and_leaves_the_old_alone(proxy: TcpProxy) -> None:
     async with connected(proxy) as streams:
         await said(streams, b"hello")
         proxy.refuse()
@@ -152,7 +154,7 @@ async def test_a_refusal_keeps_out_the_new_and_leaves_the_old_alone(proxy: Proxy
 
 async def test_a_target_that_is_away_looks_like_a_reset() -> None:
     (port,) = free_ports(1)
-    async with Proxy(port) as proxy, connected(proxy) as streams:
+    async with TcpProxy(port) as proxy, connected(proxy) as streams:
         with pytest.raises(ConnectionResetError):
             await asyncio.wait_for(streams[0].read(), 10)
 
@@ -166,7 +168,7 @@ async def test_of_several_targets_each_gets_its_turn() -> None:
             stack.push_async_callback(server.wait_closed)
             stack.callback(server.close)
             ports.append(server.sockets[0].getsockname()[1])
-        proxy = await stack.enter_async_context(Proxy(*ports))
+        proxy = await stack.enter_async_context(TcpProxy(*ports))
         for text in (b"one", b"two", b"three"):
             async with connected(proxy) as streams:
                 await said(streams, text)

@@ -13,7 +13,7 @@ REJECTED = frozenset({"rejected"})
 ANY_OUTCOME = frozenset({"succeeded", "rejected", "expired", "failed"})
 
 
-class Sent(msgspec.Struct, frozen=True, kw_only=True):
+class SentMessage(msgspec.Struct, frozen=True, kw_only=True):
     """One message that was published to the commands exchange.
 
     `confirmed`: the broker took it, so from then on it is the worker's. `command_id` is that of the
@@ -32,7 +32,7 @@ class Sent(msgspec.Struct, frozen=True, kw_only=True):
     reply_to: bool = False
 
 
-class Received(msgspec.Struct, frozen=True, kw_only=True):
+class ReceivedMessage(msgspec.Struct, frozen=True, kw_only=True):
     """One message as a subscriber got it, in the order of arrival.
 
     `exchange` is the last part of its name (`status`, `files`, `results`, `dead-letter`), and
@@ -45,15 +45,15 @@ class Received(msgspec.Struct, frozen=True, kw_only=True):
     body: bytes
 
 
-class Facts(msgspec.Struct, frozen=True, kw_only=True):
+class RunRecord(msgspec.Struct, frozen=True, kw_only=True):
     """All that happened, as seen from outside of the workers.
 
     `foreign` are recordings that somebody else started: nobody owes events about them.
     `beyond_limit` are requests that the emulated API refused for being too many.
     """
 
-    sent: tuple[Sent, ...] = ()
-    received: tuple[Received, ...] = ()
+    sent: tuple[SentMessage, ...] = ()
+    received: tuple[ReceivedMessage, ...] = ()
     started: tuple[StartedEntry, ...] = ()
     transitions: tuple[TransitionEntry, ...] = ()
     files: tuple[FileEntry, ...] = ()
@@ -61,19 +61,19 @@ class Facts(msgspec.Struct, frozen=True, kw_only=True):
     beyond_limit: tuple[RequestEntry, ...] = ()
 
 
-def facts_of(
-    sent: Iterable[Sent],
-    received: Iterable[Received],
+def run_record_of(
+    sent: Iterable[SentMessage],
+    received: Iterable[ReceivedMessage],
     ledger: RequestLog,
     *,
     foreign: Iterable[str] = (),
     may_breach: bool = False,
-) -> Facts:
+) -> RunRecord:
     """The facts so far, out of what publisher, subscriber and emulated API have written down.
 
     With `may_breach` nobody could know the API's limit, and to be beyond it is no fact.
     """
-    return Facts(
+    return RunRecord(
         sent=tuple(sent),
         received=tuple(received),
         started=tuple(ledger.started),

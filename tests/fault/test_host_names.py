@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.fault.field import Field
-from tests.fault.names import Names
+from tests.fault.fault_environment import FaultEnvironment
+from tests.fault.host_names import HostNameTable
 from tests.fault.test_api_storms import (
     COMMANDS,
     all_ends_well,
@@ -20,38 +20,38 @@ NAME = "realtimekit.test"
 
 
 async def test_with_a_host_that_is_not_found_commands_wait_and_a_stop_ends_in_order(
-    field: Field,
+    environment: FaultEnvironment,
 ) -> None:
     lost = await running(
-        field,
+        environment,
         REALTIMEKIT_BASE_URL="http://no-such-host.invalid/client/v4",
         WORKER_SHUTDOWN_SECONDS="3",
     )
-    await send_starts(field, range(COMMANDS))
+    await send_starts(environment, range(COMMANDS))
     await says_that_the_api_is_away(lost)
     _, why = await readiness(lost)
     assert "no-such-host.invalid" in why["api"]
     await asyncio.to_thread(lost.stop)
     assert lost.exit_code == 0
-    assert not field.recorder.outcomes
-    await running(field)
-    await all_ends_well(field, range(COMMANDS))
+    assert not environment.recorder.outcomes
+    await running(environment)
+    await all_ends_well(environment, range(COMMANDS))
 
 
 @pytest.mark.usefixtures("bubblewrap")
 async def test_a_worker_that_waits_for_a_name_to_be_found_goes_on_by_itself_when_it_is(
-    field: Field, tmp_path: Path
+    environment: FaultEnvironment, tmp_path: Path
 ) -> None:
-    names = Names(tmp_path)
-    worker = field.worker(
-        within=names.within, REALTIMEKIT_BASE_URL=f"http://{NAME}:{field.api.port}/client/v4"
+    names = HostNameTable(tmp_path)
+    worker = environment.worker(
+        within=names.within, REALTIMEKIT_BASE_URL=f"http://{NAME}:{environment.api.port}/client/v4"
     )
     worker.start()
     await worker.ready()
-    await send_starts(field, range(COMMANDS))
+    await send_starts(environment, range(COMMANDS))
     await says_that_the_api_is_away(worker)
-    assert not field.sandbox.request_log.requests
+    assert not environment.sandbox.request_log.requests
     names.give(NAME)
     await worker.ready()
-    await all_ends_well(field, range(COMMANDS))
+    await all_ends_well(environment, range(COMMANDS))
     assert worker.starts == 1

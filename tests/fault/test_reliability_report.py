@@ -18,14 +18,14 @@ from recording_schemas import (
     routing_key,
 )
 from sandbox.model.log_entries import FileEntry, RequestEntry, StartedEntry, TransitionEntry
-from tests.fault.facts import SUCCEEDED, Facts, Received, Sent
-from tests.fault.ledger import Run, account, closing_lines
+from tests.fault.reliability_report import RunFigures, report_lines, report_on
+from tests.fault.run_record import SUCCEEDED, ReceivedMessage, RunRecord, SentMessage
 from worker.domain.outcomes import utc
 
 FILE = "default_file.webm"
 
 
-def told(data: EventData, event_id: str, sequence: int | None = None) -> Received:
+def told(data: EventData, event_id: str, sequence: int | None = None) -> ReceivedMessage:
     subject = data.recording_id if sequence else "start"  # type: ignore[union-attr]
     body = encode_event(
         data,
@@ -35,7 +35,7 @@ def told(data: EventData, event_id: str, sequence: int | None = None) -> Receive
         time=utc(0),
         sequence=f"{sequence:012d}" if sequence else None,
     )
-    return Received(
+    return ReceivedMessage(
         exchange=exchange_of(data), routing_key=routing_key(data), message_id=event_id, body=body
     )
 
@@ -46,7 +46,7 @@ def about(kind: type[Any], **members: Any) -> Any:
     return kind(**{**dict.fromkeys(kind.__struct_fields__), **common, **members})
 
 
-def status(status: Status, before: Status | None, number: int) -> Received:
+def status(status: Status, before: Status | None, number: int) -> ReceivedMessage:
     data = about(
         StatusChanged,
         status=status,
@@ -57,19 +57,19 @@ def status(status: Status, before: Status | None, number: int) -> Received:
     return told(data, f"event-{number}", number)
 
 
-def outcome(recording_id: str = "r1", event_id: str = "outcome") -> Received:
+def outcome(recording_id: str = "r1", event_id: str = "outcome") -> ReceivedMessage:
     data = CommandSucceeded(
         command_id="start", command_type="start_track_recording", recording_ids=(recording_id,)
     )
     return told(data, event_id)
 
 
-def file_ready(number: int, name: str = FILE) -> Received:
+def file_ready(number: int, name: str = FILE) -> ReceivedMessage:
     data = about(FileReady, file_name=name, media_kind="audio", file_index=1, file_count=1)
     return told(data, f"event-{number}", number)
 
 
-def completed(number: int) -> Received:
+def completed(number: int) -> ReceivedMessage:
     data = about(Completed, status=Status.UPLOADED, file_count=1, files=(FILE,))
     return told(data, f"event-{number}", number)
 
@@ -91,7 +91,7 @@ def begun(recording_id: str = "r1", meeting_id: str = "m1") -> StartedEntry:
     )
 
 
-START = Sent(
+START = SentMessage(
     body=b"{}",
     command_id="start",
     confirmed=True,
@@ -101,7 +101,7 @@ START = Sent(
 )
 INVOKED = status(Status.INVOKED, None, 1)
 UPLOADED = status(Status.UPLOADED, Status.INVOKED, 2)
-GOOD = Facts(
+GOOD = RunRecord(
     sent=(START,),
     received=(outcome(), INVOKED, UPLOADED, file_ready(3), completed(4)),
     started=(begun(),),
@@ -110,23 +110,23 @@ GOOD = Facts(
 )
 
 
-def changed(**members: Any) -> Facts:
+def changed(**members: Any) -> RunRecord:
     return msgspec.structs.replace(GOOD, **members)
 
 
-def without(*numbers: int) -> tuple[Received, ...]:
+def without(*numbers: int) -> tuple[ReceivedMessage, ...]:
     return tuple(one for number, one in enumerate(GOOD.received) if number not in numbers)
 
 
 def test_when_everything_was_told_once_and_in_order_nothing_is_found() -> None:
-    found = account(GOOD)
+    found = report_on(GOOD)
     assert found.violations == ()
     assert (found.attempted, found.confirmed, found.outcomes) == (1, 1, 1)
     assert (found.recordings, found.transitions, found.files, found.events) == (1, 4, 1, 4)
 
 
 def test_the_same_event_again_with_its_own_id_and_bytes_is_counted_and_allowed() -> None:
-    found = account(changed(received=(*GOOD.received, INVOKED, outcome())))
+    found = report_on(changed(received=(*GOOD.received, INVOKED, outcome())))
     assert found.violations == ()
     assert found.duplicates == 2
 
@@ -142,39 +142,41 @@ def test_the_same_event_again_with_its_own_id_and_bytes_is_counted_and_allowed()
     ],
 )
 def test_each_message_that_is_missing_is_lost(missing: int, words: str) -> None:
-    assert words in account(changed(received=without(missing))).lost
+    assert words in report_on(changed(received=without(missing))).lost
 
 
 def test_a_command_that_the_broker_never_confirmed_is_not_owed_anything() -> None:
     unconfirmed = msgspec.structs.replace(START, command_id="other", confirmed=False)
-    assert account(changed(sent=(START, unconfirmed))).violations == ()
+    assert report_on(changed(sent=(START, unconfirmed))).violations == ()
 
 
 def test_a_reply_that_was_asked_for_and_did_not_come_is_lost() -> None:
     asking = msgspec.structs.replace(START, reply_to=True)
     reply = msgspec.structs.replace(outcome(), exchange="")
-    assert account(changed(sent=(asking,))).lost == (
+    assert report_on(changed(sent=(asking,))).lost == (
         "command start asked for a reply and got none",
     )
-    assert account(changed(sent=(asking,), received=(*GOOD.received, reply))).violations == ()
+    assert report_on(changed(sent=(asking,), received=(*GOOD.received, reply))).violations == ()
 
 
 def test_what_is_no_command_and_no_dead_letter_is_lost() -> None:
     nonsense = msgspec.structs.replace(START, body=b"nonsense", is_command=False)
-    letter = Received(exchange="dead-letter", routing_key="", message_id=None, body=b"nonsense")
-    assert len(account(changed(sent=(START, nonsense))).lost) == 1
-    found = account(changed(sent=(START, nonsense), received=(*GOOD.received, letter)))
+    letter = ReceivedMessage(
+        exchange="dead-letter", routing_key="", message_id=None, body=b"nonsense"
+    )
+    assert len(report_on(changed(sent=(START, nonsense))).lost) == 1
+    found = report_on(changed(sent=(START, nonsense), received=(*GOOD.received, letter)))
     assert found.violations == ()
 
 
 def test_a_recording_that_nobody_stopped_is_lost() -> None:
-    (found,) = account(changed(transitions=GOOD.transitions[:2])).lost
+    (found,) = report_on(changed(transitions=GOOD.transitions[:2])).lost
     assert found == "recording r1 is still RECORDING: it was never stopped"
 
 
 def test_a_second_recording_for_one_start_is_doubled() -> None:
     again = begun("r2")
-    found = account(
+    found = report_on(
         changed(
             started=(begun(), again),
             transitions=(*GOOD.transitions, move("INVOKED", "r2")),
@@ -187,7 +189,7 @@ def test_a_recording_of_a_start_that_was_rejected_is_doubled() -> None:
     members = dict.fromkeys(CommandRejected.__struct_fields__)
     told_so: Any = {**members, "command_id": "start", "command_type": "start_track_recording"}
     refusal = told(CommandRejected(**{**told_so, "code": "c", "message": "m"}), "outcome")
-    found = account(changed(received=(refusal, *without(0))))
+    found = report_on(changed(received=(refusal, *without(0))))
     assert len(found.doubled) == 1
     assert len(found.unexpected) == 1  # nothing stood in its way
 
@@ -196,9 +198,11 @@ def test_recordings_of_somebody_else_are_owed_nothing_and_belong_to_no_start() -
     theirs = begun("theirs")
     moves = (*GOOD.transitions, move("RECORDING", "theirs"))
     facts = changed(started=(begun(), theirs), transitions=moves, foreign=frozenset({"theirs"}))
-    assert account(facts).violations == ()
+    assert report_on(facts).violations == ()
     claimed = msgspec.structs.replace(facts, received=(outcome("theirs"), *without(0)))
-    assert account(claimed).unexpected == ("start start claims recording theirs of somebody else",)
+    assert report_on(claimed).unexpected == (
+        "start start claims recording theirs of somebody else",
+    )
 
 
 def test_one_recording_for_two_starts_is_unexpected() -> None:
@@ -208,7 +212,7 @@ def test_one_recording_for_two_starts_is_unexpected() -> None:
     )
     body = told(data, "another-outcome").body.replace(b'"subject":"start"', b'"subject":"another"')
     claim = msgspec.structs.replace(told(data, "another-outcome"), body=body)
-    found = account(changed(sent=(START, another), received=(*GOOD.received, claim)))
+    found = report_on(changed(sent=(START, another), received=(*GOOD.received, claim)))
     assert found.unexpected == ("starts another and start both claim recording r1",)
 
 
@@ -222,14 +226,14 @@ def test_one_recording_for_two_starts_is_unexpected() -> None:
         (msgspec.structs.replace(INVOKED, body=b"{}"), "came with other bytes"),
     ],
 )  # fmt: skip
-def test_what_no_honest_worker_would_say_is_unexpected(extra: Received, words: str) -> None:
-    found = account(changed(received=(*GOOD.received, extra)))
+def test_what_no_honest_worker_would_say_is_unexpected(extra: ReceivedMessage, words: str) -> None:
+    found = report_on(changed(received=(*GOOD.received, extra)))
     assert any(words in one for one in found.unexpected)
 
 
 def test_a_request_beyond_the_api_s_limit_is_unexpected() -> None:
     refused = RequestEntry(at=0, operation="list_recordings", method="GET", status=429, breach=True)
-    (found,) = account(changed(beyond_limit=(refused,))).unexpected
+    (found,) = report_on(changed(beyond_limit=(refused,))).unexpected
     assert found == "list_recordings was asked for beyond the API's limit"
 
 
@@ -242,13 +246,15 @@ def test_a_request_beyond_the_api_s_limit_is_unexpected() -> None:
     ],
     ids=["sequence", "completed before its files", "a status after the end"],
 )
-def test_what_subscribers_could_not_follow_is_out_of_order(received: tuple[Received, ...]) -> None:
-    assert account(changed(received=received)).out_of_order
+def test_what_subscribers_could_not_follow_is_out_of_order(
+    received: tuple[ReceivedMessage, ...],
+) -> None:
+    assert report_on(changed(received=received)).out_of_order
 
 
 def test_the_closing_lines_end_with_the_seed_and_name_each_violation() -> None:
-    found = account(changed(received=without(4)))
-    lines = closing_lines(found, Run(kills=3, restarts=3, seed=42)).splitlines()
+    found = report_on(changed(received=without(4)))
+    lines = report_lines(found, RunFigures(kills=3, restarts=3, seed=42)).splitlines()
     assert "lost                                 1" in lines
     assert "seed                                42" in lines
     assert lines[-1] == "lost: recording r1 has no completed event"

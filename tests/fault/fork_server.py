@@ -1,11 +1,11 @@
-"""`python -m tests.fault.forkery <socket>`: has imported the worker, and forks one per request.
+"""`python -m tests.fault.fork_server <socket>`: has imported the worker, and forks one per request.
 
 A fork is up in a tenth of the time that a new interpreter takes to import the same. It is a process
 as any other: it gets its environment, working directory and output by the request, begins
 with the module's `__main__`, and can be killed.
 
-A request is `Start` as JSON, with two descriptors: the log, and a socket that is told the process
-id, and later how it ended. When that socket is closed before, the process is killed.
+A request is `ForkRequest` as JSON, with two descriptors: the log, and a socket. The socket gets the
+process id, and later the exit code. If the socket is closed before, the process is killed.
 """
 
 import contextlib
@@ -21,7 +21,7 @@ from typing import Final, NoReturn
 
 import msgspec
 
-EARLY: Final = (
+PRELOADED_MODULES: Final = (
     "worker.cli.root",
     "worker.app",
     "worker.cli.run",
@@ -31,13 +31,13 @@ EARLY: Final = (
     "psycopg",
     "sqlalchemy.dialects.postgresql.psycopg",
     "sqlalchemy.dialects.sqlite",
-    "tests.fault.stepping",
+    "tests.fault.suspension_points",
 )
 """What every worker imports sooner or later."""
-MOST_BYTES: Final = 100_000
+MAX_REQUEST_BYTES: Final = 100_000
 
 
-class Start(msgspec.Struct, frozen=True):
+class ForkRequest(msgspec.Struct, frozen=True):
     """What to run: `python -m <module> <arguments>`, with exactly this environment."""
 
     module: str
@@ -46,7 +46,7 @@ class Start(msgspec.Struct, frozen=True):
     directory: str
 
 
-class Told(msgspec.Struct, frozen=True):
+class ForkReport(msgspec.Struct, frozen=True):
     """One line to whoever asked: the process id, or the exit code (minus the signal's number)."""
 
     pid: int | None = None
@@ -55,23 +55,23 @@ class Told(msgspec.Struct, frozen=True):
 
 def main() -> None:
     """Fork until nobody can ask any more."""
-    for name in EARLY:
+    for name in PRELOADED_MODULES:
         importlib.import_module(name)
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # who watches over a worker reports, not we
     with socket.socket(fileno=int(sys.argv[1])) as asked:
         while True:
-            request, descriptors, _, _ = socket.recv_fds(asked, MOST_BYTES, 2)
+            request, descriptors, _, _ = socket.recv_fds(asked, MAX_REQUEST_BYTES, 2)
             if not request:
                 return
             if os.fork() == 0:
                 asked.close()
                 signal.signal(signal.SIGCHLD, signal.SIG_DFL)
-                _watch_over(msgspec.json.decode(request, type=Start), *descriptors)
+                _watch_over(msgspec.json.decode(request, type=ForkRequest), *descriptors)
             for each in descriptors:
                 os.close(each)
 
 
-def _watch_over(start: Start, log: int, told: int) -> NoReturn:
+def _watch_over(start: ForkRequest, log: int, told: int) -> NoReturn:
     """Fork the worker, tell of its beginning and its end, and kill it when nobody listens."""
     ended, lives = os.pipe()
     worker = os.fork()
@@ -82,7 +82,7 @@ def _watch_over(start: Start, log: int, told: int) -> NoReturn:
     os.close(lives)  # now the worker alone holds it open
     line = socket.socket(fileno=told)
     with contextlib.suppress(OSError):
-        line.send(msgspec.json.encode(Told(pid=worker)))
+        line.send(msgspec.json.encode(ForkReport(pid=worker)))
     ready, _, _ = select.select([ended, line.fileno()], [], [])
     if ended not in ready:
         os.kill(worker, signal.SIGKILL)
@@ -91,12 +91,12 @@ def _watch_over(start: Start, log: int, told: int) -> NoReturn:
     assert end is not None
     code = end.si_status if end.si_code == os.CLD_EXITED else -end.si_status
     with contextlib.suppress(OSError):
-        line.send(msgspec.json.encode(Told(exit_code=code)))
+        line.send(msgspec.json.encode(ForkReport(exit_code=code)))
     os.waitpid(worker, 0)
     os._exit(0)
 
 
-def _become(start: Start, log: int) -> NoReturn:
+def _become(start: ForkRequest, log: int) -> NoReturn:
     """Be that process, from its first line to its exit code."""
     os.setsid()
     nothing = os.open(os.devnull, os.O_RDONLY)

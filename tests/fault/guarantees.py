@@ -16,8 +16,8 @@ from recording_schemas import (
     StatusChanged,
     outcome_of,
 )
-from tests.fault.facts import Facts, Received, Sent
-from tests.fault.told import Told
+from tests.fault.published_events import PublishedEvents
+from tests.fault.run_record import ReceivedMessage, RunRecord, SentMessage
 
 ENDED: Final = frozenset({"UPLOADED", "ERRORED"})
 RANK: Final = {
@@ -33,14 +33,14 @@ RANK: Final = {
 # Lost
 
 
-def commands_without_outcome(facts: Facts, told: Told) -> Iterator[str]:
+def commands_without_outcome(facts: RunRecord, told: PublishedEvents) -> Iterator[str]:
     """Every command that the broker confirmed is owed an outcome on the exchange."""
     owed = {one.command_id for one in facts.sent if one.confirmed}
     for command_id in sorted(owed - told.outcomes.keys()):
         yield f"command {command_id} was confirmed and has no outcome"
 
 
-def replies_missing(facts: Facts) -> Iterator[str]:
+def missing_replies(facts: RunRecord) -> Iterator[str]:
     """Whoever gave a `reply_to` is owed the outcome there as well."""
     replied = {msgspec.json.decode(one.body)["subject"] for one in facts.received if _is_reply(one)}
     owed = {one.command_id for one in facts.sent if one.confirmed and one.reply_to}
@@ -48,11 +48,11 @@ def replies_missing(facts: Facts) -> Iterator[str]:
         yield f"command {command_id} asked for a reply and got none"
 
 
-def _is_reply(one: Received) -> bool:
+def _is_reply(one: ReceivedMessage) -> bool:
     return one.exchange == ""
 
 
-def dead_letters_missing(facts: Facts) -> Iterator[str]:
+def missing_dead_letters(facts: RunRecord) -> Iterator[str]:
     """What is no command is owed a place among the dead letters, its bytes unchanged."""
     dead = {one.body for one in facts.received if one.exchange == "dead-letter"}
     for one in facts.sent:
@@ -60,7 +60,7 @@ def dead_letters_missing(facts: Facts) -> Iterator[str]:
             yield f"no dead letter has the bytes {one.body[:60]!r}"
 
 
-def recordings_not_told(facts: Facts, told: Told) -> Iterator[str]:
+def unreported_recordings(facts: RunRecord, told: PublishedEvents) -> Iterator[str]:
     """Of each recording of ours: its end, each of its files, and its completion."""
     last = {one.recording_id: one.status for one in facts.transitions}
     files: dict[str, set[str]] = defaultdict(set)
@@ -81,12 +81,12 @@ def recordings_not_told(facts: Facts, told: Told) -> Iterator[str]:
             yield f"recording {recording_id} has file {name}, and no event says so"
 
 
-def _ours(facts: Facts) -> list[str]:
+def _ours(facts: RunRecord) -> list[str]:
     ids = (one.recording_id for one in facts.started)
     return [one for one in ids if one not in facts.foreign]
 
 
-def gaps(told: Told) -> Iterator[str]:
+def missing_sequence_numbers(told: PublishedEvents) -> Iterator[str]:
     """A number that was given out and never came belongs to an event that was dropped."""
     for recording_id, events in told.of_recording.items():
         numbers = {int(str(event.sequence)) for event in events}
@@ -97,7 +97,7 @@ def gaps(told: Told) -> Iterator[str]:
 # Doubled
 
 
-def too_many_recordings(facts: Facts, told: Told) -> Iterator[str]:
+def surplus_recordings(facts: RunRecord, told: PublishedEvents) -> Iterator[str]:
     """More recordings of a meeting and kind than start commands that may have started one."""
     starts: dict[tuple[str | None, str], set[str]] = defaultdict(set)
     for one in facts.sent:
@@ -113,12 +113,12 @@ def too_many_recordings(facts: Facts, told: Told) -> Iterator[str]:
             yield f"meeting {meeting_id} has {count} {kind} recordings for {commands}"
 
 
-def _is_rejected(one: Sent, told: Told) -> bool:
+def _is_rejected(one: SentMessage, told: PublishedEvents) -> bool:
     found = told.results(one.command_id)
     return any(outcome_of(outcome) == "rejected" for outcome in found)
 
 
-def shared_starts(told: Told) -> Iterator[str]:
+def recordings_sharing_a_start(told: PublishedEvents) -> Iterator[str]:
     """Two recordings said to come of one start."""
     owned: dict[str, set[str]] = defaultdict(set)
     for recording_id, events in told.of_recording.items():
@@ -133,7 +133,7 @@ def shared_starts(told: Told) -> Iterator[str]:
 # Unexpected
 
 
-def ids_with_other_bytes(facts: Facts) -> Iterator[str]:
+def changed_event_bodies(facts: RunRecord) -> Iterator[str]:
     """An event that comes again, also as a reply, comes unchanged."""
     bodies: dict[str, bytes] = {}
     for one in facts.received:
@@ -143,7 +143,7 @@ def ids_with_other_bytes(facts: Facts) -> Iterator[str]:
             yield f"event {one.message_id} came with other bytes than before"
 
 
-def facts_with_two_ids(told: Told) -> Iterator[str]:
+def facts_with_two_ids(told: PublishedEvents) -> Iterator[str]:
     """One fact, one id; by it subscribers recognise a repetition."""
     seen: dict[tuple[str, ...], str] = {}
     for event in told.everything():
@@ -167,7 +167,7 @@ def _facts_in(event: CloudEvent) -> list[tuple[str, ...]]:
             return [("outcome", event.subject)]
 
 
-def outcomes_not_allowed(facts: Facts, told: Told) -> Iterator[str]:
+def disallowed_outcomes(facts: RunRecord, told: PublishedEvents) -> Iterator[str]:
     """Outcomes that were not among those that would be right, or of commands that nobody sent."""
     allowed: dict[str, frozenset[str]] = {}
     for one in facts.sent:  # a repeat changes nothing: what was sent first counts
@@ -182,7 +182,7 @@ def outcomes_not_allowed(facts: Facts, told: Told) -> Iterator[str]:
                 yield f"command {command_id} ended as {name}: {why}"
 
 
-def of_unknown_origin(facts: Facts, told: Told) -> Iterator[str]:
+def events_of_unknown_origin(facts: RunRecord, told: PublishedEvents) -> Iterator[str]:
     """Events about recordings and files that do not exist."""
     started = {one.recording_id for one in facts.started}
     files = {(one.recording_id, one.name) for one in facts.files}
@@ -194,7 +194,7 @@ def of_unknown_origin(facts: Facts, told: Told) -> Iterator[str]:
                 yield f"recording {recording_id} never had a file {one.file_name}"
 
 
-def claims_of_others(facts: Facts, told: Told) -> Iterator[str]:
+def wrongly_claimed_recordings(facts: RunRecord, told: PublishedEvents) -> Iterator[str]:
     """A start that says that it started what it cannot have started."""
     origins = {one.recording_id: (one.meeting_id, one.kind) for one in facts.started}
     starts = {one.command_id: one for one in facts.sent if one.starts}
@@ -210,7 +210,7 @@ def claims_of_others(facts: Facts, told: Told) -> Iterator[str]:
                 yield f"starts {other} and {command_id} both claim recording {named}"
 
 
-def too_many_requests(facts: Facts) -> Iterator[str]:
+def requests_beyond_limit(facts: RunRecord) -> Iterator[str]:
     """Whoever is beyond the API's limit is kept out, with all that he is to do."""
     for one in facts.beyond_limit:
         yield f"{one.operation} was asked for beyond the API's limit"
@@ -219,7 +219,7 @@ def too_many_requests(facts: Facts) -> Iterator[str]:
 # Out of order
 
 
-def disorder(told: Told) -> Iterator[str]:
+def events_out_of_order(told: PublishedEvents) -> Iterator[str]:
     """What a subscriber that takes first sights as they come could not follow."""
     for recording_id, events in told.of_recording.items():
         yield from _sequence_disorder(recording_id, events)
@@ -257,7 +257,7 @@ def _completion_disorder(recording_id: str, data: Sequence[object]) -> Iterator[
 # Allowed
 
 
-def repeats(facts: Facts) -> Counter[str]:
+def repeated_events(facts: RunRecord) -> Counter[str]:
     """How often each event came again with its own id and bytes. Replies are not repeats."""
     counted = Counter(
         one.message_id

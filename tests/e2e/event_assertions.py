@@ -35,7 +35,7 @@ def assert_one_success_each(events: list[CloudEvent], command_ids: set[str]) -> 
 
 def assert_in_order(events: list[CloudEvent], recording_id: str) -> None:
     """The first publications of a recording's events came in the order of their sequence."""
-    sequences = [str(event.sequence) for event in of(events, recording_id)]
+    sequences = [str(event.sequence) for event in events_of(events, recording_id)]
     assert sequences == sorted(set(sequences))
 
 
@@ -43,7 +43,7 @@ def assert_files_and_completion(
     events: list[CloudEvent], ledger: RequestLog, recording_id: str
 ) -> None:
     """Every file that was made has one event, and after the last one comes the completion."""
-    mine = of(events, recording_id)
+    mine = events_of(events, recording_id)
     made = sorted(file.name for file in ledger.files if file.recording_id == recording_id)
     assert made
     assert sorted(one.data.file_name for one in mine if isinstance(one.data, FileReady)) == made
@@ -52,22 +52,22 @@ def assert_files_and_completion(
     assert sum(isinstance(one.data, Completed) for one in mine) == 1
 
 
-def statuses_told(events: list[CloudEvent], recording_id: str) -> list[str]:
+def published_statuses(events: list[CloudEvent], recording_id: str) -> list[str]:
     """Every status that was published, in order."""
-    mine = of(events, recording_id)
+    mine = events_of(events, recording_id)
     return [one.data.status.value for one in mine if isinstance(one.data, StatusChanged)]
 
 
-def statuses_passed(ledger: RequestLog, recording_id: str) -> list[str]:
+def actual_statuses(ledger: RequestLog, recording_id: str) -> list[str]:
     """Every status that the recording went through, in order."""
     return [one.status for one in ledger.transitions if one.recording_id == recording_id]
 
 
-def of(events: list[CloudEvent], recording_id: str) -> list[CloudEvent]:
+def events_of(events: list[CloudEvent], recording_id: str) -> list[CloudEvent]:
     """A recording's events, each where it was published first."""
     return [event for event in deduplicated(events) if event.subject == recording_id]
 
 
-def command_id(body: bytes) -> str:
+def command_id_in(body: bytes) -> str:
     """The id of a command that was published as plain JSON."""
     return str(msgspec.json.decode(body)["id"])

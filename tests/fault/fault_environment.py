@@ -13,17 +13,17 @@ from yarl import URL
 from sandbox.api.server import Sandbox, SandboxOptions
 from sandbox.model.behaviour import Behaviour
 from sandbox.model.clock import Clock
-from tests.fault.facts import Facts, facts_of
-from tests.fault.forks import FORKS, Forks
-from tests.fault.ledger import Account, account
-from tests.fault.processes import WorkerProcess
-from tests.fault.proxy import Proxy
+from tests.fault.forked_process import FORK_SERVER, ForkServer
+from tests.fault.killable_worker import KillableWorker
 from tests.fault.recorder import Recorder
+from tests.fault.reliability_report import ReliabilityReport, report_on
+from tests.fault.run_record import RunRecord, run_record_of
 from tests.fault.sender import Sender
+from tests.fault.tcp_proxy import TcpProxy
 from worker.broker.topology import Topology
 
 RETRY_DELAYS: Final = (0.2, 0.5, 1.0)
-HASTE: Final = {
+FAST_SETTINGS: Final = {
     "WORKER_RETRY_DELAYS_SECONDS": ",".join(f"{one:g}" for one in RETRY_DELAYS),
     # What a budget does under load is tried in test_budget_fleet.py; here it would end the load.
     "WORKER_API_BUDGET": "1000000/300",
@@ -46,8 +46,8 @@ HASTE: Final = {
 BEHAVIOUR: Final = Behaviour(invoked_seconds=0.2, uploading_seconds=0.2)
 
 
-class Field:
-    """`async with open_field(…) as field:` - one broker, one API, one database, any workers.
+class FaultEnvironment:
+    """`async with open_field(…) as environment:` - one broker, one API, one database, any workers.
 
     Clocks run at normal speed (only lifecycle steps are short), because the worker compares the
     API's times with its own.
@@ -59,38 +59,38 @@ class Field:
         settings: Mapping[str, str],
         directory: Path,
         *,
-        forks: Forks | None = None,
+        forks: ForkServer | None = None,
     ) -> None:
         self.sandbox = sandbox
         self.settings = dict(settings)
         self.directory = directory
         self._forks = forks
-        self.workers: list[WorkerProcess] = []
+        self.workers: list[KillableWorker] = []
         self.foreign: set[str] = set()
         self.may_breach = False
         """Whether the workers cannot know the API's limit before they are beyond it."""
-        self.api: Proxy
-        self.amqp: Proxy
-        self.database: Proxy | None = None
-        self.webhooks: Proxy | None = None
+        self.api: TcpProxy
+        self.amqp: TcpProxy
+        self.database: TcpProxy | None = None
+        self.webhooks: TcpProxy | None = None
         self.recorder: Recorder
         self.sender: Sender
 
-    def worker(self, *, within: Sequence[str] = (), **settings: str) -> WorkerProcess:
-        """One more worker, not started yet. It is killed when the field is left.
+    def worker(self, *, within: Sequence[str] = (), **settings: str) -> KillableWorker:
+        """One more worker, not started yet. It is killed when the environment is left.
 
         `within` is a command that runs it, if need be.
         """
         log = self.directory / f"worker-{len(self.workers)}.log"
         settings = {**self.settings, **settings}
-        worker = WorkerProcess(settings, log, forks=self._forks, within=within)
+        worker = KillableWorker(settings, log, forks=self._forks, within=within)
         self.workers.append(worker)
         return worker
 
     @asynccontextmanager
-    async def webhooks_to(self, workers: Sequence[WorkerProcess]) -> AsyncIterator[None]:
+    async def webhooks_to(self, workers: Sequence[KillableWorker]) -> AsyncIterator[None]:
         """Whoever starts from now on has the API's webhooks sent to these, by way of a link."""
-        async with Proxy(*(worker.port for worker in workers)) as self.webhooks:
+        async with TcpProxy(*(worker.port for worker in workers)) as self.webhooks:
             for worker in workers:
                 worker.settings["WORKER_PUBLIC_URL"] = f"http://127.0.0.1:{self.webhooks.port}"
             yield
@@ -105,9 +105,9 @@ class Field:
             worker.kill()
 
     @property
-    def facts(self) -> Facts:
+    def facts(self) -> RunRecord:
         """What has happened so far."""
-        return facts_of(
+        return run_record_of(
             self.sender.sent,
             self.recorder.received,
             self.sandbox.request_log,
@@ -115,7 +115,7 @@ class Field:
             may_breach=self.may_breach,
         )
 
-    async def settled(self, *, seconds: float = 60.0) -> Account:
+    async def settled(self, *, seconds: float = 60.0) -> ReliabilityReport:
         """The account once nothing is lost any more and the workers have ended in order.
 
         What is missing after `seconds` stays missing.
@@ -123,15 +123,15 @@ class Field:
         deadline = time.monotonic() + seconds
         while time.monotonic() < deadline:
             began = time.monotonic()
-            if not account(self.facts).lost:
+            if not report_on(self.facts).lost:
                 break
             # The proxies share this loop: an account of much must not keep them from their work.
             await asyncio.sleep(0.02 + 4 * (time.monotonic() - began))
         await self.stop_all()
-        return account(self.facts)
+        return report_on(self.facts)
 
     @property
-    def links(self) -> tuple[Proxy, ...]:
+    def links(self) -> tuple[TcpProxy, ...]:
         """Every way from the workers to somebody else, and from the API to them."""
         links = (self.api, self.amqp, self.database, self.webhooks)
         return tuple(link for link in links if link is not None)
@@ -145,7 +145,7 @@ class Field:
 
 
 @asynccontextmanager
-async def open_field(
+async def open_fault_environment(
     amqp_url: str,
     database_url: str,
     directory: Path,
@@ -154,11 +154,11 @@ async def open_field(
     seed: int | None = None,
     behaviour: Behaviour = BEHAVIOUR,
     clock: Clock | None = None,
-    forks: Forks | None = FORKS,
+    forks: ForkServer | None = FORK_SERVER,
     **settings: str,
-) -> AsyncIterator[Field]:
-    """The field; workers reach the broker through `field.amqp`, the API through `field.api`, and
-    PostgreSQL through `field.database`, which is None with SQLite.
+) -> AsyncIterator[FaultEnvironment]:
+    """Open the environment. Workers reach the broker through `environment.amqp`, the API through
+    `environment.api`, and PostgreSQL through `environment.database` (None with SQLite).
 
     Without `forks` each worker begins as an interpreter of its own.
     """
@@ -172,7 +172,7 @@ async def open_field(
         if not database_url.startswith("sqlite:"):
             database = await stack.enter_async_context(proxy_to(database_url))
         environ: dict[str, Any] = {
-            **HASTE,
+            **FAST_SETTINGS,
             "AMQP_URL": through(amqp, amqp_url),
             "DATABASE_URL": through(database, database_url) if database else database_url,
             "REALTIMEKIT_ACCOUNT_ID": "account",
@@ -184,27 +184,27 @@ async def open_field(
             "LOG_FORMAT": "json",
             **settings,
         }
-        field = Field(sandbox, environ, directory, forks=forks)
-        field.api, field.amqp, field.database = api, amqp, database
-        field.recorder = Recorder(amqp_url, topology)
-        stack.push_async_callback(field.recorder.aclose)
-        await field.recorder.start()
-        field.sender = Sender(
-            amqp_url, topology.exchange("commands"), reply_to=field.recorder.queue
+        environment = FaultEnvironment(sandbox, environ, directory, forks=forks)
+        environment.api, environment.amqp, environment.database = api, amqp, database
+        environment.recorder = Recorder(amqp_url, topology)
+        stack.push_async_callback(environment.recorder.aclose)
+        await environment.recorder.start()
+        environment.sender = Sender(
+            amqp_url, topology.exchange("commands"), reply_to=environment.recorder.queue
         )
-        stack.push_async_callback(field.sender.aclose)
-        stack.callback(field.kill_all)
-        yield field
+        stack.push_async_callback(environment.sender.aclose)
+        stack.callback(environment.kill_all)
+        yield environment
 
 
-def proxy_to(url: str) -> Proxy:
+def proxy_to(url: str) -> TcpProxy:
     """A proxy, not open yet, to where this URL leads."""
     target = URL(url)
     port = target.port or _PORTS[target.scheme]
-    return Proxy(port, host=target.host or "127.0.0.1")
+    return TcpProxy(port, host=target.host or "127.0.0.1")
 
 
-def through(link: Proxy, url: str) -> str:
+def through(link: TcpProxy, url: str) -> str:
     """The same URL, by way of the link."""
     return str(URL(url).with_host("127.0.0.1").with_port(link.port))
 

@@ -1,4 +1,4 @@
-"""A worker that kills itself at one enumerated point: `FAULT_KILL_AT`, a `KillAt` as JSON.
+"""A worker that kills itself at one enumerated point: `FAULT_KILL_AT`, a `KillPoint` as JSON.
 
 It is the worker itself, put together of rooms whose coroutines are driven step by step. Which
 points it came through it writes to the file `FAULT_REPORTS`.
@@ -14,7 +14,7 @@ from aiohttp import web
 
 import worker.app
 import worker.bootstrap
-from tests.fault.stepping import KillAt, Steps
+from tests.fault.suspension_points import KillPoint, PointTracker
 from worker.__main__ import main
 from worker.broker.acknowledging import Acknowledging
 from worker.broker.consumer import Consumer
@@ -25,7 +25,7 @@ from worker.tracking.sweep import Sweep
 from worker.tracking.webhook_endpoint import WebhookAnswer, WebhookEndpoint
 
 
-def install(steps: Steps) -> None:
+def install(steps: PointTracker) -> None:
     """Let the worker be built of stepping rooms."""
 
     class SteppingConsumer(Consumer):
@@ -72,6 +72,6 @@ def _which(delivery: Delivery) -> str:
 
 
 if __name__ == "__main__":
-    kill_at = msgspec.json.decode(os.environ["FAULT_KILL_AT"], type=KillAt)
-    install(Steps(kill_at, Path(os.environ["FAULT_REPORTS"])))
+    kill_at = msgspec.json.decode(os.environ["FAULT_KILL_AT"], type=KillPoint)
+    install(PointTracker(kill_at, Path(os.environ["FAULT_REPORTS"])))
     main(["run"])

@@ -10,16 +10,16 @@ from recording_schemas import (
     Outcome,
     decode_event,
 )
-from tests.fault.facts import Facts, Received
+from tests.fault.run_record import ReceivedMessage, RunRecord
 
 
-class Told:
+class PublishedEvents:
     """Events by recording and outcomes by command: first sights only, in the order of arrival.
 
     `undecodable` has a sentence for each message that is no proper event.
     """
 
-    def __init__(self, facts: Facts) -> None:
+    def __init__(self, facts: RunRecord) -> None:
         self.undecodable: list[str] = []
         self.of_recording: dict[str, list[CloudEvent]] = defaultdict(list)
         self.outcomes: dict[str, list[CloudEvent]] = defaultdict(list)
@@ -34,7 +34,7 @@ class Told:
             of = self.outcomes if one.exchange == "results" else self.of_recording
             of[event.subject].append(event)
 
-    def _decoded(self, one: Received) -> CloudEvent | None:
+    def _decoded(self, one: ReceivedMessage) -> CloudEvent | None:
         try:
             event = decode_event(one.body)
         except NotAnEvent as error:

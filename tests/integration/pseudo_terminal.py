@@ -6,10 +6,10 @@ import pty
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
-from tests.integration.cli_process import DEADLINE, EXECUTABLE, CommandLine
+from tests.integration.cli_process import EXECUTABLE, PROCESS_TIMEOUT_SECONDS, CommandLine
 
 
-class Terminal:
+class PseudoTerminal:
     """The user's side of a pseudo-terminal."""
 
     def __init__(self, number: int) -> None:
@@ -28,14 +28,14 @@ class Terminal:
         self._news.set()
 
     async def says(self, words: str) -> None:
-        async with asyncio.timeout(DEADLINE):
+        async with asyncio.timeout(PROCESS_TIMEOUT_SECONDS):
             while words.encode() not in self._heard:
                 self._news.clear()
                 await self._news.wait()
 
     async def all(self) -> str:
         """Everything that was said, once nobody can say anything more."""
-        async with asyncio.timeout(DEADLINE):
+        async with asyncio.timeout(PROCESS_TIMEOUT_SECONDS):
             await self._silent.wait()
         return self._heard.decode()
 
@@ -48,9 +48,9 @@ class Terminal:
 
 
 @asynccontextmanager
-async def on_a_terminal(
+async def run_on_terminal(
     cli: CommandLine, *arguments: str
-) -> AsyncIterator[tuple[Terminal, asyncio.subprocess.Process]]:
+) -> AsyncIterator[tuple[PseudoTerminal, asyncio.subprocess.Process]]:
     ours, theirs = pty.openpty()
     process = await asyncio.create_subprocess_exec(
         EXECUTABLE,
@@ -61,9 +61,9 @@ async def on_a_terminal(
         env={"PATH": os.environ["PATH"], **cli.environ},
     )
     os.close(theirs)
-    terminal = Terminal(ours)
+    terminal = PseudoTerminal(ours)
     try:
-        async with asyncio.timeout(DEADLINE):
+        async with asyncio.timeout(PROCESS_TIMEOUT_SECONDS):
             yield terminal, process
     finally:
         if process.returncode is None:

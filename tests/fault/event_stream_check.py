@@ -13,11 +13,11 @@ from recording_schemas import (
     decode_event,
 )
 from sandbox.model.recording import Recording
-from tests.fault.facts import Received
-from tests.fault.ledger import RANK
+from tests.fault.reliability_report import RANK
+from tests.fault.run_record import ReceivedMessage
 
 
-class Told:
+class EventStreamCheck:
     """Every event so far. `hear` raises AssertionError at the first broken promise."""
 
     def __init__(self) -> None:
@@ -28,7 +28,7 @@ class Told:
     def __len__(self) -> int:
         return len(self._bodies)
 
-    def hear(self, received: Iterable[Received]) -> None:
+    def hear(self, received: Iterable[ReceivedMessage]) -> None:
         """Take in what came; a repeat must be the same in every byte."""
         for one in received:
             assert one.message_id is not None

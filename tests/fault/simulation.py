@@ -18,7 +18,7 @@ from sandbox.api.server import Sandbox, SandboxOptions
 from sandbox.model.clock import Clock
 from sandbox.model.faults import Fault
 from sandbox.waiting import eventually
-from tests.fault.facts import Received
+from tests.fault.run_record import ReceivedMessage
 from worker.broker.messages import Ack, Dead, Delivery, Retry, Settlement
 from worker.commands.handler import CommandHandler
 from worker.commands.retry_policy import RetryPolicy
@@ -36,7 +36,7 @@ from worker.tracking.sweep import Sweep
 from worker.tracking.sweep_interval import SweepInterval
 
 START_OF_TIME: Final = 1_790_000_000.0
-LIMITS: Final = RetryPolicy(
+RETRY_POLICY: Final = RetryPolicy(
     max_command_bytes=100_000,
     max_age=1e6,
     stop_wait=1e5,
@@ -44,20 +44,20 @@ LIMITS: Final = RetryPolicy(
     lease=60,
     retry_delays=(5.0, 30.0),
 )
-PATIENCE: Final = Timeouts(
+TIMEOUTS: Final = Timeouts(
     files_wait=60.0,
     invoked_timeout=1e6,
     uploading_timeout=1e6,
     recording_timeout=1e6,
     vanished_after=60.0,
 )
-OPERATIONS: Final = {
+START_OPERATIONS: Final = {
     "start_track_recording": "track",
     "start_recording": "composite",
 }
 
 
-class Letter:
+class QueuedMessage:
     """One message in the queue: given out to nobody, or to somebody who has not settled it."""
 
     def __init__(self, delivery: Delivery, due: float) -> None:
@@ -66,10 +66,12 @@ class Letter:
         self.given = False
 
 
-class Replica:
+class SimulatedReplica:
     """One worker process without its broker: a path and a sweep, and a clock that may be wrong."""
 
-    def __init__(self, world: "World", store: Store, now: Callable[[], float], name: str) -> None:
+    def __init__(
+        self, world: "Simulation", store: Store, now: Callable[[], float], name: str
+    ) -> None:
         self.store = store
         self.now = now
         ticks = itertools.count()
@@ -79,7 +81,7 @@ class Replica:
         self.path = CommandHandler(
             store,
             Apps([App(name="default", api=world.api, breaker=outage)]),
-            LIMITS,
+            RETRY_POLICY,
             owner=name,
             source="test",
             now=now,
@@ -89,7 +91,7 @@ class Replica:
         self.sweep = Sweep(
             store,
             world.api,
-            PATIENCE,
+            TIMEOUTS,
             SweepInterval(base=10, audit=120, rate=2),
             app="default",
             outage=outage,
@@ -100,7 +102,7 @@ class Replica:
         self.reader = Refresher(
             store,
             world.api,
-            PATIENCE,
+            TIMEOUTS,
             app="default",
             outage=outage,
             now=lambda: utc(now()),
@@ -110,14 +112,14 @@ class Replica:
         )
 
 
-class World:
+class Simulation:
     """Meetings, an API, a queue, and what subscribers have been told so far (`told`)."""
 
     def __init__(self, sandbox: Sandbox, api: RealtimeKitClient) -> None:
         self.sandbox = sandbox
         self.api = api
-        self.queue: list[Letter] = []
-        self.told: list[Received] = []
+        self.queue: list[QueuedMessage] = []
+        self.told: list[ReceivedMessage] = []
         self.dead: list[tuple[Delivery, Dead]] = []
         self._names = itertools.count(1)
 
@@ -126,20 +128,26 @@ class World:
         """The true time."""
         return self.sandbox.clock.now()
 
-    def replica(self, store: Store, now: Callable[[], float] | None = None) -> Replica:
+    def replica(self, store: Store, now: Callable[[], float] | None = None) -> SimulatedReplica:
         """One more worker; as after a restart it knows only what the store knows."""
-        return Replica(self, store, now or self.sandbox.clock.now, f"worker-{next(self._names)}")
+        return SimulatedReplica(
+            self, store, now or self.sandbox.clock.now, f"worker-{next(self._names)}"
+        )
 
     def send(self, command: Mapping[str, Any], **properties: Any) -> None:
         """Put a command into the queue."""
         body = msgspec.json.encode(command)
-        self.queue.append(Letter(Delivery(body=body, routing_key="x", **properties), self.now))
+        self.queue.append(
+            QueuedMessage(Delivery(body=body, routing_key="x", **properties), self.now)
+        )
 
-    def ready(self) -> list[Letter]:
+    def ready(self) -> list[QueuedMessage]:
         """Letters that the broker would give out now."""
         return [one for one in self.queue if not one.given and one.due <= self.now]
 
-    async def deliver(self, letter: Letter, to: Replica, *, ack_is_lost: bool = False) -> None:
+    async def deliver(
+        self, letter: QueuedMessage, to: SimulatedReplica, *, ack_is_lost: bool = False
+    ) -> None:
         """Give a letter out, and settle it as the replica says, unless that is lost."""
         letter.given = True
         try:
@@ -149,7 +157,7 @@ class World:
         if not ack_is_lost:
             self._settle(letter, settlement)
 
-    def _settle(self, letter: Letter, settlement: Settlement) -> None:
+    def _settle(self, letter: QueuedMessage, settlement: Settlement) -> None:
         match settlement:
             case Retry():
                 letter.due = self.now + settlement.delay_seconds
@@ -159,7 +167,7 @@ class World:
                 self.queue.remove(letter)
                 self.dead.append((letter.delivery, settlement))
 
-    async def crash(self, letter: Letter, replica: Replica, operation: str) -> None:
+    async def crash(self, letter: QueuedMessage, replica: SimulatedReplica, operation: str) -> None:
         """The replica dies after the API has done this for it, and before it hears of it.
 
         When the command gets by without asking for it, it ends as usual.
@@ -181,7 +189,7 @@ class World:
 
         await eventually(has, seconds=30)
 
-    async def look_around(self, replica: Replica) -> None:
+    async def look_around(self, replica: SimulatedReplica) -> None:
         """One sweep and the reads that are due, whatever comes of it."""
         with suppress(ApiError):
             await replica.sweep.once()
@@ -191,7 +199,7 @@ class World:
         """Tell subscribers what is committed."""
         while waiting := await store.unsent(500):
             self.told += [
-                Received(
+                ReceivedMessage(
                     exchange="" if one.exchange == "reply" else one.exchange,
                     routing_key=one.routing_key,
                     message_id=one.event_id,
@@ -201,7 +209,7 @@ class World:
             ]
             await store.mark_sent([one.position for one in waiting], self.now)
 
-    async def drain(self, replicas: Iterable[Replica], *, rounds: int = 60) -> None:
+    async def drain(self, replicas: Iterable[SimulatedReplica], *, rounds: int = 60) -> None:
         """No more trouble: every command ends, then every recording is stopped and told."""
         self.sandbox.faults.clear()
         self.sandbox.behaviour.change({"list_lag_seconds": 0.0})
@@ -230,7 +238,7 @@ class World:
 
 
 @asynccontextmanager
-async def open_world(seed: int = 1) -> AsyncIterator[World]:
+async def open_simulation(seed: int = 1) -> AsyncIterator[Simulation]:
     """A world with no replica yet. Its API never makes anybody wait."""
     async with AsyncExitStack() as stack:
         clock = Clock(speed=0, start=START_OF_TIME)
@@ -244,4 +252,4 @@ async def open_world(seed: int = 1) -> AsyncIterator[World]:
             retry=RequestRetry(attempts=2, base_seconds=0.001, total_seconds=1.0),
         )
         stack.push_async_callback(api.aclose)
-        yield World(sandbox, api)
+        yield Simulation(sandbox, api)

@@ -109,7 +109,7 @@ def _expression(step: str) -> str:
     return "(?:.*/)?" if step == "**" else re.escape(step).replace(r"\*", "[^/]*") + "/"
 
 
-def context() -> list[str]:
+def build_context() -> list[str]:
     """The files of this checkout, new ones included, that a build is sent."""
     found = subprocess.run(
         ["git", "ls-files", "--cached", "--others", "--exclude-standard"],

@@ -14,12 +14,15 @@ from sandbox.demo.worker_process import WorkerProcess
 from sandbox.model.behaviour import Behaviour
 from sandbox.model.log_entries import RequestEntry
 
-PATIENCE: Final = 60.0
+EVENT_TIMEOUT_SECONDS: Final = 60.0
 API_TOKEN: Final = "token-of-the-api"  # noqa: S105 - any token is good
 
 
-class Scene:
-    """`worker` is running and ready when a scene begins; a test may kill and start it again."""
+class WorkerEnvironment:
+    """A running worker, its sandbox API and a subscriber.
+
+    `worker` is ready when the environment opens. A test may kill it and start it again.
+    """
 
     def __init__(self, sandbox: Sandbox, worker: WorkerProcess, messages: Messages) -> None:
         self.sandbox = sandbox
@@ -32,11 +35,13 @@ class Scene:
         await self.messages.send_raw(json.dumps(members).encode(), routing_key=members["type"])
 
     async def start(self, command_id: str = "start-1", **members: Any) -> None:
-        """Command a track recording of the scene's meeting, or of the one that is given."""
+        """Command a track recording of the environment's meeting, or of the one that is given."""
         command = {"type": "start_track_recording", "id": command_id, "meeting_id": self.meeting_id}
         await self.send(**(command | members))
 
-    async def outcome(self, command_id: str, *, within: float = PATIENCE) -> CloudEvent:
+    async def outcome(
+        self, command_id: str, *, within: float = EVENT_TIMEOUT_SECONDS
+    ) -> CloudEvent:
         """The outcome of a command, once it is published."""
         return await self.messages.until(
             lambda events: next(
@@ -46,7 +51,9 @@ class Scene:
             what=f"the outcome of {command_id}",
         )
 
-    async def event(self, kind: type, *, within: float = PATIENCE, **members: Any) -> CloudEvent:
+    async def event(
+        self, kind: type, *, within: float = EVENT_TIMEOUT_SECONDS, **members: Any
+    ) -> CloudEvent:
         """The first event with data of this kind that has these members."""
 
         def fitting(events: list[CloudEvent]) -> CloudEvent | None:
@@ -93,7 +100,7 @@ def settings(amqp_url: str, prefix: str, sandbox: Sandbox, **more: str) -> dict[
 
 
 @asynccontextmanager
-async def scene(
+async def open_worker_environment(
     amqp_url: str,
     prefix: str,
     directory: Path,
@@ -102,8 +109,8 @@ async def scene(
     behaviour: Behaviour | None = None,
     module: tuple[str, ...] = ("worker", "run"),
     **more: str,
-) -> AsyncIterator[Scene]:
-    """A scene, with further settings for its worker; nothing of it runs after the block.
+) -> AsyncIterator[WorkerEnvironment]:
+    """An environment, with further settings for its worker; nothing of it runs after the block.
 
     `module` is the worker's, for one that is the worker with a fault of its own.
     """
@@ -116,4 +123,4 @@ async def scene(
         stack.push_async_callback(worker.stop)
         await worker.ready()
         messages = await stack.enter_async_context(Messages(amqp_url, prefix))
-        yield Scene(sandbox, worker, messages)
+        yield WorkerEnvironment(sandbox, worker, messages)

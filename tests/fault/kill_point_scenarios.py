@@ -15,24 +15,24 @@ import msgspec
 
 from sandbox.model.faults import Fault
 from sandbox.waiting import eventually
-from tests.fault.facts import REJECTED, SUCCEEDED
-from tests.fault.field import Field
-from tests.fault.processes import STEPPING, WorkerProcess
-from tests.fault.stepping import KillAt, Report, read_reports
+from tests.fault.fault_environment import FaultEnvironment
+from tests.fault.killable_worker import KILL_POINT_MODULE, KillableWorker
+from tests.fault.run_record import REJECTED, SUCCEEDED
+from tests.fault.suspension_points import KillPoint, PointsReport, read_reports
 
-DEADLINE: Final = 60.0
-REGISTERED: Final = "request.add_webhook.201"
+ROUND_TIMEOUT_SECONDS: Final = 60.0
+WEBHOOK_REGISTERED: Final = "request.add_webhook.201"
 KILLS_BETWEEN_RESTS: Final = 3
 """A command that was in hand at five crashes in a row is given up, on purpose."""
 
 
-class Work(ABC):
+class Scenario(ABC):
     """Something that a worker does, as often as there are points to kill it at."""
 
-    def __init__(self, field: Field) -> None:
-        self.field = field
+    def __init__(self, environment: FaultEnvironment) -> None:
+        self.environment = environment
 
-    async def prepare(self, worker: WorkerProcess) -> None:  # noqa: B027 - most need nothing
+    async def prepare(self, worker: KillableWorker) -> None:  # noqa: B027 - most need nothing
         """Bring about what the work needs, with a worker that is not killed. Once."""
 
     async def before(self, number: int) -> None:  # noqa: B027 - most need nothing
@@ -51,13 +51,13 @@ class Work(ABC):
         """Whether subscribers have been told everything about this round."""
 
 
-class Start(Work):
+class StartScenario(Scenario):
     """A track recording is started."""
 
     name = "start"
 
-    def __init__(self, field: Field) -> None:
-        super().__init__(field)
+    def __init__(self, environment: FaultEnvironment) -> None:
+        super().__init__(environment)
         self.meetings: dict[int, str] = {}
 
     def which(self, number: int) -> str:
@@ -67,27 +67,27 @@ class Start(Work):
         await self.start(f"{self.name}-{number}", self.meeting(number))
 
     def is_over(self, number: int) -> bool:
-        return f"{self.name}-{number}" in self.field.recorder.outcomes
+        return f"{self.name}-{number}" in self.environment.recorder.outcomes
 
     def meeting(self, number: int) -> str:
         return self.meetings.setdefault(number, str(uuid.uuid4()))
 
     async def start(self, command_id: str, meeting: str) -> None:
         command = {"type": "start_track_recording", "id": command_id, "meeting_id": meeting}
-        await self.field.sender.send(command, allowed=SUCCEEDED)
+        await self.environment.sender.send(command, allowed=SUCCEEDED)
 
 
-class LostStart(Start):
+class LostStartScenario(StartScenario):
     """A start whose first answer is lost: retried, looked for and adopted."""
 
     name = "lost"
 
     async def before(self, number: int) -> None:
         lost = Fault(kind="lost_reset", meeting_id=self.meeting(number), count=1)
-        self.field.sandbox.faults.add(lost)
+        self.environment.sandbox.faults.add(lost)
 
 
-class Stop(Start):
+class StopScenario(StartScenario):
     """A recording is stopped by the id of its start."""
 
     name = "stop"
@@ -95,25 +95,25 @@ class Stop(Start):
     async def ask(self, number: int) -> None:
         start = f"{self.name}-{number}/start"
         await self.start(start, self.meeting(number))
-        await self.field.recorder.outcome_of(start, seconds=DEADLINE)
+        await self.environment.recorder.outcome_of(start, seconds=ROUND_TIMEOUT_SECONDS)
         stop = {"type": "stop_recording", "id": f"{self.name}-{number}", "start_id": start}
-        await self.field.sender.send(stop, allowed=SUCCEEDED)
+        await self.environment.sender.send(stop, allowed=SUCCEEDED)
 
 
-class Nonsense(Start):
+class NonsenseScenario(StartScenario):
     """What is not a command goes to the dead letters, and is answered."""
 
     name = "nonsense"
 
     async def ask(self, number: int) -> None:
-        await self.field.sender.send(
+        await self.environment.sender.send(
             {"type": "stop_recording", "id": f"{self.name}-{number}", "stort_id": "misspelt"},
             is_command=False,
             allowed=REJECTED,
         )
 
 
-class Relaying(Start):
+class RelayScenario(StartScenario):
     """Status and outcome of a start are published."""
 
     name = "relayed"
@@ -122,25 +122,30 @@ class Relaying(Start):
         return "relay"
 
 
-class Sweeping(Start):
+class SweepScenario(StartScenario):
     """A recording that has ended unseen is missed on the list."""
 
     name = "swept"
     rounds = 90
 
-    async def prepare(self, worker: WorkerProcess) -> None:
+    async def prepare(self, worker: KillableWorker) -> None:
         worker.start()
         for number in range(self.rounds):
             await self.start(f"{self.name}-{number}", self.meeting(number))
         for number in range(self.rounds):
-            await self.field.recorder.outcome_of(f"{self.name}-{number}", seconds=DEADLINE)
+            await self.environment.recorder.outcome_of(
+                f"{self.name}-{number}", seconds=ROUND_TIMEOUT_SECONDS
+            )
         await asyncio.to_thread(worker.stop)
 
     def which(self, number: int) -> str:
         return "sweep"
 
     async def before(self, number: int) -> None:
-        recordings, ledger = self.field.sandbox.recordings, self.field.sandbox.request_log
+        recordings, ledger = (
+            self.environment.sandbox.recordings,
+            self.environment.sandbox.request_log,
+        )
         recording_id = self.recording(number)
         recording = recordings.index.find(recording_id)
         assert recording is not None
@@ -152,16 +157,16 @@ class Sweeping(Start):
         """Nobody need ask."""
 
     def is_over(self, number: int) -> bool:
-        about = self.field.recorder.about(self.recording(number))
+        about = self.environment.recorder.about(self.recording(number))
         return any(one.routing_key.endswith(".completed") for one in about)
 
     def recording(self, number: int) -> str:
-        outcome = self.field.recorder.outcomes[f"{self.name}-{number}"]
+        outcome = self.environment.recorder.outcomes[f"{self.name}-{number}"]
         data: dict[str, Any] = msgspec.json.decode(outcome.body)["data"]
         return str(data["recording_ids"][0])
 
 
-class Reading(Sweeping):
+class RefreshScenario(SweepScenario):
     """A recording that was missed is read, and its files with it."""
 
     name = "read"
@@ -170,17 +175,19 @@ class Reading(Sweeping):
         return "read"
 
 
-class Hearing(Sweeping):
+class WebhookScenario(SweepScenario):
     """A webhook tells that a recording has ended; nobody else does, for sweeps are rare."""
 
     name = "heard"
     rounds = 25
 
-    async def prepare(self, worker: WorkerProcess) -> None:
+    async def prepare(self, worker: KillableWorker) -> None:
         worker.settings["WORKER_PUBLIC_URL"] = f"http://127.0.0.1:{worker.port}"
         worker.settings["WORKER_SWEEP_INTERVAL_SECONDS"] = "3600"
         worker.start()
-        await self.field.sandbox.request_log.until(lambda ledger: ledger.counts[REGISTERED] > 0)
+        await self.environment.sandbox.request_log.until(
+            lambda ledger: ledger.counts[WEBHOOK_REGISTERED] > 0
+        )
         await asyncio.to_thread(worker.stop)
         await super().prepare(worker)
 
@@ -194,7 +201,7 @@ class Hearing(Sweeping):
         await super().before(number)
 
     def is_over(self, number: int) -> bool:
-        sent = self.field.sandbox.request_log.webhooks
+        sent = self.environment.sandbox.request_log.webhooks
         told = {
             one.recording_id
             for one in sent
@@ -203,28 +210,28 @@ class Hearing(Sweeping):
         return super().is_over(number) and self.recording(number) in told
 
 
-async def kill_at_points(work: Work, *, every: bool) -> list[str]:
+async def kill_at_points(work: Scenario, *, every: bool) -> list[str]:
     """The points at which it was killed: `every` one, or those where it is not just where it was.
 
     At the end a plain worker is running, and every recording is told to stop.
     """
-    field = work.field
-    worker = field.worker()
+    environment = work.environment
+    worker = environment.worker()
     await work.prepare(worker)
-    dry = await _round(work, worker, 0, KillAt(which=work.which(0)))
+    dry = await _round(work, worker, 0, KillPoint(which=work.which(0)))
     # Of every turn: the first one connects, and only a later one may come to what is looked for.
     points = dict.fromkeys(point for one in dry for point in _points_of(one, every=every))
     killed = []
     for number, (point, occurrence) in enumerate(points, 1):
-        at = KillAt(which=work.which(number), point=point, occurrence=occurrence)
+        at = KillPoint(which=work.which(number), point=point, occurrence=occurrence)
         if (await _round(work, worker, number, at))[-1].killed:
             killed.append(point)
     worker.start()
-    await stop_everything(field)
+    await stop_everything(environment)
     return killed
 
 
-def _points_of(dry: Report, *, every: bool) -> list[tuple[str, int]]:
+def _points_of(dry: PointsReport, *, every: bool) -> list[tuple[str, int]]:
     """Each point with the how-manieth of its name it is.
 
     Without `every`, sleeps where the last sleep was are left out, such as one more read of a
@@ -242,31 +249,38 @@ def _points_of(dry: Report, *, every: bool) -> list[tuple[str, int]]:
     return chosen
 
 
-async def stop_everything(field: Field) -> None:
+async def stop_everything(environment: FaultEnvironment) -> None:
     """Every start that was sent gets an outcome, and then what still records is stopped."""
-    await eventually(lambda: _is_answered(field), seconds=DEADLINE, what="all are answered")
-    for number, recording_id in enumerate(list(field.live_recordings())):
+    await eventually(
+        lambda: _is_answered(environment), seconds=ROUND_TIMEOUT_SECONDS, what="all are answered"
+    )
+    for number, recording_id in enumerate(list(environment.live_recordings())):
         stop = {"type": "stop_recording", "id": f"last-{number}", "recording_id": recording_id}
-        await field.sender.send(stop, allowed=SUCCEEDED)
+        await environment.sender.send(stop, allowed=SUCCEEDED)
 
 
-def _is_answered(field: Field) -> bool:
+def _is_answered(environment: FaultEnvironment) -> bool:
     """Whether every command that was sent has its outcome."""
-    return all(one.command_id in field.recorder.outcomes for one in field.sender.sent)
+    return all(one.command_id in environment.recorder.outcomes for one in environment.sender.sent)
 
 
-async def _round(work: Work, worker: WorkerProcess, number: int, at: KillAt) -> list[Report]:
+async def _round(
+    work: Scenario, worker: KillableWorker, number: int, at: KillPoint
+) -> list[PointsReport]:
     """What is reported until the work is over, or the process killed."""
-    path = work.field.directory / f"reports-{number}.jsonl"
+    path = work.environment.directory / f"reports-{number}.jsonl"
     await work.before(number)
     kill_at = msgspec.json.encode(at).decode()
-    worker.start(STEPPING, FAULT_KILL_AT=kill_at, FAULT_REPORTS=str(path))
+    worker.start(KILL_POINT_MODULE, FAULT_KILL_AT=kill_at, FAULT_REPORTS=str(path))
     if number % KILLS_BETWEEN_RESTS == 0:  # what is relayed or swept first may be from before
-        await eventually(lambda: not worker.running or _is_answered(work.field), seconds=DEADLINE)
+        await eventually(
+            lambda: not worker.running or _is_answered(work.environment),
+            seconds=ROUND_TIMEOUT_SECONDS,
+        )
     await work.ask(number)
     await eventually(
         lambda: not worker.running or work.is_over(number),
-        seconds=DEADLINE,
+        seconds=ROUND_TIMEOUT_SECONDS,
         what=f"{at.which} is over, or killed at {at.point}",
     )
     if worker.running:

@@ -7,13 +7,13 @@ from typing import Any, Final
 
 import msgspec
 
-from tests.fault.facts import REJECTED, SUCCEEDED
+from tests.fault.run_record import REJECTED, SUCCEEDED
 
 MEETINGS_AT_ONCE: Final = 20
-EITHER: Final = frozenset({"succeeded", "rejected"})
+SUCCEEDED_OR_REJECTED: Final = frozenset({"succeeded", "rejected"})
 
 
-class Planned(msgspec.Struct, frozen=True, kw_only=True):
+class PlannedMessage(msgspec.Struct, frozen=True, kw_only=True):
     """One message to publish: a command, or raw `body` bytes. `about` are members of `Sent`.
 
     `sync_of` names a start: the command is about its recording, once that is known.
@@ -25,10 +25,10 @@ class Planned(msgspec.Struct, frozen=True, kw_only=True):
     sync_of: str | None = None
 
 
-def plan(seed: int, commands: int) -> list[Planned]:
+def plan_messages(seed: int, commands: int) -> list[PlannedMessage]:
     """So many messages for as many meetings as it takes, several of them under way at a time."""
     dice = Random(seed)
-    planned: list[Planned] = []
+    planned: list[PlannedMessage] = []
     numbers = iter(range(commands))
     under_way = [_meeting(dice, next(numbers)) for _ in range(MEETINGS_AT_ONCE)]
     while len(planned) < commands:
@@ -41,7 +41,7 @@ def plan(seed: int, commands: int) -> list[Planned]:
     return planned
 
 
-def _meeting(dice: Random, number: int) -> Iterator[Planned]:
+def _meeting(dice: Random, number: int) -> Iterator[PlannedMessage]:
     """One meeting from its first start to its last stop, repeats and nonsense included."""
     meeting = str(uuid.UUID(int=dice.getrandbits(128), version=4))
     kinds = dice.choices(
@@ -51,17 +51,24 @@ def _meeting(dice: Random, number: int) -> Iterator[Planned]:
     starts = [_start(dice, meeting, kind, f"{number}/{place}") for place, kind in enumerate(kinds)]
     conflict = kinds == ["composite"] * 2  # the second one is refused while the first one runs
     for start in starts:
-        about = {"allowed": EITHER if conflict else SUCCEEDED, "reply_to": dice.random() < 0.2}
-        yield Planned(command=start, about=about)
+        about = {
+            "allowed": SUCCEEDED_OR_REJECTED if conflict else SUCCEEDED,
+            "reply_to": dice.random() < 0.2,
+        }
+        yield PlannedMessage(command=start, about=about)
         if dice.random() < 0.2:
-            yield Planned(command=start, about={**about, "reply_to": dice.random() < 0.5})
+            yield PlannedMessage(command=start, about={**about, "reply_to": dice.random() < 0.5})
     for start in starts:
         yield from _meanwhile(dice, meeting, start["id"])
     for start in starts:
         stop = {"type": "stop_recording", "id": f"{start['id']}/stop", "start_id": start["id"]}
-        yield Planned(command=stop, about={"allowed": EITHER if conflict else SUCCEEDED})
+        yield PlannedMessage(
+            command=stop, about={"allowed": SUCCEEDED_OR_REJECTED if conflict else SUCCEEDED}
+        )
         if dice.random() < 0.15:
-            yield Planned(command=stop, about={"allowed": EITHER if conflict else SUCCEEDED})
+            yield PlannedMessage(
+                command=stop, about={"allowed": SUCCEEDED_OR_REJECTED if conflict else SUCCEEDED}
+            )
 
 
 def _start(dice: Random, meeting: str, kind: str, command_id: str) -> dict[str, Any]:
@@ -74,30 +81,30 @@ def _start(dice: Random, meeting: str, kind: str, command_id: str) -> dict[str, 
     return {"type": "start_track_recording", **command}
 
 
-def _meanwhile(dice: Random, meeting: str, start: str) -> Iterator[Planned]:
+def _meanwhile(dice: Random, meeting: str, start: str) -> Iterator[PlannedMessage]:
     if dice.random() < 0.4:
         for action in ("pause", "resume"):
             yield _on(f"{action}_recording", f"{start}/{action}", start_id=start)
     if dice.random() < 0.2:
         sync = {"type": "sync_recording", "id": f"{start}/sync"}
-        yield Planned(command=sync, about={"allowed": EITHER}, sync_of=start)
+        yield PlannedMessage(command=sync, about={"allowed": SUCCEEDED_OR_REJECTED}, sync_of=start)
     if dice.random() < 0.15:
         yield _on("stop_recording", f"{start}/stop-all", meeting_id=meeting)
     if dice.random() < 0.15:
         yield _nonsense(dice, f"{start}/bad")
 
 
-def _on(command_type: str, command_id: str, **target: str) -> Planned:
+def _on(command_type: str, command_id: str, **target: str) -> PlannedMessage:
     command = {"type": command_type, "id": command_id, **target}
-    return Planned(command=command, about={"allowed": EITHER})
+    return PlannedMessage(command=command, about={"allowed": SUCCEEDED_OR_REJECTED})
 
 
-def _nonsense(dice: Random, command_id: str) -> Planned:
+def _nonsense(dice: Random, command_id: str) -> PlannedMessage:
     """Not a command: a dead letter, and an outcome as well where an id can be made out."""
     about: dict[str, Any] = {"is_command": False, "allowed": REJECTED, "starts": None}
     if dice.random() < 0.3:
         about["command_id"] = command_id
-        return Planned(body=f"not JSON: {command_id}".encode(), about=about)
+        return PlannedMessage(body=f"not JSON: {command_id}".encode(), about=about)
     meeting = str(uuid.UUID(int=dice.getrandbits(128), version=4))
     wrong: dict[str, Any] = dice.choice(
         (
@@ -108,4 +115,4 @@ def _nonsense(dice: Random, command_id: str) -> Planned:
         )
     )
     base = {"type": "start_track_recording", "id": command_id, "meeting_id": meeting}
-    return Planned(command={**base, **wrong}, about=about)
+    return PlannedMessage(command={**base, **wrong}, about=about)

@@ -6,15 +6,15 @@ that must be zero lists its violations as sentences.
 
 import msgspec
 
-from tests.fault import checks
-from tests.fault.checks import RANK
-from tests.fault.facts import Facts
-from tests.fault.told import Told
+from tests.fault import guarantees
+from tests.fault.guarantees import RANK
+from tests.fault.published_events import PublishedEvents
+from tests.fault.run_record import RunRecord
 
-__all__ = ["RANK", "Account", "Run", "account", "closing_lines"]
+__all__ = ["RANK", "ReliabilityReport", "RunFigures", "report_lines", "report_on"]
 
 
-class Account(msgspec.Struct, frozen=True, kw_only=True):
+class ReliabilityReport(msgspec.Struct, frozen=True, kw_only=True):
     """What it comes to. The four tuples of sentences must be empty."""
 
     attempted: int
@@ -41,7 +41,7 @@ class Account(msgspec.Struct, frozen=True, kw_only=True):
         )
 
 
-class Run(msgspec.Struct, frozen=True, kw_only=True):
+class RunFigures(msgspec.Struct, frozen=True, kw_only=True):
     """What was done to the workers, for the closing lines."""
 
     kills: int
@@ -49,12 +49,12 @@ class Run(msgspec.Struct, frozen=True, kw_only=True):
     seed: int | str
 
 
-def account(facts: Facts) -> Account:
+def report_on(facts: RunRecord) -> ReliabilityReport:
     """Hold the facts against the guarantees. To be called when everything has settled."""
-    told = Told(facts)
+    told = PublishedEvents(facts)
     events = [one for one in facts.received if one.exchange in {"status", "files"}]
     outcomes = [one for one in facts.received if one.exchange == "results"]
-    return Account(
+    return ReliabilityReport(
         attempted=len(facts.sent),
         confirmed=sum(one.confirmed for one in facts.sent),
         outcomes=len({one.message_id for one in outcomes}),
@@ -63,28 +63,31 @@ def account(facts: Facts) -> Account:
         files=len(facts.files),
         events=len({one.message_id for one in events}),
         lost=(
-            *checks.commands_without_outcome(facts, told),
-            *checks.replies_missing(facts),
-            *checks.dead_letters_missing(facts),
-            *checks.recordings_not_told(facts, told),
-            *checks.gaps(told),
+            *guarantees.commands_without_outcome(facts, told),
+            *guarantees.missing_replies(facts),
+            *guarantees.missing_dead_letters(facts),
+            *guarantees.unreported_recordings(facts, told),
+            *guarantees.missing_sequence_numbers(told),
         ),
-        doubled=(*checks.too_many_recordings(facts, told), *checks.shared_starts(told)),
+        doubled=(
+            *guarantees.surplus_recordings(facts, told),
+            *guarantees.recordings_sharing_a_start(told),
+        ),
         unexpected=(
             *told.undecodable,
-            *checks.ids_with_other_bytes(facts),
-            *checks.facts_with_two_ids(told),
-            *checks.outcomes_not_allowed(facts, told),
-            *checks.of_unknown_origin(facts, told),
-            *checks.claims_of_others(facts, told),
-            *checks.too_many_requests(facts),
+            *guarantees.changed_event_bodies(facts),
+            *guarantees.facts_with_two_ids(told),
+            *guarantees.disallowed_outcomes(facts, told),
+            *guarantees.events_of_unknown_origin(facts, told),
+            *guarantees.wrongly_claimed_recordings(facts, told),
+            *guarantees.requests_beyond_limit(facts),
         ),
-        out_of_order=tuple(checks.disorder(told)),
-        duplicates=sum(checks.repeats(facts).values()),
+        out_of_order=tuple(guarantees.events_out_of_order(told)),
+        duplicates=sum(guarantees.repeated_events(facts).values()),
     )
 
 
-def closing_lines(found: Account, run: Run) -> str:
+def report_lines(found: ReliabilityReport, run: RunFigures) -> str:
     """The figures a campaign ends with, one a line, and below them each violation."""
     figures: list[tuple[str, object]] = [
         ("attempted", found.attempted),

@@ -19,7 +19,7 @@ T = TypeVar("T")
 Phase = Literal["asleep", "awake"]
 
 
-class KillAt(msgspec.Struct, frozen=True, kw_only=True):
+class KillPoint(msgspec.Struct, frozen=True, kw_only=True):
     """Where to die: when the work `which` comes to `point` for the n-th time; n 0 is never.
 
     `which` is `command/<id>`, `relay`, `sweep`, `read` or `webhook`. By name and not by number,
@@ -31,7 +31,7 @@ class KillAt(msgspec.Struct, frozen=True, kw_only=True):
     occurrence: int = 0
 
 
-class Report(msgspec.Struct, frozen=True, kw_only=True):
+class PointsReport(msgspec.Struct, frozen=True, kw_only=True):
     """The points that one piece of work has come through so far, in order.
 
     `killed` says that the process killed itself at the last of them.
@@ -42,7 +42,7 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
     killed: bool = False
 
 
-class Steps:
+class PointTracker:
     """Notes the points of each piece of work, and kills the process at one of them.
 
     A command's points are counted over all its deliveries to this process, those of relay and
@@ -50,7 +50,7 @@ class Steps:
     end of the file `reports`.
     """
 
-    def __init__(self, kill_at: KillAt, reports: Path) -> None:
+    def __init__(self, kill_at: KillPoint, reports: Path) -> None:
         self._kill_at = kill_at
         self._reports = os.open(reports, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
         self._points: dict[str, list[str]] = {}
@@ -66,11 +66,11 @@ class Steps:
         def step(place: str, phase: Phase) -> None:
             point = f"{place} ({phase})"
             points.append(point)
-            if self._kill_at == KillAt(which=which, point=point, occurrence=points.count(point)):
+            if self._kill_at == KillPoint(which=which, point=point, occurrence=points.count(point)):
                 self._report(which, killed=True)
                 os.kill(os.getpid(), signal.SIGKILL)
 
-        return await stepped(coroutine, step)
+        return await drive(coroutine, step)
 
     async def whole(self, which: str, coroutine: Coroutine[Any, Any, T]) -> T:
         """Run a coroutine that is all of this piece of work, and report it."""
@@ -79,19 +79,19 @@ class Steps:
         return result
 
     def _report(self, which: str, *, killed: bool = False) -> None:
-        report = Report(which=which, points=tuple(self._points[which]), killed=killed)
+        report = PointsReport(which=which, points=tuple(self._points[which]), killed=killed)
         os.write(self._reports, msgspec.json.encode(report) + b"\n")
 
 
-def read_reports(path: Path, which: str) -> list[Report]:
+def read_reports(path: Path, which: str) -> list[PointsReport]:
     """Those about this piece of work, oldest first. Idle rounds of the loops are left out."""
     lines = path.read_bytes().splitlines() if path.exists() else []
-    found = [msgspec.json.decode(line, type=Report) for line in lines]
+    found = [msgspec.json.decode(line, type=PointsReport) for line in lines]
     return [one for one in found if one.which == which and (len(one.points) > 2 or one.killed)]
 
 
 @types.coroutine
-def stepped(
+def drive(
     coroutine: Coroutine[Any, Any, T], step: Callable[[str, Phase], None]
 ) -> Generator[Any, Any, T]:
     """Await a coroutine, telling `step` where it is each time it sleeps and before it goes on."""

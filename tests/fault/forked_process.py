@@ -13,13 +13,13 @@ from typing import Final
 import msgspec
 
 from sandbox.services.processes import print_progress
-from tests.fault.forkery import Start, Told
+from tests.fault.fork_server import ForkReport, ForkRequest
 
 ROOT: Final = Path(__file__).parents[2]
-MOST_BYTES: Final = 1_000
+MAX_REPORT_BYTES: Final = 1_000
 
 
-class Forks:
+class ForkServer:
     """Forks workers. Its own process is started by the first one, and ends with this process."""
 
     def __init__(self) -> None:
@@ -32,7 +32,7 @@ class Forks:
         """`python -m <module>` in the directory of `log`, to whose end its output goes."""
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         name, *arguments = module
-        start = Start(name, tuple(arguments), dict(environ), str(log.parent))
+        start = ForkRequest(name, tuple(arguments), dict(environ), str(log.parent))
         with theirs, log.open("ab") as output:
             descriptors = [output.fileno(), theirs.fileno()]
             socket.send_fds(self._asked(), [msgspec.json.encode(start)], descriptors)
@@ -43,7 +43,7 @@ class Forks:
             self._asking, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
             with theirs:
                 self._forkery = subprocess.Popen(
-                    [sys.executable, "-m", "tests.fault.forkery", str(theirs.fileno())],
+                    [sys.executable, "-m", "tests.fault.fork_server", str(theirs.fileno())],
                     pass_fds=[theirs.fileno()],
                     cwd=ROOT,
                     stdin=subprocess.DEVNULL,
@@ -105,12 +105,12 @@ class ForkedProcess:
             self._exit_code = told.exit_code if told else -signal.SIGKILL
         self._line.close()
 
-    def _heard(self, seconds: float | None) -> Told | None:
+    def _heard(self, seconds: float | None) -> ForkReport | None:
         """What is told within `seconds`, or without a limit; None if nothing is."""
         ready, _, _ = select.select([self._line], [], [], seconds)
-        heard = self._line.recv(MOST_BYTES) if ready else b""
-        return msgspec.json.decode(heard, type=Told) if heard else None
+        heard = self._line.recv(MAX_REPORT_BYTES) if ready else b""
+        return msgspec.json.decode(heard, type=ForkReport) if heard else None
 
 
-FORKS: Final = Forks() if sys.platform == "linux" else None
+FORK_SERVER: Final = ForkServer() if sys.platform == "linux" else None
 """Those of this process."""

@@ -17,9 +17,9 @@ import worker.store.pruner
 from worker.__main__ import main
 from worker.publishing.relay import OutboxRelay
 
-STUCK: Final = ("tests.e2e.stuck_worker",)
-HOW: Final = Path(os.environ.get("STUCK_FILE", "stuck"))
-LOOK_SECONDS: Final = 0.05
+STUCK_RELAY_MODULE: Final = ("tests.e2e.stuck_relay_worker",)
+STUCK_FILE: Final = Path(os.environ.get("STUCK_FILE", "stuck"))
+CHECK_INTERVAL_SECONDS: Final = 0.05
 
 
 class StuckRelay(OutboxRelay):
@@ -34,13 +34,13 @@ class StuckRelay(OutboxRelay):
 
 
 def _gone() -> None:
-    while HOW.exists():
-        time.sleep(LOOK_SECONDS)
+    while STUCK_FILE.exists():
+        time.sleep(CHECK_INTERVAL_SECONDS)
 
 
 def _how() -> str:
     try:
-        return HOW.read_text()
+        return STUCK_FILE.read_text()
     except FileNotFoundError:
         return ""
 

@@ -12,21 +12,21 @@ from typing import Final
 import pytest
 
 from sandbox.waiting import Eventually
-from tests.fault.forks import ROOT, Forks
+from tests.fault.forked_process import ROOT, ForkServer
 
 WAITING: Final = ("http.server", "--bind", "127.0.0.1", "0")
 """Something that runs until it is ended."""
 
 
 @pytest.fixture
-def forks() -> Iterator[Forks]:
-    forks = Forks()
+def forks() -> Iterator[ForkServer]:
+    forks = ForkServer()
     yield forks
     forks.close()
 
 
 async def test_it_has_its_settings_alone_and_writes_to_its_log_and_exits_as_it_should(
-    forks: Forks, tmp_path: Path, eventually: Eventually
+    forks: ForkServer, tmp_path: Path, eventually: Eventually
 ) -> None:
     log = tmp_path / "log"
     child = forks.fork(("worker", "config", "check"), environ={"LOG_LEVEL": "loud"}, log=log)
@@ -36,7 +36,7 @@ async def test_it_has_its_settings_alone_and_writes_to_its_log_and_exits_as_it_s
     child.kill()
 
 
-async def test_it_can_be_ended_by_a_signal_and_killed(forks: Forks, tmp_path: Path) -> None:
+async def test_it_can_be_ended_by_a_signal_and_killed(forks: ForkServer, tmp_path: Path) -> None:
     first = forks.fork(WAITING, environ={}, log=tmp_path / "log")
     second = forks.fork(WAITING, environ={}, log=tmp_path / "log")
     assert first.running
@@ -50,7 +50,7 @@ async def test_it_can_be_ended_by_a_signal_and_killed(forks: Forks, tmp_path: Pa
 OWNER_THAT_DIES: Final = f"""
 import os, signal, sys
 from pathlib import Path
-from tests.fault.forks import Forks
+from tests.fault.forked_process import Forks
 print(Forks().fork({WAITING!r}, environ={{}}, log=Path(sys.argv[1])).pid, flush=True)
 os.kill(os.getpid(), signal.SIGKILL)
 """

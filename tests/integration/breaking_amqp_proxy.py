@@ -6,7 +6,7 @@ from contextlib import asynccontextmanager
 
 from yarl import URL
 
-from tests.integration.cli_process import DEADLINE
+from tests.integration.cli_process import PROCESS_TIMEOUT_SECONDS
 
 BASIC_ACK = b"\x00\x3c\x00\x50"
 BASIC_NACK = b"\x00\x3c\x00\x78"
@@ -14,7 +14,7 @@ BASIC_PUBLISH = b"\x00\x3c\x00\x28"
 METHOD_FRAME = 1
 
 
-class Cut:
+class BreakingAmqpProxy:
     """A way to the broker that ends at the client's first use of a method, which is swallowed.
 
     `hang_up` closes the connection then; else both sides wait for ever.
@@ -27,7 +27,7 @@ class Cut:
         self._reached = asyncio.Event()
 
     async def reached(self) -> None:
-        async with asyncio.timeout(DEADLINE):
+        async with asyncio.timeout(PROCESS_TIMEOUT_SECONDS):
             await self._reached.wait()
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -61,10 +61,10 @@ async def _pump(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> N
 
 
 @asynccontextmanager
-async def cut_at(
+async def break_connection_at(
     amqp_url: str, method: bytes, *, hang_up: bool = False
-) -> AsyncIterator[tuple[str, Cut]]:
-    cut = Cut(amqp_url, method, hang_up=hang_up)
+) -> AsyncIterator[tuple[str, BreakingAmqpProxy]]:
+    cut = BreakingAmqpProxy(amqp_url, method, hang_up=hang_up)
     async with await asyncio.start_server(cut.serve, "127.0.0.1", 0) as server:
         port = server.sockets[0].getsockname()[1]
         yield str(URL(amqp_url).with_host("127.0.0.1").with_port(port)), cut

@@ -12,7 +12,7 @@ from opentelemetry.proto.trace.v1.trace_pb2 import Span as WireSpan
 KINDS = {0: "unspecified", 1: "internal", 2: "server", 3: "client", 4: "producer", 5: "consumer"}
 
 
-class Span(msgspec.Struct, frozen=True, kw_only=True):
+class CollectedSpan(msgspec.Struct, frozen=True, kw_only=True):
     """One span as it arrived."""
 
     name: str
@@ -28,11 +28,11 @@ class Span(msgspec.Struct, frozen=True, kw_only=True):
         return f"00-{self.trace_id}-{self.span_id}-01"
 
 
-class Collector:
+class TraceCollector:
     """`async with Collector() as collector`: listens at `url`."""
 
     def __init__(self) -> None:
-        self.spans: list[Span] = []
+        self.spans: list[CollectedSpan] = []
         self.resources: list[dict[str, str | int]] = []
         self.headers: list[dict[str, str]] = []
         self.bodies: list[bytes] = []
@@ -57,7 +57,7 @@ class Collector:
     ) -> None:
         await self._rooms.aclose()
 
-    def named(self, name: str) -> list[Span]:
+    def named(self, name: str) -> list[CollectedSpan]:
         """The spans of this name."""
         return [one for one in self.spans if one.name == name]
 
@@ -73,8 +73,8 @@ class Collector:
         return web.Response(content_type="application/x-protobuf")
 
 
-def _span(told: WireSpan) -> Span:
-    return Span(
+def _span(told: WireSpan) -> CollectedSpan:
+    return CollectedSpan(
         name=told.name,
         kind=KINDS[told.kind],
         trace_id=told.trace_id.hex(),

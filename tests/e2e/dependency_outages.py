@@ -14,12 +14,12 @@ from sandbox.services.ports import free_ports
 from sandbox.services.postgresql import PostgreSQLServer
 from sandbox.services.rabbitmq import RabbitMQNode
 from sandbox.waiting import eventually
-from tests.e2e.processes import Scene
+from tests.e2e.worker_environment import WorkerEnvironment
 
 WEBHOOK: Final = b'{"event":"meeting.started"}'
 
 
-class Outage:
+class DependencyOutage:
     """Something that goes away and comes back; `unready` names the checks that tell of it.
 
     A subclass gets what it needs of the test's fixtures by itself. `begin` returns when the worker
@@ -34,28 +34,28 @@ class Outage:
         self.settings: dict[str, str] = {}
         self.rooms = AsyncExitStack()
 
-    async def begin(self, stage: Scene) -> None:
+    async def begin(self, environment: WorkerEnvironment) -> None:
         """Let it be away."""
         raise NotImplementedError
 
-    async def end(self, stage: Scene) -> None:
+    async def end(self, environment: WorkerEnvironment) -> None:
         """Have it come back."""
 
 
-class Broker(Outage):
+class BrokerOutage(DependencyOutage):
     """RabbitMQ, stopped."""
 
     unready = frozenset({"publishing", "consuming"})
     broker_of = "private_rabbitmq"
 
-    async def begin(self, stage: Scene) -> None:
+    async def begin(self, environment: WorkerEnvironment) -> None:
         await asyncio.to_thread(self.broker.stop)
 
-    async def end(self, stage: Scene) -> None:
+    async def end(self, environment: WorkerEnvironment) -> None:
         await asyncio.to_thread(self.broker.start)
 
 
-class Database(Outage):
+class DatabaseOutage(DependencyOutage):
     """PostgreSQL, stopped."""
 
     unready = frozenset({"store"})
@@ -65,28 +65,28 @@ class Database(Outage):
         self._server: PostgreSQLServer = fixtures.getfixturevalue("private_postgresql")
         self.settings = {"DATABASE_URL": self._server.new_database()}
 
-    async def begin(self, stage: Scene) -> None:
+    async def begin(self, environment: WorkerEnvironment) -> None:
         await asyncio.to_thread(self._server.stop)
 
-    async def end(self, stage: Scene) -> None:
+    async def end(self, environment: WorkerEnvironment) -> None:
         await asyncio.to_thread(self._server.start)
 
 
-class Api(Outage):
+class ApiOutage(DependencyOutage):
     """The recording API, which refuses everything."""
 
     unready = frozenset({"api"})
     _fault = ""
 
-    async def begin(self, stage: Scene) -> None:
-        self._fault = stage.sandbox.faults.add(Fault(kind="refuse", status=503))
-        await stage.start("during")
+    async def begin(self, environment: WorkerEnvironment) -> None:
+        self._fault = environment.sandbox.faults.add(Fault(kind="refuse", status=503))
+        await environment.start("during")
 
-    async def end(self, stage: Scene) -> None:
-        stage.sandbox.faults.clear(self._fault)
+    async def end(self, environment: WorkerEnvironment) -> None:
+        environment.sandbox.faults.clear(self._fault)
 
 
-class Token(Outage):
+class TokenRevoked(DependencyOutage):
     """The API's token, revoked, and replaced in its file."""
 
     unready = frozenset({"api"})
@@ -100,15 +100,15 @@ class Token(Outage):
             "REALTIMEKIT_API_TOKEN_FILE": str(self._file),
         }
 
-    async def begin(self, stage: Scene) -> None:
-        stage.sandbox.tokens.revoke("former")
-        await stage.start("during")
+    async def begin(self, environment: WorkerEnvironment) -> None:
+        environment.sandbox.tokens.revoke("former")
+        await environment.start("during")
 
-    async def end(self, stage: Scene) -> None:
+    async def end(self, environment: WorkerEnvironment) -> None:
         self._file.write_text("fresh")
 
 
-class WebhookKey(Outage):
+class WebhookKeyOutage(DependencyOutage):
     """Where the key is published that webhooks are signed with: they are put off, no more."""
 
     def __init__(self, fixtures: pytest.FixtureRequest) -> None:
@@ -117,10 +117,10 @@ class WebhookKey(Outage):
         (self._port,) = free_ports(1)
         self.settings = {"REALTIMEKIT_WEBHOOK_KEY_URL": f"http://127.0.0.1:{self._port}/"}
 
-    async def begin(self, stage: Scene) -> None:
-        assert await self._deliver(stage) == 503
+    async def begin(self, environment: WorkerEnvironment) -> None:
+        assert await self._deliver(environment) == 503
 
-    async def end(self, stage: Scene) -> None:
+    async def end(self, environment: WorkerEnvironment) -> None:
         app = web.Application()
         app.add_routes([web.get("/", self._publish)])
         runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.5)
@@ -128,13 +128,13 @@ class WebhookKey(Outage):
         self.rooms.push_async_callback(runner.cleanup)
         await web.TCPSite(runner, "127.0.0.1", self._port).start()
         # Until then the key is asked for once a second, and the API sends again what got a 503.
-        await eventually(lambda: self._is_taken(stage))
+        await eventually(lambda: self._is_taken(environment))
 
-    async def _is_taken(self, stage: Scene) -> bool:
-        return await self._deliver(stage) == 204
+    async def _is_taken(self, environment: WorkerEnvironment) -> bool:
+        return await self._deliver(environment) == 204
 
-    async def _deliver(self, stage: Scene) -> int:
-        url = f"{stage.worker.url}/webhooks/realtimekit"
+    async def _deliver(self, environment: WorkerEnvironment) -> int:
+        url = f"{environment.worker.url}/webhooks/realtimekit"
         headers = {"rtk-signature": self._signer.signature(WEBHOOK)}
         async with (
             aiohttp.ClientSession() as http,
@@ -146,7 +146,7 @@ class WebhookKey(Outage):
         return web.json_response({"data": {"publicKey": self._signer.public_pem()}})
 
 
-class Collector(Outage):
+class TraceCollectorOutage(DependencyOutage):
     """The collector of traces. Nobody waits for it."""
 
     def __init__(self, fixtures: pytest.FixtureRequest) -> None:
@@ -154,9 +154,16 @@ class Collector(Outage):
         (port,) = free_ports(1)
         self.settings = {"OTEL_EXPORTER_OTLP_ENDPOINT": f"http://127.0.0.1:{port}"}
 
-    async def begin(self, stage: Scene) -> None:
-        await stage.start("during")
-        await stage.outcome("during")
+    async def begin(self, environment: WorkerEnvironment) -> None:
+        await environment.start("during")
+        await environment.outcome("during")
 
 
-OUTAGES: Final = (Broker, Database, Api, Token, WebhookKey, Collector)
+OUTAGES: Final = (
+    BrokerOutage,
+    DatabaseOutage,
+    ApiOutage,
+    TokenRevoked,
+    WebhookKeyOutage,
+    TraceCollectorOutage,
+)

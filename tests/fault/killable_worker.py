@@ -11,15 +11,15 @@ from typing import Final
 from sandbox.services.ports import free_ports
 from sandbox.services.processes import OwnedProcess
 from sandbox.waiting import eventually
-from tests.fault.forks import ForkedProcess, Forks
+from tests.fault.forked_process import ForkedProcess, ForkServer
 
-PLAIN: Final = ("worker", "run")
-STEPPING: Final = ("tests.fault.stepping_worker",)
-BROKEN: Final = ("tests.fault.broken_worker",)
+WORKER_MODULE: Final = ("worker", "run")
+KILL_POINT_MODULE: Final = ("tests.fault.kill_point_worker",)
+BROKEN_MODULE: Final = ("tests.fault.broken_worker",)
 ROOT: Final = Path(__file__).parents[2]
 
 
-class WorkerProcess:
+class KillableWorker:
     """`python -m <module>` with these settings; never outlives this process.
 
     It serves HTTP on `port`. What is put into `settings` counts from its next start. `starts` and
@@ -34,7 +34,7 @@ class WorkerProcess:
         settings: Mapping[str, str],
         log: Path,
         *,
-        forks: Forks | None = None,
+        forks: ForkServer | None = None,
         within: Sequence[str] = (),
     ) -> None:
         (self.port,) = free_ports(1)
@@ -46,7 +46,7 @@ class WorkerProcess:
         self.starts = 0
         self.kills = 0
 
-    def start(self, module: tuple[str, ...] = PLAIN, **more: str) -> None:
+    def start(self, module: tuple[str, ...] = WORKER_MODULE, **more: str) -> None:
         """Start it, with `more` in its environment. It is not up yet when this returns."""
         assert not self.running
         self.starts += 1

@@ -14,17 +14,17 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
-from tests.image.dockerfile import PROJECT, Stage, Step, context
+from tests.image.dockerfile_parser import PROJECT, Stage, Step, build_context
 
-SYSTEM: Final = ("/usr", "/bin", "/sbin", "/lib", "/lib64")
-CONFIGURATION: Final = tuple(
+SYSTEM_DIRECTORIES: Final = ("/usr", "/bin", "/sbin", "/lib", "/lib64")
+CONFIGURATION_FILES: Final = tuple(
     f"/etc/{name}" for name in ("ssl", "hosts", "resolv.conf", "nsswitch.conf", "pip.conf")
 )
 PYTHON: Final = Path(sys.base_prefix)
-PASSED: Final = ("PIP_", "SSL_CERT_", "REQUESTS_CA_BUNDLE", "HTTPS_PROXY", "https_proxy")
+PASSED_VARIABLES: Final = ("PIP_", "SSL_CERT_", "REQUESTS_CA_BUNDLE", "HTTPS_PROXY", "https_proxy")
 
 
-class Built:
+class BuiltStage:
     """A stage whose steps have been run; `root` is its file system."""
 
     def __init__(self, stage: Stage, root: Path) -> None:
@@ -38,11 +38,11 @@ class Built:
             (root / step).mkdir(parents=True)
         (root / "etc" / "passwd").write_text("root:x:0:0:root:/root:/bin/sh\n")
         (root / "etc" / "group").write_text("root:x:0:\n")
-        for place in map(Path, SYSTEM):
+        for place in map(Path, SYSTEM_DIRECTORIES):
             if place.is_symlink():
                 root.joinpath(*place.parts[1:]).symlink_to(place.readlink())
 
-    def step(self, step: Step, others: Mapping[str, "Built"]) -> None:
+    def step(self, step: Step, others: Mapping[str, "BuiltStage"]) -> None:
         """Do what an instruction says."""
         match step.name:
             case "ENV":
@@ -58,7 +58,7 @@ class Built:
                 self._copy(step, others)
             case "RUN":
                 done = subprocess.run(
-                    self.command(["/bin/sh", "-c", step.words], build=True),
+                    self.command(["/bin/sh", "-c", step.words], while_building=True),
                     capture_output=True,
                     text=True,
                     check=False,
@@ -66,22 +66,28 @@ class Built:
                 assert done.returncode == 0, f"{step.words}\n{done.stdout}\n{done.stderr}"
 
     def command(
-        self, words: Sequence[str], *, environ: Mapping[str, str] | None = None, build: bool = False
+        self,
+        words: Sequence[str],
+        *,
+        environ: Mapping[str, str] | None = None,
+        while_building: bool = False,
     ) -> list[str]:
         """A process in this file system: while it is built, or as the image's user, read-only."""
         uid, _, gid = self.user.partition(":")
         options = ["bwrap", "--die-with-parent", "--unshare-user", "--uid", uid, "--gid", gid]
-        options += ["--bind" if build else "--ro-bind", str(self.root), "/"]
-        for place in filter(Path.exists, map(Path, (*SYSTEM, *CONFIGURATION, str(PYTHON)))):
-            if not place.is_symlink() and (build or self._inside(str(place)).exists()):
+        options += ["--bind" if while_building else "--ro-bind", str(self.root), "/"]
+        for place in filter(
+            Path.exists, map(Path, (*SYSTEM_DIRECTORIES, *CONFIGURATION_FILES, str(PYTHON)))
+        ):
+            if not place.is_symlink() and (while_building or self._inside(str(place)).exists()):
                 options += ["--ro-bind", str(place), str(place)]
         options += ["--dev", "/dev", "--proc", "/proc", "--tmpfs", "/tmp"]  # noqa: S108
         options += ["--chdir", self.directory, "--clearenv"]
-        if not build:
+        if not while_building:
             state = self._inside(self.directory)
             options += ["--bind", str(state), self.directory]
         passed = {**self.environ, **(environ or {})}
-        if build:
+        if while_building:
             passed |= {**self._given, **_downloads()}
         for name, value in passed.items():
             options += ["--setenv", name, value]
@@ -95,25 +101,25 @@ class Built:
     def _inside(self, path: str) -> Path:
         return self.root.joinpath(*Path(self.directory, path).parts[1:])
 
-    def _copy(self, step: Step, others: Mapping[str, "Built"]) -> None:
+    def _copy(self, step: Step, others: Mapping[str, "BuiltStage"]) -> None:
         *sources, target = step.arguments
         into = self._inside(target)
         for source in sources:
             if origin := step.flags.get("from"):
                 _copy_one(others[origin]._inside(source), into)
                 continue
-            for path in context():
+            for path in build_context():
                 if path == source:
                     _copy_one(PROJECT / path, into / Path(path).name)
                 elif path.startswith(f"{source}/"):
                     _copy_one(PROJECT / path, into / path.removeprefix(f"{source}/"))
 
 
-def build(stages: Sequence[Stage], directory: Path) -> dict[str, Built]:
+def build_stages(stages: Sequence[Stage], directory: Path) -> dict[str, BuiltStage]:
     """Run all stages, one after the other, by their names."""
-    built: dict[str, Built] = {}
+    built: dict[str, BuiltStage] = {}
     for number, stage in enumerate(stages):
-        built[stage.name] = made = Built(stage, directory / str(number))
+        built[stage.name] = made = BuiltStage(stage, directory / str(number))
         for step in stage.steps:
             made.step(step, built)
     return built
@@ -131,4 +137,4 @@ def _copy_one(source: Path, target: Path) -> None:
 
 def _downloads() -> dict[str, str]:
     """How this machine's pip finds packages."""
-    return {name: value for name, value in os.environ.items() if name.startswith(PASSED)}
+    return {name: value for name, value in os.environ.items() if name.startswith(PASSED_VARIABLES)}

@@ -144,7 +144,7 @@ async def test_a_recording_that_is_to_be_read_again_stays_though_it_has_ended(
     in_a_minute = NOW + timedelta(minutes=1)
     stalled = ErrorInfo(code="stalled", message="still RECORDING after 90000 s")
     await store.apply([seen("given up", at=LONG_AGO)])
-    conclusion = seen("given up", Status.ERRORED, at=LONG_AGO, timed_out=stalled)
+    conclusion = seen("given up", Status.ERRORED, at=LONG_AGO, timeout_error=stalled)
     await store.apply([msgspec.structs.replace(conclusion, read_again_at=in_a_minute)])
     await prune(store)
     assert rows(engine, recordings.c.recording_id) == ["given up"]

@@ -9,7 +9,7 @@ import pytest
 from recording_schemas import Status
 from tests.integration.tracking_bench import TIMEOUTS, TrackingBench, open_bench
 from worker.domain.recording import Observation
-from worker.domain.timeouts import ended, stalled
+from worker.domain.timeout_observations import end_observation, stalled_error
 
 
 @pytest.fixture
@@ -30,8 +30,8 @@ async def recording(bench: TrackingBench) -> str:
 async def given_up(bench: TrackingBench, recording_id: str) -> Observation:
     """The conclusion, from what is known now, that it has stalled."""
     known = await bench.known(recording_id)
-    return ended(
-        known, stalled(known, TIMEOUTS, bench.now()), asked_at=bench.now(), now=bench.now()
+    return end_observation(
+        known, stalled_error(known, TIMEOUTS, bench.now()), asked_at=bench.now(), now=bench.now()
     )
 
 

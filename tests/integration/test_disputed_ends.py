@@ -96,7 +96,7 @@ async def test_a_webhook_that_the_api_never_bears_out_does_not_keep_a_recording_
     one = await bench.start()
     await bench.follow(2)
     await bench.webhook(one, status)
-    told = await until_ended(bench, one, TIMEOUTS.limit_of(status) + 2 * STEP)
+    told = await until_ended(bench, one, TIMEOUTS.status_timeout(status) + 2 * STEP)
     assert told == ["INVOKED", str(status), "ERRORED", "completed 0"]
     assert bench.asked().count("get_recording") < 5
     assert await still_the_same_after_a_day(bench, one)
@@ -191,7 +191,7 @@ async def test_a_stop_that_takes_a_recording_no_further_does_not_keep_it_from_it
         return httpx.Response(200, json={"success": True, "data": [alone] if listing else alone})
 
     bench.restart(client(transport=httpx.MockTransport(always)))
-    told = await until_ended(bench, one, TIMEOUTS.limit_of(known) + 2 * STEP)
+    told = await until_ended(bench, one, TIMEOUTS.status_timeout(known) + 2 * STEP)
     assert told[-2:] == ["ERRORED", "completed 0"]
 
 

@@ -10,7 +10,7 @@ from sandbox.model.faults import Fault
 from tests.integration.tracking_bench import TIMEOUTS, TrackingBench, open_bench
 from worker.domain.recording import Observation
 from worker.domain.snapshot import RecordingSnapshot
-from worker.domain.timeouts import ended, stalled
+from worker.domain.timeout_observations import end_observation, stalled_error
 
 LONGEST = TIMEOUTS.recording_timeout + TIMEOUTS.uploading_timeout + TIMEOUTS.vanished_after
 """Within which every start has ended, in seconds."""
@@ -252,8 +252,8 @@ async def test_an_end_that_is_concluded_while_a_webhook_tells_more_does_not_coun
         asked_at=bench.now(),
         observed_at=bench.now(),
     )
-    given_up = ended(
-        known, stalled(known, TIMEOUTS, bench.now()), asked_at=asked_at, now=bench.now()
+    given_up = end_observation(
+        known, stalled_error(known, TIMEOUTS, bench.now()), asked_at=asked_at, now=bench.now()
     )
     await bench.store.apply([moved])
     await bench.store.apply([given_up])

@@ -99,7 +99,7 @@ async def test_an_upload_leaves_the_files_to_be_read(door: WebhookBench) -> None
 
 async def conclude(door: WebhookBench, recording_id: str, code: str) -> None:
     error = ErrorInfo(code=code, message="concluded")
-    await door.look(recording_id, "ERRORED", by="sweep", timed_out=error)
+    await door.look(recording_id, "ERRORED", by="sweep", timeout_error=error)
 
 
 async def test_of_a_recording_given_up_the_end_is_believed(door: WebhookBench) -> None:

@@ -58,7 +58,7 @@ STORED_AS: Final = {
 class Recording(msgspec.Struct, frozen=True, kw_only=True, rename=STORED_AS):
     """All that the worker knows of one recording. Times are aware, durations seconds.
 
-    `version` counts the changes, `sequence` the events. `timed_out` is true while an ERRORED is
+    `version` counts the changes, `sequence` the events. `timeout_error` is true while an ERRORED is
     the worker's own conclusion, `timed_out_from` the status it had till then.
     `files_awaited_since` is set while an ended recording's files are still looked for,
     `missing_since` while the API denies the recording. `file_count` counts the files told of.
@@ -102,13 +102,12 @@ class Recording(msgspec.Struct, frozen=True, kw_only=True, rename=STORED_AS):
 
 
 class Observation(msgspec.Struct, frozen=True, kw_only=True):
-    """One sight of a recording: what the API said, through whom, and when it was asked.
+    """What the API said about one recording, who noticed it, and when the API was asked.
 
-    `files` is None when nobody looked for files, else all of them with their owners;
-    `files_final` says that there will be no further look. `timed_out` is set when the worker ends
-    a recording by its own conclusion, `missing` when the API denied it: what the snapshot then says
-    is what was known before. `read_again_at` is when to read the recording by itself the next time;
-    None leaves that to what the sight comes to.
+    `files` is None if nobody looked for files, else all of them with their owners. `files_final`
+    says that nobody will look for files again. `timeout_error` is set if the worker itself ends the
+    recording. `missing` is set if the API answered 404: the snapshot then repeats what was known.
+    `read_again_at` is when to read the recording by itself again; with None, `read_policy` decides.
     """
 
     snapshot: RecordingSnapshot
@@ -119,6 +118,6 @@ class Observation(msgspec.Struct, frozen=True, kw_only=True):
     start: StartContext | None = None
     files: tuple[TrackFile, ...] | None = None
     files_final: bool = False
-    timed_out: ErrorInfo | None = None
+    timeout_error: ErrorInfo | None = None
     missing: bool = False
     read_again_at: datetime | None = None

@@ -67,7 +67,7 @@ def apply_observation(
     return Transition(after=after, events=tuple(events), new_files=new_files)
 
 
-def needs_a_look(known: Recording, seen: Observation) -> bool:
+def webhook_contradicts(known: Recording, seen: Observation) -> bool:
     """Whether a webhook contradicts what is known and only the API can tell which holds.
 
     What tells of an earlier status is old, and settled.
@@ -79,7 +79,7 @@ def needs_a_look(known: Recording, seen: Observation) -> bool:
 
 
 def _is_void(known: Recording, seen: Observation) -> bool:
-    if seen.timed_out is not None:
+    if seen.timeout_error is not None:
         return not _is_fresh(known, seen)  # it has moved on since that was concluded
     return seen.observed_by == "webhook" and not _is_believed(known, seen)
 
@@ -113,7 +113,7 @@ def _status_after(known: Recording | None, seen: Observation) -> Status:
         return told
     if seen.missing:
         return known.status
-    if known.timed_out and seen.timed_out is None:
+    if known.timed_out and seen.timeout_error is None:
         return told if _refutes(known, seen) else known.status
     if RANK[told] != RANK[known.status]:
         return max(told, known.status, key=RANK.__getitem__)
@@ -168,7 +168,7 @@ def _given(told: int | None, known: int | None) -> int | None:
 def _moved(
     after: Recording, known: Recording | None, seen: Observation, status: Status
 ) -> Recording:
-    error = seen.timed_out
+    error = seen.timeout_error
     if status is Status.ERRORED and error is None:
         error = ErrorInfo(
             code="recording_errored",
@@ -179,8 +179,8 @@ def _moved(
         after,
         status=status,
         error=error,
-        timed_out=seen.timed_out is not None,
-        timed_out_from=known.status if known and seen.timed_out is not None else None,
+        timed_out=seen.timeout_error is not None,
+        timed_out_from=known.status if known and seen.timeout_error is not None else None,
         changed_at=seen.observed_at,
         files_awaited_since=seen.observed_at if uploaded else None,
     )

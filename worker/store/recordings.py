@@ -11,9 +11,10 @@ from typing import Any, Final, NamedTuple
 import msgspec
 import sqlalchemy as sa
 
+from worker.domain.read_policy import next_read_at
 from worker.domain.recording import LIVE, Observation, Recording
 from worker.domain.track_files import TrackFile
-from worker.domain.transitions import apply_observation, needs_a_look
+from worker.domain.transitions import apply_observation
 from worker.store.database.bulk import inserting
 from worker.store.database.dialects import among, meeting_key, open_or_closed, strip_nul
 from worker.store.database.notifications import leave
@@ -67,10 +68,26 @@ def apply_all(
             )
         )
     _save(connection, before, known)
-    if any(_became_due(before.get(key), held, requests) for key, held in known.items()):
+    if _anything_became_due(before, known, requests):
         leave(connection, "due")
     put(connection, rows)
     return absorbed
+
+
+def _anything_became_due(
+    before: Mapping[str, _Held],
+    after: Mapping[str, _Held],
+    requests: Sequence[Sequence[Observation]],
+) -> bool:
+    scheduled = [
+        held.read_at
+        for key, held in after.items()
+        if held.read_at is not None and (key not in before or before[key].read_at != held.read_at)
+    ]
+    if not scheduled:
+        return False
+    now = max(one.observed_at.timestamp() for seen in requests for one in seen)
+    return min(scheduled) <= now
 
 
 def _is_known(known: Mapping[str, _Held], seen: Observation) -> bool:
@@ -86,56 +103,12 @@ def _absorb(
     before, read_at, told_at = known.get(recording_id, (None, None, None))
     names = _file_names(connection, recording_id) if _needs_names(before, seen) else ()
     observed = apply_observation(before, seen, names)
-    if not _told_meanwhile(read_at, told_at, observed.after, seen):
-        read_at = _next_read(before, read_at, observed.after, seen)
+    read_at = next_read_at(before, observed.after, seen, read_at=read_at, webhook_at=told_at)
     if seen.observed_by == "webhook":
         told_at = seen.observed_at.timestamp()
     known[recording_id] = _Held(observed.after, read_at, told_at)
     _add_files(connection, recording_id, len(names), observed.new_files, seen)
     return event_rows(observed.after, observed.events, source=source, at=seen.observed_at)
-
-
-def _told_meanwhile(
-    read_at: float | None, told_at: float | None, after: Recording, seen: Observation
-) -> bool:
-    """Whether a webhook came while an answer was under way. Then what was due stays due, unless
-    the answer was the end."""
-    if read_at is None or told_at is None or seen.observed_by == "webhook":
-        return False
-    return after.is_open and seen.asked_at.timestamp() < told_at <= seen.observed_at.timestamp()
-
-
-def _next_read(
-    before: Recording | None, read_at: float | None, after: Recording, seen: Observation
-) -> float | None:
-    """When to read the recording by itself, given when that was due before this sight.
-
-    An answer to what was asked after it became due settles it. A webhook tells of a moment that
-    nobody knows: it settles nothing, and may contradict what is known. Once there may be files,
-    no earlier reason puts them off.
-    """
-    now = seen.observed_at.timestamp()
-    at_once = now if read_at is None else min(now, read_at)
-    if seen.read_again_at is not None:
-        return seen.read_again_at.timestamp()
-    if after.files_awaited_since is not None:
-        known_since = before.files_awaited_since if before else None
-        return at_once if read_at is None or known_since is None else read_at
-    if seen.observed_by == "webhook":
-        return at_once if before and needs_a_look(before, seen) else read_at
-    if read_at is None:
-        return None
-    # Datetimes have microseconds, other clocks may have more.
-    return read_at if round(seen.asked_at.timestamp(), 6) < round(read_at, 6) else None
-
-
-def _became_due(
-    before: _Held | None, after: _Held, requests: Sequence[Sequence[Observation]]
-) -> bool:
-    at = after.read_at
-    if at is None or (before is not None and before.read_at == at):
-        return False
-    return any(one.observed_at.timestamp() >= at for seen in requests for one in seen)
 
 
 def _with_holdable_names(seen: Observation) -> Observation:

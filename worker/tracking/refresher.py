@@ -16,20 +16,21 @@ import structlog
 
 from recording_schemas import Status
 from worker.domain.errors import ApiError, NotFound, Refused, StoreUnavailable
+from worker.domain.read_policy import is_past_rechecks, read_again_at
 from worker.domain.recording import RANK, Observation, Recording
 from worker.domain.snapshot import RecordingSnapshot
+from worker.domain.timeout_observations import (
+    end_observation,
+    give_up_observation,
+    stalled_error,
+    vanished_error,
+)
 from worker.domain.timeouts import (
     Timeouts,
-    ended,
-    gave_up,
-    is_gone,
-    is_hopeless,
-    is_last_look,
-    is_old,
+    files_wait_is_over,
+    is_confirmed_missing,
     is_overdue,
-    next_look,
-    stalled,
-    vanished,
+    should_give_up,
 )
 from worker.domain.transitions import apply_observation
 from worker.observability.tracing import NO_TRACING, Span, Tracing
@@ -197,10 +198,14 @@ class Refresher:
     def _without_answer(self, known: Recording, asked_at: datetime) -> Observation | None:
         """What it comes to that a recording cannot be read; None: it is to be tried again."""
         now = self._now()
-        if is_hopeless(known, now, self._patience):
-            return gave_up(known, self._patience, asked_at=asked_at, now=now)
+        if should_give_up(known, now, self._patience):
+            return give_up_observation(known, self._patience, asked_at=asked_at, now=now)
         tried_enough = self._pauses.get(known.recording_id, 0.0) >= LONGEST_PAUSE
-        return self._as_before(known, asked_at) if tried_enough and is_old(known, now) else None
+        return (
+            self._as_before(known, asked_at)
+            if tried_enough and is_past_rechecks(known, now)
+            else None
+        )
 
     async def _put_off(self, known: Recording) -> None:
         pause = self._pauses.get(known.recording_id, 1.0)
@@ -214,7 +219,7 @@ class Refresher:
         if seen.read_again_at is not None:
             return seen
         after = apply_observation(known, seen).after
-        at = next_look(after, self._now(), self._patience)
+        at = read_again_at(after, self._now(), self._patience)
         return msgspec.structs.replace(seen, read_again_at=at)
 
     # What one look comes to. Each raises the ApiError that keeps it from telling.
@@ -228,7 +233,7 @@ class Refresher:
                 app=self._app,
                 observed_by="sweep",
                 now=self._now,
-                last_look=is_last_look(known, asked_at, self._patience),
+                last_look=files_wait_is_over(known, asked_at, self._patience),
             )
         except NotFound:
             return await self._missed(known, asked_at)
@@ -243,9 +248,11 @@ class Refresher:
         It may list it all the same, for ever: being missing is not the only way to its end.
         """
         now = self._now()
-        gone = is_gone(known, now, self._patience) or is_last_look(known, now, self._patience)
+        gone = is_confirmed_missing(known, now, self._patience) or files_wait_is_over(
+            known, now, self._patience
+        )
         if known.is_open and gone:
-            return ended(known, vanished(known), asked_at=asked_at, now=now)
+            return end_observation(known, vanished_error(known), asked_at=asked_at, now=now)
         if is_overdue(known, now, self._patience):
             return await self._end(known, known.status, asked_at)
         return self._as_before(known, asked_at, missing=True)
@@ -265,7 +272,9 @@ class Refresher:
                 if RANK[snapshot.status] > RANK[known.status]:
                     return self._saw(snapshot, asked_at)
         now = self._now()
-        return ended(known, stalled(known, self._patience, now), asked_at=asked_at, now=now)
+        return end_observation(
+            known, stalled_error(known, self._patience, now), asked_at=asked_at, now=now
+        )
 
     def _as_before(
         self, known: Recording, asked_at: datetime, *, missing: bool = False

@@ -18,7 +18,8 @@ import structlog
 from worker.domain.errors import ApiError, StoreUnavailable
 from worker.domain.recording import LIVE, Observation
 from worker.domain.snapshot import RecordingSnapshot
-from worker.domain.timeouts import Cutoffs, Timeouts, gave_up
+from worker.domain.timeout_observations import give_up_observation
+from worker.domain.timeouts import Cutoffs, Timeouts
 from worker.domain.transitions import apply_observation
 from worker.observability.metrics import Metrics
 from worker.observability.tracing import NO_TRACING, Tracing
@@ -262,18 +263,23 @@ class Sweep:
 
     async def _leave_overdue(self) -> None:
         now = self._now().timestamp()
-        await self._store.schedule_overdue(self._unmoved(self._patience.overdue(now), now))
+        await self._store.schedule_overdue(self._unmoved(self._patience.overdue_cutoffs(now), now))
 
     async def _give_up_hopeless(self) -> None:
         """While the API is away: what is too old to be waited for ends all the same."""
         now = self._now()
-        hopeless = self._patience.hopeless(now.timestamp())
+        hopeless = self._patience.give_up_cutoffs(now.timestamp())
         unheard = await self._store.overdue(self._unmoved(hopeless, now.timestamp()))
-        await self._absorb([gave_up(one, self._patience, asked_at=now, now=now) for one in unheard])
+        await self._absorb(
+            [give_up_observation(one, self._patience, asked_at=now, now=now) for one in unheard]
+        )
 
     def _unmoved(self, since: Cutoffs, now: float) -> OverdueQuery:
         return OverdueQuery(
-            app=self._app, now=now, changed_before=since.unchanged, known_before=since.known
+            app=self._app,
+            now=now,
+            changed_before=since.changed_before,
+            known_before=since.first_seen_before,
         )
 
 

@@ -26,7 +26,7 @@ def seen(
     asked: float | None = None,
     files: tuple[TrackFile, ...] | None = None,
     final: bool = False,
-    timed_out: ErrorInfo | None = None,
+    timeout_error: ErrorInfo | None = None,
     storage: Storage | None = None,
     error_message: str | None = None,
 ) -> Observation:
@@ -45,7 +45,7 @@ def seen(
         start=ORIGIN,
         files=files,
         files_final=final,
-        timed_out=timed_out,
+        timeout_error=timeout_error,
     )
 
 
@@ -175,7 +175,7 @@ def test_the_api_s_own_words_are_the_error_of_an_errored_recording() -> None:
 
 def test_a_conclusion_of_our_own_is_followed_by_the_truth_and_its_files() -> None:
     stalled = ErrorInfo(code="stalled", message="too long")
-    known = after(seen(Status.INVOKED), seen(Status.ERRORED, second=9, timed_out=stalled))
+    known = after(seen(Status.INVOKED), seen(Status.ERRORED, second=9, timeout_error=stalled))
     truth = apply_observation(known, seen(Status.UPLOADED, second=20))
     assert [event.status for event in truth.events if isinstance(event, StatusChanged)] == [
         Status.UPLOADED
@@ -189,7 +189,7 @@ def test_a_conclusion_of_our_own_is_followed_by_the_truth_and_its_files() -> Non
 def test_our_own_conclusion_does_not_overrule_an_end_that_the_api_told() -> None:
     vanished = ErrorInfo(code="vanished", message="gone")
     known = after(seen(Status.UPLOADED))
-    observed = apply_observation(known, seen(Status.ERRORED, timed_out=vanished))
+    observed = apply_observation(known, seen(Status.ERRORED, timeout_error=vanished))
     assert observed.after.status is Status.UPLOADED
 
 
@@ -232,7 +232,7 @@ def test_a_denied_recording_keeps_the_status_that_it_has_got_meanwhile() -> None
 
 @pytest.mark.parametrize("still", [Status.INVOKED, Status.RECORDING, Status.PAUSED])
 def test_what_is_still_where_it_stalled_is_no_news(still: Status) -> None:
-    stalled = seen(Status.ERRORED, second=90, timed_out=ErrorInfo(code="stalled", message="x"))
+    stalled = seen(Status.ERRORED, second=90, timeout_error=ErrorInfo(code="stalled", message="x"))
     assert statuses(seen(Status.RECORDING), stalled, seen(still, second=100)) == [
         Status.RECORDING,
         Status.ERRORED,
@@ -241,12 +241,12 @@ def test_what_is_still_where_it_stalled_is_no_news(still: Status) -> None:
 
 @pytest.mark.parametrize("told", [Status.UPLOADING, Status.UPLOADED])
 def test_what_has_moved_on_from_where_it_stalled_is_followed_again(told: Status) -> None:
-    stalled = seen(Status.ERRORED, second=90, timed_out=ErrorInfo(code="stalled", message="x"))
+    stalled = seen(Status.ERRORED, second=90, timeout_error=ErrorInfo(code="stalled", message="x"))
     assert statuses(seen(Status.RECORDING), stalled, seen(told, second=100))[2:] == [told]
 
 
 def test_a_conclusion_from_what_was_known_before_the_last_change_does_not_count() -> None:
     error = ErrorInfo(code="stalled", message="x")
-    stalled = seen(Status.ERRORED, second=90, asked=80, timed_out=error)
+    stalled = seen(Status.ERRORED, second=90, asked=80, timeout_error=error)
     known = [seen(Status.INVOKED), seen(Status.RECORDING, second=85), stalled]
     assert statuses(*known) == [Status.INVOKED, Status.RECORDING]

@@ -1,0 +1,185 @@
+"""When a recording is read by itself next: one test per row of the tables in `read_policy`."""
+
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+
+from recording_schemas import ErrorInfo, Status
+from worker.domain.read_policy import is_past_rechecks, next_read_at, read_again_at
+from worker.domain.recording import Observation, ObservedBy, Recording
+from worker.domain.snapshot import RecordingSnapshot
+from worker.domain.timeouts import Timeouts
+
+T0 = datetime(2026, 11, 1, 10, 0, tzinfo=UTC)
+EPOCH = T0.timestamp()
+TIMEOUTS = Timeouts(
+    files_wait=120,
+    invoked_timeout=120,
+    uploading_timeout=7200,
+    recording_timeout=90_000,
+    vanished_after=30,
+)
+DAY = 86_400.0
+
+
+def at(second: float) -> datetime:
+    return T0 + timedelta(seconds=second)
+
+
+def recording(status: Status = Status.RECORDING, **fields: Any) -> Recording:
+    return Recording(
+        recording_id="r1", app="default", kind="track", status=status, changed_at=T0, **fields
+    )
+
+
+def observed(
+    status: Status = Status.RECORDING,
+    *,
+    asked: float = 100,
+    second: float = 101,
+    by: ObservedBy = "sweep",
+    **fields: Any,
+) -> Observation:
+    return Observation(
+        snapshot=RecordingSnapshot(recording_id="r1", status=status, kind="track"),
+        observed_by=by,
+        asked_at=at(asked),
+        observed_at=at(second),
+        **fields,
+    )
+
+
+def next_read(
+    observation: Observation,
+    *,
+    before: Recording | None = None,
+    after: Recording | None = None,
+    scheduled: float | None = None,
+    webhook: float | None = None,
+) -> float | None:
+    """The next `read_at`, in seconds after T0. `before` is RECORDING, and so is `after`."""
+    read_at = next_read_at(
+        before or recording(),
+        after or recording(),
+        observation,
+        read_at=None if scheduled is None else EPOCH + scheduled,
+        webhook_at=None if webhook is None else EPOCH + webhook,
+    )
+    return None if read_at is None else read_at - EPOCH
+
+
+WAITING = recording(Status.UPLOADED, files_awaited_since=at(90))
+
+
+def test_an_answer_that_a_webhook_has_overtaken_leaves_the_read_scheduled() -> None:
+    assert next_read(observed(asked=100, second=102), scheduled=90, webhook=101) == 90
+
+
+def test_an_answer_that_a_webhook_has_overtaken_is_enough_if_it_ended_the_recording() -> None:
+    ended = recording(Status.ERRORED)
+
+    assert next_read(observed(), after=ended, scheduled=90, webhook=100.5) is None
+
+
+def test_an_observation_can_say_when_to_read_again() -> None:
+    assert next_read(observed(read_again_at=at(500)), scheduled=300) == 500
+
+
+@pytest.mark.parametrize(("scheduled", "expected"), [(None, 101), (90, 90), (300, 101)])
+def test_a_recording_is_read_at_once_when_its_files_are_awaited(
+    scheduled: float | None, expected: float
+) -> None:
+    assert next_read(observed(), after=WAITING, scheduled=scheduled) == expected
+
+
+@pytest.mark.parametrize(("scheduled", "expected"), [(None, 101), (90, 90), (300, 300)])
+def test_a_later_observation_does_not_move_the_read_for_awaited_files(
+    scheduled: float | None, expected: float
+) -> None:
+    assert next_read(observed(), before=WAITING, after=WAITING, scheduled=scheduled) == expected
+
+
+@pytest.mark.parametrize(("scheduled", "expected"), [(None, 101), (90, 90), (300, 101)])
+def test_a_webhook_that_contradicts_the_state_has_the_recording_read_at_once(
+    scheduled: float | None, expected: float
+) -> None:
+    webhook = observed(Status.PAUSED, by="webhook")
+
+    assert next_read(webhook, scheduled=scheduled) == expected
+
+
+@pytest.mark.parametrize("scheduled", [None, 90, 300])
+def test_any_other_webhook_leaves_the_schedule_as_it_is(scheduled: float | None) -> None:
+    assert next_read(observed(by="webhook"), scheduled=scheduled) == scheduled
+
+
+@pytest.mark.parametrize(("scheduled", "expected"), [(None, None), (100, None), (100.1, 100.1)])
+def test_an_answer_settles_only_a_read_that_was_due_when_the_request_was_sent(
+    scheduled: float | None, expected: float | None
+) -> None:
+    after = next_read(observed(asked=100), scheduled=scheduled)
+
+    assert after == (None if expected is None else pytest.approx(expected, abs=1e-3))
+
+
+def seconds_until_reread(after: Recording, second: float) -> float | None:
+    again = read_again_at(after, at(second), TIMEOUTS)
+    return None if again is None else (again - at(second)).total_seconds()
+
+
+@pytest.mark.parametrize(
+    ("second", "pause"), [(0.2, 1), (4, 4), (70, 50), (120, 1), (600, 1)], ids=str
+)
+def test_reads_for_files_become_rarer_until_the_end_of_the_wait(
+    second: float, pause: float
+) -> None:
+    waiting = recording(Status.UPLOADED, files_awaited_since=T0)
+
+    assert seconds_until_reread(waiting, second) == pause
+
+
+@pytest.mark.parametrize(("second", "pause"), [(0, 1), (10, 10), (20, 10), (30, 1)], ids=str)
+def test_a_missing_recording_is_read_again_until_it_counts_as_gone(
+    second: float, pause: float
+) -> None:
+    assert seconds_until_reread(recording(missing_since=T0), second) == pause
+
+
+STALLED = ErrorInfo(code="stalled", message="x")
+
+
+@pytest.mark.parametrize(
+    "proven",
+    [
+        recording(),
+        recording(Status.UPLOADED, file_count=1, completed=True),
+        recording(Status.ERRORED, completed=True),
+    ],
+    ids=["live", "uploaded", "errored"],
+)
+def test_a_recording_whose_state_is_proven_is_not_read_by_itself(proven: Recording) -> None:
+    assert seconds_until_reread(proven, 5) is None
+
+
+@pytest.mark.parametrize(
+    "unproven",
+    [
+        recording(Status.ERRORED, completed=True, timed_out=True, error=STALLED),
+        recording(Status.UPLOADED, completed=True),
+    ],
+    ids=["timed out", "without files"],
+)
+@pytest.mark.parametrize(
+    ("second", "pause"), [(0, 60), (300, 300), (50_000, DAY - 50_000), (DAY, None)], ids=str
+)
+def test_an_end_without_proof_is_read_again_for_a_day(
+    unproven: Recording, second: float, pause: float | None
+) -> None:
+    assert seconds_until_reread(unproven, second) == pause
+
+
+def test_only_an_ended_recording_is_ever_past_its_rechecks() -> None:
+    assert is_past_rechecks(recording(Status.ERRORED), at(DAY))
+    assert not is_past_rechecks(recording(Status.ERRORED), at(DAY - 1))
+    assert not is_past_rechecks(recording(), at(2 * DAY))

@@ -1,0 +1,141 @@
+"""When the worker reads a recording by itself, with a GET of its own. Pure.
+
+One list request tells the status of a hundred live recordings. A recording is read by itself only
+when a list cannot answer: for its files, after a 404, or when observations contradict each other.
+The store keeps the time of each recording's next such read, `read_at`, in epoch seconds. None means
+that no read is scheduled. A recording is due when `read_at` has passed.
+
+`next_read_at` returns the new `read_at` after an observation. The first row that matches counts:
+
+    observation                                                         read_at afterwards
+    an answer that a webhook has overtaken, and the recording is open   as it was
+    one that says when to read again (`read_again_at`)                  that time
+    one after which files are awaited: the first such observation       at once
+    one after which files are awaited: any later one                    as it was; at once if None
+    a webhook that contradicts the state                                at once
+    any other webhook                                                   as it was
+    an answer to a request that was sent at or after `read_at`          None
+    an answer to a request that was sent before `read_at`               as it was
+
+"At once" keeps a `read_at` that is earlier than the observation. A webhook settles nothing, because
+nobody knows which moment it describes.
+
+`read_again_at` returns the time to put into the observation of a read by itself:
+
+    state after that read                        next read
+    UPLOADED, files awaited                      doubling from 1 s, one exactly at `files_wait`,
+                                                 then every second
+    live, and the API answers 404                doubling from 1 s, one exactly at `vanished_after`,
+                                                 then every second
+    live                                         None: the list tells the rest
+    UPLOADED with a file                         None
+    ERRORED, as the API reported                 None
+    UPLOADED without a file, or timed out        doubling from 60 s, one exactly at 24 h, then None
+
+"Doubling" means that the pause is as long as the time that has already passed.
+
+Three other rules set `read_at` elsewhere. A sweep schedules open recordings that its list lacks,
+for the time of that list request. A sweep schedules overdue recordings before all others. The
+refresher puts off a recording whose read failed.
+"""
+
+from datetime import datetime, timedelta
+from typing import Final
+
+from recording_schemas import Status
+from worker.domain.recording import Observation, Recording
+from worker.domain.timeouts import Timeouts
+from worker.domain.transitions import webhook_contradicts
+
+MIN_REREAD_INTERVAL_SECONDS: Final = 1.0
+"""The first pause before files or a missing recording are looked for again."""
+
+RECHECK_MIN_AGE_SECONDS: Final = 60.0
+RECHECK_MAX_AGE_SECONDS: Final = 86_400.0
+"""An end without proof is read again between these ages, in seconds since the end."""
+
+
+def next_read_at(
+    before: Recording | None,
+    after: Recording,
+    observation: Observation,
+    *,
+    read_at: float | None,
+    webhook_at: float | None,
+) -> float | None:
+    """The new `read_at` after an observation, by the first table of this module.
+
+    `before` and `after` are the states around the observation, `read_at` is the time that was
+    scheduled before it, `webhook_at` is when the last webhook arrived. Times are epoch seconds.
+    """
+    if _is_overtaken(after, observation, read_at=read_at, webhook_at=webhook_at):
+        return read_at
+    if observation.read_again_at is not None:
+        return observation.read_again_at.timestamp()
+    if after.files_awaited_since is not None:
+        already_awaited = before is not None and before.files_awaited_since is not None
+        return (
+            read_at if already_awaited and read_at is not None else _at_once(observation, read_at)
+        )
+    if observation.observed_by == "webhook":
+        contradicts = before is not None and webhook_contradicts(before, observation)
+        return _at_once(observation, read_at) if contradicts else read_at
+    return read_at if _was_sent_before(observation, read_at) else None
+
+
+def _is_overtaken(
+    after: Recording, observation: Observation, *, read_at: float | None, webhook_at: float | None
+) -> bool:
+    """Whether a webhook arrived between the request and its answer. The answer may be older than
+    the webhook, so the scheduled read is still needed, unless the answer ended the recording."""
+    if read_at is None or webhook_at is None or observation.observed_by == "webhook":
+        return False
+    sent_at, answered_at = observation.asked_at.timestamp(), observation.observed_at.timestamp()
+    return after.is_open and sent_at < webhook_at <= answered_at
+
+
+def _at_once(observation: Observation, read_at: float | None) -> float:
+    now = observation.observed_at.timestamp()
+    return now if read_at is None else min(now, read_at)
+
+
+def _was_sent_before(observation: Observation, read_at: float | None) -> bool:
+    # Datetimes have microseconds. Other clocks may be finer.
+    return read_at is not None and round(observation.asked_at.timestamp(), 6) < round(read_at, 6)
+
+
+def read_again_at(after: Recording, now: datetime, timeouts: Timeouts) -> datetime | None:
+    """When to read a recording again that was read just now, by the second table of this module.
+
+    None if no read by itself is needed.
+    """
+    if after.files_awaited_since is not None:
+        return _doubled(
+            now, after.files_awaited_since, MIN_REREAD_INTERVAL_SECONDS, timeouts.files_wait
+        )
+    if after.is_open:
+        since = after.missing_since
+        return since and _doubled(now, since, MIN_REREAD_INTERVAL_SECONDS, timeouts.vanished_after)
+    if _is_proven(after) or after.changed_at is None or is_past_rechecks(after, now):
+        return None
+    return _doubled(now, after.changed_at, RECHECK_MIN_AGE_SECONDS, RECHECK_MAX_AGE_SECONDS)
+
+
+def _is_proven(ended: Recording) -> bool:
+    """Whether the API has shown the end: by a file, or by an ERRORED of its own."""
+    return ended.file_count > 0 if ended.status is Status.UPLOADED else not ended.timed_out
+
+
+def is_past_rechecks(recording: Recording, now: datetime) -> bool:
+    """Whether a recording ended so long ago that its end is no longer read again."""
+    if recording.is_open or recording.changed_at is None:
+        return False
+    return now - recording.changed_at >= timedelta(seconds=RECHECK_MAX_AGE_SECONDS)
+
+
+def _doubled(now: datetime, since: datetime, first: float, longest: float) -> datetime:
+    """The next read of something awaited `since`: pauses double from `first` seconds, and one read
+    falls exactly on `longest` seconds."""
+    pause = max(now - since, timedelta(seconds=first))
+    last = since + timedelta(seconds=longest)
+    return min(now + pause, last) if now < last else now + timedelta(seconds=first)

@@ -3,7 +3,7 @@
 import sys
 from collections.abc import Sequence
 
-from worker.cli.exit_codes import exit_code_of
+from worker.cli.exit_codes import report_error
 from worker.cli.root import root
 
 
@@ -12,7 +12,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     try:
         code = root.main(arguments, prog_name="recording-worker", standalone_mode=False)
     except Exception as error:
-        known = exit_code_of(error)
+        known = report_error(error)
         if known is None:
             raise
         code = known

@@ -124,19 +124,19 @@ class Worker:
     ) -> None:
         """Build what talks to the broker and to people, and run it all."""
         settings, apps = self._settings, assembly.apps
-        topology = Topology(prefix=settings.name_prefix, retry_delays=settings.retry_delays)
+        topology = Topology(prefix=settings.name_prefix, retry_delays=settings.retry_delays_seconds)
         publishing = BrokerConnection(settings.amqp_url.reveal, "publish")
         consuming = BrokerConnection(settings.amqp_url.reveal, "consume")
         publisher = Publisher(
             publishing,
             topology,
-            timeout=settings.publish_timeout,
+            timeout=settings.publish_timeout_seconds,
             may_declare=settings.topology == "declare",
         )
         leadership = LeaderElector(
             store,
             owner=self._owner,
-            lease_seconds=min(LEADER_LEASE_SECONDS, settings.lease),
+            lease_seconds=min(LEADER_LEASE_SECONDS, settings.lease_seconds),
             now=self._now,
         )
         relay = OutboxRelay(
@@ -151,7 +151,7 @@ class Worker:
         store.subscribe("lead", leadership.wake)
         housekeeping = Pruner(
             store,
-            Retention(sent=settings.keep_sent, finished=settings.keep_finished),
+            Retention(sent=settings.keep_sent_seconds, finished=settings.keep_finished_seconds),
             now=self._now,
         )
         consumer = Consumer(
@@ -168,7 +168,7 @@ class Worker:
             "store": lambda: store.trouble,
         }
         # A turn of the relay may be a few confirmations that do not come.
-        pulses = Watchdog(seconds=max(STUCK_SECONDS, 3 * settings.publish_timeout))
+        pulses = Watchdog(seconds=max(STUCK_SECONDS, 3 * settings.publish_timeout_seconds))
         relaying = pulses.watched("relay", leadership.is_leader)
         pruning = pulses.watched("housekeeping", leadership.is_leader)
         self._metrics.watch_checks(checks | _checks_of(apps))
@@ -231,9 +231,9 @@ class Worker:
         leadership: LeaderElector,
     ) -> None:
         """Take no more, settle what runs, publish what is committed; in the time there is."""
-        structlog.get_logger().info("stopping", seconds=self._settings.shutdown)
+        structlog.get_logger().info("stopping", seconds=self._settings.shutdown_seconds)
         try:
-            async with asyncio.timeout(self._settings.shutdown):
+            async with asyncio.timeout(self._settings.shutdown_seconds):
                 await consumer.drain()
                 await asyncio.wait([taking])
                 if leadership.is_leader():

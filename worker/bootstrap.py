@@ -98,11 +98,11 @@ class Bootstrap:
             self.apps,
             RetryPolicy(
                 max_command_bytes=settings.max_command_bytes,
-                max_age=settings.command_max_age,
-                stop_wait=settings.stop_wait,
-                settle=settings.reconcile,
-                lease=settings.lease,
-                retry_delays=settings.retry_delays,
+                max_age=settings.command_max_age_seconds,
+                stop_wait=settings.stop_wait_seconds,
+                settle=settings.reconcile_seconds,
+                lease=settings.lease_seconds,
+                retry_delays=settings.retry_delays_seconds,
             ),
             owner=owner,
             source=settings.source,
@@ -117,7 +117,7 @@ class Bootstrap:
     def webhooks(self) -> WebhookEndpoint:
         """What takes webhooks in. Apps whose key is published at the same place share it."""
         settings = self._settings
-        timeout = min(settings.api_timeout, WEBHOOK_KEY_SECONDS)
+        timeout = min(settings.api_timeout_seconds, WEBHOOK_KEY_SECONDS)
         keys = {
             url: WebhookVerifier(url, timeout=timeout)
             for url in sorted({given.webhook_key_url for given in settings.apps})
@@ -144,11 +144,11 @@ class Bootstrap:
         """What sweeps one app's list, and what reads that which a list cannot tell."""
         settings = self._settings
         patience = Timeouts(
-            files_wait=settings.files_wait,
-            invoked_timeout=settings.invoked_timeout,
-            uploading_timeout=settings.uploading_timeout,
-            recording_timeout=settings.recording_timeout,
-            vanished_after=settings.reconcile,
+            files_wait=settings.files_wait_seconds,
+            invoked_timeout=settings.invoked_timeout_seconds,
+            uploading_timeout=settings.uploading_timeout_seconds,
+            recording_timeout=settings.recording_timeout_seconds,
+            vanished_after=settings.reconcile_seconds,
         )
         listing = app.api.with_priority(Priority.SWEEP)
         others = ExternalRecordingDiscovery(
@@ -159,8 +159,8 @@ class Bootstrap:
             listing,
             patience,
             SweepInterval(
-                base=settings.sweep_interval,
-                audit=settings.audit_interval,
+                base=settings.sweep_interval_seconds,
+                audit=settings.audit_interval_seconds,
                 rate=app.sustained_rate * SHARE_OF_SWEEPS,
             ),
             app=app.name,
@@ -194,7 +194,7 @@ class Bootstrap:
         for given in self._settings.apps:
             of_payer = rates.setdefault(self._payers[given.account_id], {})
             of_payer.update(dict.fromkeys(given.api_budget))
-        patience = min(BUDGET_PATIENCE_SECONDS, self._settings.lease * SHARE_OF_LEASE)
+        patience = min(BUDGET_PATIENCE_SECONDS, self._settings.lease_seconds * SHARE_OF_LEASE)
         return {
             account_id: self._open_budget(account_id, it, patience)
             for account_id, it in rates.items()
@@ -223,8 +223,10 @@ class Bootstrap:
             account_id=given.account_id,
             app_id=given.app_id,
             token=given.api_token,
-            timeout=min(settings.api_timeout, settings.lease * REQUESTS_SHARE_OF_LEASE),
-            retry=RequestRetry(total_seconds=settings.api_retry),
+            timeout=min(
+                settings.api_timeout_seconds, settings.lease_seconds * REQUESTS_SHARE_OF_LEASE
+            ),
+            retry=RequestRetry(total_seconds=settings.api_retry_seconds),
             budget=self.budgets[payer],
             follow_all=given.follow_all,
             sustained_rate=min(rates) / len(sharing),

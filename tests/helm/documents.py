@@ -15,7 +15,7 @@ from typing import Any, Final, NamedTuple
 
 import yaml
 
-from worker.settings.settings import describe
+from worker.settings.documentation import documented_settings
 
 CHART: Final = Path(__file__).parents[2] / "helm" / "recording-worker"
 VALUES: Final = CHART / "values.yaml"
@@ -104,7 +104,7 @@ def described_schema() -> str:
             **known.get(row.variable, {"type": ["string", "number", "boolean"]}),
             "description": row.meaning.replace("`", ""),
         }
-        for row in describe()
+        for row in documented_settings()
         if not row.secret and row.variable not in NOT_HERE
     }
     return json.dumps(whole, indent=2, ensure_ascii=False) + "\n"

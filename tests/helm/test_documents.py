@@ -9,7 +9,7 @@ import yaml
 
 from tests.helm import documents
 from tests.helm.chart import CHART, manifests, merged, workload
-from worker.settings.settings import describe
+from worker.settings.documentation import documented_settings
 
 
 def test_every_value_is_documented() -> None:
@@ -36,7 +36,7 @@ def test_the_schema_knows_every_value_and_no_other() -> None:
 
 def test_the_schema_has_every_setting_that_is_no_secret() -> None:
     known = documents.schema()["properties"]["settings"]["properties"].keys()
-    plain = {row.variable for row in describe() if not row.secret}
+    plain = {row.variable for row in documented_settings() if not row.secret}
     assert known == plain - documents.NOT_HERE
 
 

@@ -23,7 +23,7 @@ from tests.helm.chart import (
     texts,
     workload,
 )
-from worker.settings.settings import describe
+from worker.settings.documentation import documented_settings
 
 SECRETS: Final = "/run/secrets/recording-worker"
 EVERY_CREDENTIAL: Final = merged(
@@ -89,7 +89,7 @@ def test_every_credential_is_a_file_of_a_secret() -> None:
 
 def test_every_setting_that_is_a_secret_is_read_from_a_file() -> None:
     variables = environment(manifests(EVERY_CREDENTIAL))
-    secret = {row.variable for row in describe() if row.secret}
+    secret = {row.variable for row in documented_settings() if row.secret}
     assert secret & variables.keys() == set()
     assert {f"{name}_FILE" for name in secret} <= variables.keys()
 
@@ -108,7 +108,7 @@ def test_every_file_that_the_environment_names_is_there() -> None:
 def test_no_credential_is_in_the_environment_or_in_a_configmap(name: str) -> None:
     found = manifests(example(name))
     variables = environment(found)
-    for secret in (row.variable for row in describe() if row.secret):
+    for secret in (row.variable for row in documented_settings() if row.secret):
         assert not variables.get(secret, "sqlite:").partition("sqlite:")[0]
     assert "secretKeyRef" not in json.dumps(found)
     assert "secretRef" not in json.dumps(found)

@@ -28,7 +28,7 @@ FLAGS: Final = {
 Members = dict[str, Any]
 
 
-def compose(
+def build_command(
     base: bytes | None,
     flags: Mapping[str, object],
     *,

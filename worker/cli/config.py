@@ -11,7 +11,8 @@ import msgspec
 from worker.cli.output import json_option, print_rows
 
 if TYPE_CHECKING:
-    from worker.settings.settings import Row, Settings
+    from worker.settings.documentation import DocumentedSetting
+    from worker.settings.settings import Settings
 
 EXAMPLES = """\
 \b
@@ -45,9 +46,10 @@ def command() -> None:
 @json_option
 def check(as_json: bool) -> None:
     """Show every setting with where it comes from, and every fault."""
-    from worker.settings.settings import Settings, describe
+    from worker.settings.documentation import documented_settings
+    from worker.settings.settings import Settings
 
-    rows = [_checked(row, os.environ) for row in describe()]
+    rows = [_checked(row, os.environ) for row in documented_settings()]
     try:
         rows += _checked_apps(Settings.from_env(os.environ))
     finally:  # what is wrong with them is said after what they are
@@ -60,7 +62,7 @@ def check(as_json: bool) -> None:
 @json_option
 def show_defaults(as_json: bool) -> None:
     """Show every setting there is, its default and what it means."""
-    from worker.settings.settings import describe
+    from worker.settings.documentation import documented_settings
 
     rows = [
         {
@@ -70,12 +72,12 @@ def show_defaults(as_json: bool) -> None:
             "secret": row.secret,
             "meaning": row.meaning,
         }
-        for row in describe()
+        for row in documented_settings()
     ]
     print_rows(DEFAULTS, rows, as_json=as_json)
 
 
-def _checked(row: "Row", environ: Mapping[str, str]) -> dict[str, object]:
+def _checked(row: "DocumentedSetting", environ: Mapping[str, str]) -> dict[str, object]:
     text, source = _given(row, environ)
     return {"variable": row.variable, "value": _fit_to_show(row, text), "source": source}
 
@@ -102,7 +104,7 @@ def _in_words(value: object) -> str:
     return str(value)
 
 
-def _given(row: "Row", environ: Mapping[str, str]) -> tuple[str | None, str]:
+def _given(row: "DocumentedSetting", environ: Mapping[str, str]) -> tuple[str | None, str]:
     """What the worker would read, and from where."""
     from worker.settings.secret import read_text
 
@@ -116,11 +118,11 @@ def _given(row: "Row", environ: Mapping[str, str]) -> tuple[str | None, str]:
     return row.default, "unset" if row.default is None else "default"
 
 
-def _fit_to_show(row: "Row", text: str | None) -> str | None:
-    from worker.settings.secret import SHOWN, redacted
+def _fit_to_show(row: "DocumentedSetting", text: str | None) -> str | None:
+    from worker.settings.secret import REDACTED, redact_url
 
     if text is None:
         return None
     if "://" in text:
-        return redacted(text)
-    return SHOWN if row.secret else text
+        return redact_url(text)
+    return REDACTED if row.secret else text

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from worker.settings.settings import CommonSettings
 
 
-def tool_settings() -> "CommonSettings":
+def common_settings() -> "CommonSettings":
     """The settings that every command but `run` needs. Raises WrongSettings."""
     from worker.settings.settings import CommonSettings
 
@@ -22,11 +22,11 @@ def tool_settings() -> "CommonSettings":
     return CommonSettings.from_env(os.environ)
 
 
-def topology_of(settings: "CommonSettings") -> "Topology":
+def topology_from(settings: "CommonSettings") -> "Topology":
     """The names on the broker that these settings make."""
     from worker.broker.topology import Topology
 
-    return Topology(prefix=settings.name_prefix, retry_delays=settings.retry_delays)
+    return Topology(prefix=settings.name_prefix, retry_delays=settings.retry_delays_seconds)
 
 
 @contextmanager

@@ -19,7 +19,7 @@ class EventFilter(msgspec.Struct, frozen=True, kw_only=True):
     recording_id: str | None = None
     types: tuple[str, ...] = ()
 
-    def covers(self, event: CloudEvent) -> bool:
+    def matches(self, event: CloudEvent) -> bool:
         """Whether the event is among them. An outcome names no meeting."""
         if self.types and not any(_covers(wanted, event.type) for wanted in self.types):
             return False
@@ -30,7 +30,7 @@ class EventFilter(msgspec.Struct, frozen=True, kw_only=True):
         return self.recording_id is None or self.recording_id in _recordings(event)
 
 
-def check_types(types: Sequence[str]) -> None:
+def require_known_types(types: Sequence[str]) -> None:
     """Raises click.UsageError for a type that no event has."""
     known = list(EVENT_TYPES.values())
     for wanted in types:

@@ -33,7 +33,7 @@ COLOURS: Final = {
 }
 
 
-def event_in_words(event: CloudEvent) -> str:
+def event_line(event: CloudEvent) -> str:
     """One line: when (local time), what, and about which recording or command."""
     when = click.style(event.time.astimezone().strftime("%H:%M:%S"), dim=True)
     match event.data:

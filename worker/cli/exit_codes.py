@@ -11,7 +11,7 @@ WRONG_INPUT: Final = 2
 INTERRUPTED: Final = 130
 
 
-def exit_code_of(error: BaseException) -> int | None:
+def report_error(error: BaseException) -> int | None:
     """Say what happened and return the exit code; None for what nobody expected."""
     match error:
         case click.ClickException():

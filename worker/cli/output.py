@@ -76,7 +76,7 @@ _STYLES = {
     "missing": "red",
     "differs": "red",
     "ERRORED": "red",
-    "no_permission": "yellow",
+    "no permission": "yellow",
 }
 
 

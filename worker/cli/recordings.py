@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING, Final
 
 import click
 
-from worker.cli.context import tool_settings
+from worker.cli.context import common_settings
 from worker.cli.output import json_option, print_rows
 
 if TYPE_CHECKING:
@@ -23,7 +23,7 @@ COLUMNS: Final = {
     "changed": "changed",
     "error": "error_code",
 }
-SHOWN: Final = (
+JSON_FIELDS: Final = (
     "recording_id",
     "app",
     "kind",
@@ -86,7 +86,7 @@ def command(
     from worker.store.admin.read_only import read_recordings
     from worker.store.queries import RecordingsFilter
 
-    settings = tool_settings()
+    settings = common_settings()
     found = read_recordings(
         settings.database_url.reveal(),
         RecordingsFilter(
@@ -107,7 +107,7 @@ def command(
 
 
 def _members(one: "Recording") -> dict[str, object]:
-    return {name: getattr(one, name) for name in SHOWN}
+    return {name: getattr(one, name) for name in JSON_FIELDS}
 
 
 def _for_people(one: "Recording") -> dict[str, object]:

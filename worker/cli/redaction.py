@@ -10,7 +10,7 @@ import re
 from typing import Any, Final
 
 from recording_schemas import RtmpOutConfig, StorageConfig
-from worker.settings.secret import SHOWN, redacted
+from worker.settings.secret import REDACTED, redact_url
 
 _HARMLESS: Final = {
     "storage": frozenset(StorageConfig.__struct_fields__) - {*StorageConfig.secret_members},
@@ -28,23 +28,23 @@ _STRUCTURED: Final = re.compile(r"[{}=:]")
 _NOT_LETTERS: Final = re.compile(r"[^a-z]")
 
 
-def masked(value: Any) -> Any:  # noqa: ANN401 - any JSON value
+def redact_json(value: Any) -> Any:  # noqa: ANN401 - any JSON value
     """The JSON value with `[secure]` in the place of what may be a secret."""
     match value:
         case dict():
             return {name: _member(str(name), inner) for name, inner in value.items()}
         case list():
-            return [masked(inner) for inner in value]
+            return [redact_json(inner) for inner in value]
         case str():
             return _string(value)
     return value
 
 
-def masked_text(text: str, *, shown: str | None = None) -> str:
+def redact_unparsed(text: str, *, shown: str | None = None) -> str:
     """The text, or what is `shown` for it; `[secure]` if it may hold a secret somewhere."""
     # JSON in UTF-16 has a NUL at every other place.
     if _SUSPICIOUS.search(text.replace("\0", "")):
-        return SHOWN
+        return REDACTED
     return text if shown is None else shown
 
 
@@ -52,29 +52,29 @@ def _member(name: str, value: Any) -> Any:  # noqa: ANN401 - any JSON value
     if value is None or isinstance(value, bool):
         return value
     if _TELLING.search(name):
-        return SHOWN
+        return REDACTED
     plain = _NOT_LETTERS.sub("", name.lower())
     if plain == "storageprofile":
         return value
     for beginning, harmless in _HARMLESS.items():
         if plain.startswith(beginning):
             return _only(harmless, value)
-    return masked(value)
+    return redact_json(value)
 
 
 def _only(harmless: frozenset[str], value: Any) -> Any:  # noqa: ANN401 - any JSON value
     """The object with its harmless members; anything else could hold anything."""
     if not isinstance(value, dict):
-        return SHOWN
+        return REDACTED
     return {
-        name: masked(inner)
+        name: redact_json(inner)
         if inner is None or (name in harmless and isinstance(inner, str | int | float))
-        else SHOWN
+        else REDACTED
         for name, inner in value.items()
     }
 
 
 def _string(text: str) -> str:
     if _STRUCTURED.search(text) and _SUSPICIOUS.search(text):  # JSON in a string, a query
-        return SHOWN
-    return redacted(text) if "://" in text else text
+        return REDACTED
+    return redact_url(text) if "://" in text else text

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO, Final
 
 import click
 
-from worker.cli.context import tool_settings, topology_of
+from worker.cli.context import common_settings, topology_from
 from worker.cli.output import json_option, print_json
 
 if TYPE_CHECKING:
@@ -116,15 +116,15 @@ def command(
 
     It is checked as the workers check it, and confirmed by the broker before this returns.
     """
-    from worker.cli.command_builder import compose, deadline_in
+    from worker.cli.command_builder import build_command, deadline_in
 
-    settings = tool_settings()
+    settings = common_settings()
     expires_in = flags.pop("expires_in")
     if expires_in is not None:
         if flags["deadline"] is not None:
             raise click.UsageError("--deadline and --expires-in exclude each other")
         flags["deadline"] = deadline_in(expires_in)
-    made = compose(
+    made = build_command(
         None if file is None else _read(file, settings.max_command_bytes),
         {"type": command_type, "id": flags.pop("command_id"), **flags},
         user_ids=user_ids,
@@ -186,7 +186,7 @@ async def _publish(
     from worker.broker.messages import Outgoing
     from worker.domain.errors import TopologyDiffers
 
-    topology = topology_of(settings)
+    topology = topology_from(settings)
     body = encode_command(made)
     if len(body) > settings.max_command_bytes:
         raise click.UsageError(
@@ -210,7 +210,7 @@ async def _publish(
         "set WORKER_NAME_PREFIX to the workers' own"
     )
     try:
-        taken = await publish_once(connection, message, timeout=settings.publish_timeout)
+        taken = await publish_once(connection, message, timeout=settings.publish_timeout_seconds)
     except TopologyDiffers as error:
         raise TopologyDiffers(f"not sent: {error}: {help_yourself}") from error
     if not taken:
@@ -241,10 +241,10 @@ def _print_sent(made: "Command", *, as_json: bool) -> None:
 
 def _print_outcome(event: "CloudEvent", *, as_json: bool) -> int:
     """Print it and return the exit code that stands for it."""
-    from worker.cli.event_format import event_in_words
+    from worker.cli.event_format import event_line
 
     if as_json:
         print_json(event)
     else:
-        click.echo(event_in_words(event))
+        click.echo(event_line(event))
     return EXIT_CODES[event.type]

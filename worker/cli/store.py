@@ -124,11 +124,11 @@ def _tells_a_password(url: str) -> bool:
 
 def _settings_url() -> str:
     """What the workers use. Its default is no database that anybody has chosen."""
-    from worker.cli.context import tool_settings
+    from worker.cli.context import common_settings
 
     if not (os.environ.get("DATABASE_URL") or os.environ.get("DATABASE_URL_FILE")):
         raise click.UsageError("DATABASE_URL or DATABASE_URL_FILE must name the other database")
-    return tool_settings().database_url.reveal()
+    return common_settings().database_url.reveal()
 
 
 def _told(table: str, rows: int) -> None:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Final
 
 import click
 
-from worker.cli.context import stopped_by_signals, tool_settings, topology_of
+from worker.cli.context import common_settings, stopped_by_signals, topology_from
 from worker.cli.output import json_option, print_json
 
 if TYPE_CHECKING:
@@ -68,9 +68,9 @@ def command(
     as_json: bool,
 ) -> None:
     """Show events as they are published."""
-    from worker.cli.event_filter import EventFilter, check_types
+    from worker.cli.event_filter import EventFilter, require_known_types
 
-    check_types(types)
+    require_known_types(types)
     interest = EventFilter(meeting_id=meeting_id, recording_id=recording_id, types=types)
     asyncio.run(_tail(purposes or EXCHANGES, interest, count, seconds, as_json=as_json))
 
@@ -87,8 +87,8 @@ async def _tail(
     from worker.broker.admin.subscriber import subscribe
     from worker.domain.errors import TopologyDiffers
 
-    settings = tool_settings()
-    topology = topology_of(settings)
+    settings = common_settings()
+    topology = topology_from(settings)
     exchanges = [name for name in topology.exchanges if name.rpartition(".")[2] in purposes]
     with stopped_by_signals() as stop:
         async with connect(settings.amqp_url.reveal(), "tail") as connection:
@@ -123,7 +123,7 @@ async def _show(
     events: "Subscription", interest: "EventFilter", count: int | None, *, as_json: bool
 ) -> None:
     from recording_schemas import NotAnEvent, decode_event
-    from worker.cli.event_format import event_in_words
+    from worker.cli.event_format import event_line
 
     shown = 0
     while count is None or shown < count:
@@ -133,9 +133,9 @@ async def _show(
         except NotAnEvent as error:
             click.echo(f"Skipped a message with key {message.routing_key!r}: {error}", err=True)
             continue
-        if interest.covers(event):
+        if interest.matches(event):
             if as_json:
                 print_json(event)
             else:
-                click.echo(event_in_words(event))
+                click.echo(event_line(event))
             shown += 1

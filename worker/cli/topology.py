@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Final
 
 import click
 
-from worker.cli.context import tool_settings, topology_of
+from worker.cli.context import common_settings, topology_from
 from worker.cli.output import json_option, print_rows
 
 if TYPE_CHECKING:
@@ -27,10 +27,10 @@ Examples:
   recording-worker topology check
   recording-worker topology check --json | jq -r 'select(.state != "ok") | .name'
 
-It creates nothing. Seen are: what is missing, exchanges of another kind, queues with other
-arguments. AMQP does not show bindings, policies, or what there is besides: `declare` makes missing
-bindings, `rabbitmqctl list_bindings` shows them. "no_permission" marks what the user may
-not configure and so cannot compare.
+The check changes nothing. It reports missing exchanges and queues, exchanges of another kind, and
+queues with other arguments. AMQP shows no bindings and no policies: `declare` adds missing
+bindings, and `rabbitmqctl list_bindings` lists the existing ones. The state "no permission"
+(no_permission in JSON) means that the user may not declare, so that nothing could be compared.
 
 \b
 Exit codes: 0 all is there as needed, 1 something is missing or differs, or no broker answers.
@@ -57,7 +57,7 @@ def command() -> None:
 @json_option
 def show(as_json: bool) -> None:
     """Show what is needed. No broker is asked."""
-    topology = topology_of(tool_settings())
+    topology = topology_from(common_settings())
     rows: list[dict[str, object]] = [
         {"kind": "exchange", "name": name, "type": kind.value}
         for name, kind in topology.exchanges.items()
@@ -110,9 +110,9 @@ def declare() -> None:
 
     What exists with other properties is left alone and named, with exit code 1.
     """
-    settings = tool_settings()
+    settings = common_settings()
     asyncio.run(_declare(settings))
-    topology = topology_of(settings)
+    topology = topology_from(settings)
     click.echo(
         f"In place: {len(topology.exchanges)} exchanges and {len(topology.queues)} queues named "
         f"{settings.name_prefix}.…",
@@ -124,7 +124,7 @@ async def _declare(settings: "CommonSettings") -> None:
     from worker.broker.admin.one_shot import connect, declare_once
 
     async with connect(settings.amqp_url.reveal(), "topology") as connection:
-        await declare_once(connection, topology_of(settings))
+        await declare_once(connection, topology_from(settings))
 
 
 @command.command(epilog=CHECK_EPILOG)
@@ -134,8 +134,11 @@ def check(context: click.Context, as_json: bool) -> None:
     """Compare what the broker has with what is needed."""
     import msgspec
 
-    found = asyncio.run(_check(tool_settings()))
-    print_rows(CHECKED, [msgspec.structs.asdict(one) for one in found], as_json=as_json)
+    found = asyncio.run(_check(common_settings()))
+    rows = [msgspec.structs.asdict(finding) for finding in found]
+    if not as_json:
+        rows = [{**row, "state": row["state"].replace("_", " ")} for row in rows]
+    print_rows(CHECKED, rows, as_json=as_json)
     wrong = [one.name for one in found if one.state in {"missing", "differs"}]
     if wrong:
         click.echo(
@@ -152,4 +155,4 @@ async def _check(settings: "CommonSettings") -> "list[CheckResult]":
     from worker.broker.admin.topology_check import check_topology
 
     async with connect(settings.amqp_url.reveal(), "topology") as connection:
-        return await check_topology(connection, topology_of(settings))
+        return await check_topology(connection, topology_from(settings))

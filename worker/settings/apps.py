@@ -13,7 +13,7 @@ from worker.domain.rate import Rate
 from worker.settings.parsing import Parser, http_url, identifier, rates, switch, token
 from worker.settings.secret import Secret, read_text
 
-MOST: Final = 100
+MAX_APPS: Final = 100
 _NAME: Final = re.compile(r"[a-z0-9-]{1,64}")
 _TEXTS: Final[Mapping[str, Parser]] = {
     "account_id": identifier,
@@ -28,7 +28,7 @@ _TOKENS: Final = ("api_token", "api_token_file")
 _MEMBERS: Final = (*_REQUIRED, *_TOKENS, *(_TEXTS.keys() - _REQUIRED), "follow_all")
 
 
-class GivenApp(msgspec.Struct, frozen=True, kw_only=True):
+class AppEntry(msgspec.Struct, frozen=True, kw_only=True):
     """One app as the file gives it. None: as the plain variables say."""
 
     name: str
@@ -56,14 +56,14 @@ class AppSettings(msgspec.Struct, frozen=True, kw_only=True):
     public_url: str | None
 
 
-class AppsFile(Sequence[GivenApp]):
+class AppsFile(Sequence[AppEntry]):
     """The apps of a file. Shows their names only.
 
     A token follows the file that it comes from, this one or the one that `api_token_file` names;
     everything else is as it was at the start.
     """
 
-    def __init__(self, apps: Iterable[GivenApp]) -> None:
+    def __init__(self, apps: Iterable[AppEntry]) -> None:
         self._apps = tuple(apps)
 
     @classmethod
@@ -90,7 +90,7 @@ class AppsFile(Sequence[GivenApp]):
     def sensitive_texts(self) -> Iterator[str]:
         """Every token it holds or names, to be kept out of logs."""
         for app in self:
-            yield from app.api_token.held()
+            yield from app.api_token.recent_texts()
 
     def __getitem__(self, index: Any) -> Any:  # noqa: ANN401 - an app, or a slice of them
         return self._apps[index]
@@ -102,7 +102,7 @@ class AppsFile(Sequence[GivenApp]):
         return f"AppsFile({', '.join(app.name for app in self)})"
 
 
-def overlaps(apps: Sequence[AppSettings]) -> list[str]:
+def conflicts_between(apps: Sequence[AppSettings]) -> list[str]:
     """What is wrong with these apps side by side: two of one name, or one app under two names."""
     names: set[str] = set()
     places: dict[tuple[str, str, str], str] = {}
@@ -128,8 +128,8 @@ def _decoded(text: str) -> dict[str, object]:
         raise ValueError(wanted) from None
     if not isinstance(apps, dict) or not apps:
         raise ValueError(wanted)
-    if len(apps) > MOST:
-        raise ValueError(f"must hold at most {MOST} apps, not {len(apps)}")
+    if len(apps) > MAX_APPS:
+        raise ValueError(f"must hold at most {MAX_APPS} apps, not {len(apps)}")
     return apps
 
 
@@ -142,7 +142,7 @@ def _without_repeats(pairs: list[tuple[str, object]]) -> dict[str, object]:
     return found
 
 
-def _given(path: Path, name: str, members: object, faults: list[str]) -> GivenApp | None:
+def _given(path: Path, name: str, members: object, faults: list[str]) -> AppEntry | None:
     """One app, or None and what is wrong with it among the faults."""
     before = len(faults)
     if not _NAME.fullmatch(name):
@@ -161,7 +161,7 @@ def _given(path: Path, name: str, members: object, faults: list[str]) -> GivenAp
     if len(faults) > before:
         return None
     read["api_token"] = read.pop("api_token_file", None) or read["api_token"]
-    return GivenApp(name=name, **cast("dict[str, Any]", read))
+    return AppEntry(name=name, **cast("dict[str, Any]", read))
 
 
 def _parsers(path: Path, name: str) -> dict[str, Callable[[object], object]]:

@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import Final, Self
 from urllib.parse import parse_qsl, unquote, urlencode, urlsplit
 
-SHOWN: Final = "[secure]"
-MAX_BYTES: Final = 65_536
-CHECK_SECONDS: Final = 2.0
+REDACTED: Final = "[secure]"
+MAX_SECRET_BYTES: Final = 65_536
+FILE_CHECK_INTERVAL_SECONDS: Final = 2.0
 _REMEMBERED: Final = 5
 _TELLING: Final = ("pass", "pwd", "secret", "token", "key", "sign", "credential")
 
@@ -17,9 +17,10 @@ _TELLING: Final = ("pass", "pwd", "secret", "token", "key", "sign", "credential"
 class Secret:
     """A text that prints as `[secure]` and is only had by asking for it with `reveal`.
 
-    One that comes from a file follows the file: a change is noticed within `CHECK_SECONDS` of the
-    next `reveal`, and at once by `refresh`. While the file is missing, unreadable, empty or not
-    acceptable, as it may be for a moment when it is replaced, the last good text stays.
+    A secret that comes from a file follows the file. `reveal` notices a change within
+    `FILE_CHECK_INTERVAL_SECONDS`, and `refresh` notices it at once. While the file is missing,
+    unreadable, empty or not acceptable, the last good text stays: a file may be so for a moment
+    while it is replaced.
     """
 
     __slots__ = ("_accept", "_checked_at", "_held", "_now", "_path", "_pick", "_signature")
@@ -57,8 +58,8 @@ class Secret:
         return secret
 
     def reveal(self) -> str:
-        """The text, as new as the file was `CHECK_SECONDS` ago. Never raises."""
-        if self._path is not None and self._now() - self._checked_at >= CHECK_SECONDS:
+        """The text, as new as the file was `FILE_CHECK_INTERVAL_SECONDS` ago. Never raises."""
+        if self._path is not None and self._now() - self._checked_at >= FILE_CHECK_INTERVAL_SECONDS:
             self._checked_at = self._now()
             if _signature(self._path) != self._signature:
                 self.refresh()
@@ -79,15 +80,15 @@ class Secret:
         self._held = (*self._held, text)[-_REMEMBERED:]
         return True
 
-    def held(self) -> tuple[str, ...]:
+    def recent_texts(self) -> tuple[str, ...]:
         """The last few texts it had, the present one last: what to cut out of logs. No I/O."""
         return self._held
 
     def __repr__(self) -> str:
-        return SHOWN
+        return REDACTED
 
     def __format__(self, spec: str) -> str:
-        return format(SHOWN, spec)
+        return format(REDACTED, spec)
 
     def __reduce__(self) -> str:
         raise TypeError("a secret is not copied or pickled")
@@ -111,11 +112,11 @@ def read_text(path: Path) -> str:
     """
     try:
         with path.open("rb") as file:
-            body = file.read(MAX_BYTES + 1)
+            body = file.read(MAX_SECRET_BYTES + 1)
     except OSError as wrong:
         raise ValueError(f"the file {path} cannot be read: {wrong.strerror}") from None
-    if len(body) > MAX_BYTES:
-        raise ValueError(f"the file {path} is larger than {MAX_BYTES} bytes")
+    if len(body) > MAX_SECRET_BYTES:
+        raise ValueError(f"the file {path} is larger than {MAX_SECRET_BYTES} bytes")
     try:
         text = body.decode().strip()
     except UnicodeDecodeError:
@@ -133,7 +134,7 @@ def _signature(path: Path) -> tuple[int, int, int] | None:
     return found.st_mtime_ns, found.st_ino, found.st_size
 
 
-def redacted(url: str) -> str:
+def redact_url(url: str) -> str:
     """The URL without its password and without telling query values, fit to be shown.
 
     What cannot be taken apart is not shown at all.
@@ -142,7 +143,7 @@ def redacted(url: str) -> str:
         parts = urlsplit(url)
         parts.port  # noqa: B018 - raises for a netloc that only looks like one
     except ValueError:
-        return SHOWN
+        return REDACTED
     if parts.password is not None:
         user = parts.netloc.partition(":")[0]
         url = url.replace(parts.netloc, f"{user}:***@{parts.netloc.rpartition('@')[2]}", 1)
@@ -156,7 +157,7 @@ def redacted(url: str) -> str:
 
 
 @lru_cache(maxsize=64)
-def with_password(text: str) -> tuple[str, ...]:
+def secret_texts(text: str) -> tuple[str, ...]:
     """The text, and when it is a URL with a password that alone, as written and unquoted."""
     try:
         password = urlsplit(text).password

@@ -13,7 +13,7 @@ import msgspec
 
 from worker.domain.errors import WrongSettings
 from worker.domain.rate import Rate
-from worker.settings.apps import AppSettings, AppsFile, overlaps
+from worker.settings.apps import AppSettings, AppsFile, conflicts_between
 from worker.settings.parsing import (
     amqp_url,
     choice,
@@ -30,7 +30,7 @@ from worker.settings.parsing import (
     token,
     whole,
 )
-from worker.settings.secret import Secret, with_password
+from worker.settings.secret import Secret, secret_texts
 from worker.settings.storage_profiles import StorageProfiles
 from worker.settings.variables import Variable, read_fields, variables_of
 
@@ -98,7 +98,7 @@ class CommonSettings(msgspec.Struct, frozen=True, kw_only=True):
             "declare",
         ),
     ]
-    retry_delays: Annotated[
+    retry_delays_seconds: Annotated[
         tuple[float, ...],
         Variable(
             "WORKER_RETRY_DELAYS_SECONDS",
@@ -108,7 +108,7 @@ class CommonSettings(msgspec.Struct, frozen=True, kw_only=True):
             "5,30,120,600",
         ),
     ]
-    publish_timeout: Annotated[
+    publish_timeout_seconds: Annotated[
         float,
         Variable(
             "WORKER_PUBLISH_TIMEOUT_SECONDS",
@@ -146,7 +146,7 @@ class CommonSettings(msgspec.Struct, frozen=True, kw_only=True):
 
         def texts() -> Iterator[str]:
             for secret in secrets:
-                yield from chain.from_iterable(map(with_password, secret.held()))
+                yield from chain.from_iterable(map(secret_texts, secret.recent_texts()))
             for file in files:
                 yield from file.sensitive_texts()
 
@@ -242,7 +242,7 @@ class Settings(CommonSettings, frozen=True, kw_only=True):
             "500",
         ),
     ]
-    api_timeout: Annotated[
+    api_timeout_seconds: Annotated[
         float,
         Variable(
             "WORKER_API_TIMEOUT_SECONDS",
@@ -252,7 +252,7 @@ class Settings(CommonSettings, frozen=True, kw_only=True):
             "10",
         ),
     ]
-    api_retry: Annotated[
+    api_retry_seconds: Annotated[
         float,
         Variable(
             "WORKER_API_RETRY_SECONDS",
@@ -272,7 +272,7 @@ class Settings(CommonSettings, frozen=True, kw_only=True):
             "1200/300,1000/50",
         ),
     ]
-    command_max_age: Annotated[
+    command_max_age_seconds: Annotated[
         float,
         Variable(
             "WORKER_COMMAND_MAX_AGE_SECONDS",
@@ -281,7 +281,7 @@ class Settings(CommonSettings, frozen=True, kw_only=True):
             "3600",
         ),
     ]
-    stop_wait: Annotated[
+    stop_wait_seconds: Annotated[
         float,
         Variable(
             "WORKER_STOP_WAIT_SECONDS",
@@ -290,7 +290,7 @@ class Settings(CommonSettings, frozen=True, kw_only=True):
             "300",
         ),
     ]
-    reconcile: Annotated[
+    reconcile_seconds: Annotated[
         float,
         Variable(
             "WORKER_RECONCILE_SECONDS",
@@ -300,7 +300,7 @@ class Settings(CommonSettings, frozen=True, kw_only=True):
             "30",
         ),
     ]
-    lease: Annotated[
+    lease_seconds: Annotated[
         float,
         Variable(
             "WORKER_LEASE_SECONDS",
@@ -309,7 +309,7 @@ class Settings(CommonSettings, frozen=True, kw_only=True):
             "60",
         ),
     ]
-    sweep_interval: Annotated[
+    sweep_interval_seconds: Annotated[
         float,
         Variable(
             "WORKER_SWEEP_INTERVAL_SECONDS",
@@ -319,7 +319,7 @@ class Settings(CommonSettings, frozen=True, kw_only=True):
             "10",
         ),
     ]
-    audit_interval: Annotated[
+    audit_interval_seconds: Annotated[
         float,
         Variable(
             "WORKER_AUDIT_INTERVAL_SECONDS",
@@ -328,7 +328,7 @@ class Settings(CommonSettings, frozen=True, kw_only=True):
             "120",
         ),
     ]
-    invoked_timeout: Annotated[
+    invoked_timeout_seconds: Annotated[
         float,
         Variable(
             "WORKER_INVOKED_TIMEOUT_SECONDS",
@@ -337,7 +337,7 @@ class Settings(CommonSettings, frozen=True, kw_only=True):
             "120",
         ),
     ]
-    uploading_timeout: Annotated[
+    uploading_timeout_seconds: Annotated[
         float,
         Variable(
             "WORKER_UPLOADING_TIMEOUT_SECONDS",
@@ -346,7 +346,7 @@ class Settings(CommonSettings, frozen=True, kw_only=True):
             "7200",
         ),
     ]
-    recording_timeout: Annotated[
+    recording_timeout_seconds: Annotated[
         float,
         Variable(
             "WORKER_RECORDING_TIMEOUT_SECONDS",
@@ -356,7 +356,7 @@ class Settings(CommonSettings, frozen=True, kw_only=True):
             "90000",
         ),
     ]
-    files_wait: Annotated[
+    files_wait_seconds: Annotated[
         float,
         Variable(
             "WORKER_FILES_WAIT_SECONDS",
@@ -365,7 +365,7 @@ class Settings(CommonSettings, frozen=True, kw_only=True):
             "120",
         ),
     ]
-    keep_sent: Annotated[
+    keep_sent_seconds: Annotated[
         float,
         Variable(
             "WORKER_KEEP_SENT_SECONDS",
@@ -374,7 +374,7 @@ class Settings(CommonSettings, frozen=True, kw_only=True):
             "86400",
         ),
     ]
-    keep_finished: Annotated[
+    keep_finished_seconds: Annotated[
         float,
         Variable(
             "WORKER_KEEP_FINISHED_SECONDS",
@@ -386,7 +386,7 @@ class Settings(CommonSettings, frozen=True, kw_only=True):
             "2592000",
         ),
     ]
-    shutdown: Annotated[
+    shutdown_seconds: Annotated[
         float,
         Variable(
             "WORKER_SHUTDOWN_SECONDS",
@@ -484,8 +484,11 @@ class Settings(CommonSettings, frozen=True, kw_only=True):
             WrongSettings: with every fault there is, each by the name of its variable.
         """
         settings = super().from_env(environ)
-        faults = [f"{_MORE_APPS}: {fault}" for fault in overlaps(settings.apps)]
-        if settings.keep_finished <= settings.command_max_age + settings.retry_delays[-1]:
+        faults = [f"{_MORE_APPS}: {fault}" for fault in conflicts_between(settings.apps)]
+        if (
+            settings.keep_finished_seconds
+            <= settings.command_max_age_seconds + settings.retry_delays_seconds[-1]
+        ):
             faults.append(
                 "WORKER_KEEP_FINISHED_SECONDS: must exceed WORKER_COMMAND_MAX_AGE_SECONDS and the"
                 " longest of WORKER_RETRY_DELAYS_SECONDS together, else a command that is tried"
@@ -516,38 +519,3 @@ class Settings(CommonSettings, frozen=True, kw_only=True):
         plain: dict[str, Any] = {field: getattr(self, field, None) for field in fields}
         known = {name: value for name, value in given.items() if value is not None}
         return AppSettings(**{**plain, **known})
-
-
-class Row(msgspec.Struct, frozen=True):
-    """One setting as users see it; `default` is None when there is none."""
-
-    variable: str
-    default: str | None
-    meaning: str
-    secret: bool
-    required: bool
-    unless: str | None
-
-
-def describe() -> tuple[Row, ...]:
-    """All settings there are, in the order in which they are explained."""
-    return tuple(
-        Row(each.name, each.default, each.meaning, each.secret, each.required, each.unless)
-        for each in variables_of(Settings).values()
-    )
-
-
-def as_markdown() -> str:
-    """The table in docs/settings.md."""
-    lines = ["| variable | default | meaning |", "|---|---|---|"]
-    for row in describe():
-        variable = f"`{row.variable}`" + (f", `{row.variable}_FILE`" if row.secret else "")
-        default = f"`{row.default}`" if row.default else _needed(row)
-        lines.append(f"| {variable} | {default} | {row.meaning} |")
-    return "\n".join(lines) + "\n"
-
-
-def _needed(row: Row) -> str:
-    if not row.required:
-        return ""
-    return f"required, or `{row.unless}`" if row.unless else "required"

@@ -9,7 +9,7 @@ import msgspec
 from recording_schemas.composite import StorageConfig
 from worker.settings.secret import Secret
 
-MOST: Final = 1_000
+MAX_PROFILES: Final = 1_000
 
 
 class StorageProfiles(Mapping[str, Mapping[str, object]]):
@@ -68,8 +68,8 @@ def decode_profiles(text: str) -> Mapping[str, StorageConfig]:
         raw = msgspec.json.decode(text, type=dict[str, msgspec.Raw])
     except msgspec.DecodeError:
         raise ValueError("must hold a JSON object: profile name to storage_config") from None
-    if len(raw) > MOST:
-        raise ValueError(f"must hold at most {MOST} profiles")
+    if len(raw) > MAX_PROFILES:
+        raise ValueError(f"must hold at most {MAX_PROFILES} profiles")
     profiles = {}
     for name, one in raw.items():
         try:

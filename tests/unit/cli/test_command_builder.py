@@ -9,7 +9,7 @@ import msgspec
 import pytest
 
 from recording_schemas import Command, StartRecording, StartTrackRecording
-from worker.cli.command_builder import compose, deadline_in
+from worker.cli.command_builder import build_command, deadline_in
 
 MEETING = "5f0f1d2e-1111-4222-8333-944455556666"
 OTHER = "6f0f1d2e-1111-4222-8333-944455556666"
@@ -22,7 +22,7 @@ def composed(base: object = None, **given: Any) -> Command:
         "members": given.pop("members", ()),
     }
     body = base if isinstance(base, bytes) or base is None else msgspec.json.encode(base)
-    return compose(body, given, **special)
+    return build_command(body, given, **special)
 
 
 def wrong(base: object = None, **given: Any) -> str:

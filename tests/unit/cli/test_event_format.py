@@ -22,8 +22,8 @@ from recording_schemas import (
     decode_event,
     encode_event,
 )
-from worker.cli.event_filter import EventFilter, check_types
-from worker.cli.event_format import event_in_words
+from worker.cli.event_filter import EventFilter, require_known_types
+from worker.cli.event_format import event_line
 
 NOON = datetime(2030, 1, 1, 12, 0, tzinfo=UTC)
 
@@ -103,7 +103,7 @@ def test_every_kind_of_event_is_among_the_examples() -> None:
     ],
 )
 def test_an_event_is_one_line_that_says_what_matters(shown: CloudEvent, words: list[str]) -> None:
-    line = click.unstyle(event_in_words(shown))
+    line = click.unstyle(event_line(shown))
 
     assert "\n" not in line
     assert "hunter2" not in line
@@ -112,7 +112,7 @@ def test_an_event_is_one_line_that_says_what_matters(shown: CloudEvent, words: l
 
 def covered(**wanted: Any) -> list[CloudEvent]:
     interest = EventFilter(**wanted)
-    return [one for one in EVENTS if interest.covers(one)]
+    return [one for one in EVENTS if interest.matches(one)]
 
 
 def test_without_a_filter_everything_is_of_interest() -> None:
@@ -138,4 +138,4 @@ def test_types_may_be_named_whole_without_version_or_by_family() -> None:
 @pytest.mark.parametrize("wanted", ["recording.file", "", "recording.file_ready.v2"])
 def test_a_type_that_no_event_has_is_refused_with_those_there_are(wanted: str) -> None:
     with pytest.raises(click.UsageError, match=r"--type.*recording\.file_ready\.v1"):
-        check_types([wanted])
+        require_known_types([wanted])

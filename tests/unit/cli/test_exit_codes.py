@@ -3,7 +3,7 @@
 import click
 import pytest
 
-from worker.cli.exit_codes import exit_code_of
+from worker.cli.exit_codes import report_error
 from worker.domain.errors import (
     BrokerUnavailable,
     RecordingWorkerError,
@@ -27,7 +27,7 @@ from worker.domain.errors import (
 def test_what_is_expected_is_said_in_a_line(
     error: Exception, code: int, said: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert exit_code_of(error) == code
+    assert report_error(error) == code
     assert capsys.readouterr() == ("", said)
 
 
@@ -37,7 +37,7 @@ def test_tasks_that_fail_for_one_reason_say_it_once(capsys: pytest.CaptureFixtur
         [TopologyDiffers("no queue"), ExceptionGroup("more", [TopologyDiffers("no queue")])],
     )
 
-    assert exit_code_of(group) == 1
+    assert report_error(group) == 1
     assert capsys.readouterr().err == "Error: no queue\n"
 
 
@@ -52,5 +52,5 @@ def test_tasks_that_fail_for_one_reason_say_it_once(capsys: pytest.CaptureFixtur
 def test_what_nobody_expected_keeps_its_traceback(
     error: Exception, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert exit_code_of(error) is None
+    assert report_error(error) is None
     assert capsys.readouterr().err == ""

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from worker.cli.redaction import masked, masked_text
+from worker.cli.redaction import redact_json, redact_unparsed
 
 STORAGE = {
     "type": "sftp",
@@ -21,12 +21,14 @@ STORAGE = {
 
 
 def test_the_harmless_members_of_a_storage_are_shown() -> None:
-    assert masked({"storage_config": STORAGE}) == {"storage_config": STORAGE}
+    assert redact_json({"storage_config": STORAGE}) == {"storage_config": STORAGE}
 
 
 @pytest.mark.parametrize("name", ["access_key", "secret", "password", "private_key"])
 def test_its_secrets_are_not(name: str) -> None:
-    assert masked({"storage_config": {name: "hunter2"}}) == {"storage_config": {name: "[secure]"}}
+    assert redact_json({"storage_config": {name: "hunter2"}}) == {
+        "storage_config": {name: "[secure]"}
+    }
 
 
 @pytest.mark.parametrize(
@@ -54,7 +56,7 @@ def test_its_secrets_are_not(name: str) -> None:
     ],
 )
 def test_what_may_be_a_secret_is_masked_where_it_was_put_wrong(value: Any) -> None:
-    assert "hunter2" not in json.dumps(masked(value))
+    assert "hunter2" not in json.dumps(redact_json(value))
 
 
 @pytest.mark.parametrize(
@@ -68,7 +70,7 @@ def test_what_may_be_a_secret_is_masked_where_it_was_put_wrong(value: Any) -> No
     ],
 )
 def test_what_is_none_is_shown(value: Any) -> None:
-    assert masked(value) == value
+    assert redact_json(value) == value
 
 
 @pytest.mark.parametrize(
@@ -82,10 +84,10 @@ def test_what_is_none_is_shown(value: Any) -> None:
     ],
 )
 def test_a_text_that_may_hold_a_secret_is_not_shown(text: str) -> None:
-    assert masked_text(text) == "[secure]"
-    assert masked_text(text, shown="aHVudGVyMg==") == "[secure]"
+    assert redact_unparsed(text) == "[secure]"
+    assert redact_unparsed(text, shown="aHVudGVyMg==") == "[secure]"
 
 
 def test_any_other_text_is_shown() -> None:
-    assert masked_text("start recording please") == "start recording please"
-    assert masked_text("\xff\xfe", shown="//4=") == "//4="
+    assert redact_unparsed("start recording please") == "start recording please"
+    assert redact_unparsed("\xff\xfe", shown="//4=") == "//4="

@@ -11,7 +11,7 @@ import pytest
 import yaml
 
 from worker.cli.root import root
-from worker.settings.settings import describe
+from worker.settings.documentation import documented_settings
 
 PROJECT = Path(__file__).parents[3]
 CHART = PROJECT / "helm" / "recording-worker"
@@ -106,7 +106,7 @@ def test_every_value_that_is_set_is_one_of_the_chart() -> None:
 
 
 def test_every_setting_and_every_metric_that_is_named_exists() -> None:
-    settings = {row.variable for row in describe()}
+    settings = {row.variable for row in documented_settings()}
     telemetry = (PROJECT / "worker" / "observability" / "metrics.py").read_text()
 
     named = set(re.findall(r"\b(?:WORKER|REALTIMEKIT|HTTP|LOG)_[A-Z_]+\b", TEXT))

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from worker.settings.secret import Secret, redacted, with_password
+from worker.settings.secret import Secret, redact_url, secret_texts
 
 
 class Clock:
@@ -58,7 +58,7 @@ def test_a_changed_file_is_noticed_within_five_seconds(path: Path, clock: Clock)
     clock.now += 5
 
     assert secret.reveal() == "second"
-    assert secret.held() == ("first", "second")
+    assert secret.recent_texts() == ("first", "second")
 
 
 def test_the_file_is_not_looked_at_each_time(path: Path, clock: Clock) -> None:
@@ -118,7 +118,7 @@ def test_only_the_last_few_texts_are_remembered(path: Path, clock: Clock) -> Non
         replace(path, f"text {number}")
         secret.refresh()
 
-    assert secret.held() == tuple(f"text {number}" for number in range(15, 20))
+    assert secret.recent_texts() == tuple(f"text {number}" for number in range(15, 20))
 
 
 def test_a_secret_from_the_environment_has_nothing_to_refresh() -> None:
@@ -139,9 +139,9 @@ def test_a_secret_from_the_environment_has_nothing_to_refresh() -> None:
     ],
 )
 def test_a_url_is_shown_without_its_password(url: str, shown: str) -> None:
-    assert redacted(url) == shown
+    assert redact_url(url) == shown
 
 
 def test_the_password_of_a_url_is_known_in_both_spellings() -> None:
-    assert with_password("amqp://u:a%2Fb@h") == ("amqp://u:a%2Fb@h", "a%2Fb", "a/b")
-    assert with_password("token") == ("token",)
+    assert secret_texts("amqp://u:a%2Fb@h") == ("amqp://u:a%2Fb@h", "a%2Fb", "a/b")
+    assert secret_texts("token") == ("token",)

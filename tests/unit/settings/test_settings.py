@@ -8,7 +8,8 @@ import pytest
 
 from worker.domain.errors import WrongSettings
 from worker.domain.rate import Rate
-from worker.settings.settings import CommonSettings, Settings, as_markdown, describe
+from worker.settings.documentation import documented_settings, settings_table
+from worker.settings.settings import CommonSettings, Settings
 from worker.settings.variables import variables_of
 
 REQUIRED = {
@@ -35,7 +36,7 @@ def test_three_variables_are_enough_to_run() -> None:
     assert read.api_token is not None
     assert read.api_token.reveal() == "t0ken-of-the-account"
     assert read.amqp_url.reveal() == "amqp://guest:guest@127.0.0.1:5672/"
-    assert list(read.retry_delays) == [5, 30, 120, 600]
+    assert list(read.retry_delays_seconds) == [5, 30, 120, 600]
     assert list(read.api_budget) == [Rate(1200, 300), Rate(1000, 50)]
 
 
@@ -59,7 +60,7 @@ def test_a_command_may_not_be_forgotten_before_its_last_attempt() -> None:
     longest = {"WORKER_COMMAND_MAX_AGE_SECONDS": "100", "WORKER_RETRY_DELAYS_SECONDS": "5,20"}
     (fault,) = faults_of(**longest, WORKER_KEEP_FINISHED_SECONDS="120")
     assert fault.startswith("WORKER_KEEP_FINISHED_SECONDS: must exceed WORKER_COMMAND_MAX_AGE_")
-    assert settings(**longest, WORKER_KEEP_FINISHED_SECONDS="120.5").keep_finished == 120.5
+    assert settings(**longest, WORKER_KEEP_FINISHED_SECONDS="120.5").keep_finished_seconds == 120.5
 
 
 def test_every_default_is_of_its_fields_type() -> None:
@@ -214,7 +215,7 @@ def test_an_empty_variable_counts_as_not_set() -> None:
 
 def test_fractions_of_seconds_and_white_space_are_allowed() -> None:
     read = settings(WORKER_SWEEP_INTERVAL_SECONDS=" 0.25 ", WORKER_RETRY_DELAYS_SECONDS="0.5, 2")
-    assert (read.sweep_interval, *read.retry_delays) == (0.25, 0.5, 2.0)
+    assert (read.sweep_interval_seconds, *read.retry_delays_seconds) == (0.25, 0.5, 2.0)
 
 
 def test_a_base_url_may_end_in_a_slash() -> None:
@@ -275,9 +276,9 @@ def test_what_logs_must_not_show_includes_the_password_inside_a_url() -> None:
 
 def test_each_variable_is_read_by_one_field() -> None:
     names = [variable.name for variable in variables_of(Settings).values()]
-    assert len(names) == len(set(names)) == len(describe())
+    assert len(names) == len(set(names)) == len(documented_settings())
 
 
 def test_the_documentation_lists_what_the_code_reads() -> None:
     page = Path(__file__).parents[3] / "docs" / "settings.md"
-    assert as_markdown() in page.read_text()
+    assert settings_table() in page.read_text()

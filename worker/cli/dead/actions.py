@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
 
-from worker.cli.context import topology_of
+from worker.cli.context import topology_from
 from worker.cli.dead.letter import DeadLetterView, Row, Selection, made_out, row, with_new_id
 
 if TYPE_CHECKING:
@@ -24,7 +24,7 @@ async def visiting(settings: "CommonSettings") -> "AsyncIterator[DeadLetterQueue
     async with (
         connect(settings.amqp_url.reveal(), "dead") as connection,
         open_dead_letter_queue(
-            connection, topology_of(settings), timeout=settings.publish_timeout
+            connection, topology_from(settings), timeout=settings.publish_timeout_seconds
         ) as letters,
     ):
         yield letters
@@ -46,7 +46,7 @@ async def find(settings: "CommonSettings", name: str) -> list[DeadLetterView]:
     called, placed = [], []
     async with visiting(settings) as letters:
         async for one in _meant(settings, letters, Selection(), None):
-            if wanted.covers(one):
+            if wanted.matches(one):
                 called.append(one)
             elif one.letter.position == position:
                 placed.append(one)
@@ -89,6 +89,6 @@ async def _meant(
     count = 0
     while count != limit and (letter := await letters.next()) is not None:
         one = made_out(letter, settings.max_command_bytes)
-        if wanted.covers(one):
+        if wanted.matches(one):
             count += 1
             yield one

@@ -9,7 +9,7 @@ import click
 import msgspec
 
 from recording_schemas import COMMAND_TYPES
-from worker.cli.context import tool_settings
+from worker.cli.context import common_settings
 from worker.cli.dead.actions import each, find, look, replay_one
 from worker.cli.dead.format import print_letters, print_told, teller
 from worker.cli.dead.letter import DeadLetterView, Row, Selection, everything, moment
@@ -142,7 +142,7 @@ def list_letters(
 ) -> None:
     """Show which letters there are, and why."""
     wanted = _selection(reasons, types, before)
-    found, unread = asyncio.run(look(tool_settings(), wanted, limit))
+    found, unread = asyncio.run(look(common_settings(), wanted, limit))
     print_letters(found, as_json=as_json)
     if unread:
         click.echo(f"{unread} more not looked at: --limit is {limit}", err=True)
@@ -154,7 +154,7 @@ def list_letters(
 @json_option
 def show(letter: str, raw: bool, as_json: bool) -> None:
     """Show all there is to one letter; POSITION is the number that `list` shows."""
-    found = asyncio.run(find(tool_settings(), letter))
+    found = asyncio.run(find(common_settings(), letter))
     if not found:
         raise click.ClickException(f"no dead letter is called {letter!r}")
     for one in found:
@@ -191,7 +191,7 @@ def replay(
             return {"result": "would_replay"}
         return await replay_one(visit, one, new_id=new_id)
 
-    rows = asyncio.run(each(tool_settings(), wanted, limit, act, teller(as_json=as_json)))
+    rows = asyncio.run(each(common_settings(), wanted, limit, act, teller(as_json=as_json)))
     repeated = sum(bool(one["answered"]) for one in rows)
     if repeated and not new_id:
         click.echo(
@@ -222,7 +222,7 @@ def drop(
 ) -> None:
     """Throw letters away."""
     wanted = _said(_selection(reasons, types, before, letters), everything_there=everything_there)
-    settings = tool_settings()
+    settings = common_settings()
     if not (dry_run or yes):
         wanted = _agreed(settings, wanted, limit)
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Final, Self
 import click
 import msgspec
 
-from worker.cli.redaction import masked, masked_text
+from worker.cli.redaction import redact_json, redact_unparsed
 
 if TYPE_CHECKING:
     from worker.broker.admin.dead_letter_queue import DeadLetter
@@ -91,7 +91,7 @@ class Selection(msgspec.Struct, frozen=True, kw_only=True):
     types: frozenset[str] = frozenset()
     before: datetime | None = None
 
-    def covers(self, one: DeadLetterView) -> bool:
+    def matches(self, one: DeadLetterView) -> bool:
         """Whether this letter is meant."""
         if self.handles and one.handle not in self.handles:
             return False
@@ -162,7 +162,7 @@ def everything(one: DeadLetterView, *, raw: bool) -> Row:
         "type": letter.type,
         "app_id": letter.app_id,
         "timestamp": letter.timestamp,
-        "headers": headers if raw else {**masked(headers), **_words_of_workers(headers)},
+        "headers": headers if raw else {**redact_json(headers), **_words_of_workers(headers)},
         "body_encoding": encoding,
         "body": body,
     }
@@ -207,15 +207,15 @@ def _words_of_workers(headers: Row) -> Row:
 def _body(body: bytes, *, raw: bool) -> tuple[str, object]:
     if not raw:
         try:
-            return "json", masked(msgspec.json.decode(body))
+            return "json", redact_json(msgspec.json.decode(body))
         except (ValueError, RecursionError):
             pass
     try:
         text = body.decode()
     except UnicodeDecodeError:
         encoded = base64.b64encode(body).decode()
-        return "base64", encoded if raw else masked_text(body.decode("latin-1"), shown=encoded)
-    return "text", text if raw else masked_text(text)
+        return "base64", encoded if raw else redact_unparsed(body.decode("latin-1"), shown=encoded)
+    return "text", text if raw else redact_unparsed(text)
 
 
 def _plain(value: Any) -> Any:  # noqa: ANN401 - whatever AMQP's tables hold

@@ -43,7 +43,7 @@ def dead(body: bytes = SYNC, *, most_bytes: int = 1000, **given: Any) -> DeadLet
     ],
 )
 def test_a_letter_is_meant_when_all_that_was_said_fits(selection: Selection, meant: bool) -> None:
-    assert selection.covers(dead()) is meant
+    assert selection.matches(dead()) is meant
 
 
 @pytest.mark.parametrize(
@@ -59,7 +59,7 @@ def test_a_letter_is_meant_when_all_that_was_said_fits(selection: Selection, mea
 def test_before_is_about_the_time_of_burial_else_the_first_one(
     times: dict[str, Any], meant: bool
 ) -> None:
-    assert Selection(before=NOON).covers(dead(**times)) is meant
+    assert Selection(before=NOON).matches(dead(**times)) is meant
 
 
 def test_a_letter_without_an_id_is_named_by_its_fingerprint() -> None:

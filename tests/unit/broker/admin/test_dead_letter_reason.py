@@ -3,7 +3,7 @@
 from datetime import UTC, datetime
 from typing import Any
 
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from worker.broker.admin.dead_letter_reason import reason_from_headers
@@ -71,6 +71,8 @@ ANYTHING = st.recursive(
 NAMES = st.sampled_from([*OURS, "x-death", "x-replay-first-seen"])
 
 
+# The first examples are slow to draw on a busy machine.
+@settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(st.dictionaries(NAMES, ANYTHING))
 def test_no_header_stops_the_reading(headers: dict[str, Any]) -> None:
     assert reason_from_headers(headers, dead_queue=QUEUE).code

@@ -97,7 +97,6 @@ class Bootstrap:
             self._store,
             self.apps,
             RetryPolicy(
-                max_command_bytes=settings.max_command_bytes,
                 max_age=settings.command_max_age_seconds,
                 stop_wait=settings.stop_wait_seconds,
                 settle=settings.reconcile_seconds,
@@ -107,7 +106,8 @@ class Bootstrap:
             owner=owner,
             source=settings.source,
             now=self._store.now,
-            committed=relay.wake,
+            max_command_bytes=settings.max_command_bytes,
+            on_commit=relay.wake,
             metrics=self._metrics,
             tracing=self.tracing,
             queue=settings.name_prefix + ".commands",

@@ -21,12 +21,12 @@ POISON: Final = "poison"
 class PoisonedCommandHandler(CommandHandler):
     """Dies in each attempt of a poisonous command, also in one that only looks."""
 
-    async def _act(
+    async def _run(
         self, delivery: Delivery, command: Command, *rest: Any, **how: Any
     ) -> OperationResult:
         if POISON in command.id:
             os.kill(os.getpid(), signal.SIGKILL)
-        return await super()._act(delivery, command, *rest, **how)
+        return await super()._run(delivery, command, *rest, **how)
 
 
 if __name__ == "__main__":

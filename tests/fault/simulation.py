@@ -37,7 +37,6 @@ from worker.tracking.sweep_interval import SweepInterval
 
 START_OF_TIME: Final = 1_790_000_000.0
 RETRY_POLICY: Final = RetryPolicy(
-    max_command_bytes=100_000,
     max_age=1e6,
     stop_wait=1e5,
     settle=30,
@@ -85,7 +84,8 @@ class SimulatedReplica:
             owner=name,
             source="test",
             now=now,
-            committed=lambda: None,
+            max_command_bytes=100_000,
+            on_commit=lambda: None,
             metrics=metrics,
         )
         self.sweep = Sweep(

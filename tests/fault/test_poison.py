@@ -17,12 +17,12 @@ from tests.fault.fault_environment import FaultEnvironment, open_fault_environme
 from tests.fault.killable_worker import KillableWorker
 from tests.fault.poisoned_worker import POISON, POISONED_MODULE
 from tests.fault.run_record import SUCCEEDED
-from worker.commands.completion import MOST_CRASHES
+from worker.commands.decision import MAX_CRASHES
 from worker.commands.handler import SUSPECT_RETURNS
 
 NEIGHBOURS: Final = 40
 PREFETCH: Final = 50
-MOST_DEATHS: Final = SUSPECT_RETURNS + MOST_CRASHES + 1
+MOST_DEATHS: Final = SUSPECT_RETURNS + MAX_CRASHES + 1
 """So many until it is executed alone, so many alone, and one of the look before it is buried."""
 
 

@@ -24,7 +24,6 @@ from worker.realtimekit.retry import RequestRetry
 from worker.store.store import Store
 
 LIMITS = RetryPolicy(
-    max_command_bytes=10_000,
     max_age=3600,
     stop_wait=300,
     settle=0,
@@ -57,7 +56,8 @@ class Bench:
             owner="me",
             source="test",
             now=time.time,
-            committed=lambda: None,
+            max_command_bytes=10_000,
+            on_commit=lambda: None,
             metrics=Metrics(CollectorRegistry(), version="test"),
         )
 

@@ -29,7 +29,6 @@ from worker.store.store import Store
 
 START = "start_track_recording"
 LIMITS = RetryPolicy(
-    max_command_bytes=10_000,
     max_age=3600,
     stop_wait=300,
     settle=30,
@@ -62,7 +61,8 @@ class Bench:
             owner=str(uuid.uuid4()),
             source="test",
             now=lambda: time.time() + self.ahead,
-            committed=lambda: None,
+            max_command_bytes=10_000,
+            on_commit=lambda: None,
             metrics=Metrics(CollectorRegistry(), version="test"),
         )
 

@@ -24,7 +24,6 @@ from worker.store.queries import RecordingsFilter
 from worker.store.store import Store
 
 LIMITS = RetryPolicy(
-    max_command_bytes=10_000,
     max_age=3600,
     stop_wait=300,
     settle=30,
@@ -67,7 +66,8 @@ class Bench:
             owner="me",
             source="test",
             now=lambda: time.time() + self.ahead,
-            committed=lambda: None,
+            max_command_bytes=10_000,
+            on_commit=lambda: None,
             metrics=self.metrics,
         )
 

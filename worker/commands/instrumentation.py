@@ -1,7 +1,9 @@
-"""What is told of each delivery: metrics, one line in the log, one span."""
+"""Metrics, one log line and one span for each attempt at a command."""
 
+import time
 from collections.abc import Callable
-from typing import Final
+from types import TracebackType
+from typing import Final, Self
 
 import structlog
 
@@ -12,78 +14,104 @@ from worker.domain import outcomes
 from worker.observability.metrics import Metrics
 from worker.observability.tracing import Span, Tracing, trace_id_of
 
-IN_TRACES: Final = ("command_id", "command_type", "outcome", "code")
-"""What a span tells of the log line's facts."""
+SPAN_FIELDS: Final = ("command_id", "command_type", "outcome", "code")
+"""The fields of the log line that the span has as attributes, too."""
 
 
 class CommandInstrumentation:
-    """Tells of deliveries from `queue`; `now` is in seconds since the epoch."""
+    """Observes the attempts at commands from `queue`. `now` is in seconds since the epoch."""
 
     def __init__(
         self, metrics: Metrics, tracing: Tracing, *, queue: str, now: Callable[[], float]
     ) -> None:
-        self._metrics = metrics
-        self._tracing = tracing
+        self.metrics = metrics
+        self.tracing = tracing
+        self.now = now
         self._queue = queue
-        self._now = now
+        self._span_name = f"process {queue}"
 
-    def start_span(self, delivery: Delivery) -> Span:
-        """The span of one attempt; what the delivery leads to carries its headers."""
-        facts = process_attributes(delivery, self._queue) if self._tracing.is_enabled else {}
-        name = f"process {self._queue}"
-        return self._tracing.span(name, "consumer", parent=delivery.trace, attributes=facts)
+    def attempt(self, delivery: Delivery) -> "ObservedAttempt":
+        """Begin to observe an attempt: use it in a `with` statement."""
+        span = self.tracing.span(self._span_name, "consumer", parent=delivery.trace, attributes={})
+        if self.tracing.is_enabled:
+            span.set_attributes(process_attributes(delivery, self._queue))
+        return ObservedAttempt(self, delivery, span)
 
-    def received(self, delivery: Delivery, command_type: str) -> None:
-        """It is known what the delivery wants."""
+
+class ObservedAttempt:
+    """One attempt under observation: `identify` when it is decoded, `complete` at its end.
+
+    Within `with`, `delivery` carries the trace of the attempt's own span.
+    """
+
+    def __init__(
+        self, instrumentation: CommandInstrumentation, delivery: Delivery, span: Span
+    ) -> None:
+        self._metrics = instrumentation.metrics
+        self._tracing = instrumentation.tracing
+        self._now = instrumentation.now
+        self._started = time.perf_counter()
+        self._span = span
+        self.delivery = delivery
+        self.command_id: str | None = None
+        self.command_type = "unknown"
+
+    def __enter__(self) -> Self:
+        self._span.__enter__()
+        if self._span.headers != self.delivery.trace:
+            self.delivery = self.delivery.with_trace(self._span.headers)
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._span.__exit__(kind, error, trace)
+
+    def identify(self, command_id: str | None, command_type: str) -> None:
+        """The delivery was decoded: count it, and how long it was queued if it comes first now."""
+        self.command_id, self.command_type = command_id, command_type
         self._metrics.record_command_received(command_type)
+        delivery = self.delivery
         is_first = delivery.first_seen is None and not delivery.redelivered
         if is_first and delivery.sent_at is not None:
             self._metrics.record_queue_delay(command_type, self._now() - delivery.sent_at)
 
-    def completed(
-        self,
-        delivery: Delivery,
-        handled: HandledCommand,
-        span: Span,
-        *,
-        command_id: str | None,
-        command_type: str,
-        seconds: float,
-    ) -> None:
-        """It is over, after so many seconds."""
+    def complete(self, handled: HandledCommand) -> None:
+        """The attempt is over: count it, write its log line, describe its span."""
         settlement = handled.settlement
-        facts = {"command_id": command_id, "command_type": command_type, **handled.facts}
-        self._count(delivery, settlement, command_type, facts["outcome"], seconds)
+        seconds = time.perf_counter() - self._started
+        fields = {
+            "command_id": self.command_id,
+            "command_type": self.command_type,
+            **handled.log_fields,
+        }
+        self._count(settlement, fields["outcome"], seconds)
         structlog.get_logger().info(
             "command",
             settlement=_name(settlement),
             seconds=round(seconds, 6),
-            redelivered=delivery.redelivered,
-            trace_id=trace_id_of(delivery.trace),
-            **facts,
+            redelivered=self.delivery.redelivered,
+            trace_id=trace_id_of(self.delivery.trace),
+            **fields,
         )
         if self._tracing.is_enabled:
-            told = {f"recording_worker.{name}": facts.get(name) for name in IN_TRACES}
-            span.set_attributes({name: str(value) for name, value in told.items() if value})
+            known = {f"recording_worker.{name}": fields.get(name) for name in SPAN_FIELDS}
+            self._span.set_attributes({name: str(value) for name, value in known.items() if value})
         if not isinstance(settlement, Ack):
-            span.set_error(settlement.code)
+            self._span.set_error(settlement.code)
 
-    def _count(
-        self,
-        delivery: Delivery,
-        settlement: Settlement,
-        command_type: str,
-        ended: object,
-        seconds: float,
-    ) -> None:
-        outcome = str(ended or _name(settlement))
-        self._metrics.record_command_completed(command_type, outcome, seconds)
+    def _count(self, settlement: Settlement, outcome: object, seconds: float) -> None:
+        result = str(outcome or _name(settlement))
+        self._metrics.record_command_completed(self.command_type, result, seconds)
         if isinstance(settlement, Dead):
             self._metrics.record_dead_letter(settlement.code)
-        if outcome in outcomes.FINAL:
-            now = self._now()
+        if result in outcomes.FINAL:
+            now, delivery = self._now(), self.delivery
             since = delivery.sent_at or delivery.first_seen or now - seconds
-            self._metrics.record_outcome_delay(command_type, now - since)
+            self._metrics.record_outcome_delay(self.command_type, now - since)
 
 
 def _name(settlement: Settlement) -> str:

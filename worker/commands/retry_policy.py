@@ -1,82 +1,79 @@
-"""How long a command may live, and when it is tried again. Pure."""
+"""How long a command may live, and how long it waits before the next attempt. Pure."""
 
 from typing import Final
 
 import msgspec
 
-from recording_schemas import Command, ErrorInfo, Outcome
-from worker.domain import outcomes
+from recording_schemas import Command
 from worker.domain.outcomes import utc
-from worker.store.inbox import Claimed
 
-LONGEST_WAIT: Final = 120.0
-"""A command that waits for its app's API is looked at again at least this often, in seconds."""
-
-NEVER_ATTEMPTED: Final = ErrorInfo(code="too_old", message="it was not attempted in time")
+MAX_POSTPONE_SECONDS: Final = 120.0
+"""A command that waits for its app's API is looked at again at least this often."""
 
 
 class RetryPolicy(msgspec.Struct, frozen=True, kw_only=True):
-    """How long things may take, in seconds, and how large a command may be, in bytes.
+    """The time limits of commands, in seconds.
 
-    A command is given up `max_age` after it was first seen; one that comes too early waits for
-    `stop_wait`. `settle` is how long a call whose answer was lost may take to come to light,
-    `lease` how long a claim keeps others out. `retry_delays` are the steps of the retry queues.
+    max_age       a command is given up this long after it was first seen
+    stop_wait     a command that came too early waits this long, unless it has a deadline
+    settle        a call whose answer was lost shows up in the API's list within this time
+    lease         a claim keeps other replicas away for this long
+    retry_delays  the steps of the retry queues, in ascending order
     """
 
-    max_command_bytes: int
     max_age: float
     stop_wait: float
     settle: float
     lease: float
     retry_delays: tuple[float, ...]
 
-    def too_late(self, command: Command, claimed: Claimed, now: float) -> Outcome | None:
-        """The outcome that time alone gives the command by now, if any."""
-        before = claimed.attempts - 1
-        if is_past(command, now):
-            return outcomes.expired(command, before)
-        if now - claimed.first_seen_at >= self.max_age:
-            return outcomes.failed(command, before, _last_error(claimed))
-        return None
+    @property
+    def shortest_delay(self) -> float:
+        """The first step of the retry queues."""
+        return self.retry_delays[0]
 
-    def delay(
-        self, command: Command, claimed: Claimed, now: float, *, asked: float | None
+    def is_too_old(self, first_seen: float | None, now: float) -> bool:
+        """Whether a command first seen then has reached its maximum age."""
+        return first_seen is not None and now - first_seen >= self.max_age
+
+    def backoff(
+        self, command: Command, *, attempts: int, first_seen: float, now: float, asked: float | None
     ) -> float:
-        """Seconds until the next attempt, one of the steps: this attempt's, or the first one that
-        is as long as the API asked for.
+        """Seconds until the next attempt, always one of the steps.
 
-        No longer than the command may live, so that its end is told in time.
+        The step grows with the attempts. If the API asked for a longer pause, the first step that
+        is as long is taken. No step is longer than the rest of the command's life, so that its
+        outcome is published in time.
         """
         steps = self.retry_delays
-        step = steps[min(claimed.attempts, len(steps)) - 1]
+        step = steps[min(attempts, len(steps)) - 1]
         if asked is not None and asked > step:
-            step = min((one for one in steps if one >= asked), default=steps[-1])
-        left = claimed.first_seen_at + self.max_age - now
-        if command.deadline is not None:
-            left = min(left, command.deadline.timestamp() - now)
-        return max((one for one in steps if one <= min(step, left)), default=steps[0])
+            step = min((longer for longer in steps if longer >= asked), default=steps[-1])
+        return self._longest_step(min(step, self._remaining(command, first_seen, now)))
 
-    def wait(
+    def postpone(
         self, command: Command, first_seen: float | None, now: float, *, asked: float
     ) -> float:
-        """Seconds until a command that was not even claimed is looked at again: the last of the
-        steps that is neither longer than asked nor than the command may live.
+        """Seconds until a command that was not attempted is looked at again.
+
+        The longest step within `asked`, `MAX_POSTPONE_SECONDS` and the rest of its life.
         """
-        ends = [LONGEST_WAIT + now, asked + now]
+        remaining = self._remaining(command, first_seen, now)
+        return self._longest_step(min(asked, MAX_POSTPONE_SECONDS, remaining))
+
+    def _remaining(self, command: Command, first_seen: float | None, now: float) -> float:
+        limits = [float("inf")]
         if first_seen is not None:
-            ends.append(first_seen + self.max_age)
+            limits.append(first_seen + self.max_age - now)
         if command.deadline is not None:
-            ends.append(command.deadline.timestamp())
-        left = min(ends) - now
-        return max((one for one in self.retry_delays if one <= left), default=self.retry_delays[0])
+            limits.append(command.deadline.timestamp() - now)
+        return min(limits)
+
+    def _longest_step(self, seconds: float) -> float:
+        within = (step for step in self.retry_delays if step <= seconds)
+        return max(within, default=self.shortest_delay)
 
 
-def is_past(command: Command, now: float) -> bool:
-    """Whether the command's deadline has passed."""
+def is_past_deadline(command: Command, now: float) -> bool:
+    """Whether the command has a deadline and it has passed."""
     return command.deadline is not None and utc(now) >= command.deadline
-
-
-def _last_error(claimed: Claimed) -> ErrorInfo:
-    if claimed.last_error is None:
-        return NEVER_ATTEMPTED
-    return msgspec.json.decode(claimed.last_error, type=ErrorInfo)

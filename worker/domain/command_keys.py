@@ -1,52 +1,82 @@
-"""What a command is about: whom it keeps out, with whom it takes turns, what it passes on."""
+"""The keys of a command, and what its recordings inherit from it. Pure."""
 
 from typing import Final
 
+import msgspec
 from msgspec import UNSET
 
 from recording_schemas import Command, Kind, StartRecording, StartTrackRecording
 from worker.domain.recording import StartContext
 
 DEFAULT_APP: Final = "default"
-"""The app of the plain settings; of several, the one that is meant when a command names none."""
+"""The app of the plain settings. Among several apps it is the one of commands that name none."""
 
 
 def is_start(command: Command | None) -> bool:
-    """Whether the command, executed twice, would make two recordings."""
+    """Whether executing the command twice would make two recordings."""
     return isinstance(command, StartTrackRecording | StartRecording)
 
 
-def slot_of(command: Command | None, app: str) -> str | None:
-    """What only one start at a time may occupy: an app's meeting and a kind. None for others."""
-    match command:
-        case StartTrackRecording():
-            return slot(app, command.meeting_id, "track")
-        case StartRecording():
-            return slot(app, command.meeting_id, "composite")
-        case _:
-            return None
+class CommandKeys(msgspec.Struct, frozen=True, kw_only=True):
+    """What a command is about: what it excludes, what it waits for, what it acts on.
+
+    `app` is None when the command names an app that is not configured. `slot` is what only one
+    start at a time may occupy; `rivals` are the slots of starts that a command for a whole meeting
+    waits for. `locks` are taken one by one within the process: repeats of one id take turns, and so
+    do the commands of one meeting.
+    """
+
+    command_id: str
+    command_type: str
+    app: str | None = None
+    slot: str | None = None
+    rivals: tuple[str, ...] = ()
+    start_id: str | None = None
+    meeting_id: str | None = None
+    recording_id: str | None = None
+
+    @property
+    def locks(self) -> tuple[str, ...]:
+        """The names of the locks, in the order in which they are to be taken."""
+        own = f"command/{self.command_id}"
+        if self.meeting_id is None:
+            return (own,)
+        return own, f"meeting/{self.app}/{self.meeting_id.lower()}"
 
 
-def starts_of_meeting(command: Command | None, app: str) -> tuple[str, ...]:
-    """The slots of the starts for which a command for a whole meeting has to wait."""
-    meeting_id = None if is_start(command) else getattr(command, "meeting_id", None)
-    if meeting_id is None:
-        return ()
-    return slot(app, meeting_id, "track"), slot(app, meeting_id, "composite")
+def command_keys(command: Command, app: str | None) -> CommandKeys:
+    """The keys of a command that is for this app."""
+    meeting_id = getattr(command, "meeting_id", None)
+    slot: str | None = None
+    rivals: tuple[str, ...] = ()
+    if app is not None and meeting_id is not None:
+        match command:
+            case StartTrackRecording():
+                slot = start_slot(app, meeting_id, "track")
+            case StartRecording():
+                slot = start_slot(app, meeting_id, "composite")
+            case _:
+                rivals = (
+                    start_slot(app, meeting_id, "track"),
+                    start_slot(app, meeting_id, "composite"),
+                )
+    return CommandKeys(
+        command_id=command.id,
+        command_type=command.command_type,
+        app=app,
+        slot=slot,
+        rivals=rivals,
+        start_id=getattr(command, "start_id", None),
+        meeting_id=meeting_id,
+        recording_id=getattr(command, "recording_id", None),
+    )
 
 
-def slot(app: str, meeting_id: str, kind: Kind) -> str:
+def start_slot(app: str, meeting_id: str, kind: Kind) -> str:
     """What a start of this kind occupies in a meeting."""
     plain = f"{meeting_id.lower()}/{kind}"
-    # The default app's stay as they were before there were others: replicas may be of both ages.
+    # The default app has no prefix, because databases from before there were apps have none.
     return plain if app == DEFAULT_APP else f"{app}/{plain}"
-
-
-def turns_of(command: Command, app: str | None) -> tuple[str, ...]:
-    """What takes turns within one process: sendings of one id, and commands for one meeting."""
-    mine = f"command/{command.id}"
-    meeting_id = getattr(command, "meeting_id", None)
-    return (mine, f"meeting/{app}/{meeting_id.lower()}") if meeting_id else (mine,)
 
 
 def start_context_of(

@@ -11,7 +11,7 @@ from typing import Final, get_args
 import structlog
 
 from recording_schemas import Kind, Status
-from worker.domain.command_keys import slot
+from worker.domain.command_keys import start_slot
 from worker.domain.errors import NotFound
 from worker.domain.recording import LIVE, Observation
 from worker.domain.snapshot import RecordingSnapshot
@@ -150,7 +150,7 @@ class ExternalRecordingDiscovery:
         if one.meeting_id is None or one.start_reason == "RECORD_ON_START":
             return []
         kinds: Iterable[Kind] = get_args(Kind) if one.kind is None else (one.kind,)
-        return [slot(self._app, one.meeting_id, kind) for kind in kinds]
+        return [start_slot(self._app, one.meeting_id, kind) for kind in kinds]
 
     async def _sight(self, one: RecordingSnapshot, asked_at: datetime) -> Observation | None:
         if one.kind is None:  # a list may not tell, and a kind once told stays

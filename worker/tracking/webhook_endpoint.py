@@ -16,7 +16,7 @@ import structlog
 from aiohttp import web
 
 from recording_schemas import Kind
-from worker.domain.command_keys import slot
+from worker.domain.command_keys import start_slot
 from worker.domain.errors import StoreUnavailable, Unavailable
 from worker.domain.recording import Observation
 from worker.domain.snapshot import RecordingSnapshot
@@ -174,7 +174,7 @@ class WebhookEndpoint:
     async def _settled(self, app: App, told: RecordingSnapshot) -> WebhookResult | None:
         """What it comes to, once no start is under way that may have begun the recording."""
         meeting = told.meeting_id
-        slots = [slot(app.name, meeting, kind) for kind in get_args(Kind)] if meeting else []
+        slots = [start_slot(app.name, meeting, kind) for kind in get_args(Kind)] if meeting else []
         for pause in PAUSES:
             heard = await self._store.apply_webhook(self._sight(app, told))
             if heard.known:

@@ -1,8 +1,8 @@
-"""Every command that can be decoded can be executed."""
+"""Every command that can be decoded has an operation."""
 
 from recording_schemas import COMMAND_TYPES
-from worker.commands.operations import HANDLERS
+from worker.commands.operations import OPERATIONS
 
 
-def test_every_command_has_a_handler() -> None:
-    assert set(HANDLERS) == set(COMMAND_TYPES.values())
+def test_every_command_has_an_operation() -> None:
+    assert set(OPERATIONS) == set(COMMAND_TYPES.values())

@@ -9,8 +9,7 @@ from worker.commands.retry_policy import RetryPolicy
 from worker.domain.outcomes import utc
 
 NOW = 1_000_000.0
-LIMITS = RetryPolicy(
-    max_command_bytes=1_000,
+POLICY = RetryPolicy(
     max_age=3_600,
     stop_wait=300,
     settle=30,
@@ -27,12 +26,12 @@ def stop(deadline: datetime | None = None) -> StopRecording:
     ("asked", "waits"), [(0, 5), (1, 5), (29, 5), (30, 30), (119, 30), (120, 120), (86_400, 120)]
 )
 def test_it_waits_for_as_long_as_asked_and_at_most_two_minutes(asked: float, waits: float) -> None:
-    assert LIMITS.wait(stop(), NOW, NOW, asked=asked) == waits
+    assert POLICY.postpone(stop(), NOW, NOW, asked=asked) == waits
 
 
 def test_its_end_is_told_in_time() -> None:
     soon = utc(NOW) + timedelta(seconds=40)
-    assert LIMITS.wait(stop(soon), NOW, NOW, asked=600) == 30
-    assert LIMITS.wait(stop(), NOW - 3_570, NOW, asked=600) == 30
-    assert LIMITS.wait(stop(), NOW - 3_600, NOW, asked=600) == 5
-    assert LIMITS.wait(stop(), None, NOW, asked=600) == 120
+    assert POLICY.postpone(stop(soon), NOW, NOW, asked=600) == 30
+    assert POLICY.postpone(stop(), NOW - 3_570, NOW, asked=600) == 30
+    assert POLICY.postpone(stop(), NOW - 3_600, NOW, asked=600) == 5
+    assert POLICY.postpone(stop(), None, NOW, asked=600) == 120

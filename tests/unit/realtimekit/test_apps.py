@@ -3,8 +3,7 @@
 import pytest
 from prometheus_client import CollectorRegistry
 
-from recording_schemas import Command, StartTrackRecording, StopRecording
-from worker.domain.command_keys import slot_of, starts_of_meeting, turns_of
+from recording_schemas import StartTrackRecording, StopRecording
 from worker.domain.errors import Throttled
 from worker.observability.metrics import Metrics
 from worker.realtimekit.apps import App, Apps, open_app
@@ -88,23 +87,3 @@ async def test_the_metrics_tell_which_app_is_away() -> None:
         for name in ("eu", "us")
     }
     assert told == {"eu": 1.0, "us": 0.0}
-
-
-@pytest.mark.parametrize("command", [START, STOP], ids=["start", "stop"])
-def test_one_meeting_id_in_two_apps_is_two_meetings(command: Command) -> None:
-    def about(app: str) -> set[str]:
-        slot = slot_of(command, app)
-        turns = turns_of(command, app)[1:]
-        return {*([slot] if slot else []), *starts_of_meeting(command, app), *turns}
-
-    assert not about("eu") & about("us")
-    assert not about("eu") & about("default")
-
-
-def test_a_stop_of_a_meeting_waits_for_just_the_slots_that_its_starts_take() -> None:
-    assert slot_of(START, "eu") in starts_of_meeting(STOP, "eu")
-    assert starts_of_meeting(START, "eu") == ()
-
-
-def test_the_default_app_s_slots_are_what_they_were_before_there_were_others() -> None:
-    assert slot_of(START, "default") == f"{MEETING.lower()}/track"

@@ -1,9 +1,10 @@
-"""What each command asks of the API: one function per command.
+"""One function for each command: what the worker asks of the API.
 
-They read the claim, call the API and return what they saw. They write nothing: the caller commits
-what they return, so that a command's effects and its outcome become durable together.
+An operation gets a context with the claim and the API, and returns what it observed. It writes
+nothing: the caller commits its observations together with the outcome.
 """
 
+import asyncio
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, Final
 
@@ -20,8 +21,10 @@ from worker.commands.operations.context import OperationContext, OperationResult
 from worker.commands.operations.control import pause_recording, resume_recording, stop_recording
 from worker.commands.operations.start import start_recording, start_track_recording
 from worker.commands.operations.sync import sync_recording
+from worker.domain.command_keys import is_start
+from worker.domain.errors import OutcomeUnknown, Unavailable
 
-HANDLERS: Final[Mapping[type, Callable[[Any, OperationContext], Awaitable[OperationResult]]]] = {
+OPERATIONS: Final[Mapping[type, Callable[[Any, OperationContext], Awaitable[OperationResult]]]] = {
     StartTrackRecording: start_track_recording,
     StartRecording: start_recording,
     StopRecording: stop_recording,
@@ -29,9 +32,20 @@ HANDLERS: Final[Mapping[type, Callable[[Any, OperationContext], Awaitable[Operat
     ResumeRecording: resume_recording,
     SyncRecording: sync_recording,
 }
-"""What the worker does, at one glance."""
+"""The operation of each command."""
 
 
-async def execute(command: Command, attempt: OperationContext) -> OperationResult:
-    """Run the command's function. Raises the errors of `worker.domain.errors`."""
-    return await HANDLERS[type(command)](command, attempt)
+async def execute(
+    command: Command, context: OperationContext, *, timeout: float | None = None
+) -> OperationResult:
+    """Run the command's operation, for at most `timeout` seconds.
+
+    Raises Refused, NotYet, Unavailable or OutcomeUnknown. A start that is cancelled may have been
+    executed; every other operation can be repeated.
+    """
+    try:
+        async with asyncio.timeout(timeout):
+            return await OPERATIONS[type(command)](command, context)
+    except TimeoutError as error:
+        failure = OutcomeUnknown if is_start(command) else Unavailable
+        raise failure("timeout", "the attempt took too long and was cancelled") from error

@@ -1,0 +1,272 @@
+"""Every row of the table in `worker/commands/decision.py`."""
+
+from datetime import datetime, timedelta
+
+import msgspec
+import pytest
+
+from recording_schemas import (
+    CommandExpired,
+    CommandFailed,
+    CommandRejected,
+    CommandSucceeded,
+    ErrorInfo,
+    StartTrackRecording,
+    StopRecording,
+)
+from worker.commands.decision import (
+    MAX_CRASHES,
+    AttemptEnd,
+    AttemptMode,
+    CallState,
+    Complete,
+    RetryAfter,
+    attempt_mode,
+    call_state,
+    decide,
+)
+from worker.commands.operations.context import OperationResult
+from worker.commands.retry_policy import RetryPolicy
+from worker.domain.errors import NotYet, OutcomeUnknown, OverBudget, Refused, Unavailable
+from worker.domain.outcomes import utc
+from worker.store.inbox import Claimed
+
+NOW = 1_000_000.0
+POLICY = RetryPolicy(
+    max_age=3_600, stop_wait=300, settle=30, lease=60, retry_delays=(5.0, 30.0, 120.0)
+)
+PAST = utc(NOW - 1)
+FUTURE = utc(NOW + 3_000)
+UNAVAILABLE = Unavailable("server_error", "it is down")
+UNKNOWN = OutcomeUnknown("timeout", "no answer came")
+LAST_THREE = [UNAVAILABLE, UNKNOWN, OverBudget("over_budget", "no quota left")]
+
+
+def start(deadline: datetime | None = None) -> StartTrackRecording:
+    return StartTrackRecording(id="start", meeting_id="m", deadline=deadline)
+
+
+def claim(*, age: float = 10.0, called: bool = False, **fields: object) -> Claimed:
+    plain = Claimed(
+        verdict="again",
+        attempts=2,
+        first_seen_at=NOW - age,
+        called_at=NOW - age if called else None,
+        may_call=True,
+    )
+    return msgspec.structs.replace(plain, **fields)
+
+
+def decision(
+    end: AttemptEnd | None,
+    claimed: Claimed,
+    deadline: datetime | None = None,
+    mode: AttemptMode = AttemptMode.CALL,
+) -> Complete | RetryAfter:
+    return decide(start(deadline), claimed, mode, end, NOW, POLICY)
+
+
+def outcome_of(decided: Complete | RetryAfter) -> object:
+    assert isinstance(decided, Complete)
+    return decided.outcome
+
+
+@pytest.mark.parametrize("deadline", [None, PAST, FUTURE])
+@pytest.mark.parametrize("called", [True, False])
+@pytest.mark.parametrize("age", [10.0, 4_000.0])
+def test_a_refusal_completes_the_command_at_any_time(
+    deadline: datetime | None, called: bool, age: float
+) -> None:
+    decided = decision(Refused("not_found", "no"), claim(age=age, called=called), deadline)
+    assert isinstance(outcome_of(decided), CommandRejected)
+
+
+@pytest.mark.parametrize("deadline", [PAST, FUTURE])
+def test_a_command_that_came_too_early_waits_until_its_deadline(deadline: datetime) -> None:
+    decided = decision(NotYet("not_stoppable", "wait"), claim(age=3_000), deadline)
+    assert decided == RetryAfter(
+        seconds=5, reason=ErrorInfo(code="not_stoppable", message="wait"), call=CallState.NEVER_SENT
+    )
+
+
+def test_a_command_that_came_too_early_waits_below_the_stop_wait() -> None:
+    decided = decision(NotYet("not_stoppable", "wait"), claim(age=299))
+    assert isinstance(decided, RetryAfter)
+    assert decided.seconds == 5
+
+
+def test_a_command_that_came_too_early_fails_at_the_stop_wait() -> None:
+    outcome = outcome_of(decision(NotYet("not_stoppable", "wait"), claim(age=300)))
+    assert isinstance(outcome, CommandFailed)
+    assert (outcome.last_error.code, outcome.attempts) == ("not_stoppable", 2)
+
+
+def test_a_call_that_was_not_executed_is_tried_again_after_a_growing_delay() -> None:
+    delays = [
+        decided.seconds
+        for attempts in (1, 2, 3, 9)
+        if isinstance(decided := decision(UNAVAILABLE, claim(attempts=attempts)), RetryAfter)
+    ]
+    assert delays == [5, 30, 120, 120]
+
+
+def test_an_api_that_asks_for_a_pause_gets_the_first_step_that_is_as_long() -> None:
+    decided = decision(Unavailable("throttled", "slow down", retry_after=60), claim(attempts=1))
+    assert isinstance(decided, RetryAfter)
+    assert decided.seconds == 120
+
+
+@pytest.mark.parametrize("attempts", [1, 9])
+def test_an_exhausted_budget_delays_by_what_it_asks_however_many_attempts(attempts: int) -> None:
+    failure = OverBudget("over_budget", "no quota left", retry_after=31)
+    decided = decision(failure, claim(attempts=attempts))
+    assert isinstance(decided, RetryAfter)
+    assert decided.seconds == 30
+
+
+def test_an_unknown_outcome_is_looked_into_soon() -> None:
+    decided = decision(UNKNOWN, claim(attempts=9))
+    assert decided == RetryAfter(
+        seconds=5,
+        reason=ErrorInfo(code="timeout", message="no answer came"),
+        call=CallState.MAYBE_EXECUTED,
+        called_until=NOW,
+    )
+
+
+def test_an_attempt_that_could_not_call_moves_no_last_call() -> None:
+    decided = decision(UNKNOWN, claim(called=True, may_call=False))
+    assert isinstance(decided, RetryAfter)
+    assert (decided.call, decided.called_until) == (CallState.MAYBE_EXECUTED, None)
+
+
+@pytest.mark.parametrize("failure", LAST_THREE)
+@pytest.mark.parametrize("called", [True, False])
+def test_past_its_age_a_command_fails_with_its_last_error(
+    failure: Unavailable | OutcomeUnknown, called: bool
+) -> None:
+    outcome = outcome_of(decision(failure, claim(age=3_600, called=called)))
+    assert isinstance(outcome, CommandFailed)
+    assert outcome.last_error.code == failure.code
+
+
+def test_past_its_deadline_a_command_that_never_called_expires() -> None:
+    outcome = outcome_of(decision(UNAVAILABLE, claim(), PAST))
+    assert isinstance(outcome, CommandExpired)
+    assert outcome.attempts == 1
+
+
+def test_past_its_deadline_a_start_whose_call_is_settled_expires() -> None:
+    decided = decision(UNKNOWN, claim(called=True), PAST, AttemptMode.LOOK_ONLY)
+    assert isinstance(outcome_of(decided), CommandExpired)
+
+
+@pytest.mark.parametrize(
+    ("failure", "fields", "mode"),
+    [
+        (UNKNOWN, {}, AttemptMode.CALL),
+        (UNAVAILABLE, {"called": True}, AttemptMode.CALL),
+        (UNAVAILABLE, {"called": True}, AttemptMode.LOOK_ONLY),
+        (UNKNOWN, {"called": True, "may_call": False}, AttemptMode.LOOK_ONLY),
+    ],
+)
+def test_past_its_deadline_a_start_that_may_have_been_executed_is_looked_for_again(
+    failure: Unavailable | OutcomeUnknown, fields: dict[str, bool], mode: AttemptMode
+) -> None:
+    decided = decision(failure, claim(**fields), PAST, mode)
+    assert isinstance(decided, RetryAfter)
+    assert decided.call is CallState.MAYBE_EXECUTED
+
+
+@pytest.mark.parametrize("failure", LAST_THREE)
+@pytest.mark.parametrize("deadline", [None, PAST])
+def test_a_command_that_ended_the_process_too_often_fails_as_crashed(
+    failure: Unavailable | OutcomeUnknown, deadline: datetime | None
+) -> None:
+    crashed = claim(age=4_000, called=True, crashes=MAX_CRASHES)
+    outcome = outcome_of(decision(failure, crashed, deadline))
+    assert isinstance(outcome, CommandFailed)
+    assert outcome.last_error.code == "crashed"
+
+
+@pytest.mark.parametrize(
+    ("mode", "failure", "called", "may_call", "state"),
+    [
+        (AttemptMode.CALL, UNAVAILABLE, False, True, CallState.NEVER_SENT),
+        (AttemptMode.CALL, UNAVAILABLE, True, True, CallState.MAYBE_EXECUTED),
+        (AttemptMode.CALL, UNKNOWN, False, True, CallState.MAYBE_EXECUTED),
+        (AttemptMode.CALL, UNKNOWN, True, False, CallState.MAYBE_EXECUTED),
+        (AttemptMode.LOOK_ONLY, UNAVAILABLE, True, True, CallState.MAYBE_EXECUTED),
+        (AttemptMode.LOOK_ONLY, UNKNOWN, True, False, CallState.MAYBE_EXECUTED),
+        (AttemptMode.LOOK_ONLY, UNKNOWN, True, True, CallState.SETTLED),
+    ],
+)
+def test_what_is_known_of_a_call_follows_from_the_claim_and_the_failure(
+    mode: AttemptMode,
+    failure: Unavailable | OutcomeUnknown,
+    called: bool,
+    may_call: bool,
+    state: CallState,
+) -> None:
+    assert call_state(claim(called=called, may_call=may_call), mode, failure) is state
+
+
+def test_an_operation_that_worked_completes_the_command_at_any_time() -> None:
+    for age in (10.0, 4_000.0):
+        decided = decision(OperationResult(recording_ids=("r",)), claim(age=age), PAST)
+        assert outcome_of(decided) == CommandSucceeded(
+            command_id="start", command_type="start_track_recording", recording_ids=("r",)
+        )
+
+
+def test_a_command_in_time_may_call() -> None:
+    assert attempt_mode(start(FUTURE), claim(), NOW, POLICY) is AttemptMode.CALL
+
+
+@pytest.mark.parametrize(
+    ("deadline", "age", "expected"),
+    [(PAST, 10.0, CommandExpired), (None, 3_600.0, CommandFailed), (PAST, 3_600.0, CommandExpired)],
+)
+def test_a_command_out_of_time_that_never_called_is_complete_without_an_attempt(
+    deadline: datetime | None, age: float, expected: type[CommandExpired] | type[CommandFailed]
+) -> None:
+    claimed = claim(age=age)
+    assert attempt_mode(start(deadline), claimed, NOW, POLICY) is AttemptMode.NONE
+    outcome = outcome_of(decision(None, claimed, deadline, AttemptMode.NONE))
+    assert isinstance(outcome, expected)
+    assert outcome.attempts == 1
+
+
+def test_a_start_out_of_time_that_may_have_been_executed_only_looks() -> None:
+    claimed = claim(called=True)
+    assert attempt_mode(start(PAST), claimed, NOW, POLICY) is AttemptMode.LOOK_ONLY
+
+
+def test_a_start_that_crashes_even_while_it_only_looks_is_not_attempted_again() -> None:
+    claimed = claim(called=True, crashes=MAX_CRASHES)
+    assert attempt_mode(start(), claimed, NOW, POLICY) is AttemptMode.LOOK_ONLY
+    once_more = claim(called=True, crashes=MAX_CRASHES + 1)
+    assert attempt_mode(start(), once_more, NOW, POLICY) is AttemptMode.NONE
+    outcome = outcome_of(decision(None, once_more, mode=AttemptMode.NONE))
+    assert isinstance(outcome, CommandFailed)
+    assert outcome.last_error.code == "crashed"
+
+
+@pytest.mark.parametrize(
+    ("last_error", "code"), [(None, "too_old"), ('{"code":"timeout","message":"m"}', "timeout")]
+)
+def test_a_command_too_old_for_an_attempt_fails_with_the_last_error_there_was(
+    last_error: str | None, code: str
+) -> None:
+    stop = StopRecording(id="stop", meeting_id="m")
+    claimed = claim(age=3_600, last_error=last_error)
+    outcome = outcome_of(decide(stop, claimed, AttemptMode.NONE, None, NOW, POLICY))
+    assert isinstance(outcome, CommandFailed)
+    assert outcome.last_error.code == code
+
+
+def test_no_delay_is_longer_than_the_rest_of_the_command_s_life() -> None:
+    soon = utc(NOW) + timedelta(seconds=40)
+    decided = decision(UNAVAILABLE, claim(attempts=9), soon)
+    assert isinstance(decided, RetryAfter)
+    assert decided.seconds == 30

@@ -1,0 +1,216 @@
+"""What the end of an attempt means for its command. Pure: no clock, no I/O.
+
+An attempt that fails leaves one question open: has the API executed a call of this command?
+`CallState` answers it. `Limit` says whether the command's time is over. `decide` makes a decision
+of both:
+
+    end of the attempt  limit      call state             decision
+    ──────────────────  ─────────  ─────────────────────  ──────────────────────────────────────
+    OperationResult     any        any                    Complete: succeeded
+    Refused             any        any                    Complete: rejected
+    NotYet              any        any                    RetryAfter the shortest delay, until
+                                                          the deadline, else for stop_wait
+    NotYet              any        any                    Complete: failed, after stop_wait
+    Unavailable         NONE       any                    RetryAfter a growing delay
+    OverBudget          NONE       any                    RetryAfter what the budget asks for
+    OutcomeUnknown      NONE       any                    RetryAfter the shortest delay
+    the last three      DEADLINE   NEVER_SENT or SETTLED  Complete: expired
+    the last three      DEADLINE   MAYBE_EXECUTED         RetryAfter, and look again
+    the last three      AGE        any                    Complete: failed, with this error
+    the last three      CRASHES    any                    Complete: failed, `crashed`
+    None (no attempt)   DEADLINE   any                    Complete: expired
+    None                AGE        any                    Complete: failed, with the last error
+    None                CRASHES    any                    Complete: failed, `crashed`
+
+A deadline alone never ends a start that may have been executed: its recording would have no owner.
+"""
+
+from enum import Enum, auto
+from typing import Final
+
+import msgspec
+
+from recording_schemas import Command, ErrorInfo, Outcome
+from worker.commands.operations.context import OperationResult
+from worker.commands.retry_policy import RetryPolicy, is_past_deadline
+from worker.domain import outcomes
+from worker.domain.errors import NotYet, OutcomeUnknown, OverBudget, Refused, Unavailable
+from worker.domain.recording import Observation
+from worker.store.inbox import Claimed
+
+MAX_CRASHES: Final = 5
+"""After so many attempts in a row that ended with the process, the command itself is at fault."""
+
+NEVER_ATTEMPTED: Final = ErrorInfo(code="too_old", message="it was not attempted in time")
+
+AttemptEnd = OperationResult | Refused | NotYet | Unavailable | OutcomeUnknown
+
+
+class AttemptMode(Enum):
+    """What an attempt may do at the API."""
+
+    CALL = auto()
+    LOOK_ONLY = auto()
+    """Time is over, but an earlier call may have been executed: look for its recording only."""
+    NONE = auto()
+    """Time is over, and there is nothing to look for."""
+
+
+class CallState(Enum):
+    """What is known of the command's calls that change something at the API."""
+
+    NEVER_SENT = auto()
+    MAYBE_EXECUTED = auto()
+    SETTLED = auto()
+    """A look that came late enough found nothing: no call was executed."""
+
+
+class Limit(Enum):
+    """The limit that a command has reached."""
+
+    NONE = auto()
+    DEADLINE = auto()
+    AGE = auto()
+    CRASHES = auto()
+
+
+class Complete(msgspec.Struct, frozen=True):
+    """The command ends with this outcome; `observations` are committed together with it."""
+
+    outcome: Outcome
+    observations: tuple[Observation, ...] = ()
+
+
+class RetryAfter(msgspec.Struct, frozen=True, kw_only=True):
+    """The command is attempted again after `seconds`, because of `reason`.
+
+    `called_until` is the last moment (epoch seconds) at which this attempt may have called.
+    """
+
+    seconds: float
+    reason: ErrorInfo
+    call: CallState = CallState.NEVER_SENT
+    called_until: float | None = None
+
+
+def attempt_mode(command: Command, claim: Claimed, now: float, policy: RetryPolicy) -> AttemptMode:
+    """What an attempt at the claimed command may do now."""
+    if _limit(command, claim, now, policy) is Limit.NONE:
+        return AttemptMode.CALL
+    if claim.called_at is None or claim.crashes > MAX_CRASHES:
+        return AttemptMode.NONE
+    return AttemptMode.LOOK_ONLY
+
+
+def decide(
+    command: Command,
+    claim: Claimed,
+    mode: AttemptMode,
+    end: AttemptEnd | None,
+    now: float,
+    policy: RetryPolicy,
+) -> Complete | RetryAfter:
+    """The decision of the table above. `end` is None when the mode was NONE."""
+    retry = _retry(command, claim, mode, end, now, policy)
+    if retry is not None:
+        return retry
+    limit = _limit(command, claim, now, policy)
+    observations = end.observations if isinstance(end, OperationResult) else ()
+    return Complete(_outcome(command, claim, end, limit), observations)
+
+
+def _retry(
+    command: Command,
+    claim: Claimed,
+    mode: AttemptMode,
+    end: AttemptEnd | None,
+    now: float,
+    policy: RetryPolicy,
+) -> RetryAfter | None:
+    """The retry that this end leads to; None when it completes the command."""
+    if isinstance(end, NotYet):
+        waited = now - claim.first_seen_at
+        if command.deadline is None and waited >= policy.stop_wait:
+            return None
+        return RetryAfter(seconds=policy.shortest_delay, reason=_reason(end))
+    if not isinstance(end, Unavailable | OutcomeUnknown):
+        return None
+    limit, call = _limit(command, claim, now, policy), call_state(claim, mode, end)
+    if limit in {Limit.AGE, Limit.CRASHES}:
+        return None
+    if limit is Limit.DEADLINE and call is not CallState.MAYBE_EXECUTED:
+        return None
+    called_now = isinstance(end, OutcomeUnknown) and claim.may_call
+    return RetryAfter(
+        seconds=_delay(command, claim, end, now, policy),
+        reason=_reason(end),
+        call=call,
+        called_until=now if called_now and call is CallState.MAYBE_EXECUTED else None,
+    )
+
+
+def call_state(claim: Claimed, mode: AttemptMode, end: Unavailable | OutcomeUnknown) -> CallState:
+    """What is known of the command's calls after an attempt without an answer."""
+    is_unknown = isinstance(end, OutcomeUnknown)
+    if mode is AttemptMode.LOOK_ONLY and is_unknown and claim.may_call:
+        return CallState.SETTLED
+    if claim.called_at is None and not is_unknown:
+        return CallState.NEVER_SENT
+    return CallState.MAYBE_EXECUTED
+
+
+def _limit(command: Command, claim: Claimed, now: float, policy: RetryPolicy) -> Limit:
+    if claim.crashes >= MAX_CRASHES:
+        return Limit.CRASHES
+    if is_past_deadline(command, now):
+        return Limit.DEADLINE
+    return Limit.AGE if policy.is_too_old(claim.first_seen_at, now) else Limit.NONE
+
+
+def _delay(
+    command: Command,
+    claim: Claimed,
+    end: Unavailable | OutcomeUnknown,
+    now: float,
+    policy: RetryPolicy,
+) -> float:
+    if isinstance(end, OutcomeUnknown):
+        return policy.shortest_delay
+    if isinstance(end, OverBudget):  # nothing was tried, so the wait does not grow
+        asked = end.retry_after or 0.0
+        return policy.postpone(command, claim.first_seen_at, now, asked=asked)
+    return policy.backoff(
+        command,
+        attempts=claim.attempts,
+        first_seen=claim.first_seen_at,
+        now=now,
+        asked=end.retry_after,
+    )
+
+
+def _outcome(command: Command, claim: Claimed, end: AttemptEnd | None, limit: Limit) -> Outcome:
+    match end:
+        case OperationResult():
+            return outcomes.succeeded(command, end.recording_ids)
+        case Refused():
+            return outcomes.rejected(command, end)
+        case NotYet():
+            return outcomes.failed(command, claim.attempts, _reason(end))
+    earlier_attempts = claim.attempts - 1
+    if limit is Limit.CRASHES:
+        return outcomes.crashed(command, earlier_attempts, claim.crashes)
+    if limit is Limit.DEADLINE:
+        return outcomes.expired(command, earlier_attempts)
+    if end is None:
+        return outcomes.failed(command, earlier_attempts, _last_error(claim))
+    return outcomes.failed(command, claim.attempts, _reason(end))
+
+
+def _reason(end: NotYet | Unavailable | OutcomeUnknown) -> ErrorInfo:
+    return ErrorInfo(code=end.code, message=end.message)
+
+
+def _last_error(claim: Claimed) -> ErrorInfo:
+    if claim.last_error is None:
+        return NEVER_ATTEMPTED
+    return msgspec.json.decode(claim.last_error, type=ErrorInfo)

@@ -1,9 +1,11 @@
-"""The chart's README table and the words in its schema, both made from values.yaml.
+"""Generates what repeats values.yaml or the worker's settings, and checks that it is up to date.
 
-`python -m tests.helm.documents` writes them; with `--check` it says what is not as it would be
-written, and exits with 1. A value's documentation is the comment above it. The settings in the
-schema are those of the worker: new ones are added, those that are gone are removed, and the bounds
-that the schema has for one are left as they are.
+`python -m tests.helm.documents` writes three things: the table of values in the chart's README, the
+descriptions in values.schema.json, and the table of settings in docs/settings.md. With `--check` it
+names the stale files and exits with 1.
+
+The comment above a value is its documentation. The settings in the schema are those of the worker:
+new settings are added and removed ones are deleted. Types and bounds in the schema are kept.
 """
 
 import json
@@ -15,23 +17,25 @@ from typing import Any, Final, NamedTuple
 
 import yaml
 
-from worker.settings.documentation import documented_settings
+from worker.settings.documentation import documented_settings, settings_table
 
-CHART: Final = Path(__file__).parents[2] / "helm" / "recording-worker"
+REPOSITORY: Final = Path(__file__).parents[2]
+CHART: Final = REPOSITORY / "helm" / "recording-worker"
 VALUES: Final = CHART / "values.yaml"
 SCHEMA: Final = CHART / "values.schema.json"
 README: Final = CHART / "README.md"
+SETTINGS_PAGE: Final = REPOSITORY / "docs" / "settings.md"
 BEGIN: Final = "<!-- values: written by `make chart` -->\n"
 END: Final = "<!-- end of values -->\n"
-NOT_HERE: Final = frozenset(
+DERIVED_SETTINGS: Final = frozenset(
     {"HTTP_PORT", "REALTIMEKIT_ACCOUNT_ID", "REALTIMEKIT_APP_ID"}
     | {"WORKER_APPS_FILE", "WORKER_STORAGE_PROFILES_FILE"}
 )
-"""Settings that follow from other values."""
+"""Settings that the chart derives from other values."""
 
 
 class Value(NamedTuple):
-    """A value of the chart: its path, its default and what is said about it."""
+    """A value of the chart: its path, its default and its documentation."""
 
     path: tuple[str, ...]
     default: object
@@ -39,13 +43,13 @@ class Value(NamedTuple):
 
 
 def schema() -> dict[str, Any]:
-    """The schema of the values as it stands."""
+    """The schema of the values as it is in the repository."""
     found: dict[str, Any] = json.loads(SCHEMA.read_text())
     return found
 
 
 def values() -> list[Value]:
-    """Every value in its order. A mapping with a comment of its own is told whole."""
+    """Every value, in the order of values.yaml. A mapping with a comment is one value."""
     text = VALUES.read_text()
     root = yaml.compose(text)
     assert isinstance(root, yaml.MappingNode)
@@ -56,25 +60,25 @@ def _values(
     node: yaml.MappingNode, defaults: dict[str, Any], lines: list[str], path: tuple[str, ...]
 ) -> Iterator[Value]:
     for key, child in node.value:
-        here = (*path, key.value)
+        child_path = (*path, key.value)
         default = defaults[key.value]
         meaning = _comment_above(lines, key.start_mark.line)
         if isinstance(child, yaml.MappingNode) and not meaning:
-            yield from _values(child, default, lines, here)
+            yield from _values(child, default, lines, child_path)
         else:
-            yield Value(here, default, meaning)
+            yield Value(child_path, default, meaning)
 
 
-def _comment_above(lines: list[str], at: int) -> str:
-    words: list[str] = []
-    while at > 0 and lines[at - 1].lstrip().startswith("#"):
-        at -= 1
-        words.insert(0, lines[at].lstrip().removeprefix("#").strip())
-    return " ".join(words)
+def _comment_above(lines: list[str], line_number: int) -> str:
+    comment: list[str] = []
+    while line_number > 0 and lines[line_number - 1].lstrip().startswith("#"):
+        line_number -= 1
+        comment.insert(0, lines[line_number].lstrip().removeprefix("#").strip())
+    return " ".join(comment)
 
 
-def table() -> str:
-    """The values as the README shows them."""
+def values_table() -> str:
+    """The table of values in the README."""
     rows = ["| value | default | meaning |", "|---|---|---|"]
     for value in values():
         default = json.dumps(value.default, ensure_ascii=False) if value.default != "" else ""
@@ -83,43 +87,59 @@ def table() -> str:
     return "\n".join(rows) + "\n"
 
 
-def readme() -> str:
-    """The README with the table as it should be."""
+def generated_readme() -> str:
+    """The README with an up-to-date table of values."""
     before, rest = README.read_text().split(BEGIN)
-    return f"{before}{BEGIN}{table()}{END}{rest.split(END)[1]}"
+    return f"{before}{BEGIN}{values_table()}{END}{rest.split(END)[1]}"
 
 
-def described_schema() -> str:
-    """The schema with the words of values.yaml, and the settings of the worker."""
+def generated_settings_page() -> str:
+    """docs/settings.md with an up-to-date table of settings."""
+    table = settings_table()
+    header = table.partition("\n")[0]
+    before, _, rest = SETTINGS_PAGE.read_text().partition(header)
+    after = rest.partition("\n\n")[2]
+    return f"{before}{table}\n{after}"
+
+
+def generated_schema() -> str:
+    """The schema with the descriptions from values.yaml and from the worker's settings."""
     whole = schema()
     for value in values():
-        about = whole
+        described = whole
         for name in value.path:
-            about = about["properties"][name]
-        about["description"] = re.sub(r"[`*]", "", value.meaning)
+            described = described["properties"][name]
+        described["description"] = re.sub(r"[`*]", "", value.meaning)
     settings = whole["properties"]["settings"]
-    known = settings["properties"]
-    settings["properties"] = {
-        row.variable: {
-            **known.get(row.variable, {"type": ["string", "number", "boolean"]}),
-            "description": row.meaning.replace("`", ""),
-        }
-        for row in documented_settings()
-        if not row.secret and row.variable not in NOT_HERE
-    }
+    settings["properties"] = _settings_properties(settings["properties"])
     return json.dumps(whole, indent=2, ensure_ascii=False) + "\n"
 
 
+def _settings_properties(known: dict[str, Any]) -> dict[str, Any]:
+    return {
+        setting.variable: {
+            **known.get(setting.variable, {"type": ["string", "number", "boolean"]}),
+            "description": setting.meaning.replace("`", ""),
+        }
+        for setting in documented_settings()
+        if not setting.secret and setting.variable not in DERIVED_SETTINGS
+    }
+
+
 def main(arguments: list[str]) -> int:
-    """Write both, or check them; the exit code."""
-    wanted = {SCHEMA: described_schema(), README: readme()}
-    stale = [path for path, text in wanted.items() if path.read_text() != text]
+    """Write all three files, or check them. Return the exit code."""
+    generated = {
+        SCHEMA: generated_schema(),
+        README: generated_readme(),
+        SETTINGS_PAGE: generated_settings_page(),
+    }
+    stale = [path for path, text in generated.items() if path.read_text() != text]
     if "--check" in arguments:
         for path in stale:
-            print(f"{path}: not as `make chart` writes it", file=sys.stderr)
+            print(f"{path}: is stale; run `make chart`", file=sys.stderr)
         return 1 if stale else 0
     for path in stale:
-        path.write_text(wanted[path])
+        path.write_text(generated[path])
     return 0
 
 

@@ -1,4 +1,4 @@
-"""Every value is documented, and what is written from values.yaml is as it would be written."""
+"""Every value of the chart is documented, and the generated documents are up to date."""
 
 import re
 from importlib.metadata import version
@@ -16,52 +16,53 @@ def test_every_value_is_documented() -> None:
     assert [".".join(value.path) for value in documents.values() if not value.meaning] == []
 
 
-def test_the_readme_and_the_schema_are_as_make_chart_writes_them() -> None:
+def test_the_generated_documents_are_up_to_date() -> None:
     assert documents.main(["--check"]) == 0
 
 
-def test_the_schema_knows_every_value_and_no_other() -> None:
-    described = {value.path for value in documents.values()}
-    for path in described:
-        assert _member(path)
-    known = set(_names(documents.schema(), ()))
+def test_the_schema_has_every_value_and_no_other() -> None:
+    documented = {value.path for value in documents.values()}
+    for path in documented:
+        assert _property(path)
     unknown = {
         path
-        for path in known
+        for path in _leaf_paths(documents.schema(), ())
         if path[0] not in {"global", "settings", "apps"}
-        and not any(path[: len(one)] == one for one in described)
+        and not any(path[: len(prefix)] == prefix for prefix in documented)
     }
     assert unknown == set()
 
 
 def test_the_schema_has_every_setting_that_is_no_secret() -> None:
-    known = documents.schema()["properties"]["settings"]["properties"].keys()
-    plain = {row.variable for row in documented_settings() if not row.secret}
-    assert known == plain - documents.NOT_HERE
+    in_schema = documents.schema()["properties"]["settings"]["properties"].keys()
+    plain = {setting.variable for setting in documented_settings() if not setting.secret}
+    assert in_schema == plain - documents.DERIVED_SETTINGS
 
 
-def test_the_readme_tells_how_to_install() -> None:
-    given = re.findall(r"--set (\S+)", (CHART / "README.md").read_text())
-    given = [each.replace("…", "0123abcd") for each in given]
-    values = merged(*map(helm_python.parse_set_string, given))
+def test_the_install_command_of_the_readme_works() -> None:
+    arguments = re.findall(r"--set (\S+)", (CHART / "README.md").read_text())
+    arguments = [argument.replace("…", "0123abcd") for argument in arguments]
+    values = merged(*map(helm_python.parse_set_string, arguments))
     assert workload(manifests(values))["kind"] == "Deployment"
 
 
 def test_the_chart_is_for_this_version_of_the_worker() -> None:
-    about = yaml.safe_load((CHART / "Chart.yaml").read_text())
-    assert about["appVersion"] == version("recording-worker")
+    chart = yaml.safe_load((CHART / "Chart.yaml").read_text())
+    assert chart["appVersion"] == version("recording-worker")
 
 
-def _member(path: tuple[str, ...]) -> dict[str, Any]:
-    about = documents.schema()
+def _property(path: tuple[str, ...]) -> dict[str, Any]:
+    schema = documents.schema()
     for name in path:
-        about = about["properties"][name]
-    return about
+        schema = schema["properties"][name]
+    return schema
 
 
-def _names(about: dict[str, Any], path: tuple[str, ...]) -> list[tuple[str, ...]]:
-    """The paths of all members without members of their own."""
-    members = about.get("properties", {})
-    if not members:
+def _leaf_paths(schema: dict[str, Any], path: tuple[str, ...]) -> list[tuple[str, ...]]:
+    """The paths of all properties that have no properties of their own."""
+    properties = schema.get("properties", {})
+    if not properties:
         return [path]
-    return [each for name, member in members.items() for each in _names(member, (*path, name))]
+    return [
+        leaf for name, inner in properties.items() for leaf in _leaf_paths(inner, (*path, name))
+    ]

@@ -152,7 +152,7 @@ async def test_the_apps_of_a_file_are_shown_with_no_token_and_their_faults_by_na
     assert rows["eu.api_budget"] == ("5/1,7/0.5", f"file {path}")
     assert rows["REALTIMEKIT_API_TOKEN"] == (None, "unset")
     assert wrong.code == 2
-    assert "app 'eu': acount_id: is not a member of an app" in wrong.err
+    assert "app 'eu': acount_id: is not a field of an app" in wrong.err
     assert "hunter2" not in checked.out + checked.err + wrong.out + wrong.err
 
 

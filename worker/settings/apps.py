@@ -1,4 +1,7 @@
-"""The apps of the recording API that are configured: one by plain variables, more by a file."""
+"""Reads the file of configured apps, and describes one app as the worker serves it.
+
+One app comes from the plain REALTIMEKIT variables, more come from WORKER_APPS_FILE.
+"""
 
 import json
 import re
@@ -14,8 +17,11 @@ from worker.settings.parsing import Parser, http_url, identifier, rates, switch,
 from worker.settings.secret import Secret, read_text
 
 MAX_APPS: Final = 100
-_NAME: Final = re.compile(r"[a-z0-9-]{1,64}")
-_TEXTS: Final[Mapping[str, Parser]] = {
+_MAX_SHOWN: Final = 80
+"""Characters of a name in the file that an error repeats."""
+
+_APP_NAME: Final = re.compile(r"[a-z0-9-]{1,64}")
+_TEXT_FIELDS: Final[Mapping[str, Parser]] = {
     "account_id": identifier,
     "app_id": identifier,
     "base_url": http_url,
@@ -24,12 +30,14 @@ _TEXTS: Final[Mapping[str, Parser]] = {
     "public_url": http_url,
 }
 _REQUIRED: Final = ("account_id", "app_id")
-_TOKENS: Final = ("api_token", "api_token_file")
-_MEMBERS: Final = (*_REQUIRED, *_TOKENS, *(_TEXTS.keys() - _REQUIRED), "follow_all")
+_TOKEN_FIELDS: Final = ("api_token", "api_token_file")
+_FIELDS: Final = frozenset({*_TEXT_FIELDS, *_TOKEN_FIELDS, "follow_all"})
+
+JsonParser = Callable[[object], object]
 
 
 class AppEntry(msgspec.Struct, frozen=True, kw_only=True):
-    """One app as the file gives it. None: as the plain variables say."""
+    """One app as the file has it. None means: use the plain variable."""
 
     name: str
     account_id: str
@@ -43,7 +51,7 @@ class AppEntry(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class AppSettings(msgspec.Struct, frozen=True, kw_only=True):
-    """What the worker needs to serve one app. `name` is what commands call it."""
+    """All settings of one app. Commands select the app by its `name`."""
 
     name: str
     account_id: str
@@ -57,160 +65,181 @@ class AppSettings(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class AppsFile(Sequence[AppEntry]):
-    """The apps of a file. Shows their names only.
+    """The apps of a file. Its repr shows their names only.
 
-    A token follows the file that it comes from, this one or the one that `api_token_file` names;
-    everything else is as it was at the start.
+    A token follows the file that it comes from: this one, or the one that `api_token_file` names.
+    Everything else stays as it was at the start.
     """
 
-    def __init__(self, apps: Iterable[AppEntry]) -> None:
-        self._apps = tuple(apps)
+    def __init__(self, entries: Iterable[AppEntry]) -> None:
+        self._entries = tuple(entries)
 
     @classmethod
     def from_file(cls, path: Path) -> "AppsFile":
         """Read and check the file at `path`.
 
         Raises:
-            WrongSettings: with every fault there is, each naming the app and the member.
+            WrongSettings: lists every fault. Each names the app and the field.
         """
+        try:
+            apps = _read_apps(path)
+        except ValueError as error:
+            raise WrongSettings([str(error)]) from None
+        entries: list[AppEntry] = []
         faults: list[str] = []
-        try:
-            text = read_text(path)
-        except ValueError as wrong:
-            raise WrongSettings([str(wrong)]) from None
-        try:
-            apps = _decoded(text)
-        except ValueError as wrong:
-            raise WrongSettings([f"the file {path} {wrong}"]) from None
-        given = [_given(path, name, members, faults) for name, members in apps.items()]
+        for name, fields in apps.items():
+            try:
+                entries.append(_parse_entry(path, name, fields))
+            except WrongSettings as error:
+                faults += error.faults
         if faults:
             raise WrongSettings([f"the file {path}: {fault}" for fault in faults])
-        return cls(one for one in given if one is not None)
+        return cls(entries)
 
     def sensitive_texts(self) -> Iterator[str]:
-        """Every token it holds or names, to be kept out of logs."""
-        for app in self:
-            yield from app.api_token.recent_texts()
+        """Every token in the file or named by it, for removal from logs."""
+        for entry in self:
+            yield from entry.api_token.recent_texts()
 
-    def __getitem__(self, index: Any) -> Any:  # noqa: ANN401 - an app, or a slice of them
-        return self._apps[index]
+    def __getitem__(self, index: Any) -> Any:  # noqa: ANN401 - an entry, or a slice of them
+        return self._entries[index]
 
     def __len__(self) -> int:
-        return len(self._apps)
+        return len(self._entries)
 
     def __repr__(self) -> str:
-        return f"AppsFile({', '.join(app.name for app in self)})"
+        return f"AppsFile({', '.join(entry.name for entry in self)})"
 
 
 def conflicts_between(apps: Sequence[AppSettings]) -> list[str]:
-    """What is wrong with these apps side by side: two of one name, or one app under two names."""
+    """The faults of these apps together: one name for two apps, or two names for one app."""
     names: set[str] = set()
-    places: dict[tuple[str, str, str], str] = {}
+    names_by_identity: dict[tuple[str, str, str], str] = {}
     faults = []
     for app in apps:
         if app.name in names:
-            faults.append(f"app {app.name!r} is also the one of the plain REALTIMEKIT variables")
+            faults.append(
+                f"app {app.name!r} is also the app of the plain REALTIMEKIT variables; rename it"
+            )
             continue
         names.add(app.name)
-        place = (app.base_url, app.account_id, app.app_id)
-        if (other := places.setdefault(place, app.name)) != app.name:
-            faults.append(f"apps {other!r} and {app.name!r} have the same account_id and app_id")
+        identity = (app.base_url, app.account_id, app.app_id)
+        if (other := names_by_identity.setdefault(identity, app.name)) != app.name:
+            faults.append(
+                f"apps {other!r} and {app.name!r} have the same account_id and app_id; "
+                "remove one of them"
+            )
     return faults
 
 
-def _decoded(text: str) -> dict[str, object]:
-    wanted = "must hold a JSON object: app name to its members"
+def _read_apps(path: Path) -> dict[str, object]:
+    text = read_text(path)
     try:
-        apps = json.loads(text, object_pairs_hook=_without_repeats)
-    except json.JSONDecodeError as wrong:
-        raise ValueError(f"{wanted}; it is no JSON at line {wrong.lineno}") from None
+        return _decode_apps(text)
+    except ValueError as error:
+        raise ValueError(f"the file {path} {error}") from None
+
+
+def _decode_apps(text: str) -> dict[str, object]:
+    expected = "must hold a JSON object that maps app names to their fields"
+    try:
+        apps = json.loads(text, object_pairs_hook=_object_without_repeats)
+    except json.JSONDecodeError as error:
+        raise ValueError(f"{expected}; line {error.lineno} is not valid JSON") from None
     except RecursionError:
-        raise ValueError(wanted) from None
+        raise ValueError(expected) from None
     if not isinstance(apps, dict) or not apps:
-        raise ValueError(wanted)
+        raise ValueError(expected)
     if len(apps) > MAX_APPS:
         raise ValueError(f"must hold at most {MAX_APPS} apps, not {len(apps)}")
     return apps
 
 
-def _without_repeats(pairs: list[tuple[str, object]]) -> dict[str, object]:
-    found: dict[str, object] = {}
+def _object_without_repeats(pairs: list[tuple[str, object]]) -> dict[str, object]:
+    fields: dict[str, object] = {}
     for name, value in pairs:
-        if name in found:
-            raise ValueError(f"has {name[:80]!r} twice in one object")
-        found[name] = value
-    return found
+        if name in fields:
+            raise ValueError(f"has {name[:_MAX_SHOWN]!r} twice in one object; remove one")
+        fields[name] = value
+    return fields
 
 
-def _given(path: Path, name: str, members: object, faults: list[str]) -> AppEntry | None:
-    """One app, or None and what is wrong with it among the faults."""
-    before = len(faults)
-    if not _NAME.fullmatch(name):
-        faults.append(f"app name {name[:80]!r} must be 1 to 64 of a-z, 0-9 and -")
-    if not isinstance(members, dict):
-        faults.append(f"app {name[:80]!r}: must be an object")
-        return None
-    read: dict[str, object] = {}
-    for member, parse in _parsers(path, name).items():
-        if member in members:
+def _parse_entry(path: Path, name: str, fields: object) -> AppEntry:
+    """Parse one app. Raises WrongSettings with every fault of it."""
+    faults = []
+    if not _APP_NAME.fullmatch(name):
+        faults.append(f"app name {name[:_MAX_SHOWN]!r} must be 1 to 64 of a-z, 0-9 and -")
+    if not isinstance(fields, dict):
+        raise WrongSettings([*faults, f"app {name[:_MAX_SHOWN]!r}: must be an object"])
+    values, value_faults = _parse_fields(_field_parsers(path, name), fields)
+    value_faults += _missing_and_unknown(fields)
+    faults += [f"app {name[:_MAX_SHOWN]!r}: {fault}" for fault in value_faults]
+    if faults:
+        raise WrongSettings(faults)
+    values["api_token"] = values.pop("api_token_file", None) or values["api_token"]
+    return AppEntry(name=name, **cast("dict[str, Any]", values))
+
+
+def _parse_fields(
+    parsers: Mapping[str, JsonParser], fields: Mapping[str, object]
+) -> tuple[dict[str, object], list[str]]:
+    values: dict[str, object] = {}
+    faults = []
+    for field, parse in parsers.items():
+        if field in fields:
             try:
-                read[member] = parse(members[member])
-            except ValueError as wrong:
-                faults.append(f"app {name[:80]!r}: {member}: {wrong}")
-    faults.extend(f"app {name[:80]!r}: {fault}" for fault in _missing_and_unknown(members))
-    if len(faults) > before:
-        return None
-    read["api_token"] = read.pop("api_token_file", None) or read["api_token"]
-    return AppEntry(name=name, **cast("dict[str, Any]", read))
+                values[field] = parse(fields[field])
+            except ValueError as error:
+                faults.append(f"{field}: {error}")
+    return values, faults
 
 
-def _parsers(path: Path, name: str) -> dict[str, Callable[[object], object]]:
-    """Each member's, from what JSON has to the value. Raises ValueError; never shows a token."""
-    texts = {member: _text(parse) for member, parse in _TEXTS.items()}
+def _field_parsers(path: Path, app_name: str) -> dict[str, JsonParser]:
+    """The parser of each field's JSON value. They raise ValueError and never show a token."""
     return {
-        **texts,
-        "follow_all": _on_or_off,
-        "api_token": _text(lambda _: _token_inside(path, name)),
-        "api_token_file": _text(lambda text: Secret.from_file(Path(text), accept=token)),
+        **{field: _text_parser(parse) for field, parse in _TEXT_FIELDS.items()},
+        "follow_all": _parse_switch,
+        "api_token": _text_parser(lambda _: _token_inside(path, app_name)),
+        "api_token_file": _text_parser(lambda text: Secret.from_file(Path(text), accept=token)),
     }
 
 
-def _missing_and_unknown(members: Mapping[str, object]) -> Iterator[str]:
-    for member in _REQUIRED:
-        if member not in members:
-            yield f"{member}: is required"
-    given = [member for member in _TOKENS if member in members]
-    if not given:
-        yield "api_token: is required (or api_token_file)"
-    if len(given) > 1:
-        yield "api_token: is there, and so is api_token_file; keep one of them"
-    for member in sorted(members.keys() - set(_MEMBERS)):
-        yield f"{member[:80]}: is not a member of an app"
+def _missing_and_unknown(fields: Mapping[str, object]) -> Iterator[str]:
+    for field in _REQUIRED:
+        if field not in fields:
+            yield f"{field}: is required"
+    token_fields = [field for field in _TOKEN_FIELDS if field in fields]
+    if not token_fields:
+        yield "api_token: is required; set it or api_token_file"
+    if len(token_fields) > 1:
+        yield "api_token: is set together with api_token_file; remove one of them"
+    for field in sorted(fields.keys() - _FIELDS):
+        yield f"{field[:_MAX_SHOWN]}: is not a field of an app; remove it"
 
 
-def _text(parse: Callable[[str], object]) -> Callable[[object], object]:
-    def read(value: object) -> object:
+def _text_parser(parse: Callable[[str], object]) -> JsonParser:
+    def parse_text(value: object) -> object:
         if not isinstance(value, str) or not value:
             raise ValueError("must be a text that is not empty")
         return parse(value)
 
-    return read
+    return parse_text
 
 
-def _on_or_off(value: object) -> bool:
+def _parse_switch(value: object) -> bool:
     if isinstance(value, bool):
         return value
     return switch(value if isinstance(value, str) else "neither")
 
 
-def _token_inside(path: Path, name: str) -> Secret:
-    """The token that the apps' file itself holds for an app, followed as a file of its own is."""
+def _token_inside(path: Path, app_name: str) -> Secret:
+    """The app's token inside the apps file. It follows changes of that file."""
 
-    def pick(text: str) -> str:
-        members = _decoded(text).get(name)
-        found = members.get("api_token") if isinstance(members, dict) else None
+    def pick_token(text: str) -> str:
+        fields = _decode_apps(text).get(app_name)
+        found = fields.get("api_token") if isinstance(fields, dict) else None
         if not isinstance(found, str) or not found:
-            raise ValueError(f"has no api_token for app {name!r} any more")
+            raise ValueError(f"no longer has an api_token for app {app_name!r}")
         return found
 
-    return Secret.from_file(path, accept=token, pick=pick)
+    return Secret.from_file(path, accept=token, pick=pick_token)

@@ -1,6 +1,7 @@
-"""From the text of a variable to its value: each parser names what it wants when it raises.
+"""Parses the text of a variable into its value.
 
-No message repeats a text that may be secret.
+Every parser raises ValueError with what the value must be. A message never repeats a text that may
+be secret. The caller puts the name of the variable in front.
 """
 
 import re
@@ -16,13 +17,13 @@ from worker.settings.storage_profiles import StorageProfiles
 Parser = Callable[[str], object]
 Choice = TypeVar("Choice", bound=str)
 
-_HEADER = re.compile(r"[!#$%&'*+.^`|~\w-]+=[ !#-+\--:<-\[\]-~]*", re.ASCII)
-_FIELD = re.compile(r"[ -~]*")
-_CERTIFICATES = ("cafile", "certfile", "keyfile")
+_OTLP_HEADER = re.compile(r"[!#$%&'*+.^`|~\w-]+=[ !#-+\--:<-\[\]-~]*", re.ASCII)
+_PRINTABLE_ASCII = re.compile(r"[ -~]*")
+_CERTIFICATE_PARAMETERS = ("cafile", "certfile", "keyfile")
 
 
 def whole(low: int, high: int, unit: str) -> Callable[[str], int]:
-    """A whole number of `unit` within bounds."""
+    """A parser of whole numbers from `low` to `high`. `unit` appears in its errors."""
 
     def parse(text: str) -> int:
         if not re.fullmatch(r"[+-]?[0-9]{1,12}", text) or not low <= int(text) <= high:
@@ -33,53 +34,57 @@ def whole(low: int, high: int, unit: str) -> Callable[[str], int]:
 
 
 def seconds(low: float, high: float) -> Callable[[str], float]:
-    """Seconds within bounds; fractions are allowed."""
+    """A parser of seconds from `low` to `high`; fractions are allowed."""
 
     def parse(text: str) -> float:
-        value = _number(text)
+        value = _decimal(text)
         if value is None or not low <= value <= high:
-            raise ValueError(f"must be seconds from {low:g} to {high:g}, not {text!r}")
+            raise ValueError(f"must be a number of seconds from {low:g} to {high:g}, not {text!r}")
         return value
 
     return parse
 
 
-def _number(text: str) -> float | None:
+def _decimal(text: str) -> float | None:
     return float(text) if re.fullmatch(r"[0-9]{1,12}(\.[0-9]{1,6})?|\.[0-9]{1,6}", text) else None
 
 
-def growing_seconds(most: int, low: float, high: float) -> Callable[[str], tuple[float, ...]]:
-    """Up to `most` numbers of seconds between commas, each larger than the one before."""
+def increasing_seconds(
+    max_count: int, low: float, high: float
+) -> Callable[[str], tuple[float, ...]]:
+    """A parser of up to `max_count` comma-separated seconds, each larger than the one before."""
+    parse_one = seconds(low, high)
 
     def parse(text: str) -> tuple[float, ...]:
-        one = seconds(low, high)
-        steps = tuple(one(part.strip()) for part in text.split(","))
-        if len(steps) > most:
-            raise ValueError(f"must be at most {most} steps, not {len(steps)}")
-        if any(after <= before for before, after in pairwise(steps)):
-            raise ValueError(f"must grow from step to step, not {text!r}")
+        steps = tuple(parse_one(part.strip()) for part in text.split(","))
+        if len(steps) > max_count:
+            raise ValueError(f"must have at most {max_count} numbers, not {len(steps)}")
+        if any(later <= earlier for earlier, later in pairwise(steps)):
+            raise ValueError(f"must increase from number to number, not {text!r}")
         return steps
 
     return parse
 
 
 def rates(text: str) -> tuple[Rate, ...]:
-    """`requests/seconds`, several between commas; all of them hold at once."""
-    wanted = f"must be requests/seconds, as in 1200/300,1000/50, not {text!r}"
-    found = []
-    for part in text.split(","):
-        requests, _, window = part.strip().partition("/")
-        value = _number(window)
-        if not re.fullmatch(r"[0-9]{1,9}", requests) or value is None:
-            raise ValueError(wanted)
-        if int(requests) == 0 or value == 0:
-            raise ValueError(wanted)
-        found.append(Rate(int(requests), value))
-    return tuple(found)
+    """Parse comma-separated `requests/seconds`."""
+    parsed = [_rate(part.strip()) for part in text.split(",")]
+    found = tuple(rate for rate in parsed if rate is not None)
+    if len(found) < len(parsed):
+        raise ValueError(f"must be requests/seconds, as in 1200/300,1000/50, not {text!r}")
+    return found
+
+
+def _rate(text: str) -> Rate | None:
+    requests, _, window = text.partition("/")
+    window_seconds = _decimal(window)
+    if not re.fullmatch(r"[0-9]{1,9}", requests) or int(requests) == 0 or not window_seconds:
+        return None
+    return Rate(int(requests), window_seconds)
 
 
 def choice(*allowed: Choice) -> Callable[[str], Choice]:
-    """One of a few words, in any case."""
+    """A parser of one of the `allowed` words, in upper or lower case."""
 
     def parse(text: str) -> Choice:
         for word in allowed:
@@ -91,7 +96,7 @@ def choice(*allowed: Choice) -> Callable[[str], Choice]:
 
 
 def switch(text: str) -> bool:
-    """`on` or `off`, also true or false, yes or no, 1 or 0."""
+    """Parse `on` or `off`; true and false, yes and no, 1 and 0 are accepted too."""
     if text.lower() in {"on", "true", "yes", "1"}:
         return True
     if text.lower() in {"off", "false", "no", "0"}:
@@ -99,48 +104,51 @@ def switch(text: str) -> bool:
     raise ValueError(f"must be on or off, not {text!r}")
 
 
-def matching(pattern: str, wanted: str) -> Callable[[str], str]:
-    """A text of the given form; `wanted` says it in words."""
+def matching(pattern: str, description: str) -> Callable[[str], str]:
+    """A parser of texts that match `pattern`. `description` appears in its errors."""
 
     def parse(text: str) -> str:
         if not re.fullmatch(pattern, text, re.ASCII):
-            raise ValueError(f"must be {wanted}, not {text!r}")
+            raise ValueError(f"must be {description}, not {text!r}")
         return text
 
     return parse
 
 
 identifier = matching(r"[\w-]{1,64}", "1 to 64 letters, digits, - and _")
-"""An id that the API's addresses are made of."""
+"""Parse an id that becomes part of the API's URLs."""
 
 
 def token(text: str) -> str:
-    """Something that fits into an HTTP header."""
+    """Parse a token that fits into an HTTP header."""
     if not re.fullmatch(r"[\x21-\x7e]+", text):
         raise ValueError("must be printable ASCII without spaces")
     return text
 
 
 def otlp_headers(text: str) -> str:
-    """HTTP headers as OpenTelemetry writes them. What does not fit, its SDK would log in clear."""
+    """Check HTTP headers in OpenTelemetry's notation.
+
+    The check must be strict: OpenTelemetry's SDK logs a header that it cannot parse, in clear.
+    """
     for header in map(str.strip, text.split(",")):
         value = header.partition("=")[2]
-        if not (_HEADER.fullmatch(header) and _FIELD.fullmatch(unquote(value))):
+        if not (_OTLP_HEADER.fullmatch(header) and _PRINTABLE_ASCII.fullmatch(unquote(value))):
             raise ValueError(
-                "must be `name=value` with commas between them; in a value, %22, %2C, %3B and %5C"
-                ' stand for ", comma, ; and \\'
+                "must be `name=value`, separated by commas; in a value, write %22, %2C, %3B and "
+                '%5C for ", comma, ; and \\'
             )
     return text
 
 
 def storage_profiles(text: str) -> StorageProfiles:
-    """A file with storage profiles."""
+    """Read the file of storage profiles at this path."""
     return StorageProfiles.from_file(Path(text))
 
 
 def http_url(text: str) -> str:
-    """An http or https URL, without a slash at its end, a query or a password."""
-    parts = _parts(text)
+    """Parse an http or https URL and remove a trailing slash. Query and password are refused."""
+    parts = _url_parts(text)
     if parts is None or parts.scheme not in {"http", "https"} or not parts.hostname:
         raise ValueError("must be a URL that begins with https:// or http:// and names a host")
     if parts.query or parts.fragment or parts.username or parts.password:
@@ -149,36 +157,32 @@ def http_url(text: str) -> str:
 
 
 def amqp_url(text: str) -> str:
-    """An amqp or amqps URL that names a host."""
-    parts = _parts(text)
+    """Check an amqp or amqps URL with a host. Certificate files that it names must be readable."""
+    parts = _url_parts(text)
     if parts is None or parts.scheme not in {"amqp", "amqps"} or not parts.hostname:
         raise ValueError("must be a URL such as amqp://user:password@host:5672/vhost, or amqps://")
-    for name, path in parse_qsl(parts.query):
-        if name in _CERTIFICATES:
-            _readable(name, path, tls=parts.scheme == "amqps")
+    for name, value in parse_qsl(parts.query):
+        if name in _CERTIFICATE_PARAMETERS:
+            _check_certificate(name, value, uses_tls=parts.scheme == "amqps")
     return text
 
 
-def _readable(name: str, path: str, *, tls: bool) -> None:
-    """Raise for a file that cannot be read: the library's own words do not say which it was."""
-    if not tls:
-        raise ValueError(f"must begin with amqps:// when it names a {name}")
+def _check_certificate(parameter: str, path: str, *, uses_tls: bool) -> None:
+    """Raise ValueError for an unreadable file: the library's own error does not name the file."""
+    if not uses_tls:
+        raise ValueError(f"must begin with amqps:// when it names a {parameter}")
     try:
         Path(path).open("rb").close()
-    except OSError as wrong:
+    except OSError as error:
         raise ValueError(
-            f"must name a {name} that can be read, not {path}: {wrong.strerror}"
+            f"must name a {parameter} that can be read, not {path}: {error.strerror}"
         ) from None
 
 
 def database_url(text: str) -> str:
-    """An SQLite file or a PostgreSQL database."""
-    parts = _parts(text)
-    if parts is not None and parts.scheme == "sqlite":
-        # Nothing before the third slash, a file after it.
-        if not parts.netloc and len(parts.path) > 1 and text.startswith("sqlite:///"):
-            return text
-    elif parts is not None and parts.scheme == "postgresql" and parts.path.strip("/"):
+    """Check the URL of an SQLite file or of a PostgreSQL database."""
+    parts = _url_parts(text)
+    if parts is not None and (_is_sqlite_file(parts, text) or _is_postgresql_database(parts)):
         return text
     raise ValueError(
         "must be sqlite:///relative.db, sqlite:////absolute.db"
@@ -186,8 +190,19 @@ def database_url(text: str) -> str:
     )
 
 
-def _parts(text: str) -> SplitResult | None:
-    """None for what is no URL: the library's own words for that would repeat pieces of it."""
+def _is_sqlite_file(parts: SplitResult, text: str) -> bool:
+    """Whether the URL has nothing before the third slash and a path after it."""
+    if parts.scheme != "sqlite" or parts.netloc:
+        return False
+    return len(parts.path) > 1 and text.startswith("sqlite:///")
+
+
+def _is_postgresql_database(parts: SplitResult) -> bool:
+    return parts.scheme == "postgresql" and bool(parts.path.strip("/"))
+
+
+def _url_parts(text: str) -> SplitResult | None:
+    """None for a text that is no URL: the library's own error would repeat pieces of the text."""
     if re.search(r"[\s\x00-\x1f]", text):
         return None
     try:

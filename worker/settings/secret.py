@@ -1,4 +1,4 @@
-"""Texts that must not be seen: tokens, URLs with passwords, files that hold either."""
+"""Holds texts that must not be shown: tokens, URLs with passwords, files with either."""
 
 import time
 from collections.abc import Callable
@@ -8,14 +8,17 @@ from typing import Final, Self
 from urllib.parse import parse_qsl, unquote, urlencode, urlsplit
 
 REDACTED: Final = "[secure]"
-MAX_SECRET_BYTES: Final = 65_536
+MAX_FILE_BYTES: Final = 65_536
 FILE_CHECK_INTERVAL_SECONDS: Final = 2.0
-_REMEMBERED: Final = 5
-_TELLING: Final = ("pass", "pwd", "secret", "token", "key", "sign", "credential")
+_MAX_RECENT_TEXTS: Final = 5
+_SENSITIVE_QUERY_WORDS: Final = ("pass", "pwd", "secret", "token", "key", "sign", "credential")
+
+Parse = Callable[[str], object]
+Pick = Callable[[str], str]
 
 
 class Secret:
-    """A text that prints as `[secure]` and is only had by asking for it with `reveal`.
+    """A text that prints as `[secure]`; only `reveal` returns it.
 
     A secret that comes from a file follows the file. `reveal` notices a change within
     `FILE_CHECK_INTERVAL_SECONDS`, and `refresh` notices it at once. While the file is missing,
@@ -23,13 +26,13 @@ class Secret:
     while it is replaced.
     """
 
-    __slots__ = ("_accept", "_checked_at", "_held", "_now", "_path", "_pick", "_signature")
+    __slots__ = ("_accept", "_checked_at", "_now", "_path", "_pick", "_signature", "_texts")
 
     def __init__(self, text: str) -> None:
-        self._held: tuple[str, ...] = (text,)
+        self._texts: tuple[str, ...] = (text,)
         self._path: Path | None = None
-        self._accept: Callable[[str], object] = str
-        self._pick: Callable[[str], str] = str
+        self._accept: Parse = str
+        self._pick: Pick = str
         self._now = time.monotonic
         self._checked_at = 0.0
         self._signature: tuple[int, int, int] | None = None
@@ -39,50 +42,51 @@ class Secret:
         cls,
         path: Path,
         *,
-        accept: Callable[[str], object] = str,
-        pick: Callable[[str], str] = str,
+        accept: Parse = str,
+        pick: Pick = str,
         now: Callable[[], float] = time.monotonic,
     ) -> Self:
-        """What the file at `path` holds, without white space around it, or what `pick` finds there.
+        """A secret that follows the file at `path`.
 
-        `accept` raises ValueError for a text that cannot be right. `now` is a clock in seconds.
+        The text is what `pick` returns for the file's text, which comes without surrounding white
+        space. `accept` raises ValueError for a text that cannot be right. `now` is a clock in
+        seconds.
 
         Raises:
-            ValueError: when it cannot be read, is empty, above 64 KiB, not UTF-8 or not acceptable.
+            ValueError: the file is unreadable, empty, above 64 KiB, not UTF-8 or not acceptable.
         """
         signature = _signature(path)
-        text = _accepted(path, pick, accept)
-        secret = cls(text)
+        secret = cls(_read_accepted(path, pick, accept))
         secret._path, secret._pick, secret._accept, secret._now = path, pick, accept, now
         secret._signature, secret._checked_at = signature, now()
         return secret
 
     def reveal(self) -> str:
-        """The text, as new as the file was `FILE_CHECK_INTERVAL_SECONDS` ago. Never raises."""
+        """The text, at most `FILE_CHECK_INTERVAL_SECONDS` older than its file. Never raises."""
         if self._path is not None and self._now() - self._checked_at >= FILE_CHECK_INTERVAL_SECONDS:
             self._checked_at = self._now()
             if _signature(self._path) != self._signature:
                 self.refresh()
-        return self._held[-1]
+        return self._texts[-1]
 
     def refresh(self) -> bool:
-        """Read the file again now; whether the text is a new one. Never raises."""
+        """Read the file again now, and return whether the text changed. Never raises."""
         if self._path is None:
             return False
         signature = _signature(self._path)
         try:
-            text = _accepted(self._path, self._pick, self._accept)
+            text = _read_accepted(self._path, self._pick, self._accept)
         except ValueError:
             return False
         self._signature = signature
-        if text == self._held[-1]:
+        if text == self._texts[-1]:
             return False
-        self._held = (*self._held, text)[-_REMEMBERED:]
+        self._texts = (*self._texts, text)[-_MAX_RECENT_TEXTS:]
         return True
 
     def recent_texts(self) -> tuple[str, ...]:
-        """The last few texts it had, the present one last: what to cut out of logs. No I/O."""
-        return self._held
+        """The last few texts, the current one last, for removal from logs. No I/O."""
+        return self._texts
 
     def __repr__(self) -> str:
         return REDACTED
@@ -94,31 +98,31 @@ class Secret:
         raise TypeError("a secret is not copied or pickled")
 
 
-def _accepted(path: Path, pick: Callable[[str], str], accept: Callable[[str], object]) -> str:
-    text = read_text(path)
+def _read_accepted(path: Path, pick: Pick, accept: Parse) -> str:
+    file_text = read_text(path)
     try:
-        text = pick(text)
+        text = pick(file_text)
         accept(text)
-    except ValueError as wrong:
-        raise ValueError(f"the file {path} {wrong}") from None
+    except ValueError as error:
+        raise ValueError(f"the file {path} {error}") from None
     return text
 
 
 def read_text(path: Path) -> str:
-    """The text of a small file, without white space around it.
+    """The text of a small file, without surrounding white space.
 
     Raises:
-        ValueError: when it cannot be read, is empty, above 64 KiB or not UTF-8.
+        ValueError: the file is unreadable, empty, above 64 KiB or not UTF-8.
     """
     try:
         with path.open("rb") as file:
-            body = file.read(MAX_SECRET_BYTES + 1)
-    except OSError as wrong:
-        raise ValueError(f"the file {path} cannot be read: {wrong.strerror}") from None
-    if len(body) > MAX_SECRET_BYTES:
-        raise ValueError(f"the file {path} is larger than {MAX_SECRET_BYTES} bytes")
+            content = file.read(MAX_FILE_BYTES + 1)
+    except OSError as error:
+        raise ValueError(f"the file {path} cannot be read: {error.strerror}") from None
+    if len(content) > MAX_FILE_BYTES:
+        raise ValueError(f"the file {path} is larger than {MAX_FILE_BYTES} bytes")
     try:
-        text = body.decode().strip()
+        text = content.decode().strip()
     except UnicodeDecodeError:
         raise ValueError(f"the file {path} is not UTF-8 text") from None
     if not text:
@@ -127,17 +131,18 @@ def read_text(path: Path) -> str:
 
 
 def _signature(path: Path) -> tuple[int, int, int] | None:
+    """Changes whenever the file changes or is replaced; None while it is missing."""
     try:
-        found = path.stat()
+        status = path.stat()
     except OSError:
         return None
-    return found.st_mtime_ns, found.st_ino, found.st_size
+    return status.st_mtime_ns, status.st_ino, status.st_size
 
 
 def redact_url(url: str) -> str:
-    """The URL without its password and without telling query values, fit to be shown.
+    """The URL with `***` in place of its password and of sensitive query values.
 
-    What cannot be taken apart is not shown at all.
+    A text that is not a valid URL becomes `[secure]` as a whole.
     """
     try:
         parts = urlsplit(url)
@@ -148,17 +153,21 @@ def redact_url(url: str) -> str:
         user = parts.netloc.partition(":")[0]
         url = url.replace(parts.netloc, f"{user}:***@{parts.netloc.rpartition('@')[2]}", 1)
     if parts.query:
-        query = [
-            (name, "***" if any(word in name.lower() for word in _TELLING) else value)
-            for name, value in parse_qsl(parts.query, keep_blank_values=True)
-        ]
-        url = url.replace(f"?{parts.query}", f"?{urlencode(query, safe='*/:')}", 1)
+        url = url.replace(f"?{parts.query}", f"?{_redact_query(parts.query)}", 1)
     return url
 
 
+def _redact_query(query: str) -> str:
+    pairs = [
+        (name, "***" if any(word in name.lower() for word in _SENSITIVE_QUERY_WORDS) else value)
+        for name, value in parse_qsl(query, keep_blank_values=True)
+    ]
+    return urlencode(pairs, safe="*/:")
+
+
 @lru_cache(maxsize=64)
-def secret_texts(text: str) -> tuple[str, ...]:
-    """The text, and when it is a URL with a password that alone, as written and unquoted."""
+def sensitive_parts(text: str) -> tuple[str, ...]:
+    """The text; for a URL with a password also the password, as written and percent-decoded."""
     try:
         password = urlsplit(text).password
     except ValueError:

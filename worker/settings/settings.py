@@ -1,7 +1,8 @@
-"""Every knob of the worker, read once from the environment.
+"""The table of all settings. Each field declares its environment variable.
 
-A long page because it is a table: each field carries its variable with its name, parser, meaning
-and default. docs/settings.md shows the same.
+A field is named after its variable, without `WORKER_` and in lower case: `lease_seconds` is
+`WORKER_LEASE_SECONDS`. Its `Variable` has the name, the parser, the meaning and the default.
+docs/settings.md shows the same table; `worker.settings.documentation` renders it.
 """
 
 from collections.abc import Callable, Iterator, Mapping
@@ -18,9 +19,9 @@ from worker.settings.parsing import (
     amqp_url,
     choice,
     database_url,
-    growing_seconds,
     http_url,
     identifier,
+    increasing_seconds,
     matching,
     otlp_headers,
     rates,
@@ -30,25 +31,26 @@ from worker.settings.parsing import (
     token,
     whole,
 )
-from worker.settings.secret import Secret, secret_texts
+from worker.settings.secret import Secret, sensitive_parts
 from worker.settings.storage_profiles import StorageProfiles
 from worker.settings.variables import Variable, read_fields, variables_of
 
 _HOUR = 3_600.0
 _DAY = 24 * _HOUR
-_MORE_APPS = "WORKER_APPS_FILE"
+_APPS_FILE = "WORKER_APPS_FILE"
 
 
 class CommonSettings(msgspec.Struct, frozen=True, kw_only=True):
-    """What every command line tool needs: where the broker and the state are, and the logs."""
+    """The settings that every command needs: broker, database, logs and names."""
 
+    # Broker and database
     amqp_url: Annotated[
         Secret,
         Variable(
             "AMQP_URL",
             amqp_url,
-            "The RabbitMQ broker.",
-            "amqp://guest:guest@127.0.0.1:5672/",
+            "URL of the RabbitMQ broker.",
+            default="amqp://guest:guest@127.0.0.1:5672/",
             secret=True,
         ),
     ]
@@ -57,19 +59,21 @@ class CommonSettings(msgspec.Struct, frozen=True, kw_only=True):
         Variable(
             "DATABASE_URL",
             database_url,
-            "Where the state is kept. An SQLite file serves one replica;"
-            " more than one need `postgresql://…`.",
-            "sqlite:///recording-worker.db",
+            "URL of the database that holds the state. An SQLite file serves one replica; "
+            "several replicas need `postgresql://…`.",
+            default="sqlite:///recording-worker.db",
             secret=True,
         ),
     ]
+
+    # Logs
     log_level: Annotated[
         Literal["debug", "info", "warning", "error"],
         Variable(
             "LOG_LEVEL",
             choice("debug", "info", "warning", "error"),
-            "The least important lines to write: debug, info, warning or error.",
-            "info",
+            "Lowest level that is logged: debug, info, warning or error.",
+            default="info",
         ),
     ]
     log_format: Annotated[
@@ -80,13 +84,15 @@ class CommonSettings(msgspec.Struct, frozen=True, kw_only=True):
             "`json` or `console`. When it is not set: `console` on a terminal, else `json`.",
         ),
     ]
+
+    # Exchanges, queues and messages
     name_prefix: Annotated[
         str,
         Variable(
             "WORKER_NAME_PREFIX",
             matching(r"[\w.-]{1,64}", "1 to 64 letters, digits, `.`, `-` and `_`"),
-            "What the names of all exchanges and queues begin with: `<prefix>.commands` and so on.",
-            "recording",
+            "Prefix of all exchange and queue names: `<prefix>.commands` and so on.",
+            default="recording",
         ),
     ]
     topology: Annotated[
@@ -94,18 +100,18 @@ class CommonSettings(msgspec.Struct, frozen=True, kw_only=True):
         Variable(
             "WORKER_TOPOLOGY",
             choice("declare", "verify"),
-            "`declare` makes the exchanges and queues that are missing; `verify` only looks.",
-            "declare",
+            "`declare` creates missing exchanges and queues; `verify` only checks them.",
+            default="declare",
         ),
     ]
     retry_delays_seconds: Annotated[
         tuple[float, ...],
         Variable(
             "WORKER_RETRY_DELAYS_SECONDS",
-            growing_seconds(10, 0.01, _DAY),
-            "After how long a command is tried again: one retry queue for each step, the last step"
-            " over and over. At most 10 steps, each longer than the one before.",
-            "5,30,120,600",
+            increasing_seconds(10, 0.01, _DAY),
+            "Delays between the attempts of a command. Each has a retry queue, and the "
+            "last one repeats. At most 10 delays, each longer than the one before.",
+            default="5,30,120,600",
         ),
     ]
     publish_timeout_seconds: Annotated[
@@ -113,8 +119,8 @@ class CommonSettings(msgspec.Struct, frozen=True, kw_only=True):
         Variable(
             "WORKER_PUBLISH_TIMEOUT_SECONDS",
             seconds(0.1, 300),
-            "How long the broker may take to confirm a message.",
-            "10",
+            "How long to wait for the broker to confirm a message.",
+            default="10",
         ),
     ]
     max_command_bytes: Annotated[
@@ -122,31 +128,35 @@ class CommonSettings(msgspec.Struct, frozen=True, kw_only=True):
         Variable(
             "WORKER_MAX_COMMAND_BYTES",
             whole(1_024, 134_217_728, "bytes"),
-            "Larger command bodies are refused unread.",
-            "1048576",
+            "Size limit of a command body. A larger one is refused unread.",
+            default="1048576",
         ),
     ]
 
     @classmethod
     def from_env(cls, environ: Mapping[str, str]) -> Self:
-        """Read these settings from `environ`; files that it names are read too.
+        """Read these settings from `environ`, and the files that it names.
 
         Raises:
-            WrongSettings: with every fault there is, each by the name of its variable.
+            WrongSettings: lists every fault. Each begins with the name of its variable.
         """
-        known = frozenset(each.name for each in variables_of(Settings).values())
-        return cls(**read_fields(variables_of(cls), environ, known=known))  # type: ignore[arg-type]
+        # A variable that only `run` reads is not a misspelt one for the other commands.
+        known_names = frozenset(variable.name for variable in variables_of(Settings).values())
+        fields = read_fields(variables_of(cls), environ, known_names=known_names)
+        return cls(**fields)  # type: ignore[arg-type]
 
     def sensitive_texts(self) -> Callable[[], Iterator[str]]:
-        """What tells every text that no log may show, as of each call; no I/O unless a profile
-        file is due."""
+        """A function that yields every text that no log may show, as of each call.
+
+        A call does no I/O, except when the file of storage profiles is due for a check.
+        """
         values = [getattr(self, field) for field in self.__struct_fields__]
         secrets = [value for value in values if isinstance(value, Secret)]
         files = [value for value in values if isinstance(value, StorageProfiles | AppsFile)]
 
         def texts() -> Iterator[str]:
             for secret in secrets:
-                yield from chain.from_iterable(map(secret_texts, secret.recent_texts()))
+                yield from chain.from_iterable(map(sensitive_parts, secret.recent_texts()))
             for file in files:
                 yield from file.sensitive_texts()
 
@@ -154,16 +164,17 @@ class CommonSettings(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Settings(CommonSettings, frozen=True, kw_only=True):
-    """What the worker itself needs. Durations are seconds."""
+    """All settings of `recording-worker run`. Durations are in seconds."""
 
+    # Recording API
     account_id: Annotated[
         str | None,
         Variable(
             "REALTIMEKIT_ACCOUNT_ID",
             identifier,
-            "The Cloudflare account's id.",
+            "Id of the Cloudflare account.",
             required=True,
-            unless=_MORE_APPS,
+            unless=_APPS_FILE,
         ),
     ]
     app_id: Annotated[
@@ -171,9 +182,9 @@ class Settings(CommonSettings, frozen=True, kw_only=True):
         Variable(
             "REALTIMEKIT_APP_ID",
             identifier,
-            "The RealtimeKit app's id.",
+            "Id of the RealtimeKit app.",
             required=True,
-            unless=_MORE_APPS,
+            unless=_APPS_FILE,
         ),
     ]
     api_token: Annotated[
@@ -181,9 +192,9 @@ class Settings(CommonSettings, frozen=True, kw_only=True):
         Variable(
             "REALTIMEKIT_API_TOKEN",
             token,
-            "An API token with the permission Realtime or Realtime Admin.",
+            "API token with the permission Realtime or Realtime Admin.",
             required=True,
-            unless=_MORE_APPS,
+            unless=_APPS_FILE,
             secret=True,
         ),
     ]
@@ -192,8 +203,8 @@ class Settings(CommonSettings, frozen=True, kw_only=True):
         Variable(
             "REALTIMEKIT_BASE_URL",
             http_url,
-            "Where the API is.",
-            "https://api.cloudflare.com/client/v4",
+            "Base URL of the API.",
+            default="https://api.cloudflare.com/client/v4",
         ),
     ]
     webhook_key_url: Annotated[
@@ -201,18 +212,20 @@ class Settings(CommonSettings, frozen=True, kw_only=True):
         Variable(
             "REALTIMEKIT_WEBHOOK_KEY_URL",
             http_url,
-            "Where the public key is published that webhooks are checked with.",
-            "https://api.realtime.cloudflare.com/.well-known/webhooks.json",
+            "URL of the public key that verifies the signatures of webhooks.",
+            default="https://api.realtime.cloudflare.com/.well-known/webhooks.json",
         ),
     ]
+
+    # HTTP server
     http_host: Annotated[
         str,
         Variable(
             "HTTP_HOST",
             matching(r"[\w.:-]{1,253}", "a host name or an IP address"),
-            "The address that probes, metrics and webhooks are served on. The default is every"
-            " address, because Kubernetes probes come from outside the pod.",
-            "0.0.0.0",  # noqa: S104
+            "Address for probes, metrics and webhooks. The default is every address, "
+            "because Kubernetes probes come from outside the pod.",
+            default="0.0.0.0",  # noqa: S104
         ),
     ]
     http_port: Annotated[
@@ -220,17 +233,19 @@ class Settings(CommonSettings, frozen=True, kw_only=True):
         Variable(
             "HTTP_PORT",
             whole(0, 65_535, "a TCP port"),
-            "The port for them; 0 takes a free one.",
-            "8080",
+            "Port for probes, metrics and webhooks; 0 picks a free one.",
+            default="8080",
         ),
     ]
+
+    # Commands and events
     source: Annotated[
         str,
         Variable(
             "WORKER_SOURCE",
             matching(r"[\x21-\x7e]{1,256}", "1 to 256 printable ASCII characters without spaces"),
-            "The `source` of the CloudEvents that are published.",
-            "recording-worker",
+            "`source` attribute of the published CloudEvents.",
+            default="recording-worker",
         ),
     ]
     prefetch: Annotated[
@@ -238,18 +253,20 @@ class Settings(CommonSettings, frozen=True, kw_only=True):
         Variable(
             "WORKER_PREFETCH",
             whole(1, 2_000, "commands"),
-            "How many commands are in work at a time.",
-            "500",
+            "How many commands a replica executes at the same time.",
+            default="500",
         ),
     ]
+
+    # Requests to the API
     api_timeout_seconds: Annotated[
         float,
         Variable(
             "WORKER_API_TIMEOUT_SECONDS",
             seconds(0.1, 300),
-            "How long one request to the API may take; at most three quarters of"
-            " `WORKER_LEASE_SECONDS`.",
-            "10",
+            "How long one request to the API may take. Three quarters of "
+            "`WORKER_LEASE_SECONDS` is an upper limit.",
+            default="10",
         ),
     ]
     api_retry_seconds: Annotated[
@@ -257,9 +274,9 @@ class Settings(CommonSettings, frozen=True, kw_only=True):
         Variable(
             "WORKER_API_RETRY_SECONDS",
             seconds(0, 300),
-            "How long a request is tried again in place, all tries together, before the command"
-            " goes to a retry queue.",
-            "20",
+            "How long one request is retried in place, all tries together. Then its "
+            "command goes to a retry queue.",
+            default="20",
         ),
     ]
     api_budget: Annotated[
@@ -267,18 +284,20 @@ class Settings(CommonSettings, frozen=True, kw_only=True):
         Variable(
             "WORKER_API_BUDGET",
             rates,
-            "The most requests that all replicas together send to the API, as requests/seconds;"
-            " all windows hold at once.",
-            "1200/300,1000/50",
+            "Maximum number of requests that all replicas together send to the API, as "
+            "requests/seconds. All windows apply at the same time.",
+            default="1200/300,1000/50",
         ),
     ]
+
+    # Time limits of commands
     command_max_age_seconds: Annotated[
         float,
         Variable(
             "WORKER_COMMAND_MAX_AGE_SECONDS",
             seconds(1, 30 * _DAY),
-            "After how long a command that cannot be executed ends as `failed`.",
-            "3600",
+            "Age at which a command that could not be executed ends as `failed`.",
+            default="3600",
         ),
     ]
     stop_wait_seconds: Annotated[
@@ -287,7 +306,7 @@ class Settings(CommonSettings, frozen=True, kw_only=True):
             "WORKER_STOP_WAIT_SECONDS",
             seconds(0, _DAY),
             "How long a stop, pause or resume without a deadline waits for its start.",
-            "300",
+            default="300",
         ),
     ]
     reconcile_seconds: Annotated[
@@ -295,9 +314,9 @@ class Settings(CommonSettings, frozen=True, kw_only=True):
         Variable(
             "WORKER_RECONCILE_SECONDS",
             seconds(0, _HOUR),
-            "How long after a start whose answer was lost the API may still bring it to light;"
-            " only then it is called again.",
-            "30",
+            "How long the API may take to show a recording whose start got no answer. The "
+            "start is sent again only after that time.",
+            default="30",
         ),
     ]
     lease_seconds: Annotated[
@@ -305,18 +324,20 @@ class Settings(CommonSettings, frozen=True, kw_only=True):
         Variable(
             "WORKER_LEASE_SECONDS",
             seconds(0.5, _HOUR),
-            "How long another replica waits before it takes over what a dead one had in hand.",
-            "60",
+            "How long a replica waits before it takes over the work of a replica that died.",
+            default="60",
         ),
     ]
+
+    # Tracking of recordings
     sweep_interval_seconds: Annotated[
         float,
         Variable(
             "WORKER_SWEEP_INTERVAL_SECONDS",
             seconds(0.05, _HOUR),
-            "How often the API is asked for what is live; less often when the list is long and"
-            " WORKER_API_BUDGET small.",
-            "10",
+            "Interval between two reads of the list of live recordings. It grows when the "
+            "list is long and `WORKER_API_BUDGET` is small.",
+            default="10",
         ),
     ]
     audit_interval_seconds: Annotated[
@@ -324,8 +345,8 @@ class Settings(CommonSettings, frozen=True, kw_only=True):
         Variable(
             "WORKER_AUDIT_INTERVAL_SECONDS",
             seconds(0.05, _HOUR),
-            "How often the API is asked for what is live while webhooks tell of every change.",
-            "120",
+            "Interval between two reads of that list while webhooks report every change.",
+            default="120",
         ),
     ]
     invoked_timeout_seconds: Annotated[
@@ -333,8 +354,8 @@ class Settings(CommonSettings, frozen=True, kw_only=True):
         Variable(
             "WORKER_INVOKED_TIMEOUT_SECONDS",
             seconds(0.1, _DAY),
-            "How long a recording may stay INVOKED before it is concluded to have stalled.",
-            "120",
+            "How long a recording may stay INVOKED. Then it ends as ERRORED, code `stalled`.",
+            default="120",
         ),
     ]
     uploading_timeout_seconds: Annotated[
@@ -342,8 +363,8 @@ class Settings(CommonSettings, frozen=True, kw_only=True):
         Variable(
             "WORKER_UPLOADING_TIMEOUT_SECONDS",
             seconds(0.1, 7 * _DAY),
-            "How long a recording may stay UPLOADING before it is concluded to have stalled.",
-            "7200",
+            "How long a recording may stay UPLOADING. Then it ends as ERRORED, code `stalled`.",
+            default="7200",
         ),
     ]
     recording_timeout_seconds: Annotated[
@@ -351,9 +372,9 @@ class Settings(CommonSettings, frozen=True, kw_only=True):
         Variable(
             "WORKER_RECORDING_TIMEOUT_SECONDS",
             seconds(0.1, 30 * _DAY),
-            "How long a recording may last; then it is stopped if it was started here, and"
-            " concluded to have stalled if that does not end it.",
-            "90000",
+            "How long a recording may last. Then the worker stops it if it was started "
+            "here. If it still does not end, it ends as ERRORED, code `stalled`.",
+            default="90000",
         ),
     ]
     files_wait_seconds: Annotated[
@@ -361,17 +382,19 @@ class Settings(CommonSettings, frozen=True, kw_only=True):
         Variable(
             "WORKER_FILES_WAIT_SECONDS",
             seconds(0, _DAY),
-            "How long files are looked for after a recording ended without any.",
-            "120",
+            "How long to look for files after a recording ended without any.",
+            default="120",
         ),
     ]
+
+    # Retention and shutdown
     keep_sent_seconds: Annotated[
         float,
         Variable(
             "WORKER_KEEP_SENT_SECONDS",
             seconds(0, 3_650 * _DAY),
-            "How long events are kept in the database after the broker has confirmed them.",
-            "86400",
+            "How long the database keeps an event after the broker has confirmed it.",
+            default="86400",
         ),
     ]
     keep_finished_seconds: Annotated[
@@ -379,11 +402,11 @@ class Settings(CommonSettings, frozen=True, kw_only=True):
         Variable(
             "WORKER_KEEP_FINISHED_SECONDS",
             seconds(1, 3_650 * _DAY),
-            "How long commands and recordings are kept in the database after they have ended. So"
-            " long a repeated command is recognised; it must exceed"
-            " `WORKER_COMMAND_MAX_AGE_SECONDS` and the longest of `WORKER_RETRY_DELAYS_SECONDS`"
-            " together.",
-            "2592000",
+            "How long the database keeps a command or recording after its end. A repeated "
+            "command is recognised for that long. Must exceed "
+            "`WORKER_COMMAND_MAX_AGE_SECONDS` plus the longest of "
+            "`WORKER_RETRY_DELAYS_SECONDS`.",
+            default="2592000",
         ),
     ]
     shutdown_seconds: Annotated[
@@ -391,17 +414,19 @@ class Settings(CommonSettings, frozen=True, kw_only=True):
         Variable(
             "WORKER_SHUTDOWN_SECONDS",
             seconds(0.1, _HOUR),
-            "How long the end may take after SIGTERM.",
-            "30",
+            "How long the worker may take to stop after SIGTERM.",
+            default="30",
         ),
     ]
+
+    # Recordings of others, and webhooks
     follow_all: Annotated[
         bool,
         Variable(
             "WORKER_FOLLOW_ALL",
             switch,
-            "`on` also publishes about recordings that were not started here.",
-            "off",
+            "`on` also publishes the events of recordings that were not started here.",
+            default="off",
         ),
     ]
     public_url: Annotated[
@@ -409,17 +434,19 @@ class Settings(CommonSettings, frozen=True, kw_only=True):
         Variable(
             "WORKER_PUBLIC_URL",
             http_url,
-            "Where the API can reach this worker; when set, its webhooks are registered at the"
-            " start.",
+            "URL where the API can reach this worker. When it is set, the worker "
+            "registers its webhook at the start.",
         ),
     ]
+
+    # Traces
     otlp_endpoint: Annotated[
         str | None,
         Variable(
             "OTEL_EXPORTER_OTLP_ENDPOINT",
             http_url,
-            "The OpenTelemetry collector that traces are exported to, such as"
-            " `http://collector:4318`. When it is not set, there are no traces.",
+            "URL of the OpenTelemetry collector that receives traces, such as "
+            "`http://collector:4318`. When it is not set, no traces are exported.",
         ),
     ]
     otlp_traces_endpoint: Annotated[
@@ -427,7 +454,8 @@ class Settings(CommonSettings, frozen=True, kw_only=True):
         Variable(
             "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT",
             http_url,
-            "The same for traces alone, as the whole URL (with `/v1/traces`).",
+            "Whole URL for traces (with `/v1/traces`). It replaces the one made from "
+            "`OTEL_EXPORTER_OTLP_ENDPOINT`.",
         ),
     ]
     otlp_headers: Annotated[
@@ -435,7 +463,7 @@ class Settings(CommonSettings, frozen=True, kw_only=True):
         Variable(
             "OTEL_EXPORTER_OTLP_HEADERS",
             otlp_headers,
-            "Headers for the collector, `name=value` with commas between them.",
+            "HTTP headers for the collector: `name=value`, separated by commas.",
             secret=True,
         ),
     ]
@@ -444,8 +472,8 @@ class Settings(CommonSettings, frozen=True, kw_only=True):
         Variable(
             "OTEL_EXPORTER_OTLP_PROTOCOL",
             choice("http/protobuf"),
-            "How the collector is spoken to: there is no other way.",
-            "http/protobuf",
+            "Protocol of the collector. No other one is supported.",
+            default="http/protobuf",
         ),
     ]
     traces_exporter: Annotated[
@@ -453,17 +481,19 @@ class Settings(CommonSettings, frozen=True, kw_only=True):
         Variable(
             "OTEL_TRACES_EXPORTER",
             choice("otlp", "none"),
-            "`none` turns traces off also where a collector is named.",
-            "otlp",
+            "`none` turns traces off even when a collector is set.",
+            default="otlp",
         ),
     ]
+
+    # Files with apps and storage profiles
     apps_file: Annotated[
         AppsFile | None,
         Variable(
-            _MORE_APPS,
+            _APPS_FILE,
             lambda path: AppsFile.from_file(Path(path)),
-            "A JSON file with more apps, or with all of them: an object, the name of an app to its"
-            " members.",
+            "Path of a JSON file with more apps, or with all of them: an object that maps "
+            "the name of an app to its fields.",
         ),
     ]
     storage_profiles: Annotated[
@@ -471,28 +501,26 @@ class Settings(CommonSettings, frozen=True, kw_only=True):
         Variable(
             "WORKER_STORAGE_PROFILES_FILE",
             storage_profiles,
-            "A JSON file with an object: the name of a storage profile to its `storage_config`."
-            " It is read again when it changes.",
+            "Path of a JSON file: an object that maps the name of a storage profile to "
+            "its `storage_config`. It is read again when it changes.",
         ),
     ]
 
     @classmethod
     def from_env(cls, environ: Mapping[str, str]) -> Self:
-        """Read these settings from `environ`; files that it names are read too.
+        """Read these settings from `environ`, and the files that it names.
 
         Raises:
-            WrongSettings: with every fault there is, each by the name of its variable.
+            WrongSettings: lists every fault. Each begins with the name of its variable.
         """
         settings = super().from_env(environ)
-        faults = [f"{_MORE_APPS}: {fault}" for fault in conflicts_between(settings.apps)]
-        if (
-            settings.keep_finished_seconds
-            <= settings.command_max_age_seconds + settings.retry_delays_seconds[-1]
-        ):
+        faults = [f"{_APPS_FILE}: {conflict}" for conflict in conflicts_between(settings.apps)]
+        longest_life = settings.command_max_age_seconds + settings.retry_delays_seconds[-1]
+        if settings.keep_finished_seconds <= longest_life:
             faults.append(
-                "WORKER_KEEP_FINISHED_SECONDS: must exceed WORKER_COMMAND_MAX_AGE_SECONDS and the"
-                " longest of WORKER_RETRY_DELAYS_SECONDS together, else a command that is tried"
-                " again could have been forgotten"
+                "WORKER_KEEP_FINISHED_SECONDS: must exceed WORKER_COMMAND_MAX_AGE_SECONDS plus the "
+                "longest of WORKER_RETRY_DELAYS_SECONDS; otherwise a command could be forgotten "
+                "before its last attempt"
             )
         if faults:
             raise WrongSettings(faults)
@@ -500,22 +528,25 @@ class Settings(CommonSettings, frozen=True, kw_only=True):
 
     @property
     def apps(self) -> tuple[AppSettings, ...]:
-        """The apps to serve, at least one, each by a name of its own: `default` is the one of the
-        plain variables, which also say for the others what their file does not."""
+        """The apps to serve, at least one, each with a name of its own.
+
+        The plain variables make the app `default`. They also fill in what the apps file leaves
+        out.
+        """
         plain = () if self.api_token is None else (self._app(name="default"),)
-        given = map(msgspec.structs.asdict, self.apps_file or ())
-        return (*plain, *(self._app(**members) for members in given))
+        entries = map(msgspec.structs.asdict, self.apps_file or ())
+        return (*plain, *(self._app(**entry) for entry in entries))
 
     @property
     def traces_url(self) -> str | None:
-        """Where traces are to be exported to; None when they are off."""
+        """The URL that traces are exported to; None when they are off."""
         if self.traces_exporter == "none":
             return None
-        whole = self.otlp_endpoint and f"{self.otlp_endpoint}/v1/traces"
-        return self.otlp_traces_endpoint or whole
+        shared_endpoint = self.otlp_endpoint and f"{self.otlp_endpoint}/v1/traces"
+        return self.otlp_traces_endpoint or shared_endpoint
 
-    def _app(self, **given: Any) -> AppSettings:  # noqa: ANN401 - members of different types
-        fields = AppSettings.__struct_fields__
-        plain: dict[str, Any] = {field: getattr(self, field, None) for field in fields}
-        known = {name: value for name, value in given.items() if value is not None}
-        return AppSettings(**{**plain, **known})
+    def _app(self, **entry: Any) -> AppSettings:  # noqa: ANN401 - fields of different types
+        names = AppSettings.__struct_fields__
+        fields: dict[str, Any] = {name: getattr(self, name, None) for name in names}
+        fields |= {name: value for name, value in entry.items() if value is not None}
+        return AppSettings(**fields)

@@ -1,4 +1,4 @@
-"""Storage that commands name instead of carrying its secrets."""
+"""Reads storage profiles: named storage configurations, so that commands carry no secrets."""
 
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -13,33 +13,33 @@ MAX_PROFILES: Final = 1_000
 
 
 class StorageProfiles(Mapping[str, Mapping[str, object]]):
-    """Profile name to its `storage_config`, as the API wants it; follows the file.
+    """Maps profile names to `storage_config` objects as the API expects them. Follows its file.
 
-    Shows names only. While a changed file is wrong, what it held before stays.
+    Its repr shows names only. While a changed file is wrong, the last good content stays.
     """
 
     def __init__(self, text: Secret) -> None:
         self._text = text
-        self._decoded = text.reveal()
-        self._profiles = decode_profiles(self._decoded)
+        self._decoded_text = text.reveal()
+        self._profiles = decode_profiles(self._decoded_text)
 
     @classmethod
     def from_file(cls, path: Path) -> "StorageProfiles":
         """Read and check the file at `path`.
 
         Raises:
-            ValueError: naming the profile and the member that are wrong, never a value.
+            ValueError: names the wrong profile and field, never a value.
         """
         return cls(Secret.from_file(path, accept=decode_profiles))
 
     def sensitive_texts(self) -> Iterator[str]:
-        """Every secret value in it, to be kept out of logs."""
+        """Every secret value, for removal from logs."""
         for profile in self._current().values():
             yield from profile.secrets()
 
     def __getitem__(self, name: str) -> Mapping[str, object]:
-        built: dict[str, object] = msgspec.to_builtins(self._current()[name])
-        return built
+        storage_config: dict[str, object] = msgspec.to_builtins(self._current()[name])
+        return storage_config
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._current())
@@ -52,28 +52,31 @@ class StorageProfiles(Mapping[str, Mapping[str, object]]):
 
     def _current(self) -> Mapping[str, StorageConfig]:
         text = self._text.reveal()
-        if text != self._decoded:
+        if text != self._decoded_text:
             self._profiles = decode_profiles(text)
-            self._decoded = text
+            self._decoded_text = text
         return self._profiles
 
 
 def decode_profiles(text: str) -> Mapping[str, StorageConfig]:
-    """What the JSON object `text` holds, name by name.
+    """Decode a JSON object that maps profile names to storage configurations.
 
     Raises:
-        ValueError: naming the profile and the member that are wrong, never a value.
+        ValueError: names the wrong profile and field, never a value.
     """
     try:
-        raw = msgspec.json.decode(text, type=dict[str, msgspec.Raw])
+        raw_profiles = msgspec.json.decode(text, type=dict[str, msgspec.Raw])
     except msgspec.DecodeError:
-        raise ValueError("must hold a JSON object: profile name to storage_config") from None
-    if len(raw) > MAX_PROFILES:
-        raise ValueError(f"must hold at most {MAX_PROFILES} profiles")
-    profiles = {}
-    for name, one in raw.items():
-        try:
-            profiles[name] = msgspec.json.decode(one, type=StorageConfig)
-        except msgspec.ValidationError as wrong:
-            raise ValueError(f"profile {name!r}: {wrong}") from None
-    return profiles
+        raise ValueError(
+            "must hold a JSON object that maps profile names to storage_config objects"
+        ) from None
+    if len(raw_profiles) > MAX_PROFILES:
+        raise ValueError(f"must hold at most {MAX_PROFILES} profiles, not {len(raw_profiles)}")
+    return {name: _decode_profile(name, raw) for name, raw in raw_profiles.items()}
+
+
+def _decode_profile(name: str, raw: msgspec.Raw) -> StorageConfig:
+    try:
+        return msgspec.json.decode(raw, type=StorageConfig)
+    except msgspec.ValidationError as error:
+        raise ValueError(f"profile {name!r}: {error}") from None

@@ -1,8 +1,8 @@
-"""How a settings struct is read from environment variables."""
+"""Reads a settings struct from environment variables and reports every fault at once."""
 
 import difflib
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Annotated, get_args, get_origin, get_type_hints
 
@@ -12,20 +12,20 @@ from worker.domain.errors import WrongSettings
 from worker.settings.parsing import Parser
 from worker.settings.secret import Secret
 
-# A Kubernetes service called `worker`, or `worker-…`, brings these into every pod beside it.
-_SERVICE_LINK = re.compile(
+# Kubernetes puts these into every pod beside a service named `worker` or `worker-…`.
+_SERVICE_LINK_NAME = re.compile(
     r"WORKER_(\w+_)?(SERVICE_HOST|SERVICE_PORT(_\w+)?|PORT_\d+_(TCP|UDP|SCTP)(_(PROTO|PORT|ADDR))?)"
 )
 _SERVICE_ADDRESS = re.compile(r"(tcp|udp|sctp)://")
 
 
 class Variable(msgspec.Struct, frozen=True):
-    """One environment variable: the metadata of the field that it fills.
+    """One environment variable, as the metadata of the field that it fills.
 
-    `default` is written as in the environment; None means that there is none and that the field
-    is None, unless the variable is `required`; but all that name one variable in `unless` may be
-    left out together where that one is set. A `secret` one may also come from the file that
-    NAME_FILE names, and its field is a `Secret`.
+    `default` is written as in the environment. Without a default the field is None, or the
+    variable is `required`. `unless` names another variable: when that one is set, all required
+    variables with the same `unless` may be left out together. A `secret` variable may also come
+    from the file that NAME_FILE names; its field is a `Secret`.
     """
 
     name: str
@@ -36,102 +36,109 @@ class Variable(msgspec.Struct, frozen=True):
     unless: str | None = None
     secret: bool = False
 
-    def read(self, environ: Mapping[str, str], *, excused: bool = False) -> object:
-        """The field's value. An empty variable counts as not set; `excused`, it may be.
+    def read(self, environ: Mapping[str, str], *, may_be_missing: bool = False) -> object:
+        """The value for the field. An empty variable counts as not set.
 
         Raises:
-            ValueError: what is wrong, beginning with the name of the variable to change.
+            ValueError: begins with the name of the variable and says what to change.
         """
-        given = environ.get(self.name) or None
-        path = environ.get(f"{self.name}_FILE") if self.secret else None
-        if given and path:
-            raise ValueError(f"{self.name}: is set, and so is {self.name}_FILE; keep one of them")
+        text = environ.get(self.name) or None
+        path = self._file_path(environ)
+        if text and path:
+            raise ValueError(
+                f"{self.name}: is set together with {self.name}_FILE; remove one of them"
+            )
         if path:
             return self._from_file(Path(path))
-        text = given or self.default
-        if text is None and self.required and not excused:
-            other = f" (or {self.name}_FILE)" if self.secret else ""
-            raise ValueError(f"{self.name}: is required{other}")
-        return None if text is None else self._from_text(text.strip())
+        text = text or self.default
+        if text is not None:
+            return self._from_text(text.strip())
+        if self.required and not may_be_missing:
+            hint = f"; set it or {self.name}_FILE" if self.secret else ""
+            raise ValueError(f"{self.name}: is required{hint}")
+        return None
 
-    def is_given(self, environ: Mapping[str, str]) -> bool:
-        """Whether the environment sets it, or names a file for it."""
-        return bool(environ.get(self.name) or (self.secret and environ.get(f"{self.name}_FILE")))
+    def is_set(self, environ: Mapping[str, str]) -> bool:
+        """Whether the environment has the variable, or names a file for it."""
+        return bool(environ.get(self.name) or self._file_path(environ))
+
+    def _file_path(self, environ: Mapping[str, str]) -> str | None:
+        return environ.get(f"{self.name}_FILE") if self.secret else None
 
     def _from_file(self, path: Path) -> Secret:
         try:
             return Secret.from_file(path, accept=self.parse)
-        except ValueError as wrong:
-            raise ValueError(f"{self.name}_FILE: {wrong}") from None
+        except ValueError as error:
+            raise ValueError(f"{self.name}_FILE: {error}") from None
 
     def _from_text(self, text: str) -> object:
         try:
             value = self.parse(text)
-        except ValueError as wrong:
-            raise ValueError(f"{self.name}: {wrong}") from None
+        except ValueError as error:
+            raise ValueError(f"{self.name}: {error}") from None
         return Secret(text) if self.secret else value
 
 
 def variables_of(settings: type[msgspec.Struct]) -> dict[str, Variable]:
-    """Field name to variable, in the order of the fields; a base's fields come first."""
+    """Maps field names to variables, in the order of the fields; a base's fields come first."""
     return {
-        field: next(each for each in get_args(hint) if isinstance(each, Variable))
+        field: next(item for item in get_args(hint) if isinstance(item, Variable))
         for field, hint in get_type_hints(settings, include_extras=True).items()
         if get_origin(hint) is Annotated
     }
 
 
 def read_fields(
-    variables: Mapping[str, Variable], environ: Mapping[str, str], *, known: frozenset[str]
+    variables: Mapping[str, Variable], environ: Mapping[str, str], *, known_names: frozenset[str]
 ) -> dict[str, object]:
-    """Field name to value. `known` are the names of all variables that any struct reads.
+    """Maps field names to values. `known_names` are the variables that any settings struct reads.
 
     Raises:
-        WrongSettings: with every fault there is, also that of a misspelt `WORKER_` variable.
+        WrongSettings: lists every fault, and every `WORKER_` variable that is no setting.
     """
-    faults = [f"{name}: {hint}" for name, hint in _unknown(environ, known)]
+    faults = list(_unknown_variables(environ, known_names))
     values: dict[str, object] = {}
     for field, variable in variables.items():
+        may_be_missing = _may_be_missing(variable, variables, environ)
         try:
-            values[field] = variable.read(
-                environ, excused=_is_excused(variable, variables, environ)
-            )
-        except ValueError as wrong:
-            faults.append(str(wrong))
-        except WrongSettings as wrong:
-            faults += [f"{variable.name}: {fault}" for fault in wrong.faults]
+            values[field] = variable.read(environ, may_be_missing=may_be_missing)
+        except ValueError as error:
+            faults.append(str(error))
+        except WrongSettings as error:
+            faults += [f"{variable.name}: {fault}" for fault in error.faults]
     if faults:
         raise WrongSettings(faults)
     return values
 
 
-def _is_excused(
+def _may_be_missing(
     variable: Variable, variables: Mapping[str, Variable], environ: Mapping[str, str]
 ) -> bool:
     if variable.unless is None or not environ.get(variable.unless):
         return False
-    together = [each for each in variables.values() if each.unless == variable.unless]
-    return not any(each.is_given(environ) for each in together)
+    group = [other for other in variables.values() if other.unless == variable.unless]
+    return not any(member.is_set(environ) for member in group)
 
 
-def _unknown(environ: Mapping[str, str], known: frozenset[str]) -> list[tuple[str, str]]:
-    found = []
+def _unknown_variables(environ: Mapping[str, str], known_names: frozenset[str]) -> Iterator[str]:
     for name, value in sorted(environ.items()):
-        if not name.startswith("WORKER_") or name in known or _is_service_link(name, value):
+        if not name.startswith("WORKER_") or name in known_names or _is_service_link(name, value):
             continue
-        hint = _closest(name, known)
-        found.append((name, f"is not a setting; {hint} is" if hint else "is not a setting"))
-    return found
+        closest = _closest(name, known_names)
+        hint = f"did you mean {closest}?" if closest else "remove it"
+        yield f"{name}: is not a setting; {hint}"
 
 
-def _closest(name: str, known: frozenset[str]) -> str | None:
-    # Compared without what they all begin with, else everything would resemble everything.
-    rests = [each.removeprefix("WORKER_") for each in known if each.startswith("WORKER_")]
-    close = difflib.get_close_matches(name.removeprefix("WORKER_"), rests, n=1)
-    return f"WORKER_{close[0]}" if close else None
+def _closest(name: str, known_names: frozenset[str]) -> str | None:
+    # Compared without the common prefix: with it, every name would resemble every other.
+    endings = [
+        known.removeprefix("WORKER_") for known in known_names if known.startswith("WORKER_")
+    ]
+    matches = difflib.get_close_matches(name.removeprefix("WORKER_"), endings, n=1)
+    return f"WORKER_{matches[0]}" if matches else None
 
 
 def _is_service_link(name: str, value: str) -> bool:
-    if _SERVICE_LINK.fullmatch(name):
+    if _SERVICE_LINK_NAME.fullmatch(name):
         return True
     return name.endswith("_PORT") and _SERVICE_ADDRESS.match(value) is not None

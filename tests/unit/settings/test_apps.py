@@ -1,4 +1,4 @@
-"""Apps from a file: merged with the plain variables, checked whole, their tokens followed."""
+"""Apps from a file: merged with the plain variables, checked as a whole, tokens that follow."""
 
 import json
 from pathlib import Path
@@ -39,7 +39,7 @@ def by_name(settings: Settings) -> dict[str, AppSettings]:
     return {app.name: app for app in settings.apps}
 
 
-def test_the_plain_variables_alone_make_the_one_default_app() -> None:
+def test_the_plain_variables_alone_make_one_app_named_default() -> None:
     (app,) = Settings.from_env(PLAIN).apps
     assert (app.name, app.account_id, app.app_id) == ("default", "plain-account", "plain-app")
     assert app.api_token.reveal() == "plain-token"
@@ -49,15 +49,15 @@ def test_with_a_file_the_plain_variables_are_not_needed(path: Path) -> None:
     assert list(by_name(read(path, {"eu": EU, "us": EU | {"app_id": "us-app"}}))) == ["eu", "us"]
 
 
-def test_with_both_the_plain_app_is_the_default_one(path: Path) -> None:
+def test_the_plain_app_is_named_default_beside_a_file(path: Path) -> None:
     apps = by_name(read(path, {"eu": EU}, **PLAIN))
     assert list(apps) == ["default", "eu"]
     assert apps["default"].api_token.reveal() == "plain-token"
     assert apps["eu"].api_token.reveal() == "eu-token"
 
 
-def test_what_an_app_does_not_say_is_as_the_variables_say(path: Path) -> None:
-    said = {
+def test_the_variables_fill_in_what_an_app_leaves_out(path: Path) -> None:
+    fields = {
         "base_url": "http://eu:1/v4",
         "webhook_key_url": "http://eu:1/keys",
         "api_budget": "5/1,7/0.5",
@@ -71,7 +71,7 @@ def test_what_an_app_does_not_say_is_as_the_variables_say(path: Path) -> None:
         "WORKER_FOLLOW_ALL": "on",
         "WORKER_PUBLIC_URL": "https://all.example.com",
     }
-    apps = by_name(read(path, {"eu": EU | said, "us": EU | {"app_id": "us"}}, **variables))
+    apps = by_name(read(path, {"eu": EU | fields, "us": EU | {"app_id": "us"}}, **variables))
     eu, us = apps["eu"], apps["us"]
     assert (eu.base_url, eu.webhook_key_url) == ("http://eu:1/v4", "http://eu:1/keys")
     assert (eu.follow_all, eu.public_url) == (False, "https://eu.example.com")
@@ -81,7 +81,7 @@ def test_what_an_app_does_not_say_is_as_the_variables_say(path: Path) -> None:
     assert us.api_budget == (Rate(9, 1),)
 
 
-def test_every_fault_is_told_at_once_by_file_app_and_member(path: Path) -> None:
+def test_every_fault_is_listed_at_once_with_file_app_and_field(path: Path) -> None:
     apps = {
         "eu": {"account_id": "", "app_id": "a b", "api_token": "two words", "accountid": "a"},
         "Big": EU,
@@ -90,15 +90,15 @@ def test_every_fault_is_told_at_once_by_file_app_and_member(path: Path) -> None:
     }
     prefetch, *faults = faults_of(path, apps, WORKER_PREFETCH="many")
     assert prefetch.startswith("WORKER_PREFETCH")
-    assert [one.removeprefix("WORKER_APPS_FILE:: ") for one in faults] == [
+    assert [fault.removeprefix("WORKER_APPS_FILE:: ") for fault in faults] == [
         "app 'eu': account_id: must be a text that is not empty",
         "app 'eu': app_id: must be 1 to 64 letters, digits, - and _, not 'a b'",
         "app 'eu': api_token: must be printable ASCII without spaces",
-        "app 'eu': accountid: is not a member of an app",
+        "app 'eu': accountid: is not a field of an app; remove it",
         "app name 'Big' must be 1 to 64 of a-z, 0-9 and -",
         "app 'us': api_token_file: the file /not/there cannot be read: No such file or directory",
         "app 'us': account_id: is required",
-        "app 'us': api_token: is there, and so is api_token_file; keep one of them",
+        "app 'us': api_token: is set together with api_token_file; remove one of them",
         "app 'asia': must be an object",
     ]
 
@@ -107,7 +107,10 @@ def test_every_fault_is_told_at_once_by_file_app_and_member(path: Path) -> None:
     ("content", "fault"),
     [
         ("", "is empty"),
-        ("{", "must hold a JSON object: app name to its members; it is no JSON at line 1"),
+        (
+            "{",
+            "must hold a JSON object that maps app names to their fields; line 1 is not valid JSON",
+        ),
         ("[]", "must hold a JSON object"),
         ("{}", "must hold a JSON object"),
         ("[" * 60_000, "must hold a JSON object"),
@@ -120,11 +123,11 @@ def test_every_fault_is_told_at_once_by_file_app_and_member(path: Path) -> None:
         ('{"eu": {"base_url": "ftp://x"}}', "app 'eu': base_url: must be a URL that begins with"),
     ],
 )
-def test_a_file_that_makes_no_sense_is_told_in_words(path: Path, content: str, fault: str) -> None:
-    assert any(fault in one for one in faults_of(path, content))
+def test_a_wrong_file_is_refused_with_the_reason(path: Path, content: str, fault: str) -> None:
+    assert any(fault in line for line in faults_of(path, content))
 
 
-def test_a_file_that_is_not_there_stops_the_start() -> None:
+def test_a_missing_file_stops_the_start() -> None:
     with pytest.raises(WrongSettings, match="WORKER_APPS_FILE: the file /not/there cannot be read"):
         Settings.from_env({"WORKER_APPS_FILE": "/not/there"})
 
@@ -134,21 +137,22 @@ def test_no_fault_repeats_a_token(path: Path) -> None:
     assert "sesame" not in str(faults_of(path, {"eu": wrong}))
 
 
-def test_a_plain_app_that_is_half_given_is_missing_the_rest(path: Path) -> None:
+def test_a_half_set_plain_app_is_refused_with_what_is_missing(path: Path) -> None:
     assert faults_of(path, {"eu": EU}, REALTIMEKIT_APP_ID="plain-app") == [
         "REALTIMEKIT_ACCOUNT_ID: is required",
-        "REALTIMEKIT_API_TOKEN: is required (or REALTIMEKIT_API_TOKEN_FILE)",
+        "REALTIMEKIT_API_TOKEN: is required; set it or REALTIMEKIT_API_TOKEN_FILE",
     ]
 
 
-def test_two_apps_of_one_name_and_one_app_of_two_names_are_faults(path: Path) -> None:
-    assert faults_of(path, {"default": EU, "eu": EU, "us": EU}, **PLAIN) == [
-        "WORKER_APPS_FILE: app 'default' is also the one of the plain REALTIMEKIT variables",
-        "WORKER_APPS_FILE: apps 'eu' and 'us' have the same account_id and app_id",
+def test_two_apps_with_one_name_and_one_app_with_two_names_are_faults(path: Path) -> None:
+    faults = faults_of(path, {"default": EU, "eu": EU, "us": EU}, **PLAIN)
+    assert [fault.removeprefix("WORKER_APPS_FILE: ") for fault in faults] == [
+        "app 'default' is also the app of the plain REALTIMEKIT variables; rename it",
+        "apps 'eu' and 'us' have the same account_id and app_id; remove one of them",
     ]
 
 
-def test_the_tokens_are_followed_where_they_come_from(path: Path, tmp_path: Path) -> None:
+def test_a_token_follows_the_file_that_it_comes_from(path: Path, tmp_path: Path) -> None:
     (tmp_path / "us-token").write_text("us-token\n")
     us = {"account_id": "a", "app_id": "us", "api_token_file": str(tmp_path / "us-token")}
     apps = by_name(read(path, {"eu": EU, "us": us}))
@@ -163,14 +167,14 @@ def test_the_tokens_are_followed_where_they_come_from(path: Path, tmp_path: Path
 @pytest.mark.parametrize(
     "content", ["{", '{"us": {}}', '{"eu": 7}', '{"eu": {"api_token": "a b"}}']
 )
-def test_a_file_that_became_wrong_leaves_the_last_good_token(path: Path, content: str) -> None:
+def test_the_last_good_token_stays_when_the_file_becomes_wrong(path: Path, content: str) -> None:
     (app,) = read(path, {"eu": EU}).apps
     path.write_text(content)
     assert not app.api_token.refresh()
     assert app.api_token.reveal() == "eu-token"
 
 
-def test_every_token_is_known_to_the_logs_and_printed_nowhere(path: Path) -> None:
+def test_every_token_is_a_sensitive_text_and_is_never_printed(path: Path) -> None:
     settings = read(path, {"eu": EU}, **PLAIN)
     assert {"eu-token", "plain-token"} <= set(settings.sensitive_texts()())
     assert "eu-token" not in repr(settings)

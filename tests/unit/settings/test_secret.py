@@ -1,4 +1,4 @@
-"""Secrets: hidden from every printer, and as new as the file they come from."""
+"""Secrets never print their text, and follow the file that they come from."""
 
 import copy
 import json
@@ -7,11 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from worker.settings.secret import Secret, redact_url, secret_texts
+from worker.settings.secret import Secret, redact_url, sensitive_parts
 
 
 class Clock:
-    """Seconds that pass when the test says so."""
+    """A clock that the test moves."""
 
     def __init__(self) -> None:
         self.now = 100.0
@@ -33,13 +33,13 @@ def path(tmp_path: Path) -> Path:
 
 
 def replace(path: Path, text: str) -> None:
-    """As Kubernetes does it: a new file takes the name at once."""
+    """Replace the file atomically, as Kubernetes does."""
     new = path.with_suffix(".new")
     new.write_text(text)
     new.replace(path)
 
 
-def test_a_secret_prints_as_secure_however_it_is_printed() -> None:
+def test_a_secret_prints_as_secure_in_every_format() -> None:
     secret = Secret("sesame")
     assert (
         f"{secret} {secret!r} {secret:>10} {[secret]}" == "[secure] [secure]   [secure] [[secure]]"
@@ -61,7 +61,7 @@ def test_a_changed_file_is_noticed_within_five_seconds(path: Path, clock: Clock)
     assert secret.recent_texts() == ("first", "second")
 
 
-def test_the_file_is_not_looked_at_each_time(path: Path, clock: Clock) -> None:
+def test_not_every_reveal_checks_the_file(path: Path, clock: Clock) -> None:
     secret = Secret.from_file(path, now=clock)
     replace(path, "second")
     clock.now += 1
@@ -78,7 +78,7 @@ def test_a_refresh_reads_the_file_now(path: Path, clock: Clock) -> None:
     assert secret.refresh() is False
 
 
-def test_a_link_that_is_pointed_elsewhere_is_a_change(tmp_path: Path, clock: Clock) -> None:
+def test_a_link_to_another_file_is_a_change(tmp_path: Path, clock: Clock) -> None:
     for version in ("v1", "v2"):
         (tmp_path / version).mkdir()
         (tmp_path / version / "token").write_text(version)
@@ -112,7 +112,7 @@ def test_the_last_good_text_stays_while_the_file_is_wrong(
     assert secret.reveal() == "second"
 
 
-def test_only_the_last_few_texts_are_remembered(path: Path, clock: Clock) -> None:
+def test_only_the_last_five_texts_are_remembered(path: Path, clock: Clock) -> None:
     secret = Secret.from_file(path, now=clock)
     for number in range(20):
         replace(path, f"text {number}")
@@ -138,10 +138,10 @@ def test_a_secret_from_the_environment_has_nothing_to_refresh() -> None:
         ("http://[sesame", "[secure]"),
     ],
 )
-def test_a_url_is_shown_without_its_password(url: str, shown: str) -> None:
+def test_a_redacted_url_shows_no_password(url: str, shown: str) -> None:
     assert redact_url(url) == shown
 
 
-def test_the_password_of_a_url_is_known_in_both_spellings() -> None:
-    assert secret_texts("amqp://u:a%2Fb@h") == ("amqp://u:a%2Fb@h", "a%2Fb", "a/b")
-    assert secret_texts("token") == ("token",)
+def test_the_password_of_a_url_is_sensitive_in_both_spellings() -> None:
+    assert sensitive_parts("amqp://u:a%2Fb@h") == ("amqp://u:a%2Fb@h", "a%2Fb", "a/b")
+    assert sensitive_parts("token") == ("token",)

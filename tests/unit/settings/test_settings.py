@@ -1,4 +1,4 @@
-"""What a wrong environment is told, and what a right one becomes."""
+"""The settings that an environment yields, and the faults that a wrong one is refused with."""
 
 import typing
 from pathlib import Path
@@ -25,12 +25,12 @@ def faults_of(**changes: str) -> tuple[str, ...]:
     return raised.value.faults
 
 
-def settings(**changes: str) -> Settings:
+def settings_with(**changes: str) -> Settings:
     return Settings.from_env(REQUIRED | changes)
 
 
 def test_three_variables_are_enough_to_run() -> None:
-    read = settings()
+    read = settings_with()
 
     assert read.account_id == "acc0"
     assert read.api_token is not None
@@ -40,11 +40,11 @@ def test_three_variables_are_enough_to_run() -> None:
     assert list(read.api_budget) == [Rate(1200, 300), Rate(1000, 50)]
 
 
-def test_the_command_line_tools_need_no_variable_at_all() -> None:
+def test_the_command_line_tools_need_no_variable() -> None:
     assert CommonSettings.from_env({}).name_prefix == "recording"
 
 
-def fits(value: object, hint: Any) -> bool:
+def has_type(value: object, hint: Any) -> bool:
     inner: tuple[Any, ...] = typing.get_args(hint)
     origin: Any = getattr(hint, "__origin__", None)
     if origin is None:
@@ -52,22 +52,24 @@ def fits(value: object, hint: Any) -> bool:
     if origin is typing.Literal:
         return value in inner
     if origin is tuple:
-        return isinstance(value, tuple) and all(fits(each, inner[0]) for each in value)
-    return any(fits(value, one) for one in inner)
+        return isinstance(value, tuple) and all(has_type(item, inner[0]) for item in value)
+    return any(has_type(value, option) for option in inner)
 
 
-def test_a_command_may_not_be_forgotten_before_its_last_attempt() -> None:
-    longest = {"WORKER_COMMAND_MAX_AGE_SECONDS": "100", "WORKER_RETRY_DELAYS_SECONDS": "5,20"}
-    (fault,) = faults_of(**longest, WORKER_KEEP_FINISHED_SECONDS="120")
+def test_finished_commands_must_be_kept_longer_than_the_last_attempt() -> None:
+    limits = {"WORKER_COMMAND_MAX_AGE_SECONDS": "100", "WORKER_RETRY_DELAYS_SECONDS": "5,20"}
+    (fault,) = faults_of(**limits, WORKER_KEEP_FINISHED_SECONDS="120")
     assert fault.startswith("WORKER_KEEP_FINISHED_SECONDS: must exceed WORKER_COMMAND_MAX_AGE_")
-    assert settings(**longest, WORKER_KEEP_FINISHED_SECONDS="120.5").keep_finished_seconds == 120.5
+    assert (
+        settings_with(**limits, WORKER_KEEP_FINISHED_SECONDS="120.5").keep_finished_seconds == 120.5
+    )
 
 
-def test_every_default_is_of_its_fields_type() -> None:
-    read = settings()
+def test_every_default_has_the_type_of_its_field() -> None:
+    read = settings_with()
     for field, hint in typing.get_type_hints(Settings).items():
         if not field.startswith("__"):
-            assert fits(getattr(read, field), hint), field
+            assert has_type(getattr(read, field), hint), field
 
 
 def test_every_fault_is_listed_at_once_by_the_name_of_its_variable() -> None:
@@ -89,15 +91,31 @@ def test_every_fault_is_listed_at_once_by_the_name_of_its_variable() -> None:
     [
         ("WORKER_PREFETCH", "0", "must be a whole number of commands from 1 to 2000, not '0'"),
         ("WORKER_PREFETCH", "1e3", "must be a whole number of commands from 1 to 2000, not '1e3'"),
-        ("WORKER_API_TIMEOUT_SECONDS", "soon", "must be seconds from 0.1 to 300, not 'soon'"),
-        ("WORKER_API_TIMEOUT_SECONDS", "nan", "must be seconds from 0.1 to 300, not 'nan'"),
-        ("WORKER_API_TIMEOUT_SECONDS", "301", "must be seconds from 0.1 to 300, not '301'"),
-        ("WORKER_RETRY_DELAYS_SECONDS", "5,5", "must grow from step to step, not '5,5'"),
-        ("WORKER_RETRY_DELAYS_SECONDS", "5,,9", "must be seconds from 0.01 to 86400, not ''"),
+        (
+            "WORKER_API_TIMEOUT_SECONDS",
+            "soon",
+            "must be a number of seconds from 0.1 to 300, not 'soon'",
+        ),
+        (
+            "WORKER_API_TIMEOUT_SECONDS",
+            "nan",
+            "must be a number of seconds from 0.1 to 300, not 'nan'",
+        ),
+        (
+            "WORKER_API_TIMEOUT_SECONDS",
+            "301",
+            "must be a number of seconds from 0.1 to 300, not '301'",
+        ),
+        ("WORKER_RETRY_DELAYS_SECONDS", "5,5", "must increase from number to number, not '5,5'"),
+        (
+            "WORKER_RETRY_DELAYS_SECONDS",
+            "5,,9",
+            "must be a number of seconds from 0.01 to 86400, not ''",
+        ),
         (
             "WORKER_RETRY_DELAYS_SECONDS",
             ",".join(map(str, range(1, 12))),
-            "must be at most 10 steps, not 11",
+            "must have at most 10 numbers, not 11",
         ),
         (
             "WORKER_API_BUDGET",
@@ -135,7 +153,7 @@ def test_every_fault_is_listed_at_once_by_the_name_of_its_variable() -> None:
         ),
     ],
 )
-def test_a_wrong_value_is_answered_with_what_is_wanted(
+def test_a_wrong_value_is_refused_with_what_it_must_be(
     variable: str, text: str, fault: str
 ) -> None:
     assert faults_of(**{variable: text}) == (f"{variable}: {fault}",)
@@ -152,28 +170,28 @@ def test_a_wrong_value_is_answered_with_what_is_wanted(
         "sqlite:/x",
     ],
 )
-def test_a_database_that_is_neither_engines_is_refused(url: str) -> None:
+def test_a_database_url_of_neither_engine_is_refused(url: str) -> None:
     (fault,) = faults_of(DATABASE_URL=url)
     assert fault.startswith("DATABASE_URL: must be sqlite:///relative.db")
 
 
 @pytest.mark.parametrize("url", ["sqlite:///a.db", "sqlite:////a/b.db", "postgresql://u:p@h:1/db"])
-def test_both_engines_urls_are_taken(url: str) -> None:
-    assert settings(DATABASE_URL=url).database_url.reveal() == url
+def test_database_urls_of_both_engines_are_accepted(url: str) -> None:
+    assert settings_with(DATABASE_URL=url).database_url.reveal() == url
 
 
-def test_a_password_never_gets_into_a_fault() -> None:
+def test_a_fault_never_shows_a_password() -> None:
     # A slash in a password makes the rest of it look like a port to the standard library.
     assert "sesame" not in "".join(faults_of(AMQP_URL="amqp://guest:ses/ame@h:5672/"))
     assert "ses" not in "".join(faults_of(AMQP_URL="amqp://guest:ses/ame@h:5672/"))
     assert "sesame" not in "".join(faults_of(REALTIMEKIT_API_TOKEN="open sesame"))  # noqa: S106
 
 
-def test_a_certificate_that_cannot_be_read_is_a_fault_that_names_it(tmp_path: Path) -> None:
+def test_an_unreadable_certificate_is_a_fault_that_names_the_file(tmp_path: Path) -> None:
     there, missing = tmp_path / "ca.pem", tmp_path / "key.pem"
     there.write_text("certificates")
     url = f"amqps://guest:sesame@h/?cafile={there}&keyfile="
-    assert settings(AMQP_URL=f"{url}{there}").amqp_url.reveal() == f"{url}{there}"
+    assert settings_with(AMQP_URL=f"{url}{there}").amqp_url.reveal() == f"{url}{there}"
     fault = f"must name a keyfile that can be read, not {missing}: No such file or directory"
     assert faults_of(AMQP_URL=f"{url}{missing}") == (f"AMQP_URL: {fault}",)
 
@@ -183,11 +201,11 @@ def test_a_certificate_without_tls_is_a_fault() -> None:
     assert faults_of(AMQP_URL="amqp://h/?cafile=/ca.pem") == (f"AMQP_URL: {fault}",)
 
 
-def test_a_misspelt_setting_is_a_fault_with_a_hint() -> None:
+def test_a_misspelt_setting_is_a_fault_that_suggests_the_right_name() -> None:
     assert faults_of(WORKER_PREFECH="3") == (
-        "WORKER_PREFECH: is not a setting; WORKER_PREFETCH is",
+        "WORKER_PREFECH: is not a setting; did you mean WORKER_PREFETCH?",
     )
-    assert faults_of(WORKER_QQQQ="3") == ("WORKER_QQQQ: is not a setting",)
+    assert faults_of(WORKER_QQQQ="3") == ("WORKER_QQQQ: is not a setting; remove it",)
 
 
 @pytest.mark.parametrize(
@@ -199,45 +217,45 @@ def test_a_misspelt_setting_is_a_fault_with_a_hint() -> None:
         ("WORKER_PORT_80_TCP_ADDR", "10.0.0.1"),
     ],
 )
-def test_what_kubernetes_says_about_a_service_called_worker_is_no_fault(
-    name: str, value: str
-) -> None:
-    assert settings(**{name: value}) is not None
+def test_kubernetes_variables_of_a_service_named_worker_are_ignored(name: str, value: str) -> None:
+    assert settings_with(**{name: value}) is not None
 
 
-def test_a_misspelt_port_is_not_mistaken_for_a_kubernetes_service() -> None:
-    assert faults_of(WORKER_PORT="8080") == ("WORKER_PORT: is not a setting",)
+def test_a_port_number_is_not_mistaken_for_a_kubernetes_variable() -> None:
+    assert faults_of(WORKER_PORT="8080") == ("WORKER_PORT: is not a setting; remove it",)
 
 
 def test_an_empty_variable_counts_as_not_set() -> None:
-    assert settings(WORKER_PREFETCH="", AMQP_URL_FILE="").prefetch == 500
+    assert settings_with(WORKER_PREFETCH="", AMQP_URL_FILE="").prefetch == 500
 
 
-def test_fractions_of_seconds_and_white_space_are_allowed() -> None:
-    read = settings(WORKER_SWEEP_INTERVAL_SECONDS=" 0.25 ", WORKER_RETRY_DELAYS_SECONDS="0.5, 2")
+def test_fractions_of_seconds_and_surrounding_white_space_are_allowed() -> None:
+    read = settings_with(
+        WORKER_SWEEP_INTERVAL_SECONDS=" 0.25 ", WORKER_RETRY_DELAYS_SECONDS="0.5, 2"
+    )
     assert (read.sweep_interval_seconds, *read.retry_delays_seconds) == (0.25, 0.5, 2.0)
 
 
 def test_a_base_url_may_end_in_a_slash() -> None:
-    assert settings(REALTIMEKIT_BASE_URL="http://h:1/v4/").base_url == "http://h:1/v4"
+    assert settings_with(REALTIMEKIT_BASE_URL="http://h:1/v4/").base_url == "http://h:1/v4"
 
 
 @pytest.mark.parametrize("variable", ["AMQP_URL", "DATABASE_URL", "REALTIMEKIT_API_TOKEN"])
-def test_a_secret_may_not_be_given_twice(variable: str, tmp_path: Path) -> None:
+def test_a_secret_must_not_be_set_twice(variable: str, tmp_path: Path) -> None:
     path = tmp_path / "secret"
     path.write_text("x")
     both = {variable: "x", f"{variable}_FILE": str(path)}
 
     assert faults_of(**both) == (
-        f"{variable}: is set, and so is {variable}_FILE; keep one of them",
+        f"{variable}: is set together with {variable}_FILE; remove one of them",
     )
 
 
-def test_a_secret_is_read_from_a_file_without_its_line_end(tmp_path: Path) -> None:
+def test_a_secret_from_a_file_loses_its_line_end(tmp_path: Path) -> None:
     path = tmp_path / "url"
     path.write_text("amqp://u:pw@h/\n")
 
-    assert settings(AMQP_URL_FILE=str(path)).amqp_url.reveal() == "amqp://u:pw@h/"
+    assert settings_with(AMQP_URL_FILE=str(path)).amqp_url.reveal() == "amqp://u:pw@h/"
 
 
 @pytest.mark.parametrize(
@@ -250,7 +268,7 @@ def test_a_secret_is_read_from_a_file_without_its_line_end(tmp_path: Path) -> No
         (b"http://h:sesame@x", "must be a URL such as"),
     ],
 )
-def test_a_wrong_secret_file_is_a_fault_of_its_variable(
+def test_a_wrong_secret_file_is_a_fault_that_names_its_variable(
     content: bytes | None, fault: str, tmp_path: Path
 ) -> None:
     path = tmp_path / "url"
@@ -263,22 +281,31 @@ def test_a_wrong_secret_file_is_a_fault_of_its_variable(
     assert "sesame" not in only
 
 
-def test_no_secret_shows_in_the_settings() -> None:
-    read = settings(AMQP_URL="amqp://me:open-sesame@h/")
+def test_the_repr_of_settings_shows_no_secret() -> None:
+    read = settings_with(AMQP_URL="amqp://me:open-sesame@h/")
     assert "sesame" not in f"{read!r} {read}"
     assert "t0ken" not in repr(read)
 
 
-def test_what_logs_must_not_show_includes_the_password_inside_a_url() -> None:
-    texts = set(settings(AMQP_URL="amqp://me:open%20sesame@h/").sensitive_texts()())
+def test_the_password_inside_a_url_is_a_sensitive_text() -> None:
+    texts = set(settings_with(AMQP_URL="amqp://me:open%20sesame@h/").sensitive_texts()())
     assert {"t0ken-of-the-account", "open%20sesame", "open sesame"} <= texts
 
 
-def test_each_variable_is_read_by_one_field() -> None:
+def test_each_variable_fills_one_field() -> None:
     names = [variable.name for variable in variables_of(Settings).values()]
     assert len(names) == len(set(names)) == len(documented_settings())
 
 
-def test_the_documentation_lists_what_the_code_reads() -> None:
+def test_the_documentation_has_the_table_of_the_code() -> None:
     page = Path(__file__).parents[3] / "docs" / "settings.md"
     assert settings_table() in page.read_text()
+
+
+def test_a_field_is_named_after_its_variable() -> None:
+    prefixes = ("WORKER_", "REALTIMEKIT_", "OTEL_EXPORTER_", "OTEL_")
+    for field, variable in variables_of(Settings).items():
+        prefix = next((prefix for prefix in prefixes if variable.name.startswith(prefix)), "")
+        assert field == variable.name.removeprefix(prefix).lower().removesuffix("_file") or (
+            field == variable.name.removeprefix(prefix).lower()
+        )

@@ -1,4 +1,4 @@
-"""Storage profiles: checked when they are read, followed when they change, never shown."""
+"""Storage profiles are checked when they are read, follow their file, and are never shown."""
 
 import json
 from pathlib import Path
@@ -19,18 +19,18 @@ def path(tmp_path: Path) -> Path:
     return file
 
 
-def test_a_profile_is_what_the_api_wants(path: Path) -> None:
+def test_a_profile_is_the_storage_config_that_the_api_expects(path: Path) -> None:
     profiles = StorageProfiles.from_file(path)
     assert dict(profiles["archive"]) == ARCHIVE
     assert profiles.get("unknown") is None
     assert list(profiles) == ["archive"]
 
 
-def test_profiles_show_their_names_only(path: Path) -> None:
+def test_the_repr_of_profiles_shows_their_names_only(path: Path) -> None:
     assert repr(StorageProfiles.from_file(path)) == "StorageProfiles(archive)"
 
 
-def test_the_secrets_of_profiles_are_known_to_the_logs(path: Path) -> None:
+def test_the_secrets_of_profiles_are_sensitive_texts(path: Path) -> None:
     assert set(StorageProfiles.from_file(path).sensitive_texts()) == {"AK", "open-sesame"}
 
 
@@ -45,7 +45,9 @@ def test_the_secrets_of_profiles_are_known_to_the_logs(path: Path) -> None:
         ('{"a": {"type": "cloudflare"}}', "profile 'a': "),
     ],
 )
-def test_a_wrong_profile_stops_the_start_by_name(path: Path, content: str, fault: str) -> None:
+def test_a_wrong_profile_stops_the_start_with_an_error_that_names_it(
+    path: Path, content: str, fault: str
+) -> None:
     path.write_text(content)
 
     with pytest.raises(WrongSettings) as raised:

@@ -13,6 +13,7 @@ import structlog
 from prometheus_client import CollectorRegistry
 
 from worker.bootstrap import Bootstrap, open_tracing
+from worker.broker.aiormq.versions import check_versions
 from worker.broker.connection import BrokerConnection
 from worker.broker.consumer import Consumer
 from worker.broker.publisher import Publisher
@@ -58,7 +59,9 @@ class Worker:
 
         Raises what it cannot start or go on with: StoreUnavailable for an SQLite file, OSError when
         the port is taken, TopologyDiffers; inside an ExceptionGroup when it happens later.
+        UntestedLibrary when an AMQP library is not of a version that the worker was tested with.
         """
+        check_versions()
         settings = self._settings
         async with AsyncExitStack() as rooms:
             store = await self._open_store(stop)

@@ -10,7 +10,7 @@ import msgspec
 import worker.app
 import worker.realtimekit.apps
 from worker.__main__ import main
-from worker.broker.acknowledging import Acknowledging
+from worker.broker.acknowledger import Acknowledger
 from worker.broker.consumer import Consumer
 from worker.broker.messages import Delivery, Outgoing
 from worker.domain.snapshot import RecordingSnapshot
@@ -22,8 +22,8 @@ from worker.store.outbox import Unsent
 class AcknowledgesEarly(Consumer):
     """Takes the message off the queue before anything has been done about it."""
 
-    async def _handle(self, settling: Acknowledging, tag: int, delivery: Delivery) -> None:
-        await settling.acknowledge(tag)
+    async def _handle(self, acknowledger: Acknowledger, tag: int, delivery: Delivery) -> None:
+        await acknowledger.acknowledge(tag)
         await self._handler(delivery)
 
 

@@ -16,7 +16,7 @@ import worker.app
 import worker.bootstrap
 from tests.fault.suspension_points import KillPoint, PointTracker
 from worker.__main__ import main
-from worker.broker.acknowledging import Acknowledging
+from worker.broker.acknowledger import Acknowledger
 from worker.broker.consumer import Consumer
 from worker.broker.messages import Delivery
 from worker.publishing.relay import OutboxRelay
@@ -29,8 +29,8 @@ def install(steps: PointTracker) -> None:
     """Let the worker be built of stepping rooms."""
 
     class SteppingConsumer(Consumer):
-        async def _handle(self, settling: Acknowledging, tag: int, delivery: Delivery) -> None:
-            await steps.whole(_which(delivery), super()._handle(settling, tag, delivery))
+        async def _handle(self, acknowledger: Acknowledger, tag: int, delivery: Delivery) -> None:
+            await steps.whole(_which(delivery), super()._handle(acknowledger, tag, delivery))
 
     class SteppingRelay(OutboxRelay):
         async def once(self, **until: float) -> bool:

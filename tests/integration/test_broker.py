@@ -12,8 +12,13 @@ from urllib.parse import urlsplit
 import aio_pika
 import msgspec
 import pytest
-from aio_pika.abc import AbstractConnection, AbstractIncomingMessage
-from aiormq.abc import AbstractChannel, ChannelFrame
+from aio_pika.abc import (
+    AbstractChannel,
+    AbstractConnection,
+    AbstractIncomingMessage,
+    AbstractQueue,
+)
+from aiormq.abc import ChannelFrame
 from aiormq.channel import Channel
 from aiormq.exceptions import AMQPError
 from pamqp.body import ContentBody
@@ -25,7 +30,6 @@ from sandbox.services.rabbitmq import RabbitMQNode
 from sandbox.waiting import Eventually
 from tests.fault.tcp_proxy import TcpProxy
 from tests.integration.amqp_frame_proxy import AmqpFrameProxy
-from worker.broker.acknowledging import Acknowledging
 from worker.broker.connection import BrokerConnection, broker_call
 from worker.broker.consumer import Consumer
 from worker.broker.messages import Ack, Dead, Delivery, Outgoing, Retry, Settlement
@@ -46,13 +50,13 @@ class WatchedConsumer(Consumer):
         super().__init__(*rooms, **about)
         self.takes_no_more = asyncio.Event()
 
-    async def _consume(self, channel: AbstractChannel, settling: Acknowledging) -> str:
-        self._last = channel, await super()._consume(channel, settling)
+    async def _start_consumer(self, channel: AbstractChannel, queue: AbstractQueue) -> str:
+        self._last = queue, await super()._start_consumer(channel, queue)
         return self._last[1]
 
     async def be_forgotten(self) -> None:
-        channel, tag = self._last
-        await channel.basic_cancel(tag)
+        queue, tag = self._last
+        await queue.cancel(tag)
 
     async def _round_trip(self, channel: AbstractChannel) -> None:
         await super()._round_trip(channel)  # the first comes after the broker agreed to cancel
@@ -92,7 +96,7 @@ class Commands:
             self.publisher,
             self._handle,
             prefetch=10,
-            check_seconds=0.1,
+            check_interval=0.1,
         )
 
     @property

@@ -1,5 +1,12 @@
-"""RabbitMQ: topology, consuming, settling, publishing. The only room that speaks aio-pika.
+"""Speaks with RabbitMQ: the topology, commands in, events and copies out, and settling.
 
-Consuming and publishing have a connection each, so that acknowledgements keep flowing while a
-memory alarm blocks publishers.
+Consuming and publishing have a connection each, so that acknowledgements go on while a memory alarm
+blocks publishers. No other package imports aio-pika.
+
+Read in this order. `topology` has the exchanges and queues, `messages` the values that cross the
+package's border, `connection` one connection that is kept up. A command comes in by `consumer`;
+`settlement` publishes its copy for a retry or the dead-letter queue, with the headers of `headers`;
+`acknowledger` then acknowledges it. Everything goes out by `publisher`, and `confirmations` reads
+the broker's answers. `tracing_attributes` describes messages for traces. `aiormq/` touches the
+insides of the AMQP library, and `admin/` has what only the command-line tools need.
 """

@@ -1,4 +1,4 @@
-"""One connection to the broker, kept up."""
+"""Connections to the broker: opening one, keeping one up, and calls that survive its loss."""
 
 import asyncio
 import random
@@ -17,14 +17,15 @@ from worker.domain.errors import BrokerUnavailable
 T = TypeVar("T")
 
 HEARTBEAT_SECONDS: Final = 10
-"""Seconds. A silent peer is noticed after about three and a bit of them."""
+"""A silent broker is noticed after about 35 seconds, a little over three heartbeats."""
 
 CONNECT_TIMEOUT_SECONDS: Final = 10.0
 OPEN_CHANNEL_TIMEOUT_SECONDS: Final = 10.0
+CLOSE_TIMEOUT_SECONDS: Final = 5.0
 MAX_PAUSE_SECONDS: Final = 30.0
 CLOSED_MESSAGE: Final = "the channel or the connection was closed"
 
-Session = Callable[[AbstractConnection], Awaitable[None]]
+Session = Callable[[TolerantConnection], Awaitable[None]]
 BROKER_ERRORS: Final = (
     AMQPError,
     ChannelInvalidStateError,
@@ -32,15 +33,17 @@ BROKER_ERRORS: Final = (
     TimeoutError,
     BrokerUnavailable,
 )
-"""What the loss of a connection looks like. The library's error for a closed channel is none of
-its AMQP errors, and some of its calls end as if cancelled: see `broker_call`."""
+"""The errors that mean a lost connection, when calls go through `broker_call`.
+
+ChannelInvalidStateError is the library's error for a closed channel, and no AMQPError.
+"""
 
 
 class BrokerConnection:
     """Connects, runs a session for as long as the connection lasts, and connects again.
 
-    Pauses grow with full jitter, so that a restarted broker meets no herd. `url` is asked at each
-    attempt: a changed password is picked up.
+    Pauses grow with full jitter, so that a restarted broker is not flooded. `url` is read at each
+    attempt, so that a changed password is picked up.
     """
 
     def __init__(self, url: Callable[[], str], name: str) -> None:
@@ -49,14 +52,14 @@ class BrokerConnection:
         self._stopping = asyncio.Event()
         self._failures = 0
         self.unavailable_reason: str | None = "not connected yet"
-        """Why there is no working session now; None while there is one."""
+        """Why there is no ready session now. None while there is one."""
 
     async def run(self, session: Session) -> None:
-        """Keep sessions going until `stop`. A session says that it works with `mark_ready`."""
+        """Run sessions until `stop`. A session calls `mark_ready` when it works."""
         log = structlog.get_logger().bind(connection=self._name)
         while not self._stopping.is_set():
             try:
-                await self._one(session)
+                await self._run_session(session)
                 self.unavailable_reason = "the connection was lost"
             except BROKER_ERRORS as error:
                 self.unavailable_reason = f"{type(error).__name__}: {error}"[:300]
@@ -72,25 +75,17 @@ class BrokerConnection:
             await self._pause(pause)
 
     def mark_ready(self) -> None:
-        """The session is up: from now on a loss is a first one."""
+        """Note that the session works. The next loss counts as the first one."""
         self._failures = 0
         self.unavailable_reason = None
 
     def stop(self) -> None:
-        """End the current session's connection by itself, and do not connect again."""
+        """Do not connect again after the current session has ended by itself."""
         self._stopping.set()
         self.unavailable_reason = "stopped"
 
-    async def _one(self, session: Session) -> None:
-        url = URL(self._url()).update_query(heartbeat=HEARTBEAT_SECONDS)
-        async with asyncio.timeout(CONNECT_TIMEOUT_SECONDS):
-            connection = await broker_call(
-                aio_pika.connect(
-                    url,
-                    client_properties={"connection_name": f"recording-worker {self._name}"},
-                    connection_class=TolerantConnection,
-                )
-            )
+    async def _run_session(self, session: Session) -> None:
+        connection = await open_connection(self._url(), self._name)
         try:
             await broker_call(session(connection))
         finally:
@@ -104,23 +99,38 @@ class BrokerConnection:
             pass
 
 
-async def broker_call(waiting: Awaitable[T]) -> T:
-    """What `waiting` comes to; BrokerUnavailable if it ended because a channel was closed.
+async def open_connection(url: str, name: str) -> TolerantConnection:
+    """Connect once. `name` is shown in the broker's list of connections.
 
-    The library mixes up the two reasons for which a call can be cut short. When a channel closes,
-    calls end with a CancelledError or a bare Exception: a TaskGroup would silently forget the task
-    that waits. And when that task is cancelled, the call may raise the channel's error instead, or
-    even return: the task would never end. A connection that ends while it is being made ends with
+    Raises one of `BROKER_ERRORS`.
+    """
+    async with asyncio.timeout(CONNECT_TIMEOUT_SECONDS):
+        return await broker_call(
+            aio_pika.connect(
+                URL(url).update_query(heartbeat=HEARTBEAT_SECONDS),
+                client_properties={"connection_name": f"recording-worker {name}"},
+                connection_class=TolerantConnection,
+            )
+        )
+
+
+async def broker_call(call: Awaitable[T]) -> T:
+    """Await a call of the library. Raises BrokerUnavailable if a closed channel ended it.
+
+    The library mixes up two reasons for which a call can be cut short. When a channel closes, calls
+    end with a CancelledError or a bare Exception: a TaskGroup would silently forget the waiting
+    task. And when that task is cancelled, the call may raise the channel's error instead, or even
+    return: the task would never end. A connection that closes while it is opened ends the call with
     a StopAsyncIteration.
     """
     task = asyncio.current_task()
     try:
-        result = await waiting
+        result = await call
     except (asyncio.CancelledError, Exception) as error:
         if task is not None and task.cancelling():
             raise asyncio.CancelledError from error
-        closed = isinstance(error, asyncio.CancelledError | StopAsyncIteration)
-        if closed or type(error) is Exception:
+        is_closed = isinstance(error, asyncio.CancelledError | StopAsyncIteration)
+        if is_closed or type(error) is Exception:
             raise BrokerUnavailable(CLOSED_MESSAGE) from error
         raise
     if task is not None and task.cancelling():
@@ -131,7 +141,7 @@ async def broker_call(waiting: Awaitable[T]) -> T:
 async def open_channel(
     connection: AbstractConnection, *, confirms: bool = False
 ) -> AbstractChannel:
-    """A new channel; with `confirms`, publishes wait for theirs, and an unroutable one raises."""
+    """Open a channel. With `confirms`, publishes are confirmed, and an unroutable one raises."""
     async with asyncio.timeout(OPEN_CHANNEL_TIMEOUT_SECONDS):
         try:
             return await broker_call(
@@ -142,9 +152,9 @@ async def open_channel(
 
 
 async def close_quietly(connection: AbstractConnection) -> None:
-    """Close what may be broken already."""
+    """Close a connection that may be broken already."""
     try:
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(CLOSE_TIMEOUT_SECONDS):
             await broker_call(connection.close())
     except BROKER_ERRORS:
         pass

@@ -1,20 +1,17 @@
-"""What a command carries when it is put into another queue: what it came with, and why."""
+"""The headers of a copy: those of the delivery, and the worker's own with the reason."""
 
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Final, cast
 
-from pamqp.common import FieldValue
-from pamqp.encode import encode_table_value
-
+from worker.broker.aiormq.message_encoder import MAX_SHORT_STRING_BYTES, encoded_header_size
 from worker.broker.messages import MAX_COUNT, REDELIVERY_COUNT_HEADER, Delivery, Headers
 
 MAX_REASON_LENGTH: Final = 1000
-MAX_SHORT_STRING_BYTES: Final = 255
 MAX_HEADER_BYTES: Final = 64 * 1024
-"""Together with our own they must fit one frame, which by default has 128 KiB."""
+"""For the publisher's headers. All headers must fit one frame, by default of 128 KiB."""
 
-DROPPED: Final = "x-dropped-headers"
+DROPPED_HEADERS: Final = "x-dropped-headers"
 BROKER_HEADERS: Final = (
     "x-death",
     "x-first-death-",
@@ -22,24 +19,24 @@ BROKER_HEADERS: Final = (
     "x-delivery-count",
     REDELIVERY_COUNT_HEADER,
 )
-"""What the broker says of one stay in one queue, and what continues its count."""
+"""Headers, or their prefixes, about one stay in one queue. A copy starts without them."""
 
 
 def headers_for_copy(
-    delivery: Delivery, *, code: str, reason: str, now: float, returned: int = 0
+    delivery: Delivery, *, code: str, reason: str, now: float, redelivery_count: int = 0
 ) -> Headers:
-    """The headers of a copy: the publisher's as far as they can be sent on, and our own.
+    """The publisher's headers as far as they can be sent again, and the worker's own.
 
-    A publisher's headers that AMQP cannot hold again, or that are too many, are left out, and
-    `x-dropped-headers` counts them. Our own are `x-attempts`, `x-first-seen`, `x-last-seen` (RFC
-    3339, from `now`, seconds since the epoch), `x-original-routing-key`, `x-reason-code`,
-    `x-reason`, and unless it is zero `x-returned`.
+    The publisher's headers are left out if AMQP cannot hold them again or if they are too large.
+    `x-dropped-headers` counts them. The worker's own are `x-attempts`, `x-first-seen`,
+    `x-last-seen` (RFC 3339, from `now`, seconds since the epoch), `x-original-routing-key`,
+    `x-reason-code`, `x-reason`, and `x-returned` unless it is zero.
     """
     kept, dropped = _sendable(delivery.headers)
     if dropped:
-        kept[DROPPED] = dropped
-    if returned:
-        kept[REDELIVERY_COUNT_HEADER] = returned
+        kept[DROPPED_HEADERS] = dropped
+    if redelivery_count:
+        kept[REDELIVERY_COUNT_HEADER] = redelivery_count
     first_seen = kept.get("x-first-seen")
     return kept | {
         "x-attempts": _attempts(kept) + 1,
@@ -52,7 +49,7 @@ def headers_for_copy(
 
 
 def original_routing_key(headers: Mapping[str, object], routing_key: str) -> str:
-    """The key it was first published with, also after it came back from a retry queue."""
+    """The key of the first publish, also after the message came back from a retry queue."""
     original = headers.get("x-original-routing-key")
     fits = isinstance(original, str) and len(original.encode()) <= MAX_SHORT_STRING_BYTES
     return cast("str", original) if fits else routing_key
@@ -60,24 +57,17 @@ def original_routing_key(headers: Mapping[str, object], routing_key: str) -> str
 
 def _sendable(headers: Headers) -> tuple[Headers, int]:
     kept: Headers = {}
-    dropped, left = 0, MAX_HEADER_BYTES
+    dropped, bytes_left = 0, MAX_HEADER_BYTES
     for name, value in headers.items():
         if name.startswith(BROKER_HEADERS):
             continue
-        size = _encoded_size(name, value)
-        if size is None or size > left:
+        size = encoded_header_size(name, value)
+        if size is None or size > bytes_left:
             dropped += 1
         else:
             kept[name] = value
-            left -= size
+            bytes_left -= size
     return kept, dropped
-
-
-def _encoded_size(name: str, value: object) -> int | None:
-    try:
-        return 1 + len(name.encode()) + len(encode_table_value(cast("FieldValue", value)))
-    except Exception:  # noqa: BLE001 - each type has errors of its own for what it cannot hold
-        return None
 
 
 def _attempts(headers: Headers) -> int:

@@ -79,8 +79,10 @@ class Outgoing(msgspec.Struct, frozen=True, kw_only=True):
     message_id: str | None = None
     type: str | None = None
     content_type: str | None = None
+    content_encoding: str | None = None
     correlation_id: str | None = None
     reply_to: str | None = None
+    app_id: str | None = None
     timestamp: float | None = None
     headers: Headers = {}
     mandatory: bool = False

@@ -1,17 +1,22 @@
-"""Publishing with confirms and deadlines."""
+"""Publishes with confirmations, on a connection of its own."""
 
 import asyncio
-from collections.abc import AsyncIterator, Iterable, Sequence
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from typing import Final
 
 import structlog
 from aio_pika.abc import AbstractChannel, AbstractConnection
-from aiormq.channel import Channel
-from aiormq.exceptions import DeliveryError
-from pamqp.commands import Basic
 
 from worker.broker.aiormq.batch_publish import Confirmation, send_batch, with_message_id
+from worker.broker.aiormq.raw_channel import RawChannel, raw_channel
+from worker.broker.confirmations import (
+    PublishResult,
+    is_refused,
+    publish_result,
+    unavailable,
+    wait_for_confirmations,
+)
 from worker.broker.connection import (
     BROKER_ERRORS,
     CLOSED_MESSAGE,
@@ -26,217 +31,209 @@ from worker.domain.errors import BrokerUnavailable
 WATCH_INTERVAL_SECONDS: Final = 1.0
 CLOSE_TIMEOUT_SECONDS: Final = 2.0
 MIN_CHANNEL_AGE_SECONDS: Final = 5.0
-"""How long a channel on which messages are refused is kept at least."""
-BLOCKED: Final = "the broker blocks publishers: a memory or disk alarm"
+"""A younger channel is kept although queues refuse its messages."""
 
-PublishResult = bool | BrokerUnavailable
-"""True: a queue took it, or nobody need have. False: it was mandatory and no queue took it."""
+BLOCKED: Final = "the broker blocks publishers: check for a memory or disk alarm"
 
 
 class Publisher:
-    """Publishes on a connection of its own; its session also sees to the topology."""
+    """Publishes on one channel, and opens another one when that channel is lost.
+
+    Its session also declares or verifies the topology. `timeout`, in seconds, is the deadline of
+    each stage of a publish: a channel, sending, confirmations.
+    """
 
     def __init__(
         self,
-        link: BrokerConnection,
+        connection: BrokerConnection,
         topology: Topology,
         *,
         timeout: float,
         may_declare: bool = True,
     ) -> None:
-        self._link = link
+        self._connection = connection
         self._topology = topology
         self._timeout = timeout
         self._prepare = declare if may_declare else verify
-        self._channel: Channel | None = None
+        self._channel: RawChannel | None = None
         self._opened_at = 0.0
         self._ready = asyncio.Event()
         self._in_flight: dict[str, asyncio.Future[None]] = {}
 
     async def session(self, connection: AbstractConnection) -> None:
-        """Stay ready for as long as the connection lasts. Raises TopologyDiffers."""
+        """Keep a channel open for as long as the connection lasts. Raises TopologyDiffers."""
         while not connection.is_closed:
-            # Each time: the broker closes the channel over an exchange that somebody deleted.
+            # Each time: the broker closes the channel if somebody has deleted an exchange.
             await self.prepare_topology(connection)
-            opened = await open_channel(connection, confirms=True)
-            channel = await opened.get_underlay_channel()
-            assert isinstance(channel, Channel)  # noqa: S101 - the abstract one lacks a flag
-            self._channel = channel
+            channel = await open_channel(connection, confirms=True)
+            raw = await raw_channel(channel)
+            self._channel = raw
             self._opened_at = asyncio.get_running_loop().time()
             self._ready.set()
             try:
-                await self._watch(opened, channel)
+                await self._watch(channel, raw)
             finally:
-                self._give_up(channel)
+                self._abandon(raw)
 
     async def prepare_topology(self, connection: AbstractConnection) -> None:
-        """Declare the topology, or verify it where that is all this worker may do."""
+        """Declare the topology, or verify it if this worker must not declare."""
         channel = await open_channel(connection)
         await broker_call(self._prepare(channel, self._topology))
         async with asyncio.timeout(RPC_TIMEOUT_SECONDS):
             await broker_call(channel.close())
 
-    async def _watch(self, opened: AbstractChannel, channel: Channel) -> None:
-        """Until the channel is given up: tell whether an alarm of the broker blocks publishers."""
-        while self._channel is channel and not opened.is_closed:
-            if await _is_blocked(channel):
-                self._link.unavailable_reason = BLOCKED
+    async def _watch(self, channel: AbstractChannel, raw: RawChannel) -> None:
+        """Report whether a broker's alarm blocks publishers, until the channel is abandoned."""
+        while self._channel is raw and not channel.is_closed:
+            if await _is_blocked(raw):
+                self._connection.unavailable_reason = BLOCKED
             else:
-                self._link.mark_ready()
+                self._connection.mark_ready()
             try:
                 async with asyncio.timeout(WATCH_INTERVAL_SECONDS):
-                    await opened.closed()
+                    await channel.closed()
             except TimeoutError:
                 pass
 
     @property
     def is_ready(self) -> bool:
-        """Whether something can be published now."""
+        """Whether a message can be published now."""
         return self._ready.is_set()
 
     async def wait_ready(self) -> None:
-        """Return once something can be published."""
+        """Return once a message can be published."""
         await self._ready.wait()
 
     async def publish(self, message: Outgoing) -> bool:
-        """Return once the broker has confirmed: True when a queue took it.
+        """Publish one message, and return once the broker has confirmed it.
 
-        False when the message was mandatory and no queue took it: none was there, or it was full.
-        Raises BrokerUnavailable when there was no channel, or then no confirmation, each within
-        the deadline; the message may have been taken all the same.
+        False when the message is mandatory and no queue took it, because there is none or it is
+        full. Raises BrokerUnavailable when a deadline passed. The message may have arrived then.
         """
-        (published,) = await self.publish_all([message])
-        if isinstance(published, BrokerUnavailable):
-            raise published
-        return published
+        (result,) = await self.publish_all([message])
+        if isinstance(result, BrokerUnavailable):
+            raise result
+        return result
 
     async def publish_all(self, messages: Sequence[Outgoing]) -> list[PublishResult]:
-        """Publish in this order, all in flight at once: what `publish` returns or raises, for each.
+        """Publish in this order, all in flight at once. Return what `publish` would, for each.
 
         No two of them may have the same `message_id`.
         """
-        named = [with_message_id(message) for message in messages]
-        channel: Channel | None = None
+        messages = [with_message_id(message) for message in messages]
         try:
-            async with asyncio.timeout(self._timeout) as deadline, self._turns(named):
-                channel = await self._usable_channel()
-                deadline.reschedule(asyncio.get_running_loop().time() + self._timeout)
-                confirmations = await broker_call(send_batch(channel, named))
-                deadline.reschedule(None)  # from here on each is late or in time by itself
-                late = await self._late(confirmations)
-                why_late = await self._why_late(channel, named[0]) if late else CLOSED_MESSAGE
-            if any(map(_is_refused, confirmations)):
+            async with self._reserve_ids(messages):
+                channel = await self._get_channel(messages[0])
+                confirmations = await self._send(channel, messages)
+                late_reason = await self._await_confirmations(channel, confirmations, messages[0])
+            if any(map(is_refused, confirmations)):
                 await self._replace_old(channel)
-        except TimeoutError:
-            return [BrokerUnavailable(await self._why_late(channel, named[0]))] * len(named)
-        except BROKER_ERRORS as error:
-            return [_unavailable(error)] * len(named)
+        except BrokerUnavailable as error:
+            return [error] * len(messages)
         return [
-            _published(message, confirmation, why_late)
-            for message, confirmation in zip(named, confirmations, strict=True)
+            publish_result(message, confirmation, late_reason)
+            for message, confirmation in zip(messages, confirmations, strict=True)
         ]
 
-    async def _late(self, confirmations: Iterable[Confirmation]) -> list[Confirmation]:
-        """Those that do not come: given up once none at all has come within the deadline.
-
-        A broker that is slow with many is not one that is silent.
-        """
-        waiting = set(confirmations)
-        came = waiting
-        try:
-            while waiting and came:
-                came, waiting = await asyncio.wait(waiting, timeout=self._timeout)
-        finally:
-            late = [one for one in waiting if one.cancel()]
-        return late
-
     @asynccontextmanager
-    async def _turns(self, messages: Sequence[Outgoing]) -> AsyncIterator[None]:
-        """Two publishes with one message id in flight on a channel: one would hang for ever."""
+    async def _reserve_ids(self, messages: Sequence[Outgoing]) -> AsyncIterator[None]:
+        """Wait while a message of the same id is in flight, because one of the two would hang.
+
+        The library waits for ever for the second of two messages of one id on a channel.
+        """
         ids = [str(message.message_id) for message in messages]
-        while earlier := {self._in_flight[one] for one in ids if one in self._in_flight}:
-            await asyncio.wait(earlier)
-        done = asyncio.get_running_loop().create_future()
-        self._in_flight.update(dict.fromkeys(ids, done))
+        try:
+            async with asyncio.timeout(self._timeout):
+                while earlier := {self._in_flight[key] for key in ids if key in self._in_flight}:
+                    await asyncio.wait(earlier)
+        except TimeoutError as error:
+            raise BrokerUnavailable(await self._no_channel_reason(messages[0])) from error
+        finished = asyncio.get_running_loop().create_future()
+        self._in_flight.update(dict.fromkeys(ids, finished))
         try:
             yield
         finally:
-            for one in ids:
-                del self._in_flight[one]
-            done.set_result(None)
+            for key in ids:
+                del self._in_flight[key]
+            finished.set_result(None)
 
-    async def _usable_channel(self) -> Channel:
-        while True:
-            while (channel := self._channel) is None:
-                await self._ready.wait()
-            await broker_call(channel.connection.ready())  # an alarm of the broker blocks it
-            if channel is self._channel:
-                return channel
+    async def _get_channel(self, message: Outgoing) -> RawChannel:
+        """Wait for a channel that no alarm of the broker blocks. Raises BrokerUnavailable."""
+        try:
+            async with asyncio.timeout(self._timeout):
+                while True:
+                    while (channel := self._channel) is None:
+                        await self._ready.wait()
+                    await broker_call(channel.connection.ready())
+                    if channel is self._channel:
+                        return channel
+        except TimeoutError as error:
+            raise BrokerUnavailable(await self._no_channel_reason(message)) from error
+        except BROKER_ERRORS as error:
+            raise unavailable(error) from error
 
-    async def _why_late(self, channel: Channel | None, message: Outgoing) -> str:
-        """In words; a channel that missed a confirmation is not trusted any more."""
-        used = channel or self._channel
-        if used is None:
+    async def _send(self, channel: RawChannel, messages: Sequence[Outgoing]) -> list[Confirmation]:
+        """Hand the messages to the connection's writer. Raises BrokerUnavailable."""
+        try:
+            async with asyncio.timeout(self._timeout):
+                return await broker_call(send_batch(channel, messages))
+        except TimeoutError as error:
+            raise BrokerUnavailable(await self._late_reason(channel, messages[0])) from error
+        except BROKER_ERRORS as error:
+            raise unavailable(error) from error
+
+    async def _await_confirmations(
+        self, channel: RawChannel, confirmations: Sequence[Confirmation], message: Outgoing
+    ) -> str:
+        """Wait for the confirmations. Return the reason for those that were cancelled as late."""
+        if await wait_for_confirmations(confirmations, self._timeout):
+            return CLOSED_MESSAGE
+        return await self._late_reason(channel, message)
+
+    async def _no_channel_reason(self, message: Outgoing) -> str:
+        channel = self._channel
+        if channel is None:
             return "there is no connection"
-        if await _is_blocked(used):
-            self._link.unavailable_reason = BLOCKED
+        if await _is_blocked(channel):
+            self._connection.unavailable_reason = BLOCKED
             return BLOCKED
-        if channel is not None and self._channel is channel:
-            self._link.unavailable_reason = f"no confirmation within {self._timeout:g} s"
+        return self._late_message(message)
+
+    async def _late_reason(self, channel: RawChannel, message: Outgoing) -> str:
+        """The reason for a missing confirmation. Replaces the channel unless an alarm blocks it."""
+        if await _is_blocked(channel):
+            self._connection.unavailable_reason = BLOCKED
+            return BLOCKED
+        if self._channel is channel:
+            self._connection.unavailable_reason = f"no confirmation within {self._timeout:g} s"
             structlog.get_logger().warning("publish_channel_replaced")
-            self._give_up(channel)
+            self._abandon(channel)
             await _close_quietly(channel)
+        return self._late_message(message)
+
+    def _late_message(self, message: Outgoing) -> str:
         return f"no confirmation within {self._timeout:g} s from {message.exchange!r}"
 
-    async def _replace_old(self, channel: Channel) -> None:
-        """Replace a channel that has refused messages, unless it is still new.
+    async def _replace_old(self, channel: RawChannel) -> None:
+        """Replace a channel whose messages a queue refused, unless the channel is still new.
 
-        A full queue refuses on every channel. But on one that first published to a queue while
-        nobody led it, RabbitMQ refuses for as long as the last leader's node is away, although
-        another node leads meanwhile and takes what comes on a new channel.
+        A full queue refuses on every channel. But if a channel first published to a queue while the
+        queue had no leader, RabbitMQ refuses on this channel for as long as the last leader's node
+        is away. A new channel reaches the new leader.
         """
         age = asyncio.get_running_loop().time() - self._opened_at
         if self._channel is channel and age >= MIN_CHANNEL_AGE_SECONDS:
-            self._give_up(channel)
+            self._abandon(channel)
             await _close_quietly(channel)
 
-    def _give_up(self, channel: Channel) -> None:
-        """Use it no more; `session` opens another one. A newer one is left alone."""
+    def _abandon(self, channel: RawChannel) -> None:
+        """Do not use this channel again. `session` opens another one. Leaves a newer one alone."""
         if self._channel is channel:
             self._channel = None
             self._ready.clear()
 
 
-def _published(message: Outgoing, confirmation: Confirmation, why_late: str) -> PublishResult:
-    if confirmation.cancelled():
-        return BrokerUnavailable(why_late)
-    error = confirmation.exception()
-    if error is None:
-        return True
-    if not isinstance(error, DeliveryError):
-        return _unavailable(error)
-    full = BrokerUnavailable(f"a queue of {message.exchange!r} is full or has no leader")
-    return False if message.mandatory else full
-
-
-def _is_refused(confirmation: Confirmation) -> bool:
-    if confirmation.cancelled():
-        return False
-    error = confirmation.exception()
-    return isinstance(error, DeliveryError) and isinstance(error.frame, Basic.Nack)
-
-
-def _unavailable(error: BaseException) -> BrokerUnavailable:
-    # What waits for a channel that closes ends with one of these, which say nothing.
-    closed = type(error) in {Exception, asyncio.CancelledError}
-    unavailable = BrokerUnavailable(
-        CLOSED_MESSAGE if closed else f"{type(error).__name__}: {error}"[:300]
-    )
-    unavailable.__cause__ = error
-    return unavailable
-
-
-async def _close_quietly(channel: Channel) -> None:
+async def _close_quietly(channel: RawChannel) -> None:
     try:
         async with asyncio.timeout(CLOSE_TIMEOUT_SECONDS):
             await broker_call(channel.close())
@@ -244,7 +241,7 @@ async def _close_quietly(channel: Channel) -> None:
         pass
 
 
-async def _is_blocked(channel: Channel) -> bool:
+async def _is_blocked(channel: RawChannel) -> bool:
     try:
         async with asyncio.timeout(0):
             await channel.connection.ready()

@@ -13,6 +13,7 @@
     ├── StoreUnavailable    nothing could be committed          → no acknowledgement
     ├── BrokerUnavailable   nothing could be published          → no acknowledgement
     ├── TopologyDiffers     the broker has something else       → the process ends, saying what
+    ├── UntestedLibrary     an AMQP library has another version → the process ends, naming it
     └── WrongSettings       a variable is missing or wrong      → the process ends, naming each
 
 Callers match classes, never status codes or texts.
@@ -128,6 +129,10 @@ class BrokerUnavailable(RecordingWorkerError):
 
 class TopologyDiffers(RecordingWorkerError):
     """What exists on the broker is not what this worker needs; the text says what differs."""
+
+
+class UntestedLibrary(RecordingWorkerError):
+    """An installed AMQP library has a version that this worker was not tested with."""
 
 
 class WrongSettings(RecordingWorkerError):

@@ -15,8 +15,9 @@ import msgspec
 import structlog
 
 from recording_schemas import EVENT_TYPES, FileReady
+from worker.broker.confirmations import PublishResult
 from worker.broker.messages import Outgoing
-from worker.broker.publisher import Publisher, PublishResult
+from worker.broker.publisher import Publisher
 from worker.broker.topology import Topology
 from worker.broker.tracing_attributes import publish_attributes
 from worker.domain.errors import BrokerUnavailable, StoreUnavailable

@@ -19,9 +19,7 @@ from aio_pika.abc import (
     AbstractExchange,
     HeadersType,
 )
-from aio_pika.exceptions import ChannelNotFoundEntity
-from aiormq.abc import DeliveredMessage
-from aiormq.exceptions import PublishError
+from aio_pika.exceptions import ChannelNotFoundEntity, PublishError
 
 from worker.broker.admin.dead_letter_reason import (
     FIRST_SEEN_BEFORE_REPLAY,
@@ -30,6 +28,7 @@ from worker.broker.admin.dead_letter_reason import (
 )
 from worker.broker.admin.one_shot import error_summary
 from worker.broker.admin.queue_browser import QueueBrowser, tag_of
+from worker.broker.aiormq.raw_channel import RawMessage, raw_channel
 from worker.broker.connection import BROKER_ERRORS, broker_call, open_channel
 from worker.broker.headers import BROKER_HEADERS, original_routing_key
 from worker.broker.messages import Headers
@@ -187,7 +186,7 @@ async def open_dead_letter_queue(
         queue = await reading.declare_queue(
             topology.dead_queue, passive=True, timeout=RPC_TIMEOUT_SECONDS
         )
-        channel = await reading.get_underlay_channel()
+        channel = await raw_channel(reading)
         # A channel of its own: the broker closes it over a mistake, and with it all it holds.
         publishing = await open_channel(connection, confirms=True)
         commands = await publishing.declare_exchange(
@@ -220,7 +219,7 @@ def _told() -> Iterator[None]:
         raise BrokerUnavailable(error_summary(error)) from error
 
 
-def _letter(position: int, message: DeliveredMessage, dead_queue: str) -> DeadLetter:
+def _letter(position: int, message: RawMessage, dead_queue: str) -> DeadLetter:
     properties = message.header.properties
     headers: Headers = dict(properties.headers or {})
     return DeadLetter(

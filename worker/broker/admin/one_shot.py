@@ -1,23 +1,23 @@
-"""A short visit to the broker, for tools: connect once, do one thing, leave."""
+"""A short connection for tools: connect once, publish or declare, close."""
 
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
-import aio_pika
-from aio_pika.abc import AbstractConnection
-from aio_pika.exceptions import ChannelNotFoundEntity
-from aiormq.exceptions import PublishError
+from aio_pika.abc import AbstractChannel, AbstractConnection
+from aio_pika.exceptions import ChannelNotFoundEntity, PublishError
 from yarl import URL
 
-from worker.broker.aiormq.frame_reader import TolerantConnection
+from worker.broker.aiormq.batch_publish import send_batch, with_message_id
+from worker.broker.aiormq.message_encoder import ENCODING_ERRORS
+from worker.broker.aiormq.raw_channel import raw_channel
+from worker.broker.aiormq.versions import check_versions
 from worker.broker.connection import (
     BROKER_ERRORS,
-    CONNECT_TIMEOUT_SECONDS,
-    HEARTBEAT_SECONDS,
     broker_call,
     close_quietly,
     open_channel,
+    open_connection,
 )
 from worker.broker.messages import Outgoing
 from worker.broker.topology import Topology, declare
@@ -27,23 +27,17 @@ Connection = AbstractConnection
 
 
 @asynccontextmanager
-async def connect(url: str, name: str) -> AsyncIterator[AbstractConnection]:
-    """A connection of its own that is not restored when it is lost.
+async def connect(url: str, name: str) -> AsyncIterator[Connection]:
+    """Open a connection that is not restored when it is lost.
 
-    `name` is what operators see among the broker's connections. Raises BrokerUnavailable, naming
-    host and port and never the password.
+    `name` is shown in the broker's list of connections. Raises UntestedLibrary, and
+    BrokerUnavailable with host and port, without the password.
     """
-    parsed = URL(url)
+    check_versions()
     try:
-        async with asyncio.timeout(CONNECT_TIMEOUT_SECONDS):
-            connection = await broker_call(
-                aio_pika.connect(
-                    parsed.update_query(heartbeat=HEARTBEAT_SECONDS),
-                    client_properties={"connection_name": f"recording-worker {name}"},
-                    connection_class=TolerantConnection,
-                )
-            )
+        connection = await open_connection(url, name)
     except BROKER_ERRORS as error:
+        parsed = URL(url)
         raise BrokerUnavailable(
             f"no connection to RabbitMQ at {parsed.host}:{parsed.port or '(default port)'}: "
             f"{error_summary(error)}. Is AMQP_URL right?"
@@ -54,19 +48,27 @@ async def connect(url: str, name: str) -> AsyncIterator[AbstractConnection]:
         await close_quietly(connection)
 
 
-async def publish_once(
-    connection: AbstractConnection, message: Outgoing, *, timeout: float
-) -> bool:
-    """Publish persistently; True once the broker has confirmed that a queue took it.
+async def publish_once(connection: Connection, message: Outgoing, *, timeout: float) -> bool:
+    """Publish on a channel that is opened for this message. Returns and raises as `publish_on`."""
+    try:
+        channel = await open_channel(connection, confirms=True)
+    except BROKER_ERRORS as error:
+        raise BrokerUnavailable(error_summary(error)) from error
+    return await publish_on(channel, message, timeout=timeout)
 
-    False when it was mandatory and no queue was there for it. Raises TopologyDiffers when the
-    exchange does not exist, and BrokerUnavailable when there was no confirmation within `timeout`
-    seconds; the message may have been taken all the same.
+
+async def publish_on(channel: AbstractChannel, message: Outgoing, *, timeout: float) -> bool:
+    """Publish on an open channel that has confirmations. True once a queue has the message.
+
+    False when the message is mandatory and no queue is bound for it. Raises ValueError when AMQP
+    cannot hold the message, TopologyDiffers when the exchange does not exist, and BrokerUnavailable
+    when no confirmation arrived within `timeout` seconds. The message may have arrived then.
     """
     try:
         async with asyncio.timeout(timeout):
-            await broker_call(_publish(connection, message))
-            return True
+            batch = send_batch(await raw_channel(channel), [with_message_id(message)])
+            (confirmation,) = await broker_call(batch)
+            await broker_call(confirmation)
     except PublishError:
         return False
     except ChannelNotFoundEntity as error:
@@ -76,10 +78,13 @@ async def publish_once(
             f"no confirmation within {timeout:g} s from {message.exchange!r}"
         ) from error
     except BROKER_ERRORS as error:
-        raise BrokerUnavailable(error_summary(error)) from error
+        raise BrokerUnavailable(f"not confirmed: {error_summary(error)}") from error
+    except ENCODING_ERRORS as error:
+        raise ValueError(f"AMQP cannot hold the message: {error_summary(error)}") from error
+    return True
 
 
-async def declare_once(connection: AbstractConnection, topology: Topology) -> None:
+async def declare_once(connection: Connection, topology: Topology) -> None:
     """Create what is missing of the topology.
 
     Raises TopologyDiffers, naming what exists with other properties, and BrokerUnavailable.
@@ -91,26 +96,6 @@ async def declare_once(connection: AbstractConnection, topology: Topology) -> No
 
 
 def error_summary(error: BaseException) -> str:
-    """The first line of the error, bounded; its class where it says nothing."""
+    """The first line of the error's text, at most 300 characters. Its class if it has no text."""
     text = str(error) or type(error).__name__
     return text.splitlines()[0][:300]
-
-
-async def _publish(connection: AbstractConnection, message: Outgoing) -> None:
-    channel = await open_channel(connection, confirms=True)
-    exchange = await channel.get_exchange(message.exchange)
-    await exchange.publish(_amqp(message), message.routing_key, mandatory=message.mandatory)
-
-
-def _amqp(message: Outgoing) -> aio_pika.Message:
-    return aio_pika.Message(
-        message.body,
-        headers=dict(message.headers),  # type: ignore[arg-type]  # checked by the broker
-        content_type=message.content_type,
-        delivery_mode=aio_pika.DeliveryMode.PERSISTENT,
-        correlation_id=message.correlation_id,
-        reply_to=message.reply_to,
-        message_id=message.message_id,
-        timestamp=message.timestamp,
-        type=message.type,
-    )

@@ -10,8 +10,8 @@ from collections import deque
 from typing import Final
 
 from aio_pika.abc import AbstractQueue
-from aiormq.abc import AbstractChannel, DeliveredMessage
 
+from worker.broker.aiormq.raw_channel import RawChannel, RawMessage
 from worker.broker.connection import broker_call
 from worker.broker.topology import RPC_TIMEOUT_SECONDS
 
@@ -34,10 +34,10 @@ class QueueBrowser:
     Errors are those of the library, see `BROKER_TROUBLE`.
     """
 
-    def __init__(self, queue: AbstractQueue, channel: AbstractChannel) -> None:
+    def __init__(self, queue: AbstractQueue, channel: RawChannel) -> None:
         self._queue = queue
         self._channel = channel
-        self._arrived: deque[DeliveredMessage] = deque()
+        self._arrived: deque[RawMessage] = deque()
         self._tags: set[int] = set()
         self._read = 0
         self._taken = 0
@@ -49,7 +49,7 @@ class QueueBrowser:
         """How many of those that waited at the start `next` has not returned."""
         return self._waiting - self._read
 
-    async def next(self) -> DeliveredMessage | None:
+    async def next(self) -> RawMessage | None:
         """The next one from the head of the queue; None after those that waited at the start."""
         if not self._arrived:
             await self._take_more()
@@ -94,7 +94,7 @@ class QueueBrowser:
 
     async def _take(self, wanted: int) -> bool:
         """Take and hold so many; False when others have left fewer."""
-        coming: asyncio.Queue[DeliveredMessage] = asyncio.Queue()
+        coming: asyncio.Queue[RawMessage] = asyncio.Queue()
         # Held messages do not count: the prefetch is that of the consumer that begins now.
         await broker_call(
             self._channel.basic_qos(prefetch_count=max(1, wanted), timeout=RPC_TIMEOUT_SECONDS)
@@ -114,7 +114,7 @@ class QueueBrowser:
         )
         return complete
 
-    def _hold(self, message: DeliveredMessage) -> None:
+    def _hold(self, message: RawMessage) -> None:
         self._taken += 1
         self._tags.add(tag_of(message))
         self._arrived.append(message)
@@ -133,7 +133,7 @@ class QueueBrowser:
         return declared.message_count or 0
 
 
-def tag_of(message: DeliveredMessage) -> int:
+def tag_of(message: RawMessage) -> int:
     """What a message that is held is acknowledged by."""
     tag = message.delivery_tag
     assert tag is not None  # noqa: S101 - only answers that bring no message have none

@@ -34,17 +34,17 @@ class Taken(list[tuple[int, Delivery]]):
             exchange="x",
             routing_key="key",
         )
-        assert self.assembly.took(METHOD, DELIVER + announced.marshal())
+        assert self.assembly.accept(METHOD, DELIVER + announced.marshal())
         return self
 
     def with_header(self, size: int, properties: Basic.Properties | None = None) -> "Taken":
         header = ContentHeader(body_size=size, properties=properties)
-        assert self.assembly.took(HEADER, header.marshal())
+        assert self.assembly.accept(HEADER, header.marshal())
         return self
 
     def with_body(self, *parts: bytes) -> "Taken":
         for part in parts:
-            assert self.assembly.took(BODY, part)
+            assert self.assembly.accept(BODY, part)
         return self
 
 
@@ -88,7 +88,7 @@ def test_one_delivery_leaves_nothing_to_the_next() -> None:
 def test_properties_that_nobody_can_read_are_marked_and_the_body_is_kept() -> None:
     taken = Taken().announced()
     header = ContentHeader(body_size=1, properties=Basic.Properties(message_id="mm")).marshal()
-    assert taken.assembly.took(HEADER, header.replace(b"mm", b"\xff\xfe"))
+    assert taken.assembly.accept(HEADER, header.replace(b"mm", b"\xff\xfe"))
     ((_, delivery),) = taken.with_body(b"b")
     assert delivery == Delivery(body=b"b", routing_key="key", headers={UNREADABLE: True})
 
@@ -98,21 +98,21 @@ def test_a_routing_key_is_taken_as_far_as_it_is_text() -> None:
     method = (
         (60).to_bytes(2, "big") * 2 + b"\x01t" + (1).to_bytes(8, "big") + b"\x00\x01x\x03a\xffb"
     )
-    assert taken.assembly.took(METHOD, method)
+    assert taken.assembly.accept(METHOD, method)
     assert taken.with_header(0) == [(1, Delivery(body=b"", routing_key="ab"))]
 
 
 @pytest.mark.parametrize("kind", [METHOD, HEADER, BODY])
 def test_frames_that_belong_to_no_delivery_are_left_to_the_library(kind: int) -> None:
     taken = Taken()
-    assert not taken.assembly.took(kind, b"\x00\x3c\x00\x0b")
+    assert not taken.assembly.accept(kind, b"\x00\x3c\x00\x0b")
     taken.announced().with_header(0)
-    assert not taken.assembly.took(kind, b"\x00\x3c\x00\x0b")
+    assert not taken.assembly.accept(kind, b"\x00\x3c\x00\x0b")
 
 
 def test_an_answer_between_the_frames_of_a_delivery_is_left_to_the_library() -> None:
     taken = Taken().announced()
-    assert not taken.assembly.took(METHOD, b"\x00\x3c\x00\x0b")
+    assert not taken.assembly.accept(METHOD, b"\x00\x3c\x00\x0b")
     assert len(taken.with_header(0)) == 1
 
 

@@ -13,7 +13,7 @@ from pamqp.commands import Basic, Queue
 from pamqp.header import ContentHeader
 
 from worker.broker.aiormq.delivery_decoder import DeliveryAssembler
-from worker.broker.aiormq.frame_reader import HEARTBEAT_INTERVAL_SECONDS, _Frames
+from worker.broker.aiormq.frame_reader import HEARTBEAT_INTERVAL_SECONDS, FrameReader
 from worker.broker.messages import Delivery
 
 TAKEN, OTHER = 1, 2
@@ -37,7 +37,7 @@ class Reading:
     def __init__(self, chunks: Sequence[bytes], ticks: Callable[[], float] = lambda: 0.0) -> None:
         self.taken: list[tuple[int, bytes]] = []
         plain = asyncio.StreamReader()
-        self.frames = _Frames(plain, {TAKEN: DeliveryAssembler(self._take)}, ticks)
+        self.frames = FrameReader(plain, {TAKEN: DeliveryAssembler(self._take)}, ticks)
         for chunk in chunks:
             plain.feed_data(chunk)
         plain.feed_eof()

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from pamqp.commands import Basic
 from pamqp.header import ContentHeader
 
-from worker.broker.aiormq.batch_publish import ENCODING_ERRORS, encoded_properties
+from worker.broker.aiormq.message_encoder import ENCODING_ERRORS, encoded_properties
 from worker.broker.messages import Outgoing
 
 SHORT = st.none() | st.text(max_size=63)
@@ -30,6 +30,8 @@ def decoded(encoded: bytes) -> Basic.Properties:
         message_id=SHORT,
         type=SHORT,
         content_type=SHORT,
+        content_encoding=SHORT,
+        app_id=SHORT,
         correlation_id=SHORT,
         reply_to=SHORT,
         timestamp=st.none() | st.floats(0, 4e9),
@@ -44,6 +46,7 @@ def test_the_library_reads_every_property_as_it_was_meant(message: Outgoing) -> 
     read = decoded(encoded_properties(message))
     assert read == Basic.Properties(
         content_type=message.content_type or None,
+        content_encoding=message.content_encoding or None,
         headers=message.headers or None,  # type: ignore[arg-type]
         delivery_mode=2,
         correlation_id=message.correlation_id or None,
@@ -53,6 +56,7 @@ def test_the_library_reads_every_property_as_it_was_meant(message: Outgoing) -> 
         if message.timestamp is None
         else datetime.fromtimestamp(int(message.timestamp), UTC),
         message_type=message.type or None,
+        app_id=message.app_id or None,
     )
 
 

@@ -10,7 +10,7 @@ from aiormq.abc import DeliveredMessage
 from aiormq.channel import Channel
 
 from sandbox.waiting import Eventually
-from worker.broker.acknowledging import Acknowledging
+from worker.broker.acknowledger import Acknowledger
 
 COMMANDS = 40
 
@@ -44,13 +44,13 @@ async def test_exactly_what_was_acknowledged_is_gone_however_it_ended(
             await looking.default_exchange.publish(message, queue.name)
         await eventually(lambda: len(delivered) == COMMANDS)
 
-        settling = Acknowledging(channel)
+        acknowledger = Acknowledger(channel)
         dropped = delivered[-3:] if seed % 2 else chance.sample(delivered, 3)
         settled = chance.sample([one for one in delivered if one not in dropped], COMMANDS - 3)
         returned, done = settled[:10], settled[10:]
         await channel.basic_cancel(tag)
-        ends = [settling.acknowledge(one.delivery_tag or 0) for one in done]
-        ends += [settling.give_back(one.delivery_tag or 0) for one in returned]
+        ends = [acknowledger.acknowledge(one.delivery_tag or 0) for one in done]
+        ends += [acknowledger.requeue(one.delivery_tag or 0) for one in returned]
         chance.shuffle(ends)
         for first in range(0, len(ends), 7):
             await asyncio.gather(*ends[first : first + 7])

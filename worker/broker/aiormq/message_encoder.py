@@ -1,0 +1,124 @@
+"""Encodes a message as AMQP frames.
+
+The library looks up by name how each property is encoded. Here the order is fixed, and all
+messages are encoded in one place.
+"""
+
+import struct
+from collections.abc import Iterator
+from functools import lru_cache
+from typing import Final, cast
+
+import pamqp.frame
+from pamqp.commands import Basic
+from pamqp.common import FieldValue
+from pamqp.encode import encode_table_value, field_table
+
+from worker.broker.messages import Headers, Outgoing
+
+PERSISTENT: Final = b"\x02"
+MAX_SHORT_STRING_BYTES: Final = 255
+BASIC_CLASS: Final = 60
+"""The class of AMQP methods that publish and deliver messages."""
+
+ENCODING_ERRORS: Final = (TypeError, ValueError, OverflowError, struct.error)
+"""Raised for a message that does not fit AMQP's frames."""
+
+_HEAD: Final = struct.Struct(">BHI")
+_CONTENT_HEADER: Final = struct.Struct(">BHIHHQ")
+_FIXED_HEADER_BYTES: Final = _CONTENT_HEADER.size - _HEAD.size
+_FLAGS: Final = struct.Struct(">H")
+_LENGTH: Final = struct.Struct(">B")
+_TIMESTAMP: Final = struct.Struct(">Q")
+_FRAME_END: Final = b"\xce"
+_HEADER_FRAME: Final = 2
+_BODY_FRAME: Final = 3
+
+
+def encoded_message(message: Outgoing, channel: int, max_body_bytes: int) -> bytes:
+    """All frames of a message. A body frame has at most `max_body_bytes` of the body.
+
+    Raises one of `ENCODING_ERRORS`.
+    """
+    publish = _publish_frame(message.exchange, message.routing_key, message.mandatory, channel)
+    return b"".join((publish, *_content_frames(message, channel, max_body_bytes)))
+
+
+@lru_cache(maxsize=256)
+def _publish_frame(exchange: str, routing_key: str, mandatory: bool, channel: int) -> bytes:
+    """The first frame. Few different ones exist, so they are cached."""
+    if len(routing_key.encode()) > MAX_SHORT_STRING_BYTES:
+        raise ValueError("the routing key is longer than 255 bytes")
+    method = Basic.Publish(exchange=exchange, routing_key=routing_key, mandatory=mandatory)
+    return pamqp.frame.marshal(method, channel)
+
+
+def _content_frames(message: Outgoing, channel: int, max_body_bytes: int) -> Iterator[bytes]:
+    body = message.body
+    properties = encoded_properties(message)
+    size = _FIXED_HEADER_BYTES + len(properties)
+    yield _CONTENT_HEADER.pack(_HEADER_FRAME, channel, size, BASIC_CLASS, 0, len(body))
+    yield properties
+    yield _FRAME_END
+    for start in range(0, len(body), max_body_bytes):
+        part = body[start : start + max_body_bytes]
+        yield _HEAD.pack(_BODY_FRAME, channel, len(part))
+        yield part
+        yield _FRAME_END
+
+
+def encoded_properties(message: Outgoing) -> bytes:
+    """The properties as AMQP has them: flags, then the values in the order of their flags.
+
+    Raises one of `ENCODING_ERRORS`.
+    """
+    properties = (
+        (0x8000, _short_string(message.content_type)),
+        (0x4000, _short_string(message.content_encoding)),
+        (0x2000, _table(message.headers)),
+        (0x1000, PERSISTENT),
+        (0x0400, _correlation_id(message.correlation_id)),
+        (0x0200, _short_string(message.reply_to)),
+        (0x0080, _short_string(message.message_id)),
+        (0x0040, _timestamp(message.timestamp)),
+        (0x0020, _short_string(message.type)),
+        (0x0008, _short_string(message.app_id)),
+    )
+    flags, values = 0, [b""]
+    for flag, value in properties:
+        if value:
+            flags |= flag
+            values.append(value)
+    values[0] = _FLAGS.pack(flags)
+    return b"".join(values)
+
+
+def encoded_header_size(name: str, value: object) -> int | None:
+    """How many bytes a header takes in a message. None if AMQP cannot hold the value."""
+    try:
+        return 1 + len(name.encode()) + len(encode_table_value(cast("FieldValue", value)))
+    except Exception:  # noqa: BLE001 - each type raises its own error for what it cannot hold
+        return None
+
+
+def _short_string(text: str | None) -> bytes:
+    if not text:
+        return b""
+    encoded = text.encode()
+    return _LENGTH.pack(len(encoded)) + encoded
+
+
+def _correlation_id(text: str | None) -> bytes:
+    """Cut to the 255 bytes that AMQP allows, because a command's id may be longer."""
+    if not text:
+        return b""
+    fitting = text.encode()[:MAX_SHORT_STRING_BYTES].decode(errors="ignore")
+    return _short_string(fitting)
+
+
+def _table(headers: Headers) -> bytes:
+    return field_table(headers) if headers else b""  # type: ignore[arg-type]  # it checks itself
+
+
+def _timestamp(seconds: float | None) -> bytes:
+    return b"" if seconds is None else _TIMESTAMP.pack(int(seconds))

@@ -1,0 +1,28 @@
+"""The channel of aiormq below a channel of aio-pika, and the messages that it delivers.
+
+aio-pika has no call for three things: an acknowledgement that does not wait for the socket, many
+messages in one write, and a callback when the broker cancels a consumer. And its messages raise for
+properties that only strangers send, such as an unknown delivery mode.
+"""
+
+from collections.abc import Callable
+from typing import TypeAlias
+
+from aio_pika.abc import AbstractChannel
+from aiormq.abc import DeliveredMessage
+from aiormq.channel import Channel
+
+RawChannel: TypeAlias = Channel
+RawMessage: TypeAlias = DeliveredMessage
+
+
+async def raw_channel(channel: AbstractChannel) -> RawChannel:
+    """The raw channel of an open channel. Raises ChannelInvalidStateError if it is not open."""
+    raw = await channel.get_underlay_channel()
+    assert isinstance(raw, RawChannel)  # noqa: S101 - the abstract class hides the write queue
+    return raw
+
+
+def on_consumer_cancelled(channel: RawChannel, callback: Callable[[], None]) -> None:
+    """Call `callback` when the broker cancels a consumer, for example with its queue."""
+    channel.on_consumer_cancel_callbacks.add(lambda _frame: callback())

@@ -1,0 +1,63 @@
+"""What the broker's confirmations mean for the messages that were published."""
+
+import asyncio
+from collections.abc import Sequence
+
+from aio_pika.exceptions import DeliveryError, PublishError
+
+from worker.broker.aiormq.batch_publish import Confirmation
+from worker.broker.connection import CLOSED_MESSAGE
+from worker.broker.messages import Outgoing
+from worker.domain.errors import BrokerUnavailable
+
+PublishResult = bool | BrokerUnavailable
+"""True: the broker confirmed the message. False: it is mandatory, and no queue took it."""
+
+
+async def wait_for_confirmations(confirmations: Sequence[Confirmation], timeout: float) -> bool:
+    """Wait until all have arrived. False if none arrived for `timeout` seconds.
+
+    The rest is cancelled then. A broker that is slow with many messages is not a silent one, so
+    each confirmation that arrives starts the time anew.
+    """
+    waiting = arrived = set(confirmations)
+    try:
+        while waiting and arrived:
+            arrived, waiting = await asyncio.wait(waiting, timeout=timeout)
+    finally:
+        late = [confirmation for confirmation in waiting if confirmation.cancel()]
+    return not late
+
+
+def publish_result(
+    message: Outgoing, confirmation: Confirmation, late_reason: str
+) -> PublishResult:
+    """The result of one message. A cancelled confirmation is late, because of `late_reason`."""
+    if confirmation.cancelled():
+        return BrokerUnavailable(late_reason)
+    error = confirmation.exception()
+    if error is None:
+        return True
+    if not isinstance(error, DeliveryError):
+        return unavailable(error)
+    if message.mandatory:
+        return False
+    return BrokerUnavailable(f"a queue of {message.exchange!r} is full or has no leader")
+
+
+def is_refused(confirmation: Confirmation) -> bool:
+    """Whether a queue refused the message: the queue is full or has no leader."""
+    if confirmation.cancelled():
+        return False
+    error = confirmation.exception()
+    return isinstance(error, DeliveryError) and not isinstance(error, PublishError)
+
+
+def unavailable(error: BaseException) -> BrokerUnavailable:
+    """The library's error as BrokerUnavailable, with the error as its cause."""
+    # Calls that a closed channel ends raise one of these, without a text.
+    is_closed = type(error) in {Exception, asyncio.CancelledError}
+    text = CLOSED_MESSAGE if is_closed else f"{type(error).__name__}: {error}"[:300]
+    converted = BrokerUnavailable(text)
+    converted.__cause__ = error
+    return converted

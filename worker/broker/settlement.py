@@ -1,0 +1,71 @@
+"""Moves a delivery to the queue that its settlement names, before it is acknowledged."""
+
+from collections.abc import Callable
+
+from worker.broker.headers import headers_for_copy
+from worker.broker.messages import Ack, Dead, Delivery, Outgoing, Retry, Settlement
+from worker.broker.publisher import Publisher
+from worker.broker.topology import Topology
+from worker.domain.errors import BrokerUnavailable
+
+
+class Settler:
+    """Publishes the copies of deliveries that are retried or dead-lettered.
+
+    `now` returns seconds since the epoch.
+    """
+
+    def __init__(
+        self, publisher: Publisher, topology: Topology, *, now: Callable[[], float]
+    ) -> None:
+        self._publisher = publisher
+        self._topology = topology
+        self._now = now
+
+    async def settle(self, delivery: Delivery, settlement: Settlement) -> None:
+        """Return once the broker has confirmed the copy, so that the delivery can be acknowledged.
+
+        Raises BrokerUnavailable when it did not confirm, or when no queue took the copy.
+        """
+        match settlement:
+            case Ack():
+                return
+            case Retry():
+                queue = self._topology.retry_queue(settlement.delay_seconds)
+                count = settlement.redelivery_count
+                await self._publish_copy(delivery, settlement, "", queue, count)
+            case Dead():
+                exchange = self._topology.exchange("dead-letter")
+                await self._publish_copy(delivery, settlement, exchange, delivery.routing_key, 0)
+
+    async def _publish_copy(
+        self,
+        delivery: Delivery,
+        settlement: Retry | Dead,
+        exchange: str,
+        routing_key: str,
+        redelivery_count: int,
+    ) -> None:
+        headers = headers_for_copy(
+            delivery,
+            code=settlement.code,
+            reason=settlement.reason,
+            now=self._now(),
+            redelivery_count=redelivery_count,
+        )
+        is_routed = await self._publisher.publish(
+            Outgoing(
+                exchange=exchange,
+                routing_key=routing_key,
+                body=delivery.body,
+                content_type=delivery.content_type,
+                message_id=delivery.message_id,
+                correlation_id=delivery.correlation_id,
+                reply_to=delivery.reply_to,
+                timestamp=delivery.sent_at,
+                headers=headers,
+                mandatory=True,
+            )
+        )
+        if not is_routed:
+            raise BrokerUnavailable(f"no queue took the message for {exchange or routing_key!r}")

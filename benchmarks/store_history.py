@@ -23,8 +23,8 @@ from worker.domain.recording import Observation, Recording, StartContext
 from worker.domain.snapshot import RecordingSnapshot
 from worker.store.database.engine import open_engine
 from worker.store.database.schema import files, inbox, outbox, recordings
-from worker.store.finishing import Finish
-from worker.store.inbox import Claim
+from worker.store.finishing import FinishRequest
+from worker.store.inbox import ClaimRequest
 from worker.store.outbox import Reply
 from worker.store.store import Store
 
@@ -35,14 +35,14 @@ CHUNK: Final = 50_000
 LONG_AGO: Final = 1_700_000_000.0
 
 
-def finish(command_id: str, *seen: Observation) -> Finish:
+def finish(command_id: str, *seen: Observation) -> FinishRequest:
     data = CommandSucceeded(
         command_id=command_id, command_type="start_track_recording", recording_ids=("r",)
     )
     record = outcome_record(
         data, source="bench", at=datetime.now(UTC), correlation_id=None, trace={}
     )
-    return Finish(outcome=record, reply=Reply(), seen=seen, now=time.time())
+    return FinishRequest(outcome=record, reply=Reply(), observations=seen, now=time.time())
 
 
 def history(count: int) -> Iterator[tuple[sa.Table, Iterable[dict[str, Any]]]]:
@@ -91,7 +91,7 @@ async def one_command(store: Store, command_id: str) -> None:
     """Claim a start and finish it with its recording."""
     now = time.time()
     await store.claim(
-        Claim(
+        ClaimRequest(
             command_id=command_id, command_type="start_track_recording", owner="bench", now=now,
             lease_seconds=60.0, settle_seconds=30.0, abandoned_before=now - 3600.0,
             slot=f"{command_id}/track", meeting_id=command_id,

@@ -27,7 +27,7 @@ from worker.realtimekit.apps import App, Apps
 from worker.settings.settings import Settings
 from worker.store.leader import LeaderElector
 from worker.store.pruner import Pruner, Retention
-from worker.store.queries import Oldest
+from worker.store.queries import Staleness
 from worker.store.store import Store
 from worker.tracking.webhook_endpoint import unavailable_routes
 from worker.tracking.webhook_registration import keep_registered
@@ -151,10 +151,13 @@ class Worker:
             now=self._now,
         )
         store.subscribe("outbox", relay.wake)
-        store.subscribe("lead", leadership.wake)
+        store.subscribe("lease", leadership.wake)
         housekeeping = Pruner(
             store,
-            Retention(sent=settings.keep_sent_seconds, finished=settings.keep_finished_seconds),
+            Retention(
+                sent_seconds=settings.keep_sent_seconds,
+                finished_seconds=settings.keep_finished_seconds,
+            ),
             now=self._now,
         )
         consumer = Consumer(
@@ -168,7 +171,7 @@ class Worker:
         checks: dict[str, Check] = {
             "publishing": lambda: publishing.unavailable_reason,
             "consuming": lambda: consuming.unavailable_reason,
-            "store": lambda: store.trouble,
+            "store": lambda: store.commit_error,
         }
         # A turn of the relay may be a few confirmations that do not come.
         pulses = Watchdog(seconds=max(STUCK_SECONDS, 3 * settings.publish_timeout_seconds))
@@ -252,12 +255,12 @@ class Worker:
                 events, oldest = await store.outbox_depth()
                 self._metrics.set_outbox(events, 0.0 if oldest is None else self._now() - oldest)
                 self._metrics.set_recordings(await store.count_by_status())
-                self._tell_oldest(await store.oldest())
+                self._tell_oldest(await store.staleness())
             except StoreUnavailable:
                 pass  # readiness says so
             await asyncio.sleep(GAUGES_SECONDS)
 
-    def _tell_oldest(self, oldest: Oldest) -> None:
+    def _tell_oldest(self, oldest: Staleness) -> None:
         now = self._now()
         unchanged = {status: now - since for status, since in oldest.unchanged_since.items()}
         overdue = 0.0 if oldest.due_since is None else now - oldest.due_since

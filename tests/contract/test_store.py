@@ -17,11 +17,11 @@ from worker.domain.recording import Observation, StartContext
 from worker.domain.snapshot import RecordingSnapshot
 from worker.domain.track_files import TrackFile
 from worker.store.database.engine import open_engine
-from worker.store.finishing import Finish
-from worker.store.inbox import Claim, Claimed, Release
+from worker.store.finishing import FinishRequest
+from worker.store.inbox import ClaimRequest, ClaimResult, ReleaseRequest
 from worker.store.leases import LeaseRequest
 from worker.store.outbox import Reply
-from worker.store.queries import Oldest, RecordingsFilter
+from worker.store.queries import RecordingsFilter, Staleness
 from worker.store.read_schedule import ScheduledRead
 from worker.store.store import Store
 
@@ -36,8 +36,8 @@ async def store(database_url: str) -> AsyncIterator[Store]:
     await opened.close()
 
 
-def claim(command_id: str = "c1", **changes: Any) -> Claim:
-    request = Claim(
+def claim(command_id: str = "c1", **changes: Any) -> ClaimRequest:
+    request = ClaimRequest(
         command_id=command_id,
         command_type="start_track_recording",
         owner="me",
@@ -52,12 +52,12 @@ def claim(command_id: str = "c1", **changes: Any) -> Claim:
     return msgspec.structs.replace(request, **changes)
 
 
-def finish(command_id: str = "c1", *seen: Observation, reply: Reply | None = None) -> Finish:
+def finish(command_id: str = "c1", *seen: Observation, reply: Reply | None = None) -> FinishRequest:
     data = CommandSucceeded(
         command_id=command_id, command_type="start_track_recording", recording_ids=("r1",)
     )
     record = outcome_record(data, source=SOURCE, at=NOW, correlation_id=None, trace={})
-    return Finish(outcome=record, reply=reply or Reply(), seen=seen, now=1001.0)
+    return FinishRequest(outcome=record, reply=reply or Reply(), observations=seen, now=1001.0)
 
 
 def seen(
@@ -110,36 +110,36 @@ async def test_a_call_whose_answer_was_lost_may_be_made_again_once_it_has_settle
     store: Store,
 ) -> None:
     await store.claim(claim(now=1000.0))
-    await store.release(Release(command_id="c1", uncertain=True, last_error="{}"))
+    await store.release(ReleaseRequest(command_id="c1", uncertain=True, last_error="{}"))
     assert not (await store.claim(claim(now=1029.0))).may_call
-    await store.release(Release(command_id="c1", uncertain=True, last_error="{}"))
+    await store.release(ReleaseRequest(command_id="c1", uncertain=True, last_error="{}"))
     settled = await store.claim(claim(now=1031.0))
     assert (settled.may_call, settled.called_at) == (True, 1000.0)
-    await store.release(Release(command_id="c1", uncertain=True, last_error="{}"))
+    await store.release(ReleaseRequest(command_id="c1", uncertain=True, last_error="{}"))
     assert not (await store.claim(claim(now=1032.0))).may_call, "the second call settles anew"
 
 
 async def test_a_call_settles_from_when_it_went_out_not_from_its_claim(store: Store) -> None:
     await store.claim(claim(now=1000.0))
-    late = Release(command_id="c1", uncertain=True, last_error="{}", called_until=1025.0)
+    late = ReleaseRequest(command_id="c1", uncertain=True, last_error="{}", called_until=1025.0)
     await store.release(late)
     assert not (await store.claim(claim(now=1054.0))).may_call
-    await store.release(Release(command_id="c1", uncertain=True, last_error="{}"))
+    await store.release(ReleaseRequest(command_id="c1", uncertain=True, last_error="{}"))
     assert (await store.claim(claim(now=1056.0))).may_call
 
 
 async def test_a_process_that_died_may_have_called_until_its_very_end(store: Store) -> None:
     await store.claim(claim(now=1000.0))
     assert not (await store.claim(claim(owner="other", now=1061.0))).may_call
-    await store.release(Release(command_id="c1", uncertain=True, last_error="{}"))
+    await store.release(ReleaseRequest(command_id="c1", uncertain=True, last_error="{}"))
     assert not (await store.claim(claim(owner="other", now=1089.0))).may_call
-    await store.release(Release(command_id="c1", uncertain=True, last_error="{}"))
+    await store.release(ReleaseRequest(command_id="c1", uncertain=True, last_error="{}"))
     assert (await store.claim(claim(owner="other", now=1091.0))).may_call
 
 
 async def test_a_call_that_surely_was_not_executed_leaves_no_doubt(store: Store) -> None:
     await store.claim(claim(now=1000.0))
-    await store.release(Release(command_id="c1", uncertain=False, last_error='{"a":1}'))
+    await store.release(ReleaseRequest(command_id="c1", uncertain=False, last_error='{"a":1}'))
     again = await store.claim(claim(now=1005.0))
     assert (again.verdict, again.called_at, again.may_call) == ("again", None, True)
     assert (again.attempts, again.first_seen_at, again.last_error) == (2, 1000.0, '{"a":1}')
@@ -157,10 +157,10 @@ async def test_a_start_that_may_have_been_executed_keeps_others_out_until_it_is_
     store: Store,
 ) -> None:
     await store.claim(claim("c1"))
-    await store.release(Release(command_id="c1", uncertain=True, last_error="{}"))
+    await store.release(ReleaseRequest(command_id="c1", uncertain=True, last_error="{}"))
     assert (await store.claim(claim("c2"))).verdict == "busy"
     await store.claim(claim("c1", now=1100.0))
-    await store.release(Release(command_id="c1", uncertain=False, last_error="{}"))
+    await store.release(ReleaseRequest(command_id="c1", uncertain=False, last_error="{}"))
     assert (await store.claim(claim("c2"))).verdict == "new"
 
 
@@ -176,7 +176,7 @@ async def test_a_start_claimed_again_is_told_which_recordings_of_the_meeting_hav
     await store.apply((seen(recording_id="theirs", start_id="other"),))
     await store.claim(claim())
     again = await store.claim(claim(now=1001.0))
-    assert [one.recording_id for one in again.known] == ["theirs"]
+    assert [one.recording_id for one in again.known_recordings] == ["theirs"]
 
 
 async def test_a_stop_is_told_the_recording_of_its_start_and_the_start_s_state(
@@ -189,18 +189,18 @@ async def test_a_stop_is_told_the_recording_of_its_start_and_the_start_s_state(
     await store.finish(finish("c1", seen()))
     told = await store.claim(stop)
     assert told.start_state == "done"
-    assert [one.recording_id for one in told.known] == ["r1"]
+    assert [one.recording_id for one in told.known_recordings] == ["r1"]
 
 
 async def test_a_stop_of_a_meeting_is_told_how_many_of_its_starts_are_unfinished(
     store: Store,
 ) -> None:
-    stop = claim("stop", slot=None, rivals=("m1/track", "m1/composite"))
+    stop = claim("stop", slot=None, rival_slots=("m1/track", "m1/composite"))
     await store.claim(claim("c1"))
-    assert (await store.claim(stop)).starts_pending == 1
+    assert (await store.claim(stop)).pending_starts == 1
     await store.finish(finish("c1", seen()))
     told = await store.claim(stop)
-    assert (told.starts_pending, [one.recording_id for one in told.known]) == (0, ["r1"])
+    assert (told.pending_starts, [one.recording_id for one in told.known_recordings]) == (0, ["r1"])
 
 
 async def test_finishing_commits_state_events_and_outcome_together(store: Store) -> None:
@@ -367,20 +367,24 @@ async def test_open_recordings_are_those_that_something_still_follows(store: Sto
     await store.apply((seen(recording_id="live", start_id=None),))
     await store.apply((seen(Status.UPLOADED, recording_id="waits", start_id=None),))
     await store.apply((seen(Status.ERRORED, recording_id="over", start_id=None),))
-    following = {one.recording_id for one in await store.open_recordings("default")}
+    following = {
+        recording.recording_id
+        for recording in await store.recordings(RecordingsFilter())
+        if recording.is_open
+    }
     assert following == {"live", "waits"}
     assert await store.count_by_status() == {Status.INVOKED: 1, Status.UPLOADED: 1}
 
 
 async def test_what_has_waited_longest_is_told_of_what_is_still_followed(store: Store) -> None:
-    assert await store.oldest() == Oldest(unchanged_since={}, due_since=None)
+    assert await store.staleness() == Staleness(unchanged_since={}, due_since=None)
     await store.apply((seen(recording_id="first", start_id=None, at=NOW),))
     later = NOW + timedelta(seconds=5)
     await store.apply((seen(recording_id="second", start_id=None, at=later),))
     await store.apply((seen(Status.ERRORED, recording_id="over", start_id=None, at=NOW),))
     await store.schedule_read(ScheduledRead(ids=["second"], at=9.0))
-    told = await store.oldest()
-    assert told == Oldest(unchanged_since={Status.INVOKED: NOW.timestamp()}, due_since=9.0)
+    told = await store.staleness()
+    assert told == Staleness(unchanged_since={Status.INVOKED: NOW.timestamp()}, due_since=9.0)
 
 
 async def test_recordings_can_be_found_by_their_start_command(store: Store) -> None:
@@ -405,7 +409,7 @@ async def test_a_lease_is_held_by_one_owner_until_it_ends(store: Store) -> None:
 
 async def test_a_thousand_claims_at_once_share_few_transactions(store: Store) -> None:
     claims = [claim(f"c{n}", slot=None) for n in range(1000)]
-    claimed: list[Claimed] = await asyncio.gather(*(store.claim(one) for one in claims))
+    claimed: list[ClaimResult] = await asyncio.gather(*(store.claim(one) for one in claims))
     assert {one.verdict for one in claimed} == {"new"}
 
 

@@ -44,7 +44,7 @@ def known_for(hours: float) -> OverdueQuery:
         app="default",
         now=NOW.timestamp(),
         changed_before={},
-        known_before=dict.fromkeys(statuses, before),
+        first_seen_before=dict.fromkeys(statuses, before),
     )
 
 
@@ -85,7 +85,7 @@ async def test_of_many_that_are_overdue_and_many_uploads_both_are_read(
     store: Store, uploaded: int, files: int
 ) -> None:
     await overdue_and_uploaded(store, uploaded)
-    found = await due(store, files=4)
+    found = await due(store, upload_limit=4)
     assert [one for one in found if one.startswith("upload")] == [
         f"upload {number}" for number in range(files)
     ]
@@ -96,13 +96,17 @@ async def test_the_only_place_goes_to_an_upload_if_it_is_their_turn_else_to_the_
     store: Store,
 ) -> None:
     await overdue_and_uploaded(store, 3)
-    assert await due(store, limit=1, files=4) == ["upload 0"]
-    assert await due(store, limit=1, files=4, besides=["upload 0"]) == ["upload 1"]
-    (one,) = await due(store, limit=1, files=0)
+    assert await due(store, limit=1, upload_limit=4) == ["upload 0"]
+    assert await due(store, limit=1, upload_limit=4, exclude=["upload 0"]) == ["upload 1"]
+    (one,) = await due(store, limit=1, upload_limit=0)
     assert one.startswith("overdue")
 
 
 async def test_few_that_are_due_are_read_in_their_order(store: Store) -> None:
     await overdue_and_uploaded(store, 2)
     in_hand = [f"overdue {number}" for number in range(1, 10)]
-    assert await due(store, files=4, besides=in_hand) == ["overdue 0", "upload 0", "upload 1"]
+    assert await due(store, upload_limit=4, exclude=in_hand) == [
+        "overdue 0",
+        "upload 0",
+        "upload 1",
+    ]

@@ -12,8 +12,8 @@ from worker.domain.event_envelopes import outcome_record
 from worker.domain.recording import Observation, StartContext
 from worker.domain.snapshot import RecordingSnapshot
 from worker.domain.track_files import TrackFile
-from worker.store.finishing import Finish
-from worker.store.inbox import Claim, Claimed, Release
+from worker.store.finishing import FinishRequest
+from worker.store.inbox import ClaimRequest, ClaimResult, ReleaseRequest
 from worker.store.outbox import Reply
 from worker.store.queries import RecordingsFilter
 from worker.store.store import Store
@@ -30,8 +30,8 @@ async def store(database_url: str) -> AsyncIterator[Store]:
     await opened.close()
 
 
-def claim(command_id: str = "c1", **changes: Any) -> Claim:
-    request = Claim(
+def claim(command_id: str = "c1", **changes: Any) -> ClaimRequest:
+    request = ClaimRequest(
         command_id=command_id,
         command_type="start_track_recording",
         owner="me",
@@ -46,14 +46,14 @@ def claim(command_id: str = "c1", **changes: Any) -> Claim:
     return msgspec.structs.replace(request, **changes)
 
 
-def finish(command_id: str, reply: Reply, *seen: Observation) -> Finish:
+def finish(command_id: str, reply: Reply, *seen: Observation) -> FinishRequest:
     data = CommandSucceeded(
         command_id=command_id, command_type="start_track_recording", recording_ids=("r1",)
     )
     record = outcome_record(
         data, source="test", at=NOW, correlation_id=reply.correlation_id, trace=reply.trace
     )
-    return Finish(outcome=record, reply=reply, seen=seen, now=1001.0)
+    return FinishRequest(outcome=record, reply=reply, observations=seen, now=1001.0)
 
 
 def seen(recording_id: str = "r1", *, status: Status = Status.INVOKED, **more: Any) -> Observation:
@@ -70,7 +70,7 @@ def seen(recording_id: str = "r1", *, status: Status = Status.INVOKED, **more: A
 async def doubtful(store: Store, command_id: str) -> None:
     """A start that may have been executed."""
     await store.claim(claim(command_id))
-    await store.release(Release(command_id=command_id, uncertain=True, last_error="{}"))
+    await store.release(ReleaseRequest(command_id=command_id, uncertain=True, last_error="{}"))
 
 
 # Text that PostgreSQL cannot hold
@@ -132,7 +132,9 @@ async def test_a_start_in_doubt_that_nobody_sends_again_does_not_block_its_id_fo
     store: Store,
 ) -> None:
     await doubtful(store, "c1")
-    late: Claimed = await store.claim(claim(slot=None, meeting_id=None, abandoned_before=1001.0))
+    late: ClaimResult = await store.claim(
+        claim(slot=None, meeting_id=None, abandoned_before=1001.0)
+    )
     assert late.verdict == "again"
 
 
@@ -144,8 +146,8 @@ async def test_a_meeting_is_the_same_in_capital_letters(store: Store) -> None:
     await doubtful(store, "c1")
     spelt = MEETING.upper()
     again = await store.claim(claim(meeting_id=spelt))
-    assert [one.recording_id for one in again.known] == ["r1"]
-    stop = await store.claim(claim("stop", slot=None, rivals=(SLOT,), meeting_id=spelt))
-    assert [one.recording_id for one in stop.known] == ["r1"]
-    assert stop.starts_pending == 1
+    assert [one.recording_id for one in again.known_recordings] == ["r1"]
+    stop = await store.claim(claim("stop", slot=None, rival_slots=(SLOT,), meeting_id=spelt))
+    assert [one.recording_id for one in stop.known_recordings] == ["r1"]
+    assert stop.pending_starts == 1
     assert len(await store.recordings(RecordingsFilter(meeting_id=spelt))) == 1

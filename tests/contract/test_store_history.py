@@ -15,8 +15,8 @@ from worker.domain.snapshot import RecordingSnapshot
 from worker.domain.track_files import TrackFile
 from worker.store.database.engine import open_engine
 from worker.store.database.schema import files, inbox, outbox, recordings
-from worker.store.finishing import Finish
-from worker.store.inbox import Claim, Release
+from worker.store.finishing import FinishRequest
+from worker.store.inbox import ClaimRequest, ReleaseRequest
 from worker.store.outbox import Reply
 from worker.store.pruner import Pruner, Retention
 from worker.store.store import Store
@@ -24,7 +24,7 @@ from worker.store.store import Store
 NOW: Final = datetime(2026, 11, 1, 10, 0, tzinfo=UTC)
 DAY: Final = 86_400.0
 OLD: Final = NOW.timestamp() - 40 * DAY
-KEEP: Final = Retention(sent=DAY, finished=30 * DAY)
+KEEP: Final = Retention(sent_seconds=DAY, finished_seconds=30 * DAY)
 
 
 @pytest.fixture
@@ -42,16 +42,16 @@ def engine(database_url: str) -> Iterator[sa.Engine]:
     beside.dispose()
 
 
-def claim(command_id: str, **more: Any) -> Claim:
+def claim(command_id: str, **more: Any) -> ClaimRequest:
     members = {"command_type": "start_track_recording", "owner": "me", "now": NOW.timestamp()}
     waits = {"lease_seconds": 60.0, "settle_seconds": 30.0, "abandoned_before": 0.0}
-    return Claim(command_id=command_id, **{**members, **waits, **more})
+    return ClaimRequest(command_id=command_id, **{**members, **waits, **more})
 
 
-def finish(command_id: str, *seen: Observation, at: datetime = NOW) -> Finish:
+def finish(command_id: str, *seen: Observation, at: datetime = NOW) -> FinishRequest:
     data = CommandSucceeded(command_id=command_id, command_type="x", recording_ids=())
     record = outcome_record(data, source="test", at=at, correlation_id=None, trace={})
-    return Finish(outcome=record, reply=Reply(), seen=seen, now=at.timestamp())
+    return FinishRequest(outcome=record, reply=Reply(), observations=seen, now=at.timestamp())
 
 
 def seen(
@@ -91,7 +91,7 @@ def rows(engine: sa.Engine, column: sa.Column[Any]) -> list[Any]:
 
 
 async def prune(store: Store, keep: Retention = KEEP) -> None:
-    await Pruner(store, keep, now=NOW.timestamp).once(lambda: True)
+    await Pruner(store, keep, now=NOW.timestamp).prune_once(lambda: True)
 
 
 LONG_AGO: Final = NOW - timedelta(days=40)
@@ -135,7 +135,10 @@ async def test_a_recording_that_is_still_followed_stays_and_so_does_its_start(
     assert rows(engine, recordings.c.recording_id) == ["files", "long"]
     assert rows(engine, inbox.c.command_id) == ["start-long"]
     told = await store.claim(claim("stop", slot=None, start_id="start-long"))
-    assert (told.start_state, [one.recording_id for one in told.known]) == ("done", ["long"])
+    assert (told.start_state, [one.recording_id for one in told.known_recordings]) == (
+        "done",
+        ["long"],
+    )
 
 
 async def test_a_recording_that_is_to_be_read_again_stays_though_it_has_ended(
@@ -165,7 +168,7 @@ async def test_a_command_that_has_not_ended_is_never_forgotten(
 ) -> None:
     await store.claim(claim("running", now=OLD))
     await store.claim(claim("waiting", now=OLD))
-    await store.release(Release(command_id="waiting", uncertain=False, last_error="{}"))
+    await store.release(ReleaseRequest(command_id="waiting", uncertain=False, last_error="{}"))
     await prune(store)
     assert rows(engine, inbox.c.command_id) == ["running", "waiting"]
 
@@ -174,7 +177,7 @@ async def test_a_replica_that_does_not_lead_forgets_nothing(
     store: Store, engine: sa.Engine
 ) -> None:
     await record(store, "old", at=LONG_AGO)
-    await Pruner(store, KEEP, now=NOW.timestamp).once(lambda: False)
+    await Pruner(store, KEEP, now=NOW.timestamp).prune_once(lambda: False)
     assert rows(engine, recordings.c.recording_id) == ["old"]
 
 
@@ -184,5 +187,5 @@ async def test_one_that_loses_the_lead_stops_between_two_steps(
     await store.apply([seen(f"r{number}") for number in range(1000)])
     await send_all(store, OLD)
     leads = iter([True])
-    await Pruner(store, KEEP, now=NOW.timestamp).once(lambda: next(leads, False))
+    await Pruner(store, KEEP, now=NOW.timestamp).prune_once(lambda: next(leads, False))
     assert len(rows(engine, outbox.c.position)) == 500

@@ -125,7 +125,7 @@ async def test_who_gives_the_lead_up_is_followed_at_once(
             LeaderElector(one.store, owner=name, lease_seconds=600, now=one.store.now)
             for name, one in (("old", old), ("new", new))
         )
-        new.store.subscribe("lead", heir.wake)
+        new.store.subscribe("lease", heir.wake)
         await first.try_acquire()
         taking_over = asyncio.create_task(heir.run())
         await heir.try_acquire()

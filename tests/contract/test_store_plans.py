@@ -21,10 +21,10 @@ from worker.store.cursors import Cursor
 from worker.store.database.engine import open_engine
 from worker.store.database.migrate import migrate
 from worker.store.database.schema import files, inbox, outbox, recordings
-from worker.store.inbox import Release
+from worker.store.inbox import ReleaseRequest
 from worker.store.leases import LeaseRequest
 from worker.store.observations import WebhookObservation, apply_batch
-from worker.store.pruning import PruneSent
+from worker.store.pruning import PruneSentRequest
 from worker.store.queries import RecordingsFilter
 from worker.store.read_schedule import DueQuery, OverdueQuery, ScheduledRead
 from worker.store.store import Store
@@ -109,28 +109,29 @@ async def everything(store: Any) -> None:
     for name in ("a", "b"):
         await record(store, name, at=NOW, ended=name == "b")
     await store.claim(claim("start-a", slot="a/track", meeting_id="m"))  # a repeat
-    await store.claim(claim("new", slot="n/track", meeting_id="m", rivals=()))
+    await store.claim(claim("new", slot="n/track", meeting_id="m", rival_slots=()))
     await store.claim(claim("new", slot="n/track", meeting_id="m", now=NOW.timestamp() + 1))
     rivals = ("m/track", "m/composite")
-    await store.claim(claim("stop-meeting", meeting_id="m", rivals=rivals))
+    await store.claim(claim("stop-meeting", meeting_id="m", rival_slots=rivals))
     await store.claim(claim("stop-start", start_id="start-a"))
     await store.claim(claim("stop-recording", recording_id="a"))
     await store.claim(claim("late", slot="n/track", abandoned_before=NOW.timestamp() + 9))
-    await store.release(Release(command_id="new", uncertain=False, last_error="{}", owner="me"))
+    await store.release(
+        ReleaseRequest(command_id="new", uncertain=False, last_error="{}", owner="me")
+    )
     await store.finish(finish("start-a"))
     await store.apply([seen("c"), seen("a", Status.UPLOADED, files=())])
     await store.acquire_lease(LeaseRequest(name="leader", owner="me", now=1.0, until=2.0))
     await store.release_leases("me")
     await store.mark_sent([one.position for one in await store.unsent(3, after=1)], OLD)
     await store.outbox_depth()
-    await store.open_recordings("default")
     await store.count_by_status()
-    await store.oldest()
+    await store.staleness()
     await store.count_by_app()
     await follow(store)
     for wanted in filters():
         await store.recordings(wanted)
-    await store.prune_sent(PruneSent(before=OLD + 1))
+    await store.prune_sent(PruneSentRequest(before=OLD + 1))
     await store.prune_recordings(OLD + 10)
     await store.prune_commands(OLD + 10)
 
@@ -154,22 +155,28 @@ async def follow(store: Any) -> None:
     """What the sweep, the reader and webhooks ask."""
     now = NOW.timestamp()
     webhook = msgspec.structs.replace(seen("a", Status.PAUSED), observed_by="webhook")
-    await store.apply_webhook(WebhookObservation(seen=webhook))
+    await store.apply_webhook(WebhookObservation(observation=webhook))
     stranger = msgspec.structs.replace(seen("nobody's"), observed_by="webhook")
-    await store.apply_webhook(WebhookObservation(seen=stranger, follow_all=True))
+    await store.apply_webhook(WebhookObservation(observation=stranger, follow_all=True))
     await store.schedule_read(ScheduledRead(ids=["a", "b"], at=now))
-    await store.schedule_read(ScheduledRead(ids=["a", "b"], at=now + 1, put_off=True))
+    await store.schedule_read(ScheduledRead(ids=["a", "b"], at=now + 1, postpone=True))
     for few, besides in ((0, ()), (9, ("x",))):
         await store.due(
             DueQuery(
-                app="default", now=now + 9, swept_at=0.0, few=few, limit=1, files=1, besides=besides
+                app="default",
+                now=now + 9,
+                swept_at=0.0,
+                few=few,
+                limit=1,
+                upload_limit=1,
+                exclude=besides,
             )
         )
     overdue = OverdueQuery(
         app="default",
         now=now,
         changed_before={Status.INVOKED: now, Status.UPLOADING: now - 9},
-        known_before={Status.RECORDING: now, Status.UPLOADING: now - 9},
+        first_seen_before={Status.RECORDING: now, Status.UPLOADING: now - 9},
     )
     await store.overdue(overdue)
     await store.schedule_overdue(overdue)

@@ -14,8 +14,8 @@ from worker.domain.recording import Observation, StartContext
 from worker.domain.snapshot import RecordingSnapshot
 from worker.store import inbox
 from worker.store.database.engine import open_engine
-from worker.store.finishing import Finish, finish
-from worker.store.inbox import Claim, Claimed
+from worker.store.finishing import FinishRequest, finish
+from worker.store.inbox import ClaimRequest, ClaimResult
 from worker.store.outbox import Reply
 from worker.store.store import Store
 
@@ -30,8 +30,8 @@ def url(postgresql: PostgreSQLServer) -> Iterator[str]:
     postgresql.drop_database(url)
 
 
-def claim(command_id: str, command_type: str, **about: Any) -> Claim:
-    return Claim(
+def claim(command_id: str, command_type: str, **about: Any) -> ClaimRequest:
+    return ClaimRequest(
         command_id=command_id,
         command_type=command_type,
         owner=f"owner of {command_id}",
@@ -46,10 +46,10 @@ def claim(command_id: str, command_type: str, **about: Any) -> Claim:
 
 START = claim("start", "start_track_recording", slot=SLOT, meeting_id="m")
 STOP_START = claim("stop", "stop_recording", start_id="start")
-STOP_MEETING = claim("stop", "stop_recording", meeting_id="m", rivals=(SLOT,))
+STOP_MEETING = claim("stop", "stop_recording", meeting_id="m", rival_slots=(SLOT,))
 
 
-def end_of_start() -> Finish:
+def end_of_start() -> FinishRequest:
     outcome = CommandSucceeded(
         command_id="start", command_type="start_track_recording", recording_ids=("r",)
     )
@@ -63,10 +63,10 @@ def end_of_start() -> Finish:
         start=StartContext(start_id="start"),
     )
     record = outcome_record(outcome, source="test", at=NOW, correlation_id=None, trace={})
-    return Finish(outcome=record, reply=Reply(), seen=(seen,), now=1001.0)
+    return FinishRequest(outcome=record, reply=Reply(), observations=(seen,), now=1001.0)
 
 
-def claimed_while_the_start_ends(url: str, stop: Claim) -> Claimed:
+def claimed_while_the_start_ends(url: str, stop: ClaimRequest) -> ClaimResult:
     """The start is ended by another replica after the first look at it or at its recording."""
     mine, theirs = open_engine(url), open_engine(url)
     ended = False
@@ -90,11 +90,11 @@ def claimed_while_the_start_ends(url: str, stop: Claim) -> Claimed:
 
 @pytest.mark.parametrize("stop", [STOP_START, STOP_MEETING], ids=["start", "meeting"])
 async def test_a_start_that_ends_while_its_stop_is_claimed_is_not_taken_for_one_without_recording(
-    url: str, stop: Claim
+    url: str, stop: ClaimRequest
 ) -> None:
     store = await Store.open(url, source="test")
     await store.claim(START)
     told = claimed_while_the_start_ends(url, stop)
-    is_over = told.start_state == "done" or not (told.starts_pending or stop.start_id)
-    assert not is_over or told.known
+    is_over = told.start_state == "done" or not (told.pending_starts or stop.start_id)
+    assert not is_over or told.known_recordings
     await store.close()

@@ -15,8 +15,8 @@ from sandbox.waiting import Eventually
 from worker.domain.event_envelopes import outcome_record
 from worker.domain.recording import Observation, ObservedBy, StartContext
 from worker.domain.snapshot import RecordingSnapshot
-from worker.store.finishing import Finish
-from worker.store.inbox import Claim
+from worker.store.finishing import FinishRequest
+from worker.store.inbox import ClaimRequest
 from worker.store.observations import WebhookObservation
 from worker.store.outbox import Reply
 from worker.store.store import Store
@@ -34,8 +34,8 @@ async def replicas(postgresql: PostgreSQLServer) -> AsyncIterator[tuple[Store, S
     postgresql.drop_database(url)
 
 
-def claim(command_id: str, command_type: str, **more: Any) -> Claim:
-    return Claim(
+def claim(command_id: str, command_type: str, **more: Any) -> ClaimRequest:
+    return ClaimRequest(
         command_id=command_id,
         command_type=command_type,
         owner="me",
@@ -47,7 +47,7 @@ def claim(command_id: str, command_type: str, **more: Any) -> Claim:
     )
 
 
-def started() -> Finish:
+def started() -> FinishRequest:
     data = CommandSucceeded(
         command_id="start", command_type="start_track_recording", recording_ids=("r1",)
     )
@@ -61,7 +61,7 @@ def started() -> Finish:
         start=StartContext(start_id="start"),
     )
     record = outcome_record(data, source="test", at=NOW, correlation_id=None, trace={})
-    return Finish(outcome=record, reply=Reply(), seen=(seen,), now=1001.0)
+    return FinishRequest(outcome=record, reply=Reply(), observations=(seen,), now=1001.0)
 
 
 async def test_a_start_that_is_done_is_never_seen_without_its_recording(
@@ -81,7 +81,7 @@ async def test_a_start_that_is_done_is_never_seen_without_its_recording(
 
     claimed = await stopping.claim(claim("stop", "stop_recording", start_id="start"))
     assert len(reads) == 2
-    assert claimed.start_state != "done" or claimed.known
+    assert claimed.start_state != "done" or claimed.known_recordings
 
 
 def sight(recording_id: str, status: Status, by: ObservedBy = "sweep") -> Observation:
@@ -131,7 +131,7 @@ async def test_what_is_seen_and_told_at_two_replicas_is_never_locked_in_a_circle
                 replica.outbox_depth(),  # while that is committed, the others get in line
                 replica.apply([sight(seen, Status.RECORDING)]),
                 replica.apply_webhook(
-                    WebhookObservation(seen=sight(told, Status.RECORDING, "webhook"))
+                    WebhookObservation(observation=sight(told, Status.RECORDING, "webhook"))
                 ),
             ]
         await asyncio.gather(*wishes)

@@ -47,5 +47,5 @@ def _how() -> str:
 
 if __name__ == "__main__":
     vars(worker.app).update(OutboxRelay=StuckRelay, STUCK_SECONDS=3.0)
-    vars(worker.store.pruner).update(EVERY_SECONDS=0.5)
+    vars(worker.store.pruner).update(PRUNE_INTERVAL_SECONDS=0.5)
     main(["run"])

@@ -16,7 +16,7 @@ from worker.broker.messages import Delivery, Outgoing
 from worker.domain.snapshot import RecordingSnapshot
 from worker.publishing.relay import OutboxRelay
 from worker.realtimekit.client import RealtimeKitClient
-from worker.store.outbox import Unsent
+from worker.store.outbox import UnsentEvent
 
 
 class AcknowledgesEarly(Consumer):
@@ -38,7 +38,7 @@ class StartsTwice(RealtimeKitClient):
 class DropsAnEvent(OutboxRelay):
     """Takes every file event for sent, and never sends it."""
 
-    async def _publish_all(self, waiting: list[Unsent]) -> list[Unsent]:
+    async def _publish_all(self, waiting: list[UnsentEvent]) -> list[UnsentEvent]:
         await super()._publish_all([one for one in waiting if "file_ready" not in one.event_type])
         return waiting
 
@@ -46,14 +46,14 @@ class DropsAnEvent(OutboxRelay):
 class ChangesAnId(OutboxRelay):
     """Makes up an id for each publication."""
 
-    def _message(self, one: Unsent) -> Outgoing:
+    def _message(self, one: UnsentEvent) -> Outgoing:
         event: dict[str, Any] = msgspec.json.decode(one.body)
         event["id"] = str(uuid.uuid4())
         body = msgspec.json.encode(event)
         message = super()._message(one)
         return msgspec.structs.replace(message, body=body, message_id=event["id"])
 
-    async def _publish_all(self, waiting: list[Unsent]) -> list[Unsent]:
+    async def _publish_all(self, waiting: list[UnsentEvent]) -> list[UnsentEvent]:
         await super()._publish_all(waiting)
         return await super()._publish_all(waiting)  # as after a confirmation that was lost
 
@@ -63,13 +63,13 @@ class ChangesTheBytes(OutboxRelay):
 
     published = 0
 
-    def _message(self, one: Unsent) -> Outgoing:
+    def _message(self, one: UnsentEvent) -> Outgoing:
         self.published += 1
         event: dict[str, Any] = msgspec.json.decode(one.body)
         event["published"] = self.published
         return msgspec.structs.replace(super()._message(one), body=msgspec.json.encode(event))
 
-    async def _publish_all(self, waiting: list[Unsent]) -> list[Unsent]:
+    async def _publish_all(self, waiting: list[UnsentEvent]) -> list[UnsentEvent]:
         await super()._publish_all(waiting)
         return await super()._publish_all(waiting)
 
@@ -77,7 +77,7 @@ class ChangesTheBytes(OutboxRelay):
 class SendsTheLastFirst(OutboxRelay):
     """Publishes what waits of a recording in the wrong order."""
 
-    async def _publish_all(self, waiting: list[Unsent]) -> list[Unsent]:
+    async def _publish_all(self, waiting: list[UnsentEvent]) -> list[UnsentEvent]:
         return await super()._publish_all(waiting[::-1])
 
 

@@ -30,6 +30,7 @@ from worker.realtimekit.apps import App, Apps
 from worker.realtimekit.circuit_breaker import CircuitBreaker
 from worker.realtimekit.client import RealtimeKitClient
 from worker.realtimekit.retry import RequestRetry
+from worker.store.queries import RecordingsFilter
 from worker.store.store import Store
 from worker.tracking.refresher import Refresher
 from worker.tracking.sweep import Sweep
@@ -220,7 +221,11 @@ class Simulation:
                 await self.deliver(letter, replica)
             await self.look_around(replica)
             await self.relay(replica.store)
-            following = await replica.store.open_recordings("default")
+            following = [
+                recording
+                for recording in await replica.store.recordings(RecordingsFilter(limit=10_000))
+                if recording.is_open
+            ]
             if not self.queue and not following:
                 return
             self.sandbox.clock.advance(10.0)

@@ -11,8 +11,8 @@ import pytest
 from sandbox.model.faults import Fault
 from sandbox.services.postgresql import PostgreSQLServer
 from tests.fault.simulation import RETRY_POLICY, Simulation, open_simulation
-from worker.store.database.clock import READ_AGAIN_SECONDS
-from worker.store.inbox import Claim, Release
+from worker.store.database.clock import CLOCK_READ_INTERVAL_SECONDS
+from worker.store.inbox import ClaimRequest, ReleaseRequest
 from worker.store.leader import LeaderElector
 from worker.store.store import Store
 
@@ -109,13 +109,13 @@ async def test_a_call_whose_answer_was_lost_settles_as_long_as_ever_when_the_clo
     clock = Wrong(world)
     store = await Store.open(sqlite_url, source="test", now=clock, ticks=lambda: world.now)
     await store.claim(claim("me", now=clock()))
-    await store.release(Release(command_id="c", uncertain=True, last_error="{}"))
+    await store.release(ReleaseRequest(command_id="c", uncertain=True, last_error="{}"))
     clock.error = jump
     for seconds, may_call in ((20.0, False), (9.0, False), (2.0, True)):
         world.sandbox.clock.advance(seconds)
         again = await store.claim(claim("me", now=clock()))
         assert again.may_call is may_call
-        await store.release(Release(command_id="c", uncertain=True, last_error="{}"))
+        await store.release(ReleaseRequest(command_id="c", uncertain=True, last_error="{}"))
     await store.close()
 
 
@@ -172,7 +172,7 @@ async def test_who_shares_a_postgresql_goes_by_its_clock_whatever_the_machine_sa
         row = looking.execute("SELECT extract(epoch FROM clock_timestamp())").fetchone()
     assert row is not None
     assert abs(float(row[0]) - wrong.now()) < 1.0
-    assert RETRY_POLICY.lease / 2 > READ_AGAIN_SECONDS, (
+    assert RETRY_POLICY.lease / 2 > CLOCK_READ_INTERVAL_SECONDS, (
         "long before a drift could matter to a lease"
     )
     await right.close()
@@ -208,18 +208,22 @@ async def test_who_lost_a_command_cannot_give_it_back_under_the_other_one_s_feet
     store = await Store.open(database_url, source="test")
     await store.claim(claim("slow", now=0.0))
     await store.claim(claim("quick", now=61.0))
-    await store.release(Release(command_id="c", uncertain=False, last_error="{}", owner="slow"))
+    await store.release(
+        ReleaseRequest(command_id="c", uncertain=False, last_error="{}", owner="slow")
+    )
     third = await store.claim(claim("third", now=62.0))
     assert third.verdict == "busy"
     other_start = await store.claim(claim("third", now=62.0, command_id="d"))
     assert other_start.verdict == "busy", "the meeting is still taken"
-    await store.release(Release(command_id="c", uncertain=True, last_error="{}", owner="quick"))
+    await store.release(
+        ReleaseRequest(command_id="c", uncertain=True, last_error="{}", owner="quick")
+    )
     assert (await store.claim(claim("third", now=63.0))).called_at == 0.0
     await store.close()
 
 
-def claim(owner: str, *, now: float, command_id: str = "c") -> Claim:
-    return Claim(
+def claim(owner: str, *, now: float, command_id: str = "c") -> ClaimRequest:
+    return ClaimRequest(
         command_id=command_id,
         command_type="start_track_recording",
         owner=owner,

@@ -29,9 +29,9 @@ from tests.fault.run_record import SUCCEEDED
 from tests.fault.simulation import SimulatedReplica, Simulation, open_simulation
 from tests.fault.tcp_proxy import TcpProxy
 from worker.domain.errors import StoreUnavailable
-from worker.store.database.engine import LOST_PEER_SECONDS, open_engine
+from worker.store.database.engine import LOST_PEER_TIMEOUT_SECONDS, open_engine
 from worker.store.database.psycopg_timeout import BoundedConnection
-from worker.store.inbox import Claim
+from worker.store.inbox import ClaimRequest
 from worker.store.store import Store
 
 AWAY_SECONDS = float(os.environ.get("FAULT_AWAY_SECONDS", "1"))
@@ -64,7 +64,7 @@ async def ends_well(world: Simulation, replica: SimulatedReplica) -> bool:
 
 
 def trouble_of(store: Store) -> str | None:
-    return store.trouble
+    return store.commit_error
 
 
 # PostgreSQL
@@ -150,7 +150,9 @@ async def test_with_all_connections_taken_the_command_waits_until_one_is_free(
             others.append(await asyncio.to_thread(psycopg.connect, url))
     assert await is_put_off(world, replica), "its old connection is broken"
     assert await is_put_off(world, replica), "and there is no new one"
-    assert "connection slots" in (store.trouble or "") or "too many" in (store.trouble or "")
+    assert "connection slots" in (store.commit_error or "") or "too many" in (
+        store.commit_error or ""
+    )
     for one in others:
         one.close()
     assert await ends_well(world, replica)
@@ -183,7 +185,7 @@ async def test_a_silent_postgresql_is_noticed_and_left_for_a_new_connection(
         world.send(start())
         link.black_hole()
         assert await is_put_off(world, replica)
-        assert "silent for 1 s" in (store.trouble or "")
+        assert "silent for 1 s" in (store.commit_error or "")
         await link.restore()
         assert await ends_well(world, replica)
         await store.close()
@@ -196,9 +198,9 @@ async def test_by_default_silence_is_noticed_within_35_seconds(
     with engine.connect() as connection:
         driver = connection.connection.driver_connection
         assert isinstance(driver, BoundedConnection)
-        assert LOST_PEER_SECONDS < driver.patience <= 20
+        assert LOST_PEER_TIMEOUT_SECONDS < driver.patience <= 20
         limit = connection.exec_driver_sql("SHOW statement_timeout").scalar_one()
-        assert limit == f"{LOST_PEER_SECONDS}s"
+        assert limit == f"{LOST_PEER_TIMEOUT_SECONDS}s"
     engine.dispose()
 
 
@@ -211,7 +213,7 @@ async def test_a_server_that_became_a_standby_is_left_for_the_one_that_writes(
     world.send(start())
     await store._group.submit(_statements, "SET default_transaction_read_only = on")
     assert await is_put_off(world, replica)
-    assert "read-only" in (store.trouble or "")
+    assert "read-only" in (store.commit_error or "")
     assert await ends_well(world, replica), "a new connection finds who writes now"
     await store.close()
 
@@ -275,7 +277,7 @@ async def test_a_file_that_somebody_keeps_locked_is_waited_for_and_then_said(
     other = sqlite3.connect(path, isolation_level=None)
     other.execute("BEGIN IMMEDIATE")
     assert await is_put_off(world, replica)
-    assert "locked" in (store.trouble or "")
+    assert "locked" in (store.commit_error or "")
     other.execute("ROLLBACK")
     other.close()
     assert await ends_well(world, replica)
@@ -290,7 +292,7 @@ async def test_a_full_disk_takes_nothing_and_it_goes_on_when_there_is_room(
     await fill(store)
     world.send(start("x" * 128))
     assert await is_put_off(world, replica)
-    assert "full" in (store.trouble or "")
+    assert "full" in (store.commit_error or "")
     await store._group.submit(_statements, "PRAGMA max_page_count = 1000000")
     assert await ends_well(world, replica)
     await store.close()
@@ -302,11 +304,11 @@ async def fill(store: Store) -> None:
     with suppress(StoreUnavailable):
         for number in itertools.count():
             await store.claim(filler(number))
-    assert "full" in (store.trouble or "")
+    assert "full" in (store.commit_error or "")
 
 
-def filler(number: int) -> Claim:
-    return Claim(
+def filler(number: int) -> ClaimRequest:
+    return ClaimRequest(
         command_id=f"{number:0100d}",
         command_type="sync_recording",
         owner="somebody",

@@ -28,7 +28,7 @@ from sandbox.model.faults import Fault
 from sandbox.model.meetings import participant_ids
 from tests.fault.event_stream_check import EventStreamCheck
 from tests.fault.simulation import START_OPERATIONS, SimulatedReplica, Simulation, open_simulation
-from worker.store.inbox import Claim
+from worker.store.inbox import ClaimRequest
 from worker.store.store import Store
 
 INTERLEAVINGS = int(os.environ.get("FAULT_INTERLEAVINGS", "60"))
@@ -169,7 +169,7 @@ class AnyInterleaving(RuleBasedStateMachine):
         command = msgspec.json.decode(self.world.ready()[0].delivery.body)
         kind = START_OPERATIONS.get(command["type"])
         now = self.replicas[which].now()
-        claim = Claim(
+        claim = ClaimRequest(
             command_id=command["id"],
             command_type=command["type"],
             owner=f"died-{next(self._ids)}",

@@ -14,7 +14,7 @@ from tests.fault.simulation import Simulation, open_simulation
 from worker.broker.messages import Dead
 from worker.domain.errors import StoreUnavailable
 from worker.store.database.migrate import ADVISORY_LOCK, HEAD
-from worker.store.inbox import Claim
+from worker.store.inbox import ClaimRequest
 from worker.store.store import Store
 
 EXAMPLES = Path(__file__).parents[2] / "schemas/examples"
@@ -32,8 +32,8 @@ def url(postgresql: PostgreSQLServer) -> str:
     return postgresql.new_database()
 
 
-def claim(command_id: str = "c") -> Claim:
-    return Claim(
+def claim(command_id: str = "c") -> ClaimRequest:
+    return ClaimRequest(
         command_id=command_id,
         command_type="sync_recording",
         owner="me",

@@ -24,7 +24,8 @@ from worker.realtimekit.apps import App, Apps
 from worker.realtimekit.circuit_breaker import CircuitBreaker
 from worker.realtimekit.client import RealtimeKitClient
 from worker.realtimekit.retry import RequestRetry
-from worker.store.inbox import Claim
+from worker.store.inbox import ClaimRequest
+from worker.store.queries import RecordingsFilter
 from worker.store.store import Store
 
 START = "start_track_recording"
@@ -431,7 +432,7 @@ async def test_in_an_outage_a_command_waits_without_being_attempted(bench: Bench
 async def dies(bench: Bench, times: int, *, alone: bool) -> None:
     """So many processes claim the start and are never heard of again."""
     for number in range(times):
-        died = Claim(
+        died = ClaimRequest(
             command_id="start-1",
             command_type=START,
             owner=f"process-{number}",
@@ -613,7 +614,7 @@ async def test_a_sync_adopts_a_recording_that_others_started(bench: Bench) -> No
     theirs = await bench.api.start_composite_recording({"meeting_id": bench.meeting})
     sync = {"type": "sync_recording", "id": "sync", "recording_id": theirs.recording_id}
     assert await bench.send(sync) == Ack()
-    (adopted,) = await bench.store.open_recordings("default")
+    (adopted,) = await bench.store.recordings(RecordingsFilter(app="default"))
     assert (adopted.recording_id, adopted.start_id) == (theirs.recording_id, None)
 
 

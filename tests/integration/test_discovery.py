@@ -12,7 +12,7 @@ from sandbox.model.recording import StartRequest
 from tests.integration.tracking_bench import TrackingBench, open_bench
 from worker.domain.recording import Observation
 from worker.domain.snapshot import RecordingSnapshot
-from worker.store.inbox import Claim, Release
+from worker.store.inbox import ClaimRequest, ReleaseRequest
 from worker.store.observations import WebhookObservation
 
 
@@ -33,7 +33,7 @@ async def stranger(bench: TrackingBench, kind: Kind = "track", meeting: str | No
 
 
 async def claim_a_start(bench: TrackingBench) -> None:
-    claim = Claim(
+    claim = ClaimRequest(
         command_id="start-1",
         command_type="start_track_recording",
         owner="somebody",
@@ -292,7 +292,7 @@ async def test_a_recording_that_no_start_claimed_in_the_end_is_adopted_after_all
     maybe_ours = await stranger(bench, "track", bench.meeting)
     await bench.tick(400)
     await bench.tick(400)
-    release = Release(command_id="start-1", uncertain=False, last_error="not called")
+    release = ReleaseRequest(command_id="start-1", uncertain=False, last_error="not called")
     await bench.store.release(release)
     await bench.tick(400)
     assert await bench.told(maybe_ours) == ["RECORDING"]
@@ -311,7 +311,7 @@ async def test_a_webhook_about_an_unknown_recording_has_the_list_looked_at_soon(
         observed_at=bench.now(),
     )
     assert bench.pace.interval == 10
-    await bench.store.apply_webhook(WebhookObservation(seen=told, follow_all=True))
+    await bench.store.apply_webhook(WebhookObservation(observation=told, follow_all=True))
     await bench.follow(2)
     assert await bench.told(theirs) == ["RECORDING"]
     bench.asked()

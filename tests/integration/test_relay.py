@@ -27,8 +27,8 @@ from worker.domain.recording import Observation
 from worker.domain.snapshot import RecordingSnapshot
 from worker.observability.metrics import Metrics
 from worker.publishing.relay import BATCH, OutboxRelay
-from worker.store.finishing import Finish
-from worker.store.inbox import Claim
+from worker.store.finishing import FinishRequest
+from worker.store.inbox import ClaimRequest
 from worker.store.outbox import Reply
 from worker.store.store import Store
 
@@ -101,7 +101,7 @@ class Bench:
 
     async def finish(self, command_id: str, reply_to: str | None) -> None:
         await self.store.claim(
-            Claim(
+            ClaimRequest(
                 command_id=command_id,
                 command_type="sync_recording",
                 owner="me",
@@ -116,7 +116,9 @@ class Bench:
         )
         record = outcome_record(data, source="test", at=NOW, correlation_id=None, trace={})
         reply = Reply(reply_to=reply_to)
-        await self.store.finish(Finish(outcome=record, reply=reply, seen=(), now=1.0))
+        await self.store.finish(
+            FinishRequest(outcome=record, reply=reply, observations=(), now=1.0)
+        )
 
     async def unsent_ids(self) -> list[str]:
         return [one.event_id for one in await self.store.unsent(10_000)]

@@ -22,12 +22,12 @@ from worker.domain.event_envelopes import outcome_record
 from worker.domain.recording import Observation, StartContext
 from worker.domain.snapshot import RecordingSnapshot
 from worker.domain.track_files import TrackFile
-from worker.store.admin.copy import COPIED, Copy, copy_store
+from worker.store.admin.copy import COPIED, CopyResult, copy_store
 from worker.store.cursors import Cursor
 from worker.store.database.engine import open_engine
 from worker.store.database.schema import marks
-from worker.store.finishing import Finish
-from worker.store.inbox import Claim
+from worker.store.finishing import FinishRequest
+from worker.store.inbox import ClaimRequest
 from worker.store.leases import LeaseRequest
 from worker.store.outbox import Reply
 from worker.store.store import Store
@@ -55,12 +55,12 @@ def postgresql_url(postgresql: PostgreSQLServer) -> Iterator[str]:
     postgresql.drop_database(url)
 
 
-def copied(source: str, target: str) -> Copy:
+def copied(source: str, target: str) -> CopyResult:
     return copy_store(source, target, lambda _table, _rows: None)
 
 
-def claim(command_id: str, **changes: Any) -> Claim:
-    request = Claim(
+def claim(command_id: str, **changes: Any) -> ClaimRequest:
+    request = ClaimRequest(
         command_id=command_id,
         command_type="start_track_recording",
         owner="me",
@@ -97,7 +97,9 @@ async def fill(url: str) -> None:
         ),
     )
     reply = Reply(reply_to="answers")
-    await store.finish(Finish(outcome=record, reply=reply, seen=(seen,), now=NOW.timestamp()))
+    await store.finish(
+        FinishRequest(outcome=record, reply=reply, observations=(seen,), now=NOW.timestamp())
+    )
     wanted = [Cursor(name=f"mark-{n}", at=NOW.timestamp() + n / 7) for n in range(450)]
     await asyncio.gather(*(store.set_cursor(one) for one in wanted))  # more than two batches
     await store.release_leases("me")

@@ -239,7 +239,7 @@ async def test_a_recording_that_never_has_files_ends_after_the_wait_with_none(
     assert "completed 0" not in await bench.told(recording_id)
     await bench.tick(20)
     assert await bench.told(recording_id) == ["INVOKED", "UPLOADED", "completed 0"]
-    assert await bench.store.open_recordings("default") == []
+    assert await bench.store.count_by_app() == {}
 
 
 async def test_a_recording_that_errored_is_told_with_the_reason_and_ends(
@@ -362,7 +362,7 @@ async def test_a_recording_that_the_api_forgets_is_concluded_to_have_vanished_af
     assert (await bench.told(recording_id))[2:] == ["ERRORED", "completed 0"]
     change = (await bench.data(recording_id, "recording.status_changed.v1"))[-1]
     assert change["error"]["code"] == "vanished"
-    assert await bench.store.open_recordings("default") == []
+    assert await bench.store.count_by_app() == {}
 
 
 async def test_a_recording_that_is_forgotten_for_a_moment_goes_on(bench: TrackingBench) -> None:

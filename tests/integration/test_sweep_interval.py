@@ -24,7 +24,7 @@ async def told_by_webhook(bench: TrackingBench, recording_id: str) -> None:
         asked_at=bench.now(),
         observed_at=bench.now(),
     )
-    await bench.store.apply_webhook(WebhookObservation(seen=seen))
+    await bench.store.apply_webhook(WebhookObservation(observation=seen))
     bench.asked()
 
 

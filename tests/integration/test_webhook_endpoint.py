@@ -20,7 +20,7 @@ from tests.integration.webhook_bench import (
     status_update,
 )
 from worker.store.cursors import external_recordings_cursor
-from worker.store.inbox import Claim, Release
+from worker.store.inbox import ClaimRequest, ReleaseRequest
 from worker.store.store import Store
 from worker.tracking.webhook_endpoint import MAX_BODY_BYTES, MOST_AT_ONCE
 
@@ -145,7 +145,7 @@ async def test_when_a_webhook_last_told_of_it_is_known(door: WebhookBench) -> No
     for status in ("RECORDING", "RECORDING", "INVOKED"):
         await door.tell(recording_id, status)
         found = (await door.store.tracked([recording_id]))[recording_id]
-        assert found.told_at == door.time.timestamp()
+        assert found.last_webhook_at == door.time.timestamp()
 
 
 # What it is answered
@@ -160,7 +160,7 @@ async def test_one_about_a_recording_that_is_not_ours_is_taken(door: WebhookBenc
 
 async def call_a_start(store: Store, slot: str = "m/track") -> None:
     """A replica claims a start, and the API is asked."""
-    claim = Claim(
+    claim = ClaimRequest(
         command_id="start-1",
         command_type="start_track_recording",
         owner="somebody",
@@ -205,7 +205,7 @@ async def test_starts_of_other_meetings_and_those_that_nobody_is_at_work_on_are_
         elsewhere = status_update("theirs", "RECORDING") | {"meeting": {"id": "elsewhere"}}
         assert await door.post(elsewhere) == 204
         assert await door.post(legacy_status_update("theirs", "RECORDING")) == 204
-        release = Release(
+        release = ReleaseRequest(
             command_id="start-1", owner="somebody", uncertain=True, last_error="", called_until=1.0
         )
         await door.store.release(release)

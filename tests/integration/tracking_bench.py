@@ -123,7 +123,7 @@ class TrackingBench:
             asked_at=self.now(),
             observed_at=self.now(),
         )
-        await self.store.apply_webhook(WebhookObservation(seen=seen))
+        await self.store.apply_webhook(WebhookObservation(observation=seen))
 
     async def answer(self, recording_id: str, status: Status) -> None:
         """A command's answer that tells this status, taken in now."""

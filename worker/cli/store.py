@@ -12,7 +12,7 @@ import click
 from worker.cli.output import json_option, print_rows
 
 if TYPE_CHECKING:
-    from worker.store.admin.copy import Copy
+    from worker.store.admin.copy import CopyResult
 
 Decorated = TypeVar("Decorated", bound=Callable[..., object])
 
@@ -137,7 +137,7 @@ def _told(table: str, rows: int) -> None:
         click.echo(f"\r\x1b[K{table}: {rows}", err=True, nl=False)
 
 
-def _print(done: "Copy", *, as_json: bool) -> None:
+def _print(done: "CopyResult", *, as_json: bool) -> None:
     import msgspec
 
     if sys.stderr.isatty():

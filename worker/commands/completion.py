@@ -13,8 +13,8 @@ from worker.domain.event_envelopes import outcome_record
 from worker.domain.outcomes import utc
 from worker.domain.recording import Observation
 from worker.observability.tracing import NO_TRACING, Tracing
-from worker.store.finishing import Finish
-from worker.store.inbox import Release
+from worker.store.finishing import FinishRequest
+from worker.store.inbox import ReleaseRequest
 from worker.store.outbox import Reply
 from worker.store.store import Store
 
@@ -78,13 +78,15 @@ class CommandCompleter:
         )
         with self._tracing.child_span("commit"):
             await self._store.finish(
-                Finish(outcome=record, reply=reply, seen=observations, now=self._now())
+                FinishRequest(
+                    outcome=record, reply=reply, observations=observations, now=self._now()
+                )
             )
         self._on_commit()
 
     async def _release(self, command: Command, decision: RetryAfter) -> None:
         await self._store.release(
-            Release(
+            ReleaseRequest(
                 command_id=command.id,
                 uncertain=decision.call is not CallState.NEVER_SENT,
                 last_error=msgspec.json.encode(decision.reason).decode(),

@@ -36,7 +36,7 @@ from worker.commands.retry_policy import RetryPolicy, is_past_deadline
 from worker.domain import outcomes
 from worker.domain.errors import NotYet, OutcomeUnknown, OverBudget, Refused, Unavailable
 from worker.domain.recording import Observation
-from worker.store.inbox import Claimed
+from worker.store.inbox import ClaimResult
 
 MAX_CRASHES: Final = 5
 """After so many attempts in a row that ended with the process, the command itself is at fault."""
@@ -93,7 +93,9 @@ class RetryAfter(msgspec.Struct, frozen=True, kw_only=True):
     called_until: float | None = None
 
 
-def attempt_mode(command: Command, claim: Claimed, now: float, policy: RetryPolicy) -> AttemptMode:
+def attempt_mode(
+    command: Command, claim: ClaimResult, now: float, policy: RetryPolicy
+) -> AttemptMode:
     """What an attempt at the claimed command may do now."""
     if _limit(command, claim, now, policy) is Limit.NONE:
         return AttemptMode.CALL
@@ -104,7 +106,7 @@ def attempt_mode(command: Command, claim: Claimed, now: float, policy: RetryPoli
 
 def decide(
     command: Command,
-    claim: Claimed,
+    claim: ClaimResult,
     mode: AttemptMode,
     end: AttemptEnd | None,
     now: float,
@@ -121,7 +123,7 @@ def decide(
 
 def _retry(
     command: Command,
-    claim: Claimed,
+    claim: ClaimResult,
     mode: AttemptMode,
     end: AttemptEnd | None,
     now: float,
@@ -149,7 +151,9 @@ def _retry(
     )
 
 
-def call_state(claim: Claimed, mode: AttemptMode, end: Unavailable | OutcomeUnknown) -> CallState:
+def call_state(
+    claim: ClaimResult, mode: AttemptMode, end: Unavailable | OutcomeUnknown
+) -> CallState:
     """What is known of the command's calls after an attempt without an answer."""
     is_unknown = isinstance(end, OutcomeUnknown)
     if mode is AttemptMode.LOOK_ONLY and is_unknown and claim.may_call:
@@ -159,7 +163,7 @@ def call_state(claim: Claimed, mode: AttemptMode, end: Unavailable | OutcomeUnkn
     return CallState.MAYBE_EXECUTED
 
 
-def _limit(command: Command, claim: Claimed, now: float, policy: RetryPolicy) -> Limit:
+def _limit(command: Command, claim: ClaimResult, now: float, policy: RetryPolicy) -> Limit:
     if claim.crashes >= MAX_CRASHES:
         return Limit.CRASHES
     if is_past_deadline(command, now):
@@ -169,7 +173,7 @@ def _limit(command: Command, claim: Claimed, now: float, policy: RetryPolicy) ->
 
 def _delay(
     command: Command,
-    claim: Claimed,
+    claim: ClaimResult,
     end: Unavailable | OutcomeUnknown,
     now: float,
     policy: RetryPolicy,
@@ -188,7 +192,7 @@ def _delay(
     )
 
 
-def _outcome(command: Command, claim: Claimed, end: AttemptEnd | None, limit: Limit) -> Outcome:
+def _outcome(command: Command, claim: ClaimResult, end: AttemptEnd | None, limit: Limit) -> Outcome:
     match end:
         case OperationResult():
             return outcomes.succeeded(command, end.recording_ids)
@@ -210,7 +214,7 @@ def _reason(end: NotYet | Unavailable | OutcomeUnknown) -> ErrorInfo:
     return ErrorInfo(code=end.code, message=end.message)
 
 
-def _last_error(claim: Claimed) -> ErrorInfo:
+def _last_error(claim: ClaimResult) -> ErrorInfo:
     if claim.last_error is None:
         return NEVER_ATTEMPTED
     return msgspec.json.decode(claim.last_error, type=ErrorInfo)

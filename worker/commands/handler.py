@@ -31,7 +31,7 @@ from worker.domain.outcomes import utc
 from worker.observability.metrics import Metrics
 from worker.observability.tracing import NO_TRACING, Tracing
 from worker.realtimekit.apps import App, Apps
-from worker.store.inbox import Claim, Claimed
+from worker.store.inbox import ClaimRequest, ClaimResult
 from worker.store.store import Store
 
 ATTEMPT_SHARE_OF_LEASE: Final = 0.8
@@ -177,9 +177,9 @@ class CommandHandler:
 
     async def _claim(
         self, delivery: Delivery, keys: CommandKeys, *, only_to_end: bool = False
-    ) -> Claimed:
+    ) -> ClaimResult:
         now, policy = self._now(), self._policy
-        request = Claim(
+        request = ClaimRequest(
             command_id=keys.command_id,
             command_type=keys.command_type,
             owner=self._owner,
@@ -189,13 +189,13 @@ class CommandHandler:
             abandoned_before=now - policy.max_age - policy.lease,
             app=keys.app,
             slot=keys.slot,
-            rivals=keys.rivals,
+            rival_slots=keys.rivals,
             start_id=keys.start_id,
             meeting_id=keys.meeting_id,
             recording_id=keys.recording_id,
             first_seen=delivery.first_seen,
             alone=_is_suspect(delivery),
-            only_to_end=only_to_end,
+            finish_only=only_to_end,
             reply=reply_of(delivery),
         )
         with self._tracing.child_span("claim"):
@@ -204,7 +204,7 @@ class CommandHandler:
     # 3. run, 4. decide, 5. complete
 
     async def _attempt(
-        self, delivery: Delivery, command: Command, claim: Claimed, app: App | None
+        self, delivery: Delivery, command: Command, claim: ClaimResult, app: App | None
     ) -> HandledCommand:
         now = self._now()
         mode = attempt_mode(command, claim, now, self._policy)
@@ -224,14 +224,14 @@ class CommandHandler:
         self,
         delivery: Delivery,
         command: Command,
-        claim: Claimed,
+        claim: ClaimResult,
         app: App | None,
         mode: AttemptMode,
     ) -> OperationResult:
         """Execute the command at the API. Raises Refused, NotYet, Unavailable, OutcomeUnknown."""
         if app is None:
             raise self._apps.unknown_app(command.app)
-        for recording in claim.known:
+        for recording in claim.known_recordings:
             if recording.app != app.name:
                 raise outcomes.of_another_app(recording.recording_id, recording.app, app.name)
         context = OperationContext(
@@ -243,9 +243,9 @@ class CommandHandler:
             ),
             called_at=None if claim.called_at is None else utc(claim.called_at),
             may_call=mode is AttemptMode.CALL and claim.may_call,
-            known=claim.known,
+            known=claim.known_recordings,
             start_state=claim.start_state,
-            starts_pending=claim.starts_pending,
+            starts_pending=claim.pending_starts,
             storage_profiles=self._storage_profiles,
         )
         return await execute(command, context, timeout=self._policy.lease * ATTEMPT_SHARE_OF_LEASE)

@@ -23,7 +23,7 @@ from worker.broker.tracing_attributes import publish_attributes
 from worker.domain.errors import BrokerUnavailable, StoreUnavailable
 from worker.observability.metrics import Metrics
 from worker.observability.tracing import NO_TRACING, Span, Tracing
-from worker.store.outbox import Unsent
+from worker.store.outbox import UnsentEvent
 from worker.store.store import Store
 
 BATCH: Final = 500
@@ -87,7 +87,7 @@ class OutboxRelay:
         """One way through the outbox, past the subjects that the broker does not take now."""
         stuck: set[str] = set()
         published = position = 0
-        sent: list[Unsent] = []
+        sent: list[UnsentEvent] = []
         more = False
         for _ in range(MOST_PAGES):
             # What is stuck waits still, and so holds back all of its subject that comes later.
@@ -123,13 +123,13 @@ class OutboxRelay:
         except TimeoutError:
             pass
 
-    async def _publish_all(self, waiting: list[Unsent]) -> list[Unsent]:
+    async def _publish_all(self, waiting: list[UnsentEvent]) -> list[UnsentEvent]:
         """Those that the broker took, published in rounds: in each the heads of all lines.
 
         The first of a line that is not taken keeps the rest of that line waiting.
         """
         lines = _by_subject(waiting)
-        sent: list[Unsent] = []
+        sent: list[UnsentEvent] = []
         self._failures.clear()
         while lines and self._leads():  # lost on the way: another replica publishes these by now
             heads = [_head(line) for line in lines]
@@ -170,7 +170,7 @@ class OutboxRelay:
         destination = message.exchange or "(reply)"
         return self._tracing.publish_span(carried, destination=destination, attributes=facts)
 
-    def _taken(self, head: Sequence[Unsent], landed: Sequence[PublishResult]) -> int:
+    def _taken(self, head: Sequence[UnsentEvent], landed: Sequence[PublishResult]) -> int:
         """How many of the head the broker took before the first that it did not."""
         for number, (one, published) in enumerate(zip(head, landed, strict=True)):
             if isinstance(published, BrokerUnavailable):
@@ -183,7 +183,7 @@ class OutboxRelay:
             self._metrics.record_event_published(one.event_type, self._now() - one.created_at)
         return len(head)
 
-    def _message(self, one: Unsent) -> Outgoing:
+    def _message(self, one: UnsentEvent) -> Outgoing:
         reply = one.exchange == "reply"
         return Outgoing(
             exchange="" if one.exchange == "reply" else self._topology.exchange(one.exchange),
@@ -200,14 +200,14 @@ class OutboxRelay:
         )
 
 
-def _by_subject(waiting: Iterable[Unsent]) -> list[list[Unsent]]:
-    lines: dict[str, list[Unsent]] = {}
+def _by_subject(waiting: Iterable[UnsentEvent]) -> list[list[UnsentEvent]]:
+    lines: dict[str, list[UnsentEvent]] = {}
     for one in waiting:
         lines.setdefault(one.subject, []).append(one)
     return list(lines.values())
 
 
-def _head(line: Sequence[Unsent]) -> Sequence[Unsent]:
+def _head(line: Sequence[UnsentEvent]) -> Sequence[UnsentEvent]:
     """What of a line may be in flight together: one event, or all the files next to each other.
 
     The broker takes them in their order. Should it refuse one, those behind it are published again

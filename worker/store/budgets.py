@@ -11,7 +11,7 @@ from worker.store.database.schema import budgets
 _LEDGER = msgspec.json.Decoder(Ledger)
 
 
-def spend(
+def grant_tokens(
     connection: sa.Connection,
     requests: Sequence[tuple[str, TokenRequest]],
     *,

@@ -10,34 +10,34 @@ import structlog
 
 from worker.domain.event_envelopes import OutcomeRecord
 from worker.domain.recording import Observation
-from worker.store.database.bulk import ManyRows
+from worker.store.database.bulk import BulkStatement
 from worker.store.database.dialects import among, open_or_closed
 from worker.store.database.schema import inbox, recordings
-from worker.store.outbox import Reply, outcome_rows, put, send_again
-from worker.store.recordings import ApplyResult, apply_all
+from worker.store.outbox import Reply, add_rows, outcome_rows, resend_outcomes
+from worker.store.recordings import ApplyResult, apply_observations
 
 
-class Finish(msgspec.Struct, frozen=True, kw_only=True):
+class FinishRequest(msgspec.Struct, frozen=True, kw_only=True):
     """The end of a command: its outcome, and what the API told on the way."""
 
     outcome: OutcomeRecord
     reply: Reply
-    seen: tuple[Observation, ...]
+    observations: tuple[Observation, ...]
     now: float
 
 
 def finish(
-    connection: sa.Connection, requests: Sequence[Finish], *, source: str
+    connection: sa.Connection, requests: Sequence[FinishRequest], *, source: str
 ) -> list[ApplyResult]:
     """Operation: state, events and outcomes of finished commands, all or nothing.
 
     The first end of a command counts. Who comes later, having lost the command or the answer to
     its own commit, has that outcome sent again, and what it saw absorbed.
     """
-    seen = of_one_recording(connection, [request.seen for request in requests])
-    absorbed = apply_all(connection, seen, source=source)
+    seen = one_recording_per_start(connection, [request.observations for request in requests])
+    absorbed = apply_observations(connection, seen, source=source)
     stored = _outcomes(connection, {request.outcome.command_id for request in requests})
-    first: list[Finish] = []
+    first: list[FinishRequest] = []
     late: list[tuple[str, Reply, float]] = []
     for request in requests:
         command_id = request.outcome.command_id
@@ -49,12 +49,12 @@ def finish(
     if first:
         _end(connection, [_ended(request, stored) for request in first])
         rows = (outcome_rows(one.outcome, one.reply, now=one.now) for one in first)
-        put(connection, list(chain.from_iterable(rows)))
-    send_again(connection, late)
+        add_rows(connection, list(chain.from_iterable(rows)))
+    resend_outcomes(connection, late)
     return absorbed
 
 
-_end: Final = ManyRows(
+_end: Final = BulkStatement(
     [inbox.c.command_id, inbox.c.outcome, inbox.c.finished_at],
     lambda _, given: (
         sa.update(inbox)
@@ -71,7 +71,7 @@ _end: Final = ManyRows(
 )
 
 
-def _ended(request: Finish, stored: Mapping[str, str | None]) -> dict[str, Any]:
+def _ended(request: FinishRequest, stored: Mapping[str, str | None]) -> dict[str, Any]:
     command_id = request.outcome.command_id
     return {
         "command_id": command_id,
@@ -94,7 +94,7 @@ _OUTCOMES: Final = (
 )
 
 
-def of_one_recording(
+def one_recording_per_start(
     connection: sa.Connection, requests: Sequence[Sequence[Observation]]
 ) -> list[tuple[Observation, ...]]:
     """The sights, in which no start has a recording besides its first one.
@@ -130,6 +130,6 @@ def _owned(owners: dict[str, str], seen: Observation) -> Observation:
     if first == recording_id:
         return seen
     structlog.get_logger().error(
-        "second_recording_of_a_start", start_id=start_id, recording_id=recording_id, first=first
+        "second_recording_found", start_id=start_id, recording_id=recording_id, first=first
     )
     return msgspec.structs.replace(seen, start=None)

@@ -13,23 +13,23 @@ import msgspec
 import sqlalchemy as sa
 
 from worker.domain.recording import LIVE, Recording
-from worker.store.database.bulk import inserting
+from worker.store.database.bulk import bulk_insert
 from worker.store.database.dialects import among, meeting_key, open_or_closed, unindexed
 from worker.store.database.schema import UNFINISHED, inbox, recordings
-from worker.store.outbox import Reply, send_again
+from worker.store.outbox import Reply, resend_outcomes
 
 Verdict = Literal["new", "again", "busy", "done"]
 
 
-class Claim(msgspec.Struct, frozen=True, kw_only=True):
+class ClaimRequest(msgspec.Struct, frozen=True, kw_only=True):
     """A request to execute a command now.
 
-    `app` is the one it means, None when there is no such. `slot` is given by starts; `rivals`, the
-    slots of the starts it has to wait for, by a command for a whole meeting. `start_id`,
+    `app` is the one it means, None when there is no such. `slot` is given by starts; `rival_slots`,
+    the slots of the starts it has to wait for, by a command for a whole meeting. `start_id`,
     `meeting_id`, `recording_id` name what the command acts on, so that the claim can tell what is
     known of it. A start whose call is older than `abandoned_before` no longer keeps others out;
     after `settle_seconds` a call whose answer was lost may be made again. `first_seen` is when the
-    command was first put off, if that was before its first claim. `only_to_end`: it will not call
+    command was first put off, if that was before its first claim. `finish_only`: it will not call
     any more, so it need not wait for its slot. `alone`: no other suspect is executed beside it, so
     that a crash is its own.
     """
@@ -43,9 +43,9 @@ class Claim(msgspec.Struct, frozen=True, kw_only=True):
     abandoned_before: float
     app: str | None = None
     slot: str | None = None
-    rivals: tuple[str, ...] = ()
+    rival_slots: tuple[str, ...] = ()
     first_seen: float | None = None
-    only_to_end: bool = False
+    finish_only: bool = False
     alone: bool = False
     start_id: str | None = None
     meeting_id: str | None = None
@@ -53,13 +53,13 @@ class Claim(msgspec.Struct, frozen=True, kw_only=True):
     reply: Reply = Reply()
 
 
-class Claimed(msgspec.Struct, frozen=True, kw_only=True):
+class ClaimResult(msgspec.Struct, frozen=True, kw_only=True):
     """What a claim came to.
 
     `new`/`again`: execute it (`again`: it was claimed before). `busy`: another replica executes
     it, or its slot is taken. `done`: its outcome goes out once more. `called_at` is the first
     moment at which an earlier attempt may have called the API and got no answer, else None;
-    `may_call` says whether a start may call now. `known` are the recordings the command may mean,
+    `may_call` says whether a start may call now. `known_recordings` are those the command may mean,
     `start_state` the state of the start command it names (None: unknown). `crashes` counts the
     last attempts in a row, made alone, that ended the process before they were over.
     """
@@ -69,14 +69,14 @@ class Claimed(msgspec.Struct, frozen=True, kw_only=True):
     first_seen_at: float = 0.0
     called_at: float | None = None
     may_call: bool = False
-    known: tuple[Recording, ...] = ()
+    known_recordings: tuple[Recording, ...] = ()
     start_state: str | None = None
-    starts_pending: int = 0
+    pending_starts: int = 0
     crashes: int = 0
     last_error: str | None = None
 
 
-class Release(msgspec.Struct, frozen=True, kw_only=True):
+class ReleaseRequest(msgspec.Struct, frozen=True, kw_only=True):
     """An attempt that did not end the command. `uncertain`: its call may have been executed, or one
     before it; `called_until` is the last moment at which this attempt may have called, if it did.
 
@@ -91,12 +91,12 @@ class Release(msgspec.Struct, frozen=True, kw_only=True):
     called_until: float | None = None
 
 
-def claim(connection: sa.Connection, requests: Sequence[Claim]) -> list[Claimed]:
+def claim(connection: sa.Connection, requests: Sequence[ClaimRequest]) -> list[ClaimResult]:
     """Operation: claim commands, each at most once in the given order."""
     rows = _rows(connection, {request.command_id for request in requests})
     held = _held(connection, {request.slot for request in requests if request.slot})
     new: list[dict[str, Any]] = []
-    claimed: list[Claimed] = []
+    claimed: list[ClaimResult] = []
     repeats: list[tuple[str, Reply, float]] = []
     for request in requests:
         row = rows.get(request.command_id)
@@ -109,7 +109,7 @@ def claim(connection: sa.Connection, requests: Sequence[Claim]) -> list[Claimed]
             or _is_another_in_doubt(row, request)
             or (_is_slot_taken(connection, held, request) and not _only_ends(row, request))
         ):
-            claimed.append(Claimed(verdict="busy", first_seen_at=request.now))
+            claimed.append(ClaimResult(verdict="busy", first_seen_at=request.now))
             continue
         after = _claimed_row(row, request)
         if row is None:
@@ -121,14 +121,14 @@ def claim(connection: sa.Connection, requests: Sequence[Claim]) -> list[Claimed]
         rows[request.command_id] = after
         claimed.append(_granted(connection, row, after, request))
     _insert(connection, new)
-    send_again(connection, repeats)
+    resend_outcomes(connection, repeats)
     return claimed
 
 
-_insert: Final = inserting(inbox)
+_insert: Final = bulk_insert(inbox)
 
 
-def release(connection: sa.Connection, requests: Sequence[Release]) -> list[None]:
+def release(connection: sa.Connection, requests: Sequence[ReleaseRequest]) -> list[None]:
     """Operation: give commands back for a later attempt."""
     for request in requests:
         mine = [inbox.c.command_id == request.command_id, inbox.c.state == "running"]
@@ -178,7 +178,7 @@ _BY_ID: Final = (
 _HOLDING: Final = sa.select(inbox).where(among(inbox.c.holds, "slots"))
 
 
-def _is_leased(row: dict[str, Any] | None, request: Claim) -> bool:
+def _is_leased(row: dict[str, Any] | None, request: ClaimRequest) -> bool:
     return (
         row is not None
         and row["state"] == "running"
@@ -187,7 +187,7 @@ def _is_leased(row: dict[str, Any] | None, request: Claim) -> bool:
     )
 
 
-def _is_another_in_doubt(row: dict[str, Any] | None, request: Claim) -> bool:
+def _is_another_in_doubt(row: dict[str, Any] | None, request: ClaimRequest) -> bool:
     """A start that may have been executed owns its id: nothing else may end it, or start again."""
     return (
         row is not None
@@ -198,7 +198,7 @@ def _is_another_in_doubt(row: dict[str, Any] | None, request: Claim) -> bool:
 
 
 def _is_slot_taken(
-    connection: sa.Connection, held: dict[str, dict[str, Any]], request: Claim
+    connection: sa.Connection, held: dict[str, dict[str, Any]], request: ClaimRequest
 ) -> bool:
     holder = held.get(request.slot) if request.slot else None
     if holder is None or holder["command_id"] == request.command_id:
@@ -212,7 +212,7 @@ def _is_slot_taken(
     return False
 
 
-def _claimed_row(row: dict[str, Any] | None, request: Claim) -> dict[str, Any]:
+def _claimed_row(row: dict[str, Any] | None, request: ClaimRequest) -> dict[str, Any]:
     before = row or {
         "attempts": 0,
         "crashes": 0,
@@ -248,12 +248,12 @@ def _claimed_row(row: dict[str, Any] | None, request: Claim) -> dict[str, Any]:
     return after
 
 
-def _only_ends(row: dict[str, Any] | None, request: Claim) -> bool:
+def _only_ends(row: dict[str, Any] | None, request: ClaimRequest) -> bool:
     """A start that surely never called and never will: it takes no slot, and waits for none."""
-    return request.only_to_end and (row is None or row["called_at"] is None)
+    return request.finish_only and (row is None or row["called_at"] is None)
 
 
-def _crashed(before: dict[str, Any], request: Claim) -> bool:
+def _crashed(before: dict[str, Any], request: ClaimRequest) -> bool:
     """Whether the last attempt ended with its process, and nobody else can be to blame for it.
 
     A commit that failed leaves it running as well, under the same owner.
@@ -262,13 +262,13 @@ def _crashed(before: dict[str, Any], request: Claim) -> bool:
     return bool(ended and before["alone"])
 
 
-def _may_call(before: dict[str, Any], request: Claim) -> bool:
+def _may_call(before: dict[str, Any], request: ClaimRequest) -> bool:
     if before["called_at"] is None:
         return True
     return request.now - _last_called(before, request) >= request.settle_seconds
 
 
-def _last_called(before: dict[str, Any], request: Claim) -> float:
+def _last_called(before: dict[str, Any], request: ClaimRequest) -> float:
     """Until when a call may have gone out. An attempt that nobody ended, because its process died,
     may have called until just now, or for as long as its lease let it."""
     noted: float = before["last_called_at"]
@@ -284,28 +284,31 @@ def _update(connection: sa.Connection, after: dict[str, Any]) -> None:
 
 
 def _granted(
-    connection: sa.Connection, row: dict[str, Any] | None, after: dict[str, Any], request: Claim
-) -> Claimed:
+    connection: sa.Connection,
+    row: dict[str, Any] | None,
+    after: dict[str, Any],
+    request: ClaimRequest,
+) -> ClaimResult:
     # Before the recordings: another replica may end the start in between, and a start that is over
     # without a recording to be seen would mean that there is none.
     start_state = _start_state(connection, request)
     starts_pending = _starts_pending(connection, request)
-    return Claimed(
+    return ClaimResult(
         verdict="new" if row is None else "again",
         attempts=after["attempts"],
         first_seen_at=after["first_seen_at"],
         called_at=row["called_at"] if row else None,
         may_call=not _only_ends(row, request) and (row is None or _may_call(row, request)),
-        known=_known(connection, row, request),
+        known_recordings=_known(connection, row, request),
         start_state=start_state,
-        starts_pending=starts_pending,
+        pending_starts=starts_pending,
         crashes=after["crashes"],
         last_error=after["last_error"],
     )
 
 
 def _known(
-    connection: sa.Connection, row: dict[str, Any] | None, request: Claim
+    connection: sa.Connection, row: dict[str, Any] | None, request: ClaimRequest
 ) -> tuple[Recording, ...]:
     """The recordings a command may mean. A start claimed for the first time means none."""
     if request.slot and row is None:
@@ -325,7 +328,7 @@ def _known(
     return tuple(msgspec.json.decode(state, type=Recording) for state in states)
 
 
-def _of_meeting(request: Claim) -> sa.ColumnElement[bool]:
+def _of_meeting(request: ClaimRequest) -> sa.ColumnElement[bool]:
     """Meetings of two apps are two, whatever their ids."""
     return sa.and_(
         recordings.c.meeting_id == meeting_key(request.meeting_id),
@@ -333,7 +336,7 @@ def _of_meeting(request: Claim) -> sa.ColumnElement[bool]:
     )
 
 
-def _start_state(connection: sa.Connection, request: Claim) -> str | None:
+def _start_state(connection: sa.Connection, request: ClaimRequest) -> str | None:
     if request.start_id is None:
         return None
     row = connection.execute(
@@ -342,17 +345,17 @@ def _start_state(connection: sa.Connection, request: Claim) -> str | None:
     return row[0] if row else None
 
 
-def _starts_pending(connection: sa.Connection, request: Claim) -> int:
-    if not request.rivals:
+def _starts_pending(connection: sa.Connection, request: ClaimRequest) -> int:
+    if not request.rival_slots:
         return 0
     return connection.execute(
         sa.select(sa.func.count()).where(
-            inbox.c.slot.in_(request.rivals),
+            inbox.c.slot.in_(request.rival_slots),
             UNFINISHED,
             inbox.c.first_seen_at >= request.abandoned_before,
         )
     ).scalar_one()
 
 
-def _done(row: dict[str, Any]) -> Claimed:
-    return Claimed(verdict="done", attempts=row["attempts"], first_seen_at=row["first_seen_at"])
+def _done(row: dict[str, Any]) -> ClaimResult:
+    return ClaimResult(verdict="done", attempts=row["attempts"], first_seen_at=row["first_seen_at"])

@@ -12,7 +12,7 @@ from worker.domain.errors import StoreUnavailable
 from worker.store.leases import LeaseRequest
 from worker.store.store import Store
 
-LEASE: Final = "leader"
+LEASE_NAME: Final = "leader"
 NEVER: Final = float("-inf")
 
 
@@ -69,10 +69,11 @@ class LeaderElector:
         until = now + self._lease
         try:
             held = await self._store.acquire_lease(
-                LeaseRequest(name=LEASE, owner=self._owner, now=now, until=until)
+                LeaseRequest(name=LEASE_NAME, owner=self._owner, now=now, until=until)
             )
         except StoreUnavailable:
             return  # what is held lasts until its end
         self._until = asked + self._lease if held else NEVER
         if held != led:
-            structlog.get_logger().info("leadership", leads=held, owner=self._owner)
+            event = "leader_elected" if held else "leader_lost"
+            structlog.get_logger().info(event, owner=self._owner)

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import msgspec
 import sqlalchemy as sa
 
-from worker.store.database.notifications import leave
+from worker.store.database.notifications import notify_on_commit
 from worker.store.database.schema import leases
 
 
@@ -49,7 +49,7 @@ def release(connection: sa.Connection, owners: Sequence[str]) -> list[None]:
     """Operation: give up every lease of these owners."""
     given_up = connection.execute(sa.delete(leases).where(leases.c.owner.in_(sorted(owners))))
     if given_up.rowcount:
-        leave(connection, "lead")
+        notify_on_commit(connection, "lease")
     return [None] * len(owners)
 
 

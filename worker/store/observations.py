@@ -10,15 +10,15 @@ from worker.domain.recording import Observation
 from worker.store.cursors import Cursor, external_recordings_cursor, set_cursors
 from worker.store.database.dialects import among, open_or_closed
 from worker.store.database.schema import recordings
-from worker.store.finishing import Finish, finish
-from worker.store.recordings import ApplyResult, apply_all
+from worker.store.finishing import FinishRequest, finish
+from worker.store.recordings import ApplyResult, apply_observations
 
 
 class WebhookObservation(msgspec.Struct, frozen=True, kw_only=True):
     """One webhook's sight of a recording. `follow_all`: its app is followed as a whole, so that one
     nobody knows is worth a look at the list."""
 
-    seen: Observation
+    observation: Observation
     follow_all: bool = False
 
 
@@ -31,32 +31,34 @@ class WebhookResult(msgspec.Struct, frozen=True, kw_only=True):
     due: bool = False
 
 
-Sight = Finish | WebhookObservation | Sequence[Observation]
+ApplyRequest = FinishRequest | WebhookObservation | Sequence[Observation]
 
 
-def apply_batch(connection: sa.Connection, requests: Sequence[Sight], *, source: str) -> list[Any]:
+def apply_batch(
+    connection: sa.Connection, requests: Sequence[ApplyRequest], *, source: str
+) -> list[Any]:
     """Operation: ends of commands, then what was seen, then what webhooks told: each in order.
 
     The recordings of all are locked first, in one order: each kind for itself would lock some that
     another replica has while it waits for ours.
     """
-    ends = [one for one in requests if isinstance(one, Finish)]
+    ends = [one for one in requests if isinstance(one, FinishRequest)]
     told = [one for one in requests if isinstance(one, WebhookObservation)]
-    seen = [one for one in requests if not isinstance(one, Finish | WebhookObservation)]
+    seen = [one for one in requests if not isinstance(one, FinishRequest | WebhookObservation)]
     if bool(ends) + bool(told) + bool(seen) > 1:
         _lock(connection, requests)
     ended = iter(finish(connection, ends, source=source) if ends else ())
-    absorbed = iter(apply_all(connection, seen, source=source) if seen else ())
+    absorbed = iter(apply_observations(connection, seen, source=source) if seen else ())
     heard = iter(apply_webhooks(connection, told, source=source) if told else ())
     return [
         next(ended)
-        if isinstance(one, Finish)
+        if isinstance(one, FinishRequest)
         else next(heard if isinstance(one, WebhookObservation) else absorbed)
         for one in requests
     ]
 
 
-def _lock(connection: sa.Connection, requests: Sequence[Sight]) -> None:
+def _lock(connection: sa.Connection, requests: Sequence[ApplyRequest]) -> None:
     ids = {one.snapshot.recording_id for request in requests for one in _sights(request)}
     connection.execute(_LOCKED, {"ids": ids}).all()
 
@@ -69,12 +71,12 @@ _LOCKED: Final = (
 )
 
 
-def _sights(request: Sight) -> Sequence[Observation]:
+def _sights(request: ApplyRequest) -> Sequence[Observation]:
     match request:
-        case Finish():
-            return request.seen
+        case FinishRequest():
+            return request.observations
         case WebhookObservation():
-            return (request.seen,)
+            return (request.observation,)
         case _:
             return request
 
@@ -83,8 +85,8 @@ def apply_webhooks(
     connection: sa.Connection, requests: Sequence[WebhookObservation], *, source: str
 ) -> list[WebhookResult]:
     """Operation: take in what each webhook tells, in order."""
-    sights = [[one.seen] for one in requests]
-    absorbed = apply_all(connection, sights, source=source, only_known=True)
+    sights = [[one.observation] for one in requests]
+    absorbed = apply_observations(connection, sights, source=source, only_known=True)
     heard = [_heard(one, came_to) for one, came_to in zip(requests, absorbed, strict=True)]
     strangers = [one for one, what in zip(requests, heard, strict=True) if not what.known]
     _note_strangers(connection, strangers)
@@ -95,12 +97,16 @@ def _heard(request: WebhookObservation, came_to: ApplyResult) -> WebhookResult:
     if not came_to.recordings:
         return WebhookResult(known=False)
     (read_at,) = came_to.read_at
-    due = read_at is not None and read_at <= request.seen.observed_at.timestamp()
+    due = read_at is not None and read_at <= request.observation.observed_at.timestamp()
     return WebhookResult(known=True, events=came_to.events, due=due)
 
 
 def _note_strangers(connection: sa.Connection, unknown: Sequence[WebhookObservation]) -> None:
-    latest = {one.seen.app: one.seen.observed_at.timestamp() for one in unknown if one.follow_all}
+    latest = {
+        one.observation.app: one.observation.observed_at.timestamp()
+        for one in unknown
+        if one.follow_all
+    }
     set_cursors(
         connection,
         [Cursor(name=external_recordings_cursor(app), at=at) for app, at in sorted(latest.items())],

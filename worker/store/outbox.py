@@ -9,9 +9,9 @@ import sqlalchemy as sa
 
 from worker.domain.event_envelopes import OutcomeRecord, recording_envelopes
 from worker.domain.recording import Recording, RecordingEvent
-from worker.store.database.bulk import ManyRows, inserting
+from worker.store.database.bulk import BulkStatement, bulk_insert
 from worker.store.database.dialects import strip_nul
-from worker.store.database.notifications import leave
+from worker.store.database.notifications import notify_on_commit
 from worker.store.database.schema import outbox
 
 Exchange = Literal["status", "files", "results", "reply"]
@@ -25,7 +25,7 @@ class Reply(msgspec.Struct, frozen=True, kw_only=True):
     trace: dict[str, str] = {}
 
 
-class Unsent(msgspec.Struct, frozen=True, kw_only=True):
+class UnsentEvent(msgspec.Struct, frozen=True, kw_only=True):
     """One event waiting in the outbox, oldest `position` first."""
 
     position: int
@@ -92,14 +92,14 @@ def outcome_rows(
     return rows
 
 
-def put(connection: sa.Connection, rows: list[dict[str, Any]]) -> None:
+def add_rows(connection: sa.Connection, rows: list[dict[str, Any]]) -> None:
     """Add rows in the given order."""
     if rows:
         _insert(connection, rows)
-        leave(connection, "outbox")
+        notify_on_commit(connection, "outbox")
 
 
-_insert: Final = inserting(
+_insert: Final = bulk_insert(
     outbox,
     "event_id",
     "event_type",
@@ -113,9 +113,9 @@ _insert: Final = inserting(
 )
 
 
-def unsent(
+def read_unsent(
     connection: sa.Connection, requests: Sequence[tuple[int, int, Iterable[int], float]]
-) -> list[list[Unsent]]:
+) -> list[list[UnsentEvent]]:
     """Operation: note what was sent, then read the oldest unsent events after a position, at most
     so many: (limit, after, positions sent, at that time).
 
@@ -126,11 +126,11 @@ def unsent(
     return [_unsent(connection, limit, after) for limit, after, _, _ in requests]
 
 
-def _unsent(connection: sa.Connection, limit: int, after: int) -> list[Unsent]:
+def _unsent(connection: sa.Connection, limit: int, after: int) -> list[UnsentEvent]:
     waiting = _WAITING_AFTER if after else _WAITING
     found = connection.execute(waiting, {"most": limit, "after": after}).all()
     return [
-        Unsent(
+        UnsentEvent(
             position=position,
             event_id=event_id,
             event_type=event_type,
@@ -160,7 +160,7 @@ def _unsent(connection: sa.Connection, limit: int, after: int) -> list[Unsent]:
 _HEADERS: Final = msgspec.json.Decoder(dict[str, str])
 _UNSENT: Final = outbox.c.sent_at.is_(None)
 _WAITING: Final = (
-    sa.select(*(outbox.c[name] for name in Unsent.__struct_fields__))
+    sa.select(*(outbox.c[name] for name in UnsentEvent.__struct_fields__))
     .where(_UNSENT)
     .order_by(outbox.c.position)
     .limit(sa.bindparam("most"))
@@ -186,7 +186,7 @@ def mark_sent(
     return [None] * len(requests)
 
 
-_note_sent: Final = ManyRows(
+_note_sent: Final = BulkStatement(
     [outbox.c.position, outbox.c.sent_at],
     lambda _, given: (
         sa.update(outbox)
@@ -196,7 +196,7 @@ _note_sent: Final = ManyRows(
 )
 
 
-def send_again(connection: sa.Connection, repeats: Sequence[tuple[str, Reply, float]]) -> None:
+def resend_outcomes(connection: sa.Connection, repeats: Sequence[tuple[str, Reply, float]]) -> None:
     """Outcomes as they were first told, by what is stored of them, with the reply each sending
     wants and the time; on the exchange only if they do not wait there already."""
     told = [
@@ -207,7 +207,7 @@ def send_again(connection: sa.Connection, repeats: Sequence[tuple[str, Reply, fl
     for record, reply, now in told:
         publish = record.event_id not in waiting
         waiting.add(record.event_id)
-        put(connection, outcome_rows(record, reply, now=now, publish=publish))
+        add_rows(connection, outcome_rows(record, reply, now=now, publish=publish))
 
 
 def _unpublished(connection: sa.Connection, event_ids: Iterable[str]) -> set[str]:
@@ -228,7 +228,9 @@ def _unpublished(connection: sa.Connection, event_ids: Iterable[str]) -> set[str
     return set(rows.scalars())
 
 
-def depth(connection: sa.Connection, requests: Sequence[None]) -> list[tuple[int, float | None]]:
+def measure_depth(
+    connection: sa.Connection, requests: Sequence[None]
+) -> list[tuple[int, float | None]]:
     """Operation: how many events wait, and when the oldest of them was committed."""
     waits = outbox.c.sent_at.is_(None)
     count = connection.execute(sa.select(sa.func.count()).where(waits)).scalar_one()

@@ -8,20 +8,20 @@ import msgspec
 import structlog
 
 from worker.domain.errors import StoreUnavailable
-from worker.store.pruning import PruneSent
+from worker.store.pruning import PruneSentRequest
 from worker.store.store import Store
 
-EVERY_SECONDS: Final = 60.0
-PAUSE_SECONDS: Final = 0.1
+PRUNE_INTERVAL_SECONDS: Final = 60.0
+STEP_PAUSE_SECONDS: Final = 0.1
 """Between two steps, for those who wait for a commit."""
 
 
 class Retention(msgspec.Struct, frozen=True, kw_only=True):
-    """How long to remember what is over, in seconds: events `sent`, commands and recordings
-    `finished`."""
+    """How long to remember what is over, in seconds: events `sent_seconds`, commands and recordings
+    `finished_seconds`."""
 
-    sent: float
-    finished: float
+    sent_seconds: float
+    finished_seconds: float
 
 
 class Pruner:
@@ -36,12 +36,12 @@ class Pruner:
         """Prune for ever, every minute. A store that is away is met again at the next time."""
         while True:
             try:
-                await self.once(leads, PAUSE_SECONDS)
+                await self.prune_once(leads, STEP_PAUSE_SECONDS)
             except StoreUnavailable as error:
                 structlog.get_logger().warning("pruning_failed", reason=str(error))
-            await asyncio.sleep(EVERY_SECONDS)
+            await asyncio.sleep(PRUNE_INTERVAL_SECONDS)
 
-    async def once(self, leads: Callable[[], bool], pause_seconds: float = 0.0) -> None:
+    async def prune_once(self, leads: Callable[[], bool], pause_seconds: float = 0.0) -> None:
         """Remove all that is too old now, step by step, while `leads()`."""
         steps = (self._sent(), self._recordings, self._commands)  # a start after its recording
         for step in steps:
@@ -57,7 +57,7 @@ class Pruner:
         async def step() -> bool:
             nonlocal after
             then = await self._store.prune_sent(
-                PruneSent(before=self._now() - self._keep.sent, after=after)
+                PruneSentRequest(before=self._now() - self._keep.sent_seconds, after=after)
             )
             after = then or after
             return then is not None
@@ -65,7 +65,7 @@ class Pruner:
         return step
 
     async def _recordings(self) -> bool:
-        return await self._store.prune_recordings(self._now() - self._keep.finished) > 0
+        return await self._store.prune_recordings(self._now() - self._keep.finished_seconds) > 0
 
     async def _commands(self) -> bool:
-        return await self._store.prune_commands(self._now() - self._keep.finished) > 0
+        return await self._store.prune_commands(self._now() - self._keep.finished_seconds) > 0

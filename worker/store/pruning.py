@@ -14,19 +14,19 @@ import sqlalchemy as sa
 from worker.store.database.dialects import open_or_closed
 from worker.store.database.schema import FINISHED, files, inbox, outbox, recordings
 
-MOST_ROWS: Final = 500
-MOST_RECORDINGS: Final = 100
+MAX_ROWS: Final = 500
+MAX_RECORDINGS: Final = 100
 """Each takes its files with it."""
 
 
-class PruneSent(msgspec.Struct, frozen=True, kw_only=True):
+class PruneSentRequest(msgspec.Struct, frozen=True, kw_only=True):
     """Asks to remove events behind the position `after` that were confirmed before `before`."""
 
     before: float
     after: int = 0
 
 
-def prune_sent(connection: sa.Connection, requests: Sequence[PruneSent]) -> list[int | None]:
+def prune_sent(connection: sa.Connection, requests: Sequence[PruneSentRequest]) -> list[int | None]:
     """Operation: one step from the oldest event on. Returns where the next step begins, None when
     it came to an event that is too young.
 
@@ -36,13 +36,13 @@ def prune_sent(connection: sa.Connection, requests: Sequence[PruneSent]) -> list
     return [_prune_sent(connection, request) for request in requests]
 
 
-def _prune_sent(connection: sa.Connection, request: PruneSent) -> int | None:
+def _prune_sent(connection: sa.Connection, request: PruneSentRequest) -> int | None:
     behind = outbox.c.position > request.after
     step = connection.execute(
         sa.select(outbox.c.position, outbox.c.sent_at)
         .where(behind)
         .order_by(outbox.c.position)
-        .limit(MOST_ROWS)
+        .limit(MAX_ROWS)
     ).all()
     old = []
     for position, sent_at in step:
@@ -55,7 +55,7 @@ def _prune_sent(connection: sa.Connection, request: PruneSent) -> int | None:
                 behind, outbox.c.position <= old[-1], outbox.c.sent_at < request.before
             )
         )
-    return old[-1] if len(old) == MOST_ROWS else None
+    return old[-1] if len(old) == MAX_ROWS else None
 
 
 def prune_commands(connection: sa.Connection, requests: Sequence[float]) -> list[int]:
@@ -69,7 +69,7 @@ def _prune_commands(connection: sa.Connection, before: float) -> int:
         sa.select(inbox.c.command_id)
         .where(FINISHED, inbox.c.finished_at < before, ~started)
         .order_by(inbox.c.finished_at)
-        .limit(MOST_ROWS)
+        .limit(MAX_ROWS)
         .with_for_update(skip_locked=True)
     )
     ids = list(over.scalars())
@@ -92,7 +92,7 @@ def _prune_recordings(connection: sa.Connection, before: float) -> int:
             recordings.c.changed_at < before,
         )
         .order_by(recordings.c.changed_at)
-        .limit(MOST_RECORDINGS)
+        .limit(MAX_RECORDINGS)
         .with_for_update(skip_locked=True)
     )
     ids = list(over.scalars())

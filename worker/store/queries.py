@@ -28,19 +28,6 @@ class RecordingsFilter(msgspec.Struct, frozen=True, kw_only=True):
     start_id: str | None = None
 
 
-def open_ones(connection: sa.Connection, apps: Sequence[str]) -> list[list[Recording]]:
-    """Operation: each app's recordings that still need following."""
-    found: dict[str, list[Recording]] = {app: [] for app in apps}
-    rows = connection.execute(
-        sa.select(recordings.c.app, recordings.c.state).where(
-            recordings.c.open, recordings.c.app.in_(sorted(found))
-        )
-    )
-    for app, state in rows:
-        found[app].append(msgspec.json.decode(state, type=Recording))
-    return [found[app] for app in apps]
-
-
 def count_by_status(connection: sa.Connection, requests: Sequence[None]) -> list[dict[Status, int]]:
     """Operation: open recordings of each status."""
     rows = connection.execute(
@@ -54,7 +41,7 @@ def count_by_status(connection: sa.Connection, requests: Sequence[None]) -> list
     return [counts] * len(requests)
 
 
-class Oldest(msgspec.Struct, frozen=True, kw_only=True):
+class Staleness(msgspec.Struct, frozen=True, kw_only=True):
     """How long what is followed has waited, as moments in seconds: of each live status that there
     is, when its longest unchanged recording came into it; and since when the one is due to be read
     by itself that is so the longest, None when none is to be read.
@@ -64,7 +51,7 @@ class Oldest(msgspec.Struct, frozen=True, kw_only=True):
     due_since: float | None
 
 
-def find_oldest(connection: sa.Connection, requests: Sequence[None]) -> list[Oldest]:
+def measure_staleness(connection: sa.Connection, requests: Sequence[None]) -> list[Staleness]:
     """Operation: what has waited longest."""
     unchanged = {}
     for status in sorted(LIVE):
@@ -72,7 +59,7 @@ def find_oldest(connection: sa.Connection, requests: Sequence[None]) -> list[Old
         if (found := connection.execute(since).scalar()) is not None:
             unchanged[status] = found
     due = sa.select(sa.func.min(recordings.c.read_at)).where(recordings.c.read_at.is_not(None))
-    oldest = Oldest(unchanged_since=unchanged, due_since=connection.execute(due).scalar())
+    oldest = Staleness(unchanged_since=unchanged, due_since=connection.execute(due).scalar())
     return [oldest] * len(requests)
 
 

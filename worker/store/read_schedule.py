@@ -9,11 +9,11 @@ import sqlalchemy as sa
 from recording_schemas import Status
 from worker.domain.recording import LIVE, Recording
 from worker.store.database.dialects import among, open_or_closed
-from worker.store.database.notifications import leave
+from worker.store.database.notifications import notify_on_commit
 from worker.store.database.schema import recordings
 
 _LIVE = sorted(str(status) for status in LIVE)
-_AT_A_TIME = 500
+MAX_ROWS = 500
 
 AT_ONCE: Final = 0.0
 """Before everything else: a `read_at` that no list can settle."""
@@ -27,7 +27,7 @@ class TrackedRecording(msgspec.Struct, frozen=True, kw_only=True):
 
     recording: Recording
     read_at: float | None = None
-    told_at: float | None = None
+    last_webhook_at: float | None = None
 
 
 class DueQuery(msgspec.Struct, frozen=True, kw_only=True):
@@ -35,7 +35,7 @@ class DueQuery(msgspec.Struct, frozen=True, kw_only=True):
 
     Live ones that a webhook made due after `swept_at` can be read together from a list: when there
     are more than `few` of them, they are left to the next sweep, with None never. Of more than
-    `limit`, up to `files` uploads come before all others. `besides` are in hand already.
+    `limit`, up to `upload_limit` uploads come before all others. `exclude` are in hand already.
     """
 
     app: str
@@ -43,8 +43,8 @@ class DueQuery(msgspec.Struct, frozen=True, kw_only=True):
     swept_at: float
     few: int | None
     limit: int
-    files: int = 0
-    besides: Collection[str] = ()
+    upload_limit: int = 0
+    exclude: Collection[str] = ()
 
 
 class DueReads(msgspec.Struct, frozen=True, kw_only=True):
@@ -62,19 +62,19 @@ class OverdueQuery(msgspec.Struct, frozen=True, kw_only=True):
     app: str
     now: float
     changed_before: Mapping[Status, float]
-    known_before: Mapping[Status, float]
+    first_seen_before: Mapping[Status, float]
 
 
 class ScheduledRead(msgspec.Struct, frozen=True, kw_only=True):
     """A wish to have recordings read at `at`: now, those that are open and not to be read yet, or
-    with `put_off` later than was meant."""
+    with `postpone` later than was meant."""
 
     ids: Collection[str]
     at: float
-    put_off: bool = False
+    postpone: bool = False
 
 
-def live_ones(connection: sa.Connection, apps: Sequence[str]) -> list[dict[str, float]]:
+def find_live(connection: sa.Connection, apps: Sequence[str]) -> list[dict[str, float]]:
     """Operation: each app's live recordings; when those known by one sight were seen, else 0."""
     seen_at = sa.case((recordings.c.version == 1, recordings.c.changed_at), else_=0.0)
     found: dict[str, dict[str, float]] = {app: {} for app in apps}
@@ -90,7 +90,7 @@ def live_ones(connection: sa.Connection, apps: Sequence[str]) -> list[dict[str, 
     return [found[app] for app in apps]
 
 
-def followed(
+def find_tracked(
     connection: sa.Connection, requests: Sequence[Collection[str]]
 ) -> list[dict[str, TrackedRecording]]:
     """Operation: those of each request's recordings that are known, by id."""
@@ -100,7 +100,7 @@ def followed(
 def _followed(connection: sa.Connection, ids: Collection[str]) -> dict[str, TrackedRecording]:
     rows = connection.execute(_FOLLOWED, {"ids": ids})
     found = (
-        TrackedRecording(recording=_decoded(state), read_at=read_at, told_at=told_at)
+        TrackedRecording(recording=_decoded(state), read_at=read_at, last_webhook_at=told_at)
         for state, read_at, told_at in rows
     )
     return {one.recording.recording_id: one for one in found}
@@ -111,7 +111,7 @@ _FOLLOWED: Final = sa.select(recordings.c.state, recordings.c.read_at, recording
 )
 
 
-def due_ones(connection: sa.Connection, requests: Sequence[DueQuery]) -> list[DueReads]:
+def find_due(connection: sa.Connection, requests: Sequence[DueQuery]) -> list[DueReads]:
     """Operation: what to read by itself now."""
     return [_due(connection, wanted) for wanted in requests]
 
@@ -127,12 +127,12 @@ def _due(connection: sa.Connection, wanted: DueQuery) -> DueReads:
     query = sa.select(recordings.c.state).where(due)
     if sweep_too:
         query = query.where(sa.or_(recordings.c.told_at.is_(None), sa.not_(listable)))
-    if wanted.besides:
-        query = query.where(recordings.c.recording_id.not_in(sorted(wanted.besides)))
+    if wanted.exclude:
+        query = query.where(recordings.c.recording_id.not_in(sorted(wanted.exclude)))
     reads = _longest_due(connection, query, wanted.limit)
-    if wanted.files and len(reads) == wanted.limit:
+    if wanted.upload_limit and len(reads) == wanted.limit:
         uploads = query.where(recordings.c.open, recordings.c.status == str(Status.UPLOADED))
-        reads = _longest_due(connection, uploads, min(wanted.files, wanted.limit)) | reads
+        reads = _longest_due(connection, uploads, min(wanted.upload_limit, wanted.limit)) | reads
     return DueReads(reads=tuple(reads.values())[: wanted.limit], sweep_too=sweep_too)
 
 
@@ -149,7 +149,7 @@ def _are_more(connection: sa.Connection, *which: sa.ColumnElement[bool], than: i
     return connection.execute(counted).scalar_one() > than
 
 
-def overdue_ones(
+def find_overdue(
     connection: sa.Connection, requests: Sequence[OverdueQuery]
 ) -> list[tuple[Recording, ...]]:
     """Operation: recordings that have not moved on for too long, some at a time."""
@@ -157,11 +157,11 @@ def overdue_ones(
 
 
 def _overdue(connection: sa.Connection, wanted: OverdueQuery) -> tuple[Recording, ...]:
-    query = sa.select(recordings.c.state).where(_has_not_moved(wanted)).limit(_AT_A_TIME)
+    query = sa.select(recordings.c.state).where(_has_not_moved(wanted)).limit(MAX_ROWS)
     return tuple(_decoded(state) for state in connection.execute(query).scalars())
 
 
-def read_overdue(connection: sa.Connection, requests: Sequence[OverdueQuery]) -> list[None]:
+def schedule_overdue(connection: sa.Connection, requests: Sequence[OverdueQuery]) -> list[None]:
     """Operation: let what has not moved on for too long be read at once.
 
     What cannot be read now and was put off is left as it is.
@@ -170,7 +170,7 @@ def read_overdue(connection: sa.Connection, requests: Sequence[OverdueQuery]) ->
         overdue = sa.update(recordings).where(_has_not_moved(wanted), _read_in_time(wanted.now))
         # Not as of now: then it might be left to a sweep, which cannot end it.
         if connection.execute(overdue.values(read_at=AT_ONCE)).rowcount:
-            leave(connection, "due")
+            notify_on_commit(connection, "due")
     return [None] * len(requests)
 
 
@@ -179,7 +179,7 @@ def _has_not_moved(wanted: OverdueQuery) -> sa.ColumnElement[bool]:
     known_since = sa.func.coalesce(recordings.c.first_seen_at, recordings.c.changed_at)
     too_long = sa.or_(
         *_each_before(recordings.c.changed_at, wanted.changed_before),
-        *_each_before(known_since, wanted.known_before),
+        *_each_before(known_since, wanted.first_seen_before),
     )
     return sa.and_(recordings.c.open, recordings.c.app == wanted.app, too_long)
 
@@ -198,16 +198,16 @@ def _read_in_time(now: float) -> sa.ColumnElement[bool]:
     return sa.or_(read_at.is_(None), sa.and_(read_at > AT_ONCE, read_at <= now))
 
 
-def read_by(connection: sa.Connection, requests: Sequence[ScheduledRead]) -> list[None]:
+def schedule_reads(connection: sa.Connection, requests: Sequence[ScheduledRead]) -> list[None]:
     """Operation: note when recordings are to be read by themselves."""
     for wanted in requests:
         change = sa.update(recordings).values(read_at=wanted.at)
-        if not wanted.put_off:
-            leave(connection, "due")
+        if not wanted.postpone:
+            notify_on_commit(connection, "due")
             change = change.where(recordings.c.read_at.is_(None), recordings.c.open)
         ids = sorted(wanted.ids)
-        for first in range(0, len(ids), _AT_A_TIME):
-            some = ids[first : first + _AT_A_TIME]
+        for first in range(0, len(ids), MAX_ROWS):
+            some = ids[first : first + MAX_ROWS]
             theirs = recordings.c.recording_id.in_(some)
             connection.execute(change.where(open_or_closed(theirs)))
     return [None] * len(requests)

@@ -15,11 +15,11 @@ from worker.domain.read_policy import next_read_at
 from worker.domain.recording import LIVE, Observation, Recording
 from worker.domain.track_files import TrackFile
 from worker.domain.transitions import apply_observation
-from worker.store.database.bulk import inserting
+from worker.store.database.bulk import bulk_insert
 from worker.store.database.dialects import among, meeting_key, open_or_closed, strip_nul
-from worker.store.database.notifications import leave
+from worker.store.database.notifications import notify_on_commit
 from worker.store.database.schema import files, recordings
-from worker.store.outbox import event_rows, put
+from worker.store.outbox import add_rows, event_rows
 
 
 class ApplyResult(msgspec.Struct, frozen=True, kw_only=True):
@@ -39,7 +39,7 @@ class _Held(NamedTuple):
     told_at: float | None
 
 
-def apply_all(
+def apply_observations(
     connection: sa.Connection,
     requests: Sequence[Sequence[Observation]],
     *,
@@ -69,8 +69,8 @@ def apply_all(
         )
     _save(connection, before, known)
     if _anything_became_due(before, known, requests):
-        leave(connection, "due")
-    put(connection, rows)
+        notify_on_commit(connection, "due")
+    add_rows(connection, rows)
     return absorbed
 
 
@@ -165,7 +165,7 @@ def _save(connection: sa.Connection, before: dict[str, _Held], after: dict[str, 
         )
 
 
-_insert: Final = inserting(recordings)
+_insert: Final = bulk_insert(recordings)
 _COLUMNS = (
     "app",
     "kind",

@@ -14,27 +14,26 @@ from recording_schemas import Status
 from worker.budget.ledger import TokenGrant, TokenRequest
 from worker.domain.recording import Observation, Recording
 from worker.store import cursors, inbox, leases, outbox, pruning, read_schedule
-from worker.store.budgets import spend
+from worker.store.budgets import grant_tokens
 from worker.store.cursors import Cursor
 from worker.store.database.clock import DatabaseClock, MachineClock
 from worker.store.database.engine import open_engine, sqlite_lock
 from worker.store.database.group_commit import GroupCommit
 from worker.store.database.migrate import migrate
 from worker.store.database.notifications import Notifier, Topic
-from worker.store.finishing import Finish
-from worker.store.inbox import Claim, Claimed, Release
+from worker.store.finishing import FinishRequest
+from worker.store.inbox import ClaimRequest, ClaimResult, ReleaseRequest
 from worker.store.leases import LeaseRequest
 from worker.store.observations import WebhookObservation, WebhookResult, apply_batch
-from worker.store.outbox import Unsent
-from worker.store.pruning import PruneSent
+from worker.store.outbox import UnsentEvent
+from worker.store.pruning import PruneSentRequest
 from worker.store.queries import (
-    Oldest,
     RecordingsFilter,
+    Staleness,
     count_by_app,
     count_by_status,
-    find_oldest,
     find_recordings,
-    open_ones,
+    measure_staleness,
 )
 from worker.store.read_schedule import (
     DueQuery,
@@ -65,7 +64,7 @@ class Store:
         self.now = now
         """The clock that all who share the database go by, in seconds since the epoch."""
         self._take_in = partial(apply_batch, source=source)
-        self._spend = partial(spend, now=now)
+        self._spend = partial(grant_tokens, now=now)
 
     @classmethod
     async def open(
@@ -96,8 +95,8 @@ class Store:
             group = GroupCommit(
                 engine,
                 news,
-                look=watched.look if watched else None,
-                kept=set_by_hand.kept if set_by_hand else None,
+                on_begin=watched.on_begin if watched else None,
+                on_commit=set_by_hand.on_commit if set_by_hand else None,
             )
             rooms.push_async_callback(group.close)
             await group.submit(migrate, None)
@@ -111,15 +110,15 @@ class Store:
         await self._rooms.aclose()
 
     @property
-    def trouble(self) -> str | None:
+    def commit_error(self) -> str | None:
         """Why the last transaction could not be committed; None when it was."""
-        return self._group.trouble
+        return self._group.commit_error
 
     def subscribe(self, topic: Topic, callback: Callable[[], None]) -> None:
         """Call `callback` on the loop when a commit leaves something: here, and on PostgreSQL,
         while `listen` runs, at any replica. A hint that may be lost or come for nothing.
 
-        `outbox`: events to publish. `due`: recordings to read by themselves. `lead`: a lease was
+        `outbox`: events to publish. `due`: recordings to read by themselves. `lease`: a lease was
         given up.
         """
         self._news.subscribe(topic, callback)
@@ -128,15 +127,15 @@ class Store:
         """Listen for what other replicas commit; for ever on PostgreSQL, not at all on SQLite."""
         await self._news.listen()
 
-    async def claim(self, request: Claim) -> Claimed:
+    async def claim(self, request: ClaimRequest) -> ClaimResult:
         """Claim a command for execution; a finished one has its outcome queued once more."""
         return await self._group.submit(inbox.claim, request)
 
-    async def release(self, request: Release) -> None:
+    async def release(self, request: ReleaseRequest) -> None:
         """Give a claimed command back, to be claimed again later."""
         await self._group.submit(inbox.release, request)
 
-    async def finish(self, request: Finish) -> ApplyResult:
+    async def finish(self, request: FinishRequest) -> ApplyResult:
         """Commit the end of a command: what was seen, its outcome, and the events of both."""
         return await self._group.submit(self._take_in, request)
 
@@ -162,14 +161,14 @@ class Store:
 
     async def unsent(
         self, limit: int, *, after: int = 0, sent: Iterable[int] = (), now: float = 0.0
-    ) -> list[Unsent]:
+    ) -> list[UnsentEvent]:
         """The oldest events that no broker has confirmed, in the order of their commits.
 
         `after` is a position to begin behind; what has an earlier one of its subject waiting up to
         there is left out. In the same commit, before that, the positions `sent` are marked as by
         `mark_sent`.
         """
-        return await self._group.submit(outbox.unsent, (limit, after, sent, now))
+        return await self._group.submit(outbox.read_unsent, (limit, after, sent, now))
 
     async def mark_sent(self, positions: Iterable[int], now: float) -> None:
         """Remember that the broker confirmed these events at `now`, seconds since the epoch."""
@@ -177,9 +176,9 @@ class Store:
 
     async def outbox_depth(self) -> tuple[int, float | None]:
         """How many events are unsent, and when (seconds) the oldest of them was committed."""
-        return await self._group.submit(outbox.depth, None)
+        return await self._group.submit(outbox.measure_depth, None)
 
-    async def prune_sent(self, wanted: PruneSent) -> int | None:
+    async def prune_sent(self, wanted: PruneSentRequest) -> int | None:
         """Remove up to 500 old events; where the next step begins, None when none is as old."""
         return await self._group.submit(pruning.prune_sent, wanted)
 
@@ -192,34 +191,30 @@ class Store:
         forgotten."""
         return await self._group.submit(pruning.prune_commands, before)
 
-    async def open_recordings(self, app: str) -> list[Recording]:
-        """Recordings of the app that have not ended or whose files are still looked for."""
-        return await self._group.submit(open_ones, app)
-
     async def live(self, app: str) -> dict[str, float]:
         """Ids of the app's live recordings, with when (seconds) each was seen that is known by
         its first sight only, else 0."""
-        return await self._group.submit(read_schedule.live_ones, app)
+        return await self._group.submit(read_schedule.find_live, app)
 
     async def tracked(self, ids: Collection[str]) -> dict[str, TrackedRecording]:
         """Those of the recordings that are known, by id."""
-        return await self._group.submit(read_schedule.followed, ids)
+        return await self._group.submit(read_schedule.find_tracked, ids)
 
     async def due(self, wanted: DueQuery) -> DueReads:
         """Recordings that are to be read by themselves now."""
-        return await self._group.submit(read_schedule.due_ones, wanted)
+        return await self._group.submit(read_schedule.find_due, wanted)
 
     async def overdue(self, wanted: OverdueQuery) -> tuple[Recording, ...]:
         """Open recordings that have not moved on for too long."""
-        return await self._group.submit(read_schedule.overdue_ones, wanted)
+        return await self._group.submit(read_schedule.find_overdue, wanted)
 
     async def schedule_overdue(self, wanted: OverdueQuery) -> None:
         """Have those read at once."""
-        await self._group.submit(read_schedule.read_overdue, wanted)
+        await self._group.submit(read_schedule.schedule_overdue, wanted)
 
     async def schedule_read(self, wanted: ScheduledRead) -> None:
         """Have recordings read by themselves at a time."""
-        await self._group.submit(read_schedule.read_by, wanted)
+        await self._group.submit(read_schedule.schedule_reads, wanted)
 
     async def starting(self, slots: Collection[str]) -> frozenset[str]:
         """Those of the slots in which a start that is not finished may have begun a recording."""
@@ -241,9 +236,9 @@ class Store:
         """How many open recordings there are of each status."""
         return await self._group.submit(count_by_status, None)
 
-    async def oldest(self) -> Oldest:
+    async def staleness(self) -> Staleness:
         """What has gone longest without a change, and without the look it is due."""
-        return await self._group.submit(find_oldest, None)
+        return await self._group.submit(measure_staleness, None)
 
     async def count_by_app(self) -> dict[str, int]:
         """How many open recordings each app has that has any."""

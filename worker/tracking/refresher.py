@@ -146,8 +146,8 @@ class Refresher:
                 swept_at=swept_at,
                 few=pages,
                 limit=places,
-                files=max(UPLOADS_AT_ONCE - uploads, 0),
-                besides=tuple(self._in_hand),
+                upload_limit=max(UPLOADS_AT_ONCE - uploads, 0),
+                exclude=tuple(self._in_hand),
             )
         )
         if due.sweep_too:
@@ -212,7 +212,7 @@ class Refresher:
         self._pauses[known.recording_id] = min(pause * 2, LONGEST_PAUSE)
         at = self._now() + timedelta(seconds=pause)
         await self._store.schedule_read(
-            ScheduledRead(ids=(known.recording_id,), at=at.timestamp(), put_off=True)
+            ScheduledRead(ids=(known.recording_id,), at=at.timestamp(), postpone=True)
         )
 
     def _with_next_look(self, known: Recording, seen: Observation) -> Observation:

@@ -279,7 +279,7 @@ class Sweep:
             app=self._app,
             now=now,
             changed_before=since.changed_before,
-            known_before=since.first_seen_before,
+            first_seen_before=since.first_seen_before,
         )
 
 

@@ -32,7 +32,7 @@ class WebhookCoverage:
         self, followed: TrackedRecording, after: Recording, asked_at: datetime, *, since: float
     ) -> None:
         """A list that was asked for then has made this of what was known."""
-        self.any_webhook = self.any_webhook or (followed.told_at or 0.0) >= since > 0.0
+        self.any_webhook = self.any_webhook or (followed.last_webhook_at or 0.0) >= since > 0.0
         moves = (followed.recording.status, after.status)
         if moves[0] is not moves[1] and Status.PAUSED not in moves:
             self.suspect([after.recording_id], asked_at)
@@ -45,4 +45,4 @@ class WebhookCoverage:
         """Whether no webhook has told to this day of something that was in doubt."""
         doubts, self._doubts = self._doubts, {}
         known = await self._store.tracked(list(doubts)[:MOST_DOUBTS])
-        return any((one.told_at or 0.0) < doubts[key] for key, one in known.items())
+        return any((one.last_webhook_at or 0.0) < doubts[key] for key, one in known.items())

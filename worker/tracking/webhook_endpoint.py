@@ -194,7 +194,7 @@ class WebhookEndpoint:
         seen = Observation(
             snapshot=told, observed_by="webhook", asked_at=now, observed_at=now, app=app.name
         )
-        return WebhookObservation(seen=seen, follow_all=follow_all)
+        return WebhookObservation(observation=seen, follow_all=follow_all)
 
 
 def unavailable_routes(metrics: Metrics, why: Callable[[], str | None]) -> list[web.RouteDef]:

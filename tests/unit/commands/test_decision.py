@@ -29,7 +29,7 @@ from worker.commands.operations.context import OperationResult
 from worker.commands.retry_policy import RetryPolicy
 from worker.domain.errors import NotYet, OutcomeUnknown, OverBudget, Refused, Unavailable
 from worker.domain.outcomes import utc
-from worker.store.inbox import Claimed
+from worker.store.inbox import ClaimResult
 
 NOW = 1_000_000.0
 POLICY = RetryPolicy(
@@ -46,8 +46,8 @@ def start(deadline: datetime | None = None) -> StartTrackRecording:
     return StartTrackRecording(id="start", meeting_id="m", deadline=deadline)
 
 
-def claim(*, age: float = 10.0, called: bool = False, **fields: object) -> Claimed:
-    plain = Claimed(
+def claim(*, age: float = 10.0, called: bool = False, **fields: object) -> ClaimResult:
+    plain = ClaimResult(
         verdict="again",
         attempts=2,
         first_seen_at=NOW - age,
@@ -59,7 +59,7 @@ def claim(*, age: float = 10.0, called: bool = False, **fields: object) -> Claim
 
 def decision(
     end: AttemptEnd | None,
-    claimed: Claimed,
+    claimed: ClaimResult,
     deadline: datetime | None = None,
     mode: AttemptMode = AttemptMode.CALL,
 ) -> Complete | RetryAfter:

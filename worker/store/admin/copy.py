@@ -28,11 +28,11 @@ COPIED: Final = (
 )
 """What one replica alone may do is not copied: whoever had leave for it is gone."""
 
-MOST_ROWS: Final = 200
+MAX_ROWS: Final = 200
 _MODULUS: Final = 2**128
 
 Row = dict[str, Any]
-Tell = Callable[[str, int], None]
+ReportProgress = Callable[[str, int], None]
 """Called with a table and how many of its rows have been copied, after each batch."""
 
 
@@ -44,14 +44,14 @@ class CopiedTable(msgspec.Struct, frozen=True, kw_only=True):
     checksum: str
 
 
-class Copy(msgspec.Struct, frozen=True, kw_only=True):
+class CopyResult(msgspec.Struct, frozen=True, kw_only=True):
     """A copy that is committed. `fresh` is False when the target had it all before."""
 
     tables: tuple[CopiedTable, ...]
     fresh: bool
 
 
-def copy_store(source: str, target: str, tell: Tell) -> Copy:
+def copy_store(source: str, target: str, tell: ReportProgress) -> CopyResult:
     """Copy the database `source` to `target`, both in the manner of DATABASE_URL.
 
     The source is not changed. The target's tables are made if there are none. Leases are ended on
@@ -73,7 +73,7 @@ def copy_store(source: str, target: str, tell: Tell) -> Copy:
         _go_on_counting(writing.connection)
         if wanted != _found(writing):
             raise StoreUnavailable("target: it gives back other rows than it was given")
-        return Copy(tables=wanted, fresh=True)
+        return CopyResult(tables=wanted, fresh=True)
 
 
 class _Side(NamedTuple):
@@ -165,21 +165,21 @@ def _has_rows(side: _Side) -> bool:
     )
 
 
-def _copied_before(source: _Side, target: _Side) -> Copy:
+def _copied_before(source: _Side, target: _Side) -> CopyResult:
     wanted, there = _found(source), _found(target)
     differ = [one.table for one, other in zip(wanted, there, strict=True) if one != other]
     if differ:
         raise StoreUnavailable(
             f"target: it is not empty, and what it has differs in {', '.join(differ)}"
         )
-    return Copy(tables=wanted, fresh=False)
+    return CopyResult(tables=wanted, fresh=False)
 
 
 def _found(side: _Side) -> tuple[CopiedTable, ...]:
     return tuple(_tally(table, _batches(side, table)) for table in COPIED)
 
 
-def _copied(source: _Side, target: _Side, table: sa.Table, tell: Tell) -> CopiedTable:
+def _copied(source: _Side, target: _Side, table: sa.Table, tell: ReportProgress) -> CopiedTable:
     def written() -> Iterator[list[Row]]:
         rows = 0
         for batch in _batches(source, table):
@@ -193,7 +193,7 @@ def _copied(source: _Side, target: _Side, table: sa.Table, tell: Tell) -> Copied
 
 def _batches(side: _Side, table: sa.Table) -> Iterator[list[Row]]:
     with _in_words(side.name):
-        streamed = side.connection.execution_options(yield_per=MOST_ROWS)
+        streamed = side.connection.execution_options(yield_per=MAX_ROWS)
         for part in streamed.execute(sa.select(table)).mappings().partitions():
             yield [_unleased(table, dict(row)) for row in part]
 

@@ -10,11 +10,11 @@ from sqlalchemy import exc
 
 from worker.domain.errors import StoreUnavailable, WrongSettings
 from worker.domain.recording import Recording
-from worker.store.database.engine import SYNTAX
+from worker.store.database.engine import URL_SYNTAX
 from worker.store.database.migrate import HEAD
 from worker.store.queries import RecordingsFilter, find_recordings
 
-PATIENCE_SECONDS: Final = 5
+READ_ONLY_TIMEOUT_SECONDS: Final = 5
 
 
 def read_recordings(url: str, wanted: RecordingsFilter) -> list[Recording]:
@@ -54,12 +54,12 @@ def read_only_engine(url: str) -> sa.Engine:
     try:
         parsed = sa.make_url(url)
     except exc.ArgumentError:
-        raise WrongSettings([SYNTAX]) from None
+        raise WrongSettings([URL_SYNTAX]) from None
     if parsed.drivername == "sqlite" and parsed.database:
         return _sqlite(Path(parsed.database))
     if parsed.drivername in {"postgresql", "postgres"}:
         return _postgresql(parsed.set(drivername="postgresql+psycopg"))
-    raise WrongSettings([SYNTAX])
+    raise WrongSettings([URL_SYNTAX])
 
 
 def _sqlite(path: Path) -> sa.Engine:
@@ -68,7 +68,7 @@ def _sqlite(path: Path) -> sa.Engine:
     read_only = f"file:{quote(str(path.absolute()))}?mode=ro"
     return sa.create_engine(
         "sqlite://",
-        creator=lambda: sqlite3.connect(read_only, uri=True, timeout=PATIENCE_SECONDS),
+        creator=lambda: sqlite3.connect(read_only, uri=True, timeout=READ_ONLY_TIMEOUT_SECONDS),
         poolclass=sa.NullPool,
         hide_parameters=True,
     )
@@ -81,7 +81,7 @@ def _postgresql(url: sa.URL) -> sa.Engine:
         hide_parameters=True,
         connect_args={
             "application_name": "recording-worker recordings",
-            "connect_timeout": PATIENCE_SECONDS,
+            "connect_timeout": READ_ONLY_TIMEOUT_SECONDS,
             "options": "-c default_transaction_read_only=on -c statement_timeout=15s",
         },
     )

@@ -15,7 +15,7 @@ import msgspec
 import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql
 
-MOST_PARAMETERS: Final = 4_096
+MAX_PARAMETERS: Final = 4_096
 _ROWS: Final = "given_rows"
 
 Row = Mapping[str, Any]
@@ -24,7 +24,7 @@ Statement = sa.Insert | sa.Update
 Build = Callable[[sa.FromClause, Given], Statement]
 
 
-class ManyRows:
+class BulkStatement:
     """A statement about many rows, each a mapping with a value for every column.
 
     `build` makes it of what the rows are selected from, and of their columns there; it may bind no
@@ -35,7 +35,7 @@ class ManyRows:
         self._columns = columns
         self._build = build
         self._values = itemgetter(*(column.name for column in columns))
-        self._largest = 2 ** ((MOST_PARAMETERS // len(columns)).bit_length() - 1)
+        self._largest = 2 ** ((MAX_PARAMETERS // len(columns)).bit_length() - 1)
         self._prepared: dict[int, str] = {}
         self._of_json: Statement | None = None
 
@@ -76,7 +76,7 @@ class ManyRows:
         connection.execute(self._of_json, {_ROWS: msgspec.json.encode(rows).decode()})
 
 
-def inserting(table: sa.Table, *names: str) -> ManyRows:
+def bulk_insert(table: sa.Table, *names: str) -> BulkStatement:
     """Inserts rows in the given order, with these columns; all of the table's by default."""
     columns = [table.c[name] for name in names] if names else list(table.c)
 
@@ -84,7 +84,7 @@ def inserting(table: sa.Table, *names: str) -> ManyRows:
         wanted = sa.select(*given.values()).select_from(source)
         return sa.insert(table).from_select(list(given), wanted)
 
-    return ManyRows(columns, build)
+    return BulkStatement(columns, build)
 
 
 def _from_json(columns: Sequence[sa.Column[Any]]) -> tuple[sa.FromClause, Given]:

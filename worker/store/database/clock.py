@@ -13,11 +13,11 @@ import sqlalchemy as sa
 
 from worker.store.database.schema import UNFINISHED, inbox
 
-READ_AGAIN_SECONDS: Final = 10.0
+CLOCK_READ_INTERVAL_SECONDS: Final = 10.0
 """So long the machine's monotonic clock is trusted to keep the pace of the database's."""
 
 
-JUMP_SECONDS: Final = 1.0
+MIN_JUMP_SECONDS: Final = 1.0
 
 
 class MachineClock:
@@ -32,18 +32,18 @@ class MachineClock:
         self._ticks = ticks
         self._apart = self._seen = now() - ticks()
 
-    def look(self, connection: sa.Connection) -> None:
+    def on_begin(self, connection: sa.Connection) -> None:
         """Move what has to keep its age, when the clock has jumped since the last commit."""
         self._seen = self._now() - self._ticks()
         jump = self._seen - self._apart
-        if abs(jump) >= JUMP_SECONDS:
+        if abs(jump) >= MIN_JUMP_SECONDS:
             connection.execute(
                 sa.update(inbox)
                 .where(UNFINISHED, inbox.c.last_called_at.is_not(None))
                 .values(last_called_at=inbox.c.last_called_at + jump)
             )
 
-    def kept(self) -> None:
+    def on_commit(self) -> None:
         """What the last look moved is committed."""
         self._apart = self._seen
 
@@ -51,7 +51,7 @@ class MachineClock:
 class DatabaseClock:
     """Seconds since the epoch as the database counts them; a call costs no exchange with it.
 
-    Never read before the first `look`.
+    Never read before the first `on_begin`.
     """
 
     def __init__(self, ticks: Callable[[], float] = time.monotonic) -> None:
@@ -65,9 +65,9 @@ class DatabaseClock:
         shown, tick = self._read
         return shown + self._ticks() - tick
 
-    def look(self, connection: sa.Connection) -> None:
+    def on_begin(self, connection: sa.Connection) -> None:
         """Read the database's clock, when the last time was some seconds ago."""
-        if self._read is not None and self._ticks() - self._read[1] < READ_AGAIN_SECONDS:
+        if self._read is not None and self._ticks() - self._read[1] < CLOCK_READ_INTERVAL_SECONDS:
             return
         shown = connection.execute(sa.select(sa.extract("epoch", sa.func.clock_timestamp())))
         self._read = (float(shown.scalar_one()), self._ticks())

@@ -12,12 +12,12 @@ from sqlalchemy import exc
 
 from worker.domain.errors import StoreUnavailable, WrongSettings
 
-SYNTAX = "DATABASE_URL: use sqlite:///relative.db, sqlite:////absolute.db or postgresql://…"
-LOST_PEER_SECONDS: Final = 15
-SILENCE: Final = 4 / 3
+URL_SYNTAX = "DATABASE_URL: use sqlite:///relative.db, sqlite:////absolute.db or postgresql://…"
+LOST_PEER_TIMEOUT_SECONDS: Final = 15
+SILENCE_FACTOR: Final = 4 / 3
 """How much longer than a lost peer a server may be silent: a statement's time-out goes first."""
 
-OLDEST_SQLITE: Final = (3, 33, 0)
+MIN_SQLITE_VERSION: Final = (3, 33, 0)
 """The first that changes rows by those that are given (`UPDATE … FROM`)."""
 
 CHECKPOINT_PAGES: Final = 4_000
@@ -27,7 +27,7 @@ CACHE_KIB: Final = 16 * 1024
 """How much SQLite may keep of its pages. After a long history a start changes some at random: those
 of a large commit must fit, or some are written twice."""
 
-LOG_BYTES: Final = 64 * 2**20
+MAX_WAL_BYTES: Final = 64 * 2**20
 """How large SQLite's write-ahead log may stay."""
 
 _SETTINGS: Final[Mapping[str, Any]] = {
@@ -37,14 +37,14 @@ _SETTINGS: Final[Mapping[str, Any]] = {
     "keepalives_idle": 5,
     "keepalives_interval": 5,
     "keepalives_count": 2,
-    "tcp_user_timeout": LOST_PEER_SECONDS * 1000,
+    "tcp_user_timeout": LOST_PEER_TIMEOUT_SECONDS * 1000,
     # Without bitmap scans: they visit every row that left the index of unsent events and is not
     # vacuumed yet, time and again, where an index scan does so once.
     # Without hash and merge joins: rows that are given to be changed are looked up one by one, also
     # where a whole table would be read as fast today.
     # And planned at each execution, for its number of ids: a plan for any number is made while
     # tables are small, reads them whole, and is kept while they grow.
-    "options": f"-c statement_timeout={LOST_PEER_SECONDS}s -c lock_timeout=5s"
+    "options": f"-c statement_timeout={LOST_PEER_TIMEOUT_SECONDS}s -c lock_timeout=5s"
     " -c enable_bitmapscan=off -c enable_hashjoin=off -c enable_mergejoin=off"
     " -c plan_cache_mode=force_custom_plan",
 }
@@ -58,12 +58,12 @@ def open_engine(url: str) -> sa.Engine:
     try:
         parsed = sa.make_url(url)
     except exc.ArgumentError:
-        raise WrongSettings([SYNTAX]) from None
+        raise WrongSettings([URL_SYNTAX]) from None
     if parsed.drivername == "sqlite":
         return _sqlite(parsed)
     if parsed.drivername in {"postgresql", "postgres"}:
         return _postgresql(parsed.set(drivername="postgresql+psycopg"))
-    raise WrongSettings([SYNTAX])
+    raise WrongSettings([URL_SYNTAX])
 
 
 def connect_arguments(engine: sa.Engine) -> dict[str, Any]:
@@ -79,8 +79,8 @@ def _settings(of_url: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _sqlite(url: sa.URL) -> sa.Engine:
-    if sqlite3.sqlite_version_info < OLDEST_SQLITE:
-        oldest = ".".join(map(str, OLDEST_SQLITE))
+    if sqlite3.sqlite_version_info < MIN_SQLITE_VERSION:
+        oldest = ".".join(map(str, MIN_SQLITE_VERSION))
         raise WrongSettings(
             [f"DATABASE_URL: Python's SQLite is {sqlite3.sqlite_version}; {oldest} is needed"]
         )
@@ -104,7 +104,7 @@ def _sqlite(url: sa.URL) -> sa.Engine:
         # Pages that every commit touches are written back once for many of them.
         connection.execute(f"PRAGMA wal_autocheckpoint={CHECKPOINT_PAGES}")
         # A reader that stayed long lets the log grow; it gives that back afterwards.
-        connection.execute(f"PRAGMA journal_size_limit={LOG_BYTES}")
+        connection.execute(f"PRAGMA journal_size_limit={MAX_WAL_BYTES}")
 
     @sa.event.listens_for(engine, "begin")
     def begin(connection: sa.Connection) -> None:
@@ -123,7 +123,7 @@ def _postgresql(url: sa.URL) -> sa.Engine:
     engine = sa.create_engine(
         url, pool_size=1, max_overflow=0, hide_parameters=True, connect_args=settings
     )
-    patience = int(settings["tcp_user_timeout"]) / 1000 * SILENCE
+    patience = int(settings["tcp_user_timeout"]) / 1000 * SILENCE_FACTOR
 
     @sa.event.listens_for(engine, "do_connect")
     def connect(

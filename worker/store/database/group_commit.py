@@ -23,9 +23,9 @@ Operation = Callable[[sa.Connection, Sequence[RequestT]], list[ResultT]]
 """Works off all requests of one kind inside the given transaction; one result for each, in order.
 Must be safe to run again: a transaction that failed is rolled back and tried request by request."""
 
-MOST: Final = 500
-TRIES: Final = 3
-READ_ONLY: Final = "25006"
+MAX_BATCH: Final = 500
+MAX_TRIES: Final = 3
+READ_ONLY_SQLSTATE: Final = "25006"
 """SQLSTATE of a server that takes no writes: it has become a standby."""
 
 
@@ -39,8 +39,8 @@ class _Waiting(NamedTuple):
 class GroupCommit:
     """Runs operations on one connection in a thread of its own, many requests to a transaction.
 
-    What the transactions leave is told to those who hear `news`. `look`, if given, sees the
-    connection at the beginning of every transaction; `kept` is called when one is committed.
+    What the transactions leave is told to those who hear `news`. `on_begin`, if given, sees the
+    connection at the beginning of every transaction; `on_commit` is called when one is committed.
     """
 
     def __init__(
@@ -48,20 +48,20 @@ class GroupCommit:
         engine: sa.Engine,
         news: Notifier,
         *,
-        look: Callable[[sa.Connection], None] | None = None,
-        kept: Callable[[], None] | None = None,
+        on_begin: Callable[[sa.Connection], None] | None = None,
+        on_commit: Callable[[], None] | None = None,
     ) -> None:
         self._engine = engine
         self._news = news
         self._left: set[Topic] = set()
-        self._look = look
-        self._kept = kept
+        self._on_begin = on_begin
+        self._on_commit = on_commit
         self._waiting: list[_Waiting] = []
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="store")
         self._working: asyncio.Task[None] | None = None
         self._connection: sa.Connection | None = None
         self._closed = False
-        self.trouble: str | None = None
+        self.commit_error: str | None = None
         """Why the last transaction could not be committed; None when it was."""
 
     async def submit(
@@ -95,9 +95,9 @@ class GroupCommit:
         loop = asyncio.get_running_loop()
         try:
             while self._waiting:
-                batch, self._waiting = self._waiting[:MOST], self._waiting[MOST:]
+                batch, self._waiting = self._waiting[:MAX_BATCH], self._waiting[MAX_BATCH:]
                 outcomes = await loop.run_in_executor(self._thread, self._commit, batch)
-                self.trouble = _trouble(outcomes)
+                self.commit_error = _trouble(outcomes)
                 for waiting, outcome in zip(batch, outcomes, strict=True):
                     if waiting.done.done():  # its asker was cancelled; the commit stands
                         continue
@@ -125,7 +125,7 @@ class GroupCommit:
 
     def _alone(self, waiting: _Waiting) -> Any:  # noqa: ANN401 - whatever the operation returns
         """A request whose company failed. Races between replicas end after a repetition."""
-        for last in (*[False] * (TRIES - 1), True):
+        for last in (*[False] * (MAX_TRIES - 1), True):
             try:
                 return self._in_one_transaction([waiting])[0]
             except exc.IntegrityError as error:
@@ -139,7 +139,7 @@ class GroupCommit:
         raise AssertionError
 
     def _unavailable(self, error: exc.DBAPIError) -> StoreUnavailable:
-        if getattr(error.orig, "sqlstate", None) == READ_ONLY:
+        if getattr(error.orig, "sqlstate", None) == READ_ONLY_SQLSTATE:
             self._engine.dispose()  # another server writes now: only a new connection finds it
         # The statement's parameters may hold anything, so only the driver's own words go out.
         words = str(error.orig).splitlines() or [type(error.orig).__name__]
@@ -172,16 +172,16 @@ class GroupCommit:
         results: list[Any] = [None] * len(batch)
         with self._transaction() as connection:
             self._news.begin(connection)
-            if self._look is not None:
-                self._look(connection)
+            if self._on_begin is not None:
+                self._on_begin(connection)
             for operation, indexes in by_operation.items():
                 answers = operation(connection, [batch[index].request for index in indexes])
                 for index, answer in zip(indexes, answers, strict=True):
                     results[index] = answer
             left = self._news.announce(connection)
         self._left |= left
-        if self._kept is not None:
-            self._kept()
+        if self._on_commit is not None:
+            self._on_commit()
         return results
 
 

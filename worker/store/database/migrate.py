@@ -22,10 +22,10 @@ HEAD: Final = "0005"
 
 ADVISORY_LOCK: Final = 7_265_636_072
 
-PATIENCE_SECONDS: Final = 60.0
+MIGRATION_LOCK_TIMEOUT_SECONDS: Final = 60.0
 """How long a replica waits while another one migrates."""
 
-LOOK_SECONDS: Final = 0.2
+MIGRATION_LOCK_INTERVAL_SECONDS: Final = 0.2
 
 
 def migrate(connection: sa.Connection, requests: Sequence[None]) -> list[None]:
@@ -51,14 +51,15 @@ def _is_behind(connection: sa.Connection) -> bool:
 
 def _take_turn(connection: sa.Connection) -> None:
     # Asked again and again: one long wait would run into the time-outs of statements and locks.
-    until = time.monotonic() + PATIENCE_SECONDS
+    until = time.monotonic() + MIGRATION_LOCK_TIMEOUT_SECONDS
     lock = sa.select(sa.func.pg_try_advisory_xact_lock(ADVISORY_LOCK))
     while not connection.execute(lock).scalar_one():
         if time.monotonic() >= until:
             raise StoreUnavailable(
-                f"another worker has been migrating the database for {PATIENCE_SECONDS:g} s"
+                "another worker has been migrating the database for"
+                f" {MIGRATION_LOCK_TIMEOUT_SECONDS:g} s"
             )
-        time.sleep(LOOK_SECONDS)
+        time.sleep(MIGRATION_LOCK_INTERVAL_SECONDS)
 
 
 def revision_of(connection: sa.Connection) -> str | None:

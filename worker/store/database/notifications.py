@@ -19,21 +19,21 @@ from worker.store.database.engine import connect_arguments
 if TYPE_CHECKING:
     import psycopg
 
-Topic = Literal["outbox", "due", "lead"]
+Topic = Literal["outbox", "due", "lease"]
 """`outbox`: there are events to publish. `due`: there are recordings to read by themselves.
-`lead`: somebody gave a lease up."""
+`lease`: somebody gave a lease up."""
 
 TOPICS: Final[tuple[Topic, ...]] = get_args(Topic)
 CHANNEL: Final = "recording_worker"
 _LEFT: Final = "recording_worker_left"
-CHECK_SECONDS: Final = 15.0
+LISTEN_CHECK_INTERVAL_SECONDS: Final = 15.0
 """After so much silence the connection is asked whether it is still there."""
 
-ANSWER_SECONDS: Final = 10.0
-LONGEST_PAUSE: Final = 10.0
+LISTEN_TIMEOUT_SECONDS: Final = 10.0
+MAX_RECONNECT_PAUSE_SECONDS: Final = 10.0
 
 
-def leave(connection: sa.Connection, topic: Topic) -> None:
+def notify_on_commit(connection: sa.Connection, topic: Topic) -> None:
     """Have this transaction tell of the topic when it is committed."""
     connection.info.setdefault(_LEFT, set()).add(topic)
 
@@ -117,8 +117,10 @@ async def _listen(
         except (psycopg.Error, OSError, TimeoutError) as error:
             failures = 1 if session.was_up else failures + 1
             words = str(error).splitlines() or [type(error).__name__]
-            structlog.get_logger().warning("news_lost", reason=words[0][:300])
-        await asyncio.sleep(random.uniform(0, min(LONGEST_PAUSE, 0.2 * 2 ** min(failures, 10))))
+            structlog.get_logger().warning("listen_connection_lost", reason=words[0][:300])
+        await asyncio.sleep(
+            random.uniform(0, min(MAX_RECONNECT_PAUSE_SECONDS, 0.2 * 2 ** min(failures, 10)))
+        )
 
 
 class _Session:
@@ -131,23 +133,23 @@ class _Session:
     async def run(self, hear: Callable[["psycopg.Notify | None", str], None]) -> NoReturn:
         import psycopg
 
-        async with asyncio.timeout(ANSWER_SECONDS):
+        async with asyncio.timeout(LISTEN_TIMEOUT_SECONDS):
             connection = await psycopg.AsyncConnection.connect(autocommit=True, **self._arguments)
         try:
             schema = await self._begin(connection)
             self.was_up = True
             hear(None, schema)
             while True:
-                async for note in connection.notifies(timeout=CHECK_SECONDS):
+                async for note in connection.notifies(timeout=LISTEN_CHECK_INTERVAL_SECONDS):
                     hear(note, schema)
-                async with asyncio.timeout(ANSWER_SECONDS):
+                async with asyncio.timeout(LISTEN_TIMEOUT_SECONDS):
                     await connection.execute("SELECT 1")
         finally:
             # Without a word to the server: it may be the one that does not answer.
             connection.pgconn.finish()
 
     async def _begin(self, connection: "psycopg.AsyncConnection[Any]") -> str:
-        async with asyncio.timeout(ANSWER_SECONDS):
+        async with asyncio.timeout(LISTEN_TIMEOUT_SECONDS):
             await connection.execute(f"LISTEN {CHANNEL}")
             row = await (await connection.execute("SELECT current_schema()")).fetchone()
         return str(row[0]) if row else ""

@@ -13,7 +13,7 @@ from psycopg.waiting import Ready
 
 ResultT = TypeVar("ResultT")
 
-LOOK_SECONDS: Final = 0.25
+WAIT_INTERVAL_SECONDS: Final = 0.25
 
 
 class BoundedConnection(psycopg.Connection[Any]):
@@ -24,13 +24,13 @@ class BoundedConnection(psycopg.Connection[Any]):
     def wait(
         self,
         gen: Generator[Any, Any, ResultT],
-        interval: float = LOOK_SECONDS,
+        interval: float = WAIT_INTERVAL_SECONDS,
         *args: Any,  # noqa: ANN401 - whatever else the driver gives
         **more: Any,  # noqa: ANN401
     ) -> ResultT:
         """Wait for an exchange to end. Raises psycopg.OperationalError when it takes too long."""
         bounded = self._bounded(gen, time.monotonic() + self.patience)
-        return super().wait(bounded, min(interval, LOOK_SECONDS), *args, **more)
+        return super().wait(bounded, min(interval, WAIT_INTERVAL_SECONDS), *args, **more)
 
     def _bounded(
         self, gen: Generator[Any, Any, ResultT], until: float

@@ -135,11 +135,11 @@ class CommandHandler:
         app = self._apps.find(command.app)
         keys = command_keys(command, app.name if app else None)
         async with self._locks.hold(*(("suspects",) if _is_suspect(delivery) else ()), *keys.locks):
-            only_to_end = self._is_over(delivery, command)
+            finish_only = self._is_over(delivery, command)
             # Before the claim: waiting for the API uses up no attempt.
-            if app and not (only_to_end or await self._may_call(app)):
+            if app and not (finish_only or await self._may_call(app)):
                 return self._postpone(delivery, command, app)
-            claim = await self._claim(delivery, keys, only_to_end=self._is_over(delivery, command))
+            claim = await self._claim(delivery, keys, finish_only=self._is_over(delivery, command))
             if claim.verdict == "busy":
                 reason = "this command, or another start of its meeting, is being executed"
                 return self._retry_soon("busy", reason, delivery)
@@ -176,7 +176,7 @@ class CommandHandler:
         return is_past_deadline(command, now) or self._policy.is_too_old(delivery.first_seen, now)
 
     async def _claim(
-        self, delivery: Delivery, keys: CommandKeys, *, only_to_end: bool = False
+        self, delivery: Delivery, keys: CommandKeys, *, finish_only: bool = False
     ) -> ClaimResult:
         now, policy = self._now(), self._policy
         request = ClaimRequest(
@@ -195,7 +195,7 @@ class CommandHandler:
             recording_id=keys.recording_id,
             first_seen=delivery.first_seen,
             alone=_is_suspect(delivery),
-            finish_only=only_to_end,
+            finish_only=finish_only,
             reply=reply_of(delivery),
         )
         with self._tracing.child_span("claim"):

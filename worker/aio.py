@@ -1,60 +1,75 @@
-"""Locks by name: those who name the same key take turns, in the order in which they asked."""
+"""The few asyncio helpers that more than one package needs."""
 
 import asyncio
 from types import TracebackType
 from typing import Self
 
 
+async def wait_until_set(event: asyncio.Event, seconds: float | None) -> bool:
+    """Wait until `event` is set, for at most so many seconds (None: without a limit).
+
+    Returns whether it is set.
+    """
+    try:
+        async with asyncio.timeout(seconds):
+            return await event.wait()
+    except TimeoutError:
+        return False
+
+
 class KeyedLocks:
-    """One fair lock for each key that somebody holds or waits for; none for all others."""
+    """Fair locks by name: holders of one key take turns, in the order in which they asked.
+
+    A lock exists only while a task holds it or waits for it.
+    """
 
     def __init__(self) -> None:
         self._locks: dict[str, asyncio.Lock] = {}
         self._users: dict[str, int] = {}
 
-    def hold(self, *keys: str) -> "Held":
-        """What holds all keys within `async with`.
+    def hold(self, *keys: str) -> "HeldKeys":
+        """A context manager that holds all keys.
 
-        Ask for them in one order everywhere: they are taken one by one.
+        The keys are acquired one by one: to avoid deadlocks, every caller names them in one order.
         """
-        return Held(self, keys)
+        return HeldKeys(self, keys)
 
-    async def take(self, key: str) -> None:
-        """Return when this key is held; nobody holds it for longer than until `give`."""
+    async def acquire(self, key: str) -> None:
+        """Wait for the key. No other task holds it until `release`."""
         lock = self._locks.setdefault(key, asyncio.Lock())
         self._users[key] = self._users.get(key, 0) + 1
         try:
             await lock.acquire()
         except BaseException:
-            self._leave(key)
+            self._forget_user(key)
             raise
 
-    def give(self, key: str) -> None:
-        """Let the next one hold it."""
+    def release(self, key: str) -> None:
+        """Give the key to the task that has waited longest."""
         self._locks[key].release()
-        self._leave(key)
+        self._forget_user(key)
 
-    def _leave(self, key: str) -> None:
+    def _forget_user(self, key: str) -> None:
         self._users[key] -= 1
         if not self._users[key]:
             del self._locks[key], self._users[key]
 
 
-class Held:
-    """Some keys, held within `async with`. A class, for it is entered with every command."""
+class HeldKeys:
+    """Keys held within `async with`. A class, because a generator costs more for each command."""
 
     def __init__(self, locks: KeyedLocks, keys: tuple[str, ...]) -> None:
         self._locks = locks
         self._keys = keys
-        self._taken = 0
+        self._acquired = 0
 
     async def __aenter__(self) -> Self:
         try:
             for key in self._keys:
-                await self._locks.take(key)
-                self._taken += 1
+                await self._locks.acquire(key)
+                self._acquired += 1
         except BaseException:
-            self._give_all()
+            self._release_acquired()
             raise
         return self
 
@@ -64,8 +79,8 @@ class Held:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        self._give_all()
+        self._release_acquired()
 
-    def _give_all(self) -> None:
-        for key in reversed(self._keys[: self._taken]):
-            self._locks.give(key)
+    def _release_acquired(self) -> None:
+        for key in reversed(self._keys[: self._acquired]):
+            self._locks.release(key)

@@ -1,7 +1,6 @@
 """Builds the worker from its settings, runs its loops, and stops them in order."""
 
 import asyncio
-import contextlib
 import time
 import uuid
 from collections.abc import Callable
@@ -12,6 +11,7 @@ from typing import Final
 import structlog
 from prometheus_client import CollectorRegistry
 
+from worker.aio import wait_until_set
 from worker.bootstrap import Bootstrap, open_tracing
 from worker.broker.aiormq.versions import check_versions
 from worker.broker.connection import BrokerConnection
@@ -102,9 +102,7 @@ class Worker:
                 structlog.get_logger().warning(
                     "store_awaited", reason=self._awaited, http_port=port
                 )
-                with contextlib.suppress(TimeoutError):
-                    async with asyncio.timeout(AWAIT_SECONDS):
-                        await stop.wait()
+                await wait_until_set(stop, AWAIT_SECONDS)
                 try:
                     return await self._opened_store()
                 except StoreUnavailable as error:

@@ -11,6 +11,7 @@ from aio_pika.abc import AbstractChannel, AbstractConnection
 from aio_pika.exceptions import AMQPError, ChannelInvalidStateError
 from yarl import URL
 
+from worker.aio import wait_until_set
 from worker.broker.aiormq.frame_reader import TolerantConnection
 from worker.domain.errors import BrokerUnavailable
 
@@ -92,11 +93,7 @@ class BrokerConnection:
             await close_quietly(connection)
 
     async def _pause(self, seconds: float) -> None:
-        try:
-            async with asyncio.timeout(seconds):
-                await self._stopping.wait()
-        except TimeoutError:
-            pass
+        await wait_until_set(self._stopping, seconds)
 
 
 async def open_connection(url: str, name: str) -> TolerantConnection:

@@ -9,6 +9,7 @@ from typing import Any, Final
 import structlog
 from aio_pika.abc import AbstractChannel, AbstractIncomingMessage, AbstractQueue
 
+from worker.aio import wait_until_set
 from worker.broker.acknowledger import Acknowledger
 from worker.broker.aiormq.frame_reader import TolerantConnection
 from worker.broker.aiormq.raw_channel import on_consumer_cancelled, raw_channel
@@ -152,11 +153,7 @@ class Consumer:
 
     async def _pause_before_requeue(self) -> None:
         """Wait a moment, because the broker delivers a requeued message again at once."""
-        try:
-            async with asyncio.timeout(REQUEUE_DELAY_SECONDS):
-                await self._draining.wait()
-        except TimeoutError:
-            pass
+        await wait_until_set(self._draining, REQUEUE_DELAY_SECONDS)
 
     async def _finish(self, channel: AbstractChannel, queue: AbstractQueue, tag: str) -> None:
         try:

@@ -7,6 +7,7 @@ from typing import Final, Protocol
 
 import structlog
 
+from worker.aio import wait_until_set
 from worker.budget.ledger import Spent, TokenGrant, TokenRequest
 from worker.budget.priorities import Priority, Tier
 from worker.budget.sliding_window import Limit
@@ -243,9 +244,7 @@ class Budget:
     async def _rest(self, now: float) -> None:
         """Until something is wanted, or there is something to do by itself."""
         until = min(self._moments(now), default=None)
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(None if until is None else max(until - now, 0.0)):
-                await self._wanted.wait()
+        await wait_until_set(self._wanted, None if until is None else max(until - now, 0.0))
 
     def _moments(self, now: float) -> Iterator[float]:
         needed = self._line.needed(now)

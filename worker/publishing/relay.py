@@ -15,6 +15,7 @@ import msgspec
 import structlog
 
 from recording_schemas import EVENT_TYPES, FileReady
+from worker.aio import wait_until_set
 from worker.broker.confirmations import PublishResult
 from worker.broker.messages import Outgoing
 from worker.broker.publisher import Publisher
@@ -117,11 +118,7 @@ class OutboxRelay:
             pass
 
     async def _idle(self) -> None:
-        try:
-            async with asyncio.timeout(self._idle_seconds):
-                await self._woken.wait()
-        except TimeoutError:
-            pass
+        await wait_until_set(self._woken, self._idle_seconds)
 
     async def _publish_all(self, waiting: list[UnsentEvent]) -> list[UnsentEvent]:
         """Those that the broker took, published in rounds: in each the heads of all lines.

@@ -8,6 +8,7 @@ from typing import Final
 
 import structlog
 
+from worker.aio import wait_until_set
 from worker.domain.errors import StoreUnavailable
 from worker.store.leases import LeaseRequest
 from worker.store.store import Store
@@ -53,9 +54,7 @@ class LeaderElector:
         while True:
             self._woken.clear()
             await self.try_acquire()
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(self._lease / 3):
-                    await self._woken.wait()
+            await wait_until_set(self._woken, self._lease / 3)
 
     async def release(self) -> None:
         """Give the lease up, so that another replica need not wait for its end."""

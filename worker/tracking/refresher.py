@@ -6,7 +6,6 @@ the store, so that a restart or another leader goes on where this one was.
 """
 
 import asyncio
-import contextlib
 from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
 from typing import Final
@@ -15,6 +14,7 @@ import msgspec
 import structlog
 
 from recording_schemas import Status
+from worker.aio import wait_until_set
 from worker.domain.errors import ApiError, NotFound, Refused, StoreUnavailable
 from worker.domain.read_policy import is_past_rechecks, read_again_at
 from worker.domain.recording import RANK, Observation, Recording
@@ -105,9 +105,7 @@ class Refresher:
             await self._something_due()
 
     async def _something_due(self) -> None:
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(IDLE_SECONDS):
-                await self._woken.wait()
+        await wait_until_set(self._woken, IDLE_SECONDS)
 
     async def once(self, leads: Callable[[], bool] = lambda: True) -> None:
         """Read all that is due now, and what becomes due meanwhile, a few at a time.

@@ -7,7 +7,6 @@ has been read where it should have been.
 """
 
 import asyncio
-import contextlib
 import time
 from collections.abc import AsyncIterator, Callable, Mapping
 from datetime import datetime, timedelta
@@ -15,6 +14,7 @@ from typing import Final
 
 import structlog
 
+from worker.aio import wait_until_set
 from worker.domain.errors import ApiError, StoreUnavailable
 from worker.domain.recording import LIVE, Observation
 from worker.domain.snapshot import RecordingSnapshot
@@ -110,9 +110,7 @@ class Sweep:
                 await self.when_it_is_time(leads)
             else:
                 self._wanted = True  # whoever becomes the leader begins with a sweep
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(min(self._pace.floor, TICK_SECONDS)):
-                    await self._woken.wait()
+            await wait_until_set(self._woken, min(self._pace.floor, TICK_SECONDS))
 
     async def when_it_is_time(self, leads: Callable[[], bool]) -> None:
         """Sweep if that is due, and give up what nobody can tell of."""

@@ -101,8 +101,8 @@ def test_a_broker_of_somebody_else_is_used_and_never_managed() -> None:
 
 OWNER_THAT_DIES = """
 import os, signal, sys
-from sandbox.services.postgresql import launch_postgresql
-from sandbox.services.rabbitmq import launch_rabbitmq
+from sandbox.services.postgresql_launch import launch_postgresql
+from sandbox.services.rabbitmq_launch import launch_rabbitmq
 node = launch_rabbitmq(private=True)
 server = launch_postgresql(private=True)
 print(node.port, node.directory, server.url, server.directory, flush=True)

@@ -12,25 +12,26 @@ import click
 import msgspec
 
 if TYPE_CHECKING:
-    from sandbox.api.server import Sandbox, SandboxOptions
+    from sandbox.api.options import SandboxOptions
+    from sandbox.api.server import Sandbox
 
 _EXAMPLES = """
 \b
 Examples:
   recording-worker sandbox --port 8090
-  recording-worker sandbox --port 8090 --speed 60 --request log var/request_log.jsonl
+  recording-worker sandbox --port 8090 --speed 60 --request-log var/requests.jsonl
   recording-worker sandbox --strict --token secret --set no_session_status=404
   recording-worker sandbox --set rate_limits='["1200/300","1000/50:recordings"]'
   curl -s http://127.0.0.1:8090/sandbox/request-log | jq .counts
 
-How to steer it while it runs stands in docs/sandbox.md.
+docs/sandbox.md describes its behaviour, its faults and its control plane.
 """
 
 
 def _fields(
     context: click.Context, parameter: click.Parameter, values: tuple[str, ...]
 ) -> dict[str, object]:
-    """`name=value` pairs; a value is JSON, or a plain word."""
+    """`NAME=VALUE` pairs. A value is JSON, or a plain word."""
     del context, parameter
     fields: dict[str, object] = {}
     for pair in values:
@@ -44,7 +45,7 @@ def _fields(
     return fields
 
 
-def _rate(context: click.Context, parameter: click.Parameter, value: float) -> float:
+def _speed(context: click.Context, parameter: click.Parameter, value: float) -> float:
     del context, parameter
     if not 0 <= value < float("inf"):
         raise click.BadParameter("must be a number from 0 on")
@@ -56,21 +57,23 @@ def _rate(context: click.Context, parameter: click.Parameter, value: float) -> f
 @click.option(
     "--port",
     default=0,
-    show_default="any free one",
+    show_default="any free port",
     type=click.IntRange(0, 65535),
     help="Port to listen on.",
 )
-@click.option("--public-url", help="Where clients reach it, if not at the address it listens on.")
+@click.option(
+    "--public-url", help="URL that clients use, if it differs from the address listened on."
+)
 @click.option(
     "--speed",
     default=1.0,
     show_default=True,
-    callback=_rate,
-    help="Seconds of sandbox time in a second; 0 stands still.",
+    callback=_speed,
+    help="Seconds of sandbox time in a real second. 0 stops the clock.",
 )
-@click.option("--strict", is_flag=True, help="Refuse meetings and tokens nobody told it of.")
-@click.option("--token", "tokens", multiple=True, help="A token that is good in strict mode.")
-@click.option("--seed", type=int, help="Same recording ids and same dice for faults each time.")
+@click.option("--strict", is_flag=True, help="Refuse unknown meetings and tokens.")
+@click.option("--token", "tokens", multiple=True, help="A token that is valid in strict mode.")
+@click.option("--seed", type=int, help="Repeat the same recording ids and the same faults.")
 @click.option(
     "--set", "behaviour", multiple=True, callback=_fields, metavar="NAME=VALUE",
     help="Set a field of the behaviour (see docs/sandbox.md). May be repeated.",
@@ -79,10 +82,12 @@ def _rate(context: click.Context, parameter: click.Parameter, value: float) -> f
     "--request-log",
     "request_log_path",
     type=click.Path(dir_okay=False, writable=True, path_type=Path),
-    help="Also write every entry of the request log to this file, as JSON lines.",
+    help="Also write each entry of the request log to this file, as JSON lines.",
 )
 @click.option(
-    "--request-log-limit", type=click.IntRange(min=1), help="Keep so many entries of each kind."
+    "--request-log-limit",
+    type=click.IntRange(min=1),
+    help="Keep at most this many entries of each kind in memory.",
 )
 @click.option("--json", "as_json", is_flag=True, help="Print the addresses as one JSON line.")
 def sandbox(
@@ -100,18 +105,18 @@ def sandbox(
 ) -> None:
     """Serve an emulated RealtimeKit API until SIGTERM or SIGINT.
 
-    It takes any account, any app and any token, and a meeting it has not heard of is live with
-    three participants. What it prints first points a worker at it.
+    It accepts any account, any app and any token. A meeting that it does not know yet is live, with
+    three participants. The first lines it prints configure a worker to use it.
     """
-    # Late, because `recording-worker --help` loads this file also where only the worker's own
-    # dependencies are installed.
-    from sandbox.api.server import SandboxOptions
+    # Imported here because `recording-worker --help` loads this module also where the extra
+    # `sandbox` is not installed.
+    from sandbox.api.options import SandboxOptions
     from sandbox.model.behaviour import Behaviour
 
     try:
         chosen = msgspec.convert({"strict": strict, **behaviour}, Behaviour)
     except msgspec.ValidationError as error:
-        raise click.BadParameter(_in_words(error), param_hint="--set") from error
+        raise click.BadParameter(_message(error), param_hint="--set") from error
     options = SandboxOptions(
         host=host,
         port=port,
@@ -143,34 +148,39 @@ async def _serve(options: "SandboxOptions", *, as_json: bool) -> None:
 
 
 def _print_addresses(running: "Sandbox", *, as_json: bool) -> None:
-    environment = {
+    variables = _worker_variables(running)
+    if as_json:
+        addresses = {
+            "base_url": running.base_url,
+            "webhook_key_url": running.webhook_key_url,
+            "control_url": running.control_url,
+            "environment": variables,
+        }
+        click.echo(msgspec.json.encode(addresses).decode())
+    else:
+        click.echo(f"# Emulated API     {running.base_url}")
+        click.echo(f"# Webhook key      {running.webhook_key_url}")
+        click.echo(f"# Control plane    {running.control_url}")
+        click.echo("# To make a worker use it:")
+        for name, value in variables.items():
+            click.echo(f"export {name}={value}")
+    sys.stdout.flush()
+
+
+def _worker_variables(running: "Sandbox") -> dict[str, str]:
+    variables = {
         "REALTIMEKIT_BASE_URL": running.base_url,
         "REALTIMEKIT_WEBHOOK_KEY_URL": running.webhook_key_url,
         "REALTIMEKIT_ACCOUNT_ID": "sandbox",
         "REALTIMEKIT_APP_ID": "sandbox",
     }
     if not running.behaviour.strict:
-        environment["REALTIMEKIT_API_TOKEN"] = "sandbox"  # noqa: S105 -- any token is good
-    if as_json:
-        addresses = {
-            "base_url": running.base_url,
-            "webhook_key_url": running.webhook_key_url,
-            "control_url": running.control_url,
-            "environment": environment,
-        }
-        click.echo(msgspec.json.encode(addresses).decode())
-    else:
-        click.echo(f"# Emulated API     {running.base_url}")
-        click.echo(f"# Webhook key      {running.webhook_key_url}")
-        click.echo(f"# Control, log      {running.control_url}")
-        click.echo("# Point a worker at it with:")
-        for name, value in environment.items():
-            click.echo(f"export {name}={value}")
-    sys.stdout.flush()
+        variables["REALTIMEKIT_API_TOKEN"] = "sandbox"  # noqa: S105 -- any token is valid
+    return variables
 
 
 def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
-    """The fast loop where it is installed."""
+    """uvloop's factory if it is installed."""
     try:
         import uvloop
     except ImportError:
@@ -178,5 +188,5 @@ def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
     return uvloop.new_event_loop
 
 
-def _in_words(error: msgspec.ValidationError) -> str:
+def _message(error: msgspec.ValidationError) -> str:
     return re.sub(r" - at `\$\.?(.*)`$", r" for \1", str(error))

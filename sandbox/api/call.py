@@ -1,4 +1,4 @@
-"""A request to the emulated API on its way through an operation, and what comes back."""
+"""An API request on its way through an operation, and the operation's result."""
 
 from collections.abc import Callable, Mapping
 
@@ -10,7 +10,7 @@ from sandbox.model.behaviour import Behaviour
 
 
 class Call(msgspec.Struct, kw_only=True):
-    """An authorised request. The ids and `in_flight` serve the request log and the faults."""
+    """One API request. The ids and `in_flight` serve the request log and the faults."""
 
     operation: str
     method: str
@@ -25,7 +25,7 @@ class Call(msgspec.Struct, kw_only=True):
 
 
 class Reply(msgspec.Struct, frozen=True, kw_only=True):
-    """The body of a response before it is JSON: `data`, and the fields next to it."""
+    """A successful result: the field `data` of the response, and `extra` fields next to it."""
 
     data: object
     status: int = 200
@@ -36,17 +36,18 @@ Handler = Callable[[Call], Reply]
 
 
 def page(
-    query: MultiMapping[str], behaviour: Behaviour, *, most: int | None = None
+    query: MultiMapping[str], behaviour: Behaviour, *, max_length: int | None = None
 ) -> tuple[int, int]:
-    """Offset and length of the page that is asked for; too long a page is cut, or refused.
+    """Offset and length of the requested page.
 
-    Pages count from 1, and 0 is taken for the first. With `most`, `per_page` must be 1 to `most`.
+    Pages count from 1, and page 0 is the first one too. Without `max_length` a longer page is cut
+    to `max_per_page`. With it, `per_page` must be from 1 to `max_length`, otherwise Refusal (400).
     """
-    number = validation.whole("page_no", query.get("page_no") or "1")
-    if most is None:
-        length = validation.whole("per_page", query.get("per_page") or "0")
+    number = validation.whole_number("page_no", query.get("page_no") or "1")
+    if max_length is None:
+        length = validation.whole_number("per_page", query.get("per_page") or "0")
         length = min(length or behaviour.default_per_page, behaviour.max_per_page)
     else:
-        text = query.get("per_page") or str(min(behaviour.default_per_page, most))
-        length = validation.whole("per_page", text, least=1, most=most)
+        text = query.get("per_page") or str(min(behaviour.default_per_page, max_length))
+        length = validation.whole_number("per_page", text, minimum=1, maximum=max_length)
     return max(0, number - 1) * length, length

@@ -1,4 +1,4 @@
-"""The signature on webhooks: RSASSA-PKCS1-v1_5 with SHA-256 over the body as it is sent."""
+"""The signature of webhooks: RSASSA-PKCS1-v1_5 with SHA-256 over the body as it is sent."""
 
 import base64
 
@@ -7,13 +7,13 @@ from cryptography.hazmat.primitives.asymmetric import padding, rsa
 
 
 class Signer:
-    """The key that webhooks are signed with. Made when first needed, replaced by `rotate`."""
+    """Signs with an RSA key, which is generated at first use and replaced by `rotate`."""
 
     def __init__(self) -> None:
         self._key: rsa.RSAPrivateKey | None = None
 
     def rotate(self) -> None:
-        """Sign with a new key from now on; the published one is the new one at once."""
+        """Sign with a new key from now on. `public_pem` is the new one at once."""
         self._key = rsa.generate_private_key(public_exponent=65537, key_size=2048)
 
     def public_pem(self) -> str:
@@ -24,9 +24,9 @@ class Signer:
         ).decode()
 
     def signature(self, body: bytes) -> str:
-        """Base64 of RSASSA-PKCS1-v1_5 with SHA-256 over the bytes."""
-        signed = self._private().sign(body, padding.PKCS1v15(), hashes.SHA256())
-        return base64.b64encode(signed).decode()
+        """The signature of the body in base64."""
+        signature = self._private().sign(body, padding.PKCS1v15(), hashes.SHA256())
+        return base64.b64encode(signature).decode()
 
     def _private(self) -> rsa.RSAPrivateKey:
         if self._key is None:

@@ -10,7 +10,8 @@ import aio_pika
 import msgspec
 
 from recording_schemas import CloudEvent, Completed, FileReady, StatusChanged, outcome_of
-from sandbox.api.server import Sandbox, SandboxOptions
+from sandbox.api.options import SandboxOptions
+from sandbox.api.server import Sandbox
 from sandbox.demo.messages import EXCHANGES, Messages
 from sandbox.demo.timeline import Timeline
 from sandbox.demo.worker_process import WorkerProcess

@@ -2,6 +2,7 @@
 
 import hashlib
 import hmac
+from collections.abc import Callable
 from urllib.parse import quote
 
 from sandbox.model.meeting import Presence
@@ -41,18 +42,18 @@ def composite_file(recording: Recording, suffix: str, until: float) -> File:
 class Presigner:
     """Makes URLs that are good for one file until a moment, and tells whether one is."""
 
-    def __init__(self, key: bytes) -> None:
+    def __init__(self, key: bytes, root_url: Callable[[], str]) -> None:
         self._key = key
-        self.root = ""
+        self._root_url = root_url
 
     def url(self, recording_id: str, name: str, expires: float) -> str:
         """The presigned URL. `expires` is epoch seconds of sandbox time."""
         until = int(expires)
         path = f"{recording_id}/{quote(name)}"
         signature = self._signature(recording_id, name, until)
-        return f"{self.root}/files/{path}?X-Expires={until}&X-Signature={signature}"
+        return f"{self._root_url()}/files/{path}?X-Expires={until}&X-Signature={signature}"
 
-    def fault(
+    def check(
         self, recording_id: str, name: str, expires: str, signature: str, now: float
     ) -> str | None:
         """Why such a request must be refused, as object stores name it; None when it is good."""

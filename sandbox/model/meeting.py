@@ -39,8 +39,8 @@ class Session(msgspec.Struct, kw_only=True):
     started_at: float
     ended_at: float | None = None
     presences: list[Presence] = []
-    most_present: int = 0
-    emptied: Timer | None = None
+    max_present: int = 0
+    end_timer: Timer | None = None
 
     @property
     def present(self) -> list[Presence]:

@@ -112,10 +112,10 @@ class Meetings:
             joined_at=self._clock.now(),
         )
         session.presences.append(presence)
-        session.most_present = max(session.most_present, len(session.present))
-        if session.emptied:
-            session.emptied.cancel()
-            session.emptied = None
+        session.max_present = max(session.max_present, len(session.present))
+        if session.end_timer:
+            session.end_timer.cancel()
+            session.end_timer = None
         self._tell("meeting.participantJoined", meeting, session, presence)
         return presence
 
@@ -145,8 +145,8 @@ class Meetings:
         for presence in session.present:
             self._end_presence(meeting, session, presence)
         session.ended_at = self._clock.now()
-        if session.emptied:
-            session.emptied.cancel()
+        if session.end_timer:
+            session.end_timer.cancel()
         self._tell("meeting.ended", meeting, session, reason=reason)
         return session
 
@@ -176,7 +176,7 @@ class Meetings:
             self.end_session(meeting.id, reason="ALL_PARTICIPANTS_LEFT")
 
         when = self._clock.now() + self._behaviour.empty_seconds
-        session.emptied = self._clock.at(when, end)
+        session.end_timer = self._clock.at(when, end)
 
     def _tell(
         self,

@@ -224,7 +224,9 @@ class Recordings:
         request = recording.request
         recording.uploaded_at = now
         if hidden := self._fault(recording, "no_files"):
-            recording.files_from = float("inf") if hidden.seconds is None else now + hidden.seconds
+            recording.files_available_at = (
+                float("inf") if hidden.seconds is None else now + hidden.seconds
+            )
         if request.kind == "track":
             recording.files = track_files(recording, until)
         elif request.bucket_enabled or request.storage:

@@ -7,7 +7,8 @@ from typing import Any
 
 import httpx
 
-from sandbox.api.server import Sandbox, SandboxOptions
+from sandbox.api.options import SandboxOptions
+from sandbox.api.server import Sandbox
 from sandbox.model.clock import Clock
 
 BASE = "/accounts/account/realtime/kit/app"

@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 
 from recording_schemas import StopRecording, SyncRecording
-from sandbox.api.server import Sandbox, SandboxOptions
+from sandbox.api.options import SandboxOptions
+from sandbox.api.server import Sandbox
 from sandbox.model.faults import Fault
 from sandbox.waiting import Eventually
 from worker.budget.budget import Budget

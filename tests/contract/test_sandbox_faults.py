@@ -10,7 +10,7 @@ from typing import Any
 import httpx
 import pytest
 
-from sandbox.api.server import SandboxOptions
+from sandbox.api.options import SandboxOptions
 from sandbox.model.behaviour import Behaviour
 from sandbox.model.faults import Fault
 from tests.contract.sandbox_client import Client, talking_to

@@ -121,7 +121,7 @@ async def test_a_new_key_signs_at_once_and_the_old_one_fits_no_more(
     client: Client, hook: Receiver
 ) -> None:
     old = await public_key(client)
-    client.sandbox.webhooks.signer.rotate()
+    client.sandbox.webhook_signer.rotate()
     await client.uploaded(await client.start_track())
     await delivered(client, 3)
 

@@ -16,7 +16,8 @@ from recording_schemas import (
     Status,
     StatusChanged,
 )
-from sandbox.api.server import Sandbox, SandboxOptions
+from sandbox.api.options import SandboxOptions
+from sandbox.api.server import Sandbox
 from sandbox.model.recording import StartRequest
 from sandbox.services.ports import free_ports
 from sandbox.services.rabbitmq import RabbitMQNode

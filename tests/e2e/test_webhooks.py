@@ -103,7 +103,7 @@ async def test_a_new_key_and_forgers_change_nothing(
     async with heard_by(amqp_url, names_prefix, tmp_path, eventually) as environment:
         environment.sandbox.faults.add(Fault(kind="webhook_forge"))
         recording_id = await record(environment, "start-1")
-        environment.sandbox.webhooks.signer.rotate()
+        environment.sandbox.webhook_signer.rotate()
         await stop(environment, "start-1")
         await environment.event(Completed, recording_id=recording_id)
         answers = {(one.fault, one.response_status) for one in deliveries(environment)}

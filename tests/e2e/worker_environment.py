@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import Any, Final
 
 from recording_schemas import CloudEvent, Outcome
-from sandbox.api.server import Sandbox, SandboxOptions
+from sandbox.api.options import SandboxOptions
+from sandbox.api.server import Sandbox
 from sandbox.demo.messages import Messages
 from sandbox.demo.worker_process import WorkerProcess
 from sandbox.model.behaviour import Behaviour

@@ -10,7 +10,8 @@ from typing import Any, Final
 import msgspec
 from yarl import URL
 
-from sandbox.api.server import Sandbox, SandboxOptions
+from sandbox.api.options import SandboxOptions
+from sandbox.api.server import Sandbox
 from sandbox.model.behaviour import Behaviour
 from sandbox.model.clock import Clock
 from tests.fault.forked_process import FORK_SERVER, ForkServer

@@ -14,7 +14,8 @@ from typing import Any, Final
 import msgspec
 from prometheus_client import CollectorRegistry
 
-from sandbox.api.server import Sandbox, SandboxOptions
+from sandbox.api.options import SandboxOptions
+from sandbox.api.server import Sandbox
 from sandbox.model.clock import Clock
 from sandbox.model.faults import Fault
 from sandbox.waiting import eventually

@@ -14,7 +14,8 @@ import pytest
 from psycopg import sql
 
 from recording_schemas import CommandExpired, CommandRejected, Completed
-from sandbox.api.server import Sandbox, SandboxOptions
+from sandbox.api.options import SandboxOptions
+from sandbox.api.server import Sandbox
 from sandbox.demo.messages import Messages
 from sandbox.demo.worker_process import WorkerProcess
 from sandbox.services.ports import free_ports

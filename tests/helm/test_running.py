@@ -9,7 +9,8 @@ from typing import Any, Final
 import aiohttp
 import pytest
 
-from sandbox.api.server import Sandbox, SandboxOptions
+from sandbox.api.options import SandboxOptions
+from sandbox.api.server import Sandbox
 from sandbox.services.ports import free_ports
 from sandbox.services.postgresql import PostgreSQLServer
 from sandbox.waiting import Eventually

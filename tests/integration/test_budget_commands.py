@@ -9,7 +9,8 @@ from contextlib import AsyncExitStack, asynccontextmanager
 import msgspec
 from prometheus_client import CollectorRegistry
 
-from sandbox.api.server import Sandbox, SandboxOptions
+from sandbox.api.options import SandboxOptions
+from sandbox.api.server import Sandbox
 from worker.broker.messages import Ack, Delivery, Retry, Settlement
 from worker.budget.budget import Budget
 from worker.budget.ledger import TokenRequest

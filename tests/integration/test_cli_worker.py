@@ -8,7 +8,8 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from sandbox.api.server import Sandbox, SandboxOptions
+from sandbox.api.options import SandboxOptions
+from sandbox.api.server import Sandbox
 from sandbox.model.faults import Fault
 from sandbox.waiting import Eventually
 from tests.integration.cli_process import CommandLine, FinishedProcess, RunningProcess

@@ -12,7 +12,8 @@ import msgspec
 import pytest
 from prometheus_client import CollectorRegistry
 
-from sandbox.api.server import Sandbox, SandboxOptions
+from sandbox.api.options import SandboxOptions
+from sandbox.api.server import Sandbox
 from sandbox.model.faults import Fault
 from sandbox.model.log_entries import RequestEntry, StartedEntry
 from worker.broker.messages import Ack, Dead, Delivery, Retry, Settlement

@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 
 from recording_schemas import PauseRecording, StopRecording
-from sandbox.api.server import Sandbox, SandboxOptions
+from sandbox.api.options import SandboxOptions
+from sandbox.api.server import Sandbox
 from sandbox.model.clock import Clock
 from sandbox.model.faults import Fault
 from worker.commands.operations import execute

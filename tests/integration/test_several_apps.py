@@ -11,7 +11,8 @@ import msgspec
 import pytest
 from prometheus_client import CollectorRegistry
 
-from sandbox.api.server import Sandbox, SandboxOptions
+from sandbox.api.options import SandboxOptions
+from sandbox.api.server import Sandbox
 from sandbox.model.faults import Fault
 from worker.broker.messages import Ack, Delivery, Retry, Settlement
 from worker.commands.handler import CommandHandler

@@ -14,7 +14,8 @@ import pytest
 import sqlalchemy as sa
 
 from recording_schemas import CommandSucceeded, Status
-from sandbox.api.server import Sandbox, SandboxOptions
+from sandbox.api.options import SandboxOptions
+from sandbox.api.server import Sandbox
 from sandbox.services.postgresql import PostgreSQLServer
 from tests.integration.cli_process import CommandLine
 from worker.domain.errors import StoreUnavailable

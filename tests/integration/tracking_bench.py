@@ -13,7 +13,8 @@ import msgspec
 from prometheus_client import CollectorRegistry
 
 from recording_schemas import Kind, Status
-from sandbox.api.server import Sandbox, SandboxOptions
+from sandbox.api.options import SandboxOptions
+from sandbox.api.server import Sandbox
 from sandbox.model.behaviour import Behaviour
 from sandbox.model.clock import Clock
 from sandbox.model.log_entries import RequestEntry

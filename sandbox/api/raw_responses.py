@@ -1,4 +1,4 @@
-"""What goes over the wire when the API says no, and when its answer never arrives."""
+"""Responses below the level of the product's JSON: gateway errors, faults, broken connections."""
 
 import asyncio
 import socket
@@ -12,11 +12,13 @@ from aiohttp import web
 from sandbox.model.faults import Fault
 
 JSON = "application/json; charset=utf-8"
+HANG_SECONDS = 3600.0
+
 _EDGE_PAGE = b"<html><head><title>502 Bad Gateway</title></head><body>cloudflare</body></html>\n"
 
 
 def json_response(status: int, body: object, headers: dict[str, str] | None = None) -> web.Response:
-    """An answer with a JSON body."""
+    """A response with a JSON body."""
     return web.Response(
         status=status,
         body=msgspec.json.encode(body),
@@ -27,28 +29,20 @@ def json_response(status: int, body: object, headers: dict[str, str] | None = No
 def gateway_error(
     status: int, code: int, message: str, headers: dict[str, str] | None = None
 ) -> web.Response:
-    """An error in the envelope of what stands before the product."""
+    """An error of Cloudflare's gateway, which has another envelope than the product."""
     errors = [{"code": code, "message": message}]
     body = {"success": False, "errors": errors, "messages": [], "result": None}
     return json_response(status, body, headers)
 
 
-def rate_limited(wait: int, headers: dict[str, str]) -> web.Response:
-    """The budget is spent: come back after `wait` seconds."""
+def rate_limited(seconds: int, headers: dict[str, str]) -> web.Response:
+    """429: the client may come back after `seconds`."""
     text = "Please wait and consider throttling your request speed"
-    return gateway_error(429, 971, text, {**headers, "Retry-After": str(wait)})
-
-
-def _retry_after(fault: Fault) -> str:
-    """In whole seconds, or as an HTTP date by the machine's clock, which is the client's."""
-    seconds = fault.retry_after or 0.0
-    if fault.retry_after_date:
-        return formatdate(time.time() + seconds, usegmt=True)
-    return str(round(seconds)) if seconds >= 1 or seconds == 0 else str(seconds)
+    return gateway_error(429, 971, text, {**headers, "Retry-After": str(seconds)})
 
 
 def fault_response(fault: Fault, headers: dict[str, str]) -> web.Response:
-    """The refusal that the fault asks for, in the envelope it asks for."""
+    """The refusal of a fault, in the fault's envelope."""
     if fault.retry_after is not None:
         headers = {**headers, "Retry-After": _retry_after(fault)}
     status, text = fault.status, fault.message or f"refused on purpose ({fault.status})"
@@ -67,26 +61,34 @@ def fault_response(fault: Fault, headers: dict[str, str]) -> web.Response:
             return json_response(status, {"success": False, "error": error}, headers)
 
 
+def _retry_after(fault: Fault) -> str:
+    """Whole seconds if at least 1, or an HTTP date by the machine's clock, which the client has."""
+    seconds = fault.retry_after or 0.0
+    if fault.retry_after_date:
+        return formatdate(time.time() + seconds, usegmt=True)
+    return str(round(seconds)) if seconds >= 1 or seconds == 0 else str(seconds)
+
+
 def reset_connection(request: web.Request) -> web.StreamResponse:
-    """Cut the connection so that the client sees a reset, not a polite end."""
+    """Close the connection so that the client gets a reset (RST), not an orderly end."""
     if request.transport is not None:
         raw = request.transport.get_extra_info("socket")
         if raw is not None:
             raw.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         request.transport.abort()
-    return web.Response(status=500)  # Nobody is left to read it.
+    return web.Response(status=500)  # aiohttp needs a response; the client never gets it.
 
 
 async def lose_response(
     request: web.Request, status: int, body: bytes, fault: Fault
 ) -> web.StreamResponse:
-    """The request was processed, but its answer does not arrive."""
+    """Lose the response of a request that was processed, in the fault's way."""
     match fault.kind:
         case "lost_502":
             html = {"Content-Type": "text/html", "Server": "cloudflare"}
             return web.Response(status=502, body=_EDGE_PAGE, headers=html)
         case "lost_hang":
-            await asyncio.sleep(3600.0 if fault.seconds is None else fault.seconds)
+            await asyncio.sleep(HANG_SECONDS if fault.seconds is None else fault.seconds)
         case "lost_half":
             response = web.StreamResponse(status=status, headers={"Content-Type": JSON})
             response.content_length = len(body)

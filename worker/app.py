@@ -213,7 +213,7 @@ class Worker:
                 ),
                 *(
                     loops.create_task(
-                        keep_registered(app.api, url, app=app.name, leads=leadership.is_leader),
+                        keep_registered(app.api, url, app=app.name, is_leader=leadership.is_leader),
                         name=f"registration/{app.name}",
                     )
                     for app, url in assembly.callbacks()

@@ -151,8 +151,8 @@ class Bootstrap:
             vanished_after=settings.reconcile_seconds,
         )
         listing = app.api.with_priority(Priority.SWEEP)
-        others = ExternalRecordingDiscovery(
-            self._store, listing, app=app.name, now=self._utc, committed=committed
+        discovery = ExternalRecordingDiscovery(
+            self._store, listing, app=app.name, now=self._utc, on_commit=committed
         )
         sweep = Sweep(
             self._store,
@@ -164,23 +164,23 @@ class Bootstrap:
                 rate=app.sustained_rate * SHARE_OF_SWEEPS,
             ),
             app=app.name,
-            others=others if app.follow_all else None,
-            outage=app.breaker,
+            discovery=discovery if app.follow_all else None,
+            breaker=app.breaker,
             metrics=self._metrics,
             tracing=self.tracing,
             now=self._utc,
-            committed=committed,
+            on_commit=committed,
         )
         reader = Refresher(
             self._store,
             app.api.with_priority(Priority.READ),
             patience,
             app=app.name,
-            outage=app.breaker,
+            breaker=app.breaker,
             now=self._utc,
-            swept=sweep.swept,
-            sweep_soon=sweep.request,
-            committed=committed,
+            sweep_state=sweep.state,
+            request_sweep=sweep.request,
+            on_commit=committed,
             tracing=self.tracing,
         )
         self._store.subscribe("due", reader.wake)

@@ -34,15 +34,17 @@ async def test_each_command_sweep_webhook_and_batch_is_one_line_without_a_creden
         await environment.event(StatusChanged, status=Status.RECORDING)
         await environment.send(type="stop_recording", id="stop-1", start_id="start-1")
         done = await environment.event(Completed)
-        await eventually(lambda: bool(lines(environment, "webhook")))
+        await eventually(lambda: bool(lines(environment, "webhook_answered")))
         assert await environment.worker.stop() == 0
 
         final = [one for one in lines(environment, "command") if one["outcome"] is not None]
         assert Counter(one["command_id"] for one in final) == {"start-1": 1, "stop-1": 1}
         assert {one["outcome"] for one in final} == {"succeeded"}
-        assert done.subject in {one["recording_id"] for one in lines(environment, "webhook")}
-        assert done.subject in {one["recording_id"] for one in lines(environment, "read")}
-        sweeps = lines(environment, "sweep")
+        assert done.subject in {
+            one["recording_id"] for one in lines(environment, "webhook_answered")
+        }
+        assert done.subject in {one["recording_id"] for one in lines(environment, "recording_read")}
+        sweeps = lines(environment, "sweep_completed")
         assert {one["app"] for one in sweeps} == {"default"}
         assert any(one["requests"] for one in sweeps)
         published = sum(one["published"] for one in lines(environment, "relay"))

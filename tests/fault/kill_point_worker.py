@@ -20,6 +20,7 @@ from worker.broker.acknowledger import Acknowledger
 from worker.broker.consumer import Consumer
 from worker.broker.messages import Delivery
 from worker.publishing.relay import OutboxRelay
+from worker.tracking.live_list import ListResult
 from worker.tracking.refresher import Refresher
 from worker.tracking.sweep import Sweep
 from worker.tracking.webhook_endpoint import WebhookAnswer, WebhookEndpoint
@@ -38,25 +39,25 @@ def install(steps: PointTracker) -> None:
             return await steps.whole("relay", super().once(**until))
 
     class SteppingSweep(Sweep):
-        async def once(self, *args: Any) -> None:
+        async def once(self, *args: Any) -> ListResult:
             steps.anew("sweep")
-            await steps.whole("sweep", super().once(*args))
+            return await steps.whole("sweep", super().once(*args))
 
     class SteppingReader(Refresher):
         async def once(self, *args: Any) -> None:
             steps.anew("read")
             await steps.whole("read", super().once(*args))
 
-        async def _in_turn(self, *known: Any) -> None:
-            await steps.part("read", super()._in_turn(*known))
+        async def _refresh(self, *known: Any) -> None:
+            await steps.part("read", super()._refresh(*known))
 
     one_at_a_time = asyncio.Lock()
 
     class SteppingWebhooks(WebhookEndpoint):
-        async def _take(self, request: web.Request) -> WebhookAnswer:
+        async def _handle(self, request: web.Request) -> WebhookAnswer:
             async with one_at_a_time:  # they are counted under one name
                 steps.anew("webhook")
-                return await steps.whole("webhook", super()._take(request))
+                return await steps.whole("webhook", super()._handle(request))
 
     vars(worker.app).update(Consumer=SteppingConsumer, OutboxRelay=SteppingRelay)
     vars(worker.bootstrap).update(

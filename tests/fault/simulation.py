@@ -96,21 +96,21 @@ class SimulatedReplica:
             TIMEOUTS,
             SweepInterval(base=10, audit=120, rate=2),
             app="default",
-            outage=outage,
+            breaker=outage,
             metrics=metrics,
             now=lambda: utc(now()),
-            committed=lambda: None,
+            on_commit=lambda: None,
         )
         self.reader = Refresher(
             store,
             world.api,
             TIMEOUTS,
             app="default",
-            outage=outage,
+            breaker=outage,
             now=lambda: utc(now()),
-            swept=self.sweep.swept,
-            sweep_soon=self.sweep.request,
-            committed=lambda: None,
+            sweep_state=self.sweep.state,
+            request_sweep=self.sweep.request,
+            on_commit=lambda: None,
         )
 
 

@@ -42,7 +42,7 @@ async def test_what_only_a_webhook_calls_uploaded_is_completed_in_time_and_left_
     await bench.webhook(one, Status.UPLOADED)
     for _ in range(300):
         bench.sandbox.clock.advance(1)
-        await bench.reader.once()
+        await bench.refresher.once()
     assert await bench.told(one) == ["INVOKED", "RECORDING", "UPLOADED", "completed 0"]
     assert len(bench.asked()) < 20
 
@@ -56,7 +56,7 @@ async def test_a_conclusion_that_a_webhook_has_outrun_completes_nothing(
     bench.sandbox.clock.advance(10)
     await bench.webhook(one, Status.UPLOADED)
     await bench.store.apply([msgspec.structs.replace(conclusion, observed_at=bench.now())])
-    await bench.reader.once()
+    await bench.refresher.once()
     assert (await bench.told(one))[2:] == ["UPLOADED", "file", "file", "file", "completed 3"]
 
 
@@ -70,7 +70,7 @@ async def test_an_end_that_is_told_after_all_does_not_wait_for_the_next_second_t
     await bench.api.control_recording(one, "stop")
     bench.sandbox.clock.advance(10)
     await bench.webhook(one, Status.UPLOADED)
-    await bench.reader.once()
+    await bench.refresher.once()
     assert (await bench.told(one))[-3:] == ["file", "file", "file"]
 
 
@@ -88,7 +88,7 @@ async def test_a_second_webhook_during_a_read_is_not_settled_by_its_answer(
         snapshot=snapshot, observed_by="sweep", asked_at=asked_at, observed_at=bench.now()
     )
     await bench.store.apply([answer])
-    await bench.reader.once()
+    await bench.refresher.once()
     assert (await bench.told(one))[-1] == "PAUSED"
 
 
@@ -112,5 +112,5 @@ async def test_a_repeated_webhook_during_the_last_read_costs_no_further_one(
     )
     await bench.store.apply([answer])
     bench.asked()
-    await bench.reader.once()
+    await bench.refresher.once()
     assert bench.asked() == []

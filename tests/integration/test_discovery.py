@@ -310,7 +310,7 @@ async def test_a_webhook_about_an_unknown_recording_has_the_list_looked_at_soon(
         asked_at=bench.now(),
         observed_at=bench.now(),
     )
-    assert bench.pace.interval == 10
+    assert bench.interval.interval == 10
     await bench.store.apply_webhook(WebhookObservation(observation=told, follow_all=True))
     await bench.follow(2)
     assert await bench.told(theirs) == ["RECORDING"]

@@ -13,7 +13,7 @@ from sandbox.model.faults import Fault
 from sandbox.waiting import Eventually
 from tests.integration.tracking_bench import TIMEOUTS, TrackingBench, client, open_bench
 from worker.realtimekit.retry import RequestRetry
-from worker.tracking.refresher import READS_AT_ONCE
+from worker.tracking.refresher import MAX_CONCURRENT_READS
 
 
 @pytest.fixture
@@ -26,17 +26,17 @@ async def test_files_do_not_wait_for_hundreds_that_are_overdue(bench: TrackingBe
     upload = await bench.start()
     await bench.follow(2)
     stuck = bench.sandbox.faults.add(Fault(kind="stuck_invoked"))
-    many = [await bench.start(meeting=str(uuid.uuid4())) for _ in range(5 * READS_AT_ONCE)]
+    many = [await bench.start(meeting=str(uuid.uuid4())) for _ in range(5 * MAX_CONCURRENT_READS)]
     bench.sandbox.faults.clear(stuck)
     await bench.api.control_recording(upload, "stop")
     bench.sandbox.clock.advance(TIMEOUTS.invoked_timeout + 1)
     await bench.webhook(upload, Status.UPLOADED)
     await bench.sweep.once()
-    await bench.reader.once()
+    await bench.refresher.once()
     subjects = [one["subject"] for one in await bench.events()]
     given_up = [one["data"].get("error") is not None for one in await bench.events()]
     files_told_at = len(subjects) - 1 - subjects[::-1].index(upload)
-    assert sum(given_up[:files_told_at]) < 2 * READS_AT_ONCE
+    assert sum(given_up[:files_told_at]) < 2 * MAX_CONCURRENT_READS
     assert sum(given_up) == len(many)
 
 
@@ -68,8 +68,8 @@ async def reading(bench: TrackingBench, held: Held) -> AsyncIterator[None]:
     base_url = bench.sandbox.base_url
     api = client(base_url=base_url, transport=held.transport, timeout=60.0, retry=patient)
     bench.restart(api)
-    bench.store.subscribe("due", bench.reader.wake)
-    run = asyncio.create_task(bench.reader.run(lambda: True))
+    bench.store.subscribe("due", bench.refresher.wake)
+    run = asyncio.create_task(bench.refresher.run(lambda: True))
     try:
         yield
     finally:
@@ -108,7 +108,7 @@ async def test_no_more_than_a_few_reads_are_under_way_at_a_time(
     async with reading(bench, held):
         for one in ids:
             await bench.webhook(one, Status.UPLOADED)
-        await eventually(lambda: held.under_way == READS_AT_ONCE)
+        await eventually(lambda: held.under_way == MAX_CONCURRENT_READS)
         held.let_go.set()
         await eventually(all_are_told)
-    assert held.most == READS_AT_ONCE
+    assert held.most == MAX_CONCURRENT_READS

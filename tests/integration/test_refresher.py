@@ -35,8 +35,8 @@ async def test_what_a_webhook_cannot_settle_is_read_and_then_settled(bench: Trac
     await bench.api.control_recording(one, "pause")
     await bench.webhook(one, Status.PAUSED)
     bench.asked()
-    await bench.reader.once()
-    await bench.reader.once()
+    await bench.refresher.once()
+    await bench.refresher.once()
     assert bench.asked() == ["get_recording"]
     assert (await bench.told(one))[-1] == "PAUSED"
 
@@ -49,7 +49,7 @@ async def test_many_webhooks_about_live_recordings_cost_one_list_and_no_read_of_
         await bench.api.control_recording(one, "pause")
         await bench.webhook(one, Status.PAUSED)
     bench.asked()
-    await bench.reader.once()
+    await bench.refresher.once()
     await bench.follow(1)
     assert bench.asked() == ["list_recordings"]
     assert {(await bench.told(one))[-1] for one in ids} == {"PAUSED"}
@@ -69,7 +69,7 @@ async def test_what_a_sweep_under_way_can_tell_is_not_worth_another_sweep(
 
     async def answer(request: httpx.Request) -> httpx.Response:
         asked.append(request.url.path.rpartition("/")[2])
-        await bench.reader.once()
+        await bench.refresher.once()
         return httpx.Response(200, json=page)
 
     bench.restart(client(transport=httpx.MockTransport(answer)))
@@ -107,7 +107,7 @@ async def test_a_webhook_that_comes_while_the_answer_is_under_way_is_not_settled
         snapshot=snapshot, observed_by="sweep", asked_at=asked_at, observed_at=bench.now()
     )
     await bench.store.apply([late])
-    await bench.reader.once()
+    await bench.refresher.once()
     assert (await bench.told(one))[-1] == "PAUSED"
 
 
@@ -136,13 +136,13 @@ async def test_a_recording_that_cannot_be_read_is_tried_again_ever_more_rarely(
     bench.sandbox.faults.add(fault)
     await bench.sweep.once()
     for _ in range(4):  # other requests get through: the API is there
-        await bench.reader.once()
+        await bench.refresher.once()
         await bench.api.list_recordings()
         bench.sandbox.clock.advance(0.1)
     bench.asked()
     for _ in range(100):
         bench.sandbox.clock.advance(6)
-        await bench.reader.once()
+        await bench.refresher.once()
         await bench.api.list_recordings()
     assert 4 <= bench.asked().count("get_recording") <= 12
 
@@ -152,13 +152,13 @@ async def test_while_the_api_is_away_nothing_is_read(bench: TrackingBench) -> No
     await bench.sweep.once()
     bench.asked()
     bench.sandbox.faults.add(Fault(kind="refuse", status=401))
-    await bench.reader.once()
+    await bench.refresher.once()
     assert bench.asked().count("get_recording") <= 8
-    assert bench.outage.is_open
+    assert bench.breaker.is_open
     bench.sandbox.faults.clear()
     for _ in range(60):
         bench.sandbox.clock.advance(1)
-        await bench.reader.once()
+        await bench.refresher.once()
     assert {(await bench.told(one))[-1] for one in ids} == {"completed 3"}
 
 
@@ -166,7 +166,7 @@ async def test_a_reader_that_does_not_lead_reads_nothing(bench: TrackingBench) -
     await bench.record_and_upload()
     await bench.sweep.once()
     bench.asked()
-    await bench.reader.once(lambda: False)
+    await bench.refresher.once(lambda: False)
     assert bench.asked() == []
 
 
@@ -179,10 +179,10 @@ async def test_a_reader_that_does_not_lead_leaves_time_to_others_whatever_become
         asked.append(False)
         return False
 
-    bench.reader.wake()
-    run = asyncio.create_task(bench.reader.run(leads))
+    bench.refresher.wake()
+    run = asyncio.create_task(bench.refresher.run(leads))
     await eventually(lambda: len(asked) == 1)
-    bench.reader.wake()
+    bench.refresher.wake()
     await eventually(lambda: len(asked) == 2)
     run.cancel()
     await asyncio.wait([run])
@@ -201,8 +201,8 @@ async def test_a_read_that_was_broken_off_before_it_began_is_made_the_next_time(
         raise StoreUnavailable("nobody knows who leads")
 
     with pytest.raises(ExceptionGroup):
-        await bench.reader.once(leads)
-    await bench.reader.once()
+        await bench.refresher.once(leads)
+    await bench.refresher.once()
     assert (await bench.told(one))[-1] == "completed 3"
 
 
@@ -210,8 +210,8 @@ async def test_what_a_command_leaves_to_be_read_is_read_at_once(
     bench: TrackingBench, eventually: Eventually
 ) -> None:
     """The stop's own answer may tell of the end."""
-    bench.store.subscribe("due", bench.reader.wake)
-    reading = asyncio.create_task(bench.reader.run(lambda: True))
+    bench.store.subscribe("due", bench.refresher.wake)
+    reading = asyncio.create_task(bench.refresher.run(lambda: True))
     one = await bench.record_and_upload()
     seen = Observation(
         snapshot=await bench.api.get_recording(one),

@@ -128,7 +128,7 @@ async def test_an_ended_recording_is_left_to_be_read_before_the_list_is_read_to_
     bench.sandbox.clock.advance(10)
     pages = iter([True] * 6)
     await bench.sweep.once(lambda: next(pages, False))
-    await bench.reader.once()
+    await bench.refresher.once()
     assert (await bench.told(ids[-5]))[-1] == "completed 3"
     assert {(await bench.told(one))[-1] for one in ids if one != ids[-5]} == {"RECORDING"}
 

@@ -50,7 +50,7 @@ async def test_while_webhooks_tell_everything_sweeps_grow_rare(bench: TrackingBe
         await bench.follow(15)
     await told_by_webhook(bench, one)
     assert await sweeps(bench, 115) <= 1
-    assert bench.pace.interval == 120
+    assert bench.interval.interval == 120
 
 
 async def test_a_change_that_no_webhook_told_makes_sweeps_frequent_again(
@@ -66,7 +66,7 @@ async def test_a_change_that_no_webhook_told_makes_sweeps_frequent_again(
     for _ in range(50):
         await told_by_webhook(bench, one)
         await bench.follow(3)
-        intervals.add(bench.pace.interval)
+        intervals.add(bench.interval.interval)
     assert (await bench.known(other)).status is Status.UPLOADED
     assert min(intervals) <= 20
 
@@ -80,13 +80,13 @@ async def test_a_change_that_a_webhook_tells_a_moment_after_the_sweep_was_not_mi
         await told_by_webhook(bench, one)
         await bench.follow(15)
     await told_by_webhook(bench, other)
-    assert bench.pace.interval == 120
+    assert bench.interval.interval == 120
     await bench.api.control_recording(other, "stop")
     bench.sandbox.clock.advance(0.5)
     await bench.sweep.once()
     await told_by_webhook(bench, other)
     await bench.follow(15)
-    assert bench.pace.interval == 120
+    assert bench.interval.interval == 120
 
 
 async def test_a_new_leader_begins_with_a_sweep_and_others_do_not_sweep(
@@ -96,7 +96,7 @@ async def test_a_new_leader_begins_with_a_sweep_and_others_do_not_sweep(
     await bench.follow(2)
     bench.restart()
     bench.asked()
-    await bench.sweep.when_it_is_time(lambda: True)
+    await bench.sweep.run_if_due(lambda: True)
     assert bench.asked() == ["list_recordings"]
 
 
@@ -109,5 +109,5 @@ async def test_a_sweep_ends_when_the_lead_is_lost_and_believes_nothing_to_be_gon
     bench.sandbox.clock.advance(10)
     bench.asked()
     await bench.sweep.once(lambda: False)
-    await bench.reader.once()
+    await bench.refresher.once()
     assert len(bench.asked()) <= 2

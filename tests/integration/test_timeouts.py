@@ -232,10 +232,10 @@ async def test_a_look_that_was_put_off_is_not_forgotten_at_a_restart(bench: Trac
         await bench.follow(5)
     bench.asked()
     bench.restart()
-    await bench.reader.once()
+    await bench.refresher.once()
     assert bench.asked() == []
     bench.sandbox.clock.advance(TIMEOUTS.files_wait)
-    await bench.reader.once()
+    await bench.refresher.once()
     assert (await bench.told(recording_id))[-1] == "completed 0"
 
 

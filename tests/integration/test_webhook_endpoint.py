@@ -22,7 +22,7 @@ from tests.integration.webhook_bench import (
 from worker.store.cursors import external_recordings_cursor
 from worker.store.inbox import ClaimRequest, ReleaseRequest
 from worker.store.store import Store
-from worker.tracking.webhook_endpoint import MAX_BODY_BYTES, MOST_AT_ONCE
+from worker.tracking.webhook_endpoint import MAX_BODY_BYTES, MAX_CONCURRENT
 
 FORWARD = ["RECORDING", "UPLOADING", "UPLOADED"]
 
@@ -316,7 +316,7 @@ async def test_one_that_breaks_off_is_not_held_against_its_sender(door: WebhookB
 
 
 async def test_one_that_does_not_arrive_in_time_is_given_up(sqlite_url: str) -> None:
-    async with open_webhook_bench(sqlite_url, body_seconds=0.05) as door:
+    async with open_webhook_bench(sqlite_url, body_timeout=0.05) as door:
         reader, writer = await asyncio.open_connection("127.0.0.1", door.port)
         head = "POST /webhooks/realtimekit HTTP/1.1\r\nHost: x\r\nContent-Length: 50\r\n\r\n{"
         writer.write(head.encode())
@@ -328,17 +328,17 @@ async def test_one_that_does_not_arrive_in_time_is_given_up(sqlite_url: str) -> 
 async def test_more_than_so_many_at_a_time_are_put_off(door: WebhookBench) -> None:
     head = b"POST /webhooks/realtimekit HTTP/1.1\r\nHost: x\r\nContent-Length: 50\r\n\r\n{"
     slow = []
-    for _ in range(MOST_AT_ONCE):
+    for _ in range(MAX_CONCURRENT):
         _reader, writer = await asyncio.open_connection("127.0.0.1", door.port)
         writer.write(head)
         await writer.drain()
         slow.append(writer)
     recording_id = await door.known()
-    await eventually(lambda: door.in_work == MOST_AT_ONCE)
+    await eventually(lambda: door.in_progress == MAX_CONCURRENT)
     assert await door.tell(recording_id, "RECORDING") == 503
     for writer in slow:
         writer.close()
-    await eventually(lambda: door.in_work == 0)
+    await eventually(lambda: door.in_progress == 0)
     assert await door.tell(recording_id, "RECORDING") == 204
 
 

@@ -12,8 +12,8 @@ from worker.realtimekit.client import RealtimeKitClient
 from worker.realtimekit.retry import RequestRetry
 from worker.tracking.webhook_registration import (
     callback_url,
+    find_subscriptions,
     keep_registered,
-    ours,
     register,
     remove,
 )
@@ -64,14 +64,14 @@ async def test_it_is_added_where_there_is_none(api: RealtimeKitClient) -> None:
     done = await register(api, URL)
     (one,) = await api.list_webhooks()
     assert done.webhook == one
-    assert (done.what, done.removed) == ("added", 0)
+    assert (done.action, done.removed) == ("added", 0)
     assert (one.name, one.url, one.events, one.enabled) == ("recording-worker", URL, EVENTS, True)
 
 
 async def test_to_register_again_only_asks(api: RealtimeKitClient, sandbox: Sandbox) -> None:
     await register(api, URL)
     before = len(asked(sandbox))
-    assert (await register(api, URL)).what == "unchanged"
+    assert (await register(api, URL)).action == "unchanged"
     assert asked(sandbox)[before:] == ["list_webhooks"]
 
 
@@ -88,7 +88,7 @@ async def test_one_that_differs_is_set_right_and_switched_on(
     api: RealtimeKitClient, events: tuple[str, ...], enabled: bool, name: str
 ) -> None:
     first = await api.create_webhook(name=name, url=URL, events=events, enabled=enabled)
-    assert (await register(api, URL)).what == "changed"
+    assert (await register(api, URL)).action == "changed"
     (one,) = await api.list_webhooks()
     assert one.webhook_id == first.webhook_id
     assert (one.name, one.events, one.enabled) == ("recording-worker", EVENTS, True)
@@ -99,7 +99,7 @@ async def test_doubles_are_removed_and_those_of_others_are_not(api: RealtimeKitC
     for _ in range(3):
         await api.create_webhook(name="recording-worker", url=URL, events=EVENTS)
     assert (await register(api, URL)).removed == 2
-    assert len(await ours(api, URL)) == 1
+    assert len(await find_subscriptions(api, URL)) == 1
     assert theirs in await api.list_webhooks()
     assert len(await remove(api, URL)) == 1
     assert await api.list_webhooks() == (theirs,)
@@ -126,15 +126,15 @@ async def test_only_the_leader_registers_so_that_of_three_there_is_one(
 
     others = [
         asyncio.create_task(
-            keep_registered(api, URL, app="default", leads=lambda: False, sleep=stay)
+            keep_registered(api, URL, app="default", is_leader=lambda: False, sleep=stay)
         )
         for _ in range(2)
     ]
-    await keep_registered(api, URL, app="default", leads=lambda: True)
+    await keep_registered(api, URL, app="default", is_leader=lambda: True)
     await gone.wait()
     for other in others:
         other.cancel()
-    assert len(await ours(api, URL)) == 1
+    assert len(await find_subscriptions(api, URL)) == 1
 
 
 async def test_an_api_that_is_away_is_asked_again_after_growing_pauses(
@@ -150,9 +150,9 @@ async def test_an_api_that_is_away_is_asked_again_after_growing_pauses(
         if len(pauses) == 8:
             sandbox.faults.clear(away)
 
-    await keep_registered(api, URL, app="default", leads=lambda: True, sleep=sleep)
+    await keep_registered(api, URL, app="default", is_leader=lambda: True, sleep=sleep)
     assert pauses == [2, 4, 8, 16, 32, 60, 60, 60]
-    assert len(await ours(api, URL)) == 1
+    assert len(await find_subscriptions(api, URL)) == 1
 
 
 async def test_a_registration_whose_answer_was_lost_is_found_and_not_made_twice(
@@ -162,6 +162,6 @@ async def test_a_registration_whose_answer_was_lost_is_found_and_not_made_twice(
 
     async def sleep(_seconds: float) -> None: ...
 
-    await keep_registered(api, URL, app="default", leads=lambda: True, sleep=sleep)
+    await keep_registered(api, URL, app="default", is_leader=lambda: True, sleep=sleep)
     assert asked(sandbox).count("add_webhook") == 1
-    assert len(await ours(api, URL)) == 1
+    assert len(await find_subscriptions(api, URL)) == 1

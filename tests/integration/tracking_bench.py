@@ -61,34 +61,34 @@ class TrackingBench:
     def restart(self, api: RealtimeKitClient | None = None, *, follow_all: bool = False) -> None:
         """A sweep and a reader that know only what the store knows."""
         api = api or self.api
-        self.outage = CircuitBreaker(now=self.sandbox.clock.now)
-        self.pace = SweepInterval(base=10, audit=120, rate=2)
-        others = ExternalRecordingDiscovery(
-            self.store, api, app="default", now=self.now, committed=lambda: None
+        self.breaker = CircuitBreaker(now=self.sandbox.clock.now)
+        self.interval = SweepInterval(base=10, audit=120, rate=2)
+        discovery = ExternalRecordingDiscovery(
+            self.store, api, app="default", now=self.now, on_commit=lambda: None
         )
         self.sweep = Sweep(
             self.store,
             api,
             TIMEOUTS,
-            self.pace,
+            self.interval,
             app="default",
-            others=others if follow_all else None,
-            outage=self.outage,
+            discovery=discovery if follow_all else None,
+            breaker=self.breaker,
             metrics=Metrics(CollectorRegistry(), version="test"),
             now=self.now,
-            committed=lambda: None,
-            ticks=self.sandbox.clock.now,
+            on_commit=lambda: None,
+            monotonic=self.sandbox.clock.now,
         )
-        self.reader = Refresher(
+        self.refresher = Refresher(
             self.store,
             api,
             TIMEOUTS,
             app="default",
-            outage=self.outage,
+            breaker=self.breaker,
             now=self.now,
-            swept=self.sweep.swept,
-            sweep_soon=self.sweep.request,
-            committed=lambda: None,
+            sweep_state=self.sweep.state,
+            request_sweep=self.sweep.request,
+            on_commit=lambda: None,
         )
 
     async def start(
@@ -140,13 +140,13 @@ class TrackingBench:
         """So much later, one sweep, and the reads that are due then."""
         self.sandbox.clock.advance(seconds)
         await self.sweep.once()
-        await self.reader.once()
+        await self.refresher.once()
 
     async def follow(self, seconds: float = 0.0) -> None:
         """So much later, what the loops do when it is time, whether the API is there or not."""
         self.sandbox.clock.advance(seconds)
-        await self.sweep.when_it_is_time(lambda: True)
-        await self.reader.once()
+        await self.sweep.run_if_due(lambda: True)
+        await self.refresher.once()
 
     async def record_and_upload(self, kind: Kind = "track", **layers: Any) -> str:
         recording_id = await self.start(kind, **layers)
@@ -203,7 +203,7 @@ async def open_bench(url: str) -> AsyncIterator[TrackingBench]:
 
         def on_attempt(one: HttpAttempt) -> None:
             for bench in heard:
-                bench.outage.record(one.error)
+                bench.breaker.record(one.error)
 
         api = client(base_url=sandbox.base_url, on_attempt=on_attempt)
         heard.append(TrackingBench(sandbox, store, api))

@@ -40,7 +40,7 @@ class WebhookBench:
     """
 
     def __init__(
-        self, store: Store, *, follow_all: bool, apps: tuple[str, ...], body_seconds: float
+        self, store: Store, *, follow_all: bool, apps: tuple[str, ...], body_timeout: float
     ) -> None:
         self.store = store
         self.signer = SIGNER
@@ -68,7 +68,7 @@ class WebhookBench:
             dict.fromkeys(apps, self.key),
             now=self.now,
             metrics=Metrics(self.registry, version="test"),
-            body_seconds=body_seconds,
+            body_timeout=body_timeout,
         )
         self.server = HttpServer(
             "127.0.0.1",
@@ -91,8 +91,8 @@ class WebhookBench:
         return f"http://127.0.0.1:{self.port}{PATH}"
 
     @property
-    def in_work(self) -> int:
-        return self._webhooks.in_work
+    def in_progress(self) -> int:
+        return self._webhooks.in_progress
 
     async def post(
         self,
@@ -218,11 +218,11 @@ async def open_webhook_bench(
     *,
     follow_all: bool = False,
     apps: tuple[str, ...] = ("default",),
-    body_seconds: float = 5.0,
+    body_timeout: float = 5.0,
 ) -> AsyncIterator[WebhookBench]:
     """A door that is open during the block. `url` is a database's."""
     store = await Store.open(url, source="test")
-    door = WebhookBench(store, follow_all=follow_all, apps=apps, body_seconds=body_seconds)
+    door = WebhookBench(store, follow_all=follow_all, apps=apps, body_timeout=body_timeout)
     door.port = await door.server.start()
     try:
         yield door

@@ -101,8 +101,8 @@ def register(public_url: str | None, app: str | None, as_json: bool) -> None:
     given = _app_settings(app)
     url = _needed_url(given, public_url)
     done = _ask(given, lambda api: register(api, url))
-    _print([done.webhook], url, as_json=as_json, what=done.what, removed=done.removed)
-    click.echo(f"{done.what}; {done.removed} doubles removed", err=True)
+    _print([done.webhook], url, as_json=as_json, what=done.action, removed=done.removed)
+    click.echo(f"{done.action}; {done.removed} doubles removed", err=True)
 
 
 @command.command("list", epilog=LIST_EXAMPLES)

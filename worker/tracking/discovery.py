@@ -1,13 +1,14 @@
-"""Recordings that were not started here, adopted so that their events go out as well.
+"""Adopts recordings that this worker did not start, so that they get their events as well.
 
-Those that are live turn up in the sweep. Those that began and ended between two sweeps are found
-by listing what has ended from the newest on, back to the mark that the last time has left.
+A sweep finds those that are live. Those that began and ended between two sweeps are found in the
+list of ended recordings, which is read from the newest back to the cursor of the last sweep.
 """
 
 from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime, timedelta
 from typing import Final, get_args
 
+import msgspec
 import structlog
 
 from recording_schemas import Kind, Status
@@ -19,22 +20,38 @@ from worker.realtimekit.client import RealtimeKitClient
 from worker.realtimekit.fetch import fetch_recording
 from worker.store.cursors import Cursor, external_recordings_cursor
 from worker.store.store import Store
-from worker.tracking.pagination import PageIterator, oldest
+from worker.tracking.pagination import PageIterator, oldest_invoked_time
 
-MARGIN_SECONDS: Final = 300.0
-"""How much later than others a recording may come to be listed."""
+LISTING_DELAY_SECONDS: Final = 300.0
+"""How much later than others a recording may appear on the list."""
 
 ENDED: Final = frozenset(Status) - LIVE
 
-GIVEN_UP_SECONDS: Final = 86_400.0
-"""Whatever is live so long before the horizon was given up, and may have been forgotten since."""
+MAX_LIVE_AGE_SECONDS: Final = 86_400.0
+"""Live recordings this much older than the horizon were timed out and possibly pruned. Do not adopt
+them again."""
 
-CLOCK_SECONDS: Final = timedelta(seconds=1)
-"""How exactly the API's clock is known."""
+CLOCK_PRECISION: Final = timedelta(seconds=1)
+"""How precisely the API's clock is known."""
+
+
+class DiscoveryProgress(msgspec.Struct, frozen=True):
+    """What one sweep knows about recordings of others.
+
+    `horizon`: all recordings invoked before it are known; seconds by the API's clock. None: this
+    is the first sweep ever. `deferred`: recordings that an unfinished start may own are not adopted
+    yet; these are the seconds when they were invoked.
+    """
+
+    horizon: float | None
+    deferred: tuple[float, ...] = ()
 
 
 class ExternalRecordingDiscovery:
-    """Adopts one app's recordings of others. `committed` is told that events wait."""
+    """Adopts one app's recordings of others. `on_commit` is called after events were committed.
+
+    For each sweep: `begin`, `adopt_live` with each page, then `catch_up`.
+    """
 
     def __init__(
         self,
@@ -43,120 +60,134 @@ class ExternalRecordingDiscovery:
         *,
         app: str,
         now: Callable[[], datetime],
-        committed: Callable[[], None],
+        on_commit: Callable[[], None],
     ) -> None:
         self._store = store
         self._api = api
         self._app = app
         self._now = now
-        self._committed = committed
-        self._mark = f"followed/{app}"
-        self._rumour = external_recordings_cursor(app)
-        # When those were invoked that a start in work may have made.
-        self._left_to_starts: list[float] = []
+        self._on_commit = on_commit
+        self._cursor = f"followed/{app}"
+        self._webhook_cursor = external_recordings_cursor(app)
 
     async def was_announced_since(self, moment: float) -> bool:
-        """Whether a webhook told of one since then (seconds)."""
-        at = await self._store.cursor(self._rumour)
+        """Whether a webhook named an unknown recording after `moment`, in seconds."""
+        at = await self._store.cursor(self._webhook_cursor)
         return at is not None and at > moment
 
-    async def begin(self) -> float | None:
-        """Begin with the live ones. Returns the horizon: before when (seconds, by the API's clock)
-        all are known; None: nobody looked yet."""
-        self._left_to_starts = []
-        mark = await self._store.cursor(self._mark)
-        return None if mark is None else mark - MARGIN_SECONDS
+    async def begin(self) -> DiscoveryProgress:
+        """Start a sweep from the stored cursor."""
+        cursor = await self._store.cursor(self._cursor)
+        return DiscoveryProgress(None if cursor is None else cursor - LISTING_DELAY_SECONDS)
+
+    async def adopt_live(
+        self,
+        listed: Sequence[RecordingSnapshot],
+        progress: DiscoveryProgress,
+        asked_at: datetime,
+    ) -> DiscoveryProgress:
+        """Adopt the unknown recordings of a page of live ones; returns the new progress.
+
+        Recordings older than the horizon are included, up to `MAX_LIVE_AGE_SECONDS`, because an
+        earlier sweep may have failed to list or read them.
+        """
+        horizon = progress.horizon
+        not_before = None if horizon is None else horizon - MAX_LIVE_AGE_SECONDS
+        return await self._adopt(listed, progress, asked_at, not_before=not_before)
 
     async def catch_up(
         self,
-        horizon: float | None,
-        began_at: datetime,
-        newest: datetime | None,
-        go_on: Callable[[], bool],
+        progress: DiscoveryProgress,
+        started_at: datetime,
+        newest_live: datetime | None,
+        is_leader: Callable[[], bool],
     ) -> int:
-        """Adopt all that have ended since the horizon, and move it. How many requests that took.
+        """Adopt all that ended since the horizon and move the cursor; returns the requests made.
 
-        The live ones were asked for from `began_at` on, and adopted; the newest of them was invoked
-        at `newest`. The first time ever it only begins here: what ended before is nobody's
-        business.
+        `started_at` is when the sweep began to list live recordings; `newest_live` is when the
+        newest of them was invoked. The first sweep ever only sets the cursor: recordings that ended
+        before it get no events.
         """
+        horizon = progress.horizon
         if horizon is None:
-            mark = Cursor(name=self._mark, at=self._there(began_at) + MARGIN_SECONDS)
-            await self._store.set_cursor(mark)
+            await self._set_cursor(self._by_api_clock(started_at) + LISTING_DELAY_SECONDS)
             return 0
         pages = PageIterator(self._api, statuses=sorted(ENDED))
         asked_at = self._now()
         async for page in pages.newest_first():
-            await self.adopt(page.recordings, horizon, asked_at)
-            first = oldest(page)
-            if first is not None and first.timestamp() < horizon:
+            progress = await self._adopt(page.recordings, progress, asked_at, not_before=horizon)
+            oldest = oldest_invoked_time(page)
+            if oldest is not None and oldest.timestamp() < horizon:
                 break
-            if not go_on():
-                return pages.asked
+            if not is_leader():
+                return pages.requests
             asked_at = self._now()
-        seen = [one.timestamp() for one in (newest, pages.newest) if one is not None]
-        await self._move(horizon, began_at, seen)
-        return pages.asked
+        newest = [time.timestamp() for time in (newest_live, pages.newest) if time is not None]
+        began = self._by_api_clock(started_at)
+        await self._set_cursor(_next_cursor(horizon, began, newest, progress.deferred))
+        return pages.requests
 
-    async def _move(self, horizon: float, began_at: datetime, seen: Sequence[float]) -> None:
-        # Of what began after the live ones were asked for, only some was seen, however long that
-        # is ago. A time that is still to come would hide whatever begins till then.
-        began = self._there(began_at)
-        known_until = min(max(seen, default=horizon), began, *self._left_to_starts)
-        # Never back: the first horizon parts what is our business from what is not.
-        known_until = max(known_until, min(horizon, began) + MARGIN_SECONDS)
-        await self._store.set_cursor(Cursor(name=self._mark, at=known_until))
+    async def _set_cursor(self, at: float) -> None:
+        await self._store.set_cursor(Cursor(name=self._cursor, at=at))
 
-    def _there(self, moment: datetime) -> float:
-        """What the API's clock showed at that moment of ours, or a little less."""
+    def _by_api_clock(self, moment: datetime) -> float:
+        """What the API's clock showed at `moment` of our clock, or slightly less."""
         now = self._now()
-        there = self._api.server_time() or now
-        return (there - (now - moment) - CLOCK_SECONDS).timestamp()
+        api_now = self._api.server_time() or now
+        return (api_now - (now - moment) - CLOCK_PRECISION).timestamp()
 
-    async def adopt_live(
-        self, listed: Sequence[RecordingSnapshot], horizon: float | None, asked_at: datetime
-    ) -> None:
-        """Adopt those that are not known, also from before the horizon: a live one may have stood
-        on no page that was read, or could not be read itself."""
-        await self.adopt(listed, None if horizon is None else horizon - GIVEN_UP_SECONDS, asked_at)
+    async def _adopt(
+        self,
+        listed: Sequence[RecordingSnapshot],
+        progress: DiscoveryProgress,
+        asked_at: datetime,
+        *,
+        not_before: float | None,
+    ) -> DiscoveryProgress:
+        """Adopt the unknown recordings that were invoked at or after `not_before`.
 
-    async def adopt(
-        self, listed: Sequence[RecordingSnapshot], horizon: float | None, asked_at: datetime
-    ) -> None:
-        """Adopt those that are not known and not older than the horizon.
-
-        Not those that may be ours: a start that is not finished yet will claim them, or leave them
-        to a later look.
+        A recording that may belong to an unfinished start is deferred: the start claims it, or a
+        later sweep adopts it.
         """
-        young = [one for one in listed if not _is_before(one, horizon)]
-        # In this order: what is claimed now is known once its start is over.
-        held = await self._store.starting([slot for one in young for slot in self._slots(one)])
-        known = await self._store.tracked([one.recording_id for one in young])
-        strange = [one for one in young if one.recording_id not in known]
-        mine = [one for one in strange if held.intersection(self._slots(one))]
-        seen = [
-            sight
-            for one in strange
-            if one not in mine and (sight := await self._sight(one, asked_at)) is not None
+        recent = [snapshot for snapshot in listed if not _is_before(snapshot, not_before)]
+        # In this order: a recording claimed by a start is known once that start has finished.
+        slots = [slot for snapshot in recent for slot in self._slots(snapshot)]
+        starting = await self._store.starting(slots)
+        known = await self._store.tracked([snapshot.recording_id for snapshot in recent])
+        unknown = [snapshot for snapshot in recent if snapshot.recording_id not in known]
+        deferred = [
+            snapshot for snapshot in unknown if starting.intersection(self._slots(snapshot))
         ]
-        if seen:
-            structlog.get_logger().info("adopted", app=self._app, recordings=len(seen))
-            await self._store.apply(seen)
-            self._committed()
-        self._left_to_starts += _times(mine)
+        await self._apply([snapshot for snapshot in unknown if snapshot not in deferred], asked_at)
+        return msgspec.structs.replace(
+            progress, deferred=progress.deferred + _invoked_times(deferred)
+        )
 
-    def _slots(self, one: RecordingSnapshot) -> list[str]:
-        """Those of the starts that may have made it."""
-        if one.meeting_id is None or one.start_reason == "RECORD_ON_START":
+    async def _apply(self, external: Sequence[RecordingSnapshot], asked_at: datetime) -> None:
+        observations = [
+            observation
+            for snapshot in external
+            if (observation := await self._observe(snapshot, asked_at)) is not None
+        ]
+        if observations:
+            structlog.get_logger().info(
+                "external_recordings_adopted", app=self._app, recordings=len(observations)
+            )
+            await self._store.apply(observations)
+            self._on_commit()
+
+    def _slots(self, snapshot: RecordingSnapshot) -> list[str]:
+        """The slots of the starts that may have made this recording."""
+        if snapshot.meeting_id is None or snapshot.start_reason == "RECORD_ON_START":
             return []
-        kinds: Iterable[Kind] = get_args(Kind) if one.kind is None else (one.kind,)
-        return [start_slot(self._app, one.meeting_id, kind) for kind in kinds]
+        kinds: Iterable[Kind] = get_args(Kind) if snapshot.kind is None else (snapshot.kind,)
+        return [start_slot(self._app, snapshot.meeting_id, kind) for kind in kinds]
 
-    async def _sight(self, one: RecordingSnapshot, asked_at: datetime) -> Observation | None:
-        if one.kind is None:  # a list may not tell, and a kind once told stays
-            return await self._read(one.recording_id)
+    async def _observe(self, snapshot: RecordingSnapshot, asked_at: datetime) -> Observation | None:
+        if snapshot.kind is None:  # a list may omit the kind, and the kind never changes later
+            return await self._read(snapshot.recording_id)
         return Observation(
-            snapshot=one,
+            snapshot=snapshot,
             observed_by="sweep",
             asked_at=asked_at,
             observed_at=self._now(),
@@ -172,10 +203,24 @@ class ExternalRecordingDiscovery:
             return None
 
 
-def _times(listed: Iterable[RecordingSnapshot]) -> list[float]:
-    return [one.invoked_time.timestamp() for one in listed if one.invoked_time is not None]
+def _next_cursor(
+    horizon: float, began: float, newest: Sequence[float], deferred: Sequence[float]
+) -> float:
+    """Up to when all recordings are known, in seconds by the API's clock.
+
+    Of the recordings invoked after the sweep began, only some were listed, however long the sweep
+    took. A cursor in the future would hide whatever begins before it.
+    """
+    known_until = min(max(newest, default=horizon), began, *deferred)
+    # Never back: the first horizon separates recordings that get events from older ones.
+    return max(known_until, min(horizon, began) + LISTING_DELAY_SECONDS)
 
 
-def _is_before(one: RecordingSnapshot, horizon: float | None) -> bool:
-    invoked = one.invoked_time
-    return horizon is not None and invoked is not None and invoked.timestamp() < horizon
+def _invoked_times(snapshots: Iterable[RecordingSnapshot]) -> tuple[float, ...]:
+    times = (snapshot.invoked_time for snapshot in snapshots)
+    return tuple(time.timestamp() for time in times if time is not None)
+
+
+def _is_before(snapshot: RecordingSnapshot, moment: float | None) -> bool:
+    invoked = snapshot.invoked_time
+    return moment is not None and invoked is not None and invoked.timestamp() < moment

@@ -1,17 +1,17 @@
-"""Who is absent from a list, noticed while its pages are read rather than when all are.
+"""Notices recordings that are missing from a list while the list is still being read.
 
-A list comes in much the same order each time, so what stood last time between a page's recordings
-and those that came before has its turn no more: it ended, or it moved. Whether it did is for others
-to ask; here it is only noticed, and a wrong guess costs them one request.
+A list comes in almost the same order each time. So a recording that stood between two recordings
+the last time, and now does not come between them, has ended or moved. The caller finds out which,
+and a wrong guess costs one request.
 """
 
 from collections.abc import Sequence
 
 
 class AbsenceDetector:
-    """Compares each reading of a list, from its end to its beginning, with the one before.
+    """Compares each reading of a list, from its end to its beginning, with the reading before.
 
-    `begin` each reading, `add_page` its pages, and `end` it when none is left.
+    For each reading: `begin`, `add_page` with each page, and `end` if every page was read.
     """
 
     def __init__(self) -> None:
@@ -20,47 +20,49 @@ class AbsenceDetector:
         self.begin()
 
     def begin(self) -> None:
-        """A reading begins. One that did not end tells nothing of the order."""
+        """Begin a reading. A reading without `end` does not change the known order."""
         self._listed: set[str] = set()
-        self._missed: set[str] = set()
-        self._heard: list[Sequence[str]] = []
-        # From this place on, all have had their turn.
+        self._absent: set[str] = set()
+        self._pages: list[Sequence[str]] = []
+        # All recordings from this place of the known order on should have come by now.
         self._passed = len(self._order)
         self._suspects: list[str] = []
         self._is_in_order = True
 
     def add_page(self, page: Sequence[str]) -> list[str]:
-        """Those whose turn was before this page's, and who came neither then nor now.
+        """Returns the recordings that should have come before this page and did not come with it.
 
-        A page may have moved by a few recordings since: nobody is missed before another page has
-        come as well, nor while pages still bring some of those who were thought to be absent.
+        Pages may have moved by a few recordings since the last reading. So a recording is absent
+        only when one more page has come without it. While pages still bring recordings that were
+        suspected, nothing counts as absent.
         """
         if not page:
             return []
-        self._heard.append(page)
+        self._pages.append(page)
         self._listed.update(page)
-        if not self._missed.isdisjoint(page):
+        if not self._absent.isdisjoint(page):
             self._is_in_order = False
-        absent = [one for one in self._suspects if one not in self._listed]
+        absent = [recording for recording in self._suspects if recording not in self._listed]
         is_certain = len(absent) == len(self._suspects)
         self._suspects = self._newly_passed(page) + ([] if is_certain else absent)
         if not (is_certain and self._is_in_order):
             return []
-        self._missed.update(absent)
+        self._absent.update(absent)
         return absent
 
     def is_accounted_for(self, recording_id: str) -> bool:
-        """Whether it was listed in this reading, or is missed already."""
-        return recording_id in self._listed or recording_id in self._missed
+        """Whether the recording was listed in this reading or has been returned as absent."""
+        return recording_id in self._listed or recording_id in self._absent
 
     def end(self) -> None:
-        """The list was read to its end: so its order is known until the next time."""
-        # Of two pages that have one of them, the later read one tells where it stands now.
-        self._order = list(dict.fromkeys(one for page in reversed(self._heard) for one in page))
-        self._places = {one: place for place, one in enumerate(self._order)}
+        """Every page was read: remember the order until the next reading."""
+        # If two pages have the same recording, the page read later has its present place.
+        pages = reversed(self._pages)
+        self._order = list(dict.fromkeys(recording for page in pages for recording in page))
+        self._places = {recording: place for place, recording in enumerate(self._order)}
 
     def _newly_passed(self, page: Sequence[str]) -> list[str]:
-        places = (self._places.get(one, self._passed) for one in page)
+        places = (self._places.get(recording, self._passed) for recording in page)
         lowest = min(self._passed, *places)
         between, self._passed = self._order[lowest : self._passed], lowest
-        return [one for one in between if one not in self._listed]
+        return [recording for recording in between if recording not in self._listed]

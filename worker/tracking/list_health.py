@@ -1,46 +1,51 @@
-"""What becomes of sweeps while lists fail, though the API may tell of each recording by itself."""
+"""Decides what sweeps do while lists fail, although the API may still give single recordings."""
 
 from collections.abc import Callable
 from typing import Final
 
 from worker.realtimekit.circuit_breaker import CircuitBreaker
 
-PATIENCE_SECONDS: Final = 60.0
-"""So long a list that fails is waited for. Then what it could tell is better read one by one."""
+GIVE_UP_AFTER_SECONDS: Final = 60.0
+"""How long lists may fail before recordings are read one by one instead."""
 
-STAND_BACK_SECONDS: Final = 2.0
-"""So long a list waits in an outage after a request may be made: who reads looks every second."""
+YIELD_TO_READS_SECONDS: Final = 2.0
+"""While the breaker is open, how long a sweep lets reads go first. The refresher looks for due
+reads every second."""
 
 
 class ListHealth:
-    """Records whether sweeps succeed. `ticks` is a clock in seconds that never goes back."""
+    """Records whether sweeps succeed. `monotonic` is a clock in seconds that never goes back."""
 
-    def __init__(self, outage: CircuitBreaker, ticks: Callable[[], float]) -> None:
-        self._outage = outage
-        self._ticks = ticks
+    def __init__(self, breaker: CircuitBreaker, monotonic: Callable[[], float]) -> None:
+        self._breaker = breaker
+        self._monotonic = monotonic
         self._failing_since: float | None = None
-        self._leave_since: float | None = None
+        self._request_allowed_since: float | None = None
 
-    def record_failure(self, began: float) -> None:
-        """A sweep that began then did not get through."""
+    def record_failure(self, started_at: float) -> None:
+        """The sweep that began at `started_at`, by the monotonic clock, failed."""
         if self._failing_since is None:
-            self._failing_since = began
+            self._failing_since = started_at
 
     def record_success(self) -> None:
-        """A sweep did."""
+        """A sweep completed."""
         self._failing_since = None
 
-    def is_given_up(self) -> bool:
-        """Whether lists have failed for so long that nothing is to wait for one."""
+    @property
+    def is_usable(self) -> bool:
+        """Whether a sweep is worth waiting for. False once lists have failed for a minute."""
         since = self._failing_since
-        return since is not None and self._ticks() - since >= PATIENCE_SECONDS
+        return since is None or self._monotonic() - since < GIVE_UP_AFTER_SECONDS
 
     def may_begin(self) -> bool:
-        """Whether a sweep may ask now. In an outage reads go first: if only lists fail, each one
-        would prolong it, and they would never have their turn."""
-        if not self._outage.is_open or not self._outage.allow_request():
-            self._leave_since = None
-            return not self._outage.is_open
-        if self._leave_since is None:
-            self._leave_since = self._ticks()
-        return self._ticks() - self._leave_since >= STAND_BACK_SECONDS
+        """Whether a sweep may begin now.
+
+        While the breaker is open, reads go first: if only lists fail, each failed list would
+        prolong the outage and no read would ever get its turn.
+        """
+        if not self._breaker.is_open or not self._breaker.allow_request():
+            self._request_allowed_since = None
+            return not self._breaker.is_open
+        if self._request_allowed_since is None:
+            self._request_allowed_since = self._monotonic()
+        return self._monotonic() - self._request_allowed_since >= YIELD_TO_READS_SECONDS

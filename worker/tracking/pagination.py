@@ -1,10 +1,10 @@
-"""Reading long lists that change while they are read.
+"""Reads long lists that change while they are read.
 
-What is live is listed oldest first and read from the last page to the first. A recording that ends
-moves those behind it towards pages that are still to be read; one that begins stands at the end,
-and is not looked for in a list that was asked for before. So none that stays live is passed over,
-as long as the API sorts as it is asked to. Nobody promises that it does: whoever reads a list must
-ask for what is not on it before believing that it is gone.
+Live recordings are listed oldest first and read from the last page to the first. A recording that
+ends moves those behind it towards pages that are still to be read. A recording that begins stands
+at the end, and a list requested before then need not have it. So no recording that stays live is
+skipped, as long as the API sorts as requested. The API does not promise that it does. A recording
+missing from the list must therefore be read by itself before it counts as ended.
 """
 
 from collections.abc import AsyncIterator, Sequence
@@ -16,20 +16,21 @@ from worker.realtimekit.client import RealtimeKitClient
 from worker.realtimekit.models import RecordingPage
 
 PER_PAGE: Final = 100
-MOST_PAGES: Final = 10_000
-"""However many there are said to be: a list has an end."""
+MAX_PAGES: Final = 10_000
+"""Where reading ends, however many pages the API claims to have."""
 
-MOST_DOUBTS: Final = 20
-"""So many pages without anything new may have come about by what ended meanwhile."""
+MAX_PAGES_WITHOUT_NEWS: Final = 20
+"""How many pages without a new recording may result from recordings that ended meanwhile."""
 
 Order = Literal["ASC", "DESC"]
 
 
 class PageIterator:
-    """One reading of a list of recordings, page by page, in the order that hides the least.
+    """Reads a list of recordings once, page by page, in the order that hides the fewest.
 
-    `guess` is the number of the last page as far as it is known, to be asked for first; `last` is
-    that number once it was read. `newest` is when the newest recording on any page was invoked.
+    `guess` is the presumed number of the last page, which is requested first. Afterwards `last` is
+    that number, `requests` is how many requests were made, and `newest` is when the newest
+    recording on any page was invoked.
     """
 
     def __init__(
@@ -39,30 +40,30 @@ class PageIterator:
         self._statuses = tuple(statuses)
         self._known: set[str] = set()
         self.last = max(guess, 1)
-        self.asked = 0
+        self.requests = 0
         self.newest: datetime | None = None
 
     async def oldest_first(self) -> AsyncIterator[RecordingPage]:
-        """All pages, those of the newest recordings first."""
+        """Request the list oldest first; yields all pages from the last to the first."""
         page = await self._page(self.last, "ASC")
         if not page.recordings and self.last > 1:  # the list has become shorter
             self.last, page = 1, await self._page(1, "ASC")
         if _is_last(page, self.last):
-            walk = self._downwards(self.last, page)
-        elif (number := _number_of_last(page)) is not None and number > self.last:
-            walk = self._downwards(number, None, length=_length(page))
+            pages = self._downwards(self.last, page)
+        elif (number := _last_page_number(page)) is not None and number > self.last:
+            pages = self._downwards(number, None, length=_length(page))
         else:
-            walk = self._upwards(await self._page(1, "ASC"), "ASC")
-        async for each in walk:
+            pages = self._upwards(await self._page(1, "ASC"), "ASC")
+        async for each in pages:
             yield each
 
     async def newest_first(self) -> AsyncIterator[RecordingPage]:
-        """All pages, the newest recordings first, also if the API lists the oldest first.
+        """Yield all pages, the newest recordings first, even if the API lists the oldest first.
 
-        What begins meanwhile moves recordings to pages that are still to be read.
+        A recording that begins meanwhile moves others to pages that are still to be read.
         """
         page = await self._page(1, "DESC")
-        if _ascends(page) and not _is_last(page):
+        if _is_ascending(page) and not _is_last(page):
             async for each in self.oldest_first():
                 yield each
             return
@@ -72,9 +73,11 @@ class PageIterator:
     async def _downwards(
         self, start: int, page: RecordingPage | None, *, length: int = 0
     ) -> AsyncIterator[RecordingPage]:
-        """From page `start` to the first. `page` is that one, if it was read just now; `length`
-        that of a full page, if it is known."""
-        self.last, doubts = 1, 0
+        """Yield the pages from number `start` to 1, then upwards if the numbers prove wrong.
+
+        `page` is page `start` if it was just read. `length` is the length of a full page if known.
+        """
+        self.last, without_news = 1, 0
         for number in range(start, 0, -1):
             page = page or await self._page(number, "ASC")
             if number < start:
@@ -82,9 +85,10 @@ class PageIterator:
             if page.recordings:
                 self.last = max(self.last, number)
                 yield page
-            if not self._is_news(page) and number > 1:
-                doubts += MOST_DOUBTS if _misses_some(page, number, length) else 1
-                if doubts >= MOST_DOUBTS or await self._is_first(page):
+            if not self._has_news(page) and number > 1:
+                is_wrong = _lacks_recordings(page, number, length)
+                without_news += MAX_PAGES_WITHOUT_NEWS if is_wrong else 1
+                if without_news >= MAX_PAGES_WITHOUT_NEWS or await self._is_first(page):
                     break
             page = None
         else:
@@ -93,10 +97,10 @@ class PageIterator:
             yield each
 
     async def _upwards(self, first: RecordingPage, order: Order) -> AsyncIterator[RecordingPage]:
-        """Page after page until one has nothing new, which no numbers need be believed for."""
+        """Yield page after page until one has no new recording. Trusts no page counts."""
         page = first
-        for number in range(2, MOST_PAGES):
-            if not self._is_news(page):
+        for number in range(2, MAX_PAGES):
+            if not self._has_news(page):
                 return
             yield page
             self.last = number - 1
@@ -105,43 +109,43 @@ class PageIterator:
             page = await self._page(number, order)
 
     async def _is_first(self, page: RecordingPage) -> bool:
-        """Whether it is the first page that comes whatever number is asked for."""
+        """Whether the API answers with this first page for every page number."""
         first = await self._page(1, "ASC")
         return _ids(first) == _ids(page)
 
     async def _page(self, number: int, order: Order) -> RecordingPage:
-        self.asked += 1
+        self.requests += 1
         page = await self._api.list_recordings(
             statuses=self._statuses, page_no=number, per_page=PER_PAGE, sort_order=order
         )
-        times = [self.newest, *(one.invoked_time for one in page.recordings)]
-        self.newest = max((one for one in times if one is not None), default=None)
+        times = [self.newest, *(snapshot.invoked_time for snapshot in page.recordings)]
+        self.newest = max((time for time in times if time is not None), default=None)
         return page
 
-    def _is_news(self, page: RecordingPage) -> bool:
-        """Whether there is a recording on the page that no page before it had."""
+    def _has_news(self, page: RecordingPage) -> bool:
+        """Whether the page has a recording that no page before it had."""
         before = len(self._known)
         self._known.update(_ids(page))
         return len(self._known) > before
 
 
-def _number_of_last(page: RecordingPage) -> int | None:
-    """Of a full page that is not the last: the API may give shorter ones than are asked for."""
+def _last_page_number(page: RecordingPage) -> int | None:
+    """Computed from a full page that is not the last: its length may be less than requested."""
     length = _length(page)
     if page.total_count is None or not length:
         return None
     number = -(-page.total_count // length)
-    return number if number <= MOST_PAGES else None
+    return number if number <= MAX_PAGES else None
 
 
-def _misses_some(page: RecordingPage, number: int, length: int) -> bool:
-    """Whether an empty page should have had recordings, were pages `length` long."""
-    empty = not page.recordings and length > 0
-    return empty and (page.total_count or 0) > (number - 1) * length
+def _lacks_recordings(page: RecordingPage, number: int, length: int) -> bool:
+    """Whether an empty page should have had recordings, if full pages have `length` of them."""
+    is_empty = not page.recordings and length > 0
+    return is_empty and (page.total_count or 0) > (number - 1) * length
 
 
 def _ids(page: RecordingPage) -> list[str]:
-    return [one.recording_id for one in page.recordings]
+    return [snapshot.recording_id for snapshot in page.recordings]
 
 
 def _length(page: RecordingPage) -> int:
@@ -149,7 +153,7 @@ def _length(page: RecordingPage) -> int:
 
 
 def _is_last(page: RecordingPage, number: int = 1) -> bool:
-    """Whether the API tells so. That a page is short tells nothing: it may cap their length."""
+    """Whether the API says so. A short page proves nothing, because the API may cap its length."""
     if page.total_count is None:
         return False
     if page.end_offset is not None:
@@ -157,12 +161,13 @@ def _is_last(page: RecordingPage, number: int = 1) -> bool:
     return number == 1 and _length(page) >= page.total_count
 
 
-def _ascends(page: RecordingPage) -> bool:
-    """Whether the oldest stand first."""
-    times = [one.invoked_time for one in page.recordings if one.invoked_time is not None]
+def _is_ascending(page: RecordingPage) -> bool:
+    """Whether the oldest recordings come first."""
+    times = [time for snapshot in page.recordings if (time := snapshot.invoked_time) is not None]
     return len(times) > 1 and times[0] < times[-1]
 
 
-def oldest(page: RecordingPage) -> datetime | None:
-    """When the oldest recording of the page was invoked, if the API tells that of any."""
-    return min((one.invoked_time for one in page.recordings if one.invoked_time), default=None)
+def oldest_invoked_time(page: RecordingPage) -> datetime | None:
+    """When the oldest recording of the page was invoked, None if the API gives no times."""
+    times = (snapshot.invoked_time for snapshot in page.recordings)
+    return min((time for time in times if time), default=None)

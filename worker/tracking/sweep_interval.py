@@ -1,13 +1,13 @@
-"""How often to sweep: as is wanted, as the API's budget allows, and as webhooks make needful."""
+"""How often to sweep: as configured, as the API budget allows, and as webhooks make necessary."""
 
 import msgspec
 
 
 class SweepInterval(msgspec.Struct, kw_only=True):
-    """The seconds from the beginning of one sweep to that of the next.
+    """The seconds from the beginning of one sweep to the beginning of the next.
 
-    `base` is what is wanted, `rate` the requests a second that sweeps may use, and `audit` the
-    longest interval while webhooks are seen to tell everything.
+    `base` is the configured interval. `rate` is how many requests a second sweeps may use. `audit`
+    is the longest interval while webhooks report every change.
     """
 
     base: float
@@ -18,24 +18,25 @@ class SweepInterval(msgspec.Struct, kw_only=True):
 
     @property
     def least(self) -> float:
-        """What the budget asks for: pages are paid one by one."""
+        """The shortest interval that the budget allows: each page costs one request."""
         return self.pages / self.rate
 
     @property
     def floor(self) -> float:
-        """The interval while nothing is known to make sweeping less urgent."""
+        """The interval while nothing makes sweeping less urgent."""
         return max(self.base, self.least)
 
     @property
     def interval(self) -> float:
-        """The interval now."""
+        """The present interval."""
         return max(self.floor, min(self.floor * self.stretch, self.audit))
 
-    def record_sweep(self, pages: int, *, told: bool) -> None:
-        """A sweep took so many pages; webhooks told of something since the one before, or not."""
+    def record_sweep(self, pages: int, *, any_webhook: bool) -> None:
+        """A sweep took `pages` requests. `any_webhook`: one arrived since the sweep before it."""
         self.pages = max(pages, 1)
-        self.stretch = min(self.stretch * 2, max(self.audit / self.floor, 1.0)) if told else 1.0
+        longest = max(self.audit / self.floor, 1.0)
+        self.stretch = min(self.stretch * 2, longest) if any_webhook else 1.0
 
     def record_miss(self) -> None:
-        """No webhook told of a change that a sweep has found."""
+        """A sweep found a change that no webhook reported."""
         self.stretch = 1.0

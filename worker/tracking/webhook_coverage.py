@@ -1,4 +1,4 @@
-"""Whether webhooks tell of all that changes: what sweeps find is compared with what was told."""
+"""Whether webhooks report every change: compares what sweeps find with what webhooks reported."""
 
 from collections.abc import Iterable
 from datetime import datetime
@@ -9,40 +9,44 @@ from worker.domain.recording import Recording
 from worker.store.read_schedule import TrackedRecording
 from worker.store.store import Store
 
-MOST_DOUBTS: Final = 500
-"""So many changes are asked after whether webhooks told of them, too."""
+MAX_SUSPECTS_CHECKED: Final = 500
 
 
 class WebhookCoverage:
-    """What one app's webhooks told, and what they should have told and perhaps still will."""
+    """Records one app's changes that a sweep found first. A webhook may still report them."""
 
     def __init__(self, store: Store) -> None:
         self._store = store
-        # Changes that were seen here first, with when (seconds) the API was asked.
-        self._doubts: dict[str, float] = {}
+        # By recording id: when the list was requested that showed the change, in seconds.
+        self._suspects: dict[str, float] = {}
         self.any_webhook = False
-        """Whether they told of anything since a sweep that began at `since`, see `compare`."""
+        """Whether a webhook reported anything since the sweep before this one, see `compare`."""
 
     @property
     def has_suspects(self) -> bool:
-        """Whether anything was found of which no webhook had told."""
-        return bool(self._doubts)
+        """Whether a sweep found a change that no webhook had reported by then."""
+        return bool(self._suspects)
 
     def compare(
-        self, followed: TrackedRecording, after: Recording, asked_at: datetime, *, since: float
+        self, tracked: TrackedRecording, after: Recording, asked_at: datetime, *, since: float
     ) -> None:
-        """A list that was asked for then has made this of what was known."""
-        self.any_webhook = self.any_webhook or (followed.last_webhook_at or 0.0) >= since > 0.0
-        moves = (followed.recording.status, after.status)
-        if moves[0] is not moves[1] and Status.PAUSED not in moves:
+        """A list requested at `asked_at` turned `tracked` into `after`.
+
+        `since` is when the sweep before this one began, in seconds; 0 if there was none.
+        """
+        self.any_webhook = self.any_webhook or (tracked.last_webhook_at or 0.0) >= since > 0.0
+        statuses = (tracked.recording.status, after.status)
+        if statuses[0] is not statuses[1] and Status.PAUSED not in statuses:
             self.suspect([after.recording_id], asked_at)
 
-    def suspect(self, recordings: Iterable[str], asked_at: datetime) -> None:
-        """These have changed, by a list that was asked for then."""
-        self._doubts |= dict.fromkeys(recordings, asked_at.timestamp())
+    def suspect(self, recording_ids: Iterable[str], asked_at: datetime) -> None:
+        """These recordings changed, according to a list requested at `asked_at`."""
+        self._suspects |= dict.fromkeys(recording_ids, asked_at.timestamp())
 
     async def has_missed(self) -> bool:
-        """Whether no webhook has told to this day of something that was in doubt."""
-        doubts, self._doubts = self._doubts, {}
-        known = await self._store.tracked(list(doubts)[:MOST_DOUBTS])
-        return any((one.last_webhook_at or 0.0) < doubts[key] for key, one in known.items())
+        """Whether a suspected change is still unreported. Clears the suspects."""
+        suspects, self._suspects = self._suspects, {}
+        known = await self._store.tracked(list(suspects)[:MAX_SUSPECTS_CHECKED])
+        return any(
+            (tracked.last_webhook_at or 0.0) < suspects[key] for key, tracked in known.items()
+        )

@@ -1,8 +1,8 @@
-"""The path of one webhook: read, check who signed it, understand it, commit, answer.
+"""Receives one webhook: read the body, check the signature, decode, commit, answer.
 
-The API repeats what is answered with 5xx and forgets what is answered with 4xx. So what is our
-fault, or only may be, is 503; and what is authentic is 204, also when it is of no use to us.
-A recording may tell of itself before the start that made it is committed: that is waited for.
+The API repeats a webhook after 5xx and drops it after 4xx. So whatever is our fault, or may be, is
+503. An authentic webhook is 204, also if it is of no use to us. A webhook can arrive before the
+start that made its recording is committed. The endpoint waits for that commit.
 """
 
 import asyncio
@@ -24,19 +24,21 @@ from worker.observability.metrics import Metrics
 from worker.observability.tracing import NO_TRACING, Tracing
 from worker.realtimekit.apps import App, Apps
 from worker.realtimekit.decoding.fields import Unreadable
-from worker.realtimekit.decoding.webhooks import WebhookEvent, read_webhook_event
+from worker.realtimekit.decoding.webhooks import read_webhook_event
 from worker.realtimekit.webhook_signature import WebhookVerifier
 from worker.store.observations import WebhookObservation, WebhookResult
 from worker.store.store import Store
 from worker.tracking.webhook_registration import PATH
 
 MAX_BODY_BYTES: Final = 262_144
-BODY_SECONDS: Final = 5.0
-"""Who sends a webhook does not wait longer for its answer either."""
+BODY_TIMEOUT_SECONDS: Final = 5.0
+"""The sender of a webhook does not wait longer for the answer either."""
 
-MOST_AT_ONCE: Final = 200
-PAUSES: Final = (0.05, 0.1, 0.2, 0.4, 0.8, 0.0)
-"""So many seconds from one look whether a start is committed to the next, before it is given up."""
+MAX_CONCURRENT: Final = 200
+MAX_EVENT_NAME_LENGTH: Final = 64
+START_CHECK_DELAYS_SECONDS: Final = (0.05, 0.1, 0.2, 0.4, 0.8, 0.0)
+"""Delays between the checks whether a start is committed. After the last check the webhook is 503.
+"""
 
 SIGNATURE_HEADERS: Final = ("rtk-signature", "dyte-signature")
 
@@ -51,7 +53,7 @@ Verdict = Literal[
     "unavailable",
 ]
 
-STATUSES: Final[Mapping[Verdict, int]] = {
+HTTP_STATUSES: Final[Mapping[Verdict, int]] = {
     "taken": 204,
     "repeated": 204,
     "not_ours": 204,
@@ -62,7 +64,6 @@ STATUSES: Final[Mapping[Verdict, int]] = {
     "unavailable": 503,
 }
 
-
 SPAN_ATTRIBUTES: Final = {
     "http.request.method": "POST",
     "http.route": PATH,
@@ -72,17 +73,18 @@ SPAN_ATTRIBUTES: Final = {
 
 
 class WebhookAnswer(msgspec.Struct, frozen=True):
-    """What became of a webhook, with what is worth telling of it."""
+    """The verdict on one webhook, with the fields of its log line."""
 
     verdict: Verdict
-    facts: Mapping[str, object] = {}
+    log_fields: Mapping[str, object] = {}
 
 
 class WebhookEndpoint:
-    """Takes webhooks in. `keys` has the key of each app's webhooks by its name; `now` is aware.
+    """Serves one path for the webhooks of all apps.
 
-    The store tells of what is left to publish and to read. A body that takes longer than
-    `body_seconds` to arrive is given up.
+    `keys` has the public key of each app's webhooks by the app's name. A body that takes longer
+    than `body_timeout` seconds to arrive is answered with 503. After a commit the store notifies
+    the relay and the refresher.
     """
 
     def __init__(
@@ -94,7 +96,7 @@ class WebhookEndpoint:
         now: Callable[[], datetime],
         metrics: Metrics,
         tracing: Tracing = NO_TRACING,
-        body_seconds: float = BODY_SECONDS,
+        body_timeout: float = BODY_TIMEOUT_SECONDS,
     ) -> None:
         self._store = store
         self._apps = apps
@@ -102,139 +104,150 @@ class WebhookEndpoint:
         self._now = now
         self._metrics = metrics
         self._tracing = tracing
-        self._body_seconds = body_seconds
-        self.in_work = 0
-        """How many are being read, checked and committed now."""
+        self._body_timeout = body_timeout
+        self.in_progress = 0
+        """How many webhooks are being read, checked or committed now."""
 
     def routes(self) -> list[web.RouteDef]:
-        """What to serve."""
+        """The routes to add to the HTTP server."""
         return [web.post(PATH, self._serve)]
 
     async def _serve(self, request: web.Request) -> web.Response:
         started = time.perf_counter()
-        self.in_work += 1
+        self.in_progress += 1
         try:
             with self._tracing.span(
                 f"POST {PATH}", "server", parent={}, attributes=SPAN_ATTRIBUTES
             ) as span:
-                answered = await self._take(request)
-                span.set_attributes({"http.response.status_code": STATUSES[answered.verdict]})
-                span.set_attributes({"recording_worker.verdict": answered.verdict})
+                answer = await self._handle(request)
+                span.set_attributes(
+                    {
+                        "http.response.status_code": HTTP_STATUSES[answer.verdict],
+                        "recording_worker.verdict": answer.verdict,
+                    }
+                )
         finally:
-            self.in_work -= 1
-        self._metrics.record_webhook(answered.verdict)
-        _log(answered, time.perf_counter() - started)
-        return web.Response(status=STATUSES[answered.verdict])
+            self.in_progress -= 1
+        self._metrics.record_webhook(answer.verdict)
+        _log(answer, time.perf_counter() - started)
+        return web.Response(status=HTTP_STATUSES[answer.verdict])
 
-    async def _take(self, request: web.Request) -> WebhookAnswer:
-        if self.in_work > MOST_AT_ONCE:
-            return WebhookAnswer("unavailable", {"reason": "too many webhooks at a time"})
+    async def _handle(self, request: web.Request) -> WebhookAnswer:
+        if self.in_progress > MAX_CONCURRENT:
+            return _unavailable("too many concurrent webhooks")
         app = self._apps.find(request.query.get("app"))
-        if app is None:  # another replica may know it already, or this one may have forgotten it
-            return WebhookAnswer(
-                "unavailable", {"reason": "it is for an app that is not configured"}
-            )
+        if app is None:  # another replica may already know it, or this one may lack it by mistake
+            return _unavailable("its app is not configured")
         try:
-            body = await _body_of(request, self._body_seconds)
-        except _CutShort as error:
-            return WebhookAnswer("unavailable", {"reason": str(error)})
+            body = await _read_body(request, self._body_timeout)
+        except _IncompleteBody as error:
+            return _unavailable(str(error))
         if body is None:
             return WebhookAnswer("too_large")
         try:
             if not await self._is_signed(request, app, body):
                 return WebhookAnswer("forged")
-            return await self._hear(app, body)
+            return await self._apply(app, body)
         except (Unavailable, StoreUnavailable) as error:
-            return WebhookAnswer("unavailable", {"reason": str(error)})
+            return _unavailable(str(error))
 
     async def _is_signed(self, request: web.Request, app: App, body: bytes) -> bool:
-        given = (request.headers.get(name) for name in SIGNATURE_HEADERS)
-        signature = next((one for one in given if one), None)
+        values = (request.headers.get(name) for name in SIGNATURE_HEADERS)
+        signature = next((value for value in values if value), None)
         return signature is not None and await self._keys[app.name].verify(body, signature)
 
-    async def _hear(self, app: App, body: bytes) -> WebhookAnswer:
+    async def _apply(self, app: App, body: bytes) -> WebhookAnswer:
         try:
-            notice = read_webhook_event(body)
+            event = read_webhook_event(body)
         except Unreadable as error:
             return WebhookAnswer("unreadable", {"reason": str(error)})
-        if notice.recording is None:
-            return WebhookAnswer("other_event", {"event_name": _short(notice)})
-        return await self._commit(app, notice.recording)
+        if event.recording is None:
+            return WebhookAnswer("other_event", {"event_name": event.event[:MAX_EVENT_NAME_LENGTH]})
+        return await self._apply_snapshot(app, event.recording)
 
-    async def _commit(self, app: App, told: RecordingSnapshot) -> WebhookAnswer:
-        heard = await self._settled(app, told)
-        facts = {"app": app.name, "recording_id": told.recording_id, "status": told.status}
-        if heard is None:
-            reason = "a start that may have begun it is still under way"
-            return WebhookAnswer("unavailable", facts | {"reason": reason})
-        if not heard.known:
-            return WebhookAnswer("not_ours", facts)
-        return WebhookAnswer("taken" if heard.events or heard.due else "repeated", facts)
+    async def _apply_snapshot(self, app: App, snapshot: RecordingSnapshot) -> WebhookAnswer:
+        result = await self._commit(app, snapshot)
+        log_fields = {
+            "app": app.name,
+            "recording_id": snapshot.recording_id,
+            "status": snapshot.status,
+        }
+        if result is None:
+            return _unavailable("a start that may own the recording is not finished", log_fields)
+        if not result.known:
+            return WebhookAnswer("not_ours", log_fields)
+        return WebhookAnswer("taken" if result.events or result.due else "repeated", log_fields)
 
-    async def _settled(self, app: App, told: RecordingSnapshot) -> WebhookResult | None:
-        """What it comes to, once no start is under way that may have begun the recording."""
-        meeting = told.meeting_id
+    async def _commit(self, app: App, snapshot: RecordingSnapshot) -> WebhookResult | None:
+        """Commit the snapshot. None if a start that may own the recording does not finish."""
+        meeting = snapshot.meeting_id
         slots = [start_slot(app.name, meeting, kind) for kind in get_args(Kind)] if meeting else []
-        for pause in PAUSES:
-            heard = await self._store.apply_webhook(self._sight(app, told))
-            if heard.known:
-                return heard
+        for delay in START_CHECK_DELAYS_SECONDS:
+            result = await self._store.apply_webhook(self._observation(app, snapshot))
+            if result.known:
+                return result
             if not slots or not await self._store.calling(slots):
-                # What was under way at the first look may be committed by now.
+                # A start that ran during the first try may be committed by now.
                 return await self._store.apply_webhook(
-                    self._sight(app, told, follow_all=app.follow_all)
+                    self._observation(app, snapshot, follow_all=app.follow_all)
                 )
-            await asyncio.sleep(pause)
+            await asyncio.sleep(delay)
         return None
 
-    def _sight(
-        self, app: App, told: RecordingSnapshot, *, follow_all: bool = False
+    def _observation(
+        self, app: App, snapshot: RecordingSnapshot, *, follow_all: bool = False
     ) -> WebhookObservation:
         now = self._now()
-        seen = Observation(
-            snapshot=told, observed_by="webhook", asked_at=now, observed_at=now, app=app.name
+        observation = Observation(
+            snapshot=snapshot, observed_by="webhook", asked_at=now, observed_at=now, app=app.name
         )
-        return WebhookObservation(observation=seen, follow_all=follow_all)
+        return WebhookObservation(observation=observation, follow_all=follow_all)
 
 
-def unavailable_routes(metrics: Metrics, why: Callable[[], str | None]) -> list[web.RouteDef]:
-    """What to serve while no webhook can be taken in: each is 503, so that it is sent again."""
+def unavailable_routes(metrics: Metrics, reason: Callable[[], str | None]) -> list[web.RouteDef]:
+    """Routes for the time before the store is open: 503, so that the API repeats the webhook."""
 
     async def serve(_request: web.Request) -> web.Response:
         metrics.record_webhook("unavailable")
-        _log(WebhookAnswer("unavailable", {"reason": why()}), 0.0)
-        return web.Response(status=STATUSES["unavailable"])
+        _log(_unavailable(reason()), 0.0)
+        return web.Response(status=HTTP_STATUSES["unavailable"])
 
     return [web.post(PATH, serve)]
 
 
-class _CutShort(Exception):
+class _IncompleteBody(Exception):
     pass
 
 
-async def _body_of(request: web.Request, seconds: float) -> bytes | None:
-    """The body as it was sent; None when it is too large."""
+async def _read_body(request: web.Request, timeout: float) -> bytes | None:
+    """The body's bytes as sent. None if it is too large; raises `_IncompleteBody`."""
     if (request.content_length or 0) > MAX_BODY_BYTES:
         return None
     body = bytearray()
     try:
-        async with asyncio.timeout(seconds):
-            async for piece in request.content.iter_any():
-                body += piece
+        async with asyncio.timeout(timeout):
+            async for chunk in request.content.iter_any():
+                body += chunk
                 if len(body) > MAX_BODY_BYTES:
                     return None
     except TimeoutError:
-        raise _CutShort("the body did not arrive in time") from None
+        raise _IncompleteBody("the body did not arrive in time") from None
     except (web.RequestPayloadError, OSError):
-        raise _CutShort("the body did not arrive whole") from None
+        raise _IncompleteBody("the body did not arrive completely") from None
     return bytes(body)
 
 
-def _short(notice: WebhookEvent) -> str:
-    return notice.event[:64]
+def _unavailable(reason: str | None, log_fields: Mapping[str, object] = {}) -> WebhookAnswer:
+    return WebhookAnswer("unavailable", {**log_fields, "reason": reason})
 
 
-def _log(answered: WebhookAnswer, seconds: float) -> None:
+def _log(answer: WebhookAnswer, seconds: float) -> None:
     logger = structlog.get_logger()
-    say = logger.warning if answered.verdict in {"unavailable", "unreadable"} else logger.info
-    say("webhook", verdict=answered.verdict, seconds=round(seconds, 4), **answered.facts)
+    is_warning = answer.verdict in {"unavailable", "unreadable"}
+    log = logger.warning if is_warning else logger.info
+    log(
+        "webhook_answered",
+        verdict=answer.verdict,
+        seconds=round(seconds, 4),
+        **answer.log_fields,
+    )

@@ -1,6 +1,6 @@
-"""Has the API send its webhooks here: one subscription for an app, however often it is asked for.
+"""Subscribes to the API's webhooks: exactly one subscription per app, however often it is repeated.
 
-Another's subscriptions are told from ours by their URLs, and left alone.
+Subscriptions of others have other URLs. They are left alone.
 """
 
 import asyncio
@@ -18,56 +18,56 @@ from worker.realtimekit.models import Webhook
 
 NAME: Final = "recording-worker"
 PATH: Final = "/webhooks/realtimekit"
-"""Where they are served. A query `app=name` says which app they are for."""
+"""The path that receives webhooks. The query `app=<name>` names the app."""
 
 EVENTS: Final = (STATUS_UPDATE,)
-FIRST_PAUSE: Final = 1.0
-LONGEST_PAUSE: Final = 60.0
+FIRST_RETRY_DELAY_SECONDS: Final = 1.0
+MAX_RETRY_DELAY_SECONDS: Final = 60.0
 
-What = Literal["added", "changed", "unchanged"]
+Action = Literal["added", "changed", "unchanged"]
 
 
 class Registration(msgspec.Struct, frozen=True, kw_only=True):
-    """The app's one subscription, what was done about it, and how many doubles were removed."""
+    """The app's one subscription, what was done to it, and how many duplicates were removed."""
 
     webhook: Webhook
-    what: What
+    action: Action
     removed: int = 0
 
 
 def callback_url(public_url: str, app: str) -> str:
-    """Where the API is to send the webhooks of `app`: its name is only left out for the default."""
+    """The URL for the webhooks of `app`. The default app's URL has no query."""
     url = public_url.rstrip("/") + PATH
     return url if app == "default" else f"{url}?app={quote(app, safe='')}"
 
 
 async def register(api: RealtimeKitClient, url: str) -> Registration:
-    """Leave exactly one subscription to `url`, as the worker needs it and switched on.
+    """Leave exactly one subscription to `url`, enabled and with the events the worker needs.
 
-    Raises what the API raises. Whatever came of that, it may be called again.
+    Raises ApiError. It may then be called again, whatever was done before the error.
     """
-    found = await ours(api, url)
-    webhook, what = await _set_up(api, url, found[0] if found else None)
-    if what == "added":  # somebody else may have added one in the same moment
-        found = await ours(api, url) or [webhook]
+    found = await find_subscriptions(api, url)
+    webhook, action = await _ensure(api, url, found[0] if found else None)
+    if action == "added":  # another caller may have added one at the same moment
+        found = await find_subscriptions(api, url) or [webhook]
         webhook = found[0]
-    for double in found[1:]:
-        await _delete(api, double)
-    return Registration(webhook=webhook, what=what, removed=len(found[1:]))
+    for duplicate in found[1:]:
+        await _delete(api, duplicate)
+    return Registration(webhook=webhook, action=action, removed=len(found[1:]))
 
 
 async def remove(api: RealtimeKitClient, url: str) -> tuple[Webhook, ...]:
-    """Leave no subscription to `url`; returns those that were removed."""
-    found = await ours(api, url)
-    for one in found:
-        await _delete(api, one)
+    """Remove every subscription to `url` and return them."""
+    found = await find_subscriptions(api, url)
+    for webhook in found:
+        await _delete(api, webhook)
     return tuple(found)
 
 
-async def ours(api: RealtimeKitClient, url: str) -> list[Webhook]:
-    """The subscriptions to `url`, in an order that is the same for whoever asks."""
-    found = [one for one in await api.list_webhooks() if one.url == url]
-    return sorted(found, key=lambda one: one.webhook_id)
+async def find_subscriptions(api: RealtimeKitClient, url: str) -> list[Webhook]:
+    """The subscriptions to `url`, in an order that is the same for every caller."""
+    found = [webhook for webhook in await api.list_webhooks() if webhook.url == url]
+    return sorted(found, key=lambda webhook: webhook.webhook_id)
 
 
 async def keep_registered(
@@ -75,38 +75,47 @@ async def keep_registered(
     url: str,
     *,
     app: str,
-    leads: Callable[[], bool],
+    is_leader: Callable[[], bool],
     sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
 ) -> None:
-    """Register once this replica leads; tried again for as long as it does not work.
+    """Register once this replica is the leader. Tries again until the API accepts it.
 
-    Only the leader does, as the API takes one URL twice.
+    Only the leader registers, because the API accepts the same URL twice.
     """
-    logger, pause = structlog.get_logger(), FIRST_PAUSE
+    logger, delay = structlog.get_logger(), FIRST_RETRY_DELAY_SECONDS
     while True:
-        if leads():
+        if is_leader():
             try:
-                done = await register(api, url)
+                registration = await register(api, url)
             except ApiError as error:
                 logger.warning("webhook_registration_failed", app=app, reason=str(error))
-                pause = min(pause * 2, LONGEST_PAUSE)
+                delay = min(delay * 2, MAX_RETRY_DELAY_SECONDS)
             else:
                 logger.info(
-                    "webhook_registered", app=app, url=url, what=done.what, removed=done.removed
+                    "webhook_registered",
+                    app=app,
+                    url=url,
+                    action=registration.action,
+                    removed=registration.removed,
                 )
                 return
-        await sleep(pause)
+        await sleep(delay)
 
 
-async def _set_up(api: RealtimeKitClient, url: str, found: Webhook | None) -> tuple[Webhook, What]:
-    if found is None:
+async def _ensure(
+    api: RealtimeKitClient, url: str, webhook: Webhook | None
+) -> tuple[Webhook, Action]:
+    if webhook is None:
         return await api.create_webhook(name=NAME, url=url, events=EVENTS), "added"
-    if found.name == NAME and set(found.events) == set(EVENTS) and found.enabled is not False:
-        return found, "unchanged"
-    if found.enabled is False:
-        structlog.get_logger().warning("webhook_was_disabled", webhook_id=found.webhook_id, url=url)
+    has_events = webhook.name == NAME and set(webhook.events) == set(EVENTS)
+    if has_events and webhook.enabled is not False:
+        return webhook, "unchanged"
+    if webhook.enabled is False:
+        structlog.get_logger().warning(
+            "webhook_found_disabled", webhook_id=webhook.webhook_id, url=url
+        )
     changed = await api.replace_webhook(
-        found.webhook_id, name=NAME, url=url, events=EVENTS, enabled=True
+        webhook.webhook_id, name=NAME, url=url, events=EVENTS, enabled=True
     )
     return changed, "changed"
 
@@ -115,4 +124,4 @@ async def _delete(api: RealtimeKitClient, webhook: Webhook) -> None:
     try:
         await api.delete_webhook(webhook.webhook_id)
     except NotFound:
-        return  # somebody else was quicker
+        return  # another caller has deleted it

@@ -12,7 +12,7 @@ def pace(base: float = 10, rate: float = 2) -> SweepInterval:
 @pytest.mark.parametrize(("pages", "interval"), [(1, 10), (10, 10), (20, 10), (40, 20), (100, 50)])
 def test_a_long_list_is_swept_as_often_as_the_budget_allows(pages: int, interval: float) -> None:
     swept = pace()
-    swept.record_sweep(pages, told=False)
+    swept.record_sweep(pages, any_webhook=False)
     assert swept.interval == interval
 
 
@@ -20,7 +20,7 @@ def test_sweeps_grow_rarer_while_webhooks_tell_everything_up_to_the_audit() -> N
     swept = pace()
     intervals = []
     for _ in range(6):
-        swept.record_sweep(1, told=True)
+        swept.record_sweep(1, any_webhook=True)
         intervals.append(swept.interval)
     assert intervals == [20, 40, 80, 120, 120, 120]
 
@@ -28,25 +28,25 @@ def test_sweeps_grow_rarer_while_webhooks_tell_everything_up_to_the_audit() -> N
 def test_a_change_that_no_webhook_told_brings_the_sweeps_back_at_once() -> None:
     swept = pace()
     for _ in range(5):
-        swept.record_sweep(1, told=True)
+        swept.record_sweep(1, any_webhook=True)
     swept.record_miss()
     assert swept.interval == 10
 
 
 def test_while_no_webhook_tells_anything_sweeps_are_not_put_off() -> None:
     swept = pace()
-    swept.record_sweep(1, told=True)
-    swept.record_sweep(1, told=False)
+    swept.record_sweep(1, any_webhook=True)
+    swept.record_sweep(1, any_webhook=False)
     assert swept.interval == 10
 
 
 def test_an_audit_is_never_more_often_than_the_budget_allows() -> None:
     swept = pace(rate=0.5)
-    swept.record_sweep(100, told=True)
+    swept.record_sweep(100, any_webhook=True)
     assert swept.interval == 200
 
 
 def test_what_is_wanted_soon_waits_for_the_budget_only() -> None:
     swept = pace()
-    swept.record_sweep(4, told=False)
+    swept.record_sweep(4, any_webhook=False)
     assert (swept.least, swept.interval) == (2, 10)

@@ -1,0 +1,165 @@
+"""Reads the list of live recordings once and brings it to the store.
+
+One request covers a page of recordings. A tracked recording that is missing from the list has
+ended, or moved between two pages, or is not listed yet. It becomes due to be read by itself, which
+an ended recording needs anyway for its files.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from datetime import datetime, timedelta
+from typing import Final
+
+import msgspec
+
+from worker.domain.recording import LIVE, Observation
+from worker.domain.snapshot import RecordingSnapshot
+from worker.domain.transitions import apply_observation
+from worker.realtimekit.client import RealtimeKitClient
+from worker.realtimekit.models import RecordingPage
+from worker.store.read_schedule import ScheduledRead, TrackedRecording
+from worker.store.store import Store
+from worker.tracking.discovery import DiscoveryProgress, ExternalRecordingDiscovery
+from worker.tracking.list_diff import AbsenceDetector
+from worker.tracking.pagination import PER_PAGE, PageIterator
+from worker.tracking.webhook_coverage import WebhookCoverage
+
+LIST_LAG: Final = timedelta(seconds=5)
+"""How long after it was first observed a recording may be missing from the list."""
+
+
+class ListResult(msgspec.Struct, frozen=True):
+    """The requests that one reading of the list took, and the events that it caused."""
+
+    requests: int = 0
+    events: int = 0
+
+
+class LiveList:
+    """Reads one app's list. `discovery` is None if only our own recordings are tracked.
+
+    `on_commit` is called after events were committed.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        api: RealtimeKitClient,
+        coverage: WebhookCoverage,
+        *,
+        app: str,
+        discovery: ExternalRecordingDiscovery | None,
+        now: Callable[[], datetime],
+        on_commit: Callable[[], None],
+    ) -> None:
+        self._store = store
+        self._api = api
+        self._coverage = coverage
+        self._app = app
+        self._discovery = discovery
+        self._now = now
+        self._on_commit = on_commit
+        self._last_page = 0
+        self._absences = AbsenceDetector()
+
+    async def read(
+        self, started_at: datetime, is_leader: Callable[[], bool], *, since: float
+    ) -> ListResult:
+        """Apply every page and schedule reads of the recordings that are missing from the list.
+
+        `since` is when the sweep before this one began, in seconds. Ends at the next page when the
+        lead is lost. Raises ApiError and StoreUnavailable.
+        """
+        live = await self._store.live(self._app)
+        if not live and self._discovery is None:
+            return ListResult()
+        guess = self._last_page or -(-len(live) // PER_PAGE)
+        pages = PageIterator(self._api, statuses=sorted(LIVE), guess=guess)
+        progress = await self._discovery.begin() if self._discovery else None
+        events, asked_at = 0, self._now()
+        self._absences.begin()
+        async for page in pages.oldest_first():
+            known, page_events = await self._apply_page(page, asked_at, since)
+            events += page_events
+            progress = await self._adopt_unknown(page, known, progress, asked_at)
+            if not is_leader():
+                return ListResult(pages.requests, events)
+            absent = self._absences.add_page(
+                [snapshot.recording_id for snapshot in page.recordings]
+            )
+            await self._schedule_reads([key for key in absent if key in live], asked_at, started_at)
+            asked_at = self._now()
+        self._last_page = pages.last
+        self._absences.end()
+        await self._schedule_reads(self._absent(live, started_at), started_at, started_at)
+        requests = pages.requests
+        if self._discovery is not None and progress is not None:
+            requests += await self._discovery.catch_up(
+                progress, started_at, pages.newest, is_leader
+            )
+        return ListResult(requests, events)
+
+    async def _apply_page(
+        self, page: RecordingPage, asked_at: datetime, since: float
+    ) -> tuple[Mapping[str, TrackedRecording], int]:
+        """Apply the changes on a page. Returns its tracked recordings and the number of events."""
+        known = await self._store.tracked([snapshot.recording_id for snapshot in page.recordings])
+        changes = []
+        for snapshot in page.recordings:
+            if (tracked := known.get(snapshot.recording_id)) is None:
+                continue
+            observation = self._observation(snapshot, asked_at)
+            after = apply_observation(tracked.recording, observation).after
+            self._coverage.compare(tracked, after, asked_at, since=since)
+            if after != tracked.recording or _was_due(tracked, asked_at):
+                changes.append(observation)
+        return known, await self._apply(changes)
+
+    async def _apply(self, observations: Sequence[Observation]) -> int:
+        if not observations:
+            return 0
+        result = await self._store.apply(observations)
+        if result.events:
+            self._on_commit()
+        return result.events
+
+    async def _adopt_unknown(
+        self,
+        page: RecordingPage,
+        known: Mapping[str, TrackedRecording],
+        progress: DiscoveryProgress | None,
+        asked_at: datetime,
+    ) -> DiscoveryProgress | None:
+        if self._discovery is None or progress is None or len(known) == len(page.recordings):
+            return progress
+        return await self._discovery.adopt_live(page.recordings, progress, asked_at)
+
+    def _absent(self, live: Mapping[str, float], started_at: datetime) -> list[str]:
+        """The live recordings that no page had, without those too new to be listed."""
+        newest = (started_at - LIST_LAG).timestamp()
+        return [
+            recording_id
+            for recording_id, first_seen_at in live.items()
+            if first_seen_at <= newest and not self._absences.is_accounted_for(recording_id)
+        ]
+
+    async def _schedule_reads(
+        self, absent: Sequence[str], asked_at: datetime, started_at: datetime
+    ) -> None:
+        """Have recordings read that were missing from a list requested at `asked_at`."""
+        if absent:
+            await self._store.schedule_read(ScheduledRead(ids=absent, at=asked_at.timestamp()))
+            self._coverage.suspect(absent, started_at)
+
+    def _observation(self, snapshot: RecordingSnapshot, asked_at: datetime) -> Observation:
+        return Observation(
+            snapshot=snapshot,
+            observed_by="sweep",
+            asked_at=asked_at,
+            observed_at=self._now(),
+            app=self._app,
+        )
+
+
+def _was_due(tracked: TrackedRecording, asked_at: datetime) -> bool:
+    """Whether a read of the recording was due, which the list has made unnecessary."""
+    return tracked.read_at is not None and tracked.read_at <= asked_at.timestamp()

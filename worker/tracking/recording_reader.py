@@ -1,0 +1,127 @@
+"""Reads one recording from the API and decides what the answer, or its absence, means."""
+
+from collections.abc import Callable
+from datetime import datetime
+
+from recording_schemas import Status
+from worker.domain.errors import NotFound, Refused
+from worker.domain.read_policy import is_past_rechecks
+from worker.domain.recording import RANK, Observation, Recording
+from worker.domain.snapshot import RecordingSnapshot
+from worker.domain.timeout_observations import (
+    end_observation,
+    give_up_observation,
+    stalled_error,
+    vanished_error,
+)
+from worker.domain.timeouts import (
+    Timeouts,
+    files_wait_is_over,
+    is_confirmed_missing,
+    is_overdue,
+    should_give_up,
+)
+from worker.realtimekit.client import RealtimeKitClient
+from worker.realtimekit.fetch import fetch_recording
+
+
+class RecordingReader:
+    """Makes observations of one app's recordings, each by a GET."""
+
+    def __init__(
+        self, api: RealtimeKitClient, timeouts: Timeouts, *, app: str, now: Callable[[], datetime]
+    ) -> None:
+        self._api = api
+        self._timeouts = timeouts
+        self._app = app
+        self._now = now
+
+    async def read(self, recording: Recording, asked_at: datetime) -> Observation:
+        """GET the recording with its files. An overdue recording that has not moved on is ended.
+
+        Raises ApiError if the API's answer settles nothing.
+        """
+        try:
+            observation = await fetch_recording(
+                self._api,
+                recording.recording_id,
+                recording,
+                app=self._app,
+                observed_by="sweep",
+                now=self._now,
+                last_look=files_wait_is_over(recording, asked_at, self._timeouts),
+            )
+        except NotFound:
+            return await self._observe_not_found(recording, asked_at)
+        status = observation.snapshot.status
+        has_moved_on = RANK[status] > RANK[recording.status]
+        if not has_moved_on and is_overdue(recording, self._now(), self._timeouts):
+            return await self._end(recording, status, asked_at)
+        return observation
+
+    def observe_failed_read(
+        self, recording: Recording, asked_at: datetime, *, is_last_try: bool
+    ) -> Observation | None:
+        """Conclude from a read that failed. None means that the read has to be tried again."""
+        now = self._now()
+        if should_give_up(recording, now, self._timeouts):
+            return give_up_observation(recording, self._timeouts, asked_at=asked_at, now=now)
+        if is_last_try and is_past_rechecks(recording, now):
+            return self._observe_unchanged(recording, asked_at)
+        return None
+
+    async def _observe_not_found(self, recording: Recording, asked_at: datetime) -> Observation:
+        """Handle 404 for a recording that existed.
+
+        The first 404 proves nothing, because the API may lag behind. The API may also list such a
+        recording for ever, so an overdue recording ends although it is not missing for long enough.
+        """
+        now = self._now()
+        is_final = is_confirmed_missing(recording, now, self._timeouts) or files_wait_is_over(
+            recording, now, self._timeouts
+        )
+        if recording.is_open and is_final:
+            return end_observation(recording, vanished_error(recording), asked_at=asked_at, now=now)
+        if is_overdue(recording, now, self._timeouts):
+            return await self._end(recording, recording.status, asked_at)
+        return self._observe_unchanged(recording, asked_at, missing=True)
+
+    async def _end(
+        self, recording: Recording, api_status: Status, asked_at: datetime
+    ) -> Observation:
+        """End an overdue recording: stop it, so that it does not go on, else time it out.
+
+        A recording that others started is never stopped. Whatever the API answers, the recording
+        gets closer to its end.
+        """
+        if recording.start is not None and api_status is not Status.UPLOADING:
+            try:
+                snapshot = await self._api.control_recording(recording.recording_id, "stop")
+            except Refused:
+                pass
+            else:
+                if RANK[snapshot.status] > RANK[recording.status]:
+                    return self._observation(snapshot, asked_at)
+        now = self._now()
+        error = stalled_error(recording, self._timeouts, now)
+        return end_observation(recording, error, asked_at=asked_at, now=now)
+
+    def _observe_unchanged(
+        self, recording: Recording, asked_at: datetime, *, missing: bool = False
+    ) -> Observation:
+        snapshot = RecordingSnapshot(
+            recording_id=recording.recording_id, status=recording.status, kind=recording.kind
+        )
+        return self._observation(snapshot, asked_at, missing=missing)
+
+    def _observation(
+        self, snapshot: RecordingSnapshot, asked_at: datetime, *, missing: bool = False
+    ) -> Observation:
+        return Observation(
+            snapshot=snapshot,
+            observed_by="sweep",
+            asked_at=asked_at,
+            observed_at=self._now(),
+            app=self._app,
+            missing=missing,
+        )

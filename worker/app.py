@@ -22,6 +22,7 @@ from worker.domain.errors import StoreUnavailable
 from worker.observability.http_server import Check, HttpServer
 from worker.observability.liveness import STUCK_SECONDS, Watchdog
 from worker.observability.metrics import Metrics
+from worker.publishing.event_publisher import EventPublisher
 from worker.publishing.relay import OutboxRelay
 from worker.realtimekit.apps import App, Apps
 from worker.settings.settings import Settings
@@ -140,14 +141,14 @@ class Worker:
             lease_seconds=min(LEADER_LEASE_SECONDS, settings.lease_seconds),
             now=self._now,
         )
-        relay = OutboxRelay(
-            store,
+        events = EventPublisher(
             publisher,
             topology,
             metrics=self._metrics,
             tracing=assembly.tracing,
             now=self._now,
         )
+        relay = OutboxRelay(store, events, now=self._now)
         store.subscribe("outbox", relay.wake)
         store.subscribe("lease", leadership.wake)
         housekeeping = Pruner(

@@ -25,12 +25,12 @@ CHECK_INTERVAL_SECONDS: Final = 0.05
 class StuckRelay(OutboxRelay):
     """Comes to a stop at each turn, until the file is gone."""
 
-    async def once(self, *, until: float = math.inf) -> bool:
+    async def publish_pending(self, *, until: float = math.inf) -> bool:
         if _how() == "blocks":
             _gone()
         elif _how() == "waits":
             await asyncio.to_thread(_gone)
-        return await super().once(until=until)
+        return await super().publish_pending(until=until)
 
 
 def _gone() -> None:

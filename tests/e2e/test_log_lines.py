@@ -47,7 +47,7 @@ async def test_each_command_sweep_webhook_and_batch_is_one_line_without_a_creden
         sweeps = lines(environment, "sweep_completed")
         assert {one["app"] for one in sweeps} == {"default"}
         assert any(one["requests"] for one in sweeps)
-        published = sum(one["published"] for one in lines(environment, "relay"))
+        published = sum(one["published"] for one in lines(environment, "outbox_relayed"))
         assert published == len(environment.messages.events)
 
         log = environment.worker.log.read_text()

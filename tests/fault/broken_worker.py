@@ -2,7 +2,7 @@
 
 import os
 import uuid
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import msgspec
@@ -14,7 +14,7 @@ from worker.broker.acknowledger import Acknowledger
 from worker.broker.consumer import Consumer
 from worker.broker.messages import Delivery, Outgoing
 from worker.domain.snapshot import RecordingSnapshot
-from worker.publishing.relay import OutboxRelay
+from worker.publishing.event_publisher import EventPublisher
 from worker.realtimekit.client import RealtimeKitClient
 from worker.store.outbox import UnsentEvent
 
@@ -35,59 +35,69 @@ class StartsTwice(RealtimeKitClient):
         return await super().start_track_recording(body)
 
 
-class DropsAnEvent(OutboxRelay):
+class DropsAnEvent(EventPublisher):
     """Takes every file event for sent, and never sends it."""
 
-    async def _publish_all(self, waiting: list[UnsentEvent]) -> list[UnsentEvent]:
-        await super()._publish_all([one for one in waiting if "file_ready" not in one.event_type])
-        return waiting
+    async def publish(
+        self, events: Sequence[UnsentEvent], may_continue: Callable[[], bool]
+    ) -> list[UnsentEvent]:
+        await super().publish(
+            [event for event in events if "file_ready" not in event.event_type], may_continue
+        )
+        return list(events)
 
 
-class ChangesAnId(OutboxRelay):
+class ChangesAnId(EventPublisher):
     """Makes up an id for each publication."""
 
-    def _message(self, one: UnsentEvent) -> Outgoing:
-        event: dict[str, Any] = msgspec.json.decode(one.body)
-        event["id"] = str(uuid.uuid4())
-        body = msgspec.json.encode(event)
-        message = super()._message(one)
-        return msgspec.structs.replace(message, body=body, message_id=event["id"])
+    def message(self, event: UnsentEvent) -> Outgoing:
+        body: dict[str, Any] = msgspec.json.decode(event.body)
+        body["id"] = str(uuid.uuid4())
+        return msgspec.structs.replace(
+            super().message(event), body=msgspec.json.encode(body), message_id=body["id"]
+        )
 
-    async def _publish_all(self, waiting: list[UnsentEvent]) -> list[UnsentEvent]:
-        await super()._publish_all(waiting)
-        return await super()._publish_all(waiting)  # as after a confirmation that was lost
+    async def publish(
+        self, events: Sequence[UnsentEvent], may_continue: Callable[[], bool]
+    ) -> list[UnsentEvent]:
+        await super().publish(events, may_continue)
+        return await super().publish(events, may_continue)  # as after a confirmation that was lost
 
 
-class ChangesTheBytes(OutboxRelay):
+class ChangesTheBytes(EventPublisher):
     """Writes the time of publishing into the event."""
 
     published = 0
 
-    def _message(self, one: UnsentEvent) -> Outgoing:
+    def message(self, event: UnsentEvent) -> Outgoing:
         self.published += 1
-        event: dict[str, Any] = msgspec.json.decode(one.body)
-        event["published"] = self.published
-        return msgspec.structs.replace(super()._message(one), body=msgspec.json.encode(event))
+        body: dict[str, Any] = msgspec.json.decode(event.body)
+        body["published"] = self.published
+        return msgspec.structs.replace(super().message(event), body=msgspec.json.encode(body))
 
-    async def _publish_all(self, waiting: list[UnsentEvent]) -> list[UnsentEvent]:
-        await super()._publish_all(waiting)
-        return await super()._publish_all(waiting)
+    async def publish(
+        self, events: Sequence[UnsentEvent], may_continue: Callable[[], bool]
+    ) -> list[UnsentEvent]:
+        await super().publish(events, may_continue)
+        return await super().publish(events, may_continue)
 
 
-class SendsTheLastFirst(OutboxRelay):
+class SendsTheLastFirst(EventPublisher):
     """Publishes what waits of a recording in the wrong order."""
 
-    async def _publish_all(self, waiting: list[UnsentEvent]) -> list[UnsentEvent]:
-        return await super()._publish_all(waiting[::-1])
+    async def publish(
+        self, events: Sequence[UnsentEvent], may_continue: Callable[[], bool]
+    ) -> list[UnsentEvent]:
+        return await super().publish(events[::-1], may_continue)
 
 
 BREAKAGES: Mapping[str, tuple[str, type]] = {
     "acknowledges-early": ("Consumer", AcknowledgesEarly),
     "starts-twice": ("RealtimeKitClient", StartsTwice),
-    "drops-an-event": ("OutboxRelay", DropsAnEvent),
-    "changes-an-id": ("OutboxRelay", ChangesAnId),
-    "changes-the-bytes": ("OutboxRelay", ChangesTheBytes),
-    "sends-the-last-first": ("OutboxRelay", SendsTheLastFirst),
+    "drops-an-event": ("EventPublisher", DropsAnEvent),
+    "changes-an-id": ("EventPublisher", ChangesAnId),
+    "changes-the-bytes": ("EventPublisher", ChangesTheBytes),
+    "sends-the-last-first": ("EventPublisher", SendsTheLastFirst),
 }
 
 

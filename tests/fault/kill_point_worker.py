@@ -34,9 +34,9 @@ def install(steps: PointTracker) -> None:
             await steps.whole(_which(delivery), super()._handle(acknowledger, tag, delivery))
 
     class SteppingRelay(OutboxRelay):
-        async def once(self, **until: float) -> bool:
+        async def publish_pending(self, **until: float) -> bool:
             steps.anew("relay")
-            return await steps.whole("relay", super().once(**until))
+            return await steps.whole("relay", super().publish_pending(**until))
 
     class SteppingSweep(Sweep):
         async def once(self, *args: Any) -> ListResult:

@@ -26,7 +26,8 @@ from worker.domain.event_envelopes import outcome_record
 from worker.domain.recording import Observation
 from worker.domain.snapshot import RecordingSnapshot
 from worker.observability.metrics import Metrics
-from worker.publishing.relay import BATCH, OutboxRelay
+from worker.publishing.event_publisher import EventPublisher
+from worker.publishing.relay import PAGE_SIZE, OutboxRelay
 from worker.store.finishing import FinishRequest
 from worker.store.inbox import ClaimRequest
 from worker.store.outbox import Reply
@@ -44,21 +45,25 @@ class Bench:
         self.topology = topology
         self.link = BrokerConnection(lambda: url, "publish")
         self.publisher = Publisher(self.link, topology, timeout=5.0)
+        self.events = EventPublisher(
+            self.publisher,
+            topology,
+            metrics=Metrics(CollectorRegistry(), version="test"),
+            now=lambda: 1.0,
+        )
         self.relay = self.another_relay()
         self.raw = raw
         self.received: list[AbstractIncomingMessage] = []
 
     def another_relay(
-        self, store: Store | None = None, idle_seconds: float = 0.05, now: float = 1.0
+        self, store: Store | None = None, idle_interval_seconds: float = 0.05, now: float = 1.0
     ) -> OutboxRelay:
         """As after a restart: it knows only what the store knows."""
         return OutboxRelay(
             store or self.store,
-            self.publisher,
-            self.topology,
-            metrics=Metrics(CollectorRegistry(), version="test"),
+            self.events,
             now=lambda: now,
-            idle_seconds=idle_seconds,
+            idle_interval_seconds=idle_interval_seconds,
         )
 
     async def listen(self) -> None:
@@ -193,7 +198,7 @@ async def test_what_another_replica_commits_leaves_long_before_the_leader_looks_
 ) -> None:
     url = postgresql.new_database()
     other, leader = [await Store.open(url, source="test") for _ in range(2)]
-    relay = bench.another_relay(leader, idle_seconds=60.0)
+    relay = bench.another_relay(leader, idle_interval_seconds=60.0)
     listening = asyncio.Event()
     leader.subscribe("outbox", listening.set)
     leader.subscribe("outbox", relay.wake)
@@ -254,7 +259,7 @@ async def test_after_a_crash_before_it_was_noted_an_event_is_published_with_the_
     waiting = await bench.store.unsent(100)
     async with bench.connected():
         await bench.listen()
-        await bench.relay._publish_all(waiting)  # and dies before it marks them as sent
+        await bench.events.publish(waiting, lambda: True)  # and dies before it marks them as sent
         bench.relay = bench.another_relay(now=NOW.timestamp())
         await bench.relay.flush()
         await eventually(lambda: len(bench.received) == 2 * len(KEYS))
@@ -312,11 +317,11 @@ async def test_a_subscriber_s_full_queue_holds_up_only_what_goes_there(
         exclusive=True, arguments={"x-max-length": 1, "x-overflow": "reject-publish"}
     )
     await full.bind(exchange, "track.invoked")
-    await bench.happen([f"stuck-{number}" for number in range(BATCH + 20)], [Status.INVOKED])
+    await bench.happen([f"stuck-{number}" for number in range(PAGE_SIZE + 20)], [Status.INVOKED])
     await bench.finish("c1", reply_to=None)
     async with bench.relaying():
         await eventually(lambda: any(_subject(one) == "c1" for one in bench.received))
-        assert len(await bench.unsent_ids()) >= BATCH
+        assert len(await bench.unsent_ids()) >= PAGE_SIZE
         await full.purge()
         await full.unbind(exchange, "track.invoked")
         await eventually(bench_is_empty(bench), seconds=30)
@@ -340,7 +345,7 @@ async def test_an_outcome_and_its_replies_carry_one_id_and_all_arrive(
 async def test_at_the_end_is_published_what_was_committed_by_then_and_no_page_of_later_events(
     bench: Bench,
 ) -> None:
-    await bench.happen([f"r{number}" for number in range(BATCH)], [Status.INVOKED])
+    await bench.happen([f"r{number}" for number in range(PAGE_SIZE)], [Status.INVOKED])
     later = msgspec.structs.replace(
         _seen("later", Status.INVOKED), observed_at=NOW + timedelta(seconds=1)
     )

@@ -1,0 +1,6 @@
+"""Publishes committed events to the broker, in order per subject.
+
+relay.py            the loop over the outbox: read a page, publish it, note what was confirmed
+event_publisher.py  one page: messages, rounds, confirmations, traces
+subject_order.py    which events of a page may be in flight at the same time
+"""

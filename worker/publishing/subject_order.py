@@ -1,0 +1,49 @@
+"""The order in which the events of a batch may be published. Pure.
+
+Events of one subject keep their order; subjects do not wait for each other. The subject of an event
+is its recording, or its command for outcomes and replies. Each subject has a queue. The head of a
+queue is what may be in flight at the same time:
+
+    a file event at the front     that event and all file events directly behind it
+    any other event               that event alone
+
+The next head follows when the broker has confirmed every event of the head. If the broker does not
+confirm one, the subject is blocked, and its later events wait in the outbox.
+"""
+
+from collections.abc import Iterable, Sequence
+from itertools import takewhile
+from typing import Final
+
+from recording_schemas import EVENT_TYPES, FileReady
+from worker.store.outbox import UnsentEvent
+
+FILE_READY: Final = EVENT_TYPES[FileReady]
+
+
+class SubjectQueues:
+    """The events of a batch, in one queue per subject. `heads` has the head of each queue."""
+
+    def __init__(self, events: Iterable[UnsentEvent]) -> None:
+        by_subject: dict[str, list[UnsentEvent]] = {}
+        for event in events:
+            by_subject.setdefault(event.subject, []).append(event)
+        self._queues = list(by_subject.values())
+        self.heads = [_head(queue) for queue in self._queues]
+
+    def advance(self, confirmed: Sequence[int]) -> None:
+        """Drop the heads. `confirmed` has for each one how many of its first events the broker
+        confirmed. Blocked subjects and empty queues are dropped as a whole."""
+        self._queues = [
+            queue[count:]
+            for queue, head, count in zip(self._queues, self.heads, confirmed, strict=True)
+            if count == len(head) < len(queue)
+        ]
+        self.heads = [_head(queue) for queue in self._queues]
+
+
+def _head(queue: Sequence[UnsentEvent]) -> Sequence[UnsentEvent]:
+    # The broker takes file events in their order. If it refuses one, those behind it are published
+    # again after it.
+    files = list(takewhile(lambda event: event.event_type == FILE_READY, queue))
+    return files or queue[:1]

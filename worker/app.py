@@ -1,12 +1,12 @@
-"""Builds the worker from its settings, runs its loops, and stops them in order."""
+"""The life of one worker process: open the store, run the loops, stop them in order."""
 
 import asyncio
 import time
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine, Iterator
 from contextlib import AsyncExitStack
 from importlib.metadata import version
-from typing import Final
+from typing import Any, Final
 
 import structlog
 from prometheus_client import CollectorRegistry
@@ -14,277 +14,192 @@ from prometheus_client import CollectorRegistry
 from worker.aio import wait_until_set
 from worker.bootstrap import Bootstrap, open_tracing
 from worker.broker.aiormq.versions import check_versions
-from worker.broker.connection import BrokerConnection
-from worker.broker.consumer import Consumer
-from worker.broker.publisher import Publisher
-from worker.broker.topology import Topology
 from worker.domain.errors import StoreUnavailable
-from worker.observability.http_server import Check, HttpServer
-from worker.observability.liveness import STUCK_SECONDS, Watchdog
+from worker.observability.http_server import HttpServer
 from worker.observability.metrics import Metrics
-from worker.publishing.event_publisher import EventPublisher
-from worker.publishing.relay import OutboxRelay
-from worker.realtimekit.apps import App, Apps
+from worker.realtimekit.apps import Apps
 from worker.settings.settings import Settings
-from worker.store.leader import LeaderElector
-from worker.store.pruner import Pruner, Retention
-from worker.store.queries import Staleness
 from worker.store.store import Store
+from worker.tracking.refresher import Refresher
+from worker.tracking.sweep import Sweep
 from worker.tracking.webhook_endpoint import unavailable_routes
 from worker.tracking.webhook_registration import keep_registered
 
 VERSION: Final = version("recording-worker")
-LEADER_LEASE_SECONDS: Final = 15.0
-GAUGES_SECONDS: Final = 5.0
-AWAIT_SECONDS: Final = 2.0
-"""Between two looks for a database that is not there."""
+GAUGES_INTERVAL_SECONDS: Final = 5.0
+OPEN_STORE_INTERVAL_SECONDS: Final = 2.0
 
 
 class Worker:
     """One worker process: `run` it once.
 
-    `now` is the clock, seconds since the epoch. `http_port` is known once it listens.
+    `now` is this machine's clock in seconds since the epoch. All parts use the store's clock, which
+    on PostgreSQL is that of the server. `http_port` is known once the worker listens.
     """
 
     def __init__(self, settings: Settings, *, now: Callable[[], float] = time.time) -> None:
         self._settings = settings
-        self._now = now
+        self._machine_clock = now
         self._owner = str(uuid.uuid4())
         self._registry = CollectorRegistry()
         self._metrics = Metrics(self._registry, version=VERSION)
-        self._awaited: str | None = None
         self.http_port: int | None = None
 
     async def run(self, stop: asyncio.Event) -> None:
-        """Work until `stop` is set, then finish what runs within the grace time and return.
+        """Work until `stop` is set, finish what runs within the shutdown time, and return.
 
-        Raises what it cannot start or go on with: StoreUnavailable for an SQLite file, OSError when
-        the port is taken, TopologyDiffers; inside an ExceptionGroup when it happens later.
-        UntestedLibrary when an AMQP library is not of a version that the worker was tested with.
+        Raises StoreUnavailable for an SQLite file, OSError when the port is taken and
+        TopologyDiffers; inside an ExceptionGroup when the fault comes after the start. Raises
+        UntestedLibrary when an AMQP library has a version that the worker was not tested with.
         """
         check_versions()
-        settings = self._settings
-        async with AsyncExitStack() as rooms:
+        async with AsyncExitStack() as resources:
             store = await self._open_store(stop)
             if store is None:
                 return
-            rooms.push_async_callback(store.close)
-            self._now = store.now  # one clock for all replicas
-            tracing = open_tracing(settings, version=VERSION, instance=self._owner)
-            rooms.push_async_callback(tracing.aclose)
-            assembly = Bootstrap(settings, store, self._metrics, tracing, rooms)
-            await _tell_who_is_left_behind(store, assembly.apps)
-            await self._connect(rooms, store, assembly, stop)
+            resources.push_async_callback(store.close)
+            tracing = open_tracing(self._settings, version=VERSION, instance=self._owner)
+            resources.push_async_callback(tracing.aclose)
+            parts = Bootstrap(
+                self._settings,
+                store,
+                self._metrics,
+                tracing,
+                resources,
+                registry=self._registry,
+                owner=self._owner,
+            )
+            await _warn_of_missing_apps(store, parts.apps)
+            self.http_port = await parts.http_server.start()
+            resources.push_async_callback(parts.http_server.stop)
+            resources.push_async_callback(parts.elector.release)
+            await self._run_loops(parts, stop)
         structlog.get_logger().info("stopped")
 
-    async def _open_store(self, stop: asyncio.Event) -> Store | None:
-        """The store; None when `stop` was set before there was one.
+    # 1. open the store
 
-        A database server that is away is waited for, with probes that say so: to end and begin
-        again would not bring it back. A file is there or never will be.
+    async def _open_store(self, stop: asyncio.Event) -> Store | None:
+        """The open store; None when `stop` was set before it could be opened.
+
+        The worker waits for a database server that is away: a restart would not bring it back. An
+        SQLite file that cannot be opened is an error.
         """
         try:
-            return await self._opened_store()
+            return await self._try_to_open_store()
         except StoreUnavailable as error:
             if self._settings.database_url.reveal().startswith("sqlite"):
                 raise
-            self._awaited = str(error)
-        http = HttpServer(
+            return await self._wait_for_store(stop, str(error))
+
+    async def _wait_for_store(self, stop: asyncio.Event, reason: str) -> Store | None:
+        """Try again until the store opens. Meanwhile `/readyz` gives the reason."""
+        http_server = HttpServer(
             self._settings.http_host,
             self._settings.http_port,
             checks_live={},
-            checks_ready={"store": lambda: self._awaited},
+            checks_ready={"store": lambda: reason},
             registry=self._registry,
-            extra_routes=unavailable_routes(self._metrics, lambda: self._awaited),
+            extra_routes=unavailable_routes(self._metrics, lambda: reason),
         )
-        port = await http.start()
+        port = await http_server.start()
         try:
             while not stop.is_set():
-                structlog.get_logger().warning(
-                    "store_awaited", reason=self._awaited, http_port=port
-                )
-                await wait_until_set(stop, AWAIT_SECONDS)
+                structlog.get_logger().warning("store_awaited", reason=reason, http_port=port)
+                await wait_until_set(stop, OPEN_STORE_INTERVAL_SECONDS)
                 try:
-                    return await self._opened_store()
+                    return await self._try_to_open_store()
                 except StoreUnavailable as error:
-                    self._awaited = str(error)
+                    reason = str(error)
         finally:
-            await http.stop()
+            await http_server.stop()
         return None
 
-    async def _opened_store(self) -> Store:
-        settings = self._settings
+    async def _try_to_open_store(self) -> Store:
         return await Store.open(
-            settings.database_url.reveal(),
-            source=settings.source,
-            now=self._now,
+            self._settings.database_url.reveal(),
+            source=self._settings.source,
+            now=self._machine_clock,
             ticks=time.monotonic,
         )
 
-    async def _connect(
-        self, rooms: AsyncExitStack, store: Store, assembly: Bootstrap, stop: asyncio.Event
-    ) -> None:
-        """Build what talks to the broker and to people, and run it all."""
-        settings, apps = self._settings, assembly.apps
-        topology = Topology(prefix=settings.name_prefix, retry_delays=settings.retry_delays_seconds)
-        publishing = BrokerConnection(settings.amqp_url.reveal, "publish")
-        consuming = BrokerConnection(settings.amqp_url.reveal, "consume")
-        publisher = Publisher(
-            publishing,
-            topology,
-            timeout=settings.publish_timeout_seconds,
-            may_declare=settings.topology == "declare",
-        )
-        leadership = LeaderElector(
-            store,
-            owner=self._owner,
-            lease_seconds=min(LEADER_LEASE_SECONDS, settings.lease_seconds),
-            now=self._now,
-        )
-        events = EventPublisher(
-            publisher,
-            topology,
-            metrics=self._metrics,
-            tracing=assembly.tracing,
-            now=self._now,
-        )
-        relay = OutboxRelay(store, events, now=self._now)
-        store.subscribe("outbox", relay.wake)
-        store.subscribe("lease", leadership.wake)
-        housekeeping = Pruner(
-            store,
-            Retention(
-                sent_seconds=settings.keep_sent_seconds,
-                finished_seconds=settings.keep_finished_seconds,
-            ),
-            now=self._now,
-        )
-        consumer = Consumer(
-            consuming,
-            topology,
-            publisher,
-            assembly.path(relay, owner=self._owner).handle,
-            prefetch=settings.prefetch,
-            now=self._now,
-        )
-        checks: dict[str, Check] = {
-            "publishing": lambda: publishing.unavailable_reason,
-            "consuming": lambda: consuming.unavailable_reason,
-            "store": lambda: store.commit_error,
-        }
-        # A turn of the relay may be a few confirmations that do not come.
-        pulses = Watchdog(seconds=max(STUCK_SECONDS, 3 * settings.publish_timeout_seconds))
-        relaying = pulses.watched("relay", leadership.is_leader)
-        pruning = pulses.watched("housekeeping", leadership.is_leader)
-        self._metrics.watch_checks(checks | _checks_of(apps))
-        http = HttpServer(
-            settings.http_host,
-            settings.http_port,
-            checks_live=pulses.checks(),
-            checks_ready=checks,
-            checks_any=_checks_of(apps),
-            registry=self._registry,
-            extra_routes=assembly.webhooks().routes(),
-        )
-        apps.on_change(lambda: consumer.take_one_at_a_time(apps.all_circuits_open()))
-        self._metrics.watch_replica(
-            in_flight=lambda: consumer.in_flight, leads=leadership.is_leader
-        )
-        self.http_port = await http.start()
-        rooms.push_async_callback(http.stop)
-        rooms.push_async_callback(leadership.release)
-        async with asyncio.TaskGroup() as loops:
+    # 2. run the loops
+
+    async def _run_loops(self, parts: Bootstrap, stop: asyncio.Event) -> None:
+        async with asyncio.TaskGroup() as tasks:
             background = [
-                loops.create_task(publishing.run(publisher.session), name="publishing"),
-                loops.create_task(leadership.run(), name="leadership"),
-                loops.create_task(relay.run(relaying), name="relay"),
-                loops.create_task(store.listen(), name="news"),
-                loops.create_task(housekeeping.run(pruning), name="housekeeping"),
-                loops.create_task(self._tell_gauges(store), name="gauges"),
-                *(
-                    loops.create_task(budget.run(), name=f"budget/{account_id}")
-                    for account_id, budget in assembly.budgets.items()
-                ),
-                *(
-                    loops.create_task(
-                        self._follow(assembly, app, relay, leadership.is_leader),
-                        name=f"follow/{app.name}",
-                    )
-                    for app in apps
-                ),
-                *(
-                    loops.create_task(
-                        keep_registered(app.api, url, app=app.name, is_leader=leadership.is_leader),
-                        name=f"registration/{app.name}",
-                    )
-                    for app, url in assembly.callbacks()
-                ),
+                tasks.create_task(loop, name=name) for name, loop in self._background_loops(parts)
             ]
-            taking = loops.create_task(consumer.run(), name="consuming")
+            consuming = tasks.create_task(parts.consumer.run(), name="consuming")
             structlog.get_logger().info("started", http_port=self.http_port, owner=self._owner)
             await stop.wait()
-            apps.stop_waiting()
-            await self._finish(consumer, taking, relay, leadership)
+            parts.apps.stop_waiting()
+            await self._drain(parts, consuming)
             for task in background:
                 task.cancel()
 
-    async def _finish(
-        self,
-        consumer: Consumer,
-        taking: asyncio.Task[None],
-        relay: OutboxRelay,
-        leadership: LeaderElector,
-    ) -> None:
-        """Take no more, settle what runs, publish what is committed; in the time there is."""
-        structlog.get_logger().info("stopping", seconds=self._settings.shutdown_seconds)
-        try:
-            async with asyncio.timeout(self._settings.shutdown_seconds):
-                await consumer.drain()
-                await asyncio.wait([taking])
-                if leadership.is_leader():
-                    await relay.flush()
-        except TimeoutError:
-            # What runs still is delivered again, and what is committed is published later.
-            structlog.get_logger().warning("stopped_before_all_was_done")
-            taking.cancel()
+    def _background_loops(
+        self, parts: Bootstrap
+    ) -> Iterator[tuple[str, Coroutine[Any, Any, None]]]:
+        is_leader = parts.elector.is_leader
+        yield "publishing", parts.publishing.run(parts.publisher.session)
+        yield "leader", parts.elector.run()
+        yield "relay", parts.relay.run(parts.may_relay)
+        yield "notifications", parts.store.listen()
+        yield "pruner", parts.pruner.run(parts.may_prune)
+        yield "gauges", self._update_gauges(parts.store)
+        for account_id, budget in parts.budgets.items():
+            yield f"budget/{account_id}", budget.run()
+        for app, (sweep, refresher) in parts.trackers.items():
+            yield f"track/{app}", _track(app, sweep, refresher, is_leader)
+        for app_, url in parts.webhook_urls():
+            yield (
+                f"webhooks/{app_.name}",
+                keep_registered(app_.api, url, app=app_.name, is_leader=is_leader),
+            )
 
-    async def _tell_gauges(self, store: Store) -> None:
+    async def _update_gauges(self, store: Store) -> None:
         while True:
             try:
                 events, oldest = await store.outbox_depth()
-                self._metrics.set_outbox(events, 0.0 if oldest is None else self._now() - oldest)
+                self._metrics.set_outbox(events, 0.0 if oldest is None else store.now() - oldest)
                 self._metrics.set_recordings(await store.count_by_status())
-                self._tell_oldest(await store.staleness())
+                staleness, now = await store.staleness(), store.now()
+                unchanged = {
+                    status: now - since for status, since in staleness.unchanged_since.items()
+                }
+                due_since = staleness.due_since
+                self._metrics.set_oldest(unchanged, 0.0 if due_since is None else now - due_since)
             except StoreUnavailable:
-                pass  # readiness says so
-            await asyncio.sleep(GAUGES_SECONDS)
+                pass  # readiness reports it
+            await asyncio.sleep(GAUGES_INTERVAL_SECONDS)
 
-    def _tell_oldest(self, oldest: Staleness) -> None:
-        now = self._now()
-        unchanged = {status: now - since for status, since in oldest.unchanged_since.items()}
-        overdue = 0.0 if oldest.due_since is None else now - oldest.due_since
-        self._metrics.set_oldest(unchanged, overdue)
+    # 3. stop in order
 
-    async def _follow(
-        self, assembly: Bootstrap, app: App, relay: OutboxRelay, leads: Callable[[], bool]
-    ) -> None:
-        sweep, reader = assembly.following(app, relay.wake)
-        async with asyncio.TaskGroup() as loops:
-            loops.create_task(sweep.run(leads), name=f"sweep/{app.name}")
-            loops.create_task(reader.run(leads), name=f"read/{app.name}")
+    async def _drain(self, parts: Bootstrap, consuming: asyncio.Task[None]) -> None:
+        """Take no more commands, settle those that run, publish what is committed."""
+        structlog.get_logger().info("stopping", seconds=self._settings.shutdown_seconds)
+        try:
+            async with asyncio.timeout(self._settings.shutdown_seconds):
+                await parts.consumer.drain()
+                await asyncio.wait([consuming])
+                if parts.elector.is_leader():
+                    await parts.relay.flush()
+        except TimeoutError:
+            # The broker delivers the unsettled commands again; a later leader publishes the rest.
+            structlog.get_logger().warning("shutdown_timed_out")
+            consuming.cancel()
 
 
-async def _tell_who_is_left_behind(store: Store, apps: Apps) -> None:
-    """Recordings of an app that is configured no more are kept, and followed by nobody."""
+async def _track(
+    app: str, sweep: Sweep, refresher: Refresher, is_leader: Callable[[], bool]
+) -> None:
+    async with asyncio.TaskGroup() as tasks:
+        tasks.create_task(sweep.run(is_leader), name=f"sweep/{app}")
+        tasks.create_task(refresher.run(is_leader), name=f"refresh/{app}")
+
+
+async def _warn_of_missing_apps(store: Store, apps: Apps) -> None:
+    """Recordings of an app that is no longer configured are kept, but nobody follows them."""
     for name, count in (await store.count_by_app()).items():
         if name not in apps:
             structlog.get_logger().warning("recordings_of_no_app", app=name, recordings=count)
-
-
-def _checks_of(apps: Apps) -> dict[str, Check]:
-    """One for each app, by its name where there are several."""
-
-    def check_of(app: App) -> Check:
-        return lambda: app.api.trouble
-
-    return {"api" if len(apps) == 1 else f"api/{app.name}": check_of(app) for app in apps}

@@ -1,4 +1,4 @@
-"""Puts the rooms together from the settings, by plain constructor calls. Nothing runs here."""
+"""Builds every part of the worker from the settings, by plain constructor calls."""
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AsyncExitStack
@@ -6,6 +6,12 @@ from datetime import datetime
 from itertools import combinations
 from typing import Final
 
+from prometheus_client import CollectorRegistry
+
+from worker.broker.connection import BrokerConnection
+from worker.broker.consumer import Consumer
+from worker.broker.publisher import Publisher
+from worker.broker.topology import Topology
 from worker.budget.budget import Budget
 from worker.budget.priorities import Priority
 from worker.commands.handler import CommandHandler
@@ -14,14 +20,19 @@ from worker.domain.errors import WrongSettings
 from worker.domain.outcomes import utc
 from worker.domain.rate import Rate
 from worker.domain.timeouts import Timeouts
+from worker.observability.http_server import Check, HttpServer
+from worker.observability.liveness import STUCK_SECONDS, Watchdog
 from worker.observability.metrics import Metrics
 from worker.observability.tracing import Tracing
+from worker.publishing.event_publisher import EventPublisher
 from worker.publishing.relay import OutboxRelay
 from worker.realtimekit.apps import App, Apps, open_app
 from worker.realtimekit.retry import RequestRetry
 from worker.realtimekit.webhook_signature import WebhookVerifier
 from worker.settings.apps import AppSettings
 from worker.settings.settings import Settings
+from worker.store.leader import LeaderElector
+from worker.store.pruner import Pruner, Retention
 from worker.store.store import Store
 from worker.tracking.discovery import ExternalRecordingDiscovery
 from worker.tracking.refresher import Refresher
@@ -30,6 +41,7 @@ from worker.tracking.sweep_interval import SweepInterval
 from worker.tracking.webhook_endpoint import WebhookEndpoint
 from worker.tracking.webhook_registration import callback_url
 
+LEADER_LEASE_SECONDS: Final = 15.0
 BUDGET_PATIENCE_SECONDS: Final = 5.0
 SHARE_OF_LEASE: Final = 1 / 12
 """A command may have to wait for its budget several times within its lease."""
@@ -70,7 +82,11 @@ def open_tracing(settings: Settings, *, version: str, instance: str) -> Tracing:
 
 
 class Bootstrap:
-    """The rooms upon an open store. What has to be closed in the end is left with `rooms`."""
+    """Every part of one worker process, upon an open store. Nothing runs yet.
+
+    The constructor builds the parts in the order of their dependencies. `owner` names this replica.
+    What must be closed at the end is registered with `resources`.
+    """
 
     def __init__(
         self,
@@ -78,23 +94,71 @@ class Bootstrap:
         store: Store,
         metrics: Metrics,
         tracing: Tracing,
-        rooms: AsyncExitStack,
+        resources: AsyncExitStack,
+        *,
+        registry: CollectorRegistry,
+        owner: str,
     ) -> None:
         self._settings = settings
-        self.tracing = tracing
-        self._store = store
         self._metrics = metrics
-        self._rooms = rooms
+        self._tracing = tracing
+        self._resources = resources
+        self._owner = owner
         self._payers = _payers(settings.apps)
+        self.store = store
         self.budgets = self._open_budgets()
-        """By the account that pays: several of its apps may use the same token."""
-        self.apps = Apps(self._open(one) for one in settings.apps)
+        """By the id of the account that pays: several accounts may use the same token."""
+        self.apps = Apps(self._open_app(app) for app in settings.apps)
+        self.elector = LeaderElector(
+            store,
+            owner=owner,
+            lease_seconds=min(LEADER_LEASE_SECONDS, settings.lease_seconds),
+            now=store.now,
+        )
+        self.topology = Topology(
+            prefix=settings.name_prefix, retry_delays=settings.retry_delays_seconds
+        )
+        self.publishing = BrokerConnection(settings.amqp_url.reveal, "publish")
+        self.consuming = BrokerConnection(settings.amqp_url.reveal, "consume")
+        self.publisher = Publisher(
+            self.publishing,
+            self.topology,
+            timeout=settings.publish_timeout_seconds,
+            may_declare=settings.topology == "declare",
+        )
+        events = EventPublisher(
+            self.publisher, self.topology, metrics=metrics, tracing=tracing, now=store.now
+        )
+        self.relay = OutboxRelay(store, events, now=store.now)
+        self.consumer = Consumer(
+            self.consuming,
+            self.topology,
+            self.publisher,
+            self._command_handler().handle,
+            prefetch=settings.prefetch,
+            now=store.now,
+        )
+        self.trackers = {app.name: self._tracker(app, self.relay.wake) for app in self.apps}
+        """The sweep and the refresher of each app."""
+        self.pruner = Pruner(store, self._retention(), now=store.now)
+        self.watchdog = Watchdog(seconds=max(STUCK_SECONDS, 3 * settings.publish_timeout_seconds))
+        """A turn of the relay may wait for a few confirmations that do not come."""
+        self.may_relay = self.watchdog.watched("relay", self.elector.is_leader)
+        self.may_prune = self.watchdog.watched("pruner", self.elector.is_leader)
+        self.http_server = self._http_server(registry)
+        self._connect_signals()
 
-    def path(self, relay: OutboxRelay, *, owner: str) -> CommandHandler:
-        """What executes commands. `owner` is this replica's name."""
+    def webhook_urls(self) -> Iterator[tuple[App, str]]:
+        """The apps whose webhooks are to be registered, with the URL of each."""
+        public_urls = {app.name: app.public_url for app in self._settings.apps}
+        for app in self.apps:
+            if public_url := public_urls[app.name]:
+                yield app, callback_url(public_url, app.name)
+
+    def _command_handler(self) -> CommandHandler:
         settings = self._settings
         return CommandHandler(
-            self._store,
+            self.store,
             self.apps,
             RetryPolicy(
                 max_age=settings.command_max_age_seconds,
@@ -103,45 +167,37 @@ class Bootstrap:
                 lease=settings.lease_seconds,
                 retry_delays=settings.retry_delays_seconds,
             ),
-            owner=owner,
+            owner=self._owner,
             source=settings.source,
-            now=self._store.now,
+            now=self.store.now,
             max_command_bytes=settings.max_command_bytes,
-            on_commit=relay.wake,
+            on_commit=self.relay.wake,
             metrics=self._metrics,
-            tracing=self.tracing,
+            tracing=self._tracing,
             queue=settings.name_prefix + ".commands",
             storage_profiles=settings.storage_profiles,
         )
 
-    def webhooks(self) -> WebhookEndpoint:
-        """What takes webhooks in. Apps whose key is published at the same place share it."""
+    def _webhook_endpoint(self) -> WebhookEndpoint:
+        """Apps whose webhook key is published at one URL share its verifier."""
         settings = self._settings
         timeout = min(settings.api_timeout_seconds, WEBHOOK_KEY_SECONDS)
-        keys = {
+        verifiers = {
             url: WebhookVerifier(url, timeout=timeout)
-            for url in sorted({given.webhook_key_url for given in settings.apps})
+            for url in sorted({app.webhook_key_url for app in settings.apps})
         }
-        for key in keys.values():
-            self._rooms.push_async_callback(key.aclose)
+        for verifier in verifiers.values():
+            self._resources.push_async_callback(verifier.aclose)
         return WebhookEndpoint(
-            self._store,
+            self.store,
             self.apps,
-            {given.name: keys[given.webhook_key_url] for given in settings.apps},
-            now=self._utc,
+            {app.name: verifiers[app.webhook_key_url] for app in settings.apps},
+            now=self._utc_now,
             metrics=self._metrics,
-            tracing=self.tracing,
+            tracing=self._tracing,
         )
 
-    def callbacks(self) -> Iterator[tuple[App, str]]:
-        """The apps whose webhooks are to be registered, and where they are to be sent."""
-        public = {given.name: given.public_url for given in self._settings.apps}
-        for app in self.apps:
-            if url := public[app.name]:
-                yield app, callback_url(url, app.name)
-
-    def following(self, app: App, committed: Callable[[], None]) -> tuple[Sweep, Refresher]:
-        """What sweeps one app's list, and what reads that which a list cannot tell."""
+    def _tracker(self, app: App, committed: Callable[[], None]) -> tuple[Sweep, Refresher]:
         settings = self._settings
         patience = Timeouts(
             files_wait=settings.files_wait_seconds,
@@ -152,10 +208,10 @@ class Bootstrap:
         )
         listing = app.api.with_priority(Priority.SWEEP)
         discovery = ExternalRecordingDiscovery(
-            self._store, listing, app=app.name, now=self._utc, on_commit=committed
+            self.store, listing, app=app.name, now=self._utc_now, on_commit=committed
         )
         sweep = Sweep(
-            self._store,
+            self.store,
             listing,
             patience,
             SweepInterval(
@@ -167,27 +223,60 @@ class Bootstrap:
             discovery=discovery if app.follow_all else None,
             breaker=app.breaker,
             metrics=self._metrics,
-            tracing=self.tracing,
-            now=self._utc,
+            tracing=self._tracing,
+            now=self._utc_now,
             on_commit=committed,
         )
         reader = Refresher(
-            self._store,
+            self.store,
             app.api.with_priority(Priority.READ),
             patience,
             app=app.name,
             breaker=app.breaker,
-            now=self._utc,
+            now=self._utc_now,
             sweep_state=sweep.state,
             request_sweep=sweep.request,
             on_commit=committed,
-            tracing=self.tracing,
+            tracing=self._tracing,
         )
-        self._store.subscribe("due", reader.wake)
+        self.store.subscribe("due", reader.wake)
         return sweep, reader
 
-    def _utc(self) -> datetime:
-        return utc(self._store.now())
+    def _retention(self) -> Retention:
+        return Retention(
+            sent_seconds=self._settings.keep_sent_seconds,
+            finished_seconds=self._settings.keep_finished_seconds,
+        )
+
+    def _http_server(self, registry: CollectorRegistry) -> HttpServer:
+        checks: dict[str, Check] = {
+            "publishing": lambda: self.publishing.unavailable_reason,
+            "consuming": lambda: self.consuming.unavailable_reason,
+            "store": lambda: self.store.commit_error,
+        }
+        app_checks = _app_checks(self.apps)
+        self._metrics.watch_checks(checks | app_checks)
+        return HttpServer(
+            self._settings.http_host,
+            self._settings.http_port,
+            checks_live=self.watchdog.checks(),
+            checks_ready=checks,
+            checks_any=app_checks,
+            registry=registry,
+            extra_routes=self._webhook_endpoint().routes(),
+        )
+
+    def _connect_signals(self) -> None:
+        """Connect the parts that wake or slow down each other."""
+        self.store.subscribe("outbox", self.relay.wake)
+        self.store.subscribe("lease", self.elector.wake)
+        self.apps.on_change(lambda: self.consumer.take_one_at_a_time(self.apps.all_circuits_open()))
+        self._metrics.watch_replica(
+            in_flight=lambda: self.consumer.in_flight, leads=self.elector.is_leader
+        )
+
+    def _utc_now(self) -> datetime:
+        return utc(self.store.now())
 
     def _open_budgets(self) -> dict[str, Budget]:
         rates: dict[str, dict[Rate, None]] = {}
@@ -202,7 +291,7 @@ class Bootstrap:
 
     def _open_budget(self, account_id: str, rates: Iterable[Rate], patience: float) -> Budget:
         budget = Budget(
-            self._store,
+            self.store,
             f"account/{account_id}",
             rates,
             max_wait=patience,
@@ -212,7 +301,7 @@ class Bootstrap:
         self._metrics.watch_budget(account_id, budget)
         return budget
 
-    def _open(self, given: AppSettings) -> App:
+    def _open_app(self, given: AppSettings) -> App:
         settings = self._settings
         payer = self._payers[given.account_id]
         sharing = [one for one in settings.apps if self._payers[one.account_id] == payer]
@@ -231,10 +320,10 @@ class Bootstrap:
             follow_all=given.follow_all,
             sustained_rate=min(rates) / len(sharing),
             metrics=self._metrics,
-            tracing=self.tracing,
+            tracing=self._tracing,
         )
-        self._metrics.set_last_sweep(app.name, self._store.now())
-        self._rooms.push_async_callback(app.api.aclose)
+        self._metrics.set_last_sweep(app.name, self.store.now())
+        self._resources.push_async_callback(app.api.aclose)
         return app
 
 
@@ -249,3 +338,12 @@ def _payers(apps: Sequence[AppSettings]) -> dict[str, str]:
             first, last = sorted((payers[one.account_id], payers[other.account_id]))
             payers = {account: first if it == last else it for account, it in payers.items()}
     return payers
+
+
+def _app_checks(apps: Apps) -> dict[str, Check]:
+    """The readiness check of each app, named after the app where there are several."""
+
+    def check_of(app: App) -> Check:
+        return lambda: app.api.trouble
+
+    return {"api" if len(apps) == 1 else f"api/{app.name}": check_of(app) for app in apps}

@@ -12,7 +12,7 @@ import time
 from pathlib import Path
 from typing import Final
 
-import worker.app
+import worker.bootstrap
 import worker.store.pruner
 from worker.__main__ import main
 from worker.publishing.relay import OutboxRelay
@@ -46,6 +46,6 @@ def _how() -> str:
 
 
 if __name__ == "__main__":
-    vars(worker.app).update(OutboxRelay=StuckRelay, STUCK_SECONDS=3.0)
+    vars(worker.bootstrap).update(OutboxRelay=StuckRelay, STUCK_SECONDS=3.0)
     vars(worker.store.pruner).update(PRUNE_INTERVAL_SECONDS=0.5)
     main(["run"])

@@ -7,7 +7,7 @@ from typing import Any
 
 import msgspec
 
-import worker.app
+import worker.bootstrap
 import worker.realtimekit.apps
 from worker.__main__ import main
 from worker.broker.acknowledger import Acknowledger
@@ -103,7 +103,7 @@ BREAKAGES: Mapping[str, tuple[str, type]] = {
 
 if __name__ == "__main__":
     room, broken = BREAKAGES[os.environ["FAULT_BREAKAGE"]]
-    for where in (worker.app, worker.realtimekit.apps):
+    for where in (worker.bootstrap, worker.realtimekit.apps):
         if room in vars(where):
             vars(where)[room] = broken
     main(["run"])

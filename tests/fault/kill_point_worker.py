@@ -12,7 +12,6 @@ from typing import Any
 import msgspec
 from aiohttp import web
 
-import worker.app
 import worker.bootstrap
 from tests.fault.suspension_points import KillPoint, PointTracker
 from worker.__main__ import main
@@ -59,9 +58,12 @@ def install(steps: PointTracker) -> None:
                 steps.anew("webhook")
                 return await steps.whole("webhook", super()._handle(request))
 
-    vars(worker.app).update(Consumer=SteppingConsumer, OutboxRelay=SteppingRelay)
     vars(worker.bootstrap).update(
-        Sweep=SteppingSweep, Refresher=SteppingReader, WebhookEndpoint=SteppingWebhooks
+        Consumer=SteppingConsumer,
+        OutboxRelay=SteppingRelay,
+        Sweep=SteppingSweep,
+        Refresher=SteppingReader,
+        WebhookEndpoint=SteppingWebhooks,
     )
 
 

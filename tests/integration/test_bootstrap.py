@@ -27,27 +27,30 @@ def apps() -> dict[str, dict[str, str]]:
 
 
 @pytest.fixture
-async def assembly(
+async def bootstrap(
     sqlite_url: str, tmp_path: Path, apps: dict[str, dict[str, str]]
 ) -> AsyncIterator[Bootstrap]:
     path = tmp_path / "apps.json"
     path.write_text(json.dumps(apps))
     settings = Settings.from_env({"WORKER_APPS_FILE": str(path)})
-    metrics = Metrics(CollectorRegistry(), version="test")
-    async with AsyncExitStack() as rooms:
+    registry = CollectorRegistry()
+    metrics = Metrics(registry, version="test")
+    async with AsyncExitStack() as resources:
         store = await Store.open(sqlite_url, source="test")
-        rooms.push_async_callback(store.close)
-        yield Bootstrap(settings, store, metrics, Tracing(), rooms)
+        resources.push_async_callback(store.close)
+        yield Bootstrap(
+            settings, store, metrics, Tracing(), resources, registry=registry, owner="test"
+        )
 
 
 def test_apps_of_one_account_share_its_budget_and_those_of_another_have_their_own(
-    assembly: Bootstrap,
+    bootstrap: Bootstrap,
 ) -> None:
-    assert sorted(assembly.budgets) == ["one", "other"]
+    assert sorted(bootstrap.budgets) == ["one", "other"]
 
 
-def test_apps_of_one_account_share_what_their_sweeps_may_use(assembly: Bootstrap) -> None:
-    rates = {app.name: app.sustained_rate for app in assembly.apps}
+def test_apps_of_one_account_share_what_their_sweeps_may_use(bootstrap: Bootstrap) -> None:
+    rates = {app.name: app.sustained_rate for app in bootstrap.apps}
     assert rates == {"eu": 1.0, "us": 1.0, "asia": 4.0}  # the scarcest window of any holds for all
 
 
@@ -60,7 +63,7 @@ def with_tokens(**tokens: str) -> dict[str, dict[str, str]]:
 
 
 @pytest.mark.parametrize("apps", [with_tokens(a="user", b="own", c="user")])
-def test_accounts_whose_apps_use_one_token_share_one_budget(assembly: Bootstrap) -> None:
-    assert sorted(assembly.budgets) == ["a", "b"]
-    rates = {app.name: app.sustained_rate for app in assembly.apps}
+def test_accounts_whose_apps_use_one_token_share_one_budget(bootstrap: Bootstrap) -> None:
+    assert sorted(bootstrap.budgets) == ["a", "b"]
+    rates = {app.name: app.sustained_rate for app in bootstrap.apps}
     assert rates == {"a": 2.0, "b": 4.0, "c": 2.0}

@@ -219,8 +219,8 @@ async def test_each_of_several_apps_uses_its_own_token(
         worker = running.run(container(found))
         await passes(worker, "readinessProbe", eventually)
 
-        await starts(running, found, "--member", "app=eu")
-        running.run(container(found), command=(*START, "--member", "app=trials"))
+        await starts(running, found, "--field", "app=eu")
+        running.run(container(found), command=(*START, "--field", "app=trials"))
 
         async def one_of_two_is_in_trouble() -> bool:
             _, body = await answer(worker.url("readinessProbe"))

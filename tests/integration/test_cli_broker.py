@@ -1,4 +1,4 @@
-"""The commands that need a broker, as processes of their own: topology, send, tail."""
+"""The commands that need a broker, as processes: topology, send and tail."""
 
 import asyncio
 import signal
@@ -48,7 +48,7 @@ async def next_command(channel: AbstractChannel, names_prefix: str) -> AbstractI
 # topology
 
 
-async def test_a_broker_without_the_topology_is_told_by_the_names_of_what_is_missing(
+async def test_a_check_names_the_missing_exchanges_and_queues(
     cli: CommandLine, names_prefix: str
 ) -> None:
     checked = await cli("topology", "check")
@@ -59,13 +59,13 @@ async def test_a_broker_without_the_topology_is_told_by_the_names_of_what_is_mis
     assert "topology declare" in checked.err
 
 
-async def test_checking_creates_nothing(cli: CommandLine) -> None:
+async def test_a_check_creates_nothing(cli: CommandLine) -> None:
     await cli("topology", "check")
 
     assert {row["state"] for row in (await cli("topology", "check")).lines} == {"missing"}
 
 
-async def test_what_was_declared_is_found_fine(cli: CommandLine) -> None:
+async def test_a_declared_topology_passes_the_check(cli: CommandLine) -> None:
     declared = await cli("topology", "declare")
     checked = await cli("topology", "check")
 
@@ -74,7 +74,7 @@ async def test_what_was_declared_is_found_fine(cli: CommandLine) -> None:
     assert {row["state"] for row in checked.lines} == {"ok"}
 
 
-async def test_a_queue_with_other_arguments_is_named_with_the_brokers_words(
+async def test_a_queue_with_other_arguments_is_named_with_the_reason(
     cli: CommandLine, channel: AbstractChannel, names_prefix: str
 ) -> None:
     await channel.declare_queue(f"{names_prefix}.commands", durable=True)
@@ -102,7 +102,7 @@ async def test_an_exchange_of_another_kind_is_named(
     ]
 
 
-async def test_a_broker_that_is_away_is_one_line_with_its_address_and_no_password(
+async def test_an_unreachable_broker_is_one_line_with_its_address_and_no_password(
     cli: CommandLine,
 ) -> None:
     checked = await cli("topology", "check", AMQP_URL="amqp://me:hunter2@127.0.0.1:1/")
@@ -113,7 +113,7 @@ async def test_a_broker_that_is_away_is_one_line_with_its_address_and_no_passwor
     assert len(checked.err.splitlines()) == 1
 
 
-async def test_a_wrong_password_is_one_line_that_does_not_repeat_it(
+async def test_a_wrong_password_is_one_line_that_does_not_show_it(
     cli: CommandLine, amqp_url: str
 ) -> None:
     wrong = amqp_url.replace("guest:guest", "guest:hunter2")
@@ -129,7 +129,9 @@ async def test_a_wrong_password_is_one_line_that_does_not_repeat_it(
 # send
 
 
-async def test_a_command_for_workers_that_were_never_there_is_not_sent(cli: CommandLine) -> None:
+async def test_a_command_is_not_sent_before_any_worker_declared_the_topology(
+    cli: CommandLine,
+) -> None:
     sent = await cli("send", "stop_recording", "--meeting-id", MEETING)
 
     assert sent.code == 1
@@ -138,7 +140,7 @@ async def test_a_command_for_workers_that_were_never_there_is_not_sent(cli: Comm
     assert len(sent.err.splitlines()) == 1
 
 
-async def test_a_command_that_no_queue_takes_is_not_sent(
+async def test_a_command_without_a_bound_queue_is_not_sent(
     cli: CommandLine, channel: AbstractChannel, names_prefix: str
 ) -> None:
     await channel.declare_exchange(f"{names_prefix}.commands", "topic", durable=True)
@@ -149,7 +151,7 @@ async def test_a_command_that_no_queue_takes_is_not_sent(
     assert "no queue is bound" in sent.err
 
 
-async def test_a_sent_command_lies_in_the_queue_persistent_and_complete(
+async def test_a_sent_command_is_in_the_queue_persistent_and_complete(
     cli: CommandLine, channel: AbstractChannel, names_prefix: str
 ) -> None:
     await cli("topology", "declare")
@@ -174,7 +176,7 @@ async def test_a_sent_command_lies_in_the_queue_persistent_and_complete(
     assert (message.message_id, message.reply_to) == ("start-1", None)
 
 
-async def test_a_command_without_an_id_is_given_one_and_told_it(
+async def test_a_command_without_an_id_gets_one_that_is_printed(
     cli: CommandLine, channel: AbstractChannel, names_prefix: str
 ) -> None:
     await cli("topology", "declare")
@@ -183,13 +185,13 @@ async def test_a_command_without_an_id_is_given_one_and_told_it(
         "type": "sync_recording", "recording_id": MEETING,
     }))  # fmt: skip
 
-    (told,) = sent.lines
+    (printed,) = sent.lines
     message = await next_command(channel, names_prefix)
-    assert str(uuid.UUID(told["command_id"])) == told["command_id"]
-    assert msgspec.json.decode(message.body)["id"] == told["command_id"]
+    assert str(uuid.UUID(printed["command_id"])) == printed["command_id"]
+    assert msgspec.json.decode(message.body)["id"] == printed["command_id"]
 
 
-async def test_waiting_in_vain_ends_with_exit_code_6_and_the_id(cli: CommandLine) -> None:
+async def test_a_wait_without_an_outcome_ends_with_exit_code_6_and_the_id(cli: CommandLine) -> None:
     await cli("topology", "declare")
 
     waited = await cli(
@@ -203,7 +205,9 @@ async def test_waiting_in_vain_ends_with_exit_code_6_and_the_id(cli: CommandLine
     assert "--timeout" in waited.err
 
 
-async def test_ctrl_c_while_waiting_is_exit_code_130_without_a_traceback(cli: CommandLine) -> None:
+async def test_ctrl_c_during_a_wait_ends_with_exit_code_130_and_no_traceback(
+    cli: CommandLine,
+) -> None:
     await cli("topology", "declare")
     async with cli.running(
         "send", "sync_recording", "--recording-id", MEETING, "--wait"
@@ -215,10 +219,10 @@ async def test_ctrl_c_while_waiting_is_exit_code_130_without_a_traceback(cli: Co
     assert (ended.code, ended.out, ended.err.strip()) == (130, "", "")
 
 
-async def test_a_command_larger_than_workers_take_is_not_sent(cli: CommandLine) -> None:
+async def test_a_command_above_the_size_limit_is_not_sent(cli: CommandLine) -> None:
     sent = await cli(
         *("send", "start_recording", "--meeting-id", MEETING),
-        *("--member", "url=https://example.test/" + "x" * 2000),
+        *("--field", "url=https://example.test/" + "x" * 2000),
         WORKER_MAX_COMMAND_BYTES="1024",
     )
 
@@ -275,7 +279,7 @@ def file_ready(recording_id: str) -> FileReady:
     )
 
 
-async def announce(channel: AbstractChannel, names_prefix: str, *events: EventData) -> None:
+async def publish(channel: AbstractChannel, names_prefix: str, *events: EventData) -> None:
     for data in events:
         body = encode_event(
             data,
@@ -289,19 +293,19 @@ async def announce(channel: AbstractChannel, names_prefix: str, *events: EventDa
         await exchange.publish(aio_pika.Message(body), routing_key(data), timeout=10)
 
 
-async def listening(tail: RunningProcess) -> None:
+async def wait_until_listening(tail: RunningProcess) -> None:
     await tail.says("Listening on")
 
 
-async def test_events_come_as_json_lines_into_a_pipe_as_they_are_published(
+async def test_a_pipe_gets_events_as_json_lines_as_they_are_published(
     cli: CommandLine, channel: AbstractChannel, names_prefix: str
 ) -> None:
     await cli("topology", "declare")
     async with cli.running("tail", "--count", "2") as tail:
-        await listening(tail)
-        await announce(channel, names_prefix, status_changed("r-1"))
+        await wait_until_listening(tail)
+        await publish(channel, names_prefix, status_changed("r-1"))
         first = msgspec.json.decode(await tail.line())
-        await announce(channel, names_prefix, file_ready("r-1"))
+        await publish(channel, names_prefix, file_ready("r-1"))
         ended = await tail.end()
 
     assert first["data"]["recording_id"] == "r-1"
@@ -309,14 +313,14 @@ async def test_events_come_as_json_lines_into_a_pipe_as_they_are_published(
     assert ended.lines[0]["data"]["download_url"].endswith("?X-Signature=hunter2")
 
 
-async def test_only_events_that_were_asked_for_are_shown(
+async def test_only_events_that_match_the_filter_are_shown(
     cli: CommandLine, channel: AbstractChannel, names_prefix: str
 ) -> None:
     await cli("topology", "declare")
-    wanted = ("--recording-id", "r-2", "--type", "recording.file_ready", "--meeting-id", MEETING)
-    async with cli.running("tail", *wanted, "--count", "1") as tail:
-        await listening(tail)
-        await announce(
+    filters = ("--recording-id", "r-2", "--type", "recording.file_ready", "--meeting-id", MEETING)
+    async with cli.running("tail", *filters, "--count", "1") as tail:
+        await wait_until_listening(tail)
+        await publish(
             channel,
             names_prefix,
             *(file_ready("r-1"), status_changed("r-2"), file_ready("r-2")),
@@ -331,8 +335,8 @@ async def test_text_has_neither_presigned_query_strings_nor_terminal_escapes(
 ) -> None:
     await cli("topology", "declare")
     async with cli.running("tail", "--no-json", "--count", "1") as tail:
-        await listening(tail)
-        await announce(channel, names_prefix, file_ready("r-1"))
+        await wait_until_listening(tail)
+        await publish(channel, names_prefix, file_ready("r-1"))
         ended = await tail.end()
 
     assert "file 1/1" in ended.out
@@ -342,17 +346,17 @@ async def test_text_has_neither_presigned_query_strings_nor_terminal_escapes(
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-async def test_a_signal_ends_it_cleanly(cli: CommandLine, number: signal.Signals) -> None:
+async def test_a_signal_ends_tail_cleanly(cli: CommandLine, number: signal.Signals) -> None:
     await cli("topology", "declare")
     async with cli.running("tail") as tail:
-        await listening(tail)
+        await wait_until_listening(tail)
         tail.signal(number)
         ended = await tail.end()
 
     assert (ended.code, ended.out, ended.err) == (0, "", "")
 
 
-async def test_it_ends_when_its_time_is_up(cli: CommandLine) -> None:
+async def test_tail_ends_after_the_given_time(cli: CommandLine) -> None:
     await cli("topology", "declare")
 
     ended = await cli("tail", "--for", "0.1")
@@ -360,22 +364,22 @@ async def test_it_ends_when_its_time_is_up(cli: CommandLine) -> None:
     assert (ended.code, ended.out) == (0, "")
 
 
-async def test_a_message_that_is_no_event_is_skipped_and_said(
+async def test_a_message_that_is_no_event_is_skipped_and_reported(
     cli: CommandLine, channel: AbstractChannel, names_prefix: str
 ) -> None:
     await cli("topology", "declare")
     async with cli.running("tail", "--count", "1") as tail:
-        await listening(tail)
+        await wait_until_listening(tail)
         exchange = await channel.get_exchange(f"{names_prefix}.status")
         await exchange.publish(aio_pika.Message(b"\xff"), "track.uploaded", timeout=10)
-        await announce(channel, names_prefix, status_changed("r-1"))
+        await publish(channel, names_prefix, status_changed("r-1"))
         ended = await tail.end()
 
     assert len(ended.lines) == 1
     assert "track.uploaded" in ended.err
 
 
-async def test_listening_without_exchanges_says_what_to_do(cli: CommandLine) -> None:
+async def test_tail_without_exchanges_says_what_to_do(cli: CommandLine) -> None:
     ended = await cli("tail")
 
     assert ended.code == 1
@@ -383,16 +387,16 @@ async def test_listening_without_exchanges_says_what_to_do(cli: CommandLine) -> 
     assert len(ended.err.splitlines()) == 1
 
 
-async def test_its_queue_goes_with_it(
+async def test_the_queue_of_tail_is_removed_with_it(
     cli: CommandLine, channel: AbstractChannel, names_prefix: str, rabbitmq: object
 ) -> None:
     await cli("topology", "declare")
     async with cli.running("tail", "--exchange", "status") as tail:
-        await listening(tail)
+        await wait_until_listening(tail)
         tail.signal(signal.SIGTERM)
         await tail.end()
 
-    # Nobody is bound any more: a mandatory message comes back.
+    # No queue is bound any more: a mandatory message comes back.
     exchange = await channel.get_exchange(f"{names_prefix}.status")
     returned = await exchange.publish(
         aio_pika.Message(b"{}"), "track.uploaded", mandatory=True, timeout=10
@@ -403,14 +407,14 @@ async def test_its_queue_goes_with_it(
 # the broker goes away
 
 
-async def test_who_waits_or_listens_is_told_in_one_line_when_the_broker_goes_away(
+async def test_a_lost_broker_ends_tail_and_send_with_one_line_each(
     private_rabbitmq: RabbitMQNode, tmp_path: Path
 ) -> None:
     cli = CommandLine({"AMQP_URL": private_rabbitmq.amqp_url}, tmp_path)
     await cli("topology", "declare")
     command = ("sync_recording", "--recording-id", MEETING, "--id", "sync-1")
     async with cli.running("tail") as tail, cli.running("send", *command, "--wait") as waiting:
-        await listening(tail)
+        await wait_until_listening(tail)
         await waiting.says("Sent")
         await asyncio.to_thread(private_rabbitmq.kill)
         listened, waited = await tail.end(), await waiting.end()

@@ -52,7 +52,7 @@ def column(rows: Sequence[dict[str, Any]], name: str) -> list[Any]:
 # list
 
 
-async def test_a_letter_is_listed_with_its_reason_tries_times_and_command(
+async def test_the_list_shows_the_reason_attempts_times_and_command_of_a_letter(
     cli: CommandLine, broker: BrokerQueues
 ) -> None:
     await broker.bury(sync("one"), headers={"x-attempts": 3, "x-last-seen": FIRST_SEEN})
@@ -62,13 +62,13 @@ async def test_a_letter_is_listed_with_its_reason_tries_times_and_command(
     assert (row["letter"], row["command_type"]) == ("one", "sync_recording")
     assert row["reason_code"] == "invalid_member"
     assert row["reason"] == "member `recording_id`: must be a UUID"
-    assert (row["attempts"], row["buried_by"], row["replays"]) == (3, "worker", 0)
+    assert (row["attempts"], row["dead_lettered_by"], row["replays"]) == (3, "worker", 0)
     for time in ("first_seen", "last_seen"):
         assert datetime.fromisoformat(row[time]) == datetime.fromisoformat(FIRST_SEEN)
 
 
 @pytest.mark.parametrize("delivery_limit", [None, 1_000_000])
-async def test_listing_again_and_again_neither_reorders_nor_loses_letters(
+async def test_repeated_listing_neither_reorders_nor_loses_letters(
     cli: CommandLine, broker: BrokerQueues, delivery_limit: int | None
 ) -> None:
     ids = [f"letter-{number}" for number in range(250)]
@@ -83,7 +83,7 @@ async def test_listing_again_and_again_neither_reorders_nor_loses_letters(
     assert await broker.dead() == ids
 
 
-async def test_a_list_that_is_cut_short_says_how_many_it_did_not_look_at(
+async def test_a_limited_list_says_how_many_letters_it_did_not_read(
     cli: CommandLine, broker: BrokerQueues
 ) -> None:
     await broker.bury_commands("one", "two", "three")
@@ -95,7 +95,7 @@ async def test_a_list_that_is_cut_short_says_how_many_it_did_not_look_at(
     assert "--limit" in listed.err
 
 
-async def test_a_list_that_is_killed_loses_nothing(
+async def test_killing_a_list_loses_no_letter(
     cli: CommandLine, broker: BrokerQueues, amqp_url: str, eventually: Eventually
 ) -> None:
     await broker.bury_commands("one", "two", "three")
@@ -111,9 +111,7 @@ async def test_a_list_that_is_killed_loses_nothing(
     assert set(await broker.dead()) == {"one", "two", "three"}
 
 
-async def test_without_a_dead_letter_queue_the_list_names_it(
-    cli: CommandLine, names_prefix: str
-) -> None:
+async def test_a_missing_dead_letter_queue_is_named(cli: CommandLine, names_prefix: str) -> None:
     listed = await cli("dead", "list")
 
     assert listed.code == 1
@@ -121,7 +119,7 @@ async def test_without_a_dead_letter_queue_the_list_names_it(
     assert len(listed.err.splitlines()) == 1
 
 
-async def test_a_table_for_people_has_a_line_for_each_letter(
+async def test_the_table_has_one_line_for_each_letter(
     cli: CommandLine, broker: BrokerQueues
 ) -> None:
     await broker.bury_commands("one", "two")
@@ -133,7 +131,7 @@ async def test_a_table_for_people_has_a_line_for_each_letter(
     assert second.split()[1] == "two"
 
 
-async def test_filters_choose_what_is_listed(cli: CommandLine, broker: BrokerQueues) -> None:
+async def test_filters_select_the_listed_letters(cli: CommandLine, broker: BrokerQueues) -> None:
     await broker.bury_commands("plain")
     await broker.bury(sync("old"), headers={"x-first-seen": "2024-01-01T00:00:00Z"})
     await broker.bury(b"{", message_id="garbled", headers={"x-reason-code": "not_json"})
@@ -145,7 +143,7 @@ async def test_filters_choose_what_is_listed(cli: CommandLine, broker: BrokerQue
     assert column(by_time.lines, "letter") == ["old"]
 
 
-async def test_a_letter_that_the_broker_buried_says_so(
+async def test_a_letter_of_the_broker_is_marked_as_such(
     cli: CommandLine, broker: BrokerQueues
 ) -> None:
     await send(broker, sync("again"))
@@ -153,12 +151,12 @@ async def test_a_letter_that_the_broker_buried_says_so(
 
     (row,) = (await cli("dead", "list")).lines
 
-    assert (row["reason_code"], row["buried_by"]) == ("rejected", "broker")
-    assert (row["routing_key"], row["answered"]) == ("sync_recording", False)
+    assert (row["reason_code"], row["dead_lettered_by"]) == ("rejected", "broker")
+    assert (row["routing_key"], row["has_outcome"]) == ("sync_recording", False)
     assert row["first_seen"] == row["last_seen"] is not None
 
 
-async def test_the_brokers_reason_comes_after_that_of_an_earlier_retry(
+async def test_the_reason_of_the_broker_replaces_that_of_an_earlier_retry(
     cli: CommandLine, broker: BrokerQueues
 ) -> None:
     headers = {"x-reason-code": "api_outage", "x-attempts": 4, "x-first-seen": FIRST_SEEN}
@@ -171,9 +169,7 @@ async def test_the_brokers_reason_comes_after_that_of_an_earlier_retry(
     assert row["first_seen"] < row["last_seen"]
 
 
-async def test_headers_that_strangers_made_up_do_not_stop_the_list(
-    cli: CommandLine, broker: BrokerQueues
-) -> None:
+async def test_invalid_headers_do_not_stop_the_list(cli: CommandLine, broker: BrokerQueues) -> None:
     odd: dict[str, Any] = {
         "x-attempts": "many",
         "x-first-seen": 5,
@@ -189,7 +185,11 @@ async def test_headers_that_strangers_made_up_do_not_stop_the_list(
 
     (row,) = (await cli("dead", "list")).lines
 
-    assert (row["reason_code"], row["buried_by"], row["attempts"]) == ("unknown", "unknown", None)
+    assert (row["reason_code"], row["dead_lettered_by"], row["attempts"]) == (
+        "unknown",
+        "unknown",
+        None,
+    )
     assert (row["first_seen"], row["last_seen"], row["replays"]) == (None, None, 0)
     assert row["routing_key"] == "sync_recording"
 
@@ -211,24 +211,22 @@ SECRETS = {
 }
 
 
-async def test_show_prints_everything_but_the_secrets(
+async def test_show_prints_every_field_and_no_secret(
     cli: CommandLine, broker: BrokerQueues
 ) -> None:
     await broker.bury(msgspec.json.encode(SECRETS), correlation_id="asker", reply_to="answers")
 
     shown = await cli("dead", "show", "secrets")
 
-    (told,) = shown.lines
-    assert told["body"]["storage_config"]["bucket"] == "mine"
-    assert told["body"]["storage_config"]["secret"] == MASKED
-    assert (told["correlation_id"], told["reply_to"]) == ("asker", "answers")
-    assert told["headers"]["x-reason"] == "member `recording_id`: must be a UUID"
+    (details,) = shown.lines
+    assert details["body"]["storage_config"]["bucket"] == "mine"
+    assert details["body"]["storage_config"]["secret"] == MASKED
+    assert (details["correlation_id"], details["reply_to"]) == ("asker", "answers")
+    assert details["headers"]["x-reason"] == "member `recording_id`: must be a UUID"
     assert "hunter" not in shown.out
 
 
-async def test_a_text_for_people_has_no_secrets_either(
-    cli: CommandLine, broker: BrokerQueues
-) -> None:
+async def test_show_as_text_prints_no_secret(cli: CommandLine, broker: BrokerQueues) -> None:
     await broker.bury(msgspec.json.encode(SECRETS))
 
     shown = await cli("dead", "show", "1", "--no-json")
@@ -238,16 +236,16 @@ async def test_a_text_for_people_has_no_secrets_either(
     assert "hunter" not in shown.out
 
 
-async def test_raw_shows_the_body_as_it_came(cli: CommandLine, broker: BrokerQueues) -> None:
+async def test_raw_shows_the_original_body(cli: CommandLine, broker: BrokerQueues) -> None:
     body = msgspec.json.encode(SECRETS)
     await broker.bury(body)
 
-    (told,) = (await cli("dead", "show", "secrets", "--raw")).lines
+    (details,) = (await cli("dead", "show", "secrets", "--raw")).lines
 
-    assert told["body"] == body.decode()
+    assert details["body"] == body.decode()
 
 
-async def test_a_letter_without_an_id_is_shown_by_its_position_or_its_name(
+async def test_a_letter_without_an_id_is_found_by_position_or_name(
     cli: CommandLine, broker: BrokerQueues
 ) -> None:
     await broker.bury_commands("first")
@@ -261,17 +259,15 @@ async def test_a_letter_without_an_id_is_shown_by_its_position_or_its_name(
     assert (by_name["body"], by_name["body_encoding"]) == ("not json", "text")
 
 
-async def test_an_id_of_digits_comes_before_a_position(
-    cli: CommandLine, broker: BrokerQueues
-) -> None:
+async def test_a_numeric_id_wins_over_a_position(cli: CommandLine, broker: BrokerQueues) -> None:
     await broker.bury_commands("first", "1")
 
-    (told,) = (await cli("dead", "show", "1")).lines
+    (details,) = (await cli("dead", "show", "1")).lines
 
-    assert told["position"] == 2
+    assert details["position"] == 2
 
 
-async def test_a_letter_that_is_not_there_is_named(cli: CommandLine, broker: BrokerQueues) -> None:
+async def test_an_unknown_letter_is_named(cli: CommandLine, broker: BrokerQueues) -> None:
     await broker.bury_commands("one")
 
     for arguments in (("show", "two"), ("replay", "two"), ("drop", "two", "--yes")):
@@ -283,7 +279,7 @@ async def test_a_letter_that_is_not_there_is_named(cli: CommandLine, broker: Bro
 # replay
 
 
-async def test_a_replayed_letter_is_back_with_its_bytes_key_history_and_mark(
+async def test_a_replayed_letter_keeps_its_bytes_routing_key_and_history(
     cli: CommandLine, broker: BrokerQueues
 ) -> None:
     body = sync("one").replace(b",", b" ,\n")
@@ -315,7 +311,9 @@ async def test_a_replayed_letter_is_back_with_its_bytes_key_history_and_mark(
     assert abs((datetime.now(UTC) - replayed_at).total_seconds()) < 600
 
 
-async def test_replays_are_counted(cli: CommandLine, broker: BrokerQueues) -> None:
+async def test_a_replay_increases_the_count_of_replays(
+    cli: CommandLine, broker: BrokerQueues
+) -> None:
     await broker.bury(sync("one"), headers={"x-replays": 2})
 
     await cli("dead", "replay", "--all")
@@ -323,7 +321,7 @@ async def test_replays_are_counted(cli: CommandLine, broker: BrokerQueues) -> No
     assert (await broker.take()).headers["x-replays"] == 3
 
 
-async def test_the_brokers_account_of_an_earlier_death_does_not_travel_on(
+async def test_a_replayed_letter_has_no_death_headers_of_the_broker(
     cli: CommandLine, broker: BrokerQueues
 ) -> None:
     await send(broker, sync("one"))
@@ -336,7 +334,7 @@ async def test_the_brokers_account_of_an_earlier_death_does_not_travel_on(
     assert not [name for name in copy.headers if "death" in name]
 
 
-async def test_only_what_was_meant_is_replayed_and_the_rest_stays_in_order(
+async def test_only_selected_letters_are_replayed_and_the_others_keep_their_order(
     cli: CommandLine, broker: BrokerQueues, eventually: Eventually
 ) -> None:
     await broker.bury_commands("a", "b", "c", "d", "e")
@@ -348,7 +346,7 @@ async def test_only_what_was_meant_is_replayed_and_the_rest_stays_in_order(
     assert await broker.dead() == ["a", "c", "e"]
 
 
-async def test_the_oldest_are_replayed_first_up_to_the_limit(
+async def test_replay_takes_the_oldest_letters_up_to_the_limit(
     cli: CommandLine, broker: BrokerQueues
 ) -> None:
     await broker.bury_commands("a", "b", "c")
@@ -358,20 +356,22 @@ async def test_the_oldest_are_replayed_first_up_to_the_limit(
     assert await broker.dead() == ["c"]
 
 
-@pytest.mark.parametrize("what", ["replay", "drop"])
-async def test_a_dry_run_tells_and_changes_nothing(
-    cli: CommandLine, broker: BrokerQueues, what: str
+@pytest.mark.parametrize("subcommand", ["replay", "drop"])
+async def test_a_dry_run_reports_and_changes_nothing(
+    cli: CommandLine, broker: BrokerQueues, subcommand: str
 ) -> None:
     await broker.bury_commands("a", "b")
 
-    ended = await cli("dead", what, "--all", "--dry-run")
+    ended = await cli("dead", subcommand, "--all", "--dry-run")
 
-    assert column(ended.lines, "result") == [f"would_{what}"] * 2
+    assert column(ended.lines, "result") == [f"would_{subcommand}"] * 2
     assert (ended.code, await broker.waiting("commands")) == (0, 0)
     assert await broker.dead() == ["a", "b"]
 
 
-async def test_a_letter_that_no_queue_takes_stays(cli: CommandLine, broker: BrokerQueues) -> None:
+async def test_a_letter_without_a_queue_to_go_to_stays(
+    cli: CommandLine, broker: BrokerQueues
+) -> None:
     await broker.bury_commands("a", "b")
     commands = await broker.channel.get_queue(f"{broker.prefix}.commands")
     await commands.unbind(f"{broker.prefix}.commands", "#")
@@ -416,7 +416,7 @@ async def test_a_letter_that_dies_again_at_once_is_replayed_once(
     assert buried == ["1", "1"]
 
 
-async def test_a_new_id_goes_into_the_body_and_nothing_else_changes(
+async def test_a_new_id_changes_only_the_id_in_the_body(
     cli: CommandLine, broker: BrokerQueues
 ) -> None:
     await broker.bury(
@@ -434,7 +434,7 @@ async def test_a_new_id_goes_into_the_body_and_nothing_else_changes(
     assert (copy.message_id, copy.headers["x-replay-of"]) == (new_id, "one")
 
 
-async def test_the_command_in_a_cloudevent_gets_the_new_id(
+async def test_in_a_cloudevent_the_command_gets_the_new_id(
     cli: CommandLine, broker: BrokerQueues
 ) -> None:
     event = {"specversion": "1.0", "id": "event", "source": "/s", "type": "t"}
@@ -448,7 +448,7 @@ async def test_the_command_in_a_cloudevent_gets_the_new_id(
 
 
 @pytest.mark.parametrize("body", [b"[1]", b"{", b"\xff", b'{"specversion": "1.0", "data": 1}'])
-async def test_a_new_id_for_what_is_no_object_is_refused_and_the_others_go(
+async def test_a_body_that_is_no_object_is_refused_a_new_id_and_stays(
     cli: CommandLine, broker: BrokerQueues, body: bytes
 ) -> None:
     await broker.bury(body, message_id="garbled")
@@ -462,7 +462,7 @@ async def test_a_new_id_for_what_is_no_object_is_refused_and_the_others_go(
     assert (await broker.take("commands.dead")).body == body
 
 
-async def test_replaying_what_has_an_outcome_says_what_will_come_of_it(
+async def test_replaying_a_letter_with_an_outcome_suggests_a_new_id(
     cli: CommandLine, broker: BrokerQueues
 ) -> None:
     await broker.bury_commands("one")
@@ -472,7 +472,7 @@ async def test_replaying_what_has_an_outcome_says_what_will_come_of_it(
     assert "--new-id" in replayed.err
 
 
-async def test_a_copy_of_a_letter_without_any_id_is_the_same_message_each_time(
+async def test_the_copy_of_a_letter_without_an_id_has_a_stable_message_id(
     cli: CommandLine, broker: BrokerQueues
 ) -> None:
     await send_without_id(broker, b"not json")
@@ -485,7 +485,7 @@ async def test_a_copy_of_a_letter_without_any_id_is_the_same_message_each_time(
     assert str((await broker.take()).message_id).startswith(listed["letter"])
 
 
-async def test_killed_before_the_acknowledgement_the_letter_is_there_and_the_copy_too(
+async def test_a_kill_before_the_acknowledgement_leaves_the_letter_and_its_copy(
     cli: CommandLine, broker: BrokerQueues, amqp_url: str, eventually: Eventually
 ) -> None:
     await broker.bury_commands("one")
@@ -502,7 +502,7 @@ async def test_killed_before_the_acknowledgement_the_letter_is_there_and_the_cop
     assert await broker.dead() == ["one"]
 
 
-async def test_when_the_connection_is_cut_at_the_publish_the_letter_stays(
+async def test_a_connection_lost_at_the_publish_leaves_the_letter(
     cli: CommandLine, broker: BrokerQueues, amqp_url: str, eventually: Eventually
 ) -> None:
     await broker.bury_commands("one", "two")
@@ -516,7 +516,7 @@ async def test_when_the_connection_is_cut_at_the_publish_the_letter_stays(
     assert set(await broker.dead()) == {"one", "two"}
 
 
-async def test_when_the_connection_is_cut_at_the_acknowledgement_nothing_is_lost(
+async def test_a_connection_lost_at_the_acknowledgement_loses_nothing(
     cli: CommandLine, broker: BrokerQueues, amqp_url: str, eventually: Eventually
 ) -> None:
     await broker.bury_commands("one", "two")
@@ -533,7 +533,7 @@ async def test_when_the_connection_is_cut_at_the_acknowledgement_nothing_is_lost
 # drop
 
 
-async def test_dropped_letters_are_gone_and_the_rest_stays_in_order(
+async def test_only_selected_letters_are_dropped_and_the_others_keep_their_order(
     cli: CommandLine, broker: BrokerQueues
 ) -> None:
     await broker.bury_commands("a", "b", "c")
@@ -544,7 +544,7 @@ async def test_dropped_letters_are_gone_and_the_rest_stays_in_order(
     assert await broker.dead() == ["a", "c"]
 
 
-async def test_every_letter_that_was_said_to_be_dropped_is_gone(
+async def test_drop_removes_every_letter_that_it_reports(
     cli: CommandLine, broker: BrokerQueues
 ) -> None:
     await asyncio.gather(*(broker.bury(sync(f"letter-{number}")) for number in range(400)))
@@ -555,7 +555,7 @@ async def test_every_letter_that_was_said_to_be_dropped_is_gone(
     assert await broker.waiting() == 0
 
 
-async def test_in_a_pipe_nothing_is_dropped_without_yes(
+async def test_without_a_terminal_nothing_is_dropped_unless_yes_is_given(
     cli: CommandLine, broker: BrokerQueues
 ) -> None:
     await broker.bury_commands("a")
@@ -567,7 +567,7 @@ async def test_in_a_pipe_nothing_is_dropped_without_yes(
     assert await broker.dead() == ["a"]
 
 
-async def test_on_a_terminal_what_was_shown_and_agreed_to_is_dropped_and_nothing_newer(
+async def test_on_a_terminal_only_the_letters_that_were_shown_are_dropped(
     cli: CommandLine, broker: BrokerQueues
 ) -> None:
     await broker.bury_commands("a", "b")
@@ -582,9 +582,7 @@ async def test_on_a_terminal_what_was_shown_and_agreed_to_is_dropped_and_nothing
     assert await broker.dead() == ["c"]
 
 
-async def test_json_that_was_asked_for_is_json_on_a_terminal_too(
-    cli: CommandLine, broker: BrokerQueues
-) -> None:
+async def test_json_can_be_requested_on_a_terminal(cli: CommandLine, broker: BrokerQueues) -> None:
     await broker.bury_commands("a")
 
     (listed,) = await lines_on_a_terminal(cli, "dead", "list", "--json")

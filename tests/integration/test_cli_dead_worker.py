@@ -1,4 +1,4 @@
-"""What becomes of replayed letters at a real worker."""
+"""What a real worker does with replayed letters."""
 
 import uuid
 from collections.abc import AsyncIterator
@@ -62,7 +62,7 @@ async def worker(cli: CommandLine, outcomes: RunningProcess) -> AsyncIterator[Ru
         yield running
 
 
-async def told(outcomes: RunningProcess) -> dict[str, Any]:
+async def next_outcome(outcomes: RunningProcess) -> dict[str, Any]:
     event: dict[str, Any] = msgspec.json.decode(await outcomes.line())
     return event
 
@@ -73,7 +73,7 @@ def start(command_id: str) -> bytes:
     )
 
 
-async def test_a_letter_that_is_still_wrong_is_dead_again_with_its_history(
+async def test_a_replayed_letter_that_is_still_wrong_is_dead_again_with_its_history(
     cli: CommandLine,
     broker: BrokerQueues,
     worker: RunningProcess,
@@ -81,34 +81,34 @@ async def test_a_letter_that_is_still_wrong_is_dead_again_with_its_history(
     eventually: Eventually,
 ) -> None:
     await send(broker, b'{"type": "sync_recording", "id": "wrong"}')
-    first = await told(outcomes)
+    first = await next_outcome(outcomes)
     await eventually(lambda: has(broker, 1))
 
     (before,) = (await cli("dead", "list")).lines
     await cli("dead", "replay", "wrong")
-    again = await told(outcomes)
+    again = await next_outcome(outcomes)
     await eventually(lambda: has(broker, 1))
 
     (after,) = (await cli("dead", "list")).lines
     assert again["id"] == first["id"]
-    assert (before["attempts"], before["replays"], before["answered"]) == (1, 0, True)
+    assert (before["attempts"], before["replays"], before["has_outcome"]) == (1, 0, True)
     assert (after["attempts"], after["replays"]) == (2, 1)
     assert (after["first_seen"], after["reason"]) == (before["first_seen"], before["reason"])
 
 
-async def test_what_has_an_outcome_is_executed_only_under_a_new_id(
+async def test_a_command_with_an_outcome_is_executed_only_under_a_new_id(
     cli: CommandLine, broker: BrokerQueues, worker: RunningProcess, outcomes: RunningProcess
 ) -> None:
     body = start("one")
     await send(broker, body)
-    first = await told(outcomes)
+    first = await next_outcome(outcomes)
 
     await broker.bury(body, key="start_track_recording", headers={"x-reason-code": "crashed"})
     await cli("dead", "replay", "one")
-    again = await told(outcomes)
+    again = await next_outcome(outcomes)
     await broker.bury(body, key="start_track_recording", headers={"x-reason-code": "crashed"})
     (replayed,) = (await cli("dead", "replay", "one", "--new-id")).lines
-    anew = await told(outcomes)
+    anew = await next_outcome(outcomes)
 
     assert again["id"] == first["id"]
     assert anew["data"]["command_id"] == replayed["new_command_id"]
@@ -116,7 +116,7 @@ async def test_what_has_an_outcome_is_executed_only_under_a_new_id(
     assert anew["data"]["recording_ids"] != first["data"]["recording_ids"]
 
 
-async def test_what_an_older_worker_did_not_know_is_executed_under_a_new_id(
+async def test_a_type_that_workers_have_learnt_since_is_executed_under_a_new_id(
     cli: CommandLine,
     broker: BrokerQueues,
     worker: RunningProcess,
@@ -124,7 +124,7 @@ async def test_what_an_older_worker_did_not_know_is_executed_under_a_new_id(
     eventually: Eventually,
 ) -> None:
     await send(broker, b'{"type": "start_livestream", "id": "one"}')
-    refused = await told(outcomes)
+    refused = await next_outcome(outcomes)
     await eventually(lambda: has(broker, 1))
     letter = await broker.take("commands.dead")
 
@@ -132,24 +132,24 @@ async def test_what_an_older_worker_did_not_know_is_executed_under_a_new_id(
     known = start("one")
     await broker.bury(known, key="start_livestream", headers=dict(letter.headers))
     (replayed,) = (await cli("dead", "replay", "one", "--new-id")).lines
-    anew = await told(outcomes)
+    anew = await next_outcome(outcomes)
 
     assert (refused["data"]["command_id"], refused["data"]["code"]) == ("one", "unknown_type")
     assert anew["type"] == "command.succeeded.v1"
     assert anew["data"]["command_id"] == replayed["new_command_id"]
 
 
-async def test_a_letter_older_than_any_command_may_be_is_executed_all_the_same(
+async def test_a_replayed_letter_is_executed_however_old_it_is(
     cli: CommandLine, broker: BrokerQueues, worker: RunningProcess, outcomes: RunningProcess
 ) -> None:
     await broker.bury(start("old"), headers={"x-first-seen": "2025-01-01T10:00:00Z"})
 
     await cli("dead", "replay", "old")
 
-    assert (await told(outcomes))["type"] == "command.succeeded.v1"
+    assert (await next_outcome(outcomes))["type"] == "command.succeeded.v1"
 
 
-async def test_what_the_broker_buried_is_executed_under_its_own_id(
+async def test_a_letter_of_the_broker_is_executed_under_its_own_id(
     cli: CommandLine, broker: BrokerQueues, outcomes: RunningProcess
 ) -> None:
     await send(broker, start("one"))
@@ -158,7 +158,7 @@ async def test_what_the_broker_buried_is_executed_under_its_own_id(
 
     async with cli.running("run") as running:
         await running.says("started")
-        outcome = await told(outcomes)
+        outcome = await next_outcome(outcomes)
 
     assert replayed.err == ""
     assert (outcome["type"], outcome["data"]["command_id"]) == ("command.succeeded.v1", "one")

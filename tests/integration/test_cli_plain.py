@@ -1,4 +1,4 @@
-"""The command on its own: help, settings, plugins, terminals and pipes. Nothing else runs."""
+"""The command line without a broker or API: help, settings, plugins, terminals and pipes."""
 
 import asyncio
 import json
@@ -33,8 +33,8 @@ def cli(tmp_path: Path) -> CommandLine:
     return CommandLine({}, tmp_path)
 
 
-def on_a_terminal(*arguments: str, columns: int = 200, **environ: str) -> str:
-    """What the command writes to a terminal of that width."""
+def output_on_terminal(*arguments: str, columns: int = 200, **environ: str) -> str:
+    """Everything that the command writes to a terminal of this width."""
     pid, terminal = pty.fork()
     if pid == 0:
         size = {"COLUMNS": str(columns), "TERM": "xterm-256color"}
@@ -43,7 +43,7 @@ def on_a_terminal(*arguments: str, columns: int = 200, **environ: str) -> str:
     try:
         while piece := os.read(terminal, 65536):
             written += piece
-    except OSError:  # how Linux says that the other side is gone
+    except OSError:  # raised on Linux when the other side is closed
         pass
     os.waitpid(pid, 0)
     os.close(terminal)
@@ -61,11 +61,11 @@ async def test_every_command_has_help_with_examples(
     assert f"recording-worker {' '.join(command)}".strip() in shown.out
 
 
-async def test_the_version_is_told(cli: CommandLine) -> None:
+async def test_version_prints_the_version(cli: CommandLine) -> None:
     assert (await cli("--version")).out.startswith("recording-worker, version 0.")
 
 
-async def test_it_is_also_a_module_of_python(tmp_path: Path) -> None:
+async def test_the_package_can_be_run_as_a_module(tmp_path: Path) -> None:
     process = await asyncio.create_subprocess_exec(
         sys.executable, "-m", "worker", "topology", "show",
         stdout=asyncio.subprocess.PIPE, cwd=Path(__file__).parents[2],
@@ -92,7 +92,7 @@ finally:
 """
 
 
-async def test_help_loads_nothing_heavy(tmp_path: Path) -> None:
+async def test_help_imports_no_slow_module(tmp_path: Path) -> None:
     process = await asyncio.create_subprocess_exec(
         sys.executable, "-c", LOADED,
         stdout=asyncio.subprocess.DEVNULL, stderr=asyncio.subprocess.PIPE,
@@ -106,7 +106,7 @@ async def test_help_loads_nothing_heavy(tmp_path: Path) -> None:
 # config
 
 
-async def test_all_settings_are_shown_with_their_source_and_no_secret(
+async def test_config_check_shows_every_setting_with_its_source_and_no_secret(
     cli: CommandLine, tmp_path: Path
 ) -> None:
     (tmp_path / "url").write_text("postgresql://me:hunter2@db.test/state\n")
@@ -135,7 +135,7 @@ async def test_all_settings_are_shown_with_their_source_and_no_secret(
     assert "hunter2" not in checked.out + checked.err
 
 
-async def test_the_apps_of_a_file_are_shown_with_no_token_and_their_faults_by_name(
+async def test_config_check_shows_the_apps_of_a_file_without_tokens_and_names_their_faults(
     cli: CommandLine, tmp_path: Path
 ) -> None:
     path = tmp_path / "apps.json"
@@ -157,7 +157,7 @@ async def test_the_apps_of_a_file_are_shown_with_no_token_and_their_faults_by_na
 
 
 @pytest.mark.parametrize("command", [("config", "check"), ("run",)], ids=" ".join)
-async def test_every_fault_is_named_at_once_with_exit_code_2(
+async def test_every_fault_is_listed_at_once_with_exit_code_2(
     cli: CommandLine, command: tuple[str, ...]
 ) -> None:
     ended = await cli(
@@ -173,7 +173,7 @@ async def test_every_fault_is_named_at_once_with_exit_code_2(
     assert "hunter2" not in ended.out + ended.err
 
 
-async def test_the_defaults_are_those_that_a_check_shows(cli: CommandLine) -> None:
+async def test_the_listed_defaults_are_those_that_a_check_shows(cli: CommandLine) -> None:
     defaults = {
         row["variable"]: row["default"] for row in (await cli("config", "show-defaults")).lines
     }
@@ -187,31 +187,31 @@ async def test_the_defaults_are_those_that_a_check_shows(cli: CommandLine) -> No
 
 
 def test_a_terminal_gets_a_table_in_colour() -> None:
-    shown = on_a_terminal("topology", "show")
+    shown = output_on_terminal("topology", "show")
 
     assert "\x1b[" in shown
     assert "{" not in shown
     assert "recording.commands.retry.600s" in shown
 
 
-def test_no_table_cuts_anything_off_on_a_narrow_terminal() -> None:
-    shown = on_a_terminal("topology", "show", columns=60)
+def test_a_table_on_a_narrow_terminal_is_complete() -> None:
+    shown = output_on_terminal("topology", "show", columns=60)
 
     assert "…" not in shown
 
 
-def test_json_can_be_had_on_a_terminal_too() -> None:
-    assert on_a_terminal("topology", "show", "--json").startswith('{"what":"exchange"')
+def test_json_can_be_requested_on_a_terminal() -> None:
+    assert output_on_terminal("topology", "show", "--json").startswith('{"kind":"exchange"')
 
 
-async def test_text_can_be_had_in_a_pipe_too_without_colour(cli: CommandLine) -> None:
+async def test_text_can_be_requested_in_a_pipe_and_has_no_colours(cli: CommandLine) -> None:
     shown = await cli("topology", "show", "--no-json")
 
-    assert shown.out.startswith("what ")
+    assert shown.out.startswith("kind ")
     assert "\x1b" not in shown.out
 
 
-async def test_a_reader_that_has_had_enough_causes_no_traceback(tmp_path: Path) -> None:
+async def test_a_reader_that_closes_the_pipe_causes_no_traceback(tmp_path: Path) -> None:
     process = await asyncio.create_subprocess_shell(
         f"for i in 1 2 3; do '{EXECUTABLE}' config show-defaults; done | true",
         stderr=asyncio.subprocess.PIPE,
@@ -224,7 +224,7 @@ async def test_a_reader_that_has_had_enough_causes_no_traceback(tmp_path: Path) 
 
 
 def install(directory: Path, name: str, target: str, **modules: str) -> None:
-    """A distribution as pip leaves it behind."""
+    """Install a distribution as pip does."""
     info = directory / f"{name}-1.0.dist-info"
     info.mkdir()
     (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: 1.0\n")
@@ -243,7 +243,7 @@ def late():
 """
 
 
-async def test_a_command_of_another_package_is_among_the_others(
+async def test_a_command_of_another_package_is_listed_and_runs(
     cli: CommandLine, tmp_path: Path
 ) -> None:
     source = (
@@ -275,7 +275,7 @@ async def test_a_command_whose_extra_is_missing_says_what_to_install(
     assert shown.code == 0
 
 
-async def test_a_command_of_another_package_cannot_take_the_place_of_ours(
+async def test_a_command_of_another_package_cannot_replace_a_built_in_one(
     cli: CommandLine, tmp_path: Path
 ) -> None:
     install(tmp_path, "run", "not_there:x")

@@ -1,4 +1,4 @@
-"""Reading the state from beside a worker, on both engines."""
+"""`recording-worker recordings` reads the state while a worker runs, on both engines."""
 
 import sqlite3
 from datetime import UTC, datetime
@@ -21,7 +21,7 @@ from worker.store.store import Store
 ALL = RecordingsFilter()
 
 
-def seen(
+def observation(
     recording_id: str, meeting_id: str = "m-1", status: Status = Status.RECORDING
 ) -> Observation:
     now = datetime.now(UTC)
@@ -35,26 +35,26 @@ def seen(
     )
 
 
-async def test_what_a_worker_committed_is_read_while_it_holds_the_database(
+async def test_committed_recordings_are_read_while_a_worker_has_the_database_open(
     database_url: str,
 ) -> None:
     store = await Store.open(database_url, source="test")
-    await store.apply([seen("r-1"), seen("r-2", "m-2", Status.PAUSED)])
+    await store.apply([observation("r-1"), observation("r-2", "m-2", Status.PAUSED)])
 
-    found = {one.recording_id for one in read_recordings(database_url, ALL)}
+    found = {recording.recording_id for recording in read_recordings(database_url, ALL)}
     paused = read_recordings(database_url, RecordingsFilter(status=Status.PAUSED))
     of_meeting = read_recordings(database_url, RecordingsFilter(meeting_id="m-1"))
 
     assert found == {"r-1", "r-2"}
-    assert [one.recording_id for one in paused] == ["r-2"]
-    assert [one.recording_id for one in of_meeting] == ["r-1"]
+    assert [recording.recording_id for recording in paused] == ["r-2"]
+    assert [recording.recording_id for recording in of_meeting] == ["r-1"]
     await store.close()
 
 
-async def test_one_app_s_recordings_are_found_among_all(database_url: str, tmp_path: Path) -> None:
+async def test_the_recordings_of_one_app_can_be_selected(database_url: str, tmp_path: Path) -> None:
     cli = CommandLine({"DATABASE_URL": database_url}, tmp_path)
     store = await Store.open(database_url, source="test")
-    await store.apply([seen("r-1"), msgspec.structs.replace(seen("r-2"), app="eu")])
+    await store.apply([observation("r-1"), msgspec.structs.replace(observation("r-2"), app="eu")])
     assert await store.count_by_app() == {"default": 1, "eu": 1}
     await store.close()
 
@@ -63,7 +63,7 @@ async def test_one_app_s_recordings_are_found_among_all(database_url: str, tmp_p
     assert [(row["recording_id"], row["app"]) for row in listed.lines] == [("r-2", "eu")]
 
 
-async def test_the_last_that_changed_come_first_of_one_app_too_whether_they_are_over_or_not(
+async def test_the_most_recently_changed_recordings_come_first(
     database_url: str,
 ) -> None:
     statuses = (Status.UPLOADED, Status.RECORDING, Status.ERRORED, Status.UPLOADED, Status.PAUSED)
@@ -71,13 +71,13 @@ async def test_the_last_that_changed_come_first_of_one_app_too_whether_they_are_
     for number, status in enumerate(statuses):
         files = () if status is Status.UPLOADED else None
         for app in ("eu", "us"):
-            one = seen(f"{app}-{number}", status=status)
-            await store.apply([msgspec.structs.replace(one, app=app, files=files)])
+            observed = observation(f"{app}-{number}", status=status)
+            await store.apply([msgspec.structs.replace(observed, app=app, files=files)])
     await store.close()
 
-    def found(**wanted: Any) -> list[str]:
-        of_app = RecordingsFilter(app="eu", **wanted)
-        return [one.recording_id for one in read_recordings(database_url, of_app)]
+    def found(**conditions: Any) -> list[str]:
+        of_app = RecordingsFilter(app="eu", **conditions)
+        return [recording.recording_id for recording in read_recordings(database_url, of_app)]
 
     assert found() == ["eu-4", "eu-3", "eu-2", "eu-1", "eu-0"]
     assert found(limit=3) == ["eu-4", "eu-3", "eu-2"]
@@ -87,15 +87,15 @@ async def test_the_last_that_changed_come_first_of_one_app_too_whether_they_are_
     assert found(recording_id="us-1") == []
 
 
-async def test_the_store_can_be_read_when_no_worker_runs(database_url: str) -> None:
+async def test_the_state_is_read_when_no_worker_runs(database_url: str) -> None:
     store = await Store.open(database_url, source="test")
-    await store.apply([seen("r-1")])
+    await store.apply([observation("r-1")])
     await store.close()
 
-    assert [one.recording_id for one in read_recordings(database_url, ALL)] == ["r-1"]
+    assert [recording.recording_id for recording in read_recordings(database_url, ALL)] == ["r-1"]
 
 
-async def test_reading_does_not_free_what_a_worker_holds(sqlite_url: str) -> None:
+async def test_reading_does_not_release_the_lease_of_a_worker(sqlite_url: str) -> None:
     store = await Store.open(sqlite_url, source="test")
     await store.close()
     path = sqlite_url.removeprefix("sqlite:///")
@@ -110,7 +110,7 @@ async def test_reading_does_not_free_what_a_worker_holds(sqlite_url: str) -> Non
     connection.close()
 
 
-async def test_the_database_itself_lets_nothing_be_written(database_url: str) -> None:
+async def test_the_database_refuses_every_write(database_url: str) -> None:
     await (await Store.open(database_url, source="test")).close()
     engine = read_only_engine(database_url)
 
@@ -141,25 +141,25 @@ async def at_revision(revision: str, sqlite_url: str) -> None:
     connection.close()
 
 
-async def test_tables_of_an_older_version_are_not_read(sqlite_url: str) -> None:
+async def test_tables_of_an_older_revision_are_not_read(sqlite_url: str) -> None:
     await at_revision("0001", sqlite_url)
     with pytest.raises(StoreUnavailable, match="revision 0001"):
         read_recordings(sqlite_url, ALL)
 
 
-async def test_tables_that_a_newer_version_has_added_to_are_read(sqlite_url: str) -> None:
+async def test_tables_of_a_newer_revision_are_read(sqlite_url: str) -> None:
     await at_revision("9999", sqlite_url)
     assert read_recordings(sqlite_url, ALL) == []
 
 
-def test_a_file_that_is_no_database_is_said_to_be_none(tmp_path: Path) -> None:
+def test_a_file_that_is_no_database_is_named_as_such(tmp_path: Path) -> None:
     (tmp_path / "state.db").write_bytes(b"no database " * 100)
 
     with pytest.raises(StoreUnavailable, match="not a database"):
         read_recordings(f"sqlite:///{tmp_path / 'state.db'}", ALL)
 
 
-def test_a_server_that_is_away_is_said_without_the_password() -> None:
+def test_the_error_about_an_unreachable_server_has_no_password() -> None:
     with pytest.raises(StoreUnavailable) as caught:
         read_recordings("postgresql://me:hunter2@127.0.0.1:1/state", ALL)
 

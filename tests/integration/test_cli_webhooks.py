@@ -35,28 +35,28 @@ def without(row: dict[str, Any], *names: str) -> dict[str, Any]:
     return {name: value for name, value in row.items() if name not in names}
 
 
-async def test_registered_listed_and_removed_each_as_often_as_one_likes(cli: CommandLine) -> None:
+async def test_register_list_and_remove_can_each_be_repeated(cli: CommandLine) -> None:
     first = await cli("webhooks", "register", WORKER_PUBLIC_URL=PUBLIC)
     again = await cli("webhooks", "register", "--url", PUBLIC)
     listed = await cli("webhooks", "list", WORKER_PUBLIC_URL=PUBLIC)
     removed = await cli("webhooks", "remove", "--url", PUBLIC + "/")
     nothing = await cli("webhooks", "remove", "--url", PUBLIC)
 
-    assert [one.code for one in (first, again, listed, removed, nothing)] == [0] * 5
-    (one,) = listed.lines
-    assert without(one, "webhook_id") == {
+    assert [ended.code for ended in (first, again, listed, removed, nothing)] == [0] * 5
+    (webhook,) = listed.lines
+    assert without(webhook, "webhook_id") == {
         "name": "recording-worker",
         "url": URL,
         "events": ["recording.statusUpdate"],
         "enabled": True,
         "ours": True,
     }
-    assert first.lines == [{**one, "what": "added", "removed": 0}]
-    assert again.lines == [{**one, "what": "unchanged", "removed": 0}]
-    assert (removed.lines, nothing.lines) == ([one], [])
+    assert first.lines == [{**webhook, "action": "added", "duplicates_removed": 0}]
+    assert again.lines == [{**webhook, "action": "unchanged", "duplicates_removed": 0}]
+    assert (removed.lines, nothing.lines) == ([webhook], [])
 
 
-async def test_text_for_people_says_whose_each_is(cli: CommandLine) -> None:
+async def test_the_table_marks_our_subscriptions(cli: CommandLine) -> None:
     await cli("webhooks", "register", "--url", PUBLIC)
     listed = await cli("webhooks", "list", "--no-json", WORKER_PUBLIC_URL="https://b.example")
     heads, row = listed.out.splitlines()
@@ -65,9 +65,9 @@ async def test_text_for_people_says_whose_each_is(cli: CommandLine) -> None:
     assert URL in row
 
 
-@pytest.mark.parametrize("what", ["register", "remove"])
-async def test_without_a_url_it_says_what_is_missing(cli: CommandLine, what: str) -> None:
-    ended = await cli("webhooks", what)
+@pytest.mark.parametrize("subcommand", ["register", "remove"])
+async def test_a_missing_url_is_named(cli: CommandLine, subcommand: str) -> None:
+    ended = await cli("webhooks", subcommand)
     assert ended.code == 2
     assert "WORKER_PUBLIC_URL" in ended.err
 
@@ -82,7 +82,7 @@ async def test_a_wrong_url_or_app_is_named(cli: CommandLine) -> None:
         assert word in ended.err
 
 
-async def test_a_refused_token_is_told_without_showing_it(
+async def test_the_error_about_a_refused_token_does_not_show_it(
     cli: CommandLine, sandbox: Sandbox
 ) -> None:
     sandbox.tokens.revoke(TOKEN)
@@ -93,7 +93,7 @@ async def test_a_refused_token_is_told_without_showing_it(
     assert "Traceback" not in ended.err
 
 
-async def test_the_help_has_examples_for_each(cli: CommandLine) -> None:
-    for words in ((), ("register",), ("list",), ("remove",)):
-        told = await cli("webhooks", *words, "--help")
-        assert "Examples:" in told.out
+async def test_the_help_of_every_subcommand_has_examples(cli: CommandLine) -> None:
+    for arguments in ((), ("register",), ("list",), ("remove",)):
+        shown = await cli("webhooks", *arguments, "--help")
+        assert "Examples:" in shown.out

@@ -1,4 +1,4 @@
-"""The commands together with a real worker process, a broker and the emulated API."""
+"""The commands with a real worker process, a broker and the emulated API."""
 
 import signal
 import uuid
@@ -58,7 +58,7 @@ async def send(cli: CommandLine, *arguments: str) -> FinishedProcess:
     return await cli("send", *arguments, "--wait", "--timeout", "20")
 
 
-async def test_a_recording_from_its_start_to_its_files(
+async def test_a_recording_goes_from_its_start_to_its_files(
     cli: CommandLine, worker: RunningProcess
 ) -> None:
     meeting = str(uuid.uuid4())
@@ -72,7 +72,7 @@ async def test_a_recording_from_its_start_to_its_files(
     (recording_id,) = outcome["data"]["recording_ids"]
     assert (started.code, stopped.code) == (0, 0)
     assert outcome["type"] == "command.succeeded.v1"
-    assert [each["type"] for each in files] == [
+    assert [event["type"] for event in files] == [
         *["recording.file_ready.v1"] * 3,
         "recording.completed.v1",
     ]
@@ -92,7 +92,7 @@ async def test_recordings_are_read_while_the_worker_writes(
     one_only = await cli("recordings", "--limit", "1")
     table = await cli("recordings", "--no-json")
 
-    assert [one["meeting_id"] for one in of_first.lines] == [first]
+    assert [row["meeting_id"] for row in of_first.lines] == [first]
     assert len(one_only.lines) == 1
     assert "--limit" in one_only.err
     assert table.out.splitlines()[0].split()[:5] == [
@@ -105,7 +105,7 @@ async def test_recordings_are_read_while_the_worker_writes(
     assert len(table.out.splitlines()) == 3
 
 
-async def test_a_rejected_command_ends_with_exit_code_3_and_the_apis_words(
+async def test_a_rejected_command_ends_with_exit_code_3_and_the_reason_of_the_api(
     cli: CommandLine, worker: RunningProcess
 ) -> None:
     ended = await send(cli, "sync_recording", "--recording-id", str(uuid.uuid4()), "--no-json")

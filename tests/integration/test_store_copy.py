@@ -323,7 +323,7 @@ async def test_urls_come_from_files_and_from_the_settings(
         (["--from", "postgresql://me:hunter2@127.0.0.1:1/state"], "--from-file"),
         (["--to", "postgresql://127.0.0.1:1/state?password=hunter2"], "--to-file"),
         (["--from", "mysql://me@host/hunter2"], "--from"),
-        (["--from", "sqlite:///a.db", "--from-file", "root.txt"], "exclude"),
+        (["--from", "sqlite:///a.db", "--from-file", "root.txt"], "not both"),
         (["--to-file", "missing.txt"], "missing.txt"),
         (["--from", "sqlite:///a.db"], "DATABASE_URL"),
         ([], "--from"),

@@ -1,4 +1,4 @@
-"""From the flags of `send` to a command, checked by the rules that the worker has."""
+"""Builds a command from the flags of `send`, and checks it by the worker's rules."""
 
 import uuid
 from collections.abc import Mapping, Sequence
@@ -23,98 +23,101 @@ FLAGS: Final = {
     "layers.default.file_name_prefix": "--prefix",
     "type": "TYPE",
 }
-"""Which flag a member comes from, to name it when the member is wrong."""
+"""The flag of each field, so that an error about the field can name the flag."""
 
-Members = dict[str, Any]
+Fields = dict[str, Any]
 
 
 def build_command(
-    base: bytes | None,
+    file_body: bytes | None,
     flags: Mapping[str, object],
     *,
     user_ids: Sequence[str],
     prefix: str | None,
-    members: Sequence[str],
+    assignments: Sequence[str],
 ) -> Command:
-    """The command of a file, if any, with what the flags say put over it.
+    """Merge a command from a file, if any, with the flags, which win.
 
-    `flags` are members by their names, None where not given; `members` are `path=value` texts.
-    An id is made up where there is none. Raises click.UsageError, naming flag and member.
+    `flags` maps fields to values, None for a flag that is not set. `assignments` are `PATH=VALUE`
+    texts. A command without an id gets a random one. Raises click.UsageError, which names the flag
+    and the field.
     """
-    given: Members = {name: value for name, value in flags.items() if value is not None}
+    overrides: Fields = {name: value for name, value in flags.items() if value is not None}
     if user_ids:
-        given["user_ids"] = list(user_ids)
-    assignments = [_assignment(text) for text in members]
-    envelope = _object(base) if base is not None else {}
+        overrides["user_ids"] = list(user_ids)
+    parsed_assignments = [_parse_assignment(text) for text in assignments]
+    envelope = _decode_file(file_body) if file_body is not None else {}
     command = envelope.get("data") if "specversion" in envelope else envelope
     if isinstance(command, dict):
-        command.update(given)
+        command.update(overrides)
         if prefix is not None:
-            _put(command, _prefix_path(command), prefix, "--prefix")
-        for path, value in assignments:
-            _put(command, path, value, "--member")
-    return _checked(msgspec.json.encode(envelope), given, from_file=base is not None)
+            _assign(command, _prefix_path(command), prefix, "--prefix")
+        for path, value in parsed_assignments:
+            _assign(command, path, value, "--field")
+    body = msgspec.json.encode(envelope)
+    return _decode_checked(body, overrides, from_file=file_body is not None)
 
 
 def deadline_in(seconds: float) -> str:
-    """The RFC 3339 time that many seconds from now."""
+    """The RFC 3339 time that is this many seconds from now."""
     return (datetime.now(UTC) + timedelta(seconds=seconds)).isoformat()
 
 
-def _checked(body: bytes, given: Members, *, from_file: bool) -> Command:
+def _decode_checked(body: bytes, overrides: Fields, *, from_file: bool) -> Command:
     try:
         return decode_command(body, message_id=str(uuid.uuid4()))
-    except Malformed as wrong:
-        raise click.UsageError(_in_words(wrong, given, from_file=from_file)) from wrong
+    except Malformed as error:
+        raise click.UsageError(_error_text(error, overrides, from_file=from_file)) from error
 
 
-def _in_words(wrong: Malformed, given: Members, *, from_file: bool) -> str:
-    """The worker's words, and where the member came from."""
-    if wrong.code == "missing_type" and not from_file:
-        return "say what to send: a TYPE, or --file with a whole command"
-    member = wrong.field or ""
-    flag = FLAGS.get(member) or FLAGS.get(member.partition(".")[0])
-    hint = f" ({flag})" if flag and (member.partition(".")[0] in given or not from_file) else ""
-    return f"{wrong.code}: {wrong.message}{hint}"
+def _error_text(error: Malformed, overrides: Fields, *, from_file: bool) -> str:
+    """The error in the worker's words, with the flag that the wrong field came from."""
+    if error.code == "missing_type" and not from_file:
+        return "the command is missing: give a TYPE, or --file with a whole command"
+    field = error.field or ""
+    top_field = field.partition(".")[0]
+    flag = FLAGS.get(field) or FLAGS.get(top_field)
+    hint = f" ({flag})" if flag and (top_field in overrides or not from_file) else ""
+    return f"{error.code}: {error.message}{hint}"
 
 
-def _object(body: bytes) -> Members:
+def _decode_file(body: bytes) -> Fields:
     try:
-        found = msgspec.json.decode(body)
+        content = msgspec.json.decode(body)
     except (ValueError, RecursionError):
-        found = None
-    if isinstance(found, dict):
-        return found
-    # It cannot be a command, and these are the words for why.
+        content = None
+    if isinstance(content, dict):
+        return content
+    # It cannot be a command: the decoder of commands has the exact reason.
     try:
         decode_command(body, message_id="none")
-    except Malformed as wrong:
-        raise click.UsageError(f"--file: {wrong.code}: {wrong.message}") from wrong
+    except Malformed as error:
+        raise click.UsageError(f"--file: {error.code}: {error.message}") from error
     raise click.UsageError("--file: is not a JSON object")
 
 
-def _assignment(text: str) -> tuple[list[str], object]:
-    """`path=value`: a path has dots between its steps, a value is JSON or else a plain word."""
+def _parse_assignment(text: str) -> tuple[list[str], object]:
+    """Split `PATH=VALUE`. Dots separate the steps of a path. A value is JSON, else plain text."""
     path, equals, value = text.partition("=")
     if not equals or not all(path.split(".")):
-        raise click.UsageError(f"--member: {path[:60]!r} is not PATH=VALUE")
+        raise click.UsageError(f"--field: {path[:60]!r} is not PATH=VALUE")
     try:
         return path.split("."), msgspec.json.decode(value)
     except msgspec.DecodeError:
         return path.split("."), value
 
 
-def _prefix_path(command: Members) -> list[str]:
+def _prefix_path(command: Fields) -> list[str]:
     if command.get("type") == "start_track_recording":
         return ["layers", "default", "file_name_prefix"]
     return ["file_name_prefix"]
 
 
-def _put(command: Members, path: Sequence[str], value: object, flag: str) -> None:
-    holder = command
+def _assign(command: Fields, path: Sequence[str], value: object, flag: str) -> None:
+    parent = command
     for step in path[:-1]:
-        inner = holder.setdefault(step, {})
-        if not isinstance(inner, dict):
-            raise click.UsageError(f"{flag}: member `{step}` has no members of its own")
-        holder = inner
-    holder[path[-1]] = value
+        child = parent.setdefault(step, {})
+        if not isinstance(child, dict):
+            raise click.UsageError(f"{flag}: the field `{step}` is not an object")
+        parent = child
+    parent[path[-1]] = value

@@ -1,4 +1,4 @@
-"""`recording-worker config`."""
+"""`recording-worker config`: checks the settings, and lists their defaults."""
 
 import os
 from collections.abc import Mapping
@@ -29,100 +29,108 @@ Examples:
   recording-worker config check --no-json > settings.txt
 
 \b
-Apps of WORKER_APPS_FILE show as <app>.<member>.
-Secrets show as [secure], URLs without their passwords. Exit codes: 0 fine, 2 with faults, each of
-them named on stderr.
+Apps of WORKER_APPS_FILE show as <app>.<field>. Secrets show as [secure], URLs without passwords.
+
+\b
+Exit codes: 0 all settings are right, 2 some are wrong; stderr lists every fault.
 """
-CHECKED: Final = {"variable": "variable", "value": "value", "source": "source"}
-DEFAULTS: Final = {"variable": "variable", "default": "default", "meaning": "meaning"}
+DEFAULTS_EPILOG = """\
+\b
+Example:
+  recording-worker config show-defaults --json
+"""
+CHECK_COLUMNS: Final = {"variable": "variable", "value": "value", "source": "source"}
+DEFAULTS_COLUMNS: Final = {"variable": "variable", "default": "default", "meaning": "meaning"}
+
+Row = dict[str, object]
 
 
 @click.group(epilog=EXAMPLES)
 def command() -> None:
-    """The settings of `run`, which are environment variables."""
+    """Check the settings of `run`, or list the defaults. Settings are environment variables."""
 
 
 @command.command(epilog=CHECK_EPILOG)
 @json_option
 def check(as_json: bool) -> None:
-    """Show every setting with where it comes from, and every fault."""
+    """Show every setting with its source, and every fault."""
     from worker.settings.documentation import documented_settings
     from worker.settings.settings import Settings
 
-    rows = [_checked(row, os.environ) for row in documented_settings()]
+    rows = [_checked_row(setting, os.environ) for setting in documented_settings()]
     try:
-        rows += _checked_apps(Settings.from_env(os.environ))
-    finally:  # what is wrong with them is said after what they are
-        print_rows(CHECKED, rows, as_json=as_json)
+        rows += _app_rows(Settings.from_env(os.environ))
+    finally:  # the rows are printed before the faults
+        print_rows(CHECK_COLUMNS, rows, as_json=as_json)
 
 
-@command.command(
-    "show-defaults", epilog="\b\nExample:\n  recording-worker config show-defaults --json\n"
-)
+@command.command("show-defaults", epilog=DEFAULTS_EPILOG)
 @json_option
 def show_defaults(as_json: bool) -> None:
-    """Show every setting there is, its default and what it means."""
+    """List all settings with their defaults and meanings."""
     from worker.settings.documentation import documented_settings
 
-    rows = [
+    rows: list[Row] = [
         {
-            "variable": row.variable,
-            "default": row.default,
-            "required": row.required,
-            "secret": row.secret,
-            "meaning": row.meaning,
+            "variable": setting.variable,
+            "default": setting.default,
+            "required": setting.required,
+            "secret": setting.secret,
+            "meaning": setting.meaning,
         }
-        for row in documented_settings()
+        for setting in documented_settings()
     ]
-    print_rows(DEFAULTS, rows, as_json=as_json)
+    print_rows(DEFAULTS_COLUMNS, rows, as_json=as_json)
 
 
-def _checked(row: "DocumentedSetting", environ: Mapping[str, str]) -> dict[str, object]:
-    text, source = _given(row, environ)
-    return {"variable": row.variable, "value": _fit_to_show(row, text), "source": source}
+def _checked_row(setting: "DocumentedSetting", environ: Mapping[str, str]) -> Row:
+    text, source = _text_and_source(setting, environ)
+    return {"variable": setting.variable, "value": _shown(setting, text), "source": source}
 
 
-def _checked_apps(settings: "Settings") -> list[dict[str, object]]:
-    """What the apps' file says; what it leaves to the variables stands in their rows."""
-    return [
-        {
-            "variable": f"{app.name}.{member}",
-            "value": _in_words(value),
-            "source": f"file {os.environ['WORKER_APPS_FILE']}",
-        }
-        for app in settings.apps_file or ()
-        for member, value in msgspec.structs.asdict(app).items()
-        if member != "name" and value is not None
-    ]
-
-
-def _in_words(value: object) -> str:
-    if isinstance(value, bool):
-        return "on" if value else "off"
-    if isinstance(value, tuple):
-        return ",".join(f"{rate.requests}/{rate.seconds:g}" for rate in value)
-    return str(value)
-
-
-def _given(row: "DocumentedSetting", environ: Mapping[str, str]) -> tuple[str | None, str]:
-    """What the worker would read, and from where."""
+def _text_and_source(
+    setting: "DocumentedSetting", environ: Mapping[str, str]
+) -> tuple[str | None, str]:
+    """The text that the worker would read, and where it comes from."""
     from worker.settings.secret import read_text
 
-    if row.secret and (path := environ.get(f"{row.variable}_FILE")):
+    if setting.secret and (path := environ.get(f"{setting.variable}_FILE")):
         try:
             return read_text(Path(path)), f"file {path}"
-        except ValueError:  # told among the faults
+        except ValueError:  # reported among the faults
             return None, f"file {path}"
-    if given := environ.get(row.variable):
-        return given.strip(), "env"
-    return row.default, "unset" if row.default is None else "default"
+    if text := environ.get(setting.variable):
+        return text.strip(), "env"
+    return setting.default, "unset" if setting.default is None else "default"
 
 
-def _fit_to_show(row: "DocumentedSetting", text: str | None) -> str | None:
+def _shown(setting: "DocumentedSetting", text: str | None) -> str | None:
     from worker.settings.secret import REDACTED, redact_url
 
     if text is None:
         return None
     if "://" in text:
         return redact_url(text)
-    return REDACTED if row.secret else text
+    return REDACTED if setting.secret else text
+
+
+def _app_rows(settings: "Settings") -> list[Row]:
+    """The fields in the apps file. A field that it leaves out is in the row of its variable."""
+    return [
+        {
+            "variable": f"{app.name}.{field}",
+            "value": _value_text(value),
+            "source": f"file {os.environ['WORKER_APPS_FILE']}",
+        }
+        for app in settings.apps_file or ()
+        for field, value in msgspec.structs.asdict(app).items()
+        if field != "name" and value is not None
+    ]
+
+
+def _value_text(value: object) -> str:
+    if isinstance(value, bool):
+        return "on" if value else "off"
+    if isinstance(value, tuple):
+        return ",".join(f"{rate.requests}/{rate.seconds:g}" for rate in value)
+    return str(value)

@@ -1,4 +1,4 @@
-"""What the commands read from the environment, and how they listen to signals."""
+"""What subcommands share at their start: settings from the environment, and signals."""
 
 import asyncio
 import logging
@@ -14,16 +14,20 @@ if TYPE_CHECKING:
 
 
 def common_settings() -> "CommonSettings":
-    """The settings that every command but `run` needs. Raises WrongSettings."""
+    """The settings that every subcommand but `run` needs. Raises WrongSettings."""
     from worker.settings.settings import CommonSettings
 
-    # The libraries also log what they raise, and would say it before we do.
-    logging.getLogger().addHandler(logging.NullHandler())
+    silence_libraries()
     return CommonSettings.from_env(os.environ)
 
 
+def silence_libraries() -> None:
+    """Stop libraries from logging errors that they also raise: we print those ourselves."""
+    logging.getLogger().addHandler(logging.NullHandler())
+
+
 def topology_from(settings: "CommonSettings") -> "Topology":
-    """The names on the broker that these settings make."""
+    """The exchanges and queues that these settings name."""
     from worker.broker.topology import Topology
 
     return Topology(prefix=settings.name_prefix, retry_delays=settings.retry_delays_seconds)
@@ -34,21 +38,21 @@ def stopped_by_signals() -> Iterator[asyncio.Event]:
     """An event that the first SIGTERM or SIGINT sets; the next one ends the process at once."""
     loop = asyncio.get_running_loop()
     stopped = asyncio.Event()
-    numbers = (signal.SIGTERM, signal.SIGINT)
+    signals = (signal.SIGTERM, signal.SIGINT)
 
-    def forget() -> None:
-        # Left to the kernel, a second signal also ends a process whose loop is stuck.
-        for number in numbers:
+    def restore_defaults() -> None:
+        # With the kernel's default, a second signal also ends a process whose loop is stuck.
+        for number in signals:
             loop.remove_signal_handler(number)
             signal.signal(number, signal.SIG_DFL)
 
     def stop() -> None:
         stopped.set()
-        forget()
+        restore_defaults()
 
-    for number in numbers:
+    for number in signals:
         loop.add_signal_handler(number, stop)
     try:
         yield stopped
     finally:
-        forget()
+        restore_defaults()

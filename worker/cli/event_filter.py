@@ -1,4 +1,4 @@
-"""Which events somebody wants to see."""
+"""Selects the events that `tail` shows."""
 
 from collections.abc import Sequence
 
@@ -9,10 +9,10 @@ from recording_schemas import EVENT_TYPES, CloudEvent, CommandSucceeded
 
 
 class EventFilter(msgspec.Struct, frozen=True, kw_only=True):
-    """What an event must be about; None and an empty `types` mean anything.
+    """Selects events by meeting, recording and type. None, or no type, accepts any event.
 
-    A type covers those that begin with it and a dot: `recording.file_ready` all its versions,
-    `command` every outcome.
+    A type also accepts the longer types that begin with it and a dot: `recording.file_ready`
+    accepts all its versions, `command` every outcome.
     """
 
     meeting_id: str | None = None
@@ -20,31 +20,38 @@ class EventFilter(msgspec.Struct, frozen=True, kw_only=True):
     types: tuple[str, ...] = ()
 
     def matches(self, event: CloudEvent) -> bool:
-        """Whether the event is among them. An outcome names no meeting."""
-        if self.types and not any(_covers(wanted, event.type) for wanted in self.types):
-            return False
-        if self.meeting_id is not None:
-            meeting_id = getattr(event.data, "meeting_id", None)
-            if meeting_id is None or meeting_id.lower() != self.meeting_id.lower():
-                return False
-        return self.recording_id is None or self.recording_id in _recordings(event)
+        """Whether the event is selected. No outcome matches a meeting, as it does not name one."""
+        return (
+            self._matches_type(event)
+            and self._matches_meeting(event)
+            and (self.recording_id is None or self.recording_id in _recording_ids(event))
+        )
+
+    def _matches_type(self, event: CloudEvent) -> bool:
+        return not self.types or any(_accepts(prefix, event.type) for prefix in self.types)
+
+    def _matches_meeting(self, event: CloudEvent) -> bool:
+        if self.meeting_id is None:
+            return True
+        meeting_id = getattr(event.data, "meeting_id", None)
+        return meeting_id is not None and meeting_id.lower() == self.meeting_id.lower()
 
 
 def require_known_types(types: Sequence[str]) -> None:
-    """Raises click.UsageError for a type that no event has."""
-    known = list(EVENT_TYPES.values())
-    for wanted in types:
-        if not any(_covers(wanted, each) for each in known):
+    """Raise click.UsageError for a type that no event has."""
+    known_types = list(EVENT_TYPES.values())
+    for prefix in types:
+        if not any(_accepts(prefix, known) for known in known_types):
             raise click.UsageError(
-                f"--type: no event is a {wanted!r}; there are {', '.join(known)}"
+                f"--type: no event has the type {prefix!r}; the types are {', '.join(known_types)}"
             )
 
 
-def _covers(wanted: str, found: str) -> bool:
-    return found == wanted or found.startswith(f"{wanted}.")
+def _accepts(prefix: str, event_type: str) -> bool:
+    return event_type == prefix or event_type.startswith(f"{prefix}.")
 
 
-def _recordings(event: CloudEvent) -> tuple[str, ...]:
+def _recording_ids(event: CloudEvent) -> tuple[str, ...]:
     if isinstance(event.data, CommandSucceeded):
         return event.data.recording_ids
     return (getattr(event.data, "recording_id", ""),)

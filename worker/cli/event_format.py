@@ -1,4 +1,4 @@
-"""Events and outcomes in a line for people, with colours that a pipe does not get."""
+"""Renders an event or outcome as one line for people. click drops the colours in a pipe."""
 
 from typing import Final, assert_never
 
@@ -31,61 +31,63 @@ COLOURS: Final = {
     Status.UPLOADED: "green",
     Status.ERRORED: "red",
 }
+_LABEL_WIDTH: Final = 9
 
 
 def event_line(event: CloudEvent) -> str:
-    """One line: when (local time), what, and about which recording or command."""
-    when = click.style(event.time.astimezone().strftime("%H:%M:%S"), dim=True)
+    """The local time, what happened, and the recording or command that it happened to."""
+    time = click.style(event.time.astimezone().strftime("%H:%M:%S"), dim=True)
     match event.data:
         case StatusChanged() as data:
-            what = _padded(data.status.value, COLOURS[data.status])
-            words = f"{data.kind} {data.recording_id}  {_status_words(data)}"
+            label = _label(data.status.value, COLOURS[data.status])
+            text = f"{data.kind} {data.recording_id}  {_status_text(data)}"
         case FileReady() as data:
-            what = _padded(f"file {data.file_index}/{data.file_count}", "magenta")
-            words = f"{data.kind} {data.recording_id}  {_file_words(data)}"
+            label = _label(f"file {data.file_index}/{data.file_count}", "magenta")
+            text = f"{data.kind} {data.recording_id}  {_file_text(data)}"
         case Completed() as data:
-            what = _padded("completed", "green")
-            words = f"{data.kind} {data.recording_id}  {_count(data.file_count, 'file')}"
+            label = _label("completed", "green")
+            text = f"{data.kind} {data.recording_id}  {_count(data.file_count, 'file')}"
         case outcome:
-            what = _padded(outcome_of(outcome), COLOURS[outcome_of(outcome)])
-            words = f"{outcome.command_type} {outcome.command_id}  {_outcome_words(outcome)}"
-    return f"{when}  {what}  {printable(words)}"
+            label = _label(outcome_of(outcome), COLOURS[outcome_of(outcome)])
+            text = f"{outcome.command_type} {outcome.command_id}  {_outcome_text(outcome)}"
+    return f"{time}  {label}  {printable(text)}"
 
 
-def _padded(text: str, colour: str) -> str:
-    return click.style(text.ljust(9), fg=colour, bold=True)
+def _label(text: str, colour: str) -> str:
+    return click.style(text.ljust(_LABEL_WIDTH), fg=colour, bold=True)
 
 
-def _status_words(data: StatusChanged) -> str:
-    words = [
+def _status_text(data: StatusChanged) -> str:
+    parts = [
         f"meeting {data.meeting_id}" if data.meeting_id else "",
         f"was {data.previous_status.value}" if data.previous_status else "",
-        f"seen by {data.observed_by}",
+        f"observed by {data.observed_by}",
         f"({data.stop_reason})" if data.stop_reason else "",
         f"{data.error.code}: {data.error.message}" if data.error else "",
     ]
-    return "  ".join(word for word in words if word)
+    return "  ".join(part for part in parts if part)
 
 
-def _file_words(data: FileReady) -> str:
+def _file_text(data: FileReady) -> str:
     owner = data.custom_participant_id or data.user_id or "owner unknown"
-    where = data.download_url or "in the customer's own storage"
-    return f"{data.file_name}  {owner}  {where.partition('?')[0]}"
+    place = data.download_url or "in the customer's own storage"
+    # The query of a presigned URL is the permission to download: it is left out.
+    return f"{data.file_name}  {owner}  {place.partition('?')[0]}"
 
 
-def _outcome_words(data: Outcome) -> str:
+def _outcome_text(data: Outcome) -> str:
     match data:
         case CommandSucceeded():
             return "recordings: " + (", ".join(data.recording_ids) or "none")
         case CommandRejected():
             return f"{data.code}: {data.message}"
         case CommandExpired():
-            return f"its deadline passed first, {_count(data.attempts, 'attempt')}"
+            return f"its deadline passed after {_count(data.attempts, 'attempt')}"
         case CommandFailed():
             error = data.last_error
             return f"{error.code}: {error.message}, {_count(data.attempts, 'attempt')}"
     assert_never(data)
 
 
-def _count(number: int, thing: str) -> str:
-    return f"{number} {thing}" if number == 1 else f"{number} {thing}s"
+def _count(number: int, noun: str) -> str:
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"

@@ -1,4 +1,4 @@
-"""How a command ends: what went wrong in a line on stderr, and an exit code for scripts."""
+"""Reports the error that ended a command: one line on stderr, and an exit code for scripts."""
 
 from typing import Final
 
@@ -12,7 +12,7 @@ INTERRUPTED: Final = 130
 
 
 def report_error(error: BaseException) -> int | None:
-    """Say what happened and return the exit code; None for what nobody expected."""
+    """Print an expected error and return the exit code. Return None for an unexpected error."""
     match error:
         case click.ClickException():
             error.show()
@@ -20,13 +20,13 @@ def report_error(error: BaseException) -> int | None:
         case click.Abort():
             return INTERRUPTED
         case RecordingWorkerError():
-            return _say(error)
+            return _print(error)
         case BaseExceptionGroup():
-            return _of_group(error)
+            return _report_group(error)
     return None
 
 
-def _say(error: RecordingWorkerError) -> int:
+def _print(error: RecordingWorkerError) -> int:
     match error:
         case WrongSettings():
             lines, code = error.faults, WRONG_INPUT
@@ -39,16 +39,17 @@ def _say(error: RecordingWorkerError) -> int:
     return code
 
 
-def _of_group(group: BaseExceptionGroup[BaseException]) -> int | None:
-    """Tasks fail together: expected only when each of them is. The same words are said once."""
-    known, unknown = group.split(RecordingWorkerError)
-    if known is None or unknown is not None:
+def _report_group(group: BaseExceptionGroup[BaseException]) -> int | None:
+    """Print each text once. A group with any unexpected error counts as unexpected."""
+    expected, unexpected = group.split(RecordingWorkerError)
+    if expected is None or unexpected is not None:
         return None
-    return max([_say(error) for error in {str(one): one for one in _leaves(known)}.values()])
+    by_text = {str(error): error for error in _leaves(expected)}
+    return max([_print(error) for error in by_text.values()])
 
 
 def _leaves(group: BaseExceptionGroup[RecordingWorkerError]) -> list[RecordingWorkerError]:
-    found: list[RecordingWorkerError] = []
+    leaves: list[RecordingWorkerError] = []
     for error in group.exceptions:
-        found += _leaves(error) if isinstance(error, BaseExceptionGroup) else [error]
-    return found
+        leaves += _leaves(error) if isinstance(error, BaseExceptionGroup) else [error]
+    return leaves

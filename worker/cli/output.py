@@ -1,86 +1,85 @@
-"""Data on stdout: tables on a terminal, JSON lines in a pipe."""
+"""Prints data on stdout: tables on a terminal, JSON lines in a pipe."""
 
 import sys
 from collections.abc import Callable, Mapping, Sequence
-from typing import TypeVar
+from typing import Final, TypeVar
 
 import click
 import msgspec
 
 Decorated = TypeVar("Decorated", bound=Callable[..., object])
 
+_STYLES: Final = {
+    "ok": "green",
+    "UPLOADED": "green",
+    "RECORDING": "cyan",
+    "PAUSED": "yellow",
+    "no permission": "yellow",
+    "missing": "red",
+    "differs": "red",
+    "ERRORED": "red",
+}
+
 
 def json_option(command: Decorated) -> Decorated:
-    """Adds `--json/--no-json`, handed over as `as_json`; decided by the terminal if not given."""
+    """Add `--json/--no-json`, passed as `as_json`. Without it, a pipe gets JSON."""
     return click.option(
         "--json/--no-json",
         "as_json",
         default=None,
-        callback=lambda _context, _parameter, given: (
-            not sys.stdout.isatty() if given is None else given
+        callback=lambda _context, _parameter, value: (
+            not sys.stdout.isatty() if value is None else value
         ),
-        help="JSON lines, or text for people. By default text on a terminal only.",
+        help="Print JSON lines, or text. Default: text on a terminal, JSON in a pipe.",
     )(command)
 
 
 def print_json(value: object) -> None:
-    """One JSON line, flushed, so that whoever reads the pipe has it at once."""
+    """Print one JSON line and flush, so that the reader of a pipe has it at once."""
     click.echo(msgspec.json.encode(value).decode())
     sys.stdout.flush()
-
-
-def print_table(columns: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
-    """A table for people; None shows as a dash."""
-    cells = [["-" if cell is None else printable(str(cell)) for cell in row] for row in rows]
-    if sys.stdout.isatty():
-        _rich_table(columns, cells)
-    else:
-        _plain_table(columns, cells)
-
-
-def printable(text: str) -> str:
-    """The text without what could move a terminal's cursor or change its colours."""
-    return "".join(letter if letter.isprintable() else "?" for letter in text)
 
 
 def print_rows(
     columns: Mapping[str, str], rows: Sequence[Mapping[str, object]], *, as_json: bool
 ) -> None:
-    """Rows as JSON lines, or the named members of them as a table: `columns` is title → member."""
+    """Print rows as JSON lines, or as a table. `columns` maps titles to fields of the rows."""
     if as_json:
         for row in rows:
             print_json(row)
     else:
-        print_table(list(columns), [[row[member] for member in columns.values()] for row in rows])
+        print_table(list(columns), [[row[field] for field in columns.values()] for row in rows])
 
 
-def _rich_table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
-    # Only terminals pay for it, and `run` never does.
+def print_table(columns: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
+    """Print a table. None shows as a dash."""
+    cells = [["-" if value is None else printable(str(value)) for value in row] for row in rows]
+    if sys.stdout.isatty():
+        _print_rich_table(columns, cells)
+    else:
+        _print_plain_table(columns, cells)
+
+
+def printable(text: str) -> str:
+    """The text with `?` for characters that could move the cursor or change colours."""
+    return "".join(character if character.isprintable() else "?" for character in text)
+
+
+def _print_rich_table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+    # Imported here because it is slow, and only a terminal needs it.
     from rich.console import Console
     from rich.table import Table
     from rich.text import Text
 
     table = Table(header_style="bold", box=None, pad_edge=False)
     for column in columns:
-        table.add_column(column, overflow="fold")  # cut off, an id would be of no use
+        table.add_column(column, overflow="fold")  # an id that is cut off is useless
     for row in rows:
         table.add_row(*(Text(cell, style=_STYLES.get(cell, "")) for cell in row))
     Console().print(table)
 
 
-_STYLES = {
-    "ok": "green",
-    "UPLOADED": "green",
-    "RECORDING": "cyan",
-    "PAUSED": "yellow",
-    "missing": "red",
-    "differs": "red",
-    "ERRORED": "red",
-    "no permission": "yellow",
-}
-
-
-def _plain_table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+def _print_plain_table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
     lines = [list(columns), *map(list, rows)]
     widths = [max(len(line[index]) for line in lines) for index in range(len(columns))]
     for line in lines:

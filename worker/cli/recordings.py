@@ -1,6 +1,6 @@
-"""`recording-worker recordings`."""
+"""`recording-worker recordings`: lists the recordings in the database."""
 
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import click
 
@@ -42,7 +42,7 @@ JSON_FIELDS: Final = (
     "completed",
     "changed_at",
 )
-"""Members of a JSON line, named as in the events; `completed` is true once all files are out."""
+"""Named as in the events. `completed` is true when all file events are out."""
 
 EXAMPLES = """\
 \b
@@ -52,68 +52,54 @@ Examples:
   recording-worker recordings --app eu --status PAUSED
   recording-worker recordings --start-id "$START" --json | jq -r .recording_id
 
-It reads the database of DATABASE_URL, and changes nothing there: workers may run meanwhile.
+The command reads the database of DATABASE_URL and changes nothing. Workers may run meanwhile.
 """
 
 
 @click.command(epilog=EXAMPLES)
 @click.option(
-    "--status", type=click.Choice(STATUSES, case_sensitive=False), help="Only those of this status."
+    "--status",
+    type=click.Choice(STATUSES, case_sensitive=False),
+    help="Only recordings with this status.",
 )
-@click.option("--app", help="Only this app's.")
-@click.option("--meeting-id", help="Only this meeting's.")
-@click.option("--recording-id", help="Only this one.")
-@click.option("--start-id", help="Only the one that the start command with this id began.")
+@click.option("--app", help="Only recordings of this app.")
+@click.option("--meeting-id", help="Only recordings of this meeting.")
+@click.option("--recording-id", help="Only this recording.")
+@click.option("--start-id", help="Only the recording that the start command with this id began.")
 @click.option(
     "--limit",
     default=100,
     show_default=True,
     type=click.IntRange(1, 100_000),
-    help="At most so many, the most recently changed ones.",
+    help="Show at most this many, most recently changed first.",
 )
 @json_option
-def command(
-    status: str | None,
-    app: str | None,
-    meeting_id: str | None,
-    recording_id: str | None,
-    start_id: str | None,
-    limit: int,
-    as_json: bool,
-) -> None:
-    """Show what the workers know of recordings."""
+def command(limit: int, status: str | None, as_json: bool, **filters: Any) -> None:  # noqa: ANN401
+    """List recordings that the workers know."""
     from recording_schemas import Status
     from worker.store.admin.read_only import read_recordings
     from worker.store.queries import RecordingsFilter
 
-    settings = common_settings()
-    found = read_recordings(
-        settings.database_url.reveal(),
-        RecordingsFilter(
-            limit=limit,
-            status=Status(status) if status else None,
-            app=app,
-            meeting_id=meeting_id,
-            recording_id=recording_id,
-            start_id=start_id,
-        ),
+    recordings = read_recordings(
+        common_settings().database_url.reveal(),
+        RecordingsFilter(limit=limit, status=Status(status) if status else None, **filters),
     )
     if as_json:
-        print_rows({}, [_members(one) for one in found], as_json=True)
+        print_rows({}, [_json_row(recording) for recording in recordings], as_json=True)
     else:
-        print_rows(COLUMNS, [_for_people(one) for one in found], as_json=False)
-    if len(found) == limit:
-        click.echo(f"Perhaps there are more: --limit is {limit}", err=True)
+        print_rows(COLUMNS, [_table_row(recording) for recording in recordings], as_json=False)
+    if len(recordings) == limit:
+        click.echo(f"There may be more: --limit is {limit}", err=True)
 
 
-def _members(one: "Recording") -> dict[str, object]:
-    return {name: getattr(one, name) for name in JSON_FIELDS}
+def _json_row(recording: "Recording") -> dict[str, object]:
+    return {name: getattr(recording, name) for name in JSON_FIELDS}
 
 
-def _for_people(one: "Recording") -> dict[str, object]:
-    changed = one.changed_at.astimezone() if one.changed_at else None
+def _table_row(recording: "Recording") -> dict[str, object]:
+    changed = recording.changed_at.astimezone() if recording.changed_at else None
     return {
-        **_members(one),
+        **_json_row(recording),
         "changed": changed.strftime("%Y-%m-%d %H:%M:%S") if changed else None,
-        "error_code": one.error.code if one.error else None,
+        "error_code": recording.error.code if recording.error else None,
     }

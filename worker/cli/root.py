@@ -1,25 +1,27 @@
-"""The command `recording-worker`: its subcommands are imported when they are asked for."""
+"""The command `recording-worker`. It imports a subcommand only when that one is needed."""
 
 import importlib
-from collections.abc import Iterable
 from functools import cache
 from importlib.metadata import EntryPoint, entry_points
 from typing import Any, Final
 
 import click
 
-PLUGINS: Final = "recording_worker.commands"
-OWN: Final = (
-    "run",
-    "send",
-    "tail",
-    "recordings",
-    "store",
-    "dead",
-    "webhooks",
-    "topology",
-    "config",
-)
+MODULES: Final = {
+    "run": "worker.cli.run",
+    "send": "worker.cli.send",
+    "tail": "worker.cli.tail",
+    "recordings": "worker.cli.recordings",
+    "store": "worker.cli.store",
+    "dead": "worker.cli.dead.commands",
+    "webhooks": "worker.cli.webhooks",
+    "topology": "worker.cli.topology",
+    "config": "worker.cli.config",
+}
+"""The built-in subcommands, in the order of the help, and the modules of their `command`."""
+
+PLUGIN_GROUP: Final = "recording_worker.commands"
+"""The entry-point group through which installed packages add subcommands."""
 
 EPILOG: Final = """\
 \b
@@ -29,57 +31,55 @@ Examples:
   recording-worker send start_track_recording --meeting-id "$MEETING" --wait
   recording-worker tail --meeting-id "$MEETING"
 
-Settings come from the environment: `config show-defaults` lists them. Tables are for terminals; in
-a pipe, data comes as JSON lines. Exit codes: 0 done, 1 failed, 2 wrong flags or settings.
+Settings come from environment variables; `config show-defaults` lists them. Data is printed as a
+table on a terminal and as JSON lines in a pipe. Exit codes: 0 done, 1 failed, 2 wrong flags or
+settings.
 """
 
 
 class Subcommands(click.Group):
-    """Our own subcommands, then those that installed packages bring along."""
+    """The built-in subcommands, then those of installed packages."""
 
     def list_commands(self, context: click.Context) -> list[str]:
         """Their names, in the order of the help."""
-        return [*OWN, *sorted(_plugins().keys() - set(OWN))]
+        return [*MODULES, *sorted(_plugins())]
 
     def get_command(self, context: click.Context, name: str) -> click.Command | None:
-        """The command of this name, imported now; None when there is none."""
-        if name in OWN:
-            module = importlib.import_module(f"worker.cli.{name}")
-            return _checked(module.command)
+        """Import and return the subcommand; None when there is none of this name."""
+        if name in MODULES:
+            return _require_command(importlib.import_module(MODULES[name]).command)
         if (plugin := _plugins().get(name)) is None:
             return None
         try:
-            return _checked(plugin.load())
-        except ImportError as missing:
-            return _lacking(name, missing)
+            return _require_command(plugin.load())
+        except ImportError as error:
+            return _stand_in(name, error)
 
     def invoke(self, context: click.Context) -> Any:  # noqa: ANN401 - whatever the command returns
-        """Run the subcommand. A plugin may import what it needs as late as this."""
+        """Run the subcommand, and report a package that a plugin lacks."""
         try:
             return super().invoke(context)
-        except ModuleNotFoundError as missing:
+        except ModuleNotFoundError as error:
             if context.invoked_subcommand not in _plugins():
                 raise
-            raise _not_installed(str(context.invoked_subcommand), missing) from missing
+            raise _not_installed(str(context.invoked_subcommand), error) from error
 
 
 @cache
 def _plugins() -> dict[str, EntryPoint]:
-    return {found.name: found for found in _found() if found.name not in OWN}
+    """The entry points of other packages. They cannot replace a built-in subcommand."""
+    found = entry_points(group=PLUGIN_GROUP)
+    return {plugin.name: plugin for plugin in found if plugin.name not in MODULES}
 
 
-def _found() -> Iterable[EntryPoint]:
-    return entry_points(group=PLUGINS)
-
-
-def _checked(found: object) -> click.Command:
+def _require_command(found: object) -> click.Command:
     if not isinstance(found, click.Command):
         raise TypeError(f"{found!r} is not a click command")
     return found
 
 
-def _lacking(name: str, missing: ImportError) -> click.Command:
-    """Stands where a plugin would, and says what to install."""
+def _stand_in(name: str, error: ImportError) -> click.Command:
+    """A command in place of a plugin that cannot be imported. It says what to install."""
 
     @click.command(
         name,
@@ -89,15 +89,15 @@ def _lacking(name: str, missing: ImportError) -> click.Command:
     )
     @click.argument("ignored", nargs=-1, type=click.UNPROCESSED)
     def explain(ignored: tuple[str, ...]) -> None:
-        raise _not_installed(name, missing) from missing
+        raise _not_installed(name, error) from error
 
     return explain
 
 
-def _not_installed(name: str, missing: ImportError) -> click.ClickException:
-    lacking = missing.name or "a package"
+def _not_installed(name: str, error: ImportError) -> click.ClickException:
+    package = error.name or "a package"
     return click.ClickException(
-        f"`{name}` needs {lacking}, which is not installed: pip install 'recording-worker[sandbox]'"
+        f"`{name}` needs {package}, which is not installed: pip install 'recording-worker[sandbox]'"
     )
 
 
@@ -106,4 +106,4 @@ def _not_installed(name: str, missing: ImportError) -> click.ClickException:
 )
 @click.version_option(package_name="recording-worker", prog_name="recording-worker")
 def root() -> None:
-    """Record RealtimeKit meetings by commands from RabbitMQ, and say what became of them."""
+    """Record RealtimeKit meetings by commands from RabbitMQ, and publish what happens."""

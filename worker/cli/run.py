@@ -1,4 +1,4 @@
-"""`recording-worker run`."""
+"""`recording-worker run`: starts the worker."""
 
 import asyncio
 import errno
@@ -25,25 +25,25 @@ Examples:
 
 Exit codes: 0 after a clean stop, 1 when it cannot start or go on, 2 when a setting is wrong.
 """
-YOUNG: Final = 50_000
-"""New objects between two looks for cycles among them. Commands make few cycles and many objects:
-with the interpreter's 700, looking took a tenth of the time."""
+GC_THRESHOLD: Final = 50_000
+"""New objects between two runs of the garbage collector. Commands make many objects and few cycles:
+with the interpreter's 700, the collector took a tenth of the time."""
 
-FOR_TERMINALS: Final = ("httpx._main", "rich", "pygments")
-"""What httpx, structlog and mako load where they find it, to be pretty on a terminal: a tenth of
-the worker's memory, and of its start."""
+TERMINAL_LIBRARIES: Final = ("httpx._main", "rich", "pygments")
+"""Libraries that httpx, structlog and mako import for terminal output, where they are installed.
+They cost a tenth of the worker's memory and of its start time."""
 
-NO_SUCH_DOOR: Final = {errno.EADDRINUSE, errno.EADDRNOTAVAIL, errno.EACCES}
+ADDRESS_ERRORS: Final = {errno.EADDRINUSE, errno.EADDRNOTAVAIL, errno.EACCES}
 
 
 @click.command(epilog=EXAMPLES)
 def command() -> None:
-    """Work until SIGTERM or SIGINT, then finish what is in hand.
+    """Run the worker until SIGTERM or SIGINT, then finish the commands in progress.
 
-    A second signal ends it at once; the broker then delivers again what was in hand.
+    A second signal ends it at once. The broker then delivers the unfinished commands again.
     """
-    for name in FOR_TERMINALS:
-        sys.modules.setdefault(name, None)  # type: ignore[arg-type]  # cannot be imported any more
+    for name in TERMINAL_LIBRARIES:
+        sys.modules.setdefault(name, None)  # type: ignore[arg-type]  # makes an import of it fail
     from worker.observability.logs import configure_logs
     from worker.settings.settings import Settings
 
@@ -55,30 +55,30 @@ def command() -> None:
     )
     try:
         with asyncio.Runner(loop_factory=_loop_factory()) as runner:
-            runner.run(_work(settings))
+            runner.run(_run_worker(settings))
     except OSError as error:
-        if error.errno not in NO_SUCH_DOOR and not isinstance(error, socket.gaierror):
+        if error.errno not in ADDRESS_ERRORS and not isinstance(error, socket.gaierror):
             raise
-        raise click.ClickException(_cannot_serve(settings, error)) from error
+        raise click.ClickException(_address_error(settings, error)) from error
 
 
-async def _work(settings: "Settings") -> None:
+async def _run_worker(settings: "Settings") -> None:
     with stopped_by_signals() as stop:
-        # Loading it takes most of the start, during which a signal counts as well.
+        # Imported here because it takes most of the start: a signal during it must stop the worker.
         from worker.app import Worker
 
-        gc.freeze()  # what is loaded stays
-        gc.set_threshold(YOUNG, *gc.get_threshold()[1:])
+        gc.freeze()  # imported modules stay: the collector need not check them
+        gc.set_threshold(GC_THRESHOLD, *gc.get_threshold()[1:])
         await Worker(settings).run(stop)
 
 
-def _cannot_serve(settings: "Settings", error: OSError) -> str:
+def _address_error(settings: "Settings", error: OSError) -> str:
     address = f"{settings.http_host}:{settings.http_port}"
     return f"HTTP_HOST, HTTP_PORT: cannot serve on {address}: {error.strerror or error}"
 
 
 def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
-    """The fast loop, where there is one."""
+    """uvloop, which is faster, where it exists."""
     if sys.platform == "win32":
         return None
     import uvloop

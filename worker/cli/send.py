@@ -1,4 +1,4 @@
-"""`recording-worker send`."""
+"""`recording-worker send`: sends a command, and waits for its outcome if asked."""
 
 import asyncio
 import time
@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from recording_schemas import CloudEvent, Command
     from worker.broker.admin.one_shot import Connection
     from worker.broker.admin.subscriber import Subscription
+    from worker.broker.messages import Outgoing
     from worker.settings.settings import CommonSettings
 
 TYPES: Final = (
@@ -30,6 +31,10 @@ EXIT_CODES: Final = {
     "command.failed.v1": 5,
 }
 NO_OUTCOME: Final = 6
+NO_QUEUE_HINT: Final = (
+    "no worker has declared it yet. Start one, run `recording-worker topology declare`, or set "
+    "WORKER_NAME_PREFIX to the prefix of the workers"
+)
 
 EXAMPLES = """\
 \b
@@ -41,53 +46,53 @@ TYPE is one of:
 Examples:
   recording-worker send start_track_recording --meeting-id "$MEETING" \\
     --user-id "$ALICE" --user-id "$BOB" --prefix team_call --wait
-  recording-worker send start_recording --meeting-id "$MEETING" --member max_seconds=3600 \\
-    --member video_config='{"codec": "VP8", "width": 1280}'
+  recording-worker send start_recording --meeting-id "$MEETING" --field max_seconds=3600 \\
+    --field video_config='{"codec": "VP8", "width": 1280}'
   recording-worker send stop_recording --start-id "$START" --wait --timeout 300
   recording-worker send pause_recording --meeting-id "$MEETING" --kind track
   recording-worker send --file command.json --meeting-id "$MEETING"
   jq -n '{type: "sync_recording", recording_id: $ENV.RECORDING}' | recording-worker send -f -
 
 \b
-Exit codes: 0 sent, and with --wait succeeded; with --wait 3 rejected, 4 expired, 5 failed,
-6 no outcome in time (the command stands; repeat it with the same --id to ask again). Without an
-outcome: 1 not sent, 2 the command is wrong.
+Exit codes: 0 sent; 1 not sent; 2 the command is wrong. With --wait: 0 succeeded, 3 rejected,
+4 expired, 5 failed, 6 no outcome in time. After 6 the command is still valid: send it again with
+the same --id to ask for its outcome.
 """
 
 
 @click.command(epilog=EXAMPLES)
 @click.argument("command_type", metavar="[TYPE]", required=False, type=click.Choice(TYPES))
-@click.option("--meeting-id", help="The meeting to record, or whose recordings are meant.")
-@click.option("--recording-id", help="The recording that is meant.")
-@click.option("--start-id", help="The recording that the start command with this id began.")
-@click.option("--kind", help="With --meeting-id: only its track or composite recordings.")
+@click.option("--meeting-id", help="The meeting to record, or whose recordings to act on.")
+@click.option("--recording-id", help="The recording to act on.")
+@click.option("--start-id", help="Act on the recording that the start command with this id began.")
+@click.option("--kind", help="With --meeting-id: act only on its track or composite recordings.")
 @click.option(
-    "--user-id", "user_ids", multiple=True, help="Record this participant only; may be repeated."
+    "--user-id", "user_ids", multiple=True, help="Record only this participant; may be repeated."
 )
-@click.option("--prefix", help="What the names of the files begin with.")
+@click.option("--prefix", help="Prefix of the file names.")
 @click.option(
-    "--member",
-    "members",
+    "--field",
+    "assignments",
     multiple=True,
-    metavar="PATH=JSON",
-    help="Any other member, such as video_config.codec=VP8; may be repeated.",
+    metavar="PATH=VALUE",
+    help="Any other field, such as video_config.codec=VP8; may be repeated.",
 )
 @click.option(
     "--file",
     "-f",
     "file",
     type=click.File("rb"),
-    help="A JSON file with a command, or - for stdin; flags are put over it.",
+    help="A JSON file with a command, or - for stdin. Flags override its fields.",
 )
-@click.option("--id", "command_id", help="The id; a repeat of it is not executed again.")
-@click.option("--deadline", help="Not to be executed after this time (RFC 3339).")
+@click.option("--id", "command_id", help="The command id. A repeated id is not executed again.")
+@click.option("--deadline", help="Do not execute the command after this time (RFC 3339).")
 @click.option(
     "--expires-in",
     type=click.FloatRange(min=0, min_open=True, max=31_536_000),
     metavar="SECONDS",
-    help="The same, counted from now.",
+    help="The deadline, in seconds from now.",
 )
-@click.option("--app", help="Which of the configured apps.")
+@click.option("--app", help="The app to use, when several are configured.")
 @click.option("--wait", is_flag=True, help="Wait for the outcome.")
 @click.option(
     "--timeout",
@@ -102,124 +107,143 @@ outcome: 1 not sent, 2 the command is wrong.
 def command(
     context: click.Context,
     /,
-    command_type: str | None,
-    user_ids: tuple[str, ...],
-    prefix: str | None,
-    members: tuple[str, ...],
     file: BinaryIO | None,
     wait: bool,
     timeout: float,
     as_json: bool,
-    **flags: Any,  # noqa: ANN401 - what click makes of the rest
+    **flags: Any,  # noqa: ANN401 - the flags of the command itself
 ) -> None:
     """Send a command to the workers.
 
-    It is checked as the workers check it, and confirmed by the broker before this returns.
+    The command is checked by the workers' rules. The broker has confirmed it when this returns.
     """
-    from worker.cli.command_builder import build_command, deadline_in
-
     settings = common_settings()
-    expires_in = flags.pop("expires_in")
-    if expires_in is not None:
-        if flags["deadline"] is not None:
-            raise click.UsageError("--deadline and --expires-in exclude each other")
-        flags["deadline"] = deadline_in(expires_in)
-    made = build_command(
-        None if file is None else _read(file, settings.max_command_bytes),
-        {"type": command_type, "id": flags.pop("command_id"), **flags},
-        user_ids=user_ids,
-        prefix=prefix,
-        members=members,
-    )
-    outcome = asyncio.run(_send(settings, made, wait=timeout if wait else None))
+    built = _build(file, settings.max_command_bytes, **flags)
+    outcome = asyncio.run(_send(settings, built, wait_seconds=timeout if wait else None))
     if not wait:
-        _print_sent(made, as_json=as_json)
+        _print_sent(built, as_json=as_json)
     elif outcome is None:
-        click.echo(f"Error: no outcome of {made.id} within {timeout:g} s (--timeout)", err=True)
+        click.echo(f"Error: no outcome of {built.id} within {timeout:g} s (--timeout)", err=True)
         context.exit(NO_OUTCOME)
     else:
-        context.exit(_print_outcome(outcome, as_json=as_json))
+        _print_outcome(outcome, as_json=as_json)
+        context.exit(EXIT_CODES[outcome.type])
 
 
-def _read(file: BinaryIO, most: int) -> bytes:
-    body = file.read(most + 1)
-    if len(body) > most:
-        raise click.UsageError(f"--file: more than {most} bytes (WORKER_MAX_COMMAND_BYTES)")
+def _build(
+    file: BinaryIO | None,
+    max_bytes: int,
+    *,
+    command_type: str | None,
+    command_id: str | None,
+    user_ids: tuple[str, ...],
+    prefix: str | None,
+    assignments: tuple[str, ...],
+    expires_in: float | None,
+    **fields: Any,  # noqa: ANN401 - flags that are fields of the command
+) -> "Command":
+    from worker.cli.command_builder import build_command, deadline_in
+
+    if expires_in is not None:
+        if fields["deadline"] is not None:
+            raise click.UsageError("give --deadline or --expires-in, not both")
+        fields["deadline"] = deadline_in(expires_in)
+    return build_command(
+        None if file is None else _read(file, max_bytes),
+        {"type": command_type, "id": command_id, **fields},
+        user_ids=user_ids,
+        prefix=prefix,
+        assignments=assignments,
+    )
+
+
+def _read(file: BinaryIO, max_bytes: int) -> bytes:
+    body = file.read(max_bytes + 1)
+    if len(body) > max_bytes:
+        raise click.UsageError(f"--file: more than {max_bytes} bytes (WORKER_MAX_COMMAND_BYTES)")
     return body
 
 
 async def _send(
-    settings: "CommonSettings", made: "Command", *, wait: float | None
+    settings: "CommonSettings", command: "Command", *, wait_seconds: float | None
 ) -> "CloudEvent | None":
-    """Publish, and with `wait` return the outcome, or None when it did not come in time."""
+    """Publish the command. With `wait_seconds`, return its outcome, or None after that time."""
     from worker.broker.admin.one_shot import connect
     from worker.broker.admin.subscriber import subscribe
-    from worker.domain.errors import BrokerUnavailable
 
     async with connect(settings.amqp_url.reveal(), "send") as connection:
-        if wait is None:
-            await _publish(connection, settings, made, reply_to=None)
+        if wait_seconds is None:
+            await _publish(connection, settings, command, reply_to=None)
             return None
         async with subscribe(connection, []) as replies:
-            await _publish(connection, settings, made, reply_to=replies.queue)
-            click.echo(f"Sent {made.command_type} {made.id}", err=True)
-            try:
-                async with asyncio.timeout(wait):
-                    return await _outcome(replies, made.id)
-            except TimeoutError:
-                return None
-            except BrokerUnavailable as error:
-                raise BrokerUnavailable(
-                    f"{error}. The command was sent: repeat it with --id {made.id} for its outcome"
-                ) from error
+            await _publish(connection, settings, command, reply_to=replies.queue)
+            click.echo(f"Sent {command.command_type} {command.id}", err=True)
+            return await _await_outcome(replies, command.id, wait_seconds)
 
 
 async def _publish(
     connection: "Connection",
     settings: "CommonSettings",
-    made: "Command",
+    command: "Command",
     *,
     reply_to: str | None,
 ) -> None:
-    from recording_schemas import encode_command
     from worker.broker.admin.one_shot import publish_once
-    from worker.broker.messages import Outgoing
     from worker.domain.errors import TopologyDiffers
 
-    topology = topology_from(settings)
-    body = encode_command(made)
+    message = _message(settings, command, reply_to)
+    timeout = settings.publish_timeout_seconds
+    try:
+        routed = await publish_once(connection, message, timeout=timeout)
+    except TopologyDiffers as error:
+        raise TopologyDiffers(f"not sent: {error}: {NO_QUEUE_HINT}") from error
+    if not routed:
+        raise TopologyDiffers(
+            f"not sent: no queue is bound to {message.exchange!r}: {NO_QUEUE_HINT}"
+        )
+
+
+def _message(settings: "CommonSettings", command: "Command", reply_to: str | None) -> "Outgoing":
+    from recording_schemas import encode_command
+    from worker.broker.messages import Outgoing
+
+    body = encode_command(command)
     if len(body) > settings.max_command_bytes:
         raise click.UsageError(
             f"the command has {len(body)} bytes, and WORKER_MAX_COMMAND_BYTES allows "
             f"{settings.max_command_bytes}"
         )
-    message = Outgoing(
-        exchange=topology.exchange("commands"),
-        routing_key=made.command_type,
+    return Outgoing(
+        exchange=topology_from(settings).exchange("commands"),
+        routing_key=command.command_type,
         body=body,
         content_type="application/json",
-        message_id=made.id,
-        correlation_id=made.id,
+        message_id=command.id,
+        correlation_id=command.id,
         reply_to=reply_to,
-        type=made.command_type,
+        type=command.command_type,
         timestamp=time.time(),
         mandatory=True,
     )
-    help_yourself = (
-        "no worker has declared it yet. Start one, run `recording-worker topology declare`, or "
-        "set WORKER_NAME_PREFIX to the workers' own"
-    )
+
+
+async def _await_outcome(
+    replies: "Subscription", command_id: str, wait_seconds: float
+) -> "CloudEvent | None":
+    from worker.domain.errors import BrokerUnavailable
+
     try:
-        taken = await publish_once(connection, message, timeout=settings.publish_timeout_seconds)
-    except TopologyDiffers as error:
-        raise TopologyDiffers(f"not sent: {error}: {help_yourself}") from error
-    if not taken:
-        raise TopologyDiffers(
-            f"not sent: no queue is bound to {message.exchange!r}: {help_yourself}"
-        )
+        async with asyncio.timeout(wait_seconds):
+            return await _next_outcome(replies, command_id)
+    except TimeoutError:
+        return None
+    except BrokerUnavailable as error:
+        raise BrokerUnavailable(
+            f"{error}. The command was sent: repeat it with --id {command_id} to get its outcome"
+        ) from error
 
 
-async def _outcome(replies: "Subscription", command_id: str) -> "CloudEvent":
+async def _next_outcome(replies: "Subscription", command_id: str) -> "CloudEvent":
     from recording_schemas import NotAnEvent, Outcome, decode_event
 
     while True:
@@ -232,19 +256,17 @@ async def _outcome(replies: "Subscription", command_id: str) -> "CloudEvent":
             return event
 
 
-def _print_sent(made: "Command", *, as_json: bool) -> None:
+def _print_sent(command: "Command", *, as_json: bool) -> None:
     if as_json:
-        print_json({"command_id": made.id, "command_type": made.command_type})
+        print_json({"command_id": command.id, "command_type": command.command_type})
     else:
-        click.echo(f"Sent {made.command_type} {made.id}")
+        click.echo(f"Sent {command.command_type} {command.id}")
 
 
-def _print_outcome(event: "CloudEvent", *, as_json: bool) -> int:
-    """Print it and return the exit code that stands for it."""
+def _print_outcome(event: "CloudEvent", *, as_json: bool) -> None:
     from worker.cli.event_format import event_line
 
     if as_json:
         print_json(event)
     else:
         click.echo(event_line(event))
-    return EXIT_CODES[event.type]

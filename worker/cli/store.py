@@ -1,4 +1,4 @@
-"""`recording-worker store`."""
+"""`recording-worker store`: maintenance of the database that holds the state."""
 
 import os
 import sys
@@ -29,34 +29,35 @@ Examples:
   recording-worker store copy --from-file old-url.txt --to-file new-url.txt
   recording-worker store copy --from-file postgresql-url.txt --to sqlite:///state.db
 
-Where one end is left out, DATABASE_URL or DATABASE_URL_FILE names it. A URL with a password is only
-taken from a file or the environment: others on the machine can read a command line.
+Without --from or --to, DATABASE_URL or DATABASE_URL_FILE names that database. A URL with a password
+must come from a file or the environment, because others on the machine can read a command line.
 
 \b
-No worker may run on either database meanwhile. The target must be empty, or equal already: then
-nothing is done, so that the command may be repeated. All is copied and compared in one transaction.
-The source stays as it was: see to it that no worker is started on it again.
+Stop all workers on both databases first. The target must be empty, or already equal to the source.
+In that case nothing is changed, so that the command can be repeated. Everything is copied and
+compared in one transaction. The source is not changed: do not start a worker on it again.
 
 \b
-Exit codes: 0 all is in the target, 1 it could not be copied, and the target is as it was, 2 wrong
+Exit codes: 0 the target has everything, 1 the copy failed and the target is unchanged, 2 wrong
 flags.
 """
 COLUMNS: Final = {"table": "table", "rows": "rows", "checksum": "checksum"}
+_CLEAR_LINE: Final = "\r\x1b[K"
 
 
-def _end(name: str, what: str) -> Callable[[Decorated], Decorated]:
-    """Adds `--name URL` and `--name-file PATH`."""
+def _database_options(name: str, role: str) -> Callable[[Decorated], Decorated]:
+    """Add `--name URL` and `--name-file PATH`."""
 
     def add(command: Decorated) -> Decorated:
         url = click.option(
-            f"--{name}", f"{what}_url", metavar="URL", help=f"The {what}, a URL without password."
+            f"--{name}", f"{role}_url", metavar="URL", help=f"URL of the {role}, without password."
         )
         file = click.option(
             f"--{name}-file",
-            f"{what}_file",
+            f"{role}_file",
             metavar="PATH",
             type=click.Path(path_type=Path, dir_okay=False),
-            help=f"A file that holds the {what}'s URL.",
+            help=f"A file that holds the URL of the {role}.",
         )
         return url(file(command))
 
@@ -65,12 +66,12 @@ def _end(name: str, what: str) -> Callable[[Decorated], Decorated]:
 
 @click.group(epilog=EXAMPLES)
 def command() -> None:
-    """Care for the database that holds the state."""
+    """Maintain the database that holds the state."""
 
 
 @command.command(epilog=COPY_EPILOG)
-@_end("from", "source")
-@_end("to", "target")
+@_database_options("from", "source")
+@_database_options("to", "target")
 @json_option
 def copy(
     source_url: str | None,
@@ -79,71 +80,72 @@ def copy(
     target_file: Path | None,
     as_json: bool,
 ) -> None:
-    """Copy all that is kept into another database, of either engine."""
+    """Copy the whole state to another database, between SQLite and PostgreSQL or within one."""
     from worker.domain.errors import StoreUnavailable
     from worker.store.admin.copy import copy_store
 
-    source = _url("--from", source_url, source_file)
-    target = _url("--to", target_url, target_file)
+    source = _url_from_flags("--from", source_url, source_file)
+    target = _url_from_flags("--to", target_url, target_file)
     if source is None and target is None:
-        raise click.UsageError("--from, --to, or the file of one of them must be given")
+        raise click.UsageError("give --from or --to, or a file with the URL of one of them")
     try:
-        done = copy_store(source or _settings_url(), target or _settings_url(), _told)
+        result = copy_store(source or _url_from_env(), target or _url_from_env(), _print_progress)
     except StoreUnavailable as error:
         raise click.ClickException(str(error)) from error
-    _print(done, as_json=as_json)
+    _print(result, as_json=as_json)
 
 
-def _url(flag: str, url: str | None, file: Path | None) -> str | None:
+def _url_from_flags(flag: str, url: str | None, file: Path | None) -> str | None:
     from worker.settings.parsing import database_url
     from worker.settings.secret import read_text
 
     if url is not None and file is not None:
-        raise click.UsageError(f"{flag} and {flag}-file exclude each other")
+        raise click.UsageError(f"give {flag} or {flag}-file, not both")
     try:
         if file is not None:
             return database_url(read_text(file))
         if url is None:
             return None
-        checked = database_url(url)
-    except ValueError as wrong:
+        checked_url = database_url(url)
+    except ValueError as error:
         hint = flag if file is None else f"{flag}-file"
-        raise click.BadParameter(str(wrong), param_hint=hint) from None
-    if _tells_a_password(checked):
+        raise click.BadParameter(str(error), param_hint=hint) from None
+    if _has_password(checked_url):
         raise click.BadParameter(
             f"has a password, which others on this machine could read: use {flag}-file",
             param_hint=flag,
         )
-    return checked
+    return checked_url
 
 
-def _tells_a_password(url: str) -> bool:
+def _has_password(url: str) -> bool:
     parts = urlsplit(url)
     return parts.password is not None or "password" in parts.query.lower()
 
 
-def _settings_url() -> str:
-    """What the workers use. Its default is no database that anybody has chosen."""
+def _url_from_env() -> str:
+    """The database of the workers. The default of DATABASE_URL is not used: nobody chose it."""
     from worker.cli.context import common_settings
 
     if not (os.environ.get("DATABASE_URL") or os.environ.get("DATABASE_URL_FILE")):
-        raise click.UsageError("DATABASE_URL or DATABASE_URL_FILE must name the other database")
+        raise click.UsageError("set DATABASE_URL or DATABASE_URL_FILE to name the other database")
     return common_settings().database_url.reveal()
 
 
-def _told(table: str, rows: int) -> None:
-    """On a terminal a line that counts."""
+def _print_progress(table: str, rows: int) -> None:
     if sys.stderr.isatty():
-        click.echo(f"\r\x1b[K{table}: {rows}", err=True, nl=False)
+        click.echo(f"{_CLEAR_LINE}{table}: {rows}", err=True, nl=False)
 
 
-def _print(done: "CopyResult", *, as_json: bool) -> None:
+def _print(result: "CopyResult", *, as_json: bool) -> None:
     import msgspec
 
     if sys.stderr.isatty():
-        click.echo("\r\x1b[K", err=True, nl=False)
-    print_rows(COLUMNS, [msgspec.structs.asdict(one) for one in done.tables], as_json=as_json)
+        click.echo(_CLEAR_LINE, err=True, nl=False)
+    print_rows(COLUMNS, [msgspec.structs.asdict(table) for table in result.tables], as_json=as_json)
     click.echo(
-        "Copied and compared." if done.fresh else "It was there already; nothing was changed.",
+        "Copied and compared."
+        if result.fresh
+        else "The target already had everything; nothing was changed.",
         err=True,
     )

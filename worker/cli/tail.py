@@ -1,4 +1,4 @@
-"""`recording-worker tail`."""
+"""`recording-worker tail`: shows events as they are published."""
 
 import asyncio
 from collections.abc import Coroutine
@@ -23,13 +23,13 @@ Examples:
   recording-worker tail --type recording.file_ready --count 1 --for 600 --json | jq .data.user_id
   recording-worker tail --json >> events.jsonl
 
-It sees what is published from now on, through a queue of its own; no other subscriber misses
-anything. JSON lines are the events as published, with presigned URLs complete: who has such a URL
-may download the file. Text leaves out their query strings.
+It shows what is published from now on. It has a queue of its own, so other subscribers miss
+nothing. JSON lines are the events as published, with complete presigned URLs: anybody with such a
+URL can download the file. Text leaves out the query strings of URLs.
 
 \b
-Exit codes: 0 at the end that was asked for (--count, --for, Ctrl-C, SIGTERM), 1 when the
-connection is lost or an exchange does not exist, 2 when a flag or setting is wrong.
+Exit codes: 0 after --count, --for, Ctrl-C or SIGTERM; 1 when the connection is lost or an exchange
+does not exist; 2 when a flag or setting is wrong.
 """
 
 
@@ -44,25 +44,25 @@ connection is lost or an exchange does not exist, 2 when a flag or setting is wr
 )
 @click.option(
     "--exchange",
-    "purposes",
+    "exchanges",
     multiple=True,
     type=click.Choice(EXCHANGES),
-    help="Listen to this one only; may be repeated.",
+    help="Only events of this exchange; may be repeated.",
 )
-@click.option("--count", type=click.IntRange(min=1), help="End after so many events.")
+@click.option("--count", type=click.IntRange(min=1), help="End after this many events.")
 @click.option(
     "--for",
     "seconds",
     type=click.FloatRange(min=0, min_open=True),
     metavar="SECONDS",
-    help="End after so long.",
+    help="End after this time.",
 )
 @json_option
 def command(
     meeting_id: str | None,
     recording_id: str | None,
     types: tuple[str, ...],
-    purposes: tuple[str, ...],
+    exchanges: tuple[str, ...],
     count: int | None,
     seconds: float | None,
     as_json: bool,
@@ -71,13 +71,13 @@ def command(
     from worker.cli.event_filter import EventFilter, require_known_types
 
     require_known_types(types)
-    interest = EventFilter(meeting_id=meeting_id, recording_id=recording_id, types=types)
-    asyncio.run(_tail(purposes or EXCHANGES, interest, count, seconds, as_json=as_json))
+    event_filter = EventFilter(meeting_id=meeting_id, recording_id=recording_id, types=types)
+    asyncio.run(_tail(exchanges or EXCHANGES, event_filter, count, seconds, as_json=as_json))
 
 
 async def _tail(
-    purposes: tuple[str, ...],
-    interest: "EventFilter",
+    exchanges: tuple[str, ...],
+    event_filter: "EventFilter",
     count: int | None,
     seconds: float | None,
     *,
@@ -88,26 +88,26 @@ async def _tail(
     from worker.domain.errors import TopologyDiffers
 
     settings = common_settings()
-    topology = topology_from(settings)
-    exchanges = [name for name in topology.exchanges if name.rpartition(".")[2] in purposes]
+    known = topology_from(settings).exchanges
+    names = [name for name in known if name.rpartition(".")[2] in exchanges]
     with stopped_by_signals() as stop:
         async with connect(settings.amqp_url.reveal(), "tail") as connection:
             try:
-                async with subscribe(connection, exchanges) as events:
-                    click.echo(f"Listening on {', '.join(exchanges)}", err=True)
-                    showing = _show(events, interest, count, as_json=as_json)
-                    await _until(stop, seconds, showing)
+                async with subscribe(connection, names) as events:
+                    click.echo(f"Listening on {', '.join(names)}", err=True)
+                    showing = _show_events(events, event_filter, count, as_json=as_json)
+                    await _run_until(stop, seconds, showing)
             except TopologyDiffers as error:
                 raise TopologyDiffers(
                     f"{error}. Start a worker, run `recording-worker topology declare`, or set "
-                    "WORKER_NAME_PREFIX to the workers' own"
+                    "WORKER_NAME_PREFIX to the prefix of the workers"
                 ) from error
 
 
-async def _until(
+async def _run_until(
     stop: asyncio.Event, seconds: float | None, showing: Coroutine[None, None, None]
 ) -> None:
-    """Let it show until it has shown enough, the time is up, or a signal came."""
+    """Run `showing` until it ends, `seconds` have passed, or a signal came."""
     shown = asyncio.create_task(showing, name="showing")
     stopped = asyncio.create_task(stop.wait(), name="stopped")
     try:
@@ -119,8 +119,8 @@ async def _until(
         stopped.cancel()
 
 
-async def _show(
-    events: "Subscription", interest: "EventFilter", count: int | None, *, as_json: bool
+async def _show_events(
+    events: "Subscription", event_filter: "EventFilter", count: int | None, *, as_json: bool
 ) -> None:
     from recording_schemas import NotAnEvent, decode_event
     from worker.cli.event_format import event_line
@@ -133,7 +133,7 @@ async def _show(
         except NotAnEvent as error:
             click.echo(f"Skipped a message with key {message.routing_key!r}: {error}", err=True)
             continue
-        if interest.matches(event):
+        if event_filter.matches(event):
             if as_json:
                 print_json(event)
             else:

@@ -1,7 +1,7 @@
-"""`recording-worker topology`."""
+"""`recording-worker topology`: shows, declares or checks exchanges and queues."""
 
 import asyncio
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import click
 
@@ -10,6 +10,7 @@ from worker.cli.output import json_option, print_rows
 
 if TYPE_CHECKING:
     from worker.broker.admin.topology_check import CheckResult
+    from worker.broker.topology import Topology
     from worker.settings.settings import CommonSettings
 
 EXAMPLES = """\
@@ -19,7 +20,22 @@ Examples:
   recording-worker topology declare
   WORKER_NAME_PREFIX=staging recording-worker topology check || echo "not ready"
 
-AMQP_URL names the broker, WORKER_NAME_PREFIX and WORKER_RETRY_DELAYS_SECONDS make the names.
+AMQP_URL names the broker. The names of exchanges and queues come from WORKER_NAME_PREFIX and
+WORKER_RETRY_DELAYS_SECONDS.
+"""
+SHOW_EPILOG = """\
+\b
+Examples:
+  recording-worker topology show
+  recording-worker topology show --json | jq -r 'select(.kind == "queue") | .name'
+"""
+DECLARE_EPILOG = """\
+\b
+Example:
+  recording-worker topology declare
+
+\b
+Exit codes: 0 everything is in place, 1 something differs, or the broker does not answer.
 """
 CHECK_EPILOG = """\
 \b
@@ -33,9 +49,17 @@ bindings, and `rabbitmqctl list_bindings` lists the existing ones. The state "no
 (no_permission in JSON) means that the user may not declare, so that nothing could be compared.
 
 \b
-Exit codes: 0 all is there as needed, 1 something is missing or differs, or no broker answers.
+Exit codes: 0 nothing is missing or different, 1 something is, or the broker does not answer.
 """
-CHECKED: Final = {
+SHOW_COLUMNS: Final = {
+    "kind": "kind",
+    "name": "name",
+    "type": "type",
+    "bound to": "bound_to",
+    "key": "binding",
+    "arguments": "arguments",
+}
+CHECK_COLUMNS: Final = {
     "name": "name",
     "kind": "kind",
     "state": "state",
@@ -44,25 +68,30 @@ CHECKED: Final = {
     "detail": "detail",
 }
 
+Row = dict[str, Any]
+
 
 @click.group(epilog=EXAMPLES)
 def command() -> None:
-    """Exchanges and queues: what is needed, and what the broker has."""
+    """Show, declare or check the exchanges and queues on the broker."""
 
 
-@command.command(
-    epilog="\b\nExamples:\n  recording-worker topology show\n"
-    "  recording-worker topology show --json | jq -r 'select(.kind == \"queue\") | .name'\n"
-)
+@command.command(epilog=SHOW_EPILOG)
 @json_option
 def show(as_json: bool) -> None:
-    """Show what is needed. No broker is asked."""
-    topology = topology_from(common_settings())
-    rows: list[dict[str, object]] = [
+    """Show the exchanges and queues that the worker needs, without asking the broker."""
+    rows = _needed_rows(topology_from(common_settings()))
+    if not as_json:
+        rows = [_table_row(row) for row in rows]
+    print_rows(SHOW_COLUMNS, rows, as_json=as_json)
+
+
+def _needed_rows(topology: "Topology") -> list[Row]:
+    exchanges: list[Row] = [
         {"kind": "exchange", "name": name, "type": kind.value}
         for name, kind in topology.exchanges.items()
     ]
-    rows += [
+    queues: list[Row] = [
         {
             "kind": "queue",
             "name": queue.name,
@@ -73,42 +102,28 @@ def show(as_json: bool) -> None:
         }
         for queue in topology.queues
     ]
-    if not as_json:
-        rows = [{**_NO_QUEUE, **row, "arguments": _in_words(row.get("arguments"))} for row in rows]
-    print_rows(
-        {
-            "kind": "kind",
-            "name": "name",
-            "type": "type",
-            "bound to": "bound_to",
-            "key": "binding",
-            "arguments": "arguments",
-        },
-        rows,
-        as_json=as_json,
-    )
+    return exchanges + queues
 
 
-_NO_QUEUE: Final = {"bound_to": None, "binding": None}
+def _table_row(row: Row) -> Row:
+    return {"bound_to": None, "binding": None, **row, "arguments": _arguments_text(row)}
 
 
-def _in_words(arguments: object) -> str | None:
-    if not isinstance(arguments, dict):
+def _arguments_text(row: Row) -> str | None:
+    if "arguments" not in row:
         return None
     return " ".join(
-        f"{name.removeprefix('x-')}={value!r}"
-        if value == ""
-        else f"{name.removeprefix('x-')}={value}"
-        for name, value in arguments.items()
+        f"{name.removeprefix('x-')}={value if value != '' else repr(value)}"
+        for name, value in row["arguments"].items()
         if name != "x-queue-type"
     )
 
 
-@command.command(epilog="\b\nExample:\n  recording-worker topology declare\n")
+@command.command(epilog=DECLARE_EPILOG)
 def declare() -> None:
-    """Create what is missing on the broker.
+    """Create missing exchanges, queues and bindings on the broker.
 
-    What exists with other properties is left alone and named, with exit code 1.
+    The first exchange or queue with other properties is reported and left as it is.
     """
     settings = common_settings()
     asyncio.run(_declare(settings))
@@ -131,20 +146,19 @@ async def _declare(settings: "CommonSettings") -> None:
 @json_option
 @click.pass_context
 def check(context: click.Context, as_json: bool) -> None:
-    """Compare what the broker has with what is needed."""
+    """Compare the exchanges and queues on the broker with those that the worker needs."""
     import msgspec
 
-    found = asyncio.run(_check(common_settings()))
-    rows = [msgspec.structs.asdict(finding) for finding in found]
+    results = asyncio.run(_check(common_settings()))
+    rows = [msgspec.structs.asdict(result) for result in results]
     if not as_json:
         rows = [{**row, "state": row["state"].replace("_", " ")} for row in rows]
-    print_rows(CHECKED, rows, as_json=as_json)
-    wrong = [one.name for one in found if one.state in {"missing", "differs"}]
+    print_rows(CHECK_COLUMNS, rows, as_json=as_json)
+    wrong = [result.name for result in results if result.state in {"missing", "differs"}]
     if wrong:
         click.echo(
             f"Error: missing or different: {', '.join(wrong)}. `recording-worker topology declare` "
-            "creates what is missing; what differs must be removed first, or avoided with "
-            "another WORKER_NAME_PREFIX",
+            "creates what is missing. Remove what differs, or choose another WORKER_NAME_PREFIX",
             err=True,
         )
         context.exit(1)

@@ -1,14 +1,14 @@
-"""`recording-worker webhooks`."""
+"""`recording-worker webhooks`: manages the API's webhook subscription."""
 
 import asyncio
-import logging
 import os
-from collections.abc import AsyncIterator, Callable, Coroutine
+from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import click
 
+from worker.cli.context import silence_libraries
 from worker.cli.output import json_option, print_rows
 
 if TYPE_CHECKING:
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from worker.settings.apps import AppSettings
 
 Decorated = TypeVar("Decorated", bound=Callable[..., object])
+ResultT = TypeVar("ResultT")
 
 EXAMPLES = """\
 \b
@@ -26,191 +27,181 @@ Examples:
   recording-worker webhooks list --json | jq -r 'select(.ours) | .webhook_id'
   recording-worker webhooks remove --url https://old.example.com
 
-The settings are those of `run`. Its requests are few, and not counted in the workers' budget.
+The settings are those of `run`. The few requests are not counted in the budget of the workers.
 """
-REGISTER_EXAMPLES = """\
+REGISTER_EPILOG = """\
 \b
 Examples:
   WORKER_PUBLIC_URL=https://recordings.example.com recording-worker webhooks register
   recording-worker webhooks register --url https://recordings.example.com
 
-May be repeated: one webhook for the URL is left in the end, switched on. `run` does the same when
-WORKER_PUBLIC_URL is set. Webhooks to other URLs are left alone.
+The command can be repeated: exactly one enabled subscription for the URL remains. `run` does the
+same when WORKER_PUBLIC_URL is set. Subscriptions with other URLs are not changed.
 """
-LIST_EXAMPLES = """\
+LIST_EPILOG = """\
 \b
 Examples:
   recording-worker webhooks list
   recording-worker webhooks list --app eu --json | jq -r .url
 
-"ours" are those to WORKER_PUBLIC_URL, or --url.
+"ours" marks the subscriptions for WORKER_PUBLIC_URL, or for --url.
 """
-REMOVE_EXAMPLES = """\
+REMOVE_EPILOG = """\
 \b
 Examples:
   recording-worker webhooks remove
   recording-worker webhooks remove --url https://old.example.com
 
-A worker that starts with WORKER_PUBLIC_URL set registers again. Webhooks to other URLs are left
-alone.
+A worker that starts with WORKER_PUBLIC_URL registers again. Subscriptions with other URLs are not
+changed.
 """
 COLUMNS: Final = {
     "webhook": "webhook_id",
     "name": "name",
     "enabled": "enabled",
     "ours": "ours",
-    "events": "for_events",
+    "events": "events",
     "url": "url",
 }
+REQUEST_TIMEOUT_SECONDS: Final = 10.0
+TOTAL_RETRY_SECONDS: Final = 15.0
+MAX_ATTEMPTS: Final = 3
 
 
-def _flags(command: Decorated) -> Decorated:
+def _webhook_options(command: Decorated) -> Decorated:
     url = click.option(
         "--url",
         "public_url",
-        callback=_checked_url,
-        help="Where the API reaches the worker, in place of WORKER_PUBLIC_URL; "
-        "/webhooks/realtimekit is put behind it.",
+        callback=_parse_url,
+        help="URL where the API reaches the worker, instead of WORKER_PUBLIC_URL. "
+        "/webhooks/realtimekit is appended.",
     )
-    app = click.option("--app", help="Which app, when several are configured.")
+    app = click.option("--app", help="The app, when several are configured.")
     return url(app(json_option(command)))
 
 
-def _checked_url(
-    _context: click.Context, _parameter: click.Parameter, given: str | None
+def _parse_url(
+    _context: click.Context, _parameter: click.Parameter, value: str | None
 ) -> str | None:
     from worker.settings.parsing import http_url
 
     try:
-        return None if given is None else http_url(given)
-    except ValueError as wrong:
-        raise click.BadParameter(str(wrong)) from None
+        return None if value is None else http_url(value)
+    except ValueError as error:
+        raise click.BadParameter(str(error)) from None
 
 
 @click.group(epilog=EXAMPLES)
 def command() -> None:
-    """Have the API tell the worker of changes, look what it tells whom, end it."""
+    """Register, list or remove the API's webhook subscription."""
 
 
-@command.command(epilog=REGISTER_EXAMPLES)
-@_flags
+@command.command(epilog=REGISTER_EPILOG)
+@_webhook_options
 def register(public_url: str | None, app: str | None, as_json: bool) -> None:
-    """Register the worker's webhook with the API, unless it is already."""
+    """Register the worker's webhook with the API, unless it is registered."""
     from worker.tracking.webhook_registration import register
 
-    given = _app_settings(app)
-    url = _needed_url(given, public_url)
-    done = _ask(given, lambda api: register(api, url))
-    _print([done.webhook], url, as_json=as_json, what=done.action, removed=done.removed)
-    click.echo(f"{done.action}; {done.removed} doubles removed", err=True)
+    settings = _app_settings(app)
+    url = _require_callback_url(settings, public_url)
+    done = _call_api(settings, lambda api: register(api, url))
+    result = {"action": done.action, "duplicates_removed": done.removed}
+    print_rows(COLUMNS, [_row(done.webhook, url, as_json=as_json) | result], as_json=as_json)
+    click.echo(f"{done.action}; {done.removed} duplicates removed", err=True)
 
 
-@command.command("list", epilog=LIST_EXAMPLES)
-@_flags
+@command.command("list", epilog=LIST_EPILOG)
+@_webhook_options
 def list_(public_url: str | None, app: str | None, as_json: bool) -> None:
-    """Show all webhooks of the app, others' as well."""
-    given = _app_settings(app)
-    found = _ask(given, lambda api: api.list_webhooks())
-    _print(found, _url(given, public_url), as_json=as_json)
+    """List all webhook subscriptions of the app, including those of others."""
+    settings = _app_settings(app)
+    webhooks = _call_api(settings, lambda api: api.list_webhooks())
+    _print(webhooks, _callback_url(settings, public_url), as_json=as_json)
 
 
-@command.command(epilog=REMOVE_EXAMPLES)
-@_flags
+@command.command(epilog=REMOVE_EPILOG)
+@_webhook_options
 def remove(public_url: str | None, app: str | None, as_json: bool) -> None:
     """Remove the worker's webhook from the API."""
     from worker.tracking.webhook_registration import remove
 
-    given = _app_settings(app)
-    url = _needed_url(given, public_url)
-    gone = _ask(given, lambda api: remove(api, url))
-    _print(gone, url, as_json=as_json)
-    click.echo(f"{len(gone)} removed", err=True)
+    settings = _app_settings(app)
+    url = _require_callback_url(settings, public_url)
+    removed = _call_api(settings, lambda api: remove(api, url))
+    _print(removed, url, as_json=as_json)
+    click.echo(f"{len(removed)} removed", err=True)
 
 
 def _app_settings(name: str | None) -> "AppSettings":
     from worker.settings.settings import Settings
 
-    # The libraries also log what they raise, and would say it before we do.
-    logging.getLogger().addHandler(logging.NullHandler())
-    apps = {one.name: one for one in Settings.from_env(os.environ).apps}
+    silence_libraries()
+    apps = {app.name: app for app in Settings.from_env(os.environ).apps}
     if name is None and len(apps) == 1:
         return next(iter(apps.values()))
-    found = apps.get(name or "default")
-    if found is None:
-        raise click.BadParameter(
-            f"one of {', '.join(sorted(apps))} must be named", param_hint="--app"
-        )
-    return found
+    app = apps.get(name or "default")
+    if app is None:
+        raise click.BadParameter(f"must be one of {', '.join(sorted(apps))}", param_hint="--app")
+    return app
 
 
-def _url(given: "AppSettings", public_url: str | None) -> str | None:
+def _callback_url(settings: "AppSettings", public_url: str | None) -> str | None:
     from worker.tracking.webhook_registration import callback_url
 
-    base = public_url or given.public_url
-    return callback_url(base, given.name) if base else None
+    base_url = public_url or settings.public_url
+    return callback_url(base_url, settings.name) if base_url else None
 
 
-def _needed_url(given: "AppSettings", public_url: str | None) -> str:
-    url = _url(given, public_url)
+def _require_callback_url(settings: "AppSettings", public_url: str | None) -> str:
+    url = _callback_url(settings, public_url)
     if url is None:
-        raise click.UsageError("--url or WORKER_PUBLIC_URL must say where the API reaches us")
+        raise click.UsageError(
+            "give --url or set WORKER_PUBLIC_URL: the URL where the API reaches the worker"
+        )
     return url
 
 
-ResultT = TypeVar("ResultT")
-
-
-def _ask(
-    given: "AppSettings", question: "Callable[[RealtimeKitClient], Coroutine[Any, Any, ResultT]]"
+def _call_api(
+    settings: "AppSettings",
+    request: "Callable[[RealtimeKitClient], Coroutine[Any, Any, ResultT]]",
 ) -> ResultT:
-    async def ask() -> ResultT:
-        async with _api_of(given) as api:
-            return await question(api)
+    async def call() -> ResultT:
+        async with _open_client(settings) as api:
+            return await request(api)
 
-    return asyncio.run(ask())
+    return asyncio.run(call())
 
 
 @asynccontextmanager
-async def _api_of(given: "AppSettings") -> "AsyncIterator[RealtimeKitClient]":
+async def _open_client(settings: "AppSettings") -> "AsyncIterator[RealtimeKitClient]":
     from worker.realtimekit.client import RealtimeKitClient
     from worker.realtimekit.retry import RequestRetry
 
-    api = RealtimeKitClient(
-        base_url=given.base_url,
-        account_id=given.account_id,
-        app_id=given.app_id,
-        token=given.api_token.reveal,
-        timeout=10.0,
-        retry=RequestRetry(attempts=3, total_seconds=15.0),
+    client = RealtimeKitClient(
+        base_url=settings.base_url,
+        account_id=settings.account_id,
+        app_id=settings.app_id,
+        token=settings.api_token.reveal,
+        timeout=REQUEST_TIMEOUT_SECONDS,
+        retry=RequestRetry(attempts=MAX_ATTEMPTS, total_seconds=TOTAL_RETRY_SECONDS),
     )
     try:
-        yield api
+        yield client
     finally:
-        await api.aclose()
+        await client.aclose()
 
 
-def _print(
-    webhooks: "tuple[Webhook, ...] | list[Webhook]",
-    ours: str | None,
-    *,
-    as_json: bool,
-    **more: object,
-) -> None:
-    rows: list[dict[str, object]] = [
-        {
-            "webhook_id": one.webhook_id,
-            "name": one.name,
-            "url": one.url,
-            "events": one.events,
-            "enabled": one.enabled,
-            "ours": one.url == ours,
-            **more,
-        }
-        for one in webhooks
-    ]
-    if not as_json:
-        rows = [
-            {**row, "for_events": ", ".join(one.events)}
-            for row, one in zip(rows, webhooks, strict=True)
-        ]
+def _print(webhooks: "Sequence[Webhook]", our_url: str | None, *, as_json: bool) -> None:
+    rows = [_row(webhook, our_url, as_json=as_json) for webhook in webhooks]
     print_rows(COLUMNS, rows, as_json=as_json)
+
+
+def _row(webhook: "Webhook", our_url: str | None, *, as_json: bool) -> dict[str, object]:
+    return {
+        "webhook_id": webhook.webhook_id,
+        "name": webhook.name,
+        "url": webhook.url,
+        "events": webhook.events if as_json else ", ".join(webhook.events),
+        "enabled": webhook.enabled,
+        "ours": webhook.url == our_url,
+    }

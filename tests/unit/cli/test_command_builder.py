@@ -1,4 +1,4 @@
-"""Flags and files become commands, or errors that name the flag and the member."""
+"""Flags and files become commands, or errors that name the flag and the field."""
 
 from datetime import UTC, datetime
 from typing import Any
@@ -15,47 +15,47 @@ MEETING = "5f0f1d2e-1111-4222-8333-944455556666"
 OTHER = "6f0f1d2e-1111-4222-8333-944455556666"
 
 
-def composed(base: object = None, **given: Any) -> Command:
+def built(base: object = None, **flags: Any) -> Command:
     special = {
-        "user_ids": given.pop("user_ids", ()),
-        "prefix": given.pop("prefix", None),
-        "members": given.pop("members", ()),
+        "user_ids": flags.pop("user_ids", ()),
+        "prefix": flags.pop("prefix", None),
+        "assignments": flags.pop("assignments", ()),
     }
     body = base if isinstance(base, bytes) or base is None else msgspec.json.encode(base)
-    return build_command(body, given, **special)
+    return build_command(body, flags, **special)
 
 
-def wrong(base: object = None, **given: Any) -> str:
+def error_of(base: object = None, **flags: Any) -> str:
     with pytest.raises(click.UsageError) as caught:
-        composed(base, **given)
+        built(base, **flags)
     return str(caught.value)
 
 
-def test_flags_make_a_start_of_tracks() -> None:
-    made = composed(
+def test_flags_build_a_start_of_tracks() -> None:
+    command = built(
         type="start_track_recording", meeting_id=MEETING, user_ids=("a_b", "c"), prefix="p_q"
     )
 
-    assert isinstance(made, StartTrackRecording)
-    assert made.body() == {
+    assert isinstance(command, StartTrackRecording)
+    assert command.body() == {
         "meeting_id": MEETING,
         "user_ids": ["a_b", "c"],
         "layers": {"default": {"file_name_prefix": "p_q"}},
     }
 
 
-def test_the_prefix_of_a_composite_is_a_member_of_its_own() -> None:
-    made = composed(type="start_recording", meeting_id=MEETING, prefix="p")
+def test_the_prefix_of_a_composite_is_a_field_of_its_own() -> None:
+    command = built(type="start_recording", meeting_id=MEETING, prefix="p")
 
-    assert isinstance(made, StartRecording)
-    assert made.file_name_prefix == "p"
+    assert isinstance(command, StartRecording)
+    assert command.file_name_prefix == "p"
 
 
-def test_members_are_json_or_plain_words_at_any_depth() -> None:
-    made = composed(
+def test_fields_are_json_or_plain_text_at_any_depth() -> None:
+    command = built(
         type="start_recording",
         meeting_id=MEETING,
-        members=(
+        assignments=(
             "max_seconds=3600",
             "video_config.codec=VP8",
             "video_config.watermark.size.width=10",
@@ -64,8 +64,8 @@ def test_members_are_json_or_plain_words_at_any_depth() -> None:
         ),
     )
 
-    assert isinstance(made, StartRecording)
-    assert made.body() == {
+    assert isinstance(command, StartRecording)
+    assert command.body() == {
         "meeting_id": MEETING,
         "max_seconds": 3600,
         "video_config": {"codec": "VP8", "watermark": {"size": {"width": 10}}},
@@ -74,29 +74,29 @@ def test_members_are_json_or_plain_words_at_any_depth() -> None:
     }
 
 
-def test_a_command_without_an_id_is_given_a_random_one() -> None:
-    ids = {composed(type="sync_recording", recording_id=MEETING).id for _ in range(3)}
+def test_a_command_without_an_id_gets_a_random_one() -> None:
+    ids = {built(type="sync_recording", recording_id=MEETING).id for _ in range(3)}
 
-    assert len({UUID(one) for one in ids}) == 3
+    assert len({UUID(text) for text in ids}) == 3
 
 
 @pytest.mark.parametrize("flags", [{}, {"id": "mine"}])
-def test_the_id_of_a_file_is_kept_unless_a_flag_says_otherwise(flags: dict[str, str]) -> None:
+def test_the_id_of_a_file_stays_unless_a_flag_overrides_it(flags: dict[str, str]) -> None:
     base = {"type": "sync_recording", "recording_id": MEETING, "id": "theirs"}
 
-    assert composed(base, **flags).id == flags.get("id", "theirs")
+    assert built(base, **flags).id == flags.get("id", "theirs")
 
 
-def test_flags_are_put_over_a_file() -> None:
+def test_flags_override_a_file() -> None:
     base = {"type": "start_recording", "meeting_id": OTHER, "video_config": {"width": 640}}
 
-    made = composed(base, meeting_id=MEETING, members=("video_config.height=480",))
+    command = built(base, meeting_id=MEETING, assignments=("video_config.height=480",))
 
-    assert isinstance(made, StartRecording)
-    assert made.body() == {"meeting_id": MEETING, "video_config": {"width": 640, "height": 480}}
+    assert isinstance(command, StartRecording)
+    assert command.body() == {"meeting_id": MEETING, "video_config": {"width": 640, "height": 480}}
 
 
-def test_a_cloudevent_in_a_file_is_taken_for_its_data() -> None:
+def test_flags_override_the_data_of_a_cloudevent() -> None:
     envelope = {
         "specversion": "1.0",
         "id": "event-1",
@@ -105,13 +105,13 @@ def test_a_cloudevent_in_a_file_is_taken_for_its_data() -> None:
         "data": {"type": "stop_recording", "meeting_id": OTHER},
     }
 
-    made = composed(envelope, meeting_id=MEETING)
+    command = built(envelope, meeting_id=MEETING)
 
-    assert (made.id, getattr(made, "meeting_id", None)) == ("event-1", MEETING)
+    assert (command.id, getattr(command, "meeting_id", None)) == ("event-1", MEETING)
 
 
 @pytest.mark.parametrize(
-    ("given", "words"),
+    ("flags", "words"),
     [
         ({}, ["TYPE", "--file"]),
         ({"type": "start_track_recording"}, ["meeting_id", "--meeting-id"]),
@@ -125,19 +125,19 @@ def test_a_cloudevent_in_a_file_is_taken_for_its_data() -> None:
         ({"type": "stop_recording"}, ["recording_id", "start_id", "meeting_id"]),
         ({"type": "sync_recording", "recording_id": OTHER, "deadline": "now"}, ["--deadline"]),
         ({"type": "sync_recording", "recording_id": OTHER, "id": "x" * 129}, ["id", "--id"]),
-        ({"type": "start_recording", "members": ["max_seconds"]}, ["--member", "PATH=VALUE"]),
-        ({"type": "start_recording", "members": ["a..b=1"]}, ["--member", "PATH=VALUE"]),
-        ({"type": "start_recording", "members": ["type.x=1"]}, ["--member", "`type`"]),
+        ({"type": "start_recording", "assignments": ["max_seconds"]}, ["--field", "PATH=VALUE"]),
+        ({"type": "start_recording", "assignments": ["a..b=1"]}, ["--field", "PATH=VALUE"]),
+        ({"type": "start_recording", "assignments": ["type.x=1"]}, ["--field", "`type`"]),
         (
-            {"type": "start_recording", "meeting_id": MEETING, "members": ["max_seconds=1"]},
+            {"type": "start_recording", "meeting_id": MEETING, "assignments": ["max_seconds=1"]},
             ["max_seconds"],
         ),
     ],
 )
-def test_a_wrong_flag_is_named(given: dict[str, Any], words: list[str]) -> None:
-    said = wrong(**given)
+def test_a_wrong_flag_is_named(flags: dict[str, Any], words: list[str]) -> None:
+    error = error_of(**flags)
 
-    assert all(word in said for word in words), said
+    assert all(word in error for word in words), error
 
 
 @pytest.mark.parametrize(
@@ -152,26 +152,26 @@ def test_a_wrong_flag_is_named(given: dict[str, Any], words: list[str]) -> None:
         (b'{"specversion": "1.0", "id": "x"}', "CloudEvent"),
     ],
 )
-def test_a_file_without_a_command_is_refused_in_words(base: bytes, word: str) -> None:
-    assert word in wrong(base)
+def test_a_file_without_a_command_is_refused_with_the_reason(base: bytes, word: str) -> None:
+    assert word in error_of(base)
 
 
-def test_a_received_value_is_never_repeated() -> None:
+def test_an_error_never_repeats_a_value() -> None:
     base = {
         "type": "start_recording",
         "meeting_id": MEETING,
         "storage_config": {"type": "aws", "secret": ["hunter2"]},
     }
 
-    said = wrong(base)
+    error = error_of(base)
 
-    assert "storage_config.secret" in said
-    assert "hunter2" not in said
+    assert "storage_config.secret" in error
+    assert "hunter2" not in error
 
 
-def test_a_deadline_from_now_on_is_aware_and_ahead() -> None:
-    asked = datetime.now(UTC)
+def test_a_deadline_in_seconds_is_aware_and_in_the_future() -> None:
+    now = datetime.now(UTC)
 
     deadline = datetime.fromisoformat(deadline_in(60))
 
-    assert 59 < (deadline - asked).total_seconds() < 90
+    assert 59 < (deadline - now).total_seconds() < 90

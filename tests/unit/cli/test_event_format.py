@@ -1,4 +1,4 @@
-"""Events in a line for people, and which of them somebody wants to see."""
+"""Events as one line for people, and the filter that selects them."""
 
 from datetime import UTC, datetime
 from typing import Any
@@ -34,12 +34,12 @@ def event(data: EventData) -> CloudEvent:
     )
 
 
-def made(struct: type[EventData], **members: Any) -> CloudEvent:
-    """An event with null wherever nothing is said."""
-    return event(struct(**{**dict.fromkeys(struct.__struct_fields__), **members}))
+def event_of(struct: type[EventData], **fields: Any) -> CloudEvent:
+    """An event with null in every field that is not given."""
+    return event(struct(**{**dict.fromkeys(struct.__struct_fields__), **fields}))
 
 
-STATUS = made(
+STATUS = event_of(
     StatusChanged,
     recording_id="r-1",
     meeting_id="m-1",
@@ -50,7 +50,7 @@ STATUS = made(
     observed_at=NOON,
     error=ErrorInfo(code="stalled", message="no\x1b[31m news"),
 )
-FILE = made(
+FILE = event_of(
     FileReady,
     recording_id="r-1",
     meeting_id="m-1",
@@ -62,7 +62,7 @@ FILE = made(
     file_index=2,
     file_count=3,
 )
-STORED = made(
+STORED = event_of(
     FileReady,
     recording_id="r-2",
     kind="composite",
@@ -71,28 +71,31 @@ STORED = made(
     file_index=1,
     file_count=1,
 )
-COMPLETED = made(
+COMPLETED = event_of(
     Completed, recording_id="r-1", meeting_id="m-1", kind="track", status=Status.UPLOADED,
     file_count=1, files=("a.webm",),
 )  # fmt: skip
 OUTCOME = {"command_id": "c-1", "command_type": "stop_recording"}
-SUCCEEDED = made(CommandSucceeded, **OUTCOME, recording_ids=("r-1", "r-2"))
-REJECTED = made(CommandRejected, **OUTCOME, code="not_found", message="no such meeting")
-EXPIRED = made(CommandExpired, **OUTCOME, attempts=1)
-FAILED = made(
+SUCCEEDED = event_of(CommandSucceeded, **OUTCOME, recording_ids=("r-1", "r-2"))
+REJECTED = event_of(CommandRejected, **OUTCOME, code="not_found", message="no such meeting")
+EXPIRED = event_of(CommandExpired, **OUTCOME, attempts=1)
+FAILED = event_of(
     CommandFailed, **OUTCOME, attempts=3, last_error=ErrorInfo(code="timeout", message="slow")
 )
 EVENTS = (STATUS, FILE, STORED, COMPLETED, SUCCEEDED, REJECTED, EXPIRED, FAILED)
 
 
 def test_every_kind_of_event_is_among_the_examples() -> None:
-    assert {one.type for one in EVENTS} == set(EVENT_TYPES.values())
+    assert {event.type for event in EVENTS} == set(EVENT_TYPES.values())
 
 
 @pytest.mark.parametrize(
     ("shown", "words"),
     [
-        (STATUS, ["ERRORED", "track r-1", "was RECORDING", "seen by sweep", "stalled: no?[31m"]),
+        (
+            STATUS,
+            ["ERRORED", "track r-1", "was RECORDING", "observed by sweep", "stalled: no?[31m"],
+        ),
         (FILE, ["file 2/3", "a.webm", "alice", "https://files.test/a.webm"]),
         (STORED, ["file 1/1", "owner unknown", "in the customer's own storage"]),
         (COMPLETED, ["completed", "r-1", "1 file"]),
@@ -102,7 +105,7 @@ def test_every_kind_of_event_is_among_the_examples() -> None:
         (FAILED, ["failed", "timeout: slow, 3 attempts"]),
     ],
 )
-def test_an_event_is_one_line_that_says_what_matters(shown: CloudEvent, words: list[str]) -> None:
+def test_an_event_is_one_line_with_its_facts(shown: CloudEvent, words: list[str]) -> None:
     line = click.unstyle(event_line(shown))
 
     assert "\n" not in line
@@ -110,32 +113,32 @@ def test_an_event_is_one_line_that_says_what_matters(shown: CloudEvent, words: l
     assert all(word in line for word in words), line
 
 
-def covered(**wanted: Any) -> list[CloudEvent]:
-    interest = EventFilter(**wanted)
-    return [one for one in EVENTS if interest.matches(one)]
+def matching(**filters: Any) -> list[CloudEvent]:
+    event_filter = EventFilter(**filters)
+    return [event for event in EVENTS if event_filter.matches(event)]
 
 
-def test_without_a_filter_everything_is_of_interest() -> None:
-    assert covered() == list(EVENTS)
+def test_an_empty_filter_matches_every_event() -> None:
+    assert matching() == list(EVENTS)
 
 
-def test_a_meeting_has_its_events_in_any_spelling_and_no_outcomes() -> None:
-    assert covered(meeting_id="M-1") == [STATUS, FILE, COMPLETED]
+def test_a_meeting_matches_its_events_in_any_case_and_no_outcome() -> None:
+    assert matching(meeting_id="M-1") == [STATUS, FILE, COMPLETED]
 
 
-def test_a_recording_has_its_events_and_the_outcomes_that_name_it() -> None:
-    assert covered(recording_id="r-2") == [STORED, SUCCEEDED]
+def test_a_recording_matches_its_events_and_the_outcomes_that_name_it() -> None:
+    assert matching(recording_id="r-2") == [STORED, SUCCEEDED]
 
 
-def test_types_may_be_named_whole_without_version_or_by_family() -> None:
-    assert covered(types=("recording.file_ready.v1",)) == [FILE, STORED]
-    assert covered(types=("recording.file_ready", "recording.completed")) == [
+def test_a_type_matches_with_or_without_version_and_by_family() -> None:
+    assert matching(types=("recording.file_ready.v1",)) == [FILE, STORED]
+    assert matching(types=("recording.file_ready", "recording.completed")) == [
         *(FILE, STORED, COMPLETED)
     ]
-    assert covered(types=("command",)) == [SUCCEEDED, REJECTED, EXPIRED, FAILED]
+    assert matching(types=("command",)) == [SUCCEEDED, REJECTED, EXPIRED, FAILED]
 
 
-@pytest.mark.parametrize("wanted", ["recording.file", "", "recording.file_ready.v2"])
-def test_a_type_that_no_event_has_is_refused_with_those_there_are(wanted: str) -> None:
+@pytest.mark.parametrize("event_type", ["recording.file", "", "recording.file_ready.v2"])
+def test_an_unknown_type_is_refused_with_the_list_of_types(event_type: str) -> None:
     with pytest.raises(click.UsageError, match=r"--type.*recording\.file_ready\.v1"):
-        require_known_types([wanted])
+        require_known_types([event_type])

@@ -1,4 +1,4 @@
-"""What went wrong ends a command in a line and an exit code; the unexpected stays a traceback."""
+"""An expected error is one line and an exit code; an unexpected one stays a traceback."""
 
 import click
 import pytest
@@ -14,7 +14,7 @@ from worker.domain.errors import (
 
 
 @pytest.mark.parametrize(
-    ("error", "code", "said"),
+    ("error", "code", "printed"),
     [
         (WrongSettings(["A: no", "B: no"]), 2, "Error: A: no\nError: B: no\n"),
         (StoreUnavailable("away"), 1, "Error: DATABASE_URL: away\n"),
@@ -24,14 +24,14 @@ from worker.domain.errors import (
         (click.Abort(), 130, ""),
     ],
 )
-def test_what_is_expected_is_said_in_a_line(
-    error: Exception, code: int, said: str, capsys: pytest.CaptureFixture[str]
+def test_an_expected_error_is_printed_as_one_line(
+    error: Exception, code: int, printed: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert report_error(error) == code
-    assert capsys.readouterr() == ("", said)
+    assert capsys.readouterr() == ("", printed)
 
 
-def test_tasks_that_fail_for_one_reason_say_it_once(capsys: pytest.CaptureFixture[str]) -> None:
+def test_tasks_that_fail_for_one_reason_print_it_once(capsys: pytest.CaptureFixture[str]) -> None:
     group = ExceptionGroup(
         "tasks",
         [TopologyDiffers("no queue"), ExceptionGroup("more", [TopologyDiffers("no queue")])],
@@ -49,7 +49,7 @@ def test_tasks_that_fail_for_one_reason_say_it_once(capsys: pytest.CaptureFixtur
         ExceptionGroup("tasks", [KeyError("x")]),
     ],
 )
-def test_what_nobody_expected_keeps_its_traceback(
+def test_an_unexpected_error_keeps_its_traceback(
     error: Exception, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert report_error(error) is None

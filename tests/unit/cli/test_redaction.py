@@ -1,4 +1,4 @@
-"""What is shown of a letter that may hold secrets, however wrong it is."""
+"""What is shown of a message that may hold secrets, however wrong it is."""
 
 import json
 from typing import Any
@@ -20,12 +20,12 @@ STORAGE = {
 }
 
 
-def test_the_harmless_members_of_a_storage_are_shown() -> None:
+def test_harmless_fields_of_a_storage_are_shown() -> None:
     assert redact_json({"storage_config": STORAGE}) == {"storage_config": STORAGE}
 
 
 @pytest.mark.parametrize("name", ["access_key", "secret", "password", "private_key"])
-def test_its_secrets_are_not(name: str) -> None:
+def test_secret_fields_of_a_storage_are_redacted(name: str) -> None:
     assert redact_json({"storage_config": {name: "hunter2"}}) == {
         "storage_config": {name: "[secure]"}
     }
@@ -55,7 +55,7 @@ def test_its_secrets_are_not(name: str) -> None:
         {"data": json.dumps({"secret": "hunter2"})},
     ],
 )
-def test_what_may_be_a_secret_is_masked_where_it_was_put_wrong(value: Any) -> None:
+def test_a_misplaced_secret_is_redacted(value: Any) -> None:
     assert "hunter2" not in json.dumps(redact_json(value))
 
 
@@ -69,7 +69,7 @@ def test_what_may_be_a_secret_is_masked_where_it_was_put_wrong(value: Any) -> No
         [1, 1.5, None, True, "text"],
     ],
 )
-def test_what_is_none_is_shown(value: Any) -> None:
+def test_harmless_values_are_shown(value: Any) -> None:
     assert redact_json(value) == value
 
 
@@ -83,7 +83,7 @@ def test_what_is_none_is_shown(value: Any) -> None:
         '{"secret": "hunter2"}'.encode("utf-16-le").decode("latin-1"),
     ],
 )
-def test_a_text_that_may_hold_a_secret_is_not_shown(text: str) -> None:
+def test_a_text_that_may_hold_a_secret_is_redacted(text: str) -> None:
     assert redact_unparsed(text) == "[secure]"
     assert redact_unparsed(text, shown="aHVudGVyMg==") == "[secure]"
 

@@ -1,5 +1,6 @@
-"""`recording-worker dead`: commands that could not be executed."""
+"""`recording-worker dead`: shows, replays and drops the messages of the dead-letter queue.
 
-from worker.cli.dead.commands import command
-
-__all__ = ["command"]
+`commands` has the four subcommands. `options` has the flags that select letters, `selection` the
+rule that they express. `actions` walks the queue and acts on each selected letter. `letter` decodes
+one letter; `format` renders it for people and for scripts.
+"""

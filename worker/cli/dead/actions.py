@@ -1,4 +1,4 @@
-"""Going through the dead letters once, and doing one thing to those that are meant."""
+"""Walks the dead-letter queue once and acts on the selected letters."""
 
 import uuid
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -6,89 +6,98 @@ from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
 
 from worker.cli.context import topology_from
-from worker.cli.dead.letter import DeadLetterView, Row, Selection, made_out, row, with_new_id
+from worker.cli.dead.format import Row, letter_row
+from worker.cli.dead.letter import DecodedLetter, decode_letter, with_new_id
+from worker.cli.dead.selection import Selection
 
 if TYPE_CHECKING:
     from worker.broker.admin.dead_letter_queue import DeadLetterQueue
     from worker.settings.settings import CommonSettings
 
-Act = Callable[["DeadLetterQueue", DeadLetterView], Awaitable[Row]]
+Action = Callable[["DeadLetterQueue", DecodedLetter], Awaitable[Row]]
+"""Acts on one letter and returns the fields of its result."""
 
 
-@asynccontextmanager
-async def visiting(settings: "CommonSettings") -> "AsyncIterator[DeadLetterQueue]":
-    """The letters of the broker that these settings name, given back at the end."""
-    from worker.broker.admin.dead_letter_queue import open_dead_letter_queue
-    from worker.broker.admin.one_shot import connect
-
-    async with (
-        connect(settings.amqp_url.reveal(), "dead") as connection,
-        open_dead_letter_queue(
-            connection, topology_from(settings), timeout=settings.publish_timeout_seconds
-        ) as letters,
-    ):
-        yield letters
+async def list_letters(
+    settings: "CommonSettings", selection: Selection, limit: int | None
+) -> tuple[list[DecodedLetter], int]:
+    """The selected letters, without bodies, and the number of letters that were not read."""
+    async with _open_queue(settings) as queue:
+        letters = [
+            decoded.without_body() async for decoded in _selected(settings, queue, selection, limit)
+        ]
+        return letters, queue.remaining
 
 
-async def look(
-    settings: "CommonSettings", wanted: Selection, limit: int | None
-) -> tuple[list[DeadLetterView], int]:
-    """Those that are meant, without their bodies, and how many were not looked at."""
-    async with visiting(settings) as letters:
-        found = [one.without_body() async for one in _meant(settings, letters, wanted, limit)]
-        return found, letters.remaining
-
-
-async def find(settings: "CommonSettings", name: str) -> list[DeadLetterView]:
-    """Every letter of this name; if there is none, the one at this position."""
-    wanted = Selection(handles=frozenset([name]))
+async def find_letters(settings: "CommonSettings", name: str) -> list[DecodedLetter]:
+    """Every letter with this handle; if there is none, the letter at this position."""
+    by_handle, by_position = [], []
     position = int(name) if name.isascii() and name.isdigit() else None
-    called, placed = [], []
-    async with visiting(settings) as letters:
-        async for one in _meant(settings, letters, Selection(), None):
-            if wanted.matches(one):
-                called.append(one)
-            elif one.letter.position == position:
-                placed.append(one)
-    return called or placed
+    async with _open_queue(settings) as queue:
+        async for decoded in _selected(settings, queue, Selection(), None):
+            if decoded.handle == name:
+                by_handle.append(decoded)
+            elif decoded.letter.position == position:
+                by_position.append(decoded)
+    return by_handle or by_position
 
 
-async def each(
+async def act_on_letters(
     settings: "CommonSettings",
-    wanted: Selection,
+    selection: Selection,
     limit: int | None,
-    act: Act,
-    tell: Callable[[Row], None],
+    action: Action,
+    report: Callable[[Row], None],
 ) -> list[Row]:
-    """Do it to all that are meant, oldest first, and tell of each as soon as it is done.
+    """Act on every selected letter, oldest first, and report each as soon as it is done.
 
-    A row has the members of `list` and what `act` returned.
+    A row has the fields of `dead list` and those that `action` returned.
     """
     rows: list[Row] = []
-    async with visiting(settings) as letters:
-        async for one in _meant(settings, letters, wanted, limit):
-            rows.append({**row(one), **await act(letters, one)})
-            tell(rows[-1])
+    async with _open_queue(settings) as queue:
+        async for decoded in _selected(settings, queue, selection, limit):
+            rows.append({**letter_row(decoded), **await action(queue, decoded)})
+            report(rows[-1])
     return rows
 
 
-async def replay_one(letters: "DeadLetterQueue", one: DeadLetterView, *, new_id: bool) -> Row:
-    """Send it back, if asked for under a new id; it stays when that cannot be done to it."""
+async def replay_letter(queue: "DeadLetterQueue", decoded: DecodedLetter, *, new_id: bool) -> Row:
+    """Send the letter back, under a new id if asked. A letter that cannot be sent back stays."""
+    new_command_id = str(uuid.uuid4()) if new_id else None
     try:
-        fresh = str(uuid.uuid4()) if new_id else None
-        letter = one.letter if fresh is None else with_new_id(one, fresh)
-        await letters.replay(letter)
+        letter = decoded.letter if new_command_id is None else with_new_id(decoded, new_command_id)
+        await queue.replay(letter)
     except ValueError as error:
         return {"result": "refused", "detail": str(error)}
-    return {"result": "replayed", "new_command_id": fresh}
+    return {"result": "replayed", "new_command_id": new_command_id}
 
 
-async def _meant(
-    settings: "CommonSettings", letters: "DeadLetterQueue", wanted: Selection, limit: int | None
-) -> AsyncIterator[DeadLetterView]:
+async def drop_letter(queue: "DeadLetterQueue", decoded: DecodedLetter) -> Row:
+    """Remove the letter from the queue for good."""
+    await queue.drop(decoded.letter)
+    return {"result": "dropped"}
+
+
+@asynccontextmanager
+async def _open_queue(settings: "CommonSettings") -> "AsyncIterator[DeadLetterQueue]":
+    """The dead-letter queue that these settings name. At the end, the letters are put back."""
+    from worker.broker.admin.dead_letter_queue import open_dead_letter_queue
+    from worker.broker.admin.one_shot import connect
+
+    timeout = settings.publish_timeout_seconds
+    async with (
+        connect(settings.amqp_url.reveal(), "dead") as connection,
+        open_dead_letter_queue(connection, topology_from(settings), timeout=timeout) as queue,
+    ):
+        yield queue
+
+
+async def _selected(
+    settings: "CommonSettings", queue: "DeadLetterQueue", selection: Selection, limit: int | None
+) -> AsyncIterator[DecodedLetter]:
     count = 0
-    while count != limit and (letter := await letters.next()) is not None:
-        one = made_out(letter, settings.max_command_bytes)
-        if wanted.matches(one):
+    while count != limit and (letter := await queue.next()) is not None:
+        decoded = decode_letter(letter, settings.max_command_bytes)
+        if selection.matches(decoded):
             count += 1
-            yield one
+            yield decoded

@@ -1,25 +1,36 @@
-"""`recording-worker dead`."""
+"""The subcommands of `recording-worker dead`."""
 
 import asyncio
 import sys
-from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, TypeVar
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import click
 import msgspec
 
-from recording_schemas import COMMAND_TYPES
 from worker.cli.context import common_settings
-from worker.cli.dead.actions import each, find, look, replay_one
-from worker.cli.dead.format import print_letters, print_told, teller
-from worker.cli.dead.letter import DeadLetterView, Row, Selection, everything, moment
+from worker.cli.dead.actions import (
+    Action,
+    act_on_letters,
+    drop_letter,
+    find_letters,
+    list_letters,
+    replay_letter,
+)
+from worker.cli.dead.format import (
+    Row,
+    letter_details,
+    print_details,
+    print_letters,
+    result_printer,
+)
+from worker.cli.dead.letter import DecodedLetter
+from worker.cli.dead.options import Change, change_options, filter_options
+from worker.cli.dead.selection import Selection
 from worker.cli.output import json_option, print_json
 
 if TYPE_CHECKING:
     from worker.broker.admin.dead_letter_queue import DeadLetterQueue
-    from worker.settings.settings import CommonSettings
-
-Decorated = TypeVar("Decorated", bound=Callable[..., object])
 
 EXAMPLES = """\
 \b
@@ -29,7 +40,7 @@ Examples:
   recording-worker dead replay "$COMMAND_ID" --new-id
   recording-worker dead drop --reason not_json --dry-run
 
-A letter is named by the id of its command, else by the twelve digits that `list` shows for it.
+The name of a letter is the id of its command, else the twelve digits that `list` shows for it.
 """
 LIST_EPILOG = """\
 \b
@@ -37,7 +48,8 @@ Examples:
   recording-worker dead list --reason unknown_type
   recording-worker dead list --json | jq -r .reason_code | sort | uniq -c
 
-The oldest stands first. Letters are held for the time of the command, and stay where they are.
+The oldest letter comes first. While the command runs, nobody else can read the letters. It leaves
+them in the queue, in their order.
 """
 SHOW_EPILOG = """\
 \b
@@ -45,8 +57,8 @@ Examples:
   recording-worker dead show 1
   recording-worker dead show "$COMMAND_ID" --raw --json | jq -r .body
 
-What may be a secret shows as [secure], also in a body that is no command; --raw has the body
-exactly as it came.
+Possible secrets show as [secure], also in a body that is not a command. --raw shows the original
+body.
 """
 REPLAY_EPILOG = """\
 \b
@@ -55,20 +67,25 @@ Examples:
   recording-worker dead replay --reason delivery_limit --limit 1
   recording-worker dead replay --all --dry-run
 
-A command id is executed once. Letters that `list --json` calls answered have an outcome already
-(rejected or failed), which the workers remember: replayed as they are they only get that outcome
-published again. With --new-id each goes out as a new command, which nothing keeps from doing what
-the first one may have done; whoever waits for an outcome waits under the old id, which the copy
-has in its header x-replay-of. Letters that the broker buried (delivery_limit) are executed under
-their own id, unless workers had begun with them longer ago than WORKER_COMMAND_MAX_AGE_SECONDS.
+A command id is executed once. If `list --json` shows "has_outcome": true for a letter, a worker
+has already published its outcome (rejected or failed). Replayed with its own id, such a letter is
+not executed: the workers publish the same outcome again.
+
+With --new-id, a letter becomes a new command and is executed. This may repeat what the first one
+has done. Whoever waits for an outcome waits for the old id; the new command has it in the header
+x-replay-of.
+
+The broker itself moves letters with the reason delivery_limit. They have no outcome and are
+executed with their own id, unless a worker first received them longer ago than
+WORKER_COMMAND_MAX_AGE_SECONDS.
 
 \b
-The copy has the bytes, properties and headers of the letter. x-attempts goes on, x-first-seen
-becomes x-replay-first-seen, x-replays counts, x-replayed-at says when. The letter goes once the
-broker has confirmed the copy.
+The copy has the bytes, properties and headers of the letter. x-attempts keeps counting,
+x-first-seen becomes x-replay-first-seen, x-replays counts the replays, and x-replayed-at has the
+time. The letter is removed when the broker has confirmed the copy.
 
 \b
-Exit codes: 0 done, 1 some were not replayed or not found, 2 wrong flags.
+Exit codes: 0 all replayed, 1 some not replayed or not found, 2 wrong flags.
 """
 DROP_EPILOG = """\
 \b
@@ -77,209 +94,133 @@ Examples:
   recording-worker dead drop --before 2025-06-01T00:00:00Z --yes
 
 \b
-What is dropped is gone. On a terminal it asks first; elsewhere it needs --yes.
-Exit codes: 0 done, 1 not agreed to or not found, 2 wrong flags.
+A dropped letter cannot be recovered. On a terminal, the command asks first; elsewhere it needs
+--yes.
+Exit codes: 0 all dropped, 1 not confirmed or not found, 2 wrong flags.
 """
 
 
 @click.group(epilog=EXAMPLES)
 def command() -> None:
-    """Commands that could not be executed: look at them, send them again, drop them."""
-
-
-def filters(decorated: Decorated) -> Decorated:
-    """Adds the flags that `_selection` reads."""
-    for option in (
-        click.option("--before", metavar="TIME", help="Buried before this time (RFC 3339)."),
-        click.option(
-            "--type",
-            "types",
-            multiple=True,
-            type=click.Choice([*COMMAND_TYPES, "unknown"]),
-            help="Commands of this type; may be repeated.",
-        ),
-        click.option(
-            "--reason",
-            "reasons",
-            multiple=True,
-            metavar="CODE",
-            help="Buried for this reason, such as invalid_member; may be repeated.",
-        ),
-    ):
-        decorated = option(decorated)
-    return decorated
-
-
-def selecting(decorated: Decorated) -> Decorated:
-    """Adds the flags of commands that change something, which must say what."""
-    for option in (
-        click.option("--dry-run", is_flag=True, help="Only show what would be done."),
-        click.option(
-            "--limit", type=click.IntRange(min=1), help="At most so many, the oldest first."
-        ),
-        click.option("--all", "everything_there", is_flag=True, help="All there are."),
-    ):
-        decorated = option(decorated)
-    return click.argument("letters", nargs=-1, metavar="[LETTER]...")(filters(decorated))
+    """Show, replay or drop commands that could not be executed."""
 
 
 @command.command("list", epilog=LIST_EPILOG)
-@filters
+@filter_options
 @click.option(
     "--limit",
     default=100,
     show_default=True,
     type=click.IntRange(1, 100_000),
-    help="At most so many, the oldest first.",
+    help="Show at most this many, oldest first.",
 )
 @json_option
-def list_letters(
-    reasons: tuple[str, ...],
-    types: tuple[str, ...],
-    before: str | None,
-    limit: int,
-    as_json: bool,
-) -> None:
-    """Show which letters there are, and why."""
-    wanted = _selection(reasons, types, before)
-    found, unread = asyncio.run(look(common_settings(), wanted, limit))
-    print_letters(found, as_json=as_json)
+def list_(selection: Selection, limit: int, as_json: bool) -> None:
+    """List the letters, with the reason of each."""
+    letters, unread = asyncio.run(list_letters(common_settings(), selection, limit))
+    print_letters(letters, as_json=as_json)
     if unread:
-        click.echo(f"{unread} more not looked at: --limit is {limit}", err=True)
+        click.echo(f"{unread} more not read: --limit is {limit}", err=True)
 
 
 @command.command(epilog=SHOW_EPILOG)
 @click.argument("letter", metavar="LETTER|POSITION")
-@click.option("--raw", is_flag=True, help="The body as it came, secrets and all.")
+@click.option("--raw", is_flag=True, help="Show the original body, with its secrets.")
 @json_option
 def show(letter: str, raw: bool, as_json: bool) -> None:
-    """Show all there is to one letter; POSITION is the number that `list` shows."""
-    found = asyncio.run(find(common_settings(), letter))
-    if not found:
-        raise click.ClickException(f"no dead letter is called {letter!r}")
-    for one in found:
-        told = everything(one, raw=raw)
+    """Show everything about one letter. POSITION is the number in `list`."""
+    letters = asyncio.run(find_letters(common_settings(), letter))
+    if not letters:
+        raise click.ClickException(_unknown_name(letter))
+    for decoded in letters:
+        details = letter_details(decoded, raw=raw)
         if as_json:
-            print_json(told)
+            print_json(details)
         else:
-            print_told(told)
+            print_details(details)
 
 
 @command.command(epilog=REPLAY_EPILOG)
-@selecting
-@click.option("--new-id", is_flag=True, help="Give each a new command id, to be executed anew.")
+@change_options
+@click.option("--new-id", is_flag=True, help="Give each a new command id, so that it is executed.")
 @json_option
 @click.pass_context
-def replay(
-    context: click.Context,
-    /,
-    letters: tuple[str, ...],
-    reasons: tuple[str, ...],
-    types: tuple[str, ...],
-    before: str | None,
-    everything_there: bool,
-    limit: int | None,
-    dry_run: bool,
-    new_id: bool,
-    as_json: bool,
-) -> None:
-    """Send letters back to where they came from."""
-    wanted = _said(_selection(reasons, types, before, letters), everything_there=everything_there)
+def replay(context: click.Context, /, change: Change, new_id: bool, as_json: bool) -> None:
+    """Send letters back to the queue of commands."""
 
-    async def act(visit: "DeadLetterQueue", one: DeadLetterView) -> Row:
-        if dry_run:
-            return {"result": "would_replay"}
-        return await replay_one(visit, one, new_id=new_id)
+    async def action(queue: "DeadLetterQueue", decoded: DecodedLetter) -> Row:
+        return await replay_letter(queue, decoded, new_id=new_id)
 
-    rows = asyncio.run(each(common_settings(), wanted, limit, act, teller(as_json=as_json)))
-    repeated = sum(bool(one["answered"]) for one in rows)
-    if repeated and not new_id:
+    rows = _apply(change, action, would="would_replay", as_json=as_json)
+    with_outcome = sum(bool(row["has_outcome"]) for row in rows)
+    if with_outcome and not new_id:
         click.echo(
-            f"{repeated} have an outcome already, which workers only publish again: with --new-id "
-            "they would be executed",
+            f"{with_outcome} already have an outcome: workers only publish it again. Add --new-id "
+            "to have them executed",
             err=True,
         )
-    context.exit(_exit_code(rows, wanted))
+    context.exit(_exit_code(rows, change.selection))
 
 
 @command.command(epilog=DROP_EPILOG)
-@selecting
-@click.option("--yes", is_flag=True, help="Do not ask.")
+@change_options
+@click.option("--yes", is_flag=True, help="Do not ask for confirmation.")
 @json_option
 @click.pass_context
-def drop(
-    context: click.Context,
-    /,
-    letters: tuple[str, ...],
-    reasons: tuple[str, ...],
-    types: tuple[str, ...],
-    before: str | None,
-    everything_there: bool,
-    limit: int | None,
-    dry_run: bool,
-    yes: bool,
-    as_json: bool,
-) -> None:
-    """Throw letters away."""
-    wanted = _said(_selection(reasons, types, before, letters), everything_there=everything_there)
-    settings = common_settings()
-    if not (dry_run or yes):
-        wanted = _agreed(settings, wanted, limit)
-
-    async def act(visit: "DeadLetterQueue", one: DeadLetterView) -> Row:
-        if dry_run:
-            return {"result": "would_drop"}
-        await visit.drop(one.letter)
-        return {"result": "dropped"}
-
-    rows = asyncio.run(each(settings, wanted, limit, act, teller(as_json=as_json)))
-    context.exit(_exit_code(rows, wanted))
+def drop(context: click.Context, /, change: Change, yes: bool, as_json: bool) -> None:
+    """Remove letters for good."""
+    if not (change.dry_run or yes):
+        change = _confirmed(change)
+    rows = _apply(change, drop_letter, would="would_drop", as_json=as_json)
+    context.exit(_exit_code(rows, change.selection))
 
 
-def _selection(
-    reasons: Sequence[str], types: Sequence[str], before: str | None, letters: Sequence[str] = ()
-) -> Selection:
-    return Selection(
-        handles=frozenset(letters),
-        reasons=frozenset(reasons),
-        types=frozenset(types),
-        before=moment(before),
+def _apply(change: Change, action: Action, *, would: str, as_json: bool) -> list[Row]:
+    """Act on the selected letters and print each. A dry run only prints `would` as the result."""
+
+    async def pretend(_queue: "DeadLetterQueue", _decoded: DecodedLetter) -> Row:
+        return {"result": would}
+
+    acting = act_on_letters(
+        common_settings(),
+        change.selection,
+        change.limit,
+        pretend if change.dry_run else action,
+        result_printer(as_json=as_json),
     )
+    return asyncio.run(acting)
 
 
-def _said(wanted: Selection, *, everything_there: bool) -> Selection:
-    """Raises click.UsageError unless it was said clearly which letters are meant."""
-    filtered = bool(wanted.reasons or wanted.types or wanted.before)
-    if [bool(wanted.handles), filtered, everything_there].count(True) != 1:
-        raise click.UsageError(
-            "say which letters: by their names, or by --reason, --type and --before, or --all"
-        )
-    return wanted
+def _confirmed(change: Change) -> Change:
+    """Show the selected letters and ask. The result selects only the letters that were shown.
 
-
-def _agreed(settings: "CommonSettings", wanted: Selection, limit: int | None) -> Selection:
-    """Show what would go, and ask: those that were seen, and no others.
-
-    Nothing is held meanwhile: the broker does not wait for as long as people think.
+    The queue is not held open meanwhile: a person may take longer than the broker waits.
     """
     if not sys.stdin.isatty():
-        raise click.UsageError("--yes is needed where nobody can be asked; --dry-run shows what")
-    found, _ = asyncio.run(look(settings, wanted, limit))
-    if found:
-        print_letters(found, as_json=False)
-        number = "1 letter" if len(found) == 1 else f"{len(found)} letters"
-        if not click.confirm(f"Drop {number} for good?", err=True):
+        raise click.UsageError(
+            "cannot ask without a terminal: add --yes, or --dry-run to see what would be dropped"
+        )
+    letters, _ = asyncio.run(list_letters(common_settings(), change.selection, change.limit))
+    if letters:
+        print_letters(letters, as_json=False)
+        count = "1 letter" if len(letters) == 1 else f"{len(letters)} letters"
+        if not click.confirm(f"Drop {count} for good?", err=True):
             click.echo("Nothing was dropped", err=True)
             raise click.exceptions.Exit(1)
-    seen = frozenset(one.fingerprint for one in found)
-    return msgspec.structs.replace(wanted, fingerprints=seen)
+    fingerprints = frozenset(decoded.fingerprint for decoded in letters)
+    selection = msgspec.structs.replace(change.selection, fingerprints=fingerprints)
+    return msgspec.structs.replace(change, selection=selection)
 
 
-def _exit_code(rows: Sequence[Row], wanted: Selection) -> int:
-    """Say what is missing or stayed, and return the exit code for it."""
-    lacking = sorted(wanted.handles - {str(one["letter"]) for one in rows})
-    for name in lacking:
-        click.echo(f"Error: no dead letter is called {name!r}", err=True)
-    if not rows and not lacking:
-        click.echo("No such letters", err=True)
-    return 1 if lacking or any(one["result"] == "refused" for one in rows) else 0
+def _exit_code(rows: Sequence[Row], selection: Selection) -> int:
+    """Report the names that were not found, and return the exit code."""
+    missing = sorted(selection.handles - {str(row["letter"]) for row in rows})
+    for name in missing:
+        click.echo(f"Error: {_unknown_name(name)}", err=True)
+    if not rows and not missing:
+        click.echo("No dead letter matches", err=True)
+    return 1 if missing or any(row["result"] == "refused" for row in rows) else 0
+
+
+def _unknown_name(name: str) -> str:
+    return f"no dead letter is named {name!r}; `recording-worker dead list` shows the names"

@@ -1,14 +1,18 @@
-"""Dead letters on the terminal and in the pipe."""
+"""Renders dead letters: as tables and text for people, as JSON lines for scripts."""
 
+import base64
 from collections.abc import Callable, Sequence
 from datetime import datetime
-from typing import Final
+from typing import Any, Final
 
 import click
 import msgspec
 
-from worker.cli.dead.letter import DeadLetterView, Row, row
+from worker.cli.dead.letter import DecodedLetter
 from worker.cli.output import print_json, print_rows, printable
+from worker.cli.redaction import redact_json, redact_unparsed
+
+Row = dict[str, object]
 
 COLUMNS: Final = {
     "#": "position",
@@ -20,21 +24,6 @@ COLUMNS: Final = {
     "last": "last",
     "replays": "replays",
 }
-
-
-def teller(*, as_json: bool) -> Callable[[Row], None]:
-    """Prints what was done to one letter."""
-
-    def tell(one: Row) -> None:
-        words = [_RESULTS[str(one["result"])], one["command_type"], one["letter"]]
-        words += [f"({one['reason_code']})", one.get("detail")]
-        if one.get("new_command_id"):
-            words.append(f"as {one['new_command_id']}")
-        click.echo(printable(" ".join(str(word) for word in words if word)))
-
-    return print_json if as_json else tell
-
-
 _RESULTS: Final = {
     "replayed": "Replayed",
     "would_replay": "Would replay",
@@ -42,37 +31,135 @@ _RESULTS: Final = {
     "dropped": "Dropped",
     "would_drop": "Would drop",
 }
+_WORKER_HEADERS: Final = ("x-reason", "x-reason-code")
+"""Written by workers: they may name a field that holds a secret, but never repeat a value."""
 
 
-def print_letters(found: Sequence[DeadLetterView], *, as_json: bool) -> None:
-    """A row for each."""
+def letter_row(decoded: DecodedLetter) -> Row:
+    """The fields of one JSON line of `dead list`."""
+    letter, reason = decoded.letter, decoded.letter.reason
+    return {
+        "position": letter.position,
+        "letter": decoded.handle,
+        "command_id": decoded.command_id,
+        "command_type": decoded.command_type,
+        "reason_code": reason.code,
+        "reason": reason.message,
+        "dead_lettered_by": reason.by,
+        "attempts": reason.attempts,
+        "first_seen": reason.first_seen,
+        "last_seen": reason.last_seen,
+        "replays": letter.replays,
+        "replayed_at": letter.replayed_at,
+        "has_outcome": decoded.has_outcome,
+        "routing_key": letter.routing_key,
+        "bytes": decoded.size,
+    }
+
+
+def letter_details(decoded: DecodedLetter, *, raw: bool) -> Row:
+    """Every field of the letter. Secrets are redacted unless `raw`, which has the original body.
+
+    `body_encoding` says how to read `body`: `json` is the value itself, `text` and `base64` are
+    strings.
+    """
+    letter = decoded.letter
+    encoding, body = _body(letter.body, raw=raw)
+    headers = _to_json(letter.headers)
+    return {
+        **letter_row(decoded),
+        "content_type": letter.content_type,
+        "content_encoding": letter.content_encoding,
+        "message_id": letter.message_id,
+        "correlation_id": letter.correlation_id,
+        "reply_to": letter.reply_to,
+        "type": letter.type,
+        "app_id": letter.app_id,
+        "timestamp": letter.timestamp,
+        "headers": headers if raw else _redact_headers(headers),
+        "body_encoding": encoding,
+        "body": body,
+    }
+
+
+def _body(body: bytes, *, raw: bool) -> tuple[str, object]:
+    if not raw:
+        try:
+            return "json", redact_json(msgspec.json.decode(body))
+        except (ValueError, RecursionError):
+            pass
+    try:
+        text = body.decode()
+    except UnicodeDecodeError:
+        encoded = base64.b64encode(body).decode()
+        readable = body.decode("latin-1")
+        return "base64", encoded if raw else redact_unparsed(readable, shown=encoded)
+    return "text", text if raw else redact_unparsed(text)
+
+
+def _redact_headers(headers: Row) -> Row:
+    redacted: Row = redact_json(headers)
+    return redacted | {name: headers[name] for name in _WORKER_HEADERS if name in headers}
+
+
+def _to_json(value: Any) -> Any:  # noqa: ANN401 - any value of an AMQP table
+    """The value as JSON can hold it; other types as Python writes them."""
+    match value:
+        case dict():
+            return {str(name): _to_json(inner) for name, inner in value.items()}
+        case list():
+            return [_to_json(inner) for inner in value]
+        case bytes() | bytearray():
+            return base64.b64encode(value).decode()
+        case None | bool() | int() | float() | str() | datetime():
+            return value
+    return str(value)
+
+
+def result_printer(*, as_json: bool) -> Callable[[Row], None]:
+    """A function that prints what was done to one letter."""
+    return print_json if as_json else _print_result
+
+
+def _print_result(row: Row) -> None:
+    words = [_RESULTS[str(row["result"])], row["command_type"], row["letter"]]
+    words += [f"({row['reason_code']})", row.get("detail")]
+    if row.get("new_command_id"):
+        words.append(f"as {row['new_command_id']}")
+    click.echo(printable(" ".join(str(word) for word in words if word)))
+
+
+def print_letters(letters: Sequence[DecodedLetter], *, as_json: bool) -> None:
+    """Print one row for each letter."""
     if as_json:
-        print_rows({}, [row(one) for one in found], as_json=True)
+        print_rows({}, [letter_row(decoded) for decoded in letters], as_json=True)
     else:
-        print_rows(COLUMNS, [_for_people(one) for one in found], as_json=False)
+        print_rows(COLUMNS, [_table_row(decoded) for decoded in letters], as_json=False)
 
 
-def _for_people(one: DeadLetterView) -> Row:
-    burial = one.letter.reason
-    return {**row(one), "first": _local(burial.first_seen), "last": _local(burial.last_seen)}
+def _table_row(decoded: DecodedLetter) -> Row:
+    reason = decoded.letter.reason
+    times = {"first": _local_time(reason.first_seen), "last": _local_time(reason.last_seen)}
+    return {**letter_row(decoded), **times}
 
 
-def _local(moment: datetime | None) -> str | None:
-    return moment.astimezone().strftime("%Y-%m-%d %H:%M:%S") if moment else None
+def _local_time(time: datetime | None) -> str | None:
+    return time.astimezone().strftime("%Y-%m-%d %H:%M:%S") if time else None
 
 
-def print_told(told: Row) -> None:
-    """One member a line, then the body as it can be read best."""
-    body, encoding = told.pop("body"), told.pop("body_encoding")
-    for name, value in told.items():
+def print_details(details: Row) -> None:
+    """Print one field a line, then the body, indented."""
+    body, encoding = details.pop("body"), details.pop("body_encoding")
+    for name, value in details.items():
         if value is not None:
             text = value if isinstance(value, str) else msgspec.json.encode(value).decode()
             click.echo(f"{name}: {printable(text)}")
     click.echo(f"body ({encoding}):")
-    text = _pretty(body) if encoding == "json" else str(body)
-    for line in text.splitlines():
+    for line in _body_text(body, encoding).splitlines():
         click.echo(f"  {printable(line)}")
 
 
-def _pretty(value: object) -> str:
-    return msgspec.json.format(msgspec.json.encode(value), indent=2).decode()
+def _body_text(body: object, encoding: object) -> str:
+    if encoding != "json":
+        return str(body)
+    return msgspec.json.format(msgspec.json.encode(body), indent=2).decode()

@@ -14,7 +14,7 @@ from sandbox.waiting import Eventually
 from worker.budget.budget import Budget
 from worker.budget.ledger import TokenRequest
 from worker.budget.priorities import Priority
-from worker.budget.sliding_window import Limit
+from worker.budget.sliding_window import ReportedLimit
 from worker.domain.errors import OverBudget, StoreUnavailable
 from worker.domain.rate import Rate
 from worker.store.leases import LeaseRequest
@@ -115,7 +115,7 @@ async def test_a_limit_that_one_replica_hears_of_holds_for_all(
 ) -> None:
     hearing, other = (Budget(store, "b", [PLENTY], max_wait=0.1) for _ in range(2))
     async with running(hearing, other):
-        hearing.record_limits([Limit(Rate(10, 60.0), left=0)])
+        hearing.record_limits([ReportedLimit(Rate(10, 60.0), left=0)])
         await eventually(lambda: hearing.remaining() == 0)
         with pytest.raises(OverBudget):
             await other.acquire(Priority.STOP, patient=False)

@@ -235,7 +235,7 @@ async def test_a_body_the_api_cannot_use_is_refused_by_the_members_name(
     sandbox.behaviour.validation_status = status
     with pytest.raises(Refused) as raised:
         await client.start_track_recording(track_body(user_ids=[]))
-    assert (raised.value.code, raised.value.http_status) == ("invalid_member", status)
+    assert (raised.value.code, raised.value.http_status) == ("invalid_field", status)
     assert raised.value.field is not None
     assert raised.value.field.startswith("user_ids")
 
@@ -261,7 +261,7 @@ async def test_the_list_is_walked_by_pages_to_its_end(client: RealtimeKitClient)
         for number in (1, 2, 3)
     ]
     assert [item.recording_id for page in pages for item in page.recordings] == started
-    assert [(page.total_count, page.end_offset, page.last) for page in pages] == [
+    assert [(page.total_count, page.end_offset, page.is_last) for page in pages] == [
         (5, 2, False),
         (5, 4, False),
         (5, 5, True),

@@ -179,7 +179,7 @@ async def start_everywhere(environment: WorkerEnvironment) -> None:
         await environment.start(f"start-{name}", app=name)
     unknown = (await environment.outcome("start-asia")).data
     assert isinstance(unknown, CommandRejected)
-    assert unknown.message == "app 'asia' is not configured; here are 'default', 'eu', 'us'"
+    assert unknown.message == "app 'asia' is not configured; configured apps: 'default', 'eu', 'us'"
 
 
 async def readiness(environment: WorkerEnvironment) -> dict[str, Any]:

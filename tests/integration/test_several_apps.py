@@ -146,7 +146,7 @@ async def test_of_several_apps_none_is_guessed(bench: Bench) -> None:
     assert await bench.start("start-1") == Ack()
     outcome, data = await bench.outcome("start-1")
     assert (outcome, data["code"], data["field"]) == ("rejected", "unknown_app", "app")
-    assert data["message"] == "app must be named; here are 'eu', 'us'"
+    assert data["message"] == "app must be named; configured apps: 'eu', 'us'"
     assert bench.started() == {"eu": 0, "us": 0}
 
 

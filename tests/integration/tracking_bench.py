@@ -24,8 +24,8 @@ from worker.domain.timeouts import Timeouts
 from worker.observability.metrics import Metrics
 from worker.realtimekit.circuit_breaker import CircuitBreaker
 from worker.realtimekit.client import RealtimeKitClient
+from worker.realtimekit.models import HttpAttempt
 from worker.realtimekit.retry import RequestRetry
-from worker.realtimekit.session import HttpAttempt
 from worker.store.observations import WebhookObservation
 from worker.store.queries import RecordingsFilter
 from worker.store.store import Store

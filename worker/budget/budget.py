@@ -1,4 +1,4 @@
-"""One replica's way to the budget that all of them share."""
+"""One replica's access to a budget that all replicas share."""
 
 import asyncio
 import contextlib
@@ -8,30 +8,31 @@ from typing import Final, Protocol
 import structlog
 
 from worker.aio import wait_until_set
-from worker.budget.ledger import Spent, TokenGrant, TokenRequest
+from worker.budget.ledger import TokenGrant, TokenRequest, Usage
 from worker.budget.priorities import Priority, Tier
-from worker.budget.sliding_window import Limit
-from worker.budget.token_pool import Token, TokenPool, spent
+from worker.budget.sliding_window import ReportedLimit
+from worker.budget.token_pool import Token, TokenPool, usage_of
 from worker.budget.wait_queue import WaitQueue
 from worker.domain.errors import OverBudget, StoreUnavailable
 from worker.domain.rate import Rate
 
-UNTOLD_PAUSE_SECONDS: Final = 60.0
-"""How long to leave the API alone when it throttles and does not say for how long."""
+DEFAULT_PAUSE_SECONDS: Final = 60.0
+"""How long to pause when the API throttles without saying for how long."""
 
-SOONEST_SECONDS: Final = 0.02
-"""The least time between two questions that found nothing."""
+MIN_REQUEST_INTERVAL_SECONDS: Final = 0.02
+"""The least time between two requests to the ledger that brought no token."""
 
-LATEST_SECONDS: Final = 5.0
-"""How long an answer is believed: somebody may have given something back since."""
+MAX_REQUEST_INTERVAL_SECONDS: Final = 5.0
+"""The ledger is asked again after this time, because another replica may have returned tokens."""
 
-PLENTY_SECONDS: Final = 0.5
-"""How long not to ask ahead after there was too little for that."""
+PREFETCH_PAUSE_SECONDS: Final = 0.5
+"""How long not to prefetch after the ledger had too few tokens for that."""
 
 STORE_PAUSE_SECONDS: Final = 0.5
+"""How long to wait after the store failed."""
 
-SET_BACK_SECONDS: Final = 1.0
-"""The clock was set back when the last answer is so much later than now."""
+CLOCK_STEP_SECONDS: Final = 1.0
+"""The clock was set back if the last grant lies further than this in the future."""
 
 
 class BudgetStore(Protocol):
@@ -45,15 +46,18 @@ class BudgetStore(Protocol):
 
 
 class Budget:
-    """Leave for requests to the API, shared by all who name the same budget in the same store.
+    """Hands out tokens for requests to the API.
 
-    `name` stands for what the API counts by: one token. `rates` are the windows that all requests
-    together keep to; there is at least one. `patience` is how long a request that a command waits
-    for may wait, in seconds. `waited` hears of each payment and how long it took, `refused` of each
-    that was not to be had in time.
+    Replicas that name the same budget in the same store share it.
 
-    Leave comes in small blocks, one commit for each, so that a busy replica rarely waits for one;
-    what is not used within two seconds goes back. `run` must be running for anything to be paid.
+    `name` stands for the thing that the API counts by: one API token. `rates` are the limits that
+    all requests together keep to; there is at least one. `max_wait` is how many seconds a request
+    that is not patient may wait for its token. `on_grant` is called for each token with the
+    seconds that the request waited, `on_rejection` for each request that raised OverBudget.
+
+    Tokens come in small blocks, one commit for each block, so that a busy replica rarely waits for
+    a commit. Tokens that are not used within two seconds go back. Requests are served only while
+    `run` is running.
     """
 
     def __init__(
@@ -73,22 +77,22 @@ class Budget:
         self._on_grant = on_grant
         self._on_rejection = on_rejection
         self._tokens = TokenPool()
-        self._line = WaitQueue()
-        self._most_ahead = max(min(rate.requests for rate in self._rates) // 20, 1)
-        self._wanted = asyncio.Event()
-        self._late: list[Spent] = []
-        self._limits: dict[Rate, Limit] = {}
+        self._queue = WaitQueue()
+        self._max_prefetch = max(min(rate.requests for rate in self._rates) // 20, 1)
+        self._wakeup = asyncio.Event()
+        self._late: list[Usage] = []
+        self._limits: dict[Rate, ReportedLimit] = {}
         self._pause = 0.0
         self._last: TokenGrant | None = None
-        self._plenty_at = 0.0
+        self._prefetch_at = 0.0
 
     # For requests
 
     async def acquire(self, priority: Priority, *, patient: bool) -> Token:
-        """Return when one request may be sent, which must be done at once.
+        """Return a token for one request, which must be sent at once.
 
-        Raises OverBudget when a request that is not `patient` would have to wait for too long, and
-        StoreUnavailable when the budget cannot be asked.
+        Raises OverBudget when a request that is not `patient` would have to wait for more than
+        `max_wait` seconds, and StoreUnavailable when the ledger cannot be read.
         """
         now = self._store.now()
         token = self._tokens.spend(priority.tier, now)
@@ -96,115 +100,91 @@ class Budget:
             token = await self._wait(priority, now, patient=patient)
             self._on_grant(priority, self._store.now() - now)
             return token
-        if now >= self._plenty_at and any(self._tokens.prefetch(now, self._most_ahead)):
-            self._wanted.set()
+        if now >= self._prefetch_at and any(self._tokens.prefetch(now, self._max_prefetch)):
+            self._wakeup.set()
         self._on_grant(priority, 0.0)
         return token
 
     def release(self, token: Token) -> None:
-        """The request that was paid with `token` is over, however it ended."""
-        if token.is_late(self._store.now()):
-            self._late.append(spent(token.at, token.tier))
-            self._wanted.set()
+        """Report that the request sent with `token` has ended, however it ended."""
+        if token.outlived_margin(self._store.now()):
+            self._late.append(usage_of(token.at, token.tier))
+            self._wakeup.set()
 
-    def record_limits(self, limits: Iterable[Limit]) -> None:
-        """An answer told of these limits: others may be using the same token."""
+    def record_limits(self, limits: Iterable[ReportedLimit]) -> None:
+        """Note the limits of an API response: other programs may use the same API token."""
         for limit in limits:
             known = self._limits.get(limit.rate, limit)
-            lower = min((one.left for one in (known, limit) if one.left is not None), default=None)
-            self._limits[limit.rate] = Limit(limit.rate, lower)
-        if self._is_shut():
-            self._tokens.drop()
-        if self._is_shut() or self._has_news():
-            self._wanted.set()
+            left = min(
+                (report.left for report in (known, limit) if report.left is not None), default=None
+            )
+            self._limits[limit.rate] = ReportedLimit(limit.rate, left)
+        if self._must_stop():
+            self._tokens.drop_all()
+        if self._must_stop() or self._others_spend():
+            self._wakeup.set()
 
     def pause(self, retry_after: float | None) -> None:
-        """The API wants no requests for so many seconds: nobody is to send any."""
-        pause = UNTOLD_PAUSE_SECONDS if retry_after is None else retry_after
+        """Send no requests for `retry_after` seconds, on any replica: the API throttles."""
+        pause = DEFAULT_PAUSE_SECONDS if retry_after is None else retry_after
         structlog.get_logger().warning("api_throttled", budget=self._name, pause_seconds=pause)
         self._pause = max(self._pause, pause)
-        self._tokens.drop()
-        self._wanted.set()
+        self._tokens.drop_all()
+        self._wakeup.set()
 
-    # For people
+    # For metrics
 
     def remaining(self) -> int | None:
-        """Requests that were left when last asked; None before that."""
+        """The quota that was left at the last grant; None before the first."""
         return self._last.left if self._last else None
 
     def paused_for(self) -> float:
-        """The seconds for which nobody is to send anything, because the API said so."""
+        """The seconds for which no request may be sent because the API throttles."""
         return max(self._last.paused_until - self._store.now(), 0.0) if self._last else 0.0
 
     # The loop
 
     async def run(self) -> None:
-        """Ask for leave as it is needed, for ever; when cancelled, give back what is in hand."""
+        """Fetch tokens as requests need them, until cancelled; then return unused tokens."""
         try:
             while True:
-                await self._turn()
+                await self._run_once()
         finally:
-            self._tokens.drop()
-            if unspent := self._tokens.unspent(self._store.now()):
+            self._tokens.drop_all()
+            if unspent := self._tokens.take_unspent(self._store.now()):
                 with contextlib.suppress(StoreUnavailable):
                     await self._store.acquire_tokens(
                         self._name, TokenRequest(rates=self._rates, unspent=unspent)
                     )
 
-    async def _turn(self) -> None:
-        self._wanted.clear()
+    async def _run_once(self) -> None:
+        self._wakeup.clear()
         now = self._store.now()
-        if self._last and self._last.at > now + SET_BACK_SECONDS:
-            self._forget()
-        ask = self._ask(now)
-        if ask is None:
-            self._line.reject_expired(now, [self._free_at(tier) for tier in Tier])
-            await self._rest(now)
+        if self._last and self._last.at > now + CLOCK_STEP_SECONDS:
+            self._forget_grant()
+        request = self._next_request(now)
+        if request is None:
+            self._queue.reject_expired(now, [self._available_at(tier) for tier in Tier])
+            await self._sleep(now)
             return
         try:
-            self._last = await self._settled(ask)
+            self._last = await self._fetch(request)
         except StoreUnavailable as error:
-            # Whether it was committed is not known: nothing is given back twice.
-            self._late += ask.late
-            self._pause = max(self._pause, ask.paused_for)
-            self._line.fail(error)
-            await asyncio.sleep(STORE_PAUSE_SECONDS)
+            await self._recover(request, error)
             return
-        self._have(self._last, ask)
+        self._hand_out(self._last, request)
 
-    async def _settled(self, ask: TokenRequest) -> TokenGrant:
-        """What the store gives; also when cancelled meanwhile, so that it can go back."""
-        asking = asyncio.ensure_future(self._store.acquire_tokens(self._name, ask))
-        try:
-            return await asyncio.shield(asking)
-        except asyncio.CancelledError:
-            with contextlib.suppress(StoreUnavailable):
-                self._tokens.add(await asking)
-            raise
-
-    def _have(self, grant: TokenGrant, ask: TokenRequest) -> None:
-        now = self._store.now()
-        wanted = sum(ask.needed) + sum(ask.ahead)
-        if any(ask.ahead) and sum(grant.tokens) < wanted:
-            self._plenty_at = now + PLENTY_SECONDS
-        self._tokens.add(grant)
-        if self._is_shut():  # that was heard while we asked
-            self._tokens.drop()
-        self._line.dispatch(self._tokens.spend, now)
-        self._line.reject_expired(now, [self._free_at(tier) for tier in Tier])
-
-    def _ask(self, now: float) -> TokenRequest | None:
-        """What to ask and to tell now; None when there is nothing."""
-        needed = self._line.needed(now)
-        ahead = (
-            self._tokens.prefetch(now, self._most_ahead) if now >= self._plenty_at else (0, 0, 0)
-        )
-        unspent = self._tokens.unspent(now)
-        hopeful = any(needed[tier] and now >= self._again_at(tier) for tier in Tier)
-        to_tell = unspent or self._late or self._is_shut() or self._has_news()
-        if not (hopeful or any(ahead) or to_tell):
+    def _next_request(self, now: float) -> TokenRequest | None:
+        """The request to send to the ledger now; None when there is no reason for one."""
+        needed = self._queue.count(now)
+        may_prefetch = now >= self._prefetch_at
+        ahead = self._tokens.prefetch(now, self._max_prefetch) if may_prefetch else (0, 0, 0)
+        unspent = self._tokens.take_unspent(now)
+        may_succeed = any(needed[tier] and now >= self._next_request_at(tier) for tier in Tier)
+        must_report = unspent or self._late or self._must_stop() or self._others_spend()
+        if not (may_succeed or any(ahead) or must_report):
             return None
-        ask = TokenRequest(
+        request = TokenRequest(
             rates=self._rates,
             needed=needed,
             ahead=ahead,
@@ -214,55 +194,84 @@ class Budget:
             paused_for=self._pause,
         )
         self._late, self._limits, self._pause = [], {}, 0.0
-        return ask
+        return request
 
-    def _forget(self) -> None:
-        """What was learned by a clock that has been set back since would hold for as long again."""
-        self._last, self._plenty_at = None, 0.0
-        self._tokens.drop()
+    async def _fetch(self, request: TokenRequest) -> TokenGrant:
+        """Send the request. When cancelled meanwhile, keep the tokens so that they can go back."""
+        fetching = asyncio.ensure_future(self._store.acquire_tokens(self._name, request))
+        try:
+            return await asyncio.shield(fetching)
+        except asyncio.CancelledError:
+            with contextlib.suppress(StoreUnavailable):
+                self._tokens.add(await fetching)
+            raise
 
-    def _is_shut(self) -> bool:
-        """Whether the API has told what others must hear before anything more is sent."""
-        return self._pause > 0 or any(limit.left == 0 for limit in self._limits.values())
+    async def _recover(self, request: TokenRequest, error: StoreUnavailable) -> None:
+        # The request may have been committed. Therefore `unspent` is not returned a second time.
+        self._late += request.late
+        self._pause = max(self._pause, request.paused_for)
+        self._queue.reject_all(error)
+        await asyncio.sleep(STORE_PAUSE_SECONDS)
 
-    def _has_news(self) -> bool:
-        """Whether so much less is left than was known that somebody else must be spending."""
-        known = self._last.left - self._most_ahead if self._last else 0
-        return any(limit.left is not None and limit.left < known for limit in self._limits.values())
+    def _hand_out(self, grant: TokenGrant, request: TokenRequest) -> None:
+        now = self._store.now()
+        if any(request.ahead) and sum(grant.tokens) < sum(request.needed) + sum(request.ahead):
+            self._prefetch_at = now + PREFETCH_PAUSE_SECONDS
+        self._tokens.add(grant)
+        if self._must_stop():  # the API reported that while the request was on its way
+            self._tokens.drop_all()
+        self._queue.dispatch(self._tokens.spend, now)
+        self._queue.reject_expired(now, [self._available_at(tier) for tier in Tier])
 
-    def _free_at(self, tier: Tier) -> float:
-        """When there may be a token of this tier, by the last answer."""
-        return self._last.at + self._last.waits[tier] if self._last else 0.0
+    async def _sleep(self, now: float) -> None:
+        """Sleep until a request arrives, or a time comes at which the loop has work to do."""
+        until = min(self._wakeup_times(now), default=None)
+        await wait_until_set(self._wakeup, None if until is None else max(until - now, 0.0))
 
-    def _again_at(self, tier: Tier) -> float:
-        """When to ask for a token of this tier again."""
-        if self._last is None:
-            return 0.0
-        wait = min(max(self._last.waits[tier], SOONEST_SECONDS), LATEST_SECONDS)
-        return self._last.at + wait
-
-    async def _rest(self, now: float) -> None:
-        """Until something is wanted, or there is something to do by itself."""
-        until = min(self._moments(now), default=None)
-        await wait_until_set(self._wanted, None if until is None else max(until - now, 0.0))
-
-    def _moments(self, now: float) -> Iterator[float]:
-        needed = self._line.needed(now)
-        yield from (self._again_at(tier) for tier in Tier if needed[tier])
-        yield from self._line.moments()
+    def _wakeup_times(self, now: float) -> Iterator[float]:
+        needed = self._queue.count(now)
+        yield from (self._next_request_at(tier) for tier in Tier if needed[tier])
+        yield from self._queue.wakeup_times()
         if (expires_at := self._tokens.expires_at()) is not None:
             yield expires_at
 
+    # What is known
+
+    def _forget_grant(self) -> None:
+        """The clock was set back: times of the last grant would hold for too long."""
+        self._last, self._prefetch_at = None, 0.0
+        self._tokens.drop_all()
+
+    def _must_stop(self) -> bool:
+        """Whether the API reported something that stops all replicas, not yet in the ledger."""
+        return self._pause > 0 or any(limit.left == 0 for limit in self._limits.values())
+
+    def _others_spend(self) -> bool:
+        """Whether so much less is left than the ledger knows that other programs must spend."""
+        known = self._last.left - self._max_prefetch if self._last else 0
+        return any(limit.left is not None and limit.left < known for limit in self._limits.values())
+
+    def _available_at(self, tier: Tier) -> float:
+        """When there may be a token of this tier, by the last grant."""
+        return self._last.at + self._last.waits[tier] if self._last else 0.0
+
+    def _next_request_at(self, tier: Tier) -> float:
+        """When to ask the ledger for a token of this tier again."""
+        if self._last is None:
+            return 0.0
+        wait = max(self._last.waits[tier], MIN_REQUEST_INTERVAL_SECONDS)
+        return self._last.at + min(wait, MAX_REQUEST_INTERVAL_SECONDS)
+
     async def _wait(self, priority: Priority, now: float, *, patient: bool) -> Token:
-        waiter = self._line.enqueue(priority, now, None if patient else now + self._max_wait)
-        self._wanted.set()
+        waiter = self._queue.enqueue(priority, now, None if patient else now + self._max_wait)
+        self._wakeup.set()
         try:
             return await waiter.token
         except OverBudget:
             self._on_rejection(priority)
             raise
         except asyncio.CancelledError:
-            given = waiter.token.done() and not waiter.token.cancelled()
-            if given and waiter.token.exception() is None:
+            has_token = waiter.token.done() and not waiter.token.cancelled()
+            if has_token and waiter.token.exception() is None:
                 self._tokens.put_back(waiter.token.result())
             raise

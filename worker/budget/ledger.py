@@ -1,29 +1,29 @@
-"""A replica asks for leave to make requests, tells what it heard, and is given what there is."""
+"""One replica's request applied to the ledger of a budget: reported usage in, tokens out."""
 
 from collections.abc import Sequence
 from typing import Final, Self
 
 import msgspec
 
-from worker.budget.priorities import Tier, background_burst, room
-from worker.budget.sliding_window import Limit, Window
+from worker.budget.priorities import Tier, background_burst, quota_left
+from worker.budget.sliding_window import ReportedLimit, SlidingWindow
 from worker.domain.rate import Rate
 
-LONGEST_PAUSE_SECONDS: Final = 600.0
-"""However long the API wants to be left alone, after so long it is asked once again."""
+MAX_PAUSE_SECONDS: Final = 600.0
+"""The API may ask for a longer pause; after this time one request is tried again."""
 
-TOLD_LASTS_SECONDS: Final = 600.0
-"""So long a limit counts after the API last told of it."""
+REPORTED_LIMIT_LIFETIME_SECONDS: Final = 600.0
+"""How long a limit counts after the API last reported it."""
 
-MOST_TOLD: Final = 4
-"""So many different limits of the API's are kept in mind."""
+MAX_REPORTED_LIMITS: Final = 4
+"""How many different limits from API responses are kept."""
 
-Counts = tuple[int, int, int]
+TierCounts = tuple[int, int, int]
 """A number for each `Tier`."""
 
 
-class Spent(msgspec.Struct, frozen=True):
-    """Leave that was given at `at`: for how many requests, and how many of them background."""
+class Usage(msgspec.Struct, frozen=True):
+    """Tokens that were granted at `at`: their number, and the background tokens among them."""
 
     at: float
     requests: int
@@ -31,164 +31,219 @@ class Spent(msgspec.Struct, frozen=True):
 
 
 class TokenRequest(msgspec.Struct, frozen=True, kw_only=True):
-    """What one replica asks of the budget, and what it has to tell.
+    """The tokens that one replica asks for, and the usage that it reports.
 
-    `rates` are the configured windows. `needed` requests wait already, `ahead` are expected.
-    `unspent` was not used. `late` may have arrived later than the margin allows for. `limits` is
-    what the API told; `paused_for` the seconds for which it wants no requests at all.
+    `rates` are the configured windows. `needed` tokens have requests that wait for them, `ahead`
+    tokens are for requests that are expected. `unspent` tokens were not used. `late` requests may
+    have arrived later than the margin allows for. `limits` come from API responses. `paused_for` is
+    the number of seconds for which the API wants no requests at all.
     """
 
     rates: tuple[Rate, ...]
-    needed: Counts = (0, 0, 0)
-    ahead: Counts = (0, 0, 0)
-    unspent: tuple[Spent, ...] = ()
-    late: tuple[Spent, ...] = ()
-    limits: tuple[Limit, ...] = ()
+    needed: TierCounts = (0, 0, 0)
+    ahead: TierCounts = (0, 0, 0)
+    unspent: tuple[Usage, ...] = ()
+    late: tuple[Usage, ...] = ()
+    limits: tuple[ReportedLimit, ...] = ()
     paused_for: float = 0.0
 
 
 class TokenGrant(msgspec.Struct, frozen=True, kw_only=True):
-    """Leave given at `at`: so many requests of each tier, to be sent within the lifetime.
+    """Tokens of each tier, granted at `at` and to be used within their lifetime.
 
-    `waits` are, for each tier, the seconds until it is worth asking for another one. `left` is
-    what remains of the scarcest window, `background_rate` requests per second.
+    `waits` are, for each tier, the seconds until it is worth asking for another token. `left` is
+    what remains of the scarcest window.
     """
 
     at: float
-    tokens: Counts
+    tokens: TierCounts
     waits: tuple[float, ...]
     paused_until: float
     left: int
-    background_rate: float
 
 
 class Ledger(msgspec.Struct, frozen=True, kw_only=True):
-    """All that is known of one budget. `paced_until` is how far the background is paid for."""
+    """The state of one budget, stored as JSON.
 
-    windows: tuple[Window, ...] = ()
+    `paced_until` is the time up to which the background has used its even share.
+    """
+
+    windows: tuple[SlidingWindow, ...] = ()
     paused_until: float = 0.0
     paced_until: float = 0.0
 
-    def apply(self, ask: TokenRequest, now: float) -> tuple[TokenGrant, Self]:
-        """What one replica gets at `now`, and the ledger after that."""
-        windows = _heard(self.windows, ask, now)
-        active = [one for one in windows if _is_active(one, ask, now)]
-        pace = _Pace(active, self.paced_until, now)
-        paused_until = _paused_until(self.paused_until, ask, now)
-        tokens = (0, 0, 0) if paused_until > now else _shared_out(active, ask, pace.even())
-        spent, background = sum(tokens), tokens[Tier.BACKGROUND]
-        if spent:
-            windows = [one.plus(now, spent, background) for one in windows]
-            active = [one for one in windows if _is_active(one, ask, now)]
-        pace.spend(background)
-        waits = [max(one.wait(tier, now) for one in active) for tier in Tier]
-        waits[Tier.BACKGROUND] = max(waits[Tier.BACKGROUND], pace.wait())
-        grant = TokenGrant(
-            at=now,
-            tokens=tokens,
-            waits=tuple(max(wait, paused_until - now) for wait in waits),
-            paused_until=paused_until,
-            left=max(min(one.room(Tier.STOP) for one in active), 0),
-            background_rate=pace.rate,
-        )
-        after = msgspec.structs.replace(
+    def apply(self, request: TokenRequest, now: float) -> tuple[TokenGrant, Self]:
+        """Apply one replica's request at `now`: the tokens it gets, and the ledger after that."""
+        windows, paused_until = _record_report(self, request, now)
+        pace = _BackgroundPace(_active(windows, request, now), self.paced_until, now)
+        tokens = (0, 0, 0) if paused_until > now else _allocate(windows, request, pace, now)
+        windows = _charge(windows, tokens, pace, now)
+        grant = _grant(windows, request, tokens, pace, paused_until, now)
+        ledger = msgspec.structs.replace(
             self, windows=tuple(windows), paused_until=paused_until, paced_until=pace.until
         )
-        return grant, after
+        return grant, ledger
 
 
-class _Pace:
-    """Lets the background have its share evenly, with a small burst."""
+class _BackgroundPace:
+    """Spreads the background's share evenly over time, with a small burst."""
 
-    def __init__(self, active: Sequence[Window], until: float, now: float) -> None:
-        self.rate = min(one.background_rate for one in active)
-        self._ahead = min(background_burst(one.rate.requests) for one in active) / self.rate
+    def __init__(self, active: Sequence[SlidingWindow], until: float, now: float) -> None:
+        self.rate = min(window.background_rate for window in active)
+        burst = min(background_burst(window.rate.requests) for window in active)
+        self._burst_seconds = burst / self.rate
         self._now = now
-        # A clock that went back must not make anybody wait for hours.
-        self.until = min(max(until, now), now + self._ahead)
+        # The clock may have gone back. That must not make the background wait for hours.
+        self.until = min(max(until, now), now + self._burst_seconds)
 
-    def even(self) -> int:
-        """How many may go now."""
-        return int((self._now + self._ahead - self.until) * self.rate + 1e-6)
+    def available(self) -> int:
+        """How many background requests may go now."""
+        return int((self._now + self._burst_seconds - self.until) * self.rate + 1e-6)
 
-    def spend(self, requests: int) -> None:
-        """So many go."""
+    def charge(self, requests: int) -> None:
+        """Count so many background requests as used."""
         self.until += requests / self.rate
 
-    def wait(self) -> float:
-        """The seconds until one more may go."""
-        return self.until + 1 / self.rate - self._ahead - self._now
+    def wait_seconds(self) -> float:
+        """The seconds until one more background request may go."""
+        return self.until + 1 / self.rate - self._burst_seconds - self._now
 
 
-def _heard(windows: Sequence[Window], ask: TokenRequest, now: float) -> list[Window]:
-    """The windows that are asked for and told of, with all that the replica tells of them."""
-    kept = {one.rate: one.at(now) for one in windows if not _is_forgotten(one, now)}
-    for rate in ask.rates:
-        kept[rate] = msgspec.structs.replace(_of(kept, rate, now), asked_at=now)
-    for late in ask.late:
-        kept = {rate: one.plus(now, late.requests, late.background) for rate, one in kept.items()}
-    for back in (*ask.unspent, *ask.late):
-        kept = {
-            rate: one.plus(back.at, -back.requests, -back.background) for rate, one in kept.items()
-        }
-    for limit in ask.limits:
-        if limit.rate in kept or sum(one.told_at is not None for one in kept.values()) < MOST_TOLD:
-            window = _of(kept, limit.rate, now).less_by_others(limit.left, now)
-            kept[limit.rate] = msgspec.structs.replace(window, told_at=now)
-    return list(kept.values())
+# 1. Record what the replica reports
 
 
-def _of(windows: dict[Rate, Window], rate: Rate, now: float) -> Window:
-    """The window of this rate. A new one begins with what the others know of its time."""
+def _record_report(
+    ledger: Ledger, request: TokenRequest, now: float
+) -> tuple[list[SlidingWindow], float]:
+    """The configured and reported windows with all reported usage, and the end of the pause."""
+    windows = {
+        window.rate: window.advance(now)
+        for window in ledger.windows
+        if not _is_forgotten(window, now)
+    }
+    for rate in request.rates:
+        window = _window_of(windows, rate, now)
+        windows[rate] = msgspec.structs.replace(window, configured_at=now)
+    for late in request.late:
+        windows = _add_to_all(windows, now, late.requests, late.background)
+    for unused in (*request.unspent, *request.late):
+        windows = _add_to_all(windows, unused.at, -unused.requests, -unused.background)
+    for limit in request.limits:
+        _record_limit(windows, limit, now)
+    pause_asked_until = now + request.paused_for if request.paused_for > 0 else 0.0
+    paused_until = max(ledger.paused_until, pause_asked_until)
+    return list(windows.values()), min(paused_until, now + MAX_PAUSE_SECONDS)
+
+
+def _add_to_all(
+    windows: dict[Rate, SlidingWindow], at: float, requests: int, background: int
+) -> dict[Rate, SlidingWindow]:
+    return {rate: window.add(at, requests, background) for rate, window in windows.items()}
+
+
+def _record_limit(windows: dict[Rate, SlidingWindow], limit: ReportedLimit, now: float) -> None:
+    reported = sum(window.reported_at is not None for window in windows.values())
+    if limit.rate in windows or reported < MAX_REPORTED_LIMITS:
+        window = _window_of(windows, limit.rate, now).report_left(limit.left, now)
+        windows[limit.rate] = msgspec.structs.replace(window, reported_at=now)
+
+
+def _window_of(windows: dict[Rate, SlidingWindow], rate: Rate, now: float) -> SlidingWindow:
+    """The window of this rate. A new window begins with the usage that another window knows."""
     if rate in windows:
         return windows[rate]
-    window = Window(rate=rate)
+    window = SlidingWindow(rate=rate)
     if windows:
-        # Of those that reach back as far the finest, else the one that reaches back furthest.
+        # The finest window that reaches back as far, else the window that reaches back furthest.
         source = min(
             windows.values(),
-            key=lambda one: (
-                one.rate.seconds < rate.seconds,
-                abs(one.rate.seconds - rate.seconds),
+            key=lambda known: (
+                known.rate.seconds < rate.seconds,
+                abs(known.rate.seconds - rate.seconds),
             ),
         )
-        for ends, requests, background in source.times():
-            window = window.plus(min(ends, now), requests, background)
-    return window.at(now)
+        for end, requests, background in source.slot_ends():
+            window = window.add(min(end, now), requests, background)
+    return window.advance(now)
 
 
-def _paused_until(until: float, ask: TokenRequest, now: float) -> float:
-    wished = now + ask.paused_for if ask.paused_for > 0 else 0.0
-    return min(max(until, wished), now + LONGEST_PAUSE_SECONDS)
+def _is_forgotten(window: SlidingWindow, now: float) -> bool:
+    named_at = max(window.configured_at, window.reported_at or 0.0)
+    return now - named_at > max(window.span, REPORTED_LIMIT_LIFETIME_SECONDS)
 
 
-def _is_active(window: Window, ask: TokenRequest, now: float) -> bool:
-    """Whether this replica goes by it: it is configured so, or the API told of it lately."""
-    told = window.told_at is not None and now - window.told_at < TOLD_LASTS_SECONDS
-    return told or window.rate in ask.rates
+def _active(
+    windows: Sequence[SlidingWindow], request: TokenRequest, now: float
+) -> list[SlidingWindow]:
+    """The windows that this replica keeps to: configured ones, and those reported lately."""
+    reported_since = now - REPORTED_LIMIT_LIFETIME_SECONDS
+    return [
+        window
+        for window in windows
+        if window.rate in request.rates
+        or (window.reported_at is not None and window.reported_at > reported_since)
+    ]
 
 
-def _is_forgotten(window: Window, now: float) -> bool:
-    named_at = max(window.asked_at, window.told_at or 0.0)
-    return now - named_at > max(window.span, TOLD_LASTS_SECONDS)
+# 2. Allocate tokens
 
 
-def _shared_out(active: Sequence[Window], ask: TokenRequest, even: int) -> Counts:
-    """Tokens of each tier, the most urgent first; what nobody waits for yet only out of plenty."""
-    totals = [(one.rate.requests, *one.totals()) for one in active]
+def _allocate(
+    windows: Sequence[SlidingWindow], request: TokenRequest, pace: _BackgroundPace, now: float
+) -> TierCounts:
+    """Tokens of each tier, the most urgent first.
+
+    Tokens for requests that are only expected come out of the first half of each quota.
+    """
+    spent = [(window.rate.requests, *window.spent()) for window in _active(windows, request, now)]
+    available = pace.available()
     tokens = [0, 0, 0]
-    for wanted, plenty in ((ask.needed, False), (ask.ahead, True)):
+    for wanted, only_plenty in ((request.needed, False), (request.ahead, True)):
         for tier in Tier:
-            free = min(_free(*total, tokens, tier, plenty=plenty) for total in totals)
+            free = min(_free(*window, tokens, tier, only_plenty=only_plenty) for window in spent)
             if tier is Tier.BACKGROUND:
-                free = min(free, even - tokens[tier])
+                free = min(free, available - tokens[tier])
             tokens[tier] += max(min(wanted[tier], free), 0)
     return tokens[0], tokens[1], tokens[2]
 
 
 def _free(
-    quota: int, spent: int, background: int, tokens: Sequence[int], tier: Tier, *, plenty: bool
+    quota: int, spent: int, background: int, tokens: Sequence[int], tier: Tier, *, only_plenty: bool
 ) -> int:
     spent, background = spent + sum(tokens), background + tokens[Tier.BACKGROUND]
-    free = room(quota, spent, background, tier)
-    return min(free, quota // 2 - spent) if plenty else free
+    free = quota_left(quota, spent, background, tier)
+    return min(free, quota // 2 - spent) if only_plenty else free
+
+
+# 3. Charge them to every window
+
+
+def _charge(
+    windows: Sequence[SlidingWindow], tokens: TierCounts, pace: _BackgroundPace, now: float
+) -> list[SlidingWindow]:
+    spent, background = sum(tokens), tokens[Tier.BACKGROUND]
+    pace.charge(background)
+    return [window.add(now, spent, background) for window in windows] if spent else list(windows)
+
+
+# 4. Say what is granted
+
+
+def _grant(
+    windows: Sequence[SlidingWindow],
+    request: TokenRequest,
+    tokens: TierCounts,
+    pace: _BackgroundPace,
+    paused_until: float,
+    now: float,
+) -> TokenGrant:
+    active = _active(windows, request, now)
+    waits = [max(window.wait_seconds(tier, now) for window in active) for tier in Tier]
+    waits[Tier.BACKGROUND] = max(waits[Tier.BACKGROUND], pace.wait_seconds())
+    return TokenGrant(
+        at=now,
+        tokens=tokens,
+        waits=tuple(max(wait, paused_until - now) for wait in waits),
+        paused_until=paused_until,
+        left=max(min(window.quota_left(Tier.STOP) for window in active), 0),
+    )

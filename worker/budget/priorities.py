@@ -1,11 +1,11 @@
-"""How a budget is divided when it is short: stops, other commands, what runs in the background."""
+"""How a quota of requests is divided between stops, other commands, and the background."""
 
 from enum import IntEnum
 from typing import Final, NamedTuple
 
 
 class Priority(IntEnum):
-    """Who goes first when requests are short."""
+    """The urgency of a request: the lowest number goes first when quota is short."""
 
     STOP = 0
     COMMAND = 1
@@ -14,12 +14,12 @@ class Priority(IntEnum):
 
     @property
     def tier(self) -> "Tier":
-        """Which share of the budget it comes out of."""
+        """The share of the budget that the request is taken from."""
         return Tier(min(self, Tier.BACKGROUND))
 
 
 class Tier(IntEnum):
-    """A share of the budget. Reads and sweeps have one in common."""
+    """A share of the budget. Reads and sweeps share the background tier."""
 
     STOP = 0
     COMMAND = 1
@@ -33,25 +33,26 @@ class RequestPriority(NamedTuple):
     patient: bool = False
 
 
-COMMANDS_SHARE: Final = 0.9
-"""What is above it, only stops may use."""
+COMMAND_SHARE: Final = 0.9
+"""Only stops may use the quota above this share."""
 
 BACKGROUND_SHARE: Final = 0.75
 
 BACKGROUND_FLOOR: Final = 0.1
-"""So much is kept for the background however many commands there are: what they began must be
-followed."""
+"""This share is kept for the background, however many commands there are: the recordings that
+commands start must be followed."""
 
 BURST_SHARE: Final = 0.02
-"""How much of its share the background may use at once; the rest comes evenly."""
+"""The part of its share that the background may use at once. The rest is spread evenly."""
 
 
-def room(quota: int, spent: int, background: int, tier: Tier) -> int:
-    """How many more requests of `tier` fit into a quota of which so much is spent.
+def quota_left(quota: int, spent: int, background: int, tier: Tier) -> int:
+    """How many more requests of `tier` fit into `quota`; below 1 when none is left.
 
-    Below 1 when there is none left. Nothing being spent, there is room for one of each tier.
+    `spent` counts all requests, `background` those of the background tier among them. While nothing
+    is spent, at least one request of each tier fits.
     """
-    for_commands = max(int(quota * COMMANDS_SHARE), 1)
+    for_commands = max(int(quota * COMMAND_SHARE), 1)
     floor = int(quota * BACKGROUND_FLOOR)
     match tier:
         case Tier.STOP:
@@ -59,15 +60,15 @@ def room(quota: int, spent: int, background: int, tier: Tier) -> int:
         case Tier.COMMAND:
             return for_commands - (spent - background) - max(background, floor)
         case Tier.BACKGROUND:
-            of_all = background_share(quota) - spent
-            return max(of_all, min(floor - background, for_commands - spent))
+            of_share = background_quota(quota) - spent
+            return max(of_share, min(floor - background, for_commands - spent))
 
 
-def background_share(quota: int) -> int:
-    """The most that the background may use of a quota while nobody else uses any."""
+def background_quota(quota: int) -> int:
+    """How many requests of `quota` the background may use while no command uses any."""
     return max(int(quota * BACKGROUND_SHARE), 1)
 
 
 def background_burst(quota: int) -> float:
-    """How much of a quota the background may use at once."""
-    return max(background_share(quota) * BURST_SHARE, 1.0)
+    """How many requests of `quota` the background may use at once."""
+    return max(background_quota(quota) * BURST_SHARE, 1.0)

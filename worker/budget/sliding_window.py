@@ -1,148 +1,177 @@
-"""One sliding window of a budget, and what was spent in it."""
+"""One sliding window of a budget, and the requests that were spent in it.
+
+Every time is in seconds since the epoch, by the clock that the replicas share.
+"""
 
 import math
-from collections.abc import Iterator
 from typing import Final, Self
 
 import msgspec
 
-from worker.budget.priorities import Tier, background_share, room
+from worker.budget.priorities import Tier, background_quota, quota_left
 from worker.domain.rate import Rate
 
-LIFETIME_SECONDS: Final = 2.0
-"""How long leave may be used after it was given."""
+TOKEN_LIFETIME_SECONDS: Final = 2.0
+"""How long a token may be used after the ledger granted it."""
 
-MARGIN_SECONDS: Final = 1.0
-"""How far two clocks may differ, and how long a request may be on its way. What takes longer is
-told afterwards (`Ask.late`)."""
+ARRIVAL_MARGIN_SECONDS: Final = 1.0
+"""How far two clocks may differ, and how long a request may be on its way. A request that takes
+longer is reported afterwards (`TokenRequest.late`)."""
 
-SLOTS: Final = 50
-"""A window is counted in so many parts."""
+SLOTS_PER_WINDOW: Final = 50
+"""Spent requests are counted in this many slots for each window."""
 
-Entry = tuple[int, int, int]
-"""A slot's number, what was spent in it, and how much of that in the background."""
+PHASES_PER_WINDOW: Final = 4
+"""The usage of other programs is remembered in this many phases for each window."""
 
-PHASES: Final = 4
-"""A window is remembered in so many parts for what others spent of it."""
+STORED_AS: Final = {"configured_at": "asked_at", "reported_at": "told_at", "slots": "log"}
+"""Field names in the JSON of stored ledgers. Databases that exist depend on them."""
+
+
+Slot = tuple[int, int, int]
+"""A slot's number since the epoch, the requests spent in it, and the background ones among them.
+
+A plain tuple, because ledgers are decoded for every block of tokens.
+"""
 
 OtherUsage = tuple[int, int]
-"""A phase's number, and the most that others were seen in it to have spent of the window.
+"""A phase's number since the epoch, and the most requests that other programs had spent in it.
 
-While we spend much, what is on its way hides some of what they do: a maximum does not forget it.
+A maximum, because requests of ours that are on their way hide a part of the others' usage while we
+spend much.
 """
 
 
-class Limit(msgspec.Struct, frozen=True):
-    """What an answer of the API said of a limit: its rate, and how many requests are left of it."""
+class ReportedLimit(msgspec.Struct, frozen=True):
+    """A rate limit from an API response: its rate, and how many requests are `left`, if known."""
 
     rate: Rate
     left: int | None = None
 
 
-class Window(msgspec.Struct, frozen=True, kw_only=True):
-    """A rate, and what was spent in its time, the oldest slot first.
+class SlidingWindow(msgspec.Struct, frozen=True, kw_only=True, rename=STORED_AS):
+    """A rate, and the requests that were spent within its time, oldest slot first.
 
-    `asked_at` is when a replica last went by it, `told_at` when the API last told of it. `others`
-    are programs that use the same token, as far as the API told of them.
+    `configured_at` is when a replica with this rate in its settings last took tokens, `reported_at`
+    when the API last reported this limit. `others` is the usage of other programs with the same API
+    token, as far as the API reports it.
     """
 
     rate: Rate
-    asked_at: float = 0.0
-    told_at: float | None = None
-    log: tuple[Entry, ...] = ()
+    configured_at: float = 0.0
+    reported_at: float | None = None
+    slots: tuple[Slot, ...] = ()
     others: tuple[OtherUsage, ...] = ()
 
     @property
     def span(self) -> float:
-        """For how many seconds what was spent counts."""
-        return self.rate.seconds + LIFETIME_SECONDS + MARGIN_SECONDS
+        """For how many seconds a spent request counts."""
+        return self.rate.seconds + TOKEN_LIFETIME_SECONDS + ARRIVAL_MARGIN_SECONDS
 
     @property
     def background_rate(self) -> float:
-        """Requests per second that the background may make for ever."""
-        return background_share(self.rate.requests) / self.span
+        """Requests per second that the background may make in the long run."""
+        return background_quota(self.rate.requests) / self.span
 
-    def totals(self) -> tuple[int, int]:
-        """What counts, and how much of it was background."""
-        spent, background = self._kept_for_others(), 0
-        for _, requests, of_it in self.log:
+    def spent(self) -> tuple[int, int]:
+        """The requests that count against the rate, and the background requests among them."""
+        spent, background = self._reserved_for_others(), 0
+        for _, requests, of_background in self.slots:
             spent += requests
-            background += of_it
+            background += of_background
         return spent, background
 
-    def room(self, tier: Tier) -> int:
-        """How many more requests of this tier may be made."""
-        return room(self.rate.requests, *self.totals(), tier)
+    def quota_left(self, tier: Tier) -> int:
+        """How many more requests of this tier may be made; below 1 when none."""
+        return quota_left(self.rate.requests, *self.spent(), tier)
 
-    def wait(self, tier: Tier, now: float) -> float:
+    def wait_seconds(self, tier: Tier, now: float) -> float:
         """The seconds until one more request of this tier may be made."""
-        spent, background = self.totals()
-        ends = now
-        for slot, requests, of_it in self.log:
-            if room(self.rate.requests, spent, background, tier) >= 1:
+        spent, background = self.spent()
+        free_at = now
+        for number, requests, of_background in self.slots:
+            if quota_left(self.rate.requests, spent, background, tier) >= 1:
                 break
-            spent, background = spent - requests, background - of_it
-            ends = (slot + 1) * self._width + self.span
+            spent, background = spent - requests, background - of_background
+            free_at = self._slot_end(number) + self.span
         else:
-            if room(self.rate.requests, spent, background, tier) < 1:
-                ends = self._forgets_others_at(now)
-        return max(ends - now, 0.0)
+            if quota_left(self.rate.requests, spent, background, tier) < 1:
+                free_at = self._others_forgotten_at(now)
+        return max(free_at - now, 0.0)
 
-    def at(self, now: float) -> Self:
-        """Without what no longer counts. What a clock that went back left in the future is now."""
+    def advance(self, now: float) -> Self:
+        """The window at `now`: without usage that no longer counts.
+
+        If the clock went back, usage that lies in the future is moved to `now`.
+        """
         phase, first, last = self._phase(now), self._slot(now - self.span), self._slot(now)
-        others = tuple(one for one in self.others if phase - PHASES <= one[0] <= phase)
+        others = tuple(
+            usage for usage in self.others if phase - PHASES_PER_WINDOW <= usage[0] <= phase
+        )
         window = self if others == self.others else msgspec.structs.replace(self, others=others)
-        if not self.log or (self.log[0][0] >= first and self.log[-1][0] <= last):
+        if not self.slots or (self.slots[0][0] >= first and self.slots[-1][0] <= last):
             return window
-        past = tuple(one for one in self.log if first <= one[0] <= last)
-        future = [one for one in self.log if one[0] > last]
-        window = msgspec.structs.replace(window, log=past)
-        return window.plus(now, sum(one[1] for one in future), sum(one[2] for one in future))
+        past = tuple(slot for slot in self.slots if first <= slot[0] <= last)
+        future = [slot for slot in self.slots if slot[0] > last]
+        window = msgspec.structs.replace(window, slots=past)
+        return window.add(now, sum(slot[1] for slot in future), sum(slot[2] for slot in future))
 
-    def plus(self, at: float, requests: int, background: int) -> Self:
-        """With so much more spent at `at`; less when negative, but never less than nothing."""
-        slot = self._slot(at)
-        if requests > 0 and (not self.log or slot > self.log[-1][0]):
-            return msgspec.structs.replace(self, log=(*self.log, (slot, requests, background)))
-        slots = {one[0]: one for one in self.log}
-        _, spent, of_it = slots.get(slot, (slot, 0, 0))
+    def add(self, at: float, requests: int, background: int) -> Self:
+        """The window with so many more requests spent at `at`.
+
+        Negative numbers take requests back; a slot never falls below zero.
+        """
+        number = self._slot(at)
+        if requests > 0 and (not self.slots or number > self.slots[-1][0]):
+            slots = (*self.slots, (number, requests, background))
+            return msgspec.structs.replace(self, slots=slots)
+        by_number = {slot[0]: slot for slot in self.slots}
+        _, spent, of_background = by_number.get(number, (number, 0, 0))
         spent = max(spent + requests, 0)
-        slots[slot] = (slot, spent, min(max(of_it + background, 0), spent))
-        log = tuple(slots[key] for key in sorted(slots) if slots[key][1])
-        return msgspec.structs.replace(self, log=log)
+        of_background = min(max(of_background + background, 0), spent)
+        by_number[number] = (number, spent, of_background)
+        slots = tuple(by_number[key] for key in sorted(by_number) if by_number[key][1])
+        return msgspec.structs.replace(self, slots=slots)
 
-    def less_by_others(self, left: int | None, now: float) -> Self:
-        """The API has only `left` requests left: what is missing was spent by somebody else."""
+    def report_left(self, left: int | None, now: float) -> Self:
+        """The window after the API reported `left` requests, None if it did not say.
+
+        What is missing beyond our own requests was spent by other programs.
+        """
         if left is None:
             return self
-        by_others = self.rate.requests - left - sum(requests for _, requests, _ in self.log)
+        by_others = self.rate.requests - left - sum(requests for _, requests, _ in self.slots)
         phase = self._phase(now)
         if by_others <= dict(self.others).get(phase, 0):
             return self
-        earlier = (one for one in self.others if one[0] != phase)
+        earlier = (usage for usage in self.others if usage[0] != phase)
         return msgspec.structs.replace(self, others=(*earlier, (phase, by_others)))
 
-    def _kept_for_others(self) -> int:
-        """They will go on as they did, but not quite evenly."""
-        most = max((most for _, most in self.others), default=0)
+    def slot_ends(self) -> list[tuple[float, int, int]]:
+        """For each slot the time of its end, its requests, and its background requests."""
+        return [
+            (self._slot_end(number), requests, background)
+            for number, requests, background in self.slots
+        ]
+
+    def _reserved_for_others(self) -> int:
+        """Others will go on as before, but not quite evenly: so add a square root."""
+        most = max((requests for _, requests in self.others), default=0)
         return most + math.isqrt(most)
 
-    def _forgets_others_at(self, now: float) -> float:
+    def _others_forgotten_at(self, now: float) -> float:
         last = max((phase for phase, _ in self.others), default=self._phase(now))
-        return (last + PHASES + 1) * self.span / PHASES
-
-    def times(self) -> Iterator[tuple[float, int, int]]:
-        """What was spent, a slot's at its end."""
-        for slot, requests, background in self.log:
-            yield (slot + 1) * self._width, requests, background
+        return (last + PHASES_PER_WINDOW + 1) * self.span / PHASES_PER_WINDOW
 
     def _phase(self, at: float) -> int:
-        return math.floor(at / self.span * PHASES)
-
-    @property
-    def _width(self) -> float:
-        return self.rate.seconds / SLOTS
+        return math.floor(at / self.span * PHASES_PER_WINDOW)
 
     def _slot(self, at: float) -> int:
-        return math.floor(at / self._width)
+        return math.floor(at / self._slot_seconds)
+
+    def _slot_end(self, number: int) -> float:
+        return (number + 1) * self._slot_seconds
+
+    @property
+    def _slot_seconds(self) -> float:
+        return self.rate.seconds / SLOTS_PER_WINDOW

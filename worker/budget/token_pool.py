@@ -1,45 +1,45 @@
-"""What one replica has leave for. Every `now` is in seconds by the clock that replicas share."""
+"""The tokens that one replica holds. Every `now` is in seconds, by the clock replicas share."""
 
 from collections import deque
 from typing import Final, NamedTuple
 
-from worker.budget.ledger import Counts, Spent, TokenGrant
+from worker.budget.ledger import TierCounts, TokenGrant, Usage
 from worker.budget.priorities import Tier
-from worker.budget.sliding_window import LIFETIME_SECONDS, MARGIN_SECONDS
+from worker.budget.sliding_window import ARRIVAL_MARGIN_SECONDS, TOKEN_LIFETIME_SECONDS
 
-MOST_AHEAD: Final = 1_000
-"""So many tokens are held at most for requests that are only expected."""
+MAX_PREFETCHED: Final = 1_000
+"""At most this many tokens of a tier are fetched ahead of requests."""
 
 
 class Token(NamedTuple):
-    """Leave for one request, given at `at`."""
+    """The right to send one request, granted at `at`."""
 
     at: float
     tier: Tier
 
-    def is_late(self, now: float) -> bool:
-        """Whether a request that ends now may have arrived later than was counted on."""
-        return now > self.at + LIFETIME_SECONDS + MARGIN_SECONDS
+    def outlived_margin(self, now: float) -> bool:
+        """Whether a request that ends now may have reached the API too late for its window."""
+        return now > self.at + TOKEN_LIFETIME_SECONDS + ARRIVAL_MARGIN_SECONDS
 
 
 class TokenPool:
-    """Those in hand, until they are used or too old. Lower tiers serve higher ones too."""
+    """Tokens until they are spent or expire. Tokens of a tier serve more urgent tiers too."""
 
     def __init__(self) -> None:
         self._blocks: tuple[deque[_Block], ...] = tuple(deque() for _ in Tier)
         self._demand = tuple(_Demand() for _ in Tier)
-        self._unspent: list[Spent] = []
+        self._unspent: list[Usage] = []
         self._expires_at: float | None = None
 
     def add(self, grant: TokenGrant) -> None:
-        """Have what was given."""
+        """Hold the tokens of `grant`."""
         for tier in Tier:
             if grant.tokens[tier]:
                 self._blocks[tier].append(_Block(grant.at, tier, grant.tokens[tier]))
         self._note_expiry()
 
     def spend(self, tier: Tier, now: float) -> Token | None:
-        """A token that may serve this tier, if one is in hand."""
+        """A token for a request of `tier`, None when the pool has none."""
         self._expire(now)
         for blocks in self._blocks[tier:]:
             if blocks:
@@ -52,62 +52,62 @@ class TokenPool:
         return None
 
     def put_back(self, token: Token) -> None:
-        """Leave that was given and is not used after all."""
-        self._unspent.append(spent(token.at, token.tier))
+        """Return a token that was spent on no request."""
+        self._unspent.append(usage_of(token.at, token.tier))
 
-    def drop(self) -> None:
-        """Use none of what is in hand."""
+    def drop_all(self) -> None:
+        """Use none of the tokens in the pool; they are returned to the ledger."""
         for blocks in self._blocks:
-            self._unspent += [spent(block.at, block.tier, block.left) for block in blocks]
+            self._unspent += [usage_of(block.at, block.tier, block.left) for block in blocks]
             blocks.clear()
         self._expires_at = None
 
-    def unspent(self, now: float) -> tuple[Spent, ...]:
-        """What is to be given back, told once."""
+    def take_unspent(self, now: float) -> tuple[Usage, ...]:
+        """The tokens to return to the ledger. Each is returned by one call only."""
         self._expire(now)
-        told, self._unspent = tuple(self._unspent), []
-        return told
+        unspent, self._unspent = tuple(self._unspent), []
+        return unspent
 
-    def prefetch(self, now: float, most: int) -> Counts:
-        """How many to ask for before they are needed: about what a second takes.
+    def prefetch(self, now: float, limit: int) -> TierCounts:
+        """How many tokens of each tier to fetch before requests need them, at most `limit`.
 
-        None while what is in hand lasts for half of that.
+        That is about one second's demand. Zero while the pool holds half of that.
         """
-        most = min(most, MOST_AHEAD)
-        return 0, self._short(Tier.COMMAND, now, most), self._short(Tier.BACKGROUND, now, most)
-
-    def _short(self, tier: Tier, now: float, most: int) -> int:
-        held = sum(block.left for block in self._blocks[tier])
-        if held > most // 2:
-            return 0
-        wanted = min(self._demand[tier].per_second(now), most)
-        return wanted - held if held <= wanted // 2 and wanted > 1 else 0
+        limit = min(limit, MAX_PREFETCHED)
+        return 0, self._short(Tier.COMMAND, now, limit), self._short(Tier.BACKGROUND, now, limit)
 
     def expires_at(self) -> float | None:
-        """When to look again for what is too old; None when there is nothing."""
+        """When the next token in the pool expires; None when the pool is empty."""
         return self._expires_at
 
+    def _short(self, tier: Tier, now: float, limit: int) -> int:
+        held = sum(block.left for block in self._blocks[tier])
+        if held > limit // 2:
+            return 0
+        demand = min(self._demand[tier].per_second(now), limit)
+        return demand - held if held <= demand // 2 and demand > 1 else 0
+
     def _note_expiry(self) -> None:
-        firsts = [blocks[0].at for blocks in self._blocks if blocks]
-        self._expires_at = min(firsts) + LIFETIME_SECONDS if firsts else None
+        granted_at = [blocks[0].at for blocks in self._blocks if blocks]
+        self._expires_at = min(granted_at) + TOKEN_LIFETIME_SECONDS if granted_at else None
 
     def _expire(self, now: float) -> None:
         if self._expires_at is None or now < self._expires_at:
             return
         for blocks in self._blocks:
-            while blocks and now >= blocks[0].at + LIFETIME_SECONDS:
+            while blocks and now >= blocks[0].at + TOKEN_LIFETIME_SECONDS:
                 block = blocks.popleft()
-                self._unspent.append(spent(block.at, block.tier, block.left))
+                self._unspent.append(usage_of(block.at, block.tier, block.left))
         self._note_expiry()
 
 
-def spent(at: float, tier: Tier, requests: int = 1) -> Spent:
-    """Tokens of a tier as the ledger has them."""
-    return Spent(at, requests, requests if tier is Tier.BACKGROUND else 0)
+def usage_of(at: float, tier: Tier, requests: int = 1) -> Usage:
+    """Tokens of a tier as the ledger counts them."""
+    return Usage(at, requests, requests if tier is Tier.BACKGROUND else 0)
 
 
 class _Block:
-    """Tokens that were given together."""
+    """Tokens that were granted together."""
 
     __slots__ = ("at", "left", "tier")
 
@@ -118,7 +118,7 @@ class _Block:
 
 
 class _Demand:
-    """How many are used in a second, by the present one and the one before."""
+    """Tokens spent per second: the larger of the present second and the one before."""
 
     def __init__(self) -> None:
         self._second = 0

@@ -1,93 +1,99 @@
-"""Requests that wait for leave. Every `now` is in seconds by the clock that replicas share."""
+"""Requests that wait for a token. Every `now` is in seconds, by the clock that replicas share."""
 
 import asyncio
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from typing import NamedTuple
 
-from worker.budget.ledger import Counts
+from worker.budget.ledger import TierCounts
 from worker.budget.priorities import Priority, Tier
 from worker.budget.token_pool import Token
 from worker.domain.errors import OverBudget
 
+SpendToken = Callable[[Tier, float], Token | None]
+"""Takes a token for a request of this tier at this time; None when there is none."""
+
 
 class Waiter(NamedTuple):
-    """A request in line since `since`; its patience ends at `until`, or never."""
+    """A request that waits since `queued_at`, until `deadline` or without a time limit."""
 
-    since: float
-    until: float | None
+    queued_at: float
+    deadline: float | None
     token: asyncio.Future[Token]
 
     @property
-    def presses_at(self) -> float | None:
-        """When half of its patience is over."""
-        return None if self.until is None else (self.since + self.until) / 2
+    def promoted_at(self) -> float | None:
+        """When half of the waiting time is over; None without a time limit."""
+        return None if self.deadline is None else (self.queued_at + self.deadline) / 2
 
 
 class WaitQueue:
-    """Who waits, the most urgent first, of the same priority in the order of arrival.
+    """Waiting requests, the most urgent first, within a priority in order of arrival.
 
-    Of what runs in the background, reads go first, but every second token is a sweep's while one
-    waits. A read with an end to its patience has a command behind it: when half of it is over, it
-    stands with the commands.
+    In the background tier reads go before sweeps, but while a sweep waits it gets every second
+    token. A read with a deadline has a command behind it: when half of its waiting time is over, it
+    is promoted to the commands.
     """
 
     def __init__(self) -> None:
-        self._lines: dict[Priority, deque[Waiter]] = {priority: deque() for priority in Priority}
+        self._queues: dict[Priority, deque[Waiter]] = {priority: deque() for priority in Priority}
         self._sweep_is_next = False
 
-    def enqueue(self, priority: Priority, now: float, until: float | None) -> Waiter:
-        """Get in line."""
-        waiter = Waiter(now, until, asyncio.get_running_loop().create_future())
-        self._lines[priority].append(waiter)
+    def enqueue(self, priority: Priority, now: float, deadline: float | None) -> Waiter:
+        """Add a request; `Waiter.token` gets its token, OverBudget, or the error of the store."""
+        waiter = Waiter(now, deadline, asyncio.get_running_loop().create_future())
+        self._queues[priority].append(waiter)
         return waiter
 
-    def needed(self, now: float) -> Counts:
-        """How many wait for each tier."""
-        self._tidy(now)
-        stops, acts, reads, sweeps = (len(line) for line in self._lines.values())
-        return stops, acts, reads + sweeps
+    def count(self, now: float) -> TierCounts:
+        """How many requests wait for each tier."""
+        self._update(now)
+        stops, commands, reads, sweeps = (len(queue) for queue in self._queues.values())
+        return stops, commands, reads + sweeps
 
-    def dispatch(self, spend: Callable[[Tier, float], Token | None], now: float) -> None:
-        """Hand out tokens while `spend` has one for the first in line of some tier."""
-        self._tidy(now)
-        while (priority := self._next(spend, now)) is not None:
+    def dispatch(self, spend: SpendToken, now: float) -> None:
+        """Hand out tokens as long as `spend` returns one for the first request of some tier."""
+        self._update(now)
+        while (priority := self._dispatch_one(spend, now)) is not None:
             if priority.tier is Tier.BACKGROUND:
                 self._sweep_is_next = priority is Priority.READ
 
-    def reject_expired(self, now: float, free_at: Sequence[float]) -> None:
-        """Let nobody wait whose patience ends before its tier's moment of `free_at`."""
-        self._tidy(now)
-        for priority, line in self._lines.items():
-            at = free_at[priority.tier]
-            if priority is Priority.READ:  # it may come to stand with the commands
-                at = min(at, free_at[Tier.COMMAND])
-            for waiter in line:
-                if waiter.until is not None and max(now, at) >= waiter.until:
-                    waiter.token.set_exception(over_budget(at - now))
-        self._tidy(now)
+    def reject_expired(self, now: float, available_at: Sequence[float]) -> None:
+        """Raise OverBudget to every request whose deadline comes before its tier has a token.
 
-    def fail(self, error: Exception) -> None:
-        """Nobody can be served: raise this to all who wait."""
-        for line in self._lines.values():
-            for waiter in line:
+        `available_at` is, for each tier, the time when there may be a token.
+        """
+        self._update(now)
+        for priority, queue in self._queues.items():
+            at = available_at[priority.tier]
+            if priority is Priority.READ:  # it may be promoted to the commands
+                at = min(at, available_at[Tier.COMMAND])
+            for waiter in queue:
+                if waiter.deadline is not None and max(now, at) >= waiter.deadline:
+                    waiter.token.set_exception(over_budget_error(at - now))
+        self._update(now)
+
+    def reject_all(self, error: Exception) -> None:
+        """Raise `error` to every request that waits."""
+        for queue in self._queues.values():
+            for waiter in queue:
                 if not waiter.token.done():
                     waiter.token.set_exception(error)
-            line.clear()
+            queue.clear()
 
-    def moments(self) -> Iterator[float]:
-        """When something becomes different by itself: a patience ends, a read begins to press."""
-        for line in self._lines.values():
-            yield from (one.until for one in line if one.until is not None)
-        reads = self._lines[Priority.READ]
-        yield from (one.presses_at for one in reads if one.presses_at is not None)
+    def wakeup_times(self) -> Iterator[float]:
+        """The times at which the queue changes by itself: deadlines, and promotions of reads."""
+        for queue in self._queues.values():
+            yield from (waiter.deadline for waiter in queue if waiter.deadline is not None)
+        reads = self._queues[Priority.READ]
+        yield from (waiter.promoted_at for waiter in reads if waiter.promoted_at is not None)
 
-    def _next(self, spend: Callable[[Tier, float], Token | None], now: float) -> Priority | None:
-        """Serve one; None when there is nobody left who can be."""
+    def _dispatch_one(self, spend: SpendToken, now: float) -> Priority | None:
+        """Hand out one token. Returns the priority that got it, None when no request could."""
         for priority in self._order():
-            line = self._lines[priority]
-            if line and (token := spend(priority.tier, now)):
-                line.popleft().token.set_result(token)
+            queue = self._queues[priority]
+            if queue and (token := spend(priority.tier, now)):
+                queue.popleft().token.set_result(token)
                 return priority
         return None
 
@@ -96,25 +102,29 @@ class WaitQueue:
             return Priority.STOP, Priority.COMMAND, Priority.SWEEP, Priority.READ
         return tuple(Priority)
 
-    def _tidy(self, now: float) -> None:
-        """Forget who was cancelled, and let the reads that press stand with the commands."""
-        for line in self._lines.values():
-            if any(one.token.done() for one in line):
-                kept = [one for one in line if not one.token.done()]
-                line.clear()
-                line.extend(kept)
-        reads = self._lines[Priority.READ]
-        pressing = [one for one in reads if one.presses_at is not None and now >= one.presses_at]
-        for one in pressing:
-            reads.remove(one)
-            self._lines[Priority.COMMAND].append(one)
+    def _update(self, now: float) -> None:
+        """Remove requests that are done or cancelled, and promote reads."""
+        for queue in self._queues.values():
+            if any(waiter.token.done() for waiter in queue):
+                kept = [waiter for waiter in queue if not waiter.token.done()]
+                queue.clear()
+                queue.extend(kept)
+        reads = self._queues[Priority.READ]
+        promoted = [
+            waiter
+            for waiter in reads
+            if waiter.promoted_at is not None and now >= waiter.promoted_at
+        ]
+        for waiter in promoted:
+            reads.remove(waiter)
+            self._queues[Priority.COMMAND].append(waiter)
 
 
-def over_budget(seconds: float) -> OverBudget:
-    """What is raised to a request for which there is no leave for so long."""
-    again = max(seconds, 0.0)
+def over_budget_error(seconds: float) -> OverBudget:
+    """The error for a request that would find no quota left for so many seconds."""
+    retry_after = max(seconds, 0.0)
     return OverBudget(
         "over_budget",
-        f"the budget of API requests is spent; there is more in about {again:.0f} s",
-        retry_after=again,
+        f"the API request budget is exhausted; there may be quota left in {retry_after:.0f} s",
+        retry_after=retry_after,
     )

@@ -21,7 +21,7 @@ _LEAVE_SECONDS: Final = (0.001, 0.01, 0.1, 1, 3, 10, 30, 100, 300)
 
 
 class BudgetState(Protocol):
-    """What can be told of a budget of API requests."""
+    """The figures of an API request budget."""
 
     def remaining(self) -> int | None:
         """Requests that are left, None before that is known."""

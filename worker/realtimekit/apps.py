@@ -1,4 +1,4 @@
-"""The apps that a worker serves: each has an API connection and outages of its own."""
+"""The apps that a worker serves: each has its own API client and circuit breaker."""
 
 import time
 from collections.abc import Callable, Iterable, Iterator
@@ -13,18 +13,19 @@ from worker.observability.metrics import Metrics
 from worker.observability.tracing import NO_TRACING, Tracing
 from worker.realtimekit.circuit_breaker import CircuitBreaker
 from worker.realtimekit.client import RealtimeKitClient
+from worker.realtimekit.models import HttpAttempt
 from worker.realtimekit.retry import RequestRetry
-from worker.realtimekit.session import HttpAttempt
 from worker.settings.secret import Secret
 
-MOST_NAMED: Final = 10
-"""So many apps are named to who asked for one that is not there."""
+MAX_NAMED_APPS: Final = 10
+"""An error about an unknown app names at most this many configured apps."""
 
 
 class App(msgspec.Struct, frozen=True, kw_only=True):
-    """One app's things. `follow_all`: also of what was not started here the events go out.
+    """One app: its API client, its circuit breaker, and how it is followed.
 
-    `sustained_rate` is how many requests a second its budget allows in the long run.
+    With `follow_all`, events are published also for recordings that this worker did not start.
+    `sustained_rate` is how many requests per second its budget allows in the long run.
     """
 
     name: str
@@ -49,22 +50,25 @@ def open_app(
     follow_all: bool = False,
     sustained_rate: float = 4.0,
 ) -> App:
-    """Put one app together. Its `api` is to be closed in the end. `timeout` is in seconds.
+    """Create an app. The caller closes its `api` with `aclose`.
 
-    `budget` is what its requests are paid from, if anything.
+    `timeout` is the total of one attempt, in seconds. With a `budget`, every attempt takes one
+    token from it.
     """
-    outage = CircuitBreaker(time.monotonic, app=name)
+    breaker = CircuitBreaker(time.monotonic, app=name)
 
-    def heard(one: HttpAttempt) -> None:
-        outcome = one.error.code if one.error else "ok"
-        metrics.record_api_request(one.operation, outcome, one.seconds, again=one.number > 1)
-        outage.record(one.error)
+    def record_attempt(attempt: HttpAttempt) -> None:
+        outcome = attempt.error.code if attempt.error else "ok"
+        metrics.record_api_request(
+            attempt.operation, outcome, attempt.seconds, again=attempt.number > 1
+        )
+        breaker.record(attempt.error)
         if tracing.is_enabled:
             tracing.record_request(
-                one.operation,
-                seconds=one.seconds,
-                failure=one.error_type,
-                attributes=one.span_attributes(),
+                attempt.operation,
+                seconds=attempt.seconds,
+                failure=attempt.error_type,
+                attributes=attempt.span_attributes(),
             )
 
     api = RealtimeKitClient(
@@ -72,24 +76,24 @@ def open_app(
         account_id=account_id,
         app_id=app_id,
         token=token.reveal,
-        renew=token.refresh,
+        refresh_token=token.refresh,
         timeout=timeout,
         retry=retry,
-        on_attempt=heard,
+        on_attempt=record_attempt,
         budget=budget,
     )
-    metrics.watch_app(name, lambda: outage.is_open)
+    metrics.watch_app(name, lambda: breaker.is_open)
     return App(
         name=name,
         api=api,
-        breaker=outage,
+        breaker=breaker,
         follow_all=follow_all,
         sustained_rate=sustained_rate,
     )
 
 
 class Apps:
-    """The apps of one worker by their names; there is at least one."""
+    """The apps of one worker by name. There is at least one."""
 
     def __init__(self, apps: Iterable[App]) -> None:
         self._apps = {app.name: app for app in apps}
@@ -104,29 +108,30 @@ class Apps:
         return len(self._apps)
 
     def find(self, name: str | None) -> App | None:
-        """The app that a command means: by its name, else the only one, else the default one."""
+        """The app that a command names. Without a name: the only app, else the default app."""
         if name is None and len(self._apps) == 1:
             return next(iter(self))
         return self._apps.get(name or DEFAULT_APP)
 
     def unknown_app(self, name: str | None) -> Refused:
-        """What to tell when `find` found none."""
-        names = [repr(one) for one in sorted(self._apps)]
-        more = f" and {len(names) - MOST_NAMED} more" if len(names) > MOST_NAMED else ""
-        here = f"here are {', '.join(names[:MOST_NAMED])}{more}"
-        what = "app must be named" if name is None else f"app {name!r} is not configured"
-        return Refused("unknown_app", f"{what}; {here}", field="app")
+        """The error for a command whose app `find` did not find."""
+        configured = [repr(known) for known in sorted(self._apps)]
+        hidden = len(configured) - MAX_NAMED_APPS
+        more = f" and {hidden} more" if hidden > 0 else ""
+        names = f"{', '.join(configured[:MAX_NAMED_APPS])}{more}"
+        problem = "app must be named" if name is None else f"app {name!r} is not configured"
+        return Refused("unknown_app", f"{problem}; configured apps: {names}", field="app")
 
     def all_circuits_open(self) -> bool:
-        """Whether the API is away for each of them: then nothing can be executed at all."""
+        """Whether no app's API can be used, so that no command can be executed at all."""
         return all(app.breaker.is_open for app in self)
 
-    def on_change(self, told: Callable[[], None]) -> None:
-        """Have `told` called whenever an outage of one of them begins or ends."""
+    def on_change(self, callback: Callable[[], None]) -> None:
+        """Call `callback` whenever the circuit breaker of an app opens or closes."""
         for app in self:
-            app.breaker.on_change(told)
+            app.breaker.on_change(callback)
 
     def stop_waiting(self) -> None:
-        """Let nobody wait for leave to ask any more: the worker is about to end."""
+        """Let no command wait for a circuit breaker any more: the worker is about to end."""
         for app in self:
             app.breaker.stop_waiting()

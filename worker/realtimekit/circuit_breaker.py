@@ -1,7 +1,7 @@
-"""Whether the API is away. While it is, the queue is left alone and one command at a time probes.
+"""The circuit breaker of one app's API: closed, open, half-open.
 
-Commands that are sure to fail would only use up their attempts, and an API that struggles, or that
-has asked for a pause, would be asked all the more.
+While the API does not answer, commands would only use up their attempts, and an API that struggles
+or asked for a pause would get all the more requests.
 """
 
 import asyncio
@@ -13,97 +13,119 @@ import structlog
 from worker.domain.errors import ApiError, Refused, Throttled, Unanswered, Unauthorized
 
 FAILURE_THRESHOLD: Final = 5
-"""So many requests in a row without an answer of use make an outage."""
+"""This many failed requests in a row open the circuit."""
 
-FIRST_PAUSE: Final = 1.0
-LONGEST_PAUSE: Final = 30.0
+MIN_OPEN_SECONDS: Final = 1.0
+"""The first pause before a probe. Each probe that fails doubles it."""
+
+MAX_OPEN_SECONDS: Final = 30.0
+"""The longest pause before a probe, unless the API asks for a longer one."""
+
+_POLL_SECONDS: Final = 0.1
 
 
 class CircuitBreaker:
-    """Hears of every request to the API (`record`) and tells whether it is away (`is_open`).
+    """Decides whether requests may be sent, from the results of all requests so far (`record`).
 
-    `now` is a clock in seconds that never goes back; `app` is whose API it is, for the log.
+    - **Closed** (`is_open` is False): requests are sent. The circuit opens after
+      `FAILURE_THRESHOLD` failures in a row, or at once when the API throttles or does not accept
+      the token, because the next request would fail in the same way.
+    - **Open**: no request is sent until a pause is over. The pause is `MIN_OPEN_SECONDS`, twice as
+      long after each failed probe, at most `MAX_OPEN_SECONDS`; never shorter than the API's
+      `Retry-After`.
+    - **Half-open**, when the pause is over: `acquire_probe` lets one request through, and the next
+      one after another pause. Any answer of the API, also a refusal, closes the circuit; any
+      failure opens it again.
+
+    `is_open` is True in both the open and the half-open state. `now` is a monotonic clock in
+    seconds. `app` is the name of the app, for the log.
     """
 
     def __init__(self, now: Callable[[], float], *, app: str = "default") -> None:
         self._now = now
         self._app = app
         self._failures = 0
-        self._pause = FIRST_PAUSE
-        self._next_probe = 0.0
-        self._since = 0.0
-        self._probing = False
-        self._turns = asyncio.Lock()
-        self._nobody_waits = False
-        self._changed: list[Callable[[], None]] = []
+        self._pause = MIN_OPEN_SECONDS
+        self._half_open_at = 0.0
+        self._opened_at = 0.0
+        self._probe_sent = False
+        self._probe_lock = asyncio.Lock()
+        self._stopped = False
+        self._callbacks: list[Callable[[], None]] = []
         self.is_open = False
-        """True while the API is away."""
+        """True while the circuit is open or half-open."""
 
-    def on_change(self, told: Callable[[], None]) -> None:
-        """Have `told` called whenever an outage begins or ends."""
-        self._changed.append(told)
+    def on_change(self, callback: Callable[[], None]) -> None:
+        """Call `callback` whenever the circuit opens or closes."""
+        self._callbacks.append(callback)
 
     def record(self, error: ApiError | None) -> None:
-        """A request ended, with this error or well. A refusal is an answer: the API is there."""
+        """Record that a request ended, with `error` or with success.
+
+        A refusal counts as success, because the API answered.
+        """
         if error is None or isinstance(error, Refused):
-            self._failures, self._pause = 0, FIRST_PAUSE
-            self._set(on=False)
+            self._failures, self._pause = 0, MIN_OPEN_SECONDS
+            if self.is_open:
+                self._set_open(is_open=False)
             return
         self._failures += 1
-        known_to_last = isinstance(error, Throttled | Unauthorized)
-        if self.is_open or known_to_last or self._failures >= FAILURE_THRESHOLD:
-            self._put_off(error)
-            self._set(on=True, reason=str(error))
+        opens_at_once = isinstance(error, Throttled | Unauthorized)
+        if self.is_open or opens_at_once or self._failures >= FAILURE_THRESHOLD:
+            self._start_pause(error)
+            if not self.is_open:
+                self._set_open(is_open=True, reason=str(error))
 
     def allow_request(self) -> bool:
-        """Whether a request may be made now: always, except in the pauses of an outage."""
-        return not self.is_open or self._now() >= self._next_probe
+        """Whether a request may be sent now: always, except while the circuit is open."""
+        return not self.is_open or self._now() >= self._half_open_at
 
     def open_for(self) -> float:
-        """For how many seconds the API has been away; 0 when it is there."""
-        return self._now() - self._since if self.is_open else 0.0
+        """For how many seconds the circuit has not been closed; 0 while it is closed."""
+        return self._now() - self._opened_at if self.is_open else 0.0
 
     def stop_waiting(self) -> None:
-        """Let nobody wait for leave any more: the worker is about to end."""
-        self._nobody_waits = True
+        """Make every `acquire_probe` return False soon: the worker is about to end."""
+        self._stopped = True
 
-    async def acquire_probe(self, patience: float) -> bool:
-        """Wait for leave to ask, one after another; at once when the API is there.
+    async def acquire_probe(self, max_wait: float) -> bool:
+        """Wait until a request may be sent. Returns at once while the circuit is closed.
 
-        False when it did not come within `patience` seconds, or after `stop_waiting`.
+        Callers wait in order, one probe each. Returns False when no probe was due within `max_wait`
+        seconds, or after `stop_waiting`.
         """
-        if not self.is_open:  # those who waited for the end of an outage keep nobody up
+        if not self.is_open:  # do not queue behind the callers that wait for their probe
             return True
         try:
-            async with asyncio.timeout(patience), self._turns:
+            async with asyncio.timeout(max_wait), self._probe_lock:
                 while not self.allow_request():
-                    if self._nobody_waits:
+                    if self._stopped:
                         return False
-                    await asyncio.sleep(min(0.1, max(self._next_probe - self._now(), 0.0)))
-                if self.is_open:  # this one probes; the next one waits for what it finds out
-                    self._next_probe = self._now() + self._pause
-                    self._probing = True
+                    await asyncio.sleep(
+                        min(_POLL_SECONDS, max(self._half_open_at - self._now(), 0.0))
+                    )
+                if self.is_open:  # half-open: the next caller waits for the result of this probe
+                    self._half_open_at = self._now() + self._pause
+                    self._probe_sent = True
         except TimeoutError:
             return False
         return True
 
-    def _put_off(self, error: ApiError) -> None:
+    def _start_pause(self, error: ApiError) -> None:
         now = self._now()
-        asked = (error.retry_after if isinstance(error, Unanswered) else None) or 0.0
-        if self.is_open and not self._probing and now < self._next_probe:
-            # What was on its way already when the pause began fails as well, however much it is:
-            # that must not make the pause longer.
-            self._next_probe = max(self._next_probe, now + asked)
+        retry_after = (error.retry_after if isinstance(error, Unanswered) else None) or 0.0
+        if self.is_open and not self._probe_sent and now < self._half_open_at:
+            # Requests that were already on their way when the circuit opened fail as well.
+            # However many they are, they must not double the pause.
+            self._half_open_at = max(self._half_open_at, now + retry_after)
             return
-        self._probing = False
-        self._next_probe = now + max(self._pause, asked)
-        self._pause = min(self._pause * 2, LONGEST_PAUSE)
+        self._probe_sent = False
+        self._half_open_at = now + max(self._pause, retry_after)
+        self._pause = min(self._pause * 2, MAX_OPEN_SECONDS)
 
-    def _set(self, *, on: bool, reason: str | None = None) -> None:
-        if self.is_open == on:
-            return
-        self.is_open, self._since = on, self._now()
-        event = "api_circuit_opened" if on else "api_circuit_closed"
+    def _set_open(self, *, is_open: bool, reason: str | None = None) -> None:
+        self.is_open, self._opened_at = is_open, self._now()
+        event = "api_circuit_opened" if is_open else "api_circuit_closed"
         structlog.get_logger().warning(event, app=self._app, reason=reason)
-        for told in self._changed:
-            told()
+        for callback in self._callbacks:
+            callback()

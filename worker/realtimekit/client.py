@@ -1,10 +1,10 @@
-"""Every operation of the API that the worker uses, as one method each."""
+"""The operations of the API that the worker uses, one method each."""
 
 import copy
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from functools import partial
-from typing import Literal, Self, TypeVar
+from typing import Final, Literal, Self, TypeVar
 
 import httpx
 
@@ -12,37 +12,42 @@ from recording_schemas import Status
 from worker.budget.budget import Budget
 from worker.budget.priorities import Priority, RequestPriority
 from worker.domain.snapshot import Participant, RecordingSnapshot
-from worker.realtimekit.decoding.recordings import read_page, read_recording
+from worker.realtimekit.decoding.recordings import decode_recording, decode_recording_page
 from worker.realtimekit.decoding.resources import (
-    read_nothing,
-    read_participants,
-    read_webhook,
-    read_webhooks,
+    decode_participants,
+    decode_webhook,
+    decode_webhooks,
+    ignore_body,
 )
-from worker.realtimekit.models import RecordingPage, Webhook
+from worker.realtimekit.models import AttemptHook, RecordingPage, Webhook
 from worker.realtimekit.retry import RequestRetry
-from worker.realtimekit.session import ApiSession, AttemptHook, Read
-from worker.realtimekit.urls import app_url, query_params, segment
+from worker.realtimekit.session import ApiSession, Decoder
+from worker.realtimekit.urls import app_url, path_segment, query_params
 
 T = TypeVar("T")
 
-_PARTICIPANTS_PER_PAGE = 100
-_MOST_PARTICIPANT_PAGES = 200
+PAGE_SIZE: Final = 100
+"""How many items of a list to ask for in one request."""
+
+MAX_PARTICIPANT_PAGES: Final = 200
 
 
 class RealtimeKitClient:
-    """The API of one app. Safe to share between tasks; close it with `aclose`.
+    """The API of one app. Safe to share between tasks. Close it with `aclose`.
 
-    Every method raises `Refused` (`NotFound`, `Conflict`), `Unavailable` (`Throttled`,
-    `Unauthorized`) or, if it is one that sends a POST, `OutcomeUnknown`. `Unavailable` comes after
-    the retries that `retry` allows; `Unauthorized` and `OutcomeUnknown` come at once.
+    Every method raises `Refused` (`NotFound`, `Conflict`) or `Unavailable` (`Throttled`,
+    `Unauthorized`, `OverBudget`); a method that sends a POST also raises `OutcomeUnknown`.
+    `Unavailable` is raised after the attempts that `retry` allows, `Unauthorized` and
+    `OutcomeUnknown` at once. A recording, session or webhook id that cannot be part of a URL is
+    `Refused` without a request.
 
-    `timeout` is the total of one attempt, in seconds. `token` is called for every attempt, and
-    `renew` when the API did not accept it; it returns whether there is another token now.
-    `on_attempt` is called after every attempt. With a `budget`, every attempt takes one token from
-    it, and raises OverBudget, an `Unavailable`, when no quota is left in time.
-    `transport` is for tests; the default one speaks to the network. A `base_url`, `account_id` or
-    `app_id` that cannot be part of a URL is a `ValueError`, any other such id is `Refused` unsent.
+    `timeout` is the total of one attempt, in seconds. `token` is called for every attempt.
+    `refresh_token` is called when the API did not accept the token, and returns whether there is
+    another one now. `on_attempt` is called after every attempt. With a `budget`, every attempt
+    takes one token from it, and raises OverBudget when no quota is left in time. `transport` is for
+    tests; the default one uses the network.
+
+    Raises ValueError when `base_url`, `account_id` or `app_id` cannot be part of a URL.
     """
 
     def __init__(
@@ -54,23 +59,23 @@ class RealtimeKitClient:
         token: Callable[[], str],
         timeout: float,
         retry: RequestRetry,
-        renew: Callable[[], bool] = lambda: False,
+        refresh_token: Callable[[], bool] = lambda: False,
         on_attempt: AttemptHook = lambda _attempt: None,
         budget: Budget | None = None,
         transport: httpx.AsyncBaseTransport | None = None,
     ) -> None:
         self._app_url = app_url(base_url, account_id, app_id)
-        self._connection = ApiSession(
+        self._session = ApiSession(
             base_url=self._app_url,
             token=token,
-            renew=renew,
+            refresh_token=refresh_token,
             timeout=timeout,
             retry=retry,
             on_attempt=on_attempt,
             budget=budget,
             transport=transport,
         )
-        self._turn = RequestPriority()
+        self._priority = RequestPriority()
 
     def __repr__(self) -> str:
         return f"RealtimeKitClient({self._app_url!r})"
@@ -84,63 +89,51 @@ class RealtimeKitClient:
         """
         view = copy.copy(self)
         waits = priority >= Priority.READ if patient is None else patient
-        view._turn = RequestPriority(priority, waits)  # noqa: SLF001 - a view of our own
+        view._priority = RequestPriority(priority, waits)  # noqa: SLF001 - a view of our own
         return view
 
     @property
     def trouble(self) -> str | None:
-        """Why the API cannot be used, as of the last request; None when it answered."""
-        return self._connection.trouble
+        """Why the last request brought no usable response; None when it did."""
+        return self._session.trouble
 
     def server_time(self) -> datetime | None:
-        """What the API's clock shows now, to a second; None before its first answer."""
-        return self._connection.clock()
+        """The API's present time, to a second; None before its first response."""
+        return self._session.server_time()
 
     async def aclose(self) -> None:
         """Close all connections."""
-        await self._connection.aclose()
-
-    async def _ask(
-        self,
-        method: str,
-        path: str,
-        read: Read[T],
-        *,
-        query: Mapping[str, str] | None = None,
-        body: Mapping[str, object] | None = None,
-    ) -> T:
-        return await self._connection.ask(
-            method, path, read, query=query, body=body, turn=self._turn
-        )
+        await self._session.aclose()
 
     # Recordings
 
     async def start_track_recording(self, body: Mapping[str, object]) -> RecordingSnapshot:
-        """Record the participants of a live meeting into a file each; `body` as the API has it."""
-        read = _of_a_start(body, partial(read_recording, kind="track"))
-        return await self._ask("POST", "/recordings/track", read, body=body)
+        """Record each participant of a live meeting into files. `body` is the API's."""
+        decode = _decode_start(body, partial(decode_recording, kind="track"))
+        return await self._request("POST", "/recordings/track", decode, body=body)
 
     async def start_composite_recording(self, body: Mapping[str, object]) -> RecordingSnapshot:
-        """Record a meeting into one file. 409, another one runs, is `Conflict`."""
-        read = _of_a_start(body, partial(read_recording, kind="composite"))
-        return await self._ask("POST", "/recordings", read, body=body)
+        """Record a meeting into one file. Raises Conflict (409) while another recording runs."""
+        decode = _decode_start(body, partial(decode_recording, kind="composite"))
+        return await self._request("POST", "/recordings", decode, body=body)
 
     async def get_recording(self, recording_id: str) -> RecordingSnapshot:
         """One recording, with its files if it has any."""
-        path = f"/recordings/{segment(recording_id, 'recording_id')}"
-        return await self._ask("GET", path, partial(read_recording, recording_id=recording_id))
+        path = f"/recordings/{path_segment(recording_id, 'recording_id')}"
+        decode = partial(decode_recording, recording_id=recording_id)
+        return await self._request("GET", path, decode)
 
     async def control_recording(
         self, recording_id: str, action: Literal["stop", "pause", "resume"]
     ) -> RecordingSnapshot:
         """Stop, pause or resume a recording.
 
-        An action whose answer was lost is sent again, so that `Refused` may also mean that it has
-        had its effect before: look at the recording.
+        If the response is lost, the request is sent again. `Refused` may therefore also mean that
+        the action already had its effect: read the recording to find out.
         """
-        path = f"/recordings/{segment(recording_id, 'recording_id')}"
-        read = partial(read_recording, recording_id=recording_id)
-        return await self._ask("PUT", path, read, body={"action": action})
+        path = f"/recordings/{path_segment(recording_id, 'recording_id')}"
+        decode = partial(decode_recording, recording_id=recording_id)
+        return await self._request("PUT", path, decode, body={"action": action})
 
     async def list_recordings(
         self,
@@ -163,21 +156,21 @@ class RealtimeKitClient:
             sort_by="invokedTime" if sort_order else None,
             sort_order=sort_order,
         )
-        read = partial(read_page, per_page=per_page, meeting_id=meeting_id)
-        return await self._ask("GET", "/recordings", read, query=query)
+        decode = partial(decode_recording_page, per_page=per_page, meeting_id=meeting_id)
+        return await self._request("GET", "/recordings", decode, query=query)
 
     async def list_participants(self, session_id: str) -> tuple[Participant, ...]:
-        """Everybody who was in the session, from all pages, each peer once, as the API has them."""
-        path = f"/sessions/{segment(session_id, 'session_id')}/participants"
-        read = partial(read_participants, per_page=_PARTICIPANTS_PER_PAGE)
+        """Everybody who was in the session, from all pages, each peer once, in the API's order."""
+        path = f"/sessions/{path_segment(session_id, 'session_id')}/participants"
+        decode = partial(decode_participants, per_page=PAGE_SIZE)
         found: dict[str, Participant] = {}
-        for page_no in range(1, _MOST_PARTICIPANT_PAGES + 1):
-            query = query_params(page_no=page_no, per_page=_PARTICIPANTS_PER_PAGE, view="raw")
-            page, last = await self._ask("GET", path, read, query=query)
+        for page_no in range(1, MAX_PARTICIPANT_PAGES + 1):
+            query = query_params(page_no=page_no, per_page=PAGE_SIZE, view="raw")
+            page, is_last = await self._request("GET", path, decode, query=query)
             before = len(found)
             found.update((participant.peer_id, participant) for participant in page)
-            # A page with nobody new means that the API takes no notice of `page_no`.
-            if last or len(found) == before:
+            # A page without anybody new means that the API ignores `page_no`.
+            if is_last or len(found) == before:
                 break
         return tuple(found.values())
 
@@ -185,33 +178,52 @@ class RealtimeKitClient:
 
     async def list_webhooks(self) -> tuple[Webhook, ...]:
         """All webhooks of the app."""
-        return await self._ask("GET", "/webhooks", read_webhooks)
+        return await self._request("GET", "/webhooks", decode_webhooks)
 
     async def create_webhook(
         self, *, name: str, url: str, events: Sequence[str], enabled: bool = True
     ) -> Webhook:
-        """Register a webhook. The API takes the same URL twice: look at `list_webhooks` first."""
+        """Register a webhook.
+
+        The API registers the same URL twice if asked twice: call `list_webhooks` first.
+        """
         body = {"name": name, "url": url, "events": tuple(events), "enabled": enabled}
-        return await self._ask("POST", "/webhooks", read_webhook, body=body)
+        return await self._request("POST", "/webhooks", decode_webhook, body=body)
 
     async def replace_webhook(
         self, webhook_id: str, *, name: str, url: str, events: Sequence[str], enabled: bool = True
     ) -> Webhook:
-        """Set every member of a webhook."""
-        path = f"/webhooks/{segment(webhook_id, 'webhook_id')}"
+        """Set every field of a webhook."""
+        path = f"/webhooks/{path_segment(webhook_id, 'webhook_id')}"
         body = {"name": name, "url": url, "events": tuple(events), "enabled": enabled}
-        return await self._ask("PUT", path, read_webhook, body=body)
+        return await self._request("PUT", path, decode_webhook, body=body)
 
     async def delete_webhook(self, webhook_id: str) -> None:
-        """Remove a webhook; one that is not there is `NotFound`."""
-        path = f"/webhooks/{segment(webhook_id, 'webhook_id')}"
-        await self._ask("DELETE", path, read_nothing)
+        """Remove a webhook. Raises NotFound when it is not there."""
+        path = f"/webhooks/{path_segment(webhook_id, 'webhook_id')}"
+        await self._request("DELETE", path, ignore_body)
+
+    async def _request(
+        self,
+        method: str,
+        path: str,
+        decode: Decoder[T],
+        *,
+        query: Mapping[str, str] | None = None,
+        body: Mapping[str, object] | None = None,
+    ) -> T:
+        return await self._session.request(
+            method, path, decode, query=query, body=body, priority=self._priority
+        )
 
 
-def _of_a_start(
-    body: Mapping[str, object], read: Callable[..., RecordingSnapshot]
-) -> Read[RecordingSnapshot]:
-    """Reads the answer to a start: an id says that the recording exists, so nothing else must."""
+def _decode_start(
+    body: Mapping[str, object], decode: Callable[..., RecordingSnapshot]
+) -> Decoder[RecordingSnapshot]:
+    """Decodes the response to a start.
+
+    An id in the response means that the recording exists, so no other field is required.
+    """
     meeting_id = body.get("meeting_id")
     known = meeting_id if isinstance(meeting_id, str) else None
-    return partial(read, meeting_id=known, status=Status.INVOKED)
+    return partial(decode, meeting_id=known, status=Status.INVOKED)

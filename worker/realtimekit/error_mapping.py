@@ -1,13 +1,12 @@
-"""What a failed call means for us: from statuses, bodies and broken connections to our errors.
+"""From statuses, bodies and broken connections to our errors.
 
-What decides is whether the request was surely not executed. A GET, PUT, PATCH or DELETE can
-simply be sent again; of a POST that may have been executed the outcome is unknown.
+The question is whether the request was surely not executed. A GET, PUT, PATCH or DELETE can simply
+be sent again. The outcome of a POST that may have been executed is unknown.
 """
 
 import re
-from collections.abc import Mapping
 from datetime import UTC, datetime
-from typing import Any, NamedTuple
+from typing import Any, Final, NamedTuple
 
 import httpx
 import msgspec
@@ -22,15 +21,19 @@ from worker.domain.errors import (
     Unauthorized,
     Unavailable,
 )
-from worker.realtimekit.redaction import without_secrets
+from worker.realtimekit.models import ApiRequest, ApiResponse
+from worker.realtimekit.redaction import redact
 from worker.realtimekit.retry import retry_after_seconds
 
-_THROTTLING = 971
-_LONGEST_MESSAGE = 500
-_LONGEST_PLAIN_BODY = 65_536
-_TITLE_STANDS_WITHIN = 4_096
+THROTTLED_CODE: Final = 971
+"""The error code with which the API throttles, whatever the status is."""
+
+MAX_MESSAGE_LENGTH: Final = 500
+MAX_PLAIN_BODY_LENGTH: Final = 65_536
+MAX_TITLE_OFFSET: Final = 4_096
+
 _TITLE = re.compile(r"<title[^>]*>([^<]*)</title", re.IGNORECASE)
-_MEMBER = re.compile(
+_FIELD = re.compile(
     r'"([A-Za-z_]\w*(?:\.\w+|\[\d+\])*)"'
     r" (?:is|must|has|contains|with|fails|length|needs|does|cannot|can)\b"
 )
@@ -42,24 +45,10 @@ _NOT_SENT = (
 )
 
 
-class Asked(NamedTuple):
-    """What was asked: enough to judge a failure. `secrets` are kept out of its words."""
+class _ErrorBody(NamedTuple):
+    """The message and the codes in the body of an error response."""
 
-    method: str
-    path: str
-    secrets: tuple[str, ...] = ()
-
-
-class Answer(NamedTuple):
-    """What came back, whole."""
-
-    status: int
-    headers: Mapping[str, str]
-    body: bytearray
-
-
-class _Said(NamedTuple):
-    words: str
+    message: str
     codes: tuple[int, ...]
 
 
@@ -68,102 +57,108 @@ class _Error(msgspec.Struct):
     message: Any = None
 
 
-class _Failure(msgspec.Struct):
+class _Envelope(msgspec.Struct):
     error: _Error | str | None = None
     errors: list[_Error | None] | None = None
     message: Any = None
 
 
-_FAILURE = msgspec.json.Decoder(_Failure, strict=False)
+_ENVELOPE = msgspec.json.Decoder(_Envelope, strict=False)
 
 
-def failed_answer(answer: Answer, asked: Asked) -> ApiError:
-    """The error for an answer whose status is not 2xx."""
-    said = _said(answer, asked)
-    return _judged(answer.status, said, answer, asked)
+def error_from_status(response: ApiResponse, request: ApiRequest) -> ApiError:
+    """The error for a response whose status is not 2xx."""
+    body = _error_body(response, request)
+    return _error_of(response.status, body, response, request)
 
 
-def unreadable_answer(answer: Answer, asked: Asked, why: str) -> ApiError:
-    """The error for a 2xx answer that cannot be used; its body may still tell of a failure."""
-    said = _said(answer, asked)
-    status = next((code for code in said.codes if 400 <= code < 600), None)
-    if status is not None or _THROTTLING in said.codes:
-        return _judged(status or answer.status, said, answer, asked)
-    return _unsure(asked, "unreadable_answer", why, answer.status)
+def error_from_unreadable_body(response: ApiResponse, request: ApiRequest, why: str) -> ApiError:
+    """The error for a 2xx response that cannot be used. Its body may still report a failure."""
+    body = _error_body(response, request)
+    status = next((code for code in body.codes if 400 <= code < 600), None)
+    if status is not None or THROTTLED_CODE in body.codes:
+        return _error_of(status or response.status, body, response, request)
+    return _maybe_executed(request, "unreadable_response", why, response.status)
 
 
-def answer_too_large(status: int, asked: Asked, limit: int) -> ApiError:
-    """The error for an answer whose body was not read to its end."""
-    return _unsure(asked, "answer_too_large", f"the answer is larger than {limit} bytes", status)
+def error_from_body_size(status: int, request: ApiRequest, limit: int) -> ApiError:
+    """The error for a response whose body was not read to its end."""
+    message = f"the response is larger than {limit} bytes"
+    return _maybe_executed(request, "response_too_large", message, status)
 
 
-def lost_answer(error: BaseException, asked: Asked) -> ApiError:
-    """The error for a call that ended without a whole answer."""
+def error_from_exception(error: BaseException, request: ApiRequest) -> ApiError:
+    """The error for a request that ended without a whole response."""
     if isinstance(error, _NOT_SENT):
-        return Unavailable("connect_failed", f"no connection to the API: {_reason(error)}")
+        return Unavailable("connect_failed", f"no connection to the API: {_safe_text(error)}")
     if isinstance(error, TimeoutError | httpx.TimeoutException):
-        return _unsure(asked, "timeout", "the API did not answer in time")
-    return _unsure(asked, "connection_lost", f"the answer was lost: {_reason(error)}")
+        return _maybe_executed(request, "timeout", "the API did not respond in time")
+    message = f"the response was lost: {_safe_text(error)}"
+    return _maybe_executed(request, "connection_lost", message)
 
 
-def _judged(status: int, said: _Said, answer: Answer, asked: Asked) -> ApiError:
-    words = said.words or f"the API answered {status}"
-    if status == 429 or _THROTTLING in said.codes:
-        pause = _retry_after(answer)
-        return Throttled("throttled", words, http_status=status, retry_after=pause)
+def _error_of(
+    status: int, body: _ErrorBody, response: ApiResponse, request: ApiRequest
+) -> ApiError:
+    message = body.message or f"the API responded with status {status}"
+    if status == 429 or THROTTLED_CODE in body.codes:
+        pause = _retry_after(response)
+        return Throttled("throttled", message, http_status=status, retry_after=pause)
     if status in (401, 403):
-        return Unauthorized("unauthorized", words, http_status=status)
+        return Unauthorized("unauthorized", message, http_status=status)
     if status == 408:
-        return _unsure(asked, "timeout", words, status, _retry_after(answer))
+        return _maybe_executed(request, "timeout", message, status, _retry_after(response))
     if status == 425:
-        return Unavailable("too_early", words, http_status=status, retry_after=_retry_after(answer))
+        pause = _retry_after(response)
+        return Unavailable("too_early", message, http_status=status, retry_after=pause)
     if 400 <= status < 500:
-        return _refused(status, words, asked)
+        return _refusal(status, message, request)
     if status >= 500:
-        return _unsure(asked, "server_error", words, status, _retry_after(answer))
-    return _unsure(asked, "unexpected_status", f"the API answered {status}", status)
+        return _maybe_executed(request, "server_error", message, status, _retry_after(response))
+    message = f"the API responded with status {status}"
+    return _maybe_executed(request, "unexpected_status", message, status)
 
 
-def _refused(status: int, words: str, asked: Asked) -> Refused:
+def _refusal(status: int, message: str, request: ApiRequest) -> Refused:
     if status == 404:
-        return NotFound("not_found", words, http_status=status)
+        return NotFound("not_found", message, http_status=status)
     if status == 409:
-        starts = asked.method == "POST" and asked.path.startswith("/recordings")
-        code = "already_recording" if starts else "conflict"
-        return Conflict(code, words, http_status=status)
-    member = _MEMBER.search(words) if status in (400, 422) else None
+        is_start = request.method == "POST" and request.path.startswith("/recordings")
+        code = "already_recording" if is_start else "conflict"
+        return Conflict(code, message, http_status=status)
+    field = _FIELD.search(message) if status in (400, 422) else None
     return Refused(
-        "invalid_member" if member else "bad_request",
-        words,
+        "invalid_field" if field else "bad_request",
+        message,
         http_status=status,
-        field=member[1] if member else None,
+        field=field[1] if field else None,
     )
 
 
-def _unsure(
-    asked: Asked,
+def _maybe_executed(
+    request: ApiRequest,
     code: str,
-    words: str,
+    message: str,
     status: int | None = None,
     retry_after: float | None = None,
 ) -> ApiError:
-    kind = OutcomeUnknown if asked.method == "POST" else Unavailable
-    return kind(code, words, http_status=status, retry_after=retry_after)
+    error = OutcomeUnknown if request.method == "POST" else Unavailable
+    return error(code, message, http_status=status, retry_after=retry_after)
 
 
-def _said(answer: Answer, asked: Asked) -> _Said:
-    """The API's own words and numbers, whichever of its envelopes they came in."""
+def _error_body(response: ApiResponse, request: ApiRequest) -> _ErrorBody:
+    """The API's message and codes, from whichever of its envelopes the body has."""
     try:
-        failure = _FAILURE.decode(answer.body)
+        envelope = _ENVELOPE.decode(response.body)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-        return _Said(_clean(_plain_words(answer.body), asked), ())
-    single = [failure.error] if isinstance(failure.error, _Error) else []
-    errors = [*single, *(error for error in failure.errors or () if error)]
-    words = [error.message for error in errors]
-    if not any(words):
-        words = [failure.error if isinstance(failure.error, str) else failure.message]
-    return _Said(
-        _clean("; ".join(word for word in words if isinstance(word, str)), asked),
+        return _ErrorBody(_clean(_plain_text(response.body), request), ())
+    single = [envelope.error] if isinstance(envelope.error, _Error) else []
+    errors = [*single, *(error for error in envelope.errors or () if error)]
+    messages = [error.message for error in errors]
+    if not any(messages):
+        messages = [envelope.error if isinstance(envelope.error, str) else envelope.message]
+    return _ErrorBody(
+        _clean("; ".join(text for text in messages if isinstance(text, str)), request),
         tuple(code for error in errors if (code := _code(error.code)) is not None),
     )
 
@@ -174,26 +169,26 @@ def _code(value: object) -> int | None:
     return int(value) if isinstance(value, int | float) and abs(value) < 1e9 else None
 
 
-def _plain_words(body: bytearray) -> str:
-    words = bytes(body[:_LONGEST_PLAIN_BODY]).decode("utf-8", "replace")
-    if words.lstrip().startswith("<"):
-        title = _TITLE.search(words[:_TITLE_STANDS_WITHIN])
+def _plain_text(body: bytearray) -> str:
+    text = bytes(body[:MAX_PLAIN_BODY_LENGTH]).decode("utf-8", "replace")
+    if text.lstrip().startswith("<"):
+        title = _TITLE.search(text[:MAX_TITLE_OFFSET])
         return title[1] if title else ""
-    return words
+    return text
 
 
-def _clean(words: str, asked: Asked) -> str:
-    # First of all, for neither half of a secret nor one with its line breaks gone is recognised.
-    words = without_secrets(words, asked.secrets)[: _LONGEST_MESSAGE * 4]
-    words = "".join(letter if letter.isprintable() else " " for letter in words)
-    return " ".join(words.split())[:_LONGEST_MESSAGE]
+def _clean(text: str, request: ApiRequest) -> str:
+    # Redact before anything else: half a secret, or one without its line breaks, is not recognised.
+    text = redact(text, request.secrets)[: MAX_MESSAGE_LENGTH * 4]
+    text = "".join(letter if letter.isprintable() else " " for letter in text)
+    return " ".join(text.split())[:MAX_MESSAGE_LENGTH]
 
 
-def _retry_after(answer: Answer) -> float | None:
-    return retry_after_seconds(answer.headers.get("retry-after"), now=datetime.now(UTC))
+def _retry_after(response: ApiResponse) -> float | None:
+    return retry_after_seconds(response.headers.get("retry-after"), now=datetime.now(UTC))
 
 
-def _reason(error: BaseException) -> str:
-    # Of other errors only the class is safe to tell: some carry the request's headers.
-    # Those of a connection that was not made name the address and what the system says of it.
+def _safe_text(error: BaseException) -> str:
+    # Some errors carry the request's headers in their text: of these only the class is safe.
+    # A ConnectError names the address and the reason of the operating system.
     return str(error) if isinstance(error, httpx.ConnectError) else type(error).__name__

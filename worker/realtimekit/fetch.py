@@ -1,4 +1,4 @@
-"""Reading to the end: a list with all its pages, a recording with its files and their owners."""
+"""Several requests for one result: a list with all its pages, a recording with file owners."""
 
 from collections.abc import Callable, Sequence
 from datetime import datetime
@@ -9,31 +9,29 @@ from worker.domain.errors import ApiError, Refused
 from worker.domain.recording import Observation, ObservedBy, Recording
 from worker.domain.snapshot import Participant, RecordingSnapshot
 from worker.domain.track_files import TrackFile, owned_files
-from worker.realtimekit.client import RealtimeKitClient
+from worker.realtimekit.client import PAGE_SIZE, RealtimeKitClient
 
-DEFAULT_PREFIX: Final = "default"
-"""What the API puts before the file names of a track recording that was given no prefix."""
-
-PER_PAGE: Final = 100
+DEFAULT_FILE_PREFIX: Final = "default"
+"""The API begins the file names of a track recording with this if the start has no prefix."""
 
 
 async def fetch_all_recordings(
     api: RealtimeKitClient, *, meeting_id: str | None = None, statuses: Sequence[Status] = ()
 ) -> list[RecordingSnapshot]:
-    """All recordings that the API lists, of these statuses if any are given, each once.
+    """All recordings that the API lists, each once; with `statuses`, only those in one of them.
 
-    A page on which nothing is new is taken for the last one: how pages are numbered and how large
-    they can be is not documented.
+    A page on which nothing is new counts as the last one, because it is not documented how pages
+    are numbered and how large they can be.
     """
     found: dict[str, RecordingSnapshot] = {}
     page_no, before = 1, -1
     while before < len(found):
         before = len(found)
         page = await api.list_recordings(
-            meeting_id=meeting_id, statuses=statuses, page_no=page_no, per_page=PER_PAGE
+            meeting_id=meeting_id, statuses=statuses, page_no=page_no, per_page=PAGE_SIZE
         )
-        found |= {one.recording_id: one for one in page.recordings}
-        if page.last:
+        found |= {snapshot.recording_id: snapshot for snapshot in page.recordings}
+        if page.is_last:
             break
         page_no += 1
     return list(found.values())
@@ -49,18 +47,20 @@ async def fetch_recording(
     now: Callable[[], datetime],
     last_look: bool = False,
 ) -> Observation:
-    """GET the recording; when it is UPLOADED, also find out whose its files are.
+    """GET the recording. If it is UPLOADED, also find out who owns its files.
 
-    `last_look` says that nobody will look for files again: then there are none as well where the
-    API takes back, or has yet to say, that the recording is UPLOADED. Raises what the API raises to
-    the GET. When the API cannot tell now who took part, the files are left for another look, and on
-    the last one go without: their names may still say whose they are.
+    `last_look` means that files are not read again: then the observation has no files also where
+    the API takes back, or does not yet report, that the recording is UPLOADED.
+
+    Raises the errors of the GET. If the participants cannot be read, the files are None, to be read
+    again; on the last look they are returned without participants, because their names may still
+    identify the owners.
     """
     asked_at = now()
     snapshot = await api.get_recording(recording_id)
     files: tuple[TrackFile, ...] | None = () if last_look else None
     if snapshot.status is Status.UPLOADED:
-        files = await _files(api, snapshot, known, last_look=last_look)
+        files = await _fetch_files(api, snapshot, known, last_look=last_look)
     return Observation(
         snapshot=snapshot,
         observed_by=observed_by,
@@ -72,28 +72,32 @@ async def fetch_recording(
     )
 
 
-async def _files(
-    api: RealtimeKitClient, snapshot: RecordingSnapshot, known: Recording | None, *, last_look: bool
+async def _fetch_files(
+    api: RealtimeKitClient,
+    snapshot: RecordingSnapshot,
+    known: Recording | None,
+    *,
+    last_look: bool,
 ) -> tuple[TrackFile, ...] | None:
-    files = _owned(snapshot, known, ())
+    files = _owned_files(snapshot, known, ())
     if not _needs_participants(files, snapshot, known):
         return files
     try:
-        return _owned(snapshot, known, await _participants(api, snapshot, known))
+        return _owned_files(snapshot, known, await _fetch_participants(api, snapshot, known))
     except Refused:
         return files
     except ApiError:
         return files if last_look else None
 
 
-def _owned(
+def _owned_files(
     snapshot: RecordingSnapshot, known: Recording | None, participants: tuple[Participant, ...]
 ) -> tuple[TrackFile, ...]:
-    origin = known.start if known else None
+    start = known.start if known else None
     return owned_files(
         snapshot.files,
-        prefixes=((origin.file_name_prefix if origin else None) or DEFAULT_PREFIX,),
-        user_ids=origin.user_ids if origin else (),
+        prefixes=((start.file_name_prefix if start else None) or DEFAULT_FILE_PREFIX,),
+        user_ids=start.user_ids if start else (),
         participants=participants,
     )
 
@@ -101,16 +105,16 @@ def _owned(
 def _needs_participants(
     files: tuple[TrackFile, ...], snapshot: RecordingSnapshot, known: Recording | None
 ) -> bool:
-    """Whether the session can tell more about a track recording's files than they say themselves.
+    """Whether a track recording's files lack an id that the session's participants may have.
 
-    That is a request for each recording that ends.
+    The answer yes costs one request for each recording that ends.
     """
     if (known.kind if known else snapshot.kind) != "track":
         return False
-    return not all(one.user_id and one.peer_id and one.custom_participant_id for one in files)
+    return not all(file.user_id and file.peer_id and file.custom_participant_id for file in files)
 
 
-async def _participants(
+async def _fetch_participants(
     api: RealtimeKitClient, snapshot: RecordingSnapshot, known: Recording | None
 ) -> tuple[Participant, ...]:
     session_id = snapshot.session_id or (known.session_id if known else None)

@@ -1,26 +1,100 @@
-"""What the API tells besides snapshots. Members are None where it said nothing."""
+"""Requests to the API, attempts, responses, and the values in these besides snapshots.
 
+Fields of decoded values are None where the API did not send them.
+"""
+
+from collections.abc import Callable, Mapping
+from typing import Final, NamedTuple
+
+import httpx
 import msgspec
 
+from worker.domain.errors import ApiError
 from worker.domain.snapshot import RecordingSnapshot
+from worker.realtimekit.urls import DEFAULT_PORTS
+
+ANY_SUCCESS: Final = 200
+"""The status that traces show for every 2xx response: the difference has no meaning here."""
+
+
+class ApiRequest(NamedTuple):
+    """One request: `path` begins after the app's URL, `content` is its JSON body or None.
+
+    `secrets` are the secret strings in the body. They are kept out of error messages.
+    """
+
+    method: str
+    path: str
+    url: httpx.URL
+    content: bytes | None = None
+    secrets: tuple[str, ...] = ()
+
+
+class ApiResponse(NamedTuple):
+    """One whole response, its body unpacked."""
+
+    status: int
+    headers: Mapping[str, str]
+    body: bytearray
+
+
+class HttpAttempt(NamedTuple):
+    """One HTTP attempt: method, path template, URL, 1-based attempt number, error or None,
+    duration in seconds.
+
+    The path template is the path with `{id}` in place of each id, such as `/recordings/{id}`.
+    """
+
+    method: str
+    path_template: str
+    url: httpx.URL
+    number: int
+    error: ApiError | None
+    seconds: float
+
+    @property
+    def operation(self) -> str:
+        """Method and path template, such as `GET /recordings/{id}`."""
+        return f"{self.method} {self.path_template}"
+
+    @property
+    def error_type(self) -> str | None:
+        """The HTTP status of a failed attempt, else the code of its error; None on success."""
+        return str(self.error.http_status or self.error.code) if self.error else None
+
+    def span_attributes(self) -> dict[str, str | int]:
+        """The attempt in OpenTelemetry's semantic conventions for HTTP clients."""
+        status = self.error.http_status if self.error else ANY_SUCCESS
+        return {
+            "http.request.method": self.method,
+            "url.template": self.path_template,
+            "url.full": str(self.url),
+            "server.address": self.url.host,
+            "server.port": self.url.port or DEFAULT_PORTS[self.url.scheme],
+            **({"http.response.status_code": status} if status else {}),
+            **({"http.request.resend_count": self.number - 1} if self.number > 1 else {}),
+        }
+
+
+AttemptHook = Callable[[HttpAttempt], None]
 
 
 class RecordingPage(msgspec.Struct, frozen=True, kw_only=True):
     """One page of the list of recordings.
 
-    `last` is true when there is nothing to be had from the next page. `unreadable` counts the
-    items left out because they lack an id or have a status nobody knows.
+    `is_last` is true when the next page would bring nothing. `unreadable_count` counts the items
+    that were left out because they have no id or an unknown status.
     """
 
     recordings: tuple[RecordingSnapshot, ...]
     total_count: int | None = None
     end_offset: int | None = None
-    last: bool = True
-    unreadable: int = 0
+    is_last: bool = True
+    unreadable_count: int = 0
 
 
 class Webhook(msgspec.Struct, frozen=True, kw_only=True):
-    """A registered webhook: where the API sends which events."""
+    """A registered webhook: the API sends `events` to `url`."""
 
     webhook_id: str
     url: str

@@ -1,4 +1,4 @@
-"""When to try a call to the remote API again, and how long to wait before that."""
+"""When to try a request to the API again, and how long to wait before that."""
 
 import asyncio
 import random
@@ -7,7 +7,7 @@ import time
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
-from typing import TypeVar
+from typing import Final, TypeVar
 
 from tenacity import AsyncRetrying, RetryCallState, retry_if_exception
 
@@ -15,18 +15,18 @@ from worker.domain.errors import OverBudget, Unauthorized, Unavailable
 
 T = TypeVar("T")
 
-LONGEST_RETRY_AFTER_SECONDS = 86_400.0
+MAX_RETRY_AFTER_SECONDS: Final = 86_400.0
 _SECONDS = re.compile(r"[0-9]+(?:\.[0-9]+)?")
 
 
 class RequestRetry:
-    """Repeats a call that was surely not executed, until it works or the time is used up.
+    """Repeats a request that was surely not executed, until it succeeds or the time is up.
 
-    At most `attempts` calls; between them a pause drawn evenly from zero to
-    `base_seconds` times 2ⁿ, never above `cap_seconds` (full jitter), or the API's own `Retry-After`
-    and a little jitter. A pause that would reach past `total_seconds` after the first call is not
-    begun: the last error is raised at once, so that whoever waits can give its place away. A call
-    that is already running is never cut off.
+    Makes at most `attempts` attempts. The pause between two is drawn evenly from zero to
+    `base_seconds` times 2ⁿ, at most `cap_seconds` (full jitter). If the API sent a `Retry-After`,
+    the pause is that and a little jitter. A pause that would end later than `total_seconds` after
+    the first attempt is not begun: the last error is raised at once, so that the caller can give
+    its place away. An attempt that is running is never cut off.
 
     Holds no state between calls: one object serves any number of tasks.
     """
@@ -51,21 +51,21 @@ class RequestRetry:
         self._rng = rng or random.Random()
 
     async def call(self, attempt: Callable[[], Awaitable[T]]) -> T:
-        """The result of the first `attempt()` that works, else the last one's error.
+        """The result of the first `attempt()` that succeeds, else the error of the last.
 
-        Only `Unavailable` is tried again, and of it neither `Unauthorized`, which waiting does not
-        cure, nor `OverBudget`, which has been waited for. `OutcomeUnknown` and `Refused` pass
-        through at once.
+        Only `Unavailable` is tried again, without two of its kinds: waiting does not cure
+        `Unauthorized`, and the request has already waited before `OverBudget`. `OutcomeUnknown` and
+        `Refused` are raised at once.
         """
         deadline = self._now() + self._total
         try:
             return await attempt()
         except Unavailable as error:
-            if not is_worth_another_try(error):
+            if not is_retryable(error):
                 raise
             failed = [error]
 
-        # What works at once needs nothing of tenacity, which costs a third as much as a request.
+        # A request that succeeds at once skips tenacity, which costs a third as much as a request.
         async def once() -> T:
             if failed:
                 raise failed.pop()
@@ -73,7 +73,7 @@ class RequestRetry:
 
         retrying = AsyncRetrying(
             sleep=self._sleep,
-            retry=retry_if_exception(is_worth_another_try),
+            retry=retry_if_exception(is_retryable),
             wait=self._pause_after,
             stop=lambda state: self._is_over(state, deadline),
             reraise=True,
@@ -82,9 +82,9 @@ class RequestRetry:
 
     def _pause_after(self, state: RetryCallState) -> float:
         error = state.outcome.exception() if state.outcome else None
-        asked = error.retry_after if isinstance(error, Unavailable) else None
-        if asked is not None:
-            return asked + self._rng.uniform(0, self._base)
+        retry_after = error.retry_after if isinstance(error, Unavailable) else None
+        if retry_after is not None:
+            return retry_after + self._rng.uniform(0, self._base)
         # The exponent is bounded: 2.0 ** 1024 overflows.
         widest = self._base * 2.0 ** min(state.attempt_number - 1, 60)
         return self._rng.uniform(0, min(self._cap, widest))
@@ -95,15 +95,15 @@ class RequestRetry:
         return self._now() + state.upcoming_sleep >= deadline
 
 
-def is_worth_another_try(error: BaseException) -> bool:
-    """Whether the call behind `error` was surely not executed and waiting may help."""
+def is_retryable(error: BaseException) -> bool:
+    """Whether the request was surely not executed, and may succeed after a pause."""
     return isinstance(error, Unavailable) and not isinstance(error, Unauthorized | OverBudget)
 
 
 def retry_after_seconds(value: str | None, *, now: datetime) -> float | None:
-    """The seconds a `Retry-After` header asks for, from 0 to a day; None when it says nothing.
+    """The seconds in a `Retry-After` header, from 0 to a day; None when it is not usable.
 
-    Takes both forms of RFC 9110, section 10.2.3: seconds (here also with a fraction), and an HTTP
+    Accepts both forms of RFC 9110, section 10.2.3: seconds (here also with a fraction), and an HTTP
     date, which is compared with `now`.
     """
     if value is None:
@@ -111,11 +111,11 @@ def retry_after_seconds(value: str | None, *, now: datetime) -> float | None:
     value = value.strip()
     if _SECONDS.fullmatch(value):
         # float() of a long run of digits is inf, int() of one is an error.
-        return min(float(value), LONGEST_RETRY_AFTER_SECONDS)
+        return min(float(value), MAX_RETRY_AFTER_SECONDS)
     try:
         at = parsedate_to_datetime(value)
     except (ValueError, OverflowError):
         return None
     if at.tzinfo is None:
         at = at.replace(tzinfo=UTC)
-    return min(max((at - now).total_seconds(), 0.0), LONGEST_RETRY_AFTER_SECONDS)
+    return min(max((at - now).total_seconds(), 0.0), MAX_RETRY_AFTER_SECONDS)

@@ -1,6 +1,6 @@
-"""The public key that webhooks are signed with: where it is published, and what it says of a body.
+"""Verifies webhook signatures with the public key that the API publishes.
 
-The request for it goes to no app, carries no token and is not paid from any budget.
+The request for the key goes to no app, carries no token and takes none from any budget.
 """
 
 import asyncio
@@ -18,38 +18,40 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import padding, rsa
 
 from worker.domain.errors import Unavailable
-from worker.realtimekit.decoding.fields import Unreadable, decoded, text
-from worker.realtimekit.http.transport import Transport
+from worker.realtimekit.decoding.fields import Unreadable, decode, text
+from worker.realtimekit.http.transport import HttpTransport
 
-FETCH_SECONDS: Final = 1.0
-"""However many signatures do not fit, the key is asked for at most once in as long."""
+KEY_FETCH_INTERVAL_SECONDS: Final = 1.0
+"""The key is fetched at most once in this time, however many signatures do not match."""
 
-MOST_WAITING: Final = 100
-"""So many signatures that do not fit may wait for the next fetch at a time."""
+MAX_WAITING_SIGNATURES: Final = 100
+"""At most this many signatures that do not match wait for the next fetch."""
 
-OLD_KEY_SECONDS: Final = 60.0
-"""What was signed before a change of keys may still be on its way for so long."""
+OLD_KEY_LIFETIME_SECONDS: Final = 60.0
+"""How long the previous key is accepted: webhooks signed with it may still be on their way."""
 
-LARGEST_ANSWER: Final = 65_536
-_LONGEST_SIGNATURE = 4_096
+MAX_KEY_RESPONSE_BYTES: Final = 65_536
+MAX_SIGNATURE_LENGTH: Final = 4_096
+
 _HEADERS = ((b"Accept", b"application/json"), (b"User-Agent", b"recording-worker"))
 
 
-class _Published(msgspec.Struct):
+class _KeyEnvelope(msgspec.Struct):
     data: Any = None
 
 
-_PUBLISHED = msgspec.json.Decoder(_Published)
+_KEY_ENVELOPE = msgspec.json.Decoder(_KeyEnvelope)
 
 
 class WebhookVerifier:
-    """Checks signatures with the key that `url` publishes; close it with `aclose`.
+    """Verifies signatures with the key that `url` publishes. Close it with `aclose`.
 
-    The key is fetched when it is first needed, kept, and fetched again when a signature does not
-    fit, which is how a change of keys is noticed. No signature is called forged unless the key was
-    fetched after it came; all that came before share a fetch. `timeout` is the total of a fetch in
-    seconds, `now` a clock in seconds that never goes back, and `sleep` sleeps by it. `transport` is
-    for tests.
+    The key is fetched when it is first needed, and again when a signature does not match, because
+    the API may have changed its key. A signature is called forged only if the key was fetched after
+    the signature arrived. All signatures that arrived before a fetch share it.
+
+    `timeout` is the total of one fetch, in seconds. `now` is a monotonic clock in seconds, `sleep`
+    sleeps by it. `transport` is for tests.
     """
 
     def __init__(
@@ -65,94 +67,95 @@ class WebhookVerifier:
         self._timeout = timeout
         self._now = now
         self._sleep = sleep
-        self._transport = transport or Transport()
-        self._fetching = asyncio.Lock()
+        self._transport = transport or HttpTransport()
+        self._fetch_lock = asyncio.Lock()
         self._key: rsa.RSAPublicKey | None = None
-        self._old: rsa.RSAPublicKey | None = None
+        self._old_key: rsa.RSAPublicKey | None = None
         self._changed_at = 0.0
-        self._asked_at = -math.inf
+        self._fetched_at = -math.inf
         self._waiting = 0
-        self._trouble: str | None = None
+        self._fetch_error: str | None = None
 
     async def verify(self, body: bytes, signature: str) -> bool:
-        """Whether `signature` (Base64 of RSASSA-PKCS1-v1_5 with SHA-256) is the key's on `body`.
+        """Whether `signature` (Base64 of RSASSA-PKCS1-v1_5 with SHA-256) belongs to `body`.
 
-        Raises `Unavailable` when that cannot be told, because the key cannot be had.
+        Raises `Unavailable` when the key cannot be fetched.
         """
-        given = _unwrapped(signature)
-        if given is None:
+        decoded = _decode_signature(signature)
+        if decoded is None:
             return False
-        if self._fits(body, given):
+        if self._matches(body, decoded):
             return True
-        if self._waiting >= MOST_WAITING:
-            raise Unavailable("webhook_key", "too many signatures wait for the key to be had anew")
+        if self._waiting >= MAX_WAITING_SIGNATURES:
+            raise Unavailable("webhook_key", "too many signatures wait for the key to be fetched")
         self._waiting += 1
         try:
             arrived_at = self._now()
-            async with self._fetching:
-                if not self._fits(body, given):
-                    await self._fetch_for(arrived_at)
+            async with self._fetch_lock:
+                if not self._matches(body, decoded):
+                    await self._fetch_since(arrived_at)
         finally:
             self._waiting -= 1
-        return self._fits(body, given)
+        return self._matches(body, decoded)
 
     async def aclose(self) -> None:
         """Close all connections."""
         await self._transport.aclose()
 
-    def _fits(self, body: bytes, signature: bytes) -> bool:
+    def _matches(self, body: bytes, signature: bytes) -> bool:
         keys = [self._key]
-        if self._now() - self._changed_at < OLD_KEY_SECONDS:
-            keys.append(self._old)
-        return any(key is not None and _is_of(key, body, signature) for key in keys)
+        if self._now() - self._changed_at < OLD_KEY_LIFETIME_SECONDS:
+            keys.append(self._old_key)
+        return any(key is not None and _is_signed(key, body, signature) for key in keys)
 
-    async def _fetch_for(self, arrived_at: float) -> None:
-        """Fetch the key for who came then, unless that was done since."""
-        if self._asked_at <= arrived_at:
-            pause = self._asked_at + FETCH_SECONDS - self._now()
+    async def _fetch_since(self, arrived_at: float) -> None:
+        """Fetch the key, unless that was done after `arrived_at`."""
+        if self._fetched_at <= arrived_at:
+            pause = self._fetched_at + KEY_FETCH_INTERVAL_SECONDS - self._now()
             if pause > 0:
-                self._raise_trouble()
+                self._raise_fetch_error()
                 await self._sleep(pause)
-            self._asked_at = self._now()
+            self._fetched_at = self._now()
             await self._fetch()
-        self._raise_trouble()
+        self._raise_fetch_error()
 
-    def _raise_trouble(self) -> None:
-        if self._trouble is not None:
-            raise Unavailable("webhook_key", self._trouble)
+    def _raise_fetch_error(self) -> None:
+        if self._fetch_error is not None:
+            raise Unavailable("webhook_key", self._fetch_error)
 
     async def _fetch(self) -> None:
         try:
             async with asyncio.timeout(self._timeout):
-                key = _key_in(await self._answer())
+                key = _read_key(await self._request())
         except (Unreadable, httpx.HTTPError, OSError) as error:
-            self._trouble = f"the key that webhooks are signed with cannot be had: {_words(error)}"
+            reason = str(error) or type(error).__name__
+            self._fetch_error = f"the webhook signing key cannot be fetched: {reason}"
             return
-        self._trouble = None
+        self._fetch_error = None
         if key != self._key:
-            self._key, self._old, self._changed_at = key, self._key, self._now()
+            self._key, self._old_key, self._changed_at = key, self._key, self._now()
 
-    async def _answer(self) -> bytearray:
+    async def _request(self) -> bytearray:
         request = httpx.Request("GET", self._url, headers=_HEADERS)
         response = await self._transport.handle_async_request(request)
         try:
             if response.status_code != httpx.codes.OK:
-                raise Unreadable(f"the answer has status {response.status_code}")
+                raise Unreadable(f"the response has status {response.status_code}")
             body = bytearray()
-            async for piece in response.aiter_bytes():
-                body += piece
-                if len(body) > LARGEST_ANSWER:
-                    raise Unreadable(f"the answer has more than {LARGEST_ANSWER} bytes")
+            async for chunk in response.aiter_bytes():
+                body += chunk
+                if len(body) > MAX_KEY_RESPONSE_BYTES:
+                    raise Unreadable(f"the response has more than {MAX_KEY_RESPONSE_BYTES} bytes")
             return body
         finally:
             await response.aclose()
 
 
-def _key_in(body: bytearray) -> rsa.RSAPublicKey:
-    data = decoded(body, _PUBLISHED).data
+def _read_key(body: bytearray) -> rsa.RSAPublicKey:
+    data = decode(body, _KEY_ENVELOPE).data
     pem = text(data.get("publicKey")) if isinstance(data, dict) else None
     if pem is None:
-        raise Unreadable("the answer holds no publicKey")
+        raise Unreadable("the response has no publicKey")
     try:
         key = serialization.load_pem_public_key(pem.encode("utf-8", "replace"))
     except (ValueError, UnsupportedAlgorithm):
@@ -162,8 +165,8 @@ def _key_in(body: bytearray) -> rsa.RSAPublicKey:
     return key
 
 
-def _unwrapped(signature: str) -> bytes | None:
-    if not 0 < len(signature) <= _LONGEST_SIGNATURE:
+def _decode_signature(signature: str) -> bytes | None:
+    if not 0 < len(signature) <= MAX_SIGNATURE_LENGTH:
         return None
     try:
         return base64.b64decode(signature, validate=True)
@@ -171,13 +174,9 @@ def _unwrapped(signature: str) -> bytes | None:
         return None
 
 
-def _is_of(key: rsa.RSAPublicKey, body: bytes, signature: bytes) -> bool:
+def _is_signed(key: rsa.RSAPublicKey, body: bytes, signature: bytes) -> bool:
     try:
         key.verify(signature, body, padding.PKCS1v15(), hashes.SHA256())
     except InvalidSignature:
         return False
     return True
-
-
-def _words(error: Exception) -> str:
-    return str(error) or type(error).__name__

@@ -14,13 +14,13 @@ import msgspec
 from worker.domain.recording import LIVE, Observation
 from worker.domain.snapshot import RecordingSnapshot
 from worker.domain.transitions import apply_observation
-from worker.realtimekit.client import RealtimeKitClient
+from worker.realtimekit.client import PAGE_SIZE, RealtimeKitClient
 from worker.realtimekit.models import RecordingPage
 from worker.store.read_schedule import ScheduledRead, TrackedRecording
 from worker.store.store import Store
 from worker.tracking.discovery import DiscoveryProgress, ExternalRecordingDiscovery
 from worker.tracking.list_diff import AbsenceDetector
-from worker.tracking.pagination import PER_PAGE, PageIterator
+from worker.tracking.pagination import PageIterator
 from worker.tracking.webhook_coverage import WebhookCoverage
 
 LIST_LAG: Final = timedelta(seconds=5)
@@ -72,7 +72,7 @@ class LiveList:
         live = await self._store.live(self._app)
         if not live and self._discovery is None:
             return ListResult()
-        guess = self._last_page or -(-len(live) // PER_PAGE)
+        guess = self._last_page or -(-len(live) // PAGE_SIZE)
         pages = PageIterator(self._api, statuses=sorted(LIVE), guess=guess)
         progress = await self._discovery.begin() if self._discovery else None
         events, asked_at = 0, self._now()

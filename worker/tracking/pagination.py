@@ -12,10 +12,9 @@ from datetime import datetime
 from typing import Final, Literal
 
 from recording_schemas import Status
-from worker.realtimekit.client import RealtimeKitClient
+from worker.realtimekit.client import PAGE_SIZE, RealtimeKitClient
 from worker.realtimekit.models import RecordingPage
 
-PER_PAGE: Final = 100
 MAX_PAGES: Final = 10_000
 """Where reading ends, however many pages the API claims to have."""
 
@@ -116,7 +115,7 @@ class PageIterator:
     async def _page(self, number: int, order: Order) -> RecordingPage:
         self.requests += 1
         page = await self._api.list_recordings(
-            statuses=self._statuses, page_no=number, per_page=PER_PAGE, sort_order=order
+            statuses=self._statuses, page_no=number, per_page=PAGE_SIZE, sort_order=order
         )
         times = [self.newest, *(snapshot.invoked_time for snapshot in page.recordings)]
         self.newest = max((time for time in times if time is not None), default=None)
@@ -149,7 +148,7 @@ def _ids(page: RecordingPage) -> list[str]:
 
 
 def _length(page: RecordingPage) -> int:
-    return len(page.recordings) + page.unreadable
+    return len(page.recordings) + page.unreadable_count
 
 
 def _is_last(page: RecordingPage, number: int = 1) -> bool:

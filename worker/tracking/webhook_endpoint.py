@@ -24,7 +24,7 @@ from worker.observability.metrics import Metrics
 from worker.observability.tracing import NO_TRACING, Tracing
 from worker.realtimekit.apps import App, Apps
 from worker.realtimekit.decoding.fields import Unreadable
-from worker.realtimekit.decoding.webhooks import read_webhook_event
+from worker.realtimekit.decoding.webhooks import decode_webhook_event
 from worker.realtimekit.webhook_signature import WebhookVerifier
 from worker.store.observations import WebhookObservation, WebhookResult
 from worker.store.store import Store
@@ -158,7 +158,7 @@ class WebhookEndpoint:
 
     async def _apply(self, app: App, body: bytes) -> WebhookAnswer:
         try:
-            event = read_webhook_event(body)
+            event = decode_webhook_event(body)
         except Unreadable as error:
             return WebhookAnswer("unreadable", {"reason": str(error)})
         if event.recording is None:

@@ -13,14 +13,14 @@ import structlog
 
 from worker.domain.errors import ApiError, NotFound
 from worker.realtimekit.client import RealtimeKitClient
-from worker.realtimekit.decoding.webhooks import STATUS_UPDATE
+from worker.realtimekit.decoding.webhooks import RECORDING_STATUS_UPDATE
 from worker.realtimekit.models import Webhook
 
 NAME: Final = "recording-worker"
 PATH: Final = "/webhooks/realtimekit"
 """The path that receives webhooks. The query `app=<name>` names the app."""
 
-EVENTS: Final = (STATUS_UPDATE,)
+EVENTS: Final = (RECORDING_STATUS_UPDATE,)
 FIRST_RETRY_DELAY_SECONDS: Final = 1.0
 MAX_RETRY_DELAY_SECONDS: Final = 60.0
 

@@ -237,7 +237,7 @@ async def test_the_stub_answers_as_the_worker_expects(stub: tuple[Stub, Realtime
     pages = [await api.list_recordings(page_no=number, per_page=100) for number in (1, 2)]
     listed = {one.recording_id for page in pages for one in page.recordings}
     assert listed == {one.recording_id for one in started}
-    assert [page.last for page in pages] == [False, True]
+    assert [page.is_last for page in pages] == [False, True]
     assert [len(held.asked[meeting]) for meeting in meetings] == [1] * 150
 
 

@@ -7,15 +7,19 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from worker.budget.ledger import Counts, Ledger, Spent, TokenGrant, TokenRequest
+from worker.budget.ledger import Ledger, TierCounts, TokenGrant, TokenRequest, Usage
 from worker.budget.priorities import Priority, Tier
-from worker.budget.sliding_window import LIFETIME_SECONDS, MARGIN_SECONDS, Limit
+from worker.budget.sliding_window import (
+    ARRIVAL_MARGIN_SECONDS,
+    TOKEN_LIFETIME_SECONDS,
+    ReportedLimit,
+)
 from worker.domain.rate import Rate
 
 HOUR = 3600.0
 NOON = 1_790_000_000.0
 STOPS = (1_000_000, 0, 0)
-COUNTED_ON = LIFETIME_SECONDS + MARGIN_SECONDS
+COUNTED_ON = TOKEN_LIFETIME_SECONDS + ARRIVAL_MARGIN_SECONDS
 ACTS = (0, 1_000_000, 0)
 BACKGROUND = (0, 0, 1_000_000)
 
@@ -28,7 +32,7 @@ class Book:
         self.ledger = Ledger()
         self.now = NOON
 
-    def take(self, needed: Counts = (0, 0, 0), **more: object) -> TokenGrant:
+    def take(self, needed: TierCounts = (0, 0, 0), **more: object) -> TokenGrant:
         ask = msgspec.convert(
             {"rates": self.rates, "needed": needed, **more}, TokenRequest, from_attributes=True
         )
@@ -48,7 +52,7 @@ def test_no_more_is_given_than_the_scarcest_window_has() -> None:
 def test_what_was_spent_counts_for_the_window_and_for_as_long_as_it_may_take_to_arrive() -> None:
     book = Book((10, 50))
     book.take(STOPS)
-    book.now += 50 + LIFETIME_SECONDS + MARGIN_SECONDS - 0.01
+    book.now += 50 + TOKEN_LIFETIME_SECONDS + ARRIVAL_MARGIN_SECONDS - 0.01
     assert book.take(STOPS).tokens == (0, 0, 0)
     book.now += 50 / 50 + 0.02  # a slot
     assert book.take(STOPS).tokens == (10, 0, 0)
@@ -60,7 +64,7 @@ def test_the_wait_that_is_told_is_the_one_after_which_there_is_more() -> None:
     for tier in Tier:
         then = Book((10, 50))
         then.ledger, then.now = book.ledger, book.now + grant.waits[tier] - 0.01
-        needed: Counts = (int(tier == 0), int(tier == 1), int(tier == 2))
+        needed: TierCounts = (int(tier == 0), int(tier == 1), int(tier == 2))
         assert sum(then.take(needed).tokens) == 0
         then.now += 0.02
         assert sum(then.take(needed).tokens) == 1
@@ -70,15 +74,15 @@ def test_what_was_not_used_can_be_given_to_others() -> None:
     book = Book((10, HOUR))
     grant = book.take(STOPS)
     book.now += 1
-    assert sum(book.take(STOPS, unspent=[Spent(grant.at, 4, 0)]).tokens) == 4
+    assert sum(book.take(STOPS, unspent=[Usage(grant.at, 4, 0)]).tokens) == 4
 
 
 def test_what_was_late_counts_from_when_it_surely_had_arrived() -> None:
     book = Book((10, 50))
     grant = book.take(STOPS)
     book.now += 20
-    assert sum(book.take(STOPS, late=[Spent(grant.at, 3, 0)]).tokens) == 0
-    book.now = grant.at + 50 + LIFETIME_SECONDS + MARGIN_SECONDS + 1.01
+    assert sum(book.take(STOPS, late=[Usage(grant.at, 3, 0)]).tokens) == 0
+    book.now = grant.at + 50 + TOKEN_LIFETIME_SECONDS + ARRIVAL_MARGIN_SECONDS + 1.01
     assert sum(book.take(STOPS).tokens) == 7
 
 
@@ -179,13 +183,13 @@ def test_a_pause_is_not_shortened_and_not_believed_for_ever() -> None:
 def test_what_others_spent_of_the_same_token_is_missing() -> None:
     book = Book((100, 60.0))
     book.take((10, 0, 0))
-    limit = Limit(Rate(100, 60.0), left=30)
+    limit = ReportedLimit(Rate(100, 60.0), left=30)
     assert sum(book.take(STOPS, limits=[limit]).tokens) == 30 - 7  # they are not quite even
 
 
 def test_what_others_spent_is_forgotten_when_the_window_has_passed_and_a_quarter() -> None:
     book = Book((100, 60.0))
-    book.take(limits=[Limit(Rate(100, 60.0), left=0)])
+    book.take(limits=[ReportedLimit(Rate(100, 60.0), left=0)])
     book.now += 63
     waits = book.take(STOPS).waits
     assert waits[Tier.STOP] <= 63 / 4
@@ -197,7 +201,7 @@ def test_what_others_spent_is_forgotten_when_the_window_has_passed_and_a_quarter
 def test_what_others_spend_evenly_is_left_to_them_whatever_we_want(at_once: int) -> None:
     rate = Rate(600, 300.0)
     book, api, used = Book((rate.requests, rate.seconds)), Api(rate), 0
-    heard: list[Limit] = []
+    heard: list[ReportedLimit] = []
     for second in range(4 * 300):
         api.arrivals.append(book.now)  # another program's
         if second >= 300:
@@ -205,7 +209,7 @@ def test_what_others_spend_evenly_is_left_to_them_whatever_we_want(at_once: int)
             given = sum(book.take(needed, limits=heard).tokens)
             api.arrivals += [book.now] * given
             used += given
-            heard = [Limit(rate, rate.requests - api.in_window(book.now))] if given else []
+            heard = [ReportedLimit(rate, rate.requests - api.in_window(book.now))] if given else []
         book.now += 1
     assert api.most_in_a_window() <= rate.requests
     assert used > 0.7 * 900  # and of what they leave all is ours but the share of stops
@@ -213,36 +217,36 @@ def test_what_others_spend_evenly_is_left_to_them_whatever_we_want(at_once: int)
 
 def test_what_others_do_not_spend_any_more_is_ours_again() -> None:
     book = Book((100, 60.0))
-    book.take(limits=[Limit(Rate(100, 60.0), left=20)])
+    book.take(limits=[ReportedLimit(Rate(100, 60.0), left=20)])
     for _ in range(3 * 60):
         book.now += 1
-        book.take(limits=[Limit(Rate(100, 60.0), left=100)])
+        book.take(limits=[ReportedLimit(Rate(100, 60.0), left=100)])
     assert sum(book.take(STOPS).tokens) > 90
 
 
 def test_an_answer_that_knows_of_less_than_we_spent_changes_nothing() -> None:
     book = Book((100, 60.0))
     book.take((50, 0, 0))
-    assert book.take(limits=[Limit(Rate(100, 60.0), left=90)]).left == 50
+    assert book.take(limits=[ReportedLimit(Rate(100, 60.0), left=90)]).left == 50
 
 
 def test_a_stricter_policy_becomes_a_window_that_knows_what_was_spent() -> None:
     book = Book((1000, 300.0))
     book.take((7, 0, 0))
-    grant = book.take(STOPS, limits=[Limit(Rate(20, 10.0))])
+    grant = book.take(STOPS, limits=[ReportedLimit(Rate(20, 10.0))])
     assert 20 - 7 - 1 <= sum(grant.tokens) <= 20
 
 
 def test_a_policy_that_is_not_told_any_more_is_forgotten() -> None:
     book = Book((1000, 300.0))
-    book.take(limits=[Limit(Rate(20, 10.0))])
+    book.take(limits=[ReportedLimit(Rate(20, 10.0))])
     book.now += 601
     assert sum(book.take(STOPS).tokens) == 1000
 
 
 def test_only_a_few_policies_are_kept() -> None:
     book = Book((1000, 300.0))
-    book.take(limits=[Limit(Rate(n, 10.0)) for n in range(50, 500)])
+    book.take(limits=[ReportedLimit(Rate(n, 10.0)) for n in range(50, 500)])
     assert len(book.ledger.windows) <= 5
 
 
@@ -309,18 +313,20 @@ class Api:
     seed=st.integers(0, 2**32),
 )
 def test_no_window_of_the_api_ever_holds_more_than_it_may(
-    rate: tuple[int, float], steps: list[tuple[float | None, Counts, int, float, float]], seed: int
+    rate: tuple[int, float],
+    steps: list[tuple[float | None, TierCounts, int, float, float]],
+    seed: int,
 ) -> None:
     rng, book = random.Random(seed), Book(rate)
     api = Api(book.rates[0])
-    unspent: list[Spent] = []
+    unspent: list[Usage] = []
     late: list[tuple[float, float, int]] = []  # arrival, when leave was given, background
     wait = 0.0
     for pause, needed, ahead, share, lag in steps:
         until = book.now + (wait if pause is None else pause)
         for arrival, at, background in sorted(one for one in late if one[0] <= until):
             book.now = arrival  # those are told of when they end
-            book.take(late=[Spent(at, 1, background)])
+            book.take(late=[Usage(at, 1, background)])
         late = [one for one in late if one[0] > until]
         book.now = until
         grant = book.take(needed, ahead=(0, ahead, ahead), unspent=unspent)
@@ -335,5 +341,5 @@ def test_no_window_of_the_api_ever_holds_more_than_it_may(
                     late.append((at, grant.at, background))
                 api.arrivals.append(at)
             if back := given - used:
-                unspent.append(Spent(grant.at, back, back * background))
+                unspent.append(Usage(grant.at, back, back * background))
     assert api.most_in_a_window() <= rate[0]

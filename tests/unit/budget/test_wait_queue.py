@@ -2,10 +2,10 @@
 
 import pytest
 
-from worker.budget.ledger import Counts, Ledger, TokenGrant, TokenRequest
+from worker.budget.ledger import Ledger, TierCounts, TokenGrant, TokenRequest
 from worker.budget.priorities import Priority, Tier
-from worker.budget.sliding_window import LIFETIME_SECONDS
-from worker.budget.token_pool import MOST_AHEAD, Token, TokenPool
+from worker.budget.sliding_window import TOKEN_LIFETIME_SECONDS
+from worker.budget.token_pool import MAX_PREFETCHED, Token, TokenPool
 from worker.budget.wait_queue import Waiter, WaitQueue
 from worker.domain.errors import OverBudget
 from worker.domain.rate import Rate
@@ -20,7 +20,6 @@ def granted(stops: int = 0, acts: int = 0, background: int = 0, *, at: float = N
         waits=(0.0, 0.0, 0.0),
         paused_until=0.0,
         left=0,
-        background_rate=1.0,
     )
 
 
@@ -50,34 +49,34 @@ def test_tokens_serve_their_own_tier_and_more_urgent_ones(tier: Tier, served: in
 def test_tokens_that_are_too_old_are_not_used_but_given_back_once() -> None:
     held = tokens(acts=5)
     held.spend(Tier.COMMAND, NOON)
-    later = NOON + LIFETIME_SECONDS
+    later = NOON + TOKEN_LIFETIME_SECONDS
     assert held.spend(Tier.COMMAND, later) is None
-    (back,) = held.unspent(later)
+    (back,) = held.take_unspent(later)
     assert (back.at, back.requests, back.background) == (NOON, 4, 0)
-    assert held.unspent(later) == ()
+    assert held.take_unspent(later) == ()
 
 
 def test_what_is_given_back_says_how_much_of_it_was_background() -> None:
     held = tokens(background=5)
-    held.drop()
-    (back,) = held.unspent(NOON)
+    held.drop_all()
+    (back,) = held.take_unspent(NOON)
     assert (back.requests, back.background) == (5, 5)
 
 
 def test_an_idle_replica_asks_for_nothing_ahead() -> None:
     held = tokens(acts=1)
     held.spend(Tier.COMMAND, NOON)
-    assert held.prefetch(NOON, MOST_AHEAD) == (0, 0, 0)
+    assert held.prefetch(NOON, MAX_PREFETCHED) == (0, 0, 0)
 
 
 def test_a_busy_one_asks_for_what_a_second_takes_and_never_for_more_than_the_most() -> None:
     held = tokens(acts=500)
     for _ in range(30):
         held.spend(Tier.COMMAND, NOON)
-    held.drop()
-    assert held.prefetch(NOON + 0.9, MOST_AHEAD) == (0, 30, 0)
+    held.drop_all()
+    assert held.prefetch(NOON + 0.9, MAX_PREFETCHED) == (0, 30, 0)
     assert held.prefetch(NOON + 0.9, 10) == (0, 10, 0)
-    assert held.prefetch(NOON + 5, MOST_AHEAD) == (0, 0, 0)
+    assert held.prefetch(NOON + 5, MAX_PREFETCHED) == (0, 0, 0)
 
 
 # The line
@@ -126,7 +125,7 @@ async def test_who_was_cancelled_gets_nothing() -> None:
     line = WaitQueue()
     gone, here = in_line(line, Priority.COMMAND, Priority.COMMAND)
     gone.token.cancel()
-    assert line.needed(NOON) == (0, 1, 0)
+    assert line.count(NOON) == (0, 1, 0)
     line.dispatch(tokens(acts=1).spend, NOON)
     assert here.token.done()
 
@@ -135,8 +134,8 @@ async def test_a_read_that_a_command_waits_for_stands_with_the_commands_in_the_e
     line = WaitQueue()
     in_line(line, Priority.READ)
     in_line(line, Priority.READ, until=NOON + 4)
-    assert line.needed(NOON + 1.9) == (0, 0, 2)
-    assert line.needed(NOON + 2) == (0, 1, 1)
+    assert line.count(NOON + 1.9) == (0, 0, 2)
+    assert line.count(NOON + 2) == (0, 1, 1)
 
 
 async def test_nobody_waits_longer_than_his_patience() -> None:
@@ -162,11 +161,11 @@ async def test_nobody_waits_at_all_for_what_comes_too_late_for_him() -> None:
 async def test_a_failure_is_told_to_all_who_wait() -> None:
     line = WaitQueue()
     waiting = in_line(line, *Priority)
-    line.fail(ValueError("away"))
+    line.reject_all(ValueError("away"))
     for one in waiting:
         with pytest.raises(ValueError, match="away"):
             await one.token
-    assert line.needed(NOON) == (0, 0, 0)
+    assert line.count(NOON) == (0, 0, 0)
 
 
 # All of it, by a clock of the test's
@@ -181,13 +180,13 @@ async def test_a_full_queue_of_sweeps_never_delays_a_stop_by_more_than_a_second(
     for tick in range(1500):
         if stop is None and tick % 37 == 0:
             stop = line.enqueue(Priority.STOP, now, None)
-        needed: Counts = line.needed(now)
+        needed: TierCounts = line.count(now)
         grant, ledger = ledger.apply(
-            TokenRequest(rates=rates, needed=needed, unspent=held.unspent(now)), now
+            TokenRequest(rates=rates, needed=needed, unspent=held.take_unspent(now)), now
         )
         held.add(grant)
         line.dispatch(held.spend, now)
         if stop is not None and stop.token.done():
-            longest, stop = max(longest, now - stop.since), None
+            longest, stop = max(longest, now - stop.queued_at), None
         now += 0.1
     assert longest < 1.0

@@ -57,8 +57,11 @@ async def test_a_command_means_the_app_it_names_else_the_only_one_else_the_defau
 async def test_who_asks_for_an_app_that_is_not_there_is_told_which_are() -> None:
     refused = apps("us", "eu").unknown_app("asia")
     assert (refused.code, refused.field) == ("unknown_app", "app")
-    assert refused.message == "app 'asia' is not configured; here are 'eu', 'us'"
-    assert apps("us", "eu").unknown_app(None).message == "app must be named; here are 'eu', 'us'"
+    assert refused.message == "app 'asia' is not configured; configured apps: 'eu', 'us'"
+    assert (
+        apps("us", "eu").unknown_app(None).message
+        == "app must be named; configured apps: 'eu', 'us'"
+    )
 
 
 async def test_of_very_many_apps_only_some_are_named() -> None:

@@ -13,8 +13,8 @@ from worker.domain.errors import (
 )
 from worker.realtimekit.circuit_breaker import (
     FAILURE_THRESHOLD,
-    FIRST_PAUSE,
-    LONGEST_PAUSE,
+    MAX_OPEN_SECONDS,
+    MIN_OPEN_SECONDS,
     CircuitBreaker,
 )
 
@@ -98,9 +98,9 @@ def test_pauses_grow_up_to_a_bound(outage: CircuitBreaker, clock: Clock) -> None
             clock.seconds += 0.5
             pause += 0.5
         pauses.append(pause)
-    assert pauses[0] == FIRST_PAUSE
+    assert pauses[0] == MIN_OPEN_SECONDS
     assert pauses == sorted(pauses)
-    assert pauses[-1] == LONGEST_PAUSE
+    assert pauses[-1] == MAX_OPEN_SECONDS
 
 
 async def test_what_was_on_its_way_when_it_began_makes_no_pause_longer(
@@ -108,11 +108,11 @@ async def test_what_was_on_its_way_when_it_began_makes_no_pause_longer(
 ) -> None:
     for _ in range(FAILURE_THRESHOLD + 100):
         outage.record(AWAY)
-    clock.seconds += FIRST_PAUSE
+    clock.seconds += MIN_OPEN_SECONDS
     assert await outage.acquire_probe(1.0)
     for _ in range(100):
         outage.record(AWAY)
-    clock.seconds += 2 * FIRST_PAUSE
+    clock.seconds += 2 * MIN_OPEN_SECONDS
     assert outage.allow_request()
 
 
@@ -131,7 +131,7 @@ async def test_one_asks_at_a_time_and_the_next_waits_for_what_it_finds(
     outage: CircuitBreaker, clock: Clock
 ) -> None:
     outage.record(Throttled("throttled", "x"))
-    clock.seconds += FIRST_PAUSE
+    clock.seconds += MIN_OPEN_SECONDS
     assert await outage.acquire_probe(1.0)
     assert not outage.allow_request()
     assert not await outage.acquire_probe(0.01)

@@ -152,7 +152,7 @@ async def test_an_id_that_would_lead_to_another_operation_is_refused_unsent(bad:
     api = Api()
     with pytest.raises(Refused) as raised:
         await api.client.control_recording(bad, "stop")
-    assert (raised.value.code, raised.value.field) == ("invalid_member", "recording_id")
+    assert (raised.value.code, raised.value.field) == ("invalid_field", "recording_id")
     assert api.asked == []
 
 

@@ -19,7 +19,7 @@ from worker.domain.errors import (
     Unavailable,
 )
 from worker.realtimekit.client import RealtimeKitClient
-from worker.realtimekit.http.protocol import LARGEST_ANSWER
+from worker.realtimekit.http.protocol import MAX_RESPONSE_BYTES
 from worker.realtimekit.retry import RequestRetry
 
 BEARER = "word-that-nobody-may-see"
@@ -195,7 +195,7 @@ USELESS = [
 async def test_a_start_answered_without_an_id_has_an_unknown_outcome(reply: httpx.Response) -> None:
     api = Api(reply, GOOD)
     failure = await api.failure(start_track)
-    assert (type(failure), failure.code) == (OutcomeUnknown, "unreadable_answer")
+    assert (type(failure), failure.code) == (OutcomeUnknown, "unreadable_response")
     assert api.requests == 1
 
 
@@ -212,7 +212,7 @@ async def test_a_start_answered_with_an_id_has_started_whatever_its_status(
 async def test_a_read_answered_with_an_unknown_status_is_unavailable_after_the_retries() -> None:
     api = Api(httpx.Response(200, json={"data": {"id": "rec-1", "status": "MELTED"}}))
     failure = await api.failure(get)
-    assert (type(failure), failure.code, api.requests) == (Unavailable, "unreadable_answer", 3)
+    assert (type(failure), failure.code, api.requests) == (Unavailable, "unreadable_response", 3)
 
 
 @pytest.mark.parametrize("call", [get, stop, start_track, start_composite])
@@ -265,13 +265,13 @@ async def test_a_failure_told_in_a_successful_status_counts_as_that_failure() ->
         (b'{"error":"plain"}', "plain"),
         (b"no JSON at\n all", "no JSON at all"),
         (b"<html><head><title>502 Bad\ngateway</title></head></html>", "502 Bad gateway"),
-        (b"<html>hello</html>", "the API answered 400"),
-        (b"", "the API answered 400"),
+        (b"<html>hello</html>", "the API responded with status 400"),
+        (b"", "the API responded with status 400"),
         (b"\xff\x00", "\ufffd"),
         (b"[]", "[]"),
         (b'{"error":[1],"message":5}', '{"error":[1],"message":5}'),
-        (b'{"message":5}', "the API answered 400"),
-        (b'{"error":{"code":{},"message":[]}}', "the API answered 400"),
+        (b'{"message":5}', "the API responded with status 400"),
+        (b'{"error":{"code":{},"message":[]}}', "the API responded with status 400"),
     ],
 )
 async def test_the_apis_words_are_found_in_every_envelope(content: bytes, message: str) -> None:
@@ -301,7 +301,7 @@ async def test_the_member_that_the_api_names_is_told(
 ) -> None:
     failure = await Api(said(status, words)).failure(start_track)
     assert isinstance(failure, Refused)
-    assert (failure.code, failure.field) == ("invalid_member" if field else "bad_request", field)
+    assert (failure.code, failure.field) == ("invalid_field" if field else "bad_request", field)
 
 
 @pytest.mark.parametrize(
@@ -348,13 +348,13 @@ async def test_a_bucket_is_no_secret() -> None:
 async def test_an_answer_beyond_the_bound_is_not_read_to_its_end(
     call: Call, error: type[ApiError], packed: bool
 ) -> None:
-    content = b" " * (LARGEST_ANSWER + 1)
+    content = b" " * (MAX_RESPONSE_BYTES + 1)
     headers = {"Content-Encoding": "gzip"} if packed else {}
     reply = httpx.Response(
         200, headers=headers, content=gzip.compress(content) if packed else content
     )
     failure = await Api(reply, attempts=1).failure(call)
-    assert (type(failure), failure.code) == (error, "answer_too_large")
+    assert (type(failure), failure.code) == (error, "response_too_large")
 
 
 @pytest.mark.parametrize("reply", [said(500), httpx.ConnectError("c"), LOST[2], USELESS[0]])

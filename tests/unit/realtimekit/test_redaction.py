@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from worker.realtimekit.redaction import secrets_in, without_secrets
+from worker.realtimekit.redaction import redact, secrets_in
 
 
 @pytest.mark.parametrize(
@@ -48,11 +48,11 @@ def test_a_body_may_hold_no_secret(body: dict[str, object] | None) -> None:
 
 
 def test_a_secret_within_a_secret_leaves_no_remainder() -> None:
-    assert without_secrets("my abcdef!", ("abc", "abcdef")) == "my [secure]!"
+    assert redact("my abcdef!", ("abc", "abcdef")) == "my [secure]!"
 
 
 @given(st.text(st.characters(exclude_characters="<>", exclude_categories=["Cs"]), min_size=8))
 def test_no_secret_is_left_in_any_of_its_encodings(secret: str) -> None:
     as_json = (json.dumps(secret)[1:-1], json.dumps(secret, ensure_ascii=False)[1:-1])
     for form in (secret, *as_json, quote(secret, safe="")):
-        assert without_secrets(f"<{form}>", [secret]) == "<[secure]>"
+        assert redact(f"<{form}>", [secret]) == "<[secure]>"

@@ -12,10 +12,10 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from sandbox.api.webhook_signing import Signer
 from worker.domain.errors import Unavailable
 from worker.realtimekit.webhook_signature import (
-    FETCH_SECONDS,
-    LARGEST_ANSWER,
-    MOST_WAITING,
-    OLD_KEY_SECONDS,
+    KEY_FETCH_INTERVAL_SECONDS,
+    MAX_KEY_RESPONSE_BYTES,
+    MAX_WAITING_SIGNATURES,
+    OLD_KEY_LIFETIME_SECONDS,
     WebhookVerifier,
 )
 
@@ -85,9 +85,9 @@ async def test_a_flood_of_forged_webhooks_does_not_become_one_of_fetches(
 ) -> None:
     forged, begun = Signer().signature(BODY), publisher.time
     for _ in range(20):
-        many = (publisher.has_signed(signature=forged) for _ in range(MOST_WAITING))
+        many = (publisher.has_signed(signature=forged) for _ in range(MAX_WAITING_SIGNATURES))
         assert set(await asyncio.gather(*many)) == {False}
-    assert publisher.asked <= 1 + (publisher.time - begun) / FETCH_SECONDS
+    assert publisher.asked <= 1 + (publisher.time - begun) / KEY_FETCH_INTERVAL_SECONDS
 
 
 async def test_what_a_new_key_has_signed_is_believed_amid_a_flood_of_forged_ones(
@@ -95,7 +95,7 @@ async def test_what_a_new_key_has_signed_is_believed_amid_a_flood_of_forged_ones
 ) -> None:
     forged = Signer().signature(BODY)
     for _ in range(5):
-        many = [publisher.has_signed(signature=forged) for _ in range(MOST_WAITING - 1)]
+        many = [publisher.has_signed(signature=forged) for _ in range(MAX_WAITING_SIGNATURES - 1)]
         publisher.signer.rotate()
         assert (await asyncio.gather(*many, publisher.has_signed()))[-1]
 
@@ -106,7 +106,8 @@ async def test_of_more_than_can_wait_for_the_key_nothing_is_told_and_the_known_o
     assert await publisher.has_signed()
     forged = Signer().signature(BODY)
     waiting = [
-        asyncio.create_task(publisher.has_signed(signature=forged)) for _ in range(MOST_WAITING)
+        asyncio.create_task(publisher.has_signed(signature=forged))
+        for _ in range(MAX_WAITING_SIGNATURES)
     ]
     await asyncio.sleep(0)
     with pytest.raises(Unavailable, match="too many"):
@@ -139,7 +140,7 @@ async def test_what_the_old_key_has_signed_may_still_arrive_for_a_minute(
     publisher.signer.rotate()
     assert await publisher.has_signed()
     assert await publisher.has_signed(signature=late)
-    publisher.time += OLD_KEY_SECONDS
+    publisher.time += OLD_KEY_LIFETIME_SECONDS
     assert not await publisher.has_signed(signature=late)
 
 
@@ -159,17 +160,17 @@ def pem_of_another_kind() -> str:
         httpx.Response(200, json={"data": {"publicKey": 5}}),
         httpx.Response(200, json={"data": {"publicKey": "-----BEGIN PUBLIC KEY-----"}}),
         httpx.Response(200, json={"data": {"publicKey": pem_of_another_kind()}}),
-        httpx.Response(200, content=b" " * (LARGEST_ANSWER + 1)),
+        httpx.Response(200, content=b" " * (MAX_KEY_RESPONSE_BYTES + 1)),
     ],
 )
 async def test_without_a_key_nothing_is_called_forged(
     publisher: Publisher, answer: httpx.Response
 ) -> None:
     publisher.answer = lambda: answer
-    with pytest.raises(Unavailable, match="cannot be had"):
+    with pytest.raises(Unavailable, match="cannot be fetched"):
         await publisher.has_signed()
     publisher.answer = publisher.published
-    publisher.time += FETCH_SECONDS
+    publisher.time += KEY_FETCH_INTERVAL_SECONDS
     assert await publisher.has_signed()
 
 
@@ -185,7 +186,7 @@ async def test_while_the_key_cannot_be_fetched_the_known_one_serves(publisher: P
             await publisher.has_signed(signature=Signer().signature(BODY))
     assert await publisher.has_signed()
     assert publisher.asked == 2
-    publisher.time += FETCH_SECONDS
+    publisher.time += KEY_FETCH_INTERVAL_SECONDS
     with pytest.raises(Unavailable):
         await publisher.has_signed(signature=Signer().signature(BODY))
     assert publisher.asked == 3

@@ -1,20 +1,23 @@
-"""Members of the API's answers, taken as they come: what is not of the form meant is None."""
+"""Single fields of JSON bodies: a value of an unexpected form becomes None."""
 
 import math
 import re
 from datetime import UTC, datetime
-from typing import Any, TypeVar
+from typing import Any, Final, TypeVar
 
 import msgspec
 
 T = TypeVar("T")
 
-_LARGEST = 2.0**53
+MAX_ERROR_LENGTH: Final = 500
+"""The error message of a recording is cut to this many characters."""
+
+_MAX_INT = 2.0**53
 _REASON_IN_TEXT = re.compile(r"""['"]reason['"]\s*:\s*['"](\w+)['"]""")
 
 
 class Unreadable(Exception):
-    """An answer that claims success cannot be understood, or says in its body that it failed."""
+    """A body has no usable form, or reports a failure although its status was 2xx."""
 
 
 class Paging(msgspec.Struct):
@@ -24,14 +27,14 @@ class Paging(msgspec.Struct):
     end_offset: Any = None
 
 
-def decoded(body: bytes | bytearray, decoder: "msgspec.json.Decoder[T]") -> T:
-    """The decoded `body`; whatever is wrong with it is `Unreadable`."""
+def decode(body: bytes | bytearray, decoder: "msgspec.json.Decoder[T]") -> T:
+    """The decoded `body`. Raises Unreadable."""
     try:
         return decoder.decode(body)
     except msgspec.ValidationError as error:
-        raise Unreadable(f"the answer has another shape than documented: {error}") from None
+        raise Unreadable(f"the body has another form than documented: {error}") from None
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-        raise Unreadable("the answer is not JSON") from None
+        raise Unreadable("the body is not JSON") from None
 
 
 def text(value: object) -> str | None:
@@ -39,19 +42,19 @@ def text(value: object) -> str | None:
     return value if isinstance(value, str) and value else None
 
 
-def whole(value: object) -> int | None:
-    """A number that is not negative, also as text; fractions are cut off."""
+def non_negative_int(value: object) -> int | None:
+    """A number that is not negative, also as text. Fractions are cut off."""
     if isinstance(value, bool) or not isinstance(value, int | float | str):
         return None
     try:
         number = float(value)
     except (ValueError, OverflowError):
         return None
-    return int(number) if math.isfinite(number) and 0 <= number <= _LARGEST else None
+    return int(number) if math.isfinite(number) and 0 <= number <= _MAX_INT else None
 
 
-def time(value: object) -> datetime | None:
-    """An aware time from ISO 8601, with `T` or a space; without an offset it is UTC."""
+def aware_time(value: object) -> datetime | None:
+    """An aware time from ISO 8601, with `T` or a space. Without an offset it is UTC."""
     if not isinstance(value, str):
         return None
     try:
@@ -62,7 +65,7 @@ def time(value: object) -> datetime | None:
 
 
 def reason(value: object) -> str | None:
-    """The reason out of an object, a bare word, or the text of a Python dict."""
+    """A reason: from an object, a single word, or the text of a Python dict."""
     if isinstance(value, dict):
         return text(value.get("reason"))
     if isinstance(value, str) and (match := _REASON_IN_TEXT.search(value)):
@@ -70,14 +73,15 @@ def reason(value: object) -> str | None:
     return text(value)
 
 
-def is_last(paging: Paging | None, items: int, per_page: int | None) -> bool:
-    """Whether no further page is worth asking for.
+def is_last_page(paging: Paging | None, items: int, per_page: int | None) -> bool:
+    """Whether the next page would bring nothing.
 
-    Without usable `paging` a page counts as the last unless it is as full as was asked for.
+    Without usable `paging`, a page is the last unless it has as many items as were asked for.
     """
-    total, end = (whole(paging.total_count), whole(paging.end_offset)) if paging else (None, None)
     if not items:
         return True
+    total = non_negative_int(paging.total_count) if paging else None
+    end = non_negative_int(paging.end_offset) if paging else None
     if total is not None and end is not None:
         return end >= total
     return per_page is None or items < per_page

@@ -1,7 +1,8 @@
-"""From the API's answers about recordings to snapshots.
+"""From responses about recordings to snapshots.
 
-The API leaves out members it calls required, and gives others in several forms: every member of
-the structs here is optional and of any type, and is read by what it turns out to be.
+The API leaves out fields that it documents as required, and sends others in several forms.
+Therefore every field of the structs here is optional and of any type, and its value decides how it
+is read.
 """
 
 from typing import Any
@@ -12,19 +13,19 @@ from recording_schemas import Kind, Status
 from worker.domain.snapshot import FoundFile, RecordingSnapshot, Storage
 from worker.domain.track_files import found_files, is_track_name, media_of, name_in_url
 from worker.realtimekit.decoding.fields import (
+    MAX_ERROR_LENGTH,
     Paging,
     Unreadable,
-    decoded,
-    is_last,
+    aware_time,
+    decode,
+    is_last_page,
+    non_negative_int,
     reason,
     text,
-    time,
-    whole,
 )
 from worker.realtimekit.models import RecordingPage
-from worker.realtimekit.redaction import secrets_in, without_secrets
+from worker.realtimekit.redaction import redact, secrets_in
 
-_LONGEST_ERROR = 500
 _KINDS: dict[str, Kind] = {"TRACK": "track", "COMPOSITE": "composite", "BROWSER": "composite"}
 _COMPOSITE_ENDINGS = (".mp4", ".webm", ".mkv", ".mp3", ".m4a", ".aac")
 
@@ -53,22 +54,22 @@ class _Recording(msgspec.Struct):
     recording: "_Recording | None" = None
 
 
-class _One(msgspec.Struct):
+class _RecordingEnvelope(msgspec.Struct):
     data: _Recording | list[_Recording | None] | None = None
     success: Any = None
 
 
-class _Many(msgspec.Struct):
+class _PageEnvelope(msgspec.Struct):
     data: list[_Recording | None] | None = None
     success: Any = None
     paging: Paging | None = None
 
 
-_ONE = msgspec.json.Decoder(_One)
-_MANY = msgspec.json.Decoder(_Many)
+_RECORDING = msgspec.json.Decoder(_RecordingEnvelope)
+_PAGE = msgspec.json.Decoder(_PageEnvelope)
 
 
-def read_recording(
+def decode_recording(
     body: bytes | bytearray,
     *,
     recording_id: str | None = None,
@@ -76,35 +77,38 @@ def read_recording(
     kind: Kind | None = None,
     status: Status | None = None,
 ) -> RecordingSnapshot:
-    """The recording in `data` or `data.recording`, or the first readable one of a list.
+    """The recording in `data` or `data.recording`, or the first usable one if that is a list.
 
-    The keywords are what the request itself tells: they stand in for what the answer lacks.
-    Raises `Unreadable` when then still no id or no known status is there.
+    The keyword arguments are known from the request. They stand in for fields that the body lacks.
+    Raises `Unreadable` without an id and a known status.
     """
-    answer = decoded(body, _ONE)
-    found = answer.data if isinstance(answer.data, list) else [answer.data]
-    if answer.success is not False:
-        for item in found:
+    envelope = decode(body, _RECORDING)
+    items = envelope.data if isinstance(envelope.data, list) else [envelope.data]
+    if envelope.success is not False:
+        for item in items:
             if snapshot := _snapshot(item, recording_id, meeting_id, kind, status):
                 return snapshot
-    raise Unreadable("the answer holds no recording with an id and a known status")
+    raise Unreadable("the body has no recording with an id and a known status")
 
 
-def read_page(
+def decode_recording_page(
     body: bytes | bytearray, *, per_page: int | None = None, meeting_id: str | None = None
 ) -> RecordingPage:
-    """One page of the list; items without an id or a known status are counted, not read."""
-    answer = decoded(body, _MANY)
-    if answer.success is False or answer.data is None:
-        raise Unreadable("the answer holds no list of recordings")
-    snapshots = [_snapshot(item, None, meeting_id, None, None) for item in answer.data]
+    """One page of the list. Items without an id or a known status are only counted.
+
+    Raises `Unreadable` without a list.
+    """
+    envelope = decode(body, _PAGE)
+    if envelope.success is False or envelope.data is None:
+        raise Unreadable("the body has no list of recordings")
+    snapshots = [_snapshot(item, None, meeting_id, None, None) for item in envelope.data]
     readable = tuple(snapshot for snapshot in snapshots if snapshot is not None)
     return RecordingPage(
         recordings=readable,
-        total_count=whole(answer.paging.total_count) if answer.paging else None,
-        end_offset=whole(answer.paging.end_offset) if answer.paging else None,
-        last=is_last(answer.paging, len(answer.data), per_page),
-        unreadable=len(snapshots) - len(readable),
+        total_count=non_negative_int(envelope.paging.total_count) if envelope.paging else None,
+        end_offset=non_negative_int(envelope.paging.end_offset) if envelope.paging else None,
+        is_last=is_last_page(envelope.paging, len(envelope.data), per_page),
+        unreadable_count=len(snapshots) - len(readable),
     )
 
 
@@ -120,7 +124,7 @@ def _snapshot(
     item = item.recording or item
     recording_id = text(item.id) or recording_id
     status = _status(item.status) or status
-    # Neither database finds an id again that has a NUL character.
+    # Neither database can find an id that contains a NUL character.
     if recording_id is None or "\x00" in recording_id or status is None:
         return None
     storage = _storage(item.storage_config)
@@ -130,15 +134,15 @@ def _snapshot(
         kind=kind or _kind(item),
         meeting_id=text(item.meeting_id) or _meeting_id(item.meeting) or meeting_id,
         session_id=text(item.session_id),
-        invoked_time=time(item.invoked_time),
-        started_time=time(item.started_time),
-        stopped_time=time(item.stopped_time),
-        recording_duration=whole(item.recording_duration),
+        invoked_time=aware_time(item.invoked_time),
+        started_time=aware_time(item.started_time),
+        stopped_time=aware_time(item.stopped_time),
+        recording_duration=non_negative_int(item.recording_duration),
         output_file_name=text(item.output_file_name),
         start_reason=reason(item.start_reason),
         stop_reason=reason(item.stop_reason),
         error_message=_error_message(item),
-        download_url_expiry=time(item.download_url_expiry),
+        download_url_expiry=aware_time(item.download_url_expiry),
         storage=storage,
         files=_files(item, status, storage),
     )
@@ -149,10 +153,10 @@ def _status(value: object) -> Status | None:
 
 
 def _kind(item: _Recording) -> Kind | None:
-    """The type is an empty string in lists: then the file name or the files' shape tells."""
-    named = _KINDS.get(item.type.upper()) if isinstance(item.type, str) else None
-    if named is not None:
-        return named
+    """From `type`; that is empty in lists, where the file name or the form of the files decides."""
+    kind = _KINDS.get(item.type.upper()) if isinstance(item.type, str) else None
+    if kind is not None:
+        return kind
     name = text(item.output_file_name) or ""
     if is_track_name(name) or isinstance(item.download_url, dict | list):
         return "track"
@@ -173,11 +177,11 @@ def _storage(config: object) -> Storage | None:
 
 
 def _error_message(item: _Recording) -> str | None:
-    words = text(item.err_message) or text(item.err_message_camel)
-    if words is None:
+    message = text(item.err_message) or text(item.err_message_camel)
+    if message is None:
         return None
     secrets = secrets_in({"storage_config": item.storage_config})
-    return without_secrets(words, secrets)[:_LONGEST_ERROR]
+    return redact(message, secrets)[:MAX_ERROR_LENGTH]
 
 
 def _files(item: _Recording, status: Status, storage: Storage | None) -> tuple[FoundFile, ...]:
@@ -191,9 +195,9 @@ def _files(item: _Recording, status: Status, storage: Storage | None) -> tuple[F
     return files
 
 
-def _audio_file(url: str, taken: list[str]) -> FoundFile:
+def _audio_file(url: str, names: list[str]) -> FoundFile:
     name = name_in_url(url)
-    if not name or name in taken:
-        stem = taken[0].rpartition(".")[0] if taken else ""
+    if not name or name in names:
+        stem = names[0].rpartition(".")[0] if names else ""
         name = f"{stem or 'recording'}-audio"
     return FoundFile(name=name, media="audio", download_url=url)

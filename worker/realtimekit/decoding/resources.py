@@ -1,4 +1,4 @@
-"""From the API's answers about participants and webhooks to values."""
+"""From responses about participants and webhook registrations to values."""
 
 from typing import Any
 
@@ -8,8 +8,8 @@ from worker.domain.snapshot import Participant
 from worker.realtimekit.decoding.fields import (
     Paging,
     Unreadable,
-    decoded,
-    is_last,
+    decode,
+    is_last_page,
     text,
 )
 from worker.realtimekit.models import Webhook
@@ -35,58 +35,61 @@ class _ParticipantList(msgspec.Struct):
     paging: Paging | None = None
 
 
-class _ParticipantPage(msgspec.Struct):
+class _ParticipantsEnvelope(msgspec.Struct):
     data: _ParticipantList
     success: Any = None
     paging: Paging | None = None
 
 
-class _OneWebhook(msgspec.Struct):
+class _WebhookEnvelope(msgspec.Struct):
     data: _Webhook | None = None
     success: Any = None
 
 
-class _Webhooks(msgspec.Struct):
+class _WebhooksEnvelope(msgspec.Struct):
     data: list[_Webhook | None]
     success: Any = None
 
 
-_PARTICIPANT_PAGE = msgspec.json.Decoder(_ParticipantPage)
-_ONE_WEBHOOK = msgspec.json.Decoder(_OneWebhook)
-_WEBHOOKS = msgspec.json.Decoder(_Webhooks)
+_PARTICIPANTS = msgspec.json.Decoder(_ParticipantsEnvelope)
+_WEBHOOK = msgspec.json.Decoder(_WebhookEnvelope)
+_WEBHOOKS = msgspec.json.Decoder(_WebhooksEnvelope)
 
 
-def read_participants(
+def decode_participants(
     body: bytes | bytearray, *, per_page: int
 ) -> tuple[tuple[Participant, ...], bool]:
-    """One page of participants, rows without an id left out, and whether it is the last one."""
-    answer = decoded(body, _PARTICIPANT_PAGE)
-    if answer.success is False:
-        raise Unreadable("the answer holds no list of participants")
-    rows = answer.data.participants
+    """One page of participants without rows that lack an id, and whether it is the last page.
+
+    Raises `Unreadable` without a list.
+    """
+    envelope = decode(body, _PARTICIPANTS)
+    if envelope.success is False:
+        raise Unreadable("the body has no list of participants")
+    rows = envelope.data.participants
     found = tuple(participant for row in rows if (participant := _participant(row)))
-    return found, is_last(answer.paging or answer.data.paging, len(rows), per_page)
+    return found, is_last_page(envelope.paging or envelope.data.paging, len(rows), per_page)
 
 
-def read_webhook(body: bytes | bytearray) -> Webhook:
-    """The webhook in `data`; `Unreadable` without an id and a URL."""
-    answer = decoded(body, _ONE_WEBHOOK)
-    webhook = _webhook(answer.data)
-    if answer.success is False or webhook is None:
-        raise Unreadable("the answer holds no webhook with an id and a URL")
+def decode_webhook(body: bytes | bytearray) -> Webhook:
+    """The webhook in `data`. Raises `Unreadable` without an id and a URL."""
+    envelope = decode(body, _WEBHOOK)
+    webhook = _webhook(envelope.data)
+    if envelope.success is False or webhook is None:
+        raise Unreadable("the body has no webhook with an id and a URL")
     return webhook
 
 
-def read_webhooks(body: bytes | bytearray) -> tuple[Webhook, ...]:
-    """All webhooks; rows without an id or a URL are left out."""
-    answer = decoded(body, _WEBHOOKS)
-    if answer.success is False:
-        raise Unreadable("the answer holds no list of webhooks")
-    return tuple(webhook for row in answer.data if (webhook := _webhook(row)))
+def decode_webhooks(body: bytes | bytearray) -> tuple[Webhook, ...]:
+    """All webhooks without rows that lack an id or a URL. Raises `Unreadable` without a list."""
+    envelope = decode(body, _WEBHOOKS)
+    if envelope.success is False:
+        raise Unreadable("the body has no list of webhooks")
+    return tuple(webhook for row in envelope.data if (webhook := _webhook(row)))
 
 
-def read_nothing(_body: bytes | bytearray) -> None:
-    """The answer tells nothing that is used."""
+def ignore_body(_body: bytes | bytearray) -> None:
+    """Nothing in the body is used."""
 
 
 def _participant(row: _Participant | None) -> Participant | None:

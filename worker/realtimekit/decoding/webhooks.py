@@ -1,7 +1,7 @@
 """From the bodies of webhooks to values.
 
-Two generations of the wording are about. Only the event's name, the recording's id and its status
-can be relied on; whatever else there is, is read by what it turns out to be.
+The API sends two generations of field names. Only the name of the event and the recording's id and
+status are required; any other field is read if it has a usable form.
 """
 
 import re
@@ -11,20 +11,27 @@ import msgspec
 
 from recording_schemas import Status
 from worker.domain.snapshot import RecordingSnapshot
-from worker.realtimekit.decoding.fields import Unreadable, decoded, reason, text, time, whole
+from worker.realtimekit.decoding.fields import (
+    MAX_ERROR_LENGTH,
+    Unreadable,
+    aware_time,
+    decode,
+    non_negative_int,
+    reason,
+    text,
+)
 
-STATUS_UPDATE: Final = "recording.statusUpdate"
-"""The event that tells of a recording's status."""
+RECORDING_STATUS_UPDATE: Final = "recording.statusUpdate"
+"""The name of the event that reports a recording's status."""
 
-_LONGEST_ERROR = 500
 _ID = re.compile(r"[A-Za-z0-9_-]{1,128}")
 
 
 class WebhookEvent(msgspec.Struct, frozen=True, kw_only=True):
-    """What a webhook tells. `recording` is None for every event but `STATUS_UPDATE`.
+    """One webhook. `recording` is None for every event but `RECORDING_STATUS_UPDATE`.
 
-    The recording's `files` are always empty and its `kind` None: a webhook does not tell them, or
-    not all of them.
+    The recording's `files` are always empty and its `kind` is None, because webhooks do not report
+    them, or not all of them.
     """
 
     event: str
@@ -56,46 +63,48 @@ class _Body(msgspec.Struct):
 _BODY = msgspec.json.Decoder(_Body)
 
 
-def read_webhook_event(body: bytes | bytearray) -> WebhookEvent:
-    """What a webhook's body tells.
+def decode_webhook_event(body: bytes | bytearray) -> WebhookEvent:
+    """The webhook in `body`.
 
-    Raises `Unreadable` when it is no JSON object, names no event, or is a status update without an
-    id and a known status.
+    Raises `Unreadable` when the body is no JSON object, has no event name, or is a status update
+    without an id and a known status.
     """
-    told = decoded(body, _BODY)
-    event = text(told.event)
+    webhook = decode(body, _BODY)
+    event = text(webhook.event)
     if event is None:
-        raise Unreadable("the webhook names no event")
-    if event != STATUS_UPDATE:
+        raise Unreadable("the webhook has no event name")
+    if event != RECORDING_STATUS_UPDATE:
         return WebhookEvent(event=event)
-    return WebhookEvent(event=event, recording=_snapshot(_recording(told.recording), told.meeting))
+    return WebhookEvent(
+        event=event, recording=_snapshot(_recording(webhook.recording), webhook.meeting)
+    )
 
 
-def _recording(given: object) -> _Recording:
+def _recording(value: object) -> _Recording:
     try:
-        return msgspec.convert(given, _Recording)
+        return msgspec.convert(value, _Recording)
     except msgspec.ValidationError:
-        raise Unreadable("the webhook holds no recording") from None
+        raise Unreadable("the webhook has no recording") from None
 
 
-def _snapshot(told: _Recording, meeting: object) -> RecordingSnapshot:
-    recording_id = text(told.id) or text(told.recording_id) or ""
-    status = Status.__members__.get(told.status) if isinstance(told.status, str) else None
+def _snapshot(recording: _Recording, meeting: object) -> RecordingSnapshot:
+    recording_id = text(recording.id) or text(recording.recording_id) or ""
+    status = Status.__members__.get(recording.status) if isinstance(recording.status, str) else None
     if not _ID.fullmatch(recording_id) or status is None:
-        raise Unreadable("the webhook holds no recording with an id and a known status")
-    about = meeting if isinstance(meeting, dict) else {}
-    words = text(told.err_message)
+        raise Unreadable("the webhook has no recording with an id and a known status")
+    meeting_fields = meeting if isinstance(meeting, dict) else {}
+    message = text(recording.err_message)
     return RecordingSnapshot(
         recording_id=recording_id,
         status=status,
-        meeting_id=text(told.meeting_id) or text(about.get("id")),
-        session_id=text(told.room_uuid) or text(about.get("sessionId")),
-        invoked_time=time(told.invoked_time),
-        started_time=time(told.started_time),
-        stopped_time=time(told.stopped_time),
-        recording_duration=whole(told.recording_duration),
-        output_file_name=text(told.output_file_name),
-        start_reason=reason(told.start_reason),
-        stop_reason=reason(told.stop_reason),
-        error_message=words[:_LONGEST_ERROR] if words else None,
+        meeting_id=text(recording.meeting_id) or text(meeting_fields.get("id")),
+        session_id=text(recording.room_uuid) or text(meeting_fields.get("sessionId")),
+        invoked_time=aware_time(recording.invoked_time),
+        started_time=aware_time(recording.started_time),
+        stopped_time=aware_time(recording.stopped_time),
+        recording_duration=non_negative_int(recording.recording_duration),
+        output_file_name=text(recording.output_file_name),
+        start_reason=reason(recording.start_reason),
+        stop_reason=reason(recording.stop_reason),
+        error_message=message[:MAX_ERROR_LENGTH] if message else None,
     )

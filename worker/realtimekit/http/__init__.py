@@ -1,0 +1,4 @@
+"""An httpx transport over HTTP/1.1 connections that are kept open, parsed by httptools.
+
+`transport` is the httpx side (connections, limits, TLS), `protocol` one connection.
+"""

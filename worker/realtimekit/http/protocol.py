@@ -1,29 +1,30 @@
-"""One connection to the API, on which one request after the other is answered: HTTP/1.1.
+"""One HTTP/1.1 connection to the API, which carries one request after the other.
 
 The parser is llhttp, that of Node.js, through httptools.
 """
 
 import asyncio
-from typing import NamedTuple, cast
+from typing import Final, NamedTuple, cast
 
 import httptools
 import httpx
 
-LARGEST_ANSWER = 8 * 1024 * 1024
-_LARGEST_HEAD = 64 * 1024
+MAX_RESPONSE_BYTES: Final = 8 * 1024 * 1024
+MAX_HEAD_BYTES: Final = 64 * 1024
+
 _INFORMATIONAL = range(100, 200)
 
 
-class TooLarge(httpx.HTTPError):
-    """An answer that is not read to its end: it is larger than `LARGEST_ANSWER`."""
+class ResponseTooLarge(httpx.HTTPError):
+    """A response that was not read to its end, because it exceeds `MAX_RESPONSE_BYTES`."""
 
     def __init__(self, status: int) -> None:
-        super().__init__(f"the answer is larger than {LARGEST_ANSWER} bytes")
+        super().__init__(f"the response is larger than {MAX_RESPONSE_BYTES} bytes")
         self.status = status
 
 
-class Told(NamedTuple):
-    """A whole answer as it came, its body still packed if its headers say so."""
+class RawResponse(NamedTuple):
+    """A whole response as received: the body is still compressed if the headers say so."""
 
     status: int
     headers: list[tuple[bytes, bytes]]
@@ -31,112 +32,113 @@ class Told(NamedTuple):
 
 
 class HttpProtocol(asyncio.Protocol):
-    """Sends a request and collects its answer. After anything unexpected it is closed."""
+    """Sends a request and collects its response. Anything unexpected closes the connection."""
 
     def __init__(self) -> None:
         self._transport: asyncio.Transport | None = None
         self._parser = httptools.HttpResponseParser(self)
-        self._waiting: asyncio.Future[Told] | None = None
-        self._keep = True
+        self._response: asyncio.Future[RawResponse] | None = None
+        self._keep_alive = True
         self._received = 0
-        self._begin()
+        self._reset_response()
 
     @property
-    def usable(self) -> bool:
+    def is_usable(self) -> bool:
         """Whether another request may be sent."""
-        return self._keep and self._transport is not None and not self._transport.is_closing()
+        return self._keep_alive and self._transport is not None and not self._transport.is_closing()
 
-    async def exchange(self, request: bytes) -> Told:
-        """The answer to a request. One at a time.
+    async def exchange(self, request: bytes) -> RawResponse:
+        """Send a request and return its response. One request at a time.
 
-        Raises httpx's ConnectError when nothing was sent, else `TooLarge`, ReadError or
-        RemoteProtocolError: the request may have been executed. Once cancelled, the connection is
-        of no use any more.
+        Raises httpx's ConnectError when nothing was sent. Raises ResponseTooLarge, httpx's
+        ReadError or RemoteProtocolError when the request may have been executed. If the caller is
+        cancelled, the connection is closed.
         """
-        if self._transport is None or not self.usable:
+        if self._transport is None or not self.is_usable:
             raise httpx.ConnectError("the connection was closed before the request was sent")
-        self._waiting = asyncio.get_running_loop().create_future()
+        self._response = asyncio.get_running_loop().create_future()
         self._received = 0
         self._transport.write(request)
         try:
-            return await self._waiting
+            return await self._response
         finally:
-            if not self._waiting.done() or self._waiting.cancelled():
+            if not self._response.done() or self._response.cancelled():
                 self.close()
-            self._waiting = None
+            self._response = None
 
     def close(self) -> None:
-        """Let go of it at once."""
-        self._keep = False
+        """Close the connection at once."""
+        self._keep_alive = False
         if self._transport is not None:
             self._transport.abort()
 
-    # What the event loop tells
+    # Called by the event loop
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """It is open."""
+        """Keep the transport of the open connection."""
         self._transport = cast("asyncio.Transport", transport)
 
     def data_received(self, data: bytes) -> None:
-        """A piece of an answer came."""
+        """Parse a part of a response."""
         self._received += len(data)
         try:
             self._parser.feed_data(data)
         except (httptools.HttpParserError, httptools.HttpParserUpgrade):
-            self._fail(httpx.RemoteProtocolError("what came is no HTTP answer"))
+            self._fail(httpx.RemoteProtocolError("the data received is no HTTP response"))
             return
-        if self._received > LARGEST_ANSWER + _LARGEST_HEAD or self._size > LARGEST_ANSWER:
-            self._fail(TooLarge(self._parser.get_status_code()))
+        max_received = MAX_RESPONSE_BYTES + MAX_HEAD_BYTES
+        if self._received > max_received or self._body_size > MAX_RESPONSE_BYTES:
+            self._fail(ResponseTooLarge(self._parser.get_status_code()))
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """It is closed. An answer may end with that, if it does not say how long it is."""
-        self._keep = False
-        if exc is None and self._is_headed and not self._is_framed:
+        """End the response: without a length of its own, it ends with the connection."""
+        self._keep_alive = False
+        if exc is None and self._has_headers and not self._has_length:
             self._complete()
         self._fail(httpx.ReadError("the connection was closed"))
 
-    # What the parser tells
+    # Called by the parser
 
     def on_message_begin(self) -> None:
-        """An answer begins."""
-        if self._waiting is None or self._waiting.done():
-            self.close()  # nobody has asked for it: whose would it be?
-        self._begin()
+        """Begin a response. One that was not asked for belongs to no request."""
+        if self._response is None or self._response.done():
+            self.close()
+        self._reset_response()
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        """A header of it."""
+        """Collect a header."""
         self._headers.append((name, value))
         if name.lower() in {b"content-length", b"transfer-encoding"}:
-            self._is_framed = True
+            self._has_length = True
 
     def on_headers_complete(self) -> None:
-        """All its headers are there."""
-        self._is_headed = self._parser.get_status_code() not in _INFORMATIONAL
+        """Note the end of the headers, unless the response is only informational."""
+        self._has_headers = self._parser.get_status_code() not in _INFORMATIONAL
 
-    def on_body(self, piece: bytes) -> None:
-        """A piece of its body."""
-        self._body.append(piece)
-        self._size += len(piece)
+    def on_body(self, chunk: bytes) -> None:
+        """Collect a part of the body."""
+        self._body.append(chunk)
+        self._body_size += len(chunk)
 
     def on_message_complete(self) -> None:
-        """It is whole."""
-        if self._is_headed:
-            self._keep = self._keep and self._parser.should_keep_alive()
+        """Complete the response, unless it is only informational."""
+        if self._has_headers:
+            self._keep_alive = self._keep_alive and self._parser.should_keep_alive()
             self._complete()
 
-    def _begin(self) -> None:
+    def _reset_response(self) -> None:
         self._headers: list[tuple[bytes, bytes]] = []
         self._body: list[bytes] = []
-        self._size = 0
-        self._is_framed = self._is_headed = False
+        self._body_size = 0
+        self._has_length = self._has_headers = False
 
     def _complete(self) -> None:
-        if self._waiting is not None and not self._waiting.done():
+        if self._response is not None and not self._response.done():
             status = self._parser.get_status_code()
-            self._waiting.set_result(Told(status, self._headers, b"".join(self._body)))
-        self._begin()  # what was told is not told again, nor kept for as long as the connection
+            self._response.set_result(RawResponse(status, self._headers, b"".join(self._body)))
+        self._reset_response()  # do not keep the body for as long as the connection
 
     def _fail(self, error: Exception) -> None:
         self.close()
-        if self._waiting is not None and not self._waiting.done():
-            self._waiting.set_exception(error)
+        if self._response is not None and not self._response.done():
+            self._response.set_exception(error)

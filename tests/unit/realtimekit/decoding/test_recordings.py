@@ -9,7 +9,7 @@ import pytest
 from recording_schemas import Status
 from worker.domain.snapshot import FoundFile, RecordingSnapshot, Storage
 from worker.realtimekit.decoding.fields import Unreadable
-from worker.realtimekit.decoding.recordings import read_page, read_recording
+from worker.realtimekit.decoding.recordings import decode_recording, decode_recording_page
 
 TEMPLATE = (
     "{{file_name_prefix}}_{{user_id}}_{{peer_id}}_{{stream_kind}}_{{media_kind}}_{{date_time}}.webm"
@@ -24,7 +24,7 @@ def body(data: object, **members: object) -> bytes:
 
 
 def snapshot(**members: Any) -> RecordingSnapshot:
-    return read_recording(body({"id": "rec-1", "status": "RECORDING"} | members))
+    return decode_recording(body({"id": "rec-1", "status": "RECORDING"} | members))
 
 
 def test_a_whole_answer_becomes_a_snapshot() -> None:
@@ -82,11 +82,11 @@ def test_an_id_and_a_status_are_enough() -> None:
     ids=["data", "data.recording", "a list"],
 )
 def test_a_recording_is_found_wherever_it_was_seen(data: object) -> None:
-    assert read_recording(body(data)).recording_id == "rec-1"
+    assert decode_recording(body(data)).recording_id == "rec-1"
 
 
 def test_what_the_request_tells_stands_in_for_what_the_answer_lacks() -> None:
-    found = read_recording(
+    found = decode_recording(
         body({}), recording_id="rec-1", meeting_id="m", kind="track", status=Status.INVOKED
     )
     assert (found.recording_id, found.meeting_id, found.kind) == ("rec-1", "m", "track")
@@ -116,7 +116,7 @@ def test_what_the_request_tells_stands_in_for_what_the_answer_lacks() -> None:
 )
 def test_an_answer_without_an_id_and_a_known_status_is_unreadable(answer: bytes) -> None:
     with pytest.raises(Unreadable):
-        read_recording(answer)
+        decode_recording(answer)
 
 
 def test_members_of_an_unexpected_form_count_as_missing() -> None:
@@ -276,11 +276,11 @@ def paging(total: object, end: object) -> dict[str, object]:
 
 
 def test_a_page_leaves_out_and_counts_what_it_cannot_read() -> None:
-    page = read_page(
+    page = decode_recording_page(
         body([ITEM, ITEM | {"status": "MELTED"}, {"status": "RECORDING"}, None], **paging(9, 4))
     )
     assert [found.recording_id for found in page.recordings] == ["rec-1"]
-    assert (page.unreadable, page.total_count, page.end_offset) == (3, 9, 4)
+    assert (page.unreadable_count, page.total_count, page.end_offset) == (3, 9, 4)
 
 
 @pytest.mark.parametrize(
@@ -299,7 +299,7 @@ def test_a_page_leaves_out_and_counts_what_it_cannot_read() -> None:
 def test_the_last_page_is_known_by_its_offset_or_by_not_being_full(
     items: list[object], members: dict[str, object], per_page: int | None, last: bool
 ) -> None:
-    assert read_page(body(items, **members), per_page=per_page).last is last
+    assert decode_recording_page(body(items, **members), per_page=per_page).is_last is last
 
 
 @pytest.mark.parametrize(
@@ -307,4 +307,4 @@ def test_the_last_page_is_known_by_its_offset_or_by_not_being_full(
 )
 def test_a_page_that_is_no_list_of_objects_is_unreadable(answer: bytes) -> None:
     with pytest.raises(Unreadable):
-        read_page(answer)
+        decode_recording_page(answer)

@@ -126,9 +126,9 @@ CALLS: dict[str, Callable[[RealtimeKitClient], Awaitable[Any]]] = {
 
 @pytest.mark.parametrize("call", CALLS.values(), ids=CALLS)
 @pytest.mark.parametrize("data", [None, 7, "text", {}, {"participants": 7}])
-async def test_data_of_another_form_is_an_unreadable_answer(
+async def test_data_of_another_form_is_an_unreadable_response(
     call: Callable[[RealtimeKitClient], Awaitable[Any]], data: object
 ) -> None:
     with pytest.raises((Unavailable, OutcomeUnknown)) as raised:
         await call(Api(data).client)
-    assert raised.value.code == "unreadable_answer"
+    assert raised.value.code == "unreadable_response"

@@ -9,7 +9,7 @@ import pytest
 from recording_schemas import Status
 from worker.domain.snapshot import RecordingSnapshot
 from worker.realtimekit.decoding.fields import Unreadable
-from worker.realtimekit.decoding.webhooks import WebhookEvent, read_webhook_event
+from worker.realtimekit.decoding.webhooks import WebhookEvent, decode_webhook_event
 
 ID = "97cb480d-0a4b-4a5e-9a7e-0d7c2f1f3b11"
 DOCUMENTED: dict[str, Any] = {
@@ -47,7 +47,7 @@ FORMER: dict[str, Any] = {
 
 
 def read(body: object) -> WebhookEvent:
-    return read_webhook_event(msgspec.json.encode(body))
+    return decode_webhook_event(msgspec.json.encode(body))
 
 
 def test_the_documented_wording_is_read_without_its_urls() -> None:
@@ -123,7 +123,7 @@ def test_a_status_update_without_an_id_and_a_status_is_unreadable(recording: obj
 )
 def test_what_names_no_event_is_unreadable(body: bytes) -> None:
     with pytest.raises(Unreadable):
-        read_webhook_event(body)
+        decode_webhook_event(body)
 
 
 @pytest.mark.parametrize("event", ["meeting.ended", "livestreaming.statusUpdate", "of tomorrow"])

@@ -211,7 +211,7 @@ async def test_an_answer_that_drips_in_for_ever_ends_at_the_total_deadline() -> 
 async def test_an_answer_without_end_is_read_up_to_the_bound() -> None:
     async with serving(flood) as server, client_of(server.port) as client:
         failure = await failure_of(get(client))
-        assert (type(failure), failure.code) == (Unavailable, "answer_too_large")
+        assert (type(failure), failure.code) == (Unavailable, "response_too_large")
 
 
 async def test_a_refused_connection_is_surely_not_executed() -> None:

@@ -9,8 +9,8 @@ import httpx
 import pytest
 
 from sandbox.waiting import eventually
-from worker.realtimekit.http.protocol import LARGEST_ANSWER, TooLarge
-from worker.realtimekit.http.transport import MOST_CONNECTIONS, Transport, _Kept
+from worker.realtimekit.http.protocol import MAX_RESPONSE_BYTES, ResponseTooLarge
+from worker.realtimekit.http.transport import MAX_CONNECTIONS, HttpTransport, _IdleConnection
 
 HEAD = b"HTTP/1.1 200 OK\r\n"
 GOOD = HEAD + b"Content-Length: 2\r\n\r\nok"
@@ -66,8 +66,8 @@ class Server:
 
 
 @asynccontextmanager
-async def met(*scenes: Play) -> AsyncIterator[tuple[Server, Transport]]:
-    server, transport = Server(*scenes), Transport()
+async def met(*scenes: Play) -> AsyncIterator[tuple[Server, HttpTransport]]:
+    server, transport = Server(*scenes), HttpTransport()
     listener = await asyncio.start_server(server.serve, "127.0.0.1", 0)
     server.url = f"http://127.0.0.1:{listener.sockets[0].getsockname()[1]}/path?q=1"
     try:
@@ -79,7 +79,7 @@ async def met(*scenes: Play) -> AsyncIterator[tuple[Server, Transport]]:
 
 
 async def ask(
-    transport: Transport, url: str, content: bytes = b"", **extensions: object
+    transport: HttpTransport, url: str, content: bytes = b"", **extensions: object
 ) -> tuple[int, bytes]:
     method = "POST" if content else "GET"
     request = httpx.Request(
@@ -89,8 +89,8 @@ async def ask(
     return response.status_code, await response.aread()
 
 
-def kept_by(transport: Transport) -> list[_Kept]:
-    return [one for kept in transport._kept.values() for one in kept]
+def kept_by(transport: HttpTransport) -> list[_IdleConnection]:
+    return [one for kept in transport._idle.values() for one in kept]
 
 
 def saying(*pieces: bytes) -> Play:
@@ -234,7 +234,9 @@ async def test_a_kept_connection_that_is_closed_over_there_is_not_used_again() -
     async with met(saying_and_closing(GOOD)) as (server, transport):
         for _ in range(3):
             assert await ask(transport, server.url) == (200, b"ok")
-            await eventually(lambda: not any(one.wire.usable for one in kept_by(transport)))
+            await eventually(
+                lambda: not any(one.connection.is_usable for one in kept_by(transport))
+            )
         assert server.connections == 3
 
 
@@ -263,9 +265,9 @@ async def test_a_cancelled_request_takes_its_connection_along() -> None:
     ids=["by its length", "of its head", "without end"],
 )
 async def test_an_answer_is_collected_up_to_the_bound(head: bytes) -> None:
-    flood = [b"x" * 65_536] * (LARGEST_ANSWER // 65_536 + 2)
+    flood = [b"x" * 65_536] * (MAX_RESPONSE_BYTES // 65_536 + 2)
     async with met(saying_and_closing(head, *flood)) as (server, transport):
-        with pytest.raises((TooLarge, httpx.RemoteProtocolError)):
+        with pytest.raises((ResponseTooLarge, httpx.RemoteProtocolError)):
             await ask(transport, server.url)
 
 
@@ -279,29 +281,29 @@ async def test_more_requests_than_places_wait_for_one_and_give_up_in_time() -> N
             await peer.send(GOOD)
 
     async with met(scene) as (server, transport):
-        asking = [asyncio.create_task(ask(transport, server.url)) for _ in range(MOST_CONNECTIONS)]
-        await eventually(lambda: server.connections == MOST_CONNECTIONS)
+        asking = [asyncio.create_task(ask(transport, server.url)) for _ in range(MAX_CONNECTIONS)]
+        await eventually(lambda: server.connections == MAX_CONNECTIONS)
         with pytest.raises(httpx.PoolTimeout):
             await ask(transport, server.url, timeout={"pool": 0.05})
         one_more = asyncio.create_task(ask(transport, server.url))
         free.set()
         assert await one_more == (200, b"ok")
         await asyncio.gather(*asking)
-        assert server.connections == MOST_CONNECTIONS
+        assert server.connections == MAX_CONNECTIONS
 
 
 async def test_who_does_not_listen_is_named_in_the_error() -> None:
     with socket.socket() as bound:
         bound.bind(("127.0.0.1", 0))
         port = bound.getsockname()[1]
-        transport = Transport()
+        transport = HttpTransport()
         with pytest.raises(httpx.ConnectError, match=f"^127.0.0.1:{port}: "):
             await ask(transport, f"http://127.0.0.1:{port}/")
 
 
 async def test_a_name_that_does_not_exist_is_an_error_of_connecting() -> None:
     with pytest.raises(httpx.ConnectError, match=r"^nowhere\.invalid:80: "):
-        await ask(Transport(), "http://nowhere.invalid/")
+        await ask(HttpTransport(), "http://nowhere.invalid/")
 
 
 async def test_what_was_answered_is_not_answered_again_when_the_connection_ends() -> None:
@@ -321,13 +323,13 @@ async def test_a_kept_connection_keeps_nothing_of_its_last_answer() -> None:
     async with met(saying(HEAD + b"Content-Length: 1000000\r\n\r\n" + body)) as (server, transport):
         assert (await ask(transport, server.url))[1] == body
         (kept,) = kept_by(transport)
-        assert (kept.wire._body, kept.wire._headers) == ([], [])
+        assert (kept.connection._body, kept.connection._headers) == ([], [])
 
 
 @pytest.mark.parametrize("host", [f"{'a' * 64}.invalid", "a..invalid"])
 async def test_a_name_that_cannot_be_one_is_an_error_of_connecting(host: str) -> None:
     with pytest.raises(httpx.ConnectError):
-        await ask(Transport(), f"http://{host}/")
+        await ask(HttpTransport(), f"http://{host}/")
 
 
 async def test_an_answer_after_the_end_leaves_no_connection_open() -> None:

@@ -1,4 +1,4 @@
-"""Where sources on the API disagree or are silent: what this sandbox does, and how to change it."""
+"""How the emulated API behaves where sources on the real one disagree or say nothing."""
 
 from typing import Annotated, Literal
 
@@ -15,51 +15,55 @@ STATUSES: tuple[Status, ...] = (*LIVE, "UPLOADING", *ENDED)
 
 
 class Behaviour(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
-    """How this emulated API behaves. Members may be set at any time and count from then on.
+    """Every rule that can be changed. A field may be set at any time and counts from then on.
 
-    Seconds are sandbox time except where a name begins with `real_`.
+    Seconds are sandbox time, except in fields whose name begins with `real_`.
     """
 
     # The lifecycle.
     invoked_seconds: Seconds = 1.0
     uploading_seconds: Seconds = 1.0
-    empty_seconds: Seconds = 60.0  # Without participants, until a session and its recordings end.
-    retention_seconds: Seconds = 7 * 86400.0  # How long files are kept and their URLs are good.
-    short_recordings_fail: bool = False  # Recordings under `short_seconds` end as ERRORED.
+    empty_seconds: Seconds = 60.0  # How long a session without participants lives.
+    retention_seconds: Seconds = 7 * 86400.0  # How long files and their URLs live.
+    short_recordings_fail: bool = False  # Under `short_seconds`, a recording ends as ERRORED.
     short_seconds: Seconds = 5.0
 
-    # What it refuses, and with which status.
-    strict: bool = False  # An unknown meeting is 404, not a live one; only listed tokens are good.
+    # Refusals, and their status.
+    strict: bool = False  # An unknown meeting is 404, and only listed tokens are valid.
     validation_status: Literal[400, 422] = 400
-    no_session_status: Literal[400, 404] = 400  # A track start without a live session.
-    ended_status: Literal[400, 404, 409] = 404  # A stop, pause or resume of what has ended.
-    second_track_conflicts: bool = False  # A second track recording in one meeting is 409.
+    no_session_status: Literal[400, 404] = 400  # For a track start without a live session.
+    ended_status: Literal[400, 404, 409] = 404  # For a stop, pause or resume after the end.
+    second_track_conflicts: bool = False  # Whether a second track recording in a meeting is 409.
 
-    # What it answers.
+    # Responses.
     default_per_page: Annotated[int, msgspec.Meta(ge=1)] = 20
     max_per_page: Annotated[int, msgspec.Meta(ge=1)] = 100
-    newest_first: bool = True  # The list's order when nobody asks for one.
-    list_lag_seconds: Seconds = 0.0  # The list shows the world as it was so long ago.
+    newest_first: bool = True  # The order of the list by default.
+    list_lag_seconds: Seconds = 0.0  # The list is this much out of date.
     track_download_url: Shape = "layers"
-    list_track_urls: bool = False  # Whether a list tells a track recording's files, as a GET does.
-    track_start_nested: bool = True  # `data.recording`; otherwise the recording is `data` itself.
+    list_track_urls: bool = False  # Whether a list has the URLs of track recordings, as a GET has.
+    track_start_nested: bool = True  # The recording is `data.recording`, else `data` itself.
 
     # Webhooks.
     webhook_statuses: tuple[Status, ...] = ("RECORDING", "UPLOADING", "UPLOADED", "ERRORED")
     webhook_generation: Literal["cloudflare", "dyte"] = "cloudflare"
-    webhook_track_urls: bool = False  # Whether an uploaded track's webhook carries its URLs.
+    webhook_track_urls: bool = False  # Whether the webhook of an uploaded track has its URLs.
     webhook_retry_keeps_uuid: bool = False
     webhook_attempts: Annotated[int, msgspec.Meta(ge=1)] = 6
     real_webhook_retry_seconds: Seconds = 0.5  # Doubled with each attempt.
     real_webhook_timeout_seconds: Seconds = 10.0
 
-    # "1200/300" is requests/seconds for everything, "1000/50:recordings" only for recordings.
+    # Requests/seconds: "1200/300" limits all requests, "1000/50:recordings" those of recordings.
     rate_limits: tuple[RateLimit, ...] = ()
     real_rate_block_seconds: Seconds = 300.0
-    rate_headers: bool = True  # Answers tell of the limits in Ratelimit and Ratelimit-Policy.
+    rate_headers: bool = True  # Responses have Ratelimit and Ratelimit-Policy headers.
 
-    def change(self, members: dict[str, object]) -> None:
-        """Set several members at once. msgspec.ValidationError, and no change, if one is wrong."""
-        checked = msgspec.convert({**msgspec.structs.asdict(self), **members}, type(self))
-        for name in members:
+    def change(self, fields: dict[str, object]) -> None:
+        """Set several fields at once.
+
+        Raises:
+            msgspec.ValidationError: if a field is unknown or invalid. Then no field is changed.
+        """
+        checked = msgspec.convert({**msgspec.structs.asdict(self), **fields}, type(self))
+        for name in fields:
             setattr(self, name, getattr(checked, name))

@@ -1,4 +1,4 @@
-"""Sandbox time: it may run faster than real time, stand still, or be moved forward by hand."""
+"""Sandbox time. It may run faster than real time, stand still, or be advanced by hand."""
 
 import asyncio
 import heapq
@@ -9,14 +9,14 @@ from datetime import UTC, datetime
 from itertools import count
 
 
-def iso(moment: float) -> str:
-    """RFC 3339 in UTC with milliseconds, as the API writes its times."""
-    text = datetime.fromtimestamp(moment, UTC).isoformat(timespec="milliseconds")
+def iso(seconds: float) -> str:
+    """Epoch seconds as RFC 3339 in UTC with milliseconds, which is the API's format."""
+    text = datetime.fromtimestamp(seconds, UTC).isoformat(timespec="milliseconds")
     return text.replace("+00:00", "Z")
 
 
 class Timer:
-    """Something that will happen at `when` (epoch seconds of sandbox time), unless cancelled."""
+    """An action that is due at `when` (epoch seconds of sandbox time), unless cancelled."""
 
     __slots__ = ("action", "when")
 
@@ -25,16 +25,16 @@ class Timer:
         self.action: Callable[[], None] | None = action
 
     def cancel(self) -> None:
-        """Make sure that it does not happen; harmless when it already has."""
+        """Drop the action. Has no effect if it has run already."""
         self.action = None
 
 
 class Clock:
-    """Sandbox time in epoch seconds, and what is due in it.
+    """Sandbox time in epoch seconds, and the actions that are due in it.
 
-    `speed` 1 is real time, 60 makes a minute of each second, 0 stands still until `advance`.
-    Actions run in the order of their moments, and `now()` inside an action is exactly the moment
-    it was set for, however late the machine gets round to it: times are facts of the timeline.
+    Speed 1 is real time, 60 turns a second into a minute, and 0 stands still until `advance`.
+    Actions run in the order of their due times. Inside an action `now()` is exactly its due time,
+    however late it runs, so that times do not depend on the load of the machine.
     """
 
     def __init__(
@@ -42,15 +42,15 @@ class Clock:
         *,
         speed: float = 1.0,
         start: float | None = None,
-        ticks: Callable[[], float] = time.monotonic,
+        monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
-        self._ticks = ticks
+        self._monotonic = monotonic
         self._base = time.time() if start is None else start
-        self._anchor = ticks()
+        self._anchor = monotonic()
         self._speed = speed
         self._heap: list[tuple[float, int, Timer]] = []
         self._order = count()
-        self._moment: float | None = None
+        self._action_time: float | None = None
         self._changed = asyncio.Event()
 
     @property
@@ -59,19 +59,19 @@ class Clock:
         return self._speed
 
     def set_speed(self, speed: float) -> None:
-        """Run at another speed from now on; 0 stands still. ValueError when negative."""
+        """Run at another speed from now on. ValueError if it is negative or infinite."""
         if not 0 <= speed < float("inf"):
             raise ValueError("speed must be a number from 0 on")
-        self._base, self._anchor = self.now(), self._ticks()
+        self._base, self._anchor = self.now(), self._monotonic()
         self._speed = speed
         self._changed.set()
 
     def now(self) -> float:
-        """The moment it is; inside an action, the moment the action was set for."""
-        return self._real_now() if self._moment is None else self._moment
+        """The current time. Inside an action, the action's due time."""
+        return self._real_now() if self._action_time is None else self._action_time
 
     def advance(self, seconds: float) -> None:
-        """Move forward and let happen what becomes due on the way. ValueError when negative."""
+        """Move time forward and run the actions that become due. ValueError if negative."""
         if seconds < 0:
             raise ValueError("time only moves forward")
         self._base += seconds
@@ -79,7 +79,7 @@ class Clock:
         self._changed.set()
 
     def at(self, when: float, action: Callable[[], None]) -> Timer:
-        """Let `action` happen at `when`, or at the next opportunity when that has passed."""
+        """Run `action` at `when`; as soon as possible if that time has passed."""
         timer = Timer(when, action)
         heapq.heappush(self._heap, (when, next(self._order), timer))
         if self._heap[0][2] is timer:
@@ -87,21 +87,21 @@ class Clock:
         return timer
 
     def run_due(self) -> None:
-        """Let happen whatever is due. Called before every look at the world, so none is stale."""
-        if self._moment is not None:
+        """Run the actions that are due. Call it before each request, so that no state is stale."""
+        if self._action_time is not None:
             return
         now = self._real_now()
         try:
             while self._heap and self._heap[0][0] <= now:
                 when, _, timer = heapq.heappop(self._heap)
                 if timer.action is not None:
-                    self._moment = max(when, self._moment or when)
+                    self._action_time = max(when, self._action_time or when)
                     timer.action()
         finally:
-            self._moment = None
+            self._action_time = None
 
     async def run(self) -> None:
-        """Keep the timeline going until cancelled."""
+        """Run actions as they become due, until cancelled."""
         while True:
             self.run_due()
             self._changed.clear()
@@ -110,7 +110,7 @@ class Clock:
                     await self._changed.wait()
 
     def _real_now(self) -> float:
-        return self._base + (self._ticks() - self._anchor) * self._speed
+        return self._base + (self._monotonic() - self._anchor) * self._speed
 
     def _real_seconds_to_next(self) -> float | None:
         if not self._heap or self._speed == 0:

@@ -1,8 +1,8 @@
-"""How the emulated API says no."""
+"""Refusals of the emulated API."""
 
 
 class Refusal(Exception):
-    """The request is answered with `status` and the vendor's error envelope around `message`."""
+    """The request fails with `status`; `message` goes into the API's error envelope."""
 
     def __init__(self, status: int, message: str) -> None:
         super().__init__(f"{status}: {message}")
@@ -11,7 +11,7 @@ class Refusal(Exception):
 
 
 class NotFound(Refusal):
-    """404: the thing that the path names does not exist."""
+    """404: there is no such `thing`, e.g. "recording"."""
 
-    def __init__(self, what: str) -> None:
-        super().__init__(404, f"NOT_FOUND: {what} not found")
+    def __init__(self, thing: str) -> None:
+        super().__init__(404, f"NOT_FOUND: {thing} not found")

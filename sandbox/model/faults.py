@@ -1,4 +1,4 @@
-"""Troubles that can be switched on: for one operation or all, so often, with some probability."""
+"""Faults that can be provoked: in one operation or all, a number of times, with a probability."""
 
 from collections.abc import Collection
 from fnmatch import fnmatchcase
@@ -22,12 +22,12 @@ LOST_RESPONSES: frozenset[str] = frozenset({"lost_reset", "lost_hang", "lost_hal
 
 
 class Fault(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """One trouble, and when it strikes. docs/sandbox.md tells what each kind does.
+    """One fault and its conditions. docs/sandbox.md describes each kind.
 
-    `operation` may hold `*`; `meeting_id` and `recording_id` narrow it down. It lets the first
-    `skip` occasions pass, then strikes `count` times (None: for ever), each with `probability`.
-    `seconds` is how long: of real time for late, slow, lost_hang and webhook_delay, of sandbox
-    time for no_files and vanish.
+    `operation` may contain `*`. `meeting_id` and `recording_id` must match if they are set. The
+    first `skip` matches have no effect. Then the fault is triggered `count` times (None: without
+    limit), each time with `probability`. `seconds` is its duration: in real time for late, slow,
+    lost_hang and webhook_delay, in sandbox time for no_files and vanish.
     """
 
     kind: FaultKind
@@ -48,7 +48,7 @@ class Fault(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
 
 
 class ActiveFault(msgspec.Struct, kw_only=True):
-    """An active fault, how many occasions matched it, and how many of them triggered it."""
+    """A fault, how many occasions matched it, and how many of them triggered it."""
 
     id: str
     fault: Fault
@@ -57,7 +57,7 @@ class ActiveFault(msgspec.Struct, kw_only=True):
 
 
 class Faults:
-    """All faults that are switched on. Seeded: the same occasions meet the same troubles."""
+    """All active faults. With a seed, the same occasions trigger the same faults."""
 
     def __init__(self, *, seed: int | None = None) -> None:
         self._random = Random(seed)
@@ -65,21 +65,21 @@ class Faults:
         self._added = 0
 
     def add(self, fault: Fault) -> str:
-        """Switch it on; the answer is its id, for `clear`."""
+        """Activate a fault. Returns its id, for `clear`."""
         self._added += 1
         fault_id = f"fault-{self._added}"
         self._active[fault_id] = ActiveFault(id=fault_id, fault=fault)
         return fault_id
 
     def clear(self, fault_id: str | None = None) -> None:
-        """Switch one off, or all of them. KeyError when there is none of that id."""
+        """Deactivate one fault, or all. KeyError if there is no fault of this id."""
         if fault_id is None:
             self._active.clear()
         else:
             del self._active[fault_id]
 
     def active(self) -> list[ActiveFault]:
-        """Those switched on, also when they have struck as often as they may."""
+        """The active faults, including those that were triggered `count` times already."""
         return list(self._active.values())
 
     def trigger(
@@ -90,18 +90,18 @@ class Faults:
         meeting_id: str | None = None,
         recording_id: str | None = None,
     ) -> Fault | None:
-        """The first fault of these kinds that strikes on this occasion. Counts the occasion."""
+        """The first fault of these kinds that this occasion triggers. Counts the occasion."""
         for active in self._active.values():
             fault = active.fault
             if (
                 fault.kind in kinds
                 and _matches(fault, operation, meeting_id, recording_id)
-                and self._strikes(active)
+                and self._is_triggered(active)
             ):
                 return fault
         return None
 
-    def _strikes(self, active: ActiveFault) -> bool:
+    def _is_triggered(self, active: ActiveFault) -> bool:
         fault = active.fault
         if fault.count is not None and active.triggered >= fault.count:
             return False

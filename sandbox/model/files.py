@@ -1,4 +1,4 @@
-"""Which files a recording leaves behind, how they are called, and the URLs to fetch them by."""
+"""The files of a recording: which there are, their names, and their presigned URLs."""
 
 import hashlib
 import hmac
@@ -14,9 +14,10 @@ TRACK_TEMPLATE = (
 
 
 def track_files(recording: Recording, until: float) -> tuple[File, ...]:
-    """A file for each presence that was recorded for a while: only ids of participants count.
+    """One file for each stay that was recorded, in part at least.
 
-    A `user_ids` list of custom ids matches nobody and gives no file at all, as in real life.
+    `user_ids` are ids of participants. As in the real API, a list of custom ids matches nobody, and
+    there is no file at all.
     """
     spans = recording.spans(until)
     allowed = recording.request.user_ids
@@ -25,22 +26,23 @@ def track_files(recording: Recording, until: float) -> tuple[File, ...]:
     for presence in presences:
         if allowed is not None and presence.participant.id not in allowed:
             continue
-        stay = [_overlap(span, presence, until) for span in spans]
-        seconds = sum(end - start for start, end in stay if end > start)
+        overlaps = [_overlap(span, presence, until) for span in spans]
+        recorded = [(start, end) for start, end in overlaps if end > start]
+        seconds = sum(end - start for start, end in recorded)
         if seconds > 0:
-            begin = min(start for start, end in stay if end > start)
+            begin = min(start for start, _ in recorded)
             files.append(_track_file(recording, presence, begin, seconds))
     return tuple(files)
 
 
 def composite_file(recording: Recording, suffix: str, until: float) -> File:
-    """The one picture or sound of everybody."""
+    """The one video or audio file of all participants."""
     stem = recording.output_file_name.rsplit(".", 1)[0]
     return File(name=f"{stem}.{suffix}", seconds=recording.recorded_seconds(until))
 
 
 class Presigner:
-    """Makes URLs that are good for one file until a moment, and tells whether one is."""
+    """Makes and checks URLs that are valid for one file until their expiry."""
 
     def __init__(self, key: bytes, root_url: Callable[[], str]) -> None:
         self._key = key
@@ -56,7 +58,7 @@ class Presigner:
     def check(
         self, recording_id: str, name: str, expires: str, signature: str, now: float
     ) -> str | None:
-        """Why such a request must be refused, as object stores name it; None when it is good."""
+        """The error code of object stores if the request is invalid, else None."""
         if not expires.isascii() or not expires.isdigit() or len(expires) > 12:
             return "AuthorizationQueryParametersError"
         expected = self._signature(recording_id, name, int(expires))

@@ -1,4 +1,4 @@
-"""The entries of the request log, one struct for each kind of fact.
+"""The entries of the request log, one struct for each kind.
 
 No entry has a field that could hold a token, a key or a storage secret.
 """
@@ -7,17 +7,17 @@ import msgspec
 
 
 class LogEntry(msgspec.Struct, frozen=True, kw_only=True, tag_field="entry"):
-    """`at` is sandbox time in epoch seconds (real time at speed 1)."""
+    """One fact. `at` is sandbox time in epoch seconds (real time at speed 1)."""
 
     at: float
 
 
 class RequestEntry(LogEntry, frozen=True, kw_only=True, tag="request"):
-    """One request. `status` is what was decided, even if `fault` kept the answer from arriving.
+    """One API request.
 
-    `status` is None when a fault dropped the request before it was looked at; `detail` is the
-    action of a PUT; `token` tells tokens apart by a number without naming them. `in_flight` counts
-    requests of the same operation about the same meeting that had come before and had no answer.
+    `status` is the decided status, also if `fault` lost the response. It is None if a fault dropped
+    the request unprocessed. `detail` is the action of a PUT. `token` is the number of the token.
+    `in_flight` counts earlier requests of the same operation and meeting without a response yet.
     """
 
     operation: str
@@ -34,7 +34,7 @@ class RequestEntry(LogEntry, frozen=True, kw_only=True, tag="request"):
 
 
 class StartedEntry(LogEntry, frozen=True, kw_only=True, tag="started"):
-    """A recording came into being."""
+    """A recording was started."""
 
     recording_id: str
     meeting_id: str
@@ -55,7 +55,7 @@ class TransitionEntry(LogEntry, frozen=True, kw_only=True, tag="transition"):
 
 
 class FileEntry(LogEntry, frozen=True, kw_only=True, tag="file"):
-    """A recording's file became available for download. `seconds` is what was recorded in it."""
+    """A file of a recording was made. `seconds` is the recorded time in it."""
 
     recording_id: str
     meeting_id: str
@@ -67,7 +67,7 @@ class FileEntry(LogEntry, frozen=True, kw_only=True, tag="file"):
 
 
 class FileServedEntry(LogEntry, frozen=True, kw_only=True, tag="file_served"):
-    """Somebody asked for a file by its URL."""
+    """A file was requested by its URL."""
 
     recording_id: str
     name: str
@@ -75,7 +75,7 @@ class FileServedEntry(LogEntry, frozen=True, kw_only=True, tag="file_served"):
 
 
 class WebhookEntry(LogEntry, frozen=True, kw_only=True, tag="webhook"):
-    """One attempt to deliver. `response_status` is the receiver's status, None when none came."""
+    """One attempt to deliver a webhook. `response_status` is None if there was no response."""
 
     webhook_id: str
     event: str

@@ -1,4 +1,4 @@
-"""What a recording's file contains: silence of the right length in the format its name says."""
+"""The content of recorded files: silence of the right length, in the format of the name."""
 
 import struct
 from functools import lru_cache
@@ -9,7 +9,7 @@ TYPES = {"webm": "video/webm", "mp4": "video/mp4", "mp3": "audio/mpeg", "aac": "
 
 # MPEG-1 Layer III, 32 kbit/s, 44.1 kHz, mono: a header, and side information of zeros.
 _MP3_FRAME = b"\xff\xfb\x10\xc4" + bytes(100)
-# AAC-LC, 44.1 kHz, mono: an ADTS header, and one channel element of nothing.
+# AAC-LC, 44.1 kHz, mono: an ADTS header, and one empty channel element.
 _AAC_PAYLOAD = bytes.fromhex("01182007")
 _AAC_FRAME = bytes.fromhex("fff15040") + struct.pack(">H", (7 + 4) << 5 | 0x1F) + b"\xfc"
 _SAMPLES = {"mp3": 1152, "aac": 1024}
@@ -20,13 +20,13 @@ _OPUS_PACKET = b"\xf8\xff\xfe"
 
 @lru_cache(maxsize=64)
 def content(name: str, seconds: float) -> bytes:
-    """The bytes of the file. KeyError when the name's suffix is none of `TYPES`."""
+    """The bytes of the file. KeyError if the suffix of the name is not in `TYPES`."""
     makers = {"webm": webm.silence, "mp4": _mp4, "mp3": _mp3, "aac": _aac}
     return makers[suffix(name)](seconds)
 
 
 def suffix(name: str) -> str:
-    """What stands behind the last dot."""
+    """The part of the name after the last dot."""
     return name.rsplit(".", 1)[-1]
 
 

@@ -1,4 +1,4 @@
-"""A meeting, its sessions, and the stays of its participants: values without behaviour."""
+"""Values of meetings: participants, their stays, sessions, and what happens in them."""
 
 from typing import Literal
 
@@ -12,7 +12,7 @@ EventName = Literal[
 
 
 class Participant(msgspec.Struct, frozen=True, kw_only=True):
-    """Somebody who may join. `id` is what the API elsewhere calls `user_id`."""
+    """A person who may join. The API calls `id` also `user_id`."""
 
     id: str
     custom_participant_id: str
@@ -22,7 +22,7 @@ class Participant(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Presence(msgspec.Struct, kw_only=True):
-    """One stay of a participant in a session: who leaves and joins again gets a new `peer_id`."""
+    """One stay of a participant in a session. Each stay has a `peer_id` of its own."""
 
     peer_id: str
     participant: Participant
@@ -31,7 +31,7 @@ class Presence(msgspec.Struct, kw_only=True):
 
 
 class Session(msgspec.Struct, kw_only=True):
-    """One run of a meeting, from the first who joins until it ends."""
+    """One run of a meeting, from the first join until its end."""
 
     id: str
     meeting_id: str
@@ -44,12 +44,12 @@ class Session(msgspec.Struct, kw_only=True):
 
     @property
     def present(self) -> list[Presence]:
-        """Who is in it now."""
+        """The stays that have not ended."""
         return [presence for presence in self.presences if presence.left_at is None]
 
 
 class Meeting(msgspec.Struct, kw_only=True):
-    """A room that people can meet in, again and again."""
+    """A room in which people can meet repeatedly. `joins` counts all joins so far."""
 
     id: str
     title: str
@@ -66,7 +66,7 @@ class Meeting(msgspec.Struct, kw_only=True):
 
 
 class MeetingEvent(msgspec.Struct, frozen=True, kw_only=True):
-    """Something that happened in a meeting, for those who follow (recordings, webhooks)."""
+    """A change in a meeting, for the listeners of `Meetings`: recordings and webhooks."""
 
     name: EventName
     at: float

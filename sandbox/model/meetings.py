@@ -1,4 +1,4 @@
-"""Meetings, their sessions, and who was in them when."""
+"""Meetings and what happens to them: people join and leave, sessions start and end."""
 
 from collections.abc import Callable, Sequence
 from uuid import UUID, uuid4, uuid5
@@ -12,12 +12,12 @@ _NAMESPACE = UUID("6f6d2a3e-54f2-4c0b-9a3c-2f7f1d2f0a11")
 
 
 def participant_ids(meeting_id: str, count: int = 3) -> tuple[str, ...]:
-    """The ids (`user_id`) that the first participants of a meeting get. Known beforehand."""
+    """The ids (`user_id`) of a meeting's first participants. They follow from the meeting's id."""
     return tuple(_derived(meeting_id, "participant", number) for number in range(1, count + 1))
 
 
 class Meetings:
-    """All meetings, by id. Methods that name an unknown one raise NotFound."""
+    """All meetings by id. Methods raise NotFound if the meeting is unknown."""
 
     def __init__(self, clock: Clock, behaviour: Behaviour) -> None:
         self._clock = clock
@@ -34,9 +34,9 @@ class Meetings:
         participants: int | Sequence[str] = 0,
         live: bool = True,
     ) -> Meeting:
-        """A new meeting with so many participants, or with these `custom_participant_id`s.
+        """A new meeting with this number of participants, or with these `custom_participant_id`s.
 
-        They join at once when it is `live`. Refusal (409) when the id is taken.
+        They join at once if it is `live`. Raises Refusal (409) if the id is taken.
         """
         meeting_id = meeting_id or str(uuid4())
         if meeting_id in self._meetings:
@@ -58,11 +58,11 @@ class Meetings:
         return list(self._meetings.values())
 
     def find(self, meeting_id: str) -> Meeting | None:
-        """The meeting if it exists."""
+        """The meeting, or None."""
         return self._meetings.get(meeting_id)
 
     def get(self, meeting_id: str) -> Meeting:
-        """The meeting; one that was never heard of is live with three people, unless strict."""
+        """The meeting. Unless strict, an unknown one is created, live with three participants."""
         if meeting := self._meetings.get(meeting_id):
             return meeting
         if self._behaviour.strict:
@@ -70,7 +70,7 @@ class Meetings:
         return self.create(meeting_id, participants=3)
 
     def session(self, session_id: str) -> Session:
-        """The session, live or ended."""
+        """The session, live or ended. Raises NotFound."""
         if session := self._sessions.get(session_id):
             return session
         raise NotFound("session")
@@ -87,7 +87,7 @@ class Meetings:
         name: str | None = None,
         preset_name: str = "group_call_participant",
     ) -> Participant:
-        """Let somebody take part. Nobody joins by this."""
+        """Allow a person to join. The person does not join by this."""
         meeting = self._known(meeting_id)
         person = Participant(
             id=_derived(meeting_id, "participant", len(meeting.participants) + 1),
@@ -100,11 +100,11 @@ class Meetings:
         return person
 
     def join(self, meeting_id: str, user_id: str) -> Presence:
-        """A participant joins, once more if already there; a session begins with the first."""
+        """Start a stay of the participant, also besides another one. The first starts a session."""
         meeting = self._known(meeting_id)
         if user_id not in meeting.participants:
             raise NotFound("participant")
-        session = meeting.session or self._begin(meeting)
+        session = meeting.session or self._start_session(meeting)
         meeting.joins += 1
         presence = Presence(
             peer_id=_derived(meeting_id, "peer", meeting.joins),
@@ -116,38 +116,38 @@ class Meetings:
         if session.end_timer:
             session.end_timer.cancel()
             session.end_timer = None
-        self._tell("meeting.participantJoined", meeting, session, presence)
+        self._notify("meeting.participantJoined", meeting, session, presence)
         return presence
 
-    def leave(self, meeting_id: str, who: str) -> Presence:
-        """The presence of this `peer_id` ends, or the last one of this `user_id`."""
+    def leave(self, meeting_id: str, peer_or_user_id: str) -> Presence:
+        """End the stay of this `peer_id`, or the last stay of this `user_id`."""
         meeting = self._known(meeting_id)
         session = meeting.session
         for presence in reversed(session.present if session else []):
-            if session and who in (presence.peer_id, presence.participant.id):
-                self._end_presence(meeting, session, presence)
+            if session and peer_or_user_id in (presence.peer_id, presence.participant.id):
+                self._end_stay(meeting, session, presence)
                 if not session.present:
-                    self._end_when_still_empty(meeting, session)
+                    self._end_if_still_empty(meeting, session)
                 return presence
         raise NotFound("participant in a live session")
 
     def rejoin(self, meeting_id: str, user_id: str) -> Presence:
-        """Leave and join again at once: same `user_id`, new `peer_id`."""
+        """Leave and join again at once: the `user_id` stays, the `peer_id` is new."""
         self.leave(meeting_id, user_id)
         return self.join(meeting_id, user_id)
 
     def end_session(self, meeting_id: str, *, reason: str = "HOST_ENDED_MEETING") -> Session:
-        """The live session ends and everybody is out."""
+        """End the live session and all stays in it. Raises NotFound if there is none."""
         meeting = self._known(meeting_id)
         session = meeting.session
         if session is None:
             raise NotFound("live session")
         for presence in session.present:
-            self._end_presence(meeting, session, presence)
+            self._end_stay(meeting, session, presence)
         session.ended_at = self._clock.now()
         if session.end_timer:
             session.end_timer.cancel()
-        self._tell("meeting.ended", meeting, session, reason=reason)
+        self._notify("meeting.ended", meeting, session, reason=reason)
         return session
 
     def _known(self, meeting_id: str) -> Meeting:
@@ -155,7 +155,7 @@ class Meetings:
             return meeting
         raise NotFound("meeting")
 
-    def _begin(self, meeting: Meeting) -> Session:
+    def _start_session(self, meeting: Meeting) -> Session:
         session = Session(
             id=_derived(meeting.id, "session", len(meeting.sessions) + 1),
             meeting_id=meeting.id,
@@ -164,21 +164,21 @@ class Meetings:
         )
         meeting.sessions.append(session)
         self._sessions[session.id] = session
-        self._tell("meeting.started", meeting, session)
+        self._notify("meeting.started", meeting, session)
         return session
 
-    def _end_presence(self, meeting: Meeting, session: Session, presence: Presence) -> None:
+    def _end_stay(self, meeting: Meeting, session: Session, presence: Presence) -> None:
         presence.left_at = self._clock.now()
-        self._tell("meeting.participantLeft", meeting, session, presence)
+        self._notify("meeting.participantLeft", meeting, session, presence)
 
-    def _end_when_still_empty(self, meeting: Meeting, session: Session) -> None:
+    def _end_if_still_empty(self, meeting: Meeting, session: Session) -> None:
         def end() -> None:
             self.end_session(meeting.id, reason="ALL_PARTICIPANTS_LEFT")
 
         when = self._clock.now() + self._behaviour.empty_seconds
         session.end_timer = self._clock.at(when, end)
 
-    def _tell(
+    def _notify(
         self,
         name: EventName,
         meeting: Meeting,
@@ -194,9 +194,9 @@ class Meetings:
             presence=presence,
             reason=reason,
         )
-        for follower in self.listeners:
-            follower(event)
+        for listener in self.listeners:
+            listener(event)
 
 
-def _derived(owner: str, what: str, number: int) -> str:
-    return str(uuid5(_NAMESPACE, f"{owner}/{what}/{number}"))
+def _derived(owner: str, kind: str, number: int) -> str:
+    return str(uuid5(_NAMESPACE, f"{owner}/{kind}/{number}"))

@@ -1,4 +1,4 @@
-"""One recording: what the sandbox knows of it. The timeline that moves it is in `recordings`."""
+"""Values of recordings. `recordings` changes them in the course of time."""
 
 from typing import Literal
 
@@ -12,7 +12,7 @@ RecordingKind = Literal["track", "composite"]
 
 
 class File(msgspec.Struct, frozen=True, kw_only=True):
-    """One file of a recording. `seconds` is how much was recorded; owners only for tracks."""
+    """One file of a recording, `seconds` long. Only files of tracks have an owner."""
 
     name: str
     seconds: float
@@ -22,7 +22,7 @@ class File(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class StartRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """What the start asked for, without any secret. Suffixes are those of a composite's files."""
+    """The request that started a recording, without secrets. Suffixes are of composite files."""
 
     kind: RecordingKind
     app_id: str
@@ -40,14 +40,17 @@ class StartRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
 
 
 class StatusChange(msgspec.Struct, frozen=True):
-    """From `at` on the recording had this status."""
+    """The status that a recording has had since `at`."""
 
     at: float
     status: Status
 
 
 class Recording(msgspec.Struct, kw_only=True):
-    """Times are epoch seconds of sandbox time. `number` counts all recordings in their order."""
+    """One recording. Times are epoch seconds of sandbox time.
+
+    `number` counts recordings in the order of their start, from 0.
+    """
 
     id: str
     number: int
@@ -73,16 +76,16 @@ class Recording(msgspec.Struct, kw_only=True):
 
     @property
     def live(self) -> bool:
-        """Not stopped yet."""
+        """Whether it has not been stopped."""
         return self.status in LIVE
 
     @property
     def all_files(self) -> tuple[File, ...]:
-        """The files, a composite's separate sound included."""
+        """The files, including the separate audio file of a composite."""
         return self.files if self.audio_file is None else (*self.files, self.audio_file)
 
     def spans(self, until: float) -> list[tuple[float, float]]:
-        """When it really recorded, up to `until`: from-to pairs with the pauses left out."""
+        """Start and end of each period in which it recorded, up to `until`."""
         ends = [change.at for change in self.changes[1:]] + [until]
         pairs = zip(self.changes, ends, strict=True)
         return [
@@ -92,11 +95,11 @@ class Recording(msgspec.Struct, kw_only=True):
         ]
 
     def recorded_seconds(self, until: float) -> float:
-        """How much it recorded up to `until`, pauses not counted."""
+        """The seconds recorded up to `until`, without pauses."""
         return sum(end - start for start, end in self.spans(until))
 
     def as_of(self, moment: float) -> "Recording":
-        """How it looked then. Not for moments before it was invoked."""
+        """The recording as it was at `moment`, which must be `invoked_at` or later."""
         past = [change for change in self.changes if change.at <= moment]
         if len(past) == len(self.changes):
             return self

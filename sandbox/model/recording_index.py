@@ -1,4 +1,4 @@
-"""Where recordings are found again: by id, by meeting, by status, in the order of their start."""
+"""Finds recordings by id, meeting, app and status, in the order of their start."""
 
 from bisect import bisect_left, insort
 
@@ -8,7 +8,7 @@ from sandbox.model.recording import Recording
 
 
 class RecordingIndex:
-    """All recordings. Finding live ones takes no look at those that have ended."""
+    """All recordings. The time to find live ones does not grow with those that have ended."""
 
     def __init__(self) -> None:
         self._by_id: dict[str, Recording] = {}
@@ -20,15 +20,15 @@ class RecordingIndex:
         return len(self._by_number)
 
     def all(self) -> list[Recording]:
-        """Every recording in the order they were started, also vanished ones."""
+        """All recordings in the order of their start, including vanished ones."""
         return list(self._by_number)
 
     def find(self, recording_id: str) -> Recording | None:
-        """The recording if it exists, also when it vanished from the API."""
+        """The recording, also if it vanished from the API; or None."""
         return self._by_id.get(recording_id)
 
     def get(self, recording_id: str, *, app_id: str | None = None) -> Recording:
-        """The recording. NotFound when there is none in this app, or it vanished."""
+        """The recording. Raises NotFound if it is not in this app, or vanished."""
         recording = self._by_id.get(recording_id)
         if (
             recording is None
@@ -39,46 +39,48 @@ class RecordingIndex:
         return recording
 
     def of_meeting(self, meeting_id: str) -> list[Recording]:
-        """A meeting's recordings in the order they were started."""
+        """A meeting's recordings in the order of their start."""
         return self._by_meeting.get(meeting_id, [])
 
     def with_status(self, app_id: str, statuses: tuple[Status, ...]) -> list[int]:
         """The numbers of an app's recordings with one of these statuses, in ascending order."""
-        runs = [self._by_status.get((app_id, status), []) for status in statuses]
-        return runs[0] if len(runs) == 1 else sorted(number for run in runs for number in run)
+        lists = [self._by_status.get((app_id, status), []) for status in statuses]
+        if len(lists) == 1:
+            return lists[0]
+        return sorted(number for numbers in lists for number in numbers)
 
     def of_app(self, app_id: str) -> list[int]:
         """The numbers of all recordings of an app, in ascending order."""
         return self.with_status(app_id, STATUSES)
 
     def number(self, number: int) -> Recording:
-        """The recording that was started as this one, counted from 0."""
+        """The recording of this number; the first one started has 0."""
         return self._by_number[number]
 
     def put(self, recording: Recording) -> None:
-        """A new one; its `number` is how many there were."""
+        """Add a new recording. Its `number` must be the length of the index."""
         self._by_id[recording.id] = recording
         self._by_number.append(recording)
         self._by_meeting.setdefault(recording.request.meeting_id, []).append(recording)
         self._list(recording, recording.status)
 
     def move(self, recording: Recording, status: Status) -> None:
-        """Its status is another one from now on."""
+        """Set the recording's status."""
         if not recording.vanished:
             self._unlist(recording)
             self._list(recording, status)
         recording.status = status
 
     def hide(self, recording: Recording) -> None:
-        """It is on no list any more, and cannot be got."""
+        """Take the recording off all lists. `get` raises NotFound from now on."""
         if not recording.vanished:
             self._unlist(recording)
             recording.vanished = True
 
     def _list(self, recording: Recording, status: Status) -> None:
-        run = self._by_status.setdefault((recording.request.app_id, status), [])
-        insort(run, recording.number)
+        numbers = self._by_status.setdefault((recording.request.app_id, status), [])
+        insort(numbers, recording.number)
 
     def _unlist(self, recording: Recording) -> None:
-        run = self._by_status[recording.request.app_id, recording.status]
-        del run[bisect_left(run, recording.number)]
+        numbers = self._by_status[recording.request.app_id, recording.status]
+        del numbers[bisect_left(numbers, recording.number)]

@@ -1,4 +1,4 @@
-"""What the sandbox was asked and what it did. Tests and campaigns account against this."""
+"""A log of requests and of what the sandbox did. Tests and campaigns account against it."""
 
 import asyncio
 from collections import Counter, deque
@@ -24,10 +24,10 @@ T = TypeVar("T")
 
 
 class RequestLog:
-    """Entries in the order they happened, by kind and altogether.
+    """All entries in the order in which they happened, and those of each kind.
 
-    `limit` bounds how many of each kind are kept (the counts go on); `path` also writes each entry
-    as one JSON line.
+    `limit` bounds how many of each kind are kept; `counts` and `total` include the dropped ones.
+    Each entry is also written to `path`, as one JSON line.
     """
 
     def __init__(self, *, limit: int | None = None, path: Path | None = None) -> None:
@@ -40,7 +40,7 @@ class RequestLog:
         self.total = 0
         self.counts: Counter[str] = Counter()
         self._all: deque[LogEntry] = deque(maxlen=limit)
-        # Any, because a deque is invariant: each only ever gets entries of its own kind.
+        # Any, because a deque is invariant. Each deque gets only entries of its own kind.
         self._by_type: dict[type[LogEntry], deque[Any]] = {
             RequestEntry: self.requests,
             StartedEntry: self.started,
@@ -49,7 +49,7 @@ class RequestLog:
             FileServedEntry: self.files_served,
             WebhookEntry: self.webhooks,
         }
-        self._news = asyncio.Event()
+        self._added = asyncio.Event()
         self._lines = path.open("ab") if path else None
 
     def __enter__(self) -> Self:
@@ -65,35 +65,35 @@ class RequestLog:
             self._lines.close()
 
     def add(self, entry: LogEntry) -> None:
-        """Write down what happened."""
+        """Add an entry, count it, and write it to the file if there is one."""
         self.total += 1
-        self.counts[_heading(entry)] += 1
+        self.counts[_count_key(entry)] += 1
         self._all.append(entry)
         self._by_type[type(entry)].append(entry)
         if self._lines:
             self._lines.write(msgspec.json.encode(entry) + b"\n")
             self._lines.flush()
-        self._news.set()
+        self._added.set()
 
     def entries(self, *, kind: str | None = None, since: int = 0) -> list[LogEntry]:
-        """What is still kept of everything from number `since` (0 is the first ever) on."""
+        """The kept entries from number `since` on (the first ever has 0), of one kind or all."""
         dropped = self.total - len(self._all)
         kept: Iterable[LogEntry] = list(self._all)[max(0, since - dropped) :]
         return [entry for entry in kept if kind is None or isinstance(entry, KINDS[kind])]
 
     async def until(self, fact: Callable[["RequestLog"], T | None], *, within: float = 30.0) -> T:
-        """Wait until `fact` of this request log is true, and return it.
+        """Wait until `fact(log)` is true, and return its value. It is evaluated after each entry.
 
-        Looks again after each entry. TimeoutError when `within` real seconds have passed.
+        Raises TimeoutError after `within` real seconds.
         """
         async with asyncio.timeout(within):
             while not (found := fact(self)):
-                self._news.clear()
-                await self._news.wait()
+                self._added.clear()
+                await self._added.wait()
         return found
 
 
-def _heading(entry: LogEntry) -> str:
+def _count_key(entry: LogEntry) -> str:
     match entry:
         case RequestEntry():
             return f"request.{entry.operation}.{entry.fault or entry.status}"

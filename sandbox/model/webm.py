@@ -1,4 +1,4 @@
-"""WebM files with one Opus track of silence, written and read without any codec library.
+"""WebM files with one Opus track of silence, written and read without a codec library.
 
 Sources: the Matroska element specification (RFC 9559), EBML (RFC 8794), Opus in Matroska.
 """
@@ -14,11 +14,11 @@ _FRAME_MS = 20
 _CLUSTER_MS = 10_000
 # One Opus packet: TOC byte for 20 ms CELT full band mono, then the coder's shortest silence.
 _SILENCE = b"\xf8\xff\xfe"
-_PRE_SKIP = 312  # Samples at 48 kHz that a decoder throws away at the start.
+_PRE_SKIP = 312  # Samples at 48 kHz that a decoder skips at the start.
 
 
 def silence(seconds: float) -> bytes:
-    """A playable WebM file of that length: one mono Opus track at 48 kHz."""
+    """A playable WebM file of this length, with one mono Opus track at 48 kHz."""
     milliseconds = max(_FRAME_MS, round(seconds * 1000))
     clusters = b"".join(_clusters(milliseconds))
     body = _info(milliseconds) + _tracks() + clusters
@@ -26,7 +26,7 @@ def silence(seconds: float) -> bytes:
 
 
 def duration_seconds(data: bytes) -> float:
-    """The length that a WebM file states for itself. ValueError when it states none."""
+    """The duration in the header of a WebM file. ValueError if there is none."""
     for number, start, end in _children(data, 0, len(data)):
         if number == _SEGMENT:
             for child, child_start, child_end in _children(data, start, end):
@@ -93,7 +93,7 @@ def _clusters(milliseconds: int) -> Iterator[bytes]:
 
 @cache
 def _blocks(frames: int) -> bytes:
-    """So many packets; times are relative to their cluster, so every cluster's look the same."""
+    """Packets of silence. Their times are relative to the cluster, so all clusters share them."""
     return b"".join(
         _element(_SIMPLE_BLOCK, b"\x81" + struct.pack(">h", index * _FRAME_MS) + b"\x80" + _SILENCE)
         for index in range(frames)
@@ -120,7 +120,7 @@ def _size(length: int) -> bytes:
 
 
 def _children(data: bytes, start: int, end: int) -> Iterator[tuple[int, int, int]]:
-    """Each element between the offsets: its number, and where its body begins and ends."""
+    """The elements between two offsets: number, start and end of the body of each."""
     while start < end:
         number, start = _read_vint(data, start, keep_marker=True)
         length, start = _read_vint(data, start, keep_marker=False)

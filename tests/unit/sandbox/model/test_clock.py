@@ -21,14 +21,14 @@ def test_time_stands_still_at_speed_zero_until_it_is_advanced() -> None:
 
 def test_a_speed_of_sixty_makes_a_minute_of_each_second() -> None:
     ticks = iter([0.0, 2.0])
-    clock = Clock(speed=60, start=0.0, ticks=lambda: next(ticks))
+    clock = Clock(speed=60, start=0.0, monotonic=lambda: next(ticks))
 
     assert clock.now() == 120.0
 
 
 def test_changing_the_speed_does_not_move_the_present() -> None:
     real = [0.0]
-    clock = Clock(speed=10, start=0.0, ticks=lambda: real[0])
+    clock = Clock(speed=10, start=0.0, monotonic=lambda: real[0])
     real[0] = 5.0
 
     clock.set_speed(1)

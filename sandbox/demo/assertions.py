@@ -1,4 +1,4 @@
-"""Whether the demo showed what it promises. Pure."""
+"""Checks whether the demo did what it promises. Pure."""
 
 from collections import Counter
 from collections.abc import Iterable, Sequence
@@ -13,21 +13,22 @@ TOLERANCE_SECONDS: Final = 0.1
 
 
 def find_deviations(
-    cast: Participants, events: list[CloudEvent], tracks: Sequence[Track], made: Iterable[FileEntry]
+    participants: Participants,
+    events: list[CloudEvent],
+    tracks: Sequence[Track],
+    recorded: Iterable[FileEntry],
 ) -> list[str]:
-    """What is not as promised, a sentence each; nothing when all is well.
-
-    `made` is what the API says it recorded, against which the files are held.
-    """
+    """One sentence for each deviation. `recorded` are the files that the API says it made."""
+    seconds = {file.name: file.seconds for file in recorded}
     return [
-        *_of_outcomes(events),
-        *_of_owners(cast, tracks),
-        *_of_files(tracks, {one.name: one.seconds for one in made}),
-        *_of_completion(events, len(tracks)),
+        *_failed_commands(events),
+        *_wrong_owners(participants, tracks),
+        *_wrong_files(tracks, seconds),
+        *_wrong_count(events, len(tracks)),
     ]
 
 
-def _of_outcomes(events: list[CloudEvent]) -> list[str]:
+def _failed_commands(events: list[CloudEvent]) -> list[str]:
     return [
         f"the command {outcome.command_id} did not succeed: {outcome}"
         for outcome in outcomes(events).values()
@@ -35,36 +36,33 @@ def _of_outcomes(events: list[CloudEvent]) -> list[str]:
     ]
 
 
-def _of_owners(cast: Participants, tracks: Sequence[Track]) -> list[str]:
+def _wrong_owners(participants: Participants, tracks: Sequence[Track]) -> list[str]:
+    ana, ben = participants.ana, participants.ben
     expected = Counter(
-        {
-            (cast.ana.custom_participant_id, cast.ana.id): 1,
-            (cast.ben.custom_participant_id, cast.ben.id): 2,
-        }
+        {(ana.custom_participant_id, ana.id): 1, (ben.custom_participant_id, ben.id): 2}
     )
     found = Counter((track.custom_participant_id, track.user_id) for track in tracks)
     if found == expected:
         return []
-    return [f"expected one file of ana and two of ben, and got {_counted(found)}"]
+    counts = ", ".join(f"{count} of {owner} ({user})" for (owner, user), count in found.items())
+    return [f"expected one file of ana and two of ben, but got {counts}"]
 
 
-def _counted(found: Counter[tuple[str | None, str | None]]) -> str:
-    return ", ".join(f"{count} of {owner} ({user})" for (owner, user), count in found.items())
-
-
-def _of_files(tracks: Sequence[Track], made: dict[str, float]) -> list[str]:
-    wrong = []
+def _wrong_files(tracks: Sequence[Track], recorded: dict[str, float]) -> list[str]:
+    deviations = []
     for track in tracks:
-        if not track.file_name.startswith(f"{FILE_NAME_PREFIX}_"):
-            wrong.append(f"{track.file_name} does not begin with {FILE_NAME_PREFIX}_")
-        recorded = made.get(track.file_name)
-        if recorded is None:
-            wrong.append(f"{track.file_name} is no file that was recorded")
-        elif abs(track.seconds - recorded) > TOLERANCE_SECONDS:
-            wrong.append(f"{track.file_name} has {track.seconds} s, recorded were {recorded} s")
-    return wrong
+        name, seconds = track.file_name, recorded.get(track.file_name)
+        if not name.startswith(f"{FILE_NAME_PREFIX}_"):
+            deviations.append(f"{name} does not begin with {FILE_NAME_PREFIX}_")
+        if seconds is None:
+            deviations.append(f"{name} is not a file that was recorded")
+        elif abs(track.seconds - seconds) > TOLERANCE_SECONDS:
+            deviations.append(f"{name} is {track.seconds} s long, but {seconds} s were recorded")
+    return deviations
 
 
-def _of_completion(events: list[CloudEvent], files: int) -> list[str]:
+def _wrong_count(events: list[CloudEvent], files: int) -> list[str]:
     counts = {event.data.file_count for event in events if isinstance(event.data, Completed)}
-    return [] if counts == {files} else [f"completed with {counts} files, and {files} announced"]
+    if counts == {files}:
+        return []
+    return [f"{files} files were announced, but completed with file_count {counts}"]

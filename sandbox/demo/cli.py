@@ -10,7 +10,7 @@ Examples:
   recording-worker demo --json | jq 'select(.kind == "file")'
   recording-worker demo --keep
 
-Exit codes: 0 when everything was as promised, 1 when not (it says what), 130 after Ctrl-C.
+Exit codes: 0 if all files are as promised, 1 if not (with the reasons), 130 after Ctrl-C.
 """
 
 
@@ -20,20 +20,20 @@ Exit codes: 0 when everything was as promised, 1 when not (it says what), 130 af
     default=8.0,
     show_default=True,
     type=click.FloatRange(0.5, 100),
-    help="Seconds of the emulated API's time in a second.",
+    help="Seconds of the emulated API's time in a real second.",
 )
-@click.option("--keep", is_flag=True, help="Leave everything running until Ctrl-C, to play with.")
-@click.option("--json", "as_json", is_flag=True, help="One JSON line for each happening.")
+@click.option("--keep", is_flag=True, help="Leave everything running until Ctrl-C, to try it out.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON line for each entry.")
 def demo(speed: float, keep: bool, as_json: bool) -> None:
     """Watch a meeting being recorded, on this machine alone.
 
-    Starts a RabbitMQ of its own (or uses the one that AMQP_URL names, under names of its own), an
-    emulated recording API and a worker; lets three people meet, of whom one leaves and comes back
-    and one is not to be recorded; starts, pauses, resumes and stops the recording; downloads the
-    files and checks whose they are. Everything is stopped at the end.
+    The demo starts RabbitMQ, an emulated recording API and a worker. (If AMQP_URL is set, it uses
+    that broker, under names of its own.) Three people meet: Ana stays, Ben leaves and comes back,
+    and Cleo is not to be recorded. The recording is started, paused, resumed and stopped. The demo
+    downloads the files, checks who owns them, and stops everything.
     """
-    # Late, because `recording-worker --help` loads this file also where only the worker's own
-    # dependencies are installed.
+    # Imported here because `recording-worker --help` loads this module also where the extra
+    # `sandbox` is not installed.
     from sandbox.demo.runner import DemoFailed, DemoOptions, run_demo
 
     try:

@@ -1,4 +1,4 @@
-"""With --keep: everything stays up, and here is how to play with it."""
+"""How to use the parts of the demo while --keep leaves them running."""
 
 import asyncio
 import shlex
@@ -9,7 +9,7 @@ from typing import Final
 
 from sandbox.demo.environment import DemoEnvironment
 
-_OF_THE_TOOLS: Final = (
+_TOOL_VARIABLES: Final = (
     "AMQP_URL",
     "DATABASE_URL",
     "WORKER_NAME_PREFIX",
@@ -17,43 +17,44 @@ _OF_THE_TOOLS: Final = (
 )
 
 
-def tool_variables(stage: DemoEnvironment) -> dict[str, str]:
-    """What the command line needs to reach this stage's broker and state from elsewhere."""
-    found = {name: stage.worker.settings[name] for name in _OF_THE_TOOLS}
-    return {**found, "DATABASE_URL": f"sqlite:///{stage.worker.directory / 'state.db'}"}
+def tool_variables(environment: DemoEnvironment) -> dict[str, str]:
+    """The variables by which the command line reaches the demo's broker and state."""
+    worker = environment.worker
+    variables = {name: worker.settings[name] for name in _TOOL_VARIABLES}
+    return {**variables, "DATABASE_URL": f"sqlite:///{worker.directory / 'state.db'}"}
 
 
-def addresses(stage: DemoEnvironment) -> dict[str, str]:
-    """Where the parts listen."""
+def addresses(environment: DemoEnvironment) -> dict[str, str]:
+    """The URLs of the parts, and the path of the worker's log."""
     return {
-        "base_url": stage.sandbox.base_url,
-        "control_url": stage.sandbox.control_url,
-        "worker_url": stage.worker.url,
-        "worker_log": str(stage.worker.log),
+        "base_url": environment.sandbox.base_url,
+        "control_url": environment.sandbox.control_url,
+        "worker_url": environment.worker.url,
+        "worker_log": str(environment.worker.log),
     }
 
 
-def usage_text(variables: Mapping[str, str], where: Mapping[str, str]) -> str:
-    """Lines for another terminal."""
+def usage_text(variables: Mapping[str, str], urls: Mapping[str, str]) -> str:
+    """Commands to copy into another terminal."""
     exports = "\n".join(
         f"  export {name}={shlex.quote(value)}" for name, value in variables.items()
     )
     return f"""
-Everything stays up until Ctrl-C. In another terminal:
+Everything keeps running until Ctrl-C. In another terminal:
 
 {exports}
   recording-worker tail &
   recording-worker send start_track_recording --meeting-id {uuid.uuid4()} --id try-1 --wait
   recording-worker send stop_recording --start-id try-1 --wait
   recording-worker recordings
-  curl -s {where["control_url"]}/request_log
-  curl -s {where["worker_url"]}/metrics
-  less {where["worker_log"]}
+  curl -s {urls["control_url"]}/request-log
+  curl -s {urls["worker_url"]}/metrics
+  less {urls["worker_log"]}
 """
 
 
 async def wait_for_signal() -> None:
-    """Return at Ctrl-C or SIGTERM, which then ended nothing else."""
+    """Return at Ctrl-C or SIGTERM, which then have no other effect."""
     loop = asyncio.get_running_loop()
     signalled = asyncio.Event()
     for number in (signal.SIGINT, signal.SIGTERM):

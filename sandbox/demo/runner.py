@@ -1,4 +1,4 @@
-"""The demo from the first line to the last."""
+"""The demo from start to end."""
 
 import asyncio
 import signal
@@ -8,8 +8,13 @@ import click
 import msgspec
 
 from sandbox.demo.assertions import find_deviations
-from sandbox.demo.environment import DemoEnvironment, follow_requests, start_environment
+from sandbox.demo.environment import (
+    SWEEP_INTERVAL_SECONDS,
+    DemoEnvironment,
+    start_environment,
+)
 from sandbox.demo.instructions import addresses, tool_variables, usage_text, wait_for_signal
+from sandbox.demo.narration import narrate_requests
 from sandbox.demo.scenario import create_meeting, run_scenario
 from sandbox.demo.timeline import Timeline, entry_printer
 from sandbox.demo.tracks import Track, download, print_table
@@ -19,7 +24,7 @@ from sandbox.services.rabbitmq_launch import launch_rabbitmq
 
 
 class DemoOptions(msgspec.Struct, frozen=True, kw_only=True):
-    """How it is to be shown: the flags of the command."""
+    """The flags of the command."""
 
     speed: float
     keep: bool
@@ -27,91 +32,110 @@ class DemoOptions(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class DemoFailed(Exception):
-    """The demo did not show what it promises; the text says what is wrong, a line each."""
+    """The demo did not do what it promises. The text has one line for each deviation."""
 
 
-def run_demo(wishes: DemoOptions) -> None:
-    """Show it all, and stop everything again.
+def run_demo(options: DemoOptions) -> None:
+    """Run the demo, and stop everything again.
 
     Raises:
-        Disappointment: when something was not as promised.
-        KeyboardInterrupt: by Ctrl-C or SIGTERM.
+        DemoFailed: if something could not be started, or was not as promised.
+        KeyboardInterrupt: after Ctrl-C or SIGTERM.
     """
-    timeline = Timeline(entry_printer(as_json=wishes.as_json))
+    timeline = Timeline(entry_printer(as_json=options.as_json))
     try:
-        timeline.say("setup", "starting RabbitMQ")
+        timeline.add("setup", "starting RabbitMQ")
         with launch_rabbitmq() as node:
-            timeline.say("setup", f"RabbitMQ listens on port {node.port}")
-            asyncio.run(_perform(node, wishes, timeline))
+            timeline.add("setup", f"RabbitMQ listens on port {node.port}")
+            asyncio.run(_run(node, options, timeline))
     except* (LaunchError, TimeoutError, aiohttp.ClientError, ValueError) as group:
-        raise DemoFailed("\n".join(_sentences(group))) from group
+        raise DemoFailed("\n".join(_messages(group))) from group
     except* asyncio.CancelledError:
         raise KeyboardInterrupt from None
 
 
-async def _perform(node: RabbitMQNode, wishes: DemoOptions, timeline: Timeline) -> None:
+async def _run(node: RabbitMQNode, options: DemoOptions, timeline: Timeline) -> None:
     task = asyncio.current_task()
-    assert task is not None  # noqa: S101 - a coroutine runs in one
+    assert task is not None  # noqa: S101 -- a coroutine runs in a task
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
-    async with start_environment(node, wishes.speed, timeline) as stage:
-        async with asyncio.TaskGroup() as group:
-            beside = [
-                group.create_task(follow_requests(stage.sandbox.request_log, timeline)),
-                group.create_task(_watch(stage)),
-            ]
-            tracks, wrong = await _show(stage, timeline)
-            for one in beside:
-                one.cancel()
-        _conclude(tracks, wrong, wishes, timeline)
-        if wishes.keep:
-            _tell_how_to_play(stage, wishes, timeline)
+    async with start_environment(node, options.speed, timeline) as environment:
+        tracks, deviations = await _record_while_watched(environment, timeline)
+        _print_result(tracks, deviations, options, timeline)
+        if options.keep:
+            _print_instructions(environment, options, timeline)
             await wait_for_signal()
 
 
-async def _show(stage: DemoEnvironment, timeline: Timeline) -> tuple[list[Track], list[str]]:
-    """The story, its files, and what is wrong with them."""
-    meetings = stage.sandbox.meetings
-    cast = create_meeting(meetings)
+async def _record_while_watched(
+    environment: DemoEnvironment, timeline: Timeline
+) -> tuple[list[Track], list[str]]:
+    """Record, while API requests are narrated and the end of the worker is an error."""
+    async with asyncio.TaskGroup() as group:
+        watchers = [
+            group.create_task(_narrate(environment, timeline), name="demo-narration"),
+            group.create_task(_fail_when_worker_ends(environment), name="demo-worker-watch"),
+        ]
+        result = await _record(environment, timeline)
+        for watcher in watchers:
+            watcher.cancel()
+    return result
+
+
+async def _narrate(environment: DemoEnvironment, timeline: Timeline) -> None:
+    await narrate_requests(
+        environment.sandbox.request_log, timeline, sweep_interval_seconds=SWEEP_INTERVAL_SECONDS
+    )
+
+
+async def _fail_when_worker_ends(environment: DemoEnvironment) -> None:
+    code = await environment.worker.ended()
+    raise LaunchError(f"the worker ended with {code}:\n{environment.worker.log_tail()}")
+
+
+async def _record(
+    environment: DemoEnvironment, timeline: Timeline
+) -> tuple[list[Track], list[str]]:
+    """The downloaded files, and what is not as promised."""
+    meetings, client = environment.sandbox.meetings, environment.client
+    participants = create_meeting(meetings)
     try:
-        await run_scenario(cast, meetings, stage.messages, timeline)
-    except TimeoutError as late:
-        log = stage.worker.log_tail()
-        raise LaunchError(f"{late}; the worker's log ends with\n{log}") from late
-    events = stage.messages.events
-    tracks = await download(events)
-    return tracks, find_deviations(cast, events, tracks, stage.sandbox.request_log.files)
+        await run_scenario(participants, meetings, client, timeline)
+    except TimeoutError as error:
+        log = environment.worker.log_tail()
+        raise LaunchError(f"{error}; the worker's log ends with\n{log}") from error
+    tracks = await download(client.events)
+    recorded = environment.sandbox.request_log.files
+    return tracks, find_deviations(participants, client.events, tracks, recorded)
 
 
-async def _watch(stage: DemoEnvironment) -> None:
-    code = await stage.worker.ended()
-    raise LaunchError(f"the worker ended with {code}:\n{stage.worker.log_tail()}")
-
-
-def _conclude(
-    tracks: list[Track], wrong: list[str], wishes: DemoOptions, timeline: Timeline
+def _print_result(
+    tracks: list[Track], deviations: list[str], options: DemoOptions, timeline: Timeline
 ) -> None:
-    if wishes.as_json:
-        told = {"tracks": tracks, "faults": wrong, "seconds": round(timeline.seconds, 3)}
-        click.echo(msgspec.json.encode(told).decode())
+    if options.as_json:
+        seconds = round(timeline.seconds, 3)
+        result = {"tracks": tracks, "deviations": deviations, "seconds": seconds}
+        click.echo(msgspec.json.encode(result).decode())
     else:
         click.echo()
         print_table(tracks)
         click.echo()
-    if wrong:
-        raise DemoFailed("\n".join(wrong))
-    timeline.say("setup", "three files, two owners, nobody who was not on the list: as promised")
+    if deviations:
+        raise DemoFailed("\n".join(deviations))
+    timeline.add("setup", "as promised: three files of ana and ben, and no file of cleo")
 
 
-def _tell_how_to_play(stage: DemoEnvironment, wishes: DemoOptions, timeline: Timeline) -> None:
-    variables, where = tool_variables(stage), addresses(stage)
-    if wishes.as_json:
-        timeline.say("setup", "everything stays up", environment=variables, addresses=where)
+def _print_instructions(
+    environment: DemoEnvironment, options: DemoOptions, timeline: Timeline
+) -> None:
+    variables, urls = tool_variables(environment), addresses(environment)
+    if options.as_json:
+        timeline.add("setup", "everything keeps running", environment=variables, addresses=urls)
     else:
-        click.echo(usage_text(variables, where))
+        click.echo(usage_text(variables, urls))
 
 
-def _sentences(group: BaseExceptionGroup[BaseException]) -> list[str]:
-    said: list[str] = []
+def _messages(group: BaseExceptionGroup[BaseException]) -> list[str]:
+    messages: list[str] = []
     for error in group.exceptions:
-        said += _sentences(error) if isinstance(error, BaseExceptionGroup) else [str(error)]
-    return said
+        messages += _messages(error) if isinstance(error, BaseExceptionGroup) else [str(error)]
+    return messages

@@ -1,4 +1,4 @@
-"""The meeting that is recorded: who is there, what is commanded, and when."""
+"""The scenario: who meets, which commands are sent, and when."""
 
 import asyncio
 from typing import Final
@@ -19,20 +19,20 @@ from recording_schemas import (
     TrackLayer,
     TrackLayers,
 )
-from sandbox.demo.messages import Messages
 from sandbox.demo.timeline import Timeline
+from sandbox.demo.worker_client import WorkerClient
 from sandbox.model.meeting import Participant
 from sandbox.model.meetings import Meetings
 
 FILE_NAME_PREFIX: Final = "weekly_sync_q4"
 START_ID: Final = "weekly-sync-q4-start"
-WAIT_SECONDS: Final = 20.0
-BEAT_SECONDS: Final = 1.0
-"""How long, in real time, people talk between two turns of the story."""
+EVENT_TIMEOUT_SECONDS: Final = 20.0
+STEP_SECONDS: Final = 1.0
+"""Real seconds between two steps of the scenario, in which people talk."""
 
 
 class Participants(msgspec.Struct, frozen=True, kw_only=True):
-    """Ana stays, Ben leaves and comes back, Cleo is not on the list of those to be recorded."""
+    """Ana stays. Ben leaves and comes back. Cleo is not in the `user_ids` to be recorded."""
 
     meeting_id: str
     ana: Participant
@@ -41,20 +41,20 @@ class Participants(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def create_meeting(meetings: Meetings) -> Participants:
-    """The three meet."""
+    """A live meeting of the three."""
     meeting = meetings.create(title="Weekly sync", participants=("ana", "ben", "cleo"))
     ana, ben, cleo = meeting.participants.values()
     return Participants(meeting_id=meeting.id, ana=ana, ben=ben, cleo=cleo)
 
 
-def build_commands(cast: Participants) -> dict[str, Command]:
-    """The commands by their types."""
+def build_commands(participants: Participants) -> dict[str, Command]:
+    """The commands of the scenario by their types."""
     layer = TrackLayer(media_kind="audio", file_name_prefix=FILE_NAME_PREFIX)
     commands: tuple[Command, ...] = (
         StartTrackRecording(
             id=START_ID,
-            meeting_id=cast.meeting_id,
-            user_ids=(cast.ana.id, cast.ben.id),
+            meeting_id=participants.meeting_id,
+            user_ids=(participants.ana.id, participants.ben.id),
             layers=TrackLayers(default=layer),
         ),
         PauseRecording(id="weekly-sync-q4-pause", start_id=START_ID),
@@ -65,44 +65,52 @@ def build_commands(cast: Participants) -> dict[str, Command]:
 
 
 async def run_scenario(
-    cast: Participants, meetings: Meetings, messages: Messages, timeline: Timeline
+    participants: Participants, meetings: Meetings, client: WorkerClient, timeline: Timeline
 ) -> None:
-    """Play it to its end. Raises TimeoutError, naming what did not happen."""
-    commands = build_commands(cast)
+    """Run the scenario to its end. Raises TimeoutError with the name of a missing event."""
+    meeting_id, ben = participants.meeting_id, participants.ben
+    commands = build_commands(participants)
 
-    async def command(kind: str, expected: tuple[Status, ...]) -> None:
-        timeline.say("command", _in_words(commands[kind]), command=commands[kind])
-        await messages.send(commands[kind])
-        await messages.until(
-            lambda events: _follow(statuses(events), expected),
-            within=WAIT_SECONDS,
+    async def send(command_type: str, *expected: Status) -> None:
+        command = commands[command_type]
+        timeline.add("command", _describe(command), command=command)
+        await client.send(command)
+        await client.until(
+            lambda events: _contains_in_order(statuses(events), expected),
+            within=EVENT_TIMEOUT_SECONDS,
             what=" → ".join(expected),
         )
 
-    timeline.say("meeting", "ana, ben and cleo meet; ana and ben are to be recorded")
-    await command("start_track_recording", (Status.RECORDING,))
-    await asyncio.sleep(BEAT_SECONDS)
-    timeline.say("meeting", "ben leaves")
-    meetings.leave(cast.meeting_id, cast.ben.id)
-    await asyncio.sleep(BEAT_SECONDS)
-    timeline.say("meeting", "ben is back")
-    meetings.join(cast.meeting_id, cast.ben.id)
-    await asyncio.sleep(BEAT_SECONDS)
-    await command("pause_recording", (Status.RECORDING, Status.PAUSED))
-    await asyncio.sleep(BEAT_SECONDS)
-    await command("resume_recording", (Status.RECORDING, Status.PAUSED, Status.RECORDING))
-    await asyncio.sleep(BEAT_SECONDS)
-    await command("stop_recording", (Status.UPLOADED,))
-    await messages.until(_is_complete, within=WAIT_SECONDS, what="recording.completed")
-    await messages.until(
-        lambda events: outcomes(events).keys() >= {one.id for one in commands.values()},
-        within=WAIT_SECONDS,
+    timeline.add("meeting", "ana, ben and cleo meet; ana and ben are to be recorded")
+    await send("start_track_recording", Status.RECORDING)
+    await asyncio.sleep(STEP_SECONDS)
+    timeline.add("meeting", "ben leaves")
+    meetings.leave(meeting_id, ben.id)
+    await asyncio.sleep(STEP_SECONDS)
+    timeline.add("meeting", "ben comes back")
+    meetings.join(meeting_id, ben.id)
+    await asyncio.sleep(STEP_SECONDS)
+    await send("pause_recording", Status.RECORDING, Status.PAUSED)
+    await asyncio.sleep(STEP_SECONDS)
+    await send("resume_recording", Status.RECORDING, Status.PAUSED, Status.RECORDING)
+    await asyncio.sleep(STEP_SECONDS)
+    await send("stop_recording", Status.UPLOADED)
+    await _wait_for_all_events(client, {command.id for command in commands.values()})
+
+
+async def _wait_for_all_events(client: WorkerClient, command_ids: set[str]) -> None:
+    await client.until(
+        _is_complete, within=EVENT_TIMEOUT_SECONDS, what="the event recording.completed"
+    )
+    await client.until(
+        lambda events: outcomes(events).keys() >= command_ids,
+        within=EVENT_TIMEOUT_SECONDS,
         what="the outcome of every command",
     )
 
 
 def statuses(events: list[CloudEvent]) -> list[Status]:
-    """Every status that was told, in the order it was, repeats of an event left out."""
+    """The published statuses in their order, without repeats of an event."""
     return [
         event.data.status for event in deduplicated(events) if isinstance(event.data, StatusChanged)
     ]
@@ -110,18 +118,18 @@ def statuses(events: list[CloudEvent]) -> list[Status]:
 
 def outcomes(events: list[CloudEvent]) -> dict[str, Outcome]:
     """The outcome of each command by the command's id."""
-    found = [event.data for event in events if isinstance(event.data, Outcome)]
-    return {outcome.command_id: outcome for outcome in found}
+    data = [event.data for event in events if isinstance(event.data, Outcome)]
+    return {outcome.command_id: outcome for outcome in data}
 
 
 def deduplicated(events: list[CloudEvent]) -> list[CloudEvent]:
-    """Each event the first time it came: a worker may publish one again under the same id."""
+    """The first copy of each event. A worker may publish an event again, with the same id."""
     return list({event.id: event for event in reversed(events)}.values())[::-1]
 
 
-def _follow(told: list[Status], expected: tuple[Status, ...]) -> bool:
-    """Whether the expected ones were told in that order; others may lie between them."""
-    rest = iter(told)
+def _contains_in_order(published: list[Status], expected: tuple[Status, ...]) -> bool:
+    """Whether the expected statuses were published in this order, with others between them."""
+    rest = iter(published)
     return all(status in rest for status in expected)
 
 
@@ -129,7 +137,7 @@ def _is_complete(events: list[CloudEvent]) -> bool:
     return any(isinstance(event.data, Completed) for event in events)
 
 
-def _in_words(command: Command) -> str:
+def _describe(command: Command) -> str:
     if isinstance(command, StartTrackRecording):
         return f"{command.command_type} user_ids=[ana, ben] prefix={FILE_NAME_PREFIX}"
     return f"{command.command_type} start_id={START_ID}"

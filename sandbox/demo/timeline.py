@@ -1,4 +1,4 @@
-"""What happens, as it happens: coloured on a terminal, plain lines or JSON lines in a pipe."""
+"""Prints what happens as it happens: coloured on a terminal, as text or JSON lines in a pipe."""
 
 import sys
 import time
@@ -22,7 +22,7 @@ STYLES: Final[Mapping[EntryKind, str]] = {
 
 
 class TimelineEntry(msgspec.Struct, frozen=True):
-    """One line: seconds since the start, what kind of thing it is, and what happened."""
+    """One line. `at` is seconds since the start; `facts` are for programs."""
 
     at: float
     kind: EntryKind
@@ -31,38 +31,38 @@ class TimelineEntry(msgspec.Struct, frozen=True):
 
 
 class Timeline:
-    """Shows each happening at once, and remembers none."""
+    """Passes each entry on to `print_entry` at once, and keeps none."""
 
-    def __init__(self, show: Callable[[TimelineEntry], None]) -> None:
-        self._show = show
-        self._began = time.monotonic()
+    def __init__(self, print_entry: Callable[[TimelineEntry], None]) -> None:
+        self._print_entry = print_entry
+        self._started_at = time.monotonic()
 
     @property
     def seconds(self) -> float:
-        """Since the start."""
-        return time.monotonic() - self._began
+        """Seconds since the start."""
+        return time.monotonic() - self._started_at
 
-    def say(self, kind: EntryKind, text: str, **facts: object) -> None:
-        """Show it now. `facts` are for programs."""
-        self._show(TimelineEntry(round(self.seconds, 3), kind, text, facts))
+    def add(self, kind: EntryKind, text: str, **facts: object) -> None:
+        """Print an entry now."""
+        self._print_entry(TimelineEntry(round(self.seconds, 3), kind, text, facts))
 
 
 def entry_printer(*, as_json: bool) -> Callable[[TimelineEntry], None]:
-    """How happenings are shown on this stdout."""
+    """The function that prints entries on this stdout."""
     if as_json:
         return print_json
     return _coloured_printer() if sys.stdout.isatty() else print_plain
 
 
-def print_plain(happening: TimelineEntry) -> None:
-    """One line of text, flushed."""
-    click.echo(f"{happening.at:7.2f} s  {happening.kind:<8} {happening.text}")
+def print_plain(entry: TimelineEntry) -> None:
+    """Print one line of text, and flush."""
+    click.echo(f"{entry.at:7.2f} s  {entry.kind:<8} {entry.text}")
     sys.stdout.flush()
 
 
-def print_json(happening: TimelineEntry) -> None:
-    """One line of JSON, flushed."""
-    click.echo(msgspec.json.encode(happening).decode())
+def print_json(entry: TimelineEntry) -> None:
+    """Print one line of JSON, and flush."""
+    click.echo(msgspec.json.encode(entry).decode())
     sys.stdout.flush()
 
 
@@ -72,11 +72,10 @@ def _coloured_printer() -> Callable[[TimelineEntry], None]:
 
     console = Console(highlight=False)
 
-    def show(happening: TimelineEntry) -> None:
-        style = STYLES[happening.kind]
+    def print_coloured(entry: TimelineEntry) -> None:
         line = Text.assemble(
-            (f"{happening.at:7.2f} s  ", "dim"), (f"{happening.kind:<8} {happening.text}", style)
+            (f"{entry.at:7.2f} s  ", "dim"), (f"{entry.kind:<8} {entry.text}", STYLES[entry.kind])
         )
         console.print(line, soft_wrap=True)
 
-    return show
+    return print_coloured

@@ -1,4 +1,4 @@
-"""The track files that were announced: downloaded, read, and put into a table."""
+"""The track files: downloaded by the URLs in the events, read, and printed as a table."""
 
 import sys
 from collections import Counter
@@ -14,11 +14,12 @@ from sandbox.demo.scenario import deduplicated
 from sandbox.model.webm import duration_seconds
 
 COLUMNS = ("owner", "user_id", "stay", "seconds", "bytes", "URL expires (UTC)")
-_LONG_AGO = datetime(1970, 1, 1, tzinfo=UTC)
+_TIMEOUT = aiohttp.ClientTimeout(total=20)
+_EARLIEST = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 class Track(msgspec.Struct, frozen=True, kw_only=True):
-    """One file as its downloader finds it. `stay` counts a participant's stays from 1."""
+    """One downloaded file. `stay` is the participant's stay, from 1 to `stays`."""
 
     custom_participant_id: str | None
     user_id: str | None
@@ -31,46 +32,48 @@ class Track(msgspec.Struct, frozen=True, kw_only=True):
 
 
 async def download(events: list[CloudEvent]) -> list[Track]:
-    """Every announced file, participant by participant.
+    """All files of the events, ordered by participant and time.
 
     Raises:
-        aiohttp.ClientError: when one cannot be downloaded.
-        ValueError: when one is not a WebM file, or was announced without a URL.
+        aiohttp.ClientError: if a file cannot be downloaded.
+        ValueError: if a file is not WebM, or its event has no URL.
     """
     files = [event.data for event in deduplicated(events) if isinstance(event.data, FileReady)]
-    files.sort(key=lambda file: (file.custom_participant_id or "", file.recorded_at or _LONG_AGO))
+    files.sort(key=lambda file: (file.custom_participant_id or "", file.recorded_at or _EARLIEST))
     stays = Counter(file.user_id for file in files)
-    seen: Counter[str | None] = Counter()
+    stay_of: Counter[str | None] = Counter()
     tracks = []
-    async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=20)) as http:
+    async with aiohttp.ClientSession(timeout=_TIMEOUT) as http:
         for file in files:
-            seen[file.user_id] += 1
+            stay_of[file.user_id] += 1
             data = await _read(http, file)
-            tracks.append(
-                Track(
-                    custom_participant_id=file.custom_participant_id,
-                    user_id=file.user_id,
-                    stay=seen[file.user_id],
-                    stays=stays[file.user_id],
-                    file_name=file.file_name,
-                    seconds=duration_seconds(data),
-                    size_bytes=len(data),
-                    url_expiry=file.download_url_expiry,
-                )
-            )
+            tracks.append(_track(file, data, stay_of[file.user_id], stays[file.user_id]))
     return tracks
+
+
+def _track(file: FileReady, data: bytes, stay: int, stays: int) -> Track:
+    return Track(
+        custom_participant_id=file.custom_participant_id,
+        user_id=file.user_id,
+        stay=stay,
+        stays=stays,
+        file_name=file.file_name,
+        seconds=duration_seconds(data),
+        size_bytes=len(data),
+        url_expiry=file.download_url_expiry,
+    )
 
 
 async def _read(http: aiohttp.ClientSession, file: FileReady) -> bytes:
     if file.download_url is None:
-        raise ValueError(f"{file.file_name} was announced without a download_url")
-    async with http.get(file.download_url) as answer:
-        answer.raise_for_status()
-        return await answer.read()
+        raise ValueError(f"{file.file_name} has no download_url in its event")
+    async with http.get(file.download_url) as response:
+        response.raise_for_status()
+        return await response.read()
 
 
 def print_table(tracks: Sequence[Track]) -> None:
-    """The table, for people."""
+    """Print the table: in colour on a terminal, else as aligned text."""
     rows = [_row(track) for track in tracks]
     if sys.stdout.isatty():
         _print_coloured_table(rows)

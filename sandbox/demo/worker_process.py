@@ -1,4 +1,4 @@
-"""The worker as a process of its own, met from outside only: environment, HTTP, signals."""
+"""The worker as a separate process, used only from outside: environment, HTTP, signals."""
 
 import asyncio
 import os
@@ -15,16 +15,25 @@ from sandbox.services.ports import free_ports
 from sandbox.services.processes import Guard, LaunchError
 from sandbox.waiting import eventually
 
-READY_SECONDS: Final = 60.0
-PATIENCE_SECONDS: Final = 2.0
-_OURS: Final = ("AMQP_", "DATABASE_", "HTTP_", "LOG_", "OTEL_", "REALTIMEKIT_", "WORKER_")
+READY_TIMEOUT_SECONDS: Final = 60.0
+STOP_TIMEOUT_SECONDS: Final = 40.0
+PROBE_TIMEOUT_SECONDS: Final = 2.0
+_SETTING_PREFIXES: Final = (
+    "AMQP_",
+    "DATABASE_",
+    "HTTP_",
+    "LOG_",
+    "OTEL_",
+    "REALTIMEKIT_",
+    "WORKER_",
+)
 
 
 class WorkerProcess:
     """`python -m <module>` with exactly the given settings, in `directory`.
 
-    Whatever settings this process was started with are not inherited. What the worker writes goes
-    to the end of `log`. It gets SIGTERM when this process ends without having stopped it.
+    It does not inherit the settings of this process. Its output is appended to `log`. If this
+    process ends without stopping it, it gets SIGTERM.
     """
 
     def __init__(
@@ -44,7 +53,7 @@ class WorkerProcess:
         self._guard: Guard | None = None
 
     async def start(self) -> None:
-        """Start it; it need not be up when this returns. Also again, after it ended."""
+        """Start the process, and return before it is ready. May be called again after its end."""
         with self.log.open("ab") as output:
             self._process = await asyncio.create_subprocess_exec(
                 sys.executable,
@@ -59,42 +68,42 @@ class WorkerProcess:
             )
         self._guard = Guard('kill -s TERM -- "-$1"', str(self._process.pid))
 
-    async def ready(self, *, seconds: float = READY_SECONDS) -> None:
-        """Return when `/readyz` says so.
+    async def ready(self, *, seconds: float = READY_TIMEOUT_SECONDS) -> None:
+        """Return when `/readyz` answers 200.
 
         Raises:
-            LaunchError: with the end of its log when it ended, or was not ready in time.
+            LaunchError: with the end of its log, if it ended or was not ready in time.
         """
-        answer: tuple[int, Any] = (0, None)
+        response: tuple[int, Any] = (0, None)
 
         async def is_ready_or_ended() -> bool:
-            nonlocal answer
-            answer = await self.probe("/readyz")
-            return answer[0] == 200 or not self.running
+            nonlocal response
+            response = await self.probe("/readyz")
+            return response[0] == 200 or not self.running
 
         try:
             await eventually(is_ready_or_ended, seconds=seconds)
-        except AssertionError as late:
-            raise LaunchError(f"the worker is not ready: {answer}\n{self.log_tail()}") from late
+        except AssertionError as error:
+            raise LaunchError(f"the worker is not ready: {response}\n{self.log_tail()}") from error
         if not self.running:
             raise LaunchError(f"the worker ended while starting:\n{self.log_tail()}")
 
     async def probe(self, path: str) -> tuple[int, Any]:
-        """Status and decoded body of `GET path`; (0, why) when nobody answers."""
-        timeout = aiohttp.ClientTimeout(total=PATIENCE_SECONDS)
+        """Status and decoded body of `GET path`; (0, error) if there is no response."""
+        timeout = aiohttp.ClientTimeout(total=PROBE_TIMEOUT_SECONDS)
         try:
             async with (
                 aiohttp.ClientSession(timeout=timeout) as http,
-                http.get(self.url + path) as answer,
+                http.get(self.url + path) as response,
             ):
-                told = await (answer.json() if "json" in answer.content_type else answer.text())
-                return answer.status, told
+                is_json = "json" in response.content_type
+                return response.status, await (response.json() if is_json else response.text())
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
             return 0, repr(error)
 
     @property
     def pid(self) -> int:
-        """Its process id, which is its group's as well."""
+        """Its process id, which is also the id of its process group."""
         return self._started.pid
 
     @property
@@ -103,20 +112,20 @@ class WorkerProcess:
         return self._process is not None and self._process.returncode is None
 
     def signal(self, number: signal.Signals) -> None:
-        """Send it a signal, and return at once."""
+        """Send a signal, and return at once."""
         self._started.send_signal(number)
 
     async def ended(self) -> int:
-        """Its exit code, once it has ended; minus the signal's number if one killed it."""
+        """Wait for its end. Returns the exit code; minus the signal's number if it was killed."""
         code = await self._started.wait()
         if self._guard is not None:
             self._guard.release()
         return code
 
-    async def stop(self, *, seconds: float = 40.0) -> int:
-        """End it as Kubernetes would: SIGTERM, and SIGKILL after so long. Its exit code.
+    async def stop(self, *, seconds: float = STOP_TIMEOUT_SECONDS) -> int:
+        """End it as Kubernetes does: SIGTERM, and SIGKILL after `seconds`. Returns the exit code.
 
-        Also who is cancelled while waiting for its end leaves it ended.
+        If the caller is cancelled while it waits, the process is killed before.
         """
         if self.running:
             self.signal(signal.SIGTERM)
@@ -130,13 +139,13 @@ class WorkerProcess:
             raise
 
     async def kill(self) -> int:
-        """End it at once, as a crash would. May be called again."""
+        """End it at once, as a crash would. May be called again. Returns the exit code."""
         if self.running:
             self.signal(signal.SIGKILL)
         return await self.ended()
 
     def log_tail(self, characters: int = 2_000) -> str:
-        """The end of what it wrote."""
+        """The last characters of its log."""
         return self.log.read_text(errors="replace")[-characters:] if self.log.exists() else ""
 
     @property
@@ -147,4 +156,6 @@ class WorkerProcess:
 
 
 def _inherited() -> dict[str, str]:
-    return {name: value for name, value in os.environ.items() if not name.startswith(_OURS)}
+    return {
+        name: value for name, value in os.environ.items() if not name.startswith(_SETTING_PREFIXES)
+    }

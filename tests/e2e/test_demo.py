@@ -1,4 +1,4 @@
-"""`recording-worker demo`, as somebody runs it who has just cloned the project."""
+"""`recording-worker demo`, as after a fresh clone of the project."""
 
 import asyncio
 import os
@@ -22,7 +22,7 @@ TIME_LIMIT = 100
 async def running(
     directory: Path, *flags: str, **environment: str
 ) -> AsyncIterator[asyncio.subprocess.Process]:
-    """The demo in an empty directory; its temporary files lie there as well."""
+    """The demo in an empty directory, which is also the one for its temporary files."""
     inherited = {name: value for name, value in os.environ.items() if name != "AMQP_URL"}
     process = await asyncio.create_subprocess_exec(
         COMMAND,
@@ -42,7 +42,7 @@ async def running(
 
 
 async def output(process: asyncio.subprocess.Process) -> tuple[str, str]:
-    """What it wrote to stdout and stderr until it ended."""
+    """Its stdout and stderr, once it has ended."""
     async with asyncio.timeout(TIME_LIMIT):
         out, err = await process.communicate()
     return out.decode(), err.decode()
@@ -60,23 +60,28 @@ async def test_the_demo_shows_who_owns_each_file_and_leaves_nothing_behind(tmp_p
     assert list(tmp_path.iterdir()) == []
 
 
-async def test_on_somebody_elses_broker_it_cleans_up_and_tells_the_same_as_json(
+async def test_with_json_on_an_external_broker_it_prints_the_same_result_and_deletes_its_names(
     rabbitmq: RabbitMQNode, tmp_path: Path
 ) -> None:
     async with running(tmp_path, "--json", AMQP_URL=rabbitmq.amqp_url) as demo:
         out, err = await output(demo)
     assert (demo.returncode, err) == (0, "")
     lines: list[dict[str, Any]] = [msgspec.json.decode(line) for line in out.splitlines()]
-    (told,) = (line for line in lines if "tracks" in line)
-    assert told["faults"] == []
-    stays = [(one["custom_participant_id"], one["stay"], one["stays"]) for one in told["tracks"]]
+    (result,) = (line for line in lines if "tracks" in line)
+    assert result["deviations"] == []
+    stays = [
+        (track["custom_participant_id"], track["stay"], track["stays"])
+        for track in result["tracks"]
+    ]
     assert stays == [("ana", 1, 1), ("ben", 1, 2), ("ben", 2, 2)]
-    assert all(one["seconds"] > 1 and one["url_expiry"] for one in told["tracks"])
+    assert all(track["seconds"] > 1 and track["url_expiry"] for track in result["tracks"])
     assert "demo-" not in await asyncio.to_thread(rabbitmq.ctl, "list_queues", "name")
     assert "demo-" not in await asyncio.to_thread(rabbitmq.ctl, "list_exchanges", "name")
 
 
-async def test_ctrl_c_stops_everything(rabbitmq: RabbitMQNode, tmp_path: Path) -> None:
+async def test_ctrl_c_stops_the_worker_and_leaves_no_file(
+    rabbitmq: RabbitMQNode, tmp_path: Path
+) -> None:
     async with running(tmp_path, AMQP_URL=rabbitmq.amqp_url) as demo:
         assert demo.stdout is not None
         async with asyncio.timeout(TIME_LIMIT):

@@ -9,7 +9,7 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from recording_schemas import CommandSucceeded
-from sandbox.demo.messages import Messages
+from sandbox.demo.worker_client import WorkerClient
 from sandbox.services.postgresql import PostgreSQLServer
 from sandbox.services.rabbitmq import RabbitMQNode
 from sandbox.waiting import Eventually
@@ -37,7 +37,7 @@ async def test_what_is_away_flips_its_checks_of_readiness_and_never_liveness_and
         assert (await environment.worker.probe("/livez"))[0] == 200
         await outage.end(environment)
         await environment.worker.ready()
-        async with Messages(url, names_prefix) as messages:
+        async with WorkerClient(url, names_prefix) as messages:
             after = WorkerEnvironment(environment.sandbox, environment.worker, messages)
             await after.start("after")
             assert isinstance((await after.outcome("after")).data, CommandSucceeded)

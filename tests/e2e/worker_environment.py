@@ -10,7 +10,7 @@ from typing import Any, Final
 from recording_schemas import CloudEvent, Outcome
 from sandbox.api.options import SandboxOptions
 from sandbox.api.server import Sandbox
-from sandbox.demo.messages import Messages
+from sandbox.demo.worker_client import WorkerClient
 from sandbox.demo.worker_process import WorkerProcess
 from sandbox.model.behaviour import Behaviour
 from sandbox.model.log_entries import RequestEntry
@@ -25,7 +25,7 @@ class WorkerEnvironment:
     `worker` is ready when the environment opens. A test may kill it and start it again.
     """
 
-    def __init__(self, sandbox: Sandbox, worker: WorkerProcess, messages: Messages) -> None:
+    def __init__(self, sandbox: Sandbox, worker: WorkerProcess, messages: WorkerClient) -> None:
         self.sandbox = sandbox
         self.worker = worker
         self.messages = messages
@@ -123,5 +123,5 @@ async def open_worker_environment(
         await worker.start()
         stack.push_async_callback(worker.stop)
         await worker.ready()
-        messages = await stack.enter_async_context(Messages(amqp_url, prefix))
+        messages = await stack.enter_async_context(WorkerClient(amqp_url, prefix))
         yield WorkerEnvironment(sandbox, worker, messages)

@@ -16,7 +16,7 @@ from psycopg import sql
 from recording_schemas import CommandExpired, CommandRejected, Completed
 from sandbox.api.options import SandboxOptions
 from sandbox.api.server import Sandbox
-from sandbox.demo.messages import Messages
+from sandbox.demo.worker_client import WorkerClient
 from sandbox.demo.worker_process import WorkerProcess
 from sandbox.services.ports import free_ports
 from sandbox.services.postgresql import PostgreSQLServer
@@ -143,7 +143,7 @@ async def test_a_worker_works_with_the_rights_in_the_readme(
         await worker.start()
         try:
             await worker.ready()
-            async with Messages(broker.amqp_url, names_prefix) as messages:
+            async with WorkerClient(broker.amqp_url, names_prefix) as messages:
                 await use_everything(messages)
         finally:
             await worker.stop()
@@ -158,7 +158,7 @@ async def declare(amqp_url: str, prefix: str) -> None:
         await declare_once(connection, Topology(prefix=prefix, retry_delays=(0.2, 1.0, 5.0)))
 
 
-async def use_everything(messages: Messages) -> None:
+async def use_everything(messages: WorkerClient) -> None:
     """Have a command executed, one retried until it expires, one buried."""
     soon = (datetime.now(UTC) + timedelta(seconds=1.5)).isoformat()
     meeting = "2f1b7c3e-6a51-4f0a-9d5e-0c8f1f6f9b01"

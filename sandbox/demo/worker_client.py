@@ -1,4 +1,4 @@
-"""A user of the worker: publishes commands to it and hears its events, over RabbitMQ only."""
+"""A client of the worker, over RabbitMQ only: it publishes commands and receives events."""
 
 import asyncio
 from collections.abc import Callable
@@ -16,11 +16,11 @@ T = TypeVar("T")
 EXCHANGES: Final = ("status", "files", "results")
 
 
-class Messages:
-    """`async with Messages(url, prefix) as messages:` hears all events from then on.
+class WorkerClient:
+    """`async with WorkerClient(url, prefix) as client:` receives all events from then on.
 
-    The exchanges must exist. `events` are in the order they came, repeats included; `on_event` is
-    called with each.
+    The exchanges must exist. `events` has all events in the order of arrival, with repeats.
+    `on_event` is called with each of them.
     """
 
     def __init__(
@@ -32,9 +32,9 @@ class Messages:
         self._amqp_url = amqp_url
         self._prefix = prefix
         self._on_event = on_event
-        self._news = asyncio.Event()
+        self._received = asyncio.Event()
         self._stack = AsyncExitStack()
-        self._trouble: Exception | None = None
+        self._error: Exception | None = None
         self._commands: AbstractExchange | None = None
         self.events: list[CloudEvent] = []
 
@@ -44,7 +44,7 @@ class Messages:
             stack.push_async_callback(connection.close)
             channel = await connection.channel(on_return_raises=True)
             self._commands = await channel.get_exchange(f"{self._prefix}.commands")
-            await self._listen(channel)
+            await self._subscribe(channel)
             self._stack = stack.pop_all()
         return self
 
@@ -56,24 +56,24 @@ class Messages:
     ) -> None:
         await self._stack.aclose()
 
-    async def _listen(self, channel: AbstractChannel) -> None:
+    async def _subscribe(self, channel: AbstractChannel) -> None:
         queue = await channel.declare_queue(exclusive=True)
         for name in EXCHANGES:
             await queue.bind(f"{self._prefix}.{name}", "#")
-        await queue.consume(self._take, no_ack=True)
+        await queue.consume(self._on_message, no_ack=True)
 
-    async def _take(self, message: AbstractIncomingMessage) -> None:
+    async def _on_message(self, message: AbstractIncomingMessage) -> None:
         try:
             event = decode_event(message.body)
             self._on_event(event)
-        except Exception as error:  # noqa: BLE001 - nobody sees what a callback raises
-            self._trouble = error
+        except Exception as error:  # noqa: BLE001 -- raised by `until` instead
+            self._error = error
         else:
             self.events.append(event)
-        self._news.set()
+        self._received.set()
 
     async def send(self, command: Command) -> None:
-        """Publish a command; returns when the broker has put it into the workers' queue."""
+        """Publish a command. Returns when the broker has put it into the queue of commands."""
         await self.send_raw(
             encode_command(command), routing_key=command.command_type, message_id=command.id
         )
@@ -86,8 +86,8 @@ class Messages:
         message_id: str | None = None,
         content_type: str | None = "application/json",
     ) -> None:
-        """Publish any bytes as if they were a command."""
-        assert self._commands is not None  # noqa: S101 - only inside the block
+        """Publish any bytes to the exchange of commands."""
+        assert self._commands is not None  # noqa: S101 -- only inside the block
         message = aio_pika.Message(
             body,
             content_type=content_type,
@@ -100,19 +100,19 @@ class Messages:
     async def until(
         self, fact: Callable[[list[CloudEvent]], T | None], *, within: float, what: str
     ) -> T:
-        """Wait until `fact(events)` is true, and return it. Looks again after each event.
+        """Wait until `fact(events)` is true, and return its value. Each event evaluates it again.
 
         Raises:
-            TimeoutError: when `what` did not come within so many seconds.
-            NotAnEvent: when something came that is no event.
+            TimeoutError: after `within` seconds; the text names `what` was awaited.
+            NotAnEvent: if a message is not an event.
         """
         try:
             async with asyncio.timeout(within):
                 while not (found := fact(self.events)):
-                    if self._trouble is not None:
-                        raise self._trouble
-                    self._news.clear()
-                    await self._news.wait()
-        except TimeoutError as late:
-            raise TimeoutError(f"{what}: not within {within:g} s") from late
+                    if self._error is not None:
+                        raise self._error
+                    self._received.clear()
+                    await self._received.wait()
+        except TimeoutError as error:
+            raise TimeoutError(f"{what}: not within {within:g} s") from error
         return found

@@ -1,0 +1,53 @@
+"""Words for the timeline: API requests as the sandbox logs them, and events of the worker."""
+
+import math
+
+from recording_schemas import CloudEvent, Completed, FileReady, StatusChanged, outcome_of
+from sandbox.demo.timeline import Timeline
+from sandbox.model.log_entries import RequestEntry
+from sandbox.model.request_log import RequestLog
+
+
+async def narrate_requests(
+    request_log: RequestLog, timeline: Timeline, *, sweep_interval_seconds: float
+) -> None:
+    """Narrate each API request until cancelled. Of the sweep's many, only the first."""
+    narrated, is_sweep_narrated = 0, False
+
+    def has_new_entries(log: RequestLog) -> bool:
+        return log.total > narrated
+
+    while True:
+        await request_log.until(has_new_entries, within=math.inf)
+        entries, narrated = request_log.entries(since=narrated), request_log.total
+        for request in (entry for entry in entries if isinstance(entry, RequestEntry)):
+            if request.operation != "list_recordings":
+                _narrate_request(request, timeline)
+            elif not is_sweep_narrated:
+                suffix = f", repeated every {sweep_interval_seconds:g} s"
+                _narrate_request(request, timeline, suffix)
+                is_sweep_narrated = True
+
+
+def _narrate_request(request: RequestEntry, timeline: Timeline, suffix: str = "") -> None:
+    words = " ".join(filter(None, (request.method, request.operation, request.detail)))
+    facts = {"operation": request.operation, "status": request.status}
+    timeline.add("request", f"{words} → {request.status}{suffix}", **facts)
+
+
+def narrate_event(event: CloudEvent, timeline: Timeline) -> None:
+    """Narrate one event that the worker published."""
+    facts = {"event_id": event.id, "type": event.type, "subject": event.subject}
+    match event.data:
+        case StatusChanged() as data:
+            previous = f" (was {data.previous_status})" if data.previous_status else ""
+            text = f"{data.status}{previous}, observed by {data.observed_by}"
+            timeline.add("status", text, **facts)
+        case FileReady() as data:
+            owner = data.custom_participant_id or data.user_id or "?"
+            text = f"{data.file_index} of {data.file_count}, of {owner}: {data.file_name}"
+            timeline.add("file", text, **facts)
+        case Completed() as data:
+            timeline.add("done", f"{data.status} with {data.file_count} files", **facts)
+        case data:
+            timeline.add("outcome", f"{data.command_type} {outcome_of(data)}", **facts)

@@ -82,7 +82,7 @@ TOGETHER: Final[dict[str, tuple[Values, str]]] = {
             at("apps.eu", {"accountId": "a", "appId": "b", "existingSecret": "c"}),
             at("appsFile.existingSecret", "apps"),
         ),
-        "apps, appsFile.existingSecret: give one of them",
+        "apps, appsFile.existingSecret: set only one of them",
     ),
     "a certificate without its key": (
         merged(LEAST, at("rabbitmq.tls", {"existingSecret": "tls", "certKey": "tls.crt"})),
@@ -110,11 +110,11 @@ TOGETHER: Final[dict[str, tuple[Values, str]]] = {
     ),
     "a secret in the environment": (
         merged(LEAST, {"extraEnv": [{"name": "DATABASE_URL", "value": "postgresql://…"}]}),
-        "extraEnv: DATABASE_URL comes from the file of a Secret",
+        "extraEnv: DATABASE_URL must come from a Secret",
     ),
     "headers for traces in the environment": (
         merged(LEAST, {"extraEnv": [{"name": "OTEL_EXPORTER_OTLP_HEADERS", "value": "a=b"}]}),
-        "extraEnv: OTEL_EXPORTER_OTLP_HEADERS comes from the file of a Secret",
+        "extraEnv: OTEL_EXPORTER_OTLP_HEADERS must come from a Secret",
     ),
 }
 

@@ -1,4 +1,4 @@
-{{- /* What objects are called, and the labels they bear. */ -}}
+{{- /* Names and labels of all objects. */ -}}
 
 {{- define "recording-worker.fullname" -}}
 {{- $name := default .Chart.Name .Values.nameOverride }}
@@ -11,7 +11,7 @@
 {{- end }}
 {{- end }}
 
-{{- /* What selects: it can never change, so it has no version and nothing of the user's. */ -}}
+{{- /* Selectors can never change: no version, and no labels of the user. */ -}}
 {{- define "recording-worker.instance" -}}
 app.kubernetes.io/name: {{ default .Chart.Name .Values.nameOverride }}
 app.kubernetes.io/instance: {{ .Release.Name }}

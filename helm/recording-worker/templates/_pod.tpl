@@ -1,4 +1,4 @@
-{{- /* The pod, which the Deployment and the StatefulSet share. */ -}}
+{{- /* The pod of the Deployment and of the StatefulSet. */ -}}
 
 {{- define "recording-worker.pod" -}}
 metadata:
@@ -59,7 +59,7 @@ spec:
     {{- include "recording-worker.volumes" . | nindent 4 }}
 {{- end }}
 
-{{- /* Who the pod is and where it may run: for the worker and the test alike. */ -}}
+{{- /* Identity and scheduling of a pod, shared by the worker and the pod of `helm test`. */ -}}
 {{- define "recording-worker.podRules" -}}
 serviceAccountName: {{ include "recording-worker.serviceAccountName" . }}
 automountServiceAccountToken: false

@@ -1,4 +1,4 @@
-{{- /* The worker's settings: what goes into the ConfigMap, and which files secrets come from. */ -}}
+{{- /* The worker's settings: the ConfigMap, and the files with secrets. */ -}}
 
 {{- define "recording-worker.settings" -}}
 {{- $own := dict "HTTP_PORT" .Values.service.port }}
@@ -22,7 +22,7 @@
 {{- end }}
 {{- end }}
 
-{{- /* A number as people write it: Helm would write 1048576 as 1.048576e+06. */ -}}
+{{- /* A number in decimal notation: Helm would write 1048576 as 1.048576e+06. */ -}}
 {{- define "recording-worker.text" -}}
 {{- if kindIs "float64" . }}{{ regexReplaceAll "\\.?0+$" (printf "%.6f" .) "" }}
 {{- else }}{{ toString . }}
@@ -34,23 +34,23 @@
 {{- add (ceil $seconds) .Values.shutdownMarginSeconds }}
 {{- end }}
 
-{{- /* The apps file, in the worker's words. */ -}}
+{{- /* The apps file, with the worker's field names. */ -}}
 {{- define "recording-worker.appsFile" -}}
 {{- $apps := dict }}
 {{- range $name, $app := .Values.apps }}
-{{- $one := dict "account_id" $app.accountId "app_id" $app.appId }}
-{{- $_ := set $one "api_token_file" (printf "/run/secrets/recording-worker/apps/%s/api-token" $name) }}
-{{- with $app.baseUrl }}{{ $_ := set $one "base_url" . }}{{ end }}
-{{- with $app.webhookKeyUrl }}{{ $_ := set $one "webhook_key_url" . }}{{ end }}
-{{- with $app.apiBudget }}{{ $_ := set $one "api_budget" . }}{{ end }}
-{{- with $app.publicUrl }}{{ $_ := set $one "public_url" . }}{{ end }}
-{{- if hasKey $app "followAll" }}{{ $_ := set $one "follow_all" $app.followAll }}{{ end }}
-{{- $_ := set $apps $name $one }}
+{{- $fields := dict "account_id" $app.accountId "app_id" $app.appId }}
+{{- $_ := set $fields "api_token_file" (printf "/run/secrets/recording-worker/apps/%s/api-token" $name) }}
+{{- with $app.baseUrl }}{{ $_ := set $fields "base_url" . }}{{ end }}
+{{- with $app.webhookKeyUrl }}{{ $_ := set $fields "webhook_key_url" . }}{{ end }}
+{{- with $app.apiBudget }}{{ $_ := set $fields "api_budget" . }}{{ end }}
+{{- with $app.publicUrl }}{{ $_ := set $fields "public_url" . }}{{ end }}
+{{- if hasKey $app "followAll" }}{{ $_ := set $fields "follow_all" $app.followAll }}{{ end }}
+{{- $_ := set $apps $name $fields }}
 {{- end }}
 {{- toPrettyJson $apps }}
 {{- end }}
 
-{{- /* Paths only: a secret's text is in a file, never in the environment. */ -}}
+{{- /* Secrets are passed as paths of files, never as text. */ -}}
 {{- define "recording-worker.env" -}}
 {{- $secrets := "/run/secrets/recording-worker" }}
 - name: AMQP_URL_FILE
@@ -97,7 +97,7 @@
 {{- end }}
 {{- end }}
 
-{{- /* One volume of all of them, so that a changed Secret shows in its file within a minute. */ -}}
+{{- /* One projected volume for all Secrets: Kubernetes updates its files within a minute. */ -}}
 {{- define "recording-worker.secrets" -}}
 {{- with .Values.rabbitmq }}
 {{ include "recording-worker.secret" (list .existingSecret .urlKey "amqp-url") }}

@@ -1,4 +1,4 @@
-{{- /* Objects of RabbitMQ's messaging topology operator. */ -}}
+{{- /* Resources of RabbitMQ's messaging topology operator. */ -}}
 
 {{- define "recording-worker.prefix" -}}
 {{- dig "WORKER_NAME_PREFIX" "recording" .Values.settings }}
@@ -8,7 +8,7 @@
 {{- dig "WORKER_RETRY_DELAYS_SECONDS" "5,30,120,600" .Values.settings }}
 {{- end }}
 
-{{- /* What a user needs who finds all exchanges and queues in place. */ -}}
+{{- /* Permissions of a user when all exchanges and queues exist. */ -}}
 {{- define "recording-worker.permissions" -}}
 {{- $prefix := include "recording-worker.prefix" . | regexQuoteMeta }}
 configure: "^$"
@@ -16,7 +16,7 @@ write: {{ printf "^(amq\\.default|%s\\.(status|files|results|dead-letter))$" $pr
 read: {{ printf "^%s\\.commands$" $prefix | squote }}
 {{- end }}
 
-{{- /* A name Kubernetes accepts, for names that it would not. */ -}}
+{{- /* A valid Kubernetes name for a name that may not be one. */ -}}
 {{- define "recording-worker.topologyName" -}}
 {{- $full := include "recording-worker.fullname" (index . 0) }}
 {{- $name := index . 1 }}
@@ -47,7 +47,7 @@ metadata:
     {{- include "recording-worker.labels" $root | nindent 4 }}
   {{- if not (has $kind (list "User" "Permission")) }}
   annotations:
-    # With a queue all commands and dead letters in it would go.
+    # Deleting a queue would delete all commands and dead letters in it.
     helm.sh/resource-policy: keep
   {{- end }}
 spec:

@@ -21,7 +21,7 @@ from worker.domain.outcomes import utc
 from worker.domain.rate import Rate
 from worker.domain.timeouts import Timeouts
 from worker.observability.http_server import Check, HttpServer
-from worker.observability.liveness import STUCK_SECONDS, Watchdog
+from worker.observability.liveness import STUCK_AFTER_SECONDS, Watchdog
 from worker.observability.metrics import Metrics
 from worker.observability.tracing import Tracing
 from worker.publishing.event_publisher import EventPublisher
@@ -141,10 +141,12 @@ class Bootstrap:
         self.trackers = {app.name: self._tracker(app, self.relay.wake) for app in self.apps}
         """The sweep and the refresher of each app."""
         self.pruner = Pruner(store, self._retention(), now=store.now)
-        self.watchdog = Watchdog(seconds=max(STUCK_SECONDS, 3 * settings.publish_timeout_seconds))
+        self.watchdog = Watchdog(
+            stuck_after=max(STUCK_AFTER_SECONDS, 3 * settings.publish_timeout_seconds)
+        )
         """A turn of the relay may wait for a few confirmations that do not come."""
-        self.may_relay = self.watchdog.watched("relay", self.elector.is_leader)
-        self.may_prune = self.watchdog.watched("pruner", self.elector.is_leader)
+        self.may_relay = self.watchdog.watch("relay", self.elector.is_leader)
+        self.may_prune = self.watchdog.watch("pruner", self.elector.is_leader)
         self.http_server = self._http_server(registry)
         self._connect_signals()
 

@@ -46,6 +46,6 @@ def _how() -> str:
 
 
 if __name__ == "__main__":
-    vars(worker.bootstrap).update(OutboxRelay=StuckRelay, STUCK_SECONDS=3.0)
+    vars(worker.bootstrap).update(OutboxRelay=StuckRelay, STUCK_AFTER_SECONDS=3.0)
     vars(worker.store.pruner).update(PRUNE_INTERVAL_SECONDS=0.5)
     main(["run"])

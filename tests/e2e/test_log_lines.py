@@ -11,7 +11,7 @@ from sandbox.services.ports import free_ports
 from sandbox.services.rabbitmq import RabbitMQNode
 from sandbox.waiting import Eventually
 from tests.e2e.worker_environment import API_TOKEN, WorkerEnvironment, open_worker_environment
-from worker.observability.logs import redact_text
+from worker.observability.log_redaction import redact_text
 
 
 def lines(environment: WorkerEnvironment, event: str) -> list[dict[str, Any]]:

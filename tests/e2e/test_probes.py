@@ -79,7 +79,7 @@ async def test_a_loop_that_does_not_turn_flips_liveness_by_its_name_until_it_tur
 
         async def dead_by_its_relay() -> bool:
             status, told = await environment.worker.probe("/livez")
-            assert {name for name, one in told["checks"].items() if one["why"]} == {"relay"}
+            assert {name for name, one in told["checks"].items() if one["reason"]} == {"relay"}
             return status == 503
 
         await eventually(dead_by_its_relay)
@@ -122,7 +122,7 @@ async def unready(environment: WorkerEnvironment, *checks: str) -> bool:
     """Whether readiness names these checks as its reasons, and no other; without any, is well."""
     status, told = await environment.worker.probe("/readyz")
     assert status == (503 if checks else 200)
-    assert {name for name, one in told["checks"].items() if one["why"]} == {*checks}
+    assert {name for name, one in told["checks"].items() if one["reason"]} == {*checks}
     return True
 
 

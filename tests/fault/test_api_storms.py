@@ -65,7 +65,7 @@ async def readiness(worker: KillableWorker) -> tuple[int, dict[str, str]]:
     address = f"http://127.0.0.1:{worker.port}/readyz"
     async with aiohttp.ClientSession() as session, session.get(address) as answer:
         checks = (await answer.json())["checks"]
-    return answer.status, {name: one["why"] for name, one in checks.items() if not one["ok"]}
+    return answer.status, {name: one["reason"] for name, one in checks.items() if not one["ok"]}
 
 
 def attempts(environment: FaultEnvironment) -> dict[str, int]:

@@ -51,7 +51,7 @@ def command() -> None:
     configure_logs(
         level=settings.log_level,
         format=settings.log_format,
-        sensitive=settings.sensitive_texts(),
+        sensitive_texts=settings.sensitive_texts(),
     )
     try:
         with asyncio.Runner(loop_factory=_loop_factory()) as runner:

@@ -1,4 +1,7 @@
-"""Probes, metrics, and whatever routes the caller adds: answers in JSON, small in all ways."""
+"""Serves probes, metrics and the caller's routes.
+
+Answers are JSON, except for metrics. The size of requests is bounded.
+"""
 
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from http import HTTPStatus
@@ -10,19 +13,19 @@ from prometheus_client import CollectorRegistry
 from prometheus_client.exposition import choose_encoder
 
 Check = Callable[[], str | None]
-"""None when all is well, else the reason why not. Must not block."""
+"""Returns None if all is well, else the reason why not. Must not block."""
 
 MAX_BODY_BYTES: Final = 1_048_576
 MAX_HEADER_BYTES: Final = 8_192
-SHUTDOWN_SECONDS: Final = 5.0
+SHUTDOWN_TIMEOUT_SECONDS: Final = 5.0
 
 
 class HttpServer:
     """Serves `GET /livez`, `GET /readyz`, `GET /metrics` and `extra_routes` from start to stop.
 
-    A probe is 200 when all its checks are well, else 503; its body tells each check and the
-    reason. Of `checks_any`, which readiness tells too, one that is well suffices. Request bodies
-    are bounded by `max_body_bytes` (413 above), headers by 8 KiB each.
+    A probe answers 200 if all its checks return None, else 503. Its body lists each check with the
+    reason. Readiness also lists `checks_any`, of which one that returns None is enough. A request
+    body above `max_body_bytes` gets 413. Each header may have 8 KiB.
     """
 
     def __init__(
@@ -48,21 +51,21 @@ class HttpServer:
                 *extra_routes,
             ]
         )
-        app.on_response_prepare.append(_say_no_more_than_needed)
+        app.on_response_prepare.append(_hide_versions)
         self._runner = web.AppRunner(
             app,
             access_log=None,
             max_line_size=MAX_HEADER_BYTES,
             max_field_size=MAX_HEADER_BYTES,
-            shutdown_timeout=SHUTDOWN_SECONDS,
-            auto_decompress=False,  # signed are the bytes as sent, and a small body stays small
+            shutdown_timeout=SHUTDOWN_TIMEOUT_SECONDS,
+            auto_decompress=False,  # webhooks sign the bytes as sent; a small body cannot grow
         )
 
     async def start(self) -> int:
-        """Listen; returns the port, which matters when it was 0.
+        """Listen. Returns the port, which the system chose if it was 0.
 
         Raises:
-            OSError: when the address is taken or not ours.
+            OSError: the address is in use or does not belong to this machine.
         """
         await self._runner.setup()
         try:
@@ -74,22 +77,24 @@ class HttpServer:
         return port
 
     async def stop(self) -> None:
-        """Take no more, let running requests finish for a few seconds. May be called again."""
+        """Refuse new requests and let running ones finish for 5 s. May be called repeatedly."""
         await self._runner.cleanup()
 
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
-def _probe(checks: Mapping[str, Check], any_of: Mapping[str, Check] | None = None) -> Handler:
+def _probe(checks: Mapping[str, Check], checks_any: Mapping[str, Check] | None = None) -> Handler:
     async def answer(_request: web.Request) -> web.StreamResponse:
-        needed = {name: check() for name, check in checks.items()}
-        enough = {name: check() for name, check in (any_of or {}).items()}
-        reasons = needed | enough
-        well = all(why is None for why in needed.values())
-        well = well and (not enough or None in enough.values())
-        told = {name: {"ok": why is None, "why": why} for name, why in reasons.items()}
-        return _json(200 if well else 503, {"ok": well, "checks": told})
+        all_of = {name: check() for name, check in checks.items()}
+        any_of = {name: check() for name, check in (checks_any or {}).items()}
+        is_ok = all(reason is None for reason in all_of.values())
+        is_ok = is_ok and (not any_of or None in any_of.values())
+        results = {
+            name: {"ok": reason is None, "reason": reason}
+            for name, reason in (all_of | any_of).items()
+        }
+        return _json(200 if is_ok else 503, {"ok": is_ok, "checks": results})
 
     return answer
 
@@ -122,6 +127,6 @@ def _json(status: int, body: object, headers: Mapping[str, str] | None = None) -
     )
 
 
-async def _say_no_more_than_needed(_request: web.Request, response: web.StreamResponse) -> None:
-    # By default aiohttp tells everybody its version and Python's.
+async def _hide_versions(_request: web.Request, response: web.StreamResponse) -> None:
+    # By default aiohttp names its own version and Python's.
     response.headers["Server"] = "recording-worker"

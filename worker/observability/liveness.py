@@ -1,7 +1,8 @@
-"""Whether the loops that must never stand still still turn: what liveness asks.
+"""Notices loops that are stuck, for `/livez`.
 
-A loop asks at each turn whether this replica leads, and that is its sign of life. Loops that wait
-for the API or its budget are not watched here: they may rightly wait for as long as it is away.
+A loop asks at each turn whether this replica is the leader. The watchdog counts that question as a
+sign of life. Loops that wait for the API or its budget are not watched, because they may rightly
+wait for as long as the API is down.
 """
 
 import time
@@ -9,34 +10,37 @@ from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Final
 
-STUCK_SECONDS: Final = 600.0
-"""Longer than anything takes that a dependency can delay: all of that ends by a time-out."""
+STUCK_AFTER_SECONDS: Final = 600.0
+"""More than any dependency can delay a turn: every wait for one ends by a time-out before that."""
 
 
 class Watchdog:
-    """Signs of life, each by the name of its loop. `ticks` is a clock that nobody can set."""
+    """Remembers when each watched loop last turned. `monotonic` is a clock that nobody can set."""
 
     def __init__(
-        self, *, seconds: float = STUCK_SECONDS, ticks: Callable[[], float] = time.monotonic
+        self,
+        *,
+        stuck_after: float = STUCK_AFTER_SECONDS,
+        monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
-        self._seconds = seconds
-        self._ticks = ticks
-        self._turned: dict[str, float] = {}
+        self._stuck_after = stuck_after
+        self._monotonic = monotonic
+        self._turned_at: dict[str, float] = {}
 
-    def watched(self, loop: str, leads: Callable[[], bool]) -> Callable[[], bool]:
-        """`leads`, and whoever asks is the loop of that name, alive."""
-        self._turned[loop] = self._ticks()
+    def watch(self, loop: str, is_leader: Callable[[], bool]) -> Callable[[], bool]:
+        """Returns `is_leader` wrapped: each call also counts as a turn of the loop."""
+        self._turned_at[loop] = self._monotonic()
 
-        def asked() -> bool:
-            self._turned[loop] = self._ticks()
-            return leads()
+        def turn() -> bool:
+            self._turned_at[loop] = self._monotonic()
+            return is_leader()
 
-        return asked
+        return turn
 
     def checks(self) -> Mapping[str, Callable[[], str | None]]:
-        """For each loop watched by now, why it counts as stuck; None while it turns."""
-        return {loop: partial(self._why, loop) for loop in self._turned}
+        """One check for each loop watched so far: why the loop counts as stuck, or None."""
+        return {loop: partial(self._check, loop) for loop in self._turned_at}
 
-    def _why(self, loop: str) -> str | None:
-        still = self._ticks() - self._turned[loop]
-        return f"no turn for {still:.0f} s" if still > self._seconds else None
+    def _check(self, loop: str) -> str | None:
+        elapsed = self._monotonic() - self._turned_at[loop]
+        return f"no turn for {elapsed:.0f} s" if elapsed > self._stuck_after else None

@@ -61,7 +61,7 @@ async def test_a_probe_is_well_when_all_its_checks_are(served: Served) -> None:
     assert answer.json() == {
         "ok": True,
         "checks": {
-            name: {"ok": True, "why": None} for name in ("store", "broker", "api/eu", "api/us")
+            name: {"ok": True, "reason": None} for name in ("store", "broker", "api/eu", "api/us")
         },
     }
 
@@ -72,7 +72,7 @@ async def test_one_failing_check_makes_it_not_ready_and_says_why(served: Served)
 
     assert answer.status_code == 503
     assert answer.json()["ok"] is False
-    assert answer.json()["checks"]["store"] == {"ok": False, "why": "the disk is full"}
+    assert answer.json()["checks"]["store"] == {"ok": False, "reason": "the disk is full"}
     assert answer.json()["checks"]["broker"]["ok"] is True
 
 
@@ -87,7 +87,7 @@ async def test_of_checks_that_stand_for_each_other_one_that_is_well_suffices(
     another_fails = await served.client.get("/readyz")
 
     assert one_is_well.status_code == 200
-    assert one_is_well.json()["checks"]["api/eu"] == {"ok": False, "why": "no token"}
+    assert one_is_well.json()["checks"]["api/eu"] == {"ok": False, "reason": "no token"}
     assert none_is_well.status_code == 503
     assert another_fails.status_code == 503
 

@@ -1,42 +1,44 @@
-"""A loop that stands still is noticed, and one that waits for its turn is not."""
+"""A loop that is stuck is noticed. A loop of a replica that is not the leader is not stuck."""
 
 from worker.observability.liveness import Watchdog
 
 
-class World:
+class WatchedRelay:
+    """A watchdog that watches one loop, with a clock that stands still until a test moves it."""
+
     def __init__(self) -> None:
-        self.at = 1000.0
-        self.leading = False
-        self.pulses = Watchdog(seconds=60, ticks=lambda: self.at)
-        self.asked = self.pulses.watched("relay", lambda: self.leading)
-        self.why = self.pulses.checks()["relay"]
+        self.now = 1000.0
+        self.is_leader = False
+        self.watchdog = Watchdog(stuck_after=60, monotonic=lambda: self.now)
+        self.turn = self.watchdog.watch("relay", lambda: self.is_leader)
+        self.check = self.watchdog.checks()["relay"]
 
 
-def test_a_loop_that_has_not_turned_for_too_long_is_stuck() -> None:
-    world = World()
-    world.at += 60
-    assert world.why() is None
-    world.at += 1
-    assert world.why() == "no turn for 61 s"
+def test_a_loop_without_a_turn_for_too_long_is_stuck() -> None:
+    relay = WatchedRelay()
+    relay.now += 60
+    assert relay.check() is None
+    relay.now += 1
+    assert relay.check() == "no turn for 61 s"
 
 
-def test_a_turn_is_a_sign_of_life_also_of_a_replica_that_does_not_lead() -> None:
-    world = World()
-    world.at += 1000
-    assert world.asked() is False
-    assert world.why() is None
+def test_a_turn_is_a_sign_of_life_although_the_replica_is_not_the_leader() -> None:
+    relay = WatchedRelay()
+    relay.now += 1000
+    assert relay.turn() is False
+    assert relay.check() is None
 
 
-def test_whoever_asks_is_told_whether_this_replica_leads() -> None:
-    world = World()
-    world.leading = True
-    assert world.asked() is True
+def test_a_turn_returns_whether_the_replica_is_the_leader() -> None:
+    relay = WatchedRelay()
+    relay.is_leader = True
+    assert relay.turn() is True
 
 
-def test_one_loops_turns_do_not_hide_that_another_is_stuck() -> None:
-    world = World()
-    housekeeping = world.pulses.watched("housekeeping", lambda: True)
-    world.at += 61
-    housekeeping()
-    told = {name: why() for name, why in world.pulses.checks().items()}
-    assert told == {"relay": "no turn for 61 s", "housekeeping": None}
+def test_turns_of_one_loop_do_not_hide_that_another_is_stuck() -> None:
+    relay = WatchedRelay()
+    pruner_turn = relay.watchdog.watch("pruner", lambda: True)
+    relay.now += 61
+    pruner_turn()
+    reasons = {loop: check() for loop, check in relay.watchdog.checks().items()}
+    assert reasons == {"relay": "no turn for 61 s", "pruner": None}

@@ -10,7 +10,8 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 import structlog
 
-from worker.observability.logs import Redaction, configure_logs, redact_text
+from worker.observability.log_redaction import LogRedaction, redact_text
+from worker.observability.logs import configure_logs
 
 Lines = Callable[[], list[dict[str, object]]]
 
@@ -113,7 +114,7 @@ def test_facts_bound_to_the_context_are_in_every_line(stream: io.StringIO, lines
 
 @pytest.mark.parametrize("format_", ["json", "console"])
 def test_no_registered_secret_shows_wherever_it_sits(stream: io.StringIO, format_: str) -> None:
-    configure_logs(stream=stream, format=format_, sensitive=lambda: ["open-sesame"])  # type: ignore[arg-type]
+    configure_logs(stream=stream, format=format_, sensitive_texts=lambda: ["open-sesame"])  # type: ignore[arg-type]
     log = structlog.get_logger()
     log.info("a open-sesame", deep={"list": [("open-sesame",)]}, thing=Exception("open-sesame"))
     logging.getLogger("aiormq").error("with %s", "open-sesame")
@@ -141,7 +142,7 @@ def test_tracebacks_show_no_local_variables(stream: io.StringIO, format_: str) -
 
 def test_a_secret_that_changes_is_cut_out_from_then_on() -> None:
     held = ["first-text"]
-    redact = Redaction(lambda: held)
+    redact = LogRedaction(lambda: held)
     held.append("second-text")
 
     assert redact(None, "info", {"event": "first-text second-text"}) == {
@@ -150,12 +151,12 @@ def test_a_secret_that_changes_is_cut_out_from_then_on() -> None:
 
 
 def test_a_secret_inside_a_longer_one_leaves_nothing_of_it() -> None:
-    redact = Redaction(lambda: ["sesame", "sesame-street"])
+    redact = LogRedaction(lambda: ["sesame", "sesame-street"])
     assert redact(None, "info", {"event": "sesame-street"}) == {"event": "[secure]"}
 
 
 def test_a_very_short_secret_does_not_eat_words() -> None:
-    assert Redaction(lambda: ["guest"])(None, "info", {"event": "guests"}) == {"event": "guests"}
+    assert LogRedaction(lambda: ["guest"])(None, "info", {"event": "guests"}) == {"event": "guests"}
 
 
 @pytest.mark.parametrize(
@@ -218,7 +219,7 @@ def test_lines_of_several_threads_stay_whole(stream: io.StringIO, lines: Lines) 
 
 
 def test_a_secret_is_cut_out_of_keys_and_of_what_repr_made_of_it(stream: io.StringIO) -> None:
-    configure_logs(stream=stream, sensitive=lambda: ['open "sesame"\n'])
+    configure_logs(stream=stream, sensitive_texts=lambda: ['open "sesame"\n'])
     held = 'open "sesame"\n'
     structlog.get_logger().info("odd", held={held: 1}, error=KeyError(held))
     assert "sesame" not in stream.getvalue()

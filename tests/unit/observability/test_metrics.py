@@ -6,7 +6,8 @@ import pytest
 from prometheus_client import CollectorRegistry, generate_latest
 
 from recording_schemas import Status
-from worker.observability.metrics import MOST_VALUES, Metrics
+from worker.observability.metric_factory import MAX_LABEL_VALUES
+from worker.observability.metrics import Metrics
 
 
 @pytest.fixture
@@ -48,7 +49,7 @@ def test_what_publishers_invent_makes_no_new_series(
 
 
 def test_a_label_stops_growing_at_its_bound(registry: CollectorRegistry, metrics: Metrics) -> None:
-    for number in range(MOST_VALUES + 40):
+    for number in range(MAX_LABEL_VALUES + 40):
         metrics.record_dead_letter(f"reason_{number}")
     metrics.record_dead_letter("reason_0")
 

@@ -1,0 +1,7 @@
+"""Executes commands: each exactly once, from the bytes of a delivery to its settlement.
+
+Read `handler` down the page: it decodes a delivery, claims the command, runs its operation and
+completes it. `operations` has one function for each command. `decision` says what the end of an
+attempt means, `retry_policy` how long to wait, and `completion` commits it. `instrumentation`
+counts, logs and traces each attempt.
+"""

@@ -1,4 +1,4 @@
-"""What a command's function is given, and what it returns."""
+"""What an operation is given, and what it returns."""
 
 from collections.abc import Callable, Mapping
 from datetime import datetime
@@ -12,10 +12,13 @@ from worker.realtimekit.client import RealtimeKitClient
 
 
 class OperationContext(msgspec.Struct, frozen=True, kw_only=True):
-    """One attempt at a command: what its claim told, and what it may use.
+    """One attempt at a command: the API, and what the claim found in the store.
 
-    `called_at` is when an earlier attempt may have asked the API to start; `may_call` says
-    whether a start may be asked for now. `known` are the recordings the command may mean.
+    called_at       when an earlier attempt may first have called the API to start, else None
+    may_call        whether a start may be called now
+    known           the recordings that the command may mean
+    start_state     the inbox state of the start command it names, None if there is none
+    starts_pending  how many starts of the meeting are not finished
     """
 
     api: RealtimeKitClient
@@ -30,25 +33,28 @@ class OperationContext(msgspec.Struct, frozen=True, kw_only=True):
     storage_profiles: Mapping[str, Mapping[str, object]] = {}
 
     def background_api(self) -> RealtimeKitClient:
-        """The API for what must be looked up first: fresh commands need not wait for that."""
+        """The API for a look that precedes a call: other commands' calls go first."""
         return self.api.with_priority(Priority.READ, patient=False)
 
     def observation(
-        self, snapshot: RecordingSnapshot, asked_at: datetime, origin: StartContext | None = None
+        self, snapshot: RecordingSnapshot, asked_at: datetime, start: StartContext | None = None
     ) -> Observation:
-        """A snapshot as this attempt's contribution to the state."""
+        """An answer of the API as an observation by this command.
+
+        `asked_at` is from before the request. `start` is given by starts alone.
+        """
         return Observation(
             snapshot=snapshot,
             observed_by="command",
             asked_at=asked_at,
             observed_at=self.now(),
             app=self.app,
-            start=origin,
+            start=start,
         )
 
 
 class OperationResult(msgspec.Struct, frozen=True, kw_only=True):
-    """A command executed: the recordings it was about, and what the API told of them."""
+    """An operation that worked: the recordings it acted on, and what the API returned of them."""
 
     recording_ids: tuple[str, ...]
     observations: tuple[Observation, ...] = ()

@@ -5,15 +5,14 @@ from worker.commands.operations.context import OperationContext, OperationResult
 from worker.realtimekit.fetch import fetch_recording
 
 
-async def sync_recording(command: SyncRecording, attempt: OperationContext) -> OperationResult:
-    """Read a recording whole, whoever started it."""
-    known = attempt.known[0] if attempt.known else None
-    seen = await fetch_recording(
-        attempt.background_api(),
+async def sync_recording(command: SyncRecording, context: OperationContext) -> OperationResult:
+    """Read the recording with its files. A recording unknown to the store is adopted."""
+    observation = await fetch_recording(
+        context.background_api(),
         command.recording_id,
-        known,
-        app=attempt.app,
+        context.known[0] if context.known else None,
+        app=context.app,
         observed_by="command",
-        now=attempt.now,
+        now=context.now,
     )
-    return OperationResult(recording_ids=(command.recording_id,), observations=(seen,))
+    return OperationResult(recording_ids=(command.recording_id,), observations=(observation,))

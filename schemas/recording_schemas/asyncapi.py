@@ -1,7 +1,7 @@
-"""The whole message interface as one AsyncAPI 3 document, seen from the worker.
+"""The whole message interface as one AsyncAPI 3 document, from the worker's point of view.
 
-Broker properties (message_id, correlation_id, reply_to, type, timestamp) are not headers in
-AMQP 0-9-1 and have no place in AsyncAPI's bindings; they are described under `x-amqp-properties`.
+The properties message_id, correlation_id, reply_to, type and timestamp are not headers in
+AMQP 0-9-1, and AsyncAPI's bindings have no place for them. `x-amqp-properties` describes them.
 """
 
 from typing import Any, Final
@@ -26,79 +26,83 @@ _BINDING: Final = {"bindingVersion": "0.3.0"}
 _TRACE: Final[Document] = {
     "type": "object",
     "properties": {
-        "traceparent": {"type": "string", "description": "W3C trace context, handed on."},
+        "traceparent": {
+            "type": "string",
+            "description": "The W3C trace context. The events continue this trace.",
+        },
         "tracestate": {"type": "string"},
     },
 }
 _REASON: Final[Document] = {
     "type": "object",
     "properties": {
-        "x-reason-code": {"type": "string", "description": "A slug such as invalid_member."},
+        "x-reason-code": {"type": "string", "description": "A slug such as invalid_field."},
         "x-reason": {"type": "string", "description": "The reason in words."},
         "x-attempts": {
             "type": "integer",
-            "description": "How often workers tried, over all replays.",
+            "description": "The number of attempts, over all replays.",
         },
         "x-first-seen": {
             "type": "string",
             "format": "date-time",
-            "description": "When a worker had it first; after a replay, when one had it again.",
+            "description": "When a worker first received it, counted since the last replay.",
         },
         "x-last-seen": {
             "type": "string",
             "format": "date-time",
-            "description": "When it was given up.",
+            "description": "When the worker put it into the dead-letter queue.",
         },
         "x-original-routing-key": {
             "type": "string",
-            "description": "The routing key it was first published with.",
+            "description": "The routing key of the first publication.",
         },
         "x-dropped-headers": {
             "type": "integer",
-            "description": "How many of the publisher's headers could not be kept, if any.",
+            "description": "How many of the publisher's headers could not be kept. Absent if none.",
         },
         "x-replays": {
             "type": "integer",
-            "description": "How often it was sent back before, if it was.",
+            "description": "How often it was replayed before. Absent if never.",
         },
         "x-replayed-at": {
             "type": "string",
             "format": "date-time",
-            "description": "When it was last sent back.",
+            "description": "When it was last replayed.",
         },
         "x-replay-first-seen": {
             "type": "string",
             "format": "date-time",
-            "description": "When a worker had it first, if it was sent back since.",
+            "description": "When a worker first received it, before any replay.",
         },
     },
     "required": ["x-reason-code", "x-reason", "x-attempts", "x-first-seen"],
 }
 _COMMAND_PROPERTIES: Final = {
     "content_type": "application/json, or application/cloudevents+json around it",
-    "message_id": "the command's id, if neither body nor CloudEvent has one",
-    "correlation_id": "handed on to every event of the command",
-    "reply_to": "the outcome is sent there as well",
+    "message_id": "the command's id, if neither the command nor its CloudEvent has one",
+    "correlation_id": "copied to every event of the command",
+    "reply_to": "a queue that receives the outcome as well",
 }
 _EVENT_PROPERTIES: Final = {
     "content_type": EVENT_CONTENT_TYPE,
     "message_id": "the CloudEvent's id",
     "type": "the CloudEvent's type",
-    "timestamp": "when the event was born",
-    "correlation_id": "that of the command that it comes from, else the command's id",
+    "timestamp": "when the event was committed",
+    "correlation_id": "the correlation_id of the command behind the event, else its id",
     "delivery_mode": "persistent",
 }
 
 
 def document(version: str) -> Document:
-    """The AsyncAPI document; `version` is that of the message types."""
+    """The AsyncAPI document. `version` is the version of the message types."""
     return {
         "asyncapi": "3.0.0",
         "info": {
             "title": "recording-worker",
             "version": version,
-            "description": "Commands in, outcomes and recording events out, over RabbitMQ. "
-            "Exchanges and queues have these names unless the worker is configured with a prefix.",
+            "description": "Takes commands and publishes outcomes and recording events, over "
+            "RabbitMQ. A configured prefix replaces `recording` in the names of exchanges and "
+            "queues.",
             "license": {"name": "Apache-2.0"},
         },
         "defaultContentType": "application/json",
@@ -113,27 +117,27 @@ def _channels() -> Document:
     return {
         "commands": {
             "address": "{command_type}",
-            "description": "Publishers send here; the routing key is the command's type.",
+            "description": "Publishers send commands here. The routing key is the command's type.",
             "parameters": {"command_type": {"enum": list(COMMAND_TYPES)}},
             "messages": commands,
             "bindings": _exchange("recording.commands"),
         },
         "command_queue": {
             "address": "recording.commands",
-            "description": "All commands; the workers compete on it.",
+            "description": "The queue of all commands. All replicas consume it.",
             "messages": commands,
             "bindings": _queue("recording.commands"),
         },
         "retries": {
             "address": "recording.commands.retry.{step}",
-            "description": "Commands that wait for another attempt. The worker's own.",
+            "description": "Commands that wait for another attempt. For the worker only.",
             "parameters": {"step": {"description": "The delay of the step."}},
             "messages": commands,
             "bindings": _queue("recording.commands.retry.{step}"),
         },
         "dead_letters": {
             "address": "recording.commands.dead",
-            "description": "What cannot be executed, bytes unchanged; behind the exchange "
+            "description": "Messages that cannot be executed, bytes unchanged, from the exchange "
             "recording.dead-letter.",
             "messages": {"dead_letter": _message_ref("dead_letter")},
             "bindings": _queue("recording.commands.dead"),
@@ -170,11 +174,13 @@ def _operations() -> Document:
                 "messages": results,
             },
         },
-        "put_aside": _sends("dead_letters", "Put aside what cannot be executed."),
-        "tell_status": _sends("status", "Tell that a recording has a new status."),
-        "tell_file": _sends("files", "Tell that a file can be fetched."),
-        "tell_completed": _sends("completed", "Tell that all files of a recording are out."),
-        "tell_outcome": _sends("results", "Tell how a command ended, once per id."),
+        "dead_letter": _sends("dead_letters", "Keep a message that cannot be executed."),
+        "report_status": _sends("status", "Report that a recording has a new status."),
+        "report_file": _sends("files", "Report that a file can be downloaded."),
+        "report_completed": _sends(
+            "completed", "Report that all files of a recording were reported."
+        ),
+        "report_outcome": _sends("results", "Report the outcome of a command, once per id."),
     }
 
 
@@ -215,7 +221,7 @@ def _messages() -> Document:
     }
     dead = {
         "name": "dead_letter",
-        "summary": "The message as it came, of whatever form.",
+        "summary": "The message as it was received, in any form.",
         "contentType": "application/octet-stream",
         "headers": _REASON,
     }

@@ -1,9 +1,10 @@
-"""What publishers send: one struct per command, strict in every member.
+"""The commands that publishers send: one struct per command, strict in every field.
 
-A member that a struct does not know is an error. A misspelt `user_ids` that went unnoticed would
-record everybody in the room.
+A field that a struct does not define is an error, because an ignored misspelling of `user_ids`
+would record everybody in the room.
 
-Constructing a struct in Python checks no member; `encode_command` does, and so does the worker.
+Python does not check the fields when it constructs a struct. `encode_command` does, and so does the
+worker.
 """
 
 import json
@@ -33,16 +34,16 @@ from recording_schemas.values import (
     Uuid,
 )
 
-_NOT_FOR_THE_API: Final = frozenset({"type", "id", "deadline", "app", "storage_profile"})
+_WORKER_FIELDS: Final = frozenset({"type", "id", "deadline", "app", "storage_profile"})
 
 
 class CommandBase(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """The members every command has.
+    """The fields of every command.
 
-    `id` is the idempotency key; empty only on a command that nobody has identified yet, and then
-    left out when encoded. After `deadline` the command is not executed any more. `app` names a
-    configured app; None means the only one, or of several the one called `default`. Null counts as
-    not given for `deadline` and `app`.
+    `id` is the idempotency key. It is empty on a command that has no id yet, and then it is not
+    encoded. The worker does not execute a command after its `deadline`. `app` names a configured
+    app; without it the command is for the only app, or for the one called `default`. For `deadline`
+    and `app`, null means that the field is not given.
     """
 
     id: CommandId = ""
@@ -55,24 +56,24 @@ class CommandBase(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True)
             try:
                 self.deadline.astimezone(UTC)
             except OverflowError as error:
-                says = "must lie in the years 1 to 9999 of UTC"
-                raise RuleBroken("invalid_member", "deadline", says) from error
+                fault = "must lie in the years 1 to 9999 of UTC"
+                raise RuleBroken("invalid_field", "deadline", fault) from error
 
     @property
     def command_type(self) -> str:
-        """The `type` member, such as `stop_recording`."""
+        """The field `type`, such as `stop_recording`."""
         return str(type(self).__struct_config__.tag)
 
 
 class TrackLayer(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """What is recorded of each participant, and how the files' names begin."""
+    """What to record of each participant, and the prefix of the file names."""
 
     media_kind: Literal["audio"] | UnsetType = UNSET
     file_name_prefix: TrackPrefix | UnsetType = UNSET
 
 
 class TrackLayers(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """The layers of a track recording. The API knows one, named `default`."""
+    """The layers of a track recording. The API has one, named `default`."""
 
     default: TrackLayer | UnsetType = UNSET
 
@@ -91,10 +92,9 @@ class StartTrackRecording(
     tag_field="type",
     tag="start_track_recording",
 ):
-    """Record each participant of a live meeting into a file of their own.
+    """Record each participant of a live meeting into a separate file.
 
-    `user_ids` are RealtimeKit's participant ids, not the customer's own; without it everybody is
-    recorded.
+    `user_ids` are RealtimeKit's participant ids, not your own. Without them everybody is recorded.
     """
 
     meeting_id: Uuid
@@ -102,7 +102,7 @@ class StartTrackRecording(
     layers: TrackLayers | UnsetType = UNSET
 
     def body(self) -> dict[str, Any]:
-        """What the API is sent: exactly what the publisher gave, as JSON builtins."""
+        """The API's request body: exactly the fields that the publisher gave, as JSON builtins."""
         return _body(self)
 
 
@@ -116,8 +116,8 @@ class StartRecording(
 ):
     """Record a meeting into one mixed file.
 
-    `storage_profile` names a storage configured on the worker, so that its secrets need not
-    travel; it excludes `storage_config`.
+    `storage_profile` names a storage that is configured on the worker, so that the command carries
+    no secret. It cannot be combined with `storage_config`.
     """
 
     schema_rules: ClassVar[dict[str, Any]] = {
@@ -147,24 +147,24 @@ class StartRecording(
         CommandBase.__post_init__(self)
         if self.storage_profile is not None and self.storage_config:
             raise RuleBroken(
-                "conflicting_members",
+                "conflicting_fields",
                 "storage_profile",
                 "cannot be given together with `storage_config`",
             )
 
     def body(self) -> dict[str, Any]:
-        """What the API is sent: exactly what the publisher gave, as JSON builtins.
+        """The API's request body: exactly the fields that the publisher gave, as JSON builtins.
 
-        Holds the secrets in clear. A `storage_profile` is not resolved here.
+        It holds the secrets in clear. It does not resolve a `storage_profile`.
         """
         return _body(self)
 
 
 class Targeted(CommandBase, frozen=True, kw_only=True):
-    """A command about recordings that exist, named in exactly one of three ways.
+    """A command about existing recordings. Exactly one of three fields names them.
 
-    `start_id` is the `id` of the start command. `meeting_id` means every live recording of the
-    meeting, or those of one `kind`. Null counts as not given.
+    `recording_id` names one recording. `start_id` is the `id` of the start command. `meeting_id`
+    means all live recordings of the meeting, or those of one `kind`. Null means not given.
     """
 
     schema_rules: ClassVar[dict[str, Any]] = {
@@ -187,12 +187,12 @@ class Targeted(CommandBase, frozen=True, kw_only=True):
         given = sum(target is not None for target in targets)
         if given != 1:
             raise RuleBroken(
-                "conflicting_members" if given else "missing_member",
+                "conflicting_fields" if given else "missing_field",
                 None,
                 "exactly one of `recording_id`, `start_id` and `meeting_id` must be given",
             )
         if self.kind is not None and self.meeting_id is None:
-            raise RuleBroken("conflicting_members", "kind", "goes only with `meeting_id`")
+            raise RuleBroken("conflicting_fields", "kind", "goes only with `meeting_id`")
 
 
 class StopRecording(
@@ -203,7 +203,7 @@ class StopRecording(
     tag_field="type",
     tag="stop_recording",
 ):
-    """End recordings. Safe at any time, also before the start was executed."""
+    """Stop recordings. Safe at any time, even before the start was executed."""
 
 
 class PauseRecording(
@@ -225,7 +225,7 @@ class ResumeRecording(
     tag_field="type",
     tag="resume_recording",
 ):
-    """Go on with paused recordings."""
+    """Resume paused recordings."""
 
 
 class SyncRecording(
@@ -236,7 +236,7 @@ class SyncRecording(
     tag_field="type",
     tag="sync_recording",
 ):
-    """Read a recording again now, publish what is new, and adopt it if it was not known."""
+    """Read a recording now, publish its changes, and track it if it was not tracked."""
 
     recording_id: Uuid
 
@@ -262,10 +262,9 @@ COMMAND_TYPES: Final[dict[str, type[Command]]] = {
 
 
 def secrets_of(command: Command) -> tuple[str, ...]:
-    """Every secret the command carries, to be removed from what others say about it.
+    """All secrets of the command, longest first, to be removed from texts about it.
 
-    A secret that JSON would write differently (a private key with its line breaks) is listed in
-    that form too, longest first.
+    If JSON writes a secret differently (a private key with line breaks), that form is listed too.
     """
     if not isinstance(command, StartRecording):
         return ()
@@ -280,5 +279,5 @@ def secrets_of(command: Command) -> tuple[str, ...]:
 
 
 def _body(command: StartTrackRecording | StartRecording) -> dict[str, Any]:
-    members: dict[str, Any] = msgspec.json.decode(msgspec.json.encode(command))
-    return {name: value for name, value in members.items() if name not in _NOT_FOR_THE_API}
+    fields: dict[str, Any] = msgspec.json.decode(msgspec.json.encode(command))
+    return {name: value for name, value in fields.items() if name not in _WORKER_FIELDS}

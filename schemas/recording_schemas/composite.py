@@ -1,8 +1,8 @@
-"""The parameters of a composite recording, named and bounded as the recording API documents them.
+"""The parameters of a composite recording, with the names and bounds of the recording API.
 
 Source: Cloudflare's OpenAPI document for RealtimeKit and its recording guide, which adds the
 storage type `cloudflare` and the video codec VP9. The API states no string lengths; those are
-ours. UNSET means that the publisher did not give the member: it is then not sent either.
+ours. UNSET means that the publisher did not give the field. The worker then does not send it.
 """
 
 from typing import Annotated, Any, ClassVar, Literal
@@ -15,13 +15,13 @@ from recording_schemas.values import Name, Path, Pixels, Secret, Uri
 
 
 class Parameter(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """An object among the parameters. Its representation shows no secret member."""
+    """An object among the parameters. Its representation shows no secret."""
 
-    secret_members: ClassVar[tuple[str, ...]] = ()
+    secret_fields: ClassVar[tuple[str, ...]] = ()
 
     def secrets(self) -> tuple[str, ...]:
-        """The values that must never be shown."""
-        values = (getattr(self, name) for name in self.secret_members)
+        """The values of its secret fields, which nothing may show."""
+        values = (getattr(self, name) for name in self.secret_fields)
         return tuple(value for value in values if isinstance(value, str) and value)
 
     def __repr__(self) -> str:
@@ -29,19 +29,19 @@ class Parameter(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
         return f"{type(self).__name__}({shown})"
 
     def __rich_repr__(self) -> list[tuple[str, Any]]:
-        # Rich prints structs by this method, not by repr().
-        return [(name, _Words(value)) for name, value in self._shown()]
+        # Rich prints structs with this method, not with repr().
+        return [(name, _Verbatim(value)) for name, value in self._shown()]
 
     def _shown(self) -> list[tuple[str, str]]:
         given = [(name, getattr(self, name)) for name in self.__struct_fields__]
         return [
-            (name, "[secure]" if name in self.secret_members else repr(value))
+            (name, "[secure]" if name in self.secret_fields else repr(value))
             for name, value in given
             if value is not UNSET
         ]
 
 
-class _Words(str):
+class _Verbatim(str):
     """Text whose representation is itself."""
 
     __slots__ = ()
@@ -90,9 +90,9 @@ class InteractiveConfig(Parameter, frozen=True, kw_only=True):
 
 
 class RtmpOutConfig(Parameter, frozen=True, kw_only=True):
-    """Where to stream to. The address usually holds the stream key, so it is a secret."""
+    """Where to stream to. The URL is a secret, because it usually holds the stream key."""
 
-    secret_members = ("rtmp_url",)
+    secret_fields = ("rtmp_url",)
 
     rtmp_url: Uri | UnsetType = UNSET
 
@@ -106,18 +106,18 @@ class BucketConfig(Parameter, frozen=True, kw_only=True):
 class StorageConfig(Parameter, frozen=True, kw_only=True):
     """The customer's own storage for the files of a composite recording.
 
-    `account_id` belongs to `cloudflare` (R2); `auth_method`, `username`, `password`, `host`,
-    `port` and `private_key` to `sftp`.
+    `account_id` is for `cloudflare` (R2). `auth_method`, `username`, `password`, `host`, `port` and
+    `private_key` are for `sftp`.
     """
 
-    secret_members = ("access_key", "secret", "password", "private_key")
+    secret_fields = ("access_key", "secret", "password", "private_key")
     schema_rules: ClassVar[dict[str, Any]] = {
         "allOf": [
             {
-                "if": {"required": [member], "properties": {member: {"const": value}}},
+                "if": {"required": [field], "properties": {field: {"const": value}}},
                 "then": {"required": [needed]},
             }
-            for member, value, needed in (
+            for field, value, needed in (
                 ("type", "cloudflare", "account_id"),
                 ("auth_method", "KEY", "private_key"),
                 ("auth_method", "PASSWORD", "password"),
@@ -148,5 +148,5 @@ class StorageConfig(Parameter, frozen=True, kw_only=True):
             raise _needs("password", "`auth_method` is PASSWORD")
 
 
-def _needs(member: str, because: str) -> RuleBroken:
-    return RuleBroken("missing_member", member, f"must be given when {because}")
+def _needs(field: str, condition: str) -> RuleBroken:
+    return RuleBroken("missing_field", field, f"must be given when {condition}")

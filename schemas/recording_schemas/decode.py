@@ -1,7 +1,7 @@
-"""From the bytes of a message to a command, or to the reason why not, in words.
+"""Decodes the bytes of a message into a command, or says in words why they are none.
 
-Accepted are plain JSON and structured CloudEvents 1.0 whose `data` is the command. Of a member
-given twice in one object the last one counts.
+Two forms are accepted: plain JSON, and a structured CloudEvent 1.0 whose `data` is the command. If
+an object has a field twice, the last one counts.
 """
 
 import re
@@ -14,10 +14,10 @@ from recording_schemas.explain import explain
 from recording_schemas.rules import RuleBroken
 from recording_schemas.values import CommandId
 
-Members = dict[str, msgspec.Raw]
+Fields = dict[str, msgspec.Raw]
 
 _COMMANDS: Final[msgspec.json.Decoder[Command]] = msgspec.json.Decoder(Command)
-_MEMBERS: Final = msgspec.json.Decoder(Members)
+_FIELDS: Final = msgspec.json.Decoder(Fields)
 _TEXT: Final = msgspec.json.Decoder(str)
 _ID: Final = msgspec.json.Decoder(CommandId)
 # msgspec's errors and UnicodeDecodeError are ValueErrors; deep nesting is a RecursionError.
@@ -32,11 +32,11 @@ class Malformed(Exception):
     """The message is not a command, and never will be.
 
     `code` is a slug: `too_large`, `not_utf8`, `not_json`, `too_deep`, `not_an_object`,
-    `wrong_content_type`, `missing_type`, `unknown_type`, `missing_id`, `missing_member`,
-    `unknown_member`, `invalid_member` or `conflicting_members`. `message` names the member and
-    its rule; nothing here repeats a received value, only the name of an unknown member. `field`
-    is a dotted path such as `user_ids.3`, or None. `command_id` is what could be made out, or
-    None; `command_type` is a known type or "unknown".
+    `wrong_content_type`, `missing_type`, `unknown_type`, `missing_id`, `missing_field`,
+    `unknown_field`, `invalid_field` or `conflicting_fields`. `message` names the field and its
+    rule. No text repeats a received value, except the name of an unknown field. `field` is a
+    dotted path such as `user_ids.3`, or None. `command_id` is None if the message has no readable
+    id. `command_type` is a known type or "unknown".
     """
 
     def __init__(
@@ -64,26 +64,28 @@ def decode_command(
 ) -> Command:
     """The command in `body`, with its `id` set: its own, else the CloudEvent's, else `message_id`.
 
-    `content_type` and `message_id` are the AMQP properties; no content type is taken for JSON.
-    A body above `max_bytes` is not looked into. Raises Malformed and nothing else, whatever the
-    bytes are.
+    `content_type` and `message_id` are the AMQP properties; without a content type the body counts
+    as JSON. A body above `max_bytes` is refused unread. Raises Malformed and nothing else, whatever
+    the bytes are.
     """
     if max_bytes is not None and len(body) > max_bytes:
-        words = f"the body has {len(body)} bytes; at most {max_bytes} are read"
-        raise _malformed(RuleBroken("too_large", None, words), b"", message_id)
+        fault = RuleBroken(
+            "too_large", None, f"the body has {len(body)} bytes; at most {max_bytes} are read"
+        )
+        raise _malformed(fault, b"", message_id)
     try:
         command = _decode(body, content_type)
         return command if command.id else _identified_by(message_id, command)
     except RuleBroken as caught:
         fault = caught
-    # Raised out here so that it has no context: msgspec's own errors quote received values.
+    # Raised outside the handler, so that it has no context: msgspec's errors quote received values.
     raise _malformed(fault, body, message_id)
 
 
 def encode_command(command: Command) -> bytes:
-    """The command as JSON, ready to be published; raises Malformed where it breaks a rule.
+    """The command as JSON, ready to be published. Raises Malformed if it breaks a rule.
 
-    The command must have an `id`: repeats are only recognised by it.
+    The command must have an `id`, because the worker recognises repeats by nothing else.
     """
     body = msgspec.json.encode(command)
     decode_command(body)
@@ -96,15 +98,15 @@ def _decode(body: bytes, content_type: str | None) -> Command:
         try:
             return _COMMANDS.decode(body)
         except _UNDECODABLE:
-            pass  # It may still be a CloudEvent under a plainer name.
-    members = _members(body)
-    if media_type == _CLOUDEVENTS or "specversion" in members:
-        return _from_envelope(members)
-    return _strictly(body, members)
+            pass  # It may still be a CloudEvent that is labelled as JSON.
+    fields = _fields(body)
+    if media_type == _CLOUDEVENTS or "specversion" in fields:
+        return _from_envelope(fields)
+    return _command(body, fields)
 
 
 def _media_type(content_type: str | None) -> str:
-    """One of the two that are understood; raises RuleBroken for any other."""
+    """The media type, one of the two accepted ones. Raises RuleBroken for any other."""
     media_type = (content_type or _JSON).partition(";")[0].strip().lower()
     if media_type not in {_JSON, _CLOUDEVENTS}:
         raise RuleBroken(
@@ -116,11 +118,11 @@ def _media_type(content_type: str | None) -> str:
     return media_type
 
 
-def _members(text: bytes | msgspec.Raw) -> Members:
-    """The members of a JSON object, not looked into; raises RuleBroken if it is none."""
+def _fields(text: bytes | msgspec.Raw) -> Fields:
+    """The fields of a JSON object, still encoded. Raises RuleBroken if it is no JSON object."""
     try:
         bytes(text).decode()
-        return _MEMBERS.decode(text)
+        return _FIELDS.decode(text)
     except UnicodeDecodeError as error:
         raise RuleBroken("not_utf8", None, f"the body is not UTF-8 (byte {error.start})") from error
     except msgspec.ValidationError as error:
@@ -131,33 +133,33 @@ def _members(text: bytes | msgspec.Raw) -> Members:
         raise RuleBroken("too_deep", None, "the body is nested too deeply") from error
 
 
-def _from_envelope(envelope: Members) -> Command:
-    """The command in the `data` of a CloudEvent, identified by the event if not by itself."""
+def _from_envelope(envelope: Fields) -> Command:
+    """The command in the `data` of a CloudEvent. Without an id it takes the event's."""
     for name in ("specversion", "id", "source", "type"):
         if not _text(envelope.get(name)):
-            raise RuleBroken("missing_member", name, "must be given in a CloudEvent, as a string")
+            raise RuleBroken("missing_field", name, "must be given in a CloudEvent, as a string")
     if _text(envelope["specversion"]) != "1.0":
-        raise RuleBroken("invalid_member", "specversion", "must be 1.0")
+        raise RuleBroken("invalid_field", "specversion", "must be 1.0")
     if "data" not in envelope:
-        raise RuleBroken("missing_member", "data", "must be given: it is the command")
+        raise RuleBroken("missing_field", "data", "must be given: it is the command")
     try:
-        members = _members(envelope["data"])
+        fields = _fields(envelope["data"])
     except RuleBroken as error:
-        raise RuleBroken("invalid_member", "data", "must be an object: the command") from error
-    command = _strictly(bytes(envelope["data"]), members)
+        raise RuleBroken("invalid_field", "data", "must be an object: the command") from error
+    command = _command(bytes(envelope["data"]), fields)
     if command.id:
         return command
     if (event_id := _valid_id(envelope["id"])) is None:
-        raise RuleBroken("invalid_member", "id", "must be 1 to 128 printable characters")
+        raise RuleBroken("invalid_field", "id", "must be 1 to 128 printable characters")
     return msgspec.structs.replace(command, id=event_id)
 
 
-def _strictly(text: bytes, members: Members) -> Command:
-    """The command in `text`; raises RuleBroken in words. `members` is the same, taken apart."""
-    if "type" not in members:
+def _command(text: bytes, fields: Fields) -> Command:
+    """The command in `text`, whose fields are `fields`. Raises RuleBroken."""
+    if "type" not in fields:
         known = ", ".join(COMMAND_TYPES)
         raise RuleBroken("missing_type", "type", f"is missing; it must be one of {known}")
-    if (struct := COMMAND_TYPES.get(_text(members["type"]))) is None:
+    if (struct := COMMAND_TYPES.get(_text(fields["type"]))) is None:
         known = ", ".join(COMMAND_TYPES)
         raise RuleBroken("unknown_type", "type", f"must be one of {known}")
     try:
@@ -172,12 +174,12 @@ def _identified_by(message_id: str | None, command: Command) -> Command:
     if not message_id:
         raise RuleBroken("missing_id", "id", "is missing, and the message has no message_id")
     if _valid_id(_as_json(message_id)) is None:
-        raise RuleBroken("invalid_member", None, "message_id must be 1 to 128 printable characters")
+        raise RuleBroken("invalid_field", None, "message_id must be 1 to 128 printable characters")
     return msgspec.structs.replace(command, id=message_id)
 
 
 def _malformed(fault: RuleBroken, body: bytes, message_id: str | None) -> Malformed:
-    """The fault together with what can still be made out of the message."""
+    """The fault, with the command's id and type if the message has readable ones."""
     outer = _peek(body)
     inner = _peek(outer["data"]) if "data" in outer else outer
     ids = (inner.get("id"), outer.get("id"), _as_json(message_id))
@@ -186,22 +188,22 @@ def _malformed(fault: RuleBroken, body: bytes, message_id: str | None) -> Malfor
     return Malformed(
         fault.code,
         fault.message,
-        fault.member,
+        fault.field,
         command_id,
         command_type if command_type in COMMAND_TYPES else "unknown",
     )
 
 
-def _peek(text: bytes | msgspec.Raw | None) -> Members:
-    """The members, or none where the text is no JSON object."""
+def _peek(text: bytes | msgspec.Raw | None) -> Fields:
+    """The fields, or none if the text is no JSON object."""
     try:
-        return _MEMBERS.decode(text or b"")
+        return _FIELDS.decode(text or b"")
     except _UNDECODABLE:
         return {}
 
 
 def _text(value: msgspec.Raw | None) -> str:
-    """The string that a member holds, or an empty one."""
+    """The string in a field, empty if the field has another type."""
     try:
         return _TEXT.decode(value or b"")
     except _UNDECODABLE:
@@ -209,7 +211,7 @@ def _text(value: msgspec.Raw | None) -> str:
 
 
 def _as_json(text: str | None) -> bytes:
-    """The text as a JSON string, or nothing where it has no UTF-8 form (a lone surrogate)."""
+    """The text as a JSON string, empty if it has no UTF-8 form (a lone surrogate)."""
     try:
         return msgspec.json.encode(text)
     except UnicodeEncodeError:

@@ -12,8 +12,8 @@ from recording_schemas.values import Time
 DATASCHEMA: Final[dict[type[EventData], str]] = {
     data: f"urn:recording-worker:schema:{name}" for data, name in EVENT_TYPES.items()
 }
-"""The CloudEvents `dataschema` of each event: the `$id` of its JSON Schema. It names, and is
-nowhere to be fetched from."""
+"""The CloudEvents `dataschema` of each event: the `$id` of its JSON Schema. It is a name, not an
+address."""
 
 EVENT_CONTENT_TYPE: Final = "application/cloudevents+json"
 """The AMQP content type of every event."""
@@ -22,9 +22,9 @@ EVENT_CONTENT_TYPE: Final = "application/cloudevents+json"
 class CloudEvent(msgspec.Struct, frozen=True, kw_only=True):
     """An event in its envelope.
 
-    `id` is stable: the same fact always has the same one. `subject` is the recording's id, on
-    outcomes the command's. `sequence` orders the events of one recording, compared as strings;
-    outcomes have none.
+    `id` is stable: the same fact always has the same id. `subject` is the id of the recording, or
+    of the command on outcomes. `sequence` orders the events of one recording, compared as strings.
+    Outcomes have no `sequence`.
     """
 
     id: str
@@ -40,7 +40,7 @@ class CloudEvent(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class NotAnEvent(ValueError):
-    """The message is no event that this version of the package knows."""
+    """The message is no event, or its type is unknown to this version of the package."""
 
 
 def encode_event(
@@ -84,15 +84,15 @@ _ENVELOPE: Final = msgspec.json.Decoder(_Envelope)
 
 
 def decode_event(body: bytes) -> CloudEvent:
-    """The event in `body`. Unknown members are ignored.
+    """The event in `body`. Unknown fields are ignored.
 
-    Raises NotAnEvent for everything else, also for an event of a type or version that this
-    package does not know.
+    Raises NotAnEvent for everything else, also if this version of the package does not know the
+    event's type.
     """
     try:
         envelope = _ENVELOPE.decode(body)
         if (decoder := _DATA.get(envelope.type)) is None:
-            raise NotAnEvent("the event's type is not known to this version of the package")
+            raise NotAnEvent("the event's type is unknown to this version of the package")
         data = decoder.decode(envelope.data)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
         raise NotAnEvent(f"not an event of this worker: {error}") from error

@@ -1,7 +1,7 @@
-"""What subscribers receive, as the data of a CloudEvent, and where it is sent.
+"""The events that subscribers receive, as the data of a CloudEvent, and their routing.
 
-Every member is always present, null where there is no value. Subscribers should ignore members
-they do not know; a change that could break them gets a new version in the event's type.
+Every field is always present, null if it has no value. Subscribers should ignore unknown fields. A
+change that could break a subscriber gets a new version in the event's type.
 """
 
 from typing import Final, Literal, assert_never
@@ -12,9 +12,10 @@ from recording_schemas.values import Count, Kind, Media, ObservedBy, Status, Tim
 
 
 class ErrorInfo(msgspec.Struct, frozen=True, kw_only=True):
-    """What went wrong: a slug for machines, and words for people (the API's own where it has some).
+    """An error: `code` is a slug for programs, `message` is for people.
 
-    `stalled` and `vanished` are the worker's own conclusions, which the truth may still follow.
+    The message is the API's own text if there is one. The codes `stalled` and `vanished` mean that
+    the worker itself ended the recording; the API may still report another end.
     """
 
     code: str
@@ -22,7 +23,7 @@ class ErrorInfo(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class StorageInfo(msgspec.Struct, frozen=True, kw_only=True):
-    """Where a file lies in the customer's own storage."""
+    """The place of a file in the customer's own storage."""
 
     type: str
     bucket: str | None
@@ -30,11 +31,11 @@ class StorageInfo(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class StatusChanged(msgspec.Struct, frozen=True, kw_only=True):
-    """A recording has a new status. Durations in seconds, times aware.
+    """A recording has a new status. Durations are in seconds, times have an offset.
 
-    `previous_status` is null for the first one; `start_id` is the id of the start command, null
-    for an adopted recording. `start_reason` and `stop_reason` are the API's words, such as
-    API_CALL or ALL_PEERS_LEFT.
+    `previous_status` is null on the first event of a recording. `start_id` is the id of the start
+    command, null if another program started the recording. `start_reason` and `stop_reason` are the
+    API's values, such as API_CALL or ALL_PEERS_LEFT.
     """
 
     recording_id: str
@@ -59,9 +60,9 @@ class StatusChanged(msgspec.Struct, frozen=True, kw_only=True):
 class FileReady(msgspec.Struct, frozen=True, kw_only=True):
     """A finished file of a recording.
 
-    `user_id` is RealtimeKit's participant id. `recorded_at` is read from the file name.
-    `file_index` counts from 1 to `file_count`. Where `storage` says that the file lies in the
-    customer's own storage, `download_url` is null. Whatever cannot be told for sure is null.
+    `user_id` is RealtimeKit's participant id. `recorded_at` comes from the file name. `file_index`
+    counts from 1 to `file_count`. If the file is in the customer's own storage, `storage` says
+    where, and `download_url` is null. A value that is not certain is null.
     """
 
     recording_id: str
@@ -85,9 +86,9 @@ class FileReady(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Completed(msgspec.Struct, frozen=True, kw_only=True):
-    """A recording has ended and all its files, perhaps none, have been announced.
+    """A recording has ended, and a `file_ready` event was published for each of its files, if any.
 
-    `files` are their names. `recording_duration` is in seconds.
+    `files` are the names of the files. `recording_duration` is in seconds.
     """
 
     recording_id: str
@@ -101,7 +102,7 @@ class Completed(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class CommandSucceeded(msgspec.Struct, frozen=True, kw_only=True):
-    """The command was carried out, on these recordings."""
+    """The command was executed on these recordings."""
 
     command_id: str
     command_type: str
@@ -111,9 +112,9 @@ class CommandSucceeded(msgspec.Struct, frozen=True, kw_only=True):
 class CommandRejected(msgspec.Struct, frozen=True, kw_only=True):
     """The command is wrong, or the API refused it for good.
 
-    `code` is a slug such as `invalid_member` or `already_recording`; `field` is a dotted path
-    such as `layers.default.media_kind`; `http_status` is the API's. `command_type` is "unknown"
-    where it could not be made out.
+    `code` is a slug such as `invalid_field` or `already_recording`. `field` is a dotted path, such
+    as `layers.default.media_kind`. `http_status` is the status of the API's answer. `command_type`
+    is "unknown" if the message has no readable type.
     """
 
     command_id: str
@@ -125,7 +126,7 @@ class CommandRejected(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class CommandExpired(msgspec.Struct, frozen=True, kw_only=True):
-    """The deadline of the command passed before it could be carried out."""
+    """The deadline passed before the command could be executed."""
 
     command_id: str
     command_type: str
@@ -133,7 +134,7 @@ class CommandExpired(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class CommandFailed(msgspec.Struct, frozen=True, kw_only=True):
-    """The worker gave up: the API or the way to it was not available for too long."""
+    """The worker gave up, because the API was unreachable or failing for too long."""
 
     command_id: str
     command_type: str
@@ -145,7 +146,7 @@ Outcome = CommandSucceeded | CommandRejected | CommandExpired | CommandFailed
 EventData = StatusChanged | FileReady | Completed | Outcome
 
 Exchange = Literal["status", "files", "results"]
-"""Which of the three exchanges, by the last part of its name."""
+"""One of the three exchanges, by the last part of its name."""
 
 EVENT_TYPES: Final[dict[type[EventData], str]] = {
     StatusChanged: "recording.status_changed.v1",
@@ -160,7 +161,7 @@ EVENT_TYPES: Final[dict[type[EventData], str]] = {
 
 
 def routing_key(data: EventData) -> str:
-    """Where the event goes on its exchange, such as `track.uploaded` or `track.audio.ready`."""
+    """The event's routing key on its exchange, such as `track.uploaded` or `track.audio.ready`."""
     match data:
         case StatusChanged():
             return f"{data.kind}.{data.status.lower()}"
@@ -174,12 +175,12 @@ def routing_key(data: EventData) -> str:
 
 
 def exchange_of(data: EventData) -> Exchange:
-    """Which of the three exchanges the event goes to."""
+    """The exchange that the event is published to."""
     return exchange_of_type(type(data))
 
 
 def exchange_of_type(data: type[EventData]) -> Exchange:
-    """Which of the three exchanges events of this type go to."""
+    """The exchange that events of this type are published to."""
     if data is StatusChanged:
         return "status"
     return "files" if data in {FileReady, Completed} else "results"

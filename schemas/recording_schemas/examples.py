@@ -1,4 +1,4 @@
-"""One example of every message, for readers, tests and the generated documents."""
+"""One example of every message, for readers, for tests and for the generated documents."""
 
 from datetime import UTC, datetime
 from typing import Any, Final
@@ -135,8 +135,8 @@ EVENTS: Final[tuple[EventData, ...]] = (
     CommandRejected(
         command_id="weekly-2026-01-02-start",
         command_type="start_track_recording",
-        code="unknown_member",
-        message="member `user_id` is not known; did you mean `user_ids`?",
+        code="unknown_field",
+        message="field `user_id` is not known; did you mean `user_ids`?",
         field="user_id",
         http_status=None,
     ),

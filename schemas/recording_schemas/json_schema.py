@@ -25,14 +25,17 @@ def documents() -> dict[str, Schema]:
 
 
 def components(types: list[type], ref_template: str) -> dict[str, Schema]:
-    """The schemas of `types` and of all they hold, by struct name, with the cross-member rules."""
+    """The schemas of `types` and of all structs inside them, by struct name.
+
+    They include the rules that span several fields.
+    """
     _, schemas = msgspec.json.schema_components(types, ref_template=ref_template)
     for schema in schemas.values():
         if "description" in schema:
             schema["description"] = cleandoc(schema["description"])
-        for member in schema.get("properties", {}).values():
-            # In Python an absent member has a value; on the wire that value may be forbidden.
-            member.pop("default", None)
+        for field in schema.get("properties", {}).values():
+            # In Python an absent field has a value. In JSON that value may be forbidden.
+            field.pop("default", None)
     for struct in _WITH_RULES:
         if struct.__name__ in schemas:
             schemas[struct.__name__].update(getattr(struct, "schema_rules", {}))
@@ -40,7 +43,7 @@ def components(types: list[type], ref_template: str) -> dict[str, Schema]:
 
 
 def envelope(data: type[EventData], data_schema: Schema) -> Schema:
-    """The CloudEvent around `data`. Open to further attributes, as CloudEvents demand."""
+    """The CloudEvent around `data`. It allows further attributes, because CloudEvents 1.0 does."""
     name = EVENT_TYPES[data]
     text: Schema = {"type": "string", "minLength": 1}
     properties: Schema = {

@@ -1,4 +1,4 @@
-"""Rules that span several members, and the words for the rules that one member has."""
+"""Broken rules, and what the types say about a field: its type, its names, its rule in words."""
 
 from functools import cache
 
@@ -7,32 +7,32 @@ from msgspec import inspect
 
 
 class RuleBroken(ValueError):
-    """A rule that a received object breaks, in words that never repeat a value.
+    """A received object breaks a rule. The text never repeats a received value.
 
-    `member` is a dotted path, or None when the fault lies with several members or none.
-    `says` follows the name of the member; where there is none it is the whole sentence.
+    `field` is a dotted path, or None if the fault lies with several fields or with none. `fault`
+    completes the sentence that begins with the field; without a field it is the whole sentence.
     """
 
-    def __init__(self, code: str, member: str | None, says: str) -> None:
-        super().__init__(f"member `{member}` {says}" if member else says)
+    def __init__(self, code: str, field: str | None, fault: str) -> None:
+        super().__init__(f"field `{field}` {fault}" if field else fault)
         self.code = code
-        self.member = member
-        self.says = says
+        self.field = field
+        self.fault = fault
 
     @property
     def message(self) -> str:
-        """The sentence for people."""
+        """The whole sentence, for people."""
         return str(self)
 
     def under(self, path: list[str]) -> "RuleBroken":
-        """The same fault as seen from the object that `path` starts from."""
-        if self.member is None:
+        """The same fault, with `path` put before the field's path."""
+        if self.field is None:
             return self
-        return RuleBroken(self.code, ".".join([*path, self.member]), self.says)
+        return RuleBroken(self.code, ".".join([*path, self.field]), self.fault)
 
 
 def type_at(struct: type[msgspec.Struct], path: list[str]) -> inspect.Type | None:
-    """The type that `path` leads to inside `struct`, or None when it leads nowhere."""
+    """The type of the field at `path` inside `struct`, None if there is no such field."""
     found: inspect.Type = _info(struct)
     for step in path:
         holder = _bare(found)
@@ -48,8 +48,8 @@ def type_at(struct: type[msgspec.Struct], path: list[str]) -> inspect.Type | Non
     return found
 
 
-def member_names(found: inspect.Type | None) -> list[str]:
-    """The members an object of this type may have; none when it is no object."""
+def field_names(found: inspect.Type | None) -> list[str]:
+    """The fields that an object of this type may have. Empty if the type is no object."""
     bare = _bare(found) if found else None
     if not isinstance(bare, inspect.StructType):
         return []
@@ -58,7 +58,7 @@ def member_names(found: inspect.Type | None) -> list[str]:
 
 
 def in_words(found: inspect.Type | None) -> str:
-    """What a value of this type must be, to follow "must be"."""
+    """The rule for a value of this type, in words that complete "must be"."""
     found = _without_none(found)
     if isinstance(found, inspect.Metadata):
         described = (found.extra_json_schema or {}).get("description")

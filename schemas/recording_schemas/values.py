@@ -1,7 +1,7 @@
-"""The small values that commands and events share: their words, their bounds, their rules.
+"""The small values that commands and events share, with their bounds.
 
-Every bound is written here once. The description of an annotated value is the rule in words: it
-appears in the JSON Schema and in the message that a publisher gets when the rule is broken.
+Every bound is written here once. The description of an annotated value is its rule in words. It
+appears in the JSON Schema, and in the message for a publisher who breaks the rule.
 """
 
 from datetime import datetime
@@ -11,17 +11,17 @@ from typing import Annotated, Final, Literal
 from msgspec import Meta
 
 Kind = Literal["track", "composite"]
-"""What a recording produces: one audio file per participant, or one mixed file."""
+"""The kind of a recording: one audio file per participant, or one mixed file."""
 
 Media = Literal["audio", "video"]
-"""What a finished file holds."""
+"""The content of a finished file."""
 
 ObservedBy = Literal["command", "webhook", "sweep"]
-"""Who noticed a status first."""
+"""The source from which the worker learnt of a status first."""
 
 
 class Status(StrEnum):
-    """Where a recording stands. UPLOADED and ERRORED are final."""
+    """The status of a recording. UPLOADED and ERRORED are final."""
 
     INVOKED = "INVOKED"
     RECORDING = "RECORDING"
@@ -31,8 +31,8 @@ class Status(StrEnum):
     ERRORED = "ERRORED"
 
 
-# A `$` matches before a final line break in Python and not in ECMAScript. These patterns mean
-# the same in both: they refuse the line break by a lookahead, or the length bound does.
+# A `$` matches before a final line break in Python, but not in ECMAScript. These patterns mean the
+# same in both, because a lookahead or the length bound refuses the line break.
 _NO_CONTROL_CHARACTERS: Final = r"^(?![\s\S]*[\x00-\x1f\x7f])"
 _UUID: Final = r"^[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}$"
 _TRACK_PREFIX: Final = r"^[-_A-Za-z0-9 \t\n\r\f\v]+$"
@@ -58,7 +58,7 @@ Uuid = Annotated[
     Meta(
         pattern=_UUID,
         max_length=36,
-        description="a UUID in its form with hyphens",
+        description="a UUID with hyphens",
     ),
 ]
 Name = Annotated[
@@ -105,7 +105,7 @@ Deadline = Annotated[
     datetime,
     Meta(
         tz=True,
-        description="an RFC 3339 time with its offset, such as 2030-01-31T12:00:00Z",
+        description="an RFC 3339 time with an offset, such as 2030-01-31T12:00:00Z",
         extra_json_schema={"pattern": _RFC3339},
     ),
 ]

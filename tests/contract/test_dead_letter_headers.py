@@ -18,7 +18,7 @@ def described() -> dict[str, Any]:
 
 def test_every_header_that_a_worker_or_a_replay_puts_on_a_dead_letter_is_described() -> None:
     delivery = Delivery(body=b"{}", routing_key="x", headers=UNSENDABLE)
-    buried = headers_for_copy(delivery, code="invalid_member", reason="why", now=0.0)
+    buried = headers_for_copy(delivery, code="invalid_field", reason="why", now=0.0)
     replayed = {REPLAYS, REPLAYED_AT, FIRST_SEEN_BEFORE_REPLAY}
     assert described()["properties"].keys() == buried.keys() | replayed
     assert set(described()["required"]) <= buried.keys()

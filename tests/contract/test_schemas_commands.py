@@ -10,7 +10,7 @@ from jsonschema import Draft202012Validator
 from recording_schemas import COMMAND_TYPES, Malformed, decode_command, encode_command, examples
 from recording_schemas.export import HOME
 from recording_schemas.json_schema import documents
-from recording_schemas.rules import member_names, type_at
+from recording_schemas.rules import field_names, type_at
 
 MEETING = "97440c6a-140b-40a9-9499-b23fd7a3868a"
 TARGETED = ("stop_recording", "pause_recording", "resume_recording")
@@ -32,7 +32,7 @@ class Bad(NamedTuple):
     type: str
     members: dict[str, Any]
     field: str | None
-    code: str = "invalid_member"
+    code: str = "invalid_field"
 
     @property
     def body(self) -> dict[str, Any]:
@@ -56,13 +56,13 @@ def _common() -> list[Bad]:
             Bad(name, {"deadline": "2030-01-01T00:00:00Z\n"}, "deadline"),
             Bad(name, {"app": ""}, "app"),
             Bad(name, {"app": LONG}, "app"),
-            Bad(name, {"surprise": 1}, "surprise", "unknown_member"),
+            Bad(name, {"surprise": 1}, "surprise", "unknown_field"),
         )
     ]
 
 
 def _track() -> list[Bad]:
-    def track(members: dict[str, Any], field: str | None, code: str = "invalid_member") -> Bad:
+    def track(members: dict[str, Any], field: str | None, code: str = "invalid_field") -> Bad:
         return Bad("start_track_recording", members, field, code)
 
     return [
@@ -76,12 +76,12 @@ def _track() -> list[Bad]:
         track({"user_ids": ["a", "b", "c", ""]}, "user_ids.3"),
         track({"user_ids": ["x" * 257]}, "user_ids.0"),
         track({"user_ids": ["a", 2]}, "user_ids.1"),
-        track({"user_id": ["a"]}, "user_id", "unknown_member"),
+        track({"user_id": ["a"]}, "user_id", "unknown_field"),
         track({"layers": None}, "layers"),
-        track({"layers": {"video": {}}}, "layers.video", "unknown_member"),
+        track({"layers": {"video": {}}}, "layers.video", "unknown_field"),
         track({"layers": {"default": []}}, "layers.default"),
         track({"layers": {"default": {"media_kind": "video"}}}, "layers.default.media_kind"),
-        track({"layers": {"default": {"prefix": "a"}}}, "layers.default.prefix", "unknown_member"),
+        track({"layers": {"default": {"prefix": "a"}}}, "layers.default.prefix", "unknown_field"),
         *(
             track(
                 {"layers": {"default": {"file_name_prefix": prefix}}},
@@ -89,8 +89,8 @@ def _track() -> list[Bad]:
             )
             for prefix in ("", "a.b", "a/b", "café", "x" * 257, "\u00a0", 7)
         ),
-        track({"max_seconds": 60}, "max_seconds", "unknown_member"),
-        track({"storage_config": {"type": "aws"}}, "storage_config", "unknown_member"),
+        track({"max_seconds": 60}, "max_seconds", "unknown_field"),
+        track({"storage_config": {"type": "aws"}}, "storage_config", "unknown_field"),
     ]
 
 
@@ -147,12 +147,12 @@ def _composite_unknown() -> list[Bad]:
         *("realtimekit_bucket_config.enable", "rtmp_out_config.url", "storage_config.acl"),
         *("video_config.fps", "video_config.watermark.x", "video_config.watermark.size.depth"),
     )
-    return [Bad("start_recording", _nested(path, 1), path, "unknown_member") for path in paths]
+    return [Bad("start_recording", _nested(path, 1), path, "unknown_field") for path in paths]
 
 
 def _composite_together() -> list[Bad]:
     def storage(field: str, **members: str) -> Bad:
-        return Bad("start_recording", {"storage_config": members}, field, "missing_member")
+        return Bad("start_recording", {"storage_config": members}, field, "missing_field")
 
     both = {"storage_profile": "archive", "storage_config": {"type": "aws"}}
     bucket: dict[str, Any] = {"realtimekit_bucket_config": {}}
@@ -161,8 +161,8 @@ def _composite_together() -> list[Bad]:
         storage("storage_config.account_id", type="cloudflare", bucket="b"),
         storage("storage_config.private_key", type="sftp", auth_method="KEY"),
         storage("storage_config.password", type="sftp", auth_method="PASSWORD"),
-        Bad("start_recording", both, "storage_profile", "conflicting_members"),
-        Bad("start_recording", bucket, "realtimekit_bucket_config.enabled", "missing_member"),
+        Bad("start_recording", both, "storage_profile", "conflicting_fields"),
+        Bad("start_recording", bucket, "realtimekit_bucket_config.enabled", "missing_field"),
     ]
 
 
@@ -175,10 +175,10 @@ def _targeted() -> list[Bad]:
             Bad(name, {"recording_id": None, "meeting_id": "weekly"}, "meeting_id"),
             Bad(name, {"recording_id": None, "start_id": ""}, "start_id"),
             Bad(name, {"recording_id": None, "start_id": "x" * 129}, "start_id"),
-            Bad(name, {"recording_id": None}, None, "missing_member"),
-            Bad(name, {"start_id": "c-0"}, None, "conflicting_members"),
-            Bad(name, {"meeting_id": MEETING}, None, "conflicting_members"),
-            Bad(name, {"kind": "track"}, "kind", "conflicting_members"),
+            Bad(name, {"recording_id": None}, None, "missing_field"),
+            Bad(name, {"start_id": "c-0"}, None, "conflicting_fields"),
+            Bad(name, {"meeting_id": MEETING}, None, "conflicting_fields"),
+            Bad(name, {"kind": "track"}, "kind", "conflicting_fields"),
             Bad(name, {"recording_id": None, "meeting_id": MEETING, "kind": "both"}, "kind"),
         )
     ]
@@ -199,7 +199,7 @@ BAD = [
     *_composite(),
     *_targeted(),
     Bad("sync_recording", {"recording_id": "weekly"}, "recording_id"),
-    Bad("sync_recording", {"meeting_id": MEETING}, "meeting_id", "unknown_member"),
+    Bad("sync_recording", {"meeting_id": MEETING}, "meeting_id", "unknown_field"),
 ]
 
 
@@ -208,7 +208,7 @@ def _label(bad: Bad) -> str:
 
 
 @pytest.mark.parametrize("bad", BAD, ids=_label)
-def test_a_broken_rule_is_refused_and_the_member_named(bad: Bad) -> None:
+def test_a_broken_rule_is_refused_and_its_field_is_named(bad: Bad) -> None:
     with pytest.raises(Malformed) as refused:
         decode_command(json.dumps(bad.body).encode())
 
@@ -224,18 +224,18 @@ def test_the_json_schema_refuses_what_the_decoder_refuses(bad: Bad) -> None:
 
 
 @pytest.mark.parametrize("name", COMMAND_TYPES)
-def test_every_member_of_every_command_has_a_rule_that_is_tested(name: str) -> None:
+def test_each_field_of_each_command_has_a_rule_with_a_test(name: str) -> None:
     tested = {bad.field for bad in BAD if bad.type == name}
 
     assert _paths(name, []) - {"type"} <= tested
 
 
 def _paths(name: str, path: list[str]) -> set[str]:
-    members = member_names(type_at(COMMAND_TYPES[name], path))
+    fields = field_names(type_at(COMMAND_TYPES[name], path))
     if path and path[-1] == "default":
-        return {".".join([*path, member]) for member in members} | {"layers.default"}
-    below = [_paths(name, [*path, member]) for member in members]
-    here = {".".join([*path, member]) for member in members}
+        return {".".join([*path, field]) for field in fields} | {"layers.default"}
+    below = [_paths(name, [*path, field]) for field in fields]
+    here = {".".join([*path, field]) for field in fields}
     return here.union(*below)
 
 
@@ -251,10 +251,10 @@ def test_the_smallest_command_is_enough(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", sorted(COMMAND_TYPES.keys() - set(TARGETED)))
-def test_a_required_member_that_is_missing_is_named(name: str) -> None:
-    (member,) = SMALLEST[name]
+def test_a_missing_required_field_is_named(name: str) -> None:
+    (field,) = SMALLEST[name]
 
-    with pytest.raises(Malformed, match=f"missing_member: member `{member}` is missing"):
+    with pytest.raises(Malformed, match=f"missing_field: field `{field}` is missing"):
         decode_command(json.dumps({"type": name, "id": "c-1"}).encode())
 
 
@@ -263,7 +263,7 @@ def test_a_required_member_that_is_missing_is_named(name: str) -> None:
 def test_a_deadline_out_of_the_calendar_is_refused(name: str, time: str) -> None:
     body = {"type": name, "id": "c-1", "deadline": time} | SMALLEST[name]
 
-    with pytest.raises(Malformed, match="member `deadline` must lie in the years"):
+    with pytest.raises(Malformed, match="field `deadline` must lie in the years"):
         decode_command(json.dumps(body).encode())
 
 

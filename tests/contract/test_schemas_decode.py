@@ -104,7 +104,7 @@ def test_a_command_that_nothing_identifies_is_refused(message_id: str | None) ->
 def test_a_message_id_is_bounded_as_an_id_is(message_id: str) -> None:
     refusal = _refusal(NAMELESS, message_id=message_id)
 
-    assert (refusal.code, refusal.command_id) == ("invalid_member", None)
+    assert (refusal.code, refusal.command_id) == ("invalid_field", None)
     assert "message_id" in refusal.message
 
 
@@ -124,7 +124,7 @@ def test_a_cloudevent_without_a_required_attribute_is_refused(attribute: str) ->
 
     refusal = _refusal(event, content_type=CLOUDEVENTS)
 
-    assert (refusal.code, refusal.field) == ("missing_member", attribute)
+    assert (refusal.code, refusal.field) == ("missing_field", attribute)
 
 
 @pytest.mark.parametrize(
@@ -140,7 +140,7 @@ def test_a_cloudevent_without_a_required_attribute_is_refused(attribute: str) ->
 def test_a_wrong_cloudevent_is_refused(change: dict[str, Any], field: str) -> None:
     refusal = _refusal(EVENT | {"data": START} | change)
 
-    assert (refusal.code, refusal.field) == ("invalid_member", field)
+    assert (refusal.code, refusal.field) == ("invalid_field", field)
 
 
 def test_a_fault_in_the_data_of_a_cloudevent_is_named_as_in_a_plain_command() -> None:
@@ -190,26 +190,26 @@ def test_a_number_of_any_size_is_refused_by_its_name(number: str) -> None:
     refusal = _refusal(body.encode())
 
     assert (refusal.code, refusal.field, refusal.command_id) == (
-        "invalid_member",
+        "invalid_field",
         "max_seconds",
         "a",
     )
 
 
-def test_of_a_member_given_twice_the_last_one_counts() -> None:
+def test_if_a_field_is_given_twice_the_last_one_counts() -> None:
     body = b'{"type":"stop_recording","id":"a","start_id":"first","start_id":"last"}'
 
     assert decode_command(body) == StopRecording(id="a", start_id="last")
 
 
-def test_the_name_of_an_unknown_member_is_shown_short_and_printable() -> None:
+def test_the_name_of_an_unknown_field_is_shown_short_and_printable() -> None:
     refusal = _refusal(START | {"\x1b[31m" + "x" * 500: 1})
 
     assert refusal.field == "?[31m" + "x" * 95
     assert refusal.message.isprintable()
 
 
-def test_a_misspelt_member_is_answered_with_the_right_one() -> None:
+def test_the_error_about_a_misspelt_field_suggests_the_right_one() -> None:
     assert "did you mean `user_ids`?" in _refusal(START | {"user_id": ["a"]}).message
 
 
@@ -327,7 +327,7 @@ def test_the_api_is_sent_the_allowlist_and_the_layers_of_a_track_recording() -> 
 
 
 def test_a_publisher_learns_of_a_broken_rule_before_publishing() -> None:
-    with pytest.raises(Malformed, match="invalid_member: member `meeting_id` must be a UUID"):
+    with pytest.raises(Malformed, match="invalid_field: field `meeting_id` must be a UUID"):
         encode_command(StartTrackRecording(id="c", meeting_id="weekly"))
     with pytest.raises(Malformed, match="missing_id"):
         encode_command(StartTrackRecording(meeting_id=MEETING))

@@ -62,12 +62,12 @@ KINDS = {
     "not JSON, with a message id": Bad(b"{", "not_json", "not JSON", message_id="bad"),
     "no type": Bad(without("type"), "missing_type", "type"),
     "an unknown type": Bad(command(type="start_dancing"), "unknown_type", "type"),
-    "a required member missing": Bad(without("meeting_id"), "missing_member", "meeting_id"),
-    "a number for a text": Bad(command(meeting_id=7), "invalid_member", "meeting_id"),
-    "a member nobody knows": Bad(command(user_idz=["a"]), "unknown_member", "user_idz"),
-    "101 user ids": Bad(command(user_ids=["u"] * 101), "invalid_member", "user_ids"),
+    "a required member missing": Bad(without("meeting_id"), "missing_field", "meeting_id"),
+    "a number for a text": Bad(command(meeting_id=7), "invalid_field", "meeting_id"),
+    "a member nobody knows": Bad(command(user_idz=["a"]), "unknown_field", "user_idz"),
+    "101 user ids": Bad(command(user_ids=["u"] * 101), "invalid_field", "user_ids"),
     "a word not in the list": Bad(
-        command(layers=LAYERS), "invalid_member", "layers.default.media_kind"
+        command(layers=LAYERS), "invalid_field", "layers.default.media_kind"
     ),
     "the wrong content type": Bad(
         command(), "wrong_content_type", "content type", content_type="text/plain"

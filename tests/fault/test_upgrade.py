@@ -156,7 +156,7 @@ async def test_a_command_with_a_member_of_a_newer_version_is_kept_and_nobody_is_
     world.send({**document, "languages": ["en"]})
     await world.deliver(world.queue[0], world.replica(store))
     ((delivery, dead),) = world.dead
-    assert (dead.code, b'"languages"' in delivery.body) == ("unknown_member", True)
+    assert (dead.code, b'"languages"' in delivery.body) == ("unknown_field", True)
     assert not world.sandbox.request_log.started
     await store.close()
 

@@ -35,8 +35,8 @@ class BrokerQueues:
             "x-attempts": 1,
             "x-first-seen": FIRST_SEEN,
             "x-original-routing-key": key,
-            "x-reason-code": "invalid_member",
-            "x-reason": "member `recording_id`: must be a UUID",
+            "x-reason-code": "invalid_field",
+            "x-reason": "field `recording_id`: must be a UUID",
             **given.pop("headers", {}),
         }
         message = aio_pika.Message(body, headers=headers, content_type="application/json", **given)

@@ -60,8 +60,8 @@ async def test_the_list_shows_the_reason_attempts_times_and_command_of_a_letter(
     (row,) = (await cli("dead", "list")).lines
 
     assert (row["letter"], row["command_type"]) == ("one", "sync_recording")
-    assert row["reason_code"] == "invalid_member"
-    assert row["reason"] == "member `recording_id`: must be a UUID"
+    assert row["reason_code"] == "invalid_field"
+    assert row["reason"] == "field `recording_id`: must be a UUID"
     assert (row["attempts"], row["dead_lettered_by"], row["replays"]) == (3, "worker", 0)
     for time in ("first_seen", "last_seen"):
         assert datetime.fromisoformat(row[time]) == datetime.fromisoformat(FIRST_SEEN)
@@ -127,7 +127,7 @@ async def test_the_table_has_one_line_for_each_letter(
     title, first, second = (await cli("dead", "list", "--no-json")).out.splitlines()
 
     assert title.split()[:4] == ["#", "letter", "type", "reason"]
-    assert first.split()[:4] == ["1", "one", "sync_recording", "invalid_member"]
+    assert first.split()[:4] == ["1", "one", "sync_recording", "invalid_field"]
     assert second.split()[1] == "two"
 
 
@@ -222,7 +222,7 @@ async def test_show_prints_every_field_and_no_secret(
     assert details["body"]["storage_config"]["bucket"] == "mine"
     assert details["body"]["storage_config"]["secret"] == MASKED
     assert (details["correlation_id"], details["reply_to"]) == ("asker", "answers")
-    assert details["headers"]["x-reason"] == "member `recording_id`: must be a UUID"
+    assert details["headers"]["x-reason"] == "field `recording_id`: must be a UUID"
     assert "hunter" not in shown.out
 
 
@@ -232,7 +232,7 @@ async def test_show_as_text_prints_no_secret(cli: CommandLine, broker: BrokerQue
     shown = await cli("dead", "show", "1", "--no-json")
 
     assert '"bucket": "mine"' in shown.out
-    assert "reason_code: invalid_member" in shown.out
+    assert "reason_code: invalid_field" in shown.out
     assert "hunter" not in shown.out
 
 
@@ -305,7 +305,7 @@ async def test_a_replayed_letter_keeps_its_bytes_routing_key_and_history(
     assert copy.headers["traceparent"] == "00-1-2-00"
     assert (copy.headers["x-attempts"], copy.headers["x-replay-first-seen"]) == (1, FIRST_SEEN)
     assert "x-first-seen" not in copy.headers, "its age begins anew"
-    assert copy.headers["x-reason-code"] == "invalid_member"
+    assert copy.headers["x-reason-code"] == "invalid_field"
     assert copy.headers["x-replays"] == 1
     replayed_at = datetime.fromisoformat(str(copy.headers["x-replayed-at"]))
     assert abs((datetime.now(UTC) - replayed_at).total_seconds()) < 600
@@ -588,7 +588,7 @@ async def test_json_can_be_requested_on_a_terminal(cli: CommandLine, broker: Bro
     (listed,) = await lines_on_a_terminal(cli, "dead", "list", "--json")
     (replayed,) = await lines_on_a_terminal(cli, "dead", "replay", "a", "--json")
 
-    assert (listed["letter"], listed["reason_code"]) == ("a", "invalid_member")
+    assert (listed["letter"], listed["reason_code"]) == ("a", "invalid_field")
     assert (replayed["letter"], replayed["result"]) == ("a", "replayed")
     assert (await broker.take()).body == sync("a")
 

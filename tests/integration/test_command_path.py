@@ -636,7 +636,7 @@ async def test_a_sync_of_what_nobody_knows_is_rejected(bench: Bench) -> None:
         (b"[]", "not_an_object"),
         (b'{"id":"x"}', "missing_type"),
         (b'{"type":"start_the_party","id":"x"}', "unknown_type"),
-        (b'{"type":"sync_recording","id":"x","recording_id":"r"}', "invalid_member"),
+        (b'{"type":"sync_recording","id":"x","recording_id":"r"}', "invalid_field"),
         (b"x" * 10_001, "too_large"),
     ],
 )
@@ -655,7 +655,7 @@ async def test_a_misspelt_member_is_refused_by_name_and_nobody_is_recorded(bench
     settlement = await bench.send(bench.start(user_idz=["ada"]))
     assert isinstance(settlement, Dead)
     data = (await bench.outcome())["data"]
-    assert (data["code"], data["field"]) == ("unknown_member", "user_idz")
+    assert (data["code"], data["field"]) == ("unknown_field", "user_idz")
     assert bench.started() == []
 
 

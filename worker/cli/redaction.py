@@ -15,8 +15,8 @@ from recording_schemas import RtmpOutConfig, StorageConfig
 from worker.settings.secret import REDACTED, redact_url
 
 _HARMLESS_FIELDS: Final = {
-    "storage": frozenset(StorageConfig.__struct_fields__) - {*StorageConfig.secret_members},
-    "rtmp": frozenset(RtmpOutConfig.__struct_fields__) - {*RtmpOutConfig.secret_members},
+    "storage": frozenset(StorageConfig.__struct_fields__) - {*StorageConfig.secret_fields},
+    "rtmp": frozenset(RtmpOutConfig.__struct_fields__) - {*RtmpOutConfig.secret_fields},
 }
 """Fields that may show, by the beginning of the name of the object that contains them."""
 

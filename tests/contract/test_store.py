@@ -18,11 +18,12 @@ from worker.domain.snapshot import RecordingSnapshot
 from worker.domain.track_files import TrackFile
 from worker.store.database.engine import open_engine
 from worker.store.finishing import FinishRequest
-from worker.store.inbox import ClaimRequest, ClaimResult, ReleaseRequest
+from worker.store.inbox import ClaimRequest, ClaimResult
 from worker.store.leases import LeaseRequest
 from worker.store.outbox import Reply
 from worker.store.queries import RecordingsFilter, Staleness
 from worker.store.read_schedule import ScheduledRead
+from worker.store.releasing import ReleaseRequest
 from worker.store.store import Store
 
 SOURCE = "test"

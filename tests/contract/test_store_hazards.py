@@ -13,9 +13,10 @@ from worker.domain.recording import Observation, StartContext
 from worker.domain.snapshot import RecordingSnapshot
 from worker.domain.track_files import TrackFile
 from worker.store.finishing import FinishRequest
-from worker.store.inbox import ClaimRequest, ClaimResult, ReleaseRequest
+from worker.store.inbox import ClaimRequest, ClaimResult
 from worker.store.outbox import Reply
 from worker.store.queries import RecordingsFilter
+from worker.store.releasing import ReleaseRequest
 from worker.store.store import Store
 
 NOW = datetime(2026, 11, 1, 10, 0, tzinfo=UTC)

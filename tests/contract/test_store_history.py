@@ -16,9 +16,10 @@ from worker.domain.track_files import TrackFile
 from worker.store.database.engine import open_engine
 from worker.store.database.schema import files, inbox, outbox, recordings
 from worker.store.finishing import FinishRequest
-from worker.store.inbox import ClaimRequest, ReleaseRequest
+from worker.store.inbox import ClaimRequest
 from worker.store.outbox import Reply
 from worker.store.pruner import Pruner, Retention
+from worker.store.releasing import ReleaseRequest
 from worker.store.store import Store
 
 NOW: Final = datetime(2026, 11, 1, 10, 0, tzinfo=UTC)

@@ -21,12 +21,12 @@ from worker.store.cursors import Cursor
 from worker.store.database.engine import open_engine
 from worker.store.database.migrate import migrate
 from worker.store.database.schema import files, inbox, outbox, recordings
-from worker.store.inbox import ReleaseRequest
 from worker.store.leases import LeaseRequest
 from worker.store.observations import WebhookObservation, apply_batch
 from worker.store.pruning import PruneSentRequest
 from worker.store.queries import RecordingsFilter
 from worker.store.read_schedule import DueQuery, OverdueQuery, ScheduledRead
+from worker.store.releasing import ReleaseRequest
 from worker.store.store import Store
 
 HISTORY: Final = 20_000

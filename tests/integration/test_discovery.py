@@ -12,8 +12,9 @@ from sandbox.model.recording import StartRequest
 from tests.integration.tracking_bench import TrackingBench, open_bench
 from worker.domain.recording import Observation
 from worker.domain.snapshot import RecordingSnapshot
-from worker.store.inbox import ClaimRequest, ReleaseRequest
+from worker.store.inbox import ClaimRequest
 from worker.store.observations import WebhookObservation
+from worker.store.releasing import ReleaseRequest
 
 
 @pytest.fixture

@@ -20,7 +20,8 @@ from tests.integration.webhook_bench import (
     status_update,
 )
 from worker.store.cursors import external_recordings_cursor
-from worker.store.inbox import ClaimRequest, ReleaseRequest
+from worker.store.inbox import ClaimRequest
+from worker.store.releasing import ReleaseRequest
 from worker.store.store import Store
 from worker.tracking.webhook_endpoint import MAX_BODY_BYTES, MAX_CONCURRENT
 

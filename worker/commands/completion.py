@@ -14,8 +14,8 @@ from worker.domain.outcomes import utc
 from worker.domain.recording import Observation
 from worker.observability.tracing import NO_TRACING, Tracing
 from worker.store.finishing import FinishRequest
-from worker.store.inbox import ReleaseRequest
 from worker.store.outbox import Reply
+from worker.store.releasing import ReleaseRequest
 from worker.store.store import Store
 
 

@@ -1,4 +1,4 @@
-"""The budgets of API requests that replicas share: one row each."""
+"""The API request budgets that replicas share: one row each."""
 
 from collections.abc import Callable, Sequence
 
@@ -17,23 +17,23 @@ def grant_tokens(
     *,
     now: Callable[[], float],
 ) -> list[TokenGrant]:
-    """Operation: give leave out of the budgets named, in the order in which it was asked for."""
-    return [_spend(connection, name, ask, now) for name, ask in requests]
+    """Operation: grant tokens of the named budgets, in the order of the requests."""
+    return [_grant(connection, name, request, now) for name, request in requests]
 
 
-def _spend(
-    connection: sa.Connection, name: str, ask: TokenRequest, now: Callable[[], float]
+def _grant(
+    connection: sa.Connection, name: str, request: TokenRequest, now: Callable[[], float]
 ) -> TokenGrant:
     state = connection.execute(
         sa.select(budgets.c.state).where(budgets.c.name == name).with_for_update()
     ).scalar_one_or_none()
     ledger = Ledger() if state is None else _LEDGER.decode(state)
-    # Only now, for the lock may have been waited for.
-    grant, after = ledger.apply(ask, now())
+    # Read the clock after the select, because the select may have waited for the row's lock.
+    grant, after = ledger.apply(request, now())
     text = msgspec.json.encode(after).decode()
     if state is None:
-        # Two replicas may get here at once: the second one's insert fails, and its transaction is
-        # tried again, where it finds the row.
+        # Two replicas may insert at the same time. The second insert fails, its transaction is run
+        # again, and then it finds the row.
         connection.execute(sa.insert(budgets).values(name=name, state=text))
     else:
         connection.execute(sa.update(budgets).where(budgets.c.name == name).values(state=text))

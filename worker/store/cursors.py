@@ -1,4 +1,4 @@
-"""Cursors: how far each loop that follows something has come, by name."""
+"""Cursors: up to which moment something has been followed, by name."""
 
 from collections.abc import Sequence
 
@@ -9,33 +9,39 @@ from worker.store.database.schema import marks
 
 
 class Cursor(msgspec.Struct, frozen=True, kw_only=True):
-    """How far something has been followed, in seconds since the epoch; None removes the mark."""
+    """Up to which moment something has been followed, in seconds since the epoch. None removes the
+    cursor."""
 
     name: str
     at: float | None
 
 
 def external_recordings_cursor(app: str) -> str:
-    """The mark that says when a recording was last told of that nobody knows."""
+    """The name of the cursor for the last webhook about a recording that the worker does not know.
+
+    Databases that exist contain this name.
+    """
     return f"stranger/{app}"
 
 
 def find_cursors(connection: sa.Connection, names: Sequence[str]) -> list[float | None]:
-    """Operation: each mark, None where there is none."""
+    """Operation: the time of each cursor; None for a cursor that does not exist."""
     rows = connection.execute(
         sa.select(marks.c.name, marks.c.at).where(marks.c.name.in_(sorted(set(names))))
     )
-    found = {row.name: row.at for row in rows}
-    return [found.get(name) for name in names]
+    times = {row.name: row.at for row in rows}
+    return [times.get(name) for name in names]
 
 
-def set_cursors(connection: sa.Connection, requests: Sequence[Cursor]) -> list[None]:
-    """Operation: move or remove marks."""
-    for wanted in requests:
-        mine = marks.c.name == wanted.name
-        if wanted.at is None:
-            connection.execute(sa.delete(marks).where(mine))
-        elif not connection.execute(sa.update(marks).where(mine).values(at=wanted.at)).rowcount:
-            # Should two replicas get here at once, the second one's transaction is tried again.
-            connection.execute(sa.insert(marks).values(name=wanted.name, at=wanted.at))
-    return [None] * len(requests)
+def set_cursors(connection: sa.Connection, cursors: Sequence[Cursor]) -> list[None]:
+    """Operation: move or remove cursors."""
+    for cursor in cursors:
+        same_name = marks.c.name == cursor.name
+        if cursor.at is None:
+            connection.execute(sa.delete(marks).where(same_name))
+        elif not connection.execute(
+            sa.update(marks).where(same_name).values(at=cursor.at)
+        ).rowcount:
+            # Two replicas may insert at the same time. Then the second transaction is run again.
+            connection.execute(sa.insert(marks).values(name=cursor.name, at=cursor.at))
+    return [None] * len(cursors)

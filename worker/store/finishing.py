@@ -1,8 +1,8 @@
-"""How commands end: state, events and outcomes together."""
+"""Ending commands: recordings, events and outcomes change in one transaction."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from itertools import chain
-from typing import Any, Final
+from typing import Final
 
 import msgspec
 import sqlalchemy as sa
@@ -13,12 +13,12 @@ from worker.domain.recording import Observation
 from worker.store.database.bulk import BulkStatement
 from worker.store.database.dialects import among, open_or_closed
 from worker.store.database.schema import inbox, recordings
-from worker.store.outbox import Reply, add_rows, outcome_rows, resend_outcomes
+from worker.store.outbox import Reply, StoredOutcome, add_rows, outcome_rows, resend_outcomes
 from worker.store.recordings import ApplyResult, apply_observations
 
 
 class FinishRequest(msgspec.Struct, frozen=True, kw_only=True):
-    """The end of a command: its outcome, and what the API told on the way."""
+    """The end of a command: its outcome, and the observations that the API's answers gave."""
 
     outcome: OutcomeRecord
     reply: Reply
@@ -29,32 +29,49 @@ class FinishRequest(msgspec.Struct, frozen=True, kw_only=True):
 def finish(
     connection: sa.Connection, requests: Sequence[FinishRequest], *, source: str
 ) -> list[ApplyResult]:
-    """Operation: state, events and outcomes of finished commands, all or nothing.
+    """Operation: commit the observations, events and outcomes of finished commands.
 
-    The first end of a command counts. Who comes later, having lost the command or the answer to
-    its own commit, has that outcome sent again, and what it saw absorbed.
+    The first outcome of a command counts. A replica may finish a command again, because another
+    replica took the command over or because the answer to its own commit was lost. Then the first
+    outcome is published again, and the observations are applied.
     """
-    seen = one_recording_per_start(connection, [request.observations for request in requests])
-    absorbed = apply_observations(connection, seen, source=source)
-    stored = _outcomes(connection, {request.outcome.command_id for request in requests})
-    first: list[FinishRequest] = []
-    late: list[tuple[str, Reply, float]] = []
+    observations = _one_recording_per_start(connection, [one.observations for one in requests])
+    results = apply_observations(connection, observations, source=source)
+    outcomes = _find_outcomes(connection, {one.outcome.command_id for one in requests})
+    first: dict[str, FinishRequest] = {}
+    repeats: list[StoredOutcome] = []
     for request in requests:
         command_id = request.outcome.command_id
-        if (before := stored[command_id]) is not None:
-            late.append((before, request.reply, request.now))
+        if (stored := outcomes[command_id]) is None:
+            outcomes[command_id] = msgspec.json.encode(request.outcome).decode()
+            first[command_id] = request
         else:
-            stored[command_id] = msgspec.json.encode(request.outcome).decode()
-            first.append(request)
-    if first:
-        _end(connection, [_ended(request, stored) for request in first])
-        rows = (outcome_rows(one.outcome, one.reply, now=one.now) for one in first)
-        add_rows(connection, list(chain.from_iterable(rows)))
-    resend_outcomes(connection, late)
-    return absorbed
+            repeats.append(StoredOutcome(stored, request.reply, request.now))
+    _mark_done(
+        connection,
+        [
+            {"command_id": key, "outcome": outcomes[key], "finished_at": request.now}
+            for key, request in first.items()
+        ],
+    )
+    rows = (outcome_rows(one.outcome, one.reply, now=one.now) for one in first.values())
+    add_rows(connection, list(chain.from_iterable(rows)))
+    resend_outcomes(connection, repeats)
+    return results
 
 
-_end: Final = BulkStatement(
+def _find_outcomes(connection: sa.Connection, ids: Iterable[str]) -> dict[str, str | None]:
+    """The stored outcomes of these commands by id; None for a command that has not ended."""
+    return dict(connection.execute(_OUTCOMES, {"ids": ids}).all())
+
+
+_OUTCOMES: Final = (
+    sa.select(inbox.c.command_id, inbox.c.outcome)
+    .where(among(inbox.c.command_id, "ids"))
+    .order_by(inbox.c.command_id)
+    .with_for_update()
+)
+_mark_done: Final = BulkStatement(
     [inbox.c.command_id, inbox.c.outcome, inbox.c.finished_at],
     lambda _, given: (
         sa.update(inbox)
@@ -71,65 +88,55 @@ _end: Final = BulkStatement(
 )
 
 
-def _ended(request: FinishRequest, stored: Mapping[str, str | None]) -> dict[str, Any]:
-    command_id = request.outcome.command_id
-    return {
-        "command_id": command_id,
-        "outcome": stored[command_id],
-        "finished_at": request.now,
-    }
-
-
-def _outcomes(connection: sa.Connection, ids: Iterable[str]) -> dict[str, str | None]:
-    """How these commands ended; None for one that has not."""
-    found = connection.execute(_OUTCOMES, {"ids": ids})
-    return dict(found.all())
-
-
-_OUTCOMES: Final = (
-    sa.select(inbox.c.command_id, inbox.c.outcome)
-    .where(among(inbox.c.command_id, "ids"))
-    .order_by(inbox.c.command_id)
-    .with_for_update()
-)
-
-
-def one_recording_per_start(
+def _one_recording_per_start(
     connection: sa.Connection, requests: Sequence[Sequence[Observation]]
 ) -> list[tuple[Observation, ...]]:
-    """The sights, in which no start has a recording besides its first one.
+    """The observations, in which each start keeps its first recording only.
 
-    There should never be a second one. Should there be, it is followed and told of like one that
-    somebody else started, and the log says so.
+    A start should never have a second recording. If it has one, the second recording is followed
+    as if somebody else had started it, and the log reports an error.
     """
-    starts = {one.start.start_id for seen in requests for one in seen if one.start}
-    owners = _owners(connection, starts) if starts else {}
-    return [tuple(_owned(owners, one) for one in seen) for seen in requests]
+    start_ids = {
+        observation.start.start_id
+        for observations in requests
+        for observation in observations
+        if observation.start
+    }
+    first_recordings = _find_first_recordings(connection, start_ids) if start_ids else {}
+    return [
+        tuple(_without_second_recording(first_recordings, one) for one in observations)
+        for observations in requests
+    ]
 
 
-def _owners(connection: sa.Connection, start_ids: set[str]) -> dict[str, str]:
-    """The recording of each start that has one. It was written with the start's end, and in a long
-    history costs a page to look for, so that is done for those that ended before."""
+def _find_first_recordings(connection: sa.Connection, start_ids: set[str]) -> dict[str, str]:
+    """The recording of each start that has one, by the id of the start.
+
+    A recording is written together with the end of its start. The search for a recording reads a
+    page of a long history, so it is done only for starts that have already ended.
+    """
     ended = connection.execute(_ENDED, {"starts": start_ids}).scalars().all()
-    return dict(connection.execute(_OWNERS, {"starts": ended}).all()) if ended else {}
+    return dict(connection.execute(_RECORDINGS, {"starts": ended}).all()) if ended else {}
 
 
 _ENDED: Final = sa.select(inbox.c.command_id).where(
     among(inbox.c.command_id, "starts"), inbox.c.state == "done"
 )
-_OWNERS: Final = sa.select(recordings.c.start_id, recordings.c.recording_id).where(
+_RECORDINGS: Final = sa.select(recordings.c.start_id, recordings.c.recording_id).where(
     open_or_closed(among(recordings.c.start_id, "starts"))
 )
 
 
-def _owned(owners: dict[str, str], seen: Observation) -> Observation:
-    if seen.start is None:
-        return seen
-    start_id, recording_id = seen.start.start_id, seen.snapshot.recording_id
-    first = owners.setdefault(start_id, recording_id)
+def _without_second_recording(
+    first_recordings: dict[str, str], observation: Observation
+) -> Observation:
+    if observation.start is None:
+        return observation
+    start_id, recording_id = observation.start.start_id, observation.snapshot.recording_id
+    first = first_recordings.setdefault(start_id, recording_id)
     if first == recording_id:
-        return seen
+        return observation
     structlog.get_logger().error(
         "second_recording_found", start_id=start_id, recording_id=recording_id, first=first
     )
-    return msgspec.structs.replace(seen, start=None)
+    return msgspec.structs.replace(observation, start=None)

@@ -1,4 +1,4 @@
-"""Which replica relays and sweeps: the one that holds the lease."""
+"""Leader election: the replica that holds the lease relays and sweeps."""
 
 import asyncio
 import contextlib
@@ -18,10 +18,10 @@ NEVER: Final = float("-inf")
 
 
 class LeaderElector:
-    """Holds the lease while it can. `is_leader()` is true only while the lease surely lasts.
+    """Holds the lease as long as it can. `is_leader()` is true only while the lease surely lasts.
 
-    The lease is written down by `now`, the clock of all replicas; how long this one has had it is
-    told by `ticks`, which nobody can set.
+    The lease is stored by `now`, the clock of all replicas. This replica measures its own lease by
+    `ticks`, a clock that nobody can set.
     """
 
     def __init__(
@@ -35,7 +35,7 @@ class LeaderElector:
     ) -> None:
         self._store = store
         self._owner = owner
-        self._lease = lease_seconds
+        self._lease_seconds = lease_seconds
         self._now = now
         self._ticks = ticks
         self._until = NEVER
@@ -46,33 +46,34 @@ class LeaderElector:
         return self._ticks() < self._until
 
     def wake(self) -> None:
-        """Somebody gave the lease up: ask for it at once."""
+        """Try to acquire the lease at once, because another replica has released it."""
         self._woken.set()
 
     async def run(self) -> None:
-        """Take and extend the lease for ever."""
+        """Acquire and extend the lease, forever."""
         while True:
             self._woken.clear()
             await self.try_acquire()
-            await wait_until_set(self._woken, self._lease / 3)
+            await wait_until_set(self._woken, self._lease_seconds / 3)
 
     async def release(self) -> None:
-        """Give the lease up, so that another replica need not wait for its end."""
+        """Release the lease, so that another replica need not wait for its end."""
         self._until = NEVER
-        with contextlib.suppress(StoreUnavailable):  # then it ends by itself
+        with contextlib.suppress(StoreUnavailable):  # then the lease ends by itself
             await self._store.release_leases(self._owner)
 
     async def try_acquire(self) -> None:
-        """Ask for the lease once."""
-        led, asked, now = self.is_leader(), self._ticks(), self._now()
-        until = now + self._lease
+        """Try once to acquire or extend the lease. If the store is away, a lease that is held lasts
+        until its end."""
+        was_leader, asked_at, now = self.is_leader(), self._ticks(), self._now()
+        request = LeaseRequest(
+            name=LEASE_NAME, owner=self._owner, now=now, until=now + self._lease_seconds
+        )
         try:
-            held = await self._store.acquire_lease(
-                LeaseRequest(name=LEASE_NAME, owner=self._owner, now=now, until=until)
-            )
+            held = await self._store.acquire_lease(request)
         except StoreUnavailable:
-            return  # what is held lasts until its end
-        self._until = asked + self._lease if held else NEVER
-        if held != led:
+            return
+        self._until = asked_at + self._lease_seconds if held else NEVER
+        if held != was_leader:
             event = "leader_elected" if held else "leader_lost"
             structlog.get_logger().info(event, owner=self._owner)

@@ -1,4 +1,4 @@
-"""Leases by name: what only one replica may do at a time."""
+"""Leases by name: who may do what only one replica may do at a time."""
 
 from collections.abc import Sequence
 
@@ -10,7 +10,7 @@ from worker.store.database.schema import leases
 
 
 class LeaseRequest(msgspec.Struct, frozen=True, kw_only=True):
-    """A wish to hold the lease `name` until `until`. Times are seconds since the epoch."""
+    """Asks to hold the lease `name` until `until`. Times are seconds since the epoch."""
 
     name: str
     owner: str
@@ -19,36 +19,38 @@ class LeaseRequest(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def acquire(connection: sa.Connection, requests: Sequence[LeaseRequest]) -> list[bool]:
-    """Operation: take or extend leases; False for one that somebody else holds."""
-    return [_hold(connection, request) for request in requests]
+    """Operation: take or extend leases; False for a lease that another owner holds."""
+    return [_acquire(connection, request) for request in requests]
 
 
-def _hold(connection: sa.Connection, wish: LeaseRequest) -> bool:
+def _acquire(connection: sa.Connection, request: LeaseRequest) -> bool:
     extended = connection.execute(
         sa.update(leases)
         .where(
-            leases.c.name == wish.name,
-            sa.or_(leases.c.owner == wish.owner, leases.c.until <= wish.now),
+            leases.c.name == request.name,
+            sa.or_(leases.c.owner == request.owner, leases.c.until <= request.now),
         )
-        .values(owner=wish.owner, until=wish.until)
+        .values(owner=request.owner, until=request.until)
     )
     if extended.rowcount:
         return True
     taken = connection.execute(
-        sa.select(leases.c.owner).where(leases.c.name == wish.name)
+        sa.select(leases.c.owner).where(leases.c.name == request.name)
     ).one_or_none()
     if taken is not None:
         return False
-    # Two replicas may get here at once: the second one's insert fails, and its transaction is
-    # tried again, where it finds the lease taken.
-    connection.execute(sa.insert(leases).values(name=wish.name, owner=wish.owner, until=wish.until))
+    # Two replicas may insert at the same time. The second insert fails, its transaction is run
+    # again, and then it finds the lease taken.
+    connection.execute(
+        sa.insert(leases).values(name=request.name, owner=request.owner, until=request.until)
+    )
     return True
 
 
 def release(connection: sa.Connection, owners: Sequence[str]) -> list[None]:
-    """Operation: give up every lease of these owners."""
-    given_up = connection.execute(sa.delete(leases).where(leases.c.owner.in_(sorted(owners))))
-    if given_up.rowcount:
+    """Operation: release every lease of these owners."""
+    released = connection.execute(sa.delete(leases).where(leases.c.owner.in_(sorted(owners))))
+    if released.rowcount:
         notify_on_commit(connection, "lease")
     return [None] * len(owners)
 

@@ -1,6 +1,10 @@
-"""All that is seen and told in one transaction, so that no two replicas lock in a circle."""
+"""The store's one door for observations: from commands, from lists and GETs, and from webhooks.
 
-from collections.abc import Sequence
+All observations of one transaction go through `apply_batch`, which locks their recordings in one
+order. Otherwise two replicas could wait for each other.
+"""
+
+from collections.abc import Iterable, Sequence
 from typing import Any, Final
 
 import msgspec
@@ -15,16 +19,19 @@ from worker.store.recordings import ApplyResult, apply_observations
 
 
 class WebhookObservation(msgspec.Struct, frozen=True, kw_only=True):
-    """One webhook's sight of a recording. `follow_all`: its app is followed as a whole, so that one
-    nobody knows is worth a look at the list."""
+    """The observation of one webhook.
+
+    `follow_all`: the worker follows every recording of the app. Then an unknown recording is noted,
+    so that discovery reads the list.
+    """
 
     observation: Observation
     follow_all: bool = False
 
 
 class WebhookResult(msgspec.Struct, frozen=True, kw_only=True):
-    """What became of it: whether the recording is known as the app's, how many events that made,
-    and whether it is now due to be read."""
+    """Whether the app has the recording, how many events the webhook made, and whether the
+    recording is now due to be read."""
 
     known: bool
     events: int = 0
@@ -37,33 +44,42 @@ ApplyRequest = FinishRequest | WebhookObservation | Sequence[Observation]
 def apply_batch(
     connection: sa.Connection, requests: Sequence[ApplyRequest], *, source: str
 ) -> list[Any]:
-    """Operation: ends of commands, then what was seen, then what webhooks told: each in order.
+    """Operation: finish commands, then apply observations, then apply webhooks: each in order.
 
-    The recordings of all are locked first, in one order: each kind for itself would lock some that
-    another replica has while it waits for ours.
+    If there is more than one kind, all recordings are locked first. Each kind by itself would lock
+    some that another replica has, while that replica waits for ours.
     """
-    ends = [one for one in requests if isinstance(one, FinishRequest)]
-    told = [one for one in requests if isinstance(one, WebhookObservation)]
-    seen = [one for one in requests if not isinstance(one, FinishRequest | WebhookObservation)]
-    if bool(ends) + bool(told) + bool(seen) > 1:
-        _lock(connection, requests)
-    ended = iter(finish(connection, ends, source=source) if ends else ())
-    absorbed = iter(apply_observations(connection, seen, source=source) if seen else ())
-    heard = iter(apply_webhooks(connection, told, source=source) if told else ())
-    return [
-        next(ended)
-        if isinstance(one, FinishRequest)
-        else next(heard if isinstance(one, WebhookObservation) else absorbed)
-        for one in requests
-    ]
+    finishes = [one for one in requests if isinstance(one, FinishRequest)]
+    webhooks = [one for one in requests if isinstance(one, WebhookObservation)]
+    plain = [one for one in requests if not isinstance(one, FinishRequest | WebhookObservation)]
+    if bool(finishes) + bool(webhooks) + bool(plain) > 1:
+        _lock_recordings(connection, requests)
+    finished = iter(finish(connection, finishes, source=source) if finishes else ())
+    applied = iter(apply_observations(connection, plain, source=source) if plain else ())
+    heard = iter(apply_webhooks(connection, webhooks, source=source) if webhooks else ())
+
+    def result(request: ApplyRequest) -> Any:  # noqa: ANN401 - each kind has its own
+        match request:
+            case FinishRequest():
+                return next(finished)
+            case WebhookObservation():
+                return next(heard)
+            case _:
+                return next(applied)
+
+    return [result(request) for request in requests]
 
 
-def _lock(connection: sa.Connection, requests: Sequence[ApplyRequest]) -> None:
-    ids = {one.snapshot.recording_id for request in requests for one in _sights(request)}
-    connection.execute(_LOCKED, {"ids": ids}).all()
+def _lock_recordings(connection: sa.Connection, requests: Iterable[ApplyRequest]) -> None:
+    ids = {
+        observation.snapshot.recording_id
+        for request in requests
+        for observation in _observations_of(request)
+    }
+    connection.execute(_LOCK, {"ids": ids}).all()
 
 
-_LOCKED: Final = (
+_LOCK: Final = (
     sa.select(recordings.c.recording_id)
     .where(open_or_closed(among(recordings.c.recording_id, "ids")))
     .order_by(recordings.c.recording_id)
@@ -71,7 +87,7 @@ _LOCKED: Final = (
 )
 
 
-def _sights(request: ApplyRequest) -> Sequence[Observation]:
+def _observations_of(request: ApplyRequest) -> Sequence[Observation]:
     match request:
         case FinishRequest():
             return request.observations
@@ -84,30 +100,36 @@ def _sights(request: ApplyRequest) -> Sequence[Observation]:
 def apply_webhooks(
     connection: sa.Connection, requests: Sequence[WebhookObservation], *, source: str
 ) -> list[WebhookResult]:
-    """Operation: take in what each webhook tells, in order."""
-    sights = [[one.observation] for one in requests]
-    absorbed = apply_observations(connection, sights, source=source, only_known=True)
-    heard = [_heard(one, came_to) for one, came_to in zip(requests, absorbed, strict=True)]
-    strangers = [one for one, what in zip(requests, heard, strict=True) if not what.known]
-    _note_strangers(connection, strangers)
-    return heard
+    """Operation: apply the observation of each webhook, in order.
+
+    This never asks the API. If a webhook leaves a question open, the recording becomes due.
+    """
+    applied = apply_observations(
+        connection, [[one.observation] for one in requests], source=source, only_known=True
+    )
+    results = [_webhook_result(*pair) for pair in zip(requests, applied, strict=True)]
+    unknown = [one for one, result in zip(requests, results, strict=True) if not result.known]
+    _note_unknown(connection, unknown)
+    return results
 
 
-def _heard(request: WebhookObservation, came_to: ApplyResult) -> WebhookResult:
-    if not came_to.recordings:
+def _webhook_result(request: WebhookObservation, applied: ApplyResult) -> WebhookResult:
+    if not applied.recordings:
         return WebhookResult(known=False)
-    (read_at,) = came_to.read_at
+    (read_at,) = applied.read_at
     due = read_at is not None and read_at <= request.observation.observed_at.timestamp()
-    return WebhookResult(known=True, events=came_to.events, due=due)
+    return WebhookResult(known=True, events=applied.events, due=due)
 
 
-def _note_strangers(connection: sa.Connection, unknown: Sequence[WebhookObservation]) -> None:
+def _note_unknown(connection: sa.Connection, unknown: Iterable[WebhookObservation]) -> None:
+    """Note for each app that is followed as a whole when a webhook reported a recording that the
+    worker does not know."""
     latest = {
         one.observation.app: one.observation.observed_at.timestamp()
         for one in unknown
         if one.follow_all
     }
-    set_cursors(
-        connection,
-        [Cursor(name=external_recordings_cursor(app), at=at) for app, at in sorted(latest.items())],
-    )
+    cursors = [
+        Cursor(name=external_recordings_cursor(app), at=at) for app, at in sorted(latest.items())
+    ]
+    set_cursors(connection, cursors)

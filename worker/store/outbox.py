@@ -1,8 +1,8 @@
-"""The outbox: events that are committed and not yet confirmed by the broker."""
+"""The outbox: events that are committed and that the broker has not confirmed yet."""
 
 from collections.abc import Iterable, Sequence
 from datetime import datetime
-from typing import Any, Final, Literal
+from typing import Any, Final, Literal, NamedTuple
 
 import msgspec
 import sqlalchemy as sa
@@ -18,15 +18,24 @@ Exchange = Literal["status", "files", "results", "reply"]
 
 
 class Reply(msgspec.Struct, frozen=True, kw_only=True):
-    """Where one sending of a command wants its outcome, besides the exchange."""
+    """Where one delivery of a command wants its outcome, besides the results exchange."""
 
     reply_to: str | None = None
     correlation_id: str | None = None
     trace: dict[str, str] = {}
 
 
+class StoredOutcome(NamedTuple):
+    """An outcome to publish again: the inbox's JSON of an `OutcomeRecord`, the reply that the
+    repeated delivery wants, and the time."""
+
+    stored: str
+    reply: Reply
+    now: float
+
+
 class UnsentEvent(msgspec.Struct, frozen=True, kw_only=True):
-    """One event waiting in the outbox, oldest `position` first."""
+    """One event that waits in the outbox. The oldest has the lowest `position`."""
 
     position: int
     event_id: str
@@ -40,15 +49,18 @@ class UnsentEvent(msgspec.Struct, frozen=True, kw_only=True):
     created_at: float
 
 
+# Adding events
+
+
 def event_rows(
     after: Recording, events: Sequence[RecordingEvent], *, source: str, at: datetime
 ) -> list[dict[str, Any]]:
     """Rows for the events of one recording. `after.sequence` is the number of the last of them."""
     if not events:
         return []
-    origin = after.start
-    headers = msgspec.json.encode(origin.trace if origin else {}).decode()
-    correlation_id = strip_nul((origin.correlation_id or origin.start_id) if origin else None)
+    start = after.start
+    headers = msgspec.json.encode(start.trace if start else {}).decode()
+    correlation_id = strip_nul((start.correlation_id or start.start_id) if start else None)
     return [
         {
             "event_id": envelope.event_id,
@@ -68,7 +80,7 @@ def event_rows(
 def outcome_rows(
     record: OutcomeRecord, reply: Reply, *, now: float, publish: bool = True
 ) -> list[dict[str, Any]]:
-    """Rows for an outcome: on the exchange, and to whoever this sending wants told."""
+    """Rows for an outcome: for the results exchange if `publish`, for the reply if wanted."""
     row = {
         "event_id": record.event_id,
         "event_type": record.event_type,
@@ -82,18 +94,18 @@ def outcome_rows(
     }
     rows = [row] if publish else []
     if reply.reply_to is not None:
-        to = {
+        reply_columns = {
             "exchange": "reply",
             "routing_key": strip_nul(reply.reply_to),
             "correlation_id": strip_nul(reply.correlation_id or record.command_id),
             "headers": msgspec.json.encode(reply.trace).decode(),
         }
-        rows.append(row | to)
+        rows.append(row | reply_columns)
     return rows
 
 
 def add_rows(connection: sa.Connection, rows: list[dict[str, Any]]) -> None:
-    """Add rows in the given order."""
+    """Add events in the given order."""
     if rows:
         _insert(connection, rows)
         notify_on_commit(connection, "outbox")
@@ -113,22 +125,55 @@ _insert: Final = bulk_insert(
 )
 
 
+def resend_outcomes(connection: sa.Connection, repeats: Sequence[StoredOutcome]) -> None:
+    """Publish outcomes again, exactly as they were first published.
+
+    Each reply goes out. The results exchange gets an outcome only if none is waiting for it.
+    """
+    records = [msgspec.json.decode(repeat.stored, type=OutcomeRecord) for repeat in repeats]
+    waiting = _find_unpublished(connection, {record.event_id for record in records})
+    for record, repeat in zip(records, repeats, strict=True):
+        publish = record.event_id not in waiting
+        waiting.add(record.event_id)
+        add_rows(connection, outcome_rows(record, repeat.reply, now=repeat.now, publish=publish))
+
+
+def _find_unpublished(connection: sa.Connection, event_ids: Iterable[str]) -> set[str]:
+    """Those of the ids that already wait for their publication on the results exchange.
+
+    Reads every unsent event: ask for many ids at once.
+    """
+    ids = sorted(event_ids)
+    if not ids:
+        return set()
+    unpublished = sa.select(outbox.c.event_id).where(
+        outbox.c.sent_at.is_(None),
+        outbox.c.exchange == "results",
+        outbox.c.event_id.in_(ids),
+    )
+    return set(connection.execute(unpublished).scalars())
+
+
+# Reading and marking events
+
+
 def read_unsent(
     connection: sa.Connection, requests: Sequence[tuple[int, int, Iterable[int], float]]
 ) -> list[list[UnsentEvent]]:
-    """Operation: note what was sent, then read the oldest unsent events after a position, at most
-    so many: (limit, after, positions sent, at that time).
+    """Operation: mark events as sent, then read the oldest unsent events behind a position.
 
-    None of a subject of which one waits up to there: it may have been committed since that part was
-    read, for replicas commit in another order than they take positions.
+    A request is (limit, after, positions that were sent, when they were sent).
+
+    Subjects that still have an unsent event at or before `after` are skipped. A replica may commit
+    a lower position late, and the order per subject must hold.
     """
     mark_sent(connection, [(positions, now) for _, _, positions, now in requests])
-    return [_unsent(connection, limit, after) for limit, after, _, _ in requests]
+    return [_read_unsent(connection, limit, after) for limit, after, _, _ in requests]
 
 
-def _unsent(connection: sa.Connection, limit: int, after: int) -> list[UnsentEvent]:
-    waiting = _WAITING_AFTER if after else _WAITING
-    found = connection.execute(waiting, {"most": limit, "after": after}).all()
+def _read_unsent(connection: sa.Connection, limit: int, after: int) -> list[UnsentEvent]:
+    query = _WAITING_AFTER if after else _WAITING
+    rows = connection.execute(query, {"limit": limit, "after": after}).all()
     return [
         UnsentEvent(
             position=position,
@@ -153,7 +198,7 @@ def _unsent(connection: sa.Connection, limit: int, after: int) -> list[UnsentEve
             headers,
             body,
             created_at,
-        ) in found
+        ) in rows
     ]
 
 
@@ -163,7 +208,7 @@ _WAITING: Final = (
     sa.select(*(outbox.c[name] for name in UnsentEvent.__struct_fields__))
     .where(_UNSENT)
     .order_by(outbox.c.position)
-    .limit(sa.bindparam("most"))
+    .limit(sa.bindparam("limit"))
 )
 _WAITING_AFTER: Final = _WAITING.where(
     outbox.c.position > sa.bindparam("after"),
@@ -176,17 +221,17 @@ _WAITING_AFTER: Final = _WAITING.where(
 def mark_sent(
     connection: sa.Connection, requests: Sequence[tuple[Iterable[int], float]]
 ) -> list[None]:
-    """Operation: the broker confirmed these positions at that time."""
+    """Operation: mark positions as confirmed by the broker at that time."""
     sent = [
         {"position": position, "sent_at": now}
         for positions, now in requests
         for position in positions
     ]
-    _note_sent(connection, sent)
+    _mark_sent(connection, sent)
     return [None] * len(requests)
 
 
-_note_sent: Final = BulkStatement(
+_mark_sent: Final = BulkStatement(
     [outbox.c.position, outbox.c.sent_at],
     lambda _, given: (
         sa.update(outbox)
@@ -196,43 +241,10 @@ _note_sent: Final = BulkStatement(
 )
 
 
-def resend_outcomes(connection: sa.Connection, repeats: Sequence[tuple[str, Reply, float]]) -> None:
-    """Outcomes as they were first told, by what is stored of them, with the reply each sending
-    wants and the time; on the exchange only if they do not wait there already."""
-    told = [
-        (msgspec.json.decode(stored, type=OutcomeRecord), reply, now)
-        for stored, reply, now in repeats
-    ]
-    waiting = _unpublished(connection, {record.event_id for record, _, _ in told})
-    for record, reply, now in told:
-        publish = record.event_id not in waiting
-        waiting.add(record.event_id)
-        add_rows(connection, outcome_rows(record, reply, now=now, publish=publish))
-
-
-def _unpublished(connection: sa.Connection, event_ids: Iterable[str]) -> set[str]:
-    """Those of the ids that already wait for their publication on the results exchange.
-
-    Looks through all that waits: ask for many at once.
-    """
-    wanted = sorted(event_ids)
-    if not wanted:
-        return set()
-    rows = connection.execute(
-        sa.select(outbox.c.event_id).where(
-            outbox.c.sent_at.is_(None),
-            outbox.c.exchange == "results",
-            outbox.c.event_id.in_(wanted),
-        )
-    )
-    return set(rows.scalars())
-
-
 def measure_depth(
     connection: sa.Connection, requests: Sequence[None]
 ) -> list[tuple[int, float | None]]:
-    """Operation: how many events wait, and when the oldest of them was committed."""
-    waits = outbox.c.sent_at.is_(None)
-    count = connection.execute(sa.select(sa.func.count()).where(waits)).scalar_one()
-    oldest = sa.select(outbox.c.created_at).where(waits).order_by(outbox.c.position).limit(1)
+    """Operation: how many events are unsent, and when the oldest was committed (None: no event)."""
+    count = connection.execute(sa.select(sa.func.count()).where(_UNSENT)).scalar_one()
+    oldest = sa.select(outbox.c.created_at).where(_UNSENT).order_by(outbox.c.position).limit(1)
     return [(count, connection.execute(oldest).scalar())] * len(requests)

@@ -1,4 +1,4 @@
-"""Forgets what is over and old, so that the state stays as small as what happens in a while."""
+"""Removes what is over and old, so that the state does not grow with the past."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -13,59 +13,59 @@ from worker.store.store import Store
 
 PRUNE_INTERVAL_SECONDS: Final = 60.0
 STEP_PAUSE_SECONDS: Final = 0.1
-"""Between two steps, for those who wait for a commit."""
+"""Between two steps, so that others get their commits in between."""
 
 
 class Retention(msgspec.Struct, frozen=True, kw_only=True):
-    """How long to remember what is over, in seconds: events `sent_seconds`, commands and recordings
-    `finished_seconds`."""
+    """How long to keep what is over: sent events, and finished commands and recordings."""
 
     sent_seconds: float
     finished_seconds: float
 
 
 class Pruner:
-    """Prunes the store, whenever this replica leads."""
+    """Prunes the store while this replica is the leader."""
 
-    def __init__(self, store: Store, keep: Retention, *, now: Callable[[], float]) -> None:
+    def __init__(self, store: Store, retention: Retention, *, now: Callable[[], float]) -> None:
         self._store = store
-        self._keep = keep
+        self._retention = retention
         self._now = now
 
-    async def run(self, leads: Callable[[], bool]) -> None:
-        """Prune for ever, every minute. A store that is away is met again at the next time."""
+    async def run(self, is_leader: Callable[[], bool]) -> None:
+        """Prune every minute, forever. If the store is away, try again a minute later."""
         while True:
             try:
-                await self.prune_once(leads, STEP_PAUSE_SECONDS)
+                await self.prune_once(is_leader, STEP_PAUSE_SECONDS)
             except StoreUnavailable as error:
                 structlog.get_logger().warning("pruning_failed", reason=str(error))
             await asyncio.sleep(PRUNE_INTERVAL_SECONDS)
 
-    async def prune_once(self, leads: Callable[[], bool], pause_seconds: float = 0.0) -> None:
-        """Remove all that is too old now, step by step, while `leads()`."""
-        steps = (self._sent(), self._recordings, self._commands)  # a start after its recording
-        for step in steps:
-            while leads():
+    async def prune_once(self, is_leader: Callable[[], bool], pause_seconds: float = 0.0) -> None:
+        """Remove everything that is too old now, step by step, while `is_leader()`."""
+        # A start is removed after its recording, so recordings come first.
+        for step in (self._sent_events_step(), self._prune_recordings, self._prune_commands):
+            while is_leader():
                 if not await step():
                     break
                 await asyncio.sleep(pause_seconds)
 
-    def _sent(self) -> Callable[[], Awaitable[bool]]:
-        """Steps from the front of the outbox on; each True when there is another."""
+    def _sent_events_step(self) -> Callable[[], Awaitable[bool]]:
+        """A step through the outbox from its front. Each call returns whether there is another."""
         after = 0
 
         async def step() -> bool:
             nonlocal after
-            then = await self._store.prune_sent(
-                PruneSentRequest(before=self._now() - self._keep.sent_seconds, after=after)
-            )
-            after = then or after
-            return then is not None
+            before = self._now() - self._retention.sent_seconds
+            next_after = await self._store.prune_sent(PruneSentRequest(before=before, after=after))
+            after = next_after or after
+            return next_after is not None
 
         return step
 
-    async def _recordings(self) -> bool:
-        return await self._store.prune_recordings(self._now() - self._keep.finished_seconds) > 0
+    async def _prune_recordings(self) -> bool:
+        before = self._now() - self._retention.finished_seconds
+        return await self._store.prune_recordings(before) > 0
 
-    async def _commands(self) -> bool:
-        return await self._store.prune_commands(self._now() - self._keep.finished_seconds) > 0
+    async def _prune_commands(self) -> bool:
+        before = self._now() - self._retention.finished_seconds
+        return await self._store.prune_commands(before) > 0

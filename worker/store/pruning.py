@@ -1,8 +1,8 @@
-"""Removing what is over and old, a few rows to a transaction.
+"""Removes what is over and old, a few rows per transaction.
 
-What still matters is never removed, however old: an event that no broker has confirmed, a recording
-that is followed or still to be read, a command that has not ended, the start of a recording that is
-kept.
+Some rows are never removed, however old they are: events that the broker has not confirmed,
+recordings that are open or due to be read, commands that have not ended, and the start of a
+recording that is kept.
 """
 
 from collections.abc import Sequence
@@ -16,22 +16,24 @@ from worker.store.database.schema import FINISHED, files, inbox, outbox, recordi
 
 MAX_ROWS: Final = 500
 MAX_RECORDINGS: Final = 100
-"""Each takes its files with it."""
+"""In one step. A recording takes its files with it."""
 
 
 class PruneSentRequest(msgspec.Struct, frozen=True, kw_only=True):
-    """Asks to remove events behind the position `after` that were confirmed before `before`."""
+    """Asks to remove events behind the position `after` that were sent before `before`."""
 
     before: float
     after: int = 0
 
 
 def prune_sent(connection: sa.Connection, requests: Sequence[PruneSentRequest]) -> list[int | None]:
-    """Operation: one step from the oldest event on. Returns where the next step begins, None when
-    it came to an event that is too young.
+    """Operation: one step through the outbox, from its oldest event on.
 
-    By the primary key, because an index by age would have to be written for every event sent.
-    Events leave about in the order of their positions; what left late holds others up that long.
+    Returns where the next step begins, or None if the step met an event that is too young.
+
+    The step goes by the primary key, because an index by age would be written for every sent event.
+    Events are sent about in the order of their positions. An event that was sent late keeps the
+    events behind it that long.
     """
     return [_prune_sent(connection, request) for request in requests]
 
@@ -59,32 +61,33 @@ def _prune_sent(connection: sa.Connection, request: PruneSentRequest) -> int | N
 
 
 def prune_commands(connection: sa.Connection, requests: Sequence[float]) -> list[int]:
-    """Operation: forget commands that ended before a time; returns how many, at most 500."""
+    """Operation: remove commands that ended before a time; returns how many, at most 500."""
     return [_prune_commands(connection, before) for before in requests]
 
 
 def _prune_commands(connection: sa.Connection, before: float) -> int:
-    started = sa.exists().where(open_or_closed(recordings.c.start_id == inbox.c.command_id))
-    over = connection.execute(
+    has_recording = sa.exists().where(open_or_closed(recordings.c.start_id == inbox.c.command_id))
+    old = connection.execute(
         sa.select(inbox.c.command_id)
-        .where(FINISHED, inbox.c.finished_at < before, ~started)
+        .where(FINISHED, inbox.c.finished_at < before, ~has_recording)
         .order_by(inbox.c.finished_at)
         .limit(MAX_ROWS)
         .with_for_update(skip_locked=True)
     )
-    ids = list(over.scalars())
+    ids = list(old.scalars())
     if ids:
         connection.execute(sa.delete(inbox).where(inbox.c.command_id.in_(ids)))
     return len(ids)
 
 
 def prune_recordings(connection: sa.Connection, requests: Sequence[float]) -> list[int]:
-    """Operation: forget recordings closed before a time, and their files; how many, at most 100."""
+    """Operation: remove recordings that were closed before a time, with their files; returns how
+    many, at most 100."""
     return [_prune_recordings(connection, before) for before in requests]
 
 
 def _prune_recordings(connection: sa.Connection, before: float) -> int:
-    over = connection.execute(
+    old = connection.execute(
         sa.select(recordings.c.recording_id)
         .where(
             sa.not_(recordings.c.open),
@@ -95,9 +98,9 @@ def _prune_recordings(connection: sa.Connection, before: float) -> int:
         .limit(MAX_RECORDINGS)
         .with_for_update(skip_locked=True)
     )
-    ids = list(over.scalars())
+    ids = list(old.scalars())
     if ids:
         connection.execute(sa.delete(files).where(files.c.recording_id.in_(ids)))
-        theirs = recordings.c.recording_id.in_(ids)
-        connection.execute(sa.delete(recordings).where(sa.not_(recordings.c.open), theirs))
+        in_step = recordings.c.recording_id.in_(ids)
+        connection.execute(sa.delete(recordings).where(sa.not_(recordings.c.open), in_step))
     return len(ids)

@@ -1,4 +1,4 @@
-"""Reading what is known of recordings."""
+"""Queries about recordings that change nothing."""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -18,7 +18,7 @@ _ENDS: Final = sorted(frozenset(Status) - LIVE)
 
 
 class RecordingsFilter(msgspec.Struct, frozen=True, kw_only=True):
-    """Which recordings to show; None means any. `limit` is the most to return."""
+    """Which recordings to return; None means any. At most `limit` are returned."""
 
     limit: int = 100
     status: Status | None = None
@@ -28,39 +28,31 @@ class RecordingsFilter(msgspec.Struct, frozen=True, kw_only=True):
     start_id: str | None = None
 
 
-def count_by_status(connection: sa.Connection, requests: Sequence[None]) -> list[dict[Status, int]]:
-    """Operation: open recordings of each status."""
-    rows = connection.execute(
-        sa.select(recordings.c.status, sa.func.count())
-        .where(recordings.c.open)
-        .group_by(recordings.c.app, recordings.c.status)  # as in the index of open ones
-    )
-    counts: Counter[Status] = Counter()
-    for status, count in rows:
-        counts[Status(status)] += count
-    return [counts] * len(requests)
-
-
 class Staleness(msgspec.Struct, frozen=True, kw_only=True):
-    """How long what is followed has waited, as moments in seconds: of each live status that there
-    is, when its longest unchanged recording came into it; and since when the one is due to be read
-    by itself that is so the longest, None when none is to be read.
+    """How long live recordings have been unchanged or due. Times are seconds since the epoch.
+
+    `unchanged_since`: for each live status, when its longest unchanged recording last changed.
+    `due_since`: when the most overdue scheduled read was due; None if no read is scheduled.
     """
 
     unchanged_since: dict[Status, float]
     due_since: float | None
 
 
-def measure_staleness(connection: sa.Connection, requests: Sequence[None]) -> list[Staleness]:
-    """Operation: what has waited longest."""
-    unchanged = {}
-    for status in sorted(LIVE):
-        since = sa.select(sa.func.min(recordings.c.changed_at)).where(recordings.c.status == status)
-        if (found := connection.execute(since).scalar()) is not None:
-            unchanged[status] = found
-    due = sa.select(sa.func.min(recordings.c.read_at)).where(recordings.c.read_at.is_not(None))
-    oldest = Staleness(unchanged_since=unchanged, due_since=connection.execute(due).scalar())
-    return [oldest] * len(requests)
+# Counts
+
+
+def count_by_status(connection: sa.Connection, requests: Sequence[None]) -> list[dict[Status, int]]:
+    """Operation: open recordings of each status."""
+    rows = connection.execute(
+        sa.select(recordings.c.status, sa.func.count())
+        .where(recordings.c.open)
+        .group_by(recordings.c.app, recordings.c.status)  # as in the index of open recordings
+    )
+    counts: Counter[Status] = Counter()
+    for status, count in rows:
+        counts[Status(status)] += count
+    return [counts] * len(requests)
 
 
 def count_by_app(connection: sa.Connection, requests: Sequence[None]) -> list[dict[str, int]]:
@@ -74,44 +66,97 @@ def count_by_app(connection: sa.Connection, requests: Sequence[None]) -> list[di
     return [counts] * len(requests)
 
 
+def measure_staleness(connection: sa.Connection, requests: Sequence[None]) -> list[Staleness]:
+    """Operation: how long recordings have been unchanged or due."""
+    unchanged = {}
+    for status in sorted(LIVE):
+        since = sa.select(sa.func.min(recordings.c.changed_at)).where(recordings.c.status == status)
+        if (found := connection.execute(since).scalar()) is not None:
+            unchanged[status] = found
+    due = sa.select(sa.func.min(recordings.c.read_at)).where(recordings.c.read_at.is_not(None))
+    staleness = Staleness(unchanged_since=unchanged, due_since=connection.execute(due).scalar())
+    return [staleness] * len(requests)
+
+
+# The recordings that a command may mean
+
+
+def find_command_recordings(
+    connection: sa.Connection,
+    *,
+    app: str | None,
+    start_id: str | None,
+    recording_id: str | None,
+    meeting_id: str | None,
+    live_only: bool,
+) -> tuple[Recording, ...]:
+    """The recordings of a start, with an id, or of an app's meeting: by the first id that is given.
+
+    `live_only` matters for a meeting alone.
+    """
+    if start_id:
+        wanted = open_or_closed(recordings.c.start_id == start_id)
+    elif recording_id:
+        wanted = open_or_closed(recordings.c.recording_id == recording_id)
+    elif meeting_id and live_only:
+        live = unindexed(recordings.c.status).in_(sorted(LIVE))
+        wanted = sa.and_(recordings.c.open, _is_meeting(meeting_id, app), live)
+    elif meeting_id:
+        wanted = open_or_closed(_is_meeting(meeting_id, app))
+    else:
+        return ()
+    states = connection.execute(sa.select(recordings.c.state).where(wanted)).scalars()
+    return tuple(msgspec.json.decode(state, type=Recording) for state in states)
+
+
+def _is_meeting(meeting_id: str, app: str | None) -> sa.ColumnElement[bool]:
+    """Two apps may have meetings of the same id. These are different meetings."""
+    return sa.and_(
+        recordings.c.meeting_id == meeting_key(meeting_id), unindexed(recordings.c.app) == app
+    )
+
+
+# Recordings by filter
+
+
 def find_recordings(
     connection: sa.Connection, filters: Sequence[RecordingsFilter]
 ) -> list[list[Recording]]:
     """Operation: recordings by filter, the most recently changed first."""
-    return [_find(connection, wanted) for wanted in filters]
+    return [_find(connection, condition) for condition in filters]
 
 
-def _find(connection: sa.Connection, wanted: RecordingsFilter) -> list[Recording]:
-    # One statement: between two, a recording may come from one part into another.
-    parts = [one.limit(wanted.limit).subquery() for one in _parts(wanted)]
+def _find(connection: sa.Connection, condition: RecordingsFilter) -> list[Recording]:
+    # One statement: between two statements, a recording may move from one part into another.
+    parts = [part.limit(condition.limit).subquery() for part in _parts(condition)]
     every = sa.union_all(*(sa.select(part) for part in parts)).subquery()
-    query = sa.select(every.c.state).order_by(every.c.changed_at.desc()).limit(wanted.limit)
+    query = sa.select(every.c.state).order_by(every.c.changed_at.desc()).limit(condition.limit)
     return [
         msgspec.json.decode(state, type=Recording) for state in connection.execute(query).scalars()
     ]
 
 
-def _parts(wanted: RecordingsFilter) -> list[_Part]:
-    """Queries that find them all together, each by an index that leaves out most of history."""
-    if by_id := _by_id(wanted):
+def _parts(condition: RecordingsFilter) -> list[_Part]:
+    """Queries that find all of them together. Each has an index that leaves out most of history."""
+    if by_id := _by_id(condition):
         return [_sorted(*by_id)]
-    status = [] if wanted.status is None else [recordings.c.status == wanted.status.value]
-    if wanted.app is None:
+    status = [] if condition.status is None else [recordings.c.status == condition.status.value]
+    if condition.app is None:
         return [_STATES.where(*status).order_by(recordings.c.changed_at.desc())]
-    ends = _ENDS if wanted.status is None else [wanted.status]
-    live = _sorted(recordings.c.open, recordings.c.app == wanted.app, *status)
-    return [live, *(_closed(wanted.app, one) for one in ends)]
+    ends = _ENDS if condition.status is None else [condition.status]
+    live = _sorted(recordings.c.open, recordings.c.app == condition.app, *status)
+    return [live, *(_closed(condition.app, status) for status in ends)]
 
 
 def _sorted(*conditions: sa.ColumnElement[bool]) -> _Part:
-    # By an expression, which no index is in the order of: SQLite would rather have the order for
-    # nothing than few rows.
+    # Order by an expression, because no index has its order. SQLite prefers an index that gives the
+    # order for free to one that leaves few rows.
     return _STATES.where(*conditions).order_by((recordings.c.changed_at + 0).desc())
 
 
 def _closed(app: str, status: Status) -> _Part:
-    # As a range, in the order of the whole index: if it were said to be equal, PostgreSQL might
-    # go by the time alone, through all that is newer than what an app had that is idle by now.
+    # As a range, in the order of the whole index. With equality, PostgreSQL might go by the time
+    # alone: through all that is newer than the recordings of an app that has become idle.
     place = sa.tuple_(recordings.c.app, recordings.c.status)
     this = sa.tuple_(sa.literal(app), sa.literal(status.value))
     columns = (recordings.c.app, recordings.c.status, recordings.c.changed_at)
@@ -120,15 +165,15 @@ def _closed(app: str, status: Status) -> _Part:
     )
 
 
-def _by_id(wanted: RecordingsFilter) -> list[sa.ColumnElement[bool]]:
-    """All conditions, if an id is among them: it leaves so few that the others need no index."""
+def _by_id(condition: RecordingsFilter) -> list[sa.ColumnElement[bool]]:
+    """All conditions, if one is on an id. An id leaves few rows, so no other index is needed."""
     ids = {
-        recordings.c.recording_id: wanted.recording_id,
-        recordings.c.start_id: wanted.start_id,
-        recordings.c.meeting_id: meeting_key(wanted.meeting_id),
+        recordings.c.recording_id: condition.recording_id,
+        recordings.c.start_id: condition.start_id,
+        recordings.c.meeting_id: meeting_key(condition.meeting_id),
     }
     given = [column == value for column, value in ids.items() if value is not None]
-    others = {recordings.c.status: wanted.status, recordings.c.app: wanted.app}
+    others = {recordings.c.status: condition.status, recordings.c.app: condition.app}
     rest = [
         unindexed(column) == str(value) for column, value in others.items() if value is not None
     ]

@@ -1,4 +1,8 @@
-"""Which recordings to look at next: the live ones, those due to be read, those overdue."""
+"""Which recordings to read next: the live ones, those that are due, those that are overdue.
+
+`read_at` is when a recording is to be read by itself, with a GET of its own. `domain/read_policy`
+says when that is.
+"""
 
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any, Final
@@ -12,17 +16,18 @@ from worker.store.database.dialects import among, open_or_closed
 from worker.store.database.notifications import notify_on_commit
 from worker.store.database.schema import recordings
 
-_LIVE = sorted(str(status) for status in LIVE)
-MAX_ROWS = 500
+MAX_ROWS: Final = 500
 
 AT_ONCE: Final = 0.0
-"""Before everything else: a `read_at` that no list can settle."""
+"""A `read_at` before all others, which no list can settle."""
+
+_LIVE: Final = sorted(str(status) for status in LIVE)
 
 
 class TrackedRecording(msgspec.Struct, frozen=True, kw_only=True):
-    """A recording, when it is to be read by itself, and when a webhook last told of it.
+    """A recording, when it is to be read by itself, and when the last webhook about it came.
 
-    Times are seconds since the epoch; None: need not be, never did.
+    Times are seconds since the epoch. None: no read is scheduled, no webhook came.
     """
 
     recording: Recording
@@ -31,11 +36,13 @@ class TrackedRecording(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class DueQuery(msgspec.Struct, frozen=True, kw_only=True):
-    """Asks for at most `limit` recordings of `app` that are to be read by `now`.
+    """Asks for at most `limit` recordings of `app` that are due at `now`.
 
-    Live ones that a webhook made due after `swept_at` can be read together from a list: when there
-    are more than `few` of them, they are left to the next sweep, with None never. Of more than
-    `limit`, up to `upload_limit` uploads come before all others. `exclude` are in hand already.
+    If more than `few` live recordings became due by webhook since `swept_at`, skip them: one list
+    request is cheaper. `few=None` disables this.
+
+    If more than `limit` are due, up to `upload_limit` uploads come before all others. Recordings in
+    `exclude` are being read already.
     """
 
     app: str
@@ -48,16 +55,18 @@ class DueQuery(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class DueReads(msgspec.Struct, frozen=True, kw_only=True):
-    """What to read now, uploads that had a turn and then the longest due first, and whether a sweep
-    is worth while for the rest."""
+    """What to read now: first uploads up to their limit, then the longest due. `sweep_too` is true
+    if recordings were skipped and a sweep should read them from the list."""
 
     reads: tuple[Recording, ...]
     sweep_too: bool
 
 
 class OverdueQuery(msgspec.Struct, frozen=True, kw_only=True):
-    """Open recordings of `app` unchanged since before a time, or first seen before one. Each status
-    has its own two, or none."""
+    """Asks for open recordings of `app` that last changed, or were first seen, before a time.
+
+    Each status has times of its own, or none.
+    """
 
     app: str
     now: float
@@ -66,16 +75,25 @@ class OverdueQuery(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ScheduledRead(msgspec.Struct, frozen=True, kw_only=True):
-    """A wish to have recordings read at `at`: now, those that are open and not to be read yet, or
-    with `postpone` later than was meant."""
+    """Asks to read recordings at `at`.
+
+    Without `postpone`, only open recordings are scheduled that have no read scheduled. With
+    `postpone`, `at` replaces the time of every recording.
+    """
 
     ids: Collection[str]
     at: float
     postpone: bool = False
 
 
+# Live and tracked recordings
+
+
 def find_live(connection: sa.Connection, apps: Sequence[str]) -> list[dict[str, float]]:
-    """Operation: each app's live recordings; when those known by one sight were seen, else 0."""
+    """Operation: each app's live recordings, by id.
+
+    The value is when a recording with only one observation was seen (seconds), else 0.
+    """
     seen_at = sa.case((recordings.c.version == 1, recordings.c.changed_at), else_=0.0)
     found: dict[str, dict[str, float]] = {app: {} for app in apps}
     rows = connection.execute(
@@ -93,95 +111,103 @@ def find_live(connection: sa.Connection, apps: Sequence[str]) -> list[dict[str, 
 def find_tracked(
     connection: sa.Connection, requests: Sequence[Collection[str]]
 ) -> list[dict[str, TrackedRecording]]:
-    """Operation: those of each request's recordings that are known, by id."""
-    return [_followed(connection, ids) for ids in requests]
+    """Operation: those of each request's recordings that the store has, by id."""
+    return [_find_tracked(connection, ids) for ids in requests]
 
 
-def _followed(connection: sa.Connection, ids: Collection[str]) -> dict[str, TrackedRecording]:
-    rows = connection.execute(_FOLLOWED, {"ids": ids})
-    found = (
+def _find_tracked(connection: sa.Connection, ids: Collection[str]) -> dict[str, TrackedRecording]:
+    tracked = (
         TrackedRecording(recording=_decoded(state), read_at=read_at, last_webhook_at=told_at)
-        for state, read_at, told_at in rows
+        for state, read_at, told_at in connection.execute(_TRACKED, {"ids": ids})
     )
-    return {one.recording.recording_id: one for one in found}
+    return {one.recording.recording_id: one for one in tracked}
 
 
-_FOLLOWED: Final = sa.select(recordings.c.state, recordings.c.read_at, recordings.c.told_at).where(
+_TRACKED: Final = sa.select(recordings.c.state, recordings.c.read_at, recordings.c.told_at).where(
     open_or_closed(among(recordings.c.recording_id, "ids"))
 )
 
 
-def find_due(connection: sa.Connection, requests: Sequence[DueQuery]) -> list[DueReads]:
+# Due recordings
+
+
+def find_due(connection: sa.Connection, queries: Sequence[DueQuery]) -> list[DueReads]:
     """Operation: what to read by itself now."""
-    return [_due(connection, wanted) for wanted in requests]
+    return [_find_due(connection, query) for query in queries]
 
 
-def _due(connection: sa.Connection, wanted: DueQuery) -> DueReads:
-    due = sa.and_(recordings.c.app == wanted.app, recordings.c.read_at <= wanted.now)
+def _find_due(connection: sa.Connection, query: DueQuery) -> DueReads:
+    due = sa.and_(recordings.c.app == query.app, recordings.c.read_at <= query.now)
     listable = sa.and_(
         recordings.c.status.in_(_LIVE),
-        recordings.c.read_at > wanted.swept_at,
+        recordings.c.read_at > query.swept_at,
         recordings.c.told_at >= recordings.c.read_at,
     )
-    sweep_too = wanted.few is not None and _are_more(connection, due, listable, than=wanted.few)
-    query = sa.select(recordings.c.state).where(due)
+    sweep_too = query.few is not None and _are_more_than(query.few, connection, due, listable)
+    states = sa.select(recordings.c.state).where(due)
     if sweep_too:
-        query = query.where(sa.or_(recordings.c.told_at.is_(None), sa.not_(listable)))
-    if wanted.exclude:
-        query = query.where(recordings.c.recording_id.not_in(sorted(wanted.exclude)))
-    reads = _longest_due(connection, query, wanted.limit)
-    if wanted.upload_limit and len(reads) == wanted.limit:
-        uploads = query.where(recordings.c.open, recordings.c.status == str(Status.UPLOADED))
-        reads = _longest_due(connection, uploads, min(wanted.upload_limit, wanted.limit)) | reads
-    return DueReads(reads=tuple(reads.values())[: wanted.limit], sweep_too=sweep_too)
+        states = states.where(sa.or_(recordings.c.told_at.is_(None), sa.not_(listable)))
+    if query.exclude:
+        states = states.where(recordings.c.recording_id.not_in(sorted(query.exclude)))
+    reads = _longest_due(connection, states, query.limit)
+    if query.upload_limit and len(reads) == query.limit:
+        uploads = states.where(recordings.c.open, recordings.c.status == str(Status.UPLOADED))
+        reads = _longest_due(connection, uploads, min(query.upload_limit, query.limit)) | reads
+    return DueReads(reads=tuple(reads.values())[: query.limit], sweep_too=sweep_too)
 
 
 def _longest_due(
-    connection: sa.Connection, query: sa.Select[Any], limit: int
+    connection: sa.Connection, states: sa.Select[Any], limit: int
 ) -> dict[str, Recording]:
-    rows = connection.execute(query.order_by(recordings.c.read_at).limit(limit))
-    return {one.recording_id: one for one in map(_decoded, rows.scalars())}
+    rows = connection.execute(states.order_by(recordings.c.read_at).limit(limit))
+    return {recording.recording_id: recording for recording in map(_decoded, rows.scalars())}
 
 
-def _are_more(connection: sa.Connection, *which: sa.ColumnElement[bool], than: int) -> bool:
-    some = sa.select(sa.literal(1)).select_from(recordings).where(*which).limit(than + 1)
-    counted = sa.select(sa.func.count()).select_from(some.subquery())
-    return connection.execute(counted).scalar_one() > than
+def _are_more_than(
+    count: int, connection: sa.Connection, *conditions: sa.ColumnElement[bool]
+) -> bool:
+    # Stops to read at the first row too many.
+    found = sa.select(sa.literal(1)).select_from(recordings).where(*conditions).limit(count + 1)
+    counted = sa.select(sa.func.count()).select_from(found.subquery())
+    return connection.execute(counted).scalar_one() > count
+
+
+# Overdue recordings
 
 
 def find_overdue(
-    connection: sa.Connection, requests: Sequence[OverdueQuery]
+    connection: sa.Connection, queries: Sequence[OverdueQuery]
 ) -> list[tuple[Recording, ...]]:
-    """Operation: recordings that have not moved on for too long, some at a time."""
-    return [_overdue(connection, wanted) for wanted in requests]
+    """Operation: recordings that have not moved on for too long, at most 500."""
+    return [_find_overdue(connection, query) for query in queries]
 
 
-def _overdue(connection: sa.Connection, wanted: OverdueQuery) -> tuple[Recording, ...]:
-    query = sa.select(recordings.c.state).where(_has_not_moved(wanted)).limit(MAX_ROWS)
-    return tuple(_decoded(state) for state in connection.execute(query).scalars())
+def _find_overdue(connection: sa.Connection, query: OverdueQuery) -> tuple[Recording, ...]:
+    states = sa.select(recordings.c.state).where(_is_overdue(query)).limit(MAX_ROWS)
+    return tuple(_decoded(state) for state in connection.execute(states).scalars())
 
 
-def schedule_overdue(connection: sa.Connection, requests: Sequence[OverdueQuery]) -> list[None]:
-    """Operation: let what has not moved on for too long be read at once.
+def schedule_overdue(connection: sa.Connection, queries: Sequence[OverdueQuery]) -> list[None]:
+    """Operation: schedule overdue recordings before all others.
 
-    What cannot be read now and was put off is left as it is.
+    A recording whose read has been postponed keeps its time.
     """
-    for wanted in requests:
-        overdue = sa.update(recordings).where(_has_not_moved(wanted), _read_in_time(wanted.now))
-        # Not as of now: then it might be left to a sweep, which cannot end it.
+    for query in queries:
+        overdue = sa.update(recordings).where(_is_overdue(query), _may_be_moved(query.now))
+        # Not at `now`: then it might be left to a sweep, which cannot end it.
         if connection.execute(overdue.values(read_at=AT_ONCE)).rowcount:
             notify_on_commit(connection, "due")
-    return [None] * len(requests)
+    return [None] * len(queries)
 
 
-def _has_not_moved(wanted: OverdueQuery) -> sa.ColumnElement[bool]:
-    # A row that a version before this one wrote last does not say when it was first seen.
-    known_since = sa.func.coalesce(recordings.c.first_seen_at, recordings.c.changed_at)
-    too_long = sa.or_(
-        *_each_before(recordings.c.changed_at, wanted.changed_before),
-        *_each_before(known_since, wanted.first_seen_before),
+def _is_overdue(query: OverdueQuery) -> sa.ColumnElement[bool]:
+    # A row that an older version wrote last has no `first_seen_at`.
+    first_seen_at = sa.func.coalesce(recordings.c.first_seen_at, recordings.c.changed_at)
+    is_late = sa.or_(
+        *_each_before(recordings.c.changed_at, query.changed_before),
+        *_each_before(first_seen_at, query.first_seen_before),
     )
-    return sa.and_(recordings.c.open, recordings.c.app == wanted.app, too_long)
+    return sa.and_(recordings.c.open, recordings.c.app == query.app, is_late)
 
 
 def _each_before(
@@ -193,23 +219,23 @@ def _each_before(
     ]
 
 
-def _read_in_time(now: float) -> sa.ColumnElement[bool]:
+def _may_be_moved(now: float) -> sa.ColumnElement[bool]:
+    """Whether `AT_ONCE` would bring the read forward without undoing a postponement."""
     read_at = recordings.c.read_at
     return sa.or_(read_at.is_(None), sa.and_(read_at > AT_ONCE, read_at <= now))
 
 
 def schedule_reads(connection: sa.Connection, requests: Sequence[ScheduledRead]) -> list[None]:
-    """Operation: note when recordings are to be read by themselves."""
-    for wanted in requests:
-        change = sa.update(recordings).values(read_at=wanted.at)
-        if not wanted.postpone:
+    """Operation: schedule or postpone reads of recordings by themselves."""
+    for request in requests:
+        change = sa.update(recordings).values(read_at=request.at)
+        if not request.postpone:
             notify_on_commit(connection, "due")
             change = change.where(recordings.c.read_at.is_(None), recordings.c.open)
-        ids = sorted(wanted.ids)
+        ids = sorted(request.ids)
         for first in range(0, len(ids), MAX_ROWS):
-            some = ids[first : first + MAX_ROWS]
-            theirs = recordings.c.recording_id.in_(some)
-            connection.execute(change.where(open_or_closed(theirs)))
+            in_step = recordings.c.recording_id.in_(ids[first : first + MAX_ROWS])
+            connection.execute(change.where(open_or_closed(in_step)))
     return [None] * len(requests)
 
 

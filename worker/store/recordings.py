@@ -1,11 +1,11 @@
-"""Turns observations into state and events, in one transaction.
+"""Applies observations: turns them into recordings' states and events, in one transaction.
 
-The recordings' rows are locked (PostgreSQL) or nobody else can write (SQLite) while
-`apply_observation` decides, so there is no compare-and-set and no second try: however many
-replicas observe the same change, it is announced once.
+While `apply_observation` decides, the recordings' rows are locked (PostgreSQL), or no other process
+can write (SQLite). There is no compare-and-set and no second try. However many replicas observe the
+same change, it is published once.
 """
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any, Final, NamedTuple
 
 import msgspec
@@ -23,20 +23,23 @@ from worker.store.outbox import add_rows, event_rows
 
 
 class ApplyResult(msgspec.Struct, frozen=True, kw_only=True):
-    """What sights came to: each recording's state after, when (seconds) it is to be read by itself
-    if it is, and how many events that made."""
+    """The result of one request's observations.
+
+    `recordings`: the state after each observation that was applied. `read_at`: when each of them is
+    to be read by itself, in seconds since the epoch, or None. `events`: how many events were added.
+    """
 
     recordings: tuple[Recording, ...]
     events: int
     read_at: tuple[float | None, ...] = ()
 
 
-class _Held(NamedTuple):
-    """A row: the recording, when it is to be read by itself, when a webhook last told of it."""
+class _Row(NamedTuple):
+    """A recording, when it is to be read by itself, and when the last webhook about it came."""
 
     recording: Recording
     read_at: float | None
-    told_at: float | None
+    webhook_at: float | None
 
 
 def apply_observations(
@@ -46,91 +49,102 @@ def apply_observations(
     source: str,
     only_known: bool = False,
 ) -> list[ApplyResult]:
-    """Operation: take in what each request has seen, in order; with `only_known` nothing new, and
-    nothing that one app's webhook tells of another's recording."""
-    known = _load(connection, {one.snapshot.recording_id for seen in requests for one in seen})
-    before = dict(known)
-    rows: list[dict[str, Any]] = []
-    absorbed = []
-    for seen in requests:
-        after: list[_Held] = []
-        begin = len(rows)
-        for one in seen:
-            if only_known and not _is_known(known, one):
+    """Operation: apply each request's observations, in order.
+
+    `only_known` skips observations of recordings that the observation's app does not have.
+    """
+    every = [observation for observations in requests for observation in observations]
+    before = _load(connection, {observation.snapshot.recording_id for observation in every})
+    rows = dict(before)
+    events: list[dict[str, Any]] = []
+    results = []
+    for observations in requests:
+        after: list[_Row] = []
+        first_event = len(events)
+        for observation in observations:
+            if only_known and not _is_known(rows, observation):
                 continue
-            rows += _absorb(connection, known, one, source)
-            after.append(known[one.snapshot.recording_id])
-        absorbed.append(
-            ApplyResult(
-                recordings=tuple(held.recording for held in after),
-                events=len(rows) - begin,
-                read_at=tuple(held.read_at for held in after),
-            )
-        )
-    _save(connection, before, known)
-    if _anything_became_due(before, known, requests):
+            events += _apply(connection, rows, observation, source)
+            after.append(rows[observation.snapshot.recording_id])
+        results.append(_result(after, events=len(events) - first_event))
+    _save(connection, before, rows)
+    if _anything_became_due(before, rows, every):
         notify_on_commit(connection, "due")
-    add_rows(connection, rows)
-    return absorbed
+    add_rows(connection, events)
+    return results
+
+
+def _result(after: Sequence[_Row], *, events: int) -> ApplyResult:
+    return ApplyResult(
+        recordings=tuple(row.recording for row in after),
+        events=events,
+        read_at=tuple(row.read_at for row in after),
+    )
 
 
 def _anything_became_due(
-    before: Mapping[str, _Held],
-    after: Mapping[str, _Held],
-    requests: Sequence[Sequence[Observation]],
+    before: Mapping[str, _Row], after: Mapping[str, _Row], observations: Iterable[Observation]
 ) -> bool:
     scheduled = [
-        held.read_at
-        for key, held in after.items()
-        if held.read_at is not None and (key not in before or before[key].read_at != held.read_at)
+        row.read_at
+        for key, row in after.items()
+        if row.read_at is not None and (key not in before or before[key].read_at != row.read_at)
     ]
     if not scheduled:
         return False
-    now = max(one.observed_at.timestamp() for seen in requests for one in seen)
+    now = max(observation.observed_at.timestamp() for observation in observations)
     return min(scheduled) <= now
 
 
-def _is_known(known: Mapping[str, _Held], seen: Observation) -> bool:
-    held = known.get(seen.snapshot.recording_id)
-    return held is not None and held.recording.app == seen.app
+def _is_known(rows: Mapping[str, _Row], observation: Observation) -> bool:
+    row = rows.get(observation.snapshot.recording_id)
+    return row is not None and row.recording.app == observation.app
 
 
-def _absorb(
-    connection: sa.Connection, known: dict[str, _Held], seen: Observation, source: str
+def _apply(
+    connection: sa.Connection, rows: dict[str, _Row], observation: Observation, source: str
 ) -> list[dict[str, Any]]:
-    recording_id = seen.snapshot.recording_id
-    seen = _with_holdable_names(seen)
-    before, read_at, told_at = known.get(recording_id, (None, None, None))
-    names = _file_names(connection, recording_id) if _needs_names(before, seen) else ()
-    observed = apply_observation(before, seen, names)
-    read_at = next_read_at(before, observed.after, seen, read_at=read_at, webhook_at=told_at)
-    if seen.observed_by == "webhook":
-        told_at = seen.observed_at.timestamp()
-    known[recording_id] = _Held(observed.after, read_at, told_at)
-    _add_files(connection, recording_id, len(names), observed.new_files, seen)
-    return event_rows(observed.after, observed.events, source=source, at=seen.observed_at)
+    """Apply one observation to `rows`, add its new files, and return the rows of its events."""
+    recording_id = observation.snapshot.recording_id
+    observation = _without_nul_in_file_names(observation)
+    before, read_at, webhook_at = rows.get(recording_id, (None, None, None))
+    names = _file_names(connection, recording_id) if _needs_names(before, observation) else ()
+    transition = apply_observation(before, observation, names)
+    after = transition.after
+    read_at = next_read_at(before, after, observation, read_at=read_at, webhook_at=webhook_at)
+    if observation.observed_by == "webhook":
+        webhook_at = observation.observed_at.timestamp()
+    rows[recording_id] = _Row(after, read_at, webhook_at)
+    _add_files(connection, recording_id, len(names), transition.new_files, observation)
+    return event_rows(after, transition.events, source=source, at=observation.observed_at)
 
 
-def _with_holdable_names(seen: Observation) -> Observation:
-    """Files are known again by their names, so these must be the same here and in the table."""
-    if seen.files is None or not any("\x00" in file.file_name for file in seen.files):
-        return seen
-    files = tuple(
-        msgspec.structs.replace(file, file_name=strip_nul(file.file_name)) for file in seen.files
+def _without_nul_in_file_names(observation: Observation) -> Observation:
+    """Files are recognised by their names, so a name must be the same here and in the table."""
+    files = observation.files
+    if files is None or not any("\x00" in file.file_name for file in files):
+        return observation
+    stripped = tuple(
+        msgspec.structs.replace(file, file_name=strip_nul(file.file_name)) for file in files
     )
-    return msgspec.structs.replace(seen, files=files)
+    return msgspec.structs.replace(observation, files=stripped)
 
 
-def _needs_names(before: Recording | None, seen: Observation) -> bool:
-    return before is not None and (seen.files is not None or seen.snapshot.status not in LIVE)
+def _needs_names(before: Recording | None, observation: Observation) -> bool:
+    is_over = observation.snapshot.status not in LIVE
+    return before is not None and (observation.files is not None or is_over)
 
 
-def _load(connection: sa.Connection, ids: Collection[str]) -> dict[str, _Held]:
+# Tables
+
+
+def _load(connection: sa.Connection, ids: Collection[str]) -> dict[str, _Row]:
     if not ids:
         return {}
     found = connection.execute(_STATES, {"ids": ids}).all()
     return {
-        key: _Held(msgspec.json.decode(state, type=Recording), *at) for key, state, *at in found
+        recording_id: _Row(msgspec.json.decode(state, type=Recording), read_at, told_at)
+        for recording_id, state, read_at, told_at in found
     }
 
 
@@ -147,12 +161,12 @@ _STATES: Final = (
 )
 
 
-def _save(connection: sa.Connection, before: dict[str, _Held], after: dict[str, _Held]) -> None:
-    new = [_row(held) for recording_id, held in after.items() if recording_id not in before]
+def _save(connection: sa.Connection, before: dict[str, _Row], after: dict[str, _Row]) -> None:
+    new = [_columns(row) for recording_id, row in after.items() if recording_id not in before]
     changed = [
-        {"at_id": recording_id, **_row(held)}
-        for recording_id, held in after.items()
-        if recording_id in before and held != before[recording_id]
+        {"at_id": recording_id, **_columns(row)}
+        for recording_id, row in after.items()
+        if recording_id in before and row != before[recording_id]
     ]
     _insert(connection, new)
     if changed:
@@ -182,8 +196,8 @@ _COLUMNS = (
 )
 
 
-def _row(held: _Held) -> dict[str, Any]:
-    recording = held.recording
+def _columns(row: _Row) -> dict[str, Any]:
+    recording = row.recording
     return {
         "recording_id": recording.recording_id,
         "app": recording.app,
@@ -196,8 +210,8 @@ def _row(held: _Held) -> dict[str, Any]:
         "state": msgspec.json.encode(recording).decode(),
         "changed_at": recording.changed_at.timestamp() if recording.changed_at else 0.0,
         "first_seen_at": recording.first_seen_at and recording.first_seen_at.timestamp(),
-        "read_at": held.read_at,
-        "told_at": held.told_at,
+        "read_at": row.read_at,
+        "told_at": row.webhook_at,
     }
 
 
@@ -213,9 +227,9 @@ def _file_names(connection: sa.Connection, recording_id: str) -> tuple[str, ...]
 def _add_files(
     connection: sa.Connection,
     recording_id: str,
-    known: int,
+    known_count: int,
     new: Sequence[TrackFile],
-    seen: Observation,
+    observation: Observation,
 ) -> None:
     if new:
         connection.execute(
@@ -226,8 +240,8 @@ def _add_files(
                     "file_index": index,
                     "file_name": file.file_name,
                     "user_id": strip_nul(file.user_id),
-                    "found_at": seen.observed_at.timestamp(),
+                    "found_at": observation.observed_at.timestamp(),
                 }
-                for index, file in enumerate(new, start=known + 1)
+                for index, file in enumerate(new, start=known_count + 1)
             ],
         )

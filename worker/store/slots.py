@@ -1,4 +1,4 @@
-"""Slots: in which of them a start may be calling the API."""
+"""Slots of starts: an app, a meeting and a kind, in which at most one start runs at a time."""
 
 from collections.abc import Collection, Sequence
 
@@ -10,19 +10,32 @@ from worker.store.database.schema import UNFINISHED, inbox
 def find_starting(
     connection: sa.Connection, requests: Sequence[Collection[str]]
 ) -> list[frozenset[str]]:
-    """Operation: those of each request's slots whose unfinished start may have been called."""
-    return _called(connection, requests, sa.true())
+    """Operation: those of each request's slots whose unfinished start may have called the API."""
+    return _find_called(connection, requests, sa.true())
 
 
 def find_calling(connection: sa.Connection, requests: Sequence[Collection[str]]) -> list[bool]:
-    """Operation: whether somebody is at work on a start of each request's slots, and calls it."""
-    return [bool(slots) for slots in _called(connection, requests, inbox.c.state == "running")]
+    """Operation: whether a start in one of each request's slots is running and may be calling."""
+    running = _find_called(connection, requests, inbox.c.state == "running")
+    return [bool(slots) for slots in running]
 
 
-def _called(
-    connection: sa.Connection, requests: Sequence[Collection[str]], which: sa.ColumnElement[bool]
+def _find_called(
+    connection: sa.Connection, requests: Sequence[Collection[str]], state: sa.ColumnElement[bool]
 ) -> list[frozenset[str]]:
-    wanted = sorted({slot for slots in requests for slot in slots})
-    mine = sa.and_(UNFINISHED, which, inbox.c.slot.in_(wanted), inbox.c.called_at.is_not(None))
-    held = frozenset(connection.execute(sa.select(inbox.c.slot).where(mine)).scalars())
-    return [held.intersection(slots) for slots in requests]
+    slots = sorted({slot for request in requests for slot in request})
+    called = sa.and_(UNFINISHED, state, inbox.c.slot.in_(slots), inbox.c.called_at.is_not(None))
+    found = frozenset(connection.execute(sa.select(inbox.c.slot).where(called)).scalars())
+    return [found.intersection(request) for request in requests]
+
+
+def count_pending_starts(
+    connection: sa.Connection, slots: Collection[str], *, first_seen_since: float
+) -> int:
+    """How many starts in these slots are unfinished and were first seen at that time or later."""
+    if not slots:
+        return 0
+    pending = sa.select(sa.func.count()).where(
+        inbox.c.slot.in_(slots), UNFINISHED, inbox.c.first_seen_at >= first_seen_since
+    )
+    return connection.execute(pending).scalar_one()

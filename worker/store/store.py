@@ -1,7 +1,7 @@
-"""The state store: what was asked, what is known, what is still to be published.
+"""The facade of the state store: commands, recordings, and events that are still to be published.
 
-One implementation over SQL for SQLite (embedded) and PostgreSQL (several replicas). Every method
-returns once its change is committed, or raises StoreUnavailable and nothing was.
+One implementation over SQL serves SQLite (embedded) and PostgreSQL (several replicas). Every method
+returns once its change is committed. If it raises StoreUnavailable, nothing was committed.
 """
 
 import time
@@ -13,28 +13,21 @@ from typing import Self
 from recording_schemas import Status
 from worker.budget.ledger import TokenGrant, TokenRequest
 from worker.domain.recording import Observation, Recording
-from worker.store import cursors, inbox, leases, outbox, pruning, read_schedule
+from worker.store import inbox, leases, outbox, pruning, queries, read_schedule, releasing
 from worker.store.budgets import grant_tokens
-from worker.store.cursors import Cursor
+from worker.store.cursors import Cursor, find_cursors, set_cursors
 from worker.store.database.clock import DatabaseClock, MachineClock
 from worker.store.database.engine import open_engine, sqlite_lock
 from worker.store.database.group_commit import GroupCommit
 from worker.store.database.migrate import migrate
 from worker.store.database.notifications import Notifier, Topic
 from worker.store.finishing import FinishRequest
-from worker.store.inbox import ClaimRequest, ClaimResult, ReleaseRequest
+from worker.store.inbox import ClaimRequest, ClaimResult
 from worker.store.leases import LeaseRequest
 from worker.store.observations import WebhookObservation, WebhookResult, apply_batch
 from worker.store.outbox import UnsentEvent
 from worker.store.pruning import PruneSentRequest
-from worker.store.queries import (
-    RecordingsFilter,
-    Staleness,
-    count_by_app,
-    count_by_status,
-    find_recordings,
-    measure_staleness,
-)
+from worker.store.queries import RecordingsFilter, Staleness
 from worker.store.read_schedule import (
     DueQuery,
     DueReads,
@@ -43,28 +36,29 @@ from worker.store.read_schedule import (
     TrackedRecording,
 )
 from worker.store.recordings import ApplyResult
+from worker.store.releasing import ReleaseRequest
 from worker.store.slots import find_calling, find_starting
 
 
 class Store:
-    """The promise of the state store, on one database. Open it with `Store.open`."""
+    """The state store on one database. Open it with `Store.open`."""
 
     def __init__(
         self,
         group: GroupCommit,
-        news: Notifier,
-        rooms: AsyncExitStack,
+        notifier: Notifier,
+        resources: AsyncExitStack,
         *,
         source: str,
         now: Callable[[], float],
     ) -> None:
         self._group = group
-        self._news = news
-        self._rooms = rooms
+        self._notifier = notifier
+        self._resources = resources
         self.now = now
-        """The clock that all who share the database go by, in seconds since the epoch."""
-        self._take_in = partial(apply_batch, source=source)
-        self._spend = partial(grant_tokens, now=now)
+        """The clock of everybody who shares the database, in seconds since the epoch."""
+        self._apply_batch = partial(apply_batch, source=source)
+        self._grant_tokens = partial(grant_tokens, now=now)
 
     @classmethod
     async def open(
@@ -77,173 +71,186 @@ class Store:
     ) -> Self:
         """Connect, bring the tables up to date, and return the store.
 
-        `url` is `sqlite:///relative.db`, `sqlite:////absolute.db` or `postgresql://…`; `source`
-        is the CloudEvents source of what it publishes; `now` is this machine's clock, which only
-        counts on SQLite: those who share a PostgreSQL go by that one's; by `ticks`, a clock that
-        nobody can set, jumps of `now` are noticed. Raises StoreUnavailable, also when another
-        worker has the SQLite file open.
+        `url` is `sqlite:///relative.db`, `sqlite:////absolute.db` or `postgresql://…`. `source` is
+        the CloudEvents source of the published events. `now` is this machine's clock, which counts
+        on SQLite only: PostgreSQL's own clock counts for all who share it. `ticks` is a clock that
+        nobody can set; with it, jumps of `now` are noticed.
+
+        Raises StoreUnavailable, also if another worker has the SQLite file open, and WrongSettings
+        for a URL of no known database.
         """
         engine = open_engine(url)
-        embedded = engine.dialect.name == "sqlite"
-        async with AsyncExitStack() as rooms:
-            if embedded and (lock := sqlite_lock(engine.url.database)):
-                rooms.enter_context(lock)
-            clock = None if embedded else DatabaseClock()
-            set_by_hand = MachineClock(now, ticks) if embedded and ticks else None
-            watched = clock or set_by_hand
-            news = Notifier(engine)
-            group = GroupCommit(
-                engine,
-                news,
-                on_begin=watched.on_begin if watched else None,
-                on_commit=set_by_hand.on_commit if set_by_hand else None,
-            )
-            rooms.push_async_callback(group.close)
+        is_sqlite = engine.dialect.name == "sqlite"
+        async with AsyncExitStack() as resources:
+            if is_sqlite and (lock := sqlite_lock(engine.url.database)):
+                resources.enter_context(lock)
+            notifier = Notifier(engine)
+            clock = None if is_sqlite else DatabaseClock()
+            machine_clock = MachineClock(now, ticks) if is_sqlite and ticks else None
+            group = GroupCommit(engine, notifier, clock=clock or machine_clock)
+            resources.push_async_callback(group.close)
             await group.submit(migrate, None)
-            if embedded:  # nobody else uses it: who held a lease is dead
-                await group.submit(inbox.free_leases, None)
+            if is_sqlite:  # no other process uses the file: every owner of a lease is dead
+                await group.submit(releasing.free_leases, None)
                 await group.submit(leases.release_all, None)
-            return cls(group, news, rooms.pop_all(), source=source, now=clock.now if clock else now)
+            now = clock.now if clock else now
+            return cls(group, notifier, resources.pop_all(), source=source, now=now)
 
     async def close(self) -> None:
-        """Commit what was asked before, then let go of the database."""
-        await self._rooms.aclose()
+        """Commit what was submitted before, then close the database."""
+        await self._resources.aclose()
 
     @property
     def commit_error(self) -> str | None:
-        """Why the last transaction could not be committed; None when it was."""
+        """Why the last transaction could not be committed; None if it was committed."""
         return self._group.commit_error
 
+    # Notifications
+
     def subscribe(self, topic: Topic, callback: Callable[[], None]) -> None:
-        """Call `callback` on the loop when a commit leaves something: here, and on PostgreSQL,
-        while `listen` runs, at any replica. A hint that may be lost or come for nothing.
+        """Call `callback` on the loop after commits that concern the topic.
+
+        These are commits of this store and, on PostgreSQL while `listen` runs, of every replica. A
+        notification is a hint: it may be lost, and there may be nothing to do.
 
         `outbox`: events to publish. `due`: recordings to read by themselves. `lease`: a lease was
-        given up.
+        released.
         """
-        self._news.subscribe(topic, callback)
+        self._notifier.subscribe(topic, callback)
 
     async def listen(self) -> None:
-        """Listen for what other replicas commit; for ever on PostgreSQL, not at all on SQLite."""
-        await self._news.listen()
+        """Listen for commits of other replicas. Runs forever on PostgreSQL, returns on SQLite."""
+        await self._notifier.listen()
+
+    # Commands
 
     async def claim(self, request: ClaimRequest) -> ClaimResult:
-        """Claim a command for execution; a finished one has its outcome queued once more."""
+        """Claim a command for execution. If it has ended, its outcome is published once more."""
         return await self._group.submit(inbox.claim, request)
 
     async def release(self, request: ReleaseRequest) -> None:
         """Give a claimed command back, to be claimed again later."""
-        await self._group.submit(inbox.release, request)
+        await self._group.submit(releasing.release, request)
 
     async def finish(self, request: FinishRequest) -> ApplyResult:
-        """Commit the end of a command: what was seen, its outcome, and the events of both."""
-        return await self._group.submit(self._take_in, request)
+        """Commit the end of a command: its observations, its outcome, and the events of both."""
+        return await self._group.submit(self._apply_batch, request)
 
-    async def apply(self, seen: Sequence[Observation]) -> ApplyResult:
-        """Commit what was seen, with the events it makes."""
-        return await self._group.submit(self._take_in, seen)
+    async def starting(self, slots: Collection[str]) -> frozenset[str]:
+        """Those of the slots in which an unfinished start may have begun a recording."""
+        return await self._group.submit(find_starting, slots)
+
+    async def calling(self, slots: Collection[str]) -> bool:
+        """Whether the API may be answering a start in one of the slots right now."""
+        return await self._group.submit(find_calling, slots)
+
+    # Observations
+
+    async def apply(self, observations: Sequence[Observation]) -> ApplyResult:
+        """Commit observations and the events they produce."""
+        return await self._group.submit(self._apply_batch, observations)
 
     async def apply_webhook(self, request: WebhookObservation) -> WebhookResult:
-        """Commit what a webhook told, if it is about a recording that is known."""
-        return await self._group.submit(self._take_in, request)
+        """Commit the observation of a webhook, if the store has the recording."""
+        return await self._group.submit(self._apply_batch, request)
 
-    async def acquire_lease(self, wish: LeaseRequest) -> bool:
-        """Take or extend a lease; False when somebody else holds it."""
-        return await self._group.submit(leases.acquire, wish)
-
-    async def release_leases(self, owner: str) -> None:
-        """Give up every lease of this owner."""
-        await self._group.submit(leases.release, owner)
-
-    async def acquire_tokens(self, name: str, request: TokenRequest) -> TokenGrant:
-        """Leave for requests to the API out of the budget `name`, at the time of `now`."""
-        return await self._group.submit(self._spend, (name, request), last=True)
+    # Events
 
     async def unsent(
         self, limit: int, *, after: int = 0, sent: Iterable[int] = (), now: float = 0.0
     ) -> list[UnsentEvent]:
-        """The oldest events that no broker has confirmed, in the order of their commits.
+        """The oldest events that the broker has not confirmed, by position, from behind `after`.
 
-        `after` is a position to begin behind; what has an earlier one of its subject waiting up to
-        there is left out. In the same commit, before that, the positions `sent` are marked as by
-        `mark_sent`.
+        Subjects that still have an unsent event at or before `after` are skipped. The positions in
+        `sent` are first marked as sent at `now`, in the same transaction.
         """
         return await self._group.submit(outbox.read_unsent, (limit, after, sent, now))
 
     async def mark_sent(self, positions: Iterable[int], now: float) -> None:
-        """Remember that the broker confirmed these events at `now`, seconds since the epoch."""
+        """Mark events as confirmed by the broker at `now`, in seconds since the epoch."""
         await self._group.submit(outbox.mark_sent, (positions, now))
 
     async def outbox_depth(self) -> tuple[int, float | None]:
-        """How many events are unsent, and when (seconds) the oldest of them was committed."""
+        """How many events are unsent, and when (seconds) the oldest was committed, or None."""
         return await self._group.submit(outbox.measure_depth, None)
 
-    async def prune_sent(self, wanted: PruneSentRequest) -> int | None:
-        """Remove up to 500 old events; where the next step begins, None when none is as old."""
-        return await self._group.submit(pruning.prune_sent, wanted)
-
-    async def prune_recordings(self, before: float) -> int:
-        """Forget up to 100 recordings closed before a time (seconds), with their files."""
-        return await self._group.submit(pruning.prune_recordings, before)
-
-    async def prune_commands(self, before: float) -> int:
-        """Forget up to 500 commands that ended before a time (seconds) and whose recordings are
-        forgotten."""
-        return await self._group.submit(pruning.prune_commands, before)
+    # What to read next
 
     async def live(self, app: str) -> dict[str, float]:
-        """Ids of the app's live recordings, with when (seconds) each was seen that is known by
-        its first sight only, else 0."""
+        """Ids of the app's live recordings. The value is when a recording with only one observation
+        was seen (seconds since the epoch), else 0."""
         return await self._group.submit(read_schedule.find_live, app)
 
     async def tracked(self, ids: Collection[str]) -> dict[str, TrackedRecording]:
-        """Those of the recordings that are known, by id."""
+        """Those of the recordings that the store has, by id."""
         return await self._group.submit(read_schedule.find_tracked, ids)
 
-    async def due(self, wanted: DueQuery) -> DueReads:
-        """Recordings that are to be read by themselves now."""
-        return await self._group.submit(read_schedule.find_due, wanted)
+    async def due(self, query: DueQuery) -> DueReads:
+        """Recordings to read by themselves now."""
+        return await self._group.submit(read_schedule.find_due, query)
 
-    async def overdue(self, wanted: OverdueQuery) -> tuple[Recording, ...]:
-        """Open recordings that have not moved on for too long."""
-        return await self._group.submit(read_schedule.find_overdue, wanted)
+    async def overdue(self, query: OverdueQuery) -> tuple[Recording, ...]:
+        """Open recordings that have not moved on for too long, at most 500."""
+        return await self._group.submit(read_schedule.find_overdue, query)
 
-    async def schedule_overdue(self, wanted: OverdueQuery) -> None:
-        """Have those read at once."""
-        await self._group.submit(read_schedule.schedule_overdue, wanted)
+    async def schedule_overdue(self, query: OverdueQuery) -> None:
+        """Schedule overdue recordings to be read before all others."""
+        await self._group.submit(read_schedule.schedule_overdue, query)
 
-    async def schedule_read(self, wanted: ScheduledRead) -> None:
-        """Have recordings read by themselves at a time."""
-        await self._group.submit(read_schedule.schedule_reads, wanted)
-
-    async def starting(self, slots: Collection[str]) -> frozenset[str]:
-        """Those of the slots in which a start that is not finished may have begun a recording."""
-        return await self._group.submit(find_starting, slots)
-
-    async def calling(self, slots: Collection[str]) -> bool:
-        """Whether the API may be answering a start in one of the slots just now."""
-        return await self._group.submit(find_calling, slots)
+    async def schedule_read(self, request: ScheduledRead) -> None:
+        """Schedule or postpone reads of recordings by themselves."""
+        await self._group.submit(read_schedule.schedule_reads, request)
 
     async def cursor(self, name: str) -> float | None:
-        """How far something has been followed (seconds), None if that was never noted."""
-        return await self._group.submit(cursors.find_cursors, name)
+        """Up to when something has been followed (seconds since the epoch); None: never noted."""
+        return await self._group.submit(find_cursors, name)
 
-    async def set_cursor(self, wanted: Cursor) -> None:
-        """Note how far something has been followed."""
-        await self._group.submit(cursors.set_cursors, wanted)
+    async def set_cursor(self, cursor: Cursor) -> None:
+        """Note up to when something has been followed."""
+        await self._group.submit(set_cursors, cursor)
+
+    # Queries
+
+    async def recordings(self, condition: RecordingsFilter) -> list[Recording]:
+        """Recordings by filter, the most recently changed first."""
+        return await self._group.submit(queries.find_recordings, condition)
 
     async def count_by_status(self) -> dict[Status, int]:
-        """How many open recordings there are of each status."""
-        return await self._group.submit(count_by_status, None)
-
-    async def staleness(self) -> Staleness:
-        """What has gone longest without a change, and without the look it is due."""
-        return await self._group.submit(measure_staleness, None)
+        """How many open recordings there are, by status."""
+        return await self._group.submit(queries.count_by_status, None)
 
     async def count_by_app(self) -> dict[str, int]:
-        """How many open recordings each app has that has any."""
-        return await self._group.submit(count_by_app, None)
+        """How many open recordings there are, by app. An app without any is left out."""
+        return await self._group.submit(queries.count_by_app, None)
 
-    async def recordings(self, wanted: RecordingsFilter) -> list[Recording]:
-        """Recordings by filter, the most recently changed first."""
-        return await self._group.submit(find_recordings, wanted)
+    async def staleness(self) -> Staleness:
+        """How long recordings have been unchanged, and how long scheduled reads have been due."""
+        return await self._group.submit(queries.measure_staleness, None)
+
+    # Leases, budgets, pruning
+
+    async def acquire_lease(self, request: LeaseRequest) -> bool:
+        """Take or extend a lease; False if another owner holds it."""
+        return await self._group.submit(leases.acquire, request)
+
+    async def release_leases(self, owner: str) -> None:
+        """Release every lease of this owner."""
+        await self._group.submit(leases.release, owner)
+
+    async def acquire_tokens(self, name: str, request: TokenRequest) -> TokenGrant:
+        """Take tokens for API requests from the budget `name`, at the time of `now`."""
+        return await self._group.submit(self._grant_tokens, (name, request), last=True)
+
+    async def prune_sent(self, request: PruneSentRequest) -> int | None:
+        """Remove up to 500 old events. Returns where the next step begins, or None at the end."""
+        return await self._group.submit(pruning.prune_sent, request)
+
+    async def prune_recordings(self, before: float) -> int:
+        """Remove up to 100 recordings that were closed before a time (seconds), with their files.
+        Returns how many."""
+        return await self._group.submit(pruning.prune_recordings, before)
+
+    async def prune_commands(self, before: float) -> int:
+        """Remove up to 500 commands that ended before a time (seconds) and whose recordings are
+        removed. Returns how many."""
+        return await self._group.submit(pruning.prune_commands, before)

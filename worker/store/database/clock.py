@@ -1,41 +1,54 @@
-"""One clock for all who share a database.
+"""One clock for everybody who shares a database.
 
-Leases, and what is measured from them, are compared by replicas whose machines may not agree on
-the time, and may change their minds about it. PostgreSQL's clock is the same for all of them.
-SQLite serves one process, whose machine's clock will do.
+Replicas compare leases and what is measured from them, but their machines may disagree on the time
+or change it. PostgreSQL's clock is the same for all of them. SQLite serves one process, so its
+machine's clock is enough.
+
+Both clocks are called at the begin and after the commit of every transaction.
 """
 
 import time
 from collections.abc import Callable
-from typing import Final
+from typing import Final, Protocol
 
 import sqlalchemy as sa
 
 from worker.store.database.schema import UNFINISHED, inbox
 
 CLOCK_READ_INTERVAL_SECONDS: Final = 10.0
-"""So long the machine's monotonic clock is trusted to keep the pace of the database's."""
-
+"""So long the machine's monotonic clock is trusted to keep pace with the database's clock."""
 
 MIN_JUMP_SECONDS: Final = 1.0
+"""A smaller difference is drift, not a jump."""
+
+
+class TransactionClock(Protocol):
+    """A clock that takes part in every transaction, in the store's thread."""
+
+    def on_begin(self, connection: sa.Connection) -> None:
+        """Called first in every transaction. May read and write."""
+
+    def on_commit(self) -> None:
+        """Called after every transaction that was committed."""
 
 
 class MachineClock:
-    """This machine's clock, which somebody may set, beside `ticks`, which nobody can.
+    """Notices jumps of this machine's clock, by `ticks`, a clock that nobody can set.
 
-    After a jump, calls whose answers were lost are as old as before: else one could be made again
-    before it has had the time to come to light.
+    A start whose answer was lost may call again after it has settled. A jump forward would end that
+    wait early, and the start could lead to two recordings; a jump back would prolong it by the jump
+    (docs/adr/0022). Therefore such calls keep their age: their times jump with the clock.
     """
 
     def __init__(self, now: Callable[[], float], ticks: Callable[[], float]) -> None:
         self._now = now
         self._ticks = ticks
-        self._apart = self._seen = now() - ticks()
+        self._offset = self._seen_offset = now() - ticks()
 
     def on_begin(self, connection: sa.Connection) -> None:
-        """Move what has to keep its age, when the clock has jumped since the last commit."""
-        self._seen = self._now() - self._ticks()
-        jump = self._seen - self._apart
+        """Move the times of unsettled calls, if the clock has jumped since the last commit."""
+        self._seen_offset = self._now() - self._ticks()
+        jump = self._seen_offset - self._offset
         if abs(jump) >= MIN_JUMP_SECONDS:
             connection.execute(
                 sa.update(inbox)
@@ -44,30 +57,34 @@ class MachineClock:
             )
 
     def on_commit(self) -> None:
-        """What the last look moved is committed."""
-        self._apart = self._seen
+        """Remember that the times are moved. A rolled-back move is done again."""
+        self._offset = self._seen_offset
 
 
 class DatabaseClock:
-    """Seconds since the epoch as the database counts them; a call costs no exchange with it.
+    """The database's clock in seconds since the epoch. `now` needs no round trip.
 
-    Never read before the first `on_begin`.
+    Call `now` only after the first transaction has begun.
     """
 
     def __init__(self, ticks: Callable[[], float] = time.monotonic) -> None:
         self._ticks = ticks
-        # Time and tick belong together: both are replaced at once, by another thread.
-        self._read: tuple[float, float] | None = None
+        # Time and tick belong together, so the store's thread replaces both at once.
+        self._reading: tuple[float, float] | None = None
 
     def now(self) -> float:
-        """What the database's clock shows now, within the time that one exchange takes."""
-        assert self._read is not None  # noqa: S101 - a store is only opened after a look
-        shown, tick = self._read
+        """What the database's clock shows now, with an error of at most one round trip."""
+        assert self._reading is not None  # noqa: S101 - opening a store begins a transaction
+        shown, tick = self._reading
         return shown + self._ticks() - tick
 
     def on_begin(self, connection: sa.Connection) -> None:
-        """Read the database's clock, when the last time was some seconds ago."""
-        if self._read is not None and self._ticks() - self._read[1] < CLOCK_READ_INTERVAL_SECONDS:
+        """Read the database's clock, if the last reading is some seconds old."""
+        reading = self._reading
+        if reading is not None and self._ticks() - reading[1] < CLOCK_READ_INTERVAL_SECONDS:
             return
         shown = connection.execute(sa.select(sa.extract("epoch", sa.func.clock_timestamp())))
-        self._read = (float(shown.scalar_one()), self._ticks())
+        self._reading = (float(shown.scalar_one()), self._ticks())
+
+    def on_commit(self) -> None:
+        """Nothing: a reading stays true if the transaction is rolled back."""

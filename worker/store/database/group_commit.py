@@ -1,8 +1,8 @@
-"""Group commit: what waits to be written shares one transaction.
+"""Group commit: requests that wait at the same time share one transaction.
 
-A commit costs a sync of the disk however small it is, so everything that asks while one commit
-runs goes into the next, at once and in one transaction. Nobody lingers: an idle store commits a
-single request immediately.
+A commit costs one sync of the disk, however small it is. All requests that arrive while a commit
+runs therefore go into the next transaction together. Nobody waits for company: an idle store
+commits a single request at once.
 """
 
 import asyncio
@@ -15,21 +15,26 @@ import sqlalchemy as sa
 from sqlalchemy import exc
 
 from worker.domain.errors import StoreUnavailable
+from worker.store.database.clock import TransactionClock
 from worker.store.database.notifications import Notifier, Topic
 
 RequestT = TypeVar("RequestT")
 ResultT = TypeVar("ResultT")
 Operation = Callable[[sa.Connection, Sequence[RequestT]], list[ResultT]]
-"""Works off all requests of one kind inside the given transaction; one result for each, in order.
-Must be safe to run again: a transaction that failed is rolled back and tried request by request."""
+"""Executes all requests of one kind in the given transaction, and returns a result for each, in
+order. It must be safe to run again: a transaction that failed is rolled back and tried again, one
+request at a time."""
 
 MAX_BATCH: Final = 500
 MAX_TRIES: Final = 3
 READ_ONLY_SQLSTATE: Final = "25006"
-"""SQLSTATE of a server that takes no writes: it has become a standby."""
+"""The server takes no writes: it has become a standby."""
+
+CONFLICT_SQLSTATES: Final = frozenset({"40001", "40P01"})
+"""Serialization failure and deadlock between replicas: worth another try at once."""
 
 
-class _Waiting(NamedTuple):
+class _Submission(NamedTuple):
     operation: Operation[Any, Any]
     request: Any
     done: asyncio.Future[Any]
@@ -37,119 +42,133 @@ class _Waiting(NamedTuple):
 
 
 class GroupCommit:
-    """Runs operations on one connection in a thread of its own, many requests to a transaction.
+    """Runs operations on one connection, in a thread of its own, many requests per transaction.
 
-    What the transactions leave is told to those who hear `news`. `on_begin`, if given, sees the
-    connection at the beginning of every transaction; `on_commit` is called when one is committed.
+    `notifier` publishes the topics of each commit. `clock`, if given, takes part in every
+    transaction.
     """
 
     def __init__(
-        self,
-        engine: sa.Engine,
-        news: Notifier,
-        *,
-        on_begin: Callable[[sa.Connection], None] | None = None,
-        on_commit: Callable[[], None] | None = None,
+        self, engine: sa.Engine, notifier: Notifier, *, clock: TransactionClock | None = None
     ) -> None:
         self._engine = engine
-        self._news = news
-        self._left: set[Topic] = set()
-        self._on_begin = on_begin
-        self._on_commit = on_commit
-        self._waiting: list[_Waiting] = []
+        self._notifier = notifier
+        self._clock = clock
+        self._topics: set[Topic] = set()
+        self._submissions: list[_Submission] = []
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="store")
-        self._working: asyncio.Task[None] | None = None
+        self._task: asyncio.Task[None] | None = None
         self._connection: sa.Connection | None = None
         self._closed = False
         self.commit_error: str | None = None
-        """Why the last transaction could not be committed; None when it was."""
+        """Why the last transaction could not be committed; None if it was committed."""
+
+    # On the loop
 
     async def submit(
         self, operation: Operation[RequestT, ResultT], request: RequestT, *, last: bool = False
     ) -> ResultT:
         """Return the operation's result for this request once it is committed.
 
-        An operation that locks what all replicas want comes `last` in its transaction: nobody
-        waits for it longer than for the commit, and nobody who has it waits for anything else.
-        Raises StoreUnavailable when it was not; what the operation itself raises is passed on.
+        Use `last` for an operation that locks a row that all replicas want: it comes last in its
+        transaction. Then it holds the lock only for the commit, and never while it waits for
+        another lock.
+
+        Raises StoreUnavailable if nothing was committed. Passes on what the operation raises.
         """
         if self._closed:
             raise StoreUnavailable("the store is closed")
         done: asyncio.Future[ResultT] = asyncio.get_running_loop().create_future()
-        self._waiting.append(_Waiting(operation, request, done, last))
-        if self._working is None:
-            self._working = asyncio.create_task(self._work(), name="store")
+        self._submissions.append(_Submission(operation, request, done, last))
+        if self._task is None:
+            self._task = asyncio.create_task(self._commit_submissions(), name="store")
         return await done
 
     async def close(self) -> None:
-        """Finish what waits, then let go of the database and end the thread; once is enough."""
+        """Commit what waits, then close the database and end the thread. May be called again."""
         if self._closed:
             return
         self._closed = True
-        while self._working is not None:
-            await asyncio.wait([self._working])
-        await asyncio.get_running_loop().run_in_executor(self._thread, self._let_go)
+        while self._task is not None:
+            await asyncio.wait([self._task])
+        await asyncio.get_running_loop().run_in_executor(self._thread, self._close_connection)
         self._thread.shutdown()
 
-    async def _work(self) -> None:
+    async def _commit_submissions(self) -> None:
         loop = asyncio.get_running_loop()
         try:
-            while self._waiting:
-                batch, self._waiting = self._waiting[:MAX_BATCH], self._waiting[MAX_BATCH:]
-                outcomes = await loop.run_in_executor(self._thread, self._commit, batch)
-                self.commit_error = _trouble(outcomes)
-                for waiting, outcome in zip(batch, outcomes, strict=True):
-                    if waiting.done.done():  # its asker was cancelled; the commit stands
-                        continue
-                    if isinstance(outcome, Exception):
-                        waiting.done.set_exception(outcome)
-                    else:
-                        waiting.done.set_result(outcome)
-                left, self._left = self._left, set()
-                self._news.notify(left)
+            while self._submissions:
+                batch = self._submissions[:MAX_BATCH]
+                self._submissions = self._submissions[MAX_BATCH:]
+                results = await loop.run_in_executor(self._thread, self._commit, batch)
+                self.commit_error = _commit_error(results)
+                _set_results(batch, results)
+                topics, self._topics = self._topics, set()
+                self._notifier.notify(topics)
         finally:
-            self._working = None
+            self._task = None
 
-    def _commit(self, batch: list[_Waiting]) -> list[Any]:
-        """One result or exception for each request of the batch."""
+    # In the store's thread
+
+    def _commit(self, batch: list[_Submission]) -> list[Any]:
+        """One result or exception for each submission of the batch."""
         try:
-            return self._in_one_transaction(batch)
+            return self._commit_together(batch)
         except exc.OperationalError as error:
             if not _is_conflict(error):
                 return [self._unavailable(error) for _ in batch]
         except exc.InterfaceError as error:
             return [self._unavailable(error) for _ in batch]
-        except Exception:  # noqa: BLE001, S110 - whose fault it is turns out one by one
+        except Exception:  # noqa: BLE001, S110 - one by one, it turns out whose fault it is
             pass
-        return [self._alone(waiting) for waiting in batch]
+        return [self._commit_alone(submission) for submission in batch]
 
-    def _alone(self, waiting: _Waiting) -> Any:  # noqa: ANN401 - whatever the operation returns
-        """A request whose company failed. Races between replicas end after a repetition."""
-        for last in (*[False] * (MAX_TRIES - 1), True):
+    def _commit_alone(self, submission: _Submission) -> Any:  # noqa: ANN401 - of any operation
+        """The result of a request whose batch failed. A race between replicas is tried again."""
+        for tries_left in reversed(range(MAX_TRIES)):
             try:
-                return self._in_one_transaction([waiting])[0]
+                return self._commit_together([submission])[0]
             except exc.IntegrityError as error:
-                if last:
+                if not tries_left:
                     return error
             except exc.DBAPIError as error:
-                if last or not _is_conflict(error):
+                if not tries_left or not _is_conflict(error):
                     return self._unavailable(error)
-            except Exception as error:  # noqa: BLE001 - handed to whoever asked
+            except Exception as error:  # noqa: BLE001 - handed to whoever submitted the request
                 return error
         raise AssertionError
 
     def _unavailable(self, error: exc.DBAPIError) -> StoreUnavailable:
         if getattr(error.orig, "sqlstate", None) == READ_ONLY_SQLSTATE:
-            self._engine.dispose()  # another server writes now: only a new connection finds it
-        # The statement's parameters may hold anything, so only the driver's own words go out.
-        words = str(error.orig).splitlines() or [type(error.orig).__name__]
-        unavailable = StoreUnavailable(words[0][:300])
+            self._engine.dispose()  # another server takes writes: only a new connection finds it
+        # The statement's parameters may be secret, so only the driver's own words are shown.
+        lines = str(error.orig).splitlines() or [type(error.orig).__name__]
+        unavailable = StoreUnavailable(lines[0][:300])
         unavailable.__cause__ = error.orig
         return unavailable
 
+    def _commit_together(self, batch: list[_Submission]) -> list[Any]:
+        indexes_of: dict[Operation[Any, Any], list[int]] = {}
+        for index in sorted(range(len(batch)), key=lambda index: batch[index].last):
+            indexes_of.setdefault(batch[index].operation, []).append(index)
+        results: list[Any] = [None] * len(batch)
+        with self._transaction() as connection:
+            self._notifier.begin(connection)
+            if self._clock is not None:
+                self._clock.on_begin(connection)
+            for operation, indexes in indexes_of.items():
+                answers = operation(connection, [batch[index].request for index in indexes])
+                for index, answer in zip(indexes, answers, strict=True):
+                    results[index] = answer
+            topics = self._notifier.announce(connection)
+        self._topics |= topics
+        if self._clock is not None:
+            self._clock.on_commit()
+        return results
+
     @contextmanager
     def _transaction(self) -> Iterator[sa.Connection]:
-        """A transaction on the one connection, which is kept unless something goes wrong on it."""
+        """A transaction on the one connection. An error closes the connection."""
         connection = self._connection or self._engine.connect()
         self._connection = None
         try:
@@ -160,38 +179,28 @@ class GroupCommit:
             raise
         self._connection = connection
 
-    def _let_go(self) -> None:
+    def _close_connection(self) -> None:
         if self._connection is not None:
             self._connection.close()
         self._engine.dispose()
 
-    def _in_one_transaction(self, batch: list[_Waiting]) -> list[Any]:
-        by_operation: dict[Operation[Any, Any], list[int]] = {}
-        for index in sorted(range(len(batch)), key=lambda one: batch[one].last):
-            by_operation.setdefault(batch[index].operation, []).append(index)
-        results: list[Any] = [None] * len(batch)
-        with self._transaction() as connection:
-            self._news.begin(connection)
-            if self._on_begin is not None:
-                self._on_begin(connection)
-            for operation, indexes in by_operation.items():
-                answers = operation(connection, [batch[index].request for index in indexes])
-                for index, answer in zip(indexes, answers, strict=True):
-                    results[index] = answer
-            left = self._news.announce(connection)
-        self._left |= left
-        if self._on_commit is not None:
-            self._on_commit()
-        return results
+
+def _set_results(batch: Sequence[_Submission], results: Sequence[Any]) -> None:
+    for submission, result in zip(batch, results, strict=True):
+        if submission.done.done():  # whoever submitted it was cancelled; the commit stands
+            continue
+        if isinstance(result, Exception):
+            submission.done.set_exception(result)
+        else:
+            submission.done.set_result(result)
 
 
-def _trouble(outcomes: list[Any]) -> str | None:
-    """Nobody got through: the database is away. Some did: it is there."""
-    if all(isinstance(outcome, StoreUnavailable) for outcome in outcomes):
-        return str(outcomes[0])
+def _commit_error(results: Sequence[Any]) -> str | None:
+    """The error if no request was committed: then the database is away."""
+    if all(isinstance(result, StoreUnavailable) for result in results):
+        return str(results[0])
     return None
 
 
 def _is_conflict(error: exc.DBAPIError) -> bool:
-    """Deadlock or serialization failure between replicas: worth another try at once."""
-    return getattr(error.orig, "sqlstate", None) in {"40001", "40P01"}
+    return getattr(error.orig, "sqlstate", None) in CONFLICT_SQLSTATES

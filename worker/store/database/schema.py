@@ -1,6 +1,7 @@
-"""The tables, as SQLAlchemy Core sees them. Migrations create them; a test holds both together.
+"""The tables, as SQLAlchemy Core sees them. Migrations create them; a test compares the two.
 
-Times are seconds since the epoch by the worker's clock. Bodies and states are JSON.
+Times are seconds since the epoch, by the clock of everybody who shares the database. Bodies and
+states are JSON.
 """
 
 from typing import Any
@@ -9,6 +10,27 @@ import sqlalchemy as sa
 
 metadata = sa.MetaData()
 
+# The inbox has one row for each command that was ever claimed, until it is pruned. Its states:
+#
+#             claim              finish            prune_commands
+#    no row ─────────▶ running ──────────▶ done ──────────────────▶ no row
+#                      │     ▲              ▲
+#              release │     │ claim        │ finish by an earlier owner,
+#                      ▼     │              │ which lost the command and ends it all the same
+#                      waiting ─────────────┘
+#
+#    running   A replica executes the command. `lease_owner` has it until `lease_until`. Another
+#              replica may claim it after that, and the same owner at any time: it stays running.
+#    waiting   An attempt is over, the command is not. A later delivery claims it again.
+#    done      The command has its final `outcome`. A claim publishes that outcome once more.
+#
+# Beside the state, the row of a start tells what is known of its calls to the API:
+#
+#    called_at null   It never called. It may call.
+#    called_at set    A call may have been executed. The start looks for its recording first. It may
+#                     call again when `settle_seconds` have passed since `last_called_at`.
+#    holds set        No other start gets its slot. This ends when the start is done, when it is
+#                     released and surely was not executed, or when it is past its age.
 inbox = sa.Table(
     "inbox",
     metadata,
@@ -16,15 +38,14 @@ inbox = sa.Table(
     sa.Column("command_type", sa.String(64), nullable=False),
     sa.Column("state", sa.String(16), nullable=False),
     sa.Column("attempts", sa.Integer, nullable=False),
-    # Attempts in a row, made alone, that neither ended nor gave the command back; and whether the
-    # present one is made alone.
+    # Attempts in a row that ran alone and ended with their process; whether this one runs alone.
     sa.Column("crashes", sa.Integer, nullable=False),
     sa.Column("alone", sa.Boolean, nullable=False),
     sa.Column("first_seen_at", sa.Double, nullable=False),
-    # What a start occupies (meeting and kind). `holds` is the same while nobody else may start.
+    # What a start occupies: app, meeting and kind. `holds` is the same while others may not start.
     sa.Column("slot", sa.String(512)),
     sa.Column("holds", sa.String(512)),
-    # First and last moment at which the API may have been asked to start; null: surely never.
+    # The first and the last moment at which the start may have called the API.
     sa.Column("called_at", sa.Double),
     sa.Column("last_called_at", sa.Double),
     sa.Column("lease_owner", sa.String(64)),
@@ -36,8 +57,8 @@ inbox = sa.Table(
     sa.CheckConstraint("(state = 'done') = (outcome IS NOT NULL)", name="inbox_outcome"),
 )
 sa.Index("inbox_holds", inbox.c.holds, unique=True)
-# Written out, because an index on some of the rows serves only conditions that name its values:
-# what is bound to a parameter, a planner does not know.
+# Written out, not bound: an index on some of the rows serves only conditions that name its values,
+# and a planner does not know the value of a parameter.
 FINISHED = sa.text("inbox.state = 'done'")
 UNFINISHED = sa.text("inbox.state <> 'done'")
 sa.Index(
@@ -63,13 +84,13 @@ recordings = sa.Table(
     sa.Column("meeting_id", sa.String(128)),
     sa.Column("start_id", sa.String(128)),
     sa.Column("version", sa.Integer, nullable=False),
-    # Needs following: not ended, or its files are still looked for.
+    # Whether it is followed: it has not ended, or its files are still looked for.
     sa.Column("open", sa.Boolean, nullable=False),
     sa.Column("state", sa.Text, nullable=False),
     sa.Column("changed_at", sa.Double, nullable=False),
-    # When it was first seen; null in rows that older versions wrote.
+    # When it was first observed; null in rows that older versions wrote.
     sa.Column("first_seen_at", sa.Double),
-    # When a webhook last told of it; when it is to be read by itself, null: need not be.
+    # When the last webhook about it came. When it is to be read by itself; null: no read is due.
     sa.Column("told_at", sa.Double),
     sa.Column("read_at", sa.Double),
     sa.PrimaryKeyConstraint("recording_id").ddl_if(dialect="postgresql"),
@@ -82,12 +103,12 @@ recordings = sa.Table(
 
 
 def index_by_id(column: sa.Column[Any], *, unique: bool) -> None:
-    """How recordings are found by an id, of which each is on another page of a long history.
+    """Indexes a column of ids, each of which is on another page of a long history.
 
-    PostgreSQL logs what changes on it; SQLite writes the whole page, twice. There what is open has
-    an index of its own, which is small, and a recording comes into that of all others only when it
-    is closed (docs/adr/0020). That the
-    halves have no id in common is up to the one process that writes.
+    PostgreSQL logs what changes on that page, SQLite writes the whole page twice. On SQLite, open
+    recordings therefore have a small index of their own, and a recording enters the index of the
+    others only when it is closed (docs/adr/0020). The one process that writes ensures that the two
+    indexes have no id in common.
     """
     name = column.name
     if not column.primary_key:
@@ -105,10 +126,10 @@ sa.Index(
     "recordings_open",
     recordings.c.app,
     recordings.c.status,
-    sqlite_where=sa.text("open = 1"),  # as queries say it; `open` alone would be another condition
+    sqlite_where=sa.text("open = 1"),  # as in the queries: `open` alone is another condition
     postgresql_where=recordings.c.open,
 )
-# What is over: written as a recording is closed, by no start and no change of what goes on.
+# Closed recordings: written when a recording is closed, not when it starts or changes.
 sa.Index(
     "recordings_closed",
     recordings.c.app,
@@ -167,7 +188,7 @@ sa.Index(
     sqlite_where=outbox.c.sent_at.is_(None),
     postgresql_where=outbox.c.sent_at.is_(None),
 )
-# Each row of the outbox is dead twice: when it is marked, and when it is removed.
+# Each row of the outbox leaves a dead row twice: when it is marked, and when it is removed.
 _VACUUM_OFTEN = sa.DDL(  # type: ignore[no-untyped-call]
     "ALTER TABLE outbox SET (autovacuum_vacuum_scale_factor = 0.02,"
     " autovacuum_analyze_scale_factor = 0.02)"
@@ -182,7 +203,7 @@ leases = sa.Table(
     sa.Column("until", sa.Double, nullable=False),
 )
 
-# What has been spent of each API budget; see worker/store/budgets.py.
+# The tokens spent of each API budget. See worker/store/budgets.py.
 budgets = sa.Table(
     "budgets",
     metadata,
@@ -190,7 +211,7 @@ budgets = sa.Table(
     sa.Column("state", sa.Text, nullable=False),
 )
 
-# How far something has been followed, by name.
+# Up to when something has been followed, by name. See worker/store/cursors.py.
 marks = sa.Table(
     "marks",
     metadata,

@@ -1,0 +1,64 @@
+"""One row of the inbox: what the table knows of a command. Pure.
+
+`database/schema.py` draws the states. Times are seconds since the epoch by the clock that all
+replicas share.
+"""
+
+from typing import Literal
+
+import msgspec
+
+State = Literal["running", "waiting", "done"]
+
+
+class InboxRow(msgspec.Struct, frozen=True):
+    """A row as the table holds it: one field per column, under the column's name."""
+
+    command_id: str
+    command_type: str
+    state: State
+    attempts: int
+    crashes: int
+    alone: bool
+    first_seen_at: float
+    slot: str | None = None
+    holds: str | None = None
+    called_at: float | None = None
+    last_called_at: float | None = None
+    lease_owner: str | None = None
+    lease_until: float | None = None
+    last_error: str | None = None
+    outcome: str | None = None
+    finished_at: float | None = None
+
+    @property
+    def may_have_called(self) -> bool:
+        """Whether a start may have reached the API and got no answer."""
+        return self.called_at is not None
+
+    def is_leased_to_another(self, owner: str, now: float) -> bool:
+        """Whether another replica executes the command and its lease still lasts."""
+        is_other = self.state == "running" and self.lease_owner != owner
+        return is_other and (self.lease_until or 0.0) > now
+
+    def ended_in_a_crash(self, owner: str) -> bool:
+        """Whether the process of the last attempt died, and no other command can be to blame.
+
+        A failed commit also leaves the row running, but under the same owner.
+        """
+        return self.state == "running" and self.lease_owner != owner and self.alone
+
+    def may_call(self, now: float, settle_seconds: float) -> bool:
+        """Whether a start may call the API now: it never called, or its last call has settled."""
+        return not self.may_have_called or now - self.last_call(now) >= settle_seconds
+
+    def last_call(self, now: float) -> float:
+        """The last moment at which a call may have gone out; 0 if there was none.
+
+        If the process of an attempt died, nobody noted when it last called. Then the call may have
+        gone out until now, or until the lease ended.
+        """
+        noted = self.last_called_at or 0.0
+        if self.state != "running":
+            return noted
+        return max(noted, min(now, self.lease_until or now))

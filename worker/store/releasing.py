@@ -1,0 +1,59 @@
+"""Giving a claimed command back: an attempt is over, the command is not."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import msgspec
+import sqlalchemy as sa
+
+from worker.store.database.schema import UNFINISHED, inbox
+
+
+class ReleaseRequest(msgspec.Struct, frozen=True, kw_only=True):
+    """An attempt that did not end the command.
+
+    `uncertain`: the call of this attempt, or of an earlier one, may have been executed.
+    `called_until`: the last moment at which this attempt may have called; None if it did not call.
+
+    If `owner` no longer has the command, nothing changes: another replica has taken it over, and
+    may have called since. None means any owner.
+    """
+
+    command_id: str
+    uncertain: bool
+    last_error: str
+    owner: str | None = None
+    called_until: float | None = None
+
+
+def release(connection: sa.Connection, requests: Sequence[ReleaseRequest]) -> list[None]:
+    """Operation: give commands back for a later attempt."""
+    for request in requests:
+        own = [inbox.c.command_id == request.command_id, inbox.c.state == "running"]
+        if request.owner is not None:
+            own.append(inbox.c.lease_owner == request.owner)
+        connection.execute(sa.update(inbox).where(*own).values(_columns_after_release(request)))
+    return [None] * len(requests)
+
+
+def _columns_after_release(request: ReleaseRequest) -> dict[str, Any]:
+    columns: dict[str, Any] = {
+        "state": "waiting",
+        "crashes": 0,
+        "lease_owner": None,
+        "lease_until": None,
+        "last_error": request.last_error,
+    }
+    if not request.uncertain:
+        columns |= {"holds": None, "called_at": None, "last_called_at": None}
+    elif request.called_until is not None:
+        columns["last_called_at"] = request.called_until
+    return columns
+
+
+def free_leases(connection: sa.Connection, requests: Sequence[None]) -> list[None]:
+    """Operation: end every lease. Only for a store that no other process can be using."""
+    connection.execute(
+        sa.update(inbox).where(UNFINISHED, inbox.c.lease_owner.is_not(None)).values(lease_until=0.0)
+    )
+    return [None] * len(requests)

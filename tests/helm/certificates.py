@@ -1,4 +1,4 @@
-"""A private authority with a server's and a client's certificate, good for an hour."""
+"""A private certificate authority for tests; its certificates are valid for one hour."""
 
 from datetime import UTC, datetime, timedelta
 from ipaddress import ip_address
@@ -20,7 +20,7 @@ class Pair(NamedTuple):
 
 
 class Authority:
-    """An authority that nobody knows. `certificate` is its own, as PEM."""
+    """A private authority. `certificate` is its own certificate, as PEM."""
 
     def __init__(self, name: str = "authority") -> None:
         self._key = ec.generate_private_key(ec.SECP256R1())
@@ -29,7 +29,7 @@ class Authority:
         self.certificate = _pem(self._certificate)
 
     def pair(self, name: str) -> Pair:
-        """For a server at 127.0.0.1, or for a client called `name`."""
+        """A certificate for a server at 127.0.0.1, or for a client named `name`."""
         key = ec.generate_private_key(ec.SECP256R1())
         return Pair(_pem(self._sign(_name(name), key)), _key_pem(key))
 

@@ -1,4 +1,4 @@
-"""The chart as Helm renders it: what tests ask of it."""
+"""Renders the chart for tests, and finds objects in the result."""
 
 import json
 from collections.abc import Iterable, Mapping
@@ -19,19 +19,19 @@ RELEASE: Final = "rw"
 Manifest = dict[str, Any]
 Values = dict[str, Any]
 
-LEAST: Final[Values] = {
+MINIMAL: Final[Values] = {
     "realtimekit": {"accountId": "account", "appId": "app", "existingSecret": "api"},
     "rabbitmq": {"existingSecret": "broker"},
     "database": {"existingSecret": "postgres"},
 }
-"""The values that have no default, for a Deployment."""
+"""The values without a default, for a Deployment."""
 
-LEAST_SQLITE: Final[Values] = {
-    **LEAST,
+MINIMAL_SQLITE: Final[Values] = {
+    **MINIMAL,
     "database": {"engine": "sqlite"},
     "replicas": 1,
 }
-"""The same for a StatefulSet."""
+"""The values without a default, for a StatefulSet."""
 
 
 def example(name: str) -> Values:
@@ -41,7 +41,7 @@ def example(name: str) -> Values:
 
 
 def merged(*layers: Mapping[str, Any]) -> Values:
-    """Values upon values, as several `-f` would be."""
+    """Merge values as several `-f` flags do; later ones win."""
     result: Values = {}
     for layer in layers:
         for name, value in layer.items():
@@ -57,12 +57,12 @@ def _chart() -> Chart:
 
 
 def texts(values: Values, *, kubernetes: str = NEWEST, name: str = RELEASE) -> dict[str, str]:
-    """What `helm template` makes of each template, by its file.
+    """The rendered text of each template, by its file name.
 
     Raises:
-        helm_python.HelmError: in Helm's words.
+        helm_python.HelmError: has the message of Helm.
     """
-    # The wrapper does not hand on the version of Kubernetes, which the library takes.
+    # The Python wrapper does not pass the version of Kubernetes on; the library accepts it.
     options = {"name": name, "namespace": "meetings", "kube_version": f"v{kubernetes}.0"}
     answer = call_string(
         "helm_render",
@@ -71,11 +71,13 @@ def texts(values: Values, *, kubernetes: str = NEWEST, name: str = RELEASE) -> d
         json.dumps(options),
     )
     rendered: dict[str, str] = json.loads(answer)
-    return {path.removeprefix("recording-worker/templates/"): it for path, it in rendered.items()}
+    return {
+        path.removeprefix("recording-worker/templates/"): text for path, text in rendered.items()
+    }
 
 
 def manifests(values: Values, *, kubernetes: str = NEWEST, name: str = RELEASE) -> list[Manifest]:
-    """The objects that would be made, hooks included."""
+    """The rendered objects, including hooks."""
     rendered = texts(values, kubernetes=kubernetes, name=name)
     return [
         manifest
@@ -87,20 +89,22 @@ def manifests(values: Values, *, kubernetes: str = NEWEST, name: str = RELEASE) 
 
 
 def of_kind(found: Iterable[Manifest], kind: str) -> list[Manifest]:
-    """Those of a kind."""
-    return [one for one in found if one["kind"] == kind]
+    """The objects of one kind."""
+    return [manifest for manifest in found if manifest["kind"] == kind]
 
 
 def only(found: Iterable[Manifest], kind: str) -> Manifest:
-    """The single one of its kind."""
-    (one,) = of_kind(found, kind)
-    return one
+    """The only object of its kind."""
+    (manifest,) = of_kind(found, kind)
+    return manifest
 
 
 def workload(found: Iterable[Manifest]) -> Manifest:
     """The Deployment or the StatefulSet."""
-    (one,) = [one for one in found if one["kind"] in {"Deployment", "StatefulSet"}]
-    return one
+    (manifest,) = [
+        manifest for manifest in found if manifest["kind"] in {"Deployment", "StatefulSet"}
+    ]
+    return manifest
 
 
 def pod(found: Iterable[Manifest]) -> Manifest:
@@ -111,15 +115,15 @@ def pod(found: Iterable[Manifest]) -> Manifest:
 
 def container(found: Iterable[Manifest]) -> Manifest:
     """The worker's container."""
-    (one,) = pod(found)["spec"]["containers"]
-    worker: Manifest = one
+    worker: Manifest
+    (worker,) = pod(found)["spec"]["containers"]
     return worker
 
 
 def refusal(values: Values) -> str:
-    """What Helm says about values that are wrong."""
+    """The message with which Helm refuses these values."""
     try:
         texts(values)
     except helm_python.HelmError as error:
         return str(error)
-    raise AssertionError("these values were taken")
+    raise AssertionError("these values were accepted")

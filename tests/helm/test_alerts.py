@@ -1,4 +1,4 @@
-"""Each alert fires when it should and not a moment before, as Prometheus's own tool plays it."""
+"""Each alert fires at the right minute and not one minute before, according to promtool."""
 
 import re
 import subprocess
@@ -8,8 +8,8 @@ from typing import Any, Final
 
 import pytest
 
-from tests.helm.alerts import RULES, alerts, firing, told
-from tests.helm.chart import LEAST, manifests, merged, only
+from tests.helm.alert_rules import RULES, alerts, annotations, firing
+from tests.helm.chart import MINIMAL, manifests, merged, only
 
 Series = Mapping[str, str]
 
@@ -23,7 +23,7 @@ def metric(name: str, *, instance: str = "a", **labels: str) -> str:
     return f"recording_worker_{name}{{{written}}}"
 
 
-WELL: Final = {
+HEALTHY: Final = {
     metric("build_info"): f"1{HOURS}",
     metric("ready", check="consuming"): f"1{HOURS}",
     metric("ready", check="store"): f"1{HOURS}",
@@ -38,12 +38,12 @@ WELL: Final = {
     metric("recordings_read_overdue_seconds"): f"0{HOURS}",
     metric("sweep_last_success_timestamp_seconds", app="default"): "0+60x200",
 }
-"""A replica that has nothing to complain of, though it had once."""
+"""A healthy replica that had trouble earlier."""
 
-ABSENT: Final = {**dict.fromkeys(WELL, f"_{HOURS}")}
+ABSENT: Final = {**dict.fromkeys(HEALTHY, f"_{HOURS}")}
 
 CASES: Final[list[tuple[str, Series, str]]] = [
-    # alert, what is different, when it begins to fire
+    # alert, series that differ from a healthy replica, time when it begins to fire
     ("Absent", ABSENT, "5m"),
     ("Absent", {metric("build_info"): "1x20 _x80"}, "31m"),
     ("NoConsumer", {metric("ready", check="consuming"): f"0{HOURS}"}, "5m"),
@@ -91,59 +91,61 @@ def minute_before(at: str) -> str:
     return f"{int(at.removesuffix('m')) - 1}m"
 
 
-@pytest.mark.parametrize(("alert", "different", "at"), CASES)
-def test_an_alert_fires_alone_and_not_a_minute_before(
-    promtool: str, tmp_path: Path, alert: str, different: Series, at: str
+@pytest.mark.parametrize(("alert", "changes", "at"), CASES)
+def test_an_alert_fires_alone_and_not_a_minute_early(
+    promtool: str, tmp_path: Path, alert: str, changes: Series, at: str
 ) -> None:
-    series = {**WELL, **different}
+    series = {**HEALTHY, **changes}
     assert firing(promtool, tmp_path, series, minute_before(at)) == set()
     assert firing(promtool, tmp_path, series, at) == {f"RecordingWorker{alert}"}
 
 
-@pytest.mark.parametrize(("alert", "different", "at"), CASES)
-def test_what_an_alert_says_has_no_gap(
-    promtool: str, tmp_path: Path, alert: str, different: Series, at: str
+@pytest.mark.parametrize(("alert", "changes", "at"), CASES)
+def test_the_text_of_an_alert_is_complete(
+    promtool: str, tmp_path: Path, alert: str, changes: Series, at: str
 ) -> None:
-    notes = told(promtool, tmp_path, {**WELL, **different}, at, f"RecordingWorker{alert}")
+    notes = annotations(promtool, tmp_path, {**HEALTHY, **changes}, at, f"RecordingWorker{alert}")
     assert notes.keys() == {"summary", "description", "runbook_url"}
     for text in notes.values():
         assert not re.search(r"[{}]|<no value>|<error|%!|  |\b(of|in|for)\s+[.,]", text), text
 
 
-def test_every_alert_is_seen_to_fire() -> None:
-    assert {one["alert"] for one in alerts()} == {
+def test_every_alert_has_a_case() -> None:
+    assert {alert["alert"] for alert in alerts()} == {
         f"RecordingWorker{alert}" for alert, _, _ in CASES
     }
 
 
 @pytest.mark.parametrize("at", ["1m", "30m", "3h"])
 def test_a_healthy_worker_raises_no_alert(promtool: str, tmp_path: Path, at: str) -> None:
-    assert firing(promtool, tmp_path, WELL, at) == set()
+    assert firing(promtool, tmp_path, HEALTHY, at) == set()
 
 
-def test_a_replica_that_does_not_lead_raises_no_alert(promtool: str, tmp_path: Path) -> None:
+def test_a_replica_that_is_not_the_leader_raises_no_alert(promtool: str, tmp_path: Path) -> None:
     second = {
         metric("build_info", instance="b"): f"1{HOURS}",
         metric("leader", instance="b"): f"0{HOURS}",
         metric("sweep_last_success_timestamp_seconds", instance="b", app="default"): f"0{HOURS}",
     }
-    assert firing(promtool, tmp_path, {**WELL, **second}, "3h") == set()
+    assert firing(promtool, tmp_path, {**HEALTHY, **second}, "3h") == set()
 
 
-def test_one_of_two_replicas_that_is_scraped_is_not_absent(promtool: str, tmp_path: Path) -> None:
+def test_one_scraped_replica_is_enough_for_absent_not_to_fire(
+    promtool: str, tmp_path: Path
+) -> None:
     gone = {metric("build_info", instance="b"): "1x20 _x80"}
-    assert firing(promtool, tmp_path, {**WELL, **gone}, "40m") == set()
+    assert firing(promtool, tmp_path, {**HEALTHY, **gone}, "40m") == set()
 
 
-def test_prometheus_takes_the_rules(promtool: str) -> None:
+def test_prometheus_accepts_the_rules(promtool: str) -> None:
     done = subprocess.run(
         [promtool, "check", "rules", RULES], capture_output=True, text=True, check=False
     )
     assert done.returncode == 0, done.stdout + done.stderr
 
 
-@pytest.mark.parametrize("alert", alerts(), ids=lambda one: one["alert"])
-def test_an_alert_says_what_to_do_by_labels_that_it_has(alert: dict[str, Any]) -> None:
+@pytest.mark.parametrize("alert", alerts(), ids=lambda alert: alert["alert"])
+def test_an_alert_links_its_runbook_and_uses_only_its_own_labels(alert: dict[str, Any]) -> None:
     assert alert["labels"]["severity"] in {"critical", "warning"}
     notes = alert["annotations"]
     assert notes.keys() == {"summary", "description", "runbook_url"}
@@ -153,11 +155,11 @@ def test_an_alert_says_what_to_do_by_labels_that_it_has(alert: dict[str, Any]) -
     assert set(re.findall(r"\$labels\.(\w+)", notes["description"])) <= set(grouped[1].split(", "))
 
 
-def test_the_chart_says_where_the_runbooks_are_read() -> None:
-    where = "https://git.example.com/recording-worker/blob/main/docs/operations.md"
-    rule = {"enabled": True, "runbooks": where}
-    found = manifests(merged(LEAST, {"metrics": {"prometheusRule": rule}}))
+def test_the_chart_sets_the_url_of_the_runbooks() -> None:
+    runbooks = "https://git.example.com/recording-worker/blob/main/docs/operations.md"
+    rule = {"enabled": True, "runbooks": runbooks}
+    found = manifests(merged(MINIMAL, {"metrics": {"prometheusRule": rule}}))
     (group,) = only(found, "PrometheusRule")["spec"]["groups"]
-    assert [one["annotations"]["runbook_url"] for one in group["rules"]] == [
-        f"{where}#{one['alert'].lower()}" for one in alerts()
+    assert [rule["annotations"]["runbook_url"] for rule in group["rules"]] == [
+        f"{runbooks}#{alert['alert'].lower()}" for alert in alerts()
     ]

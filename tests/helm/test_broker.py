@@ -1,5 +1,4 @@
-"""RabbitMQ as the chart wants it: TLS with a private authority, and users that may no more than
-they must."""
+"""RabbitMQ as the chart expects it: TLS with a private authority, users with few permissions."""
 
 import json
 import re
@@ -25,9 +24,9 @@ from sandbox.services.rabbitmq_launch import ensure_rabbitmq
 from sandbox.services.rabbitmq_local import LocalNode
 from sandbox.waiting import Eventually
 from tests.e2e.worker_environment import settings
+from tests.helm.bubblewrap_pod import Pod
 from tests.helm.certificates import Authority
-from tests.helm.chart import CHART, LEAST, container, manifests, merged, of_kind, only
-from tests.helm.container import Pod
+from tests.helm.chart import CHART, MINIMAL, container, manifests, merged, of_kind, only
 from worker.broker.topology import Topology
 
 CERTIFICATES: Final = "/run/secrets/recording-worker/amqp-tls"
@@ -41,7 +40,7 @@ OPERATOR: Final = {
 
 
 class Tls:
-    """Where a broker takes TLS connections of clients that have a certificate of `authority`."""
+    """A broker's TLS port that requires client certificates of `authority`."""
 
     def __init__(self, directory: Path) -> None:
         self.authority = Authority()
@@ -67,7 +66,7 @@ def tls(tmp_path_factory: pytest.TempPathFactory) -> Tls:
 
 @pytest.fixture(scope="module")
 def broker(tls: Tls) -> Iterator[RabbitMQNode]:
-    """A broker with TLS, and users to come."""
+    """A broker with TLS."""
     scripts = ensure_rabbitmq()
     assert scripts is not None, "a broker in docker is not set up here for TLS"
     with LocalNode(scripts, configuration=tls.configuration) as node:
@@ -75,45 +74,50 @@ def broker(tls: Tls) -> Iterator[RabbitMQNode]:
 
 
 def queues(found: list[dict[str, Any]]) -> dict[str, dict[str, Any]]:
-    """What the operator would declare, by name; the type is an argument on the broker."""
+    """Arguments of the queues that the operator declares, by name. The type is one of them."""
     return {
-        one["spec"]["name"]: {
-            "x-queue-type": one["spec"]["type"],
-            **one["spec"].get("arguments", {}),
+        queue["spec"]["name"]: {
+            "x-queue-type": queue["spec"]["type"],
+            **queue["spec"].get("arguments", {}),
         }
-        for one in of_kind(found, "Queue")
+        for queue in of_kind(found, "Queue")
     }
 
 
 @pytest.mark.parametrize("delays", ["5,30,120,600", "0.5, 7.25,86400", "10"])
 @pytest.mark.parametrize("prefix", ["recording", "eu.staging_1"])
-def test_the_operator_makes_what_the_worker_needs(prefix: str, delays: str) -> None:
+def test_the_operator_declares_what_the_worker_needs(prefix: str, delays: str) -> None:
     chosen = {"WORKER_NAME_PREFIX": prefix, "WORKER_RETRY_DELAYS_SECONDS": delays}
-    found = manifests(merged(LEAST, OPERATOR, {"settings": chosen}))
+    found = manifests(merged(MINIMAL, OPERATOR, {"settings": chosen}))
     needed = Topology(prefix=prefix, retry_delays=tuple(float(step) for step in delays.split(",")))
-    assert queues(found) == {one.name: one.arguments for one in needed.queues}
-    exchanges = {one["spec"]["name"]: one["spec"]["type"] for one in of_kind(found, "Exchange")}
+    assert queues(found) == {queue.name: queue.arguments for queue in needed.queues}
+    exchanges = {
+        exchange["spec"]["name"]: exchange["spec"]["type"]
+        for exchange in of_kind(found, "Exchange")
+    }
     assert exchanges == {name: kind.value for name, kind in needed.exchanges.items()}
     bindings = {
-        (one["spec"]["source"], one["spec"]["destination"], one["spec"]["routingKey"])
-        for one in of_kind(found, "Binding")
+        (binding["spec"]["source"], binding["spec"]["destination"], binding["spec"]["routingKey"])
+        for binding in of_kind(found, "Binding")
     }
     assert bindings == {
-        (one.exchange, one.name, one.binding) for one in needed.queues if one.exchange
+        (queue.exchange, queue.name, queue.binding) for queue in needed.queues if queue.exchange
     }
     assert all(
-        one["spec"]["durable"] for kind in ("Queue", "Exchange") for one in of_kind(found, kind)
+        entity["spec"]["durable"]
+        for kind in ("Queue", "Exchange")
+        for entity in of_kind(found, kind)
     )
 
 
-def test_no_queue_goes_with_the_release() -> None:
-    for one in manifests(merged(LEAST, OPERATOR)):
-        if one["kind"] in {"Queue", "Exchange", "Binding"}:
-            assert one["metadata"]["annotations"] == {"helm.sh/resource-policy": "keep"}
+def test_queues_stay_when_the_release_is_uninstalled() -> None:
+    for manifest in manifests(merged(MINIMAL, OPERATOR)):
+        if manifest["kind"] in {"Queue", "Exchange", "Binding"}:
+            assert manifest["metadata"]["annotations"] == {"helm.sh/resource-policy": "keep"}
 
 
 def documented(purpose: str) -> list[str]:
-    """The patterns in the README for a worker that does this: configure, write, read."""
+    """The permission patterns in the README for this mode: configure, write, read."""
     (line,) = re.findall(
         rf"rabbitmqctl set_permissions .*# {purpose}$",
         (CHART / "README.md").read_text().replace("\\\n", ""),
@@ -122,24 +126,24 @@ def documented(purpose: str) -> list[str]:
     return shlex.split(line, comments=True)[-3:]
 
 
-def test_the_readme_has_the_patterns_of_the_operator() -> None:
-    allowed = only(manifests(merged(LEAST, OPERATOR)), "Permission")["spec"]["permissions"]
+def test_the_readme_and_the_operator_grant_the_same_permissions() -> None:
+    allowed = only(manifests(merged(MINIMAL, OPERATOR)), "Permission")["spec"]["permissions"]
     assert documented("verify") == [allowed["configure"], allowed["write"], allowed["read"]]
 
 
 @pytest.mark.parametrize("purpose", ["declare", "verify"])
-async def test_a_worker_works_with_the_rights_in_the_readme(
+async def test_a_worker_works_with_the_permissions_in_the_readme(
     purpose: str, broker: RabbitMQNode, names_prefix: str, tmp_path: Path
 ) -> None:
-    patterns = [one.replace("recording", names_prefix) for one in documented(purpose)]
+    patterns = [pattern.replace("recording", names_prefix) for pattern in documented(purpose)]
     broker.ctl("add_user", names_prefix, "password")
     broker.ctl("set_permissions", "-p", "/", names_prefix, *patterns)
     if purpose == "verify":
         await declare(broker.amqp_url, names_prefix)
     url = broker.amqp_url.replace("guest:guest", f"{names_prefix}:password")
     async with Sandbox(SandboxOptions(speed=20.0, seed=1)) as sandbox:
-        given = settings(url, names_prefix, sandbox, WORKER_TOPOLOGY=purpose)
-        worker = WorkerProcess(given, tmp_path)
+        environ = settings(url, names_prefix, sandbox, WORKER_TOPOLOGY=purpose)
+        worker = WorkerProcess(environ, tmp_path)
         await worker.start()
         try:
             await worker.ready()
@@ -151,7 +155,7 @@ async def test_a_worker_works_with_the_rights_in_the_readme(
 
 
 async def declare(amqp_url: str, prefix: str) -> None:
-    """What the operator, or an administrator, would have done."""
+    """Declare the topology, as the operator or an administrator would."""
     from worker.broker.admin.one_shot import connect, declare_once
 
     async with connect(amqp_url, "test") as connection:
@@ -159,7 +163,7 @@ async def declare(amqp_url: str, prefix: str) -> None:
 
 
 async def use_everything(messages: WorkerClient) -> None:
-    """Have a command executed, one retried until it expires, one buried."""
+    """Send commands until one was executed, one expired after retries, and one is a dead letter."""
     soon = (datetime.now(UTC) + timedelta(seconds=1.5)).isoformat()
     meeting = "2f1b7c3e-6a51-4f0a-9d5e-0c8f1f6f9b01"
     commands: list[dict[str, str]] = [
@@ -172,14 +176,14 @@ async def use_everything(messages: WorkerClient) -> None:
         await messages.send_raw(json.dumps(command).encode(), routing_key=command["type"])
     for kind in (Completed, CommandExpired, CommandRejected):
 
-        def came(events: list[Any], kind: type = kind) -> bool:
-            return any(isinstance(one.data, kind) for one in events)
+        def has_kind(events: list[Any], kind: type = kind) -> bool:
+            return any(isinstance(event.data, kind) for event in events)
 
-        await messages.until(came, within=20, what=kind.__name__)
+        await messages.until(has_kind, within=20, what=kind.__name__)
 
 
 @pytest.mark.usefixtures("bubblewrap")
-async def test_broker_and_database_are_used_over_tls_with_a_private_authority(
+async def test_broker_and_database_connections_use_tls_with_a_private_authority(
     tls: Tls,
     broker: RabbitMQNode,
     private_postgresql: PostgreSQLServer,
@@ -199,20 +203,20 @@ async def test_broker_and_database_are_used_over_tls_with_a_private_authority(
         f"{name}={CERTIFICATES}/{file}"
         for name, file in {"cafile": "ca.crt", "certfile": "tls.crt", "keyfile": "tls.key"}.items()
     )
-    own = {
+    certificates = {
         "ca.crt": tls.authority.certificate,
         "tls.crt": client.certificate,
         "tls.key": client.key,
     }
     secrets = {
         "broker": {"amqp-url": f"amqps://guest:guest@127.0.0.1:{tls.port}/?{files}"},
-        "tls": own,
+        "tls": certificates,
         "postgres": {"database-url": private_postgresql.url},
         "database-tls": {"ca.crt": database.certificate},
         "api": {"api-token": "token"},
     }
     (port,) = free_ports(1)
-    found = manifests(merged(LEAST, values, {"service": {"port": port}}))
+    found = manifests(merged(MINIMAL, values, {"service": {"port": port}}))
     with Pod(found, secrets, tmp_path) as running:
         declared = running.run(
             container(found), command=("recording-worker", "topology", "declare")
@@ -223,14 +227,14 @@ async def test_broker_and_database_are_used_over_tls_with_a_private_authority(
             lambda: encrypted_sessions(private_postgresql), seconds=30, what=worker.output
         )
 
-        running.change_secret("tls", {**own, "ca.crt": database.certificate})
+        running.change_secret("tls", {**certificates, "ca.crt": database.certificate})
         refused = running.run(container(found), command=("recording-worker", "topology", "check"))
         assert await refused.ended() == 1
         assert "CERTIFICATE_VERIFY_FAILED" in refused.output
 
 
 def encrypt(server: PostgreSQLServer, authority: Authority) -> None:
-    """Let a server take TLS with a certificate of this authority, and nothing else from afar."""
+    """Turn on TLS on the server, with a certificate of this authority."""
     pair = authority.pair("database")
     with psycopg.connect(server.url, autocommit=True) as connection:
         for name, text in {"server.crt": pair.certificate, "server.key": pair.key}.items():
@@ -243,7 +247,7 @@ def encrypt(server: PostgreSQLServer, authority: Authority) -> None:
 
 
 def encrypted_sessions(server: PostgreSQLServer) -> int:
-    """How many others talk to it over TLS."""
+    """The number of TLS sessions on the server."""
     with psycopg.connect(f"{server.url}?sslmode=disable") as connection:
         found = connection.execute("SELECT count(*) FROM pg_stat_ssl WHERE ssl").fetchone()
     assert found is not None

@@ -1,16 +1,16 @@
-"""There is no value that does nothing: each, when it is changed, changes what is made."""
+"""Every value has an effect: changing it changes the rendered objects."""
 
 from typing import Any, Final
 
 import pytest
 
 from tests.helm import documents
-from tests.helm.chart import LEAST, LEAST_SQLITE, Values, manifests, merged
-from tests.helm.kubernetes import faults, versions
+from tests.helm.chart import MINIMAL, MINIMAL_SQLITE, Values, manifests, merged
+from tests.helm.kubernetes_schemas import faults, versions
 from tests.helm.test_manifests import SWITCHES
 
 ON: Final = merged(
-    LEAST,
+    MINIMAL,
     *(values for name, values in SWITCHES.items() if name not in {"apps file", "hpa"}),
     {
         "image": {"digest": ""},
@@ -21,22 +21,22 @@ ON: Final = merged(
         "fullnameOverride": "",
     },
 )
-"""Everything is switched on that can be at a time."""
+"""As many switches as possible are on at the same time."""
 
-INSTEAD: Final[dict[str, Values]] = {
+PREREQUISITES: Final[dict[str, Values]] = {
     "replicas": {"autoscaling": {"kind": "none"}},
     "appsFile": {"appsFile": {"existingSecret": "apps"}},
     "autoscaling.hpa": {"autoscaling": {"kind": "hpa"}},
-    "database.volume": LEAST_SQLITE | {"autoscaling": {"kind": "none"}},
+    "database.volume": MINIMAL_SQLITE | {"autoscaling": {"kind": "none"}},
     "topologyOperator.cluster.connectionSecret": {
         "topologyOperator": {"cluster": {"name": "", "connectionSecret": "rabbit"}}
     },
     "resources": {"resources": {"limits": {"memory": "1Gi"}}},
     "serviceAccount.create": {"serviceAccount": {"name": ""}},
 }
-"""What must be otherwise for a value, or for those below it, to count."""
+"""Other values that must change for a value, or the values below it, to have an effect."""
 
-OTHER: Final[dict[str, Any]] = {
+ANOTHER: Final[dict[str, Any]] = {
     "image.digest": f"sha256:{'1' * 64}",
     "image.pullPolicy": "Always",
     "imagePullSecrets": [{"name": "another"}],
@@ -61,33 +61,33 @@ OTHER: Final[dict[str, Any]] = {
     "extraVolumes": [{"name": "more", "emptyDir": {"medium": "Memory"}}],
     "extraVolumeMounts": [{"name": "more", "mountPath": "/another"}],
 }
-"""Values for which no other one can be made up."""
+"""Another valid value, where one cannot be derived."""
 
 
-OF_MEMBERS: Final[dict[str, Values]] = {
+ANOTHER_FIELD: Final[dict[str, Values]] = {
     "probes": {"initialDelaySeconds": 7},
     "podSecurityContext": {"runAsUser": 12345},
     "securityContext": {"privileged": False},
 }
 
 
-def other(path: str, now: Any) -> Any:
-    """Another value that would be taken as well."""
-    if path in OTHER:
-        return OTHER[path]
-    if isinstance(now, bool):
-        return not now
-    if isinstance(now, int):
-        return now + 1
-    if isinstance(now, str):
-        return f"{now}a" if now else "another"
-    if isinstance(now, list):
+def another(path: str, current: Any) -> Any:
+    """Another valid value."""
+    if path in ANOTHER:
+        return ANOTHER[path]
+    if isinstance(current, bool):
+        return not current
+    if isinstance(current, int):
+        return current + 1
+    if isinstance(current, str):
+        return f"{current}a" if current else "another"
+    if isinstance(current, list):
         return [12345] if path.endswith("ports") else [{"podSelector": {}}]
-    return {**now, **OF_MEMBERS.get(path.partition(".")[0], {"another": "text"})}
+    return {**current, **ANOTHER_FIELD.get(path.partition(".")[0], {"another": "text"})}
 
 
 def at(values: Values, path: tuple[str, ...]) -> Any:
-    """What is there, or nothing."""
+    """The value at this path, or None."""
     found: Any = values
     for name in path:
         found = found.get(name) if isinstance(found, dict) else None
@@ -95,14 +95,14 @@ def at(values: Values, path: tuple[str, ...]) -> Any:
 
 
 @pytest.mark.parametrize("value", documents.values(), ids=lambda value: ".".join(value.path))
-def test_every_value_makes_a_difference_and_one_that_kubernetes_takes(
+def test_every_value_has_an_effect_that_kubernetes_accepts(
     value: documents.Value,
 ) -> None:
     path = ".".join(value.path)
-    needed = [values for name, values in INSTEAD.items() if f"{path}.".startswith(f"{name}.")]
+    needed = [values for name, values in PREREQUISITES.items() if f"{path}.".startswith(f"{name}.")]
     base = merged(ON, *needed)
-    given = at(base, value.path)
-    change: Any = other(path, value.default if given is None else given)
+    current = at(base, value.path)
+    change: Any = another(path, value.default if current is None else current)
     for name in reversed(value.path):
         change = {name: change}
     if path == "database.engine":
@@ -111,4 +111,4 @@ def test_every_value_makes_a_difference_and_one_that_kubernetes_takes(
     after = manifests(merged(base, change))
 
     assert after != manifests(base)
-    assert [fault for one in after for fault in faults(one, versions()[-1])] == []
+    assert [fault for manifest in after for fault in faults(manifest, versions()[-1])] == []

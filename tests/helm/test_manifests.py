@@ -1,4 +1,4 @@
-"""Every example and every switch renders to objects that Kubernetes would take."""
+"""Every example and every switch renders to objects that Kubernetes accepts."""
 
 from typing import Final
 
@@ -9,14 +9,14 @@ import yaml
 from tests.helm.chart import (
     CHART,
     EXAMPLES,
-    LEAST,
-    LEAST_SQLITE,
+    MINIMAL,
+    MINIMAL_SQLITE,
     Values,
     example,
     manifests,
     merged,
 )
-from tests.helm.kubernetes import faults, versions
+from tests.helm.kubernetes_schemas import faults, versions
 
 HOST: Final = {"host": "recordings.example.com"}
 PEER: Final = [{"podSelector": {"matchLabels": {"app": "prometheus"}}}]
@@ -114,44 +114,47 @@ SWITCHES: Final[dict[str, Values]] = {
 }
 CASES: Final[dict[str, Values]] = {
     **{f"example {name}": example(name) for name in EXAMPLES},
-    "least": LEAST,
-    "least on SQLite": LEAST_SQLITE,
-    **{name: merged(LEAST, values) for name, values in SWITCHES.items()},
+    "least": MINIMAL,
+    "least on SQLite": MINIMAL_SQLITE,
+    **{name: merged(MINIMAL, values) for name, values in SWITCHES.items()},
     **{
-        f"{name} on SQLite": merged(LEAST_SQLITE, SWITCHES[name])
+        f"{name} on SQLite": merged(MINIMAL_SQLITE, SWITCHES[name])
         for name in ("settings", "extras", "network policy with peers", "no resources")
     },
 }
 LINTED: Final[dict[str, Values]] = {
     "defaults": {},
     **{name: values for name, values in CASES.items() if name.startswith("example")},
-    "every switch": merged(LEAST, *SWITCHES.values()),
-    "SQLite": LEAST_SQLITE,
+    "every switch": merged(MINIMAL, *SWITCHES.values()),
+    "SQLite": MINIMAL_SQLITE,
 }
 
 
 @pytest.mark.parametrize("values", LINTED.values(), ids=LINTED)
-def test_helm_finds_nothing_to_complain_about(values: Values) -> None:
+def test_helm_lint_finds_no_fault(values: Values) -> None:
     found = helm_python.lint(CHART, values, strict=True, quiet=True)
     assert found["errors"] == []
-    assert [one for one in found["messages"] if one["severity"] > 1] == []
+    assert [message for message in found["messages"] if message["severity"] > 1] == []
 
 
 @pytest.mark.parametrize("case", CASES)
 def test_every_object_is_valid_for_the_oldest_and_the_newest_kubernetes(case: str) -> None:
     for version in (versions()[0], versions()[-1]):
         found = manifests(CASES[case], kubernetes=version)
-        assert [fault for one in found for fault in faults(one, version)] == []
-        names = [(one["apiVersion"], one["kind"], one["metadata"]["name"]) for one in found]
+        assert [fault for manifest in found for fault in faults(manifest, version)] == []
+        names = [
+            (manifest["apiVersion"], manifest["kind"], manifest["metadata"]["name"])
+            for manifest in found
+        ]
         assert len(names) == len(set(names))
 
 
-def test_the_chart_asks_for_no_older_kubernetes_than_it_was_tried_with() -> None:
-    about = yaml.safe_load((CHART / "Chart.yaml").read_text())
-    assert about["kubeVersion"] == f">={versions()[0]}.0-0"
+def test_the_chart_requires_the_oldest_kubernetes_that_is_tested() -> None:
+    chart = yaml.safe_load((CHART / "Chart.yaml").read_text())
+    assert chart["kubeVersion"] == f">={versions()[0]}.0-0"
 
 
-def test_an_unknown_member_is_a_fault() -> None:
+def test_an_unknown_field_is_a_fault() -> None:
     for manifest in manifests(CASES["keda"]):
         if "spec" in manifest:
             manifest["spec"]["nmae"] = "x"

@@ -1,4 +1,4 @@
-"""What the pods may, what they see, and what of them never changes."""
+"""What the pods may do, what they receive, and what never changes."""
 
 import json
 from ipaddress import ip_address, ip_network
@@ -9,8 +9,8 @@ import yaml
 
 from tests.helm.chart import (
     EXAMPLES,
-    LEAST,
-    LEAST_SQLITE,
+    MINIMAL,
+    MINIMAL_SQLITE,
     Manifest,
     Values,
     container,
@@ -27,7 +27,7 @@ from worker.settings.documentation import documented_settings
 
 SECRETS: Final = "/run/secrets/recording-worker"
 EVERY_CREDENTIAL: Final = merged(
-    LEAST,
+    MINIMAL,
     {
         "rabbitmq": {"tls": {"existingSecret": "broker-tls", "certKey": "c", "keyKey": "k"}},
         "database": {"tls": {"existingSecret": "postgres-tls", "certKey": "c", "keyKey": "k"}},
@@ -38,31 +38,31 @@ EVERY_CREDENTIAL: Final = merged(
 )
 
 
-REACHED: Final[dict[str, list[Values]]] = {
+TARGETS: Final[dict[str, list[Values]]] = {
     "dns": [{"port": 53, "protocol": "UDP"}, {"port": 53, "protocol": "TCP"}],
     "broker": [{"port": 5672}, {"port": 5671}],
     "database": [{"port": 5432}],
     "api": [{"port": 443}],
 }
-"""What a worker talks to, and at which ports, with a network policy as it comes."""
+"""The targets of a worker and their ports, by default."""
 
 
 def environment(found: list[Manifest]) -> dict[str, str]:
-    """What the worker's container gets, the ConfigMap's part included."""
+    """The variables of the worker's container, including those of the ConfigMap."""
     worker = container(found)
     (source,) = worker["envFrom"]
     (settings,) = [
-        one
-        for one in of_kind(found, "ConfigMap")
-        if one["metadata"]["name"] == source["configMapRef"]["name"]
+        config_map
+        for config_map in of_kind(found, "ConfigMap")
+        if config_map["metadata"]["name"] == source["configMapRef"]["name"]
     ]
-    own: dict[str, str] = {one["name"]: one["value"] for one in worker["env"]}
+    own: dict[str, str] = {variable["name"]: variable["value"] for variable in worker["env"]}
     return {**settings["data"], **own}
 
 
 def mounted(found: list[Manifest]) -> dict[str, tuple[str, str]]:
     """Each file of a Secret that the worker sees: the Secret's name and the key in it."""
-    (volume,) = [one for one in pod(found)["spec"]["volumes"] if one["name"] == "secrets"]
+    (volume,) = [volume for volume in pod(found)["spec"]["volumes"] if volume["name"] == "secrets"]
     return {
         item["path"]: (source["secret"]["name"], item["key"])
         for source in volume["projected"]["sources"]
@@ -87,14 +87,14 @@ def test_every_credential_is_a_file_of_a_secret() -> None:
     }
 
 
-def test_every_setting_that_is_a_secret_is_read_from_a_file() -> None:
+def test_every_secret_setting_is_read_from_a_file() -> None:
     variables = environment(manifests(EVERY_CREDENTIAL))
-    secret = {row.variable for row in documented_settings() if row.secret}
+    secret = {setting.variable for setting in documented_settings() if setting.secret}
     assert secret & variables.keys() == set()
     assert {f"{name}_FILE" for name in secret} <= variables.keys()
 
 
-def test_every_file_that_the_environment_names_is_there() -> None:
+def test_every_file_in_the_environment_is_mounted() -> None:
     found = manifests(EVERY_CREDENTIAL)
     named = {value for value in environment(found).values() if value.startswith("/run/")}
     there = {f"{SECRETS}/{path}" for path in mounted(found)}
@@ -108,16 +108,20 @@ def test_every_file_that_the_environment_names_is_there() -> None:
 def test_no_credential_is_in_the_environment_or_in_a_configmap(name: str) -> None:
     found = manifests(example(name))
     variables = environment(found)
-    for secret in (row.variable for row in documented_settings() if row.secret):
+    for secret in (setting.variable for setting in documented_settings() if setting.secret):
         assert not variables.get(secret, "sqlite:").partition("sqlite:")[0]
     assert "secretKeyRef" not in json.dumps(found)
     assert "secretRef" not in json.dumps(found)
     assert of_kind(found, "Secret") == []
 
 
-def test_several_apps_each_have_the_file_of_their_own_token() -> None:
+def test_each_of_several_apps_has_a_token_file_of_its_own() -> None:
     found = manifests(example("several-apps"))
-    (settings,) = [one for one in of_kind(found, "ConfigMap") if "apps.json" in one["data"]]
+    (settings,) = [
+        config_map
+        for config_map in of_kind(found, "ConfigMap")
+        if "apps.json" in config_map["data"]
+    ]
     apps = json.loads(settings["data"]["apps.json"])
     assert apps["eu"] == {
         "account_id": "0123456789abcdef0123456789abcdef",
@@ -130,9 +134,9 @@ def test_several_apps_each_have_the_file_of_their_own_token() -> None:
     assert environment(found)["WORKER_APPS_FILE"] == "/etc/recording-worker/apps.json"
 
 
-def test_a_large_number_reaches_the_worker_in_digits() -> None:
+def test_a_large_number_is_written_in_digits() -> None:
     settings = {"WORKER_MAX_COMMAND_BYTES": 134_217_728, "WORKER_SWEEP_INTERVAL_SECONDS": 0.05}
-    variables = environment(manifests(merged(LEAST, {"settings": settings})))
+    variables = environment(manifests(merged(MINIMAL, {"settings": settings})))
     assert variables["WORKER_MAX_COMMAND_BYTES"] == "134217728"
     assert variables["WORKER_SWEEP_INTERVAL_SECONDS"] == "0.05"
 
@@ -151,19 +155,19 @@ def annotation(values: Values) -> str:
     ],
 )
 def test_pods_are_replaced_when_a_setting_changes(change: Values) -> None:
-    assert annotation(LEAST) != annotation(merged(LEAST, change))
-    assert annotation(LEAST) == annotation(merged(LEAST, {"replicas": 3}))
+    assert annotation(MINIMAL) != annotation(merged(MINIMAL, change))
+    assert annotation(MINIMAL) == annotation(merged(MINIMAL, {"replicas": 3}))
 
 
-@pytest.mark.parametrize("values", [LEAST, LEAST_SQLITE])
-def test_what_cannot_change_has_nothing_that_changes(values: Values) -> None:
+@pytest.mark.parametrize("values", [MINIMAL, MINIMAL_SQLITE])
+def test_immutable_fields_do_not_depend_on_values(values: Values) -> None:
     """A selector and a claim's labels are immutable: an upgrade that touches them fails."""
     changed = {
         "commonLabels": {"team": "meetings"},
         "podLabels": {"a": "b"},
         "image": {"tag": "9.9.9"},
     }
-    before, after = (workload(manifests(each)) for each in (values, merged(values, changed)))
+    before, after = (workload(manifests(variant)) for variant in (values, merged(values, changed)))
     fixed = {"app.kubernetes.io/name", "app.kubernetes.io/instance", "app.kubernetes.io/component"}
     assert before["spec"]["selector"] == after["spec"]["selector"]
     assert before["spec"]["selector"]["matchLabels"].keys() == fixed
@@ -172,47 +176,47 @@ def test_what_cannot_change_has_nothing_that_changes(values: Values) -> None:
         assert claim["metadata"]["labels"].keys() == fixed
 
 
-def test_the_service_does_not_lead_to_the_test_pod() -> None:
-    found = manifests(LEAST)
+def test_the_service_does_not_select_the_test_pod() -> None:
+    found = manifests(MINIMAL)
     selector = only(found, "Service")["spec"]["selector"]
     assert selector.items() <= pod(found)["metadata"]["labels"].items()
     assert not selector.items() <= only(found, "Pod")["metadata"]["labels"].items()
 
 
-@pytest.mark.parametrize("values", [LEAST, LEAST_SQLITE])
-def test_a_pod_may_nothing(values: Values) -> None:
+@pytest.mark.parametrize("values", [MINIMAL, MINIMAL_SQLITE])
+def test_a_pod_has_no_privileges(values: Values) -> None:
     found = manifests(values)
     for spec in (pod(found)["spec"], only(found, "Pod")["spec"]):
         assert spec["automountServiceAccountToken"] is False
         assert spec["securityContext"]["runAsNonRoot"] is True
         assert spec["securityContext"]["seccompProfile"] == {"type": "RuntimeDefault"}
-        for one in spec["containers"]:
-            assert one["securityContext"] == {
+        for container_spec in spec["containers"]:
+            assert container_spec["securityContext"] == {
                 "allowPrivilegeEscalation": False,
                 "readOnlyRootFilesystem": True,
                 "capabilities": {"drop": ["ALL"]},
             }
-            assert one["resources"]["requests"].keys() == {"cpu", "memory"}
+            assert container_spec["resources"]["requests"].keys() == {"cpu", "memory"}
     assert only(found, "ServiceAccount")["automountServiceAccountToken"] is False
 
 
 @pytest.mark.parametrize(("seconds", "grace"), [(None, 45), (90, 105), (0.5, 16)])
-def test_kubernetes_waits_longer_than_the_worker_drains(seconds: Any, grace: int) -> None:
+def test_the_grace_period_is_longer_than_the_shutdown(seconds: Any, grace: int) -> None:
     settings = {} if seconds is None else {"WORKER_SHUTDOWN_SECONDS": seconds}
-    found = manifests(merged(LEAST, {"settings": settings}))
+    found = manifests(merged(MINIMAL, {"settings": settings}))
     assert pod(found)["spec"]["terminationGracePeriodSeconds"] == grace
 
 
-def test_replicas_are_left_to_whatever_scales_them() -> None:
-    scaled = merged(LEAST, {"autoscaling": {"kind": "hpa"}})
-    assert workload(manifests(LEAST))["spec"]["replicas"] == 2
+def test_replicas_are_not_set_with_autoscaling() -> None:
+    scaled = merged(MINIMAL, {"autoscaling": {"kind": "hpa"}})
+    assert workload(manifests(MINIMAL))["spec"]["replicas"] == 2
     assert "replicas" not in workload(manifests(scaled))["spec"]
 
 
-def test_commands_in_work_count_as_load() -> None:
+def test_commands_in_progress_count_as_load() -> None:
     values = {"autoscaling": {"kind": "keda", "keda": {"existingSecret": "management"}}}
     prefixed = {"settings": {"WORKER_NAME_PREFIX": "staging"}}
-    (trigger,) = only(manifests(merged(LEAST, values, prefixed)), "ScaledObject")["spec"][
+    (trigger,) = only(manifests(merged(MINIMAL, values, prefixed)), "ScaledObject")["spec"][
         "triggers"
     ]
     assert trigger["metadata"]["protocol"] == "http"
@@ -221,16 +225,16 @@ def test_commands_in_work_count_as_load() -> None:
 
 
 @pytest.mark.parametrize(
-    "door",
+    "exposure",
     [
         {"ingress": {"enabled": True}},
         {"httpRoute": {"enabled": True, "parentRefs": [{"name": "public"}]}},
     ],
 )
-def test_only_webhooks_come_in_from_outside(door: dict[str, Any]) -> None:
-    values = merged(LEAST, {"webhooks": {"host": "recordings.example.com", **door}})
+def test_only_the_webhook_path_is_exposed(exposure: dict[str, Any]) -> None:
+    values = merged(MINIMAL, {"webhooks": {"host": "recordings.example.com", **exposure}})
     found = manifests(values)
-    kind = "Ingress" if "ingress" in door else "HTTPRoute"
+    kind = "Ingress" if "ingress" in exposure else "HTTPRoute"
     text = yaml.safe_dump(only(found, kind)["spec"])
     assert "/webhooks/realtimekit" in text
     assert "/metrics" not in text
@@ -238,61 +242,61 @@ def test_only_webhooks_come_in_from_outside(door: dict[str, Any]) -> None:
     assert environment(found)["WORKER_PUBLIC_URL"] == "https://recordings.example.com"
 
 
-def test_nobody_comes_in_who_is_not_named() -> None:
-    policy = only(manifests(merged(LEAST, {"networkPolicy": {"enabled": True}})), "NetworkPolicy")
+def test_no_peer_may_connect_by_default() -> None:
+    policy = only(manifests(merged(MINIMAL, {"networkPolicy": {"enabled": True}})), "NetworkPolicy")
     assert policy["spec"]["policyTypes"] == ["Ingress", "Egress"]
     assert policy["spec"]["ingress"] == []
 
 
-def test_out_goes_what_is_for_names_the_broker_the_database_and_the_api_and_nothing_else() -> None:
-    peers = {name: [{"podSelector": {"matchLabels": {"is": name}}}] for name in REACHED}
+def test_egress_is_limited_to_dns_broker_database_and_api() -> None:
+    peers = {name: [{"podSelector": {"matchLabels": {"is": name}}}] for name in TARGETS}
     policy = {"enabled": True, **{name: {"to": peer} for name, peer in peers.items()}}
-    found = manifests(merged(LEAST, {"networkPolicy": policy}))
+    found = manifests(merged(MINIMAL, {"networkPolicy": policy}))
     spec = only(found, "NetworkPolicy")["spec"]
     assert [(rule["to"], rule["ports"]) for rule in spec["egress"]] == [
-        (peers[name], ports) for name, ports in REACHED.items()
+        (peers[name], ports) for name, ports in TARGETS.items()
     ]
     for labels in (pod(found)["metadata"]["labels"], only(found, "Pod")["metadata"]["labels"]):
         assert spec["podSelector"]["matchLabels"].items() <= labels.items()
 
 
-def test_in_come_scrapes_and_webhooks_at_the_one_port_and_nothing_else() -> None:
+def test_ingress_is_limited_to_scrapes_and_webhooks_at_one_port() -> None:
     scraper, controller = ({"podSelector": {"matchLabels": {"is": name}}} for name in "ab")
     policy = {"enabled": True, "scrapeFrom": [scraper], "webhooksFrom": [controller]}
-    found = manifests(merged(LEAST, {"networkPolicy": policy}))
+    found = manifests(merged(MINIMAL, {"networkPolicy": policy}))
     assert only(found, "NetworkPolicy")["spec"]["ingress"] == [
         {"from": [scraper, controller], "ports": [{"port": "http"}]}
     ]
-    assert [one["name"] for one in container(found)["ports"]] == ["http"]
+    assert [port["name"] for port in container(found)["ports"]] == ["http"]
 
 
-def test_unless_told_otherwise_the_api_is_looked_for_outside_the_cluster_only() -> None:
-    spec = only(manifests(merged(LEAST, {"networkPolicy": {"enabled": True}})), "NetworkPolicy")
-    (api,) = [one for one in spec["spec"]["egress"] if one["ports"] == REACHED["api"]]
-    blocks = [one["ipBlock"] for one in api["to"]]
-    assert [one["cidr"] for one in blocks] == ["0.0.0.0/0", "::/0"]
-    inside = [ip_network(each) for one in blocks for each in one["except"]]
+def test_by_default_the_api_is_outside_the_cluster() -> None:
+    spec = only(manifests(merged(MINIMAL, {"networkPolicy": {"enabled": True}})), "NetworkPolicy")
+    (api,) = [rule for rule in spec["spec"]["egress"] if rule["ports"] == TARGETS["api"]]
+    blocks = [peer["ipBlock"] for peer in api["to"]]
+    assert [block["cidr"] for block in blocks] == ["0.0.0.0/0", "::/0"]
+    inside = [ip_network(network) for block in blocks for network in block["except"]]
     for address in ("10.96.0.1", "172.20.0.1", "192.168.1.1", "169.254.169.254", "fd00::1"):
         assert any(ip_address(address) in network for network in inside)
 
 
-def test_on_sqlite_nothing_goes_out_to_a_database() -> None:
+def test_sqlite_needs_no_egress_to_a_database() -> None:
     values = {"networkPolicy": {"enabled": True}}
-    for least, expected in ((LEAST, True), (LEAST_SQLITE, False)):
+    for least, expected in ((MINIMAL, True), (MINIMAL_SQLITE, False)):
         policy = only(manifests(merged(least, values)), "NetworkPolicy")
-        ports = [one["port"] for rule in policy["spec"]["egress"] for one in rule["ports"]]
+        ports = [port["port"] for rule in policy["spec"]["egress"] for port in rule["ports"]]
         assert (5432 in ports) is expected
 
 
-def test_an_unready_pod_does_not_keep_a_node_from_being_drained() -> None:
+def test_a_pod_that_is_not_ready_does_not_block_a_drain() -> None:
     policy = "unhealthyPodEvictionPolicy"
-    assert only(manifests(LEAST), "PodDisruptionBudget")["spec"][policy] == "AlwaysAllow"
-    older = only(manifests(LEAST, kubernetes="1.25"), "PodDisruptionBudget")
+    assert only(manifests(MINIMAL), "PodDisruptionBudget")["spec"][policy] == "AlwaysAllow"
+    older = only(manifests(MINIMAL, kubernetes="1.25"), "PodDisruptionBudget")
     assert policy not in older["spec"]
 
 
-@pytest.mark.parametrize("values", [LEAST, LEAST_SQLITE])
-def test_the_notes_say_what_to_do_next(values: Values) -> None:
+@pytest.mark.parametrize("values", [MINIMAL, MINIMAL_SQLITE])
+def test_the_notes_have_the_next_steps(values: Values) -> None:
     notes = texts(values)["NOTES.txt"]
     kind = workload(manifests(values))["kind"].lower()
     assert f"rollout status {kind}/rw-recording-worker" in notes

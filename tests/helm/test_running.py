@@ -1,4 +1,4 @@
-"""What the chart renders works when it is run: read-only, not root, its secrets in files."""
+"""The rendered pods work when they run: read-only, without root, with secrets in files."""
 
 import asyncio
 import json
@@ -15,9 +15,10 @@ from sandbox.services.ports import free_ports
 from sandbox.services.postgresql import PostgreSQLServer
 from sandbox.waiting import Eventually
 from tests.e2e.stuck_relay_worker import STUCK_RELAY_MODULE
+from tests.helm.bubblewrap_pod import Container, Pod
 from tests.helm.chart import (
-    LEAST,
-    LEAST_SQLITE,
+    MINIMAL,
+    MINIMAL_SQLITE,
     Manifest,
     Values,
     container,
@@ -26,7 +27,6 @@ from tests.helm.chart import (
     only,
     pod,
 )
-from tests.helm.container import Container, Pod
 from tests.integration.trace_collector import TraceCollector
 
 pytestmark = pytest.mark.usefixtures("bubblewrap")
@@ -42,7 +42,7 @@ async def api() -> AsyncIterator[Sandbox]:
 
 @pytest.fixture
 def quick(api: Sandbox, names_prefix: str) -> Values:
-    """Values with which a worker talks to the emulated API and looks often."""
+    """Values for a worker that uses the emulated API and sweeps often."""
     (port,) = free_ports(1)
     return {
         "service": {"port": port},
@@ -56,7 +56,7 @@ def quick(api: Sandbox, names_prefix: str) -> Values:
 
 
 async def answer(url: str) -> tuple[int, Any]:
-    """Status and body; 0 when nobody answers."""
+    """Status and body; status 0 when nothing listens."""
     try:
         async with aiohttp.ClientSession() as http, http.get(url) as response:
             return response.status, await response.json()
@@ -64,7 +64,7 @@ async def answer(url: str) -> tuple[int, Any]:
         return 0, None
 
 
-async def passes(worker: Container, probe: str, eventually: Eventually) -> None:
+async def wait_for_probe(worker: Container, probe: str, eventually: Eventually) -> None:
     """Wait until the worker passes a probe of its manifest."""
 
     async def passed_or_ended() -> bool:
@@ -75,9 +75,9 @@ async def passes(worker: Container, probe: str, eventually: Eventually) -> None:
     assert worker.running, worker.output
 
 
-async def starts(running: Pod, found: list[Manifest], *members: str) -> None:
-    """A start command is sent from the pod's own image, and executed."""
-    sent = running.run(container(found), command=(*START, *members, "--wait"))
+async def send_start(running: Pod, found: list[Manifest], *flags: str) -> None:
+    """Send a start command from the pod's own image, and wait for its success."""
+    sent = running.run(container(found), command=(*START, *flags, "--wait"))
     assert await sent.ended() == 0, sent.output
 
 
@@ -90,7 +90,7 @@ async def test_the_deployment_works_and_passes_its_probes(
     eventually: Eventually,
 ) -> None:
     url = postgresql.new_database()
-    found = manifests(merged(LEAST, quick))
+    found = manifests(merged(MINIMAL, quick))
     api.tokens.revoke("former-token")
     secrets = {
         "broker": {"amqp-url": amqp_url},
@@ -99,19 +99,19 @@ async def test_the_deployment_works_and_passes_its_probes(
     }
     with Pod(found, secrets, tmp_path) as running:
         worker = running.run(container(found))
-        await passes(worker, "startupProbe", eventually)
+        await wait_for_probe(worker, "startupProbe", eventually)
         sent = running.run(container(found), command=(*START, "--wait"))
 
         async def the_token_is_refused() -> bool:
             status, body = await answer(worker.url("readinessProbe"))
             return status == 503 and not body["checks"]["api"]["ok"]
 
-        # A token that was revoked: unready, not dead. A changed Secret is enough to go on.
+        # With a revoked token the worker is not ready, but alive. A changed Secret is enough.
         await eventually(the_token_is_refused, seconds=30)
         assert (await answer(worker.url("livenessProbe")))[0] == 200
         running.change_secret("api", {"api-token": "fresh-token"})
         assert await sent.ended() == 0, sent.output
-        await passes(worker, "readinessProbe", eventually)
+        await wait_for_probe(worker, "readinessProbe", eventually)
 
         environment = Path(f"/proc/{worker.pid}/environ").read_text()
         for secret in (amqp_url, url, "former-token", "fresh-token"):
@@ -127,7 +127,7 @@ async def test_the_deployment_works_and_passes_its_probes(
     postgresql.drop_database(url)
 
 
-async def test_traces_go_to_a_collector_with_the_headers_of_a_secret(
+async def test_traces_are_exported_with_the_headers_of_a_secret(
     quick: Values, amqp_url: str, tmp_path: Path, eventually: Eventually
 ) -> None:
     async with TraceCollector() as collector:
@@ -135,7 +135,7 @@ async def test_traces_go_to_a_collector_with_the_headers_of_a_secret(
             "settings": {"OTEL_EXPORTER_OTLP_ENDPOINT": collector.url},
             "tracing": {"existingSecret": "traces"},
         }
-        found = manifests(merged(LEAST_SQLITE, quick, traced))
+        found = manifests(merged(MINIMAL_SQLITE, quick, traced))
         secrets = {
             "broker": {"amqp-url": amqp_url},
             "api": {"api-token": "token"},
@@ -143,23 +143,25 @@ async def test_traces_go_to_a_collector_with_the_headers_of_a_secret(
         }
         with Pod(found, secrets, tmp_path) as running:
             worker = running.run(container(found))
-            await passes(worker, "readinessProbe", eventually)
-            await starts(running, found)
+            await wait_for_probe(worker, "readinessProbe", eventually)
+            await send_start(running, found)
             worker.terminate()
             assert await worker.ended() == 0, worker.output
             assert "of-the-collector" not in worker.output
-        assert {one["Authorization"] for one in collector.headers} == {"Bearer of-the-collector"}
+        assert {headers["Authorization"] for headers in collector.headers} == {
+            "Bearer of-the-collector"
+        }
 
 
 async def test_the_statefulset_keeps_its_state_on_the_volume(
     quick: Values, amqp_url: str, tmp_path: Path, eventually: Eventually
 ) -> None:
-    found = manifests(merged(LEAST_SQLITE, quick))
+    found = manifests(merged(MINIMAL_SQLITE, quick))
     secrets = {"broker": {"amqp-url": amqp_url}, "api": {"api-token": "token"}}
     with Pod(found, secrets, tmp_path) as running:
         worker = running.run(container(found))
-        await passes(worker, "readinessProbe", eventually)
-        await starts(running, found)
+        await wait_for_probe(worker, "readinessProbe", eventually)
+        await send_start(running, found)
         worker.terminate()
         assert await worker.ended() == 0, worker.output
         assert (tmp_path / "state" / "state.db").exists()
@@ -168,7 +170,7 @@ async def test_the_statefulset_keeps_its_state_on_the_volume(
         assert MEETING in shown.output
 
 
-async def test_a_worker_that_is_stuck_is_ended_by_its_probe_and_the_next_one_does_its_work(
+async def test_a_stuck_worker_fails_its_probe_and_the_next_one_does_its_work(
     quick: Values, amqp_url: str, tmp_path: Path, eventually: Eventually
 ) -> None:
     probe = {"periodSeconds": 1, "timeoutSeconds": 1, "failureThreshold": 3}
@@ -178,11 +180,11 @@ async def test_a_worker_that_is_stuck_is_ended_by_its_probe_and_the_next_one_doe
         "shutdownMarginSeconds": 5,
         "extraEnv": [{"name": "STUCK_FILE", "value": "/var/lib/recording-worker/stuck"}],
     }
-    found = manifests(merged(LEAST_SQLITE, quick, stuck))
+    found = manifests(merged(MINIMAL_SQLITE, quick, stuck))
     secrets = {"broker": {"amqp-url": amqp_url}, "api": {"api-token": "token"}}
     with Pod(found, secrets, tmp_path) as running:
         worker = running.run(container(found), command=("python", "-m", *STUCK_RELAY_MODULE))
-        await passes(worker, "readinessProbe", eventually)
+        await wait_for_probe(worker, "readinessProbe", eventually)
         (tmp_path / "state" / "stuck").write_text("blocks")
         async with asyncio.timeout(60):
             await worker.fails("livenessProbe")
@@ -197,7 +199,7 @@ async def test_a_worker_that_is_stuck_is_ended_by_its_probe_and_the_next_one_doe
         (tmp_path / "state" / "stuck").unlink()
         following = running.run(container(found))
         assert await sent.ended() == 0, sent.output
-        await passes(following, "livenessProbe", eventually)
+        await wait_for_probe(following, "livenessProbe", eventually)
 
 
 async def test_each_of_several_apps_uses_its_own_token(
@@ -209,7 +211,7 @@ async def test_each_of_several_apps_uses_its_own_token(
         for name in ("eu", "trials")
     }
     none = {"realtimekit": {"accountId": "", "appId": "", "existingSecret": ""}, "apps": apps}
-    found = manifests(merged(LEAST_SQLITE, quick, none))
+    found = manifests(merged(MINIMAL_SQLITE, quick, none))
     secrets = {
         "broker": {"amqp-url": amqp_url},
         "eu": {"api-token": "good"},
@@ -217,9 +219,9 @@ async def test_each_of_several_apps_uses_its_own_token(
     }
     with Pod(found, secrets, tmp_path) as running:
         worker = running.run(container(found))
-        await passes(worker, "readinessProbe", eventually)
+        await wait_for_probe(worker, "readinessProbe", eventually)
 
-        await starts(running, found, "--field", "app=eu")
+        await send_start(running, found, "--field", "app=eu")
         running.run(container(found), command=(*START, "--field", "app=trials"))
 
         async def one_of_two_is_in_trouble() -> bool:
@@ -233,14 +235,14 @@ async def test_each_of_several_apps_uses_its_own_token(
 async def test_the_worker_cannot_write_outside_its_volumes(
     quick: Values, amqp_url: str, tmp_path: Path
 ) -> None:
-    found = manifests(merged(LEAST_SQLITE, quick))
+    found = manifests(merged(MINIMAL_SQLITE, quick))
     secrets = {"broker": {"amqp-url": amqp_url}, "api": {"api-token": "token"}}
     look = "import os, json; print(json.dumps([os.getuid(), os.access('/etc', os.W_OK), "
     look += "os.access('/', os.W_OK), os.access('/run/secrets/recording-worker', os.W_OK), "
     look += "os.access('/tmp', os.W_OK), os.access('/var/lib/recording-worker', os.W_OK)]))"
     with Pod(found, secrets, tmp_path) as running:
-        asked = running.run(container(found), command=("python", "-c", look))
-        assert await asked.ended() == 0, asked.output
-        uid, *writable = json.loads(asked.output)
+        probe = running.run(container(found), command=("python", "-c", look))
+        assert await probe.ended() == 0, probe.output
+        uid, *writable = json.loads(probe.output)
     assert uid != 0
     assert writable == [False, False, False, True, True]

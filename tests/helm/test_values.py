@@ -1,10 +1,10 @@
-"""What is wrong with the values is told by name, and nothing is rendered."""
+"""Wrong values are refused by name, and nothing is rendered."""
 
 from typing import Any, Final
 
 import pytest
 
-from tests.helm.chart import LEAST, LEAST_SQLITE, Values, merged, refusal
+from tests.helm.chart import MINIMAL, MINIMAL_SQLITE, Values, merged, refusal
 from tests.helm.documents import schema
 from worker.settings.settings import Settings
 from worker.settings.variables import variables_of
@@ -16,7 +16,7 @@ def at(path: str, value: Any) -> Values:
     return {first: at(rest, value) if rest else value}
 
 
-SPOILT: Final[dict[str, Any]] = {
+WRONG_VALUES: Final[dict[str, Any]] = {
     "replicas": "two",
     "replica": 2,
     "image.pullPolicy": "Sometimes",
@@ -53,101 +53,101 @@ SPOILT: Final[dict[str, Any]] = {
 }
 
 
-@pytest.mark.parametrize("path", SPOILT)
-def test_a_wrong_value_is_refused_by_its_name(path: str) -> None:
-    told = refusal(merged(LEAST, at(path, SPOILT[path])))
-    assert path.rpartition(".")[2] in told
-    assert "/".join(path.split(".")[:-1]) in told
+@pytest.mark.parametrize("path", WRONG_VALUES)
+def test_a_wrong_value_is_refused_by_name(path: str) -> None:
+    message = refusal(merged(MINIMAL, at(path, WRONG_VALUES[path])))
+    assert path.rpartition(".")[2] in message
+    assert "/".join(path.split(".")[:-1]) in message
 
 
-TOGETHER: Final[dict[str, tuple[Values, str]]] = {
+CONTRADICTIONS: Final[dict[str, tuple[Values, str]]] = {
     "more than one replica on SQLite": (
-        merged(LEAST_SQLITE, {"replicas": 2}),
+        merged(MINIMAL_SQLITE, {"replicas": 2}),
         "replicas: an SQLite file serves one replica, not 2",
     ),
-    "SQLite that is scaled": (
-        merged(LEAST_SQLITE, {"autoscaling": {"kind": "hpa"}}),
+    "SQLite with autoscaling": (
+        merged(MINIMAL_SQLITE, {"autoscaling": {"kind": "hpa"}}),
         "autoscaling.kind: an SQLite file serves one replica",
     ),
-    "no database": (merged(LEAST, at("database.existingSecret", "")), "database.existingSecret:"),
-    "no broker": (merged(LEAST, at("rabbitmq.existingSecret", "")), "rabbitmq.existingSecret:"),
-    "no app id": (merged(LEAST, at("realtimekit.appId", "")), "realtimekit.appId:"),
+    "no database": (merged(MINIMAL, at("database.existingSecret", "")), "database.existingSecret:"),
+    "no broker": (merged(MINIMAL, at("rabbitmq.existingSecret", "")), "rabbitmq.existingSecret:"),
+    "no app id": (merged(MINIMAL, at("realtimekit.appId", "")), "realtimekit.appId:"),
     "no token": (
-        merged(LEAST, at("realtimekit.existingSecret", "")),
+        merged(MINIMAL, at("realtimekit.existingSecret", "")),
         "realtimekit.existingSecret:",
     ),
     "apps twice": (
         merged(
-            LEAST,
+            MINIMAL,
             at("apps.eu", {"accountId": "a", "appId": "b", "existingSecret": "c"}),
             at("appsFile.existingSecret", "apps"),
         ),
         "apps, appsFile.existingSecret: set only one of them",
     ),
     "a certificate without its key": (
-        merged(LEAST, at("rabbitmq.tls", {"existingSecret": "tls", "certKey": "tls.crt"})),
+        merged(MINIMAL, at("rabbitmq.tls", {"existingSecret": "tls", "certKey": "tls.crt"})),
         "rabbitmq.tls.certKey, rabbitmq.tls.keyKey:",
     ),
-    "webhooks from nowhere": (
-        merged(LEAST, at("webhooks.ingress.enabled", True)),
+    "webhooks without a host": (
+        merged(MINIMAL, at("webhooks.ingress.enabled", True)),
         "webhooks.host:",
     ),
     "a route without a Gateway": (
-        merged(LEAST, at("webhooks", {"host": "a.example", "httpRoute": {"enabled": True}})),
+        merged(MINIMAL, at("webhooks", {"host": "a.example", "httpRoute": {"enabled": True}})),
         "webhooks.httpRoute.parentRefs:",
     ),
-    "fewer than the fewest": (
-        merged(LEAST, at("autoscaling", {"kind": "hpa", "minReplicas": 5, "maxReplicas": 4})),
+    "a minimum above the maximum": (
+        merged(MINIMAL, at("autoscaling", {"kind": "hpa", "minReplicas": 5, "maxReplicas": 4})),
         "autoscaling.minReplicas: 5 is above autoscaling.maxReplicas, 4",
     ),
-    "KEDA without the broker": (
-        merged(LEAST, at("autoscaling.kind", "keda")),
+    "KEDA without the management API": (
+        merged(MINIMAL, at("autoscaling.kind", "keda")),
         "autoscaling.keda.existingSecret:",
     ),
     "a topology without a cluster": (
-        merged(LEAST, at("topologyOperator.enabled", True)),
+        merged(MINIMAL, at("topologyOperator.enabled", True)),
         "topologyOperator.cluster:",
     ),
     "a secret in the environment": (
-        merged(LEAST, {"extraEnv": [{"name": "DATABASE_URL", "value": "postgresql://…"}]}),
+        merged(MINIMAL, {"extraEnv": [{"name": "DATABASE_URL", "value": "postgresql://…"}]}),
         "extraEnv: DATABASE_URL must come from a Secret",
     ),
     "headers for traces in the environment": (
-        merged(LEAST, {"extraEnv": [{"name": "OTEL_EXPORTER_OTLP_HEADERS", "value": "a=b"}]}),
+        merged(MINIMAL, {"extraEnv": [{"name": "OTEL_EXPORTER_OTLP_HEADERS", "value": "a=b"}]}),
         "extraEnv: OTEL_EXPORTER_OTLP_HEADERS must come from a Secret",
     ),
 }
 
 
-@pytest.mark.parametrize("case", TOGETHER)
-def test_values_that_do_not_go_together_are_told(case: str) -> None:
-    values, words = TOGETHER[case]
+@pytest.mark.parametrize("case", CONTRADICTIONS)
+def test_contradictory_values_are_refused_by_name(case: str) -> None:
+    values, words = CONTRADICTIONS[case]
     assert words in refusal(values)
 
 
-def test_all_that_does_not_go_together_is_told_at_once() -> None:
-    told = refusal({"database": {"engine": "sqlite"}, "autoscaling": {"kind": "hpa"}})
+def test_all_contradictions_are_listed_at_once() -> None:
+    message = refusal({"database": {"engine": "sqlite"}, "autoscaling": {"kind": "hpa"}})
     for name in ("replicas", "autoscaling.kind", "rabbitmq.existingSecret", "realtimekit.appId"):
-        assert f"- {name}:" in told
+        assert f"- {name}:" in message
 
 
 SETTINGS: Final = schema()["properties"]["settings"]["properties"]
-PARSERS: Final = {each.name: each.parse for each in variables_of(Settings).values()}
+PARSERS: Final = {variable.name: variable.parse for variable in variables_of(Settings).values()}
 
 
-@pytest.mark.parametrize("name", [name for name, it in SETTINGS.items() if "minimum" in it])
-def test_a_setting_has_the_bounds_of_the_worker(name: str) -> None:
-    least, most = SETTINGS[name]["minimum"], SETTINGS[name]["maximum"]
-    for value in (least, most):
+@pytest.mark.parametrize("name", [name for name, rule in SETTINGS.items() if "minimum" in rule])
+def test_the_schema_has_the_bounds_of_the_worker(name: str) -> None:
+    minimum, maximum = SETTINGS[name]["minimum"], SETTINGS[name]["maximum"]
+    for value in (minimum, maximum):
         assert PARSERS[name](str(value)) == value
-    for value in (least - 1, most + 1):
+    for value in (minimum - 1, maximum + 1):
         with pytest.raises(ValueError, match="must be"):
             PARSERS[name](str(value))
-        assert name in refusal(merged(LEAST, {"settings": {name: value}}))
+        assert name in refusal(merged(MINIMAL, {"settings": {name: value}}))
 
 
-@pytest.mark.parametrize("name", [name for name, it in SETTINGS.items() if "enum" in it])
-def test_a_setting_has_the_words_of_the_worker(name: str) -> None:
+@pytest.mark.parametrize("name", [name for name, rule in SETTINGS.items() if "enum" in rule])
+def test_the_schema_has_the_choices_of_the_worker(name: str) -> None:
     for word in SETTINGS[name]["enum"]:
         PARSERS[name](str(word).lower())
-    assert name in refusal(merged(LEAST, {"settings": {name: "nonsense"}}))
+    assert name in refusal(merged(MINIMAL, {"settings": {name: "nonsense"}}))

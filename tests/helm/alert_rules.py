@@ -1,4 +1,4 @@
-"""The alerts of the chart, and Prometheus's own tool to play time to them."""
+"""The alerts of the chart, evaluated on made-up series by promtool, the tool of Prometheus."""
 
 import json
 import re
@@ -13,19 +13,19 @@ from tests.helm.chart import CHART
 
 RULES: Final = CHART / "files" / "alerts.yaml"
 _ALERT: Final = re.compile(r'alertname="(\w+)"')
-_NOTE: Final = re.compile(r'(\w+)=("(?:[^"\\]|\\.)*")')
+_ANNOTATION: Final = re.compile(r'(\w+)=("(?:[^"\\]|\\.)*")')
 _METRIC: Final = re.compile(r"\brecording_worker_\w+")
 
 
 def alerts() -> list[dict[str, Any]]:
-    """Each alert as it is written."""
+    """The rules of all alerts."""
     (group,) = yaml.safe_load(RULES.read_text())["groups"]
     found: list[dict[str, Any]] = group["rules"]
     return found
 
 
 def metrics_in(text: str) -> set[str]:
-    """The worker's metrics that queries name."""
+    """The metrics of the worker that the text names."""
     return set(_METRIC.findall(text))
 
 
@@ -34,36 +34,34 @@ def firing(promtool: str, directory: Path, series: Mapping[str, str], at: str) -
 
     `series` are as promtool writes them, such as `0x10` or `0+1x60`.
     """
-    asked = {
+    query = {
         "expr": 'count by (alertname) (ALERTS{alertstate="firing"})',
         "eval_time": at,
         "exp_samples": [{"labels": '{alertname="unexpected"}', "value": 0}],
     }
-    return set(_ALERT.findall(_got(promtool, directory, series, {"promql_expr_test": [asked]})))
+    return set(_ALERT.findall(_got(promtool, directory, series, {"promql_expr_test": [query]})))
 
 
-def told(
+def annotations(
     promtool: str, directory: Path, series: Mapping[str, str], at: str, alert: str
 ) -> dict[str, str]:
-    """The annotations of an alert that fires, as whoever is woken reads them."""
-    asked = {
+    """The rendered annotations of an alert that fires at this time."""
+    expectation = {
         "alertname": alert,
         "eval_time": at,
         "exp_alerts": [{"exp_labels": {"un": "expected"}}],
     }
-    got = _got(promtool, directory, series, {"alert_rule_test": [asked]})
-    annotations = re.search(r"Annotations:\{(.*)\}", got)
-    assert annotations, got
-    return {name: json.loads(text) for name, text in _NOTE.findall(annotations[1])}
+    got = _got(promtool, directory, series, {"alert_rule_test": [expectation]})
+    rendered = re.search(r"Annotations:\{(.*)\}", got)
+    assert rendered, got
+    return {name: json.loads(text) for name, text in _ANNOTATION.findall(rendered[1])}
 
 
-def _got(
-    promtool: str, directory: Path, series: Mapping[str, str], asked: Mapping[str, Any]
-) -> str:
-    """What was there instead of what the question expects: the tool tells nothing else."""
-    written = [{"series": name, "values": values} for name, values in series.items()]
-    test = {"interval": "1m", "input_series": written, **asked}
-    document = {"rule_files": [str(RULES)], "evaluation_interval": "1m", "tests": [test]}
+def _got(promtool: str, directory: Path, series: Mapping[str, str], test: Mapping[str, Any]) -> str:
+    """What promtool found. It only prints that when an expectation fails: ours always does."""
+    input_series = [{"series": name, "values": values} for name, values in series.items()]
+    case = {"interval": "1m", "input_series": input_series, **test}
+    document = {"rule_files": [str(RULES)], "evaluation_interval": "1m", "tests": [case]}
     path = directory / "test.yaml"
     path.write_text(yaml.safe_dump(document))
     done = subprocess.run(

@@ -1,8 +1,8 @@
-"""Containers of a rendered pod, run as the kubelet would: read-only root, no root user, no rights.
+"""Runs the containers of a rendered pod in bubblewrap, as the kubelet would.
 
-bubblewrap stands in for the container runtime. The root of the file system is made of this
-machine's programs, this checkout and its virtual environment; nothing of it can be written. What
-the manifest mounts is there, and so are the variables it gives, and no others.
+The root file system is read-only and consists of this machine's programs, this checkout and its
+virtual environment. The container runs without root and without privileges. It has the mounts and
+the variables of the manifest, and no others.
 """
 
 import asyncio
@@ -28,9 +28,9 @@ CONFIGURATION: Final = tuple(
 
 
 class Projected:
-    """A projected volume of Secrets, changed as the kubelet does: all files in one step.
+    """A projected volume of Secrets. As with the kubelet, all files change in one step.
 
-    `files` has the text of each by its path.
+    `files` maps paths to texts.
     """
 
     def __init__(self, place: Path, files: Mapping[str, str]) -> None:
@@ -39,7 +39,7 @@ class Projected:
         self.change(files)
 
     def change(self, files: Mapping[str, str]) -> None:
-        """Show these files from now on."""
+        """Replace all files by these."""
         version = self.place / f"..{uuid.uuid4().hex}"
         for path, text in files.items():
             file = version / path
@@ -56,10 +56,10 @@ class Projected:
 
 
 class Pod:
-    """A pod of rendered manifests. `secrets` has each Secret's data by its name.
+    """A pod of rendered manifests. `secrets` maps the names of Secrets to their data.
 
-    `directory` keeps the volumes. Everything ends when the pod is closed. Tests that have one use
-    the fixture `bubblewrap`, which sees to it that there is one.
+    `directory` holds the volumes. Leaving the context kills every container. Tests need the fixture
+    `bubblewrap`, which installs the program.
     """
 
     def __init__(
@@ -79,7 +79,7 @@ class Pod:
             process.kill()
 
     def change_secret(self, name: str, data: Mapping[str, str]) -> None:
-        """Give a Secret other data; its files change in every container that has them."""
+        """Change the data of a Secret. Its files change in every container that mounts them."""
         self._data[name] = data
         for volume in pod(self._found)["spec"]["volumes"]:
             if volume["name"] in self._secrets:
@@ -88,26 +88,26 @@ class Pod:
     def run(
         self, container: Manifest, *, command: Sequence[str] = (), spec: Manifest | None = None
     ) -> "Container":
-        """Start a container of the pod, or of another one with this `spec`."""
+        """Start a container of the pod, or of another pod with this `spec`."""
         spec = spec or pod(self._found)["spec"]
         log = self._directory / f"{container['name']}-{uuid.uuid4().hex[:6]}.log"
         process = OwnedProcess(
-            [*self._world(container, spec), "--", *(command or container["command"])],
+            [*self._command_prefix(container, spec), "--", *(command or container["command"])],
             environ={"PATH": os.environ["PATH"]},
             log=log,
         )
         self._running.append(process)
         return Container(process, container, log)
 
-    def _world(self, container: Manifest, spec: Manifest) -> list[str]:
+    def _command_prefix(self, container: Manifest, spec: Manifest) -> list[str]:
         inside = [PROJECT, Path(sys.prefix), Path(sys.base_prefix)]
         places = [
             *map(Path, (*PROGRAMS, *CONFIGURATION)),
-            *(one for one in inside if one.parts[:2] != ("/", "usr")),
+            *(place for place in inside if place.parts[:2] != ("/", "usr")),
         ]
         options = ["bwrap", "--die-with-parent", *_identity(container, spec)]
         options += ["--dev", "/dev", "--proc", "/proc"]
-        # First, because the checkout may lie in a directory that a volume takes the place of.
+        # Volumes come first, because one may cover the directory of the checkout.
         for mount in container["volumeMounts"]:
             options += self._mount(mount, spec)
         for place in places:
@@ -122,17 +122,20 @@ class Pod:
         return options
 
     def environment(self, container: Manifest) -> dict[str, str]:
-        """The variables that the container gets."""
-        maps = {one["metadata"]["name"]: one["data"] for one in of_kind(self._found, "ConfigMap")}
+        """The variables of the container."""
+        maps = {
+            config_map["metadata"]["name"]: config_map["data"]
+            for config_map in of_kind(self._found, "ConfigMap")
+        }
         variables: dict[str, str] = {}
         for source in container["envFrom"]:
             variables |= maps[source["configMapRef"]["name"]]
-        return variables | {one["name"]: one["value"] for one in container["env"]}
+        return variables | {variable["name"]: variable["value"] for variable in container["env"]}
 
     def _mount(self, mount: Manifest, spec: Manifest) -> list[str]:
         target = mount["mountPath"]
         volumes = [*spec["volumes"], *self._claims()]
-        (volume,) = [one for one in volumes if one["name"] == mount["name"]]
+        (volume,) = [candidate for candidate in volumes if candidate["name"] == mount["name"]]
         if "emptyDir" in volume:
             return ["--perms", "1777", "--tmpfs", target]
         place = self._directory / volume["name"]
@@ -140,9 +143,9 @@ class Pod:
             return ["--ro-bind", str(self._project(volume, place).place), target]
         if "configMap" in volume:
             (source,) = [
-                one
-                for one in of_kind(self._found, "ConfigMap")
-                if one["metadata"]["name"] == volume["configMap"]["name"]
+                config_map
+                for config_map in of_kind(self._found, "ConfigMap")
+                if config_map["metadata"]["name"] == volume["configMap"]["name"]
             ]
             place.mkdir(exist_ok=True)
             for name, text in source["data"].items():
@@ -154,8 +157,8 @@ class Pod:
     def _claims(self) -> list[Manifest]:
         return [
             claim["metadata"]
-            for one in of_kind(self._found, "StatefulSet")
-            for claim in one["spec"]["volumeClaimTemplates"]
+            for stateful_set in of_kind(self._found, "StatefulSet")
+            for claim in stateful_set["spec"]["volumeClaimTemplates"]
         ]
 
     def _project(self, volume: Manifest, place: Path) -> Projected:
@@ -183,54 +186,54 @@ class Container:
 
     @property
     def running(self) -> bool:
-        """Whether it has not ended yet."""
+        """Whether the container is still running."""
         return self._process.running
 
     @property
     def output(self) -> str:
-        """What it wrote to stdout and stderr."""
+        """Everything that it wrote to stdout and stderr."""
         return self._log.read_text(errors="replace")
 
     def url(self, probe: str) -> str:
-        """What the kubelet asks for this probe."""
+        """The URL that the kubelet requests for this probe."""
         about = self._about[probe]["httpGet"]
-        ports = {one["name"]: one["containerPort"] for one in self._about["ports"]}
+        ports = {port["name"]: port["containerPort"] for port in self._about["ports"]}
         return f"http://127.0.0.1:{ports[about['port']]}{about['path']}"
 
     @property
     def pid(self) -> int:
-        """The first process in it."""
+        """The id of the first process in the container."""
         bubble = self._process.pid
         (child,) = Path(f"/proc/{bubble}/task/{bubble}/children").read_text().split()
         return int(child)
 
     async def fails(self, probe: str) -> None:
-        """Return when the kubelet calls this probe failed: so often in a row, each in its time."""
+        """Return when the probe has failed `failureThreshold` times in a row."""
         about = self._about[probe]
         timeout = aiohttp.ClientTimeout(total=about["timeoutSeconds"])
         failures = 0
         async with aiohttp.ClientSession(timeout=timeout) as http:
             while failures < about["failureThreshold"]:
                 await asyncio.sleep(about["periodSeconds"])
-                failures = 0 if await _is_well(http, self.url(probe)) else failures + 1
+                failures = 0 if await _is_passing(http, self.url(probe)) else failures + 1
 
     def terminate(self) -> None:
-        """Send it SIGTERM, as the kubelet does first."""
+        """Send SIGTERM, as the kubelet does first."""
         os.kill(self.pid, signal.SIGTERM)
 
     def kill(self) -> None:
-        """Send it SIGKILL, as the kubelet does when the time is over."""
+        """Send SIGKILL, as the kubelet does after the grace period."""
         os.kill(self.pid, signal.SIGKILL)
 
     async def ended(self, *, seconds: float = 30) -> int:
-        """Its exit code, once it has ended by itself."""
+        """Wait for the end of the container, and return its exit code."""
         await eventually(lambda: not self._process.running, seconds=seconds, what=self.output)
         code = self._process.exit_code
         assert code is not None
         return code
 
 
-async def _is_well(http: aiohttp.ClientSession, url: str) -> bool:
+async def _is_passing(http: aiohttp.ClientSession, url: str) -> bool:
     try:
         async with http.get(url) as answer:
             return 200 <= answer.status < 400
@@ -239,10 +242,10 @@ async def _is_well(http: aiohttp.ClientSession, url: str) -> bool:
 
 
 def _identity(container: Manifest, spec: Manifest) -> list[str]:
-    """Whose rights it has: those of a user without any, in a user namespace of its own.
+    """Options that run the container as an unprivileged user in a user namespace of its own.
 
-    To that user our own files are its own, so that a checkout only we can read will do; that it
-    writes none of them is for the read-only mounts to see to.
+    In that namespace our own files belong to the user, so the checkout is readable even if only we
+    may read it. The read-only mounts prevent writes.
     """
     user: dict[str, Any] = spec["securityContext"]
     assert user["runAsNonRoot"] is True

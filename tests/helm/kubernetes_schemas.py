@@ -1,6 +1,6 @@
-"""Whether Kubernetes would take an object, by the schemas of `kubernetes-validate`.
+"""Checks objects by the schemas of Kubernetes in the package `kubernetes-validate`.
 
-That package reads two megabytes for each object; here they are read once for each version.
+That package reads two megabytes for each object. Here they are read once for each version.
 """
 
 import json
@@ -14,20 +14,20 @@ from jsonschema import Draft202012Validator
 from referencing import Registry, Resource
 
 from tests.helm.chart import Manifest
-from tests.helm.custom_resources import SPECS
+from tests.helm.custom_resource_schemas import SPECS
 
 _SCHEMAS: Final = Path(str(files("kubernetes_validate"))) / "kubernetes-json-schema"
 
 
 def versions() -> list[str]:
-    """Those there are schemas for, as `1.25`, the oldest first."""
-    names = (place.name for place in _SCHEMAS.glob("v*.0-local-strict"))
+    """The versions with schemas, such as `1.25`, oldest first."""
+    names = (directory.name for directory in _SCHEMAS.glob("v*.0-local-strict"))
     found = [name.removeprefix("v").removesuffix(".0-local-strict") for name in names]
     return sorted(found, key=lambda version: int(version.partition(".")[2]))
 
 
 def faults(manifest: Manifest, version: str) -> list[str]:
-    """What a Kubernetes of this version does not take; unknown members are faults too."""
+    """The reasons why this version of Kubernetes would refuse the object. Unknown fields count."""
     return list(_faults(json.dumps(manifest, sort_keys=True), version))
 
 
@@ -38,27 +38,27 @@ def _faults(text: str, version: str) -> tuple[str, ...]:
     if spec is None:
         group, _, rest = manifest["apiVersion"].rpartition("/")
         name = f"{group.partition('.')[0]}-{rest}" if group else rest
-        return _told(_validator(manifest["kind"].lower(), name, version), manifest)
+        return _messages(_validator(manifest["kind"].lower(), name, version), manifest)
     outer = manifest.keys() ^ {"apiVersion", "kind", "metadata", "spec"}
-    return (*outer, *_told(Draft202012Validator(spec), manifest["spec"]))
+    return (*outer, *_messages(Draft202012Validator(spec), manifest["spec"]))
 
 
-def _told(validator: Draft202012Validator, value: object) -> tuple[str, ...]:
+def _messages(validator: Draft202012Validator, value: object) -> tuple[str, ...]:
     errors: Iterable[Any] = validator.iter_errors(value)
     return tuple(f"{error.json_path}: {error.message}" for error in errors)
 
 
 @cache
 def _validator(kind: str, api_version: str, version: str) -> Draft202012Validator:
-    schema = json.loads((_place(version) / f"{kind}-{api_version}.json").read_text())
+    schema = json.loads((_directory(version) / f"{kind}-{api_version}.json").read_text())
     return Draft202012Validator(schema, registry=_definitions(version))
 
 
 @cache
 def _definitions(version: str) -> "Registry[Any]":
-    contents = json.loads((_place(version) / "_definitions.json").read_text())
+    contents = json.loads((_directory(version) / "_definitions.json").read_text())
     return Resource.from_contents(contents) @ Registry()
 
 
-def _place(version: str) -> Path:
+def _directory(version: str) -> Path:
     return _SCHEMAS / f"v{version}.0-local-strict"

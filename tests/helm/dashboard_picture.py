@@ -1,9 +1,9 @@
-"""Draws docs/dashboard.png: `python -m tests.helm.picture`, which takes four minutes.
+"""Draws docs/dashboard.png: `python -m tests.helm.dashboard_picture`, which takes four minutes.
 
-A real worker works in front of the emulated API, hears of its recordings by webhooks, of which some
-come twice and some are forged, and has little budget. The API goes away for half a minute; there is
-too little to make up for it at once, so some commands and most reads have to wait. A real
-Prometheus scrapes the worker, and is asked what the dashboard's panels ask.
+A real worker uses the emulated API with a small request budget. It gets webhooks, some of them
+twice and some forged. The API is unavailable for half a minute. The budget is too small to catch up
+at once, so some commands and most reads have to wait. A real Prometheus scrapes the worker and
+answers the queries of the dashboard.
 """
 
 import asyncio
@@ -31,14 +31,14 @@ from tests.helm.chart import CHART
 
 PICTURE: Final = Path(__file__).parents[2] / "docs" / "dashboard.png"
 SECONDS: Final = 180
-AWAY: Final = (90, 120)
+OUTAGE: Final = (90, 120)
 COLUMNS: Final = 4
 BUDGET: Final = "1300/300"
 CHOSEN: Final = {"$namespace": ".*", "$pod": ".*", "$__rate_interval": "10s"}
 
 
 def config(target: str) -> dict[str, Any]:
-    """Labels are as the Prometheus operator would set them."""
+    """The configuration of Prometheus, with the labels that its operator would set."""
     labels = {"namespace": "meetings", "pod": "recording-worker-0"}
     return {
         "global": {"scrape_interval": "1s"},
@@ -52,7 +52,7 @@ def config(target: str) -> dict[str, Any]:
 
 
 async def meetings(environment: WorkerEnvironment, began: float) -> None:
-    """People meet and record, some pause, and somebody sends what is no command."""
+    """Send starts, stops and pauses, and sometimes a message that is no command."""
     chance = random.Random(7)
     number = 0
     while time.monotonic() - began < SECONDS:
@@ -70,70 +70,70 @@ async def meetings(environment: WorkerEnvironment, began: float) -> None:
 
 
 def spoil_webhooks(environment: WorkerEnvironment) -> None:
-    """Some come twice, some are signed by somebody else."""
+    """Make the API send some webhooks twice, and some with a forged signature."""
     environment.sandbox.faults.add(Fault(kind="webhook_duplicate", probability=0.1))
     environment.sandbox.faults.add(Fault(kind="webhook_forge", probability=0.05))
 
 
 async def outage(environment: WorkerEnvironment) -> None:
     """The API answers with 503 for half a minute."""
-    await asyncio.sleep(AWAY[0])
+    await asyncio.sleep(OUTAGE[0])
     fault = environment.sandbox.faults.add(Fault(kind="refuse", operation="*", status=503))
-    await asyncio.sleep(AWAY[1] - AWAY[0])
+    await asyncio.sleep(OUTAGE[1] - OUTAGE[0])
     environment.sandbox.faults.clear(fault)
 
 
-async def asked(http: aiohttp.ClientSession, url: str, query: str, began: float) -> list[Any]:
-    """The series that Prometheus tells for a panel's query."""
+async def query_range(http: aiohttp.ClientSession, url: str, query: str, began: float) -> list[Any]:
+    """The series that Prometheus returns for the query of a panel."""
     for name, value in CHOSEN.items():
         query = query.replace(name, value)
     span: dict[str, str | float] = {"query": query, "start": began, "end": time.time(), "step": 1}
     async with http.get(f"{url}/api/v1/query_range", params=span) as answer:
-        told = await answer.json()
-    if told["status"] != "success":
-        raise RuntimeError(f"{query}: {told}")
-    return list(told["data"]["result"])
+        response = await answer.json()
+    if response["status"] != "success":
+        raise RuntimeError(f"{query}: {response}")
+    return list(response["data"]["result"])
 
 
-def named(legend: str, labels: dict[str, str]) -> str:
-    """A series' name, as Grafana writes it."""
+def series_name(legend: str, labels: dict[str, str]) -> str:
+    """The name of a series, as Grafana writes it."""
     for label, value in labels.items():
         legend = legend.replace("{{" + label + "}}", value)
     return legend
 
 
 def panels() -> Iterator[dict[str, Any]]:
-    """Those with lines."""
+    """The panels with lines."""
     dashboard = json.loads((CHART / "files" / "dashboard.json").read_text())
     return (panel for panel in dashboard["panels"] if panel["type"] == "timeseries")
 
 
 async def draw(url: str, began: float) -> None:
-    """Every panel, in the order of the page."""
+    """Draw every panel, in the order of the page."""
     shown = list(panels())
     rows = math.ceil(len(shown) / COLUMNS)
     figure, axes = plt.subplots(rows, COLUMNS, figsize=(4.2 * COLUMNS, 2.3 * rows))
     async with aiohttp.ClientSession() as http:
         for panel, axis in zip(shown, axes.flat, strict=False):
-            await one(http, url, panel, axis, began)
+            await draw_panel(http, url, panel, axis, began)
     for axis in axes.flat[len(shown) :]:
         axis.axis("off")
     figure.tight_layout()
     figure.savefig(PICTURE, dpi=60)
 
 
-async def one(
+async def draw_panel(
     http: aiohttp.ClientSession, url: str, panel: dict[str, Any], axis: Any, began: float
 ) -> None:
-    """One panel."""
+    """Draw one panel."""
     unit = panel["fieldConfig"]["defaults"]["unit"]
     axis.set_title(f"{panel['title']} ({unit})" if unit != "short" else panel["title"], fontsize=9)
     for target in panel["targets"]:
-        for series in await asked(http, url, target["expr"], began):
+        for series in await query_range(http, url, target["expr"], began):
             points = [(at - began, float(value)) for at, value in series["values"]]
-            label = named(target["legendFormat"], series["metric"])
+            label = series_name(target["legendFormat"], series["metric"])
             axis.plot(*zip(*points, strict=True), label=label, linewidth=1)
-    axis.axvspan(*AWAY, color="0.93", zorder=0)
+    axis.axvspan(*OUTAGE, color="0.93", zorder=0)
     axis.set_xlim(0, SECONDS)
     axis.set_ylim(bottom=0, top=axis.get_ylim()[1] * 1.2)
     axis.tick_params(labelsize=7)
@@ -141,8 +141,8 @@ async def one(
         axis.legend(fontsize=6, loc="upper left", framealpha=0.6)
 
 
-async def work(directory: Path, amqp_url: str) -> None:
-    """Run it all, then draw."""
+async def run_and_draw(directory: Path, amqp_url: str) -> None:
+    """Run the worker, the API and Prometheus, then draw."""
     port, own = free_ports(2)
     more: dict[str, Any] = {
         "HTTP_PORT": str(own),
@@ -166,7 +166,7 @@ async def work(directory: Path, amqp_url: str) -> None:
         )
         try:
             url = f"http://127.0.0.1:{port}"
-            await eventually(lambda: answers(url), seconds=30)
+            await eventually(lambda: is_ready(url), seconds=30)
             began, now = time.monotonic(), time.time()
             async with asyncio.TaskGroup() as tasks:
                 tasks.create_task(meetings(environment, began))
@@ -177,8 +177,8 @@ async def work(directory: Path, amqp_url: str) -> None:
             await prometheus.wait()
 
 
-async def answers(url: str) -> bool:
-    """Whether Prometheus is up."""
+async def is_ready(url: str) -> bool:
+    """Whether Prometheus is ready."""
     with suppress(aiohttp.ClientError):
         async with aiohttp.ClientSession() as http, http.get(f"{url}/-/ready") as answer:
             return answer.status == 200
@@ -188,7 +188,7 @@ async def answers(url: str) -> bool:
 def main() -> None:
     """Draw the picture."""
     with launch_rabbitmq() as node, tempfile.TemporaryDirectory() as directory:
-        asyncio.run(work(Path(directory), node.amqp_url))
+        asyncio.run(run_and_draw(Path(directory), node.amqp_url))
 
 
 if __name__ == "__main__":

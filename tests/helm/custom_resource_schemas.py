@@ -1,7 +1,7 @@
-"""What the definitions of other projects ask of the objects that the chart makes for them.
+"""Schemas of the custom resources that the chart creates for other projects.
 
-Written down by hand from their custom resource definitions: the members that are used here, with
-their types, and those that must be there. A member that is not listed is a fault.
+They are copied by hand from the custom resource definitions: the fields that the chart uses, their
+types, and the required ones. A field that is not listed is a fault.
 """
 
 from typing import Any, Final
@@ -14,10 +14,10 @@ _SWITCH: Final[Schema] = {"type": "boolean"}
 _ANY: Final[Schema] = {"type": "object"}
 
 
-def _object(required: str = "", **members: Schema) -> Schema:
+def _object(required: str = "", **fields: Schema) -> Schema:
     return {
         "type": "object",
-        "properties": members,
+        "properties": fields,
         "required": required.split(),
         "additionalProperties": False,
     }
@@ -39,9 +39,9 @@ _CLUSTER: Final = {
 }
 
 
-def _rabbitmq(required: str, **members: Schema) -> Schema:
+def _rabbitmq(required: str, **fields: Schema) -> Schema:
     required = f"rabbitmqClusterReference {required}"
-    return _object(required, rabbitmqClusterReference=_CLUSTER, **members)
+    return _object(required, rabbitmqClusterReference=_CLUSTER, **fields)
 
 
 SPECS: Final[dict[str, Schema]] = {
@@ -141,4 +141,4 @@ SPECS: Final[dict[str, Schema]] = {
         ),
     ),
 }
-"""Group, version and kind to the schema of its `spec`."""
+"""Maps group, version and kind to the schema of `spec`."""

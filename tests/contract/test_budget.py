@@ -1,4 +1,4 @@
-"""The budget that replicas share, on both engines, with the store's own clock."""
+"""The budget that replicas share, on both database engines, with the clock of the store."""
 
 import asyncio
 import time
@@ -22,7 +22,7 @@ from worker.store.store import Store
 
 PLENTY = Rate(1_000_000, 1.0)
 HOUR = 3600.0
-"""Nothing comes back within a test."""
+"""A window so long that no quota returns within a test."""
 
 
 @asynccontextmanager
@@ -42,23 +42,25 @@ async def store(database_url: str) -> AsyncIterator[Store]:
 
 
 async def spent(store: Store, name: str, rate: Rate) -> int:
-    """What the row says, asked without taking anything."""
+    """The requests spent by the row, read without taking a token."""
     return rate.requests - (await store.acquire_tokens(name, TokenRequest(rates=(rate,)))).left
 
 
-async def test_all_who_name_a_budget_spend_from_the_same_one(store: Store) -> None:
+async def test_replicas_that_name_the_same_budget_share_it(store: Store) -> None:
     rate = Rate(20, HOUR)
     budgets = [Budget(store, "b", [rate], max_wait=0.05) for _ in range(3)]
     async with running(*budgets):
-        paid = await asyncio.gather(
-            *(one.acquire(Priority.STOP, patient=False) for one in budgets * 10),
+        results = await asyncio.gather(
+            *(budget.acquire(Priority.STOP, patient=False) for budget in budgets * 10),
             return_exceptions=True,
         )
-    assert sum(not isinstance(one, BaseException) for one in paid) == 20
-    assert all(isinstance(one, OverBudget) for one in paid if isinstance(one, BaseException))
+    assert sum(not isinstance(result, BaseException) for result in results) == 20
+    assert all(
+        isinstance(result, OverBudget) for result in results if isinstance(result, BaseException)
+    )
 
 
-async def test_what_is_left_in_hand_at_the_end_goes_back(store: Store) -> None:
+async def test_unspent_tokens_are_returned_when_the_loop_ends(store: Store) -> None:
     rate = Rate(1000, HOUR)
     budget = Budget(store, "b", [rate])
     async with running(budget):
@@ -67,18 +69,18 @@ async def test_what_is_left_in_hand_at_the_end_goes_back(store: Store) -> None:
     assert await spent(store, "b", rate) == 30
 
 
-async def test_a_busy_replica_takes_blocks_and_not_single_tokens(store: Store) -> None:
-    asked: list[float] = []
-    budget = Budget(store, "b", [PLENTY], on_grant=lambda _priority, seconds: asked.append(seconds))
+async def test_a_busy_replica_takes_tokens_in_blocks(store: Store) -> None:
+    waits: list[float] = []
+    budget = Budget(store, "b", [PLENTY], on_grant=lambda _priority, seconds: waits.append(seconds))
     async with running(budget):
         for _ in range(1000):
             await budget.acquire(Priority.COMMAND, patient=False)
             await asyncio.sleep(0)
-    at_once = sum(seconds == 0.0 for seconds in asked)
-    assert at_once > 900
+    without_wait = sum(seconds == 0.0 for seconds in waits)
+    assert without_wait > 900
 
 
-async def test_over_budget_tells_when_there_is_more_and_is_raised_at_once(store: Store) -> None:
+async def test_over_budget_is_raised_at_once_with_the_time_to_wait(store: Store) -> None:
     budget = Budget(store, "b", [Rate(1, HOUR)], max_wait=HOUR / 2)
     async with running(budget):
         await budget.acquire(Priority.COMMAND, patient=False)
@@ -99,7 +101,7 @@ async def test_a_throttled_replica_stops_all_others(store: Store) -> None:
     assert other.paused_for() == pytest.approx(120, rel=0.1)
 
 
-async def test_tokens_in_hand_are_not_used_in_a_pause(store: Store) -> None:
+async def test_held_tokens_are_not_spent_during_a_pause(store: Store) -> None:
     budget = Budget(store, "b", [PLENTY], max_wait=1.0)
     async with running(budget):
         for _ in range(30):
@@ -110,18 +112,18 @@ async def test_tokens_in_hand_are_not_used_in_a_pause(store: Store) -> None:
     assert error.value.retry_after == pytest.approx(60, rel=0.1)
 
 
-async def test_a_limit_that_one_replica_hears_of_holds_for_all(
+async def test_a_limit_reported_to_one_replica_holds_for_all(
     store: Store, eventually: Eventually
 ) -> None:
-    hearing, other = (Budget(store, "b", [PLENTY], max_wait=0.1) for _ in range(2))
-    async with running(hearing, other):
-        hearing.record_limits([ReportedLimit(Rate(10, 60.0), left=0)])
-        await eventually(lambda: hearing.remaining() == 0)
+    informed, other = (Budget(store, "b", [PLENTY], max_wait=0.1) for _ in range(2))
+    async with running(informed, other):
+        informed.record_limits([ReportedLimit(Rate(10, 60.0), left=0)])
+        await eventually(lambda: informed.remaining() == 0)
         with pytest.raises(OverBudget):
             await other.acquire(Priority.STOP, patient=False)
 
 
-async def test_a_cancelled_request_gives_its_leave_back(store: Store) -> None:
+async def test_a_cancelled_request_returns_its_token(store: Store) -> None:
     rate = Rate(10, HOUR)
     budget = Budget(store, "b", [rate])
     waiting = asyncio.create_task(budget.acquire(Priority.COMMAND, patient=True))
@@ -133,7 +135,7 @@ async def test_a_cancelled_request_gives_its_leave_back(store: Store) -> None:
     assert await spent(store, "b", rate) == 0
 
 
-async def test_without_the_store_nothing_is_paid_and_all_who_wait_hear_why(store: Store) -> None:
+async def test_without_the_store_every_request_raises_store_unavailable(store: Store) -> None:
     budget = Budget(store, "b", [PLENTY])
     await store.close()
     async with running(budget):
@@ -142,7 +144,7 @@ async def test_without_the_store_nothing_is_paid_and_all_who_wait_hear_why(store
                 await budget.acquire(priority, patient=True)
 
 
-async def test_a_restart_finds_what_was_spent(tmp_path: Path) -> None:
+async def test_spent_tokens_survive_a_restart(tmp_path: Path) -> None:
     url, rate = f"sqlite:///{tmp_path / 'state.db'}", Rate(10, HOUR)
     for expected in (0, 3, 6):
         async with AsyncExitStack() as stack:
@@ -155,40 +157,40 @@ async def test_a_restart_finds_what_was_spent(tmp_path: Path) -> None:
                 await budget.acquire(Priority.STOP, patient=False)
 
 
-async def test_a_clock_that_is_set_back_keeps_nobody_waiting_for_what_was_to_come_by_it(
+async def test_a_clock_that_is_set_back_does_not_block_requests(
     tmp_path: Path,
 ) -> None:
-    ahead, url = [HOUR], f"sqlite:///{tmp_path / 'state.db'}"
-    store = await Store.open(url, source="test", now=lambda: time.time() + ahead[0])
+    offset, url = [HOUR], f"sqlite:///{tmp_path / 'state.db'}"
+    store = await Store.open(url, source="test", now=lambda: time.time() + offset[0])
     budget = Budget(store, "b", [Rate(1200, 300.0)])
     async with running(budget):
         await budget.acquire(Priority.STOP, patient=False)
-        ahead[0] = 0.0
+        offset[0] = 0.0
         for _ in range(3):
             await budget.acquire(Priority.STOP, patient=False)
     await store.close()
 
 
-async def test_replicas_that_commit_other_things_too_never_wait_for_each_other_in_a_circle(
+async def test_replicas_that_also_commit_other_work_never_deadlock(
     postgresql: PostgreSQLServer,
 ) -> None:
     url, rate = postgresql.new_database(), Rate(1_000_000, HOUR)
     replicas = [await Store.open(url, source="test") for _ in range(3)]
-    ask = TokenRequest(rates=(rate,), needed=(1, 0, 0))
-    hold = LeaseRequest(name="leader", owner="me", now=0.0, until=1.0)
-    await asyncio.gather(*(one.acquire_lease(hold) for one in replicas))
+    request = TokenRequest(rates=(rate,), needed=(1, 0, 0))
+    lease = LeaseRequest(name="leader", owner="me", now=0.0, until=1.0)
+    await asyncio.gather(*(replica.acquire_lease(lease) for replica in replicas))
     for _ in range(40):
-        wishes: list[Awaitable[object]] = []
-        for place, one in enumerate(replicas):
-            wishes += [one.outbox_depth()]  # while that is committed, both others get in line
-            both = [one.acquire_tokens("b", ask), one.acquire_lease(hold)]
-            wishes += both if place % 2 else reversed(both)
-        await asyncio.gather(*wishes)
+        operations: list[Awaitable[object]] = []
+        for index, replica in enumerate(replicas):
+            operations += [replica.outbox_depth()]  # while this commits, both others queue
+            both = [replica.acquire_tokens("b", request), replica.acquire_lease(lease)]
+            operations += both if index % 2 else reversed(both)
+        await asyncio.gather(*operations)
     assert await spent(replicas[0], "b", rate) == 40 * len(replicas)
-    for one in replicas:
-        await one.close()
-    with psycopg.connect(url) as looking:
-        (deadlocks,) = looking.execute(
+    for replica in replicas:
+        await replica.close()
+    with psycopg.connect(url) as connection:
+        (deadlocks,) = connection.execute(
             "SELECT deadlocks FROM pg_stat_database WHERE datname = current_database()"
         ).fetchone() or (None,)
     assert deadlocks == 0

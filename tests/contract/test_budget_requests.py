@@ -1,4 +1,4 @@
-"""The API's client and the budget together, against the emulated API."""
+"""The API client and the budget together, against the emulated API."""
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
@@ -31,14 +31,18 @@ START = {"meeting_id": MEETING, "layers": {"default": {"file_name_prefix": "p"}}
 
 
 class Client:
-    """The API paid from a budget, and what was heard of both."""
+    """The API client with a budget, and what both reported."""
 
     def __init__(self, sandbox: Sandbox, store: Store, rate: Rate, max_wait: float) -> None:
-        self.paid: list[Priority] = []
-        self.heard: list[ApiError | None] = []
+        self.priorities: list[Priority] = []
+        self.errors: list[ApiError | None] = []
         self.store, self.rate = store, rate
         self.budget = Budget(
-            store, "b", [rate], max_wait=max_wait, on_grant=lambda one, _: self.paid.append(one)
+            store,
+            "b",
+            [rate],
+            max_wait=max_wait,
+            on_grant=lambda priority, _: self.priorities.append(priority),
         )
         self.api = RealtimeKitClient(
             base_url=sandbox.base_url,
@@ -47,7 +51,7 @@ class Client:
             token=lambda: "token",
             timeout=10.0,
             retry=RequestRetry(attempts=3, base_seconds=0.001),
-            on_attempt=lambda one: self.heard.append(one.error),
+            on_attempt=lambda attempt: self.errors.append(attempt.error),
             budget=self.budget,
         )
 
@@ -57,7 +61,7 @@ class Client:
             - (await self.store.acquire_tokens("b", TokenRequest(rates=(self.rate,)))).left
         )
 
-    def attempt(self) -> OperationContext:
+    def operation_context(self) -> OperationContext:
         def now() -> datetime:
             return datetime.now(UTC)
 
@@ -77,7 +81,7 @@ async def sandbox() -> AsyncIterator[Sandbox]:
 
 
 @pytest.fixture
-async def client(sandbox: Sandbox, sqlite_url: str) -> AsyncIterator[Open]:
+async def open_client(sandbox: Sandbox, sqlite_url: str) -> AsyncIterator[Open]:
     store = await Store.open(sqlite_url, source="test")
 
     @asynccontextmanager
@@ -93,79 +97,85 @@ async def client(sandbox: Sandbox, sqlite_url: str) -> AsyncIterator[Open]:
     await store.close()
 
 
-async def test_every_try_of_a_request_is_paid_for(sandbox: Sandbox, client: Open) -> None:
-    sandbox.faults.add(Fault(kind="refuse", status=503, count=2))
-    async with client() as one:
-        await one.api.list_recordings()
-    assert await one.spent() == 3 == len(sandbox.request_log.requests)
-
-
-async def test_a_request_that_is_over_budget_is_neither_sent_nor_held_against_the_api(
-    sandbox: Sandbox, client: Open
+async def test_every_attempt_of_a_request_takes_a_token(
+    sandbox: Sandbox, open_client: Open
 ) -> None:
-    async with client(requests=10, max_wait=0.1) as one:
-        tries = (one.api.list_recordings() for _ in range(10))
-        answers = await asyncio.gather(*tries, return_exceptions=True)
-    over = [answer for answer in answers if isinstance(answer, OverBudget)]
-    assert over
-    assert all(answer.retry_after for answer in over)
-    assert len(sandbox.request_log.requests) == len(one.heard) == 10 - len(over)
-    assert set(one.heard) == {None}
-    assert one.api.trouble is None
+    sandbox.faults.add(Fault(kind="refuse", status=503, count=2))
+    async with open_client() as client:
+        await client.api.list_recordings()
+    assert await client.spent() == 3 == len(sandbox.request_log.requests)
 
 
-async def test_a_429_stops_the_client_for_as_long_as_it_asks(
-    sandbox: Sandbox, client: Open
+async def test_a_request_over_budget_is_not_sent_and_is_no_failure_of_the_api(
+    sandbox: Sandbox, open_client: Open
+) -> None:
+    async with open_client(requests=10, max_wait=0.1) as client:
+        requests = (client.api.list_recordings() for _ in range(10))
+        results = await asyncio.gather(*requests, return_exceptions=True)
+    rejected = [result for result in results if isinstance(result, OverBudget)]
+    assert rejected
+    assert all(result.retry_after for result in rejected)
+    assert len(sandbox.request_log.requests) == len(client.errors) == 10 - len(rejected)
+    assert set(client.errors) == {None}
+    assert client.api.trouble is None
+
+
+async def test_a_429_stops_the_client_for_its_retry_after(
+    sandbox: Sandbox, open_client: Open
 ) -> None:
     sandbox.faults.add(Fault(kind="refuse", status=429, retry_after=120, count=1))
-    async with client() as one:
+    async with open_client() as client:
         with pytest.raises((Throttled, OverBudget)):
-            await one.api.list_recordings()
+            await client.api.list_recordings()
         for priority in Priority:
             with pytest.raises(OverBudget) as error:
-                await one.api.with_priority(priority, patient=False).list_recordings()
+                await client.api.with_priority(priority, patient=False).list_recordings()
             assert error.value.retry_after == pytest.approx(120, rel=0.1)
     assert len(sandbox.request_log.requests) == 1
 
 
-async def test_a_limit_that_nobody_configured_is_learned_from_the_answers(
-    sandbox: Sandbox, client: Open
+async def test_a_limit_that_is_not_configured_is_learned_from_responses(
+    sandbox: Sandbox, open_client: Open
 ) -> None:
     sandbox.behaviour.change({"rate_limits": ["20/60"]})
-    async with client(requests=100_000, max_wait=0.1) as one:
-        answers: list[Any] = [await one.api.list_recordings()]
+    async with open_client(requests=100_000, max_wait=0.1) as client:
+        results: list[Any] = [await client.api.list_recordings()]
         for _ in range(10):
             await asyncio.sleep(0)
-            tries = (one.api.with_priority(Priority.STOP).list_recordings() for _ in range(5))
-            answers += await asyncio.gather(*tries, return_exceptions=True)
+            requests = (client.api.with_priority(Priority.STOP).list_recordings() for _ in range(5))
+            results += await asyncio.gather(*requests, return_exceptions=True)
     assert sandbox.rate_limiter.breaches == 0
     assert 10 <= len(sandbox.request_log.requests) <= 20
-    assert any(isinstance(one, OverBudget) for one in answers)
+    assert any(isinstance(result, OverBudget) for result in results)
 
 
-async def test_a_stop_and_its_look_ups_are_paid_first(sandbox: Sandbox, client: Open) -> None:
-    async with client() as one:
-        await one.api.start_track_recording(START)
-        await execute(StopRecording(id="c", meeting_id=MEETING), one.attempt())
-    assert one.paid == [Priority.COMMAND, Priority.STOP, Priority.STOP]
+async def test_a_stop_and_its_reads_have_the_priority_of_stops(
+    sandbox: Sandbox, open_client: Open
+) -> None:
+    async with open_client() as client:
+        await client.api.start_track_recording(START)
+        await execute(StopRecording(id="c", meeting_id=MEETING), client.operation_context())
+    assert client.priorities == [Priority.COMMAND, Priority.STOP, Priority.STOP]
 
 
-async def test_a_sync_is_paid_as_a_read(sandbox: Sandbox, client: Open) -> None:
-    async with client() as one:
-        started = await one.api.start_track_recording(START)
-        await execute(SyncRecording(id="c", recording_id=started.recording_id), one.attempt())
-    assert one.paid == [Priority.COMMAND, Priority.READ]
+async def test_a_sync_has_the_priority_of_reads(sandbox: Sandbox, open_client: Open) -> None:
+    async with open_client() as client:
+        started = await client.api.start_track_recording(START)
+        await execute(
+            SyncRecording(id="c", recording_id=started.recording_id), client.operation_context()
+        )
+    assert client.priorities == [Priority.COMMAND, Priority.READ]
 
 
-async def test_a_request_that_was_cancelled_may_have_arrived_and_stays_paid(
-    sandbox: Sandbox, client: Open, eventually: Eventually
+async def test_a_cancelled_request_keeps_its_token_spent_because_it_may_have_arrived(
+    sandbox: Sandbox, open_client: Open, eventually: Eventually
 ) -> None:
     sandbox.faults.add(Fault(kind="slow", seconds=30))
     (slow,) = sandbox.faults.active()
-    async with client() as one:
-        asking = asyncio.create_task(one.api.list_recordings())
+    async with open_client() as client:
+        request = asyncio.create_task(client.api.list_recordings())
         await eventually(lambda: slow.triggered)
-        asking.cancel()
+        request.cancel()
         with pytest.raises(asyncio.CancelledError):
-            await asking
-    assert await one.spent() == 1
+            await request
+    assert await client.spent() == 1

@@ -117,7 +117,7 @@ async def test_a_track_recording_goes_from_invoked_to_uploaded(
 
 
 @pytest.mark.parametrize("shape", ["layers", "links"])
-async def test_every_file_finds_its_owner_also_that_of_one_who_rejoined(
+async def test_every_file_has_its_owner_also_after_a_rejoin(
     sandbox: Sandbox, client: RealtimeKitClient, shape: Any
 ) -> None:
     sandbox.behaviour.track_download_url = shape
@@ -152,7 +152,7 @@ async def test_a_track_recordings_single_url_is_a_file_with_an_owner(
 
 
 @pytest.mark.parametrize("shape", ["null", "empty_list", "empty_links"])
-async def test_uploaded_does_not_mean_that_there_are_files(
+async def test_an_uploaded_recording_may_have_no_files_yet(
     sandbox: Sandbox, client: RealtimeKitClient, shape: Any
 ) -> None:
     sandbox.behaviour.track_download_url = shape
@@ -173,7 +173,7 @@ async def test_a_composite_recording_has_a_file_and_its_sound(
     assert {file.name for file in ended.files} == {made.name for made in sandbox.request_log.files}
 
 
-async def test_a_file_in_the_customers_storage_has_a_place_and_no_url(
+async def test_a_file_in_the_customers_storage_has_a_location_and_no_url(
     sandbox: Sandbox, client: RealtimeKitClient
 ) -> None:
     storage = {
@@ -210,7 +210,7 @@ async def test_a_second_composite_in_a_meeting_is_a_conflict(
     assert raised.value.code == "already_recording"
 
 
-async def test_what_is_still_invoked_cannot_be_stopped(client: RealtimeKitClient) -> None:
+async def test_an_invoked_recording_cannot_be_stopped(client: RealtimeKitClient) -> None:
     started = await client.start_track_recording(track_body())
     with pytest.raises(Refused) as raised:
         await client.control_recording(started.recording_id, "stop")
@@ -218,7 +218,7 @@ async def test_what_is_still_invoked_cannot_be_stopped(client: RealtimeKitClient
 
 
 @pytest.mark.parametrize(("status", "error"), [(400, Refused), (404, NotFound), (409, Conflict)])
-async def test_what_has_ended_cannot_be_stopped(
+async def test_an_ended_recording_cannot_be_stopped(
     sandbox: Sandbox, client: RealtimeKitClient, status: Any, error: type[ApiError]
 ) -> None:
     sandbox.behaviour.ended_status = status
@@ -229,7 +229,7 @@ async def test_what_has_ended_cannot_be_stopped(
 
 
 @pytest.mark.parametrize("status", [400, 422])
-async def test_a_body_the_api_cannot_use_is_refused_by_the_members_name(
+async def test_the_refusal_of_a_body_names_the_field(
     sandbox: Sandbox, client: RealtimeKitClient, status: Any
 ) -> None:
     sandbox.behaviour.validation_status = status
@@ -249,12 +249,12 @@ async def test_no_track_recording_starts_without_a_live_session(
     assert starts(sandbox) == 0
 
 
-async def test_a_recording_nobody_knows_is_not_found(client: RealtimeKitClient) -> None:
+async def test_an_unknown_recording_is_not_found(client: RealtimeKitClient) -> None:
     with pytest.raises(NotFound):
         await client.get_recording(NOBODY)
 
 
-async def test_the_list_is_walked_by_pages_to_its_end(client: RealtimeKitClient) -> None:
+async def test_the_list_is_read_page_by_page_to_its_end(client: RealtimeKitClient) -> None:
     started = [(await client.start_track_recording(track_body())).recording_id for _ in range(5)]
     pages = [
         await client.list_recordings(page_no=number, per_page=2, sort_order="ASC")
@@ -312,7 +312,7 @@ async def test_webhooks_are_registered_changed_and_removed(client: RealtimeKitCl
 
 
 @pytest.mark.parametrize("kind", ["lost_reset", "lost_half", "lost_502", "lost_hang"])
-async def test_a_start_whose_answer_was_lost_is_sent_once_and_its_outcome_unknown(
+async def test_a_start_whose_response_was_lost_is_sent_once_and_has_an_unknown_outcome(
     sandbox: Sandbox, kind: Any
 ) -> None:
     sandbox.faults.add(Fault(kind=kind, operation="start_track_recording", count=1))
@@ -323,7 +323,7 @@ async def test_a_start_whose_answer_was_lost_is_sent_once_and_its_outcome_unknow
     assert starts(sandbox) == 1
 
 
-async def test_a_start_that_was_reset_before_it_was_looked_at_is_unknown_too(
+async def test_a_start_that_was_reset_before_it_was_read_has_an_unknown_outcome_too(
     sandbox: Sandbox, client: RealtimeKitClient
 ) -> None:
     sandbox.faults.add(Fault(kind="reset", operation="start_*", count=1))
@@ -333,7 +333,7 @@ async def test_a_start_that_was_reset_before_it_was_looked_at_is_unknown_too(
 
 
 @pytest.mark.parametrize("kind", ["lost_reset", "lost_half", "lost_502", "reset"])
-async def test_a_read_whose_answer_was_lost_is_made_again(
+async def test_a_read_whose_response_was_lost_is_repeated(
     sandbox: Sandbox, client: RealtimeKitClient, kind: Any
 ) -> None:
     started = await client.start_track_recording(track_body())
@@ -356,7 +356,7 @@ async def test_a_read_whose_answer_was_lost_is_made_again(
         (503, OutcomeUnknown),
     ],
 )
-async def test_every_refusal_of_a_start_is_understood_in_every_envelope(
+async def test_every_refusal_of_a_start_is_recognised_in_every_envelope(
     sandbox: Sandbox, client: RealtimeKitClient, envelope: Any, status: int, error: type[ApiError]
 ) -> None:
     sandbox.faults.add(Fault(kind="refuse", status=status, envelope=envelope))
@@ -367,7 +367,7 @@ async def test_every_refusal_of_a_start_is_understood_in_every_envelope(
     assert starts(sandbox) == 0
 
 
-async def test_an_api_that_is_away_for_two_requests_is_not_noticed_by_a_read(
+async def test_a_read_survives_two_unavailable_responses(
     sandbox: Sandbox, client: RealtimeKitClient
 ) -> None:
     sandbox.faults.add(Fault(kind="refuse", status=503, envelope="html", count=2))
@@ -378,7 +378,7 @@ async def test_an_api_that_is_away_for_two_requests_is_not_noticed_by_a_read(
 
 
 @pytest.mark.parametrize("as_date", [True, False])
-async def test_a_long_pause_is_handed_on_in_seconds(
+async def test_a_long_retry_after_is_raised_in_seconds(
     sandbox: Sandbox, client: RealtimeKitClient, as_date: bool
 ) -> None:
     fault = Fault(kind="refuse", status=429, retry_after=300, retry_after_date=as_date)
@@ -390,7 +390,7 @@ async def test_a_long_pause_is_handed_on_in_seconds(
     assert len(sandbox.request_log.requests) == 1
 
 
-async def test_a_body_the_api_repeats_in_its_error_gives_no_secret_away(
+async def test_a_body_that_the_api_repeats_in_its_error_is_redacted(
     sandbox: Sandbox, client: RealtimeKitClient
 ) -> None:
     sandbox.faults.add(Fault(kind="echo_body"))
@@ -406,7 +406,7 @@ async def test_a_body_the_api_repeats_in_its_error_gives_no_secret_away(
     "members",
     [("started_time", "stopped_time", "session_id", "output_file_name"), ("meeting_id", "type")],
 )
-async def test_members_the_api_leaves_out_are_none(
+async def test_fields_that_the_api_omits_are_none(
     sandbox: Sandbox, client: RealtimeKitClient, members: tuple[str, ...]
 ) -> None:
     started = await client.start_track_recording(track_body())
@@ -417,7 +417,7 @@ async def test_members_the_api_leaves_out_are_none(
     assert all(getattr(found, member, None) is None for member in members)
 
 
-async def test_an_unlisted_token_is_unauthorized_and_the_next_one_is_used_at_once() -> None:
+async def test_an_unknown_token_is_unauthorized_and_the_next_token_is_used_at_once() -> None:
     options = SandboxOptions(tokens=("good",))
     options.behaviour.strict = True
     word = "bad"

@@ -1,4 +1,4 @@
-"""A command for which the budget has nothing left: put off, not tried, not failed."""
+"""A command without quota in the budget is retried later: it is neither sent nor failed."""
 
 import asyncio
 import time
@@ -24,7 +24,7 @@ from worker.realtimekit.client import RealtimeKitClient
 from worker.realtimekit.retry import RequestRetry
 from worker.store.store import Store
 
-LIMITS = RetryPolicy(
+POLICY = RetryPolicy(
     max_age=3600,
     stop_wait=300,
     settle=0,
@@ -35,7 +35,7 @@ RATE = Rate(20, 3600.0)
 
 
 class Bench:
-    """The path on real parts, paid from a budget that a test can spend."""
+    """The command handler on real parts, with a budget that a test can exhaust."""
 
     def __init__(self, sandbox: Sandbox, store: Store) -> None:
         self.sandbox, self.store = sandbox, store
@@ -49,11 +49,11 @@ class Bench:
             retry=RequestRetry(attempts=2, base_seconds=0.01),
             budget=self.budget,
         )
-        self.outage = CircuitBreaker(time.monotonic)
-        self.path = CommandHandler(
+        self.breaker = CircuitBreaker(time.monotonic)
+        self.handler = CommandHandler(
             store,
-            Apps([App(name="default", api=self.api, breaker=self.outage)]),
-            LIMITS,
+            Apps([App(name="default", api=self.api, breaker=self.breaker)]),
+            POLICY,
             owner="me",
             source="test",
             now=time.time,
@@ -64,10 +64,10 @@ class Bench:
 
     async def send(self, **command: str) -> Settlement:
         body = msgspec.json.encode(command)
-        return await self.path.handle(Delivery(body=body, routing_key="x"))
+        return await self.handler.handle(Delivery(body=body, routing_key="x"))
 
     async def spend(self) -> None:
-        """Leave nothing but the reserve for stops."""
+        """Spend everything but the reserve for stops."""
         await self.store.acquire_tokens("b", TokenRequest(rates=(RATE,), needed=(0, 1000, 0)))
 
 
@@ -79,24 +79,24 @@ async def bench_on(url: str) -> AsyncIterator[Bench]:
         stack.push_async_callback(store.close)
         bench = Bench(sandbox, store)
         stack.push_async_callback(bench.api.aclose)
-        loops = await stack.enter_async_context(asyncio.TaskGroup())
-        running = loops.create_task(bench.budget.run())
+        tasks = await stack.enter_async_context(asyncio.TaskGroup())
+        running = tasks.create_task(bench.budget.run())
         yield bench
         running.cancel()
 
 
-async def test_a_start_over_budget_waits_no_longer_each_time_and_is_surely_not_running(
+async def test_a_start_over_budget_is_retried_after_a_constant_delay_and_never_sent(
     sqlite_url: str,
 ) -> None:
     start = {"type": "start_track_recording", "id": "start", "meeting_id": str(uuid.uuid4())}
     async with bench_on(sqlite_url) as bench:
         await bench.spend()
         for _ in range(5):
-            settled = await bench.send(**start)
-            assert isinstance(settled, Retry)
-            assert (settled.code, settled.delay_seconds) == ("over_budget", 120.0)
+            settlement = await bench.send(**start)
+            assert isinstance(settlement, Retry)
+            assert (settlement.code, settlement.delay_seconds) == ("over_budget", 120.0)
         assert not bench.sandbox.request_log.requests
-        assert not bench.outage.is_open
+        assert not bench.breaker.is_open
 
 
 async def test_a_stop_has_a_reserve_that_starts_cannot_spend(sqlite_url: str) -> None:

@@ -1,4 +1,4 @@
-"""How a budget is counted and shared out, without a clock, a store or an API."""
+"""How the ledger of a budget counts and grants tokens, without a store or an API."""
 
 import random
 
@@ -19,139 +19,139 @@ from worker.domain.rate import Rate
 HOUR = 3600.0
 NOON = 1_790_000_000.0
 STOPS = (1_000_000, 0, 0)
-COUNTED_ON = TOKEN_LIFETIME_SECONDS + ARRIVAL_MARGIN_SECONDS
-ACTS = (0, 1_000_000, 0)
+LIFETIME_AND_MARGIN = TOKEN_LIFETIME_SECONDS + ARRIVAL_MARGIN_SECONDS
+COMMANDS = (0, 1_000_000, 0)
 BACKGROUND = (0, 0, 1_000_000)
 
 
-class Book:
-    """A ledger and the time it is."""
+class TimedLedger:
+    """A ledger and its clock."""
 
     def __init__(self, *rates: tuple[int, float]) -> None:
-        self.rates = tuple(Rate(*one) for one in rates)
+        self.rates = tuple(Rate(*rate) for rate in rates)
         self.ledger = Ledger()
         self.now = NOON
 
-    def take(self, needed: TierCounts = (0, 0, 0), **more: object) -> TokenGrant:
-        ask = msgspec.convert(
-            {"rates": self.rates, "needed": needed, **more}, TokenRequest, from_attributes=True
+    def take(self, needed: TierCounts = (0, 0, 0), **report: object) -> TokenGrant:
+        request = msgspec.convert(
+            {"rates": self.rates, "needed": needed, **report}, TokenRequest, from_attributes=True
         )
-        grant, self.ledger = self.ledger.apply(ask, self.now)
+        grant, self.ledger = self.ledger.apply(request, self.now)
         return grant
 
 
-# How much there is
+# The quota
 
 
-def test_no_more_is_given_than_the_scarcest_window_has() -> None:
-    book = Book((100, 300), (10, 50))
-    assert sum(book.take(STOPS).tokens) == 10
-    assert sum(book.take(STOPS).tokens) == 0
+def test_a_grant_never_exceeds_the_scarcest_window() -> None:
+    budget = TimedLedger((100, 300), (10, 50))
+    assert sum(budget.take(STOPS).tokens) == 10
+    assert sum(budget.take(STOPS).tokens) == 0
 
 
-def test_what_was_spent_counts_for_the_window_and_for_as_long_as_it_may_take_to_arrive() -> None:
-    book = Book((10, 50))
-    book.take(STOPS)
-    book.now += 50 + TOKEN_LIFETIME_SECONDS + ARRIVAL_MARGIN_SECONDS - 0.01
-    assert book.take(STOPS).tokens == (0, 0, 0)
-    book.now += 50 / 50 + 0.02  # a slot
-    assert book.take(STOPS).tokens == (10, 0, 0)
+def test_spent_tokens_count_for_the_window_plus_lifetime_and_margin() -> None:
+    budget = TimedLedger((10, 50))
+    budget.take(STOPS)
+    budget.now += 50 + TOKEN_LIFETIME_SECONDS + ARRIVAL_MARGIN_SECONDS - 0.01
+    assert budget.take(STOPS).tokens == (0, 0, 0)
+    budget.now += 50 / 50 + 0.02  # a slot
+    assert budget.take(STOPS).tokens == (10, 0, 0)
 
 
-def test_the_wait_that_is_told_is_the_one_after_which_there_is_more() -> None:
-    book = Book((10, 50))
-    grant = book.take(STOPS)
+def test_after_the_granted_wait_one_more_token_is_available() -> None:
+    budget = TimedLedger((10, 50))
+    grant = budget.take(STOPS)
     for tier in Tier:
-        then = Book((10, 50))
-        then.ledger, then.now = book.ledger, book.now + grant.waits[tier] - 0.01
+        then = TimedLedger((10, 50))
+        then.ledger, then.now = budget.ledger, budget.now + grant.waits[tier] - 0.01
         needed: TierCounts = (int(tier == 0), int(tier == 1), int(tier == 2))
         assert sum(then.take(needed).tokens) == 0
         then.now += 0.02
         assert sum(then.take(needed).tokens) == 1
 
 
-def test_what_was_not_used_can_be_given_to_others() -> None:
-    book = Book((10, HOUR))
-    grant = book.take(STOPS)
-    book.now += 1
-    assert sum(book.take(STOPS, unspent=[Usage(grant.at, 4, 0)]).tokens) == 4
+def test_unspent_tokens_can_be_granted_again() -> None:
+    budget = TimedLedger((10, HOUR))
+    grant = budget.take(STOPS)
+    budget.now += 1
+    assert sum(budget.take(STOPS, unspent=[Usage(grant.at, 4, 0)]).tokens) == 4
 
 
-def test_what_was_late_counts_from_when_it_surely_had_arrived() -> None:
-    book = Book((10, 50))
-    grant = book.take(STOPS)
-    book.now += 20
-    assert sum(book.take(STOPS, late=[Usage(grant.at, 3, 0)]).tokens) == 0
-    book.now = grant.at + 50 + TOKEN_LIFETIME_SECONDS + ARRIVAL_MARGIN_SECONDS + 1.01
-    assert sum(book.take(STOPS).tokens) == 7
+def test_late_requests_count_from_the_time_of_their_report() -> None:
+    budget = TimedLedger((10, 50))
+    grant = budget.take(STOPS)
+    budget.now += 20
+    assert sum(budget.take(STOPS, late=[Usage(grant.at, 3, 0)]).tokens) == 0
+    budget.now = grant.at + 50 + TOKEN_LIFETIME_SECONDS + ARRIVAL_MARGIN_SECONDS + 1.01
+    assert sum(budget.take(STOPS).tokens) == 7
 
 
-def test_what_is_only_expected_is_given_out_of_plenty_alone() -> None:
-    book = Book((100, HOUR))
-    assert sum(book.take(ahead=(0, 1000, 0)).tokens) == 50
-    assert sum(book.take(ahead=(0, 1000, 0)).tokens) == 0
+def test_prefetched_tokens_come_out_of_the_first_half_of_the_quota() -> None:
+    budget = TimedLedger((100, HOUR))
+    assert sum(budget.take(ahead=(0, 1000, 0)).tokens) == 50
+    assert sum(budget.take(ahead=(0, 1000, 0)).tokens) == 0
 
 
-# Who gets it
+# The tiers
 
 
-def test_stops_can_have_all_of_it_and_other_commands_leave_them_a_reserve() -> None:
-    book = Book((100, HOUR))
-    assert sum(book.take(ACTS).tokens) < 100
-    assert sum(book.take(ACTS).tokens) == 0
-    assert sum(book.take(STOPS).tokens) >= 10
+def test_stops_can_use_the_whole_quota_and_other_commands_leave_them_a_reserve() -> None:
+    budget = TimedLedger((100, HOUR))
+    assert sum(budget.take(COMMANDS).tokens) < 100
+    assert sum(budget.take(COMMANDS).tokens) == 0
+    assert sum(budget.take(STOPS).tokens) >= 10
 
 
-def test_commands_leave_the_background_enough_to_follow_what_they_began() -> None:
-    book = Book((100, HOUR))
-    book.take(ACTS)
-    given = 0
+def test_commands_leave_the_background_its_floor() -> None:
+    budget = TimedLedger((100, HOUR))
+    budget.take(COMMANDS)
+    granted = 0
     for _ in range(100):
-        given += sum(book.take(BACKGROUND).tokens)
-        book.now += HOUR / 200
-    assert given >= 9
+        granted += sum(budget.take(BACKGROUND).tokens)
+        budget.now += HOUR / 200
+    assert granted >= 9
 
 
 def test_the_background_leaves_the_commands_their_share() -> None:
-    book = Book((100, HOUR))
-    given = 0
+    budget = TimedLedger((100, HOUR))
+    granted = 0
     for _ in range(1000):
-        given += sum(book.take(BACKGROUND).tokens)
-        book.now += HOUR / 1100
-    assert given <= 75
-    assert sum(book.take(ACTS).tokens) >= 15
-    assert sum(book.take(STOPS).tokens) >= 10
+        granted += sum(budget.take(BACKGROUND).tokens)
+        budget.now += HOUR / 1100
+    assert granted <= 75
+    assert sum(budget.take(COMMANDS).tokens) >= 15
+    assert sum(budget.take(STOPS).tokens) >= 10
 
 
 def test_the_background_spends_evenly() -> None:
-    book = Book((1200, 300.0))
-    of_minutes = []
+    budget = TimedLedger((1200, 300.0))
+    per_minute = []
     for _ in range(10):
-        given = 0
+        granted = 0
         for _ in range(600):
-            given += sum(book.take(BACKGROUND).tokens)
-            book.now += 0.1
-        of_minutes.append(given)
-    assert max(of_minutes) <= min(of_minutes) * 1.25
-    assert sum(of_minutes[:5]) == pytest.approx(900, rel=0.05)
+            granted += sum(budget.take(BACKGROUND).tokens)
+            budget.now += 0.1
+        per_minute.append(granted)
+    assert max(per_minute) <= min(per_minute) * 1.25
+    assert sum(per_minute[:5]) == pytest.approx(900, rel=0.05)
 
 
-def test_a_flood_of_sweeps_leaves_a_stop_its_leave_at_every_moment() -> None:
-    book = Book((1200, 300.0), (1000, 50.0))
+def test_a_flood_of_sweeps_always_leaves_a_token_for_a_stop() -> None:
+    budget = TimedLedger((1200, 300.0), (1000, 50.0))
     for _ in range(3000):
-        book.take(BACKGROUND)
-        assert book.take((1, 0, 0)).tokens == (1, 0, 0)
-        book.now += 3.0
+        budget.take(BACKGROUND)
+        assert budget.take((1, 0, 0)).tokens == (1, 0, 0)
+        budget.now += 3.0
 
 
 @pytest.mark.parametrize("quota", range(1, 30))
-def test_however_small_the_quota_each_grade_can_be_served(quota: int) -> None:
-    for needed in (STOPS, ACTS, BACKGROUND):
-        assert sum(Book((quota, 60.0)).take(needed).tokens) >= 1
+def test_every_tier_can_be_served_however_small_the_quota_is(quota: int) -> None:
+    for needed in (STOPS, COMMANDS, BACKGROUND):
+        assert sum(TimedLedger((quota, 60.0)).take(needed).tokens) >= 1
 
 
-def test_priorities_of_the_background_share_a_grade() -> None:
-    assert [one.tier for one in Priority] == [
+def test_reads_and_sweeps_share_the_background_tier() -> None:
+    assert [priority.tier for priority in Priority] == [
         Tier.STOP,
         Tier.COMMAND,
         Tier.BACKGROUND,
@@ -159,122 +159,126 @@ def test_priorities_of_the_background_share_a_grade() -> None:
     ]
 
 
-# What the API tells
+# Reports of the API
 
 
-def test_nobody_gets_anything_in_a_pause() -> None:
-    book = Book((100, 60.0))
-    grant = book.take(STOPS, paused_for=120.0)
+def test_no_tokens_are_granted_during_a_pause() -> None:
+    budget = TimedLedger((100, 60.0))
+    grant = budget.take(STOPS, paused_for=120.0)
     assert grant.tokens == (0, 0, 0)
     assert grant.waits == (120.0, 120.0, 120.0)
-    book.now += 119.9
-    assert book.take(STOPS).tokens == (0, 0, 0)
-    book.now += 0.2
-    assert book.take(STOPS).tokens == (100, 0, 0)
+    budget.now += 119.9
+    assert budget.take(STOPS).tokens == (0, 0, 0)
+    budget.now += 0.2
+    assert budget.take(STOPS).tokens == (100, 0, 0)
 
 
-def test_a_pause_is_not_shortened_and_not_believed_for_ever() -> None:
-    book = Book((100, 60.0))
-    book.take(paused_for=90.0)
-    assert book.take(paused_for=10.0).paused_until == NOON + 90
-    assert book.take(paused_for=1e9).paused_until == NOON + 600
+def test_a_pause_is_never_shortened_and_is_bounded() -> None:
+    budget = TimedLedger((100, 60.0))
+    budget.take(paused_for=90.0)
+    assert budget.take(paused_for=10.0).paused_until == NOON + 90
+    assert budget.take(paused_for=1e9).paused_until == NOON + 600
 
 
-def test_what_others_spent_of_the_same_token_is_missing() -> None:
-    book = Book((100, 60.0))
-    book.take((10, 0, 0))
+def test_usage_of_other_programs_reduces_the_quota() -> None:
+    budget = TimedLedger((100, 60.0))
+    budget.take((10, 0, 0))
     limit = ReportedLimit(Rate(100, 60.0), left=30)
-    assert sum(book.take(STOPS, limits=[limit]).tokens) == 30 - 7  # they are not quite even
+    assert (
+        sum(budget.take(STOPS, limits=[limit]).tokens) == 30 - 7
+    )  # the reserve, because others do not spend evenly
 
 
-def test_what_others_spent_is_forgotten_when_the_window_has_passed_and_a_quarter() -> None:
-    book = Book((100, 60.0))
-    book.take(limits=[ReportedLimit(Rate(100, 60.0), left=0)])
-    book.now += 63
-    waits = book.take(STOPS).waits
+def test_usage_of_other_programs_is_forgotten_after_a_window_and_a_quarter() -> None:
+    budget = TimedLedger((100, 60.0))
+    budget.take(limits=[ReportedLimit(Rate(100, 60.0), left=0)])
+    budget.now += 63
+    waits = budget.take(STOPS).waits
     assert waits[Tier.STOP] <= 63 / 4
-    book.now += waits[Tier.STOP]
-    assert sum(book.take(STOPS).tokens) == 100
+    budget.now += waits[Tier.STOP]
+    assert sum(budget.take(STOPS).tokens) == 100
 
 
-@pytest.mark.parametrize("at_once", [1, 10, 1000], ids=["evenly", "in blocks", "all there is"])
-def test_what_others_spend_evenly_is_left_to_them_whatever_we_want(at_once: int) -> None:
+@pytest.mark.parametrize("at_once", [1, 10, 1000], ids=["evenly", "in blocks", "everything"])
+def test_quota_that_others_spend_evenly_is_left_to_them(at_once: int) -> None:
     rate = Rate(600, 300.0)
-    book, api, used = Book((rate.requests, rate.seconds)), Api(rate), 0
-    heard: list[ReportedLimit] = []
+    budget, api, used = TimedLedger((rate.requests, rate.seconds)), Api(rate), 0
+    reported: list[ReportedLimit] = []
     for second in range(4 * 300):
-        api.arrivals.append(book.now)  # another program's
+        api.arrivals.append(budget.now)  # of another program
         if second >= 300:
             needed = (0, at_once, 1) if used else (0, 0, 1)
-            given = sum(book.take(needed, limits=heard).tokens)
-            api.arrivals += [book.now] * given
-            used += given
-            heard = [ReportedLimit(rate, rate.requests - api.in_window(book.now))] if given else []
-        book.now += 1
-    assert api.most_in_a_window() <= rate.requests
-    assert used > 0.7 * 900  # and of what they leave all is ours but the share of stops
+            granted = sum(budget.take(needed, limits=reported).tokens)
+            api.arrivals += [budget.now] * granted
+            used += granted
+            reported = (
+                [ReportedLimit(rate, rate.requests - api.in_window(budget.now))] if granted else []
+            )
+        budget.now += 1
+    assert api.max_in_a_window() <= rate.requests
+    assert used > 0.7 * 900  # all that others leave, without the reserve for stops
 
 
-def test_what_others_do_not_spend_any_more_is_ours_again() -> None:
-    book = Book((100, 60.0))
-    book.take(limits=[ReportedLimit(Rate(100, 60.0), left=20)])
+def test_quota_that_others_no_longer_spend_is_available_again() -> None:
+    budget = TimedLedger((100, 60.0))
+    budget.take(limits=[ReportedLimit(Rate(100, 60.0), left=20)])
     for _ in range(3 * 60):
-        book.now += 1
-        book.take(limits=[ReportedLimit(Rate(100, 60.0), left=100)])
-    assert sum(book.take(STOPS).tokens) > 90
+        budget.now += 1
+        budget.take(limits=[ReportedLimit(Rate(100, 60.0), left=100)])
+    assert sum(budget.take(STOPS).tokens) > 90
 
 
-def test_an_answer_that_knows_of_less_than_we_spent_changes_nothing() -> None:
-    book = Book((100, 60.0))
-    book.take((50, 0, 0))
-    assert book.take(limits=[ReportedLimit(Rate(100, 60.0), left=90)]).left == 50
+def test_a_report_of_less_usage_than_ours_changes_nothing() -> None:
+    budget = TimedLedger((100, 60.0))
+    budget.take((50, 0, 0))
+    assert budget.take(limits=[ReportedLimit(Rate(100, 60.0), left=90)]).left == 50
 
 
-def test_a_stricter_policy_becomes_a_window_that_knows_what_was_spent() -> None:
-    book = Book((1000, 300.0))
-    book.take((7, 0, 0))
-    grant = book.take(STOPS, limits=[ReportedLimit(Rate(20, 10.0))])
+def test_a_stricter_policy_becomes_a_window_with_the_usage_so_far() -> None:
+    budget = TimedLedger((1000, 300.0))
+    budget.take((7, 0, 0))
+    grant = budget.take(STOPS, limits=[ReportedLimit(Rate(20, 10.0))])
     assert 20 - 7 - 1 <= sum(grant.tokens) <= 20
 
 
-def test_a_policy_that_is_not_told_any_more_is_forgotten() -> None:
-    book = Book((1000, 300.0))
-    book.take(limits=[ReportedLimit(Rate(20, 10.0))])
-    book.now += 601
-    assert sum(book.take(STOPS).tokens) == 1000
+def test_a_policy_that_is_no_longer_reported_is_forgotten() -> None:
+    budget = TimedLedger((1000, 300.0))
+    budget.take(limits=[ReportedLimit(Rate(20, 10.0))])
+    budget.now += 601
+    assert sum(budget.take(STOPS).tokens) == 1000
 
 
 def test_only_a_few_policies_are_kept() -> None:
-    book = Book((1000, 300.0))
-    book.take(limits=[ReportedLimit(Rate(n, 10.0)) for n in range(50, 500)])
-    assert len(book.ledger.windows) <= 5
+    budget = TimedLedger((1000, 300.0))
+    budget.take(limits=[ReportedLimit(Rate(n, 10.0)) for n in range(50, 500)])
+    assert len(budget.ledger.windows) <= 5
 
 
-def test_another_configuration_takes_effect_at_once_and_knows_what_was_spent() -> None:
-    book = Book((1000, 300.0))
-    book.take((100, 0, 0))
-    book.rates = (Rate(150, 300.0),)
-    assert sum(book.take(STOPS).tokens) == 50
-    book.rates = (Rate(2000, 300.0),)
-    assert sum(book.take(STOPS).tokens) == 1850
+def test_a_new_configuration_takes_effect_at_once_with_the_usage_so_far() -> None:
+    budget = TimedLedger((1000, 300.0))
+    budget.take((100, 0, 0))
+    budget.rates = (Rate(150, 300.0),)
+    assert sum(budget.take(STOPS).tokens) == 50
+    budget.rates = (Rate(2000, 300.0),)
+    assert sum(budget.take(STOPS).tokens) == 1850
 
 
 # Clocks
 
 
-def test_a_clock_that_goes_back_an_hour_stops_nobody_for_longer_than_a_window() -> None:
-    book = Book((100, 60.0))
-    book.take(STOPS)
-    book.take(BACKGROUND, paused_for=60.0)
-    book.now -= HOUR
-    grant = book.take(STOPS)
+def test_a_clock_that_goes_back_an_hour_blocks_no_longer_than_the_maximum_pause() -> None:
+    budget = TimedLedger((100, 60.0))
+    budget.take(STOPS)
+    budget.take(BACKGROUND, paused_for=60.0)
+    budget.now -= HOUR
+    grant = budget.take(STOPS)
     assert grant.tokens == (0, 0, 0)
     assert max(grant.waits) <= 600
-    book.now += 600.1
-    assert sum(book.take(STOPS).tokens) == 100
+    budget.now += 600.1
+    assert sum(budget.take(STOPS).tokens) == 100
 
 
-# All of it together
+# Everything together
 
 
 class Api:
@@ -287,7 +291,7 @@ class Api:
     def in_window(self, now: float) -> int:
         return sum(at > now - self._rate.seconds for at in self.arrivals)
 
-    def most_in_a_window(self) -> int:
+    def max_in_a_window(self) -> int:
         times, most, first = sorted(self.arrivals), 0, 0
         for last, at in enumerate(times):
             while times[first] <= at - self._rate.seconds:
@@ -301,45 +305,45 @@ class Api:
     rate=st.tuples(st.integers(1, 60), st.sampled_from([1.0, 3.3, 10.0, 60.0])),
     steps=st.lists(
         st.tuples(
-            # Seconds until a replica asks; None: as long as it was told to wait.
+            # Seconds until the next request; None: the granted wait.
             st.none() | st.floats(0.0, 20.0),
-            st.sampled_from([STOPS, ACTS, BACKGROUND, (1, 1, 1), (0, 0, 0)]),
+            st.sampled_from([STOPS, COMMANDS, BACKGROUND, (1, 1, 1), (0, 0, 0)]),
             st.integers(0, 20),  # ahead
-            st.sampled_from([0.0, 0.5, 1.0]),  # how much of it is used
-            st.sampled_from([0.0, 0.99, 1.0]),  # when, of the time there is
+            st.sampled_from([0.0, 0.5, 1.0]),  # the share of tokens that is spent
+            st.sampled_from([0.0, 0.99, 1.0]),  # when, as a share of lifetime and margin
         ),
         max_size=40,
     ),
     seed=st.integers(0, 2**32),
 )
-def test_no_window_of_the_api_ever_holds_more_than_it_may(
+def test_no_window_of_the_api_ever_exceeds_its_rate(
     rate: tuple[int, float],
     steps: list[tuple[float | None, TierCounts, int, float, float]],
     seed: int,
 ) -> None:
-    rng, book = random.Random(seed), Book(rate)
-    api = Api(book.rates[0])
+    rng, budget = random.Random(seed), TimedLedger(rate)
+    api = Api(budget.rates[0])
     unspent: list[Usage] = []
-    late: list[tuple[float, float, int]] = []  # arrival, when leave was given, background
+    late: list[tuple[float, float, int]] = []  # arrival, time of the grant, background
     wait = 0.0
     for pause, needed, ahead, share, lag in steps:
-        until = book.now + (wait if pause is None else pause)
-        for arrival, at, background in sorted(one for one in late if one[0] <= until):
-            book.now = arrival  # those are told of when they end
-            book.take(late=[Usage(at, 1, background)])
-        late = [one for one in late if one[0] > until]
-        book.now = until
-        grant = book.take(needed, ahead=(0, ahead, ahead), unspent=unspent)
+        until = budget.now + (wait if pause is None else pause)
+        for arrival, at, background in sorted(entry for entry in late if entry[0] <= until):
+            budget.now = arrival  # late requests are reported when they end
+            budget.take(late=[Usage(at, 1, background)])
+        late = [entry for entry in late if entry[0] > until]
+        budget.now = until
+        grant = budget.take(needed, ahead=(0, ahead, ahead), unspent=unspent)
         unspent, wait = [], grant.waits[Tier.STOP]
         for tier in Tier:
-            given, background = grant.tokens[tier], int(tier is Tier.BACKGROUND)
-            used = round(given * share)
+            granted, background = grant.tokens[tier], int(tier is Tier.BACKGROUND)
+            used = round(granted * share)
             for _ in range(used):
-                at = grant.at + COUNTED_ON * lag
+                at = grant.at + LIFETIME_AND_MARGIN * lag
                 if rng.random() < 0.2:
-                    at = grant.at + COUNTED_ON + rng.uniform(0, min(rate[1], 10.0))
+                    at = grant.at + LIFETIME_AND_MARGIN + rng.uniform(0, min(rate[1], 10.0))
                     late.append((at, grant.at, background))
                 api.arrivals.append(at)
-            if back := given - used:
-                unspent.append(Usage(grant.at, back, back * background))
-    assert api.most_in_a_window() <= rate[0]
+            if unused := granted - used:
+                unspent.append(Usage(grant.at, unused, unused * background))
+    assert api.max_in_a_window() <= rate[0]

@@ -1,4 +1,4 @@
-"""When the API counts as away, and who may ask it then."""
+"""When the circuit opens and closes, and which requests it allows."""
 
 import asyncio
 
@@ -18,7 +18,7 @@ from worker.realtimekit.circuit_breaker import (
     CircuitBreaker,
 )
 
-AWAY = Unavailable("timeout", "no answer")
+UNAVAILABLE = Unavailable("timeout", "no response")
 
 
 class Clock:
@@ -35,66 +35,68 @@ def clock() -> Clock:
 
 
 @pytest.fixture
-def outage(clock: Clock) -> CircuitBreaker:
+def breaker(clock: Clock) -> CircuitBreaker:
     return CircuitBreaker(clock)
 
 
-def test_a_few_failures_in_a_row_are_an_outage(outage: CircuitBreaker) -> None:
+def test_failures_in_a_row_open_the_circuit(breaker: CircuitBreaker) -> None:
     for _ in range(FAILURE_THRESHOLD - 1):
-        outage.record(AWAY)
-    assert not outage.is_open
-    outage.record(AWAY)
-    assert outage.is_open
+        breaker.record(UNAVAILABLE)
+    assert not breaker.is_open
+    breaker.record(UNAVAILABLE)
+    assert breaker.is_open
 
 
-def test_an_answer_in_between_begins_the_count_anew(outage: CircuitBreaker) -> None:
+def test_a_success_resets_the_count_of_failures(breaker: CircuitBreaker) -> None:
     for _ in range(FAILURE_THRESHOLD * 3):
-        outage.record(AWAY)
-        outage.record(None)
-    assert not outage.is_open
+        breaker.record(UNAVAILABLE)
+        breaker.record(None)
+    assert not breaker.is_open
 
 
 @pytest.mark.parametrize("error", [Throttled("throttled", "x"), Unauthorized("unauthorized", "x")])
-def test_a_pause_that_was_asked_for_and_a_refused_token_are_an_outage_at_once(
-    outage: CircuitBreaker, error: Unavailable
+def test_throttling_and_a_refused_token_open_the_circuit_at_once(
+    breaker: CircuitBreaker, error: Unavailable
 ) -> None:
-    outage.record(error)
-    assert outage.is_open
+    breaker.record(error)
+    assert breaker.is_open
 
 
-@pytest.mark.parametrize("answer", [None, Refused("bad_request", "no")])
-def test_any_answer_ends_an_outage(outage: CircuitBreaker, answer: Refused | None) -> None:
-    outage.record(Throttled("throttled", "x"))
-    outage.record(answer)
-    assert not outage.is_open
-    assert outage.allow_request()
+@pytest.mark.parametrize("error", [None, Refused("bad_request", "no")])
+def test_a_success_or_a_refusal_closes_the_circuit(
+    breaker: CircuitBreaker, error: Refused | None
+) -> None:
+    breaker.record(Throttled("throttled", "x"))
+    breaker.record(error)
+    assert not breaker.is_open
+    assert breaker.allow_request()
 
 
-def test_nobody_asks_before_the_time_the_api_named(outage: CircuitBreaker, clock: Clock) -> None:
-    outage.record(Throttled("throttled", "x", retry_after=300))
+def test_no_request_is_allowed_before_retry_after(breaker: CircuitBreaker, clock: Clock) -> None:
+    breaker.record(Throttled("throttled", "x", retry_after=300))
     clock.seconds += 299
-    assert not outage.allow_request()
+    assert not breaker.allow_request()
     clock.seconds += 2
-    assert outage.allow_request()
+    assert breaker.allow_request()
 
 
-def test_a_time_that_was_named_to_a_start_whose_outcome_is_unknown_counts_as_well(
-    outage: CircuitBreaker, clock: Clock
+def test_the_retry_after_of_a_start_with_an_unknown_outcome_counts_too(
+    breaker: CircuitBreaker, clock: Clock
 ) -> None:
     for _ in range(FAILURE_THRESHOLD):
-        outage.record(OutcomeUnknown("server_error", "x", retry_after=300))
+        breaker.record(OutcomeUnknown("server_error", "x", retry_after=300))
     clock.seconds += 299
-    assert not outage.allow_request()
+    assert not breaker.allow_request()
     clock.seconds += 2
-    assert outage.allow_request()
+    assert breaker.allow_request()
 
 
-def test_pauses_grow_up_to_a_bound(outage: CircuitBreaker, clock: Clock) -> None:
+def test_pauses_grow_up_to_the_maximum(breaker: CircuitBreaker, clock: Clock) -> None:
     pauses = []
     for _ in range(12):
-        outage.record(Unauthorized("unauthorized", "x"))
+        breaker.record(Unauthorized("unauthorized", "x"))
         pause = 0.0
-        while not outage.allow_request():
+        while not breaker.allow_request():
             clock.seconds += 0.5
             pause += 0.5
         pauses.append(pause)
@@ -103,86 +105,88 @@ def test_pauses_grow_up_to_a_bound(outage: CircuitBreaker, clock: Clock) -> None
     assert pauses[-1] == MAX_OPEN_SECONDS
 
 
-async def test_what_was_on_its_way_when_it_began_makes_no_pause_longer(
-    outage: CircuitBreaker, clock: Clock
+async def test_requests_on_their_way_when_the_circuit_opened_do_not_double_the_pause(
+    breaker: CircuitBreaker, clock: Clock
 ) -> None:
     for _ in range(FAILURE_THRESHOLD + 100):
-        outage.record(AWAY)
+        breaker.record(UNAVAILABLE)
     clock.seconds += MIN_OPEN_SECONDS
-    assert await outage.acquire_probe(1.0)
+    assert await breaker.acquire_probe(1.0)
     for _ in range(100):
-        outage.record(AWAY)
+        breaker.record(UNAVAILABLE)
     clock.seconds += 2 * MIN_OPEN_SECONDS
-    assert outage.allow_request()
+    assert breaker.allow_request()
 
 
-async def test_a_late_failure_still_moves_the_pause_to_where_the_api_asked(
-    outage: CircuitBreaker, clock: Clock
+async def test_a_late_failure_still_extends_the_pause_to_its_retry_after(
+    breaker: CircuitBreaker, clock: Clock
 ) -> None:
-    outage.record(Throttled("throttled", "x", retry_after=5))
-    outage.record(Throttled("throttled", "x", retry_after=60))
+    breaker.record(Throttled("throttled", "x", retry_after=5))
+    breaker.record(Throttled("throttled", "x", retry_after=60))
     clock.seconds += 59
-    assert not outage.allow_request()
+    assert not breaker.allow_request()
     clock.seconds += 1
-    assert outage.allow_request()
+    assert breaker.allow_request()
 
 
-async def test_one_asks_at_a_time_and_the_next_waits_for_what_it_finds(
-    outage: CircuitBreaker, clock: Clock
+async def test_a_half_open_circuit_allows_one_probe_at_a_time(
+    breaker: CircuitBreaker, clock: Clock
 ) -> None:
-    outage.record(Throttled("throttled", "x"))
+    breaker.record(Throttled("throttled", "x"))
     clock.seconds += MIN_OPEN_SECONDS
-    assert await outage.acquire_probe(1.0)
-    assert not outage.allow_request()
-    assert not await outage.acquire_probe(0.01)
+    assert await breaker.acquire_probe(1.0)
+    assert not breaker.allow_request()
+    assert not await breaker.acquire_probe(0.01)
 
 
-async def test_everybody_goes_on_when_the_outage_ends(outage: CircuitBreaker) -> None:
-    outage.record(Throttled("throttled", "x", retry_after=1000))
-    waiting = [asyncio.create_task(outage.acquire_probe(10.0)) for _ in range(5)]
-    outage.record(None)
+async def test_all_waiting_callers_continue_when_the_circuit_closes(
+    breaker: CircuitBreaker,
+) -> None:
+    breaker.record(Throttled("throttled", "x", retry_after=1000))
+    waiting = [asyncio.create_task(breaker.acquire_probe(10.0)) for _ in range(5)]
+    breaker.record(None)
     assert await asyncio.gather(*waiting) == [True] * 5
 
 
-def test_whoever_wants_to_know_is_told_when_it_begins_and_when_it_ends(
-    outage: CircuitBreaker,
+def test_callbacks_run_when_the_circuit_opens_and_when_it_closes(
+    breaker: CircuitBreaker,
 ) -> None:
-    told: list[bool] = []
-    outage.on_change(lambda: told.append(outage.is_open))
-    outage.record(Throttled("throttled", "x"))
-    outage.record(Throttled("throttled", "x"))
-    outage.record(None)
-    assert told == [True, False]
+    states: list[bool] = []
+    breaker.on_change(lambda: states.append(breaker.is_open))
+    breaker.record(Throttled("throttled", "x"))
+    breaker.record(Throttled("throttled", "x"))
+    breaker.record(None)
+    assert states == [True, False]
 
 
-async def test_nobody_waits_for_the_api_when_the_worker_is_about_to_end(
-    outage: CircuitBreaker,
+async def test_no_caller_waits_after_stop_waiting(
+    breaker: CircuitBreaker,
 ) -> None:
-    outage.record(Throttled("throttled", "x", retry_after=1000))
-    waiting = [asyncio.create_task(outage.acquire_probe(10.0)) for _ in range(5)]
-    outage.stop_waiting()
+    breaker.record(Throttled("throttled", "x", retry_after=1000))
+    waiting = [asyncio.create_task(breaker.acquire_probe(10.0)) for _ in range(5)]
+    breaker.stop_waiting()
     async with asyncio.timeout(5):
         assert await asyncio.gather(*waiting) == [False] * 5
 
 
-async def test_when_the_api_is_back_nobody_stands_behind_those_who_waited(
-    outage: CircuitBreaker,
+async def test_a_closed_circuit_lets_new_callers_pass_those_that_still_wait(
+    breaker: CircuitBreaker,
 ) -> None:
-    outage.record(Throttled("throttled", "x", retry_after=1000.0))
-    waiting = [asyncio.create_task(outage.acquire_probe(5.0)) for _ in range(3)]
+    breaker.record(Throttled("throttled", "x", retry_after=1000.0))
+    waiting = [asyncio.create_task(breaker.acquire_probe(5.0)) for _ in range(3)]
     await asyncio.sleep(0)
-    outage.record(None)
-    assert await outage.acquire_probe(0.0)
+    breaker.record(None)
+    assert await breaker.acquire_probe(0.0)
     assert await asyncio.gather(*waiting) == [True, True, True]
 
 
-def test_it_is_known_for_how_long_the_api_has_been_away(
-    outage: CircuitBreaker, clock: Clock
+def test_open_for_is_the_time_since_the_circuit_opened(
+    breaker: CircuitBreaker, clock: Clock
 ) -> None:
-    outage.record(Throttled("throttled", "x"))
+    breaker.record(Throttled("throttled", "x"))
     clock.seconds += 7
-    outage.record(Throttled("throttled", "x"))
-    assert outage.open_for() == 7
-    outage.record(None)
+    breaker.record(Throttled("throttled", "x"))
+    assert breaker.open_for() == 7
+    breaker.record(None)
     clock.seconds += 7
-    assert outage.open_for() == 0
+    assert breaker.open_for() == 0

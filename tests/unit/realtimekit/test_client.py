@@ -1,4 +1,4 @@
-"""What is sent to the API, and in what form."""
+"""The requests that the client sends."""
 
 import json
 import logging
@@ -13,17 +13,17 @@ from worker.domain.errors import Refused, Unauthorized
 from worker.realtimekit.client import RealtimeKitClient
 from worker.realtimekit.retry import RequestRetry
 
-BEARER = "word-that-nobody-may-see"
+BEARER = "token-that-must-stay-secret"
 APP = "/client/v4/accounts/acc/realtime/kit/app"
 RECORDING = {"id": "rec-1", "status": "RECORDING"}
 
 
 class Api:
-    """Answers every request alike and keeps what it was asked."""
+    """Returns the same response to every request, and keeps the requests."""
 
     def __init__(self, data: object = RECORDING, bearer: str = BEARER, **headers: str) -> None:
-        self.asked: list[httpx.Request] = []
-        self.answer = httpx.Response(200, json={"success": True, "data": data}, headers=headers)
+        self.requests: list[httpx.Request] = []
+        self.response = httpx.Response(200, json={"success": True, "data": data}, headers=headers)
         self.bearer = bearer
         self.client = RealtimeKitClient(
             base_url="https://api.example/client/v4/",
@@ -32,12 +32,12 @@ class Api:
             token=lambda: self.bearer,
             timeout=5.0,
             retry=RequestRetry(attempts=1),
-            transport=httpx.MockTransport(self._answer),
+            transport=httpx.MockTransport(self._respond),
         )
 
-    def _answer(self, request: httpx.Request) -> httpx.Response:
-        self.asked.append(request)
-        return self.answer
+    def _respond(self, request: httpx.Request) -> httpx.Response:
+        self.requests.append(request)
+        return self.response
 
 
 Call = Callable[[RealtimeKitClient], Awaitable[Any]]
@@ -76,15 +76,15 @@ async def test_every_operation_has_its_method_and_path(
 ) -> None:
     api = Api(data)
     await call(api.client)
-    (request,) = api.asked
+    (request,) = api.requests
     assert (request.method, str(request.url)) == (method, f"https://api.example{APP}{path}")
 
 
-async def test_a_start_sends_exactly_the_body_it_was_given() -> None:
+async def test_a_start_sends_its_body_unchanged() -> None:
     api = Api()
     body = {"meeting_id": "m", "user_ids": ("a", "b"), "layers": {"default": {}}}
     await api.client.start_track_recording(body)
-    (request,) = api.asked
+    (request,) = api.requests
     assert json.loads(request.content) == body | {"user_ids": ["a", "b"]}
     assert request.headers["content-type"] == "application/json"
 
@@ -93,7 +93,7 @@ async def test_a_start_sends_exactly_the_body_it_was_given() -> None:
 async def test_an_action_is_a_put_with_the_action_alone(action: Any) -> None:
     api = Api()
     await api.client.control_recording("rec-1", action)
-    assert json.loads(api.asked[0].content) == {"action": action}
+    assert json.loads(api.requests[0].content) == {"action": action}
 
 
 async def test_every_filter_of_the_list_is_sent_in_the_documented_form() -> None:
@@ -105,7 +105,7 @@ async def test_every_filter_of_the_list_is_sent_in_the_documented_form() -> None
         statuses=(Status.UPLOADED, Status.ERRORED),
         sort_order="DESC",
     )
-    assert api.asked[0].url.query.decode() == (
+    assert api.requests[0].url.query.decode() == (
         "page_no=2&per_page=50&meeting_id=m-1&status=UPLOADED,ERRORED"
         "&sort_by=invokedTime&sort_order=DESC"
     )
@@ -113,30 +113,32 @@ async def test_every_filter_of_the_list_is_sent_in_the_documented_form() -> None
 
 async def test_create_and_replace_send_every_field_of_a_webhook() -> None:
     api = Api({"id": "w-1", "url": "https://a.example/"})
-    whole = {"name": "n", "url": "https://a.example/", "events": ["recording.statusUpdate"]}
-    await api.client.create_webhook(**whole)  # type: ignore[arg-type]
-    await api.client.replace_webhook("w-1", **whole, enabled=False)  # type: ignore[arg-type]
-    assert [(asked.method, json.loads(asked.content)) for asked in api.asked] == [
-        ("POST", whole | {"enabled": True}),
-        ("PUT", whole | {"enabled": False}),
+    fields = {"name": "n", "url": "https://a.example/", "events": ["recording.statusUpdate"]}
+    await api.client.create_webhook(**fields)  # type: ignore[arg-type]
+    await api.client.replace_webhook("w-1", **fields, enabled=False)  # type: ignore[arg-type]
+    assert [(request.method, json.loads(request.content)) for request in api.requests] == [
+        ("POST", fields | {"enabled": True}),
+        ("PUT", fields | {"enabled": False}),
     ]
 
 
-async def test_the_token_is_asked_for_at_every_request() -> None:
+async def test_the_token_is_read_for_every_request() -> None:
     api = Api()
     await api.client.get_recording("rec-1")
     api.bearer = "the-next-one"
     await api.client.get_recording("rec-1")
-    sent = [request.headers["authorization"] for request in api.asked]
+    sent = [request.headers["authorization"] for request in api.requests]
     assert sent == [f"Bearer {BEARER}", "Bearer the-next-one"]
 
 
 @pytest.mark.parametrize("token", ["", "two words", "line\nbreak", "tökén"])
-async def test_a_token_that_cannot_be_sent_is_not_and_its_text_is_not_told(token: str) -> None:
+async def test_a_token_that_is_no_header_value_is_neither_sent_nor_repeated_in_the_error(
+    token: str,
+) -> None:
     api = Api(bearer=token)
     with pytest.raises(Unauthorized) as raised:
         await api.client.get_recording("rec-1")
-    assert api.asked == []
+    assert api.requests == []
     assert not token or token not in str(raised.value)
 
 
@@ -144,20 +146,20 @@ async def test_cookies_of_the_api_are_not_sent_back() -> None:
     api = Api(**{"Set-Cookie": "session=1"})
     await api.client.get_recording("rec-1")
     await api.client.get_recording("rec-1")
-    assert "cookie" not in api.asked[1].headers
+    assert "cookie" not in api.requests[1].headers
 
 
 @pytest.mark.parametrize("bad", ["", ".", "..", "a/b", "a?b", "a b", "ä", "x" * 129, "a\n"])
-async def test_an_id_that_would_lead_to_another_operation_is_refused_unsent(bad: str) -> None:
+async def test_an_id_that_would_change_the_path_is_refused_without_a_request(bad: str) -> None:
     api = Api()
     with pytest.raises(Refused) as raised:
         await api.client.control_recording(bad, "stop")
     assert (raised.value.code, raised.value.field) == ("invalid_field", "recording_id")
-    assert api.asked == []
+    assert api.requests == []
 
 
 @pytest.mark.parametrize(
-    ("changed", "named"),
+    ("changed", "expected"),
     [
         ({"base_url": "api.example/v4"}, "base_url"),
         ({"base_url": "ftp://api.example"}, "base_url"),
@@ -167,20 +169,20 @@ async def test_an_id_that_would_lead_to_another_operation_is_refused_unsent(bad:
         ({"app_id": ""}, "app_id"),
     ],
 )
-def test_an_address_that_cannot_work_is_an_error_that_names_its_part(
-    changed: dict[str, str], named: str
+def test_an_error_about_the_api_url_names_the_wrong_part(
+    changed: dict[str, str], expected: str
 ) -> None:
     parts: dict[str, Any] = {
         "base_url": "https://api.example",
         "account_id": "a",
         "app_id": "b",
     } | changed
-    with pytest.raises(ValueError, match=named) as raised:
+    with pytest.raises(ValueError, match=expected) as raised:
         RealtimeKitClient(**parts, token=lambda: BEARER, timeout=1.0, retry=RequestRetry())
     assert "pass" not in str(raised.value).replace("password", "")
 
 
-async def test_neither_repr_nor_log_tells_the_token(caplog: pytest.LogCaptureFixture) -> None:
+async def test_neither_repr_nor_log_contains_the_token(caplog: pytest.LogCaptureFixture) -> None:
     api = Api()
     with caplog.at_level(logging.DEBUG):
         await api.client.get_recording("rec-1")

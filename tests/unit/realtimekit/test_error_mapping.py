@@ -1,4 +1,4 @@
-"""What every failure of the API means: which error, and whether the call is made again."""
+"""Which error every failure of the API becomes, and whether the request is sent again."""
 
 import gzip
 import json
@@ -22,7 +22,7 @@ from worker.realtimekit.client import RealtimeKitClient
 from worker.realtimekit.http.protocol import MAX_RESPONSE_BYTES
 from worker.realtimekit.retry import RequestRetry
 
-BEARER = "word-that-nobody-may-see"
+BEARER = "token-that-must-stay-secret"
 GOOD = httpx.Response(200, json={"success": True, "data": {"id": "rec-1", "status": "INVOKED"}})
 STORAGE = {
     "type": "aws",
@@ -37,7 +37,7 @@ Call = Callable[[RealtimeKitClient], Awaitable[Any]]
 
 
 class Api:
-    """Gives the replies in turn, the last one for ever, and counts the requests."""
+    """Returns the replies in turn, then the last one again and again. Counts the requests."""
 
     def __init__(self, *replies: Reply, attempts: int = 3) -> None:
         self.replies: Sequence[Reply] = replies
@@ -85,13 +85,13 @@ def start_composite(client: RealtimeKitClient) -> Awaitable[Any]:
     return client.start_composite_recording({"meeting_id": "m", "storage_config": STORAGE})
 
 
-def add_webhook(client: RealtimeKitClient) -> Awaitable[Any]:
+def create_webhook(client: RealtimeKitClient) -> Awaitable[Any]:
     return client.create_webhook(
         name="n", url="https://a.example/", events=["recording.statusUpdate"]
     )
 
 
-def said(status: int, message: str = "no", **headers: str) -> httpx.Response:
+def error_response(status: int, message: str = "no", **headers: str) -> httpx.Response:
     error = {"code": status, "message": message}
     return httpx.Response(status, json={"success": False, "error": error}, headers=headers)
 
@@ -110,10 +110,10 @@ def said(status: int, message: str = "no", **headers: str) -> httpx.Response:
         (422, Refused),
     ],
 )
-async def test_what_the_api_refuses_is_asked_once(
+async def test_a_refused_request_is_sent_once(
     call: Call, status: int, error: type[ApiError]
 ) -> None:
-    api = Api(said(status))
+    api = Api(error_response(status))
     failure = await api.failure(call)
     assert (type(failure), failure.http_status, failure.message) == (error, status, "no")
     assert (api.requests, api.slept) == (1, [])
@@ -121,23 +121,23 @@ async def test_what_the_api_refuses_is_asked_once(
 
 @pytest.mark.parametrize("call", [get, stop])
 @pytest.mark.parametrize("status", [302, 408, 425, 500, 502, 503, 504, 520])
-async def test_reads_and_actions_are_sent_again_when_the_api_is_away(
+async def test_reads_and_actions_are_sent_again_when_the_api_is_unavailable(
     call: Call, status: int
 ) -> None:
-    api = Api(said(status))
+    api = Api(error_response(status))
     failure = await api.failure(call)
     assert (type(failure), api.requests) == (Unavailable, 3)
-    api = Api(said(status), GOOD)
+    api = Api(error_response(status), GOOD)
     await call(api.client)
     assert api.requests == 2
 
 
-@pytest.mark.parametrize("call", [start_track, start_composite, add_webhook])
+@pytest.mark.parametrize("call", [start_track, start_composite, create_webhook])
 @pytest.mark.parametrize("status", [303, 408, 500, 502, 503, 504, 520])
 async def test_a_post_that_may_have_been_executed_is_not_sent_again(
     call: Call, status: int
 ) -> None:
-    api = Api(said(status, **{"Retry-After": "0"}), GOOD)
+    api = Api(error_response(status, **{"Retry-After": "0"}), GOOD)
     failure = await api.failure(call)
     assert (type(failure), failure.http_status, api.requests) == (OutcomeUnknown, status, 1)
 
@@ -156,13 +156,13 @@ LOST = [
 
 
 @pytest.mark.parametrize("lost", LOST, ids=lambda lost: type(lost).__name__)
-async def test_a_post_whose_answer_was_lost_is_not_sent_again(lost: Exception) -> None:
+async def test_a_post_whose_response_was_lost_is_not_sent_again(lost: Exception) -> None:
     api = Api(lost, GOOD)
     assert (type(await api.failure(start_track)), api.requests) == (OutcomeUnknown, 1)
 
 
 @pytest.mark.parametrize("lost", LOST, ids=lambda lost: type(lost).__name__)
-async def test_a_read_whose_answer_was_lost_is_sent_again(lost: Exception) -> None:
+async def test_a_read_whose_response_was_lost_is_sent_again(lost: Exception) -> None:
     api = Api(lost, GOOD)
     assert (await api.client.get_recording("rec-1")).recording_id == "rec-1"
     assert api.requests == 2
@@ -192,7 +192,9 @@ USELESS = [
 
 
 @pytest.mark.parametrize("reply", USELESS)
-async def test_a_start_answered_without_an_id_has_an_unknown_outcome(reply: httpx.Response) -> None:
+async def test_a_start_whose_response_has_no_id_has_an_unknown_outcome(
+    reply: httpx.Response,
+) -> None:
     api = Api(reply, GOOD)
     failure = await api.failure(start_track)
     assert (type(failure), failure.code) == (OutcomeUnknown, "unreadable_response")
@@ -200,7 +202,7 @@ async def test_a_start_answered_without_an_id_has_an_unknown_outcome(reply: http
 
 
 @pytest.mark.parametrize("status", [None, "MELTED"])
-async def test_a_start_answered_with_an_id_has_started_whatever_its_status(
+async def test_a_start_whose_response_has_an_id_has_started_whatever_its_status(
     status: str | None,
 ) -> None:
     reply = httpx.Response(200, json={"data": {"recording": {"id": "rec-1", "status": status}}})
@@ -209,7 +211,9 @@ async def test_a_start_answered_with_an_id_has_started_whatever_its_status(
     assert found.meeting_id == "m"
 
 
-async def test_a_read_answered_with_an_unknown_status_is_unavailable_after_the_retries() -> None:
+async def test_a_read_whose_response_has_an_unknown_status_is_unavailable_after_the_retries() -> (
+    None
+):
     api = Api(httpx.Response(200, json={"data": {"id": "rec-1", "status": "MELTED"}}))
     failure = await api.failure(get)
     assert (type(failure), failure.code, api.requests) == (Unavailable, "unreadable_response", 3)
@@ -220,13 +224,13 @@ async def test_a_read_answered_with_an_unknown_status_is_unavailable_after_the_r
     "reply",
     [
         httpx.Response(429),
-        said(429),
+        error_response(429),
         httpx.Response(403, json={"success": False, "errors": [{"code": 971, "message": "wait"}]}),
         httpx.Response(500, json={"error": {"code": "971", "message": "wait"}}),
         httpx.Response(200, json={"success": False, "errors": [{"code": 971}]}),
     ],
 )
-async def test_throttling_is_tried_again_in_whatever_status_it_comes(
+async def test_throttling_is_tried_again_whatever_its_status(
     call: Call, reply: httpx.Response
 ) -> None:
     api = Api(reply, GOOD)
@@ -236,20 +240,20 @@ async def test_throttling_is_tried_again_in_whatever_status_it_comes(
 
 
 @pytest.mark.parametrize("status", [429, 503])
-async def test_the_pause_the_api_asks_for_is_kept(status: int) -> None:
-    api = Api(said(status, **{"Retry-After": "7"}), GOOD)
+async def test_the_pause_is_at_least_the_retry_after(status: int) -> None:
+    api = Api(error_response(status, **{"Retry-After": "7"}), GOOD)
     await api.client.get_recording("rec-1")
     assert 7.0 <= api.slept[0] <= 7.25
 
 
-async def test_a_pause_too_long_to_wait_is_handed_on_at_once() -> None:
-    api = Api(said(429, **{"Retry-After": "300"}))
+async def test_a_retry_after_that_is_too_long_is_raised_at_once() -> None:
+    api = Api(error_response(429, **{"Retry-After": "300"}))
     failure = await api.failure(start_track)
     assert isinstance(failure, Throttled)
     assert (failure.retry_after, api.requests, api.slept) == (300.0, 1, [])
 
 
-async def test_a_failure_told_in_a_successful_status_counts_as_that_failure() -> None:
+async def test_a_failure_reported_in_a_2xx_body_counts_as_that_failure() -> None:
     error = {"code": 404, "message": "gone"}
     reply = httpx.Response(200, json={"success": False, "error": error})
     assert isinstance(await Api(reply).failure(start_track), NotFound)
@@ -274,14 +278,14 @@ async def test_a_failure_told_in_a_successful_status_counts_as_that_failure() ->
         (b'{"error":{"code":{},"message":[]}}', "the API responded with status 400"),
     ],
 )
-async def test_the_apis_words_are_found_in_every_envelope(content: bytes, message: str) -> None:
+async def test_the_apis_message_is_found_in_every_envelope(content: bytes, message: str) -> None:
     failure = await Api(httpx.Response(400, content=content)).failure(get)
     assert (failure.message, str(failure)) == (message, f"bad_request: {message}")
 
 
 @pytest.mark.parametrize("words", ["x" * 9000, "x " * 2_000_000])
-async def test_the_apis_words_are_bounded(words: str) -> None:
-    assert len((await Api(said(400, words)).failure(get)).message) == 500
+async def test_the_apis_message_is_bounded(words: str) -> None:
+    assert len((await Api(error_response(400, words)).failure(get)).message) == 500
 
 
 @pytest.mark.parametrize(
@@ -296,10 +300,10 @@ async def test_the_apis_words_are_bounded(words: str) -> None:
     ],
 )
 @pytest.mark.parametrize("status", [400, 422])
-async def test_the_member_that_the_api_names_is_told(
+async def test_the_field_that_the_api_names_is_in_the_error(
     status: int, words: str, field: str | None
 ) -> None:
-    failure = await Api(said(status, words)).failure(start_track)
+    failure = await Api(error_response(status, words)).failure(start_track)
     assert isinstance(failure, Refused)
     assert (failure.code, failure.field) == ("invalid_field" if field else "bad_request", field)
 
@@ -310,13 +314,11 @@ async def test_the_member_that_the_api_names_is_told(
         (start_composite, "already_recording"),
         (start_track, "already_recording"),
         (stop, "conflict"),
-        (add_webhook, "conflict"),
+        (create_webhook, "conflict"),
     ],
 )
-async def test_a_409_means_another_recording_only_when_one_was_to_start(
-    call: Call, code: str
-) -> None:
-    assert (await Api(said(409)).failure(call)).code == code
+async def test_a_409_means_already_recording_only_for_a_start(call: Call, code: str) -> None:
+    assert (await Api(error_response(409)).failure(call)).code == code
 
 
 @pytest.mark.parametrize(
@@ -330,22 +332,22 @@ async def test_a_409_means_another_recording_only_when_one_was_to_start(
     ],
 )
 @pytest.mark.parametrize("as_json", [True, False])
-async def test_secrets_that_the_api_repeats_are_not_told(words: str, as_json: bool) -> None:
-    reply = said(400, words) if as_json else httpx.Response(400, text=words)
+async def test_secrets_that_the_api_repeats_are_redacted(words: str, as_json: bool) -> None:
+    reply = error_response(400, words) if as_json else httpx.Response(400, text=words)
     failure = await Api(reply).failure(start_composite)
     for piece in ("AKIAIOSFODNN7", "wJal", "MIIEpQ"):
         assert piece not in failure.message
     assert "[secure]" in failure.message or len(failure.message) == 500
 
 
-async def test_a_bucket_is_no_secret() -> None:
-    failure = await Api(said(400, "bucket calls of aws")).failure(start_composite)
+async def test_a_bucket_is_not_redacted() -> None:
+    failure = await Api(error_response(400, "bucket calls of aws")).failure(start_composite)
     assert failure.message == "bucket calls of aws"
 
 
 @pytest.mark.parametrize(("call", "error"), [(get, Unavailable), (start_track, OutcomeUnknown)])
 @pytest.mark.parametrize("packed", [True, False])
-async def test_an_answer_beyond_the_bound_is_not_read_to_its_end(
+async def test_a_response_beyond_the_maximum_size_is_not_read_to_its_end(
     call: Call, error: type[ApiError], packed: bool
 ) -> None:
     content = b" " * (MAX_RESPONSE_BYTES + 1)
@@ -357,8 +359,10 @@ async def test_an_answer_beyond_the_bound_is_not_read_to_its_end(
     assert (type(failure), failure.code) == (error, "response_too_large")
 
 
-@pytest.mark.parametrize("reply", [said(500), httpx.ConnectError("c"), LOST[2], USELESS[0]])
-async def test_no_error_leads_to_the_token(reply: Reply) -> None:
+@pytest.mark.parametrize(
+    "reply", [error_response(500), httpx.ConnectError("c"), LOST[2], USELESS[0]]
+)
+async def test_no_error_references_the_token(reply: Reply) -> None:
     failure: BaseException | None = await Api(reply).failure(get)
     while failure is not None:
         assert BEARER not in f"{failure} {failure!r} {failure.args} {vars(failure)}"
@@ -374,7 +378,7 @@ ODD_DATES = [
 
 
 @pytest.mark.parametrize("date", ODD_DATES)
-async def test_a_date_that_no_calendar_has_does_not_hide_that_a_start_was_executed(
+async def test_an_impossible_date_header_does_not_hide_that_a_start_was_executed(
     date: str,
 ) -> None:
     reply = httpx.Response(200, headers={"Date": date}, json=GOOD.json())
@@ -384,14 +388,14 @@ async def test_a_date_that_no_calendar_has_does_not_hide_that_a_start_was_execut
 
 
 @pytest.mark.parametrize("date", ODD_DATES)
-async def test_a_pause_until_a_date_that_no_calendar_has_is_an_answer_like_others(
+async def test_an_impossible_retry_after_date_is_ignored(
     date: str,
 ) -> None:
     reply = httpx.Response(503, headers={"Retry-After": date})
     assert type(await Api(reply, attempts=1).failure(start_track)) is OutcomeUnknown
 
 
-async def test_an_answer_that_is_packed_twice_is_not_unpacked() -> None:
+async def test_a_response_that_is_compressed_twice_is_not_decompressed() -> None:
     bomb = gzip.compress(gzip.compress(b"0" * 10_000_000))
     reply = httpx.Response(
         200, headers={"Content-Encoding": "gzip, gzip"}, stream=httpx.ByteStream(bomb)
@@ -400,7 +404,7 @@ async def test_an_answer_that_is_packed_twice_is_not_unpacked() -> None:
     assert (type(failure), failure.code) == (Unavailable, "connection_lost")
 
 
-async def test_errors_keep_no_answer_alive() -> None:
+async def test_errors_keep_no_response_body_alive() -> None:
     body = bytearray(b'{"error": {"message": "away"}}')
     error = await Api(httpx.Response(500, content=bytes(body)), attempts=2).failure(get)
     held = error.__traceback__

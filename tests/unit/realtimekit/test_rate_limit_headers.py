@@ -21,21 +21,21 @@ def test_a_policy_and_what_is_left_of_it_belong_together_by_name() -> None:
     )
 
 
-def test_of_one_policy_and_one_remainder_the_names_do_not_matter() -> None:
+def test_one_policy_and_one_remainder_belong_together_whatever_their_names() -> None:
     assert limits('"burst";q=100;w=60', '"default";r=50;t=30') == (
         ReportedLimit(Rate(100, 60.0), 50),
     )
 
 
-def test_a_policy_tells_something_without_a_remainder_too() -> None:
+def test_a_policy_without_a_remainder_is_a_limit() -> None:
     assert limits('"a";q=100;w=60') == (ReportedLimit(Rate(100, 60.0), None),)
 
 
-def test_a_remainder_without_a_policy_tells_nothing() -> None:
+def test_a_remainder_without_a_policy_is_ignored() -> None:
     assert parse_rate_limits({"ratelimit": '"default";r=0;t=30'}) == ()
 
 
-def test_no_headers_tell_nothing() -> None:
+def test_without_headers_there_are_no_limits() -> None:
     assert parse_rate_limits({}) == ()
 
 
@@ -57,16 +57,16 @@ def test_no_headers_tell_nothing() -> None:
         pytest.param('"a";q=1,' * 20_000, id="long"),
     ],
 )
-def test_what_is_not_credible_is_disregarded(policy: str) -> None:
+def test_policies_that_are_not_credible_are_ignored(policy: str) -> None:
     assert limits(policy, '"a";r=0;t=1') == ()
 
 
-def test_parameters_that_are_not_known_and_blanks_do_no_harm() -> None:
+def test_unknown_parameters_and_blanks_are_ignored() -> None:
     assert limits(' "a" ; Q = 100 ; w=60 ; pk=:eA==: ; x', '"a";r=5') == (
         ReportedLimit(Rate(100, 60.0), 5),
     )
 
 
 @given(policy=st.text(max_size=300), left=st.text(max_size=300))
-def test_no_header_is_too_strange(policy: str, left: str) -> None:
+def test_no_header_raises_an_error(policy: str, left: str) -> None:
     limits(policy, left)

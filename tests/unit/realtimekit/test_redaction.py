@@ -14,12 +14,12 @@ from worker.realtimekit.redaction import redact, secrets_in
     "member",
     ["access_key", "secret", "password", "private_key", "username", "account_id", "new_tomorrow"],
 )
-def test_every_member_of_a_storage_that_is_not_known_as_harmless_is_a_secret(member: str) -> None:
+def test_every_storage_field_that_is_not_known_as_harmless_is_a_secret(member: str) -> None:
     assert secrets_in({"storage_config": {"type": "aws", member: "value"}}) == ("value",)
 
 
 @pytest.mark.parametrize("member", ["type", "bucket", "region", "path", "host", "auth_method"])
-def test_where_a_storage_is_may_be_told(member: str) -> None:
+def test_the_location_of_a_storage_is_no_secret(member: str) -> None:
     assert secrets_in({"storage_config": {member: "value"}}) == ()
 
 
@@ -43,7 +43,7 @@ def test_the_key_in_an_rtmp_target_is_a_secret_by_itself() -> None:
         {"rtmp_out_config": {}},
     ],
 )
-def test_a_body_may_hold_no_secret(body: dict[str, object] | None) -> None:
+def test_a_body_may_have_no_secret(body: dict[str, object] | None) -> None:
     assert secrets_in(body) == ()
 
 

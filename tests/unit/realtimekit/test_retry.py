@@ -1,4 +1,4 @@
-"""What is tried again, when, and for how long."""
+"""Which calls are tried again, when, and for how long."""
 
 import random
 from datetime import UTC, datetime, timedelta
@@ -21,7 +21,7 @@ NOW = datetime(2026, 3, 1, 12, 0, 0, tzinfo=UTC)
 
 
 class Clock:
-    """Time that passes only when somebody sleeps."""
+    """Time that passes only in `sleep`."""
 
     def __init__(self) -> None:
         self.at = 1000.0
@@ -35,8 +35,8 @@ class Clock:
         self.at += seconds
 
 
-class Answers:
-    """A call that fails with the given errors in turn and then works."""
+class FailingCall:
+    """A call that raises the given errors in turn and then succeeds."""
 
     def __init__(self, *errors: Exception) -> None:
         self.errors = list(errors)
@@ -49,111 +49,111 @@ class Answers:
         return "done"
 
 
-class Highest(random.Random):
+class UpperEnd(random.Random):
     """Draws the upper end of every range."""
 
     def uniform(self, a: float, b: float) -> float:
         return max(a, b)
 
 
-def retry(clock: Clock, **knobs: float) -> RequestRetry:
+def retry(clock: Clock, **options: float) -> RequestRetry:
     return RequestRetry(
-        attempts=int(knobs.get("attempts", 4)),
-        base_seconds=knobs.get("base_seconds", 1.0),
-        cap_seconds=knobs.get("cap_seconds", 5.0),
-        total_seconds=knobs.get("total_seconds", 60.0),
+        attempts=int(options.get("attempts", 4)),
+        base_seconds=options.get("base_seconds", 1.0),
+        cap_seconds=options.get("cap_seconds", 5.0),
+        total_seconds=options.get("total_seconds", 60.0),
         sleep=clock.sleep,
         now=clock.now,
-        rng=Highest(),
+        rng=UpperEnd(),
     )
 
 
-def away(retry_after: float | None = None) -> Unavailable:
-    return Unavailable("server_error", "away", http_status=503, retry_after=retry_after)
+def unavailable(retry_after: float | None = None) -> Unavailable:
+    return Unavailable("server_error", "unavailable", http_status=503, retry_after=retry_after)
 
 
-async def test_a_call_that_works_is_made_once_and_never_waits() -> None:
-    clock, answers = Clock(), Answers()
-    assert await retry(clock).call(answers) == "done"
-    assert (answers.calls, clock.slept) == (1, [])
+async def test_a_call_that_succeeds_is_made_once_without_a_pause() -> None:
+    clock, call = Clock(), FailingCall()
+    assert await retry(clock).call(call) == "done"
+    assert (call.calls, clock.slept) == (1, [])
 
 
 async def test_a_plain_function_that_returns_an_awaitable_is_awaited() -> None:
-    clock, answers = Clock(), Answers(away())
-    assert await retry(clock).call(lambda: answers()) == "done"
+    clock, call = Clock(), FailingCall(unavailable())
+    assert await retry(clock).call(lambda: call()) == "done"
 
 
-async def test_what_was_surely_not_executed_is_tried_again() -> None:
-    clock, answers = Clock(), Answers(away(), away())
-    assert await retry(clock).call(answers) == "done"
-    assert answers.calls == 3
+async def test_a_call_that_was_surely_not_executed_is_tried_again() -> None:
+    clock, call = Clock(), FailingCall(unavailable(), unavailable())
+    assert await retry(clock).call(call) == "done"
+    assert call.calls == 3
 
 
-async def test_the_widest_pause_doubles_up_to_the_cap() -> None:
-    clock, answers = Clock(), Answers(*[away() for _ in range(5)])
-    await retry(clock, attempts=6).call(answers)
+async def test_the_longest_possible_pause_doubles_up_to_the_cap() -> None:
+    clock, call = Clock(), FailingCall(*[unavailable() for _ in range(5)])
+    await retry(clock, attempts=6).call(call)
     assert clock.slept == [1.0, 2.0, 4.0, 5.0, 5.0]
 
 
-async def test_pauses_are_drawn_from_zero_on_so_that_a_herd_spreads() -> None:
+async def test_pauses_are_drawn_from_zero_upwards_so_that_many_callers_spread() -> None:
     clock = Clock()
-    calls = RequestRetry(
+    request_retry = RequestRetry(
         attempts=40, total_seconds=1e9, sleep=clock.sleep, now=clock.now, rng=random.Random(7)
     )
-    await calls.call(Answers(*[away() for _ in range(39)]))
+    await request_retry.call(FailingCall(*[unavailable() for _ in range(39)]))
     capped = clock.slept[6:]
     assert min(capped) < 1.0 < 4.0 < max(capped) <= 5.0
 
 
 async def test_the_last_error_is_raised_when_the_attempts_are_used_up() -> None:
-    clock, last = Clock(), away()
-    answers = Answers(away(), away(), last)
+    clock, last = Clock(), unavailable()
+    call = FailingCall(unavailable(), unavailable(), last)
     with pytest.raises(Unavailable) as raised:
-        await retry(clock, attempts=3).call(answers)
+        await retry(clock, attempts=3).call(call)
     assert raised.value is last
-    assert answers.calls == 3
+    assert call.calls == 3
 
 
-async def test_no_pause_is_begun_that_would_outlast_the_total_deadline() -> None:
-    clock, answers = Clock(), Answers(*[away() for _ in range(9)])
+async def test_no_pause_begins_that_would_end_after_the_total_deadline() -> None:
+    clock, call = Clock(), FailingCall(*[unavailable() for _ in range(9)])
     with pytest.raises(Unavailable):
-        await retry(clock, attempts=9, total_seconds=6.0).call(answers)
+        await retry(clock, attempts=9, total_seconds=6.0).call(call)
     assert clock.slept == [1.0, 2.0]
 
 
-async def test_the_time_the_calls_themselves_take_counts_towards_the_total_deadline() -> None:
+async def test_the_duration_of_the_calls_counts_towards_the_total_deadline() -> None:
     clock, calls = Clock(), 0
 
     async def slow() -> None:
         nonlocal calls
         calls += 1
         clock.at += 10.0
-        raise away()
+        raise unavailable()
 
     with pytest.raises(Unavailable):
         await retry(clock, attempts=9, total_seconds=15.0).call(slow)
     assert calls == 2
 
 
-async def test_the_pause_the_api_asks_for_is_kept() -> None:
+async def test_the_pause_is_at_least_the_retry_after() -> None:
     clock = Clock()
-    answers = Answers(Throttled("throttled", "slow down", retry_after=7.0))
-    await retry(clock).call(answers)
+    call = FailingCall(Throttled("throttled", "slow down", retry_after=7.0))
+    await retry(clock).call(call)
     assert 7.0 <= clock.slept[0] <= 8.0
 
 
-async def test_a_pause_asked_for_beyond_the_total_deadline_is_not_waited_at_all() -> None:
+async def test_a_retry_after_beyond_the_total_deadline_raises_at_once() -> None:
     clock = Clock()
-    answers = Answers(Throttled("throttled", "slow down", retry_after=300.0))
+    call = FailingCall(Throttled("throttled", "slow down", retry_after=300.0))
     with pytest.raises(Throttled):
-        await retry(clock).call(answers)
-    assert (answers.calls, clock.slept) == (1, [])
+        await retry(clock).call(call)
+    assert (call.calls, clock.slept) == (1, [])
 
 
 @pytest.mark.parametrize(
     "error",
     [
-        OutcomeUnknown("timeout", "no answer"),
+        OutcomeUnknown("timeout", "no response"),
         Refused("bad_request", "no"),
         NotFound("not_found", "no"),
         Conflict("conflict", "no"),
@@ -163,17 +163,17 @@ async def test_a_pause_asked_for_beyond_the_total_deadline_is_not_waited_at_all(
     ],
     ids=lambda error: type(error).__name__,
 )
-async def test_everything_else_passes_through_after_one_call(error: Exception) -> None:
-    clock, answers = Clock(), Answers(error)
+async def test_other_errors_are_raised_after_one_call(error: Exception) -> None:
+    clock, call = Clock(), FailingCall(error)
     with pytest.raises(type(error)) as raised:
-        await retry(clock).call(answers)
+        await retry(clock).call(call)
     assert raised.value is error
-    assert (answers.calls, clock.slept) == (1, [])
+    assert (call.calls, clock.slept) == (1, [])
 
 
 async def test_many_failures_in_a_row_do_not_overflow_the_pause() -> None:
-    clock, answers = Clock(), Answers(*[away() for _ in range(2000)])
-    await retry(clock, attempts=3000, total_seconds=1e9).call(answers)
+    clock, call = Clock(), FailingCall(*[unavailable() for _ in range(2000)])
+    await retry(clock, attempts=3000, total_seconds=1e9).call(call)
     assert max(clock.slept) == 5.0
 
 

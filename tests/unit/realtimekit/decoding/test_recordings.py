@@ -27,7 +27,7 @@ def snapshot(**members: Any) -> RecordingSnapshot:
     return decode_recording(body({"id": "rec-1", "status": "RECORDING"} | members))
 
 
-def test_a_whole_answer_becomes_a_snapshot() -> None:
+def test_a_full_response_becomes_a_snapshot() -> None:
     assert snapshot(
         status="UPLOADED",
         type="COMPOSITE",
@@ -81,11 +81,11 @@ def test_an_id_and_a_status_are_enough() -> None:
     ],
     ids=["data", "data.recording", "a list"],
 )
-def test_a_recording_is_found_wherever_it_was_seen(data: object) -> None:
+def test_a_recording_is_found_in_every_known_place(data: object) -> None:
     assert decode_recording(body(data)).recording_id == "rec-1"
 
 
-def test_what_the_request_tells_stands_in_for_what_the_answer_lacks() -> None:
+def test_values_of_the_request_stand_in_for_fields_the_response_lacks() -> None:
     found = decode_recording(
         body({}), recording_id="rec-1", meeting_id="m", kind="track", status=Status.INVOKED
     )
@@ -114,12 +114,12 @@ def test_what_the_request_tells_stands_in_for_what_the_answer_lacks() -> None:
         b'{"success": false, "data": {"id": "rec-1", "status": "INVOKED"}}',
     ],
 )
-def test_an_answer_without_an_id_and_a_known_status_is_unreadable(answer: bytes) -> None:
+def test_a_response_without_an_id_and_a_known_status_is_unreadable(answer: bytes) -> None:
     with pytest.raises(Unreadable):
         decode_recording(answer)
 
 
-def test_members_of_an_unexpected_form_count_as_missing() -> None:
+def test_fields_of_an_unexpected_form_count_as_missing() -> None:
     odd = snapshot(
         type=3,
         meeting_id=5,
@@ -148,7 +148,7 @@ def test_a_duration_is_whole_seconds_in_any_spelling(given: object, seconds: int
     assert snapshot(recording_duration=given).recording_duration == seconds
 
 
-def test_times_with_a_space_and_microseconds_are_understood() -> None:
+def test_times_with_a_space_and_microseconds_are_read() -> None:
     at = snapshot(started_time="2023-04-14 04:46:08.306221Z").started_time
     assert at == datetime(2023, 4, 14, 4, 46, 8, 306221, tzinfo=UTC)
 
@@ -172,7 +172,7 @@ def test_a_stop_reason_is_found_in_an_object_and_in_text(given: object) -> None:
     assert snapshot(stop_reason=given).stop_reason == "ALL_PEERS_LEFT"
 
 
-def test_a_reason_nobody_knows_is_kept() -> None:
+def test_an_unknown_reason_is_kept() -> None:
     assert snapshot(stop_reason={"reason": "SOLAR_FLARE"}).stop_reason == "SOLAR_FLARE"
 
 
@@ -193,13 +193,13 @@ def test_a_reason_nobody_knows_is_kept() -> None:
         ({"type": ""}, None),
     ],
 )
-def test_the_kind_is_told_by_the_type_else_by_the_files(
+def test_the_kind_comes_from_the_type_else_from_the_files(
     members: dict[str, Any], kind: str | None
 ) -> None:
     assert snapshot(**members).kind == kind
 
 
-def test_the_meeting_is_named_directly_or_as_an_object() -> None:
+def test_the_meeting_id_is_read_from_the_field_or_from_the_object() -> None:
     assert snapshot(meeting={"id": "m-2", "title": "t"}).meeting_id == "m-2"
     assert snapshot(meeting_id="m-1", meeting={"id": "m-2"}).meeting_id == "m-1"
 
@@ -209,7 +209,7 @@ def test_the_error_message_is_found_under_both_names_and_bounded(member: str) ->
     assert snapshot(**{member: "x" * 9000}).error_message == "x" * 500
 
 
-def test_storage_is_told_without_its_credentials() -> None:
+def test_storage_is_read_without_its_credentials() -> None:
     confidential = "wJalrXUtnFEMI"
     found = snapshot(
         storage_config={"type": "aws", "bucket": "b", "path": "p/", "secret": confidential},
@@ -230,7 +230,7 @@ def test_no_file_lies_in_the_customers_storage_before_it_is_uploaded() -> None:
     assert snapshot(output_file_name="weekly.mp4", storage_config={"type": "gcs"}).files == ()
 
 
-def test_a_composite_that_holds_only_sound_is_an_audio_file() -> None:
+def test_a_composite_with_only_sound_is_an_audio_file() -> None:
     found = snapshot(output_file_name="weekly.m4a", download_url="https://f.example/weekly.m4a")
     assert [file.media for file in found.files] == ["audio"]
 
@@ -275,7 +275,7 @@ def paging(total: object, end: object) -> dict[str, object]:
     return {"paging": {"total_count": total, "start_offset": 1, "end_offset": end}}
 
 
-def test_a_page_leaves_out_and_counts_what_it_cannot_read() -> None:
+def test_unreadable_items_of_a_page_are_left_out_and_counted() -> None:
     page = decode_recording_page(
         body([ITEM, ITEM | {"status": "MELTED"}, {"status": "RECORDING"}, None], **paging(9, 4))
     )

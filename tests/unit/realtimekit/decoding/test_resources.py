@@ -74,7 +74,7 @@ async def test_a_page_without_paging_that_is_not_full_is_the_last() -> None:
     assert await api.client.list_participants("s-1") == named("a")
 
 
-async def test_an_api_that_takes_no_notice_of_the_page_is_not_asked_for_ever() -> None:
+async def test_an_api_that_ignores_page_no_ends_the_list() -> None:
     same = people("a", total_count=100, start_offset=1, end_offset=1)
     api = Api(pages={1: same, 2: same})
     assert await api.client.list_participants("s-1") == named("a")
@@ -87,14 +87,14 @@ async def test_rows_without_an_id_are_left_out() -> None:
     )
 
 
-async def test_webhooks_are_listed_and_those_without_an_address_left_out() -> None:
+async def test_webhooks_without_an_id_or_a_url_are_left_out() -> None:
     found = await Api([WEBHOOK, None, {"id": "w-2"}, {"url": "u"}]).client.list_webhooks()
     assert found == (
         Webhook(webhook_id="w-1", name="n", url="https://a.example/", events=("meeting.ended",)),
     )
 
 
-async def test_a_webhook_says_whether_it_is_enabled_if_the_api_does() -> None:
+async def test_enabled_is_none_unless_the_api_reports_it() -> None:
     (untold,) = await Api([WEBHOOK]).client.list_webhooks()
     (disabled,) = await Api([WEBHOOK | {"enabled": False}]).client.list_webhooks()
     assert (untold.enabled, disabled.enabled) == (None, False)

@@ -50,7 +50,7 @@ def read(body: object) -> WebhookEvent:
     return decode_webhook_event(msgspec.json.encode(body))
 
 
-def test_the_documented_wording_is_read_without_its_urls() -> None:
+def test_the_documented_field_names_are_read_without_urls() -> None:
     assert read(DOCUMENTED).recording == RecordingSnapshot(
         recording_id=ID,
         status=Status.UPLOADED,
@@ -63,7 +63,7 @@ def test_the_documented_wording_is_read_without_its_urls() -> None:
     )
 
 
-def test_the_former_wording_is_read_with_its_spaces_and_reasons_in_text() -> None:
+def test_the_former_field_names_are_read_with_spaces_in_times_and_reasons_in_text() -> None:
     assert read(FORMER).recording == RecordingSnapshot(
         recording_id=ID,
         status=Status.ERRORED,
@@ -75,14 +75,14 @@ def test_the_former_wording_is_read_with_its_spaces_and_reasons_in_text() -> Non
     )
 
 
-def test_the_event_the_id_and_the_status_suffice() -> None:
+def test_event_id_and_status_are_enough() -> None:
     body = {"event": "recording.statusUpdate", "recording": {"id": ID, "status": "RECORDING"}}
     assert read(body).recording == RecordingSnapshot(recording_id=ID, status=Status.RECORDING)
 
 
 @pytest.mark.parametrize("member", sorted(DOCUMENTED["recording"].keys() - {"id", "status"}))
 @pytest.mark.parametrize("value", [None, 7, -1.5, True, "", "?", [], [[1]], {}, {"id": {}}])
-def test_a_member_of_any_form_does_not_hide_the_status(member: str, value: object) -> None:
+def test_a_field_of_any_form_does_not_hide_the_status(member: str, value: object) -> None:
     body = DOCUMENTED | {"recording": DOCUMENTED["recording"] | {member: value}}
     told = read(body).recording
     assert told is not None
@@ -121,11 +121,11 @@ def test_a_status_update_without_an_id_and_a_status_is_unreadable(recording: obj
 @pytest.mark.parametrize(
     "body", [b"", b"[]", b"7", b"null", b"{", b'{"event":5}', b"\xff", b"[" * 100_000]
 )
-def test_what_names_no_event_is_unreadable(body: bytes) -> None:
+def test_a_body_without_an_event_name_is_unreadable(body: bytes) -> None:
     with pytest.raises(Unreadable):
         decode_webhook_event(body)
 
 
 @pytest.mark.parametrize("event", ["meeting.ended", "livestreaming.statusUpdate", "of tomorrow"])
-def test_an_event_of_another_kind_is_named_and_no_more(event: str) -> None:
+def test_an_event_of_another_kind_has_only_its_name(event: str) -> None:
     assert read(DOCUMENTED | {"event": event}) == WebhookEvent(event=event)

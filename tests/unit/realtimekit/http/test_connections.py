@@ -1,4 +1,4 @@
-"""The client on real sockets: what breaks there, and what it may not do there."""
+"""The client on real sockets: failures of connections, and what the client must never do."""
 
 import asyncio
 import json
@@ -14,20 +14,20 @@ from worker.domain.errors import ApiError, OutcomeUnknown, Unavailable
 from worker.realtimekit.client import RealtimeKitClient
 from worker.realtimekit.retry import RequestRetry
 
-BEARER = "word-that-nobody-may-see"
+BEARER = "token-that-must-stay-secret"
 BODY = json.dumps({"data": {"id": "rec-1", "status": "INVOKED"}}).encode()
 
 Call = Callable[[RealtimeKitClient], Awaitable[Any]]
-Answer = Callable[[asyncio.StreamWriter], Awaitable[None]]
+Responder = Callable[[asyncio.StreamWriter], Awaitable[None]]
 
 
 class Server:
-    """Reads whole requests from its sockets and lets `answer` do with the writer what it will."""
+    """Reads whole requests from its sockets and passes the writer to `respond`."""
 
-    def __init__(self, answer: Answer) -> None:
-        self.answer = answer
+    def __init__(self, respond: Responder) -> None:
+        self.respond = respond
         self.requests: list[bytes] = []
-        self.asked = asyncio.Event()
+        self.received = asyncio.Event()
         self.port = 0
         self._open: set[asyncio.StreamWriter] = set()
 
@@ -36,8 +36,8 @@ class Server:
         try:
             while not writer.is_closing():
                 self.requests.append(await self._request(reader))
-                self.asked.set()
-                await self.answer(writer)
+                self.received.set()
+                await self.respond(writer)
         except (asyncio.IncompleteReadError, ConnectionError):
             pass
         finally:
@@ -58,8 +58,8 @@ class Server:
 
 
 @asynccontextmanager
-async def serving(answer: Answer) -> AsyncIterator[Server]:
-    server = Server(answer)
+async def serving(respond: Responder) -> AsyncIterator[Server]:
+    server = Server(respond)
     listener = await asyncio.start_server(server.serve, "127.0.0.1", 0)
     server.port = listener.sockets[0].getsockname()[1]
     try:
@@ -88,15 +88,15 @@ async def client_of(
         await client.aclose()
 
 
-def replying(head: bytes, body: bytes = b"") -> Answer:
-    async def answer(writer: asyncio.StreamWriter) -> None:
+def replying(head: bytes, body: bytes = b"") -> Responder:
+    async def respond(writer: asyncio.StreamWriter) -> None:
         writer.write(head + b"\r\n\r\n" + body)
         await writer.drain()
 
-    return answer
+    return respond
 
 
-def good(*headers: bytes) -> Answer:
+def good(*headers: bytes) -> Responder:
     length = b"Content-Length: %d" % len(BODY)
     return replying(b"\r\n".join((b"HTTP/1.1 200 OK", length, *headers)), BODY)
 
@@ -164,13 +164,13 @@ BROKEN = [
 ]
 
 
-async def and_then_close(answer: Answer, writer: asyncio.StreamWriter) -> None:
-    await answer(writer)
+async def and_then_close(respond: Responder, writer: asyncio.StreamWriter) -> None:
+    await respond(writer)
     writer.close()
 
 
 @pytest.mark.parametrize("broken", BROKEN)
-async def test_a_start_that_was_sent_and_lost_has_an_unknown_outcome(broken: Answer) -> None:
+async def test_a_start_that_was_sent_and_lost_has_an_unknown_outcome(broken: Responder) -> None:
     async with (
         serving(lambda writer: and_then_close(broken, writer)) as server,
         client_of(server.port, attempts=3) as client,
@@ -181,8 +181,8 @@ async def test_a_start_that_was_sent_and_lost_has_an_unknown_outcome(broken: Ans
 
 
 @pytest.mark.parametrize("broken", BROKEN)
-async def test_a_read_that_was_lost_is_unavailable_and_no_error_leads_to_the_token(
-    broken: Answer,
+async def test_a_read_that_was_lost_is_unavailable_and_no_error_references_the_token(
+    broken: Responder,
 ) -> None:
     async with (
         serving(lambda writer: and_then_close(broken, writer)) as server,
@@ -195,20 +195,20 @@ async def test_a_read_that_was_lost_is_unavailable_and_no_error_leads_to_the_tok
         failure = failure.__cause__ or failure.__context__
 
 
-async def test_a_start_that_gets_no_answer_in_time_has_an_unknown_outcome() -> None:
+async def test_a_start_without_a_response_in_time_has_an_unknown_outcome() -> None:
     async with serving(say_nothing) as server, client_of(server.port, timeout=1.0) as client:
         failure = await failure_of(start(client))
         assert (type(failure), failure.code) == (OutcomeUnknown, "timeout")
         assert len(server.requests) == 1
 
 
-async def test_an_answer_that_drips_in_for_ever_ends_at_the_total_deadline() -> None:
+async def test_a_response_that_arrives_byte_by_byte_ends_at_the_total_deadline() -> None:
     async with serving(drip_for_ever) as server, client_of(server.port, timeout=1.0) as client:
         failure = await failure_of(get(client))
         assert (type(failure), failure.code) == (Unavailable, "timeout")
 
 
-async def test_an_answer_without_end_is_read_up_to_the_bound() -> None:
+async def test_an_endless_response_is_read_up_to_the_maximum_size() -> None:
     async with serving(flood) as server, client_of(server.port) as client:
         failure = await failure_of(get(client))
         assert (type(failure), failure.code) == (Unavailable, "response_too_large")
@@ -279,9 +279,9 @@ async def test_a_cancelled_call_leaves_the_client_usable() -> None:
     async with serving(say_nothing) as server, client_of(server.port) as client:
         call = asyncio.ensure_future(get(client))
         async with asyncio.timeout(5):
-            await server.asked.wait()
+            await server.received.wait()
         call.cancel()
         with pytest.raises(asyncio.CancelledError):
             await call
-        server.answer = good()
+        server.respond = good()
         assert (await get(client)).recording_id == "rec-1"

@@ -1,4 +1,4 @@
-"""The transport: what becomes of connections, and of answers of every form, on both event loops."""
+"""The HTTP transport: connections, and responses of every form, on both event loops."""
 
 import asyncio
 import socket
@@ -78,7 +78,7 @@ async def met(*scenes: Play) -> AsyncIterator[tuple[Server, HttpTransport]]:
         listener.close()
 
 
-async def ask(
+async def send(
     transport: HttpTransport, url: str, content: bytes = b"", **extensions: object
 ) -> tuple[int, bytes]:
     method = "POST" if content else "GET"
@@ -89,11 +89,11 @@ async def ask(
     return response.status_code, await response.aread()
 
 
-def kept_by(transport: HttpTransport) -> list[_IdleConnection]:
+def idle_connections(transport: HttpTransport) -> list[_IdleConnection]:
     return [one for kept in transport._idle.values() for one in kept]
 
 
-def saying(*pieces: bytes) -> Play:
+def sending(*pieces: bytes) -> Play:
     async def scene(peer: Peer) -> None:
         while True:
             await peer.request()
@@ -102,7 +102,7 @@ def saying(*pieces: bytes) -> Play:
     return scene
 
 
-def saying_and_closing(*pieces: bytes) -> Play:
+def sending_and_closing(*pieces: bytes) -> Play:
     async def scene(peer: Peer) -> None:
         await peer.request()
         await peer.send(*pieces)
@@ -123,17 +123,17 @@ def saying_and_closing(*pieces: bytes) -> Play:
         pytest.param([b"HTTP/1.1 100 Continue\r\n\r\n" + GOOD], id="after a go-ahead"),
     ],
 )
-async def test_an_answer_is_read_whole_in_whatever_form_and_the_connection_is_kept(
+async def test_a_response_of_any_form_is_read_whole_and_the_connection_is_kept(
     pieces: list[bytes],
 ) -> None:
-    async with met(saying(*pieces)) as (server, transport):
+    async with met(sending(*pieces)) as (server, transport):
         for _ in range(3):
-            assert await ask(transport, server.url) == (200, b"ok")
+            assert await send(transport, server.url) == (200, b"ok")
         assert server.connections == 1
 
 
 @pytest.mark.parametrize(
-    "answer",
+    "response",
     [
         pytest.param(HEAD + b"\r\nok", id="no length at all"),
         pytest.param(b"HTTP/1.0 200 OK\r\n\r\nok", id="of the old version"),
@@ -142,21 +142,21 @@ async def test_an_answer_is_read_whole_in_whatever_form_and_the_connection_is_ke
         ),
     ],
 )
-async def test_an_answer_that_ends_with_its_connection_is_whole(answer: bytes) -> None:
-    async with met(saying_and_closing(answer)) as (server, transport):
-        assert await ask(transport, server.url) == (200, b"ok")
-        assert await ask(transport, server.url) == (200, b"ok")
+async def test_a_response_that_ends_with_its_connection_is_whole(response: bytes) -> None:
+    async with met(sending_and_closing(response)) as (server, transport):
+        assert await send(transport, server.url) == (200, b"ok")
+        assert await send(transport, server.url) == (200, b"ok")
         assert server.connections == 2
 
 
-async def test_an_answer_without_a_body_is_whole() -> None:
-    async with met(saying(b"HTTP/1.1 204 No Content\r\n\r\n")) as (server, transport):
-        assert await ask(transport, server.url) == (204, b"")
-        assert await ask(transport, server.url) == (204, b"")
+async def test_a_response_without_a_body_is_whole() -> None:
+    async with met(sending(b"HTTP/1.1 204 No Content\r\n\r\n")) as (server, transport):
+        assert await send(transport, server.url) == (204, b"")
+        assert await send(transport, server.url) == (204, b"")
         assert server.connections == 1
 
 
-async def test_host_length_and_body_are_sent_as_http_wants_them() -> None:
+async def test_host_length_and_body_are_sent_as_http_requires() -> None:
     heard: asyncio.Queue[bytes] = asyncio.Queue()
 
     async def scene(peer: Peer) -> None:
@@ -164,7 +164,7 @@ async def test_host_length_and_body_are_sent_as_http_wants_them() -> None:
         await peer.send(GOOD)
 
     async with met(scene) as (server, transport):
-        await ask(transport, server.url, b"{}")
+        await send(transport, server.url, b"{}")
         address = httpx.URL(server.url).netloc
         head, _, body = (await heard.get()).partition(b"\r\n\r\n")
     assert head.split(b"\r\n") == [
@@ -176,7 +176,7 @@ async def test_host_length_and_body_are_sent_as_http_wants_them() -> None:
 
 
 @pytest.mark.parametrize(
-    "answer",
+    "response",
     [
         pytest.param(b"HTTP/1.1 200 OK\r\nContent-Length: 900\r\n\r\n{", id="cut in its body"),
         pytest.param(HEAD + b"Content-Le", id="cut in its head"),
@@ -186,14 +186,14 @@ async def test_host_length_and_body_are_sent_as_http_wants_them() -> None:
         pytest.param(b"", id="none"),
     ],
 )
-async def test_an_answer_that_is_cut_is_lost(answer: bytes) -> None:
-    async with met(saying_and_closing(answer)) as (server, transport):
+async def test_a_truncated_response_is_lost(response: bytes) -> None:
+    async with met(sending_and_closing(response)) as (server, transport):
         with pytest.raises(httpx.ReadError):
-            await ask(transport, server.url)
+            await send(transport, server.url)
 
 
 @pytest.mark.parametrize(
-    "answer",
+    "response",
     [
         pytest.param(b"SMTP ready\r\n", id="no HTTP"),
         pytest.param(
@@ -205,42 +205,44 @@ async def test_an_answer_that_is_cut_is_lost(answer: bytes) -> None:
         ),
     ],
 )
-async def test_what_is_no_answer_is_an_error_and_ends_the_connection(answer: bytes) -> None:
+async def test_data_that_is_no_http_response_is_an_error_and_ends_the_connection(
+    response: bytes,
+) -> None:
     left: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
 
     async def scene(peer: Peer) -> None:
         await peer.request()
-        await peer.send(answer)
+        await peer.send(response)
         left.set_result(await peer.is_left())
 
     async with met(scene) as (server, transport):
         with pytest.raises(httpx.HTTPError):
-            await ask(transport, server.url)
+            await send(transport, server.url)
         assert await left
 
 
-async def test_what_nobody_asked_for_is_nobodys_answer() -> None:
-    """Two answers to one request: the second one must not become that to the next request."""
-    async with met(saying(GOOD + HEAD + b"Content-Length: 6\r\n\r\nwrong!"), saying(GOOD)) as (
+async def test_a_response_that_was_not_asked_for_belongs_to_no_request() -> None:
+    """Two responses to one request: the second must not become the response to the next request."""
+    async with met(sending(GOOD + HEAD + b"Content-Length: 6\r\n\r\nwrong!"), sending(GOOD)) as (
         server,
         transport,
     ):
-        assert await ask(transport, server.url) == (200, b"ok")
-        assert await ask(transport, server.url) == (200, b"ok")
+        assert await send(transport, server.url) == (200, b"ok")
+        assert await send(transport, server.url) == (200, b"ok")
         assert server.connections == 2
 
 
-async def test_a_kept_connection_that_is_closed_over_there_is_not_used_again() -> None:
-    async with met(saying_and_closing(GOOD)) as (server, transport):
+async def test_an_idle_connection_that_the_peer_closed_is_not_used_again() -> None:
+    async with met(sending_and_closing(GOOD)) as (server, transport):
         for _ in range(3):
-            assert await ask(transport, server.url) == (200, b"ok")
+            assert await send(transport, server.url) == (200, b"ok")
             await eventually(
-                lambda: not any(one.connection.is_usable for one in kept_by(transport))
+                lambda: not any(one.connection.is_usable for one in idle_connections(transport))
             )
         assert server.connections == 3
 
 
-async def test_a_cancelled_request_takes_its_connection_along() -> None:
+async def test_a_cancelled_request_closes_its_connection() -> None:
     asked, left = asyncio.Event(), asyncio.Event()
 
     async def scene(peer: Peer) -> None:
@@ -249,14 +251,14 @@ async def test_a_cancelled_request_takes_its_connection_along() -> None:
         if await peer.is_left():
             left.set()
 
-    async with met(scene, saying(GOOD)) as (server, transport):
-        asking = asyncio.create_task(ask(transport, server.url))
+    async with met(scene, sending(GOOD)) as (server, transport):
+        asking = asyncio.create_task(send(transport, server.url))
         await asked.wait()
         asking.cancel()
         with pytest.raises(asyncio.CancelledError):
             await asking
         await left.wait()
-        assert await ask(transport, server.url) == (200, b"ok")
+        assert await send(transport, server.url) == (200, b"ok")
 
 
 @pytest.mark.parametrize(
@@ -264,14 +266,14 @@ async def test_a_cancelled_request_takes_its_connection_along() -> None:
     [HEAD + b"Content-Length: 99999999\r\n\r\n", HEAD + b"Long: ", HEAD + b"\r\n"],
     ids=["by its length", "of its head", "without end"],
 )
-async def test_an_answer_is_collected_up_to_the_bound(head: bytes) -> None:
+async def test_a_response_is_collected_up_to_the_maximum_size(head: bytes) -> None:
     flood = [b"x" * 65_536] * (MAX_RESPONSE_BYTES // 65_536 + 2)
-    async with met(saying_and_closing(head, *flood)) as (server, transport):
+    async with met(sending_and_closing(head, *flood)) as (server, transport):
         with pytest.raises((ResponseTooLarge, httpx.RemoteProtocolError)):
-            await ask(transport, server.url)
+            await send(transport, server.url)
 
 
-async def test_more_requests_than_places_wait_for_one_and_give_up_in_time() -> None:
+async def test_requests_beyond_the_maximum_wait_for_a_connection_and_time_out() -> None:
     free = asyncio.Event()
 
     async def scene(peer: Peer) -> None:
@@ -281,58 +283,61 @@ async def test_more_requests_than_places_wait_for_one_and_give_up_in_time() -> N
             await peer.send(GOOD)
 
     async with met(scene) as (server, transport):
-        asking = [asyncio.create_task(ask(transport, server.url)) for _ in range(MAX_CONNECTIONS)]
+        asking = [asyncio.create_task(send(transport, server.url)) for _ in range(MAX_CONNECTIONS)]
         await eventually(lambda: server.connections == MAX_CONNECTIONS)
         with pytest.raises(httpx.PoolTimeout):
-            await ask(transport, server.url, timeout={"pool": 0.05})
-        one_more = asyncio.create_task(ask(transport, server.url))
+            await send(transport, server.url, timeout={"pool": 0.05})
+        one_more = asyncio.create_task(send(transport, server.url))
         free.set()
         assert await one_more == (200, b"ok")
         await asyncio.gather(*asking)
         assert server.connections == MAX_CONNECTIONS
 
 
-async def test_who_does_not_listen_is_named_in_the_error() -> None:
+async def test_the_error_names_the_address_that_refuses_connections() -> None:
     with socket.socket() as bound:
         bound.bind(("127.0.0.1", 0))
         port = bound.getsockname()[1]
         transport = HttpTransport()
         with pytest.raises(httpx.ConnectError, match=f"^127.0.0.1:{port}: "):
-            await ask(transport, f"http://127.0.0.1:{port}/")
+            await send(transport, f"http://127.0.0.1:{port}/")
 
 
-async def test_a_name_that_does_not_exist_is_an_error_of_connecting() -> None:
+async def test_a_host_name_that_does_not_exist_is_a_connect_error() -> None:
     with pytest.raises(httpx.ConnectError, match=r"^nowhere\.invalid:80: "):
-        await ask(HttpTransport(), "http://nowhere.invalid/")
+        await send(HttpTransport(), "http://nowhere.invalid/")
 
 
-async def test_what_was_answered_is_not_answered_again_when_the_connection_ends() -> None:
+async def test_a_complete_response_is_not_completed_again_when_the_connection_ends() -> None:
     async def scene(peer: Peer) -> None:
         await peer.request()
         await peer.send(b"HTTP/1.1 204 No Content\r\n\r\n")
-        await peer.request()  # perhaps executed, never answered
+        await peer.request()  # perhaps executed, without a response
 
     async with met(scene) as (server, transport):
-        assert await ask(transport, server.url) == (204, b"")
+        assert await send(transport, server.url) == (204, b"")
         with pytest.raises(httpx.ReadError):
-            await ask(transport, server.url)
+            await send(transport, server.url)
 
 
-async def test_a_kept_connection_keeps_nothing_of_its_last_answer() -> None:
+async def test_an_idle_connection_keeps_no_response_in_memory() -> None:
     body = b"x" * 1_000_000
-    async with met(saying(HEAD + b"Content-Length: 1000000\r\n\r\n" + body)) as (server, transport):
-        assert (await ask(transport, server.url))[1] == body
-        (kept,) = kept_by(transport)
+    async with met(sending(HEAD + b"Content-Length: 1000000\r\n\r\n" + body)) as (
+        server,
+        transport,
+    ):
+        assert (await send(transport, server.url))[1] == body
+        (kept,) = idle_connections(transport)
         assert (kept.connection._body, kept.connection._headers) == ([], [])
 
 
 @pytest.mark.parametrize("host", [f"{'a' * 64}.invalid", "a..invalid"])
-async def test_a_name_that_cannot_be_one_is_an_error_of_connecting(host: str) -> None:
+async def test_an_invalid_host_name_is_a_connect_error(host: str) -> None:
     with pytest.raises(httpx.ConnectError):
-        await ask(HttpTransport(), f"http://{host}/")
+        await send(HttpTransport(), f"http://{host}/")
 
 
-async def test_an_answer_after_the_end_leaves_no_connection_open() -> None:
+async def test_a_response_after_aclose_leaves_no_connection_open() -> None:
     going_on, left = asyncio.Event(), asyncio.Event()
 
     async def scene(peer: Peer) -> None:
@@ -343,7 +348,7 @@ async def test_an_answer_after_the_end_leaves_no_connection_open() -> None:
             left.set()
 
     async with met(scene) as (server, transport):
-        asking = asyncio.create_task(ask(transport, server.url))
+        asking = asyncio.create_task(send(transport, server.url))
         await eventually(lambda: server.connections)
         await transport.aclose()
         going_on.set()

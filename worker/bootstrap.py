@@ -17,9 +17,9 @@ from worker.budget.priorities import Priority
 from worker.commands.handler import CommandHandler
 from worker.commands.retry_policy import RetryPolicy
 from worker.domain.errors import WrongSettings
-from worker.domain.outcomes import utc
 from worker.domain.rate import Rate
 from worker.domain.timeouts import Timeouts
+from worker.domain.times import utc
 from worker.observability.http_server import Check, HttpServer
 from worker.observability.liveness import STUCK_AFTER_SECONDS, Watchdog
 from worker.observability.metrics import Metrics

@@ -24,8 +24,8 @@ from worker.broker.messages import Ack, Dead, Delivery, Retry, Settlement
 from worker.commands.handler import CommandHandler
 from worker.commands.retry_policy import RetryPolicy
 from worker.domain.errors import ApiError
-from worker.domain.outcomes import utc
 from worker.domain.timeouts import Timeouts
+from worker.domain.times import utc
 from worker.observability.metrics import Metrics
 from worker.realtimekit.apps import App, Apps
 from worker.realtimekit.circuit_breaker import CircuitBreaker

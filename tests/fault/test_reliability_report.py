@@ -20,7 +20,7 @@ from recording_schemas import (
 from sandbox.model.log_entries import FileEntry, RequestEntry, StartedEntry, TransitionEntry
 from tests.fault.reliability_report import RunFigures, report_lines, report_on
 from tests.fault.run_record import SUCCEEDED, ReceivedMessage, RunRecord, SentMessage
-from worker.domain.outcomes import utc
+from worker.domain.times import utc
 
 FILE = "default_file.webm"
 

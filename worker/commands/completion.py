@@ -10,8 +10,8 @@ from worker.broker.messages import Ack, Dead, Delivery, Retry, Settlement
 from worker.commands.decision import CallState, Complete, RetryAfter
 from worker.domain import outcomes
 from worker.domain.event_envelopes import outcome_record
-from worker.domain.outcomes import utc
 from worker.domain.recording import Observation
+from worker.domain.times import utc
 from worker.observability.tracing import NO_TRACING, Tracing
 from worker.store.finishing import FinishRequest
 from worker.store.outbox import Reply
@@ -62,7 +62,7 @@ class CommandCompleter:
         settlement: Settlement = Ack()
         if isinstance(outcome, CommandFailed) and outcome.last_error.code == outcomes.CRASHED:
             settlement = Dead(code=outcomes.CRASHED, reason=outcome.last_error.message)
-        return HandledCommand(settlement, outcomes.facts(outcome))
+        return HandledCommand(settlement, outcomes.log_fields(outcome))
 
     async def commit(
         self, delivery: Delivery, outcome: Outcome, observations: tuple[Observation, ...] = ()

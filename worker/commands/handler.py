@@ -27,7 +27,7 @@ from worker.commands.retry_policy import RetryPolicy, is_past_deadline
 from worker.domain import outcomes
 from worker.domain.command_keys import CommandKeys, command_keys, start_context_of
 from worker.domain.errors import NotYet, OutcomeUnknown, Refused, StoreUnavailable, Unavailable
-from worker.domain.outcomes import utc
+from worker.domain.times import utc
 from worker.observability.metrics import Metrics
 from worker.observability.tracing import NO_TRACING, Tracing
 from worker.realtimekit.apps import App, Apps
@@ -127,7 +127,7 @@ class CommandHandler:
                 return HandledCommand(dead, {"outcome": "repeated", "code": malformed.code})
             outcome = outcomes.rejected_unread(command_id, malformed)
             await self._completer.commit(delivery, outcome)
-        return HandledCommand(dead, outcomes.facts(outcome))
+        return HandledCommand(dead, outcomes.log_fields(outcome))
 
     # 2. claim
 
@@ -233,7 +233,7 @@ class CommandHandler:
             raise self._apps.unknown_app(command.app)
         for recording in claim.known_recordings:
             if recording.app != app.name:
-                raise outcomes.of_another_app(recording.recording_id, recording.app, app.name)
+                raise outcomes.wrong_app_error(recording.recording_id, recording.app, app.name)
         context = OperationContext(
             api=app.api,
             app=app.name,

@@ -5,7 +5,7 @@ from typing import Final
 import msgspec
 
 from recording_schemas import Command
-from worker.domain.outcomes import utc
+from worker.domain.times import utc
 
 MAX_POSTPONE_SECONDS: Final = 120.0
 """A command that waits for its app's API is looked at again at least this often."""

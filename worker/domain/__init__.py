@@ -1,0 +1,21 @@
+"""Values and rules, without I/O and without a clock: what a recording is and how it changes.
+
+A start command creates a recording at the API. Every later answer, list entry and webhook becomes a
+`RecordingSnapshot` inside an `Observation`. `apply_observation` turns the observation and the known
+`Recording` into a `Transition`: the new state and its events. A recording goes from INVOKED through
+RECORDING, PAUSED and UPLOADING to UPLOADED or ERRORED. Then its files are announced, and it
+completes. If the API falls silent, timeouts end the recording.
+
+    errors.py                what can fail, and what the worker does about it
+    snapshot.py              what the API says about a recording, its files, its participants
+    recording.py             what the worker knows about a recording; one observation of it
+    transitions.py           observation + recording = new state and events
+    track_files.py           the API's list of files, and the owner of each file
+    timeouts.py              how long each status may last
+    read_policy.py           when to read a recording by itself next
+    timeout_observations.py  the observations with which the worker itself ends a recording
+    command_keys.py          what a command excludes, waits for and hands to its recordings
+    outcomes.py              how a command ended, as event data
+    event_envelopes.py       event ids, routing and CloudEvents JSON
+    times.py                 epoch seconds to datetimes
+"""

@@ -1,20 +1,21 @@
-"""What can go wrong, named by what the worker does about it.
+"""All errors that the worker raises on purpose. The class of an error decides what happens next.
 
     RecordingWorkerError
-    ├── Refused             the API understood and said no      → outcome `rejected`, ACK
-    │   ├── NotFound        404: it is not there
-    │   └── Conflict        409: something stands in the way
-    ├── Unavailable         surely not executed, may work later → release, RETRY
-    │   ├── Throttled       429 or code 971
-    │   ├── OverBudget      not sent: our own budget is spent
-    │   └── Unauthorized    401, 403: our token, not the command
-    ├── OutcomeUnknown      perhaps executed                    → RETRY, and look before calling
-    ├── NotYet              the command came too early          → RETRY soon, for a bounded time
-    ├── StoreUnavailable    nothing could be committed          → no acknowledgement
-    ├── BrokerUnavailable   nothing could be published          → no acknowledgement
-    ├── TopologyDiffers     the broker has something else       → the process ends, saying what
-    ├── UntestedLibrary     an AMQP library has another version → the process ends, naming it
-    └── WrongSettings       a variable is missing or wrong      → the process ends, naming each
+    ├── ApiError
+    │   ├── Refused            the API said no for good     → outcome `rejected`, acknowledge
+    │   │   ├── NotFound       404: it does not exist
+    │   │   └── Conflict       409: something prevents it
+    │   └── Unanswered         no usable answer
+    │       ├── Unavailable    surely not executed          → retry later
+    │       │   ├── Throttled      429 or code 971
+    │       │   ├── OverBudget     our own budget is spent
+    │       │   └── Unauthorized   401, 403: our token
+    │       └── OutcomeUnknown perhaps executed             → look before the retry
+    ├── NotYet                 the command came too early   → retry soon, for a bounded time
+    ├── StoreUnavailable       nothing was committed        → do not acknowledge
+    ├── BrokerUnavailable      nothing was confirmed        → do not acknowledge
+    ├── TopologyDiffers        the broker does not match    → the process ends and says why
+    └── WrongSettings          settings cannot work         → the process ends and names each one
 
 Callers match classes, never status codes or texts.
 """
@@ -23,14 +24,14 @@ from collections.abc import Sequence
 
 
 class RecordingWorkerError(Exception):
-    """Everything this worker raises on purpose."""
+    """The base of all errors that the worker raises on purpose."""
 
 
 class ApiError(RecordingWorkerError):
-    """The remote API did not do as asked.
+    """The remote API did not do what the request asked for.
 
-    `code` is a slug for machines, `message` is for people (the API's own words where it has some),
-    `http_status` is None when no answer came.
+    `code` is a slug for programs. `message` is for people, in the API's own words if there are any.
+    `http_status` is None if there was no answer.
     """
 
     def __init__(self, code: str, message: str, *, http_status: int | None = None) -> None:
@@ -43,7 +44,7 @@ class ApiError(RecordingWorkerError):
 class Refused(ApiError):
     """The API understood the request and will never accept it as it stands.
 
-    `field` is the member at fault, as a dotted path, when one can be named.
+    `field` is the dotted path of the wrong field, None if no single field is wrong.
     """
 
     def __init__(
@@ -59,17 +60,17 @@ class Refused(ApiError):
 
 
 class NotFound(Refused):
-    """What the request names does not exist at the API."""
+    """The API does not have the recording, meeting or session that the request names."""
 
 
 class Conflict(Refused):
-    """Something that exists stands in the way, e.g. a composite recording already runs."""
+    """Something else prevents the request, for example a composite recording that already runs."""
 
 
 class Unanswered(ApiError):
-    """There was no answer of use.
+    """There was no usable answer.
 
-    `retry_after` is what the API asked for, in seconds, or None.
+    `retry_after` is the pause that the API asked for, in seconds, or None.
     """
 
     def __init__(
@@ -85,32 +86,34 @@ class Unanswered(ApiError):
 
 
 class Unavailable(Unanswered):
-    """The request was surely not executed and may work later."""
+    """The request was surely not executed, and may succeed later."""
 
 
 class Throttled(Unavailable):
-    """Too many requests; nobody should call before `retry_after` has passed."""
+    """The API had too many requests. Do not call it again before `retry_after` has passed."""
 
 
 class OverBudget(Unavailable):
-    """The request was not sent, because our own budget of requests is spent for now.
+    """The request was not sent, because our own request budget is spent for now.
 
-    `retry_after` is when it is worth trying again, in seconds. Tells nothing of the API.
+    `retry_after` is the pause until another try makes sense, in seconds. This error says nothing
+    about the state of the API.
     """
 
 
 class Unauthorized(Unavailable):
-    """The API does not accept our token. No command is at fault; the token is read again."""
+    """The API does not accept our token. The command is not at fault; the token is read again."""
 
 
 class OutcomeUnknown(Unanswered):
-    """The request may have been executed: its answer was lost. Never repeat it blindly."""
+    """The answer was lost, so the request may have been executed. Never repeat it blindly."""
 
 
 class NotYet(RecordingWorkerError):
-    """A command that cannot be executed yet: what it acts on is not there or not ready.
+    """The command cannot be executed yet, because its recording does not exist or is not ready.
 
-    `code` (`start_unknown`, `not_stoppable`, …) becomes the outcome's when the waiting ends.
+    `code` (`start_unknown`, `not_stoppable`, …) becomes the code of the outcome when the waiting
+    ends.
     """
 
     def __init__(self, code: str, message: str) -> None:
@@ -120,15 +123,18 @@ class NotYet(RecordingWorkerError):
 
 
 class StoreUnavailable(RecordingWorkerError):
-    """The state store did not commit."""
+    """The store did not commit."""
 
 
 class BrokerUnavailable(RecordingWorkerError):
-    """The broker did not confirm within the deadline, or there is no connection."""
+    """The broker did not confirm in time, or there is no connection to it."""
 
 
 class TopologyDiffers(RecordingWorkerError):
-    """What exists on the broker is not what this worker needs; the text says what differs."""
+    """The exchanges and queues on the broker are not those that the worker needs.
+
+    The text names the differences.
+    """
 
 
 class UntestedLibrary(RecordingWorkerError):
@@ -136,7 +142,7 @@ class UntestedLibrary(RecordingWorkerError):
 
 
 class WrongSettings(RecordingWorkerError):
-    """Settings that cannot work; `faults` has one sentence for each, naming the variable."""
+    """Settings cannot work. `faults` has one sentence for each, which names the variable."""
 
     def __init__(self, faults: Sequence[str]) -> None:
         super().__init__("; ".join(faults))

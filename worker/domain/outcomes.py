@@ -1,6 +1,5 @@
-"""The outcomes of commands, as the events that tell them. Pure."""
+"""The outcomes of commands, as the data of the events that report them. Pure."""
 
-from datetime import UTC, datetime
 from typing import Final
 
 from recording_schemas import (
@@ -16,19 +15,21 @@ from recording_schemas import (
 from worker.domain.errors import Refused
 
 CRASHED: Final = "crashed"
+"""The error code of a command that ended the worker process several times."""
+
 FINAL: Final = frozenset({"succeeded", "rejected", "expired", "failed"})
-"""Outcomes by the name that `facts` gives them."""
+"""The names that `log_fields` gives to outcomes."""
 
 
 def succeeded(command: Command, recording_ids: tuple[str, ...]) -> CommandSucceeded:
-    """It was executed."""
+    """The command was executed on these recordings."""
     return CommandSucceeded(
         command_id=command.id, command_type=command.command_type, recording_ids=recording_ids
     )
 
 
 def rejected(command: Command, refused: Refused) -> CommandRejected:
-    """The API, or the worker in its stead, said no."""
+    """The API, or the worker before it asked the API, refused the command."""
     return CommandRejected(
         command_id=command.id,
         command_type=command.command_type,
@@ -39,14 +40,8 @@ def rejected(command: Command, refused: Refused) -> CommandRejected:
     )
 
 
-def of_another_app(recording_id: str, app: str, asked: str) -> Refused:
-    """A command names a recording, or its start, and means an app that does not have it."""
-    reason = f"recording {recording_id} is of app {app!r}, and the command is for {asked!r}"
-    return Refused("wrong_app", reason, field="app")
-
-
 def rejected_unread(command_id: str, malformed: Malformed) -> CommandRejected:
-    """It was no command, but it had an id."""
+    """The message is not a command, but it has an id."""
     return CommandRejected(
         command_id=command_id,
         command_type=malformed.command_type,
@@ -58,14 +53,14 @@ def rejected_unread(command_id: str, malformed: Malformed) -> CommandRejected:
 
 
 def expired(command: Command, attempts: int) -> CommandExpired:
-    """Its deadline passed first."""
+    """The deadline passed before the command was executed."""
     return CommandExpired(
         command_id=command.id, command_type=command.command_type, attempts=attempts
     )
 
 
 def failed(command: Command, attempts: int, last_error: ErrorInfo) -> CommandFailed:
-    """The worker gave up."""
+    """The worker gave up on the command."""
     return CommandFailed(
         command_id=command.id,
         command_type=command.command_type,
@@ -75,13 +70,19 @@ def failed(command: Command, attempts: int, last_error: ErrorInfo) -> CommandFai
 
 
 def crashed(command: Command, attempts: int, crashes: int) -> CommandFailed:
-    """It ended the process again and again: only a person can tell what to do with it."""
+    """The command ended the worker process `crashes` times in a row. A person has to decide."""
     reason = f"{crashes} attempts in a row ended with the worker process"
     return failed(command, attempts, ErrorInfo(code=CRASHED, message=reason))
 
 
-def facts(outcome: Outcome) -> dict[str, object]:
-    """What a log line says of an outcome."""
+def wrong_app_error(recording_id: str, app: str, command_app: str) -> Refused:
+    """The error of a command that is for `command_app`, although its recording belongs to `app`."""
+    reason = f"recording {recording_id} is of app {app!r}, and the command is for {command_app!r}"
+    return Refused("wrong_app", reason, field="app")
+
+
+def log_fields(outcome: Outcome) -> dict[str, object]:
+    """The fields of an outcome's log line."""
     name = type(outcome).__name__.removeprefix("Command").lower()
     match outcome:
         case CommandSucceeded():
@@ -97,8 +98,3 @@ def facts(outcome: Outcome) -> dict[str, object]:
                 "code": outcome.last_error.code,
                 "reason": outcome.last_error.message,
             }
-
-
-def utc(seconds: float) -> datetime:
-    """Seconds since the epoch as an aware time."""
-    return datetime.fromtimestamp(seconds, UTC)

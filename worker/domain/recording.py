@@ -1,4 +1,14 @@
-"""What is known of a recording, and what a sight of it tells: values, nothing else."""
+"""What the worker knows about a recording, and one observation of it. Pure values.
+
+The life of a recording:
+
+    INVOKED ─▶ RECORDING ⇄ PAUSED ─▶ UPLOADING ─▶ UPLOADED   files awaited, then completed
+        └───────────┴──────────┴──────────┴─────▶ ERRORED    completed at once
+
+A status may be skipped, because the worker sees only some moments. Statuses never go back, except
+between RECORDING and PAUSED. Nothing follows UPLOADED or ERRORED, with one exception: if the worker
+itself ended the recording (`timed_out`), the API's later report follows.
+"""
 
 from datetime import datetime
 from typing import Final, Literal
@@ -24,21 +34,27 @@ RANK: Final = {
     Status.UPLOADED: 3,
     Status.ERRORED: 3,
 }
+"""The order of the statuses. A status may change only to a higher rank, or within rank 1."""
+
 LIVE: Final = frozenset({Status.INVOKED, Status.RECORDING, Status.PAUSED, Status.UPLOADING})
-"""Statuses that something still follows."""
+"""The statuses of a recording that has not ended."""
 
 STALLED: Final = "stalled"
-"""The code of an error that the worker concludes from a recording that no longer moves on."""
+"""The error code if the worker ended a recording because its status no longer changed."""
 
 VANISHED: Final = "vanished"
-"""The code of an error that the worker concludes from a recording that the API denies."""
+"""The error code if the worker ended a recording because the API answered 404."""
 
 ObservedBy = Literal["command", "webhook", "sweep"]
 RecordingEvent = StatusChanged | FileReady | Completed
 
 
 class StartContext(msgspec.Struct, frozen=True, kw_only=True):
-    """What a recording inherits from the command that started it."""
+    """What a recording inherits from its start command.
+
+    `correlation_id` and `trace` go out with every event of the recording. `file_name_prefix` and
+    `user_ids` help to find the owners of its files.
+    """
 
     start_id: str
     correlation_id: str | None = None
@@ -52,16 +68,17 @@ STORED_AS: Final = {
     "timed_out": "concluded",
     "timed_out_from": "concluded_from",
 }
-"""Field names in the JSON of stored recordings. Databases that exist depend on them."""
+"""Field names in the JSON of stored recordings. Existing databases depend on them."""
 
 
 class Recording(msgspec.Struct, frozen=True, kw_only=True, rename=STORED_AS):
-    """All that the worker knows of one recording. Times are aware, durations seconds.
+    """Everything that the worker knows about one recording.
 
-    `version` counts the changes, `sequence` the events. `timeout_error` is true while an ERRORED is
-    the worker's own conclusion, `timed_out_from` the status it had till then.
-    `files_awaited_since` is set while an ended recording's files are still looked for,
-    `missing_since` while the API denies the recording. `file_count` counts the files told of.
+    Times are aware, durations are in seconds. `version` counts the changes, `sequence` the events.
+    `timed_out` is true while the status is an ERRORED that the worker itself set; `timed_out_from`
+    is the status before it. `files_awaited_since` is set while the worker looks for the files of an
+    UPLOADED recording. `missing_since` is set while the API answers 404. `file_count` counts the
+    files that were announced.
     """
 
     recording_id: str
@@ -92,12 +109,12 @@ class Recording(msgspec.Struct, frozen=True, kw_only=True, rename=STORED_AS):
 
     @property
     def start_id(self) -> str | None:
-        """The id of the start command, None for a recording that others started."""
+        """The id of the start command, None if another program started the recording."""
         return self.start.start_id if self.start else None
 
     @property
     def is_open(self) -> bool:
-        """Whether it needs following: it has not ended, or its files are still looked for."""
+        """Whether the worker still tracks it: it has not ended, or its files are awaited."""
         return self.status in LIVE or self.files_awaited_since is not None
 
 

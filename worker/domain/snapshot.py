@@ -1,7 +1,8 @@
-"""The value that enters the state, whoever read it from the API.
+"""What the API says about a recording, in one form for all its answers. Pure.
 
-The answer to a command, a page of the list and a webhook all become a `RecordingSnapshot`. A field
-is None where the API said nothing; the API may leave out any of them but the id and the status.
+The answer to a command, an entry of the list and a webhook all become a `RecordingSnapshot`. A
+field is None if the API did not give it. The API may leave out all fields but the id and the
+status.
 """
 
 from datetime import datetime
@@ -12,10 +13,9 @@ from recording_schemas import Kind, Media, Status
 
 
 class FoundFile(msgspec.Struct, frozen=True, kw_only=True):
-    """A file the API lists for a recording, before its owner is known.
+    """A file that the API lists for a recording, before its owner is known.
 
-    `peer_id` and `custom_participant_id` are only set when the
-    payload itself names them.
+    `peer_id` and `custom_participant_id` are set only if the API's answer names them.
     """
 
     name: str
@@ -27,7 +27,7 @@ class FoundFile(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Storage(msgspec.Struct, frozen=True, kw_only=True):
-    """Where a file lies in the customer's own storage. Never holds a credential."""
+    """The place of a file in the customer's own storage. It never holds a credential."""
 
     type: str
     bucket: str | None = None
@@ -35,10 +35,11 @@ class Storage(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class RecordingSnapshot(msgspec.Struct, frozen=True, kw_only=True):
-    """One recording as the API described it at one moment. Times are aware, durations seconds.
+    """One recording as the API described it at one moment.
 
-    `kind` is None when neither the answer nor the file name tells. `files` is empty both when
-    there are none and when the answer does not carry them: only a GET can tell.
+    Times are aware, durations are in seconds. `kind` is None if neither the answer nor the file
+    name shows it. An empty `files` may mean that the answer does not list files: only the answer
+    to a GET does.
     """
 
     recording_id: str
@@ -60,10 +61,10 @@ class RecordingSnapshot(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Participant(msgspec.Struct, frozen=True, kw_only=True):
-    """One presence of a person in a session; a person who rejoins has several with one `user_id`.
+    """One stay of a person in a session. A person who rejoins has several, with one `user_id`.
 
-    `peer_id` is the API's row `id`; `user_id` is RealtimeKit's participant id, the one that
-    `user_ids` of a start command means; `custom_participant_id` is the customer's own.
+    `peer_id` is the API's row `id`. `user_id` is RealtimeKit's participant id, as in `user_ids` of
+    a start command. `custom_participant_id` is the customer's own id.
     """
 
     peer_id: str

@@ -6,7 +6,7 @@ import pytest
 
 from recording_schemas import StopRecording
 from worker.commands.retry_policy import RetryPolicy
-from worker.domain.outcomes import utc
+from worker.domain.times import utc
 
 NOW = 1_000_000.0
 POLICY = RetryPolicy(

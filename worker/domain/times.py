@@ -1,0 +1,8 @@
+"""Times as the domain has them: aware datetimes. Pure."""
+
+from datetime import UTC, datetime
+
+
+def utc(seconds: float) -> datetime:
+    """Epoch seconds as an aware datetime."""
+    return datetime.fromtimestamp(seconds, UTC)

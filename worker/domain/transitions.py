@@ -1,8 +1,17 @@
-"""What of a new sight of a recording is news, and what the recording is after it. Pure: no clock,
-no I/O.
+"""Applies one observation to a recording: the new state and the events it produces. Pure.
 
-Statuses never go backwards, except RECORDING ⇄ PAUSED, and nothing follows an end, with one
-exception: an ERRORED that the worker concluded itself is followed by the truth.
+`apply_observation` goes through these stages:
+
+    1. ignore     an observation that is not to be believed changes nothing
+    2. status     which status holds now: the known one or the observed one
+    3. details    take over ids, times and names, if the observation is about that status
+    4. change     a new status starts or ends the wait for files, and is announced
+    5. files      announce the files that are new
+    6. completion announce the end, once, when nothing more is awaited
+    7. count      number the change and its events
+
+Statuses never go back, except between RECORDING and PAUSED. Nothing follows UPLOADED or ERRORED,
+with one exception: if the worker itself ended the recording, the API's later report follows.
 """
 
 from collections.abc import Sequence
@@ -22,7 +31,7 @@ from worker.domain.track_files import TrackFile
 
 
 class Transition(msgspec.Struct, frozen=True, kw_only=True):
-    """What a sight makes of a recording: its state after, the news, and the files that are new."""
+    """The effect of one observation: the state after it, its events, and the files that are new."""
 
     after: Recording
     events: tuple[RecordingEvent, ...] = ()
@@ -30,123 +39,127 @@ class Transition(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def apply_observation(
-    known: Recording | None, seen: Observation, known_files: Sequence[str] = ()
+    recording: Recording | None, observation: Observation, known_files: Sequence[str] = ()
 ) -> Transition:
-    """Hold what was just seen against what is known.
+    """Apply an observation to the known state of its recording, None if there is none.
 
-    `known_files` are the names of the files that were already announced, in their order. When
-    nothing is new, `after` equals `known` and there are no events. The status change comes first,
-    then the files in their order, then the completion. A webhook that is not to be believed
-    changes nothing, nor does a conclusion that the recording has outrun.
+    `known_files` are the names of the files that were announced before, in their order. If nothing
+    is new, `after` equals `recording`, and there are no events. The events are the status change,
+    then the files in their order, then the completion.
     """
-    if known is not None and _is_void(known, seen):
-        return Transition(after=known)
-    before = known or _first_sight(seen)
-    status = _status_after(known, seen)
-    after = _merged(before, seen, status)
+    if recording is not None and _is_ignored(recording, observation):
+        return Transition(after=recording)
+    status = _status_after(recording, observation)
+    after = _with_details(recording or _first_state(observation), observation, status)
     events: list[RecordingEvent] = []
-    if known is None or status is not known.status:
-        after = _moved(after, known, seen, status)
-        events.append(_status_changed(after, known, seen))
-    new_files = _new_files(seen, known_files)
+    if recording is None or status is not recording.status:
+        after = _with_status(after, recording, observation, status)
+        events.append(_status_changed(after, recording, observation))
+    new_files = _new_files(observation, known_files)
     names = (*known_files, *(file.file_name for file in new_files))
-    events += [
-        _file_ready(after, file, seen, index, len(names))
-        for index, file in enumerate(new_files, start=len(known_files) + 1)
-    ]
-    if _has_ended(after, seen, len(names)):
+    events += _files_ready(after, new_files, observation, names)
+    if _is_complete(after, observation, len(names)):
         if not after.completed:
             events.append(_completed(after, names))
         after = msgspec.structs.replace(after, completed=True, files_awaited_since=None)
     if new_files:
         after = msgspec.structs.replace(after, file_count=len(names))
-    if after != known:
-        after = msgspec.structs.replace(
-            after, version=after.version + 1, sequence=after.sequence + len(events)
-        )
+    if after != recording:
+        after = _numbered(after, len(events))
     return Transition(after=after, events=tuple(events), new_files=new_files)
 
 
-def webhook_contradicts(known: Recording, seen: Observation) -> bool:
-    """Whether a webhook contradicts what is known and only the API can tell which holds.
+# 1. Ignore
 
-    What tells of an earlier status is old, and settled.
+
+def _is_ignored(recording: Recording, observation: Observation) -> bool:
+    if observation.timeout_error is not None:
+        return not _is_fresh(recording, observation)  # the recording has moved on since
+    return observation.observed_by == "webhook" and not _is_believed(recording, observation)
+
+
+def webhook_contradicts(recording: Recording, webhook: Observation) -> bool:
+    """Whether a webhook contradicts the state, and only the API itself can settle which one holds.
+
+    A webhook about an earlier status is merely late.
     """
-    told = seen.snapshot.status
-    if told is known.status or _is_believed(known, seen):
+    status = webhook.snapshot.status
+    if status is recording.status or _is_believed(recording, webhook):
         return False
-    return known.timed_out or RANK[told] >= RANK[known.status]
+    return recording.timed_out or RANK[status] >= RANK[recording.status]
 
 
-def _is_void(known: Recording, seen: Observation) -> bool:
-    if seen.timeout_error is not None:
-        return not _is_fresh(known, seen)  # it has moved on since that was concluded
-    return seen.observed_by == "webhook" and not _is_believed(known, seen)
+def _is_believed(recording: Recording, webhook: Observation) -> bool:
+    """Whether a webhook may change the state.
 
-
-def _is_believed(known: Recording, seen: Observation) -> bool:
-    """A webhook has no time, it may be late or a repeat: what it says was so at some time.
-
-    So it can move a recording forward, but not between RECORDING and PAUSED; and of one that the
-    worker gave up, only its end can be believed, which stays true.
+    A webhook has no time. It may be late or a repeat, so its status held at some moment only. It
+    can move a recording to a higher rank, but not between RECORDING and PAUSED. If the worker ended
+    the recording, only a final status is believed, because it stays true.
     """
-    told = seen.snapshot.status
-    if known.kind == "composite" and seen.snapshot.error_message:
-        return False  # these words may repeat secrets of its storage, which only an answer names
-    return told not in LIVE if known.timed_out else RANK[told] > RANK[known.status]
+    status = webhook.snapshot.status
+    if recording.kind == "composite" and webhook.snapshot.error_message:
+        return False  # the message may repeat storage secrets; only an API answer can redact them
+    return status not in LIVE if recording.timed_out else RANK[status] > RANK[recording.status]
 
 
-def _first_sight(seen: Observation) -> Recording:
-    snapshot = seen.snapshot
+def _is_fresh(recording: Recording, observation: Observation) -> bool:
+    """Whether the request was sent after the last change. An older answer may describe the time
+    before the change."""
+    return recording.changed_at is None or observation.asked_at >= recording.changed_at
+
+
+# 2. Status
+
+
+def _status_after(recording: Recording | None, observation: Observation) -> Status:
+    status = observation.snapshot.status
+    if recording is None or recording.status is status:
+        return status
+    if observation.missing:
+        return recording.status
+    if recording.timed_out and observation.timeout_error is None:
+        return status if _refutes_timeout(recording, observation) else recording.status
+    if RANK[status] != RANK[recording.status]:
+        return max(status, recording.status, key=RANK.__getitem__)
+    if status in LIVE and _is_fresh(recording, observation):
+        return status
+    return recording.status
+
+
+def _refutes_timeout(recording: Recording, observation: Observation) -> bool:
+    """Whether the API shows that the worker ended the recording too early."""
+    status = observation.snapshot.status
+    if status not in LIVE:
+        return True
+    if not _is_fresh(recording, observation):
+        return False
+    stalled = recording.error is not None and recording.error.code == STALLED
+    return not stalled or RANK[status] > RANK[recording.timed_out_from or Status.INVOKED]
+
+
+# 3. Details
+
+
+def _first_state(observation: Observation) -> Recording:
+    snapshot = observation.snapshot
     return Recording(
         recording_id=snapshot.recording_id,
-        app=seen.app,
+        app=observation.app,
         kind=snapshot.kind or "composite",
         status=snapshot.status,
-        first_seen_at=seen.observed_at,
+        first_seen_at=observation.observed_at,
     )
 
 
-def _status_after(known: Recording | None, seen: Observation) -> Status:
-    told = seen.snapshot.status
-    if known is None or known.status is told:
-        return told
-    if seen.missing:
-        return known.status
-    if known.timed_out and seen.timeout_error is None:
-        return told if _refutes(known, seen) else known.status
-    if RANK[told] != RANK[known.status]:
-        return max(told, known.status, key=RANK.__getitem__)
-    if told in LIVE and _is_fresh(known, seen):
-        return told
-    return known.status
-
-
-def _refutes(known: Recording, seen: Observation) -> bool:
-    """Whether the API tells that the worker's own conclusion was wrong."""
-    told = seen.snapshot.status
-    if told not in LIVE:
-        return True
-    if not _is_fresh(known, seen):
-        return False
-    stalled = known.error is not None and known.error.code == STALLED
-    return not stalled or RANK[told] > RANK[known.timed_out_from or Status.INVOKED]
-
-
-def _is_fresh(known: Recording, seen: Observation) -> bool:
-    """An answer that was asked for before the last change may tell of the time before it."""
-    return known.changed_at is None or seen.asked_at >= known.changed_at
-
-
-def _merged(before: Recording, seen: Observation, status: Status) -> Recording:
-    snapshot = seen.snapshot
+def _with_details(before: Recording, observation: Observation, status: Status) -> Recording:
+    snapshot = observation.snapshot
+    missing_since = (before.missing_since or observation.asked_at) if observation.missing else None
     before = msgspec.structs.replace(
-        before,
-        start=before.start or seen.start,
-        missing_since=(before.missing_since or seen.asked_at) if seen.missing else None,
+        before, start=before.start or observation.start, missing_since=missing_since
     )
-    if snapshot.status is not status:  # an old tale: its details are old as well
+    if snapshot.status is not status:  # an outdated observation has outdated details
         return before
+    duration = snapshot.recording_duration
     return msgspec.structs.replace(
         before,
         meeting_id=snapshot.meeting_id or before.meeting_id,
@@ -154,60 +167,50 @@ def _merged(before: Recording, seen: Observation, status: Status) -> Recording:
         invoked_time=snapshot.invoked_time or before.invoked_time,
         started_time=snapshot.started_time or before.started_time,
         stopped_time=snapshot.stopped_time or before.stopped_time,
-        recording_duration=_given(snapshot.recording_duration, before.recording_duration),
+        recording_duration=before.recording_duration if duration is None else duration,
         output_file_name=snapshot.output_file_name or before.output_file_name,
         start_reason=snapshot.start_reason or before.start_reason,
         stop_reason=snapshot.stop_reason or before.stop_reason,
     )
 
 
-def _given(told: int | None, known: int | None) -> int | None:
-    return known if told is None else told
+# 4. Change
 
 
-def _moved(
-    after: Recording, known: Recording | None, seen: Observation, status: Status
+def _with_status(
+    after: Recording, before: Recording | None, observation: Observation, status: Status
 ) -> Recording:
-    error = seen.timeout_error
+    error = observation.timeout_error
+    timed_out = error is not None
     if status is Status.ERRORED and error is None:
         error = ErrorInfo(
             code="recording_errored",
-            message=seen.snapshot.error_message or "the API reports ERRORED without a reason",
+            message=observation.snapshot.error_message
+            or "the API reports ERRORED without a reason",
         )
-    uploaded = status is Status.UPLOADED
     return msgspec.structs.replace(
         after,
         status=status,
         error=error,
-        timed_out=seen.timeout_error is not None,
-        timed_out_from=known.status if known and seen.timeout_error is not None else None,
-        changed_at=seen.observed_at,
-        files_awaited_since=seen.observed_at if uploaded else None,
+        timed_out=timed_out,
+        timed_out_from=before.status if before and timed_out else None,
+        changed_at=observation.observed_at,
+        files_awaited_since=observation.observed_at if status is Status.UPLOADED else None,
     )
 
 
-def _new_files(seen: Observation, known_files: Sequence[str]) -> tuple[TrackFile, ...]:
-    announced = set(known_files)
-    return tuple(file for file in seen.files or () if file.file_name not in announced)
-
-
-def _has_ended(after: Recording, seen: Observation, file_count: int) -> bool:
-    if after.status is Status.ERRORED:
-        return True
-    looked = after.status is Status.UPLOADED and seen.files is not None
-    return looked and (file_count > 0 or seen.files_final)
-
-
-def _status_changed(after: Recording, known: Recording | None, seen: Observation) -> StatusChanged:
+def _status_changed(
+    after: Recording, before: Recording | None, observation: Observation
+) -> StatusChanged:
     return StatusChanged(
         recording_id=after.recording_id,
         meeting_id=after.meeting_id,
         session_id=after.session_id,
         kind=after.kind,
         status=after.status,
-        previous_status=known.status if known else None,
-        observed_by=seen.observed_by,
-        observed_at=seen.observed_at,
+        previous_status=before.status if before else None,
+        observed_by=observation.observed_by,
+        observed_at=observation.observed_at,
         invoked_time=after.invoked_time,
         started_time=after.started_time,
         stopped_time=after.stopped_time,
@@ -220,11 +223,28 @@ def _status_changed(after: Recording, known: Recording | None, seen: Observation
     )
 
 
+# 5. Files
+
+
+def _new_files(observation: Observation, known_files: Sequence[str]) -> tuple[TrackFile, ...]:
+    announced = set(known_files)
+    return tuple(file for file in observation.files or () if file.file_name not in announced)
+
+
+def _files_ready(
+    after: Recording, files: Sequence[TrackFile], observation: Observation, names: Sequence[str]
+) -> list[FileReady]:
+    first = len(names) - len(files) + 1
+    return [
+        _file_ready(after, file, observation, index, len(names))
+        for index, file in enumerate(files, start=first)
+    ]
+
+
 def _file_ready(
-    after: Recording, file: TrackFile, seen: Observation, index: int, count: int
+    after: Recording, file: TrackFile, observation: Observation, index: int, count: int
 ) -> FileReady:
-    storage = seen.snapshot.storage
-    elsewhere = storage is not None and file.download_url is None
+    storage = observation.snapshot.storage if file.download_url is None else None
     return FileReady(
         recording_id=after.recording_id,
         meeting_id=after.meeting_id,
@@ -239,14 +259,24 @@ def _file_ready(
         media_kind=file.media_kind,
         recorded_at=file.recorded_at,
         download_url=file.download_url,
-        download_url_expiry=seen.snapshot.download_url_expiry,
+        download_url_expiry=observation.snapshot.download_url_expiry,
         file_index=index,
         file_count=count,
         storage=StorageInfo(type=storage.type, bucket=storage.bucket, path=storage.path)
-        if storage is not None and elsewhere
+        if storage
         else None,
         start_id=after.start_id,
     )
+
+
+# 6. Completion
+
+
+def _is_complete(after: Recording, observation: Observation, file_count: int) -> bool:
+    if after.status is Status.ERRORED:
+        return True
+    looked_for_files = after.status is Status.UPLOADED and observation.files is not None
+    return looked_for_files and (file_count > 0 or observation.files_final)
 
 
 def _completed(after: Recording, names: Sequence[str]) -> Completed:
@@ -259,4 +289,13 @@ def _completed(after: Recording, names: Sequence[str]) -> Completed:
         files=tuple(names),
         recording_duration=after.recording_duration,
         start_id=after.start_id,
+    )
+
+
+# 7. Count
+
+
+def _numbered(after: Recording, event_count: int) -> Recording:
+    return msgspec.structs.replace(
+        after, version=after.version + 1, sequence=after.sequence + event_count
     )

@@ -38,9 +38,10 @@ ADDRESS_ERRORS: Final = {errno.EADDRINUSE, errno.EADDRNOTAVAIL, errno.EACCES}
 
 @click.command(epilog=EXAMPLES)
 def command() -> None:
-    """Run the worker until SIGTERM or SIGINT, then finish the commands in progress.
+    """Run the worker.
 
-    A second signal ends it at once. The broker then delivers the unfinished commands again.
+    SIGTERM or SIGINT stops it: it finishes the commands in progress. A second signal ends it at
+    once. The broker then delivers the unfinished commands again.
     """
     for name in TERMINAL_LIBRARIES:
         sys.modules.setdefault(name, None)  # type: ignore[arg-type]  # makes an import of it fail

@@ -115,7 +115,8 @@ def command(
 ) -> None:
     """Send a command to the workers.
 
-    The command is checked by the workers' rules. The broker has confirmed it when this returns.
+    `send` checks the command by the rules of the workers. It returns when the broker has confirmed
+    the command.
     """
     settings = common_settings()
     built = _build(file, settings.max_command_bytes, **flags)

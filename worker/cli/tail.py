@@ -23,7 +23,7 @@ Examples:
   recording-worker tail --type recording.file_ready --count 1 --for 600 --json | jq .data.user_id
   recording-worker tail --json >> events.jsonl
 
-It shows what is published from now on. It has a queue of its own, so other subscribers miss
+`tail` shows what is published from now on. It has a queue of its own, so other subscribers miss
 nothing. JSON lines are the events as published, with complete presigned URLs: anybody with such a
 URL can download the file. Text leaves out the query strings of URLs.
 

@@ -79,7 +79,10 @@ def command() -> None:
 @command.command(epilog=SHOW_EPILOG)
 @json_option
 def show(as_json: bool) -> None:
-    """Show the exchanges and queues that the worker needs, without asking the broker."""
+    """Show the needed exchanges and queues.
+
+    The broker is not asked.
+    """
     rows = _needed_rows(topology_from(common_settings()))
     if not as_json:
         rows = [_table_row(row) for row in rows]
@@ -146,7 +149,7 @@ async def _declare(settings: "CommonSettings") -> None:
 @json_option
 @click.pass_context
 def check(context: click.Context, as_json: bool) -> None:
-    """Compare the exchanges and queues on the broker with those that the worker needs."""
+    """Compare the broker with what the worker needs."""
     import msgspec
 
     results = asyncio.run(_check(common_settings()))

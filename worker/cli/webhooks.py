@@ -99,7 +99,7 @@ def command() -> None:
 @command.command(epilog=REGISTER_EPILOG)
 @_webhook_options
 def register(public_url: str | None, app: str | None, as_json: bool) -> None:
-    """Register the worker's webhook with the API, unless it is registered."""
+    """Register the worker's webhook with the API."""
     from worker.tracking.webhook_registration import register
 
     settings = _app_settings(app)
@@ -113,7 +113,7 @@ def register(public_url: str | None, app: str | None, as_json: bool) -> None:
 @command.command("list", epilog=LIST_EPILOG)
 @_webhook_options
 def list_(public_url: str | None, app: str | None, as_json: bool) -> None:
-    """List all webhook subscriptions of the app, including those of others."""
+    """List the webhook subscriptions of the app, ours and others."""
     settings = _app_settings(app)
     webhooks = _call_api(settings, lambda api: api.list_webhooks())
     _print(webhooks, _callback_url(settings, public_url), as_json=as_json)

@@ -1,4 +1,4 @@
-"""Whatever comes to the webhooks' door is answered; in whatever order, it makes one history."""
+"""Whatever is posted to the webhook path is answered, and any order makes one history."""
 
 import asyncio
 import gc
@@ -71,10 +71,10 @@ SIGNATURES = st.booleans() | st.text(st.characters(min_codepoint=33, max_codepoi
 
 
 class Bench:
-    """A door and a loop to run it, for tests that are not coroutines."""
+    """A webhook bench and a loop to run it, for tests that are not coroutines."""
 
-    def __init__(self, runner: asyncio.Runner, door: WebhookBench) -> None:
-        self.door = door
+    def __init__(self, runner: asyncio.Runner, webhooks: WebhookBench) -> None:
+        self.webhooks = webhooks
         self._runner = runner
 
     def run(self, work: Coroutine[Any, Any, Any]) -> Any:
@@ -83,13 +83,13 @@ class Bench:
 
 @pytest.fixture(scope="module")
 def bench(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bench]:
-    directory: Path = tmp_path_factory.mktemp("door")
+    directory: Path = tmp_path_factory.mktemp("webhooks")
     with asyncio.Runner() as runner:
         stack = AsyncExitStack()
-        door = runner.run(
+        webhooks = runner.run(
             stack.enter_async_context(open_webhook_bench(f"sqlite:///{directory / 'state.db'}"))
         )
-        yield Bench(runner, door)
+        yield Bench(runner, webhooks)
         runner.run(stack.aclose())
 
 
@@ -101,7 +101,7 @@ def test_any_bytes_are_answered(
     if encoding is not None:
         headers |= {"Content-Encoding": encoding}
     headers.pop("Expect", None)
-    answer = bench.run(bench.door.post(body, signed=signed, headers=headers))
+    answer = bench.run(bench.webhooks.post(body, signed=signed, headers=headers))
     assert answer in ANSWERS - {413, 503}
     assert answer == 204 or signed is not True
 
@@ -118,12 +118,12 @@ def test_whatever_is_signed_is_taken_and_nothing_breaks(
     bench: Bench, event: Any, members: dict[str, Any], status: Any, meeting: Any, known: bool
 ) -> None:
     async def work() -> int:
-        door = bench.door
-        recording_id = await door.known() if known else "a-stranger"
+        webhooks = bench.webhooks
+        recording_id = await webhooks.known_recording() if known else "a-stranger"
         recording = {"id": recording_id, "status": status, **members}
-        answer = await door.post({"event": event, "recording": recording, "meeting": meeting})
+        answer = await webhooks.post({"event": event, "recording": recording, "meeting": meeting})
         if known:
-            await door.recording(recording_id)  # what was taken in can be read again
+            await webhooks.recording(recording_id)  # what was taken in can be read again
         return answer
 
     assert bench.run(work()) == 204
@@ -153,7 +153,7 @@ def test_whatever_is_wrong_with_the_request_is_answered_and_not_by_500(
     bench: Bench, frame: Callable[[bytes], bytes], path: str
 ) -> None:
     async def work() -> bytes:
-        reader, writer = await asyncio.open_connection("127.0.0.1", bench.door.port)
+        reader, writer = await asyncio.open_connection("127.0.0.1", bench.webhooks.port)
         writer.write(b"POST %s HTTP/1.1\r\nHost: x\r\n" % path.encode() + frame(b'{"event":"x"}'))
         writer.write_eof()
         answer = await reader.read()
@@ -168,10 +168,10 @@ def test_whatever_is_wrong_with_the_request_is_answered_and_not_by_500(
 def test_large_bodies_take_a_bounded_amount_of_memory_and_leave_nothing_there(bench: Bench) -> None:
     async def flood(count: int) -> None:
         for _ in range(count):
-            assert await bench.door.post(b"x" * MAX_BODY_BYTES) == 204
-            assert await bench.door.post(b"x" * MAX_BODY_BYTES, signed="QUJD" * 86) == 401
-            assert await bench.door.post(b"x" * (MAX_BODY_BYTES + 1)) == 413
-            gc.collect()  # what the client leaves in cycles is not the door's
+            assert await bench.webhooks.post(b"x" * MAX_BODY_BYTES) == 204
+            assert await bench.webhooks.post(b"x" * MAX_BODY_BYTES, signed="QUJD" * 86) == 401
+            assert await bench.webhooks.post(b"x" * (MAX_BODY_BYTES + 1)) == 413
+            gc.collect()  # what the client leaves in cycles is not the endpoint's
 
     bench.run(flood(3))
     tracemalloc.start()
@@ -218,16 +218,18 @@ def test_webhooks_in_any_order_and_again_and_again_make_one_monotone_history(
     bench: Bench, steps: list[tuple[str, str, bool, bool]]
 ) -> None:
     async def work() -> tuple[str, list[dict[str, Any]]]:
-        door = bench.door
-        recording_id = await door.known()
+        webhooks = bench.webhooks
+        recording_id = await webhooks.known_recording()
         for told, truth, former, somebody_looks in steps:
             worded = legacy_status_update if former else status_update
-            assert await door.post(worded(recording_id, told)) == 204
-            if somebody_looks or await door.is_due(recording_id):
-                await door.look(recording_id, truth, by="sweep")
-        events = await door.events(recording_id)
-        await door.store.mark_sent([one.position for one in await door.store.unsent(1000)], 1.0)
-        return str((await door.recording(recording_id)).status), events
+            assert await webhooks.post(worded(recording_id, told)) == 204
+            if somebody_looks or await webhooks.is_read_due(recording_id):
+                await webhooks.observe(recording_id, truth, by="sweep")
+        events = await webhooks.events(recording_id)
+        await webhooks.store.mark_sent(
+            [one.position for one in await webhooks.store.unsent(1000)], 1.0
+        )
+        return str((await webhooks.recording(recording_id)).status), events
 
     status, events = bench.run(work())
     changes = [one for one in events if one["type"] == "recording.status_changed.v1"]

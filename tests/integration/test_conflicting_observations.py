@@ -1,4 +1,4 @@
-"""Answers, webhooks and the worker's own conclusions that contradict or overtake each other."""
+"""Answers, webhooks and time-outs that contradict or overtake each other."""
 
 from collections.abc import AsyncIterator
 from datetime import timedelta
@@ -19,48 +19,48 @@ async def bench(sqlite_url: str) -> AsyncIterator[TrackingBench]:
 
 
 async def recording(bench: TrackingBench) -> str:
-    """One that is known to be recording."""
+    """Start a recording that is RECORDING; returns its id."""
     one = await bench.start()
-    await bench.follow(2)
+    await bench.run_due(2)
     bench.sandbox.clock.advance(5)
-    bench.asked()
+    bench.take_operations()
     return one
 
 
 async def given_up(bench: TrackingBench, recording_id: str) -> Observation:
-    """The conclusion, from what is known now, that it has stalled."""
-    known = await bench.known(recording_id)
+    """The observation that times out the recording as it is stored now."""
+    known = await bench.stored(recording_id)
     return end_observation(
         known, stalled_error(known, TIMEOUTS, bench.now()), asked_at=bench.now(), now=bench.now()
     )
 
 
-async def test_what_only_a_webhook_calls_uploaded_is_completed_in_time_and_left_alone(
+async def test_a_recording_that_is_uploaded_only_by_webhook_completes_in_time(
     bench: TrackingBench,
 ) -> None:
     one = await recording(bench)
-    await bench.webhook(one, Status.UPLOADED)
+    await bench.apply_webhook(one, Status.UPLOADED)
     for _ in range(300):
         bench.sandbox.clock.advance(1)
         await bench.refresher.once()
-    assert await bench.told(one) == ["INVOKED", "RECORDING", "UPLOADED", "completed 0"]
-    assert len(bench.asked()) < 20
+    assert await bench.published(one) == ["INVOKED", "RECORDING", "UPLOADED", "completed 0"]
+    assert len(bench.take_operations()) < 20
 
 
-async def test_a_conclusion_that_a_webhook_has_outrun_completes_nothing(
+async def test_a_time_out_that_a_webhook_overtook_completes_nothing(
     bench: TrackingBench,
 ) -> None:
     one = await recording(bench)
     conclusion = await given_up(bench, one)
     await bench.api.control_recording(one, "stop")
     bench.sandbox.clock.advance(10)
-    await bench.webhook(one, Status.UPLOADED)
+    await bench.apply_webhook(one, Status.UPLOADED)
     await bench.store.apply([msgspec.structs.replace(conclusion, observed_at=bench.now())])
     await bench.refresher.once()
-    assert (await bench.told(one))[2:] == ["UPLOADED", "file", "file", "file", "completed 3"]
+    assert (await bench.published(one))[2:] == ["UPLOADED", "file", "file", "file", "completed 3"]
 
 
-async def test_an_end_that_is_told_after_all_does_not_wait_for_the_next_second_thought(
+async def test_a_late_end_does_not_wait_for_the_next_check(
     bench: TrackingBench,
 ) -> None:
     one = await recording(bench)
@@ -69,38 +69,38 @@ async def test_an_end_that_is_told_after_all_does_not_wait_for_the_next_second_t
     await bench.store.apply([conclusion])
     await bench.api.control_recording(one, "stop")
     bench.sandbox.clock.advance(10)
-    await bench.webhook(one, Status.UPLOADED)
+    await bench.apply_webhook(one, Status.UPLOADED)
     await bench.refresher.once()
-    assert (await bench.told(one))[-3:] == ["file", "file", "file"]
+    assert (await bench.published(one))[-3:] == ["file", "file", "file"]
 
 
 async def test_a_second_webhook_during_a_read_is_not_settled_by_its_answer(
     bench: TrackingBench,
 ) -> None:
     one = await recording(bench)
-    await bench.webhook(one, Status.PAUSED)
+    await bench.apply_webhook(one, Status.PAUSED)
     bench.sandbox.clock.advance(1)
     asked_at, snapshot = bench.now(), await bench.api.get_recording(one)
     bench.sandbox.clock.advance(1)
     await bench.api.control_recording(one, "pause")
-    await bench.webhook(one, Status.PAUSED)
+    await bench.apply_webhook(one, Status.PAUSED)
     answer = Observation(
         snapshot=snapshot, observed_by="sweep", asked_at=asked_at, observed_at=bench.now()
     )
     await bench.store.apply([answer])
     await bench.refresher.once()
-    assert (await bench.told(one))[-1] == "PAUSED"
+    assert (await bench.published(one))[-1] == "PAUSED"
 
 
-async def test_a_repeated_webhook_during_the_last_read_costs_no_further_one(
+async def test_a_repeated_webhook_during_the_last_read_causes_no_further_read(
     bench: TrackingBench,
 ) -> None:
     one = await bench.record_and_upload()
-    await bench.webhook(one, Status.UPLOADED)
+    await bench.apply_webhook(one, Status.UPLOADED)
     asked_at, snapshot = bench.now(), await bench.api.get_recording(one)
     assert snapshot.status is Status.UPLOADED
     bench.sandbox.clock.advance(1)
-    await bench.webhook(one, Status.UPLOADED)
+    await bench.apply_webhook(one, Status.UPLOADED)
     bench.sandbox.clock.advance(1)
     answer = Observation(
         snapshot=snapshot,
@@ -111,6 +111,6 @@ async def test_a_repeated_webhook_during_the_last_read_costs_no_further_one(
         files_final=True,
     )
     await bench.store.apply([answer])
-    bench.asked()
+    bench.take_operations()
     await bench.refresher.once()
-    assert bench.asked() == []
+    assert bench.take_operations() == []

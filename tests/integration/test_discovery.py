@@ -1,4 +1,4 @@
-"""Recordings that were not started here: adopted if that is wanted, left alone if not."""
+"""Recordings of others: adopted if configured, else ignored."""
 
 import uuid
 from collections.abc import AsyncIterator
@@ -24,8 +24,10 @@ async def bench(sqlite_url: str) -> AsyncIterator[TrackingBench]:
         yield opened
 
 
-async def stranger(bench: TrackingBench, kind: Kind = "track", meeting: str | None = None) -> str:
-    """A recording that somebody else starts."""
+async def start_external(
+    bench: TrackingBench, kind: Kind = "track", meeting: str | None = None
+) -> str:
+    """Somebody else starts a recording; returns its id after a second."""
     body = {"meeting_id": meeting or str(uuid.uuid4())}
     start = (
         bench.api.start_track_recording if kind == "track" else bench.api.start_composite_recording
@@ -54,15 +56,17 @@ async def ended(bench: TrackingBench, recording_id: str) -> None:
     bench.sandbox.clock.advance(5)
 
 
-def begun_now(bench: TrackingBench, kind: Kind = "track", **members: Any) -> str:
-    """A recording that somebody else starts in this very moment."""
+def start_external_now(bench: TrackingBench, kind: Kind = "track", **members: Any) -> str:
+    """Somebody else starts a recording now."""
     request = StartRequest(kind=kind, app_id="app", meeting_id=str(uuid.uuid4()), **members)
     return bench.sandbox.recordings.start(request).id
 
 
-def begun_nameless(bench: TrackingBench) -> str:
-    """One of which nothing in a list tells what kind of recording it is."""
-    return begun_now(bench, "composite", video_suffix=None, audio_suffix=None, streams=True)
+def start_without_kind(bench: TrackingBench) -> str:
+    """Somebody else starts a recording whose kind a list does not show."""
+    return start_external_now(
+        bench, "composite", video_suffix=None, audio_suffix=None, streams=True
+    )
 
 
 async def a_sweep_that_waits(bench: TrackingBench, seconds: float) -> tuple[str, str]:
@@ -72,9 +76,9 @@ async def a_sweep_that_waits(bench: TrackingBench, seconds: float) -> tuple[str,
 
     def leads() -> bool:
         if not begun:
-            begun.append(begun_now(bench))
+            begun.append(start_external_now(bench))
             bench.sandbox.clock.advance(seconds)
-            begun.append(begun_now(bench))
+            begun.append(start_external_now(bench))
             bench.sandbox.clock.advance(2)
             recordings = bench.sandbox.recordings
             recordings.stop(recordings.index.get(begun[1]))
@@ -85,10 +89,10 @@ async def a_sweep_that_waits(bench: TrackingBench, seconds: float) -> tuple[str,
     return begun[0], begun[1]
 
 
-async def test_without_being_told_to_nothing_of_others_is_followed(bench: TrackingBench) -> None:
+async def test_recordings_of_others_are_ignored_unless_configured(bench: TrackingBench) -> None:
     bench.restart(follow_all=False)
-    ours, _theirs = await bench.start(), await stranger(bench)
-    await bench.tick(5)
+    ours, _theirs = await bench.start(), await start_external(bench)
+    await bench.sweep_and_read(5)
     assert {one["subject"] for one in await bench.events()} == {ours}
 
 
@@ -96,134 +100,136 @@ async def test_without_being_told_to_nothing_of_others_is_followed(bench: Tracki
 async def test_a_live_recording_of_others_gets_all_its_events(
     bench: TrackingBench, kind: Kind
 ) -> None:
-    theirs = await stranger(bench, kind)
-    await bench.tick(5)
-    assert await bench.told(theirs) == ["RECORDING"]
+    theirs = await start_external(bench, kind)
+    await bench.sweep_and_read(5)
+    assert await bench.published(theirs) == ["RECORDING"]
     await ended(bench, theirs)
-    await bench.tick(5)
-    told = await bench.told(theirs)
+    await bench.sweep_and_read(5)
+    told = await bench.published(theirs)
     assert told[:2] == ["RECORDING", "UPLOADED"]
     assert told[-1].startswith("completed")
-    assert (await bench.known(theirs)).kind == kind
+    assert (await bench.stored(theirs)).kind == kind
 
 
-async def test_the_kind_that_a_list_does_not_tell_is_asked_for_once(bench: TrackingBench) -> None:
-    theirs = begun_nameless(bench)
-    await bench.tick(5)
-    await bench.tick(10)
-    assert (await bench.known(theirs)).kind == "composite"
-    assert bench.asked().count("get_recording") == 1
+async def test_a_kind_missing_from_the_list_is_read_once(bench: TrackingBench) -> None:
+    theirs = start_without_kind(bench)
+    await bench.sweep_and_read(5)
+    await bench.sweep_and_read(10)
+    assert (await bench.stored(theirs)).kind == "composite"
+    assert bench.take_operations().count("get_recording") == 1
 
 
-async def test_what_was_over_before_anybody_followed_is_nobody_s_business(
+async def test_recordings_that_ended_before_the_first_sweep_get_no_events(
     bench: TrackingBench,
 ) -> None:
-    await ended(bench, await stranger(bench))
-    await bench.tick(5)
+    await ended(bench, await start_external(bench))
+    await bench.sweep_and_read(5)
     assert await bench.events() == []
 
 
-async def test_what_was_over_before_stays_nobody_s_business_however_long_one_follows(
+async def test_recordings_that_ended_before_the_first_sweep_never_get_events(
     bench: TrackingBench,
 ) -> None:
-    over = await stranger(bench)
+    over = await start_external(bench)
     await ended(bench, over)
     for _ in range(4):
-        await bench.tick(100)
-        begun_now(bench)
-    assert await bench.told(over) == []
+        await bench.sweep_and_read(100)
+        start_external_now(bench)
+    assert await bench.published(over) == []
 
 
-async def test_what_began_and_ended_between_two_sweeps_is_found(bench: TrackingBench) -> None:
-    await bench.tick()
-    theirs = [await stranger(bench) for _ in range(3)]
+async def test_a_recording_that_began_and_ended_between_two_sweeps_is_found(
+    bench: TrackingBench,
+) -> None:
+    await bench.sweep_and_read()
+    theirs = [await start_external(bench) for _ in range(3)]
     for one in theirs:
         await ended(bench, one)
-    await bench.tick(5)
+    await bench.sweep_and_read(5)
     for one in theirs:
-        assert (await bench.told(one))[0] == "UPLOADED"
-        assert (await bench.told(one))[-1] == "completed 3"
+        assert (await bench.published(one))[0] == "UPLOADED"
+        assert (await bench.published(one))[-1] == "completed 3"
 
 
-async def test_a_recording_from_the_future_hides_none_of_the_present(bench: TrackingBench) -> None:
-    await bench.tick()
+async def test_a_recording_dated_in_the_future_hides_no_others(bench: TrackingBench) -> None:
+    await bench.sweep_and_read()
     bench.sandbox.clock._base += 36_000
-    await stranger(bench)
+    await start_external(bench)
     bench.sandbox.clock._base -= 36_000
-    await bench.tick(5)
-    theirs = await stranger(bench)
+    await bench.sweep_and_read(5)
+    theirs = await start_external(bench)
     await ended(bench, theirs)
-    await bench.tick(5)
-    assert (await bench.told(theirs))[0] == "UPLOADED"
+    await bench.sweep_and_read(5)
+    assert (await bench.published(theirs))[0] == "UPLOADED"
 
 
 @pytest.mark.parametrize("seconds", [350, 4000])
-async def test_what_begins_while_a_sweep_lasts_is_found_however_long_that_is(
+async def test_a_recording_that_begins_during_a_sweep_is_found_however_long_the_sweep_takes(
     bench: TrackingBench, seconds: float
 ) -> None:
     bench.sandbox.behaviour.change({"max_per_page": 5})
-    await bench.tick()
+    await bench.sweep_and_read()
     for _ in range(20):
-        await stranger(bench)
-    await bench.tick(5)
+        await start_external(bench)
+    await bench.sweep_and_read(5)
     bench.sandbox.clock.advance(400)
     live, over = await a_sweep_that_waits(bench, seconds)
-    assert (await bench.told(over))[0] == "UPLOADED"
-    await bench.tick(10)
-    assert await bench.told(live) == ["RECORDING"]
+    assert (await bench.published(over))[0] == "UPLOADED"
+    await bench.sweep_and_read(10)
+    assert await bench.published(live) == ["RECORDING"]
 
 
-async def test_what_began_while_a_sweep_lasted_and_ended_right_after_it_is_found(
+async def test_a_recording_that_begins_during_a_sweep_and_ends_right_after_it_is_found(
     bench: TrackingBench,
 ) -> None:
     bench.sandbox.behaviour.change({"max_per_page": 5})
-    await bench.tick()
+    await bench.sweep_and_read()
     for _ in range(20):
-        await stranger(bench)
-    await bench.tick(5)
+        await start_external(bench)
+    await bench.sweep_and_read(5)
     bench.sandbox.clock.advance(400)
     live, _ = await a_sweep_that_waits(bench, 350)
     await ended(bench, live)
-    await bench.tick(10)
-    assert (await bench.told(live))[-1] == "completed 3"
+    await bench.sweep_and_read(10)
+    assert (await bench.published(live))[-1] == "completed 3"
 
 
-async def test_a_live_recording_that_could_not_be_read_for_long_is_found_when_it_can(
+async def test_a_live_recording_that_was_long_unreadable_is_found_once_it_is_readable(
     bench: TrackingBench,
 ) -> None:
-    await bench.tick()
-    theirs = begun_nameless(bench)
+    await bench.sweep_and_read()
+    theirs = start_without_kind(bench)
     unread = bench.sandbox.faults.add(Fault(kind="refuse", operation="get_recording", status=404))
     for _ in range(3):
-        await bench.tick(400)
-        begun_now(bench)
-    assert await bench.told(theirs) == []
+        await bench.sweep_and_read(400)
+        start_external_now(bench)
+    assert await bench.published(theirs) == []
     bench.sandbox.faults.clear(unread)
-    await bench.tick(10)
-    assert await bench.told(theirs) == ["RECORDING"]
+    await bench.sweep_and_read(10)
+    assert await bench.published(theirs) == ["RECORDING"]
 
 
-async def test_one_that_never_ends_and_was_forgotten_is_not_begun_anew(
+async def test_a_pruned_recording_that_never_ends_is_not_adopted_again(
     bench: TrackingBench,
 ) -> None:
-    await bench.tick()
-    zombie = await stranger(bench)
+    await bench.sweep_and_read()
+    zombie = await start_external(bench)
     bench.sandbox.faults.add(Fault(kind="refuse", operation="stop_recording", status=400))
-    await bench.tick(10)
+    await bench.sweep_and_read(10)
     for _ in range(8):
-        begun_now(bench)
-        await bench.tick(3 * 86_400)
+        start_external_now(bench)
+        await bench.sweep_and_read(3 * 86_400)
     await bench.store.mark_sent([one.position for one in await bench.store.unsent(1000)], 0.0)
     await bench.store.prune_recordings(bench.now().timestamp() - 86_400)
-    await bench.tick(10)
+    await bench.sweep_and_read(10)
     assert await bench.events(zombie) == []
 
 
-async def test_what_began_and_ended_while_no_worker_ran_is_found_after_the_restart(
+async def test_a_recording_that_began_and_ended_while_no_worker_ran_is_found_after_the_restart(
     bench: TrackingBench,
 ) -> None:
-    await bench.tick()
-    theirs = [await stranger(bench) for _ in range(250)]
+    await bench.sweep_and_read()
+    theirs = [await start_external(bench) for _ in range(250)]
     bench.sandbox.clock.advance(10)
     for one in theirs:
         await bench.api.control_recording(one, "stop")
@@ -233,77 +239,79 @@ async def test_what_began_and_ended_while_no_worker_ran_is_found_after_the_resta
     assert {one["subject"] for one in await bench.events()} == set(theirs)
 
 
-async def test_following_others_costs_two_requests_when_nothing_happens(
+async def test_tracking_recordings_of_others_costs_two_requests_a_sweep_when_nothing_changes(
     bench: TrackingBench,
 ) -> None:
     for _ in range(150):
-        await ended(bench, await stranger(bench))
-    await bench.tick()
+        await ended(bench, await start_external(bench))
+    await bench.sweep_and_read()
     bench.sandbox.clock.advance(3600)
-    bench.asked()
-    await bench.tick()
-    assert bench.asked() == ["list_recordings"] * 2
+    bench.take_operations()
+    await bench.sweep_and_read()
+    assert bench.take_operations() == ["list_recordings"] * 2
 
 
-async def test_many_that_began_of_late_are_not_listed_twice(bench: TrackingBench) -> None:
-    await bench.tick()
-    theirs = [await stranger(bench) for _ in range(250)]
-    await bench.tick(2)
-    bench.asked()
-    await bench.tick(10)
-    assert bench.asked() == ["list_recordings"] * 4  # three pages of live ones, none of ended ones
-    assert {(await bench.told(one))[-1] for one in theirs} == {"RECORDING"}
+async def test_many_recent_recordings_are_not_listed_twice(bench: TrackingBench) -> None:
+    await bench.sweep_and_read()
+    theirs = [await start_external(bench) for _ in range(250)]
+    await bench.sweep_and_read(2)
+    bench.take_operations()
+    await bench.sweep_and_read(10)
+    assert (
+        bench.take_operations() == ["list_recordings"] * 4
+    )  # three pages of live ones, none of ended ones
+    assert {(await bench.published(one))[-1] for one in theirs} == {"RECORDING"}
 
 
-async def test_one_that_is_listed_late_is_found_though_it_ended_meanwhile(
+async def test_a_recording_listed_late_is_found_although_it_has_ended(
     bench: TrackingBench,
 ) -> None:
-    await bench.tick()
-    await bench.tick()
+    await bench.sweep_and_read()
+    await bench.sweep_and_read()
     bench.sandbox.behaviour.change({"list_lag_seconds": 200.0})
-    late, early = await stranger(bench), await stranger(bench)
+    late, early = await start_external(bench), await start_external(bench)
     bench.sandbox.clock.advance(150)
-    await bench.tick()
+    await bench.sweep_and_read()
     assert await bench.events() == []
     await ended(bench, late)
     bench.sandbox.behaviour.change({"list_lag_seconds": 0.0})
-    await bench.tick(100)
-    assert (await bench.told(late))[-1] == "completed 3"
-    assert await bench.told(early) == ["RECORDING"]
+    await bench.sweep_and_read(100)
+    assert (await bench.published(late))[-1] == "completed 3"
+    assert await bench.published(early) == ["RECORDING"]
 
 
-async def test_a_recording_that_a_start_in_work_may_have_made_is_left_to_it(
+async def test_a_recording_that_an_unfinished_start_may_own_is_left_to_the_start(
     bench: TrackingBench,
 ) -> None:
-    await bench.tick()
+    await bench.sweep_and_read()
     await claim_a_start(bench)
-    theirs = await stranger(bench, "composite", bench.meeting)
-    maybe_ours = await stranger(bench, "track", bench.meeting)
-    await bench.tick(400)
-    await bench.tick(400)
-    assert await bench.told(theirs) == ["RECORDING"]
-    assert await bench.told(maybe_ours) == []
+    theirs = await start_external(bench, "composite", bench.meeting)
+    maybe_ours = await start_external(bench, "track", bench.meeting)
+    await bench.sweep_and_read(400)
+    await bench.sweep_and_read(400)
+    assert await bench.published(theirs) == ["RECORDING"]
+    assert await bench.published(maybe_ours) == []
 
 
-async def test_a_recording_that_no_start_claimed_in_the_end_is_adopted_after_all(
+async def test_a_recording_that_no_start_claims_is_adopted(
     bench: TrackingBench,
 ) -> None:
-    await bench.tick()
+    await bench.sweep_and_read()
     await claim_a_start(bench)
-    maybe_ours = await stranger(bench, "track", bench.meeting)
-    await bench.tick(400)
-    await bench.tick(400)
+    maybe_ours = await start_external(bench, "track", bench.meeting)
+    await bench.sweep_and_read(400)
+    await bench.sweep_and_read(400)
     release = ReleaseRequest(command_id="start-1", uncertain=False, last_error="not called")
     await bench.store.release(release)
-    await bench.tick(400)
-    assert await bench.told(maybe_ours) == ["RECORDING"]
+    await bench.sweep_and_read(400)
+    assert await bench.published(maybe_ours) == ["RECORDING"]
 
 
-async def test_a_webhook_about_an_unknown_recording_has_the_list_looked_at_soon(
+async def test_a_webhook_about_an_unknown_recording_brings_the_next_sweep_forward(
     bench: TrackingBench,
 ) -> None:
-    await bench.follow()
-    theirs = await stranger(bench)
+    await bench.run_due()
+    theirs = await start_external(bench)
     bench.sandbox.clock.advance(2)
     told = Observation(
         snapshot=RecordingSnapshot(recording_id=theirs, status=Status.RECORDING),
@@ -313,8 +321,8 @@ async def test_a_webhook_about_an_unknown_recording_has_the_list_looked_at_soon(
     )
     assert bench.interval.interval == 10
     await bench.store.apply_webhook(WebhookObservation(observation=told, follow_all=True))
-    await bench.follow(2)
-    assert await bench.told(theirs) == ["RECORDING"]
-    bench.asked()
-    await bench.follow(2)
-    assert bench.asked() == []
+    await bench.run_due(2)
+    assert await bench.published(theirs) == ["RECORDING"]
+    bench.take_operations()
+    await bench.run_due(2)
+    assert bench.take_operations() == []

@@ -1,4 +1,4 @@
-"""Recordings of which the API tells one thing here and another there end in time all the same."""
+"""Recordings about which the API contradicts itself end in time."""
 
 from collections.abc import AsyncIterator, Awaitable, Callable
 
@@ -10,7 +10,7 @@ from sandbox.model.faults import Fault
 from tests.integration.tracking_bench import TIMEOUTS, TrackingBench, client, open_bench
 
 WHOLE = TIMEOUTS.recording_timeout + TIMEOUTS.uploading_timeout + TIMEOUTS.vanished_after
-"""Within which every start has ended, in seconds."""
+"""Seconds within which every start has ended."""
 
 STEP = 300.0
 
@@ -32,28 +32,28 @@ async def until_ended(
     meanwhile: Callable[[], Awaitable[object]] = nothing,
 ) -> list[str]:
     """What was told by the time that it is completed, or by so many seconds after its start."""
-    began_at = (await bench.known(recording_id)).first_seen_at
+    began_at = (await bench.stored(recording_id)).first_seen_at
     assert began_at is not None
     while (bench.now() - began_at).total_seconds() < within:
         await meanwhile()
-        await bench.follow(STEP)
-        if (await bench.known(recording_id)).completed:
+        await bench.run_due(STEP)
+        if (await bench.stored(recording_id)).completed:
             break
-    return await bench.told(recording_id)
+    return await bench.published(recording_id)
 
 
 async def still_the_same_after_a_day(bench: TrackingBench, recording_id: str) -> bool:
-    before = await bench.told(recording_id)
+    before = await bench.published(recording_id)
     for _ in range(300):
-        await bench.follow(STEP)
-    return await bench.told(recording_id) == before
+        await bench.run_due(STEP)
+    return await bench.published(recording_id) == before
 
 
 def refuse(operation: str, status: int, recording_id: str | None = None) -> Fault:
     return Fault(kind="refuse", operation=operation, status=status, recording_id=recording_id)
 
 
-async def test_what_is_listed_as_invoked_and_denied_by_itself_ends_in_time_and_for_good(
+async def test_a_recording_listed_as_invoked_but_not_found_ends_in_time_for_good(
     bench: TrackingBench,
 ) -> None:
     bench.sandbox.faults.add(Fault(kind="stuck_invoked"))
@@ -64,7 +64,7 @@ async def test_what_is_listed_as_invoked_and_denied_by_itself_ends_in_time_and_f
     assert await still_the_same_after_a_day(bench, one)
 
 
-async def test_what_is_listed_as_recording_and_denied_by_itself_is_stopped_and_ends_in_time(
+async def test_a_recording_listed_as_recording_but_not_found_is_stopped_and_ends_in_time(
     bench: TrackingBench,
 ) -> None:
     bench.sandbox.faults.add(refuse("get_recording", 404))
@@ -74,54 +74,56 @@ async def test_what_is_listed_as_recording_and_denied_by_itself_is_stopped_and_e
     assert await still_the_same_after_a_day(bench, one)
 
 
-async def test_what_is_uploaded_and_denied_while_it_is_listed_as_recording_is_completed_in_time(
+async def test_an_uploaded_recording_listed_as_recording_but_not_found_completes_in_time(
     bench: TrackingBench,
 ) -> None:
     bench.sandbox.faults.add(refuse("get_recording", 404))
     one = await bench.start()
-    await bench.follow(2)
-    await bench.webhook(one, Status.UPLOADED)
+    await bench.run_due(2)
+    await bench.apply_webhook(one, Status.UPLOADED)
     keep_busy = await bench.start("composite", meeting="0b7ae2f8-5fd4-4c32-a3a5-2f1ed1c0c001")
     for _ in range(20):
-        await bench.follow(10)
-    assert await bench.told(one) == ["INVOKED", "RECORDING", "UPLOADED", "completed 0"]
-    assert "completed 0" not in await bench.told(keep_busy)
+        await bench.run_due(10)
+    assert await bench.published(one) == ["INVOKED", "RECORDING", "UPLOADED", "completed 0"]
+    assert "completed 0" not in await bench.published(keep_busy)
 
 
 @pytest.mark.parametrize("status", [Status.RECORDING, Status.UPLOADING])
-async def test_a_webhook_that_the_api_never_bears_out_does_not_keep_a_recording_from_its_end(
+async def test_a_webhook_that_the_api_never_confirms_does_not_prevent_the_end(
     bench: TrackingBench, status: Status
 ) -> None:
     bench.sandbox.faults.add(Fault(kind="stuck_invoked"))
     one = await bench.start()
-    await bench.follow(2)
-    await bench.webhook(one, status)
+    await bench.run_due(2)
+    await bench.apply_webhook(one, status)
     told = await until_ended(bench, one, TIMEOUTS.status_timeout(status) + 2 * STEP)
     assert told == ["INVOKED", str(status), "ERRORED", "completed 0"]
-    assert bench.asked().count("get_recording") < 5
+    assert bench.take_operations().count("get_recording") < 5
     assert await still_the_same_after_a_day(bench, one)
 
 
-async def test_what_a_webhook_calls_uploading_and_the_api_recording_is_stopped_in_the_end(
+async def test_a_recording_that_is_uploading_only_by_webhook_is_stopped_in_time(
     bench: TrackingBench,
 ) -> None:
     one = await bench.start()
-    await bench.follow(2)
-    await bench.webhook(one, Status.UPLOADING)
+    await bench.run_due(2)
+    await bench.apply_webhook(one, Status.UPLOADING)
     await until_ended(bench, one, TIMEOUTS.uploading_timeout + 2 * STEP)
     for _ in range(3):
-        await bench.follow(STEP)
+        await bench.run_due(STEP)
     assert (await bench.api.get_recording(one)).status is Status.UPLOADED
-    assert (await bench.told(one))[-4:] == ["UPLOADED", "file", "file", "file"]
+    assert (await bench.published(one))[-4:] == ["UPLOADED", "file", "file", "file"]
 
 
-async def test_a_recording_that_flips_before_every_look_ends_in_time(bench: TrackingBench) -> None:
+async def test_a_recording_whose_status_flips_before_every_read_ends_in_time(
+    bench: TrackingBench,
+) -> None:
     one = await bench.start()
-    await bench.follow(2)
+    await bench.run_due(2)
     turns = iter(range(1_000))
 
     async def flip() -> None:
-        if (await bench.known(one)).status in {Status.RECORDING, Status.PAUSED}:
+        if (await bench.stored(one)).status in {Status.RECORDING, Status.PAUSED}:
             await bench.api.control_recording(one, "resume" if next(turns) % 2 else "pause")
 
     told = await until_ended(bench, one, WHOLE, meanwhile=flip)
@@ -129,61 +131,61 @@ async def test_a_recording_that_flips_before_every_look_ends_in_time(bench: Trac
 
 
 @pytest.mark.parametrize("operation", ["list_recordings", "get_recording", "change_recording"])
-async def test_a_recording_that_flips_ends_in_time_whichever_request_fails_for_ever(
+async def test_a_recording_whose_status_flips_ends_in_time_whichever_request_keeps_failing(
     bench: TrackingBench, operation: str
 ) -> None:
     """As commands pause and resume it, whose answers are taken in."""
     one = await bench.start()
-    await bench.follow(2)
+    await bench.run_due(2)
     bench.sandbox.faults.add(refuse(operation, 500))
     turns = iter(range(1_000))
 
     async def flip() -> None:
-        if (await bench.known(one)).status in {Status.RECORDING, Status.PAUSED}:
+        if (await bench.stored(one)).status in {Status.RECORDING, Status.PAUSED}:
             paused = next(turns) % 2
-            await bench.answer(one, Status.RECORDING if paused else Status.PAUSED)
+            await bench.apply_answer(one, Status.RECORDING if paused else Status.PAUSED)
 
     told = await until_ended(bench, one, WHOLE + STEP, meanwhile=flip)
     assert told[-1].startswith("completed")
 
 
-async def test_an_upload_that_begins_late_and_is_never_told_of_again_ends_with_the_others(
+async def test_a_late_upload_that_is_never_listed_again_ends_in_time(
     bench: TrackingBench,
 ) -> None:
     one = await bench.start()
-    await bench.follow(2)
+    await bench.run_due(2)
     bench.sandbox.clock.advance(TIMEOUTS.recording_timeout - 100)
-    await bench.webhook(one, Status.UPLOADING)
+    await bench.apply_webhook(one, Status.UPLOADING)
     bench.sandbox.faults.add(refuse("*", 500))
     told = await until_ended(bench, one, WHOLE + 2 * STEP)
     assert told == ["INVOKED", "RECORDING", "UPLOADING", "ERRORED", "completed 0"]
 
 
-async def test_an_upload_that_begins_late_and_never_ends_ends_with_the_others(
+async def test_a_late_upload_that_never_ends_ends_in_time(
     bench: TrackingBench,
 ) -> None:
     bench.sandbox.behaviour.change({"uploading_seconds": 10 * WHOLE})
     one = await bench.start()
-    await bench.follow(2)
+    await bench.run_due(2)
     fault = bench.sandbox.faults.add(refuse("get_recording", 500))
     for turn in range(96):  # nobody can give it up meanwhile
-        await bench.answer(one, Status.RECORDING if turn % 2 else Status.PAUSED)
-        await bench.follow(1000)
+        await bench.apply_answer(one, Status.RECORDING if turn % 2 else Status.PAUSED)
+        await bench.run_due(1000)
     bench.sandbox.faults.clear(fault)
     told = await until_ended(bench, one, WHOLE + STEP)
     assert told[-3:] == ["UPLOADING", "ERRORED", "completed 0"]
-    error = (await bench.known(one)).error
+    error = (await bench.stored(one)).error
     assert error is not None
     assert error.message == "still UPLOADING 97200 s after it was first seen"
 
 
 @pytest.mark.parametrize("known", [Status.RECORDING, Status.UPLOADING])
-async def test_a_stop_that_takes_a_recording_no_further_does_not_keep_it_from_its_end(
+async def test_a_stop_without_effect_does_not_prevent_the_end(
     bench: TrackingBench, known: Status
 ) -> None:
     one = await bench.start()
-    await bench.follow(2)
-    await bench.webhook(one, known)
+    await bench.run_due(2)
+    await bench.apply_webhook(one, known)
 
     def always(request: httpx.Request) -> httpx.Response:
         alone = {"id": one, "status": "PAUSED", "type": "TRACK"}
@@ -195,36 +197,36 @@ async def test_a_stop_that_takes_a_recording_no_further_does_not_keep_it_from_it
     assert told[-2:] == ["ERRORED", "completed 0"]
 
 
-async def test_what_stays_invoked_is_stopped_at_the_api_before_it_is_given_up(
+async def test_a_recording_that_stays_invoked_is_stopped_before_it_times_out(
     bench: TrackingBench,
 ) -> None:
     bench.sandbox.faults.add(Fault(kind="stuck_invoked"))
     one = await bench.start()
-    bench.asked()
-    await bench.follow(TIMEOUTS.invoked_timeout + 1)
-    assert bench.asked() == ["list_recordings", "get_recording", "change_recording"]
-    assert await bench.told(one) == ["INVOKED", "ERRORED", "completed 0"]
+    bench.take_operations()
+    await bench.run_due(TIMEOUTS.invoked_timeout + 1)
+    assert bench.take_operations() == ["list_recordings", "get_recording", "change_recording"]
+    assert await bench.published(one) == ["INVOKED", "ERRORED", "completed 0"]
 
 
 async def given_up(bench: TrackingBench) -> str:
     """One that was INVOKED for too long."""
     bench.sandbox.faults.add(Fault(kind="stuck_invoked", count=1))
     one = await bench.start()
-    await bench.follow(TIMEOUTS.invoked_timeout + 1)
-    assert (await bench.known(one)).completed
-    bench.asked()
+    await bench.run_due(TIMEOUTS.invoked_timeout + 1)
+    assert (await bench.stored(one)).completed
+    bench.take_operations()
     return one
 
 
 async def follow_while_others_can_be_read(bench: TrackingBench, steps: int) -> int:
     """How often something was read meanwhile."""
     for _ in range(steps):
-        await bench.follow(STEP)
+        await bench.run_due(STEP)
         await bench.api.list_recordings()
-    return bench.asked().count("get_recording")
+    return bench.take_operations().count("get_recording")
 
 
-async def test_an_end_that_cannot_be_looked_into_is_left_alone_after_a_day(
+async def test_an_end_that_cannot_be_checked_is_left_alone_after_a_day(
     bench: TrackingBench,
 ) -> None:
     one = await given_up(bench)
@@ -236,16 +238,16 @@ async def test_an_end_that_cannot_be_looked_into_is_left_alone_after_a_day(
     assert found[one].read_at is None, "or it would never be forgotten"
 
 
-async def test_what_was_given_up_long_ago_and_is_told_of_is_read_also_if_that_fails_at_first(
+async def test_a_webhook_about_a_long_ended_recording_is_read_even_if_the_first_read_fails(
     bench: TrackingBench,
 ) -> None:
     bench.sandbox.behaviour.change({"invoked_seconds": 7 * 86_400.0})
     one = await bench.start()
     for _ in range(8):
-        await bench.follow(86_400)
+        await bench.run_due(86_400)
     failing = Fault(kind="refuse", operation="get_recording", status=500, count=4)
     bench.sandbox.faults.add(failing)
-    await bench.webhook(one, Status.RECORDING)
+    await bench.apply_webhook(one, Status.RECORDING)
     await follow_while_others_can_be_read(bench, 10)
-    told = await bench.told(one)
+    told = await bench.published(one)
     assert told[:4] == ["INVOKED", "ERRORED", "completed 0", "RECORDING"]

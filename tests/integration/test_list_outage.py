@@ -1,4 +1,4 @@
-"""What is followed while the API cannot list recordings and still tells of each by itself."""
+"""Tracking while the API fails to list recordings but still gives each by itself."""
 
 import uuid
 from collections.abc import AsyncIterator
@@ -19,58 +19,58 @@ async def bench(sqlite_url: str) -> AsyncIterator[TrackingBench]:
 
 
 async def recording(bench: TrackingBench, count: int) -> list[str]:
-    """So many recordings that are known to be recording."""
+    """Start recordings that are RECORDING; returns their ids."""
     ids = [await bench.start(meeting=str(uuid.uuid4())) for _ in range(count)]
-    await bench.follow(2)
-    await bench.follow(20)
+    await bench.run_due(2)
+    await bench.run_due(20)
     return ids
 
 
 async def pause_all(bench: TrackingBench, ids: list[str]) -> None:
-    """All of them, and a webhook tells of each."""
+    """Pause all of them, each with a webhook."""
     for one in ids:
         await bench.api.control_recording(one, "pause")
         bench.sandbox.clock.advance(0.01)
-        await bench.webhook(one, Status.PAUSED)
-    bench.asked()
+        await bench.apply_webhook(one, Status.PAUSED)
+    bench.take_operations()
 
 
-async def test_what_webhooks_tell_of_is_read_one_by_one_when_the_list_fails_for_long(
+async def test_recordings_with_webhooks_are_read_one_by_one_when_lists_fail_for_a_minute(
     bench: TrackingBench,
 ) -> None:
     ids = await recording(bench, 20)
     bench.sandbox.faults.add(LIST_FAILS)
     await pause_all(bench, ids)
     for _ in range(180):
-        await bench.follow(1)
-    assert {(await bench.told(one))[-1] for one in ids} == {"PAUSED"}
-    assert bench.asked().count("get_recording") == len(ids)
+        await bench.run_due(1)
+    assert {(await bench.published(one))[-1] for one in ids} == {"PAUSED"}
+    assert bench.take_operations().count("get_recording") == len(ids)
 
 
-async def test_a_list_that_fails_for_a_moment_is_waited_for(bench: TrackingBench) -> None:
+async def test_reads_wait_for_a_list_that_fails_for_a_moment(bench: TrackingBench) -> None:
     ids = await recording(bench, 20)
     fault = bench.sandbox.faults.add(LIST_FAILS)
     await pause_all(bench, ids)
     for _ in range(40):
-        await bench.follow(1)
-    assert bench.asked().count("list_recordings") > 1
+        await bench.run_due(1)
+    assert bench.take_operations().count("list_recordings") > 1
     bench.sandbox.faults.clear(fault)
     for _ in range(20):
-        await bench.follow(1)
-    assert {(await bench.told(one))[-1] for one in ids} == {"PAUSED"}
-    assert "get_recording" not in bench.asked()
+        await bench.run_due(1)
+    assert {(await bench.published(one))[-1] for one in ids} == {"PAUSED"}
+    assert "get_recording" not in bench.take_operations()
 
 
-async def test_a_list_that_can_be_had_again_is_waited_for_again(bench: TrackingBench) -> None:
+async def test_reads_wait_for_lists_again_once_a_list_has_succeeded(bench: TrackingBench) -> None:
     ids = await recording(bench, 20)
     fault = bench.sandbox.faults.add(LIST_FAILS)
     for _ in range(180):
-        await bench.follow(1)
+        await bench.run_due(1)
     bench.sandbox.faults.clear(fault)
     for _ in range(60):
-        await bench.follow(1)
+        await bench.run_due(1)
     await pause_all(bench, ids)
     for _ in range(20):
-        await bench.follow(1)
-    assert {(await bench.told(one))[-1] for one in ids} == {"PAUSED"}
-    assert "get_recording" not in bench.asked()
+        await bench.run_due(1)
+    assert {(await bench.published(one))[-1] for one in ids} == {"PAUSED"}
+    assert "get_recording" not in bench.take_operations()

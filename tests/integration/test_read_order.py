@@ -1,4 +1,4 @@
-"""Whose turn it is to be read, when there are many."""
+"""Which of many due recordings are read first, and how many concurrently."""
 
 import asyncio
 import uuid
@@ -22,15 +22,15 @@ async def bench(sqlite_url: str) -> AsyncIterator[TrackingBench]:
         yield opened
 
 
-async def test_files_do_not_wait_for_hundreds_that_are_overdue(bench: TrackingBench) -> None:
+async def test_files_do_not_wait_for_hundreds_of_overdue_reads(bench: TrackingBench) -> None:
     upload = await bench.start()
-    await bench.follow(2)
+    await bench.run_due(2)
     stuck = bench.sandbox.faults.add(Fault(kind="stuck_invoked"))
     many = [await bench.start(meeting=str(uuid.uuid4())) for _ in range(5 * MAX_CONCURRENT_READS)]
     bench.sandbox.faults.clear(stuck)
     await bench.api.control_recording(upload, "stop")
     bench.sandbox.clock.advance(TIMEOUTS.invoked_timeout + 1)
-    await bench.webhook(upload, Status.UPLOADED)
+    await bench.apply_webhook(upload, Status.UPLOADED)
     await bench.sweep.once()
     await bench.refresher.once()
     subjects = [one["subject"] for one in await bench.events()]
@@ -78,7 +78,7 @@ async def reading(bench: TrackingBench, held: Held) -> AsyncIterator[None]:
         await api.aclose()
 
 
-async def test_a_read_that_takes_long_keeps_none_waiting_that_becomes_due_meanwhile(
+async def test_a_slow_read_does_not_delay_reads_that_become_due_meanwhile(
     bench: TrackingBench, eventually: Eventually
 ) -> None:
     slow = await bench.record_and_upload(meeting=str(uuid.uuid4()))
@@ -86,28 +86,28 @@ async def test_a_read_that_takes_long_keeps_none_waiting_that_becomes_due_meanwh
     held = Held(slow)
 
     async def is_told() -> bool:
-        return (await bench.told(quick))[-1] == "completed 3"
+        return (await bench.published(quick))[-1] == "completed 3"
 
     async with reading(bench, held):
-        await bench.webhook(slow, Status.UPLOADED)
+        await bench.apply_webhook(slow, Status.UPLOADED)
         await eventually(lambda: held.under_way == 1)
-        await bench.webhook(quick, Status.UPLOADED)
+        await bench.apply_webhook(quick, Status.UPLOADED)
         await eventually(is_told)
         assert held.under_way == 1
 
 
-async def test_no_more_than_a_few_reads_are_under_way_at_a_time(
+async def test_the_number_of_concurrent_reads_is_bounded(
     bench: TrackingBench, eventually: Eventually
 ) -> None:
     ids = [await bench.record_and_upload(meeting=str(uuid.uuid4())) for _ in range(20)]
     held = Held(*ids)
 
     async def all_are_told() -> bool:
-        return {(await bench.told(one))[-1] for one in ids} == {"completed 3"}
+        return {(await bench.published(one))[-1] for one in ids} == {"completed 3"}
 
     async with reading(bench, held):
         for one in ids:
-            await bench.webhook(one, Status.UPLOADED)
+            await bench.apply_webhook(one, Status.UPLOADED)
         await eventually(lambda: held.under_way == MAX_CONCURRENT_READS)
         held.let_go.set()
         await eventually(all_are_told)

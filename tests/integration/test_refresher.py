@@ -1,4 +1,4 @@
-"""What is read by itself, when, and at whose cost."""
+"""Which recordings are read by themselves, when, and what that costs."""
 
 import asyncio
 import uuid
@@ -22,47 +22,47 @@ async def bench(sqlite_url: str) -> AsyncIterator[TrackingBench]:
 
 
 async def recording(bench: TrackingBench, count: int = 1) -> list[str]:
-    """So many recordings that are known to be recording, a sweep ago."""
+    """Start recordings that are RECORDING since the last sweep; returns their ids."""
     ids = [await bench.start(meeting=str(uuid.uuid4())) for _ in range(count)]
-    await bench.follow(2)
+    await bench.run_due(2)
     bench.sandbox.clock.advance(5)
-    bench.asked()
+    bench.take_operations()
     return ids
 
 
-async def test_what_a_webhook_cannot_settle_is_read_and_then_settled(bench: TrackingBench) -> None:
+async def test_a_change_that_a_webhook_cannot_settle_is_read_once(bench: TrackingBench) -> None:
     (one,) = await recording(bench)
     await bench.api.control_recording(one, "pause")
-    await bench.webhook(one, Status.PAUSED)
-    bench.asked()
+    await bench.apply_webhook(one, Status.PAUSED)
+    bench.take_operations()
     await bench.refresher.once()
     await bench.refresher.once()
-    assert bench.asked() == ["get_recording"]
-    assert (await bench.told(one))[-1] == "PAUSED"
+    assert bench.take_operations() == ["get_recording"]
+    assert (await bench.published(one))[-1] == "PAUSED"
 
 
-async def test_many_webhooks_about_live_recordings_cost_one_list_and_no_read_of_each(
+async def test_many_webhooks_about_live_recordings_cost_one_list_instead_of_many_reads(
     bench: TrackingBench,
 ) -> None:
     ids = await recording(bench, 20)
     for one in ids:
         await bench.api.control_recording(one, "pause")
-        await bench.webhook(one, Status.PAUSED)
-    bench.asked()
+        await bench.apply_webhook(one, Status.PAUSED)
+    bench.take_operations()
     await bench.refresher.once()
-    await bench.follow(1)
-    assert bench.asked() == ["list_recordings"]
-    assert {(await bench.told(one))[-1] for one in ids} == {"PAUSED"}
-    await bench.follow(60)
-    assert bench.asked() == ["list_recordings"]
+    await bench.run_due(1)
+    assert bench.take_operations() == ["list_recordings"]
+    assert {(await bench.published(one))[-1] for one in ids} == {"PAUSED"}
+    await bench.run_due(60)
+    assert bench.take_operations() == ["list_recordings"]
 
 
-async def test_what_a_sweep_under_way_can_tell_is_not_worth_another_sweep(
+async def test_a_running_sweep_is_not_followed_by_another_for_the_same_webhooks(
     bench: TrackingBench,
 ) -> None:
     ids = await recording(bench, 20)
     for one in ids:
-        await bench.webhook(one, Status.PAUSED)
+        await bench.apply_webhook(one, Status.PAUSED)
     items = [{"id": one, "status": "PAUSED", "type": "TRACK"} for one in ids]
     page = {"success": True, "data": items, "paging": {"total_count": 20, "end_offset": 20}}
     asked: list[str] = []
@@ -74,27 +74,27 @@ async def test_what_a_sweep_under_way_can_tell_is_not_worth_another_sweep(
 
     bench.restart(client(transport=httpx.MockTransport(answer)))
     for _ in range(5):
-        await bench.follow(1)
+        await bench.run_due(1)
     assert asked == ["recordings"]
-    assert {(await bench.told(one))[-1] for one in ids} == {"PAUSED"}
+    assert {(await bench.published(one))[-1] for one in ids} == {"PAUSED"}
 
 
-async def test_what_is_not_on_the_list_is_read_also_when_there_are_many(
+async def test_recordings_missing_from_the_list_are_read_even_if_there_are_many(
     bench: TrackingBench,
 ) -> None:
     ids = await recording(bench, 30)
     for one in ids:
         await bench.api.control_recording(one, "stop")
     bench.sandbox.clock.advance(10)
-    bench.asked()
-    await bench.follow(1)
-    asked = bench.asked()
+    bench.take_operations()
+    await bench.run_due(1)
+    asked = bench.take_operations()
     assert asked.count("get_recording") == 30
     assert asked.count("list_recordings") == 1
-    assert {(await bench.told(one))[-1] for one in ids} == {"completed 3"}
+    assert {(await bench.published(one))[-1] for one in ids} == {"completed 3"}
 
 
-async def test_a_webhook_that_comes_while_the_answer_is_under_way_is_not_settled_by_it(
+async def test_a_webhook_received_during_a_list_request_is_not_settled_by_its_answer(
     bench: TrackingBench,
 ) -> None:
     (one,) = await recording(bench)
@@ -102,24 +102,24 @@ async def test_a_webhook_that_comes_while_the_answer_is_under_way_is_not_settled
     asked_at = bench.now()
     bench.sandbox.clock.advance(1)
     await bench.api.control_recording(one, "pause")
-    await bench.webhook(one, Status.PAUSED)
+    await bench.apply_webhook(one, Status.PAUSED)
     late = Observation(
         snapshot=snapshot, observed_by="sweep", asked_at=asked_at, observed_at=bench.now()
     )
     await bench.store.apply([late])
     await bench.refresher.once()
-    assert (await bench.told(one))[-1] == "PAUSED"
+    assert (await bench.published(one))[-1] == "PAUSED"
 
 
-async def test_files_that_name_their_owners_cost_one_request_for_each_recording(
+async def test_files_with_owners_cost_one_request_for_each_recording(
     bench: TrackingBench,
 ) -> None:
     bench.sandbox.behaviour.change({"track_download_url": "links"})
     one = await bench.record_and_upload()
-    bench.asked()
-    await bench.tick()
-    assert bench.asked() == ["list_recordings", "get_recording"]
-    files = await bench.data(one, "recording.file_ready.v1")
+    bench.take_operations()
+    await bench.sweep_and_read()
+    assert bench.take_operations() == ["list_recordings", "get_recording"]
+    files = await bench.event_data(one, "recording.file_ready.v1")
     assert sorted(file["custom_participant_id"] for file in files) == [
         "participant-1",
         "participant-2",
@@ -128,7 +128,7 @@ async def test_files_that_name_their_owners_cost_one_request_for_each_recording(
     assert all(file["user_id"] and file["peer_id"] for file in files)
 
 
-async def test_a_recording_that_cannot_be_read_is_tried_again_ever_more_rarely(
+async def test_an_unreadable_recording_is_retried_with_growing_delays(
     bench: TrackingBench,
 ) -> None:
     one = await bench.record_and_upload()
@@ -139,38 +139,38 @@ async def test_a_recording_that_cannot_be_read_is_tried_again_ever_more_rarely(
         await bench.refresher.once()
         await bench.api.list_recordings()
         bench.sandbox.clock.advance(0.1)
-    bench.asked()
+    bench.take_operations()
     for _ in range(100):
         bench.sandbox.clock.advance(6)
         await bench.refresher.once()
         await bench.api.list_recordings()
-    assert 4 <= bench.asked().count("get_recording") <= 12
+    assert 4 <= bench.take_operations().count("get_recording") <= 12
 
 
-async def test_while_the_api_is_away_nothing_is_read(bench: TrackingBench) -> None:
+async def test_nothing_is_read_while_the_api_is_down(bench: TrackingBench) -> None:
     ids = [await bench.record_and_upload(meeting=str(uuid.uuid4())) for _ in range(30)]
     await bench.sweep.once()
-    bench.asked()
+    bench.take_operations()
     bench.sandbox.faults.add(Fault(kind="refuse", status=401))
     await bench.refresher.once()
-    assert bench.asked().count("get_recording") <= 8
+    assert bench.take_operations().count("get_recording") <= 8
     assert bench.breaker.is_open
     bench.sandbox.faults.clear()
     for _ in range(60):
         bench.sandbox.clock.advance(1)
         await bench.refresher.once()
-    assert {(await bench.told(one))[-1] for one in ids} == {"completed 3"}
+    assert {(await bench.published(one))[-1] for one in ids} == {"completed 3"}
 
 
-async def test_a_reader_that_does_not_lead_reads_nothing(bench: TrackingBench) -> None:
+async def test_a_refresher_that_is_not_the_leader_reads_nothing(bench: TrackingBench) -> None:
     await bench.record_and_upload()
     await bench.sweep.once()
-    bench.asked()
+    bench.take_operations()
     await bench.refresher.once(lambda: False)
-    assert bench.asked() == []
+    assert bench.take_operations() == []
 
 
-async def test_a_reader_that_does_not_lead_leaves_time_to_others_whatever_becomes_due(
+async def test_a_refresher_that_is_not_the_leader_yields_to_other_tasks(
     bench: TrackingBench, eventually: Eventually
 ) -> None:
     asked: list[bool] = []
@@ -188,7 +188,7 @@ async def test_a_reader_that_does_not_lead_leaves_time_to_others_whatever_become
     await asyncio.wait([run])
 
 
-async def test_a_read_that_was_broken_off_before_it_began_is_made_the_next_time(
+async def test_a_read_cancelled_before_it_began_is_made_the_next_time(
     bench: TrackingBench,
 ) -> None:
     one = await bench.record_and_upload()
@@ -203,13 +203,13 @@ async def test_a_read_that_was_broken_off_before_it_began_is_made_the_next_time(
     with pytest.raises(ExceptionGroup):
         await bench.refresher.once(leads)
     await bench.refresher.once()
-    assert (await bench.told(one))[-1] == "completed 3"
+    assert (await bench.published(one))[-1] == "completed 3"
 
 
-async def test_what_a_command_leaves_to_be_read_is_read_at_once(
+async def test_a_recording_that_a_command_makes_due_is_read_at_once(
     bench: TrackingBench, eventually: Eventually
 ) -> None:
-    """The stop's own answer may tell of the end."""
+    """The answer to a stop may already show the end."""
     bench.store.subscribe("due", bench.refresher.wake)
     reading = asyncio.create_task(bench.refresher.run(lambda: True))
     one = await bench.record_and_upload()
@@ -222,7 +222,7 @@ async def test_what_a_command_leaves_to_be_read_is_read_at_once(
     await bench.store.apply([seen])
 
     async def is_told() -> bool:
-        return (await bench.told(one))[-1] == "completed 3"
+        return (await bench.published(one))[-1] == "completed 3"
 
     await eventually(is_told)
     reading.cancel()

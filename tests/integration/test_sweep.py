@@ -1,6 +1,4 @@
-"""What the sweep notices and what it asks for, and what the reader finds out: emulated API, real
-store.
-"""
+"""What a sweep and the reads after it request and publish: the emulated API, a real store."""
 
 import uuid
 from collections.abc import AsyncIterator
@@ -23,58 +21,60 @@ async def bench(sqlite_url: str) -> AsyncIterator[TrackingBench]:
 # What it asks for
 
 
-async def test_nothing_is_asked_while_nothing_is_followed(bench: TrackingBench) -> None:
-    await bench.tick()
-    assert bench.asked() == []
+async def test_no_request_is_made_while_nothing_is_live(bench: TrackingBench) -> None:
+    await bench.sweep_and_read()
+    assert bench.take_operations() == []
 
 
-async def test_one_list_request_tells_the_changes_of_all_live_recordings(
+async def test_one_list_request_shows_the_changes_of_all_live_recordings(
     bench: TrackingBench,
 ) -> None:
     ids = [await bench.start(meeting=str(uuid.uuid4())) for _ in range(30)]
-    bench.asked()
-    await bench.tick(2)
-    assert bench.asked() == ["list_recordings"]
+    bench.take_operations()
+    await bench.sweep_and_read(2)
+    assert bench.take_operations() == ["list_recordings"]
     for recording_id in ids:
-        assert await bench.told(recording_id) == ["INVOKED", "RECORDING"]
+        assert await bench.published(recording_id) == ["INVOKED", "RECORDING"]
 
 
-async def test_a_sweep_that_finds_nothing_new_costs_one_request_and_tells_nothing(
+async def test_a_sweep_that_finds_no_change_costs_one_request_and_publishes_nothing(
     bench: TrackingBench,
 ) -> None:
     recording_id = await bench.start()
-    await bench.tick(2)
-    before = await bench.known(recording_id)
-    bench.asked()
-    await bench.tick(10)
-    assert bench.asked() == ["list_recordings"]
-    assert await bench.known(recording_id) == before
+    await bench.sweep_and_read(2)
+    before = await bench.stored(recording_id)
+    bench.take_operations()
+    await bench.sweep_and_read(10)
+    assert bench.take_operations() == ["list_recordings"]
+    assert await bench.stored(recording_id) == before
 
 
-async def test_more_recordings_than_fit_a_page_are_a_request_for_each_page(
+async def test_a_sweep_costs_one_request_for_each_page(
     bench: TrackingBench,
 ) -> None:
     ids = [await bench.start("composite", meeting=str(uuid.uuid4())) for _ in range(150)]
-    bench.asked()
-    await bench.tick(2)
-    assert bench.asked() == ["list_recordings"] * 2
-    assert {tuple(await bench.told(one)) for one in ids} == {("INVOKED", "RECORDING")}
+    bench.take_operations()
+    await bench.sweep_and_read(2)
+    assert bench.take_operations() == ["list_recordings"] * 2
+    assert {tuple(await bench.published(one)) for one in ids} == {("INVOKED", "RECORDING")}
 
 
-async def test_an_api_that_gives_smaller_pages_than_asked_for_is_listed_to_the_end(
+async def test_a_list_with_pages_smaller_than_requested_is_read_to_its_end(
     bench: TrackingBench,
 ) -> None:
     bench.sandbox.behaviour.change({"max_per_page": 7})
     ids = [await bench.start(meeting=str(uuid.uuid4())) for _ in range(20)]
-    bench.asked()
-    await bench.tick(2)
-    assert bench.asked() == ["list_recordings"] * 4  # the first one to learn how many there are
-    assert {tuple(await bench.told(one)) for one in ids} == {("INVOKED", "RECORDING")}
-    await bench.tick(10)
-    assert bench.asked() == ["list_recordings"] * 3
+    bench.take_operations()
+    await bench.sweep_and_read(2)
+    assert (
+        bench.take_operations() == ["list_recordings"] * 4
+    )  # the first one to learn how many there are
+    assert {tuple(await bench.published(one)) for one in ids} == {("INVOKED", "RECORDING")}
+    await bench.sweep_and_read(10)
+    assert bench.take_operations() == ["list_recordings"] * 3
 
 
-async def test_an_api_that_takes_no_notice_of_the_page_number_is_not_asked_for_ever(
+async def test_a_sweep_ends_although_the_api_ignores_the_page_number(
     bench: TrackingBench,
 ) -> None:
     recording_id = await bench.start()
@@ -89,24 +89,24 @@ async def test_an_api_that_takes_no_notice_of_the_page_number_is_not_asked_for_e
     bench.restart(client(transport=httpx.MockTransport(same_page)))
     await bench.sweep.once()
     assert len(asked) <= 6
-    assert await bench.told(recording_id) == ["INVOKED", "RECORDING"]
+    assert await bench.published(recording_id) == ["INVOKED", "RECORDING"]
 
 
 # How recordings end
 
 
-async def test_an_uploaded_recording_is_read_once_and_each_file_is_told_then_the_end(
+async def test_an_uploaded_recording_is_read_once_and_its_files_are_published_before_its_completion(
     bench: TrackingBench,
 ) -> None:
     recording_id = await bench.record_and_upload()
-    bench.asked()
-    await bench.tick()
-    assert bench.asked() == [
+    bench.take_operations()
+    await bench.sweep_and_read()
+    assert bench.take_operations() == [
         "list_recordings",
         "get_recording",
         "list_participants",
     ]
-    assert await bench.told(recording_id) == [
+    assert await bench.published(recording_id) == [
         "INVOKED",
         "UPLOADED",
         "file",
@@ -114,41 +114,41 @@ async def test_an_uploaded_recording_is_read_once_and_each_file_is_told_then_the
         "file",
         "completed 3",
     ]
-    await bench.tick(10)
-    assert bench.asked() == []
+    await bench.sweep_and_read(10)
+    assert bench.take_operations() == []
 
 
-async def test_an_ended_recording_is_left_to_be_read_before_the_list_is_read_to_its_end(
+async def test_an_ended_recording_becomes_due_before_the_whole_list_is_read(
     bench: TrackingBench,
 ) -> None:
     bench.sandbox.behaviour.change({"max_per_page": 3})
     ids = [await bench.start(meeting=str(uuid.uuid4())) for _ in range(30)]
-    await bench.tick(10)
+    await bench.sweep_and_read(10)
     await bench.api.control_recording(ids[-5], "stop")
     bench.sandbox.clock.advance(10)
     pages = iter([True] * 6)
     await bench.sweep.once(lambda: next(pages, False))
     await bench.refresher.once()
-    assert (await bench.told(ids[-5]))[-1] == "completed 3"
-    assert {(await bench.told(one))[-1] for one in ids if one != ids[-5]} == {"RECORDING"}
+    assert (await bench.published(ids[-5]))[-1] == "completed 3"
+    assert {(await bench.published(one))[-1] for one in ids if one != ids[-5]} == {"RECORDING"}
 
 
-async def test_what_a_page_misses_is_read_once_though_the_next_pages_miss_it_too(
+async def test_a_recording_missing_from_several_pages_is_read_once(
     bench: TrackingBench,
 ) -> None:
     bench.sandbox.behaviour.change({"max_per_page": 3})
     ids = [await bench.start(meeting=str(uuid.uuid4())) for _ in range(30)]
-    await bench.tick(10)
+    await bench.sweep_and_read(10)
     for one in ids[::4]:
         await bench.api.control_recording(one, "stop")
     bench.sandbox.clock.advance(10)
-    bench.asked()
-    await bench.tick()
-    assert bench.asked().count("get_recording") == len(ids[::4])
-    assert {(await bench.told(one))[-1] for one in ids[::4]} == {"completed 3"}
+    bench.take_operations()
+    await bench.sweep_and_read()
+    assert bench.take_operations().count("get_recording") == len(ids[::4])
+    assert {(await bench.published(one))[-1] for one in ids[::4]} == {"completed 3"}
 
 
-async def test_every_file_says_whose_it_is_also_after_a_rejoin_and_with_underscores(
+async def test_every_file_has_its_owner_after_a_rejoin_and_with_underscores_in_ids(
     bench: TrackingBench,
 ) -> None:
     meetings = bench.sandbox.meetings
@@ -160,8 +160,8 @@ async def test_every_file_says_whose_it_is_also_after_a_rejoin_and_with_undersco
     meetings.rejoin(bench.meeting, ada)
     bench.sandbox.clock.advance(5)
     await bench.api.control_recording(recording_id, "stop")
-    await bench.tick(5)
-    files = await bench.data(recording_id, "recording.file_ready.v1")
+    await bench.sweep_and_read(5)
+    files = await bench.event_data(recording_id, "recording.file_ready.v1")
     owners = sorted((one["user_id"], one["custom_participant_id"]) for one in files)
     assert owners == sorted([(ada, "ada"), (ada, "ada"), (grace, "grace")])
     assert len({one["peer_id"] for one in files}) == 3
@@ -169,39 +169,39 @@ async def test_every_file_says_whose_it_is_also_after_a_rejoin_and_with_undersco
     assert {one["file_count"] for one in files} == {3}
 
 
-async def test_files_go_out_without_owners_when_the_session_is_not_known(
+async def test_files_are_published_without_owners_when_the_session_is_unknown(
     bench: TrackingBench,
 ) -> None:
     recording_id = await bench.record_and_upload()
     bench.sandbox.faults.add(Fault(kind="refuse", operation="list_participants", status=404))
-    await bench.tick()
-    files = await bench.data(recording_id, "recording.file_ready.v1")
+    await bench.sweep_and_read()
+    files = await bench.event_data(recording_id, "recording.file_ready.v1")
     assert len(files) == 3
     assert {one["custom_participant_id"] for one in files} == {None}
 
 
 @pytest.mark.parametrize("status", [400, 403, 500])
-async def test_participants_that_cannot_be_had_delay_the_files_but_do_not_hide_them(
+async def test_participants_that_cannot_be_read_delay_the_files_but_do_not_hide_them(
     bench: TrackingBench, status: int
 ) -> None:
     recording_id = await bench.record_and_upload()
     bench.sandbox.faults.add(Fault(kind="refuse", operation="list_participants", status=status))
-    await bench.tick()
-    assert "UPLOADED" in await bench.told(recording_id)
-    await bench.tick(TIMEOUTS.files_wait + 1)
-    assert (await bench.told(recording_id))[-4:] == ["file", "file", "file", "completed 3"]
+    await bench.sweep_and_read()
+    assert "UPLOADED" in await bench.published(recording_id)
+    await bench.sweep_and_read(TIMEOUTS.files_wait + 1)
+    assert (await bench.published(recording_id))[-4:] == ["file", "file", "file", "completed 3"]
 
 
-async def test_participants_that_come_back_in_time_give_the_files_their_owners(
+async def test_participants_that_can_be_read_in_time_give_the_files_their_owners(
     bench: TrackingBench,
 ) -> None:
     recording_id = await bench.record_and_upload()
     fault = Fault(kind="refuse", operation="list_participants", status=500)
     fault_id = bench.sandbox.faults.add(fault)
-    await bench.tick()
+    await bench.sweep_and_read()
     bench.sandbox.faults.clear(fault_id)
-    await bench.tick(5)
-    files = await bench.data(recording_id, "recording.file_ready.v1")
+    await bench.sweep_and_read(5)
+    files = await bench.event_data(recording_id, "recording.file_ready.v1")
     assert {one["custom_participant_id"] for one in files} == {
         "participant-1",
         "participant-2",
@@ -209,49 +209,49 @@ async def test_participants_that_come_back_in_time_give_the_files_their_owners(
     }
 
 
-async def test_files_that_appear_some_time_after_the_upload_are_told(bench: TrackingBench) -> None:
+async def test_files_that_appear_after_the_upload_are_published(bench: TrackingBench) -> None:
     bench.sandbox.faults.add(Fault(kind="no_files", seconds=30))
     recording_id = await bench.record_and_upload()
-    await bench.tick()
-    assert await bench.told(recording_id) == ["INVOKED", "UPLOADED"]
+    await bench.sweep_and_read()
+    assert await bench.published(recording_id) == ["INVOKED", "UPLOADED"]
     for _ in range(10):
-        await bench.tick(10)
-    assert (await bench.told(recording_id))[2:] == ["file", "file", "file", "completed 3"]
+        await bench.sweep_and_read(10)
+    assert (await bench.published(recording_id))[2:] == ["file", "file", "file", "completed 3"]
 
 
-async def test_looks_for_files_grow_rarer(bench: TrackingBench) -> None:
+async def test_reads_for_missing_files_become_less_frequent(bench: TrackingBench) -> None:
     bench.sandbox.faults.add(Fault(kind="no_files"))
     await bench.record_and_upload()
-    await bench.tick()
-    bench.asked()
+    await bench.sweep_and_read()
+    bench.take_operations()
     for _ in range(100):
-        await bench.tick(1)
-    assert 3 <= bench.asked().count("get_recording") <= 8
+        await bench.sweep_and_read(1)
+    assert 3 <= bench.take_operations().count("get_recording") <= 8
 
 
-async def test_a_recording_that_never_has_files_ends_after_the_wait_with_none(
+async def test_a_recording_without_files_completes_with_none_after_the_wait(
     bench: TrackingBench,
 ) -> None:
     bench.sandbox.faults.add(Fault(kind="no_files"))
     recording_id = await bench.record_and_upload()
-    await bench.tick()
-    await bench.tick(TIMEOUTS.files_wait - 15)
-    assert "completed 0" not in await bench.told(recording_id)
-    await bench.tick(20)
-    assert await bench.told(recording_id) == ["INVOKED", "UPLOADED", "completed 0"]
+    await bench.sweep_and_read()
+    await bench.sweep_and_read(TIMEOUTS.files_wait - 15)
+    assert "completed 0" not in await bench.published(recording_id)
+    await bench.sweep_and_read(20)
+    assert await bench.published(recording_id) == ["INVOKED", "UPLOADED", "completed 0"]
     assert await bench.store.count_by_app() == {}
 
 
-async def test_a_recording_that_errored_is_told_with_the_reason_and_ends(
+async def test_an_errored_recording_is_published_with_its_reason_and_completes(
     bench: TrackingBench,
 ) -> None:
     bench.sandbox.faults.add(Fault(kind="fails_to_upload"))
     recording_id = await bench.record_and_upload()
-    await bench.tick()
-    assert await bench.told(recording_id) == ["INVOKED", "ERRORED", "completed 0"]
+    await bench.sweep_and_read()
+    assert await bench.published(recording_id) == ["INVOKED", "ERRORED", "completed 0"]
     (change,) = [
         one
-        for one in await bench.data(recording_id, "recording.status_changed.v1")
+        for one in await bench.event_data(recording_id, "recording.status_changed.v1")
         if one["status"] == "ERRORED"
     ]
     assert change["error"] == {"code": "recording_errored", "message": "the upload failed"}
@@ -259,55 +259,55 @@ async def test_a_recording_that_errored_is_told_with_the_reason_and_ends(
 
 async def test_a_composite_recording_has_a_file_for_each_of_its_urls(bench: TrackingBench) -> None:
     recording_id = await bench.record_and_upload("composite")
-    await bench.tick()
-    files = await bench.data(recording_id, "recording.file_ready.v1")
+    await bench.sweep_and_read()
+    files = await bench.event_data(recording_id, "recording.file_ready.v1")
     assert sorted(one["media_kind"] for one in files) == ["audio", "video"]
-    assert (await bench.told(recording_id))[-1] == "completed 2"
+    assert (await bench.published(recording_id))[-1] == "completed 2"
 
 
 # What it concludes
 
 
-async def test_a_recording_stuck_in_invoked_is_concluded_to_have_stalled(
+async def test_a_recording_that_stays_invoked_ends_as_stalled(
     bench: TrackingBench,
 ) -> None:
     bench.sandbox.faults.add(Fault(kind="stuck_invoked"))
     recording_id = await bench.start()
-    await bench.tick(TIMEOUTS.invoked_timeout - 1)
-    assert await bench.told(recording_id) == ["INVOKED"]
-    await bench.tick(2)
-    assert await bench.told(recording_id) == ["INVOKED", "ERRORED", "completed 0"]
-    (_, change) = await bench.data(recording_id, "recording.status_changed.v1")
+    await bench.sweep_and_read(TIMEOUTS.invoked_timeout - 1)
+    assert await bench.published(recording_id) == ["INVOKED"]
+    await bench.sweep_and_read(2)
+    assert await bench.published(recording_id) == ["INVOKED", "ERRORED", "completed 0"]
+    (_, change) = await bench.event_data(recording_id, "recording.status_changed.v1")
     assert change["error"]["code"] == "stalled"
 
 
-async def test_a_recording_that_began_while_nobody_looked_is_not_stopped(
+async def test_a_recording_that_began_between_two_sweeps_is_not_stopped(
     bench: TrackingBench,
 ) -> None:
     recording_id = await bench.start()
-    await bench.tick(TIMEOUTS.invoked_timeout + 60)
-    assert await bench.told(recording_id) == ["INVOKED", "RECORDING"]
-    assert "change_recording" not in bench.asked()
+    await bench.sweep_and_read(TIMEOUTS.invoked_timeout + 60)
+    assert await bench.published(recording_id) == ["INVOKED", "RECORDING"]
+    assert "change_recording" not in bench.take_operations()
 
 
-async def test_a_list_that_lags_behind_does_not_get_a_recording_stopped(
+async def test_a_list_that_lags_behind_does_not_cause_a_stop(
     bench: TrackingBench,
 ) -> None:
     bench.sandbox.behaviour.change({"invoked_seconds": TIMEOUTS.invoked_timeout - 5})
     recording_id = await bench.start()
     bench.sandbox.clock.advance(TIMEOUTS.invoked_timeout + 5)
     bench.sandbox.behaviour.change({"list_lag_seconds": 60.0})
-    await bench.tick()
-    assert "change_recording" not in bench.asked()
-    assert await bench.told(recording_id) == ["INVOKED", "RECORDING"]
+    await bench.sweep_and_read()
+    assert "change_recording" not in bench.take_operations()
+    assert await bench.published(recording_id) == ["INVOKED", "RECORDING"]
 
 
-async def test_a_stalled_recording_that_begins_after_all_is_followed_again(
+async def test_a_stalled_recording_that_begins_late_is_tracked_again(
     bench: TrackingBench,
 ) -> None:
     bench.sandbox.faults.add(Fault(kind="stuck_invoked"))
     recording_id = await bench.start()
-    await bench.tick(TIMEOUTS.invoked_timeout + 1)
+    await bench.sweep_and_read(TIMEOUTS.invoked_timeout + 1)
     recording = bench.sandbox.recordings.index.get(recording_id)
     bench.sandbox.recordings.force(recording, "RECORDING")
     snapshot = await bench.api.get_recording(recording_id)
@@ -321,19 +321,21 @@ async def test_a_stalled_recording_that_begins_after_all_is_followed_again(
             )
         ]
     )
-    await bench.tick(1)
-    assert (await bench.known(recording_id)).status is Status.RECORDING
+    await bench.sweep_and_read(1)
+    assert (await bench.stored(recording_id)).status is Status.RECORDING
     await bench.api.control_recording(recording_id, "stop")
-    await bench.tick(5)
-    told = await bench.told(recording_id)
+    await bench.sweep_and_read(5)
+    told = await bench.published(recording_id)
     assert told[:4] == ["INVOKED", "ERRORED", "completed 0", "RECORDING"]
     assert told[-3:] == ["file", "file", "file"]
 
 
-async def test_seeing_a_stalled_recording_still_invoked_is_no_news(bench: TrackingBench) -> None:
+async def test_a_stalled_recording_that_is_still_invoked_publishes_nothing(
+    bench: TrackingBench,
+) -> None:
     bench.sandbox.faults.add(Fault(kind="stuck_invoked"))
     recording_id = await bench.start()
-    await bench.tick(TIMEOUTS.invoked_timeout + 1)
+    await bench.sweep_and_read(TIMEOUTS.invoked_timeout + 1)
     snapshot = await bench.api.get_recording(recording_id)
     for _ in range(2):
         await bench.store.apply(
@@ -346,40 +348,40 @@ async def test_seeing_a_stalled_recording_still_invoked_is_no_news(bench: Tracki
                 )
             ]
         )
-    assert await bench.told(recording_id) == ["INVOKED", "ERRORED", "completed 0"]
+    assert await bench.published(recording_id) == ["INVOKED", "ERRORED", "completed 0"]
 
 
-async def test_a_recording_that_the_api_forgets_is_concluded_to_have_vanished_after_a_while(
+async def test_a_recording_that_stays_not_found_ends_as_vanished(
     bench: TrackingBench,
 ) -> None:
     recording_id = await bench.start()
-    await bench.tick(2)
+    await bench.sweep_and_read(2)
     recordings = bench.sandbox.recordings
     recordings.vanish(recordings.index.get(recording_id))
-    await bench.tick(1)
-    assert await bench.told(recording_id) == ["INVOKED", "RECORDING"]
-    await bench.tick(TIMEOUTS.vanished_after + 1)
-    assert (await bench.told(recording_id))[2:] == ["ERRORED", "completed 0"]
-    change = (await bench.data(recording_id, "recording.status_changed.v1"))[-1]
+    await bench.sweep_and_read(1)
+    assert await bench.published(recording_id) == ["INVOKED", "RECORDING"]
+    await bench.sweep_and_read(TIMEOUTS.vanished_after + 1)
+    assert (await bench.published(recording_id))[2:] == ["ERRORED", "completed 0"]
+    change = (await bench.event_data(recording_id, "recording.status_changed.v1"))[-1]
     assert change["error"]["code"] == "vanished"
     assert await bench.store.count_by_app() == {}
 
 
-async def test_a_recording_that_is_forgotten_for_a_moment_goes_on(bench: TrackingBench) -> None:
+async def test_a_recording_that_is_not_found_for_a_moment_goes_on(bench: TrackingBench) -> None:
     recording_id = await bench.start()
-    await bench.tick(2)
+    await bench.sweep_and_read(2)
     bench.sandbox.behaviour.change({"list_lag_seconds": 3600.0})
     fault = Fault(kind="refuse", operation="get_recording", status=404)
     fault_id = bench.sandbox.faults.add(fault)
-    await bench.tick(1)
+    await bench.sweep_and_read(1)
     bench.sandbox.faults.clear(fault_id)
-    await bench.tick(TIMEOUTS.vanished_after + 1)
+    await bench.sweep_and_read(TIMEOUTS.vanished_after + 1)
     bench.sandbox.faults.add(fault)
-    await bench.tick(1)
-    assert await bench.told(recording_id) == ["INVOKED", "RECORDING"]
+    await bench.sweep_and_read(1)
+    assert await bench.published(recording_id) == ["INVOKED", "RECORDING"]
 
 
-async def test_one_recording_that_cannot_be_read_does_not_keep_the_others_from_it(
+async def test_one_unreadable_recording_does_not_delay_the_others(
     bench: TrackingBench,
 ) -> None:
     ids = [await bench.record_and_upload(meeting=str(uuid.uuid4())) for _ in range(4)]
@@ -392,19 +394,21 @@ async def test_one_recording_that_cannot_be_read_does_not_keep_the_others_from_i
                 status=status,
             )
         )
-    await bench.tick()
-    assert (await bench.told(ids[3]))[-1] == "completed 3"
-    assert {tuple(await bench.told(one)) for one in ids[:3]} == {("INVOKED",)}
+    await bench.sweep_and_read()
+    assert (await bench.published(ids[3]))[-1] == "completed 3"
+    assert {tuple(await bench.published(one)) for one in ids[:3]} == {("INVOKED",)}
 
 
-async def test_what_a_dead_sweep_missed_the_next_one_tells(bench: TrackingBench) -> None:
+async def test_changes_that_a_failed_sweep_missed_are_published_by_the_next(
+    bench: TrackingBench,
+) -> None:
     recording_id = await bench.start()
     bench.sandbox.clock.advance(3600)
     await bench.api.control_recording(recording_id, "stop")
     bench.sandbox.clock.advance(3600)
     bench.restart()
-    await bench.tick()
-    told = await bench.told(recording_id)
+    await bench.sweep_and_read()
+    told = await bench.published(recording_id)
     assert told == ["INVOKED", "UPLOADED", "file", "file", "file", "completed 3"]
     sequences = [one["sequence"] for one in await bench.events(recording_id)]
     assert sequences == sorted(sequences)

@@ -1,4 +1,4 @@
-"""When the next sweep comes: what webhooks, the budget and the lead make of it."""
+"""When the next sweep begins: webhooks, the budget and the lead decide."""
 
 from collections.abc import AsyncIterator
 
@@ -17,7 +17,7 @@ async def bench(sqlite_url: str) -> AsyncIterator[TrackingBench]:
 
 
 async def told_by_webhook(bench: TrackingBench, recording_id: str) -> None:
-    """The recording as it is now, told as webhooks tell it."""
+    """Apply a webhook with the recording's present state."""
     seen = Observation(
         snapshot=await bench.api.get_recording(recording_id),
         observed_by="webhook",
@@ -25,89 +25,91 @@ async def told_by_webhook(bench: TrackingBench, recording_id: str) -> None:
         observed_at=bench.now(),
     )
     await bench.store.apply_webhook(WebhookObservation(observation=seen))
-    bench.asked()
+    bench.take_operations()
 
 
 async def sweeps(bench: TrackingBench, seconds: int) -> int:
-    """How many there are in that time."""
-    bench.asked()
+    """How many sweeps begin within so many seconds."""
+    bench.take_operations()
     for _ in range(seconds):
-        await bench.follow(1)
-    return bench.asked().count("list_recordings")
+        await bench.run_due(1)
+    return bench.take_operations().count("list_recordings")
 
 
 async def test_without_webhooks_sweeps_keep_their_interval(bench: TrackingBench) -> None:
     await bench.start()
-    await bench.follow(2)
+    await bench.run_due(2)
     assert await sweeps(bench, 100) == 10
 
 
-async def test_while_webhooks_tell_everything_sweeps_grow_rare(bench: TrackingBench) -> None:
+async def test_sweeps_become_less_frequent_while_webhooks_report_every_change(
+    bench: TrackingBench,
+) -> None:
     one = await bench.start()
-    await bench.follow(2)
+    await bench.run_due(2)
     for _ in range(30):
         await told_by_webhook(bench, one)
-        await bench.follow(15)
+        await bench.run_due(15)
     await told_by_webhook(bench, one)
     assert await sweeps(bench, 115) <= 1
     assert bench.interval.interval == 120
 
 
-async def test_a_change_that_no_webhook_told_makes_sweeps_frequent_again(
+async def test_a_change_without_a_webhook_makes_sweeps_frequent_again(
     bench: TrackingBench,
 ) -> None:
     one, other = await bench.start(), await bench.start()
-    await bench.follow(2)
+    await bench.run_due(2)
     for _ in range(30):
         await told_by_webhook(bench, one)
-        await bench.follow(15)
+        await bench.run_due(15)
     await bench.api.control_recording(other, "stop")
     intervals = set()
     for _ in range(50):
         await told_by_webhook(bench, one)
-        await bench.follow(3)
+        await bench.run_due(3)
         intervals.add(bench.interval.interval)
-    assert (await bench.known(other)).status is Status.UPLOADED
+    assert (await bench.stored(other)).status is Status.UPLOADED
     assert min(intervals) <= 20
 
 
-async def test_a_change_that_a_webhook_tells_a_moment_after_the_sweep_was_not_missed(
+async def test_a_change_reported_by_webhook_just_after_the_sweep_is_not_a_miss(
     bench: TrackingBench,
 ) -> None:
     one, other = await bench.start(), await bench.start()
-    await bench.follow(0.1)
+    await bench.run_due(0.1)
     for _ in range(30):
         await told_by_webhook(bench, one)
-        await bench.follow(15)
+        await bench.run_due(15)
     await told_by_webhook(bench, other)
     assert bench.interval.interval == 120
     await bench.api.control_recording(other, "stop")
     bench.sandbox.clock.advance(0.5)
     await bench.sweep.once()
     await told_by_webhook(bench, other)
-    await bench.follow(15)
+    await bench.run_due(15)
     assert bench.interval.interval == 120
 
 
-async def test_a_new_leader_begins_with_a_sweep_and_others_do_not_sweep(
+async def test_a_new_leader_begins_with_a_sweep_and_other_replicas_do_not_sweep(
     bench: TrackingBench,
 ) -> None:
     await bench.start()
-    await bench.follow(2)
+    await bench.run_due(2)
     bench.restart()
-    bench.asked()
+    bench.take_operations()
     await bench.sweep.run_if_due(lambda: True)
-    assert bench.asked() == ["list_recordings"]
+    assert bench.take_operations() == ["list_recordings"]
 
 
-async def test_a_sweep_ends_when_the_lead_is_lost_and_believes_nothing_to_be_gone(
+async def test_a_sweep_that_loses_the_lead_ends_and_counts_nothing_as_absent(
     bench: TrackingBench,
 ) -> None:
     bench.sandbox.behaviour.change({"max_per_page": 2})
     for _ in range(8):
         await bench.start()
     bench.sandbox.clock.advance(10)
-    bench.asked()
+    bench.take_operations()
     await bench.sweep.once(lambda: False)
     await bench.refresher.once()
-    assert len(bench.asked()) <= 2
+    assert len(bench.take_operations()) <= 2

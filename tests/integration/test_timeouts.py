@@ -1,4 +1,4 @@
-"""Every recording comes to an end within a set time, whatever the API does or leaves undone."""
+"""Every recording ends within a configured time, whatever the API does."""
 
 from collections.abc import AsyncIterator
 from datetime import timedelta
@@ -13,10 +13,10 @@ from worker.domain.snapshot import RecordingSnapshot
 from worker.domain.timeout_observations import end_observation, stalled_error
 
 LONGEST = TIMEOUTS.recording_timeout + TIMEOUTS.uploading_timeout + TIMEOUTS.vanished_after
-"""Within which every start has ended, in seconds."""
+"""Seconds within which every start has ended."""
 
 STEPS = (1, 5, 30, 120, 600, 3600)
-"""Pauses between sweeps, the last one over and over."""
+"""Seconds between sweeps; the last value repeats."""
 
 
 @pytest.fixture
@@ -26,23 +26,23 @@ async def bench(sqlite_url: str) -> AsyncIterator[TrackingBench]:
 
 
 async def until_completed(bench: TrackingBench, recording_id: str) -> float:
-    """Sweep until the recording is completed; after how many seconds that was."""
+    """Sweep until the recording is completed; returns the seconds that took."""
     passed = 0.0
     for number in range(80):
-        if any(one.startswith("completed") for one in await bench.told(recording_id)):
+        if any(one.startswith("completed") for one in await bench.published(recording_id)):
             return passed
         step = STEPS[min(number, len(STEPS) - 1)]
-        await bench.follow(step)
+        await bench.run_due(step)
         passed += step
-    raise AssertionError(f"not ended after {passed} s: {await bench.told(recording_id)}")
+    raise AssertionError(f"not ended after {passed} s: {await bench.published(recording_id)}")
 
 
 async def last_status(bench: TrackingBench, recording_id: str) -> str:
-    return [one for one in await bench.told(recording_id) if one in Status.__members__][-1]
+    return [one for one in await bench.published(recording_id) if one in Status.__members__][-1]
 
 
 async def errors(bench: TrackingBench, recording_id: str) -> list[tuple[str, str]]:
-    changes = await bench.data(recording_id, "recording.status_changed.v1")
+    changes = await bench.event_data(recording_id, "recording.status_changed.v1")
     return [(one["error"]["code"], one["error"]["message"]) for one in changes if one["error"]]
 
 
@@ -57,7 +57,7 @@ async def errors(bench: TrackingBench, recording_id: str) -> list[tuple[str, str
     ],
     ids=lambda value: value.kind if isinstance(value, Fault) else "",
 )
-async def test_whatever_becomes_of_a_recording_it_ends_in_time(
+async def test_every_recording_ends_in_time_whatever_happens_to_it(
     bench: TrackingBench, fault: Fault, within: float, last: str
 ) -> None:
     bench.sandbox.faults.add(fault)
@@ -81,7 +81,7 @@ async def test_whatever_becomes_of_a_recording_it_ends_in_time(
     ],
     ids=lambda value: f"{value.kind} {value.operation}" if isinstance(value, Fault) else "",
 )
-async def test_whatever_the_api_answers_for_ever_each_start_ends_in_time(
+async def test_every_start_ends_in_time_whatever_the_api_keeps_answering(
     bench: TrackingBench, fault: Fault, last: str
 ) -> None:
     recording_id = await bench.start()
@@ -90,24 +90,26 @@ async def test_whatever_the_api_answers_for_ever_each_start_ends_in_time(
     assert await last_status(bench, recording_id) == last
 
 
-async def test_a_recording_whose_session_ends_ends_with_it(bench: TrackingBench) -> None:
+async def test_a_recording_ends_with_its_session(bench: TrackingBench) -> None:
     recording_id = await bench.start()
-    await bench.follow(5)
+    await bench.run_due(5)
     bench.sandbox.meetings.end_session(bench.meeting)
     assert await until_completed(bench, recording_id) <= 60
-    told = await bench.told(recording_id)
+    told = await bench.published(recording_id)
     assert told[:2] == ["INVOKED", "RECORDING"]
     assert told[-5:] == ["UPLOADED", "file", "file", "file", "completed 3"]
 
 
-async def test_a_recording_that_never_stops_is_stopped_in_the_end(bench: TrackingBench) -> None:
+async def test_a_recording_that_never_stops_is_stopped_after_the_time_out(
+    bench: TrackingBench,
+) -> None:
     recording_id = await bench.start()
-    await bench.follow(2)
-    await bench.follow(TIMEOUTS.recording_timeout - 10)
-    assert await bench.told(recording_id) == ["INVOKED", "RECORDING"]
-    await bench.follow(20)
-    await bench.follow(20)
-    assert (await bench.told(recording_id))[2:] == [
+    await bench.run_due(2)
+    await bench.run_due(TIMEOUTS.recording_timeout - 10)
+    assert await bench.published(recording_id) == ["INVOKED", "RECORDING"]
+    await bench.run_due(20)
+    await bench.run_due(20)
+    assert (await bench.published(recording_id))[2:] == [
         "UPLOADING",
         "UPLOADED",
         *["file"] * 3,
@@ -115,135 +117,135 @@ async def test_a_recording_that_never_stops_is_stopped_in_the_end(bench: Trackin
     ]
 
 
-async def test_going_to_and_fro_between_recording_and_paused_does_not_go_on_for_ever(
+async def test_switching_between_recording_and_paused_does_not_prevent_the_time_out(
     bench: TrackingBench,
 ) -> None:
     recording_id = await bench.start()
-    await bench.follow(2)
+    await bench.run_due(2)
     for action in ("pause", "resume") * 2:
-        await bench.follow(TIMEOUTS.recording_timeout / 5)
+        await bench.run_due(TIMEOUTS.recording_timeout / 5)
         await bench.api.control_recording(recording_id, action)
-    await bench.follow(TIMEOUTS.recording_timeout / 4)
+    await bench.run_due(TIMEOUTS.recording_timeout / 4)
     for _ in range(2):
-        await bench.follow(20)
-    assert (await bench.told(recording_id))[-1] == "completed 3"
+        await bench.run_due(20)
+    assert (await bench.published(recording_id))[-1] == "completed 3"
 
 
-async def test_what_others_started_is_given_up_but_not_stopped(bench: TrackingBench) -> None:
+async def test_a_recording_of_others_times_out_but_is_not_stopped(bench: TrackingBench) -> None:
     snapshot = await bench.api.start_track_recording({"meeting_id": bench.meeting})
     sight = Observation(
         snapshot=snapshot, observed_by="command", asked_at=bench.now(), observed_at=bench.now()
     )
     await bench.store.apply([sight])
-    await bench.follow(2)
-    await bench.follow(TIMEOUTS.recording_timeout)
+    await bench.run_due(2)
+    await bench.run_due(TIMEOUTS.recording_timeout)
     assert await errors(bench, snapshot.recording_id) == [
         ("stalled", "still RECORDING after 90000 s")
     ]
-    assert "change_recording" not in bench.asked()
+    assert "change_recording" not in bench.take_operations()
 
 
-async def test_a_recording_that_is_uploaded_for_ever_is_given_up_and_followed_again_when_it_is_done(
+async def test_an_endless_upload_times_out_and_is_tracked_again_when_it_finishes(
     bench: TrackingBench,
 ) -> None:
     bench.sandbox.behaviour.change({"uploading_seconds": TIMEOUTS.uploading_timeout + 1000})
     recording_id = await bench.start()
-    await bench.follow(10)
+    await bench.run_due(10)
     await bench.api.control_recording(recording_id, "stop")
-    await bench.follow(10)
-    await bench.follow(TIMEOUTS.uploading_timeout)
+    await bench.run_due(10)
+    await bench.run_due(TIMEOUTS.uploading_timeout)
     assert await errors(bench, recording_id) == [("stalled", "still UPLOADING after 7200 s")]
-    bench.asked()
+    bench.take_operations()
     for _ in range(8):
-        await bench.follow(300)
-    assert (await bench.told(recording_id))[3:] == [
+        await bench.run_due(300)
+    assert (await bench.published(recording_id))[3:] == [
         "ERRORED",
         "completed 0",
         "UPLOADED",
         *["file"] * 3,
     ]
-    assert bench.asked().count("get_recording") <= 6
+    assert bench.take_operations().count("get_recording") <= 6
 
 
-async def test_an_end_without_proof_is_looked_into_again_and_again_for_a_day(
+async def test_an_unproven_end_is_checked_again_for_a_day(
     bench: TrackingBench,
 ) -> None:
     bench.sandbox.faults.add(Fault(kind="stuck_invoked"))
     recording_id = await bench.start()
-    await bench.follow(TIMEOUTS.invoked_timeout + 1)
-    bench.asked()
+    await bench.run_due(TIMEOUTS.invoked_timeout + 1)
+    bench.take_operations()
     for _ in range(120):
-        await bench.follow(900)
-    looks = bench.asked().count("get_recording")
+        await bench.run_due(900)
+    looks = bench.take_operations().count("get_recording")
     assert 5 <= looks <= 13
-    await bench.follow(86_400)
-    assert bench.asked() == []
-    assert (await bench.known(recording_id)).timed_out
+    await bench.run_due(86_400)
+    assert bench.take_operations() == []
+    assert (await bench.stored(recording_id)).timed_out
 
 
-async def test_files_that_turn_up_hours_after_a_recording_was_completed_without_are_told(
+async def test_files_that_appear_hours_after_completion_are_published(
     bench: TrackingBench,
 ) -> None:
     bench.sandbox.faults.add(Fault(kind="no_files", seconds=7200))
     recording_id = await bench.record_and_upload()
     for _ in range(30):
-        await bench.follow(600)
-    assert (await bench.told(recording_id))[1:] == ["UPLOADED", "completed 0", *["file"] * 3]
+        await bench.run_due(600)
+    assert (await bench.published(recording_id))[1:] == ["UPLOADED", "completed 0", *["file"] * 3]
 
 
-async def test_a_vanished_recording_that_is_there_again_is_followed_again(
+async def test_a_vanished_recording_that_reappears_is_tracked_again(
     bench: TrackingBench,
 ) -> None:
     recording_id = await bench.start()
-    await bench.follow(2)
+    await bench.run_due(2)
     fault = Fault(kind="refuse", operation="get_recording", status=404)
     fault_id = bench.sandbox.faults.add(fault)
     bench.sandbox.behaviour.change({"list_lag_seconds": 86_400.0})
     for _ in range(10):
-        await bench.follow(10)
-    assert (await bench.told(recording_id))[2:] == ["ERRORED", "completed 0"]
+        await bench.run_due(10)
+    assert (await bench.published(recording_id))[2:] == ["ERRORED", "completed 0"]
     bench.sandbox.faults.clear(fault_id)
     bench.sandbox.behaviour.change({"list_lag_seconds": 0.0})
-    await bench.follow(600)
-    assert (await bench.told(recording_id))[4:] == ["RECORDING"]
+    await bench.run_due(600)
+    assert (await bench.published(recording_id))[4:] == ["RECORDING"]
 
 
-async def test_since_when_a_recording_is_missing_is_not_forgotten_at_a_restart(
+async def test_how_long_a_recording_is_missing_survives_a_restart(
     bench: TrackingBench,
 ) -> None:
     recording_id = await bench.start()
-    await bench.follow(2)
+    await bench.run_due(2)
     recordings = bench.sandbox.recordings
     recordings.vanish(recordings.index.get(recording_id))
     for _ in range(3):
-        await bench.follow(10)
+        await bench.run_due(10)
         bench.restart()
-    await bench.follow(TIMEOUTS.vanished_after - 15)
+    await bench.run_due(TIMEOUTS.vanished_after - 15)
     assert await errors(bench, recording_id) == [
         ("vanished", "the API no longer knows this recording")
     ]
 
 
-async def test_a_look_that_was_put_off_is_not_forgotten_at_a_restart(bench: TrackingBench) -> None:
+async def test_a_postponed_read_survives_a_restart(bench: TrackingBench) -> None:
     bench.sandbox.faults.add(Fault(kind="no_files"))
     recording_id = await bench.record_and_upload()
-    await bench.follow()
+    await bench.run_due()
     for _ in range(4):
-        await bench.follow(5)
-    bench.asked()
+        await bench.run_due(5)
+    bench.take_operations()
     bench.restart()
     await bench.refresher.once()
-    assert bench.asked() == []
+    assert bench.take_operations() == []
     bench.sandbox.clock.advance(TIMEOUTS.files_wait)
     await bench.refresher.once()
-    assert (await bench.told(recording_id))[-1] == "completed 0"
+    assert (await bench.published(recording_id))[-1] == "completed 0"
 
 
-async def test_an_end_that_is_concluded_while_a_webhook_tells_more_does_not_count(
+async def test_a_time_out_does_not_count_if_a_webhook_changed_the_recording_meanwhile(
     bench: TrackingBench,
 ) -> None:
     recording_id = await bench.start()
-    known = await bench.known(recording_id)
+    known = await bench.stored(recording_id)
     bench.sandbox.clock.advance(TIMEOUTS.invoked_timeout + 1)
     asked_at = bench.now() - timedelta(seconds=1)
     moved = Observation(
@@ -257,4 +259,4 @@ async def test_an_end_that_is_concluded_while_a_webhook_tells_more_does_not_coun
     )
     await bench.store.apply([moved])
     await bench.store.apply([given_up])
-    assert await bench.told(recording_id) == ["INVOKED", "RECORDING"]
+    assert await bench.published(recording_id) == ["INVOKED", "RECORDING"]

@@ -1,6 +1,6 @@
 """One trace leads from a publisher's command to a subscriber's track file.
 
-A real worker process exports to a collector; messages are looked at as subscribers get them.
+A real worker process exports to a collector, and a subscriber receives the messages.
 """
 
 import asyncio
@@ -32,7 +32,7 @@ QUICK: Final = {"OTEL_BSP_SCHEDULE_DELAY": "200"}
 
 
 class Ear:
-    """What subscribers get, headers and all."""
+    """Records what a subscriber receives, with headers."""
 
     def __init__(self) -> None:
         self.heard: list[dict[str, Any]] = []
@@ -75,7 +75,7 @@ def start(environment: WorkerEnvironment) -> dict[str, Any]:
     }
 
 
-async def test_one_trace_leads_from_the_command_to_the_track_file_also_across_a_restart(
+async def test_one_trace_leads_from_the_command_to_the_track_file_across_a_restart(
     rabbitmq: RabbitMQNode, names_prefix: str, tmp_path: Path, eventually: Eventually
 ) -> None:
     url, prefix = rabbitmq.amqp_url, names_prefix
@@ -129,7 +129,7 @@ def way_up(spans: dict[str, CollectedSpan], traceparent: str) -> list[CollectedS
     return path
 
 
-async def test_the_spans_of_a_command_say_what_was_claimed_asked_and_committed(
+async def test_the_spans_of_a_command_show_claim_request_and_commit(
     rabbitmq: RabbitMQNode, names_prefix: str, tmp_path: Path, eventually: Eventually
 ) -> None:
     url, prefix = rabbitmq.amqp_url, names_prefix
@@ -173,7 +173,7 @@ def named_freely(spans: list[CollectedSpan]) -> set[str]:
     return {one for one in used - known if not one.startswith("recording_worker.")}
 
 
-async def test_a_command_that_is_refused_says_so_in_its_trace(
+async def test_a_rejected_command_has_an_error_in_its_trace(
     rabbitmq: RabbitMQNode, names_prefix: str, tmp_path: Path, eventually: Eventually
 ) -> None:
     url, prefix = rabbitmq.amqp_url, names_prefix
@@ -193,7 +193,7 @@ async def test_a_command_that_is_refused_says_so_in_its_trace(
         assert "for-the-collector" not in environment.worker.log_tail(100_000)
 
 
-async def test_a_collector_that_never_answers_holds_nothing_up(
+async def test_a_collector_that_never_answers_delays_nothing(
     rabbitmq: RabbitMQNode, names_prefix: str, tmp_path: Path
 ) -> None:
     async def say_nothing(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -221,7 +221,7 @@ async def test_a_collector_that_never_answers_holds_nothing_up(
         assert await environment.worker.stop(seconds=15) == 0
 
 
-async def test_without_a_collector_a_commands_headers_go_on_as_they_came(
+async def test_without_a_collector_the_trace_headers_are_passed_on_unchanged(
     rabbitmq: RabbitMQNode, names_prefix: str, tmp_path: Path, eventually: Eventually
 ) -> None:
     url, prefix = rabbitmq.amqp_url, names_prefix

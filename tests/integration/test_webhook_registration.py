@@ -1,4 +1,4 @@
-"""The subscription at the API: one for a URL, however often and by how many it is asked for."""
+"""One subscription per URL, however often and by however many replicas it is requested."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -54,13 +54,11 @@ def asked(sandbox: Sandbox) -> list[str]:
         ("https://a.example/w/", "default", "https://a.example/w/webhooks/realtimekit"),
     ],
 )
-def test_the_path_and_the_app_are_put_behind_the_public_url(
-    public_url: str, app: str, url: str
-) -> None:
+def test_the_callback_url_has_the_path_and_the_app(public_url: str, app: str, url: str) -> None:
     assert callback_url(public_url, app) == url
 
 
-async def test_it_is_added_where_there_is_none(api: RealtimeKitClient) -> None:
+async def test_a_missing_webhook_is_added(api: RealtimeKitClient) -> None:
     done = await register(api, URL)
     (one,) = await api.list_webhooks()
     assert done.webhook == one
@@ -68,7 +66,7 @@ async def test_it_is_added_where_there_is_none(api: RealtimeKitClient) -> None:
     assert (one.name, one.url, one.events, one.enabled) == ("recording-worker", URL, EVENTS, True)
 
 
-async def test_to_register_again_only_asks(api: RealtimeKitClient, sandbox: Sandbox) -> None:
+async def test_registering_again_only_lists(api: RealtimeKitClient, sandbox: Sandbox) -> None:
     await register(api, URL)
     before = len(asked(sandbox))
     assert (await register(api, URL)).action == "unchanged"
@@ -84,7 +82,7 @@ async def test_to_register_again_only_asks(api: RealtimeKitClient, sandbox: Sand
         (EVENTS, True, "by hand"),
     ],
 )
-async def test_one_that_differs_is_set_right_and_switched_on(
+async def test_a_different_webhook_is_corrected_and_enabled(
     api: RealtimeKitClient, events: tuple[str, ...], enabled: bool, name: str
 ) -> None:
     first = await api.create_webhook(name=name, url=URL, events=events, enabled=enabled)
@@ -94,7 +92,9 @@ async def test_one_that_differs_is_set_right_and_switched_on(
     assert (one.name, one.events, one.enabled) == ("recording-worker", EVENTS, True)
 
 
-async def test_doubles_are_removed_and_those_of_others_are_not(api: RealtimeKitClient) -> None:
+async def test_duplicates_are_removed_and_webhooks_of_others_are_kept(
+    api: RealtimeKitClient,
+) -> None:
     theirs = await api.create_webhook(name="theirs", url="https://b.example/hook", events=EVENTS)
     for _ in range(3):
         await api.create_webhook(name="recording-worker", url=URL, events=EVENTS)
@@ -105,17 +105,17 @@ async def test_doubles_are_removed_and_those_of_others_are_not(api: RealtimeKitC
     assert await api.list_webhooks() == (theirs,)
 
 
-async def test_many_who_register_at_the_same_moment_leave_one(api: RealtimeKitClient) -> None:
+async def test_concurrent_registrations_leave_one_webhook(api: RealtimeKitClient) -> None:
     done = await asyncio.gather(*(register(api, URL) for _ in range(5)))
     (one,) = await api.list_webhooks()
     assert {each.webhook.webhook_id for each in done} == {one.webhook_id}
 
 
-async def test_removing_what_is_not_there_does_nothing(api: RealtimeKitClient) -> None:
+async def test_removing_a_missing_webhook_does_nothing(api: RealtimeKitClient) -> None:
     assert await remove(api, URL) == ()
 
 
-async def test_only_the_leader_registers_so_that_of_three_there_is_one(
+async def test_only_the_leader_registers(
     api: RealtimeKitClient,
 ) -> None:
     gone = asyncio.Event()
@@ -137,7 +137,7 @@ async def test_only_the_leader_registers_so_that_of_three_there_is_one(
     assert len(await find_subscriptions(api, URL)) == 1
 
 
-async def test_an_api_that_is_away_is_asked_again_after_growing_pauses(
+async def test_registration_is_retried_with_growing_delays(
     api: RealtimeKitClient, sandbox: Sandbox
 ) -> None:
     away = sandbox.faults.add(Fault(kind="refuse", operation="list_webhooks", status=503))
@@ -155,7 +155,7 @@ async def test_an_api_that_is_away_is_asked_again_after_growing_pauses(
     assert len(await find_subscriptions(api, URL)) == 1
 
 
-async def test_a_registration_whose_answer_was_lost_is_found_and_not_made_twice(
+async def test_a_registration_whose_answer_was_lost_is_not_repeated(
     api: RealtimeKitClient, sandbox: Sandbox
 ) -> None:
     sandbox.faults.add(Fault(kind="lost_reset", operation="add_webhook", count=1))

@@ -1,6 +1,6 @@
-"""Following recordings without a broker: emulated API, real store, one clock.
+"""Tracking without a broker: the emulated API, a real store, and one clock.
 
-Time stands still until a test moves it.
+The clock stands still until a test advances it.
 """
 
 import uuid
@@ -45,7 +45,7 @@ BEHAVIOUR = Behaviour(invoked_seconds=1, uploading_seconds=1)
 
 
 class TrackingBench:
-    """A sweep over recordings that were started through the API and absorbed, as commands do."""
+    """A sweep and a refresher for recordings that were started and applied as commands do."""
 
     def __init__(self, sandbox: Sandbox, store: Store, api: RealtimeKitClient) -> None:
         self.sandbox = sandbox
@@ -59,7 +59,7 @@ class TrackingBench:
         return datetime.fromtimestamp(self.sandbox.clock.now(), UTC)
 
     def restart(self, api: RealtimeKitClient | None = None, *, follow_all: bool = False) -> None:
-        """A sweep and a reader that know only what the store knows."""
+        """Create a new sweep and refresher, which know only what the store has."""
         api = api or self.api
         self.breaker = CircuitBreaker(now=self.sandbox.clock.now)
         self.interval = SweepInterval(base=10, audit=120, rate=2)
@@ -116,8 +116,8 @@ class TrackingBench:
         await self.store.apply([seen])
         return snapshot.recording_id
 
-    async def webhook(self, recording_id: str, status: Status) -> None:
-        """A webhook that tells this status, heard now."""
+    async def apply_webhook(self, recording_id: str, status: Status) -> None:
+        """Apply a webhook with this status now."""
         seen = Observation(
             snapshot=RecordingSnapshot(recording_id=recording_id, status=status),
             observed_by="webhook",
@@ -126,8 +126,8 @@ class TrackingBench:
         )
         await self.store.apply_webhook(WebhookObservation(observation=seen))
 
-    async def answer(self, recording_id: str, status: Status) -> None:
-        """A command's answer that tells this status, taken in now."""
+    async def apply_answer(self, recording_id: str, status: Status) -> None:
+        """Apply a command's answer with this status now."""
         seen = Observation(
             snapshot=RecordingSnapshot(recording_id=recording_id, status=status),
             observed_by="command",
@@ -136,14 +136,14 @@ class TrackingBench:
         )
         await self.store.apply([seen])
 
-    async def tick(self, seconds: float = 0.0) -> None:
-        """So much later, one sweep, and the reads that are due then."""
+    async def sweep_and_read(self, seconds: float = 0.0) -> None:
+        """Advance the clock, sweep once, and make the reads that are due."""
         self.sandbox.clock.advance(seconds)
         await self.sweep.once()
         await self.refresher.once()
 
-    async def follow(self, seconds: float = 0.0) -> None:
-        """So much later, what the loops do when it is time, whether the API is there or not."""
+    async def run_due(self, seconds: float = 0.0) -> None:
+        """Advance the clock and do what the loops do then, whether the API is up or not."""
         self.sandbox.clock.advance(seconds)
         await self.sweep.run_if_due(lambda: True)
         await self.refresher.once()
@@ -162,20 +162,20 @@ class TrackingBench:
             if recording_id in {None, one.subject}
         ]
 
-    async def told(self, recording_id: str) -> list[str]:
-        """Statuses, files and completions in the order in which they are published."""
-        return [_in_short(one["type"], one["data"]) for one in await self.events(recording_id)]
+    async def published(self, recording_id: str) -> list[str]:
+        """Statuses, files and completions in the order of their publication."""
+        return [_summary(one["type"], one["data"]) for one in await self.events(recording_id)]
 
-    async def data(self, recording_id: str, event_type: str) -> list[dict[str, Any]]:
+    async def event_data(self, recording_id: str, event_type: str) -> list[dict[str, Any]]:
         events = await self.events(recording_id)
         return [one["data"] for one in events if one["type"] == event_type]
 
-    async def known(self, recording_id: str) -> Recording:
+    async def stored(self, recording_id: str) -> Recording:
         (one,) = await self.store.recordings(RecordingsFilter(recording_id=recording_id))
         return one
 
-    def asked(self) -> list[str]:
-        """The operations asked for since the last time."""
+    def take_operations(self) -> list[str]:
+        """The operations requested since the last call."""
         entries = [
             one for one in self.sandbox.request_log.entries() if isinstance(one, RequestEntry)
         ]
@@ -183,7 +183,7 @@ class TrackingBench:
         return [one.operation for one in new]
 
 
-def _in_short(event_type: str, data: dict[str, Any]) -> str:
+def _summary(event_type: str, data: dict[str, Any]) -> str:
     match event_type:
         case "recording.status_changed.v1":
             return str(data["status"])

@@ -1,4 +1,4 @@
-"""The worker's door for webhooks as it is served, on a real store, with a key of the test's own."""
+"""The webhook endpoint on a real store, served over HTTP, with a signing key of the test's own."""
 
 import itertools
 import uuid
@@ -30,13 +30,13 @@ from worker.tracking.webhook_registration import PATH
 
 NO_HEADERS: Mapping[str, str] = MappingProxyType({})
 SIGNER = Signer()
-"""One for all tests: to make a key takes long."""
+"""Shared by all tests, because making a key takes long."""
 
 
 class WebhookBench:
-    """Served at `url`; `time` moves by a second at every look at the clock.
+    """Serves the endpoint at `url`. Each call of `now` advances `time` by one second.
 
-    Any request to the API is a failure of the test: `asked_of_the_api` counts them.
+    The endpoint must make no request to the API: `api_requests` counts them.
     """
 
     def __init__(
@@ -45,7 +45,7 @@ class WebhookBench:
         self.store = store
         self.signer = SIGNER
         self.key_status = 200
-        self.asked_of_the_api = 0
+        self.api_requests = 0
         self.registry = CollectorRegistry()
         self.time = datetime(2030, 1, 1, tzinfo=UTC)
         self.key = WebhookVerifier(
@@ -103,7 +103,7 @@ class WebhookBench:
         app: str | None = None,
         headers: Mapping[str, str] = NO_HEADERS,
     ) -> int:
-        """Send it as the API does; the status of the answer."""
+        """Send a webhook as the API does; returns the status of the answer."""
         raw = body if isinstance(body, bytes) else msgspec.json.encode(body)
         given = {"Content-Type": "application/json", **headers}
         if signed:
@@ -112,20 +112,20 @@ class WebhookBench:
         answer = await self.client.post(self.url, content=raw, headers=given, params=query)
         return answer.status_code
 
-    async def tell(self, recording_id: str, status: str, **members: Any) -> int:
-        return await self.post(status_update(recording_id, status, **members))
+    async def send_status(self, recording_id: str, status: str, **fields: Any) -> int:
+        return await self.post(status_update(recording_id, status, **fields))
 
-    async def known(
+    async def known_recording(
         self, status: str = "INVOKED", *, kind: Kind = "track", app: str = "default"
     ) -> str:
-        """A recording that was started here and is of this status."""
+        """Store a recording of ours with this status; returns its id."""
         recording_id = str(uuid.uuid4())
-        await self.look(recording_id, "INVOKED", kind=kind, app=app)
+        await self.observe(recording_id, "INVOKED", kind=kind, app=app)
         if status != "INVOKED":
-            await self.look(recording_id, status, kind=kind, app=app)
+            await self.observe(recording_id, status, kind=kind, app=app)
         return recording_id
 
-    async def look(
+    async def observe(
         self,
         recording_id: str,
         status: str,
@@ -135,7 +135,7 @@ class WebhookBench:
         by: ObservedBy = "command",
         **more: Any,
     ) -> None:
-        """As if the API had just been asked, and had told this."""
+        """Apply an observation as if the API had just given this answer."""
         seen = Observation(
             snapshot=RecordingSnapshot(recording_id=recording_id, status=Status(status), kind=kind),
             observed_by=by,
@@ -147,8 +147,8 @@ class WebhookBench:
         )
         await self.store.apply([seen])
 
-    async def told(self, recording_id: str) -> list[str]:
-        """The statuses that are published, in their order."""
+    async def published_statuses(self, recording_id: str) -> list[str]:
+        """The published statuses in their order."""
         return [
             one["data"]["status"]
             for one in await self.events(recording_id)
@@ -166,12 +166,12 @@ class WebhookBench:
         (one,) = await self.store.recordings(RecordingsFilter(recording_id=recording_id))
         return one
 
-    async def is_due(self, recording_id: str) -> bool:
+    async def is_read_due(self, recording_id: str) -> bool:
         found = (await self.store.tracked([recording_id]))[recording_id]
         return found.read_at is not None and found.read_at <= self.time.timestamp()
 
-    def counted(self) -> dict[str, int]:
-        """How many webhooks came to what."""
+    def verdict_counts(self) -> dict[str, int]:
+        """How many webhooks got each verdict."""
         return {
             sample.labels["verdict"]: int(sample.value)
             for metric in self.registry.collect()
@@ -185,7 +185,7 @@ class WebhookBench:
 
     def _api(self) -> RealtimeKitClient:
         def ask(_request: httpx.Request) -> httpx.Response:
-            self.asked_of_the_api += 1
+            self.api_requests += 1
             return httpx.Response(404, json={})
 
         return RealtimeKitClient(
@@ -199,16 +199,16 @@ class WebhookBench:
         )
 
 
-def status_update(recording_id: str, status: str, **members: Any) -> dict[str, Any]:
-    """What the API sends when a recording's status changes, with further members."""
-    recording = {"id": recording_id, "recordingId": recording_id, "status": status, **members}
+def status_update(recording_id: str, status: str, **fields: Any) -> dict[str, Any]:
+    """The API's payload for a changed status, with further fields."""
+    recording = {"id": recording_id, "recordingId": recording_id, "status": status, **fields}
     return {"event": "recording.statusUpdate", "recording": recording, "meeting": {"id": "m"}}
 
 
-def legacy_status_update(recording_id: str, status: str, **members: Any) -> dict[str, Any]:
-    """The same as the predecessor words it."""
+def legacy_status_update(recording_id: str, status: str, **fields: Any) -> dict[str, Any]:
+    """The same payload in the format of the API's predecessor."""
     started = {"startedTime": "2023-04-14 04:46:08.306221Z", "fileSize": 7}
-    recording = {"recordingId": recording_id, "status": status, **started, **members}
+    recording = {"recordingId": recording_id, "status": status, **started, **fields}
     return {"event": "recording.statusUpdate", "recording": recording}
 
 
@@ -220,16 +220,16 @@ async def open_webhook_bench(
     apps: tuple[str, ...] = ("default",),
     body_timeout: float = 5.0,
 ) -> AsyncIterator[WebhookBench]:
-    """A door that is open during the block. `url` is a database's."""
+    """Serves a bench during the block. `url` is a database's."""
     store = await Store.open(url, source="test")
-    door = WebhookBench(store, follow_all=follow_all, apps=apps, body_timeout=body_timeout)
-    door.port = await door.server.start()
+    bench = WebhookBench(store, follow_all=follow_all, apps=apps, body_timeout=body_timeout)
+    bench.port = await bench.server.start()
     try:
-        yield door
+        yield bench
     finally:
-        await door.client.aclose()
-        await door.server.stop()
-        await door.key.aclose()
-        for app in door.apps:
+        await bench.client.aclose()
+        await bench.server.stop()
+        await bench.key.aclose()
+        for app in bench.apps:
             await app.api.aclose()
         await store.close()

@@ -1,4 +1,4 @@
-"""Probes and metrics, asked over a real socket."""
+"""Probes and metrics over a real socket."""
 
 import asyncio
 import socket
@@ -54,7 +54,7 @@ async def served() -> AsyncIterator[Served]:
     await one.server.stop()
 
 
-async def test_a_probe_is_well_when_all_its_checks_are(served: Served) -> None:
+async def test_a_probe_passes_if_all_its_checks_pass(served: Served) -> None:
     answer = await served.client.get("/readyz")
 
     assert answer.status_code == 200
@@ -66,7 +66,9 @@ async def test_a_probe_is_well_when_all_its_checks_are(served: Served) -> None:
     }
 
 
-async def test_one_failing_check_makes_it_not_ready_and_says_why(served: Served) -> None:
+async def test_one_failing_check_makes_the_worker_not_ready_and_gives_the_reason(
+    served: Served,
+) -> None:
     served.ready = "the disk is full"
     answer = await served.client.get("/readyz")
 
@@ -76,7 +78,7 @@ async def test_one_failing_check_makes_it_not_ready_and_says_why(served: Served)
     assert answer.json()["checks"]["broker"]["ok"] is True
 
 
-async def test_of_checks_that_stand_for_each_other_one_that_is_well_suffices(
+async def test_one_passing_check_of_checks_any_is_enough(
     served: Served,
 ) -> None:
     served.apps = {"eu": "no token"}
@@ -100,7 +102,7 @@ async def test_not_ready_is_still_alive(served: Served) -> None:
     assert (await served.client.get("/livez")).status_code == 503
 
 
-async def test_a_check_is_asked_at_each_probe(served: Served) -> None:
+async def test_a_check_is_called_at_each_probe(served: Served) -> None:
     codes = []
     for served.ready in (None, "away", None):
         codes.append((await served.client.get("/readyz")).status_code)
@@ -108,12 +110,12 @@ async def test_a_check_is_asked_at_each_probe(served: Served) -> None:
     assert codes == [200, 503, 200]
 
 
-async def test_a_reason_without_words_is_a_failure_too(served: Served) -> None:
+async def test_an_empty_reason_is_a_failure(served: Served) -> None:
     served.ready = ""
     assert (await served.client.get("/readyz")).status_code == 503
 
 
-async def test_metrics_are_those_of_the_given_registry(served: Served) -> None:
+async def test_metrics_come_from_the_given_registry(served: Served) -> None:
     Counter("things", "Things.", registry=served.registry).inc(3)
     answer = await served.client.get("/metrics")
 
@@ -122,7 +124,7 @@ async def test_metrics_are_those_of_the_given_registry(served: Served) -> None:
     assert "things_total 3.0" in answer.text
 
 
-async def test_metrics_come_in_the_form_that_is_asked_for(served: Served) -> None:
+async def test_metrics_have_the_requested_format(served: Served) -> None:
     accept = {"Accept": "application/openmetrics-text; version=1.0.0"}
     answer = await served.client.get("/metrics", headers=accept)
 
@@ -130,12 +132,12 @@ async def test_metrics_come_in_the_form_that_is_asked_for(served: Served) -> Non
     assert answer.text.endswith("# EOF\n")
 
 
-async def test_an_unknown_path_is_answered_in_json(served: Served) -> None:
+async def test_an_unknown_path_gets_a_json_answer(served: Served) -> None:
     answer = await served.client.get("/nothing")
     assert (answer.status_code, answer.json()) == (404, {"error": "Not Found"})
 
 
-async def test_a_wrong_method_is_answered_in_json_with_those_allowed(served: Served) -> None:
+async def test_a_wrong_method_gets_a_json_answer_with_the_allowed_methods(served: Served) -> None:
     answer = await served.client.post("/livez")
 
     assert (answer.status_code, answer.json()) == (405, {"error": "Method Not Allowed"})
@@ -146,24 +148,24 @@ async def test_the_routes_of_the_caller_are_served(served: Served) -> None:
     assert (await served.client.post("/echo", content=b"x" * 999)).text == "999"
 
 
-async def test_a_body_that_is_too_large_is_refused(served: Served) -> None:
+async def test_a_body_above_the_limit_is_413(served: Served) -> None:
     answer = await served.client.post("/echo", content=b"x" * 2_000)
 
     assert answer.status_code == 413
     assert answer.json() == {"error": "Request Entity Too Large"}
 
 
-async def test_a_header_that_is_too_large_is_refused(served: Served) -> None:
+async def test_a_header_above_the_limit_is_refused(served: Served) -> None:
     answer = await served.client.get("/livez", headers={"X-Long": "x" * 20_000})
     assert answer.status_code == 400
 
 
-async def test_answers_do_not_tell_the_versions_of_what_serves_them(served: Served) -> None:
+async def test_answers_do_not_name_versions(served: Served) -> None:
     headers = (await served.client.get("/livez")).headers
     assert headers["Server"] == "recording-worker"
 
 
-async def test_a_port_that_is_taken_is_an_error_at_the_start(served: Served) -> None:
+async def test_a_port_in_use_is_an_error_at_the_start(served: Served) -> None:
     second = HttpServer(
         "127.0.0.1",
         served.port,
@@ -175,7 +177,7 @@ async def test_a_port_that_is_taken_is_an_error_at_the_start(served: Served) -> 
         await second.start()
 
 
-async def test_after_the_stop_nobody_listens_and_stopping_again_is_fine(served: Served) -> None:
+async def test_after_the_stop_nothing_listens_and_stopping_again_is_allowed(served: Served) -> None:
     await served.server.stop()
     await served.server.stop()
 

@@ -1,4 +1,4 @@
-"""What a log line looks like, and what never gets into one."""
+"""The format of log lines, and what never appears in one."""
 
 import asyncio
 import io
@@ -54,7 +54,7 @@ def test_a_line_is_json_unless_on_a_terminal(stream: io.StringIO, lines: Lines) 
     assert (line["level"], line["event"], line["attempts"]) == ("info", "command_done", 3)
 
 
-def test_a_terminal_gets_lines_for_people(stream: io.StringIO) -> None:
+def test_a_terminal_gets_lines_for_humans(stream: io.StringIO) -> None:
     terminal = Terminal()
     configure_logs(stream=terminal)
     structlog.get_logger().info("command_done", attempts=3)
@@ -63,7 +63,7 @@ def test_a_terminal_gets_lines_for_people(stream: io.StringIO) -> None:
     assert not terminal.getvalue().startswith("{")
 
 
-def test_the_format_may_be_chosen_in_spite_of_the_terminal(stream: io.StringIO) -> None:
+def test_the_format_can_be_chosen_on_a_terminal(stream: io.StringIO) -> None:
     terminal = Terminal()
     configure_logs(stream=terminal, format="json")
     structlog.get_logger().info("command_done")
@@ -80,7 +80,7 @@ def test_lines_below_the_level_are_not_written(stream: io.StringIO, lines: Lines
 
 
 @pytest.mark.parametrize("library", ["aio_pika", "aiormq", "sqlalchemy", "alembic", "aiohttp"])
-def test_libraries_are_heard_from_warning_on_even_while_we_debug(
+def test_libraries_log_from_warning_on_even_at_level_debug(
     stream: io.StringIO, lines: Lines, library: str
 ) -> None:
     configure_logs(stream=stream, level="debug")
@@ -95,7 +95,9 @@ def test_libraries_are_heard_from_warning_on_even_while_we_debug(
     )
 
 
-def test_setting_up_again_replaces_and_does_not_double(stream: io.StringIO, lines: Lines) -> None:
+def test_configuring_again_replaces_the_earlier_configuration(
+    stream: io.StringIO, lines: Lines
+) -> None:
     configure_logs(stream=io.StringIO())
     configure_logs(stream=stream)
     structlog.get_logger().info("once")
@@ -103,7 +105,7 @@ def test_setting_up_again_replaces_and_does_not_double(stream: io.StringIO, line
     assert len(lines()) == 1
 
 
-def test_facts_bound_to_the_context_are_in_every_line(stream: io.StringIO, lines: Lines) -> None:
+def test_fields_bound_to_the_context_are_in_every_line(stream: io.StringIO, lines: Lines) -> None:
     configure_logs(stream=stream)
     with structlog.contextvars.bound_contextvars(command_id="c-1"):
         structlog.get_logger().info("one")
@@ -113,7 +115,7 @@ def test_facts_bound_to_the_context_are_in_every_line(stream: io.StringIO, lines
 
 
 @pytest.mark.parametrize("format_", ["json", "console"])
-def test_no_registered_secret_shows_wherever_it_sits(stream: io.StringIO, format_: str) -> None:
+def test_no_sensitive_text_shows_wherever_it_is(stream: io.StringIO, format_: str) -> None:
     configure_logs(stream=stream, format=format_, sensitive_texts=lambda: ["open-sesame"])  # type: ignore[arg-type]
     log = structlog.get_logger()
     log.info("a open-sesame", deep={"list": [("open-sesame",)]}, thing=Exception("open-sesame"))
@@ -140,7 +142,7 @@ def test_tracebacks_show_no_local_variables(stream: io.StringIO, format_: str) -
     assert "'a value that only" not in stream.getvalue()
 
 
-def test_a_secret_that_changes_is_cut_out_from_then_on() -> None:
+def test_a_changed_secret_is_removed_from_then_on() -> None:
     held = ["first-text"]
     redact = LogRedaction(lambda: held)
     held.append("second-text")
@@ -150,12 +152,12 @@ def test_a_secret_that_changes_is_cut_out_from_then_on() -> None:
     }
 
 
-def test_a_secret_inside_a_longer_one_leaves_nothing_of_it() -> None:
+def test_a_secret_inside_a_longer_one_leaves_no_rest() -> None:
     redact = LogRedaction(lambda: ["sesame", "sesame-street"])
     assert redact(None, "info", {"event": "sesame-street"}) == {"event": "[secure]"}
 
 
-def test_a_very_short_secret_does_not_eat_words() -> None:
+def test_a_very_short_secret_is_not_removed() -> None:
     assert LogRedaction(lambda: ["guest"])(None, "info", {"event": "guests"}) == {"event": "guests"}
 
 
@@ -172,11 +174,11 @@ def test_a_very_short_secret_does_not_eat_words() -> None:
         ("at https://h/a.webm", "at https://h/a.webm"),
     ],
 )
-def test_credentials_are_known_by_their_form(text: str, shown: str) -> None:
+def test_credentials_are_recognised_by_their_form(text: str, shown: str) -> None:
     assert redact_text(text) == shown
 
 
-def test_numbers_and_none_stay_what_they_are(stream: io.StringIO, lines: Lines) -> None:
+def test_numbers_and_none_keep_their_types(stream: io.StringIO, lines: Lines) -> None:
     configure_logs(stream=stream)
     structlog.get_logger().info("facts", count=1, ratio=0.5, found=None, ok=True)
 
@@ -196,7 +198,7 @@ class Gone(io.StringIO):
 
 
 @pytest.mark.parametrize("error", [BrokenPipeError(), OSError(28, "full"), ValueError("closed")])
-def test_a_line_that_cannot_be_written_is_lost_and_nobody_hears_of_it(
+def test_a_line_that_cannot_be_written_is_dropped_without_an_error(
     stream: io.StringIO, error: Exception
 ) -> None:
     configure_logs(stream=Gone(error))
@@ -218,14 +220,14 @@ def test_lines_of_several_threads_stay_whole(stream: io.StringIO, lines: Lines) 
     assert len(lines()) == 800
 
 
-def test_a_secret_is_cut_out_of_keys_and_of_what_repr_made_of_it(stream: io.StringIO) -> None:
+def test_a_secret_is_removed_from_keys_and_from_its_repr(stream: io.StringIO) -> None:
     configure_logs(stream=stream, sensitive_texts=lambda: ['open "sesame"\n'])
     held = 'open "sesame"\n'
     structlog.get_logger().info("odd", held={held: 1}, error=KeyError(held))
     assert "sesame" not in stream.getvalue()
 
 
-def test_what_has_no_json_form_is_shown_all_the_same(stream: io.StringIO, lines: Lines) -> None:
+def test_values_without_a_json_form_are_shown(stream: io.StringIO, lines: Lines) -> None:
     configure_logs(stream=stream)
     structlog.get_logger().info("odd", text="half \ud800", count=2**80, thing=object)
 
@@ -234,7 +236,7 @@ def test_what_has_no_json_form_is_shown_all_the_same(stream: io.StringIO, lines:
     assert line["thing"] == "<class 'object'>"
 
 
-def test_texts_with_percent_signs_are_shown_as_they_are(stream: io.StringIO, lines: Lines) -> None:
+def test_texts_with_percent_signs_are_shown_unchanged(stream: io.StringIO, lines: Lines) -> None:
     configure_logs(stream=stream)
     structlog.get_logger().warning("100 %s", reason="50 %")
 
@@ -255,7 +257,7 @@ class Counting(io.StringIO):
         return super().write(text)
 
 
-async def test_what_a_turn_of_the_loop_says_is_written_at_once_and_in_order() -> None:
+async def test_lines_of_one_loop_turn_are_written_together_and_in_order() -> None:
     stream = Counting()
     configure_logs(format="json", stream=stream)
     for number in range(3):
@@ -266,7 +268,7 @@ async def test_what_a_turn_of_the_loop_says_is_written_at_once_and_in_order() ->
     assert [json.loads(line)["number"] for line in stream.getvalue().splitlines()] == [*range(3)]
 
 
-async def test_a_warning_does_not_wait_and_overtakes_nothing() -> None:
+async def test_a_warning_is_written_at_once_and_overtakes_nothing() -> None:
     stream = Counting()
     configure_logs(format="json", stream=stream)
     structlog.get_logger().info("first")
@@ -277,7 +279,7 @@ async def test_a_warning_does_not_wait_and_overtakes_nothing() -> None:
     ]
 
 
-async def test_what_threads_say_beside_the_loop_is_all_there() -> None:
+async def test_no_line_of_a_thread_is_lost_beside_the_loop() -> None:
     stream = Counting()
     configure_logs(format="json", stream=stream)
 
@@ -293,7 +295,7 @@ async def test_what_threads_say_beside_the_loop_is_all_there() -> None:
         assert [one["number"] for one in lines if one["who"] == name] == [*range(200)]
 
 
-def test_without_a_loop_lines_are_written_as_they_are_said() -> None:
+def test_without_a_loop_lines_are_written_at_once() -> None:
     stream = Counting()
     configure_logs(format="json", stream=stream)
     structlog.get_logger().info("said")

@@ -1,4 +1,4 @@
-"""What the worker counts, as a scrape shows it."""
+"""The worker's metrics as a scrape shows them."""
 
 from math import isnan
 
@@ -24,7 +24,7 @@ def value(registry: CollectorRegistry, name: str, **labels: str) -> float | None
     return registry.get_sample_value(f"recording_worker_{name}", labels)
 
 
-def test_the_version_is_told(registry: CollectorRegistry, metrics: Metrics) -> None:
+def test_the_version_is_exported(registry: CollectorRegistry, metrics: Metrics) -> None:
     assert value(registry, "build_info", version="1.2.3") == 1
 
 
@@ -38,7 +38,7 @@ def test_a_command_is_counted_and_timed(registry: CollectorRegistry, metrics: Me
     assert value(registry, "command_duration_seconds_sum", **one) == 0.25
 
 
-def test_what_publishers_invent_makes_no_new_series(
+def test_unknown_command_types_make_no_new_series(
     registry: CollectorRegistry, metrics: Metrics
 ) -> None:
     for number in range(500):
@@ -57,7 +57,7 @@ def test_a_label_stops_growing_at_its_bound(registry: CollectorRegistry, metrics
     assert value(registry, "dead_letters_total", reason="reason_0") == 2
 
 
-def test_api_tries_are_counted_by_operation_and_outcome(
+def test_api_attempts_are_counted_by_operation_and_outcome(
     registry: CollectorRegistry, metrics: Metrics
 ) -> None:
     metrics.record_api_request("start_track", "ok", 0.5)
@@ -81,7 +81,9 @@ def test_every_status_has_a_series_from_the_beginning(
     ]
 
 
-def test_what_waits_in_the_outbox_is_told(registry: CollectorRegistry, metrics: Metrics) -> None:
+def test_the_size_and_age_of_the_outbox_are_exported(
+    registry: CollectorRegistry, metrics: Metrics
+) -> None:
     metrics.set_outbox(7, 1.5)
     metrics.record_event_published("recording.file_ready.v1", 0.5)
 
@@ -112,7 +114,7 @@ def test_watched_values_are_read_at_each_scrape(
     assert (value(registry, "commands_in_flight"), value(registry, "leader")) == (1, 1)
 
 
-def test_what_waits_longest_is_told_for_each_live_status(
+def test_the_longest_unchanged_recording_of_each_live_status_is_exported(
     registry: CollectorRegistry, metrics: Metrics
 ) -> None:
     metrics.set_oldest({Status.INVOKED: 90.0, Status.PAUSED: -1.0}, 7.0)
@@ -134,7 +136,9 @@ def test_each_check_of_readiness_is_a_series(registry: CollectorRegistry, metric
     assert value(registry, "ready", check="store") == 0
 
 
-def test_a_budget_is_told_once_it_is_known(registry: CollectorRegistry, metrics: Metrics) -> None:
+def test_a_budget_is_exported_once_it_is_known(
+    registry: CollectorRegistry, metrics: Metrics
+) -> None:
     budget = Budget()
     metrics.watch_budget("acme", budget)
     assert isnan(value(registry, "api_budget_left", account="acme") or 0.0)

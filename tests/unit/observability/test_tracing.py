@@ -1,4 +1,4 @@
-"""What tracing costs when it is off, and what turns it on."""
+"""What enables tracing, and what it costs when it is disabled."""
 
 import subprocess
 import sys
@@ -40,7 +40,7 @@ def settings(**more: str) -> Settings:
         ({"OTEL_EXPORTER_OTLP_ENDPOINT": COLLECTOR, "OTEL_TRACES_EXPORTER": "none"}, None),
     ],
 )
-def test_traces_go_to_the_collector_that_is_named_and_nowhere_else(
+def test_traces_go_to_the_configured_collector_only(
     given: Mapping[str, str], url: str | None
 ) -> None:
     assert settings(**given).traces_url == url
@@ -59,7 +59,7 @@ def test_a_wrong_variable_is_named_at_the_start(given: dict[str, str]) -> None:
         settings(**given)
 
 
-def test_headers_for_the_collector_are_a_secret() -> None:
+def test_headers_for_the_collector_are_secret() -> None:
     told = settings(OTEL_EXPORTER_OTLP_HEADERS="authorization=Basic-c2VjcmV0")
     assert "c2VjcmV0" not in repr(told)
     assert any("c2VjcmV0" in text for text in told.sensitive_texts()())
@@ -80,7 +80,7 @@ def test_headers_for_the_collector_are_a_secret() -> None:
         "x-key=sesame-street,",
     ],
 )
-def test_headers_that_nobody_could_send_are_refused_and_not_repeated(text: str) -> None:
+def test_headers_that_cannot_be_sent_are_refused_and_not_repeated(text: str) -> None:
     with pytest.raises(WrongSettings, match="OTEL_EXPORTER_OTLP_HEADERS: must be") as caught:
         settings(OTEL_EXPORTER_OTLP_HEADERS=text)
     assert "sesame" not in str(caught.value)
@@ -88,7 +88,7 @@ def test_headers_that_nobody_could_send_are_refused_and_not_repeated(text: str) 
 
 @given(st.text(st.sampled_from('aB1-=, %2;:\\"é\n\t'), max_size=20))
 @example("authorization=Bearer sesame-street,x-key=good, z=1")
-def test_headers_that_are_taken_are_all_sent_and_none_is_logged(text: str) -> None:
+def test_accepted_headers_are_all_sent_and_none_is_logged(text: str) -> None:
     try:
         held = settings(OTEL_EXPORTER_OTLP_HEADERS=text).otlp_headers
     except WrongSettings:
@@ -101,7 +101,7 @@ def test_headers_that_are_taken_are_all_sent_and_none_is_logged(text: str) -> No
     assert len(read) == len({unquote(name).strip() for name in names})
 
 
-def test_opentelemetry_is_not_even_loaded_while_traces_are_off() -> None:
+def test_opentelemetry_is_not_imported_without_a_collector() -> None:
     loaded = (
         "import sys, worker.app, worker.bootstrap;"
         "print([name for name in sys.modules if name.startswith('opentelemetry')])"
@@ -112,7 +112,7 @@ def test_opentelemetry_is_not_even_loaded_while_traces_are_off() -> None:
     assert done.stdout.strip() == "[]"
 
 
-def test_missing_packages_are_told_by_the_name_of_what_brings_them() -> None:
+def test_missing_packages_are_reported_with_the_extra_that_has_them() -> None:
     asked = (
         "import sys; sys.modules['opentelemetry'] = None\n"
         "from worker.bootstrap import open_tracing\n"
@@ -126,7 +126,7 @@ def test_missing_packages_are_told_by_the_name_of_what_brings_them() -> None:
     assert "OTEL_EXPORTER_OTLP_ENDPOINT: needs the extra `tracing`" in done.stderr
 
 
-def test_while_off_what_came_is_handed_on_and_nothing_is_told() -> None:
+def test_without_a_collector_headers_are_passed_on_and_nothing_is_recorded() -> None:
     came = {"traceparent": "whatever", "baggage": "tenant=blue"}
     with NO_TRACING.span("process", "consumer", parent=came, attributes={}) as span:
         span.set_attributes({"code": "x"})

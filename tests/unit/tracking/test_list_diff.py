@@ -1,4 +1,4 @@
-"""Who is missed while a list is read, and when."""
+"""Which recordings count as absent while a list is read, and when."""
 
 import asyncio
 from collections.abc import Callable
@@ -47,27 +47,29 @@ def listed(count: int, cap: int = 10) -> tuple[ListApi, AbsenceDetector]:
     return api, roll
 
 
-def test_who_is_gone_is_missed_one_page_after_the_one_where_it_should_have_been() -> None:
+def test_an_absence_is_noticed_one_page_after_its_place() -> None:
     api, roll = listed(100)
     api.live.remove(75)
     assert read(api, roll, guess=10) == [*[set()] * 3, {75}, *[set()] * 6]
 
 
-def test_who_goes_while_the_list_is_read_is_missed_if_its_turn_is_still_to_come() -> None:
+def test_a_recording_that_ends_during_the_reading_is_noticed_if_its_place_is_still_to_come() -> (
+    None
+):
     api, roll = listed(100)
     api.change = ending(api, 3, 25, 95)
     assert read(api, roll, guess=10)[-3:] == [set(), {25}, set()]
     assert read(api, roll, guess=10)[1] == {95}
 
 
-def test_many_who_are_gone_at_once_are_all_missed() -> None:
+def test_many_absences_are_all_noticed() -> None:
     api, roll = listed(200)
     api.live = [one for one in api.live if one % 3]
     missed = set().union(*read(api, roll, guess=20))
     assert missed == {one for one in range(16, 200) if one % 3 == 0}
 
 
-def test_of_the_first_reading_nobody_knows_the_order() -> None:
+def test_the_first_reading_notices_no_absence() -> None:
     api, roll = ListApi(list(range(30))), AbsenceDetector()
     api.cap = 10
     assert read(api, roll, guess=3) == [set()] * 3
@@ -75,7 +77,7 @@ def test_of_the_first_reading_nobody_knows_the_order() -> None:
     assert not roll.is_accounted_for("r30")
 
 
-def test_a_reading_that_broke_off_leaves_the_order_as_it_was() -> None:
+def test_an_incomplete_reading_does_not_change_the_order() -> None:
     api, roll = listed(100)
     roll.begin()
     roll.add_page(["r99"])
@@ -90,7 +92,7 @@ def test_a_reading_that_broke_off_leaves_the_order_as_it_was() -> None:
     script=st.lists(st.tuples(st.integers(0, 9), st.integers(0, 3)), max_size=40),
     choice=st.randoms(use_true_random=False),
 )
-def test_nobody_is_missed_who_stays_on_the_list_whatever_ends_and_begins_meanwhile(
+def test_no_listed_recording_counts_as_absent_whatever_ends_and_begins_meanwhile(
     count: int, cap: int, script: list[tuple[int, int]], choice: Any
 ) -> None:
     live, roll = [f"r{one}" for one in range(count)], AbsenceDetector()
@@ -110,7 +112,7 @@ def test_nobody_is_missed_who_stays_on_the_list_whatever_ends_and_begins_meanwhi
 
 @settings(max_examples=100, deadline=None)
 @given(choice=st.randoms(use_true_random=False))
-def test_a_list_that_comes_in_another_order_each_time_has_few_missed(choice: Any) -> None:
+def test_a_list_without_an_order_has_few_false_absences(choice: Any) -> None:
     roll = AbsenceDetector()
     names = [f"r{one}" for one in range(200)]
     for _ in range(3):
@@ -123,7 +125,7 @@ def test_a_list_that_comes_in_another_order_each_time_has_few_missed(choice: Any
         assert len(missed) <= 40
 
 
-def test_two_who_changed_places_across_pages_are_not_missed_and_hide_nobody() -> None:
+def test_recordings_that_swap_places_across_pages_are_not_absent_and_hide_no_absence() -> None:
     _api, roll = listed(100)
     names = [f"r{one}" for one in range(100)]
     names[79], names[80] = names[80], names[79]
@@ -133,7 +135,7 @@ def test_two_who_changed_places_across_pages_are_not_missed_and_hide_nobody() ->
     assert [one for page in missed for one in page] == ["r85"]
 
 
-def test_once_somebody_comes_who_was_missed_nobody_else_is() -> None:
+def test_nothing_counts_as_absent_after_a_false_absence() -> None:
     _api, roll = listed(100)
     names = [f"r{one}" for one in range(100)]
     pages = [names[first : first + 10] for first in range(90, -1, -10)]

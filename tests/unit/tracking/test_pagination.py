@@ -1,4 +1,4 @@
-"""Reading a list that changes between two pages, from an API that may keep to no rule."""
+"""Reading a list that changes between pages, from an API that may break every rule."""
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
@@ -87,7 +87,7 @@ changes = st.lists(st.tuples(st.integers(0, 12), st.integers(0, 3)), max_size=12
     script=changes,
     choice=st.randoms(use_true_random=False),
 )
-def test_what_stays_live_is_seen_whatever_ends_and_begins_meanwhile(
+def test_every_recording_that_stays_live_is_listed_whatever_ends_and_begins_meanwhile(
     count: int, cap: int, guess: int, script: list[tuple[int, int]], choice: Any
 ) -> None:
     api = ListApi(list(range(count)))
@@ -115,7 +115,7 @@ def test_what_stays_live_is_seen_whatever_ends_and_begins_meanwhile(
     pages=st.booleans(),
     tells=st.sets(st.sampled_from(["total_count", "start_offset", "end_offset"])),
 )
-def test_a_list_that_stands_still_is_read_whole_however_it_is_numbered_and_sorted(
+def test_an_unchanging_list_is_read_completely_however_it_is_numbered_and_sorted(
     count: int, cap: int, guess: int, sorts: bool, pages: bool, tells: set[str]
 ) -> None:
     api = ListApi(list(range(count)))
@@ -134,7 +134,7 @@ def test_a_list_that_stands_still_is_read_whole_however_it_is_numbered_and_sorte
         max_size=6,
     )
 )
-def test_a_list_of_nonsense_comes_to_an_end(answers: list[tuple[list[int], int]]) -> None:
+def test_reading_a_nonsensical_list_ends(answers: list[tuple[list[int], int]]) -> None:
     asked = 0
 
     def nonsense(_request: httpx.Request) -> httpx.Response:
@@ -153,9 +153,7 @@ def test_a_list_of_nonsense_comes_to_an_end(answers: list[tuple[list[int], int]]
 
 
 @pytest.mark.parametrize(("count", "requests"), [(0, 1), (100, 1), (250, 3), (1000, 10)])
-def test_a_list_whose_length_is_known_costs_a_request_for_each_page(
-    count: int, requests: int
-) -> None:
+def test_a_list_of_known_length_costs_one_request_for_each_page(count: int, requests: int) -> None:
     api = ListApi(list(range(count)))
     read(api, guess=max(-(-count // 100), 1))
     assert len(api.asked) == requests
@@ -168,14 +166,14 @@ def test_pages_are_read_from_the_last_to_the_first() -> None:
 
 
 @pytest.mark.parametrize("sorts", [True, False], ids=["sorted", "newest first anyhow"])
-def test_the_newest_come_first_if_that_is_asked_for(sorts: bool) -> None:
+def test_the_newest_recordings_come_first_if_requested(sorts: bool) -> None:
     api = ListApi(list(range(250)))
     api.sorts = sorts
     found = asyncio.run(listed(PageIterator(api.client()).newest_first()))
     assert found == list(range(249, -1, -1))
 
 
-def test_the_newest_page_comes_first_from_an_api_that_only_lists_the_oldest_first() -> None:
+def test_the_newest_page_comes_first_although_the_api_lists_the_oldest_first() -> None:
     api = ListApi(list(range(250)))
 
     def ascending(request: httpx.Request) -> httpx.Response:

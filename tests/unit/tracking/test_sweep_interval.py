@@ -16,7 +16,7 @@ def test_a_long_list_is_swept_as_often_as_the_budget_allows(pages: int, interval
     assert swept.interval == interval
 
 
-def test_sweeps_grow_rarer_while_webhooks_tell_everything_up_to_the_audit() -> None:
+def test_the_interval_grows_to_the_audit_interval_while_webhooks_report_everything() -> None:
     swept = pace()
     intervals = []
     for _ in range(6):
@@ -25,7 +25,7 @@ def test_sweeps_grow_rarer_while_webhooks_tell_everything_up_to_the_audit() -> N
     assert intervals == [20, 40, 80, 120, 120, 120]
 
 
-def test_a_change_that_no_webhook_told_brings_the_sweeps_back_at_once() -> None:
+def test_a_change_without_a_webhook_resets_the_interval() -> None:
     swept = pace()
     for _ in range(5):
         swept.record_sweep(1, any_webhook=True)
@@ -33,20 +33,20 @@ def test_a_change_that_no_webhook_told_brings_the_sweeps_back_at_once() -> None:
     assert swept.interval == 10
 
 
-def test_while_no_webhook_tells_anything_sweeps_are_not_put_off() -> None:
+def test_the_interval_does_not_grow_without_webhooks() -> None:
     swept = pace()
     swept.record_sweep(1, any_webhook=True)
     swept.record_sweep(1, any_webhook=False)
     assert swept.interval == 10
 
 
-def test_an_audit_is_never_more_often_than_the_budget_allows() -> None:
+def test_the_audit_interval_is_never_shorter_than_the_budget_allows() -> None:
     swept = pace(rate=0.5)
     swept.record_sweep(100, any_webhook=True)
     assert swept.interval == 200
 
 
-def test_what_is_wanted_soon_waits_for_the_budget_only() -> None:
+def test_a_requested_sweep_waits_only_for_the_budget() -> None:
     swept = pace()
     swept.record_sweep(4, any_webhook=False)
     assert (swept.least, swept.interval) == (2, 10)

@@ -3,7 +3,7 @@
 from typing import Any, Final
 
 from recording_schemas.asyncapi import document
-from worker.broker.admin.dead_letter_queue import REPLAYED_AT, REPLAYS
+from worker.broker.admin.dead_letter import REPLAYED_AT, REPLAYS
 from worker.broker.admin.dead_letter_reason import FIRST_SEEN_BEFORE_REPLAY
 from worker.broker.headers import headers_for_copy
 from worker.broker.messages import Delivery

@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from datetime import datetime, timedelta
 from typing import Any
 
 import aio_pika
@@ -28,12 +29,16 @@ class BrokerQueues:
         self.channel = channel
         self.unconfirmed = unconfirmed
         self.prefix = prefix
+        self._buried = 0
 
     async def bury(self, body: bytes, *, key: str = "sync_recording", **given: Any) -> None:
-        """Put a letter where a worker puts it, in its manner."""
+        """Publish a dead letter as a worker does, each one a second later than the last."""
+        self._buried += 1
+        last_seen = datetime.fromisoformat(FIRST_SEEN) + timedelta(seconds=self._buried)
         headers = {
             "x-attempts": 1,
             "x-first-seen": FIRST_SEEN,
+            "x-last-seen": last_seen.isoformat(),
             "x-original-routing-key": key,
             "x-reason-code": "invalid_field",
             "x-reason": "field `recording_id`: must be a UUID",
@@ -44,7 +49,7 @@ class BrokerQueues:
         await exchange.publish(message, key)
 
     async def limit_deliveries_of_letters(self, limit: int) -> None:
-        """Have a dead-letter queue that puts what is given back before all others."""
+        """Declare a dead-letter queue that returns letters to its front, not to its end."""
         name = f"{self.prefix}.commands.dead"
         await self.channel.queue_delete(name)
         queue = await self.channel.declare_queue(
@@ -90,17 +95,18 @@ class BrokerQueues:
         return taken
 
     async def dead(self) -> list[str]:
-        """The ids of the letters, in their order; takes them away.
+        """Take all letters out of the queue, and return their ids, oldest first.
 
-        They are not counted first: a broker that is too busy to count a queue says that it is
-        empty.
+        They are not counted first, because a broker that is too busy to count a queue reports that
+        it is empty.
         """
-        found = []
+        found: list[tuple[str, str]] = []
         queue = await self.channel.get_queue(f"{self.prefix}.commands.dead")
         while (taken := await queue.get(timeout=10, fail=False)) is not None:
             await taken.ack()
-            found.append(str(msgspec.json.decode(taken.body)["id"]))
-        return found
+            command_id = str(msgspec.json.decode(taken.body)["id"])
+            found.append((str(taken.headers.get("x-last-seen")), command_id))
+        return [command_id for _, command_id in sorted(found)]
 
 
 @asynccontextmanager

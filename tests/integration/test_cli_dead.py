@@ -133,7 +133,7 @@ async def test_the_table_has_one_line_for_each_letter(
 
 async def test_filters_select_the_listed_letters(cli: CommandLine, broker: BrokerQueues) -> None:
     await broker.bury_commands("plain")
-    await broker.bury(sync("old"), headers={"x-first-seen": "2024-01-01T00:00:00Z"})
+    await broker.bury(sync("old"), headers={"x-last-seen": "2024-01-01T00:00:00Z"})
     await broker.bury(b"{", message_id="garbled", headers={"x-reason-code": "not_json"})
 
     by_reason = await cli("dead", "list", "--reason", "not_json", "--type", "unknown")

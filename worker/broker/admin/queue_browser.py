@@ -1,12 +1,10 @@
-"""Looking through a queue, which AMQP knows no way to do: take, hold, give back in order.
+"""Takes the messages that wait in a queue, and returns them.
 
-A quorum queue without a delivery limit puts what is given back behind all others, one with a limit
-in front of all that never were. Where everything is taken first and then given back in order, both
-come to the order of before.
+AMQP has no call that reads a queue without taking from it. The broker returns messages in an order
+of its own, so callers sort what they take: see docs/adr/0023.
 """
 
 import asyncio
-from collections import deque
 from typing import Final
 
 from aio_pika.abc import AbstractQueue
@@ -15,118 +13,98 @@ from worker.broker.aiormq.raw_channel import RawChannel, RawMessage
 from worker.broker.connection import broker_call
 from worker.broker.topology import RPC_TIMEOUT_SECONDS
 
-AT_ONCE: Final = 15
-"""Messages taken, and therefore acknowledged, or given back between two waits for the queue. A
-channel has at most 32 requests to a quorum queue under way. What is above waits, is mixed up, and
-is forgotten when the channel closes."""
+CHUNK: Final = 500
+"""How many messages each consumer takes."""
 
-MOST_HELD: Final = 100_000
-"""Messages that are held for the sake of the order; in a longer queue it is not kept."""
+MAX_HELD_MESSAGES: Final = 100_000
+MAX_HELD_BYTES: Final = 256 * 2**20
+"""No further chunk is taken above one of these limits. They bound the memory of the tool."""
 
-SILENCE_SECONDS: Final = 2.0
-RETURN_SECONDS: Final = 2.0
+MAX_PENDING_ACKS: Final = 15
+"""A channel has at most 32 requests to a quorum queue under way. Acknowledgements above that wait,
+and are lost when the channel closes."""
+
+ARRIVAL_TIMEOUT_SECONDS: Final = 2.0
+RETURN_TIMEOUT_SECONDS: Final = 2.0
 
 
 class QueueBrowser:
-    """What waits in a queue, taken by nobody else before it is given back or acknowledged.
+    """Holds the messages of a queue, so that nobody else gets them until `close`.
 
-    The broker gives back by itself what is held when the channel closes, in an order of its own.
-    Errors are those of the library, see `BROKER_TROUBLE`.
+    If the connection is lost, the broker returns them by itself. Methods raise one of
+    `BROKER_ERRORS`.
     """
 
     def __init__(self, queue: AbstractQueue, channel: RawChannel) -> None:
         self._queue = queue
         self._channel = channel
-        self._arrived: deque[RawMessage] = deque()
-        self._tags: set[int] = set()
-        self._read = 0
-        self._taken = 0
-        counted = queue.declaration_result.message_count
-        self._waiting: int = counted or 0
+        self._held: set[int] = set()
+        self._pending_acks = 0
 
-    @property
-    def unread(self) -> int:
-        """How many of those that waited at the start `next` has not returned."""
-        return self._waiting - self._read
-
-    async def next(self) -> RawMessage | None:
-        """The next one from the head of the queue; None after those that waited at the start."""
-        if not self._arrived:
-            await self._take_more()
-        if not self._arrived:
-            return None
-        self._read += 1
-        return self._arrived.popleft()
+    async def take_all(self) -> list[RawMessage]:
+        """Take the messages that wait now, in the queue's order, up to the limits above."""
+        messages: list[RawMessage] = []
+        held_bytes = 0
+        waiting = min(await self._count(), MAX_HELD_MESSAGES)
+        while len(messages) < waiting and held_bytes < MAX_HELD_BYTES:
+            chunk = await self._take(min(CHUNK, waiting - len(messages)))
+            if not chunk:  # another consumer has taken the rest
+                break
+            messages += chunk
+            held_bytes += sum(len(message.body) for message in chunk)
+        self._held.update(map(tag_of, messages))
+        return messages
 
     async def acknowledge(self, tag: int) -> None:
-        """Take one out of the queue for good."""
-        self._tags.remove(tag)
+        """Remove a held message from the queue for good."""
         await broker_call(self._channel.basic_ack(tag))
+        self._held.remove(tag)
+        self._pending_acks += 1
+        if self._pending_acks == MAX_PENDING_ACKS:
+            await self._sync()
 
-    async def give_back(self) -> None:
-        """Put back what is held, and return when the queue has it, and every acknowledgement."""
-        if self._tags:
-            self._arrived.clear()
-            while len(self._tags) < MOST_HELD and await self._take_more():
-                self._arrived.clear()
-        else:
-            # To begin consuming waits for the queue: it has seen all that was sent before.
-            await self._take(min(1, await self._count()))
-        waiting, patient = await self._count(), True
-        tags = sorted(self._tags)
-        for start in range(0, len(tags), AT_ONCE):
-            returned = tags[start : start + AT_ONCE]
-            # One by one: nothing says in which order the broker returns several at once.
-            for tag in returned:
-                await broker_call(self._channel.basic_nack(tag, requeue=True))
-            waiting += len(returned)
-            patient = patient and await self._sees(waiting)
-        self._tags.clear()
+    async def close(self) -> None:
+        """Return the held messages. Wait until the queue has them and every acknowledgement."""
+        await self._sync()
+        if self._held:
+            expected = await self._count() + len(self._held)
+            await broker_call(self._channel.basic_nack(max(self._held), multiple=True))
+            await self._wait_for_count(expected)
+            self._held.clear()
 
-    async def _take_more(self) -> bool:
-        """Take some of those that waited at the start; False when there are no more."""
-        wanted = min(AT_ONCE, self._waiting - self._taken)
-        if wanted <= 0:
-            return False
-        if not await self._take(wanted):
-            self._waiting = self._taken
-        return bool(self._arrived)
+    async def _sync(self) -> None:
+        """Wait until the queue has seen every acknowledgement: it must, to start a consumer."""
+        if self._pending_acks:
+            await self._take(0)
+            self._pending_acks = 0
 
-    async def _take(self, wanted: int) -> bool:
-        """Take and hold so many; False when others have left fewer."""
-        coming: asyncio.Queue[RawMessage] = asyncio.Queue()
-        # Held messages do not count: the prefetch is that of the consumer that begins now.
-        await broker_call(
-            self._channel.basic_qos(prefetch_count=max(1, wanted), timeout=RPC_TIMEOUT_SECONDS)
+    async def _take(self, number: int) -> list[RawMessage]:
+        """Take this many messages. Returns fewer if no further one arrives in time."""
+        arrived: asyncio.Queue[RawMessage] = asyncio.Queue()
+        # A prefetch counts the messages of one consumer, so what is held already does not matter.
+        qos = self._channel.basic_qos(prefetch_count=max(1, number), timeout=RPC_TIMEOUT_SECONDS)
+        await broker_call(qos)
+        consuming = self._channel.basic_consume(
+            self._queue.name, arrived.put, timeout=RPC_TIMEOUT_SECONDS
         )
-        consuming = await broker_call(
-            self._channel.basic_consume(self._queue.name, coming.put, timeout=RPC_TIMEOUT_SECONDS)
-        )
-        complete = True
+        consumer_tag = str((await broker_call(consuming)).consumer_tag)
+        messages: list[RawMessage] = []
         try:
-            for _ in range(wanted):
-                async with asyncio.timeout(SILENCE_SECONDS):
-                    self._hold(await coming.get())
+            for _ in range(number):
+                async with asyncio.timeout(ARRIVAL_TIMEOUT_SECONDS):
+                    messages.append(await arrived.get())
         except TimeoutError:
-            complete = False
-        await broker_call(
-            self._channel.basic_cancel(str(consuming.consumer_tag), timeout=RPC_TIMEOUT_SECONDS)
-        )
-        return complete
+            pass
+        await broker_call(self._channel.basic_cancel(consumer_tag, timeout=RPC_TIMEOUT_SECONDS))
+        return messages
 
-    def _hold(self, message: RawMessage) -> None:
-        self._taken += 1
-        self._tags.add(tag_of(message))
-        self._arrived.append(message)
-
-    async def _sees(self, waiting: int) -> bool:
-        """Return when so many wait in the queue; False after a while: others have taken some."""
+    async def _wait_for_count(self, expected: int) -> None:
+        """Wait until the queue counts this many messages, unless another consumer takes some."""
         clock = asyncio.get_running_loop().time
-        deadline = clock() + RETURN_SECONDS
-        while await self._count() < waiting:
+        deadline = clock() + RETURN_TIMEOUT_SECONDS
+        while await self._count() < expected:
             if clock() > deadline:
-                return False
-        return True
+                return
 
     async def _count(self) -> int:
         declared = await broker_call(self._queue.declare(timeout=RPC_TIMEOUT_SECONDS))
@@ -134,7 +112,7 @@ class QueueBrowser:
 
 
 def tag_of(message: RawMessage) -> int:
-    """What a message that is held is acknowledged by."""
+    """The tag by which a held message is acknowledged."""
     tag = message.delivery_tag
-    assert tag is not None  # noqa: S101 - only answers that bring no message have none
+    assert tag is not None  # noqa: S101 - only answers without a message have none
     return tag

@@ -96,7 +96,7 @@ async def _selected(
     settings: "CommonSettings", queue: "DeadLetterQueue", selection: Selection, limit: int | None
 ) -> AsyncIterator[DecodedLetter]:
     count = 0
-    while count != limit and (letter := await queue.next()) is not None:
+    while count != limit and (letter := queue.next()) is not None:
         decoded = decode_letter(letter, settings.max_command_bytes)
         if selection.matches(decoded):
             count += 1

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Final, Self
 import msgspec
 
 if TYPE_CHECKING:
-    from worker.broker.admin.dead_letter_queue import DeadLetter
+    from worker.broker.admin.dead_letter import DeadLetter
 
 REPLAY_OF: Final = "x-replay-of"
 """The header with the former command id, on a letter that was replayed under a new one."""

@@ -5,7 +5,7 @@ from typing import Any
 
 import msgspec
 
-from worker.broker.admin.dead_letter_queue import DeadLetter
+from worker.broker.admin.dead_letter import DeadLetter
 from worker.broker.admin.dead_letter_reason import DeadLetterReason
 from worker.cli.dead.letter import DecodedLetter, decode_letter
 

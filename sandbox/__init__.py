@@ -1,5 +1,9 @@
-"""What stands in for the world on one machine: an emulated RealtimeKit API and its surroundings.
+"""An emulated RealtimeKit API and the services around it, so that all runs on one machine.
 
-The worker never imports this package, and it imports nothing of the worker: what both sides believe
-of the API is written down twice, so that one mistake cannot hide behind the other.
+The sandbox and the worker never import each other. What each assumes about the API is written
+down twice, so that a mistake in one is found by the other.
+
+`model` is the emulated world, and `api` serves it over HTTP. `services` starts RabbitMQ and
+PostgreSQL. `demo` records a meeting with all of them. `cli` is the command `recording-worker
+sandbox`. `waiting` has `eventually`, by which tests wait for a fact instead of for time.
 """

@@ -1,4 +1,4 @@
-"""Waiting for a fact instead of for time to pass."""
+"""Waits for a fact instead of for time to pass."""
 
 import asyncio
 import inspect
@@ -7,9 +7,12 @@ from typing import Protocol, TypeVar, overload
 
 T = TypeVar("T")
 
+MIN_PAUSE_SECONDS = 0.002
+MAX_PAUSE_SECONDS = 0.05
+
 
 class Eventually(Protocol):
-    """What `eventually` can be called with."""
+    """The signatures of `eventually`."""
 
     @overload
     async def __call__(
@@ -32,17 +35,17 @@ async def eventually(
 async def eventually(
     fact: Callable[[], object], *, seconds: float = 30.0, what: str | None = None
 ) -> object:
-    """The first true value of `fact()`, asked for again and again, at most for `seconds`.
+    """Evaluate `fact()` repeatedly until it is true, and return its value.
 
-    `fact` may be a coroutine function. An AssertionError in it counts as "not yet", so that a
-    fact may be written with asserts; any other exception is the caller's.
+    `fact` may be a coroutine function. An AssertionError in it counts as "not yet", so that a fact
+    may be written with asserts. Any other exception is raised at once.
 
     Raises:
-        AssertionError: saying `what` never came true, and how `fact` ended the last time.
+        AssertionError: after `seconds`. It names `what` was awaited, and the last value or error.
     """
     loop = asyncio.get_running_loop()
     deadline = loop.time() + seconds
-    pause = 0.002
+    pause = MIN_PAUSE_SECONDS
     while True:
         try:
             last = fact()
@@ -50,10 +53,10 @@ async def eventually(
                 last = await last
             if last:
                 return last
-        except AssertionError as not_yet:
-            last = not_yet
+        except AssertionError as error:
+            last = error
         if loop.time() > deadline:
             name = what or getattr(fact, "__name__", repr(fact))
             raise AssertionError(f"{name}: not within {seconds:g} s; last: {last!r}")
         await asyncio.sleep(pause)
-        pause = min(pause * 1.5, 0.05)
+        pause = min(pause * 1.5, MAX_PAUSE_SECONDS)

@@ -1,4 +1,4 @@
-"""Ways to have a service that this machine lacks: apt when we are root, else docker."""
+"""Installs what this machine lacks: with apt as root, else as a docker container."""
 
 import os
 import shutil
@@ -10,19 +10,19 @@ from pathlib import Path
 
 from sandbox.services.processes import Guard, LaunchError, print_progress, run
 
-POLICY = Path("/usr/sbin/policy-rc.d")
+POLICY_FILE = Path("/usr/sbin/policy-rc.d")
 
 
 def can_apt() -> bool:
-    """Whether packages can be installed here without asking anybody."""
+    """Whether this process may install Debian packages."""
     return hasattr(os, "geteuid") and os.geteuid() == 0 and shutil.which("apt-get") is not None
 
 
 def apt_install(*packages: str) -> None:
-    """Install Debian packages without letting them start their services.
+    """Install Debian packages, without starting their services.
 
     Raises:
-        LaunchError: with apt's own words.
+        LaunchError: with the output of apt.
     """
     environ = os.environ | {"DEBIAN_FRONTEND": "noninteractive"}
     with _no_service_starts():
@@ -35,34 +35,34 @@ def apt_install(*packages: str) -> None:
 
 
 def ensure_program(name: str, *, package: str) -> None:
-    """See to it that there is this program, installing its Debian package if need be.
+    """Make sure that a program is on PATH; install its Debian package if necessary.
 
     Raises:
-        LaunchError: when there is no way to have it; the text says what to do.
+        LaunchError: if that is impossible. The text says what to do.
     """
     if shutil.which(name) is None and can_apt():
-        print_progress(f"{name} is not installed here: installing {package} with apt …")
+        print_progress(f"{name} is not installed; installing {package} with apt …")
         apt_install(package)
     if shutil.which(name) is None:
-        raise LaunchError(f"There is no {name} here: install the package {package}.")
+        raise LaunchError(f"{name} is not installed. Install the package {package}.")
 
 
 @contextmanager
 def _no_service_starts() -> Iterator[None]:
-    """Debian asks this file before a package starts its service; 101 means no."""
-    if POLICY.exists():
+    """Debian runs this file before a package starts its service. Exit code 101 forbids it."""
+    if POLICY_FILE.exists():
         yield
         return
-    POLICY.write_text("#!/bin/sh\nexit 101\n")
-    POLICY.chmod(0o755)
+    POLICY_FILE.write_text("#!/bin/sh\nexit 101\n")
+    POLICY_FILE.chmod(0o755)
     try:
         yield
     finally:
-        POLICY.unlink(missing_ok=True)
+        POLICY_FILE.unlink(missing_ok=True)
 
 
 def can_docker() -> bool:
-    """Whether a docker daemon answers."""
+    """Whether a docker daemon is available."""
     if shutil.which("docker") is None:
         return False
     try:
@@ -73,16 +73,16 @@ def can_docker() -> bool:
 
 
 def docker_pull(image: str) -> None:
-    """Fetch an image unless it is here already; says so while it takes its time."""
+    """Pull an image, unless it is on this machine already."""
     try:
         run(["docker", "image", "inspect", image])
     except LaunchError:
-        print_progress(f"Fetching {image} with docker, this takes a minute …")
+        print_progress(f"pulling {image} with docker, which takes a minute …")
         run(["docker", "pull", "--quiet", image], seconds=900)
 
 
 class Container:
-    """A docker container that is removed when it is closed or when this process ends.
+    """A docker container. It is removed by `remove`, or when this process ends.
 
     `publish` maps loopback ports of this machine to ports of the container.
     """
@@ -97,7 +97,7 @@ class Container:
     ) -> None:
         self.name = f"recording-worker-{uuid.uuid4().hex[:12]}"
         self._guard = Guard('docker rm --force --volumes "$1"', self.name)
-        ports = [f"--publish=127.0.0.1:{ours}:{theirs}" for ours, theirs in publish.items()]
+        ports = [f"--publish=127.0.0.1:{local}:{inside}" for local, inside in publish.items()]
         variables = [f"--env={name}={value}" for name, value in (environ or {}).items()]
         options = ["--detach", f"--name={self.name}", *ports, *variables]
         try:
@@ -111,23 +111,23 @@ class Container:
         run(["docker", "start", self.name])
 
     def stop(self) -> None:
-        """Shut it down in order."""
+        """Shut it down cleanly."""
         run(["docker", "stop", "--time=30", self.name])
 
     def kill(self) -> None:
-        """End it at once."""
+        """Kill it."""
         run(["docker", "kill", self.name])
 
     def execute(self, *command: str) -> str:
-        """What a command inside it prints."""
+        """Run a command inside it. Returns its stdout."""
         return run(["docker", "exec", self.name, *command])
 
     def log_tail(self) -> str:
-        """The end of its output, for error messages."""
+        """The last lines of its output, for error messages."""
         return run(["docker", "logs", "--tail=40", self.name])
 
     def remove(self) -> None:
-        """Remove it and what it stored. May be called again."""
+        """Remove it with its data. May be called again."""
         subprocess.run(  # noqa: S603
             ["docker", "rm", "--force", "--volumes", self.name],  # noqa: S607
             capture_output=True,

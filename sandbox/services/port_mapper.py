@@ -1,4 +1,4 @@
-"""Erlang's port mapper (epmd), private to the nodes that are to find each other through it."""
+"""Erlang's port mapper (epmd), private to the nodes that find each other through it."""
 
 import shutil
 from collections.abc import Mapping
@@ -7,13 +7,13 @@ from pathlib import Path
 from sandbox.services.ports import free_ports, listens
 from sandbox.services.processes import LaunchError, OwnedProcess, wait_until
 
-START_SECONDS = 10.0
+START_TIMEOUT_SECONDS = 10.0
 
 
 class PortMapper:
-    """An epmd on a free loopback port. Nodes without one would leave a daemon behind.
+    """An epmd on a free loopback port. Without one, a node starts a daemon and leaves it running.
 
-    `environ` is what a node, or a tool that talks to nodes, needs in its environment to use it.
+    `environ` has the variables by which a node, or a tool that talks to nodes, uses it.
     """
 
     def __init__(self, directory: Path) -> None:
@@ -26,10 +26,10 @@ class PortMapper:
         self._process: OwnedProcess | None = None
 
     def start(self) -> None:
-        """Return when it listens; nothing happens when it runs already.
+        """Start it unless it runs, and return when it listens.
 
         Raises:
-            LaunchError: when there is no epmd, or it does not come up.
+            LaunchError: if epmd is not installed, or does not start.
         """
         if self._process is not None and self._process.running:
             return
@@ -41,11 +41,11 @@ class PortMapper:
         )
         wait_until(
             lambda: listens(self.port),
-            seconds=START_SECONDS,
+            seconds=START_TIMEOUT_SECONDS,
             otherwise=lambda: f"epmd does not listen on port {self.port}.",
         )
 
     def stop(self) -> None:
-        """End it; nodes that run forget nothing. May be called again."""
+        """Stop it. Running nodes keep their names and ports. May be called again."""
         if self._process is not None:
             self._process.kill()

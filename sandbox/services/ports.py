@@ -1,30 +1,33 @@
-"""Loopback TCP ports that no other process of this machine is given."""
+"""Free TCP ports on loopback, reserved for the process that asked for them."""
 
 import random
 import socket
 from typing import Final
 
-PORTS: Final = (15_000, 32_000)
+PORT_RANGE: Final = (15_000, 32_000)
+"""Below the range of outgoing connections, which could take a free port before the server does."""
 
 
 def free_ports(count: int) -> list[int]:
-    """`count` different TCP ports on loopback that nobody listens on.
+    """`count` different TCP ports on loopback on which nobody listens.
 
-    For as long as this process lives no other that asks here is given them, also before a server
-    has come up on one and between its end and its next start. They are from below the range that
-    outgoing connections are given theirs from: one of those could take such a port as well.
+    While this process lives, this function gives them to no other process. That also holds before a
+    server listens on the port, and between its end and its next start.
     """
     ports: list[int] = []
     while len(ports) < count:
-        port = random.randrange(*PORTS)
+        port = random.randrange(*PORT_RANGE)
         if _reserve(port):
             ports.append(port)
     return ports
 
 
 def _reserve(port: int) -> bool:
-    """Whether it is free and now ours: the UDP port of the same number, which nobody uses, says so
-    to everybody else. It is kept until this process ends."""
+    """Whether the port is free, and is now reserved for this process.
+
+    The reservation is the UDP port of the same number, which stays bound until this process ends.
+    Nobody else uses it.
+    """
     with socket.socket() as tcp, socket.socket(type=socket.SOCK_DGRAM) as udp:
         try:
             udp.bind(("127.0.0.1", port))
@@ -36,7 +39,7 @@ def _reserve(port: int) -> bool:
 
 
 def listens(port: int) -> bool:
-    """Whether somebody takes TCP connections on this loopback port."""
+    """Whether a server accepts TCP connections on this loopback port."""
     try:
         socket.create_connection(("127.0.0.1", port), timeout=1).close()
     except OSError:

@@ -1,8 +1,4 @@
-"""A PostgreSQL to play with: the one named by TEST_DATABASE_URL, else a private server here.
-
-A private server listens on a free loopback port, trusts whoever connects, and leaves neither
-processes nor files behind, however its owner ends.
-"""
+"""PostgreSQL as a service: the interface of all servers, and servers that are not ours."""
 
 import uuid
 from urllib.parse import urlsplit, urlunsplit
@@ -22,12 +18,12 @@ DOCKER_IMAGE = "postgres:17"
 
 
 class PostgreSQLServer(Service):
-    """A running server; `url` names its maintenance database."""
+    """A running server. `url` is that of its maintenance database."""
 
     url: str
 
     def new_database(self, template: str | None = None) -> str:
-        """The URL of a new database: empty, or a copy of the one whose URL is `template`.
+        """Create a database, empty or a copy of the database `template` (a URL). Returns its URL.
 
         Nobody may be connected to the template. Takes some tens of milliseconds.
         """
@@ -41,7 +37,7 @@ class PostgreSQLServer(Service):
         return urlunsplit(urlsplit(self.url)._replace(path=f"/{name}"))
 
     def drop_database(self, url: str) -> None:
-        """Remove a database, also while somebody is connected to it."""
+        """Drop a database, even if there are connections to it."""
         name = urlsplit(url).path.lstrip("/")
         self._execute(
             sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(sql.Identifier(name))
@@ -53,11 +49,11 @@ class PostgreSQLServer(Service):
 
 
 class ExternalServer(ExternalService, PostgreSQLServer):
-    """Somebody else's server: databases can be made on it."""
+    """A server that we did not start. Databases can be created on it."""
 
-    not_ours = (
-        "The server that TEST_DATABASE_URL names is not ours to manage: unset it, or ask for "
-        "a private one with launch_postgresql(private=True)."
+    unmanaged_message = (
+        "The server of TEST_DATABASE_URL must not be stopped. Unset it, or launch a private "
+        "server by launch_postgresql(private=True)."
     )
 
     def __init__(self, url: str) -> None:
@@ -80,7 +76,7 @@ class DockerServer(ContainedService, PostgreSQLServer):
 
 
 def answers_queries(url: str) -> bool:
-    """Whether the server is up and through with its recovery."""
+    """Whether the server runs and has finished its recovery."""
     try:
         psycopg.connect(url, connect_timeout=2).close()
     except psycopg.OperationalError:

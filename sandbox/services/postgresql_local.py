@@ -1,7 +1,7 @@
 """A private PostgreSQL server on this machine.
 
-It listens on a free loopback port, trusts whoever connects, and leaves neither processes nor files
-behind, however its owner ends.
+It listens on a free loopback port and needs no password. When its owner ends, in whatever way, it
+leaves neither processes nor files behind.
 """
 
 import os
@@ -12,13 +12,13 @@ from pathlib import Path
 from sandbox.services.ports import free_ports
 from sandbox.services.postgresql import PostgreSQLServer, answers_queries
 from sandbox.services.processes import LaunchError, OwnedDirectory, OwnedProcess, run, wait_until
-from sandbox.services.service import BOOT_SECONDS, STOP_SECONDS
+from sandbox.services.service import BOOT_TIMEOUT_SECONDS, STOP_TIMEOUT_SECONDS
 
-START_SECONDS = 10.0
+START_TIMEOUT_SECONDS = 10.0
 
 
 class LocalServer(PostgreSQLServer):
-    """A server of this machine's PostgreSQL, run by an ordinary user even when we are root."""
+    """A server of the installed PostgreSQL. As root we run it as another user."""
 
     def __init__(self, programs: Path, *, durable: bool) -> None:
         self._programs = programs
@@ -44,17 +44,17 @@ class LocalServer(PostgreSQLServer):
         run([initdb, "--no-sync", *settings, data], environ=self._environ, user=self._user)
 
     def start(self) -> None:
-        """Return when it answers queries; a fraction of a second."""
+        """Start it unless it runs, and return when it answers queries: a fraction of a second."""
         if self._server is not None and self._server.running:
             return
-        # After a kill the first attempts may fail: the old server's children end in their own time.
+        # After a kill the first attempts may fail, because the old server's children still end.
         wait_until(
-            self._boots,
-            seconds=START_SECONDS,
-            otherwise=lambda: f"PostgreSQL ends while starting:\n{self._last_words()}",
+            self._try_start,
+            seconds=START_TIMEOUT_SECONDS,
+            otherwise=lambda: f"PostgreSQL ends while starting:\n{self._log_tail()}",
         )
 
-    def _boots(self) -> bool:
+    def _try_start(self) -> bool:
         settings = {
             "listen_addresses": "127.0.0.1",
             "port": str(self._port),
@@ -69,45 +69,45 @@ class LocalServer(PostgreSQLServer):
             environ=self._environ,
             log=self.directory / "server.log",
             user=self._user,
-            if_left=signal.SIGQUIT,
+            orphan_signal=signal.SIGQUIT,
         )
         wait_until(
             lambda: not server.running or answers_queries(self.url),
-            seconds=BOOT_SECONDS,
-            otherwise=lambda: f"PostgreSQL did not start:\n{self._last_words()}",
+            seconds=BOOT_TIMEOUT_SECONDS,
+            otherwise=lambda: f"PostgreSQL did not start:\n{self._log_tail()}",
         )
         if server.running:
             return True
         server.kill()
         return False
 
-    def _last_words(self) -> str:
+    def _log_tail(self) -> str:
         return self._server.log_tail() if self._server is not None else ""
 
     def stop(self) -> None:
-        """Shut it down in order, cutting whoever is connected."""
+        """Shut it down cleanly. Clients are disconnected."""
         if self._server is not None:
-            self._server.end(signal.SIGINT, seconds=STOP_SECONDS)
+            self._server.end(signal.SIGINT, seconds=STOP_TIMEOUT_SECONDS)
 
     def kill(self) -> None:
-        """End it at once, as a crash would; its children notice and end too."""
+        """Kill it, as a crash would. Its children notice that and end too."""
         if self._server is not None:
             self._server.kill()
 
     def close(self) -> None:
-        """End it for good and remove what it stored. May be called again."""
+        """Stop it for good and delete its data. May be called again."""
         if self._server is not None:
-            # At once but not SIGKILL, which would leave its shared memory behind.
-            self._server.end(signal.SIGQUIT, seconds=STOP_SECONDS)
+            # Not SIGKILL, which would leave its shared memory behind.
+            self._server.end(signal.SIGQUIT, seconds=STOP_TIMEOUT_SECONDS)
         self._owned.remove()
 
 
 def _ordinary_user() -> str | None:
-    """Whom to run the server as: it refuses to run as root. None for ourselves."""
+    """The user to run the server as, because it refuses to run as root. None: our own user."""
     if os.geteuid() != 0:
         return None
-    known = {entry.pw_name for entry in pwd.getpwall()}
+    users = {entry.pw_name for entry in pwd.getpwall()}
     for name in ("postgres", "nobody"):
-        if name in known:
+        if name in users:
             return name
     raise LaunchError("PostgreSQL does not run as root, and there is no user postgres or nobody.")

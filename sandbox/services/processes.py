@@ -1,4 +1,4 @@
-"""Processes that stand in for services, and that never outlive whoever started them."""
+"""Child processes and directories that never outlive the process that made them."""
 
 import os
 import pwd
@@ -14,19 +14,19 @@ from pathlib import Path
 
 
 class LaunchError(Exception):
-    """A service could not be had; the text says what to do about it."""
+    """A service could not be started. The text says what to do."""
 
 
 def print_progress(text: str) -> None:
-    """Tell whoever waits what takes so long, on stderr."""
+    """Print on stderr what takes so long."""
     print(text, file=sys.stderr, flush=True)
 
 
 def wait_until(fact: Callable[[], bool], *, seconds: float, otherwise: Callable[[], str]) -> None:
-    """Return as soon as `fact()` holds.
+    """Return as soon as `fact()` is true. Blocks.
 
     Raises:
-        LaunchError: with `otherwise()` as its text when `seconds` have passed.
+        LaunchError: after `seconds`, with the text `otherwise()`.
     """
     deadline = time.monotonic() + seconds
     while not fact():
@@ -36,10 +36,10 @@ def wait_until(fact: Callable[[], bool], *, seconds: float, otherwise: Callable[
 
 
 class Guard:
-    """Runs a line of shell when this process has gone, however it went, unless released first.
+    """Runs a line of shell when this process ends, also by SIGKILL, unless it is released before.
 
-    A pipe tells: its writing end closes with this process, also after SIGKILL. Unlike a
-    parent-death signal it does not fire when merely the thread that started it ends.
+    It waits for the end of a pipe whose writing end closes with this process. Unlike a parent-death
+    signal, it does not run when only the thread that started it ends.
     """
 
     def __init__(self, line: str, *arguments: str) -> None:
@@ -54,7 +54,7 @@ class Guard:
         )
 
     def release(self) -> None:
-        """Never run the line. May be called again."""
+        """Do not run the line. May be called again."""
         self._process.kill()
         self._process.wait()
         if self._process.stdin is not None:
@@ -62,25 +62,26 @@ class Guard:
 
 
 class OwnedDirectory:
-    """A new temporary directory that goes when it is removed or when this process ends."""
+    """A new temporary directory. It is deleted by `remove`, or when this process ends."""
 
     def __init__(self, prefix: str, *, owner: str | None = None) -> None:
         self.path = Path(tempfile.mkdtemp(prefix=prefix))
-        # What still writes into it is killed by guards of its own at the same moment.
+        # Processes that still write into it are killed at the same time by their own guards.
         self._guard = Guard('sleep 1; rm -rf -- "$1"', str(self.path))
         if owner is not None:
             shutil.chown(self.path, owner)
 
     def remove(self) -> None:
-        """Delete it with all it holds. May be called again."""
+        """Delete it with its content. May be called again."""
         shutil.rmtree(self.path, ignore_errors=True)
         self._guard.release()
 
 
 class OwnedProcess:
-    """A child in a process group of its own, which gets `if_left` when this process ends.
+    """A child process in a process group of its own.
 
-    Output goes to the end of the file `log`. `user` is a name to run as, or None.
+    If this process ends first, the group gets `orphan_signal`. Output is appended to `log`. `user`
+    is the name of the user to run as, or None.
     """
 
     def __init__(
@@ -90,10 +91,10 @@ class OwnedProcess:
         environ: Mapping[str, str],
         log: Path,
         user: str | None = None,
-        if_left: signal.Signals = signal.SIGKILL,
+        orphan_signal: signal.Signals = signal.SIGKILL,
     ) -> None:
         self._log = log
-        self._over = False
+        self._is_killed = False
         with log.open("ab") as output:
             self._process = subprocess.Popen(  # noqa: S603
                 command,
@@ -107,16 +108,16 @@ class OwnedProcess:
                 extra_groups=None if user is None else [],
                 start_new_session=True,
             )
-        self._guard = Guard(f'kill -s {if_left.name[3:]} -- "-$1"', str(self._process.pid))
+        self._guard = Guard(f'kill -s {orphan_signal.name[3:]} -- "-$1"', str(self._process.pid))
 
     @property
     def pid(self) -> int:
-        """Its process id, which is its group's as well."""
+        """Its process id, which is also the id of its process group."""
         return self._process.pid
 
     @property
     def exit_code(self) -> int | None:
-        """How it ended, minus the signal's number if one killed it; None while it runs."""
+        """Its exit code; minus the signal's number if it was killed; None while it runs."""
         return self._process.poll()
 
     @property
@@ -124,13 +125,13 @@ class OwnedProcess:
         """Whether it has not ended yet."""
         return self.exit_code is None
 
-    def end(self, how: signal.Signals, *, seconds: float) -> None:
-        """Ask it to end by the signal `how`.
+    def end(self, number: signal.Signals, *, seconds: float) -> None:
+        """Send it a signal, and wait for its end.
 
-        What is left of its group when it has ended, or after `seconds`, is killed.
+        The rest of its group is killed when it has ended. After `seconds` it is killed too.
         """
         if self.running:
-            self._process.send_signal(how)
+            self._process.send_signal(number)
             try:
                 self._process.wait(seconds)
             except subprocess.TimeoutExpired:
@@ -138,17 +139,17 @@ class OwnedProcess:
         self.kill()
 
     def kill(self) -> None:
-        """End it and its group at once, as a crash would. May be called again."""
-        if self._over:
+        """Kill it and its group, as a crash would. May be called again."""
+        if self._is_killed:
             return
-        self._over = True
-        with suppress(ProcessLookupError):  # nothing is left, neither of it nor of its children
+        self._is_killed = True
+        with suppress(ProcessLookupError):  # neither it nor a child of it is left
             os.killpg(self._process.pid, signal.SIGKILL)
         self._process.wait()
         self._guard.release()
 
     def log_tail(self) -> str:
-        """The end of its output, for error messages."""
+        """The last characters of its output, for error messages."""
         return self._log.read_text(errors="replace")[-2_000:]
 
 
@@ -163,13 +164,13 @@ def run(
     seconds: float = 60,
     user: str | None = None,
 ) -> str:
-    """What `command` prints.
+    """Run a command. Returns its stdout.
 
     Raises:
-        LaunchError: when it fails or takes longer than `seconds`; the text has its output.
+        LaunchError: if it fails or takes longer than `seconds`. The text has its output.
     """
     try:
-        done = subprocess.run(  # noqa: S603
+        result = subprocess.run(  # noqa: S603
             command,
             env=environ,
             stdin=subprocess.DEVNULL,
@@ -182,10 +183,10 @@ def run(
             extra_groups=None if user is None else [],
             check=False,
         )
-    except subprocess.TimeoutExpired as late:
-        raise LaunchError(f"{' '.join(command)} took longer than {seconds:g} s") from late
-    if done.returncode:
+    except subprocess.TimeoutExpired as error:
+        raise LaunchError(f"{' '.join(command)} took longer than {seconds:g} s") from error
+    if result.returncode:
         raise LaunchError(
-            f"{' '.join(command)} exited with {done.returncode}:\n{done.stdout}{done.stderr}"
+            f"{' '.join(command)} exited with {result.returncode}:\n{result.stdout}{result.stderr}"
         )
-    return done.stdout
+    return result.stdout

@@ -1,8 +1,4 @@
-"""A RabbitMQ to play with: the one named by AMQP_URL, else a private node on this machine.
-
-A private node listens on free loopback ports, keeps everything in one directory, has a port
-mapper of its own, and leaves neither processes nor files behind, however its owner ends.
-"""
+"""RabbitMQ as a service: the interface of all nodes, and nodes that are not processes of ours."""
 
 import socket
 from abc import abstractmethod
@@ -21,26 +17,26 @@ DOCKER_IMAGE = "rabbitmq:4"
 
 
 class RabbitMQNode(Service):
-    """A running broker, on the loopback port `port`."""
+    """A running broker that listens on `port`."""
 
     amqp_url: str
     port: int
 
     @abstractmethod
     def ctl(self, *arguments: str) -> str:
-        """What `rabbitmqctl` prints for these arguments; takes about half a second."""
+        """Run `rabbitmqctl`. Returns its stdout. Takes about half a second."""
 
     def set_memory_alarm(self, on: bool) -> None:
-        """Raise the memory alarm, which blocks every connection that publishes, or clear it."""
+        """Raise or clear the memory alarm. While it is on, publishing connections are blocked."""
         self.ctl("set_vm_memory_high_watermark", "0.000001" if on else "0.4")
 
 
 class ExternalNode(ExternalService, RabbitMQNode):
-    """Somebody else's broker."""
+    """A broker that we did not start."""
 
-    not_ours = (
-        "The broker that AMQP_URL names is not ours to manage: unset AMQP_URL, or ask for "
-        "a private one with launch_rabbitmq(private=True)."
+    unmanaged_message = (
+        "The broker of AMQP_URL must not be stopped. Unset AMQP_URL, or launch a private broker "
+        "by launch_rabbitmq(private=True)."
     )
 
     def __init__(self, amqp_url: str) -> None:
@@ -48,8 +44,8 @@ class ExternalNode(ExternalService, RabbitMQNode):
         self.port = urlsplit(amqp_url).port or 5672
 
     def ctl(self, *arguments: str) -> str:
-        """Refused."""
-        raise LaunchError(self.not_ours)
+        """Raises LaunchError."""
+        raise LaunchError(self.unmanaged_message)
 
 
 class DockerNode(ContainedService, RabbitMQNode):
@@ -62,12 +58,12 @@ class DockerNode(ContainedService, RabbitMQNode):
         super().__init__("RabbitMQ", container, lambda: speaks_amqp(self.port))
 
     def ctl(self, *arguments: str) -> str:
-        """What `rabbitmqctl` prints for these arguments."""
+        """Run `rabbitmqctl` in the container. Returns its stdout."""
         return self._container.execute("rabbitmqctl", "--quiet", *arguments)
 
 
 def speaks_amqp(port: int) -> bool:
-    """Whether a broker answers the AMQP 0-9-1 greeting; a port mapping alone does not."""
+    """Whether a broker answers the AMQP 0-9-1 greeting. A port mapping of docker does not."""
     try:
         with socket.create_connection(("127.0.0.1", port), timeout=1) as connection:
             connection.settimeout(2)

@@ -1,4 +1,4 @@
-"""Several private RabbitMQ nodes on this machine that form one cluster, to lose some of them."""
+"""A cluster of private RabbitMQ nodes on this machine, for tests that lose some of them."""
 
 import secrets
 from collections.abc import Sequence
@@ -16,19 +16,19 @@ from sandbox.services.rabbitmq_local import ClusterMembership, LocalNode
 
 
 def launch_cluster(nodes: int = 3) -> "RabbitMQCluster":
-    """So many nodes that know each other, after a quarter of a minute.
+    """A running cluster of this number of nodes. Takes about 15 seconds.
 
     Raises:
-        LaunchError: when there is no RabbitMQ to be had; the text says what to do.
+        LaunchError: if RabbitMQ is not installed and cannot be. The text says what to do.
     """
     scripts = ensure_rabbitmq()
     if scripts is None:
-        raise LaunchError("A cluster takes RabbitMQ itself, not docker: install rabbitmq-server.")
+        raise LaunchError("A cluster needs RabbitMQ itself, not docker. Install rabbitmq-server.")
     return RabbitMQCluster(scripts, nodes)
 
 
 class QuorumQueue(msgspec.Struct, frozen=True):
-    """A replicated queue: the nodes that hold it, those of them that run, the one that leads."""
+    """A replicated queue: its leader, its members, and those members that are online."""
 
     name: str
     leader: str
@@ -37,10 +37,10 @@ class QuorumQueue(msgspec.Struct, frozen=True):
 
 
 class RabbitMQCluster:
-    """Its nodes by name, each to be stopped, killed and started on its own.
+    """Nodes by name. Each can be stopped, killed and started on its own.
 
-    A node keeps name, port and what is durable, and joins the others again when it starts. As a
-    context manager it is closed at the end. All methods block.
+    A node keeps its name, port and durable data, and joins the others again when it starts. As a
+    context manager the cluster is closed at the end. All methods block.
     """
 
     def __init__(self, scripts: Path, nodes: int) -> None:
@@ -68,20 +68,20 @@ class RabbitMQCluster:
         self.close()
 
     def _form(self) -> None:
-        """The first node has nobody to look for; the others find it, and join it at once."""
+        """Start the first node alone, then the others concurrently; they find it and join it."""
         self._write_cookie()
         self._mapper.start()
         first, *others = self._names
         self._launch(first, peers=())
-        with ThreadPoolExecutor(max_workers=max(1, len(others))) as together:
-            list(together.map(lambda name: self._launch(name, peers=self._names), others))
+        with ThreadPoolExecutor(max_workers=max(1, len(others))) as executor:
+            list(executor.map(lambda name: self._launch(name, peers=self._names), others))
 
     def _write_cookie(self) -> None:
         self._home.mkdir()
         cookie = self._home / ".erlang.cookie"
         cookie.touch(mode=0o600)
         cookie.write_text(secrets.token_hex(16))
-        cookie.chmod(0o400)  # Erlang refuses one that others may read
+        cookie.chmod(0o400)  # Erlang refuses a cookie that other users can read.
 
     def _launch(self, name: str, *, peers: Sequence[str]) -> None:
         membership = ClusterMembership(name=name, home=self._home, mapper=self._mapper, peers=peers)
@@ -90,14 +90,14 @@ class RabbitMQCluster:
 
     @property
     def running_nodes(self) -> list[LocalNode]:
-        """The nodes that run, in the order of their names."""
+        """The running nodes, in the order of their names."""
         return [self.nodes[name] for name in self._names if self.nodes[name].running]
 
     def queue(self, name: str) -> QuorumQueue:
-        """Who leads and who holds this queue, as a living node sees it; takes half a second.
+        """The queue as a running node reports it. Takes half a second.
 
         Raises:
-            LaunchError: when no node runs, or none has such a queue.
+            LaunchError: if no node runs, or there is no such queue.
         """
         columns = ("name", "leader", "members", "online")
         for node in self.running_nodes[:1]:
@@ -105,10 +105,10 @@ class RabbitMQCluster:
             for row in msgspec.json.decode(rows, type=list[QuorumQueue]):
                 if row.name == name:
                     return row
-        raise LaunchError(f"No node of the cluster knows a quorum queue {name}.")
+        raise LaunchError(f"The cluster has no quorum queue {name}.")
 
     def close(self) -> None:
-        """End every node for good and remove what they stored. May be called again."""
+        """Stop all nodes for good and delete their data. May be called again."""
         for node in self.nodes.values():
             node.kill()
         self._mapper.stop()

@@ -1,4 +1,4 @@
-"""A RabbitMQ to use: the one named by AMQP_URL, else a private node on this machine."""
+"""Launches RabbitMQ: uses the broker of AMQP_URL, or starts a private one."""
 
 import os
 import shutil
@@ -10,8 +10,8 @@ from sandbox.services.rabbitmq import DOCKER_IMAGE, DockerNode, ExternalNode, Ra
 from sandbox.services.rabbitmq_local import LocalNode
 from sandbox.services.service import find_or_install
 
-# Debian's wrappers on PATH change the user and the home; the scripts behind them do not.
-SCRIPT_PLACES = (
+# Debian's wrappers on PATH change the user and the home directory. These scripts do not.
+SCRIPT_DIRECTORIES = (
     "/usr/lib/rabbitmq/bin",
     "/usr/local/lib/rabbitmq/bin",
     "/opt/homebrew/opt/rabbitmq/sbin",
@@ -22,13 +22,13 @@ SCRIPT_PLACES = (
 def launch_rabbitmq(
     directory: Path | None = None, *, environ: Mapping[str, str] = os.environ, private: bool = False
 ) -> RabbitMQNode:
-    """The broker that AMQP_URL names, else a private one that is started now.
+    """The broker of AMQP_URL, or a private one that is started now.
 
-    `directory` keeps the node's files (by default a temporary one that is removed at the end).
-    `private` asks for one that can be stopped and killed, also when AMQP_URL is set.
+    `directory` has the node's files; by default it is a temporary one that is deleted at the end.
+    With `private` AMQP_URL is ignored, so that the broker can be stopped and killed.
 
     Raises:
-        LaunchError: when there is no way to have one; the text says what to do.
+        LaunchError: if that is impossible. The text says what to do.
     """
     if environ.get("AMQP_URL") and not private:
         return ExternalNode(environ["AMQP_URL"])
@@ -37,25 +37,25 @@ def launch_rabbitmq(
 
 
 def ensure_rabbitmq() -> Path | None:
-    """Where RabbitMQ's scripts lie, installed if need be; None when only docker has it.
+    """The directory of RabbitMQ's scripts, which are installed if necessary; None with docker.
 
     Raises:
-        LaunchError: when there is no way to have one; the text says what to do.
+        LaunchError: if that is impossible. The text says what to do.
     """
     return find_or_install(
         "RabbitMQ",
         find_scripts,
         lambda: apt_install("rabbitmq-server"),
         DOCKER_IMAGE,
-        otherwise="set AMQP_URL to a broker; install the package rabbitmq-server; run this as root "
-        "on Debian or Ubuntu, which installs it; or start docker.",
+        alternatives="set AMQP_URL to a broker; install the package rabbitmq-server; run this as "
+        "root on Debian or Ubuntu, which installs it; or start docker.",
     )
 
 
 def find_scripts() -> Path | None:
-    """Where `rabbitmq-server` and `rabbitmqctl` lie on this machine, or None."""
-    for place in map(Path, SCRIPT_PLACES):
-        if (place / "rabbitmq-server").exists():
-            return place
-    found = shutil.which("rabbitmq-server")
-    return Path(found).resolve().parent if found else None
+    """The directory of `rabbitmq-server` and `rabbitmqctl`, or None."""
+    for directory in map(Path, SCRIPT_DIRECTORIES):
+        if (directory / "rabbitmq-server").exists():
+            return directory
+    on_path = shutil.which("rabbitmq-server")
+    return Path(on_path).resolve().parent if on_path else None

@@ -1,7 +1,7 @@
 """A private RabbitMQ node on this machine.
 
-It listens on free loopback ports, keeps everything in one directory, has a port mapper of its own,
-and leaves neither processes nor files behind, however its owner ends.
+It listens on free loopback ports, keeps its files in one directory, and has a port mapper of its
+own. When its owner ends, in whatever way, it leaves neither processes nor files behind.
 """
 
 import os
@@ -16,16 +16,16 @@ from sandbox.services.ports import free_ports
 from sandbox.services.processes import LaunchError, OwnedDirectory, OwnedProcess, run, wait_until
 from sandbox.services.rabbitmq import RabbitMQNode, speaks_amqp
 from sandbox.services.rabbitmq_program import without_plugins
-from sandbox.services.service import BOOT_SECONDS, STOP_SECONDS
+from sandbox.services.service import BOOT_TIMEOUT_SECONDS, STOP_TIMEOUT_SECONDS
 
 NODE_NAME = "rabbit@localhost"
 
 
 class ClusterMembership(msgspec.Struct, frozen=True, kw_only=True):
-    """What makes a node one of several: its name, and what it shares with the others.
+    """A node's place in a cluster: its name, and what it shares with the other nodes.
 
-    `home` holds the cookie that all must have. `mapper` is started and stopped by whoever made
-    it. `peers` are the names of all, itself included, when it is to join those that run already.
+    `home` has the cookie that all nodes share. The maker of `mapper` starts and stops it. `peers`
+    are the names of all nodes, including this one, if it joins nodes that already run.
     """
 
     name: str
@@ -35,7 +35,7 @@ class ClusterMembership(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def discovery(self) -> str:
-        """The lines of its configuration that make it join the peers on its first start."""
+        """The lines of rabbitmq.conf by which it joins the peers at its first start."""
         backend = "cluster_formation.peer_discovery_backend = classic_config\n"
         nodes = (
             f"cluster_formation.classic_config.nodes.{number} = {name}\n"
@@ -45,10 +45,10 @@ class ClusterMembership(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class LocalNode(RabbitMQNode):
-    """A node of this machine's RabbitMQ.
+    """A node of the installed RabbitMQ.
 
-    Without a membership it has a port mapper, a cookie and a home of its own. `configuration` has
-    further lines for its rabbitmq.conf.
+    Without a membership it has its own port mapper, cookie and home. `configuration` is appended
+    to its rabbitmq.conf.
     """
 
     def __init__(
@@ -96,29 +96,29 @@ class LocalNode(RabbitMQNode):
             "RABBITMQ_PID_FILE": str(self.directory / "pid"),
             "RABBITMQ_CONFIG_FILE": str(config),
             "RABBITMQ_ENABLED_PLUGINS_FILE": str(plugins),
-            # One scheduler that does not spin: gentle on small machines, and no slower to boot.
+            # One scheduler that does not spin: it saves CPU on small machines and boots as fast.
             "RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS": (
                 "+S 1:1 +sbwt none +sbwtdcpu none +sbwtdio none"
                 " -kernel inet_dist_use_interface {127,0,0,1}"
             ),
-            # The script then becomes the node instead of waiting for it in a shell.
+            # Makes the script become the node, instead of waiting for it in a shell.
             "RUNNING_UNDER_SYSTEMD": "true",
         }
-        lean = without_plugins(self._scripts, self.directory / "program")
-        return inherited | own | dict(lean) | dict(membership.mapper.environ)
+        without = without_plugins(self._scripts, self.directory / "program")
+        return inherited | own | dict(without) | dict(membership.mapper.environ)
 
     @property
     def running(self) -> bool:
-        """Whether it has been started and has not ended."""
+        """Whether the broker process runs."""
         return self._broker is not None and self._broker.running
 
     @property
     def pid(self) -> int | None:
-        """The broker's process id, which is its session's as well; None while it is down."""
+        """The broker's process id, which is also the id of its session; None while it is down."""
         return self._broker.pid if self._broker is not None and self._broker.running else None
 
     def start(self) -> None:
-        """Return when it takes connections; about four seconds."""
+        """Start it unless it runs, and return when it accepts connections: about four seconds."""
         if self.running:
             return
         if self._own_mapper is not None:
@@ -130,20 +130,20 @@ class LocalNode(RabbitMQNode):
         )
         wait_until(
             lambda: not broker.running or speaks_amqp(self.port),
-            seconds=BOOT_SECONDS,
+            seconds=BOOT_TIMEOUT_SECONDS,
             otherwise=lambda: f"RabbitMQ did not start:\n{broker.log_tail()}",
         )
         if not broker.running:
             raise LaunchError(f"RabbitMQ ended while starting:\n{broker.log_tail()}")
 
     def stop(self) -> None:
-        """Shut it down in order; what is durable is kept for the next start. About a second."""
+        """Shut it down cleanly. Durable data is kept for the next start. Takes about a second."""
         if self._broker is not None:
-            self._broker.end(signal.SIGTERM, seconds=STOP_SECONDS)
+            self._broker.end(signal.SIGTERM, seconds=STOP_TIMEOUT_SECONDS)
         self._stop_port_mapper()
 
     def kill(self) -> None:
-        """End it at once, as a crash would."""
+        """Kill it, as a crash would."""
         if self._broker is not None:
             self._broker.kill()
         self._stop_port_mapper()
@@ -153,7 +153,7 @@ class LocalNode(RabbitMQNode):
             self._own_mapper.stop()
 
     def close(self) -> None:
-        """End it for good; a temporary directory goes too. May be called again."""
+        """Stop it for good, and delete its directory if that is temporary. May be called again."""
         if self._owned is None:
             self.stop()
             return
@@ -161,6 +161,6 @@ class LocalNode(RabbitMQNode):
         self._owned.remove()
 
     def ctl(self, *arguments: str) -> str:
-        """What `rabbitmqctl` prints for these arguments; takes about half a second."""
+        """Run `rabbitmqctl`. Returns its stdout. Takes about half a second."""
         command = [str(self._scripts / "rabbitmqctl"), "--quiet", *arguments]
         return run(command, environ=self._environ)

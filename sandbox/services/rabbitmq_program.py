@@ -1,31 +1,33 @@
-"""RabbitMQ's program without what belongs to optional plugins, which a private node has none of.
+"""RabbitMQ's program without its optional plugins, which a private node does not use.
 
-Erlang looks for each of a thousand modules in one directory after the other. Most directories
-are those of plugins, and without them a node boots with a quarter less work.
+Erlang searches each of a thousand modules in one directory after the other. Most directories belong
+to plugins. Without them, a node boots with a quarter less work.
 """
 
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
 
-OPTIONAL: Final = "rabbitmq_"
-NEEDED: Final = "rabbitmq_prelaunch"
+OPTIONAL_PREFIX: Final = "rabbitmq_"
+NEEDED_PREFIX: Final = "rabbitmq_prelaunch"
 
 
 def without_plugins(scripts: Path, directory: Path) -> Mapping[str, str]:
-    """What in the environment makes a node of these scripts look through less.
+    """The environment variables by which a node of these scripts searches fewer directories.
 
-    `directory` is made, and filled with links. Nothing is made, and the environment is empty,
-    where the program is not laid out as expected.
+    Creates `directory` and fills it with links. If the program has an unexpected layout, nothing is
+    created and there are no variables.
     """
     home = (scripts / "rabbitmq-server").resolve().parent.parent
     libraries = home / "plugins"
-    if not any(libraries.glob("rabbit-*/ebin")) or not any(libraries.glob(f"{NEEDED}-*/ebin")):
+    if not any(libraries.glob("rabbit-*/ebin")) or not any(
+        libraries.glob(f"{NEEDED_PREFIX}-*/ebin")
+    ):
         return {}
     (directory / "plugins").mkdir(parents=True, exist_ok=True)
     kept = {place: home / place for place in ("sbin", "escript")}
     for library in libraries.iterdir():
-        if not library.name.startswith(OPTIONAL) or library.name.startswith(NEEDED):
+        if not library.name.startswith(OPTIONAL_PREFIX) or library.name.startswith(NEEDED_PREFIX):
             kept[f"plugins/{library.name}"] = library
     for place, target in kept.items():
         link = directory / place

@@ -1,4 +1,4 @@
-"""What a broker and a database have in common when they stand in for the world: their life."""
+"""The common interface of brokers and databases: start, stop, kill, close."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable
@@ -9,16 +9,15 @@ from typing import Self
 from sandbox.services.install import Container, can_apt, can_docker, docker_pull
 from sandbox.services.processes import LaunchError, print_progress, wait_until
 
-BOOT_SECONDS = 60.0
-STOP_SECONDS = 30.0
+BOOT_TIMEOUT_SECONDS = 60.0
+STOP_TIMEOUT_SECONDS = 30.0
 
 
 class Service(ABC):
-    """A running server. All methods block; call them through `asyncio.to_thread` from a loop.
+    """A running server. All methods block; in an event loop, call them by `asyncio.to_thread`.
 
-    Where it is reached stays the same over `stop`, `kill` and `start`, and so does what is
-    durable. Used as a context manager it is closed at the end. `external` says that it is
-    somebody else's.
+    Its address and its durable data survive `stop`, `kill` and `start`. As a context manager it is
+    closed at the end. `external` is true if we did not start it.
     """
 
     external = False
@@ -36,78 +35,81 @@ class Service(ABC):
 
     @abstractmethod
     def start(self) -> None:
-        """Return when it answers; nothing happens when it runs already."""
+        """Start it unless it runs, and return when it is ready."""
 
     @abstractmethod
     def stop(self) -> None:
-        """Shut it down in order, as an operator would, cutting whoever is connected."""
+        """Shut it down cleanly, as an operator would. Clients are disconnected."""
 
     @abstractmethod
     def kill(self) -> None:
-        """End it at once, as a crash would."""
+        """Kill it, as a crash would."""
 
     def restart(self) -> None:
-        """Shut it down in order and start it again."""
+        """Shut it down cleanly and start it again."""
         self.stop()
         self.start()
 
     @abstractmethod
     def close(self) -> None:
-        """End it for good and remove what it stored. May be called again."""
+        """Stop it for good and delete its data. May be called again."""
 
 
 class ExternalService(Service):
-    """Somebody else's: it can be used, not managed. `not_ours` says so, and what to do."""
+    """A server that we did not start. It can be used, but not stopped or killed.
+
+    `unmanaged_message` says so, and what to do instead.
+    """
 
     external = True
-    not_ours: str
+    unmanaged_message: str
 
     def start(self) -> None:
-        """Nothing to do: it is somebody else's."""
+        """Does nothing."""
 
     def stop(self) -> None:
-        """Refused."""
-        raise LaunchError(self.not_ours)
+        """Raises LaunchError."""
+        raise LaunchError(self.unmanaged_message)
 
     def kill(self) -> None:
-        """Refused."""
-        raise LaunchError(self.not_ours)
+        """Raises LaunchError."""
+        raise LaunchError(self.unmanaged_message)
 
     def close(self) -> None:
-        """Nothing to do: it is somebody else's."""
+        """Does nothing."""
 
 
 class ContainedService(Service):
-    """One in a container; `answers` says whether it is up."""
+    """A server in a container. `is_ready` checks whether it accepts clients."""
 
-    def __init__(self, name: str, container: Container, answers: Callable[[], bool]) -> None:
+    def __init__(self, name: str, container: Container, is_ready: Callable[[], bool]) -> None:
         self._name = name
         self._container = container
-        self._answers = answers
+        self._is_ready = is_ready
         self._await_boot()
 
     def _await_boot(self) -> None:
         wait_until(
-            self._answers,
-            seconds=BOOT_SECONDS,
+            self._is_ready,
+            seconds=BOOT_TIMEOUT_SECONDS,
             otherwise=lambda: f"{self._name} did not start:\n{self._container.log_tail()}",
         )
 
     def start(self) -> None:
-        """Return when it answers."""
+        """Start it, and return when it is ready."""
         self._container.start()
         self._await_boot()
 
     def stop(self) -> None:
-        """Shut it down in order."""
+        """Shut it down cleanly."""
         self._container.stop()
 
     def kill(self) -> None:
-        """End it at once, as a crash would."""
+        """Kill it, as a crash would."""
         self._container.kill()
 
     def close(self) -> None:
-        """Remove the container. May be called again."""
+        """Remove the container with its data. May be called again."""
         self._container.remove()
 
 
@@ -117,24 +119,22 @@ def find_or_install(
     install: Callable[[], None],
     image: str,
     *,
-    otherwise: str,
+    alternatives: str,
 ) -> Path | None:
-    """See to it that a private server can be started at once, which may take minutes.
+    """Find the programs of a server, or install them, or pull its docker image. May take minutes.
 
-    Returns where its programs lie, or None when its docker image has been fetched instead.
+    Returns the directory of its programs, or None if the docker image is there instead.
 
     Raises:
-        LaunchError: with `otherwise` as its text when there is no way to have one.
+        LaunchError: if all of that is impossible. The text has the `alternatives`.
     """
-    found = find()
-    if found is None and can_apt():
-        print_progress(
-            f"{name} is not installed here: installing it with apt, this takes a minute …"
-        )
+    programs = find()
+    if programs is None and can_apt():
+        print_progress(f"{name} is not installed; installing it with apt, which takes a minute …")
         install()
-        found = find()
-    if found is None and can_docker():
+        programs = find()
+    if programs is None and can_docker():
         docker_pull(image)
-    elif found is None:
-        raise LaunchError(f"There is no {name} to be had. Do one of these: {otherwise}")
-    return found
+    elif programs is None:
+        raise LaunchError(f"{name} is not available. Do one of these: {alternatives}")
+    return programs

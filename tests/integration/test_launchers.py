@@ -94,7 +94,7 @@ def test_a_broker_of_somebody_else_is_used_and_never_managed() -> None:
     node = launch_rabbitmq(environ={"AMQP_URL": "amqp://somewhere:1234/"})
 
     assert (node.amqp_url, node.port, node.external) == ("amqp://somewhere:1234/", 1234, True)
-    with pytest.raises(LaunchError, match="unset AMQP_URL"):
+    with pytest.raises(LaunchError, match="Unset AMQP_URL"):
         node.kill()
     node.close()
 
@@ -236,7 +236,7 @@ def test_what_a_process_has_started_ends_with_it(tmp_path: Path) -> None:
     await_fact(lambda: not alive(int(log.read_text())))
 
 
-def test_the_last_words_of_a_process_are_known(tmp_path: Path) -> None:
+def test_the_end_of_a_process_log_can_be_read(tmp_path: Path) -> None:
     command = ["/bin/sh", "-c", "echo to be said; exit 1"]
     process = OwnedProcess(command, environ=os.environ, log=tmp_path / "log")
 

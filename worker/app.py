@@ -12,11 +12,12 @@ import structlog
 from prometheus_client import CollectorRegistry
 
 from worker.aio import wait_until_set
-from worker.bootstrap import Bootstrap, open_tracing
+from worker.bootstrap import Bootstrap
 from worker.broker.aiormq.versions import check_versions
 from worker.domain.errors import StoreUnavailable
 from worker.observability.http_server import HttpServer
 from worker.observability.metrics import Metrics
+from worker.observability.tracing import open_tracing
 from worker.realtimekit.apps import Apps
 from worker.settings.settings import Settings
 from worker.store.store import Store
@@ -58,7 +59,13 @@ class Worker:
             if store is None:
                 return
             resources.push_async_callback(store.close)
-            tracing = open_tracing(self._settings, version=VERSION, instance=self._owner)
+            headers = self._settings.otlp_headers
+            tracing = open_tracing(
+                self._settings.traces_url,
+                headers.reveal() if headers else None,
+                version=VERSION,
+                instance=self._owner,
+            )
             resources.push_async_callback(tracing.aclose)
             parts = Bootstrap(
                 self._settings,

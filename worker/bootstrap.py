@@ -1,6 +1,6 @@
 """Builds every part of the worker from the settings, by plain constructor calls."""
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import AsyncExitStack
 from datetime import datetime
 from itertools import combinations
@@ -16,7 +16,6 @@ from worker.budget.budget import Budget
 from worker.budget.priorities import Priority
 from worker.commands.handler import CommandHandler
 from worker.commands.retry_policy import RetryPolicy
-from worker.domain.errors import WrongSettings
 from worker.domain.rate import Rate
 from worker.domain.timeouts import Timeouts
 from worker.domain.times import utc
@@ -42,43 +41,17 @@ from worker.tracking.webhook_endpoint import WebhookEndpoint
 from worker.tracking.webhook_registration import callback_url
 
 LEADER_LEASE_SECONDS: Final = 15.0
-BUDGET_PATIENCE_SECONDS: Final = 5.0
-SHARE_OF_LEASE: Final = 1 / 12
+BUDGET_MAX_WAIT_SECONDS: Final = 5.0
+BUDGET_SHARE_OF_LEASE: Final = 1 / 12
 """A command may have to wait for its budget several times within its lease."""
-SHARE_OF_SWEEPS: Final = 0.5
-"""Of an app's requests; reads of single recordings and commands need the others."""
-REQUESTS_SHARE_OF_LEASE: Final = 3 / 4
-"""A request that hangs must be given up before its command's attempt is: the one tells that the API
-is away, the other does not."""
-WEBHOOK_KEY_SECONDS: Final = 2.0
-"""Who sends a webhook waits three seconds for the answer, which may need the key first, and up to a
-second until that may be fetched."""
-
-
-def open_tracing(settings: Settings, *, version: str, instance: str) -> Tracing:
-    """What tells of the work, to nobody unless a collector is named.
-
-    Raises WrongSettings when one is and the packages are missing, or a variable of theirs is wrong.
-    """
-    url = settings.traces_url
-    if url is None:
-        return Tracing()
-    try:
-        from worker.observability.otlp import OtlpTracing  # takes half a second and ten MB
-    except ImportError as missing:
-        raise WrongSettings(
-            [f"OTEL_EXPORTER_OTLP_ENDPOINT: needs the extra `tracing`, which lacks {missing.name}"]
-        ) from missing
-    try:
-        return OtlpTracing(
-            url,
-            headers=settings.otlp_headers.reveal() if settings.otlp_headers else None,
-            service_name="recording-worker",
-            version=version,
-            instance=instance,
-        )
-    except ValueError as wrong:
-        raise WrongSettings([f"OTEL_…: {wrong}"]) from wrong
+SWEEP_SHARE_OF_RATE: Final = 0.5
+"""Of an app's requests. Commands and reads of single recordings need the rest."""
+REQUEST_SHARE_OF_LEASE: Final = 3 / 4
+"""A request must time out before its command's attempt does. Only the request's own time-out counts
+as a failure of the API."""
+WEBHOOK_KEY_TIMEOUT_SECONDS: Final = 2.0
+"""The sender of a webhook waits three seconds for the answer. The answer may need the key first,
+and the key may not be fetched more often than once a second."""
 
 
 class Bootstrap:
@@ -138,7 +111,7 @@ class Bootstrap:
             prefetch=settings.prefetch,
             now=store.now,
         )
-        self.trackers = {app.name: self._tracker(app, self.relay.wake) for app in self.apps}
+        self.trackers = {app.name: self._tracker(app) for app in self.apps}
         """The sweep and the refresher of each app."""
         self.pruner = Pruner(store, self._retention(), now=store.now)
         self.watchdog = Watchdog(
@@ -183,7 +156,7 @@ class Bootstrap:
     def _webhook_endpoint(self) -> WebhookEndpoint:
         """Apps whose webhook key is published at one URL share its verifier."""
         settings = self._settings
-        timeout = min(settings.api_timeout_seconds, WEBHOOK_KEY_SECONDS)
+        timeout = min(settings.api_timeout_seconds, WEBHOOK_KEY_TIMEOUT_SECONDS)
         verifiers = {
             url: WebhookVerifier(url, timeout=timeout)
             for url in sorted({app.webhook_key_url for app in settings.apps})
@@ -199,27 +172,27 @@ class Bootstrap:
             tracing=self._tracing,
         )
 
-    def _tracker(self, app: App, committed: Callable[[], None]) -> tuple[Sweep, Refresher]:
+    def _tracker(self, app: App) -> tuple[Sweep, Refresher]:
         settings = self._settings
-        patience = Timeouts(
+        timeouts = Timeouts(
             files_wait=settings.files_wait_seconds,
             invoked_timeout=settings.invoked_timeout_seconds,
             uploading_timeout=settings.uploading_timeout_seconds,
             recording_timeout=settings.recording_timeout_seconds,
             vanished_after=settings.reconcile_seconds,
         )
-        listing = app.api.with_priority(Priority.SWEEP)
+        sweep_api = app.api.with_priority(Priority.SWEEP)
         discovery = ExternalRecordingDiscovery(
-            self.store, listing, app=app.name, now=self._utc_now, on_commit=committed
+            self.store, sweep_api, app=app.name, now=self._utc_now, on_commit=self.relay.wake
         )
         sweep = Sweep(
             self.store,
-            listing,
-            patience,
+            sweep_api,
+            timeouts,
             SweepInterval(
                 base=settings.sweep_interval_seconds,
                 audit=settings.audit_interval_seconds,
-                rate=app.sustained_rate * SHARE_OF_SWEEPS,
+                rate=app.sustained_rate * SWEEP_SHARE_OF_RATE,
             ),
             app=app.name,
             discovery=discovery if app.follow_all else None,
@@ -227,22 +200,22 @@ class Bootstrap:
             metrics=self._metrics,
             tracing=self._tracing,
             now=self._utc_now,
-            on_commit=committed,
+            on_commit=self.relay.wake,
         )
-        reader = Refresher(
+        refresher = Refresher(
             self.store,
             app.api.with_priority(Priority.READ),
-            patience,
+            timeouts,
             app=app.name,
             breaker=app.breaker,
             now=self._utc_now,
             sweep_state=sweep.state,
             request_sweep=sweep.request,
-            on_commit=committed,
+            on_commit=self.relay.wake,
             tracing=self._tracing,
         )
-        self.store.subscribe("due", reader.wake)
-        return sweep, reader
+        self.store.subscribe("due", refresher.wake)
+        return sweep, refresher
 
     def _retention(self) -> Retention:
         return Retention(
@@ -282,44 +255,42 @@ class Bootstrap:
 
     def _open_budgets(self) -> dict[str, Budget]:
         rates: dict[str, dict[Rate, None]] = {}
-        for given in self._settings.apps:
-            of_payer = rates.setdefault(self._payers[given.account_id], {})
-            of_payer.update(dict.fromkeys(given.api_budget))
-        patience = min(BUDGET_PATIENCE_SECONDS, self._settings.lease_seconds * SHARE_OF_LEASE)
-        return {
-            account_id: self._open_budget(account_id, it, patience)
-            for account_id, it in rates.items()
-        }
+        for app in self._settings.apps:
+            rates_of_payer = rates.setdefault(self._payers[app.account_id], {})
+            rates_of_payer.update(dict.fromkeys(app.api_budget))
+        return {payer: self._open_budget(payer, limits) for payer, limits in rates.items()}
 
-    def _open_budget(self, account_id: str, rates: Iterable[Rate], patience: float) -> Budget:
+    def _open_budget(self, account_id: str, rates: Iterable[Rate]) -> Budget:
         budget = Budget(
             self.store,
             f"account/{account_id}",
             rates,
-            max_wait=patience,
+            max_wait=min(
+                BUDGET_MAX_WAIT_SECONDS, self._settings.lease_seconds * BUDGET_SHARE_OF_LEASE
+            ),
             on_grant=self._metrics.record_budget_wait,
             on_rejection=self._metrics.record_budget_refusal,
         )
         self._metrics.watch_budget(account_id, budget)
         return budget
 
-    def _open_app(self, given: AppSettings) -> App:
+    def _open_app(self, app_settings: AppSettings) -> App:
         settings = self._settings
-        payer = self._payers[given.account_id]
-        sharing = [one for one in settings.apps if self._payers[one.account_id] == payer]
-        rates = [rate.requests / rate.seconds for one in sharing for rate in one.api_budget]
+        payer = self._payers[app_settings.account_id]
+        sharing = [app for app in settings.apps if self._payers[app.account_id] == payer]
+        rates = [rate.requests / rate.seconds for app in sharing for rate in app.api_budget]
         app = open_app(
-            given.name,
-            base_url=given.base_url,
-            account_id=given.account_id,
-            app_id=given.app_id,
-            token=given.api_token,
+            app_settings.name,
+            base_url=app_settings.base_url,
+            account_id=app_settings.account_id,
+            app_id=app_settings.app_id,
+            token=app_settings.api_token,
             timeout=min(
-                settings.api_timeout_seconds, settings.lease_seconds * REQUESTS_SHARE_OF_LEASE
+                settings.api_timeout_seconds, settings.lease_seconds * REQUEST_SHARE_OF_LEASE
             ),
             retry=RequestRetry(total_seconds=settings.api_retry_seconds),
             budget=self.budgets[payer],
-            follow_all=given.follow_all,
+            follow_all=app_settings.follow_all,
             sustained_rate=min(rates) / len(sharing),
             metrics=self._metrics,
             tracing=self._tracing,
@@ -330,15 +301,18 @@ class Bootstrap:
 
 
 def _payers(apps: Sequence[AppSettings]) -> dict[str, str]:
-    """For each account the one whose budget pays: the API counts by token, and one may serve many.
+    """For each account id the id of the account whose budget pays.
 
-    Tokens are compared once: what replaces one later inherits its budget.
+    The API counts requests by token, and one token may serve several accounts. Tokens are compared
+    once: a token that replaces another later keeps its budget.
     """
-    payers = {one.account_id: one.account_id for one in apps}
-    for one, other in combinations(apps, 2):
-        if one.api_token.reveal() == other.api_token.reveal():
-            first, last = sorted((payers[one.account_id], payers[other.account_id]))
-            payers = {account: first if it == last else it for account, it in payers.items()}
+    payers = {app.account_id: app.account_id for app in apps}
+    for app, other in combinations(apps, 2):
+        if app.api_token.reveal() == other.api_token.reveal():
+            first, last = sorted((payers[app.account_id], payers[other.account_id]))
+            payers = {
+                account: first if payer == last else payer for account, payer in payers.items()
+            }
     return payers
 
 

@@ -12,9 +12,8 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 from opentelemetry.util.re import parse_env_headers
 
-from worker.bootstrap import open_tracing
 from worker.domain.errors import WrongSettings
-from worker.observability.tracing import NO_TRACING, trace_id_of
+from worker.observability.tracing import NO_TRACING, open_tracing, trace_id_of
 from worker.settings.settings import Settings
 
 LEAST = {
@@ -115,10 +114,11 @@ def test_opentelemetry_is_not_imported_without_a_collector() -> None:
 def test_missing_packages_are_reported_with_the_extra_that_has_them() -> None:
     asked = (
         "import sys; sys.modules['opentelemetry'] = None\n"
-        "from worker.bootstrap import open_tracing\n"
+        "from worker.observability.tracing import open_tracing\n"
         "from worker.settings.settings import Settings\n"
         f"given = {LEAST | {'OTEL_EXPORTER_OTLP_ENDPOINT': COLLECTOR}!r}\n"
-        "open_tracing(Settings.from_env(given), version='1', instance='i')\n"
+        "url = Settings.from_env(given).traces_url\n"
+        "open_tracing(url, version='1', instance='i')\n"
     )
     done = subprocess.run(
         [sys.executable, "-c", asked], capture_output=True, text=True, check=False
@@ -132,7 +132,7 @@ def test_without_a_collector_headers_are_passed_on_and_nothing_is_recorded() -> 
         span.set_attributes({"code": "x"})
         span.set_error("x")
     assert span.headers == came
-    assert open_tracing(settings(), version="1", instance="i").is_enabled is False
+    assert open_tracing(settings().traces_url, version="1", instance="i").is_enabled is False
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 import click
 import msgspec
 
-from worker.cli.output import json_option, print_rows
+from worker.cli.output import Row, json_option, print_rows
 
 if TYPE_CHECKING:
     from worker.settings.documentation import DocumentedSetting
@@ -41,8 +41,6 @@ Example:
 """
 CHECK_COLUMNS: Final = {"variable": "variable", "value": "value", "source": "source"}
 DEFAULTS_COLUMNS: Final = {"variable": "variable", "default": "default", "meaning": "meaning"}
-
-Row = dict[str, object]
 
 
 @click.group(epilog=EXAMPLES)

@@ -2,12 +2,14 @@
 
 import sys
 from collections.abc import Callable, Mapping, Sequence
-from typing import Final, TypeVar
+from typing import Any, Final, TypeVar
 
 import click
 import msgspec
 
 Decorated = TypeVar("Decorated", bound=Callable[..., object])
+Row = dict[str, Any]
+"""The fields of one JSON line, or of one row of a table."""
 
 _STYLES: Final = {
     "ok": "green",
@@ -40,9 +42,7 @@ def print_json(value: object) -> None:
     sys.stdout.flush()
 
 
-def print_rows(
-    columns: Mapping[str, str], rows: Sequence[Mapping[str, object]], *, as_json: bool
-) -> None:
+def print_rows(columns: Mapping[str, str], rows: Sequence[Row], *, as_json: bool) -> None:
     """Print rows as JSON lines, or as a table. `columns` maps titles to fields of the rows."""
     if as_json:
         for row in rows:

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any, Final
 import click
 
 from worker.cli.context import common_settings
-from worker.cli.output import json_option, print_rows
+from worker.cli.output import Row, json_option, print_rows
 
 if TYPE_CHECKING:
     from worker.domain.recording import Recording
@@ -92,11 +92,11 @@ def command(limit: int, status: str | None, as_json: bool, **filters: Any) -> No
         click.echo(f"There may be more: --limit is {limit}", err=True)
 
 
-def _json_row(recording: "Recording") -> dict[str, object]:
+def _json_row(recording: "Recording") -> Row:
     return {name: getattr(recording, name) for name in JSON_FIELDS}
 
 
-def _table_row(recording: "Recording") -> dict[str, object]:
+def _table_row(recording: "Recording") -> Row:
     changed = recording.changed_at.astimezone() if recording.changed_at else None
     return {
         **_json_row(recording),

@@ -1,12 +1,12 @@
 """`recording-worker topology`: shows, declares or checks exchanges and queues."""
 
 import asyncio
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 import click
 
 from worker.cli.context import common_settings, topology_from
-from worker.cli.output import json_option, print_rows
+from worker.cli.output import Row, json_option, print_rows
 
 if TYPE_CHECKING:
     from worker.broker.admin.topology_check import CheckResult
@@ -67,8 +67,6 @@ CHECK_COLUMNS: Final = {
     "consumers": "consumers",
     "detail": "detail",
 }
-
-Row = dict[str, Any]
 
 
 @click.group(epilog=EXAMPLES)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 import click
 
 from worker.cli.context import silence_libraries
-from worker.cli.output import json_option, print_rows
+from worker.cli.output import Row, json_option, print_rows
 
 if TYPE_CHECKING:
     from worker.realtimekit.client import RealtimeKitClient
@@ -196,7 +196,7 @@ def _print(webhooks: "Sequence[Webhook]", our_url: str | None, *, as_json: bool)
     print_rows(COLUMNS, rows, as_json=as_json)
 
 
-def _row(webhook: "Webhook", our_url: str | None, *, as_json: bool) -> dict[str, object]:
+def _row(webhook: "Webhook", our_url: str | None, *, as_json: bool) -> Row:
     return {
         "webhook_id": webhook.webhook_id,
         "name": webhook.name,

@@ -6,9 +6,10 @@ from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
 
 from worker.cli.context import topology_from
-from worker.cli.dead.format import Row, letter_row
+from worker.cli.dead.format import letter_row
 from worker.cli.dead.letter import DecodedLetter, decode_letter, with_new_id
 from worker.cli.dead.selection import Selection
+from worker.cli.output import Row
 
 if TYPE_CHECKING:
     from worker.broker.admin.dead_letter_queue import DeadLetterQueue

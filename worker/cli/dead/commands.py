@@ -18,7 +18,6 @@ from worker.cli.dead.actions import (
     replay_letter,
 )
 from worker.cli.dead.format import (
-    Row,
     letter_details,
     print_details,
     print_letters,
@@ -27,7 +26,7 @@ from worker.cli.dead.format import (
 from worker.cli.dead.letter import DecodedLetter
 from worker.cli.dead.options import Change, change_options, filter_options
 from worker.cli.dead.selection import Selection
-from worker.cli.output import json_option, print_json
+from worker.cli.output import Row, json_option, print_json
 
 if TYPE_CHECKING:
     from worker.broker.admin.dead_letter_queue import DeadLetterQueue

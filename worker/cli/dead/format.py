@@ -9,10 +9,8 @@ import click
 import msgspec
 
 from worker.cli.dead.letter import DecodedLetter
-from worker.cli.output import print_json, print_rows, printable
+from worker.cli.output import Row, print_json, print_rows, printable
 from worker.cli.redaction import redact_json, redact_unparsed
-
-Row = dict[str, object]
 
 COLUMNS: Final = {
     "#": "position",

@@ -304,7 +304,7 @@ async def test_a_replayed_letter_keeps_its_bytes_routing_key_and_history(
     assert copy.delivery_mode == aio_pika.DeliveryMode.PERSISTENT
     assert copy.headers["traceparent"] == "00-1-2-00"
     assert (copy.headers["x-attempts"], copy.headers["x-replay-first-seen"]) == (1, FIRST_SEEN)
-    assert "x-first-seen" not in copy.headers, "its age begins anew"
+    assert "x-first-seen" not in copy.headers, "its age starts again"
     assert copy.headers["x-reason-code"] == "invalid_field"
     assert copy.headers["x-replays"] == 1
     replayed_at = datetime.fromisoformat(str(copy.headers["x-replayed-at"]))
@@ -427,10 +427,10 @@ async def test_a_new_id_changes_only_the_id_in_the_body(
     copy = await broker.take()
 
     new_id = replayed.lines[0]["new_command_id"]
-    members = msgspec.json.decode(copy.body, type=dict[str, msgspec.Raw])
+    fields = msgspec.json.decode(copy.body, type=dict[str, msgspec.Raw])
     assert str(uuid.UUID(new_id)) == new_id
-    assert bytes(members["id"]) == msgspec.json.encode(new_id)
-    assert (bytes(members["odd"]), bytes(members["n"])) == (b"1.00", b"12345678901234567890")
+    assert bytes(fields["id"]) == msgspec.json.encode(new_id)
+    assert (bytes(fields["odd"]), bytes(fields["n"])) == (b"1.00", b"12345678901234567890")
     assert (copy.message_id, copy.headers["x-replay-of"]) == (new_id, "one")
 
 

@@ -105,7 +105,7 @@ format: setup ## rewrite the code in the agreed format
 schemas: setup ## generate JSON Schema, examples and AsyncAPI from the message types
 	$(BIN)/python -m recording_schemas.export
 
-chart: setup ## write the chart's table of values and schema, then lint and render it in every way
+chart: setup ## write the tables of values and settings and the schema, then lint and render the chart
 	$(BIN)/python -m tests.helm.documents
 	$(BIN)/python -m pytest -n $(PROCESSES) -q tests/helm/test_manifests.py tests/helm/test_values.py
 

@@ -31,10 +31,13 @@ class Status(StrEnum):
     ERRORED = "ERRORED"
 
 
+UUID_PATTERN: Final = r"[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}"
+"""A UUID with hyphens, in either case, as a regular expression without anchors."""
+
 # A `$` matches before a final line break in Python, but not in ECMAScript. These patterns mean the
 # same in both, because a lookahead or the length bound refuses the line break.
 _NO_CONTROL_CHARACTERS: Final = r"^(?![\s\S]*[\x00-\x1f\x7f])"
-_UUID: Final = r"^[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}$"
+_UUID: Final = rf"^{UUID_PATTERN}$"
 _TRACK_PREFIX: Final = r"^[-_A-Za-z0-9 \t\n\r\f\v]+$"
 _URI: Final = (
     r"^(?!.*\s)[A-Za-z][A-Za-z0-9+.\-]*:"

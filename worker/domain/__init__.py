@@ -10,12 +10,15 @@ completes. If the API falls silent, timeouts end the recording.
     snapshot.py              what the API says about a recording, its files, its participants
     recording.py             what the worker knows about a recording; one observation of it
     transitions.py           observation + recording = new state and events
-    track_files.py           the API's list of files, and the owner of each file
+    recording_events.py      the events that a transition produces
+    file_names.py            the parts of a file name
+    found_files.py           the files in an answer of the API
+    track_files.py           the owner of each file
     timeouts.py              how long each status may last
     read_policy.py           when to read a recording by itself next
     timeout_observations.py  the observations with which the worker itself ends a recording
     command_keys.py          what a command excludes, waits for and hands to its recordings
     outcomes.py              how a command ended, as event data
     event_envelopes.py       event ids, routing and CloudEvents JSON
-    times.py                 epoch seconds to datetimes
+    times.py, rate.py        epoch seconds to datetimes; a limit on requests over time
 """

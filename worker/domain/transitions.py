@@ -19,14 +19,11 @@ from collections.abc import Sequence
 import msgspec
 
 from recording_schemas import (
-    Completed,
     ErrorInfo,
-    FileReady,
     Status,
-    StatusChanged,
-    StorageInfo,
 )
 from worker.domain.recording import LIVE, RANK, STALLED, Observation, Recording, RecordingEvent
+from worker.domain.recording_events import completed, files_ready, status_changed
 from worker.domain.track_files import TrackFile
 
 
@@ -54,13 +51,13 @@ def apply_observation(
     events: list[RecordingEvent] = []
     if recording is None or status is not recording.status:
         after = _with_status(after, recording, observation, status)
-        events.append(_status_changed(after, recording, observation))
+        events.append(status_changed(after, recording, observation))
     new_files = _new_files(observation, known_files)
     names = (*known_files, *(file.file_name for file in new_files))
-    events += _files_ready(after, new_files, observation, names)
+    events += files_ready(after, new_files, observation, names)
     if _is_complete(after, observation, len(names)):
         if not after.completed:
-            events.append(_completed(after, names))
+            events.append(completed(after, names))
         after = msgspec.structs.replace(after, completed=True, files_awaited_since=None)
     if new_files:
         after = msgspec.structs.replace(after, file_count=len(names))
@@ -199,74 +196,12 @@ def _with_status(
     )
 
 
-def _status_changed(
-    after: Recording, before: Recording | None, observation: Observation
-) -> StatusChanged:
-    return StatusChanged(
-        recording_id=after.recording_id,
-        meeting_id=after.meeting_id,
-        session_id=after.session_id,
-        kind=after.kind,
-        status=after.status,
-        previous_status=before.status if before else None,
-        observed_by=observation.observed_by,
-        observed_at=observation.observed_at,
-        invoked_time=after.invoked_time,
-        started_time=after.started_time,
-        stopped_time=after.stopped_time,
-        recording_duration=after.recording_duration,
-        output_file_name=after.output_file_name,
-        start_reason=after.start_reason,
-        stop_reason=after.stop_reason,
-        start_id=after.start_id,
-        error=after.error,
-    )
-
-
 # 5. Files
 
 
 def _new_files(observation: Observation, known_files: Sequence[str]) -> tuple[TrackFile, ...]:
     announced = set(known_files)
     return tuple(file for file in observation.files or () if file.file_name not in announced)
-
-
-def _files_ready(
-    after: Recording, files: Sequence[TrackFile], observation: Observation, names: Sequence[str]
-) -> list[FileReady]:
-    first = len(names) - len(files) + 1
-    return [
-        _file_ready(after, file, observation, index, len(names))
-        for index, file in enumerate(files, start=first)
-    ]
-
-
-def _file_ready(
-    after: Recording, file: TrackFile, observation: Observation, index: int, count: int
-) -> FileReady:
-    storage = observation.snapshot.storage if file.download_url is None else None
-    return FileReady(
-        recording_id=after.recording_id,
-        meeting_id=after.meeting_id,
-        session_id=after.session_id,
-        kind=after.kind,
-        layer=file.layer,
-        file_name=file.file_name,
-        user_id=file.user_id,
-        peer_id=file.peer_id,
-        custom_participant_id=file.custom_participant_id,
-        stream_kind=file.stream_kind,
-        media_kind=file.media_kind,
-        recorded_at=file.recorded_at,
-        download_url=file.download_url,
-        download_url_expiry=observation.snapshot.download_url_expiry,
-        file_index=index,
-        file_count=count,
-        storage=StorageInfo(type=storage.type, bucket=storage.bucket, path=storage.path)
-        if storage
-        else None,
-        start_id=after.start_id,
-    )
 
 
 # 6. Completion
@@ -277,19 +212,6 @@ def _is_complete(after: Recording, observation: Observation, file_count: int) ->
         return True
     looked_for_files = after.status is Status.UPLOADED and observation.files is not None
     return looked_for_files and (file_count > 0 or observation.files_final)
-
-
-def _completed(after: Recording, names: Sequence[str]) -> Completed:
-    return Completed(
-        recording_id=after.recording_id,
-        meeting_id=after.meeting_id,
-        kind=after.kind,
-        status=after.status,
-        file_count=len(names),
-        files=tuple(names),
-        recording_duration=after.recording_duration,
-        start_id=after.start_id,
-    )
 
 
 # 7. Count

@@ -9,7 +9,8 @@ from worker.domain.errors import Refused
 
 DEFAULT_PORTS: Final = {"https": 443, "http": 80}
 
-_ID = re.compile(r"[A-Za-z0-9_-]{1,128}")
+API_ID: Final = re.compile(r"[A-Za-z0-9_-]{1,128}")
+"""The form of an id that can be part of a URL of the API."""
 
 
 def app_url(base_url: str, account_id: str, app_id: str) -> str:
@@ -23,14 +24,14 @@ def app_url(base_url: str, account_id: str, app_id: str) -> str:
     if url.userinfo or url.query or url.fragment:
         raise ValueError("base_url must not hold a user, a password, a query or a fragment")
     for name, value in (("account_id", account_id), ("app_id", app_id)):
-        if not _ID.fullmatch(value):
+        if not API_ID.fullmatch(value):
             raise ValueError(f"{name} must be 1 to 128 letters, digits, hyphens or underscores")
     return f"{url}/accounts/{account_id}/realtime/kit/{app_id}"
 
 
 def path_segment(value: str, field: str) -> str:
     """`value` as a path segment. Raises Refused: `..` or a slash would call another operation."""
-    if not _ID.fullmatch(value):
+    if not API_ID.fullmatch(value):
         raise Refused("invalid_field", f"`{field}` is not an id of the API", field=field)
     return value
 

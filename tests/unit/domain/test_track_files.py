@@ -9,8 +9,9 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
+from worker.domain.found_files import found_files
 from worker.domain.snapshot import FoundFile, Participant
-from worker.domain.track_files import TrackFile, found_files, owned_files
+from worker.domain.track_files import TrackFile, owned_files
 
 ANNA = "aaa708b8-1488-4344-9a08-186457e6908f"
 BERT = "bbb1c0de-0000-4000-8000-000000000002"

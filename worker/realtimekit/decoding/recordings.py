@@ -10,8 +10,9 @@ from typing import Any
 import msgspec
 
 from recording_schemas import Kind, Status
+from worker.domain.file_names import is_track_name, media_of, name_in_url
+from worker.domain.found_files import found_files
 from worker.domain.snapshot import FoundFile, RecordingSnapshot, Storage
-from worker.domain.track_files import found_files, is_track_name, media_of, name_in_url
 from worker.realtimekit.decoding.fields import (
     MAX_ERROR_LENGTH,
     Paging,

@@ -4,7 +4,6 @@ The API sends two generations of field names. Only the name of the event and the
 status are required; any other field is read if it has a usable form.
 """
 
-import re
 from typing import Any, Final
 
 import msgspec
@@ -20,11 +19,10 @@ from worker.realtimekit.decoding.fields import (
     reason,
     text,
 )
+from worker.realtimekit.urls import API_ID
 
 RECORDING_STATUS_UPDATE: Final = "recording.statusUpdate"
 """The name of the event that reports a recording's status."""
-
-_ID = re.compile(r"[A-Za-z0-9_-]{1,128}")
 
 
 class WebhookEvent(msgspec.Struct, frozen=True, kw_only=True):
@@ -90,7 +88,7 @@ def _recording(value: object) -> _Recording:
 def _snapshot(recording: _Recording, meeting: object) -> RecordingSnapshot:
     recording_id = text(recording.id) or text(recording.recording_id) or ""
     status = Status.__members__.get(recording.status) if isinstance(recording.status, str) else None
-    if not _ID.fullmatch(recording_id) or status is None:
+    if not API_ID.fullmatch(recording_id) or status is None:
         raise Unreadable("the webhook has no recording with an id and a known status")
     meeting_fields = meeting if isinstance(meeting, dict) else {}
     message = text(recording.err_message)

@@ -1,0 +1,85 @@
+"""Builds the events of a recording from its state after a change. Pure."""
+
+from collections.abc import Sequence
+
+from recording_schemas import Completed, FileReady, StatusChanged, StorageInfo
+from worker.domain.recording import Observation, Recording
+from worker.domain.track_files import TrackFile
+
+
+def status_changed(
+    after: Recording, before: Recording | None, observation: Observation
+) -> StatusChanged:
+    """The event of a new status. `before` is the state before it, None on the first one."""
+    return StatusChanged(
+        recording_id=after.recording_id,
+        meeting_id=after.meeting_id,
+        session_id=after.session_id,
+        kind=after.kind,
+        status=after.status,
+        previous_status=before.status if before else None,
+        observed_by=observation.observed_by,
+        observed_at=observation.observed_at,
+        invoked_time=after.invoked_time,
+        started_time=after.started_time,
+        stopped_time=after.stopped_time,
+        recording_duration=after.recording_duration,
+        output_file_name=after.output_file_name,
+        start_reason=after.start_reason,
+        stop_reason=after.stop_reason,
+        start_id=after.start_id,
+        error=after.error,
+    )
+
+
+def files_ready(
+    after: Recording, files: Sequence[TrackFile], observation: Observation, names: Sequence[str]
+) -> list[FileReady]:
+    """The events of the new `files`. `names` are all files that are announced by then."""
+    first = len(names) - len(files) + 1
+    return [
+        _file_ready(after, file, observation, index, len(names))
+        for index, file in enumerate(files, start=first)
+    ]
+
+
+def _file_ready(
+    after: Recording, file: TrackFile, observation: Observation, index: int, count: int
+) -> FileReady:
+    storage = observation.snapshot.storage if file.download_url is None else None
+    return FileReady(
+        recording_id=after.recording_id,
+        meeting_id=after.meeting_id,
+        session_id=after.session_id,
+        kind=after.kind,
+        layer=file.layer,
+        file_name=file.file_name,
+        user_id=file.user_id,
+        peer_id=file.peer_id,
+        custom_participant_id=file.custom_participant_id,
+        stream_kind=file.stream_kind,
+        media_kind=file.media_kind,
+        recorded_at=file.recorded_at,
+        download_url=file.download_url,
+        download_url_expiry=observation.snapshot.download_url_expiry,
+        file_index=index,
+        file_count=count,
+        storage=StorageInfo(type=storage.type, bucket=storage.bucket, path=storage.path)
+        if storage
+        else None,
+        start_id=after.start_id,
+    )
+
+
+def completed(after: Recording, names: Sequence[str]) -> Completed:
+    """The event of a recording that has ended, with the `names` of all its files."""
+    return Completed(
+        recording_id=after.recording_id,
+        meeting_id=after.meeting_id,
+        kind=after.kind,
+        status=after.status,
+        file_count=len(names),
+        files=tuple(names),
+        recording_duration=after.recording_duration,
+        start_id=after.start_id,
+    )

@@ -9,11 +9,10 @@ import matplotlib as mpl
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from benchmarks.colors import OTHERS, OURS
 from benchmarks.lineup import LINEUP
 from benchmarks.measured import Measured, Round, percentile
 
-OURS: Final = "#c2410c"
-OTHERS: Final = "#94a3b8"
 _COMPARED: Final = {
     "bare": "#475569",
     "faststream": OTHERS,

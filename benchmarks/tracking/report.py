@@ -5,8 +5,8 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Final
 
+from benchmarks.colors import OTHERS, OURS
 from benchmarks.goals import Goal
-from benchmarks.plots import OTHERS, OURS, drawing
 from benchmarks.report import Table, judgement, markdown, replace_section
 from benchmarks.tracking.facts import QUOTA, QUOTA_SECONDS, Delays, Outcome, Pace, Scenario, Tracked
 
@@ -109,6 +109,8 @@ def _setting(pace: Pace) -> str:
 
 def plot(tracked: Tracked, path: Path) -> None:
     """Delay, and requests a second, against live recordings."""
+    from benchmarks.plots import drawing  # matplotlib takes a second to import
+
     labels = list(dict.fromkeys(one.scenario.label for one in tracked.outcomes))
     with drawing(path, 2) as (delay, rate):
         for label in labels:

@@ -17,6 +17,8 @@ from sandbox.waiting import eventually as wait_for_fact
 
 BROKER_FIXTURES = {"rabbitmq", "private_rabbitmq"}
 DATABASE_FIXTURES = {"postgresql", "private_postgresql", "database_url"}
+SECONDS_PER_TEST = {"image": 30.0, "fault": 5.0, "e2e": 3.0, "integration": 1.2, "helm": 0.4}
+"""A rough figure for each folder of slow tests. The others take hundredths of a second."""
 PROGRAM_FIXTURES = {"bubblewrap": ("bwrap", "bubblewrap"), "promtool": ("promtool", "prometheus")}
 
 
@@ -24,6 +26,47 @@ def pytest_configure(config: pytest.Config) -> None:
     """With several processes, the one that only hands out tests installs what they all need."""
     if getattr(config.option, "numprocesses", None) and not hasattr(config, "workerinput"):
         _install(config, BROKER_FIXTURES | DATABASE_FIXTURES | PROGRAM_FIXTURES.keys())
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Let each process begin with its share of the slow tests, so that none runs alone at the end.
+
+    `--dist worksteal` gives each process a contiguous part of the tests, and an idle process takes
+    over the end of another one's part.
+    """
+    processes: int = getattr(config, "workerinput", {}).get("workercount", 1)
+    if processes > 1:
+        items[:] = _slow_tests_first(items, processes)
+
+
+def _slow_tests_first(items: list[pytest.Item], processes: int) -> list[pytest.Item]:
+    by_file: dict[Path, list[pytest.Item]] = {}
+    quick: list[pytest.Item] = []
+    for item in items:
+        if _folder(item.path) in SECONDS_PER_TEST:
+            by_file.setdefault(item.path, []).append(item)
+        else:
+            quick.append(item)
+    shares: list[list[pytest.Item]] = [[] for _ in range(processes)]
+    seconds = [0.0] * processes
+    for file in sorted(by_file, key=lambda file: -_seconds(file, by_file)):  # stable on ties
+        least = seconds.index(min(seconds))
+        shares[least] += by_file[file]
+        seconds[least] += _seconds(file, by_file)
+    size = len(items) // processes
+    for share in shares:
+        room = max(0, size - len(share))
+        share += quick[:room]
+        del quick[:room]
+    return [item for share in (*shares, quick) for item in share]
+
+
+def _folder(file: Path) -> str:
+    return file.relative_to(Path(__file__).parent).parts[0]
+
+
+def _seconds(file: Path, by_file: dict[Path, list[pytest.Item]]) -> float:
+    return SECONDS_PER_TEST[_folder(file)] * len(by_file[file])
 
 
 def pytest_collection_finish(session: pytest.Session) -> None:

@@ -320,6 +320,6 @@ def _app_checks(apps: Apps) -> dict[str, Check]:
     """The readiness check of each app, named after the app where there are several."""
 
     def check_of(app: App) -> Check:
-        return lambda: app.api.trouble
+        return lambda: app.api.unavailable_reason
 
     return {"api" if len(apps) == 1 else f"api/{app.name}": check_of(app) for app in apps}

@@ -117,7 +117,7 @@ async def test_a_request_over_budget_is_not_sent_and_is_no_failure_of_the_api(
     assert all(result.retry_after for result in rejected)
     assert len(sandbox.request_log.requests) == len(client.errors) == 10 - len(rejected)
     assert set(client.errors) == {None}
-    assert client.api.trouble is None
+    assert client.api.unavailable_reason is None
 
 
 async def test_a_429_stops_the_client_for_its_retry_after(

@@ -93,9 +93,9 @@ class RealtimeKitClient:
         return view
 
     @property
-    def trouble(self) -> str | None:
+    def unavailable_reason(self) -> str | None:
         """Why the last request brought no usable response; None when it did."""
-        return self._session.trouble
+        return self._session.unavailable_reason
 
     def server_time(self) -> datetime | None:
         """The API's present time, to a second; None before its first response."""

@@ -45,22 +45,22 @@ async def fetch_recording(
     app: str,
     observed_by: ObservedBy,
     now: Callable[[], datetime],
-    last_look: bool = False,
+    files_final: bool = False,
 ) -> Observation:
     """GET the recording. If it is UPLOADED, also find out who owns its files.
 
-    `last_look` means that files are not read again: then the observation has no files also where
-    the API takes back, or does not yet report, that the recording is UPLOADED.
+    With `files_final` the files are not read again later. Then the observation has an empty list of
+    files also where the API takes back, or does not yet report, that the recording is UPLOADED.
 
     Raises the errors of the GET. If the participants cannot be read, the files are None, to be read
-    again; on the last look they are returned without participants, because their names may still
+    again. With `files_final` they are returned without participants, because their names may still
     identify the owners.
     """
     asked_at = now()
     snapshot = await api.get_recording(recording_id)
-    files: tuple[TrackFile, ...] | None = () if last_look else None
+    files: tuple[TrackFile, ...] | None = () if files_final else None
     if snapshot.status is Status.UPLOADED:
-        files = await _fetch_files(api, snapshot, known, last_look=last_look)
+        files = await _fetch_files(api, snapshot, known, files_final=files_final)
     return Observation(
         snapshot=snapshot,
         observed_by=observed_by,
@@ -68,7 +68,7 @@ async def fetch_recording(
         observed_at=now(),
         app=app,
         files=files,
-        files_final=last_look,
+        files_final=files_final,
     )
 
 
@@ -77,7 +77,7 @@ async def _fetch_files(
     snapshot: RecordingSnapshot,
     known: Recording | None,
     *,
-    last_look: bool,
+    files_final: bool,
 ) -> tuple[TrackFile, ...] | None:
     files = _owned_files(snapshot, known, ())
     if not _needs_participants(files, snapshot, known):
@@ -87,7 +87,7 @@ async def _fetch_files(
     except Refused:
         return files
     except ApiError:
-        return files if last_look else None
+        return files if files_final else None
 
 
 def _owned_files(

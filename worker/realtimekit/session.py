@@ -76,7 +76,7 @@ class ApiSession:
         self._base_url = base_url
         self._token = token
         self._refresh_token = refresh_token
-        self.trouble: str | None = None
+        self.unavailable_reason: str | None = None
         """Why the last attempt brought no usable response; None when it did, or was refused."""
         self._server_time: tuple[datetime, float] | None = None
         self._headers_token: str | None = None
@@ -157,7 +157,9 @@ class ApiSession:
     def _report(
         self, request: ApiRequest, number: int, error: ApiError | None, started: float
     ) -> None:
-        self.trouble = None if error is None or isinstance(error, Refused) else str(error)
+        self.unavailable_reason = (
+            None if error is None or isinstance(error, Refused) else str(error)
+        )
         seconds = time.perf_counter() - started
         template = _path_template(request.path)
         self._on_attempt(HttpAttempt(request.method, template, request.url, number, error, seconds))

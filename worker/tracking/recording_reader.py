@@ -49,7 +49,7 @@ class RecordingReader:
                 app=self._app,
                 observed_by="sweep",
                 now=self._now,
-                last_look=files_wait_is_over(recording, asked_at, self._timeouts),
+                files_final=files_wait_is_over(recording, asked_at, self._timeouts),
             )
         except NotFound:
             return await self._observe_not_found(recording, asked_at)

@@ -89,6 +89,27 @@ async def test_a_jump_while_a_start_is_in_doubt_leads_to_no_second_recording(
 
 
 @JUMPS
+async def test_a_clock_that_jumps_while_the_list_lags_leads_to_no_second_recording(
+    world: Simulation, sqlite_url: str, jump: float
+) -> None:
+    clock = Wrong(world)
+    store = await Store.open(sqlite_url, source="test", now=clock, ticks=lambda: world.now)
+    replica = world.replica(store, clock)
+    world.sandbox.behaviour.change({"list_lag_seconds": 10.0})
+    world.sandbox.faults.add(Fault(kind="lost_reset", operation="start*", count=1))
+    world.send(start())
+    await world.deliver(world.queue[0], replica)
+    clock.error = jump
+    world.sandbox.clock.advance(5.0)
+    (again,) = world.ready()
+    await world.deliver(again, replica)
+    await world.drain([replica])
+    assert outcomes(world) == ["start_track_recording.succeeded"]
+    assert len(world.sandbox.request_log.started) == 1
+    await store.close()
+
+
+@JUMPS
 async def test_a_worker_that_comes_back_with_another_time_frees_what_it_held_at_once(
     world: Simulation, sqlite_url: str, jump: float
 ) -> None:

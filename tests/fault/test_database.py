@@ -198,7 +198,7 @@ async def test_by_default_silence_is_noticed_within_35_seconds(
     with engine.connect() as connection:
         driver = connection.connection.driver_connection
         assert isinstance(driver, BoundedConnection)
-        assert LOST_PEER_TIMEOUT_SECONDS < driver.patience <= 20
+        assert LOST_PEER_TIMEOUT_SECONDS < driver.timeout_seconds <= 20
         limit = connection.exec_driver_sql("SHOW statement_timeout").scalar_one()
         assert limit == f"{LOST_PEER_TIMEOUT_SECONDS}s"
     engine.dispose()

@@ -254,7 +254,7 @@ async def test_a_target_that_gives_back_other_rows_is_not_kept(
         )
     connection.close()
 
-    with pytest.raises(StoreUnavailable, match="target: it gives back other rows"):
+    with pytest.raises(StoreUnavailable, match="target: the rows read back differ"):
         copied(sqlite_url, target)
 
     assert not any(rows(target).values())

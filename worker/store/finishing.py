@@ -10,7 +10,7 @@ import structlog
 
 from worker.domain.event_envelopes import OutcomeRecord
 from worker.domain.recording import Observation
-from worker.store.database.bulk import BulkStatement
+from worker.store.database.bulk import ROW_KEY, bulk_update
 from worker.store.database.dialects import among, open_or_closed
 from worker.store.database.schema import inbox, recordings
 from worker.store.outbox import Reply, StoredOutcome, add_rows, outcome_rows, resend_outcomes
@@ -50,7 +50,7 @@ def finish(
     _mark_done(
         connection,
         [
-            {"command_id": key, "outcome": outcomes[key], "finished_at": request.now}
+            {ROW_KEY: key, "outcome": outcomes[key], "finished_at": request.now}
             for key, request in first.items()
         ],
     )
@@ -71,20 +71,14 @@ _OUTCOMES: Final = (
     .order_by(inbox.c.command_id)
     .with_for_update()
 )
-_mark_done: Final = BulkStatement(
-    [inbox.c.command_id, inbox.c.outcome, inbox.c.finished_at],
-    lambda _, given: (
-        sa.update(inbox)
-        .where(inbox.c.command_id == given["command_id"])
-        .values(
-            state=sa.literal_column("'done'"),
-            outcome=given["outcome"],
-            finished_at=given["finished_at"],
-            holds=sa.null(),
-            lease_owner=sa.null(),
-            lease_until=sa.null(),
-        )
-    ),
+_mark_done: Final = bulk_update(
+    inbox.c.command_id,
+    "outcome",
+    "finished_at",
+    state=sa.literal_column("'done'"),
+    holds=sa.null(),
+    lease_owner=sa.null(),
+    lease_until=sa.null(),
 )
 
 

@@ -9,7 +9,7 @@ import sqlalchemy as sa
 
 from worker.domain.event_envelopes import OutcomeRecord, recording_envelopes
 from worker.domain.recording import Recording, RecordingEvent
-from worker.store.database.bulk import BulkStatement, bulk_insert
+from worker.store.database.bulk import ROW_KEY, bulk_insert, bulk_update
 from worker.store.database.dialects import strip_nul
 from worker.store.database.notifications import notify_on_commit
 from worker.store.database.schema import outbox
@@ -223,22 +223,13 @@ def mark_sent(
 ) -> list[None]:
     """Operation: mark positions as confirmed by the broker at that time."""
     sent = [
-        {"position": position, "sent_at": now}
-        for positions, now in requests
-        for position in positions
+        {ROW_KEY: position, "sent_at": now} for positions, now in requests for position in positions
     ]
     _mark_sent(connection, sent)
     return [None] * len(requests)
 
 
-_mark_sent: Final = BulkStatement(
-    [outbox.c.position, outbox.c.sent_at],
-    lambda _, given: (
-        sa.update(outbox)
-        .where(outbox.c.position == given["position"])
-        .values(sent_at=given["sent_at"])
-    ),
-)
+_mark_sent: Final = bulk_update(outbox.c.position, "sent_at")
 
 
 def measure_depth(

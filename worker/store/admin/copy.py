@@ -1,6 +1,6 @@
-"""Copying all that is kept from one database to another, of either engine, while no worker runs.
+"""Copies the state from one database to another, of either engine, while no worker runs.
 
-The copy is one transaction of the target: either all of it is there, seen to be equal, or nothing.
+The copy is one transaction of the target. Either all rows are there and were compared, or none.
 """
 
 import hashlib
@@ -26,18 +26,18 @@ COPIED: Final = (
     schema.marks,
     schema.budgets,
 )
-"""What one replica alone may do is not copied: whoever had leave for it is gone."""
+"""Without leases: every owner of a lease is gone."""
 
 MAX_ROWS: Final = 200
 _MODULUS: Final = 2**128
 
 Row = dict[str, Any]
 ReportProgress = Callable[[str, int], None]
-"""Called with a table and how many of its rows have been copied, after each batch."""
+"""Called after each batch with a table and how many of its rows have been copied."""
 
 
 class CopiedTable(msgspec.Struct, frozen=True, kw_only=True):
-    """What both databases have of a table. `checksum` is of all rows, in whatever order."""
+    """A table that both databases have alike. `checksum` covers all rows, in any order."""
 
     table: str
     rows: int
@@ -45,35 +45,35 @@ class CopiedTable(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class CopyResult(msgspec.Struct, frozen=True, kw_only=True):
-    """A copy that is committed. `fresh` is False when the target had it all before."""
+    """A committed copy. `fresh` is False if the target already had all rows."""
 
     tables: tuple[CopiedTable, ...]
     fresh: bool
 
 
-def copy_store(source: str, target: str, tell: ReportProgress) -> CopyResult:
-    """Copy the database `source` to `target`, both in the manner of DATABASE_URL.
+def copy_store(source: str, target: str, report: ReportProgress) -> CopyResult:
+    """Copy the database `source` to `target`. Both are URLs like DATABASE_URL.
 
-    The source is not changed. The target's tables are made if there are none. Leases are ended on
-    the way, everything else is as it was, and so are the ids of events to come. May be repeated: a
-    target that is equal already is left alone.
+    The source is not changed. If the target has no tables, they are created. Leases end, everything
+    else is copied as it is, and the numbering of events continues. The copy may be repeated: a
+    target that is already equal is not changed.
 
-    Raises StoreUnavailable, with the target as it was, when a worker uses either database, the
-    source is of another revision, the target has other rows, what is read back differs, or a
-    database cannot be used; WrongSettings for a URL of no known database.
+    Raises StoreUnavailable, and leaves the target as it was, if a worker uses either database, the
+    source has another revision, the target has other rows, what is read back differs, or a database
+    cannot be used. Raises WrongSettings for a URL of no known database.
     """
     if source == target:
         raise StoreUnavailable("source and target are the same database")
-    with ExitStack() as rooms:
-        reading = rooms.enter_context(_source(source))
-        writing = rooms.enter_context(_target(target))
+    with ExitStack() as resources:
+        reading = resources.enter_context(_source(source))
+        writing = resources.enter_context(_target(target))
         if _has_rows(writing):
-            return _copied_before(reading, writing)
-        wanted = tuple(_copied(reading, writing, table, tell) for table in COPIED)
-        _go_on_counting(writing.connection)
-        if wanted != _found(writing):
-            raise StoreUnavailable("target: it gives back other rows than it was given")
-        return CopyResult(tables=wanted, fresh=True)
+            return _compare(reading, writing)
+        copied = tuple(_copy_table(reading, writing, table, report) for table in COPIED)
+        _continue_numbering(writing.connection)
+        if copied != _tallies(writing):
+            raise StoreUnavailable("target: the rows read back differ from the rows written")
+        return CopyResult(tables=copied, fresh=True)
 
 
 class _Side(NamedTuple):
@@ -85,12 +85,12 @@ class _Side(NamedTuple):
 
 @contextmanager
 def _source(url: str) -> Iterator[_Side]:
-    """A database that is only read, and that nobody writes to meanwhile."""
-    with _in_words("source"), ExitStack() as rooms:
+    """A database that is only read, and that no worker writes to meanwhile."""
+    with _named_errors("source"), ExitStack() as resources:
         engine = read_only_engine(url)
-        rooms.callback(engine.dispose)
-        _lock_file(url, rooms)
-        connection = rooms.enter_context(engine.connect())
+        resources.callback(engine.dispose)
+        _lock_file(url, resources)
+        connection = resources.enter_context(engine.connect())
         _check_revision(connection)
         _keep_workers_out(connection, "SHARE")
         yield _Side("source", connection)
@@ -98,40 +98,40 @@ def _source(url: str) -> Iterator[_Side]:
 
 @contextmanager
 def _target(url: str) -> Iterator[_Side]:
-    """A database in a transaction, which is kept if nothing is raised."""
-    with _in_words("target"), ExitStack() as rooms:
+    """A database in a transaction, which is committed if nothing is raised."""
+    with _named_errors("target"), ExitStack() as resources:
         engine = open_engine(url)
-        rooms.callback(engine.dispose)
-        _lock_file(url, rooms)
-        connection = rooms.enter_context(engine.begin())
+        resources.callback(engine.dispose)
+        _lock_file(url, resources)
+        connection = resources.enter_context(engine.begin())
         migrate(connection, [None])
         _keep_workers_out(connection, "EXCLUSIVE")
         yield _Side("target", connection)
 
 
 @contextmanager
-def _in_words(side: str) -> Iterator[None]:
-    """What goes wrong with a database, told with which of the two."""
+def _named_errors(side: str) -> Iterator[None]:
+    """Errors of a database say which of the two it is."""
     try:
         yield
-    except _Told:
+    except _NamedError:
         raise
     except StoreUnavailable as error:
-        raise _Told(f"{side}: {error}") from error
+        raise _NamedError(f"{side}: {error}") from error
     except exc.DBAPIError as error:
-        words = str(error.orig).splitlines() or [type(error.orig).__name__]
-        raise _Told(f"{side}: {words[0][:300]}") from error.orig
+        lines = str(error.orig).splitlines() or [type(error.orig).__name__]
+        raise _NamedError(f"{side}: {lines[0][:300]}") from error.orig
 
 
-class _Told(StoreUnavailable):
-    """Says already which of the two databases it is about."""
+class _NamedError(StoreUnavailable):
+    """An error that already says which of the two databases it is about."""
 
 
-def _lock_file(url: str, rooms: ExitStack) -> None:
-    """Keep every worker from an SQLite file, as workers do among each other."""
+def _lock_file(url: str, resources: ExitStack) -> None:
+    """Keep workers away from an SQLite file, by the lock that they use among each other."""
     parsed = sa.make_url(url)
     if parsed.drivername == "sqlite" and (lock := sqlite_lock(parsed.database)):
-        rooms.enter_context(lock)
+        resources.enter_context(lock)
 
 
 def _check_revision(source: sa.Connection) -> None:
@@ -140,11 +140,11 @@ def _check_revision(source: sa.Connection) -> None:
         raise StoreUnavailable("it has no tables: no worker has used it yet")
     if revision != HEAD:
         help_ = "start this version on it once" if revision < HEAD else "use the newer version"
-        raise StoreUnavailable(f"it is at revision {revision}, and copied is {HEAD}: {help_}")
+        raise StoreUnavailable(f"it is at revision {revision}, only {HEAD} is copied: {help_}")
 
 
 def _keep_workers_out(connection: sa.Connection, mode: str) -> None:
-    """On PostgreSQL let nobody write until the end. Raises when a worker leads there."""
+    """On PostgreSQL, lock the tables until the end. Raises StoreUnavailable if a worker leads."""
     if connection.dialect.name == "sqlite":
         return
     names = ", ".join(table.name for table in COPIED)
@@ -165,48 +165,50 @@ def _has_rows(side: _Side) -> bool:
     )
 
 
-def _copied_before(source: _Side, target: _Side) -> CopyResult:
-    wanted, there = _found(source), _found(target)
-    differ = [one.table for one, other in zip(wanted, there, strict=True) if one != other]
+def _compare(source: _Side, target: _Side) -> CopyResult:
+    expected, found = _tallies(source), _tallies(target)
+    differ = [one.table for one, other in zip(expected, found, strict=True) if one != other]
     if differ:
         raise StoreUnavailable(
-            f"target: it is not empty, and what it has differs in {', '.join(differ)}"
+            f"target: it is not empty, and its rows differ in {', '.join(differ)}"
         )
-    return CopyResult(tables=wanted, fresh=False)
+    return CopyResult(tables=expected, fresh=False)
 
 
-def _found(side: _Side) -> tuple[CopiedTable, ...]:
+def _tallies(side: _Side) -> tuple[CopiedTable, ...]:
     return tuple(_tally(table, _batches(side, table)) for table in COPIED)
 
 
-def _copied(source: _Side, target: _Side, table: sa.Table, tell: ReportProgress) -> CopiedTable:
+def _copy_table(
+    source: _Side, target: _Side, table: sa.Table, report: ReportProgress
+) -> CopiedTable:
     def written() -> Iterator[list[Row]]:
         rows = 0
         for batch in _batches(source, table):
             target.connection.execute(sa.insert(table), batch)
             rows += len(batch)
-            tell(str(table.name), rows)
+            report(str(table.name), rows)
             yield batch
 
     return _tally(table, written())
 
 
 def _batches(side: _Side, table: sa.Table) -> Iterator[list[Row]]:
-    with _in_words(side.name):
+    with _named_errors(side.name):
         streamed = side.connection.execution_options(yield_per=MAX_ROWS)
         for part in streamed.execute(sa.select(table)).mappings().partitions():
             yield [_unleased(table, dict(row)) for row in part]
 
 
 def _unleased(table: sa.Table, row: Row) -> Row:
-    """Nobody works on a command any more, as when a worker opens an SQLite file."""
+    """The row with its lease ended, as when a worker opens an SQLite file."""
     if table is schema.inbox and row["state"] != "done" and row["lease_owner"] is not None:
         row["lease_until"] = 0.0
     return row
 
 
 def _tally(table: sa.Table, batches: Iterable[list[Row]]) -> CopiedTable:
-    """Count rows and add up their digests, since the engines sort texts differently."""
+    """Count rows and add up their digests. A sum, because the engines sort texts differently."""
     rows = total = 0
     for batch in batches:
         for row in batch:
@@ -216,8 +218,8 @@ def _tally(table: sa.Table, batches: Iterable[list[Row]]) -> CopiedTable:
     return CopiedTable(table=str(table.name), rows=rows, checksum=f"{total % _MODULUS:032x}")
 
 
-def _go_on_counting(connection: sa.Connection) -> None:
-    """Number new events behind the copied ones, which SQLite does by itself."""
+def _continue_numbering(connection: sa.Connection) -> None:
+    """Number new events behind the copied ones. SQLite does so by itself."""
     if connection.dialect.name == "sqlite":
         return
     last = connection.execute(sa.select(sa.func.max(schema.outbox.c.position))).scalar()

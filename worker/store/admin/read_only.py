@@ -1,4 +1,4 @@
-"""Looking into the state store from beside a worker: nothing is migrated, freed or created."""
+"""Reads the state store beside the workers. Nothing is migrated, freed or created."""
 
 import sqlite3
 from pathlib import Path
@@ -17,20 +17,20 @@ from worker.store.queries import RecordingsFilter, find_recordings
 READ_ONLY_TIMEOUT_SECONDS: Final = 5
 
 
-def read_recordings(url: str, wanted: RecordingsFilter) -> list[Recording]:
-    """Recordings by filter, the most recently changed first; safe while workers write.
+def read_recordings(url: str, condition: RecordingsFilter) -> list[Recording]:
+    """Recordings by filter, the most recently changed first. Safe while workers write.
 
-    `url` is a DATABASE_URL. Raises StoreUnavailable, also when no worker has used the database
-    yet or one of another version has, and WrongSettings for a URL of no known database.
+    `url` is a DATABASE_URL. Raises StoreUnavailable, also if no worker has used the database yet or
+    a worker of an older version has, and WrongSettings for a URL of no known database.
     """
     engine = read_only_engine(url)
     try:
         with engine.connect() as connection:
             _check_revision(connection)
-            return find_recordings(connection, [wanted])[0]
+            return find_recordings(connection, [condition])[0]
     except exc.DBAPIError as error:
-        words = str(error.orig).splitlines() or [type(error.orig).__name__]
-        raise StoreUnavailable(f"the database cannot be read: {words[0][:300]}") from error.orig
+        lines = str(error.orig).splitlines() or [type(error.orig).__name__]
+        raise StoreUnavailable(f"the database cannot be read: {lines[0][:300]}") from error.orig
     finally:
         engine.dispose()
 
@@ -39,7 +39,7 @@ def _check_revision(connection: sa.Connection) -> None:
     if not sa.inspect(connection).has_table("alembic_version"):
         raise StoreUnavailable("the database has no tables: no worker has used it yet")
     revision = connection.execute(sa.text("SELECT version_num FROM alembic_version")).scalar()
-    if revision is None or revision < HEAD:  # what a newer one has added can be left out
+    if revision is None or revision < HEAD:  # what a newer version has added may be left out
         raise StoreUnavailable(
             f"the database is at revision {revision}, and this version reads {HEAD} and newer: use "
             "the version that the workers have"
@@ -47,9 +47,10 @@ def _check_revision(connection: sa.Connection) -> None:
 
 
 def read_only_engine(url: str) -> sa.Engine:
-    """An engine whose connections the database lets write nothing.
+    """An engine whose connections cannot write.
 
-    Raises StoreUnavailable when an SQLite file does not exist, WrongSettings for another database.
+    Raises StoreUnavailable if an SQLite file does not exist, and WrongSettings for a URL of no
+    known database.
     """
     try:
         parsed = sa.make_url(url)

@@ -1,4 +1,4 @@
-"""Conditions that each engine has its own words for."""
+"""What the two engines spell or hold differently: conditions, and text."""
 
 from collections.abc import Iterable
 from typing import Any, Final, Self, overload
@@ -13,28 +13,35 @@ from sqlalchemy.sql.operators import OperatorType
 
 from worker.store.database.schema import recordings
 
+MAX_MEETING_KEY_LENGTH: Final = 128
+
+# Conditions
+
 
 def among(column: sa.Column[Any], ids: str) -> sa.ColumnElement[bool]:
-    """That the column has one of the texts in the parameter of that name, which is any iterable.
+    """The column has one of the texts in the parameter named `ids`, which is any iterable.
 
-    SQLAlchemy's own `IN` writes out a parameter for each: another text for every number of ids,
-    which costs as much to put together, and the database to read, as the rows it finds.
+    SQLAlchemy's own `IN` writes a parameter for each text. Each number of texts would give another
+    statement, and building and parsing that costs as much as the rows it finds.
     """
     return _Among(column, sa.bindparam(ids, type_=_Texts()))
 
 
 def open_or_closed(condition: sa.ColumnElement[bool]) -> sa.ColumnElement[bool]:
-    """The condition on an id of recordings, for all of them.
+    """The condition on an id of recordings, for open and closed recordings alike.
 
-    SQLite has an index of those that are open and one of the others (`tables.index_by_id`), and
-    uses either only for a condition that says which.
+    SQLite has one index of open recordings and one of closed ones (`schema.index_by_id`). It uses
+    an index only for a condition that says which of the two it is about.
     """
     return _OpenOrClosed(condition)
 
 
 def unindexed(column: sa.Column[str]) -> sa.ColumnElement[str]:
-    """A text column for a condition beside one on an id: neither engine knows that the id leaves
-    few rows, and might go by an index of this column instead."""
+    """A text column whose index must not be used.
+
+    Use it beside a condition on an id. Neither engine knows that an id leaves few rows, and each
+    might choose the index of this column instead.
+    """
     return sa.func.coalesce(column, "")
 
 
@@ -43,7 +50,7 @@ class _Condition(FunctionElement[bool]):
     inherit_cache = True
 
     def self_group(self, against: OperatorType | None = None) -> Self:
-        """As it is: for SQLite it would be compared with 1, and no index serves that."""
+        """Unchanged. SQLAlchemy would compare it with 1 for SQLite, and no index serves that."""
         return self
 
 
@@ -56,46 +63,50 @@ class _OpenOrClosed(_Condition):
 
 
 @compiles(_Among, "sqlite")
-def _among_in_sqlite(element: _Among, compiler: SQLCompiler, **how: Any) -> str:  # noqa: ANN401
-    column, ids = (compiler.process(part, **how) for part in element.clauses)
-    return f"{column} IN (SELECT value FROM json_each({ids}))"  # noqa: S608 - parts of a statement, compiled
+def _among_on_sqlite(element: _Among, compiler: SQLCompiler, **options: Any) -> str:  # noqa: ANN401
+    column, ids = (compiler.process(part, **options) for part in element.clauses)
+    return f"{column} IN (SELECT value FROM json_each({ids}))"  # noqa: S608 - compiled parts
 
 
 @compiles(_Among, "postgresql")
-def _among_in_postgresql(element: _Among, compiler: SQLCompiler, **how: Any) -> str:  # noqa: ANN401
-    column, ids = (compiler.process(part, **how) for part in element.clauses)
+def _among_on_postgresql(element: _Among, compiler: SQLCompiler, **options: Any) -> str:  # noqa: ANN401
+    column, ids = (compiler.process(part, **options) for part in element.clauses)
     return f"{column} = ANY ({ids})"
 
 
 @compiles(_OpenOrClosed)
-def _all_at_once(element: _OpenOrClosed, compiler: SQLCompiler, **how: Any) -> str:  # noqa: ANN401
-    (condition,) = (compiler.process(part, **how) for part in element.clauses)
+def _unchanged(element: _OpenOrClosed, compiler: SQLCompiler, **options: Any) -> str:  # noqa: ANN401
+    (condition,) = (compiler.process(part, **options) for part in element.clauses)
     return condition
 
 
 @compiles(_OpenOrClosed, "sqlite")
-def _each_by_its_index(element: _OpenOrClosed, compiler: SQLCompiler, **how: Any) -> str:  # noqa: ANN401
-    one, other = (compiler.process(part, **how) for part in (*element.clauses, *element.clauses))
-    is_open = compiler.process(recordings.c.open, **how)
-    return f"({is_open} = 1 AND ({one}) OR {is_open} = 0 AND ({other}))"
+def _once_for_each_index(element: _OpenOrClosed, compiler: SQLCompiler, **options: Any) -> str:  # noqa: ANN401
+    # Compiled twice, because each occurrence needs parameters of its own.
+    parts = (*element.clauses, *element.clauses)
+    for_open, for_closed = (compiler.process(part, **options) for part in parts)
+    is_open = compiler.process(recordings.c.open, **options)
+    return f"({is_open} = 1 AND ({for_open}) OR {is_open} = 0 AND ({for_closed}))"
 
 
 class _Texts(sa.TypeDecorator[Any]):
-    """An array where there are any, else JSON."""
+    """Several texts in one parameter: an array on PostgreSQL, JSON on SQLite."""
 
     impl = sa.Text
     cache_ok = True
 
     def load_dialect_impl(self, dialect: sa.Dialect) -> Any:  # noqa: ANN401
-        array = dialect.name == "postgresql"
-        return dialect.type_descriptor(postgresql.ARRAY(sa.Text) if array else sa.Text())
+        is_array = dialect.name == "postgresql"
+        return dialect.type_descriptor(postgresql.ARRAY(sa.Text) if is_array else sa.Text())
 
     def process_bind_param(self, value: Iterable[str] | None, dialect: sa.Dialect) -> Any:  # noqa: ANN401
-        ids = list(value or ())
-        return ids if dialect.name == "postgresql" else msgspec.json.encode(ids).decode()
+        texts = list(value or ())
+        return texts if dialect.name == "postgresql" else msgspec.json.encode(texts).decode()
 
 
-MEETING_LENGTH: Final = 128
+# Text. PostgreSQL has no NUL character, and its columns have a length.
+# Publishers and the API may send both. A row that cannot be written would be tried again forever,
+# so the columns get less. What is kept only as JSON is kept whole.
 
 
 @overload
@@ -110,5 +121,5 @@ def strip_nul(text: str | None) -> str | None:
 
 
 def meeting_key(meeting_id: str | None) -> str | None:
-    """What a meeting is found by, however its id was spelt."""
-    return None if meeting_id is None else strip_nul(meeting_id).lower()[:MEETING_LENGTH]
+    """The key by which a meeting is found, however its id is spelt."""
+    return None if meeting_id is None else strip_nul(meeting_id).lower()[:MAX_MEETING_KEY_LENGTH]

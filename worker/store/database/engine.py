@@ -1,4 +1,4 @@
-"""Connections to the two databases, set up so that a commit means durable."""
+"""Connections to the two databases, set up so that a commit is durable."""
 
 import fcntl
 import os.path
@@ -12,38 +12,41 @@ from sqlalchemy import exc
 
 from worker.domain.errors import StoreUnavailable, WrongSettings
 
-URL_SYNTAX = "DATABASE_URL: use sqlite:///relative.db, sqlite:////absolute.db or postgresql://…"
+URL_SYNTAX: Final = (
+    "DATABASE_URL: use sqlite:///relative.db, sqlite:////absolute.db or postgresql://…"
+)
 LOST_PEER_TIMEOUT_SECONDS: Final = 15
 SILENCE_FACTOR: Final = 4 / 3
-"""How much longer than a lost peer a server may be silent: a statement's time-out goes first."""
+"""A server may be silent so many times longer than a lost peer, because the time-out of a statement
+must come first."""
 
 MIN_SQLITE_VERSION: Final = (3, 33, 0)
-"""The first that changes rows by those that are given (`UPDATE … FROM`)."""
+"""The oldest version that the worker supports."""
 
 CHECKPOINT_PAGES: Final = 4_000
-"""How long SQLite's write-ahead log grows before it is written back: 16 MB."""
+"""So many pages SQLite's write-ahead log may have before it is written back: 16 MB."""
 
 CACHE_KIB: Final = 16 * 1024
-"""How much SQLite may keep of its pages. After a long history a start changes some at random: those
-of a large commit must fit, or some are written twice."""
+"""The size of SQLite's page cache. After a long history, a start changes pages at random. The pages
+of a large commit must fit into the cache, or some are written twice."""
 
 MAX_WAL_BYTES: Final = 64 * 2**20
-"""How large SQLite's write-ahead log may stay."""
+"""The size to which SQLite's write-ahead log is cut back."""
 
 _SETTINGS: Final[Mapping[str, Any]] = {
     "application_name": "recording-worker",
     "connect_timeout": 5,
-    # A peer that vanished without a word must be noticed, not waited for.
+    # A peer that vanished silently must be noticed.
     "keepalives_idle": 5,
     "keepalives_interval": 5,
     "keepalives_count": 2,
     "tcp_user_timeout": LOST_PEER_TIMEOUT_SECONDS * 1000,
-    # Without bitmap scans: they visit every row that left the index of unsent events and is not
-    # vacuumed yet, time and again, where an index scan does so once.
-    # Without hash and merge joins: rows that are given to be changed are looked up one by one, also
-    # where a whole table would be read as fast today.
-    # And planned at each execution, for its number of ids: a plan for any number is made while
-    # tables are small, reads them whole, and is kept while they grow.
+    # No bitmap scans: they visit every row that left the index of unsent events and is not vacuumed
+    # yet, at every execution. An index scan visits such a row once.
+    # No hash and merge joins: rows to change are looked up one by one, even where reading the whole
+    # table would be as fast today, because the table grows.
+    # A new plan at each execution, for its number of ids: a generic plan is made while the tables
+    # are small, reads them whole, and is kept while they grow.
     "options": f"-c statement_timeout={LOST_PEER_TIMEOUT_SECONDS}s -c lock_timeout=5s"
     " -c enable_bitmapscan=off -c enable_hashjoin=off -c enable_mergejoin=off"
     " -c plan_cache_mode=force_custom_plan",
@@ -51,9 +54,9 @@ _SETTINGS: Final[Mapping[str, Any]] = {
 
 
 def open_engine(url: str) -> sa.Engine:
-    """An engine of one connection. Nothing is connected yet.
+    """An engine with one connection, which is not connected yet.
 
-    Raises WrongSettings when the URL is of neither database; its text never repeats the URL.
+    Raises WrongSettings if the URL names neither database. Its text never repeats the URL.
     """
     try:
         parsed = sa.make_url(url)
@@ -67,13 +70,13 @@ def open_engine(url: str) -> sa.Engine:
 
 
 def connect_arguments(engine: sa.Engine) -> dict[str, Any]:
-    """What psycopg connects to a PostgreSQL engine's database with, beside the engine."""
+    """The arguments with which psycopg connects to the database of a PostgreSQL engine."""
     _, of_url = engine.dialect.create_connect_args(engine.url)
     return _settings(of_url)
 
 
 def _settings(of_url: Mapping[str, Any]) -> dict[str, Any]:
-    """The settings of every connection. The URL has the last word, option by option."""
+    """The settings of every connection. The URL overrides them, option by option."""
     options = f"{_SETTINGS['options']} {of_url.get('options', '')}".rstrip()
     return {**_SETTINGS, **of_url, "options": options}
 
@@ -93,37 +96,36 @@ def _sqlite(url: sa.URL) -> sa.Engine:
 
     @sa.event.listens_for(engine, "connect")
     def prepare(connection: Any, _record: Any) -> None:  # noqa: ANN401 - the driver's own
-        # WAL survives kill -9; FULL makes a commit survive the loss of power too.
+        # WAL survives kill -9. FULL makes a commit survive a power failure too.
         connection.execute("PRAGMA journal_mode=WAL")
         connection.execute("PRAGMA synchronous=FULL")
         connection.execute("PRAGMA foreign_keys=ON")
         connection.execute(f"PRAGMA cache_size=-{CACHE_KIB}")
-        # As pages were before a statement of many rows they are kept in memory, where it keeps
-        # them at all (see rows.py): they are read only should it fail.
+        # For a statement of many rows, SQLite keeps the pages as they were before. They are read
+        # only if the statement fails, so memory is enough.
         connection.execute("PRAGMA temp_store=MEMORY")
-        # Pages that every commit touches are written back once for many of them.
+        # A page that every commit changes is written back once for many commits.
         connection.execute(f"PRAGMA wal_autocheckpoint={CHECKPOINT_PAGES}")
-        # A reader that stayed long lets the log grow; it gives that back afterwards.
+        # A long read lets the log grow. Afterwards the log is cut back.
         connection.execute(f"PRAGMA journal_size_limit={MAX_WAL_BYTES}")
 
     @sa.event.listens_for(engine, "begin")
     def begin(connection: sa.Connection) -> None:
-        # The driver would begin late and deferred, and a read could not become a write then.
+        # The driver would begin later and deferred. Then a read could not become a write.
         connection.exec_driver_sql("BEGIN IMMEDIATE")
 
     return engine
 
 
 def _postgresql(url: sa.URL) -> sa.Engine:
-    from worker.store.database.psycopg_timeout import (
-        BoundedConnection,  # with a driver that SQLite does without
-    )
+    # Imported here, because SQLite does without the driver.
+    from worker.store.database.psycopg_timeout import BoundedConnection
 
     settings = _settings(url.query)
     engine = sa.create_engine(
         url, pool_size=1, max_overflow=0, hide_parameters=True, connect_args=settings
     )
-    patience = int(settings["tcp_user_timeout"]) / 1000 * SILENCE_FACTOR
+    timeout_seconds = int(settings["tcp_user_timeout"]) / 1000 * SILENCE_FACTOR
 
     @sa.event.listens_for(engine, "do_connect")
     def connect(
@@ -133,17 +135,20 @@ def _postgresql(url: sa.URL) -> sa.Engine:
         settings: dict[str, Any],
     ) -> BoundedConnection:
         connection = BoundedConnection.connect(*arguments, **settings)
-        connection.patience = patience
+        connection.timeout_seconds = timeout_seconds
         return connection
 
     return engine
 
 
 def sqlite_lock(database: str | None) -> IO[bytes] | None:
-    """Take the file `<database>.lock` for this process; closing it, or dying, gives it back.
+    """Lock the file `<database>.lock` for this process. Closing the file, or dying, unlocks it.
 
-    It lies beside the file that the path leads to, however it is spelt. None for a database in
-    memory. Raises StoreUnavailable when another process has it.
+    A worker that opens an SQLite file frees every lease, because every owner must be dead. With two
+    workers on one file that would be wrong, and one meeting could be recorded twice.
+
+    The lock lies beside the real file, whatever links the path has. None for a database in memory.
+    Raises StoreUnavailable if another process has the lock.
     """
     if not database or database == ":memory:":
         return None

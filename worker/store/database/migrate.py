@@ -1,10 +1,10 @@
-"""Bringing the tables up to date when the worker starts.
+"""Brings the tables up to date when the worker starts.
 
-Workers of two versions use one database while they are being replaced, so a migration only adds,
-and what it adds can be left out: nullable columns or ones with a default, tables, indexes. What is
-no longer used is removed by a later release than the one that stopped using it. A worker therefore
-goes on with a database that a newer version has migrated. An SQLite file has one worker alone:
-there a migration may also replace.
+During an upgrade, workers of two versions use one database. A migration therefore only adds, and
+what it adds may be left out: tables, indexes, and columns that are nullable or have a default. What
+is no longer used is removed by a later release than the one that stopped using it. So a worker can
+use a database that a newer version has migrated. An SQLite file has only one worker: there a
+migration may also replace.
 """
 
 import time
@@ -23,15 +23,15 @@ HEAD: Final = "0005"
 ADVISORY_LOCK: Final = 7_265_636_072
 
 MIGRATION_LOCK_TIMEOUT_SECONDS: Final = 60.0
-"""How long a replica waits while another one migrates."""
+"""How long a replica waits while another replica migrates."""
 
 MIGRATION_LOCK_INTERVAL_SECONDS: Final = 0.2
 
 
 def migrate(connection: sa.Connection, requests: Sequence[None]) -> list[None]:
-    """Operation: apply what is missing. Several replicas may start at once.
+    """Operation: apply the missing migrations. Several replicas may start at the same time.
 
-    Raises StoreUnavailable when another replica is at it for a minute.
+    Raises StoreUnavailable if another replica migrates for more than a minute.
     """
     if _is_behind(connection):
         if connection.dialect.name == "postgresql":
@@ -50,7 +50,7 @@ def _is_behind(connection: sa.Connection) -> bool:
 
 
 def _take_turn(connection: sa.Connection) -> None:
-    # Asked again and again: one long wait would run into the time-outs of statements and locks.
+    # Asks again and again, because one long wait would hit the time-outs of statements and locks.
     until = time.monotonic() + MIGRATION_LOCK_TIMEOUT_SECONDS
     lock = sa.select(sa.func.pg_try_advisory_xact_lock(ADVISORY_LOCK))
     while not connection.execute(lock).scalar_one():
@@ -63,16 +63,16 @@ def _take_turn(connection: sa.Connection) -> None:
 
 
 def revision_of(connection: sa.Connection) -> str | None:
-    """The revision that the tables have; None when there are none."""
+    """The revision of the tables; None if there are no tables."""
     if not sa.inspect(connection).has_table("alembic_version"):
         return None
     return connection.execute(sa.select(_VERSION.c.version_num)).scalar()
 
 
 def _create(connection: sa.Connection) -> None:
-    """All tables at once, as the migrations would leave them; a test holds the two together.
+    """Create all tables at once, as the migrations would leave them. A test compares the two.
 
-    Most databases begin so, and need no Alembic then.
+    Most databases begin like this, and then Alembic is not needed.
     """
     metadata.create_all(connection, checkfirst=False)
     _VERSION.create(connection)
@@ -85,12 +85,12 @@ _VERSION: Final = sa.Table(
     sa.Column("version_num", sa.String(32), nullable=False),
     sa.PrimaryKeyConstraint("version_num", name="alembic_version_pkc"),
 )
-"""As Alembic makes it, which goes on from there."""
+"""As Alembic creates it, because Alembic continues from it."""
 
 
 def upgrade(connection: sa.Connection) -> None:
     """Apply the migrations that are missing."""
-    # Imported only when there is something to do: it costs more than the rest of the start.
+    # Imported only if there is something to do: the import takes longer than the rest of the start.
     from alembic import command
     from alembic.config import Config
 

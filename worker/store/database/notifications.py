@@ -1,9 +1,8 @@
-"""What a commit leaves for others to do, told to those who do it.
+"""Notifications: a commit says that there is something for another part of the worker to do.
 
-A commit that leaves events to publish or recordings to read tells so on this loop, and on
-PostgreSQL to every other replica too: NOTIFY, once for a transaction, arrives with its commit.
-News can be lost with a connection and are never owed to anybody: whoever acts on them looks by
-himself now and then as well.
+A notification goes to the subscribers on this loop. On PostgreSQL it also goes to every other
+replica: NOTIFY, once per topic and transaction, arrives with the commit. A notification can be lost
+with its connection. Therefore every subscriber also looks for work by itself now and then.
 """
 
 import asyncio
@@ -21,77 +20,83 @@ if TYPE_CHECKING:
 
 Topic = Literal["outbox", "due", "lease"]
 """`outbox`: there are events to publish. `due`: there are recordings to read by themselves.
-`lease`: somebody gave a lease up."""
+`lease`: a lease was released."""
 
 TOPICS: Final[tuple[Topic, ...]] = get_args(Topic)
 CHANNEL: Final = "recording_worker"
-_LEFT: Final = "recording_worker_left"
+
 LISTEN_CHECK_INTERVAL_SECONDS: Final = 15.0
-"""After so much silence the connection is asked whether it is still there."""
+"""After so long a silence, the listening connection is checked."""
 
 LISTEN_TIMEOUT_SECONDS: Final = 10.0
 MAX_RECONNECT_PAUSE_SECONDS: Final = 10.0
 
+_TOPICS_KEY: Final = "recording_worker_topics"
+
+OnNotification = Callable[["psycopg.Notify | None", str], None]
+"""Called with a notification and the schema that this worker uses, and with None when a connection
+is new: nobody knows what was notified before."""
+
 
 def notify_on_commit(connection: sa.Connection, topic: Topic) -> None:
-    """Have this transaction tell of the topic when it is committed."""
-    connection.info.setdefault(_LEFT, set()).add(topic)
+    """Notify the topic when this transaction is committed."""
+    connection.info.setdefault(_TOPICS_KEY, set()).add(topic)
 
 
 class Notifier:
-    """What is left by the commits of one store, and on PostgreSQL by those of its neighbours."""
+    """The notifications of one store's commits and, on PostgreSQL, of the other replicas'."""
 
     def __init__(self, engine: sa.Engine) -> None:
         self._engine = engine
-        self._shared = engine.dialect.name == "postgresql"
-        self._hearers: list[tuple[Topic, Callable[[], None]]] = []
+        self._is_shared = engine.dialect.name == "postgresql"
+        self._subscribers: list[tuple[Topic, Callable[[], None]]] = []
         self._own_pid: int | None = None
 
     def subscribe(self, topic: Topic, callback: Callable[[], None]) -> None:
-        """Call `callback` on the loop whenever there may be something of the topic."""
-        self._hearers.append((topic, callback))
+        """Call `callback` on the loop whenever the topic is notified."""
+        self._subscribers.append((topic, callback))
 
     def notify(self, topics: Collection[Topic]) -> None:
-        """Call everybody who wants to hear of these."""
-        for topic, callback in self._hearers:
+        """Call the subscribers of these topics."""
+        for topic, callback in self._subscribers:
             if topic in topics:
                 callback()
 
     # In the store's thread
 
     def begin(self, connection: sa.Connection) -> None:
-        """Nothing is left by this transaction yet."""
-        connection.info[_LEFT] = set()
+        """Forget the topics of the transaction before."""
+        connection.info[_TOPICS_KEY] = set()
 
     def announce(self, connection: sa.Connection) -> frozenset[Topic]:
-        """What this transaction leaves; the other replicas hear of it when it is committed."""
-        left: frozenset[Topic] = frozenset(connection.info[_LEFT])
-        if left and self._shared:
+        """The topics of this transaction. Other replicas are notified when it is committed."""
+        topics: frozenset[Topic] = frozenset(connection.info[_TOPICS_KEY])
+        if topics and self._is_shared:
             self._own_pid = _pid(connection)
-            for topic in sorted(left):
+            for topic in sorted(topics):
                 connection.execute(_NOTIFY, {"channel": CHANNEL, "topic": topic})
-        return left
+        return topics
 
     # On the loop
 
     async def listen(self) -> None:
-        """Hear of the commits of other replicas for ever; on SQLite there are none to hear of."""
-        if self._shared:
-            await _listen(connect_arguments(self._engine), self._hear)
+        """Listen for commits of other replicas. Runs forever on PostgreSQL, returns on SQLite."""
+        if self._is_shared:
+            await _listen(connect_arguments(self._engine), self._on_notification)
 
-    def _hear(self, note: "psycopg.Notify | None", schema: str) -> None:
-        """`note` is None when a connection is new: nobody knows what was told before."""
-        if note is None:
+    def _on_notification(self, notification: "psycopg.Notify | None", schema: str) -> None:
+        if notification is None:
             self.notify(TOPICS)
             return
-        told_in, _, topic = note.payload.rpartition("/")
-        # What this store committed itself it has told already.
-        if told_in == schema and note.pid != self._own_pid and topic in TOPICS:
+        notified_schema, _, topic = notification.payload.rpartition("/")
+        is_own = notification.pid == self._own_pid  # its subscribers have been called already
+        if notified_schema == schema and not is_own and topic in TOPICS:
             self.notify({topic})
 
 
 _NOTIFY: Final = sa.text("SELECT pg_notify(:channel, current_schema() || '/' || :topic)")
-"""Channels belong to a database, which several deployments may share, each in its own schema."""
+"""A channel belongs to a database. Several deployments may share a database, each with its own
+schema, so the payload names the schema."""
 
 
 def _pid(connection: sa.Connection) -> int:
@@ -99,53 +104,52 @@ def _pid(connection: sa.Connection) -> int:
     return driver.info.backend_pid
 
 
-async def _listen(
-    arguments: dict[str, Any], hear: Callable[["psycopg.Notify | None", str], None]
-) -> NoReturn:
-    """Call `hear` with each note and the schema that this worker uses; None for a new connection.
+async def _listen(arguments: dict[str, Any], on_notification: OnNotification) -> NoReturn:
+    """Call `on_notification` for each notification, and whenever a connection is new.
 
-    A connection that is lost is made again, after pauses that grow to ten seconds. `arguments` are
-    those of the driver's `connect`.
+    A lost connection is made again, after pauses that grow to ten seconds. `arguments` are those of
+    the driver's `connect`.
     """
-    import psycopg  # a driver that SQLite does without
+    import psycopg  # SQLite does without this driver
 
     failures = 0
     while True:
-        session = _Session(arguments)
+        session = _ListenSession(arguments)
         try:
-            await session.run(hear)
+            await session.run(on_notification)
         except (psycopg.Error, OSError, TimeoutError) as error:
             failures = 1 if session.was_up else failures + 1
-            words = str(error).splitlines() or [type(error).__name__]
-            structlog.get_logger().warning("listen_connection_lost", reason=words[0][:300])
-        await asyncio.sleep(
-            random.uniform(0, min(MAX_RECONNECT_PAUSE_SECONDS, 0.2 * 2 ** min(failures, 10)))
-        )
+            lines = str(error).splitlines() or [type(error).__name__]
+            structlog.get_logger().warning("listen_connection_lost", reason=lines[0][:300])
+        longest_pause = min(MAX_RECONNECT_PAUSE_SECONDS, 0.2 * 2 ** min(failures, 10))
+        await asyncio.sleep(random.uniform(0, longest_pause))
 
 
-class _Session:
-    """One connection that listens, until it is lost."""
+class _ListenSession:
+    """One listening connection, until it is lost."""
 
     def __init__(self, arguments: dict[str, Any]) -> None:
         self._arguments = arguments
         self.was_up = False
 
-    async def run(self, hear: Callable[["psycopg.Notify | None", str], None]) -> NoReturn:
-        import psycopg
+    async def run(self, on_notification: OnNotification) -> NoReturn:
+        import psycopg  # SQLite does without this driver
 
         async with asyncio.timeout(LISTEN_TIMEOUT_SECONDS):
             connection = await psycopg.AsyncConnection.connect(autocommit=True, **self._arguments)
         try:
             schema = await self._begin(connection)
             self.was_up = True
-            hear(None, schema)
+            on_notification(None, schema)
             while True:
-                async for note in connection.notifies(timeout=LISTEN_CHECK_INTERVAL_SECONDS):
-                    hear(note, schema)
+                async for notification in connection.notifies(
+                    timeout=LISTEN_CHECK_INTERVAL_SECONDS
+                ):
+                    on_notification(notification, schema)
                 async with asyncio.timeout(LISTEN_TIMEOUT_SECONDS):
                     await connection.execute("SELECT 1")
         finally:
-            # Without a word to the server: it may be the one that does not answer.
+            # Closed without a word to the server: the server may be what does not answer.
             connection.pgconn.finish()
 
     async def _begin(self, connection: "psycopg.AsyncConnection[Any]") -> str:

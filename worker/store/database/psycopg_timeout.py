@@ -1,50 +1,35 @@
-"""A PostgreSQL connection on which nothing is waited for without an end.
+"""A PostgreSQL connection on which no exchange with the server lasts forever.
 
-`statement_timeout` is the server's to keep, and TCP's own time-outs trust whoever acknowledges:
-with a proxy or a load balancer in between, both can be silent for ever.
+The server keeps `statement_timeout`, and TCP's own time-outs trust whoever acknowledges packets. A
+proxy or a load balancer between them can keep both silent forever.
 """
 
 import time
-from collections.abc import Generator
-from typing import Any, Final, TypeVar
+from typing import Any, TypeVar
 
 import psycopg
-from psycopg.waiting import Ready
+from psycopg.abc import PQGen
 
 ResultT = TypeVar("ResultT")
 
-WAIT_INTERVAL_SECONDS: Final = 0.25
-
 
 class BoundedConnection(psycopg.Connection[Any]):
-    """Closes itself when one exchange with the server takes longer than `patience` seconds."""
+    """Closes itself if one exchange with the server takes longer than `timeout_seconds`."""
 
-    patience: float = 20.0
+    timeout_seconds: float = 20.0
 
     def wait(
-        self,
-        gen: Generator[Any, Any, ResultT],
-        interval: float = WAIT_INTERVAL_SECONDS,
-        *args: Any,  # noqa: ANN401 - whatever else the driver gives
-        **more: Any,  # noqa: ANN401
+        self, gen: PQGen[ResultT], interval: float = 0.1, timeout: float | None = None
     ) -> ResultT:
-        """Wait for an exchange to end. Raises psycopg.OperationalError when it takes too long."""
-        bounded = self._bounded(gen, time.monotonic() + self.patience)
-        return super().wait(bounded, min(interval, WAIT_INTERVAL_SECONDS), *args, **more)
-
-    def _bounded(
-        self, gen: Generator[Any, Any, ResultT], until: float
-    ) -> Generator[Any, Any, ResultT]:
+        """Wait for the end of an exchange. Raises psycopg.OperationalError if it takes too long."""
+        limit = self.timeout_seconds if timeout is None else min(timeout, self.timeout_seconds)
+        deadline = time.monotonic() + self.timeout_seconds
         try:
-            wanted = next(gen)
-            while True:
-                ready = yield wanted
-                if ready == Ready.NONE and time.monotonic() >= until:
-                    self.close()
-                    raise psycopg.OperationalError(
-                        f"the database was silent for {self.patience:g} s"
-                    )
-                wanted = gen.send(ready)
-        except StopIteration as end:
-            result: ResultT = end.value
-            return result
+            return super().wait(gen, interval, limit)
+        except psycopg.OperationalError as error:
+            if time.monotonic() < deadline:
+                raise
+            self.close()  # nobody knows where the exchange stopped
+            raise psycopg.OperationalError(
+                f"the database was silent for {self.timeout_seconds:g} s"
+            ) from error

@@ -47,7 +47,7 @@ class RecordingResponses:
         return body
 
     def downloads_expire_at(self, recording: Recording) -> float | None:
-        """When the URLs of an uploaded recording stop working; None when there are none."""
+        """When the URLs of an uploaded recording expire; None if it has none."""
         if recording.uploaded_at is None or recording.status != "UPLOADED":
             return None
         return recording.uploaded_at + self._behaviour.retention_seconds

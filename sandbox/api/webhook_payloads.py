@@ -1,4 +1,4 @@
-"""The bodies of webhooks, in the wording of today and in that of the predecessor."""
+"""The bodies of webhooks, in today's format and in that of the predecessor (Dyte)."""
 
 from datetime import UTC, datetime
 
@@ -8,27 +8,27 @@ from sandbox.model.recording import Recording
 
 
 def cloudflare(
-    recording: Recording, worded: dict[str, object], *, with_urls: bool
+    recording: Recording, response: dict[str, object], *, with_urls: bool
 ) -> dict[str, object]:
-    """The documented wording. `worded` is how the API itself describes the recording."""
+    """The documented format. `response` is the Recording object of the API."""
     body: dict[str, object] = {
         "id": recording.id,
         "recordingId": recording.id,
         "status": recording.status,
-        "downloadUrl": worded["download_url"] if with_urls else None,
-        "audioDownloadUrl": worded["audio_download_url"] if with_urls else None,
-        "downloadUrlExpiry": worded["download_url_expiry"],
-        "startedTime": worded["started_time"],
-        "stoppedTime": worded["stopped_time"],
+        "downloadUrl": response["download_url"] if with_urls else None,
+        "audioDownloadUrl": response["audio_download_url"] if with_urls else None,
+        "downloadUrlExpiry": response["download_url_expiry"],
+        "startedTime": response["started_time"],
+        "stoppedTime": response["stopped_time"],
         "outputFileName": recording.output_file_name,
         "meetingId": recording.request.meeting_id,
         "organizationId": recording.request.app_id,
-        "roomUUID": worded["session_id"],
+        "roomUUID": response["session_id"],
     }
-    if worded["file_size"] is not None:
-        body["fileSize"] = str(worded["file_size"])
+    if response["file_size"] is not None:
+        body["fileSize"] = str(response["file_size"])
     if recording.stopped_at is not None:
-        body["recordingDuration"] = worded["recording_duration"]
+        body["recordingDuration"] = response["recording_duration"]
     if recording.error:
         body["errMessage"] = recording.error
     return {
@@ -37,13 +37,13 @@ def cloudflare(
         "meeting": {
             "id": recording.request.meeting_id,
             "roomName": recording.request.meeting_id,
-            **_session_members(recording.session, recording.request.app_id),
+            **_session_fields(recording.session, recording.request.app_id),
         },
     }
 
 
 def dyte(recording: Recording) -> dict[str, object]:
-    """The predecessor's wording: other times, numbers for sizes, members missing on the way."""
+    """The predecessor's format: other times, sizes as numbers, fields missing in some statuses."""
     body: dict[str, object] = {
         "recordingId": recording.id,
         "id": recording.id,
@@ -68,13 +68,13 @@ def dyte(recording: Recording) -> dict[str, object]:
 
 
 def meeting(event: MeetingEvent, app_id: str) -> dict[str, object]:
-    """Somebody came or went, a session began or ended."""
+    """A participant joined or left, or a session started or ended."""
     payload: dict[str, object] = {
         "event": event.name,
         "meeting": {
             "id": event.meeting.id,
             "roomName": event.meeting.id,
-            **_session_members(event.session, app_id),
+            **_session_fields(event.session, app_id),
         },
     }
     if event.presence is not None:
@@ -91,8 +91,8 @@ def meeting(event: MeetingEvent, app_id: str) -> dict[str, object]:
     return payload
 
 
-def _session_members(session: Session | None, app_id: str) -> dict[str, object]:
-    """What a notice says of the meeting; its status is LIVE even when it is over."""
+def _session_fields(session: Session | None, app_id: str) -> dict[str, object]:
+    """The fields about the meeting. Its status is LIVE even after its end."""
     owner = {"id": app_id, "name": "Sandbox"}
     if session is None:
         return {"status": "LIVE", "organizedBy": owner}

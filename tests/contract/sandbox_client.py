@@ -1,4 +1,4 @@
-"""A sandbox on a clock that stands still, and an HTTP client that talks to it."""
+"""A sandbox on a clock that moves only by `advance`, and an HTTP client of it."""
 
 import uuid
 from collections.abc import AsyncIterator
@@ -15,33 +15,33 @@ BASE = "/accounts/account/realtime/kit/app"
 
 
 class Client:
-    """Calls the operations as a client of the API does; `sandbox` is there to look behind."""
+    """Calls the operations as a client of the API does. `sandbox` gives access to its state."""
 
     def __init__(self, sandbox: Sandbox, http: httpx.AsyncClient) -> None:
         self.sandbox = sandbox
         self.http = http
         self.meeting_id = str(uuid.UUID(int=7))
 
-    async def call(self, method: str, path: str, **members: Any) -> httpx.Response:
-        return await self.http.request(method, BASE + path, **members)
+    async def call(self, method: str, path: str, **fields: Any) -> httpx.Response:
+        return await self.http.request(method, BASE + path, **fields)
 
     async def get(self, path: str, **query: Any) -> Any:
         return (await self.call("GET", path, params=query)).json()
 
-    async def start_track(self, **members: Any) -> str:
-        body = {"meeting_id": self.meeting_id, **members}
-        answer = await self.call("POST", "/recordings/track", json=body)
-        return str(answer.json()["data"]["recording"]["id"])
+    async def start_track(self, **fields: Any) -> str:
+        body = {"meeting_id": self.meeting_id, **fields}
+        response = await self.call("POST", "/recordings/track", json=body)
+        return str(response.json()["data"]["recording"]["id"])
 
-    async def start_composite(self, **members: Any) -> str:
-        body = {"meeting_id": self.meeting_id, **members}
+    async def start_composite(self, **fields: Any) -> str:
+        body = {"meeting_id": self.meeting_id, **fields}
         return str((await self.call("POST", "/recordings", json=body)).json()["data"]["id"])
 
     async def change(self, recording_id: str, action: str) -> httpx.Response:
         return await self.call("PUT", f"/recordings/{recording_id}", json={"action": action})
 
     async def uploaded(self, recording_id: str, *, seconds: float = 10) -> Any:
-        """Record for so long, stop, and give the recording as a GET tells it then."""
+        """Record for `seconds`, stop, and return the uploaded recording as a GET shows it."""
         self.sandbox.clock.advance(self.sandbox.behaviour.invoked_seconds + seconds)
         await self.change(recording_id, "stop")
         self.sandbox.clock.advance(self.sandbox.behaviour.uploading_seconds)
@@ -50,7 +50,7 @@ class Client:
 
 @asynccontextmanager
 async def talking_to(options: SandboxOptions | None = None) -> AsyncIterator[Client]:
-    """Serve a sandbox on a free port; time only moves by `sandbox.clock.advance`."""
+    """Serve a sandbox on a free port. Time moves only by `sandbox.clock.advance`."""
     options = options or SandboxOptions(seed=1)
     async with (
         Sandbox(options, clock=Clock(speed=0)) as sandbox,

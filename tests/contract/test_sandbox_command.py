@@ -27,7 +27,7 @@ def running(*flags: str) -> Iterator[subprocess.Popen[str]]:
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_it_says_where_it_is_serves_there_and_stops_cleanly(number: signal.Signals) -> None:
+def test_it_prints_its_addresses_serves_there_and_stops_cleanly(number: signal.Signals) -> None:
     with running("--json", "--speed", "60") as process:
         assert process.stdout is not None
         told = json.loads(process.stdout.readline())
@@ -43,7 +43,7 @@ def test_it_says_where_it_is_serves_there_and_stops_cleanly(number: signal.Signa
     assert told["environment"]["REALTIMEKIT_BASE_URL"] == told["base_url"]
 
 
-def test_it_prints_what_points_a_worker_at_it() -> None:
+def test_it_prints_the_variables_that_configure_a_worker() -> None:
     with running() as process:
         assert process.stdout is not None
         lines = [process.stdout.readline().rstrip() for _ in range(9)]
@@ -58,7 +58,7 @@ def test_it_prints_what_points_a_worker_at_it() -> None:
     ]
 
 
-def test_a_port_that_is_taken_is_said_in_words() -> None:
+def test_a_port_in_use_is_reported_in_words() -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
         result = subprocess.run(
@@ -80,7 +80,7 @@ def test_a_port_that_is_taken_is_said_in_words() -> None:
         (["--port", "70000"], "--port"),
     ],
 )
-def test_a_wrong_flag_is_named(flags: list[str], named: str) -> None:
+def test_the_error_names_an_invalid_flag(flags: list[str], named: str) -> None:
     result = CliRunner().invoke(sandbox, flags)
 
     assert result.exit_code == 2

@@ -1,4 +1,4 @@
-"""The control plane over HTTP: what processes other than ours steer the sandbox by."""
+"""The control plane over HTTP, by which other processes steer the sandbox."""
 
 import json
 import uuid
@@ -23,7 +23,7 @@ async def control(client: Client, method: str, path: str, body: Any = None) -> h
     return await client.http.request(method, f"{client.sandbox.control_url}{path}", json=body)
 
 
-async def test_a_meeting_is_made_and_people_come_and_go(client: Client) -> None:
+async def test_a_meeting_is_created_and_participants_join_and_leave(client: Client) -> None:
     body = {"id": client.meeting_id, "participants": ["ann", "bob"], "title": "Weekly"}
     made = await control(client, "POST", "/meetings", body)
     ann, bob = [person["id"] for person in made.json()["participants"]]
@@ -52,7 +52,7 @@ async def test_faults_are_added_listed_and_cleared(client: Client) -> None:
     assert (await client.call("GET", "/recordings")).status_code == 200
 
 
-async def test_time_is_moved_and_its_speed_changed(client: Client) -> None:
+async def test_the_clock_is_advanced_and_its_speed_changed(client: Client) -> None:
     recording_id = await client.start_track()
 
     clock = await control(client, "PATCH", "/clock", {"advance": 5, "speed": 2})
@@ -62,7 +62,7 @@ async def test_time_is_moved_and_its_speed_changed(client: Client) -> None:
     assert got["data"]["status"] == "RECORDING"
 
 
-async def test_switches_are_read_and_changed(client: Client) -> None:
+async def test_the_behaviour_is_read_and_changed(client: Client) -> None:
     changed = await control(client, "PATCH", "/behaviour", {"invoked_seconds": 9.5})
 
     assert changed.json()["invoked_seconds"] == 9.5
@@ -80,7 +80,7 @@ async def test_a_recording_is_forced_into_a_status_and_made_to_vanish(client: Cl
     assert (gone.status_code, again.status_code) == (200, 404)
 
 
-async def test_somebody_else_starts_a_recording(client: Client) -> None:
+async def test_a_recording_is_started_as_by_another_service(client: Client) -> None:
     body = {"kind": "composite", "app_id": "app", "meeting_id": client.meeting_id}
     started = await control(client, "POST", "/recordings", {**body, "reason": "RECORD_ON_START"})
 
@@ -105,7 +105,7 @@ async def test_tokens_and_the_webhook_key_are_replaced(client: Client) -> None:
     assert (await client.call("GET", "/recordings")).status_code == 401
 
 
-async def test_the_request_log_is_read_by_kind_from_a_number_on_and_as_lines(
+async def test_the_request_log_is_read_by_kind_from_a_number_and_as_json_lines(
     client: Client,
 ) -> None:
     await client.start_track()
@@ -137,7 +137,7 @@ async def test_the_request_log_is_read_by_kind_from_a_number_on_and_as_lines(
         ("GET", "/request-log?since=x", None, 400, '"since"'),
     ],
 )
-async def test_a_mistake_is_answered_in_words_that_name_it(
+async def test_an_error_names_the_invalid_field(
     client: Client, method: str, path: str, body: Any, status: int, named: str
 ) -> None:
     answer = await control(client, method, path, body)
@@ -146,7 +146,7 @@ async def test_a_mistake_is_answered_in_words_that_name_it(
     assert named in answer.json()["error"]
 
 
-async def test_a_bounded_request_log_forgets_entries_but_not_counts(tmp_path: Path) -> None:
+async def test_a_bounded_request_log_drops_entries_and_keeps_counts(tmp_path: Path) -> None:
     lines = tmp_path / "requests.jsonl"
     async with talking_to(SandboxOptions(request_log_limit=2, request_log_path=lines)) as client:
         for _ in range(5):
@@ -160,7 +160,7 @@ async def test_a_bounded_request_log_forgets_entries_but_not_counts(tmp_path: Pa
     assert [entry["operation"] for entry in written] == ["list_recordings"] * 5
 
 
-async def test_the_state_says_what_there_is(client: Client) -> None:
+async def test_the_summary_counts_meetings_and_recordings(client: Client) -> None:
     await client.start_track()
 
     state = (await control(client, "GET", "")).json()

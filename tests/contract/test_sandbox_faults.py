@@ -1,4 +1,4 @@
-"""Every trouble that can be switched on, as a client of the API meets it."""
+"""Each fault, as a client of the API sees it."""
 
 import asyncio
 import uuid
@@ -27,7 +27,7 @@ async def start(client: Client) -> httpx.Response:
 
 
 @pytest.mark.parametrize("kind", ["lost_reset", "lost_half"])
-async def test_a_lost_answer_leaves_a_recording_behind(client: Client, kind: Any) -> None:
+async def test_a_start_whose_response_is_lost_starts_a_recording(client: Client, kind: Any) -> None:
     client.sandbox.faults.add(Fault(kind=kind, operation="start_track_recording", count=1))
 
     with pytest.raises(httpx.TransportError):
@@ -40,7 +40,7 @@ async def test_a_lost_answer_leaves_a_recording_behind(client: Client, kind: Any
     assert request.recording_id == listed["data"][0]["id"]
 
 
-async def test_a_502_from_the_edge_hides_that_it_was_done(client: Client) -> None:
+async def test_a_502_from_the_edge_hides_that_the_request_was_processed(client: Client) -> None:
     client.sandbox.faults.add(Fault(kind="lost_502", count=1))
 
     answer = await start(client)
@@ -49,7 +49,7 @@ async def test_a_502_from_the_edge_hides_that_it_was_done(client: Client) -> Non
     assert client.sandbox.request_log.counts["started.track"] == 1
 
 
-async def test_a_hanging_answer_is_written_down_before_the_client_gives_up(client: Client) -> None:
+async def test_a_hanging_response_is_logged_before_the_client_times_out(client: Client) -> None:
     client.sandbox.faults.add(Fault(kind="lost_hang", count=1))
     waiting = asyncio.create_task(start(client))
 
@@ -60,7 +60,7 @@ async def test_a_hanging_answer_is_written_down_before_the_client_gives_up(clien
     await asyncio.wait([waiting])
 
 
-async def test_a_late_start_happens_after_its_client_has_gone(client: Client) -> None:
+async def test_a_late_start_is_processed_after_its_client_has_gone(client: Client) -> None:
     client.sandbox.faults.add(Fault(kind="late", seconds=1, count=1))
 
     with pytest.raises(httpx.ReadTimeout):
@@ -101,7 +101,7 @@ async def test_a_reset_before_processing_starts_nothing(client: Client) -> None:
         ("message", {"message": "away"}),
     ],
 )
-async def test_a_refusal_comes_in_any_envelope_and_starts_nothing(
+async def test_a_refusal_has_the_chosen_envelope_and_starts_nothing(
     client: Client, envelope: Any, said: object
 ) -> None:
     client.sandbox.faults.add(Fault(kind="refuse", envelope=envelope, message="away"))
@@ -113,7 +113,7 @@ async def test_a_refusal_comes_in_any_envelope_and_starts_nothing(
 
 
 @pytest.mark.parametrize("envelope", ["html", "empty"])
-async def test_a_refusal_may_be_no_json_at_all(client: Client, envelope: Any) -> None:
+async def test_a_refusal_may_have_a_body_that_is_not_json(client: Client, envelope: Any) -> None:
     client.sandbox.faults.add(Fault(kind="refuse", status=520, envelope=envelope))
 
     answer = await start(client)
@@ -122,7 +122,7 @@ async def test_a_refusal_may_be_no_json_at_all(client: Client, envelope: Any) ->
     assert not answer.text.startswith("{")
 
 
-async def test_throttling_says_when_to_come_back_in_seconds_or_as_a_date(client: Client) -> None:
+async def test_retry_after_is_in_seconds_or_a_date(client: Client) -> None:
     faults = client.sandbox.faults
     faults.add(Fault(kind="refuse", status=429, retry_after=7, code=971, count=1))
     faults.add(Fault(kind="refuse", status=429, retry_after=60, retry_after_date=True, count=1))
@@ -134,7 +134,7 @@ async def test_throttling_says_when_to_come_back_in_seconds_or_as_a_date(client:
     assert 50 < away.total_seconds() <= 60
 
 
-async def test_a_slow_answer_was_processed_at_once(client: Client) -> None:
+async def test_a_slow_request_is_processed_at_once(client: Client) -> None:
     client.sandbox.faults.add(Fault(kind="slow", seconds=0.2))
     waiting = asyncio.create_task(start(client))
 
@@ -144,7 +144,7 @@ async def test_a_slow_answer_was_processed_at_once(client: Client) -> None:
     assert (await waiting).status_code == 200
 
 
-async def test_members_can_be_left_out_of_answers(client: Client) -> None:
+async def test_fields_can_be_omitted_from_responses(client: Client) -> None:
     client.sandbox.faults.add(Fault(kind="omit", fields=("session_id", "invoked_time")))
 
     started = (await start(client)).json()["data"]["recording"]
@@ -154,13 +154,13 @@ async def test_members_can_be_left_out_of_answers(client: Client) -> None:
     assert not {"session_id", "invoked_time"} & (set(started) | set(listed) | set(got))
 
 
-async def test_a_track_start_may_answer_without_the_nesting(client: Client) -> None:
+async def test_the_response_to_a_track_start_may_be_flat(client: Client) -> None:
     client.sandbox.behaviour.track_start_nested = False
 
     assert (await start(client)).json()["data"]["status"] == "INVOKED"
 
 
-async def test_an_error_may_repeat_the_whole_request(client: Client) -> None:
+async def test_an_error_message_may_contain_the_whole_request(client: Client) -> None:
     client.sandbox.faults.add(Fault(kind="echo_body", operation="start_recording"))
     storage = {"type": "aws", "secret": "SECRET-2"}
 
@@ -172,7 +172,7 @@ async def test_an_error_may_repeat_the_whole_request(client: Client) -> None:
     assert "SECRET-2" in answer.json()["error"]["message"]
 
 
-async def test_a_vanished_recording_is_neither_got_nor_listed(client: Client) -> None:
+async def test_a_vanished_recording_cannot_be_read_or_listed(client: Client) -> None:
     recording_id = await client.start_track()
     recordings = client.sandbox.recordings
     recordings.vanish(recordings.index.get(recording_id))
@@ -184,7 +184,7 @@ async def test_a_vanished_recording_is_neither_got_nor_listed(client: Client) ->
     assert (await client.get("/recordings", meeting_id=client.meeting_id))["data"] == []
 
 
-async def test_files_can_be_missing_for_a_while_after_the_upload(client: Client) -> None:
+async def test_files_can_be_missing_for_some_time_after_the_upload(client: Client) -> None:
     client.sandbox.faults.add(Fault(kind="no_files", seconds=30))
     recording_id = await client.start_track()
     at_first = await client.uploaded(recording_id)
@@ -197,7 +197,7 @@ async def test_files_can_be_missing_for_a_while_after_the_upload(client: Client)
     assert len(later["download_url"][0]["download_urls"]) == 3
 
 
-async def test_files_can_be_missing_for_ever(client: Client) -> None:
+async def test_files_can_be_missing_forever(client: Client) -> None:
     client.sandbox.faults.add(Fault(kind="no_files"))
     recording_id = await client.start_track()
     await client.uploaded(recording_id)
@@ -217,7 +217,7 @@ async def test_a_revoked_token_is_refused_until_it_is_allowed_again(client: Clie
     assert statuses == [401, 200]
 
 
-async def test_spending_the_budget_blocks_every_call_and_is_written_down() -> None:
+async def test_a_breach_of_the_rate_limit_blocks_every_call_and_is_logged() -> None:
     behaviour = Behaviour(rate_limits=("3/60",))
     async with talking_to(SandboxOptions(behaviour=behaviour)) as client:
         answers = [await client.call("GET", "/recordings") for _ in range(5)]
@@ -233,7 +233,7 @@ async def test_spending_the_budget_blocks_every_call_and_is_written_down() -> No
         ]
 
 
-async def test_a_request_that_comes_before_another_one_of_its_meeting_is_answered_is_beside_it(
+async def test_the_log_counts_requests_in_flight_of_the_same_operation_and_meeting(
     client: Client,
 ) -> None:
     client.sandbox.faults.add(Fault(kind="slow", seconds=0.2, count=1))
@@ -246,7 +246,7 @@ async def test_a_request_that_comes_before_another_one_of_its_meeting_is_answere
     assert [one.in_flight for one in client.sandbox.request_log.requests] == [0, 1, 0]
 
 
-async def test_a_fault_for_one_meeting_leaves_others_alone(client: Client) -> None:
+async def test_a_fault_of_one_meeting_does_not_affect_others(client: Client) -> None:
     client.sandbox.faults.add(Fault(kind="refuse", meeting_id=client.meeting_id))
     first = await start(client)
     client.meeting_id = str(uuid.uuid4())

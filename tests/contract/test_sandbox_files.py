@@ -1,4 +1,4 @@
-"""The files of a recording: how they are told of, fetched, and lost."""
+"""The files of a recording: their URLs, their downloads, and their absence."""
 
 from collections.abc import AsyncIterator
 from typing import Any
@@ -19,7 +19,7 @@ async def client() -> AsyncIterator[Client]:
 
 @pytest.fixture
 async def store() -> AsyncIterator[httpx.AsyncClient]:
-    """A client without a token, as presigned URLs want it."""
+    """A client without a token, because presigned URLs refuse one."""
     async with httpx.AsyncClient() as http:
         yield http
 
@@ -30,7 +30,7 @@ async def urls(client: Client) -> dict[str, str]:
     return {name: told["download_url"] for name, told in layer["download_urls"].items()}
 
 
-async def test_a_track_file_is_webm_and_as_long_as_was_recorded(
+async def test_a_track_file_is_webm_of_the_recorded_length(
     client: Client, store: httpx.AsyncClient
 ) -> None:
     for url in (await urls(client)).values():
@@ -50,7 +50,7 @@ async def test_a_url_expires_with_the_files(client: Client, store: httpx.AsyncCl
     assert (before.status_code, after.status_code) == (200, 403)
 
 
-async def test_a_url_is_good_for_its_own_file_and_time_only(
+async def test_a_url_is_valid_only_for_its_file_and_expiry(
     client: Client, store: httpx.AsyncClient
 ) -> None:
     first, second = list((await urls(client)).values())[:2]
@@ -65,7 +65,7 @@ async def test_a_url_is_good_for_its_own_file_and_time_only(
     assert statuses == [403] * 5
 
 
-async def test_a_presigned_url_refuses_a_second_permission(client: Client) -> None:
+async def test_a_presigned_url_with_an_authorization_header_is_refused(client: Client) -> None:
     url = next(iter((await urls(client)).values()))
 
     answer = await client.http.get(url)  # This client sends its Authorization header.
@@ -76,13 +76,15 @@ async def test_a_presigned_url_refuses_a_second_permission(client: Client) -> No
 @pytest.mark.parametrize(
     ("shape", "empty"), [("null", None), ("empty_list", []), ("empty_links", {"links": []})]
 )
-async def test_the_files_can_be_told_as_nothing(client: Client, shape: str, empty: Any) -> None:
+async def test_the_download_url_can_have_an_empty_shape(
+    client: Client, shape: str, empty: Any
+) -> None:
     client.sandbox.behaviour.change({"track_download_url": shape})
 
     assert (await client.uploaded(await client.start_track()))["download_url"] == empty
 
 
-async def test_the_files_can_be_told_with_their_owners(client: Client) -> None:
+async def test_the_download_url_can_name_the_owners_of_files(client: Client) -> None:
     client.sandbox.behaviour.track_download_url = "links"
 
     recording = await client.uploaded(await client.start_track())
@@ -93,7 +95,7 @@ async def test_the_files_can_be_told_with_their_owners(client: Client) -> None:
     assert first[1]["custom_participant_id"] == "participant-1"
 
 
-async def test_one_file_can_be_told_as_a_plain_url(
+async def test_the_download_url_can_be_a_plain_url(
     client: Client, store: httpx.AsyncClient
 ) -> None:
     client.sandbox.behaviour.track_download_url = "string"
@@ -104,7 +106,7 @@ async def test_one_file_can_be_told_as_a_plain_url(
     assert (await store.get(recording["download_url"])).status_code == 200
 
 
-async def test_a_list_does_not_tell_the_files_of_a_track_recording(client: Client) -> None:
+async def test_a_list_has_no_urls_of_track_recordings(client: Client) -> None:
     await urls(client)
 
     (listed,) = (await client.get("/recordings"))["data"]
@@ -112,7 +114,7 @@ async def test_a_list_does_not_tell_the_files_of_a_track_recording(client: Clien
     assert (listed["status"], listed["download_url"], listed["file_size"]) == ("UPLOADED", None, 0)
 
 
-async def test_a_composite_recording_has_a_picture_and_a_sound_file(
+async def test_a_composite_recording_has_a_video_file_and_an_audio_file(
     client: Client, store: httpx.AsyncClient
 ) -> None:
     recording = await client.uploaded(await client.start_composite(file_name_prefix="weekly"))
@@ -126,7 +128,7 @@ async def test_a_composite_recording_has_a_picture_and_a_sound_file(
     assert sound.headers["content-type"] == "audio/aac"
 
 
-async def test_what_lies_in_the_customers_storage_only_has_no_url(client: Client) -> None:
+async def test_a_file_that_is_only_in_the_customers_storage_has_no_url(client: Client) -> None:
     recording_id = await client.start_composite(
         storage_config={"type": "aws", "bucket": "ours", "path": "calls", "secret": "x"},
         realtimekit_bucket_config={"enabled": False},
@@ -138,7 +140,7 @@ async def test_what_lies_in_the_customers_storage_only_has_no_url(client: Client
     assert recording["storage_config"] == {"type": "aws", "bucket": "ours", "path": "calls"}
 
 
-async def test_the_request_log_knows_each_file_and_who_asked_for_it(
+async def test_the_request_log_has_each_file_and_each_download(
     client: Client, store: httpx.AsyncClient
 ) -> None:
     told = await urls(client)

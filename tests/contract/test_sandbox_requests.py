@@ -1,4 +1,4 @@
-"""What the emulated API takes and what it refuses, and how it pages and filters."""
+"""Requests that the emulated API accepts and refuses; pages and filters of its lists."""
 
 from collections.abc import AsyncIterator
 from typing import Any
@@ -14,14 +14,14 @@ async def client() -> AsyncIterator[Client]:
         yield client
 
 
-async def refusal(client: Client, path: str, **members: Any) -> tuple[int, str]:
-    body = {"meeting_id": client.meeting_id, **members}
+async def refusal(client: Client, path: str, **fields: Any) -> tuple[int, str]:
+    body = {"meeting_id": client.meeting_id, **fields}
     answer = await client.call("POST", path, json=body)
     return answer.status_code, answer.json()["error"]["message"]
 
 
 @pytest.mark.parametrize(
-    ("members", "named"),
+    ("fields", "named"),
     [
         ({"user_ids": []}, "user_ids"),
         ({"user_ids": ["x"] * 101}, "user_ids"),
@@ -36,17 +36,17 @@ async def refusal(client: Client, path: str, **members: Any) -> tuple[int, str]:
         ({"max_seconds": 60}, "max_seconds"),
     ],
 )
-async def test_a_wrong_track_start_is_refused_by_name(
-    client: Client, members: dict[str, Any], named: str
+async def test_the_refusal_of_a_track_start_names_the_invalid_field(
+    client: Client, fields: dict[str, Any], named: str
 ) -> None:
-    status, message = await refusal(client, "/recordings/track", **members)
+    status, message = await refusal(client, "/recordings/track", **fields)
 
     assert status == 400
     assert message.startswith(f'BAD_REQUEST: "{named}" ')
 
 
 @pytest.mark.parametrize(
-    ("members", "named"),
+    ("fields", "named"),
     [
         ({"max_seconds": 59}, "max_seconds"),
         ({"max_seconds": 86_401}, "max_seconds"),
@@ -71,16 +71,16 @@ async def test_a_wrong_track_start_is_refused_by_name(
         ({"nonsense": 1}, "nonsense"),
     ],
 )
-async def test_a_wrong_composite_start_is_refused_by_name(
-    client: Client, members: dict[str, Any], named: str
+async def test_the_refusal_of_a_composite_start_names_the_invalid_field(
+    client: Client, fields: dict[str, Any], named: str
 ) -> None:
-    status, message = await refusal(client, "/recordings", **members)
+    status, message = await refusal(client, "/recordings", **fields)
 
     assert status == 400
     assert message.startswith(f'BAD_REQUEST: "{named}" ')
 
 
-async def test_a_composite_start_with_everything_is_taken(client: Client) -> None:
+async def test_a_composite_start_with_every_field_is_accepted(client: Client) -> None:
     await client.start_composite(
         allow_multiple_recordings=True,
         audio_config={"codec": "MP3", "channel": "mono", "export_file": True},
@@ -102,7 +102,7 @@ async def test_a_composite_start_with_everything_is_taken(client: Client) -> Non
     assert client.sandbox.request_log.counts["started.composite"] == 1
 
 
-async def test_wrong_members_can_be_answered_with_422(client: Client) -> None:
+async def test_invalid_fields_can_be_refused_with_422(client: Client) -> None:
     client.sandbox.behaviour.validation_status = 422
 
     status, message = await refusal(client, "/recordings/track", layers={"x": {}})
@@ -110,7 +110,7 @@ async def test_wrong_members_can_be_answered_with_422(client: Client) -> None:
     assert (status, message) == (422, 'BAD_REQUEST: "layers.x" is not allowed')
 
 
-async def test_storage_secrets_come_back_nowhere(client: Client) -> None:
+async def test_no_response_contains_a_storage_secret(client: Client) -> None:
     storage = {"type": "aws", "bucket": "b", "access_key": "KEY-1", "secret": "SECRET-2"}
     recording_id = await client.start_composite(storage_config=storage)
 
@@ -121,7 +121,7 @@ async def test_storage_secrets_come_back_nowhere(client: Client) -> None:
     assert not [word for word in ("KEY-1", "SECRET-2") if word in told + kept]
 
 
-async def test_pages_cover_the_list_once_and_say_where_they_are(client: Client) -> None:
+async def test_pages_cover_the_list_once_and_state_their_offsets(client: Client) -> None:
     started = [await client.start_track() for _ in range(5)]
 
     pages = [
@@ -135,7 +135,7 @@ async def test_pages_cover_the_list_once_and_say_where_they_are(client: Client) 
     assert {page["paging"]["total_count"] for page in pages} == {5}
 
 
-async def test_the_list_begins_with_the_newest_unless_asked_otherwise(client: Client) -> None:
+async def test_the_list_starts_with_the_newest_by_default(client: Client) -> None:
     started = [await client.start_track() for _ in range(3)]
 
     newest_first = await client.get("/recordings")
@@ -143,7 +143,7 @@ async def test_the_list_begins_with_the_newest_unless_asked_otherwise(client: Cl
     assert [item["id"] for item in newest_first["data"]] == started[::-1]
 
 
-async def test_a_page_is_never_longer_than_the_most_it_may_be(client: Client) -> None:
+async def test_a_page_is_never_longer_than_the_maximum(client: Client) -> None:
     client.sandbox.behaviour.change({"default_per_page": 2, "max_per_page": 3})
     for _ in range(4):
         await client.start_track()
@@ -164,7 +164,7 @@ async def test_a_page_is_never_longer_than_the_most_it_may_be(client: Client) ->
         [("status[]", "UPLOADED"), ("status[]", "INVOKED")],
     ],
 )
-async def test_statuses_may_be_listed_in_any_style(
+async def test_the_status_filter_accepts_every_style_of_list(
     client: Client, query: list[tuple[str, str]]
 ) -> None:
     uploaded, recording = await client.start_track(), await client.start_track()
@@ -177,7 +177,7 @@ async def test_statuses_may_be_listed_in_any_style(
     assert recording not in answer.text
 
 
-async def test_the_list_keeps_to_a_meeting_a_time_and_a_search(client: Client) -> None:
+async def test_the_list_is_filtered_by_meeting_time_and_search(client: Client) -> None:
     first = await client.start_track()
     client.sandbox.clock.advance(60)
     told = (await client.get("/recordings"))["data"][0]
@@ -195,7 +195,7 @@ async def test_the_list_keeps_to_a_meeting_a_time_and_a_search(client: Client) -
     assert await found(search="nobody") == []
 
 
-async def test_the_list_can_keep_to_what_has_expired(client: Client) -> None:
+async def test_the_list_is_filtered_by_expiry(client: Client) -> None:
     recording_id = await client.start_track()
     await client.uploaded(recording_id)
     before = await client.get("/recordings", expired="true")
@@ -206,7 +206,7 @@ async def test_the_list_can_keep_to_what_has_expired(client: Client) -> None:
     assert (before["data"], [item["id"] for item in after["data"]]) == ([], [recording_id])
 
 
-async def test_a_lagging_list_shows_the_world_as_it_was(client: Client) -> None:
+async def test_a_lagging_list_shows_an_earlier_state(client: Client) -> None:
     client.sandbox.behaviour.list_lag_seconds = 5.0
     recording_id = await client.start_track()
     client.sandbox.clock.advance(4)
@@ -221,7 +221,7 @@ async def test_a_lagging_list_shows_the_world_as_it_was(client: Client) -> None:
     assert len(by_status["data"]) == 1
 
 
-async def test_recordings_of_another_app_are_not_there(client: Client) -> None:
+async def test_recordings_of_another_app_do_not_exist(client: Client) -> None:
     recording_id = await client.start_track()
     elsewhere = "/accounts/account/realtime/kit/other"
 
@@ -232,7 +232,7 @@ async def test_recordings_of_another_app_are_not_there(client: Client) -> None:
     assert all_of_them.json()["data"] == []
 
 
-async def test_participants_are_paged_from_one_to_two_hundred(client: Client) -> None:
+async def test_a_page_of_participants_has_one_to_two_hundred_rows(client: Client) -> None:
     active = await client.get(f"/meetings/{client.meeting_id}/active-session")
     path = f"/sessions/{active['data']['id']}/participants"
 
@@ -246,7 +246,9 @@ async def test_participants_are_paged_from_one_to_two_hundred(client: Client) ->
     assert refused == [400, 400]
 
 
-async def test_who_rejoins_is_two_rows_or_one_consolidated(client: Client) -> None:
+async def test_a_participant_who_rejoins_has_two_rows_or_one_consolidated_row(
+    client: Client,
+) -> None:
     active = await client.get(f"/meetings/{client.meeting_id}/active-session")
     meetings = client.sandbox.meetings
     meetings.rejoin(client.meeting_id, next(iter(meetings.get(client.meeting_id).participants)))
@@ -259,7 +261,7 @@ async def test_who_rejoins_is_two_rows_or_one_consolidated(client: Client) -> No
     assert len(consolidated["data"]["participants"]) == 3
 
 
-async def test_a_meeting_can_be_made_and_joined(client: Client) -> None:
+async def test_a_meeting_can_be_created_and_joined(client: Client) -> None:
     made = await client.call("POST", "/meetings", json={"title": "Weekly"})
     client.meeting_id = made.json()["data"]["id"]
     person = {"custom_participant_id": "ann", "preset_name": "host", "name": "Ann"}

@@ -1,4 +1,4 @@
-"""Webhooks: signed, delivered, repeated, lost, forged, as they are in real life."""
+"""Webhooks: signatures, repeats, faults and payloads."""
 
 import base64
 import json
@@ -17,7 +17,7 @@ from tests.contract.sandbox_client import Client, talking_to
 
 
 class Delivery(NamedTuple):
-    """What arrived at the receiver."""
+    """A delivery as it arrived at the receiver."""
 
     headers: dict[str, str]
     body: bytes
@@ -28,7 +28,7 @@ class Delivery(NamedTuple):
 
 
 class Receiver(NamedTuple):
-    """A subscriber: what it got, and the statuses it is going to answer with (204 after that)."""
+    """A subscriber: the deliveries it received, and its next statuses (204 when there are none)."""
 
     url: str
     got: list[Delivery]
@@ -78,7 +78,7 @@ async def subscribe(client: Client, url: str, *events: str) -> None:
 
 
 async def delivered(client: Client, count: int) -> None:
-    """Wait until so many attempts were made."""
+    """Wait for this number of attempts."""
     await client.sandbox.request_log.until(lambda log: len(log.webhooks) >= count)
 
 
@@ -94,7 +94,7 @@ def check(key: rsa.RSAPublicKey, delivery: Delivery) -> None:
     key.verify(signature, delivery.body, padding.PKCS1v15(), hashes.SHA256())
 
 
-async def test_each_documented_status_is_told_once_and_signed(
+async def test_each_documented_status_has_one_signed_webhook(
     client: Client, hook: Receiver
 ) -> None:
     await client.uploaded(await client.start_track())
@@ -108,18 +108,14 @@ async def test_each_documented_status_is_told_once_and_signed(
     assert len({d.headers["rtk-webhook-id"] for d in hook.got}) == 1
 
 
-async def test_what_is_told_of_one_recording_arrives_in_order(
-    client: Client, hook: Receiver
-) -> None:
+async def test_webhooks_of_one_recording_arrive_in_order(client: Client, hook: Receiver) -> None:
     await client.uploaded(await client.start_track())
     await delivered(client, 3)
 
     assert [d.status for d in hook.got] == ["RECORDING", "UPLOADING", "UPLOADED"]
 
 
-async def test_a_new_key_signs_at_once_and_the_old_one_fits_no_more(
-    client: Client, hook: Receiver
-) -> None:
+async def test_after_a_rotation_only_the_new_key_verifies(client: Client, hook: Receiver) -> None:
     old = await public_key(client)
     client.sandbox.webhook_signer.rotate()
     await client.uploaded(await client.start_track())
@@ -130,7 +126,9 @@ async def test_a_new_key_signs_at_once_and_the_old_one_fits_no_more(
         check(old, hook.got[0])
 
 
-async def test_a_5xx_is_tried_again_under_a_new_uuid(client: Client, hook: Receiver) -> None:
+async def test_a_delivery_that_got_a_5xx_is_repeated_with_a_new_uuid(
+    client: Client, hook: Receiver
+) -> None:
     hook.answers.extend([503, 500])
     await client.start_track()
     client.sandbox.clock.advance(1)
@@ -142,7 +140,7 @@ async def test_a_5xx_is_tried_again_under_a_new_uuid(client: Client, hook: Recei
     assert len({d.headers["rtk-uuid"] for d in hook.got}) == 3
 
 
-async def test_a_4xx_is_never_tried_again(client: Client, hook: Receiver) -> None:
+async def test_a_delivery_that_got_a_4xx_is_not_repeated(client: Client, hook: Receiver) -> None:
     client.sandbox.behaviour.real_webhook_retry_seconds = 0
     hook.answers.extend([401])
     await client.uploaded(await client.start_track())
@@ -153,7 +151,9 @@ async def test_a_4xx_is_never_tried_again(client: Client, hook: Receiver) -> Non
     assert [sent.attempt for sent in client.sandbox.request_log.webhooks] == [1] * 6
 
 
-async def test_nobody_there_is_tried_again_and_given_up_in_the_end(client: Client) -> None:
+async def test_a_delivery_without_response_is_repeated_until_the_last_attempt(
+    client: Client,
+) -> None:
     client.sandbox.behaviour.webhook_attempts = 2
     async with receiver() as gone:
         await subscribe(client, gone.url, "meeting.started")
@@ -172,7 +172,7 @@ async def test_nobody_there_is_tried_again_and_given_up_in_the_end(client: Clien
         ("webhook_reorder", ["UPLOADING", "RECORDING", "UPLOADED"]),
     ],
 )
-async def test_notices_get_lost_doubled_and_out_of_order(
+async def test_deliveries_can_be_dropped_duplicated_and_reordered(
     client: Client, hook: Receiver, kind: Any, expected: list[str]
 ) -> None:
     client.sandbox.faults.add(Fault(kind=kind, operation="recording.statusUpdate", count=1))
@@ -182,9 +182,7 @@ async def test_notices_get_lost_doubled_and_out_of_order(
     assert [d.status for d in hook.got] == expected
 
 
-async def test_a_delayed_notice_comes_after_those_that_followed_it(
-    client: Client, hook: Receiver
-) -> None:
+async def test_a_delayed_delivery_arrives_after_later_ones(client: Client, hook: Receiver) -> None:
     client.sandbox.faults.add(Fault(kind="webhook_delay", seconds=1, count=1))
     await client.uploaded(await client.start_track())
     await delivered(client, 3)
@@ -192,7 +190,7 @@ async def test_a_delayed_notice_comes_after_those_that_followed_it(
     assert [d.status for d in hook.got] == ["UPLOADING", "UPLOADED", "RECORDING"]
 
 
-async def test_a_forged_notice_does_not_fit_the_key(client: Client, hook: Receiver) -> None:
+async def test_a_forged_delivery_does_not_match_the_key(client: Client, hook: Receiver) -> None:
     client.sandbox.faults.add(Fault(kind="webhook_forge", count=1))
     await client.start_track()
     client.sandbox.clock.advance(1)
@@ -204,7 +202,7 @@ async def test_a_forged_notice_does_not_fit_the_key(client: Client, hook: Receiv
     check(key, hook.got[1])
 
 
-async def test_a_tracks_upload_is_told_without_its_urls(client: Client, hook: Receiver) -> None:
+async def test_the_webhook_of_an_uploaded_track_has_no_urls(client: Client, hook: Receiver) -> None:
     await client.uploaded(await client.start_track())
     await delivered(client, 3)
 
@@ -215,7 +213,7 @@ async def test_a_tracks_upload_is_told_without_its_urls(client: Client, hook: Re
     assert body["recording"]["fileSize"] == "0"
 
 
-async def test_the_predecessors_wording_leaves_members_out(client: Client, hook: Receiver) -> None:
+async def test_payloads_of_the_predecessor_lack_fields(client: Client, hook: Receiver) -> None:
     client.sandbox.behaviour.webhook_generation = "dyte"
     await client.uploaded(await client.start_track())
     await delivered(client, 3)
@@ -228,7 +226,7 @@ async def test_the_predecessors_wording_leaves_members_out(client: Client, hook:
     assert isinstance(uploaded["recording"]["stopReason"], str)
 
 
-async def test_a_disabled_webhook_is_told_nothing(client: Client, hook: Receiver) -> None:
+async def test_a_disabled_webhook_receives_nothing(client: Client, hook: Receiver) -> None:
     (webhook,) = (await client.get("/webhooks"))["data"]
     await client.call("PATCH", f"/webhooks/{webhook['id']}", json={"enabled": False})
     async with receiver() as other:
@@ -239,7 +237,7 @@ async def test_a_disabled_webhook_is_told_nothing(client: Client, hook: Receiver
     assert (len(hook.got), len(other.got)) == (0, 3)
 
 
-async def test_meetings_are_told_of_as_well(client: Client) -> None:
+async def test_changes_of_meetings_have_webhooks_too(client: Client) -> None:
     async with receiver() as other:
         await subscribe(client, other.url, "meeting.started", "meeting.ended")
         await client.start_track()

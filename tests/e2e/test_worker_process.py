@@ -1,4 +1,4 @@
-"""The worker that e2e tests and the demo start is ended by whoever started it, come what may."""
+"""The worker process never outlives the test or demo that started it."""
 
 import asyncio
 import os

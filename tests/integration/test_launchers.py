@@ -1,4 +1,4 @@
-"""The services that stand in for the world: usable, crashable, and gone afterwards."""
+"""Launched services are usable, can be killed, and leave nothing behind."""
 
 import asyncio
 import os
@@ -35,7 +35,7 @@ def await_fact(fact: Callable[[], bool]) -> None:
 
 
 def alive(pid: int) -> bool:
-    """Whether the process runs; one that has ended and was not reaped yet does not."""
+    """Whether the process runs. A zombie does not run."""
     try:
         return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
     except FileNotFoundError:
@@ -53,11 +53,11 @@ async def send_and_count(url: str, queue_name: str) -> int:
         return again.declaration_result.message_count or 0
 
 
-async def test_the_shared_broker_takes_messages(amqp_url: str, names_prefix: str) -> None:
+async def test_the_shared_broker_accepts_messages(amqp_url: str, names_prefix: str) -> None:
     assert await send_and_count(amqp_url, f"{names_prefix}.queue") == 1
 
 
-async def test_what_is_durable_survives_a_restart_of_the_private_broker(
+async def test_durable_messages_survive_a_restart_of_the_private_broker(
     private_rabbitmq: RabbitMQNode,
 ) -> None:
     node = private_rabbitmq
@@ -68,7 +68,7 @@ async def test_what_is_durable_survives_a_restart_of_the_private_broker(
     assert await send_and_count(node.amqp_url, "kept") == 2
 
 
-def test_a_killed_broker_is_gone_at_once_and_can_be_started_again(
+def test_a_killed_broker_stops_at_once_and_can_be_started_again(
     private_rabbitmq: RabbitMQNode,
 ) -> None:
     private_rabbitmq.kill()
@@ -90,7 +90,7 @@ def test_the_memory_alarm_is_raised_and_cleared(private_rabbitmq: RabbitMQNode) 
     assert cleared.strip() == "[]"
 
 
-def test_a_broker_of_somebody_else_is_used_and_never_managed() -> None:
+def test_an_external_broker_can_be_used_and_not_killed() -> None:
     node = launch_rabbitmq(environ={"AMQP_URL": "amqp://somewhere:1234/"})
 
     assert (node.amqp_url, node.port, node.external) == ("amqp://somewhere:1234/", 1234, True)
@@ -110,7 +110,7 @@ os.kill(os.getpid(), signal.SIGKILL)
 """
 
 
-def test_nothing_is_left_of_broker_and_server_when_their_owner_is_killed() -> None:
+def test_broker_and_server_leave_nothing_behind_when_their_owner_is_killed() -> None:
     owner = subprocess.run(
         [sys.executable, "-c", OWNER_THAT_DIES], capture_output=True, check=False
     )
@@ -141,7 +141,7 @@ def test_every_test_has_a_database_of_its_own(postgresql: PostgreSQLServer) -> N
         psycopg.connect(first)
 
 
-def test_a_copied_database_has_what_its_template_had(postgresql: PostgreSQLServer) -> None:
+def test_a_copied_database_has_the_tables_of_its_template(postgresql: PostgreSQLServer) -> None:
     template = postgresql.new_database()
     with psycopg.connect(template) as connection:
         connection.execute("CREATE TABLE mine (id int)")
@@ -153,7 +153,7 @@ def test_a_copied_database_has_what_its_template_had(postgresql: PostgreSQLServe
 
 
 @pytest.mark.parametrize("ending", ["stop", "kill"])
-def test_what_is_committed_survives_the_servers_end(
+def test_committed_rows_survive_the_end_of_the_server(
     private_postgresql: PostgreSQLServer, ending: str
 ) -> None:
     url = private_postgresql.new_database()
@@ -169,7 +169,7 @@ def test_what_is_committed_survives_the_servers_end(
         assert connection.execute("SELECT id FROM mine").fetchone() == (1,)
 
 
-def test_a_killed_server_starts_again_while_a_client_of_before_is_still_there(
+def test_a_killed_server_starts_again_while_an_old_client_still_exists(
     private_postgresql: PostgreSQLServer,
 ) -> None:
     url = private_postgresql.new_database()
@@ -182,7 +182,7 @@ def test_a_killed_server_starts_again_while_a_client_of_before_is_still_there(
         assert connection.execute("SELECT id FROM mine").fetchone() == (1,)
 
 
-def test_a_server_of_somebody_else_is_used_and_never_managed() -> None:
+def test_an_external_server_can_be_used_and_not_stopped() -> None:
     server = launch_postgresql(environ={"TEST_DATABASE_URL": "postgresql://somewhere/db"})
 
     assert (server.url, server.external) == ("postgresql://somewhere/db", True)
@@ -190,11 +190,11 @@ def test_a_server_of_somebody_else_is_used_and_never_managed() -> None:
         server.stop()
 
 
-def test_each_engine_gets_a_database_that_is_empty(database_url: str) -> None:
+def test_each_engine_gets_an_empty_database(database_url: str) -> None:
     assert database_url.startswith(("sqlite:////", "postgresql://"))
 
 
-def test_a_guard_acts_when_its_owner_is_killed_and_not_when_it_was_released(tmp_path: Path) -> None:
+def test_a_guard_runs_when_its_owner_is_killed_unless_it_was_released(tmp_path: Path) -> None:
     program = (
         "import os, sys; from sandbox.services.processes import Guard;"
         "Guard('touch \"$1\"', sys.argv[1]); g = Guard('touch \"$1\"', sys.argv[2]); g.release();"
@@ -214,7 +214,7 @@ def test_a_guard_may_be_released_twice() -> None:
     guard.release()
 
 
-def test_a_process_that_ignores_being_asked_is_killed(tmp_path: Path) -> None:
+def test_a_process_that_ignores_sigterm_is_killed(tmp_path: Path) -> None:
     ready = tmp_path / "ready"
     command = ["/bin/sh", "-c", f"trap '' TERM; touch {ready}; while :; do sleep 60; done"]
     process = OwnedProcess(command, environ=os.environ, log=tmp_path / "log")
@@ -226,7 +226,7 @@ def test_a_process_that_ignores_being_asked_is_killed(tmp_path: Path) -> None:
     assert not alive(process.pid)
 
 
-def test_what_a_process_has_started_ends_with_it(tmp_path: Path) -> None:
+def test_the_children_of_a_process_end_with_it(tmp_path: Path) -> None:
     log = tmp_path / "log"
     process = OwnedProcess(["/bin/sh", "-c", "sleep 600 & echo $!; wait"], environ={}, log=log)
     await_fact(lambda: log.read_text().endswith("\n"))
@@ -251,7 +251,7 @@ def test_a_failing_command_is_reported_with_its_output() -> None:
         run(["/bin/sh", "-c", "echo no luck >&2; exit 3"])
 
 
-def test_a_temporary_directory_is_removed_with_all_it_holds() -> None:
+def test_a_temporary_directory_is_removed_with_its_content() -> None:
     directory = OwnedDirectory("test-")
     (directory.path / "file").write_text("x")
 
@@ -273,7 +273,7 @@ ANOTHER = (
 )
 
 
-def test_a_port_is_given_to_nobody_else_for_as_long_as_its_owner_lives() -> None:
+def test_a_port_is_given_to_no_other_process_while_its_owner_lives() -> None:
     owner = "import sys; from sandbox.services.ports import free_ports; print(*free_ports(1))"
     (port,) = free_ports(1)
     formerly = run([sys.executable, "-c", owner]).strip()
@@ -297,6 +297,6 @@ async def test_eventually_waits_for_a_coroutine_that_asserts(eventually: Eventua
     assert await eventually(is_three)
 
 
-async def test_eventually_says_what_did_not_come_true(eventually: Eventually) -> None:
+async def test_the_error_of_eventually_names_the_fact(eventually: Eventually) -> None:
     with pytest.raises(AssertionError, match=r"the queue is empty: not within 0.01 s; last: False"):
         await eventually(lambda: False, seconds=0.01, what="the queue is empty")

@@ -19,14 +19,14 @@ def test_time_stands_still_at_speed_zero_until_it_is_advanced() -> None:
     assert clock.now() == 1002.5
 
 
-def test_a_speed_of_sixty_makes_a_minute_of_each_second() -> None:
+def test_at_speed_sixty_a_second_is_a_minute() -> None:
     ticks = iter([0.0, 2.0])
     clock = Clock(speed=60, start=0.0, monotonic=lambda: next(ticks))
 
     assert clock.now() == 120.0
 
 
-def test_changing_the_speed_does_not_move_the_present() -> None:
+def test_a_change_of_speed_does_not_change_the_time() -> None:
     real = [0.0]
     clock = Clock(speed=10, start=0.0, monotonic=lambda: real[0])
     real[0] = 5.0
@@ -37,7 +37,7 @@ def test_changing_the_speed_does_not_move_the_present() -> None:
     assert clock.now() == 51.0
 
 
-def test_actions_happen_in_the_order_of_their_moments_and_see_their_own_moment() -> None:
+def test_actions_run_in_the_order_of_their_due_times_and_see_them_as_now() -> None:
     clock = frozen()
     seen: list[tuple[str, float]] = []
     clock.at(1020.0, lambda: seen.append(("second", clock.now())))
@@ -48,7 +48,7 @@ def test_actions_happen_in_the_order_of_their_moments_and_see_their_own_moment()
     assert seen == [("first", 1010.0), ("second", 1020.0)]
 
 
-def test_what_an_action_sets_up_for_an_earlier_moment_than_now_happens_in_the_same_go() -> None:
+def test_an_action_scheduled_by_an_action_before_now_runs_in_the_same_pass() -> None:
     clock = frozen()
     seen: list[float] = []
     clock.at(1001.0, lambda: void(clock.at(clock.now() + 1, lambda: seen.append(clock.now()))))
@@ -62,7 +62,7 @@ def void(value: object) -> None:
     del value
 
 
-def test_a_cancelled_timer_does_not_happen() -> None:
+def test_the_action_of_a_cancelled_timer_does_not_run() -> None:
     clock = frozen()
     seen: list[str] = []
     timer = clock.at(1001.0, lambda: seen.append("happened"))
@@ -73,7 +73,7 @@ def test_a_cancelled_timer_does_not_happen() -> None:
     assert seen == []
 
 
-async def test_a_running_clock_wakes_up_for_what_is_set_while_it_sleeps() -> None:
+async def test_a_running_clock_wakes_up_for_an_action_scheduled_meanwhile() -> None:
     clock = Clock(speed=1000)
     happened = asyncio.Event()
     running = asyncio.create_task(clock.run())
@@ -88,7 +88,7 @@ async def test_a_running_clock_wakes_up_for_what_is_set_while_it_sleeps() -> Non
 
 
 @pytest.mark.parametrize("speed", [-1.0, float("inf"), float("nan")])
-def test_a_speed_that_makes_no_sense_is_refused(speed: float) -> None:
+def test_an_invalid_speed_is_refused(speed: float) -> None:
     with pytest.raises(ValueError, match="speed"):
         frozen().set_speed(speed)
 

@@ -1,4 +1,4 @@
-"""When a fault strikes."""
+"""When a fault is triggered."""
 
 from sandbox.model.faults import Fault, Faults
 
@@ -8,21 +8,21 @@ def strikes(faults: Faults, times: int, **occasion: str) -> list[bool]:
     return [faults.trigger({"refuse"}, **asked) is not None for _ in range(times)]
 
 
-def test_a_fault_strikes_as_often_as_it_says_and_no_more() -> None:
+def test_a_fault_is_triggered_count_times_and_no_more() -> None:
     faults = Faults()
     faults.add(Fault(kind="refuse", count=2))
 
     assert strikes(faults, 4) == [True, True, False, False]
 
 
-def test_a_fault_lets_the_first_occasions_pass() -> None:
+def test_a_fault_skips_the_first_occasions() -> None:
     faults = Faults()
     faults.add(Fault(kind="refuse", skip=2, count=1))
 
     assert strikes(faults, 4) == [False, False, True, False]
 
 
-def test_a_fault_strikes_only_its_operation_its_meeting_and_its_recording() -> None:
+def test_a_fault_is_triggered_only_by_its_operation_meeting_and_recording() -> None:
     faults = Faults()
     faults.add(Fault(kind="refuse", operation="start_*", meeting_id="m", recording_id="r"))
 
@@ -36,7 +36,7 @@ def test_a_fault_strikes_only_its_operation_its_meeting_and_its_recording() -> N
     assert struck == [[True], [False], [False], [False]]
 
 
-def test_the_same_seed_throws_the_same_dice() -> None:
+def test_the_same_seed_triggers_the_same_faults() -> None:
     runs = []
     for _ in range(2):
         faults = Faults(seed=7)
@@ -47,7 +47,7 @@ def test_the_same_seed_throws_the_same_dice() -> None:
     assert 10 < sum(runs[0]) < 40
 
 
-def test_a_cleared_fault_strikes_no_more_and_others_stay() -> None:
+def test_a_cleared_fault_is_not_triggered_and_others_stay() -> None:
     faults = Faults()
     first = faults.add(Fault(kind="refuse", count=1))
     faults.add(Fault(kind="reset"))
@@ -58,7 +58,7 @@ def test_a_cleared_fault_strikes_no_more_and_others_stay() -> None:
     assert [active.fault.kind for active in faults.active()] == ["reset"]
 
 
-def test_a_fault_of_another_kind_does_not_strike() -> None:
+def test_a_fault_of_another_kind_is_not_triggered() -> None:
     faults = Faults()
     faults.add(Fault(kind="slow"))
 

@@ -1,4 +1,4 @@
-"""The WebM files: read back by a strict reader of their own, not by the one that wrote them."""
+"""WebM files, read by a strict reader that shares no code with their writer."""
 
 import struct
 
@@ -10,7 +10,7 @@ MASTERS = {0x1A45DFA3, 0x18538067, 0x1549A966, 0x1654AE6B, 0xAE, 0xE1, 0x1F43B67
 
 
 def elements(data: bytes) -> list[tuple[int, bytes]]:
-    """Every element depth first; masters come with an empty body. Fails on anything malformed."""
+    """All elements, depth first; master elements have an empty body. Fails if malformed."""
     found, at = [], 0
     while at < len(data):
         width = 9 - data[at].bit_length()
@@ -33,11 +33,11 @@ def bodies(data: bytes, number: int) -> list[bytes]:
 
 
 @pytest.mark.parametrize("seconds", [0.02, 1.0, 9.99, 10.0, 12.34, 65.5])
-def test_the_stated_duration_is_what_was_recorded(seconds: float) -> None:
+def test_the_duration_in_the_header_is_the_recorded_time(seconds: float) -> None:
     assert webm.duration_seconds(webm.silence(seconds)) == pytest.approx(seconds, abs=0.0005)
 
 
-def test_the_file_says_that_it_is_webm_with_one_opus_track() -> None:
+def test_the_header_declares_webm_with_one_opus_track() -> None:
     data = webm.silence(1)
 
     assert bodies(data, 0x4282) == [b"webm"]
@@ -65,12 +65,12 @@ def test_every_packet_is_silence_of_twenty_milliseconds_in_mono() -> None:
 
 
 @pytest.mark.parametrize("data", [b"", b"\0", b"RIFF", webm.silence(30)[:-1], webm.silence(1)[:40]])
-def test_what_is_no_whole_webm_file_has_no_duration(data: bytes) -> None:
+def test_data_that_is_not_a_complete_webm_file_has_no_duration(data: bytes) -> None:
     with pytest.raises(ValueError, match="WebM"):
         webm.duration_seconds(data)
 
 
-def test_each_kind_of_file_begins_as_its_format_demands() -> None:
+def test_each_kind_of_file_starts_with_the_magic_bytes_of_its_format() -> None:
     starts = {suffix: media.content(f"x.{suffix}", 1.0)[:12] for suffix in media.TYPES}
 
     assert starts["webm"].startswith(b"\x1a\x45\xdf\xa3")

@@ -1,4 +1,4 @@
-"""A private RabbitMQ looks for its modules where they may be, and nowhere else."""
+"""A private RabbitMQ searches its modules only in the directories that it needs."""
 
 from pathlib import Path
 
@@ -13,7 +13,7 @@ def laid_out(home: Path, *libraries: str) -> Path:
     return home / "sbin"
 
 
-def test_what_every_node_needs_is_kept_and_plugins_are_left_out(tmp_path: Path) -> None:
+def test_needed_libraries_are_linked_and_optional_plugins_are_not(tmp_path: Path) -> None:
     needed = {"rabbit-4.0", "rabbitmq_prelaunch-4.0", "ra-2.0"}
     scripts = laid_out(tmp_path / "there", *needed, "rabbitmq_management-4.0")
 
@@ -23,14 +23,14 @@ def test_what_every_node_needs_is_kept_and_plugins_are_left_out(tmp_path: Path) 
     assert (Path(environ["RABBITMQ_SCRIPTS_DIR"]) / "rabbitmq-server").exists()
 
 
-def test_it_may_be_made_again_in_the_same_place(tmp_path: Path) -> None:
+def test_the_links_can_be_made_twice_in_the_same_directory(tmp_path: Path) -> None:
     scripts = laid_out(tmp_path / "there", "rabbit-4.0", "rabbitmq_prelaunch-4.0")
     first = without_plugins(scripts, tmp_path / "lean")
 
     assert without_plugins(scripts, tmp_path / "lean") == first
 
 
-def test_a_program_that_is_laid_out_otherwise_is_left_as_it_is(tmp_path: Path) -> None:
+def test_a_program_with_an_unexpected_layout_gets_no_links(tmp_path: Path) -> None:
     scripts = laid_out(tmp_path / "there", "rabbit.ez")
 
     assert without_plugins(scripts, tmp_path / "lean") == {}

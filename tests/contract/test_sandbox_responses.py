@@ -1,4 +1,4 @@
-"""Every answer of the emulated API has the members and types that the vendor's schema declares."""
+"""Every response of the emulated API has the fields and types of the vendor's schema."""
 
 import uuid
 from collections.abc import AsyncIterator
@@ -42,7 +42,7 @@ async def test_start_of_a_track_recording(client: Client) -> None:
 
 
 @pytest.mark.parametrize("kind", ["track", "composite"])
-async def test_a_recording_at_every_station_of_its_life(client: Client, kind: str) -> None:
+async def test_a_recording_in_each_status(client: Client, kind: str) -> None:
     start = client.start_track if kind == "track" else client.start_composite
     path = f"/recordings/{await start()}"
     answers = [await client.call("GET", path)]
@@ -93,7 +93,7 @@ async def test_sessions_and_their_participants(client: Client) -> None:
     assert faults(await client.call("GET", f"{path}/participants/{peer}"), "one_participant") == []
 
 
-async def test_the_list_of_sessions_also_those_that_ended(client: Client) -> None:
+async def test_the_list_of_sessions_includes_ended_ones(client: Client) -> None:
     await client.start_track()
     client.sandbox.meetings.end_session(client.meeting_id)
 
@@ -159,20 +159,20 @@ async def test_an_unknown_id(client: Client, path: str) -> None:
     assert faults(await client.call("GET", f"/{path}/{uuid.uuid4()}"), "refused", 404) == []
 
 
-async def test_no_token_is_answered_in_the_documented_words(client: Client) -> None:
+async def test_a_missing_token_gets_the_documented_response(client: Client) -> None:
     answer = await client.call("GET", "/recordings", headers={"Authorization": ""})
 
     assert (answer.status_code, answer.json()) == (401, {"message": "Unauthorized"})
 
 
-async def test_an_unknown_path_is_answered_by_the_gateway(client: Client) -> None:
+async def test_an_unknown_path_gets_the_gateways_error(client: Client) -> None:
     answer = await client.call("GET", "/nothing")
 
     assert answer.status_code == 404
     assert answer.json()["errors"] == [{"code": 7003, "message": "No route for the URI"}]
 
 
-def test_the_facts_notice_what_is_not_as_declared() -> None:
+def test_the_schema_check_reports_a_deviation() -> None:
     broken = {"success": True, "data": {"status": "DONE", "id": 1}}
 
     found = facts.faults_of(broken, "one_recording")

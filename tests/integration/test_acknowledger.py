@@ -1,4 +1,4 @@
-"""What is acknowledged together, and what must never be with it."""
+"""An acknowledgement for many deliveries never covers an open one."""
 
 import asyncio
 import random
@@ -23,7 +23,7 @@ async def _remaining(queue: AbstractQueue) -> set[int]:
 
 
 @pytest.mark.parametrize("seed", range(5))
-async def test_exactly_what_was_acknowledged_is_gone_however_it_ended(
+async def test_exactly_the_acknowledged_messages_are_gone_in_any_order(
     amqp_url: str, names_prefix: str, eventually: Eventually, seed: int
 ) -> None:
     chance = random.Random(seed)

@@ -29,7 +29,7 @@ async def publishing(
 
 
 @pytest.mark.timeout(240)
-async def test_under_an_alarm_publishing_fails_in_time_readiness_says_why_and_it_recovers(
+async def test_under_an_alarm_publishing_fails_at_its_deadline_with_a_reason_and_recovers(
     private_rabbitmq: RabbitMQNode,
     publishing: tuple[BrokerConnection, Publisher, Topology],
     eventually: Any,

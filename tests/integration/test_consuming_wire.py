@@ -1,4 +1,4 @@
-"""What a consumer says to its broker, and what it makes of the answers: frame by frame."""
+"""A consumer's frames on the wire, and its reaction to single answers of the broker."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -54,7 +54,7 @@ async def broker(amqp_url: str, names_prefix: str) -> AsyncIterator[Broker]:
         yield Broker(amqp_url, names_prefix, rooms)
 
 
-async def test_the_broker_has_answered_after_the_last_acknowledgement_before_the_connection_ends(
+async def test_a_round_trip_follows_the_last_acknowledgement_before_the_connection_closes(
     broker: Broker, way: AmqpFrameProxy, eventually: Eventually
 ) -> None:
     go = asyncio.Event()
@@ -85,7 +85,7 @@ async def takes(commands: Commands, eventually: Eventually, body: bytes) -> None
     await eventually(lambda: body in commands.bodies)
 
 
-async def test_one_answer_that_there_is_no_consumer_changes_nothing(
+async def test_a_single_answer_without_a_consumer_changes_nothing(
     broker: Broker, way: AmqpFrameProxy, counting: Counting, eventually: Eventually
 ) -> None:
     commands = await broker.commands(acknowledge, through=way)
@@ -98,7 +98,7 @@ async def test_one_answer_that_there_is_no_consumer_changes_nothing(
         assert commands.connections == 1
 
 
-async def test_two_answers_in_a_row_that_there_is_no_consumer_are_believed(
+async def test_two_answers_in_a_row_without_a_consumer_cause_a_new_connection(
     broker: Broker, way: AmqpFrameProxy, counting: Counting, eventually: Eventually
 ) -> None:
     commands = await broker.commands(acknowledge, through=way)

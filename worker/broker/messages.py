@@ -1,4 +1,4 @@
-"""What comes in, what goes out, and how a delivery is settled."""
+"""The messages in and out, and the ways in which a delivery is settled."""
 
 from collections.abc import Mapping
 from datetime import datetime
@@ -8,16 +8,17 @@ import msgspec
 
 Headers = dict[str, object]
 REDELIVERY_COUNT_HEADER: Final = "x-returned"
-"""On a copy: how often the deliveries before it came back, if none of them was attempted."""
+"""On a copy: how often earlier deliveries came back to the queue without an attempt."""
 MAX_COUNT: Final = 2**31
-TRACE_HEADERS = ("traceparent", "tracestate", "baggage")
+TRACE_HEADERS: Final = ("traceparent", "tracestate", "baggage")
+MAX_TRACE_HEADER_LENGTH: Final = 8192
 
 
 class Delivery(msgspec.Struct, frozen=True, kw_only=True):
-    """One message as the broker delivered it, nothing decoded.
+    """One message as the broker delivered it, with an undecoded body.
 
-    `sent_at` is what the publisher, or the broker if it is told to, noted as the time of sending:
-    seconds since the epoch, by their clock, mostly whole ones.
+    `sent_at` is the time of sending, in seconds since the epoch, by the clock of the publisher, or
+    of the broker if it sets timestamps. It is mostly in whole seconds.
     """
 
     body: bytes
@@ -32,10 +33,10 @@ class Delivery(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def first_seen(self) -> float | None:
-        """When a worker first took it, seconds since the epoch; None when none has put it off."""
-        at = self.headers.get("x-first-seen")
+        """When a worker first took it, in seconds since the epoch. None before the first retry."""
+        text = self.headers.get("x-first-seen")
         try:
-            return datetime.fromisoformat(at).timestamp() if isinstance(at, str) else None
+            return datetime.fromisoformat(text).timestamp() if isinstance(text, str) else None
         except (ValueError, OverflowError):
             return None
 
@@ -43,35 +44,38 @@ class Delivery(msgspec.Struct, frozen=True, kw_only=True):
     def redelivery_count(self) -> int:
         """How often it came back to the queue unsettled, because its consumer was lost.
 
-        Counts on through copies that were put off without an attempt.
+        Includes the counts of earlier copies that were retried without an attempt.
         """
         count = self.headers.get("x-delivery-count")
-        here = count if isinstance(count, int) else int(self.redelivered)
-        before = self.headers.get(REDELIVERY_COUNT_HEADER)
-        if isinstance(before, int) and 0 <= before < MAX_COUNT:
-            return here + before
-        return here
+        own_count = count if isinstance(count, int) else int(self.redelivered)
+        earlier_count = self.headers.get(REDELIVERY_COUNT_HEADER)
+        if isinstance(earlier_count, int) and 0 <= earlier_count < MAX_COUNT:
+            return own_count + earlier_count
+        return own_count
 
     @property
     def trace(self) -> dict[str, str]:
         """The W3C trace context that travels with the message."""
         if not self.headers:
             return {}
-        found = {name: self.headers.get(name) for name in TRACE_HEADERS}
+        values = {name: self.headers.get(name) for name in TRACE_HEADERS}
         return {
             name: value
-            for name, value in found.items()
-            if isinstance(value, str) and len(value) <= 8192
+            for name, value in values.items()
+            if isinstance(value, str) and len(value) <= MAX_TRACE_HEADER_LENGTH
         }
 
     def with_trace(self, trace: Mapping[str, str]) -> Self:
-        """The same, with another trace context."""
+        """The same delivery with another trace context."""
         others = {name: value for name, value in self.headers.items() if name not in TRACE_HEADERS}
         return msgspec.structs.replace(self, headers=others | dict(trace))
 
 
 class Outgoing(msgspec.Struct, frozen=True, kw_only=True):
-    """One message to publish, persistent. `exchange` is the real name on the broker."""
+    """One persistent message to publish. `exchange` is its name on the broker.
+
+    `timestamp` is in seconds since the epoch.
+    """
 
     exchange: str
     routing_key: str
@@ -89,7 +93,7 @@ class Outgoing(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Ack(msgspec.Struct, frozen=True):
-    """Done: acknowledge."""
+    """The delivery is done: acknowledge it."""
 
 
 class Retry(msgspec.Struct, frozen=True, kw_only=True):
@@ -106,7 +110,7 @@ class Retry(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Dead(msgspec.Struct, frozen=True, kw_only=True):
-    """Never: to the dead-letter queue, bytes unchanged, with the reason in its headers."""
+    """Move it to the dead-letter queue, bytes unchanged, with the reason in its headers."""
 
     code: str
     reason: str

@@ -1,4 +1,4 @@
-"""The exchanges and queues, and how they come to be on a broker."""
+"""The exchanges and queues, and their declaration on a broker."""
 
 from collections.abc import Mapping
 from typing import Final, Literal
@@ -10,22 +10,22 @@ from aio_pika.exceptions import ChannelNotFoundEntity, ChannelPreconditionFailed
 from worker.domain.errors import TopologyDiffers
 
 RPC_TIMEOUT_SECONDS: Final = 15.0
-"""Seconds for one declaration: on a node that is still booting they can hang for ever."""
+"""The deadline of one call. On a node that is still booting, a declaration can hang for ever."""
 
 MAX_QUEUE_LENGTH: Final = 1_000_000
 DELIVERY_LIMIT: Final = 1_000
-"""Redeliveries by the broker after which it dead-letters a message itself. High on purpose: a
-crash returns a whole prefetch of innocents, and broken commands are counted by the worker."""
+"""After this many redeliveries the broker dead-letters a message itself. It is high on purpose,
+because a crash returns a whole prefetch of harmless commands. The worker counts broken ones."""
 
 DEAD_LETTER_DELIVERY_LIMIT: Final = 2_000_000_000
-"""A dead letter may be looked at for ever; from RabbitMQ 4.0 on the default would be 20 times."""
+"""A dead letter can be shown any number of times. From RabbitMQ 4.0 on the default is 20."""
 
 Argument = str | int
 Purpose = Literal["status", "files", "results", "commands", "dead-letter"]
 
 
 class Queue(msgspec.Struct, frozen=True, kw_only=True):
-    """A quorum queue, what it is bound to, and its arguments."""
+    """A quorum queue, the exchange that it is bound to, and its arguments."""
 
     name: str
     arguments: dict[str, Argument]
@@ -34,7 +34,7 @@ class Queue(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Topology(msgspec.Struct, frozen=True, kw_only=True):
-    """All names, made from one prefix, and the steps of the delayed retries in seconds."""
+    """All names, with one prefix. `retry_delays` are those of the retry queues, in seconds."""
 
     prefix: str = "recording"
     retry_delays: tuple[float, ...] = (5.0, 30.0, 120.0, 600.0)
@@ -45,7 +45,7 @@ class Topology(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def exchanges(self) -> Mapping[str, ExchangeType]:
-        """Every exchange with its kind."""
+        """The kind of every exchange, by its name."""
         return {
             self.exchange("commands"): ExchangeType.TOPIC,
             self.exchange("status"): ExchangeType.TOPIC,
@@ -56,26 +56,26 @@ class Topology(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def command_queue(self) -> str:
-        """Where the workers compete for commands."""
+        """The queue on which the workers compete for commands."""
         return f"{self.prefix}.commands"
 
     @property
     def dead_queue(self) -> str:
-        """Where commands end that cannot be executed."""
+        """The queue of commands that cannot be executed."""
         return f"{self.prefix}.commands.dead"
 
     def retry_queue(self, delay_seconds: float) -> str:
-        """The queue of the longest step that is not longer than asked, else the shortest."""
-        fitting = [step for step in self.retry_delays if step <= delay_seconds]
-        return self._retry_name(max(fitting, default=min(self.retry_delays)))
+        """The queue with the longest delay of at most `delay_seconds`, else the shortest delay."""
+        fitting = [delay for delay in self.retry_delays if delay <= delay_seconds]
+        return self._retry_queue_name(max(fitting, default=min(self.retry_delays)))
 
     @property
     def queues(self) -> tuple[Queue, ...]:
         """Every queue with its arguments."""
-        kept: dict[str, Argument] = {"x-queue-type": "quorum", "x-max-length": MAX_QUEUE_LENGTH}
-        # At-least-once dead-lettering needs reject-publish; the default way loses messages when
-        # the broker restarts between the two queues.
-        onward: dict[str, Argument] = {
+        common: dict[str, Argument] = {"x-queue-type": "quorum", "x-max-length": MAX_QUEUE_LENGTH}
+        # The default strategy loses messages when the broker restarts between the two queues.
+        # At-least-once needs reject-publish.
+        dead_lettering: dict[str, Argument] = {
             "x-overflow": "reject-publish",
             "x-dead-letter-strategy": "at-least-once",
         }
@@ -83,8 +83,8 @@ class Topology(msgspec.Struct, frozen=True, kw_only=True):
             name=self.command_queue,
             exchange=self.exchange("commands"),
             arguments={
-                **kept,
-                **onward,
+                **common,
+                **dead_lettering,
                 "x-dead-letter-exchange": self.exchange("dead-letter"),
                 "x-delivery-limit": DELIVERY_LIMIT,
             },
@@ -93,32 +93,32 @@ class Topology(msgspec.Struct, frozen=True, kw_only=True):
             name=self.dead_queue,
             exchange=self.exchange("dead-letter"),
             arguments={
-                **kept,
+                **common,
                 "x-overflow": "reject-publish",
                 "x-delivery-limit": DEAD_LETTER_DELIVERY_LIMIT,
             },
         )
         retries = tuple(
             Queue(
-                name=self._retry_name(step),
+                name=self._retry_queue_name(delay),
                 arguments={
-                    **kept,
-                    **onward,
-                    "x-message-ttl": round(step * 1000),
+                    **common,
+                    **dead_lettering,
+                    "x-message-ttl": round(delay * 1000),
                     "x-dead-letter-exchange": "",
                     "x-dead-letter-routing-key": self.command_queue,
                 },
             )
-            for step in sorted(set(self.retry_delays))
+            for delay in sorted(set(self.retry_delays))
         )
         return (commands, dead, *retries)
 
-    def _retry_name(self, step: float) -> str:
-        return f"{self.prefix}.commands.retry.{step:g}s"
+    def _retry_queue_name(self, delay: float) -> str:
+        return f"{self.prefix}.commands.retry.{delay:g}s"
 
 
 async def declare(channel: AbstractChannel, topology: Topology) -> None:
-    """Create what is missing. Raises TopologyDiffers, naming what exists with other properties."""
+    """Create missing exchanges and queues. Raises TopologyDiffers for one with other properties."""
     try:
         for name, kind in topology.exchanges.items():
             await channel.declare_exchange(name, kind, durable=True, timeout=RPC_TIMEOUT_SECONDS)
@@ -133,15 +133,16 @@ async def declare(channel: AbstractChannel, topology: Topology) -> None:
                 await declared.bind(queue.exchange, queue.binding, timeout=RPC_TIMEOUT_SECONDS)
     except ChannelPreconditionFailed as error:
         raise TopologyDiffers(
-            f"the broker has something of this name with other properties: {error}. Remove it, "
+            f"an exchange or queue of this name exists with other properties: {error}. Remove it, "
             "or choose other names with WORKER_NAME_PREFIX"
         ) from error
 
 
 async def verify(channel: AbstractChannel, topology: Topology) -> None:
-    """Check that everything exists, creating nothing. Raises TopologyDiffers, naming what lacks.
+    """Check that everything exists, and create nothing. Raises TopologyDiffers for what is missing.
 
-    AMQP cannot show the arguments of a queue or its bindings; declaring compares the arguments.
+    AMQP shows neither the arguments of a queue nor its bindings. Only a declaration compares
+    arguments.
     """
     try:
         for name in topology.exchanges:

@@ -1,0 +1,9 @@
+"""What the command-line tools do at the broker, each with a short connection of its own.
+
+The worker never imports this package. A tool can break off at any time without a loss.
+
+`one_shot` connects, publishes one message, or declares the topology. `subscriber` receives messages
+for a while. `topology_check` compares the topology with the broker. `dead_letter_queue` shows,
+replays and drops dead letters: `queue_browser` takes them, `dead_letter` reads each of them, and
+`dead_letter_reason` finds out why it is there.
+"""

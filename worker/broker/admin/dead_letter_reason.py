@@ -1,4 +1,4 @@
-"""Why a message lies in the dead-letter queue: what its headers say. Pure."""
+"""Reads from a message's headers why it is in the dead-letter queue. Pure."""
 
 from collections.abc import Mapping
 from datetime import UTC, datetime
@@ -7,17 +7,17 @@ from typing import Final, Literal, cast
 import msgspec
 
 FIRST_SEEN_BEFORE_REPLAY: Final = "x-replay-first-seen"
-"""When a worker had it first, on a message that was sent back since."""
+"""On a replayed message: when a worker first had it, before the replay."""
 
 MAX_TEXT_LENGTH: Final = 1000
 MAX_COUNT: Final = 2**31
 
 
 class DeadLetterReason(msgspec.Struct, frozen=True, kw_only=True):
-    """Who put it there and why; None for what the headers do not tell.
+    """Who dead-lettered a message and why. None for facts that are not in the headers.
 
-    `attempts` is how often workers tried, over all replays. `first_seen` is when a worker had it
-    first, `last_seen` when it was given up.
+    `attempts` counts the workers' attempts over all replays. `first_seen` is when a worker first
+    had the message, `last_seen` when it was dead-lettered.
     """
 
     by: Literal["worker", "broker", "unknown"]
@@ -29,23 +29,23 @@ class DeadLetterReason(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def reason_from_headers(headers: Mapping[str, object], *, dead_queue: str) -> DeadLetterReason:
-    """Read it from the headers of a dead letter. Strangers may have written them: never raises.
+    """Read the reason. Never raises, because anybody may have written the headers.
 
-    A worker that buries a message takes the broker's own account (`x-death`) away, so where there
-    is one of a burial in this queue's command queue, the broker did it last, and a reason that
-    a worker gave before that is history.
+    A worker that dead-letters a message removes the broker's own record (`x-death`). So if there is
+    a record for the command queue, the broker dead-lettered the message last, and a worker's reason
+    is older.
     """
     attempts = _count(headers.get("x-attempts"))
     first_seen = _time(headers.get(FIRST_SEEN_BEFORE_REPLAY)) or _time(headers.get("x-first-seen"))
     if (death := _death(headers, dead_queue.removesuffix(".dead"))) is not None:
-        code, died = _text(death.get("reason")) or "unknown", _time(death.get("time"))
+        code, died_at = _text(death.get("reason")) or "unknown", _time(death.get("time"))
         return DeadLetterReason(
             by="broker",
             code=code,
-            message=_IN_WORDS.get(code, f"the broker moved it here ({code})"),
+            message=_BROKER_REASONS.get(code, f"the broker dead-lettered it ({code})"),
             attempts=attempts,
-            first_seen=first_seen or died,
-            last_seen=died,
+            first_seen=first_seen or died_at,
+            last_seen=died_at,
         )
     reason_code = _text(headers.get("x-reason-code"))
     return DeadLetterReason(
@@ -58,21 +58,21 @@ def reason_from_headers(headers: Mapping[str, object], *, dead_queue: str) -> De
     )
 
 
-_IN_WORDS: Final = {
-    "delivery_limit": "the broker delivered it again and again: each time its consumer was lost",
-    "expired": "it stayed in the queue for longer than the broker was told to keep it",
+_BROKER_REASONS: Final = {
+    "delivery_limit": "the broker reached its delivery limit: each time the consumer was lost",
+    "expired": "it stayed in the queue longer than the broker may keep it",
     "maxlen": "the queue of commands was full",
-    "rejected": "a consumer refused it",
+    "rejected": "a consumer rejected it",
 }
 
 
 def _death(headers: Mapping[str, object], command_queue: str) -> Mapping[str, object] | None:
-    """The broker's latest account of a burial from the command queue. It lists the latest first."""
+    """The broker's latest record for the command queue. The broker lists the latest first."""
     deaths = headers.get("x-death")
     if not isinstance(deaths, list):
         return None
-    told = (cast("dict[str, object]", one) for one in deaths if isinstance(one, dict))
-    return next((one for one in told if one.get("queue") == command_queue), None)
+    records = (cast("dict[str, object]", death) for death in deaths if isinstance(death, dict))
+    return next((record for record in records if record.get("queue") == command_queue), None)
 
 
 def _text(value: object) -> str | None:

@@ -1,4 +1,4 @@
-"""Comparing the topology with what a broker has, changing nothing there."""
+"""Compares the topology with the exchanges and queues of a broker, without a change."""
 
 from collections.abc import Awaitable, Callable
 from typing import Literal
@@ -36,66 +36,68 @@ class CheckResult(msgspec.Struct, frozen=True, kw_only=True):
 
 
 async def check_topology(connection: AbstractConnection, topology: Topology) -> list[CheckResult]:
-    """Look at each exchange and queue of the topology.
+    """Check each exchange and queue of the topology. Raises BrokerUnavailable.
 
-    AMQP shows neither bindings nor policies, nor what there is besides. Kinds and arguments are
-    compared by declaring what exists already a second time, which changes nothing; something that
-    is removed by others between the two looks would be created. Raises BrokerUnavailable.
+    AMQP shows neither bindings nor policies, nor other exchanges and queues. Kinds and arguments
+    are compared by a second declaration of what exists, which changes nothing. If somebody removes
+    an object between the two calls, the second one creates it.
     """
     try:
         return [
-            *[await _exchange(connection, *one) for one in topology.exchanges.items()],
-            *[await _queue(connection, queue) for queue in topology.queues],
+            *[await _check_exchange(connection, *item) for item in topology.exchanges.items()],
+            *[await _check_queue(connection, queue) for queue in topology.queues],
         ]
     except BROKER_ERRORS as error:
         raise BrokerUnavailable(error_summary(error)) from error
 
 
-async def _exchange(connection: AbstractConnection, name: str, kind: ExchangeType) -> CheckResult:
-    async def look(channel: AbstractChannel) -> None:
+async def _check_exchange(
+    connection: AbstractConnection, name: str, kind: ExchangeType
+) -> CheckResult:
+    async def declare_passively(channel: AbstractChannel) -> None:
         await channel.declare_exchange(name, passive=True, timeout=RPC_TIMEOUT_SECONDS)
 
-    async def compare(channel: AbstractChannel) -> None:
+    async def declare(channel: AbstractChannel) -> None:
         await channel.declare_exchange(name, kind, durable=True, timeout=RPC_TIMEOUT_SECONDS)
 
-    state, detail = await _find(connection, look, compare)
+    state, detail = await _compare(connection, declare_passively, declare)
     return CheckResult(name=name, kind="exchange", state=state, detail=detail)
 
 
-async def _queue(connection: AbstractConnection, queue: Queue) -> CheckResult:
-    seen: list[AbstractQueue] = []
+async def _check_queue(connection: AbstractConnection, queue: Queue) -> CheckResult:
+    found: list[AbstractQueue] = []
 
-    async def look(channel: AbstractChannel) -> None:
-        seen.append(
+    async def declare_passively(channel: AbstractChannel) -> None:
+        found.append(
             await channel.declare_queue(queue.name, passive=True, timeout=RPC_TIMEOUT_SECONDS)
         )
 
-    async def compare(channel: AbstractChannel) -> None:
+    async def declare(channel: AbstractChannel) -> None:
         await channel.declare_queue(
             queue.name, durable=True, arguments=dict(queue.arguments), timeout=RPC_TIMEOUT_SECONDS
         )
 
-    state, detail = await _find(connection, look, compare)
-    counted = seen[0].declaration_result if seen else None
+    state, detail = await _compare(connection, declare_passively, declare)
+    counts = found[0].declaration_result if found else None
     return CheckResult(
         name=queue.name,
         kind="queue",
         state=state,
         detail=detail,
-        messages=counted.message_count if counted else None,
-        consumers=counted.consumer_count if counted else None,
+        messages=counts.message_count if counts else None,
+        consumers=counts.consumer_count if counts else None,
     )
 
 
-async def _find(
+async def _compare(
     connection: AbstractConnection,
-    look: Callable[[AbstractChannel], Awaitable[None]],
-    compare: Callable[[AbstractChannel], Awaitable[None]],
+    declare_passively: Callable[[AbstractChannel], Awaitable[None]],
+    declare: Callable[[AbstractChannel], Awaitable[None]],
 ) -> tuple[State, str | None]:
-    """The broker closes a channel with each refusal, so that each question has its own."""
+    """Each call has a channel of its own, because the broker closes a channel with a refusal."""
     try:
-        await _ask(connection, look)
-        await _ask(connection, compare)
+        await _on_new_channel(connection, declare_passively)
+        await _on_new_channel(connection, declare)
     except ChannelNotFoundEntity:
         return "missing", None
     except ChannelPreconditionFailed as error:
@@ -105,9 +107,9 @@ async def _find(
     return "ok", None
 
 
-async def _ask(
-    connection: AbstractConnection, question: Callable[[AbstractChannel], Awaitable[None]]
+async def _on_new_channel(
+    connection: AbstractConnection, call: Callable[[AbstractChannel], Awaitable[None]]
 ) -> None:
     channel = await open_channel(connection)
-    await broker_call(question(channel))
+    await broker_call(call(channel))
     await broker_call(channel.close())

@@ -1,4 +1,4 @@
-"""What the headers of a dead letter tell, whoever wrote them."""
+"""The reason of a dead letter is read from its headers, whoever wrote them."""
 
 from datetime import UTC, datetime
 from typing import Any
@@ -23,27 +23,27 @@ def death(reason: str = "delivery_limit", queue: str = "recording.commands") -> 
     return {"queue": queue, "reason": reason, "count": 1, "time": NOON}
 
 
-def test_a_worker_tells_why_and_when_it_gave_up() -> None:
+def test_a_workers_headers_give_the_reason_and_the_times() -> None:
     found = reason_from_headers(OURS, dead_queue=QUEUE)
 
     assert (found.by, found.code, found.attempts) == ("worker", "crashed", 5)
     assert (found.last_seen, found.first_seen) == (NOON, NOON.replace(hour=11))
 
 
-def test_the_brokers_own_burial_comes_after_a_workers_words() -> None:
+def test_the_brokers_record_is_newer_than_a_workers_reason() -> None:
     found = reason_from_headers({**OURS, "x-death": [death()]}, dead_queue=QUEUE)
 
     assert (found.by, found.code, found.last_seen) == ("broker", "delivery_limit", NOON)
     assert found.first_seen == NOON.replace(hour=11)
 
 
-def test_what_left_a_retry_queue_was_not_buried_by_it() -> None:
+def test_a_record_of_a_retry_queue_is_no_reason() -> None:
     retried = [death("expired", "recording.commands.retry.5s")]
 
     assert reason_from_headers({**OURS, "x-death": retried}, dead_queue=QUEUE).by == "worker"
 
 
-def test_when_it_was_first_seen_outlives_its_replays() -> None:
+def test_the_time_of_the_first_attempt_survives_replays() -> None:
     found = reason_from_headers(
         {**OURS, "x-replay-first-seen": "2025-01-01T09:00:00Z"}, dead_queue=QUEUE
     )
@@ -51,7 +51,7 @@ def test_when_it_was_first_seen_outlives_its_replays() -> None:
     assert found.first_seen == NOON.replace(hour=9)
 
 
-def test_the_latest_account_counts() -> None:
+def test_the_latest_record_counts() -> None:
     deaths = [death("rejected"), death("delivery_limit")]
 
     assert reason_from_headers({"x-death": deaths}, dead_queue=QUEUE).code == "rejected"
@@ -74,5 +74,5 @@ NAMES = st.sampled_from([*OURS, "x-death", "x-replay-first-seen"])
 # The first examples are slow to draw on a busy machine.
 @settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(st.dictionaries(NAMES, ANYTHING))
-def test_no_header_stops_the_reading(headers: dict[str, Any]) -> None:
+def test_no_header_makes_reading_fail(headers: dict[str, Any]) -> None:
     assert reason_from_headers(headers, dead_queue=QUEUE).code

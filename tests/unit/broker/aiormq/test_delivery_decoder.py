@@ -1,4 +1,4 @@
-"""How frames become deliveries, and when a command was sent as far as its message tells."""
+"""Frames become deliveries with a body, properties and the time of sending."""
 
 from datetime import UTC, datetime
 from typing import Any
@@ -48,18 +48,18 @@ class Taken(list[tuple[int, Delivery]]):
         return self
 
 
-def test_a_delivery_is_whole_with_the_last_part_of_its_body() -> None:
+def test_a_delivery_is_complete_with_the_last_part_of_its_body() -> None:
     taken = Taken().announced(7, redelivered=True).with_header(4).with_body(b"ab", b"c")
     assert taken == []
     taken.with_body(b"d")
     assert taken == [(7, Delivery(body=b"abcd", routing_key="key", redelivered=True))]
 
 
-def test_a_delivery_without_a_body_is_whole_with_its_header() -> None:
+def test_a_delivery_without_a_body_is_complete_with_its_header() -> None:
     assert Taken().announced().with_header(0) == [(1, Delivery(body=b"", routing_key="key"))]
 
 
-def test_its_properties_come_with_it() -> None:
+def test_a_delivery_has_its_properties() -> None:
     properties = Basic.Properties(
         content_type="application/json",
         message_id="m",
@@ -79,13 +79,13 @@ def test_its_properties_come_with_it() -> None:
     )
 
 
-def test_one_delivery_leaves_nothing_to_the_next() -> None:
+def test_a_delivery_has_no_properties_of_the_one_before() -> None:
     taken = Taken().announced(1).with_header(1, Basic.Properties(message_id="m")).with_body(b"a")
     taken.announced(2).with_header(1).with_body(b"b")
     assert taken[1:] == [(2, Delivery(body=b"b", routing_key="key"))]
 
 
-def test_properties_that_nobody_can_read_are_marked_and_the_body_is_kept() -> None:
+def test_properties_that_cannot_be_decoded_are_marked_and_the_body_is_kept() -> None:
     taken = Taken().announced()
     header = ContentHeader(body_size=1, properties=Basic.Properties(message_id="mm")).marshal()
     assert taken.assembly.accept(HEADER, header.replace(b"mm", b"\xff\xfe"))
@@ -93,7 +93,7 @@ def test_properties_that_nobody_can_read_are_marked_and_the_body_is_kept() -> No
     assert delivery == Delivery(body=b"b", routing_key="key", headers={UNREADABLE: True})
 
 
-def test_a_routing_key_is_taken_as_far_as_it_is_text() -> None:
+def test_bytes_of_a_routing_key_that_are_no_utf8_are_left_out() -> None:
     taken = Taken()
     method = (
         (60).to_bytes(2, "big") * 2 + b"\x01t" + (1).to_bytes(8, "big") + b"\x00\x01x\x03a\xffb"
@@ -110,7 +110,7 @@ def test_frames_that_belong_to_no_delivery_are_left_to_the_library(kind: int) ->
     assert not taken.assembly.accept(kind, b"\x00\x3c\x00\x0b")
 
 
-def test_an_answer_between_the_frames_of_a_delivery_is_left_to_the_library() -> None:
+def test_an_answer_between_two_frames_of_a_delivery_is_left_to_the_library() -> None:
     taken = Taken().announced()
     assert not taken.assembly.accept(METHOD, b"\x00\x3c\x00\x0b")
     assert len(taken.with_header(0)) == 1
@@ -125,19 +125,19 @@ def sent_at(timestamp: datetime | None = None, **headers: Any) -> float | None:
     return delivery.sent_at
 
 
-def test_the_publishers_timestamp_says_when_a_command_was_sent() -> None:
+def test_the_publishers_timestamp_is_the_time_of_sending() -> None:
     assert sent_at(NOON) == NOON.timestamp()
 
 
-def test_the_brokers_own_note_is_preferred_because_it_has_milliseconds() -> None:
+def test_the_brokers_timestamp_comes_first_because_it_has_milliseconds() -> None:
     noted = int(NOON.timestamp() * 1000) + 250
     assert sent_at(NOON, timestamp_in_ms=noted) == NOON.timestamp() + 0.25
 
 
 @pytest.mark.parametrize("noted", [-1, 0, 2**62, "soon", None])
-def test_a_note_that_is_no_time_is_passed_over(noted: object) -> None:
+def test_a_broker_timestamp_that_is_no_time_is_ignored(noted: object) -> None:
     assert sent_at(NOON, timestamp_in_ms=noted) == NOON.timestamp()
 
 
-def test_a_command_that_does_not_say_when_it_was_sent_has_no_time() -> None:
+def test_a_command_without_a_timestamp_has_no_time_of_sending() -> None:
     assert sent_at() is None

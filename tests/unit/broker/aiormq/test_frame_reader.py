@@ -1,4 +1,4 @@
-"""What the library reads of a connection, and what it is spared."""
+"""The library reads every frame but those of deliveries that are routed past it."""
 
 import asyncio
 from collections.abc import Callable, Sequence
@@ -60,7 +60,7 @@ class Reading:
 
 
 @given(cuts=st.lists(st.integers(0, 400)), bodies=st.lists(st.binary(max_size=40), max_size=5))
-def test_wherever_what_comes_is_cut_each_frame_goes_where_it_belongs(
+def test_each_frame_reaches_its_reader_wherever_the_stream_is_cut(
     cuts: list[int], bodies: list[bytes]
 ) -> None:
     async def read() -> None:
@@ -79,7 +79,7 @@ def test_wherever_what_comes_is_cut_each_frame_goes_where_it_belongs(
     asyncio.run(read())
 
 
-async def test_a_body_in_many_frames_is_put_together_while_others_come_between() -> None:
+async def test_a_body_in_many_frames_is_assembled_with_other_frames_in_between() -> None:
     body, channel = bytes(200_000), TAKEN
     deliver = Basic.Deliver(consumer_tag="t", delivery_tag=5, exchange="", routing_key="key")
     parts = [ContentBody(body[at : at + 70_000]) for at in range(0, len(body), 70_000)]
@@ -91,7 +91,7 @@ async def test_a_body_in_many_frames_is_put_together_while_others_come_between()
     assert reading.taken == [(5, body)]
 
 
-async def test_a_broker_that_only_delivers_is_still_heard_by_the_library() -> None:
+async def test_the_library_gets_heartbeats_while_the_broker_only_delivers() -> None:
     ticks = iter([0.0, *[HEARTBEAT_INTERVAL_SECONDS] * 10])  # the first when the connection is made
     reading = Reading([delivered(TAKEN, tag, b"") for tag in range(4)], lambda: next(ticks))
     frames = [pamqp.frame.unmarshal(one)[2].name for one in await reading.all()]
@@ -99,7 +99,7 @@ async def test_a_broker_that_only_delivers_is_still_heard_by_the_library() -> No
     assert len(reading.taken) == 4
 
 
-async def test_the_end_of_the_connection_is_told_also_in_the_middle_of_a_frame() -> None:
+async def test_the_end_of_the_connection_raises_also_in_the_middle_of_a_frame() -> None:
     whole = Reading([answer(OTHER)])
     assert await whole.frame() == answer(OTHER)
     assert whole.frames.at_eof()
@@ -108,6 +108,6 @@ async def test_the_end_of_the_connection_is_told_also_in_the_middle_of_a_frame()
         await cut.frame()
 
 
-async def test_the_offer_of_another_protocol_is_handed_on() -> None:
+async def test_the_offer_of_another_protocol_is_passed_to_the_library() -> None:
     reading = Reading([b"AMQP\x00\x00\x09\x01"])
     assert await reading.frames.readexactly(7) == b"AMQP\x00\x00\x09"

@@ -1,4 +1,4 @@
-"""Messages are encoded as the library reads them."""
+"""The library decodes messages that the worker encodes."""
 
 from datetime import UTC, datetime
 
@@ -42,7 +42,7 @@ def decoded(encoded: bytes) -> Basic.Properties:
         ),
     )
 )
-def test_the_library_reads_every_property_as_it_was_meant(message: Outgoing) -> None:
+def test_the_library_decodes_every_property_to_its_original_value(message: Outgoing) -> None:
     read = decoded(encoded_properties(message))
     assert read == Basic.Properties(
         content_type=message.content_type or None,
@@ -60,7 +60,7 @@ def test_the_library_reads_every_property_as_it_was_meant(message: Outgoing) -> 
     )
 
 
-def test_a_correlation_id_that_is_too_long_is_cut_where_a_character_ends() -> None:
+def test_a_long_correlation_id_is_cut_between_two_characters() -> None:
     long = Outgoing(exchange="", routing_key="", body=b"", correlation_id="€" * 100)
     assert decoded(encoded_properties(long)).correlation_id == "€" * 85
 
@@ -77,7 +77,7 @@ def test_a_correlation_id_that_is_too_long_is_cut_where_a_character_ends() -> No
         pytest.param({"message_id": "\ud800"}, id="half a character"),
     ],
 )
-def test_what_amqp_has_no_room_for_is_an_error_that_sending_knows(
+def test_a_message_that_amqp_cannot_hold_raises_an_encoding_error(
     wrong: dict[str, object],
 ) -> None:
     with pytest.raises(ENCODING_ERRORS):

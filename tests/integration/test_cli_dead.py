@@ -159,7 +159,7 @@ async def test_a_letter_of_the_broker_is_marked_as_such(
 async def test_the_reason_of_the_broker_replaces_that_of_an_earlier_retry(
     cli: CommandLine, broker: BrokerQueues
 ) -> None:
-    headers = {"x-reason-code": "api_outage", "x-attempts": 4, "x-first-seen": FIRST_SEEN}
+    headers = {"x-reason-code": "api_circuit_open", "x-attempts": 4, "x-first-seen": FIRST_SEEN}
     await send(broker, sync("again"), headers=headers)
     await refuse(broker)
 

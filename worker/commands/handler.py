@@ -163,7 +163,9 @@ class CommandHandler:
         away = f"the API of app {app.name} is away"
         asked = 0.0 if self._apps.all_circuits_open() else app.breaker.open_for()
         delay = self._policy.postpone(command, delivery.first_seen, self._now(), asked=asked)
-        return retry_later(delay, "api_outage", away, redelivery_count=delivery.redelivery_count)
+        return retry_later(
+            delay, "api_circuit_open", away, redelivery_count=delivery.redelivery_count
+        )
 
     def _retry_soon(self, code: str, reason: str, delivery: Delivery) -> HandledCommand:
         return retry_later(

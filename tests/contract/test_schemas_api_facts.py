@@ -104,8 +104,8 @@ def _paths(document: dict[str, Any], schema: dict[str, Any]) -> dict[str, dict[s
     below = dict(schema.get("properties", {}))
     if "items" in schema:
         below["*"] = schema["items"]
-    for name, member in below.items():
-        inner = _resolved(document, member)
+    for name, field in below.items():
+        inner = _resolved(document, field)
         required = name in schema.get("required", ())
         found[name] = {**inner, "required_here": required}
         for path, deeper in _paths(document, inner).items():
@@ -113,7 +113,7 @@ def _paths(document: dict[str, Any], schema: dict[str, Any]) -> dict[str, dict[s
     return found
 
 
-def _members(name: str) -> dict[str, dict[str, Any]]:
+def _fields(name: str) -> dict[str, dict[str, Any]]:
     document = documents()[name]
     return _paths(document, document)
 
@@ -128,14 +128,14 @@ def _members(name: str) -> dict[str, dict[str, Any]]:
 def test_a_start_command_has_every_parameter_of_the_api_and_no_other(
     name: str, facts: dict[str, Fact], ours: set[str]
 ) -> None:
-    assert _members(name).keys() - ours == facts.keys()
+    assert _fields(name).keys() - ours == facts.keys()
 
 
 @pytest.mark.parametrize(("name", "path", "fact"), CASES)
 def test_a_parameter_has_the_type_and_the_range_of_the_api(
     name: str, path: str, fact: Fact
 ) -> None:
-    schema = _members(name)[path]
+    schema = _fields(name)[path]
 
     assert schema.get("type", "enum") == fact.type
     assert set(schema.get("enum", ())) == set(fact.words)
@@ -155,10 +155,10 @@ def _high(kind: str) -> str:
 
 
 @pytest.mark.parametrize("name", COMMAND_TYPES)
-def test_no_text_that_a_command_brings_is_without_a_bound(name: str) -> None:
+def test_every_text_of_a_command_has_a_maximum_length(name: str) -> None:
     unbounded = {
         path
-        for path, schema in _members(name).items()
+        for path, schema in _fields(name).items()
         if schema.get("type") == "string" and "maxLength" not in schema and path != "deadline"
     }
 

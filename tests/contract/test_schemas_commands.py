@@ -27,16 +27,16 @@ SMALLEST: dict[str, dict[str, Any]] = {
 
 
 class Bad(NamedTuple):
-    """A command that is right but for `members`, and what must be said about it."""
+    """A command that is right but for `fields`, and what must be said about it."""
 
     type: str
-    members: dict[str, Any]
+    fields: dict[str, Any]
     field: str | None
     code: str = "invalid_field"
 
     @property
     def body(self) -> dict[str, Any]:
-        return {"type": self.type, "id": "c-1"} | SMALLEST[self.type] | self.members
+        return {"type": self.type, "id": "c-1"} | SMALLEST[self.type] | self.fields
 
 
 def _common() -> list[Bad]:
@@ -62,8 +62,8 @@ def _common() -> list[Bad]:
 
 
 def _track() -> list[Bad]:
-    def track(members: dict[str, Any], field: str | None, code: str = "invalid_field") -> Bad:
-        return Bad("start_track_recording", members, field, code)
+    def track(fields: dict[str, Any], field: str | None, code: str = "invalid_field") -> Bad:
+        return Bad("start_track_recording", fields, field, code)
 
     return [
         track({"meeting_id": "weekly"}, "meeting_id"),
@@ -127,8 +127,8 @@ def _composite() -> list[Bad]:
         "video_config.watermark.url": ["logo.png"],
     }
     wrong |= {
-        f"storage_config.{member}": [1, LONG]
-        for member in (
+        f"storage_config.{field}": [1, LONG]
+        for field in (
             *("account_id", "access_key", "secret", "bucket", "region", "path", "auth_method"),
             *("username", "password", "host", "private_key"),
         )
@@ -151,8 +151,8 @@ def _composite_unknown() -> list[Bad]:
 
 
 def _composite_together() -> list[Bad]:
-    def storage(field: str, **members: str) -> Bad:
-        return Bad("start_recording", {"storage_config": members}, field, "missing_field")
+    def storage(field: str, **fields: str) -> Bad:
+        return Bad("start_recording", {"storage_config": fields}, field, "missing_field")
 
     both = {"storage_profile": "archive", "storage_config": {"type": "aws"}}
     bucket: dict[str, Any] = {"realtimekit_bucket_config": {}}
@@ -204,7 +204,7 @@ BAD = [
 
 
 def _label(bad: Bad) -> str:
-    return f"{bad.type}-{json.dumps(bad.members)[:40]}"
+    return f"{bad.type}-{json.dumps(bad.fields)[:40]}"
 
 
 @pytest.mark.parametrize("bad", BAD, ids=_label)
@@ -260,7 +260,7 @@ def test_a_missing_required_field_is_named(name: str) -> None:
 
 @pytest.mark.parametrize("name", COMMAND_TYPES)
 @pytest.mark.parametrize("time", ["9999-12-31T23:59:59-01:00", "0001-01-01T00:00:00+01:00"])
-def test_a_deadline_out_of_the_calendar_is_refused(name: str, time: str) -> None:
+def test_a_deadline_outside_the_calendar_is_refused(name: str, time: str) -> None:
     body = {"type": name, "id": "c-1", "deadline": time} | SMALLEST[name]
 
     with pytest.raises(Malformed, match="field `deadline` must lie in the years"):
@@ -278,7 +278,7 @@ def test_null_counts_as_not_given_among_the_targets(name: str) -> None:
 
 
 @pytest.mark.parametrize("command", examples.COMMANDS, ids=lambda command: command.command_type)
-def test_every_example_of_a_command_comes_back_as_it_was(command: Any) -> None:
+def test_every_example_of_a_command_survives_a_round_trip(command: Any) -> None:
     name = command.command_type
     written = (HOME / "examples" / f"{name}.json").read_bytes()
 
@@ -291,7 +291,7 @@ def test_there_is_one_example_of_every_command() -> None:
     assert [command.command_type for command in examples.COMMANDS] == list(COMMAND_TYPES)
 
 
-def test_the_struct_of_a_command_bears_the_name_it_is_listed_under() -> None:
+def test_each_command_struct_has_the_type_it_is_listed_under() -> None:
     tags = {name: struct.__struct_config__.tag for name, struct in COMMAND_TYPES.items()}
 
     assert tags == {name: name for name in COMMAND_TYPES}

@@ -51,7 +51,9 @@ def _decoded(body: Any, **properties: Any) -> Command:
         *('application/json;charset="UTF-8"', "application/json; charset=us-ascii"),
     ],
 )
-def test_json_is_understood_however_its_content_type_is_written(content_type: str | None) -> None:
+def test_json_is_accepted_under_every_spelling_of_its_content_type(
+    content_type: str | None,
+) -> None:
     assert _decoded(START, content_type=content_type).id == "body-id"
 
 
@@ -62,7 +64,7 @@ def test_json_is_understood_however_its_content_type_is_written(content_type: st
         *("application/json; charset=latin-1", "application/cloudevents+json; charset=utf-16"),
     ],
 )
-def test_another_content_type_is_refused_and_the_command_still_answered(content_type: str) -> None:
+def test_another_content_type_is_refused_with_the_command_s_id(content_type: str) -> None:
     refusal = _refusal(START, content_type=content_type)
 
     assert (refusal.code, refusal.field) == ("wrong_content_type", None)
@@ -76,14 +78,14 @@ def test_the_data_of_a_cloudevent_is_the_command(content_type: str | None) -> No
     assert command == StartTrackRecording(id="body-id", meeting_id=MEETING)
 
 
-def test_a_cloudevent_may_bear_the_type_of_its_command() -> None:
+def test_a_cloudevent_may_have_the_type_of_its_command() -> None:
     event = EVENT | {"type": "start_track_recording", "data": START}
 
     assert _decoded(event).id == "body-id"
 
 
 @pytest.mark.parametrize("content_type", [None, CLOUDEVENTS])
-def test_the_body_identifies_the_command_before_the_event_and_the_message(
+def test_the_id_in_the_body_outranks_the_event_s_and_the_message_s(
     content_type: str | None,
 ) -> None:
     named, nameless = EVENT | {"data": START}, EVENT | {"data": NAMELESS}
@@ -94,21 +96,21 @@ def test_the_body_identifies_the_command_before_the_event_and_the_message(
 
 
 @pytest.mark.parametrize("message_id", [None, ""])
-def test_a_command_that_nothing_identifies_is_refused(message_id: str | None) -> None:
+def test_a_command_without_any_id_is_refused(message_id: str | None) -> None:
     refusal = _refusal(NAMELESS, message_id=message_id)
 
     assert (refusal.code, refusal.field, refusal.command_id) == ("missing_id", "id", None)
 
 
 @pytest.mark.parametrize("message_id", ["m" * 129, "m\x00", "m\n", "\ud800"])
-def test_a_message_id_is_bounded_as_an_id_is(message_id: str) -> None:
+def test_a_message_id_has_the_bounds_of_an_id(message_id: str) -> None:
     refusal = _refusal(NAMELESS, message_id=message_id)
 
     assert (refusal.code, refusal.command_id) == ("invalid_field", None)
     assert "message_id" in refusal.message
 
 
-def test_a_wrong_id_falls_back_to_the_next_one_for_the_answer() -> None:
+def test_a_refusal_takes_the_next_id_if_one_is_wrong() -> None:
     wrong = START | {"id": "x" * 129}
 
     assert _refusal(wrong).command_id is None
@@ -175,7 +177,9 @@ def test_a_fault_in_the_data_of_a_cloudevent_is_named_as_in_a_plain_command() ->
         (b'{"type":["stop_recording"]}', "unknown_type"),
     ],
 )
-def test_what_is_no_command_is_refused_under_the_message_id(body: bytes, code: str) -> None:
+def test_a_message_that_is_no_command_is_refused_under_its_message_id(
+    body: bytes, code: str
+) -> None:
     refusal = _refusal(body, message_id="m")
 
     assert refusal.code == code
@@ -184,7 +188,7 @@ def test_what_is_no_command_is_refused_under_the_message_id(body: bytes, code: s
 
 
 @pytest.mark.parametrize("number", ["9" * 5_000, "1e999", "-1", "18446744073709551616"])
-def test_a_number_of_any_size_is_refused_by_its_name(number: str) -> None:
+def test_a_wrong_number_of_any_size_is_refused_with_its_field(number: str) -> None:
     body = f'{{"type":"start_recording","id":"a","meeting_id":"{MEETING}","max_seconds":{number}}}'
 
     refusal = _refusal(body.encode())
@@ -285,20 +289,20 @@ def render(value: Any) -> str:
     return capture.get()
 
 
-def test_the_secrets_of_a_command_are_all_there_also_as_json_writes_them() -> None:
+def test_the_secrets_of_a_command_are_listed_plain_and_as_json_writes_them() -> None:
     assert set(secrets_of(SECRETIVE)) == {*SECRETS, "private\\nsecret"}
     assert list(secrets_of(SECRETIVE)) == sorted(secrets_of(SECRETIVE), key=len, reverse=True)
     assert secrets_of(StartRecording(id="c", meeting_id=MEETING)) == ()
     assert secrets_of(StopRecording(id="c", start_id="s")) == ()
 
 
-def test_the_secrets_of_a_command_hold_no_empty_text() -> None:
+def test_the_secrets_of_a_command_include_no_empty_text() -> None:
     empty = StorageConfig(type="aws", secret="", password="")
 
     assert secrets_of(StartRecording(meeting_id=MEETING, storage_config=empty)) == ()
 
 
-def test_the_api_is_sent_what_the_publisher_gave_and_nothing_else() -> None:
+def test_the_api_receives_exactly_the_fields_of_the_publisher() -> None:
     given: dict[str, Any] = {
         "meeting_id": MEETING,
         "storage_config": None,
@@ -313,7 +317,7 @@ def test_the_api_is_sent_what_the_publisher_gave_and_nothing_else() -> None:
     assert command.body() == given
 
 
-def test_the_api_is_sent_the_allowlist_and_the_layers_of_a_track_recording() -> None:
+def test_the_api_receives_the_user_ids_and_layers_of_a_track_recording() -> None:
     given = {
         "meeting_id": MEETING,
         "user_ids": ["a", "b"],
@@ -326,7 +330,7 @@ def test_the_api_is_sent_the_allowlist_and_the_layers_of_a_track_recording() -> 
     assert command.body() == given
 
 
-def test_a_publisher_learns_of_a_broken_rule_before_publishing() -> None:
+def test_encoding_a_command_that_breaks_a_rule_raises_an_error() -> None:
     with pytest.raises(Malformed, match="invalid_field: field `meeting_id` must be a UUID"):
         encode_command(StartTrackRecording(id="c", meeting_id="weekly"))
     with pytest.raises(Malformed, match="missing_id"):
@@ -408,7 +412,7 @@ def test_no_damage_to_a_message_raises_anything_but_malformed(
     _is_command_or_malformed(bytes(body), content_type, None)
 
 
-def test_a_body_above_the_bound_is_not_looked_into() -> None:
+def test_a_body_above_the_maximum_size_is_refused_unread() -> None:
     refused = _refusal(START, message_id="message-id", max_bytes=10)
     assert (refused.code, refused.command_id, refused.command_type) == (
         "too_large",

@@ -1,4 +1,4 @@
-"""What subscribers can rely on: members, routing keys, envelope."""
+"""What subscribers can rely on: fields, routing keys, envelope."""
 
 import json
 from datetime import UTC, datetime
@@ -31,7 +31,7 @@ from recording_schemas.export import HOME
 from recording_schemas.json_schema import documents
 
 RECORDING = "recording_id meeting_id session_id kind"
-MEMBERS = {
+FIELDS = {
     "recording.status_changed.v1": f"{RECORDING} status previous_status observed_by observed_at"
     " invoked_time started_time stopped_time recording_duration output_file_name start_reason"
     " stop_reason start_id error",
@@ -73,21 +73,21 @@ def test_every_event_has_a_type_a_schema_and_an_example() -> None:
 
 
 @BY_TYPE
-def test_every_member_is_always_present_and_null_where_there_is_no_value(data: EventData) -> None:
+def test_every_field_is_always_present_and_null_if_it_has_no_value(data: EventData) -> None:
     optional = {
         name for name, kind in type(data).__annotations__.items() if type(None) in get_args(kind)
     }
     emptied = msgspec.structs.replace(data, **dict.fromkeys(optional))
 
-    members = json.loads(_encoded(emptied))["data"]
+    fields = json.loads(_encoded(emptied))["data"]
 
-    assert [*members] == MEMBERS[EVENT_TYPES[type(data)]].split()
-    assert {name for name, value in members.items() if value is None} == optional
-    Draft202012Validator(_closed(data)).validate(members)
+    assert [*fields] == FIELDS[EVENT_TYPES[type(data)]].split()
+    assert {name for name, value in fields.items() if value is None} == optional
+    Draft202012Validator(_closed(data)).validate(fields)
 
 
 def _closed(data: EventData) -> dict[str, Any]:
-    """The schema of the data alone, without leave for further members."""
+    """The schema of the data alone, without leave for further fields."""
     document = documents()[EVENT_TYPES[type(data)]]
     own = document["$defs"][type(data).__name__]
     return {**own, "additionalProperties": False, "$defs": document["$defs"]}
@@ -114,7 +114,7 @@ def test_an_event_without_sequence_does_not_have_the_attribute() -> None:
 
 
 @BY_TYPE
-def test_an_event_comes_back_as_it_was(data: EventData) -> None:
+def test_an_event_survives_a_round_trip(data: EventData) -> None:
     event = decode_event(_encoded(data))
 
     assert event.data == data
@@ -133,15 +133,15 @@ def test_the_example_of_an_event_is_valid_and_can_be_read(data: EventData) -> No
 
 
 @BY_TYPE
-def test_the_schema_of_an_event_refuses_a_member_that_is_missing_or_wrong(data: EventData) -> None:
+def test_the_schema_of_an_event_refuses_a_missing_or_wrong_field(data: EventData) -> None:
     name = EVENT_TYPES[type(data)]
     schema = Draft202012Validator(documents()[name])
     example = examples.documents()[name]
 
-    for member in example["data"]:
-        without = {key: value for key, value in example["data"].items() if key != member}
-        assert not schema.is_valid(example | {"data": without}), member
-        assert not schema.is_valid(example | {"data": example["data"] | {member: {}}}), member
+    for field in example["data"]:
+        without = {key: value for key, value in example["data"].items() if key != field}
+        assert not schema.is_valid(example | {"data": without}), field
+        assert not schema.is_valid(example | {"data": example["data"] | {field: {}}}), field
     for attribute in example:
         assert not schema.is_valid({k: v for k, v in example.items() if k != attribute}), attribute
 
@@ -154,7 +154,7 @@ def test_the_schema_of_an_outcome_allows_no_sequence(data: EventData) -> None:
     assert not Draft202012Validator(documents()[name]).is_valid(example | {"sequence": "1"})
 
 
-def test_a_subscriber_ignores_members_it_does_not_know() -> None:
+def test_a_subscriber_ignores_unknown_fields() -> None:
     event = json.loads(_encoded(EXAMPLES[Completed]))
     event["later"] = event["data"]["later"] = {"x": 1}
 
@@ -173,7 +173,7 @@ def test_a_subscriber_ignores_members_it_does_not_know() -> None:
         {"subject": None},
     ],
 )
-def test_what_is_no_known_event_raises_one_error(change: dict[str, Any]) -> None:
+def test_an_unknown_event_raises_not_an_event(change: dict[str, Any]) -> None:
     event = json.loads(_encoded(EXAMPLES[Completed])) | change
 
     with pytest.raises(NotAnEvent):
@@ -181,13 +181,13 @@ def test_what_is_no_known_event_raises_one_error(change: dict[str, Any]) -> None
 
 
 @pytest.mark.parametrize("body", [b"", b"{", b"[]", b"\xff", b'{"id":' + b"[" * 100_000])
-def test_bytes_that_are_no_event_raise_the_same_error(body: bytes) -> None:
+def test_bytes_that_are_no_event_raise_not_an_event(body: bytes) -> None:
     with pytest.raises(NotAnEvent):
         decode_event(body)
 
 
-def _changed(status: Status, **members: Any) -> EventData:
-    return msgspec.structs.replace(EXAMPLES[StatusChanged], status=status, **members)
+def _changed(status: Status, **fields: Any) -> EventData:
+    return msgspec.structs.replace(EXAMPLES[StatusChanged], status=status, **fields)
 
 
 @pytest.mark.parametrize(
@@ -211,14 +211,14 @@ def _changed(status: Status, **members: Any) -> EventData:
     ],
     ids=lambda value: value if isinstance(value, str) else "",
 )
-def test_an_event_goes_to_its_exchange_under_its_key(
+def test_an_event_has_its_exchange_and_routing_key(
     data: EventData, exchange: str, key: str
 ) -> None:
     assert (exchange_of(data), routing_key(data)) == (exchange, key)
 
 
 @pytest.mark.parametrize("outcome", ["succeeded", "rejected", "expired", "failed"])
-def test_an_outcome_is_keyed_by_the_type_of_its_command(outcome: str) -> None:
+def test_the_routing_key_of_an_outcome_has_the_command_s_type(outcome: str) -> None:
     (data,) = (d for d in examples.EVENTS if EVENT_TYPES[type(d)] == f"command.{outcome}.v1")
 
     assert routing_key(data) == f"start_track_recording.{outcome}"

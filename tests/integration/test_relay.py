@@ -173,7 +173,7 @@ async def bench(
 KEYS = [f"track.{status.lower()}" for status in LIFE] + ["track.completed"]
 
 
-async def test_the_events_of_a_recording_arrive_in_their_order_and_once(
+async def test_the_events_of_a_recording_arrive_once_and_in_order(
     bench: Bench, eventually: Eventually
 ) -> None:
     ids = [f"r{number}" for number in range(50)]
@@ -185,7 +185,7 @@ async def test_the_events_of_a_recording_arrive_in_their_order_and_once(
     assert len(bench.received) == 50 * len(KEYS)
 
 
-async def test_what_is_committed_while_the_relay_runs_leaves_when_it_is_woken(
+async def test_an_event_committed_while_the_relay_runs_is_published_on_wake_up(
     bench: Bench, eventually: Eventually
 ) -> None:
     async with bench.relaying():
@@ -195,7 +195,7 @@ async def test_what_is_committed_while_the_relay_runs_leaves_when_it_is_woken(
         await eventually(lambda: len(bench.received) == 5 * len(KEYS))
 
 
-async def test_what_another_replica_commits_leaves_long_before_the_leader_looks_again(
+async def test_a_commit_of_another_replica_wakes_the_leader_s_relay(
     bench: Bench, postgresql: PostgreSQLServer, eventually: Eventually
 ) -> None:
     url = postgresql.new_database()
@@ -252,7 +252,7 @@ async def test_a_silent_broker_loses_nothing(
         await eventually(lambda: bench.keys_by_recording() == expected, seconds=30)
 
 
-async def test_after_a_crash_before_it_was_noted_an_event_is_published_with_the_same_id(
+async def test_an_event_published_again_after_a_crash_has_the_same_id(
     bench: Bench, eventually: Eventually
 ) -> None:
     await bench.happen(["r"], LIFE)
@@ -269,7 +269,7 @@ async def test_after_a_crash_before_it_was_noted_an_event_is_published_with_the_
     assert {len(ids) for ids in by_key.values()} == {1}
 
 
-async def test_a_reply_that_no_queue_takes_does_not_hold_up_what_follows(
+async def test_a_reply_without_a_queue_does_not_block_later_events(
     bench: Bench, eventually: Eventually
 ) -> None:
     await bench.finish("c1", reply_to="nobody")
@@ -291,9 +291,7 @@ def bench_is_empty(bench: Bench) -> Any:
     return empty
 
 
-async def test_a_reply_queue_that_is_full_holds_up_nobody(
-    bench: Bench, eventually: Eventually
-) -> None:
+async def test_a_full_reply_queue_blocks_nothing(bench: Bench, eventually: Eventually) -> None:
     channel = await bench.raw.channel()
     full = await channel.declare_queue(
         exclusive=True, arguments={"x-max-length": 0, "x-overflow": "reject-publish"}
@@ -305,7 +303,7 @@ async def test_a_reply_queue_that_is_full_holds_up_nobody(
         await eventually(lambda: {_subject(one) for one in bench.received} == {"c1", "c2"})
 
 
-async def test_a_subscriber_s_full_queue_holds_up_only_what_goes_there(
+async def test_a_full_subscriber_queue_blocks_only_its_own_subjects(
     bench: Bench, eventually: Eventually
 ) -> None:
     """More than a batch of status events is stuck; outcomes and other recordings go on."""
@@ -327,7 +325,7 @@ async def test_a_subscriber_s_full_queue_holds_up_only_what_goes_there(
         await eventually(bench_is_empty(bench), seconds=30)
 
 
-async def test_an_outcome_and_its_replies_carry_one_id_and_all_arrive(
+async def test_an_outcome_and_its_replies_have_one_id_and_all_arrive(
     bench: Bench, eventually: Eventually
 ) -> None:
     channel = await bench.raw.channel()
@@ -342,7 +340,7 @@ async def test_an_outcome_and_its_replies_carry_one_id_and_all_arrive(
     assert len(ids) == 1
 
 
-async def test_at_the_end_is_published_what_was_committed_by_then_and_no_page_of_later_events(
+async def test_flush_publishes_only_pages_that_were_committed_before_it(
     bench: Bench,
 ) -> None:
     await bench.happen([f"r{number}" for number in range(PAGE_SIZE)], [Status.INVOKED])
@@ -356,7 +354,7 @@ async def test_at_the_end_is_published_what_was_committed_by_then_and_no_page_of
     assert [one.subject for one in await bench.store.unsent(10)] == ["later"]
 
 
-async def test_a_relay_that_does_not_lead_publishes_nothing(bench: Bench) -> None:
+async def test_a_relay_without_leadership_publishes_nothing(bench: Bench) -> None:
     await bench.happen(["r"], LIFE)
     async with bench.connected():
         running = asyncio.create_task(bench.relay.run(lambda: False))
@@ -367,7 +365,7 @@ async def test_a_relay_that_does_not_lead_publishes_nothing(bench: Bench) -> Non
     assert len(await bench.unsent_ids()) == len(KEYS)
 
 
-async def test_a_relay_that_loses_the_lead_stops_within_the_batch(
+async def test_a_relay_that_loses_leadership_stops_within_the_batch(
     bench: Bench, eventually: Eventually
 ) -> None:
     await bench.happen(["r"], LIFE)
@@ -383,7 +381,7 @@ async def test_a_relay_that_loses_the_lead_stops_within_the_batch(
         await asyncio.wait([running])
 
 
-async def test_a_repeat_answered_while_the_broker_is_away_publishes_the_outcome_once(
+async def test_repeats_while_the_broker_is_away_publish_the_outcome_once(
     bench: Bench, eventually: Eventually
 ) -> None:
     for _ in range(5):

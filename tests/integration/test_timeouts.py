@@ -222,7 +222,7 @@ async def test_how_long_a_recording_is_missing_survives_a_restart(
         bench.restart()
     await bench.run_due(TIMEOUTS.vanished_after - 15)
     assert await errors(bench, recording_id) == [
-        ("vanished", "the API no longer knows this recording")
+        ("vanished", "the API no longer has this recording")
     ]
 
 

@@ -38,7 +38,7 @@ def stalled_error(
         since = f"{timeouts.lifetime:g} s after it was first seen"
     message = f"still {recording.status} {since}"
     if unanswered:
-        message += ", and the API does not tell how it is"
+        message += ", and the API does not report its status"
     return ErrorInfo(code=STALLED, message=message)
 
 
@@ -46,7 +46,7 @@ def vanished_error(recording: Recording) -> ErrorInfo | None:
     """The error of a recording that the API no longer has; None if it was uploaded before."""
     if recording.status not in LIVE:
         return None
-    return ErrorInfo(code=VANISHED, message="the API no longer knows this recording")
+    return ErrorInfo(code=VANISHED, message="the API no longer has this recording")
 
 
 def end_observation(

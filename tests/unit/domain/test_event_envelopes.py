@@ -11,10 +11,10 @@ TEXT = st.text(alphabet=st.characters(codec="utf-8"))
 
 
 @given(TEXT)
-def test_an_id_is_the_uuid_of_the_fact_in_our_namespace(fact: str) -> None:
+def test_an_event_id_is_the_uuid_5_of_its_fact(fact: str) -> None:
     assert event_id_of(fact) == str(uuid.uuid5(EVENT_ID_NAMESPACE, fact))
 
 
-def test_the_ids_that_were_given_yesterday_are_those_of_today() -> None:
+def test_event_ids_never_change() -> None:
     assert event_id_of("outcome/start-1") == "45c3a6eb-e8cd-50e3-bf14-8c4e33404e7f"
     assert event_id_of("recording/r-1/1") == "8f8250d9-1e0e-5c2e-80e6-2ab75e5cbd05"

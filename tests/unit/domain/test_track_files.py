@@ -25,8 +25,8 @@ def track_name(prefix: str, user: str, peer: str, tail: str = f"peer_audio_{EPOC
     return f"{prefix}_{user}_{peer}_{tail}"
 
 
-def found(name: str, **members: Any) -> FoundFile:
-    return FoundFile(name=name, media="audio", layer="default", download_url=URL, **members)
+def found(name: str, **fields: Any) -> FoundFile:
+    return FoundFile(name=name, media="audio", layer="default", download_url=URL, **fields)
 
 
 def person(peer: str, user: str | None = None, custom: str | None = None) -> Participant:
@@ -51,18 +51,18 @@ LAYER = {"layer_name": "default", "download_urls": {"a.webm": {"download_url": U
 @pytest.mark.parametrize(
     "shape", [[LAYER], {"links": [LAYER]}], ids=["a list of layers", "an object with links"]
 )
-def test_files_are_found_in_both_layered_shapes(shape: object) -> None:
+def test_files_are_found_in_both_shapes_with_layers(shape: object) -> None:
     assert found_files(shape, None) == (found("a.webm"),)
 
 
-def test_a_single_url_is_one_file_named_as_the_recording() -> None:
+def test_a_single_url_is_one_file_with_the_recording_s_name() -> None:
     assert found_files("https://x.example/y.mp4?sig=1", "weekly.mp4") == (
         FoundFile(name="weekly.mp4", media="video", download_url="https://x.example/y.mp4?sig=1"),
     )
 
 
 @pytest.mark.parametrize("output_file_name", [None, "{{file_name_prefix}}_{{user_id}}.webm"])
-def test_a_single_url_without_a_proper_name_is_called_as_its_path_ends(
+def test_a_single_url_without_a_name_takes_the_end_of_its_path(
     output_file_name: str | None,
 ) -> None:
     (file,) = found_files("https://x.example/d/a%20b.mp3?sig=1", output_file_name)
@@ -74,23 +74,23 @@ def test_a_single_url_without_a_proper_name_is_called_as_its_path_ends(
     [None, [], {}, {"links": []}, {"links": None}, "", 7, [None, 3, "x"], [{"download_urls": []}]],
     ids=repr,
 )
-def test_empty_and_unknown_shapes_hold_no_files(shape: object) -> None:
+def test_empty_and_unknown_shapes_have_no_files(shape: object) -> None:
     assert found_files(shape, "weekly.mp4") == ()
 
 
-def test_owners_named_by_the_payload_are_kept() -> None:
+def test_owners_that_the_answer_names_are_kept() -> None:
     entry = {"download_url": URL, "peer_id": PEER_1, "custom_participant_id": "u-7"}
     (file,) = found_files({"links": [{"download_urls": {"a.webm": entry}}]}, None)
     assert (file.peer_id, file.custom_participant_id, file.layer) == (PEER_1, "u-7", None)
 
 
-def test_a_url_given_without_an_object_around_it_is_a_file_too() -> None:
+def test_a_bare_url_is_a_file() -> None:
     (file,) = found_files([{"layer_name": "default", "download_urls": {"a.webm": URL}}], None)
     assert file.download_url == URL
 
 
 @pytest.mark.parametrize("entry", [None, {}, {"download_url": None}, {"download_url": 3}, []])
-def test_a_file_without_a_url_is_not_there_yet(entry: object) -> None:
+def test_a_file_without_a_url_is_skipped(entry: object) -> None:
     assert found_files([{"download_urls": {"a.webm": entry, "b.webm": URL}}], None) == (
         FoundFile(name="b.webm", media="audio", download_url=URL),
     )
@@ -100,7 +100,7 @@ def test_a_file_listed_twice_is_one_file() -> None:
     assert len(found_files([LAYER, LAYER], None)) == 1
 
 
-def test_two_uuids_tell_the_owner_when_nothing_is_known() -> None:
+def test_two_uuids_name_the_owner_if_nothing_is_known() -> None:
     file = owned(track_name("job_7", ANNA, PEER_1))
     assert file == TrackFile(
         file_name=track_name("job_7", ANNA, PEER_1),
@@ -114,24 +114,24 @@ def test_two_uuids_tell_the_owner_when_nothing_is_known() -> None:
     )
 
 
-def test_the_longer_ending_seen_live_is_understood() -> None:
+def test_the_longer_ending_of_live_recordings_is_read() -> None:
     file = owned(track_name("default", ANNA, PEER_1, f"peer_media_kind_audio_{EPOCH_MS}.webm"))
     assert (file.user_id, file.peer_id, file.stream_kind) == (ANNA, PEER_1, "peer")
     assert file.media_kind == "audio"
 
 
-def test_a_name_of_another_form_still_comes_out_without_an_owner() -> None:
+def test_a_file_with_another_name_has_no_owner() -> None:
     file = owned("weekly sync.webm", participants=[person(PEER_1, ANNA)])
     assert (file.user_id, file.peer_id, file.recorded_at) == (None, None, None)
     assert (file.file_name, file.media_kind) == ("weekly sync.webm", "audio")
 
 
-def test_the_peer_in_the_payload_finds_the_participant_whatever_the_name_says() -> None:
+def test_the_peer_in_the_answer_outranks_the_file_name() -> None:
     file = owned(found("x.webm", peer_id=PEER_1), participants=[person(PEER_1, ANNA, "u-7")])
     assert (file.user_id, file.peer_id, file.custom_participant_id) == (ANNA, PEER_1, "u-7")
 
 
-def test_the_custom_id_in_the_payload_stands_above_that_of_the_participants() -> None:
+def test_the_custom_id_in_the_answer_outranks_the_participants() -> None:
     file = owned(
         found(track_name("p", ANNA, PEER_1), custom_participant_id="payload"),
         participants=[person(PEER_1, ANNA, "row")],
@@ -139,19 +139,19 @@ def test_the_custom_id_in_the_payload_stands_above_that_of_the_participants() ->
     assert file.custom_participant_id == "payload"
 
 
-def test_who_rejoined_is_told_apart_by_peer() -> None:
+def test_the_stays_of_a_person_who_rejoined_differ_by_peer() -> None:
     rows = [person(PEER_1, ANNA, "first"), person(PEER_2, ANNA, "second")]
     file = owned(track_name("p", ANNA, PEER_2), participants=rows)
     assert file.custom_participant_id == "second"
 
 
-def test_the_user_tells_the_custom_id_of_an_unlisted_peer_when_all_rows_agree() -> None:
+def test_an_unlisted_peer_has_the_custom_id_on_which_all_stays_of_its_user_agree() -> None:
     rows = [person("p1", ANNA, "u-7"), person("p2", ANNA, "u-7"), person("p3", BERT, "other")]
     assert owned(track_name("p", ANNA, PEER_1), participants=rows).custom_participant_id == "u-7"
 
 
 @pytest.mark.parametrize("second", ["u-8", None])
-def test_a_custom_id_on_which_rows_disagree_is_not_guessed(second: str | None) -> None:
+def test_a_custom_id_on_which_stays_disagree_is_not_guessed(second: str | None) -> None:
     rows = [person("p1", ANNA, "u-7"), person("p2", ANNA, second)]
     assert owned(track_name("p", ANNA, PEER_1), participants=rows).custom_participant_id is None
 
@@ -161,70 +161,70 @@ def test_no_custom_id_is_ever_read_from_a_name() -> None:
     assert (file.user_id, file.custom_participant_id) == ("user-123", None)
 
 
-def test_a_listed_user_of_any_form_is_found_after_a_known_prefix() -> None:
+def test_a_requested_user_with_any_id_is_found_after_a_known_prefix() -> None:
     file = owned(track_name("a_b", "c_d", PEER_1), prefixes=["a_b"], user_ids=["c_d", "d"])
     assert (file.user_id, file.peer_id) == ("c_d", PEER_1)
 
 
-def test_a_user_of_any_form_is_what_stands_between_a_known_prefix_and_the_peer() -> None:
+def test_the_user_is_the_text_between_a_known_prefix_and_the_peer() -> None:
     file = owned(track_name("a_b", "some one", PEER_1), prefixes=["a_b"])
     assert (file.user_id, file.peer_id) == ("some one", PEER_1)
 
 
-def test_words_between_a_known_prefix_and_a_uuid_leave_the_user_untold() -> None:
+def test_words_between_a_known_prefix_and_a_uuid_leave_the_user_unknown() -> None:
     file = owned(track_name("default_room", ANNA, PEER_1), prefixes=["default"])
     assert (file.user_id, file.peer_id) == (None, PEER_1)
 
 
-def test_a_known_user_is_found_behind_a_prefix_longer_than_thought() -> None:
+def test_a_known_user_is_found_behind_a_longer_prefix() -> None:
     rows = [person(PEER_2, ANNA, "one")]
     file = owned(track_name("default_room", ANNA, PEER_1), prefixes=["default"], participants=rows)
     assert (file.user_id, file.peer_id, file.custom_participant_id) == (ANNA, PEER_1, "one")
 
 
-def test_two_prefixes_that_both_fit_leave_an_unlisted_user_untold() -> None:
+def test_two_fitting_prefixes_leave_an_unlisted_user_unknown() -> None:
     file = owned(track_name("a_b", "c", PEER_1), prefixes=["a", "a_b"])
     assert (file.user_id, file.peer_id) == (None, PEER_1)
 
 
-def test_a_user_who_is_not_on_the_list_is_not_read_out_of_a_misread_prefix() -> None:
+def test_a_misread_prefix_yields_no_user_who_was_not_requested() -> None:
     file = owned(track_name("a_b", "c", PEER_1), prefixes=["a"], user_ids=["c"])
     assert (file.user_id, file.peer_id) == (None, PEER_1)
 
 
-def test_a_known_prefix_decides_between_two_people_whose_names_end_alike() -> None:
+def test_a_known_prefix_decides_between_two_ids_with_the_same_end() -> None:
     rows = [person("b_c", "a", "one"), person("c", "b", "two")]
     file = owned("p_a_b_c_peer_audio_1783406002832.webm", prefixes=["p"], participants=rows)
     assert (file.user_id, file.peer_id, file.custom_participant_id) == ("a", "b_c", "one")
 
 
-def test_a_participant_of_any_form_is_found_after_an_unknown_prefix() -> None:
+def test_a_participant_with_any_id_is_found_after_an_unknown_prefix() -> None:
     file = owned(track_name("x_y", "a_b", "c d"), participants=[person("c d", "a_b", "one")])
     assert (file.user_id, file.peer_id, file.custom_participant_id) == ("a_b", "c d", "one")
 
 
-def test_a_listed_user_after_a_known_prefix_leaves_the_peer_whatever_its_form() -> None:
+def test_the_peer_is_the_text_behind_a_known_prefix_and_a_requested_user() -> None:
     file = owned(track_name("p", "a_b", "c_d"), prefixes=["p"], user_ids=["a_b", "x"])
     assert (file.user_id, file.peer_id) == ("a_b", "c_d")
 
 
-def test_an_id_that_only_ends_like_a_uuid_is_not_cut_out_of_its_word() -> None:
+def test_a_uuid_is_not_cut_out_of_a_longer_word() -> None:
     file = owned(track_name("p", ANNA, f"peer-{PEER_1}"))
     assert (file.user_id, file.peer_id) == (None, None)
 
 
-def test_two_people_whose_names_are_spelt_alike_are_both_left_untold() -> None:
+def test_two_owners_who_explain_a_name_equally_leave_it_without_an_owner() -> None:
     rows = [person("y_z", "x", "one"), person("z", "x_y", "two")]
     file = owned(track_name("p", "x_y", "z"), prefixes=["p"], participants=rows)
     assert (file.user_id, file.peer_id, file.custom_participant_id) == (None, None, None)
 
 
-def test_a_peer_without_a_user_in_the_list_takes_the_user_from_the_name() -> None:
+def test_a_participant_without_a_user_takes_the_user_from_the_name() -> None:
     file = owned(track_name("p", ANNA, PEER_1), participants=[person(PEER_1, None, "u-7")])
     assert (file.user_id, file.custom_participant_id) == (ANNA, "u-7")
 
 
-def test_files_come_in_order_of_recording_then_name_and_the_undated_last() -> None:
+def test_files_are_ordered_by_time_then_name_and_undated_files_come_last() -> None:
     names = [
         "undated.webm",
         track_name("p", BERT, PEER_2, "peer_audio_1783406002832.webm"),
@@ -253,7 +253,7 @@ endings = st.sampled_from(["peer_audio", "peer_media_kind_audio", "screenshare_v
     people=st.lists(st.tuples(awkward, awkward), min_size=1, max_size=6, unique_by=lambda p: p[1]),
     ending=endings,
 )
-def test_with_the_participants_known_every_owner_is_exactly_right(
+def test_every_owner_is_right_if_the_participants_are_known(
     prefixes: list[str], people: list[tuple[str, str]], ending: str
 ) -> None:
     (user, peer), tail = people[0], f"{ending}_{EPOCH_MS}.webm"
@@ -272,7 +272,7 @@ def test_with_the_participants_known_every_owner_is_exactly_right(
 
 
 @given(prefix=awkward, user=uuids, peer=uuids, ending=endings)
-def test_with_nothing_known_uuids_are_read_right_after_any_prefix(
+def test_uuids_are_read_after_any_prefix_if_nothing_is_known(
     prefix: str, user: str, peer: str, ending: str
 ) -> None:
     file = owned(track_name(prefix, user, peer, f"{ending}_{EPOCH_MS}.webm"))
@@ -287,7 +287,7 @@ def test_with_nothing_known_uuids_are_read_right_after_any_prefix(
     listed=st.lists(uuids, max_size=3),
     others=st.lists(st.tuples(uuids, uuids), max_size=3),
 )
-def test_no_uuid_owner_is_ever_wrong_whatever_little_is_known(
+def test_an_owner_with_uuids_is_never_wrong(
     prefix: str,
     misleading: list[str],
     user: str,
@@ -306,7 +306,7 @@ def test_no_uuid_owner_is_ever_wrong_whatever_little_is_known(
 
 
 @given(name=st.text(max_size=80), peer_id=st.none() | awkward)
-def test_any_name_at_all_comes_out_as_a_file(name: str, peer_id: str | None) -> None:
+def test_any_name_yields_a_file(name: str, peer_id: str | None) -> None:
     file = owned(found(name, peer_id=peer_id), prefixes=["a"], user_ids=["b"])
     assert (file.file_name, file.peer_id) == (name, peer_id or file.peer_id)
 
@@ -323,7 +323,7 @@ def test_any_name_at_all_comes_out_as_a_file(name: str, peer_id: str | None) -> 
         ),
     )
 )
-def test_no_json_value_at_all_breaks_the_search_for_files(value: object) -> None:
+def test_no_json_value_breaks_the_search_for_files(value: object) -> None:
     assert all(file.download_url for file in found_files(value, None))
 
 

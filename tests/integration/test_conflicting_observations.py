@@ -20,11 +20,11 @@ async def bench(sqlite_url: str) -> AsyncIterator[TrackingBench]:
 
 async def recording(bench: TrackingBench) -> str:
     """Start a recording that is RECORDING; returns its id."""
-    one = await bench.start()
+    recording_id = await bench.start()
     await bench.run_due(2)
     bench.sandbox.clock.advance(5)
     bench.take_operations()
-    return one
+    return recording_id
 
 
 async def given_up(bench: TrackingBench, recording_id: str) -> Observation:
@@ -38,69 +38,82 @@ async def given_up(bench: TrackingBench, recording_id: str) -> Observation:
 async def test_a_recording_that_is_uploaded_only_by_webhook_completes_in_time(
     bench: TrackingBench,
 ) -> None:
-    one = await recording(bench)
-    await bench.apply_webhook(one, Status.UPLOADED)
+    recording_id = await recording(bench)
+    await bench.apply_webhook(recording_id, Status.UPLOADED)
     for _ in range(300):
         bench.sandbox.clock.advance(1)
         await bench.refresher.once()
-    assert await bench.published(one) == ["INVOKED", "RECORDING", "UPLOADED", "completed 0"]
+    assert await bench.published(recording_id) == [
+        "INVOKED",
+        "RECORDING",
+        "UPLOADED",
+        "completed 0",
+    ]
     assert len(bench.take_operations()) < 20
 
 
 async def test_a_time_out_that_a_webhook_overtook_completes_nothing(
     bench: TrackingBench,
 ) -> None:
-    one = await recording(bench)
-    conclusion = await given_up(bench, one)
-    await bench.api.control_recording(one, "stop")
+    recording_id = await recording(bench)
+    conclusion = await given_up(bench, recording_id)
+    await bench.api.control_recording(recording_id, "stop")
     bench.sandbox.clock.advance(10)
-    await bench.apply_webhook(one, Status.UPLOADED)
+    await bench.apply_webhook(recording_id, Status.UPLOADED)
     await bench.store.apply([msgspec.structs.replace(conclusion, observed_at=bench.now())])
     await bench.refresher.once()
-    assert (await bench.published(one))[2:] == ["UPLOADED", "file", "file", "file", "completed 3"]
+    assert (await bench.published(recording_id))[2:] == [
+        "UPLOADED",
+        "file",
+        "file",
+        "file",
+        "completed 3",
+    ]
 
 
 async def test_a_late_end_does_not_wait_for_the_next_check(
     bench: TrackingBench,
 ) -> None:
-    one = await recording(bench)
+    recording_id = await recording(bench)
     in_hours = bench.now() + timedelta(hours=7)
-    conclusion = msgspec.structs.replace(await given_up(bench, one), read_again_at=in_hours)
+    conclusion = msgspec.structs.replace(
+        await given_up(bench, recording_id), read_again_at=in_hours
+    )
     await bench.store.apply([conclusion])
-    await bench.api.control_recording(one, "stop")
+    await bench.api.control_recording(recording_id, "stop")
     bench.sandbox.clock.advance(10)
-    await bench.apply_webhook(one, Status.UPLOADED)
+    await bench.apply_webhook(recording_id, Status.UPLOADED)
     await bench.refresher.once()
-    assert (await bench.published(one))[-3:] == ["file", "file", "file"]
+    assert (await bench.published(recording_id))[-3:] == ["file", "file", "file"]
 
 
 async def test_a_second_webhook_during_a_read_is_not_settled_by_its_answer(
     bench: TrackingBench,
 ) -> None:
-    one = await recording(bench)
-    await bench.apply_webhook(one, Status.PAUSED)
+    recording_id = await recording(bench)
+    await bench.apply_webhook(recording_id, Status.PAUSED)
     bench.sandbox.clock.advance(1)
-    asked_at, snapshot = bench.now(), await bench.api.get_recording(one)
+    asked_at, snapshot = bench.now(), await bench.api.get_recording(recording_id)
     bench.sandbox.clock.advance(1)
-    await bench.api.control_recording(one, "pause")
-    await bench.apply_webhook(one, Status.PAUSED)
+    await bench.api.control_recording(recording_id, "pause")
+    await bench.apply_webhook(recording_id, Status.PAUSED)
     answer = Observation(
         snapshot=snapshot, observed_by="sweep", asked_at=asked_at, observed_at=bench.now()
     )
     await bench.store.apply([answer])
     await bench.refresher.once()
-    assert (await bench.published(one))[-1] == "PAUSED"
+    assert (await bench.published(recording_id))[-1] == "PAUSED"
 
 
 async def test_a_repeated_webhook_during_the_last_read_causes_no_further_read(
     bench: TrackingBench,
 ) -> None:
-    one = await bench.record_and_upload()
-    await bench.apply_webhook(one, Status.UPLOADED)
-    asked_at, snapshot = bench.now(), await bench.api.get_recording(one)
+    recording_id = await bench.record_and_upload()
+    await bench.apply_webhook(recording_id, Status.UPLOADED)
+    asked_at, snapshot = bench.now(), await bench.api.get_recording(recording_id)
     assert snapshot.status is Status.UPLOADED
     bench.sandbox.clock.advance(1)
-    await bench.apply_webhook(one, Status.UPLOADED)
+    await bench.apply_webhook(recording_id, Status.UPLOADED)
     bench.sandbox.clock.advance(1)
     answer = Observation(
         snapshot=snapshot,

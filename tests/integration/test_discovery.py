@@ -69,31 +69,33 @@ def start_without_kind(bench: TrackingBench) -> str:
     )
 
 
-async def a_sweep_that_waits(bench: TrackingBench, seconds: float) -> tuple[str, str]:
-    """One sweep that has to wait behind its first page, which has the newest recordings. Returns a
-    recording that begins as the wait does, and one that begins and ends before it is over."""
-    begun: list[str] = []
+async def sweep_with_a_wait(bench: TrackingBench, seconds: float) -> tuple[str, str]:
+    """Sweep once, waiting `seconds` after the first page, which has the newest recordings.
 
-    def leads() -> bool:
-        if not begun:
-            begun.append(start_external_now(bench))
+    Returns a recording that begins before the wait and one that begins and ends after it.
+    """
+    started: list[str] = []
+
+    def is_leader() -> bool:
+        if not started:
+            started.append(start_external_now(bench))
             bench.sandbox.clock.advance(seconds)
-            begun.append(start_external_now(bench))
+            started.append(start_external_now(bench))
             bench.sandbox.clock.advance(2)
             recordings = bench.sandbox.recordings
-            recordings.stop(recordings.index.get(begun[1]))
+            recordings.stop(recordings.index.get(started[1]))
             bench.sandbox.clock.advance(2)
         return True
 
-    await bench.sweep.once(leads)
-    return begun[0], begun[1]
+    await bench.sweep.once(is_leader)
+    return started[0], started[1]
 
 
 async def test_recordings_of_others_are_ignored_unless_configured(bench: TrackingBench) -> None:
     bench.restart(follow_all=False)
     ours, _theirs = await bench.start(), await start_external(bench)
     await bench.sweep_and_read(5)
-    assert {one["subject"] for one in await bench.events()} == {ours}
+    assert {change["subject"] for change in await bench.events()} == {ours}
 
 
 @pytest.mark.parametrize("kind", ["track", "composite"])
@@ -105,9 +107,9 @@ async def test_a_live_recording_of_others_gets_all_its_events(
     assert await bench.published(theirs) == ["RECORDING"]
     await ended(bench, theirs)
     await bench.sweep_and_read(5)
-    told = await bench.published(theirs)
-    assert told[:2] == ["RECORDING", "UPLOADED"]
-    assert told[-1].startswith("completed")
+    published = await bench.published(theirs)
+    assert published[:2] == ["RECORDING", "UPLOADED"]
+    assert published[-1].startswith("completed")
     assert (await bench.stored(theirs)).kind == kind
 
 
@@ -143,12 +145,12 @@ async def test_a_recording_that_began_and_ended_between_two_sweeps_is_found(
 ) -> None:
     await bench.sweep_and_read()
     theirs = [await start_external(bench) for _ in range(3)]
-    for one in theirs:
-        await ended(bench, one)
+    for recording_id in theirs:
+        await ended(bench, recording_id)
     await bench.sweep_and_read(5)
-    for one in theirs:
-        assert (await bench.published(one))[0] == "UPLOADED"
-        assert (await bench.published(one))[-1] == "completed 3"
+    for recording_id in theirs:
+        assert (await bench.published(recording_id))[0] == "UPLOADED"
+        assert (await bench.published(recording_id))[-1] == "completed 3"
 
 
 async def test_a_recording_dated_in_the_future_hides_no_others(bench: TrackingBench) -> None:
@@ -173,7 +175,7 @@ async def test_a_recording_that_begins_during_a_sweep_is_found_however_long_the_
         await start_external(bench)
     await bench.sweep_and_read(5)
     bench.sandbox.clock.advance(400)
-    live, over = await a_sweep_that_waits(bench, seconds)
+    live, over = await sweep_with_a_wait(bench, seconds)
     assert (await bench.published(over))[0] == "UPLOADED"
     await bench.sweep_and_read(10)
     assert await bench.published(live) == ["RECORDING"]
@@ -188,7 +190,7 @@ async def test_a_recording_that_begins_during_a_sweep_and_ends_right_after_it_is
         await start_external(bench)
     await bench.sweep_and_read(5)
     bench.sandbox.clock.advance(400)
-    live, _ = await a_sweep_that_waits(bench, 350)
+    live, _ = await sweep_with_a_wait(bench, 350)
     await ended(bench, live)
     await bench.sweep_and_read(10)
     assert (await bench.published(live))[-1] == "completed 3"
@@ -219,7 +221,9 @@ async def test_a_pruned_recording_that_never_ends_is_not_adopted_again(
     for _ in range(8):
         start_external_now(bench)
         await bench.sweep_and_read(3 * 86_400)
-    await bench.store.mark_sent([one.position for one in await bench.store.unsent(1000)], 0.0)
+    await bench.store.mark_sent(
+        [recording_id.position for recording_id in await bench.store.unsent(1000)], 0.0
+    )
     await bench.store.prune_recordings(bench.now().timestamp() - 86_400)
     await bench.sweep_and_read(10)
     assert await bench.events(zombie) == []
@@ -231,12 +235,12 @@ async def test_a_recording_that_began_and_ended_while_no_worker_ran_is_found_aft
     await bench.sweep_and_read()
     theirs = [await start_external(bench) for _ in range(250)]
     bench.sandbox.clock.advance(10)
-    for one in theirs:
-        await bench.api.control_recording(one, "stop")
+    for recording_id in theirs:
+        await bench.api.control_recording(recording_id, "stop")
     bench.sandbox.clock.advance(7200)
     bench.restart(follow_all=True)
     await bench.sweep.once()
-    assert {one["subject"] for one in await bench.events()} == set(theirs)
+    assert {change["subject"] for change in await bench.events()} == set(theirs)
 
 
 async def test_tracking_recordings_of_others_costs_two_requests_a_sweep_when_nothing_changes(
@@ -260,7 +264,7 @@ async def test_many_recent_recordings_are_not_listed_twice(bench: TrackingBench)
     assert (
         bench.take_operations() == ["list_recordings"] * 4
     )  # three pages of live ones, none of ended ones
-    assert {(await bench.published(one))[-1] for one in theirs} == {"RECORDING"}
+    assert {(await bench.published(recording_id))[-1] for recording_id in theirs} == {"RECORDING"}
 
 
 async def test_a_recording_listed_late_is_found_although_it_has_ended(
@@ -313,14 +317,14 @@ async def test_a_webhook_about_an_unknown_recording_brings_the_next_sweep_forwar
     await bench.run_due()
     theirs = await start_external(bench)
     bench.sandbox.clock.advance(2)
-    told = Observation(
+    published = Observation(
         snapshot=RecordingSnapshot(recording_id=theirs, status=Status.RECORDING),
         observed_by="webhook",
         asked_at=bench.now(),
         observed_at=bench.now(),
     )
     assert bench.interval.interval == 10
-    await bench.store.apply_webhook(WebhookObservation(observation=told, follow_all=True))
+    await bench.store.apply_webhook(WebhookObservation(observation=published, follow_all=True))
     await bench.run_due(2)
     assert await bench.published(theirs) == ["RECORDING"]
     bench.take_operations()

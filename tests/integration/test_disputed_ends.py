@@ -31,7 +31,7 @@ async def until_ended(
     within: float,
     meanwhile: Callable[[], Awaitable[object]] = nothing,
 ) -> list[str]:
-    """What was told by the time that it is completed, or by so many seconds after its start."""
+    """What is published until the recording completes, or until so many seconds have passed."""
     began_at = (await bench.stored(recording_id)).first_seen_at
     assert began_at is not None
     while (bench.now() - began_at).total_seconds() < within:
@@ -58,33 +58,38 @@ async def test_a_recording_listed_as_invoked_but_not_found_ends_in_time_for_good
 ) -> None:
     bench.sandbox.faults.add(Fault(kind="stuck_invoked"))
     bench.sandbox.faults.add(refuse("get_recording", 404))
-    one = await bench.start()
-    told = await until_ended(bench, one, TIMEOUTS.invoked_timeout + STEP)
-    assert told == ["INVOKED", "ERRORED", "completed 0"]
-    assert await still_the_same_after_a_day(bench, one)
+    recording_id = await bench.start()
+    published = await until_ended(bench, recording_id, TIMEOUTS.invoked_timeout + STEP)
+    assert published == ["INVOKED", "ERRORED", "completed 0"]
+    assert await still_the_same_after_a_day(bench, recording_id)
 
 
 async def test_a_recording_listed_as_recording_but_not_found_is_stopped_and_ends_in_time(
     bench: TrackingBench,
 ) -> None:
     bench.sandbox.faults.add(refuse("get_recording", 404))
-    one = await bench.start()
-    told = await until_ended(bench, one, WHOLE)
-    assert told == ["INVOKED", "RECORDING", "UPLOADING", "ERRORED", "completed 0"]
-    assert await still_the_same_after_a_day(bench, one)
+    recording_id = await bench.start()
+    published = await until_ended(bench, recording_id, WHOLE)
+    assert published == ["INVOKED", "RECORDING", "UPLOADING", "ERRORED", "completed 0"]
+    assert await still_the_same_after_a_day(bench, recording_id)
 
 
 async def test_an_uploaded_recording_listed_as_recording_but_not_found_completes_in_time(
     bench: TrackingBench,
 ) -> None:
     bench.sandbox.faults.add(refuse("get_recording", 404))
-    one = await bench.start()
+    recording_id = await bench.start()
     await bench.run_due(2)
-    await bench.apply_webhook(one, Status.UPLOADED)
+    await bench.apply_webhook(recording_id, Status.UPLOADED)
     keep_busy = await bench.start("composite", meeting="0b7ae2f8-5fd4-4c32-a3a5-2f1ed1c0c001")
     for _ in range(20):
         await bench.run_due(10)
-    assert await bench.published(one) == ["INVOKED", "RECORDING", "UPLOADED", "completed 0"]
+    assert await bench.published(recording_id) == [
+        "INVOKED",
+        "RECORDING",
+        "UPLOADED",
+        "completed 0",
+    ]
     assert "completed 0" not in await bench.published(keep_busy)
 
 
@@ -93,41 +98,43 @@ async def test_a_webhook_that_the_api_never_confirms_does_not_prevent_the_end(
     bench: TrackingBench, status: Status
 ) -> None:
     bench.sandbox.faults.add(Fault(kind="stuck_invoked"))
-    one = await bench.start()
+    recording_id = await bench.start()
     await bench.run_due(2)
-    await bench.apply_webhook(one, status)
-    told = await until_ended(bench, one, TIMEOUTS.status_timeout(status) + 2 * STEP)
-    assert told == ["INVOKED", str(status), "ERRORED", "completed 0"]
+    await bench.apply_webhook(recording_id, status)
+    published = await until_ended(bench, recording_id, TIMEOUTS.status_timeout(status) + 2 * STEP)
+    assert published == ["INVOKED", str(status), "ERRORED", "completed 0"]
     assert bench.take_operations().count("get_recording") < 5
-    assert await still_the_same_after_a_day(bench, one)
+    assert await still_the_same_after_a_day(bench, recording_id)
 
 
 async def test_a_recording_that_is_uploading_only_by_webhook_is_stopped_in_time(
     bench: TrackingBench,
 ) -> None:
-    one = await bench.start()
+    recording_id = await bench.start()
     await bench.run_due(2)
-    await bench.apply_webhook(one, Status.UPLOADING)
-    await until_ended(bench, one, TIMEOUTS.uploading_timeout + 2 * STEP)
+    await bench.apply_webhook(recording_id, Status.UPLOADING)
+    await until_ended(bench, recording_id, TIMEOUTS.uploading_timeout + 2 * STEP)
     for _ in range(3):
         await bench.run_due(STEP)
-    assert (await bench.api.get_recording(one)).status is Status.UPLOADED
-    assert (await bench.published(one))[-4:] == ["UPLOADED", "file", "file", "file"]
+    assert (await bench.api.get_recording(recording_id)).status is Status.UPLOADED
+    assert (await bench.published(recording_id))[-4:] == ["UPLOADED", "file", "file", "file"]
 
 
 async def test_a_recording_whose_status_flips_before_every_read_ends_in_time(
     bench: TrackingBench,
 ) -> None:
-    one = await bench.start()
+    recording_id = await bench.start()
     await bench.run_due(2)
     turns = iter(range(1_000))
 
     async def flip() -> None:
-        if (await bench.stored(one)).status in {Status.RECORDING, Status.PAUSED}:
-            await bench.api.control_recording(one, "resume" if next(turns) % 2 else "pause")
+        if (await bench.stored(recording_id)).status in {Status.RECORDING, Status.PAUSED}:
+            await bench.api.control_recording(
+                recording_id, "resume" if next(turns) % 2 else "pause"
+            )
 
-    told = await until_ended(bench, one, WHOLE, meanwhile=flip)
-    assert told[-5:] == ["UPLOADED", "file", "file", "file", "completed 3"]
+    published = await until_ended(bench, recording_id, WHOLE, meanwhile=flip)
+    assert published[-5:] == ["UPLOADED", "file", "file", "file", "completed 3"]
 
 
 @pytest.mark.parametrize("operation", ["list_recordings", "get_recording", "change_recording"])
@@ -135,46 +142,46 @@ async def test_a_recording_whose_status_flips_ends_in_time_whichever_request_kee
     bench: TrackingBench, operation: str
 ) -> None:
     """As commands pause and resume it, whose answers are taken in."""
-    one = await bench.start()
+    recording_id = await bench.start()
     await bench.run_due(2)
     bench.sandbox.faults.add(refuse(operation, 500))
     turns = iter(range(1_000))
 
     async def flip() -> None:
-        if (await bench.stored(one)).status in {Status.RECORDING, Status.PAUSED}:
+        if (await bench.stored(recording_id)).status in {Status.RECORDING, Status.PAUSED}:
             paused = next(turns) % 2
-            await bench.apply_answer(one, Status.RECORDING if paused else Status.PAUSED)
+            await bench.apply_answer(recording_id, Status.RECORDING if paused else Status.PAUSED)
 
-    told = await until_ended(bench, one, WHOLE + STEP, meanwhile=flip)
-    assert told[-1].startswith("completed")
+    published = await until_ended(bench, recording_id, WHOLE + STEP, meanwhile=flip)
+    assert published[-1].startswith("completed")
 
 
 async def test_a_late_upload_that_is_never_listed_again_ends_in_time(
     bench: TrackingBench,
 ) -> None:
-    one = await bench.start()
+    recording_id = await bench.start()
     await bench.run_due(2)
     bench.sandbox.clock.advance(TIMEOUTS.recording_timeout - 100)
-    await bench.apply_webhook(one, Status.UPLOADING)
+    await bench.apply_webhook(recording_id, Status.UPLOADING)
     bench.sandbox.faults.add(refuse("*", 500))
-    told = await until_ended(bench, one, WHOLE + 2 * STEP)
-    assert told == ["INVOKED", "RECORDING", "UPLOADING", "ERRORED", "completed 0"]
+    published = await until_ended(bench, recording_id, WHOLE + 2 * STEP)
+    assert published == ["INVOKED", "RECORDING", "UPLOADING", "ERRORED", "completed 0"]
 
 
 async def test_a_late_upload_that_never_ends_ends_in_time(
     bench: TrackingBench,
 ) -> None:
     bench.sandbox.behaviour.change({"uploading_seconds": 10 * WHOLE})
-    one = await bench.start()
+    recording_id = await bench.start()
     await bench.run_due(2)
     fault = bench.sandbox.faults.add(refuse("get_recording", 500))
     for turn in range(96):  # nobody can give it up meanwhile
-        await bench.apply_answer(one, Status.RECORDING if turn % 2 else Status.PAUSED)
+        await bench.apply_answer(recording_id, Status.RECORDING if turn % 2 else Status.PAUSED)
         await bench.run_due(1000)
     bench.sandbox.faults.clear(fault)
-    told = await until_ended(bench, one, WHOLE + STEP)
-    assert told[-3:] == ["UPLOADING", "ERRORED", "completed 0"]
-    error = (await bench.stored(one)).error
+    published = await until_ended(bench, recording_id, WHOLE + STEP)
+    assert published[-3:] == ["UPLOADING", "ERRORED", "completed 0"]
+    error = (await bench.stored(recording_id)).error
     assert error is not None
     assert error.message == "still UPLOADING 97200 s after it was first seen"
 
@@ -183,39 +190,39 @@ async def test_a_late_upload_that_never_ends_ends_in_time(
 async def test_a_stop_without_effect_does_not_prevent_the_end(
     bench: TrackingBench, known: Status
 ) -> None:
-    one = await bench.start()
+    recording_id = await bench.start()
     await bench.run_due(2)
-    await bench.apply_webhook(one, known)
+    await bench.apply_webhook(recording_id, known)
 
     def always(request: httpx.Request) -> httpx.Response:
-        alone = {"id": one, "status": "PAUSED", "type": "TRACK"}
+        alone = {"id": recording_id, "status": "PAUSED", "type": "TRACK"}
         listing = request.url.path.endswith("/recordings")
         return httpx.Response(200, json={"success": True, "data": [alone] if listing else alone})
 
     bench.restart(client(transport=httpx.MockTransport(always)))
-    told = await until_ended(bench, one, TIMEOUTS.status_timeout(known) + 2 * STEP)
-    assert told[-2:] == ["ERRORED", "completed 0"]
+    published = await until_ended(bench, recording_id, TIMEOUTS.status_timeout(known) + 2 * STEP)
+    assert published[-2:] == ["ERRORED", "completed 0"]
 
 
 async def test_a_recording_that_stays_invoked_is_stopped_before_it_times_out(
     bench: TrackingBench,
 ) -> None:
     bench.sandbox.faults.add(Fault(kind="stuck_invoked"))
-    one = await bench.start()
+    recording_id = await bench.start()
     bench.take_operations()
     await bench.run_due(TIMEOUTS.invoked_timeout + 1)
     assert bench.take_operations() == ["list_recordings", "get_recording", "change_recording"]
-    assert await bench.published(one) == ["INVOKED", "ERRORED", "completed 0"]
+    assert await bench.published(recording_id) == ["INVOKED", "ERRORED", "completed 0"]
 
 
 async def given_up(bench: TrackingBench) -> str:
     """One that was INVOKED for too long."""
     bench.sandbox.faults.add(Fault(kind="stuck_invoked", count=1))
-    one = await bench.start()
+    recording_id = await bench.start()
     await bench.run_due(TIMEOUTS.invoked_timeout + 1)
-    assert (await bench.stored(one)).completed
+    assert (await bench.stored(recording_id)).completed
     bench.take_operations()
-    return one
+    return recording_id
 
 
 async def follow_while_others_can_be_read(bench: TrackingBench, steps: int) -> int:
@@ -229,25 +236,25 @@ async def follow_while_others_can_be_read(bench: TrackingBench, steps: int) -> i
 async def test_an_end_that_cannot_be_checked_is_left_alone_after_a_day(
     bench: TrackingBench,
 ) -> None:
-    one = await given_up(bench)
-    bench.sandbox.faults.add(refuse("get_recording", 500, recording_id=one))
+    recording_id = await given_up(bench)
+    bench.sandbox.faults.add(refuse("get_recording", 500, recording_id=recording_id))
     assert await follow_while_others_can_be_read(bench, 290) > 10
     await follow_while_others_can_be_read(bench, 20)
     assert await follow_while_others_can_be_read(bench, 20) == 0
-    found = await bench.store.tracked([one])
-    assert found[one].read_at is None, "or it would never be forgotten"
+    found = await bench.store.tracked([recording_id])
+    assert found[recording_id].read_at is None, "or it would never be forgotten"
 
 
 async def test_a_webhook_about_a_long_ended_recording_is_read_even_if_the_first_read_fails(
     bench: TrackingBench,
 ) -> None:
     bench.sandbox.behaviour.change({"invoked_seconds": 7 * 86_400.0})
-    one = await bench.start()
+    recording_id = await bench.start()
     for _ in range(8):
         await bench.run_due(86_400)
     failing = Fault(kind="refuse", operation="get_recording", status=500, count=4)
     bench.sandbox.faults.add(failing)
-    await bench.apply_webhook(one, Status.RECORDING)
+    await bench.apply_webhook(recording_id, Status.RECORDING)
     await follow_while_others_can_be_read(bench, 10)
-    told = await bench.published(one)
-    assert told[:4] == ["INVOKED", "ERRORED", "completed 0", "RECORDING"]
+    published = await bench.published(recording_id)
+    assert published[:4] == ["INVOKED", "ERRORED", "completed 0", "RECORDING"]

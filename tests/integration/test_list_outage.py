@@ -28,10 +28,10 @@ async def recording(bench: TrackingBench, count: int) -> list[str]:
 
 async def pause_all(bench: TrackingBench, ids: list[str]) -> None:
     """Pause all of them, each with a webhook."""
-    for one in ids:
-        await bench.api.control_recording(one, "pause")
+    for recording_id in ids:
+        await bench.api.control_recording(recording_id, "pause")
         bench.sandbox.clock.advance(0.01)
-        await bench.apply_webhook(one, Status.PAUSED)
+        await bench.apply_webhook(recording_id, Status.PAUSED)
     bench.take_operations()
 
 
@@ -43,7 +43,7 @@ async def test_recordings_with_webhooks_are_read_one_by_one_when_lists_fail_for_
     await pause_all(bench, ids)
     for _ in range(180):
         await bench.run_due(1)
-    assert {(await bench.published(one))[-1] for one in ids} == {"PAUSED"}
+    assert {(await bench.published(recording_id))[-1] for recording_id in ids} == {"PAUSED"}
     assert bench.take_operations().count("get_recording") == len(ids)
 
 
@@ -57,7 +57,7 @@ async def test_reads_wait_for_a_list_that_fails_for_a_moment(bench: TrackingBenc
     bench.sandbox.faults.clear(fault)
     for _ in range(20):
         await bench.run_due(1)
-    assert {(await bench.published(one))[-1] for one in ids} == {"PAUSED"}
+    assert {(await bench.published(recording_id))[-1] for recording_id in ids} == {"PAUSED"}
     assert "get_recording" not in bench.take_operations()
 
 
@@ -72,5 +72,5 @@ async def test_reads_wait_for_lists_again_once_a_list_has_succeeded(bench: Track
     await pause_all(bench, ids)
     for _ in range(20):
         await bench.run_due(1)
-    assert {(await bench.published(one))[-1] for one in ids} == {"PAUSED"}
+    assert {(await bench.published(recording_id))[-1] for recording_id in ids} == {"PAUSED"}
     assert "get_recording" not in bench.take_operations()

@@ -33,8 +33,8 @@ async def test_files_do_not_wait_for_hundreds_of_overdue_reads(bench: TrackingBe
     await bench.apply_webhook(upload, Status.UPLOADED)
     await bench.sweep.once()
     await bench.refresher.once()
-    subjects = [one["subject"] for one in await bench.events()]
-    given_up = [one["data"].get("error") is not None for one in await bench.events()]
+    subjects = [change["subject"] for change in await bench.events()]
+    given_up = [change["data"].get("error") is not None for change in await bench.events()]
     files_told_at = len(subjects) - 1 - subjects[::-1].index(upload)
     assert sum(given_up[:files_told_at]) < 2 * MAX_CONCURRENT_READS
     assert sum(given_up) == len(many)
@@ -103,11 +103,13 @@ async def test_the_number_of_concurrent_reads_is_bounded(
     held = Held(*ids)
 
     async def all_are_told() -> bool:
-        return {(await bench.published(one))[-1] for one in ids} == {"completed 3"}
+        return {(await bench.published(recording_id))[-1] for recording_id in ids} == {
+            "completed 3"
+        }
 
     async with reading(bench, held):
-        for one in ids:
-            await bench.apply_webhook(one, Status.UPLOADED)
+        for recording_id in ids:
+            await bench.apply_webhook(recording_id, Status.UPLOADED)
         await eventually(lambda: held.under_way == MAX_CONCURRENT_READS)
         held.let_go.set()
         await eventually(all_are_told)

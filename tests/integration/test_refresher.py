@@ -31,28 +31,28 @@ async def recording(bench: TrackingBench, count: int = 1) -> list[str]:
 
 
 async def test_a_change_that_a_webhook_cannot_settle_is_read_once(bench: TrackingBench) -> None:
-    (one,) = await recording(bench)
-    await bench.api.control_recording(one, "pause")
-    await bench.apply_webhook(one, Status.PAUSED)
+    (recording_id,) = await recording(bench)
+    await bench.api.control_recording(recording_id, "pause")
+    await bench.apply_webhook(recording_id, Status.PAUSED)
     bench.take_operations()
     await bench.refresher.once()
     await bench.refresher.once()
     assert bench.take_operations() == ["get_recording"]
-    assert (await bench.published(one))[-1] == "PAUSED"
+    assert (await bench.published(recording_id))[-1] == "PAUSED"
 
 
 async def test_many_webhooks_about_live_recordings_cost_one_list_instead_of_many_reads(
     bench: TrackingBench,
 ) -> None:
     ids = await recording(bench, 20)
-    for one in ids:
-        await bench.api.control_recording(one, "pause")
-        await bench.apply_webhook(one, Status.PAUSED)
+    for recording_id in ids:
+        await bench.api.control_recording(recording_id, "pause")
+        await bench.apply_webhook(recording_id, Status.PAUSED)
     bench.take_operations()
     await bench.refresher.once()
     await bench.run_due(1)
     assert bench.take_operations() == ["list_recordings"]
-    assert {(await bench.published(one))[-1] for one in ids} == {"PAUSED"}
+    assert {(await bench.published(recording_id))[-1] for recording_id in ids} == {"PAUSED"}
     await bench.run_due(60)
     assert bench.take_operations() == ["list_recordings"]
 
@@ -61,9 +61,9 @@ async def test_a_running_sweep_is_not_followed_by_another_for_the_same_webhooks(
     bench: TrackingBench,
 ) -> None:
     ids = await recording(bench, 20)
-    for one in ids:
-        await bench.apply_webhook(one, Status.PAUSED)
-    items = [{"id": one, "status": "PAUSED", "type": "TRACK"} for one in ids]
+    for recording_id in ids:
+        await bench.apply_webhook(recording_id, Status.PAUSED)
+    items = [{"id": recording_id, "status": "PAUSED", "type": "TRACK"} for recording_id in ids]
     page = {"success": True, "data": items, "paging": {"total_count": 20, "end_offset": 20}}
     asked: list[str] = []
 
@@ -76,50 +76,50 @@ async def test_a_running_sweep_is_not_followed_by_another_for_the_same_webhooks(
     for _ in range(5):
         await bench.run_due(1)
     assert asked == ["recordings"]
-    assert {(await bench.published(one))[-1] for one in ids} == {"PAUSED"}
+    assert {(await bench.published(recording_id))[-1] for recording_id in ids} == {"PAUSED"}
 
 
 async def test_recordings_missing_from_the_list_are_read_even_if_there_are_many(
     bench: TrackingBench,
 ) -> None:
     ids = await recording(bench, 30)
-    for one in ids:
-        await bench.api.control_recording(one, "stop")
+    for recording_id in ids:
+        await bench.api.control_recording(recording_id, "stop")
     bench.sandbox.clock.advance(10)
     bench.take_operations()
     await bench.run_due(1)
     asked = bench.take_operations()
     assert asked.count("get_recording") == 30
     assert asked.count("list_recordings") == 1
-    assert {(await bench.published(one))[-1] for one in ids} == {"completed 3"}
+    assert {(await bench.published(recording_id))[-1] for recording_id in ids} == {"completed 3"}
 
 
 async def test_a_webhook_received_during_a_list_request_is_not_settled_by_its_answer(
     bench: TrackingBench,
 ) -> None:
-    (one,) = await recording(bench)
-    snapshot = await bench.api.get_recording(one)
+    (recording_id,) = await recording(bench)
+    snapshot = await bench.api.get_recording(recording_id)
     asked_at = bench.now()
     bench.sandbox.clock.advance(1)
-    await bench.api.control_recording(one, "pause")
-    await bench.apply_webhook(one, Status.PAUSED)
+    await bench.api.control_recording(recording_id, "pause")
+    await bench.apply_webhook(recording_id, Status.PAUSED)
     late = Observation(
         snapshot=snapshot, observed_by="sweep", asked_at=asked_at, observed_at=bench.now()
     )
     await bench.store.apply([late])
     await bench.refresher.once()
-    assert (await bench.published(one))[-1] == "PAUSED"
+    assert (await bench.published(recording_id))[-1] == "PAUSED"
 
 
 async def test_files_with_owners_cost_one_request_for_each_recording(
     bench: TrackingBench,
 ) -> None:
     bench.sandbox.behaviour.change({"track_download_url": "links"})
-    one = await bench.record_and_upload()
+    recording_id = await bench.record_and_upload()
     bench.take_operations()
     await bench.sweep_and_read()
     assert bench.take_operations() == ["list_recordings", "get_recording"]
-    files = await bench.event_data(one, "recording.file_ready.v1")
+    files = await bench.event_data(recording_id, "recording.file_ready.v1")
     assert sorted(file["custom_participant_id"] for file in files) == [
         "participant-1",
         "participant-2",
@@ -131,8 +131,8 @@ async def test_files_with_owners_cost_one_request_for_each_recording(
 async def test_an_unreadable_recording_is_retried_with_growing_delays(
     bench: TrackingBench,
 ) -> None:
-    one = await bench.record_and_upload()
-    fault = Fault(kind="refuse", operation="get_recording", recording_id=one, status=500)
+    recording_id = await bench.record_and_upload()
+    fault = Fault(kind="refuse", operation="get_recording", recording_id=recording_id, status=500)
     bench.sandbox.faults.add(fault)
     await bench.sweep.once()
     for _ in range(4):  # other requests get through: the API is there
@@ -159,7 +159,7 @@ async def test_nothing_is_read_while_the_api_is_down(bench: TrackingBench) -> No
     for _ in range(60):
         bench.sandbox.clock.advance(1)
         await bench.refresher.once()
-    assert {(await bench.published(one))[-1] for one in ids} == {"completed 3"}
+    assert {(await bench.published(recording_id))[-1] for recording_id in ids} == {"completed 3"}
 
 
 async def test_a_refresher_that_is_not_the_leader_reads_nothing(bench: TrackingBench) -> None:
@@ -175,12 +175,12 @@ async def test_a_refresher_that_is_not_the_leader_yields_to_other_tasks(
 ) -> None:
     asked: list[bool] = []
 
-    def leads() -> bool:
+    def is_leader() -> bool:
         asked.append(False)
         return False
 
     bench.refresher.wake()
-    run = asyncio.create_task(bench.refresher.run(leads))
+    run = asyncio.create_task(bench.refresher.run(is_leader))
     await eventually(lambda: len(asked) == 1)
     bench.refresher.wake()
     await eventually(lambda: len(asked) == 2)
@@ -191,19 +191,19 @@ async def test_a_refresher_that_is_not_the_leader_yields_to_other_tasks(
 async def test_a_read_cancelled_before_it_began_is_made_the_next_time(
     bench: TrackingBench,
 ) -> None:
-    one = await bench.record_and_upload()
+    recording_id = await bench.record_and_upload()
     await bench.sweep.once()
     turns = iter([True])
 
-    def leads() -> bool:
+    def is_leader() -> bool:
         for turn in turns:
             return turn
         raise StoreUnavailable("nobody knows who leads")
 
     with pytest.raises(ExceptionGroup):
-        await bench.refresher.once(leads)
+        await bench.refresher.once(is_leader)
     await bench.refresher.once()
-    assert (await bench.published(one))[-1] == "completed 3"
+    assert (await bench.published(recording_id))[-1] == "completed 3"
 
 
 async def test_a_recording_that_a_command_makes_due_is_read_at_once(
@@ -212,17 +212,17 @@ async def test_a_recording_that_a_command_makes_due_is_read_at_once(
     """The answer to a stop may already show the end."""
     bench.store.subscribe("due", bench.refresher.wake)
     reading = asyncio.create_task(bench.refresher.run(lambda: True))
-    one = await bench.record_and_upload()
-    seen = Observation(
-        snapshot=await bench.api.get_recording(one),
+    recording_id = await bench.record_and_upload()
+    observation = Observation(
+        snapshot=await bench.api.get_recording(recording_id),
         observed_by="command",
         asked_at=bench.now(),
         observed_at=bench.now(),
     )
-    await bench.store.apply([seen])
+    await bench.store.apply([observation])
 
     async def is_told() -> bool:
-        return (await bench.published(one))[-1] == "completed 3"
+        return (await bench.published(recording_id))[-1] == "completed 3"
 
     await eventually(is_told)
     reading.cancel()

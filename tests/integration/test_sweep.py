@@ -56,7 +56,9 @@ async def test_a_sweep_costs_one_request_for_each_page(
     bench.take_operations()
     await bench.sweep_and_read(2)
     assert bench.take_operations() == ["list_recordings"] * 2
-    assert {tuple(await bench.published(one)) for one in ids} == {("INVOKED", "RECORDING")}
+    assert {tuple(await bench.published(recording_id)) for recording_id in ids} == {
+        ("INVOKED", "RECORDING")
+    }
 
 
 async def test_a_list_with_pages_smaller_than_requested_is_read_to_its_end(
@@ -69,7 +71,9 @@ async def test_a_list_with_pages_smaller_than_requested_is_read_to_its_end(
     assert (
         bench.take_operations() == ["list_recordings"] * 4
     )  # the first one to learn how many there are
-    assert {tuple(await bench.published(one)) for one in ids} == {("INVOKED", "RECORDING")}
+    assert {tuple(await bench.published(recording_id)) for recording_id in ids} == {
+        ("INVOKED", "RECORDING")
+    }
     await bench.sweep_and_read(10)
     assert bench.take_operations() == ["list_recordings"] * 3
 
@@ -130,7 +134,9 @@ async def test_an_ended_recording_becomes_due_before_the_whole_list_is_read(
     await bench.sweep.once(lambda: next(pages, False))
     await bench.refresher.once()
     assert (await bench.published(ids[-5]))[-1] == "completed 3"
-    assert {(await bench.published(one))[-1] for one in ids if one != ids[-5]} == {"RECORDING"}
+    assert {
+        (await bench.published(recording_id))[-1] for recording_id in ids if recording_id != ids[-5]
+    } == {"RECORDING"}
 
 
 async def test_a_recording_missing_from_several_pages_is_read_once(
@@ -139,13 +145,15 @@ async def test_a_recording_missing_from_several_pages_is_read_once(
     bench.sandbox.behaviour.change({"max_per_page": 3})
     ids = [await bench.start(meeting=str(uuid.uuid4())) for _ in range(30)]
     await bench.sweep_and_read(10)
-    for one in ids[::4]:
-        await bench.api.control_recording(one, "stop")
+    for recording_id in ids[::4]:
+        await bench.api.control_recording(recording_id, "stop")
     bench.sandbox.clock.advance(10)
     bench.take_operations()
     await bench.sweep_and_read()
     assert bench.take_operations().count("get_recording") == len(ids[::4])
-    assert {(await bench.published(one))[-1] for one in ids[::4]} == {"completed 3"}
+    assert {(await bench.published(recording_id))[-1] for recording_id in ids[::4]} == {
+        "completed 3"
+    }
 
 
 async def test_every_file_has_its_owner_after_a_rejoin_and_with_underscores_in_ids(
@@ -162,11 +170,11 @@ async def test_every_file_has_its_owner_after_a_rejoin_and_with_underscores_in_i
     await bench.api.control_recording(recording_id, "stop")
     await bench.sweep_and_read(5)
     files = await bench.event_data(recording_id, "recording.file_ready.v1")
-    owners = sorted((one["user_id"], one["custom_participant_id"]) for one in files)
+    owners = sorted((file["user_id"], file["custom_participant_id"]) for file in files)
     assert owners == sorted([(ada, "ada"), (ada, "ada"), (grace, "grace")])
-    assert len({one["peer_id"] for one in files}) == 3
-    assert [one["file_index"] for one in files] == [1, 2, 3]
-    assert {one["file_count"] for one in files} == {3}
+    assert len({file["peer_id"] for file in files}) == 3
+    assert [file["file_index"] for file in files] == [1, 2, 3]
+    assert {file["file_count"] for file in files} == {3}
 
 
 async def test_files_are_published_without_owners_when_the_session_is_unknown(
@@ -177,7 +185,7 @@ async def test_files_are_published_without_owners_when_the_session_is_unknown(
     await bench.sweep_and_read()
     files = await bench.event_data(recording_id, "recording.file_ready.v1")
     assert len(files) == 3
-    assert {one["custom_participant_id"] for one in files} == {None}
+    assert {file["custom_participant_id"] for file in files} == {None}
 
 
 @pytest.mark.parametrize("status", [400, 403, 500])
@@ -202,7 +210,7 @@ async def test_participants_that_can_be_read_in_time_give_the_files_their_owners
     bench.sandbox.faults.clear(fault_id)
     await bench.sweep_and_read(5)
     files = await bench.event_data(recording_id, "recording.file_ready.v1")
-    assert {one["custom_participant_id"] for one in files} == {
+    assert {file["custom_participant_id"] for file in files} == {
         "participant-1",
         "participant-2",
         "participant-3",
@@ -250,9 +258,9 @@ async def test_an_errored_recording_is_published_with_its_reason_and_completes(
     await bench.sweep_and_read()
     assert await bench.published(recording_id) == ["INVOKED", "ERRORED", "completed 0"]
     (change,) = [
-        one
-        for one in await bench.event_data(recording_id, "recording.status_changed.v1")
-        if one["status"] == "ERRORED"
+        change
+        for change in await bench.event_data(recording_id, "recording.status_changed.v1")
+        if change["status"] == "ERRORED"
     ]
     assert change["error"] == {"code": "recording_errored", "message": "the upload failed"}
 
@@ -261,7 +269,7 @@ async def test_a_composite_recording_has_a_file_for_each_of_its_urls(bench: Trac
     recording_id = await bench.record_and_upload("composite")
     await bench.sweep_and_read()
     files = await bench.event_data(recording_id, "recording.file_ready.v1")
-    assert sorted(one["media_kind"] for one in files) == ["audio", "video"]
+    assert sorted(file["media_kind"] for file in files) == ["audio", "video"]
     assert (await bench.published(recording_id))[-1] == "completed 2"
 
 
@@ -325,9 +333,9 @@ async def test_a_stalled_recording_that_begins_late_is_tracked_again(
     assert (await bench.stored(recording_id)).status is Status.RECORDING
     await bench.api.control_recording(recording_id, "stop")
     await bench.sweep_and_read(5)
-    told = await bench.published(recording_id)
-    assert told[:4] == ["INVOKED", "ERRORED", "completed 0", "RECORDING"]
-    assert told[-3:] == ["file", "file", "file"]
+    published = await bench.published(recording_id)
+    assert published[:4] == ["INVOKED", "ERRORED", "completed 0", "RECORDING"]
+    assert published[-3:] == ["file", "file", "file"]
 
 
 async def test_a_stalled_recording_that_is_still_invoked_publishes_nothing(
@@ -396,7 +404,9 @@ async def test_one_unreadable_recording_does_not_delay_the_others(
         )
     await bench.sweep_and_read()
     assert (await bench.published(ids[3]))[-1] == "completed 3"
-    assert {tuple(await bench.published(one)) for one in ids[:3]} == {("INVOKED",)}
+    assert {tuple(await bench.published(recording_id)) for recording_id in ids[:3]} == {
+        ("INVOKED",)
+    }
 
 
 async def test_changes_that_a_failed_sweep_missed_are_published_by_the_next(
@@ -408,8 +418,8 @@ async def test_changes_that_a_failed_sweep_missed_are_published_by_the_next(
     bench.sandbox.clock.advance(3600)
     bench.restart()
     await bench.sweep_and_read()
-    told = await bench.published(recording_id)
-    assert told == ["INVOKED", "UPLOADED", "file", "file", "file", "completed 3"]
-    sequences = [one["sequence"] for one in await bench.events(recording_id)]
+    published = await bench.published(recording_id)
+    assert published == ["INVOKED", "UPLOADED", "file", "file", "file", "completed 3"]
+    sequences = [change["sequence"] for change in await bench.events(recording_id)]
     assert sequences == sorted(sequences)
     assert len(set(sequences)) == len(sequences)

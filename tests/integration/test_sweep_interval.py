@@ -16,15 +16,15 @@ async def bench(sqlite_url: str) -> AsyncIterator[TrackingBench]:
         yield opened
 
 
-async def told_by_webhook(bench: TrackingBench, recording_id: str) -> None:
+async def report_by_webhook(bench: TrackingBench, recording_id: str) -> None:
     """Apply a webhook with the recording's present state."""
-    seen = Observation(
+    observation = Observation(
         snapshot=await bench.api.get_recording(recording_id),
         observed_by="webhook",
         asked_at=bench.now(),
         observed_at=bench.now(),
     )
-    await bench.store.apply_webhook(WebhookObservation(observation=seen))
+    await bench.store.apply_webhook(WebhookObservation(observation=observation))
     bench.take_operations()
 
 
@@ -45,12 +45,12 @@ async def test_without_webhooks_sweeps_keep_their_interval(bench: TrackingBench)
 async def test_sweeps_become_less_frequent_while_webhooks_report_every_change(
     bench: TrackingBench,
 ) -> None:
-    one = await bench.start()
+    recording_id = await bench.start()
     await bench.run_due(2)
     for _ in range(30):
-        await told_by_webhook(bench, one)
+        await report_by_webhook(bench, recording_id)
         await bench.run_due(15)
-    await told_by_webhook(bench, one)
+    await report_by_webhook(bench, recording_id)
     assert await sweeps(bench, 115) <= 1
     assert bench.interval.interval == 120
 
@@ -58,15 +58,15 @@ async def test_sweeps_become_less_frequent_while_webhooks_report_every_change(
 async def test_a_change_without_a_webhook_makes_sweeps_frequent_again(
     bench: TrackingBench,
 ) -> None:
-    one, other = await bench.start(), await bench.start()
+    recording_id, other = await bench.start(), await bench.start()
     await bench.run_due(2)
     for _ in range(30):
-        await told_by_webhook(bench, one)
+        await report_by_webhook(bench, recording_id)
         await bench.run_due(15)
     await bench.api.control_recording(other, "stop")
     intervals = set()
     for _ in range(50):
-        await told_by_webhook(bench, one)
+        await report_by_webhook(bench, recording_id)
         await bench.run_due(3)
         intervals.add(bench.interval.interval)
     assert (await bench.stored(other)).status is Status.UPLOADED
@@ -76,17 +76,17 @@ async def test_a_change_without_a_webhook_makes_sweeps_frequent_again(
 async def test_a_change_reported_by_webhook_just_after_the_sweep_is_not_a_miss(
     bench: TrackingBench,
 ) -> None:
-    one, other = await bench.start(), await bench.start()
+    recording_id, other = await bench.start(), await bench.start()
     await bench.run_due(0.1)
     for _ in range(30):
-        await told_by_webhook(bench, one)
+        await report_by_webhook(bench, recording_id)
         await bench.run_due(15)
-    await told_by_webhook(bench, other)
+    await report_by_webhook(bench, other)
     assert bench.interval.interval == 120
     await bench.api.control_recording(other, "stop")
     bench.sandbox.clock.advance(0.5)
     await bench.sweep.once()
-    await told_by_webhook(bench, other)
+    await report_by_webhook(bench, other)
     await bench.run_due(15)
     assert bench.interval.interval == 120
 

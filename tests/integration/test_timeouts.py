@@ -29,7 +29,7 @@ async def until_completed(bench: TrackingBench, recording_id: str) -> float:
     """Sweep until the recording is completed; returns the seconds that took."""
     passed = 0.0
     for number in range(80):
-        if any(one.startswith("completed") for one in await bench.published(recording_id)):
+        if any(event.startswith("completed") for event in await bench.published(recording_id)):
             return passed
         step = STEPS[min(number, len(STEPS) - 1)]
         await bench.run_due(step)
@@ -38,12 +38,18 @@ async def until_completed(bench: TrackingBench, recording_id: str) -> float:
 
 
 async def last_status(bench: TrackingBench, recording_id: str) -> str:
-    return [one for one in await bench.published(recording_id) if one in Status.__members__][-1]
+    return [event for event in await bench.published(recording_id) if event in Status.__members__][
+        -1
+    ]
 
 
 async def errors(bench: TrackingBench, recording_id: str) -> list[tuple[str, str]]:
     changes = await bench.event_data(recording_id, "recording.status_changed.v1")
-    return [(one["error"]["code"], one["error"]["message"]) for one in changes if one["error"]]
+    return [
+        (change["error"]["code"], change["error"]["message"])
+        for change in changes
+        if change["error"]
+    ]
 
 
 @pytest.mark.parametrize(
@@ -95,9 +101,9 @@ async def test_a_recording_ends_with_its_session(bench: TrackingBench) -> None:
     await bench.run_due(5)
     bench.sandbox.meetings.end_session(bench.meeting)
     assert await until_completed(bench, recording_id) <= 60
-    told = await bench.published(recording_id)
-    assert told[:2] == ["INVOKED", "RECORDING"]
-    assert told[-5:] == ["UPLOADED", "file", "file", "file", "completed 3"]
+    published = await bench.published(recording_id)
+    assert published[:2] == ["INVOKED", "RECORDING"]
+    assert published[-5:] == ["UPLOADED", "file", "file", "file", "completed 3"]
 
 
 async def test_a_recording_that_never_stops_is_stopped_after_the_time_out(

@@ -34,6 +34,21 @@ class ListResult(msgspec.Struct, frozen=True):
     events: int = 0
 
 
+class _Reading(msgspec.Struct, kw_only=True):
+    """One reading of the list.
+
+    `live`: when each live recording was first observed, or 0 if it was observed again, in seconds.
+    `since`: when the sweep before this one began, in seconds. `progress` is None without discovery.
+    """
+
+    pages: PageIterator
+    live: Mapping[str, float]
+    started_at: datetime
+    since: float
+    progress: DiscoveryProgress | None
+    events: int = 0
+
+
 class LiveList:
     """Reads one app's list. `discovery` is None if only our own recordings are tracked.
 
@@ -73,35 +88,49 @@ class LiveList:
         if not live and self._discovery is None:
             return ListResult()
         guess = self._last_page or -(-len(live) // PAGE_SIZE)
-        pages = PageIterator(self._api, statuses=sorted(LIVE), guess=guess)
-        progress = await self._discovery.begin() if self._discovery else None
-        events, asked_at = 0, self._now()
+        reading = _Reading(
+            pages=PageIterator(self._api, statuses=sorted(LIVE), guess=guess),
+            live=live,
+            started_at=started_at,
+            since=since,
+            progress=await self._discovery.begin() if self._discovery else None,
+        )
+        requests = 0
+        if await self._read_pages(reading, is_leader):
+            requests = await self._finish(reading, is_leader)
+        return ListResult(requests + reading.pages.requests, reading.events)
+
+    async def _read_pages(self, reading: _Reading, is_leader: Callable[[], bool]) -> bool:
+        """Apply page after page. Returns False if the lead was lost before the last page."""
         self._absences.begin()
-        async for page in pages.oldest_first():
-            known, page_events = await self._apply_page(page, asked_at, since)
-            events += page_events
-            progress = await self._adopt_unknown(page, known, progress, asked_at)
+        asked_at = self._now()
+        async for page in reading.pages.oldest_first():
+            known = await self._apply_page(page, asked_at, reading)
+            await self._adopt_unknown(page, known, asked_at, reading)
             if not is_leader():
-                return ListResult(pages.requests, events)
-            absent = self._absences.add_page(
-                [snapshot.recording_id for snapshot in page.recordings]
-            )
-            await self._schedule_reads([key for key in absent if key in live], asked_at, started_at)
+                return False
+            ids = [snapshot.recording_id for snapshot in page.recordings]
+            absent = [key for key in self._absences.add_page(ids) if key in reading.live]
+            await self._schedule_reads(absent, asked_at, reading.started_at)
             asked_at = self._now()
-        self._last_page = pages.last
+        return True
+
+    async def _finish(self, reading: _Reading, is_leader: Callable[[], bool]) -> int:
+        """Schedule reads of what no page had, adopt what ended. Returns the further requests."""
+        self._last_page = reading.pages.last
         self._absences.end()
-        await self._schedule_reads(self._absent(live, started_at), started_at, started_at)
-        requests = pages.requests
-        if self._discovery is not None and progress is not None:
-            requests += await self._discovery.catch_up(
-                progress, started_at, pages.newest, is_leader
-            )
-        return ListResult(requests, events)
+        started_at = reading.started_at
+        await self._schedule_reads(self._absent(reading), started_at, started_at)
+        if self._discovery is None or reading.progress is None:
+            return 0
+        return await self._discovery.catch_up(
+            reading.progress, started_at, reading.pages.newest, is_leader
+        )
 
     async def _apply_page(
-        self, page: RecordingPage, asked_at: datetime, since: float
-    ) -> tuple[Mapping[str, TrackedRecording], int]:
-        """Apply the changes on a page. Returns its tracked recordings and the number of events."""
+        self, page: RecordingPage, asked_at: datetime, reading: _Reading
+    ) -> Mapping[str, TrackedRecording]:
+        """Apply the changes on a page. Returns its recordings that are already tracked."""
         known = await self._store.tracked([snapshot.recording_id for snapshot in page.recordings])
         changes = []
         for snapshot in page.recordings:
@@ -109,36 +138,34 @@ class LiveList:
                 continue
             observation = self._observation(snapshot, asked_at)
             after = apply_observation(tracked.recording, observation).after
-            self._coverage.compare(tracked, after, asked_at, since=since)
+            self._coverage.compare(tracked, after, asked_at, since=reading.since)
             if after != tracked.recording or _was_due(tracked, asked_at):
                 changes.append(observation)
-        return known, await self._apply(changes)
-
-    async def _apply(self, observations: Sequence[Observation]) -> int:
-        if not observations:
-            return 0
-        result = await self._store.apply(observations)
-        if result.events:
+        if changes and (events := (await self._store.apply(changes)).events):
+            reading.events += events
             self._on_commit()
-        return result.events
+        return known
 
     async def _adopt_unknown(
         self,
         page: RecordingPage,
         known: Mapping[str, TrackedRecording],
-        progress: DiscoveryProgress | None,
         asked_at: datetime,
-    ) -> DiscoveryProgress | None:
-        if self._discovery is None or progress is None or len(known) == len(page.recordings):
-            return progress
-        return await self._discovery.adopt_live(page.recordings, progress, asked_at)
+        reading: _Reading,
+    ) -> None:
+        if self._discovery is None or reading.progress is None:
+            return
+        if len(known) < len(page.recordings):
+            reading.progress = await self._discovery.adopt_live(
+                page.recordings, reading.progress, asked_at
+            )
 
-    def _absent(self, live: Mapping[str, float], started_at: datetime) -> list[str]:
+    def _absent(self, reading: _Reading) -> list[str]:
         """The live recordings that no page had, without those too new to be listed."""
-        newest = (started_at - LIST_LAG).timestamp()
+        newest = (reading.started_at - LIST_LAG).timestamp()
         return [
             recording_id
-            for recording_id, first_seen_at in live.items()
+            for recording_id, first_seen_at in reading.live.items()
             if first_seen_at <= newest and not self._absences.is_accounted_for(recording_id)
         ]
 

@@ -182,9 +182,8 @@ class Sweep:
 
     def _record(self, result: ListResult, started_at: datetime) -> None:
         self._swept_at, self._pages = started_at.timestamp(), max(result.requests, 1)
-        self._interval.record_sweep(result.requests, any_webhook=self._coverage.any_webhook)
+        self._interval.record_sweep(result.requests, any_webhook=self._coverage.take_any_webhook())
         self._metrics.set_last_sweep(self._app, self._now().timestamp())
-        self._coverage.any_webhook = False
 
     async def _schedule_overdue(self) -> None:
         now = self._now().timestamp()

@@ -19,8 +19,7 @@ class WebhookCoverage:
         self._store = store
         # By recording id: when the list was requested that showed the change, in seconds.
         self._suspects: dict[str, float] = {}
-        self.any_webhook = False
-        """Whether a webhook reported anything since the sweep before this one, see `compare`."""
+        self._any_webhook = False
 
     @property
     def has_suspects(self) -> bool:
@@ -34,10 +33,15 @@ class WebhookCoverage:
 
         `since` is when the sweep before this one began, in seconds; 0 if there was none.
         """
-        self.any_webhook = self.any_webhook or (tracked.last_webhook_at or 0.0) >= since > 0.0
+        self._any_webhook = self._any_webhook or (tracked.last_webhook_at or 0.0) >= since > 0.0
         statuses = (tracked.recording.status, after.status)
         if statuses[0] is not statuses[1] and Status.PAUSED not in statuses:
             self.suspect([after.recording_id], asked_at)
+
+    def take_any_webhook(self) -> bool:
+        """Whether a webhook reported anything, by the comparisons since the last call."""
+        any_webhook, self._any_webhook = self._any_webhook, False
+        return any_webhook
 
     def suspect(self, recording_ids: Iterable[str], asked_at: datetime) -> None:
         """These recordings changed, according to a list requested at `asked_at`."""

@@ -5,48 +5,48 @@ import pytest
 from worker.tracking.sweep_interval import SweepInterval
 
 
-def pace(base: float = 10, rate: float = 2) -> SweepInterval:
+def sweep_interval(base: float = 10, rate: float = 2) -> SweepInterval:
     return SweepInterval(base=base, audit=120, rate=rate)
 
 
-@pytest.mark.parametrize(("pages", "interval"), [(1, 10), (10, 10), (20, 10), (40, 20), (100, 50)])
-def test_a_long_list_is_swept_as_often_as_the_budget_allows(pages: int, interval: float) -> None:
-    swept = pace()
-    swept.record_sweep(pages, any_webhook=False)
-    assert swept.interval == interval
+@pytest.mark.parametrize(("pages", "expected"), [(1, 10), (10, 10), (20, 10), (40, 20), (100, 50)])
+def test_a_long_list_is_swept_as_often_as_the_budget_allows(pages: int, expected: float) -> None:
+    interval = sweep_interval()
+    interval.record_sweep(pages, any_webhook=False)
+    assert interval.interval == expected
 
 
 def test_the_interval_grows_to_the_audit_interval_while_webhooks_report_everything() -> None:
-    swept = pace()
+    interval = sweep_interval()
     intervals = []
     for _ in range(6):
-        swept.record_sweep(1, any_webhook=True)
-        intervals.append(swept.interval)
+        interval.record_sweep(1, any_webhook=True)
+        intervals.append(interval.interval)
     assert intervals == [20, 40, 80, 120, 120, 120]
 
 
 def test_a_change_without_a_webhook_resets_the_interval() -> None:
-    swept = pace()
+    interval = sweep_interval()
     for _ in range(5):
-        swept.record_sweep(1, any_webhook=True)
-    swept.record_miss()
-    assert swept.interval == 10
+        interval.record_sweep(1, any_webhook=True)
+    interval.record_miss()
+    assert interval.interval == 10
 
 
 def test_the_interval_does_not_grow_without_webhooks() -> None:
-    swept = pace()
-    swept.record_sweep(1, any_webhook=True)
-    swept.record_sweep(1, any_webhook=False)
-    assert swept.interval == 10
+    interval = sweep_interval()
+    interval.record_sweep(1, any_webhook=True)
+    interval.record_sweep(1, any_webhook=False)
+    assert interval.interval == 10
 
 
 def test_the_audit_interval_is_never_shorter_than_the_budget_allows() -> None:
-    swept = pace(rate=0.5)
-    swept.record_sweep(100, any_webhook=True)
-    assert swept.interval == 200
+    interval = sweep_interval(rate=0.5)
+    interval.record_sweep(100, any_webhook=True)
+    assert interval.interval == 200
 
 
 def test_a_requested_sweep_waits_only_for_the_budget() -> None:
-    swept = pace()
-    swept.record_sweep(4, any_webhook=False)
-    assert (swept.least, swept.interval) == (2, 10)
+    interval = sweep_interval()
+    interval.record_sweep(4, any_webhook=False)
+    assert (interval.least, interval.interval) == (2, 10)

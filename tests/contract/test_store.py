@@ -99,7 +99,7 @@ async def test_a_command_that_another_owner_executes_is_busy_until_its_lease_end
     assert (taken.verdict, taken.attempts) == ("again", 2)
 
 
-async def test_a_claim_after_a_crash_tells_when_the_first_call_may_have_gone_out(
+async def test_a_claim_after_a_crash_says_when_the_first_call_may_have_gone_out(
     store: Store,
 ) -> None:
     await store.claim(claim(now=1000.0))
@@ -120,7 +120,7 @@ async def test_a_call_whose_answer_was_lost_may_be_made_again_once_it_has_settle
     assert not (await store.claim(claim(now=1032.0))).may_call, "the second call settles anew"
 
 
-async def test_a_call_settles_from_when_it_went_out_not_from_its_claim(store: Store) -> None:
+async def test_a_call_settles_from_the_time_it_went_out_not_from_its_claim(store: Store) -> None:
     await store.claim(claim(now=1000.0))
     late = ReleaseRequest(command_id="c1", uncertain=True, last_error="{}", called_until=1025.0)
     await store.release(late)
@@ -129,7 +129,7 @@ async def test_a_call_settles_from_when_it_went_out_not_from_its_claim(store: St
     assert (await store.claim(claim(now=1056.0))).may_call
 
 
-async def test_a_process_that_died_may_have_called_until_its_very_end(store: Store) -> None:
+async def test_a_process_that_died_may_have_called_until_it_died(store: Store) -> None:
     await store.claim(claim(now=1000.0))
     assert not (await store.claim(claim(owner="other", now=1061.0))).may_call
     await store.release(ReleaseRequest(command_id="c1", uncertain=True, last_error="{}"))
@@ -138,7 +138,7 @@ async def test_a_process_that_died_may_have_called_until_its_very_end(store: Sto
     assert (await store.claim(claim(owner="other", now=1091.0))).may_call
 
 
-async def test_a_call_that_surely_was_not_executed_leaves_no_doubt(store: Store) -> None:
+async def test_a_call_that_was_surely_not_executed_frees_its_slot(store: Store) -> None:
     await store.claim(claim(now=1000.0))
     await store.release(ReleaseRequest(command_id="c1", uncertain=False, last_error='{"a":1}'))
     again = await store.claim(claim(now=1005.0))
@@ -146,7 +146,7 @@ async def test_a_call_that_surely_was_not_executed_leaves_no_doubt(store: Store)
     assert (again.attempts, again.first_seen_at, again.last_error) == (2, 1000.0, '{"a":1}')
 
 
-async def test_one_start_at_a_time_for_a_meeting_and_kind(store: Store) -> None:
+async def test_a_meeting_and_kind_have_one_start_at_a_time(store: Store) -> None:
     await store.claim(claim("c1"))
     assert (await store.claim(claim("c2"))).verdict == "busy"
     assert (await store.claim(claim("c3", slot="m1/composite"))).verdict == "new"
@@ -154,7 +154,7 @@ async def test_one_start_at_a_time_for_a_meeting_and_kind(store: Store) -> None:
     assert (await store.claim(claim("c2"))).verdict == "new"
 
 
-async def test_a_start_that_may_have_been_executed_keeps_others_out_until_it_is_known(
+async def test_a_start_that_may_have_been_executed_keeps_other_starts_out(
     store: Store,
 ) -> None:
     await store.claim(claim("c1"))
@@ -165,13 +165,13 @@ async def test_a_start_that_may_have_been_executed_keeps_others_out_until_it_is_
     assert (await store.claim(claim("c2"))).verdict == "new"
 
 
-async def test_a_start_past_its_age_keeps_nobody_out(store: Store) -> None:
+async def test_a_start_past_its_age_keeps_no_other_start_out(store: Store) -> None:
     await store.claim(claim("c1", now=1000.0))
     assert (await store.claim(claim("c2", now=9000.0, abandoned_before=5000.0))).verdict == "new"
     assert (await store.claim(claim("c3", now=9001.0, abandoned_before=5000.0))).verdict == "busy"
 
 
-async def test_a_start_claimed_again_is_told_which_recordings_of_the_meeting_have_owners(
+async def test_a_start_claimed_again_gets_the_known_recordings_of_its_meeting(
     store: Store,
 ) -> None:
     await store.apply((seen(recording_id="theirs", start_id="other"),))
@@ -180,7 +180,7 @@ async def test_a_start_claimed_again_is_told_which_recordings_of_the_meeting_hav
     assert [one.recording_id for one in again.known_recordings] == ["theirs"]
 
 
-async def test_a_stop_is_told_the_recording_of_its_start_and_the_start_s_state(
+async def test_a_stop_gets_the_recording_and_the_state_of_its_start(
     store: Store,
 ) -> None:
     stop = claim("stop", slot=None, meeting_id=None, start_id="c1")
@@ -193,7 +193,7 @@ async def test_a_stop_is_told_the_recording_of_its_start_and_the_start_s_state(
     assert [one.recording_id for one in told.known_recordings] == ["r1"]
 
 
-async def test_a_stop_of_a_meeting_is_told_how_many_of_its_starts_are_unfinished(
+async def test_a_stop_of_a_meeting_gets_the_number_of_its_unfinished_starts(
     store: Store,
 ) -> None:
     stop = claim("stop", slot=None, rival_slots=("m1/track", "m1/composite"))
@@ -240,7 +240,7 @@ async def test_a_burst_of_repeats_shares_one_publication_but_every_reply_is_sent
     ]
 
 
-async def test_an_outcome_is_also_for_whoever_asked_for_a_reply(store: Store) -> None:
+async def test_an_outcome_also_goes_to_the_reply_queue(store: Store) -> None:
     await store.claim(claim())
     await store.finish(finish("c1", reply=Reply(reply_to="asker", correlation_id="x")))
     result, reply = await store.unsent(10)
@@ -249,12 +249,12 @@ async def test_an_outcome_is_also_for_whoever_asked_for_a_reply(store: Store) ->
     assert (result.correlation_id, reply.correlation_id) == ("c1", "x")
 
 
-async def test_racing_absorbs_announce_each_fact_once(store: Store) -> None:
+async def test_concurrent_observations_publish_each_fact_once(store: Store) -> None:
     await asyncio.gather(*(store.apply((seen(Status.RECORDING),)) for _ in range(20)))
     assert await unsent_types(store) == ["track.recording"]
 
 
-async def test_two_stores_on_one_postgresql_announce_each_fact_once(postgresql: Any) -> None:
+async def test_two_stores_on_one_postgresql_publish_each_fact_once(postgresql: Any) -> None:
     url = postgresql.new_database()
     stores = [await Store.open(url, source=SOURCE) for _ in range(2)]
     try:
@@ -267,7 +267,7 @@ async def test_two_stores_on_one_postgresql_announce_each_fact_once(postgresql: 
             await one.close()
 
 
-async def test_two_stores_on_one_postgresql_announce_each_change_of_a_known_recording_once(
+async def test_two_stores_on_one_postgresql_publish_each_change_of_a_known_recording_once(
     postgresql: Any,
 ) -> None:
     url = postgresql.new_database()
@@ -284,7 +284,7 @@ async def test_two_stores_on_one_postgresql_announce_each_change_of_a_known_reco
             await one.close()
 
 
-async def test_two_stores_on_one_postgresql_let_one_start_into_a_meeting(postgresql: Any) -> None:
+async def test_two_stores_on_one_postgresql_claim_one_start_per_meeting(postgresql: Any) -> None:
     url = postgresql.new_database()
     stores = [await Store.open(url, source=SOURCE) for _ in range(2)]
     try:
@@ -300,7 +300,7 @@ async def test_two_stores_on_one_postgresql_let_one_start_into_a_meeting(postgre
             await one.close()
 
 
-async def test_a_second_recording_of_a_start_is_followed_as_one_that_nobody_started_here(
+async def test_a_second_recording_of_a_start_is_followed_as_an_external_recording(
     store: Store,
 ) -> None:
     await store.claim(claim())
@@ -348,14 +348,14 @@ async def test_events_keep_the_order_of_their_commits_and_are_numbered_per_recor
     assert len(set(sequences)) == 3
 
 
-async def test_files_are_announced_once_and_known_after_that(store: Store) -> None:
+async def test_each_file_is_published_once(store: Store) -> None:
     files = (TrackFile(file_name="a.webm", media_kind="audio", download_url="https://x.test/a"),)
     await store.apply((seen(Status.UPLOADED, files=files),))
     await store.apply((seen(Status.UPLOADED, files=files),))
     assert await unsent_types(store) == ["track.uploaded", "track.audio.ready", "track.completed"]
 
 
-async def test_what_is_marked_as_sent_is_not_sent_again(store: Store) -> None:
+async def test_an_event_marked_as_sent_is_not_read_again(store: Store) -> None:
     await store.apply((seen(),))
     (one,) = await store.unsent(10)
     assert await store.outbox_depth() == (1, NOW.timestamp())
@@ -364,7 +364,7 @@ async def test_what_is_marked_as_sent_is_not_sent_again(store: Store) -> None:
     assert await store.outbox_depth() == (0, None)
 
 
-async def test_open_recordings_are_those_that_something_still_follows(store: Store) -> None:
+async def test_a_recording_is_open_until_it_has_ended_and_has_its_files(store: Store) -> None:
     await store.apply((seen(recording_id="live", start_id=None),))
     await store.apply((seen(Status.UPLOADED, recording_id="waits", start_id=None),))
     await store.apply((seen(Status.ERRORED, recording_id="over", start_id=None),))
@@ -377,7 +377,7 @@ async def test_open_recordings_are_those_that_something_still_follows(store: Sto
     assert await store.count_by_status() == {Status.INVOKED: 1, Status.UPLOADED: 1}
 
 
-async def test_what_has_waited_longest_is_told_of_what_is_still_followed(store: Store) -> None:
+async def test_staleness_covers_only_live_recordings(store: Store) -> None:
     assert await store.staleness() == Staleness(unchanged_since={}, due_since=None)
     await store.apply((seen(recording_id="first", start_id=None, at=NOW),))
     later = NOW + timedelta(seconds=5)
@@ -414,14 +414,14 @@ async def test_a_thousand_claims_at_once_share_few_transactions(store: Store) ->
     assert {one.verdict for one in claimed} == {"new"}
 
 
-async def test_a_request_that_fails_does_not_take_its_company_down(store: Store) -> None:
+async def test_a_request_that_fails_does_not_fail_the_others_of_its_batch(store: Store) -> None:
     good = store.apply((seen(recording_id="good", start_id=None),))
     bad = store.apply((seen(recording_id="b" * 200, start_id="x" * 200),))
     results = await asyncio.gather(good, bad, return_exceptions=True)
     assert not isinstance(results[0], BaseException)
 
 
-async def test_of_what_cannot_be_stored_nothing_stays(store: Store) -> None:
+async def test_a_request_that_cannot_be_stored_leaves_no_rows(store: Store) -> None:
     good = seen(recording_id="a", start_id=None)
     bad = seen(recording_id="b", start_id=None)
     bad = msgspec.structs.replace(bad, snapshot=msgspec.structs.replace(bad.snapshot, kind="film"))
@@ -433,7 +433,7 @@ async def test_of_what_cannot_be_stored_nothing_stays(store: Store) -> None:
     assert await unsent_types(store) == ["track.invoked"]
 
 
-async def test_what_was_committed_is_there_after_opening_again(database_url: str) -> None:
+async def test_committed_rows_are_there_after_reopening(database_url: str) -> None:
     first = await Store.open(database_url, source=SOURCE)
     await first.claim(claim())
     await first.finish(finish("c1", seen()))
@@ -444,14 +444,16 @@ async def test_what_was_committed_is_there_after_opening_again(database_url: str
     await second.close()
 
 
-async def test_a_database_that_is_not_there_says_so_without_its_password() -> None:
+async def test_the_error_of_a_missing_database_does_not_contain_the_password() -> None:
     with pytest.raises(StoreUnavailable) as raised:
         await Store.open("postgresql://joe:hunter2@127.0.0.1:1/none", source=SOURCE)
     assert "hunter2" not in repr(raised.value)
 
 
 @pytest.mark.parametrize("url", ["mysql://x:hunter2@h/d", "hunter2", "sqlite+aiosqlite:///x"])
-def test_a_url_of_another_database_is_a_wrong_setting_that_does_not_repeat_it(url: str) -> None:
+def test_a_url_of_an_unknown_database_is_a_wrong_setting_that_does_not_contain_the_url(
+    url: str,
+) -> None:
     with pytest.raises(WrongSettings) as raised:
         open_engine(url)
     assert "hunter2" not in str(raised.value)
@@ -471,7 +473,7 @@ async def test_a_second_worker_on_one_sqlite_file_is_refused_however_its_path_is
     await (await Store.open(f"sqlite:///{tmp_path}/{path}", source=SOURCE)).close()
 
 
-async def test_a_link_that_leads_to_itself_is_no_database(tmp_path: Path) -> None:
+async def test_a_link_to_itself_is_refused_as_a_database(tmp_path: Path) -> None:
     (tmp_path / "state.db").symlink_to("state.db")
     with pytest.raises(StoreUnavailable):
         await Store.open(f"sqlite:///{tmp_path}/state.db", source=SOURCE)

@@ -48,7 +48,7 @@ def known_for(hours: float) -> OverdueQuery:
     )
 
 
-async def test_how_long_a_recording_is_known_does_not_begin_anew_with_a_change(
+async def test_a_change_does_not_reset_when_a_recording_was_first_seen(
     store: Store,
 ) -> None:
     for name, hours in (("long", 30), ("short", 20)):
@@ -59,7 +59,7 @@ async def test_how_long_a_recording_is_known_does_not_begin_anew_with_a_change(
     assert [one.recording_id for one in await store.overdue(known_for(hours=25))] == ["long"]
 
 
-async def test_a_recording_that_an_older_version_stored_is_known_since_its_last_change(
+async def test_a_recording_stored_by_an_older_version_counts_as_first_seen_at_its_last_change(
     store: Store, engine: sa.Engine
 ) -> None:
     for name, hours in (("long", 30), ("short", 20)):
@@ -81,7 +81,7 @@ async def overdue_and_uploaded(store: Store, uploaded: int) -> None:
 
 
 @pytest.mark.parametrize(("uploaded", "files"), [(0, 0), (3, 3), (9, 4)])
-async def test_of_many_that_are_overdue_and_many_uploads_both_are_read(
+async def test_many_overdue_recordings_and_many_uploads_share_the_reads(
     store: Store, uploaded: int, files: int
 ) -> None:
     await overdue_and_uploaded(store, uploaded)
@@ -92,7 +92,7 @@ async def test_of_many_that_are_overdue_and_many_uploads_both_are_read(
     assert len(found) == 8
 
 
-async def test_the_only_place_goes_to_an_upload_if_it_is_their_turn_else_to_the_longest_due(
+async def test_a_single_read_goes_to_an_upload_within_its_limit_else_to_the_longest_due(
     store: Store,
 ) -> None:
     await overdue_and_uploaded(store, 3)
@@ -102,7 +102,7 @@ async def test_the_only_place_goes_to_an_upload_if_it_is_their_turn_else_to_the_
     assert one.startswith("overdue")
 
 
-async def test_few_that_are_due_are_read_in_their_order(store: Store) -> None:
+async def test_a_few_due_recordings_are_read_in_order_of_their_time(store: Store) -> None:
     await overdue_and_uploaded(store, 2)
     in_hand = [f"overdue {number}" for number in range(1, 10)]
     assert await due(store, upload_limit=4, exclude=in_hand) == [

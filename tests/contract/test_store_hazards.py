@@ -77,7 +77,7 @@ async def doubtful(store: Store, command_id: str) -> None:
 # Text that PostgreSQL cannot hold
 
 
-async def test_null_characters_in_what_a_publisher_wants_back_do_not_keep_its_outcome(
+async def test_nul_characters_in_a_reply_address_do_not_prevent_the_outcome(
     store: Store,
 ) -> None:
     reply = Reply(reply_to="re\x00ply", correlation_id="\x00c", trace={"tracestate": "a\x00b"})
@@ -90,7 +90,9 @@ async def test_null_characters_in_what_a_publisher_wants_back_do_not_keep_its_ou
     assert exchanges == ["status", "results", "reply", "reply"]
 
 
-async def test_null_characters_in_the_api_s_words_do_not_stop_what_is_seen(store: Store) -> None:
+async def test_nul_characters_in_an_api_response_do_not_prevent_its_observation(
+    store: Store,
+) -> None:
     file = TrackFile(file_name="a\x00b.webm", media_kind="audio", user_id="u\x00")
     told = {"meeting_id": "m\x00", "output_file_name": "\x00", "error_message": "\x00"}
     for status in (Status.INVOKED, Status.UPLOADED, Status.UPLOADED):
@@ -100,7 +102,7 @@ async def test_null_characters_in_the_api_s_words_do_not_stop_what_is_seen(store
     assert types[-1] == "recording.completed.v1"
 
 
-async def test_ids_longer_than_documented_do_not_stop_what_is_seen(store: Store) -> None:
+async def test_ids_longer_than_documented_do_not_prevent_an_observation(store: Store) -> None:
     told = {"meeting_id": "m" * 5000, "session_id": "s" * 5000}
     await store.apply([seen(told=told, app="default")])
     (known,) = await store.recordings(RecordingsFilter(recording_id="r1"))
@@ -118,7 +120,7 @@ async def test_ids_longer_than_documented_do_not_stop_what_is_seen(store: Store)
         {"slot": "another-meeting/track", "meeting_id": "another-meeting"},
     ],
 )
-async def test_another_command_under_the_id_of_a_start_in_doubt_waits_until_that_has_ended(
+async def test_another_command_with_the_id_of_a_start_in_doubt_is_busy(
     store: Store, other: dict[str, Any]
 ) -> None:
     await doubtful(store, "c1")
@@ -129,7 +131,7 @@ async def test_another_command_under_the_id_of_a_start_in_doubt_waits_until_that
     assert (await store.claim(claim(**other))).verdict == "done"
 
 
-async def test_a_start_in_doubt_that_nobody_sends_again_does_not_block_its_id_for_ever(
+async def test_a_start_in_doubt_frees_its_id_when_it_is_past_its_age(
     store: Store,
 ) -> None:
     await doubtful(store, "c1")
@@ -142,7 +144,7 @@ async def test_a_start_in_doubt_that_nobody_sends_again_does_not_block_its_id_fo
 # One meeting, several spellings
 
 
-async def test_a_meeting_is_the_same_in_capital_letters(store: Store) -> None:
+async def test_a_meeting_is_found_however_its_id_is_capitalised(store: Store) -> None:
     await store.apply([seen(start=StartContext(start_id="theirs"))])
     await doubtful(store, "c1")
     spelt = MEETING.upper()

@@ -101,7 +101,7 @@ LONG_AGO: Final = NOW - timedelta(days=40)
 # What is forgotten, and what never
 
 
-async def test_sent_events_are_forgotten_by_age_and_unsent_ones_never(
+async def test_sent_events_are_pruned_by_age_and_unsent_ones_never(
     store: Store, engine: sa.Engine
 ) -> None:
     await store.apply([seen(f"r{number:03}") for number in range(700)])
@@ -115,7 +115,7 @@ async def test_sent_events_are_forgotten_by_age_and_unsent_ones_never(
     assert [one.position for one in await store.unsent(1000)] == [one.position for one in stuck]
 
 
-async def test_a_finished_recording_goes_with_its_files_and_then_its_start(
+async def test_a_finished_recording_is_pruned_with_its_files_and_then_its_start(
     store: Store, engine: sa.Engine
 ) -> None:
     await record(store, "old", at=LONG_AGO)
@@ -127,7 +127,7 @@ async def test_a_finished_recording_goes_with_its_files_and_then_its_start(
     assert len(await store.unsent(100)) == 10, "what no broker confirmed stays"
 
 
-async def test_a_recording_that_is_still_followed_stays_and_so_does_its_start(
+async def test_an_open_recording_and_its_start_are_not_pruned(
     store: Store, engine: sa.Engine
 ) -> None:
     await record(store, "long", at=LONG_AGO, ended=False)
@@ -142,7 +142,7 @@ async def test_a_recording_that_is_still_followed_stays_and_so_does_its_start(
     )
 
 
-async def test_a_recording_that_is_to_be_read_again_stays_though_it_has_ended(
+async def test_an_ended_recording_with_a_scheduled_read_is_not_pruned(
     store: Store, engine: sa.Engine
 ) -> None:
     in_a_minute = NOW + timedelta(minutes=1)
@@ -164,9 +164,7 @@ async def test_a_start_is_recognised_as_long_as_its_recording_is_kept(store: Sto
     assert (await store.claim(claim("start-r", slot="r/track"))).verdict == "done"
 
 
-async def test_a_command_that_has_not_ended_is_never_forgotten(
-    store: Store, engine: sa.Engine
-) -> None:
+async def test_an_unfinished_command_is_never_pruned(store: Store, engine: sa.Engine) -> None:
     await store.claim(claim("running", now=OLD))
     await store.claim(claim("waiting", now=OLD))
     await store.release(ReleaseRequest(command_id="waiting", uncertain=False, last_error="{}"))
@@ -174,7 +172,7 @@ async def test_a_command_that_has_not_ended_is_never_forgotten(
     assert rows(engine, inbox.c.command_id) == ["running", "waiting"]
 
 
-async def test_a_replica_that_does_not_lead_forgets_nothing(
+async def test_a_replica_that_is_not_the_leader_prunes_nothing(
     store: Store, engine: sa.Engine
 ) -> None:
     await record(store, "old", at=LONG_AGO)
@@ -182,7 +180,7 @@ async def test_a_replica_that_does_not_lead_forgets_nothing(
     assert rows(engine, recordings.c.recording_id) == ["old"]
 
 
-async def test_one_that_loses_the_lead_stops_between_two_steps(
+async def test_a_pruner_that_loses_the_leadership_stops_between_two_steps(
     store: Store, engine: sa.Engine
 ) -> None:
     await store.apply([seen(f"r{number}") for number in range(1000)])

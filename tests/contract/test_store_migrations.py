@@ -18,7 +18,7 @@ from worker.store.store import Store
 MIGRATIONS: Final = Path(__file__).parents[2] / "worker/store/migrations"
 
 
-def test_new_tables_are_those_that_the_migrations_lead_to(database_url: str) -> None:
+def test_new_tables_equal_the_migrated_ones(database_url: str) -> None:
     engine = open_engine(database_url)
     with engine.begin() as connection:
         migrate(connection, [None])
@@ -74,7 +74,7 @@ def test_the_newest_migration_is_the_one_the_worker_asks_for() -> None:
     assert max(path.name[:4] for path in MIGRATIONS.glob("versions/[0-9]*.py")) == HEAD
 
 
-async def test_what_an_older_version_kept_is_there_for_this_one(database_url: str) -> None:
+async def test_rows_of_an_older_version_are_there_after_the_migration(database_url: str) -> None:
     store = await Store.open(database_url, source="test")
     await record(store, "over", at=NOW)
     await record(store, "going-on", at=NOW, ended=False)

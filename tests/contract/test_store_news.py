@@ -67,7 +67,7 @@ async def listens(one: Replica, eventually: Eventually) -> None:
     one.heard.clear()
 
 
-async def test_a_commit_that_leaves_events_tells_so_here_on_either_engine(
+async def test_a_commit_with_events_notifies_its_own_subscribers_on_either_engine(
     database_url: str, eventually: Eventually
 ) -> None:
     async with replica(database_url, listening=False) as one:
@@ -75,7 +75,7 @@ async def test_a_commit_that_leaves_events_tells_so_here_on_either_engine(
         await eventually(lambda: one.heard == ["outbox"])
 
 
-async def test_a_commit_that_leaves_nothing_tells_nothing(
+async def test_a_commit_without_a_topic_notifies_nobody(
     database_url: str, eventually: Eventually
 ) -> None:
     async with replica(database_url, listening=False) as one:
@@ -87,12 +87,12 @@ async def test_a_commit_that_leaves_nothing_tells_nothing(
         assert one.heard == ["outbox"]
 
 
-async def test_on_sqlite_there_is_nobody_to_hear_of(sqlite_url: str) -> None:
+async def test_listening_on_sqlite_returns_at_once(sqlite_url: str) -> None:
     async with replica(sqlite_url, listening=False) as one:
         await one.store.listen()
 
 
-async def test_what_one_replica_commits_the_other_hears_and_its_own_not_twice(
+async def test_a_commit_notifies_the_other_replica_and_its_own_subscribers_once(
     database: str, eventually: Eventually
 ) -> None:
     async with replica(database) as here, replica(database) as there:
@@ -105,7 +105,7 @@ async def test_what_one_replica_commits_the_other_hears_and_its_own_not_twice(
         assert (here.heard, there.heard) == (["outbox"] * 2, ["outbox"] * 2)
 
 
-async def test_many_events_of_one_transaction_are_told_once(
+async def test_many_events_of_one_transaction_notify_once(
     database: str, eventually: Eventually
 ) -> None:
     async with replica(database) as here, replica(database) as there:
@@ -116,7 +116,7 @@ async def test_many_events_of_one_transaction_are_told_once(
         assert there.heard == ["outbox"] * 2
 
 
-async def test_who_gives_the_lead_up_is_followed_at_once(
+async def test_a_released_lease_is_taken_over_at_once(
     database: str, eventually: Eventually
 ) -> None:
     async with replica(database) as old, replica(database) as new:
@@ -136,7 +136,7 @@ async def test_who_gives_the_lead_up_is_followed_at_once(
         await asyncio.wait([taking_over])
 
 
-async def test_deployments_in_two_schemas_of_one_database_do_not_hear_each_other(
+async def test_deployments_in_two_schemas_of_one_database_do_not_notify_each_other(
     database: str, eventually: Eventually
 ) -> None:
     with psycopg.connect(database, autocommit=True) as owner:
@@ -154,7 +154,7 @@ async def test_deployments_in_two_schemas_of_one_database_do_not_hear_each_other
         assert (neighbour.heard, other.heard) == (["outbox"], ["outbox"])
 
 
-async def test_a_listener_whose_backend_is_terminated_comes_back_and_looks_at_once(
+async def test_a_listener_whose_backend_is_terminated_reconnects_and_notifies_every_topic(
     database: str, eventually: Eventually
 ) -> None:
     async with replica(database) as here, replica(database) as there:
@@ -170,7 +170,7 @@ async def test_a_listener_whose_backend_is_terminated_comes_back_and_looks_at_on
 
 
 @pytest.mark.parametrize("how", ["reset", "fin"])
-async def test_a_listener_that_is_cut_from_its_server_comes_back(
+async def test_a_listener_that_is_cut_from_its_server_reconnects(
     database: str, eventually: Eventually, how: CutKind
 ) -> None:
     address = urlsplit(database)

@@ -280,7 +280,7 @@ def starts_at_once(connection: sa.Connection, names: Sequence[str]) -> None:
     apply_batch(connection, ended, source="test")
 
 
-def test_what_was_first_asked_of_small_tables_does_not_read_them_whole_when_they_have_grown(
+def test_a_query_first_planned_on_small_tables_uses_indexes_when_they_have_grown(
     postgresql: PostgreSQLServer,
 ) -> None:
     engine = open_engine(postgresql.new_database())

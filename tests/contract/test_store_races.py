@@ -89,7 +89,7 @@ def claimed_while_the_start_ends(url: str, stop: ClaimRequest) -> ClaimResult:
 
 
 @pytest.mark.parametrize("stop", [STOP_START, STOP_MEETING], ids=["start", "meeting"])
-async def test_a_start_that_ends_while_its_stop_is_claimed_is_not_taken_for_one_without_recording(
+async def test_a_start_that_ends_while_its_stop_is_claimed_has_its_recording(
     url: str, stop: ClaimRequest
 ) -> None:
     store = await Store.open(url, source="test")

@@ -93,7 +93,7 @@ def sight(recording_id: str, status: Status, by: ObservedBy = "sweep") -> Observ
     )
 
 
-async def test_a_recording_s_events_are_never_read_past_one_that_is_committed_late(
+async def test_events_of_a_recording_are_not_read_past_an_event_that_is_committed_late(
     replicas: tuple[Store, Store], eventually: Eventually
 ) -> None:
     """Page by page, while a replica commits on a page that was read already."""
@@ -119,7 +119,7 @@ async def test_a_recording_s_events_are_never_read_past_one_that_is_committed_la
     assert again == ["track.invoked", "track.recording"]
 
 
-async def test_what_is_seen_and_told_at_two_replicas_is_never_locked_in_a_circle(
+async def test_observations_and_webhooks_of_two_replicas_do_not_deadlock(
     replicas: tuple[Store, Store],
 ) -> None:
     for number in range(20):

@@ -138,9 +138,7 @@ async def test_a_copy_has_every_row_of_the_source_as_it_was(
     assert all(before[name] for name in ("recordings", "files", "outbox", "marks"))
 
 
-async def test_what_a_dead_worker_had_in_hand_is_free_in_the_copy(
-    database_url: str, target_url: str
-) -> None:
+async def test_the_copy_has_no_leases_of_a_dead_worker(database_url: str, target_url: str) -> None:
     await fill(database_url)
     copied(database_url, target_url)
     store = await Store.open(target_url, source="test")
@@ -182,7 +180,7 @@ async def test_a_second_copy_changes_nothing_and_says_so(
     assert first.tables == again.tables
 
 
-async def test_there_and_back_again_nothing_has_changed(
+async def test_a_copy_to_the_other_engine_and_back_changes_nothing(
     database_url: str, target_url: str, tmp_path: Path
 ) -> None:
     await fill(database_url)
@@ -193,9 +191,7 @@ async def test_there_and_back_again_nothing_has_changed(
     assert first.tables == back.tables
 
 
-async def test_a_target_that_has_anything_else_is_left_alone(
-    database_url: str, target_url: str
-) -> None:
+async def test_a_target_with_other_rows_is_not_changed(database_url: str, target_url: str) -> None:
     await fill(database_url)
     store = await Store.open(target_url, source="test")
     await store.set_cursor(Cursor(name="mine", at=1.0))
@@ -241,7 +237,7 @@ async def test_a_row_that_the_target_cannot_hold_leaves_it_as_it_was(
     engine.dispose()
 
 
-async def test_a_target_that_gives_back_other_rows_is_not_kept(
+async def test_a_copy_that_reads_back_differently_is_rolled_back(
     sqlite_url: str, tmp_path: Path
 ) -> None:
     await fill(sqlite_url)
@@ -283,7 +279,9 @@ async def test_nobody_writes_to_either_database_while_it_is_copied(
     assert all("lock timeout" in words for words in refused)
 
 
-async def test_what_another_version_keeps_is_not_copied(sqlite_url: str, tmp_path: Path) -> None:
+async def test_a_database_of_another_revision_is_not_copied(
+    sqlite_url: str, tmp_path: Path
+) -> None:
     await fill(sqlite_url)
     target = tmp_path / "target.db"
     for revision, help_ in (("0001", "start this version"), ("9999", "newer version")):
@@ -381,7 +379,7 @@ def worker_cli(
     return on
 
 
-async def test_a_worker_goes_on_with_the_copy_where_the_last_one_was(
+async def test_a_worker_continues_with_the_copy(
     worker_cli: Callable[[str], CommandLine], sqlite_url: str, postgresql_url: str
 ) -> None:
     old, new = worker_cli(sqlite_url), worker_cli(postgresql_url)

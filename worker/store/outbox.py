@@ -1,6 +1,6 @@
 """The outbox: events that are committed and that the broker has not confirmed yet."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime
 from typing import Any, Final, Literal, NamedTuple
 
@@ -34,7 +34,7 @@ class StoredOutcome(NamedTuple):
     now: float
 
 
-class UnsentEvent(msgspec.Struct, frozen=True, kw_only=True):
+class UnsentEvent(msgspec.Struct, frozen=True):
     """One event that waits in the outbox. The oldest has the lowest `position`."""
 
     position: int
@@ -175,32 +175,13 @@ def _read_unsent(connection: sa.Connection, limit: int, after: int) -> list[Unse
     query = _WAITING_AFTER if after else _WAITING
     rows = connection.execute(query, {"limit": limit, "after": after}).all()
     return [
-        UnsentEvent(
-            position=position,
-            event_id=event_id,
-            event_type=event_type,
-            subject=subject,
-            exchange=exchange,
-            routing_key=routing_key,
-            correlation_id=correlation_id,
-            headers=_HEADERS.decode(headers),
-            body=body,
-            created_at=created_at,
-        )
-        for (
-            position,
-            event_id,
-            event_type,
-            subject,
-            exchange,
-            routing_key,
-            correlation_id,
-            headers,
-            body,
-            created_at,
-        ) in rows
+        _event_of(*columns, _HEADERS.decode(headers), body, created_at)
+        for *columns, headers, body, created_at in rows
     ]
 
+
+_event_of: Final[Callable[..., UnsentEvent]] = UnsentEvent
+"""Called with the columns of a row, which are selected in the order of the struct's fields."""
 
 _HEADERS: Final = msgspec.json.Decoder(dict[str, str])
 _UNSENT: Final = outbox.c.sent_at.is_(None)

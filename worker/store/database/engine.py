@@ -93,28 +93,29 @@ def _sqlite(url: sa.URL) -> sa.Engine:
         hide_parameters=True,
         connect_args={"check_same_thread": False, "timeout": 5.0, "isolation_level": None},
     )
-
-    @sa.event.listens_for(engine, "connect")
-    def prepare(connection: Any, _record: Any) -> None:  # noqa: ANN401 - the driver's own
-        # WAL survives kill -9. FULL makes a commit survive a power failure too.
-        connection.execute("PRAGMA journal_mode=WAL")
-        connection.execute("PRAGMA synchronous=FULL")
-        connection.execute("PRAGMA foreign_keys=ON")
-        connection.execute(f"PRAGMA cache_size=-{CACHE_KIB}")
-        # For a statement of many rows, SQLite keeps the pages as they were before. They are read
-        # only if the statement fails, so memory is enough.
-        connection.execute("PRAGMA temp_store=MEMORY")
-        # A page that every commit changes is written back once for many commits.
-        connection.execute(f"PRAGMA wal_autocheckpoint={CHECKPOINT_PAGES}")
-        # A long read lets the log grow. Afterwards the log is cut back.
-        connection.execute(f"PRAGMA journal_size_limit={MAX_WAL_BYTES}")
-
-    @sa.event.listens_for(engine, "begin")
-    def begin(connection: sa.Connection) -> None:
-        # The driver would begin later and deferred. Then a read could not become a write.
-        connection.exec_driver_sql("BEGIN IMMEDIATE")
-
+    sa.event.listen(engine, "connect", _set_up_sqlite)
+    sa.event.listen(engine, "begin", _begin_sqlite)
     return engine
+
+
+def _set_up_sqlite(connection: Any, _record: Any) -> None:  # noqa: ANN401 - the driver's own
+    # WAL survives kill -9. FULL makes a commit survive a power failure too.
+    connection.execute("PRAGMA journal_mode=WAL")
+    connection.execute("PRAGMA synchronous=FULL")
+    connection.execute("PRAGMA foreign_keys=ON")
+    connection.execute(f"PRAGMA cache_size=-{CACHE_KIB}")
+    # For a statement that changes many rows, SQLite keeps the pages as they were before. They are
+    # read only if the statement fails, so memory is enough.
+    connection.execute("PRAGMA temp_store=MEMORY")
+    # A page that every commit changes is written back once for many commits.
+    connection.execute(f"PRAGMA wal_autocheckpoint={CHECKPOINT_PAGES}")
+    # A long read lets the log grow. Afterwards the log is cut back.
+    connection.execute(f"PRAGMA journal_size_limit={MAX_WAL_BYTES}")
+
+
+def _begin_sqlite(connection: sa.Connection) -> None:
+    # The driver would begin later and deferred. Then a read could not become a write.
+    connection.exec_driver_sql("BEGIN IMMEDIATE")
 
 
 def _postgresql(url: sa.URL) -> sa.Engine:

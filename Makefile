@@ -1,4 +1,4 @@
-# Everything a person does here. `make help` lists it.
+# The tasks of a developer. `make help` lists them.
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 PYTHON ?= python3
@@ -16,7 +16,7 @@ UV_COMPILE := uv pip compile --universal --python-version 3.11 --generate-hashes
 .DEFAULT_GOAL := help
 .PHONY: help setup demo run test faults chaos campaign bench bench-tracking check-speed check format schemas chart image lock clean
 
-help: ## list what can be made
+help: ## list the targets
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):[^#]*## /\1\t/' | expand -t 14
 
 setup: $(STAMP) ## create .venv with the locked dependencies and the recording-worker command
@@ -29,20 +29,20 @@ $(STAMP): requirements/dev.lock pyproject.toml schemas/pyproject.toml
 	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e ./schemas -e .
 	@touch $@
 
-demo: setup ## record an emulated meeting end to end: RabbitMQ, API sandbox, worker, live timeline
+demo: setup ## record an emulated meeting end to end with RabbitMQ, the API sandbox and the worker
 	$(BIN)/recording-worker demo
 
-run: setup ## run the worker against a real account (settings from the environment)
+run: setup ## run the worker with the settings of the environment, against a real account
 	$(BIN)/recording-worker run
 
-test: setup $(NODE_STAMP) ## run every test, with its own RabbitMQ and PostgreSQL
+test: setup $(NODE_STAMP) ## run all tests; they start their own RabbitMQ and PostgreSQL
 	$(BIN)/python -m pytest -n $(PROCESSES) --dist worksteal -m "not campaign" $(ARGS)
 
 # What the fault tests do more of in their long forms; `make test` runs the short ones.
 LONG := FAULT_RESTARTS=50 FAULT_STREAM=10000 FAULT_ALARM_SECONDS=60 FAULT_AWAY_SECONDS=60 \
 	FAULT_INTERLEAVINGS=2000 FAULT_EVERY_POINT=1 FAULT_SCALINGS=50
 
-faults: setup ## run the long forms of the fault tests, about an hour; they print their ledgers
+faults: setup ## run the long forms of the fault tests and print their reports; takes about an hour
 	env $(LONG) $(BIN)/python -m pytest -v -s --durations=20 tests/fault $(ARGS)
 
 SEED ?=
@@ -50,16 +50,16 @@ KILLS ?= 300
 COMMANDS ?= 3000
 REPLICAS ?= 1
 
-chaos: setup ## kill workers at random and account for everything (SEED= KILLS= COMMANDS= REPLICAS=)
+chaos: setup ## kill workers at random and check that no event is lost (SEED= KILLS= COMMANDS= REPLICAS=)
 	$(BIN)/python -m tests.fault.chaos $(if $(SEED),--seed $(SEED)) --kills $(KILLS) \
 		--commands $(COMMANDS) --replicas $(REPLICAS)
 
-campaign: chaos faults ## all of it: random kills, then every scenario in its long form
+campaign: chaos faults ## run chaos, then faults
 
 ROUNDS ?= 3
 ONLY ?=
 
-bench: setup $(BENCH_STAMP) ## compare with what users would pick instead (ROUNDS= COMMANDS= ONLY=)
+bench: setup $(BENCH_STAMP) ## compare the speed with other libraries (ROUNDS= COMMANDS= ONLY=)
 	$(BIN)/python -m benchmarks.bench --rounds $(ROUNDS) \
 		$(if $(filter-out file,$(origin COMMANDS)),--commands $(COMMANDS)) \
 		$(if $(ONLY),--only $(ONLY) --history 0,--docs docs/performance.md) $(ARGS)
@@ -69,11 +69,11 @@ FOLLOWERS ?= 1,3
 SECONDS ?= 120
 AT_ONCE ?= 1
 
-bench-tracking: setup ## follow thousands of live recordings (LIVE= FOLLOWERS= SECONDS= AT_ONCE=)
+bench-tracking: setup ## measure event delays with thousands of live recordings (LIVE= FOLLOWERS= SECONDS= AT_ONCE=)
 	$(BIN)/python -m benchmarks.tracking.bench --live $(LIVE) --replicas $(FOLLOWERS) \
 		--seconds $(SECONDS) --at-once $(AT_ONCE) --docs docs/performance.md $(ARGS)
 
-check-speed: setup $(BENCH_STAMP) ## hold the worker's speed to the bare loop's, roughly; a minute
+check-speed: setup $(BENCH_STAMP) ## check that the worker is not much slower than a bare loop; takes a minute
 	$(BIN)/python -m benchmarks.check_speed
 
 $(BENCH_STAMP): requirements/bench.lock
@@ -90,7 +90,7 @@ $(NODE_STAMP): tests/node/package-lock.json
 	cd tests/node && npm ci --no-audit --no-fund --loglevel=error
 	@touch $@
 
-check: setup ## format, lint, types, import walls, drift of schemas and of the chart's words
+check: setup ## check format, lint, types, import layers, and that generated files are up to date
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
@@ -98,7 +98,7 @@ check: setup ## format, lint, types, import walls, drift of schemas and of the c
 	$(BIN)/python -m recording_schemas.export --check
 	$(BIN)/python -m tests.helm.documents --check
 
-format: setup ## rewrite the code in the agreed format
+format: setup ## format the code and fix what the linter can fix
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
@@ -121,11 +121,11 @@ image: ## build the container image with docker, podman or buildah (IMAGE= ENGIN
 		--build-arg "REVISION=$$(git describe --always --dirty --abbrev=40)" \
 		--build-arg "SOURCE_DATE_EPOCH=$$(git log -1 --format=%ct)" $(ARGS) .
 
-lock: ## refresh the locked dependencies (needs uv)
+lock: ## update the locked dependencies (needs uv)
 	$(UV_COMPILE) --extra dev pyproject.toml requirements/build.in -o requirements/dev.lock
 	$(UV_COMPILE) --extra tracing pyproject.toml -o requirements/run.lock
 	$(UV_COMPILE) requirements/build.in -o requirements/build.lock
 	$(UV_COMPILE) requirements/bench.in -o requirements/bench.lock
 
-clean: ## remove everything that can be made again
+clean: ## remove everything that the other targets create
 	rm -rf $(VENV) $(BENCH_VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis tests/node/node_modules var

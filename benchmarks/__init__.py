@@ -1,1 +1,1 @@
-"""Benchmarks: the worker beside what its users would pick instead, in one run on one machine."""
+"""Compares the worker with the libraries that its users would use instead, in one run."""

@@ -14,11 +14,11 @@ import msgspec
 import uvloop
 
 from benchmarks import report
-from benchmarks.entrant import entered
-from benchmarks.field import Field, prepared
-from benchmarks.lineup import ROOT, Contestant, named
-from benchmarks.measured import Machine, Measured, Round
-from benchmarks.own import Sizes, measure
+from benchmarks.bench_environment import BenchEnvironment, open_bench_environment
+from benchmarks.contestant_list import ROOT, Contestant, contestants_named
+from benchmarks.contestant_process import run_contestant
+from benchmarks.results import BenchResults, ContestantRound, Machine
+from benchmarks.worker_alone import WorkloadSizes, measure_worker_alone
 
 PACED_SECONDS: Final = {20.0: 2.0, 50.0: 2.0, 100.0: 6.0}
 """How long commands are sent at each rate. The last is judged by its p99, which takes hundreds."""
@@ -26,26 +26,28 @@ PACED_SECONDS: Final = {20.0: 2.0, 50.0: 2.0, 100.0: 6.0}
 SLOW_API_SECONDS: Final = 0.1
 
 
-async def one_round(contestant: Contestant, number: int, commands: int, field: Field) -> Round:
+async def one_round(
+    contestant: Contestant, number: int, commands: int, environment: BenchEnvironment
+) -> ContestantRound:
     """A contestant's part in one round: start, idle, paced, a heap, a heap with a slow API."""
     heap = round(commands * contestant.share)
-    async with entered(contestant, field) as entrant:
+    async with run_contestant(contestant, environment) as process:
         await asyncio.sleep(0.3)  # until what a start brings with it is over
-        idle_rss = entrant.taken.rss
-        return Round(
+        idle_rss = process.usage.rss
+        return ContestantRound(
             contestant=contestant.name,
             number=number,
-            ready_seconds=entrant.ready_seconds,
+            ready_seconds=process.ready_seconds,
             idle_rss=idle_rss,
-            paced=[await entrant.paced(*pace) for pace in PACED_SECONDS.items()],
-            fast_api=await entrant.burst(heap, delay=0.0),
-            slow_api=await entrant.burst(heap, delay=SLOW_API_SECONDS),
+            paced=[await process.paced(*pace) for pace in PACED_SECONDS.items()],
+            fast_api=await process.burst(heap, delay=0.0),
+            slow_api=await process.burst(heap, delay=SLOW_API_SECONDS),
         )
 
 
 async def run(
     *, rounds: int, commands: int, contestants: tuple[Contestant, ...], history: int
-) -> Measured:
+) -> BenchResults:
     """Measure it all; progress goes to stderr."""
     begun = time.monotonic()
 
@@ -54,23 +56,23 @@ async def run(
 
     say("starting RabbitMQ and what else is needed")
     databases = {one.database for one in contestants}
-    async with prepared(with_postgresql="postgresql" in databases) as field:
-        done: list[Round] = []
+    async with open_bench_environment(with_postgresql="postgresql" in databases) as environment:
+        done: list[ContestantRound] = []
         for number in range(1, rounds + 1):
             # Each round begins with another one: nobody always follows the same neighbour.
             turn = (number - 1) * len(contestants) // rounds
             for contestant in (*contestants[turn:], *contestants[:turn]):
-                done.append(await one_round(contestant, number, commands, field))
+                done.append(await one_round(contestant, number, commands, environment))
                 say(f"round {number}  {_line(done[-1])}")
         own = None
         if "sqlite" in databases and history:
-            sizes = Sizes(commands=commands, rounds=rounds, history=history)
-            own = await measure(field, sizes, say)
-        machine = await _machine(field)
-    return Measured(machine=machine, commands=commands, rounds=done, own=own)
+            sizes = WorkloadSizes(commands=commands, rounds=rounds, history=history)
+            own = await measure_worker_alone(environment, sizes, say)
+        machine = await _machine(environment)
+    return BenchResults(machine=machine, commands=commands, rounds=done, own=own)
 
 
-def _line(one: Round) -> str:
+def _line(one: ContestantRound) -> str:
     fast, slow = one.fast_api, one.slow_api
     wrong = f"  {one.wrong} LOST OR DOUBLED" if one.wrong else ""
     return (
@@ -79,8 +81,8 @@ def _line(one: Round) -> str:
     )
 
 
-async def _machine(field: Field) -> Machine:
-    connection = await aio_pika.connect(field.node.amqp_url)
+async def _machine(environment: BenchEnvironment) -> Machine:
+    connection = await aio_pika.connect(environment.node.amqp_url)
     async with connection:
         properties = connection.transport.connection.server_properties  # type: ignore[union-attr]
     return Machine(
@@ -101,7 +103,7 @@ def main() -> None:
     parser.add_argument("--docs", type=Path, help="a docs/performance.md to bring up to date")
     chosen = parser.parse_args()
     try:
-        contestants = named(chosen.only)
+        contestants = contestants_named(chosen.only)
     except ValueError as error:
         parser.error(f"--only: {error}")
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:

@@ -11,31 +11,31 @@ from typing import Final
 import uvloop
 
 from benchmarks.bench import run
+from benchmarks.contestant_list import contestants_named
 from benchmarks.goals import Goal
-from benchmarks.lineup import named
-from benchmarks.measured import Measured
+from benchmarks.results import BenchResults
 
 ROUNDS: Final = 2
 COMMANDS: Final = 2000
 
-LEAST_SPEED: Final = 0.85
-MOST_CPU: Final = 1.1
+MIN_SPEED_RATIO: Final = 0.85
+MAX_CPU_RATIO: Final = 1.1
 """About half as good as measured on a quiet machine. Tighten them when the worker gets faster."""
 
 
-def bounds(measured: Measured) -> list[Goal]:
+def bounds(measured: BenchResults) -> list[Goal]:
     """What must hold after every change."""
     pair = ("sqlite", "bare")
     return [
         Goal(
             what="commands/s, SQLite to the bare loop",
             figure=measured.ratio(*pair, lambda one: one.fast_api.per_second) or float("nan"),
-            least=LEAST_SPEED,
+            least=MIN_SPEED_RATIO,
         ),
         Goal(
             what="CPU per command, SQLite to the bare loop",
             figure=measured.ratio(*pair, lambda one: one.fast_api.cpu_ms) or float("nan"),
-            most=MOST_CPU,
+            most=MAX_CPU_RATIO,
         ),
         Goal(
             what="commands lost or doubled",
@@ -50,7 +50,12 @@ def main() -> int:
     """Measure, print, judge."""
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         measured = runner.run(
-            run(rounds=ROUNDS, commands=COMMANDS, contestants=named("bare,sqlite"), history=0)
+            run(
+                rounds=ROUNDS,
+                commands=COMMANDS,
+                contestants=contestants_named("bare,sqlite"),
+                history=0,
+            )
         )
     judged = bounds(measured)
     for goal in judged:

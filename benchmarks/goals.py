@@ -5,7 +5,7 @@ from typing import Final
 
 import msgspec
 
-from benchmarks.measured import Measured, Own, Round, median, percentile
+from benchmarks.results import BenchResults, ContestantRound, WorkerAloneResults, median, percentile
 
 AT: Final = 100.0
 """Commands a second at which latencies are compared."""
@@ -35,24 +35,24 @@ class Goal(msgspec.Struct, frozen=True, kw_only=True):
         return f"≤ {self.most:g} {self.unit}"
 
 
-def goals(measured: Measured) -> list[Goal]:
+def goals(measured: BenchResults) -> list[Goal]:
     """All that can be judged by this run."""
     return [*_speed(measured), *_latency(measured), *_footprint(measured), *_own(measured.own)]
 
 
-def _fast(one: Round) -> float:
+def _fast(one: ContestantRound) -> float:
     return one.fast_api.per_second
 
 
-def _slow(one: Round) -> float:
+def _slow(one: ContestantRound) -> float:
     return one.slow_api.per_second
 
 
-def _cpu(one: Round) -> float:
+def _cpu(one: ContestantRound) -> float:
     return one.fast_api.cpu_ms
 
 
-def _speed(measured: Measured) -> Iterator[Goal]:
+def _speed(measured: BenchResults) -> Iterator[Goal]:
     bounds = (
         ("commands/s, SQLite to the bare loop", "sqlite", "bare", _fast, 1.5),
         ("commands/s, SQLite to FastStream", "sqlite", "faststream", _fast, 4.0),
@@ -67,7 +67,7 @@ def _speed(measured: Measured) -> Iterator[Goal]:
         yield Goal(what="CPU per command, SQLite to the bare loop", figure=ratio, most=0.7)
 
 
-def _latency(measured: Measured) -> Iterator[Goal]:
+def _latency(measured: BenchResults) -> Iterator[Goal]:
     ours = measured.latency("sqlite", AT, to_outcome=False)
     bare = measured.latency("bare", AT, to_outcome=False)
     if ours and bare:
@@ -77,7 +77,7 @@ def _latency(measured: Measured) -> Iterator[Goal]:
             yield Goal(what=what, figure=ratio, most=most)
 
 
-def _footprint(measured: Measured) -> Iterator[Goal]:
+def _footprint(measured: BenchResults) -> Iterator[Goal]:
     if measured.of("sqlite"):
         ready = measured.median("sqlite", lambda one: one.ready_seconds)
         yield Goal(what="start to ready, SQLite", figure=ready, most=1.5, unit="s")
@@ -85,7 +85,7 @@ def _footprint(measured: Measured) -> Iterator[Goal]:
     yield Goal(what="commands lost or doubled by this worker", figure=wrong, most=0, unit="")
 
 
-def _own(own: Own | None) -> Iterator[Goal]:
+def _own(own: WorkerAloneResults | None) -> Iterator[Goal]:
     if own is None:
         return
     pairs = zip(own.cpu_million, own.cpu_empty, strict=True)

@@ -10,8 +10,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from benchmarks.colors import OTHERS, OURS
-from benchmarks.lineup import LINEUP
-from benchmarks.measured import Measured, Round, percentile
+from benchmarks.contestant_list import CONTESTANTS
+from benchmarks.results import BenchResults, ContestantRound, percentile
 
 _COMPARED: Final = {
     "bare": "#475569",
@@ -41,7 +41,7 @@ def drawing(path: Path, columns: int, height: float = 3.2) -> Iterator[Sequence[
         figure.savefig(path, format="svg", metadata={"Date": None})
 
 
-def plot_bench(measured: Measured, directory: Path) -> dict[str, Path]:
+def plot_bench(measured: BenchResults, directory: Path) -> dict[str, Path]:
     """Commands a second and CPU per command; latencies. What each shows, and its file."""
     speed, delay = directory / "throughput.svg", directory / "latency.svg"
     with drawing(speed, 3) as (fast, slow, cpu):
@@ -57,8 +57,10 @@ def plot_bench(measured: Measured, directory: Path) -> dict[str, Path]:
     return {"Commands a second and CPU per command": speed, "Latency by rate": delay}
 
 
-def _bars(axes: Axes, measured: Measured, title: str, figure: Callable[[Round], float]) -> None:
-    there = [one for one in reversed(LINEUP) if measured.of(one.name)]
+def _bars(
+    axes: Axes, measured: BenchResults, title: str, figure: Callable[[ContestantRound], float]
+) -> None:
+    there = [one for one in reversed(CONTESTANTS) if measured.of(one.name)]
     values = [measured.median(one.name, figure) for one in there]
     colors = [OURS if one.database else OTHERS for one in there]
     bars = axes.barh([one.label for one in there], values, color=colors)
@@ -67,9 +69,9 @@ def _bars(axes: Axes, measured: Measured, title: str, figure: Callable[[Round], 
     axes.margins(x=0.15)
 
 
-def _lines(axes: Axes, measured: Measured, title: str, *, to_outcome: bool) -> None:
+def _lines(axes: Axes, measured: BenchResults, title: str, *, to_outcome: bool) -> None:
     rates = sorted({paced.per_second for one in measured.rounds for paced in one.paced})
-    for one in LINEUP:
+    for one in CONTESTANTS:
         if one.name not in _COMPARED or not measured.of(one.name):
             continue
         color = _COMPARED[one.name]

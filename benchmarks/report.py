@@ -4,9 +4,9 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Final
 
+from benchmarks.contestant_list import CONTESTANTS
 from benchmarks.goals import Goal, goals
-from benchmarks.lineup import LINEUP
-from benchmarks.measured import Measured, percentile
+from benchmarks.results import BenchResults, percentile
 
 BEGIN: Final = "<!-- {name}: written by {command} -->"
 END: Final = "<!-- end of {name} -->"
@@ -14,7 +14,7 @@ END: Final = "<!-- end of {name} -->"
 Table = Sequence[Sequence[str]]
 
 
-def text(measured: Measured) -> str:
+def text(measured: BenchResults) -> str:
     """All tables, for people."""
     parts = (
         "Throughput, medians",
@@ -27,7 +27,7 @@ def text(measured: Measured) -> str:
     return "\n\n".join(parts)
 
 
-def throughput(measured: Measured) -> Table:
+def throughput(measured: BenchResults) -> Table:
     """A row for each contestant: what a heap of commands costs, and the process itself."""
     head = (
         "", "commands/s", "CPU ms/command", "broker's CPU ms", "commands/s, API 100 ms",
@@ -45,19 +45,19 @@ def throughput(measured: Measured) -> Table:
             f"{measured.median(one.name, lambda r: r.idle_rss) / 2**20:.0f}",
             str(sum(r.wrong for r in measured.of(one.name))),
         )
-        for one in LINEUP
+        for one in CONTESTANTS
         if measured.of(one.name)
     ]
     return [head, *rows]
 
 
-def latency(measured: Measured) -> Table:
+def latency(measured: BenchResults) -> Table:
     """A row for each contestant: publish to API request and to outcome, at each rate."""
     rates = sorted({p.per_second for one in measured.rounds for p in one.paced})
     head = ["", *(f"{rate:g}/s, p50 · p99 to request" for rate in rates)]
     head += [f"{rate:g}/s, p50 · p99 to outcome" for rate in rates]
     rows = [head]
-    for one in LINEUP:
+    for one in CONTESTANTS:
         if measured.of(one.name):
             cells = [
                 _spread(measured.latency(one.name, rate, to_outcome=to_outcome))
@@ -94,7 +94,7 @@ def _row(cells: Iterable[str], widths: Iterable[int]) -> str:
     return "| " + " | ".join(padded) + " |"
 
 
-def machine(measured: Measured) -> str:
+def machine(measured: BenchResults) -> str:
     """The sentence that says on what it was measured, and how much."""
     what = measured.machine
     rounds = max((one.number for one in measured.rounds), default=0)
@@ -105,7 +105,7 @@ def machine(measured: Measured) -> str:
     )
 
 
-def write(measured: Measured, page: Path) -> None:
+def write(measured: BenchResults, page: Path) -> None:
     """Bring the page's section and its plots up to date."""
     from benchmarks.plots import plot_bench
 

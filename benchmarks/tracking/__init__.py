@@ -1,1 +1,1 @@
-"""Thousands of live recordings under the API's real limits: what is heard of them, and how late."""
+"""Thousands of live recordings under the real limits of the API: how late their events come."""

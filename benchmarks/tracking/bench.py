@@ -12,10 +12,10 @@ from pathlib import Path
 import msgspec
 import uvloop
 
-from benchmarks.lineup import ROOT
+from benchmarks.contestant_list import ROOT
 from benchmarks.tracking import report
-from benchmarks.tracking.facts import Outcome, Pace, Scenario, Tracked
-from benchmarks.tracking.scenario import Ground, play
+from benchmarks.tracking.results import Pace, Scenario, ScenarioResult, TrackingResults
+from benchmarks.tracking.scenario import ScenarioServices, play
 from sandbox.services.postgresql_launch import launch_postgresql
 from sandbox.services.processes import OwnedDirectory
 from sandbox.services.rabbitmq_launch import launch_rabbitmq
@@ -37,8 +37,8 @@ async def run(
     pace: Pace,
     *,
     at_once: int = 1,
-    keep: Callable[[Tracked], None] = lambda _tracked: None,
-) -> Tracked:
+    keep: Callable[[TrackingResults], None] = lambda _tracked: None,
+) -> TrackingResults:
     """Each on a broker and a database server of its own; progress goes to stderr.
 
     So many of them run `at_once`, each beginning as soon as another is over. `keep` is given what
@@ -46,7 +46,7 @@ async def run(
     """
     begun = time.monotonic()
     turns = asyncio.Semaphore(at_once)
-    tracked = Tracked(pace=pace, outcomes=[])
+    tracked = TrackingResults(pace=pace, outcomes=[])
 
     def say(text: str) -> None:
         print(f"{time.monotonic() - begun:6.0f} s  {text}", file=sys.stderr, flush=True)
@@ -56,7 +56,7 @@ async def run(
         async with turns:
             outcome = await _alone(scenario, pace, say)
         say(report.line(outcome))
-        tracked = merged([tracked, Tracked(pace=pace, outcomes=[outcome])])
+        tracked = merged([tracked, TrackingResults(pace=pace, outcomes=[outcome])])
         keep(tracked)
 
     async with asyncio.TaskGroup() as group:
@@ -65,19 +65,19 @@ async def run(
     return tracked
 
 
-async def _alone(scenario: Scenario, pace: Pace, say: Callable[[str], None]) -> Outcome:
+async def _alone(scenario: Scenario, pace: Pace, say: Callable[[str], None]) -> ScenarioResult:
     directory = OwnedDirectory("recording-tracking-")
     node = await asyncio.to_thread(launch_rabbitmq, private=True)
     database = await asyncio.to_thread(launch_postgresql, durable=True, private=True)
     try:
-        return await play(scenario, pace, Ground(node, database, directory.path, say))
+        return await play(scenario, pace, ScenarioServices(node, database, directory.path, say))
     finally:
         await asyncio.to_thread(database.close)
         await asyncio.to_thread(node.close)
         directory.remove()
 
 
-def merged(runs: Sequence[Tracked]) -> Tracked:
+def merged(runs: Sequence[TrackingResults]) -> TrackingResults:
     """Several runs of one pace as one; of a scenario that several have, the last one's counts."""
     if any(one.pace != runs[0].pace for one in runs):
         raise SystemExit("runs of different paces cannot stand in one table")
@@ -85,23 +85,23 @@ def merged(runs: Sequence[Tracked]) -> Tracked:
     order = sorted(
         outcomes, key=lambda one: (one.live, one.replicas > 0, one.webhooks, one.replicas)
     )
-    return Tracked(pace=runs[0].pace, outcomes=[outcomes[one] for one in order])
+    return TrackingResults(pace=runs[0].pace, outcomes=[outcomes[one] for one in order])
 
 
 def _numbers(text: str) -> list[int]:
     return [int(word) for word in text.split(",")]
 
 
-def _read(path: Path) -> Tracked:
+def _read(path: Path) -> TrackingResults:
     told = msgspec.json.decode(path.read_bytes())
     for outcome in told["outcomes"]:
         for delays in (outcome[name] for name in ("status", "files", "burst") if outcome[name]):
             # What was never told is no number, which JSON knows as null.
             delays |= {name: math.nan for name, value in delays.items() if value is None}
-    return msgspec.convert(told, Tracked)
+    return msgspec.convert(told, TrackingResults)
 
 
-def _write(path: Path, tracked: Tracked) -> None:
+def _write(path: Path, tracked: TrackingResults) -> None:
     path.write_bytes(msgspec.json.format(msgspec.json.encode(tracked)))
 
 

@@ -8,13 +8,21 @@ from typing import Final
 from benchmarks.colors import OTHERS, OURS
 from benchmarks.goals import Goal
 from benchmarks.report import Table, judgement, markdown, replace_section
-from benchmarks.tracking.facts import QUOTA, QUOTA_SECONDS, Delays, Outcome, Pace, Scenario, Tracked
+from benchmarks.tracking.results import (
+    QUOTA,
+    QUOTA_SECONDS,
+    Delays,
+    Pace,
+    Scenario,
+    ScenarioResult,
+    TrackingResults,
+)
 
 MANY: Final = 10_000
 """So many live recordings the goals are about."""
 
 
-def line(outcome: Outcome) -> str:
+def line(outcome: ScenarioResult) -> str:
     """A scenario in one line."""
     status = outcome.status
     return (
@@ -24,12 +32,12 @@ def line(outcome: Outcome) -> str:
     )
 
 
-def text(tracked: Tracked) -> str:
+def text(tracked: TrackingResults) -> str:
     """For people."""
     return "\n\n".join((markdown(table(tracked)), markdown(judgement(goals(tracked)))))
 
 
-def table(tracked: Tracked) -> Table:
+def table(tracked: TrackingResults) -> Table:
     """A row for each scenario."""
     head = (
         "live", "how", "requests/s", "most in 5 min", "breaches", "status p50 · p99",
@@ -57,7 +65,7 @@ def table(tracked: Tracked) -> Table:
     return [head, *rows]
 
 
-def goals(tracked: Tracked) -> list[Goal]:
+def goals(tracked: TrackingResults) -> list[Goal]:
     """What is asked of ten thousand live recordings, and the most that any scenario showed."""
     many = [one for one in tracked.outcomes if one.scenario.live >= MANY and one.scenario.replicas]
     found: list[Goal] = []
@@ -66,7 +74,7 @@ def goals(tracked: Tracked) -> list[Goal]:
     return found
 
 
-def _of(one: Outcome) -> Iterator[Goal]:
+def _of(one: ScenarioResult) -> Iterator[Goal]:
     who = one.scenario.label
     rate = one.busiest / QUOTA_SECONDS
     yield Goal(what=f"{who}: requests in any 5 minutes", figure=rate, most=4.0, unit="/s")
@@ -81,7 +89,7 @@ def _of(one: Outcome) -> Iterator[Goal]:
     yield Goal(what=f"{who}: memory a worker", figure=one.rss / 2**20, most=150.0, unit="MB")
 
 
-def write(tracked: Tracked, page: Path) -> None:
+def write(tracked: TrackingResults, page: Path) -> None:
     """Bring the page's section and its plot up to date."""
     picture = page.parent / "performance" / "tracking.svg"
     plot(tracked, picture)
@@ -107,7 +115,7 @@ def _setting(pace: Pace) -> str:
     )
 
 
-def plot(tracked: Tracked, path: Path) -> None:
+def plot(tracked: TrackingResults, path: Path) -> None:
     """Delay, and requests a second, against live recordings."""
     from benchmarks.plots import drawing  # matplotlib takes a second to import
 

@@ -1,4 +1,4 @@
-"""One scenario from its beginning to its account."""
+"""One scenario from its beginning to its figures."""
 
 import asyncio
 import signal
@@ -11,11 +11,18 @@ from typing import Final
 
 import msgspec
 
-from benchmarks.entrant import environment
-from benchmarks.meter import taken
-from benchmarks.tracking import account
-from benchmarks.tracking.facts import READS, Outcome, Pace, Scenario
-from benchmarks.tracking.world import APP, Api, Ears, emulated_api, listening, workers
+from benchmarks.contestant_process import process_environ
+from benchmarks.process_usage import usage_of_session
+from benchmarks.tracking import delays
+from benchmarks.tracking.environment import (
+    APP,
+    EmulatedApi,
+    EventTimes,
+    emulated_api,
+    listening,
+    workers,
+)
+from benchmarks.tracking.results import READS, Pace, Scenario, ScenarioResult
 from sandbox.services.postgresql import PostgreSQLServer
 from sandbox.services.processes import OwnedProcess
 from sandbox.services.rabbitmq import RabbitMQNode
@@ -28,7 +35,7 @@ ADOPTED_WITHIN: Final = 600.0
 Say = Callable[[str], None]
 
 
-class Ground:
+class ScenarioServices:
     """Broker, database, a directory, and where progress is told."""
 
     def __init__(
@@ -50,12 +57,12 @@ class Watch:
     @property
     def cpu(self) -> float:
         """Of all together."""
-        return sum(taken(session).cpu for session in self._sessions)
+        return sum(usage_of_session(session).cpu for session in self._sessions)
 
     async def run(self) -> None:
         """Look once a second."""
         while True:
-            self.rss = max(self.rss, *(taken(session).rss for session in self._sessions))
+            self.rss = max(self.rss, *(usage_of_session(session).rss for session in self._sessions))
             await asyncio.sleep(1.0)
 
 
@@ -68,15 +75,17 @@ class Steady(msgspec.Struct, frozen=True):
     ended: set[str]
 
 
-async def play(scenario: Scenario, pace: Pace, ground: Ground) -> Outcome:
-    """Fill the API, let recordings end, and account for what was heard of it."""
+async def play(scenario: Scenario, pace: Pace, ground: ScenarioServices) -> ScenarioResult:
+    """Fill the API, let recordings end, and measure how late the events came."""
     async with emulated_api(ground.directory, pace) as api:
         if scenario.replicas:
             return await _followed(scenario, pace, ground, api)
         return await _polled(scenario, pace, ground, api)
 
 
-async def _followed(scenario: Scenario, pace: Pace, ground: Ground, api: Api) -> Outcome:
+async def _followed(
+    scenario: Scenario, pace: Pace, ground: ScenarioServices, api: EmulatedApi
+) -> ScenarioResult:
     async with (
         workers(scenario, api, ground.node, ground.database, ground.directory) as running,
         listening(ground.node.amqp_url) as ears,
@@ -99,7 +108,9 @@ async def _followed(scenario: Scenario, pace: Pace, ground: Ground, api: Api) ->
         return _outcome(scenario, pace, api, ears, steady, watch, adopted=adopted, burst=burst)
 
 
-async def _polled(scenario: Scenario, pace: Pace, ground: Ground, api: Api) -> Outcome:
+async def _polled(
+    scenario: Scenario, pace: Pace, ground: ScenarioServices, api: EmulatedApi
+) -> ScenarioResult:
     await api.fill(scenario.live, FILL_PER_SECOND)
     await asyncio.sleep(2.0)  # until all are RECORDING
     ids = ground.directory / "ids.txt"
@@ -109,7 +120,7 @@ async def _polled(scenario: Scenario, pace: Pace, ground: Ground, api: Api) -> O
     url = f"{api.url}/client/v4/accounts/account/realtime/kit/{APP}"
     process = OwnedProcess(
         [sys.executable, "-m", "benchmarks.tracking.naive", url, str(ids)],
-        environ=environment({}),
+        environ=process_environ({}),
         log=log,
     )
     try:
@@ -133,13 +144,13 @@ class _Seen(msgspec.Struct):
     at: float
 
 
-def _ears_of_naive(log: Path) -> Ears:
-    ears = Ears()
+def _ears_of_naive(log: Path) -> EventTimes:
+    ears = EventTimes()
     for line in log.read_bytes().splitlines():
         seen = msgspec.json.decode(line, type=_Seen)
         ears.statuses[seen.recording_id, seen.status] = seen.at
         if seen.status == "UPLOADED":  # its GET tells the files too
-            ears.files[seen.recording_id] = [seen.at] * account.FILES
+            ears.files[seen.recording_id] = [seen.at] * delays.FILES
             ears.completed[seen.recording_id] = seen.at
     return ears
 
@@ -154,7 +165,7 @@ async def _watching(sessions: Sequence[int]) -> AsyncIterator[Watch]:
         watching.cancel()
 
 
-async def _steady(scenario: Scenario, pace: Pace, api: Api, watch: Watch) -> Steady:
+async def _steady(scenario: Scenario, pace: Pace, api: EmulatedApi, watch: Watch) -> Steady:
     """Recordings end as they do when each lives its time."""
     since, cpu = time.time(), watch.cpu
     ended = await api.end_some(pace.ends, pace.seconds)
@@ -162,16 +173,16 @@ async def _steady(scenario: Scenario, pace: Pace, api: Api, watch: Watch) -> Ste
     return Steady(since, until, (watch.cpu - cpu) / (until - since), set(ended))
 
 
-async def _drain(ears: Ears, ended: set[str], seconds: float) -> None:
+async def _drain(ears: EventTimes, ended: set[str], seconds: float) -> None:
     """Until the files of all that ended are told, or nobody can wait any longer."""
     try:
         await eventually(lambda: ended <= ears.completed.keys(), seconds=seconds)
     except AssertionError:
-        return  # the account will show it
+        return  # the figures will show it
 
 
 async def _all_told(
-    ears: Ears, recordings: set[str], status: str, seconds: float, *, must: bool = True
+    ears: EventTimes, recordings: set[str], status: str, seconds: float, *, must: bool = True
 ) -> None:
     try:
         await eventually(lambda: ears.have(recordings, status), seconds=seconds, what=status)
@@ -183,19 +194,19 @@ async def _all_told(
 def _outcome(
     scenario: Scenario,
     pace: Pace,
-    api: Api,
-    ears: Ears,
+    api: EmulatedApi,
+    ears: EventTimes,
     steady: Steady,
     watch: Watch,
     *,
     adopted: float,
     burst: set[str],
-) -> Outcome:
+) -> ScenarioResult:
     ledger = api.ledger()
-    operations, breaches, busiest = account.requests(ledger)
-    in_steady = account.within(ledger, steady.since, steady.until)
+    operations, breaches, busiest = delays.requests(ledger)
+    in_steady = delays.within(ledger, steady.since, steady.until)
     seconds = steady.until - steady.since
-    return Outcome(
+    return ScenarioResult(
         scenario=scenario,
         ends_per_second=pace.ends,
         adopted_seconds=adopted,
@@ -205,9 +216,9 @@ def _outcome(
         per_second=in_steady.total() / seconds,
         sweeping_per_second=(in_steady.total() - _reads(in_steady)) / seconds,
         reads_each=_reads(operations) / max(1, len(ears.completed)),
-        status=account.of_statuses(ledger, ears, steady.ended),
-        files=account.of_files(ledger, ears, steady.ended),
-        burst=account.of_statuses(ledger, ears, burst) if burst else None,
+        status=delays.status_delays(ledger, ears, steady.ended),
+        files=delays.file_delays(ledger, ears, steady.ended),
+        burst=delays.status_delays(ledger, ears, burst) if burst else None,
         cpu=steady.cpu,
         rss=watch.rss,
     )

@@ -29,7 +29,7 @@ TOKENS = {"eu": "token-of-europe", "us": "token-of-america"}
 
 
 @pytest.mark.slow
-async def test_one_app_s_refused_token_leaves_the_other_working_until_the_token_is_replaced(
+async def test_a_refused_token_of_one_app_does_not_stop_the_other_app(
     rabbitmq: RabbitMQNode, names_prefix: str, tmp_path: Path, eventually: Eventually
 ) -> None:
     token, apps = tmp_path / "eu-token", tmp_path / "apps.json"
@@ -78,7 +78,7 @@ async def test_one_app_s_refused_token_leaves_the_other_working_until_the_token_
             assert not [one for one in (*TOKENS.values(), "revoked-token") if one in log]
 
 
-async def test_each_app_s_webhooks_come_to_a_url_of_its_own_and_are_believed_by_its_own_key(
+async def test_the_webhooks_of_each_app_have_their_own_url_and_key(
     rabbitmq: RabbitMQNode, names_prefix: str, tmp_path: Path, eventually: Eventually
 ) -> None:
     apps = tmp_path / "apps.json"
@@ -125,7 +125,7 @@ async def registered(api: Sandbox, app_id: str) -> list[str]:
 
 
 @pytest.mark.parametrize("app", ["default", "eu"])
-async def test_recordings_of_others_are_followed_where_that_is_wanted_and_yield_to_commands(
+async def test_external_recordings_are_followed_if_enabled_and_yield_to_commands(
     rabbitmq: RabbitMQNode, names_prefix: str, tmp_path: Path, eventually: Eventually, app: str
 ) -> None:
     apps = tmp_path / "apps.json"

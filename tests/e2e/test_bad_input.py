@@ -126,7 +126,7 @@ async def publish(bench: Bench, body: bytes, properties: Basic.Properties) -> No
 
 
 @pytest.mark.parametrize("kind", KINDS)
-async def test_bad_input_is_a_dead_letter_with_its_reason_and_rejected_where_it_has_an_id(
+async def test_bad_input_becomes_a_dead_letter_with_a_reason_and_is_rejected_if_it_has_an_id(
     bench: Bench, kind: str, eventually: Eventually
 ) -> None:
     bad = KINDS[kind]
@@ -157,7 +157,9 @@ async def test_bad_input_is_a_dead_letter_with_its_reason_and_rejected_where_it_
         assert bad.member in f"{data.field} {data.message}"
 
 
-async def test_the_worker_goes_on_and_asked_nothing_of_the_api(bench: Bench) -> None:
+async def test_after_bad_input_the_worker_continues_and_sent_no_request_to_the_api(
+    bench: Bench,
+) -> None:
     # What came before this test: with several processes, others may have had some of it.
     told = [event.subject for event in bench.environment.messages.events]
     assert sorted(told) == sorted(bench.identified)

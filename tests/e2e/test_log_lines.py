@@ -20,7 +20,7 @@ def lines(environment: WorkerEnvironment, event: str) -> list[dict[str, Any]]:
     return [line for line in every if line["event"] == event]
 
 
-async def test_each_command_sweep_webhook_and_batch_is_one_line_without_a_credential(
+async def test_each_command_sweep_webhook_and_batch_is_one_log_line_without_a_credential(
     rabbitmq: RabbitMQNode, names_prefix: str, tmp_path: Path, eventually: Eventually
 ) -> None:
     (port,) = free_ports(1)
@@ -58,7 +58,7 @@ async def test_each_command_sweep_webhook_and_batch_is_one_line_without_a_creden
         assert API_TOKEN not in log
 
 
-def test_a_presigned_url_in_a_line_loses_what_signs_it() -> None:
+def test_the_signature_of_a_presigned_url_is_not_logged() -> None:
     url = "https://files.example.com/a.webm?X-Amz-Signature=0123456789abcdef&X-Amz-Date=1"
     assert redact_text(f"cannot read {url} now") == (
         "cannot read https://files.example.com/a.webm?… now"

@@ -19,7 +19,7 @@ from tests.e2e.worker_environment import WorkerEnvironment, open_worker_environm
 
 
 @pytest.mark.parametrize("kind", OUTAGES, ids=lambda kind: kind.__name__)
-async def test_what_is_away_flips_its_checks_of_readiness_and_never_liveness_and_is_survived(
+async def test_an_outage_fails_its_readiness_checks_but_not_liveness_and_the_worker_survives(
     kind: type[DependencyOutage],
     names_prefix: str,
     tmp_path: Path,
@@ -48,7 +48,7 @@ def settings_of(outage: DependencyOutage) -> dict[str, Any]:
     return outage.settings
 
 
-async def test_started_while_its_database_is_away_it_is_alive_and_begins_when_that_is_back(
+async def test_a_worker_that_starts_without_its_database_is_alive_and_begins_when_it_returns(
     rabbitmq: RabbitMQNode,
     private_postgresql: PostgreSQLServer,
     names_prefix: str,
@@ -71,7 +71,7 @@ async def test_started_while_its_database_is_away_it_is_alive_and_begins_when_th
         assert isinstance((await environment.outcome("start-1")).data, CommandSucceeded)
 
 
-async def test_a_loop_that_does_not_turn_flips_liveness_by_its_name_until_it_turns_again(
+async def test_a_stuck_loop_fails_liveness_by_its_name_until_it_runs_again(
     rabbitmq: RabbitMQNode, names_prefix: str, tmp_path: Path, eventually: Eventually
 ) -> None:
     async with stuck_scene(rabbitmq, names_prefix, tmp_path) as environment:
@@ -88,7 +88,7 @@ async def test_a_loop_that_does_not_turn_flips_liveness_by_its_name_until_it_tur
         await eventually(lambda: alive(environment))
 
 
-async def test_an_event_loop_that_is_blocked_answers_no_probe_until_it_goes_on(
+async def test_a_blocked_event_loop_answers_no_probe_until_it_continues(
     rabbitmq: RabbitMQNode, names_prefix: str, tmp_path: Path, eventually: Eventually
 ) -> None:
     async with stuck_scene(rabbitmq, names_prefix, tmp_path) as environment:

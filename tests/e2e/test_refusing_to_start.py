@@ -10,7 +10,7 @@ from sandbox.services.rabbitmq import RabbitMQNode
 from tests.e2e.worker_environment import open_worker_environment, settings
 
 
-async def test_a_queue_of_another_kind_ends_the_start_with_its_name(
+async def test_a_queue_of_another_type_stops_the_start_with_an_error_that_names_it(
     rabbitmq: RabbitMQNode, names_prefix: str, tmp_path: Path
 ) -> None:
     connection = await aio_pika.connect(rabbitmq.amqp_url)
@@ -26,7 +26,7 @@ async def test_a_queue_of_another_kind_ends_the_start_with_its_name(
         await queue.delete()
 
 
-async def test_a_missing_topology_ends_the_start_where_it_may_only_be_verified(
+async def test_a_missing_topology_stops_the_start_of_a_worker_that_only_verifies_it(
     rabbitmq: RabbitMQNode, names_prefix: str, tmp_path: Path
 ) -> None:
     async with Sandbox() as sandbox:
@@ -37,7 +37,7 @@ async def test_a_missing_topology_ends_the_start_where_it_may_only_be_verified(
         assert f"{names_prefix}.commands" in worker.log_tail()
 
 
-async def test_wrong_settings_are_all_listed_by_their_names(tmp_path: Path) -> None:
+async def test_all_wrong_settings_are_listed_by_name(tmp_path: Path) -> None:
     wrong = {
         "AMQP_URL": "http://127.0.0.1/",
         "REALTIMEKIT_ACCOUNT_ID": "account",
@@ -55,7 +55,7 @@ async def test_wrong_settings_are_all_listed_by_their_names(tmp_path: Path) -> N
     assert "REALTIMEKIT_ACCOUNT_ID" not in told
 
 
-async def test_a_second_process_on_one_sqlite_file_ends_and_names_the_setting(
+async def test_a_second_process_on_the_same_sqlite_file_ends_with_an_error_that_names_the_setting(
     rabbitmq: RabbitMQNode, names_prefix: str, tmp_path: Path
 ) -> None:
     (tmp_path / "second").mkdir()

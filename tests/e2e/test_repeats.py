@@ -12,7 +12,7 @@ from tests.e2e.worker_environment import (
 )
 
 
-async def test_a_command_sent_again_is_not_executed_again_and_its_outcome_is_told_again(
+async def test_a_repeated_command_is_not_executed_again_and_its_outcome_is_published_again(
     rabbitmq: RabbitMQNode, names_prefix: str, tmp_path: Path
 ) -> None:
     async with open_worker_environment(rabbitmq.amqp_url, names_prefix, tmp_path) as environment:

@@ -20,7 +20,7 @@ FIRST = 10
 GRACE_SECONDS = 10
 
 
-async def test_after_sigterm_what_was_settled_is_out_and_the_rest_waits(
+async def test_after_sigterm_settled_commands_are_published_and_the_others_stay_queued(
     rabbitmq: RabbitMQNode, names_prefix: str, tmp_path: Path, eventually: Eventually
 ) -> None:
     async with open_worker_environment(
@@ -51,7 +51,7 @@ async def test_after_sigterm_what_was_settled_is_out_and_the_rest_waits(
             ) == ["INVOKED"]
 
 
-async def test_a_second_worker_finishes_what_the_first_left(
+async def test_a_second_worker_finishes_the_commands_that_the_first_left(
     rabbitmq: RabbitMQNode, names_prefix: str, tmp_path: Path, eventually: Eventually
 ) -> None:
     async with open_worker_environment(

@@ -69,7 +69,7 @@ async def stop(environment: WorkerEnvironment, command_id: str) -> None:
     await environment.send(type="stop_recording", id=f"stop-{command_id}", start_id=command_id)
 
 
-async def test_a_recording_is_followed_to_its_end_by_webhooks_alone(
+async def test_webhooks_alone_follow_a_recording_to_its_end(
     amqp_url: str, names_prefix: str, tmp_path: Path, eventually: Eventually
 ) -> None:
     async with heard_by(amqp_url, names_prefix, tmp_path, eventually) as environment:
@@ -86,7 +86,7 @@ async def test_a_recording_is_followed_to_its_end_by_webhooks_alone(
         assert {one.response_status for one in deliveries(environment)} == {204}
 
 
-async def test_webhooks_that_never_come_are_made_up_for_by_the_sweep(
+async def test_the_sweep_makes_up_for_lost_webhooks(
     amqp_url: str, names_prefix: str, tmp_path: Path, eventually: Eventually
 ) -> None:
     async with heard_by(amqp_url, names_prefix, tmp_path, eventually, sweep="0.3") as environment:
@@ -97,7 +97,7 @@ async def test_webhooks_that_never_come_are_made_up_for_by_the_sweep(
         assert {one.response_status for one in deliveries(environment)} == {None}
 
 
-async def test_a_new_key_and_forgers_change_nothing(
+async def test_key_rotation_and_forged_webhooks_change_nothing(
     amqp_url: str, names_prefix: str, tmp_path: Path, eventually: Eventually
 ) -> None:
     async with heard_by(amqp_url, names_prefix, tmp_path, eventually) as environment:
@@ -110,7 +110,7 @@ async def test_a_new_key_and_forgers_change_nothing(
         assert answers == {(None, 204), ("webhook_forge", 401)}
 
 
-async def test_webhooks_are_taken_while_the_broker_is_away_and_told_when_it_is_back(
+async def test_webhooks_are_accepted_while_the_broker_is_down_and_published_when_it_returns(
     private_rabbitmq: RabbitMQNode, names_prefix: str, tmp_path: Path, eventually: Eventually
 ) -> None:
     url = private_rabbitmq.amqp_url
@@ -132,7 +132,7 @@ async def test_webhooks_are_taken_while_the_broker_is_away_and_told_when_it_is_b
         assert await kept_statuses(url, 2) == [Status.UPLOADING, Status.UPLOADED]
 
 
-async def test_webhooks_that_come_while_the_database_is_awaited_at_the_start_are_sent_again(
+async def test_webhooks_refused_while_a_starting_worker_waits_for_its_database_are_sent_again(
     amqp_url: str,
     names_prefix: str,
     tmp_path: Path,

@@ -90,7 +90,7 @@ def throttle(environment: FaultEnvironment, rate: str) -> None:
     )
 
 
-async def test_a_throttled_worker_keeps_still_as_long_as_it_is_asked_to_and_goes_on(
+async def test_a_throttled_worker_sends_nothing_for_the_requested_time_and_then_continues(
     environment: FaultEnvironment,
 ) -> None:
     throttle(environment, "60/5")
@@ -103,7 +103,7 @@ async def test_a_throttled_worker_keeps_still_as_long_as_it_is_asked_to_and_goes
     assert len(report_on(environment.facts).unexpected) == sum(map(len, blocks(environment)))
 
 
-async def test_a_sweep_that_is_throttled_reads_no_further(environment: FaultEnvironment) -> None:
+async def test_a_throttled_sweep_reads_no_further_pages(environment: FaultEnvironment) -> None:
     worker = await running(environment)
     await send_starts(environment, range(COMMANDS))
     for number in range(COMMANDS):
@@ -148,7 +148,7 @@ def blocks(environment: FaultEnvironment) -> list[list[RequestEntry]]:
     ],
     ids=["fails", "fails-afterwards", "slow"],
 )
-async def test_an_api_that_fails_or_is_too_slow_loses_and_doubles_nothing(
+async def test_a_failing_or_slow_api_loses_and_duplicates_nothing(
     environment: FaultEnvironment, fault: Fault
 ) -> None:
     worker = await running(environment)
@@ -168,7 +168,7 @@ async def struck(environment: FaultEnvironment, times: int) -> None:
     )
 
 
-async def test_in_an_outage_the_queue_is_left_alone_and_one_command_at_a_time_probes(
+async def test_during_an_outage_one_command_at_a_time_probes_and_the_others_stay_queued(
     environment: FaultEnvironment,
 ) -> None:
     worker = await running(environment)
@@ -190,7 +190,7 @@ async def test_in_an_outage_the_queue_is_left_alone_and_one_command_at_a_time_pr
     assert worker.starts == 1
 
 
-async def test_an_api_that_swallows_everything_is_noticed_and_found_again(
+async def test_a_silent_api_is_detected_and_so_is_its_return(
     environment: FaultEnvironment,
 ) -> None:
     worker = await running(environment)
@@ -203,7 +203,7 @@ async def test_an_api_that_swallows_everything_is_noticed_and_found_again(
     assert worker.starts == 1
 
 
-async def test_a_lease_shorter_than_a_request_may_take_hides_no_api_that_is_away(
+async def test_a_lease_shorter_than_a_request_does_not_hide_an_api_outage(
     environment: FaultEnvironment,
 ) -> None:
     worker = await running(environment, WORKER_LEASE_SECONDS="4", WORKER_API_TIMEOUT_SECONDS="60")
@@ -218,7 +218,7 @@ async def test_a_lease_shorter_than_a_request_may_take_hides_no_api_that_is_away
 # A token that is good no longer
 
 
-async def test_a_token_that_was_revoked_is_replaced_in_its_file_without_a_restart(
+async def test_a_revoked_token_is_replaced_through_its_file_without_a_restart(
     environment: FaultEnvironment, tmp_path: Path
 ) -> None:
     path = tmp_path / "token"

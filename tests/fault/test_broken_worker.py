@@ -30,7 +30,7 @@ async def recorded_and_stopped(environment: FaultEnvironment) -> ReliabilityRepo
     return await environment.settled(seconds=1)
 
 
-async def test_a_worker_that_acknowledges_early_is_caught_by_what_is_lost(
+async def test_a_worker_that_acknowledges_early_is_reported_to_lose_commands(
     environment: FaultEnvironment,
 ) -> None:
     environment.sandbox.faults.add(Fault(kind="slow", operation="start*", count=1, seconds=30))
@@ -47,7 +47,7 @@ async def test_a_worker_that_acknowledges_early_is_caught_by_what_is_lost(
     assert "command start was confirmed and has no outcome" in found.lost
 
 
-async def test_a_worker_that_starts_twice_is_caught_by_a_doubled_recording(
+async def test_a_worker_that_starts_twice_is_reported_for_a_surplus_recording(
     environment: FaultEnvironment,
 ) -> None:
     environment.worker().start(BROKEN_MODULE, FAULT_BREAKAGE="starts-twice")
@@ -55,7 +55,7 @@ async def test_a_worker_that_starts_twice_is_caught_by_a_doubled_recording(
     assert len(found.doubled) == 1
 
 
-async def test_a_worker_that_drops_an_event_is_caught_by_what_is_lost(
+async def test_a_worker_that_drops_an_event_is_reported_to_lose_events(
     environment: FaultEnvironment,
 ) -> None:
     environment.worker().start(BROKEN_MODULE, FAULT_BREAKAGE="drops-an-event")
@@ -68,7 +68,7 @@ async def test_a_worker_that_drops_an_event_is_caught_by_what_is_lost(
     ("breakage", "words"),
     [("changes-an-id", "has the ids"), ("changes-the-bytes", "came with other bytes")],
 )
-async def test_a_worker_that_does_not_repeat_itself_exactly_is_caught_as_unexpected(
+async def test_a_worker_that_changes_repeated_events_is_reported(
     environment: FaultEnvironment, breakage: str, words: str
 ) -> None:
     environment.worker().start(BROKEN_MODULE, FAULT_BREAKAGE=breakage)
@@ -77,7 +77,7 @@ async def test_a_worker_that_does_not_repeat_itself_exactly_is_caught_as_unexpec
     assert found.doubled == ()
 
 
-async def test_a_worker_that_publishes_in_the_wrong_order_is_caught(
+async def test_a_worker_that_publishes_in_the_wrong_order_is_reported(
     environment: FaultEnvironment,
 ) -> None:
     environment.worker().start(BROKEN_MODULE, FAULT_BREAKAGE="sends-the-last-first")

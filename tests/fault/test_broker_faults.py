@@ -77,7 +77,7 @@ def commands_logged(worker: KillableWorker) -> list[dict[str, Any]]:
 
 
 @pytest.mark.timeout(240 + STREAM // 2)
-async def test_a_broker_restarted_and_killed_under_a_stream_loses_and_doubles_nothing(
+async def test_restarting_and_killing_the_broker_under_load_loses_and_duplicates_nothing(
     own_broker: tuple[RabbitMQNode, FaultEnvironment],
 ) -> None:
     node, environment = own_broker
@@ -101,7 +101,7 @@ async def test_a_broker_restarted_and_killed_under_a_stream_loses_and_doubles_no
 
 
 @pytest.mark.timeout(240)
-async def test_a_link_to_the_broker_that_falls_silent_is_noticed_and_given_up(
+async def test_a_silent_broker_connection_is_detected_and_closed(
     environment: FaultEnvironment,
 ) -> None:
     worker = await running(environment)
@@ -147,7 +147,7 @@ async def test_an_event_whose_confirmation_was_lost_is_published_again_with_the_
 
 
 @pytest.mark.parametrize("how", ["reset", "fin"])
-async def test_links_that_are_cut_again_and_again_lose_and_double_nothing(
+async def test_repeatedly_cut_connections_lose_and_duplicate_nothing(
     environment: FaultEnvironment, how: Any
 ) -> None:
     await running(environment)
@@ -159,7 +159,7 @@ async def test_links_that_are_cut_again_and_again_lose_and_double_nothing(
     assert found.recordings == 40
 
 
-async def test_after_a_clean_stop_under_load_nothing_that_was_settled_comes_again(
+async def test_after_a_clean_stop_under_load_no_settled_command_is_redelivered(
     environment: FaultEnvironment,
 ) -> None:
     """The broker may mark as redelivered what it had set aside and never sent: nobody saw it."""
@@ -178,7 +178,7 @@ async def test_after_a_clean_stop_under_load_nothing_that_was_settled_comes_agai
     assert settled & again == set()
 
 
-async def test_when_the_grace_time_runs_out_nothing_is_lost_or_doubled(
+async def test_a_shutdown_that_exceeds_its_time_loses_and_duplicates_nothing(
     environment: FaultEnvironment,
 ) -> None:
     first = await running(
@@ -196,7 +196,7 @@ async def test_when_the_grace_time_runs_out_nothing_is_lost_or_doubled(
 
 
 @pytest.mark.timeout(240)
-async def test_a_channel_closed_for_a_late_acknowledgement_doubles_nothing(
+async def test_a_channel_closed_for_a_late_acknowledgement_duplicates_nothing(
     own_broker: tuple[RabbitMQNode, FaultEnvironment],
 ) -> None:
     node, environment = own_broker
@@ -220,7 +220,7 @@ async def test_a_channel_closed_for_a_late_acknowledgement_doubles_nothing(
 
 
 @pytest.mark.timeout(240 + int(ALARM_SECONDS))
-async def test_under_a_memory_alarm_commands_are_settled_and_told_of_when_it_is_over(
+async def test_during_a_memory_alarm_commands_are_settled_and_published_afterwards(
     own_broker: tuple[RabbitMQNode, FaultEnvironment],
 ) -> None:
     node, environment = own_broker

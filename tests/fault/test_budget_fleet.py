@@ -77,7 +77,7 @@ async def all_ended_well(
     assert environment.sandbox.rate_limiter.breaches == 0
 
 
-async def test_replicas_that_start_at_once_on_a_full_queue_breach_nothing(
+async def test_replicas_that_start_together_on_a_full_queue_stay_within_the_api_limit(
     fleet: FaultEnvironment,
 ) -> None:
     await send(fleet, 0, COMMANDS)
@@ -86,7 +86,7 @@ async def test_replicas_that_start_at_once_on_a_full_queue_breach_nothing(
 
 
 @pytest.mark.campaign
-async def test_a_replica_that_dies_with_leave_in_hand_costs_the_others_nothing_but_that(
+async def test_a_dead_replica_costs_the_others_only_the_quota_it_held(
     fleet: FaultEnvironment,
 ) -> None:
     workers = await started(fleet)
@@ -98,7 +98,7 @@ async def test_a_replica_that_dies_with_leave_in_hand_costs_the_others_nothing_b
 
 
 @pytest.mark.campaign
-async def test_when_one_replica_is_throttled_all_of_them_keep_still(
+async def test_when_one_replica_is_throttled_all_replicas_wait(
     fleet: FaultEnvironment,
 ) -> None:
     pause, in_hand = 4.0, 2.0
@@ -118,7 +118,7 @@ async def test_when_one_replica_is_throttled_all_of_them_keep_still(
 @pytest.mark.campaign
 @pytest.mark.timeout(60 + 4 * SECONDS)
 @pytest.mark.parametrize("rate", ["200/20"])
-async def test_what_another_program_spends_of_the_same_token_is_left_to_it(
+async def test_workers_leave_room_for_another_program_that_uses_the_same_token(
     fleet: FaultEnvironment,
 ) -> None:
     async with asyncio.TaskGroup() as group:

@@ -11,14 +11,14 @@ from tests.fault.fault_environment import FaultEnvironment, open_fault_environme
 from tests.fault.reliability_report import report_lines
 
 
-def test_one_seed_always_makes_the_same_commands() -> None:
+def test_one_seed_always_gives_the_same_commands() -> None:
     assert plan_messages(7, 300) == plan_messages(7, 300)
     assert plan_messages(7, 300) != plan_messages(8, 300)
     assert len(plan_messages(7, 300)) == 300
 
 
 @pytest.mark.timeout(300)
-async def test_a_campaign_of_kills_on_sqlite_loses_and_doubles_nothing(
+async def test_random_kills_on_sqlite_lose_and_duplicate_nothing(
     environment: FaultEnvironment,
 ) -> None:
     options = CampaignOptions(seed=11, kills=10, commands=120)
@@ -29,7 +29,7 @@ async def test_a_campaign_of_kills_on_sqlite_loses_and_doubles_nothing(
 
 
 @pytest.mark.timeout(300)
-async def test_a_campaign_of_kills_on_two_replicas_loses_and_doubles_nothing(
+async def test_random_kills_of_two_replicas_lose_and_duplicate_nothing(
     amqp_url: str, names_prefix: str, postgresql: PostgreSQLServer, tmp_path: Path
 ) -> None:
     database = postgresql.new_database()

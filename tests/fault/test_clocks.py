@@ -56,7 +56,7 @@ def outcomes(world: Simulation) -> list[str]:
 
 
 @JUMPS
-async def test_a_jump_in_the_middle_of_a_recording_loses_and_doubles_nothing(
+async def test_a_clock_jump_during_a_recording_loses_and_duplicates_nothing(
     world: Simulation, sqlite_url: str, jump: float
 ) -> None:
     store, clock = await Store.open(sqlite_url, source="test"), Wrong(world)
@@ -73,7 +73,7 @@ async def test_a_jump_in_the_middle_of_a_recording_loses_and_doubles_nothing(
 
 
 @JUMPS
-async def test_a_jump_while_a_start_is_in_doubt_leads_to_no_second_recording(
+async def test_a_clock_jump_while_a_start_is_uncertain_starts_no_second_recording(
     world: Simulation, sqlite_url: str, jump: float
 ) -> None:
     store, clock = await Store.open(sqlite_url, source="test"), Wrong(world)
@@ -89,7 +89,7 @@ async def test_a_jump_while_a_start_is_in_doubt_leads_to_no_second_recording(
 
 
 @JUMPS
-async def test_a_clock_that_jumps_while_the_list_lags_leads_to_no_second_recording(
+async def test_a_clock_jump_while_the_list_lags_starts_no_second_recording(
     world: Simulation, sqlite_url: str, jump: float
 ) -> None:
     clock = Wrong(world)
@@ -110,7 +110,7 @@ async def test_a_clock_that_jumps_while_the_list_lags_leads_to_no_second_recordi
 
 
 @JUMPS
-async def test_a_worker_that_comes_back_with_another_time_frees_what_it_held_at_once(
+async def test_a_worker_that_restarts_with_another_time_releases_its_leases_at_once(
     world: Simulation, sqlite_url: str, jump: float
 ) -> None:
     store = await Store.open(sqlite_url, source="test")
@@ -125,7 +125,7 @@ async def test_a_worker_that_comes_back_with_another_time_frees_what_it_held_at_
 
 
 @JUMPS
-async def test_a_call_whose_answer_was_lost_settles_as_long_as_ever_when_the_clock_jumps(
+async def test_a_clock_jump_does_not_shorten_the_wait_after_a_lost_answer(
     world: Simulation, sqlite_url: str, jump: float
 ) -> None:
     clock = Wrong(world)
@@ -142,7 +142,7 @@ async def test_a_call_whose_answer_was_lost_settles_as_long_as_ever_when_the_clo
 
 
 @JUMPS
-async def test_a_leader_s_time_is_not_told_by_a_clock_that_jumps(
+async def test_a_clock_jump_does_not_change_the_leader_s_lease(
     world: Simulation, sqlite_url: str, jump: float
 ) -> None:
     store, clock = await Store.open(sqlite_url, source="test"), Wrong(world)
@@ -183,7 +183,7 @@ async def test_two_replicas_with_clocks_apart_start_each_recording_once(
 
 
 @pytest.mark.parametrize("error", [-HOUR, -APART, APART, HOUR])
-async def test_who_shares_a_postgresql_goes_by_its_clock_whatever_the_machine_says(
+async def test_replicas_use_the_clock_of_their_postgresql_not_of_their_machine(
     postgresql: PostgreSQLServer, error: float
 ) -> None:
     url = postgresql.new_database()
@@ -201,7 +201,7 @@ async def test_who_shares_a_postgresql_goes_by_its_clock_whatever_the_machine_sa
     await wrong.close()
 
 
-async def test_the_lead_passes_on_in_time_though_the_leader_s_clock_was_an_hour_ahead(
+async def test_leadership_passes_in_time_although_the_clock_of_the_leader_was_an_hour_ahead(
     postgresql: PostgreSQLServer,
 ) -> None:
     url = postgresql.new_database()
@@ -224,7 +224,7 @@ async def test_the_lead_passes_on_in_time_though_the_leader_s_clock_was_an_hour_
 # Who has lost a command to another replica
 
 
-async def test_who_lost_a_command_cannot_give_it_back_under_the_other_one_s_feet(
+async def test_a_replica_that_lost_a_command_cannot_release_the_claim_of_the_new_owner(
     database_url: str,
 ) -> None:
     store = await Store.open(database_url, source="test")
@@ -260,7 +260,7 @@ def claim(owner: str, *, now: float, command_id: str = "c") -> ClaimRequest:
 
 
 @pytest.mark.parametrize("error", [-HOUR, -APART, APART, HOUR])
-async def test_a_lost_answer_is_found_however_far_our_clock_is_from_the_api_s(
+async def test_a_lost_start_is_found_even_when_the_clock_differs_from_that_of_the_api(
     world: Simulation, sqlite_url: str, error: float
 ) -> None:
     store = await Store.open(sqlite_url, source="test")

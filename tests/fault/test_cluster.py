@@ -103,7 +103,7 @@ async def lose_leader_under(
     return leader
 
 
-async def test_a_cluster_that_loses_one_leader_after_the_other_loses_and_doubles_nothing(
+async def test_a_cluster_that_loses_several_leaders_loses_and_duplicates_nothing(
     cluster: RabbitMQCluster, front: Front, clustered: FaultEnvironment
 ) -> None:
     """The second loss leaves a majority only because the first node has come back for good."""
@@ -145,7 +145,7 @@ def suspended(node: LocalNode) -> Iterator[None]:
         os.kill(node.pid, signal.SIGCONT)
 
 
-async def test_who_publishes_first_while_nobody_leads_is_not_refused_until_the_lost_node_is_back(
+async def test_a_publisher_without_a_queue_leader_is_not_refused_until_the_lost_node_returns(
     cluster: RabbitMQCluster, names_prefix: str
 ) -> None:
     topology = Topology(prefix=names_prefix, retry_delays=(1.0,))

@@ -71,7 +71,7 @@ def trouble_of(store: Store) -> str | None:
 
 
 @pytest.mark.parametrize("how", ["stop", "kill"])
-async def test_while_postgresql_is_away_nothing_is_taken_for_done_and_then_it_goes_on(
+async def test_while_postgresql_is_down_no_command_is_completed_and_afterwards_work_continues(
     world: Simulation, private_postgresql: PostgreSQLServer, how: str
 ) -> None:
     store = await Store.open(private_postgresql.new_database(), source="test")
@@ -103,7 +103,7 @@ async def test_a_connection_that_was_cut_is_replaced_at_the_next_transaction(
     await store.close()
 
 
-async def test_a_commit_whose_answer_was_lost_is_found_out_and_not_done_again(
+async def test_a_commit_whose_answer_was_lost_is_detected_and_not_repeated(
     world: Simulation, postgresql: PostgreSQLServer
 ) -> None:
     url = URL(postgresql.new_database())
@@ -136,7 +136,7 @@ async def cut_at_every_answer(link: TcpProxy) -> None:
         link.cut()
 
 
-async def test_with_all_connections_taken_the_command_waits_until_one_is_free(
+async def test_a_command_waits_until_a_database_connection_is_free(
     world: Simulation, private_postgresql: PostgreSQLServer
 ) -> None:
     url = private_postgresql.new_database()
@@ -159,7 +159,7 @@ async def test_with_all_connections_taken_the_command_waits_until_one_is_free(
     await store.close()
 
 
-async def test_a_row_that_somebody_keeps_locked_is_waited_for_for_five_seconds_only(
+async def test_a_worker_waits_at_most_five_seconds_for_a_locked_row(
     world: Simulation, postgresql: PostgreSQLServer
 ) -> None:
     url = postgresql.new_database()
@@ -173,7 +173,7 @@ async def test_a_row_that_somebody_keeps_locked_is_waited_for_for_five_seconds_o
     await store.close()
 
 
-async def test_a_silent_postgresql_is_noticed_and_left_for_a_new_connection(
+async def test_a_silent_postgresql_connection_is_detected_and_replaced(
     world: Simulation, postgresql: PostgreSQLServer
 ) -> None:
     url = URL(postgresql.new_database())
@@ -191,7 +191,7 @@ async def test_a_silent_postgresql_is_noticed_and_left_for_a_new_connection(
         await store.close()
 
 
-async def test_by_default_silence_is_noticed_within_35_seconds(
+async def test_a_silent_broker_is_detected_within_35_seconds_by_default(
     postgresql: PostgreSQLServer,
 ) -> None:
     engine = open_engine(postgresql.new_database())
@@ -204,7 +204,7 @@ async def test_by_default_silence_is_noticed_within_35_seconds(
     engine.dispose()
 
 
-async def test_a_server_that_became_a_standby_is_left_for_the_one_that_writes(
+async def test_a_worker_leaves_a_server_that_became_a_standby_for_the_new_primary(
     world: Simulation, postgresql: PostgreSQLServer
 ) -> None:
     url = postgresql.new_database()
@@ -219,7 +219,7 @@ async def test_a_server_that_became_a_standby_is_left_for_the_one_that_writes(
 
 
 @pytest.mark.timeout(120 + int(AWAY_SECONDS))
-async def test_a_worker_without_its_database_says_so_and_recovers_by_itself(
+async def test_a_worker_without_its_database_reports_it_and_recovers_by_itself(
     amqp_url: str, names_prefix: str, postgresql: PostgreSQLServer, tmp_path: Path
 ) -> None:
     url = postgresql.new_database()
@@ -267,7 +267,7 @@ async def why_not_ready(worker: KillableWorker) -> list[str]:
 # SQLite
 
 
-async def test_a_file_that_somebody_keeps_locked_is_waited_for_and_then_said(
+async def test_a_worker_waits_for_a_locked_database_file_and_then_reports_it(
     world: Simulation, tmp_path: Path
 ) -> None:
     path = tmp_path / "state.db"
@@ -284,7 +284,7 @@ async def test_a_file_that_somebody_keeps_locked_is_waited_for_and_then_said(
     await store.close()
 
 
-async def test_a_full_disk_takes_nothing_and_it_goes_on_when_there_is_room(
+async def test_a_worker_loses_nothing_on_a_full_disk_and_continues_when_there_is_space(
     world: Simulation, tmp_path: Path
 ) -> None:
     store = await Store.open(f"sqlite:///{tmp_path / 'state.db'}", source="test")

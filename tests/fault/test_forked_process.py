@@ -25,7 +25,7 @@ def forks() -> Iterator[ForkServer]:
     forks.close()
 
 
-async def test_it_has_its_settings_alone_and_writes_to_its_log_and_exits_as_it_should(
+async def test_a_forked_process_has_only_its_own_environment_and_log_and_its_exit_code(
     forks: ForkServer, tmp_path: Path, eventually: Eventually
 ) -> None:
     log = tmp_path / "log"
@@ -36,7 +36,9 @@ async def test_it_has_its_settings_alone_and_writes_to_its_log_and_exits_as_it_s
     child.kill()
 
 
-async def test_it_can_be_ended_by_a_signal_and_killed(forks: ForkServer, tmp_path: Path) -> None:
+async def test_a_forked_process_can_be_ended_by_a_signal_and_killed(
+    forks: ForkServer, tmp_path: Path
+) -> None:
     first = forks.fork(WAITING, environ={}, log=tmp_path / "log")
     second = forks.fork(WAITING, environ={}, log=tmp_path / "log")
     assert first.running
@@ -56,7 +58,7 @@ os.kill(os.getpid(), signal.SIGKILL)
 """
 
 
-async def test_it_does_not_outlive_whoever_asked_for_it(
+async def test_a_forked_process_does_not_outlive_its_requester(
     tmp_path: Path, eventually: Eventually
 ) -> None:
     command = [sys.executable, "-c", OWNER_THAT_DIES, str(tmp_path / "log")]

@@ -113,7 +113,7 @@ def bench(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Bench]:
         runner.run(opening.__aexit__(None, None, None))
 
 
-def test_every_delivery_is_settled_and_the_store_stays_well(bench: Bench) -> None:
+def test_every_delivery_is_settled_and_the_store_stays_consistent(bench: Bench) -> None:
     @settings(max_examples=120, deadline=None)
     @given(DELIVERIES)
     def whatever_comes(delivery: Delivery) -> None:
@@ -164,7 +164,7 @@ def published(path: Path) -> st.SearchStrategy[dict[str, Any]]:
 
 
 @pytest.mark.parametrize("name", COMMAND_TYPES)
-def test_what_a_commands_schema_lets_through_is_a_command_and_encodes_again(name: str) -> None:
+def test_every_value_that_a_command_schema_accepts_decodes_and_encodes_again(name: str) -> None:
     @settings(max_examples=150, deadline=None)
     @given(published(SCHEMAS / f"{name}.json"), st.booleans())
     def whatever_is_valid(document: dict[str, Any], escaped: bool) -> None:
@@ -185,7 +185,7 @@ def test_what_a_commands_schema_lets_through_is_a_command_and_encodes_again(name
 
 
 @pytest.mark.parametrize("path", sorted(SCHEMAS.glob("*.v1.json")), ids=lambda path: path.name)
-def test_what_an_events_schema_lets_through_is_an_event_and_encodes_again(path: Path) -> None:
+def test_every_value_that_an_event_schema_accepts_decodes_and_encodes_again(path: Path) -> None:
     @settings(max_examples=150, deadline=None)
     @given(published(path), st.booleans())
     def whatever_is_valid(document: dict[str, Any], escaped: bool) -> None:
@@ -251,7 +251,7 @@ def test_the_largest_body_costs_a_bounded_amount_of_memory_and_work(body: bytes)
     assert next(calls) < 20_000, "the work grows with every member"
 
 
-def test_headers_of_a_delivery_count_only_as_what_they_must_be() -> None:
+def test_delivery_headers_of_a_wrong_type_are_ignored() -> None:
     @settings(max_examples=200, deadline=None)
     @given(HEADERS, st.booleans())
     def whatever_headers(headers: dict[str, Any], redelivered: bool) -> None:

@@ -19,7 +19,7 @@ from tests.fault.test_api_storms import (
 NAME = "realtimekit.test"
 
 
-async def test_with_a_host_that_is_not_found_commands_wait_and_a_stop_ends_in_order(
+async def test_with_an_unknown_host_name_commands_wait_and_the_worker_stops_cleanly(
     environment: FaultEnvironment,
 ) -> None:
     lost = await running(
@@ -39,7 +39,7 @@ async def test_with_a_host_that_is_not_found_commands_wait_and_a_stop_ends_in_or
 
 
 @pytest.mark.usefixtures("bubblewrap")
-async def test_a_worker_that_waits_for_a_name_to_be_found_goes_on_by_itself_when_it_is(
+async def test_a_worker_recovers_by_itself_when_a_host_name_resolves_again(
     environment: FaultEnvironment, tmp_path: Path
 ) -> None:
     names = HostNameTable(tmp_path)

@@ -59,7 +59,7 @@ async def environment(
 
 @pytest.mark.timeout(1200 if EVERY else 120)
 @pytest.mark.parametrize("kind", WORKS, ids=lambda kind: str(kind.name))
-async def test_killed_at_any_point_nothing_is_lost_and_nothing_is_doubled(
+async def test_a_kill_at_any_suspension_point_loses_and_duplicates_nothing(
     environment: FaultEnvironment, kind: type[StartScenario]
 ) -> None:
     killed_at = await kill_at_points(kind(environment), every=EVERY)

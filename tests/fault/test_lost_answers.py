@@ -54,7 +54,7 @@ async def record_and_stop(environment: FaultEnvironment, command: dict[str, Any]
 
 @pytest.mark.parametrize("fault", LOST)
 @pytest.mark.parametrize("kind", STARTS)
-async def test_a_start_whose_answer_was_lost_is_adopted_beside_the_recordings_of_others(
+async def test_a_start_whose_answer_was_lost_is_adopted_among_external_recordings(
     environment: FaultEnvironment, kind: str, fault: Any
 ) -> None:
     meeting = str(uuid.uuid4())
@@ -70,7 +70,7 @@ async def test_a_start_whose_answer_was_lost_is_adopted_beside_the_recordings_of
 
 
 @pytest.mark.parametrize("kind", STARTS)
-async def test_a_list_that_lags_by_seconds_does_not_lead_to_a_second_start(
+async def test_a_list_that_lags_by_seconds_causes_no_second_start(
     environment: FaultEnvironment, kind: str
 ) -> None:
     meeting = str(uuid.uuid4())
@@ -86,7 +86,7 @@ async def test_a_list_that_lags_by_seconds_does_not_lead_to_a_second_start(
     assert found.recordings == 3
 
 
-async def test_a_start_that_is_processed_after_its_answer_was_given_up_is_not_repeated(
+async def test_a_start_that_the_api_processes_after_the_time_out_is_not_repeated(
     environment: FaultEnvironment,
 ) -> None:
     environment.sandbox.clock.advance(EARLIER)
@@ -98,7 +98,7 @@ async def test_a_start_that_is_processed_after_its_answer_was_given_up_is_not_re
     assert found.recordings == 1
 
 
-async def test_starts_of_one_meeting_whose_answers_were_all_lost_get_a_recording_each(
+async def test_several_starts_of_one_meeting_with_lost_answers_get_one_recording_each(
     environment: FaultEnvironment,
 ) -> None:
     environment.sandbox.clock.advance(EARLIER)

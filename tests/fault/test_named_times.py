@@ -19,7 +19,7 @@ from worker.realtimekit.circuit_breaker import FAILURE_THRESHOLD
 FEW: Final = 8
 
 
-async def test_an_api_that_is_asked_too_much_is_asked_nothing_before_the_time_it_named(
+async def test_an_api_that_answers_429_gets_no_request_before_the_time_it_named(
     environment: FaultEnvironment,
 ) -> None:
     """Its next probe, and the budget of requests, keep to it each for itself; without either it
@@ -39,7 +39,7 @@ async def test_an_api_that_is_asked_too_much_is_asked_nothing_before_the_time_it
     await all_ends_well(environment, range(FEW))
 
 
-async def test_an_api_that_is_away_is_asked_nothing_before_the_time_it_named(
+async def test_an_api_that_answers_503_gets_no_request_before_the_time_it_named(
     environment: FaultEnvironment,
 ) -> None:
     alone = await running_alone(environment)

@@ -51,7 +51,7 @@ def start(command_id: str) -> dict[str, Any]:
 
 
 @pytest.mark.slow
-async def test_a_poison_command_is_buried_alone_after_a_bounded_number_of_deaths(
+async def test_only_the_poison_command_is_dead_lettered_after_a_limited_number_of_crashes(
     environment: FaultEnvironment,
 ) -> None:
     poison = start(POISON)

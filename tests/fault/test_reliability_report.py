@@ -118,14 +118,14 @@ def without(*numbers: int) -> tuple[ReceivedMessage, ...]:
     return tuple(one for number, one in enumerate(GOOD.received) if number not in numbers)
 
 
-def test_when_everything_was_told_once_and_in_order_nothing_is_found() -> None:
+def test_a_correct_run_has_no_violations() -> None:
     found = report_on(GOOD)
     assert found.violations == ()
     assert (found.attempted, found.confirmed, found.outcomes) == (1, 1, 1)
     assert (found.recordings, found.transitions, found.files, found.events) == (1, 4, 1, 4)
 
 
-def test_the_same_event_again_with_its_own_id_and_bytes_is_counted_and_allowed() -> None:
+def test_an_identical_repeated_event_is_counted_and_allowed() -> None:
     found = report_on(changed(received=(*GOOD.received, INVOKED, outcome())))
     assert found.violations == ()
     assert found.duplicates == 2
@@ -141,16 +141,16 @@ def test_the_same_event_again_with_its_own_id_and_bytes_is_counted_and_allowed()
         (4, "recording r1 has no completed event"),
     ],
 )
-def test_each_message_that_is_missing_is_lost(missing: int, words: str) -> None:
+def test_each_missing_message_counts_as_lost(missing: int, words: str) -> None:
     assert words in report_on(changed(received=without(missing))).lost
 
 
-def test_a_command_that_the_broker_never_confirmed_is_not_owed_anything() -> None:
+def test_an_unconfirmed_command_needs_no_outcome() -> None:
     unconfirmed = msgspec.structs.replace(START, command_id="other", confirmed=False)
     assert report_on(changed(sent=(START, unconfirmed))).violations == ()
 
 
-def test_a_reply_that_was_asked_for_and_did_not_come_is_lost() -> None:
+def test_a_missing_reply_counts_as_lost() -> None:
     asking = msgspec.structs.replace(START, reply_to=True)
     reply = msgspec.structs.replace(outcome(), exchange="")
     assert report_on(changed(sent=(asking,))).lost == (
@@ -159,7 +159,7 @@ def test_a_reply_that_was_asked_for_and_did_not_come_is_lost() -> None:
     assert report_on(changed(sent=(asking,), received=(*GOOD.received, reply))).violations == ()
 
 
-def test_what_is_no_command_and_no_dead_letter_is_lost() -> None:
+def test_an_invalid_command_without_a_dead_letter_counts_as_lost() -> None:
     nonsense = msgspec.structs.replace(START, body=b"nonsense", is_command=False)
     letter = ReceivedMessage(
         exchange="dead-letter", routing_key="", message_id=None, body=b"nonsense"
@@ -169,12 +169,12 @@ def test_what_is_no_command_and_no_dead_letter_is_lost() -> None:
     assert found.violations == ()
 
 
-def test_a_recording_that_nobody_stopped_is_lost() -> None:
+def test_a_recording_that_was_never_stopped_counts_as_lost() -> None:
     (found,) = report_on(changed(transitions=GOOD.transitions[:2])).lost
     assert found == "recording r1 is still RECORDING: it was never stopped"
 
 
-def test_a_second_recording_for_one_start_is_doubled() -> None:
+def test_a_second_recording_for_one_start_counts_as_surplus() -> None:
     again = begun("r2")
     found = report_on(
         changed(
@@ -185,7 +185,7 @@ def test_a_second_recording_for_one_start_is_doubled() -> None:
     assert found.doubled == ("meeting m1 has 2 track recordings for start",)
 
 
-def test_a_recording_of_a_start_that_was_rejected_is_doubled() -> None:
+def test_a_recording_of_a_rejected_start_counts_as_surplus() -> None:
     members = dict.fromkeys(CommandRejected.__struct_fields__)
     told_so: Any = {**members, "command_id": "start", "command_type": "start_track_recording"}
     refusal = told(CommandRejected(**{**told_so, "code": "c", "message": "m"}), "outcome")
@@ -194,7 +194,7 @@ def test_a_recording_of_a_start_that_was_rejected_is_doubled() -> None:
     assert len(found.unexpected) == 1  # nothing stood in its way
 
 
-def test_recordings_of_somebody_else_are_owed_nothing_and_belong_to_no_start() -> None:
+def test_external_recordings_need_no_events_and_belong_to_no_start() -> None:
     theirs = begun("theirs")
     moves = (*GOOD.transitions, move("RECORDING", "theirs"))
     facts = changed(started=(begun(), theirs), transitions=moves, foreign=frozenset({"theirs"}))
@@ -205,7 +205,7 @@ def test_recordings_of_somebody_else_are_owed_nothing_and_belong_to_no_start() -
     )
 
 
-def test_one_recording_for_two_starts_is_unexpected() -> None:
+def test_one_recording_for_two_starts_counts_as_unexpected() -> None:
     another = msgspec.structs.replace(START, command_id="another")
     data = CommandSucceeded(
         command_id="another", command_type="start_track_recording", recording_ids=("r1",)
@@ -226,12 +226,12 @@ def test_one_recording_for_two_starts_is_unexpected() -> None:
         (msgspec.structs.replace(INVOKED, body=b"{}"), "came with other bytes"),
     ],
 )  # fmt: skip
-def test_what_no_honest_worker_would_say_is_unexpected(extra: ReceivedMessage, words: str) -> None:
+def test_false_claims_count_as_unexpected(extra: ReceivedMessage, words: str) -> None:
     found = report_on(changed(received=(*GOOD.received, extra)))
     assert any(words in one for one in found.unexpected)
 
 
-def test_a_request_beyond_the_api_s_limit_is_unexpected() -> None:
+def test_a_request_beyond_the_limit_of_the_api_counts_as_unexpected() -> None:
     refused = RequestEntry(at=0, operation="list_recordings", method="GET", status=429, breach=True)
     (found,) = report_on(changed(beyond_limit=(refused,))).unexpected
     assert found == "list_recordings was asked for beyond the API's limit"
@@ -246,13 +246,13 @@ def test_a_request_beyond_the_api_s_limit_is_unexpected() -> None:
     ],
     ids=["sequence", "completed before its files", "a status after the end"],
 )
-def test_what_subscribers_could_not_follow_is_out_of_order(
+def test_an_order_that_subscribers_cannot_follow_is_reported(
     received: tuple[ReceivedMessage, ...],
 ) -> None:
     assert report_on(changed(received=received)).out_of_order
 
 
-def test_the_closing_lines_end_with_the_seed_and_name_each_violation() -> None:
+def test_the_report_lines_end_with_the_seed_and_name_each_violation() -> None:
     found = report_on(changed(received=without(4)))
     lines = report_lines(found, RunFigures(kills=3, restarts=3, seed=42)).splitlines()
     assert "lost                                 1" in lines

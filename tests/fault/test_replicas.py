@@ -70,7 +70,7 @@ async def deliver_all_at_once(world: Simulation, replicas: list[SimulatedReplica
 
 
 @pytest.mark.parametrize("count", [2, 3])
-async def test_replicas_that_race_start_each_recording_once_and_tell_each_fact_once(
+async def test_racing_replicas_start_each_recording_once_and_publish_each_fact_once(
     url: str, count: int
 ) -> None:
     async with replicas_on(url, count) as (world, replicas):
@@ -92,7 +92,7 @@ async def test_replicas_that_race_start_each_recording_once_and_tell_each_fact_o
         assert [one for one in asked if one.in_flight] == [], "one start of a meeting at a time"
 
 
-async def test_a_replica_that_dies_in_the_race_is_replaced_within_a_lease(url: str) -> None:
+async def test_a_replica_that_dies_in_a_race_is_replaced_within_one_lease(url: str) -> None:
     async with replicas_on(url, 3) as (world, replicas):
         commands = {command["id"]: command for command in the_race()}
         for command in commands.values():
@@ -122,7 +122,7 @@ def check(world: Simulation, commands: dict[str, dict[str, Any]]) -> None:
     told.check_ends(shelf)
 
 
-async def test_one_of_many_leads_and_another_one_after_its_lease(url: str) -> None:
+async def test_one_replica_leads_and_another_takes_over_after_its_lease(url: str) -> None:
     async with replicas_on(url, 3) as (world, replicas):
         leaderships = [
             LeaderElector(one.store, owner=str(n), lease_seconds=15, now=one.now, ticks=one.now)
@@ -141,7 +141,7 @@ async def test_one_of_many_leads_and_another_one_after_its_lease(url: str) -> No
 
 
 @pytest.mark.slow
-async def test_worker_processes_race_and_the_one_that_leads_is_killed(
+async def test_racing_worker_processes_survive_the_kill_of_their_leader(
     amqp_url: str, names_prefix: str, url: str, tmp_path: Path
 ) -> None:
     async with open_fault_environment(

@@ -24,7 +24,7 @@ PASSING: Final = 10
 
 
 @pytest.mark.timeout(180 + 30 * RESTARTS)
-async def test_restarts_of_the_broker_in_a_row_under_a_stream_lose_and_double_nothing(
+async def test_repeated_broker_restarts_under_load_lose_and_duplicate_nothing(
     private_rabbitmq: RabbitMQNode, tmp_path: Path
 ) -> None:
     node = private_rabbitmq

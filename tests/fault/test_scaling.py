@@ -71,7 +71,7 @@ class Fleet:
 
 @pytest.mark.slow
 @pytest.mark.timeout(90 + 30 * SCALINGS)
-async def test_replicas_that_come_and_go_under_load_lose_double_and_disorder_nothing(
+async def test_scaling_replicas_under_load_loses_duplicates_and_reorders_nothing(
     environment: FaultEnvironment,
 ) -> None:
     fleet = Fleet(environment)

@@ -62,13 +62,13 @@ async def said(streams: Streams, text: bytes) -> bytes:
     return await asyncio.wait_for(reader.readexactly(len(text)), 10)
 
 
-async def test_bytes_go_through_and_are_counted(proxy: TcpProxy) -> None:
+async def test_bytes_pass_through_and_are_counted(proxy: TcpProxy) -> None:
     async with connected(proxy) as streams:
         assert await said(streams, b"hello") == b"hello"
     assert (proxy.bytes_up, proxy.bytes_down, proxy.accepted) == (5, 5, 1)
 
 
-async def test_an_end_is_passed_on(proxy: TcpProxy, echo: Echo) -> None:
+async def test_the_end_of_a_connection_is_passed_on(proxy: TcpProxy, echo: Echo) -> None:
     async with connected(proxy) as streams:
         await said(streams, b"hello")
         streams[1].write_eof()
@@ -77,7 +77,7 @@ async def test_an_end_is_passed_on(proxy: TcpProxy, echo: Echo) -> None:
     await eventually(lambda: proxy.open_connections == 0)
 
 
-async def test_a_reset_is_met_on_both_sides(proxy: TcpProxy, echo: Echo) -> None:
+async def test_both_sides_receive_a_reset(proxy: TcpProxy, echo: Echo) -> None:
     async with connected(proxy) as streams:
         await said(streams, b"hello")
         proxy.cut("reset")
@@ -86,7 +86,7 @@ async def test_a_reset_is_met_on_both_sides(proxy: TcpProxy, echo: Echo) -> None
     await eventually(lambda: echo.ended == ["reset"])
 
 
-async def test_a_fin_is_met_on_both_sides(proxy: TcpProxy, echo: Echo) -> None:
+async def test_both_sides_receive_a_fin(proxy: TcpProxy, echo: Echo) -> None:
     async with connected(proxy) as streams:
         await said(streams, b"hello")
         proxy.cut("fin")
@@ -94,7 +94,7 @@ async def test_a_fin_is_met_on_both_sides(proxy: TcpProxy, echo: Echo) -> None:
     await eventually(lambda: echo.ended == ["fin"])
 
 
-async def test_what_a_stall_holds_back_comes_afterwards(proxy: TcpProxy, echo: Echo) -> None:
+async def test_bytes_held_back_by_a_stall_arrive_afterwards(proxy: TcpProxy, echo: Echo) -> None:
     async with connected(proxy) as streams:
         await said(streams, b"hello")
         proxy.stall()
@@ -105,7 +105,7 @@ async def test_what_a_stall_holds_back_comes_afterwards(proxy: TcpProxy, echo: E
         assert await asyncio.wait_for(streams[0].readexactly(5), 10) == b"later"
 
 
-async def test_a_delay_lets_everything_arrive_later_and_in_order(proxy: TcpProxy) -> None:
+async def test_a_delay_makes_bytes_arrive_later_and_in_order(proxy: TcpProxy) -> None:
     proxy.delay(0.05)
     loop = asyncio.get_running_loop()
     async with connected(proxy) as streams:
@@ -115,7 +115,7 @@ async def test_a_delay_lets_everything_arrive_later_and_in_order(proxy: TcpProxy
     assert loop.time() - asked_at >= 4 * 0.05
 
 
-async def test_a_black_hole_swallows_bytes_and_ends_and_resets_afterwards(
+async def test_a_black_hole_drops_all_bytes_and_restore_resets_its_connections(
     proxy: TcpProxy, echo: Echo
 ) -> None:
     async with connected(proxy) as streams:
@@ -130,7 +130,7 @@ async def test_a_black_hole_swallows_bytes_and_ends_and_resets_afterwards(
             await asyncio.wait_for(streams[0].read(), 10)
 
 
-async def test_a_connection_made_into_a_black_hole_reaches_nobody(
+async def test_a_connection_opened_during_a_black_hole_reaches_no_target(
     proxy: TcpProxy, echo: Echo
 ) -> None:
     proxy.black_hole()
@@ -140,7 +140,7 @@ async def test_a_connection_made_into_a_black_hole_reaches_nobody(
     assert echo.got == b""
 
 
-async def test_a_refusal_keeps_out_the_new_and_leaves_the_old_alone(proxy: TcpProxy) -> None:
+async def test_refusing_connections_keeps_the_existing_ones_open(proxy: TcpProxy) -> None:
     async with connected(proxy) as streams:
         await said(streams, b"hello")
         proxy.refuse()
@@ -152,14 +152,14 @@ async def test_a_refusal_keeps_out_the_new_and_leaves_the_old_alone(proxy: TcpPr
         assert await said(streams, b"again") == b"again"
 
 
-async def test_a_target_that_is_away_looks_like_a_reset() -> None:
+async def test_an_unreachable_target_looks_like_a_reset() -> None:
     (port,) = free_ports(1)
     async with TcpProxy(port) as proxy, connected(proxy) as streams:
         with pytest.raises(ConnectionResetError):
             await asyncio.wait_for(streams[0].read(), 10)
 
 
-async def test_of_several_targets_each_gets_its_turn() -> None:
+async def test_several_targets_get_connections_in_turn() -> None:
     echoes = Echo(), Echo()
     async with AsyncExitStack() as stack:
         ports = []

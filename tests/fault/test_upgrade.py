@@ -55,7 +55,7 @@ def upgrade(connection: psycopg.Connection[object]) -> None:
 # The database
 
 
-async def test_a_worker_goes_on_with_a_database_that_a_newer_version_has_migrated(
+async def test_a_worker_continues_on_a_database_that_a_newer_version_migrated(
     url: str,
 ) -> None:
     old = await Store.open(url, source="test")
@@ -69,7 +69,7 @@ async def test_a_worker_goes_on_with_a_database_that_a_newer_version_has_migrate
     assert revision(url) == NEWER, "and does not take it back"
 
 
-async def test_a_running_worker_waits_for_the_migration_of_another_one(url: str) -> None:
+async def test_a_running_worker_waits_for_the_migration_of_another_worker(url: str) -> None:
     old = await Store.open(url, source="test")
     with psycopg.connect(url) as newer:
         upgrade(newer)  # not committed: its tables are locked
@@ -92,14 +92,14 @@ async def old_waits_for_a_lock(url: str) -> None:
             await asyncio.sleep(0)
 
 
-async def test_replicas_that_start_at_once_on_an_empty_database_all_start(url: str) -> None:
+async def test_replicas_that_start_together_on_an_empty_database_all_start(url: str) -> None:
     stores = await asyncio.gather(*(Store.open(url, source="test") for _ in range(4)))
     assert revision(url) == HEAD
     for store in stores:
         await store.close()
 
 
-async def test_a_replica_waits_longer_for_a_migration_than_a_lock_may_take(url: str) -> None:
+async def test_a_replica_waits_longer_for_a_migration_than_for_a_lock(url: str) -> None:
     hasty = f"{url}?options=-c lock_timeout=500ms -c statement_timeout=500ms"
     with psycopg.connect(url) as newer:
         newer.execute("SELECT pg_advisory_xact_lock(%s)", [ADVISORY_LOCK])
@@ -111,7 +111,7 @@ async def test_a_replica_waits_longer_for_a_migration_than_a_lock_may_take(url: 
     assert revision(url) == HEAD
 
 
-async def test_a_migration_that_fails_leaves_no_half_of_it_behind(url: str) -> None:
+async def test_a_failed_migration_leaves_nothing_behind(url: str) -> None:
     with psycopg.connect(url) as somebody:
         somebody.execute("CREATE TABLE outbox (what TEXT)")  # in the way of the fourth table
     with pytest.raises(StoreUnavailable, match="already exists"):
@@ -131,7 +131,7 @@ def revision(url: str) -> str:
 # The queue
 
 
-async def test_a_command_of_a_newer_version_is_kept_as_it_is_for_one_that_knows_it(
+async def test_a_command_of_a_newer_version_is_kept_unchanged_for_a_newer_worker(
     world: Simulation, sqlite_url: str
 ) -> None:
     store = await Store.open(sqlite_url, source="test")
@@ -148,7 +148,7 @@ async def test_a_command_of_a_newer_version_is_kept_as_it_is_for_one_that_knows_
     await store.close()
 
 
-async def test_a_command_with_a_member_of_a_newer_version_is_kept_and_nobody_is_recorded(
+async def test_a_command_with_a_field_of_a_newer_version_is_kept_and_records_nobody(
     world: Simulation, sqlite_url: str
 ) -> None:
     store = await Store.open(sqlite_url, source="test")
@@ -165,7 +165,7 @@ async def test_a_command_with_a_member_of_a_newer_version_is_kept_and_nobody_is_
 
 
 @pytest.mark.parametrize("path", sorted(EXAMPLES.glob("*.v1.json")), ids=lambda path: path.name)
-def test_an_event_with_members_of_a_newer_version_is_read_as_before(path: Path) -> None:
+def test_an_event_with_fields_of_a_newer_version_is_decoded_as_before(path: Path) -> None:
     event = msgspec.json.decode(path.read_bytes())
     newer = {**event, "dataversion": "2", "data": {**event["data"], "quality": {"width": 1}}}
     assert decode_event(msgspec.json.encode(newer)) == decode_event(path.read_bytes())

@@ -95,7 +95,7 @@ def bench(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bench]:
 
 @given(body=st.binary(max_size=300), signed=SIGNATURES, headers=HEADERS, encoding=ENCODINGS)
 @settings(max_examples=150, deadline=None)
-def test_any_bytes_are_answered(
+def test_any_request_bytes_get_an_answer(
     bench: Bench, body: bytes, signed: bool | str, headers: dict[str, str], encoding: str | None
 ) -> None:
     if encoding is not None:
@@ -114,7 +114,7 @@ def test_any_bytes_are_answered(
     known=st.booleans(),
 )
 @settings(max_examples=250, deadline=None)
-def test_whatever_is_signed_is_taken_and_nothing_breaks(
+def test_every_signed_webhook_is_accepted_and_breaks_nothing(
     bench: Bench, event: Any, members: dict[str, Any], status: Any, meeting: Any, known: bool
 ) -> None:
     async def work() -> int:
@@ -149,7 +149,7 @@ RAW: list[Callable[[bytes], bytes]] = [
 
 @pytest.mark.parametrize("frame", RAW)
 @pytest.mark.parametrize("path", ["/webhooks/realtimekit", "/webhooks/realtimekit?app=%00&app=%ff"])
-def test_whatever_is_wrong_with_the_request_is_answered_and_not_by_500(
+def test_every_malformed_request_gets_an_answer_other_than_500(
     bench: Bench, frame: Callable[[bytes], bytes], path: str
 ) -> None:
     async def work() -> bytes:
@@ -165,7 +165,7 @@ def test_whatever_is_wrong_with_the_request_is_answered_and_not_by_500(
     assert not answer or answer.split(b" ", 2)[1] != b"500", answer
 
 
-def test_large_bodies_take_a_bounded_amount_of_memory_and_leave_nothing_there(bench: Bench) -> None:
+def test_large_bodies_use_bounded_memory_and_release_it(bench: Bench) -> None:
     async def flood(count: int) -> None:
         for _ in range(count):
             assert await bench.webhooks.post(b"x" * MAX_BODY_BYTES) == 204
@@ -214,7 +214,7 @@ def arrivals(draw: st.DrawFn) -> list[tuple[str, str, bool, bool]]:
 
 @given(steps=arrivals())
 @settings(max_examples=50, deadline=None)
-def test_webhooks_in_any_order_and_again_and_again_make_one_monotone_history(
+def test_webhooks_in_any_order_and_number_give_a_monotone_history(
     bench: Bench, steps: list[tuple[str, str, bool, bool]]
 ) -> None:
     async def work() -> tuple[str, list[dict[str, Any]]]:

@@ -12,17 +12,17 @@ from pathlib import Path
 import pytest
 
 from benchmarks.check_speed import bounds
-from benchmarks.entrant import Burst
+from benchmarks.contestant_list import contestants_named
+from benchmarks.contestant_process import BurstResult
 from benchmarks.goals import Goal
-from benchmarks.lineup import named
-from benchmarks.measured import Machine, Measured, Round, percentile
-from benchmarks.meter import taken
+from benchmarks.process_usage import usage_of_session
 from benchmarks.report import BEGIN, END, replace_section
+from benchmarks.results import BenchResults, ContestantRound, Machine, percentile
 from benchmarks.stub_api import Connection, Stub
-from benchmarks.tracking import account, report
 from benchmarks.tracking import bench as tracking
-from benchmarks.tracking.facts import Delays, Outcome, Pace, Scenario, Tracked
-from benchmarks.tracking.world import Ears
+from benchmarks.tracking import delays, report
+from benchmarks.tracking.environment import EventTimes
+from benchmarks.tracking.results import Delays, Pace, Scenario, ScenarioResult, TrackingResults
 from sandbox.model.log_entries import TransitionEntry
 from sandbox.services.processes import OwnedProcess
 from sandbox.waiting import Eventually
@@ -36,21 +36,21 @@ MACHINE = Machine(processors=2, python="3", rabbitmq="4")
 
 def test_the_worker_takes_part_with_its_default_number_of_commands_in_work() -> None:
     default = variables_of(Settings)["prefetch"].default
-    assert {str(one.in_flight) for one in named("sqlite,postgresql")} == {default}
+    assert {str(one.in_flight) for one in contestants_named("sqlite,postgresql")} == {default}
 
 
-def burst(per_second: float, cpu_ms: float = 1.0, lost: int = 0) -> Burst:
-    return Burst(
+def burst(per_second: float, cpu_ms: float = 1.0, lost: int = 0) -> BurstResult:
+    return BurstResult(
         commands=100, per_second=per_second, cpu_ms=cpu_ms, broker_cpu_ms=0.1, lost=lost, doubled=0
     )
 
 
-def measured(*rounds: tuple[str, Burst]) -> Measured:
-    return Measured(
+def measured(*rounds: tuple[str, BurstResult]) -> BenchResults:
+    return BenchResults(
         machine=MACHINE,
         commands=100,
         rounds=[
-            Round(
+            ContestantRound(
                 contestant=name,
                 number=1,
                 ready_seconds=1.0,
@@ -64,7 +64,7 @@ def measured(*rounds: tuple[str, Burst]) -> Measured:
     )
 
 
-def speed(one: Round) -> float:
+def speed(one: ContestantRound) -> float:
     return one.fast_api.per_second
 
 
@@ -91,7 +91,7 @@ def test_a_percentile_is_a_value_that_was_measured() -> None:
 
 def test_who_does_not_take_part_is_named() -> None:
     with pytest.raises(ValueError, match="nobody: not among bare, "):
-        named("bare,nobody")
+        contestants_named("bare,nobody")
 
 
 def test_a_report_leaves_the_rest_of_its_page_as_it_is(tmp_path: Path) -> None:
@@ -103,8 +103,8 @@ def test_a_report_leaves_the_rest_of_its_page_as_it_is(tmp_path: Path) -> None:
 
 
 def test_the_busiest_five_minutes_are_found_wherever_they_begin() -> None:
-    assert account.busiest([0.0, 200.0, 290.0, 299.0, 301.0, 499.0, 900.0]) == 5
-    assert account.busiest([]) == 0
+    assert delays.busiest([0.0, 200.0, 290.0, 299.0, 301.0, 499.0, 900.0]) == 5
+    assert delays.busiest([]) == 0
 
 
 def change(recording_id: str, status: str, at: float) -> TransitionEntry:
@@ -115,24 +115,24 @@ def change(recording_id: str, status: str, at: float) -> TransitionEntry:
 
 def test_a_status_that_passed_unseen_is_skipped_only_if_the_last_one_was_told() -> None:
     ledger = [change(one, status, 1.0) for one in "ab" for status in ("UPLOADING", "UPLOADED")]
-    ears = Ears()
+    ears = EventTimes()
     ears.statuses = {("a", "UPLOADED"): 3.0, ("b", "UPLOADING"): 4.0}
-    delays = account.of_statuses(ledger, ears, {"a", "b"})
-    assert (delays.changes, delays.skipped, delays.missed) == (4, 1, 1)
-    assert (delays.p50, delays.most) == (3.0, 3.0)
+    measured = delays.status_delays(ledger, ears, {"a", "b"})
+    assert (measured.changes, measured.skipped, measured.missed) == (4, 1, 1)
+    assert (measured.p50, measured.most) == (3.0, 3.0)
 
 
 def test_files_are_told_when_the_last_of_them_is() -> None:
     ledger = [change(one, "UPLOADED", 1.0) for one in "ab"]
-    ears = Ears()
+    ears = EventTimes()
     ears.files, ears.completed = {"a": [2.0, 3.0, 9.0], "b": [2.0, 3.0]}, {"a": 9.1, "b": 3.1}
-    delays = account.of_files(ledger, ears, {"a", "b"})
-    assert (delays.most, delays.missed) == (8.0, 1)
+    measured = delays.file_delays(ledger, ears, {"a", "b"})
+    assert (measured.most, measured.missed) == (8.0, 1)
 
 
-def outcome(live: int, replicas: int, *, webhooks: bool, p99: float = 7.0) -> Outcome:
-    delays = Delays(changes=9, missed=0, skipped=0, p50=3.0, p99=p99, most=p99)
-    return Outcome(
+def outcome(live: int, replicas: int, *, webhooks: bool, p99: float = 7.0) -> ScenarioResult:
+    figures = Delays(changes=9, missed=0, skipped=0, p50=3.0, p99=p99, most=p99)
+    return ScenarioResult(
         scenario=Scenario(live=live, replicas=replicas, webhooks=webhooks),
         ends_per_second=0.8,
         adopted_seconds=60.0,
@@ -142,15 +142,15 @@ def outcome(live: int, replicas: int, *, webhooks: bool, p99: float = 7.0) -> Ou
         per_second=2.5,
         sweeping_per_second=1.75,
         reads_each=1.0,
-        status=delays,
-        files=delays,
-        burst=delays if webhooks else None,
+        status=figures,
+        files=figures,
+        burst=figures if webhooks else None,
         cpu=0.05,
         rss=100 * 2**20,
     )
 
 
-def whole() -> list[Outcome]:
+def whole() -> list[ScenarioResult]:
     """Every scenario of the tracking benchmark."""
     return [
         outcome(one.live, one.replicas, webhooks=one.webhooks)
@@ -165,7 +165,7 @@ def test_the_tracking_table_has_all_scenarios_figures_goals_and_a_plot(tmp_path:
         END.format(name="tracking"),
     )
     page.write_text("\n".join(marks) + "\n")
-    report.write(Tracked(pace=Pace(), outcomes=whole()), page)
+    report.write(TrackingResults(pace=Pace(), outcomes=whole()), page)
     text = page.read_text()
     rows = [line for line in text.splitlines() if line.startswith(("| 1,000 ", "| 10,000 "))]
     assert len(rows) == 10
@@ -178,17 +178,17 @@ def test_the_tracking_table_has_all_scenarios_figures_goals_and_a_plot(tmp_path:
 
 
 def test_runs_that_were_made_in_parts_make_the_same_table() -> None:
-    parts = [Tracked(pace=Pace(), outcomes=whole()[first::3]) for first in (2, 0, 1)]
+    parts = [TrackingResults(pace=Pace(), outcomes=whole()[first::3]) for first in (2, 0, 1)]
     assert tracking.merged(parts).outcomes == whole()
     again = outcome(10_000, 1, webhooks=False, p99=5.0)
-    later = tracking.merged([*parts, Tracked(pace=Pace(), outcomes=[again])])
+    later = tracking.merged([*parts, TrackingResults(pace=Pace(), outcomes=[again])])
     assert [one for one in later.outcomes if one.status.p99 == 5.0] == [again]
     with pytest.raises(SystemExit, match="paces"):
-        tracking.merged([parts[0], Tracked(pace=Pace(seconds=1.0), outcomes=[])])
+        tracking.merged([parts[0], TrackingResults(pace=Pace(seconds=1.0), outcomes=[])])
 
 
 def test_a_run_is_read_again_as_it_was_written_also_where_nobody_was_told(tmp_path: Path) -> None:
-    told = Tracked(pace=Pace(), outcomes=[outcome(10_000, 0, webhooks=False, p99=math.nan)])
+    told = TrackingResults(pace=Pace(), outcomes=[outcome(10_000, 0, webhooks=False, p99=math.nan)])
     tracking._write(tmp_path / "run.json", told)
     (again,) = tracking._read(tmp_path / "run.json").outcomes
     assert again.scenario == told.outcomes[0].scenario
@@ -197,15 +197,15 @@ def test_a_run_is_read_again_as_it_was_written_also_where_nobody_was_told(tmp_pa
 
 def test_what_nobody_was_told_is_not_told_in_seconds() -> None:
     nobody = outcome(10_000, 0, webhooks=False, p99=math.nan)
-    assert "3.0 s · never" in report.text(Tracked(pace=Pace(), outcomes=[nobody]))
+    assert "3.0 s · never" in report.text(TrackingResults(pace=Pace(), outcomes=[nobody]))
 
 
 async def test_what_a_childs_child_takes_counts(tmp_path: Path, eventually: Eventually) -> None:
     spin = f"{sys.executable} -c 'while True: pass' & wait"
     process = OwnedProcess(["/bin/sh", "-c", spin], environ=os.environ, log=tmp_path / "log")
     try:
-        await eventually(lambda: taken(process.pid).cpu > 0.05, seconds=30)
-        assert taken(process.pid).rss > 0
+        await eventually(lambda: usage_of_session(process.pid).cpu > 0.05, seconds=30)
+        assert usage_of_session(process.pid).rss > 0
     finally:
         process.end(signal.SIGKILL, seconds=5)
 

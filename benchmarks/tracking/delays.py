@@ -4,16 +4,16 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from itertools import count
 
-from benchmarks.measured import percentile
-from benchmarks.tracking.facts import QUOTA_SECONDS, Delays
-from benchmarks.tracking.world import Ears
+from benchmarks.results import percentile
+from benchmarks.tracking.environment import EventTimes
+from benchmarks.tracking.results import QUOTA_SECONDS, Delays
 from sandbox.model.log_entries import AnyEntry, RequestEntry, TransitionEntry
 
 FILES = 3
 """What each recording leaves."""
 
 
-def of_statuses(ledger: Iterable[AnyEntry], ears: Ears, ended: set[str]) -> Delays:
+def status_delays(ledger: Iterable[AnyEntry], ears: EventTimes, ended: set[str]) -> Delays:
     """How late the ends of these recordings were told, status by status."""
     late: list[float] = []
     missed = skipped = 0
@@ -29,7 +29,7 @@ def of_statuses(ledger: Iterable[AnyEntry], ears: Ears, ended: set[str]) -> Dela
     return _delays(late, changes=len(changes), missed=missed, skipped=skipped)
 
 
-def of_files(ledger: Iterable[AnyEntry], ears: Ears, ended: set[str]) -> Delays:
+def file_delays(ledger: Iterable[AnyEntry], ears: EventTimes, ended: set[str]) -> Delays:
     """How late the last of each one's files was told."""
     late: list[float] = []
     missed = 0

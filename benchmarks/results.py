@@ -5,19 +5,19 @@ from collections.abc import Callable, Iterable, Sequence
 
 import msgspec
 
-from benchmarks.entrant import Burst, Paced
+from benchmarks.contestant_process import BurstResult, PacedResult
 
 
-class Round(msgspec.Struct, frozen=True, kw_only=True):
+class ContestantRound(msgspec.Struct, frozen=True, kw_only=True):
     """One contestant in one round. `idle_rss` in bytes; `slow_api` with an answer after 100 ms."""
 
     contestant: str
     number: int
     ready_seconds: float
     idle_rss: int
-    paced: list[Paced]
-    fast_api: Burst
-    slow_api: Burst
+    paced: list[PacedResult]
+    fast_api: BurstResult
+    slow_api: BurstResult
 
     @property
     def wrong(self) -> int:
@@ -26,7 +26,7 @@ class Round(msgspec.Struct, frozen=True, kw_only=True):
         return heaps + sum(one.lost + one.doubled for one in self.paced)
 
 
-class Own(msgspec.Struct, frozen=True, kw_only=True):
+class WorkerAloneResults(msgspec.Struct, frozen=True, kw_only=True):
     """What concerns this worker alone, on SQLite.
 
     Commands' CPU in milliseconds with an empty store and with a million finished recordings, in
@@ -52,23 +52,25 @@ class Machine(msgspec.Struct, frozen=True, kw_only=True):
     postgresql: str | None = None
 
 
-class Measured(msgspec.Struct, frozen=True, kw_only=True):
+class BenchResults(msgspec.Struct, frozen=True, kw_only=True):
     """A whole run."""
 
     machine: Machine
     commands: int
-    rounds: list[Round]
-    own: Own | None = None
+    rounds: list[ContestantRound]
+    own: WorkerAloneResults | None = None
 
-    def of(self, contestant: str) -> list[Round]:
+    def of(self, contestant: str) -> list[ContestantRound]:
         """A contestant's rounds, in their order."""
         return [one for one in self.rounds if one.contestant == contestant]
 
-    def median(self, contestant: str, figure: Callable[[Round], float]) -> float:
+    def median(self, contestant: str, figure: Callable[[ContestantRound], float]) -> float:
         """The median of a figure over a contestant's rounds."""
         return statistics.median(figure(one) for one in self.of(contestant))
 
-    def ratio(self, one: str, other: str, figure: Callable[[Round], float]) -> float | None:
+    def ratio(
+        self, one: str, other: str, figure: Callable[[ContestantRound], float]
+    ) -> float | None:
         """The median of the ratios within each round; None unless both took part."""
         pairs = zip(self.of(one), self.of(other), strict=False)
         ratios = [figure(mine) / figure(theirs) for mine, theirs in pairs]

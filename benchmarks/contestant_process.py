@@ -14,22 +14,28 @@ from typing import Final
 import aiohttp
 import msgspec
 
-from benchmarks.field import PREFIX, RESULTS, TOPOLOGY, Field, Heard
-from benchmarks.lineup import IN_FLIGHT, ROOT, Contestant, Start, starts
-from benchmarks.meter import Taken, taken
+from benchmarks.bench_environment import (
+    PREFIX,
+    RESULTS,
+    TOPOLOGY,
+    BenchEnvironment,
+    ReceivedOutcome,
+)
+from benchmarks.contestant_list import IN_FLIGHT, ROOT, Contestant, StartCommand, new_start_commands
+from benchmarks.process_usage import ProcessUsage, usage_of_session
 from sandbox.services.ports import free_ports
 from sandbox.services.processes import LaunchError, OwnedProcess
 from sandbox.waiting import eventually
 
-READY_SECONDS: Final = 30.0
-PATIENCE_SECONDS: Final = 90.0
+READY_TIMEOUT_SECONDS: Final = 30.0
+OUTCOMES_TIMEOUT_SECONDS: Final = 90.0
 _LOOK_SECONDS: Final = 0.01
 _AFTERWARDS_SECONDS: Final = 0.3
 _HUGE_BUDGET: Final = "1000000/1"
 _OURS: Final = ("AMQP_", "DATABASE_", "HTTP_", "LOG_", "REALTIMEKIT_", "WORKER_", "BENCH_")
 
 
-class Burst(msgspec.Struct, frozen=True, kw_only=True):
+class BurstResult(msgspec.Struct, frozen=True, kw_only=True):
     """How a heap of commands was worked off. CPU in milliseconds per command."""
 
     commands: int
@@ -40,7 +46,7 @@ class Burst(msgspec.Struct, frozen=True, kw_only=True):
     doubled: int
 
 
-class Paced(msgspec.Struct, frozen=True, kw_only=True):
+class PacedResult(msgspec.Struct, frozen=True, kw_only=True):
     """Milliseconds from a command's publish, at so many a second, until the two ends of its way."""
 
     per_second: float
@@ -50,35 +56,41 @@ class Paced(msgspec.Struct, frozen=True, kw_only=True):
     doubled: int
 
 
-class Entrant:
+class ContestantProcess:
     """A contestant's process that is ready. `ready_seconds` is from its start to its consumer."""
 
     def __init__(
-        self, contestant: Contestant, field: Field, process: OwnedProcess, api: "StubApi"
+        self,
+        contestant: Contestant,
+        environment: BenchEnvironment,
+        process: OwnedProcess,
+        api: "StubApi",
     ) -> None:
         self.api = api
         self.ready_seconds = 0.0
         self._contestant = contestant
-        self._field = field
+        self._environment = environment
         self._process = process
 
     @property
-    def taken(self) -> Taken:
+    def usage(self) -> ProcessUsage:
         """What its processes have taken so far."""
-        return taken(self._process.pid)
+        return usage_of_session(self._process.pid)
 
     async def wait_ready(self, since: float) -> None:
         """Return when it consumes. LaunchError with its last words when it ended instead."""
 
         async def consumes_or_ended() -> bool:
-            return not self._process.running or await self._field.consumers() > 0
+            return not self._process.running or await self._environment.consumers() > 0
 
-        await eventually(consumes_or_ended, seconds=READY_SECONDS, what=self._contestant.name)
+        await eventually(
+            consumes_or_ended, seconds=READY_TIMEOUT_SECONDS, what=self._contestant.name
+        )
         if not self._process.running:
             raise LaunchError(f"{self._contestant.name} ended:\n{self._process.log_tail()}")
         self.ready_seconds = time.monotonic() - since
 
-    async def burst(self, commands: int, *, delay: float) -> Burst:
+    async def burst(self, commands: int, *, delay: float) -> BurstResult:
         """Work off a heap that lies there before it may begin; the API answers after `delay`.
 
         Measured from its first moment to its last outcome, CPU a little longer: a look in between
@@ -86,18 +98,18 @@ class Entrant:
         connections are open by then.
         """
         await self.api.order(delay=delay)
-        warm = starts(min(self._contestant.in_flight, commands // 2))
+        warm = new_start_commands(min(self._contestant.in_flight, commands // 2))
         await self._pile_up(warm)
         await self._outcomes(len(warm))
-        heap = starts(commands)
+        heap = new_start_commands(commands)
         begun = await self._pile_up(heap)
         done = await self._outcomes(len(warm) + commands)
         await asyncio.sleep(_AFTERWARDS_SECONDS)  # what is settled and noted after the outcomes
         ended = self._look()
-        async with self._field.hearing() as heard:
+        async with self._environment.hearing() as heard:
             await self._all_heard([*warm, *heap], heard)
         lost, doubled = await self._account([*warm, *heap], heard)
-        return Burst(
+        return BurstResult(
             commands=commands,
             per_second=commands / (done.at - begun.at),
             cpu_ms=(ended.cpu - begun.cpu) * 1000 / commands,
@@ -106,23 +118,23 @@ class Entrant:
             doubled=doubled,
         )
 
-    async def paced(self, per_second: float, seconds: float) -> Paced:
+    async def paced(self, per_second: float, seconds: float) -> PacedResult:
         """Send commands evenly, and see how long each takes to the API and to its outcome."""
         await self.api.order(delay=0.0)
-        line = starts(round(per_second * seconds))
+        line = new_start_commands(round(per_second * seconds))
         sent: dict[str, float] = {}
-        async with self._field.hearing() as heard, asyncio.TaskGroup() as sending:
+        async with self._environment.hearing() as heard, asyncio.TaskGroup() as sending:
             begin = time.monotonic()
             for number, start in enumerate(line):
                 await asyncio.sleep(max(0.0, begin + number / per_second - time.monotonic()))
                 sent[start.id] = time.monotonic()
-                sending.create_task(self._field.send_one(start, self._contestant.form))
+                sending.create_task(self._environment.send_one(start, self._contestant.form))
             await self._all_heard(line, heard)
         asked = await self.api.asked()
         outcome_at = {one.command_id: one.at for one in reversed(heard)}
         lost, doubled = await self._account(line, heard)
         whole = [one for one in line if one.id in outcome_at and one.meeting_id in asked]
-        return Paced(
+        return PacedResult(
             per_second=per_second,
             to_request=[(asked[one.meeting_id][0] - sent[one.id]) * 1000 for one in whole],
             to_outcome=[(outcome_at[one.id] - sent[one.id]) * 1000 for one in whole],
@@ -130,41 +142,44 @@ class Entrant:
             doubled=doubled,
         )
 
-    async def _pile_up(self, heap: Sequence[Start]) -> "_Look":
+    async def _pile_up(self, heap: Sequence[StartCommand]) -> "UsageSample":
         """Have it begin on all of them at once. The look is of the moment before."""
         os.killpg(self._process.pid, signal.SIGSTOP)
         try:
-            await self._field.send(heap, self._contestant.form)
+            await self._environment.send(heap, self._contestant.form)
             return self._look()
         finally:
             os.killpg(self._process.pid, signal.SIGCONT)
 
-    async def _outcomes(self, count: int) -> "_Look":
+    async def _outcomes(self, count: int) -> "UsageSample":
         """How it looks when there are so many outcomes, or when it is too late for that.
 
         Only the broker is asked until then: to look costs processor time, which contestants miss.
         """
-        deadline = time.monotonic() + PATIENCE_SECONDS
+        deadline = time.monotonic() + OUTCOMES_TIMEOUT_SECONDS
         while True:
-            waiting = await self._field.outcomes_waiting()
+            waiting = await self._environment.outcomes_waiting()
             if waiting >= count or time.monotonic() > deadline:
                 return self._look()
             await asyncio.sleep(_LOOK_SECONDS)
 
-    def _look(self) -> "_Look":
-        return _Look(time.monotonic(), self.taken.cpu, self._field.broker_cpu())
+    def _look(self) -> "UsageSample":
+        return UsageSample(time.monotonic(), self.usage.cpu, self._environment.broker_cpu())
 
-    async def _all_heard(self, sent: Sequence[Start], heard: list[Heard]) -> None:
+    async def _all_heard(self, sent: Sequence[StartCommand], heard: list[ReceivedOutcome]) -> None:
         """Return when each has an outcome, or when it is too late for that."""
         wanted = {one.id for one in sent}
         try:
             await eventually(
-                lambda: wanted <= {one.command_id for one in heard}, seconds=PATIENCE_SECONDS
+                lambda: wanted <= {one.command_id for one in heard},
+                seconds=OUTCOMES_TIMEOUT_SECONDS,
             )
         except AssertionError:
-            return  # the account will show it
+            return  # the figures will show it
 
-    async def _account(self, sent: Iterable[Start], heard: list[Heard]) -> tuple[int, int]:
+    async def _account(
+        self, sent: Iterable[StartCommand], heard: list[ReceivedOutcome]
+    ) -> tuple[int, int]:
         """How many got no request or no outcome, and how many more than one."""
         asked = await self.api.asked()
         outcomes = Counter(command for command, _ in {(h.command_id, h.event_id) for h in heard})
@@ -176,7 +191,7 @@ class Entrant:
         return lost, doubled
 
 
-class _Look(msgspec.Struct, frozen=True):
+class UsageSample(msgspec.Struct, frozen=True):
     at: float
     cpu: float
     broker_cpu: float
@@ -206,7 +221,7 @@ async def stub_api(directory: Path) -> AsyncIterator[StubApi]:
     log = directory / "stub.log"
     log.unlink(missing_ok=True)
     process = OwnedProcess(
-        [sys.executable, "-m", "benchmarks.stub_api"], environ=environment({}), log=log
+        [sys.executable, "-m", "benchmarks.stub_api"], environ=process_environ({}), log=log
     )
     try:
         text = await eventually(lambda: log.read_text().strip())
@@ -217,13 +232,13 @@ async def stub_api(directory: Path) -> AsyncIterator[StubApi]:
 
 
 @asynccontextmanager
-async def entered(
+async def run_contestant(
     contestant: Contestant,
-    field: Field,
+    environment: BenchEnvironment,
     *,
     database: str | None = None,
     settings: Mapping[str, str] | None = None,
-) -> AsyncIterator[Entrant]:
+) -> AsyncIterator[ContestantProcess]:
     """The contestant, ready, until the block ends. It must end cleanly then.
 
     The worker gets a new, empty `database` unless one is given, and more `settings`.
@@ -231,46 +246,48 @@ async def entered(
     Raises:
         LaunchError: when it does not become ready, or leaves commands unacknowledged.
     """
-    async with stub_api(field.directory) as api:
-        environ = _settings(contestant, field, api)
+    async with stub_api(environment.directory) as api:
+        environ = _settings(contestant, environment, api)
         if contestant.database:
-            environ["DATABASE_URL"] = database or new_database(field, contestant.database)
-        log = field.directory / f"{contestant.name}.log"
+            environ["DATABASE_URL"] = database or new_database(environment, contestant.database)
+        log = environment.directory / f"{contestant.name}.log"
         log.unlink(missing_ok=True)
         since = time.monotonic()
         process = OwnedProcess(
-            contestant.command, environ=environment({**environ, **(settings or {})}), log=log
+            contestant.command, environ=process_environ({**environ, **(settings or {})}), log=log
         )
         try:
-            entrant = Entrant(contestant, field, process, api)
+            entrant = ContestantProcess(contestant, environment, process, api)
             await entrant.wait_ready(since)
             yield entrant
         finally:
             await asyncio.to_thread(process.end, signal.SIGTERM, seconds=20)
-            left = await field.sweep_up()
+            left = await environment.sweep_up()
         if left:
             raise LaunchError(f"{contestant.name} left {left} commands unacknowledged")
 
 
-def new_database(field: Field, engine: str) -> str:
+def new_database(environment: BenchEnvironment, engine: str) -> str:
     """The URL of an empty database."""
     if engine == "sqlite":
-        return f"sqlite:///{field.directory / f'{time.monotonic_ns()}.db'}"
-    if field.postgresql is None:
-        raise LaunchError("this field was prepared without PostgreSQL")
-    return field.postgresql.new_database()
+        return f"sqlite:///{environment.directory / f'{time.monotonic_ns()}.db'}"
+    if environment.postgresql is None:
+        raise LaunchError("this environment was prepared without PostgreSQL")
+    return environment.postgresql.new_database()
 
 
-def environment(settings: Mapping[str, str]) -> dict[str, str]:
+def process_environ(settings: Mapping[str, str]) -> dict[str, str]:
     """This process's environment without settings of ours, and with these."""
     inherited = {k: v for k, v in os.environ.items() if not k.startswith(_OURS)}
     return {**inherited, "PYTHONPATH": str(ROOT), **settings}
 
 
-def _settings(contestant: Contestant, field: Field, api: StubApi) -> dict[str, str]:
+def _settings(
+    contestant: Contestant, environment: BenchEnvironment, api: StubApi
+) -> dict[str, str]:
     if contestant.database is None:
         return {
-            "BENCH_AMQP_URL": field.node.amqp_url,
+            "BENCH_AMQP_URL": environment.node.amqp_url,
             "BENCH_API_URL": api.url,
             "BENCH_EXCHANGE": RESULTS,
             "BENCH_IN_FLIGHT": str(contestant.in_flight),
@@ -279,7 +296,7 @@ def _settings(contestant: Contestant, field: Field, api: StubApi) -> dict[str, s
         }
     (port,) = free_ports(1)
     return {
-        "AMQP_URL": field.node.amqp_url,
+        "AMQP_URL": environment.node.amqp_url,
         "HTTP_HOST": "127.0.0.1",
         "HTTP_PORT": str(port),
         "REALTIMEKIT_ACCOUNT_ID": "account",

@@ -15,11 +15,11 @@ import aio_pika
 import msgspec
 from aio_pika.abc import AbstractIncomingMessage
 
-from benchmarks.entrant import entered, environment
-from benchmarks.field import PREFIX, TOPOLOGY, Field
-from benchmarks.history import grow
-from benchmarks.lineup import BENCH_PYTHON, named
-from benchmarks.measured import Own
+from benchmarks.bench_environment import PREFIX, TOPOLOGY, BenchEnvironment
+from benchmarks.contestant_list import BENCH_PYTHON, contestants_named
+from benchmarks.contestant_process import process_environ, run_contestant
+from benchmarks.finished_recordings import grow
+from benchmarks.results import WorkerAloneResults
 from sandbox.services.processes import OwnedProcess
 from sandbox.waiting import eventually
 
@@ -32,7 +32,7 @@ _PATIENCE_SECONDS: Final = 120.0
 _FILES_KEY: Final = "track.audio.ready"
 
 
-class Sizes(msgspec.Struct, frozen=True, kw_only=True):
+class WorkloadSizes(msgspec.Struct, frozen=True, kw_only=True):
     """How much is measured."""
 
     commands: int
@@ -41,21 +41,23 @@ class Sizes(msgspec.Struct, frozen=True, kw_only=True):
     files: int = 10_000
 
 
-async def measure(field: Field, sizes: Sizes, say: Callable[[str], None]) -> Own:
+async def measure_worker_alone(
+    environment: BenchEnvironment, sizes: WorkloadSizes, say: Callable[[str], None]
+) -> WorkerAloneResults:
     """All of it, one after the other."""
     say("idle")
-    idle_cpu, idle_rss = await _idle(field)
+    idle_cpu, idle_rss = await _idle(environment)
     say(f"{sizes.files} file events of one recording")
     files, bare, in_order = [], {window: list[float]() for window in WINDOWS}, True
     for _ in range(sizes.rounds):
-        rate, ordered = await _files(field, sizes.files)
+        rate, ordered = await _files(environment, sizes.files)
         files.append(rate)
         in_order &= ordered
         for window in WINDOWS:
-            bare[window].append(await _bare_publish(field, sizes.files, window))
+            bare[window].append(await _bare_publish(environment, sizes.files, window))
     say(f"{sizes.history} finished recordings")
-    cpu_empty, cpu_million = await _history(field, sizes)
-    return Own(
+    cpu_empty, cpu_million = await _history(environment, sizes)
+    return WorkerAloneResults(
         cpu_empty=cpu_empty,
         cpu_million=cpu_million,
         files_per_second=files,
@@ -66,43 +68,45 @@ async def measure(field: Field, sizes: Sizes, say: Callable[[str], None]) -> Own
     )
 
 
-async def _idle(field: Field) -> tuple[float, int]:
+async def _idle(environment: BenchEnvironment) -> tuple[float, int]:
     """The share of a processor, and the bytes, that doing nothing takes."""
-    (worker,) = named("sqlite")
-    async with entered(worker, field) as entrant:
+    (worker,) = contestants_named("sqlite")
+    async with run_contestant(worker, environment) as contestant_process:
         await asyncio.sleep(1.0)  # what a start brings with it
-        before, since = entrant.taken.cpu, time.monotonic()
+        before, since = contestant_process.usage.cpu, time.monotonic()
         await asyncio.sleep(IDLE_SECONDS)
-        after = entrant.taken
+        after = contestant_process.usage
         return (after.cpu - before) / (time.monotonic() - since), after.rss
 
 
-async def _history(field: Field, sizes: Sizes) -> tuple[list[float], list[float]]:
+async def _history(
+    environment: BenchEnvironment, sizes: WorkloadSizes
+) -> tuple[list[float], list[float]]:
     """CPU per command with nothing behind it, and with a long past; each pair on fresh copies.
 
     Twice as many pairs as rounds, begun by turns: what is looked for is smaller than what the
     machine itself changes from one minute to the next.
     """
-    grown = field.directory / "grown.db"
+    grown = environment.directory / "grown.db"
     await grow(grown, sizes.history)
     empty: list[float] = []
     million: list[float] = []
     for number in range(2 * sizes.rounds):
-        copy = field.directory / "copy.db"
+        copy = environment.directory / "copy.db"
         await asyncio.to_thread(_copy, grown, copy)
         pair = [(empty, None), (million, f"sqlite:///{copy}")]
         for costs, database in pair if number % 2 else reversed(pair):
-            costs.append(await _cost(field, sizes.commands, database))
+            costs.append(await _cost(environment, sizes.commands, database))
         _remove(copy)
     _remove(grown)
     return empty, million
 
 
-async def _cost(field: Field, commands: int, database: str | None) -> float:
+async def _cost(environment: BenchEnvironment, commands: int, database: str | None) -> float:
     """CPU per command on this database, or on an empty one."""
-    (worker,) = named("sqlite")
-    async with entered(worker, field, database=database) as entrant:
-        return (await entrant.burst(commands, delay=0.0)).cpu_ms
+    (worker,) = contestants_named("sqlite")
+    async with run_contestant(worker, environment, database=database) as contestant_process:
+        return (await contestant_process.burst(commands, delay=0.0)).cpu_ms
 
 
 def _copy(database: Path, copy: Path) -> None:
@@ -118,14 +122,17 @@ def _remove(database: Path) -> None:
         path.unlink()
 
 
-async def _files(field: Field, count: int) -> tuple[float, bool]:
+async def _files(environment: BenchEnvironment, count: int) -> tuple[float, bool]:
     """Events a second, and whether in order: a recording is read that has so many files."""
-    (worker,) = named("sqlite")
-    async with entered(worker, field) as entrant, _listening(field) as heard:
-        await entrant.api.order(files=count)
+    (worker,) = contestants_named("sqlite")
+    async with (
+        run_contestant(worker, environment) as contestant_process,
+        _listening(environment) as heard,
+    ):
+        await contestant_process.api.order(files=count)
         command = {"type": "sync_recording", "id": str(uuid.uuid4())}
         body = msgspec.json.encode({**command, "recording_id": str(uuid.uuid4())})
-        connection = await aio_pika.connect(field.node.amqp_url)
+        connection = await aio_pika.connect(environment.node.amqp_url)
         async with connection:
             channel = await connection.channel()
             exchange = await channel.get_exchange(TOPOLOGY.exchange("commands"))
@@ -143,16 +150,19 @@ class _File(msgspec.Struct):
     data: _Index
 
 
-async def _bare_publish(field: Field, count: int, window: int) -> float:
+async def _bare_publish(environment: BenchEnvironment, count: int, window: int) -> float:
     """Events a second of a bare publisher, measured where the worker's are: at a consumer."""
-    environ = {"BENCH_AMQP_URL": field.node.amqp_url, "BENCH_EXCHANGE": TOPOLOGY.exchange("files")}
+    environ = {
+        "BENCH_AMQP_URL": environment.node.amqp_url,
+        "BENCH_EXCHANGE": TOPOLOGY.exchange("files"),
+    }
     unused = {"BENCH_QUEUE": "", "BENCH_API_URL": "", "BENCH_IN_FLIGHT": "0"}
     module = "benchmarks.contestants.publisher"
-    async with _listening(field) as heard:
+    async with _listening(environment) as heard:
         process = OwnedProcess(
             [str(BENCH_PYTHON), "-m", module, *map(str, (count, window, EVENT_BYTES))],
-            environ=environment({**environ, **unused}),
-            log=field.directory / "publisher.log",
+            environ=process_environ({**environ, **unused}),
+            log=environment.directory / "publisher.log",
         )
         try:
             return await _rate(heard, count)
@@ -164,14 +174,14 @@ Arrivals = list[tuple[float, bytes]]
 
 
 @asynccontextmanager
-async def _listening(field: Field) -> AsyncIterator[Arrivals]:
+async def _listening(environment: BenchEnvironment) -> AsyncIterator[Arrivals]:
     """When each file event came, and its body, in a durable queue as subscribers have."""
     heard: Arrivals = []
 
     async def hear(message: AbstractIncomingMessage) -> None:
         heard.append((time.monotonic(), message.body))
 
-    connection = await aio_pika.connect(field.node.amqp_url)
+    connection = await aio_pika.connect(environment.node.amqp_url)
     async with connection:
         channel = await connection.channel()
         queue = await channel.declare_queue(f"{PREFIX}.files-heard", durable=True)

@@ -16,7 +16,7 @@ IN_FLIGHT: Final = 100
 TYPE: Final = "start_track_recording"
 
 
-class Start(msgspec.Struct, frozen=True):
+class StartCommand(msgspec.Struct, frozen=True):
     """A start command to be sent."""
 
     id: str
@@ -29,21 +29,21 @@ class Start(msgspec.Struct, frozen=True):
         return {"type": TYPE, "id": self.id, "meeting_id": self.meeting_id, "layers": layers}
 
 
-Form = Callable[[Start], aio_pika.Message]
+Form = Callable[[StartCommand], aio_pika.Message]
 
 
-def plain(start: Start) -> aio_pika.Message:
+def plain(start: StartCommand) -> aio_pika.Message:
     """The command itself as JSON."""
     return _message(start.members)
 
 
-def for_taskiq(start: Start) -> aio_pika.Message:
+def for_taskiq(start: StartCommand) -> aio_pika.Message:
     """As `kiq` of taskiq sends it."""
     task = {"task_id": start.id, "task_name": TYPE, "labels": {}, "labels_types": {}}
     return _message({**task, "args": [], "kwargs": {"body": start.members}})
 
 
-def for_dramatiq(start: Start, queue: str = "bench.commands") -> aio_pika.Message:
+def for_dramatiq(start: StartCommand, queue: str = "bench.commands") -> aio_pika.Message:
     """As `send` of Dramatiq sends it."""
     return _message(
         {
@@ -58,7 +58,7 @@ def for_dramatiq(start: Start, queue: str = "bench.commands") -> aio_pika.Messag
     )
 
 
-def for_celery(start: Start) -> aio_pika.Message:
+def for_celery(start: StartCommand) -> aio_pika.Message:
     """As `apply_async` of Celery sends it, protocol 2."""
     chain = {"callbacks": None, "errbacks": None, "chain": None, "chord": None}
     headers = {"lang": "py", "task": TYPE, "id": start.id, "root_id": start.id}
@@ -99,7 +99,7 @@ _DEFAULT_PREFETCH: Final = 500
 _WORKER: Final = (sys.executable, "-m", "worker", "run")
 _ROOM: Final = "benchmarks.contestants"
 
-LINEUP: Final = (
+CONTESTANTS: Final = (
     Contestant(
         name="bare",
         label="bare aio-pika, httpx on aiohttp",
@@ -177,19 +177,19 @@ LINEUP: Final = (
 )  # fmt: skip
 
 
-def named(names: str) -> tuple[Contestant, ...]:
+def contestants_named(names: str) -> tuple[Contestant, ...]:
     """Those of a comma-separated list, in their order here; all when it is empty.
 
     Raises:
         ValueError: naming who does not take part.
     """
     wanted = [name for name in names.split(",") if name]
-    known = {one.name for one in LINEUP}
+    known = {one.name for one in CONTESTANTS}
     if unknown := [name for name in wanted if name not in known]:
         raise ValueError(f"{', '.join(unknown)}: not among {', '.join(sorted(known))}")
-    return tuple(one for one in LINEUP if not wanted or one.name in wanted)
+    return tuple(one for one in CONTESTANTS if not wanted or one.name in wanted)
 
 
-def starts(count: int) -> list[Start]:
+def new_start_commands(count: int) -> list[StartCommand]:
     """So many commands that nobody has seen yet, each for a meeting of its own."""
-    return [Start(f"bench-{uuid.uuid4()}", str(uuid.uuid4())) for _ in range(count)]
+    return [StartCommand(f"bench-{uuid.uuid4()}", str(uuid.uuid4())) for _ in range(count)]

@@ -10,20 +10,20 @@ import msgspec
 _TICK: Final = 1.0 / os.sysconf("SC_CLK_TCK")
 
 
-class Taken(msgspec.Struct, frozen=True):
+class ProcessUsage(msgspec.Struct, frozen=True):
     """`cpu` seconds since the start, `rss` bytes now; all processes of one session together."""
 
     cpu: float
     rss: int
 
 
-def taken(session: int) -> Taken:
+def usage_of_session(session: int) -> ProcessUsage:
     """What the session (a process started as its leader, and its children) has taken so far."""
     cpu, rss = 0.0, 0
     for directory, fields in _of(session):
         cpu += sum(map(int, fields[11:15])) * _TICK
         rss += _rss(directory)
-    return Taken(cpu, rss)
+    return ProcessUsage(cpu, rss)
 
 
 def _of(session: int) -> Iterator[tuple[Path, list[str]]]:

@@ -16,8 +16,8 @@ import aiohttp
 import msgspec
 from aio_pika.abc import AbstractIncomingMessage
 
-from benchmarks.entrant import environment
-from benchmarks.tracking.facts import RATE_LIMITS, Pace, Scenario
+from benchmarks.contestant_process import process_environ
+from benchmarks.tracking.results import RATE_LIMITS, Pace, Scenario
 from sandbox.demo.worker_process import WorkerProcess
 from sandbox.model.log_entries import AnyEntry
 from sandbox.services.ports import free_ports
@@ -32,7 +32,7 @@ AT_ONCE: Final = 20
 """So many requests to the control plane at a time."""
 
 
-class Api:
+class EmulatedApi:
     """The emulated API as a process, steered by its control plane."""
 
     def __init__(self, process: OwnedProcess, http: aiohttp.ClientSession, ledger: Path) -> None:
@@ -99,7 +99,7 @@ class Api:
 
 
 @asynccontextmanager
-async def emulated_api(directory: Path, pace: Pace) -> AsyncIterator[Api]:
+async def emulated_api(directory: Path, pace: Pace) -> AsyncIterator[EmulatedApi]:
     """An API with the real limits and nobody in it."""
     (port,) = free_ports(1)
     ledger = directory / "ledger.jsonl"
@@ -116,13 +116,13 @@ async def emulated_api(directory: Path, pace: Pace) -> AsyncIterator[Api]:
             *(sys.executable, "-m", "worker", "sandbox", "--port", str(port)),
             *("--request-log", str(ledger), "--request-log-limit", "1000", *told),
         ],
-        environ=environment({}),
+        environ=process_environ({}),
         log=directory / "sandbox.log",
     )
     connector = aiohttp.TCPConnector(limit=AT_ONCE)
     try:
         async with aiohttp.ClientSession(connector=connector) as http:
-            api = Api(process, http, ledger)
+            api = EmulatedApi(process, http, ledger)
             await api.wait_ready(f"http://127.0.0.1:{port}")
             yield api
     finally:
@@ -139,7 +139,7 @@ class _Event(msgspec.Struct):
     data: _Data
 
 
-class Ears:
+class EventTimes:
     """A subscriber: when each status of a recording, each of its files and its end first came."""
 
     def __init__(self) -> None:
@@ -165,9 +165,9 @@ class Ears:
 
 
 @asynccontextmanager
-async def listening(amqp_url: str) -> AsyncIterator[Ears]:
+async def listening(amqp_url: str) -> AsyncIterator[EventTimes]:
     """Ears at the worker's exchanges, which must exist."""
-    ears = Ears()
+    ears = EventTimes()
 
     async def hear(message: AbstractIncomingMessage) -> None:
         ears.hear(message.body)
@@ -184,7 +184,11 @@ async def listening(amqp_url: str) -> AsyncIterator[Ears]:
 
 @asynccontextmanager
 async def workers(
-    scenario: Scenario, api: Api, node: RabbitMQNode, database: PostgreSQLServer, directory: Path
+    scenario: Scenario,
+    api: EmulatedApi,
+    node: RabbitMQNode,
+    database: PostgreSQLServer,
+    directory: Path,
 ) -> AsyncIterator[Sequence[WorkerProcess]]:
     """The scenario's workers, ready; webhooks go to the last, which is not the one that leads."""
     url = await asyncio.to_thread(database.new_database)

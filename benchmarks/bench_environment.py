@@ -19,8 +19,8 @@ from aio_pika.abc import (
     AbstractQueue,
 )
 
-from benchmarks.lineup import TYPE, Form, Start
-from benchmarks.meter import taken
+from benchmarks.contestant_list import TYPE, Form, StartCommand
+from benchmarks.process_usage import usage_of_session
 from sandbox.services.postgresql import PostgreSQLServer
 from sandbox.services.postgresql_launch import launch_postgresql
 from sandbox.services.processes import OwnedDirectory
@@ -43,7 +43,7 @@ class _Event(msgspec.Struct):
     data: _Data
 
 
-class Heard(msgspec.Struct, frozen=True):
+class ReceivedOutcome(msgspec.Struct, frozen=True):
     """An outcome: of which command, by which event, and when on the monotonic clock."""
 
     command_id: str
@@ -51,7 +51,7 @@ class Heard(msgspec.Struct, frozen=True):
     at: float
 
 
-class Field:
+class BenchEnvironment:
     """The services, and what the driver does on them."""
 
     def __init__(
@@ -73,13 +73,13 @@ class Field:
     def broker_cpu(self) -> float:
         """Seconds of processor time the broker has taken; 0 where it runs in a container."""
         pid = self.node.pid if isinstance(self.node, LocalNode) else None
-        return taken(pid).cpu if pid else 0.0
+        return usage_of_session(pid).cpu if pid else 0.0
 
-    async def send(self, starts: Iterable[Start], form: Form) -> None:
+    async def send(self, starts: Iterable[StartCommand], form: Form) -> None:
         """Put commands into the queue; they are there when this returns."""
         await asyncio.gather(*(self.send_one(one, form) for one in starts))
 
-    async def send_one(self, start: Start, form: Form) -> None:
+    async def send_one(self, start: StartCommand, form: Form) -> None:
         """Put one command into the queue."""
         await self._commands.publish(form(start), TYPE)
 
@@ -94,13 +94,13 @@ class Field:
         return queue.declaration_result.message_count or 0
 
     @asynccontextmanager
-    async def hearing(self) -> AsyncIterator[list[Heard]]:
+    async def hearing(self) -> AsyncIterator[list[ReceivedOutcome]]:
         """A list that fills with outcomes as they come, those that wait first."""
-        heard: list[Heard] = []
+        heard: list[ReceivedOutcome] = []
 
         async def hear(message: AbstractIncomingMessage) -> None:
             event = msgspec.json.decode(message.body, type=_Event)
-            heard.append(Heard(event.data.command_id, event.id, time.monotonic()))
+            heard.append(ReceivedOutcome(event.data.command_id, event.id, time.monotonic()))
 
         tag = await self._outcomes.consume(hear, no_ack=True)
         try:
@@ -117,8 +117,8 @@ class Field:
 
 
 @asynccontextmanager
-async def prepared(*, with_postgresql: bool) -> AsyncIterator[Field]:
-    """The field, until the block ends; nothing of it is left then.
+async def open_bench_environment(*, with_postgresql: bool) -> AsyncIterator[BenchEnvironment]:
+    """The environment, until the block ends; nothing of it is left then.
 
     Raises:
         LaunchError: when RabbitMQ or PostgreSQL cannot be had.
@@ -137,4 +137,4 @@ async def prepared(*, with_postgresql: bool) -> AsyncIterator[Field]:
         outcomes = await channel.declare_queue(f"{PREFIX}.outcomes", durable=True)
         await outcomes.bind(RESULTS, "#")
         commands = await channel.get_exchange(TOPOLOGY.exchange("commands"))
-        yield Field(node, channel, commands, outcomes, directory.path, postgresql)
+        yield BenchEnvironment(node, channel, commands, outcomes, directory.path, postgresql)

@@ -57,7 +57,7 @@ class Delays(msgspec.Struct, frozen=True, kw_only=True):
     most: float
 
 
-class Outcome(msgspec.Struct, frozen=True, kw_only=True):
+class ScenarioResult(msgspec.Struct, frozen=True, kw_only=True):
     """A scenario as it went.
 
     `requests` by operation and `breaches` are of the whole run, `busiest` the most requests in
@@ -90,8 +90,8 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True):
         return left / self.reads_each * 3600 if self.reads_each else float("nan")
 
 
-class Tracked(msgspec.Struct, frozen=True, kw_only=True):
+class TrackingResults(msgspec.Struct, frozen=True, kw_only=True):
     """A whole run."""
 
     pace: Pace
-    outcomes: list[Outcome]
+    outcomes: list[ScenarioResult]

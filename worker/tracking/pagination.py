@@ -79,7 +79,8 @@ class PageIterator:
         self.last, without_news = 1, 0
         for number in range(start, 0, -1):
             page = page or await self._page(number, "ASC")
-            if number < start:
+            # The last page may be short, and says nothing about the length of a full one.
+            if number < start and not _is_last(page, number):
                 length = max(length, _length(page))
             if page.recordings:
                 self.last = max(self.last, number)

@@ -76,6 +76,20 @@ def read(api: ListApi, *, guess: int = 1) -> set[int]:
     return set(asyncio.run(listed(PageIterator(api.client(), guess=guess).oldest_first())))
 
 
+def test_a_short_last_page_does_not_count_as_the_length_of_a_page() -> None:
+    # 55 recordings on ten pages of six. Some end after each answer, until page 8 is empty.
+    api = ListApi(list(range(55)))
+    api.cap = 6
+    ends = [range(6), (), range(6, 13), (), (13,)]
+
+    def change() -> None:
+        ended = ends.pop(0) if ends else ()
+        api.live = [recording for recording in api.live if recording not in ended]
+
+    api.change = change
+    assert read(api, guess=10) >= set(range(14, 55))
+
+
 changes = st.lists(st.tuples(st.integers(0, 12), st.integers(0, 3)), max_size=12)
 
 

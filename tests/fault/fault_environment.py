@@ -48,7 +48,7 @@ BEHAVIOUR: Final = Behaviour(invoked_seconds=0.2, uploading_seconds=0.2)
 
 
 class FaultEnvironment:
-    """`async with open_field(…) as environment:` - one broker, one API, one database, any workers.
+    """One broker, one API, one database and any number of workers; see `open_fault_environment`.
 
     Clocks run at normal speed (only lifecycle steps are short), because the worker compares the
     API's times with its own.

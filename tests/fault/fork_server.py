@@ -86,7 +86,7 @@ def _watch_over(start: ForkRequest, log: int, told: int) -> NoReturn:
     ready, _, _ = select.select([ended, line.fileno()], [], [])
     if ended not in ready:
         os.kill(worker, signal.SIGKILL)
-    # Told before it is reaped: as long as nobody knows of its end, its id belongs to no other.
+    # Report the end before reaping it: until then, no other process can get its id.
     end = os.waitid(os.P_PID, worker, os.WEXITED | os.WNOWAIT)
     assert end is not None
     code = end.si_status if end.si_code == os.CLD_EXITED else -end.si_status

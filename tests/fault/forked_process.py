@@ -1,4 +1,4 @@
-"""Processes that are forked from one that has imported the worker already; see `forkery`."""
+"""Processes that are forked from one that has imported the worker already; see `fork_server`."""
 
 import os
 import select
@@ -20,10 +20,10 @@ MAX_REPORT_BYTES: Final = 1_000
 
 
 class ForkServer:
-    """Forks workers. Its own process is started by the first one, and ends with this process."""
+    """Starts workers by fork. The first one starts the server, which ends with this process."""
 
     def __init__(self) -> None:
-        self._forkery: subprocess.Popen[bytes] | None = None
+        self._server: subprocess.Popen[bytes] | None = None
         self._asking: socket.socket | None = None
 
     def fork(
@@ -42,7 +42,7 @@ class ForkServer:
         if self._asking is None:
             self._asking, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
             with theirs:
-                self._forkery = subprocess.Popen(
+                self._server = subprocess.Popen(
                     [sys.executable, "-m", "tests.fault.fork_server", str(theirs.fileno())],
                     pass_fds=[theirs.fileno()],
                     cwd=ROOT,
@@ -56,9 +56,9 @@ class ForkServer:
         if self._asking is not None:
             self._asking.close()
             self._asking = None
-        if self._forkery is not None:
-            self._forkery.wait()
-            self._forkery = None
+        if self._server is not None:
+            self._server.wait()
+            self._server = None
 
 
 class ForkedProcess:

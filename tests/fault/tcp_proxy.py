@@ -20,7 +20,7 @@ CutKind = Literal["reset", "fin"]
 
 
 class TcpProxy:
-    """`async with Proxy(port) as link:` takes connections on `link.port` for `host:port`.
+    """`async with TcpProxy(port) as link:` takes connections on `link.port` for `host:port`.
 
     Several ports get one connection after the other, as behind a load balancer. `bytes_up` and
     `bytes_down` count what arrived from clients and from the target, also when it was swallowed;

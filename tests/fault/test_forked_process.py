@@ -52,8 +52,8 @@ async def test_a_forked_process_can_be_ended_by_a_signal_and_killed(
 OWNER_THAT_DIES: Final = f"""
 import os, signal, sys
 from pathlib import Path
-from tests.fault.forked_process import Forks
-print(Forks().fork({WAITING!r}, environ={{}}, log=Path(sys.argv[1])).pid, flush=True)
+from tests.fault.forked_process import ForkServer
+print(ForkServer().fork({WAITING!r}, environ={{}}, log=Path(sys.argv[1])).pid, flush=True)
 os.kill(os.getpid(), signal.SIGKILL)
 """
 

@@ -17,7 +17,7 @@ from worker.broker.aiormq.versions import check_versions
 from worker.domain.errors import StoreUnavailable
 from worker.observability.http_server import HttpServer
 from worker.observability.metrics import Metrics
-from worker.observability.tracing import open_tracing
+from worker.observability.trace_exporter import open_tracing
 from worker.realtimekit.apps import Apps
 from worker.settings.settings import Settings
 from worker.store.store import Store

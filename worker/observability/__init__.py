@@ -1,6 +1,7 @@
 """Shows operators what the worker does: log lines, metrics, traces, probes. Decides nothing.
 
 `logs` sets up logging, and `log_redaction` removes secrets from each line. `metrics` has every
-metric, made by `metric_factory`. `tracing` is the interface of traces, and `otlp` exports them.
+metric, made by `metric_factory`. `tracing` is the interface of traces; `trace_exporter`
+chooses whether `otlp` exports them.
 `http_server` serves probes and metrics, and `liveness` has the check behind `/livez`.
 """

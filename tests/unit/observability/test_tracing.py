@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 from opentelemetry.util.re import parse_env_headers
 
 from worker.domain.errors import WrongSettings
-from worker.observability.tracing import NO_TRACING, open_tracing, trace_id_of
+from worker.observability.trace_exporter import open_tracing
+from worker.observability.tracing import NO_TRACING, trace_id_of
 from worker.settings.settings import Settings
 
 LEAST = {
@@ -114,7 +115,7 @@ def test_opentelemetry_is_not_imported_without_a_collector() -> None:
 def test_missing_packages_are_reported_with_the_extra_that_has_them() -> None:
     asked = (
         "import sys; sys.modules['opentelemetry'] = None\n"
-        "from worker.observability.tracing import open_tracing\n"
+        "from worker.observability.trace_exporter import open_tracing\n"
         "from worker.settings.settings import Settings\n"
         f"given = {LEAST | {'OTEL_EXPORTER_OTLP_ENDPOINT': COLLECTOR}!r}\n"
         "url = Settings.from_env(given).traces_url\n"

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from sandbox.services.install import ensure_program
+from sandbox.services.pgbouncer import PgBouncer
 from sandbox.services.postgresql import PostgreSQLServer
 from sandbox.services.postgresql_launch import ensure_postgresql, launch_postgresql
 from sandbox.services.rabbitmq import RabbitMQNode
@@ -16,10 +17,14 @@ from sandbox.waiting import Eventually
 from sandbox.waiting import eventually as wait_for_fact
 
 BROKER_FIXTURES = {"rabbitmq", "private_rabbitmq"}
-DATABASE_FIXTURES = {"postgresql", "private_postgresql", "database_url"}
+DATABASE_FIXTURES = {"postgresql", "private_postgresql", "database_url", "pgbouncer"}
 SECONDS_PER_TEST = {"image": 30.0, "fault": 5.0, "e2e": 3.0, "integration": 1.2, "helm": 0.4}
 """A rough figure for each folder of slow tests. The others take hundredths of a second."""
-PROGRAM_FIXTURES = {"bubblewrap": ("bwrap", "bubblewrap"), "promtool": ("promtool", "prometheus")}
+PROGRAM_FIXTURES = {
+    "bubblewrap": ("bwrap", "bubblewrap"),
+    "pgbouncer": ("pgbouncer", "pgbouncer"),
+    "promtool": ("promtool", "prometheus"),
+}
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -153,6 +158,13 @@ def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str
 def sqlite_url(tmp_path: Path) -> str:
     """A new, empty SQLite database, for tests to which the engine does not matter."""
     return f"sqlite:///{tmp_path / 'state.db'}"
+
+
+@pytest.fixture
+def pgbouncer(postgresql: PostgreSQLServer) -> Iterator[PgBouncer]:
+    """PgBouncer in its transaction mode before the shared PostgreSQL."""
+    with PgBouncer(postgresql.url) as pooler:
+        yield pooler
 
 
 @pytest.fixture(scope="session")

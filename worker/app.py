@@ -125,6 +125,7 @@ class Worker:
         return await Store.open(
             self._settings.database_url.reveal(),
             source=self._settings.source,
+            pooler=self._settings.database_pooler,
             now=self._machine_clock,
             ticks=time.monotonic,
         )

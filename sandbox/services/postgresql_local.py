@@ -5,13 +5,18 @@ leaves neither processes nor files behind.
 """
 
 import os
-import pwd
 import signal
 from pathlib import Path
 
 from sandbox.services.ports import free_ports
 from sandbox.services.postgresql import PostgreSQLServer, answers_queries
-from sandbox.services.processes import LaunchError, OwnedDirectory, OwnedProcess, run, wait_until
+from sandbox.services.processes import (
+    OwnedDirectory,
+    OwnedProcess,
+    ordinary_user,
+    run,
+    wait_until,
+)
 from sandbox.services.service import BOOT_TIMEOUT_SECONDS, STOP_TIMEOUT_SECONDS
 
 START_TIMEOUT_SECONDS = 10.0
@@ -23,7 +28,7 @@ class LocalServer(PostgreSQLServer):
     def __init__(self, programs: Path, *, durable: bool) -> None:
         self._programs = programs
         self._durable = durable
-        self._user = _ordinary_user()
+        self._user = ordinary_user()
         self._owned = OwnedDirectory("postgresql-", owner=self._user)
         self.directory = self._owned.path
         (self._port,) = free_ports(1)
@@ -100,14 +105,3 @@ class LocalServer(PostgreSQLServer):
             # Not SIGKILL, which would leave its shared memory behind.
             self._server.end(signal.SIGQUIT, seconds=STOP_TIMEOUT_SECONDS)
         self._owned.remove()
-
-
-def _ordinary_user() -> str | None:
-    """The user to run the server as, because it refuses to run as root. None: our own user."""
-    if os.geteuid() != 0:
-        return None
-    users = {entry.pw_name for entry in pwd.getpwall()}
-    for name in ("postgres", "nobody"):
-        if name in users:
-            return name
-    raise LaunchError("PostgreSQL does not run as root, and there is no user postgres or nobody.")

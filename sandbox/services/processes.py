@@ -153,6 +153,17 @@ class OwnedProcess:
         return self._log.read_text(errors="replace")[-2_000:]
 
 
+def ordinary_user() -> str | None:
+    """The user to run the server as, because it refuses to run as root. None: our own user."""
+    if os.geteuid() != 0:
+        return None
+    users = {entry.pw_name for entry in pwd.getpwall()}
+    for name in ("postgres", "nobody"):
+        if name in users:
+            return name
+    raise LaunchError("This server does not run as root, and there is no user postgres or nobody.")
+
+
 def _primary_group(user: str) -> int:
     return pwd.getpwnam(user).pw_gid
 

@@ -29,7 +29,8 @@ from tests.fault.run_record import SUCCEEDED
 from tests.fault.simulation import SimulatedReplica, Simulation, open_simulation
 from tests.fault.tcp_proxy import TcpProxy
 from worker.domain.errors import StoreUnavailable
-from worker.store.database.engine import LOST_PEER_TIMEOUT_SECONDS, open_engine
+from worker.store.database.engine import open_engine
+from worker.store.database.postgresql import LOST_PEER_TIMEOUT_SECONDS
 from worker.store.database.psycopg_timeout import BoundedConnection
 from worker.store.inbox import ClaimRequest
 from worker.store.store import Store
@@ -163,7 +164,7 @@ async def test_a_worker_waits_at_most_five_seconds_for_a_locked_row(
     world: Simulation, postgresql: PostgreSQLServer
 ) -> None:
     url = postgresql.new_database()
-    store = await Store.open(url + "?options=-c lock_timeout=200ms", source="test")
+    store = await Store.open(url + "?options=-clock_timeout%3D200ms", source="test")
     replica = world.replica(store)
     world.send(start())
     with psycopg.connect(url) as admin:

@@ -100,7 +100,7 @@ async def test_replicas_that_start_together_on_an_empty_database_all_start(url: 
 
 
 async def test_a_replica_waits_longer_for_a_migration_than_for_a_lock(url: str) -> None:
-    hasty = f"{url}?options=-c lock_timeout=500ms -c statement_timeout=500ms"
+    hasty = f"{url}?options=-clock_timeout%3D500ms%20-cstatement_timeout%3D500ms"
     with psycopg.connect(url) as newer:
         newer.execute("SELECT pg_advisory_xact_lock(%s)", [ADVISORY_LOCK])
         opening = asyncio.create_task(Store.open(hasty, source="test"))

@@ -80,9 +80,11 @@ def command(limit: int, status: str | None, as_json: bool, **filters: Any) -> No
     from worker.store.admin.read_only import read_recordings
     from worker.store.queries import RecordingsFilter
 
+    settings = common_settings()
     recordings = read_recordings(
-        common_settings().database_url.reveal(),
+        settings.database_url.reveal(),
         RecordingsFilter(limit=limit, status=Status(status) if status else None, **filters),
+        pooler=settings.database_pooler,
     )
     if as_json:
         print_rows({}, [_json_row(recording) for recording in recordings], as_json=True)

@@ -81,6 +81,7 @@ def copy(
     as_json: bool,
 ) -> None:
     """Copy the whole state to another database, between SQLite and PostgreSQL or within one."""
+    from worker.cli.context import common_settings
     from worker.domain.errors import StoreUnavailable
     from worker.store.admin.copy import copy_store
 
@@ -89,14 +90,19 @@ def copy(
     if source is None and target is None:
         raise click.UsageError("give --from or --to, or a file with the URL of one of them")
     try:
-        result = copy_store(source or _url_from_env(), target or _url_from_env(), _print_progress)
+        result = copy_store(
+            source or _url_from_env(),
+            target or _url_from_env(),
+            _print_progress,
+            pooler=common_settings().database_pooler,
+        )
     except StoreUnavailable as error:
         raise click.ClickException(str(error)) from error
     _print(result, as_json=as_json)
 
 
 def _url_from_flags(flag: str, url: str | None, file: Path | None) -> str | None:
-    from worker.settings.parsing import database_url
+    from worker.settings.database_url import database_url
     from worker.settings.secret import read_text
 
     if url is not None and file is not None:

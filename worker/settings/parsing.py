@@ -179,28 +179,6 @@ def _check_certificate(parameter: str, path: str, *, uses_tls: bool) -> None:
         ) from None
 
 
-def database_url(text: str) -> str:
-    """Check the URL of an SQLite file or of a PostgreSQL database."""
-    parts = _url_parts(text)
-    if parts is not None and (_is_sqlite_file(parts, text) or _is_postgresql_database(parts)):
-        return text
-    raise ValueError(
-        "must be sqlite:///relative.db, sqlite:////absolute.db"
-        " or postgresql://user:password@host:5432/database"
-    )
-
-
-def _is_sqlite_file(parts: SplitResult, text: str) -> bool:
-    """Whether the URL has nothing before the third slash and a path after it."""
-    if parts.scheme != "sqlite" or parts.netloc:
-        return False
-    return len(parts.path) > 1 and text.startswith("sqlite:///")
-
-
-def _is_postgresql_database(parts: SplitResult) -> bool:
-    return parts.scheme == "postgresql" and bool(parts.path.strip("/"))
-
-
 def _url_parts(text: str) -> SplitResult | None:
     """None for a text that is no URL: the library's own error would repeat pieces of the text."""
     if re.search(r"[\s\x00-\x1f]", text):

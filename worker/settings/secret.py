@@ -7,6 +7,8 @@ from pathlib import Path
 from typing import Final, Self
 from urllib.parse import parse_qsl, unquote, urlencode, urlsplit
 
+from worker.settings.hosts import hosts_of
+
 REDACTED: Final = "[secure]"
 MAX_FILE_BYTES: Final = 65_536
 FILE_CHECK_INTERVAL_SECONDS: Final = 2.0
@@ -146,7 +148,7 @@ def redact_url(url: str) -> str:
     """
     try:
         parts = urlsplit(url)
-        parts.port  # noqa: B018 - raises for a netloc that only looks like one
+        hosts_of(parts.netloc)
     except ValueError:
         return REDACTED
     if parts.password is not None:
@@ -167,9 +169,15 @@ def _redact_query(query: str) -> str:
 
 @lru_cache(maxsize=64)
 def sensitive_parts(text: str) -> tuple[str, ...]:
-    """The text; for a URL with a password also the password, as written and percent-decoded."""
+    """The text; for a URL with passwords also these, as written and percent-decoded.
+
+    A password may stand before the host, and in options such as `password` and `sslpassword`.
+    """
     try:
-        password = urlsplit(text).password
+        parts = urlsplit(text)
     except ValueError:
-        password = None
-    return (text, password, unquote(password)) if password else (text,)
+        return (text,)
+    options = (option.partition("=") for option in parts.query.split("&"))
+    passwords = [value for name, _, value in options if "password" in name.lower()]
+    found = [password for password in (parts.password, *passwords) if password]
+    return (text, *found, *map(unquote, found))

@@ -15,10 +15,10 @@ import msgspec
 from worker.domain.errors import WrongSettings
 from worker.domain.rate import Rate
 from worker.settings.apps import AppSettings, AppsFile, conflicts_between
+from worker.settings.database_url import database_url
 from worker.settings.parsing import (
     amqp_url,
     choice,
-    database_url,
     http_url,
     identifier,
     increasing_seconds,
@@ -60,9 +60,19 @@ class CommonSettings(msgspec.Struct, frozen=True, kw_only=True):
             "DATABASE_URL",
             database_url,
             "URL of the database that holds the state. An SQLite file serves one replica; "
-            "several replicas need `postgresql://…`.",
+            "several replicas need `postgresql://…` with the hosts and options of libpq.",
             default="sqlite:///recording-worker.db",
             secret=True,
+        ),
+    ]
+    database_pooler: Annotated[
+        Literal["none", "transaction"],
+        Variable(
+            "WORKER_DATABASE_POOLER",
+            choice("none", "transaction"),
+            "`transaction` when PgBouncer or another pooler that shares sessions stands before "
+            "PostgreSQL.",
+            default="none",
         ),
     ]
 

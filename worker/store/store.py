@@ -21,6 +21,7 @@ from worker.store.database.engine import open_engine, sqlite_lock
 from worker.store.database.group_commit import GroupCommit
 from worker.store.database.migrate import migrate
 from worker.store.database.notifications import Notifier, Topic
+from worker.store.database.postgresql import Pooler, connection_parameters
 from worker.store.finishing import FinishRequest
 from worker.store.inbox import ClaimRequest, ClaimResult
 from worker.store.leases import LeaseRequest
@@ -66,25 +67,28 @@ class Store:
         url: str,
         *,
         source: str,
+        pooler: Pooler = "none",
         now: Callable[[], float] = time.time,
         ticks: Callable[[], float] | None = None,
     ) -> Self:
         """Connect, bring the tables up to date, and return the store.
 
-        `url` is `sqlite:///relative.db`, `sqlite:////absolute.db` or `postgresql://…`. `source` is
-        the CloudEvents source of the published events. `now` is this machine's clock, which counts
-        on SQLite only: PostgreSQL's own clock counts for all who share it. `ticks` is a clock that
-        nobody can set; with it, jumps of `now` are noticed.
+        `url` is `sqlite:///relative.db`, `sqlite:////absolute.db` or `postgresql://…`. `pooler`
+        says what stands before PostgreSQL. `source` is the CloudEvents source of the published
+        events. `now` is this machine's clock, which counts on SQLite only: PostgreSQL's own clock
+        counts for all who share it. `ticks` is a clock that nobody can set; with it, jumps of `now`
+        are noticed.
 
         Raises StoreUnavailable, also if another worker has the SQLite file open, and WrongSettings
         for a URL of no known database.
         """
-        engine = open_engine(url)
+        engine = open_engine(url, pooler=pooler)
         is_sqlite = engine.dialect.name == "sqlite"
         async with AsyncExitStack() as resources:
             if is_sqlite and (lock := sqlite_lock(engine.url.database)):
                 resources.enter_context(lock)
-            notifier = Notifier(engine)
+            listens = not is_sqlite and pooler == "none"
+            notifier = Notifier(connection_parameters(url) if listens else None)
             clock = None if is_sqlite else DatabaseClock()
             machine_clock = MachineClock(now, ticks) if is_sqlite and ticks else None
             group = GroupCommit(engine, notifier, clock=clock or machine_clock)
@@ -119,7 +123,7 @@ class Store:
         self._notifier.subscribe(topic, callback)
 
     async def listen(self) -> None:
-        """Listen for commits of other replicas. Runs forever on PostgreSQL, returns on SQLite."""
+        """Listen for commits of other replicas, forever. Returns if there is no listening."""
         await self._notifier.listen()
 
     # Commands

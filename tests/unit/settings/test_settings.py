@@ -175,9 +175,71 @@ def test_a_database_url_of_neither_engine_is_refused(url: str) -> None:
     assert fault.startswith("DATABASE_URL: must be sqlite:///relative.db")
 
 
-@pytest.mark.parametrize("url", ["sqlite:///a.db", "sqlite:////a/b.db", "postgresql://u:p@h:1/db"])
+@pytest.mark.parametrize(
+    "url",
+    [
+        "sqlite:///a.db",
+        "sqlite:////a/b.db",
+        "postgresql://u:p@h:1/db",
+        "postgres://u:p@h/db",
+        "postgresql://u:p@one:5432,two,[::1]:5433/db?target_session_attrs=read-write",
+        "postgresql://u:p%40%2F@h/db?sslmode=verify-full&sslrootcert=%2Fca.pem",
+        "postgresql:///db?host=/var/run/postgresql",
+        "postgresql://%2Fvar%2Frun%2Fpostgresql/db",
+        "postgresql://u@h/?dbname=db",
+        "postgresql://h/db?options=-csearch_path%3Dblue&application_name=x&load_balance_hosts=random",
+    ],
+)
 def test_database_urls_of_both_engines_are_accepted(url: str) -> None:
     assert settings_with(DATABASE_URL=url).database_url.reveal() == url
+
+
+@pytest.mark.parametrize(
+    ("option", "fault"),
+    [
+        ("pool_size=5", "has the option pool_size, which libpq does not know"),
+        ("sslmod=require", "has the option sslmod, which libpq does not know"),
+        ("sslmode=maybe", 'has an option that libpq refuses: invalid sslmode value: "maybe"'),
+        (
+            "target_session_attrs=writer",
+            'has an option that libpq refuses: invalid target_session_attrs value: "writer"',
+        ),
+        ("connect_timeout=soon", "has the option connect_timeout, which must be a whole number"),
+        ("tcp_user_timeout=1s", "has the option tcp_user_timeout, which must be a whole number"),
+    ],
+)
+def test_an_option_that_libpq_would_refuse_is_a_fault_at_once(option: str, fault: str) -> None:
+    faults = faults_of(DATABASE_URL=f"postgresql://u:sesame@one,two/db?{option}")
+    assert faults == (f"DATABASE_URL: {fault}",)
+
+
+def test_an_sqlite_file_takes_no_options() -> None:
+    (fault,) = faults_of(DATABASE_URL="sqlite:///a.db?mode=ro")
+    assert fault == "DATABASE_URL: has options after `?`, but an SQLite file takes none"
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "postgresql://u:ses/ame@h/db",
+        "postgresql://u:ses?ame@h/db",
+        "postgresql://u:ses%zzame@h/db",
+        "postgresql://u:sesame@h:port/db",
+        "postgresql://u:sesame@h:65536/db",
+        "postgresql://u:sesame@[::1/db",
+        "postgresql://u:sesame@h/db?sesame",
+    ],
+)
+def test_a_fault_of_a_postgresql_url_repeats_no_part_of_it(url: str) -> None:
+    (fault,) = faults_of(DATABASE_URL=url)
+    assert fault.startswith("DATABASE_URL: must be sqlite:///relative.db")
+    assert "ses" not in fault.replace("session", "")
+
+
+def test_passwords_in_the_options_of_a_url_are_sensitive_texts() -> None:
+    url = "postgresql://u@one,two/db?password=open%20sesame&sslpassword=hush"
+    texts = set(settings_with(DATABASE_URL=url).sensitive_texts()())
+    assert {"open%20sesame", "open sesame", "hush"} <= texts
 
 
 def test_a_fault_never_shows_a_password() -> None:

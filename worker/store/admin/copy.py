@@ -15,8 +15,9 @@ from sqlalchemy import exc
 from worker.domain.errors import StoreUnavailable
 from worker.store.admin.read_only import read_only_engine
 from worker.store.database import schema
-from worker.store.database.engine import open_engine, sqlite_lock
+from worker.store.database.engine import open_engine, sqlite_lock, sqlite_url
 from worker.store.database.migrate import HEAD, migrate, revision_of
+from worker.store.database.postgresql import Pooler, is_postgresql
 
 COPIED: Final = (
     schema.inbox,
@@ -51,8 +52,11 @@ class CopyResult(msgspec.Struct, frozen=True, kw_only=True):
     fresh: bool
 
 
-def copy_store(source: str, target: str, report: ReportProgress) -> CopyResult:
-    """Copy the database `source` to `target`. Both are URLs like DATABASE_URL.
+def copy_store(
+    source: str, target: str, report: ReportProgress, *, pooler: Pooler = "none"
+) -> CopyResult:
+    """Copy the database `source` to `target`. Both are URLs like DATABASE_URL. `pooler` says what
+    stands before PostgreSQL.
 
     The source is not changed. If the target has no tables, they are created. Leases end, everything
     else is copied as it is, and the numbering of events continues. The copy may be repeated: a
@@ -65,8 +69,8 @@ def copy_store(source: str, target: str, report: ReportProgress) -> CopyResult:
     if source == target:
         raise StoreUnavailable("source and target are the same database")
     with ExitStack() as resources:
-        reading = resources.enter_context(_source(source))
-        writing = resources.enter_context(_target(target))
+        reading = resources.enter_context(_source(source, pooler))
+        writing = resources.enter_context(_target(target, pooler))
         if _has_rows(writing):
             return _compare(reading, writing)
         copied = tuple(_copy_table(reading, writing, table, report) for table in COPIED)
@@ -84,10 +88,10 @@ class _Side(NamedTuple):
 
 
 @contextmanager
-def _source(url: str) -> Iterator[_Side]:
+def _source(url: str, pooler: Pooler) -> Iterator[_Side]:
     """A database that is only read, and that no worker writes to meanwhile."""
     with _named_errors("source"), ExitStack() as resources:
-        engine = read_only_engine(url)
+        engine = read_only_engine(url, pooler=pooler)
         resources.callback(engine.dispose)
         _lock_file(url, resources)
         connection = resources.enter_context(engine.connect())
@@ -97,10 +101,10 @@ def _source(url: str) -> Iterator[_Side]:
 
 
 @contextmanager
-def _target(url: str) -> Iterator[_Side]:
+def _target(url: str, pooler: Pooler) -> Iterator[_Side]:
     """A database in a transaction, which is committed if nothing is raised."""
     with _named_errors("target"), ExitStack() as resources:
-        engine = open_engine(url)
+        engine = open_engine(url, pooler=pooler)
         resources.callback(engine.dispose)
         _lock_file(url, resources)
         connection = resources.enter_context(engine.begin())
@@ -129,8 +133,7 @@ class _NamedError(StoreUnavailable):
 
 def _lock_file(url: str, resources: ExitStack) -> None:
     """Keep workers away from an SQLite file, by the lock that they use among each other."""
-    parsed = sa.make_url(url)
-    if parsed.drivername == "sqlite" and (lock := sqlite_lock(parsed.database)):
+    if not is_postgresql(url) and (lock := sqlite_lock(sqlite_url(url).database)):
         resources.enter_context(lock)
 
 

@@ -10,20 +10,29 @@ from sqlalchemy import exc
 
 from worker.domain.errors import StoreUnavailable, WrongSettings
 from worker.domain.recording import Recording
-from worker.store.database.engine import URL_SYNTAX
+from worker.store.database.engine import sqlite_url
 from worker.store.database.migrate import HEAD
+from worker.store.database.postgresql import (
+    READER,
+    URL_SYNTAX,
+    Pooler,
+    is_postgresql,
+    open_postgresql,
+)
 from worker.store.queries import RecordingsFilter, find_recordings
 
 READ_ONLY_TIMEOUT_SECONDS: Final = 5
 
 
-def read_recordings(url: str, condition: RecordingsFilter) -> list[Recording]:
+def read_recordings(
+    url: str, condition: RecordingsFilter, *, pooler: Pooler = "none"
+) -> list[Recording]:
     """Recordings by filter, the most recently changed first. Safe while workers write.
 
     `url` is a DATABASE_URL. Raises StoreUnavailable, also if no worker has used the database yet or
     a worker of an older version has, and WrongSettings for a URL of no known database.
     """
-    engine = read_only_engine(url)
+    engine = read_only_engine(url, pooler=pooler)
     try:
         with engine.connect() as connection:
             _check_revision(connection)
@@ -46,20 +55,16 @@ def _check_revision(connection: sa.Connection) -> None:
         )
 
 
-def read_only_engine(url: str) -> sa.Engine:
+def read_only_engine(url: str, *, pooler: Pooler = "none") -> sa.Engine:
     """An engine whose connections cannot write.
 
     Raises StoreUnavailable if an SQLite file does not exist, and WrongSettings for a URL of no
     known database.
     """
-    try:
-        parsed = sa.make_url(url)
-    except exc.ArgumentError:
-        raise WrongSettings([URL_SYNTAX]) from None
-    if parsed.drivername == "sqlite" and parsed.database:
-        return _sqlite(Path(parsed.database))
-    if parsed.drivername in {"postgresql", "postgres"}:
-        return _postgresql(parsed.set(drivername="postgresql+psycopg"))
+    if is_postgresql(url):
+        return open_postgresql(url, pooler=pooler, session=READER, poolclass=sa.NullPool)
+    if database := sqlite_url(url).database:
+        return _sqlite(Path(database))
     raise WrongSettings([URL_SYNTAX])
 
 
@@ -72,17 +77,4 @@ def _sqlite(path: Path) -> sa.Engine:
         creator=lambda: sqlite3.connect(read_only, uri=True, timeout=READ_ONLY_TIMEOUT_SECONDS),
         poolclass=sa.NullPool,
         hide_parameters=True,
-    )
-
-
-def _postgresql(url: sa.URL) -> sa.Engine:
-    return sa.create_engine(
-        url,
-        poolclass=sa.NullPool,
-        hide_parameters=True,
-        connect_args={
-            "application_name": "recording-worker recordings",
-            "connect_timeout": READ_ONLY_TIMEOUT_SECONDS,
-            "options": "-c default_transaction_read_only=on -c statement_timeout=15s",
-        },
     )

@@ -3,7 +3,6 @@
 import fcntl
 import os.path
 import sqlite3
-from collections.abc import Mapping
 from pathlib import Path
 from typing import IO, Any, Final
 
@@ -11,14 +10,12 @@ import sqlalchemy as sa
 from sqlalchemy import exc
 
 from worker.domain.errors import StoreUnavailable, WrongSettings
-
-URL_SYNTAX: Final = (
-    "DATABASE_URL: use sqlite:///relative.db, sqlite:////absolute.db or postgresql://…"
+from worker.store.database.postgresql import (
+    URL_SYNTAX,
+    Pooler,
+    is_postgresql,
+    open_postgresql,
 )
-LOST_PEER_TIMEOUT_SECONDS: Final = 15
-SILENCE_FACTOR: Final = 4 / 3
-"""A server may be silent so many times longer than a lost peer, because the time-out of a statement
-must come first."""
 
 MIN_SQLITE_VERSION: Final = (3, 33, 0)
 """The oldest version that the worker supports."""
@@ -33,52 +30,26 @@ of a large commit must fit into the cache, or some are written twice."""
 MAX_WAL_BYTES: Final = 64 * 2**20
 """The size to which SQLite's write-ahead log is cut back."""
 
-_SETTINGS: Final[Mapping[str, Any]] = {
-    "application_name": "recording-worker",
-    "connect_timeout": 5,
-    # A peer that vanished silently must be noticed.
-    "keepalives_idle": 5,
-    "keepalives_interval": 5,
-    "keepalives_count": 2,
-    "tcp_user_timeout": LOST_PEER_TIMEOUT_SECONDS * 1000,
-    # No bitmap scans: they visit every row that left the index of unsent events and is not vacuumed
-    # yet, at every execution. An index scan visits such a row once.
-    # No hash and merge joins: rows to change are looked up one by one, even where reading the whole
-    # table would be as fast today, because the table grows.
-    # A new plan at each execution, for its number of ids: a generic plan is made while the tables
-    # are small, reads them whole, and is kept while they grow.
-    "options": f"-c statement_timeout={LOST_PEER_TIMEOUT_SECONDS}s -c lock_timeout=5s"
-    " -c enable_bitmapscan=off -c enable_hashjoin=off -c enable_mergejoin=off"
-    " -c plan_cache_mode=force_custom_plan",
-}
 
-
-def open_engine(url: str) -> sa.Engine:
+def open_engine(url: str, *, pooler: Pooler = "none") -> sa.Engine:
     """An engine with one connection, which is not connected yet.
 
     Raises WrongSettings if the URL names neither database. Its text never repeats the URL.
     """
+    if is_postgresql(url):
+        return open_postgresql(url, pooler=pooler, pool_size=1, max_overflow=0)
+    return _sqlite(sqlite_url(url))
+
+
+def sqlite_url(url: str) -> sa.URL:
+    """The parts of an SQLite URL. Raises WrongSettings for another URL, without repeating it."""
     try:
         parsed = sa.make_url(url)
     except exc.ArgumentError:
         raise WrongSettings([URL_SYNTAX]) from None
-    if parsed.drivername == "sqlite":
-        return _sqlite(parsed)
-    if parsed.drivername in {"postgresql", "postgres"}:
-        return _postgresql(parsed.set(drivername="postgresql+psycopg"))
-    raise WrongSettings([URL_SYNTAX])
-
-
-def connect_arguments(engine: sa.Engine) -> dict[str, Any]:
-    """The arguments with which psycopg connects to the database of a PostgreSQL engine."""
-    _, of_url = engine.dialect.create_connect_args(engine.url)
-    return _settings(of_url)
-
-
-def _settings(of_url: Mapping[str, Any]) -> dict[str, Any]:
-    """The settings of every connection. The URL overrides them, option by option."""
-    options = f"{_SETTINGS['options']} {of_url.get('options', '')}".rstrip()
-    return {**_SETTINGS, **of_url, "options": options}
+    if parsed.drivername != "sqlite":
+        raise WrongSettings([URL_SYNTAX])
+    return parsed
 
 
 def _sqlite(url: sa.URL) -> sa.Engine:
@@ -116,30 +87,6 @@ def _set_up_sqlite(connection: Any, _record: Any) -> None:  # noqa: ANN401 - the
 def _begin_sqlite(connection: sa.Connection) -> None:
     # The driver would begin later and deferred. Then a read could not become a write.
     connection.exec_driver_sql("BEGIN IMMEDIATE")
-
-
-def _postgresql(url: sa.URL) -> sa.Engine:
-    # Imported here, because SQLite does without the driver.
-    from worker.store.database.psycopg_timeout import BoundedConnection
-
-    settings = _settings(url.query)
-    engine = sa.create_engine(
-        url, pool_size=1, max_overflow=0, hide_parameters=True, connect_args=settings
-    )
-    timeout_seconds = int(settings["tcp_user_timeout"]) / 1000 * SILENCE_FACTOR
-
-    @sa.event.listens_for(engine, "do_connect")
-    def connect(
-        _dialect: Any,  # noqa: ANN401 - the library's own
-        _record: Any,  # noqa: ANN401
-        arguments: tuple[Any, ...],
-        settings: dict[str, Any],
-    ) -> BoundedConnection:
-        connection = BoundedConnection.connect(*arguments, **settings)
-        connection.timeout_seconds = timeout_seconds
-        return connection
-
-    return engine
 
 
 def sqlite_lock(database: str | None) -> IO[bytes] | None:

@@ -7,13 +7,11 @@ with its connection. Therefore every subscriber also looks for work by itself no
 
 import asyncio
 import random
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping
 from typing import TYPE_CHECKING, Any, Final, Literal, NoReturn, cast, get_args
 
 import sqlalchemy as sa
 import structlog
-
-from worker.store.database.engine import connect_arguments
 
 if TYPE_CHECKING:
     import psycopg
@@ -44,11 +42,14 @@ def notify_on_commit(connection: sa.Connection, topic: Topic) -> None:
 
 
 class Notifier:
-    """The notifications of one store's commits and, on PostgreSQL, of the other replicas'."""
+    """The notifications of one store's commits and, on PostgreSQL, of the other replicas'.
 
-    def __init__(self, engine: sa.Engine) -> None:
-        self._engine = engine
-        self._is_shared = engine.dialect.name == "postgresql"
+    `parameters` are those of the driver's `connect`. With None other replicas are neither notified
+    nor listened to: on SQLite there are none, and a pooler of transactions cannot listen.
+    """
+
+    def __init__(self, parameters: Mapping[str, Any] | None) -> None:
+        self._parameters = parameters
         self._subscribers: list[tuple[Topic, Callable[[], None]]] = []
         self._own_pid: int | None = None
 
@@ -71,7 +72,7 @@ class Notifier:
     def announce(self, connection: sa.Connection) -> frozenset[Topic]:
         """The topics of this transaction. Other replicas are notified when it is committed."""
         topics: frozenset[Topic] = frozenset(connection.info[_TOPICS_KEY])
-        if topics and self._is_shared:
+        if topics and self._parameters is not None:
             self._own_pid = _pid(connection)
             for topic in sorted(topics):
                 connection.execute(_NOTIFY, {"channel": CHANNEL, "topic": topic})
@@ -80,9 +81,9 @@ class Notifier:
     # On the loop
 
     async def listen(self) -> None:
-        """Listen for commits of other replicas. Runs forever on PostgreSQL, returns on SQLite."""
-        if self._is_shared:
-            await _listen(connect_arguments(self._engine), self._on_notification)
+        """Listen for commits of other replicas, forever. Returns if there is no listening."""
+        if self._parameters is not None:
+            await _listen(dict(self._parameters), self._on_notification)
 
     def _on_notification(self, notification: "psycopg.Notify | None", schema: str) -> None:
         if notification is None:

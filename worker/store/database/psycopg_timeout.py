@@ -5,12 +5,17 @@ proxy or a load balancer between them can keep both silent forever.
 """
 
 import time
-from typing import Any, TypeVar
+from typing import Any, Final, TypeVar
 
 import psycopg
 from psycopg.abc import PQGen
 
 ResultT = TypeVar("ResultT")
+
+POOLER_ADVICE: Final = (
+    "a pooler such as PgBouncer refuses the options of the session: set "
+    "WORKER_DATABASE_POOLER=transaction, and leave `options` out of DATABASE_URL"
+)
 
 
 class BoundedConnection(psycopg.Connection[Any]):
@@ -33,3 +38,15 @@ class BoundedConnection(psycopg.Connection[Any]):
             raise psycopg.OperationalError(
                 f"the database was silent for {self.timeout_seconds:g} s"
             ) from error
+
+
+def connect_bounded(timeout_seconds: float, **parameters: Any) -> BoundedConnection:  # noqa: ANN401
+    """Connect. Raises psycopg.OperationalError, with advice if a pooler refuses our options."""
+    try:
+        connection = BoundedConnection.connect(**parameters)
+    except psycopg.OperationalError as error:
+        if "unsupported startup parameter" not in str(error):
+            raise
+        raise psycopg.OperationalError(POOLER_ADVICE) from error
+    connection.timeout_seconds = timeout_seconds
+    return connection

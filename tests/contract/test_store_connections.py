@@ -1,0 +1,185 @@
+"""How the store connects to PostgreSQL: several hosts, and PgBouncer in its transaction mode."""
+
+import asyncio
+from collections.abc import AsyncIterator, Iterator
+from typing import Any, LiteralString
+from urllib.parse import urlsplit
+
+import psycopg
+import pytest
+import sqlalchemy as sa
+
+from sandbox.services.pgbouncer import PgBouncer
+from sandbox.services.ports import free_ports
+from sandbox.services.postgresql import PostgreSQLServer
+from worker.domain.errors import StoreUnavailable
+from worker.store.admin.copy import copy_store
+from worker.store.admin.read_only import read_only_engine, read_recordings
+from worker.store.cursors import Cursor
+from worker.store.database.engine import open_engine
+from worker.store.leader import LeaderElector
+from worker.store.queries import RecordingsFilter
+from worker.store.store import Store
+
+PREPARED_AFTER = 5
+"""The driver prepares a statement when it is executed more often than this."""
+
+
+@pytest.fixture
+def direct_url(postgresql: PostgreSQLServer) -> Iterator[str]:
+    url = postgresql.new_database()
+    yield url
+    postgresql.drop_database(url)
+
+
+@pytest.fixture
+def pooled_url(pgbouncer: PgBouncer, direct_url: str) -> str:
+    return pgbouncer.url(direct_url)
+
+
+@pytest.fixture
+async def pooled_stores(pooled_url: str) -> AsyncIterator[tuple[Store, Store]]:
+    first = await Store.open(pooled_url, source="test", pooler="transaction")
+    second = await Store.open(pooled_url, source="test", pooler="transaction")
+    yield first, second
+    await first.close()
+    await second.close()
+
+
+def with_hosts(url: str, *hosts: str, options: str = "") -> str:
+    """The URL with other hosts. Its own host is written as `{}`."""
+    netloc = urlsplit(url).netloc
+    user, _, host = netloc.rpartition("@")
+    listed = ",".join(hosts).format(host)
+    return url.replace(netloc, f"{user}@{listed}") + options
+
+
+def seen_in_every_session(pooled_url: str, query: LiteralString) -> set[Any]:
+    """The answers of all sessions of the pooler, which gives each query another one in turn."""
+    with psycopg.connect(pooled_url, autocommit=True, prepare_threshold=None) as connection:
+        rows = [connection.execute(query).fetchone() for _ in range(10)]
+    return {row[0] for row in rows if row is not None}
+
+
+# PgBouncer
+
+
+async def test_a_pooled_session_keeps_no_setting_and_no_prepared_statement(
+    pooled_stores: tuple[Store, Store], pooled_url: str
+) -> None:
+    for _ in range(3 * PREPARED_AFTER):
+        for store in pooled_stores:
+            await store.set_cursor(Cursor(name="c", at=1.0))
+            assert await store.cursor("c") == 1.0
+
+    assert seen_in_every_session(pooled_url, "SELECT count(*) FROM pg_prepared_statements") == {0}
+    assert seen_in_every_session(pooled_url, "SHOW statement_timeout") == {"0"}
+
+
+def test_each_pooled_transaction_has_the_time_outs_and_leaves_none_behind(pooled_url: str) -> None:
+    engine = open_engine(pooled_url, pooler="transaction")
+    with engine.begin() as connection:
+        limits = [
+            connection.exec_driver_sql(f"SHOW {name}").scalar_one()
+            for name in ("statement_timeout", "lock_timeout", "enable_hashjoin", "plan_cache_mode")
+        ]
+    engine.dispose()
+
+    assert limits == ["15s", "5s", "off", "force_custom_plan"]
+    assert seen_in_every_session(pooled_url, "SHOW statement_timeout") == {"0"}
+
+
+async def test_a_pooled_store_does_not_listen(pooled_stores: tuple[Store, Store]) -> None:
+    async with asyncio.timeout(5):
+        await pooled_stores[0].listen()
+
+
+async def test_a_pooled_replica_takes_over_the_lease_without_a_notification(
+    pooled_stores: tuple[Store, Store],
+) -> None:
+    first, second = pooled_stores
+    leader = LeaderElector(first, owner="first", lease_seconds=15, now=first.now)
+    heir = LeaderElector(second, owner="second", lease_seconds=15, now=second.now)
+    await leader.try_acquire()
+    await heir.try_acquire()
+    assert (leader.is_leader(), heir.is_leader()) == (True, False)
+    await leader.release()
+    await heir.try_acquire()
+    assert heir.is_leader()
+
+
+def test_a_pooled_reader_cannot_write(pooled_url: str) -> None:
+    engine = read_only_engine(pooled_url, pooler="transaction")
+    with engine.connect() as connection, pytest.raises(sa.exc.DBAPIError, match="read-only"):
+        connection.exec_driver_sql("CREATE TABLE mine (id integer)")
+    engine.dispose()
+
+
+async def test_the_state_is_read_and_copied_through_a_pooler(
+    pooled_stores: tuple[Store, Store], pooled_url: str, sqlite_url: str
+) -> None:
+    await pooled_stores[0].set_cursor(Cursor(name="c", at=1.0))
+    assert read_recordings(pooled_url, RecordingsFilter(), pooler="transaction") == []
+
+    result = copy_store(pooled_url, sqlite_url, lambda *_: None, pooler="transaction")
+
+    assert {table.table: table.rows for table in result.tables}["marks"] == 1
+
+
+async def test_options_that_a_pooler_refuses_are_answered_with_the_setting(pooled_url: str) -> None:
+    with pytest.raises(StoreUnavailable, match="WORKER_DATABASE_POOLER=transaction"):
+        await Store.open(pooled_url, source="test")
+
+
+# Several hosts
+
+
+@pytest.mark.parametrize("scheme", ["postgresql", "postgres"])
+async def test_a_host_that_is_away_is_passed_over(direct_url: str, scheme: str) -> None:
+    (nobody,) = free_ports(1)
+    url = with_hosts(direct_url, f"127.0.0.1:{nobody}", "{}").replace("postgresql", scheme, 1)
+    store = await Store.open(url, source="test")
+    assert await store.outbox_depth() == (0, None)
+    listening = asyncio.create_task(store.listen())
+    await asyncio.wait([listening], timeout=0.1)
+    assert not listening.done()
+    listening.cancel()
+    await store.close()
+
+
+async def test_of_several_hosts_the_one_that_takes_writes_is_used(
+    private_postgresql: PostgreSQLServer, direct_url: str
+) -> None:
+    standby = urlsplit(private_postgresql.url)
+    name = urlsplit(direct_url).path.lstrip("/")
+    with psycopg.connect(private_postgresql.url, autocommit=True) as connection:
+        connection.execute(f"CREATE DATABASE {name}".encode())
+        connection.execute(f"ALTER DATABASE {name} SET default_transaction_read_only = on".encode())
+
+    url = with_hosts(direct_url, f"127.0.0.1:{standby.port}", "{}")
+    await (await Store.open(url, source="test")).close()
+
+    with psycopg.connect(direct_url) as connection:
+        assert connection.execute("SELECT count(*) FROM alembic_version").fetchone() == (1,)
+
+
+@pytest.mark.parametrize("wish", ["", "?target_session_attrs=read-write"])
+async def test_a_reader_connects_with_the_urls_of_workers(direct_url: str, wish: str) -> None:
+    (nobody,) = free_ports(1)
+    url = with_hosts(direct_url, f"127.0.0.1:{nobody}", "{}", options=wish)
+    await (await Store.open(url, source="test")).close()
+    assert read_recordings(url, RecordingsFilter()) == []
+
+
+async def test_a_reader_uses_the_schema_that_the_url_names(direct_url: str) -> None:
+    with psycopg.connect(direct_url, autocommit=True) as connection:
+        connection.execute("CREATE SCHEMA blue")
+    url = f"{direct_url}?options=-csearch_path%3Dblue"
+    await (await Store.open(url, source="test")).close()
+    assert read_recordings(url, RecordingsFilter()) == []
+
+
+async def test_a_time_out_of_zero_is_that_of_the_system(direct_url: str) -> None:
+    store = await Store.open(f"{direct_url}?tcp_user_timeout=0", source="test")
+    assert await store.outbox_depth() == (0, None)
+    await store.close()

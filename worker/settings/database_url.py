@@ -1,0 +1,91 @@
+"""Checks DATABASE_URL before anything connects: an SQLite file, or what libpq takes."""
+
+import re
+from typing import Final
+from urllib.parse import urlsplit
+
+from worker.settings.hosts import hosts_of
+
+SYNTAX: Final = (
+    "must be sqlite:///relative.db, sqlite:////absolute.db"
+    " or postgresql://user:password@host:5432/database"
+)
+_POSTGRESQL: Final = re.compile(r"(?:postgresql|postgres)://(?P<netloc>[^/?]*)")
+_PLACES: Final = {"host", "hostaddr", "port"}
+_WHOLE_NUMBERS: Final = (
+    "connect_timeout",
+    "keepalives",
+    "keepalives_idle",
+    "keepalives_interval",
+    "keepalives_count",
+    "tcp_user_timeout",
+)
+"""libpq checks these when a connection is being made, not before."""
+_UNKNOWN_OPTION: Final = re.compile(r'invalid URI query parameter: "(\w+)"')
+
+
+def database_url(text: str) -> str:
+    """Check the URL of an SQLite file or of a PostgreSQL database."""
+    if re.search(r"[\s\x00-\x1f]", text):
+        raise ValueError(SYNTAX)
+    if found := _POSTGRESQL.match(text):
+        _check_postgresql(text, netloc=found["netloc"])
+    elif not _is_sqlite_file(text):
+        raise ValueError(SYNTAX)
+    elif "?" in text:
+        raise ValueError("has options after `?`, but an SQLite file takes none")
+    return text
+
+
+def _is_sqlite_file(text: str) -> bool:
+    """Whether the URL has nothing before the third slash and a path after it."""
+    try:
+        parts = urlsplit(text)
+    except ValueError:
+        return False
+    if parts.scheme != "sqlite" or parts.netloc:
+        return False
+    return len(parts.path) > 1 and text.startswith("sqlite:///")
+
+
+def _check_postgresql(text: str, *, netloc: str) -> None:
+    """Raise ValueError unless libpq takes the URL and the values of its options."""
+    from psycopg import ProgrammingError  # SQLite does without this driver
+    from psycopg.conninfo import conninfo_to_dict
+
+    try:
+        hosts_of(netloc)
+        parameters = conninfo_to_dict(text)
+    except ProgrammingError as error:
+        if unknown := _UNKNOWN_OPTION.match(str(error)):
+            raise ValueError(f"has the option {unknown[1]}, which libpq does not know") from None
+        raise ValueError(SYNTAX) from None
+    except ValueError:
+        raise ValueError(SYNTAX) from None
+    if not (parameters.get("dbname") or parameters.get("service")):
+        raise ValueError(SYNTAX)
+    _check_values({name: str(value) for name, value in parameters.items()})
+
+
+def _check_values(parameters: dict[str, str]) -> None:
+    """Raise ValueError for a value that libpq refuses, such as an unknown `sslmode`.
+
+    libpq checks the values when it begins to connect. Here it begins with a socket that does not
+    exist, so nothing is sent.
+    """
+    from psycopg import pq
+    from psycopg.conninfo import make_conninfo
+
+    for name in _WHOLE_NUMBERS:
+        if not re.fullmatch("[0-9]{1,9}", parameters.get(name, "0")):
+            raise ValueError(f"has the option {name}, which must be a whole number")
+    secrets = [value for name, value in parameters.items() if "pass" in name]
+    nowhere = {name: value for name, value in parameters.items() if name not in _PLACES}
+    connection = pq.PGconn.connect_start(make_conninfo(**nowhere, host="/nowhere").encode())
+    message = connection.error_message.decode(errors="replace").strip()
+    connection.finish()
+    if message.startswith("connection to server"):
+        return
+    if any(secret in message for secret in secrets):
+        raise ValueError(SYNTAX)
+    raise ValueError(f"has an option that libpq refuses: {message}")

@@ -1,0 +1,143 @@
+"""Connections to PostgreSQL: the parameters of libpq, and the settings of each session.
+
+A session gets its settings as start-up options. PgBouncer refuses those, and in its transaction
+mode each transaction may run in another session. Behind it the settings come with each transaction,
+there are no prepared statements, and nobody listens (docs/state.md).
+"""
+
+from collections.abc import Mapping
+from typing import Any, Final, Literal
+
+import sqlalchemy as sa
+
+from worker.domain.errors import WrongSettings
+
+Pooler = Literal["none", "transaction"]
+"""What stands between the worker and PostgreSQL: nothing, or a pooler of transactions."""
+
+URL_SYNTAX: Final = (
+    "DATABASE_URL: use sqlite:///relative.db, sqlite:////absolute.db or postgresql://…"
+)
+SCHEMES: Final = ("postgresql://", "postgres://")
+LOST_PEER_TIMEOUT_SECONDS: Final = 15
+SILENCE_FACTOR: Final = 4 / 3
+"""A server may be silent so many times longer than a lost peer, because the time-out of a statement
+must come first."""
+
+_CLIENT: Final[Mapping[str, Any]] = {
+    "application_name": "recording-worker",
+    "connect_timeout": 5,
+    # A peer that vanished silently must be noticed.
+    "keepalives_idle": 5,
+    "keepalives_interval": 5,
+    "keepalives_count": 2,
+    "tcp_user_timeout": LOST_PEER_TIMEOUT_SECONDS * 1000,
+}
+
+WRITER: Final[Mapping[str, str]] = {
+    "statement_timeout": f"{LOST_PEER_TIMEOUT_SECONDS}s",
+    "lock_timeout": "5s",
+    # No bitmap scans: they visit every row that left the index of unsent events and is not vacuumed
+    # yet, at every execution. An index scan visits such a row once.
+    "enable_bitmapscan": "off",
+    # No hash and merge joins: rows to change are looked up one by one, even where reading the whole
+    # table would be as fast today, because the table grows.
+    "enable_hashjoin": "off",
+    "enable_mergejoin": "off",
+    # A new plan at each execution, for its number of ids: a generic plan is made while the tables
+    # are small, reads them whole, and is kept while they grow.
+    "plan_cache_mode": "force_custom_plan",
+}
+"""The session settings of a worker."""
+
+READER: Final[Mapping[str, str]] = {
+    # The first one is for the transactions of a session, the second one for this transaction.
+    "default_transaction_read_only": "on",
+    "transaction_read_only": "on",
+    "statement_timeout": "15s",
+}
+"""The session settings of a tool that only reads."""
+
+
+def is_postgresql(url: str) -> bool:
+    """Whether the URL names a PostgreSQL database."""
+    return url.startswith(SCHEMES)
+
+
+def connection_parameters(
+    url: str, *, pooler: Pooler = "none", session: Mapping[str, str] = WRITER
+) -> dict[str, Any]:
+    """The arguments with which psycopg connects. The URL overrides ours, parameter by parameter.
+
+    Of several hosts the first one is used that takes writes, unless the URL says otherwise.
+
+    Raises WrongSettings if libpq does not take the URL. Its text never repeats the URL.
+    """
+    from psycopg import ProgrammingError  # SQLite does without this driver
+    from psycopg.conninfo import conninfo_to_dict
+
+    try:
+        of_url = conninfo_to_dict(url)
+    except ProgrammingError:
+        raise WrongSettings([URL_SYNTAX]) from None
+    parameters = {**_CLIENT, **of_url}
+    _choose_server(parameters, may_write=session is WRITER)
+    if pooler == "transaction":
+        return {**parameters, "prepare_threshold": None}
+    ours = " ".join(f"-c {name}={value}" for name, value in session.items())
+    parameters["options"] = f"{ours} {of_url.get('options', '')}".rstrip()
+    return parameters
+
+
+def _choose_server(parameters: dict[str, Any], *, may_write: bool) -> None:
+    several = "," in str(parameters.get("host") or parameters.get("hostaddr") or "")
+    if may_write and several:
+        parameters.setdefault("target_session_attrs", "read-write")
+    elif not may_write and parameters.get("target_session_attrs") == "read-write":
+        # libpq would not count our session, which is read-only by choice, as one that can write.
+        parameters["target_session_attrs"] = "primary"
+
+
+def open_postgresql(
+    url: str,
+    *,
+    pooler: Pooler = "none",
+    session: Mapping[str, str] = WRITER,
+    **pool: Any,  # noqa: ANN401 - SQLAlchemy's own
+) -> sa.Engine:
+    """An engine that is not connected yet. `pool` are SQLAlchemy's arguments about its pool.
+
+    Raises WrongSettings as `connection_parameters` does.
+    """
+    from worker.store.database.psycopg_timeout import connect_bounded
+
+    parameters = connection_parameters(url, pooler=pooler, session=session)
+    engine = sa.create_engine(
+        "postgresql+psycopg://", hide_parameters=True, connect_args=parameters, **pool
+    )
+    milliseconds = int(parameters["tcp_user_timeout"]) or LOST_PEER_TIMEOUT_SECONDS * 1000
+    timeout_seconds = milliseconds / 1000 * SILENCE_FACTOR
+
+    @sa.event.listens_for(engine, "do_connect")
+    def connect(
+        _dialect: Any,  # noqa: ANN401 - the library's own
+        _record: Any,  # noqa: ANN401
+        _arguments: Any,  # noqa: ANN401
+        parameters: dict[str, Any],
+    ) -> object:
+        return connect_bounded(timeout_seconds, **parameters)
+
+    if pooler == "transaction":
+        settings = _local_settings(session)
+
+        @sa.event.listens_for(engine, "begin")
+        def begin(connection: sa.Connection) -> None:
+            connection.exec_driver_sql(settings)
+
+    return engine
+
+
+def _local_settings(session: Mapping[str, str]) -> str:
+    """One statement that does what a `SET LOCAL` for each of the settings would do."""
+    calls = (f"set_config('{name}', '{value}', true)" for name, value in session.items())
+    return f"SELECT {', '.join(calls)}"

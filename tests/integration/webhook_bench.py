@@ -16,6 +16,7 @@ from recording_schemas import Kind, Status
 from sandbox.api.webhook_signing import Signer
 from worker.domain.recording import Observation, ObservedBy, Recording, StartContext
 from worker.domain.snapshot import RecordingSnapshot
+from worker.observability.http_connections import ConnectionLimits
 from worker.observability.http_server import HttpServer
 from worker.observability.metrics import Metrics
 from worker.realtimekit.apps import App, Apps
@@ -40,7 +41,13 @@ class WebhookBench:
     """
 
     def __init__(
-        self, store: Store, *, follow_all: bool, apps: tuple[str, ...], body_timeout: float
+        self,
+        store: Store,
+        *,
+        follow_all: bool,
+        apps: tuple[str, ...],
+        body_timeout: float,
+        connections: int,
     ) -> None:
         self.store = store
         self.signer = SIGNER
@@ -77,8 +84,11 @@ class WebhookBench:
             checks_ready={},
             registry=self.registry,
             extra_routes=webhooks.routes(),
+            limits=ConnectionLimits(per_address=400),
         )
-        self.client = httpx.AsyncClient(trust_env=False, timeout=30)
+        self.client = httpx.AsyncClient(
+            trust_env=False, timeout=30, limits=httpx.Limits(max_connections=connections)
+        )
         self.port = 0
         self._ids = itertools.count()
 
@@ -219,10 +229,17 @@ async def open_webhook_bench(
     follow_all: bool = False,
     apps: tuple[str, ...] = ("default",),
     body_timeout: float = 5.0,
+    connections: int = 100,
 ) -> AsyncIterator[WebhookBench]:
     """Serves a bench during the block. `url` is a database's."""
     store = await Store.open(url, source="test")
-    bench = WebhookBench(store, follow_all=follow_all, apps=apps, body_timeout=body_timeout)
+    bench = WebhookBench(
+        store,
+        follow_all=follow_all,
+        apps=apps,
+        body_timeout=body_timeout,
+        connections=connections,
+    )
     bench.port = await bench.server.start()
     try:
         yield bench

@@ -1,7 +1,8 @@
 """Shows operators what the worker does: log lines, metrics, traces, probes. Decides nothing.
 
 `logs` sets up logging, and `log_redaction` removes secrets from each line. `metrics` has every
-metric, made by `metric_factory`. `tracing` is the interface of traces; `trace_exporter`
-chooses whether `otlp` exports them.
-`http_server` serves probes and metrics, and `liveness` has the check behind `/livez`.
+metric, made by `metric_factory`. `tracing` is the interface of traces; `trace_exporter` chooses
+whether `otlp` exports them. `http_server` serves probes and metrics: `http_connections` and
+`http_body` bound what clients cost, `http_errors` logs malformed requests by `rare_log`. `liveness`
+has the check behind `/livez`.
 """

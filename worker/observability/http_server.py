@@ -1,16 +1,20 @@
 """Serves probes, metrics and the caller's routes.
 
-Answers are JSON, except for metrics. The size of requests is bounded.
+Answers are JSON, except for metrics. The size of requests, their time and the number of
+connections are bounded.
 """
 
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from http import HTTPStatus
-from typing import Final
+from typing import Any, Final
 
 import msgspec
 from aiohttp import web
 from prometheus_client import CollectorRegistry
 from prometheus_client.exposition import choose_encoder
+
+from worker.observability.http_connections import ConnectionGuard, ConnectionLimits
+from worker.observability.http_errors import RequestErrorLog
 
 Check = Callable[[], str | None]
 """Returns None if all is well, else the reason why not. Must not block."""
@@ -18,6 +22,7 @@ Check = Callable[[], str | None]
 MAX_BODY_BYTES: Final = 1_048_576
 MAX_HEADER_BYTES: Final = 8_192
 SHUTDOWN_TIMEOUT_SECONDS: Final = 5.0
+DEFAULT_LIMITS: Final = ConnectionLimits()
 
 
 class HttpServer:
@@ -25,7 +30,8 @@ class HttpServer:
 
     A probe answers 200 if all its checks return None, else 503. Its body lists each check with the
     reason. Readiness also lists `checks_any`, of which one that returns None is enough. A request
-    body above `max_body_bytes` gets 413. Each header may have 8 KiB.
+    body above `max_body_bytes` gets 413. Each header may have 8 KiB. `limits` bounds the
+    connections and their times.
     """
 
     def __init__(
@@ -39,10 +45,14 @@ class HttpServer:
         registry: CollectorRegistry,
         extra_routes: Iterable[web.RouteDef] = (),
         max_body_bytes: int = MAX_BODY_BYTES,
+        limits: ConnectionLimits = DEFAULT_LIMITS,
     ) -> None:
         self._host = host
         self._port = port
-        app = web.Application(middlewares=[_errors_in_json], client_max_size=max_body_bytes)
+        guard = ConnectionGuard(limits)
+        app = web.Application(
+            middlewares=[_guarding(guard), _errors_in_json], client_max_size=max_body_bytes
+        )
         app.add_routes(
             [
                 web.get("/livez", _probe(checks_live)),
@@ -52,9 +62,11 @@ class HttpServer:
             ]
         )
         app.on_response_prepare.append(_hide_versions)
-        self._runner = web.AppRunner(
+        self._runner = _GuardedRunner(
             app,
+            guard,
             access_log=None,
+            logger=RequestErrorLog(),
             max_line_size=MAX_HEADER_BYTES,
             max_field_size=MAX_HEADER_BYTES,
             shutdown_timeout=SHUTDOWN_TIMEOUT_SECONDS,
@@ -82,6 +94,36 @@ class HttpServer:
 
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+
+
+class _GuardedRunner(web.AppRunner):
+    """Gives each new connection to the guard."""
+
+    __slots__ = ("_guard",)
+
+    def __init__(self, app: web.Application, guard: ConnectionGuard, **options: Any) -> None:  # noqa: ANN401 - aiohttp's
+        super().__init__(app, **options)
+        self._guard = guard
+
+    @property
+    def server(self) -> Any:  # noqa: ANN401 - sites only call it to make a protocol
+        """Makes the protocol of a new connection. None before the set-up."""
+        make = super().server
+        return None if make is None else lambda: self._guard.wrap(make())
+
+
+def _guarding(guard: ConnectionGuard) -> Any:  # noqa: ANN401 - aiohttp has no public name for it
+    @web.middleware
+    async def guarded(request: web.Request, handler: Handler) -> web.StreamResponse:
+        protocol = request.protocol
+        guard.begin(protocol)
+        request.content.on_eof(lambda: guard.arrived(protocol))  # at once without a body
+        try:
+            return await handler(request)
+        finally:
+            guard.end(protocol)
+
+    return guarded
 
 
 def _probe(checks: Mapping[str, Check], checks_any: Mapping[str, Check] | None = None) -> Handler:

@@ -32,6 +32,8 @@ OLD_KEY_LIFETIME_SECONDS: Final = 60.0
 
 MAX_KEY_RESPONSE_BYTES: Final = 65_536
 MAX_SIGNATURE_LENGTH: Final = 4_096
+MIN_KEY_BITS: Final = 2_048
+"""Signatures of shorter RSA keys can be forged (NIST SP 800-131A)."""
 
 _HEADERS = ((b"Accept", b"application/json"), (b"User-Agent", b"recording-worker"))
 
@@ -162,6 +164,8 @@ def _read_key(body: bytearray) -> rsa.RSAPublicKey:
         raise Unreadable("the publicKey is no public key in PEM") from None
     if not isinstance(key, rsa.RSAPublicKey):
         raise Unreadable("the publicKey is no RSA key")
+    if key.key_size < MIN_KEY_BITS:
+        raise Unreadable(f"the publicKey has {key.key_size} bits, fewer than {MIN_KEY_BITS}")
     return key
 
 

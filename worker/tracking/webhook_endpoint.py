@@ -20,6 +20,12 @@ from worker.domain.command_keys import start_slot
 from worker.domain.errors import StoreUnavailable, Unavailable
 from worker.domain.recording import Observation
 from worker.domain.snapshot import RecordingSnapshot
+from worker.observability.http_body import (
+    BODY_TIMEOUT_SECONDS,
+    BodyReader,
+    BodyTooLarge,
+    IncompleteBody,
+)
 from worker.observability.metrics import Metrics
 from worker.observability.tracing import NO_TRACING, Tracing
 from worker.realtimekit.apps import App, Apps
@@ -30,9 +36,8 @@ from worker.store.observations import WebhookObservation, WebhookResult
 from worker.store.store import Store
 from worker.tracking.webhook_registration import PATH
 
-MAX_BODY_BYTES: Final = 262_144
-BODY_TIMEOUT_SECONDS: Final = 5.0
-"""The sender of a webhook does not wait longer for the answer either."""
+MAX_BODY_BYTES: Final = 8_388_608
+"""Room for the files of 500 tracks with presigned URLs, which have some megabytes."""
 
 MAX_CONCURRENT: Final = 200
 MAX_EVENT_NAME_LENGTH: Final = 64
@@ -104,9 +109,9 @@ class WebhookEndpoint:
         self._now = now
         self._metrics = metrics
         self._tracing = tracing
-        self._body_timeout = body_timeout
+        self._bodies = BodyReader(max_bytes=MAX_BODY_BYTES, timeout=body_timeout)
         self.in_progress = 0
-        """How many webhooks are being read, checked or committed now."""
+        """How many webhooks are checked or committed now. Those that still arrive do not count."""
 
     def routes(self) -> list[web.RouteDef]:
         """The routes to add to the HTTP server."""
@@ -114,47 +119,47 @@ class WebhookEndpoint:
 
     async def _serve(self, request: web.Request) -> web.Response:
         started = time.perf_counter()
-        self.in_progress += 1
-        try:
-            with self._tracing.span(
-                f"POST {PATH}", "server", parent={}, attributes=SPAN_ATTRIBUTES
-            ) as span:
-                answer = await self._handle(request)
-                span.set_attributes(
-                    {
-                        "http.response.status_code": HTTP_STATUSES[answer.verdict],
-                        "recording_worker.verdict": answer.verdict,
-                    }
-                )
-        finally:
-            self.in_progress -= 1
+        with self._tracing.span(
+            f"POST {PATH}", "server", parent={}, attributes=SPAN_ATTRIBUTES
+        ) as span:
+            answer = await self._handle(request)
+            span.set_attributes(
+                {
+                    "http.response.status_code": HTTP_STATUSES[answer.verdict],
+                    "recording_worker.verdict": answer.verdict,
+                }
+            )
         self._metrics.record_webhook(answer.verdict)
         _log(answer, time.perf_counter() - started)
         return web.Response(status=HTTP_STATUSES[answer.verdict])
 
     async def _handle(self, request: web.Request) -> WebhookAnswer:
-        if self.in_progress > MAX_CONCURRENT:
-            return _unavailable("too many concurrent webhooks")
         app = self._apps.find(request.query.get("app"))
         if app is None:  # another replica may already know it, or this one may lack it by mistake
             return _unavailable("its app is not configured")
+        signature = _signature(request)
+        if signature is None:
+            return WebhookAnswer("forged")
         try:
-            body = await _read_body(request, self._body_timeout)
-        except _IncompleteBody as error:
+            body = await self._bodies.read(request)
+        except IncompleteBody as error:
             return _unavailable(str(error))
-        if body is None:
+        except BodyTooLarge:
             return WebhookAnswer("too_large")
+        return await self._take(app, body, signature)
+
+    async def _take(self, app: App, body: bytes, signature: str) -> WebhookAnswer:
+        if self.in_progress >= MAX_CONCURRENT:
+            return _unavailable("too many concurrent webhooks")
+        self.in_progress += 1
         try:
-            if not await self._is_signed(request, app, body):
+            if not await self._keys[app.name].verify(body, signature):
                 return WebhookAnswer("forged")
             return await self._apply(app, body)
         except (Unavailable, StoreUnavailable) as error:
             return _unavailable(str(error))
-
-    async def _is_signed(self, request: web.Request, app: App, body: bytes) -> bool:
-        values = (request.headers.get(name) for name in SIGNATURE_HEADERS)
-        signature = next((value for value in values if value), None)
-        return signature is not None and await self._keys[app.name].verify(body, signature)
+        finally:
+            self.in_progress -= 1
 
     async def _apply(self, app: App, body: bytes) -> WebhookAnswer:
         try:
@@ -215,26 +220,9 @@ def unavailable_routes(metrics: Metrics, reason: Callable[[], str | None]) -> li
     return [web.post(PATH, serve)]
 
 
-class _IncompleteBody(Exception):
-    pass
-
-
-async def _read_body(request: web.Request, timeout: float) -> bytes | None:
-    """The body's bytes as sent. None if it is too large; raises `_IncompleteBody`."""
-    if (request.content_length or 0) > MAX_BODY_BYTES:
-        return None
-    body = bytearray()
-    try:
-        async with asyncio.timeout(timeout):
-            async for chunk in request.content.iter_any():
-                body += chunk
-                if len(body) > MAX_BODY_BYTES:
-                    return None
-    except TimeoutError:
-        raise _IncompleteBody("the body did not arrive in time") from None
-    except (web.RequestPayloadError, OSError):
-        raise _IncompleteBody("the body did not arrive completely") from None
-    return bytes(body)
+def _signature(request: web.Request) -> str | None:
+    values = (request.headers.get(name) for name in SIGNATURE_HEADERS)
+    return next((value for value in values if value), None)
 
 
 def _unavailable(reason: str | None, log_fields: Mapping[str, object] = {}) -> WebhookAnswer:

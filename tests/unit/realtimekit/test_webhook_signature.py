@@ -7,7 +7,7 @@ from typing import Any, Final
 import httpx
 import pytest
 from cryptography.hazmat.primitives import serialization
-from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.asymmetric import ec, rsa
 
 from sandbox.api.webhook_signing import Signer
 from worker.domain.errors import Unavailable
@@ -152,6 +152,28 @@ def pem_of_another_kind() -> str:
     key = ec.generate_private_key(ec.SECP256R1()).public_key()
     form = serialization.PublicFormat.SubjectPublicKeyInfo
     return key.public_bytes(serialization.Encoding.PEM, form).decode()
+
+
+def pem_of_bits(bits: int) -> str:
+    key = rsa.generate_private_key(public_exponent=65537, key_size=bits).public_key()
+    form = serialization.PublicFormat.SubjectPublicKeyInfo
+    return key.public_bytes(serialization.Encoding.PEM, form).decode()
+
+
+@pytest.mark.parametrize("bits", [1024, 2040])
+async def test_an_rsa_key_below_2048_bits_is_refused(publisher: Publisher, bits: int) -> None:
+    publisher.respond = lambda: httpx.Response(200, json={"data": {"publicKey": pem_of_bits(bits)}})
+    with pytest.raises(Unavailable, match=f"{bits} bits, fewer than 2048"):
+        await publisher.verify()
+
+
+async def test_a_weak_key_does_not_replace_the_known_key(publisher: Publisher) -> None:
+    assert await publisher.verify()
+    publisher.respond = lambda: httpx.Response(200, json={"data": {"publicKey": pem_of_bits(1024)}})
+    publisher.time += KEY_FETCH_INTERVAL_SECONDS
+    with pytest.raises(Unavailable, match="1024 bits"):
+        await publisher.verify(signature=Signer().signature(BODY))
+    assert await publisher.verify()
 
 
 @pytest.mark.parametrize(

@@ -7,6 +7,7 @@ import msgspec
 Seconds = Annotated[float, msgspec.Meta(ge=0)]
 Status = Literal["INVOKED", "RECORDING", "PAUSED", "UPLOADING", "UPLOADED", "ERRORED"]
 Shape = Literal["layers", "links", "string", "null", "empty_list", "empty_links"]
+FileNameForm = Literal["epoch_ms", "iso", "screen_share", "part"]
 RateLimit = Annotated[str, msgspec.Meta(pattern=r"^[1-9]\d*/[1-9]\d*(:recordings)?$")]
 
 LIVE: tuple[Status, ...] = ("INVOKED", "RECORDING", "PAUSED")
@@ -42,6 +43,7 @@ class Behaviour(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     list_lag_seconds: Seconds = 0.0  # The list is this much out of date.
     track_download_url: Shape = "layers"
     list_track_urls: bool = False  # Whether a list has the URLs of track recordings, as a GET has.
+    track_file_names: FileNameForm = "epoch_ms"
     track_start_nested: bool = True  # The recording is `data.recording`, else `data` itself.
 
     # Webhooks.

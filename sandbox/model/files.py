@@ -3,8 +3,10 @@
 import hashlib
 import hmac
 from collections.abc import Callable
+from datetime import UTC, datetime
 from urllib.parse import quote
 
+from sandbox.model.behaviour import FileNameForm
 from sandbox.model.meeting import Presence
 from sandbox.model.recording import File, Recording
 
@@ -13,7 +15,15 @@ TRACK_TEMPLATE = (
 )
 
 
-def track_files(recording: Recording, until: float) -> tuple[File, ...]:
+_TAILS: dict[FileNameForm, str] = {
+    "epoch_ms": "peer_audio_{milliseconds}",
+    "iso": "peer_audio_{iso}",
+    "screen_share": "screen_share_audio_{milliseconds}",
+    "part": "peer_audio_{milliseconds}_2",
+}
+
+
+def track_files(recording: Recording, until: float, form: FileNameForm) -> tuple[File, ...]:
     """One file for each stay that was recorded, in part at least.
 
     `user_ids` are ids of participants. As in the real API, a list of custom ids matches nobody, and
@@ -31,7 +41,7 @@ def track_files(recording: Recording, until: float) -> tuple[File, ...]:
         seconds = sum(end - start for start, end in recorded)
         if seconds > 0:
             begin = min(start for start, _ in recorded)
-            files.append(_track_file(recording, presence, begin, seconds))
+            files.append(_track_file(recording, presence, begin, seconds, form))
     return tuple(files)
 
 
@@ -76,12 +86,17 @@ def _overlap(span: tuple[float, float], presence: Presence, until: float) -> tup
     return max(span[0], presence.joined_at), min(span[1], left_at)
 
 
-def _track_file(recording: Recording, presence: Presence, begin: float, seconds: float) -> File:
+def _track_file(
+    recording: Recording, presence: Presence, begin: float, seconds: float, form: FileNameForm
+) -> File:
     person = presence.participant
     prefix = recording.request.prefix or "default"
-    milliseconds = f"{round(begin * 1000):013d}"
+    tail = _TAILS[form].format(
+        milliseconds=f"{round(begin * 1000):013d}",
+        iso=datetime.fromtimestamp(begin, UTC).strftime("%Y-%m-%dT%H-%M-%SZ"),
+    )
     return File(
-        name=f"{prefix}_{person.id}_{presence.peer_id}_peer_audio_{milliseconds}.webm",
+        name=f"{prefix}_{person.id}_{presence.peer_id}_{tail}.webm",
         seconds=seconds,
         user_id=person.id,
         peer_id=presence.peer_id,

@@ -5,7 +5,7 @@ from random import Random
 from uuid import UUID
 
 from sandbox.model import media
-from sandbox.model.behaviour import LIVE, Behaviour, Status
+from sandbox.model.behaviour import LIVE, Behaviour, FileNameForm, Status
 from sandbox.model.clock import Clock
 from sandbox.model.errors import Refusal
 from sandbox.model.faults import Fault, Faults, LifecycleKind
@@ -210,7 +210,7 @@ class Recordings:
         if no_files := self._trigger(recording, "no_files"):
             delay = float("inf") if no_files.seconds is None else no_files.seconds
             recording.files_available_at = now + delay
-        _make_files(recording, recording.stopped_at or now)
+        _make_files(recording, recording.stopped_at or now, self._behaviour.track_file_names)
         self._journal.change_status(recording, "UPLOADED")
         self._journal.log_files(recording)
 
@@ -246,10 +246,10 @@ def _output_file_name(request: StartRequest, now: float) -> str:
     return f"{stem}.{request.video_suffix or request.audio_suffix}"
 
 
-def _make_files(recording: Recording, until: float) -> None:
+def _make_files(recording: Recording, until: float, form: FileNameForm) -> None:
     request = recording.request
     if request.kind == "track":
-        recording.files = track_files(recording, until)
+        recording.files = track_files(recording, until, form)
     elif request.bucket_enabled or request.storage:
         if request.video_suffix:
             file = composite_file(recording, request.video_suffix, until)

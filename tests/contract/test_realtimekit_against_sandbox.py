@@ -1,13 +1,14 @@
 """The client against the emulated API, over real HTTP: each operation, and each trouble."""
 
 from collections.abc import AsyncIterator, Sequence
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 
 from recording_schemas import Status
 from sandbox.api.options import SandboxOptions
 from sandbox.api.server import Sandbox
+from sandbox.model.behaviour import FileNameForm
 from sandbox.model.clock import Clock
 from sandbox.model.faults import Fault
 from worker.domain.errors import (
@@ -140,6 +141,22 @@ async def test_every_file_has_its_owner_also_after_a_rejoin(
         for made in sorted(sandbox.request_log.files, key=lambda made: (made.name[-18:], made.name))
     ]
     assert sorted(file.custom_participant_id or "" for file in files) == ["anna", "anna", "bert"]
+
+
+@pytest.mark.parametrize("form", get_args(FileNameForm))
+async def test_a_file_has_its_owner_in_whatever_form_its_name_ends(
+    sandbox: Sandbox, client: RealtimeKitClient, form: Any
+) -> None:
+    sandbox.behaviour.change({"track_file_names": form})
+    sandbox.meetings.create(MEETING, participants=["anna"])
+    (file,) = await owned(client, await recorded_track(sandbox, client))
+    (made,) = sandbox.request_log.files
+    assert (file.user_id, file.peer_id, file.custom_participant_id) == (
+        made.user_id,
+        made.peer_id,
+        "anna",
+    )
+    assert file.recorded_at is not None
 
 
 async def test_a_track_recordings_single_url_is_a_file_with_an_owner(

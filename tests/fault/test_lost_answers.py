@@ -69,6 +69,25 @@ async def test_a_start_whose_answer_was_lost_is_adopted_among_external_recording
     assert found.recordings == 3
 
 
+async def test_a_composite_that_is_called_like_a_track_gets_the_events_of_a_composite(
+    environment: FaultEnvironment,
+) -> None:
+    environment.sandbox.clock.advance(EARLIER)
+    environment.sandbox.faults.add(Fault(kind="lost_502", operation="start_recording", count=1))
+    environment.worker().start()
+    more = {"file_name_prefix": "sales_call_audio", "allow_multiple_recordings": True}
+    await record_and_stop(environment, start("composite", "start", str(uuid.uuid4()), **more))
+    found = await environment.settled()
+    assert found.violations == ()
+    assert found.recordings == 1
+    keys = [event.routing_key for event in environment.recorder.received]
+    assert [key for key in keys if key.endswith((".ready", ".completed"))] == [
+        "composite.video.ready",
+        "composite.audio.ready",
+        "composite.completed",
+    ]
+
+
 @pytest.mark.parametrize("kind", STARTS)
 async def test_a_list_that_lags_by_seconds_causes_no_second_start(
     environment: FaultEnvironment, kind: str

@@ -182,6 +182,32 @@ async def test_a_start_whose_answer_was_lost_is_found_and_adopted_not_started_ag
     assert (await bench.outcome())["data"]["recording_ids"] == [started.recording_id]
 
 
+PAIR = "aaab7c10-5d2e-4b7a-8c3f-1e9d0f2a4b01_c9e8d7b6-a504-4392-8170-6f5e4d3c2b01"
+
+
+@pytest.mark.parametrize("codec", ["H264", "VP8"])
+@pytest.mark.parametrize(
+    "prefix", ["sales_call_audio", "team_a_audio", "a_b_video", f"default_{PAIR}_peer_audio"]
+)
+async def test_a_composite_whose_name_looks_like_a_track_is_adopted_as_the_composite_it_is(
+    bench: Bench, prefix: str, codec: str
+) -> None:
+    command = bench.start(
+        type="start_recording",
+        file_name_prefix=prefix,
+        video_config={"codec": codec},
+        allow_multiple_recordings=True,
+    )
+    bench.sandbox.faults.add(Fault(kind="lost_reset", operation="start_recording", count=1))
+    assert isinstance(await bench.send(command), Retry)
+    bench.ahead = 31.0  # from now on a start that is not found is called again
+    assert await bench.send(command) == Ack()
+    (started,) = bench.started()
+    assert (await bench.outcome())["data"]["recording_ids"] == [started.recording_id]
+    (recording,) = await bench.store.recordings(RecordingsFilter(app="default"))
+    assert recording.kind == "composite"
+
+
 async def test_a_lost_answer_is_not_mistaken_for_the_recordings_of_others(bench: Bench) -> None:
     await bench.api.start_composite_recording(
         {"meeting_id": bench.meeting, "allow_multiple_recordings": True}

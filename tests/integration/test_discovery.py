@@ -121,6 +121,25 @@ async def test_a_kind_missing_from_the_list_is_read_once(bench: TrackingBench) -
     assert bench.take_operations().count("get_recording") == 1
 
 
+@pytest.mark.parametrize("suffix", ["mp4", "webm"])
+@pytest.mark.parametrize(
+    "prefix", ["sales_call_audio", f"d_{uuid.UUID(int=1)}_{uuid.UUID(int=2)}_peer_audio"]
+)
+async def test_a_composite_of_others_is_never_taken_for_a_track_because_of_its_name(
+    bench: TrackingBench, prefix: str, suffix: str
+) -> None:
+    await bench.sweep_and_read()
+    theirs = start_external_now(
+        bench, "composite", prefix=prefix, video_suffix=suffix, audio_suffix="aac"
+    )
+    await bench.sweep_and_read(5)
+    await ended(bench, theirs)
+    await bench.sweep_and_read(5)
+    assert (await bench.stored(theirs)).kind == "composite"
+    keys = [event.routing_key for event in await bench.store.unsent(100)]
+    assert keys[-3:] == ["composite.video.ready", "composite.audio.ready", "composite.completed"]
+
+
 async def test_recordings_that_ended_before_the_first_sweep_get_no_events(
     bench: TrackingBench,
 ) -> None:

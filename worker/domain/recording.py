@@ -75,10 +75,11 @@ class Recording(msgspec.Struct, frozen=True, kw_only=True, rename=STORED_AS):
     """Everything that the worker knows about one recording.
 
     Times are aware, durations are in seconds. `version` counts the changes, `sequence` the events.
-    `timed_out` is true while the status is an ERRORED that the worker itself set; `timed_out_from`
-    is the status before it. `files_awaited_since` is set while the worker looks for the files of an
-    UPLOADED recording. `missing_since` is set while the API answers 404. `file_count` counts the
-    files that were announced.
+    `kind_is_guessed` is true while only the look of its file name shows the kind of another
+    program's recording. `timed_out` is true while the status is an ERRORED that the worker itself
+    set; `timed_out_from` is the status before it. `files_awaited_since` is set while the worker
+    looks for the files of an UPLOADED recording. `missing_since` is set while the API answers 404.
+    `file_count` counts the files that were announced.
     """
 
     recording_id: str
@@ -106,11 +107,18 @@ class Recording(msgspec.Struct, frozen=True, kw_only=True, rename=STORED_AS):
     files_awaited_since: datetime | None = None
     file_count: int = 0
     completed: bool = False
+    kind_is_guessed: bool = False
 
     @property
     def start_id(self) -> str | None:
         """The id of the start command, None if another program started the recording."""
         return self.start.start_id if self.start else None
+
+    def with_kind(self, snapshot: RecordingSnapshot) -> "Recording":
+        """The recording with the kind that the snapshot shows, as long as its own is guessed."""
+        if not self.kind_is_guessed or snapshot.kind is None or snapshot.kind_is_guessed:
+            return self
+        return msgspec.structs.replace(self, kind=snapshot.kind, kind_is_guessed=False)
 
     @property
     def is_open(self) -> bool:

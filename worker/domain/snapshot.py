@@ -38,13 +38,14 @@ class RecordingSnapshot(msgspec.Struct, frozen=True, kw_only=True):
     """One recording as the API described it at one moment.
 
     Times are aware, durations are in seconds. `kind` is None if neither the answer nor the file
-    name shows it. An empty `files` may mean that the answer does not list files: only the answer
-    to a GET does.
+    name shows it; `kind_is_guessed` if only the look of the file name does. An empty `files` may
+    mean that the answer does not list files: only the answer to a GET does.
     """
 
     recording_id: str
     status: Status
     kind: Kind | None = None
+    kind_is_guessed: bool = False
     meeting_id: str | None = None
     session_id: str | None = None
     invoked_time: datetime | None = None

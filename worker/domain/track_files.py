@@ -11,8 +11,16 @@ from typing import Final, NamedTuple, TypeVar
 
 import msgspec
 
-from recording_schemas import Media
-from worker.domain.file_names import endings, media_of, track_name, uuid_at_end
+from recording_schemas import Kind, Media
+from worker.domain.file_names import (
+    TrackName,
+    endings,
+    media_of,
+    track_name,
+    track_name_after,
+    uuid_at_end,
+    uuid_pair,
+)
 from worker.domain.snapshot import FoundFile, Participant
 
 T = TypeVar("T")
@@ -49,16 +57,21 @@ _NO_OWNER: Final = _Owner(None, None)
 def owned_files(
     found: Sequence[FoundFile],
     *,
+    kind: Kind = "track",
     prefixes: Sequence[str],
     user_ids: Sequence[str],
     participants: Sequence[Participant],
 ) -> tuple[TrackFile, ...]:
     """All files of `found` with their owners, in order of recording, then of name.
 
+    Files of a composite have no owner, whatever their names look like. They keep their order.
+
     `prefixes` are the file name prefixes that the recording may have (`default` if its command gave
     none). `user_ids` are those of its start command. `participants` are those of its session. If
     two owners explain a name equally well, the file has neither.
     """
+    if kind == "composite":
+        return tuple(_without_owner(file) for file in found)
     index = _OwnerIndex(prefixes, user_ids, participants)
     files = (_owned(file, index) for file in found)
     return tuple(
@@ -71,10 +84,11 @@ def owned_files(
 
 def _owned(file: FoundFile, index: "_OwnerIndex") -> TrackFile:
     name = track_name(file.name)
-    owner = index.owner(name.ids if name else "", file.peer_id)
+    owner = index.owner(name.ids if name else "", file.name, file.peer_id)
+    name = _read_behind_ids(file.name, owner) or name
     return TrackFile(
         file_name=file.name,
-        media_kind=media_of(file.name, otherwise=file.media),
+        media_kind=name.media if name else media_of(file.name, otherwise=file.media),
         layer=file.layer,
         stream_kind=name.stream_kind if name else None,
         user_id=owner.user_id,
@@ -83,6 +97,21 @@ def _owned(file: FoundFile, index: "_OwnerIndex") -> TrackFile:
         recorded_at=name.recorded_at if name else None,
         download_url=file.download_url,
     )
+
+
+def _without_owner(file: FoundFile) -> TrackFile:
+    return TrackFile(
+        file_name=file.name,
+        media_kind=file.media,
+        layer=file.layer,
+        download_url=file.download_url,
+    )
+
+
+def _read_behind_ids(name: str, owner: _Owner) -> TrackName | None:
+    if owner.user_id is None or owner.peer_id is None:
+        return None
+    return track_name_after(name, owner.user_id, owner.peer_id)
 
 
 class _OwnerIndex:
@@ -103,8 +132,11 @@ class _OwnerIndex:
                 self._by_user.setdefault(participant.user_id, []).append(participant)
                 self._by_both.setdefault(both, []).append(participant)
 
-    def owner(self, ids: str, peer_id: str | None) -> _Owner:
-        """The owner named by `ids`, i.e. `{prefix}_{user_id}_{peer_id}`; surest evidence first."""
+    def owner(self, ids: str, name: str, peer_id: str | None) -> _Owner:
+        """The owner named by `ids`, i.e. `{prefix}_{user_id}_{peer_id}`; surest evidence first.
+
+        If the end of the whole `name` is odd, `ids` are not where they should be.
+        """
         if peer_id is not None:
             return self._owner_with_peer(ids, peer_id)
         found = [row for rest in self._without_prefix(ids) for row in self._by_both.get(rest, ())]
@@ -114,7 +146,7 @@ class _OwnerIndex:
             return _agreed_owner(_Owner(row.user_id, row.peer_id) for row in found)
         if uuid := uuid_at_end(ids):
             return self._owner_with_peer(ids, uuid)
-        return self._requested_owner(ids)
+        return self._owner_of_pair(name) or self._requested_owner(ids)
 
     def custom_id(self, owner: _Owner) -> str | None:
         """The customer's own id: the peer's, else the one on which all stays of the user agree."""
@@ -128,6 +160,17 @@ class _OwnerIndex:
         if user_id is None and ids.endswith(f"_{peer_id}"):
             user_id = self._user_at_end(ids.removesuffix(f"_{peer_id}"))
         return _Owner(user_id, peer_id)
+
+    def _owner_of_pair(self, name: str) -> _Owner | None:
+        """The owner by two adjacent UUIDs anywhere in the name, if they are known to belong to one
+        person."""
+        pair = uuid_pair(name)
+        if pair is None:
+            return None
+        user_id, peer_id = pair
+        users = {row.user_id for row in self._by_peer.get(peer_id, ())} - {None}
+        is_known = users == {user_id} or (not users and self._knows(user_id))
+        return _Owner(user_id, peer_id) if is_known else None
 
     def _user_at_end(self, front: str) -> str | None:
         """The user in `front`, i.e. `{prefix}_{user_id}`."""

@@ -143,6 +143,7 @@ def _first_state(observation: Observation) -> Recording:
         recording_id=snapshot.recording_id,
         app=observation.app,
         kind=snapshot.kind or "composite",
+        kind_is_guessed=snapshot.kind is None or snapshot.kind_is_guessed,
         status=snapshot.status,
         first_seen_at=observation.observed_at,
     )
@@ -152,7 +153,9 @@ def _with_details(before: Recording, observation: Observation, status: Status) -
     snapshot = observation.snapshot
     missing_since = (before.missing_since or observation.asked_at) if observation.missing else None
     before = msgspec.structs.replace(
-        before, start=before.start or observation.start, missing_since=missing_since
+        before.with_kind(snapshot),
+        start=before.start or observation.start,
+        missing_since=missing_since,
     )
     if snapshot.status is not status:  # an outdated observation has outdated details
         return before

@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 from datetime import datetime
 from typing import Final
 
-from recording_schemas import Status
+from recording_schemas import Kind, Status
 from worker.domain.errors import ApiError, Refused
 from worker.domain.recording import Observation, ObservedBy, Recording
 from worker.domain.snapshot import Participant, RecordingSnapshot
@@ -96,6 +96,7 @@ def _owned_files(
     start = known.start if known else None
     return owned_files(
         snapshot.files,
+        kind=_kind(snapshot, known),
         prefixes=((start.file_name_prefix if start else None) or DEFAULT_FILE_PREFIX,),
         user_ids=start.user_ids if start else (),
         participants=participants,
@@ -109,9 +110,16 @@ def _needs_participants(
 
     The answer yes costs one request for each recording that ends.
     """
-    if (known.kind if known else snapshot.kind) != "track":
+    if _kind(snapshot, known) != "track":
         return False
     return not all(file.user_id and file.peer_id and file.custom_participant_id for file in files)
+
+
+def _kind(snapshot: RecordingSnapshot, known: Recording | None) -> Kind:
+    """The kind of a recording that is known stays, unless it was guessed."""
+    if known is None:
+        return snapshot.kind or "composite"
+    return known.with_kind(snapshot).kind
 
 
 async def _fetch_participants(

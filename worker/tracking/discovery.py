@@ -180,11 +180,13 @@ class ExternalRecordingDiscovery:
         """The slots of the starts that may have made this recording."""
         if snapshot.meeting_id is None or snapshot.start_reason == "RECORD_ON_START":
             return []
-        kinds: Iterable[Kind] = get_args(Kind) if snapshot.kind is None else (snapshot.kind,)
+        certain = None if snapshot.kind_is_guessed else snapshot.kind
+        kinds: Iterable[Kind] = get_args(Kind) if certain is None else (certain,)
         return [start_slot(self._app, snapshot.meeting_id, kind) for kind in kinds]
 
     async def _observe(self, snapshot: RecordingSnapshot, asked_at: datetime) -> Observation | None:
-        if snapshot.kind is None:  # a list may omit the kind, and the kind never changes later
+        # A list may not show the kind, and the kind never changes later.
+        if snapshot.kind is None or snapshot.kind_is_guessed:
             return await self._read(snapshot.recording_id)
         return Observation(
             snapshot=snapshot,

@@ -161,6 +161,71 @@ def test_no_custom_id_is_ever_read_from_a_name() -> None:
     assert (file.user_id, file.custom_participant_id) == ("user-123", None)
 
 
+ODD_TAILS = {
+    "peer_audio_2026-07-07T06-33-22Z.webm": ("peer", "audio", 0),
+    "peer_audio_2026-07-07T06:33:22.832Z.webm": ("peer", "audio", 832),
+    "peer_media_kind_audio_20260707T063322Z.webm": ("peer", "audio", 0),
+    "screen_share_audio_1783406002832.webm": ("screen_share", "audio", 832),
+    "screen-share_video_1783406002832.webm": ("screen-share", "video", 832),
+    "peer_audio_1783406002832_2.webm": ("peer", "audio", 832),
+    "peer_audio_1783406002_part3.webm": ("peer", "audio", 0),
+    "peer_audio_1783406002832": ("peer", "audio", 832),
+}
+
+
+@pytest.mark.parametrize("tail", ODD_TAILS)
+@pytest.mark.parametrize("prefix", ["default", "job_7", f"{BERT}_{PEER_2}"])
+@pytest.mark.parametrize("known_by", ["participants", "user_ids"])
+def test_a_known_participant_owns_a_file_whatever_follows_the_two_uuids(
+    tail: str, prefix: str, known_by: str
+) -> None:
+    rows = [person(PEER_1, ANNA, "u-7"), person(PEER_2, BERT, "u-8")]
+    file = owned(
+        track_name(prefix, ANNA, PEER_1, tail),
+        participants=rows if known_by == "participants" else (),
+        user_ids=[ANNA] if known_by == "user_ids" else (),
+    )
+    assert (file.user_id, file.peer_id) == (ANNA, PEER_1)
+    assert file.custom_participant_id == ("u-7" if known_by == "participants" else None)
+    stream, media, millisecond = ODD_TAILS[tail]
+    assert (file.stream_kind, file.media_kind) == (stream, media)
+    assert file.recorded_at == datetime(2026, 7, 7, 6, 33, 22, millisecond * 1000, tzinfo=UTC)
+
+
+def test_two_unknown_uuids_in_an_odd_name_are_nobodys() -> None:
+    name = track_name("default", ANNA, PEER_1, "peer_audio_2026-07-07T06-33-22Z.webm")
+    file = owned(name, participants=[person(PEER_2, BERT, "u-8")])
+    assert (file.user_id, file.peer_id, file.custom_participant_id) == (None, None, None)
+
+
+def test_a_peer_who_is_known_as_somebody_elses_is_not_given_to_the_user_in_an_odd_name() -> None:
+    name = track_name("default", ANNA, PEER_2, "screen_share_audio_1783406002832.webm")
+    file = owned(name, participants=[person(PEER_1, ANNA), person(PEER_2, BERT)])
+    assert (file.user_id, file.peer_id) == (None, None)
+
+
+@pytest.mark.parametrize("tail", ["peer_audio_9999-99-99T99-99-99Z.webm", "peer_audio_soon.webm"])
+def test_a_time_that_cannot_be_read_costs_the_file_neither_its_owner_nor_its_event(
+    tail: str,
+) -> None:
+    file = owned(track_name("default", ANNA, PEER_1, tail), participants=[person(PEER_1, ANNA)])
+    assert (file.user_id, file.peer_id, file.recorded_at) == (ANNA, PEER_1, None)
+
+
+@pytest.mark.parametrize(
+    "name", ["sales_call_audio_1783406002832.mp4", track_name("d", ANNA, PEER_1)]
+)
+def test_a_file_of_a_composite_has_no_owner_and_its_own_media(name: str) -> None:
+    (file,) = owned_files(
+        [FoundFile(name=name, media="video", download_url=URL)],
+        kind="composite",
+        prefixes=["d"],
+        user_ids=[ANNA],
+        participants=[person(PEER_1, ANNA, "u-7")],
+    )
+    assert file == TrackFile(file_name=name, media_kind="video", download_url=URL)
+
+
 def test_a_requested_user_with_any_id_is_found_after_a_known_prefix() -> None:
     file = owned(track_name("a_b", "c_d", PEER_1), prefixes=["a_b"], user_ids=["c_d", "d"])
     assert (file.user_id, file.peer_id) == ("c_d", PEER_1)

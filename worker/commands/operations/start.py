@@ -68,7 +68,10 @@ async def _start(
             )
         snapshot = await _call_or_adopt(context, meeting_id, kind, call)
     recording = msgspec.structs.replace(
-        snapshot, kind=kind, meeting_id=snapshot.meeting_id or meeting_id
+        snapshot,
+        kind=kind,
+        kind_is_guessed=False,
+        meeting_id=snapshot.meeting_id or meeting_id,
     )
     observation = context.observation(recording, asked_at, context.start_context)
     return OperationResult(recording_ids=(snapshot.recording_id,), observations=(observation,))
@@ -111,7 +114,7 @@ async def _find_own_recording(
         (snapshot.invoked_time < called_at, abs(snapshot.invoked_time - called_at), snapshot)
         for snapshot in listed
         if snapshot.recording_id not in owned
-        and snapshot.kind in {kind, None}
+        and (snapshot.kind in {kind, None} or snapshot.kind_is_guessed)
         and snapshot.start_reason != "RECORD_ON_START"
         and snapshot.invoked_time is not None
         and snapshot.invoked_time >= called_at - CLOCK_TOLERANCE

@@ -10,7 +10,7 @@ from typing import Any
 import msgspec
 
 from recording_schemas import Kind, Status
-from worker.domain.file_names import is_track_name, media_of, name_in_url
+from worker.domain.file_names import is_template, media_of, name_in_url
 from worker.domain.found_files import found_files
 from worker.domain.snapshot import FoundFile, RecordingSnapshot, Storage
 from worker.realtimekit.decoding.fields import (
@@ -24,11 +24,9 @@ from worker.realtimekit.decoding.fields import (
     reason,
     text,
 )
+from worker.realtimekit.decoding.kinds import KindEvidence, ShownKind, shown_kind
 from worker.realtimekit.models import RecordingPage
 from worker.realtimekit.redaction import redact, secrets_in
-
-_KINDS: dict[str, Kind] = {"TRACK": "track", "COMPOSITE": "composite", "BROWSER": "composite"}
-_COMPOSITE_ENDINGS = (".mp4", ".webm", ".mkv", ".mp3", ".m4a", ".aac")
 
 
 class _Recording(msgspec.Struct):
@@ -129,10 +127,12 @@ def _snapshot(
     if recording_id is None or "\x00" in recording_id or status is None:
         return None
     storage = _storage(item.storage_config)
+    shown = ShownKind(kind) if kind else _kind(item)
     return RecordingSnapshot(
         recording_id=recording_id,
         status=status,
-        kind=kind or _kind(item),
+        kind=shown.kind,
+        kind_is_guessed=shown.is_guessed,
         meeting_id=text(item.meeting_id) or _meeting_id(item.meeting) or meeting_id,
         session_id=text(item.session_id),
         invoked_time=aware_time(item.invoked_time),
@@ -145,7 +145,7 @@ def _snapshot(
         error_message=_error_message(item),
         download_url_expiry=aware_time(item.download_url_expiry),
         storage=storage,
-        files=_files(item, status, storage),
+        files=_files(item, status, storage, shown.kind),
     )
 
 
@@ -153,18 +153,20 @@ def _status(value: object) -> Status | None:
     return Status.__members__.get(value) if isinstance(value, str) else None
 
 
-def _kind(item: _Recording) -> Kind | None:
-    """From `type`; that is empty in lists, where the file name or the form of the files decides."""
-    kind = _KINDS.get(item.type.upper()) if isinstance(item.type, str) else None
-    if kind is not None:
-        return kind
-    name = text(item.output_file_name) or ""
-    if is_track_name(name) or isinstance(item.download_url, dict | list):
-        return "track"
-    single_file = text(item.download_url) or text(item.audio_download_url)
-    if single_file or name.lower().endswith(_COMPOSITE_ENDINGS) or _storage(item.storage_config):
-        return "composite"
-    return None
+def _kind(item: _Recording) -> ShownKind:
+    return shown_kind(
+        KindEvidence(
+            type=item.type,
+            output_file_name=item.output_file_name,
+            download_url=item.download_url,
+            has_audio_url=_audio_url(item) is not None,
+            has_storage=_storage(item.storage_config) is not None,
+        )
+    )
+
+
+def _audio_url(item: _Recording) -> str | None:
+    return text(item.audio_download_url) or text(item.download_audio_url)
 
 
 def _meeting_id(meeting: object) -> str | None:
@@ -185,13 +187,16 @@ def _error_message(item: _Recording) -> str | None:
     return redact(message, secrets)[:MAX_ERROR_LENGTH]
 
 
-def _files(item: _Recording, status: Status, storage: Storage | None) -> tuple[FoundFile, ...]:
+def _files(
+    item: _Recording, status: Status, storage: Storage | None, kind: Kind | None
+) -> tuple[FoundFile, ...]:
     name = text(item.output_file_name)
     files = found_files(item.download_url, name)
-    audio_url = text(item.audio_download_url) or text(item.download_audio_url)
+    audio_url = _audio_url(item)
     if audio_url and all(file.download_url != audio_url for file in files):
         files += (_audio_file(audio_url, [file.name for file in files]),)
-    if not files and storage and status is Status.UPLOADED and name and not is_track_name(name):
+    lies_in_storage = not files and storage and status is Status.UPLOADED and kind != "track"
+    if lies_in_storage and name and not is_template(name):
         files = (FoundFile(name=name, media=media_of(name)),)
     return files
 

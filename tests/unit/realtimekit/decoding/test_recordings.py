@@ -14,6 +14,8 @@ from worker.realtimekit.decoding.recordings import decode_recording, decode_reco
 TEMPLATE = (
     "{{file_name_prefix}}_{{user_id}}_{{peer_id}}_{{stream_kind}}_{{media_kind}}_{{date_time}}.webm"
 )
+PAIR = "aaab7c10-5d2e-4b7a-8c3f-1e9d0f2a4b01_c9e8d7b6-a504-4392-8170-6f5e4d3c2b01"
+LOOKS_LIKE_A_TRACK = f"d_{PAIR}_peer_audio_1783406002832.webm"
 VIDEO = "https://files.example/o/weekly.mp4?X-Goog-Signature=1"
 AUDIO = "https://files.example/o/weekly.mp3?X-Goog-Signature=2"
 LAYERS = [{"layer_name": "default", "download_urls": {"a.webm": {"download_url": VIDEO}}}]
@@ -183,7 +185,21 @@ def test_an_unknown_reason_is_kept() -> None:
         ({"type": "COMPOSITE"}, "composite"),
         ({"type": "BROWSER"}, "composite"),
         ({"type": "", "output_file_name": TEMPLATE}, "track"),
-        ({"output_file_name": "d_u_p_peer_audio_1783406002832.webm"}, "track"),
+        ({"output_file_name": f"d_{PAIR}_peer_audio_1783406002832.webm"}, "track"),
+        ({"output_file_name": f"d_{PAIR}_peer_audio_1783406002832.mp4"}, "composite"),
+        ({"output_file_name": "d_u_p_peer_audio_1783406002832.webm"}, "composite"),
+        ({"output_file_name": "sales_call_audio_1783406002832.mp4"}, "composite"),
+        ({"output_file_name": "sales_call_audio_1783406002832.MP4"}, "composite"),
+        (
+            {"output_file_name": f"{LOOKS_LIKE_A_TRACK}", "storage_config": {"type": "aws"}},
+            "composite",
+        ),
+        ({"output_file_name": f"{LOOKS_LIKE_A_TRACK}", "audio_download_url": AUDIO}, "composite"),
+        ({"output_file_name": f"{LOOKS_LIKE_A_TRACK}", "download_url": VIDEO}, "composite"),
+        ({"output_file_name": f"{LOOKS_LIKE_A_TRACK}", "type": "COMPOSITE"}, "composite"),
+        ({"output_file_name": "room.mp4", "type": "TRACK"}, "track"),
+        ({"output_file_name": "room.mp4", "download_url": []}, "track"),
+        ({"output_file_name": TEMPLATE, "download_url": VIDEO}, "track"),
         ({"download_url": LAYERS}, "track"),
         ({"download_url": {"links": []}}, "track"),
         ({"type": "", "output_file_name": "room_1783406002832.mp4"}, "composite"),
@@ -197,6 +213,40 @@ def test_the_kind_comes_from_the_type_else_from_the_files(
     members: dict[str, Any], kind: str | None
 ) -> None:
     assert snapshot(**members).kind == kind
+
+
+@pytest.mark.parametrize(
+    ("members", "guessed"),
+    [
+        ({"output_file_name": LOOKS_LIKE_A_TRACK}, True),
+        ({"output_file_name": LOOKS_LIKE_A_TRACK, "type": "TRACK"}, False),
+        ({"output_file_name": "team_a_audio_1783406002832.webm"}, True),
+        ({"output_file_name": "room_1783406002832.webm"}, False),
+        ({"output_file_name": "sales_call_audio_1783406002832.mp4"}, False),
+        ({"output_file_name": TEMPLATE}, False),
+        ({}, False),
+    ],
+)
+def test_a_kind_that_only_the_look_of_the_name_shows_is_marked_as_guessed(
+    members: dict[str, Any], guessed: bool
+) -> None:
+    assert snapshot(**members).kind_is_guessed is guessed
+
+
+def test_a_composite_in_the_customers_storage_has_its_file_whatever_it_is_called() -> None:
+    found = snapshot(
+        status="UPLOADED",
+        output_file_name="sales_call_audio_1783406002832.mp4",
+        storage_config={"type": "gcs"},
+    )
+    assert found.files == (FoundFile(name="sales_call_audio_1783406002832.mp4", media="video"),)
+
+
+def test_the_picture_of_a_composite_is_video_whatever_its_name_says() -> None:
+    found = snapshot(
+        status="UPLOADED", output_file_name="a_b_audio_1783406002832.mp4", download_url=VIDEO
+    )
+    assert [file.media for file in found.files] == ["video"]
 
 
 def test_the_meeting_id_is_read_from_the_field_or_from_the_object() -> None:

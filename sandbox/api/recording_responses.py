@@ -42,7 +42,7 @@ class RecordingResponses:
             body["err_message"] = recording.error
         if recording.request.storage:
             body["storage_config"] = recording.request.storage
-        if not listed:
+        if not listed or self._behaviour.list_reasons:
             body |= self._reasons(recording)
         return body
 
@@ -120,7 +120,7 @@ class RecordingResponses:
 
     def _reasons(self, recording: Recording) -> dict[str, object]:
         caller = {
-            "type": "ORGANIZATION",
+            "type": recording.request.caller,
             "name": _ORGANIZATION,
             "user_Id": str(uuid5(NAMESPACE, recording.request.app_id)),
         }

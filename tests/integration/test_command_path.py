@@ -16,6 +16,7 @@ from sandbox.api.options import SandboxOptions
 from sandbox.api.server import Sandbox
 from sandbox.model.faults import Fault
 from sandbox.model.log_entries import RequestEntry, StartedEntry
+from sandbox.model.recording import StartRequest
 from worker.broker.messages import Ack, Dead, Delivery, Retry, Settlement
 from worker.commands.handler import CommandHandler
 from worker.commands.retry_policy import RetryPolicy
@@ -67,6 +68,11 @@ class Bench:
             on_commit=lambda: None,
             metrics=Metrics(CollectorRegistry(), version="test"),
         )
+
+    def pass_time(self, seconds: float) -> None:
+        """Put both clocks forward, ours and the API's."""
+        self.ahead += seconds
+        self.sandbox.clock.advance(seconds)
 
     async def send(self, command: dict[str, Any], **properties: Any) -> Settlement:
         return await self.send_raw(msgspec.json.encode(command), **properties)
@@ -233,6 +239,77 @@ async def test_a_recording_that_others_began_before_our_call_is_not_adopted(
     await bench.send(bench.start())
     assert await bench.send(bench.start()) == Ack()
     assert (await bench.outcome())["data"]["recording_ids"] != [theirs.recording_id]
+
+
+@pytest.mark.parametrize("ahead", [-30.0, 0.0, 30.0])
+@pytest.mark.parametrize("moments", [2.0, 3.0, 4.9])
+async def test_a_recording_that_others_began_moments_before_a_call_that_never_arrived_is_theirs(
+    bench: Bench, moments: float, ahead: float
+) -> None:
+    bench.ahead = ahead
+    theirs = await bench.api.start_track_recording({"meeting_id": bench.meeting})
+    bench.pass_time(moments)
+    bench.sandbox.faults.add(Fault(kind="reset", operation=START, count=1))
+    assert isinstance(await bench.send(bench.start()), Retry)
+    bench.pass_time(31.0)
+    assert await bench.send(bench.start()) == Ack()
+    assert len(bench.started()) == 2
+    assert (await bench.outcome())["data"]["recording_ids"] != [theirs.recording_id]
+
+
+@pytest.mark.parametrize("ahead", [-3600.0, -4.0, 0.0, 4.0, 3600.0])
+@pytest.mark.parametrize("type_", ["start_track_recording", "start_recording"])
+async def test_our_own_recording_is_found_by_the_clock_of_the_api_whatever_ours_shows(
+    bench: Bench, type_: str, ahead: float
+) -> None:
+    bench.ahead = ahead
+    bench.sandbox.faults.add(Fault(kind="lost_reset", operation=type_, count=1))
+    assert isinstance(await bench.send(bench.start(type=type_)), Retry)
+    bench.pass_time(31.0)
+    assert await bench.send(bench.start(type=type_)) == Ack()
+    assert len(bench.started()) == 1
+
+
+THEIRS: dict[str, dict[str, Any]] = {
+    "another kind": {"kind": "track", "prefix": "weekly"},
+    "another prefix": {"prefix": "daily"},
+    "a prefix that only begins alike": {"prefix": "week"},
+    "a participant's": {"prefix": "weekly", "caller": "USER"},
+    "the meeting's own": {"prefix": "weekly", "reason": "RECORD_ON_START"},
+}
+
+
+@pytest.mark.parametrize("theirs", THEIRS)
+async def test_a_recording_that_differs_in_what_the_list_shows_of_it_is_not_adopted(
+    bench: Bench, theirs: str
+) -> None:
+    bench.sandbox.behaviour.change({"list_reasons": True})
+    command = bench.start(
+        type="start_recording", file_name_prefix="weekly", allow_multiple_recordings=True
+    )
+    bench.sandbox.faults.add(Fault(kind="reset", operation="start_recording", count=1))
+    assert isinstance(await bench.send(command), Retry)
+    fields: dict[str, Any] = {"kind": "composite", "allow_multiple": True} | THEIRS[theirs]
+    request = StartRequest(app_id="app", meeting_id=bench.meeting, **fields)
+    bench.sandbox.recordings.start(request)
+    bench.pass_time(31.0)
+    assert await bench.send(command) == Ack()
+    (_, ours) = bench.started()
+    assert (await bench.outcome())["data"]["recording_ids"] == [ours.recording_id]
+
+
+@pytest.mark.parametrize("prefix", ["Weekly Sync 7", "über_uns", "a-b_c"])
+async def test_a_prefix_that_the_api_spells_otherwise_is_still_ours(
+    bench: Bench, prefix: str
+) -> None:
+    command = bench.start(type="start_recording", file_name_prefix=prefix)
+    bench.sandbox.faults.add(Fault(kind="lost_reset", operation="start_recording", count=1))
+    assert isinstance(await bench.send(command), Retry)
+    (listed,) = bench.sandbox.recordings.index.of_meeting(bench.meeting)
+    listed.output_file_name = listed.output_file_name.replace(" ", "_").replace("-", "_").lower()
+    bench.pass_time(31.0)
+    assert await bench.send(command) == Ack()
+    assert len(bench.started()) == 1
 
 
 async def test_a_lagging_list_does_not_lead_to_a_second_start(bench: Bench) -> None:

@@ -38,8 +38,9 @@ class RecordingSnapshot(msgspec.Struct, frozen=True, kw_only=True):
     """One recording as the API described it at one moment.
 
     Times are aware, durations are in seconds. `kind` is None if neither the answer nor the file
-    name shows it; `kind_is_guessed` if only the look of the file name does. An empty `files` may
-    mean that the answer does not list files: only the answer to a GET does.
+    name shows it; `kind_is_guessed` if only the look of the file name does. `start_caller` is the
+    type of whoever started it: ORGANIZATION or USER. An empty `files` may mean that the answer does
+    not list files: only the answer to a GET does.
     """
 
     recording_id: str
@@ -54,6 +55,7 @@ class RecordingSnapshot(msgspec.Struct, frozen=True, kw_only=True):
     recording_duration: int | None = None
     output_file_name: str | None = None
     start_reason: str | None = None
+    start_caller: str | None = None
     stop_reason: str | None = None
     error_message: str | None = None
     download_url_expiry: datetime | None = None

@@ -73,6 +73,13 @@ def reason(value: object) -> str | None:
     return text(value)
 
 
+def caller_type(value: object) -> str | None:
+    """The type of the caller in a reason, in capitals."""
+    caller = value.get("caller") if isinstance(value, dict) else None
+    kind = text(caller.get("type")) if isinstance(caller, dict) else None
+    return kind.upper() if kind else None
+
+
 def is_last_page(paging: Paging | None, items: int, per_page: int | None) -> bool:
     """Whether the next page would bring nothing.
 

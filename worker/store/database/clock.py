@@ -53,7 +53,10 @@ class MachineClock:
             connection.execute(
                 sa.update(inbox)
                 .where(UNFINISHED, inbox.c.last_called_at.is_not(None))
-                .values(last_called_at=inbox.c.last_called_at + jump)
+                .values(
+                    called_at=inbox.c.called_at + jump,
+                    last_called_at=inbox.c.last_called_at + jump,
+                )
             )
 
     def on_commit(self) -> None:

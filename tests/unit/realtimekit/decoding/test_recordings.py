@@ -61,6 +61,7 @@ def test_a_full_response_becomes_a_snapshot() -> None:
         recording_duration=1798,
         output_file_name="weekly.mp4",
         start_reason="API_CALL",
+        start_caller="ORGANIZATION",
         stop_reason="ALL_PEERS_LEFT",
         download_url_expiry=datetime(2026, 11, 8, 10, 30, tzinfo=UTC),
         files=(

@@ -1,0 +1,112 @@
+"""Finds, in the API's list, the recording that an earlier call of a start began."""
+
+from collections.abc import Iterable
+from datetime import datetime, timedelta
+from typing import Final
+
+import msgspec
+
+from recording_schemas import Kind
+from worker.commands.operations.context import OperationContext
+from worker.domain.errors import OutcomeUnknown, Refused
+from worker.domain.file_names import is_template
+from worker.domain.snapshot import RecordingSnapshot
+from worker.realtimekit.fetch import fetch_all_recordings
+
+CLOCK_TOLERANCE: Final = timedelta(seconds=5)
+"""How far the API's clock may be from ours, where only ours can be asked."""
+
+NOT_OUR_CALLER: Final = "USER"
+"""The type of a participant who started a recording. The callers with an API token are others."""
+
+
+class StartedRecording(msgspec.Struct, frozen=True, kw_only=True):
+    """What the list shows of a recording that a start made.
+
+    `file_name_prefix` is None if the command gave none: then the API chooses it.
+    """
+
+    meeting_id: str
+    kind: Kind
+    file_name_prefix: str | None = None
+
+    def fits(self, snapshot: RecordingSnapshot) -> bool:
+        """Whether the listed recording may be of this start, by all that the list shows of it."""
+        return (
+            (snapshot.kind in {self.kind, None} or snapshot.kind_is_guessed)
+            and snapshot.start_reason != "RECORD_ON_START"
+            and snapshot.start_caller != NOT_OUR_CALLER
+            and self._fits_name(snapshot.output_file_name)
+        )
+
+    def _fits_name(self, name: str | None) -> bool:
+        prefix = self.file_name_prefix
+        if not prefix or not name or is_template(name):
+            return True
+        # The API may replace characters of a prefix that it does not like.
+        return _letters(name).startswith(_letters(prefix))
+
+
+async def find_own_recording(
+    context: OperationContext, started: StartedRecording
+) -> RecordingSnapshot | None:
+    """The recording that an earlier attempt of this start began, if the API lists one.
+
+    Only one start of a meeting and kind is attempted at a time. So a recording is ours if it fits
+    the start, was invoked since our first call by the API's clock, and no other command owns it. Of
+    several, the first one since the call is ours.
+    """
+    if context.called_at is None:
+        return None
+    # First the list: its answer carries the API's time.
+    listed = await _list_meeting(context, started.meeting_id)
+    called_at = _first_call(context, context.called_at)
+    candidates = [
+        (snapshot.invoked_time, snapshot)
+        for snapshot in _not_of_other_commands(listed, context)
+        if snapshot.invoked_time is not None
+        and _is_since(snapshot.invoked_time, called_at)
+        and started.fits(snapshot)
+    ]
+    return min(candidates, key=lambda candidate: candidate[0])[1] if candidates else None
+
+
+def _not_of_other_commands(
+    listed: Iterable[RecordingSnapshot], context: OperationContext
+) -> Iterable[RecordingSnapshot]:
+    owned = {
+        recording.recording_id
+        for recording in context.known
+        if recording.start and recording.start_id != context.start_context.start_id
+    }
+    return (snapshot for snapshot in listed if snapshot.recording_id not in owned)
+
+
+async def _list_meeting(context: OperationContext, meeting_id: str) -> list[RecordingSnapshot]:
+    try:
+        return await fetch_all_recordings(context.background_api(), meeting_id=meeting_id)
+    except Refused as refused:  # the API refused the look; it may well have executed the start
+        raise OutcomeUnknown("start_unconfirmed", refused.message) from refused
+
+
+def _first_call(context: OperationContext, called_at: datetime) -> datetime:
+    """When we first called, by the API's clock, or up to a second before: it shows whole seconds.
+
+    How long ago that was, our clock says, however wrong it is. Only if it was set back since, or
+    the API does not show its time, both clocks are compared, and the earlier time is the safe one:
+    to overlook our own recording would start a second one.
+    """
+    here, there = context.now(), context.api.server_time()
+    if there is not None and here >= called_at:
+        return there - (here - called_at)
+    return min(called_at, there or called_at) - CLOCK_TOLERANCE
+
+
+def _is_since(invoked: datetime, called_at: datetime) -> bool:
+    if not invoked.microsecond:  # perhaps cut to a whole second
+        called_at = called_at.replace(microsecond=0)
+    return invoked >= called_at
+
+
+def _letters(text: str) -> str:
+    return "".join(character for character in text.casefold() if character.isalnum())

@@ -13,6 +13,7 @@ from sandbox.services.postgresql import PostgreSQLServer
 from sandbox.services.postgresql_launch import ensure_postgresql, launch_postgresql
 from sandbox.services.rabbitmq import RabbitMQNode
 from sandbox.services.rabbitmq_launch import ensure_rabbitmq, launch_rabbitmq
+from sandbox.services.tinyproxy import TinyProxy
 from sandbox.waiting import Eventually
 from sandbox.waiting import eventually as wait_for_fact
 
@@ -24,6 +25,7 @@ PROGRAM_FIXTURES = {
     "bubblewrap": ("bwrap", "bubblewrap"),
     "pgbouncer": ("pgbouncer", "pgbouncer"),
     "promtool": ("promtool", "prometheus"),
+    "tinyproxy": ("tinyproxy", "tinyproxy"),
 }
 
 
@@ -165,6 +167,13 @@ def pgbouncer(postgresql: PostgreSQLServer) -> Iterator[PgBouncer]:
     """PgBouncer in its transaction mode before the shared PostgreSQL."""
     with PgBouncer(postgresql.url) as pooler:
         yield pooler
+
+
+@pytest.fixture
+def tinyproxy() -> Iterator[TinyProxy]:
+    """An HTTP proxy that asks for a name and a password."""
+    with TinyProxy() as proxy:
+        yield proxy
 
 
 @pytest.fixture(scope="session")

@@ -158,7 +158,7 @@ class Bootstrap:
         settings = self._settings
         timeout = min(settings.api_timeout_seconds, WEBHOOK_KEY_TIMEOUT_SECONDS)
         verifiers = {
-            url: WebhookVerifier(url, timeout=timeout)
+            url: WebhookVerifier(url, timeout=timeout, proxies=settings.proxies)
             for url in sorted({app.webhook_key_url for app in settings.apps})
         }
         for verifier in verifiers.values():
@@ -290,6 +290,7 @@ class Bootstrap:
             ),
             retry=RequestRetry(total_seconds=settings.api_retry_seconds),
             budget=self.budgets[payer],
+            proxies=settings.proxies,
             follow_all=app_settings.follow_all,
             sustained_rate=min(rates) / len(sharing),
             metrics=self._metrics,

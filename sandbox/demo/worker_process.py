@@ -26,6 +26,9 @@ _SETTING_PREFIXES: Final = (
     "OTEL_",
     "REALTIMEKIT_",
     "WORKER_",
+    "HTTPS_PROXY",
+    "ALL_PROXY",
+    "NO_PROXY",
 )
 
 
@@ -157,5 +160,7 @@ class WorkerProcess:
 
 def _inherited() -> dict[str, str]:
     return {
-        name: value for name, value in os.environ.items() if not name.startswith(_SETTING_PREFIXES)
+        name: value
+        for name, value in os.environ.items()
+        if not name.upper().startswith(_SETTING_PREFIXES)
     }

@@ -6,6 +6,7 @@ import os
 import pty
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -133,6 +134,33 @@ async def test_config_check_shows_every_setting_with_its_source_and_no_secret(
     assert rows["HTTP_PORT"] == ("8080", "default")
     assert rows["WORKER_PUBLIC_URL"] == (None, "unset")
     assert "hunter2" not in checked.out + checked.err
+
+
+async def test_config_check_says_which_proxy_and_which_authorities_are_used(
+    cli: CommandLine,
+) -> None:
+    required: dict[str, Any] = {
+        "REALTIMEKIT_ACCOUNT_ID": "account",
+        "REALTIMEKIT_APP_ID": "app",
+        "REALTIMEKIT_API_TOKEN": "hunter2-hunter2",
+        "REALTIMEKIT_WEBHOOK_KEY_URL": "https://keys.test/key.json",
+    }
+    proxies: dict[str, Any] = {"https_proxy": "me:hunter2@proxy.test:3128", "NO_PROXY": "keys.test"}
+
+    direct = await cli("config", "check", **required)
+    proxied = await cli("config", "check", **required, **proxies)
+
+    rows = {row["variable"]: (row["value"], row["source"]) for row in proxied.lines}
+    assert proxied.code == 0, proxied.err
+    proxy = "http://me:***@proxy.test:3128"
+    assert rows["HTTPS_PROXY"] == (proxy, "env")
+    assert rows["proxy for https://api.cloudflare.com"] == (proxy, "HTTPS_PROXY")
+    assert rows["proxy for https://keys.test"] == ("none", "NO_PROXY")
+    assert "hunter2" not in proxied.out + proxied.err
+    rows = {row["variable"]: (row["value"], row["source"]) for row in direct.lines}
+    assert rows["proxy for https://api.cloudflare.com"] == ("none", "default")
+    authorities = rows["certificate authorities of the API"]
+    assert authorities == ("those of the package certifi", "default")
 
 
 async def test_config_check_shows_the_apps_of_a_file_without_tokens_and_names_their_faults(

@@ -30,6 +30,7 @@ Examples:
 
 \b
 Apps of WORKER_APPS_FILE show as <app>.<field>. Secrets show as [secure], URLs without passwords.
+The last rows say which proxy leads to each host, and which certificate authorities are trusted.
 
 \b
 Exit codes: 0 all settings are right, 2 some are wrong; stderr lists every fault.
@@ -52,12 +53,16 @@ def command() -> None:
 @json_option
 def check(as_json: bool) -> None:
     """Show every setting with its source, and every fault."""
+    from worker.cli.connections import connection_rows
     from worker.settings.documentation import documented_settings
+    from worker.settings.proxies import with_upper_case_proxies
     from worker.settings.settings import Settings
 
-    rows = [_checked_row(setting, os.environ) for setting in documented_settings()]
+    environ = with_upper_case_proxies(os.environ)
+    rows = [_checked_row(setting, environ) for setting in documented_settings()]
     try:
-        rows += _app_rows(Settings.from_env(os.environ))
+        settings = Settings.from_env(os.environ)
+        rows += [*_app_rows(settings), *connection_rows(settings)]
     finally:  # the rows are printed before the faults
         print_rows(CHECK_COLUMNS, rows, as_json=as_json)
 
@@ -107,6 +112,8 @@ def _shown(setting: "DocumentedSetting", text: str | None) -> str | None:
 
     if text is None:
         return None
+    if setting.variable in {"HTTPS_PROXY", "ALL_PROXY"} and "://" not in text:
+        text = f"http://{text}"
     if "://" in text:
         return redact_url(text)
     return REDACTED if setting.secret else text

@@ -183,6 +183,7 @@ async def _open_client(settings: "AppSettings") -> "AsyncIterator[RealtimeKitCli
         app_id=settings.app_id,
         token=settings.api_token.reveal,
         timeout=REQUEST_TIMEOUT_SECONDS,
+        proxies=settings.proxies,
         retry=RequestRetry(attempts=MAX_ATTEMPTS, total_seconds=TOTAL_RETRY_SECONDS),
     )
     try:

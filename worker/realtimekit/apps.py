@@ -15,6 +15,7 @@ from worker.realtimekit.circuit_breaker import CircuitBreaker
 from worker.realtimekit.client import RealtimeKitClient
 from worker.realtimekit.models import HttpAttempt
 from worker.realtimekit.retry import RequestRetry
+from worker.settings.proxies import NO_PROXIES, Proxies
 from worker.settings.secret import Secret
 
 MAX_NAMED_APPS: Final = 10
@@ -47,6 +48,7 @@ def open_app(
     metrics: Metrics,
     tracing: Tracing = NO_TRACING,
     budget: Budget | None = None,
+    proxies: Proxies = NO_PROXIES,
     follow_all: bool = False,
     sustained_rate: float = 4.0,
 ) -> App:
@@ -81,6 +83,7 @@ def open_app(
         retry=retry,
         on_attempt=record_attempt,
         budget=budget,
+        proxies=proxies,
     )
     metrics.watch_app(name, lambda: breaker.is_open)
     return App(

@@ -23,6 +23,7 @@ from worker.realtimekit.models import AttemptHook, RecordingPage, Webhook
 from worker.realtimekit.retry import RequestRetry
 from worker.realtimekit.session import ApiSession, Decoder
 from worker.realtimekit.urls import app_url, path_segment, query_params
+from worker.settings.proxies import NO_PROXIES, Proxies
 
 T = TypeVar("T")
 
@@ -44,8 +45,8 @@ class RealtimeKitClient:
     `timeout` is the total of one attempt, in seconds. `token` is called for every attempt.
     `refresh_token` is called when the API did not accept the token, and returns whether there is
     another one now. `on_attempt` is called after every attempt. With a `budget`, every attempt
-    takes one token from it, and raises OverBudget when no quota is left in time. `transport` is for
-    tests; the default one uses the network.
+    takes one token from it, and raises OverBudget when no quota is left in time. `proxies` are
+    those of the environment. `transport` is for tests; the default one uses the network.
 
     Raises ValueError when `base_url`, `account_id` or `app_id` cannot be part of a URL.
     """
@@ -62,6 +63,7 @@ class RealtimeKitClient:
         refresh_token: Callable[[], bool] = lambda: False,
         on_attempt: AttemptHook = lambda _attempt: None,
         budget: Budget | None = None,
+        proxies: Proxies = NO_PROXIES,
         transport: httpx.AsyncBaseTransport | None = None,
     ) -> None:
         self._app_url = app_url(base_url, account_id, app_id)
@@ -73,6 +75,7 @@ class RealtimeKitClient:
             retry=retry,
             on_attempt=on_attempt,
             budget=budget,
+            proxies=proxies,
             transport=transport,
         )
         self._priority = RequestPriority()

@@ -41,6 +41,7 @@ _NOT_SENT = (
     httpx.ConnectError,
     httpx.ConnectTimeout,
     httpx.PoolTimeout,
+    httpx.ProxyError,
     httpx.UnsupportedProtocol,
 )
 
@@ -190,5 +191,6 @@ def _retry_after(response: ApiResponse) -> float | None:
 
 def _safe_text(error: BaseException) -> str:
     # Some errors carry the request's headers in their text: of these only the class is safe.
-    # A ConnectError names the address and the reason of the operating system.
-    return str(error) if isinstance(error, httpx.ConnectError) else type(error).__name__
+    # These name the address, and the reason of the operating system or of the proxy.
+    is_safe = isinstance(error, httpx.ConnectError | httpx.ProxyError)
+    return str(error) if is_safe else type(error).__name__

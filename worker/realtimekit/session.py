@@ -29,11 +29,12 @@ from worker.realtimekit.error_mapping import (
     error_from_unreadable_body,
 )
 from worker.realtimekit.http.protocol import MAX_RESPONSE_BYTES, ResponseTooLarge
-from worker.realtimekit.http.transport import HttpTransport
+from worker.realtimekit.http.proxy import open_transport
 from worker.realtimekit.models import ApiRequest, ApiResponse, AttemptHook, HttpAttempt
 from worker.realtimekit.rate_limit_headers import parse_rate_limits
 from worker.realtimekit.redaction import secrets_in
 from worker.realtimekit.retry import RequestRetry
+from worker.settings.proxies import Proxies
 
 T = TypeVar("T")
 
@@ -71,6 +72,7 @@ class ApiSession:
         retry: RequestRetry,
         on_attempt: AttemptHook,
         budget: Budget | None,
+        proxies: Proxies,
         transport: httpx.AsyncBaseTransport | None,
     ) -> None:
         self._base_url = base_url
@@ -85,7 +87,7 @@ class ApiSession:
         self._retry = retry
         self._on_attempt = on_attempt
         self._budget = budget
-        self._transport = transport or HttpTransport()
+        self._transport = transport or open_transport(base_url, proxies)
         connect = timeout / 2
         self._extensions = {"timeout": {"connect": connect, "pool": connect, "read": None}}
 

@@ -19,7 +19,8 @@ from cryptography.hazmat.primitives.asymmetric import padding, rsa
 
 from worker.domain.errors import Unavailable
 from worker.realtimekit.decoding.fields import Unreadable, decode, text
-from worker.realtimekit.http.transport import HttpTransport
+from worker.realtimekit.http.proxy import open_transport
+from worker.settings.proxies import NO_PROXIES, Proxies
 
 KEY_FETCH_INTERVAL_SECONDS: Final = 1.0
 """The key is fetched at most once in this time, however many signatures do not match."""
@@ -63,13 +64,14 @@ class WebhookVerifier:
         timeout: float,
         now: Callable[[], float] = time.monotonic,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+        proxies: Proxies = NO_PROXIES,
         transport: httpx.AsyncBaseTransport | None = None,
     ) -> None:
         self._url = httpx.URL(url)
         self._timeout = timeout
         self._now = now
         self._sleep = sleep
-        self._transport = transport or HttpTransport()
+        self._transport = transport or open_transport(url, proxies)
         self._fetch_lock = asyncio.Lock()
         self._key: rsa.RSAPublicKey | None = None
         self._old_key: rsa.RSAPublicKey | None = None

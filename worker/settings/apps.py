@@ -14,6 +14,7 @@ import msgspec
 from worker.domain.errors import WrongSettings
 from worker.domain.rate import Rate
 from worker.settings.parsing import Parser, http_url, identifier, rates, switch, token
+from worker.settings.proxies import NO_PROXIES, Proxies
 from worker.settings.secret import Secret, read_text
 
 MAX_APPS: Final = 100
@@ -62,6 +63,7 @@ class AppSettings(msgspec.Struct, frozen=True, kw_only=True):
     api_budget: tuple[Rate, ...]
     follow_all: bool
     public_url: str | None
+    proxies: Proxies = NO_PROXIES
 
 
 class AppsFile(Sequence[AppEntry]):

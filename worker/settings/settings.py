@@ -15,6 +15,7 @@ import msgspec
 from worker.domain.errors import WrongSettings
 from worker.domain.rate import Rate
 from worker.settings.apps import AppSettings, AppsFile, conflicts_between
+from worker.settings.authorities import certificate_directory, certificate_file
 from worker.settings.database_url import database_url
 from worker.settings.parsing import (
     amqp_url,
@@ -31,6 +32,7 @@ from worker.settings.parsing import (
     token,
     whole,
 )
+from worker.settings.proxies import Proxies, proxy_url, with_upper_case_proxies
 from worker.settings.secret import Secret, sensitive_parts
 from worker.settings.storage_profiles import StorageProfiles
 from worker.settings.variables import Variable, read_fields, variables_of
@@ -224,6 +226,48 @@ class Settings(CommonSettings, frozen=True, kw_only=True):
             http_url,
             "URL of the public key that verifies the signatures of webhooks.",
             default="https://api.realtime.cloudflare.com/.well-known/webhooks.json",
+        ),
+    ]
+
+    # Proxies and certificate authorities of the API
+    https_proxy: Annotated[
+        Secret | None,
+        Variable(
+            "HTTPS_PROXY",
+            proxy_url,
+            "HTTP proxy that leads to the API and to the webhook key. The spelling in lower case "
+            "counts first, here and in the next two.",
+        ),
+    ]
+    all_proxy: Annotated[
+        Secret | None,
+        Variable("ALL_PROXY", proxy_url, "Proxy that is used where `HTTPS_PROXY` is not set."),
+    ]
+    no_proxy: Annotated[
+        str,
+        Variable(
+            "NO_PROXY",
+            str,
+            "Hosts that are reached without a proxy, with commas between them: a name with all "
+            "names below it, an address, a network such as `10.0.0.0/8`, or `*`.",
+            default="",
+        ),
+    ]
+    ssl_cert_file: Annotated[
+        str | None,
+        Variable(
+            "SSL_CERT_FILE",
+            certificate_file,
+            "PEM file of the certificate authorities of the API, of a proxy and of webhook keys. "
+            "When it is not set: those of `SSL_CERT_DIR`, else those of the package certifi.",
+        ),
+    ]
+    ssl_cert_dir: Annotated[
+        str | None,
+        Variable(
+            "SSL_CERT_DIR",
+            certificate_directory,
+            "Directories of such files, named by their hashes (`openssl rehash`).",
         ),
     ]
 
@@ -523,7 +567,7 @@ class Settings(CommonSettings, frozen=True, kw_only=True):
         Raises:
             WrongSettings: lists every fault. Each begins with the name of its variable.
         """
-        settings = super().from_env(environ)
+        settings = super().from_env(with_upper_case_proxies(environ))
         faults = [f"{_APPS_FILE}: {conflict}" for conflict in conflicts_between(settings.apps)]
         longest_life = settings.command_max_age_seconds + settings.retry_delays_seconds[-1]
         if settings.keep_finished_seconds <= longest_life:
@@ -546,6 +590,11 @@ class Settings(CommonSettings, frozen=True, kw_only=True):
         plain = () if self.api_token is None else (self._app(name="default"),)
         entries = map(msgspec.structs.asdict, self.apps_file or ())
         return (*plain, *(self._app(**entry) for entry in entries))
+
+    @property
+    def proxies(self) -> Proxies:
+        """The proxies that lead to the API."""
+        return Proxies(https=self.https_proxy, all=self.all_proxy, exceptions=self.no_proxy)
 
     @property
     def traces_url(self) -> str | None:

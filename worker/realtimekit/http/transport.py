@@ -38,7 +38,7 @@ class _IdleConnection(NamedTuple):
 
 
 class HttpTransport(httpx.AsyncBaseTransport):
-    """Sends requests to the hosts in their URLs. No redirects, no cookies, no proxies.
+    """Sends requests to the hosts in their URLs. No redirects, no cookies, no proxy (`proxy.py`).
 
     A request's `timeout` extension bounds the wait for one of `MAX_CONNECTIONS` (`pool`, seconds)
     and connecting (`connect`). For the rest the caller has a deadline and cancels. Responses are
@@ -128,7 +128,7 @@ async def _connect(scheme: str, host: str, port: int) -> HttpProtocol:
         _, connection = await loop.create_connection(
             HttpProtocol,
             sock=connected,
-            ssl=_tls_context() if tls else None,
+            ssl=tls_context() if tls else None,
             server_hostname=host.rstrip(".") if tls else None,
         )
     except (OSError, RuntimeError, ValueError) as error:  # also from uvloop, and for odd names
@@ -137,8 +137,11 @@ async def _connect(scheme: str, host: str, port: int) -> HttpProtocol:
 
 
 @lru_cache(maxsize=1)
-def _tls_context() -> ssl.SSLContext:
-    """One context for all connections, because it holds every certificate authority."""
+def tls_context() -> ssl.SSLContext:
+    """One context for all connections, because it holds every certificate authority.
+
+    The authorities are those of SSL_CERT_FILE, else of SSL_CERT_DIR, else of the package certifi.
+    """
     context = httpx.create_ssl_context()
     context.set_alpn_protocols(["http/1.1"])
     return context

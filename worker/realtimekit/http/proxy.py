@@ -1,0 +1,86 @@
+"""A transport that leads through a proxy. It is httpx's own: slower, and for this case only."""
+
+import asyncio
+from collections.abc import Mapping
+from typing import Any, Final
+
+import httpx
+
+from worker.realtimekit.http.transport import (
+    IDLE_TIMEOUT_SECONDS,
+    MAX_CONNECTIONS,
+    HttpTransport,
+    tls_context,
+)
+from worker.settings.proxies import Proxies
+
+_LIMITS: Final = httpx.Limits(
+    max_connections=MAX_CONNECTIONS,
+    max_keepalive_connections=None,
+    keepalive_expiry=IDLE_TIMEOUT_SECONDS,
+)
+
+
+def open_transport(url: str, proxies: Proxies) -> httpx.AsyncBaseTransport:
+    """The transport for the host of a URL: direct, or through the proxy that is chosen for it."""
+    proxy = proxies.choose(url).proxy
+    return HttpTransport() if proxy is None else ProxyTransport(proxy.reveal())
+
+
+class ProxyTransport(httpx.AsyncBaseTransport):
+    """Sends requests through the proxy at `proxy_url`; https by a CONNECT tunnel.
+
+    The `connect` time-out of a request bounds everything until the request itself is sent: also a
+    proxy that does not answer. Raises ConnectError, ConnectTimeout, PoolTimeout and ProxyError when
+    a request was surely not sent. No text names the password of the proxy.
+    """
+
+    def __init__(self, proxy_url: str) -> None:
+        context = tls_context()
+        url = httpx.URL(proxy_url)
+        of_proxy = context if url.scheme == "https" else None
+        self._address = url.netloc.decode("ascii")
+        self._transport = httpx.AsyncHTTPTransport(
+            verify=context, limits=_LIMITS, proxy=httpx.Proxy(url, ssl_context=of_proxy)
+        )
+
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        """Send a request and return its response."""
+        connect_timeout = request.extensions.get("timeout", {}).get("connect")
+        try:
+            async with asyncio.timeout(connect_timeout) as limit:
+
+                async def on_event(name: str, info: Mapping[str, Any]) -> None:
+                    is_sending = name.endswith("send_request_headers.started")
+                    if is_sending and info["request"].method != b"CONNECT":
+                        limit.reschedule(None)
+
+                complete = await _complete(request, {**request.extensions, "trace": on_event})
+                return await self._transport.handle_async_request(complete)
+        except TimeoutError as error:
+            message = f"no connection through the proxy {self._address} in time"
+            raise httpx.ConnectTimeout(message) from error
+        except httpx.ProxyError as error:
+            message = f"the proxy {self._address} refuses the connection: {error}"
+            raise httpx.ProxyError(message) from error
+        except httpx.ConnectError as error:
+            message = f"no connection through the proxy {self._address}: {error}"
+            raise httpx.ConnectError(message) from error
+
+    async def aclose(self) -> None:
+        """Close all connections."""
+        await self._transport.aclose()
+
+
+async def _complete(request: httpx.Request, extensions: dict[str, Any]) -> httpx.Request:
+    """The request with its host and length, which our own transport adds while sending."""
+    assert isinstance(request.stream, httpx.AsyncByteStream)  # noqa: S101 - an async transport's
+    content = b"".join([chunk async for chunk in request.stream])
+    headers = httpx.Headers(request.headers)
+    headers.setdefault("Host", request.url.netloc.decode("ascii"))
+    if content:
+        headers.setdefault("Content-Length", str(len(content)))
+    stream = httpx.ByteStream(content)
+    return httpx.Request(
+        request.method, request.url, headers=headers, stream=stream, extensions=extensions
+    )

@@ -150,8 +150,10 @@ class Worker:
     ) -> Iterator[tuple[str, Coroutine[Any, Any, None]]]:
         is_leader = parts.elector.is_leader
         yield "publishing", parts.publishing.run(parts.publisher.session)
+        yield "replying", parts.replying.run(parts.reply_publisher.session)
         yield "leader", parts.elector.run()
         yield "relay", parts.relay.run(parts.may_relay)
+        yield "replies", parts.reply_relay.run(parts.may_reply)
         yield "notifications", parts.store.listen()
         yield "pruner", parts.pruner.run(parts.may_prune)
         yield "gauges", self._update_gauges(parts.store)
@@ -168,8 +170,13 @@ class Worker:
     async def _update_gauges(self, store: Store) -> None:
         while True:
             try:
-                events, oldest = await store.outbox_depth()
-                self._metrics.set_outbox(events, 0.0 if oldest is None else store.now() - oldest)
+                depth = await store.outbox_depth()
+                self._metrics.set_outbox(
+                    depth.events,
+                    0.0 if depth.oldest_at is None else store.now() - depth.oldest_at,
+                    deferred=depth.deferred,
+                    set_aside=depth.set_aside,
+                )
                 self._metrics.set_recordings(await store.count_by_status())
                 staleness, now = await store.staleness(), store.now()
                 unchanged = {
@@ -191,7 +198,7 @@ class Worker:
                 await parts.consumer.drain()
                 await asyncio.wait([consuming])
                 if parts.elector.is_leader():
-                    await parts.relay.flush()
+                    await asyncio.gather(parts.relay.flush(), parts.reply_relay.flush())
         except TimeoutError:
             # The broker delivers the unsettled commands again; a later leader publishes the rest.
             structlog.get_logger().warning("shutdown_timed_out")

@@ -99,10 +99,15 @@ class Bootstrap:
             timeout=settings.publish_timeout_seconds,
             may_declare=settings.topology == "declare",
         )
-        events = EventPublisher(
-            self.publisher, self.topology, metrics=metrics, tracing=tracing, now=store.now
+        self.replying = BrokerConnection(settings.amqp_url.reveal, "reply")
+        """RabbitMQ closes a connection over some reply addresses, so replies have their own."""
+        self.reply_publisher = Publisher(
+            self.replying, None, timeout=settings.publish_timeout_seconds
         )
-        self.relay = OutboxRelay(store, events, now=store.now)
+        self.relay = OutboxRelay(store, self._event_publisher(self.publisher), now=store.now)
+        self.reply_relay = OutboxRelay(
+            store, self._event_publisher(self.reply_publisher), now=store.now, replies=True
+        )
         self.consumer = Consumer(
             self.consuming,
             self.topology,
@@ -119,6 +124,7 @@ class Bootstrap:
         )
         """A turn of the relay may wait for a few confirmations that do not come."""
         self.may_relay = self.watchdog.watch("relay", self.elector.is_leader)
+        self.may_reply = self.watchdog.watch("replies", self.elector.is_leader)
         self.may_prune = self.watchdog.watch("pruner", self.elector.is_leader)
         self.http_server = self._http_server(registry)
         self._connect_signals()
@@ -129,6 +135,19 @@ class Bootstrap:
         for app in self.apps:
             if public_url := public_urls[app.name]:
                 yield app, callback_url(public_url, app.name)
+
+    def _event_publisher(self, publisher: Publisher) -> EventPublisher:
+        return EventPublisher(
+            publisher,
+            self.topology,
+            metrics=self._metrics,
+            tracing=self._tracing,
+            now=self.store.now,
+        )
+
+    def _wake_relays(self) -> None:
+        self.relay.wake()
+        self.reply_relay.wake()
 
     def _command_handler(self) -> CommandHandler:
         settings = self._settings
@@ -146,7 +165,7 @@ class Bootstrap:
             source=settings.source,
             now=self.store.now,
             max_command_bytes=settings.max_command_bytes,
-            on_commit=self.relay.wake,
+            on_commit=self._wake_relays,
             metrics=self._metrics,
             tracing=self._tracing,
             queue=settings.name_prefix + ".commands",
@@ -183,7 +202,7 @@ class Bootstrap:
         )
         sweep_api = app.api.with_priority(Priority.SWEEP)
         discovery = ExternalRecordingDiscovery(
-            self.store, sweep_api, app=app.name, now=self._utc_now, on_commit=self.relay.wake
+            self.store, sweep_api, app=app.name, now=self._utc_now, on_commit=self._wake_relays
         )
         sweep = Sweep(
             self.store,
@@ -200,7 +219,7 @@ class Bootstrap:
             metrics=self._metrics,
             tracing=self._tracing,
             now=self._utc_now,
-            on_commit=self.relay.wake,
+            on_commit=self._wake_relays,
         )
         refresher = Refresher(
             self.store,
@@ -211,7 +230,7 @@ class Bootstrap:
             now=self._utc_now,
             sweep_state=sweep.state,
             request_sweep=sweep.request,
-            on_commit=self.relay.wake,
+            on_commit=self._wake_relays,
             tracing=self._tracing,
         )
         self.store.subscribe("due", refresher.wake)
@@ -243,7 +262,7 @@ class Bootstrap:
 
     def _connect_signals(self) -> None:
         """Connect the parts that wake or slow down each other."""
-        self.store.subscribe("outbox", self.relay.wake)
+        self.store.subscribe("outbox", self._wake_relays)
         self.store.subscribe("lease", self.elector.wake)
         self.apps.on_change(lambda: self.consumer.take_one_at_a_time(self.apps.all_circuits_open()))
         self._metrics.watch_replica(

@@ -20,7 +20,7 @@ from worker.store.database.engine import open_engine
 from worker.store.finishing import FinishRequest
 from worker.store.inbox import ClaimRequest, ClaimResult
 from worker.store.leases import LeaseRequest
-from worker.store.outbox import Reply
+from worker.store.outbox import OutboxDepth, Reply
 from worker.store.queries import RecordingsFilter, Staleness
 from worker.store.read_schedule import ScheduledRead
 from worker.store.releasing import ReleaseRequest
@@ -358,10 +358,10 @@ async def test_each_file_is_published_once(store: Store) -> None:
 async def test_an_event_marked_as_sent_is_not_read_again(store: Store) -> None:
     await store.apply((seen(),))
     (one,) = await store.unsent(10)
-    assert await store.outbox_depth() == (1, NOW.timestamp())
+    assert await store.outbox_depth() == OutboxDepth(events=1, oldest_at=NOW.timestamp())
     await store.mark_sent([one.position], 1.0)
     assert await store.unsent(10) == []
-    assert await store.outbox_depth() == (0, None)
+    assert await store.outbox_depth() == OutboxDepth(events=0, oldest_at=None)
 
 
 async def test_a_recording_is_open_until_it_has_ended_and_has_its_files(store: Store) -> None:

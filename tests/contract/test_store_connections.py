@@ -18,6 +18,7 @@ from worker.store.admin.read_only import read_only_engine, read_recordings
 from worker.store.cursors import Cursor
 from worker.store.database.engine import open_engine
 from worker.store.leader import LeaderElector
+from worker.store.outbox import OutboxDepth
 from worker.store.queries import RecordingsFilter
 from worker.store.store import Store
 
@@ -139,7 +140,7 @@ async def test_a_host_that_is_away_is_passed_over(direct_url: str, scheme: str) 
     (nobody,) = free_ports(1)
     url = with_hosts(direct_url, f"127.0.0.1:{nobody}", "{}").replace("postgresql", scheme, 1)
     store = await Store.open(url, source="test")
-    assert await store.outbox_depth() == (0, None)
+    assert await store.outbox_depth() == OutboxDepth(events=0, oldest_at=None)
     listening = asyncio.create_task(store.listen())
     await asyncio.wait([listening], timeout=0.1)
     assert not listening.done()
@@ -181,5 +182,5 @@ async def test_a_reader_uses_the_schema_that_the_url_names(direct_url: str) -> N
 
 async def test_a_time_out_of_zero_is_that_of_the_system(direct_url: str) -> None:
     store = await Store.open(f"{direct_url}?tcp_user_timeout=0", source="test")
-    assert await store.outbox_depth() == (0, None)
+    assert await store.outbox_depth() == OutboxDepth(events=0, oldest_at=None)
     await store.close()

@@ -14,9 +14,10 @@ from worker.broker.acknowledger import Acknowledger
 from worker.broker.consumer import Consumer
 from worker.broker.messages import Delivery, Outgoing
 from worker.domain.snapshot import RecordingSnapshot
-from worker.publishing.event_publisher import EventPublisher
+from worker.publishing.event_publisher import EventPublisher, PublishedPage
 from worker.realtimekit.client import RealtimeKitClient
 from worker.store.outbox import UnsentEvent
+from worker.store.outbox_marks import PageMarks
 
 
 class AcknowledgesEarly(Consumer):
@@ -40,11 +41,12 @@ class DropsAnEvent(EventPublisher):
 
     async def publish(
         self, events: Sequence[UnsentEvent], may_continue: Callable[[], bool]
-    ) -> list[UnsentEvent]:
-        await super().publish(
+    ) -> PublishedPage:
+        page = await super().publish(
             [event for event in events if "file_ready" not in event.event_type], may_continue
         )
-        return list(events)
+        marks = PageMarks(sent=[event.position for event in events])
+        return msgspec.structs.replace(page, marks=marks)
 
 
 class ChangesAnId(EventPublisher):
@@ -59,7 +61,7 @@ class ChangesAnId(EventPublisher):
 
     async def publish(
         self, events: Sequence[UnsentEvent], may_continue: Callable[[], bool]
-    ) -> list[UnsentEvent]:
+    ) -> PublishedPage:
         await super().publish(events, may_continue)
         return await super().publish(events, may_continue)  # as after a confirmation that was lost
 
@@ -77,7 +79,7 @@ class ChangesTheBytes(EventPublisher):
 
     async def publish(
         self, events: Sequence[UnsentEvent], may_continue: Callable[[], bool]
-    ) -> list[UnsentEvent]:
+    ) -> PublishedPage:
         await super().publish(events, may_continue)
         return await super().publish(events, may_continue)
 
@@ -87,7 +89,7 @@ class SendsTheLastFirst(EventPublisher):
 
     async def publish(
         self, events: Sequence[UnsentEvent], may_continue: Callable[[], bool]
-    ) -> list[UnsentEvent]:
+    ) -> PublishedPage:
         return await super().publish(events[::-1], may_continue)
 
 

@@ -34,6 +34,8 @@ def install(steps: PointTracker) -> None:
 
     class SteppingRelay(OutboxRelay):
         async def publish_pending(self, **until: float) -> bool:
+            if self._replies:
+                return await super().publish_pending(**until)
             steps.anew("relay")
             return await steps.whole("relay", super().publish_pending(**until))
 

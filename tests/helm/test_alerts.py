@@ -29,6 +29,7 @@ HEALTHY: Final = {
     metric("ready", check="store"): f"1{HOURS}",
     metric("leader"): f"1{HOURS}",
     metric("outbox_oldest_age_seconds"): f"0.5{HOURS}",
+    metric("outbox_set_aside_events"): f"0{HOURS}",
     metric("api_circuit_open", app="default"): f"0{HOURS}",
     metric("api_budget_refusals_total", priority="command"): f"3{HOURS}",
     metric("commands_completed_total", type="stop_recording", outcome="failed"): f"2{HOURS}",
@@ -50,6 +51,7 @@ CASES: Final[list[tuple[str, Series, str]]] = [
     ("NoLeader", {metric("leader"): f"0{HOURS}"}, "2m"),
     ("StoreTrouble", {metric("ready", check="store"): f"0{HOURS}"}, "2m"),
     ("OutboxAges", {metric("outbox_oldest_age_seconds"): f"61{HOURS}"}, "2m"),
+    ("EventsSetAside", {metric("outbox_set_aside_events"): f"1{HOURS}"}, "1m"),
     ("DeadLettersGrow", {metric("dead_letters_total", reason="not_json"): "5x40 6x160"}, "41m"),
     ("DeadLettersGrow", {metric("dead_letters_total", reason="new"): "_x40 1x160"}, "40m"),
     (

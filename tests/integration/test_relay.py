@@ -1,8 +1,10 @@
 """From the outbox to the broker: in order, with the same ids, losing nothing on the way."""
 
 import asyncio
+import sqlite3
+import time
 from collections import defaultdict
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from functools import partial
@@ -12,11 +14,12 @@ from urllib.parse import urlsplit
 import aio_pika
 import msgspec
 import pytest
-from aio_pika.abc import AbstractConnection, AbstractIncomingMessage
+from aio_pika.abc import AbstractConnection, AbstractIncomingMessage, AbstractQueue
 from prometheus_client import CollectorRegistry
 
 from recording_schemas import CommandSucceeded, Status
 from sandbox.services.postgresql import PostgreSQLServer
+from sandbox.services.rabbitmq import RabbitMQNode
 from sandbox.waiting import Eventually
 from tests.fault.tcp_proxy import TcpProxy
 from worker.broker.connection import BrokerConnection
@@ -27,7 +30,8 @@ from worker.domain.recording import Observation
 from worker.domain.snapshot import RecordingSnapshot
 from worker.observability.metrics import Metrics
 from worker.publishing.event_publisher import EventPublisher
-from worker.publishing.relay import PAGE_SIZE, OutboxRelay
+from worker.publishing.relay import MAX_PAGES, PAGE_SIZE, OutboxRelay
+from worker.store.admin.set_aside import publish_again
 from worker.store.finishing import FinishRequest
 from worker.store.inbox import ClaimRequest
 from worker.store.outbox import Reply
@@ -40,29 +44,44 @@ NOW = datetime(2026, 11, 1, 10, tzinfo=UTC)
 class Bench:
     """A relay on real parts, and a queue that receives whatever it publishes."""
 
-    def __init__(self, store: Store, topology: Topology, url: str, raw: AbstractConnection) -> None:
+    def __init__(
+        self, store: Store, topology: Topology, url: str, raw: AbstractConnection, file: str
+    ) -> None:
         self.store = store
+        self.file = file
         self.topology = topology
         self.link = BrokerConnection(lambda: url, "publish")
         self.publisher = Publisher(self.link, topology, timeout=5.0)
-        self.events = EventPublisher(
-            self.publisher,
-            topology,
-            metrics=Metrics(CollectorRegistry(), version="test"),
-            now=lambda: 1.0,
-        )
+        self.reply_link = BrokerConnection(lambda: url, "reply")
+        self.reply_publisher = Publisher(self.reply_link, None, timeout=5.0)
+        self.registry = CollectorRegistry()
+        self.metrics = Metrics(self.registry, version="test")
+        self.events = self.event_publisher(self.publisher)
         self.relay = self.another_relay()
+        self.reply_relay = OutboxRelay(
+            store,
+            self.event_publisher(self.reply_publisher),
+            now=time.time,
+            replies=True,
+            idle_interval_seconds=0.05,
+        )
         self.raw = raw
         self.received: list[AbstractIncomingMessage] = []
 
+    def event_publisher(self, publisher: Publisher) -> EventPublisher:
+        return EventPublisher(publisher, self.topology, metrics=self.metrics, now=time.time)
+
     def another_relay(
-        self, store: Store | None = None, idle_interval_seconds: float = 0.05, now: float = 1.0
+        self,
+        store: Store | None = None,
+        idle_interval_seconds: float = 0.05,
+        now: Callable[[], float] = time.time,
     ) -> OutboxRelay:
         """As after a restart: it knows only what the store knows."""
         return OutboxRelay(
             store or self.store,
             self.events,
-            now=lambda: now,
+            now=now,
             idle_interval_seconds=idle_interval_seconds,
         )
 
@@ -80,31 +99,42 @@ class Bench:
     @asynccontextmanager
     async def connected(self) -> AsyncIterator[None]:
         async with asyncio.TaskGroup() as group:
-            running = group.create_task(self.link.run(self.publisher.session))
+            running = [
+                group.create_task(self.link.run(self.publisher.session)),
+                group.create_task(self.reply_link.run(self.reply_publisher.session)),
+            ]
             try:
                 async with asyncio.timeout(20):
                     await self.publisher.wait_ready()
+                    await self.reply_publisher.wait_ready()
                 yield
             finally:
-                running.cancel()
+                for task in running:
+                    task.cancel()
 
     @asynccontextmanager
     async def relaying(self) -> AsyncIterator[None]:
         async with self.connected():
             await self.listen()
-            running = asyncio.create_task(self.relay.run(lambda: True))
+            running = [
+                asyncio.create_task(relay.run(lambda: True))
+                for relay in (self.relay, self.reply_relay)
+            ]
             try:
                 yield
             finally:
-                assert not running.done()
-                running.cancel()
-                await asyncio.wait([running])
+                assert not any(task.done() for task in running)
+                for task in running:
+                    task.cancel()
+                await asyncio.wait(running)
 
     async def happen(self, recording_ids: Sequence[str], statuses: Sequence[Status]) -> None:
         for status in statuses:
             await self.store.apply([_seen(one, status) for one in recording_ids])
 
-    async def finish(self, command_id: str, reply_to: str | None) -> None:
+    async def finish(
+        self, command_id: str, reply_to: str | None, recording_ids: tuple[str, ...] = ()
+    ) -> None:
         await self.store.claim(
             ClaimRequest(
                 command_id=command_id,
@@ -117,7 +147,7 @@ class Bench:
             )
         )
         data = CommandSucceeded(
-            command_id=command_id, command_type="sync_recording", recording_ids=()
+            command_id=command_id, command_type="sync_recording", recording_ids=recording_ids
         )
         record = outcome_record(data, source="test", at=NOW, correlation_id=None, trace={})
         reply = Reply(reply_to=reply_to)
@@ -125,8 +155,45 @@ class Bench:
             FinishRequest(outcome=record, reply=reply, observations=(), now=1.0)
         )
 
+    async def full_queue(self, key: str) -> AbstractQueue:
+        """A subscriber's queue that refuses what it has no room for."""
+        channel = await self.raw.channel()
+        name = f"{self.topology.prefix}.status"
+        exchange = await channel.declare_exchange(name, "topic", durable=True)
+        full = await channel.declare_queue(
+            exclusive=True, arguments={"x-max-length": 1, "x-overflow": "reject-publish"}
+        )
+        await full.bind(exchange, key)
+        return full
+
+    async def empty(self, full: AbstractQueue, key: str) -> None:
+        await full.unbind(f"{self.topology.prefix}.status", key)
+        await full.purge()
+
+    def deferred(self) -> float:
+        return sum(
+            sample.value
+            for metric in self.registry.collect()
+            for sample in metric.samples
+            if sample.name == "recording_worker_events_deferred_total"
+        )
+
     async def unsent_ids(self) -> list[str]:
-        return [one.event_id for one in await self.store.unsent(10_000)]
+        """Also those that wait because the broker did not take them."""
+        rows = await self.rows("sent_at IS NULL AND retry_at >= 0")
+        return [str(row["event_id"]) for row in rows]
+
+    async def set_aside_ids(self) -> list[str]:
+        return [str(row["event_id"]) for row in await self.rows("sent_at IS NULL AND retry_at < 0")]
+
+    async def rows(self, condition: str) -> list[dict[str, Any]]:
+        def read() -> list[dict[str, Any]]:
+            with sqlite3.connect(self.file) as connection:
+                connection.row_factory = sqlite3.Row
+                found = connection.execute(f"SELECT * FROM outbox WHERE {condition}")  # noqa: S608
+                return [dict(row) for row in found]
+
+        return await asyncio.to_thread(read)
 
     def keys_by_recording(self) -> dict[str, list[str]]:
         """Routing keys of the events received about each recording, without repeats."""
@@ -157,11 +224,31 @@ async def link(amqp_url: str) -> AsyncIterator[TcpProxy]:
 async def bench(
     amqp_url: str, names_prefix: str, sqlite_url: str, link: TcpProxy
 ) -> AsyncIterator[Bench]:
-    topology = Topology(prefix=names_prefix, retry_delays=(1.0,))
+    async with open_bench(amqp_url, names_prefix, sqlite_url, link) as bench:
+        yield bench
+
+
+@pytest.fixture
+async def private_bench(
+    private_rabbitmq: RabbitMQNode, names_prefix: str, sqlite_url: str
+) -> AsyncIterator[Bench]:
+    url = private_rabbitmq.amqp_url
+    async with (
+        TcpProxy(urlsplit(url).port or 5672) as link,
+        open_bench(url, names_prefix, sqlite_url, link) as bench,
+    ):
+        yield bench
+
+
+@asynccontextmanager
+async def open_bench(
+    amqp_url: str, prefix: str, sqlite_url: str, link: TcpProxy
+) -> AsyncIterator[Bench]:
+    topology = Topology(prefix=prefix, retry_delays=(1.0,))
     store = await Store.open(sqlite_url, source="test")
     url = amqp_url.replace(f":{urlsplit(amqp_url).port}", f":{link.port}")
     async with await aio_pika.connect(amqp_url) as raw:
-        yield Bench(store, topology, url, raw)
+        yield Bench(store, topology, url, raw, sqlite_url.removeprefix("sqlite:///"))
         async with raw.channel() as channel:
             for queue in topology.queues:
                 await channel.queue_delete(queue.name)
@@ -260,7 +347,7 @@ async def test_an_event_published_again_after_a_crash_has_the_same_id(
     async with bench.connected():
         await bench.listen()
         await bench.events.publish(waiting, lambda: True)  # and dies before it marks them as sent
-        bench.relay = bench.another_relay(now=NOW.timestamp())
+        bench.relay = bench.another_relay(now=NOW.timestamp)
         await bench.relay.flush()
         await eventually(lambda: len(bench.received) == 2 * len(KEYS))
     by_key = defaultdict(set)
@@ -307,22 +394,123 @@ async def test_a_full_subscriber_queue_blocks_only_its_own_subjects(
     bench: Bench, eventually: Eventually
 ) -> None:
     """More than a batch of status events is stuck; outcomes and other recordings go on."""
-    channel = await bench.raw.channel()
-    exchange = await channel.declare_exchange(
-        f"{bench.topology.prefix}.status", "topic", durable=True
-    )
-    full = await channel.declare_queue(
-        exclusive=True, arguments={"x-max-length": 1, "x-overflow": "reject-publish"}
-    )
-    await full.bind(exchange, "track.invoked")
+    full = await bench.full_queue("track.invoked")
     await bench.happen([f"stuck-{number}" for number in range(PAGE_SIZE + 20)], [Status.INVOKED])
     await bench.finish("c1", reply_to=None)
     async with bench.relaying():
         await eventually(lambda: any(_subject(one) == "c1" for one in bench.received))
         assert len(await bench.unsent_ids()) >= PAGE_SIZE
-        await full.purge()
-        await full.unbind(exchange, "track.invoked")
-        await eventually(bench_is_empty(bench), seconds=30)
+        await bench.empty(full, "track.invoked")
+        await eventually(bench_is_empty(bench), seconds=40)
+
+
+async def test_refused_events_are_not_repeated_to_the_queues_that_took_them(
+    bench: Bench, eventually: Eventually
+) -> None:
+    """More are stuck than one pass publishes. One of them tries, and all follow in order."""
+    full = await bench.full_queue("track.invoked")
+    stuck = [f"stuck-{number}" for number in range(MAX_PAGES * PAGE_SIZE + 1)]
+    await bench.happen(stuck, [Status.INVOKED])
+    async with bench.relaying():
+        await eventually(lambda: len(bench.received) >= len(stuck), seconds=60)
+        before = len(bench.received)
+        await bench.happen(stuck[:5], [Status.RECORDING])
+        await bench.happen(["later"], [Status.RECORDING])
+        await bench.finish("c1", reply_to=None)
+        bench.relay.wake()
+        await eventually(lambda: any(_subject(one) == "c1" for one in bench.received))
+        await eventually(lambda: "track.recording" in bench.keys_by_recording().get("later", []))
+        refusals = bench.deferred()
+        await eventually(lambda: bench.deferred() > refusals)
+        assert len(bench.received) - before < 20
+        await bench.empty(full, "track.invoked")
+        await eventually(bench_is_empty(bench), seconds=60)
+    assert bench.keys_by_recording()[stuck[1]] == ["track.invoked", "track.recording"]
+
+
+FOREIGN_ADDRESS = bytes.fromhex(
+    "616d712e7261626269746d712e7265706c792d746f2e67316832414139795a584273655541344f5459304d44517a4d"
+    "77414147595141414141415939585841773d3d2e336246745041585963347a4e6f43596f434d6d6270673d3d"
+).decode()
+"""The direct reply-to address of a channel on a node of another cluster."""
+
+
+@pytest.mark.parametrize("address", [FOREIGN_ADDRESS, "amq.rabbitmq.reply-to.g2dkAA==.x"])
+async def test_a_reply_that_costs_the_connection_is_set_aside_and_keeps_no_other(
+    bench: Bench, address: str, eventually: Eventually
+) -> None:
+    channel = await bench.raw.channel()
+    mine = await channel.declare_queue(exclusive=True)
+    for number in range(5):
+        await bench.finish(f"bad-{number}", reply_to=address)
+        await bench.finish(f"good-{number}", reply_to=mine.name)
+    async with bench.relaying():
+        await eventually(lambda: len({_subject(one) for one in bench.received}) == 10)
+        await eventually(bench_is_empty(bench), seconds=60)
+        replies = [await mine.get(no_ack=True) for _ in range(5)]
+        await bench.finish("afterwards", reply_to=mine.name)
+        await eventually(bench_is_empty(bench))
+    assert {_subject(one) for one in replies} == {f"good-{number}" for number in range(5)}
+    rows = await bench.rows("retry_at < 0")
+    assert sorted(row["subject"] for row in rows) == [f"bad-{number}" for number in range(5)]
+    assert {row["exchange"] for row in rows} == {"reply"}
+    assert all(row["last_error"] for row in rows)
+    assert bench.link.unavailable_reason is None
+    counted = bench.registry.get_sample_value(
+        "recording_worker_events_set_aside_total", {"reason": "channel_lost"}
+    )
+    assert counted == 5
+
+
+async def test_an_event_that_the_broker_never_takes_is_set_aside_and_keeps_no_other(
+    private_bench: Bench, private_rabbitmq: RabbitMQNode, eventually: Eventually
+) -> None:
+    bench = private_bench
+    private_rabbitmq.ctl("eval", "application:set_env(rabbit, max_message_size, 20000).")
+    await bench.happen(["before"], LIFE)
+    await bench.finish("large", reply_to=None, recording_ids=("r" * 30_000,))
+    await bench.happen(["after"], LIFE)
+    async with bench.relaying():
+        await eventually(
+            lambda: bench.keys_by_recording() == dict.fromkeys(("before", "after"), KEYS)
+        )
+        await eventually(bench_is_empty(bench), seconds=60)
+        (aside,) = await bench.rows("retry_at < 0")
+        assert (aside["subject"], aside["losses"]) == ("large", 3)
+        assert "PRECONDITION_FAILED" in aside["last_error"]
+        private_rabbitmq.ctl("eval", "application:set_env(rabbit, max_message_size, 134217728).")
+        await asyncio.to_thread(publish_again, f"sqlite:///{bench.file}", None)
+        await eventually(lambda: "large" in bench.keys_by_recording(), seconds=60)
+
+
+async def test_a_reply_that_no_amqp_frame_can_hold_is_set_aside_at_once(
+    bench: Bench, eventually: Eventually
+) -> None:
+    await bench.finish("c1", reply_to="ä" * 200)
+    async with bench.relaying():
+        await eventually(lambda: bench.received)
+        await eventually(bench_is_empty(bench))
+    (aside,) = await bench.rows("retry_at < 0")
+    assert aside["tries"] == 1
+
+
+async def test_a_missing_permission_sets_nothing_aside(
+    private_bench: Bench, private_rabbitmq: RabbitMQNode, eventually: Eventually
+) -> None:
+    """Every publication of a status costs the channel until the permission is back."""
+    bench = private_bench
+    status = f"{bench.topology.prefix}.status"
+    private_rabbitmq.ctl("set_topic_permissions", "guest", status, "^nothing$", ".*")
+    await bench.happen(["a", "b", "c"], LIFE)
+    await bench.finish("c1", reply_to=None)
+    async with bench.relaying():
+        await eventually(lambda: "c1" in bench.keys_by_recording())
+        await eventually(lambda: bench.deferred() >= 3)
+        private_rabbitmq.ctl("clear_topic_permissions", "guest", status)
+        await eventually(bench_is_empty(bench), seconds=60)
+    keys = bench.keys_by_recording()
+    assert {name: keys[name] for name in "abc"} == dict.fromkeys("abc", KEYS)
+    assert await bench.set_aside_ids() == []
 
 
 async def test_an_outcome_and_its_replies_have_one_id_and_all_arrive(
@@ -348,7 +536,7 @@ async def test_flush_publishes_only_pages_that_were_committed_before_it(
         _seen("later", Status.INVOKED), observed_at=NOW + timedelta(seconds=1)
     )
     await bench.store.apply([later])
-    relay = bench.another_relay(now=NOW.timestamp())
+    relay = bench.another_relay(now=NOW.timestamp)
     async with bench.connected(), asyncio.timeout(20):
         await relay.flush()
     assert [one.subject for one in await bench.store.unsent(10)] == ["later"]

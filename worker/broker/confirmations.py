@@ -3,12 +3,24 @@
 import asyncio
 from collections.abc import Sequence
 
-from aio_pika.exceptions import DeliveryError, PublishError
+from aio_pika.exceptions import (
+    ChannelClosed,
+    ConnectionClosed,
+    DeliveryError,
+    PublishError,
+)
 
 from worker.broker.aiormq.batch_publish import Confirmation
+from worker.broker.aiormq.message_encoder import ENCODING_ERRORS
+from worker.broker.aiormq.raw_channel import PERMISSION_ERRORS
 from worker.broker.connection import CLOSED_MESSAGE
 from worker.broker.messages import Outgoing
-from worker.domain.errors import BrokerUnavailable
+from worker.domain.errors import (
+    BrokerUnavailable,
+    ChannelLost,
+    MessageRefused,
+    MessageUnsendable,
+)
 
 PublishResult = bool | BrokerUnavailable
 """True: the broker confirmed the message. False: it is mandatory, and no queue took it."""
@@ -30,19 +42,21 @@ async def wait_for_confirmations(confirmations: Sequence[Confirmation], timeout:
 
 
 def publish_result(
-    message: Outgoing, confirmation: Confirmation, late_reason: str
+    message: Outgoing, confirmation: Confirmation, late: BrokerUnavailable
 ) -> PublishResult:
-    """The result of one message. A cancelled confirmation is late, because of `late_reason`."""
+    """The result of one message. A cancelled confirmation is late: its result is `late`."""
     if confirmation.cancelled():
-        return BrokerUnavailable(late_reason)
+        return late
     error = confirmation.exception()
     if error is None:
         return True
+    if isinstance(error, ENCODING_ERRORS):
+        return MessageUnsendable(_described(error))
     if not isinstance(error, DeliveryError):
         return unavailable(error)
     if message.mandatory:
         return False
-    return BrokerUnavailable(f"a queue of {message.exchange!r} is full or has no leader")
+    return MessageRefused(f"a queue of {message.exchange!r} is full or has no leader")
 
 
 def is_refused(confirmation: Confirmation) -> bool:
@@ -57,7 +71,24 @@ def unavailable(error: BaseException) -> BrokerUnavailable:
     """The library's error as BrokerUnavailable, with the error as its cause."""
     # Calls that a closed channel ends raise one of these, without a text.
     is_closed = type(error) in {Exception, asyncio.CancelledError}
-    text = CLOSED_MESSAGE if is_closed else f"{type(error).__name__}: {error}"[:300]
+    text = CLOSED_MESSAGE if is_closed else _described(error)
     converted = BrokerUnavailable(text)
+    if is_closed_by_broker(error):
+        converted = ChannelLost(text, is_permission=isinstance(error, PERMISSION_ERRORS))
     converted.__cause__ = error
     return converted
+
+
+def is_closed_by_broker(error: BaseException) -> bool:
+    """Whether the broker closed the channel or connection over a message, and said so.
+
+    A broker that stops, or an operator who closes connections, sends a code without a class.
+    """
+    return isinstance(error, ChannelClosed | ConnectionClosed) and type(error) not in {
+        ChannelClosed,
+        ConnectionClosed,
+    }
+
+
+def _described(error: BaseException) -> str:
+    return f"{type(error).__name__}: {error}"[:300]

@@ -26,7 +26,7 @@ from worker.broker.connection import (
 )
 from worker.broker.messages import Outgoing
 from worker.broker.topology import RPC_TIMEOUT_SECONDS, Topology, declare, verify
-from worker.domain.errors import BrokerUnavailable
+from worker.domain.errors import BrokerUnavailable, ChannelLost, MessageRefused
 
 WATCH_INTERVAL_SECONDS: Final = 1.0
 CLOSE_TIMEOUT_SECONDS: Final = 2.0
@@ -39,14 +39,14 @@ BLOCKED: Final = "the broker blocks publishers: check for a memory or disk alarm
 class Publisher:
     """Publishes on one channel, and opens another one when that channel is lost.
 
-    Its session also declares or verifies the topology. `timeout`, in seconds, is the deadline of
-    each stage of a publish: a channel, sending, confirmations.
+    Its session also declares or verifies the topology, if there is one. `timeout`, in seconds, is
+    the deadline of each stage of a publish: a channel, sending, confirmations.
     """
 
     def __init__(
         self,
         connection: BrokerConnection,
-        topology: Topology,
+        topology: Topology | None,
         *,
         timeout: float,
         may_declare: bool = True,
@@ -77,6 +77,8 @@ class Publisher:
 
     async def prepare_topology(self, connection: AbstractConnection) -> None:
         """Declare the topology, or verify it if this worker must not declare."""
+        if self._topology is None:
+            return
         channel = await open_channel(connection)
         await broker_call(self._prepare(channel, self._topology))
         async with asyncio.timeout(RPC_TIMEOUT_SECONDS):
@@ -125,15 +127,18 @@ class Publisher:
             async with self._reserve_ids(messages):
                 channel = await self._get_channel(messages[0])
                 confirmations = await self._send(channel, messages)
-                late_reason = await self._await_confirmations(channel, confirmations, messages[0])
+                late = await self._await_confirmations(channel, confirmations, messages[0])
             if any(map(is_refused, confirmations)):
                 await self._replace_old(channel)
         except BrokerUnavailable as error:
             return [error] * len(messages)
-        return [
-            publish_result(message, confirmation, late_reason)
+        results = [
+            publish_result(message, confirmation, late)
             for message, confirmation in zip(messages, confirmations, strict=True)
         ]
+        if any(isinstance(result, ChannelLost) for result in results):
+            self._abandon(channel)
+        return results
 
     @asynccontextmanager
     async def _reserve_ids(self, messages: Sequence[Outgoing]) -> AsyncIterator[None]:
@@ -184,11 +189,12 @@ class Publisher:
 
     async def _await_confirmations(
         self, channel: RawChannel, confirmations: Sequence[Confirmation], message: Outgoing
-    ) -> str:
-        """Wait for the confirmations. Return the reason for those that were cancelled as late."""
+    ) -> BrokerUnavailable:
+        """Wait for the confirmations. Return the result of those that were cancelled as late."""
         if await wait_for_confirmations(confirmations, self._timeout):
-            return CLOSED_MESSAGE
-        return await self._late_reason(channel, message)
+            return BrokerUnavailable(CLOSED_MESSAGE)
+        reason = await self._late_reason(channel, message)
+        return BrokerUnavailable(reason) if reason == BLOCKED else MessageRefused(reason)
 
     async def _no_channel_reason(self, message: Outgoing) -> str:
         channel = self._channel

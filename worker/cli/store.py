@@ -18,8 +18,9 @@ Decorated = TypeVar("Decorated", bound=Callable[..., object])
 
 EXAMPLES = """\
 \b
-Example:
+Examples:
   recording-worker store copy --from sqlite:////var/lib/recording-worker/state.db
+  recording-worker store set-aside
 """
 COPY_EPILOG = """\
 \b
@@ -41,6 +42,35 @@ compared in one transaction. The source is not changed: do not start a worker on
 Exit codes: 0 the target has everything, 1 the copy failed and the target is unchanged, 2 wrong
 flags.
 """
+SET_ASIDE_EPILOG = """\
+\b
+Examples:
+  recording-worker store set-aside
+  recording-worker store set-aside --json | jq -r .last_error
+
+An event is set aside if RabbitMQ ended the channel or the connection over it three times, or if no
+AMQP frame can hold it. Later events of its recording go out. The command reads the database of
+DATABASE_URL and changes nothing. Workers may run meanwhile.
+"""
+PUBLISH_AGAIN_EPILOG = """\
+\b
+Examples:
+  recording-worker store publish-again 5b0c7a1e-6f0e-5d3c-9f56-0f6f0f3f6d7b
+  recording-worker store publish-again --all
+
+First remove the cause that `store set-aside` shows. The worker that leads publishes the events
+within a second. Workers may run meanwhile.
+"""
+SET_ASIDE_COLUMNS: Final = {
+    "event": "event_id",
+    "type": "event_type",
+    "subject": "subject",
+    "exchange": "exchange",
+    "routing key": "routing_key",
+    "tries": "tries",
+    "bytes": "bytes",
+    "reason": "last_error",
+}
 COLUMNS: Final = {"table": "table", "rows": "rows", "checksum": "checksum"}
 _CLEAR_LINE: Final = "\r\x1b[K"
 
@@ -99,6 +129,50 @@ def copy(
     except StoreUnavailable as error:
         raise click.ClickException(str(error)) from error
     _print(result, as_json=as_json)
+
+
+@command.command("set-aside", epilog=SET_ASIDE_EPILOG)
+@click.option(
+    "--limit",
+    default=100,
+    show_default=True,
+    type=click.IntRange(1, 100_000),
+    help="Show at most this many, oldest first.",
+)
+@json_option
+def set_aside(limit: int, as_json: bool) -> None:
+    """List the events that the broker never took, with the reason."""
+    import msgspec
+
+    from worker.cli.context import common_settings
+    from worker.store.admin.set_aside import read_set_aside
+
+    settings = common_settings()
+    events = read_set_aside(settings.database_url.reveal(), limit, pooler=settings.database_pooler)
+    print_rows(
+        SET_ASIDE_COLUMNS, [msgspec.structs.asdict(event) for event in events], as_json=as_json
+    )
+
+
+@command.command("publish-again", epilog=PUBLISH_AGAIN_EPILOG)
+@click.argument("event_ids", nargs=-1, metavar="[EVENT_ID]...")
+@click.option("--all", "take_all", is_flag=True, help="All events that are set aside.")
+def publish_again(event_ids: tuple[str, ...], take_all: bool) -> None:
+    """Let the workers publish events again that were set aside."""
+    from worker.cli.context import common_settings
+    from worker.store.admin import set_aside as admin
+
+    if take_all == bool(event_ids):
+        raise click.UsageError("give the ids of events, or --all")
+    settings = common_settings()
+    count = admin.publish_again(
+        settings.database_url.reveal(),
+        None if take_all else event_ids,
+        pooler=settings.database_pooler,
+    )
+    click.echo(f"{count} to be published again", err=True)
+    if not count and not take_all:
+        raise click.ClickException("no event with such an id is set aside")
 
 
 def _url_from_flags(flag: str, url: str | None, file: Path | None) -> str | None:

@@ -14,6 +14,9 @@
     ├── NotYet                 the command came too early   → retry soon, for a bounded time
     ├── StoreUnavailable       nothing was committed        → do not acknowledge
     ├── BrokerUnavailable      nothing was confirmed        → do not acknowledge
+    │   ├── MessageRefused     a queue did not take it      → this message later
+    │   ├── ChannelLost        it may have cost the channel → publish such messages singly
+    │   └── MessageUnsendable  AMQP cannot hold it          → never
     ├── TopologyDiffers        the broker does not match    → the process ends and says why
     └── WrongSettings          settings cannot work         → the process ends and names each one
 
@@ -128,6 +131,26 @@ class StoreUnavailable(RecordingWorkerError):
 
 class BrokerUnavailable(RecordingWorkerError):
     """The broker did not confirm in time, or there is no connection to it."""
+
+
+class MessageRefused(BrokerUnavailable):
+    """A queue did not take the message: it is full, has no leader or did not confirm in time."""
+
+
+class ChannelLost(BrokerUnavailable):
+    """The broker closed the channel or the connection while the message was in flight.
+
+    `is_permission`: the broker named a missing permission or exchange, and not the message, as the
+    reason.
+    """
+
+    def __init__(self, message: str, *, is_permission: bool = False) -> None:
+        super().__init__(message)
+        self.is_permission = is_permission
+
+
+class MessageUnsendable(BrokerUnavailable):
+    """The message does not fit AMQP. It was not sent."""
 
 
 class TopologyDiffers(RecordingWorkerError):

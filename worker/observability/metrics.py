@@ -151,6 +151,18 @@ class Metrics:
         self._outbox_age = new.gauge(
             "outbox_oldest_age_seconds", "How long the oldest unpublished event has waited."
         )
+        self._deferred = new.counter(
+            "events_deferred", "Publications that failed and are tried again later.", "reason"
+        )
+        self._set_aside = new.counter(
+            "events_set_aside", "Events that the broker never took, by reason.", "reason"
+        )
+        self._outbox_deferred = new.gauge(
+            "outbox_deferred_events", "Events that wait because the broker did not take them."
+        )
+        self._outbox_set_aside = new.gauge(
+            "outbox_set_aside_events", "Events that are set aside: an operator decides about them."
+        )
 
     def _create_recording_metrics(self, new: MetricFactory) -> None:
         self._recordings = new.gauge("recordings", "Open recordings.", "status")
@@ -197,6 +209,10 @@ class Metrics:
                 self._completed(command_type, self._outcomes.of(outcome))
         for priority in Priority:
             self._budget_refused.labels(priority.name.lower())
+        for reason in ("refused", "channel_lost"):
+            self._deferred.labels(reason)
+        for reason in ("channel_lost", "unsendable"):
+            self._set_aside.labels(reason)
 
     def record_command_received(self, command_type: str) -> None:
         """Count a delivery. A message that is no command has the type `other`."""
@@ -258,10 +274,25 @@ class Metrics:
         """Count an answered webhook. `verdict` is one of a few words, such as `taken`."""
         self._webhooks.labels(verdict).inc()
 
-    def set_outbox(self, events: int, oldest_age: float) -> None:
-        """Set how many events wait to be published, and the age of the oldest; 0 if none waits."""
+    def record_event_deferred(self, reason: str) -> None:
+        """Count a publication that failed. `reason` is `refused` or `channel_lost`."""
+        self._deferred.labels(reason).inc()
+
+    def record_event_set_aside(self, reason: str) -> None:
+        """Count an event that is not tried again. `reason` is `channel_lost` or `unsendable`."""
+        self._set_aside.labels(reason).inc()
+
+    def set_outbox(
+        self, events: int, oldest_age: float, *, deferred: int = 0, set_aside: int = 0
+    ) -> None:
+        """Set how many events wait to be published, and the age of the oldest; 0 if none waits.
+
+        `deferred` of them wait because the broker did not take them. `set_aside` are not included.
+        """
         self._outbox_events.set(events)
         self._outbox_age.set(oldest_age)
+        self._outbox_deferred.set(deferred)
+        self._outbox_set_aside.set(set_aside)
 
     def set_recordings(self, by_status: Mapping[Status, int]) -> None:
         """Set the number of open recordings. A status that is missing has none."""

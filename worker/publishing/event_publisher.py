@@ -1,7 +1,6 @@
 """Publishes a batch of events, in the order that each subject needs."""
 
 from collections.abc import Callable, Sequence
-from itertools import islice, takewhile
 from typing import Final
 
 import msgspec
@@ -12,17 +11,27 @@ from worker.broker.messages import Outgoing
 from worker.broker.publisher import Publisher
 from worker.broker.topology import Topology
 from worker.broker.tracing_attributes import publish_attributes
-from worker.domain.errors import BrokerUnavailable
+from worker.domain.errors import BrokerUnavailable, ChannelLost, MessageRefused
 from worker.observability.metrics import Metrics
 from worker.observability.tracing import NO_TRACING, Span, Tracing
+from worker.publishing.failure_policy import Destination, FailurePolicy, Result, destination
 from worker.publishing.subject_order import SubjectQueues
 from worker.store.outbox import UnsentEvent
+from worker.store.outbox_marks import PageMarks
 
 CONTENT_TYPE: Final = "application/cloudevents+json"
+DIRECT_REPLY_PREFIX: Final = "amq.rabbitmq.reply-to."
+
+
+class PublishedPage(msgspec.Struct, frozen=True, kw_only=True):
+    """What became of a page of events. `is_unavailable`: the broker is, so that others can wait."""
+
+    marks: PageMarks
+    is_unavailable: bool = False
 
 
 class EventPublisher:
-    """Publishes events and replies, and records how each one went. `now` is in epoch seconds."""
+    """Publishes events, or replies, and records how each one went. `now` is in epoch seconds."""
 
     def __init__(
         self,
@@ -38,40 +47,69 @@ class EventPublisher:
         self._metrics = metrics
         self._tracing = tracing
         self._now = now
-
-    @property
-    def is_ready(self) -> bool:
-        """Whether the broker can be reached now."""
-        return self._publisher.is_ready
+        self._policy = FailurePolicy(metrics=metrics, now=now)
 
     async def publish(
         self, events: Sequence[UnsentEvent], may_continue: Callable[[], bool]
-    ) -> list[UnsentEvent]:
+    ) -> PublishedPage:
         """Publish the events in rounds: each round sends the heads of all subjects.
 
-        Returns the events that the broker confirmed. Stops before a round if `may_continue` is
-        false. An event that the broker does not confirm blocks only its own subject.
+        Stops before a round if `may_continue` is false, or if the broker is unavailable. An event
+        that the broker does not take holds up only its own subject.
         """
         queues = SubjectQueues(events)
-        confirmed: list[UnsentEvent] = []
-        failures: list[PublishResult] = []
-        while queues.heads and may_continue():
+        results: list[Result] = []
+        is_unavailable = False
+        while queues.heads and may_continue() and not is_unavailable:
             heads = queues.heads
-            results = iter(await self._send([event for head in heads for event in head]))
+            by_position = await self._send_round(
+                [event for head in heads for event in head], may_continue
+            )
             counts = []
             for head in heads:
-                head_results = list(islice(results, len(head)))
-                count = sum(1 for _ in takewhile(_is_confirmed, head_results))
-                self._record(head[:count], head_results)
-                confirmed += head[:count]
-                failures += head_results[count : count + 1]
-                counts.append(count)
+                head_results = [(event, by_position[event.position]) for event in head]
+                counts.append(sum(_is_confirmed(result) for _, result in head_results))
+                results += head_results
+            is_unavailable = any(type(result) is BrokerUnavailable for _, result in results)
             queues.advance(counts)
-        if failures:
-            structlog.get_logger().warning(
-                "event_publish_failed", subjects=len(failures), reason=str(failures[0])
-            )
-        return confirmed
+        self._record(results)
+        return PublishedPage(marks=self._policy.marks(results), is_unavailable=is_unavailable)
+
+    async def _send_round(
+        self, events: Sequence[UnsentEvent], may_continue: Callable[[], bool]
+    ) -> dict[int, PublishResult]:
+        """Send all at once, except those that cost a channel before, or may have now."""
+        batch = [event for event in events if not event.losses]
+        results: dict[int, PublishResult] = {}
+        if batch:
+            results = _by_position(batch, await self._send(batch))
+        suspects = [event for event in events if event.losses]
+        if len(batch) > 1:
+            suspects += [
+                event for event in batch if isinstance(results[event.position], ChannelLost)
+            ]
+        if suspects:
+            results |= await self._send_singly(suspects, may_continue)
+        return results
+
+    async def _send_singly(
+        self, events: Sequence[UnsentEvent], may_continue: Callable[[], bool]
+    ) -> dict[int, PublishResult]:
+        """Send one after the other, so that the one that costs the channel is known."""
+        results: dict[int, PublishResult] = {}
+        lost: dict[Destination, PublishResult] = {}
+        failed: BrokerUnavailable | None = None
+        for event in sorted(events, key=_is_direct_reply):
+            if not failed and not may_continue():
+                failed = BrokerUnavailable("this replica no longer leads")
+            if failed or (result := lost.get(destination(event))) is None:
+                result = failed or (await self._send([event]))[0]
+            results[event.position] = result
+            if type(result) is BrokerUnavailable:
+                failed = result
+            elif isinstance(result, ChannelLost) and _is_about_destination(event, result):
+                lost[destination(event)] = result
+        return results
 
     async def _send(self, events: Sequence[UnsentEvent]) -> Sequence[PublishResult]:
         messages = [self.message(event) for event in events]
@@ -115,13 +153,37 @@ class EventPublisher:
             attributes=publish_attributes(message),
         )
 
-    def _record(self, confirmed: Sequence[UnsentEvent], results: Sequence[PublishResult]) -> None:
-        for event, result in zip(confirmed, results, strict=False):
+    def _record(self, results: Sequence[Result]) -> None:
+        for event, result in results:
+            if isinstance(result, BrokerUnavailable):
+                continue
             if not result:
                 structlog.get_logger().info(
                     "reply_unroutable", event_id=event.event_id, reply_to=event.routing_key
                 )
             self._metrics.record_event_published(event.event_type, self._now() - event.created_at)
+        failures = [result for _, result in results if isinstance(result, BrokerUnavailable)]
+        if failures:
+            structlog.get_logger().warning(
+                "event_publish_failed", events=len(failures), reason=str(failures[0])
+            )
+
+
+def _by_position(
+    events: Sequence[UnsentEvent], results: Sequence[PublishResult]
+) -> dict[int, PublishResult]:
+    positions = (event.position for event in events)
+    return dict(zip(positions, results, strict=True))
+
+
+def _is_direct_reply(event: UnsentEvent) -> bool:
+    """Whether it goes to a channel of RabbitMQ. A wrong address of this kind costs the channel."""
+    return event.routing_key.startswith(DIRECT_REPLY_PREFIX)
+
+
+def _is_about_destination(event: UnsentEvent, error: ChannelLost) -> bool:
+    """Whether all events of the destination would cost the channel."""
+    return event.exchange == "reply" or error.is_permission
 
 
 def _is_confirmed(result: PublishResult) -> bool:
@@ -130,6 +192,8 @@ def _is_confirmed(result: PublishResult) -> bool:
 
 
 def _failure_code(result: PublishResult) -> str | None:
+    if isinstance(result, MessageRefused):
+        return "refused"
     if isinstance(result, BrokerUnavailable):
         return "broker_unavailable"
     return None if result else "unroutable"

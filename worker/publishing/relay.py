@@ -14,15 +14,23 @@ import structlog
 from worker.aio import wait_until_set
 from worker.domain.errors import StoreUnavailable
 from worker.publishing.event_publisher import EventPublisher
+from worker.store.outbox import UnsentEvent
+from worker.store.outbox_marks import PageMarks
 from worker.store.store import Store
 
 PAGE_SIZE: Final = 500
 MAX_PAGES: Final = 20
-"""How many pages one pass reads at most, so that it gets past events that the broker refuses."""
+"""How many pages one pass publishes at most. `flush` waits for the end of a pass."""
+
+RESUME_INTERVAL_SECONDS: Final = 1.0
+"""How often the relay looks whether deferred events are due."""
 
 
 class OutboxRelay:
     """Publishes the outbox. Call `wake` after a commit that may have added events.
+
+    With `replies` it publishes the replies, else all other events. A reply goes where a stranger
+    wants it, so replies have a relay and a connection of their own.
 
     `now` is in epoch seconds. Without a wake-up the relay looks every `idle_interval_seconds`.
     """
@@ -33,11 +41,14 @@ class OutboxRelay:
         events: EventPublisher,
         *,
         now: Callable[[], float],
+        replies: bool = False,
         idle_interval_seconds: float = 1.0,
     ) -> None:
         self._store = store
         self._events = events
         self._now = now
+        self._replies = replies
+        self._resumed_at = -math.inf
         self._idle_interval_seconds = idle_interval_seconds
         self._is_leader: Callable[[], bool] = lambda: True
         self._woken = asyncio.Event()
@@ -75,28 +86,33 @@ class OutboxRelay:
                 return False
 
     async def _publish_pages(self, until: float) -> bool:
-        blocked: set[str] = set()
-        confirmed: list[int] = []
-        published = position = 0
+        marks = PageMarks()
+        published = deferred = 0
         more = False
         for _ in range(MAX_PAGES):
-            # Blocked events stay unsent, so the store holds back later events of their subjects.
-            page = await self._store.unsent(
-                PAGE_SIZE, after=position, sent=confirmed, now=self._now()
-            )
-            confirmed = []
+            page = await self._read_page(marks)
+            marks = PageMarks()
             if not (more := bool(page) and page[0].created_at <= until):
                 break
-            position = page[-1].position
-            sent = await self._events.publish(page, self._is_leader)
-            confirmed = [event.position for event in sent]
-            published += len(sent)
-            done = set(confirmed)
-            blocked |= {event.subject for event in page if event.position not in done}
-            if not (more := self._is_leader() and self._events.is_ready):
+            result = await self._events.publish(page, self._is_leader)
+            marks = result.marks
+            published += len(marks.sent)
+            deferred += len(marks.deferred)
+            if not (more := self._is_leader() and not result.is_unavailable):
                 break
-        if confirmed:
-            await self._store.mark_sent(confirmed, self._now())
-        if published or blocked:
-            structlog.get_logger().info("outbox_relayed", published=published, blocked=len(blocked))
-        return more and not blocked
+        if marks:
+            await self._store.mark_page(marks, self._now())
+        if published or deferred:
+            structlog.get_logger().info("outbox_relayed", published=published, deferred=deferred)
+        return more
+
+    async def _read_page(self, marks: PageMarks) -> list[UnsentEvent]:
+        """Note what became of the last page, and read the next one."""
+        now = self._now()
+        resume = not self._resumed_at <= now < self._resumed_at + RESUME_INTERVAL_SECONDS
+        page = await self._store.unsent(
+            PAGE_SIZE, marks=marks, now=now, replies=self._replies, resume=resume
+        )
+        if resume:
+            self._resumed_at = now
+        return page

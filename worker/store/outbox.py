@@ -9,10 +9,11 @@ import sqlalchemy as sa
 
 from worker.domain.event_envelopes import OutcomeRecord, recording_envelopes
 from worker.domain.recording import Recording, RecordingEvent
-from worker.store.database.bulk import ROW_KEY, bulk_insert, bulk_update
+from worker.store.database.bulk import bulk_insert
 from worker.store.database.dialects import strip_nul
 from worker.store.database.notifications import notify_on_commit
-from worker.store.database.schema import outbox
+from worker.store.database.schema import HELD, outbox
+from worker.store.outbox_marks import PageMarks, mark, resume_due
 
 Exchange = Literal["status", "files", "results", "reply"]
 
@@ -35,7 +36,10 @@ class StoredOutcome(NamedTuple):
 
 
 class UnsentEvent(msgspec.Struct, frozen=True):
-    """One event that waits in the outbox. The oldest has the lowest `position`."""
+    """One event that waits in the outbox. The oldest has the lowest `position`.
+
+    `tries` counts how often the broker did not take it, `losses` how often that cost the channel.
+    """
 
     position: int
     event_id: str
@@ -47,6 +51,8 @@ class UnsentEvent(msgspec.Struct, frozen=True):
     headers: dict[str, str]
     body: bytes
     created_at: float
+    tries: int = 0
+    losses: int = 0
 
 
 # Adding events
@@ -154,29 +160,43 @@ def _find_unpublished(connection: sa.Connection, event_ids: Iterable[str]) -> se
     return set(connection.execute(unpublished).scalars())
 
 
-# Reading and marking events
+# Reading events
+
+
+class PageRequest(msgspec.Struct, frozen=True, kw_only=True):
+    """Asks for the oldest events that are to be published now.
+
+    `marks` is what became of the page before, at `now`. `replies` picks replies or all others; None
+    picks both. With `resume`, deferred events whose time has come are ready again.
+    """
+
+    limit: int
+    marks: PageMarks = PageMarks()
+    now: float = 0.0
+    replies: bool | None = None
+    resume: bool = False
 
 
 def read_unsent(
-    connection: sa.Connection, requests: Sequence[tuple[int, int, Iterable[int], float]]
+    connection: sa.Connection, requests: Sequence[PageRequest]
 ) -> list[list[UnsentEvent]]:
-    """Operation: mark events as sent, then read the oldest unsent events behind a position.
+    """Operation: note what became of earlier pages, then read the oldest events that are ready.
 
-    A request is (limit, after, positions that were sent, when they were sent).
-
-    Subjects that still have an unsent event at or before `after` are skipped. A replica may commit
-    a lower position late, and the order per subject must hold.
+    An event is skipped while an earlier event of its subject is deferred. Replies have no order:
+    they neither wait nor are waited for.
     """
-    mark_sent(connection, [(positions, now) for _, _, positions, now in requests])
-    return [_read_unsent(connection, limit, after) for limit, after, _, _ in requests]
+    mark(connection, [(request.marks, request.now) for request in requests])
+    for request in requests:
+        if request.resume:
+            resume_due(connection, request.now)
+    return [_read_unsent(connection, request) for request in requests]
 
 
-def _read_unsent(connection: sa.Connection, limit: int, after: int) -> list[UnsentEvent]:
-    query = _WAITING_AFTER if after else _WAITING
-    rows = connection.execute(query, {"limit": limit, "after": after}).all()
+def _read_unsent(connection: sa.Connection, request: PageRequest) -> list[UnsentEvent]:
+    rows = connection.execute(_READY[request.replies], {"limit": request.limit}).all()
     return [
-        _event_of(*columns, _HEADERS.decode(headers), body, created_at)
-        for *columns, headers, body, created_at in rows
+        _event_of(*columns, _HEADERS.decode(headers), body, created_at, tries, losses)
+        for *columns, headers, body, created_at, tries, losses in rows
     ]
 
 
@@ -185,38 +205,60 @@ _event_of: Final[Callable[..., UnsentEvent]] = UnsentEvent
 
 _HEADERS: Final = msgspec.json.Decoder(dict[str, str])
 _UNSENT: Final = outbox.c.sent_at.is_(None)
-_WAITING: Final = (
+_IS_REPLY: Final = sa.text("outbox.exchange = 'reply'")
+_earlier: Final = outbox.alias("earlier")
+_ANY_DEFERRED: Final = sa.exists().where(
+    _earlier.c.sent_at.is_(None), sa.text("earlier.retry_at <> 0"), sa.text("earlier.retry_at > 0")
+)
+_WAITS_BEHIND_DEFERRED: Final = sa.exists().where(
+    _earlier.c.sent_at.is_(None),
+    sa.text("earlier.retry_at <> 0"),
+    sa.text("earlier.retry_at > 0"),
+    _earlier.c.subject == outbox.c.subject,
+    _earlier.c.position < outbox.c.position,
+    sa.text("earlier.exchange <> 'reply'"),
+)
+# The first condition is answered once, and mostly decides. The second one is answered for each row.
+_MAY_GO_OUT: Final = sa.or_(sa.not_(_ANY_DEFERRED), _IS_REPLY, sa.not_(_WAITS_BEHIND_DEFERRED))
+_ALL_READY: Final = (
     sa.select(*(outbox.c[name] for name in UnsentEvent.__struct_fields__))
-    .where(_UNSENT)
+    .where(_UNSENT, sa.text("outbox.retry_at = 0"), _MAY_GO_OUT)
     .order_by(outbox.c.position)
     .limit(sa.bindparam("limit"))
 )
-_WAITING_AFTER: Final = _WAITING.where(
-    outbox.c.position > sa.bindparam("after"),
-    outbox.c.subject.not_in(
-        sa.select(outbox.c.subject).where(_UNSENT, outbox.c.position <= sa.bindparam("after"))
-    ),
-)
+_READY: Final = {
+    None: _ALL_READY,
+    True: _ALL_READY.where(_IS_REPLY),
+    False: _ALL_READY.where(sa.text("outbox.exchange <> 'reply'")),
+}
 
 
-def mark_sent(
-    connection: sa.Connection, requests: Sequence[tuple[Iterable[int], float]]
-) -> list[None]:
-    """Operation: mark positions as confirmed by the broker at that time."""
-    sent = [
-        {ROW_KEY: position, "sent_at": now} for positions, now in requests for position in positions
-    ]
-    _mark_sent(connection, sent)
-    return [None] * len(requests)
+class OutboxDepth(msgspec.Struct, frozen=True, kw_only=True):
+    """How many events wait. `events` includes those that are `deferred`, not those `set_aside`.
+
+    `oldest_at` is when the oldest of `events` was committed (seconds since the epoch), or None.
+    """
+
+    events: int
+    oldest_at: float | None
+    deferred: int = 0
+    set_aside: int = 0
 
 
-_mark_sent: Final = bulk_update(outbox.c.position, "sent_at")
-
-
-def measure_depth(
-    connection: sa.Connection, requests: Sequence[None]
-) -> list[tuple[int, float | None]]:
-    """Operation: how many events are unsent, and when the oldest was committed (None: no event)."""
-    count = connection.execute(sa.select(sa.func.count()).where(_UNSENT)).scalar_one()
-    oldest = sa.select(outbox.c.created_at).where(_UNSENT).order_by(outbox.c.position).limit(1)
-    return [(count, connection.execute(oldest).scalar())] * len(requests)
+def measure_depth(connection: sa.Connection, requests: Sequence[None]) -> list[OutboxDepth]:
+    """Operation: how many events are unsent, and since when."""
+    unsent = connection.execute(sa.select(sa.func.count()).where(_UNSENT)).scalar_one()
+    by_state = sa.select(outbox.c.retry_at < 0, sa.func.count()).where(HELD).group_by(sa.text("1"))
+    held: dict[bool, int] = {
+        bool(is_aside): count for is_aside, count in connection.execute(by_state)
+    }
+    set_aside = held.get(True, 0)
+    waiting = sa.select(outbox.c.created_at).where(_UNSENT, outbox.c.retry_at >= 0)
+    oldest_at = connection.execute(waiting.order_by(outbox.c.position).limit(1)).scalar()
+    depth = OutboxDepth(
+        events=unsent - set_aside,
+        oldest_at=oldest_at,
+        deferred=held.get(False, 0),
+        set_aside=set_aside,
+    )
+    return [depth] * len(requests)

@@ -13,7 +13,16 @@ from typing import Self
 from recording_schemas import Status
 from worker.budget.ledger import TokenGrant, TokenRequest
 from worker.domain.recording import Observation, Recording
-from worker.store import inbox, leases, outbox, pruning, queries, read_schedule, releasing
+from worker.store import (
+    inbox,
+    leases,
+    outbox,
+    outbox_marks,
+    pruning,
+    queries,
+    read_schedule,
+    releasing,
+)
 from worker.store.budgets import grant_tokens
 from worker.store.cursors import Cursor, find_cursors, set_cursors
 from worker.store.database.clock import DatabaseClock, MachineClock
@@ -26,7 +35,8 @@ from worker.store.finishing import FinishRequest
 from worker.store.inbox import ClaimRequest, ClaimResult
 from worker.store.leases import LeaseRequest
 from worker.store.observations import WebhookObservation, WebhookResult, apply_batch
-from worker.store.outbox import UnsentEvent
+from worker.store.outbox import OutboxDepth, PageRequest, UnsentEvent
+from worker.store.outbox_marks import PageMarks
 from worker.store.pruning import PruneSentRequest
 from worker.store.queries import RecordingsFilter, Staleness
 from worker.store.read_schedule import (
@@ -161,21 +171,34 @@ class Store:
     # Events
 
     async def unsent(
-        self, limit: int, *, after: int = 0, sent: Iterable[int] = (), now: float = 0.0
+        self,
+        limit: int,
+        *,
+        marks: PageMarks | None = None,
+        now: float = 0.0,
+        replies: bool | None = None,
+        resume: bool = False,
     ) -> list[UnsentEvent]:
-        """The oldest events that the broker has not confirmed, by position, from behind `after`.
+        """The oldest events that are to be published now.
 
-        Subjects that still have an unsent event at or before `after` are skipped. The positions in
-        `sent` are first marked as sent at `now`, in the same transaction.
+        First notes in the same transaction what became of the page before, at `now`. `replies`
+        picks replies or all others. With `resume`, deferred events that are due are ready again.
         """
-        return await self._group.submit(outbox.read_unsent, (limit, after, sent, now))
+        request = PageRequest(
+            limit=limit, marks=marks or PageMarks(), now=now, replies=replies, resume=resume
+        )
+        return await self._group.submit(outbox.read_unsent, request)
 
     async def mark_sent(self, positions: Iterable[int], now: float) -> None:
         """Mark events as confirmed by the broker at `now`, in seconds since the epoch."""
-        await self._group.submit(outbox.mark_sent, (positions, now))
+        await self.mark_page(PageMarks(sent=list(positions)), now)
 
-    async def outbox_depth(self) -> tuple[int, float | None]:
-        """How many events are unsent, and when (seconds) the oldest was committed, or None."""
+    async def mark_page(self, marks: PageMarks, now: float) -> None:
+        """Note at `now` (seconds since the epoch) what became of a page of events."""
+        await self._group.submit(outbox_marks.mark, (marks, now))
+
+    async def outbox_depth(self) -> OutboxDepth:
+        """How many events are unsent, and since when."""
         return await self._group.submit(outbox.measure_depth, None)
 
     # What to read next

@@ -6,14 +6,18 @@ properties that only strangers send, such as an unknown delivery mode.
 """
 
 from collections.abc import Callable
-from typing import TypeAlias
+from typing import Final, TypeAlias
 
 from aio_pika.abc import AbstractChannel
 from aiormq.abc import DeliveredMessage
 from aiormq.channel import Channel
+from aiormq.exceptions import ChannelAccessRefused, ChannelNotFoundEntity
 
 RawChannel: TypeAlias = Channel
 RawMessage: TypeAlias = DeliveredMessage
+
+PERMISSION_ERRORS: Final = (ChannelAccessRefused, ChannelNotFoundEntity)
+"""The broker closed a channel because a permission or an exchange is missing."""
 
 
 async def raw_channel(channel: AbstractChannel) -> RawChannel:

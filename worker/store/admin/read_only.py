@@ -1,6 +1,8 @@
 """Reads the state store beside the workers. Nothing is migrated, freed or created."""
 
 import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 from urllib.parse import quote
@@ -32,16 +34,30 @@ def read_recordings(
     `url` is a DATABASE_URL. Raises StoreUnavailable, also if no worker has used the database yet or
     a worker of an older version has, and WrongSettings for a URL of no known database.
     """
+    with open_read_only(url, pooler=pooler) as connection:
+        return find_recordings(connection, [condition])[0]
+
+
+@contextmanager
+def open_read_only(url: str, *, pooler: Pooler = "none") -> Iterator[sa.Connection]:
+    """A connection to a database that a worker of this version or a newer one has used."""
     engine = read_only_engine(url, pooler=pooler)
     try:
-        with engine.connect() as connection:
+        with read_errors(), engine.connect() as connection:
             _check_revision(connection)
-            return find_recordings(connection, [condition])[0]
+            yield connection
+    finally:
+        engine.dispose()
+
+
+@contextmanager
+def read_errors() -> Iterator[None]:
+    """Raise StoreUnavailable for the errors of a database."""
+    try:
+        yield
     except exc.DBAPIError as error:
         lines = str(error.orig).splitlines() or [type(error.orig).__name__]
         raise StoreUnavailable(f"the database cannot be read: {lines[0][:300]}") from error.orig
-    finally:
-        engine.dispose()
 
 
 def _check_revision(connection: sa.Connection) -> None:

@@ -177,6 +177,13 @@ outbox = sa.Table(
     sa.Column("body", sa.LargeBinary, nullable=False),
     sa.Column("created_at", sa.Double, nullable=False),
     sa.Column("sent_at", sa.Double),
+    # 0: publish it. Above 0: the broker did not take it, try again at that time. Below 0: it is set
+    # aside, an operator decides.
+    sa.Column("retry_at", sa.Double, nullable=False, server_default="0"),
+    # How often the broker did not take it; how often the channel was lost over it.
+    sa.Column("tries", sa.Integer, nullable=False, server_default="0"),
+    sa.Column("losses", sa.Integer, nullable=False, server_default="0"),
+    sa.Column("last_error", sa.Text),
     sa.CheckConstraint(
         "exchange IN ('status', 'files', 'results', 'reply')", name="outbox_exchange"
     ),
@@ -187,6 +194,15 @@ sa.Index(
     outbox.c.position,
     sqlite_where=outbox.c.sent_at.is_(None),
     postgresql_where=outbox.c.sent_at.is_(None),
+)
+# Events that the broker did not take. An event that it takes at once is never in this index.
+HELD = sa.text("outbox.sent_at IS NULL AND outbox.retry_at <> 0")
+sa.Index(
+    "outbox_held",
+    outbox.c.subject,
+    outbox.c.position,
+    sqlite_where=HELD,
+    postgresql_where=HELD,
 )
 # Each row of the outbox leaves a dead row twice: when it is marked, and when it is removed.
 _VACUUM_OFTEN = sa.DDL(  # type: ignore[no-untyped-call]

@@ -1,0 +1,131 @@
+"""Decides when an event that the broker did not take is published again.
+
+    a queue refused it          later: one event tries whether the destination takes events again,
+                                the others of the destination wait for that one
+    the channel was lost        after 1 and 5 seconds, then it is set aside
+    AMQP cannot hold it         it is set aside
+    the broker is unavailable   nothing is decided: the event is as it was
+
+A destination is an exchange and a routing key: all its events go to the same queues. Queues that
+took a refused event get it once more with each try. That is why only one event tries.
+"""
+
+from collections.abc import Callable, Iterable, Sequence
+from typing import Final
+
+import structlog
+
+from worker.broker.confirmations import PublishResult
+from worker.domain.errors import (
+    BrokerUnavailable,
+    ChannelLost,
+    MessageRefused,
+    MessageUnsendable,
+)
+from worker.observability.metrics import Metrics
+from worker.store.outbox import UnsentEvent
+from worker.store.outbox_marks import SET_ASIDE, Deferral, PageMarks, Release
+
+Result = tuple[UnsentEvent, PublishResult]
+Destination = tuple[str, str]
+
+MAX_REFUSAL_DELAY_SECONDS: Final = 30.0
+WAIT_FOR_PROBE_SECONDS: Final = 3600.0
+"""For events that wait for the one that tries. It may be lost with this process."""
+
+LOSS_DELAYS_SECONDS: Final = (1.0, 5.0)
+MAX_LOSSES: Final = len(LOSS_DELAYS_SECONDS) + 1
+
+
+class FailurePolicy:
+    """Turns the results of a page into marks for the outbox. `now` is in epoch seconds."""
+
+    def __init__(self, *, metrics: Metrics, now: Callable[[], float]) -> None:
+        self._metrics = metrics
+        self._now = now
+        self._probes: dict[Destination, tuple[int, int]] = {}
+        """By destination: the position of the event that tries, and how often it was refused."""
+
+    def marks(self, results: Sequence[Result]) -> PageMarks:
+        """What to note in the outbox about these events."""
+        sent = [event for event, result in results if not isinstance(result, BrokerUnavailable)]
+        refused: dict[Destination, list[tuple[UnsentEvent, BrokerUnavailable]]] = {}
+        deferred: list[Deferral] = []
+        for event, result in results:
+            if isinstance(result, ChannelLost | MessageUnsendable) and not _is_permission(result):
+                deferred.append(self._after_loss(event, result))
+            elif isinstance(result, ChannelLost | MessageRefused):
+                refused.setdefault(destination(event), []).append((event, result))
+        for events in refused.values():
+            deferred += self._after_refusal(events)
+        released = list(self._releases(sent, set(refused)))
+        return PageMarks(
+            sent=[event.position for event in sent], deferred=deferred, released=released
+        )
+
+    def _after_loss(self, event: UnsentEvent, error: ChannelLost | MessageUnsendable) -> Deferral:
+        losses = event.losses + 1
+        if isinstance(error, MessageUnsendable) or losses >= MAX_LOSSES:
+            reason = "unsendable" if isinstance(error, MessageUnsendable) else "channel_lost"
+            self._metrics.record_event_set_aside(reason)
+            structlog.get_logger().error(
+                "event_set_aside",
+                event_id=event.event_id,
+                event_type=event.event_type,
+                exchange=event.exchange,
+                routing_key=event.routing_key,
+                reason=str(error),
+            )
+            return _deferral(event, error, SET_ASIDE, losses)
+        self._metrics.record_event_deferred("channel_lost")
+        return _deferral(event, error, self._now() + LOSS_DELAYS_SECONDS[losses - 1], losses)
+
+    def _after_refusal(
+        self, events: Sequence[tuple[UnsentEvent, BrokerUnavailable]]
+    ) -> Iterable[Deferral]:
+        key = destination(events[0][0])
+        positions = {event.position for event, _ in events}
+        probe, refusals = self._probes.get(key, (events[0][0].position, 0))
+        if probe in positions:
+            self._probes[key] = probe, refusals + 1
+        for event, error in events:
+            self._metrics.record_event_deferred("refused")
+            delay = WAIT_FOR_PROBE_SECONDS
+            if event.position == probe:
+                delay = min(MAX_REFUSAL_DELAY_SECONDS, 2.0**refusals)
+            yield _deferral(event, error, self._now() + delay, event.losses)
+
+    def _releases(
+        self, sent: Sequence[UnsentEvent], refusing: set[Destination]
+    ) -> Iterable[Release]:
+        """A destination that took some events again gets twice as many."""
+        taken: dict[Destination, int] = {}
+        for event in sent:
+            if event.tries or destination(event) in self._probes:
+                taken[destination(event)] = taken.get(destination(event), 0) + 1
+        for key, count in taken.items():
+            if key not in refusing:
+                self._probes.pop(key, None)
+                yield Release(exchange=key[0], routing_key=key[1], limit=2 * count)
+
+
+def destination(event: UnsentEvent) -> Destination:
+    """The exchange and the routing key, which together decide on the queues."""
+    return event.exchange, event.routing_key
+
+
+def _is_permission(result: PublishResult) -> bool:
+    """Whether the broker named the destination as the reason for closing the channel."""
+    return isinstance(result, ChannelLost) and result.is_permission
+
+
+def _deferral(
+    event: UnsentEvent, error: BrokerUnavailable, retry_at: float, losses: int
+) -> Deferral:
+    return Deferral(
+        position=event.position,
+        retry_at=retry_at,
+        tries=event.tries + 1,
+        losses=losses,
+        error=str(error),
+    )

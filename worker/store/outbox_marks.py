@@ -1,0 +1,150 @@
+"""Notes in the outbox what became of a page: what was sent, and what the broker did not take.
+
+ready      retry_at = 0    it is published with the next page
+deferred   retry_at > 0    it waits for that time; later events of its subject wait behind it
+set aside  retry_at < 0    it is not tried again, and nothing waits for it
+"""
+
+from collections.abc import Iterable, Sequence
+from typing import Any, Final
+
+import msgspec
+import sqlalchemy as sa
+
+from worker.store.database.bulk import ROW_KEY, bulk_update
+from worker.store.database.dialects import strip_nul
+from worker.store.database.schema import HELD, outbox
+
+SET_ASIDE: Final = -1.0
+MAX_ERROR_LENGTH: Final = 500
+
+
+class Deferral(msgspec.Struct, frozen=True, kw_only=True):
+    """An event that the broker did not take.
+
+    `retry_at` is in seconds since the epoch, or SET_ASIDE. `losses` counts the channels lost over
+    the event.
+    """
+
+    position: int
+    retry_at: float
+    tries: int
+    losses: int
+    error: str
+
+
+class Release(msgspec.Struct, frozen=True, kw_only=True):
+    """Publish the oldest `limit` refused events of a destination again now: it takes events."""
+
+    exchange: str
+    routing_key: str
+    limit: int
+
+
+class PageMarks(msgspec.Struct, frozen=True, kw_only=True):
+    """What became of the events of a page. `sent` has the positions of confirmed events."""
+
+    sent: Sequence[int] = ()
+    deferred: Sequence[Deferral] = ()
+    released: Sequence[Release] = ()
+
+    def __bool__(self) -> bool:
+        return bool(self.sent or self.deferred or self.released)
+
+
+class SetAsideEvent(msgspec.Struct, frozen=True, kw_only=True):
+    """An event that the broker never took, as an operator sees it."""
+
+    event_id: str
+    event_type: str
+    subject: str
+    exchange: str
+    routing_key: str
+    created_at: float
+    tries: int
+    bytes: int
+    last_error: str | None
+
+
+def mark(connection: sa.Connection, requests: Sequence[tuple[PageMarks, float]]) -> list[None]:
+    """Operation: note what became of pages. The time is when that was."""
+    _mark_sent(
+        connection,
+        [{ROW_KEY: position, "sent_at": now} for marks, now in requests for position in marks.sent],
+    )
+    for marks, _ in requests:
+        _mark_deferred(connection, [_deferred_row(deferral) for deferral in marks.deferred])
+        for release in marks.released:
+            connection.execute(
+                _RELEASE,
+                {
+                    "to_exchange": release.exchange,
+                    "to_key": release.routing_key,
+                    "rows": release.limit,
+                },
+            )
+    return [None] * len(requests)
+
+
+def resume_due(connection: sa.Connection, now: float) -> None:
+    """Make deferred events ready whose time has come."""
+    connection.execute(_RESUME_DUE, {"now": now})
+
+
+def set_aside_events(connection: sa.Connection, limit: int) -> list[SetAsideEvent]:
+    """The oldest events that are set aside."""
+    query = (
+        sa.select(
+            *(outbox.c[name] for name in SetAsideEvent.__struct_fields__ if name != "bytes"),
+            sa.func.length(outbox.c.body).label("bytes"),
+        )
+        .where(HELD, outbox.c.retry_at < 0)
+        .order_by(outbox.c.position)
+        .limit(limit)
+    )
+    return [SetAsideEvent(**row) for row in connection.execute(query).mappings()]
+
+
+def retry_set_aside(connection: sa.Connection, event_ids: Iterable[str] | None) -> int:
+    """Publish events again that are set aside, None: all of them. Returns how many there were."""
+    change = sa.update(outbox).where(HELD, outbox.c.retry_at < 0)
+    if event_ids is not None:
+        change = change.where(outbox.c.event_id.in_(sorted(event_ids)))
+    return connection.execute(change.values(retry_at=0.0, losses=0)).rowcount
+
+
+def _deferred_row(deferral: Deferral) -> dict[str, Any]:
+    return {
+        ROW_KEY: deferral.position,
+        "retry_at": deferral.retry_at,
+        "tries": deferral.tries,
+        "losses": deferral.losses,
+        "last_error": strip_nul(deferral.error[:MAX_ERROR_LENGTH]),
+    }
+
+
+_mark_sent: Final = bulk_update(outbox.c.position, "sent_at")
+_mark_deferred: Final = bulk_update(outbox.c.position, "retry_at", "tries", "losses", "last_error")
+_RESUME_DUE: Final = (
+    sa.update(outbox)
+    .where(HELD, outbox.c.retry_at > 0, outbox.c.retry_at <= sa.bindparam("now"))
+    .values(retry_at=0.0)
+)
+_RELEASE: Final = (
+    sa.update(outbox)
+    .where(
+        outbox.c.position.in_(
+            sa.select(outbox.c.position)
+            .where(
+                HELD,
+                outbox.c.retry_at > 0,
+                outbox.c.losses == 0,
+                outbox.c.exchange == sa.bindparam("to_exchange"),
+                outbox.c.routing_key == sa.bindparam("to_key"),
+            )
+            .order_by(outbox.c.position)
+            .limit(sa.bindparam("rows"))
+        )
+    )
+    .values(retry_at=0.0)
+)

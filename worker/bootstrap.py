@@ -194,7 +194,9 @@ class Bootstrap:
     def _tracker(self, app: App) -> tuple[Sweep, Refresher]:
         settings = self._settings
         timeouts = Timeouts(
+            files_settle=settings.files_settle_seconds,
             files_wait=settings.files_wait_seconds,
+            files_late=settings.files_late_seconds,
             invoked_timeout=settings.invoked_timeout_seconds,
             uploading_timeout=settings.uploading_timeout_seconds,
             recording_timeout=settings.recording_timeout_seconds,

@@ -76,10 +76,13 @@ class RecordingResponses:
         in_bucket = recording.request.bucket_enabled
         video = recording.files[0] if recording.files else None
         url_expiry = expiry if available and in_bucket else None
+        now = self._clock.now()
+        video_expiry = url_expiry if now >= recording.urls_available_at else None
+        audio_expiry = url_expiry if now >= recording.audio_available_at else None
         return {
-            "download_url": self._url(recording, video, url_expiry),
+            "download_url": self._url(recording, video, video_expiry),
             "download_url_expiry": _time(expiry) if in_bucket else None,
-            "audio_download_url": self._url(recording, recording.audio_file, url_expiry),
+            "audio_download_url": self._url(recording, recording.audio_file, audio_expiry),
         }
 
     def _track_urls(self, recording: Recording, shape: str, expiry: float | None) -> object:
@@ -88,8 +91,10 @@ class RecordingResponses:
         `expiry` is None while there are no files.
         """
         urls: dict[str, dict[str, object]] = {}
-        for file in recording.files if expiry is not None else ():
-            urls[file.name] = {"download_url": self._url(recording, file, expiry)}
+        now = self._clock.now()
+        url_expiry = expiry if now >= recording.urls_available_at else None
+        for file in recording.track_files_at(now) if expiry is not None else ():
+            urls[file.name] = {"download_url": self._url(recording, file, url_expiry)}
             if shape == "links":
                 urls[file.name]["peer_id"] = file.peer_id
                 urls[file.name]["custom_participant_id"] = file.custom_participant_id

@@ -9,7 +9,8 @@ import msgspec
 
 RefusalKind = Literal["refuse", "reset"]
 LostResponseKind = Literal["lost_reset", "lost_hang", "lost_half", "lost_502"]
-LifecycleKind = Literal["stuck_invoked", "fails_to_start", "fails_to_upload", "no_files", "vanish"]
+UploadKind = Literal["no_files", "late_files", "late_urls", "late_audio"]
+LifecycleKind = Literal["stuck_invoked", "fails_to_start", "fails_to_upload", "vanish"] | UploadKind
 ResponseKind = Literal["late", "slow", "omit", "echo_body"]
 WebhookKind = Literal[
     "webhook_drop", "webhook_duplicate", "webhook_delay", "webhook_reorder", "webhook_forge"
@@ -27,7 +28,7 @@ class Fault(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     `operation` may contain `*`. `meeting_id` and `recording_id` must match if they are set. The
     first `skip` matches have no effect. Then the fault is triggered `count` times (None: without
     limit), each time with `probability`. `seconds` is its duration: in real time for late, slow,
-    lost_hang and webhook_delay, in sandbox time for no_files and vanish.
+    lost_hang and webhook_delay, in sandbox time for vanish and the faults of files.
     """
 
     kind: FaultKind

@@ -71,6 +71,9 @@ class Recording(msgspec.Struct, kw_only=True):
     audio_file: File | None = None
     file_size: int | None = None
     files_available_at: float = 0.0
+    seconds_between_files: float = 0.0
+    urls_available_at: float = 0.0
+    audio_available_at: float = 0.0
     vanished: bool = False
     timer: Timer | None = None
     max_timer: Timer | None = None
@@ -84,6 +87,17 @@ class Recording(msgspec.Struct, kw_only=True):
     def all_files(self) -> tuple[File, ...]:
         """The files, including the separate audio file of a composite."""
         return self.files if self.audio_file is None else (*self.files, self.audio_file)
+
+    def track_files_at(self, moment: float) -> tuple[File, ...]:
+        """The files that are listed: the first at the upload, the others one by one."""
+        if self.uploaded_at is None:
+            return ()
+        seconds = moment - self.uploaded_at
+        return tuple(
+            file
+            for number, file in enumerate(self.files)
+            if number == 0 or number * self.seconds_between_files <= seconds
+        )
 
     def spans(self, until: float) -> list[tuple[float, float]]:
         """Start and end of each period in which it recorded, up to `until`."""

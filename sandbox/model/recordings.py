@@ -8,7 +8,7 @@ from sandbox.model import media
 from sandbox.model.behaviour import LIVE, Behaviour, FileNameForm, Status
 from sandbox.model.clock import Clock
 from sandbox.model.errors import Refusal
-from sandbox.model.faults import Fault, Faults, LifecycleKind
+from sandbox.model.faults import Fault, Faults, LifecycleKind, UploadKind
 from sandbox.model.files import TRACK_TEMPLATE, composite_file, track_files
 from sandbox.model.meeting import MeetingEvent
 from sandbox.model.meetings import Meetings
@@ -207,9 +207,10 @@ class Recordings:
     def _upload(self, recording: Recording) -> None:
         now = self._clock.now()
         recording.uploaded_at = now
-        if no_files := self._trigger(recording, "no_files"):
-            delay = float("inf") if no_files.seconds is None else no_files.seconds
-            recording.files_available_at = now + delay
+        recording.files_available_at = now + self._delay(recording, "no_files")
+        recording.seconds_between_files = self._delay(recording, "late_files")
+        recording.urls_available_at = now + self._delay(recording, "late_urls")
+        recording.audio_available_at = now + self._delay(recording, "late_audio")
         _make_files(recording, recording.stopped_at or now, self._behaviour.track_file_names)
         self._journal.change_status(recording, "UPLOADED")
         self._journal.log_files(recording)
@@ -218,6 +219,13 @@ class Recordings:
         self, recording: Recording, seconds: float, action: Callable[[Recording], None]
     ) -> None:
         recording.timer = self._clock.at(self._clock.now() + seconds, lambda: action(recording))
+
+    def _delay(self, recording: Recording, kind: UploadKind) -> float:
+        """The seconds of a fault, for ever if it has none; 0 without the fault."""
+        fault = self._trigger(recording, kind)
+        if fault is None:
+            return 0.0
+        return float("inf") if fault.seconds is None else fault.seconds
 
     def _trigger(self, recording: Recording, kind: LifecycleKind) -> Fault | None:
         return self._faults.trigger(

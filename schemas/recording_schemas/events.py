@@ -61,8 +61,8 @@ class FileReady(msgspec.Struct, frozen=True, kw_only=True):
     """A finished file of a recording.
 
     `user_id` is RealtimeKit's participant id. `recorded_at` comes from the file name. `file_index`
-    counts from 1 to `file_count`. If the file is in the customer's own storage, `storage` says
-    where, and `download_url` is null. A value that is not certain is null.
+    counts from 1 to `file_count`, the files found by then. If the file is in the customer's own
+    storage, `storage` says where, and `download_url` is null. A value that is not certain is null.
     """
 
     recording_id: str
@@ -88,7 +88,8 @@ class FileReady(msgspec.Struct, frozen=True, kw_only=True):
 class Completed(msgspec.Struct, frozen=True, kw_only=True):
     """A recording has ended, and a `file_ready` event was published for each of its files, if any.
 
-    `files` are the names of the files. `recording_duration` is in seconds.
+    If a file turns up later, the event follows again, with the new count. `files` are the names of
+    all files. `recording_duration` is in seconds.
     """
 
     recording_id: str

@@ -93,7 +93,12 @@ async def test_nul_characters_in_a_reply_address_do_not_prevent_the_outcome(
 async def test_nul_characters_in_an_api_response_do_not_prevent_its_observation(
     store: Store,
 ) -> None:
-    file = TrackFile(file_name="a\x00b.webm", media_kind="audio", user_id="u\x00")
+    file = TrackFile(
+        file_name="a\x00b.webm",
+        media_kind="audio",
+        user_id="u\x00",
+        download_url="https://x.test/a",
+    )
     told = {"meeting_id": "m\x00", "output_file_name": "\x00", "error_message": "\x00"}
     for status in (Status.INVOKED, Status.UPLOADED, Status.UPLOADED):
         await store.apply([seen(status=status, told=told, files=(file,))])

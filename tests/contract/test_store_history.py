@@ -78,7 +78,9 @@ async def record(store: Store, name: str, *, at: datetime, ended: bool = True) -
     await store.claim(claim(start, slot=f"{name}/track", now=at.timestamp()))
     await store.finish(finish(start, seen(name, start_id=start, at=at), at=at))
     if ended:
-        file = TrackFile(file_name=f"{name}.webm", media_kind="audio", user_id="u")
+        file = TrackFile(
+            file_name=f"{name}.webm", media_kind="audio", user_id="u", download_url="u"
+        )
         await store.apply([seen(name, Status.UPLOADED, at=at, files=(file,))])
 
 

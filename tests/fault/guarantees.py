@@ -161,8 +161,8 @@ def _facts_in(event: CloudEvent) -> list[tuple[str, ...]]:
             return [("sequence", owner, str(event.sequence)), ("status", owner, status)]
         case FileReady(recording_id=owner, file_name=name):
             return [("sequence", owner, str(event.sequence)), ("file", owner, name)]
-        case Completed(recording_id=owner):
-            return [("sequence", owner, str(event.sequence)), ("completed", owner)]
+        case Completed(recording_id=owner, file_count=count):  # again with each later file
+            return [("sequence", owner, str(event.sequence)), ("completed", owner, str(count))]
         case _:
             return [("outcome", event.subject)]
 

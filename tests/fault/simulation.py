@@ -46,7 +46,9 @@ RETRY_POLICY: Final = RetryPolicy(
     retry_delays=(5.0, 30.0),
 )
 TIMEOUTS: Final = Timeouts(
+    files_settle=10.0,
     files_wait=60.0,
+    files_late=3600.0,
     invoked_timeout=1e6,
     uploading_timeout=1e6,
     recording_timeout=1e6,

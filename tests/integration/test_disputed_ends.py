@@ -117,7 +117,8 @@ async def test_a_recording_that_is_uploading_only_by_webhook_is_stopped_in_time(
     for _ in range(3):
         await bench.run_due(STEP)
     assert (await bench.api.get_recording(recording_id)).status is Status.UPLOADED
-    assert (await bench.published(recording_id))[-4:] == ["UPLOADED", "file", "file", "file"]
+    published = await bench.published(recording_id)
+    assert published[-5:] == ["UPLOADED", "file", "file", "file", "completed 3"]
 
 
 async def test_a_recording_whose_status_flips_before_every_read_ends_in_time(

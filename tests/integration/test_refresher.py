@@ -111,14 +111,14 @@ async def test_a_webhook_received_during_a_list_request_is_not_settled_by_its_an
     assert (await bench.published(recording_id))[-1] == "PAUSED"
 
 
-async def test_files_with_owners_cost_one_request_for_each_recording(
+async def test_files_and_the_participants_cost_two_requests_for_each_recording(
     bench: TrackingBench,
 ) -> None:
     bench.sandbox.behaviour.change({"track_download_url": "links"})
     recording_id = await bench.record_and_upload()
     bench.take_operations()
     await bench.sweep_and_read()
-    assert bench.take_operations() == ["list_recordings", "get_recording"]
+    assert bench.take_operations() == ["list_recordings", "get_recording", "list_participants"]
     files = await bench.event_data(recording_id, "recording.file_ready.v1")
     assert sorted(file["custom_participant_id"] for file in files) == [
         "participant-1",

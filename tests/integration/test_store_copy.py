@@ -94,7 +94,8 @@ async def fill(url: str) -> None:
         observed_at=NOW,
         start=StartContext(start_id="done"),
         files=tuple(
-            TrackFile(file_name=f"{ODD}{n}.webm", user_id=ODD, media_kind="audio") for n in range(3)
+            TrackFile(file_name=f"{ODD}{n}.webm", user_id=ODD, media_kind="audio", download_url="u")
+            for n in range(3)
         ),
     )
     reply = Reply(reply_to="answers")

@@ -335,7 +335,7 @@ async def test_a_stalled_recording_that_begins_late_is_tracked_again(
     await bench.sweep_and_read(5)
     published = await bench.published(recording_id)
     assert published[:4] == ["INVOKED", "ERRORED", "completed 0", "RECORDING"]
-    assert published[-3:] == ["file", "file", "file"]
+    assert published[-4:] == ["file", "file", "file", "completed 3"]
 
 
 async def test_a_stalled_recording_that_is_still_invoked_publishes_nothing(

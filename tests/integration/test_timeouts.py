@@ -169,6 +169,7 @@ async def test_an_endless_upload_times_out_and_is_tracked_again_when_it_finishes
         "completed 0",
         "UPLOADED",
         *["file"] * 3,
+        "completed 3",
     ]
     assert bench.take_operations().count("get_recording") <= 6
 
@@ -196,7 +197,12 @@ async def test_files_that_appear_hours_after_completion_are_published(
     recording_id = await bench.record_and_upload()
     for _ in range(30):
         await bench.run_due(600)
-    assert (await bench.published(recording_id))[1:] == ["UPLOADED", "completed 0", *["file"] * 3]
+    assert (await bench.published(recording_id))[1:] == [
+        "UPLOADED",
+        "completed 0",
+        *["file"] * 3,
+        "completed 3",
+    ]
 
 
 async def test_a_vanished_recording_that_reappears_is_tracked_again(

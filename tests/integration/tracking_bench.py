@@ -35,7 +35,9 @@ from worker.tracking.sweep import Sweep
 from worker.tracking.sweep_interval import SweepInterval
 
 TIMEOUTS = Timeouts(
+    files_settle=10,
     files_wait=120,
+    files_late=3600,
     invoked_timeout=120,
     uploading_timeout=7200,
     recording_timeout=90_000,

@@ -14,6 +14,7 @@ completes. If the API falls silent, timeouts end the recording.
     file_names.py            the parts of a file name
     found_files.py           the files in an answer of the API
     track_files.py           the owner of each file
+    file_search.py           whether the list of files is whole, and whether it has settled
     timeouts.py              how long each status may last
     read_policy.py           when to read a recording by itself next
     timeout_observations.py  the observations with which the worker itself ends a recording

@@ -3,9 +3,17 @@
 from typing import Final
 
 import msgspec
-from msgspec import UNSET
+from msgspec import UNSET, UnsetType
 
-from recording_schemas import Command, Kind, StartRecording, StartTrackRecording
+from recording_schemas import (
+    AudioConfig,
+    Command,
+    Kind,
+    Media,
+    StartRecording,
+    StartTrackRecording,
+    VideoConfig,
+)
 from worker.domain.recording import StartContext
 
 DEFAULT_APP: Final = "default"
@@ -95,4 +103,16 @@ def start_context_of(
         trace=trace,
         file_name_prefix=prefix,
         user_ids=user_ids,
+        media=_media_of(command) if isinstance(command, StartRecording) else (),
+    )
+
+
+def _media_of(command: StartRecording) -> tuple[Media, ...]:
+    """The files that a composite leaves. The API exports each media unless the start forbids it."""
+    configs: tuple[tuple[Media, AudioConfig | VideoConfig | UnsetType], ...] = (
+        ("video", command.video_config),
+        ("audio", command.audio_config),
+    )
+    return tuple(
+        media for media, config in configs if not config or config.export_file is not False
     )

@@ -11,8 +11,8 @@ def found_files(download_url: object, output_file_name: str | None) -> tuple[Fou
 
     It may be null, one URL, a list of layers, or an object whose `links` is such a list. Each layer
     maps file names to `{"download_url": …}`, or directly to a URL. The file of a single URL is
-    called `output_file_name`, or like the end of the URL if that is missing or a template. Other
-    shapes are skipped. So is a file without a URL, because it cannot be downloaded yet.
+    called `output_file_name`, or like the end of the URL if that is missing or a template. A named
+    file without a URL is listed, although it cannot be downloaded yet. Other shapes are skipped.
     """
     if isinstance(download_url, str):
         return (_only_file(download_url, output_file_name),) if download_url else ()
@@ -35,15 +35,14 @@ def _files_of_layer(layer: object) -> Iterator[FoundFile]:
         return
     for name, entry in urls.items():
         fields = entry if isinstance(entry, dict) else {"download_url": entry}
-        if url := _text(fields.get("download_url")):
-            yield FoundFile(
-                name=name,
-                media=media_of(name, otherwise="audio"),
-                layer=_text(layer.get("layer_name")),
-                download_url=url,
-                peer_id=_text(fields.get("peer_id")),
-                custom_participant_id=_text(fields.get("custom_participant_id")),
-            )
+        yield FoundFile(
+            name=name,
+            media=media_of(name, otherwise="audio"),
+            layer=_text(layer.get("layer_name")),
+            download_url=_text(fields.get("download_url")),
+            peer_id=_text(fields.get("peer_id")),
+            custom_participant_id=_text(fields.get("custom_participant_id")),
+        )
 
 
 def _text(value: object) -> str | None:

@@ -23,16 +23,25 @@ nobody knows which moment it describes.
 `read_again_at` returns the time to put into the observation of a read by itself:
 
     state after that read                        next read
-    UPLOADED, files awaited                      doubling from 1 s, one exactly at `files_wait`,
+    UPLOADED, files awaited, none listed         doubling from 1 s, one exactly at `files_wait`,
                                                  then every second
+    UPLOADED, files awaited, some listed         2 s after the list was first seen, then exactly
+                                                 `files_settle` after, then doubling; one exactly at
+                                                 `files_wait`, then every second
     live, and the API answers 404                doubling from 1 s, one exactly at `vanished_after`,
                                                  then every second
     live                                         None: the list tells the rest
-    UPLOADED with a file                         None
+    UPLOADED, all files listed                   None
+    UPLOADED, a list that has not settled        `files_settle` after it was first seen
+    UPLOADED, an expected file is missing        `files_late` after the completion, then None
+    UPLOADED with any other list of files        None
     ERRORED, as the API reported                 None
-    UPLOADED without a file, or timed out        doubling from 60 s, one exactly at 24 h, then None
+    UPLOADED without a file                      doubling from 60 s, one exactly at 24 h, then None;
+                                                 one also `files_late` after the wait for files
+    timed out                                    doubling from 60 s, one exactly at 24 h, then None
 
-"Doubling" means that the pause is as long as the time that has already passed.
+"Doubling" means that the pause is as long as the time that has already passed. `file_search` says
+when all files are listed, and when a list has settled.
 
 Three other rules set `read_at` elsewhere. A sweep schedules open recordings that its list lacks,
 for the time of that list request. A sweep schedules overdue recordings before all others. The
@@ -43,12 +52,16 @@ from datetime import datetime, timedelta
 from typing import Final
 
 from recording_schemas import Status
-from worker.domain.recording import Observation, Recording
+from worker.domain.file_search import rests_at
+from worker.domain.recording import FileSearch, Observation, Recording
 from worker.domain.timeouts import Timeouts
 from worker.domain.transitions import webhook_contradicts
 
 MIN_REREAD_INTERVAL_SECONDS: Final = 1.0
 """The first pause before files or a missing recording are looked for again."""
+
+SECOND_LOOK_SECONDS: Final = 2.0
+"""The first pause after a list that lacks files. The others often follow within seconds."""
 
 RECHECK_MIN_AGE_SECONDS: Final = 60.0
 RECHECK_MAX_AGE_SECONDS: Final = 86_400.0
@@ -110,12 +123,47 @@ def read_again_at(after: Recording, now: datetime, timeouts: Timeouts) -> dateti
     None if no read by itself is needed.
     """
     if after.files_awaited_since is not None:
-        return _doubled(
-            now, after.files_awaited_since, MIN_REREAD_INTERVAL_SECONDS, timeouts.files_wait
-        )
+        return _next_look(after.files_awaited_since, after.file_search, now, timeouts)
     if after.is_open:
         since = after.missing_since
         return since and _doubled(now, since, MIN_REREAD_INTERVAL_SECONDS, timeouts.vanished_after)
+    looks = [_next_recheck(after, now), _next_late_look(after, now, timeouts)]
+    return min((at for at in looks if at is not None), default=None)
+
+
+def _next_look(
+    since: datetime, search: FileSearch | None, now: datetime, timeouts: Timeouts
+) -> datetime:
+    """The next look for files that are awaited `since`."""
+    if search is None:
+        return _doubled(now, since, MIN_REREAD_INTERVAL_SECONDS, timeouts.files_wait)
+    last = since + timedelta(seconds=timeouts.files_wait)
+    if now >= last:
+        return now + timedelta(seconds=MIN_REREAD_INTERVAL_SECONDS)
+    listed = search.listed_since
+    steps = (SECOND_LOOK_SECONDS, timeouts.files_settle)
+    planned = [listed + timedelta(seconds=step) for step in steps]
+    pause = max(now - listed, timedelta(seconds=MIN_REREAD_INTERVAL_SECONDS))
+    return min(last, min((at for at in planned if at > now), default=now + pause))
+
+
+def _next_late_look(after: Recording, now: datetime, timeouts: Timeouts) -> datetime | None:
+    """The next look at a recording that was completed, but perhaps not with all its files."""
+    search = after.file_search
+    if after.file_count == 0 and after.status is Status.UPLOADED and after.changed_at is not None:
+        late = after.changed_at + timedelta(seconds=timeouts.files_wait + timeouts.files_late)
+        return late if now < late else None
+    if search is None or search.ended_at is None:
+        return None
+    rests = rests_at(search, timeouts.files_settle)
+    if now < rests:
+        return rests
+    late = search.ended_at + timedelta(seconds=timeouts.files_late)
+    return late if search.completeness == "lacking" and now < late else None
+
+
+def _next_recheck(after: Recording, now: datetime) -> datetime | None:
+    """The next look at an end without proof."""
     if _is_proven(after) or after.changed_at is None or is_past_rechecks(after, now):
         return None
     return _doubled(now, after.changed_at, RECHECK_MIN_AGE_SECONDS, RECHECK_MAX_AGE_SECONDS)

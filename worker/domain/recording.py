@@ -20,6 +20,7 @@ from recording_schemas import (
     ErrorInfo,
     FileReady,
     Kind,
+    Media,
     Status,
     StatusChanged,
 )
@@ -47,13 +48,16 @@ VANISHED: Final = "vanished"
 
 ObservedBy = Literal["command", "webhook", "sweep"]
 RecordingEvent = StatusChanged | FileReady | Completed
+Completeness = Literal["whole", "lacking", "unknown"]
+"""Whether a list of files has all that is expected. See `file_search`."""
 
 
 class StartContext(msgspec.Struct, frozen=True, kw_only=True):
     """What a recording inherits from its start command.
 
     `correlation_id` and `trace` go out with every event of the recording. `file_name_prefix` and
-    `user_ids` help to find the owners of its files.
+    `user_ids` help to find the owners of its files. `media` has a value for each file that the
+    start of a composite asks for.
     """
 
     start_id: str
@@ -61,6 +65,20 @@ class StartContext(msgspec.Struct, frozen=True, kw_only=True):
     trace: dict[str, str] = {}
     file_name_prefix: str | None = None
     user_ids: tuple[str, ...] = ()
+    media: tuple[Media, ...] = ()
+
+
+class FileSearch(msgspec.Struct, frozen=True, kw_only=True):
+    """The last list of files that was seen, while it is not known to be whole.
+
+    `list_hash` recognises the list, `listed_since` is when it was first seen. `ended_at` is when
+    the worker completed the recording all the same.
+    """
+
+    list_hash: str
+    listed_since: datetime
+    completeness: Completeness
+    ended_at: datetime | None = None
 
 
 STORED_AS: Final = {
@@ -78,8 +96,9 @@ class Recording(msgspec.Struct, frozen=True, kw_only=True, rename=STORED_AS):
     `kind_is_guessed` is true while only the look of its file name shows the kind of another
     program's recording. `timed_out` is true while the status is an ERRORED that the worker itself
     set; `timed_out_from` is the status before it. `files_awaited_since` is set while the worker
-    looks for the files of an UPLOADED recording. `missing_since` is set while the API answers 404.
-    `file_count` counts the files that were announced.
+    looks for the files of an UPLOADED recording. `file_search` is set while its list of files is
+    not known to be whole. `missing_since` is set while the API answers 404. `file_count` counts the
+    files that were announced. `completed` is true when a completion covers all of them.
     """
 
     recording_id: str
@@ -105,6 +124,7 @@ class Recording(msgspec.Struct, frozen=True, kw_only=True, rename=STORED_AS):
     changed_at: datetime | None = None
     missing_since: datetime | None = None
     files_awaited_since: datetime | None = None
+    file_search: FileSearch | None = None
     file_count: int = 0
     completed: bool = False
     kind_is_guessed: bool = False
@@ -129,8 +149,9 @@ class Recording(msgspec.Struct, frozen=True, kw_only=True, rename=STORED_AS):
 class Observation(msgspec.Struct, frozen=True, kw_only=True):
     """What the API said about one recording, who noticed it, and when the API was asked.
 
-    `files` is None if nobody looked for files, else all of them with their owners. `files_final`
-    says that nobody will look for files again. `timeout_error` is set if the worker itself ends the
+    `files` is None if nobody looked for files, else all that the API lists, with their owners.
+    `completeness` says whether these are all that are expected. `files_final` says that the worker
+    waits for no more of them. `timeout_error` is set if the worker itself ends the
     recording. `missing` is set if the API answered 404: the snapshot then repeats what was known.
     `read_again_at` is when to read the recording by itself again; with None, `read_policy` decides.
     """
@@ -142,6 +163,7 @@ class Observation(msgspec.Struct, frozen=True, kw_only=True):
     app: str = "default"
     start: StartContext | None = None
     files: tuple[TrackFile, ...] | None = None
+    completeness: Completeness = "whole"
     files_final: bool = False
     timeout_error: ErrorInfo | None = None
     missing: bool = False

@@ -15,6 +15,7 @@ from recording_schemas import Kind, Media, Status
 class FoundFile(msgspec.Struct, frozen=True, kw_only=True):
     """A file that the API lists for a recording, before its owner is known.
 
+    `download_url` is None until the API gives it, and for a file in the customer's own storage.
     `peer_id` and `custom_participant_id` are set only if the API's answer names them.
     """
 
@@ -67,9 +68,12 @@ class Participant(msgspec.Struct, frozen=True, kw_only=True):
     """One stay of a person in a session. A person who rejoins has several, with one `user_id`.
 
     `peer_id` is the API's row `id`. `user_id` is RealtimeKit's participant id, as in `user_ids` of
-    a start command. `custom_participant_id` is the customer's own id.
+    a start command. `custom_participant_id` is the customer's own id. `left_at` is None also while
+    the stay goes on.
     """
 
     peer_id: str
     user_id: str | None = None
     custom_participant_id: str | None = None
+    joined_at: datetime | None = None
+    left_at: datetime | None = None

@@ -6,7 +6,10 @@
     recording_timeout    the first observation            a recording that is RECORDING or PAUSED
                                                           is overdue
     lifetime             the first observation            any live recording is overdue
+    files_settle         the first look at a list         the same list is taken for all there is
     files_wait           the change to UPLOADED           the worker stops waiting for files
+    files_late           the completion                   the worker looks for missing files a last
+                                                          time
     vanished_after       the first 404                    the worker believes that it is gone
 
 The worker reads an overdue recording by itself, stops it if the worker started it, and ends it as
@@ -42,7 +45,9 @@ class Cutoffs(msgspec.Struct, frozen=True, kw_only=True):
 class Timeouts(msgspec.Struct, frozen=True, kw_only=True):
     """All timeouts of a recording, in seconds. The module's docstring explains each one."""
 
+    files_settle: float
     files_wait: float
+    files_late: float
     invoked_timeout: float
     uploading_timeout: float
     recording_timeout: float

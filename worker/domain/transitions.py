@@ -6,8 +6,8 @@
     2. status     which status holds now: the known one or the observed one
     3. details    take over ids, times and names, if the observation is about that status
     4. change     a new status starts or ends the wait for files, and is announced
-    5. files      announce the files that are new
-    6. completion announce the end, once, when nothing more is awaited
+    5. files      announce the files that are new and can be fetched
+    6. completion announce the end when nothing more is awaited, and again after each later file
     7. count      number the change and its events
 
 Statuses never go back, except between RECORDING and PAUSED. Nothing follows UPLOADED or ERRORED,
@@ -22,6 +22,7 @@ from recording_schemas import (
     ErrorInfo,
     Status,
 )
+from worker.domain.file_search import is_ready, search_after
 from worker.domain.recording import LIVE, RANK, STALLED, Observation, Recording, RecordingEvent
 from worker.domain.recording_events import completed, files_ready, status_changed
 from worker.domain.track_files import TrackFile
@@ -52,15 +53,16 @@ def apply_observation(
     if recording is None or status is not recording.status:
         after = _with_status(after, recording, observation, status)
         events.append(status_changed(after, recording, observation))
-    new_files = _new_files(observation, known_files)
+    new_files = _new_files(after, observation, known_files)
     names = (*known_files, *(file.file_name for file in new_files))
     events += files_ready(after, new_files, observation, names)
-    if _is_complete(after, observation, len(names)):
-        if not after.completed:
+    after = _with_files(after, observation, len(names))
+    if _is_complete(after, observation):
+        if new_files or not after.completed:
             events.append(completed(after, names))
-        after = msgspec.structs.replace(after, completed=True, files_awaited_since=None)
-    if new_files:
-        after = msgspec.structs.replace(after, file_count=len(names))
+        after = _with_completion(after, observation)
+    elif new_files:
+        after = msgspec.structs.replace(after, completed=False)
     if after != recording:
         after = _numbered(after, len(events))
     return Transition(after=after, events=tuple(events), new_files=new_files)
@@ -202,19 +204,48 @@ def _with_status(
 # 5. Files
 
 
-def _new_files(observation: Observation, known_files: Sequence[str]) -> tuple[TrackFile, ...]:
-    announced = set(known_files)
-    return tuple(file for file in observation.files or () if file.file_name not in announced)
+def _new_files(
+    after: Recording, observation: Observation, known_files: Sequence[str]
+) -> tuple[TrackFile, ...]:
+    announced, storage = set(known_files), observation.snapshot.storage
+    return tuple(
+        file
+        for file in observation.files or ()
+        if file.file_name not in announced and is_ready(file, after.kind, storage)
+    )
+
+
+def _with_files(after: Recording, observation: Observation, count: int) -> Recording:
+    if not observation.files:
+        return after
+    is_uploaded = after.status is Status.UPLOADED
+    return msgspec.structs.replace(
+        after,
+        file_count=max(count, after.file_count),
+        file_search=search_after(after, observation) if is_uploaded else None,
+    )
 
 
 # 6. Completion
 
 
-def _is_complete(after: Recording, observation: Observation, file_count: int) -> bool:
+def _is_complete(after: Recording, observation: Observation) -> bool:
     if after.status is Status.ERRORED:
         return True
-    looked_for_files = after.status is Status.UPLOADED and observation.files is not None
-    return looked_for_files and (file_count > 0 or observation.files_final)
+    if after.status is not Status.UPLOADED or observation.files is None:
+        return False
+    if after.files_awaited_since is None or observation.files_final:
+        return True
+    return bool(observation.files) and observation.completeness == "whole"
+
+
+def _with_completion(after: Recording, observation: Observation) -> Recording:
+    search = after.file_search
+    if search is not None and search.ended_at is None:
+        search = msgspec.structs.replace(search, ended_at=observation.observed_at)
+    return msgspec.structs.replace(
+        after, completed=True, files_awaited_since=None, file_search=search
+    )
 
 
 # 7. Count

@@ -6,7 +6,8 @@ from typing import Final
 
 from recording_schemas import Kind, Status
 from worker.domain.errors import ApiError, Refused
-from worker.domain.recording import Observation, ObservedBy, Recording
+from worker.domain.file_search import completeness, list_hash
+from worker.domain.recording import Completeness, Observation, ObservedBy, Recording
 from worker.domain.snapshot import Participant, RecordingSnapshot
 from worker.domain.track_files import TrackFile, owned_files
 from worker.realtimekit.client import PAGE_SIZE, RealtimeKitClient
@@ -54,13 +55,14 @@ async def fetch_recording(
 
     Raises the errors of the GET. If the participants cannot be read, the files are None, to be read
     again. With `files_final` they are returned without participants, because their names may still
-    identify the owners.
+    identify the owners. The participants are not read for a list that was seen before.
     """
     asked_at = now()
     snapshot = await api.get_recording(recording_id)
     files: tuple[TrackFile, ...] | None = () if files_final else None
+    found: Completeness = "unknown"
     if snapshot.status is Status.UPLOADED:
-        files = await _fetch_files(api, snapshot, known, files_final=files_final)
+        files, found = await _fetch_files(api, snapshot, known, files_final=files_final)
     return Observation(
         snapshot=snapshot,
         observed_by=observed_by,
@@ -68,6 +70,7 @@ async def fetch_recording(
         observed_at=now(),
         app=app,
         files=files,
+        completeness=found,
         files_final=files_final,
     )
 
@@ -78,16 +81,23 @@ async def _fetch_files(
     known: Recording | None,
     *,
     files_final: bool,
-) -> tuple[TrackFile, ...] | None:
-    files = _owned_files(snapshot, known, ())
-    if not _needs_participants(files, snapshot, known):
-        return files
-    try:
-        return _owned_files(snapshot, known, await _fetch_participants(api, snapshot, known))
-    except Refused:
-        return files
-    except ApiError:
-        return files if files_final else None
+) -> tuple[tuple[TrackFile, ...] | None, Completeness]:
+    participants: tuple[Participant, ...] = ()
+    search = known.file_search if known else None
+    seen = list_hash((file.name, file.download_url) for file in snapshot.files)
+    is_known_list = search is not None and search.list_hash == seen
+    if snapshot.files and _kind(snapshot, known) == "track" and not is_known_list:
+        try:
+            participants = await _fetch_participants(api, snapshot, known)
+        except Refused:
+            pass  # it will not be answered later either
+        except ApiError:
+            if not files_final:
+                return None, "unknown"
+    files = _owned_files(snapshot, known, participants)
+    if search is not None and is_known_list:
+        return files, search.completeness
+    return files, completeness(files, snapshot, known, participants)
 
 
 def _owned_files(
@@ -101,18 +111,6 @@ def _owned_files(
         user_ids=start.user_ids if start else (),
         participants=participants,
     )
-
-
-def _needs_participants(
-    files: tuple[TrackFile, ...], snapshot: RecordingSnapshot, known: Recording | None
-) -> bool:
-    """Whether a track recording's files lack an id that the session's participants may have.
-
-    The answer yes costs one request for each recording that ends.
-    """
-    if _kind(snapshot, known) != "track":
-        return False
-    return not all(file.user_id and file.peer_id and file.custom_participant_id for file in files)
 
 
 def _kind(snapshot: RecordingSnapshot, known: Recording | None) -> Kind:

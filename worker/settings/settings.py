@@ -436,8 +436,28 @@ class Settings(CommonSettings, frozen=True, kw_only=True):
         Variable(
             "WORKER_FILES_WAIT_SECONDS",
             seconds(0, _DAY),
-            "How long to look for files after a recording ended without any.",
+            "How long to look for files after a recording was uploaded: until each has its URL and "
+            "each expected stay has one. Then it completes with those that are there.",
             default="120",
+        ),
+    ]
+    files_settle_seconds: Annotated[
+        float,
+        Variable(
+            "WORKER_FILES_SETTLE_SECONDS",
+            seconds(0, _DAY),
+            "How far apart two reads must show the same files to be taken for all, although not "
+            "each expected stay has one.",
+            default="10",
+        ),
+    ]
+    files_late_seconds: Annotated[
+        float,
+        Variable(
+            "WORKER_FILES_LATE_SECONDS",
+            seconds(0, 7 * _DAY),
+            "How long after it completed without an expected file a recording is read a last time.",
+            default="3600",
         ),
     ]
 

@@ -3,8 +3,11 @@
 from collections.abc import Callable
 from datetime import datetime
 
+import msgspec
+
 from recording_schemas import Status
 from worker.domain.errors import NotFound, Refused
+from worker.domain.file_search import has_settled
 from worker.domain.read_policy import is_past_rechecks
 from worker.domain.recording import RANK, Observation, Recording
 from worker.domain.snapshot import RecordingSnapshot
@@ -57,6 +60,8 @@ class RecordingReader:
         has_moved_on = RANK[status] > RANK[recording.status]
         if not has_moved_on and is_overdue(recording, self._now(), self._timeouts):
             return await self._end(recording, status, asked_at)
+        if has_settled(recording, observation, self._timeouts.files_settle):
+            return msgspec.structs.replace(observation, files_final=True)
         return observation
 
     def observe_failed_read(

@@ -1,9 +1,17 @@
-"""The keys of a command: its slot, the slots it waits for, the locks it takes."""
+"""The keys of a command, and what its recordings inherit from it."""
 
 import pytest
 
-from recording_schemas import Command, StartTrackRecording, StopRecording
-from worker.domain.command_keys import command_keys
+from recording_schemas import (
+    AudioConfig,
+    Command,
+    Media,
+    StartRecording,
+    StartTrackRecording,
+    StopRecording,
+    VideoConfig,
+)
+from worker.domain.command_keys import command_keys, start_context_of
 
 MEETING = "2F1B7C3E-6a51-4f0a-9d5e-0c8f1f6f9b01"
 START = StartTrackRecording(id="start", meeting_id=MEETING)
@@ -32,3 +40,32 @@ def test_the_slots_of_the_default_app_have_no_prefix() -> None:
 def test_a_command_for_an_app_that_is_not_configured_takes_no_slot() -> None:
     keys = command_keys(START, None)
     assert (keys.app, keys.slot, keys.rivals) == (None, None, ())
+
+
+@pytest.mark.parametrize(
+    ("command", "media"),
+    [
+        (START, ()),
+        (StartRecording(id="mix", meeting_id=MEETING), ("video", "audio")),
+        (
+            StartRecording(
+                id="mix", meeting_id=MEETING, audio_config=AudioConfig(export_file=False)
+            ),
+            ("video",),
+        ),
+        (
+            StartRecording(
+                id="mix",
+                meeting_id=MEETING,
+                video_config=VideoConfig(export_file=False),
+                audio_config=AudioConfig(export_file=True),
+            ),
+            ("audio",),
+        ),
+    ],
+    ids=["track", "composite", "video alone", "audio alone"],
+)
+def test_a_composite_recording_inherits_which_files_its_start_asks_for(
+    command: Command, media: tuple[Media, ...]
+) -> None:
+    assert start_context_of(command, correlation_id=None, trace={}).media == media

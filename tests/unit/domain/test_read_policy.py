@@ -3,18 +3,21 @@
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+import msgspec
 import pytest
 
 from recording_schemas import ErrorInfo, Status
 from worker.domain.read_policy import is_past_rechecks, next_read_at, read_again_at
-from worker.domain.recording import Observation, ObservedBy, Recording
+from worker.domain.recording import Completeness, FileSearch, Observation, ObservedBy, Recording
 from worker.domain.snapshot import RecordingSnapshot
 from worker.domain.timeouts import Timeouts
 
 T0 = datetime(2026, 11, 1, 10, 0, tzinfo=UTC)
 EPOCH = T0.timestamp()
 TIMEOUTS = Timeouts(
+    files_settle=10,
     files_wait=120,
+    files_late=3600,
     invoked_timeout=120,
     uploading_timeout=7200,
     recording_timeout=90_000,
@@ -137,6 +140,60 @@ def test_reads_for_files_become_rarer_until_the_end_of_the_wait(
     waiting = recording(Status.UPLOADED, files_awaited_since=T0)
 
     assert seconds_until_reread(waiting, second) == pause
+
+
+def searching(listed: float, completeness: Completeness = "lacking") -> FileSearch:
+    return FileSearch(list_hash="h", listed_since=at(listed), completeness=completeness)
+
+
+@pytest.mark.parametrize(
+    ("second", "pause"),
+    [(100, 2), (101, 1), (102, 8), (110, 10), (115, 5), (120, 1)],
+    ids=str,
+)
+def test_a_list_that_lacks_a_file_is_read_again_soon_and_when_it_can_have_settled(
+    second: float, pause: float
+) -> None:
+    waiting = recording(Status.UPLOADED, files_awaited_since=T0, file_search=searching(100))
+
+    assert seconds_until_reread(waiting, second) == pause
+
+
+def ended(completeness: Completeness = "lacking", *, listed: float = 0) -> Recording:
+    search = msgspec.structs.replace(searching(listed, completeness), ended_at=at(20))
+    return recording(Status.UPLOADED, completed=True, file_count=1, file_search=search)
+
+
+@pytest.mark.parametrize(
+    ("second", "pause"), [(20, 3600), (3619, 1), (3620, None), (5000, None)], ids=str
+)
+def test_a_missing_file_is_looked_for_a_last_time_after_the_completion(
+    second: float, pause: float | None
+) -> None:
+    assert seconds_until_reread(ended(), second) == pause
+
+
+@pytest.mark.parametrize("second", [20, 3000])
+def test_a_recording_of_which_nothing_is_known_to_be_missing_gets_no_last_look(
+    second: float,
+) -> None:
+    assert seconds_until_reread(ended("unknown"), second) is None
+
+
+@pytest.mark.parametrize("completeness", ["lacking", "unknown"])
+@pytest.mark.parametrize(("second", "pause"), [(20, 5), (4000, None)], ids=str)
+def test_a_completed_recording_is_read_until_its_list_has_settled(
+    completeness: Completeness, second: float, pause: float | None
+) -> None:
+    completed = ended(completeness, listed=15)
+
+    assert seconds_until_reread(completed, second) == pause
+
+
+def test_a_recording_that_completed_without_files_gets_the_last_look_as_well() -> None:
+    empty = recording(Status.UPLOADED, completed=True)
+
+    assert seconds_until_reread(empty, 3000) == 720
 
 
 @pytest.mark.parametrize(("second", "pause"), [(0, 1), (10, 10), (20, 10), (30, 1)], ids=str)

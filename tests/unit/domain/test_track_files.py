@@ -90,8 +90,9 @@ def test_a_bare_url_is_a_file() -> None:
 
 
 @pytest.mark.parametrize("entry", [None, {}, {"download_url": None}, {"download_url": 3}, []])
-def test_a_file_without_a_url_is_skipped(entry: object) -> None:
+def test_a_file_is_listed_before_it_has_its_url(entry: object) -> None:
     assert found_files([{"download_urls": {"a.webm": entry, "b.webm": URL}}], None) == (
+        FoundFile(name="a.webm", media="audio"),
         FoundFile(name="b.webm", media="audio", download_url=URL),
     )
 
@@ -389,7 +390,7 @@ def test_any_name_yields_a_file(name: str, peer_id: str | None) -> None:
     )
 )
 def test_no_json_value_breaks_the_search_for_files(value: object) -> None:
-    assert all(file.download_url for file in found_files(value, None))
+    assert all(file.download_url != "" for file in found_files(value, None))
 
 
 def test_the_time_in_the_name_is_exact_to_the_millisecond() -> None:

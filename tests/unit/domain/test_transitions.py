@@ -6,7 +6,7 @@ import msgspec
 import pytest
 
 from recording_schemas import Completed, ErrorInfo, FileReady, Status, StatusChanged
-from worker.domain.recording import Observation, Recording, StartContext
+from worker.domain.recording import Completeness, Observation, Recording, StartContext
 from worker.domain.snapshot import RecordingSnapshot, Storage
 from worker.domain.track_files import TrackFile
 from worker.domain.transitions import apply_observation
@@ -25,6 +25,7 @@ def observed(
     second: float = 0,
     asked: float | None = None,
     files: tuple[TrackFile, ...] | None = None,
+    completeness: Completeness = "whole",
     final: bool = False,
     timeout_error: ErrorInfo | None = None,
     storage: Storage | None = None,
@@ -44,6 +45,7 @@ def observed(
         observed_at=at(second),
         start=START,
         files=files,
+        completeness=completeness,
         files_final=final,
         timeout_error=timeout_error,
     )
@@ -160,14 +162,71 @@ def test_an_upload_does_not_complete_before_its_files_were_looked_for() -> None:
     assert not after(observed(Status.UPLOADED)).completed
 
 
-def test_a_file_after_the_completion_is_announced_without_a_second_completion() -> None:
+def test_a_file_after_the_completion_is_announced_with_a_completion_of_its_own() -> None:
     done = after(observed(Status.UPLOADED, files=(file("a"),)))
     events = apply_observation(
         done, observed(Status.UPLOADED, files=(file("a"), file("b"))), ["a"]
     ).events
-    assert [type(event) for event in events] == [FileReady]
+    assert [type(event) for event in events] == [FileReady, Completed]
     assert isinstance(events[0], FileReady)
     assert (events[0].file_name, events[0].file_index, events[0].file_count) == ("b", 2, 2)
+    assert isinstance(events[1], Completed)
+    assert events[1].files == ("a", "b")
+
+
+def test_the_same_files_after_the_completion_change_nothing() -> None:
+    done = after(observed(Status.UPLOADED, files=(file("a"),)))
+    again = apply_observation(done, observed(Status.UPLOADED, second=9, files=(file("a"),)), ["a"])
+    assert (again.after, again.events) == (done, ())
+
+
+def test_an_upload_does_not_complete_with_files_that_may_not_be_all() -> None:
+    transition = apply_observation(
+        None, observed(Status.UPLOADED, files=(file("a"),), completeness="lacking")
+    )
+    assert [type(event) for event in transition.events] == [StatusChanged, FileReady]
+    assert transition.after.files_awaited_since == at(0)
+
+
+def test_a_file_without_a_url_is_not_announced_yet() -> None:
+    listed = observed(Status.UPLOADED, files=(file("a", None), file("b")), completeness="lacking")
+    names = [
+        event.file_name
+        for event in apply_observation(None, listed).events
+        if isinstance(event, FileReady)
+    ]
+    assert names == ["b"]
+
+
+def test_a_file_without_a_url_is_not_announced_when_the_wait_is_over_either() -> None:
+    waiting = after(observed(Status.UPLOADED, files=(file("a", None),), completeness="lacking"))
+    events = apply_observation(
+        waiting,
+        observed(
+            Status.UPLOADED,
+            second=120,
+            files=(file("a", None),),
+            completeness="lacking",
+            final=True,
+        ),
+    ).events
+    assert [type(event) for event in events] == [Completed]
+
+
+def test_the_search_of_a_completed_recording_knows_when_it_ended() -> None:
+    partial = observed(Status.UPLOADED, files=(file("a"),), completeness="lacking")
+    done = apply_observation(
+        after(partial), msgspec.structs.replace(partial, files_final=True, observed_at=at(9)), ["a"]
+    ).after
+    assert done.file_search is not None
+    assert (done.file_search.listed_since, done.file_search.ended_at) == (at(0), at(9))
+
+
+def test_the_search_of_a_recording_with_all_its_files_is_over() -> None:
+    partial = observed(Status.UPLOADED, files=(file("a"),), completeness="lacking")
+    whole = observed(Status.UPLOADED, second=2, files=(file("a"), file("b")))
+    done = apply_observation(after(partial), whole, ["a"]).after
+    assert (done.file_search, done.file_count, done.completed) == (None, 2, True)
 
 
 def test_the_error_of_an_errored_recording_is_the_api_s_message() -> None:
@@ -188,7 +247,7 @@ def test_the_api_s_report_and_the_files_follow_a_timeout() -> None:
     ]
     assert truth.after.error is None
     found = apply_observation(truth.after, observed(Status.UPLOADED, second=21, files=(file("a"),)))
-    assert [type(event) for event in found.events] == [FileReady]
+    assert [type(event) for event in found.events] == [FileReady, Completed]
     assert found.after.files_awaited_since is None
 
 
@@ -208,9 +267,9 @@ def test_version_counts_changes_and_sequence_counts_events() -> None:
 
 def test_the_event_of_a_file_in_the_customer_s_storage_names_its_place() -> None:
     storage = Storage(type="aws", bucket="b", path="p")
-    events = apply_observation(
-        None, observed(Status.UPLOADED, files=(file("a", None),), storage=storage)
-    ).events
+    uploaded = observed(Status.UPLOADED, files=(file("a", None),), storage=storage)
+    snapshot = msgspec.structs.replace(uploaded.snapshot, kind="composite")
+    events = apply_observation(None, msgspec.structs.replace(uploaded, snapshot=snapshot)).events
     ready = next(event for event in events if isinstance(event, FileReady))
     assert ready.storage is not None
     assert (ready.storage.bucket, ready.download_url) == ("b", None)
@@ -260,3 +319,17 @@ def test_a_timeout_that_was_decided_before_the_last_change_is_ignored() -> None:
     stalled = observed(Status.ERRORED, second=90, asked=80, timeout_error=error)
     known = [observed(Status.INVOKED), observed(Status.RECORDING, second=85), stalled]
     assert statuses(*known) == [Status.INVOKED, Status.RECORDING]
+
+
+def test_after_a_timeout_the_files_are_completed_when_no_more_are_awaited() -> None:
+    stalled = ErrorInfo(code="stalled", message="too long")
+    partial = observed(Status.UPLOADED, second=20, files=(file("a"),), completeness="lacking")
+    known = after(
+        observed(Status.INVOKED), observed(Status.ERRORED, second=9, timeout_error=stalled)
+    )
+    found = apply_observation(known, partial)
+    assert [type(event) for event in found.events] == [StatusChanged, FileReady]
+    last = msgspec.structs.replace(partial, files_final=True)
+    assert [type(event) for event in apply_observation(found.after, last, ["a"]).events] == [
+        Completed
+    ]

@@ -196,16 +196,19 @@ def _files(
     files = found_files(item.download_url, name)
     audio_url = _audio_url(item)
     if audio_url and all(file.download_url != audio_url for file in files):
-        files += (_audio_file(audio_url, [file.name for file in files]),)
+        files += (_audio_file(audio_url, [file.name for file in files], name or ""),)
     lies_in_storage = not files and storage and status is Status.UPLOADED and kind != "track"
     if lies_in_storage and name and not is_template(name):
         files = (FoundFile(name=name, media=media_of(name)),)
     return files
 
 
-def _audio_file(url: str, names: list[str]) -> FoundFile:
+def _audio_file(url: str, names: list[str], output_name: str) -> FoundFile:
+    """The audio file. Its name is the same whether the video file is listed beside it yet."""
+    is_of_video = media_of(output_name) == "video" and not is_template(output_name)
+    video = names[0] if names else output_name if is_of_video else ""
     name = name_in_url(url)
-    if not name or name in names:
-        stem = names[0].rpartition(".")[0] if names else ""
+    if not name or name in {*names, video}:
+        stem = video.rpartition(".")[0]
         name = f"{stem or 'recording'}-audio"
     return FoundFile(name=name, media="audio", download_url=url)

@@ -8,6 +8,7 @@ from worker.domain.snapshot import Participant
 from worker.realtimekit.decoding.fields import (
     Paging,
     Unreadable,
+    aware_time,
     decode,
     is_last_page,
     text,
@@ -19,6 +20,8 @@ class _Participant(msgspec.Struct):
     id: Any = None
     user_id: Any = None
     custom_participant_id: Any = None
+    joined_at: Any = None
+    left_at: Any = None
     participant: "_Participant | None" = None
 
 
@@ -101,6 +104,8 @@ def _participant(row: _Participant | None) -> Participant | None:
         peer_id=peer_id,
         user_id=text(row.user_id),
         custom_participant_id=text(row.custom_participant_id),
+        joined_at=aware_time(row.joined_at),
+        left_at=aware_time(row.left_at),
     )
 
 

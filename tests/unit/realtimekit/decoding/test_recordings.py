@@ -359,3 +359,13 @@ def test_the_last_page_is_known_by_its_offset_or_by_not_being_full(
 def test_a_page_that_is_no_list_of_objects_is_unreadable(answer: bytes) -> None:
     with pytest.raises(Unreadable):
         decode_recording_page(answer)
+
+
+@pytest.mark.parametrize("end", ["weekly.mp4", "weekly.mp3", ""])
+def test_the_sound_of_a_composite_has_one_name_before_and_after_the_video_is_listed(
+    end: str,
+) -> None:
+    sound = f"https://files.example/audio/{end}"
+    alone = snapshot(output_file_name="weekly.mp4", download_url=None, audio_download_url=sound)
+    both = snapshot(output_file_name="weekly.mp4", download_url=VIDEO, audio_download_url=sound)
+    assert alone.files == both.files[1:]

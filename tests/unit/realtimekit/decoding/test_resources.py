@@ -1,6 +1,7 @@
 """Participants and webhooks, as the client returns them."""
 
 from collections.abc import Awaitable, Callable, Mapping
+from datetime import UTC, datetime
 from typing import Any
 
 import httpx
@@ -78,6 +79,12 @@ async def test_an_api_that_ignores_page_no_ends_the_list() -> None:
     same = people("a", total_count=100, start_offset=1, end_offset=1)
     api = Api(pages={1: same, 2: same})
     assert await api.client.list_participants("s-1") == named("a")
+
+
+async def test_the_times_of_a_stay_are_read_if_they_are_usable() -> None:
+    row = {"id": "a", "joined_at": "2026-11-01T10:00:00.000Z", "left_at": 7}
+    (stay,) = await Api({"participants": [row]}).client.list_participants("s-1")
+    assert (stay.joined_at, stay.left_at) == (datetime(2026, 11, 1, 10, tzinfo=UTC), None)
 
 
 async def test_rows_without_an_id_are_left_out() -> None:

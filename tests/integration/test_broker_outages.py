@@ -1,0 +1,80 @@
+"""The broker itself is killed, or raises a memory alarm."""
+
+import asyncio
+from contextlib import AsyncExitStack
+
+import aio_pika
+import pytest
+
+from sandbox.services.rabbitmq import RabbitMQNode
+from sandbox.waiting import Eventually
+from tests.integration.broker_bench import (
+    BrokerBenches,
+    acknowledge,
+    event,
+)
+from worker.broker.messages import Ack, Delivery, Settlement
+from worker.domain.errors import BrokerUnavailable
+
+
+async def test_after_kill_9_of_the_broker_consuming_and_publishing_resume(
+    private_rabbitmq: RabbitMQNode, eventually: Eventually
+) -> None:
+    async with AsyncExitStack() as resources:
+        broker = BrokerBenches(private_rabbitmq.amqp_url, "survivor", resources)
+        bench = await broker.bench(acknowledge, timeout=2)
+        resources.pop_all()  # killing the node ends the raw connection and the queues
+        async with bench.running():
+            await bench.send(b"before", message_id="m-1")
+            await eventually(lambda: bench.bodies == [b"before"])
+            await asyncio.to_thread(private_rabbitmq.kill)
+            with pytest.raises(BrokerUnavailable):
+                await bench.publisher.publish(event(bench.topology))
+            await asyncio.to_thread(private_rabbitmq.start)
+            async with await aio_pika.connect(private_rabbitmq.amqp_url) as raw:
+                bench.raw = raw
+
+                async def command_arrives() -> bool:
+                    return b"after" in bench.bodies
+
+                await eventually(lambda: bench.consuming.unavailable_reason is None, seconds=60)
+                await bench.send(b"after", message_id="m-2")
+                await eventually(command_arrives, seconds=30)
+
+
+@pytest.mark.timeout(240)
+async def test_during_a_memory_alarm_publishes_time_out_and_acknowledgements_continue(
+    private_rabbitmq: RabbitMQNode, eventually: Eventually
+) -> None:
+    async with AsyncExitStack() as resources:
+        broker = BrokerBenches(private_rabbitmq.amqp_url, "alarmed", resources)
+        release = asyncio.Event()
+
+        async def wait_for_release(_delivery: Delivery) -> Settlement:
+            await release.wait()
+            return Ack()
+
+        bench = await broker.bench(wait_for_release, timeout=0.5)
+        async with bench.running():
+            await bench.send(b"one", message_id="m-1")
+            await eventually(lambda: bench.deliveries)
+            await asyncio.to_thread(private_rabbitmq.set_memory_alarm, on=True)
+            async with asyncio.timeout(10):
+                with pytest.raises(BrokerUnavailable):
+                    await bench.publisher.publish(event(bench.topology))
+            assert bench.publishing.unavailable_reason is not None
+            release.set()
+            await eventually(lambda: bench.consumer.in_flight == 0)
+            unacked = await asyncio.to_thread(
+                private_rabbitmq.ctl, "list_queues", "name", "messages_unacknowledged"
+            )
+            assert "alarmed.commands\t0" in unacked
+            await asyncio.to_thread(private_rabbitmq.set_memory_alarm, on=False)
+
+            async def publish_succeeds() -> bool:
+                try:
+                    return await bench.publisher.publish(event(bench.topology))
+                except BrokerUnavailable:
+                    return False
+
+            await eventually(publish_succeeds, seconds=40)

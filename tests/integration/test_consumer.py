@@ -1,0 +1,166 @@
+"""Consuming and settling commands on a real RabbitMQ, also after connections were lost."""
+
+import asyncio
+from collections.abc import AsyncIterator
+
+import pytest
+
+from sandbox.waiting import Eventually
+from tests.integration.broker_bench import (
+    BrokerBenches,
+    acknowledge,
+    declare_all,
+    open_broker_benches,
+)
+from worker.broker.messages import Ack, Dead, Delivery, Retry, Settlement
+
+
+@pytest.fixture
+async def broker(amqp_url: str, names_prefix: str) -> AsyncIterator[BrokerBenches]:
+    async with open_broker_benches(amqp_url, names_prefix) as broker:
+        yield broker
+
+
+async def test_an_acknowledged_command_leaves_the_queue(
+    broker: BrokerBenches, eventually: Eventually
+) -> None:
+    bench = await broker.bench(acknowledge)
+    async with bench.running():
+        await bench.send(b"one", message_id="m")
+        await eventually(lambda: bench.deliveries)
+        await bench.consumer.drain()
+        await asyncio.wait([bench.consumer_task])
+        assert await bench.count(bench.topology.command_queue) == 0
+    assert bench.bodies == [b"one"]
+
+
+async def test_a_retried_command_returns_unchanged_with_its_attempt_counted(
+    broker: BrokerBenches, eventually: Eventually
+) -> None:
+    async def retry_once(delivery: Delivery) -> Settlement:
+        if "x-attempts" in delivery.headers:
+            return Ack()
+        return Retry(delay_seconds=0.05, code="busy", reason="not now")
+
+    bench = await broker.bench(retry_once)
+    headers = {"traceparent": "00-1", "number": 7, "flag": True, "list": ["a", 1]}
+    async with bench.running():
+        await bench.send(
+            b"\x00\xff bytes",
+            message_id="m",
+            correlation_id="c",
+            reply_to="r",
+            content_type="application/json",
+            headers=headers,
+        )
+        await eventually(lambda: len(bench.deliveries) == 2)
+    first, second = bench.deliveries
+    assert second.body == first.body == b"\x00\xff bytes"
+    assert (second.message_id, second.correlation_id, second.reply_to) == ("m", "c", "r")
+    assert (second.content_type, second.routing_key) == ("application/json", "some.key")
+    assert {name: second.headers[name] for name in headers} == headers
+    assert second.headers["x-attempts"] == 1
+    assert second.headers["x-reason-code"] == "busy"
+
+
+async def test_retries_count_the_attempts_and_keep_the_time_of_the_first_delivery(
+    broker: BrokerBenches, eventually: Eventually
+) -> None:
+    async def retry_three_times(delivery: Delivery) -> Settlement:
+        if delivery.headers.get("x-attempts") == 3:
+            return Dead(code="enough", reason="three times")
+        return Retry(delay_seconds=0.05, code="busy", reason="not now")
+
+    bench = await broker.bench(retry_three_times)
+    async with bench.running():
+        await bench.send(b"x", message_id="m")
+        dead = await eventually(lambda: bench.get(bench.topology.dead_queue))
+    assert dead is not None
+    assert dead.headers["x-attempts"] == 4
+    first_seen = {message.headers.get("x-first-seen") for message in bench.deliveries[1:]}
+    assert first_seen == {dead.headers["x-first-seen"]}
+    assert dead.headers["x-reason-code"] == "enough"
+
+
+async def test_a_dead_letter_keeps_its_bytes_and_names_the_reason(
+    broker: BrokerBenches, eventually: Eventually
+) -> None:
+    async def dead(_delivery: Delivery) -> Settlement:
+        return Dead(code="not_json", reason="the body is not JSON" + "!" * 5000)
+
+    bench = await broker.bench(dead)
+    async with bench.running():
+        await bench.send(b"\xff\xfe", message_id="m", headers={"mine": "kept"})
+        found = await eventually(lambda: bench.get(bench.topology.dead_queue))
+    assert found is not None
+    assert (found.body, found.message_id, found.routing_key) == (b"\xff\xfe", "m", "some.key")
+    assert found.headers["x-reason-code"] == "not_json"
+    assert str(found.headers["x-reason"]).startswith("the body is not JSON!")
+    assert found.headers["mine"] == "kept"
+
+
+async def test_an_unexpected_exception_ends_the_consumer(
+    broker: BrokerBenches, eventually: Eventually
+) -> None:
+    async def fails(_delivery: Delivery) -> Settlement:
+        raise ZeroDivisionError
+
+    bench = await broker.bench(fails)
+    await declare_all(bench)
+    await bench.send(b"x")
+    with pytest.raises(ExceptionGroup) as caught:
+        await bench.run_until_the_consumer_ends()
+    assert caught.group_contains(ZeroDivisionError)
+
+
+async def test_a_handler_that_outlives_its_connection_finishes_and_the_command_is_delivered_again(
+    broker: BrokerBenches, eventually: Eventually
+) -> None:
+    lost = asyncio.Event()
+
+    async def slow(_delivery: Delivery) -> Settlement:
+        await lost.wait()
+        return Ack()
+
+    proxy = await broker.proxy()
+    bench = await broker.bench(slow, proxy=proxy)
+    async with bench.running():
+        await bench.send(b"x", message_id="m")
+        await eventually(lambda: bench.deliveries)
+        proxy.cut()
+        await eventually(lambda: bench.connections > 1)  # so the first is lost
+        lost.set()
+        await eventually(lambda: len(bench.deliveries) == 2)
+        await bench.consumer.drain()
+        await asyncio.wait([bench.consumer_task])
+        assert await bench.count(bench.topology.command_queue) == 0
+    assert bench.deliveries[1].redelivered
+
+
+async def test_a_queue_deleted_while_consuming_is_declared_again_and_consuming_resumes(
+    broker: BrokerBenches, eventually: Eventually
+) -> None:
+    bench = await broker.bench(acknowledge)
+    async with bench.running():
+        await eventually(lambda: bench.consuming.unavailable_reason is None)
+        before = bench.connections
+        async with bench.raw.channel() as channel:
+            await channel.queue_delete(bench.topology.command_queue)
+        # That it was in trouble may be over before anybody looks; a new connection stays a fact.
+        await eventually(
+            lambda: bench.connections > before and bench.consuming.unavailable_reason is None
+        )
+        await bench.send(b"after", message_id="m")
+        await eventually(lambda: bench.bodies == [b"after"])
+
+
+async def test_a_consumer_missing_on_the_broker_is_noticed_and_consumes_again(
+    broker: BrokerBenches, eventually: Eventually
+) -> None:
+    bench = await broker.bench(acknowledge)
+    async with bench.running():
+        await eventually(lambda: bench.consuming.unavailable_reason is None)
+        await bench.consumer.cancel_on_the_broker()
+        await bench.send(b"after", message_id="m")
+        await eventually(lambda: bench.bodies == [b"after"])
+    assert bench.connections == 2

@@ -1,6 +1,6 @@
-"""A dead-letter queue as workers and a broker fill it, seen from outside."""
+"""A dead-letter queue with letters from workers and from the broker, seen from outside."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from datetime import datetime, timedelta
 from typing import Any
@@ -31,7 +31,7 @@ class BrokerQueues:
         self.prefix = prefix
         self._buried = 0
 
-    async def bury(self, body: bytes, *, key: str = "sync_recording", **given: Any) -> None:
+    async def bury(self, body: bytes, *, key: str = "sync_recording", **properties: Any) -> None:
         """Publish a dead letter as a worker does, each one a second later than the last."""
         self._buried += 1
         last_seen = datetime.fromisoformat(FIRST_SEEN) + timedelta(seconds=self._buried)
@@ -42,9 +42,11 @@ class BrokerQueues:
             "x-original-routing-key": key,
             "x-reason-code": "invalid_field",
             "x-reason": "field `recording_id`: must be a UUID",
-            **given.pop("headers", {}),
+            **properties.pop("headers", {}),
         }
-        message = aio_pika.Message(body, headers=headers, content_type="application/json", **given)
+        message = aio_pika.Message(
+            body, headers=headers, content_type="application/json", **properties
+        )
         exchange = await self.channel.get_exchange(f"{self.prefix}.dead-letter")
         await exchange.publish(message, key)
 
@@ -58,7 +60,7 @@ class BrokerQueues:
         await queue.bind(f"{self.prefix}.dead-letter", "#")
 
     async def fill_commands(self) -> None:
-        """Have a queue of commands that is full of one command, and refuses any other."""
+        """Replace the command queue by one that is full and refuses every command."""
         name = f"{self.prefix}.commands"
         await self.channel.queue_delete(name)
         queue = await self.channel.declare_queue(
@@ -81,9 +83,9 @@ class BrokerQueues:
 
         await wait_for_fact(is_full)
 
-    async def bury_commands(self, *ids: str, **given: Any) -> None:
-        for one in ids:
-            await self.bury(sync(one), **given)
+    async def bury_commands(self, *ids: str, **properties: Any) -> None:
+        for command_id in ids:
+            await self.bury(sync(command_id), **properties)
 
     async def waiting(self, queue: str = "commands.dead") -> int:
         declared = await self.channel.declare_queue(f"{self.prefix}.{queue}", passive=True)
@@ -118,23 +120,27 @@ async def open_broker_queues(amqp_url: str, prefix: str) -> AsyncIterator[Broker
         yield BrokerQueues(await connection.channel(), unconfirmed, prefix)
 
 
-def sync(command_id: str, **members: object) -> bytes:
+def sync(command_id: str, **fields: object) -> bytes:
     return msgspec.json.encode(
-        {"type": "sync_recording", "id": command_id, "recording_id": RECORDING, **members}
+        {"type": "sync_recording", "id": command_id, "recording_id": RECORDING, **fields}
     )
+
+
+def column(rows: Sequence[dict[str, Any]], name: str) -> list[Any]:
+    return [row[name] for row in rows]
 
 
 async def has(broker: BrokerQueues, number: int, queue: str = "commands.dead") -> bool:
     return await broker.waiting(queue) == number
 
 
-async def send(broker: BrokerQueues, body: bytes, **given: Any) -> None:
+async def send(broker: BrokerQueues, body: bytes, **properties: Any) -> None:
     exchange = await broker.channel.get_exchange(f"{broker.prefix}.commands")
-    await exchange.publish(aio_pika.Message(body, **given), "sync_recording")
+    await exchange.publish(aio_pika.Message(body, **properties), "sync_recording")
 
 
 async def send_without_id(broker: BrokerQueues, body: bytes) -> None:
-    """Past the library's publishing, which gives every message an id."""
+    """Bypass the library's publish call, which gives every message an id."""
     frames: list[FrameType | ContentBody] = [
         Basic.Publish(exchange=f"{broker.prefix}.commands", routing_key="sync_recording"),
         ContentHeader(body_size=len(body), properties=Basic.Properties(delivery_mode=2)),
@@ -149,7 +155,7 @@ async def send_without_id(broker: BrokerQueues, body: bytes) -> None:
 
 
 async def refuse(broker: BrokerQueues) -> None:
-    """Have the broker itself bury the next command."""
+    """Let the broker itself dead-letter the next command."""
     commands = await broker.channel.get_queue(f"{broker.prefix}.commands")
     waiting = await broker.waiting()
     await (await commands.get(timeout=10)).reject(requeue=False)

@@ -68,7 +68,7 @@ async def test_a_recording_that_cannot_be_stopped_yet_does_not_keep_the_others_r
     bench.sandbox.clock.advance(5)
     with pytest.raises(NotYet, match="not_stoppable"):
         await execute(StopRecording(id="c", meeting_id=MEETING), bench.attempt())
-    statuses = [bench.status(one) for one in ids]
+    statuses = [bench.status(recording_id) for recording_id in ids]
     assert statuses.pop(stuck_at) == "INVOKED"
     assert statuses == ["UPLOADING", "UPLOADING"]
 
@@ -88,4 +88,4 @@ async def test_all_recordings_of_a_crowded_meeting_are_stopped(bench: Bench) -> 
     bench.sandbox.clock.advance(5)
     done = await execute(StopRecording(id="c", meeting_id=MEETING), bench.attempt())
     assert set(done.recording_ids) == set(ids)
-    assert {bench.status(one) for one in ids} == {"UPLOADING"}
+    assert {bench.status(recording_id) for recording_id in ids} == {"UPLOADING"}

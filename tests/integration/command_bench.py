@@ -1,0 +1,139 @@
+"""The command handler with the emulated API and a real store."""
+
+import time
+import uuid
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import msgspec
+from prometheus_client import CollectorRegistry
+
+from sandbox.api.options import SandboxOptions
+from sandbox.api.server import Sandbox
+from sandbox.model.log_entries import RequestEntry, StartedEntry
+from worker.broker.messages import Delivery, Settlement
+from worker.commands.handler import CommandHandler
+from worker.commands.retry_policy import RetryPolicy
+from worker.observability.metrics import Metrics
+from worker.realtimekit.apps import App, Apps
+from worker.realtimekit.circuit_breaker import CircuitBreaker
+from worker.realtimekit.client import RealtimeKitClient
+from worker.realtimekit.retry import RequestRetry
+from worker.store.store import Store
+
+START = "start_track_recording"
+
+
+RETRY_POLICY = RetryPolicy(
+    max_age=3600,
+    stop_wait=300,
+    settle=30,
+    lease=60,
+    retry_delays=(5.0, 30.0, 120.0),
+)
+
+
+class CommandBench:
+    """A command handler on real parts, with a clock that a test can put forward."""
+
+    def __init__(
+        self,
+        sandbox: Sandbox,
+        store: Store,
+        api: RealtimeKitClient,
+        impatient_api: RealtimeKitClient,
+    ) -> None:
+        self.sandbox = sandbox
+        self.store = store
+        self.api = api
+        self._impatient_api = impatient_api
+        self.ahead = 0.0
+        self.breaker = CircuitBreaker(lambda: time.monotonic() + self.ahead)
+        self.meeting = str(uuid.uuid4())
+        self.handler = self.new_handler()
+
+    def new_handler(self, api: RealtimeKitClient | None = None) -> CommandHandler:
+        """A handler as after a restart: it knows only the contents of the store."""
+        return CommandHandler(
+            self.store,
+            Apps([App(name="default", api=api or self.api, breaker=self.breaker)]),
+            RETRY_POLICY,
+            owner=str(uuid.uuid4()),
+            source="test",
+            now=lambda: time.time() + self.ahead,
+            max_command_bytes=10_000,
+            on_commit=lambda: None,
+            metrics=Metrics(CollectorRegistry(), version="test"),
+        )
+
+    def pass_time(self, seconds: float) -> None:
+        """Put both clocks forward, ours and the API's."""
+        self.ahead += seconds
+        self.sandbox.clock.advance(seconds)
+
+    async def send(self, command: dict[str, Any], **properties: Any) -> Settlement:
+        return await self.send_raw(msgspec.json.encode(command), **properties)
+
+    async def send_with_short_timeout(self, command: dict[str, Any]) -> Settlement:
+        """Send to a process whose API time-out is one second, too short for a busy machine."""
+        handler = self.new_handler(self._impatient_api)
+        return await handler.handle(Delivery(body=msgspec.json.encode(command), routing_key="x"))
+
+    async def send_raw(self, body: bytes, **properties: Any) -> Settlement:
+        return await self.handler.handle(Delivery(body=body, routing_key="x", **properties))
+
+    def start(self, command_id: str = "start-1", **more: Any) -> dict[str, Any]:
+        return {
+            "type": "start_track_recording",
+            "id": command_id,
+            "meeting_id": self.meeting,
+            **more,
+        }
+
+    async def outcomes(self, command_id: str = "start-1") -> list[dict[str, Any]]:
+        """Every publication of the command's outcome, oldest first."""
+        return [
+            msgspec.json.decode(entry.body) | {"routing_key": entry.routing_key}
+            for entry in await self.store.unsent(1000)
+            if entry.subject == command_id and entry.exchange == "results"
+        ]
+
+    async def outcome(self, command_id: str = "start-1") -> dict[str, Any]:
+        (outcome,) = await self.outcomes(command_id)
+        return outcome
+
+    def started(self) -> list[StartedEntry]:
+        return [
+            entry for entry in self.sandbox.request_log.entries() if isinstance(entry, StartedEntry)
+        ]
+
+    def requests(self, operation: str) -> list[RequestEntry]:
+        entries = self.sandbox.request_log.entries()
+        return [
+            entry
+            for entry in entries
+            if isinstance(entry, RequestEntry) and entry.operation == operation
+        ]
+
+
+@asynccontextmanager
+async def open_command_bench(tmp_path: Path) -> AsyncIterator[CommandBench]:
+    async with Sandbox(SandboxOptions(speed=1.0)) as sandbox:
+        store = await Store.open(f"sqlite:///{tmp_path / 'state.db'}", source="test")
+        api, impatient_api = (
+            RealtimeKitClient(
+                base_url=sandbox.base_url,
+                account_id="acc",
+                app_id="app",
+                token=lambda: "token",
+                timeout=timeout,
+                retry=RequestRetry(attempts=2, base_seconds=0.01, total_seconds=timeout),
+            )
+            for timeout in (20.0, 1.0)
+        )
+        yield CommandBench(sandbox, store, api, impatient_api)
+        await api.aclose()
+        await impatient_api.aclose()
+        await store.close()

@@ -1,0 +1,105 @@
+"""`recording-worker dead show` as a process, on a real dead-letter queue."""
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from tests.integration.cli_process import CommandLine
+from tests.integration.dead_letter_queue import (
+    BrokerQueues,
+    open_broker_queues,
+)
+
+
+@pytest.fixture
+def cli(amqp_url: str, names_prefix: str, tmp_path: Path) -> CommandLine:
+    return CommandLine({"AMQP_URL": amqp_url, "WORKER_NAME_PREFIX": names_prefix}, tmp_path)
+
+
+@pytest.fixture
+async def broker(amqp_url: str, names_prefix: str) -> AsyncIterator[BrokerQueues]:
+    async with open_broker_queues(amqp_url, names_prefix) as broker:
+        yield broker
+
+
+MASK = "[secure]"
+
+
+SECRETS = {
+    "type": "start_recording",
+    "id": "secrets",
+    "storage_config": {
+        "type": "aws",
+        "bucket": "mine",
+        "secret": "hunter2",
+        "acess_key": "hunter3",
+    },
+    "rtmp_out_config": {"rtmp_url": "rtmp://live.example/hunter4"},
+}
+
+
+async def test_show_prints_every_field_and_no_secret(
+    cli: CommandLine, broker: BrokerQueues
+) -> None:
+    await broker.bury(msgspec.json.encode(SECRETS), correlation_id="asker", reply_to="answers")
+
+    shown = await cli("dead", "show", "secrets")
+
+    (details,) = shown.lines
+    assert details["body"]["storage_config"]["bucket"] == "mine"
+    assert details["body"]["storage_config"]["secret"] == MASK
+    assert (details["correlation_id"], details["reply_to"]) == ("asker", "answers")
+    assert details["headers"]["x-reason"] == "field `recording_id`: must be a UUID"
+    assert "hunter" not in shown.out
+
+
+async def test_show_as_text_prints_no_secret(cli: CommandLine, broker: BrokerQueues) -> None:
+    await broker.bury(msgspec.json.encode(SECRETS))
+
+    shown = await cli("dead", "show", "1", "--no-json")
+
+    assert '"bucket": "mine"' in shown.out
+    assert "reason_code: invalid_field" in shown.out
+    assert "hunter" not in shown.out
+
+
+async def test_raw_prints_the_original_body(cli: CommandLine, broker: BrokerQueues) -> None:
+    body = msgspec.json.encode(SECRETS)
+    await broker.bury(body)
+
+    (details,) = (await cli("dead", "show", "secrets", "--raw")).lines
+
+    assert details["body"] == body.decode()
+
+
+async def test_a_letter_without_an_id_is_found_by_position_or_name(
+    cli: CommandLine, broker: BrokerQueues
+) -> None:
+    await broker.bury_commands("first")
+    await broker.bury(b"not json", message_id="")
+
+    listed = (await cli("dead", "list")).lines
+    (by_position,) = (await cli("dead", "show", "2")).lines
+    (by_name,) = (await cli("dead", "show", listed[1]["letter"])).lines
+
+    assert by_position["letter"] == by_name["letter"] == listed[1]["letter"]
+    assert (by_name["body"], by_name["body_encoding"]) == ("not json", "text")
+
+
+async def test_a_numeric_id_wins_over_a_position(cli: CommandLine, broker: BrokerQueues) -> None:
+    await broker.bury_commands("first", "1")
+
+    (details,) = (await cli("dead", "show", "1")).lines
+
+    assert details["position"] == 2
+
+
+async def test_the_error_names_an_unknown_letter(cli: CommandLine, broker: BrokerQueues) -> None:
+    await broker.bury_commands("one")
+
+    for arguments in (("show", "two"), ("replay", "two"), ("drop", "two", "--yes")):
+        ended = await cli("dead", *arguments)
+        assert (ended.code, ended.out) == (1, "")
+        assert "'two'" in ended.err

@@ -1,0 +1,175 @@
+"""Stop, pause, resume and sync."""
+
+import uuid
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from sandbox.model.faults import Fault
+from tests.integration.command_bench import START, CommandBench, open_command_bench
+from worker.broker.messages import Ack, Retry
+from worker.store.queries import RecordingsFilter
+
+
+@pytest.fixture
+async def bench(tmp_path: Path) -> AsyncIterator[CommandBench]:
+    async with open_command_bench(tmp_path) as bench:
+        yield bench
+
+
+async def test_a_stop_that_arrives_before_its_start_waits_and_then_stops(
+    bench: CommandBench,
+) -> None:
+    stop = {"type": "stop_recording", "id": "stop", "start_id": "start-1"}
+    assert isinstance(await bench.send(stop), Retry)
+    bench.sandbox.behaviour.change({"invoked_seconds": 0.0})
+    await bench.send(bench.start())
+    assert await bench.send(stop) == Ack()
+    assert (await bench.outcome("stop"))["type"] == "command.succeeded.v1"
+
+
+async def test_a_stop_of_an_invoked_recording_waits_until_it_records(bench: CommandBench) -> None:
+    bench.sandbox.behaviour.change({"invoked_seconds": 3600.0})
+    await bench.send(bench.start())
+    stop = {"type": "stop_recording", "id": "stop", "start_id": "start-1"}
+    settlement = await bench.send(stop)
+    assert isinstance(settlement, Retry)
+    assert settlement.code == "not_stoppable"
+    bench.sandbox.clock.advance(3601)
+    assert await bench.send(stop) == Ack()
+
+
+async def test_a_stop_whose_start_never_arrives_fails_as_start_unknown(bench: CommandBench) -> None:
+    stop = {"type": "stop_recording", "id": "stop", "start_id": "never"}
+    await bench.send(stop)
+    bench.ahead = 301.0
+    assert await bench.send(stop) == Ack()
+    data = (await bench.outcome("stop"))["data"]
+    assert data["last_error"]["code"] == "start_unknown"
+
+
+async def test_a_stop_that_was_too_early_is_sent_again(bench: CommandBench) -> None:
+    bench.sandbox.behaviour.change({"invoked_seconds": 0.0})
+    await bench.send(bench.start())
+    refused = Fault(
+        kind="refuse",
+        operation="change_recording",
+        status=400,
+        message="recording is not in progress (INVOKED)",
+        count=1,
+    )
+    bench.sandbox.faults.add(refused)
+    stop = {"type": "stop_recording", "id": "stop", "start_id": "start-1"}
+    assert await bench.send(stop) == Ack()
+    assert (await bench.outcome("stop"))["type"] == "command.succeeded.v1"
+
+
+async def test_a_repeated_stop_whose_answer_is_lost_succeeds(
+    bench: CommandBench,
+) -> None:
+    bench.sandbox.behaviour.change({"invoked_seconds": 0.0})
+    await bench.send(bench.start())
+    too_early = Fault(kind="refuse", operation="change_recording", status=400, count=1)
+    lost = Fault(kind="lost_reset", operation="change_recording", count=1)
+    for fault in (too_early, lost):
+        bench.sandbox.faults.add(fault)
+    stop = {"type": "stop_recording", "id": "stop", "start_id": "start-1"}
+    assert await bench.send(stop) == Ack()
+    requests = [
+        entry
+        for entry in bench.sandbox.request_log.requests
+        if entry.operation == "change_recording"
+    ]
+    assert [entry.status for entry in requests] == [400, 200, 404]
+    assert (await bench.outcome("stop"))["type"] == "command.succeeded.v1"
+
+
+async def test_stopping_an_ended_recording_succeeds(bench: CommandBench) -> None:
+    bench.sandbox.behaviour.change({"invoked_seconds": 0.0, "uploading_seconds": 0.0})
+    await bench.send(bench.start())
+    (started,) = bench.started()
+    for number in range(3):
+        stop = {
+            "type": "stop_recording",
+            "id": f"stop-{number}",
+            "recording_id": started.recording_id,
+        }
+        assert await bench.send(stop) == Ack()
+        assert (await bench.outcome(f"stop-{number}"))["type"] == "command.succeeded.v1"
+
+
+async def test_a_stop_of_a_meeting_stops_all_its_live_recordings_also_unknown_ones(
+    bench: CommandBench,
+) -> None:
+    bench.sandbox.behaviour.change({"invoked_seconds": 0.0})
+    await bench.send(bench.start())
+    theirs = await bench.api.start_composite_recording({"meeting_id": bench.meeting})
+    stop = {"type": "stop_recording", "id": "stop", "meeting_id": bench.meeting}
+    assert await bench.send(stop) == Ack()
+    stopped = (await bench.outcome("stop"))["data"]["recording_ids"]
+    assert sorted(stopped) == sorted([theirs.recording_id, bench.started()[0].recording_id])
+
+
+async def test_a_stop_of_a_meeting_waits_while_a_start_of_the_meeting_is_in_doubt(
+    bench: CommandBench,
+) -> None:
+    bench.sandbox.behaviour.change({"invoked_seconds": 0.0})
+    bench.sandbox.faults.add(Fault(kind="lost_reset", operation=START, count=1))
+    await bench.send(bench.start())
+    stop = {"type": "stop_recording", "id": "stop", "meeting_id": bench.meeting}
+    settlement = await bench.send(stop)
+    assert isinstance(settlement, Retry)
+    assert settlement.code == "start_pending"
+    await bench.send(bench.start())
+    assert await bench.send(stop) == Ack()
+    stopped = (await bench.outcome("stop"))["data"]["recording_ids"]
+    assert stopped == [bench.started()[0].recording_id]
+
+
+async def test_a_stop_of_a_meeting_can_be_limited_to_one_kind(bench: CommandBench) -> None:
+    bench.sandbox.behaviour.change({"invoked_seconds": 0.0})
+    await bench.send(bench.start())
+    await bench.api.start_composite_recording({"meeting_id": bench.meeting})
+    stop = {
+        "type": "stop_recording",
+        "id": "stop",
+        "meeting_id": bench.meeting,
+        "kind": "track",
+    }
+    await bench.send(stop)
+    stopped = (await bench.outcome("stop"))["data"]["recording_ids"]
+    assert stopped == [bench.started()[0].recording_id]
+
+
+async def test_pause_and_resume_publish_status_changes_and_can_be_repeated(
+    bench: CommandBench,
+) -> None:
+    bench.sandbox.behaviour.change({"invoked_seconds": 0.0})
+    await bench.send(bench.start())
+    for number, action in enumerate(["pause", "pause", "resume", "pause"]):
+        command = {
+            "type": f"{action}_recording",
+            "id": f"c{number}",
+            "start_id": "start-1",
+        }
+        assert await bench.send(command) == Ack()
+        assert (await bench.outcome(f"c{number}"))["type"] == "command.succeeded.v1"
+    keys = [
+        entry.routing_key for entry in await bench.store.unsent(100) if entry.exchange == "status"
+    ]
+    assert keys[1:] == ["track.paused", "track.recording", "track.paused"]
+
+
+async def test_a_sync_adopts_a_recording_that_others_started(bench: CommandBench) -> None:
+    theirs = await bench.api.start_composite_recording({"meeting_id": bench.meeting})
+    sync = {"type": "sync_recording", "id": "sync", "recording_id": theirs.recording_id}
+    assert await bench.send(sync) == Ack()
+    (adopted,) = await bench.store.recordings(RecordingsFilter(app="default"))
+    assert (adopted.recording_id, adopted.start_id) == (theirs.recording_id, None)
+
+
+async def test_a_sync_of_an_unknown_recording_is_rejected(bench: CommandBench) -> None:
+    sync = {"type": "sync_recording", "id": "sync", "recording_id": str(uuid.uuid4())}
+    assert await bench.send(sync) == Ack()
+    assert (await bench.outcome("sync"))["data"]["code"] == "not_found"

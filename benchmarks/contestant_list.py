@@ -23,7 +23,7 @@ class StartCommand(msgspec.Struct, frozen=True):
     meeting_id: str
 
     @property
-    def members(self) -> dict[str, object]:
+    def fields(self) -> dict[str, object]:
         """Its JSON object."""
         layers = {"default": {"media_kind": "audio", "file_name_prefix": "weekly_sync"}}
         return {"type": TYPE, "id": self.id, "meeting_id": self.meeting_id, "layers": layers}
@@ -34,13 +34,13 @@ Form = Callable[[StartCommand], aio_pika.Message]
 
 def plain(start: StartCommand) -> aio_pika.Message:
     """The command itself as JSON."""
-    return _message(start.members)
+    return _message(start.fields)
 
 
 def for_taskiq(start: StartCommand) -> aio_pika.Message:
     """As `kiq` of taskiq sends it."""
     task = {"task_id": start.id, "task_name": TYPE, "labels": {}, "labels_types": {}}
-    return _message({**task, "args": [], "kwargs": {"body": start.members}})
+    return _message({**task, "args": [], "kwargs": {"body": start.fields}})
 
 
 def for_dramatiq(start: StartCommand, queue: str = "bench.commands") -> aio_pika.Message:
@@ -50,7 +50,7 @@ def for_dramatiq(start: StartCommand, queue: str = "bench.commands") -> aio_pika
             "queue_name": queue,
             "actor_name": TYPE,
             "args": [],
-            "kwargs": {"body": start.members},
+            "kwargs": {"body": start.fields},
             "options": {},
             "message_id": start.id,
             "message_timestamp": round(time.time() * 1000),
@@ -62,7 +62,7 @@ def for_celery(start: StartCommand) -> aio_pika.Message:
     """As `apply_async` of Celery sends it, protocol 2."""
     chain = {"callbacks": None, "errbacks": None, "chain": None, "chord": None}
     headers = {"lang": "py", "task": TYPE, "id": start.id, "root_id": start.id}
-    return _message([[], {"body": start.members}, chain], headers)
+    return _message([[], {"body": start.fields}, chain], headers)
 
 
 def _message(body: object, headers: Mapping[str, str] | None = None) -> aio_pika.Message:

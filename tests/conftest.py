@@ -62,9 +62,9 @@ def _slow_tests_first(items: list[pytest.Item], processes: int) -> list[pytest.I
         seconds[least] += _seconds(file, by_file)
     size = len(items) // processes
     for share in shares:
-        room = max(0, size - len(share))
-        share += quick[:room]
-        del quick[:room]
+        free = max(0, size - len(share))
+        share += quick[:free]
+        del quick[:free]
     return [item for share in (*shares, quick) for item in share]
 
 

@@ -51,9 +51,9 @@ def decode(body: bytes) -> Start:
     return _DECODER.decode(body)
 
 
-def checked(members: dict[str, Any]) -> Start:
+def checked(fields: dict[str, Any]) -> Start:
     """The command that a library has decoded already. msgspec.ValidationError when it is none."""
-    return msgspec.convert(members, Start)
+    return msgspec.convert(fields, Start)
 
 
 def request_body(command: Start) -> bytes:

@@ -14,7 +14,7 @@ import uvloop
 
 from benchmarks.contestant_list import ROOT
 from benchmarks.tracking import report
-from benchmarks.tracking.results import Pace, Scenario, ScenarioResult, TrackingResults
+from benchmarks.tracking.results import LoadProfile, Scenario, ScenarioResult, TrackingResults
 from benchmarks.tracking.scenario import ScenarioServices, play
 from sandbox.services.postgresql_launch import launch_postgresql
 from sandbox.services.processes import OwnedDirectory
@@ -34,7 +34,7 @@ def scenarios(live: Sequence[int], replicas: Sequence[int], hows: str) -> Iterat
 
 async def run(
     chosen: Sequence[Scenario],
-    pace: Pace,
+    profile: LoadProfile,
     *,
     at_once: int = 1,
     keep: Callable[[TrackingResults], None] = lambda _tracked: None,
@@ -46,7 +46,7 @@ async def run(
     """
     begun = time.monotonic()
     turns = asyncio.Semaphore(at_once)
-    tracked = TrackingResults(pace=pace, outcomes=[])
+    tracked = TrackingResults(profile=profile, outcomes=[])
 
     def say(text: str) -> None:
         print(f"{time.monotonic() - begun:6.0f} s  {text}", file=sys.stderr, flush=True)
@@ -54,9 +54,9 @@ async def run(
     async def measure(scenario: Scenario) -> None:
         nonlocal tracked
         async with turns:
-            outcome = await _alone(scenario, pace, say)
+            outcome = await _alone(scenario, profile, say)
         say(report.line(outcome))
-        tracked = merged([tracked, TrackingResults(pace=pace, outcomes=[outcome])])
+        tracked = merged([tracked, TrackingResults(profile=profile, outcomes=[outcome])])
         keep(tracked)
 
     async with asyncio.TaskGroup() as group:
@@ -65,12 +65,14 @@ async def run(
     return tracked
 
 
-async def _alone(scenario: Scenario, pace: Pace, say: Callable[[str], None]) -> ScenarioResult:
+async def _alone(
+    scenario: Scenario, profile: LoadProfile, say: Callable[[str], None]
+) -> ScenarioResult:
     directory = OwnedDirectory("recording-tracking-")
     node = await asyncio.to_thread(launch_rabbitmq, private=True)
     database = await asyncio.to_thread(launch_postgresql, durable=True, private=True)
     try:
-        return await play(scenario, pace, ScenarioServices(node, database, directory.path, say))
+        return await play(scenario, profile, ScenarioServices(node, database, directory.path, say))
     finally:
         await asyncio.to_thread(database.close)
         await asyncio.to_thread(node.close)
@@ -79,13 +81,13 @@ async def _alone(scenario: Scenario, pace: Pace, say: Callable[[str], None]) -> 
 
 def merged(runs: Sequence[TrackingResults]) -> TrackingResults:
     """Several runs of one pace as one; of a scenario that several have, the last one's counts."""
-    if any(one.pace != runs[0].pace for one in runs):
+    if any(one.profile != runs[0].profile for one in runs):
         raise SystemExit("runs of different paces cannot stand in one table")
     outcomes = {one.scenario: one for run in runs for one in run.outcomes}
     order = sorted(
         outcomes, key=lambda one: (one.live, one.replicas > 0, one.webhooks, one.replicas)
     )
-    return TrackingResults(pace=runs[0].pace, outcomes=[outcomes[one] for one in order])
+    return TrackingResults(profile=runs[0].profile, outcomes=[outcomes[one] for one in order])
 
 
 def _numbers(text: str) -> list[int]:
@@ -111,8 +113,12 @@ def main() -> None:
     parser.add_argument("--live", type=_numbers, default=[1000, 10_000])
     parser.add_argument("--replicas", type=_numbers, default=[1, 3])
     parser.add_argument("--hows", default="naive,sweep,webhooks", help="which ways")
-    parser.add_argument("--seconds", type=float, default=Pace().seconds, help="of the steady part")
-    parser.add_argument("--ends", type=float, default=Pace().ends, help="recordings a second")
+    parser.add_argument(
+        "--seconds", type=float, default=LoadProfile().seconds, help="of the steady part"
+    )
+    parser.add_argument(
+        "--ends", type=float, default=LoadProfile().ends, help="recordings a second"
+    )
     parser.add_argument("--json", type=Path, default=ROOT / "var" / "bench-tracking.json")
     parser.add_argument("--at-once", type=int, default=1, help="so many scenarios at a time")
     parser.add_argument("--results", type=Path, nargs="+", help="such files, instead of measuring")
@@ -123,12 +129,12 @@ def main() -> None:
     if chosen.results:
         tracked = merged([_read(one) for one in chosen.results])
     else:
-        pace = Pace(seconds=chosen.seconds, ends=chosen.ends)
+        profile = LoadProfile(seconds=chosen.seconds, ends=chosen.ends)
         wanted = list(scenarios(chosen.live, chosen.replicas, chosen.hows))
         chosen.json.parent.mkdir(parents=True, exist_ok=True)
         keep = partial(_write, chosen.json)
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-            tracked = runner.run(run(wanted, pace, at_once=chosen.at_once, keep=keep))
+            tracked = runner.run(run(wanted, profile, at_once=chosen.at_once, keep=keep))
     print(report.text(tracked))
     if chosen.docs:
         report.write(tracked, chosen.docs)

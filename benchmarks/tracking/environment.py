@@ -17,7 +17,7 @@ import msgspec
 from aio_pika.abc import AbstractIncomingMessage
 
 from benchmarks.contestant_process import process_environ
-from benchmarks.tracking.results import RATE_LIMITS, Pace, Scenario
+from benchmarks.tracking.results import RATE_LIMITS, LoadProfile, Scenario
 from sandbox.demo.worker_process import WorkerProcess
 from sandbox.model.log_entries import AnyEntry
 from sandbox.services.ports import free_ports
@@ -99,14 +99,14 @@ class EmulatedApi:
 
 
 @asynccontextmanager
-async def emulated_api(directory: Path, pace: Pace) -> AsyncIterator[EmulatedApi]:
+async def emulated_api(directory: Path, profile: LoadProfile) -> AsyncIterator[EmulatedApi]:
     """An API with the real limits and nobody in it."""
     (port,) = free_ports(1)
     ledger = directory / "ledger.jsonl"
     ledger.unlink(missing_ok=True)
     behaviour = {
         "rate_limits": msgspec.json.encode(RATE_LIMITS).decode(),
-        "uploading_seconds": str(pace.upload_seconds),
+        "uploading_seconds": str(profile.upload_seconds),
         # The shape met live, which tells whose each file is: one request for each recording.
         "track_download_url": "links",
     }

@@ -12,7 +12,7 @@ from benchmarks.tracking.results import (
     QUOTA,
     QUOTA_SECONDS,
     Delays,
-    Pace,
+    LoadProfile,
     Scenario,
     ScenarioResult,
     TrackingResults,
@@ -94,7 +94,7 @@ def write(tracked: TrackingResults, page: Path) -> None:
     picture = page.parent / "performance" / "tracking.svg"
     plot(tracked, picture)
     parts = (
-        _setting(tracked.pace),
+        _setting(tracked.profile),
         markdown(table(tracked)),
         f"![Delay and requests by live recordings](performance/{picture.name})",
         "### Goals for following",
@@ -103,14 +103,14 @@ def write(tracked: TrackingResults, page: Path) -> None:
     replace_section(page, "tracking", "make bench-tracking", "\n\n".join(parts))
 
 
-def _setting(pace: Pace) -> str:
+def _setting(profile: LoadProfile) -> str:
     return (
         f"The emulated API blocks every call for five minutes after more than {QUOTA:,} in "
         f"{QUOTA_SECONDS} s. Recordings that others started are adopted from the list; "
-        f"{pace.ends:g} of them a second end at random for {pace.seconds:g} s; an upload takes "
-        f"{pace.upload_seconds:g} s and leaves three files. Delays are from the API's own change "
-        "to the event at a subscriber. A finished recording costs one request for its files, and "
-        "one more where the API does not say whose they are; what the sweeps leave of the budget "
+        f"{profile.ends:g} of them a second end at random for {profile.seconds:g} s; an upload "
+        f"takes {profile.upload_seconds:g} s and leaves three files. Delays are from the API's own "
+        "change to the event at a subscriber. A finished recording costs one request for its files, "
+        "and one more where the API does not say whose they are; what the sweeps leave of the budget "
         "says how many can finish in an hour, and more when they press, for sweeps give way."
     )
 

@@ -28,7 +28,7 @@ class Scenario(msgspec.Struct, frozen=True, kw_only=True):
         return f"{self.replicas} worker{'s' * (self.replicas > 1)}, {how}"
 
 
-class Pace(msgspec.Struct, frozen=True, kw_only=True):
+class LoadProfile(msgspec.Struct, frozen=True, kw_only=True):
     """What happens: recordings end at an even rate for `seconds`, each at random.
 
     `ends` is how many a second: more than the budget has requests for cannot be followed. With
@@ -93,5 +93,5 @@ class ScenarioResult(msgspec.Struct, frozen=True, kw_only=True):
 class TrackingResults(msgspec.Struct, frozen=True, kw_only=True):
     """A whole run."""
 
-    pace: Pace
+    profile: LoadProfile
     outcomes: list[ScenarioResult]

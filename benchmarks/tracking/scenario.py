@@ -22,7 +22,7 @@ from benchmarks.tracking.environment import (
     listening,
     workers,
 )
-from benchmarks.tracking.results import READS, Pace, Scenario, ScenarioResult
+from benchmarks.tracking.results import READS, LoadProfile, Scenario, ScenarioResult
 from sandbox.services.postgresql import PostgreSQLServer
 from sandbox.services.processes import OwnedProcess
 from sandbox.services.rabbitmq import RabbitMQNode
@@ -75,16 +75,18 @@ class Steady(msgspec.Struct, frozen=True):
     ended: set[str]
 
 
-async def play(scenario: Scenario, pace: Pace, ground: ScenarioServices) -> ScenarioResult:
+async def play(
+    scenario: Scenario, profile: LoadProfile, ground: ScenarioServices
+) -> ScenarioResult:
     """Fill the API, let recordings end, and measure how late the events came."""
-    async with emulated_api(ground.directory, pace) as api:
+    async with emulated_api(ground.directory, profile) as api:
         if scenario.replicas:
-            return await _followed(scenario, pace, ground, api)
-        return await _polled(scenario, pace, ground, api)
+            return await _followed(scenario, profile, ground, api)
+        return await _polled(scenario, profile, ground, api)
 
 
 async def _followed(
-    scenario: Scenario, pace: Pace, ground: ScenarioServices, api: EmulatedApi
+    scenario: Scenario, profile: LoadProfile, ground: ScenarioServices, api: EmulatedApi
 ) -> ScenarioResult:
     async with (
         workers(scenario, api, ground.node, ground.database, ground.directory) as running,
@@ -97,19 +99,19 @@ async def _followed(
         await _all_told(ears, set(api.meetings), "RECORDING", ADOPTED_WITHIN)
         adopted = time.monotonic() - begun
         ground.say(f"{scenario.label}: all are followed after {adopted:.0f} s")
-        steady = await _steady(scenario, pace, api, watch)
-        await _drain(ears, steady.ended, pace.drain_seconds)
+        steady = await _steady(scenario, profile, api, watch)
+        await _drain(ears, steady.ended, profile.drain_seconds)
         burst: set[str] = set()
         if scenario.webhooks:
-            ground.say(f"{scenario.label}: {2 * pace.burst_ends:g} changes/s")
-            burst = set(await api.end_some(pace.burst_ends, pace.burst_seconds))
-            await asyncio.sleep(pace.upload_seconds)
-            await _all_told(ears, burst, "UPLOADED", pace.drain_seconds, must=False)
-        return _outcome(scenario, pace, api, ears, steady, watch, adopted=adopted, burst=burst)
+            ground.say(f"{scenario.label}: {2 * profile.burst_ends:g} changes/s")
+            burst = set(await api.end_some(profile.burst_ends, profile.burst_seconds))
+            await asyncio.sleep(profile.upload_seconds)
+            await _all_told(ears, burst, "UPLOADED", profile.drain_seconds, must=False)
+        return _outcome(scenario, profile, api, ears, steady, watch, adopted=adopted, burst=burst)
 
 
 async def _polled(
-    scenario: Scenario, pace: Pace, ground: ScenarioServices, api: EmulatedApi
+    scenario: Scenario, profile: LoadProfile, ground: ScenarioServices, api: EmulatedApi
 ) -> ScenarioResult:
     await api.fill(scenario.live, FILL_PER_SECOND)
     await asyncio.sleep(2.0)  # until all are RECORDING
@@ -126,10 +128,10 @@ async def _polled(
     try:
         async with _watching([process.pid]) as watch:
             ground.say(f"{scenario.label}: {scenario.live} are live")
-            steady = await _steady(scenario, pace, api, watch)
-            await asyncio.sleep(pace.upload_seconds + 10.0)
+            steady = await _steady(scenario, profile, api, watch)
+            await asyncio.sleep(profile.upload_seconds + 10.0)
             ears = _ears_of_naive(log)
-            return _outcome(scenario, pace, api, ears, steady, watch, adopted=0.0, burst=set())
+            return _outcome(scenario, profile, api, ears, steady, watch, adopted=0.0, burst=set())
     finally:
         await asyncio.to_thread(process.end, signal.SIGTERM, seconds=5)
 
@@ -165,10 +167,12 @@ async def _watching(sessions: Sequence[int]) -> AsyncIterator[Watch]:
         watching.cancel()
 
 
-async def _steady(scenario: Scenario, pace: Pace, api: EmulatedApi, watch: Watch) -> Steady:
+async def _steady(
+    scenario: Scenario, profile: LoadProfile, api: EmulatedApi, watch: Watch
+) -> Steady:
     """Recordings end as they do when each lives its time."""
     since, cpu = time.time(), watch.cpu
-    ended = await api.end_some(pace.ends, pace.seconds)
+    ended = await api.end_some(profile.ends, profile.seconds)
     until = time.time()
     return Steady(since, until, (watch.cpu - cpu) / (until - since), set(ended))
 
@@ -193,7 +197,7 @@ async def _all_told(
 
 def _outcome(
     scenario: Scenario,
-    pace: Pace,
+    profile: LoadProfile,
     api: EmulatedApi,
     ears: EventTimes,
     steady: Steady,
@@ -208,7 +212,7 @@ def _outcome(
     seconds = steady.until - steady.since
     return ScenarioResult(
         scenario=scenario,
-        ends_per_second=pace.ends,
+        ends_per_second=profile.ends,
         adopted_seconds=adopted,
         requests=operations,
         breaches=breaches,

@@ -5,6 +5,3 @@
 checks them by `assertions`. `narration` words what happens, and the `timeline` prints it. With
 --keep everything stays up, and `instructions` say how to use it.
 """
-
-# Environments installed before the entry point named `sandbox.demo.cli` load the demo from here.
-from sandbox.demo.cli import demo as demo

@@ -49,7 +49,7 @@ class Session(msgspec.Struct, kw_only=True):
 
 
 class Meeting(msgspec.Struct, kw_only=True):
-    """A room in which people can meet repeatedly. `joins` counts all joins so far."""
+    """A meeting in which people can meet repeatedly. `joins` counts all joins so far."""
 
     id: str
     title: str

@@ -1,7 +1,7 @@
 """The commands that publishers send: one struct per command, strict in every field.
 
 A field that a struct does not define is an error, because an ignored misspelling of `user_ids`
-would record everybody in the room.
+would record everybody in the meeting.
 
 Python does not check the fields when it constructs a struct. `encode_command` does, and so does the
 worker.

@@ -1,7 +1,7 @@
-"""What the vendor's published schema says of the answers, as data: members, types, operations.
+"""What the vendor's published schema says of the answers, as data: fields, types, operations.
 
 Written down by hand from the public API description as of August 2026, for checking answers
-against. `Member(...)` is one member of an object; what an object may have beyond its members is
+against. `Field(...)` is one field of an object. Further fields of an object are
 not restricted, as in the original.
 """
 
@@ -24,8 +24,8 @@ WEBHOOK_EVENTS = {
 }
 
 
-class Member(NamedTuple):
-    """One member. `kind` names a check of `faults_of`, an object of `OBJECTS`, or `[object]`."""
+class Field(NamedTuple):
+    """One field. `kind` names a check of `faults_of`, an object of `OBJECTS`, or `[object]`."""
 
     kind: str
     required: bool = False
@@ -33,35 +33,35 @@ class Member(NamedTuple):
     words: frozenset[str] = frozenset()
 
 
-def _enum(*words: str, required: bool = False) -> Member:
-    return Member("enum", required=required, words=frozenset(words))
+def _enum(*words: str, required: bool = False) -> Field:
+    return Field("enum", required=required, words=frozenset(words))
 
 
-_REQUIRED_TEXT = Member("text", required=True)
-_REQUIRED_NUMBER = Member("number", required=True)
-_TIME = Member("time", required=True)
-_TIME_OR_NULL = Member("time", required=True, nullable=True)
+_REQUIRED_TEXT = Field("text", required=True)
+_REQUIRED_NUMBER = Field("number", required=True)
+_TIME = Field("time", required=True)
+_TIME_OR_NULL = Field("time", required=True, nullable=True)
 _CALLER_TYPES = ("ORGANIZATION", "USER")
 
 RECORDING = {
-    "id": Member("uuid", required=True),
+    "id": Field("uuid", required=True),
     "status": _enum(*STATUSES, required=True),
     "output_file_name": _REQUIRED_TEXT,
     "invoked_time": _TIME,
-    "session_id": Member("uuid", required=True, nullable=True),
+    "session_id": Field("uuid", required=True, nullable=True),
     "started_time": _TIME_OR_NULL,
     "stopped_time": _TIME_OR_NULL,
-    "download_url": Member("uri", required=True, nullable=True),
+    "download_url": Field("uri", required=True, nullable=True),
     "download_url_expiry": _TIME_OR_NULL,
-    "audio_download_url": Member("uri", required=True, nullable=True),
-    "file_size": Member("number", required=True, nullable=True),
-    "recording_duration": Member("integer"),
+    "audio_download_url": Field("uri", required=True, nullable=True),
+    "file_size": Field("number", required=True, nullable=True),
+    "recording_duration": Field("integer"),
 }
 RECORDING_WITH_REASONS = {
     **RECORDING,
-    "start_reason": Member("start_reason"),
-    "stop_reason": Member("stop_reason"),
-    "storage_config": Member("storage", nullable=True),
+    "start_reason": Field("start_reason"),
+    "stop_reason": Field("stop_reason"),
+    "storage_config": Field("storage", nullable=True),
 }
 SESSION = {
     "id": _REQUIRED_TEXT,
@@ -76,72 +76,72 @@ SESSION = {
     "started_at": _REQUIRED_TEXT,
     "created_at": _REQUIRED_TEXT,
     "updated_at": _REQUIRED_TEXT,
-    "ended_at": Member("text"),
+    "ended_at": Field("text"),
 }
-OBJECTS: dict[str, dict[str, Member]] = {
+OBJECTS: dict[str, dict[str, Field]] = {
     "recording": RECORDING,
     "recording_with_reasons": RECORDING_WITH_REASONS,
     "listed_recording": {
         **RECORDING,
-        "storage_config": Member("storage", nullable=True),
-        "meeting": Member("meeting"),
+        "storage_config": Field("storage", nullable=True),
+        "meeting": Field("meeting"),
     },
     "start_reason": {
         "reason": _enum("API_CALL", "RECORD_ON_START"),
-        "caller": Member("caller"),
+        "caller": Field("caller"),
     },
     "stop_reason": {
         "reason": _enum("API_CALL", "INTERNAL_ERROR", "ALL_PEERS_LEFT"),
-        "caller": Member("caller"),
+        "caller": Field("caller"),
     },
-    "caller": {"type": _enum(*_CALLER_TYPES), "name": Member("text"), "user_Id": Member("uuid")},
+    "caller": {"type": _enum(*_CALLER_TYPES), "name": Field("text"), "user_Id": Field("uuid")},
     "storage": {
         "type": _enum("aws", "azure", "digitalocean", "gcs", "sftp", required=True),
-        "bucket": Member("text"),
-        "region": Member("text"),
-        "path": Member("text"),
-        "host": Member("text"),
-        "port": Member("number"),
+        "bucket": Field("text"),
+        "region": Field("text"),
+        "path": Field("text"),
+        "host": Field("text"),
+        "port": Field("number"),
     },
     "meeting": {
-        "id": Member("uuid", required=True),
+        "id": Field("uuid", required=True),
         "created_at": _TIME,
         "updated_at": _TIME,
-        "title": Member("text"),
+        "title": Field("text"),
         "status": _enum("ACTIVE", "INACTIVE"),
     },
     "session": SESSION,
     "participant": {
-        "id": Member("text"),
-        "user_id": Member("text"),
-        "custom_participant_id": Member("text"),
-        "display_name": Member("text"),
-        "preset_name": Member("text"),
-        "duration": Member("number"),
-        "joined_at": Member("text"),
-        "left_at": Member("text"),
-        "created_at": Member("text"),
-        "updated_at": Member("text"),
-        "peer_events": Member("[peer_event]"),
+        "id": Field("text"),
+        "user_id": Field("text"),
+        "custom_participant_id": Field("text"),
+        "display_name": Field("text"),
+        "preset_name": Field("text"),
+        "duration": Field("number"),
+        "joined_at": Field("text"),
+        "left_at": Field("text"),
+        "created_at": Field("text"),
+        "updated_at": Field("text"),
+        "peer_events": Field("[peer_event]"),
     },
     "peer_event": {
-        "id": Member("text"),
+        "id": Field("text"),
         "event_name": _enum("PEER_CREATED", "PEER_JOINING", "PEER_LEAVING"),
-        "created_at": Member("text"),
-        "updated_at": Member("text"),
-        "peer_id": Member("text"),
-        "participant_id": Member("text", nullable=True),
-        "session_id": Member("text"),
+        "created_at": Field("text"),
+        "updated_at": Field("text"),
+        "peer_id": Field("text"),
+        "participant_id": Field("text", nullable=True),
+        "session_id": Field("text"),
         "preset_view_type": _enum("GROUP_CALL", "WEBINAR", "AUDIO_ROOM", "LIVESTREAM", "CHAT"),
     },
     "webhook": {
-        "id": Member("uuid", required=True),
+        "id": Field("uuid", required=True),
         "name": _REQUIRED_TEXT,
-        "url": Member("uri", required=True),
-        "events": Member("[event]", required=True),
+        "url": Field("uri", required=True),
+        "events": Field("[event]", required=True),
         "created_at": _TIME,
         "updated_at": _TIME,
-        "enabled": Member("flag", required=True),
+        "enabled": Field("flag", required=True),
     },
     "paging": {
         "total_count": _REQUIRED_NUMBER,
@@ -150,50 +150,50 @@ OBJECTS: dict[str, dict[str, Member]] = {
     },
     "error": {"code": _REQUIRED_NUMBER, "message": _REQUIRED_TEXT},
     # Answers.
-    "refused": {"success": Member("no", required=True), "error": Member("error", required=True)},
+    "refused": {"success": Field("no", required=True), "error": Field("error", required=True)},
     "one_recording": {
-        "success": Member("yes", required=True),
-        "data": Member("recording_with_reasons", required=True),
+        "success": Field("yes", required=True),
+        "data": Field("recording_with_reasons", required=True),
     },
     "started_track": {
-        "success": Member("yes", required=True),
-        "data": Member("nested_recording", required=True),
+        "success": Field("yes", required=True),
+        "data": Field("nested_recording", required=True),
     },
-    "nested_recording": {"recording": Member("recording", required=True)},
+    "nested_recording": {"recording": Field("recording", required=True)},
     "recordings": {
-        "success": Member("yes", required=True),
-        "data": Member("[listed_recording]", required=True),
-        "paging": Member("paging", required=True),
+        "success": Field("yes", required=True),
+        "data": Field("[listed_recording]", required=True),
+        "paging": Field("paging", required=True),
     },
     "active_recording": {
-        "success": Member("yes", required=True),
-        "data": Member("recording", required=True),
+        "success": Field("yes", required=True),
+        "data": Field("recording", required=True),
     },
     "sessions": {
-        "success": Member("yes"),
-        "data": Member("sessions_data", required=True),
-        "paging": Member("paging", required=True),
+        "success": Field("yes"),
+        "data": Field("sessions_data", required=True),
+        "paging": Field("paging", required=True),
     },
-    "sessions_data": {"sessions": Member("[session]", required=True)},
-    "one_session": {"success": Member("yes"), "data": Member("session", required=True)},
-    "participants": {"success": Member("yes"), "data": Member("participants_data", required=True)},
+    "sessions_data": {"sessions": Field("[session]", required=True)},
+    "one_session": {"success": Field("yes"), "data": Field("session", required=True)},
+    "participants": {"success": Field("yes"), "data": Field("participants_data", required=True)},
     "participants_data": {
-        "participants": Member("[participant]", required=True),
-        "paging": Member("paging"),
+        "participants": Field("[participant]", required=True),
+        "paging": Field("paging"),
     },
-    "one_participant": {"success": Member("yes"), "data": Member("participant_data")},
-    "participant_data": {"participant": Member("participant", required=True)},
+    "one_participant": {"success": Field("yes"), "data": Field("participant_data")},
+    "participant_data": {"participant": Field("participant", required=True)},
     "one_webhook": {
-        "success": Member("yes", required=True),
-        "data": Member("webhook", required=True),
+        "success": Field("yes", required=True),
+        "data": Field("webhook", required=True),
     },
     "webhooks": {
-        "success": Member("yes", required=True),
-        "data": Member("[webhook]", required=True),
+        "success": Field("yes", required=True),
+        "data": Field("[webhook]", required=True),
     },
     "webhook_events": {
-        "success": Member("yes", required=True),
-        "data": Member("[event]", required=True),
+        "success": Field("yes", required=True),
+        "data": Field("[event]", required=True),
     },
 }
 
@@ -214,20 +214,20 @@ def faults_of(value: object, kind: str, *, path: str = "$") -> list[str]:
     return [] if _is(value, kind) else [f"{path}: {value!r} is not {kind}"]
 
 
-def _object_faults(value: object, members: dict[str, Member], path: str) -> list[str]:
+def _object_faults(value: object, fields: dict[str, Field], path: str) -> list[str]:
     if not isinstance(value, dict):
         return [f"{path}: not an object"]
     faults = []
-    for name, member in members.items():
+    for name, field in fields.items():
         where = f"{path}.{name}"
         if name not in value:
-            faults += [f"{where}: missing"] if member.required else []
+            faults += [f"{where}: missing"] if field.required else []
         elif value[name] is None:
-            faults += [] if member.nullable else [f"{where}: null"]
-        elif member.kind == "enum":
-            faults += [] if value[name] in member.words else [f"{where}: {value[name]!r}"]
+            faults += [] if field.nullable else [f"{where}: null"]
+        elif field.kind == "enum":
+            faults += [] if value[name] in field.words else [f"{where}: {value[name]!r}"]
         else:
-            faults += faults_of(value[name], member.kind, path=where)
+            faults += faults_of(value[name], field.kind, path=where)
     return faults
 
 

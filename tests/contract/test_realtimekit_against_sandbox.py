@@ -59,8 +59,8 @@ def client_of(sandbox: Sandbox, **changed: Any) -> RealtimeKitClient:
     return RealtimeKitClient(**(knobs | changed))
 
 
-def track_body(meeting_id: str = MEETING, **members: object) -> dict[str, object]:
-    return {"meeting_id": meeting_id, "layers": {"default": {"file_name_prefix": PREFIX}}} | members
+def track_body(meeting_id: str = MEETING, **fields: object) -> dict[str, object]:
+    return {"meeting_id": meeting_id, "layers": {"default": {"file_name_prefix": PREFIX}}} | fields
 
 
 def starts(sandbox: Sandbox) -> int:
@@ -420,18 +420,18 @@ async def test_a_body_that_the_api_repeats_in_its_error_is_redacted(
 
 
 @pytest.mark.parametrize(
-    "members",
+    "fields",
     [("started_time", "stopped_time", "session_id", "output_file_name"), ("meeting_id", "type")],
 )
 async def test_fields_that_the_api_omits_are_none(
-    sandbox: Sandbox, client: RealtimeKitClient, members: tuple[str, ...]
+    sandbox: Sandbox, client: RealtimeKitClient, fields: tuple[str, ...]
 ) -> None:
     started = await client.start_track_recording(track_body())
     sandbox.clock.advance(5)
-    sandbox.faults.add(Fault(kind="omit", operation="get_recording", fields=members))
+    sandbox.faults.add(Fault(kind="omit", operation="get_recording", fields=fields))
     found = await client.get_recording(started.recording_id)
     assert found.status is Status.RECORDING
-    assert all(getattr(found, member, None) is None for member in members)
+    assert all(getattr(found, field, None) is None for field in fields)
 
 
 async def test_an_unknown_token_is_unauthorized_and_the_next_token_is_used_at_once() -> None:

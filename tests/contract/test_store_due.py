@@ -31,8 +31,8 @@ def engine(database_url: str) -> Iterator[sa.Engine]:
 
 
 async def due(store: Store, **more: Any) -> list[str]:
-    members = {"now": NOW.timestamp(), "swept_at": 0.0, "few": 1, "limit": 8, **more}
-    wanted = DueQuery(app="default", **members)
+    fields = {"now": NOW.timestamp(), "swept_at": 0.0, "few": 1, "limit": 8, **more}
+    wanted = DueQuery(app="default", **fields)
     return [one.recording_id for one in (await store.due(wanted)).reads]
 
 

@@ -58,9 +58,9 @@ def finish(command_id: str, reply: Reply, *seen: Observation) -> FinishRequest:
 
 
 def seen(recording_id: str = "r1", *, status: Status = Status.INVOKED, **more: Any) -> Observation:
-    members: dict[str, Any] = {"meeting_id": MEETING, "kind": "track"} | more.pop("told", {})
+    fields: dict[str, Any] = {"meeting_id": MEETING, "kind": "track"} | more.pop("told", {})
     return Observation(
-        snapshot=RecordingSnapshot(recording_id=recording_id, status=status, **members),
+        snapshot=RecordingSnapshot(recording_id=recording_id, status=status, **fields),
         observed_by="sweep",
         asked_at=NOW,
         observed_at=NOW,

@@ -44,9 +44,9 @@ def engine(database_url: str) -> Iterator[sa.Engine]:
 
 
 def claim(command_id: str, **more: Any) -> ClaimRequest:
-    members = {"command_type": "start_track_recording", "owner": "me", "now": NOW.timestamp()}
+    fields = {"command_type": "start_track_recording", "owner": "me", "now": NOW.timestamp()}
     waits = {"lease_seconds": 60.0, "settle_seconds": 30.0, "abandoned_before": 0.0}
-    return ClaimRequest(command_id=command_id, **{**members, **waits, **more})
+    return ClaimRequest(command_id=command_id, **{**fields, **waits, **more})
 
 
 def finish(command_id: str, *seen: Observation, at: datetime = NOW) -> FinishRequest:

@@ -32,7 +32,7 @@ class DependencyOutage:
     def __init__(self, fixtures: pytest.FixtureRequest) -> None:
         self.broker: RabbitMQNode = fixtures.getfixturevalue(self.broker_of)
         self.settings: dict[str, str] = {}
-        self.rooms = AsyncExitStack()
+        self.resources = AsyncExitStack()
 
     async def begin(self, environment: WorkerEnvironment) -> None:
         """Let it be away."""
@@ -125,7 +125,7 @@ class WebhookKeyOutage(DependencyOutage):
         app.add_routes([web.get("/", self._publish)])
         runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.5)
         await runner.setup()
-        self.rooms.push_async_callback(runner.cleanup)
+        self.resources.push_async_callback(runner.cleanup)
         await web.TCPSite(runner, "127.0.0.1", self._port).start()
         # Until then the key is asked for once a second, and the API sends again what got a 503.
         await eventually(lambda: self._is_taken(environment))

@@ -17,7 +17,7 @@ from sandbox.model.request_log import RequestLog
 
 
 def assert_repeats_are_identical(events: list[CloudEvent]) -> None:
-    """An event may be published again, but then it is the same to the last member."""
+    """An event may be published again, but then every field is the same."""
     told: dict[str, CloudEvent] = {}
     for event in events:
         assert told.setdefault(event.id, event) == event

@@ -35,9 +35,9 @@ async def test_a_refused_token_of_one_app_does_not_stop_the_other_app(
     token, apps = tmp_path / "eu-token", tmp_path / "apps.json"
     token.write_text("revoked-token-of-europe")
     async with Sandbox(SandboxOptions(speed=5.0, seed=2)) as other:
-        members = {"account_id": "account", "app_id": "app", "base_url": other.base_url}
-        eu = {**members, "app_id": "eu", "api_token_file": str(token)}
-        us = {**members, "app_id": "us", "api_token": TOKENS["us"]}
+        fields = {"account_id": "account", "app_id": "app", "base_url": other.base_url}
+        eu = {**fields, "app_id": "eu", "api_token_file": str(token)}
+        us = {**fields, "app_id": "us", "api_token": TOKENS["us"]}
         apps.write_text(json.dumps({"eu": eu, "us": us}))
         other.tokens.revoke("revoked-token-of-europe")
         async with open_worker_environment(

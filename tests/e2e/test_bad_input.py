@@ -33,18 +33,18 @@ MEETING = str(uuid.UUID(int=9))
 GOOD: dict[str, Any] = {"type": "start_track_recording", "id": "bad", "meeting_id": MEETING}
 
 
-class Bad(NamedTuple):
-    """What is published, and what is said of it; `member` None where no id can be made out."""
+class InvalidMessage(NamedTuple):
+    """A message to publish and the expected reason; without a `field` no id can be found."""
 
     body: bytes
     code: str
-    member: str | None = None
+    field: str | None = None
     content_type: str | None = "application/json"
     message_id: str | None = None
 
 
-def command(**members: Any) -> bytes:
-    return json.dumps(GOOD | members).encode()
+def command(**fields: Any) -> bytes:
+    return json.dumps(GOOD | fields).encode()
 
 
 def without(name: str) -> bytes:
@@ -53,26 +53,28 @@ def without(name: str) -> bytes:
 
 LAYERS = {"default": {"media_kind": "video"}}
 KINDS = {
-    "not JSON": Bad(b"start recording, please", "not_json"),
-    "not UTF-8": Bad(b'{"type": "\xff\xfe"}', "not_utf8"),
-    "nothing at all": Bad(b"", "not_json"),
-    "not an object": Bad(b'["start_track_recording"]', "not_an_object"),
-    "nested too deeply": Bad(b'{"a":' * 100_000, "too_deep"),
-    "no id anywhere": Bad(without("id"), "missing_id"),
-    "not JSON, with a message id": Bad(b"{", "not_json", "not JSON", message_id="bad"),
-    "no type": Bad(without("type"), "missing_type", "type"),
-    "an unknown type": Bad(command(type="start_dancing"), "unknown_type", "type"),
-    "a required member missing": Bad(without("meeting_id"), "missing_field", "meeting_id"),
-    "a number for a text": Bad(command(meeting_id=7), "invalid_field", "meeting_id"),
-    "a member nobody knows": Bad(command(user_idz=["a"]), "unknown_field", "user_idz"),
-    "101 user ids": Bad(command(user_ids=["u"] * 101), "invalid_field", "user_ids"),
-    "a word not in the list": Bad(
+    "not JSON": InvalidMessage(b"start recording, please", "not_json"),
+    "not UTF-8": InvalidMessage(b'{"type": "\xff\xfe"}', "not_utf8"),
+    "nothing at all": InvalidMessage(b"", "not_json"),
+    "not an object": InvalidMessage(b'["start_track_recording"]', "not_an_object"),
+    "nested too deeply": InvalidMessage(b'{"a":' * 100_000, "too_deep"),
+    "no id anywhere": InvalidMessage(without("id"), "missing_id"),
+    "not JSON, with a message id": InvalidMessage(b"{", "not_json", "not JSON", message_id="bad"),
+    "no type": InvalidMessage(without("type"), "missing_type", "type"),
+    "an unknown type": InvalidMessage(command(type="start_dancing"), "unknown_type", "type"),
+    "a required field missing": InvalidMessage(
+        without("meeting_id"), "missing_field", "meeting_id"
+    ),
+    "a number for a text": InvalidMessage(command(meeting_id=7), "invalid_field", "meeting_id"),
+    "an unknown field": InvalidMessage(command(user_idz=["a"]), "unknown_field", "user_idz"),
+    "101 user ids": InvalidMessage(command(user_ids=["u"] * 101), "invalid_field", "user_ids"),
+    "a word not in the list": InvalidMessage(
         command(layers=LAYERS), "invalid_field", "layers.default.media_kind"
     ),
-    "the wrong content type": Bad(
+    "the wrong content type": InvalidMessage(
         command(), "wrong_content_type", "content type", content_type="text/plain"
     ),
-    "5 MB": Bad(
+    "5 MB": InvalidMessage(
         command(user_ids=["u" * 5_000_000]),
         "too_large",
         "1048576",
@@ -146,15 +148,15 @@ async def test_bad_input_becomes_a_dead_letter_with_a_reason_and_is_rejected_if_
     assert letter.body == body
     assert letter.content_type == bad.content_type
     assert letter.headers["x-reason-code"] == bad.code
-    assert (bad.member or "") in str(letter.headers["x-reason"])
+    assert (bad.field or "") in str(letter.headers["x-reason"])
     assert letter.headers["x-attempts"] == 1
     assert datetime.fromisoformat(str(letter.headers["x-first-seen"])).tzinfo is not None
-    if bad.member is not None:
+    if bad.field is not None:
         bench.identified.add(command_id)
         data = (await bench.environment.outcome(command_id)).data
         assert isinstance(data, CommandRejected)
         assert data.code == bad.code
-        assert bad.member in f"{data.field} {data.message}"
+        assert bad.field in f"{data.field} {data.message}"
 
 
 async def test_after_bad_input_the_worker_continues_and_sent_no_request_to_the_api(

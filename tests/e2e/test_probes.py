@@ -29,7 +29,7 @@ async def test_an_outage_fails_its_readiness_checks_but_not_liveness_and_the_wor
     outage = kind(request)
     url = outage.broker.amqp_url
     async with (
-        outage.rooms,
+        outage.resources,
         open_worker_environment(url, names_prefix, tmp_path, **settings_of(outage)) as environment,
     ):
         await outage.begin(environment)

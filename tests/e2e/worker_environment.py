@@ -31,14 +31,14 @@ class WorkerEnvironment:
         self.messages = messages
         self.meeting_id = str(uuid.uuid4())
 
-    async def send(self, **members: Any) -> None:
+    async def send(self, **fields: Any) -> None:
         """Publish a command as JSON."""
-        await self.messages.send_raw(json.dumps(members).encode(), routing_key=members["type"])
+        await self.messages.send_raw(json.dumps(fields).encode(), routing_key=fields["type"])
 
-    async def start(self, command_id: str = "start-1", **members: Any) -> None:
+    async def start(self, command_id: str = "start-1", **fields: Any) -> None:
         """Command a track recording of the environment's meeting, or of the one that is given."""
         command = {"type": "start_track_recording", "id": command_id, "meeting_id": self.meeting_id}
-        await self.send(**(command | members))
+        await self.send(**(command | fields))
 
     async def outcome(
         self, command_id: str, *, within: float = EVENT_TIMEOUT_SECONDS
@@ -53,14 +53,14 @@ class WorkerEnvironment:
         )
 
     async def event(
-        self, kind: type, *, within: float = EVENT_TIMEOUT_SECONDS, **members: Any
+        self, kind: type, *, within: float = EVENT_TIMEOUT_SECONDS, **fields: Any
     ) -> CloudEvent:
-        """The first event with data of this kind that has these members."""
+        """The first event with data of this kind that has these fields."""
 
         def fitting(events: list[CloudEvent]) -> CloudEvent | None:
-            return next((one for one in events if _fits(one, kind, members)), None)
+            return next((one for one in events if _fits(one, kind, fields)), None)
 
-        return await self.messages.until(fitting, within=within, what=f"{kind.__name__} {members}")
+        return await self.messages.until(fitting, within=within, what=f"{kind.__name__} {fields}")
 
     def requests(self, operation: str) -> list[RequestEntry]:
         """What the API was asked of this operation."""
@@ -71,9 +71,9 @@ def _outcomes(events: Iterable[CloudEvent]) -> list[CloudEvent]:
     return [one for one in events if isinstance(one.data, Outcome)]
 
 
-def _fits(event: CloudEvent, kind: type, members: dict[str, Any]) -> bool:
+def _fits(event: CloudEvent, kind: type, fields: dict[str, Any]) -> bool:
     return isinstance(event.data, kind) and all(
-        getattr(event.data, name) == value for name, value in members.items()
+        getattr(event.data, name) == value for name, value in fields.items()
     )
 
 

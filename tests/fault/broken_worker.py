@@ -104,8 +104,8 @@ BREAKAGES: Mapping[str, tuple[str, type]] = {
 
 
 if __name__ == "__main__":
-    room, broken = BREAKAGES[os.environ["FAULT_BREAKAGE"]]
-    for where in (worker.bootstrap, worker.realtimekit.apps):
-        if room in vars(where):
-            vars(where)[room] = broken
+    name, broken = BREAKAGES[os.environ["FAULT_BREAKAGE"]]
+    for module in (worker.bootstrap, worker.realtimekit.apps):
+        if name in vars(module):
+            vars(module)[name] = broken
     main(["run"])

@@ -14,7 +14,7 @@ SUCCEEDED_OR_REJECTED: Final = frozenset({"succeeded", "rejected"})
 
 
 class PlannedMessage(msgspec.Struct, frozen=True, kw_only=True):
-    """One message to publish: a command, or raw `body` bytes. `about` are members of `Sent`.
+    """One message to publish: a command, or raw `body` bytes. `about` holds fields of `Sent`.
 
     `sync_of` names a start: the command is about its recording, once that is known.
     """

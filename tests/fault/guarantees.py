@@ -236,9 +236,9 @@ def _sequence_disorder(recording_id: str, events: Sequence[CloudEvent]) -> Itera
 def _status_disorder(recording_id: str, data: Iterable[object]) -> Iterator[str]:
     told = [one for one in data if isinstance(one, StatusChanged)]
     for before, after in pairwise(told):
-        concluded = before.error is not None and before.error.code in {"stalled", "vanished"}
-        over = before.status in ENDED and not concluded
-        if over or (RANK[after.status] < RANK[before.status] and not concluded):
+        timed_out = before.error is not None and before.error.code in {"stalled", "vanished"}
+        over = before.status in ENDED and not timed_out
+        if over or (RANK[after.status] < RANK[before.status] and not timed_out):
             yield f"recording {recording_id}: {after.status} came after {before.status}"
         if after.previous_status != before.status:
             said = after.previous_status

@@ -123,7 +123,7 @@ class RelayScenario(StartScenario):
 
 
 class SweepScenario(StartScenario):
-    """A recording that has ended unseen is missed on the list."""
+    """A recording that ended without a webhook is missing from the list."""
 
     name = "swept"
     rounds = 90

@@ -1,7 +1,7 @@
 """A worker that kills itself at one enumerated point: `FAULT_KILL_AT`, a `KillPoint` as JSON.
 
-It is the worker itself, put together of rooms whose coroutines are driven step by step. Which
-points it came through it writes to the file `FAULT_REPORTS`.
+It is the worker itself, built of parts whose coroutines are driven step by step. It writes the
+points that it passed to the file `FAULT_REPORTS`.
 """
 
 import asyncio
@@ -26,7 +26,7 @@ from worker.tracking.webhook_endpoint import WebhookAnswer, WebhookEndpoint
 
 
 def install(steps: PointTracker) -> None:
-    """Let the worker be built of stepping rooms."""
+    """Let the worker be built of parts that are driven step by step."""
 
     class SteppingConsumer(Consumer):
         async def _handle(self, acknowledger: Acknowledger, tag: int, delivery: Delivery) -> None:
@@ -56,7 +56,7 @@ def install(steps: PointTracker) -> None:
 
     class SteppingWebhooks(WebhookEndpoint):
         async def _handle(self, request: web.Request) -> WebhookAnswer:
-            async with one_at_a_time:  # they are counted under one name
+            async with one_at_a_time:  # because they are counted under one name
                 steps.anew("webhook")
                 return await steps.whole("webhook", super()._handle(request))
 

@@ -16,7 +16,7 @@ Schema = dict[str, Any]
 
 WORDS: Final = {"$schema", "$id", "$defs", "title", "description"}
 RULES: Final = {"allOf", "oneOf", "if", "then", "not"}
-"""What is said of several members at once: values are made without it and chosen by it."""
+"""Rules about several fields: values are generated without them, then filtered by them."""
 KNOWN: Final = {
     "array": {"items", "minItems", "maxItems"},
     "boolean": set[str](),
@@ -82,12 +82,12 @@ def _shuffled(draw: st.DrawFn, made: Schema) -> Schema:
 
 
 def _objects(said: Schema, root: Schema) -> st.SearchStrategy[Schema]:
-    members = {name: rule for name, rule in said["properties"].items() if rule is not False}
+    fields = {name: rule for name, rule in said["properties"].items() if rule is not False}
     must = set(said.get("required", []))
     made = st.fixed_dictionaries(
-        {name: values_for(rule, root) for name, rule in members.items() if name in must},
+        {name: values_for(rule, root) for name, rule in fields.items() if name in must},
         optional={
-            name: values_for(rule, root) for name, rule in members.items() if name not in must
+            name: values_for(rule, root) for name, rule in fields.items() if name not in must
         },
     )
     if said.get("additionalProperties", True):

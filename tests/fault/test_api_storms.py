@@ -22,7 +22,7 @@ from worker.realtimekit.circuit_breaker import FAILURE_THRESHOLD
 COMMANDS: Final = 40
 PREFETCH: Final = 10
 BLOCK_SECONDS: Final = 4.0
-MOST_READS: Final = 8
+MAX_READS: Final = 8
 """Requests of its own accord that a worker may have on their way at a time."""
 
 
@@ -98,7 +98,7 @@ async def test_a_throttled_worker_sends_nothing_for_the_requested_time_and_then_
     await send_starts(environment, range(COMMANDS))
     await all_ends_well(environment, range(COMMANDS))
     assert environment.sandbox.rate_limiter.breaches >= 1
-    assert max(len(one) for one in blocks(environment)) <= PREFETCH + MOST_READS
+    assert max(len(one) for one in blocks(environment)) <= PREFETCH + MAX_READS
     environment.may_breach = False
     assert len(report_on(environment.facts).unexpected) == sum(map(len, blocks(environment)))
 
@@ -118,7 +118,7 @@ async def test_a_throttled_sweep_reads_no_further_pages(environment: FaultEnviro
     await worker.ready()
     found = await environment.settled(seconds=75)
     assert (found.violations, found.recordings) == ((), COMMANDS)
-    assert len(blocks(environment)[0]) <= MOST_READS, "and half of them are not read yet"
+    assert len(blocks(environment)[0]) <= MAX_READS, "and half of them are not read yet"
 
 
 def blocks(environment: FaultEnvironment) -> list[list[RequestEntry]]:

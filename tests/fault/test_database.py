@@ -300,7 +300,7 @@ async def test_a_worker_loses_nothing_on_a_full_disk_and_continues_when_there_is
 
 
 async def fill(store: Store) -> None:
-    """Let the file not grow any more, and use up the room in it."""
+    """Stop the growth of the file, and fill its free space."""
     await store._group.submit(_statements, "PRAGMA max_page_count = 1")
     with suppress(StoreUnavailable):
         for number in itertools.count():

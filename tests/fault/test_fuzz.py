@@ -206,22 +206,22 @@ def test_every_value_that_an_event_schema_accepts_decodes_and_encodes_again(path
 # What it costs, by counting
 
 
-MOST_BYTES = 1_000_000
+MAX_BYTES = 1_000_000
 
 
 def _nested(opening: bytes, closing: bytes) -> bytes:
-    times = MOST_BYTES // (len(opening) + len(closing))
+    times = MAX_BYTES // (len(opening) + len(closing))
     return opening * times + closing * times
 
 
 HOSTILE = {
     "deep lists": _nested(b"[", b"]"),
     "deep objects": _nested(b'{"a":', b"}"),
-    "many members": b"{" + b",".join(b'"m%d":1' % n for n in range(90_000)) + b"}",
-    "one member again and again": b'{"type":"x"' + b',"type":"x"' * 90_000 + b"}",
-    "a long number": b'{"id":' + b"9" * MOST_BYTES + b"}",
-    "a long text": b'{"id":"' + b"x" * MOST_BYTES + b'"}',
-    "escapes": b'{"id":"' + b"\\u0041" * (MOST_BYTES // 6) + b'"}',
+    "many fields": b"{" + b",".join(b'"m%d":1' % n for n in range(90_000)) + b"}",
+    "the same field many times": b'{"type":"x"' + b',"type":"x"' * 90_000 + b"}",
+    "a long number": b'{"id":' + b"9" * MAX_BYTES + b"}",
+    "a long text": b'{"id":"' + b"x" * MAX_BYTES + b'"}',
+    "escapes": b'{"id":"' + b"\\u0041" * (MAX_BYTES // 6) + b'"}',
     "many users": b'{"type":"start_track_recording","id":"x","user_ids":['
     + b",".join([b'"u"'] * 200_000)
     + b"]}",
@@ -247,8 +247,8 @@ def test_the_largest_body_costs_a_bounded_amount_of_memory_and_work(body: bytes)
         tracemalloc.stop()
     assert refusal is not None
     assert len(refusal.message) < 1_000
-    assert peak < 40 * MOST_BYTES
-    assert next(calls) < 20_000, "the work grows with every member"
+    assert peak < 40 * MAX_BYTES
+    assert next(calls) < 20_000, "the work grows with every field"
 
 
 def test_delivery_headers_of_a_wrong_type_are_ignored() -> None:

@@ -22,7 +22,7 @@ from worker.commands.handler import SUSPECT_RETURNS
 
 NEIGHBOURS: Final = 40
 PREFETCH: Final = 50
-MOST_DEATHS: Final = SUSPECT_RETURNS + MAX_CRASHES + 1
+MAX_DEATHS: Final = SUSPECT_RETURNS + MAX_CRASHES + 1
 """So many until it is executed alone, so many alone, and one of the look before it is buried."""
 
 
@@ -64,7 +64,7 @@ async def test_only_the_poison_command_is_dead_lettered_after_a_limited_number_o
     worker = environment.worker()
     await restart_until_it_has_ended(environment, worker)
 
-    assert worker.kills <= MOST_DEATHS
+    assert worker.kills <= MAX_DEATHS
     await stop_neighbours(environment)
     found = await environment.settled(seconds=40)
     assert (found.violations, found.recordings) == ((), NEIGHBOURS)
@@ -99,7 +99,7 @@ async def restart_until_it_has_ended(environment: FaultEnvironment, worker: Kill
         )
         if not worker.running:
             worker.died()
-            assert worker.kills <= MOST_DEATHS, worker.last_words()
+            assert worker.kills <= MAX_DEATHS, worker.last_words()
             worker.start(POISONED_MODULE)
 
 

@@ -40,10 +40,10 @@ def told(data: EventData, event_id: str, sequence: int | None = None) -> Receive
     )
 
 
-def about(kind: type[Any], **members: Any) -> Any:
+def about(kind: type[Any], **fields: Any) -> Any:
     """An event's data, null where nothing is given."""
     common = {"recording_id": "r1", "meeting_id": "m1", "kind": "track", "start_id": "start"}
-    return kind(**{**dict.fromkeys(kind.__struct_fields__), **common, **members})
+    return kind(**{**dict.fromkeys(kind.__struct_fields__), **common, **fields})
 
 
 def status(status: Status, before: Status | None, number: int) -> ReceivedMessage:
@@ -110,8 +110,8 @@ GOOD = RunRecord(
 )
 
 
-def changed(**members: Any) -> RunRecord:
-    return msgspec.structs.replace(GOOD, **members)
+def changed(**fields: Any) -> RunRecord:
+    return msgspec.structs.replace(GOOD, **fields)
 
 
 def without(*numbers: int) -> tuple[ReceivedMessage, ...]:
@@ -186,9 +186,9 @@ def test_a_second_recording_for_one_start_counts_as_surplus() -> None:
 
 
 def test_a_recording_of_a_rejected_start_counts_as_surplus() -> None:
-    members = dict.fromkeys(CommandRejected.__struct_fields__)
-    told_so: Any = {**members, "command_id": "start", "command_type": "start_track_recording"}
-    refusal = told(CommandRejected(**{**told_so, "code": "c", "message": "m"}), "outcome")
+    fields = dict.fromkeys(CommandRejected.__struct_fields__)
+    known: Any = {**fields, "command_id": "start", "command_type": "start_track_recording"}
+    refusal = told(CommandRejected(**{**known, "code": "c", "message": "m"}), "outcome")
     found = report_on(changed(received=(refusal, *without(0))))
     assert len(found.doubled) == 1
     assert len(found.unexpected) == 1  # nothing stood in its way

@@ -39,7 +39,7 @@ JSON = st.recursive(
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=8), inner),
     max_leaves=6,
 )
-MEMBERS = st.sampled_from(
+FIELD_NAMES = st.sampled_from(
     [
         "id",
         "recordingId",
@@ -108,19 +108,19 @@ def test_any_request_bytes_get_an_answer(
 
 @given(
     event=EVENTS,
-    members=st.dictionaries(MEMBERS, JSON, max_size=8),
+    fields=st.dictionaries(FIELD_NAMES, JSON, max_size=8),
     status=st.sampled_from(STATUSES) | JSON,
     meeting=JSON,
     known=st.booleans(),
 )
 @settings(max_examples=250, deadline=None)
 def test_every_signed_webhook_is_accepted_and_breaks_nothing(
-    bench: Bench, event: Any, members: dict[str, Any], status: Any, meeting: Any, known: bool
+    bench: Bench, event: Any, fields: dict[str, Any], status: Any, meeting: Any, known: bool
 ) -> None:
     async def work() -> int:
         webhooks = bench.webhooks
         recording_id = await webhooks.known_recording() if known else "a-stranger"
-        recording = {"id": recording_id, "status": status, **members}
+        recording = {"id": recording_id, "status": status, **fields}
         answer = await webhooks.post({"event": event, "recording": recording, "meeting": meeting})
         if known:
             await webhooks.recording(recording_id)  # what was taken in can be read again

@@ -27,7 +27,7 @@ async def recording(bench: TrackingBench) -> str:
     return recording_id
 
 
-async def given_up(bench: TrackingBench, recording_id: str) -> Observation:
+async def time_out_observation(bench: TrackingBench, recording_id: str) -> Observation:
     """The observation that times out the recording as it is stored now."""
     known = await bench.stored(recording_id)
     return end_observation(
@@ -56,7 +56,7 @@ async def test_a_time_out_that_a_webhook_overtook_completes_nothing(
     bench: TrackingBench,
 ) -> None:
     recording_id = await recording(bench)
-    conclusion = await given_up(bench, recording_id)
+    conclusion = await time_out_observation(bench, recording_id)
     await bench.api.control_recording(recording_id, "stop")
     bench.sandbox.clock.advance(10)
     await bench.apply_webhook(recording_id, Status.UPLOADED)
@@ -77,7 +77,7 @@ async def test_a_late_end_does_not_wait_for_the_next_check(
     recording_id = await recording(bench)
     in_hours = bench.now() + timedelta(hours=7)
     conclusion = msgspec.structs.replace(
-        await given_up(bench, recording_id), read_again_at=in_hours
+        await time_out_observation(bench, recording_id), read_again_at=in_hours
     )
     await bench.store.apply([conclusion])
     await bench.api.control_recording(recording_id, "stop")

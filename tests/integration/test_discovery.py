@@ -1,4 +1,4 @@
-"""Recordings of others: adopted if configured, else ignored."""
+"""External recordings are adopted if configured, else ignored."""
 
 import uuid
 from collections.abc import AsyncIterator
@@ -56,9 +56,9 @@ async def ended(bench: TrackingBench, recording_id: str) -> None:
     bench.sandbox.clock.advance(5)
 
 
-def start_external_now(bench: TrackingBench, kind: Kind = "track", **members: Any) -> str:
+def start_external_now(bench: TrackingBench, kind: Kind = "track", **fields: Any) -> str:
     """Somebody else starts a recording now."""
-    request = StartRequest(kind=kind, app_id="app", meeting_id=str(uuid.uuid4()), **members)
+    request = StartRequest(kind=kind, app_id="app", meeting_id=str(uuid.uuid4()), **fields)
     return bench.sandbox.recordings.start(request).id
 
 

@@ -216,7 +216,7 @@ async def test_a_recording_that_stays_invoked_is_stopped_before_it_times_out(
     assert await bench.published(recording_id) == ["INVOKED", "ERRORED", "completed 0"]
 
 
-async def given_up(bench: TrackingBench) -> str:
+async def time_out_observation(bench: TrackingBench) -> str:
     """One that was INVOKED for too long."""
     bench.sandbox.faults.add(Fault(kind="stuck_invoked", count=1))
     recording_id = await bench.start()
@@ -237,7 +237,7 @@ async def follow_while_others_can_be_read(bench: TrackingBench, steps: int) -> i
 async def test_an_end_that_cannot_be_checked_is_left_alone_after_a_day(
     bench: TrackingBench,
 ) -> None:
-    recording_id = await given_up(bench)
+    recording_id = await time_out_observation(bench)
     bench.sandbox.faults.add(refuse("get_recording", 500, recording_id=recording_id))
     assert await follow_while_others_can_be_read(bench, 290) > 10
     await follow_while_others_can_be_read(bench, 20)

@@ -34,39 +34,39 @@ async def test_files_do_not_wait_for_hundreds_of_overdue_reads(bench: TrackingBe
     await bench.sweep.once()
     await bench.refresher.once()
     subjects = [change["subject"] for change in await bench.events()]
-    given_up = [change["data"].get("error") is not None for change in await bench.events()]
-    files_told_at = len(subjects) - 1 - subjects[::-1].index(upload)
-    assert sum(given_up[:files_told_at]) < 2 * MAX_CONCURRENT_READS
-    assert sum(given_up) == len(many)
+    timed_out = [change["data"].get("error") is not None for change in await bench.events()]
+    completed_at = len(subjects) - 1 - subjects[::-1].index(upload)
+    assert sum(timed_out[:completed_at]) < 2 * MAX_CONCURRENT_READS
+    assert sum(timed_out) == len(many)
 
 
-class Held:
-    """An API that keeps the reads of some recordings waiting, and counts those under way."""
+class SlowApi:
+    """An API that holds back the reads of some recordings, and counts the reads in flight."""
 
     def __init__(self, *recordings: str) -> None:
         self.recordings = recordings
-        self.let_go = asyncio.Event()
-        self.under_way = self.most = 0
+        self.release_reads = asyncio.Event()
+        self.in_flight = self.max_in_flight = 0
         self.transport = httpx.MockTransport(self._answer)
 
     async def _answer(self, request: httpx.Request) -> httpx.Response:
         if request.url.path.rpartition("/")[2] in self.recordings:
-            self.under_way += 1
-            self.most = max(self.most, self.under_way)
-            await self.let_go.wait()
-            self.under_way -= 1
+            self.in_flight += 1
+            self.max_in_flight = max(self.max_in_flight, self.in_flight)
+            await self.release_reads.wait()
+            self.in_flight -= 1
         authorization = {"authorization": request.headers["authorization"]}
-        async with httpx.AsyncClient(headers=authorization) as onwards:
-            answer = await onwards.request(request.method, request.url)
+        async with httpx.AsyncClient(headers=authorization) as upstream:
+            answer = await upstream.request(request.method, request.url)
         return httpx.Response(answer.status_code, content=answer.content)
 
 
 @asynccontextmanager
-async def reading(bench: TrackingBench, held: Held) -> AsyncIterator[None]:
-    """A reader at work with that API."""
-    patient = RequestRetry(attempts=1, total_seconds=60)
+async def refreshing(bench: TrackingBench, slow_api: SlowApi) -> AsyncIterator[None]:
+    """Run a refresher with that API."""
+    no_retry = RequestRetry(attempts=1, total_seconds=60)
     base_url = bench.sandbox.base_url
-    api = client(base_url=base_url, transport=held.transport, timeout=60.0, retry=patient)
+    api = client(base_url=base_url, transport=slow_api.transport, timeout=60.0, retry=no_retry)
     bench.restart(api)
     bench.store.subscribe("due", bench.refresher.wake)
     run = asyncio.create_task(bench.refresher.run(lambda: True))
@@ -83,34 +83,34 @@ async def test_a_slow_read_does_not_delay_reads_that_become_due_meanwhile(
 ) -> None:
     slow = await bench.record_and_upload(meeting=str(uuid.uuid4()))
     quick = await bench.record_and_upload(meeting=str(uuid.uuid4()))
-    held = Held(slow)
+    slow_api = SlowApi(slow)
 
-    async def is_told() -> bool:
+    async def is_completed() -> bool:
         return (await bench.published(quick))[-1] == "completed 3"
 
-    async with reading(bench, held):
+    async with refreshing(bench, slow_api):
         await bench.apply_webhook(slow, Status.UPLOADED)
-        await eventually(lambda: held.under_way == 1)
+        await eventually(lambda: slow_api.in_flight == 1)
         await bench.apply_webhook(quick, Status.UPLOADED)
-        await eventually(is_told)
-        assert held.under_way == 1
+        await eventually(is_completed)
+        assert slow_api.in_flight == 1
 
 
 async def test_the_number_of_concurrent_reads_is_bounded(
     bench: TrackingBench, eventually: Eventually
 ) -> None:
     ids = [await bench.record_and_upload(meeting=str(uuid.uuid4())) for _ in range(20)]
-    held = Held(*ids)
+    slow_api = SlowApi(*ids)
 
-    async def all_are_told() -> bool:
+    async def all_are_completed() -> bool:
         return {(await bench.published(recording_id))[-1] for recording_id in ids} == {
             "completed 3"
         }
 
-    async with reading(bench, held):
+    async with refreshing(bench, slow_api):
         for recording_id in ids:
             await bench.apply_webhook(recording_id, Status.UPLOADED)
-        await eventually(lambda: held.under_way == MAX_CONCURRENT_READS)
-        held.let_go.set()
-        await eventually(all_are_told)
-    assert held.most == MAX_CONCURRENT_READS
+        await eventually(lambda: slow_api.in_flight == MAX_CONCURRENT_READS)
+        slow_api.release_reads.set()
+        await eventually(all_are_completed)
+    assert slow_api.max_in_flight == MAX_CONCURRENT_READS

@@ -266,9 +266,9 @@ async def test_a_time_out_does_not_count_if_a_webhook_changed_the_recording_mean
         asked_at=bench.now(),
         observed_at=bench.now(),
     )
-    given_up = end_observation(
+    observation = end_observation(
         known, stalled_error(known, TIMEOUTS, bench.now()), asked_at=asked_at, now=bench.now()
     )
     await bench.store.apply([moved])
-    await bench.store.apply([given_up])
+    await bench.store.apply([observation])
     assert await bench.published(recording_id) == ["INVOKED", "RECORDING"]

@@ -58,13 +58,13 @@ async def listening(amqp_url: str, prefix: str) -> AsyncIterator[Ear]:
         yield ear
 
 
-async def publish(amqp_url: str, prefix: str, headers: dict[str, Any], **members: Any) -> None:
+async def publish(amqp_url: str, prefix: str, headers: dict[str, Any], **fields: Any) -> None:
     connection = await aio_pika.connect(amqp_url)
     async with connection:
         channel = await connection.channel()
         exchange = await channel.get_exchange(f"{prefix}.commands")
-        message = aio_pika.Message(json.dumps(members).encode(), headers=headers)
-        await exchange.publish(message, members["type"])
+        message = aio_pika.Message(json.dumps(fields).encode(), headers=headers)
+        await exchange.publish(message, fields["type"])
 
 
 def start(environment: WorkerEnvironment) -> dict[str, Any]:

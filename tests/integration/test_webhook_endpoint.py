@@ -99,7 +99,7 @@ async def test_an_upload_makes_a_read_of_the_files_due(bench: WebhookBench) -> N
 
 
 async def conclude(bench: WebhookBench, recording_id: str, code: str) -> None:
-    error = ErrorInfo(code=code, message="concluded")
+    error = ErrorInfo(code=code, message="timed out")
     await bench.observe(recording_id, "ERRORED", by="sweep", timeout_error=error)
 
 

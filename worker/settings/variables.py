@@ -117,7 +117,7 @@ def _may_be_missing(
     if variable.unless is None or not environ.get(variable.unless):
         return False
     group = [other for other in variables.values() if other.unless == variable.unless]
-    return not any(member.is_set(environ) for member in group)
+    return not any(alternative.is_set(environ) for alternative in group)
 
 
 def _unknown_variables(environ: Mapping[str, str], known_names: frozenset[str]) -> Iterator[str]:

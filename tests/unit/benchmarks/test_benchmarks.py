@@ -22,7 +22,13 @@ from benchmarks.stub_api import Connection, Stub
 from benchmarks.tracking import bench as tracking
 from benchmarks.tracking import delays, report
 from benchmarks.tracking.environment import EventTimes
-from benchmarks.tracking.results import Delays, Pace, Scenario, ScenarioResult, TrackingResults
+from benchmarks.tracking.results import (
+    Delays,
+    LoadProfile,
+    Scenario,
+    ScenarioResult,
+    TrackingResults,
+)
 from sandbox.model.log_entries import TransitionEntry
 from sandbox.services.processes import OwnedProcess
 from sandbox.waiting import Eventually
@@ -113,7 +119,7 @@ def change(recording_id: str, status: str, at: float) -> TransitionEntry:
     )
 
 
-def test_a_status_that_passed_unseen_is_skipped_only_if_the_last_one_was_told() -> None:
+def test_a_status_that_was_never_observed_is_skipped_only_if_the_last_one_was_published() -> None:
     ledger = [change(one, status, 1.0) for one in "ab" for status in ("UPLOADING", "UPLOADED")]
     ears = EventTimes()
     ears.statuses = {("a", "UPLOADED"): 3.0, ("b", "UPLOADING"): 4.0}
@@ -165,7 +171,7 @@ def test_the_tracking_table_has_all_scenarios_figures_goals_and_a_plot(tmp_path:
         END.format(name="tracking"),
     )
     page.write_text("\n".join(marks) + "\n")
-    report.write(TrackingResults(pace=Pace(), outcomes=whole()), page)
+    report.write(TrackingResults(profile=LoadProfile(), outcomes=whole()), page)
     text = page.read_text()
     rows = [line for line in text.splitlines() if line.startswith(("| 1,000 ", "| 10,000 "))]
     assert len(rows) == 10
@@ -178,17 +184,21 @@ def test_the_tracking_table_has_all_scenarios_figures_goals_and_a_plot(tmp_path:
 
 
 def test_runs_that_were_made_in_parts_make_the_same_table() -> None:
-    parts = [TrackingResults(pace=Pace(), outcomes=whole()[first::3]) for first in (2, 0, 1)]
+    parts = [
+        TrackingResults(profile=LoadProfile(), outcomes=whole()[first::3]) for first in (2, 0, 1)
+    ]
     assert tracking.merged(parts).outcomes == whole()
     again = outcome(10_000, 1, webhooks=False, p99=5.0)
-    later = tracking.merged([*parts, TrackingResults(pace=Pace(), outcomes=[again])])
+    later = tracking.merged([*parts, TrackingResults(profile=LoadProfile(), outcomes=[again])])
     assert [one for one in later.outcomes if one.status.p99 == 5.0] == [again]
     with pytest.raises(SystemExit, match="paces"):
-        tracking.merged([parts[0], TrackingResults(pace=Pace(seconds=1.0), outcomes=[])])
+        tracking.merged([parts[0], TrackingResults(profile=LoadProfile(seconds=1.0), outcomes=[])])
 
 
 def test_a_run_is_read_again_as_it_was_written_also_where_nobody_was_told(tmp_path: Path) -> None:
-    told = TrackingResults(pace=Pace(), outcomes=[outcome(10_000, 0, webhooks=False, p99=math.nan)])
+    told = TrackingResults(
+        profile=LoadProfile(), outcomes=[outcome(10_000, 0, webhooks=False, p99=math.nan)]
+    )
     tracking._write(tmp_path / "run.json", told)
     (again,) = tracking._read(tmp_path / "run.json").outcomes
     assert again.scenario == told.outcomes[0].scenario
@@ -197,7 +207,7 @@ def test_a_run_is_read_again_as_it_was_written_also_where_nobody_was_told(tmp_pa
 
 def test_what_nobody_was_told_is_not_told_in_seconds() -> None:
     nobody = outcome(10_000, 0, webhooks=False, p99=math.nan)
-    assert "3.0 s · never" in report.text(TrackingResults(pace=Pace(), outcomes=[nobody]))
+    assert "3.0 s · never" in report.text(TrackingResults(profile=LoadProfile(), outcomes=[nobody]))
 
 
 async def test_what_a_childs_child_takes_counts(tmp_path: Path, eventually: Eventually) -> None:

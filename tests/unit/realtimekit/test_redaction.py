@@ -11,16 +11,16 @@ from worker.realtimekit.redaction import redact, secrets_in
 
 
 @pytest.mark.parametrize(
-    "member",
+    "field",
     ["access_key", "secret", "password", "private_key", "username", "account_id", "new_tomorrow"],
 )
-def test_every_storage_field_that_is_not_known_as_harmless_is_a_secret(member: str) -> None:
-    assert secrets_in({"storage_config": {"type": "aws", member: "value"}}) == ("value",)
+def test_every_storage_field_that_is_not_known_as_harmless_is_a_secret(field: str) -> None:
+    assert secrets_in({"storage_config": {"type": "aws", field: "value"}}) == ("value",)
 
 
-@pytest.mark.parametrize("member", ["type", "bucket", "region", "path", "host", "auth_method"])
-def test_the_location_of_a_storage_is_no_secret(member: str) -> None:
-    assert secrets_in({"storage_config": {member: "value"}}) == ()
+@pytest.mark.parametrize("field", ["type", "bucket", "region", "path", "host", "auth_method"])
+def test_the_location_of_a_storage_is_no_secret(field: str) -> None:
+    assert secrets_in({"storage_config": {field: "value"}}) == ()
 
 
 def test_the_key_in_an_rtmp_target_is_a_secret_by_itself() -> None:

@@ -2,7 +2,7 @@
 
 aio-pika has no call for three things: an acknowledgement that does not wait for the socket, many
 messages in one write, and a callback when the broker cancels a consumer. And its messages raise for
-properties that only strangers send, such as an unknown delivery mode.
+properties that only foreign clients send, such as an unknown delivery mode.
 """
 
 from collections.abc import Callable

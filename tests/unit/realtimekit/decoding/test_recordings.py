@@ -21,12 +21,12 @@ AUDIO = "https://files.example/o/weekly.mp3?X-Goog-Signature=2"
 LAYERS = [{"layer_name": "default", "download_urls": {"a.webm": {"download_url": VIDEO}}}]
 
 
-def body(data: object, **members: object) -> bytes:
-    return json.dumps({"success": True, "data": data, **members}).encode()
+def body(data: object, **fields: object) -> bytes:
+    return json.dumps({"success": True, "data": data, **fields}).encode()
 
 
-def snapshot(**members: Any) -> RecordingSnapshot:
-    return decode_recording(body({"id": "rec-1", "status": "RECORDING"} | members))
+def snapshot(**fields: Any) -> RecordingSnapshot:
+    return decode_recording(body({"id": "rec-1", "status": "RECORDING"} | fields))
 
 
 def test_a_full_response_becomes_a_snapshot() -> None:
@@ -180,7 +180,7 @@ def test_an_unknown_reason_is_kept() -> None:
 
 
 @pytest.mark.parametrize(
-    ("members", "kind"),
+    ("fields", "kind"),
     [
         ({"type": "TRACK"}, "track"),
         ({"type": "COMPOSITE"}, "composite"),
@@ -206,18 +206,18 @@ def test_an_unknown_reason_is_kept() -> None:
         ({"type": "", "output_file_name": "room_1783406002832.mp4"}, "composite"),
         ({"download_url": VIDEO}, "composite"),
         ({"storage_config": {"type": "aws"}}, "composite"),
-        ({"type": "", "output_file_name": "room"}, None),
+        ({"type": "", "output_file_name": "meeting"}, None),
         ({"type": ""}, None),
     ],
 )
 def test_the_kind_comes_from_the_type_else_from_the_files(
-    members: dict[str, Any], kind: str | None
+    fields: dict[str, Any], kind: str | None
 ) -> None:
-    assert snapshot(**members).kind == kind
+    assert snapshot(**fields).kind == kind
 
 
 @pytest.mark.parametrize(
-    ("members", "guessed"),
+    ("fields", "guessed"),
     [
         ({"output_file_name": LOOKS_LIKE_A_TRACK}, True),
         ({"output_file_name": LOOKS_LIKE_A_TRACK, "type": "TRACK"}, False),
@@ -229,9 +229,9 @@ def test_the_kind_comes_from_the_type_else_from_the_files(
     ],
 )
 def test_a_kind_that_only_the_look_of_the_name_shows_is_marked_as_guessed(
-    members: dict[str, Any], guessed: bool
+    fields: dict[str, Any], guessed: bool
 ) -> None:
-    assert snapshot(**members).kind_is_guessed is guessed
+    assert snapshot(**fields).kind_is_guessed is guessed
 
 
 def test_a_composite_in_the_customers_storage_has_its_file_whatever_it_is_called() -> None:
@@ -255,9 +255,9 @@ def test_the_meeting_id_is_read_from_the_field_or_from_the_object() -> None:
     assert snapshot(meeting_id="m-1", meeting={"id": "m-2"}).meeting_id == "m-1"
 
 
-@pytest.mark.parametrize("member", ["err_message", "errMessage"])
-def test_the_error_message_is_found_under_both_names_and_bounded(member: str) -> None:
-    assert snapshot(**{member: "x" * 9000}).error_message == "x" * 500
+@pytest.mark.parametrize("field", ["err_message", "errMessage"])
+def test_the_error_message_is_found_under_both_names_and_bounded(field: str) -> None:
+    assert snapshot(**{field: "x" * 9000}).error_message == "x" * 500
 
 
 def test_storage_is_read_without_its_credentials() -> None:
@@ -286,9 +286,9 @@ def test_a_composite_with_only_sound_is_an_audio_file() -> None:
     assert [file.media for file in found.files] == ["audio"]
 
 
-@pytest.mark.parametrize("member", ["audio_download_url", "download_audio_url"])
-def test_the_sound_of_a_composite_is_a_file_of_its_own(member: str) -> None:
-    found = snapshot(output_file_name="weekly.mp4", download_url=VIDEO, **{member: AUDIO})
+@pytest.mark.parametrize("field", ["audio_download_url", "download_audio_url"])
+def test_the_sound_of_a_composite_is_a_file_of_its_own(field: str) -> None:
+    found = snapshot(output_file_name="weekly.mp4", download_url=VIDEO, **{field: AUDIO})
     assert [(file.name, file.media, file.download_url) for file in found.files] == [
         ("weekly.mp4", "video", VIDEO),
         ("weekly.mp3", "audio", AUDIO),
@@ -335,7 +335,7 @@ def test_unreadable_items_of_a_page_are_left_out_and_counted() -> None:
 
 
 @pytest.mark.parametrize(
-    ("items", "members", "per_page", "last"),
+    ("items", "fields", "per_page", "last"),
     [
         ([ITEM], paging(1, 1), None, True),
         ([ITEM], paging(2, 1), None, False),
@@ -348,9 +348,9 @@ def test_unreadable_items_of_a_page_are_left_out_and_counted() -> None:
     ],
 )
 def test_the_last_page_is_known_by_its_offset_or_by_not_being_full(
-    items: list[object], members: dict[str, object], per_page: int | None, last: bool
+    items: list[object], fields: dict[str, object], per_page: int | None, last: bool
 ) -> None:
-    assert decode_recording_page(body(items, **members), per_page=per_page).is_last is last
+    assert decode_recording_page(body(items, **fields), per_page=per_page).is_last is last
 
 
 @pytest.mark.parametrize(

@@ -80,10 +80,10 @@ def test_event_id_and_status_are_enough() -> None:
     assert read(body).recording == RecordingSnapshot(recording_id=ID, status=Status.RECORDING)
 
 
-@pytest.mark.parametrize("member", sorted(DOCUMENTED["recording"].keys() - {"id", "status"}))
+@pytest.mark.parametrize("field", sorted(DOCUMENTED["recording"].keys() - {"id", "status"}))
 @pytest.mark.parametrize("value", [None, 7, -1.5, True, "", "?", [], [[1]], {}, {"id": {}}])
-def test_a_field_of_any_form_does_not_hide_the_status(member: str, value: object) -> None:
-    body = DOCUMENTED | {"recording": DOCUMENTED["recording"] | {member: value}}
+def test_a_field_of_any_form_does_not_hide_the_status(field: str, value: object) -> None:
+    body = DOCUMENTED | {"recording": DOCUMENTED["recording"] | {field: value}}
     told = read(body).recording
     assert told is not None
     assert (told.recording_id, told.status) == (ID, Status.UPLOADED)

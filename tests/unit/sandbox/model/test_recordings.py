@@ -24,12 +24,12 @@ class Model(NamedTuple):
     meetings: Meetings
     recordings: Recordings
 
-    def start(self, kind: RecordingKind = "track", **members: object) -> Recording:
-        request = {"kind": kind, "app_id": "app", "meeting_id": MEETING, **members}
+    def start(self, kind: RecordingKind = "track", **fields: object) -> Recording:
+        request = {"kind": kind, "app_id": "app", "meeting_id": MEETING, **fields}
         return self.recordings.start(StartRequest(**request))  # type: ignore[arg-type]
 
-    def started(self, kind: RecordingKind = "track", **members: object) -> Recording:
-        recording = self.start(kind, **members)
+    def started(self, kind: RecordingKind = "track", **fields: object) -> Recording:
+        recording = self.start(kind, **fields)
         self.clock.advance(1)
         return recording
 

@@ -109,9 +109,10 @@ def _setting(profile: LoadProfile) -> str:
         f"{QUOTA_SECONDS} s. Recordings that others started are adopted from the list; "
         f"{profile.ends:g} of them a second end at random for {profile.seconds:g} s; an upload "
         f"takes {profile.upload_seconds:g} s and leaves three files. Delays are from the API's own "
-        "change to the event at a subscriber. A finished recording costs one request for its files, "
-        "and one more where the API does not say whose they are; what the sweeps leave of the budget "
-        "says how many can finish in an hour, and more when they press, for sweeps give way."
+        "change to the event at a subscriber. A finished recording costs one request for its "
+        "files, and one more where the API does not say whose they are; what the sweeps leave of "
+        "the budget says how many can finish in an hour, and more when they press, for sweeps give "
+        "way."
     )
 
 

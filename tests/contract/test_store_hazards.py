@@ -1,7 +1,9 @@
 """What publishers and the API may send and a database may not take, on both engines."""
 
+import os
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -159,3 +161,21 @@ async def test_a_meeting_is_found_however_its_id_is_capitalised(store: Store) ->
     assert [one.recording_id for one in stop.known_recordings] == ["r1"]
     assert stop.pending_starts == 1
     assert len(await store.recordings(RecordingsFilter(meeting_id=spelt))) == 1
+
+
+@pytest.mark.parametrize("existing", [False, True])
+async def test_only_the_owner_may_read_the_files_of_sqlite(tmp_path: Path, existing: bool) -> None:
+    file = tmp_path / "state.db"
+    if existing:  # of a former version
+        await (await Store.open(f"sqlite:///{file}", source="test")).close()
+        for path in tmp_path.iterdir():
+            path.chmod(0o644)
+    before = os.umask(0)
+    try:
+        store = await Store.open(f"sqlite:///{file}", source="test")
+        modes = {path.name: path.stat().st_mode & 0o777 for path in tmp_path.iterdir()}
+        await store.close()
+    finally:
+        os.umask(before)
+    assert {"state.db", "state.db-wal", "state.db-shm", "state.db.lock"} <= modes.keys()
+    assert set(modes.values()) == {0o600}, modes

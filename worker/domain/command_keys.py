@@ -104,6 +104,7 @@ def start_context_of(
         file_name_prefix=prefix,
         user_ids=user_ids,
         media=_media_of(command) if isinstance(command, StartRecording) else (),
+        has_secrets=_has_secrets(command),
     )
 
 
@@ -116,3 +117,8 @@ def _media_of(command: StartRecording) -> tuple[Media, ...]:
     return tuple(
         media for media, config in configs if not config or config.export_file is not False
     )
+
+
+def _has_secrets(command: Command) -> bool:
+    fields = ("storage_config", "storage_profile", "rtmp_out_config")
+    return any(getattr(command, field, None) not in (None, UNSET) for field in fields)

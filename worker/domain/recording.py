@@ -57,7 +57,8 @@ class StartContext(msgspec.Struct, frozen=True, kw_only=True):
 
     `correlation_id` and `trace` go out with every event of the recording. `file_name_prefix` and
     `user_ids` help to find the owners of its files. `media` has a value for each file that the
-    start of a composite asks for.
+    start of a composite asks for. `has_secrets` says whether the start carried credentials, which
+    are not stored. None means that a former version did not note it.
     """
 
     start_id: str
@@ -66,6 +67,7 @@ class StartContext(msgspec.Struct, frozen=True, kw_only=True):
     file_name_prefix: str | None = None
     user_ids: tuple[str, ...] = ()
     media: tuple[Media, ...] = ()
+    has_secrets: bool | None = None
 
 
 class FileSearch(msgspec.Struct, frozen=True, kw_only=True):

@@ -15,6 +15,7 @@ with one exception: if the worker itself ended the recording, the API's later re
 """
 
 from collections.abc import Sequence
+from typing import Final
 
 import msgspec
 
@@ -26,6 +27,8 @@ from worker.domain.file_search import is_ready, search_after
 from worker.domain.recording import LIVE, RANK, STALLED, Observation, Recording, RecordingEvent
 from worker.domain.recording_events import completed, files_ready, status_changed
 from worker.domain.track_files import TrackFile
+
+WITHHELD_MESSAGE: Final = "the API's message is withheld because it may repeat credentials"
 
 
 class Transition(msgspec.Struct, frozen=True, kw_only=True):
@@ -187,8 +190,7 @@ def _with_status(
     if status is Status.ERRORED and error is None:
         error = ErrorInfo(
             code="recording_errored",
-            message=observation.snapshot.error_message
-            or "the API reports ERRORED without a reason",
+            message=_error_message(after, observation.snapshot.error_message),
         )
     return msgspec.structs.replace(
         after,
@@ -199,6 +201,21 @@ def _with_status(
         changed_at=observation.observed_at,
         files_awaited_since=observation.observed_at if status is Status.UPLOADED else None,
     )
+
+
+def _error_message(recording: Recording, message: str | None) -> str:
+    if message is None:
+        return "the API reports ERRORED without a reason"
+    if _may_repeat_secrets(recording):
+        return WITHHELD_MESSAGE
+    return message
+
+
+def _may_repeat_secrets(recording: Recording) -> bool:
+    """Whether the API's words may hold credentials that are unknown here, and so not redacted."""
+    if recording.kind == "track":
+        return False
+    return recording.start is None or recording.start.has_secrets is not False
 
 
 # 5. Files

@@ -104,6 +104,10 @@ class RealtimeKitClient:
         """The API's present time, to a second; None before its first response."""
         return self._session.server_time()
 
+    def redact(self, snapshot: RecordingSnapshot) -> RecordingSnapshot:
+        """A recording from elsewhere, such as a webhook, without secrets in its error message."""
+        return self._session.redact(snapshot)
+
     async def aclose(self) -> None:
         """Close all connections."""
         await self._session.aclose()

@@ -1,10 +1,19 @@
 """Keeps the secrets of a request out of the text that we repeat from its response."""
 
-import json
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, Final
-from urllib.parse import quote
 
+import msgspec
+
+from worker.domain.snapshot import RecordingSnapshot
+from worker.realtimekit.decoding.fields import MAX_ERROR_LENGTH
+from worker.realtimekit.spellings import spans_of
+
+MAX_TEXT_BYTES: Final = 16_384
+MAX_BYTES_PER_BYTE: Final = 6
+"""The longest usual spelling of one byte is `\\u0041`."""
+
+MAX_SENT_SECRETS: Final = 1_000
 MIN_PART_LENGTH: Final = 6
 """Shorter lines and path segments of a secret are not redacted by themselves."""
 
@@ -18,11 +27,63 @@ def secrets_in(body: Mapping[str, Any] | None) -> tuple[str, ...]:
 
 
 def redact(text: str, secrets: Iterable[str]) -> str:
-    """`text` with every secret replaced, also where it is encoded or only one line of it."""
-    forms = {form for secret in secrets for form in _forms(secret)}
-    for form in sorted(forms, key=lambda form: (-len(form), form)):
-        text = text.replace(form, "[secure]")
-    return text
+    """`text` with every secret replaced, however it is spelt, also where only one line of it is.
+
+    A text longer than `MAX_TEXT_BYTES` is cut, together with all that may be the beginning of a
+    secret at the cut.
+    """
+    parts = {part for secret in secrets for part in _parts(secret)}
+    if not parts:
+        return text[:MAX_TEXT_BYTES]
+    for part in sorted(parts, key=lambda part: (-len(part), part)):
+        text = text.replace(part, "[secure]")
+    raw = text.encode("utf-8", "surrogatepass")
+    spans = sorted(spans_of(raw[:MAX_TEXT_BYTES], parts))
+    if len(raw) > MAX_TEXT_BYTES:
+        longest = max(len(part.encode("utf-8", "surrogatepass")) for part in parts)
+        spans.append((max(0, MAX_TEXT_BYTES - longest * MAX_BYTES_PER_BYTE), MAX_TEXT_BYTES))
+    return _without(raw[:MAX_TEXT_BYTES], sorted(spans)).decode("utf-8", "replace")
+
+
+def redact_snapshot(snapshot: RecordingSnapshot, secrets: Iterable[str]) -> RecordingSnapshot:
+    """The recording with its error message redacted and of bounded length."""
+    if snapshot.error_message is None:
+        return snapshot
+    message = redact(snapshot.error_message, secrets)[:MAX_ERROR_LENGTH]
+    return msgspec.structs.replace(snapshot, error_message=message)
+
+
+class SentSecrets:
+    """Remembers the secrets that were sent, because any later answer may repeat them.
+
+    They stay in memory and are never stored. The oldest are forgotten first.
+    """
+
+    def __init__(self) -> None:
+        self._secrets: dict[str, None] = {}
+
+    def add(self, secrets: Iterable[str]) -> None:
+        """Remember these secrets."""
+        for secret in secrets:
+            self._secrets.pop(secret, None)
+            self._secrets[secret] = None
+        while len(self._secrets) > MAX_SENT_SECRETS:
+            del self._secrets[next(iter(self._secrets))]
+
+    def all(self) -> tuple[str, ...]:
+        """The secrets that are remembered."""
+        return tuple(self._secrets)
+
+
+def _without(raw: bytes, spans: Iterable[tuple[int, int]]) -> bytes:
+    result, position = bytearray(), 0
+    for start, end in spans:
+        if end <= position:
+            continue
+        if start >= position:
+            result += raw[position:start] + b"[secure]"
+        position = end
+    return bytes(result + raw[position:])
 
 
 def _secrets(body: Mapping[str, Any]) -> Iterator[str]:
@@ -36,9 +97,6 @@ def _secrets(body: Mapping[str, Any]) -> Iterator[str]:
         yield from (part for part in url.split("/")[3:] if len(part) >= MIN_PART_LENGTH)
 
 
-def _forms(secret: str) -> Iterator[str]:
-    lines = (line for line in secret.splitlines() if len(line) >= MIN_PART_LENGTH)
-    for part in (secret, " ".join(secret.split()), *lines):
-        yield from (part, quote(part, safe=""))
-        # JSON may escape everything but ASCII, or as little as it must.
-        yield from (json.dumps(part, ensure_ascii=escaped)[1:-1] for escaped in (True, False))
+def _parts(secret: str) -> Iterator[str]:
+    yield secret
+    yield from (line for line in secret.splitlines() if len(line) >= MIN_PART_LENGTH)

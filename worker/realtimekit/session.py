@@ -12,7 +12,7 @@ from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
 from functools import lru_cache
 from itertools import count
-from typing import TypeVar
+from typing import Any, TypeVar, cast
 from urllib.parse import urlencode
 
 import httpx
@@ -21,6 +21,7 @@ import msgspec
 from worker.budget.budget import Budget
 from worker.budget.priorities import RequestPriority
 from worker.domain.errors import ApiError, Refused, Throttled, Unauthorized
+from worker.domain.snapshot import RecordingSnapshot
 from worker.realtimekit.decoding.fields import Unreadable
 from worker.realtimekit.error_mapping import (
     error_from_body_size,
@@ -30,9 +31,15 @@ from worker.realtimekit.error_mapping import (
 )
 from worker.realtimekit.http.protocol import MAX_RESPONSE_BYTES, ResponseTooLarge
 from worker.realtimekit.http.proxy import open_transport
-from worker.realtimekit.models import ApiRequest, ApiResponse, AttemptHook, HttpAttempt
+from worker.realtimekit.models import (
+    ApiRequest,
+    ApiResponse,
+    AttemptHook,
+    HttpAttempt,
+    RecordingPage,
+)
 from worker.realtimekit.rate_limit_headers import parse_rate_limits
-from worker.realtimekit.redaction import secrets_in
+from worker.realtimekit.redaction import SentSecrets, redact_snapshot, secrets_in
 from worker.realtimekit.retry import RequestRetry
 from worker.settings.proxies import Proxies
 
@@ -80,6 +87,7 @@ class ApiSession:
         self._refresh_token = refresh_token
         self.unavailable_reason: str | None = None
         """Why the last attempt brought no usable response; None when it did, or was refused."""
+        self._sent_secrets = SentSecrets()
         self._server_time: tuple[datetime, float] | None = None
         self._headers_token: str | None = None
         self._headers_without_body = self._headers_with_body = httpx.Headers()
@@ -108,6 +116,7 @@ class ApiSession:
         url = _parse_url(f"{self._base_url}{path}" + (f"?{_encode(query)}" if query else ""))
         content = None if body is None else msgspec.json.encode(body)
         request = ApiRequest(method, path, url, content, secrets_in(body))
+        self._sent_secrets.add(request.secrets)
         numbers = count(1)
 
         async def attempt() -> T:
@@ -178,13 +187,33 @@ class ApiSession:
         response = await self._receive(http_request, request)
         try:
             if not 200 <= response.status < 300:
-                raise error_from_status(response, request)
-            return decode(response.body)
+                raise error_from_status(response, self._with_secrets(request))
+            return cast("T", self._redacted(decode(response.body)))
         except Unreadable as error:
+            request = self._with_secrets(request)
             raise error_from_unreadable_body(response, request, str(error)) from error
         finally:
             # The traceback of an error holds this frame, and retries hold errors in circles.
             response.body.clear()
+
+    def redact(self, snapshot: RecordingSnapshot) -> RecordingSnapshot:
+        """The snapshot without the token and all secrets that were sent, and of bounded length."""
+        return redact_snapshot(snapshot, self._secrets())
+
+    def _redacted(self, value: Any) -> Any:  # noqa: ANN401 - the same type
+        if isinstance(value, RecordingSnapshot):
+            return self.redact(value) if value.error_message else value
+        if isinstance(value, RecordingPage) and any(one.error_message for one in value.recordings):
+            recordings = tuple(map(self.redact, value.recordings))
+            return msgspec.structs.replace(value, recordings=recordings)
+        return value
+
+    def _with_secrets(self, request: ApiRequest) -> ApiRequest:
+        return request._replace(secrets=(*request.secrets, *self._secrets()))
+
+    def _secrets(self) -> tuple[str, ...]:
+        token = (self._headers_token,) if self._headers_token else ()
+        return (*token, *self._sent_secrets.all())
 
     async def _receive(self, http_request: httpx.Request, request: ApiRequest) -> ApiResponse:
         failure: ApiError

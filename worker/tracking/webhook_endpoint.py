@@ -168,7 +168,7 @@ class WebhookEndpoint:
             return WebhookAnswer("unreadable", {"reason": str(error)})
         if event.recording is None:
             return WebhookAnswer("other_event", {"event_name": event.event[:MAX_EVENT_NAME_LENGTH]})
-        return await self._apply_snapshot(app, event.recording)
+        return await self._apply_snapshot(app, app.api.redact(event.recording))
 
     async def _apply_snapshot(self, app: App, snapshot: RecordingSnapshot) -> WebhookAnswer:
         result = await self._commit(app, snapshot)

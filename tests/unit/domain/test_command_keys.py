@@ -1,5 +1,8 @@
 """The keys of a command, and what its recordings inherit from it."""
 
+import json
+from typing import Any
+
 import pytest
 
 from recording_schemas import (
@@ -10,6 +13,7 @@ from recording_schemas import (
     StartTrackRecording,
     StopRecording,
     VideoConfig,
+    decode_command,
 )
 from worker.domain.command_keys import command_keys, start_context_of
 
@@ -69,3 +73,32 @@ def test_a_composite_recording_inherits_which_files_its_start_asks_for(
     command: Command, media: tuple[Media, ...]
 ) -> None:
     assert start_context_of(command, correlation_id=None, trace={}).media == media
+
+
+@pytest.mark.parametrize(
+    ("fields", "has_secrets"),
+    [
+        ({}, False),
+        ({"storage_profile": "archive"}, True),
+        ({"rtmp_out_config": {"rtmp_url": "rtmp://live.example/app/key"}}, True),
+        (
+            {
+                "storage_config": {
+                    "type": "aws",
+                    "bucket": "b",
+                    "region": "eu",
+                    "access_key": "a",
+                    "secret": "s",
+                }
+            },
+            True,
+        ),
+    ],
+)
+def test_a_composite_start_notes_whether_it_carried_credentials(
+    fields: dict[str, Any], has_secrets: bool
+) -> None:
+    body = {"type": "start_recording", "id": "c", "meeting_id": MEETING, **fields}
+    command = decode_command(json.dumps(body).encode(), max_bytes=10_000)
+    context = start_context_of(command, correlation_id=None, trace={})
+    assert context.has_secrets is has_secrets

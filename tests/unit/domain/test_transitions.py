@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 import msgspec
 import pytest
 
-from recording_schemas import Completed, ErrorInfo, FileReady, Status, StatusChanged
+from recording_schemas import Completed, ErrorInfo, FileReady, Kind, Status, StatusChanged
 from worker.domain.recording import Completeness, Observation, Recording, StartContext
 from worker.domain.snapshot import RecordingSnapshot, Storage
 from worker.domain.track_files import TrackFile
@@ -333,3 +333,30 @@ def test_after_a_timeout_the_files_are_completed_when_no_more_are_awaited() -> N
     assert [type(event) for event in apply_observation(found.after, last, ["a"]).events] == [
         Completed
     ]
+
+
+@pytest.mark.parametrize(
+    ("kind", "start", "is_shown"),
+    [
+        ("track", StartContext(start_id="s"), True),
+        ("track", None, True),
+        ("composite", StartContext(start_id="s", has_secrets=False), True),
+        ("composite", StartContext(start_id="s", has_secrets=True), False),
+        ("composite", StartContext(start_id="of a former version"), False),
+        ("composite", None, False),  # somebody else's, perhaps with credentials
+    ],
+)
+def test_the_words_of_the_api_are_withheld_when_they_may_repeat_unknown_credentials(
+    kind: Kind, start: StartContext | None, is_shown: bool
+) -> None:
+    observation = Observation(
+        snapshot=RecordingSnapshot(
+            recording_id="r", status=Status.ERRORED, kind=kind, error_message="hunter2 is refused"
+        ),
+        observed_by="sweep",
+        asked_at=T0,
+        observed_at=T0,
+        start=start,
+    )
+    result = apply_observation(None, observation)
+    assert ("hunter2" in repr(result)) is is_shown

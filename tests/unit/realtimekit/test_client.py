@@ -1,15 +1,19 @@
 """The requests that the client sends."""
 
+import base64
 import json
 import logging
+import re
 from collections.abc import Awaitable, Callable
 from typing import Any
+from urllib.parse import quote
 
 import httpx
 import pytest
 
 from recording_schemas import Status
 from worker.domain.errors import Refused, Unauthorized
+from worker.domain.snapshot import RecordingSnapshot
 from worker.realtimekit.client import RealtimeKitClient
 from worker.realtimekit.retry import RequestRetry
 
@@ -188,3 +192,49 @@ async def test_neither_repr_nor_log_contains_the_token(caplog: pytest.LogCapture
         await api.client.get_recording("rec-1")
     assert BEARER not in repr(api.client) + repr(vars(api.client)) + caplog.text
     assert caplog.records == []
+
+
+SENT_SECRET = "wJalrXUtnFEMI/K7MDENG+bPxRfiCY"  # noqa: S105 - nobody's
+START = {
+    "meeting_id": "m",
+    "storage_config": {"type": "aws", "bucket": "b", "secret": SENT_SECRET},
+}
+
+
+def spelt(text: str) -> str:
+    percent = re.sub("%..", lambda escape: escape[0].lower(), quote(text, safe=""))
+    return f"{percent} {base64.b64encode(text.encode()).decode()}"
+
+
+@pytest.mark.parametrize("text", [SENT_SECRET, BEARER])
+async def test_no_later_answer_repeats_a_secret_that_was_sent(text: str) -> None:
+    """Neither the request nor its answer holds the secret otherwise."""
+    api = Api()
+    await api.client.start_composite_recording(START)
+    row = {**RECORDING, "err_message": f"refused: {text} {spelt(text)}"}
+    answers = []
+    for data, ask in (
+        (row, api.client.get_recording("rec-1")),
+        (row, api.client.control_recording("rec-1", "stop")),
+        ([row], api.client.list_recordings()),
+    ):
+        api.response = httpx.Response(200, json={"success": True, "data": data})
+        answers.append(repr(await ask))
+    api.response = httpx.Response(400, json={"errors": [{"message": f"no {text} {spelt(text)}"}]})
+    with pytest.raises(Refused) as refused:
+        await api.client.control_recording("rec-1", "stop")
+    webhook = RecordingSnapshot(
+        recording_id="r", status=Status.ERRORED, error_message=f"no {text} {spelt(text)}"
+    )
+    answers += [str(refused.value), repr(api.client.redact(webhook))]
+    for answer in answers:
+        assert "[secure]" in answer
+        assert text not in answer
+        assert not any(word in answer for word in spelt(text).split())
+
+
+async def test_an_answer_without_secrets_keeps_its_words() -> None:
+    api = Api({**RECORDING, "err_message": "the disk is full (100% of 5+5 GB)"})
+    await api.client.start_composite_recording(START)
+    snapshot = await api.client.get_recording("rec-1")
+    assert snapshot.error_message == "the disk is full (100% of 5+5 GB)"

@@ -1,13 +1,22 @@
 """What counts as a secret, and that no trace of it is left."""
 
+import base64
+import html
 import json
-from urllib.parse import quote
+from collections.abc import Callable
+from urllib.parse import quote, quote_plus
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from worker.realtimekit.redaction import redact, secrets_in
+from worker.realtimekit.redaction import (
+    MAX_SENT_SECRETS,
+    MAX_TEXT_BYTES,
+    SentSecrets,
+    redact,
+    secrets_in,
+)
 
 
 @pytest.mark.parametrize(
@@ -51,8 +60,97 @@ def test_a_secret_within_a_secret_leaves_no_remainder() -> None:
     assert redact("my abcdef!", ("abc", "abcdef")) == "my [secure]!"
 
 
-@given(st.text(st.characters(exclude_characters="<>", exclude_categories=["Cs"]), min_size=8))
+SECRETS = [
+    "wJalrXUtnFEMI/K7MDENG+bPxRfiCYEXAMPLE==",
+    "correct horse & <battery>\t'staple\"",
+    "p%41ss\\nword\\u0041&amp;",
+    "Schlüssel🔑漢字",
+    "-----BEGIN KEY-----\nMIIEvQIBADANBgkqhkiG9w0B\nAQEFAASCBKcwggSjAgEAAoIB\n-----END KEY-----",
+]
+
+
+def percent_encoded(text: str, *, lower: bool = False) -> str:
+    form = "%{:02x}" if lower else "%{:02X}"
+    return "".join(form.format(byte) for byte in text.encode())
+
+
+def in_base64(text: str) -> str:
+    return base64.b64encode(text.encode()).decode()
+
+
+SPELLINGS: dict[str, Callable[[str], str]] = {
+    "plain": str,
+    "percent": lambda text: quote(text, safe=""),
+    "percent, slashes kept": quote,
+    "percent, lower case": lambda text: quote(text, safe="").replace("%2F", "%2f"),
+    "percent, every byte": percent_encoded,
+    "percent, every byte, lower case": lambda text: percent_encoded(text, lower=True),
+    "percent twice": lambda text: quote(quote(text, safe=""), safe=""),
+    "form": quote_plus,
+    "JSON": lambda text: json.dumps(text)[1:-1],
+    "JSON, slashes escaped": lambda text: json.dumps(text)[1:-1].replace("/", "\\/"),
+    "JSON, not ASCII": lambda text: json.dumps(text, ensure_ascii=False)[1:-1],
+    "JSON twice": lambda text: json.dumps(json.dumps(text)),
+    "JSON, every character": lambda text: "".join(
+        f"\\u{ord(c):04X}" for c in text if ord(c) < 65_536
+    ),
+    "HTML": html.escape,
+    "HTML, decimal": lambda text: "".join(f"&#{ord(letter)};" for letter in text),
+    "HTML, hexadecimal": lambda text: "".join(f"&#x{ord(letter):X};" for letter in text),
+    "HTML twice": lambda text: html.escape(html.escape(text)),
+    "HTML of JSON": lambda text: html.escape(json.dumps(text)),
+    "Python": repr,
+    "Base64": in_base64,
+    "Base64 of a login": lambda text: in_base64(f"user:{text}"),
+    "Base64 within words": lambda text: f"is/{in_base64('ab' + text)}",
+    "Base64, URL-safe": lambda text: base64.urlsafe_b64encode(text.encode()).decode().rstrip("="),
+    "Base64 in lines": lambda text: base64.encodebytes(text.encode()).decode(),
+    "Base64 in percents": lambda text: quote(in_base64(text), safe=""),
+    "Base64 twice": lambda text: in_base64(in_base64(text)),
+    "Base64 of JSON": lambda text: in_base64(json.dumps({"secret": text})),
+}
+
+
+@pytest.mark.parametrize("spelling", SPELLINGS)
+@pytest.mark.parametrize("secret", SECRETS)
+def test_no_secret_is_left_in_any_spelling(secret: str, spelling: str) -> None:
+    if spelling == "JSON, every character":
+        secret = "".join(letter for letter in secret if ord(letter) < 65_536)
+    spelt = SPELLINGS[spelling](secret)
+    shown = redact(f"The upload failed ({spelt}) at once.", [secret])
+    assert spelt not in shown
+    assert "[secure]" in shown
+    assert shown.startswith("The upload failed ")
+    assert shown.endswith(" at once.")
+    remainder = shown.removeprefix("The upload failed ").removesuffix(" at once.")
+    assert len(remainder.replace("[secure]", "")) <= 40, remainder
+
+
+@given(st.text(st.characters(exclude_categories=["Cs"]), min_size=8))
 def test_no_secret_is_left_in_any_of_its_encodings(secret: str) -> None:
     as_json = (json.dumps(secret)[1:-1], json.dumps(secret, ensure_ascii=False)[1:-1])
-    for form in (secret, *as_json, quote(secret, safe="")):
-        assert redact(f"<{form}>", [secret]) == "<[secure]>"
+    for form in (secret, *as_json, quote(secret, safe=""), html.escape(secret)):
+        assert form not in redact(f"<{form}>", [secret]).replace("[secure]", "")
+
+
+def test_a_text_without_the_secret_is_left_as_it_is() -> None:
+    text = "The bucket my+bucket at 100% &amp; more does not exist: C:\\new\\table aGVsbG8gd29ybGQ="
+    assert redact(text, ["hunter2-hunter2"]) == text
+
+
+def test_a_text_that_is_cut_leaves_no_beginning_of_a_secret() -> None:
+    letters = "0123456789abcdefghijklmnop"
+    for fill in (MAX_TEXT_BYTES - 25, MAX_TEXT_BYTES - 4):
+        assert "0123" not in redact("x" * fill + letters, [letters])
+
+
+def test_a_secret_is_found_behind_any_number_of_backslashes() -> None:
+    shown = redact("\\" * 16_000 + "u0068unter2-\\\\\\\\u0068unter2", ["hunter2-hunter2"])
+    assert shown == "\\" * 15_999 + "[secure]"
+
+
+def test_secrets_of_earlier_requests_are_remembered_up_to_a_bound() -> None:
+    sent = SentSecrets()
+    sent.add(f"secret-{number}" for number in range(MAX_SENT_SECRETS + 1))
+    assert "secret-0" not in sent.all()
+    assert f"secret-{MAX_SENT_SECRETS}" in sent.all()

@@ -14,7 +14,6 @@ from worker.domain.file_names import is_template, media_of, name_in_url
 from worker.domain.found_files import found_files
 from worker.domain.snapshot import FoundFile, RecordingSnapshot, Storage
 from worker.realtimekit.decoding.fields import (
-    MAX_ERROR_LENGTH,
     Paging,
     Unreadable,
     aware_time,
@@ -186,7 +185,7 @@ def _error_message(item: _Recording) -> str | None:
     if message is None:
         return None
     secrets = secrets_in({"storage_config": item.storage_config})
-    return redact(message, secrets)[:MAX_ERROR_LENGTH]
+    return redact(message, secrets)
 
 
 def _files(

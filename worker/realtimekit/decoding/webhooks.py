@@ -11,7 +11,6 @@ import msgspec
 from recording_schemas import Status
 from worker.domain.snapshot import RecordingSnapshot
 from worker.realtimekit.decoding.fields import (
-    MAX_ERROR_LENGTH,
     Unreadable,
     aware_time,
     decode,
@@ -104,5 +103,5 @@ def _snapshot(recording: _Recording, meeting: object) -> RecordingSnapshot:
         output_file_name=text(recording.output_file_name),
         start_reason=reason(recording.start_reason),
         stop_reason=reason(recording.stop_reason),
-        error_message=message[:MAX_ERROR_LENGTH] if message else None,
+        error_message=message,
     )

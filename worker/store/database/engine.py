@@ -1,7 +1,8 @@
 """Connections to the two databases, set up so that a commit is durable."""
 
+import contextlib
 import fcntl
-import os.path
+import os
 import sqlite3
 from pathlib import Path
 from typing import IO, Any, Final
@@ -26,6 +27,9 @@ CHECKPOINT_PAGES: Final = 4_000
 CACHE_KIB: Final = 16 * 1024
 """The size of SQLite's page cache. After a long history, a start changes pages at random. The pages
 of a large commit must fit into the cache, or some are written twice."""
+
+PRIVATE_MODE: Final = 0o600
+"""The mode of SQLite's files and of the lock: their owner alone may read and write them."""
 
 MAX_WAL_BYTES: Final = 64 * 2**20
 """The size to which SQLite's write-ahead log is cut back."""
@@ -64,9 +68,25 @@ def _sqlite(url: sa.URL) -> sa.Engine:
         hide_parameters=True,
         connect_args={"check_same_thread": False, "timeout": 5.0, "isolation_level": None},
     )
+    database = url.database
+    sa.event.listen(engine, "do_connect", lambda *_: _make_private(database))
     sa.event.listen(engine, "connect", _set_up_sqlite)
     sa.event.listen(engine, "begin", _begin_sqlite)
     return engine
+
+
+def _make_private(database: str | None) -> None:
+    """Let only the owner read the database. SQLite gives its other files the database's mode."""
+    if not database or database == ":memory:" or database.startswith("file:"):
+        return
+    database = os.path.realpath(database)  # SQLite's other files lie beside it
+    with contextlib.suppress(OSError):  # SQLite reports what is wrong with the path
+        os.close(os.open(database, os.O_RDWR | os.O_CREAT, PRIVATE_MODE))
+    for suffix in ("", "-wal", "-shm", ".lock"):
+        path = Path(f"{database}{suffix}")
+        with contextlib.suppress(OSError):  # the file is missing, or somebody else's
+            if path.stat().st_mode & 0o077:
+                path.chmod(PRIVATE_MODE)
 
 
 def _set_up_sqlite(connection: Any, _record: Any) -> None:  # noqa: ANN401 - the driver's own
@@ -103,7 +123,7 @@ def sqlite_lock(database: str | None) -> IO[bytes] | None:
     file = os.path.realpath(database)
     path = Path(f"{file}.lock")
     try:
-        lock = path.open("ab")
+        lock = os.fdopen(os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND, PRIVATE_MODE), "ab")
     except OSError as error:
         raise StoreUnavailable(f"{path} cannot be written: {error.strerror}") from error
     try:

@@ -36,7 +36,10 @@ UUID_PATTERN: Final = r"[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}"
 
 # A `$` matches before a final line break in Python, but not in ECMAScript. These patterns mean the
 # same in both, because a lookahead or the length bound refuses the line break.
-_NO_CONTROL_CHARACTERS: Final = r"^(?![\s\S]*[\x00-\x1f\x7f])"
+# C0, C1, and the characters that break lines or change the direction of text.
+_NO_CONTROL_CHARACTERS: Final = (
+    r"^(?![\s\S]*[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069])"
+)
 _UUID: Final = rf"^{UUID_PATTERN}$"
 _TRACK_PREFIX: Final = r"^[-_A-Za-z0-9 \t\n\r\f\v]+$"
 _URI: Final = (

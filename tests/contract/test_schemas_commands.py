@@ -295,3 +295,14 @@ def test_each_command_struct_has_the_type_it_is_listed_under() -> None:
     tags = {name: struct.__struct_config__.tag for name, struct in COMMAND_TYPES.items()}
 
     assert tags == {name: name for name in COMMAND_TYPES}
+
+
+@pytest.mark.parametrize(
+    "letter", ["\x00", "\x1b", "\x7f", "\x85", "\x9b", "\u200f", "\u2028", "\u202e"]
+)
+@pytest.mark.parametrize("field", ["id", "start_id"])
+def test_an_id_may_not_hold_characters_that_deceive_a_reader(field: str, letter: str) -> None:
+    body = {"type": "stop_recording", "id": "c", "start_id": "s", field: f"a{letter}b"}
+    with pytest.raises(Malformed) as malformed:
+        decode_command(json.dumps(body).encode())
+    assert malformed.value.field == field

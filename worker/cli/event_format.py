@@ -17,7 +17,7 @@ from recording_schemas import (
     StatusChanged,
     outcome_of,
 )
-from worker.cli.output import printable
+from worker.domain.escaping import escape_controls
 
 COLOURS: Final = {
     "succeeded": "green",
@@ -50,7 +50,7 @@ def event_line(event: CloudEvent) -> str:
         case outcome:
             label = _label(outcome_of(outcome), COLOURS[outcome_of(outcome)])
             text = f"{outcome.command_type} {outcome.command_id}  {_outcome_text(outcome)}"
-    return f"{time}  {label}  {printable(text)}"
+    return f"{time}  {label}  {escape_controls(text)}"
 
 
 def _label(text: str, colour: str) -> str:

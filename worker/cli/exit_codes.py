@@ -5,6 +5,7 @@ from typing import Final
 import click
 
 from worker.domain.errors import RecordingWorkerError, StoreUnavailable, WrongSettings
+from worker.domain.escaping import escape_controls
 
 FAILED: Final = 1
 WRONG_INPUT: Final = 2
@@ -35,7 +36,7 @@ def _print(error: RecordingWorkerError) -> int:
         case _:
             lines, code = (str(error),), FAILED
     for line in lines:
-        click.echo(f"Error: {line}", err=True)
+        click.echo(f"Error: {escape_controls(line)}", err=True)
     return code
 
 

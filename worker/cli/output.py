@@ -7,6 +7,8 @@ from typing import Any, Final, TypeVar
 import click
 import msgspec
 
+from worker.domain.escaping import escape_controls, escape_json_controls
+
 Decorated = TypeVar("Decorated", bound=Callable[..., object])
 Row = dict[str, Any]
 """The fields of one JSON line, or of one row of a table."""
@@ -38,7 +40,7 @@ def json_option(command: Decorated) -> Decorated:
 
 def print_json(value: object) -> None:
     """Print one JSON line and flush, so that the reader of a pipe has it at once."""
-    click.echo(msgspec.json.encode(value).decode())
+    click.echo(escape_json_controls(msgspec.json.encode(value).decode()))
     sys.stdout.flush()
 
 
@@ -53,16 +55,17 @@ def print_rows(columns: Mapping[str, str], rows: Sequence[Row], *, as_json: bool
 
 def print_table(columns: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
     """Print a table. None shows as a dash."""
-    cells = [["-" if value is None else printable(str(value)) for value in row] for row in rows]
+    cells = [
+        ["-" if value is None else escape_controls(str(value)) for value in row] for row in rows
+    ]
     if sys.stdout.isatty():
         _print_rich_table(columns, cells)
     else:
         _print_plain_table(columns, cells)
 
 
-def printable(text: str) -> str:
-    """The text with `?` for characters that could move the cursor or change colours."""
-    return "".join(character if character.isprintable() else "?" for character in text)
+def _cell(value: object) -> str:
+    return "-" if value is None else escape_controls(str(value))
 
 
 def _print_rich_table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:

@@ -8,6 +8,7 @@ import click
 
 from worker.cli.context import common_settings, stopped_by_signals, topology_from
 from worker.cli.output import json_option, print_json
+from worker.domain.escaping import escape_controls
 
 if TYPE_CHECKING:
     from worker.broker.admin.subscriber import Subscription
@@ -131,7 +132,8 @@ async def _show_events(
         try:
             event = decode_event(message.body)
         except NotAnEvent as error:
-            click.echo(f"Skipped a message with key {message.routing_key!r}: {error}", err=True)
+            text = f"Skipped a message with key {message.routing_key}: {error}"
+            click.echo(escape_controls(text), err=True)
             continue
         if event_filter.matches(event):
             if as_json:

@@ -17,6 +17,7 @@ import msgspec
 import structlog
 from structlog.typing import EventDict, Processor, WrappedLogger
 
+from worker.domain.escaping import escape_controls, escape_json_controls
 from worker.observability.log_redaction import LogRedaction, SensitiveTexts
 
 Level = Literal["debug", "info", "warning", "error"]
@@ -145,13 +146,27 @@ def _rendering(format: Format, redaction: LogRedaction) -> list[Processor]:  # n
     return [
         structlog.processors.format_exc_info,
         redaction,
+        _escape_controls,
         structlog.dev.ConsoleRenderer(exception_formatter=structlog.dev.plain_traceback),
     ]
 
 
+def _escape_controls(logger: WrappedLogger, method: str, event: EventDict) -> EventDict:
+    return {escape_controls(key): _shown(key, value) for key, value in event.items()}
+
+
+def _shown(key: str, value: object) -> object:
+    if isinstance(value, str):
+        # A traceback keeps its lines.
+        lines = value.split("\n") if key == "exception" else [value]
+        return "\n".join(map(escape_controls, lines))
+    # The repr of a list or dict escapes the texts in it.
+    return value
+
+
 def _to_json(event: EventDict, **_: object) -> str:
     try:
-        return msgspec.json.encode(event, enc_hook=repr).decode()
+        return escape_json_controls(msgspec.json.encode(event, enc_hook=repr).decode())
     except (UnicodeEncodeError, OverflowError):  # half a surrogate pair, or more than 64 bits
         return json.dumps(event, default=repr)
 

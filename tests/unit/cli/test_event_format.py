@@ -94,7 +94,7 @@ def test_every_kind_of_event_is_among_the_examples() -> None:
     [
         (
             STATUS,
-            ["ERRORED", "track r-1", "was RECORDING", "observed by sweep", "stalled: no?[31m"],
+            ["ERRORED", "track r-1", "was RECORDING", "observed by sweep", r"stalled: no\x1b[31m"],
         ),
         (FILE, ["file 2/3", "a.webm", "alice", "https://files.test/a.webm"]),
         (STORED, ["file 1/1", "owner unknown", "in the customer's own storage"]),

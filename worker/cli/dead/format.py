@@ -9,8 +9,9 @@ import click
 import msgspec
 
 from worker.cli.dead.letter import DecodedLetter
-from worker.cli.output import Row, print_json, print_rows, printable
+from worker.cli.output import Row, print_json, print_rows
 from worker.cli.redaction import redact_json, redact_unparsed
+from worker.domain.escaping import escape_controls
 
 COLUMNS: Final = {
     "#": "position",
@@ -124,7 +125,7 @@ def _print_result(row: Row) -> None:
     words += [f"({row['reason_code']})", row.get("detail")]
     if row.get("new_command_id"):
         words.append(f"as {row['new_command_id']}")
-    click.echo(printable(" ".join(str(word) for word in words if word)))
+    click.echo(escape_controls(" ".join(str(word) for word in words if word)))
 
 
 def print_letters(letters: Sequence[DecodedLetter], *, as_json: bool) -> None:
@@ -151,10 +152,10 @@ def print_details(details: Row) -> None:
     for name, value in details.items():
         if value is not None:
             text = value if isinstance(value, str) else msgspec.json.encode(value).decode()
-            click.echo(f"{name}: {printable(text)}")
+            click.echo(f"{name}: {escape_controls(text)}")
     click.echo(f"body ({encoding}):")
     for line in _body_text(body, encoding).splitlines():
-        click.echo(f"  {printable(line)}")
+        click.echo(f"  {escape_controls(line)}")
 
 
 def _body_text(body: object, encoding: object) -> str:

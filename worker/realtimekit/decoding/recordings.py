@@ -27,6 +27,7 @@ from worker.realtimekit.decoding.fields import (
 from worker.realtimekit.decoding.kinds import KindEvidence, ShownKind, shown_kind
 from worker.realtimekit.models import RecordingPage
 from worker.realtimekit.redaction import redact, secrets_in
+from worker.realtimekit.urls import API_ID
 
 
 class _Recording(msgspec.Struct):
@@ -123,8 +124,7 @@ def _snapshot(
     item = item.recording or item
     recording_id = text(item.id) or recording_id
     status = _status(item.status) or status
-    # Neither database can find an id that contains a NUL character.
-    if recording_id is None or "\x00" in recording_id or status is None:
+    if recording_id is None or not API_ID.fullmatch(recording_id) or status is None:
         return None
     storage = _storage(item.storage_config)
     shown = ShownKind(kind) if kind else _kind(item)

@@ -371,3 +371,14 @@ def test_the_sound_of_a_composite_has_one_name_before_and_after_the_video_is_lis
     alone = snapshot(output_file_name="weekly.mp4", download_url=None, audio_download_url=sound)
     both = snapshot(output_file_name="weekly.mp4", download_url=VIDEO, audio_download_url=sound)
     assert alone.files == both.files[1:]
+
+
+@pytest.mark.parametrize(
+    "recording_id", ["a/b", "../x", "a b", "\x1b[2J", "\u202eid", "i" * 129, "é"]
+)
+def test_a_recording_with_an_id_that_no_request_can_name_is_not_taken(recording_id: str) -> None:
+    row = {"id": recording_id, "status": "RECORDING"}
+    with pytest.raises(Unreadable):
+        decode_recording(json.dumps({"data": row}).encode())
+    page = decode_recording_page(json.dumps({"data": [row]}).encode())
+    assert (page.recordings, page.unreadable_count) == ((), 1)

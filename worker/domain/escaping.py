@@ -1,0 +1,41 @@
+"""Escapes characters that could deceive the reader of a text. Pure.
+
+A terminal executes control characters, of C1 (U+0080 to U+009F) too. Bidirectional controls show a
+text in another order than it has, and zero-width characters do not show at all.
+"""
+
+import re
+from typing import Final
+
+_ESCAPES: Final = {"\n": r"\n", "\r": r"\r", "\t": r"\t"}
+_IN_JSON: Final = re.compile(r"[^\x20-\x7e]")
+
+
+def escape_controls(text: str) -> str:
+    """The text with `\\x1b`, `\\u202e` and the like for characters that do not show themselves."""
+    if text.isprintable():
+        return text
+    return "".join(letter if letter.isprintable() else _escaped(letter) for letter in text)
+
+
+def escape_json_controls(text: str) -> str:
+    """A JSON text with the same meaning, in which such characters are JSON escapes."""
+    if text.isprintable():
+        return text
+    return _IN_JSON.sub(lambda match: _escaped_in_json(match[0]), text)
+
+
+def _escaped(letter: str) -> str:
+    code = ord(letter)
+    if letter in _ESCAPES:
+        return _ESCAPES[letter]
+    if code <= 0xFF:
+        return f"\\x{code:02x}"
+    return f"\\u{code:04x}" if code <= 0xFFFF else f"\\U{code:08x}"
+
+
+def _escaped_in_json(letter: str) -> str:
+    if letter.isprintable() or letter == "\n":  # JSON has line ends only between its parts
+        return letter
+    units = letter.encode("utf-16-be", "surrogatepass")
+    return "".join(f"\\u{units[i]:02x}{units[i + 1]:02x}" for i in range(0, len(units), 2))

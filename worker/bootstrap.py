@@ -115,6 +115,7 @@ class Bootstrap:
             self._command_handler().handle,
             prefetch=settings.prefetch,
             now=store.now,
+            on_dead_letter_refused=metrics.record_dead_letter_refused,
         )
         self.trackers = {app.name: self._tracker(app) for app in self.apps}
         """The sweep and the refresher of each app."""

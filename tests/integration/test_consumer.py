@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator
 
 import pytest
 
+from sandbox.services.rabbitmq import RabbitMQNode
 from sandbox.waiting import Eventually
 from tests.integration.broker_bench import (
     BrokerBenches,
@@ -12,6 +13,7 @@ from tests.integration.broker_bench import (
     declare_all,
     open_broker_benches,
 )
+from worker.broker.headers import attempts_of
 from worker.broker.messages import Ack, Dead, Delivery, Retry, Settlement
 
 
@@ -164,3 +166,31 @@ async def test_a_consumer_missing_on_the_broker_is_noticed_and_consumes_again(
         await bench.send(b"after", message_id="m")
         await eventually(lambda: bench.bodies == [b"after"])
     assert bench.connections == 2
+
+
+async def test_a_full_dead_letter_queue_holds_up_nothing_that_does_not_belong_there(
+    broker: BrokerBenches, rabbitmq: RabbitMQNode, eventually: Eventually
+) -> None:
+    """More than the prefetch are refused. They wait longer each time, and none is lost."""
+
+    async def decide(delivery: Delivery) -> Settlement:
+        return Ack() if delivery.body == b"good" else Dead(code="bad", reason="it is bad")
+
+    bench = await broker.bench(decide)
+    policy, full = bench.topology.prefix, bench.topology.dead_queue
+    rabbitmq.ctl("set_policy", policy, f"^{full}$", '{"max-length": 1}', "--apply-to", "queues")
+    bad = {f"bad-{number}".encode() for number in range(50)}
+    async with bench.running():
+        for body in bad:
+            await bench.send(body)
+        await eventually(lambda: max(map(bench.bodies.count, bad)) >= 3)
+        await bench.send(b"good")
+        await eventually(lambda: b"good" in bench.bodies)
+        assert not any(delivery.redelivery_count for delivery in bench.deliveries)
+        assert max(attempts_of(delivery.headers) for delivery in bench.deliveries) >= 2
+        rabbitmq.ctl("clear_policy", policy)
+        found: set[bytes] = set()
+        while found != bad:
+            letter = await eventually(lambda: bench.get(full))
+            assert letter is not None
+            found.add(letter.body)

@@ -45,6 +45,7 @@ class Consumer:
         *,
         prefetch: int,
         now: Callable[[], float] = time.time,
+        on_dead_letter_refused: Callable[[], None] = lambda: None,
         check_interval: float = CHECK_INTERVAL_SECONDS,
     ) -> None:
         self._connection = connection
@@ -53,7 +54,9 @@ class Consumer:
         self._handler = handler
         self._prefetch = prefetch
         self._check_interval = check_interval
-        self._settler = Settler(publisher, topology, now=now)
+        self._settler = Settler(
+            publisher, topology, now=now, on_dead_letter_refused=on_dead_letter_refused
+        )
         self._handlers = asyncio.TaskGroup()
         self._running: set[asyncio.Task[None]] = set()
         self._draining = asyncio.Event()

@@ -39,7 +39,7 @@ def headers_for_copy(
         kept[REDELIVERY_COUNT_HEADER] = redelivery_count
     first_seen = kept.get("x-first-seen")
     return kept | {
-        "x-attempts": _attempts(kept) + 1,
+        "x-attempts": attempts_of(kept) + 1,
         "x-first-seen": first_seen if isinstance(first_seen, str) else _rfc3339(now),
         "x-last-seen": _rfc3339(now),
         "x-original-routing-key": delivery.routing_key,
@@ -70,7 +70,8 @@ def _sendable(headers: Headers) -> tuple[Headers, int]:
     return kept, dropped
 
 
-def _attempts(headers: Headers) -> int:
+def attempts_of(headers: Headers) -> int:
+    """How many copies of the message were made before."""
     attempts = headers.get("x-attempts")
     return attempts if isinstance(attempts, int) and 0 <= attempts < MAX_COUNT else 0
 

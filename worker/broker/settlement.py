@@ -2,31 +2,59 @@
 
 from collections.abc import Callable
 
-from worker.broker.headers import headers_for_copy
+import structlog
+
+from worker.broker.headers import attempts_of, headers_for_copy
 from worker.broker.messages import Ack, Dead, Delivery, Outgoing, Retry, Settlement
 from worker.broker.publisher import Publisher
 from worker.broker.topology import Topology
-from worker.domain.errors import BrokerUnavailable
+from worker.domain.errors import MessageRefused
 
 
 class Settler:
     """Publishes the copies of deliveries that are retried or dead-lettered.
 
-    `now` returns seconds since the epoch.
+    `now` returns seconds since the epoch. `on_dead_letter_refused` is called each time that the
+    dead-letter queue has no room.
     """
 
     def __init__(
-        self, publisher: Publisher, topology: Topology, *, now: Callable[[], float]
+        self,
+        publisher: Publisher,
+        topology: Topology,
+        *,
+        now: Callable[[], float],
+        on_dead_letter_refused: Callable[[], None],
     ) -> None:
         self._publisher = publisher
         self._topology = topology
         self._now = now
+        self._on_dead_letter_refused = on_dead_letter_refused
 
     async def settle(self, delivery: Delivery, settlement: Settlement) -> None:
         """Return once the broker has confirmed the copy, so that the delivery can be acknowledged.
 
-        Raises BrokerUnavailable when it did not confirm, or when no queue took the copy.
+        While the dead-letter queue is full, a dead letter waits in a retry queue, each time longer.
+        It would otherwise come back at once, and keep its place among the unsettled deliveries.
+
+        Raises BrokerUnavailable when the broker did not confirm, MessageRefused when no queue took
+        the copy.
         """
+        try:
+            await self._settle(delivery, settlement)
+        except MessageRefused as error:
+            if not isinstance(settlement, Dead):
+                raise
+            structlog.get_logger().warning("dead_letter_refused", reason=str(error))
+            self._on_dead_letter_refused()
+            await self._settle(delivery, self._later(delivery, settlement))
+
+    def _later(self, delivery: Delivery, settlement: Dead) -> Retry:
+        delays = sorted(self._topology.retry_delays)
+        delay = delays[min(attempts_of(delivery.headers), len(delays) - 1)]
+        return Retry(delay_seconds=delay, code=settlement.code, reason=settlement.reason)
+
+    async def _settle(self, delivery: Delivery, settlement: Settlement) -> None:
         match settlement:
             case Ack():
                 return
@@ -68,4 +96,4 @@ class Settler:
             )
         )
         if not is_routed:
-            raise BrokerUnavailable(f"no queue took the message for {exchange or routing_key!r}")
+            raise MessageRefused(f"no queue took the message for {exchange or routing_key!r}")

@@ -145,6 +145,9 @@ class Metrics:
         self._dead = new.counter(
             "dead_letters", "Messages sent to the dead-letter queue.", "reason"
         )
+        self._dead_refused = new.counter(
+            "dead_letters_refused", "Messages that the dead-letter queue had no room for."
+        )
         self._outbox_events = new.gauge(
             "outbox_events", "Events that are committed and not yet published."
         )
@@ -259,6 +262,10 @@ class Metrics:
     def record_dead_letter(self, reason: str) -> None:
         """Count a message that went to the dead-letter queue. `reason` is its code."""
         self._dead.labels(self._reasons.of(reason)).inc()
+
+    def record_dead_letter_refused(self) -> None:
+        """Count a message that the dead-letter queue had no room for. It is tried again later."""
+        self._dead_refused.inc()
 
     def record_sweep(self, seconds: float, *, failed: bool = False) -> None:
         """Record a sweep that ended after `seconds`."""

@@ -138,7 +138,7 @@ async def test_an_unconfirmed_publish_ends_at_its_deadline(broker: BrokerBenches
         async with asyncio.timeout(5):
             results = await asyncio.gather(*publishes, return_exceptions=True)
         await proxy.restore()
-    assert {type(result) for result in results} == {BrokerUnavailable}
+    assert all(isinstance(result, BrokerUnavailable) for result in results)
 
 
 async def test_after_a_missing_confirmation_the_publisher_is_not_ready_and_then_recovers(

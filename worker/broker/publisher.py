@@ -26,7 +26,7 @@ from worker.broker.connection import (
 )
 from worker.broker.messages import Outgoing
 from worker.broker.topology import RPC_TIMEOUT_SECONDS, Topology, declare, verify
-from worker.domain.errors import BrokerUnavailable, ChannelLost, MessageRefused
+from worker.domain.errors import BrokerUnavailable, ChannelLost, NotConfirmed
 
 WATCH_INTERVAL_SECONDS: Final = 1.0
 CLOSE_TIMEOUT_SECONDS: Final = 2.0
@@ -194,7 +194,7 @@ class Publisher:
         if await wait_for_confirmations(confirmations, self._timeout):
             return BrokerUnavailable(CLOSED_MESSAGE)
         reason = await self._late_reason(channel, message)
-        return BrokerUnavailable(reason) if reason == BLOCKED else MessageRefused(reason)
+        return BrokerUnavailable(reason) if reason == BLOCKED else NotConfirmed(reason)
 
     async def _no_channel_reason(self, message: Outgoing) -> str:
         channel = self._channel

@@ -15,6 +15,7 @@
     ├── StoreUnavailable       nothing was committed        → do not acknowledge
     ├── BrokerUnavailable      nothing was confirmed        → do not acknowledge
     │   ├── MessageRefused     a queue did not take it      → this message later
+    │   ├── NotConfirmed       perhaps a queue took it      → this message later
     │   ├── ChannelLost        it may have cost the channel → publish such messages singly
     │   └── MessageUnsendable  AMQP cannot hold it          → never
     ├── TopologyDiffers        the broker does not match    → the process ends and says why
@@ -134,7 +135,11 @@ class BrokerUnavailable(RecordingWorkerError):
 
 
 class MessageRefused(BrokerUnavailable):
-    """A queue did not take the message: it is full, has no leader or did not confirm in time."""
+    """A queue did not take the message: it is full or has no leader."""
+
+
+class NotConfirmed(BrokerUnavailable):
+    """There was a channel, but the message was not confirmed in time. A queue may have it."""
 
 
 class ChannelLost(BrokerUnavailable):

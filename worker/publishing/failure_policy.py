@@ -1,6 +1,6 @@
 """Decides when an event that the broker did not take is published again.
 
-    a queue refused it          later: one event tries whether the destination takes events again,
+    a queue did not take it     later: one event tries whether the destination takes events again,
                                 the others of the destination wait for that one
     the channel was lost        after 1 and 5 seconds, then it is set aside
     AMQP cannot hold it         it is set aside
@@ -21,6 +21,7 @@ from worker.domain.errors import (
     ChannelLost,
     MessageRefused,
     MessageUnsendable,
+    NotConfirmed,
 )
 from worker.observability.metrics import Metrics
 from worker.store.outbox import UnsentEvent
@@ -54,7 +55,7 @@ class FailurePolicy:
         for event, result in results:
             if isinstance(result, ChannelLost | MessageUnsendable) and not _is_permission(result):
                 deferred.append(self._after_loss(event, result))
-            elif isinstance(result, ChannelLost | MessageRefused):
+            elif isinstance(result, ChannelLost | MessageRefused | NotConfirmed):
                 refused.setdefault(destination(event), []).append((event, result))
         for events in refused.values():
             deferred += self._after_refusal(events)

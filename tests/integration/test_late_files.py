@@ -109,6 +109,30 @@ async def test_the_video_of_a_composite_may_follow_its_audio(bench: TrackingBenc
     assert [file["media_kind"] for file in files] == ["audio", "video"]
 
 
+@pytest.mark.parametrize("without", ["video_config", "audio_config"])
+async def test_a_composite_with_each_file_that_its_start_asks_for_is_read_once(
+    bench: TrackingBench, without: str
+) -> None:
+    recording_id = await upload(bench, kind="composite", **{without: {"export_file": False}})
+    assert (await bench.published(recording_id))[1:] == ["UPLOADED", "file", "completed 1"]
+
+    await bench.run_due(2 * TIMEOUTS.files_late)
+
+    assert reads(bench) == 1
+
+
+async def test_the_missing_audio_of_a_composite_is_looked_for_a_last_time(
+    bench: TrackingBench,
+) -> None:
+    recording_id = await upload(bench, late("late_audio", 400), kind="composite")
+    await pass_time(bench, 10)
+    assert (await bench.published(recording_id))[1:] == ["UPLOADED", "file", "completed 1"]
+
+    await bench.run_due(TIMEOUTS.files_late)
+
+    assert (await bench.published(recording_id))[-2:] == ["file", "completed 2"]
+
+
 async def test_a_list_that_lacks_a_file_completes_when_it_has_settled(
     bench: TrackingBench,
 ) -> None:

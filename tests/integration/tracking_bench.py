@@ -12,7 +12,7 @@ from typing import Any
 import msgspec
 from prometheus_client import CollectorRegistry
 
-from recording_schemas import Kind, Status
+from recording_schemas import Kind, Media, Status
 from sandbox.api.options import SandboxOptions
 from sandbox.api.server import Sandbox
 from sandbox.model.behaviour import Behaviour
@@ -107,6 +107,7 @@ class TrackingBench:
             start_id=f"start-of-{snapshot.recording_id}",
             file_name_prefix=prefix,
             user_ids=tuple(layers.get("user_ids", ())),
+            media=() if kind == "track" else _exported(layers),
         )
         seen = Observation(
             snapshot=snapshot,
@@ -183,6 +184,12 @@ class TrackingBench:
         ]
         new, self._counted = entries[self._counted :], len(entries)
         return [one.operation for one in new]
+
+
+def _exported(body: dict[str, Any]) -> tuple[Media, ...]:
+    """The files that the body of a composite's start asks for."""
+    both: tuple[Media, ...] = ("video", "audio")
+    return tuple(m for m in both if body.get(f"{m}_config", {}).get("export_file", True))
 
 
 def _summary(event_type: str, data: dict[str, Any]) -> str:

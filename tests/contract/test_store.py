@@ -314,8 +314,29 @@ async def test_a_second_recording_of_a_start_is_followed_as_an_external_recordin
         "r2": None,
         "r3": None,
     }
+    assert {name: one.surplus_of for name, one in known.items()} == {
+        "r1": None,
+        "r2": "c1",
+        "r3": "c1",
+    }
     assert all(one.is_open for one in known.values())
     assert known["r1"].status is Status.RECORDING
+
+
+async def test_a_claim_lasts_until_its_lease_ends_by_the_clock_of_postgresql(
+    postgresql: Any,
+) -> None:
+    store = await Store.open(postgresql.new_database(), source=SOURCE)
+    now = store.now()
+    await store.claim(claim("lasts", slot="lasts", owner="me", now=now))
+    await store.claim(claim("over", slot="over", owner="me", now=now - 3600))
+    await store.claim(claim("taken", slot="taken", owner="me", now=now - 3600))
+    await store.claim(claim("taken", slot="taken", owner="other", now=now))
+    held = [
+        await store.holds_command(one, "me", now) for one in ("lasts", "over", "taken", "never")
+    ]
+    assert held == [True, False, False, False]
+    await store.close()
 
 
 async def test_two_stores_on_one_postgresql_give_a_start_one_recording(postgresql: Any) -> None:

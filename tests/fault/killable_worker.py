@@ -65,6 +65,12 @@ class KillableWorker:
         return self._process is not None and self._process.running
 
     @property
+    def pid(self) -> int:
+        """The id of its process."""
+        assert self._process is not None
+        return self._process.pid
+
+    @property
     def exit_code(self) -> int | None:
         """How it ended, minus the signal's number if one killed it; None while it runs."""
         return None if self._process is None else self._process.exit_code

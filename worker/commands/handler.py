@@ -11,6 +11,7 @@ Nothing is acknowledged before its effects are durable: the settlement is the re
 
 from collections.abc import Callable, Mapping
 from datetime import datetime
+from functools import partial
 from typing import Final
 
 from structlog.contextvars import bound_contextvars
@@ -18,6 +19,7 @@ from structlog.contextvars import bound_contextvars
 from recording_schemas import Command, Malformed, decode_command
 from worker.aio import KeyedLocks
 from worker.broker.messages import Ack, Dead, Delivery, Settlement
+from worker.commands.attempt_lease import AttemptLease
 from worker.commands.completion import CommandCompleter, HandledCommand, reply_of, retry_later
 from worker.commands.decision import AttemptEnd, AttemptMode, attempt_mode, decide
 from worker.commands.instrumentation import CommandInstrumentation
@@ -33,9 +35,6 @@ from worker.observability.tracing import NO_TRACING, Tracing
 from worker.realtimekit.apps import App, Apps
 from worker.store.inbox import ClaimRequest, ClaimResult
 from worker.store.store import Store
-
-ATTEMPT_SHARE_OF_LEASE: Final = 0.8
-"""An attempt is cancelled well before another replica may take the command over."""
 
 SUSPECT_RETURNS: Final = 2
 """A delivery that returned this often, its consumer lost, is executed beside no other suspect."""
@@ -139,6 +138,7 @@ class CommandHandler:
             # Before the claim: waiting for the API uses up no attempt.
             if app and not (finish_only or await self._may_call(app)):
                 return self._postpone(delivery, command, app)
+            lease = self._new_lease()  # before the claim: at its commit this process may be frozen
             claim = await self._claim(delivery, keys, finish_only=self._is_over(delivery, command))
             if claim.verdict == "busy":
                 reason = "this command, or another start of its meeting, is being executed"
@@ -146,7 +146,12 @@ class CommandHandler:
             if claim.verdict == "done":
                 self._on_commit()
                 return HandledCommand(Ack(), {"outcome": "repeated"})
-            return await self._attempt(delivery, command, claim, app)
+            return await self._attempt(delivery, command, claim, app, lease)
+
+    def _new_lease(self) -> AttemptLease:
+        return AttemptLease(
+            self._store, owner=self._owner, now=self._now, lease_seconds=self._policy.lease
+        )
 
     async def _may_call(self, app: App) -> bool:
         """Whether the app's circuit allows a call, if need be after waiting for it.
@@ -206,14 +211,19 @@ class CommandHandler:
     # 3. run, 4. decide, 5. complete
 
     async def _attempt(
-        self, delivery: Delivery, command: Command, claim: ClaimResult, app: App | None
+        self,
+        delivery: Delivery,
+        command: Command,
+        claim: ClaimResult,
+        app: App | None,
+        lease: AttemptLease,
     ) -> HandledCommand:
         now = self._now()
         mode = attempt_mode(command, claim, now, self._policy)
         end: AttemptEnd | None = None
         if mode is not AttemptMode.NONE:
             try:
-                end = await self._run(delivery, command, claim, app, mode)
+                end = await self._run(delivery, command, claim, app, mode, lease)
             except (Refused, NotYet, Unavailable, OutcomeUnknown) as error:
                 end = error.with_traceback(
                     None
@@ -229,6 +239,7 @@ class CommandHandler:
         claim: ClaimResult,
         app: App | None,
         mode: AttemptMode,
+        lease: AttemptLease,
     ) -> OperationResult:
         """Execute the command at the API. Raises Refused, NotYet, Unavailable, OutcomeUnknown."""
         if app is None:
@@ -246,11 +257,12 @@ class CommandHandler:
             called_at=None if claim.called_at is None else utc(claim.called_at),
             may_call=mode is AttemptMode.CALL and claim.may_call,
             known=claim.known_recordings,
+            confirm_lease=partial(lease.confirm, command.id),
             start_state=claim.start_state,
             starts_pending=claim.pending_starts,
             storage_profiles=self._storage_profiles,
         )
-        return await execute(command, context, timeout=self._policy.lease * ATTEMPT_SHARE_OF_LEASE)
+        return await execute(command, context, timeout=lease.remaining())
 
     def _utc_now(self) -> datetime:
         return utc(self._now())

@@ -9,6 +9,7 @@
     │       ├── Unavailable    surely not executed          → retry later
     │       │   ├── Throttled      429 or code 971
     │       │   ├── OverBudget     our own budget is spent
+    │       │   ├── LeaseLost      another replica may have the command
     │       │   └── Unauthorized   401, 403: our token
     │       └── OutcomeUnknown perhaps executed             → look before the retry
     ├── NotYet                 the command came too early   → retry soon, for a bounded time
@@ -102,6 +103,14 @@ class OverBudget(Unavailable):
 
     `retry_after` is the pause until another try makes sense, in seconds. This error says nothing
     about the state of the API.
+    """
+
+
+class LeaseLost(Unavailable):
+    """The request was not sent, because this replica's claim to the command has run out.
+
+    Another replica may have taken the command over. This error says nothing about the state of the
+    API.
     """
 
 

@@ -10,6 +10,7 @@ that no read is scheduled. A recording is due when `read_at` has passed.
     observation                                                         read_at afterwards
     an answer that a webhook has overtaken, and the recording is open   as it was
     one that says when to read again (`read_again_at`)                  that time
+    one after which a surplus recording is to be stopped                at once
     one after which files are awaited: the first such observation       at once
     one after which files are awaited: any later one                    as it was; at once if None
     a webhook that contradicts the state                                at once
@@ -30,6 +31,7 @@ nobody knows which moment it describes.
                                                  `files_wait`, then every second
     live, and the API answers 404                doubling from 1 s, one exactly at `vanished_after`,
                                                  then every second
+    live, and still to be stopped as a surplus   after 1 s
     live                                         None: the list tells the rest
     UPLOADED, all files listed                   None
     UPLOADED, a list that has not settled        `files_settle` after it was first seen
@@ -85,6 +87,8 @@ def next_read_at(
         return read_at
     if observation.read_again_at is not None:
         return observation.read_again_at.timestamp()
+    if after.is_to_be_stopped:
+        return _at_once(observation, read_at)
     if after.files_awaited_since is not None:
         already_awaited = before is not None and before.files_awaited_since is not None
         return (
@@ -124,6 +128,8 @@ def read_again_at(after: Recording, now: datetime, timeouts: Timeouts) -> dateti
     """
     if after.files_awaited_since is not None:
         return _next_look(after.files_awaited_since, after.file_search, now, timeouts)
+    if after.is_to_be_stopped:
+        return now + timedelta(seconds=MIN_REREAD_INTERVAL_SECONDS)
     if after.is_open:
         since = after.missing_since
         return since and _doubled(now, since, MIN_REREAD_INTERVAL_SECONDS, timeouts.vanished_after)

@@ -40,6 +40,9 @@ RANK: Final = {
 LIVE: Final = frozenset({Status.INVOKED, Status.RECORDING, Status.PAUSED, Status.UPLOADING})
 """The statuses of a recording that has not ended."""
 
+STOPPABLE: Final = LIVE - {Status.UPLOADING}
+"""The statuses of a recording that is still to be stopped."""
+
 STALLED: Final = "stalled"
 """The error code if the worker ended a recording because its status no longer changed."""
 
@@ -101,6 +104,8 @@ class Recording(msgspec.Struct, frozen=True, kw_only=True, rename=STORED_AS):
     looks for the files of an UPLOADED recording. `file_search` is set while its list of files is
     not known to be whole. `missing_since` is set while the API answers 404. `file_count` counts the
     files that were announced. `completed` is true when a completion covers all of them.
+    `surplus_of` is the start command that led to this recording beside its own one: it is stopped
+    at once.
     """
 
     recording_id: str
@@ -130,6 +135,7 @@ class Recording(msgspec.Struct, frozen=True, kw_only=True, rename=STORED_AS):
     file_count: int = 0
     completed: bool = False
     kind_is_guessed: bool = False
+    surplus_of: str | None = None
 
     @property
     def start_id(self) -> str | None:
@@ -141,6 +147,11 @@ class Recording(msgspec.Struct, frozen=True, kw_only=True, rename=STORED_AS):
         if not self.kind_is_guessed or snapshot.kind is None or snapshot.kind_is_guessed:
             return self
         return msgspec.structs.replace(self, kind=snapshot.kind, kind_is_guessed=False)
+
+    @property
+    def is_to_be_stopped(self) -> bool:
+        """Whether it is a surplus recording that nobody has stopped yet."""
+        return self.surplus_of is not None and self.status in STOPPABLE
 
     @property
     def is_open(self) -> bool:
@@ -156,6 +167,7 @@ class Observation(msgspec.Struct, frozen=True, kw_only=True):
     waits for no more of them. `timeout_error` is set if the worker itself ends the
     recording. `missing` is set if the API answered 404: the snapshot then repeats what was known.
     `read_again_at` is when to read the recording by itself again; with None, `read_policy` decides.
+    `surplus_of` is set if the start that made the recording has another one.
     """
 
     snapshot: RecordingSnapshot
@@ -164,6 +176,7 @@ class Observation(msgspec.Struct, frozen=True, kw_only=True):
     observed_at: datetime
     app: str = "default"
     start: StartContext | None = None
+    surplus_of: str | None = None
     files: tuple[TrackFile, ...] | None = None
     completeness: Completeness = "whole"
     files_final: bool = False

@@ -160,6 +160,7 @@ def _with_details(before: Recording, observation: Observation, status: Status) -
     before = msgspec.structs.replace(
         before.with_kind(snapshot),
         start=before.start or observation.start,
+        surplus_of=before.surplus_of or observation.surplus_of,
         missing_since=missing_since,
     )
     if snapshot.status is not status:  # an outdated observation has outdated details

@@ -21,7 +21,7 @@ from worker.realtimekit.decoding.resources import (
 )
 from worker.realtimekit.models import AttemptHook, RecordingPage, Webhook
 from worker.realtimekit.retry import RequestRetry
-from worker.realtimekit.session import ApiSession, Decoder
+from worker.realtimekit.session import ApiSession, BeforeSend, Decoder
 from worker.realtimekit.urls import app_url, path_segment, query_params
 from worker.settings.proxies import NO_PROXIES, Proxies
 
@@ -79,6 +79,7 @@ class RealtimeKitClient:
             transport=transport,
         )
         self._priority = RequestPriority()
+        self._before_send: BeforeSend | None = None
 
     def __repr__(self) -> str:
         return f"RealtimeKitClient({self._app_url!r})"
@@ -93,6 +94,13 @@ class RealtimeKitClient:
         view = copy.copy(self)
         waits = priority >= Priority.READ if patient is None else patient
         view._priority = RequestPriority(priority, waits)  # noqa: SLF001 - a view of our own
+        return view
+
+    def with_check(self, before_send: BeforeSend) -> Self:
+        """The same API over the same connections. Each attempt at a request awaits `before_send`
+        right before it is sent, after any wait for quota; what that raises, the request raises."""
+        view = copy.copy(self)
+        view._before_send = before_send  # noqa: SLF001 - a view of our own
         return view
 
     @property
@@ -220,7 +228,13 @@ class RealtimeKitClient:
         body: Mapping[str, object] | None = None,
     ) -> T:
         return await self._session.request(
-            method, path, decode, query=query, body=body, priority=self._priority
+            method,
+            path,
+            decode,
+            query=query,
+            body=body,
+            priority=self._priority,
+            before_send=self._before_send,
         )
 
 

@@ -11,7 +11,7 @@ from typing import Final, TypeVar
 
 from tenacity import AsyncRetrying, RetryCallState, retry_if_exception
 
-from worker.domain.errors import OverBudget, Unauthorized, Unavailable
+from worker.domain.errors import LeaseLost, OverBudget, Unauthorized, Unavailable
 
 T = TypeVar("T")
 
@@ -53,9 +53,9 @@ class RequestRetry:
     async def call(self, attempt: Callable[[], Awaitable[T]]) -> T:
         """The result of the first `attempt()` that succeeds, else the error of the last.
 
-        Only `Unavailable` is tried again, without two of its kinds: waiting does not cure
-        `Unauthorized`, and the request has already waited before `OverBudget`. `OutcomeUnknown` and
-        `Refused` are raised at once.
+        Only `Unavailable` is tried again, without three of its kinds: waiting cures neither
+        `Unauthorized` nor `LeaseLost`, and the request has already waited before `OverBudget`.
+        `OutcomeUnknown` and `Refused` are raised at once.
         """
         deadline = self._now() + self._total
         try:
@@ -97,7 +97,8 @@ class RequestRetry:
 
 def is_retryable(error: BaseException) -> bool:
     """Whether the request was surely not executed, and may succeed after a pause."""
-    return isinstance(error, Unavailable) and not isinstance(error, Unauthorized | OverBudget)
+    waiting_is_no_use = isinstance(error, Unauthorized | OverBudget | LeaseLost)
+    return isinstance(error, Unavailable) and not waiting_is_no_use
 
 
 def retry_after_seconds(value: str | None, *, now: datetime) -> float | None:

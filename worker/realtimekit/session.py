@@ -7,7 +7,7 @@ the token along), no environment, no log lines with our URLs, and less work per 
 import asyncio
 import re
 import time
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
 from functools import lru_cache
@@ -20,7 +20,7 @@ import msgspec
 
 from worker.budget.budget import Budget
 from worker.budget.priorities import RequestPriority
-from worker.domain.errors import ApiError, Refused, Throttled, Unauthorized
+from worker.domain.errors import ApiError, LeaseLost, Refused, Throttled, Unauthorized
 from worker.domain.snapshot import RecordingSnapshot
 from worker.realtimekit.decoding.fields import Unreadable
 from worker.realtimekit.error_mapping import (
@@ -44,6 +44,9 @@ from worker.realtimekit.retry import RequestRetry
 from worker.settings.proxies import Proxies
 
 T = TypeVar("T")
+
+BeforeSend = Callable[[], Awaitable[None]]
+"""Awaited right before a request is sent. What it raises, the request raises."""
 
 Decoder = Callable[[bytes | bytearray], T]
 """Makes a value of a response's body. Raises `Unreadable` when that is not possible."""
@@ -108,6 +111,7 @@ class ApiSession:
         query: Mapping[str, str] | None = None,
         body: Mapping[str, object] | None = None,
         priority: RequestPriority,
+        before_send: BeforeSend | None = None,
     ) -> T:
         """The value that `decode` makes of a 2xx response's body.
 
@@ -120,7 +124,7 @@ class ApiSession:
         numbers = count(1)
 
         async def attempt() -> T:
-            return await self._attempt(request, decode, priority, next(numbers))
+            return await self._attempt(request, decode, priority, next(numbers), before_send)
 
         try:
             return await self._retry.call(attempt)
@@ -144,7 +148,12 @@ class ApiSession:
         await self._transport.aclose()
 
     async def _attempt(
-        self, request: ApiRequest, decode: Decoder[T], priority: RequestPriority, number: int
+        self,
+        request: ApiRequest,
+        decode: Decoder[T],
+        priority: RequestPriority,
+        number: int,
+        before_send: BeforeSend | None,
     ) -> T:
         """One attempt, with a token from the budget, reported to the hook and the budget."""
         budget = self._budget
@@ -153,7 +162,11 @@ class ApiSession:
         )
         started = time.perf_counter()
         try:
+            if before_send is not None:
+                await before_send()
             value = await self._send(request, decode)
+        except LeaseLost:  # nothing was sent, so there is nothing to report of the API
+            raise
         except ApiError as error:
             self._report(request, number, error, started)
             if budget and isinstance(error, Throttled):

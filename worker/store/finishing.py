@@ -88,7 +88,7 @@ def _one_recording_per_start(
     """The observations, in which each start keeps its first recording only.
 
     A start should never have a second recording. If it has one, the second recording is followed
-    as if somebody else had started it, and the log reports an error.
+    as if somebody else had started it, it is stopped at once, and the log reports an error.
     """
     start_ids = {
         observation.start.start_id
@@ -133,4 +133,4 @@ def _without_second_recording(
     structlog.get_logger().error(
         "second_recording_found", start_id=start_id, recording_id=recording_id, first=first
     )
-    return msgspec.structs.replace(observation, start=None)
+    return msgspec.structs.replace(observation, start=None, surplus_of=start_id)

@@ -62,7 +62,9 @@ class Store:
         *,
         source: str,
         now: Callable[[], float],
+        is_shared: bool,
     ) -> None:
+        self._is_shared = is_shared
         self._group = group
         self._notifier = notifier
         self._resources = resources
@@ -108,7 +110,14 @@ class Store:
                 await group.submit(releasing.free_leases, None)
                 await group.submit(leases.release_all, None)
             now = clock.now if clock else now
-            return cls(group, notifier, resources.pop_all(), source=source, now=now)
+            return cls(
+                group,
+                notifier,
+                resources.pop_all(),
+                source=source,
+                now=now,
+                is_shared=not is_sqlite,
+            )
 
     async def close(self) -> None:
         """Commit what was submitted before, then close the database."""
@@ -141,6 +150,18 @@ class Store:
     async def claim(self, request: ClaimRequest) -> ClaimResult:
         """Claim a command for execution. If it has ended, its outcome is published once more."""
         return await self._group.submit(inbox.claim, request)
+
+    async def holds_command(self, command_id: str, owner: str, now: float) -> bool:
+        """Whether the owner's claim to the command still lasts at `now`, in epoch seconds.
+
+        If PostgreSQL's clock is ahead of what this replica takes it for, because the machine was
+        suspended, `now` is that much later. On SQLite a claim always lasts, because no other
+        process can use the file.
+        """
+        if not self._is_shared:
+            return True
+        until, shown = await self._group.submit(inbox.find_leases, (command_id, owner))
+        return until is not None and now + max(shown - self.now(), 0.0) < until
 
     async def release(self, request: ReleaseRequest) -> None:
         """Give a claimed command back, to be claimed again later."""

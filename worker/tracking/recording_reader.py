@@ -9,7 +9,7 @@ from recording_schemas import Status
 from worker.domain.errors import NotFound, Refused
 from worker.domain.file_search import has_settled
 from worker.domain.read_policy import is_past_rechecks
-from worker.domain.recording import RANK, Observation, Recording
+from worker.domain.recording import RANK, STOPPABLE, Observation, Recording
 from worker.domain.snapshot import RecordingSnapshot
 from worker.domain.timeout_observations import (
     end_observation,
@@ -57,6 +57,10 @@ class RecordingReader:
         except NotFound:
             return await self._observe_not_found(recording, asked_at)
         status = observation.snapshot.status
+        if recording.surplus_of is not None and status in STOPPABLE - {Status.INVOKED}:
+            stopped = await self._stop_surplus(recording)
+            if stopped is not None:
+                return stopped
         has_moved_on = RANK[status] > RANK[recording.status]
         if not has_moved_on and is_overdue(recording, self._now(), self._timeouts):
             return await self._end(recording, status, asked_at)
@@ -90,6 +94,15 @@ class RecordingReader:
         if is_overdue(recording, now, self._timeouts):
             return await self._end(recording, recording.status, asked_at)
         return self._observe_unchanged(recording, asked_at, missing=True)
+
+    async def _stop_surplus(self, recording: Recording) -> Observation | None:
+        """Stop a second recording of one start. None if the API refuses: it is read again soon."""
+        asked_at = self._now()
+        try:
+            snapshot = await self._api.control_recording(recording.recording_id, "stop")
+        except Refused:
+            return None
+        return self._observation(snapshot, asked_at)
 
     async def _end(
         self, recording: Recording, api_status: Status, asked_at: datetime

@@ -9,6 +9,7 @@ from worker.budget.priorities import Priority
 from worker.domain.recording import Observation, Recording, StartContext
 from worker.domain.snapshot import RecordingSnapshot
 from worker.realtimekit.client import RealtimeKitClient
+from worker.realtimekit.session import BeforeSend
 
 
 class OperationContext(msgspec.Struct, frozen=True, kw_only=True):
@@ -17,6 +18,7 @@ class OperationContext(msgspec.Struct, frozen=True, kw_only=True):
     called_at       when an earlier attempt may first have called the API to start, else None
     may_call        whether a start may be called now
     known           the recordings that the command may mean
+    confirm_lease   raises LeaseLost if another replica may execute the command
     start_state     the inbox state of the start command it names, None if there is none
     starts_pending  how many starts of the meeting are not finished
     """
@@ -29,8 +31,13 @@ class OperationContext(msgspec.Struct, frozen=True, kw_only=True):
     may_call: bool = True
     known: tuple[Recording, ...] = ()
     start_state: str | None = None
+    confirm_lease: BeforeSend | None = None
     starts_pending: int = 0
     storage_profiles: Mapping[str, Mapping[str, object]] = {}
+
+    def start_api(self) -> RealtimeKitClient:
+        """The API for the call that starts: it is not sent once another replica may call."""
+        return self.api.with_check(self.confirm_lease) if self.confirm_lease else self.api
 
     def background_api(self) -> RealtimeKitClient:
         """The API for a look that precedes a call: other commands' calls go first."""

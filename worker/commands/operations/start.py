@@ -23,7 +23,7 @@ async def start_track_recording(
     """Start a track recording, or adopt the one that an earlier attempt started."""
 
     async def call() -> RecordingSnapshot:
-        return await context.api.start_track_recording(command.body())
+        return await context.start_api().start_track_recording(command.body())
 
     started = StartedRecording(
         meeting_id=command.meeting_id,
@@ -37,7 +37,8 @@ async def start_recording(command: StartRecording, context: OperationContext) ->
     """Start a composite recording, or adopt the one that an earlier attempt started."""
 
     async def call() -> RecordingSnapshot:
-        return await context.api.start_composite_recording(_composite_body(command, context))
+        body = _composite_body(command, context)
+        return await context.start_api().start_composite_recording(body)
 
     started = StartedRecording(
         meeting_id=command.meeting_id,

@@ -1,0 +1,96 @@
+"""A worker that is frozen beyond its lease, and goes on when another one has taken its command."""
+
+import os
+import signal
+import uuid
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from sandbox.services.postgresql import PostgreSQLServer
+from sandbox.waiting import eventually
+from tests.fault.fault_environment import FaultEnvironment, open_fault_environment
+from tests.fault.killable_worker import KillableWorker
+from tests.fault.run_record import SUCCEEDED
+
+FREEZING_MODULE = ("tests.fault.freezing_worker",)
+
+
+@pytest.fixture
+def url(postgresql: PostgreSQLServer) -> Iterator[str]:
+    url = postgresql.new_database()
+    yield url
+    postgresql.drop_database(url)
+
+
+@pytest.fixture
+async def environment(
+    amqp_url: str, names_prefix: str, url: str, tmp_path: Path
+) -> AsyncIterator[FaultEnvironment]:
+    async with open_fault_environment(
+        amqp_url,
+        url,
+        tmp_path,
+        prefix=names_prefix,
+        seed=1,
+        WORKER_LEASE_SECONDS="4",
+        WORKER_RECONCILE_SECONDS="2",
+    ) as environment:
+        yield environment
+
+
+def is_frozen(worker: KillableWorker) -> bool:
+    return Path(f"/proc/{worker.pid}/stat").read_text().rpartition(")")[2].split()[0] == "T"
+
+
+async def freeze_in_a_start(environment: FaultEnvironment) -> KillableWorker:
+    """A worker that is frozen at the commit of its claim to the command `start`."""
+    worker = environment.worker()
+    worker.start(FREEZING_MODULE)
+    await worker.ready()
+    await environment.sender.send(
+        {"type": "start_track_recording", "id": "start", "meeting_id": str(uuid.uuid4())},
+        allowed=SUCCEEDED,
+    )
+    await eventually(lambda: is_frozen(worker), seconds=20, what="the worker is frozen")
+    environment.amqp.cut()  # the broker gives its deliveries to others
+    return worker
+
+
+async def executed_by_another(environment: FaultEnvironment) -> KillableWorker:
+    worker = environment.worker()
+    worker.start()
+    await environment.recorder.outcome_of("start", seconds=40)
+    return worker
+
+
+async def stop(environment: FaultEnvironment) -> None:
+    command = {"type": "stop_recording", "id": "stop", "start_id": "start"}
+    await environment.sender.send(command, allowed=SUCCEEDED)
+    await environment.recorder.outcome_of("stop")
+
+
+def thaw(worker: KillableWorker) -> None:
+    os.kill(worker.pid, signal.SIGCONT)
+
+
+def starts(environment: FaultEnvironment) -> list[Any]:
+    requests = environment.sandbox.request_log.requests
+    return [request for request in requests if request.operation == "start_track_recording"]
+
+
+async def test_a_worker_frozen_at_the_commit_of_its_claim_does_not_call_once_another_one_has(
+    environment: FaultEnvironment,
+) -> None:
+    frozen = await freeze_in_a_start(environment)
+    await executed_by_another(environment)
+    assert len(starts(environment)) == 1
+    thaw(frozen)
+    await frozen.ready()
+    await stop(environment)
+    found = await environment.settled()
+    assert found.violations == ()
+    assert len(starts(environment)) == 1
+    assert found.recordings == 1

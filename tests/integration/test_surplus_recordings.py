@@ -1,0 +1,122 @@
+"""A start that led to two recordings all the same: the surplus one is stopped."""
+
+from collections.abc import AsyncIterator
+
+import pytest
+
+from recording_schemas import CommandSucceeded
+from sandbox.model.faults import Fault
+from tests.integration.tracking_bench import TrackingBench, open_bench
+from worker.domain.event_envelopes import outcome_record
+from worker.domain.recording import Observation, StartContext
+from worker.store.finishing import FinishRequest
+from worker.store.inbox import ClaimRequest
+from worker.store.outbox import Reply
+
+
+@pytest.fixture
+async def bench(database_url: str) -> AsyncIterator[TrackingBench]:
+    async with open_bench(database_url) as opened:
+        yield opened
+
+
+async def finish_start(bench: TrackingBench) -> str:
+    """A replica ends the command `start` with a recording of its own; returns its id."""
+    asked_at = bench.now()
+    snapshot = await bench.api.start_track_recording({"meeting_id": bench.meeting})
+    observation = Observation(
+        snapshot=snapshot,
+        observed_by="command",
+        asked_at=asked_at,
+        observed_at=bench.now(),
+        start=StartContext(start_id="start"),
+    )
+    outcome = CommandSucceeded(
+        command_id="start",
+        command_type="start_track_recording",
+        recording_ids=(snapshot.recording_id,),
+    )
+    record = outcome_record(outcome, source="test", at=asked_at, correlation_id=None, trace={})
+    await bench.store.finish(
+        FinishRequest(
+            outcome=record,
+            reply=Reply(),
+            observations=(observation,),
+            now=asked_at.timestamp(),
+        )
+    )
+    return snapshot.recording_id
+
+
+async def start_twice(bench: TrackingBench) -> tuple[str, str]:
+    """Two replicas end the same start; returns its own recording and the surplus one."""
+    claim = ClaimRequest(
+        command_id="start",
+        command_type="start_track_recording",
+        owner="somebody",
+        now=bench.now().timestamp(),
+        lease_seconds=60,
+        settle_seconds=30,
+        abandoned_before=0,
+        app="default",
+        slot=f"{bench.meeting}/track",
+    )
+    await bench.store.claim(claim)
+    return await finish_start(bench), await finish_start(bench)
+
+
+def status(bench: TrackingBench, recording_id: str) -> str:
+    return bench.sandbox.recordings.index.get(recording_id).status
+
+
+async def test_a_surplus_recording_is_stopped_at_once_and_the_starts_own_goes_on(
+    bench: TrackingBench,
+) -> None:
+    own, surplus = await start_twice(bench)
+    bench.sandbox.clock.advance(2)
+    await bench.refresher.once()
+    assert (status(bench, own), status(bench, surplus)) == ("RECORDING", "UPLOADING")
+    bench.sandbox.clock.advance(2)
+    await bench.sweep_and_read()
+    assert (await bench.published(surplus))[-1].startswith("completed")
+    assert (await bench.stored(surplus)).start_id is None
+
+
+async def test_a_surplus_recording_that_is_too_new_to_be_stopped_is_stopped_when_it_records(
+    bench: TrackingBench,
+) -> None:
+    bench.sandbox.behaviour.change({"invoked_seconds": 30.0})
+    own, surplus = await start_twice(bench)
+    for _ in range(10):
+        await bench.run_due(2)
+    assert status(bench, surplus) == "INVOKED"
+    await bench.run_due(12)
+    await bench.run_due(2)
+    assert status(bench, own) == "RECORDING"
+    assert status(bench, surplus) in {"UPLOADING", "UPLOADED"}
+
+
+@pytest.mark.parametrize("after_a_restart", [False, True])
+async def test_a_stop_of_a_surplus_recording_that_failed_is_tried_again(
+    bench: TrackingBench, after_a_restart: bool
+) -> None:
+    _, surplus = await start_twice(bench)
+    bench.sandbox.faults.add(Fault(kind="refuse", operation="change_recording", count=3))
+    bench.sandbox.clock.advance(2)
+    await bench.refresher.once()
+    assert status(bench, surplus) == "RECORDING"
+    if after_a_restart:
+        bench.restart()
+    for _ in range(10):
+        await bench.run_due(5)
+    assert status(bench, surplus) in {"UPLOADING", "UPLOADED"}
+
+
+async def test_a_surplus_recording_that_never_records_ends_as_any_other(
+    bench: TrackingBench,
+) -> None:
+    bench.sandbox.behaviour.change({"invoked_seconds": 1e6})
+    _, surplus = await start_twice(bench)
+    for _ in range(6):
+        await bench.run_due(30)
+    assert (await bench.published(surplus))[-2:] == ["ERRORED", "completed 0"]

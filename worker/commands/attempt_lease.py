@@ -1,0 +1,52 @@
+"""The lease of one attempt: whether this replica may still call the API for the command."""
+
+import time
+from collections.abc import Callable
+from typing import Final
+
+from worker.domain.errors import LeaseLost
+from worker.store.store import Store
+
+SHARE_OF_LEASE: Final = 0.8
+"""An attempt is cancelled well before another replica may take the command over."""
+
+
+def _awake_or_not() -> float:
+    """Seconds that also pass while the machine is suspended, where the system has such a clock."""
+    clock = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
+    return time.clock_gettime(clock)
+
+
+class AttemptLease:
+    """Make it before the claim is submitted: from then on the lease may be running.
+
+    The process may be frozen at any moment, and the machine suspended, which stops the monotonic
+    clock. Therefore the clock that has moved the furthest counts, and the store is asked as well.
+    """
+
+    def __init__(
+        self, store: Store, *, owner: str, now: Callable[[], float], lease_seconds: float
+    ) -> None:
+        self._store = store
+        self._owner = owner
+        self._seconds = lease_seconds * SHARE_OF_LEASE
+        self._clocks = (now, time.monotonic, time.time, _awake_or_not)
+        self._began = [clock() for clock in self._clocks]
+
+    def remaining(self) -> float:
+        """How many seconds the attempt may still take. Raises LeaseLost if there are none."""
+        marks = zip(self._clocks, self._began, strict=True)
+        remaining = self._seconds - max(clock() - mark for clock, mark in marks)
+        if remaining <= 0:
+            raise LeaseLost("lease_lost", "the attempt was interrupted for too long to go on")
+        return remaining
+
+    async def confirm(self, command_id: str) -> None:
+        """Return if no other replica can have the command now.
+
+        Raises LeaseLost, and StoreUnavailable if the store cannot be asked.
+        """
+        self.remaining()
+        if not await self._store.holds_command(command_id, self._owner, self._clocks[0]()):
+            raise LeaseLost("lease_lost", "another replica has taken the command over")
+        self.remaining()

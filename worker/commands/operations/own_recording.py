@@ -16,6 +16,9 @@ from worker.realtimekit.fetch import fetch_all_recordings
 CLOCK_TOLERANCE: Final = timedelta(seconds=5)
 """How far the API's clock may be from ours, where only ours can be asked."""
 
+READING_TOLERANCE: Final = timedelta(seconds=0.25)
+"""How far two replicas' readings of the database's clock may be apart."""
+
 NOT_OUR_CALLER: Final = "USER"
 """The type of a participant who started a recording. The callers with an API token are others."""
 
@@ -98,7 +101,7 @@ def _first_call(context: OperationContext, called_at: datetime) -> datetime:
     """
     here, there = context.now(), context.api.server_time()
     if there is not None and here >= called_at:
-        return there - (here - called_at)
+        return there - (here - called_at) - READING_TOLERANCE
     return min(called_at, there or called_at) - CLOCK_TOLERANCE
 
 

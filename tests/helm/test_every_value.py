@@ -47,6 +47,7 @@ ANOTHER: Final[dict[str, Any]] = {
     "database.volume.accessModes": ["ReadWriteOncePod"],
     "settings": {"WORKER_PREFETCH": 7},
     "service.type": "LoadBalancer",
+    "service.ipFamilyPolicy": "PreferDualStack",
     "webhooks.httpRoute.parentRefs": [{"name": "another"}],
     "autoscaling.kind": "hpa",
     "podDisruptionBudget.maxUnavailable": 3,

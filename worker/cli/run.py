@@ -74,7 +74,8 @@ async def _run_worker(settings: "Settings") -> None:
 
 
 def _address_error(settings: "Settings", error: OSError) -> str:
-    address = f"{settings.http_host}:{settings.http_port}"
+    host = f"[{settings.http_host}]" if ":" in settings.http_host else settings.http_host
+    address = f"{host}:{settings.http_port}"
     return f"HTTP_HOST, HTTP_PORT: cannot serve on {address}: {error.strerror or error}"
 
 

@@ -15,6 +15,7 @@ from prometheus_client.exposition import choose_encoder
 
 from worker.observability.http_connections import ConnectionGuard, ConnectionLimits
 from worker.observability.http_errors import RequestErrorLog
+from worker.observability.listening import EVERY_ADDRESS, listen_everywhere
 
 Check = Callable[[], str | None]
 """Returns None if all is well, else the reason why not. Must not block."""
@@ -81,12 +82,17 @@ class HttpServer:
         """
         await self._runner.setup()
         try:
-            await web.TCPSite(self._runner, self._host, self._port).start()
+            await self._site().start()
         except OSError:
             await self._runner.cleanup()
             raise
         port: int = self._runner.addresses[0][1]
         return port
+
+    def _site(self) -> web.BaseSite:
+        if self._host == EVERY_ADDRESS:
+            return web.SockSite(self._runner, listen_everywhere(self._port))
+        return web.TCPSite(self._runner, self._host, self._port)
 
     async def stop(self) -> None:
         """Refuse new requests and let running ones finish for 5 s. May be called repeatedly."""

@@ -6,6 +6,7 @@ be secret. The caller puts the name of the variable in front.
 
 import re
 from collections.abc import Callable
+from ipaddress import IPv6Address
 from itertools import pairwise
 from pathlib import Path
 from typing import TypeVar
@@ -139,6 +140,17 @@ def otlp_headers(text: str) -> str:
                 '%5C for ", comma, ; and \\'
             )
     return text
+
+
+def host(text: str) -> str:
+    """Parse a host name or an IP address. Brackets around an address are removed."""
+    address = text[1:-1] if text[:1] + text[-1:] == "[]" else text
+    if ":" in address or address != text:
+        try:
+            return str(IPv6Address(address))
+        except ValueError:
+            raise ValueError(f"must be a host name or an IP address, not {text!r}") from None
+    return matching(r"[\w.-]{1,253}", "a host name or an IP address")(text)
 
 
 def storage_profiles(text: str) -> StorageProfiles:

@@ -20,6 +20,7 @@ from worker.settings.database_url import database_url
 from worker.settings.parsing import (
     amqp_url,
     choice,
+    host,
     http_url,
     identifier,
     increasing_seconds,
@@ -276,10 +277,10 @@ class Settings(CommonSettings, frozen=True, kw_only=True):
         str,
         Variable(
             "HTTP_HOST",
-            matching(r"[\w.:-]{1,253}", "a host name or an IP address"),
-            "Address for probes, metrics and webhooks. The default is every address, "
-            "because Kubernetes probes come from outside the pod.",
-            default="0.0.0.0",  # noqa: S104
+            host,
+            "Address for probes, metrics and webhooks. The default is every address of IPv4 and "
+            "IPv6, because Kubernetes probes come from outside the pod; `0.0.0.0` is IPv4 only.",
+            default="::",
         ),
     ]
     http_port: Annotated[

@@ -1,6 +1,7 @@
 """Connections to the two databases, set up so that a commit is durable."""
 
 import contextlib
+import errno
 import fcntl
 import os
 import sqlite3
@@ -30,6 +31,9 @@ of a large commit must fit into the cache, or some are written twice."""
 
 PRIVATE_MODE: Final = 0o600
 """The mode of SQLite's files and of the lock: their owner alone may read and write them."""
+
+_LOCK_IS_HELD: Final = {errno.EWOULDBLOCK, errno.EAGAIN, errno.EACCES}
+"""With another error the file system has no locks, as some network volumes."""
 
 MAX_WAL_BYTES: Final = 64 * 2**20
 """The size to which SQLite's write-ahead log is cut back."""
@@ -116,7 +120,7 @@ def sqlite_lock(database: str | None) -> IO[bytes] | None:
     workers on one file that would be wrong, and one meeting could be recorded twice.
 
     The lock lies beside the real file, whatever links the path has. None for a database in memory.
-    Raises StoreUnavailable if another process has the lock.
+    Raises StoreUnavailable if another process has the lock, or if the volume has no locks.
     """
     if not database or database == ":memory:":
         return None
@@ -130,6 +134,11 @@ def sqlite_lock(database: str | None) -> IO[bytes] | None:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError as error:
         lock.close()
+        if error.errno not in _LOCK_IS_HELD:
+            raise StoreUnavailable(
+                f"the volume of {file} has no file locks ({error.strerror}): use a local disk or a "
+                "block volume, or PostgreSQL"
+            ) from error
         raise StoreUnavailable(
             f"another worker uses {file}: SQLite serves one process. Stop the other one, give "
             "this one another DATABASE_URL, or use PostgreSQL for several"

@@ -21,6 +21,9 @@ Choice = TypeVar("Choice", bound=str)
 _OTLP_HEADER = re.compile(r"[!#$%&'*+.^`|~\w-]+=[ !#-+\--:<-\[\]-~]*", re.ASCII)
 _PRINTABLE_ASCII = re.compile(r"[ -~]*")
 _CERTIFICATE_PARAMETERS = ("cafile", "certfile", "keyfile")
+_TLS_PARAMETERS = (*_CERTIFICATE_PARAMETERS, "capath", "cadata", "no_verify_ssl")
+_AMQP_PARAMETERS = ("heartbeat", "auth", *_TLS_PARAMETERS)
+MAX_HEARTBEAT_SECONDS = 300
 
 
 def whole(low: int, high: int, unit: str) -> Callable[[str], int]:
@@ -173,10 +176,23 @@ def amqp_url(text: str) -> str:
     parts = _url_parts(text)
     if parts is None or parts.scheme not in {"amqp", "amqps"} or not parts.hostname:
         raise ValueError("must be a URL such as amqp://user:password@host:5672/vhost, or amqps://")
-    for name, value in parse_qsl(parts.query):
+    for name, value in parse_qsl(parts.query, keep_blank_values=True):
+        if name not in _AMQP_PARAMETERS:
+            known = ", ".join(_AMQP_PARAMETERS)
+            raise ValueError(f"has a parameter after `?` that is none of {known}")
         if name in _CERTIFICATE_PARAMETERS:
             _check_certificate(name, value, uses_tls=parts.scheme == "amqps")
+        if name == "heartbeat":
+            _check_heartbeat(value)
     return text
+
+
+def _check_heartbeat(text: str) -> None:
+    """Raise ValueError unless the broker can be noticed to be silent within minutes."""
+    if not re.fullmatch("[0-9]{1,3}", text) or not 1 <= int(text) <= MAX_HEARTBEAT_SECONDS:
+        raise ValueError(
+            f"must have a heartbeat of 1 to {MAX_HEARTBEAT_SECONDS} whole seconds, not {text!r}"
+        )
 
 
 def _check_certificate(parameter: str, path: str, *, uses_tls: bool) -> None:

@@ -258,6 +258,21 @@ def test_an_unreadable_certificate_is_a_fault_that_names_the_file(tmp_path: Path
     assert faults_of(AMQP_URL=f"{url}{missing}") == (f"AMQP_URL: {fault}",)
 
 
+@pytest.mark.parametrize("query", ["channel_max=5", "heartbeat=10&Heartbeat=1", "hartbeat=", "x"])
+def test_a_parameter_of_the_broker_url_that_is_not_known_is_a_fault(query: str) -> None:
+    (fault,) = faults_of(AMQP_URL=f"amqp://me:sesame@h/?{query}")
+    assert fault.startswith("AMQP_URL: has a parameter after `?` that is none of heartbeat, ")
+    assert "sesame" not in fault
+
+
+@pytest.mark.parametrize("heartbeat", ["0", "-1", "301", "soon", "", "1.5"])
+def test_a_heartbeat_that_would_not_notice_a_silent_broker_is_a_fault(heartbeat: str) -> None:
+    (fault,) = faults_of(AMQP_URL=f"amqp://h/?heartbeat={heartbeat}")
+    assert fault == (
+        f"AMQP_URL: must have a heartbeat of 1 to 300 whole seconds, not {heartbeat!r}"
+    )
+
+
 def test_a_certificate_without_tls_is_a_fault() -> None:
     fault = "must begin with amqps:// when it names a cafile"
     assert faults_of(AMQP_URL="amqp://h/?cafile=/ca.pem") == (f"AMQP_URL: {fault}",)

@@ -80,6 +80,9 @@ async def _complete(request: httpx.Request, extensions: dict[str, Any]) -> httpx
     headers.setdefault("Host", request.url.netloc.decode("ascii"))
     if content:
         headers.setdefault("Content-Length", str(len(content)))
+    if request.url.scheme == "http":
+        # Some proxies end such a connection after any response, and the next request would be lost.
+        headers["Connection"] = "close"
     stream = httpx.ByteStream(content)
     return httpx.Request(
         request.method, request.url, headers=headers, stream=stream, extensions=extensions

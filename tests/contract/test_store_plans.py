@@ -118,6 +118,7 @@ async def everything(store: Any) -> None:
     await store.claim(claim("stop-start", start_id="start-a"))
     await store.claim(claim("stop-recording", recording_id="a"))
     await store.claim(claim("late", slot="n/track", abandoned_before=NOW.timestamp() + 9))
+    await store.holds_command("new", "me", 1.0)
     await store.release(
         ReleaseRequest(command_id="new", uncertain=False, last_error="{}", owner="me")
     )

@@ -2,7 +2,7 @@
 
 import asyncio
 import threading
-from collections.abc import AsyncIterator, Awaitable
+from collections.abc import AsyncIterator, Awaitable, Iterator
 from datetime import UTC, datetime
 from typing import Any
 
@@ -15,6 +15,7 @@ from sandbox.waiting import Eventually
 from worker.domain.event_envelopes import outcome_record
 from worker.domain.recording import Observation, ObservedBy, StartContext
 from worker.domain.snapshot import RecordingSnapshot
+from worker.store.database.engine import open_engine
 from worker.store.finishing import FinishRequest
 from worker.store.inbox import ClaimRequest
 from worker.store.observations import WebhookObservation
@@ -26,13 +27,18 @@ NOW = datetime(2026, 11, 1, 10, 0, tzinfo=UTC)
 
 
 @pytest.fixture
-async def replicas(postgresql: PostgreSQLServer) -> AsyncIterator[tuple[Store, Store]]:
+def shared_url(postgresql: PostgreSQLServer) -> Iterator[str]:
     url = postgresql.new_database()
-    one, other = [await Store.open(url, source="test") for _ in range(2)]
+    yield url
+    postgresql.drop_database(url)
+
+
+@pytest.fixture
+async def replicas(shared_url: str) -> AsyncIterator[tuple[Store, Store]]:
+    one, other = [await Store.open(shared_url, source="test") for _ in range(2)]
     yield one, other
     await one.close()
     await other.close()
-    postgresql.drop_database(url)
 
 
 def claim(command_id: str, command_type: str, **more: Any) -> ClaimRequest:
@@ -121,7 +127,7 @@ async def test_events_of_a_recording_are_not_read_past_an_event_that_is_committe
 
 
 async def test_observations_and_webhooks_of_two_replicas_do_not_deadlock(
-    replicas: tuple[Store, Store],
+    replicas: tuple[Store, Store], shared_url: str
 ) -> None:
     for number in range(20):
         both = f"{number}-one", f"{number}-other"
@@ -136,7 +142,7 @@ async def test_observations_and_webhooks_of_two_replicas_do_not_deadlock(
                 ),
             ]
         await asyncio.gather(*wishes)
-    another = sa.create_engine(replicas[0]._group._engine.url)
+    another = open_engine(shared_url)
     with another.connect() as looking:
         deadlocks = "SELECT deadlocks FROM pg_stat_database WHERE datname = current_database()"
         assert looking.execute(sa.text(deadlocks)).scalar() == 0

@@ -84,7 +84,7 @@ async def test_a_late_end_does_not_wait_for_the_next_check(
     bench.sandbox.clock.advance(10)
     await bench.apply_webhook(recording_id, Status.UPLOADED)
     await bench.refresher.once()
-    assert (await bench.published(recording_id))[-3:] == ["file", "file", "file"]
+    assert (await bench.published(recording_id))[-4:] == ["file", "file", "file", "completed 3"]
 
 
 async def test_a_second_webhook_during_a_read_is_not_settled_by_its_answer(

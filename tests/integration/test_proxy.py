@@ -77,12 +77,17 @@ async def test_a_proxy_that_is_away_is_named() -> None:
 
 
 async def test_a_proxy_that_does_not_answer_sent_nothing() -> None:
+    closed = asyncio.Event()
+
     async def say_nothing(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await reader.read()
         writer.close()
+        await writer.wait_closed()
+        closed.set()
 
     server = await asyncio.start_server(say_nothing, "127.0.0.1", 0)
     port = server.sockets[0].getsockname()[1]
     await refusal_of_a_start(f"127.0.0.1:{port}", timeout=0.5)
+    await asyncio.wait_for(closed.wait(), 10)
     server.close()
     await server.wait_closed()

@@ -21,6 +21,7 @@ from worker.store.finishing import FinishRequest
 from worker.store.inbox import ClaimRequest, ClaimResult
 from worker.store.leases import LeaseRequest
 from worker.store.outbox import OutboxDepth, Reply
+from worker.store.outbox_marks import Deferral, PageMarks
 from worker.store.queries import RecordingsFilter, Staleness
 from worker.store.read_schedule import ScheduledRead
 from worker.store.releasing import ReleaseRequest
@@ -224,11 +225,33 @@ async def test_a_repeated_command_has_its_stored_outcome_published_again_with_th
     assert again[0].body == first[0].body
 
 
+async def test_a_repeat_is_answered_while_the_first_outcome_is_on_its_way(store: Store) -> None:
+    await store.claim(claim())
+    await store.finish(finish("c1"))
+    on_its_way = await store.unsent(10)
+    assert (await store.claim(claim(now=1001.0))).verdict == "done"
+    await store.mark_sent([one.position for one in on_its_way], 1002.0)
+    assert [one.event_id for one in await store.unsent(10)] == [one.event_id for one in on_its_way]
+
+
+async def test_repeats_of_an_outcome_that_the_broker_refuses_do_not_pile_up(store: Store) -> None:
+    await store.claim(claim())
+    await store.finish(finish("c1"))
+    [refused] = await store.unsent(10)
+    deferral = Deferral(position=refused.position, retry_at=1100.0, tries=1, losses=0, error="full")
+    await store.mark_page(PageMarks(deferred=[deferral]), 1001.0)
+    for n in range(3):
+        await store.claim(claim(now=1002.0 + n))
+    assert (await store.outbox_depth()).events == 1
+
+
 async def test_a_burst_of_repeats_shares_one_publication_but_every_reply_is_sent(
     store: Store,
 ) -> None:
     await store.claim(claim())
     await store.finish(finish("c1"))
+    first = await store.unsent(10)
+    await store.mark_sent([one.position for one in first], 1002.0)
     repeats = [claim(reply=Reply(reply_to=f"asker-{n}")) for n in range(3)]
     await asyncio.gather(*(store.claim(repeat) for repeat in repeats))
     waiting = await store.unsent(10)

@@ -134,30 +134,31 @@ _insert: Final = bulk_insert(
 def resend_outcomes(connection: sa.Connection, repeats: Sequence[StoredOutcome]) -> None:
     """Publish outcomes again, exactly as they were first published.
 
-    Each reply goes out. The results exchange gets an outcome only if none is waiting for it.
+    Each reply goes out. The results exchange gets each outcome once for all these repeats, and not
+    at all while the broker refuses it: it is published later anyway. An outcome that is merely
+    unsent may already be on its way, and whoever sent the repeat may have seen it: it is published
+    once more.
     """
     records = [msgspec.json.decode(repeat.stored, type=OutcomeRecord) for repeat in repeats]
-    waiting = _find_unpublished(connection, {record.event_id for record in records})
+    held = _find_held(connection, {record.event_id for record in records})
     for record, repeat in zip(records, repeats, strict=True):
-        publish = record.event_id not in waiting
-        waiting.add(record.event_id)
+        publish = record.event_id not in held
+        held.add(record.event_id)
         add_rows(connection, outcome_rows(record, repeat.reply, now=repeat.now, publish=publish))
 
 
-def _find_unpublished(connection: sa.Connection, event_ids: Iterable[str]) -> set[str]:
-    """Those of the ids that already wait for their publication on the results exchange.
+def _find_held(connection: sa.Connection, event_ids: Iterable[str]) -> set[str]:
+    """Those of the ids that are deferred or set aside on their way to the results exchange.
 
-    Reads every unsent event: ask for many ids at once.
+    Reads every event that is held: ask for many ids at once.
     """
     ids = sorted(event_ids)
     if not ids:
         return set()
-    unpublished = sa.select(outbox.c.event_id).where(
-        outbox.c.sent_at.is_(None),
-        outbox.c.exchange == "results",
-        outbox.c.event_id.in_(ids),
+    held = sa.select(outbox.c.event_id).where(
+        HELD, outbox.c.exchange == "results", outbox.c.event_id.in_(ids)
     )
-    return set(connection.execute(unpublished).scalars())
+    return set(connection.execute(held).scalars())
 
 
 # Reading events

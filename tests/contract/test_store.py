@@ -187,7 +187,7 @@ async def test_a_stop_gets_the_recording_and_the_state_of_its_start(
     stop = claim("stop", slot=None, meeting_id=None, start_id="c1")
     assert (await store.claim(stop)).start_state is None
     await store.claim(claim("c1"))
-    assert (await store.claim(stop)).start_state == "running"
+    assert (await store.claim(stop)).start_state == "pending"
     await store.finish(finish("c1", seen()))
     told = await store.claim(stop)
     assert told.start_state == "done"
@@ -360,6 +360,52 @@ async def test_a_claim_lasts_until_its_lease_ends_by_the_clock_of_postgresql(
     ]
     assert held == [True, False, False, False]
     await store.close()
+
+
+async def test_a_stop_of_a_start_means_its_surplus_recordings_too(store: Store) -> None:
+    await store.claim(claim())
+    for recording_id in ("r1", "r2", "r2", "r3"):
+        await store.finish(finish("c1", seen(recording_id=recording_id)))
+    stop = claim("stop", slot=None, meeting_id=None, start_id="c1", cancels_starts=True)
+    claimed = await store.claim(stop)
+    assert {one.recording_id for one in claimed.known_recordings} == {"r1", "r2", "r3"}
+
+
+async def test_a_start_that_comes_in_one_commit_with_its_stop_is_cancelled_or_waited_for(
+    store: Store,
+) -> None:
+    stop = claim("stop", slot=None, meeting_id=None, start_id="c1", cancels_starts=True)
+    _, start = await asyncio.gather(store.claim(stop), store.claim(claim("c1")))
+    assert start.cancelled_by == "stop"
+    start, later = await asyncio.gather(
+        store.claim(claim("c2", slot="m2/track")),
+        store.claim(msgspec.structs.replace(stop, command_id="stop-2", start_id="c2")),
+    )
+    assert (start.cancelled_by, later.start_state) == (None, "pending")
+    await store.release(ReleaseRequest(command_id="c2", uncertain=False, last_error="{}"))
+    again = await store.claim(claim("c2", slot="m2/track"))
+    assert (again.cancelled_by, again.may_call) == ("stop-2", False)
+
+
+async def test_a_stop_for_another_app_cancels_no_start(store: Store) -> None:
+    await store.claim(claim(slot="eu/m1/track", app="eu"))
+    await store.release(ReleaseRequest(command_id="c1", uncertain=False, last_error="{}"))
+    stop = claim("stop", slot=None, start_id="c1", cancels_starts=True)
+    for app in ("us", "default", None):
+        claimed = await store.claim(msgspec.structs.replace(stop, app=app))
+        assert (claimed.start_state, claimed.cancelled_starts) == ("pending", ())
+    claimed = await store.claim(msgspec.structs.replace(stop, app="eu"))
+    assert [one.command_id for one in claimed.cancelled_starts] == ["c1"]
+
+
+async def test_a_start_cancelled_in_advance_that_never_came_is_forgotten_by_age(
+    store: Store,
+) -> None:
+    stop = claim("stop", slot=None, meeting_id=None, start_id="never", cancels_starts=True)
+    await store.claim(stop)
+    assert await store.prune_commands(stop.now) == 0
+    assert await store.prune_commands(stop.now + 1) == 1
+    assert (await store.claim(claim("never"))).cancelled_by is None
 
 
 async def test_two_stores_on_one_postgresql_give_a_start_one_recording(postgresql: Any) -> None:

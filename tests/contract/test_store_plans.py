@@ -114,7 +114,10 @@ async def everything(store: Any) -> None:
     await store.claim(claim("new", slot="n/track", meeting_id="m", rival_slots=()))
     await store.claim(claim("new", slot="n/track", meeting_id="m", now=NOW.timestamp() + 1))
     rivals = ("m/track", "m/composite")
-    await store.claim(claim("stop-meeting", meeting_id="m", rival_slots=rivals))
+    await store.claim(
+        claim("stop-meeting", meeting_id="m", rival_slots=rivals, cancels_starts=True)
+    )
+    await store.claim(claim("postponed", slot="p/track", first_seen=NOW.timestamp()))
     await store.claim(claim("stop-start", start_id="start-a"))
     await store.claim(claim("stop-recording", recording_id="a"))
     await store.claim(claim("late", slot="n/track", abandoned_before=NOW.timestamp() + 9))

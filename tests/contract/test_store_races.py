@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from datetime import UTC, datetime
+from threading import Thread
 from typing import Any
 
 import pytest
@@ -67,25 +68,31 @@ def end_of_start() -> FinishRequest:
 
 
 def claimed_while_the_start_ends(url: str, stop: ClaimRequest) -> ClaimResult:
-    """The start is ended by another replica after the first look at it or at its recording."""
+    """Another replica ends the start after the first look at it or at its recording.
+
+    The claim may hold a lock on the start: then the other replica waits for the end of the claim.
+    """
     mine, theirs = open_engine(url), open_engine(url)
-    ended = False
+    ending: list[Thread] = []
+
+    def end_start() -> None:
+        with theirs.begin() as connection:
+            finish(connection, [end_of_start()], source="test")
 
     def end(_connection: Any, _cursor: Any, statement: str, *_rest: Any) -> None:
-        nonlocal ended
-        looked = "FROM recordings" in statement or "WHERE inbox.command_id = " in statement
-        if (looked or "count(*)" in statement) and not ended:
-            ended = True
-            with theirs.begin() as connection:
-                finish(connection, [end_of_start()], source="test")
+        if ("FROM inbox" in statement or "FROM recordings" in statement) and not ending:
+            ending.append(Thread(target=end_start))
+            ending[0].start()
+            ending[0].join(timeout=1.0)
 
     sa.event.listen(mine, "after_cursor_execute", end)
     with mine.begin() as connection:
-        (told,) = inbox.claim(connection, [stop])
-    assert ended
+        (claimed,) = inbox.claim(connection, [stop])
+    assert ending
+    ending[0].join()
     mine.dispose()
     theirs.dispose()
-    return told
+    return claimed
 
 
 @pytest.mark.parametrize("stop", [STOP_START, STOP_MEETING], ids=["start", "meeting"])

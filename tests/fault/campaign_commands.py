@@ -52,7 +52,7 @@ def _meeting(dice: Random, number: int) -> Iterator[PlannedMessage]:
     conflict = kinds == ["composite"] * 2  # the second one is refused while the first one runs
     for start in starts:
         about = {
-            "allowed": SUCCEEDED_OR_REJECTED if conflict else SUCCEEDED,
+            "allowed": SUCCEEDED_OR_REJECTED,  # a stop may cancel it
             "reply_to": dice.random() < 0.2,
         }
         yield PlannedMessage(command=start, about=about)

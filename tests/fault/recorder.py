@@ -61,6 +61,12 @@ class Recorder:
         wanted = f'"subject":"{subject}"'.encode()
         return [one for one in self.received if wanted in one.body]
 
+    @property
+    def cancelled(self) -> int:
+        """How many starts ended as cancelled by a stop."""
+        bodies = (outcome.body for outcome in self.outcomes.values())
+        return sum(b'"code":"cancelled"' in body for body in bodies)
+
     async def outcome_of(self, command_id: str, *, seconds: float = 30.0) -> ReceivedMessage:
         """The outcome of this command on the exchange, as soon as there is one."""
         await eventually(

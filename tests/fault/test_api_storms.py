@@ -40,7 +40,9 @@ async def send_starts(environment: FaultEnvironment, numbers: Iterable[int]) -> 
 
 
 async def send_stops(environment: FaultEnvironment, numbers: Iterable[int]) -> None:
+    """Stop what the starts began: a stop that comes earlier may cancel its start."""
     for number in numbers:
+        await environment.recorder.outcome_of(f"start-{number}", seconds=75)
         stop = {"type": "stop_recording", "id": f"stop-{number}", "start_id": f"start-{number}"}
         await environment.sender.send(stop, allowed=SUCCEEDED)
 

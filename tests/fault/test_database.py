@@ -246,6 +246,7 @@ async def test_a_worker_without_its_database_reports_it_and_recovers_by_itself(
         await environment.database.restore()
         await worker.ready()
         for number in range(COMMANDS):
+            await environment.recorder.outcome_of(f"start-{number}", seconds=60)
             stop = {"type": "stop_recording", "id": f"stop-{number}"}
             await environment.sender.send(
                 {**stop, "start_id": f"start-{number}"}, allowed=SUCCEEDED

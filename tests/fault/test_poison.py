@@ -83,6 +83,7 @@ async def send_neighbours(environment: FaultEnvironment, numbers: range) -> None
 
 async def stop_neighbours(environment: FaultEnvironment) -> None:
     for number in range(NEIGHBOURS):
+        await environment.recorder.outcome_of(f"start-{number}", seconds=60)
         stop = {"type": "stop_recording", "id": f"stop-{number}", "start_id": f"start-{number}"}
         await environment.sender.send(stop, allowed=SUCCEEDED)
 

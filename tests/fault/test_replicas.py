@@ -3,7 +3,6 @@
 import asyncio
 import itertools
 import uuid
-from collections import Counter
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -14,6 +13,7 @@ import pytest
 from sandbox.model.faults import Fault
 from sandbox.model.meetings import participant_ids
 from sandbox.services.postgresql import PostgreSQLServer
+from tests.fault.campaign_commands import SUCCEEDED_OR_REJECTED
 from tests.fault.event_stream_check import EventStreamCheck
 from tests.fault.fault_environment import open_fault_environment
 from tests.fault.run_record import SUCCEEDED
@@ -59,7 +59,8 @@ def the_race() -> Iterator[dict[str, Any]]:
     for number, meeting in itertools.product(range(ROUNDS), MEETINGS):
         name = f"{meeting[-1]}-{number}"
         yield start(f"start-{name}", meeting)
-        yield {"type": "stop_recording", "id": f"stop-a-{name}", "start_id": f"start-{name}"}
+        if number % 3 == 0:  # it may come first, and then cancels the start
+            yield {"type": "stop_recording", "id": f"stop-a-{name}", "start_id": f"start-{name}"}
         yield {"type": "stop_recording", "id": f"stop-b-{name}", "meeting_id": meeting}
         yield {"type": "pause_recording", "id": f"pause-{name}", "meeting_id": meeting}
 
@@ -88,7 +89,7 @@ async def test_racing_replicas_start_each_recording_once_and_publish_each_fact_o
         asked = [
             one for one in world.sandbox.request_log.requests if one.operation.startswith("start")
         ]
-        assert len(asked) >= ROUNDS * len(MEETINGS)
+        assert len(asked) >= len(surely_executed(commands))
         assert [one for one in asked if one.in_flight] == [], "one start of a meeting at a time"
 
 
@@ -110,12 +111,17 @@ async def test_a_replica_that_dies_in_a_race_is_replaced_within_one_lease(url: s
         check(world, commands)
 
 
+def surely_executed(commands: dict[str, dict[str, Any]]) -> set[str]:
+    """The starts that no stop names."""
+    named = {command.get("start_id") for command in commands.values()}
+    return {name for name in commands if name.startswith("start-") and name not in named}
+
+
 def check(world: Simulation, commands: dict[str, dict[str, Any]]) -> None:
     shelf = world.sandbox.recordings.index.all()
     by_start = {str(one.request.prefix): [one.id] for one in shelf}
-    assert Counter(one.request.prefix for one in shelf) == Counter(
-        one for one in commands if one.startswith("start-")
-    )
+    assert surely_executed(commands) <= by_start.keys() <= commands.keys()
+    assert len(by_start) == len(shelf), "each start has one recording"
     told = EventStreamCheck()
     told.hear(world.told)
     told.check_outcomes(commands, by_start)
@@ -154,7 +160,9 @@ async def test_racing_worker_processes_survive_the_kill_of_their_leader(
             worker.start()
             await worker.ready()
         for n, meeting in itertools.product(range(4), MEETINGS):
-            await environment.sender.send(start(f"s-{meeting[-1]}-{n}", meeting), allowed=SUCCEEDED)
+            await environment.sender.send(
+                start(f"s-{meeting[-1]}-{n}", meeting), allowed=SUCCEEDED_OR_REJECTED
+            )
             stop = {"type": "stop_recording", "meeting_id": meeting}
             await environment.sender.send({**stop, "id": f"stop-{meeting[-1]}-{n}"})
             if n == 1:
@@ -166,4 +174,4 @@ async def test_racing_worker_processes_survive_the_kill_of_their_leader(
             await environment.sender.send(last, allowed=SUCCEEDED)
         found = await environment.settled(seconds=60)
         assert found.violations == ()
-        assert found.recordings == 4 * len(MEETINGS)
+        assert found.recordings + environment.recorder.cancelled == 4 * len(MEETINGS)

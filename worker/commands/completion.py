@@ -9,6 +9,7 @@ from recording_schemas import Command, CommandFailed, Outcome
 from worker.broker.messages import Ack, Dead, Delivery, Retry, Settlement
 from worker.commands.decision import CallState, Complete, RetryAfter
 from worker.domain import outcomes
+from worker.domain.command_keys import is_start
 from worker.domain.event_envelopes import outcome_record
 from worker.domain.recording import Observation
 from worker.domain.times import utc
@@ -55,9 +56,10 @@ class CommandCompleter:
     ) -> HandledCommand:
         """Commit what was decided about an attempt. Raises StoreUnavailable."""
         if isinstance(decision, RetryAfter):
-            await self._release(command, decision)
+            await self._release(delivery, command, decision)
             return retry_later(decision.seconds, decision.reason.code, decision.reason.message)
         outcome = decision.outcome
+        await self._finish_cancelled(command, decision)
         await self.commit(delivery, outcome, decision.observations)
         settlement: Settlement = Ack()
         if isinstance(outcome, CommandFailed) and outcome.last_error.code == outcomes.CRASHED:
@@ -68,7 +70,20 @@ class CommandCompleter:
         self, delivery: Delivery, outcome: Outcome, observations: tuple[Observation, ...] = ()
     ) -> None:
         """Commit the outcome; how the delivery is settled is up to the caller."""
-        reply = reply_of(delivery)
+        with self._tracing.child_span("commit"):
+            await self._finish(outcome, reply_of(delivery), observations)
+        self._on_commit()
+
+    async def _finish_cancelled(self, command: Command, decision: Complete) -> None:
+        """Commit the outcomes of starts that the command cancelled: their own deliveries may come
+        back much later."""
+        for start in decision.cancelled:
+            outcome = outcomes.cancelled(start.command_id, start.command_type, command.id)
+            await self._finish(outcome, start.reply)
+
+    async def _finish(
+        self, outcome: Outcome, reply: Reply, observations: tuple[Observation, ...] = ()
+    ) -> None:
         record = outcome_record(
             outcome,
             source=self._source,
@@ -76,15 +91,14 @@ class CommandCompleter:
             correlation_id=reply.correlation_id,
             trace=reply.trace,
         )
-        with self._tracing.child_span("commit"):
-            await self._store.finish(
-                FinishRequest(
-                    outcome=record, reply=reply, observations=observations, now=self._now()
-                )
-            )
-        self._on_commit()
+        await self._store.finish(
+            FinishRequest(outcome=record, reply=reply, observations=observations, now=self._now())
+        )
 
-    async def _release(self, command: Command, decision: RetryAfter) -> None:
+    async def _release(self, delivery: Delivery, command: Command, decision: RetryAfter) -> None:
+        if decision.observations:
+            await self._store.apply(decision.observations)
+            self._on_commit()
         await self._store.release(
             ReleaseRequest(
                 command_id=command.id,
@@ -92,6 +106,8 @@ class CommandCompleter:
                 last_error=msgspec.json.encode(decision.reason).decode(),
                 owner=self._owner,
                 called_until=decision.called_until,
+                acted_on=decision.acted_on,
+                reply=reply_of(delivery) if is_start(command) else None,
             )
         )
 

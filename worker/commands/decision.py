@@ -16,13 +16,20 @@ of both:
     OutcomeUnknown      NONE       any                    RetryAfter the shortest delay
     the last three      DEADLINE   NEVER_SENT or SETTLED  Complete: expired
     the last three      DEADLINE   MAYBE_EXECUTED         RetryAfter, and look again
+    the last three      CANCELLED  NEVER_SENT or SETTLED  Complete: rejected, `cancelled`
+    the last three      CANCELLED  MAYBE_EXECUTED         RetryAfter, and look again
     the last three      AGE        any                    Complete: failed, with this error
     the last three      CRASHES    any                    Complete: failed, `crashed`
     None (no attempt)   DEADLINE   any                    Complete: expired
+    None                CANCELLED  any                    Complete: rejected, `cancelled`
     None                AGE        any                    Complete: failed, with the last error
     None                CRASHES    any                    Complete: failed, `crashed`
 
-A deadline alone never ends a start that may have been executed: its recording would have no owner.
+A deadline or a stop alone never ends a start that may have been executed: its recording would have
+no owner. A `CANCELLED` start is one that a stop cancelled.
+
+Whatever the end is, what the attempt did until then counts: the recordings that it acted on go into
+the outcome, after those of earlier attempts, or are kept for the next attempt.
 """
 
 from enum import Enum, auto
@@ -36,12 +43,15 @@ from worker.commands.retry_policy import RetryPolicy, is_past_deadline
 from worker.domain import outcomes
 from worker.domain.errors import NotYet, OutcomeUnknown, OverBudget, Refused, Unavailable
 from worker.domain.recording import Observation
+from worker.store.cancelling import CancelledStart
 from worker.store.inbox import ClaimResult
 
 MAX_CRASHES: Final = 5
 """After so many attempts in a row that ended with the process, the command itself is at fault."""
 
 NEVER_ATTEMPTED: Final = ErrorInfo(code="too_old", message="it was not attempted in time")
+
+NOTHING_DONE: Final = OperationResult()
 
 AttemptEnd = OperationResult | Refused | NotYet | Unavailable | OutcomeUnknown
 
@@ -70,27 +80,36 @@ class Limit(Enum):
 
     NONE = auto()
     DEADLINE = auto()
+    CANCELLED = auto()
     AGE = auto()
     CRASHES = auto()
 
 
 class Complete(msgspec.Struct, frozen=True):
-    """The command ends with this outcome; `observations` are committed together with it."""
+    """The command ends with this outcome; `observations` are committed together with it.
+
+    `cancelled` are the starts that the command cancelled before they were sent: they end, too.
+    """
 
     outcome: Outcome
     observations: tuple[Observation, ...] = ()
+    cancelled: tuple[CancelledStart, ...] = ()
 
 
 class RetryAfter(msgspec.Struct, frozen=True, kw_only=True):
     """The command is attempted again after `seconds`, because of `reason`.
 
     `called_until` is the last moment (epoch seconds) at which this attempt may have called.
+    `acted_on` are the recordings that all attempts so far acted on. `observations` are those of
+    this attempt about recordings that the store knew before.
     """
 
     seconds: float
     reason: ErrorInfo
     call: CallState = CallState.NEVER_SENT
     called_until: float | None = None
+    acted_on: tuple[str, ...] = ()
+    observations: tuple[Observation, ...] = ()
 
 
 def attempt_mode(
@@ -111,14 +130,31 @@ def decide(
     end: AttemptEnd | None,
     now: float,
     policy: RetryPolicy,
+    progress: OperationResult = NOTHING_DONE,
 ) -> Complete | RetryAfter:
-    """The decision of the table above. `end` is None when the mode was NONE."""
+    """The decision of the table above. `end` is None when the mode was NONE.
+
+    `progress` is what the attempt did before it failed.
+    """
+    done = end if isinstance(end, OperationResult) else progress
+    acted_on = tuple(dict.fromkeys((*claim.acted_on, *done.recording_ids)))
     retry = _retry(command, claim, mode, end, now, policy)
     if retry is not None:
-        return retry
+        return msgspec.structs.replace(
+            retry, acted_on=acted_on, observations=_of_known(claim, done.observations)
+        )
     limit = _limit(command, claim, now, policy)
-    observations = end.observations if isinstance(end, OperationResult) else ()
-    return Complete(_outcome(command, claim, end, limit), observations)
+    outcome = _outcome(command, claim, end, limit, acted_on)
+    return Complete(outcome, done.observations, claim.cancelled_starts)
+
+
+def _of_known(claim: ClaimResult, observations: tuple[Observation, ...]) -> tuple[Observation, ...]:
+    """The observations of recordings that the store knows.
+
+    An unknown recording may belong to a start that is still looking for it.
+    """
+    known = {recording.recording_id for recording in claim.known_recordings}
+    return tuple(one for one in observations if one.snapshot.recording_id in known)
 
 
 def _retry(
@@ -140,7 +176,7 @@ def _retry(
     limit, call = _limit(command, claim, now, policy), call_state(claim, mode, end)
     if limit in {Limit.AGE, Limit.CRASHES}:
         return None
-    if limit is Limit.DEADLINE and call is not CallState.MAYBE_EXECUTED:
+    if limit in {Limit.DEADLINE, Limit.CANCELLED} and call is not CallState.MAYBE_EXECUTED:
         return None
     called_now = isinstance(end, OutcomeUnknown) and claim.may_call
     return RetryAfter(
@@ -166,6 +202,8 @@ def call_state(
 def _limit(command: Command, claim: ClaimResult, now: float, policy: RetryPolicy) -> Limit:
     if claim.crashes >= MAX_CRASHES:
         return Limit.CRASHES
+    if claim.cancelled_by:
+        return Limit.CANCELLED
     if is_past_deadline(command, now):
         return Limit.DEADLINE
     return Limit.AGE if policy.is_too_old(claim.first_seen_at, now) else Limit.NONE
@@ -192,10 +230,16 @@ def _delay(
     )
 
 
-def _outcome(command: Command, claim: ClaimResult, end: AttemptEnd | None, limit: Limit) -> Outcome:
+def _outcome(
+    command: Command,
+    claim: ClaimResult,
+    end: AttemptEnd | None,
+    limit: Limit,
+    acted_on: tuple[str, ...],
+) -> Outcome:
     match end:
         case OperationResult():
-            return outcomes.succeeded(command, end.recording_ids)
+            return outcomes.succeeded(command, acted_on)
         case Refused():
             return outcomes.rejected(command, end)
         case NotYet():
@@ -203,6 +247,8 @@ def _outcome(command: Command, claim: ClaimResult, end: AttemptEnd | None, limit
     earlier_attempts = claim.attempts - 1
     if limit is Limit.CRASHES:
         return outcomes.crashed(command, earlier_attempts, claim.crashes)
+    if limit is Limit.CANCELLED and claim.cancelled_by:
+        return outcomes.cancelled(command.id, command.command_type, claim.cancelled_by)
     if limit is Limit.DEADLINE:
         return outcomes.expired(command, earlier_attempts)
     if end is None:

@@ -24,7 +24,7 @@ from worker.commands.completion import CommandCompleter, HandledCommand, reply_o
 from worker.commands.decision import AttemptEnd, AttemptMode, attempt_mode, decide
 from worker.commands.instrumentation import CommandInstrumentation
 from worker.commands.operations import execute
-from worker.commands.operations.context import OperationContext, OperationResult
+from worker.commands.operations.context import OperationContext, OperationResult, Progress
 from worker.commands.retry_policy import RetryPolicy, is_past_deadline
 from worker.domain import outcomes
 from worker.domain.command_keys import CommandKeys, command_keys, start_context_of
@@ -197,6 +197,7 @@ class CommandHandler:
             app=keys.app,
             slot=keys.slot,
             rival_slots=keys.rivals,
+            cancels_starts=keys.cancels_starts,
             start_id=keys.start_id,
             meeting_id=keys.meeting_id,
             recording_id=keys.recording_id,
@@ -221,15 +222,16 @@ class CommandHandler:
         now = self._now()
         mode = attempt_mode(command, claim, now, self._policy)
         end: AttemptEnd | None = None
+        progress = Progress()
         if mode is not AttemptMode.NONE:
             try:
-                end = await self._run(delivery, command, claim, app, mode, lease)
+                end = await self._run(delivery, command, claim, app, mode, lease, progress)
             except (Refused, NotYet, Unavailable, OutcomeUnknown) as error:
                 end = error.with_traceback(
                     None
                 )  # the traceback would hold this frame, and it `end`
             now = self._now()
-        decision = decide(command, claim, mode, end, now, self._policy)
+        decision = decide(command, claim, mode, end, now, self._policy, progress.result())
         return await self._completer.complete(delivery, command, decision)
 
     async def _run(
@@ -240,6 +242,7 @@ class CommandHandler:
         app: App | None,
         mode: AttemptMode,
         lease: AttemptLease,
+        progress: Progress,
     ) -> OperationResult:
         """Execute the command at the API. Raises Refused, NotYet, Unavailable, OutcomeUnknown."""
         if app is None:
@@ -260,6 +263,7 @@ class CommandHandler:
             confirm_lease=partial(lease.confirm, command.id),
             start_state=claim.start_state,
             starts_pending=claim.pending_starts,
+            progress=progress,
             storage_profiles=self._storage_profiles,
         )
         return await execute(command, context, timeout=lease.remaining())

@@ -1,6 +1,6 @@
 """The keys of a command, and what its recordings inherit from it. Pure."""
 
-from typing import Final
+from typing import Final, Literal
 
 import msgspec
 from msgspec import UNSET, UnsetType
@@ -12,9 +12,16 @@ from recording_schemas import (
     Media,
     StartRecording,
     StartTrackRecording,
+    StopRecording,
     VideoConfig,
 )
 from worker.domain.recording import StartContext
+
+KINDS: Final[tuple[Kind, ...]] = ("track", "composite")
+
+StartState = Literal["pending", "cancelled", "done"]
+"""Of a start that came: it may be executed yet, a stop cancelled it and it never will be, or it has
+ended. A start that a stop cancelled and that was executed all the same has a recording."""
 
 DEFAULT_APP: Final = "default"
 """The app of the plain settings. Among several apps it is the one of commands that name none."""
@@ -30,8 +37,8 @@ class CommandKeys(msgspec.Struct, frozen=True, kw_only=True):
 
     `app` is None when the command names an app that is not configured. `slot` is what only one
     start at a time may occupy; `rivals` are the slots of starts that a command for a whole meeting
-    waits for. `locks` are taken one by one within the process: repeats of one id take turns, and so
-    do the commands of one meeting.
+    waits for. `cancels_starts` is set for a stop. `locks` are taken one by one within the process:
+    repeats of one id take turns, and so do the commands of one meeting.
     """
 
     command_id: str
@@ -39,6 +46,7 @@ class CommandKeys(msgspec.Struct, frozen=True, kw_only=True):
     app: str | None = None
     slot: str | None = None
     rivals: tuple[str, ...] = ()
+    cancels_starts: bool = False
     start_id: str | None = None
     meeting_id: str | None = None
     recording_id: str | None = None
@@ -64,20 +72,25 @@ def command_keys(command: Command, app: str | None) -> CommandKeys:
             case StartRecording():
                 slot = start_slot(app, meeting_id, "composite")
             case _:
-                rivals = (
-                    start_slot(app, meeting_id, "track"),
-                    start_slot(app, meeting_id, "composite"),
-                )
+                kind: Kind | None = getattr(command, "kind", None)
+                kinds = (kind,) if kind else KINDS
+                rivals = tuple(start_slot(app, meeting_id, kind) for kind in kinds)
     return CommandKeys(
         command_id=command.id,
         command_type=command.command_type,
         app=app,
         slot=slot,
         rivals=rivals,
+        cancels_starts=isinstance(command, StopRecording),
         start_id=getattr(command, "start_id", None),
         meeting_id=meeting_id,
         recording_id=getattr(command, "recording_id", None),
     )
+
+
+def is_slot_of_app(slot: str, app: str) -> bool:
+    """Whether a start of this slot is for this app."""
+    return slot.count("/") == 1 if app == DEFAULT_APP else slot.startswith(f"{app}/")
 
 
 def start_slot(app: str, meeting_id: str, kind: Kind) -> str:

@@ -17,6 +17,9 @@ from worker.domain.errors import Refused
 CRASHED: Final = "crashed"
 """The error code of a command that ended the worker process several times."""
 
+CANCELLED: Final = "cancelled"
+"""The error code of a start that a stop ended before the API executed it."""
+
 FINAL: Final = frozenset({"succeeded", "rejected", "expired", "failed"})
 """The names that `log_fields` gives to outcomes."""
 
@@ -37,6 +40,18 @@ def rejected(command: Command, refused: Refused) -> CommandRejected:
         message=refused.message,
         field=refused.field,
         http_status=refused.http_status,
+    )
+
+
+def cancelled(command_id: str, command_type: str, stop_id: str) -> CommandRejected:
+    """A stop command ended the start before the API executed it."""
+    return CommandRejected(
+        command_id=command_id,
+        command_type=command_type,
+        code=CANCELLED,
+        message=f"the stop command {stop_id!r} cancelled this start before it was executed",
+        field=None,
+        http_status=None,
     )
 
 

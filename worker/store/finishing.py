@@ -88,7 +88,8 @@ def _one_recording_per_start(
     """The observations, in which each start keeps its first recording only.
 
     A start should never have a second recording. If it has one, the second recording is followed
-    as if somebody else had started it, it is stopped at once, and the log reports an error.
+    as if somebody else had started it, it is stopped at once, and the log reports an error. The
+    inbox notes it too, so that a stop by `start_id` stops both.
     """
     start_ids = {
         observation.start.start_id
@@ -98,7 +99,7 @@ def _one_recording_per_start(
     }
     first_recordings = _find_first_recordings(connection, start_ids) if start_ids else {}
     return [
-        tuple(_without_second_recording(first_recordings, one) for one in observations)
+        tuple(_without_second_recording(connection, first_recordings, one) for one in observations)
         for observations in requests
     ]
 
@@ -122,7 +123,7 @@ _RECORDINGS: Final = sa.select(recordings.c.start_id, recordings.c.recording_id)
 
 
 def _without_second_recording(
-    first_recordings: dict[str, str], observation: Observation
+    connection: sa.Connection, first_recordings: dict[str, str], observation: Observation
 ) -> Observation:
     if observation.start is None:
         return observation
@@ -133,4 +134,14 @@ def _without_second_recording(
     structlog.get_logger().error(
         "second_recording_found", start_id=start_id, recording_id=recording_id, first=first
     )
+    _note_surplus(connection, start_id, recording_id)
     return msgspec.structs.replace(observation, start=None, surplus_of=start_id)
+
+
+def _note_surplus(connection: sa.Connection, start_id: str, recording_id: str) -> None:
+    is_start = inbox.c.command_id == start_id
+    noted = connection.execute(sa.select(inbox.c.acted_on).where(is_start)).scalar()
+    ids: list[str] = msgspec.json.decode(noted) if noted else []
+    if recording_id not in ids:
+        surplus = msgspec.json.encode([*ids, recording_id]).decode()
+        connection.execute(sa.update(inbox).where(is_start).values(acted_on=surplus))

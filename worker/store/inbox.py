@@ -5,24 +5,32 @@ a call may have gone out. A start also holds its slot (app, meeting and kind). W
 slot runs, or may have been executed, no other start gets the slot. Therefore a recording that is
 found later in the API's list belongs to exactly one command.
 
-`database/schema.py` draws the states of a row. `releasing.py` gives a
-claimed command back, `finishing.py` ends it.
+`database/schema.py` draws the states of a row. `cancelling.py` has what a stop does to starts.
+`releasing.py` gives a claimed command back, `finishing.py` ends it.
 """
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Sequence
 from typing import Final, Literal
 
 import msgspec
 import sqlalchemy as sa
 
+from worker.domain.command_keys import StartState
 from worker.domain.recording import Recording
-from worker.store.database.bulk import bulk_insert
+from worker.store.cancelling import (
+    CancelledStart,
+    StartsOfCommand,
+    find_cancelling_stop,
+    starts_of_meeting,
+    starts_of_named,
+    stops_slot,
+)
+from worker.store.claimed_rows import ROW, ClaimedRows
 from worker.store.database.dialects import among
 from worker.store.database.schema import inbox
 from worker.store.inbox_row import InboxRow
 from worker.store.outbox import Reply, StoredOutcome, resend_outcomes
 from worker.store.queries import find_command_recordings
-from worker.store.slots import count_pending_starts
 
 Verdict = Literal["new", "again", "busy", "done"]
 
@@ -32,7 +40,7 @@ class ClaimRequest(msgspec.Struct, frozen=True, kw_only=True):
 
     `app`: the app that the command means; None if no such app is configured.
     `slot`: only for a start. `rival_slots`: only for a command for a whole meeting, which waits
-    for the starts in them.
+    for the starts in them. `cancels_starts`: the command is a stop.
     `start_id`, `meeting_id`, `recording_id`: the subject of the command.
     `abandoned_before`: a start that was first seen earlier no longer keeps other starts out.
     `settle_seconds`: so long after a call without an answer, the start may call again.
@@ -51,6 +59,7 @@ class ClaimRequest(msgspec.Struct, frozen=True, kw_only=True):
     app: str | None = None
     slot: str | None = None
     rival_slots: tuple[str, ...] = ()
+    cancels_starts: bool = False
     first_seen: float | None = None
     finish_only: bool = False
     alone: bool = False
@@ -68,9 +77,9 @@ class ClaimResult(msgspec.Struct, frozen=True, kw_only=True):
     its outcome is published again.
     `called_at`: when an earlier attempt may first have called the API without an answer, else
     None. `may_call`: whether a start may call now.
-    `known_recordings`: the recordings that the command may mean. `start_state`: the state of the
-    start that the command names, None if it is unknown. `pending_starts`: unfinished starts in the
-    rival slots.
+    `known_recordings`: the recordings that the command may mean. `start_state`, `pending_starts`
+    and `cancelled_starts`: the starts that it names, as in `StartsOfCommand`. `acted_on`: the
+    recordings that earlier attempts acted on. `cancelled_by`: the stop that cancelled this start.
     `crashes`: the last attempts in a row that ran alone and ended with the process.
     """
 
@@ -80,17 +89,20 @@ class ClaimResult(msgspec.Struct, frozen=True, kw_only=True):
     called_at: float | None = None
     may_call: bool = False
     known_recordings: tuple[Recording, ...] = ()
-    start_state: str | None = None
+    start_state: StartState | None = None
     pending_starts: int = 0
+    cancelled_starts: tuple[CancelledStart, ...] = ()
+    acted_on: tuple[str, ...] = ()
+    cancelled_by: str | None = None
     crashes: int = 0
     last_error: str | None = None
 
 
 def claim(connection: sa.Connection, requests: Sequence[ClaimRequest]) -> list[ClaimResult]:
     """Operation: claim commands, each at most once, in the given order."""
-    rows = _find_rows(connection, {request.command_id for request in requests})
+    ids = {request.command_id for request in requests}
+    rows = ClaimedRows(connection, ids | {one.start_id for one in requests if one.start_id})
     holders = _find_holders(connection, {request.slot for request in requests if request.slot})
-    new: list[InboxRow] = []
     repeats: list[StoredOutcome] = []
     results: list[ClaimResult] = []
     for request in requests:
@@ -98,25 +110,21 @@ def claim(connection: sa.Connection, requests: Sequence[ClaimRequest]) -> list[C
         if row is not None and row.outcome is not None:
             repeats.append(StoredOutcome(row.outcome, request.reply, request.now))
             results.append(_done(row))
-        elif _is_busy(connection, row, holders, request):
+            continue
+        cancelled_by = _find_cancelled_by(connection, row, request)
+        if cancelled_by:
+            request = msgspec.structs.replace(request, finish_only=True)
+        if _is_busy(connection, row, holders, request):
             results.append(ClaimResult(verdict="busy", first_seen_at=request.now))
         else:
-            after = rows[request.command_id] = _row_after_claim(row, request)
+            after = _row_after_claim(row, request, cancelled_by)
+            rows.put(after)
             if after.holds:
                 holders[after.holds] = after
-            if row is None:
-                new.append(after)
-            else:
-                _update(connection, after)
-            results.append(_granted(connection, row, after, request))
-    _insert(connection, [msgspec.structs.asdict(row) for row in new])
+            results.append(_granted(connection, rows, row, after, request))
+    rows.insert_new()
     resend_outcomes(connection, repeats)
     return results
-
-
-def _find_rows(connection: sa.Connection, ids: Iterable[str]) -> dict[str, InboxRow]:
-    rows = (InboxRow(*columns) for columns in connection.execute(_ROWS_BY_ID, {"ids": ids}))
-    return {row.command_id: row for row in rows}
 
 
 def _find_holders(connection: sa.Connection, slots: Collection[str]) -> dict[str, InboxRow]:
@@ -127,11 +135,20 @@ def _find_holders(connection: sa.Connection, slots: Collection[str]) -> dict[str
     return {row.holds: row for row in rows if row.holds is not None}
 
 
-_ROW: Final = sa.select(*(inbox.c[name] for name in InboxRow.__struct_fields__))
-_ROWS_BY_ID: Final = (
-    _ROW.where(among(inbox.c.command_id, "ids")).order_by(inbox.c.command_id).with_for_update()
-)
-_HOLDERS: Final = _ROW.where(among(inbox.c.holds, "slots"))
+_HOLDERS: Final = ROW.where(among(inbox.c.holds, "slots"))
+
+
+def _find_cancelled_by(
+    connection: sa.Connection, row: InboxRow | None, request: ClaimRequest
+) -> str | None:
+    """The stop that cancelled this command, if the command is a start."""
+    if request.slot is None:
+        return None
+    if row is not None:
+        return row.cancelled_by
+    if request.first_seen is None:
+        return None
+    return find_cancelling_stop(connection, request.slot, request.first_seen)
 
 
 def _is_busy(
@@ -177,7 +194,9 @@ def _only_finishes(row: InboxRow | None, request: ClaimRequest) -> bool:
     return request.finish_only and not (row is not None and row.may_have_called)
 
 
-def _row_after_claim(row: InboxRow | None, request: ClaimRequest) -> InboxRow:
+def _row_after_claim(
+    row: InboxRow | None, request: ClaimRequest, cancelled_by: str | None
+) -> InboxRow:
     slot = None if _only_finishes(row, request) else request.slot
     called_at, last_called_at = _calls_after_claim(row, request) if slot else (None, None)
     first_seen = request.first_seen or request.now
@@ -196,7 +215,17 @@ def _row_after_claim(row: InboxRow | None, request: ClaimRequest) -> InboxRow:
         lease_owner=request.owner,
         lease_until=request.now + request.lease_seconds,
         last_error=row.last_error if row else None,
+        reply=row.reply if row else None,
+        acted_on=row.acted_on if row else None,
+        cancelled_by=cancelled_by or (row.cancelled_by if row else None),
+        stops_slot=_stops_slot(request),
     )
+
+
+def _stops_slot(request: ClaimRequest) -> str | None:
+    if request.rival_slots and request.cancels_starts and not request.finish_only:
+        return stops_slot(request.rival_slots)
+    return None
 
 
 def _calls_after_claim(row: InboxRow | None, request: ClaimRequest) -> tuple[float, float]:
@@ -205,27 +234,20 @@ def _calls_after_claim(row: InboxRow | None, request: ClaimRequest) -> tuple[flo
     now = request.now
     if row is None or row.called_at is None:
         return now, now
-    may_call = row.may_call(now, request.settle_seconds)
+    may_call = row.may_call(now, request.settle_seconds) and row.cancelled_by is None
     return row.called_at, now if may_call else row.last_call(now)
 
 
-def _update(connection: sa.Connection, row: InboxRow) -> None:
-    connection.execute(
-        sa.update(inbox)
-        .where(inbox.c.command_id == row.command_id)
-        .values(msgspec.structs.asdict(row))
-    )
-
-
 def _granted(
-    connection: sa.Connection, row: InboxRow | None, after: InboxRow, request: ClaimRequest
+    connection: sa.Connection,
+    rows: ClaimedRows,
+    row: InboxRow | None,
+    after: InboxRow,
+    request: ClaimRequest,
 ) -> ClaimResult:
     # Read these before the recordings. Another replica may end the start in between, and a start
     # that is done but has no visible recording would seem to have none.
-    start_state = _find_start_state(connection, request)
-    pending_starts = count_pending_starts(
-        connection, request.rival_slots, first_seen_since=request.abandoned_before
-    )
+    starts = _find_starts(rows, row, request)
     may_call = row is None or row.may_call(request.now, request.settle_seconds)
     return ClaimResult(
         verdict="new" if row is None else "again",
@@ -233,23 +255,44 @@ def _granted(
         first_seen_at=after.first_seen_at,
         called_at=row.called_at if row else None,
         may_call=may_call and not _only_finishes(row, request),
-        known_recordings=_known_recordings(connection, row, request),
-        start_state=start_state,
-        pending_starts=pending_starts,
+        known_recordings=_known_recordings(connection, row, request, starts.surplus_ids),
+        start_state=starts.state,
+        pending_starts=starts.pending,
+        cancelled_starts=starts.cancelled,
+        acted_on=after.acted_on_ids,
+        cancelled_by=after.cancelled_by if request.slot else None,
         crashes=after.crashes,
         last_error=after.last_error,
     )
 
 
-def _find_start_state(connection: sa.Connection, request: ClaimRequest) -> str | None:
-    if request.start_id is None:
-        return None
-    query = sa.select(inbox.c.state).where(inbox.c.command_id == request.start_id)
-    return connection.execute(query).scalar()
+def _find_starts(rows: ClaimedRows, row: InboxRow | None, request: ClaimRequest) -> StartsOfCommand:
+    """The starts that the command names. A stop that may still be executed cancels them."""
+    cancels = request.cancels_starts and request.app is not None and not request.finish_only
+    if request.start_id and request.start_id != request.command_id:
+        return starts_of_named(
+            rows,
+            request.start_id,
+            app=request.app,
+            command_id=request.command_id,
+            cancels=cancels,
+            now=request.now,
+        )
+    return starts_of_meeting(
+        rows,
+        request.rival_slots,
+        command_id=request.command_id,
+        cancels=cancels,
+        is_first_claim=row is None or row.is_placeholder,
+        since=request.abandoned_before,
+    )
 
 
 def _known_recordings(
-    connection: sa.Connection, row: InboxRow | None, request: ClaimRequest
+    connection: sa.Connection,
+    row: InboxRow | None,
+    request: ClaimRequest,
+    surplus_ids: tuple[str, ...],
 ) -> tuple[Recording, ...]:
     """The recordings that a command may mean. A start that is claimed first means none."""
     if request.slot and row is None:
@@ -261,6 +304,7 @@ def _known_recordings(
         recording_id=request.recording_id,
         meeting_id=request.meeting_id,
         live_only=request.slot is None,
+        surplus_ids=surplus_ids,
     )
 
 
@@ -286,6 +330,3 @@ _LEASES: Final = sa.select(
 
 def _done(row: InboxRow) -> ClaimResult:
     return ClaimResult(verdict="done", attempts=row.attempts, first_seen_at=row.first_seen_at)
-
-
-_insert: Final = bulk_insert(inbox)

@@ -4,11 +4,13 @@
 replicas share.
 """
 
-from typing import Literal
+from typing import Final, Literal
 
 import msgspec
 
 State = Literal["running", "waiting", "done"]
+
+START_TYPES: Final = frozenset({"start_recording", "start_track_recording"})
 
 
 class InboxRow(msgspec.Struct, frozen=True):
@@ -30,6 +32,30 @@ class InboxRow(msgspec.Struct, frozen=True):
     last_error: str | None = None
     outcome: str | None = None
     finished_at: float | None = None
+    reply: str | None = None
+    acted_on: str | None = None
+    cancelled_by: str | None = None
+    stops_slot: str | None = None
+
+    @property
+    def is_placeholder(self) -> bool:
+        """Whether the command itself never came: a stop cancelled it in advance."""
+        return self.attempts == 0 and self.state != "done"
+
+    @property
+    def is_start(self) -> bool:
+        """Whether the command is a start that came."""
+        return self.command_type in START_TYPES
+
+    @property
+    def is_unsent_start(self) -> bool:
+        """Whether the command is an unfinished start that surely has not called the API."""
+        return self.is_start and self.state == "waiting" and not self.may_have_called
+
+    @property
+    def acted_on_ids(self) -> tuple[str, ...]:
+        """The recordings of `acted_on`."""
+        return msgspec.json.decode(self.acted_on, type=tuple[str, ...]) if self.acted_on else ()
 
     @property
     def may_have_called(self) -> bool:

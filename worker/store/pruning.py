@@ -12,7 +12,7 @@ import msgspec
 import sqlalchemy as sa
 
 from worker.store.database.dialects import open_or_closed
-from worker.store.database.schema import FINISHED, files, inbox, outbox, recordings
+from worker.store.database.schema import FINISHED, NEVER_SEEN, files, inbox, outbox, recordings
 
 MAX_ROWS: Final = 500
 MAX_RECORDINGS: Final = 100
@@ -61,7 +61,8 @@ def _prune_sent(connection: sa.Connection, request: PruneSentRequest) -> int | N
 
 
 def prune_commands(connection: sa.Connection, requests: Sequence[float]) -> list[int]:
-    """Operation: remove commands that ended before a time; returns how many, at most 500."""
+    """Operation: remove commands that ended before a time, and the placeholders of starts that
+    never came since then; returns how many, at most 500 of each."""
     return [_prune_commands(connection, before) for before in requests]
 
 
@@ -77,6 +78,19 @@ def _prune_commands(connection: sa.Connection, before: float) -> int:
     ids = list(old.scalars())
     if ids:
         connection.execute(sa.delete(inbox).where(inbox.c.command_id.in_(ids)))
+    return len(ids) + _prune_placeholders(connection, before)
+
+
+def _prune_placeholders(connection: sa.Connection, before: float) -> int:
+    old = connection.execute(
+        sa.select(inbox.c.command_id)
+        .where(NEVER_SEEN, inbox.c.first_seen_at < before)
+        .limit(MAX_ROWS)
+        .with_for_update(skip_locked=True)
+    )
+    ids = list(old.scalars())
+    if ids:
+        connection.execute(sa.delete(inbox).where(NEVER_SEEN, inbox.c.command_id.in_(ids)))
     return len(ids)
 
 

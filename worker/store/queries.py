@@ -89,12 +89,18 @@ def find_command_recordings(
     recording_id: str | None,
     meeting_id: str | None,
     live_only: bool,
+    surplus_ids: Sequence[str] = (),
 ) -> tuple[Recording, ...]:
     """The recordings of a start, with an id, or of an app's meeting: by the first id that is given.
 
-    `live_only` matters for a meeting alone.
+    `live_only` matters for a meeting alone. `surplus_ids` are recordings of the start beyond its
+    first one.
     """
-    if start_id:
+    if start_id and surplus_ids:
+        wanted = open_or_closed(
+            sa.or_(recordings.c.start_id == start_id, recordings.c.recording_id.in_(surplus_ids))
+        )
+    elif start_id:
         wanted = open_or_closed(recordings.c.start_id == start_id)
     elif recording_id:
         wanted = open_or_closed(recordings.c.recording_id == recording_id)

@@ -7,6 +7,7 @@ import msgspec
 import sqlalchemy as sa
 
 from worker.store.database.schema import UNFINISHED, inbox
+from worker.store.outbox import Reply
 
 
 class ReleaseRequest(msgspec.Struct, frozen=True, kw_only=True):
@@ -14,6 +15,8 @@ class ReleaseRequest(msgspec.Struct, frozen=True, kw_only=True):
 
     `uncertain`: the call of this attempt, or of an earlier one, may have been executed.
     `called_until`: the last moment at which this attempt may have called; None if it did not call.
+    `acted_on`: the recordings that this and the earlier attempts acted on. `reply`: of a start,
+    where it wants its outcome if a stop ends it before its delivery comes back.
 
     If `owner` no longer has the command, nothing changes: another replica has taken it over, and
     may have called since. None means any owner.
@@ -24,6 +27,8 @@ class ReleaseRequest(msgspec.Struct, frozen=True, kw_only=True):
     last_error: str
     owner: str | None = None
     called_until: float | None = None
+    acted_on: tuple[str, ...] = ()
+    reply: Reply | None = None
 
 
 def release(connection: sa.Connection, requests: Sequence[ReleaseRequest]) -> list[None]:
@@ -48,6 +53,10 @@ def _columns_after_release(request: ReleaseRequest) -> dict[str, Any]:
         columns |= {"holds": None, "called_at": None, "last_called_at": None}
     elif request.called_until is not None:
         columns["last_called_at"] = request.called_until
+    if request.acted_on:
+        columns["acted_on"] = msgspec.json.encode(request.acted_on).decode()
+    if request.reply is not None:
+        columns["reply"] = msgspec.json.encode(request.reply).decode()
     return columns
 
 

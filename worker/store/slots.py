@@ -27,15 +27,3 @@ def _find_called(
     called = sa.and_(UNFINISHED, state, inbox.c.slot.in_(slots), inbox.c.called_at.is_not(None))
     found = frozenset(connection.execute(sa.select(inbox.c.slot).where(called)).scalars())
     return [found.intersection(request) for request in requests]
-
-
-def count_pending_starts(
-    connection: sa.Connection, slots: Collection[str], *, first_seen_since: float
-) -> int:
-    """How many starts in these slots are unfinished and were first seen at that time or later."""
-    if not slots:
-        return 0
-    pending = sa.select(sa.func.count()).where(
-        inbox.c.slot.in_(slots), UNFINISHED, inbox.c.first_seen_at >= first_seen_since
-    )
-    return connection.execute(pending).scalar_one()

@@ -270,3 +270,52 @@ def test_no_delay_is_longer_than_the_rest_of_the_command_s_life() -> None:
     decided = decision(UNAVAILABLE, claim(attempts=9), soon)
     assert isinstance(decided, RetryAfter)
     assert decided.seconds == 30
+
+
+def test_a_cancelled_start_that_never_called_is_rejected_without_an_attempt() -> None:
+    claimed = claim(cancelled_by="stop")
+    assert attempt_mode(start(), claimed, NOW, POLICY) is AttemptMode.NONE
+    outcome = outcome_of(decision(None, claimed, mode=AttemptMode.NONE))
+    assert isinstance(outcome, CommandRejected)
+    assert (outcome.code, "'stop'" in outcome.message) == ("cancelled", True)
+
+
+@pytest.mark.parametrize("deadline", [None, PAST])
+@pytest.mark.parametrize("age", [10.0, 4_000.0])
+def test_a_cancelled_start_whose_call_is_settled_is_rejected_at_any_time(
+    deadline: datetime | None, age: float
+) -> None:
+    claimed = claim(age=age, called=True, cancelled_by="stop")
+    assert attempt_mode(start(deadline), claimed, NOW, POLICY) is AttemptMode.LOOK_ONLY
+    outcome = outcome_of(decision(UNKNOWN, claimed, deadline, AttemptMode.LOOK_ONLY))
+    assert isinstance(outcome, CommandRejected)
+    assert outcome.code == "cancelled"
+
+
+@pytest.mark.parametrize(
+    ("failure", "may_call"), [(UNAVAILABLE, True), (UNAVAILABLE, False), (UNKNOWN, False)]
+)
+def test_a_cancelled_start_that_may_have_been_executed_is_looked_for_again(
+    failure: Unavailable | OutcomeUnknown, may_call: bool
+) -> None:
+    claimed = claim(called=True, may_call=may_call, cancelled_by="stop")
+    decided = decision(failure, claimed, mode=AttemptMode.LOOK_ONLY)
+    assert isinstance(decided, RetryAfter)
+    assert decided.call is CallState.MAYBE_EXECUTED
+
+
+def test_an_outcome_names_what_all_attempts_acted_on_once_each() -> None:
+    claimed = claim(acted_on=("a", "b"))
+    outcome = outcome_of(decision(OperationResult(recording_ids=("b", "c")), claimed))
+    assert isinstance(outcome, CommandSucceeded)
+    assert outcome.recording_ids == ("a", "b", "c")
+
+
+def test_what_an_attempt_acted_on_before_it_failed_is_kept_for_the_next_one() -> None:
+    claimed = claim(acted_on=("a",))
+    done = OperationResult(recording_ids=("b",))
+    decided = decide(
+        start(), claimed, AttemptMode.CALL, NotYet("start_pending", "wait"), NOW, POLICY, done
+    )
+    assert isinstance(decided, RetryAfter)
+    assert decided.acted_on == ("a", "b")

@@ -15,7 +15,7 @@ from recording_schemas import (
     VideoConfig,
     decode_command,
 )
-from worker.domain.command_keys import command_keys, start_context_of
+from worker.domain.command_keys import command_keys, is_slot_of_app, start_context_of
 
 MEETING = "2F1B7C3E-6a51-4f0a-9d5e-0c8f1f6f9b01"
 START = StartTrackRecording(id="start", meeting_id=MEETING)
@@ -35,6 +35,18 @@ def test_one_meeting_id_in_two_apps_is_two_meetings(command: Command) -> None:
 def test_a_stop_of_a_meeting_waits_for_exactly_the_slots_that_its_starts_take() -> None:
     assert command_keys(START, "eu").slot in command_keys(STOP, "eu").rivals
     assert command_keys(START, "eu").rivals == ()
+
+
+def test_a_stop_of_one_kind_concerns_the_slot_of_that_kind_alone() -> None:
+    stop = StopRecording(id="stop", meeting_id=MEETING, kind="track")
+    assert command_keys(stop, "eu").rivals == (command_keys(START, "eu").slot,)
+
+
+@pytest.mark.parametrize("app", ["default", "eu"])
+def test_a_slot_is_of_the_app_whose_start_takes_it(app: str) -> None:
+    slot = command_keys(START, app).slot
+    assert slot
+    assert [name for name in ("default", "eu", "e", "us") if is_slot_of_app(slot, name)] == [app]
 
 
 def test_the_slots_of_the_default_app_have_no_prefix() -> None:

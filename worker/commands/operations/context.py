@@ -6,10 +6,38 @@ from datetime import datetime
 import msgspec
 
 from worker.budget.priorities import Priority
+from worker.domain.command_keys import StartState
 from worker.domain.recording import Observation, Recording, StartContext
 from worker.domain.snapshot import RecordingSnapshot
 from worker.realtimekit.client import RealtimeKitClient
 from worker.realtimekit.session import BeforeSend
+
+
+class OperationResult(msgspec.Struct, frozen=True, kw_only=True):
+    """The recordings that an operation acted on, and what the API returned of them."""
+
+    recording_ids: tuple[str, ...] = ()
+    observations: tuple[Observation, ...] = ()
+
+
+class Progress:
+    """What an operation has done so far. It counts even if the operation fails or is cancelled."""
+
+    def __init__(self) -> None:
+        self._recording_ids: list[str] = []
+        self._observations: list[Observation] = []
+
+    def add(self, recording_id: str, observation: Observation | None = None) -> None:
+        """The operation acted on this recording."""
+        self._recording_ids.append(recording_id)
+        if observation is not None:
+            self._observations.append(observation)
+
+    def result(self) -> OperationResult:
+        """Everything that was added."""
+        return OperationResult(
+            recording_ids=tuple(self._recording_ids), observations=tuple(self._observations)
+        )
 
 
 class OperationContext(msgspec.Struct, frozen=True, kw_only=True):
@@ -19,8 +47,9 @@ class OperationContext(msgspec.Struct, frozen=True, kw_only=True):
     may_call        whether a start may be called now
     known           the recordings that the command may mean
     confirm_lease   raises LeaseLost if another replica may execute the command
-    start_state     the inbox state of the start command it names, None if there is none
-    starts_pending  how many starts of the meeting are not finished
+    start_state     of the start command it names, None if there is none
+    starts_pending  how many starts of the meeting are to be waited for
+    progress        to be told of each recording that the operation acted on
     """
 
     api: RealtimeKitClient
@@ -30,9 +59,10 @@ class OperationContext(msgspec.Struct, frozen=True, kw_only=True):
     called_at: datetime | None = None
     may_call: bool = True
     known: tuple[Recording, ...] = ()
-    start_state: str | None = None
+    start_state: StartState | None = None
     confirm_lease: BeforeSend | None = None
     starts_pending: int = 0
+    progress: Progress = msgspec.field(default_factory=Progress)
     storage_profiles: Mapping[str, Mapping[str, object]] = {}
 
     def start_api(self) -> RealtimeKitClient:
@@ -58,10 +88,3 @@ class OperationContext(msgspec.Struct, frozen=True, kw_only=True):
             app=self.app,
             start=start,
         )
-
-
-class OperationResult(msgspec.Struct, frozen=True, kw_only=True):
-    """An operation that worked: the recordings it acted on, and what the API returned of them."""
-
-    recording_ids: tuple[str, ...]
-    observations: tuple[Observation, ...] = ()

@@ -1,5 +1,6 @@
 """Stopping, pausing and resuming: which recordings a command means, and what a refusal means."""
 
+import asyncio
 from collections.abc import Mapping
 from typing import Final, Literal
 
@@ -8,8 +9,8 @@ import msgspec
 from recording_schemas import Kind, PauseRecording, ResumeRecording, Status, StopRecording
 from worker.budget.priorities import Priority
 from worker.commands.operations.context import OperationContext, OperationResult
-from worker.domain.errors import NotFound, NotYet, Refused
-from worker.domain.recording import LIVE
+from worker.domain.errors import NotFound, NotYet, Refused, Unavailable
+from worker.domain.recording import LIVE, Recording
 from worker.domain.snapshot import RecordingSnapshot
 from worker.realtimekit.client import RealtimeKitClient
 from worker.realtimekit.fetch import fetch_all_recordings
@@ -40,11 +41,27 @@ TOO_EARLY_CODES: Final[Mapping[Action, str]] = {
 }
 
 
+MAX_CONCURRENT: Final = 10
+"""Recordings of a meeting that are acted on at a time: one that hangs does not delay the rest."""
+
+Failure = NotYet | Refused | Unavailable
+
+BY_URGENCY: Final = (NotYet, Unavailable, Refused)
+
+
+class Ended(Refused):
+    """The API refused because the recording is gone, or ended before a pause or resume."""
+
+
 class Target(msgspec.Struct, frozen=True):
-    """A recording to act on, with its status as far as that is certain."""
+    """A recording to act on, with its status as far as that is certain.
+
+    `may_be_over`: it may have ended or be gone already, and then there is nothing to do.
+    """
 
     recording_id: str
     status: Status | None = None
+    may_be_over: bool = False
 
 
 async def stop_recording(command: StopRecording, context: OperationContext) -> OperationResult:
@@ -65,50 +82,82 @@ async def resume_recording(command: ResumeRecording, context: OperationContext) 
 async def _control(
     command: ControlCommand, context: OperationContext, action: Action
 ) -> OperationResult:
+    """Act on all targets, whatever happens to one of them, then raise the most urgent failure."""
     api = context.api.with_priority(Priority.STOP if action == "stop" else Priority.COMMAND)
-    ids, observations = [], []
-    failures: list[NotYet | Refused] = []
-    for target in await _targets(command, context, action, api):
-        ids.append(target.recording_id)
-        if action == "stop" and target.status in STOPPED:
-            continue
-        asked_at = context.now()
-        try:
-            snapshot = await _act(api, target.recording_id, action)
-        except (NotYet, Refused) as error:
-            failures.append(error)  # the meeting's other recordings do not wait for this one
-        else:
-            observations.append(context.observation(snapshot, asked_at))
-    for failure in sorted(failures, key=lambda error: isinstance(error, Refused)):
-        raise failure  # a NotYet before a Refused, because the command may still succeed
-    return OperationResult(recording_ids=tuple(ids), observations=tuple(observations))
+    targets, failures = await _targets(command, context, action, api)
+    slots = asyncio.Semaphore(MAX_CONCURRENT)
+
+    async def act_on(target: Target) -> None:
+        async with slots:
+            try:
+                await _act_on(target, context, action, api)
+            except (NotYet, Refused, Unavailable) as error:
+                failures.append(error)
+
+    if len(targets) == 1:  # without a task of its own
+        await act_on(targets[0])
+    else:
+        await asyncio.gather(*(act_on(target) for target in targets))
+    for failure in sorted(failures, key=_urgency):
+        raise failure
+    return context.progress.result()
+
+
+def _urgency(failure: Failure) -> int:
+    """A failure after which the command may still succeed comes first, the shorter wait first."""
+    return next(rank for rank, kind in enumerate(BY_URGENCY) if isinstance(failure, kind))
+
+
+async def _act_on(
+    target: Target, context: OperationContext, action: Action, api: RealtimeKitClient
+) -> None:
+    if action == "stop" and target.status in STOPPED:
+        context.progress.add(target.recording_id)
+        return
+    asked_at = context.now()
+    try:
+        snapshot = await _act(api, target.recording_id, action)
+    except Ended:
+        if not target.may_be_over:
+            raise
+    else:
+        context.progress.add(target.recording_id, context.observation(snapshot, asked_at))
 
 
 async def _targets(
     command: ControlCommand, context: OperationContext, action: Action, api: RealtimeKitClient
-) -> list[Target]:
+) -> tuple[list[Target], list[Failure]]:
+    """The recordings to act on, and why the command cannot succeed yet."""
     if command.recording_id is not None:
-        return [_known_target(context) or Target(command.recording_id)]
+        return _known_targets(context) or [Target(command.recording_id)], []
     if command.start_id is not None:
-        return [_started_target(command.start_id, context)]
+        return _started_targets(command.start_id, context, action), []
     assert command.meeting_id is not None  # noqa: S101 - exactly one of the three is given
     statuses = LIVE if action == "stop" else LIVE - STOPPED
     return await _targets_of_meeting(command.meeting_id, command.kind, statuses, context, api)
 
 
-def _known_target(context: OperationContext) -> Target | None:
-    for recording in context.known:
-        return Target(recording.recording_id, None if recording.timed_out else recording.status)
-    return None
+def _known_targets(context: OperationContext) -> list[Target]:
+    return [
+        Target(recording.recording_id, None if recording.timed_out else recording.status)
+        for recording in context.known
+    ]
 
 
-def _started_target(start_id: str, context: OperationContext) -> Target:
-    target = _known_target(context)
-    if target is not None:
-        return target
-    if context.start_state == "done":
-        raise Refused("start_failed", f"the start command {start_id!r} ended without a recording")
-    raise NotYet("start_unknown", f"no start command {start_id!r} has been executed")
+def _started_targets(start_id: str, context: OperationContext, action: Action) -> list[Target]:
+    targets = _known_targets(context)
+    if targets:
+        return targets
+    match context.start_state:
+        case "cancelled" if action == "stop":
+            return []
+        case "cancelled" | "done":
+            text = f"the start command {start_id!r} ended without a recording"
+            raise Refused("start_failed", text)
+        case "pending":
+            raise NotYet("start_pending", f"the start command {start_id!r} is being executed")
+        case _:
+            raise NotYet("start_unknown", f"no start command {start_id!r} has been executed")
 
 
 async def _targets_of_meeting(
@@ -117,17 +166,36 @@ async def _targets_of_meeting(
     statuses: frozenset[Status],
     context: OperationContext,
     api: RealtimeKitClient,
-) -> list[Target]:
+) -> tuple[list[Target], list[Failure]]:
+    """What is live by the API's list or by the store.
+
+    The list lags behind and may fail, and the store does not know every recording.
+    """
+    failures: list[Failure] = []
     if context.starts_pending:
-        raise NotYet("start_pending", "a start command of this meeting is still being executed")
+        text = "a start command of this meeting is still being executed"
+        failures.append(NotYet("start_pending", text))
+    known = {recording.recording_id: recording for recording in context.known}
+    listed: list[RecordingSnapshot] = []
+    try:
+        listed = await fetch_all_recordings(api, meeting_id=meeting_id, statuses=sorted(statuses))
+    except (Refused, Unavailable) as error:
+        failures.append(error)
     # The list may lack the kind of a recording; the store has it.
-    known_kinds = {recording.recording_id: recording.kind for recording in context.known}
-    listed = await fetch_all_recordings(api, meeting_id=meeting_id, statuses=sorted(statuses))
-    return [
-        Target(snapshot.recording_id, snapshot.status)
+    targets = {
+        snapshot.recording_id: Target(snapshot.recording_id, snapshot.status)
         for snapshot in listed
-        if kind is None or known_kinds.get(snapshot.recording_id, snapshot.kind) == kind
-    ]
+        if kind is None or kind == _kind(known.get(snapshot.recording_id), snapshot)
+    }
+    for recording_id, recording in known.items():
+        if recording.status in statuses and kind in {None, recording.kind}:
+            unlisted = Target(recording_id, recording.status, may_be_over=True)
+            targets.setdefault(recording_id, unlisted)
+    return list(targets.values()), failures
+
+
+def _kind(known: Recording | None, snapshot: RecordingSnapshot) -> Kind | None:
+    return known.kind if known else snapshot.kind
 
 
 async def _act(
@@ -136,7 +204,8 @@ async def _act(
     """Act on one recording. When the API refuses, its status says why.
 
     The action may have been achieved already; it may have been too early by a moment, and is tried
-    once more; the recording may still be INVOKED (NotYet); or the refusal is final (Refused).
+    once more; the recording may still be INVOKED (NotYet); it may have ended or be gone (Ended); or
+    the refusal is final (Refused).
     """
     try:
         return await api.control_recording(recording_id, action)
@@ -145,11 +214,19 @@ async def _act(
     try:
         snapshot = await api.get_recording(recording_id)
     except NotFound:
-        raise refused from None
+        raise _ended(refused) from None
     if snapshot.status in ACHIEVED[action]:
         return snapshot
     if retry and snapshot.status in POSSIBLE[action]:
         return await _act(api, recording_id, action, retry=False)
     if snapshot.status is Status.INVOKED:
         raise NotYet(TOO_EARLY_CODES[action], refused.message) from refused
+    if snapshot.status in STOPPED:
+        raise _ended(refused)
     raise refused
+
+
+def _ended(refused: Refused) -> Ended:
+    return Ended(
+        refused.code, refused.message, http_status=refused.http_status, field=refused.field
+    )

@@ -31,6 +31,11 @@ metadata = sa.MetaData()
 #                     call again when `settle_seconds` have passed since `last_called_at`.
 #    holds set        No other start gets its slot. This ends when the start is done, when it is
 #                     released and surely was not executed, or when it is past its age.
+#    cancelled_by set A stop cancelled it. It calls no more. If a call may have been executed, it
+#                     still looks for its recording.
+#
+# A stop by `start_id` that knows no such command adds a placeholder for it: `waiting`, with no
+# attempts, and already cancelled. A start that comes later claims this row and ends.
 inbox = sa.Table(
     "inbox",
     metadata,
@@ -53,6 +58,15 @@ inbox = sa.Table(
     sa.Column("last_error", sa.Text),
     sa.Column("outcome", sa.Text),
     sa.Column("finished_at", sa.Double),
+    # Where a postponed start wants its outcome: JSON. A stop may end the start before its delivery
+    # comes back.
+    sa.Column("reply", sa.Text),
+    # JSON list of recording ids. Of a command that is not done: the recordings that its earlier
+    # attempts acted on. Of a start that is done: the surplus recordings that it led to.
+    sa.Column("acted_on", sa.Text),
+    sa.Column("cancelled_by", sa.String(128)),
+    # Of a stop by meeting: the slot that it stops, without the kind if it stops both kinds.
+    sa.Column("stops_slot", sa.String(512)),
     sa.CheckConstraint("state IN ('running', 'waiting', 'done')", name="inbox_state"),
     sa.CheckConstraint("(state = 'done') = (outcome IS NOT NULL)", name="inbox_outcome"),
 )
@@ -72,6 +86,16 @@ sa.Index(
     inbox.c.slot,
     sqlite_where=UNFINISHED,
     postgresql_where=UNFINISHED,
+)
+
+STOPS = sa.text("inbox.stops_slot IS NOT NULL")
+sa.Index("inbox_stops", inbox.c.stops_slot, sqlite_where=STOPS, postgresql_where=STOPS)
+NEVER_SEEN = sa.text("inbox.attempts = 0")
+sa.Index(
+    "inbox_never_seen",
+    inbox.c.first_seen_at,
+    sqlite_where=NEVER_SEEN,
+    postgresql_where=NEVER_SEEN,
 )
 
 recordings = sa.Table(

@@ -1,0 +1,338 @@
+"""What a stop does to what runs, to what may run, and to what has not begun."""
+
+import uuid
+from collections.abc import AsyncIterator
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from sandbox.model.faults import Fault
+from tests.integration.command_bench import START, CommandBench, open_command_bench
+from worker.broker.messages import Ack, Retry
+
+COMPOSITE = "start_recording"
+TIMES_OF_A_STUCK_START = range(6, 60, 6)
+
+
+@pytest.fixture
+async def bench(tmp_path: Path) -> AsyncIterator[CommandBench]:
+    async with open_command_bench(tmp_path) as opened:
+        opened.sandbox.behaviour.change({"invoked_seconds": 0.0})
+        yield opened
+
+
+def by_start(**more: Any) -> dict[str, Any]:
+    return {"type": "stop_recording", "id": "stop", "start_id": "start-1", **more}
+
+
+def by_meeting(bench: CommandBench, **more: Any) -> dict[str, Any]:
+    return {"type": "stop_recording", "id": "stop", "meeting_id": bench.meeting, **more}
+
+
+async def data_of(bench: CommandBench, command_id: str) -> dict[str, Any]:
+    data: dict[str, Any] = (await bench.outcomes(command_id))[0]["data"]
+    return data
+
+
+async def is_cancelled(bench: CommandBench, command_id: str = "start-1") -> bool:
+    outcomes = await bench.outcomes(command_id)
+    return bool(outcomes) and outcomes[0]["data"].get("code") == "cancelled"
+
+
+def statuses(bench: CommandBench) -> list[str]:
+    return [one.status for one in bench.sandbox.recordings.index.all()]
+
+
+def refuse_starts(bench: CommandBench, status: int, operation: str = START) -> None:
+    """The API refuses the starts, and what it refuses was surely not executed."""
+    bench.sandbox.faults.add(Fault(kind="refuse", operation=operation, status=status))
+
+
+def lose_starts(bench: CommandBench, operation: str = START) -> None:
+    """The API answers 500 to starts for ever: each may have been executed."""
+    refuse_starts(bench, 500, operation)
+
+
+# By start_id
+
+
+@pytest.mark.parametrize("status", [401, 429])
+async def test_a_stop_ends_a_start_that_waits_for_its_next_attempt_at_once(
+    bench: CommandBench, status: int
+) -> None:
+    refuse_starts(bench, status)
+    assert isinstance(await bench.send(bench.start()), Retry)
+    assert await bench.send(by_start()) == Ack()
+    assert (await data_of(bench, "stop"))["recording_ids"] == []
+    assert await is_cancelled(bench)
+    bench.sandbox.faults.clear()
+    bench.ahead = 700.0
+    bench.handler = bench.new_handler()
+    assert await bench.send(bench.start()) == Ack()
+    assert bench.started() == []
+
+
+async def test_the_outcome_of_a_start_that_a_stop_ended_goes_where_the_start_wants_it(
+    bench: CommandBench,
+) -> None:
+    refuse_starts(bench, 401)
+    await bench.send(bench.start(), reply_to="mine", correlation_id="order-7")
+    await bench.send(by_start(), reply_to="theirs")
+    told = {
+        one.routing_key: one.correlation_id
+        for one in await bench.store.unsent(100)
+        if one.subject == "start-1"
+    }
+    assert told == {"start_track_recording.rejected": "order-7", "mine": "order-7"}
+
+
+async def test_a_stop_that_comes_before_its_start_cancels_it(bench: CommandBench) -> None:
+    assert isinstance(await bench.send(by_start()), Retry)
+    bench.handler = bench.new_handler()
+    assert await bench.send(bench.start()) == Ack()
+    assert await is_cancelled(bench)
+    assert await bench.send(by_start()) == Ack()
+    assert (await data_of(bench, "stop"))["recording_ids"] == []
+    assert bench.started() == []
+
+
+async def test_a_start_that_comes_after_its_stop_has_given_up_is_cancelled(
+    bench: CommandBench,
+) -> None:
+    await bench.send(by_start())
+    bench.ahead = 301.0
+    await bench.send(by_start())
+    assert (await data_of(bench, "stop"))["last_error"]["code"] == "start_unknown"
+    bench.handler = bench.new_handler()
+    await bench.send(bench.start())
+    assert await is_cancelled(bench)
+    assert bench.started() == []
+
+
+async def test_a_stop_that_expired_before_it_was_executed_cancels_nothing(
+    bench: CommandBench,
+) -> None:
+    past = datetime(2020, 1, 1, tzinfo=UTC).isoformat()
+    await bench.send(by_start(deadline=past))
+    await bench.send(by_meeting(bench, id="stop-2", deadline=past))
+    await bench.send(bench.start())
+    assert len(bench.started()) == 1
+
+
+@pytest.mark.parametrize("action", ["pause", "resume"])
+async def test_a_pause_or_resume_cancels_nothing(bench: CommandBench, action: str) -> None:
+    command = {"type": f"{action}_recording", "id": "c", "start_id": "start-1"}
+    assert isinstance(await bench.send(command), Retry)
+    await bench.send(bench.start())
+    assert await bench.send(command) == Ack()
+    assert (await data_of(bench, "c"))["recording_ids"] == [bench.started()[0].recording_id]
+
+
+async def test_a_stop_of_a_start_that_may_have_been_executed_stops_it_when_it_is_found(
+    bench: CommandBench,
+) -> None:
+    bench.sandbox.faults.add(Fault(kind="lost_reset", operation=START, count=1))
+    await bench.send(bench.start())
+    settlement = await bench.send(by_start())
+    assert isinstance(settlement, Retry)
+    assert settlement.code == "start_pending"
+    await bench.send(bench.start())
+    assert (await data_of(bench, "start-1"))["recording_ids"]
+    assert await bench.send(by_start()) == Ack()
+    assert (await data_of(bench, "stop"))["recording_ids"] == [bench.started()[0].recording_id]
+    assert statuses(bench) == ["UPLOADING"]
+
+
+async def test_a_start_that_is_stopped_while_it_gets_500_calls_no_more_and_is_cancelled(
+    bench: CommandBench,
+) -> None:
+    lose_starts(bench)
+    await bench.send(bench.start())
+    await bench.send(by_start())
+    for bench.ahead in TIMES_OF_A_STUCK_START:
+        await bench.send(bench.start())
+    assert await is_cancelled(bench)
+    assert len(bench.requests(START)) == 1
+    assert await bench.send(by_start()) == Ack()
+    assert (await data_of(bench, "stop"))["recording_ids"] == []
+
+
+async def test_two_stops_of_one_cancelled_start_both_succeed(bench: CommandBench) -> None:
+    refuse_starts(bench, 401)
+    await bench.send(bench.start())
+    for number in range(2):
+        await bench.send(by_start(id=f"stop-{number}"))
+        assert (await data_of(bench, f"stop-{number}"))["recording_ids"] == []
+
+
+async def test_a_stop_that_names_itself_or_another_stop_cancels_no_command(
+    bench: CommandBench,
+) -> None:
+    await bench.send(by_start(start_id="stop"))
+    await bench.send(by_start(id="stop-2", start_id="stop"))
+    bench.ahead = 301.0
+    for command_id, start_id in (("stop", "stop"), ("stop-2", "stop")):
+        await bench.send(by_start(id=command_id, start_id=start_id))
+        assert (await bench.outcome(command_id))["type"] != "command.succeeded.v1"
+
+
+async def test_a_stop_of_a_start_that_the_api_refused_says_that_it_failed(
+    bench: CommandBench,
+) -> None:
+    refuse_starts(bench, 400)
+    await bench.send(bench.start())
+    await bench.send(by_start())
+    assert (await data_of(bench, "stop"))["code"] == "start_failed"
+
+
+# By meeting_id
+
+
+async def test_a_stop_of_a_meeting_stops_what_records_behind_a_stuck_start_at_once(
+    bench: CommandBench,
+) -> None:
+    await bench.send({**bench.start("mix"), "type": COMPOSITE})
+    lose_starts(bench)
+    await bench.send(bench.start())
+    assert isinstance(await bench.send(by_meeting(bench)), Retry)
+    assert statuses(bench) == ["UPLOADING"]
+    keys = [one.routing_key for one in await bench.store.unsent(100) if one.exchange == "status"]
+    assert keys == ["composite.invoked", "composite.uploading"], "and it is told at once"
+    bench.sandbox.clock.advance(20.0)  # and uploaded: the list shows it as live no longer
+    for bench.ahead in TIMES_OF_A_STUCK_START:
+        await bench.send(bench.start())
+    assert await is_cancelled(bench)
+    assert await bench.send(by_meeting(bench)) == Ack()
+    mix = bench.started()[0].recording_id
+    assert (await data_of(bench, "stop"))["recording_ids"] == [mix]
+
+
+async def test_a_stop_of_a_meeting_ends_its_starts_that_wait_and_leaves_those_of_others(
+    bench: CommandBench,
+) -> None:
+    refuse_starts(bench, 401)
+    await bench.send(bench.start())
+    elsewhere = bench.start("elsewhere", meeting_id=str(uuid.uuid4()))
+    await bench.send(elsewhere)
+    assert await bench.send(by_meeting(bench)) == Ack()
+    assert await is_cancelled(bench)
+    bench.sandbox.faults.clear()
+    assert await bench.send(elsewhere) == Ack()
+    assert len(bench.started()) == 1
+
+
+async def test_a_stop_of_one_kind_neither_ends_nor_waits_for_a_start_of_the_other(
+    bench: CommandBench,
+) -> None:
+    lose_starts(bench)
+    await bench.send(bench.start())
+    assert await bench.send(by_meeting(bench, kind="composite")) == Ack()
+    bench.sandbox.faults.clear()
+    bench.ahead = 31.0
+    await bench.send(bench.start())
+    assert len(bench.started()) == 1
+
+
+async def test_a_start_that_comes_after_a_stop_of_its_meeting_is_executed(
+    bench: CommandBench,
+) -> None:
+    await bench.send(by_meeting(bench))
+    await bench.send(bench.start())
+    assert len(bench.started()) == 1
+
+
+async def test_a_start_that_comes_while_a_stop_of_its_meeting_waits_is_not_cancelled(
+    bench: CommandBench,
+) -> None:
+    lose_starts(bench, COMPOSITE)
+    await bench.send({**bench.start("stuck"), "type": COMPOSITE})
+    await bench.send(by_meeting(bench))
+    bench.ahead = 1.0
+    await bench.send(bench.start("later"))
+    await bench.send(by_meeting(bench))
+    assert not await is_cancelled(bench, "later")
+
+
+@pytest.mark.parametrize("kind", ["track", None])
+async def test_a_start_that_waited_for_its_slot_when_its_meeting_was_stopped_is_cancelled(
+    bench: CommandBench, kind: str | None
+) -> None:
+    lose_starts(bench)
+    await bench.send(bench.start("stuck"))
+    before = datetime.now(UTC).isoformat()
+    assert isinstance(await bench.send(bench.start()), Retry), "the other start has the slot"
+    await bench.send(by_meeting(bench, **({"kind": kind} if kind else {})))
+    bench.handler = bench.new_handler()
+    assert await bench.send(bench.start(), headers={"x-first-seen": before}) == Ack()
+    assert await is_cancelled(bench)
+
+
+async def test_a_start_that_waited_for_the_api_when_its_meeting_was_stopped_is_cancelled(
+    bench: CommandBench,
+) -> None:
+    before = datetime.now(UTC).isoformat()
+    await bench.send(by_meeting(bench))
+    await bench.send(bench.start(), headers={"x-first-seen": before})
+    assert await is_cancelled(bench)
+
+
+async def test_a_stop_of_a_meeting_stops_what_the_list_does_not_show_yet(
+    bench: CommandBench,
+) -> None:
+    bench.sandbox.behaviour.change({"list_lag_seconds": 3600.0})
+    await bench.send(bench.start())
+    assert await bench.send(by_meeting(bench)) == Ack()
+    assert (await data_of(bench, "stop"))["recording_ids"] == [bench.started()[0].recording_id]
+    assert statuses(bench) == ["UPLOADING"]
+
+
+async def test_a_stop_of_a_meeting_stops_what_it_knows_while_the_list_fails(
+    bench: CommandBench,
+) -> None:
+    await bench.send(bench.start())
+    fault = Fault(kind="refuse", operation="list_recordings", status=500)
+    bench.sandbox.faults.add(fault)
+    assert isinstance(await bench.send(by_meeting(bench)), Retry)
+    assert statuses(bench) == ["UPLOADING"]
+
+
+async def test_a_recording_that_is_gone_does_not_fail_the_stop_of_its_meeting(
+    bench: CommandBench,
+) -> None:
+    await bench.send(bench.start("gone"))
+    bench.sandbox.recordings.vanish(bench.sandbox.recordings.index.number(0))
+    await bench.send(bench.start())
+    assert await bench.send(by_meeting(bench)) == Ack()
+    assert (await data_of(bench, "stop"))["recording_ids"] == [bench.started()[1].recording_id]
+
+
+@pytest.mark.parametrize("status", [400, 500])
+async def test_a_recording_whose_stop_fails_keeps_no_other_running(
+    bench: CommandBench, status: int
+) -> None:
+    for number in range(3):
+        await bench.send(bench.start(f"start-{number}"))
+    stubborn, *others = (one.recording_id for one in bench.started())
+    fault = Fault(kind="refuse", operation="change_recording", status=status, recording_id=stubborn)
+    bench.sandbox.faults.add(fault)
+    await bench.send(by_meeting(bench))
+    assert statuses(bench) == ["RECORDING", "UPLOADING", "UPLOADING"]
+    assert others
+
+
+async def test_a_pause_of_a_meeting_acts_at_once_and_names_all_that_it_paused(
+    bench: CommandBench,
+) -> None:
+    await bench.send({**bench.start("mix"), "type": COMPOSITE})
+    bench.sandbox.faults.add(Fault(kind="lost_reset", operation=START, count=1))
+    await bench.send(bench.start())
+    pause = by_meeting(bench, type="pause_recording", id="pause")
+    assert isinstance(await bench.send(pause), Retry)
+    assert statuses(bench)[0] == "PAUSED"
+    bench.sandbox.recordings.stop(bench.sandbox.recordings.index.number(0))
+    await bench.send(bench.start())
+    assert await bench.send(pause) == Ack()
+    paused = (await data_of(bench, "pause"))["recording_ids"]
+    assert sorted(paused) == sorted(one.recording_id for one in bench.started())

@@ -1,0 +1,139 @@
+"""Cancelling starts: what a claim of a stop does to the starts that it names.
+
+A start that surely has not called the API never calls it, and ends as cancelled. A start that may
+have been executed calls no more: it looks for its recording, and the stop waits for it.
+"""
+
+from typing import Final
+
+import msgspec
+import sqlalchemy as sa
+
+from worker.domain.command_keys import StartState, is_slot_of_app
+from worker.store.claimed_rows import ClaimedRows
+from worker.store.database.dialects import among
+from worker.store.database.schema import inbox
+from worker.store.inbox_row import InboxRow
+from worker.store.outbox import Reply
+
+
+class CancelledStart(msgspec.Struct, frozen=True, kw_only=True):
+    """A start that a stop cancelled before it was sent, and where it wants its outcome."""
+
+    command_id: str
+    command_type: str
+    reply: Reply
+
+
+class StartsOfCommand(msgspec.Struct, frozen=True, kw_only=True):
+    """The starts that a stop, pause or resume is about.
+
+    `state`: of the start that the command names, None if no such start came.
+    `pending`: how many starts of the command's meeting are to be waited for.
+    `cancelled`: starts that the command cancelled, and whose outcome is not committed yet.
+    `surplus_ids`: recordings of the named start beyond its first one.
+    """
+
+    state: StartState | None = None
+    pending: int = 0
+    cancelled: tuple[CancelledStart, ...] = ()
+    surplus_ids: tuple[str, ...] = ()
+
+
+def starts_of_named(
+    rows: ClaimedRows, start_id: str, *, app: str | None, command_id: str, cancels: bool, now: float
+) -> StartsOfCommand:
+    """The start that a command names. With `cancels` the start is cancelled, even in advance.
+
+    A start of another app than `app` is left alone.
+    """
+    row = rows.get(start_id)
+    if row is None or row.is_placeholder:
+        if cancels and row is None:
+            rows.put(_placeholder(start_id, cancelled_by=command_id, now=now))
+        return StartsOfCommand()
+    if row.state == "done":
+        state: StartState = "cancelled" if row.cancelled_by else "done"
+        return StartsOfCommand(state=state, surplus_ids=row.acted_on_ids)
+    if not (cancels and row.is_start and row.slot and is_slot_of_app(row.slot, app or "")):
+        return StartsOfCommand(state="pending")
+    row = _cancel(rows, row, command_id)
+    if row.is_unsent_start:
+        return StartsOfCommand(state="cancelled", cancelled=(_cancelled_start(row),))
+    return StartsOfCommand(state="pending")
+
+
+def starts_of_meeting(
+    rows: ClaimedRows,
+    slots: tuple[str, ...],
+    *,
+    command_id: str,
+    cancels: bool,
+    is_first_claim: bool,
+    since: float,
+) -> StartsOfCommand:
+    """The unfinished starts of a meeting. With `cancels` those that came before are cancelled.
+
+    Whatever came before the command came before its first claim. Starts that came later are left
+    alone.
+    """
+    starts = rows.unfinished_starts(slots, since=since)
+    if not cancels:
+        return StartsOfCommand(pending=len(starts))
+    if is_first_claim:
+        starts = [_cancel(rows, row, command_id) for row in starts]
+    starts = [row for row in starts if row.cancelled_by]
+    unsent = tuple(_cancelled_start(row) for row in starts if row.is_unsent_start)
+    return StartsOfCommand(pending=len(starts) - len(unsent), cancelled=unsent)
+
+
+def stops_slot(slots: tuple[str, ...]) -> str:
+    """The slot that a stop of these slots stops: without the kind if there are two."""
+    return slots[0] if len(slots) == 1 else _meeting_of(slots[0])
+
+
+def find_cancelling_stop(connection: sa.Connection, slot: str, first_seen: float) -> str | None:
+    """The stop by meeting that came after a start which was first seen then, None without one.
+
+    Only a start that was postponed before its first claim needs to ask: no row showed it to the
+    stop.
+    """
+    values = {"slots": [slot, _meeting_of(slot)], "first_seen": first_seen}
+    return connection.execute(_STOPS, values).scalar()
+
+
+_STOPS: Final = (
+    sa.select(inbox.c.command_id)
+    .where(among(inbox.c.stops_slot, "slots"), inbox.c.first_seen_at >= sa.bindparam("first_seen"))
+    .limit(1)
+)
+
+
+def _meeting_of(slot: str) -> str:
+    return slot.rpartition("/")[0]
+
+
+def _cancel(rows: ClaimedRows, row: InboxRow, command_id: str) -> InboxRow:
+    if row.cancelled_by:
+        return row
+    cancelled = msgspec.structs.replace(row, cancelled_by=command_id)
+    rows.put(cancelled)
+    return cancelled
+
+
+def _cancelled_start(row: InboxRow) -> CancelledStart:
+    reply = msgspec.json.decode(row.reply, type=Reply) if row.reply else Reply()
+    return CancelledStart(command_id=row.command_id, command_type=row.command_type, reply=reply)
+
+
+def _placeholder(start_id: str, *, cancelled_by: str, now: float) -> InboxRow:
+    return InboxRow(
+        command_id=start_id,
+        command_type="unknown",
+        state="waiting",
+        attempts=0,
+        crashes=0,
+        alone=False,
+        first_seen_at=now,
+        cancelled_by=cancelled_by,
+    )

@@ -1,0 +1,73 @@
+"""The inbox rows that one batch of claims reads and changes."""
+
+from collections.abc import Collection, Iterable
+from typing import Any, Final
+
+import msgspec
+import sqlalchemy as sa
+
+from worker.store.database.bulk import bulk_insert
+from worker.store.database.dialects import among
+from worker.store.database.schema import UNFINISHED, inbox
+from worker.store.inbox_row import InboxRow
+
+
+class ClaimedRows:
+    """Rows by command id, locked until the transaction ends. New rows are inserted together.
+
+    Two replicas may add the same new row. The second one gets an IntegrityError and tries again.
+    """
+
+    def __init__(self, connection: sa.Connection, ids: Iterable[str]) -> None:
+        self._connection = connection
+        self._new: dict[str, InboxRow] = {}
+        self._rows = {row.command_id: row for row in self._read(_ROWS_BY_ID, {"ids": ids})}
+
+    def get(self, command_id: str) -> InboxRow | None:
+        """The row as it is after the claims so far."""
+        return self._rows.get(command_id)
+
+    def put(self, row: InboxRow) -> None:
+        """Change a row, or add it."""
+        command_id = row.command_id
+        if command_id in self._new or command_id not in self._rows:
+            self._new[command_id] = row
+        else:
+            self._connection.execute(
+                sa.update(inbox)
+                .where(inbox.c.command_id == command_id)
+                .values(msgspec.structs.asdict(row))
+            )
+        self._rows[command_id] = row
+
+    def unfinished_starts(self, slots: Collection[str], *, since: float) -> list[InboxRow]:
+        """The unfinished starts in these slots that were first seen at `since` or later."""
+        if not slots:
+            return []
+        found = self._read(_UNFINISHED_STARTS, {"slots": slots, "since": since})
+        for row in found:
+            self._rows.setdefault(row.command_id, row)
+        return [self._rows[row.command_id] for row in found]
+
+    def insert_new(self) -> None:
+        """Insert the rows that were added."""
+        _insert(self._connection, [msgspec.structs.asdict(row) for row in self._new.values()])
+
+    def _read(self, query: sa.Select[Any], values: dict[str, Any]) -> list[InboxRow]:
+        return [InboxRow(*columns) for columns in self._connection.execute(query, values)]
+
+
+ROW: Final = sa.select(*(inbox.c[name] for name in InboxRow.__struct_fields__))
+_ROWS_BY_ID: Final = (
+    ROW.where(among(inbox.c.command_id, "ids")).order_by(inbox.c.command_id).with_for_update()
+)
+_UNFINISHED_STARTS: Final = (
+    ROW.where(
+        among(inbox.c.slot, "slots"),
+        UNFINISHED,
+        inbox.c.first_seen_at >= sa.bindparam("since"),
+    )
+    .order_by(inbox.c.command_id)
+    .with_for_update()
+)
+_insert: Final = bulk_insert(inbox)

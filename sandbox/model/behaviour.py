@@ -34,6 +34,8 @@ class Behaviour(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     validation_status: Literal[400, 422] = 400
     no_session_status: Literal[400, 404] = 400  # For a track start without a live session.
     ended_status: Literal[400, 404, 409] = 404  # For a stop, pause or resume after the end.
+    max_recordings: Annotated[int, msgspec.Meta(ge=0)] | None = None  # Live ones at a time.
+    max_recordings_status: Annotated[int, msgspec.Meta(ge=400, le=599)] = 429
     second_track_conflicts: bool = False  # Whether a second track recording in a meeting is 409.
 
     # Responses.

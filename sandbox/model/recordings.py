@@ -58,6 +58,7 @@ class Recordings:
         if request.kind == "track" and meeting.session is None:
             status = self._behaviour.no_session_status
             raise Refusal(status, "BAD_REQUEST: meeting has no active session")
+        self._check_capacity()
         now = self._clock.now()
         recording = Recording(
             id=str(UUID(int=self._random.getrandbits(128), version=4)),
@@ -135,6 +136,12 @@ class Recordings:
         ):
             text = "Cannot start recording: another recording is already in progress."
             raise Refusal(409, text)
+
+    def _check_capacity(self) -> None:
+        most = self._behaviour.max_recordings
+        if most is not None and sum(one.live for one in self.index.all()) >= most:
+            text = "Maximum number of concurrent recordings reached"
+            raise Refusal(self._behaviour.max_recordings_status, text)
 
     def _check_status(self, recording: Recording, allowed: tuple[Status, ...]) -> None:
         if recording.status in allowed:

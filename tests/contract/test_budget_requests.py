@@ -123,7 +123,9 @@ async def test_a_request_over_budget_is_not_sent_and_is_no_failure_of_the_api(
 async def test_a_429_stops_the_client_for_its_retry_after(
     sandbox: Sandbox, open_client: Open
 ) -> None:
-    sandbox.faults.add(Fault(kind="refuse", status=429, retry_after=120, count=1))
+    sandbox.faults.add(
+        Fault(kind="refuse", status=429, envelope="cloudflare", retry_after=120, count=1)
+    )
     async with open_client() as client:
         with pytest.raises((Throttled, OverBudget)):
             await client.api.list_recordings()

@@ -17,6 +17,7 @@ from worker.domain.errors import (
     NotFound,
     OutcomeUnknown,
     Refused,
+    RefusedForNow,
     Throttled,
     Unauthorized,
     Unavailable,
@@ -377,6 +378,8 @@ async def test_every_refusal_of_a_start_is_recognised_in_every_envelope(
     sandbox: Sandbox, client: RealtimeKitClient, envelope: Any, status: int, error: type[ApiError]
 ) -> None:
     sandbox.faults.add(Fault(kind="refuse", status=status, envelope=envelope))
+    if envelope == "realtimekit" and status in {403, 429}:
+        error = RefusedForNow
     with pytest.raises(ApiError) as raised:
         await client.start_track_recording(track_body())
     assert (type(raised.value), raised.value.http_status) == (error, status)
@@ -398,7 +401,13 @@ async def test_a_read_survives_two_unavailable_responses(
 async def test_a_long_retry_after_is_raised_in_seconds(
     sandbox: Sandbox, client: RealtimeKitClient, as_date: bool
 ) -> None:
-    fault = Fault(kind="refuse", status=429, retry_after=300, retry_after_date=as_date)
+    fault = Fault(
+        kind="refuse",
+        status=429,
+        envelope="cloudflare",
+        retry_after=300,
+        retry_after_date=as_date,
+    )
     sandbox.faults.add(fault)
     with pytest.raises(Throttled) as raised:
         await client.list_recordings()

@@ -112,7 +112,7 @@ async def test_when_one_replica_is_throttled_all_replicas_wait(
     await send(fleet, 0, 10)
     await stop_all(fleet, 0, 10, SECONDS)
     await fleet.recorder.outcome_of("stop-9")
-    fault = Fault(kind="refuse", status=429, retry_after=pause, count=1)
+    fault = Fault(kind="refuse", status=429, envelope="cloudflare", retry_after=pause, count=1)
     fleet.sandbox.faults.add(fault)
     await eventually(lambda: any(one.status == 429 for one in fleet.sandbox.request_log.requests))
     await send(fleet, 10, COMMANDS // 2)

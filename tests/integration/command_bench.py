@@ -20,6 +20,7 @@ from worker.observability.metrics import Metrics
 from worker.realtimekit.apps import App, Apps
 from worker.realtimekit.circuit_breaker import CircuitBreaker
 from worker.realtimekit.client import RealtimeKitClient
+from worker.realtimekit.models import HttpAttempt
 from worker.realtimekit.retry import RequestRetry
 from worker.store.store import Store
 
@@ -119,7 +120,16 @@ class CommandBench:
 
 
 @asynccontextmanager
-async def open_command_bench(tmp_path: Path) -> AsyncIterator[CommandBench]:
+async def open_command_bench(
+    tmp_path: Path, *, breaks: bool = False
+) -> AsyncIterator[CommandBench]:
+    """A bench on a new store. With `breaks`, its breaker learns of each request."""
+    benches: list[CommandBench] = []
+
+    def record(attempt: HttpAttempt) -> None:
+        if breaks:
+            benches[0].breaker.record(attempt.error)
+
     async with Sandbox(SandboxOptions(speed=1.0)) as sandbox:
         store = await Store.open(f"sqlite:///{tmp_path / 'state.db'}", source="test")
         api, impatient_api = (
@@ -129,11 +139,13 @@ async def open_command_bench(tmp_path: Path) -> AsyncIterator[CommandBench]:
                 app_id="app",
                 token=lambda: "token",
                 timeout=timeout,
+                on_attempt=record,
                 retry=RequestRetry(attempts=2, base_seconds=0.01, total_seconds=timeout),
             )
             for timeout in (20.0, 1.0)
         )
-        yield CommandBench(sandbox, store, api, impatient_api)
+        benches.append(CommandBench(sandbox, store, api, impatient_api))
+        yield benches[0]
         await api.aclose()
         await impatient_api.aclose()
         await store.close()

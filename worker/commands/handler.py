@@ -136,7 +136,7 @@ class CommandHandler:
         async with self._locks.hold(*(("suspects",) if _is_suspect(delivery) else ()), *keys.locks):
             finish_only = self._is_over(delivery, command)
             # Before the claim: waiting for the API uses up no attempt.
-            if app and not (finish_only or await self._may_call(app)):
+            if app and not (finish_only or await self._may_call(app, urgent=keys.cancels_starts)):
                 return self._postpone(delivery, command, app)
             lease = self._new_lease()  # before the claim: at its commit this process may be frozen
             claim = await self._claim(delivery, keys, finish_only=self._is_over(delivery, command))
@@ -153,15 +153,17 @@ class CommandHandler:
             self._store, owner=self._owner, now=self._now, lease_seconds=self._policy.lease
         )
 
-    async def _may_call(self, app: App) -> bool:
+    async def _may_call(self, app: App, *, urgent: bool) -> bool:
         """Whether the app's circuit allows a call, if need be after waiting for it.
+
+        Urgent are stops: while starts fail, they find out by themselves whether the API answers.
 
         A command never waits here for one app while others can be served: it would take the place
         of their commands.
         """
         all_open = self._apps.all_circuits_open()
         wait = OPEN_CIRCUIT_WAIT_SECONDS / len(self._apps) if all_open else 0.0
-        return await app.breaker.acquire_probe(wait)
+        return await app.breaker.acquire_probe(wait, urgent=urgent)
 
     def _postpone(self, delivery: Delivery, command: Command, app: App) -> HandledCommand:
         """Not attempted: deliver again after about as long as the API has been away by now."""

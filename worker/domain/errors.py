@@ -10,7 +10,8 @@
     │       │   ├── Throttled      429 or code 971
     │       │   ├── OverBudget     our own budget is spent
     │       │   ├── LeaseLost      another replica may have the command
-    │       │   └── Unauthorized   401, 403: our token
+    │       │   ├── RefusedForNow  403 or 429 of the product: this request alone
+    │       │   └── Unauthorized   401, 403 of the gateway: our token
     │       └── OutcomeUnknown perhaps executed             → look before the retry
     ├── NotYet                 the command came too early   → retry soon, for a bounded time
     ├── StoreUnavailable       nothing was committed        → do not acknowledge
@@ -96,6 +97,14 @@ class Unavailable(Unanswered):
 
 class Throttled(Unavailable):
     """The API had too many requests. Do not call it again before `retry_after` has passed."""
+
+
+class RefusedForNow(Unavailable):
+    """The product answered, and does not execute this request for now.
+
+    `code` is `capacity`, for a limit such as that of concurrent recordings, or `forbidden`. Other
+    requests may succeed meanwhile.
+    """
 
 
 class OverBudget(Unavailable):

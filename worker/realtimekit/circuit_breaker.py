@@ -10,7 +10,14 @@ from typing import Final
 
 import structlog
 
-from worker.domain.errors import ApiError, Refused, Throttled, Unanswered, Unauthorized
+from worker.domain.errors import (
+    ApiError,
+    Refused,
+    RefusedForNow,
+    Throttled,
+    Unanswered,
+    Unauthorized,
+)
 
 FAILURE_THRESHOLD: Final = 5
 """This many failed requests in a row open the circuit."""
@@ -37,6 +44,9 @@ class CircuitBreaker:
       one after another pause. Any answer of the API, also a refusal, closes the circuit; any
       failure opens it again.
 
+    Urgent callers (stops) do not wait for that pause. One of them is let through every
+    `MIN_OPEN_SECONDS`, except while the API itself asked for a pause.
+
     `is_open` is True in both the open and the half-open state. `now` is a monotonic clock in
     seconds. `app` is the name of the app, for the log.
     """
@@ -50,6 +60,8 @@ class CircuitBreaker:
         self._opened_at = 0.0
         self._probe_sent = False
         self._probe_lock = asyncio.Lock()
+        self._urgent_at = 0.0
+        self._urgent_lock = asyncio.Lock()
         self._stopped = False
         self._callbacks: list[Callable[[], None]] = []
         self.is_open = False
@@ -62,9 +74,9 @@ class CircuitBreaker:
     def record(self, error: ApiError | None) -> None:
         """Record that a request ended, with `error` or with success.
 
-        A refusal counts as success, because the API answered.
+        A refusal counts as success, because the API answered. It concerns that request alone.
         """
-        if error is None or isinstance(error, Refused):
+        if error is None or isinstance(error, Refused | RefusedForNow):
             self._failures, self._pause = 0, MIN_OPEN_SECONDS
             if self.is_open:
                 self._set_open(is_open=False)
@@ -88,32 +100,48 @@ class CircuitBreaker:
         """Make every `acquire_probe` return False soon: the worker is about to end."""
         self._stopped = True
 
-    async def acquire_probe(self, max_wait: float) -> bool:
+    async def acquire_probe(self, max_wait: float, *, urgent: bool = False) -> bool:
         """Wait until a request may be sent. Returns at once while the circuit is closed.
 
-        Callers wait in order, one probe each. Returns False when no probe was due within `max_wait`
-        seconds, or after `stop_waiting`.
+        Callers wait in order, one probe each; urgent callers have an order of their own. Returns
+        False when no probe was due within `max_wait` seconds, or after `stop_waiting`.
         """
         if not self.is_open:  # do not queue behind the callers that wait for their probe
             return True
         try:
-            async with asyncio.timeout(max_wait), self._probe_lock:
-                while not self.allow_request():
-                    if self._stopped:
-                        return False
-                    await asyncio.sleep(
-                        min(_POLL_SECONDS, max(self._half_open_at - self._now(), 0.0))
-                    )
-                if self.is_open:  # half-open: the next caller waits for the result of this probe
-                    self._half_open_at = self._now() + self._pause
-                    self._probe_sent = True
+            async with asyncio.timeout(max_wait):
+                return await (self._wait_for_urgent_probe() if urgent else self._wait_for_probe())
         except TimeoutError:
             return False
+
+    async def _wait_for_probe(self) -> bool:
+        async with self._probe_lock:
+            if not await self._wait_until(lambda: self._half_open_at):
+                return False
+            if self.is_open:  # half-open: the next caller waits for the result of this probe
+                self._half_open_at = self._now() + self._pause
+                self._probe_sent = True
+        return True
+
+    async def _wait_for_urgent_probe(self) -> bool:
+        async with self._urgent_lock:
+            if not await self._wait_until(lambda: self._urgent_at):
+                return False
+            self._urgent_at = max(self._urgent_at, self._now() + MIN_OPEN_SECONDS)
+        return True
+
+    async def _wait_until(self, due: Callable[[], float]) -> bool:
+        """Wait until the circuit is closed or a time has come. False after `stop_waiting`."""
+        while self.is_open and self._now() < due():
+            if self._stopped:
+                return False
+            await asyncio.sleep(min(_POLL_SECONDS, max(due() - self._now(), 0.0)))
         return True
 
     def _start_pause(self, error: ApiError) -> None:
         now = self._now()
         retry_after = (error.retry_after if isinstance(error, Unanswered) else None) or 0.0
+        self._urgent_at = max(self._urgent_at, now + max(MIN_OPEN_SECONDS, retry_after))
         if self.is_open and not self._probe_sent and now < self._half_open_at:
             # Requests that were already on their way when the circuit opened fail as well.
             # However many they are, they must not double the pause.

@@ -17,6 +17,7 @@ from worker.domain.errors import (
     NotFound,
     OutcomeUnknown,
     Refused,
+    RefusedForNow,
     Throttled,
     Unauthorized,
     Unavailable,
@@ -32,6 +33,7 @@ MAX_MESSAGE_LENGTH: Final = 500
 MAX_PLAIN_BODY_LENGTH: Final = 65_536
 MAX_TITLE_OFFSET: Final = 4_096
 
+_TOO_MANY_RECORDINGS = re.compile(r"\bconcurrent(?:ly)? (?:\w+ )?recordings?\b", re.IGNORECASE)
 _TITLE = re.compile(r"<title[^>]*>([^<]*)</title", re.IGNORECASE)
 _FIELD = re.compile(
     r'"([A-Za-z_]\w*(?:\.\w+|\[\d+\])*)"'
@@ -47,10 +49,14 @@ _NOT_SENT = (
 
 
 class _ErrorBody(NamedTuple):
-    """The message and the codes in the body of an error response."""
+    """The message and the codes in the body of an error response.
+
+    `is_of_product`: the body has the product's envelope `error`, and not the gateway's `errors`.
+    """
 
     message: str
     codes: tuple[int, ...]
+    is_of_product: bool = False
 
 
 class _Error(msgspec.Struct):
@@ -77,7 +83,8 @@ def error_from_unreadable_body(response: ApiResponse, request: ApiRequest, why: 
     """The error for a 2xx response that cannot be used. Its body may still report a failure."""
     body = _error_body(response, request)
     status = next((code for code in body.codes if 400 <= code < 600), None)
-    if status is not None or THROTTLED_CODE in body.codes:
+    is_limit = _is_limit_of_recordings(body, request)
+    if status is not None or THROTTLED_CODE in body.codes or is_limit:
         return _error_of(status or response.status, body, response, request)
     return _maybe_executed(request, "unreadable_response", why, response.status)
 
@@ -102,30 +109,59 @@ def _error_of(
     status: int, body: _ErrorBody, response: ApiResponse, request: ApiRequest
 ) -> ApiError:
     message = body.message or f"the API responded with status {status}"
-    if status == 429 or THROTTLED_CODE in body.codes:
-        pause = _retry_after(response)
-        return Throttled("throttled", message, http_status=status, retry_after=pause)
-    if status in (401, 403):
-        return Unauthorized("unauthorized", message, http_status=status)
+    pause = _retry_after(response)
+    not_executed = _not_executed(status, body, message, pause, request)
+    if not_executed is not None:
+        return not_executed
     if status == 408:
-        return _maybe_executed(request, "timeout", message, status, _retry_after(response))
-    if status == 425:
-        pause = _retry_after(response)
-        return Unavailable("too_early", message, http_status=status, retry_after=pause)
+        return _maybe_executed(request, "timeout", message, status, pause)
     if 400 <= status < 500:
         return _refusal(status, message, request)
     if status >= 500:
-        return _maybe_executed(request, "server_error", message, status, _retry_after(response))
+        return _maybe_executed(request, "server_error", message, status, pause)
     message = f"the API responded with status {status}"
     return _maybe_executed(request, "unexpected_status", message, status)
+
+
+def _not_executed(
+    status: int, body: _ErrorBody, message: str, pause: float | None, request: ApiRequest
+) -> Unavailable | None:
+    """The error of a request that was surely not executed, and may succeed later.
+
+    What the product refuses concerns the request. What the gateway refuses concerns the token.
+    """
+    is_throttled = status == 429 or THROTTLED_CODE in body.codes
+    is_of_product = body.is_of_product and THROTTLED_CODE not in body.codes
+    if _is_limit_of_recordings(body, request) or (is_of_product and status == 429):
+        return RefusedForNow("capacity", message, http_status=status, retry_after=pause)
+    if is_of_product and status == 403:
+        return RefusedForNow("forbidden", message, http_status=status, retry_after=pause)
+    if is_throttled:
+        return Throttled("throttled", message, http_status=status, retry_after=pause)
+    if status in (401, 403):
+        return Unauthorized("unauthorized", message, http_status=status)
+    if status == 425:
+        return Unavailable("too_early", message, http_status=status, retry_after=pause)
+    return None
+
+
+def _is_limit_of_recordings(body: _ErrorBody, request: ApiRequest) -> bool:
+    """Whether a start met the limit of concurrent recordings, in whatever status and envelope.
+
+    A recording has to end first. Nothing was started, so the start is safe to repeat.
+    """
+    return _is_start(request) and _TOO_MANY_RECORDINGS.search(body.message) is not None
+
+
+def _is_start(request: ApiRequest) -> bool:
+    return request.method == "POST" and request.path.startswith("/recordings")
 
 
 def _refusal(status: int, message: str, request: ApiRequest) -> Refused:
     if status == 404:
         return NotFound("not_found", message, http_status=status)
     if status == 409:
-        is_start = request.method == "POST" and request.path.startswith("/recordings")
-        code = "already_recording" if is_start else "conflict"
+        code = "already_recording" if _is_start(request) else "conflict"
         return Conflict(code, message, http_status=status)
     field = _FIELD.search(message) if status in (400, 422) else None
     return Refused(
@@ -161,6 +197,7 @@ def _error_body(response: ApiResponse, request: ApiRequest) -> _ErrorBody:
     return _ErrorBody(
         _clean("; ".join(text for text in messages if isinstance(text, str)), request),
         tuple(code for error in errors if (code := _code(error.code)) is not None),
+        is_of_product=isinstance(envelope.error, _Error) and not envelope.errors,
     )
 
 

@@ -11,7 +11,7 @@ from typing import Final, TypeVar
 
 from tenacity import AsyncRetrying, RetryCallState, retry_if_exception
 
-from worker.domain.errors import LeaseLost, OverBudget, Unauthorized, Unavailable
+from worker.domain.errors import LeaseLost, OverBudget, RefusedForNow, Unauthorized, Unavailable
 
 T = TypeVar("T")
 
@@ -53,9 +53,9 @@ class RequestRetry:
     async def call(self, attempt: Callable[[], Awaitable[T]]) -> T:
         """The result of the first `attempt()` that succeeds, else the error of the last.
 
-        Only `Unavailable` is tried again, without three of its kinds: waiting cures neither
-        `Unauthorized` nor `LeaseLost`, and the request has already waited before `OverBudget`.
-        `OutcomeUnknown` and `Refused` are raised at once.
+        Only `Unavailable` is tried again, without four of its kinds: a short wait cures neither
+        `Unauthorized`, `LeaseLost` nor `RefusedForNow`, and the request has already waited before
+        `OverBudget`. `OutcomeUnknown` and `Refused` are raised at once.
         """
         deadline = self._now() + self._total
         try:
@@ -97,7 +97,7 @@ class RequestRetry:
 
 def is_retryable(error: BaseException) -> bool:
     """Whether the request was surely not executed, and may succeed after a pause."""
-    waiting_is_no_use = isinstance(error, Unauthorized | OverBudget | LeaseLost)
+    waiting_is_no_use = isinstance(error, Unauthorized | OverBudget | LeaseLost | RefusedForNow)
     return isinstance(error, Unavailable) and not waiting_is_no_use
 
 

@@ -20,7 +20,14 @@ import msgspec
 
 from worker.budget.budget import Budget
 from worker.budget.priorities import RequestPriority
-from worker.domain.errors import ApiError, LeaseLost, Refused, Throttled, Unauthorized
+from worker.domain.errors import (
+    ApiError,
+    LeaseLost,
+    Refused,
+    RefusedForNow,
+    Throttled,
+    Unauthorized,
+)
 from worker.domain.snapshot import RecordingSnapshot
 from worker.realtimekit.decoding.fields import Unreadable
 from worker.realtimekit.error_mapping import (
@@ -182,7 +189,7 @@ class ApiSession:
         self, request: ApiRequest, number: int, error: ApiError | None, started: float
     ) -> None:
         self.unavailable_reason = (
-            None if error is None or isinstance(error, Refused) else str(error)
+            None if error is None or isinstance(error, Refused | RefusedForNow) else str(error)
         )
         seconds = time.perf_counter() - started
         template = _path_template(request.path)

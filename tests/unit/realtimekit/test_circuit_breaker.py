@@ -7,6 +7,7 @@ import pytest
 from worker.domain.errors import (
     OutcomeUnknown,
     Refused,
+    RefusedForNow,
     Throttled,
     Unauthorized,
     Unavailable,
@@ -137,6 +138,45 @@ async def test_a_half_open_circuit_allows_one_probe_at_a_time(
     assert await breaker.acquire_probe(1.0)
     assert not breaker.allow_request()
     assert not await breaker.acquire_probe(0.01)
+
+
+@pytest.mark.parametrize("code", ["capacity", "forbidden"])
+def test_what_the_product_refuses_for_now_closes_the_circuit_and_never_opens_it(
+    breaker: CircuitBreaker, code: str
+) -> None:
+    for _ in range(FAILURE_THRESHOLD * 3):
+        breaker.record(RefusedForNow(code, "x"))
+    assert not breaker.is_open
+    breaker.record(Throttled("throttled", "x"))
+    breaker.record(RefusedForNow(code, "x"))
+    assert not breaker.is_open
+
+
+async def test_an_urgent_caller_does_not_wait_for_a_pause_that_the_api_did_not_ask_for(
+    breaker: CircuitBreaker, clock: Clock
+) -> None:
+    for _ in range(FAILURE_THRESHOLD):
+        breaker.record(UNAVAILABLE)
+    for _ in range(6):
+        clock.seconds += MAX_OPEN_SECONDS
+        assert await breaker.acquire_probe(1.0)
+        breaker.record(UNAVAILABLE)
+    clock.seconds += MIN_OPEN_SECONDS
+    assert not await breaker.acquire_probe(0.01)
+    assert await breaker.acquire_probe(1.0, urgent=True)
+    assert not await breaker.acquire_probe(0.01, urgent=True), "one of them every second"
+    clock.seconds += MIN_OPEN_SECONDS
+    assert await breaker.acquire_probe(1.0, urgent=True)
+
+
+async def test_an_urgent_caller_waits_for_a_pause_that_the_api_asked_for(
+    breaker: CircuitBreaker, clock: Clock
+) -> None:
+    breaker.record(Throttled("throttled", "x", retry_after=60))
+    clock.seconds += 59
+    assert not await breaker.acquire_probe(0.01, urgent=True)
+    clock.seconds += 1
+    assert await breaker.acquire_probe(1.0, urgent=True)
 
 
 async def test_all_waiting_callers_continue_when_the_circuit_closes(

@@ -14,6 +14,7 @@ from worker.domain.errors import (
     NotFound,
     OutcomeUnknown,
     Refused,
+    RefusedForNow,
     Throttled,
     Unauthorized,
     Unavailable,
@@ -96,13 +97,44 @@ def error_response(status: int, message: str = "no", **headers: str) -> httpx.Re
     return httpx.Response(status, json={"success": False, "error": error}, headers=headers)
 
 
+def gateway_response(status: int, message: str = "no", **headers: str) -> httpx.Response:
+    errors = [{"code": status, "message": message}]
+    return httpx.Response(status, json={"success": False, "errors": errors}, headers=headers)
+
+
+LIMIT_TEXTS = (
+    "Maximum number of concurrent recordings reached",
+    "too many concurrent recordings",
+    "the limit of concurrent meeting recordings is 10",
+)
+
+
+@pytest.mark.parametrize("call", [start_track, start_composite])
+@pytest.mark.parametrize("response", [error_response, gateway_response])
+@pytest.mark.parametrize("status", [200, 400, 403, 409, 422, 429, 500, 503])
+@pytest.mark.parametrize("text", LIMIT_TEXTS)
+async def test_a_limit_of_concurrent_recordings_is_recognised_in_whatever_status_it_comes(
+    call: Call, response: Callable[..., httpx.Response], status: int, text: str
+) -> None:
+    api = Api(response(status, text))
+    failure = await api.failure(call)
+    assert (type(failure), failure.code, failure.message) == (RefusedForNow, "capacity", text)
+    assert api.requests == 1
+
+
+@pytest.mark.parametrize("status", [401, 403])
+async def test_what_the_gateway_refuses_concerns_the_token(status: int) -> None:
+    assert isinstance(await Api(gateway_response(status)).failure(start_track), Unauthorized)
+
+
 @pytest.mark.parametrize("call", [get, stop, start_track, start_composite])
 @pytest.mark.parametrize(
     ("status", "error"),
     [
         (400, Refused),
         (401, Unauthorized),
-        (403, Unauthorized),
+        (403, RefusedForNow),
+        (429, RefusedForNow),
         (404, NotFound),
         (405, Refused),
         (409, Conflict),
@@ -224,7 +256,7 @@ async def test_a_read_whose_response_has_an_unknown_status_is_unavailable_after_
     "reply",
     [
         httpx.Response(429),
-        error_response(429),
+        gateway_response(429),
         httpx.Response(403, json={"success": False, "errors": [{"code": 971, "message": "wait"}]}),
         httpx.Response(500, json={"error": {"code": "971", "message": "wait"}}),
         httpx.Response(200, json={"success": False, "errors": [{"code": 971}]}),
@@ -241,13 +273,13 @@ async def test_throttling_is_tried_again_whatever_its_status(
 
 @pytest.mark.parametrize("status", [429, 503])
 async def test_the_pause_is_at_least_the_retry_after(status: int) -> None:
-    api = Api(error_response(status, **{"Retry-After": "7"}), GOOD)
+    api = Api(gateway_response(status, **{"Retry-After": "7"}), GOOD)
     await api.client.get_recording("rec-1")
     assert 7.0 <= api.slept[0] <= 7.25
 
 
 async def test_a_retry_after_that_is_too_long_is_raised_at_once() -> None:
-    api = Api(error_response(429, **{"Retry-After": "300"}))
+    api = Api(gateway_response(429, **{"Retry-After": "300"}))
     failure = await api.failure(start_track)
     assert isinstance(failure, Throttled)
     assert (failure.retry_after, api.requests, api.slept) == (300.0, 1, [])

@@ -138,8 +138,9 @@ class Recordings:
             raise Refusal(409, text)
 
     def _check_capacity(self) -> None:
-        most = self._behaviour.max_recordings
-        if most is not None and sum(one.live for one in self.index.all()) >= most:
+        limit = self._behaviour.max_recordings
+        live = sum(recording.live for recording in self.index.all())
+        if limit is not None and live >= limit:
             text = "Maximum number of concurrent recordings reached"
             raise Refusal(self._behaviour.max_recordings_status, text)
 

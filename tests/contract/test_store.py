@@ -368,7 +368,8 @@ async def test_a_stop_of_a_start_means_its_surplus_recordings_too(store: Store) 
         await store.finish(finish("c1", seen(recording_id=recording_id)))
     stop = claim("stop", slot=None, meeting_id=None, start_id="c1", cancels_starts=True)
     claimed = await store.claim(stop)
-    assert {one.recording_id for one in claimed.known_recordings} == {"r1", "r2", "r3"}
+    known = {recording.recording_id for recording in claimed.known_recordings}
+    assert known == {"r1", "r2", "r3"}
 
 
 async def test_a_start_that_comes_in_one_commit_with_its_stop_is_cancelled_or_waited_for(
@@ -385,6 +386,75 @@ async def test_a_start_that_comes_in_one_commit_with_its_stop_is_cancelled_or_wa
     await store.release(ReleaseRequest(command_id="c2", uncertain=False, last_error="{}"))
     again = await store.claim(claim("c2", slot="m2/track"))
     assert (again.cancelled_by, again.may_call) == ("stop-2", False)
+
+
+async def test_a_stop_that_is_claimed_again_leaves_starts_that_came_later_alone(
+    store: Store,
+) -> None:
+    stop = claim("stop", slot=None, rival_slots=("m1/track",), cancels_starts=True)
+    await store.claim(stop)
+    await store.claim(claim("later"))
+    await store.release(ReleaseRequest(command_id="later", uncertain=False, last_error="{}"))
+    again = await store.claim(stop)
+    assert (again.pending_starts, again.cancelled_starts) == (0, ())
+    assert (await store.claim(claim("later"))).cancelled_by is None
+
+
+async def test_a_stop_that_was_postponed_leaves_starts_alone_that_came_in_the_meantime(
+    store: Store,
+) -> None:
+    for command_id, now in (("earlier", 1000.0), ("later", 1010.0)):
+        await store.claim(claim(command_id, now=now))
+        await store.release(ReleaseRequest(command_id=command_id, uncertain=False, last_error="{}"))
+    stop = claim(
+        "stop",
+        slot=None,
+        rival_slots=("m1/track",),
+        cancels_starts=True,
+        first_seen=1005.0,
+        now=1020.0,
+    )
+    claimed = await store.claim(stop)
+    assert [start.command_id for start in claimed.cancelled_starts] == ["earlier"]
+    assert (await store.claim(claim("later", now=1021.0))).cancelled_by is None
+
+
+async def test_a_stop_that_expired_after_it_was_executed_still_cancels_the_starts_before_it(
+    store: Store,
+) -> None:
+    stop = claim("stop", slot=None, rival_slots=("m1/track",), cancels_starts=True, now=1000.0)
+    await store.claim(stop)
+    await store.claim(msgspec.structs.replace(stop, now=1300.0, finish_only=True))
+    await store.finish(finish("stop"))
+    postponed = claim("start", now=1301.0, first_seen=999.0)
+    assert (await store.claim(postponed)).cancelled_by == "stop"
+
+
+async def test_what_a_command_acted_on_is_no_surplus_recording_of_a_start(store: Store) -> None:
+    await store.claim(claim())
+    await store.finish(finish("c1", seen(recording_id="r1")))
+    await store.claim(claim("pause", command_type="pause_recording", slot=None))
+    released = ReleaseRequest(
+        command_id="pause", uncertain=False, last_error="{}", acted_on=("r1",)
+    )
+    await store.release(released)
+    await store.claim(claim("pause", command_type="pause_recording", slot=None))
+    await store.finish(finish("pause"))
+    stop = claim("stop", slot=None, meeting_id=None, start_id="pause", cancels_starts=True)
+    assert (await store.claim(stop)).known_recordings == ()
+
+
+async def test_a_cancelled_start_that_only_looks_does_not_put_off_when_its_call_is_settled(
+    store: Store,
+) -> None:
+    uncertain = ReleaseRequest(command_id="c1", uncertain=True, last_error="{}")
+    await store.claim(claim())
+    await store.release(msgspec.structs.replace(uncertain, called_until=1000.0))
+    await store.claim(claim("stop", slot=None, meeting_id=None, start_id="c1", cancels_starts=True))
+    for now in (1031.0, 1035.0):
+        looking = await store.claim(claim(now=now))
+        assert (looking.cancelled_by, looking.may_call) == ("stop", True)
+        await store.release(uncertain)
 
 
 async def test_a_stop_for_another_app_cancels_no_start(store: Store) -> None:

@@ -42,7 +42,7 @@ async def is_cancelled(bench: CommandBench, command_id: str = "start-1") -> bool
 
 
 def statuses(bench: CommandBench) -> list[str]:
-    return [one.status for one in bench.sandbox.recordings.index.all()]
+    return [recording.status for recording in bench.sandbox.recordings.index.all()]
 
 
 def refuse_starts(bench: CommandBench, status: int, operation: str = START) -> None:
@@ -80,12 +80,11 @@ async def test_the_outcome_of_a_start_that_a_stop_ended_goes_where_the_start_wan
     refuse_starts(bench, 401)
     await bench.send(bench.start(), reply_to="mine", correlation_id="order-7")
     await bench.send(by_start(), reply_to="theirs")
-    told = {
-        one.routing_key: one.correlation_id
-        for one in await bench.store.unsent(100)
-        if one.subject == "start-1"
+    events = await bench.store.unsent(100)
+    outcomes = {
+        event.routing_key: event.correlation_id for event in events if event.subject == "start-1"
     }
-    assert told == {"start_track_recording.rejected": "order-7", "mine": "order-7"}
+    assert outcomes == {"start_track_recording.rejected": "order-7", "mine": "order-7"}
 
 
 async def test_a_stop_that_comes_before_its_start_cancels_it(bench: CommandBench) -> None:
@@ -198,8 +197,9 @@ async def test_a_stop_of_a_meeting_stops_what_records_behind_a_stuck_start_at_on
     await bench.send(bench.start())
     assert isinstance(await bench.send(by_meeting(bench)), Retry)
     assert statuses(bench) == ["UPLOADING"]
-    keys = [one.routing_key for one in await bench.store.unsent(100) if one.exchange == "status"]
-    assert keys == ["composite.invoked", "composite.uploading"], "and it is told at once"
+    events = await bench.store.unsent(100)
+    keys = [event.routing_key for event in events if event.exchange == "status"]
+    assert keys == ["composite.invoked", "composite.uploading"], "and it is published at once"
     bench.sandbox.clock.advance(20.0)  # and uploaded: the list shows it as live no longer
     for bench.ahead in TIMES_OF_A_STUCK_START:
         await bench.send(bench.start())
@@ -314,7 +314,7 @@ async def test_a_recording_whose_stop_fails_keeps_no_other_running(
 ) -> None:
     for number in range(3):
         await bench.send(bench.start(f"start-{number}"))
-    stubborn, *others = (one.recording_id for one in bench.started())
+    stubborn, *others = (recording.recording_id for recording in bench.started())
     fault = Fault(kind="refuse", operation="change_recording", status=status, recording_id=stubborn)
     bench.sandbox.faults.add(fault)
     await bench.send(by_meeting(bench))
@@ -335,4 +335,4 @@ async def test_a_pause_of_a_meeting_acts_at_once_and_names_all_that_it_paused(
     await bench.send(bench.start())
     assert await bench.send(pause) == Ack()
     paused = (await data_of(bench, "pause"))["recording_ids"]
-    assert sorted(paused) == sorted(one.recording_id for one in bench.started())
+    assert sorted(paused) == sorted(recording.recording_id for recording in bench.started())

@@ -154,7 +154,9 @@ def _of_known(claim: ClaimResult, observations: tuple[Observation, ...]) -> tupl
     An unknown recording may belong to a start that is still looking for it.
     """
     known = {recording.recording_id for recording in claim.known_recordings}
-    return tuple(one for one in observations if one.snapshot.recording_id in known)
+    return tuple(
+        observation for observation in observations if observation.snapshot.recording_id in known
+    )
 
 
 def _retry(

@@ -54,7 +54,7 @@ def starts_of_named(
         return StartsOfCommand()
     if row.state == "done":
         state: StartState = "cancelled" if row.cancelled_by else "done"
-        return StartsOfCommand(state=state, surplus_ids=row.acted_on_ids)
+        return StartsOfCommand(state=state, surplus_ids=row.surplus_ids)
     if not (cancels and row.is_start and row.slot and is_slot_of_app(row.slot, app or "")):
         return StartsOfCommand(state="pending")
     row = _cancel(rows, row, command_id)
@@ -70,18 +70,20 @@ def starts_of_meeting(
     command_id: str,
     cancels: bool,
     is_first_claim: bool,
+    came_at: float | None,
     since: float,
 ) -> StartsOfCommand:
     """The unfinished starts of a meeting. With `cancels` those that came before are cancelled.
 
-    Whatever came before the command came before its first claim. Starts that came later are left
-    alone.
+    Whatever came before the command came before its first claim, and before `came_at` if the
+    command was postponed until that claim. Starts that came later are left alone.
     """
     starts = rows.unfinished_starts(slots, since=since)
     if not cancels:
         return StartsOfCommand(pending=len(starts))
     if is_first_claim:
-        starts = [_cancel(rows, row, command_id) for row in starts]
+        earlier = [row for row in starts if came_at is None or row.first_seen_at <= came_at]
+        starts = [_cancel(rows, row, command_id) for row in earlier]
     starts = [row for row in starts if row.cancelled_by]
     unsent = tuple(_cancelled_start(row) for row in starts if row.is_unsent_start)
     return StartsOfCommand(pending=len(starts) - len(unsent), cancelled=unsent)
@@ -93,7 +95,7 @@ def stops_slot(slots: tuple[str, ...]) -> str:
 
 
 def find_cancelling_stop(connection: sa.Connection, slot: str, first_seen: float) -> str | None:
-    """The stop by meeting that came after a start which was first seen then, None without one.
+    """A stop by meeting that came after the start was first seen, None if there is none.
 
     Only a start that was postponed before its first claim needs to ask: no row showed it to the
     stop.

@@ -99,7 +99,10 @@ def _one_recording_per_start(
     }
     first_recordings = _find_first_recordings(connection, start_ids) if start_ids else {}
     return [
-        tuple(_without_second_recording(connection, first_recordings, one) for one in observations)
+        tuple(
+            _without_second_recording(connection, first_recordings, observation)
+            for observation in observations
+        )
         for observations in requests
     ]
 

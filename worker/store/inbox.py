@@ -101,7 +101,8 @@ class ClaimResult(msgspec.Struct, frozen=True, kw_only=True):
 def claim(connection: sa.Connection, requests: Sequence[ClaimRequest]) -> list[ClaimResult]:
     """Operation: claim commands, each at most once, in the given order."""
     ids = {request.command_id for request in requests}
-    rows = ClaimedRows(connection, ids | {one.start_id for one in requests if one.start_id})
+    start_ids = {request.start_id for request in requests if request.start_id}
+    rows = ClaimedRows(connection, ids | start_ids)
     holders = _find_holders(connection, {request.slot for request in requests if request.slot})
     repeats: list[StoredOutcome] = []
     results: list[ClaimResult] = []
@@ -218,7 +219,7 @@ def _row_after_claim(
         reply=row.reply if row else None,
         acted_on=row.acted_on if row else None,
         cancelled_by=cancelled_by or (row.cancelled_by if row else None),
-        stops_slot=_stops_slot(request),
+        stops_slot=_stops_slot(request) or (row.stops_slot if row else None),
     )
 
 
@@ -284,6 +285,7 @@ def _find_starts(rows: ClaimedRows, row: InboxRow | None, request: ClaimRequest)
         command_id=request.command_id,
         cancels=cancels,
         is_first_claim=row is None or row.is_placeholder,
+        came_at=request.first_seen,
         since=request.abandoned_before,
     )
 

@@ -58,6 +58,11 @@ class InboxRow(msgspec.Struct, frozen=True):
         return msgspec.json.decode(self.acted_on, type=tuple[str, ...]) if self.acted_on else ()
 
     @property
+    def surplus_ids(self) -> tuple[str, ...]:
+        """Of a start that is done: its recordings beyond the first one."""
+        return self.acted_on_ids if self.is_start and self.state == "done" else ()
+
+    @property
     def may_have_called(self) -> bool:
         """Whether a start may have reached the API and got no answer."""
         return self.called_at is not None

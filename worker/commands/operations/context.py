@@ -49,7 +49,7 @@ class OperationContext(msgspec.Struct, frozen=True, kw_only=True):
     confirm_lease   raises LeaseLost if another replica may execute the command
     start_state     of the start command it names, None if there is none
     starts_pending  how many starts of the meeting are to be waited for
-    progress        to be told of each recording that the operation acted on
+    progress        where the operation adds each recording that it acted on
     """
 
     api: RealtimeKitClient

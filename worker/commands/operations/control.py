@@ -97,7 +97,10 @@ async def _control(
     if len(targets) == 1:  # without a task of its own
         await act_on(targets[0])
     else:
-        await asyncio.gather(*(act_on(target) for target in targets))
+        attempts = (act_on(target) for target in targets)
+        for end in await asyncio.gather(*attempts, return_exceptions=True):
+            if end is not None:
+                raise end
     for failure in sorted(failures, key=_urgency):
         raise failure
     return context.progress.result()

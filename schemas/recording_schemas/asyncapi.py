@@ -40,7 +40,7 @@ _REASON: Final[Document] = {
         "x-reason": {"type": "string", "description": "The reason in words."},
         "x-attempts": {
             "type": "integer",
-            "description": "The number of attempts, over all replays.",
+            "description": "The number of attempts since the last replay.",
         },
         "x-first-seen": {
             "type": "string",
@@ -60,6 +60,18 @@ _REASON: Final[Document] = {
             "type": "integer",
             "description": "How many of the publisher's headers could not be kept. Absent if none.",
         },
+        "x-original-user-id": {
+            "type": "string",
+            "description": "The publisher's user_id. Absent if it had none.",
+        },
+        "x-original-expiration": {
+            "type": "string",
+            "description": "The publisher's expiration, in milliseconds. Absent if it had none.",
+        },
+        "x-message-id-added": {
+            "type": "boolean",
+            "description": "True if the message_id is not the publisher's. Absent otherwise.",
+        },
         "x-replays": {
             "type": "integer",
             "description": "How often it was replayed before. Absent if never.",
@@ -68,6 +80,10 @@ _REASON: Final[Document] = {
             "type": "string",
             "format": "date-time",
             "description": "When it was last replayed.",
+        },
+        "x-replay-attempts": {
+            "type": "integer",
+            "description": "The number of attempts before the last replay. Absent if none.",
         },
         "x-replay-first-seen": {
             "type": "string",

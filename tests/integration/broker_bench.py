@@ -6,7 +6,6 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Any
 from urllib.parse import urlsplit
 
-import aio_pika
 from aio_pika.abc import (
     AbstractChannel,
     AbstractConnection,
@@ -17,7 +16,7 @@ from pamqp.commands import Basic
 
 from tests.fault.tcp_proxy import TcpProxy
 from tests.integration.amqp_frame_proxy import AmqpFrameProxy
-from worker.broker.connection import BrokerConnection
+from worker.broker.connection import BrokerConnection, open_connection
 from worker.broker.consumer import Consumer
 from worker.broker.messages import Ack, Delivery, Outgoing, Settlement
 from worker.broker.publisher import Publisher
@@ -158,7 +157,8 @@ class BrokerBenches:
         timeout: float = 5.0,
         proxy: TcpProxy | AmqpFrameProxy | None = None,
     ) -> BrokerBench:
-        raw = await self._resources.enter_async_context(await aio_pika.connect(self._url))
+        raw = await open_connection(self._url, "test")  # it survives properties of any kind
+        self._resources.push_async_callback(raw.close)
         topology = Topology(prefix=self._prefix, retry_delays=(0.05, 1.0))
         port = proxy.port if proxy else urlsplit(self._url).port
         url = f"amqp://guest:guest@127.0.0.1:{port}/"

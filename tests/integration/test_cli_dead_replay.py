@@ -66,8 +66,9 @@ async def test_a_replayed_letter_keeps_its_bytes_routing_key_and_history(
     assert (copy.type, copy.app_id) == ("sync_recording", "billing")
     assert copy.delivery_mode == aio_pika.DeliveryMode.PERSISTENT
     assert copy.headers["traceparent"] == "00-1-2-00"
-    assert (copy.headers["x-attempts"], copy.headers["x-replay-first-seen"]) == (1, FIRST_SEEN)
-    assert "x-first-seen" not in copy.headers, "its age starts again"
+    former = copy.headers["x-replay-attempts"], copy.headers["x-replay-first-seen"]
+    assert former == (1, FIRST_SEEN)
+    assert not {"x-attempts", "x-first-seen"} & copy.headers.keys(), "its age starts again"
     assert copy.headers["x-reason-code"] == "invalid_field"
     assert copy.headers["x-replays"] == 1
     replayed_at = datetime.fromisoformat(str(copy.headers["x-replayed-at"]))

@@ -112,6 +112,12 @@ async def open_connection(url: str, name: str) -> TolerantConnection:
         )
 
 
+def user_of(url: URL) -> str | None:
+    """The user whom the URL names. None if the broker takes the user from a certificate."""
+    is_external = url.query.get("auth", "plain").upper() == "EXTERNAL"
+    return None if is_external else url.user or "guest"
+
+
 def _with_heartbeat(url: URL) -> URL:
     """The URL with our heartbeat, unless it has one: the library's own is six times longer."""
     return url if "heartbeat" in url.query else url.update_query(heartbeat=HEARTBEAT_SECONDS)

@@ -14,6 +14,7 @@ from worker.broker.acknowledger import Acknowledger
 from worker.broker.aiormq.frame_reader import TolerantConnection
 from worker.broker.aiormq.raw_channel import on_consumer_cancelled, raw_channel
 from worker.broker.connection import BROKER_ERRORS, BrokerConnection, broker_call, open_channel
+from worker.broker.headers import believed
 from worker.broker.messages import Delivery, Settlement
 from worker.broker.publisher import Publisher
 from worker.broker.settlement import Settler
@@ -139,6 +140,7 @@ class Consumer:
                 raise BrokerUnavailable(f"the broker has no consumer of {queue.name!r}")
 
     def _start_handler(self, acknowledger: Acknowledger, tag: int, delivery: Delivery) -> None:
+        delivery = believed(delivery, self._topology.command_queue)
         task = self._handlers.create_task(self._handle(acknowledger, tag, delivery), name="command")
         self._running.add(task)
         task.add_done_callback(self._running.discard)

@@ -1,80 +1,126 @@
-"""The headers of a copy: those of the delivery, and the worker's own with the reason."""
+"""The headers by which workers and the broker keep account of a message, and whom to believe.
+
+A header is data of whoever published the message, so a publisher can write the worker's own as
+well. The worker believes them only on a message that the broker moved from a retry queue to the
+command queue. The broker writes two proofs of that. The delivery names the default exchange, so no
+message that was published to the exchange of commands passes. And `x-death` names a retry queue.
+
+A client that may publish to the default exchange can forge both. It can do no more than harm its
+own command: make it expire early, or have it executed beside no other suspect.
+"""
 
 from collections.abc import Mapping
-from datetime import UTC, datetime
 from typing import Final, cast
 
-from worker.broker.aiormq.message_encoder import MAX_SHORT_STRING_BYTES, encoded_header_size
-from worker.broker.messages import MAX_COUNT, REDELIVERY_COUNT_HEADER, Delivery, Headers
+import msgspec
 
-MAX_REASON_LENGTH: Final = 1000
-MAX_HEADER_BYTES: Final = 64 * 1024
-"""For the publisher's headers. All headers must fit one frame, by default of 128 KiB."""
+from worker.broker.messages import (
+    ATTEMPTS_HEADER,
+    DELIVERY_COUNT_HEADER,
+    FIRST_SEEN_HEADER,
+    REDELIVERY_COUNT_HEADER,
+    Delivery,
+    Headers,
+)
 
+MAX_ROUTING_KEY_BYTES: Final = 255
+
+LAST_SEEN: Final = "x-last-seen"
+ROUTING_KEY: Final = "x-original-routing-key"
+REASON_CODE: Final = "x-reason-code"
+REASON: Final = "x-reason"
 DROPPED_HEADERS: Final = "x-dropped-headers"
+"""How many of the publisher's headers could not be kept."""
+USER_ID: Final = "x-original-user-id"
+"""The publisher's `user_id`. A copy may have that property only if it is the worker's own user."""
+EXPIRATION: Final = "x-original-expiration"
+"""The publisher's `expiration`. With that property, a copy would expire before its delay."""
+ADDED_MESSAGE_ID: Final = "x-message-id-added"
+"""The publisher gave no `message_id`. The copy's own was needed to publish it."""
+
+WORKER_HEADERS: Final = frozenset(
+    {
+        ATTEMPTS_HEADER,
+        FIRST_SEEN_HEADER,
+        REDELIVERY_COUNT_HEADER,
+        LAST_SEEN,
+        ROUTING_KEY,
+        REASON_CODE,
+        REASON,
+        DROPPED_HEADERS,
+        USER_ID,
+        EXPIRATION,
+        ADDED_MESSAGE_ID,
+    }
+)
+"""Written on copies. On a message from a publisher they are removed."""
+
+REPLAYED_HEADERS: Final = frozenset({LAST_SEEN, REASON_CODE, REASON, DROPPED_HEADERS, USER_ID})
+"""On a replay they say why the letter was dead. The worker removes them from its next copy."""
+
 BROKER_HEADERS: Final = (
     "x-death",
     "x-first-death-",
     "x-last-death-",
     "x-delivery-count",
-    REDELIVERY_COUNT_HEADER,
+    "x-acquired-count",
 )
 """Headers, or their prefixes, about one stay in one queue. A copy starts without them."""
 
+ROUTING_HEADERS: Final = frozenset({"CC", "BCC"})
+"""More routing keys: the broker would deliver each copy to those queues again."""
 
-def headers_for_copy(
-    delivery: Delivery, *, code: str, reason: str, now: float, redelivery_count: int = 0
-) -> Headers:
-    """The publisher's headers as far as they can be sent again, and the worker's own.
 
-    The publisher's headers are left out if AMQP cannot hold them again or if they are too large.
-    `x-dropped-headers` counts them. The worker's own are `x-attempts`, `x-first-seen`,
-    `x-last-seen` (RFC 3339, from `now`, seconds since the epoch), `x-original-routing-key`,
-    `x-reason-code`, `x-reason`, and `x-returned` unless it is zero.
-    """
-    kept, dropped = _sendable(delivery.headers)
-    if dropped:
-        kept[DROPPED_HEADERS] = dropped
-    if redelivery_count:
-        kept[REDELIVERY_COUNT_HEADER] = redelivery_count
-    first_seen = kept.get("x-first-seen")
-    return kept | {
-        "x-attempts": attempts_of(kept) + 1,
-        "x-first-seen": first_seen if isinstance(first_seen, str) else _rfc3339(now),
-        "x-last-seen": _rfc3339(now),
-        "x-original-routing-key": delivery.routing_key,
-        "x-reason-code": code,
-        "x-reason": reason[:MAX_REASON_LENGTH],
-    }
+def believed(delivery: Delivery, command_queue: str) -> Delivery:
+    """The delivery without headers of the worker that somebody else may have written."""
+    headers = delivery.headers
+    if not headers:
+        return delivery
+    if is_from_retry_queue(delivery, command_queue):
+        message_id = None if headers.get(ADDED_MESSAGE_ID) is True else delivery.message_id
+        key = original_routing_key(headers, delivery.routing_key)
+        return msgspec.structs.replace(delivery, routing_key=key, message_id=message_id)
+    kept = {name: value for name, value in headers.items() if name not in WORKER_HEADERS}
+    if not delivery.redelivered:  # the broker replaces this one at each redelivery
+        kept.pop(DELIVERY_COUNT_HEADER, None)
+    return msgspec.structs.replace(delivery, headers=kept)
+
+
+def is_from_retry_queue(delivery: Delivery, command_queue: str) -> bool:
+    """Whether the broker moved the message from a retry queue to the command queue."""
+    is_published = delivery.exchange != "" or delivery.routing_key != command_queue
+    return not is_published and was_in_retry_queue(delivery.headers, command_queue)
+
+
+def was_in_retry_queue(headers: Mapping[str, object], command_queue: str) -> bool:
+    """Whether `x-death` names a retry queue, of whatever delay."""
+    deaths = headers.get("x-death")
+    prefix = f"{command_queue}.retry."
+    return isinstance(deaths, list) and any(
+        isinstance(death, dict) and str(death.get("queue", "")).startswith(prefix)
+        for death in deaths
+    )
 
 
 def original_routing_key(headers: Mapping[str, object], routing_key: str) -> str:
     """The key of the first publish, also after the message came back from a retry queue."""
-    original = headers.get("x-original-routing-key")
-    fits = isinstance(original, str) and len(original.encode()) <= MAX_SHORT_STRING_BYTES
+    original = headers.get(ROUTING_KEY)
+    fits = isinstance(original, str) and len(original.encode()) <= MAX_ROUTING_KEY_BYTES
     return cast("str", original) if fits else routing_key
 
 
-def _sendable(headers: Headers) -> tuple[Headers, int]:
-    kept: Headers = {}
-    dropped, bytes_left = 0, MAX_HEADER_BYTES
-    for name, value in headers.items():
-        if name.startswith(BROKER_HEADERS):
-            continue
-        size = encoded_header_size(name, value)
-        if size is None or size > bytes_left:
-            dropped += 1
-        else:
-            kept[name] = value
-            bytes_left -= size
-    return kept, dropped
+def is_sent_on(name: str) -> bool:
+    """Whether a copy carries this header of the original message on."""
+    return not (
+        name in WORKER_HEADERS or name in ROUTING_HEADERS or name.startswith(BROKER_HEADERS)
+    )
 
 
-def attempts_of(headers: Headers) -> int:
-    """How many copies of the message were made before."""
-    attempts = headers.get("x-attempts")
-    return attempts if isinstance(attempts, int) and 0 <= attempts < MAX_COUNT else 0
+def is_replayed(name: str) -> bool:
+    """Whether a replay carries this header of the letter on: the reason stays, the account ends."""
+    return is_sent_on(name) or name in REPLAYED_HEADERS
 
 
-def _rfc3339(seconds: float) -> str:
-    return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="milliseconds")
+def trusted_headers(headers: Headers, names: frozenset[str]) -> Headers:
+    """Those of the worker's headers that go on from copy to copy."""
+    return {name: headers[name] for name in names if name in headers}

@@ -6,7 +6,13 @@ from typing import Final, Self
 
 import msgspec
 
+from worker.broker.properties import PropertyList
+
 Headers = dict[str, object]
+ATTEMPTS_HEADER: Final = "x-attempts"
+FIRST_SEEN_HEADER: Final = "x-first-seen"
+DELIVERY_COUNT_HEADER: Final = "x-delivery-count"
+"""Written by the broker, at each redelivery from a quorum queue."""
 REDELIVERY_COUNT_HEADER: Final = "x-returned"
 """On a copy: how often earlier deliveries came back to the queue without an attempt."""
 MAX_COUNT: Final = 2**31
@@ -17,12 +23,17 @@ MAX_TRACE_HEADER_LENGTH: Final = 8192
 class Delivery(msgspec.Struct, frozen=True, kw_only=True):
     """One message as the broker delivered it, with an undecoded body.
 
+    `exchange` is the one that the message was published to. A property that cannot be decoded is
+    None here, and among the encoded `properties`. A header that cannot be decoded has its bytes as
+    its value. The worker's own headers are those of a copy: see `headers.believed`.
+
     `sent_at` is the time of sending, in seconds since the epoch, by the clock of the publisher, or
     of the broker if it sets timestamps. It is mostly in whole seconds.
     """
 
     body: bytes
     routing_key: str
+    exchange: str = ""
     redelivered: bool = False
     content_type: str | None = None
     message_id: str | None = None
@@ -30,15 +41,22 @@ class Delivery(msgspec.Struct, frozen=True, kw_only=True):
     reply_to: str | None = None
     sent_at: float | None = None
     headers: Headers = {}
+    properties: PropertyList = {}
 
     @property
     def first_seen(self) -> float | None:
         """When a worker first took it, in seconds since the epoch. None before the first retry."""
-        text = self.headers.get("x-first-seen")
+        text = self.headers.get(FIRST_SEEN_HEADER)
         try:
-            return datetime.fromisoformat(text).timestamp() if isinstance(text, str) else None
+            seconds = datetime.fromisoformat(text).timestamp() if isinstance(text, str) else -1.0
         except (ValueError, OverflowError):
             return None
+        return seconds if seconds >= 0 else None
+
+    @property
+    def attempts(self) -> int:
+        """How many copies of the message were made before."""
+        return _count(self.headers.get(ATTEMPTS_HEADER))
 
     @property
     def redelivery_count(self) -> int:
@@ -46,12 +64,8 @@ class Delivery(msgspec.Struct, frozen=True, kw_only=True):
 
         Includes the counts of earlier copies that were retried without an attempt.
         """
-        count = self.headers.get("x-delivery-count")
-        own_count = count if isinstance(count, int) else int(self.redelivered)
-        earlier_count = self.headers.get(REDELIVERY_COUNT_HEADER)
-        if isinstance(earlier_count, int) and 0 <= earlier_count < MAX_COUNT:
-            return own_count + earlier_count
-        return own_count
+        own_count = _count(self.headers.get(DELIVERY_COUNT_HEADER, int(self.redelivered)))
+        return own_count + _count(self.headers.get(REDELIVERY_COUNT_HEADER))
 
     @property
     def trace(self) -> dict[str, str]:
@@ -74,7 +88,8 @@ class Delivery(msgspec.Struct, frozen=True, kw_only=True):
 class Outgoing(msgspec.Struct, frozen=True, kw_only=True):
     """One persistent message to publish. `exchange` is its name on the broker.
 
-    `timestamp` is in seconds since the epoch.
+    `timestamp` is in seconds since the epoch. A copy of another message has that message's encoded
+    properties in `original`. They come before the fields here, and `headers` are added to theirs.
     """
 
     exchange: str
@@ -89,7 +104,12 @@ class Outgoing(msgspec.Struct, frozen=True, kw_only=True):
     app_id: str | None = None
     timestamp: float | None = None
     headers: Headers = {}
+    original: PropertyList = {}
     mandatory: bool = False
+
+
+def _count(value: object) -> int:
+    return value if isinstance(value, int) and 0 <= value < MAX_COUNT else 0
 
 
 class Ack(msgspec.Struct, frozen=True):

@@ -23,6 +23,7 @@ from worker.broker.connection import (
     BrokerConnection,
     broker_call,
     open_channel,
+    user_of,
 )
 from worker.broker.messages import Outgoing
 from worker.broker.topology import RPC_TIMEOUT_SECONDS, Topology, declare, verify
@@ -32,6 +33,9 @@ WATCH_INTERVAL_SECONDS: Final = 1.0
 CLOSE_TIMEOUT_SECONDS: Final = 2.0
 MIN_CHANNEL_AGE_SECONDS: Final = 5.0
 """A younger channel is kept although queues refuse its messages."""
+
+MAX_FRAME_BYTES: Final = 131_064
+"""By RabbitMQ's default."""
 
 BLOCKED: Final = "the broker blocks publishers: check for a memory or disk alarm"
 
@@ -96,6 +100,16 @@ class Publisher:
                     await channel.closed()
             except TimeoutError:
                 pass
+
+    @property
+    def user(self) -> str | None:
+        """The user of the connection, as far as the URL says it. None without a connection."""
+        return None if self._channel is None else user_of(self._channel.connection.url)
+
+    @property
+    def max_frame_bytes(self) -> int:
+        """How large the content of a frame may be."""
+        return MAX_FRAME_BYTES if self._channel is None else self._channel.max_content_size
 
     @property
     def is_ready(self) -> bool:

@@ -2,13 +2,15 @@
 
 from collections.abc import Callable
 
+import msgspec
 import structlog
 
-from worker.broker.headers import attempts_of, headers_for_copy
+from worker.broker.message_copy import copy_of
 from worker.broker.messages import Ack, Dead, Delivery, Outgoing, Retry, Settlement
+from worker.broker.properties import USER_ID, identifier
 from worker.broker.publisher import Publisher
 from worker.broker.topology import Topology
-from worker.domain.errors import MessageRefused
+from worker.domain.errors import ChannelLost, MessageRefused
 
 
 class Settler:
@@ -51,7 +53,7 @@ class Settler:
 
     def _later(self, delivery: Delivery, settlement: Dead) -> Retry:
         delays = sorted(self._topology.retry_delays)
-        delay = delays[min(attempts_of(delivery.headers), len(delays) - 1)]
+        delay = delays[min(delivery.attempts, len(delays) - 1)]
         return Retry(delay_seconds=delay, code=settlement.code, reason=settlement.reason)
 
     async def _settle(self, delivery: Delivery, settlement: Settlement) -> None:
@@ -74,26 +76,33 @@ class Settler:
         routing_key: str,
         redelivery_count: int,
     ) -> None:
-        headers = headers_for_copy(
+        copy = copy_of(
             delivery,
             code=settlement.code,
             reason=settlement.reason,
             now=self._now(),
             redelivery_count=redelivery_count,
+            own_user=self._publisher.user,
+            max_frame_bytes=self._publisher.max_frame_bytes,
         )
-        is_routed = await self._publisher.publish(
-            Outgoing(
-                exchange=exchange,
-                routing_key=routing_key,
-                body=delivery.body,
-                content_type=delivery.content_type,
-                message_id=delivery.message_id,
-                correlation_id=delivery.correlation_id,
-                reply_to=delivery.reply_to,
-                timestamp=delivery.sent_at,
-                headers=headers,
-                mandatory=True,
-            )
+        message = Outgoing(
+            exchange=exchange,
+            routing_key=routing_key,
+            body=delivery.body,
+            message_id=identifier(copy.properties),
+            original=copy.properties,
+            headers=copy.headers,
+            mandatory=True,
         )
-        if not is_routed:
+        if not await self._publish(message):
             raise MessageRefused(f"no queue took the message for {exchange or routing_key!r}")
+
+    async def _publish(self, message: Outgoing) -> bool:
+        """Publish, if necessary without the `user_id`: only the broker knows who this client is."""
+        try:
+            return await self._publisher.publish(message)
+        except ChannelLost:
+            if USER_ID not in message.original:
+                raise
+        original = {flag: value for flag, value in message.original.items() if flag != USER_ID}
+        return await self._publisher.publish(msgspec.structs.replace(message, original=original))

@@ -6,15 +6,23 @@ from typing import Final
 
 import msgspec
 
+from worker.broker import properties as flags
 from worker.broker.admin.dead_letter_reason import (
+    ATTEMPTS_BEFORE_REPLAY,
     FIRST_SEEN_BEFORE_REPLAY,
     DeadLetterReason,
     reason_from_headers,
 )
-from worker.broker.admin.queue_browser import tag_of
-from worker.broker.aiormq.raw_channel import RawMessage
-from worker.broker.headers import BROKER_HEADERS, original_routing_key
-from worker.broker.messages import Headers, Outgoing
+from worker.broker.headers import ADDED_MESSAGE_ID, is_replayed, original_routing_key
+from worker.broker.message_copy import properties_of_copy
+from worker.broker.messages import FIRST_SEEN_HEADER, Delivery, Headers, Outgoing
+from worker.broker.properties import (
+    PropertyList,
+    joined_table,
+    split_table,
+    text_property,
+    timestamp_property,
+)
 
 REPLAYED_AT: Final = "x-replayed-at"
 REPLAYS: Final = "x-replays"
@@ -27,7 +35,8 @@ class DeadLetter(msgspec.Struct, frozen=True, kw_only=True):
     """One message of the dead-letter queue, with an undecoded body.
 
     `position` counts from 1 for the oldest letter. `routing_key` is the key of the first publish.
-    `reason` says why the message is here. `tag` is valid while the queue is open.
+    `reason` says why the message is here. `tag` is valid while the queue is open. `properties` are
+    all properties as AMQP has them. A replay gets `added_headers` as well.
     """
 
     position: int = 0
@@ -44,6 +53,8 @@ class DeadLetter(msgspec.Struct, frozen=True, kw_only=True):
     type: str | None = None
     app_id: str | None = None
     timestamp: datetime | None = None
+    properties: PropertyList = {}
+    added_headers: Headers = {}
 
     @property
     def fingerprint(self) -> str:
@@ -69,59 +80,75 @@ class DeadLetter(msgspec.Struct, frozen=True, kw_only=True):
         return text if isinstance(text, str) else None
 
 
-def dead_letter_from(message: RawMessage, dead_queue: str) -> DeadLetter:
+def dead_letter_from(tag: int, message: Delivery, dead_queue: str) -> DeadLetter:
     """Read a message of the dead-letter queue."""
-    properties = message.header.properties
-    headers: Headers = dict(properties.headers or {})
+    headers, properties = message.headers, message.properties
+    command_queue = dead_queue.removesuffix(".dead")
+    key = message.routing_key
+    reason = reason_from_headers(headers, dead_queue=dead_queue)
+    is_id_added = reason.by == "worker" and headers.get(ADDED_MESSAGE_ID) is True
+    seconds = timestamp_property(properties)
     return DeadLetter(
-        tag=tag_of(message),
+        tag=tag,
         body=message.body,
-        routing_key=original_routing_key(headers, message.routing_key or ""),
-        reason=reason_from_headers(headers, dead_queue=dead_queue),
+        # Only a message from a retry queue has the name of the queue as its key.
+        routing_key=original_routing_key(headers, key) if key == command_queue else key,
+        reason=reason,
         headers=headers,
-        content_type=properties.content_type,
-        content_encoding=properties.content_encoding,
-        message_id=properties.message_id,
-        correlation_id=properties.correlation_id,
-        reply_to=properties.reply_to,
-        type=properties.message_type,
-        app_id=properties.app_id,
-        timestamp=properties.timestamp,
+        content_type=message.content_type,
+        content_encoding=text_property(properties, flags.CONTENT_ENCODING),
+        message_id=None if is_id_added else message.message_id,
+        correlation_id=message.correlation_id,
+        reply_to=message.reply_to,
+        type=text_property(properties, flags.TYPE),
+        app_id=text_property(properties, flags.APP_ID),
+        timestamp=None if seconds is None else datetime.fromtimestamp(seconds, UTC),
+        properties=properties,
     )
 
 
-def replay_of(letter: DeadLetter, exchange: str, now: float) -> Outgoing:
+def replay_of(letter: DeadLetter, exchange: str, now: float, own_user: str | None) -> Outgoing:
     """The message that replays a letter. `now` is in seconds since the epoch.
 
-    It lacks the `user_id`, which must be the sender's own, and the `expiration`, which has passed.
+    It has the properties of the letter but the `expiration`, which has passed, and a `user_id` that
+    is not `own_user`.
     """
+    properties, as_headers = properties_of_copy(letter.properties, own_user)
+    properties.pop(flags.MESSAGE_ID, None)
+    as_headers.pop(ADDED_MESSAGE_ID, None)
+    own = as_headers | _replay_headers(letter, now)
+    entries, _ = split_table(letter.properties.get(flags.HEADERS, b""))
+    kept = [(name, value) for name, value in entries if _is_kept(name, own)]
+    if kept:
+        properties[flags.HEADERS] = joined_table(kept)
     return Outgoing(
         exchange=exchange,
         routing_key=letter.routing_key,
         body=letter.body,
-        headers=_replay_headers(letter, now),
-        content_type=letter.content_type,
-        content_encoding=letter.content_encoding,
         # A random id would differ between two replays of the same letter.
         message_id=letter.message_id or letter.fingerprint,
-        correlation_id=letter.correlation_id,
-        reply_to=letter.reply_to,
-        type=letter.type,
-        app_id=letter.app_id,
-        timestamp=letter.timestamp.timestamp() if letter.timestamp else None,
+        original=properties,
+        headers=own,
         mandatory=True,
     )
 
 
+def _is_kept(encoded_name: bytes, own: Headers) -> bool:
+    name = encoded_name.decode(errors="replace")
+    return is_replayed(name) and name not in own
+
+
 def _replay_headers(letter: DeadLetter, now: float) -> Headers:
-    kept = {name: v for name, v in letter.headers.items() if not name.startswith(BROKER_HEADERS)}
-    # Workers give up a command some time after x-first-seen. With the old value: at once.
-    first_seen = kept.pop("x-first-seen", None)
-    if first_seen is not None:
-        kept.setdefault(FIRST_SEEN_BEFORE_REPLAY, first_seen)
-    return {
-        **kept,
+    headers: Headers = {
+        **letter.added_headers,
         "x-original-routing-key": letter.routing_key,
         REPLAYS: letter.replays + 1,
         REPLAYED_AT: datetime.fromtimestamp(now, UTC).isoformat(timespec="milliseconds"),
     }
+    # Workers give up a command some time after x-first-seen. With the old value: at once.
+    first_seen = letter.headers.get(FIRST_SEEN_HEADER)
+    if isinstance(first_seen, str) and FIRST_SEEN_BEFORE_REPLAY not in letter.headers:
+        headers[FIRST_SEEN_BEFORE_REPLAY] = first_seen
+    if letter.reason.attempts is not None:
+        headers[ATTEMPTS_BEFORE_REPLAY] = letter.reason.attempts
+    return headers

@@ -10,15 +10,16 @@ from collections import deque
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager, suppress
 
-from aio_pika.abc import AbstractChannel, AbstractConnection, AbstractQueue
+from aio_pika.abc import AbstractChannel, AbstractQueue
 from aio_pika.exceptions import ChannelNotFoundEntity
 from msgspec.structs import replace
 
 from worker.broker.admin.dead_letter import DeadLetter, dead_letter_from, replay_of
 from worker.broker.admin.one_shot import error_summary, publish_on
 from worker.broker.admin.queue_browser import QueueBrowser
+from worker.broker.aiormq.frame_reader import TolerantConnection
 from worker.broker.aiormq.raw_channel import raw_channel
-from worker.broker.connection import BROKER_ERRORS, open_channel
+from worker.broker.connection import BROKER_ERRORS, open_channel, user_of
 from worker.broker.topology import RPC_TIMEOUT_SECONDS, Topology
 from worker.domain.errors import BrokerUnavailable, TopologyDiffers
 
@@ -41,6 +42,7 @@ class DeadLetterQueue:
         *,
         timeout: float,
         now: Callable[[], float],
+        user: str | None,
     ) -> None:
         self._browser = browser
         self._unread = deque(letters)
@@ -49,6 +51,7 @@ class DeadLetterQueue:
         self._command_exchange = command_exchange
         self._timeout = timeout
         self._now = now
+        self._user = user
 
     @property
     def remaining(self) -> int:
@@ -71,7 +74,7 @@ class DeadLetterQueue:
             BrokerUnavailable: no confirmation in time. The letter stays; a copy may exist.
             ValueError: its headers cannot be sent again. The letter stays.
         """
-        message = replay_of(letter, self._command_exchange, self._now())
+        message = replay_of(letter, self._command_exchange, self._now(), self._user)
         if not await publish_on(self._publishing, message, timeout=self._timeout):
             raise TopologyDiffers(
                 f"not replayed: no queue is bound to {message.exchange!r} for "
@@ -87,7 +90,7 @@ class DeadLetterQueue:
 
 @asynccontextmanager
 async def open_dead_letter_queue(
-    connection: AbstractConnection,
+    connection: TolerantConnection,
     topology: Topology,
     *,
     timeout: float,
@@ -107,12 +110,19 @@ async def open_dead_letter_queue(
         # A channel of its own, because an error closes a channel, and that returns all letters.
         publishing = await open_channel(connection, confirms=True)
         await publishing.declare_exchange(exchange, passive=True, timeout=RPC_TIMEOUT_SECONDS)
-        browser = QueueBrowser(queue, await raw_channel(channel))
+        browser = QueueBrowser(connection, queue, await raw_channel(channel))
         letters = await _take_letters(browser, topology.dead_queue)
     not_taken = max(0, _message_count(queue) - len(letters))
     try:
         yield DeadLetterQueue(
-            browser, letters, not_taken, publishing, exchange, timeout=timeout, now=now
+            browser,
+            letters,
+            not_taken,
+            publishing,
+            exchange,
+            timeout=timeout,
+            now=now,
+            user=user_of(connection.url),
         )
     except BaseException:
         with suppress(*BROKER_ERRORS):  # the first error counts; a lost connection returns letters
@@ -124,7 +134,9 @@ async def open_dead_letter_queue(
 
 async def _take_letters(browser: QueueBrowser, dead_queue: str) -> list[DeadLetter]:
     """Oldest first. The fingerprint decides between letters of one time, so positions stay."""
-    taken = [dead_letter_from(message, dead_queue) for message in await browser.take_all()]
+    taken = [
+        dead_letter_from(tag, message, dead_queue) for tag, message in await browser.take_all()
+    ]
     taken.sort(key=lambda letter: (letter.dead_since, letter.fingerprint))
     return [replace(letter, position=number) for number, letter in enumerate(taken, start=1)]
 

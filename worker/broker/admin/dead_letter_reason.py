@@ -6,8 +6,14 @@ from typing import Final, Literal, cast
 
 import msgspec
 
+from worker.broker.headers import was_in_retry_queue
+from worker.broker.messages import ATTEMPTS_HEADER, FIRST_SEEN_HEADER
+
 FIRST_SEEN_BEFORE_REPLAY: Final = "x-replay-first-seen"
 """On a replayed message: when a worker first had it, before the replay."""
+
+ATTEMPTS_BEFORE_REPLAY: Final = "x-replay-attempts"
+"""On a replayed message: the attempts before the replay."""
 
 MAX_TEXT_LENGTH: Final = 1000
 MAX_COUNT: Final = 2**31
@@ -35,9 +41,15 @@ def reason_from_headers(headers: Mapping[str, object], *, dead_queue: str) -> De
     a record for the command queue, the broker dead-lettered the message last, and a worker's reason
     is older.
     """
-    attempts = _count(headers.get("x-attempts"))
-    first_seen = _time(headers.get(FIRST_SEEN_BEFORE_REPLAY)) or _time(headers.get("x-first-seen"))
-    if (death := _death(headers, dead_queue.removesuffix(".dead"))) is not None:
+    command_queue = dead_queue.removesuffix(".dead")
+    death = _death(headers, command_queue)
+    # If no worker made a copy of it, the publisher wrote these headers.
+    is_copy = death is None or was_in_retry_queue(headers, command_queue)
+    attempts = _attempts(headers, is_copy)
+    first_seen = _time(headers.get(FIRST_SEEN_BEFORE_REPLAY)) or (
+        _time(headers.get(FIRST_SEEN_HEADER)) if is_copy else None
+    )
+    if death is not None:
         code, died_at = _text(death.get("reason")) or "unknown", _time(death.get("time"))
         return DeadLetterReason(
             by="broker",
@@ -73,6 +85,14 @@ def _death(headers: Mapping[str, object], command_queue: str) -> Mapping[str, ob
         return None
     records = (cast("dict[str, object]", death) for death in deaths if isinstance(death, dict))
     return next((record for record in records if record.get("queue") == command_queue), None)
+
+
+def _attempts(headers: Mapping[str, object], is_copy: bool) -> int | None:
+    counts = [_count(headers.get(ATTEMPTS_BEFORE_REPLAY))]
+    if is_copy:
+        counts.append(_count(headers.get(ATTEMPTS_HEADER)))
+    known = [count for count in counts if count is not None]
+    return sum(known) if known else None
 
 
 def _text(value: object) -> str | None:

@@ -4,11 +4,12 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
-from aio_pika.abc import AbstractChannel, AbstractConnection
+from aio_pika.abc import AbstractChannel
 from aio_pika.exceptions import ChannelNotFoundEntity, PublishError
 from yarl import URL
 
 from worker.broker.aiormq.batch_publish import send_batch, with_message_id
+from worker.broker.aiormq.frame_reader import TolerantConnection
 from worker.broker.aiormq.message_encoder import ENCODING_ERRORS
 from worker.broker.aiormq.raw_channel import raw_channel
 from worker.broker.aiormq.versions import check_versions
@@ -23,7 +24,7 @@ from worker.broker.messages import Outgoing
 from worker.broker.topology import Topology, declare
 from worker.domain.errors import BrokerUnavailable, TopologyDiffers
 
-Connection = AbstractConnection
+Connection = TolerantConnection
 
 
 @asynccontextmanager

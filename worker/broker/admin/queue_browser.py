@@ -9,8 +9,10 @@ from typing import Final
 
 from aio_pika.abc import AbstractQueue
 
+from worker.broker.aiormq.frame_reader import TolerantConnection
 from worker.broker.aiormq.raw_channel import RawChannel, RawMessage
 from worker.broker.connection import broker_call
+from worker.broker.messages import Delivery
 from worker.broker.topology import RPC_TIMEOUT_SECONDS
 
 CHUNK: Final = 500
@@ -28,6 +30,10 @@ ARRIVAL_TIMEOUT_SECONDS: Final = 2.0
 RETURN_TIMEOUT_SECONDS: Final = 2.0
 
 
+HeldMessage = tuple[int, Delivery]
+"""The tag by which a held message is acknowledged, and the message."""
+
+
 class QueueBrowser:
     """Holds the messages of a queue, so that nobody else gets them until `close`.
 
@@ -35,15 +41,21 @@ class QueueBrowser:
     `BROKER_ERRORS`.
     """
 
-    def __init__(self, queue: AbstractQueue, channel: RawChannel) -> None:
+    def __init__(
+        self, connection: TolerantConnection, queue: AbstractQueue, channel: RawChannel
+    ) -> None:
         self._queue = queue
         self._channel = channel
+        self._arrived: asyncio.Queue[HeldMessage] = asyncio.Queue()
+        connection.route_deliveries(
+            channel.number, lambda tag, delivery: self._arrived.put_nowait((tag, delivery))
+        )
         self._held: set[int] = set()
         self._pending_acks = 0
 
-    async def take_all(self) -> list[RawMessage]:
+    async def take_all(self) -> list[HeldMessage]:
         """Take the messages that wait now, in the queue's order, up to the limits above."""
-        messages: list[RawMessage] = []
+        messages: list[HeldMessage] = []
         held_bytes = 0
         waiting = min(await self._count(), MAX_HELD_MESSAGES)
         while len(messages) < waiting and held_bytes < MAX_HELD_BYTES:
@@ -51,8 +63,8 @@ class QueueBrowser:
             if not chunk:  # another consumer has taken the rest
                 break
             messages += chunk
-            held_bytes += sum(len(message.body) for message in chunk)
-        self._held.update(map(tag_of, messages))
+            held_bytes += sum(len(delivery.body) for _, delivery in chunk)
+        self._held.update(tag for tag, _ in messages)
         return messages
 
     async def acknowledge(self, tag: int) -> None:
@@ -78,21 +90,21 @@ class QueueBrowser:
             await self._take(0)
             self._pending_acks = 0
 
-    async def _take(self, number: int) -> list[RawMessage]:
+    async def _take(self, number: int) -> list[HeldMessage]:
         """Take this many messages. Returns fewer if no further one arrives in time."""
-        arrived: asyncio.Queue[RawMessage] = asyncio.Queue()
+        self._arrived = asyncio.Queue()
         # A prefetch counts the messages of one consumer, so what is held already does not matter.
         qos = self._channel.basic_qos(prefetch_count=max(1, number), timeout=RPC_TIMEOUT_SECONDS)
         await broker_call(qos)
         consuming = self._channel.basic_consume(
-            self._queue.name, arrived.put, timeout=RPC_TIMEOUT_SECONDS
+            self._queue.name, _never_called, timeout=RPC_TIMEOUT_SECONDS
         )
         consumer_tag = str((await broker_call(consuming)).consumer_tag)
-        messages: list[RawMessage] = []
+        messages: list[HeldMessage] = []
         try:
             for _ in range(number):
                 async with asyncio.timeout(ARRIVAL_TIMEOUT_SECONDS):
-                    messages.append(await arrived.get())
+                    messages.append(await self._arrived.get())
         except TimeoutError:
             pass
         await broker_call(self._channel.basic_cancel(consumer_tag, timeout=RPC_TIMEOUT_SECONDS))
@@ -111,8 +123,5 @@ class QueueBrowser:
         return declared.message_count or 0
 
 
-def tag_of(message: RawMessage) -> int:
-    """The tag by which a held message is acknowledged."""
-    tag = message.delivery_tag
-    assert tag is not None  # noqa: S101 - only answers without a message have none
-    return tag
+async def _never_called(_message: RawMessage) -> None:
+    """The library requires a callback, but deliveries are routed past it."""

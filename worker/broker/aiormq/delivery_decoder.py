@@ -6,14 +6,20 @@ two tasks, and drops deliveries for a consumer that was cancelled a moment ago.
 
 import struct
 from collections.abc import Callable
-from datetime import datetime
 from typing import Final
 
-from pamqp.commands import Basic
-from pamqp.header import ContentHeader
+from pamqp.decode import embedded_value
 
-from worker.broker.headers import original_routing_key
+from worker.broker import properties as flags
 from worker.broker.messages import Delivery, Headers
+from worker.broker.properties import (
+    MAX_TIMESTAMP_SECONDS,
+    PropertyList,
+    split_properties,
+    split_table,
+    text_property,
+    timestamp_property,
+)
 
 OnDelivery = Callable[[int, Delivery], None]
 """Called with the delivery tag, by which the delivery is settled, and the delivery."""
@@ -24,14 +30,15 @@ METHOD, HEADER, BODY = 1, 2, 3
 DELIVER: Final = struct.pack(">HH", 60, 60)
 """The first bytes of the frame that announces a delivery: its class and its method."""
 
-UNREADABLE: Final = "x-unreadable-properties"
-"""The header that replaces properties that cannot be decoded."""
-
-MAX_TIMESTAMP_MS: Final = 253_402_300_800_000
-"""The end of the year 9999. Python has no later dates."""
+MAX_NESTED_BYTES: Final = 8 * 1024
+"""A larger array or table is not decoded: the library needs a time that grows with its square."""
 
 _TAG: Final = struct.Struct(">QB")
 _BODY_SIZE: Final = struct.Struct(">Q")
+_PROPERTIES_AT: Final = 12
+"""The offset of the properties in a content header."""
+
+_NESTED_TYPES: Final = (b"A", b"F")
 
 
 class DeliveryAssembler:
@@ -39,8 +46,8 @@ class DeliveryAssembler:
 
     def __init__(self, on_delivery: OnDelivery) -> None:
         self._on_delivery = on_delivery
-        self._announced: tuple[int, bool, str] | None = None
-        self._properties = Basic.Properties()
+        self._announced: tuple[int, bool, str, str] | None = None
+        self._properties: PropertyList = {}
         self._missing_bytes = 0
         self._parts: list[bytes] = []
 
@@ -51,7 +58,7 @@ class DeliveryAssembler:
         elif self._announced is None or kind not in {HEADER, BODY}:
             return False
         elif kind == HEADER:
-            self._properties = decoded_properties(payload)
+            self._properties = properties_of(payload)
             self._missing_bytes, self._parts = body_size(payload), []
             self._deliver_if_complete(self._announced)
         else:
@@ -60,26 +67,52 @@ class DeliveryAssembler:
             self._deliver_if_complete(self._announced)
         return True
 
-    def _deliver_if_complete(self, announced: tuple[int, bool, str]) -> None:
+    def _deliver_if_complete(self, announced: tuple[int, bool, str, str]) -> None:
         if self._missing_bytes > 0:
             return
-        tag, redelivered, key = announced
+        tag, redelivered, exchange, key = announced
         self._announced = None
-        delivery = _delivery(b"".join(self._parts), key, redelivered, self._properties)
+        properties = self._properties
+        headers = decoded_headers(properties)
+        delivery = Delivery(
+            body=b"".join(self._parts),
+            routing_key=key,
+            exchange=exchange,
+            redelivered=redelivered,
+            content_type=text_property(properties, flags.CONTENT_TYPE),
+            message_id=text_property(properties, flags.MESSAGE_ID),
+            correlation_id=text_property(properties, flags.CORRELATION_ID),
+            reply_to=text_property(properties, flags.REPLY_TO),
+            sent_at=_sent_at(properties, headers),
+            headers=headers,
+            properties=properties,
+        )
         self._on_delivery(tag, delivery)
 
 
-def decoded_properties(header: bytes) -> Basic.Properties:
-    """The properties in a content header, or the header `UNREADABLE` if they cannot be decoded.
+def properties_of(header: bytes) -> dict[int, bytes]:
+    """The encoded properties in a content header."""
+    return split_properties(header, _PROPERTIES_AT)
 
-    The broker forwards any bytes that a publisher put into a correlation id or a header.
+
+def decoded_headers(properties: PropertyList) -> Headers:
+    """The headers. One that cannot be decoded has its bytes as its value.
+
+    The broker forwards any bytes that a publisher put into a header.
     """
-    content = ContentHeader()
+    if (table := properties.get(flags.HEADERS)) is None:
+        return {}
+    entries, _ = split_table(table)
+    return {name.decode(errors="replace"): _decoded(value) for name, value in entries}
+
+
+def _decoded(value: bytes) -> object:
+    if value.startswith(_NESTED_TYPES) and len(value) > MAX_NESTED_BYTES:
+        return value
     try:
-        content.unmarshal(header)
-    except Exception:  # noqa: BLE001 - a decoder may raise anything for unknown bytes
-        return Basic.Properties(headers={UNREADABLE: True})
-    return content.properties
+        return embedded_value(value)[1]
+    except Exception:  # noqa: BLE001 - each type raises its own error for what it cannot hold
+        return value
 
 
 def body_size(header: bytes) -> int:
@@ -95,32 +128,20 @@ def routing_key_offset(deliver: bytes) -> int:
     return offset + 1 + deliver[offset]  # exchange
 
 
-def _announced(deliver: bytes) -> tuple[int, bool, str]:
-    """The delivery tag, the redelivered flag, and the UTF-8 part of the routing key."""
+def _announced(deliver: bytes) -> tuple[int, bool, str, str]:
+    """Delivery tag, redelivered flag, exchange, and the UTF-8 part of the routing key."""
     offset = len(DELIVER)
-    tag, redelivered = _TAG.unpack_from(deliver, offset + 1 + deliver[offset])
-    key = deliver[routing_key_offset(deliver) + 1 :]
-    return tag, bool(redelivered), key.decode(errors="ignore")
+    offset += 1 + deliver[offset]  # consumer tag
+    tag, redelivered = _TAG.unpack_from(deliver, offset)
+    offset += _TAG.size
+    key_at = offset + 1 + deliver[offset]
+    exchange = deliver[offset + 1 : key_at].decode(errors="replace")  # never the default one's ""
+    return tag, bool(redelivered), exchange, deliver[key_at + 1 :].decode(errors="ignore")
 
 
-def _delivery(body: bytes, key: str, redelivered: bool, properties: Basic.Properties) -> Delivery:
-    headers: Headers = dict(properties.headers or {})
-    return Delivery(
-        body=body,
-        routing_key=original_routing_key(headers, key),
-        redelivered=redelivered,
-        content_type=properties.content_type,
-        message_id=properties.message_id,
-        correlation_id=properties.correlation_id,
-        reply_to=properties.reply_to,
-        sent_at=_sent_at(properties.timestamp, headers),
-        headers=headers,
-    )
-
-
-def _sent_at(timestamp: datetime | None, headers: Headers) -> float | None:
+def _sent_at(properties: PropertyList, headers: Headers) -> float | None:
     """The broker's own time in milliseconds (`timestamp_in_ms`) if set, else the publisher's."""
     milliseconds = headers.get("timestamp_in_ms")
-    if isinstance(milliseconds, int) and 0 < milliseconds < MAX_TIMESTAMP_MS:
+    if isinstance(milliseconds, int) and 0 < milliseconds < MAX_TIMESTAMP_SECONDS * 1000:
         return milliseconds / 1000
-    return None if timestamp is None else timestamp.timestamp()
+    return timestamp_property(properties)

@@ -13,20 +13,23 @@ from typing import Any, Final
 
 import aio_pika
 from aiormq.connection import TCPTransportFactory, TLSTransportFactory, TransportFactory
+from pamqp.commands import Basic
 from pamqp.header import ContentHeader
 from yarl import URL
 
+from worker.broker import properties as flags
 from worker.broker.aiormq.delivery_decoder import (
     DELIVER,
     HEADER,
     METHOD,
-    UNREADABLE,
     DeliveryAssembler,
     OnDelivery,
     body_size,
-    decoded_properties,
+    decoded_headers,
+    properties_of,
     routing_key_offset,
 )
+from worker.broker.properties import identifier, text_property
 
 READ_CHUNK_BYTES: Final = 2**16
 
@@ -42,7 +45,7 @@ Assemblers = Mapping[int, DeliveryAssembler]
 
 
 class TolerantConnection(aio_pika.Connection):
-    """A connection on which every message arrives, if necessary without its properties."""
+    """A connection on which every message arrives, whatever its properties are."""
 
     def __init__(self, url: URL, *args: Any, **kwargs: Any) -> None:  # noqa: ANN401 - passed on
         super().__init__(url, *args, **kwargs)
@@ -146,11 +149,23 @@ def _readable_frame(kind: int, channel: int, frame: bytes) -> bytes:
 
 
 def _readable_header(payload: bytes) -> bytes:
-    """A content header. The header `UNREADABLE` replaces properties that cannot be decoded."""
-    properties = decoded_properties(payload)
-    if UNREADABLE not in (properties.headers or {}):
-        return payload
-    return ContentHeader(body_size=body_size(payload), properties=properties).marshal()
+    """A content header without what the library cannot decode.
+
+    A message that comes back without its `message_id` would count as one that a queue has taken.
+    """
+    try:
+        ContentHeader().unmarshal(payload)
+    except Exception:  # noqa: BLE001 - a decoder may raise anything for unknown bytes
+        properties = properties_of(payload)
+        headers = decoded_headers(properties)
+        readable = Basic.Properties(
+            headers={name: v for name, v in headers.items() if isinstance(v, str | int)},
+            content_type=text_property(properties, flags.CONTENT_TYPE),
+            correlation_id=text_property(properties, flags.CORRELATION_ID),
+            message_id=identifier(properties),
+        )
+        return ContentHeader(body_size=body_size(payload), properties=readable).marshal()
+    return payload
 
 
 def _readable_deliver(payload: bytes) -> bytes:

@@ -1,20 +1,21 @@
 """Encodes a message as AMQP frames.
 
-The library looks up by name how each property is encoded. Here the order is fixed, and all
-messages are encoded in one place.
+The library looks up by name how each property is encoded. Here all messages are encoded in one
+place.
 """
 
 import struct
 from collections.abc import Iterator
 from functools import lru_cache
-from typing import Final, cast
+from typing import Final
 
 import pamqp.frame
 from pamqp.commands import Basic
-from pamqp.common import FieldValue
-from pamqp.encode import encode_table_value, field_table
+from pamqp.encode import field_table
 
+from worker.broker import properties as flags
 from worker.broker.messages import Headers, Outgoing
+from worker.broker.properties import PropertyList, joined_properties, merged_tables
 
 PERSISTENT: Final = b"\x02"
 MAX_SHORT_STRING_BYTES: Final = 255
@@ -27,7 +28,6 @@ ENCODING_ERRORS: Final = (TypeError, ValueError, OverflowError, struct.error)
 _HEAD: Final = struct.Struct(">BHI")
 _CONTENT_HEADER: Final = struct.Struct(">BHIHHQ")
 _FIXED_HEADER_BYTES: Final = _CONTENT_HEADER.size - _HEAD.size
-_FLAGS: Final = struct.Struct(">H")
 _LENGTH: Final = struct.Struct(">B")
 _TIMESTAMP: Final = struct.Struct(">Q")
 _FRAME_END: Final = b"\xce"
@@ -68,37 +68,29 @@ def _content_frames(message: Outgoing, channel: int, max_body_bytes: int) -> Ite
 
 
 def encoded_properties(message: Outgoing) -> bytes:
-    """The properties as AMQP has them: flags, then the values in the order of their flags.
-
-    Raises one of `ENCODING_ERRORS`.
-    """
-    properties = (
-        (0x8000, _short_string(message.content_type)),
-        (0x4000, _short_string(message.content_encoding)),
-        (0x2000, _table(message.headers)),
-        (0x1000, PERSISTENT),
-        (0x0400, _correlation_id(message.correlation_id)),
-        (0x0200, _short_string(message.reply_to)),
-        (0x0080, _short_string(message.message_id)),
-        (0x0040, _timestamp(message.timestamp)),
-        (0x0020, _short_string(message.type)),
-        (0x0008, _short_string(message.app_id)),
+    """The properties as AMQP has them. Raises one of `ENCODING_ERRORS`."""
+    values = (
+        (flags.CONTENT_TYPE, _short_string(message.content_type)),
+        (flags.CONTENT_ENCODING, _short_string(message.content_encoding)),
+        (flags.HEADERS, encoded_table(message.headers)),
+        (flags.DELIVERY_MODE, PERSISTENT),
+        (flags.CORRELATION_ID, _correlation_id(message.correlation_id)),
+        (flags.REPLY_TO, _short_string(message.reply_to)),
+        (flags.MESSAGE_ID, _short_string(message.message_id)),
+        (flags.TIMESTAMP, _timestamp(message.timestamp)),
+        (flags.TYPE, _short_string(message.type)),
+        (flags.APP_ID, _short_string(message.app_id)),
     )
-    flags, values = 0, [b""]
-    for flag, value in properties:
-        if value:
-            flags |= flag
-            values.append(value)
-    values[0] = _FLAGS.pack(flags)
-    return b"".join(values)
+    encoded: PropertyList = {flag: value for flag, value in values if value}
+    if message.original:
+        encoded = _added_to(message.original, encoded)
+    return joined_properties(encoded)
 
 
-def encoded_header_size(name: str, value: object) -> int | None:
-    """How many bytes a header takes in a message. None if AMQP cannot hold the value."""
-    try:
-        return 1 + len(name.encode()) + len(encode_table_value(cast("FieldValue", value)))
-    except Exception:  # noqa: BLE001 - each type raises its own error for what it cannot hold
-        return None
+def _added_to(original: PropertyList, encoded: PropertyList) -> PropertyList:
+    tables = (original.get(flags.HEADERS, b""), encoded.get(flags.HEADERS, b""))
+    headers = {flags.HEADERS: merged_tables(*tables)} if any(tables) else {}
+    return {**encoded, **original, **headers}
 
 
 def _short_string(text: str | None) -> bytes:
@@ -116,7 +108,8 @@ def _correlation_id(text: str | None) -> bytes:
     return _short_string(fitting)
 
 
-def _table(headers: Headers) -> bytes:
+def encoded_table(headers: Headers) -> bytes:
+    """The headers as AMQP has them, with their length in front. Nothing if there are none."""
     return field_table(headers) if headers else b""  # type: ignore[arg-type]  # it checks itself
 
 

@@ -85,11 +85,9 @@ def with_new_id(decoded: DecodedLetter, new_id: str) -> "DeadLetter":
         ValueError: the body, or the `data` of a CloudEvent, is not a JSON object.
     """
     letter = decoded.letter
-    headers = dict(letter.headers)
-    if decoded.command_id is not None:
-        headers[REPLAY_OF] = decoded.command_id
+    former_id = {} if decoded.command_id is None else {REPLAY_OF: decoded.command_id}
     body = _body_with_id(letter.body, msgspec.Raw(msgspec.json.encode(new_id)))
-    return msgspec.structs.replace(letter, body=body, message_id=new_id, headers=headers)
+    return msgspec.structs.replace(letter, body=body, message_id=new_id, added_headers=former_id)
 
 
 def _body_with_id(body: bytes, encoded_id: msgspec.Raw) -> bytes:

@@ -31,10 +31,21 @@ def test_a_workers_headers_give_the_reason_and_the_times() -> None:
 
 
 def test_the_brokers_record_is_newer_than_a_workers_reason() -> None:
-    found = reason_from_headers({**OURS, "x-death": [death()]}, dead_queue=QUEUE)
+    deaths = [death(), death("expired", "recording.commands.retry.5s")]
+    found = reason_from_headers({**OURS, "x-death": deaths}, dead_queue=QUEUE)
 
     assert (found.by, found.code, found.last_seen) == ("broker", "delivery_limit", NOON)
-    assert found.first_seen == NOON.replace(hour=11)
+    assert (found.first_seen, found.attempts) == (NOON.replace(hour=11), 5)
+
+
+def test_without_a_retry_the_headers_of_a_worker_are_those_of_a_publisher() -> None:
+    found = reason_from_headers({**OURS, "x-death": [death()]}, dead_queue=QUEUE)
+
+    assert (found.first_seen, found.attempts) == (NOON, None)
+
+
+def test_the_attempts_before_a_replay_count() -> None:
+    assert reason_from_headers(OURS | {"x-replay-attempts": 3}, dead_queue=QUEUE).attempts == 8
 
 
 def test_a_record_of_a_retry_queue_is_no_reason() -> None:

@@ -4,6 +4,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 from pamqp.commands import Basic
 from pamqp.header import ContentHeader
 
@@ -12,10 +13,10 @@ from worker.broker.aiormq.delivery_decoder import (
     DELIVER,
     HEADER,
     METHOD,
-    UNREADABLE,
     DeliveryAssembler,
 )
 from worker.broker.messages import Delivery
+from worker.broker.properties import MESSAGE_ID
 
 NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
 
@@ -48,15 +49,23 @@ class Taken(list[tuple[int, Delivery]]):
         return self
 
 
+def without_bytes(taken: Taken) -> list[tuple[int, Delivery]]:
+    return [(tag, replace(delivery, properties={})) for tag, delivery in taken]
+
+
+def delivered(body: bytes, **fields: Any) -> Delivery:
+    return Delivery(body=body, exchange="x", routing_key="key", **fields)
+
+
 def test_a_delivery_is_complete_with_the_last_part_of_its_body() -> None:
     taken = Taken().announced(7, redelivered=True).with_header(4).with_body(b"ab", b"c")
     assert taken == []
     taken.with_body(b"d")
-    assert taken == [(7, Delivery(body=b"abcd", routing_key="key", redelivered=True))]
+    assert without_bytes(taken) == [(7, delivered(b"abcd", redelivered=True))]
 
 
 def test_a_delivery_without_a_body_is_complete_with_its_header() -> None:
-    assert Taken().announced().with_header(0) == [(1, Delivery(body=b"", routing_key="key"))]
+    assert without_bytes(Taken().announced().with_header(0)) == [(1, delivered(b""))]
 
 
 def test_a_delivery_has_its_properties() -> None:
@@ -67,10 +76,9 @@ def test_a_delivery_has_its_properties() -> None:
         reply_to="r",
         headers={"a": 1},
     )
-    ((_, delivery),) = Taken().announced().with_header(0, properties)
-    assert delivery == Delivery(
-        body=b"",
-        routing_key="key",
+    ((_, delivery),) = without_bytes(Taken().announced().with_header(0, properties))
+    assert delivery == delivered(
+        b"",
         content_type="application/json",
         message_id="m",
         correlation_id="c",
@@ -82,15 +90,17 @@ def test_a_delivery_has_its_properties() -> None:
 def test_a_delivery_has_no_properties_of_the_one_before() -> None:
     taken = Taken().announced(1).with_header(1, Basic.Properties(message_id="m")).with_body(b"a")
     taken.announced(2).with_header(1).with_body(b"b")
-    assert taken[1:] == [(2, Delivery(body=b"b", routing_key="key"))]
+    assert without_bytes(taken)[1:] == [(2, delivered(b"b"))]
 
 
-def test_properties_that_cannot_be_decoded_are_marked_and_the_body_is_kept() -> None:
+def test_a_property_that_cannot_be_decoded_does_not_cost_the_others() -> None:
     taken = Taken().announced()
-    header = ContentHeader(body_size=1, properties=Basic.Properties(message_id="mm")).marshal()
+    properties = Basic.Properties(message_id="mm", correlation_id="c", reply_to="r")
+    header = ContentHeader(body_size=1, properties=properties).marshal()
     assert taken.assembly.accept(HEADER, header.replace(b"mm", b"\xff\xfe"))
     ((_, delivery),) = taken.with_body(b"b")
-    assert delivery == Delivery(body=b"b", routing_key="key", headers={UNREADABLE: True})
+    assert (delivery.message_id, delivery.correlation_id, delivery.reply_to) == (None, "c", "r")
+    assert delivery.properties[MESSAGE_ID] == b"\x02\xff\xfe"
 
 
 def test_bytes_of_a_routing_key_that_are_no_utf8_are_left_out() -> None:
@@ -99,7 +109,8 @@ def test_bytes_of_a_routing_key_that_are_no_utf8_are_left_out() -> None:
         (60).to_bytes(2, "big") * 2 + b"\x01t" + (1).to_bytes(8, "big") + b"\x00\x01x\x03a\xffb"
     )
     assert taken.assembly.accept(METHOD, method)
-    assert taken.with_header(0) == [(1, Delivery(body=b"", routing_key="ab"))]
+    ((_, delivery),) = taken.with_header(0)
+    assert (delivery.exchange, delivery.routing_key) == ("x", "ab")
 
 
 @pytest.mark.parametrize("kind", [METHOD, HEADER, BODY])

@@ -55,4 +55,4 @@ def test_a_new_id_replaces_the_id_in_the_body() -> None:
 
     assert msgspec.json.decode(renamed.body)["id"] == "two"
     assert decode_letter(renamed, 1000).command_id == "two"
-    assert renamed.headers["x-replay-of"] == "one"
+    assert renamed.added_headers["x-replay-of"] == "one"

@@ -1,0 +1,106 @@
+"""A copy has what can go on of the original, and fits the frame."""
+
+import struct
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from worker.broker.aiormq.message_encoder import encoded_properties
+from worker.broker.headers import believed
+from worker.broker.message_copy import MessageCopy, copy_of
+from worker.broker.messages import Delivery, Outgoing
+from worker.broker.properties import HEADERS, MESSAGE_ID, USER_ID, joined_table, split_table
+
+NOON = datetime(2026, 1, 1, 12, tzinfo=UTC).timestamp()
+QUEUE = "recording.commands"
+FROM_RETRY = [{"queue": "recording.commands.retry.5s", "reason": "expired"}]
+
+
+def delivery(headers: dict[str, object] | None = None, **fields: Any) -> Delivery:
+    return Delivery(**{"body": b"", "routing_key": QUEUE, "headers": headers or {}} | fields)
+
+
+def copied(original: Delivery, **options: Any) -> MessageCopy:
+    return copy_of(original, code="busy", reason="not now", now=NOON, **options)
+
+
+@given(
+    entries=st.lists(st.tuples(st.binary(max_size=255), st.binary(max_size=600)), max_size=30),
+    frame_bytes=st.sampled_from([4088, 8184, 131_064]),
+    reason=st.text(max_size=3000),
+)
+def test_a_copy_fits_the_frame(
+    entries: list[tuple[bytes, bytes]], frame_bytes: int, reason: str
+) -> None:
+    table = joined_table((name, b"S" + struct.pack(">I", len(v)) + v) for name, v in entries)
+    longest = b"\xff" + b"k" * 255
+    properties = {HEADERS: table, MESSAGE_ID: longest, USER_ID: longest}
+    original = delivery(routing_key="k" * 255, properties=properties)
+    copy = copy_of(original, code="c", reason=reason, now=NOON, max_frame_bytes=frame_bytes)
+    message = Outgoing(
+        exchange="", routing_key="", body=b"", original=copy.properties, headers=copy.headers
+    )
+    assert len(encoded_properties(message)) <= frame_bytes - 12
+    kept = [name for name, _ in split_table(copy.properties.get(HEADERS, b""))[0]]
+    dropped = copy.headers.get("x-dropped-headers", 0)
+    assert len(kept) + int(str(dropped)) == sum(is_the_publishers(name) for name, _ in entries)
+
+
+def is_the_publishers(name: bytes) -> bool:
+    return name not in {b"CC", b"BCC"} and not name.startswith(b"x-")
+
+
+@pytest.mark.parametrize("user", ["worker", None])
+def test_only_the_workers_own_user_id_stays_a_property(user: str | None) -> None:
+    copy = copied(delivery(properties={USER_ID: b"\x06worker"}), own_user=user)
+    assert (USER_ID in copy.properties) == (user == "worker")
+    assert copy.headers["x-original-user-id"] == "worker"
+
+
+@pytest.mark.parametrize(
+    ("first_seen", "copied_time"),
+    [
+        ("2026-01-01T11:00:00+00:00", "2026-01-01T11:00:00.000+00:00"),
+        ("2026-01-01T13:00:00+00:00", "2026-01-01T12:00:00.000+00:00"),
+        ("0001-01-01T00:00:00+14:00", "2026-01-01T12:00:00.000+00:00"),
+        ("soon", "2026-01-01T12:00:00.000+00:00"),
+    ],
+)
+def test_the_time_of_the_first_delivery_is_never_in_the_future(
+    first_seen: str, copied_time: str
+) -> None:
+    copy = copied(delivery({"x-first-seen": first_seen}))
+    assert copy.headers["x-first-seen"] == copied_time
+
+
+ACCOUNT: dict[str, object] = {"x-attempts": 3, "x-death": FROM_RETRY}
+
+
+def test_what_the_broker_moved_from_a_retry_queue_is_believed() -> None:
+    assert believed(delivery(ACCOUNT), QUEUE).attempts == 3
+
+
+@pytest.mark.parametrize(
+    "forged",
+    [
+        delivery(ACCOUNT, exchange=QUEUE),
+        delivery(ACCOUNT, exchange=QUEUE, routing_key="start_recording"),
+        delivery(ACCOUNT, routing_key="recording.commands.other"),
+        delivery({"x-attempts": 3}),
+        delivery({"x-attempts": 3, "x-death": [{"queue": "other.retry.5s"}]}),
+        delivery({"x-attempts": 3, "x-death": [{"queue": QUEUE}]}),
+        delivery({"x-attempts": 3, "x-death": {"queue": f"{QUEUE}.retry.5s"}}),
+        delivery({"x-attempts": 3, "x-death": [7, [f"{QUEUE}.retry.5s"], {}]}),
+        delivery({"x-attempts": 3, "x-death": f"{QUEUE}.retry.5s"}),
+    ],
+)
+def test_without_the_brokers_proof_a_message_has_no_account(forged: Delivery) -> None:
+    assert believed(forged, QUEUE).attempts == 0
+
+
+def test_headers_that_are_no_account_are_left_alone() -> None:
+    headers: dict[str, object] = {"traceparent": "00-1", "x-mine": 1, "x-replays": 2}
+    assert believed(delivery(headers, exchange=QUEUE), QUEUE).headers == headers

@@ -1,0 +1,139 @@
+"""The properties of a copy: the original's, byte for byte, and the worker's headers.
+
+Some properties cannot go on. `CC` and `BCC` would send each copy to more queues. The broker lets a
+client set `user_id` to its own user only. With `expiration` a copy would leave its retry queue too
+early, or vanish from the dead-letter queue. The last two are kept as headers.
+"""
+
+from datetime import UTC, datetime
+from typing import Final, NamedTuple
+
+from worker.broker import headers as names
+from worker.broker.aiormq.message_encoder import encoded_table
+from worker.broker.headers import is_sent_on, trusted_headers
+from worker.broker.messages import (
+    ATTEMPTS_HEADER,
+    FIRST_SEEN_HEADER,
+    MAX_COUNT,
+    REDELIVERY_COUNT_HEADER,
+    Delivery,
+    Headers,
+)
+from worker.broker.properties import (
+    DELIVERY_MODE,
+    EXPIRATION,
+    HEADERS,
+    MESSAGE_ID,
+    USER_ID,
+    PropertyList,
+    TableEntry,
+    joined_table,
+    split_table,
+)
+
+MAX_REASON_BYTES: Final = 1000
+MAX_HEADER_BYTES: Final = 64 * 1024
+"""For the publisher's headers, if the broker's frames are that large."""
+
+HEADER_FRAME_BYTES: Final = 64
+"""What a content header has beside its properties, and the count of dropped headers."""
+
+_CARRIED: Final = frozenset({names.USER_ID, names.EXPIRATION, names.ADDED_MESSAGE_ID})
+
+
+class MessageCopy(NamedTuple):
+    """What a copy has of the original, and the worker's headers that are added to it."""
+
+    properties: PropertyList
+    headers: Headers
+
+
+def copy_of(
+    delivery: Delivery,
+    *,
+    code: str,
+    reason: str,
+    now: float,
+    redelivery_count: int = 0,
+    own_user: str | None = None,
+    max_frame_bytes: int = 131_064,
+) -> MessageCopy:
+    """The copy of a delivery that is retried or dead-lettered.
+
+    `now` is in seconds since the epoch, `own_user` the user that publishes the copy, if known. The
+    publisher's headers are left out if a frame has no room for them, or if nobody can say where
+    they end. `x-dropped-headers` counts them.
+    """
+    properties, kept = properties_of_copy(delivery.properties, own_user)
+    own = {
+        **trusted_headers(delivery.headers, _CARRIED),
+        **kept,
+        **_account(delivery, code, reason, now),
+    }
+    if redelivery_count:
+        own[REDELIVERY_COUNT_HEADER] = redelivery_count
+    used = len(encoded_table(own)) + sum(map(len, properties.values())) + HEADER_FRAME_BYTES
+    room = min(MAX_HEADER_BYTES, max_frame_bytes - used)
+    entries, dropped = _entries_sent_on(delivery.properties, room)
+    if entries:
+        properties[HEADERS] = joined_table(entries)
+    dropped += _count(delivery.headers.get(names.DROPPED_HEADERS))
+    return MessageCopy(properties, own | ({names.DROPPED_HEADERS: dropped} if dropped else {}))
+
+
+def properties_of_copy(
+    properties: PropertyList, own_user: str | None
+) -> tuple[dict[int, bytes], Headers]:
+    """The properties without headers that a copy may have, and the others of them as headers."""
+    kept = dict(properties)
+    for flag in (HEADERS, DELIVERY_MODE):
+        kept.pop(flag, None)
+    if kept.get(MESSAGE_ID) == b"\0":  # the library would not find it in its list
+        del kept[MESSAGE_ID]
+    as_headers: Headers = {}
+    if (expiration := kept.pop(EXPIRATION, None)) is not None:
+        as_headers[names.EXPIRATION] = expiration[1:].decode(errors="replace")
+    if (user := kept.get(USER_ID)) is not None:
+        as_headers[names.USER_ID] = user[1:].decode(errors="replace")
+        if as_headers[names.USER_ID] != own_user:
+            del kept[USER_ID]
+    if MESSAGE_ID not in kept:
+        as_headers[names.ADDED_MESSAGE_ID] = True
+    return kept, as_headers
+
+
+def _account(delivery: Delivery, code: str, reason: str, now: float) -> Headers:
+    first_seen = delivery.first_seen
+    return {
+        ATTEMPTS_HEADER: delivery.attempts + 1,
+        FIRST_SEEN_HEADER: _rfc3339(now if first_seen is None else min(first_seen, now)),
+        names.LAST_SEEN: _rfc3339(now),
+        names.ROUTING_KEY: delivery.routing_key,
+        names.REASON_CODE: code,
+        names.REASON: reason.encode(errors="replace")[:MAX_REASON_BYTES].decode(errors="ignore"),
+    }
+
+
+def _entries_sent_on(properties: PropertyList, room: int) -> tuple[list[TableEntry], int]:
+    """The publisher's headers that have room, and the number of those that have none."""
+    entries, is_whole = split_table(properties.get(HEADERS, b""))
+    kept: list[TableEntry] = []
+    dropped = 0 if is_whole else 1
+    for name, value in entries:
+        if not is_sent_on(name.decode(errors="replace")):
+            continue
+        size = 1 + len(name) + len(value)
+        if size > room:
+            dropped += 1
+        else:
+            kept.append((name, value))
+            room -= size
+    return kept, dropped
+
+
+def _count(value: object) -> int:
+    return value if isinstance(value, int) and 0 < value < MAX_COUNT else 0
+
+
+def _rfc3339(seconds: float) -> str:
+    return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="milliseconds")

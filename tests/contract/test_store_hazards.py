@@ -88,8 +88,8 @@ async def test_nul_characters_in_a_reply_address_do_not_prevent_the_outcome(
         finish("c1", reply, seen(start=StartContext(start_id="c1", correlation_id="\x00")))
     )
     await store.claim(claim(reply=reply))
-    exchanges = [one.exchange for one in await store.unsent(10)]
-    assert exchanges == ["status", "results", "reply", "reply"]
+    exchanges = [event.exchange for event in await store.unsent(10)]
+    assert exchanges == ["status", "results", "reply", "results", "reply"]
 
 
 async def test_nul_characters_in_an_api_response_do_not_prevent_its_observation(

@@ -162,10 +162,10 @@ async def test_events_that_follow_the_copied_ones_are_numbered_behind_them(
 
     await store.claim(claim("done", reply=Reply(reply_to="somebody")))
 
-    *former, last = await store.unsent(100)
+    *former, outcome, reply = await store.unsent(100)
     assert former == waiting
-    assert last.position > former[-1].position
-    assert last.routing_key == "somebody"
+    assert former[-1].position < outcome.position < reply.position
+    assert (outcome.exchange, reply.routing_key) == ("results", "somebody")
     await store.close()
 
 

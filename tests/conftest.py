@@ -107,15 +107,24 @@ def rabbitmq() -> Iterator[RabbitMQNode]:
         yield node
 
 
+@pytest.fixture(scope="session")
+def reused_rabbitmq() -> Iterator[RabbitMQNode]:
+    """What `private_rabbitmq` gives to one test after the other."""
+    with launch_rabbitmq(private=True) as node:
+        yield node
+
+
 @pytest.fixture
-def private_rabbitmq() -> Iterator[RabbitMQNode]:
-    """A broker for this test alone, to be stopped, killed and alarmed; takes five seconds.
+def private_rabbitmq(reused_rabbitmq: RabbitMQNode) -> Iterator[RabbitMQNode]:
+    """A broker for this test alone, to be stopped, killed and alarmed, and empty.
 
     A quorum queue that was declared a moment before a kill may come back without a leader: let
     fresh queues take and give a message first.
     """
-    with launch_rabbitmq(private=True) as node:
-        yield node
+    reused_rabbitmq.start()
+    yield reused_rabbitmq
+    reused_rabbitmq.start()
+    reused_rabbitmq.reset()
 
 
 @pytest.fixture

@@ -6,6 +6,7 @@ PROCESSES ?= 4
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
+LOCK := requirements/dev.lock
 BENCH_VENV := .venv-bench
 BENCH_STAMP := $(BENCH_VENV)/.installed
 NODE_STAMP := tests/node/node_modules/.installed
@@ -14,18 +15,18 @@ UV_COMPILE := uv pip compile --universal --python-version 3.11 --generate-hashes
 	--no-emit-package recording-worker --no-emit-package recording-worker-schemas
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo run test faults chaos campaign bench bench-tracking check-speed check format schemas chart image lock clean
+.PHONY: help setup demo run test lowest pythons faults chaos campaign bench bench-tracking check-speed check format schemas chart image lock clean
 
 help: ## list the targets
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):[^#]*## /\1\t/' | expand -t 14
 
 setup: $(STAMP) ## create .venv with the locked dependencies and the recording-worker command
 
-$(STAMP): requirements/dev.lock pyproject.toml schemas/pyproject.toml
+$(STAMP): $(LOCK) pyproject.toml schemas/pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
 		|| { echo "Python 3.11 or newer is needed; name one with: make PYTHON=python3.12 setup" >&2; exit 1; }
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes -r requirements/dev.lock
+	$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes -r $(LOCK)
 	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e ./schemas -e .
 	@touch $@
 
@@ -37,6 +38,20 @@ run: setup ## run the worker with the settings of the environment, against a rea
 
 test: setup $(NODE_STAMP) ## run all tests; they start their own RabbitMQ and PostgreSQL
 	$(BIN)/python -m pytest -n $(PROCESSES) --dist worksteal -m "not campaign" $(ARGS)
+
+lowest: ## run unit and contract tests with the oldest libraries that pyproject.toml allows
+	$(MAKE) --no-print-directory VENV=.venv-lowest LOCK=requirements/lowest.lock \
+		ARGS="tests/unit tests/contract $(ARGS)" test
+
+PYTHONS ?= python3.11 python3.12 python3.13
+
+pythons: ## run unit, contract and integration tests with each Python that is supported (PYTHONS=)
+	@missing=; for each in $(PYTHONS); do $$each -c '' 2>/dev/null || missing="$$missing $$each"; done; \
+	[ -z "$$missing" ] || { echo "not installed:$$missing; install what is missing, or say which" \
+		"interpreters to use: make pythons PYTHONS=\"python3.11 /opt/python/bin/python3.13\"" >&2; exit 1; }
+	@for each in $(PYTHONS); do \
+		$(MAKE) --no-print-directory VENV=.venv-$$(basename $$each) PYTHON=$$each \
+			ARGS="tests/unit tests/contract tests/integration $(ARGS)" test; done
 
 # What the fault tests do more of in their long forms; `make test` runs the short ones.
 LONG := FAULT_RESTARTS=50 FAULT_STREAM=10000 FAULT_ALARM_SECONDS=60 FAULT_AWAY_SECONDS=60 \
@@ -123,9 +138,13 @@ image: ## build the container image with docker, podman or buildah (IMAGE= ENGIN
 
 lock: ## update the locked dependencies (needs uv)
 	$(UV_COMPILE) --extra dev pyproject.toml requirements/build.in -o requirements/dev.lock
+	$(UV_COMPILE) --resolution lowest-direct --extra dev pyproject.toml requirements/build.in \
+		-o requirements/lowest.lock
+	$(UV_COMPILE) --resolution lowest-direct --extra dev pyproject.toml requirements/build.in \
+		-o requirements/lowest.lock
 	$(UV_COMPILE) --extra tracing pyproject.toml -o requirements/run.lock
 	$(UV_COMPILE) requirements/build.in -o requirements/build.lock
 	$(UV_COMPILE) requirements/bench.in -o requirements/bench.lock
 
 clean: ## remove everything that the other targets create
-	rm -rf $(VENV) $(BENCH_VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis tests/node/node_modules var
+	rm -rf $(VENV) $(BENCH_VENV) .venv-lowest .venv-python3.* .mypy_cache .ruff_cache .pytest_cache .hypothesis tests/node/node_modules var

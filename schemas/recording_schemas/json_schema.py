@@ -36,6 +36,8 @@ def components(types: list[type], ref_template: str) -> dict[str, Schema]:
         for field in schema.get("properties", {}).values():
             # In Python an absent field has a value. In JSON that value may be forbidden.
             field.pop("default", None)
+            if "anyOf" in field:  # the versions of msgspec differ in where they put null
+                field["anyOf"].sort(key=lambda choice: choice == {"type": "null"})
     for struct in _WITH_RULES:
         if struct.__name__ in schemas:
             schemas[struct.__name__].update(getattr(struct, "schema_rules", {}))

@@ -2,6 +2,7 @@
 
 import sqlite3
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -88,7 +89,7 @@ def encoded(environment: WorkerEnvironment) -> list[bytes]:
 
 def rows(database: Path) -> list[Any]:
     """Every row of every table."""
-    with sqlite3.connect(database) as connection:
+    with closing(sqlite3.connect(database)) as connection, connection:
         names = connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")
         found = [
             row

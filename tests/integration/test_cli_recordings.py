@@ -1,6 +1,7 @@
 """`recording-worker recordings` reads the state while a worker runs, on both engines."""
 
 import sqlite3
+from contextlib import closing
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -99,13 +100,13 @@ async def test_reading_does_not_release_the_lease_of_a_worker(sqlite_url: str) -
     store = await Store.open(sqlite_url, source="test")
     await store.close()
     path = sqlite_url.removeprefix("sqlite:///")
-    with sqlite3.connect(path) as connection:
+    with closing(sqlite3.connect(path)) as connection, connection:
         connection.execute("INSERT INTO leases VALUES ('leader', 'somebody', 1e12)")
     connection.close()
 
     read_recordings(sqlite_url, ALL)
 
-    with sqlite3.connect(path) as connection:
+    with closing(sqlite3.connect(path)) as connection, connection:
         assert connection.execute("SELECT owner FROM leases").fetchall() == [("somebody",)]
     connection.close()
 
@@ -136,7 +137,7 @@ def test_an_empty_database_is_not_migrated(database_url: str, tmp_path: Path) ->
 
 async def at_revision(revision: str, sqlite_url: str) -> None:
     await (await Store.open(sqlite_url, source="test")).close()
-    with sqlite3.connect(sqlite_url.removeprefix("sqlite:///")) as connection:
+    with closing(sqlite3.connect(sqlite_url.removeprefix("sqlite:///"))) as connection, connection:
         connection.execute("UPDATE alembic_version SET version_num = ?", [revision])
     connection.close()
 

@@ -5,7 +5,7 @@ import sqlite3
 import time
 from collections import defaultdict
 from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, closing
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import Any
@@ -188,7 +188,7 @@ class Bench:
 
     async def rows(self, condition: str) -> list[dict[str, Any]]:
         def read() -> list[dict[str, Any]]:
-            with sqlite3.connect(self.file) as connection:
+            with closing(sqlite3.connect(self.file)) as connection, connection:
                 connection.row_factory = sqlite3.Row
                 found = connection.execute(f"SELECT * FROM outbox WHERE {condition}")  # noqa: S608
                 return [dict(row) for row in found]

@@ -4,7 +4,9 @@ import asyncio
 import socket
 import struct
 import time
+import zlib
 from email.utils import formatdate
+from typing import Final
 
 import msgspec
 from aiohttp import web
@@ -79,6 +81,23 @@ def reset_connection(request: web.Request) -> web.StreamResponse:
     return web.Response(status=500)  # aiohttp needs a response; the client never gets it.
 
 
+ODD_BODIES: Final = (
+    b"",
+    b"null",
+    b"[]",
+    b'"done"',
+    b"<html></html>",
+    b"\xff\xfe\x00{",
+    b"[" * 5_000,
+    b'{"success": true}',
+    b'{"success": true, "data": null}',
+    b'{"success": true, "data": "8a1f"}',
+    b'{"success": true, "data": {"id": 7, "status": null}}',
+    b'{"success": true, "data": {"id": "a\\u0000b", "status": {}}}',
+)
+"""Bodies of a success that say nothing of what was done."""
+
+
 async def lose_response(
     request: web.Request, status: int, body: bytes, fault: Fault
 ) -> web.StreamResponse:
@@ -87,6 +106,9 @@ async def lose_response(
         case "lost_502":
             html = {"Content-Type": "text/html", "Server": "cloudflare"}
             return web.Response(status=502, body=_EDGE_PAGE, headers=html)
+        case "lost_odd":
+            odd = ODD_BODIES[zlib.crc32(body) % len(ODD_BODIES)]
+            return web.Response(status=status, body=odd, headers={"Content-Type": JSON})
         case "lost_hang":
             await asyncio.sleep(HANG_SECONDS if fault.seconds is None else fault.seconds)
         case "lost_half":

@@ -3,12 +3,12 @@
 from collections.abc import Collection
 from fnmatch import fnmatchcase
 from random import Random
-from typing import Annotated, Literal
+from typing import Annotated, Literal, get_args
 
 import msgspec
 
 RefusalKind = Literal["refuse", "reset"]
-LostResponseKind = Literal["lost_reset", "lost_hang", "lost_half", "lost_502"]
+LostResponseKind = Literal["lost_reset", "lost_hang", "lost_half", "lost_502", "lost_odd"]
 UploadKind = Literal["no_files", "late_files", "late_urls", "late_audio"]
 LifecycleKind = Literal["stuck_invoked", "fails_to_start", "fails_to_upload", "vanish"] | UploadKind
 ResponseKind = Literal["late", "slow", "omit", "echo_body"]
@@ -19,7 +19,7 @@ FaultKind = RefusalKind | LostResponseKind | LifecycleKind | ResponseKind | Webh
 Envelope = Literal["realtimekit", "cloudflare", "message", "html", "empty"]
 
 REFUSALS: frozenset[str] = frozenset({"refuse", "reset"})
-LOST_RESPONSES: frozenset[str] = frozenset({"lost_reset", "lost_hang", "lost_half", "lost_502"})
+LOST_RESPONSES: frozenset[str] = frozenset(get_args(LostResponseKind))
 
 
 class Fault(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

@@ -8,6 +8,7 @@ import os
 import signal
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Final
 
 import msgspec
 
@@ -19,6 +20,15 @@ from sandbox.services.rabbitmq_program import without_plugins
 from sandbox.services.service import BOOT_TIMEOUT_SECONDS, STOP_TIMEOUT_SECONDS
 
 NODE_NAME = "rabbit@localhost"
+
+ERLANG_ARGUMENTS: Final = (
+    # One scheduler that does not spin: it saves CPU on small machines and boots as fast.
+    "+S 1:1 +sbwt none +sbwtdcpu none +sbwtdio none"
+    " -kernel inet_dist_use_interface {127,0,0,1}"
+    # A message that a retry queue sends back while the target has no leader is sent again after
+    # this time. The default is three minutes.
+    " -rabbit dead_letter_worker_publisher_confirm_timeout 5000"
+)
 
 
 class ClusterMembership(msgspec.Struct, frozen=True, kw_only=True):
@@ -96,11 +106,7 @@ class LocalNode(RabbitMQNode):
             "RABBITMQ_PID_FILE": str(self.directory / "pid"),
             "RABBITMQ_CONFIG_FILE": str(config),
             "RABBITMQ_ENABLED_PLUGINS_FILE": str(plugins),
-            # One scheduler that does not spin: it saves CPU on small machines and boots as fast.
-            "RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS": (
-                "+S 1:1 +sbwt none +sbwtdcpu none +sbwtdio none"
-                " -kernel inet_dist_use_interface {127,0,0,1}"
-            ),
+            "RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS": ERLANG_ARGUMENTS,
             # Makes the script become the node, instead of waiting for it in a shell.
             "RUNNING_UNDER_SYSTEMD": "true",
         }

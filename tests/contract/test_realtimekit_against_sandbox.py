@@ -329,7 +329,7 @@ async def test_webhooks_are_registered_changed_and_removed(client: RealtimeKitCl
     assert await client.list_webhooks() == ()
 
 
-@pytest.mark.parametrize("kind", ["lost_reset", "lost_half", "lost_502", "lost_hang"])
+@pytest.mark.parametrize("kind", ["lost_reset", "lost_half", "lost_502", "lost_hang", "lost_odd"])
 async def test_a_start_whose_response_was_lost_is_sent_once_and_has_an_unknown_outcome(
     sandbox: Sandbox, kind: Any
 ) -> None:
@@ -350,7 +350,7 @@ async def test_a_start_that_was_reset_before_it_was_read_has_an_unknown_outcome_
     assert (starts(sandbox), len(sandbox.request_log.requests)) == (0, 1)
 
 
-@pytest.mark.parametrize("kind", ["lost_reset", "lost_half", "lost_502", "reset"])
+@pytest.mark.parametrize("kind", ["lost_reset", "lost_half", "lost_502", "lost_odd", "reset"])
 async def test_a_read_whose_response_was_lost_is_repeated(
     sandbox: Sandbox, client: RealtimeKitClient, kind: Any
 ) -> None:

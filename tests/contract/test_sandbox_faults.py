@@ -40,6 +40,16 @@ async def test_a_start_whose_response_is_lost_starts_a_recording(client: Client,
     assert request.recording_id == listed["data"][0]["id"]
 
 
+async def test_an_odd_answer_is_a_success_that_does_not_name_the_recording(client: Client) -> None:
+    client.sandbox.faults.add(Fault(kind="lost_odd", count=20))
+    for number in range(20):
+        answer = await start(client)
+        assert answer.status_code == 200
+        (*_, request) = client.sandbox.request_log.requests
+        assert str(request.recording_id) not in answer.text, number
+    assert client.sandbox.request_log.counts["started.track"] == 20
+
+
 async def test_a_502_from_the_edge_hides_that_the_request_was_processed(client: Client) -> None:
     client.sandbox.faults.add(Fault(kind="lost_502", count=1))
 

@@ -11,6 +11,7 @@ import msgspec
 from sandbox.model.faults import Fault
 from sandbox.waiting import eventually
 from tests.fault.campaign_commands import PlannedMessage, plan_messages
+from tests.fault.campaign_strikes import Strikes
 from tests.fault.fault_environment import FaultEnvironment
 from tests.fault.reliability_report import ReliabilityReport, RunFigures, report_on
 
@@ -24,10 +25,14 @@ FAULTS: Final = (
     Fault(kind="lost_reset", operation="start*", probability=0.04),
     Fault(kind="lost_half", operation="start*", probability=0.04),
     Fault(kind="lost_502", operation="start*", probability=0.04),
+    Fault(kind="lost_odd", operation="start*", probability=0.04),
     Fault(kind="lost_hang", operation="start*", probability=0.02, seconds=1.5),
     Fault(kind="late", operation="start*", probability=0.02, seconds=1.8),
     Fault(kind="lost_reset", operation="change_recording", probability=0.03),
     Fault(kind="lost_502", operation="change_recording", probability=0.03),
+    Fault(kind="lost_odd", operation="change_recording", probability=0.02),
+    Fault(kind="lost_odd", operation="list_recordings", probability=0.02),
+    Fault(kind="lost_odd", operation="get_recording", probability=0.02),
     Fault(kind="refuse", status=429, retry_after=1, probability=0.02),
     Fault(kind="refuse", status=503, envelope="html", probability=0.03),
     Fault(kind="reset", probability=0.02),
@@ -38,9 +43,6 @@ FAULTS: Final = (
     Fault(kind="webhook_forge", probability=0.1),
 )
 """What befalls requests and webhooks; none of it makes a recording fail."""
-
-LINK_FAULTS: Final = ("reset", "reset", "fin", "fin", "stall", "delay", "black hole")
-"""What befalls links. The last three last for a while."""
 
 
 class CampaignOptions(msgspec.Struct, frozen=True, kw_only=True):
@@ -59,9 +61,8 @@ class Campaign:
         self._environment = environment
         self._options = options
         self._say = say
-        self._dice = Random(f"moments/{options.seed}")
         self._workers = [environment.worker() for _ in range(options.replicas)]
-        self._broken = 0
+        self._strikes = Strikes(environment, self._workers, Random(f"moments/{options.seed}"))
         self._may_send = asyncio.Semaphore(0)
         self._stops = 0
         self._began = time.monotonic()
@@ -81,13 +82,13 @@ class Campaign:
         environment.sandbox.behaviour.change({"list_lag_seconds": 0.5})
         async with asyncio.TaskGroup() as together:
             together.create_task(self._send_all(plan_messages(options.seed, options.commands)))
-            together.create_task(self._kill_all())
+            together.create_task(self._strike_all())
         await self._settle()
         await environment.stop_all()
         kills = sum(worker.kills for worker in self._workers)
         restarts = sum(worker.starts - 1 for worker in self._workers)
         return report_on(environment.facts), RunFigures(
-            kills=kills, restarts=restarts, seed=options.seed
+            kills=kills, restarts=restarts, seed=options.seed, freezes=self._strikes.freezes
         )
 
     # What is asked
@@ -99,12 +100,14 @@ class Campaign:
 
     async def _send(self, one: PlannedMessage) -> None:
         if one.command is None:
-            await self._environment.sender.send_bytes(one.body, **one.about)
+            await self._environment.sender.send_bytes(
+                one.body, properties=one.properties, **one.about
+            )
             return
         command = one.command
         if one.sync_of is not None:
             command = {**command, "recording_id": self._recording_of(one.sync_of)}
-        await self._environment.sender.send(command, **one.about)
+        await self._environment.sender.send(command, properties=one.properties, **one.about)
 
     def _recording_of(self, start_id: str) -> str:
         """Its recording, if it has told by now; else one that does not exist."""
@@ -115,13 +118,14 @@ class Campaign:
 
     # What is done to them
 
-    async def _kill_all(self) -> None:
-        """Kill after kill; with each, its share of the commands may be published."""
+    async def _strike_all(self) -> None:
+        """Strike after strike; with each kill, its share of the commands may be published."""
         options = self._options
         for number in range(options.kills):
             due = options.commands * (number + 1) // options.kills
             self._allow(due - options.commands * number // options.kills)
-            await self._kill_one()
+            await self._strikes.freeze_sometimes()
+            await self._strikes.kill()
             if number % 10 == 9:
                 self._tell(f"kill {number + 1}/{options.kills}")
         if not options.kills:
@@ -130,35 +134,6 @@ class Campaign:
     def _allow(self, commands: int) -> None:
         for _ in range(commands):
             self._may_send.release()
-
-    async def _kill_one(self) -> None:
-        dice, worker = self._dice, self._dice.choice(self._workers)
-        if dice.random() < 0.15:  # while it starts
-            await asyncio.sleep(dice.uniform(0, 0.8))
-        else:
-            await worker.ready()
-            if dice.random() < 0.2:
-                await self._break_a_link()
-            await asyncio.sleep(dice.uniform(0, 1.0))
-        assert worker.running, worker.last_words()
-        worker.kill()
-        worker.start()
-
-    async def _break_a_link(self) -> None:
-        link, how = self._dice.choice(self._environment.links), self._dice.choice(LINK_FAULTS)
-        self._broken += 1
-        match how:
-            case "reset" | "fin":
-                link.cut(how)
-                return
-            case "stall":
-                link.stall()
-            case "delay":
-                link.delay(self._dice.uniform(0.05, 0.3))
-            case _:
-                link.black_hole()
-        await asyncio.sleep(self._dice.uniform(0.2, 2.0))
-        await link.restore()
 
     # Until it is over
 
@@ -208,5 +183,6 @@ class Campaign:
         self._say(
             f"{seconds:6.0f} s  {where}: {sent} sent ({sent / seconds:.1f}/s), "
             f"{self._owed()} without outcome, {received} received, "
-            f"{self._heard()} webhooks taken, {self._broken} links broken{left}"
+            f"{self._heard()} webhooks taken, {self._strikes.links} links broken, "
+            f"{self._strikes.freezes} freezes{left}"
         )

@@ -7,6 +7,7 @@ from typing import Any, Final
 
 import msgspec
 
+from tests.fault.campaign_properties import hostile_properties
 from tests.fault.run_record import REJECTED, SUCCEEDED
 
 MEETINGS_AT_ONCE: Final = 20
@@ -16,13 +17,15 @@ SUCCEEDED_OR_REJECTED: Final = frozenset({"succeeded", "rejected"})
 class PlannedMessage(msgspec.Struct, frozen=True, kw_only=True):
     """One message to publish: a command, or raw `body` bytes. `about` holds fields of `Sent`.
 
-    `sync_of` names a start: the command is about its recording, once that is known.
+    `sync_of` names a start: the command is about its recording, once that is known. `properties`
+    are those of the AMQP message.
     """
 
     command: dict[str, Any] | None = None
     body: bytes = b""
     about: dict[str, Any] = {}
     sync_of: str | None = None
+    properties: dict[str, Any] = {}
 
 
 def plan_messages(seed: int, commands: int) -> list[PlannedMessage]:
@@ -37,7 +40,8 @@ def plan_messages(seed: int, commands: int) -> list[PlannedMessage]:
         if message is None:
             under_way[place] = _meeting(dice, next(numbers))
         else:
-            planned.append(message)
+            properties = hostile_properties(dice) if dice.random() < 0.3 else {}
+            planned.append(msgspec.structs.replace(message, properties=properties))
     return planned
 
 

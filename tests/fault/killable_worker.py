@@ -81,6 +81,14 @@ class KillableWorker:
             self.kills += self._process.running
             self._process.kill()
 
+    def freeze(self) -> None:
+        """SIGSTOP: it does nothing until `thaw`, as on a suspended machine."""
+        os.kill(self.pid, signal.SIGSTOP)
+
+    def thaw(self) -> None:
+        """SIGCONT: it goes on where it was."""
+        os.kill(self.pid, signal.SIGCONT)
+
     def died(self) -> None:
         """It killed itself: count that, and let go of what watched it."""
         assert self._process is not None

@@ -47,6 +47,7 @@ class RunFigures(msgspec.Struct, frozen=True, kw_only=True):
     kills: int
     restarts: int
     seed: int | str
+    freezes: int = 0
 
 
 def report_on(facts: RunRecord) -> ReliabilityReport:
@@ -104,6 +105,7 @@ def report_lines(found: ReliabilityReport, run: RunFigures) -> str:
         ("duplicates with the same id", found.duplicates),
         ("kills", run.kills),
         ("restarts", run.restarts),
+        ("freezes", run.freezes),
         ("seed", run.seed),
     ]
     lines = [f"{name:<28}{value:>10}" for name, value in figures]

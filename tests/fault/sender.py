@@ -15,6 +15,9 @@ from worker.broker.connection import BROKER_ERRORS, broker_call
 CONFIRM_SECONDS: Final = 10.0
 PAUSE_SECONDS: Final = 0.2
 
+Properties = Mapping[str, Any]
+NO_PROPERTIES: Final[Properties] = {}
+
 
 class Sender:
     """Publishes on a connection of its own and remembers each message in `sent`.
@@ -35,20 +38,33 @@ class Sender:
         if self._connection is not None:
             await self._connection.close()
 
-    async def send(self, command: Mapping[str, Any], **about: Any) -> SentMessage:
-        """Publish a command. `about` sets those fields of `SentMessage` that it does not imply."""
+    async def send(
+        self, command: Mapping[str, Any], *, properties: Properties = NO_PROPERTIES, **about: Any
+    ) -> SentMessage:
+        """Publish a command. `about` sets those fields of `SentMessage` that it does not imply.
+
+        `properties` are more arguments of `aio_pika.Message`.
+        """
         known = {
             "command_id": command["id"],
             "meeting_id": command.get("meeting_id"),
             "starts": _STARTS.get(str(command.get("type"))),
         }
-        return await self.send_bytes(msgspec.json.encode(command), **{**known, **about})
+        body = msgspec.json.encode(command)
+        return await self.send_bytes(body, properties=properties, **{**known, **about})
 
-    async def send_bytes(self, body: bytes, *, seconds: float = 120.0, **about: Any) -> SentMessage:
+    async def send_bytes(
+        self,
+        body: bytes,
+        *,
+        seconds: float = 120.0,
+        properties: Properties = NO_PROPERTIES,
+        **about: Any,
+    ) -> SentMessage:
         """Publish these bytes and return once they are confirmed, or given up after so long."""
         message_id, asks = about["command_id"], bool(about.get("reply_to"))
         deadline = time.monotonic() + seconds
-        while not (confirmed := await self._published(body, message_id=message_id, asks=asks)):
+        while not (confirmed := await self._published(body, message_id, asks, properties)):
             if time.monotonic() > deadline:
                 break
             await asyncio.sleep(PAUSE_SECONDS)
@@ -56,13 +72,16 @@ class Sender:
         self.sent.append(sent)
         return sent
 
-    async def _published(self, body: bytes, *, message_id: str | None, asks: bool) -> bool:
+    async def _published(
+        self, body: bytes, message_id: str | None, asks: bool, properties: Properties
+    ) -> bool:
         message = aio_pika.Message(
             body,
             message_id=message_id,  # without one, the library would make one up
             content_type="application/json",
             delivery_mode=aio_pika.DeliveryMode.PERSISTENT,
             reply_to=self._reply_to if asks else None,
+            **properties,
         )
         try:
             async with asyncio.timeout(CONFIRM_SECONDS):

@@ -7,6 +7,7 @@ cannot be held back: a black hole is silence of the application's bytes and of F
 
 import asyncio
 import itertools
+import random
 import socket
 import struct
 from types import TracebackType
@@ -69,6 +70,11 @@ class TcpProxy:
         """Hold back every byte, in both directions, until `restore`; none is lost."""
         self._going.clear()
 
+    def freeze_one(self, dice: random.Random) -> None:
+        """Hold back every byte of one connection until `restore`, as of a suspended client."""
+        if self._pairs:
+            dice.choice(list(self._pairs)).going.clear()
+
     def delay(self, seconds: float) -> None:
         """Let each piece arrive so much later, in both directions."""
         self._delay = seconds
@@ -87,6 +93,7 @@ class TcpProxy:
         """End every trouble. Connections that lost bytes are reset: nothing can mend them."""
         self._swallows, self._delay = False, 0.0
         for pair in set(self._pairs):
+            pair.going.set()
             if pair.lossy:
                 pair.cut("reset")
         self._going.set()
@@ -132,7 +139,7 @@ class TcpProxy:
             self._count(len(data), up=up)
             if self._delay:
                 await asyncio.sleep(self._delay)
-            await self._going.wait()
+            await self._go_on(pair)
             if self._swallows:
                 pair.lossy = True
                 continue
@@ -140,12 +147,16 @@ class TcpProxy:
                 return
             writer.write(data)
             await writer.drain()
-        await self._going.wait()
+        await self._go_on(pair)
         if self._swallows or pair.lossy:
             pair.lossy = True
             await pair.ended()
         elif writer.can_write_eof() and not writer.is_closing():
             writer.write_eof()
+
+    async def _go_on(self, pair: "_ProxiedConnection") -> None:
+        await self._going.wait()
+        await pair.going.wait()
 
     async def _drink(self, reader: asyncio.StreamReader, pair: "_ProxiedConnection") -> None:
         while data := await reader.read(CHUNK_BYTES):
@@ -165,6 +176,8 @@ class _ProxiedConnection:
     def __init__(self, client: asyncio.StreamWriter) -> None:
         self._writers = [client]
         self._ended = asyncio.Event()
+        self.going = asyncio.Event()
+        self.going.set()
         self.lossy = False
 
     def join(self, target: asyncio.StreamWriter) -> None:
@@ -174,6 +187,7 @@ class _ProxiedConnection:
 
     def cut(self, how: CutKind) -> None:
         self._ended.set()
+        self.going.set()
         for writer in self._writers:
             _end(writer, how)
 

@@ -1,6 +1,7 @@
 """The proxy does to a link what its words say."""
 
 import asyncio
+import random
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 
@@ -103,6 +104,20 @@ async def test_bytes_held_back_by_a_stall_arrive_afterwards(proxy: TcpProxy, ech
         assert echo.got == b"hello"
         await proxy.restore()
         assert await asyncio.wait_for(streams[0].readexactly(5), 10) == b"later"
+
+
+async def test_one_frozen_connection_holds_back_its_bytes_and_no_others(
+    proxy: TcpProxy, echo: Echo
+) -> None:
+    async with connected(proxy) as frozen:
+        await said(frozen, b"hello")
+        proxy.freeze_one(random.Random(1))
+        async with connected(proxy) as other:
+            frozen[1].write(b"later")
+            assert await said(other, b"other") == b"other"
+            assert echo.got == b"helloother"
+            await proxy.restore()
+            assert await asyncio.wait_for(frozen[0].readexactly(5), 10) == b"later"
 
 
 async def test_a_delay_makes_bytes_arrive_later_and_in_order(proxy: TcpProxy) -> None:

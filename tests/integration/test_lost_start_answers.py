@@ -20,7 +20,7 @@ async def bench(tmp_path: Path) -> AsyncIterator[CommandBench]:
         yield bench
 
 
-@pytest.mark.parametrize("kind", ["lost_reset", "lost_hang", "lost_half", "lost_502"])
+@pytest.mark.parametrize("kind", ["lost_reset", "lost_hang", "lost_half", "lost_502", "lost_odd"])
 async def test_a_start_whose_answer_is_lost_adopts_its_recording_and_starts_no_other(
     bench: CommandBench, kind: Any
 ) -> None:

@@ -17,7 +17,7 @@ from recording_schemas import (
     outcome_of,
 )
 from tests.fault.published_events import PublishedEvents
-from tests.fault.run_record import ReceivedMessage, RunRecord, SentMessage
+from tests.fault.run_record import RunRecord, SentMessage
 
 ENDED: Final = frozenset({"UPLOADED", "ERRORED"})
 RANK: Final = {
@@ -40,16 +40,11 @@ def commands_without_outcome(facts: RunRecord, told: PublishedEvents) -> Iterato
         yield f"command {command_id} was confirmed and has no outcome"
 
 
-def missing_replies(facts: RunRecord) -> Iterator[str]:
+def missing_replies(facts: RunRecord, told: PublishedEvents) -> Iterator[str]:
     """Whoever gave a `reply_to` is owed the outcome there as well."""
-    replied = {msgspec.json.decode(one.body)["subject"] for one in facts.received if _is_reply(one)}
     owed = {one.command_id for one in facts.sent if one.confirmed and one.reply_to}
-    for command_id in sorted(owed - replied):
+    for command_id in sorted(owed - told.replied):
         yield f"command {command_id} asked for a reply and got none"
-
-
-def _is_reply(one: ReceivedMessage) -> bool:
-    return one.exchange == ""
 
 
 def missing_dead_letters(facts: RunRecord) -> Iterator[str]:

@@ -16,15 +16,19 @@ from tests.fault.run_record import ReceivedMessage, RunRecord
 class PublishedEvents:
     """Events by recording and outcomes by command: first sights only, in the order of arrival.
 
-    `undecodable` has a sentence for each message that is no proper event.
+    `undecodable` has a sentence for each message that is no proper event. `replied` has the
+    commands whose outcome came to the reply queue.
     """
 
     def __init__(self, facts: RunRecord) -> None:
         self.undecodable: list[str] = []
         self.of_recording: dict[str, list[CloudEvent]] = defaultdict(list)
         self.outcomes: dict[str, list[CloudEvent]] = defaultdict(list)
+        self.replied: set[str] = set()
         seen: set[str] = set()
         for one in facts.received:
+            if one.exchange == "":
+                self._note_reply(one)
             if one.exchange in {"dead-letter", ""} or one.message_id in seen:
                 continue
             event = self._decoded(one)
@@ -34,11 +38,16 @@ class PublishedEvents:
             of = self.outcomes if one.exchange == "results" else self.of_recording
             of[event.subject].append(event)
 
+    def _note_reply(self, one: ReceivedMessage) -> None:
+        reply = self._decoded(one)
+        if reply is not None:
+            self.replied.add(reply.subject)
+
     def _decoded(self, one: ReceivedMessage) -> CloudEvent | None:
         try:
             event = decode_event(one.body)
         except NotAnEvent as error:
-            self.undecodable.append(f"a message on {one.exchange} is no event: {error}")
+            self.undecodable.append(f"a message on {one.exchange or 'reply'} is no event: {error}")
             return None
         if event.id != one.message_id:
             self.undecodable.append(f"event {event.id} came with message_id {one.message_id}")

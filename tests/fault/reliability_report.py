@@ -65,7 +65,7 @@ def report_on(facts: RunRecord) -> ReliabilityReport:
         events=len({one.message_id for one in events}),
         lost=(
             *guarantees.commands_without_outcome(facts, told),
-            *guarantees.missing_replies(facts),
+            *guarantees.missing_replies(facts, told),
             *guarantees.missing_dead_letters(facts),
             *guarantees.unreported_recordings(facts, told),
             *guarantees.missing_sequence_numbers(told),

@@ -224,6 +224,8 @@ def test_one_recording_for_two_starts_counts_as_unexpected() -> None:
               "event-5", 5), "recording r1 never had a file x"),
         (msgspec.structs.replace(INVOKED, message_id="else"), "came with message_id else"),
         (msgspec.structs.replace(INVOKED, body=b"{}"), "came with other bytes"),
+        (ReceivedMessage(exchange="", routing_key="", message_id=None, body=START.body),
+         "a message on reply is no event"),
     ],
 )  # fmt: skip
 def test_false_claims_count_as_unexpected(extra: ReceivedMessage, words: str) -> None:

@@ -1,8 +1,11 @@
 """The few asyncio helpers that more than one package needs."""
 
 import asyncio
+from collections.abc import Collection
 from types import TracebackType
-from typing import Self
+from typing import Any, Final, Self
+
+CANCEL_INTERVAL_SECONDS: Final = 1.0
 
 
 async def wait_until_set(event: asyncio.Event, seconds: float | None) -> bool:
@@ -15,6 +18,29 @@ async def wait_until_set(event: asyncio.Event, seconds: float | None) -> bool:
             return await event.wait()
     except TimeoutError:
         return False
+
+
+async def set_first(*events: asyncio.Event) -> None:
+    """Wait until one of the events is set."""
+    waiting = [asyncio.ensure_future(event.wait()) for event in events]
+    try:
+        await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        for task in waiting:
+            task.cancel()
+
+
+async def cancel_all(tasks: Collection[asyncio.Task[Any]]) -> None:
+    """Cancel the tasks until all have ended.
+
+    An error that arrives in the same turn of the loop can hide a cancellation. A task that goes on
+    because of that is cancelled again.
+    """
+    running = {task for task in tasks if not task.done()}
+    while running:
+        for task in running:
+            task.cancel()
+        _, running = await asyncio.wait(running, timeout=CANCEL_INTERVAL_SECONDS)
 
 
 class KeyedLocks:

@@ -11,7 +11,7 @@ from typing import Any, Final
 import structlog
 from prometheus_client import CollectorRegistry
 
-from worker.aio import wait_until_set
+from worker.aio import cancel_all, set_first, wait_until_set
 from worker.bootstrap import Bootstrap
 from worker.broker.aiormq.versions import check_versions
 from worker.domain.errors import StoreUnavailable
@@ -21,8 +21,6 @@ from worker.observability.trace_exporter import open_tracing
 from worker.realtimekit.apps import Apps
 from worker.settings.settings import Settings
 from worker.store.store import Store
-from worker.tracking.refresher import Refresher
-from worker.tracking.sweep import Sweep
 from worker.tracking.webhook_endpoint import unavailable_routes
 from worker.tracking.webhook_registration import keep_registered
 
@@ -49,9 +47,10 @@ class Worker:
     async def run(self, stop: asyncio.Event) -> None:
         """Work until `stop` is set, finish what runs within the shutdown time, and return.
 
-        Raises StoreUnavailable for an SQLite file, OSError when the port is taken and
-        TopologyDiffers; inside an ExceptionGroup when the fault comes after the start. Raises
-        UntestedLibrary when an AMQP library has a version that the worker was not tested with.
+        Raises StoreUnavailable for an SQLite file that cannot be opened or was replaced.
+        Raises OSError when the port is taken, and TopologyDiffers; inside an ExceptionGroup when
+        the fault comes after the start. Raises UntestedLibrary when an AMQP library has a version
+        that the worker was not tested with.
         """
         check_versions()
         async with AsyncExitStack() as resources:
@@ -81,6 +80,8 @@ class Worker:
             resources.push_async_callback(parts.http_server.stop)
             resources.push_async_callback(parts.elector.release)
             await self._run_loops(parts, stop)
+            if store.is_lost.is_set():
+                raise StoreUnavailable(store.commit_error or "the files of the database are lost")
         structlog.get_logger().info("stopped")
 
     # 1. open the store
@@ -139,11 +140,10 @@ class Worker:
             ]
             consuming = tasks.create_task(parts.consumer.run(), name="consuming")
             structlog.get_logger().info("started", http_port=self.http_port, owner=self._owner)
-            await stop.wait()
+            await set_first(stop, parts.store.is_lost)
             parts.apps.stop_waiting()
             await self._drain(parts, consuming)
-            for task in background:
-                task.cancel()
+            await cancel_all(background)
 
     def _background_loops(
         self, parts: Bootstrap
@@ -160,7 +160,8 @@ class Worker:
         for account_id, budget in parts.budgets.items():
             yield f"budget/{account_id}", budget.run()
         for app, (sweep, refresher) in parts.trackers.items():
-            yield f"track/{app}", _track(app, sweep, refresher, is_leader)
+            yield f"sweep/{app}", sweep.run(is_leader)
+            yield f"refresh/{app}", refresher.run(is_leader)
         for app_, url in parts.webhook_urls():
             yield (
                 f"webhooks/{app_.name}",
@@ -203,14 +204,6 @@ class Worker:
             # The broker delivers the unsettled commands again; a later leader publishes the rest.
             structlog.get_logger().warning("shutdown_timed_out")
             consuming.cancel()
-
-
-async def _track(
-    app: str, sweep: Sweep, refresher: Refresher, is_leader: Callable[[], bool]
-) -> None:
-    async with asyncio.TaskGroup() as tasks:
-        tasks.create_task(sweep.run(is_leader), name=f"sweep/{app}")
-        tasks.create_task(refresher.run(is_leader), name=f"refresh/{app}")
 
 
 async def _warn_of_missing_apps(store: Store, apps: Apps) -> None:

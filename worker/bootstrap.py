@@ -249,7 +249,7 @@ class Bootstrap:
         checks: dict[str, Check] = {
             "publishing": lambda: self.publishing.unavailable_reason,
             "consuming": lambda: self.consuming.unavailable_reason,
-            "store": lambda: self.store.commit_error,
+            "store": lambda: self.elector.cannot_write_reason() or self.store.commit_error,
         }
         app_checks = _app_checks(self.apps)
         self._metrics.watch_checks(checks | app_checks)

@@ -2,12 +2,13 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Iterator
-from typing import Any, LiteralString
+from typing import Any, Final
 from urllib.parse import urlsplit
 
 import psycopg
 import pytest
 import sqlalchemy as sa
+from psycopg.pq import TransactionStatus
 
 from sandbox.services.pgbouncer import PgBouncer
 from sandbox.services.ports import free_ports
@@ -22,6 +23,12 @@ from worker.store.outbox import OutboxDepth
 from worker.store.queries import RecordingsFilter
 from worker.store.store import Store
 
+TIME_OUTS: Final = {
+    "statement_timeout": "15s",
+    "lock_timeout": "5s",
+    "idle_in_transaction_session_timeout": "10s",
+    "tcp_user_timeout": "15000",  # shown in milliseconds
+}
 PREPARED_AFTER = 5
 """The driver prepares a statement when it is executed more often than this."""
 
@@ -55,10 +62,10 @@ def with_hosts(url: str, *hosts: str, options: str = "") -> str:
     return url.replace(netloc, f"{user}@{listed}") + options
 
 
-def seen_in_every_session(pooled_url: str, query: LiteralString) -> set[Any]:
+def seen_in_every_session(pooled_url: str, query: str) -> set[Any]:
     """The answers of all sessions of the pooler, which gives each query another one in turn."""
     with psycopg.connect(pooled_url, autocommit=True, prepare_threshold=None) as connection:
-        rows = [connection.execute(query).fetchone() for _ in range(10)]
+        rows = [connection.execute(query.encode()).fetchone() for _ in range(10)]
     return {row[0] for row in rows if row is not None}
 
 
@@ -80,14 +87,41 @@ async def test_a_pooled_session_keeps_no_setting_and_no_prepared_statement(
 def test_each_pooled_transaction_has_the_time_outs_and_leaves_none_behind(pooled_url: str) -> None:
     engine = open_engine(pooled_url, pooler="transaction")
     with engine.begin() as connection:
-        limits = [
-            connection.exec_driver_sql(f"SHOW {name}").scalar_one()
-            for name in ("statement_timeout", "lock_timeout", "enable_hashjoin", "plan_cache_mode")
-        ]
+        limits = [connection.exec_driver_sql(f"SHOW {name}").scalar_one() for name in TIME_OUTS]
+        planner = connection.exec_driver_sql("SHOW plan_cache_mode").scalar_one()
     engine.dispose()
 
-    assert limits == ["15s", "5s", "off", "force_custom_plan"]
-    assert seen_in_every_session(pooled_url, "SHOW statement_timeout") == {"0"}
+    assert limits == list(TIME_OUTS.values())
+    assert planner == "force_custom_plan"
+    for name in TIME_OUTS:
+        assert seen_in_every_session(pooled_url, f"SHOW {name}") == {"0"}
+
+
+def test_a_pooled_transaction_and_its_time_outs_begin_with_one_message(pooled_url: str) -> None:
+    """Else a worker that is frozen between the two keeps a session of the pooler forever."""
+    engine = open_engine(pooled_url, pooler="transaction")
+    with engine.connect() as connection:
+        driver = connection.connection.driver_connection
+        assert driver is not None
+        assert driver.info.transaction_status == TransactionStatus.IDLE
+        connection.begin()
+        assert driver.info.transaction_status == TransactionStatus.INTRANS
+        name = "idle_in_transaction_session_timeout"
+        assert connection.exec_driver_sql(f"SHOW {name}").scalar_one() == TIME_OUTS[name]
+        connection.rollback()
+        assert driver.info.transaction_status == TransactionStatus.IDLE
+    engine.dispose()
+
+
+def test_the_server_has_the_time_outs_of_a_worker_that_is_cut_off(direct_url: str) -> None:
+    engine = open_engine(direct_url)
+    keepalives = {"tcp_keepalives_idle": "5", "tcp_keepalives_interval": "5"}
+    wanted = {**TIME_OUTS, **keepalives, "tcp_keepalives_count": "2"}
+    with engine.connect() as connection:
+        found = {name: connection.exec_driver_sql(f"SHOW {name}").scalar_one() for name in wanted}
+    engine.dispose()
+
+    assert found == wanted
 
 
 async def test_a_pooled_store_does_not_listen(pooled_stores: tuple[Store, Store]) -> None:

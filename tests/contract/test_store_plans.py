@@ -128,6 +128,8 @@ async def everything(store: Any) -> None:
     await store.finish(finish("start-a"))
     await store.apply([seen("c"), seen("a", Status.UPLOADED, files=())])
     await store.acquire_lease(LeaseRequest(name="leader", owner="me", now=1.0, until=2.0))
+    await store.acquire_lease(LeaseRequest(name="leader", owner="other", now=1.0, until=2.0))
+    await store.prune_leases(1.0)
     await store.release_leases("me")
     await store.mark_sent([one.position for one in await store.unsent(3)], OLD)
     (refused, *_) = await store.unsent(3)

@@ -1,10 +1,19 @@
-"""A worker that freezes itself (SIGSTOP) when it has committed its claim to its first start.
+"""A worker that freezes itself (SIGSTOP) in the middle of a transaction, or right after one.
 
-It has not seen the answer to the commit. It goes on at SIGCONT.
+FREEZE_AT says where:
+
+- `claimed`: the claim of its first start is committed, and it has not seen the answer;
+- `claim`: its first start is written to the inbox, and the transaction is open;
+- `lease`: it renews the leader's lease, and the transaction is open. It waits for the file
+  FREEZE_FILE before.
+
+It goes on at SIGCONT.
 """
 
 import os
 import signal
+import threading
+from pathlib import Path
 from typing import Any
 
 import sqlalchemy as sa
@@ -13,27 +22,45 @@ import sqlalchemy.event
 from worker.__main__ import main
 
 
-def install() -> None:
-    """Let the worker come to the point once."""
-    claimed: list[bool] = []
-    frozen: list[bool] = []
+class FreezePoint:
+    """Freezes this process once, at the point."""
 
-    def on_execute(_c: Any, _cursor: Any, statement: str, parameters: Any, *_more: Any) -> None:
+    def __init__(self, point: str, file: Path) -> None:
+        self._point = point
+        self._file = file
+        self._claimed = False
+        self._frozen = False
+
+    def install(self) -> None:
+        """Let the worker come to the point."""
+        commit: Any = sa.engine.default.DefaultDialect.do_commit
+
+        def do_commit(dialect: Any, connection: Any) -> None:
+            commit(dialect, connection)
+            if self._point == "claimed" and self._claimed:
+                self._freeze()
+
+        sqlalchemy.event.listen(sa.Engine, "after_cursor_execute", self._on_execute)
+        sa.engine.default.DefaultDialect.do_commit = do_commit  # type: ignore[method-assign]
+
+    def _on_execute(
+        self, _c: Any, _cursor: Any, statement: str, parameters: Any, *_more: Any
+    ) -> None:
         if statement.startswith("INSERT INTO inbox") and "start_track_recording" in str(parameters):
-            claimed.append(True)
+            self._claimed = True
+            if self._point == "claim":
+                self._freeze()
+        is_renewed = statement.startswith("UPDATE leases")
+        if self._point == "lease" and is_renewed and self._file.exists():
+            self._freeze()
 
-    commit: Any = sa.engine.default.DefaultDialect.do_commit
-
-    def do_commit(self: Any, connection: Any) -> None:
-        commit(self, connection)
-        if claimed and not frozen:
-            frozen.append(True)
-            os.kill(os.getpid(), signal.SIGSTOP)
-
-    sqlalchemy.event.listen(sa.Engine, "after_cursor_execute", on_execute)
-    sa.engine.default.DefaultDialect.do_commit = do_commit  # type: ignore[method-assign]
+    def _freeze(self) -> None:
+        if not self._frozen:
+            self._frozen = True
+            # To this thread: sent to the process, it might still send the commit.
+            signal.pthread_kill(threading.get_ident(), signal.SIGSTOP)
 
 
 if __name__ == "__main__":
-    install()
+    FreezePoint(os.environ.get("FREEZE_AT", ""), Path(os.environ.get("FREEZE_FILE", ""))).install()
     main(["run"])

@@ -1,11 +1,12 @@
-"""A worker that is frozen beyond its lease, and goes on when another one has taken its command."""
+"""A worker that is frozen, and goes on when another one has taken over its work."""
 
 import os
 import signal
+import time
 import uuid
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import pytest
 
@@ -16,6 +17,7 @@ from tests.fault.killable_worker import KillableWorker
 from tests.fault.run_record import SUCCEEDED
 
 FREEZING_MODULE = ("tests.fault.freezing_worker",)
+TAKEOVER_SECONDS: Final = 30.0
 
 
 @pytest.fixture
@@ -41,19 +43,22 @@ async def environment(
         yield environment
 
 
+def start() -> dict[str, Any]:
+    return {"type": "start_track_recording", "id": "start", "meeting_id": str(uuid.uuid4())}
+
+
 def is_frozen(worker: KillableWorker) -> bool:
     return Path(f"/proc/{worker.pid}/stat").read_text().rpartition(")")[2].split()[0] == "T"
 
 
-async def freeze_in_a_start(environment: FaultEnvironment) -> KillableWorker:
-    """A worker that is frozen at the commit of its claim to the command `start`."""
+async def freeze_in_a_start(
+    environment: FaultEnvironment, point: str = "claimed"
+) -> KillableWorker:
+    """A worker that is frozen while it claims the command `start`."""
     worker = environment.worker()
-    worker.start(FREEZING_MODULE)
+    worker.start(FREEZING_MODULE, FREEZE_AT=point)
     await worker.ready()
-    await environment.sender.send(
-        {"type": "start_track_recording", "id": "start", "meeting_id": str(uuid.uuid4())},
-        allowed=SUCCEEDED,
-    )
+    await environment.sender.send(start(), allowed=SUCCEEDED)
     await eventually(lambda: is_frozen(worker), seconds=20, what="the worker is frozen")
     environment.amqp.cut()  # the broker gives its deliveries to others
     return worker
@@ -93,4 +98,49 @@ async def test_a_worker_frozen_at_the_commit_of_its_claim_does_not_call_once_ano
     found = await environment.settled()
     assert found.violations == ()
     assert len(starts(environment)) == 1
+    assert found.recordings == 1
+
+
+# Frozen inside a transaction: it holds locks
+
+
+async def test_a_command_whose_claim_is_frozen_before_its_commit_is_executed_by_another_worker(
+    environment: FaultEnvironment,
+) -> None:
+    frozen = await freeze_in_a_start(environment, "claim")
+    began = time.monotonic()
+    await executed_by_another(environment)
+    assert time.monotonic() - began < TAKEOVER_SECONDS
+    thaw(frozen)
+    await frozen.ready()
+    await stop(environment)
+    found = await environment.settled()
+    assert found.violations == ()
+    assert len(starts(environment)) == 1
+    assert found.recordings == 1
+
+
+async def test_a_leader_that_is_frozen_while_it_renews_its_lease_is_replaced(
+    environment: FaultEnvironment, tmp_path: Path
+) -> None:
+    now = tmp_path / "now"
+    frozen, heir = environment.worker(), environment.worker()
+    frozen.start(FREEZING_MODULE, FREEZE_AT="lease", FREEZE_FILE=str(now))
+    await frozen.ready()
+    heir.start()
+    await heir.ready()
+    now.touch()
+    await eventually(lambda: is_frozen(frozen), seconds=20, what="the leader is frozen")
+    environment.amqp.cut()
+    began = time.monotonic()
+    await environment.sender.send(start(), allowed=SUCCEEDED)
+    await environment.recorder.outcome_of("start", seconds=TAKEOVER_SECONDS)
+    assert time.monotonic() - began < TAKEOVER_SECONDS
+    await heir.ready()
+    now.unlink()
+    thaw(frozen)
+    await frozen.ready()
+    await stop(environment)
+    found = await environment.settled()
+    assert found.violations == ()
     assert found.recordings == 1

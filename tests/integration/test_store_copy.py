@@ -3,6 +3,7 @@
 import asyncio
 import signal
 import sqlite3
+import time
 import uuid
 from collections.abc import AsyncIterator, Callable, Iterator
 from datetime import UTC, datetime
@@ -278,6 +279,16 @@ async def test_nobody_writes_to_either_database_while_it_is_copied(
 
     assert 0 < there < len(refused)
     assert all("lock timeout" in words for words in refused)
+
+
+async def test_a_database_that_waits_long_for_the_other_one_is_copied(
+    sqlite_url: str, postgresql_url: str, tmp_path: Path
+) -> None:
+    await fill(sqlite_url)
+    hasty = f"{postgresql_url}?options=-cidle_in_transaction_session_timeout%3D50ms"
+
+    copy_store(sqlite_url, hasty, lambda *_: time.sleep(0.2))
+    copy_store(hasty, f"sqlite:///{tmp_path / 'third.db'}", lambda *_: time.sleep(0.2))
 
 
 async def test_a_database_of_another_revision_is_not_copied(

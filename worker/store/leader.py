@@ -14,6 +14,12 @@ from worker.store.leases import LeaseRequest
 from worker.store.store import Store
 
 LEASE_NAME: Final = "leader"
+RETRY_INTERVAL_SECONDS: Final = 1.0
+"""After a failed try."""
+
+WRITE_PROOF_SECONDS: Final = 15.0
+"""After so long without a proof, nobody knows whether this replica can write. Three tries."""
+
 NEVER: Final = float("-inf")
 
 
@@ -22,6 +28,9 @@ class LeaderElector:
 
     The lease is stored by `now`, the clock of all replicas. This replica measures its own lease by
     `ticks`, a clock that nobody can set.
+
+    Every try writes, whether it gets the lease or not. Therefore the tries also prove that this
+    replica can write to the database, which readiness asks.
     """
 
     def __init__(
@@ -40,10 +49,19 @@ class LeaderElector:
         self._ticks = ticks
         self._until = NEVER
         self._woken = asyncio.Event()
+        self._proved_at = NEVER
+        self._error: str | None = "nothing was written yet"
 
     def is_leader(self) -> bool:
         """Whether this replica may relay and sweep now."""
         return self._ticks() < self._until
+
+    def cannot_write_reason(self) -> str | None:
+        """Why this replica cannot write to the database, or may be unable to. None if it can."""
+        if self._error is not None:
+            return self._error
+        silence = self._ticks() - self._proved_at
+        return f"no commit for {silence:.0f} s" if silence > WRITE_PROOF_SECONDS else None
 
     def wake(self) -> None:
         """Try to acquire the lease at once, because another replica has released it."""
@@ -54,7 +72,8 @@ class LeaderElector:
         while True:
             self._woken.clear()
             await self.try_acquire()
-            await wait_until_set(self._woken, self._lease_seconds / 3)
+            pause = self._lease_seconds / 3 if self._error is None else RETRY_INTERVAL_SECONDS
+            await wait_until_set(self._woken, pause)
 
     async def release(self) -> None:
         """Release the lease, so that another replica need not wait for its end."""
@@ -71,8 +90,10 @@ class LeaderElector:
         )
         try:
             held = await self._store.acquire_lease(request)
-        except StoreUnavailable:
+        except StoreUnavailable as error:
+            self._error = str(error)
             return
+        self._error, self._proved_at = None, self._ticks()
         self._until = asked_at + self._lease_seconds if held else NEVER
         if held != was_leader:
             event = "leader_elected" if held else "leader_lost"

@@ -19,7 +19,11 @@ class LeaseRequest(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def acquire(connection: sa.Connection, requests: Sequence[LeaseRequest]) -> list[bool]:
-    """Operation: take or extend leases; False for a lease that another owner holds."""
+    """Operation: take or extend leases; False for a lease that another owner holds.
+
+    It always writes, so that its commit proves that this replica can write: without the lease it
+    writes a lease of its own, which nobody else wants.
+    """
     return [_acquire(connection, request) for request in requests]
 
 
@@ -38,6 +42,7 @@ def _acquire(connection: sa.Connection, request: LeaseRequest) -> bool:
         sa.select(leases.c.owner).where(leases.c.name == request.name)
     ).one_or_none()
     if taken is not None:
+        _note_presence(connection, request)
         return False
     # Two replicas may insert at the same time. The second insert fails, its transaction is run
     # again, and then it finds the lease taken.
@@ -45,6 +50,23 @@ def _acquire(connection: sa.Connection, request: LeaseRequest) -> bool:
         sa.insert(leases).values(name=request.name, owner=request.owner, until=request.until)
     )
     return True
+
+
+def _note_presence(connection: sa.Connection, request: LeaseRequest) -> None:
+    name = f"replica/{request.owner}"
+    noted = connection.execute(
+        sa.update(leases).where(leases.c.name == name).values(until=request.until)
+    )
+    if not noted.rowcount:
+        connection.execute(
+            sa.insert(leases).values(name=name, owner=request.owner, until=request.until)
+        )
+
+
+def prune(connection: sa.Connection, requests: Sequence[float]) -> list[None]:
+    """Operation: remove the leases of replicas that ended before a time and never released them."""
+    connection.execute(sa.delete(leases).where(leases.c.until < min(requests)))
+    return [None] * len(requests)
 
 
 def release(connection: sa.Connection, owners: Sequence[str]) -> list[None]:

@@ -12,6 +12,7 @@ from worker.store.pruning import PruneSentRequest
 from worker.store.store import Store
 
 PRUNE_INTERVAL_SECONDS: Final = 60.0
+KEEP_LEASES_SECONDS: Final = 3600.0
 STEP_PAUSE_SECONDS: Final = 0.1
 """Between two steps, so that others get their commits in between."""
 
@@ -48,6 +49,8 @@ class Pruner:
                 if not await step():
                     break
                 await asyncio.sleep(pause_seconds)
+        if is_leader():
+            await self._store.prune_leases(self._now() - KEEP_LEASES_SECONDS)
 
     def _sent_events_step(self) -> Callable[[], Awaitable[bool]]:
         """A step through the outbox from its front. Each call returns whether there is another."""

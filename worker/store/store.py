@@ -4,6 +4,7 @@ One implementation over SQL serves SQLite (embedded) and PostgreSQL (several rep
 returns once its change is committed. If it raises StoreUnavailable, nothing was committed.
 """
 
+import asyncio
 import time
 from collections.abc import Callable, Collection, Iterable, Sequence
 from contextlib import AsyncExitStack
@@ -26,11 +27,12 @@ from worker.store import (
 from worker.store.budgets import grant_tokens
 from worker.store.cursors import Cursor, find_cursors, set_cursors
 from worker.store.database.clock import DatabaseClock, MachineClock
-from worker.store.database.engine import open_engine, sqlite_lock
+from worker.store.database.engine import make_private, open_engine, sqlite_lock
 from worker.store.database.group_commit import GroupCommit
 from worker.store.database.migrate import migrate
 from worker.store.database.notifications import Notifier, Topic
 from worker.store.database.postgresql import Pooler, connection_parameters
+from worker.store.database.sqlite_files import SqliteFiles
 from worker.store.finishing import FinishRequest
 from worker.store.inbox import ClaimRequest, ClaimResult
 from worker.store.leases import LeaseRequest
@@ -97,15 +99,21 @@ class Store:
         engine = open_engine(url, pooler=pooler)
         is_sqlite = engine.dialect.name == "sqlite"
         async with AsyncExitStack() as resources:
-            if is_sqlite and (lock := sqlite_lock(engine.url.database)):
-                resources.enter_context(lock)
+            files = None
+            if is_sqlite:
+                if lock := sqlite_lock(engine.url.database):
+                    resources.enter_context(lock)
+                make_private(engine.url.database)
+                files = SqliteFiles.of(engine.url.database)
             listens = not is_sqlite and pooler == "none"
             notifier = Notifier(connection_parameters(url) if listens else None)
             clock = None if is_sqlite else DatabaseClock()
             machine_clock = MachineClock(now, ticks) if is_sqlite and ticks else None
-            group = GroupCommit(engine, notifier, clock=clock or machine_clock)
+            group = GroupCommit(engine, notifier, clock=clock or machine_clock, files=files)
             resources.push_async_callback(group.close)
             await group.submit(migrate, None)
+            if files is not None:
+                files.remember()
             if is_sqlite:  # no other process uses the file: every owner of a lease is dead
                 await group.submit(releasing.free_leases, None)
                 await group.submit(leases.release_all, None)
@@ -127,6 +135,12 @@ class Store:
     def commit_error(self) -> str | None:
         """Why the last transaction could not be committed; None if it was committed."""
         return self._group.commit_error
+
+    @property
+    def is_lost(self) -> asyncio.Event:
+        """Set when this process must end, because SQLite's files were replaced. `commit_error` says
+        what happened."""
+        return self._group.must_end
 
     # Notifications
 
@@ -284,6 +298,10 @@ class Store:
     async def release_leases(self, owner: str) -> None:
         """Release every lease of this owner."""
         await self._group.submit(leases.release, owner)
+
+    async def prune_leases(self, before: float) -> None:
+        """Remove leases that ended before a time (seconds). Their owners died."""
+        await self._group.submit(leases.prune, before)
 
     async def acquire_tokens(self, name: str, request: TokenRequest) -> TokenGrant:
         """Take tokens for API requests from the budget `name`, at the time of `now`."""

@@ -29,6 +29,9 @@ COPIED: Final = (
 )
 """Without leases: every owner of a lease is gone."""
 
+IDLE_TIMEOUT: Final = "10min"
+"""While one side reads or writes, the other one has nothing to do inside its transaction."""
+
 MAX_ROWS: Final = 200
 _MODULUS: Final = 2**128
 
@@ -150,6 +153,7 @@ def _keep_workers_out(connection: sa.Connection, mode: str) -> None:
     """On PostgreSQL, lock the tables until the end. Raises StoreUnavailable if a worker leads."""
     if connection.dialect.name == "sqlite":
         return
+    connection.exec_driver_sql(f"SET LOCAL idle_in_transaction_session_timeout = '{IDLE_TIMEOUT}'")
     names = ", ".join(table.name for table in COPIED)
     connection.execute(sa.text(f"LOCK TABLE {names} IN {mode} MODE"))
     now = sa.extract("epoch", sa.func.clock_timestamp())

@@ -18,6 +18,7 @@ from worker.store.database.postgresql import (
     is_postgresql,
     open_postgresql,
 )
+from worker.store.database.sqlite_files import PRIVATE_MODE
 
 MIN_SQLITE_VERSION: Final = (3, 33, 0)
 """The oldest version that the worker supports."""
@@ -28,9 +29,6 @@ CHECKPOINT_PAGES: Final = 4_000
 CACHE_KIB: Final = 16 * 1024
 """The size of SQLite's page cache. After a long history, a start changes pages at random. The pages
 of a large commit must fit into the cache, or some are written twice."""
-
-PRIVATE_MODE: Final = 0o600
-"""The mode of SQLite's files and of the lock: their owner alone may read and write them."""
 
 _LOCK_IS_HELD: Final = {errno.EWOULDBLOCK, errno.EAGAIN, errno.EACCES}
 """With another error the file system has no locks, as some network volumes."""
@@ -73,14 +71,15 @@ def _sqlite(url: sa.URL) -> sa.Engine:
         connect_args={"check_same_thread": False, "timeout": 5.0, "isolation_level": None},
     )
     database = url.database
-    sa.event.listen(engine, "do_connect", lambda *_: _make_private(database))
+    sa.event.listen(engine, "do_connect", lambda *_: make_private(database))
     sa.event.listen(engine, "connect", _set_up_sqlite)
     sa.event.listen(engine, "begin", _begin_sqlite)
     return engine
 
 
-def _make_private(database: str | None) -> None:
-    """Let only the owner read the database. SQLite gives its other files the database's mode."""
+def make_private(database: str | None) -> None:
+    """Create the database if it is missing, and let only its owner read it. SQLite gives its other
+    files the database's mode."""
     if not database or database == ":memory:" or database.startswith("file:"):
         return
     database = os.path.realpath(database)  # SQLite's other files lie beside it

@@ -17,6 +17,7 @@ from sqlalchemy import exc
 from worker.domain.errors import StoreUnavailable
 from worker.store.database.clock import TransactionClock
 from worker.store.database.notifications import Notifier, Topic
+from worker.store.database.sqlite_files import FilesLost, SqliteFiles
 
 RequestT = TypeVar("RequestT")
 ResultT = TypeVar("ResultT")
@@ -45,15 +46,21 @@ class GroupCommit:
     """Runs operations on one connection, in a thread of its own, many requests per transaction.
 
     `notifier` publishes the topics of each commit. `clock`, if given, takes part in every
-    transaction.
+    transaction. `files`, if given, are looked at after every transaction.
     """
 
     def __init__(
-        self, engine: sa.Engine, notifier: Notifier, *, clock: TransactionClock | None = None
+        self,
+        engine: sa.Engine,
+        notifier: Notifier,
+        *,
+        clock: TransactionClock | None = None,
+        files: SqliteFiles | None = None,
     ) -> None:
         self._engine = engine
         self._notifier = notifier
         self._clock = clock
+        self._files = files
         self._topics: set[Topic] = set()
         self._submissions: list[_Submission] = []
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="store")
@@ -62,6 +69,8 @@ class GroupCommit:
         self._closed = False
         self.commit_error: str | None = None
         """Why the last transaction could not be committed; None if it was committed."""
+        self.must_end = asyncio.Event()
+        """Set when only another process can use the database."""
 
     # On the loop
 
@@ -105,6 +114,8 @@ class GroupCommit:
                 _set_results(batch, results)
                 topics, self._topics = self._topics, set()
                 self._notifier.notify(topics)
+                if self._files is not None and self._files.must_end:
+                    self.must_end.set()
         finally:
             self._task = None
 
@@ -119,6 +130,10 @@ class GroupCommit:
                 return [self._unavailable(error) for _ in batch]
         except exc.InterfaceError as error:
             return [self._unavailable(error) for _ in batch]
+        except FilesLost:
+            return [self._lost_files()] * len(batch)
+        except StoreUnavailable as error:
+            return [error] * len(batch)
         except Exception:  # noqa: BLE001, S110 - one by one, it turns out whose fault it is
             pass
         return [self._commit_alone(submission) for submission in batch]
@@ -147,7 +162,18 @@ class GroupCommit:
         unavailable.__cause__ = error.orig
         return unavailable
 
+    def _lost_files(self) -> StoreUnavailable:
+        assert self._files is not None  # noqa: S101 - it has raised the error
+        try:
+            with self._engine.connect() as connection:
+                driver: Any = connection.connection.driver_connection
+                return self._files.explain(driver)
+        except StoreUnavailable as error:
+            return error
+
     def _commit_together(self, batch: list[_Submission]) -> list[Any]:
+        if self._files is not None and self._files.are_lost:
+            self._files.check()
         indexes_of: dict[Operation[Any, Any], list[int]] = {}
         for index in sorted(range(len(batch)), key=lambda index: batch[index].last):
             indexes_of.setdefault(batch[index].operation, []).append(index)
@@ -161,6 +187,8 @@ class GroupCommit:
                 for index, answer in zip(indexes, answers, strict=True):
                     results[index] = answer
             topics = self._notifier.announce(connection)
+        if self._files is not None:
+            self._files.check()  # what is committed to files that are gone is lost
         self._topics |= topics
         if self._clock is not None:
             self._clock.on_commit()

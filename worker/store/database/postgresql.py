@@ -3,6 +3,9 @@
 A session gets its settings as start-up options. PgBouncer refuses those, and in its transaction
 mode each transaction may run in another session. Behind it the settings come with each transaction,
 there are no prepared statements, and nobody listens (docs/state.md).
+
+A client that is frozen or cut off inside a transaction keeps its row locks, and with them the
+leader's lease or a command. Therefore the settings also bound how long the server waits for it.
 """
 
 from collections.abc import Mapping
@@ -24,6 +27,10 @@ SILENCE_FACTOR: Final = 4 / 3
 """A server may be silent so many times longer than a lost peer, because the time-out of a statement
 must come first."""
 
+IDLE_TRANSACTION_TIMEOUT_SECONDS: Final = 10
+"""The server ends a session that sends nothing for so long inside a transaction. A worker needs
+milliseconds. A replica waits 5 s for a lock, so it gets one at the second or third try."""
+
 _CLIENT: Final[Mapping[str, Any]] = {
     "application_name": "recording-worker",
     "connect_timeout": 5,
@@ -34,7 +41,19 @@ _CLIENT: Final[Mapping[str, Any]] = {
     "tcp_user_timeout": LOST_PEER_TIMEOUT_SECONDS * 1000,
 }
 
+_SERVER: Final[Mapping[str, str]] = {
+    # The server, too, must notice a peer that vanished silently, with or without an answer to it
+    # on the way. It ends a session that takes no answer for so long, because that session cannot
+    # be cancelled otherwise.
+    "tcp_keepalives_idle": "5",
+    "tcp_keepalives_interval": "5",
+    "tcp_keepalives_count": "2",
+    "tcp_user_timeout": f"{LOST_PEER_TIMEOUT_SECONDS}s",
+}
+
 WRITER: Final[Mapping[str, str]] = {
+    **_SERVER,
+    "idle_in_transaction_session_timeout": f"{IDLE_TRANSACTION_TIMEOUT_SECONDS}s",
     "statement_timeout": f"{LOST_PEER_TIMEOUT_SECONDS}s",
     "lock_timeout": "5s",
     # No bitmap scans: they visit every row that left the index of unsent events and is not vacuumed
@@ -51,6 +70,9 @@ WRITER: Final[Mapping[str, str]] = {
 """The session settings of a worker."""
 
 READER: Final[Mapping[str, str]] = {
+    **_SERVER,
+    # A reader holds no row, but no worker can change a table that it has read.
+    "idle_in_transaction_session_timeout": "60s",
     # The first one is for the transactions of a session, the second one for this transaction.
     "default_transaction_read_only": "on",
     "transaction_read_only": "on",
@@ -112,6 +134,8 @@ def open_postgresql(
     from worker.store.database.psycopg_timeout import connect_bounded
 
     parameters = connection_parameters(url, pooler=pooler, session=session)
+    if pooler == "transaction":
+        parameters["autocommit"] = True  # see `_begin_statement`
     engine = sa.create_engine(
         "postgresql+psycopg://", hide_parameters=True, connect_args=parameters, **pool
     )
@@ -128,16 +152,24 @@ def open_postgresql(
         return connect_bounded(timeout_seconds, **parameters)
 
     if pooler == "transaction":
-        settings = _local_settings(session)
+        statement = _begin_statement(session)
 
         @sa.event.listens_for(engine, "begin")
         def begin(connection: sa.Connection) -> None:
-            connection.exec_driver_sql(settings)
+            connection.exec_driver_sql(statement)
 
     return engine
 
 
-def _local_settings(session: Mapping[str, str]) -> str:
-    """One statement that does what a `SET LOCAL` for each of the settings would do."""
-    calls = (f"set_config('{name}', '{value}', true)" for name, value in session.items())
-    return f"SELECT {', '.join(calls)}"
+def _begin_statement(session: Mapping[str, str]) -> str:
+    """Begins a transaction, and does what a `SET LOCAL` for each of the settings would do.
+
+    Both go in one message. The driver's own BEGIN would go alone: a worker that is frozen after it
+    would keep one of the pooler's sessions, because no time-out is set yet.
+    """
+    calls = (
+        f"set_config('{name}', '{value}', true)"
+        for name, value in session.items()
+        if not name.startswith("tcp_keepalives")  # the server's peer is the pooler
+    )
+    return f"BEGIN; SELECT {', '.join(calls)}"

@@ -144,6 +144,7 @@ class Bootstrap:
             metrics=self._metrics,
             tracing=self._tracing,
             now=self.store.now,
+            reply_pattern=self._settings.reply_to,
         )
 
     def _wake_relays(self) -> None:

@@ -19,6 +19,7 @@ from tests.integration.broker_bench import (
     acknowledge,
     open_broker_benches,
 )
+from tests.raw_properties import RawProperties
 from worker.broker.messages import Dead, Delivery, Retry, Settlement
 
 
@@ -26,17 +27,6 @@ from worker.broker.messages import Dead, Delivery, Retry, Settlement
 async def broker(amqp_url: str, names_prefix: str) -> AsyncIterator[BrokerBenches]:
     async with open_broker_benches(amqp_url, names_prefix) as broker:
         yield broker
-
-
-class RawProperties(Basic.Properties):
-    """Properties as raw bytes, which our libraries would never send."""
-
-    def __init__(self, wire: bytes) -> None:
-        super().__init__(message_id="set, because the library fills in a missing one")
-        self.wire = wire
-
-    def marshal(self) -> bytes:
-        return self.wire
 
 
 HEADERS, CORRELATION_ID = b"\x20\x00", b"\x04\x00"

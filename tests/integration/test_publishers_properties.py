@@ -17,6 +17,7 @@ from tests.integration.broker_bench import (
     declare_all,
     open_broker_benches,
 )
+from tests.raw_properties import RawProperties, long, publish_raw, short
 from worker.broker.admin.dead_letter import DeadLetter
 from worker.broker.admin.dead_letter_queue import open_dead_letter_queue
 from worker.broker.admin.one_shot import connect
@@ -46,25 +47,6 @@ from worker.broker.properties import (
 
 MICROSECONDS: Final = struct.pack(">Q", 1_790_000_000_000_000)
 ANCIENT: Final = datetime(2001, 1, 1, tzinfo=UTC).isoformat()
-
-
-class RawProperties(Basic.Properties):
-    """Properties as raw bytes, which our libraries would never send."""
-
-    def __init__(self, wire: bytes) -> None:
-        super().__init__(message_id="set, because the library fills in a missing one")
-        self.wire = wire
-
-    def marshal(self) -> bytes:
-        return self.wire
-
-
-def short(text: bytes) -> bytes:
-    return bytes((len(text),)) + text
-
-
-def long(text: bytes) -> bytes:
-    return struct.pack(">I", len(text)) + text
 
 
 EVERY_TYPE: Final[list[TableEntry]] = [
@@ -271,18 +253,6 @@ def other_user_url(rabbitmq: RabbitMQNode, names_prefix: str) -> str:
     return rabbitmq.amqp_url.replace("guest:guest", f"{names_prefix}:secret")
 
 
-async def publish_as(url: str, bench: BrokerBench, properties: dict[int, bytes]) -> None:
-    async with connect(url, "other") as connection:
-        channel = await (await connection.channel()).get_underlay_channel()
-        await channel.basic_publish(
-            b"{}",
-            exchange=bench.topology.exchange("commands"),
-            routing_key="some.key",
-            properties=RawProperties(joined_properties(properties)),
-            mandatory=True,
-        )
-
-
 async def test_the_user_id_of_another_user_is_kept_as_a_header(
     broker: BrokerBenches,
     amqp_url: str,
@@ -292,7 +262,9 @@ async def test_the_user_id_of_another_user_is_kept_as_a_header(
 ) -> None:
     bench = await broker.bench(retry_once_then(DEAD))
     async with bench.running():
-        await publish_as(other_user_url, bench, {USER_ID: short(names_prefix.encode())})
+        wire = joined_properties({USER_ID: short(names_prefix.encode())})
+        commands = bench.topology.exchange("commands")
+        await publish_raw(other_user_url, commands, "some.key", b"{}", wire)
         letter = await letter_of(amqp_url, bench, replay=True, eventually=eventually)
         await eventually(lambda: len(bench.deliveries) == 4)
     assert USER_ID not in letter.properties

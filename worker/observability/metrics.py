@@ -160,6 +160,9 @@ class Metrics:
         self._set_aside = new.counter(
             "events_set_aside", "Events that the broker never took, by reason.", "reason"
         )
+        self._replies_refused = new.counter(
+            "replies_refused", "Replies that may not go to their queue, by reason.", "reason"
+        )
         self._outbox_deferred = new.gauge(
             "outbox_deferred_events", "Events that wait because the broker did not take them."
         )
@@ -216,6 +219,8 @@ class Metrics:
             self._deferred.labels(reason)
         for reason in ("channel_lost", "unsendable"):
             self._set_aside.labels(reason)
+        for reason in ("pattern", "own_queue"):
+            self._replies_refused.labels(reason)
 
     def record_command_received(self, command_type: str) -> None:
         """Count a delivery. A message that is no command has the type `other`."""
@@ -288,6 +293,10 @@ class Metrics:
     def record_event_set_aside(self, reason: str) -> None:
         """Count an event that is not tried again. `reason` is `channel_lost` or `unsendable`."""
         self._set_aside.labels(reason).inc()
+
+    def record_reply_refused(self, reason: str) -> None:
+        """Count a reply that is not sent. `reason` is `pattern` or `own_queue`."""
+        self._replies_refused.labels(reason).inc()
 
     def set_outbox(
         self, events: int, oldest_age: float, *, deferred: int = 0, set_aside: int = 0

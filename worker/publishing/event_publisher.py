@@ -15,6 +15,7 @@ from worker.domain.errors import BrokerUnavailable, ChannelLost, MessageRefused
 from worker.observability.metrics import Metrics
 from worker.observability.tracing import NO_TRACING, Span, Tracing
 from worker.publishing.failure_policy import Destination, FailurePolicy, Result, destination
+from worker.publishing.reply_policy import ReplyPolicy
 from worker.publishing.subject_order import SubjectQueues
 from worker.store.outbox import UnsentEvent
 from worker.store.outbox_marks import PageMarks
@@ -41,6 +42,7 @@ class EventPublisher:
         metrics: Metrics,
         tracing: Tracing = NO_TRACING,
         now: Callable[[], float],
+        reply_pattern: str = "",
     ) -> None:
         self._publisher = publisher
         self._topology = topology
@@ -48,16 +50,20 @@ class EventPublisher:
         self._tracing = tracing
         self._now = now
         self._policy = FailurePolicy(metrics=metrics, now=now)
+        self._reply_policy = ReplyPolicy(topology, reply_pattern)
 
     async def publish(
         self, events: Sequence[UnsentEvent], may_continue: Callable[[], bool]
     ) -> PublishedPage:
         """Publish the events in rounds: each round sends the heads of all subjects.
 
-        Stops before a round if `may_continue` is false, or if the broker is unavailable. An event
-        that the broker does not take holds up only its own subject.
+        A reply that may not go to its queue is done without being sent. Stops before a round if
+        `may_continue` is false, or if the broker is unavailable. An event that the broker does not
+        take holds up only its own subject.
         """
-        queues = SubjectQueues(events)
+        refused = [event for event in events if self._is_refused(event)]
+        positions = {event.position for event in refused}
+        queues = SubjectQueues([event for event in events if event.position not in positions])
         results: list[Result] = []
         is_unavailable = False
         while queues.heads and may_continue() and not is_unavailable:
@@ -73,7 +79,21 @@ class EventPublisher:
             is_unavailable = any(type(result) is BrokerUnavailable for _, result in results)
             queues.advance(counts)
         self._record(results)
+        results += [(event, False) for event in refused]
         return PublishedPage(marks=self._policy.marks(results), is_unavailable=is_unavailable)
+
+    def _is_refused(self, event: UnsentEvent) -> bool:
+        """Whether it is a reply that may not go to its queue. Counts and logs it."""
+        if event.exchange != "reply":
+            return False
+        reason = self._reply_policy.refusal(event.routing_key)
+        if reason is None:
+            return False
+        self._metrics.record_reply_refused(reason)
+        structlog.get_logger().warning(
+            "reply_refused", event_id=event.event_id, reply_to=event.routing_key, reason=reason
+        )
+        return True
 
     async def _send_round(
         self, events: Sequence[UnsentEvent], may_continue: Callable[[], bool]

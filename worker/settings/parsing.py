@@ -119,6 +119,15 @@ def matching(pattern: str, description: str) -> Callable[[str], str]:
     return parse
 
 
+def regular_expression(text: str) -> str:
+    """Check that the text is a regular expression."""
+    try:
+        re.compile(text)
+    except (re.error, RecursionError, OverflowError) as error:
+        raise ValueError(f"must be a regular expression: {error}") from None
+    return text
+
+
 identifier = matching(r"[\w-]{1,64}", "1 to 64 letters, digits, - and _")
 """Parse an id that becomes part of the API's URLs."""
 

@@ -27,6 +27,7 @@ from worker.settings.parsing import (
     matching,
     otlp_headers,
     rates,
+    regular_expression,
     seconds,
     storage_profiles,
     switch,
@@ -310,6 +311,17 @@ class Settings(CommonSettings, frozen=True, kw_only=True):
             whole(1, 2_000, "commands"),
             "How many commands a replica executes at the same time.",
             default="500",
+        ),
+    ]
+    reply_to: Annotated[
+        str,
+        Variable(
+            "WORKER_REPLY_TO",
+            regular_expression,
+            "Regular expression for the queues that replies may go to, matched as in RabbitMQ's "
+            "permissions: anywhere in the name, unless `^` and `$` bind it. The default is any "
+            "queue. A reply to another queue, or to a queue of the worker itself, is not sent.",
+            default="",
         ),
     ]
 

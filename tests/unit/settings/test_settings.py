@@ -128,6 +128,7 @@ def test_every_fault_is_listed_at_once_by_the_name_of_its_variable() -> None:
             "must be requests/seconds, as in 1200/300,1000/50, not '0/10'",
         ),
         ("WORKER_FOLLOW_ALL", "maybe", "must be on or off, not 'maybe'"),
+        ("WORKER_REPLY_TO", "*", "must be a regular expression: nothing to repeat at position 0"),
         ("LOG_LEVEL", "loud", "must be one of debug, info, warning, error, not 'loud'"),
         (
             "WORKER_NAME_PREFIX",

@@ -14,6 +14,9 @@ UV_COMPILE := uv pip compile --universal --python-version 3.11 --generate-hashes
 	--no-emit-index-url --no-emit-find-links --quiet \
 	--no-emit-package recording-worker --no-emit-package recording-worker-schemas
 
+# The processes of the tests, and the many workers that they start, share what one of them compiled.
+unexport PYTHONDONTWRITEBYTECODE
+
 .DEFAULT_GOAL := help
 .PHONY: help setup demo run test lowest pythons faults chaos campaign bench bench-tracking check-speed check format schemas chart image lock clean
 

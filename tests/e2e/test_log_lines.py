@@ -63,3 +63,24 @@ def test_the_signature_of_a_presigned_url_is_not_logged() -> None:
     assert redact_text(f"cannot read {url} now") == (
         "cannot read https://files.example.com/a.webm?… now"
     )
+
+
+async def test_otel_variables_of_a_cluster_never_stop_the_start_and_each_has_one_warning(
+    rabbitmq: RabbitMQNode, names_prefix: str, tmp_path: Path
+) -> None:
+    cluster: dict[str, Any] = {
+        "OTEL_EXPORTER_OTLP_ENDPOINT": "http://collector:4317",
+        "OTEL_EXPORTER_OTLP_PROTOCOL": "grpc",
+        "OTEL_EXPORTER_OTLP_HEADERS": "sesame",
+        "OTEL_TRACES_EXPORTER": "zipkin",
+        "OTEL_TRACES_SAMPLER": "often",
+        "OTEL_RESOURCE_ATTRIBUTES": "oops",
+    }
+    async with open_worker_environment(
+        rabbitmq.amqp_url, names_prefix, tmp_path, **cluster
+    ) as environment:
+        await environment.start("start-1")
+        await environment.outcome("start-1")
+        named = [line["variable"] for line in lines(environment, "otel_variable_unusable")]
+        assert sorted(named) == sorted({*cluster} - {"OTEL_EXPORTER_OTLP_ENDPOINT"})
+        assert "sesame" not in environment.worker.log.read_text()

@@ -163,6 +163,24 @@ async def test_config_check_says_which_proxy_and_which_authorities_are_used(
     assert authorities == ("those of the package certifi", "default")
 
 
+async def test_config_check_warns_of_otel_variables_that_cannot_be_used(cli: CommandLine) -> None:
+    variables: dict[str, Any] = {
+        "REALTIMEKIT_ACCOUNT_ID": "account",
+        "REALTIMEKIT_APP_ID": "app",
+        "REALTIMEKIT_API_TOKEN": "token",
+        "OTEL_TRACES_EXPORTER": "console\x1b[31m",
+        "OTEL_EXPORTER_OTLP_PROTOCOL": "grpc",
+    }
+    checked = await cli("config", "check", **variables)
+    assert checked.code == 0
+    protocol, exporter = sorted(checked.err.splitlines())
+    assert protocol.startswith("Warning: OTEL_EXPORTER_OTLP_PROTOCOL: must be one of http/protobuf")
+    assert exporter == (
+        "Warning: OTEL_TRACES_EXPORTER: supports only otlp and none, not console\\x1b[31m: "
+        "no traces are exported"
+    )
+
+
 async def test_config_check_shows_the_apps_of_a_file_without_tokens_and_names_their_faults(
     cli: CommandLine, tmp_path: Path
 ) -> None:

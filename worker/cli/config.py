@@ -9,6 +9,7 @@ import click
 import msgspec
 
 from worker.cli.output import Row, json_option, print_rows
+from worker.domain.escaping import escape_controls
 
 if TYPE_CHECKING:
     from worker.settings.documentation import DocumentedSetting
@@ -33,6 +34,9 @@ Apps of WORKER_APPS_FILE show as <app>.<field>. Secrets show as [secure], URLs w
 The last rows say which proxy leads to each host, and which certificate authorities are trusted.
 
 \b
+OTEL_ variables that cannot be used stop nothing: stderr has a warning for each.
+
+\b
 Exit codes: 0 all settings are right, 2 some are wrong; stderr lists every fault.
 """
 DEFAULTS_EPILOG = """\
@@ -55,6 +59,7 @@ def check(as_json: bool) -> None:
     """Show every setting with its source, and every fault."""
     from worker.cli.connections import connection_rows
     from worker.settings.documentation import documented_settings
+    from worker.settings.otel import usable_environment
     from worker.settings.proxies import with_upper_case_proxies
     from worker.settings.settings import Settings
 
@@ -65,6 +70,8 @@ def check(as_json: bool) -> None:
         rows += [*_app_rows(settings), *connection_rows(settings)]
     finally:  # the rows are printed before the faults
         print_rows(CHECK_COLUMNS, rows, as_json=as_json)
+        for warning in usable_environment(os.environ).warnings:
+            click.echo(f"Warning: {escape_controls(str(warning))}", err=True)
 
 
 @command.command("show-defaults", epilog=DEFAULTS_EPILOG)

@@ -54,6 +54,7 @@ def command() -> None:
         format=settings.log_format,
         sensitive_texts=settings.sensitive_texts(),
     )
+    _leave_out_unusable()
     try:
         with asyncio.Runner(loop_factory=_loop_factory()) as runner:
             runner.run(_run_worker(settings))
@@ -61,6 +62,19 @@ def command() -> None:
         if error.errno not in ADDRESS_ERRORS and not isinstance(error, socket.gaierror):
             raise
         raise click.ClickException(_address_error(settings, error)) from error
+
+
+def _leave_out_unusable() -> None:
+    """Remove OTEL_ variables that cannot be used, because OpenTelemetry's SDK reads them itself."""
+    import structlog
+
+    from worker.settings.otel import usable_environment
+
+    usable = usable_environment(os.environ)
+    for variable, reason in usable.warnings:
+        structlog.get_logger().warning("otel_variable_unusable", variable=variable, reason=reason)
+    for variable in usable.unusable:
+        del os.environ[variable]
 
 
 async def _run_worker(settings: "Settings") -> None:

@@ -1,6 +1,10 @@
 """Opens the exporter of traces, if a collector is configured."""
 
-from worker.domain.errors import WrongSettings
+import os
+from collections.abc import Callable
+
+import structlog
+
 from worker.observability.tracing import NO_TRACING, Tracing
 
 
@@ -9,19 +13,19 @@ def open_tracing(
 ) -> Tracing:
     """Export traces to the collector at `url`, or nowhere when it is None.
 
-    `headers` are OTLP headers as `name=value,…`.
-
-    Raises WrongSettings when the extra `tracing` is not installed or the SDK refuses a variable.
+    `headers` are OTLP headers as `name=value,…`. Traces never stop the start: without the extra
+    `tracing`, or when the SDK refuses a variable, the log has a warning.
     """
     if url is None:
         return NO_TRACING
     try:
         from worker.observability.otlp import OtlpTracing  # takes half a second and ten MB
     except ImportError as missing:
-        raise WrongSettings(
-            [f"OTEL_EXPORTER_OTLP_ENDPOINT: needs the extra `tracing`, which lacks {missing.name}"]
-        ) from missing
-    try:
+        reason = f"needs the extra `tracing`, which lacks {missing.name}: no traces are exported"
+        _warn("OTEL_EXPORTER_OTLP_ENDPOINT", reason)
+        return NO_TRACING
+
+    def connect() -> Tracing:
         return OtlpTracing(
             url,
             headers=headers,
@@ -29,5 +33,32 @@ def open_tracing(
             version=version,
             instance=instance,
         )
-    except ValueError as error:
-        raise WrongSettings([f"OTEL_…: {error}"]) from error
+
+    try:
+        return connect()
+    except Exception as error:  # noqa: BLE001 - whatever a variable makes the SDK raise
+        return _connect_without_culprit(connect) or _give_up(error)
+
+
+def _connect_without_culprit(connect: Callable[[], Tracing]) -> Tracing | None:
+    """Leave out the one variable that the SDK refuses. None if that is not one alone."""
+    for variable in sorted(name for name in os.environ if name.startswith("OTEL_")):
+        text = os.environ.pop(variable)
+        try:
+            tracing = connect()
+        except Exception:  # noqa: BLE001 - as above
+            os.environ[variable] = text
+        else:
+            _warn(variable, "OpenTelemetry's SDK refuses the value: it is ignored")
+            return tracing
+    return None
+
+
+def _give_up(error: Exception) -> Tracing:
+    reason = f"OpenTelemetry's SDK refuses them ({type(error).__name__}): no traces are exported"
+    _warn("OTEL_…", reason)
+    return NO_TRACING
+
+
+def _warn(variable: str, reason: str) -> None:
+    structlog.get_logger().warning("otel_variable_unusable", variable=variable, reason=reason)

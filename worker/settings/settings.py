@@ -17,6 +17,7 @@ from worker.domain.rate import Rate
 from worker.settings.apps import AppSettings, AppsFile, conflicts_between
 from worker.settings.authorities import certificate_directory, certificate_file
 from worker.settings.database_url import database_url
+from worker.settings.otel import usable_environment
 from worker.settings.parsing import (
     amqp_url,
     choice,
@@ -559,7 +560,7 @@ class Settings(CommonSettings, frozen=True, kw_only=True):
         Variable(
             "OTEL_EXPORTER_OTLP_PROTOCOL",
             choice("http/protobuf"),
-            "Protocol of the collector. No other one is supported.",
+            "Protocol of the collector. With another one no traces are exported.",
             default="http/protobuf",
         ),
     ]
@@ -568,7 +569,8 @@ class Settings(CommonSettings, frozen=True, kw_only=True):
         Variable(
             "OTEL_TRACES_EXPORTER",
             choice("otlp", "none"),
-            "`none` turns traces off even when a collector is set.",
+            "`none` turns traces off even when a collector is set. Of other exporters the log "
+            "warns.",
             default="otlp",
         ),
     ]
@@ -597,10 +599,13 @@ class Settings(CommonSettings, frozen=True, kw_only=True):
     def from_env(cls, environ: Mapping[str, str]) -> Self:
         """Read these settings from `environ`, and the files that it names.
 
+        OTEL_ variables that cannot be used are left out (`otel.usable_environment`).
+
         Raises:
             WrongSettings: lists every fault. Each begins with the name of its variable.
         """
-        settings = super().from_env(with_upper_case_proxies(environ))
+        usable = usable_environment(environ).environ
+        settings = super().from_env(with_upper_case_proxies(usable))
         faults = [f"{_APPS_FILE}: {conflict}" for conflict in conflicts_between(settings.apps)]
         longest_life = settings.command_max_age_seconds + settings.retry_delays_seconds[-1]
         if settings.keep_finished_seconds <= longest_life:

@@ -1,9 +1,8 @@
 """Builds every part of the worker from the settings, by plain constructor calls."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import AsyncExitStack
 from datetime import datetime
-from itertools import combinations
 from typing import Final
 
 from prometheus_client import CollectorRegistry
@@ -12,11 +11,9 @@ from worker.broker.connection import BrokerConnection
 from worker.broker.consumer import Consumer
 from worker.broker.publisher import Publisher
 from worker.broker.topology import Topology
-from worker.budget.budget import Budget
 from worker.budget.priorities import Priority
 from worker.commands.handler import CommandHandler
 from worker.commands.retry_policy import RetryPolicy
-from worker.domain.rate import Rate
 from worker.domain.timeouts import Timeouts
 from worker.domain.times import utc
 from worker.observability.http_server import Check, HttpServer
@@ -25,8 +22,8 @@ from worker.observability.metrics import Metrics
 from worker.observability.tracing import Tracing
 from worker.publishing.event_publisher import EventPublisher
 from worker.publishing.relay import OutboxRelay
-from worker.realtimekit.apps import App, Apps, open_app
-from worker.realtimekit.retry import RequestRetry
+from worker.realtimekit.app_opener import AppOpener
+from worker.realtimekit.apps import App, Apps
 from worker.realtimekit.webhook_signature import WebhookVerifier
 from worker.settings.apps import AppSettings
 from worker.settings.settings import Settings
@@ -41,14 +38,8 @@ from worker.tracking.webhook_endpoint import WebhookEndpoint
 from worker.tracking.webhook_registration import callback_url
 
 LEADER_LEASE_SECONDS: Final = 15.0
-BUDGET_MAX_WAIT_SECONDS: Final = 5.0
-BUDGET_SHARE_OF_LEASE: Final = 1 / 12
-"""A command may have to wait for its budget several times within its lease."""
 SWEEP_SHARE_OF_RATE: Final = 0.5
 """Of an app's requests. Commands and reads of single recordings need the rest."""
-REQUEST_SHARE_OF_LEASE: Final = 3 / 4
-"""A request must time out before its command's attempt does. Only the request's own time-out counts
-as a failure of the API."""
 WEBHOOK_KEY_TIMEOUT_SECONDS: Final = 2.0
 """The sender of a webhook waits three seconds for the answer. The answer may need the key first,
 and the key may not be fetched more often than once a second."""
@@ -77,11 +68,11 @@ class Bootstrap:
         self._tracing = tracing
         self._resources = resources
         self._owner = owner
-        self._payers = _payers(settings.apps)
         self.store = store
-        self.budgets = self._open_budgets()
+        opener = AppOpener(settings, store, metrics, tracing)
+        self.budgets = opener.budgets
         """By the id of the account that pays: several accounts may use the same token."""
-        self.apps = Apps(self._open_app(app) for app in settings.apps)
+        self.apps = Apps(self._open_app(opener, app) for app in settings.apps)
         self.elector = LeaderElector(
             store,
             owner=owner,
@@ -129,6 +120,12 @@ class Bootstrap:
         self.may_prune = self.watchdog.watch("pruner", self.elector.is_leader)
         self.http_server = self._http_server(registry)
         self._connect_signals()
+
+    def _open_app(self, opener: AppOpener, app_settings: AppSettings) -> App:
+        app = opener.open(app_settings)
+        self._resources.push_async_callback(app.api.aclose)
+        self._metrics.set_last_sweep(app.name, self.store.now())
+        return app
 
     def webhook_urls(self) -> Iterator[tuple[App, str]]:
         """The apps whose webhooks are to be registered, with the URL of each."""
@@ -275,69 +272,6 @@ class Bootstrap:
 
     def _utc_now(self) -> datetime:
         return utc(self.store.now())
-
-    def _open_budgets(self) -> dict[str, Budget]:
-        rates: dict[str, dict[Rate, None]] = {}
-        for app in self._settings.apps:
-            rates_of_payer = rates.setdefault(self._payers[app.account_id], {})
-            rates_of_payer.update(dict.fromkeys(app.api_budget))
-        return {payer: self._open_budget(payer, limits) for payer, limits in rates.items()}
-
-    def _open_budget(self, account_id: str, rates: Iterable[Rate]) -> Budget:
-        budget = Budget(
-            self.store,
-            f"account/{account_id}",
-            rates,
-            max_wait=min(
-                BUDGET_MAX_WAIT_SECONDS, self._settings.lease_seconds * BUDGET_SHARE_OF_LEASE
-            ),
-            on_grant=self._metrics.record_budget_wait,
-            on_rejection=self._metrics.record_budget_refusal,
-        )
-        self._metrics.watch_budget(account_id, budget)
-        return budget
-
-    def _open_app(self, app_settings: AppSettings) -> App:
-        settings = self._settings
-        payer = self._payers[app_settings.account_id]
-        sharing = [app for app in settings.apps if self._payers[app.account_id] == payer]
-        rates = [rate.requests / rate.seconds for app in sharing for rate in app.api_budget]
-        app = open_app(
-            app_settings.name,
-            base_url=app_settings.base_url,
-            account_id=app_settings.account_id,
-            app_id=app_settings.app_id,
-            token=app_settings.api_token,
-            timeout=min(
-                settings.api_timeout_seconds, settings.lease_seconds * REQUEST_SHARE_OF_LEASE
-            ),
-            retry=RequestRetry(total_seconds=settings.api_retry_seconds),
-            budget=self.budgets[payer],
-            proxies=settings.proxies,
-            follow_all=app_settings.follow_all,
-            sustained_rate=min(rates) / len(sharing),
-            metrics=self._metrics,
-            tracing=self._tracing,
-        )
-        self._metrics.set_last_sweep(app.name, self.store.now())
-        self._resources.push_async_callback(app.api.aclose)
-        return app
-
-
-def _payers(apps: Sequence[AppSettings]) -> dict[str, str]:
-    """For each account id the id of the account whose budget pays.
-
-    The API counts requests by token, and one token may serve several accounts. Tokens are compared
-    once: a token that replaces another later keeps its budget.
-    """
-    payers = {app.account_id: app.account_id for app in apps}
-    for app, other in combinations(apps, 2):
-        if app.api_token.reveal() == other.api_token.reveal():
-            first, last = sorted((payers[app.account_id], payers[other.account_id]))
-            payers = {
-                account: first if payer == last else payer for account, payer in payers.items()
-            }
-    return payers
 
 
 def _app_checks(apps: Apps) -> dict[str, Check]:

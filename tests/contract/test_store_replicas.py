@@ -1,6 +1,7 @@
 """What one replica reads while another one commits."""
 
 import asyncio
+import concurrent.futures
 import threading
 from collections.abc import AsyncIterator, Awaitable, Iterator
 from datetime import UTC, datetime
@@ -74,21 +75,29 @@ def started() -> FinishRequest:
 async def test_a_start_that_is_done_is_never_seen_without_its_recording(
     replicas: tuple[Store, Store],
 ) -> None:
+    """The claim of a stop locks the start that it names, so that the start ends before or after."""
     starting, stopping = replicas
     await starting.claim(claim("start", "start_track_recording", slot="m1/track"))
     loop = asyncio.get_running_loop()
     reads: list[str] = []
+    ends: list[concurrent.futures.Future[Any]] = []
 
     @sa.event.listens_for(stopping._group._engine, "after_cursor_execute")
-    def commit_in_between(_1: Any, _2: Any, statement: str, params: Any, *_3: Any) -> None:
-        if statement.startswith("SELECT") and "start" in dict(params or {}).values():
+    def end_in_between(_1: Any, _2: Any, statement: str, params: Any, *_3: Any) -> None:
+        values = dict(params or {}).values()
+        if statement.startswith("SELECT") and any("start" in (value or ()) for value in values):
             reads.append(statement)
-            if len(reads) == 1:
-                asyncio.run_coroutine_threadsafe(starting.finish(started()), loop).result(10)
+            if not ends:
+                ends.append(asyncio.run_coroutine_threadsafe(starting.finish(started()), loop))
+                concurrent.futures.wait(ends, timeout=1.0)
 
-    claimed = await stopping.claim(claim("stop", "stop_recording", start_id="start"))
+    stop = claim("stop", "stop_recording", start_id="start")
+    claimed = await stopping.claim(stop)
     assert len(reads) == 2
     assert claimed.start_state != "done" or claimed.known_recordings
+    await asyncio.wrap_future(ends[0])
+    claimed = await stopping.claim(stop)
+    assert (claimed.start_state, len(claimed.known_recordings)) == ("done", 1)
 
 
 def sight(recording_id: str, status: Status, by: ObservedBy = "sweep") -> Observation:

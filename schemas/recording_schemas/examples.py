@@ -165,8 +165,8 @@ def _encoded(data: EventData) -> bytes:
     return encode_event(
         data,
         id="0b9f1c2d-3e4f-5a6b-8c7d-9e0f1a2b3c08",
-        source="/recording-worker",
+        source="recording-worker",
         subject=subject,
         time=_UPLOADED,
-        sequence=None if is_outcome else "0000000007",
+        sequence=None if is_outcome else "000000000007",
     )

@@ -14,10 +14,12 @@ from prometheus_client import CollectorRegistry
 from worker.aio import cancel_all, set_first, wait_until_set
 from worker.bootstrap import Bootstrap
 from worker.broker.aiormq.versions import check_versions
+from worker.broker.publisher import Publisher
 from worker.domain.errors import StoreUnavailable
 from worker.observability.http_server import HttpServer
 from worker.observability.metrics import Metrics
 from worker.observability.trace_exporter import open_tracing
+from worker.publishing.relay import OutboxRelay
 from worker.realtimekit.apps import Apps
 from worker.settings.settings import Settings
 from worker.store.store import Store
@@ -27,6 +29,7 @@ from worker.tracking.webhook_registration import keep_registered
 VERSION: Final = version("recording-worker")
 GAUGES_INTERVAL_SECONDS: Final = 5.0
 OPEN_STORE_INTERVAL_SECONDS: Final = 2.0
+FLUSH_CONNECT_TIMEOUT_SECONDS: Final = 2.0
 
 
 class Worker:
@@ -199,7 +202,10 @@ class Worker:
                 await parts.consumer.drain()
                 await asyncio.wait([consuming])
                 if parts.elector.is_leader():
-                    await asyncio.gather(parts.relay.flush(), parts.reply_relay.flush())
+                    await asyncio.gather(
+                        _flush(parts.relay, parts.publisher),
+                        _flush(parts.reply_relay, parts.reply_publisher),
+                    )
         except TimeoutError:
             # The broker delivers the unsettled commands again; a later leader publishes the rest.
             structlog.get_logger().warning("shutdown_timed_out")
@@ -211,3 +217,13 @@ async def _warn_of_missing_apps(store: Store, apps: Apps) -> None:
     for name, count in (await store.count_by_app()).items():
         if name not in apps:
             structlog.get_logger().warning("recordings_of_no_app", app=name, recordings=count)
+
+
+async def _flush(relay: OutboxRelay, publisher: Publisher) -> None:
+    """Publish what is committed, unless the broker is away: a later leader publishes it then."""
+    try:
+        async with asyncio.timeout(FLUSH_CONNECT_TIMEOUT_SECONDS):
+            await publisher.wait_ready()
+    except TimeoutError:
+        return
+    await relay.flush()

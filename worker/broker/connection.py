@@ -13,18 +13,17 @@ from yarl import URL
 
 from worker.aio import wait_until_set
 from worker.broker.aiormq.frame_reader import TolerantConnection
+from worker.broker.broker_url import host_of, urls_of
 from worker.domain.errors import BrokerUnavailable
 
 T = TypeVar("T")
 
-HEARTBEAT_SECONDS: Final = 10
-"""Without one in AMQP_URL. A silent broker is noticed after about 35 seconds, a little over three
-heartbeats."""
-
 CONNECT_TIMEOUT_SECONDS: Final = 10.0
 OPEN_CHANNEL_TIMEOUT_SECONDS: Final = 10.0
 CLOSE_TIMEOUT_SECONDS: Final = 5.0
+FIRST_PAUSE_SECONDS: Final = 0.5
 MAX_PAUSE_SECONDS: Final = 30.0
+MAX_DOUBLED_PAUSES: Final = 10
 CLOSED_MESSAGE: Final = "the channel or the connection was closed"
 
 Session = Callable[[TolerantConnection], Awaitable[None]]
@@ -44,8 +43,9 @@ ChannelInvalidStateError is the library's error for a closed channel, and no AMQ
 class BrokerConnection:
     """Connects, runs a session for as long as the connection lasts, and connects again.
 
-    Pauses grow with full jitter, so that a restarted broker is not flooded. `url` is read at each
-    attempt, so that a changed password is picked up.
+    `url` may name several hosts, which are tried in turn: after a loss the next one. Pauses grow
+    with each round and have full jitter, so that a restarted broker is not flooded. `url` is read
+    at each attempt, so that a changed password is picked up.
     """
 
     def __init__(self, url: Callable[[], str], name: str) -> None:
@@ -53,6 +53,7 @@ class BrokerConnection:
         self._name = name
         self._stopping = asyncio.Event()
         self._failures = 0
+        self._attempts = 0
         self.unavailable_reason: str | None = "not connected yet"
         """Why there is no ready session now. None while there is one."""
 
@@ -60,21 +61,30 @@ class BrokerConnection:
         """Run sessions until `stop`. A session calls `mark_ready` when it works."""
         log = structlog.get_logger().bind(connection=self._name)
         while not self._stopping.is_set():
+            urls = urls_of(self._url())
+            url = urls[self._attempts % len(urls)]
+            self._attempts += 1
             try:
-                await self._run_session(session)
-                self.unavailable_reason = "the connection was lost"
+                await self._run_session(url, session)
+                reason = "the connection was lost"
             except BROKER_ERRORS as error:
-                self.unavailable_reason = f"{type(error).__name__}: {error}"[:300]
+                reason = _described(error)
             if self._stopping.is_set():
                 return
-            pause = random.uniform(0, min(MAX_PAUSE_SECONDS, 0.5 * 2**self._failures))
-            self._failures = min(self._failures + 1, 10)
+            self.unavailable_reason = f"{host_of(url)}: {reason}" if len(urls) > 1 else reason
+            pause = random.uniform(0, self._max_pause(len(urls)))
+            self._failures += 1
             log.warning(
                 "broker_connection_lost",
-                reason=self.unavailable_reason,
+                host=host_of(url),
+                reason=reason,
                 pause_seconds=round(pause, 3),
             )
             await self._pause(pause)
+
+    def _max_pause(self, hosts: int) -> float:
+        rounds = min(self._failures // hosts, MAX_DOUBLED_PAUSES)
+        return min(MAX_PAUSE_SECONDS, FIRST_PAUSE_SECONDS * 2.0**rounds)
 
     def mark_ready(self) -> None:
         """Note that the session works. The next loss counts as the first one."""
@@ -86,41 +96,61 @@ class BrokerConnection:
         self._stopping.set()
         self.unavailable_reason = "stopped"
 
-    async def _run_session(self, session: Session) -> None:
-        connection = await open_connection(self._url(), self._name)
+    async def _run_session(self, url: URL, session: Session) -> None:
+        connection = await self._connect(url)
+        if connection is None:
+            return
         try:
             await broker_call(session(connection))
         finally:
             await close_quietly(connection)
+
+    async def _connect(self, url: URL) -> TolerantConnection | None:
+        """The open connection. None if `stop` comes first: a silent host takes many seconds."""
+        connecting = asyncio.create_task(_connect(url, self._name), name=f"connect/{self._name}")
+        stopping = asyncio.create_task(self._stopping.wait(), name=f"stop/{self._name}")
+        try:
+            await asyncio.wait((connecting, stopping), return_when=asyncio.FIRST_COMPLETED)
+            return connecting.result() if connecting.done() else None
+        finally:
+            connecting.cancel()
+            stopping.cancel()
 
     async def _pause(self, seconds: float) -> None:
         await wait_until_set(self._stopping, seconds)
 
 
 async def open_connection(url: str, name: str) -> TolerantConnection:
-    """Connect once. `name` is shown in the broker's list of connections.
+    """Connect once, to the first host of the URL that takes the connection.
 
-    Raises one of `BROKER_ERRORS`.
+    `name` is shown in the broker's list of connections. Raises one of `BROKER_ERRORS`: that of the
+    last host, or with several hosts BrokerUnavailable, which says what became of each.
     """
+    urls = urls_of(url)
+    failures: list[str] = []
+    for host_url in urls:
+        try:
+            return await _connect(host_url, name)
+        except BROKER_ERRORS as error:
+            if len(urls) == 1:
+                raise
+            failures.append(f"{host_of(host_url)}: {_described(error)}")
+    raise BrokerUnavailable("; ".join(failures))
+
+
+async def _connect(url: URL, name: str) -> TolerantConnection:
     async with asyncio.timeout(CONNECT_TIMEOUT_SECONDS):
         return await broker_call(
             aio_pika.connect(
-                _with_heartbeat(URL(url)),
+                url,
                 client_properties={"connection_name": f"recording-worker {name}"},
                 connection_class=TolerantConnection,
             )
         )
 
 
-def user_of(url: URL) -> str | None:
-    """The user whom the URL names. None if the broker takes the user from a certificate."""
-    is_external = url.query.get("auth", "plain").upper() == "EXTERNAL"
-    return None if is_external else url.user or "guest"
-
-
-def _with_heartbeat(url: URL) -> URL:
-    """The URL with our heartbeat, unless it has one: the library's own is six times longer."""
-    return url if "heartbeat" in url.query else url.update_query(heartbeat=HEARTBEAT_SECONDS)
+def _described(error: BaseException) -> str:
+    return f"{type(error).__name__}: {error}"[:300]
 
 
 async def broker_call(call: Awaitable[T]) -> T:

@@ -10,6 +10,7 @@ from aio_pika.abc import AbstractChannel, AbstractConnection
 
 from worker.broker.aiormq.batch_publish import Confirmation, send_batch, with_message_id
 from worker.broker.aiormq.raw_channel import RawChannel, raw_channel
+from worker.broker.broker_url import user_of
 from worker.broker.confirmations import (
     PublishResult,
     is_refused,
@@ -23,7 +24,6 @@ from worker.broker.connection import (
     BrokerConnection,
     broker_call,
     open_channel,
-    user_of,
 )
 from worker.broker.messages import Outgoing
 from worker.broker.topology import RPC_TIMEOUT_SECONDS, Topology, declare, verify

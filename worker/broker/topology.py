@@ -5,9 +5,13 @@ from typing import Final, Literal
 
 import msgspec
 from aio_pika.abc import AbstractChannel, ExchangeType
-from aio_pika.exceptions import ChannelNotFoundEntity, ChannelPreconditionFailed
+from aio_pika.exceptions import (
+    ChannelNotFoundEntity,
+    ChannelPreconditionFailed,
+)
 
-from worker.domain.errors import TopologyDiffers
+from worker.broker.aiormq.raw_channel import AccessRefused
+from worker.domain.errors import BrokerUnavailable, TopologyDiffers
 
 RPC_TIMEOUT_SECONDS: Final = 15.0
 """The deadline of one call. On a node that is still booting, a declaration can hang for ever."""
@@ -118,7 +122,11 @@ class Topology(msgspec.Struct, frozen=True, kw_only=True):
 
 
 async def declare(channel: AbstractChannel, topology: Topology) -> None:
-    """Create missing exchanges and queues. Raises TopologyDiffers for one with other properties."""
+    """Create missing exchanges and queues.
+
+    Raises TopologyDiffers for one with other properties. Raises BrokerUnavailable without the right
+    to declare, because somebody may grant it.
+    """
     try:
         for name, kind in topology.exchanges.items():
             await channel.declare_exchange(name, kind, durable=True, timeout=RPC_TIMEOUT_SECONDS)
@@ -135,6 +143,11 @@ async def declare(channel: AbstractChannel, topology: Topology) -> None:
         raise TopologyDiffers(
             f"an exchange or queue of this name exists with other properties: {error}. Remove it, "
             "or choose other names with WORKER_NAME_PREFIX"
+        ) from error
+    except AccessRefused as error:
+        raise BrokerUnavailable(
+            "no right to declare exchanges and queues: grant it, or set WORKER_TOPOLOGY=verify on "
+            f"the worker if somebody else declares them: {error}"
         ) from error
 
 

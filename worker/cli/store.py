@@ -5,11 +5,11 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, TypeVar
-from urllib.parse import urlsplit
 
 import click
 
 from worker.cli.output import json_option, print_rows
+from worker.domain.hosts import split_hosts_url
 
 if TYPE_CHECKING:
     from worker.store.admin.copy import CopyResult
@@ -199,7 +199,9 @@ def _url_from_flags(flag: str, url: str | None, file: Path | None) -> str | None
 
 
 def _has_password(url: str) -> bool:
-    parts = urlsplit(url)
+    parts = split_hosts_url(url)
+    if parts is None:
+        return False
     return parts.password is not None or "password" in parts.query.lower()
 
 

@@ -4,7 +4,7 @@ import re
 from typing import Final
 from urllib.parse import urlsplit
 
-from worker.settings.hosts import hosts_of
+from worker.domain.hosts import hosts_of
 
 SYNTAX: Final = (
     "must be sqlite:///relative.db, sqlite:////absolute.db"

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TypeVar
 from urllib.parse import SplitResult, parse_qsl, unquote, urlsplit
 
+from worker.domain.hosts import Host, HostsUrl, hosts_of, split_hosts_url
 from worker.domain.rate import Rate
 from worker.settings.storage_profiles import StorageProfiles
 
@@ -24,6 +25,10 @@ _CERTIFICATE_PARAMETERS = ("cafile", "certfile", "keyfile")
 _TLS_PARAMETERS = (*_CERTIFICATE_PARAMETERS, "capath", "cadata", "no_verify_ssl")
 _AMQP_PARAMETERS = ("heartbeat", "auth", *_TLS_PARAMETERS)
 MAX_HEARTBEAT_SECONDS = 300
+AMQP_SYNTAX = (
+    "must be a URL such as amqp://user:password@host:5672/vhost, or amqps://, "
+    "with commas between several hosts"
+)
 
 
 def whole(low: int, high: int, unit: str) -> Callable[[str], int]:
@@ -181,10 +186,12 @@ def http_url(text: str) -> str:
 
 
 def amqp_url(text: str) -> str:
-    """Check an amqp or amqps URL with a host. Certificate files that it names must be readable."""
-    parts = _url_parts(text)
-    if parts is None or parts.scheme not in {"amqp", "amqps"} or not parts.hostname:
-        raise ValueError("must be a URL such as amqp://user:password@host:5672/vhost, or amqps://")
+    """Check an amqp or amqps URL with its hosts, and that its certificate files are readable."""
+    parts = None if re.search(r"[\s\x00-\x1f]", text) else split_hosts_url(text)
+    if parts is None or parts.scheme not in {"amqp", "amqps"} or not parts.has_valid_hosts:
+        raise ValueError(AMQP_SYNTAX)
+    if not all(_can_be_reached(parts, server) for server in hosts_of(parts.hosts_text)):
+        raise ValueError(AMQP_SYNTAX)
     for name, value in parse_qsl(parts.query, keep_blank_values=True):
         if name not in _AMQP_PARAMETERS:
             known = ", ".join(_AMQP_PARAMETERS)
@@ -194,6 +201,16 @@ def amqp_url(text: str) -> str:
         if name == "heartbeat":
             _check_heartbeat(value)
     return text
+
+
+def _can_be_reached(parts: HostsUrl, server: Host) -> bool:
+    """Whether there is a host, and the URL with it alone is one for the library."""
+    if not server.name or _url_parts(parts.with_host(str(server))) is None:
+        return False
+    try:
+        return ":" not in server.name or IPv6Address(server.name) is not None
+    except ValueError:
+        return False
 
 
 def _check_heartbeat(text: str) -> None:

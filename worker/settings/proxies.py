@@ -7,7 +7,7 @@ from urllib.parse import urlsplit
 
 import msgspec
 
-from worker.settings.hosts import hosts_of
+from worker.domain.hosts import hosts_of
 from worker.settings.secret import Secret
 
 PROXY_VARIABLES: Final = ("HTTPS_PROXY", "ALL_PROXY", "NO_PROXY")

@@ -5,9 +5,9 @@ from collections.abc import Callable
 from functools import lru_cache
 from pathlib import Path
 from typing import Final, Self
-from urllib.parse import parse_qsl, unquote, urlencode, urlsplit
+from urllib.parse import parse_qsl, unquote, urlencode
 
-from worker.settings.hosts import hosts_of
+from worker.domain.hosts import split_hosts_url
 
 REDACTED: Final = "[secure]"
 MAX_FILE_BYTES: Final = 65_536
@@ -146,14 +146,12 @@ def redact_url(url: str) -> str:
 
     A text that is not a valid URL becomes `[secure]` as a whole.
     """
-    try:
-        parts = urlsplit(url)
-        hosts_of(parts.netloc)
-    except ValueError:
+    parts = split_hosts_url(url)
+    if parts is None or not parts.has_valid_hosts:
         return REDACTED
     if parts.password is not None:
-        user = parts.netloc.partition(":")[0]
-        url = url.replace(parts.netloc, f"{user}:***@{parts.netloc.rpartition('@')[2]}", 1)
+        user = str(parts.user_info).partition(":")[0]
+        url = parts._replace(user_info=f"{user}:***").with_host(parts.hosts_text)
     if parts.query:
         url = url.replace(f"?{parts.query}", f"?{_redact_query(parts.query)}", 1)
     return url
@@ -173,9 +171,8 @@ def sensitive_parts(text: str) -> tuple[str, ...]:
 
     A password may stand before the host, and in options such as `password` and `sslpassword`.
     """
-    try:
-        parts = urlsplit(text)
-    except ValueError:
+    parts = split_hosts_url(text)
+    if parts is None:
         return (text,)
     options = (option.partition("=") for option in parts.query.split("&"))
     passwords = [value for name, _, value in options if "password" in name.lower()]

@@ -54,7 +54,7 @@ class CommonSettings(msgspec.Struct, frozen=True, kw_only=True):
         Variable(
             "AMQP_URL",
             amqp_url,
-            "URL of the RabbitMQ broker.",
+            "URL of the RabbitMQ broker; several hosts of a cluster with commas between them.",
             default="amqp://guest:guest@127.0.0.1:5672/",
             secret=True,
         ),

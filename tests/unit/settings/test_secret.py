@@ -134,6 +134,9 @@ def test_a_secret_from_the_environment_has_nothing_to_refresh() -> None:
         ("https://h/file?X-Goog-Signature=sesame&n=1", "https://h/file?X-Goog-Signature=***&n=1"),
         ("sqlite:////var/state.db", "sqlite:////var/state.db"),
         ("amqp://host/", "amqp://host/"),
+        ("amqp://me:ses,me@a:1,b,[::1]:2/v", "amqp://me:***@a:1,b,[::1]:2/v"),
+        ("amqps://me:a%2Cb@[::1],b/?keyfile=k", "amqps://me:***@[::1],b/?keyfile=***"),
+        ("amqp://me:ses/ame@a:1,b:2/", "[secure]"),
         ("amqp://me:ses/ame@host:1/", "[secure]"),
         ("http://[sesame", "[secure]"),
     ],
@@ -145,3 +148,9 @@ def test_a_redacted_url_shows_no_password(url: str, shown: str) -> None:
 def test_the_password_of_a_url_is_sensitive_in_both_spellings() -> None:
     assert sensitive_parts("amqp://u:a%2Fb@h") == ("amqp://u:a%2Fb@h", "a%2Fb", "a/b")
     assert sensitive_parts("token") == ("token",)
+
+
+@pytest.mark.parametrize("scheme", ["amqps", "postgresql"])
+def test_the_password_before_several_hosts_is_sensitive(scheme: str) -> None:
+    url = f"{scheme}://u:a%2Cb@first,[::1]:2/"
+    assert sensitive_parts(url) == (url, "a%2Cb", "a,b")

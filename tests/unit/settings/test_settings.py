@@ -9,6 +9,7 @@ import pytest
 from worker.domain.errors import WrongSettings
 from worker.domain.rate import Rate
 from worker.settings.documentation import documented_settings, settings_table
+from worker.settings.parsing import AMQP_SYNTAX
 from worker.settings.settings import CommonSettings, Settings
 from worker.settings.variables import variables_of
 
@@ -150,7 +151,7 @@ def test_every_fault_is_listed_at_once_by_the_name_of_its_variable() -> None:
         (
             "AMQP_URL",
             "http://guest:sesame@host",
-            "must be a URL such as amqp://user:password@host:5672/vhost, or amqps://",
+            AMQP_SYNTAX,
         ),
     ],
 )
@@ -257,6 +258,23 @@ def test_an_unreadable_certificate_is_a_fault_that_names_the_file(tmp_path: Path
     assert settings_with(AMQP_URL=f"{url}{there}").amqp_url.reveal() == f"{url}{there}"
     fault = f"must name a keyfile that can be read, not {missing}: No such file or directory"
     assert faults_of(AMQP_URL=f"{url}{missing}") == (f"AMQP_URL: {fault}",)
+
+
+@pytest.mark.parametrize(
+    "hosts",
+    ["a,b", "a:5672,b:5673", "[::1]:5672,127.0.0.1", "a,[2001:db8::1]:5,b:6", "me:x,y%2F@a,b"],
+)
+def test_the_broker_url_may_name_several_hosts(hosts: str) -> None:
+    url = f"amqp://{hosts}/vhost?heartbeat=5"
+    assert settings_with(AMQP_URL=url).amqp_url.reveal() == url
+
+
+@pytest.mark.parametrize(
+    "hosts",
+    ["a,", ",a", "a,,b", "a:b,c", "a,b:99999", "[::1,b", "a,[b]", "[::1]x,b", "me:se[same@a,b", ""],
+)
+def test_a_wrong_host_among_several_is_a_fault(hosts: str) -> None:
+    assert faults_of(AMQP_URL=f"amqp://{hosts}/") == (f"AMQP_URL: {AMQP_SYNTAX}",)
 
 
 @pytest.mark.parametrize("query", ["channel_max=5", "heartbeat=10&Heartbeat=1", "hartbeat=", "x"])

@@ -19,7 +19,8 @@ from worker.broker.admin.one_shot import error_summary, publish_on
 from worker.broker.admin.queue_browser import QueueBrowser
 from worker.broker.aiormq.frame_reader import TolerantConnection
 from worker.broker.aiormq.raw_channel import raw_channel
-from worker.broker.connection import BROKER_ERRORS, open_channel, user_of
+from worker.broker.broker_url import user_of
+from worker.broker.connection import BROKER_ERRORS, open_channel
 from worker.broker.topology import RPC_TIMEOUT_SECONDS, Topology
 from worker.domain.errors import BrokerUnavailable, TopologyDiffers
 

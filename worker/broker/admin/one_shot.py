@@ -6,13 +6,13 @@ from contextlib import asynccontextmanager
 
 from aio_pika.abc import AbstractChannel
 from aio_pika.exceptions import ChannelNotFoundEntity, PublishError
-from yarl import URL
 
 from worker.broker.aiormq.batch_publish import send_batch, with_message_id
 from worker.broker.aiormq.frame_reader import TolerantConnection
 from worker.broker.aiormq.message_encoder import ENCODING_ERRORS
 from worker.broker.aiormq.raw_channel import raw_channel
 from worker.broker.aiormq.versions import check_versions
+from worker.broker.broker_url import host_of, urls_of
 from worker.broker.connection import (
     BROKER_ERRORS,
     broker_call,
@@ -38,10 +38,9 @@ async def connect(url: str, name: str) -> AsyncIterator[Connection]:
     try:
         connection = await open_connection(url, name)
     except BROKER_ERRORS as error:
-        parsed = URL(url)
+        hosts = ", ".join(map(host_of, urls_of(url)))
         raise BrokerUnavailable(
-            f"no connection to RabbitMQ at {parsed.host}:{parsed.port or '(default port)'}: "
-            f"{error_summary(error)}. Is AMQP_URL right?"
+            f"no connection to RabbitMQ at {hosts}: {error_summary(error)}. Is AMQP_URL right?"
         ) from error
     try:
         yield connection

@@ -16,6 +16,7 @@ from aiormq.exceptions import ChannelAccessRefused, ChannelNotFoundEntity
 RawChannel: TypeAlias = Channel
 RawMessage: TypeAlias = DeliveredMessage
 
+AccessRefused: TypeAlias = ChannelAccessRefused
 PERMISSION_ERRORS: Final = (ChannelAccessRefused, ChannelNotFoundEntity)
 """The broker closed a channel because a permission or an exchange is missing."""
 

@@ -20,8 +20,8 @@ async def wait_until_set(event: asyncio.Event, seconds: float | None) -> bool:
         return False
 
 
-async def set_first(*events: asyncio.Event) -> None:
-    """Wait until one of the events is set."""
+async def wait_for_any(*events: asyncio.Event) -> None:
+    """Wait until any of the events is set."""
     waiting = [asyncio.ensure_future(event.wait()) for event in events]
     try:
         await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)

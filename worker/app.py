@@ -11,7 +11,7 @@ from typing import Any, Final
 import structlog
 from prometheus_client import CollectorRegistry
 
-from worker.aio import cancel_all, set_first, wait_until_set
+from worker.aio import cancel_all, wait_for_any, wait_until_set
 from worker.bootstrap import Bootstrap
 from worker.broker.aiormq.versions import check_versions
 from worker.broker.publisher import Publisher
@@ -143,7 +143,7 @@ class Worker:
             ]
             consuming = tasks.create_task(parts.consumer.run(), name="consuming")
             structlog.get_logger().info("started", http_port=self.http_port, owner=self._owner)
-            await set_first(stop, parts.store.is_lost)
+            await wait_for_any(stop, parts.store.is_lost)
             parts.apps.stop_waiting()
             await self._drain(parts, consuming)
             await cancel_all(background)
@@ -152,13 +152,13 @@ class Worker:
         self, parts: Bootstrap
     ) -> Iterator[tuple[str, Coroutine[Any, Any, None]]]:
         is_leader = parts.elector.is_leader
-        yield "publishing", parts.publishing.run(parts.publisher.session)
-        yield "replying", parts.replying.run(parts.reply_publisher.session)
+        yield "publishing", parts.publish_connection.run(parts.publisher.session)
+        yield "replying", parts.reply_connection.run(parts.reply_publisher.session)
         yield "leader", parts.elector.run()
-        yield "relay", parts.relay.run(parts.may_relay)
-        yield "replies", parts.reply_relay.run(parts.may_reply)
+        yield "relay", parts.relay.run(parts.relay_leader_check)
+        yield "replies", parts.reply_relay.run(parts.reply_leader_check)
         yield "notifications", parts.store.listen()
-        yield "pruner", parts.pruner.run(parts.may_prune)
+        yield "pruner", parts.pruner.run(parts.prune_leader_check)
         yield "gauges", self._update_gauges(parts.store)
         for account_id, budget in parts.budgets.items():
             yield f"budget/{account_id}", budget.run()

@@ -82,25 +82,25 @@ class Bootstrap:
         self.topology = Topology(
             prefix=settings.name_prefix, retry_delays=settings.retry_delays_seconds
         )
-        self.publishing = BrokerConnection(settings.amqp_url.reveal, "publish")
-        self.consuming = BrokerConnection(settings.amqp_url.reveal, "consume")
+        self.publish_connection = BrokerConnection(settings.amqp_url.reveal, "publish")
+        self.consume_connection = BrokerConnection(settings.amqp_url.reveal, "consume")
         self.publisher = Publisher(
-            self.publishing,
+            self.publish_connection,
             self.topology,
             timeout=settings.publish_timeout_seconds,
             may_declare=settings.topology == "declare",
         )
-        self.replying = BrokerConnection(settings.amqp_url.reveal, "reply")
+        self.reply_connection = BrokerConnection(settings.amqp_url.reveal, "reply")
         """RabbitMQ closes a connection over some reply addresses, so replies have their own."""
         self.reply_publisher = Publisher(
-            self.replying, None, timeout=settings.publish_timeout_seconds
+            self.reply_connection, None, timeout=settings.publish_timeout_seconds
         )
         self.relay = OutboxRelay(store, self._event_publisher(self.publisher), now=store.now)
         self.reply_relay = OutboxRelay(
             store, self._event_publisher(self.reply_publisher), now=store.now, replies=True
         )
         self.consumer = Consumer(
-            self.consuming,
+            self.consume_connection,
             self.topology,
             self.publisher,
             self._command_handler().handle,
@@ -111,13 +111,14 @@ class Bootstrap:
         self.trackers = {app.name: self._tracker(app) for app in self.apps}
         """The sweep and the refresher of each app."""
         self.pruner = Pruner(store, self._retention(), now=store.now)
+        # A turn of the relay may wait for a few confirmations that do not come.
         self.watchdog = Watchdog(
             stuck_after=max(STUCK_AFTER_SECONDS, 3 * settings.publish_timeout_seconds)
         )
-        """A turn of the relay may wait for a few confirmations that do not come."""
-        self.may_relay = self.watchdog.watch("relay", self.elector.is_leader)
-        self.may_reply = self.watchdog.watch("replies", self.elector.is_leader)
-        self.may_prune = self.watchdog.watch("pruner", self.elector.is_leader)
+        # The loops call these at each turn, and the watchdog counts the calls.
+        self.relay_leader_check = self.watchdog.watch("relay", self.elector.is_leader)
+        self.reply_leader_check = self.watchdog.watch("replies", self.elector.is_leader)
+        self.prune_leader_check = self.watchdog.watch("pruner", self.elector.is_leader)
         self.http_server = self._http_server(registry)
         self._connect_signals()
 
@@ -245,8 +246,8 @@ class Bootstrap:
 
     def _http_server(self, registry: CollectorRegistry) -> HttpServer:
         checks: dict[str, Check] = {
-            "publishing": lambda: self.publishing.unavailable_reason,
-            "consuming": lambda: self.consuming.unavailable_reason,
+            "publishing": lambda: self.publish_connection.unavailable_reason,
+            "consuming": lambda: self.consume_connection.unavailable_reason,
             "store": lambda: self.elector.cannot_write_reason() or self.store.commit_error,
         }
         app_checks = _app_checks(self.apps)
@@ -265,7 +266,7 @@ class Bootstrap:
         """Connect the parts that wake or slow down each other."""
         self.store.subscribe("outbox", self._wake_relays)
         self.store.subscribe("lease", self.elector.wake)
-        self.apps.on_change(lambda: self.consumer.take_one_at_a_time(self.apps.all_circuits_open()))
+        self.apps.on_change(lambda: self.consumer.set_one_at_a_time(self.apps.all_circuits_open()))
         self._metrics.watch_replica(
             in_flight=lambda: self.consumer.in_flight, leads=self.elector.is_leader
         )

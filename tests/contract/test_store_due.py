@@ -31,7 +31,7 @@ def engine(database_url: str) -> Iterator[sa.Engine]:
 
 
 async def due(store: Store, **more: Any) -> list[str]:
-    fields = {"now": NOW.timestamp(), "swept_at": 0.0, "few": 1, "limit": 8, **more}
+    fields = {"now": NOW.timestamp(), "swept_at": 0.0, "max_single_reads": 1, "limit": 8, **more}
     wanted = DueQuery(app="default", **fields)
     return [one.recording_id for one in (await store.due(wanted)).reads]
 

@@ -181,7 +181,7 @@ async def follow(store: Any) -> None:
                 app="default",
                 now=now + 9,
                 swept_at=0.0,
-                few=few,
+                max_single_reads=few,
                 limit=1,
                 upload_limit=1,
                 exclude=besides,

@@ -14,7 +14,7 @@ from worker.broker.acknowledger import Acknowledger
 from worker.broker.aiormq.frame_reader import TolerantConnection
 from worker.broker.aiormq.raw_channel import on_consumer_cancelled, raw_channel
 from worker.broker.connection import BROKER_ERRORS, BrokerConnection, broker_call, open_channel
-from worker.broker.headers import believed
+from worker.broker.headers import with_trusted_headers
 from worker.broker.messages import Delivery, Settlement
 from worker.broker.publisher import Publisher
 from worker.broker.settlement import Settler
@@ -81,7 +81,7 @@ class Consumer:
         while self._running:
             await asyncio.wait(self._running)
 
-    def take_one_at_a_time(self, is_one_at_a_time: bool) -> None:
+    def set_one_at_a_time(self, is_one_at_a_time: bool) -> None:
         """From now on use a prefetch of one command, or the configured prefetch again."""
         self._is_one_at_a_time = is_one_at_a_time
         self._prefetch_changed.set()
@@ -140,7 +140,7 @@ class Consumer:
                 raise BrokerUnavailable(f"the broker has no consumer of {queue.name!r}")
 
     def _start_handler(self, acknowledger: Acknowledger, tag: int, delivery: Delivery) -> None:
-        delivery = believed(delivery, self._topology.command_queue)
+        delivery = with_trusted_headers(delivery, self._topology.command_queue)
         task = self._handlers.create_task(self._handle(acknowledger, tag, delivery), name="command")
         self._running.add(task)
         task.add_done_callback(self._running.discard)
@@ -150,7 +150,7 @@ class Consumer:
         try:
             await self._settler.settle(delivery, settlement)
         except BrokerUnavailable as error:
-            structlog.get_logger().warning("ack_failed", reason=str(error))
+            structlog.get_logger().warning("settlement_failed", reason=str(error))
             await self._pause_before_requeue()
             await _ignore_closed(acknowledger.requeue(tag))
         else:

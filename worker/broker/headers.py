@@ -71,8 +71,8 @@ ROUTING_HEADERS: Final = frozenset({"CC", "BCC"})
 """More routing keys: the broker would deliver each copy to those queues again."""
 
 
-def believed(delivery: Delivery, command_queue: str) -> Delivery:
-    """The delivery without headers of the worker that somebody else may have written."""
+def with_trusted_headers(delivery: Delivery, command_queue: str) -> Delivery:
+    """The delivery without the worker's headers if a publisher may have written them."""
     headers = delivery.headers
     if not headers:
         return delivery

@@ -8,7 +8,7 @@ early, or vanish from the dead-letter queue. The last two are kept as headers.
 from datetime import UTC, datetime
 from typing import Final, NamedTuple
 
-from worker.broker import headers as names
+from worker.broker import headers
 from worker.broker.aiormq.message_encoder import encoded_table
 from worker.broker.headers import is_sent_on, trusted_headers
 from worker.broker.messages import (
@@ -38,7 +38,7 @@ MAX_HEADER_BYTES: Final = 64 * 1024
 HEADER_FRAME_BYTES: Final = 64
 """What a content header has beside its properties, and the count of dropped headers."""
 
-_CARRIED: Final = frozenset({names.USER_ID, names.EXPIRATION, names.ADDED_MESSAGE_ID})
+_CARRIED: Final = frozenset({headers.USER_ID, headers.EXPIRATION, headers.ADDED_MESSAGE_ID})
 
 
 class MessageCopy(NamedTuple):
@@ -77,8 +77,8 @@ def copy_of(
     entries, dropped = _entries_sent_on(delivery.properties, room)
     if entries:
         properties[HEADERS] = joined_table(entries)
-    dropped += _count(delivery.headers.get(names.DROPPED_HEADERS))
-    return MessageCopy(properties, own | ({names.DROPPED_HEADERS: dropped} if dropped else {}))
+    dropped += _count(delivery.headers.get(headers.DROPPED_HEADERS))
+    return MessageCopy(properties, own | ({headers.DROPPED_HEADERS: dropped} if dropped else {}))
 
 
 def properties_of_copy(
@@ -92,13 +92,13 @@ def properties_of_copy(
         del kept[MESSAGE_ID]
     as_headers: Headers = {}
     if (expiration := kept.pop(EXPIRATION, None)) is not None:
-        as_headers[names.EXPIRATION] = expiration[1:].decode(errors="replace")
+        as_headers[headers.EXPIRATION] = expiration[1:].decode(errors="replace")
     if (user := kept.get(USER_ID)) is not None:
-        as_headers[names.USER_ID] = user[1:].decode(errors="replace")
-        if as_headers[names.USER_ID] != own_user:
+        as_headers[headers.USER_ID] = user[1:].decode(errors="replace")
+        if as_headers[headers.USER_ID] != own_user:
             del kept[USER_ID]
     if MESSAGE_ID not in kept:
-        as_headers[names.ADDED_MESSAGE_ID] = True
+        as_headers[headers.ADDED_MESSAGE_ID] = True
     return kept, as_headers
 
 
@@ -107,10 +107,10 @@ def _account(delivery: Delivery, code: str, reason: str, now: float) -> Headers:
     return {
         ATTEMPTS_HEADER: delivery.attempts + 1,
         FIRST_SEEN_HEADER: _rfc3339(now if first_seen is None else min(first_seen, now)),
-        names.LAST_SEEN: _rfc3339(now),
-        names.ROUTING_KEY: delivery.routing_key,
-        names.REASON_CODE: code,
-        names.REASON: reason.encode(errors="replace")[:MAX_REASON_BYTES].decode(errors="ignore"),
+        headers.LAST_SEEN: _rfc3339(now),
+        headers.ROUTING_KEY: delivery.routing_key,
+        headers.REASON_CODE: code,
+        headers.REASON: reason.encode(errors="replace")[:MAX_REASON_BYTES].decode(errors="ignore"),
     }
 
 

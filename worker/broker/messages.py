@@ -25,7 +25,7 @@ class Delivery(msgspec.Struct, frozen=True, kw_only=True):
 
     `exchange` is the one that the message was published to. A property that cannot be decoded is
     None here, and among the encoded `properties`. A header that cannot be decoded has its bytes as
-    its value. The worker's own headers are those of a copy: see `headers.believed`.
+    its value. The worker's own headers are those of a copy: see `headers.with_trusted_headers`.
 
     `sent_at` is the time of sending, in seconds since the epoch, by the clock of the publisher, or
     of the broker if it sets timestamps. It is mostly in whole seconds.

@@ -38,8 +38,8 @@ class TrackedRecording(msgspec.Struct, frozen=True, kw_only=True):
 class DueQuery(msgspec.Struct, frozen=True, kw_only=True):
     """Asks for at most `limit` recordings of `app` that are due at `now`.
 
-    If more than `few` live recordings became due by webhook since `swept_at`, skip them: one list
-    request is cheaper. `few=None` disables this.
+    If more than `max_single_reads` live recordings became due by webhook since `swept_at`, skip
+    them: one list request is cheaper. `max_single_reads=None` disables this.
 
     If more than `limit` are due, up to `upload_limit` uploads come before all others. Recordings in
     `exclude` are being read already.
@@ -48,18 +48,20 @@ class DueQuery(msgspec.Struct, frozen=True, kw_only=True):
     app: str
     now: float
     swept_at: float
-    few: int | None
+    max_single_reads: int | None
     limit: int
     upload_limit: int = 0
     exclude: Collection[str] = ()
 
 
 class DueReads(msgspec.Struct, frozen=True, kw_only=True):
-    """What to read now: first uploads up to their limit, then the longest due. `sweep_too` is true
-    if recordings were skipped and a sweep should read them from the list."""
+    """What to read now: first uploads up to their limit, then the longest due.
+
+    `needs_sweep`: recordings were skipped, and a sweep should read them from the list.
+    """
 
     reads: tuple[Recording, ...]
-    sweep_too: bool
+    needs_sweep: bool
 
 
 class OverdueQuery(msgspec.Struct, frozen=True, kw_only=True):
@@ -143,9 +145,9 @@ def _find_due(connection: sa.Connection, query: DueQuery) -> DueReads:
         recordings.c.read_at > query.swept_at,
         recordings.c.told_at >= recordings.c.read_at,
     )
-    sweep_too = query.few is not None and _are_more_than(query.few, connection, due, listable)
+    needs_sweep = _has_more_than(query.max_single_reads, connection, due, listable)
     states = sa.select(recordings.c.state).where(due)
-    if sweep_too:
+    if needs_sweep:
         states = states.where(sa.or_(recordings.c.told_at.is_(None), sa.not_(listable)))
     if query.exclude:
         states = states.where(recordings.c.recording_id.not_in(sorted(query.exclude)))
@@ -153,7 +155,7 @@ def _find_due(connection: sa.Connection, query: DueQuery) -> DueReads:
     if query.upload_limit and len(reads) == query.limit:
         uploads = states.where(recordings.c.open, recordings.c.status == str(Status.UPLOADED))
         reads = _longest_due(connection, uploads, min(query.upload_limit, query.limit)) | reads
-    return DueReads(reads=tuple(reads.values())[: query.limit], sweep_too=sweep_too)
+    return DueReads(reads=tuple(reads.values())[: query.limit], needs_sweep=needs_sweep)
 
 
 def _longest_due(
@@ -163,13 +165,16 @@ def _longest_due(
     return {recording.recording_id: recording for recording in map(_decoded, rows.scalars())}
 
 
-def _are_more_than(
-    count: int, connection: sa.Connection, *conditions: sa.ColumnElement[bool]
+def _has_more_than(
+    limit: int | None, connection: sa.Connection, *conditions: sa.ColumnElement[bool]
 ) -> bool:
-    # Stops to read at the first row too many.
-    found = sa.select(sa.literal(1)).select_from(recordings).where(*conditions).limit(count + 1)
+    """Whether more than `limit` recordings fulfil the conditions. Without a limit False."""
+    if limit is None:
+        return False
+    # The database reads no further than the first row too many.
+    found = sa.select(sa.literal(1)).select_from(recordings).where(*conditions).limit(limit + 1)
     counted = sa.select(sa.func.count()).select_from(found.subquery())
-    return connection.execute(counted).scalar_one() > count
+    return connection.execute(counted).scalar_one() > limit
 
 
 # Overdue recordings

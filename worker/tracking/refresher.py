@@ -125,13 +125,13 @@ class Refresher:
                 app=self._app,
                 now=self._now().timestamp(),
                 swept_at=sweep.started_at,
-                few=sweep.pages if sweep.is_usable else None,
+                max_single_reads=sweep.pages if sweep.is_usable else None,
                 limit=limit,
                 upload_limit=max(UPLOAD_READS - uploads, 0),
                 exclude=tuple(self._in_progress),
             )
         )
-        if due.sweep_too:
+        if due.needs_sweep:
             self._request_sweep()
         return due.reads
 

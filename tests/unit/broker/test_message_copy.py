@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from worker.broker.aiormq.message_encoder import encoded_properties
-from worker.broker.headers import believed
+from worker.broker.headers import with_trusted_headers
 from worker.broker.message_copy import MessageCopy, copy_of
 from worker.broker.messages import Delivery, Outgoing
 from worker.broker.properties import HEADERS, MESSAGE_ID, USER_ID, joined_table, split_table
@@ -80,7 +80,7 @@ ACCOUNT: dict[str, object] = {"x-attempts": 3, "x-death": FROM_RETRY}
 
 
 def test_what_the_broker_moved_from_a_retry_queue_is_believed() -> None:
-    assert believed(delivery(ACCOUNT), QUEUE).attempts == 3
+    assert with_trusted_headers(delivery(ACCOUNT), QUEUE).attempts == 3
 
 
 @pytest.mark.parametrize(
@@ -98,9 +98,9 @@ def test_what_the_broker_moved_from_a_retry_queue_is_believed() -> None:
     ],
 )
 def test_without_the_brokers_proof_a_message_has_no_account(forged: Delivery) -> None:
-    assert believed(forged, QUEUE).attempts == 0
+    assert with_trusted_headers(forged, QUEUE).attempts == 0
 
 
 def test_headers_that_are_no_account_are_left_alone() -> None:
     headers: dict[str, object] = {"traceparent": "00-1", "x-mine": 1, "x-replays": 2}
-    assert believed(delivery(headers, exchange=QUEUE), QUEUE).headers == headers
+    assert with_trusted_headers(delivery(headers, exchange=QUEUE), QUEUE).headers == headers

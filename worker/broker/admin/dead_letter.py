@@ -6,7 +6,6 @@ from typing import Final
 
 import msgspec
 
-from worker.broker import properties as flags
 from worker.broker.admin.dead_letter_reason import (
     ATTEMPTS_BEFORE_REPLAY,
     FIRST_SEEN_BEFORE_REPLAY,
@@ -17,6 +16,11 @@ from worker.broker.headers import ADDED_MESSAGE_ID, is_replayed, original_routin
 from worker.broker.message_copy import properties_of_copy
 from worker.broker.messages import FIRST_SEEN_HEADER, Delivery, Headers, Outgoing
 from worker.broker.properties import (
+    APP_ID,
+    CONTENT_ENCODING,
+    HEADERS,
+    MESSAGE_ID,
+    TYPE,
     PropertyList,
     joined_table,
     split_table,
@@ -96,12 +100,12 @@ def dead_letter_from(tag: int, message: Delivery, dead_queue: str) -> DeadLetter
         reason=reason,
         headers=headers,
         content_type=message.content_type,
-        content_encoding=text_property(properties, flags.CONTENT_ENCODING),
+        content_encoding=text_property(properties, CONTENT_ENCODING),
         message_id=None if is_id_added else message.message_id,
         correlation_id=message.correlation_id,
         reply_to=message.reply_to,
-        type=text_property(properties, flags.TYPE),
-        app_id=text_property(properties, flags.APP_ID),
+        type=text_property(properties, TYPE),
+        app_id=text_property(properties, APP_ID),
         timestamp=None if seconds is None else datetime.fromtimestamp(seconds, UTC),
         properties=properties,
     )
@@ -114,13 +118,13 @@ def replay_of(letter: DeadLetter, exchange: str, now: float, own_user: str | Non
     is not `own_user`.
     """
     properties, as_headers = properties_of_copy(letter.properties, own_user)
-    properties.pop(flags.MESSAGE_ID, None)
+    properties.pop(MESSAGE_ID, None)
     as_headers.pop(ADDED_MESSAGE_ID, None)
     own = as_headers | _replay_headers(letter, now)
-    entries, _ = split_table(letter.properties.get(flags.HEADERS, b""))
+    entries, _ = split_table(letter.properties.get(HEADERS, b""))
     kept = [(name, value) for name, value in entries if _is_kept(name, own)]
     if kept:
-        properties[flags.HEADERS] = joined_table(kept)
+        properties[HEADERS] = joined_table(kept)
     return Outgoing(
         exchange=exchange,
         routing_key=letter.routing_key,

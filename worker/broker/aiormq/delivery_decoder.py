@@ -10,10 +10,14 @@ from typing import Final
 
 from pamqp.decode import embedded_value
 
-from worker.broker import properties as flags
 from worker.broker.messages import Delivery, Headers
 from worker.broker.properties import (
+    CONTENT_TYPE,
+    CORRELATION_ID,
+    HEADERS,
     MAX_TIMESTAMP_SECONDS,
+    MESSAGE_ID,
+    REPLY_TO,
     PropertyList,
     split_properties,
     split_table,
@@ -79,10 +83,10 @@ class DeliveryAssembler:
             routing_key=key,
             exchange=exchange,
             redelivered=redelivered,
-            content_type=text_property(properties, flags.CONTENT_TYPE),
-            message_id=text_property(properties, flags.MESSAGE_ID),
-            correlation_id=text_property(properties, flags.CORRELATION_ID),
-            reply_to=text_property(properties, flags.REPLY_TO),
+            content_type=text_property(properties, CONTENT_TYPE),
+            message_id=text_property(properties, MESSAGE_ID),
+            correlation_id=text_property(properties, CORRELATION_ID),
+            reply_to=text_property(properties, REPLY_TO),
             sent_at=_sent_at(properties, headers),
             headers=headers,
             properties=properties,
@@ -100,7 +104,7 @@ def decoded_headers(properties: PropertyList) -> Headers:
 
     The broker forwards any bytes that a publisher put into a header.
     """
-    if (table := properties.get(flags.HEADERS)) is None:
+    if (table := properties.get(HEADERS)) is None:
         return {}
     entries, _ = split_table(table)
     return {name.decode(errors="replace"): _decoded(value) for name, value in entries}

@@ -17,7 +17,6 @@ from pamqp.commands import Basic
 from pamqp.header import ContentHeader
 from yarl import URL
 
-from worker.broker import properties as flags
 from worker.broker.aiormq.delivery_decoder import (
     DELIVER,
     HEADER,
@@ -29,7 +28,7 @@ from worker.broker.aiormq.delivery_decoder import (
     properties_of,
     routing_key_offset,
 )
-from worker.broker.properties import identifier, text_property
+from worker.broker.properties import CONTENT_TYPE, CORRELATION_ID, identifier, text_property
 
 READ_CHUNK_BYTES: Final = 2**16
 
@@ -160,8 +159,8 @@ def _readable_header(payload: bytes) -> bytes:
         headers = decoded_headers(properties)
         readable = Basic.Properties(
             headers={name: v for name, v in headers.items() if isinstance(v, str | int)},
-            content_type=text_property(properties, flags.CONTENT_TYPE),
-            correlation_id=text_property(properties, flags.CORRELATION_ID),
+            content_type=text_property(properties, CONTENT_TYPE),
+            correlation_id=text_property(properties, CORRELATION_ID),
             message_id=identifier(properties),
         )
         return ContentHeader(body_size=body_size(payload), properties=readable).marshal()

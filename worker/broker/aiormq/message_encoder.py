@@ -13,9 +13,22 @@ import pamqp.frame
 from pamqp.commands import Basic
 from pamqp.encode import field_table
 
-from worker.broker import properties as flags
 from worker.broker.messages import Headers, Outgoing
-from worker.broker.properties import PropertyList, joined_properties, merged_tables
+from worker.broker.properties import (
+    APP_ID,
+    CONTENT_ENCODING,
+    CONTENT_TYPE,
+    CORRELATION_ID,
+    DELIVERY_MODE,
+    HEADERS,
+    MESSAGE_ID,
+    REPLY_TO,
+    TIMESTAMP,
+    TYPE,
+    PropertyList,
+    joined_properties,
+    merged_tables,
+)
 
 PERSISTENT: Final = b"\x02"
 MAX_SHORT_STRING_BYTES: Final = 255
@@ -70,16 +83,16 @@ def _content_frames(message: Outgoing, channel: int, max_body_bytes: int) -> Ite
 def encoded_properties(message: Outgoing) -> bytes:
     """The properties as AMQP has them. Raises one of `ENCODING_ERRORS`."""
     values = (
-        (flags.CONTENT_TYPE, _short_string(message.content_type)),
-        (flags.CONTENT_ENCODING, _short_string(message.content_encoding)),
-        (flags.HEADERS, encoded_table(message.headers)),
-        (flags.DELIVERY_MODE, PERSISTENT),
-        (flags.CORRELATION_ID, _correlation_id(message.correlation_id)),
-        (flags.REPLY_TO, _short_string(message.reply_to)),
-        (flags.MESSAGE_ID, _short_string(message.message_id)),
-        (flags.TIMESTAMP, _timestamp(message.timestamp)),
-        (flags.TYPE, _short_string(message.type)),
-        (flags.APP_ID, _short_string(message.app_id)),
+        (CONTENT_TYPE, _short_string(message.content_type)),
+        (CONTENT_ENCODING, _short_string(message.content_encoding)),
+        (HEADERS, encoded_table(message.headers)),
+        (DELIVERY_MODE, PERSISTENT),
+        (CORRELATION_ID, _correlation_id(message.correlation_id)),
+        (REPLY_TO, _short_string(message.reply_to)),
+        (MESSAGE_ID, _short_string(message.message_id)),
+        (TIMESTAMP, _timestamp(message.timestamp)),
+        (TYPE, _short_string(message.type)),
+        (APP_ID, _short_string(message.app_id)),
     )
     encoded: PropertyList = {flag: value for flag, value in values if value}
     if message.original:
@@ -88,8 +101,8 @@ def encoded_properties(message: Outgoing) -> bytes:
 
 
 def _added_to(original: PropertyList, encoded: PropertyList) -> PropertyList:
-    tables = (original.get(flags.HEADERS, b""), encoded.get(flags.HEADERS, b""))
-    headers = {flags.HEADERS: merged_tables(*tables)} if any(tables) else {}
+    tables = (original.get(HEADERS, b""), encoded.get(HEADERS, b""))
+    headers = {HEADERS: merged_tables(*tables)} if any(tables) else {}
     return {**encoded, **original, **headers}
 
 

@@ -88,7 +88,8 @@ class RecordingList:
                 if recording.request.app_id == call.app_id and not recording.vanished
             ]
             return numbers, False
-        if self._behaviour.list_lag_seconds > 0:
+        is_hiding = not self._behaviour.list_shown_statuses
+        if self._behaviour.list_lag_seconds > 0 or is_hiding:
             # With a lag the listed status differs from the current one, by which the index goes.
             return self._index.of_app(call.app_id), False
         return self._index.with_status(call.app_id, statuses or STATUSES), True
@@ -99,6 +100,9 @@ class RecordingList:
         filters: list[Filter] = []
         if statuses:
             filters.append(lambda recording: recording.status in statuses)
+            if not self._behaviour.list_shown_statuses:
+                shown = self._behaviour.shown_statuses
+                filters.append(lambda recording: recording.status not in shown)
         if start := query.get("start_time"):
             first = validation.timestamp("start_time", start)
             filters.append(lambda recording: recording.invoked_at >= first)

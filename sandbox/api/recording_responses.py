@@ -26,7 +26,7 @@ class RecordingResponses:
             "id": recording.id,
             "meeting_id": recording.request.meeting_id,
             "session_id": recording.session.id if recording.session else None,
-            "status": recording.status,
+            "status": self._behaviour.shown_statuses.get(recording.status, recording.status),
             "output_file_name": recording.output_file_name,
             "invoked_time": iso(recording.invoked_at),
             "started_time": _time(recording.started_at),

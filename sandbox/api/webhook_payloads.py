@@ -14,7 +14,7 @@ def cloudflare(
     body: dict[str, object] = {
         "id": recording.id,
         "recordingId": recording.id,
-        "status": recording.status,
+        "status": response["status"],
         "downloadUrl": response["download_url"] if with_urls else None,
         "audioDownloadUrl": response["audio_download_url"] if with_urls else None,
         "downloadUrlExpiry": response["download_url_expiry"],
@@ -42,12 +42,12 @@ def cloudflare(
     }
 
 
-def dyte(recording: Recording) -> dict[str, object]:
+def dyte(recording: Recording, response: dict[str, object]) -> dict[str, object]:
     """The predecessor's format: other times, sizes as numbers, fields missing in some statuses."""
     body: dict[str, object] = {
         "recordingId": recording.id,
         "id": recording.id,
-        "status": recording.status,
+        "status": response["status"],
         "startedTime": _dyte_time(recording.started_at),
         "stoppedTime": _dyte_time(recording.stopped_at),
         "organizationId": recording.request.app_id,

@@ -62,10 +62,10 @@ class Webhooks:
             self._deliver(delivery, meeting_id=event.meeting.id)
 
     def _recording_body(self, recording: Recording) -> bytes:
-        if self._behaviour.webhook_generation == "dyte":
-            return msgspec.json.encode(webhook_payloads.dyte(recording))
-        with_urls = recording.request.kind == "composite" or self._behaviour.webhook_track_urls
         response = self._responses.recording(recording)
+        if self._behaviour.webhook_generation == "dyte":
+            return msgspec.json.encode(webhook_payloads.dyte(recording, response))
+        with_urls = recording.request.kind == "composite" or self._behaviour.webhook_track_urls
         payload = webhook_payloads.cloudflare(recording, response, with_urls=with_urls)
         return msgspec.json.encode(payload)
 

@@ -39,6 +39,8 @@ class Behaviour(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     second_track_conflicts: bool = False  # Whether a second track recording in a meeting is 409.
 
     # Responses.
+    shown_statuses: dict[Status, object] = {}  # In responses and webhooks in place of a status.
+    list_shown_statuses: bool = True  # Whether a list by status has recordings shown otherwise.
     default_per_page: Annotated[int, msgspec.Meta(ge=1)] = 20
     max_per_page: Annotated[int, msgspec.Meta(ge=1)] = 100
     newest_first: bool = True  # The order of the list by default.

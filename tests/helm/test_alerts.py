@@ -80,6 +80,7 @@ CASES: Final[list[tuple[str, Series, str]]] = [
         {metric("recordings_oldest_unchanged_seconds", status="PAUSED"): f"93601{HOURS}"},
         "5m",
     ),
+    ("UnknownStatus", {metric("api_unknown_statuses_total"): "0x40 1x160"}, "41m"),
     (
         "NotFollowing",
         {metric("sweep_last_success_timestamp_seconds", app="default"): f"0{HOURS}"},

@@ -181,3 +181,22 @@ async def test_a_missing_database_is_one_line_on_the_command_line(tmp_path: Path
     assert (ended.code, ended.out) == (1, "")
     assert ended.err.startswith("Error: DATABASE_URL: there is no file nothing.db")
     assert len(ended.err.splitlines()) == 1
+
+
+async def test_an_unknown_status_is_shown_beside_the_last_known_one(
+    sqlite_url: str, tmp_path: Path
+) -> None:
+    cli = CommandLine({"DATABASE_URL": sqlite_url}, tmp_path)
+    store = await Store.open(sqlite_url, source="test")
+    known = observation("r-1")
+    unknown = msgspec.structs.replace(known.snapshot, unknown_status="TRANSCODING")
+    await store.apply([known, msgspec.structs.replace(known, snapshot=unknown)])
+    await store.close()
+
+    table = await cli("recordings", "--no-json")
+    listed = await cli("recordings", "--json")
+
+    assert "RECORDING, API: TRANSCODING" in table.out
+    assert [(row["status"], row["unknown_status"]) for row in listed.lines] == [
+        ("RECORDING", "TRANSCODING")
+    ]

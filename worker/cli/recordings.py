@@ -16,7 +16,7 @@ COLUMNS: Final = {
     "recording": "recording_id",
     "app": "app",
     "kind": "kind",
-    "status": "status",
+    "status": "shown_status",
     "meeting": "meeting_id",
     "start": "start_id",
     "seconds": "recording_duration",
@@ -28,6 +28,7 @@ JSON_FIELDS: Final = (
     "app",
     "kind",
     "status",
+    "unknown_status",
     "meeting_id",
     "session_id",
     "start_id",
@@ -42,7 +43,8 @@ JSON_FIELDS: Final = (
     "completed",
     "changed_at",
 )
-"""Named as in the events. `completed` is true when all file events are out."""
+"""Named as in the events. `unknown_status` is what the API reports if that is not documented, and
+`status` is then the last one that is. `completed` is true when all file events are out."""
 
 EXAMPLES = """\
 \b
@@ -100,8 +102,10 @@ def _json_row(recording: "Recording") -> Row:
 
 def _table_row(recording: "Recording") -> Row:
     changed = recording.changed_at.astimezone() if recording.changed_at else None
+    unknown = recording.unknown_status
     return {
         **_json_row(recording),
+        "shown_status": recording.status + (f", API: {unknown}" if unknown else ""),
         "changed": changed.strftime("%Y-%m-%d %H:%M:%S") if changed else None,
         "error_code": recording.error.code if recording.error else None,
     }

@@ -105,7 +105,8 @@ class Recording(msgspec.Struct, frozen=True, kw_only=True, rename=STORED_AS):
     not known to be whole. `missing_since` is set while the API answers 404. `file_count` counts the
     files that were announced. `completed` is true when a completion covers all of them.
     `surplus_of` is the start command that led to this recording beside its own one: it is stopped
-    at once.
+    at once. `unknown_status` is set while the API reports a status that is not documented; `status`
+    is then the last one that is.
     """
 
     recording_id: str
@@ -136,6 +137,7 @@ class Recording(msgspec.Struct, frozen=True, kw_only=True, rename=STORED_AS):
     completed: bool = False
     kind_is_guessed: bool = False
     surplus_of: str | None = None
+    unknown_status: str | None = None
 
     @property
     def start_id(self) -> str | None:

@@ -38,6 +38,9 @@ class Storage(msgspec.Struct, frozen=True, kw_only=True):
 class RecordingSnapshot(msgspec.Struct, frozen=True, kw_only=True):
     """One recording as the API described it at one moment.
 
+    `unknown_status` is set if the API reports a status that is not documented. Then `status` is
+    INVOKED, and only shows that the recording exists.
+
     Times are aware, durations are in seconds. `kind` is None if neither the answer nor the file
     name shows it; `kind_is_guessed` if only the look of the file name does. `start_caller` is the
     type of whoever started it: ORGANIZATION or USER. An empty `files` may mean that the answer does
@@ -46,6 +49,7 @@ class RecordingSnapshot(msgspec.Struct, frozen=True, kw_only=True):
 
     recording_id: str
     status: Status
+    unknown_status: str | None = None
     kind: Kind | None = None
     kind_is_guessed: bool = False
     meeting_id: str | None = None

@@ -37,7 +37,9 @@ def stalled_error(
     if recording.status is Status.UPLOADING and now - changed_at < timedelta(seconds=longest):
         since = f"{timeouts.lifetime:g} s after it was first seen"
     message = f"still {recording.status} {since}"
-    if unanswered:
+    if recording.unknown_status is not None:
+        message += f", and the API reports the unknown status {recording.unknown_status}"
+    elif unanswered:
         message += ", and the API does not report its status"
     return ErrorInfo(code=STALLED, message=message)
 

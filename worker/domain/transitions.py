@@ -77,7 +77,9 @@ def apply_observation(
 def _is_ignored(recording: Recording, observation: Observation) -> bool:
     if observation.timeout_error is not None:
         return not _is_fresh(recording, observation)  # the recording has moved on since
-    return observation.observed_by == "webhook" and not _is_believed(recording, observation)
+    if observation.observed_by != "webhook" or _is_believed(recording, observation):
+        return False
+    return observation.snapshot.unknown_status is None or recording.status not in LIVE
 
 
 def webhook_contradicts(recording: Recording, webhook: Observation) -> bool:
@@ -86,7 +88,9 @@ def webhook_contradicts(recording: Recording, webhook: Observation) -> bool:
     A webhook about an earlier status is merely late.
     """
     status = webhook.snapshot.status
-    if status is recording.status or _is_believed(recording, webhook):
+    if webhook.snapshot.unknown_status is not None or status is recording.status:
+        return False
+    if _is_believed(recording, webhook):
         return False
     return recording.timed_out or RANK[status] >= RANK[recording.status]
 
@@ -117,7 +121,7 @@ def _status_after(recording: Recording | None, observation: Observation) -> Stat
     status = observation.snapshot.status
     if recording is None or recording.status is status:
         return status
-    if observation.missing:
+    if observation.missing or observation.snapshot.unknown_status is not None:
         return recording.status
     if recording.timed_out and observation.timeout_error is None:
         return status if _refutes_timeout(recording, observation) else recording.status
@@ -162,6 +166,7 @@ def _with_details(before: Recording, observation: Observation, status: Status) -
         start=before.start or observation.start,
         surplus_of=before.surplus_of or observation.surplus_of,
         missing_since=missing_since,
+        unknown_status=_unknown_status(before, observation),
     )
     if snapshot.status is not status:  # an outdated observation has outdated details
         return before
@@ -178,6 +183,15 @@ def _with_details(before: Recording, observation: Observation, status: Status) -
         start_reason=snapshot.start_reason or before.start_reason,
         stop_reason=snapshot.stop_reason or before.stop_reason,
     )
+
+
+def _unknown_status(before: Recording, observation: Observation) -> str | None:
+    """What the API reports in place of a documented status, until it reports a documented one."""
+    unknown = observation.snapshot.unknown_status
+    is_over = unknown is not None and before.status not in LIVE
+    if observation.missing or observation.timeout_error is not None or is_over:
+        return before.unknown_status
+    return unknown
 
 
 # 4. Change

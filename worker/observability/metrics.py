@@ -109,6 +109,10 @@ class Metrics:
         self._api_retries = new.counter(
             "api_retries", "HTTP attempts after the first one of a request.", "operation"
         )
+        self._unknown_statuses = new.counter(
+            "api_unknown_statuses",
+            "Recordings in answers and webhooks with a status that the API's documents lack.",
+        )
         self._budget_left = new.gauge(
             "api_budget_left",
             "API requests that may be sent now, as of the last update.",
@@ -250,6 +254,10 @@ class Metrics:
         self._api_seconds(known).observe(seconds)
         if again:
             self._api_retries.labels(known).inc()
+
+    def record_unknown_status(self) -> None:
+        """Count a recording whose status is not documented."""
+        self._unknown_statuses.inc()
 
     def record_budget_wait(self, priority: Priority, seconds: float) -> None:
         """A request got its token from the budget after so many seconds."""

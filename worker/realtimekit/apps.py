@@ -82,6 +82,7 @@ def open_app(
         timeout=timeout,
         retry=retry,
         on_attempt=record_attempt,
+        on_unknown_status=metrics.record_unknown_status,
         budget=budget,
         proxies=proxies,
     )

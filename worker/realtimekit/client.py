@@ -19,7 +19,7 @@ from worker.realtimekit.decoding.resources import (
     decode_webhooks,
     ignore_body,
 )
-from worker.realtimekit.models import AttemptHook, RecordingPage, Webhook
+from worker.realtimekit.models import AttemptHook, RecordingPage, UnknownStatusHook, Webhook
 from worker.realtimekit.retry import RequestRetry
 from worker.realtimekit.session import ApiSession, BeforeSend, Decoder
 from worker.realtimekit.urls import app_url, path_segment, query_params
@@ -62,6 +62,7 @@ class RealtimeKitClient:
         retry: RequestRetry,
         refresh_token: Callable[[], bool] = lambda: False,
         on_attempt: AttemptHook = lambda _attempt: None,
+        on_unknown_status: UnknownStatusHook = lambda: None,
         budget: Budget | None = None,
         proxies: Proxies = NO_PROXIES,
         transport: httpx.AsyncBaseTransport | None = None,
@@ -74,6 +75,7 @@ class RealtimeKitClient:
             timeout=timeout,
             retry=retry,
             on_attempt=on_attempt,
+            on_unknown_status=on_unknown_status,
             budget=budget,
             proxies=proxies,
             transport=transport,
@@ -112,9 +114,9 @@ class RealtimeKitClient:
         """The API's present time, to a second; None before its first response."""
         return self._session.server_time()
 
-    def redact(self, snapshot: RecordingSnapshot) -> RecordingSnapshot:
-        """A recording from elsewhere, such as a webhook, without secrets in its error message."""
-        return self._session.redact(snapshot)
+    def receive(self, snapshot: RecordingSnapshot) -> RecordingSnapshot:
+        """A recording from elsewhere, such as a webhook, without secrets in the API's words."""
+        return self._session.receive(snapshot)
 
     async def aclose(self) -> None:
         """Close all connections."""

@@ -78,12 +78,15 @@ class HttpAttempt(NamedTuple):
 
 AttemptHook = Callable[[HttpAttempt], None]
 
+UnknownStatusHook = Callable[[], None]
+"""Called for each recording in an answer or webhook whose status is not documented."""
+
 
 class RecordingPage(msgspec.Struct, frozen=True, kw_only=True):
     """One page of the list of recordings.
 
     `is_last` is true when the next page would bring nothing. `unreadable_count` counts the items
-    that were left out because they have no id or an unknown status.
+    that were left out because they have no usable id.
     """
 
     recordings: tuple[RecordingSnapshot, ...]

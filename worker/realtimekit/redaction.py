@@ -46,11 +46,13 @@ def redact(text: str, secrets: Iterable[str]) -> str:
 
 
 def redact_snapshot(snapshot: RecordingSnapshot, secrets: Iterable[str]) -> RecordingSnapshot:
-    """The recording with its error message redacted and of bounded length."""
-    if snapshot.error_message is None:
-        return snapshot
-    message = redact(snapshot.error_message, secrets)[:MAX_ERROR_LENGTH]
-    return msgspec.structs.replace(snapshot, error_message=message)
+    """The recording with the API's own words redacted and of bounded length."""
+    message, unknown = snapshot.error_message, snapshot.unknown_status
+    return msgspec.structs.replace(
+        snapshot,
+        error_message=None if message is None else redact(message, secrets)[:MAX_ERROR_LENGTH],
+        unknown_status=None if unknown is None else redact(unknown, secrets),
+    )
 
 
 class SentSecrets:

@@ -44,6 +44,7 @@ from worker.realtimekit.models import (
     AttemptHook,
     HttpAttempt,
     RecordingPage,
+    UnknownStatusHook,
 )
 from worker.realtimekit.rate_limit_headers import parse_rate_limits
 from worker.realtimekit.redaction import SentSecrets, redact_snapshot, secrets_in
@@ -88,6 +89,7 @@ class ApiSession:
         timeout: float,
         retry: RequestRetry,
         on_attempt: AttemptHook,
+        on_unknown_status: UnknownStatusHook,
         budget: Budget | None,
         proxies: Proxies,
         transport: httpx.AsyncBaseTransport | None,
@@ -104,6 +106,7 @@ class ApiSession:
         self._timeout = timeout
         self._retry = retry
         self._on_attempt = on_attempt
+        self._on_unknown_status = on_unknown_status
         self._budget = budget
         self._transport = transport or open_transport(base_url, proxies)
         connect = timeout / 2
@@ -208,7 +211,7 @@ class ApiSession:
         try:
             if not 200 <= response.status < 300:
                 raise error_from_status(response, self._with_secrets(request))
-            return cast("T", self._redacted(decode(response.body)))
+            return cast("T", self._received(decode(response.body)))
         except Unreadable as error:
             request = self._with_secrets(request)
             raise error_from_unreadable_body(response, request, str(error)) from error
@@ -216,15 +219,21 @@ class ApiSession:
             # The traceback of an error holds this frame, and retries hold errors in circles.
             response.body.clear()
 
-    def redact(self, snapshot: RecordingSnapshot) -> RecordingSnapshot:
+    def receive(self, snapshot: RecordingSnapshot) -> RecordingSnapshot:
         """The snapshot without the token and all secrets that were sent, and of bounded length."""
+        if snapshot.unknown_status is not None:
+            self._on_unknown_status()
+        elif snapshot.error_message is None:
+            return snapshot
         return redact_snapshot(snapshot, self._secrets())
 
-    def _redacted(self, value: Any) -> Any:  # noqa: ANN401 - the same type
+    def _received(self, value: Any) -> Any:  # noqa: ANN401 - the same type
         if isinstance(value, RecordingSnapshot):
-            return self.redact(value) if value.error_message else value
-        if isinstance(value, RecordingPage) and any(one.error_message for one in value.recordings):
-            recordings = tuple(map(self.redact, value.recordings))
+            return self.receive(value)
+        if isinstance(value, RecordingPage) and any(
+            one.error_message or one.unknown_status for one in value.recordings
+        ):
+            recordings = tuple(map(self.receive, value.recordings))
             return msgspec.structs.replace(value, recordings=recordings)
         return value
 

@@ -10,6 +10,7 @@ from typing import Any, Final, NamedTuple
 
 import msgspec
 import sqlalchemy as sa
+import structlog
 
 from worker.domain.read_policy import next_read_at
 from worker.domain.recording import LIVE, Observation, Recording
@@ -111,12 +112,25 @@ def _apply(
     names = _file_names(connection, recording_id) if _needs_names(before, observation) else ()
     transition = apply_observation(before, observation, names)
     after = transition.after
+    _log_unknown_status(before, after)
     read_at = next_read_at(before, after, observation, read_at=read_at, webhook_at=webhook_at)
     if observation.observed_by == "webhook":
         webhook_at = observation.observed_at.timestamp()
     rows[recording_id] = _Row(after, read_at, webhook_at)
     _add_files(connection, recording_id, len(names), transition.new_files, observation)
     return event_rows(after, transition.events, source=source, at=observation.observed_at)
+
+
+def _log_unknown_status(before: Recording | None, after: Recording) -> None:
+    if after.unknown_status in {None, before.unknown_status if before else None}:
+        return
+    structlog.get_logger().warning(
+        "recording_status_unknown",
+        app=after.app,
+        recording_id=after.recording_id,
+        unknown_status=after.unknown_status,
+        last_known_status=after.status,
+    )
 
 
 def _without_nul_in_file_names(observation: Observation) -> Observation:

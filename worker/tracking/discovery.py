@@ -147,9 +147,13 @@ class ExternalRecordingDiscovery:
         """Adopt the unknown recordings that were invoked at or after `not_before`.
 
         A recording that may belong to an unfinished start is deferred: the start claims it, or a
-        later sweep adopts it.
+        later sweep adopts it. One with an unknown status is not adopted before it has a known one.
         """
-        recent = [snapshot for snapshot in listed if not _is_before(snapshot, not_before)]
+        recent = [
+            snapshot
+            for snapshot in listed
+            if snapshot.unknown_status is None and not _is_before(snapshot, not_before)
+        ]
         # In this order: a recording claimed by a start is known once that start has finished.
         slots = [slot for snapshot in recent for slot in self._slots(snapshot)]
         starting = await self._store.starting(slots)

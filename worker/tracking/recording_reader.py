@@ -57,7 +57,9 @@ class RecordingReader:
         except NotFound:
             return await self._observe_not_found(recording, asked_at)
         status = observation.snapshot.status
-        if recording.surplus_of is not None and status in STOPPABLE - {Status.INVOKED}:
+        is_unknown = observation.snapshot.unknown_status is not None
+        may_stop = is_unknown or status in STOPPABLE - {Status.INVOKED}
+        if recording.surplus_of is not None and may_stop:
             stopped = await self._stop_surplus(recording)
             if stopped is not None:
                 return stopped

@@ -52,6 +52,7 @@ Verdict = Literal[
     "repeated",
     "not_ours",
     "other_event",
+    "unknown_status",
     "unreadable",
     "forged",
     "too_large",
@@ -63,6 +64,7 @@ HTTP_STATUSES: Final[Mapping[Verdict, int]] = {
     "repeated": 204,
     "not_ours": 204,
     "other_event": 204,
+    "unknown_status": 204,
     "unreadable": 204,
     "forged": 401,
     "too_large": 413,
@@ -168,19 +170,21 @@ class WebhookEndpoint:
             return WebhookAnswer("unreadable", {"reason": str(error)})
         if event.recording is None:
             return WebhookAnswer("other_event", {"event_name": event.event[:MAX_EVENT_NAME_LENGTH]})
-        return await self._apply_snapshot(app, app.api.redact(event.recording))
+        return await self._apply_snapshot(app, app.api.receive(event.recording))
 
     async def _apply_snapshot(self, app: App, snapshot: RecordingSnapshot) -> WebhookAnswer:
         result = await self._commit(app, snapshot)
         log_fields = {
             "app": app.name,
             "recording_id": snapshot.recording_id,
-            "status": snapshot.status,
+            "status": snapshot.unknown_status or snapshot.status,
         }
         if result is None:
             return _unavailable("a start that may own the recording is not finished", log_fields)
         if not result.known:
             return WebhookAnswer("not_ours", log_fields)
+        if snapshot.unknown_status is not None:
+            return WebhookAnswer("unknown_status", log_fields)
         return WebhookAnswer("taken" if result.events or result.due else "repeated", log_fields)
 
     async def _commit(self, app: App, snapshot: RecordingSnapshot) -> WebhookResult | None:
@@ -231,7 +235,7 @@ def _unavailable(reason: str | None, log_fields: Mapping[str, object] = {}) -> W
 
 def _log(answer: WebhookAnswer, seconds: float) -> None:
     logger = structlog.get_logger()
-    is_warning = answer.verdict in {"unavailable", "unreadable"}
+    is_warning = answer.verdict in {"unavailable", "unreadable", "unknown_status"}
     log = logger.warning if is_warning else logger.info
     log(
         "webhook_answered",

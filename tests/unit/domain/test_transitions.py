@@ -30,6 +30,7 @@ def observed(
     timeout_error: ErrorInfo | None = None,
     storage: Storage | None = None,
     error_message: str | None = None,
+    unknown: str | None = None,
 ) -> Observation:
     return Observation(
         snapshot=RecordingSnapshot(
@@ -39,6 +40,7 @@ def observed(
             meeting_id="m1",
             storage=storage,
             error_message=error_message,
+            unknown_status=unknown,
         ),
         observed_by="sweep",
         asked_at=at(second if asked is None else asked),
@@ -360,3 +362,25 @@ def test_the_words_of_the_api_are_withheld_when_they_may_repeat_unknown_credenti
     )
     result = apply_observation(None, observation)
     assert ("hunter2" in repr(result)) is is_shown
+
+
+@pytest.mark.parametrize("status", Status)
+@pytest.mark.parametrize("code", [None, "stalled", "vanished"])
+def test_an_unknown_status_moves_no_recording_and_reopens_none(
+    status: Status, code: str | None
+) -> None:
+    observations = [observed(status)]
+    if code is not None:
+        error = ErrorInfo(code=code, message="timed out")
+        observations.append(observed(Status.ERRORED, second=5, timeout_error=error))
+    before = after(*observations)
+    transition = apply_observation(before, observed(Status.INVOKED, second=9, unknown="X"))
+    assert (transition.after.status, transition.events) == (before.status, ())
+    assert transition.after.is_open == before.is_open
+
+
+def test_an_unknown_status_is_kept_until_a_known_one_comes() -> None:
+    unknown = observed(Status.INVOKED, second=1, unknown="X")
+    assert after(observed(Status.RECORDING), unknown).unknown_status == "X"
+    known = observed(Status.RECORDING, second=2)
+    assert after(observed(Status.RECORDING), unknown, known).unknown_status is None

@@ -243,10 +243,8 @@ async def test_a_start_whose_response_has_an_id_has_started_whatever_its_status(
     assert found.meeting_id == "m"
 
 
-async def test_a_read_whose_response_has_an_unknown_status_is_unavailable_after_the_retries() -> (
-    None
-):
-    api = Api(httpx.Response(200, json={"data": {"id": "rec-1", "status": "MELTED"}}))
+async def test_a_read_whose_response_has_no_recording_is_unavailable_after_the_retries() -> None:
+    api = Api(httpx.Response(200, json={"data": {"status_of_today": "MELTED"}}))
     failure = await api.failure(get)
     assert (type(failure), failure.code, api.requests) == (Unavailable, "unreadable_response", 3)
 

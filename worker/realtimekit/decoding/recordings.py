@@ -25,6 +25,7 @@ from worker.realtimekit.decoding.fields import (
     text,
 )
 from worker.realtimekit.decoding.kinds import KindEvidence, ShownKind, shown_kind
+from worker.realtimekit.decoding.statuses import ReadStatus, read_status
 from worker.realtimekit.models import RecordingPage
 from worker.realtimekit.redaction import redact, secrets_in
 from worker.realtimekit.urls import API_ID
@@ -32,7 +33,7 @@ from worker.realtimekit.urls import API_ID
 
 class _Recording(msgspec.Struct):
     id: Any = None
-    status: Any = None
+    status: Any = msgspec.UNSET
     type: Any = None
     meeting_id: Any = None
     meeting: Any = None
@@ -80,7 +81,7 @@ def decode_recording(
     """The recording in `data` or `data.recording`, or the first usable one if that is a list.
 
     The keyword arguments are known from the request. They stand in for fields that the body lacks.
-    Raises `Unreadable` without an id and a known status.
+    Raises `Unreadable` without an id, and without an id and a status of its own.
     """
     envelope = decode(body, _RECORDING)
     items = envelope.data if isinstance(envelope.data, list) else [envelope.data]
@@ -88,13 +89,13 @@ def decode_recording(
         for item in items:
             if snapshot := _snapshot(item, recording_id, meeting_id, kind, status):
                 return snapshot
-    raise Unreadable("the body has no recording with an id and a known status")
+    raise Unreadable("the body has no recording with an id")
 
 
 def decode_recording_page(
     body: bytes | bytearray, *, per_page: int | None = None, meeting_id: str | None = None
 ) -> RecordingPage:
-    """One page of the list. Items without an id or a known status are only counted.
+    """One page of the list. Items without an id are only counted.
 
     Raises `Unreadable` without a list.
     """
@@ -122,15 +123,19 @@ def _snapshot(
     if item is None:
         return None
     item = item.recording or item
-    recording_id = text(item.id) or recording_id
-    status = _status(item.status) or status
-    if recording_id is None or not API_ID.fullmatch(recording_id) or status is None:
+    own_id, has_status = text(item.id), item.status is not msgspec.UNSET
+    recording_id = own_id or recording_id
+    if recording_id is None or not API_ID.fullmatch(recording_id):
         return None
+    if not (own_id or has_status or status):
+        return None
+    read = read_status(item.status) if has_status or status is None else ReadStatus(status)
     storage = _storage(item.storage_config)
     shown = ShownKind(kind) if kind else _kind(item)
     return RecordingSnapshot(
         recording_id=recording_id,
-        status=status,
+        status=read.status,
+        unknown_status=read.unknown,
         kind=shown.kind,
         kind_is_guessed=shown.is_guessed,
         meeting_id=text(item.meeting_id) or _meeting_id(item.meeting) or meeting_id,
@@ -146,12 +151,8 @@ def _snapshot(
         error_message=_error_message(item),
         download_url_expiry=aware_time(item.download_url_expiry),
         storage=storage,
-        files=_files(item, status, storage, shown.kind),
+        files=_files(item, read.status, storage, shown.kind),
     )
-
-
-def _status(value: object) -> Status | None:
-    return Status.__members__.get(value) if isinstance(value, str) else None
 
 
 def _kind(item: _Recording) -> ShownKind:

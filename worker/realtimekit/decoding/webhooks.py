@@ -1,14 +1,13 @@
 """From the bodies of webhooks to values.
 
-The API sends two generations of field names. Only the name of the event and the recording's id and
-status are required; any other field is read if it has a usable form.
+The API sends two generations of field names. Only the name of the event and the recording's id are
+required; any other field is read if it has a usable form.
 """
 
 from typing import Any, Final
 
 import msgspec
 
-from recording_schemas import Status
 from worker.domain.snapshot import RecordingSnapshot
 from worker.realtimekit.decoding.fields import (
     Unreadable,
@@ -18,6 +17,7 @@ from worker.realtimekit.decoding.fields import (
     reason,
     text,
 )
+from worker.realtimekit.decoding.statuses import read_status
 from worker.realtimekit.urls import API_ID
 
 RECORDING_STATUS_UPDATE: Final = "recording.statusUpdate"
@@ -38,7 +38,7 @@ class WebhookEvent(msgspec.Struct, frozen=True, kw_only=True):
 class _Recording(msgspec.Struct, rename="camel"):
     id: Any = None
     recording_id: Any = None
-    status: Any = None
+    status: Any = msgspec.UNSET
     meeting_id: Any = None
     room_uuid: Any = msgspec.field(default=None, name="roomUUID")
     invoked_time: Any = None
@@ -64,7 +64,7 @@ def decode_webhook_event(body: bytes | bytearray) -> WebhookEvent:
     """The webhook in `body`.
 
     Raises `Unreadable` when the body is no JSON object, has no event name, or is a status update
-    without an id and a known status.
+    without an id.
     """
     webhook = decode(body, _BODY)
     event = text(webhook.event)
@@ -86,14 +86,15 @@ def _recording(value: object) -> _Recording:
 
 def _snapshot(recording: _Recording, meeting: object) -> RecordingSnapshot:
     recording_id = text(recording.id) or text(recording.recording_id) or ""
-    status = Status.__members__.get(recording.status) if isinstance(recording.status, str) else None
-    if not API_ID.fullmatch(recording_id) or status is None:
-        raise Unreadable("the webhook has no recording with an id and a known status")
+    if not API_ID.fullmatch(recording_id):
+        raise Unreadable("the webhook has no recording with an id")
+    read = read_status(recording.status)
     meeting_fields = meeting if isinstance(meeting, dict) else {}
     message = text(recording.err_message)
     return RecordingSnapshot(
         recording_id=recording_id,
-        status=status,
+        status=read.status,
+        unknown_status=read.unknown,
         meeting_id=text(recording.meeting_id) or text(meeting_fields.get("id")),
         session_id=text(recording.room_uuid) or text(meeting_fields.get("sessionId")),
         invoked_time=aware_time(recording.invoked_time),

@@ -111,16 +111,40 @@ def test_values_of_the_request_stand_in_for_fields_the_response_lacks() -> None:
         b'{"success": true, "data": null}',
         b'{"success": true, "data": "text"}',
         b'{"success": true, "data": {}}',
-        b'{"success": true, "data": {"id": "rec-1"}}',
-        b'{"success": true, "data": {"id": "rec-1", "status": "MELTED"}}',
         b'{"success": true, "data": {"id": 7, "status": "INVOKED"}}',
         b'{"success": true, "data": {"id": "rec\\u0000", "status": "INVOKED"}}',
         b'{"success": false, "data": {"id": "rec-1", "status": "INVOKED"}}',
     ],
 )
-def test_a_response_without_an_id_and_a_known_status_is_unreadable(answer: bytes) -> None:
+def test_a_response_without_an_id_is_unreadable(answer: bytes) -> None:
     with pytest.raises(Unreadable):
         decode_recording(answer)
+
+
+@pytest.mark.parametrize(
+    ("status", "unknown"),
+    [
+        ("TRANSCODING", "TRANSCODING"),
+        ("recording", "recording"),
+        ("", '""'),
+        ("\x1b[2J", "a string of 4 characters"),
+        ("S" * 500, "a string of 500 characters"),
+        (None, "null"),
+        (7, "a JSON number"),
+        (True, "a JSON boolean"),
+        ({"now": "RECORDING"}, "a JSON object"),
+        (["RECORDING"], "a JSON array"),
+    ],
+)
+def test_an_unknown_status_shows_that_the_recording_exists(status: object, unknown: str) -> None:
+    odd = snapshot(status=status)
+    assert (odd.status, odd.unknown_status) == ("INVOKED", unknown)
+
+
+def test_an_absent_status_is_unknown_except_in_the_answer_to_a_start() -> None:
+    answer = b'{"success": true, "data": {"id": "rec-1"}}'
+    assert decode_recording(answer).unknown_status == "(absent)"
+    assert decode_recording(answer, status=Status.INVOKED).unknown_status is None
 
 
 def test_fields_of_an_unexpected_form_count_as_missing() -> None:
@@ -332,8 +356,9 @@ def test_unreadable_items_of_a_page_are_left_out_and_counted() -> None:
     page = decode_recording_page(
         body([ITEM, ITEM | {"status": "MELTED"}, {"status": "RECORDING"}, None], **paging(9, 4))
     )
-    assert [found.recording_id for found in page.recordings] == ["rec-1"]
-    assert (page.unreadable_count, page.total_count, page.end_offset) == (3, 9, 4)
+    assert [found.recording_id for found in page.recordings] == ["rec-1", "rec-1"]
+    assert [found.unknown_status for found in page.recordings] == [None, "MELTED"]
+    assert (page.unreadable_count, page.total_count, page.end_offset) == (2, 9, 4)
 
 
 @pytest.mark.parametrize(

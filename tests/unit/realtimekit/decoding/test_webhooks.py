@@ -103,19 +103,34 @@ def test_a_meeting_of_any_form_does_not_hide_the_status(meeting: object) -> None
         [],
         "x",
         {},
-        {"id": ID},
         {"status": "UPLOADED"},
-        {"id": ID, "status": "DONE"},
-        {"id": ID, "status": ["UPLOADED"]},
         {"id": 5, "status": "UPLOADED"},
         {"id": "a\x00b", "status": "UPLOADED"},
         {"id": "../other", "status": "UPLOADED"},
         {"id": "x" * 129, "status": "UPLOADED"},
     ],
 )
-def test_a_status_update_without_an_id_and_a_status_is_unreadable(recording: object) -> None:
+def test_a_status_update_without_an_id_is_unreadable(recording: object) -> None:
     with pytest.raises(Unreadable):
         read({"event": "recording.statusUpdate", "recording": recording})
+
+
+@pytest.mark.parametrize(
+    ("status", "unknown"),
+    [
+        ({}, "(absent)"),
+        ({"status": None}, "null"),
+        ({"status": "DONE"}, "DONE"),
+        ({"status": ["UPLOADED"]}, "a JSON array"),
+    ],
+)
+def test_a_status_update_with_an_unknown_status_shows_that_the_recording_exists(
+    status: dict[str, object], unknown: str
+) -> None:
+    update = {"event": "recording.statusUpdate", "recording": {"id": ID} | status}
+    recording = read(update).recording
+    assert recording is not None
+    assert (recording.status, recording.unknown_status) == ("INVOKED", unknown)
 
 
 @pytest.mark.parametrize(

@@ -40,14 +40,14 @@ def install(steps: PointTracker) -> None:
             return await steps.whole("relay", super().publish_pending(**until))
 
     class SteppingSweep(Sweep):
-        async def once(self, *args: Any) -> ListResult:
+        async def sweep(self, *args: Any) -> ListResult:
             steps.anew("sweep")
-            return await steps.whole("sweep", super().once(*args))
+            return await steps.whole("sweep", super().sweep(*args))
 
     class SteppingReader(Refresher):
-        async def once(self, *args: Any) -> None:
+        async def read_due(self, *args: Any) -> None:
             steps.anew("read")
-            await steps.whole("read", super().once(*args))
+            await steps.whole("read", super().read_due(*args))
 
         async def _refresh(self, *known: Any) -> None:
             await steps.part("read", super()._refresh(*known))

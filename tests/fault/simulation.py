@@ -196,8 +196,8 @@ class Simulation:
     async def look_around(self, replica: SimulatedReplica) -> None:
         """One sweep and the reads that are due, whatever comes of it."""
         with suppress(ApiError):
-            await replica.sweep.once()
-        await replica.reader.once()
+            await replica.sweep.sweep()
+        await replica.reader.read_due()
 
     async def relay(self, store: Store) -> None:
         """Tell subscribers what is committed."""

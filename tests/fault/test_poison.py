@@ -18,11 +18,11 @@ from tests.fault.killable_worker import KillableWorker
 from tests.fault.poisoned_worker import POISON, POISONED_MODULE
 from tests.fault.run_record import SUCCEEDED
 from worker.commands.decision import MAX_CRASHES
-from worker.commands.handler import SUSPECT_RETURNS
+from worker.commands.handler import CRASH_SUSPECT_RETURNS
 
 NEIGHBOURS: Final = 40
 PREFETCH: Final = 50
-MAX_DEATHS: Final = SUSPECT_RETURNS + MAX_CRASHES + 1
+MAX_DEATHS: Final = CRASH_SUSPECT_RETURNS + MAX_CRASHES + 1
 """So many until it is executed alone, so many alone, and one of the look before it is buried."""
 
 

@@ -42,7 +42,7 @@ async def test_a_recording_that_is_uploaded_only_by_webhook_completes_in_time(
     await bench.apply_webhook(recording_id, Status.UPLOADED)
     for _ in range(300):
         bench.sandbox.clock.advance(1)
-        await bench.refresher.once()
+        await bench.refresher.read_due()
     assert await bench.published(recording_id) == [
         "INVOKED",
         "RECORDING",
@@ -61,7 +61,7 @@ async def test_a_time_out_that_a_webhook_overtook_completes_nothing(
     bench.sandbox.clock.advance(10)
     await bench.apply_webhook(recording_id, Status.UPLOADED)
     await bench.store.apply([msgspec.structs.replace(conclusion, observed_at=bench.now())])
-    await bench.refresher.once()
+    await bench.refresher.read_due()
     assert (await bench.published(recording_id))[2:] == [
         "UPLOADED",
         "file",
@@ -83,7 +83,7 @@ async def test_a_late_end_does_not_wait_for_the_next_check(
     await bench.api.control_recording(recording_id, "stop")
     bench.sandbox.clock.advance(10)
     await bench.apply_webhook(recording_id, Status.UPLOADED)
-    await bench.refresher.once()
+    await bench.refresher.read_due()
     assert (await bench.published(recording_id))[-4:] == ["file", "file", "file", "completed 3"]
 
 
@@ -101,7 +101,7 @@ async def test_a_second_webhook_during_a_read_is_not_settled_by_its_answer(
         snapshot=snapshot, observed_by="sweep", asked_at=asked_at, observed_at=bench.now()
     )
     await bench.store.apply([answer])
-    await bench.refresher.once()
+    await bench.refresher.read_due()
     assert (await bench.published(recording_id))[-1] == "PAUSED"
 
 
@@ -125,5 +125,5 @@ async def test_a_repeated_webhook_during_the_last_read_causes_no_further_read(
     )
     await bench.store.apply([answer])
     bench.take_operations()
-    await bench.refresher.once()
+    await bench.refresher.read_due()
     assert bench.take_operations() == []

@@ -87,7 +87,7 @@ async def sweep_with_a_wait(bench: TrackingBench, seconds: float) -> tuple[str, 
             bench.sandbox.clock.advance(2)
         return True
 
-    await bench.sweep.once(is_leader)
+    await bench.sweep.sweep(is_leader)
     return started[0], started[1]
 
 
@@ -258,7 +258,7 @@ async def test_a_recording_that_began_and_ended_while_no_worker_ran_is_found_aft
         await bench.api.control_recording(recording_id, "stop")
     bench.sandbox.clock.advance(7200)
     bench.restart(follow_all=True)
-    await bench.sweep.once()
+    await bench.sweep.sweep()
     assert {change["subject"] for change in await bench.events()} == set(theirs)
 
 

@@ -31,8 +31,8 @@ async def test_files_do_not_wait_for_hundreds_of_overdue_reads(bench: TrackingBe
     await bench.api.control_recording(upload, "stop")
     bench.sandbox.clock.advance(TIMEOUTS.invoked_timeout + 1)
     await bench.apply_webhook(upload, Status.UPLOADED)
-    await bench.sweep.once()
-    await bench.refresher.once()
+    await bench.sweep.sweep()
+    await bench.refresher.read_due()
     subjects = [change["subject"] for change in await bench.events()]
     timed_out = [change["data"].get("error") is not None for change in await bench.events()]
     completed_at = len(subjects) - 1 - subjects[::-1].index(upload)

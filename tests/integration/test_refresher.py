@@ -35,8 +35,8 @@ async def test_a_change_that_a_webhook_cannot_settle_is_read_once(bench: Trackin
     await bench.api.control_recording(recording_id, "pause")
     await bench.apply_webhook(recording_id, Status.PAUSED)
     bench.take_operations()
-    await bench.refresher.once()
-    await bench.refresher.once()
+    await bench.refresher.read_due()
+    await bench.refresher.read_due()
     assert bench.take_operations() == ["get_recording"]
     assert (await bench.published(recording_id))[-1] == "PAUSED"
 
@@ -49,7 +49,7 @@ async def test_many_webhooks_about_live_recordings_cost_one_list_instead_of_many
         await bench.api.control_recording(recording_id, "pause")
         await bench.apply_webhook(recording_id, Status.PAUSED)
     bench.take_operations()
-    await bench.refresher.once()
+    await bench.refresher.read_due()
     await bench.run_due(1)
     assert bench.take_operations() == ["list_recordings"]
     assert {(await bench.published(recording_id))[-1] for recording_id in ids} == {"PAUSED"}
@@ -69,7 +69,7 @@ async def test_a_running_sweep_is_not_followed_by_another_for_the_same_webhooks(
 
     async def answer(request: httpx.Request) -> httpx.Response:
         asked.append(request.url.path.rpartition("/")[2])
-        await bench.refresher.once()
+        await bench.refresher.read_due()
         return httpx.Response(200, json=page)
 
     bench.restart(client(transport=httpx.MockTransport(answer)))
@@ -107,7 +107,7 @@ async def test_a_webhook_received_during_a_list_request_is_not_settled_by_its_an
         snapshot=snapshot, observed_by="sweep", asked_at=asked_at, observed_at=bench.now()
     )
     await bench.store.apply([late])
-    await bench.refresher.once()
+    await bench.refresher.read_due()
     assert (await bench.published(recording_id))[-1] == "PAUSED"
 
 
@@ -134,39 +134,39 @@ async def test_an_unreadable_recording_is_retried_with_growing_delays(
     recording_id = await bench.record_and_upload()
     fault = Fault(kind="refuse", operation="get_recording", recording_id=recording_id, status=500)
     bench.sandbox.faults.add(fault)
-    await bench.sweep.once()
+    await bench.sweep.sweep()
     for _ in range(4):  # other requests get through: the API is there
-        await bench.refresher.once()
+        await bench.refresher.read_due()
         await bench.api.list_recordings()
         bench.sandbox.clock.advance(0.1)
     bench.take_operations()
     for _ in range(100):
         bench.sandbox.clock.advance(6)
-        await bench.refresher.once()
+        await bench.refresher.read_due()
         await bench.api.list_recordings()
     assert 4 <= bench.take_operations().count("get_recording") <= 12
 
 
 async def test_nothing_is_read_while_the_api_is_down(bench: TrackingBench) -> None:
     ids = [await bench.record_and_upload(meeting=str(uuid.uuid4())) for _ in range(30)]
-    await bench.sweep.once()
+    await bench.sweep.sweep()
     bench.take_operations()
     bench.sandbox.faults.add(Fault(kind="refuse", status=401))
-    await bench.refresher.once()
+    await bench.refresher.read_due()
     assert bench.take_operations().count("get_recording") <= 8
     assert bench.breaker.is_open
     bench.sandbox.faults.clear()
     for _ in range(60):
         bench.sandbox.clock.advance(1)
-        await bench.refresher.once()
+        await bench.refresher.read_due()
     assert {(await bench.published(recording_id))[-1] for recording_id in ids} == {"completed 3"}
 
 
 async def test_a_refresher_that_is_not_the_leader_reads_nothing(bench: TrackingBench) -> None:
     await bench.record_and_upload()
-    await bench.sweep.once()
+    await bench.sweep.sweep()
     bench.take_operations()
-    await bench.refresher.once(lambda: False)
+    await bench.refresher.read_due(lambda: False)
     assert bench.take_operations() == []
 
 
@@ -192,7 +192,7 @@ async def test_a_read_cancelled_before_it_began_is_made_the_next_time(
     bench: TrackingBench,
 ) -> None:
     recording_id = await bench.record_and_upload()
-    await bench.sweep.once()
+    await bench.sweep.sweep()
     turns = iter([True])
 
     def is_leader() -> bool:
@@ -201,8 +201,8 @@ async def test_a_read_cancelled_before_it_began_is_made_the_next_time(
         raise StoreUnavailable("nobody knows who leads")
 
     with pytest.raises(ExceptionGroup):
-        await bench.refresher.once(is_leader)
-    await bench.refresher.once()
+        await bench.refresher.read_due(is_leader)
+    await bench.refresher.read_due()
     assert (await bench.published(recording_id))[-1] == "completed 3"
 
 

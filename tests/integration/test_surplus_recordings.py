@@ -74,7 +74,7 @@ async def test_a_surplus_recording_is_stopped_at_once_and_the_starts_own_goes_on
 ) -> None:
     own, surplus = await start_twice(bench)
     bench.sandbox.clock.advance(2)
-    await bench.refresher.once()
+    await bench.refresher.read_due()
     assert (status(bench, own), status(bench, surplus)) == ("RECORDING", "UPLOADING")
     bench.sandbox.clock.advance(2)
     await bench.sweep_and_read()
@@ -103,7 +103,7 @@ async def test_a_stop_of_a_surplus_recording_that_failed_is_tried_again(
     _, surplus = await start_twice(bench)
     bench.sandbox.faults.add(Fault(kind="refuse", operation="change_recording", count=3))
     bench.sandbox.clock.advance(2)
-    await bench.refresher.once()
+    await bench.refresher.read_due()
     assert status(bench, surplus) == "RECORDING"
     if after_a_restart:
         bench.restart()

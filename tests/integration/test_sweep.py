@@ -91,7 +91,7 @@ async def test_a_sweep_ends_although_the_api_ignores_the_page_number(
         return httpx.Response(200, json=page)
 
     bench.restart(client(transport=httpx.MockTransport(same_page)))
-    await bench.sweep.once()
+    await bench.sweep.sweep()
     assert len(asked) <= 6
     assert await bench.published(recording_id) == ["INVOKED", "RECORDING"]
 
@@ -131,8 +131,8 @@ async def test_an_ended_recording_becomes_due_before_the_whole_list_is_read(
     await bench.api.control_recording(ids[-5], "stop")
     bench.sandbox.clock.advance(10)
     pages = iter([True] * 6)
-    await bench.sweep.once(lambda: next(pages, False))
-    await bench.refresher.once()
+    await bench.sweep.sweep(lambda: next(pages, False))
+    await bench.refresher.read_due()
     assert (await bench.published(ids[-5]))[-1] == "completed 3"
     assert {
         (await bench.published(recording_id))[-1] for recording_id in ids if recording_id != ids[-5]

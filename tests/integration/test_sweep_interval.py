@@ -85,7 +85,7 @@ async def test_a_change_reported_by_webhook_just_after_the_sweep_is_not_a_miss(
     assert bench.interval.interval == 120
     await bench.api.control_recording(other, "stop")
     bench.sandbox.clock.advance(0.5)
-    await bench.sweep.once()
+    await bench.sweep.sweep()
     await report_by_webhook(bench, other)
     await bench.run_due(15)
     assert bench.interval.interval == 120
@@ -98,7 +98,7 @@ async def test_a_new_leader_begins_with_a_sweep_and_other_replicas_do_not_sweep(
     await bench.run_due(2)
     bench.restart()
     bench.take_operations()
-    await bench.sweep.run_if_due(lambda: True)
+    await bench.sweep.sweep_if_due(lambda: True)
     assert bench.take_operations() == ["list_recordings"]
 
 
@@ -110,6 +110,6 @@ async def test_a_sweep_that_loses_the_lead_ends_and_counts_nothing_as_absent(
         await bench.start()
     bench.sandbox.clock.advance(10)
     bench.take_operations()
-    await bench.sweep.once(lambda: False)
-    await bench.refresher.once()
+    await bench.sweep.sweep(lambda: False)
+    await bench.refresher.read_due()
     assert len(bench.take_operations()) <= 2

@@ -246,10 +246,10 @@ async def test_a_postponed_read_survives_a_restart(bench: TrackingBench) -> None
         await bench.run_due(5)
     bench.take_operations()
     bench.restart()
-    await bench.refresher.once()
+    await bench.refresher.read_due()
     assert bench.take_operations() == []
     bench.sandbox.clock.advance(TIMEOUTS.files_wait)
-    await bench.refresher.once()
+    await bench.refresher.read_due()
     assert (await bench.published(recording_id))[-1] == "completed 0"
 
 

@@ -161,7 +161,7 @@ async def test_a_surplus_recording_with_an_unknown_status_is_stopped(
         surplus_of="start-1",
     )
     await bench.store.apply([surplus])
-    await bench.refresher.once()
+    await bench.refresher.read_due()
     assert "change_recording" in bench.take_operations()
 
 

@@ -142,14 +142,14 @@ class TrackingBench:
     async def sweep_and_read(self, seconds: float = 0.0) -> None:
         """Advance the clock, sweep once, and make the reads that are due."""
         self.sandbox.clock.advance(seconds)
-        await self.sweep.once()
-        await self.refresher.once()
+        await self.sweep.sweep()
+        await self.refresher.read_due()
 
     async def run_due(self, seconds: float = 0.0) -> None:
         """Advance the clock and do what the loops do then, whether the API is up or not."""
         self.sandbox.clock.advance(seconds)
-        await self.sweep.run_if_due(lambda: True)
-        await self.refresher.once()
+        await self.sweep.sweep_if_due(lambda: True)
+        await self.refresher.read_due()
 
     async def record_and_upload(self, kind: Kind = "track", **layers: Any) -> str:
         recording_id = await self.start(kind, **layers)

@@ -100,7 +100,9 @@ class Budget:
             token = await self._wait(priority, now, patient=patient)
             self._on_grant(priority, self._store.now() - now)
             return token
-        if now >= self._prefetch_at and any(self._tokens.prefetch(now, self._max_prefetch)):
+        if now >= self._prefetch_at and any(
+            self._tokens.tokens_to_prefetch(now, self._max_prefetch)
+        ):
             self._wakeup.set()
         self._on_grant(priority, 0.0)
         return token
@@ -119,9 +121,9 @@ class Budget:
                 (report.left for report in (known, limit) if report.left is not None), default=None
             )
             self._limits[limit.rate] = ReportedLimit(limit.rate, left)
-        if self._must_stop():
+        if self._has_unreported_pause():
             self._tokens.drop_all()
-        if self._must_stop() or self._others_spend():
+        if self._has_unreported_pause() or self._has_foreign_usage():
             self._wakeup.set()
 
     def pause(self, retry_after: float | None) -> None:
@@ -164,7 +166,7 @@ class Budget:
             self._forget_grant()
         request = self._next_request(now)
         if request is None:
-            self._queue.reject_expired(now, [self._available_at(tier) for tier in Tier])
+            self._queue.reject_unservable(now, [self._available_at(tier) for tier in Tier])
             await self._sleep(now)
             return
         try:
@@ -178,10 +180,14 @@ class Budget:
         """The request to send to the ledger now; None when there is no reason for one."""
         needed = self._queue.count(now)
         may_prefetch = now >= self._prefetch_at
-        ahead = self._tokens.prefetch(now, self._max_prefetch) if may_prefetch else (0, 0, 0)
+        ahead = (
+            self._tokens.tokens_to_prefetch(now, self._max_prefetch) if may_prefetch else (0, 0, 0)
+        )
         unspent = self._tokens.take_unspent(now)
         may_succeed = any(needed[tier] and now >= self._next_request_at(tier) for tier in Tier)
-        must_report = unspent or self._late or self._must_stop() or self._others_spend()
+        must_report = (
+            unspent or self._late or self._has_unreported_pause() or self._has_foreign_usage()
+        )
         if not (may_succeed or any(ahead) or must_report):
             return None
         request = TokenRequest(
@@ -218,10 +224,10 @@ class Budget:
         if any(request.ahead) and sum(grant.tokens) < sum(request.needed) + sum(request.ahead):
             self._prefetch_at = now + PREFETCH_PAUSE_SECONDS
         self._tokens.add(grant)
-        if self._must_stop():  # the API reported that while the request was on its way
+        if self._has_unreported_pause():  # the API reported that while the request was on its way
             self._tokens.drop_all()
         self._queue.dispatch(self._tokens.spend, now)
-        self._queue.reject_expired(now, [self._available_at(tier) for tier in Tier])
+        self._queue.reject_unservable(now, [self._available_at(tier) for tier in Tier])
 
     async def _sleep(self, now: float) -> None:
         """Sleep until a request arrives, or a time comes at which the loop has work to do."""
@@ -242,12 +248,12 @@ class Budget:
         self._last, self._prefetch_at = None, 0.0
         self._tokens.drop_all()
 
-    def _must_stop(self) -> bool:
-        """Whether the API reported something that stops all replicas, not yet in the ledger."""
+    def _has_unreported_pause(self) -> bool:
+        """Whether the API stopped all requests and the ledger does not have its report yet."""
         return self._pause > 0 or any(limit.left == 0 for limit in self._limits.values())
 
-    def _others_spend(self) -> bool:
-        """Whether so much less is left than the ledger knows that other programs must spend."""
+    def _has_foreign_usage(self) -> bool:
+        """Whether the API reports less quota than our own requests explain: others use it, too."""
         known = self._last.left - self._max_prefetch if self._last else 0
         return any(limit.left is not None and limit.left < known for limit in self._limits.values())
 

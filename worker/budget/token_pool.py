@@ -68,10 +68,11 @@ class TokenPool:
         unspent, self._unspent = tuple(self._unspent), []
         return unspent
 
-    def prefetch(self, now: float, limit: int) -> TierCounts:
+    def tokens_to_prefetch(self, now: float, limit: int) -> TierCounts:
         """How many tokens of each tier to fetch before requests need them, at most `limit`.
 
-        That is about one second's demand. Zero while the pool holds half of that.
+        The pool is filled up to about one second's demand. While it holds half of that, the
+        result is 0.
         """
         limit = min(limit, MAX_PREFETCHED)
         return 0, self._short(Tier.COMMAND, now, limit), self._short(Tier.BACKGROUND, now, limit)

@@ -58,8 +58,8 @@ class WaitQueue:
             if priority.tier is Tier.BACKGROUND:
                 self._sweep_is_next = priority is Priority.READ
 
-    def reject_expired(self, now: float, available_at: Sequence[float]) -> None:
-        """Raise OverBudget to every request whose deadline comes before its tier has a token.
+    def reject_unservable(self, now: float, available_at: Sequence[float]) -> None:
+        """End with OverBudget every request whose deadline comes before its tier has a token.
 
         `available_at` is, for each tier, the time when there may be a token.
         """
@@ -74,7 +74,7 @@ class WaitQueue:
         self._update(now)
 
     def reject_all(self, error: Exception) -> None:
-        """Raise `error` to every request that waits."""
+        """End every waiting request with `error`."""
         for queue in self._queues.values():
             for waiter in queue:
                 if not waiter.token.done():

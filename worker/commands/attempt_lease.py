@@ -11,16 +11,16 @@ SHARE_OF_LEASE: Final = 0.8
 """An attempt is cancelled well before another replica may take the command over."""
 
 
-def _awake_or_not() -> float:
-    """Seconds that also pass while the machine is suspended, where the system has such a clock."""
+def _boottime() -> float:
+    """A clock that also counts the seconds while the machine is suspended, if there is one."""
     clock = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
     return time.clock_gettime(clock)
 
 
 class AttemptLease:
-    """Make it before the claim is submitted: from then on the lease may be running.
+    """Create this object before the claim, because the lease starts at the claim's commit.
 
-    The process may be frozen at any moment, and the machine suspended, which stops the monotonic
+    The process may be frozen at any moment. The machine may be suspended, which stops the monotonic
     clock. Therefore the clock that has moved the furthest counts, and the store is asked as well.
     """
 
@@ -30,11 +30,11 @@ class AttemptLease:
         self._store = store
         self._owner = owner
         self._seconds = lease_seconds * SHARE_OF_LEASE
-        self._clocks = (now, time.monotonic, time.time, _awake_or_not)
+        self._clocks = (now, time.monotonic, time.time, _boottime)
         self._began = [clock() for clock in self._clocks]
 
     def remaining(self) -> float:
-        """How many seconds the attempt may still take. Raises LeaseLost if there are none."""
+        """The seconds that the attempt may still take. Raises LeaseLost if none are left."""
         marks = zip(self._clocks, self._began, strict=True)
         remaining = self._seconds - max(clock() - mark for clock, mark in marks)
         if remaining <= 0:
@@ -44,7 +44,7 @@ class AttemptLease:
     async def confirm(self, command_id: str) -> None:
         """Return if no other replica can have the command now.
 
-        Raises LeaseLost, and StoreUnavailable if the store cannot be asked.
+        Raises LeaseLost if another replica may have it, and StoreUnavailable if the store fails.
         """
         self.remaining()
         if not await self._store.holds_command(command_id, self._owner, self._clocks[0]()):

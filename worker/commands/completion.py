@@ -59,29 +59,29 @@ class CommandCompleter:
             await self._release(delivery, command, decision)
             return retry_later(decision.seconds, decision.reason.code, decision.reason.message)
         outcome = decision.outcome
-        await self._finish_cancelled(command, decision)
-        await self.commit(delivery, outcome, decision.observations)
+        await self._complete_cancelled(command, decision)
+        await self.complete_with(delivery, outcome, decision.observations)
         settlement: Settlement = Ack()
         if isinstance(outcome, CommandFailed) and outcome.last_error.code == outcomes.CRASHED:
             settlement = Dead(code=outcomes.CRASHED, reason=outcome.last_error.message)
         return HandledCommand(settlement, outcomes.log_fields(outcome))
 
-    async def commit(
+    async def complete_with(
         self, delivery: Delivery, outcome: Outcome, observations: tuple[Observation, ...] = ()
     ) -> None:
         """Commit the outcome; how the delivery is settled is up to the caller."""
         with self._tracing.child_span("commit"):
-            await self._finish(outcome, reply_of(delivery), observations)
+            await self._complete_in_store(outcome, reply_of(delivery), observations)
         self._on_commit()
 
-    async def _finish_cancelled(self, command: Command, decision: Complete) -> None:
+    async def _complete_cancelled(self, command: Command, decision: Complete) -> None:
         """Commit the outcomes of starts that the command cancelled: their own deliveries may come
         back much later."""
         for start in decision.cancelled:
             outcome = outcomes.cancelled(start.command_id, start.command_type, command.id)
-            await self._finish(outcome, start.reply)
+            await self._complete_in_store(outcome, start.reply)
 
-    async def _finish(
+    async def _complete_in_store(
         self, outcome: Outcome, reply: Reply, observations: tuple[Observation, ...] = ()
     ) -> None:
         record = outcome_record(

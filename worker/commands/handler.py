@@ -36,7 +36,7 @@ from worker.realtimekit.apps import App, Apps
 from worker.store.inbox import ClaimRequest, ClaimResult
 from worker.store.store import Store
 
-SUSPECT_RETURNS: Final = 2
+CRASH_SUSPECT_RETURNS: Final = 2
 """A delivery that returned this often, its consumer lost, is executed beside no other suspect."""
 
 OPEN_CIRCUIT_WAIT_SECONDS: Final = 30.0
@@ -125,7 +125,7 @@ class CommandHandler:
                 self._on_commit()
                 return HandledCommand(dead, {"outcome": "repeated", "code": malformed.code})
             outcome = outcomes.rejected_unread(command_id, malformed)
-            await self._completer.commit(delivery, outcome)
+            await self._completer.complete_with(delivery, outcome)
         return HandledCommand(dead, outcomes.log_fields(outcome))
 
     # 2. claim
@@ -133,7 +133,9 @@ class CommandHandler:
     async def _execute(self, delivery: Delivery, command: Command) -> HandledCommand:
         app = self._apps.find(command.app)
         keys = command_keys(command, app.name if app else None)
-        async with self._locks.hold(*(("suspects",) if _is_suspect(delivery) else ()), *keys.locks):
+        async with self._locks.hold(
+            *(("suspects",) if _is_crash_suspect(delivery) else ()), *keys.locks
+        ):
             finish_only = self._is_over(delivery, command)
             # Before the claim: waiting for the API uses up no attempt.
             if app and not (finish_only or await self._may_call(app, urgent=keys.cancels_starts)):
@@ -204,7 +206,7 @@ class CommandHandler:
             meeting_id=keys.meeting_id,
             recording_id=keys.recording_id,
             first_seen=delivery.first_seen,
-            alone=_is_suspect(delivery),
+            alone=_is_crash_suspect(delivery),
             finish_only=finish_only,
             reply=reply_of(delivery),
         )
@@ -274,6 +276,6 @@ class CommandHandler:
         return utc(self._now())
 
 
-def _is_suspect(delivery: Delivery) -> bool:
+def _is_crash_suspect(delivery: Delivery) -> bool:
     """Whether this delivery may be what ends the process of whoever executes it."""
-    return delivery.redelivery_count >= SUSPECT_RETURNS
+    return delivery.redelivery_count >= CRASH_SUSPECT_RETURNS

@@ -103,13 +103,13 @@ class EventPublisher:
         results: dict[int, PublishResult] = {}
         if batch:
             results = _by_position(batch, await self._send(batch))
-        suspects = [event for event in events if event.losses]
+        channel_suspects = [event for event in events if event.losses]
         if len(batch) > 1:
-            suspects += [
+            channel_suspects += [
                 event for event in batch if isinstance(results[event.position], ChannelLost)
             ]
-        if suspects:
-            results |= await self._send_singly(suspects, may_continue)
+        if channel_suspects:
+            results |= await self._send_singly(channel_suspects, may_continue)
         return results
 
     async def _send_singly(

@@ -59,7 +59,7 @@ BeforeSend = Callable[[], Awaitable[None]]
 Decoder = Callable[[bytes | bytearray], T]
 """Makes a value of a response's body. Raises `Unreadable` when that is not possible."""
 
-_TOKEN = re.compile(r"[\x21-\x7e]+")
+_API_TOKEN_PATTERN = re.compile(r"[\x21-\x7e]+")
 _PATH_WORDS = frozenset({"", "recordings", "track", "sessions", "participants", "webhooks"})
 _JSON = (b"Content-Type", b"application/json")
 _HEADERS = (
@@ -95,10 +95,10 @@ class ApiSession:
         transport: httpx.AsyncBaseTransport | None,
     ) -> None:
         self._base_url = base_url
-        self._token = token
+        self._api_token = token
         self._refresh_token = refresh_token
         self.unavailable_reason: str | None = None
-        """Why the last attempt brought no usable response; None when it did, or was refused."""
+        """Why the last attempt brought no usable response. None if it did, or was refused."""
         self._sent_secrets = SentSecrets()
         self._server_time: tuple[datetime, float] | None = None
         self._headers_token: str | None = None
@@ -167,7 +167,7 @@ class ApiSession:
     ) -> T:
         """One attempt, with a token from the budget, reported to the hook and the budget."""
         budget = self._budget
-        token = (
+        budget_token = (
             await budget.acquire(priority.priority, patient=priority.patient) if budget else None
         )
         started = time.perf_counter()
@@ -183,8 +183,8 @@ class ApiSession:
                 budget.pause(error.retry_after)
             raise
         finally:
-            if budget and token:
-                budget.release(token)
+            if budget and budget_token:
+                budget.release(budget_token)
         self._report(request, number, None, started)
         return value
 
@@ -274,13 +274,13 @@ class ApiSession:
             await response.aclose()
 
     def _headers(self, content: bytes | None) -> httpx.Headers:
-        token = self._token()
+        token = self._api_token()
         if token != self._headers_token:
             self._prepare_headers(token)
         return self._headers_without_body if content is None else self._headers_with_body
 
     def _prepare_headers(self, token: str) -> None:
-        if not _TOKEN.fullmatch(token):
+        if not _API_TOKEN_PATTERN.fullmatch(token):
             raise Unauthorized("unauthorized", "the API token is empty or not plain ASCII")
         common = [*_HEADERS, (b"Authorization", f"Bearer {token}".encode("ascii"))]
         self._headers_without_body = httpx.Headers(common)

@@ -89,8 +89,8 @@ def starts_of_meeting(
     return StartsOfCommand(pending=len(starts) - len(unsent), cancelled=unsent)
 
 
-def stops_slot(slots: tuple[str, ...]) -> str:
-    """The slot that a stop of these slots stops: without the kind if there are two."""
+def stopped_slot(slots: tuple[str, ...]) -> str:
+    """The value of `stops_slot` for a stop of these slots: without the kind if there are two."""
     return slots[0] if len(slots) == 1 else _meeting_of(slots[0])
 
 

@@ -23,7 +23,7 @@ from worker.store.cancelling import (
     find_cancelling_stop,
     starts_of_meeting,
     starts_of_named,
-    stops_slot,
+    stopped_slot,
 )
 from worker.store.claimed_rows import ROW, ClaimedRows
 from worker.store.database.dialects import among
@@ -162,7 +162,7 @@ def _is_busy(
         row.is_leased_to_another(request.owner, request.now) or _is_start_in_doubt(row, request)
     ):
         return True
-    return _is_slot_taken(connection, holders, request) and not _only_finishes(row, request)
+    return _is_slot_taken(connection, holders, request) and not _will_never_call(row, request)
 
 
 def _is_start_in_doubt(row: InboxRow, request: ClaimRequest) -> bool:
@@ -190,15 +190,15 @@ def _is_slot_taken(
     return False
 
 
-def _only_finishes(row: InboxRow | None, request: ClaimRequest) -> bool:
-    """Whether a start never called and never will. It takes no slot and waits for none."""
+def _will_never_call(row: InboxRow | None, request: ClaimRequest) -> bool:
+    """Whether the command has not called the API and will not. Then it needs no slot."""
     return request.finish_only and not (row is not None and row.may_have_called)
 
 
 def _row_after_claim(
     row: InboxRow | None, request: ClaimRequest, cancelled_by: str | None
 ) -> InboxRow:
-    slot = None if _only_finishes(row, request) else request.slot
+    slot = None if _will_never_call(row, request) else request.slot
     called_at, last_called_at = _calls_after_claim(row, request) if slot else (None, None)
     first_seen = request.first_seen or request.now
     return InboxRow(
@@ -219,13 +219,13 @@ def _row_after_claim(
         reply=row.reply if row else None,
         acted_on=row.acted_on if row else None,
         cancelled_by=cancelled_by or (row.cancelled_by if row else None),
-        stops_slot=_stops_slot(request) or (row.stops_slot if row else None),
+        stops_slot=_stopped_slot(request) or (row.stops_slot if row else None),
     )
 
 
-def _stops_slot(request: ClaimRequest) -> str | None:
+def _stopped_slot(request: ClaimRequest) -> str | None:
     if request.rival_slots and request.cancels_starts and not request.finish_only:
-        return stops_slot(request.rival_slots)
+        return stopped_slot(request.rival_slots)
     return None
 
 
@@ -255,7 +255,7 @@ def _granted(
         attempts=after.attempts,
         first_seen_at=after.first_seen_at,
         called_at=row.called_at if row else None,
-        may_call=may_call and not _only_finishes(row, request),
+        may_call=may_call and not _will_never_call(row, request),
         known_recordings=_known_recordings(connection, row, request, starts.surplus_ids),
         start_state=starts.state,
         pending_starts=starts.pending,

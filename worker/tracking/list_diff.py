@@ -26,7 +26,7 @@ class AbsenceDetector:
         self._pages: list[Sequence[str]] = []
         # All recordings from this place of the known order on should have come by now.
         self._passed = len(self._order)
-        self._suspects: list[str] = []
+        self._maybe_absent: list[str] = []
         self._is_in_order = True
 
     def add_page(self, page: Sequence[str]) -> list[str]:
@@ -42,9 +42,9 @@ class AbsenceDetector:
         self._listed.update(page)
         if not self._absent.isdisjoint(page):
             self._is_in_order = False
-        absent = [recording for recording in self._suspects if recording not in self._listed]
-        is_certain = len(absent) == len(self._suspects)
-        self._suspects = self._newly_passed(page) + ([] if is_certain else absent)
+        absent = [recording for recording in self._maybe_absent if recording not in self._listed]
+        is_certain = len(absent) == len(self._maybe_absent)
+        self._maybe_absent = self._newly_passed(page) + ([] if is_certain else absent)
         if not (is_certain and self._is_in_order):
             return []
         self._absent.update(absent)

@@ -175,7 +175,7 @@ class LiveList:
         """Have recordings read that were missing from a list requested at `asked_at`."""
         if absent:
             await self._store.schedule_read(ScheduledRead(ids=absent, at=asked_at.timestamp()))
-            self._coverage.suspect(absent, started_at)
+            self._coverage.add_unreported(absent, started_at)
 
     def _observation(self, snapshot: RecordingSnapshot, asked_at: datetime) -> Observation:
         return Observation(

@@ -30,21 +30,22 @@ from worker.tracking.sweep import SweepState
 
 MAX_CONCURRENT_READS: Final = 8
 UPLOAD_READS: Final = 4
-"""Of the concurrent reads, how many uploads get first. Hundreds of others may be overdue."""
+"""Uploads get up to this many of the concurrent reads, because hundreds of others may be overdue.
+"""
 
 POLL_INTERVAL_SECONDS: Final = 1.0
-"""How often to look for reads that become due without a wake-up, such as postponed ones."""
+"""The refresher looks for due reads at least this often: a postponed read wakes nobody."""
 
 FIRST_RETRY_DELAY_SECONDS: Final = 1.0
 MAX_RETRY_DELAY_SECONDS: Final = 300.0
-"""Between two tries to read a recording that the API fails to give though the API is up."""
+"""The longest pause between two reads of a recording that fail although the API is up."""
 
 
 class Refresher:
     """Reads one app's recordings that are due.
 
     If more live recordings became due since the last sweep than that sweep took pages, one sweep is
-    cheaper: `sweep_state` has these figures, `request_sweep` asks for the sweep. `on_commit` is
+    cheaper. `sweep_state` has these figures, and `request_sweep` requests the sweep. `on_commit` is
     called after events were committed.
     """
 
@@ -82,18 +83,18 @@ class Refresher:
         self._wakeup.set()
 
     async def run(self, is_leader: Callable[[], bool]) -> None:
-        """Read for ever. While the store is down, try again every second."""
+        """Read again and again. While the store is down, try every second."""
         while True:
             self._wakeup.clear()
             try:
-                await self.once(is_leader)
+                await self.read_due(is_leader)
             except* StoreUnavailable as errors:
                 reason = str(errors.exceptions[0])
                 structlog.get_logger().warning("refresh_failed", app=self._app, reason=reason)
                 self._wakeup.clear()  # the failed reads have set it
             await self._wait_for_wakeup()
 
-    async def once(self, is_leader: Callable[[], bool] = lambda: True) -> None:
+    async def read_due(self, is_leader: Callable[[], bool] = lambda: True) -> None:
         """Read all recordings that are due now or become due meanwhile, a few concurrently.
 
         A read that takes long delays no other. Raises StoreUnavailable in an ExceptionGroup.

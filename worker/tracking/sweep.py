@@ -86,6 +86,7 @@ class Sweep:
         )
         self._wakeup = asyncio.Event()
         self._is_requested = True
+        self._is_running = False
         self._began = 0.0  # by `monotonic`
         self._swept_at = 0.0
         self._pages = 1
@@ -97,59 +98,63 @@ class Sweep:
         )
 
     def request(self) -> None:
-        """Sweep as soon as the budget allows, because many due reads can be settled by one list.
+        """Sweep as soon as the budget allows, because one list can replace many due reads.
 
-        Does nothing while a sweep runs: its next pages may settle them. If they do not, the caller
-        asks again.
+        While a sweep runs this does nothing, because its next pages may have those recordings. If
+        they do not, the caller requests again.
         """
-        if not self._is_requested:
+        if not (self._is_requested or self._is_running):
             self._is_requested = True
             self._wakeup.set()
 
     async def run(self, is_leader: Callable[[], bool]) -> None:
-        """Sweep for ever. If the API or the store is down, try again at the next interval."""
+        """Sweep again and again. If the API or the store is down, try at the next interval."""
         while True:
             self._wakeup.clear()
             if is_leader():
-                await self.run_if_due(is_leader)
+                await self.sweep_if_due(is_leader)
             else:
                 self._is_requested = True  # a new leader begins with a sweep
-            await wait_until_set(self._wakeup, min(self._interval.floor, MAX_POLL_INTERVAL_SECONDS))
+            await wait_until_set(
+                self._wakeup, min(self._interval.base_interval, MAX_POLL_INTERVAL_SECONDS)
+            )
 
-    async def run_if_due(self, is_leader: Callable[[], bool]) -> None:
+    async def sweep_if_due(self, is_leader: Callable[[], bool]) -> None:
         """Sweep if a sweep is due. While the API is down, time out recordings that are too old."""
         try:
             if self._breaker.is_open:
                 await self._time_out_hopeless()
             if self._health.may_begin() and await self._is_due():
-                await self._sweep(is_leader)
+                await self._sweep_and_report(is_leader)
         except StoreUnavailable as error:
             self._log_failure(error)
 
     async def _is_due(self) -> bool:
         elapsed = self._monotonic() - self._began
-        is_suspicious = self._coverage.has_suspects and elapsed >= self._interval.floor
+        is_suspicious = self._coverage.has_unreported and elapsed >= self._interval.base_interval
         if is_suspicious and await self._coverage.has_missed():
             self._interval.record_miss()
-        if elapsed >= (self._interval.least if self._is_requested else self._interval.interval):
+        if elapsed >= (
+            self._interval.budget_interval if self._is_requested else self._interval.interval
+        ):
             return True
-        if self._discovery is None or elapsed < self._interval.least:
+        if self._discovery is None or elapsed < self._interval.budget_interval:
             return False
         return await self._discovery.was_announced_since(self._swept_at)
 
-    async def _sweep(self, is_leader: Callable[[], bool]) -> None:
-        self._began, self._is_requested = self._monotonic(), True
+    async def _sweep_and_report(self, is_leader: Callable[[], bool]) -> None:
+        self._began, self._is_requested, self._is_running = self._monotonic(), False, True
         result = None
         attributes = {"recording_worker.app": self._app}
         with self._tracing.span("sweep", "internal", parent={}, attributes=attributes) as span:
             try:
-                result = await self.once(is_leader)
+                result = await self.sweep(is_leader)
             except (ApiError, StoreUnavailable) as error:
                 self._health.record_failure(self._began)
                 span.set_error(type(error).__name__)
                 self._log_failure(error)
             finally:
-                self._is_requested = False
+                self._is_running = False
         seconds = self._monotonic() - self._began
         self._metrics.record_sweep(seconds, failed=result is None)
         if result is not None:
@@ -165,10 +170,10 @@ class Sweep:
     def _log_failure(self, error: ApiError | StoreUnavailable) -> None:
         structlog.get_logger().warning("sweep_failed", app=self._app, reason=str(error))
 
-    async def once(self, is_leader: Callable[[], bool] = lambda: True) -> ListResult:
-        """Sweep once: apply the list, schedule reads of what is missing from it or overdue.
+    async def sweep(self, is_leader: Callable[[], bool] = lambda: True) -> ListResult:
+        """Apply the list once, then schedule reads of missing and of overdue recordings.
 
-        Ends early when the lead is lost. Raises ApiError and StoreUnavailable.
+        Ends early if this replica stops being the leader. Raises ApiError and StoreUnavailable.
         """
         started_at = self._now()
         try:

@@ -6,8 +6,8 @@ import msgspec
 class SweepInterval(msgspec.Struct, kw_only=True):
     """The seconds from the beginning of one sweep to the beginning of the next.
 
-    `base` is the configured interval. `rate` is how many requests a second sweeps may use. `audit`
-    is the longest interval while webhooks report every change.
+    `base` is the configured interval. `rate` is the requests per second that sweeps may use.
+    `audit` is the longest interval while webhooks report every change.
     """
 
     base: float
@@ -17,24 +17,27 @@ class SweepInterval(msgspec.Struct, kw_only=True):
     stretch: float = 1.0
 
     @property
-    def least(self) -> float:
-        """The shortest interval that the budget allows: each page costs one request."""
+    def budget_interval(self) -> float:
+        """The shortest interval that the budget allows, because each page costs one request."""
         return self.pages / self.rate
 
     @property
-    def floor(self) -> float:
-        """The interval while nothing makes sweeping less urgent."""
-        return max(self.base, self.least)
+    def base_interval(self) -> float:
+        """The interval while webhooks report nothing."""
+        return max(self.base, self.budget_interval)
 
     @property
     def interval(self) -> float:
         """The present interval."""
-        return max(self.floor, min(self.floor * self.stretch, self.audit))
+        return max(self.base_interval, min(self.base_interval * self.stretch, self.audit))
 
     def record_sweep(self, pages: int, *, any_webhook: bool) -> None:
-        """A sweep took `pages` requests. `any_webhook`: one arrived since the sweep before it."""
+        """A sweep took `pages` requests.
+
+        `any_webhook`: at least one webhook arrived since the sweep before.
+        """
         self.pages = max(pages, 1)
-        longest = max(self.audit / self.floor, 1.0)
+        longest = max(self.audit / self.base_interval, 1.0)
         self.stretch = min(self.stretch * 2, longest) if any_webhook else 1.0
 
     def record_miss(self) -> None:

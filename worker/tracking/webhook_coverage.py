@@ -9,7 +9,7 @@ from worker.domain.recording import Recording
 from worker.store.read_schedule import TrackedRecording
 from worker.store.store import Store
 
-MAX_SUSPECTS_CHECKED: Final = 500
+MAX_UNREPORTED_CHECKED: Final = 500
 
 
 class WebhookCoverage:
@@ -17,14 +17,14 @@ class WebhookCoverage:
 
     def __init__(self, store: Store) -> None:
         self._store = store
-        # By recording id: when the list was requested that showed the change, in seconds.
-        self._suspects: dict[str, float] = {}
+        # By recording id the time of the list request that showed the change, in seconds.
+        self._unreported: dict[str, float] = {}
         self._any_webhook = False
 
     @property
-    def has_suspects(self) -> bool:
-        """Whether a sweep found a change that no webhook had reported by then."""
-        return bool(self._suspects)
+    def has_unreported(self) -> bool:
+        """Whether a sweep found a change before a webhook reported it."""
+        return bool(self._unreported)
 
     def compare(
         self, tracked: TrackedRecording, after: Recording, asked_at: datetime, *, since: float
@@ -36,21 +36,21 @@ class WebhookCoverage:
         self._any_webhook = self._any_webhook or (tracked.last_webhook_at or 0.0) >= since > 0.0
         statuses = (tracked.recording.status, after.status)
         if statuses[0] is not statuses[1] and Status.PAUSED not in statuses:
-            self.suspect([after.recording_id], asked_at)
+            self.add_unreported([after.recording_id], asked_at)
 
     def take_any_webhook(self) -> bool:
         """Whether a webhook reported anything, by the comparisons since the last call."""
         any_webhook, self._any_webhook = self._any_webhook, False
         return any_webhook
 
-    def suspect(self, recording_ids: Iterable[str], asked_at: datetime) -> None:
-        """These recordings changed, according to a list requested at `asked_at`."""
-        self._suspects |= dict.fromkeys(recording_ids, asked_at.timestamp())
+    def add_unreported(self, recording_ids: Iterable[str], asked_at: datetime) -> None:
+        """Remember that a list requested at `asked_at` shows changes of these recordings."""
+        self._unreported |= dict.fromkeys(recording_ids, asked_at.timestamp())
 
     async def has_missed(self) -> bool:
-        """Whether a suspected change is still unreported. Clears the suspects."""
-        suspects, self._suspects = self._suspects, {}
-        known = await self._store.tracked(list(suspects)[:MAX_SUSPECTS_CHECKED])
+        """Whether no webhook has reported a remembered change by now. Forgets the changes."""
+        unreported, self._unreported = self._unreported, {}
+        known = await self._store.tracked(list(unreported)[:MAX_UNREPORTED_CHECKED])
         return any(
-            (tracked.last_webhook_at or 0.0) < suspects[key] for key, tracked in known.items()
+            (tracked.last_webhook_at or 0.0) < unreported[key] for key, tracked in known.items()
         )

@@ -148,9 +148,9 @@ class WebhookEndpoint:
             return _unavailable(str(error))
         except BodyTooLarge:
             return WebhookAnswer("too_large")
-        return await self._take(app, body, signature)
+        return await self._verify_and_apply(app, body, signature)
 
-    async def _take(self, app: App, body: bytes, signature: str) -> WebhookAnswer:
+    async def _verify_and_apply(self, app: App, body: bytes, signature: str) -> WebhookAnswer:
         if self.in_progress >= MAX_CONCURRENT:
             return _unavailable("too many concurrent webhooks")
         self.in_progress += 1

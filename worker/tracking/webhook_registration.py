@@ -11,6 +11,7 @@ from urllib.parse import quote
 import msgspec
 import structlog
 
+from worker.domain.command_keys import DEFAULT_APP
 from worker.domain.errors import ApiError, NotFound
 from worker.realtimekit.client import RealtimeKitClient
 from worker.realtimekit.decoding.webhooks import RECORDING_STATUS_UPDATE
@@ -38,7 +39,7 @@ class Registration(msgspec.Struct, frozen=True, kw_only=True):
 def callback_url(public_url: str, app: str) -> str:
     """The URL for the webhooks of `app`. The default app's URL has no query."""
     url = public_url.rstrip("/") + PATH
-    return url if app == "default" else f"{url}?app={quote(app, safe='')}"
+    return url if app == DEFAULT_APP else f"{url}?app={quote(app, safe='')}"
 
 
 async def register(api: RealtimeKitClient, url: str) -> Registration:
@@ -107,8 +108,7 @@ async def _ensure(
 ) -> tuple[Webhook, Action]:
     if webhook is None:
         return await api.create_webhook(name=NAME, url=url, events=EVENTS), "added"
-    has_events = webhook.name == NAME and set(webhook.events) == set(EVENTS)
-    if has_events and webhook.enabled is not False:
+    if _is_up_to_date(webhook):
         return webhook, "unchanged"
     if webhook.enabled is False:
         structlog.get_logger().warning(
@@ -118,6 +118,11 @@ async def _ensure(
         webhook.webhook_id, name=NAME, url=url, events=EVENTS, enabled=True
     )
     return changed, "changed"
+
+
+def _is_up_to_date(webhook: Webhook) -> bool:
+    has_events = set(webhook.events) == set(EVENTS)
+    return webhook.name == NAME and has_events and webhook.enabled is not False
 
 
 async def _delete(api: RealtimeKitClient, webhook: Webhook) -> None:

@@ -68,7 +68,7 @@ def test_returned_tokens_say_how_many_were_background() -> None:
 def test_an_idle_replica_prefetches_nothing() -> None:
     pool = tokens(commands=1)
     pool.spend(Tier.COMMAND, NOON)
-    assert pool.prefetch(NOON, MAX_PREFETCHED) == (0, 0, 0)
+    assert pool.tokens_to_prefetch(NOON, MAX_PREFETCHED) == (0, 0, 0)
 
 
 def test_a_busy_replica_prefetches_one_seconds_demand_up_to_the_limit() -> None:
@@ -76,9 +76,9 @@ def test_a_busy_replica_prefetches_one_seconds_demand_up_to_the_limit() -> None:
     for _ in range(30):
         pool.spend(Tier.COMMAND, NOON)
     pool.drop_all()
-    assert pool.prefetch(NOON + 0.9, MAX_PREFETCHED) == (0, 30, 0)
-    assert pool.prefetch(NOON + 0.9, 10) == (0, 10, 0)
-    assert pool.prefetch(NOON + 5, MAX_PREFETCHED) == (0, 0, 0)
+    assert pool.tokens_to_prefetch(NOON + 0.9, MAX_PREFETCHED) == (0, 30, 0)
+    assert pool.tokens_to_prefetch(NOON + 0.9, 10) == (0, 10, 0)
+    assert pool.tokens_to_prefetch(NOON + 5, MAX_PREFETCHED) == (0, 0, 0)
 
 
 # The queue
@@ -147,9 +147,9 @@ async def test_a_request_is_rejected_at_its_deadline() -> None:
     queue = WaitQueue()
     (impatient,) = enqueue(queue, Priority.COMMAND, deadline=NOON + 5)
     (patient,) = enqueue(queue, Priority.SWEEP)
-    queue.reject_expired(NOON + 4.9, (0.0, 0.0, 0.0))
+    queue.reject_unservable(NOON + 4.9, (0.0, 0.0, 0.0))
     assert not impatient.token.done()
-    queue.reject_expired(NOON + 5, (0.0, 0.0, 0.0))
+    queue.reject_unservable(NOON + 5, (0.0, 0.0, 0.0))
     assert isinstance(impatient.token.exception(), OverBudget)
     assert not patient.token.done()
 
@@ -157,7 +157,7 @@ async def test_a_request_is_rejected_at_its_deadline() -> None:
 async def test_a_request_whose_token_would_come_too_late_is_rejected_at_once() -> None:
     queue = WaitQueue()
     (start,) = enqueue(queue, Priority.COMMAND, deadline=NOON + 5)
-    queue.reject_expired(NOON, (NOON + 1, NOON + 120, NOON + 1))
+    queue.reject_unservable(NOON, (NOON + 1, NOON + 120, NOON + 1))
     error = start.token.exception()
     assert isinstance(error, OverBudget)
     assert error.retry_after == 120

@@ -39,7 +39,7 @@ PAST = utc(NOW - 1)
 FUTURE = utc(NOW + 3_000)
 UNAVAILABLE = Unavailable("server_error", "it is down")
 UNKNOWN = OutcomeUnknown("timeout", "no answer came")
-LAST_THREE = [UNAVAILABLE, UNKNOWN, OverBudget("over_budget", "no quota left")]
+RETRYABLE_FAILURES = [UNAVAILABLE, UNKNOWN, OverBudget("over_budget", "no quota left")]
 
 
 def start(deadline: datetime | None = None) -> StartTrackRecording:
@@ -140,7 +140,7 @@ def test_an_attempt_that_could_not_call_moves_no_last_call() -> None:
     assert (decided.call, decided.called_until) == (CallState.MAYBE_EXECUTED, None)
 
 
-@pytest.mark.parametrize("failure", LAST_THREE)
+@pytest.mark.parametrize("failure", RETRYABLE_FAILURES)
 @pytest.mark.parametrize("called", [True, False])
 def test_past_its_age_a_command_fails_with_its_last_error(
     failure: Unavailable | OutcomeUnknown, called: bool
@@ -178,7 +178,7 @@ def test_past_its_deadline_a_start_that_may_have_been_executed_is_looked_for_aga
     assert decided.call is CallState.MAYBE_EXECUTED
 
 
-@pytest.mark.parametrize("failure", LAST_THREE)
+@pytest.mark.parametrize("failure", RETRYABLE_FAILURES)
 @pytest.mark.parametrize("deadline", [None, PAST])
 def test_a_command_that_ended_the_process_too_often_fails_as_crashed(
     failure: Unavailable | OutcomeUnknown, deadline: datetime | None

@@ -49,4 +49,4 @@ def test_the_audit_interval_is_never_shorter_than_the_budget_allows() -> None:
 def test_a_requested_sweep_waits_only_for_the_budget() -> None:
     interval = sweep_interval()
     interval.record_sweep(4, any_webhook=False)
-    assert (interval.least, interval.interval) == (2, 10)
+    assert (interval.budget_interval, interval.interval) == (2, 10)

@@ -1,4 +1,4 @@
-"""Commits the end of an attempt: the command's outcome, or its release for a later attempt."""
+"""Completes a command by committing its outcome, or releases it for a later attempt."""
 
 from collections.abc import Callable, Mapping
 from typing import NamedTuple
@@ -21,14 +21,14 @@ from worker.store.store import Store
 
 
 class HandledCommand(NamedTuple):
-    """How a delivery is settled, with the fields of its log line."""
+    """The settlement of a delivery, with the fields of its log line."""
 
     settlement: Settlement
     log_fields: Mapping[str, object]
 
 
 class CommandCompleter:
-    """Commits the ends of attempts.
+    """Commits what was decided about attempts.
 
     `owner` names this replica, `source` is the CloudEvents source of outcomes. `on_commit` is
     called after each commit that may have left events to publish.
@@ -54,7 +54,7 @@ class CommandCompleter:
     async def complete(
         self, delivery: Delivery, command: Command, decision: Complete | RetryAfter
     ) -> HandledCommand:
-        """Commit what was decided about an attempt. Raises StoreUnavailable."""
+        """Complete the command or release it, as was decided. Raises StoreUnavailable."""
         if isinstance(decision, RetryAfter):
             await self._release(delivery, command, decision)
             return retry_later(decision.seconds, decision.reason.code, decision.reason.message)
@@ -69,14 +69,16 @@ class CommandCompleter:
     async def complete_with(
         self, delivery: Delivery, outcome: Outcome, observations: tuple[Observation, ...] = ()
     ) -> None:
-        """Commit the outcome; how the delivery is settled is up to the caller."""
+        """Complete the command with this outcome. The caller settles the delivery."""
         with self._tracing.child_span("commit"):
             await self._complete_in_store(outcome, reply_of(delivery), observations)
         self._on_commit()
 
     async def _complete_cancelled(self, command: Command, decision: Complete) -> None:
-        """Commit the outcomes of starts that the command cancelled: their own deliveries may come
-        back much later."""
+        """Complete the starts that the command cancelled.
+
+        Their outcomes must not wait, because their own deliveries may come back much later.
+        """
         for start in decision.cancelled:
             outcome = outcomes.cancelled(start.command_id, start.command_type, command.id)
             await self._complete_in_store(outcome, start.reply)
@@ -115,9 +117,9 @@ class CommandCompleter:
 def retry_later(
     seconds: float, code: str, reason: str, *, redelivery_count: int = 0
 ) -> HandledCommand:
-    """Deliver again after so many seconds.
+    """Deliver again after `seconds`.
 
-    Give the count of a delivery that was not attempted: it stays as suspect as it was.
+    For a delivery that was not attempted, pass its redelivery count on.
     """
     retry = Retry(
         delay_seconds=seconds, code=code, reason=reason, redelivery_count=redelivery_count
@@ -126,7 +128,7 @@ def retry_later(
 
 
 def reply_of(delivery: Delivery) -> Reply:
-    """Where this delivery wants the outcome, and what the outcome carries on."""
+    """The queue that this delivery names for its outcome, and the ids that the outcome repeats."""
     return Reply(
         reply_to=delivery.reply_to or None,
         correlation_id=delivery.correlation_id,

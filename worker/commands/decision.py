@@ -1,8 +1,8 @@
 """What the end of an attempt means for its command. Pure: no clock, no I/O.
 
 An attempt that fails leaves one question open: has the API executed a call of this command?
-`CallState` answers it. `Limit` says whether the command's time is over. `decide` makes a decision
-of both:
+`CallState` answers it. `Limit` names the limit that the command has reached, if any. `decide` makes
+a decision of both:
 
     end of the attempt  limit      call state             decision
     ──────────────────  ─────────  ─────────────────────  ──────────────────────────────────────
@@ -25,11 +25,14 @@ of both:
     None                AGE        any                    Complete: failed, with the last error
     None                CRASHES    any                    Complete: failed, `crashed`
 
-A deadline or a stop alone never ends a start that may have been executed: its recording would have
-no owner. A `CANCELLED` start is one that a stop cancelled.
+A deadline or a stop alone never ends a start that may have been executed, because its recording
+would have no owner. A `CANCELLED` start is one that a stop cancelled.
 
-Whatever the end is, what the attempt did until then counts: the recordings that it acted on go into
-the outcome, after those of earlier attempts, or are kept for the next attempt.
+After `MAX_CRASHES` crashes, one attempt may still look for the recording. Then the mode is NONE.
+
+An attempt's actions count even if it fails. The outcome names the recordings that this attempt
+acted on after those of earlier attempts. If there is no outcome yet, they are kept for the next
+attempt.
 """
 
 from enum import Enum, auto
@@ -47,7 +50,7 @@ from worker.store.cancelling import CancelledStart
 from worker.store.inbox import ClaimResult
 
 MAX_CRASHES: Final = 5
-"""After so many attempts in a row that ended with the process, the command itself is at fault."""
+"""After this many attempts in a row that ended with the process, the command is at fault."""
 
 NEVER_ATTEMPTED: Final = ErrorInfo(code="too_old", message="it was not attempted in time")
 
@@ -61,9 +64,9 @@ class AttemptMode(Enum):
 
     CALL = auto()
     LOOK_ONLY = auto()
-    """Time is over, but an earlier call may have been executed: look for its recording only."""
+    """The command has reached a limit. It may only search for the recording of an earlier call."""
     NONE = auto()
-    """Time is over, and there is nothing to look for."""
+    """The command has reached a limit, and there is nothing to search for."""
 
 
 class CallState(Enum):
@@ -72,7 +75,8 @@ class CallState(Enum):
     NEVER_SENT = auto()
     MAYBE_EXECUTED = auto()
     SETTLED = auto()
-    """A look that came late enough found nothing: no call was executed."""
+    """A search found no recording after the time in which one would appear: no call was executed.
+    """
 
 
 class Limit(Enum):
@@ -127,24 +131,24 @@ def decide(
     command: Command,
     claim: ClaimResult,
     mode: AttemptMode,
-    end: AttemptEnd | None,
+    attempt_end: AttemptEnd | None,
     now: float,
     policy: RetryPolicy,
-    progress: OperationResult = NOTHING_DONE,
+    done_before_failure: OperationResult = NOTHING_DONE,
 ) -> Complete | RetryAfter:
-    """The decision of the table above. `end` is None when the mode was NONE.
+    """The decision of the table above. `attempt_end` is None when the mode was NONE.
 
-    `progress` is what the attempt did before it failed.
+    `done_before_failure` is what the attempt did before it failed.
     """
-    done = end if isinstance(end, OperationResult) else progress
+    done = attempt_end if isinstance(attempt_end, OperationResult) else done_before_failure
     acted_on = tuple(dict.fromkeys((*claim.acted_on, *done.recording_ids)))
-    retry = _retry(command, claim, mode, end, now, policy)
+    retry = _retry(command, claim, mode, attempt_end, now, policy)
     if retry is not None:
         return msgspec.structs.replace(
             retry, acted_on=acted_on, observations=_of_known(claim, done.observations)
         )
     limit = _limit(command, claim, now, policy)
-    outcome = _outcome(command, claim, end, limit, acted_on)
+    outcome = _outcome(command, claim, attempt_end, limit, acted_on)
     return Complete(outcome, done.observations, claim.cancelled_starts)
 
 
@@ -163,37 +167,37 @@ def _retry(
     command: Command,
     claim: ClaimResult,
     mode: AttemptMode,
-    end: AttemptEnd | None,
+    attempt_end: AttemptEnd | None,
     now: float,
     policy: RetryPolicy,
 ) -> RetryAfter | None:
-    """The retry that this end leads to; None when it completes the command."""
-    if isinstance(end, NotYet):
+    """The retry that this end of the attempt leads to. None if it completes the command."""
+    if isinstance(attempt_end, NotYet):
         waited = now - claim.first_seen_at
         if command.deadline is None and waited >= policy.stop_wait:
             return None
-        return RetryAfter(seconds=policy.shortest_delay, reason=_reason(end))
-    if not isinstance(end, Unavailable | OutcomeUnknown):
+        return RetryAfter(seconds=policy.shortest_delay, reason=_reason(attempt_end))
+    if not isinstance(attempt_end, Unavailable | OutcomeUnknown):
         return None
-    limit, call = _limit(command, claim, now, policy), call_state(claim, mode, end)
+    limit, call = _limit(command, claim, now, policy), call_state(claim, mode, attempt_end)
     if limit in {Limit.AGE, Limit.CRASHES}:
         return None
     if limit in {Limit.DEADLINE, Limit.CANCELLED} and call is not CallState.MAYBE_EXECUTED:
         return None
-    called_now = isinstance(end, OutcomeUnknown) and claim.may_call
+    called_now = isinstance(attempt_end, OutcomeUnknown) and claim.may_call
     return RetryAfter(
-        seconds=_delay(command, claim, end, now, policy),
-        reason=_reason(end),
+        seconds=_delay(command, claim, attempt_end, now, policy),
+        reason=_reason(attempt_end),
         call=call,
         called_until=now if called_now and call is CallState.MAYBE_EXECUTED else None,
     )
 
 
 def call_state(
-    claim: ClaimResult, mode: AttemptMode, end: Unavailable | OutcomeUnknown
+    claim: ClaimResult, mode: AttemptMode, failure: Unavailable | OutcomeUnknown
 ) -> CallState:
     """What is known of the command's calls after an attempt without an answer."""
-    is_unknown = isinstance(end, OutcomeUnknown)
+    is_unknown = isinstance(failure, OutcomeUnknown)
     if mode is AttemptMode.LOOK_ONLY and is_unknown and claim.may_call:
         return CallState.SETTLED
     if claim.called_at is None and not is_unknown:
@@ -214,38 +218,38 @@ def _limit(command: Command, claim: ClaimResult, now: float, policy: RetryPolicy
 def _delay(
     command: Command,
     claim: ClaimResult,
-    end: Unavailable | OutcomeUnknown,
+    failure: Unavailable | OutcomeUnknown,
     now: float,
     policy: RetryPolicy,
 ) -> float:
-    if isinstance(end, OutcomeUnknown):
+    if isinstance(failure, OutcomeUnknown):
         return policy.shortest_delay
-    if isinstance(end, OverBudget):  # nothing was tried, so the wait does not grow
-        asked = end.retry_after or 0.0
+    if isinstance(failure, OverBudget):  # nothing was tried, so the wait does not grow
+        asked = failure.retry_after or 0.0
         return policy.postpone(command, claim.first_seen_at, now, asked=asked)
     return policy.backoff(
         command,
         attempts=claim.attempts,
         first_seen=claim.first_seen_at,
         now=now,
-        asked=end.retry_after,
+        asked=failure.retry_after,
     )
 
 
 def _outcome(
     command: Command,
     claim: ClaimResult,
-    end: AttemptEnd | None,
+    attempt_end: AttemptEnd | None,
     limit: Limit,
     acted_on: tuple[str, ...],
 ) -> Outcome:
-    match end:
+    match attempt_end:
         case OperationResult():
             return outcomes.succeeded(command, acted_on)
         case Refused():
-            return outcomes.rejected(command, end)
+            return outcomes.rejected(command, attempt_end)
         case NotYet():
-            return outcomes.failed(command, claim.attempts, _reason(end))
+            return outcomes.failed(command, claim.attempts, _reason(attempt_end))
     earlier_attempts = claim.attempts - 1
     if limit is Limit.CRASHES:
         return outcomes.crashed(command, earlier_attempts, claim.crashes)
@@ -253,13 +257,13 @@ def _outcome(
         return outcomes.cancelled(command.id, command.command_type, claim.cancelled_by)
     if limit is Limit.DEADLINE:
         return outcomes.expired(command, earlier_attempts)
-    if end is None:
+    if attempt_end is None:
         return outcomes.failed(command, earlier_attempts, _last_error(claim))
-    return outcomes.failed(command, claim.attempts, _reason(end))
+    return outcomes.failed(command, claim.attempts, _reason(attempt_end))
 
 
-def _reason(end: NotYet | Unavailable | OutcomeUnknown) -> ErrorInfo:
-    return ErrorInfo(code=end.code, message=end.message)
+def _reason(failure: NotYet | Unavailable | OutcomeUnknown) -> ErrorInfo:
+    return ErrorInfo(code=failure.code, message=failure.message)
 
 
 def _last_error(claim: ClaimResult) -> ErrorInfo:

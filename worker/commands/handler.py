@@ -1,7 +1,7 @@
 """The way of one command, from a delivery's bytes to its settlement, read down the page.
 
 1. decode   bytes → command, or a dead letter
-2. claim    one replica executes a command id, and one start at a time a meeting
+2. claim    one replica executes a command id, and a meeting has one start at a time
 3. run      call the API (`operations`)
 4. decide   what a failure means (`decision`)
 5. complete commit the outcome, or release the command for a later attempt (`completion`)
@@ -37,7 +37,8 @@ from worker.store.inbox import ClaimRequest, ClaimResult
 from worker.store.store import Store
 
 CRASH_SUSPECT_RETURNS: Final = 2
-"""A delivery that returned this often, its consumer lost, is executed beside no other suspect."""
+"""If the consumer of a delivery was lost this often, the worker runs it beside no other such
+delivery."""
 
 OPEN_CIRCUIT_WAIT_SECONDS: Final = 30.0
 
@@ -81,7 +82,7 @@ class CommandHandler:
         self._locks = KeyedLocks()
 
     async def handle(self, delivery: Delivery) -> Settlement:
-        """Execute the command of a delivery once, whatever fails on the way. Never raises."""
+        """Execute the command of a delivery once, whatever fails meanwhile. Never raises."""
         with self._instrumentation.attempt(delivery) as attempt:
             try:
                 command = self._decode(delivery)
@@ -110,7 +111,7 @@ class CommandHandler:
         )
 
     async def _reject_malformed(self, delivery: Delivery, malformed: Malformed) -> HandledCommand:
-        """Make it a dead letter, and publish an outcome if an id could be made out."""
+        """Dead-letter the delivery, and publish an outcome if the command's id could be read."""
         dead = Dead(code=malformed.code, reason=malformed.message)
         command_id = malformed.command_id
         if command_id is None:
@@ -133,15 +134,15 @@ class CommandHandler:
     async def _execute(self, delivery: Delivery, command: Command) -> HandledCommand:
         app = self._apps.find(command.app)
         keys = command_keys(command, app.name if app else None)
-        async with self._locks.hold(
-            *(("suspects",) if _is_crash_suspect(delivery) else ()), *keys.locks
-        ):
-            finish_only = self._is_over(delivery, command)
-            # Before the claim: waiting for the API uses up no attempt.
-            if app and not (finish_only or await self._may_call(app, urgent=keys.cancels_starts)):
+        async with self._locks.hold(*_lock_names(delivery, keys)):
+            is_over = self._is_over(delivery, command)
+            # Before the claim, because waiting for the API must not use up an attempt.
+            if app and not (is_over or await self._may_call(app, urgent=keys.cancels_starts)):
                 return self._postpone(delivery, command, app)
-            lease = self._new_lease()  # before the claim: at its commit this process may be frozen
-            claim = await self._claim(delivery, keys, finish_only=self._is_over(delivery, command))
+            lease = self._new_lease()
+            # The wait may have passed the deadline, so ask again.
+            is_over = self._is_over(delivery, command)
+            claim = await self._claim(delivery, keys, finish_only=is_over)
             if claim.verdict == "busy":
                 reason = "this command, or another start of its meeting, is being executed"
                 return self._retry_soon("busy", reason, delivery)
@@ -156,19 +157,19 @@ class CommandHandler:
         )
 
     async def _may_call(self, app: App, *, urgent: bool) -> bool:
-        """Whether the app's circuit allows a call, if need be after waiting for it.
+        """Whether the app's circuit allows a call. Waits for it only if all circuits are open.
 
-        Urgent are stops: while starts fail, they find out by themselves whether the API answers.
+        Stops are urgent. They may probe the API while starts fail.
 
-        A command never waits here for one app while others can be served: it would take the place
-        of their commands.
+        While any app can be served, no command waits here. A waiting command would occupy the
+        prefetch that other apps need.
         """
         all_open = self._apps.all_circuits_open()
         wait = OPEN_CIRCUIT_WAIT_SECONDS / len(self._apps) if all_open else 0.0
         return await app.breaker.acquire_probe(wait, urgent=urgent)
 
     def _postpone(self, delivery: Delivery, command: Command, app: App) -> HandledCommand:
-        """Not attempted: deliver again after about as long as the API has been away by now."""
+        """Deliver again without an attempt, after about as long as the API has been away by now."""
         away = f"the API of app {app.name} is away"
         asked = 0.0 if self._apps.all_circuits_open() else app.breaker.open_for()
         delay = self._policy.postpone(command, delivery.first_seen, self._now(), asked=asked)
@@ -182,7 +183,7 @@ class CommandHandler:
         )
 
     def _is_over(self, delivery: Delivery, command: Command) -> bool:
-        """Whether time alone ends the command: it will not call the API any more."""
+        """Whether time alone ends the command, so that it will not call the API any more."""
         now = self._now()
         return is_past_deadline(command, now) or self._policy.is_too_old(delivery.first_seen, now)
 
@@ -225,17 +226,16 @@ class CommandHandler:
     ) -> HandledCommand:
         now = self._now()
         mode = attempt_mode(command, claim, now, self._policy)
-        end: AttemptEnd | None = None
+        attempt_end: AttemptEnd | None = None
         progress = Progress()
         if mode is not AttemptMode.NONE:
             try:
-                end = await self._run(delivery, command, claim, app, mode, lease, progress)
+                attempt_end = await self._run(delivery, command, claim, app, mode, lease, progress)
             except (Refused, NotYet, Unavailable, OutcomeUnknown) as error:
-                end = error.with_traceback(
-                    None
-                )  # the traceback would hold this frame, and it `end`
+                # The traceback would refer to this frame, and the frame to the error.
+                attempt_end = error.with_traceback(None)
             now = self._now()
-        decision = decide(command, claim, mode, end, now, self._policy, progress.result())
+        decision = decide(command, claim, mode, attempt_end, now, self._policy, progress.result())
         return await self._completer.complete(delivery, command, decision)
 
     async def _run(
@@ -276,6 +276,11 @@ class CommandHandler:
         return utc(self._now())
 
 
+def _lock_names(delivery: Delivery, keys: CommandKeys) -> tuple[str, ...]:
+    """The locks that the command needs. All crash suspects share one."""
+    return ("crash_suspects", *keys.locks) if _is_crash_suspect(delivery) else keys.locks
+
+
 def _is_crash_suspect(delivery: Delivery) -> bool:
-    """Whether this delivery may be what ends the process of whoever executes it."""
+    """Whether this delivery may be the cause when its worker's process ends."""
     return delivery.redelivery_count >= CRASH_SUSPECT_RETURNS

@@ -15,7 +15,7 @@ from worker.observability.metrics import Metrics
 from worker.observability.tracing import Span, Tracing, trace_id_of
 
 SPAN_FIELDS: Final = ("command_id", "command_type", "outcome", "code")
-"""The fields of the log line that the span has as attributes, too."""
+"""The fields of the log line that become attributes of the span, too."""
 
 
 class CommandInstrumentation:
@@ -71,7 +71,7 @@ class ObservedAttempt:
         self._span.__exit__(kind, error, trace)
 
     def identify(self, command_id: str | None, command_type: str) -> None:
-        """The delivery was decoded: count it, and how long it was queued if it comes first now."""
+        """Count the decoded delivery. If it is the first one, record how long it was queued."""
         self.command_id, self.command_type = command_id, command_type
         self._metrics.record_command_received(command_type)
         delivery = self.delivery
@@ -80,7 +80,7 @@ class ObservedAttempt:
             self._metrics.record_queue_delay(command_type, self._now() - delivery.sent_at)
 
     def complete(self, handled: HandledCommand) -> None:
-        """The attempt is over: count it, write its log line, describe its span."""
+        """Count the attempt, write its log line, and add its result to the span."""
         settlement = handled.settlement
         seconds = time.perf_counter() - self._started
         fields = {

@@ -8,16 +8,16 @@ from recording_schemas import Command
 from worker.domain.times import utc
 
 MAX_POSTPONE_SECONDS: Final = 120.0
-"""A command that waits for its app's API is looked at again at least this often."""
+"""A command that waits for its app's API is delivered again at least this often."""
 
 
 class RetryPolicy(msgspec.Struct, frozen=True, kw_only=True):
     """The time limits of commands, in seconds.
 
-    max_age       a command is given up this long after it was first seen
+    max_age       a command ends as failed this long after it was first seen
     stop_wait     a command that came too early waits this long, unless it has a deadline
-    settle        a call whose answer was lost shows up in the API's list within this time
-    lease         a claim keeps other replicas away for this long
+    settle        a start may call again this long after a call without an answer
+    lease         a claim excludes other replicas for this long
     retry_delays  the steps of the retry queues, in ascending order
     """
 
@@ -42,7 +42,7 @@ class RetryPolicy(msgspec.Struct, frozen=True, kw_only=True):
         """Seconds until the next attempt, always one of the steps.
 
         The step grows with the attempts. If the API asked for a longer pause, the first step that
-        is as long is taken. No step is longer than the rest of the command's life, so that its
+        is as long is taken. No step is longer than the time that the command has left, so that its
         outcome is published in time.
         """
         steps = self.retry_delays
@@ -54,9 +54,10 @@ class RetryPolicy(msgspec.Struct, frozen=True, kw_only=True):
     def postpone(
         self, command: Command, first_seen: float | None, now: float, *, asked: float
     ) -> float:
-        """Seconds until a command that was not attempted is looked at again.
+        """Seconds until a command that was not attempted is delivered again.
 
-        The longest step within `asked`, `MAX_POSTPONE_SECONDS` and the rest of its life.
+        This is the longest step within `asked`, `MAX_POSTPONE_SECONDS` and the time that the
+        command has left.
         """
         remaining = self._remaining(command, first_seen, now)
         return self._longest_step(min(asked, MAX_POSTPONE_SECONDS, remaining))

@@ -1,4 +1,4 @@
-"""When a command that was not even claimed is looked at again."""
+"""When a command that was postponed before its claim is delivered again."""
 
 from datetime import datetime, timedelta
 
@@ -25,11 +25,13 @@ def stop(deadline: datetime | None = None) -> StopRecording:
 @pytest.mark.parametrize(
     ("asked", "waits"), [(0, 5), (1, 5), (29, 5), (30, 30), (119, 30), (120, 120), (86_400, 120)]
 )
-def test_it_waits_for_as_long_as_asked_and_at_most_two_minutes(asked: float, waits: float) -> None:
+def test_a_postponed_command_waits_as_long_as_asked_and_at_most_two_minutes(
+    asked: float, waits: float
+) -> None:
     assert POLICY.postpone(stop(), NOW, NOW, asked=asked) == waits
 
 
-def test_its_end_is_told_in_time() -> None:
+def test_a_postponed_command_ends_before_its_deadline() -> None:
     soon = utc(NOW) + timedelta(seconds=40)
     assert POLICY.postpone(stop(soon), NOW, NOW, asked=600) == 30
     assert POLICY.postpone(stop(), NOW - 3_570, NOW, asked=600) == 30

@@ -1,4 +1,4 @@
-"""One function for each command: what the worker asks of the API.
+"""One function for each command: the requests that it sends to the API.
 
 An operation gets a context with the claim and the API, and returns what it observed. It writes
 nothing: the caller commits its observations together with the outcome.
@@ -40,8 +40,8 @@ async def execute(
 ) -> OperationResult:
     """Run the command's operation, for at most `timeout` seconds.
 
-    Raises Refused, NotYet, Unavailable or OutcomeUnknown. A start that is cancelled may have been
-    executed; every other operation can be repeated.
+    Raises Refused, NotYet, Unavailable or OutcomeUnknown. If a start times out, the API may have
+    executed it. Every other operation can be repeated.
     """
     try:
         async with asyncio.timeout(timeout):

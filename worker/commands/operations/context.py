@@ -1,4 +1,4 @@
-"""What an operation is given, and what it returns."""
+"""The input and the result of an operation."""
 
 from collections.abc import Callable, Mapping
 from datetime import datetime
@@ -14,14 +14,17 @@ from worker.realtimekit.session import BeforeSend
 
 
 class OperationResult(msgspec.Struct, frozen=True, kw_only=True):
-    """The recordings that an operation acted on, and what the API returned of them."""
+    """The recordings that an operation acted on, and the observations of the API's answers."""
 
     recording_ids: tuple[str, ...] = ()
     observations: tuple[Observation, ...] = ()
 
 
 class Progress:
-    """What an operation has done so far. It counts even if the operation fails or is cancelled."""
+    """The recordings that an operation acted on so far.
+
+    They count even if the operation fails or times out.
+    """
 
     def __init__(self) -> None:
         self._recording_ids: list[str] = []
@@ -47,8 +50,9 @@ class OperationContext(msgspec.Struct, frozen=True, kw_only=True):
     may_call        whether a start may be called now
     known           the recordings that the command may mean
     confirm_lease   raises LeaseLost if another replica may execute the command
-    start_state     of the start command it names, None if there is none
-    starts_pending  how many starts of the meeting are to be waited for
+    start_state     the state of the start that the command names; None if it names none, or if the
+                    named start never came
+    starts_pending  how many unfinished starts of the meeting the command must wait for
     progress        where the operation adds each recording that it acted on
     """
 
@@ -66,11 +70,11 @@ class OperationContext(msgspec.Struct, frozen=True, kw_only=True):
     storage_profiles: Mapping[str, Mapping[str, object]] = {}
 
     def start_api(self) -> RealtimeKitClient:
-        """The API for the call that starts: it is not sent once another replica may call."""
+        """The API for the call of a start. The call is not sent if another replica may call."""
         return self.api.with_check(self.confirm_lease) if self.confirm_lease else self.api
 
     def background_api(self) -> RealtimeKitClient:
-        """The API for a look that precedes a call: other commands' calls go first."""
+        """The API for a search before a call. The calls of other commands go first."""
         return self.api.with_priority(Priority.READ, patient=False)
 
     def observation(
@@ -78,7 +82,7 @@ class OperationContext(msgspec.Struct, frozen=True, kw_only=True):
     ) -> Observation:
         """An answer of the API as an observation by this command.
 
-        `asked_at` is from before the request. `start` is given by starts alone.
+        `asked_at` is the time before the request. Only starts pass `start`.
         """
         return Observation(
             snapshot=snapshot,

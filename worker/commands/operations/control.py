@@ -1,4 +1,4 @@
-"""Stopping, pausing and resuming: which recordings a command means, and what a refusal means."""
+"""Stops, pauses and resumes recordings: finds the command's recordings and acts on each."""
 
 import asyncio
 from collections.abc import Mapping
@@ -42,7 +42,8 @@ TOO_EARLY_CODES: Final[Mapping[Action, str]] = {
 
 
 MAX_CONCURRENT: Final = 10
-"""Recordings of a meeting that are acted on at a time: one that hangs does not delay the rest."""
+"""The worker acts on this many recordings of a meeting at a time, so that a slow call does not
+delay the others."""
 
 Failure = NotYet | Refused | Unavailable
 
@@ -54,9 +55,9 @@ class Ended(Refused):
 
 
 class Target(msgspec.Struct, frozen=True):
-    """A recording to act on, with its status as far as that is certain.
+    """A recording to act on, with its status if that is certain.
 
-    `may_be_over`: it may have ended or be gone already, and then there is nothing to do.
+    `may_be_over`: the recording may have ended or be gone, and then there is nothing to do.
     """
 
     recording_id: str
@@ -98,16 +99,17 @@ async def _control(
         await act_on(targets[0])
     else:
         attempts = (act_on(target) for target in targets)
-        for end in await asyncio.gather(*attempts, return_exceptions=True):
-            if end is not None:
-                raise end
+        for error in await asyncio.gather(*attempts, return_exceptions=True):
+            if error is not None:
+                raise error
     for failure in sorted(failures, key=_urgency):
         raise failure
     return context.progress.result()
 
 
 def _urgency(failure: Failure) -> int:
-    """A failure after which the command may still succeed comes first, the shorter wait first."""
+    """The rank of a failure. Failures after which the command may still succeed come first, and
+    among them shorter waits before longer ones."""
     return next(rank for rank, kind in enumerate(BY_URGENCY) if isinstance(failure, kind))
 
 
@@ -170,9 +172,9 @@ async def _targets_of_meeting(
     context: OperationContext,
     api: RealtimeKitClient,
 ) -> tuple[list[Target], list[Failure]]:
-    """What is live by the API's list or by the store.
+    """The meeting's recordings that are live according to the API's list or to the store.
 
-    The list lags behind and may fail, and the store does not know every recording.
+    Both are needed: the list lags behind and may fail, and the store does not have every recording.
     """
     failures: list[Failure] = []
     if context.starts_pending:
@@ -204,11 +206,13 @@ def _kind(known: Recording | None, snapshot: RecordingSnapshot) -> Kind | None:
 async def _act(
     api: RealtimeKitClient, recording_id: str, action: Action, *, retry: bool = True
 ) -> RecordingSnapshot:
-    """Act on one recording. When the API refuses, its status says why.
+    """Act on one recording. If the API refuses, read the recording, because its status says why.
 
-    The action may have been achieved already; it may have been too early by a moment, and is tried
-    once more; the recording may still be INVOKED (NotYet); it may have ended or be gone (Ended); or
-    the refusal is final (Refused).
+    - The recording already has the status that the action leads to: the action succeeded.
+    - Its status allows the action: the call came a moment too early. Try once more.
+    - It is still INVOKED: raise NotYet.
+    - It has ended or is gone: raise Ended.
+    - Otherwise the refusal is final: raise Refused.
     """
     try:
         return await api.control_recording(recording_id, action)

@@ -14,19 +14,19 @@ from worker.domain.snapshot import RecordingSnapshot
 from worker.realtimekit.fetch import fetch_all_recordings
 
 CLOCK_TOLERANCE: Final = timedelta(seconds=5)
-"""How far the API's clock may be from ours, where only ours can be asked."""
+"""How far the API's clock may be from ours, if the API does not show its time."""
 
 READING_TOLERANCE: Final = timedelta(seconds=0.25)
 """How far two replicas' readings of the database's clock may be apart."""
 
 NOT_OUR_CALLER: Final = "USER"
-"""The type of a participant who started a recording. The callers with an API token are others."""
+"""A start by a participant has this caller type. API calls have another type."""
 
 
 class StartedRecording(msgspec.Struct, frozen=True, kw_only=True):
-    """What the list shows of a recording that a start made.
+    """The fields by which the list shows that a recording belongs to a start.
 
-    `file_name_prefix` is None if the command gave none: then the API chooses it.
+    `file_name_prefix` is None if the command has none. Then the API chooses it.
     """
 
     meeting_id: str
@@ -34,7 +34,7 @@ class StartedRecording(msgspec.Struct, frozen=True, kw_only=True):
     file_name_prefix: str | None = None
 
     def fits(self, snapshot: RecordingSnapshot) -> bool:
-        """Whether the listed recording may be of this start, by all that the list shows of it."""
+        """Whether the listed recording may belong to this start."""
         return (
             (snapshot.kind in {self.kind, None} or snapshot.kind_is_guessed)
             and snapshot.start_reason != "RECORD_ON_START"
@@ -56,12 +56,12 @@ async def find_own_recording(
     """The recording that an earlier attempt of this start began, if the API lists one.
 
     Only one start of a meeting and kind is attempted at a time. So a recording is ours if it fits
-    the start, was invoked since our first call by the API's clock, and no other command owns it. Of
-    several, the first one since the call is ours.
+    the start, was invoked since our first call by the API's clock, and belongs to no other command.
+    If several recordings do, the first one since the call is ours.
     """
     if context.called_at is None:
         return None
-    # First the list: its answer carries the API's time.
+    # List first, because the answer carries the API's time.
     listed = await _list_meeting(context, started.meeting_id)
     called_at = _first_call(context, context.called_at)
     candidates = [
@@ -88,16 +88,16 @@ def _not_of_other_commands(
 async def _list_meeting(context: OperationContext, meeting_id: str) -> list[RecordingSnapshot]:
     try:
         return await fetch_all_recordings(context.background_api(), meeting_id=meeting_id)
-    except Refused as refused:  # the API refused the look; it may well have executed the start
+    except Refused as refused:  # the API refused the list, but may have executed the start
         raise OutcomeUnknown("start_unconfirmed", refused.message) from refused
 
 
 def _first_call(context: OperationContext, called_at: datetime) -> datetime:
-    """When we first called, by the API's clock, or up to a second before: it shows whole seconds.
+    """The time of our first call by the API's clock, or up to a second earlier.
 
-    How long ago that was, our clock says, however wrong it is. Only if it was set back since, or
-    the API does not show its time, both clocks are compared, and the earlier time is the safe one:
-    to overlook our own recording would start a second one.
+    Our clock measures the time since the call. The API's clock gives the present, in whole seconds.
+    If either is unusable, the earlier time counts: a time that is too late would hide our own
+    recording, and the worker would start a second one.
     """
     here, there = context.now(), context.api.server_time()
     if there is not None and here >= called_at:

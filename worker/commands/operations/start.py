@@ -1,7 +1,7 @@
-"""Starting a recording exactly once, also when the answer to an earlier call was lost.
+"""Starts a recording exactly once, even if the answer to an earlier call was lost.
 
-1. An earlier attempt may have called: look for its recording in the API's list, and adopt it.
-2. Otherwise call. On a conflict look again: the recording in the way may be our own.
+1. If an earlier attempt may have called, search the API's list for its recording and adopt it.
+2. Otherwise call. On a conflict search again, because the conflicting recording may be our own.
 """
 
 from collections.abc import Awaitable, Callable, Mapping
@@ -89,7 +89,7 @@ async def _call_or_adopt(
     try:
         return await call()
     except Conflict:
-        # The recording in the way may be our own, started by a call whose answer was lost.
+        # The conflicting recording may be our own, started by a call whose answer was lost.
         snapshot = await find_own_recording(context, started)
         if snapshot is None:
             raise

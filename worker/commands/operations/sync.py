@@ -1,4 +1,4 @@
-"""Reading a recording again, whoever started it."""
+"""Reads a recording again, whoever started it."""
 
 from recording_schemas import SyncRecording
 from worker.commands.operations.context import OperationContext, OperationResult

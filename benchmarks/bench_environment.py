@@ -1,4 +1,4 @@
-"""The ground all contestants meet on: one broker, one database server, and the driver's own ears.
+"""What all contestants share: one broker, one database server, and the driver's subscriber.
 
 The queue is the worker's own, with all its arguments, for everybody.
 """

@@ -1,4 +1,4 @@
-"""From the API's ledger and a subscriber's ears to figures."""
+"""Delays, from the API's request log and from what a subscriber received."""
 
 from collections import Counter
 from collections.abc import Iterable, Sequence
@@ -13,40 +13,42 @@ FILES = 3
 """What each recording leaves."""
 
 
-def status_delays(ledger: Iterable[AnyEntry], ears: EventTimes, ended: set[str]) -> Delays:
+def status_delays(request_log: Iterable[AnyEntry], received: EventTimes, ended: set[str]) -> Delays:
     """How late the ends of these recordings were told, status by status."""
     late: list[float] = []
     missed = skipped = 0
-    changes = [one for one in _changes(ledger, ended) if one.status in {"UPLOADING", "UPLOADED"}]
+    changes = [
+        one for one in _changes(request_log, ended) if one.status in {"UPLOADING", "UPLOADED"}
+    ]
     for change in changes:
-        heard = ears.statuses.get((change.recording_id, change.status))
+        heard = received.statuses.get((change.recording_id, change.status))
         if heard is not None:
             late.append(heard - change.at)
-        elif (change.recording_id, "UPLOADED") in ears.statuses:
+        elif (change.recording_id, "UPLOADED") in received.statuses:
             skipped += 1
         else:
             missed += 1
     return _delays(late, changes=len(changes), missed=missed, skipped=skipped)
 
 
-def file_delays(ledger: Iterable[AnyEntry], ears: EventTimes, ended: set[str]) -> Delays:
+def file_delays(request_log: Iterable[AnyEntry], received: EventTimes, ended: set[str]) -> Delays:
     """How late the last of each one's files was told."""
     late: list[float] = []
     missed = 0
-    changes = [one for one in _changes(ledger, ended) if one.status == "UPLOADED"]
+    changes = [one for one in _changes(request_log, ended) if one.status == "UPLOADED"]
     for change in changes:
-        heard = sorted(set(ears.files.get(change.recording_id, ())))
-        whole = len(ears.files.get(change.recording_id, ())) >= FILES
-        if whole and change.recording_id in ears.completed:
+        heard = sorted(set(received.files.get(change.recording_id, ())))
+        whole = len(received.files.get(change.recording_id, ())) >= FILES
+        if whole and change.recording_id in received.completed:
             late.append(heard[-1] - change.at)
         else:
             missed += 1
     return _delays(late, changes=len(changes), missed=missed, skipped=0)
 
 
-def requests(ledger: Iterable[AnyEntry]) -> tuple[dict[str, int], int, int]:
+def requests(request_log: Iterable[AnyEntry]) -> tuple[dict[str, int], int, int]:
     """Requests by operation, breaches, and the most requests in as long as the quota counts."""
-    asked = [one for one in ledger if isinstance(one, RequestEntry)]
+    asked = [one for one in request_log if isinstance(one, RequestEntry)]
     operations = Counter(one.operation for one in asked)
     times = [one.at for one in asked]
     return dict(operations.most_common()), sum(one.breach for one in asked), busiest(times)
@@ -61,16 +63,20 @@ def busiest(times: Sequence[float], seconds: float = QUOTA_SECONDS) -> int:
     return most
 
 
-def within(ledger: Iterable[AnyEntry], since: float, until: float) -> Counter[str]:
+def within(request_log: Iterable[AnyEntry], since: float, until: float) -> Counter[str]:
     """Requests by operation from one moment to another."""
     return Counter(
-        one.operation for one in ledger if isinstance(one, RequestEntry) and since <= one.at < until
+        one.operation
+        for one in request_log
+        if isinstance(one, RequestEntry) and since <= one.at < until
     )
 
 
-def _changes(ledger: Iterable[AnyEntry], recordings: set[str]) -> list[TransitionEntry]:
+def _changes(request_log: Iterable[AnyEntry], recordings: set[str]) -> list[TransitionEntry]:
     return [
-        one for one in ledger if isinstance(one, TransitionEntry) and one.recording_id in recordings
+        one
+        for one in request_log
+        if isinstance(one, TransitionEntry) and one.recording_id in recordings
     ]
 
 

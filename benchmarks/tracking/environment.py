@@ -1,4 +1,4 @@
-"""What a scenario plays on: the emulated API in a process of its own, workers, and ears."""
+"""What a scenario uses: the emulated API in a process of its own, workers, and a subscriber."""
 
 import asyncio
 import random
@@ -35,10 +35,12 @@ AT_ONCE: Final = 20
 class EmulatedApi:
     """The emulated API as a process, steered by its control plane."""
 
-    def __init__(self, process: OwnedProcess, http: aiohttp.ClientSession, ledger: Path) -> None:
+    def __init__(
+        self, process: OwnedProcess, http: aiohttp.ClientSession, request_log: Path
+    ) -> None:
         self._process = process
         self._http = http
-        self._ledger = ledger
+        self._request_log = request_log
         self.url = ""
         self.meetings: dict[str, str] = {}
         """The live recordings, each with its meeting."""
@@ -91,10 +93,10 @@ class EmulatedApi:
         async with self._http.post(f"{self.url}/sandbox/meetings/{meeting_id}/end") as answer:
             answer.raise_for_status()
 
-    def ledger(self) -> list[AnyEntry]:
+    def request_log(self) -> list[AnyEntry]:
         """Everything that it was asked and did, in order."""
         decoder = msgspec.json.Decoder(AnyEntry)
-        with self._ledger.open("rb") as lines:
+        with self._request_log.open("rb") as lines:
             return [decoder.decode(line) for line in lines if line.endswith(b"\n")]
 
 
@@ -102,8 +104,8 @@ class EmulatedApi:
 async def emulated_api(directory: Path, profile: LoadProfile) -> AsyncIterator[EmulatedApi]:
     """An API with the real limits and nobody in it."""
     (port,) = free_ports(1)
-    ledger = directory / "ledger.jsonl"
-    ledger.unlink(missing_ok=True)
+    request_log = directory / "request_log.jsonl"
+    request_log.unlink(missing_ok=True)
     behaviour = {
         "rate_limits": msgspec.json.encode(RATE_LIMITS).decode(),
         "uploading_seconds": str(profile.upload_seconds),
@@ -114,7 +116,7 @@ async def emulated_api(directory: Path, profile: LoadProfile) -> AsyncIterator[E
     process = OwnedProcess(
         [
             *(sys.executable, "-m", "worker", "sandbox", "--port", str(port)),
-            *("--request-log", str(ledger), "--request-log-limit", "1000", *told),
+            *("--request-log", str(request_log), "--request-log-limit", "1000", *told),
         ],
         environ=process_environ({}),
         log=directory / "sandbox.log",
@@ -122,7 +124,7 @@ async def emulated_api(directory: Path, profile: LoadProfile) -> AsyncIterator[E
     connector = aiohttp.TCPConnector(limit=AT_ONCE)
     try:
         async with aiohttp.ClientSession(connector=connector) as http:
-            api = EmulatedApi(process, http, ledger)
+            api = EmulatedApi(process, http, request_log)
             await api.wait_ready(f"http://127.0.0.1:{port}")
             yield api
     finally:
@@ -167,10 +169,10 @@ class EventTimes:
 @asynccontextmanager
 async def listening(amqp_url: str) -> AsyncIterator[EventTimes]:
     """Ears at the worker's exchanges, which must exist."""
-    ears = EventTimes()
+    received = EventTimes()
 
     async def hear(message: AbstractIncomingMessage) -> None:
-        ears.hear(message.body)
+        received.hear(message.body)
 
     connection = await aio_pika.connect(amqp_url)
     async with connection:
@@ -179,7 +181,7 @@ async def listening(amqp_url: str) -> AsyncIterator[EventTimes]:
         for purpose in ("status", "files"):
             await queue.bind(f"{PREFIX}.{purpose}", "#")
         await queue.consume(hear, no_ack=True)
-        yield ears
+        yield received
 
 
 @asynccontextmanager

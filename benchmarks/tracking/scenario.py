@@ -90,24 +90,26 @@ async def _followed(
 ) -> ScenarioResult:
     async with (
         workers(scenario, api, ground.node, ground.database, ground.directory) as running,
-        listening(ground.node.amqp_url) as ears,
+        listening(ground.node.amqp_url) as received,
         _watching([one.pid for one in running]) as watch,
     ):
         begun = time.monotonic()
         await api.fill(scenario.live, FILL_PER_SECOND)
         ground.say(f"{scenario.label}: {scenario.live} are live")
-        await _all_told(ears, set(api.meetings), "RECORDING", ADOPTED_WITHIN)
+        await _all_told(received, set(api.meetings), "RECORDING", ADOPTED_WITHIN)
         adopted = time.monotonic() - begun
         ground.say(f"{scenario.label}: all are followed after {adopted:.0f} s")
         steady = await _steady(scenario, profile, api, watch)
-        await _drain(ears, steady.ended, profile.drain_seconds)
+        await _drain(received, steady.ended, profile.drain_seconds)
         burst: set[str] = set()
         if scenario.webhooks:
             ground.say(f"{scenario.label}: {2 * profile.burst_ends:g} changes/s")
             burst = set(await api.end_some(profile.burst_ends, profile.burst_seconds))
             await asyncio.sleep(profile.upload_seconds)
-            await _all_told(ears, burst, "UPLOADED", profile.drain_seconds, must=False)
-        return _outcome(scenario, profile, api, ears, steady, watch, adopted=adopted, burst=burst)
+            await _all_told(received, burst, "UPLOADED", profile.drain_seconds, must=False)
+        return _outcome(
+            scenario, profile, api, received, steady, watch, adopted=adopted, burst=burst
+        )
 
 
 async def _polled(
@@ -130,8 +132,10 @@ async def _polled(
             ground.say(f"{scenario.label}: {scenario.live} are live")
             steady = await _steady(scenario, profile, api, watch)
             await asyncio.sleep(profile.upload_seconds + 10.0)
-            ears = _ears_of_naive(log)
-            return _outcome(scenario, profile, api, ears, steady, watch, adopted=0.0, burst=set())
+            received = _events_of_naive(log)
+            return _outcome(
+                scenario, profile, api, received, steady, watch, adopted=0.0, burst=set()
+            )
     finally:
         await asyncio.to_thread(process.end, signal.SIGTERM, seconds=5)
 
@@ -146,15 +150,15 @@ class _Seen(msgspec.Struct):
     at: float
 
 
-def _ears_of_naive(log: Path) -> EventTimes:
-    ears = EventTimes()
+def _events_of_naive(log: Path) -> EventTimes:
+    received = EventTimes()
     for line in log.read_bytes().splitlines():
         seen = msgspec.json.decode(line, type=_Seen)
-        ears.statuses[seen.recording_id, seen.status] = seen.at
+        received.statuses[seen.recording_id, seen.status] = seen.at
         if seen.status == "UPLOADED":  # its GET tells the files too
-            ears.files[seen.recording_id] = [seen.at] * delays.FILES
-            ears.completed[seen.recording_id] = seen.at
-    return ears
+            received.files[seen.recording_id] = [seen.at] * delays.FILES
+            received.completed[seen.recording_id] = seen.at
+    return received
 
 
 @asynccontextmanager
@@ -177,19 +181,19 @@ async def _steady(
     return Steady(since, until, (watch.cpu - cpu) / (until - since), set(ended))
 
 
-async def _drain(ears: EventTimes, ended: set[str], seconds: float) -> None:
+async def _drain(received: EventTimes, ended: set[str], seconds: float) -> None:
     """Until the files of all that ended are told, or nobody can wait any longer."""
     try:
-        await eventually(lambda: ended <= ears.completed.keys(), seconds=seconds)
+        await eventually(lambda: ended <= received.completed.keys(), seconds=seconds)
     except AssertionError:
         return  # the figures will show it
 
 
 async def _all_told(
-    ears: EventTimes, recordings: set[str], status: str, seconds: float, *, must: bool = True
+    received: EventTimes, recordings: set[str], status: str, seconds: float, *, must: bool = True
 ) -> None:
     try:
-        await eventually(lambda: ears.have(recordings, status), seconds=seconds, what=status)
+        await eventually(lambda: received.have(recordings, status), seconds=seconds, what=status)
     except AssertionError:
         if must:
             raise
@@ -199,16 +203,16 @@ def _outcome(
     scenario: Scenario,
     profile: LoadProfile,
     api: EmulatedApi,
-    ears: EventTimes,
+    received: EventTimes,
     steady: Steady,
     watch: Watch,
     *,
     adopted: float,
     burst: set[str],
 ) -> ScenarioResult:
-    ledger = api.ledger()
-    operations, breaches, busiest = delays.requests(ledger)
-    in_steady = delays.within(ledger, steady.since, steady.until)
+    request_log = api.request_log()
+    operations, breaches, busiest = delays.requests(request_log)
+    in_steady = delays.within(request_log, steady.since, steady.until)
     seconds = steady.until - steady.since
     return ScenarioResult(
         scenario=scenario,
@@ -219,10 +223,10 @@ def _outcome(
         busiest=busiest,
         per_second=in_steady.total() / seconds,
         sweeping_per_second=(in_steady.total() - _reads(in_steady)) / seconds,
-        reads_each=_reads(operations) / max(1, len(ears.completed)),
-        status=delays.status_delays(ledger, ears, steady.ended),
-        files=delays.file_delays(ledger, ears, steady.ended),
-        burst=delays.status_delays(ledger, ears, burst) if burst else None,
+        reads_each=_reads(operations) / max(1, len(received.completed)),
+        status=delays.status_delays(request_log, received, steady.ended),
+        files=delays.file_delays(request_log, received, steady.ended),
+        burst=delays.status_delays(request_log, received, burst) if burst else None,
         cpu=steady.cpu,
         rss=watch.rss,
     )

@@ -40,11 +40,11 @@ def assert_in_order(events: list[CloudEvent], recording_id: str) -> None:
 
 
 def assert_files_and_completion(
-    events: list[CloudEvent], ledger: RequestLog, recording_id: str
+    events: list[CloudEvent], request_log: RequestLog, recording_id: str
 ) -> None:
     """Every file that was made has one event, and after the last one comes the completion."""
     mine = events_of(events, recording_id)
-    made = sorted(file.name for file in ledger.files if file.recording_id == recording_id)
+    made = sorted(file.name for file in request_log.files if file.recording_id == recording_id)
     assert made
     assert sorted(one.data.file_name for one in mine if isinstance(one.data, FileReady)) == made
     assert isinstance(mine[-1].data, Completed)
@@ -58,9 +58,9 @@ def published_statuses(events: list[CloudEvent], recording_id: str) -> list[str]
     return [one.data.status.value for one in mine if isinstance(one.data, StatusChanged)]
 
 
-def actual_statuses(ledger: RequestLog, recording_id: str) -> list[str]:
+def actual_statuses(request_log: RequestLog, recording_id: str) -> list[str]:
     """Every status that the recording went through, in order."""
-    return [one.status for one in ledger.transitions if one.recording_id == recording_id]
+    return [one.status for one in request_log.transitions if one.recording_id == recording_id]
 
 
 def events_of(events: list[CloudEvent], recording_id: str) -> list[CloudEvent]:

@@ -138,12 +138,12 @@ async def test_after_kill_9_there_is_one_recording_with_all_its_events(
 ) -> None:
     environment = await campaign[name]
     (started,) = environment.sandbox.request_log.started
-    events, ledger = environment.messages.events, environment.sandbox.request_log
+    events, request_log = environment.messages.events, environment.sandbox.request_log
     event_assertions.assert_repeats_are_identical(events)
     event_assertions.assert_one_success_each(events, {"start-1", "pause-1", "resume-1", "stop-1"})
     event_assertions.assert_in_order(events, started.recording_id)
-    event_assertions.assert_files_and_completion(events, ledger, started.recording_id)
-    passed = event_assertions.actual_statuses(ledger, started.recording_id)
+    event_assertions.assert_files_and_completion(events, request_log, started.recording_id)
+    passed = event_assertions.actual_statuses(request_log, started.recording_id)
     told = event_assertions.published_statuses(events, started.recording_id)
     if name == ON_POSTGRESQL and told[0] != "INVOKED":
         passed.remove("INVOKED")  # It passed by while the dead worker's leases had to run out.

@@ -1,4 +1,4 @@
-"""One worker process with all it needs around it: broker names, emulated API, state, ears."""
+"""One worker process with all it needs around it: broker names, emulated API, state, subscriber."""
 
 import json
 import uuid

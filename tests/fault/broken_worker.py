@@ -1,4 +1,4 @@
-"""A worker that is broken on purpose, `FAULT_BREAKAGE=<name>`, to see that the ledger notices."""
+"""A worker that is broken on purpose (`FAULT_BREAKAGE=<name>`), to see that the report says so."""
 
 import os
 import uuid

@@ -142,7 +142,7 @@ class SweepScenario(StartScenario):
         return "sweep"
 
     async def before(self, number: int) -> None:
-        recordings, ledger = (
+        recordings, request_log = (
             self.environment.sandbox.recordings,
             self.environment.sandbox.request_log,
         )
@@ -151,7 +151,7 @@ class SweepScenario(StartScenario):
         assert recording is not None
         await eventually(lambda: recording.status == "RECORDING")
         recordings.stop(recording)
-        await ledger.until(lambda _: recording.status == "UPLOADED")
+        await request_log.until(lambda _: recording.status == "UPLOADED")
 
     async def ask(self, number: int) -> None:
         """Nobody need ask."""
@@ -186,7 +186,7 @@ class WebhookScenario(SweepScenario):
         worker.settings["WORKER_SWEEP_INTERVAL_SECONDS"] = "3600"
         worker.start()
         await self.environment.sandbox.request_log.until(
-            lambda ledger: ledger.counts[WEBHOOK_REGISTERED] > 0
+            lambda request_log: request_log.counts[WEBHOOK_REGISTERED] > 0
         )
         await asyncio.to_thread(worker.stop)
         await super().prepare(worker)

@@ -1,4 +1,4 @@
-"""What a campaign writes down while it runs: plain facts, judged afterwards by the ledger."""
+"""What a campaign writes down while it runs: plain facts, judged afterwards by the report."""
 
 from collections.abc import Iterable
 
@@ -64,7 +64,7 @@ class RunRecord(msgspec.Struct, frozen=True, kw_only=True):
 def run_record_of(
     sent: Iterable[SentMessage],
     received: Iterable[ReceivedMessage],
-    ledger: RequestLog,
+    request_log: RequestLog,
     *,
     foreign: Iterable[str] = (),
     may_breach: bool = False,
@@ -76,9 +76,9 @@ def run_record_of(
     return RunRecord(
         sent=tuple(sent),
         received=tuple(received),
-        started=tuple(ledger.started),
-        transitions=tuple(ledger.transitions),
-        files=tuple(ledger.files),
+        started=tuple(request_log.started),
+        transitions=tuple(request_log.transitions),
+        files=tuple(request_log.files),
         foreign=frozenset(foreign),
-        beyond_limit=() if may_breach else tuple(one for one in ledger.requests if one.breach),
+        beyond_limit=() if may_breach else tuple(one for one in request_log.requests if one.breach),
     )

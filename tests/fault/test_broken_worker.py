@@ -1,4 +1,4 @@
-"""The ledger's own proof: a worker that is broken on purpose is caught, under the right heading."""
+"""The report is proved: a worker that is broken on purpose is caught, under the right heading."""
 
 import uuid
 from typing import Any
@@ -39,7 +39,7 @@ async def test_a_worker_that_acknowledges_early_is_reported_to_lose_commands(
         BROKEN_MODULE, FAULT_BREAKAGE="acknowledges-early", WORKER_API_TIMEOUT_SECONDS="60"
     )
     await environment.sender.send(start(), allowed=SUCCEEDED)
-    await environment.sandbox.request_log.until(lambda ledger: ledger.started, within=30)
+    await environment.sandbox.request_log.until(lambda request_log: request_log.started, within=30)
     worker.kill()
     worker.start()
     await worker.ready()

@@ -188,7 +188,7 @@ async def test_a_shutdown_that_exceeds_its_time_loses_and_duplicates_nothing(
     )
     fault = environment.sandbox.faults.add(Fault(kind="slow", operation="start*", seconds=5))
     await stream(environment, range(10))
-    await environment.sandbox.request_log.until(lambda ledger: ledger.started or None)
+    await environment.sandbox.request_log.until(lambda request_log: request_log.started or None)
     await asyncio.to_thread(first.stop)
     environment.sandbox.faults.clear(fault)
     await running(environment)

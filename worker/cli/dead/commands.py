@@ -48,7 +48,7 @@ Examples:
   recording-worker dead list --json | jq -r .reason_code | sort | uniq -c
 
 The oldest letter comes first. While the command runs, nobody else can read the letters. It leaves
-them in the queue, in their order.
+them in the queue; the broker may change their order.
 """
 SHOW_EPILOG = """\
 \b
@@ -79,9 +79,10 @@ executed with their own id, unless a worker first received them longer ago than
 WORKER_COMMAND_MAX_AGE_SECONDS.
 
 \b
-The copy has the bytes, properties and headers of the letter. x-attempts keeps counting,
-x-first-seen becomes x-replay-first-seen, x-replays counts the replays, and x-replayed-at has the
-time. The letter is removed when the broker has confirmed the copy.
+The copy has the bytes, properties and headers of the letter. x-attempts becomes
+x-replay-attempts and counts anew, x-first-seen becomes x-replay-first-seen, x-replays counts
+the replays, and x-replayed-at has the time. The letter is removed when the
+broker has confirmed the copy.
 
 \b
 Exit codes: 0 all replayed, 1 some not replayed or not found, 2 wrong flags.

@@ -26,6 +26,7 @@ from worker.store.database.schema import files, inbox, outbox, recordings
 from worker.store.finishing import FinishRequest
 from worker.store.inbox import ClaimRequest
 from worker.store.outbox import Reply
+from worker.store.outbox_marks import PageMarks
 from worker.store.store import Store
 
 ROUNDS: Final = 5
@@ -117,7 +118,7 @@ async def round_of(store: Store, number: int) -> tuple[float, float]:
     await asyncio.gather(*(in_turn(n) for n in range(COMMANDS)))
     executed = time.perf_counter()
     while waiting := await store.unsent(500):
-        await store.mark_sent([one.position for one in waiting], time.time())
+        await store.mark_page(PageMarks(sent=[event.position for event in waiting]), time.time())
     relayed = time.perf_counter()
     return (executed - began) / COMMANDS * 1e6, (relayed - executed) / COMMANDS * 1e6
 

@@ -11,7 +11,7 @@ from worker.broker.connection import BrokerConnection
 from worker.broker.consumer import Consumer
 from worker.broker.publisher import Publisher
 from worker.broker.topology import Topology
-from worker.budget.priorities import Priority
+from worker.budget.priorities import SWEEP_SHARE_OF_RATE, Priority
 from worker.commands.handler import CommandHandler
 from worker.commands.retry_policy import RetryPolicy
 from worker.domain.timeouts import Timeouts
@@ -38,8 +38,6 @@ from worker.tracking.webhook_endpoint import WebhookEndpoint
 from worker.tracking.webhook_registration import callback_url
 
 LEADER_LEASE_SECONDS: Final = 15.0
-SWEEP_SHARE_OF_RATE: Final = 0.5
-"""Of an app's requests. Commands and reads of single recordings need the rest."""
 WEBHOOK_KEY_TIMEOUT_SECONDS: Final = 2.0
 """The sender of a webhook waits three seconds for the answer. The answer may need the key first,
 and the key may not be fetched more often than once a second."""
@@ -168,7 +166,7 @@ class Bootstrap:
             on_commit=self._wake_relays,
             metrics=self._metrics,
             tracing=self._tracing,
-            queue=settings.name_prefix + ".commands",
+            queue=self.topology.command_queue,
             storage_profiles=settings.storage_profiles,
         )
 

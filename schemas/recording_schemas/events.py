@@ -182,9 +182,18 @@ def exchange_of(data: EventData) -> Exchange:
 
 def exchange_of_type(data: type[EventData]) -> Exchange:
     """The exchange that events of this type are published to."""
-    if data is StatusChanged:
-        return "status"
-    return "files" if data in {FileReady, Completed} else "results"
+    return _EXCHANGES[data]
+
+
+_EXCHANGES: Final[dict[type[EventData], Exchange]] = {
+    StatusChanged: "status",
+    FileReady: "files",
+    Completed: "files",
+    CommandSucceeded: "results",
+    CommandRejected: "results",
+    CommandExpired: "results",
+    CommandFailed: "results",
+}
 
 
 def outcome_of(data: Outcome) -> str:

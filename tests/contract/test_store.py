@@ -218,7 +218,7 @@ async def test_a_repeated_command_has_its_stored_outcome_published_again_with_th
     await store.claim(claim())
     await store.finish(finish("c1"))
     first = await store.unsent(10)
-    await store.mark_sent([one.position for one in first], 1002.0)
+    await store.mark_page(PageMarks(sent=[event.position for event in first]), 1002.0)
     assert (await store.claim(claim(now=2000.0))).verdict == "done"
     again = await store.unsent(10)
     assert [one.event_id for one in again] == [one.event_id for one in first]
@@ -230,7 +230,7 @@ async def test_a_repeat_is_answered_while_the_first_outcome_is_on_its_way(store:
     await store.finish(finish("c1"))
     on_its_way = await store.unsent(10)
     assert (await store.claim(claim(now=1001.0))).verdict == "done"
-    await store.mark_sent([one.position for one in on_its_way], 1002.0)
+    await store.mark_page(PageMarks(sent=[event.position for event in on_its_way]), 1002.0)
     assert [one.event_id for one in await store.unsent(10)] == [one.event_id for one in on_its_way]
 
 
@@ -251,7 +251,7 @@ async def test_a_burst_of_repeats_shares_one_publication_but_every_reply_is_sent
     await store.claim(claim())
     await store.finish(finish("c1"))
     first = await store.unsent(10)
-    await store.mark_sent([one.position for one in first], 1002.0)
+    await store.mark_page(PageMarks(sent=[event.position for event in first]), 1002.0)
     repeats = [claim(reply=Reply(reply_to=f"asker-{n}")) for n in range(3)]
     await asyncio.gather(*(store.claim(repeat) for repeat in repeats))
     waiting = await store.unsent(10)
@@ -519,7 +519,7 @@ async def test_an_event_marked_as_sent_is_not_read_again(store: Store) -> None:
     await store.apply((seen(),))
     (one,) = await store.unsent(10)
     assert await store.outbox_depth() == OutboxDepth(events=1, oldest_at=NOW.timestamp())
-    await store.mark_sent([one.position], 1.0)
+    await store.mark_page(PageMarks(sent=[one.position]), 1.0)
     assert await store.unsent(10) == []
     assert await store.outbox_depth() == OutboxDepth(events=0, oldest_at=None)
 

@@ -18,6 +18,7 @@ from worker.store.database.schema import files, inbox, outbox, recordings
 from worker.store.finishing import FinishRequest
 from worker.store.inbox import ClaimRequest
 from worker.store.outbox import Reply
+from worker.store.outbox_marks import PageMarks
 from worker.store.pruner import Pruner, Retention
 from worker.store.releasing import ReleaseRequest
 from worker.store.store import Store
@@ -85,7 +86,9 @@ async def record(store: Store, name: str, *, at: datetime, ended: bool = True) -
 
 
 async def send_all(store: Store, at: float) -> None:
-    await store.mark_sent([one.position for one in await store.unsent(1000)], at)
+    await store.mark_page(
+        PageMarks(sent=[event.position for event in await store.unsent(1000)]), at
+    )
 
 
 def rows(engine: sa.Engine, column: sa.Column[Any]) -> list[Any]:
@@ -109,8 +112,10 @@ async def test_sent_events_are_pruned_by_age_and_unsent_ones_never(
     await store.apply([seen(f"r{number:03}") for number in range(700)])
     waiting = await store.unsent(1000)
     sent, stuck = waiting[::2], waiting[1::2]
-    await store.mark_sent([one.position for one in sent[:-1]], NOW.timestamp() - 2 * DAY)
-    await store.mark_sent([sent[-1].position], NOW.timestamp() - DAY / 2)
+    await store.mark_page(
+        PageMarks(sent=[event.position for event in sent[:-1]]), NOW.timestamp() - 2 * DAY
+    )
+    await store.mark_page(PageMarks(sent=[sent[-1].position]), NOW.timestamp() - DAY / 2)
     await prune(store)
     kept = [one.position for one in (*stuck, sent[-1])]
     assert rows(engine, outbox.c.position) == sorted(kept)

@@ -131,7 +131,7 @@ async def everything(store: Any) -> None:
     await store.acquire_lease(LeaseRequest(name="leader", owner="other", now=1.0, until=2.0))
     await store.prune_leases(1.0)
     await store.release_leases("me")
-    await store.mark_sent([one.position for one in await store.unsent(3)], OLD)
+    await store.mark_page(PageMarks(sent=[event.position for event in await store.unsent(3)]), OLD)
     (refused, *_) = await store.unsent(3)
     late = Deferral(position=refused.position, retry_at=OLD, tries=1, losses=0, error="full")
     aside = Deferral(position=refused.position + 1, retry_at=-1.0, tries=1, losses=0, error="")

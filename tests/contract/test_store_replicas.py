@@ -129,7 +129,7 @@ async def test_events_of_a_recording_are_not_read_past_an_event_that_is_committe
     go_on.set()
     await late
     await quick.apply([sight("late", Status.RECORDING), sight("new", Status.INVOKED)])
-    sent = PageMarks(sent=[one.position for one in page])
+    sent = PageMarks(sent=[event.position for event in page])
     behind = await quick.unsent(10, marks=sent, now=1.0)
     assert [one.subject for one in behind] == ["late", "late", "new"]
     assert [one.routing_key for one in behind[:2]] == ["track.invoked", "track.recording"]

@@ -31,6 +31,7 @@ from worker.realtimekit.apps import App, Apps
 from worker.realtimekit.circuit_breaker import CircuitBreaker
 from worker.realtimekit.client import RealtimeKitClient
 from worker.realtimekit.retry import RequestRetry
+from worker.store.outbox_marks import PageMarks
 from worker.store.queries import RecordingsFilter
 from worker.store.store import Store
 from worker.tracking.refresher import Refresher
@@ -211,7 +212,7 @@ class Simulation:
                 )
                 for one in waiting
             ]
-            await store.mark_sent([one.position for one in waiting], self.now)
+            await store.mark_page(PageMarks(sent=[event.position for event in waiting]), self.now)
 
     async def drain(self, replicas: Iterable[SimulatedReplica], *, rounds: int = 60) -> None:
         """No more trouble: every command ends, then every recording is stopped and told."""

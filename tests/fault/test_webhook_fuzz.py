@@ -21,6 +21,7 @@ from tests.integration.webhook_bench import (
     status_update,
 )
 from worker.domain.recording import RANK
+from worker.store.outbox_marks import PageMarks
 from worker.tracking.webhook_endpoint import MAX_BODY_BYTES
 
 ANSWERS = {204, 401, 413, 503}
@@ -226,8 +227,8 @@ def test_webhooks_in_any_order_and_number_give_a_monotone_history(
             if somebody_looks or await webhooks.is_read_due(recording_id):
                 await webhooks.observe(recording_id, truth, by="sweep")
         events = await webhooks.events(recording_id)
-        await webhooks.store.mark_sent(
-            [one.position for one in await webhooks.store.unsent(1000)], 1.0
+        await webhooks.store.mark_page(
+            PageMarks(sent=[event.position for event in await webhooks.store.unsent(1000)]), 1.0
         )
         return str((await webhooks.recording(recording_id)).status), events
 

@@ -14,6 +14,7 @@ from worker.domain.recording import Observation
 from worker.domain.snapshot import RecordingSnapshot
 from worker.store.inbox import ClaimRequest
 from worker.store.observations import WebhookObservation
+from worker.store.outbox_marks import PageMarks
 from worker.store.releasing import ReleaseRequest
 
 
@@ -240,8 +241,8 @@ async def test_a_pruned_recording_that_never_ends_is_not_adopted_again(
     for _ in range(8):
         start_external_now(bench)
         await bench.sweep_and_read(3 * 86_400)
-    await bench.store.mark_sent(
-        [recording_id.position for recording_id in await bench.store.unsent(1000)], 0.0
+    await bench.store.mark_page(
+        PageMarks(sent=[event.position for event in await bench.store.unsent(1000)]), 0.0
     )
     await bench.store.prune_recordings(bench.now().timestamp() - 86_400)
     await bench.sweep_and_read(10)

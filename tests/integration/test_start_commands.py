@@ -9,6 +9,7 @@ import pytest
 from sandbox.model.faults import Fault
 from tests.integration.command_bench import START, CommandBench, open_command_bench
 from worker.broker.messages import Ack, Retry
+from worker.store.outbox_marks import PageMarks
 
 
 @pytest.fixture
@@ -29,7 +30,9 @@ async def test_a_repeated_command_id_starts_nothing_and_publishes_the_same_outco
 ) -> None:
     await bench.send(bench.start())
     (first,) = waiting = await bench.outcomes()
-    await bench.store.mark_sent([entry.position for entry in await bench.store.unsent(10)], 1.0)
+    await bench.store.mark_page(
+        PageMarks(sent=[event.position for event in await bench.store.unsent(10)]), 1.0
+    )
     another = bench.start(user_ids=["somebody-else"])
     assert await bench.send(another) == Ack()
     assert await bench.outcomes() == waiting

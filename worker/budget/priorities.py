@@ -1,4 +1,4 @@
-"""How a quota of requests is divided between stops, other commands, and the background."""
+"""Divides a quota of requests between stops, other commands, and the background."""
 
 from enum import IntEnum
 from typing import Final, NamedTuple
@@ -39,11 +39,15 @@ COMMAND_SHARE: Final = 0.9
 BACKGROUND_SHARE: Final = 0.75
 
 BACKGROUND_FLOOR: Final = 0.1
-"""This share is kept for the background, however many commands there are: the recordings that
+"""The background keeps this share however many commands there are, because the recordings that
 commands start must be followed."""
 
 BURST_SHARE: Final = 0.02
 """The part of its share that the background may use at once. The rest is spread evenly."""
+
+SWEEP_SHARE_OF_RATE: Final = 0.5
+"""Sweeps may use this share of an app's sustained request rate. Commands and reads of single
+recordings need the rest."""
 
 
 def quota_left(quota: int, spent: int, background: int, tier: Tier) -> int:

@@ -35,7 +35,7 @@ _LABEL_WIDTH: Final = 9
 
 
 def event_line(event: CloudEvent) -> str:
-    """The local time, what happened, and the recording or command that it happened to."""
+    """The local time, what happened, and the id of the recording or command."""
     time = click.style(event.time.astimezone().strftime("%H:%M:%S"), dim=True)
     match event.data:
         case StatusChanged() as data:
@@ -47,9 +47,11 @@ def event_line(event: CloudEvent) -> str:
         case Completed() as data:
             label = _label("completed", "green")
             text = f"{data.kind} {data.recording_id}  {_count(data.file_count, 'file')}"
-        case outcome:
-            label = _label(outcome_of(outcome), COLOURS[outcome_of(outcome)])
-            text = f"{outcome.command_type} {outcome.command_id}  {_outcome_text(outcome)}"
+        case CommandSucceeded() | CommandRejected() | CommandExpired() | CommandFailed() as data:
+            label = _label(outcome_of(data), COLOURS[outcome_of(data)])
+            text = f"{data.command_type} {data.command_id}  {_outcome_text(data)}"
+        case _:
+            assert_never(event.data)
     return f"{time}  {label}  {escape_controls(text)}"
 
 
@@ -71,7 +73,7 @@ def _status_text(data: StatusChanged) -> str:
 def _file_text(data: FileReady) -> str:
     owner = data.custom_participant_id or data.user_id or "owner unknown"
     place = data.download_url or "in the customer's own storage"
-    # The query of a presigned URL is the permission to download: it is left out.
+    # The query of a presigned URL permits the download, so it is left out.
     return f"{data.file_name}  {owner}  {place.partition('?')[0]}"
 
 

@@ -1,11 +1,13 @@
-"""`recording-worker send`: sends a command, and waits for its outcome if asked."""
+"""`recording-worker send`: sends a command. With --wait it also waits for the outcome."""
 
 import asyncio
+import textwrap
 import time
 from typing import TYPE_CHECKING, Any, BinaryIO, Final
 
 import click
 
+from recording_schemas import COMMAND_TYPES
 from worker.cli.context import common_settings, topology_from
 from worker.cli.output import json_option, print_json
 
@@ -16,14 +18,6 @@ if TYPE_CHECKING:
     from worker.broker.messages import Outgoing
     from worker.settings.settings import CommonSettings
 
-TYPES: Final = (
-    "start_track_recording",
-    "start_recording",
-    "stop_recording",
-    "pause_recording",
-    "resume_recording",
-    "sync_recording",
-)
 EXIT_CODES: Final = {
     "command.succeeded.v1": 0,
     "command.rejected.v1": 3,
@@ -36,22 +30,21 @@ NO_QUEUE_HINT: Final = (
     "WORKER_NAME_PREFIX to the prefix of the workers"
 )
 
-EXAMPLES = """\
+EXAMPLES = f"""\
 \b
 TYPE is one of:
-  start_track_recording  start_recording  stop_recording  pause_recording  resume_recording
-  sync_recording
+{textwrap.fill("  ".join(COMMAND_TYPES), 95, initial_indent="  ", subsequent_indent="  ")}
 
 \b
 Examples:
   recording-worker send start_track_recording --meeting-id "$MEETING" \\
     --user-id "$ALICE" --user-id "$BOB" --prefix team_call --wait
   recording-worker send start_recording --meeting-id "$MEETING" --field max_seconds=3600 \\
-    --field video_config='{"codec": "VP8", "width": 1280}'
+    --field video_config='{{"codec": "VP8", "width": 1280}}'
   recording-worker send stop_recording --start-id "$START" --wait --timeout 300
   recording-worker send pause_recording --meeting-id "$MEETING" --kind track
   recording-worker send --file command.json --meeting-id "$MEETING"
-  jq -n '{type: "sync_recording", recording_id: $ENV.RECORDING}' | recording-worker send -f -
+  jq -n '{{type: "sync_recording", recording_id: $ENV.RECORDING}}' | recording-worker send -f -
 
 \b
 Exit codes: 0 sent; 1 not sent; 2 the command is wrong. With --wait: 0 succeeded, 3 rejected,
@@ -61,7 +54,9 @@ the same --id to ask for its outcome.
 
 
 @click.command(epilog=EXAMPLES)
-@click.argument("command_type", metavar="[TYPE]", required=False, type=click.Choice(TYPES))
+@click.argument(
+    "command_type", metavar="[TYPE]", required=False, type=click.Choice(list(COMMAND_TYPES))
+)
 @click.option("--meeting-id", help="The meeting to record, or whose recordings to act on.")
 @click.option("--recording-id", help="The recording to act on.")
 @click.option("--start-id", help="Act on the recording that the start command with this id began.")

@@ -1,4 +1,4 @@
-"""The keys of a command, and what its recordings inherit from it. Pure."""
+"""The keys of a command, and the context that its recordings inherit. Pure."""
 
 from typing import Final, Literal
 
@@ -6,6 +6,7 @@ import msgspec
 from msgspec import UNSET, UnsetType
 
 from recording_schemas import (
+    COMMAND_TYPES,
     AudioConfig,
     Command,
     Kind,
@@ -20,25 +21,38 @@ from worker.domain.recording import StartContext
 KINDS: Final[tuple[Kind, ...]] = ("track", "composite")
 
 StartState = Literal["pending", "cancelled", "done"]
-"""Of a start that came: it may be executed yet, a stop cancelled it and it never will be, or it has
-ended. A start that a stop cancelled and that was executed all the same has a recording."""
+"""The state of a start command that came.
+
+    pending    it may still be executed
+    cancelled  a stop cancelled it before the API executed it
+    done       it has ended in another way. If the API executed it, it has a recording.
+"""
 
 DEFAULT_APP: Final = "default"
-"""The app of the plain settings. Among several apps it is the one of commands that name none."""
+"""The app of the plain settings. If there are several apps, commands that name no app are for it.
+"""
 
 
-def is_start(command: Command | None) -> bool:
+START_COMMANDS: Final = (StartTrackRecording, StartRecording)
+"""The commands that make a recording each time they are executed."""
+
+START_TYPES: Final = frozenset(
+    command_type for command_type, struct in COMMAND_TYPES.items() if struct in START_COMMANDS
+)
+
+
+def is_start(command: Command) -> bool:
     """Whether executing the command twice would make two recordings."""
-    return isinstance(command, StartTrackRecording | StartRecording)
+    return isinstance(command, START_COMMANDS)
 
 
 class CommandKeys(msgspec.Struct, frozen=True, kw_only=True):
-    """What a command is about: what it excludes, what it waits for, what it acts on.
+    """The subject of a command, and the starts that it excludes, cancels or waits for.
 
-    `app` is None when the command names an app that is not configured. `slot` is what only one
-    start at a time may occupy; `rivals` are the slots of starts that a command for a whole meeting
-    waits for. `cancels_starts` is set for a stop. `locks` are taken one by one within the process:
-    repeats of one id take turns, and so do the commands of one meeting.
+    `app` is None if the command names an app that is not configured. A start has a `slot`, which
+    only one start at a time may occupy. A command for a whole meeting has `rivals`: the slots of
+    the starts that it waits for. `cancels_starts` is set for a stop. `locks` are taken one by one
+    within the process: repeats of one id take turns, and so do the commands of one meeting.
     """
 
     command_id: str
@@ -94,7 +108,7 @@ def is_slot_of_app(slot: str, app: str) -> bool:
 
 
 def start_slot(app: str, meeting_id: str, kind: Kind) -> str:
-    """What a start of this kind occupies in a meeting."""
+    """The slot that a start of this kind occupies in a meeting."""
     plain = f"{meeting_id.lower()}/{kind}"
     # The default app has no prefix, because databases from before there were apps have none.
     return plain if app == DEFAULT_APP else f"{app}/{plain}"
@@ -103,7 +117,7 @@ def start_slot(app: str, meeting_id: str, kind: Kind) -> str:
 def start_context_of(
     command: Command, *, correlation_id: str | None, trace: dict[str, str]
 ) -> StartContext:
-    """What the recordings of a start command inherit from it."""
+    """The context that the recordings of a start command inherit from it."""
     prefix: str | None = None
     user_ids: tuple[str, ...] = ()
     if isinstance(command, StartTrackRecording):
@@ -122,7 +136,7 @@ def start_context_of(
 
 
 def _media_of(command: StartRecording) -> tuple[Media, ...]:
-    """The files that a composite leaves. The API exports each media unless the start forbids it."""
+    """The files of a composite. The API exports each media unless the start forbids it."""
     configs: tuple[tuple[Media, AudioConfig | VideoConfig | UnsetType], ...] = (
         ("video", command.video_config),
         ("audio", command.audio_config),

@@ -6,6 +6,7 @@ from typing import Final
 import msgspec
 import structlog
 
+from recording_schemas import EVENT_CONTENT_TYPE
 from worker.broker.confirmations import PublishResult
 from worker.broker.messages import Outgoing
 from worker.broker.publisher import Publisher
@@ -20,7 +21,6 @@ from worker.publishing.subject_order import SubjectQueues
 from worker.store.outbox import UnsentEvent
 from worker.store.outbox_marks import PageMarks
 
-CONTENT_TYPE: Final = "application/cloudevents+json"
 DIRECT_REPLY_PREFIX: Final = "amq.rabbitmq.reply-to."
 
 
@@ -145,7 +145,7 @@ class EventPublisher:
             body=event.body,
             message_id=event.event_id,
             type=event.event_type,
-            content_type=CONTENT_TYPE,
+            content_type=EVENT_CONTENT_TYPE,
             correlation_id=event.correlation_id,
             timestamp=event.created_at,
             headers=dict(event.headers),

@@ -150,10 +150,10 @@ def _is_limit_of_recordings(body: _ErrorBody, request: ApiRequest) -> bool:
 
     A recording has to end first. Nothing was started, so the start is safe to repeat.
     """
-    return _is_start(request) and _TOO_MANY_RECORDINGS.search(body.message) is not None
+    return _is_start_call(request) and _TOO_MANY_RECORDINGS.search(body.message) is not None
 
 
-def _is_start(request: ApiRequest) -> bool:
+def _is_start_call(request: ApiRequest) -> bool:
     return request.method == "POST" and request.path.startswith("/recordings")
 
 
@@ -161,7 +161,7 @@ def _refusal(status: int, message: str, request: ApiRequest) -> Refused:
     if status == 404:
         return NotFound("not_found", message, http_status=status)
     if status == 409:
-        code = "already_recording" if _is_start(request) else "conflict"
+        code = "already_recording" if _is_start_call(request) else "conflict"
         return Conflict(code, message, http_status=status)
     field = _FIELD.search(message) if status in (400, 422) else None
     return Refused(

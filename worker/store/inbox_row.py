@@ -1,16 +1,16 @@
-"""One row of the inbox: what the table knows of a command. Pure.
+"""One row of the inbox: the stored state of a command. Pure.
 
 `database/schema.py` draws the states. Times are seconds since the epoch by the clock that all
 replicas share.
 """
 
-from typing import Final, Literal
+from typing import Literal
 
 import msgspec
 
-State = Literal["running", "waiting", "done"]
+from worker.domain.command_keys import START_TYPES
 
-START_TYPES: Final = frozenset({"start_recording", "start_track_recording"})
+State = Literal["running", "waiting", "done"]
 
 
 class InboxRow(msgspec.Struct, frozen=True):
@@ -73,21 +73,21 @@ class InboxRow(msgspec.Struct, frozen=True):
         return is_other and (self.lease_until or 0.0) > now
 
     def ended_in_a_crash(self, owner: str) -> bool:
-        """Whether the process of the last attempt died, and no other command can be to blame.
+        """Whether the process of the last attempt died while no other crash suspect ran.
 
         A failed commit also leaves the row running, but under the same owner.
         """
         return self.state == "running" and self.lease_owner != owner and self.alone
 
     def may_call(self, now: float, settle_seconds: float) -> bool:
-        """Whether a start may call the API now: it never called, or its last call has settled."""
+        """Whether a start may call the API now. It may if it never called or its call settled."""
         return not self.may_have_called or now - self.last_call(now) >= settle_seconds
 
     def last_call(self, now: float) -> float:
         """The last moment at which a call may have gone out; 0 if there was none.
 
-        If the process of an attempt died, nobody noted when it last called. Then the call may have
-        gone out until now, or until the lease ended.
+        If the process of an attempt died, the time of its last call is not stored. Then the call
+        may have gone out until now, or until the lease ended.
         """
         noted = self.last_called_at or 0.0
         if self.state != "running":

@@ -6,7 +6,7 @@ returns once its change is committed. If it raises StoreUnavailable, nothing was
 
 import asyncio
 import time
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from contextlib import AsyncExitStack
 from functools import partial
 from typing import Self
@@ -223,10 +223,6 @@ class Store:
             limit=limit, marks=marks or PageMarks(), now=now, replies=replies, resume=resume
         )
         return await self._group.submit(outbox.read_unsent, request)
-
-    async def mark_sent(self, positions: Iterable[int], now: float) -> None:
-        """Mark events as confirmed by the broker at `now`, in seconds since the epoch."""
-        await self.mark_page(PageMarks(sent=list(positions)), now)
 
     async def mark_page(self, marks: PageMarks, now: float) -> None:
         """Note at `now` (seconds since the epoch) what became of a page of events."""

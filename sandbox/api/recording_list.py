@@ -60,8 +60,8 @@ class RecordingList:
         if self._is_descending(query):
             numbers = numbers[::-1]
         offset, length = page(query, self._behaviour)
-        shown = [self._as_listed(number) for number in numbers[offset : offset + length]]
-        items = [self._item(recording) for recording in shown]
+        recordings = [self._as_listed(number) for number in numbers[offset : offset + length]]
+        items = [self._item(recording) for recording in recordings]
         return Reply(data=items, extra={"paging": responses.paging(len(numbers), offset, items)})
 
     def _select(self, call: Call) -> list[int]:

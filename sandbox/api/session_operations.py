@@ -70,8 +70,8 @@ class SessionOperations:
         if _is_descending(query.get("sort_order", "ASC")):
             rows.reverse()
         offset, length = page(query, self._behaviour, max_length=MAX_PARTICIPANTS_PER_PAGE)
-        shown = rows[offset : offset + length]
-        items = [self._presence_response(call, row, session) for row in shown]
+        page_rows = rows[offset : offset + length]
+        items = [self._presence_response(call, row, session) for row in page_rows]
         paging = responses.paging(len(rows), offset, items)
         return Reply(data={"participants": items, "paging": paging})
 

@@ -21,7 +21,9 @@ class WebhookOperations:
 
     def list_webhooks(self, call: Call) -> Reply:
         """GET /webhooks."""
-        return Reply(data=[_response(each) for each in self._subscriptions.of_app(call.app_id)])
+        return Reply(
+            data=[_response(webhook) for webhook in self._subscriptions.of_app(call.app_id)]
+        )
 
     def events(self, call: Call) -> Reply:
         """GET /webhooks/all: the names of the events, not the subscriptions."""

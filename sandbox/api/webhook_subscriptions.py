@@ -34,7 +34,7 @@ class WebhookSubscriptions:
 
     def of_app(self, app_id: str) -> list[Subscription]:
         """The subscriptions of an app, in the order in which they were added."""
-        return [each for each in self._by_id.values() if each.app_id == app_id]
+        return [webhook for webhook in self._by_id.values() if webhook.app_id == app_id]
 
     def find(self, subscription_id: str) -> Subscription | None:
         """The subscription, or None."""

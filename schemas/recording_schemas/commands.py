@@ -184,10 +184,10 @@ class Targeted(CommandBase, frozen=True, kw_only=True):
     def __post_init__(self) -> None:
         CommandBase.__post_init__(self)
         targets = (self.recording_id, self.start_id, self.meeting_id)
-        given = sum(target is not None for target in targets)
-        if given != 1:
+        target_count = sum(target is not None for target in targets)
+        if target_count != 1:
             raise RuleBroken(
-                "conflicting_fields" if given else "missing_field",
+                "conflicting_fields" if target_count else "missing_field",
                 None,
                 "exactly one of `recording_id`, `start_id` and `meeting_id` must be given",
             )

@@ -25,18 +25,19 @@ class Parameter(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
         return tuple(value for value in values if isinstance(value, str) and value)
 
     def __repr__(self) -> str:
-        shown = ", ".join(f"{name}={value}" for name, value in self._shown())
-        return f"{type(self).__name__}({shown})"
+        fields = ", ".join(f"{name}={value}" for name, value in self._safe_fields())
+        return f"{type(self).__name__}({fields})"
 
     def __rich_repr__(self) -> list[tuple[str, Any]]:
         # Rich prints structs with this method, not with repr().
-        return [(name, _Verbatim(value)) for name, value in self._shown()]
+        return [(name, _Verbatim(value)) for name, value in self._safe_fields()]
 
-    def _shown(self) -> list[tuple[str, str]]:
-        given = [(name, getattr(self, name)) for name in self.__struct_fields__]
+    def _safe_fields(self) -> list[tuple[str, str]]:
+        """The name and the representation of each field that is set, without secrets."""
+        fields = [(name, getattr(self, name)) for name in self.__struct_fields__]
         return [
             (name, "[secure]" if name in self.secret_fields else repr(value))
-            for name, value in given
+            for name, value in fields
             if value is not UNSET
         ]
 

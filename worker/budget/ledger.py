@@ -193,17 +193,17 @@ def _allocate(
 ) -> TierCounts:
     """Tokens of each tier, the most urgent first.
 
-    Tokens for requests that are only expected come out of the first half of each quota.
+    Tokens for expected requests come only from the first half of each quota.
     """
     spent = [(window.rate.requests, *window.spent()) for window in _active(windows, request, now)]
     available = pace.available()
     tokens = [0, 0, 0]
-    for wanted, only_plenty in ((request.needed, False), (request.ahead, True)):
+    for counts, only_plenty in ((request.needed, False), (request.ahead, True)):
         for tier in Tier:
             free = min(_free(*window, tokens, tier, only_plenty=only_plenty) for window in spent)
             if tier is Tier.BACKGROUND:
                 free = min(free, available - tokens[tier])
-            tokens[tier] += max(min(wanted[tier], free), 0)
+            tokens[tier] += max(min(counts[tier], free), 0)
     return tokens[0], tokens[1], tokens[2]
 
 

@@ -37,8 +37,7 @@ A plain tuple, because ledgers are decoded for every block of tokens.
 OtherUsage = tuple[int, int]
 """A phase's number since the epoch, and the most requests that other programs had spent in it.
 
-A maximum, because requests of ours that are on their way hide a part of the others' usage while we
-spend much.
+A maximum, because while we spend much, our requests on the way hide a part of their usage.
 """
 
 
@@ -136,7 +135,7 @@ class SlidingWindow(msgspec.Struct, frozen=True, kw_only=True, rename=STORED_AS)
     def report_left(self, left: int | None, now: float) -> Self:
         """The window after the API reported `left` requests, None if it did not say.
 
-        What is missing beyond our own requests was spent by other programs.
+        Other programs spent the requests that are missing and were not ours.
         """
         if left is None:
             return self
@@ -148,16 +147,16 @@ class SlidingWindow(msgspec.Struct, frozen=True, kw_only=True, rename=STORED_AS)
         return msgspec.structs.replace(self, others=(*earlier, (phase, by_others)))
 
     def slot_ends(self) -> list[tuple[float, int, int]]:
-        """For each slot the time of its end, its requests, and its background requests."""
+        """The end, the requests and the background requests of each slot."""
         return [
             (self._slot_end(number), requests, background)
             for number, requests, background in self.slots
         ]
 
     def _reserved_for_others(self) -> int:
-        """Others will go on as before, but not quite evenly: so add a square root."""
-        most = max((requests for _, requests in self.others), default=0)
-        return most + math.isqrt(most)
+        """The quota reserved for other programs: their highest usage plus its square root."""
+        highest = max((requests for _, requests in self.others), default=0)
+        return highest + math.isqrt(highest)
 
     def _others_forgotten_at(self, now: float) -> float:
         last = max((phase for phase, _ in self.others), default=self._phase(now))

@@ -109,15 +109,17 @@ async def _run_until(
     stop: asyncio.Event, seconds: float | None, showing: Coroutine[None, None, None]
 ) -> None:
     """Run `showing` until it ends, `seconds` have passed, or a signal came."""
-    shown = asyncio.create_task(showing, name="showing")
-    stopped = asyncio.create_task(stop.wait(), name="stopped")
+    show_task = asyncio.create_task(showing, name="showing")
+    stop_task = asyncio.create_task(stop.wait(), name="stopped")
     try:
-        await asyncio.wait({shown, stopped}, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
-        if shown.done():
-            shown.result()
+        await asyncio.wait(
+            {show_task, stop_task}, timeout=seconds, return_when=asyncio.FIRST_COMPLETED
+        )
+        if show_task.done():
+            show_task.result()
     finally:
-        shown.cancel()
-        stopped.cancel()
+        show_task.cancel()
+        stop_task.cancel()
 
 
 async def _show_events(
@@ -126,8 +128,8 @@ async def _show_events(
     from recording_schemas import NotAnEvent, decode_event
     from worker.cli.event_format import event_line
 
-    shown = 0
-    while count is None or shown < count:
+    shown_count = 0
+    while count is None or shown_count < count:
         message = await events.next()
         try:
             event = decode_event(message.body)
@@ -140,4 +142,4 @@ async def _show_events(
                 print_json(event)
             else:
                 click.echo(event_line(event))
-            shown += 1
+            shown_count += 1

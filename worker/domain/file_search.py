@@ -109,11 +109,11 @@ def search_after(recording: Recording, observation: Observation) -> FileSearch |
         return search
     if observation.completeness == "whole":
         return None
-    seen = hash_of(observation.files)
-    if search is not None and search.list_hash == seen:
+    current_hash = hash_of(observation.files)
+    if search is not None and search.list_hash == current_hash:
         return search
     return FileSearch(
-        list_hash=seen,
+        list_hash=current_hash,
         listed_since=observation.observed_at,
         completeness=observation.completeness,
         ended_at=search.ended_at if search else None,

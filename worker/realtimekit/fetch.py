@@ -84,13 +84,13 @@ async def _fetch_files(
 ) -> tuple[tuple[TrackFile, ...] | None, Completeness]:
     participants: tuple[Participant, ...] = ()
     search = known.file_search if known else None
-    seen = list_hash((file.name, file.download_url) for file in snapshot.files)
-    is_known_list = search is not None and search.list_hash == seen
+    current_hash = list_hash((file.name, file.download_url) for file in snapshot.files)
+    is_known_list = search is not None and search.list_hash == current_hash
     if snapshot.files and _kind(snapshot, known) == "track" and not is_known_list:
         try:
             participants = await _fetch_participants(api, snapshot, known)
         except Refused:
-            pass  # it will not be answered later either
+            pass  # the API would refuse a later request, too
         except ApiError:
             if not files_final:
                 return None, "unknown"
@@ -114,7 +114,7 @@ def _owned_files(
 
 
 def _kind(snapshot: RecordingSnapshot, known: Recording | None) -> Kind:
-    """The kind of a recording that is known stays, unless it was guessed."""
+    """The recording's known kind, unless that was guessed or is missing."""
     if known is None:
         return snapshot.kind or "composite"
     return known.with_kind(snapshot).kind

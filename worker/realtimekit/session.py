@@ -231,7 +231,7 @@ class ApiSession:
         if isinstance(value, RecordingSnapshot):
             return self.receive(value)
         if isinstance(value, RecordingPage) and any(
-            one.error_message or one.unknown_status for one in value.recordings
+            snapshot.error_message or snapshot.unknown_status for snapshot in value.recordings
         ):
             recordings = tuple(map(self.receive, value.recordings))
             return msgspec.structs.replace(value, recordings=recordings)

@@ -46,8 +46,10 @@ class _Plain(NamedTuple):
 
 def spans_of(text: bytes, secrets: Iterable[str]) -> list[tuple[int, int]]:
     """The parts of `text` that are one of the `secrets` in whatever spelling: start and end."""
-    wanted = {plain for secret in secrets if len(plain := plain_bytes(secret)) >= MIN_PLAIN_LENGTH}
-    return _spans(text, wanted, MAX_BASE64_NESTING)
+    plain_secrets = {
+        plain for secret in secrets if len(plain := plain_bytes(secret)) >= MIN_PLAIN_LENGTH
+    }
+    return _spans(text, plain_secrets, MAX_BASE64_NESTING)
 
 
 def plain_bytes(text: str) -> bytes:
@@ -55,14 +57,16 @@ def plain_bytes(text: str) -> bytes:
     return _cut(_decoded(text.encode("utf-8", "surrogatepass")), _DROPPED).data
 
 
-def _spans(text: bytes, wanted: set[bytes], base64_nesting: int) -> list[tuple[int, int]]:
+def _spans(text: bytes, plain_secrets: set[bytes], base64_nesting: int) -> list[tuple[int, int]]:
     decoded = _decoded(text)
     plain = _cut(decoded, _DROPPED)
-    found = [plain.span(*place) for secret in wanted for place in _places(plain.data, secret)]
+    found = [
+        plain.span(*place) for secret in plain_secrets for place in _places(plain.data, secret)
+    ]
     if base64_nesting:
         joined = _cut(decoded, _BASE64_SPACE)
         for run in _BASE64.finditer(joined.data):
-            places = _base64_places(run[0], wanted, base64_nesting - 1)
+            places = _base64_places(run[0], plain_secrets, base64_nesting - 1)
             found += [joined.span(run.start() + a, run.start() + b) for a, b in places]
     return found
 
@@ -74,12 +78,14 @@ def _places(data: bytes, secret: bytes) -> Iterable[tuple[int, int]]:
         at = data.find(secret, at + 1)
 
 
-def _base64_places(run: bytes, wanted: set[bytes], nesting: int) -> Iterable[tuple[int, int]]:
+def _base64_places(
+    run: bytes, plain_secrets: set[bytes], nesting: int
+) -> Iterable[tuple[int, int]]:
     run = run.translate(bytes.maketrans(b"-_", b"+/"))
     for offset in range(4):
         quanta = run[offset:]
         decoded = base64.b64decode(quanta + b"A" * (-len(quanta) % 4))
-        for start, end in _spans(decoded, wanted, nesting):
+        for start, end in _spans(decoded, plain_secrets, nesting):
             yield offset + start * 4 // 3, min(len(run), offset + -(-end * 4 // 3))
 
 

@@ -1,4 +1,4 @@
-"""Ending commands: recordings, events and outcomes change in one transaction."""
+"""Ends commands: recordings, events and outcomes change in one transaction."""
 
 from collections.abc import Iterable, Sequence
 from itertools import chain
@@ -18,7 +18,7 @@ from worker.store.recordings import ApplyResult, apply_observations
 
 
 class FinishRequest(msgspec.Struct, frozen=True, kw_only=True):
-    """The end of a command: its outcome, and the observations that the API's answers gave."""
+    """The end of a command: its outcome, and the observations of the API's answers."""
 
     outcome: OutcomeRecord
     reply: Reply
@@ -35,9 +35,11 @@ def finish(
     replica took the command over or because the answer to its own commit was lost. Then the first
     outcome is published again, and the observations are applied.
     """
-    observations = _one_recording_per_start(connection, [one.observations for one in requests])
+    observations = _one_recording_per_start(
+        connection, [request.observations for request in requests]
+    )
     results = apply_observations(connection, observations, source=source)
-    outcomes = _find_outcomes(connection, {one.outcome.command_id for one in requests})
+    outcomes = _find_outcomes(connection, {request.outcome.command_id for request in requests})
     first: dict[str, FinishRequest] = {}
     repeats: list[StoredOutcome] = []
     for request in requests:
@@ -54,7 +56,9 @@ def finish(
             for key, request in first.items()
         ],
     )
-    rows = (outcome_rows(one.outcome, one.reply, now=one.now) for one in first.values())
+    rows = (
+        outcome_rows(request.outcome, request.reply, now=request.now) for request in first.values()
+    )
     add_rows(connection, list(chain.from_iterable(rows)))
     resend_outcomes(connection, repeats)
     return results
@@ -87,9 +91,9 @@ def _one_recording_per_start(
 ) -> list[tuple[Observation, ...]]:
     """The observations, in which each start keeps its first recording only.
 
-    A start should never have a second recording. If it has one, the second recording is followed
-    as if somebody else had started it, it is stopped at once, and the log reports an error. The
-    inbox notes it too, so that a stop by `start_id` stops both.
+    A start should never have a second recording. If it has one, the worker follows the second
+    recording as if somebody else had started it, stops it at once, and logs an error. The inbox
+    stores its id, too, so that a stop by `start_id` stops both.
     """
     start_ids = {
         observation.start.start_id
@@ -143,8 +147,8 @@ def _without_second_recording(
 
 def _note_surplus(connection: sa.Connection, start_id: str, recording_id: str) -> None:
     is_start = inbox.c.command_id == start_id
-    noted = connection.execute(sa.select(inbox.c.acted_on).where(is_start)).scalar()
-    ids: list[str] = msgspec.json.decode(noted) if noted else []
+    acted_on = connection.execute(sa.select(inbox.c.acted_on).where(is_start)).scalar()
+    ids: list[str] = msgspec.json.decode(acted_on) if acted_on else []
     if recording_id not in ids:
         surplus = msgspec.json.encode([*ids, recording_id]).decode()
         connection.execute(sa.update(inbox).where(is_start).values(acted_on=surplus))

@@ -38,10 +38,10 @@ def _acquire(connection: sa.Connection, request: LeaseRequest) -> bool:
     )
     if extended.rowcount:
         return True
-    taken = connection.execute(
+    other_owner = connection.execute(
         sa.select(leases.c.owner).where(leases.c.name == request.name)
     ).one_or_none()
-    if taken is not None:
+    if other_owner is not None:
         _note_presence(connection, request)
         return False
     # Two replicas may insert at the same time. The second insert fails, its transaction is run
@@ -54,10 +54,10 @@ def _acquire(connection: sa.Connection, request: LeaseRequest) -> bool:
 
 def _note_presence(connection: sa.Connection, request: LeaseRequest) -> None:
     name = f"replica/{request.owner}"
-    noted = connection.execute(
+    updated = connection.execute(
         sa.update(leases).where(leases.c.name == name).values(until=request.until)
     )
-    if not noted.rowcount:
+    if not updated.rowcount:
         connection.execute(
             sa.insert(leases).values(name=name, owner=request.owner, until=request.until)
         )

@@ -1,4 +1,4 @@
-"""The store's one door for observations: from commands, from lists and GETs, and from webhooks.
+"""Applies every observation: from commands, from lists and reads, and from webhooks.
 
 All observations of one transaction go through `apply_batch`, which locks their recordings in one
 order. Otherwise two replicas could wait for each other.
@@ -21,8 +21,8 @@ from worker.store.recordings import ApplyResult, apply_observations
 class WebhookObservation(msgspec.Struct, frozen=True, kw_only=True):
     """The observation of one webhook.
 
-    `follow_all`: the worker follows every recording of the app. Then an unknown recording is noted,
-    so that discovery reads the list.
+    `follow_all`: the worker follows every recording of the app. Then a webhook about an unknown
+    recording moves a cursor, so that discovery reads the list.
     """
 
     observation: Observation
@@ -44,28 +44,32 @@ ApplyRequest = FinishRequest | WebhookObservation | Sequence[Observation]
 def apply_batch(
     connection: sa.Connection, requests: Sequence[ApplyRequest], *, source: str
 ) -> list[Any]:
-    """Operation: finish commands, then apply observations, then apply webhooks: each in order.
+    """Operation: finish commands, then apply observations, then apply webhooks, each in order.
 
-    If there is more than one kind, all recordings are locked first. Each kind by itself would lock
-    some that another replica has, while that replica waits for ours.
+    If there are several kinds of requests, all recordings are locked first, in one order. Otherwise
+    each kind would lock its own, and two replicas could wait for each other.
     """
-    finishes = [one for one in requests if isinstance(one, FinishRequest)]
-    webhooks = [one for one in requests if isinstance(one, WebhookObservation)]
-    plain = [one for one in requests if not isinstance(one, FinishRequest | WebhookObservation)]
+    finishes = [request for request in requests if isinstance(request, FinishRequest)]
+    webhooks = [request for request in requests if isinstance(request, WebhookObservation)]
+    plain = [
+        request
+        for request in requests
+        if not isinstance(request, FinishRequest | WebhookObservation)
+    ]
     if bool(finishes) + bool(webhooks) + bool(plain) > 1:
         _lock_recordings(connection, requests)
-    finished = iter(finish(connection, finishes, source=source) if finishes else ())
-    applied = iter(apply_observations(connection, plain, source=source) if plain else ())
-    heard = iter(apply_webhooks(connection, webhooks, source=source) if webhooks else ())
+    finish_results = iter(finish(connection, finishes, source=source) if finishes else ())
+    apply_results = iter(apply_observations(connection, plain, source=source) if plain else ())
+    webhook_results = iter(apply_webhooks(connection, webhooks, source=source) if webhooks else ())
 
     def result(request: ApplyRequest) -> Any:  # noqa: ANN401 - each kind has its own
         match request:
             case FinishRequest():
-                return next(finished)
+                return next(finish_results)
             case WebhookObservation():
-                return next(heard)
+                return next(webhook_results)
             case _:
-                return next(applied)
+                return next(apply_results)
 
     return [result(request) for request in requests]
 
@@ -102,13 +106,16 @@ def apply_webhooks(
 ) -> list[WebhookResult]:
     """Operation: apply the observation of each webhook, in order.
 
-    This never asks the API. If a webhook leaves a question open, the recording becomes due.
+    No request to the API is made here. If a webhook leaves a question open, the recording becomes
+    due to be read.
     """
     applied = apply_observations(
-        connection, [[one.observation] for one in requests], source=source, only_known=True
+        connection, [[request.observation] for request in requests], source=source, only_known=True
     )
     results = [_webhook_result(*pair) for pair in zip(requests, applied, strict=True)]
-    unknown = [one for one, result in zip(requests, results, strict=True) if not result.known]
+    unknown = [
+        request for request, result in zip(requests, results, strict=True) if not result.known
+    ]
     _note_unknown(connection, unknown)
     return results
 
@@ -122,12 +129,12 @@ def _webhook_result(request: WebhookObservation, applied: ApplyResult) -> Webhoo
 
 
 def _note_unknown(connection: sa.Connection, unknown: Iterable[WebhookObservation]) -> None:
-    """Note for each app that is followed as a whole when a webhook reported a recording that the
-    worker does not know."""
+    """Store the time of the last webhook about an unknown recording, for each app whose recordings
+    are all followed."""
     latest = {
-        one.observation.app: one.observation.observed_at.timestamp()
-        for one in unknown
-        if one.follow_all
+        request.observation.app: request.observation.observed_at.timestamp()
+        for request in unknown
+        if request.follow_all
     }
     cursors = [
         Cursor(name=external_recordings_cursor(app), at=at) for app, at in sorted(latest.items())

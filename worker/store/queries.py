@@ -91,27 +91,27 @@ def find_command_recordings(
     live_only: bool,
     surplus_ids: Sequence[str] = (),
 ) -> tuple[Recording, ...]:
-    """The recordings of a start, with an id, or of an app's meeting: by the first id that is given.
+    """The recordings of a start, else the recording with an id, else those of an app's meeting.
 
-    `live_only` matters for a meeting alone. `surplus_ids` are recordings of the start beyond its
+    `live_only` applies to a meeting only. `surplus_ids` are recordings of the start beyond its
     first one.
     """
     if start_id and surplus_ids:
-        wanted = open_or_closed(
+        condition = open_or_closed(
             sa.or_(recordings.c.start_id == start_id, recordings.c.recording_id.in_(surplus_ids))
         )
     elif start_id:
-        wanted = open_or_closed(recordings.c.start_id == start_id)
+        condition = open_or_closed(recordings.c.start_id == start_id)
     elif recording_id:
-        wanted = open_or_closed(recordings.c.recording_id == recording_id)
+        condition = open_or_closed(recordings.c.recording_id == recording_id)
     elif meeting_id and live_only:
         live = unindexed(recordings.c.status).in_(sorted(LIVE))
-        wanted = sa.and_(recordings.c.open, _is_meeting(meeting_id, app), live)
+        condition = sa.and_(recordings.c.open, _is_meeting(meeting_id, app), live)
     elif meeting_id:
-        wanted = open_or_closed(_is_meeting(meeting_id, app))
+        condition = open_or_closed(_is_meeting(meeting_id, app))
     else:
         return ()
-    states = connection.execute(sa.select(recordings.c.state).where(wanted)).scalars()
+    states = connection.execute(sa.select(recordings.c.state).where(condition)).scalars()
     return tuple(msgspec.json.decode(state, type=Recording) for state in states)
 
 
@@ -129,29 +129,31 @@ def find_recordings(
     connection: sa.Connection, filters: Sequence[RecordingsFilter]
 ) -> list[list[Recording]]:
     """Operation: recordings by filter, the most recently changed first."""
-    return [_find(connection, condition) for condition in filters]
+    return [_find(connection, query_filter) for query_filter in filters]
 
 
-def _find(connection: sa.Connection, condition: RecordingsFilter) -> list[Recording]:
-    # One statement: between two statements, a recording may move from one part into another.
-    parts = [part.limit(condition.limit).subquery() for part in _parts(condition)]
-    every = sa.union_all(*(sa.select(part) for part in parts)).subquery()
-    query = sa.select(every.c.state).order_by(every.c.changed_at.desc()).limit(condition.limit)
+def _find(connection: sa.Connection, query_filter: RecordingsFilter) -> list[Recording]:
+    # As one statement, because between two a recording may move from one part into another.
+    parts = [part.limit(query_filter.limit).subquery() for part in _parts(query_filter)]
+    union = sa.union_all(*(sa.select(part) for part in parts)).subquery()
+    query = sa.select(union.c.state).order_by(union.c.changed_at.desc()).limit(query_filter.limit)
     return [
         msgspec.json.decode(state, type=Recording) for state in connection.execute(query).scalars()
     ]
 
 
-def _parts(condition: RecordingsFilter) -> list[_Part]:
+def _parts(query_filter: RecordingsFilter) -> list[_Part]:
     """Queries that find all of them together. Each has an index that leaves out most of history."""
-    if by_id := _by_id(condition):
+    if by_id := _by_id(query_filter):
         return [_sorted(*by_id)]
-    status = [] if condition.status is None else [recordings.c.status == condition.status.value]
-    if condition.app is None:
+    status = (
+        [] if query_filter.status is None else [recordings.c.status == query_filter.status.value]
+    )
+    if query_filter.app is None:
         return [_STATES.where(*status).order_by(recordings.c.changed_at.desc())]
-    ends = _ENDS if condition.status is None else [condition.status]
-    live = _sorted(recordings.c.open, recordings.c.app == condition.app, *status)
-    return [live, *(_closed(condition.app, status) for status in ends)]
+    ends = _ENDS if query_filter.status is None else [query_filter.status]
+    live = _sorted(recordings.c.open, recordings.c.app == query_filter.app, *status)
+    return [live, *(_closed(query_filter.app, status) for status in ends)]
 
 
 def _sorted(*conditions: sa.ColumnElement[bool]) -> _Part:
@@ -161,26 +163,29 @@ def _sorted(*conditions: sa.ColumnElement[bool]) -> _Part:
 
 
 def _closed(app: str, status: Status) -> _Part:
-    # As a range, in the order of the whole index. With equality, PostgreSQL might go by the time
-    # alone: through all that is newer than the recordings of an app that has become idle.
+    # As a range, in the order of the whole index. With equality, PostgreSQL might use the time
+    # alone, and read all rows that are newer than the recordings of an app that has become idle.
     place = sa.tuple_(recordings.c.app, recordings.c.status)
-    this = sa.tuple_(sa.literal(app), sa.literal(status.value))
+    app_and_status = sa.tuple_(sa.literal(app), sa.literal(status.value))
     columns = (recordings.c.app, recordings.c.status, recordings.c.changed_at)
-    return _STATES.where(sa.not_(recordings.c.open), place >= this, place <= this).order_by(
-        *(column.desc() for column in columns)
-    )
+    return _STATES.where(
+        sa.not_(recordings.c.open), place >= app_and_status, place <= app_and_status
+    ).order_by(*(column.desc() for column in columns))
 
 
-def _by_id(condition: RecordingsFilter) -> list[sa.ColumnElement[bool]]:
-    """All conditions, if one is on an id. An id leaves few rows, so no other index is needed."""
+def _by_id(query_filter: RecordingsFilter) -> list[sa.ColumnElement[bool]]:
+    """All conditions, if any is on an id; else none. An id leaves few rows, so no other index is
+    needed."""
     ids = {
-        recordings.c.recording_id: condition.recording_id,
-        recordings.c.start_id: condition.start_id,
-        recordings.c.meeting_id: meeting_key(condition.meeting_id),
+        recordings.c.recording_id: query_filter.recording_id,
+        recordings.c.start_id: query_filter.start_id,
+        recordings.c.meeting_id: meeting_key(query_filter.meeting_id),
     }
-    given = [column == value for column, value in ids.items() if value is not None]
-    others = {recordings.c.status: condition.status, recordings.c.app: condition.app}
-    rest = [
+    id_conditions = [column == value for column, value in ids.items() if value is not None]
+    others = {recordings.c.status: query_filter.status, recordings.c.app: query_filter.app}
+    other_conditions = [
         unindexed(column) == str(value) for column, value in others.items() if value is not None
     ]
-    return [open_or_closed(sa.and_(*given)), *rest] if given else []
+    if not id_conditions:
+        return []
+    return [open_or_closed(sa.and_(*id_conditions)), *other_conditions]

@@ -94,12 +94,13 @@ class ScheduledRead(msgspec.Struct, frozen=True, kw_only=True):
 def find_live(connection: sa.Connection, apps: Sequence[str]) -> list[dict[str, float]]:
     """Operation: each app's live recordings, by id.
 
-    The value is when a recording with only one observation was seen (seconds), else 0.
+    The value is when the recording was first observed, in seconds. It is 0 if the recording's state
+    has changed since then.
     """
-    seen_at = sa.case((recordings.c.version == 1, recordings.c.changed_at), else_=0.0)
+    first_observed_at = sa.case((recordings.c.version == 1, recordings.c.changed_at), else_=0.0)
     found: dict[str, dict[str, float]] = {app: {} for app in apps}
     rows = connection.execute(
-        sa.select(recordings.c.app, recordings.c.recording_id, seen_at).where(
+        sa.select(recordings.c.app, recordings.c.recording_id, first_observed_at).where(
             recordings.c.open,
             recordings.c.app.in_(sorted(found)),
             recordings.c.status.in_(_LIVE),
@@ -122,7 +123,7 @@ def _find_tracked(connection: sa.Connection, ids: Collection[str]) -> dict[str, 
         TrackedRecording(recording=_decoded(state), read_at=read_at, last_webhook_at=told_at)
         for state, read_at, told_at in connection.execute(_TRACKED, {"ids": ids})
     )
-    return {one.recording.recording_id: one for one in tracked}
+    return {read.recording.recording_id: read for read in tracked}
 
 
 _TRACKED: Final = sa.select(recordings.c.state, recordings.c.read_at, recordings.c.told_at).where(

@@ -54,8 +54,8 @@ def apply_observations(
 
     `only_known` skips observations of recordings that the observation's app does not have.
     """
-    every = [observation for observations in requests for observation in observations]
-    before = _load(connection, {observation.snapshot.recording_id for observation in every})
+    batch = [observation for observations in requests for observation in observations]
+    before = _load(connection, {observation.snapshot.recording_id for observation in batch})
     rows = dict(before)
     events: list[dict[str, Any]] = []
     results = []
@@ -69,7 +69,7 @@ def apply_observations(
             after.append(rows[observation.snapshot.recording_id])
         results.append(_result(after, events=len(events) - first_event))
     _save(connection, before, rows)
-    if _anything_became_due(before, rows, every):
+    if _anything_became_due(before, rows, batch):
         notify_on_commit(connection, "due")
     add_rows(connection, events)
     return results

@@ -235,8 +235,11 @@ class Store:
     # What to read next
 
     async def live(self, app: str) -> dict[str, float]:
-        """Ids of the app's live recordings. The value is when a recording with only one observation
-        was seen (seconds since the epoch), else 0."""
+        """The app's live recordings by id.
+
+        The value is when the recording was first observed, in seconds since the epoch. It is 0 if
+        the recording's state has changed since then.
+        """
         return await self._group.submit(read_schedule.find_live, app)
 
     async def tracked(self, ids: Collection[str]) -> dict[str, TrackedRecording]:
@@ -269,9 +272,9 @@ class Store:
 
     # Queries
 
-    async def recordings(self, condition: RecordingsFilter) -> list[Recording]:
+    async def recordings(self, query_filter: RecordingsFilter) -> list[Recording]:
         """Recordings by filter, the most recently changed first."""
-        return await self._group.submit(queries.find_recordings, condition)
+        return await self._group.submit(queries.find_recordings, query_filter)
 
     async def count_by_status(self) -> dict[Status, int]:
         """How many open recordings there are, by status."""

@@ -37,8 +37,9 @@ class ListResult(msgspec.Struct, frozen=True):
 class _Reading(msgspec.Struct, kw_only=True):
     """One reading of the list.
 
-    `live`: when each live recording was first observed, or 0 if it was observed again, in seconds.
-    `since`: when the sweep before this one began, in seconds. `progress` is None without discovery.
+    `live`: when each live recording was first observed, in seconds; 0 if its state has changed
+    since then. `since`: when the sweep before this one began, in seconds. `progress` is None
+    without discovery.
     """
 
     pages: PageIterator
@@ -81,8 +82,8 @@ class LiveList:
     ) -> ListResult:
         """Apply every page and schedule reads of the recordings that are missing from the list.
 
-        `since` is when the sweep before this one began, in seconds. Ends at the next page when the
-        lead is lost. Raises ApiError and StoreUnavailable.
+        `since` is when the sweep before this one began, in seconds. Ends at the next page if this
+        replica stops being the leader. Raises ApiError and StoreUnavailable.
         """
         live = await self._store.live(self._app)
         if not live and self._discovery is None:
@@ -101,7 +102,7 @@ class LiveList:
         return ListResult(requests + reading.pages.requests, reading.events)
 
     async def _read_pages(self, reading: _Reading, is_leader: Callable[[], bool]) -> bool:
-        """Apply page after page. Returns False if the lead was lost before the last page."""
+        """Apply page after page. Returns False if this replica stopped being the leader."""
         self._absences.begin()
         asked_at = self._now()
         async for page in reading.pages.oldest_first():
@@ -116,7 +117,10 @@ class LiveList:
         return True
 
     async def _finish(self, reading: _Reading, is_leader: Callable[[], bool]) -> int:
-        """Schedule reads of what no page had, adopt what ended. Returns the further requests."""
+        """Schedule reads of the recordings that no page had, and adopt those that ended.
+
+        Returns how many more requests were made.
+        """
         self._last_page = reading.pages.last
         self._absences.end()
         started_at = reading.started_at
@@ -161,7 +165,7 @@ class LiveList:
             )
 
     def _absent(self, reading: _Reading) -> list[str]:
-        """The live recordings that no page had, without those too new to be listed."""
+        """The live recordings that no page had, except those that are too new to be listed."""
         newest = (reading.started_at - LIST_LAG).timestamp()
         return [
             recording_id
@@ -172,7 +176,7 @@ class LiveList:
     async def _schedule_reads(
         self, absent: Sequence[str], asked_at: datetime, started_at: datetime
     ) -> None:
-        """Have recordings read that were missing from a list requested at `asked_at`."""
+        """Schedule reads of recordings that were missing from a list requested at `asked_at`."""
         if absent:
             await self._store.schedule_read(ScheduledRead(ids=absent, at=asked_at.timestamp()))
             self._coverage.add_unreported(absent, started_at)
@@ -188,5 +192,5 @@ class LiveList:
 
 
 def _was_due(tracked: TrackedRecording, asked_at: datetime) -> bool:
-    """Whether a read of the recording was due, which the list has made unnecessary."""
+    """Whether a read of the recording was due. The list has made it unnecessary."""
     return tracked.read_at is not None and tracked.read_at <= asked_at.timestamp()

@@ -16,10 +16,11 @@ from worker.realtimekit.client import PAGE_SIZE, RealtimeKitClient
 from worker.realtimekit.models import RecordingPage
 
 MAX_PAGES: Final = 10_000
-"""Where reading ends, however many pages the API claims to have."""
+"""The iterator reads at most this many pages, however many the API claims to have."""
 
 MAX_PAGES_WITHOUT_NEWS: Final = 20
-"""How many pages without a new recording may result from recordings that ended meanwhile."""
+"""The iterator gives up the page numbers after this many pages without a new recording. Fewer may
+result from recordings that ended meanwhile."""
 
 Order = Literal["ASC", "DESC"]
 
@@ -53,8 +54,8 @@ class PageIterator:
             pages = self._downwards(number, None, length=_length(page))
         else:
             pages = self._upwards(await self._page(1, "ASC"), "ASC")
-        async for each in pages:
-            yield each
+        async for listed_page in pages:
+            yield listed_page
 
     async def newest_first(self) -> AsyncIterator[RecordingPage]:
         """Yield all pages, the newest recordings first, even if the API lists the oldest first.
@@ -63,11 +64,11 @@ class PageIterator:
         """
         page = await self._page(1, "DESC")
         if _is_ascending(page) and not _is_last(page):
-            async for each in self.oldest_first():
-                yield each
+            async for older_page in self.oldest_first():
+                yield older_page
             return
-        async for each in self._upwards(page, "DESC"):
-            yield each
+        async for newer_page in self._upwards(page, "DESC"):
+            yield newer_page
 
     async def _downwards(
         self, start: int, page: RecordingPage | None, *, length: int = 0

@@ -91,7 +91,9 @@ class MeetingControl:
         if meeting is None:
             raise NotFound("meeting")
         now, session = self._clock.now(), meeting.session
-        participants = [responses.participant(each) for each in meeting.participants.values()]
+        participants = [
+            responses.participant(participant) for participant in meeting.participants.values()
+        ]
         presences = [
             responses.presence(row, session, now=now, events=False)
             for row in (session.presences if session else [])

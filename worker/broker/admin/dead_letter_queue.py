@@ -134,12 +134,13 @@ async def open_dead_letter_queue(
 
 
 async def _take_letters(browser: QueueBrowser, dead_queue: str) -> list[DeadLetter]:
-    """Oldest first. The fingerprint decides between letters of one time, so positions stay."""
-    taken = [
+    """The letters, oldest first. Letters of the same time are in the order of their fingerprints,
+    so that positions stay the same."""
+    letters = [
         dead_letter_from(tag, message, dead_queue) for tag, message in await browser.take_all()
     ]
-    taken.sort(key=lambda letter: (letter.dead_since, letter.fingerprint))
-    return [replace(letter, position=number) for number, letter in enumerate(taken, start=1)]
+    letters.sort(key=lambda letter: (letter.dead_since, letter.fingerprint))
+    return [replace(letter, position=number) for number, letter in enumerate(letters, start=1)]
 
 
 def _message_count(queue: AbstractQueue) -> int:

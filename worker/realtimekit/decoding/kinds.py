@@ -56,5 +56,5 @@ def _certain_kind(evidence: KindEvidence) -> Kind | None:
     if is_template(name) or isinstance(evidence.download_url, dict | list):
         return "track"
     names = (name, name_in_url(text(evidence.download_url) or ""))
-    has_ending = any(one.lower().endswith(_COMPOSITE_ENDINGS) for one in names)
+    has_ending = any(name.lower().endswith(_COMPOSITE_ENDINGS) for name in names)
     return "composite" if has_ending or evidence.has_audio_url or evidence.has_storage else None

@@ -174,7 +174,7 @@ def _has_rows(side: _Side) -> bool:
 
 def _compare(source: _Side, target: _Side) -> CopyResult:
     expected, found = _tallies(source), _tallies(target)
-    differ = [one.table for one, other in zip(expected, found, strict=True) if one != other]
+    differ = [tally.table for tally, copied in zip(expected, found, strict=True) if tally != copied]
     if differ:
         raise StoreUnavailable(
             f"target: it is not empty, and its rows differ in {', '.join(differ)}"

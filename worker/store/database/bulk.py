@@ -42,9 +42,9 @@ def bulk_insert(table: sa.Table, *names: str) -> BulkStatement:
     Every row is a mapping with a value for each of the columns.
     """
     columns = {name: table.c[name].type for name in names or table.c.keys()}
-    source, given = _rows_of_json(columns)
+    source, parameters = _rows_of_json(columns)
     for_json = sa.insert(table).from_select(
-        list(columns), sa.select(*given.values()).select_from(source)
+        list(columns), sa.select(*parameters.values()).select_from(source)
     )
     return BulkStatement(for_one_row=sa.insert(table), for_json=for_json)
 
@@ -55,14 +55,16 @@ def bulk_update(
     """Sets the columns `names` from each row, and `constants`, where `key` equals its `ROW_KEY`."""
     table = key.table
     columns = {ROW_KEY: key.type, **{name: table.c[name].type for name in names}}
-    _, given = _rows_of_json(columns)
+    _, parameters = _rows_of_json(columns)
     assert isinstance(table, sa.Table)  # noqa: S101 - columns of aliases are not used here
     change = sa.update(table).values(**constants)
     return BulkStatement(
         for_one_row=change.where(key == sa.bindparam(ROW_KEY)).values(
             {name: sa.bindparam(name) for name in names}
         ),
-        for_json=change.where(key == given[ROW_KEY]).values({name: given[name] for name in names}),
+        for_json=change.where(key == parameters[ROW_KEY]).values(
+            {name: parameters[name] for name in names}
+        ),
     )
 
 
@@ -76,8 +78,8 @@ def _rows_of_json(
     text = sa.cast(sa.bindparam(_ROWS, type_=sa.Text), postgresql.JSON)
     rows = sa.func.json_to_recordset(text).table_valued(*typed, name="given")
     source = rows.render_derived(with_types=True)
-    given: dict[str, sa.ColumnElement[Any]] = {
+    parameters: dict[str, sa.ColumnElement[Any]] = {
         name: sa.func.decode(source.c[name], "base64") if name in binary else source.c[name]
         for name in columns
     }
-    return source, given
+    return source, parameters

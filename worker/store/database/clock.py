@@ -78,16 +78,16 @@ class DatabaseClock:
     def now(self) -> float:
         """What the database's clock shows now, with an error of at most one round trip."""
         assert self._reading is not None  # noqa: S101 - opening a store begins a transaction
-        shown, tick = self._reading
-        return shown + self._ticks() - tick
+        database_time, tick = self._reading
+        return database_time + self._ticks() - tick
 
     def on_begin(self, connection: sa.Connection) -> None:
         """Read the database's clock, if the last reading is some seconds old."""
         reading = self._reading
         if reading is not None and self._ticks() - reading[1] < CLOCK_READ_INTERVAL_SECONDS:
             return
-        shown = connection.execute(sa.select(sa.extract("epoch", sa.func.clock_timestamp())))
-        self._reading = (float(shown.scalar_one()), self._ticks())
+        row = connection.execute(sa.select(sa.extract("epoch", sa.func.clock_timestamp())))
+        self._reading = (float(row.scalar_one()), self._ticks())
 
     def on_commit(self) -> None:
         """Nothing: a reading stays true if the transaction is rolled back."""

@@ -37,6 +37,14 @@ async def test_the_heartbeat_of_the_broker_url_is_used(
     await close_quietly(connection)
 
 
+async def test_a_virtual_host_that_does_not_exist_is_named_as_the_fault(amqp_url: str) -> None:
+    with pytest.raises(BrokerUnavailable, match="virtual host of AMQP_URL does not exist"):
+        await open_connection(f"{amqp_url}absent", "test")
+    with pytest.raises(BrokerUnavailable, match="virtual host of AMQP_URL does not exist"):
+        async with connect(f"{amqp_url}absent", "test"):
+            pass
+
+
 class KeptConnection:
     """A connection that is kept up, with the ports of the hosts that it has been on."""
 

@@ -52,6 +52,11 @@ def asked(sandbox: Sandbox) -> list[str]:
         ("https://a.example", "default", "https://a.example/webhooks/realtimekit"),
         ("https://a.example/", "eu", "https://a.example/webhooks/realtimekit?app=eu"),
         ("https://a.example/w/", "default", "https://a.example/w/webhooks/realtimekit"),
+        (
+            "https://a.example/w/webhooks/realtimekit/",
+            "default",
+            "https://a.example/w/webhooks/realtimekit",
+        ),
     ],
 )
 def test_the_callback_url_has_the_path_and_the_app(public_url: str, app: str, url: str) -> None:

@@ -13,6 +13,7 @@ from yarl import URL
 
 from worker.aio import wait_until_set
 from worker.broker.aiormq.frame_reader import TolerantConnection
+from worker.broker.aiormq.refusals import is_refused_virtual_host
 from worker.broker.broker_url import host_of, urls_of
 from worker.domain.errors import BrokerUnavailable
 
@@ -24,6 +25,10 @@ CLOSE_TIMEOUT_SECONDS: Final = 5.0
 FIRST_PAUSE_SECONDS: Final = 0.5
 MAX_PAUSE_SECONDS: Final = 30.0
 MAX_DOUBLED_PAUSES: Final = 10
+REFUSED_VIRTUAL_HOST: Final = (
+    "RabbitMQ closed the connection while it was opened. The virtual host of AMQP_URL does not "
+    "exist, its user may not use it, or it has no connection left."
+)
 CLOSED_MESSAGE: Final = "the channel or the connection was closed"
 
 Session = Callable[[TolerantConnection], Awaitable[None]]
@@ -139,14 +144,18 @@ async def open_connection(url: str, name: str) -> TolerantConnection:
 
 
 async def _connect(url: URL, name: str) -> TolerantConnection:
-    async with asyncio.timeout(CONNECT_TIMEOUT_SECONDS):
-        return await broker_call(
-            aio_pika.connect(
-                url,
-                client_properties={"connection_name": f"recording-worker {name}"},
-                connection_class=TolerantConnection,
-            )
-        )
+    connecting = aio_pika.connect(
+        url,
+        client_properties={"connection_name": f"recording-worker {name}"},
+        connection_class=TolerantConnection,
+    )
+    try:
+        async with asyncio.timeout(CONNECT_TIMEOUT_SECONDS):
+            return await broker_call(connecting)
+    except BROKER_ERRORS as error:
+        if is_refused_virtual_host(error):
+            raise BrokerUnavailable(REFUSED_VIRTUAL_HOST) from error
+        raise
 
 
 def _described(error: BaseException) -> str:

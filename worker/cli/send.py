@@ -119,7 +119,12 @@ def command(
     if not wait:
         _print_sent(built, as_json=as_json)
     elif outcome is None:
-        click.echo(f"Error: no outcome of {built.id} within {timeout:g} s (--timeout)", err=True)
+        click.echo(
+            f"Error: no outcome of {built.id} within {timeout:g} s (--timeout). The command stays "
+            "valid: send it again with the same --id to wait longer. `recording-worker topology "
+            "check` shows whether a worker consumes.",
+            err=True,
+        )
         context.exit(NO_OUTCOME)
     else:
         _print_outcome(outcome, as_json=as_json)

@@ -37,8 +37,11 @@ class Registration(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def callback_url(public_url: str, app: str) -> str:
-    """The URL for the webhooks of `app`. The default app's URL has no query."""
-    url = public_url.rstrip("/") + PATH
+    """The URL for the webhooks of `app`. The default app's URL has no query.
+
+    `public_url` may have the path already.
+    """
+    url = public_url.rstrip("/").removesuffix(PATH) + PATH
     return url if app == DEFAULT_APP else f"{url}?app={quote(app, safe='')}"
 
 

@@ -154,6 +154,8 @@ def _translated_errors() -> Iterator[None]:
     try:
         yield
     except ChannelNotFoundEntity as error:
-        raise TopologyDiffers(f"missing on the broker: {error_summary(error)}") from error
+        raise TopologyDiffers(
+            f"missing on the broker: {error_summary(error)}. Is WORKER_NAME_PREFIX the workers'?"
+        ) from error
     except BROKER_ERRORS as error:
         raise BrokerUnavailable(error_summary(error)) from error

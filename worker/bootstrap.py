@@ -14,6 +14,7 @@ from worker.broker.topology import Topology
 from worker.budget.priorities import SWEEP_SHARE_OF_RATE, Priority
 from worker.commands.handler import CommandHandler
 from worker.commands.retry_policy import RetryPolicy
+from worker.domain.read_policy import RECHECK_MAX_AGE_SECONDS
 from worker.domain.timeouts import Timeouts
 from worker.domain.times import utc
 from worker.observability.http_server import Check, HttpServer
@@ -108,7 +109,12 @@ class Bootstrap:
         )
         self.trackers = {app.name: self._tracker(app) for app in self.apps}
         """The sweep and the refresher of each app."""
-        self.pruner = Pruner(store, self._retention(), now=store.now)
+        self.pruner = Pruner(
+            store,
+            self._retention(),
+            now=store.now,
+            read_ahead=2 * (RECHECK_MAX_AGE_SECONDS + settings.files_late_seconds),
+        )
         # A turn of the relay may wait for a few confirmations that do not come.
         self.watchdog = Watchdog(
             stuck_after=max(STUCK_AFTER_SECONDS, 3 * settings.publish_timeout_seconds)

@@ -13,6 +13,7 @@ from worker.domain.event_envelopes import outcome_record
 from worker.domain.recording import Observation, StartContext
 from worker.domain.snapshot import RecordingSnapshot
 from worker.domain.track_files import TrackFile
+from worker.store.cursors import Cursor
 from worker.store.database.engine import open_engine
 from worker.store.database.schema import files, inbox, outbox, recordings
 from worker.store.finishing import FinishRequest
@@ -97,6 +98,7 @@ def rows(engine: sa.Engine, column: sa.Column[Any]) -> list[Any]:
 
 
 async def prune(store: Store, keep: Retention = KEEP) -> None:
+    await store.set_cursor(Cursor(name="prune/last", at=NOW.timestamp() - 60.0))
     await Pruner(store, keep, now=NOW.timestamp).prune_once(lambda: True)
 
 
@@ -192,6 +194,7 @@ async def test_a_pruner_that_loses_the_leadership_stops_between_two_steps(
 ) -> None:
     await store.apply([seen(f"r{number}") for number in range(1000)])
     await send_all(store, OLD)
-    leads = iter([True])
+    await store.set_cursor(Cursor(name="prune/last", at=NOW.timestamp() - 60.0))
+    leads = iter([True, True])
     await Pruner(store, KEEP, now=NOW.timestamp).prune_once(lambda: next(leads, False))
     assert len(rows(engine, outbox.c.position)) == 500

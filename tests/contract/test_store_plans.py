@@ -17,6 +17,7 @@ from sandbox.services.postgresql import PostgreSQLServer
 from tests.contract.test_store_history import NOW, OLD, claim, finish, record, seen
 from worker.domain.recording import Recording
 from worker.store import inbox as store_inbox
+from worker.store.clock_repair import Repair
 from worker.store.cursors import Cursor
 from worker.store.database.engine import open_engine
 from worker.store.database.migrate import migrate
@@ -24,6 +25,7 @@ from worker.store.database.schema import files, inbox, outbox, recordings
 from worker.store.leases import LeaseRequest
 from worker.store.observations import WebhookObservation, apply_batch
 from worker.store.outbox_marks import Deferral, PageMarks, Release
+from worker.store.prune_clock import Pruning
 from worker.store.pruning import PruneSentRequest
 from worker.store.queries import RecordingsFilter
 from worker.store.read_schedule import DueQuery, OverdueQuery, ScheduledRead
@@ -130,6 +132,8 @@ async def everything(store: Any) -> None:
     await store.acquire_lease(LeaseRequest(name="leader", owner="me", now=1.0, until=2.0))
     await store.acquire_lease(LeaseRequest(name="leader", owner="other", now=1.0, until=2.0))
     await store.prune_leases(1.0)
+    await store.advance_prune_clock(Pruning(now=NOW.timestamp(), longest=1.0))
+    await store.bring_back_times(Repair(now=NOW.timestamp(), read_ahead=86_400.0))
     await store.release_leases("me")
     await store.mark_page(PageMarks(sent=[event.position for event in await store.unsent(3)]), OLD)
     (refused, *_) = await store.unsent(3)

@@ -272,3 +272,36 @@ async def test_a_lost_start_is_found_even_when_the_clock_differs_from_that_of_th
     assert len(world.sandbox.request_log.started) == 1
     assert outcomes(world) == ["start_track_recording.succeeded"]
     await store.close()
+
+
+MONTH: Final = 30 * 24 * HOUR
+
+
+async def test_a_clock_that_was_a_month_ahead_at_a_lost_start_starts_no_second_recording(
+    world: Simulation, sqlite_url: str
+) -> None:
+    store, clock = await Store.open(sqlite_url, source="test"), Wrong(world, MONTH)
+    replica = world.replica(store, clock)
+    world.sandbox.faults.add(Fault(kind="lost_reset", operation="start*", count=1))
+    world.send(start())
+    await world.deliver(world.queue[0], replica)
+    clock.error = 0.0
+    await world.drain([replica])
+    assert len(world.sandbox.request_log.started) == 1
+    assert outcomes(world) == ["start_track_recording.succeeded"]
+    await store.close()
+
+
+async def test_a_command_of_a_replica_that_died_with_a_clock_a_month_ahead_is_executed_in_time(
+    world: Simulation, sqlite_url: str
+) -> None:
+    store = await Store.open(sqlite_url, source="test")
+    ahead = Wrong(world, MONTH)
+    world.send(start())
+    await world.crash(world.queue[0], world.replica(store, ahead), "start_track_recording")
+    began = world.now
+    await world.drain([world.replica(store, Wrong(world))])
+    assert world.now - began < HOUR
+    assert len(world.sandbox.request_log.started) == 1
+    assert outcomes(world) == ["start_track_recording.succeeded"]
+    await store.close()

@@ -107,7 +107,7 @@ def claim(connection: sa.Connection, requests: Sequence[ClaimRequest]) -> list[C
     repeats: list[StoredOutcome] = []
     results: list[ClaimResult] = []
     for request in requests:
-        row = rows.get(request.command_id)
+        row = _find_row(rows, request)
         if row is not None and row.outcome is not None:
             repeats.append(StoredOutcome(row.outcome, request.reply, request.now))
             results.append(_done(row))
@@ -126,6 +126,15 @@ def claim(connection: sa.Connection, requests: Sequence[ClaimRequest]) -> list[C
     rows.insert_new()
     resend_outcomes(connection, repeats)
     return results
+
+
+def _find_row(rows: ClaimedRows, request: ClaimRequest) -> InboxRow | None:
+    if (row := rows.get(request.command_id)) is None:
+        return None
+    possible = row.with_possible_lease(request.now, request.lease_seconds)
+    if possible is not row:
+        rows.put(possible)
+    return possible
 
 
 def _find_holders(connection: sa.Connection, slots: Collection[str]) -> dict[str, InboxRow]:
@@ -200,7 +209,7 @@ def _row_after_claim(
 ) -> InboxRow:
     slot = None if _will_never_call(row, request) else request.slot
     called_at, last_called_at = _calls_after_claim(row, request) if slot else (None, None)
-    first_seen = request.first_seen or request.now
+    first_seen = min(request.first_seen or request.now, request.now)  # the clock may have gone back
     return InboxRow(
         command_id=request.command_id,
         command_type=request.command_type,

@@ -4,11 +4,14 @@
 replicas share.
 """
 
-from typing import Literal
+from typing import Final, Literal
 
 import msgspec
 
 from worker.domain.command_keys import START_TYPES
+
+MAX_AHEAD_SECONDS: Final = 600.0
+"""A lease may end so much later than ours would, because replicas may have other settings."""
 
 State = Literal["running", "waiting", "done"]
 
@@ -71,6 +74,17 @@ class InboxRow(msgspec.Struct, frozen=True):
         """Whether another replica executes the command and its lease still lasts."""
         is_other = self.state == "running" and self.lease_owner != owner
         return is_other and (self.lease_until or 0.0) > now
+
+    def with_possible_lease(self, now: float, lease_seconds: float) -> "InboxRow":
+        """The row with a lease that ends in time.
+
+        A clock that was far ahead for a moment may have written the lease. Nobody holds it for
+        longer than `lease_seconds` from now.
+        """
+        longest = now + lease_seconds
+        if (self.lease_until or 0.0) <= longest + MAX_AHEAD_SECONDS:
+            return self
+        return msgspec.structs.replace(self, lease_until=longest)
 
     def ended_in_a_crash(self, owner: str) -> bool:
         """Whether the process of the last attempt died while no other crash suspect ran.

@@ -1,12 +1,16 @@
 """Leases by name: who may do what only one replica may do at a time."""
 
 from collections.abc import Sequence
+from typing import Final
 
 import msgspec
 import sqlalchemy as sa
 
 from worker.store.database.notifications import notify_on_commit
 from worker.store.database.schema import leases
+
+MAX_AHEAD_SECONDS: Final = 60.0
+"""A lease may end so much later than ours would, because replicas may have other settings."""
 
 
 class LeaseRequest(msgspec.Struct, frozen=True, kw_only=True):
@@ -38,10 +42,12 @@ def _acquire(connection: sa.Connection, request: LeaseRequest) -> bool:
     )
     if extended.rowcount:
         return True
-    other_owner = connection.execute(
-        sa.select(leases.c.owner).where(leases.c.name == request.name)
-    ).one_or_none()
-    if other_owner is not None:
+    other_until = connection.execute(
+        sa.select(leases.c.until).where(leases.c.name == request.name)
+    ).scalar_one_or_none()
+    if other_until is not None:
+        if other_until > request.until + MAX_AHEAD_SECONDS:
+            _shorten(connection, request)
         _note_presence(connection, request)
         return False
     # Two replicas may insert at the same time. The second insert fails, its transaction is run
@@ -50,6 +56,16 @@ def _acquire(connection: sa.Connection, request: LeaseRequest) -> bool:
         sa.insert(leases).values(name=request.name, owner=request.owner, until=request.until)
     )
     return True
+
+
+def _shorten(connection: sa.Connection, request: LeaseRequest) -> None:
+    """End a lease in time that a clock which was far ahead has written. Its owner may still hold
+    it, but no longer than ours would last."""
+    connection.execute(
+        sa.update(leases)
+        .where(leases.c.name == request.name, leases.c.until > request.until)
+        .values(until=request.until)
+    )
 
 
 def _note_presence(connection: sa.Connection, request: LeaseRequest) -> None:

@@ -1,13 +1,17 @@
 """Removes what is over and old, so that the state does not grow with the past."""
 
 import asyncio
+import math
 from collections.abc import Awaitable, Callable
+from functools import partial
 from typing import Final
 
 import msgspec
 import structlog
 
 from worker.domain.errors import StoreUnavailable
+from worker.store.clock_repair import Repair
+from worker.store.prune_clock import Pruning
 from worker.store.pruning import PruneSentRequest
 from worker.store.store import Store
 
@@ -25,12 +29,23 @@ class Retention(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Pruner:
-    """Prunes the store while this replica is the leader."""
+    """Prunes the store while this replica is the leader.
 
-    def __init__(self, store: Store, retention: Retention, *, now: Callable[[], float]) -> None:
+    `read_ahead` is more than any read of a recording is ever scheduled ahead, in seconds.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        retention: Retention,
+        *,
+        now: Callable[[], float],
+        read_ahead: float = math.inf,
+    ) -> None:
         self._store = store
         self._retention = retention
         self._now = now
+        self._read_ahead = read_ahead
 
     async def run(self, is_leader: Callable[[], bool]) -> None:
         """Prune every minute, forever. If the store is away, try again a minute later."""
@@ -43,32 +58,43 @@ class Pruner:
 
     async def prune_once(self, is_leader: Callable[[], bool], pause_seconds: float = 0.0) -> None:
         """Remove everything that is too old now, step by step, while `is_leader()`."""
+        if not is_leader():
+            return
+        now, keep = self._now(), self._retention
+        longest = max(keep.sent_seconds, keep.finished_seconds, KEEP_LEASES_SECONDS)
+        clock = await self._store.advance_prune_clock(Pruning(now=now, longest=longest))
+        finished_before = clock.horizon(keep.finished_seconds)
         # A start is removed after its recording, so recordings come first.
-        for step in (self._sent_events_step(), self._prune_recordings, self._prune_commands):
+        steps: list[Callable[[], Awaitable[bool]]] = [
+            self._sent_events_step(clock.horizon(keep.sent_seconds)),
+            partial(self._prune_recordings, finished_before),
+            partial(self._prune_commands, finished_before),
+        ]
+        if clock.is_steady:
+            repair = Repair(now=now, read_ahead=self._read_ahead)
+            steps.append(partial(self._store.bring_back_times, repair))
+        for step in steps:
             while is_leader():
                 if not await step():
                     break
                 await asyncio.sleep(pause_seconds)
         if is_leader():
-            await self._store.prune_leases(self._now() - KEEP_LEASES_SECONDS)
+            await self._store.prune_leases(clock.horizon(KEEP_LEASES_SECONDS))
 
-    def _sent_events_step(self) -> Callable[[], Awaitable[bool]]:
+    def _sent_events_step(self, before: float) -> Callable[[], Awaitable[bool]]:
         """A step through the outbox from its front. Each call returns whether there is another."""
         after = 0
 
         async def step() -> bool:
             nonlocal after
-            before = self._now() - self._retention.sent_seconds
             next_after = await self._store.prune_sent(PruneSentRequest(before=before, after=after))
             after = next_after or after
             return next_after is not None
 
         return step
 
-    async def _prune_recordings(self) -> bool:
-        before = self._now() - self._retention.finished_seconds
+    async def _prune_recordings(self, before: float) -> bool:
         return await self._store.prune_recordings(before) > 0
 
-    async def _prune_commands(self) -> bool:
-        before = self._now() - self._retention.finished_seconds
+    async def _prune_commands(self, before: float) -> bool:
         return await self._store.prune_commands(before) > 0

@@ -15,16 +15,19 @@ from recording_schemas import Status
 from worker.budget.ledger import TokenGrant, TokenRequest
 from worker.domain.recording import Observation, Recording
 from worker.store import (
+    clock_repair,
     inbox,
     leases,
     outbox,
     outbox_marks,
+    prune_clock,
     pruning,
     queries,
     read_schedule,
     releasing,
 )
 from worker.store.budgets import grant_tokens
+from worker.store.clock_repair import Repair
 from worker.store.cursors import Cursor, find_cursors, set_cursors
 from worker.store.database.clock import DatabaseClock, MachineClock
 from worker.store.database.engine import make_private, open_engine, sqlite_lock
@@ -39,6 +42,7 @@ from worker.store.leases import LeaseRequest
 from worker.store.observations import WebhookObservation, WebhookResult, apply_batch
 from worker.store.outbox import OutboxDepth, PageRequest, UnsentEvent
 from worker.store.outbox_marks import PageMarks
+from worker.store.prune_clock import PruneClock, Pruning
 from worker.store.pruning import PruneSentRequest
 from worker.store.queries import RecordingsFilter, Staleness
 from worker.store.read_schedule import (
@@ -297,6 +301,14 @@ class Store:
     async def release_leases(self, owner: str) -> None:
         """Release every lease of this owner."""
         await self._group.submit(leases.release, owner)
+
+    async def advance_prune_clock(self, pruning: Pruning) -> PruneClock:
+        """Note that things are pruned now. Returns the clock that says what is old."""
+        return await self._group.submit(prune_clock.advance, pruning)
+
+    async def bring_back_times(self, repair: Repair) -> bool:
+        """Bring back times that are too far ahead. Returns whether there may be more."""
+        return await self._group.submit(clock_repair.bring_back, repair)
 
     async def prune_leases(self, before: float) -> None:
         """Remove leases that ended before a time (seconds). Their owners died."""

@@ -19,6 +19,12 @@ CLOCK_TOLERANCE: Final = timedelta(seconds=5)
 READING_TOLERANCE: Final = timedelta(seconds=0.25)
 """How far two replicas' readings of the database's clock may be apart."""
 
+MAX_AHEAD: Final = timedelta(minutes=10)
+"""A call that lies further in the future was noted while our clock was ahead."""
+
+UNKNOWN_CALL_AGE: Final = timedelta(hours=1)
+"""How long ago such a call may have been."""
+
 NOT_OUR_CALLER: Final = "USER"
 """A start by a participant has this caller type. API calls have another type."""
 
@@ -100,6 +106,8 @@ def _first_call(context: OperationContext, called_at: datetime) -> datetime:
     recording, and the worker would start a second one.
     """
     here, there = context.now(), context.api.server_time()
+    if called_at - here > MAX_AHEAD:  # the clock was far ahead: nobody knows when we called
+        return (there or here) - UNKNOWN_CALL_AGE
     if there is not None and here >= called_at:
         return there - (here - called_at) - READING_TOLERANCE
     return min(called_at, there or called_at) - CLOCK_TOLERANCE

@@ -1,0 +1,211 @@
+"""The clock that all share is a month ahead for a moment. Nothing is lost by it, nothing waits."""
+
+from collections.abc import AsyncIterator, Iterator
+from datetime import UTC, datetime, timedelta
+from typing import Final
+
+import pytest
+import sqlalchemy as sa
+
+from recording_schemas import Status
+from tests.contract.test_store_history import claim, record, rows, seen, send_all
+from worker.store.admin.copy import copy_store
+from worker.store.cursors import Cursor
+from worker.store.database.engine import open_engine
+from worker.store.database.schema import inbox, outbox, recordings
+from worker.store.inbox import ClaimResult
+from worker.store.leader import LeaderElector
+from worker.store.leases import LeaseRequest
+from worker.store.outbox_marks import Deferral, PageMarks
+from worker.store.pruner import Pruner, Retention
+from worker.store.read_schedule import DueQuery, ScheduledRead
+from worker.store.store import Store
+
+NOW: Final = datetime(2026, 11, 1, 10, 0, tzinfo=UTC)
+MONTH: Final = timedelta(days=31)
+DAY: Final = 86_400.0
+KEEP: Final = Retention(sent_seconds=DAY, finished_seconds=30 * DAY)
+
+
+@pytest.fixture
+async def store(database_url: str) -> AsyncIterator[Store]:
+    opened = await Store.open(database_url, source="test")
+    await prune(opened, NOW - timedelta(days=60))  # it has been pruned for long
+    await prune(opened, NOW - timedelta(minutes=1))
+    yield opened
+    await opened.close()
+
+
+@pytest.fixture
+def engine(database_url: str) -> Iterator[sa.Engine]:
+    beside = open_engine(database_url)
+    yield beside
+    beside.dispose()
+
+
+async def prune(store: Store, *moments: datetime) -> None:
+    for moment in moments:
+        pruner = Pruner(store, KEEP, now=moment.timestamp, read_ahead=2 * DAY)
+        await pruner.prune_once(lambda: True)
+
+
+def minutes(start: datetime, count: int) -> list[datetime]:
+    return [start + timedelta(minutes=number) for number in range(1, count + 1)]
+
+
+async def test_nothing_is_pruned_that_was_new_by_the_clock_before(
+    store: Store, engine: sa.Engine
+) -> None:
+    await record(store, "new", at=NOW)
+    await send_all(store, NOW.timestamp())
+    kept = (rows(engine, outbox.c.position), rows(engine, inbox.c.command_id))
+    await prune(store, NOW, *minutes(NOW + MONTH, 5), *minutes(NOW, 5))
+    assert (rows(engine, outbox.c.position), rows(engine, inbox.c.command_id)) == kept
+    assert rows(engine, recordings.c.recording_id) == ["new"]
+
+
+async def test_what_was_written_by_the_clock_ahead_is_kept_too(
+    store: Store, engine: sa.Engine
+) -> None:
+    await record(store, "ahead", at=NOW + MONTH)
+    await send_all(store, (NOW + MONTH).timestamp())
+    await prune(store, *minutes(NOW, 15))
+    assert rows(engine, recordings.c.recording_id) == ["ahead"]
+    assert rows(engine, inbox.c.command_id) == ["start-ahead"]
+    assert rows(engine, outbox.c.position)
+
+
+async def test_a_new_leader_that_knows_only_the_clock_ahead_forgets_nothing(
+    database_url: str, store: Store, engine: sa.Engine
+) -> None:
+    await record(store, "new", at=NOW)
+    await send_all(store, NOW.timestamp())
+    await store.close()
+    heir = await Store.open(database_url, source="test")
+    await prune(heir, *minutes(NOW + MONTH, 3))
+    await heir.close()
+    assert rows(engine, recordings.c.recording_id) == ["new"]
+    assert rows(engine, inbox.c.command_id) == ["start-new"]
+
+
+async def test_a_clock_that_is_set_right_by_a_month_prunes_again_after_the_time_to_keep(
+    store: Store, engine: sa.Engine
+) -> None:
+    await record(store, "new", at=NOW)
+    await send_all(store, NOW.timestamp())
+    await prune(store, NOW + MONTH, NOW + MONTH + timedelta(hours=12))
+    assert rows(engine, outbox.c.position)
+    later = NOW + MONTH
+    while later < NOW + MONTH + timedelta(days=31):  # as if it had been pruned every minute
+        later += timedelta(hours=12)
+        await store.set_cursor(Cursor(name="prune/last", at=later.timestamp() - 60))
+        await prune(store, later)
+    assert not rows(engine, outbox.c.position)
+    assert not rows(engine, inbox.c.command_id)
+
+
+# Leases
+
+
+async def test_a_leaders_lease_of_a_clock_that_was_ahead_ends_in_time(store: Store) -> None:
+    ahead = (NOW + MONTH).timestamp()
+    dead = LeaseRequest(name="leader", owner="dead", now=ahead, until=ahead + 15)
+    assert await store.acquire_lease(dead)
+    now = [NOW.timestamp()]
+    heir = LeaderElector(store, owner="heir", lease_seconds=15, now=lambda: now[0])
+    await heir.try_acquire()
+    assert not heir.is_leader(), "the other one may be alive"
+    now[0] += 14
+    await heir.try_acquire()
+    assert not heir.is_leader()
+    now[0] += 2
+    await heir.try_acquire()
+    assert heir.is_leader()
+
+
+async def test_a_commands_lease_of_a_clock_that_was_ahead_ends_in_time(store: Store) -> None:
+    await store.claim(claim("c", slot="m/track", owner="dead", now=(NOW + MONTH).timestamp()))
+
+    async def attempt(seconds: float) -> ClaimResult:
+        now = NOW.timestamp() + seconds
+        return await store.claim(claim("c", slot="m/track", owner="heir", now=now))
+
+    assert (await attempt(0)).verdict == "busy"
+    assert (await attempt(59)).verdict == "busy"
+    again = await attempt(61)
+    assert again.verdict == "again"
+    assert again.first_seen_at == NOW.timestamp() + 61, "its age counts from now"
+
+
+async def test_the_owner_of_such_a_lease_loses_it_when_it_was_ended(
+    store: Store, engine: sa.Engine
+) -> None:
+    await store.claim(claim("c", slot="m/track", owner="frozen", now=(NOW + MONTH).timestamp()))
+    await store.claim(claim("c", slot="m/track", owner="other", now=NOW.timestamp()))
+    assert rows(engine, inbox.c.lease_until) == [NOW.timestamp() + 60.0]
+
+
+async def test_a_database_is_copied_although_a_lease_ends_in_a_month(
+    store: Store, database_url: str, sqlite_url: str
+) -> None:
+    if database_url.startswith("sqlite"):
+        return  # there a lease ends with the process
+    ahead = store.now() + MONTH.total_seconds()
+    await store.acquire_lease(LeaseRequest(name="leader", owner="a", now=ahead, until=ahead + 15))
+    await store.close()
+    copy_store(database_url, f"{sqlite_url}.copy", lambda *_: None)
+
+
+# What is still to be done
+
+
+async def written_ahead(store: Store) -> None:
+    """A refused event, an awaited file, a scheduled read and a cursor of the clock ahead."""
+    ahead = NOW + MONTH
+    await store.apply([seen("a", at=ahead), seen("u", Status.UPLOADED, at=ahead)])
+    (first, *_) = await store.unsent(10)
+    late = Deferral(
+        position=first.position, retry_at=ahead.timestamp(), tries=1, losses=0, error="full"
+    )
+    await store.mark_page(PageMarks(deferred=[late]), ahead.timestamp())
+    await store.schedule_read(ScheduledRead(ids=("a",), at=ahead.timestamp(), postpone=True))
+    await store.set_cursor(Cursor(name="stranger/default", at=ahead.timestamp()))
+
+
+async def test_times_of_a_clock_that_was_ahead_are_brought_back_when_it_is_steady(
+    store: Store, engine: sa.Engine
+) -> None:
+    await written_ahead(store)
+    await prune(store, *minutes(NOW + MONTH, 2), *minutes(NOW, 9))
+    assert rows(engine, recordings.c.changed_at) == [(NOW + MONTH).timestamp()] * 2
+    await prune(store, *minutes(NOW + timedelta(minutes=9), 3))
+    now = (NOW + timedelta(minutes=11)).timestamp()
+    assert rows(engine, recordings.c.changed_at) == [now, now]
+    assert rows(engine, recordings.c.first_seen_at) == [now, now]
+    assert rows(engine, recordings.c.read_at) == [now, now]
+    assert {one for one in rows(engine, outbox.c.retry_at) if one} == {now}
+    assert await store.cursor("stranger/default") == now
+    due = await store.due(
+        DueQuery(app="default", now=now, limit=10, swept_at=0.0, max_single_reads=None)
+    )
+    states = {recording.recording_id: recording for recording in due.reads}
+    assert states["u"].files_awaited_since == NOW + timedelta(minutes=11)
+    assert states["u"].changed_at == states["a"].changed_at == NOW + timedelta(minutes=11)
+
+
+async def test_nothing_is_brought_back_while_the_clock_is_behind_for_a_moment(
+    store: Store, engine: sa.Engine
+) -> None:
+    await written_ahead(store)
+    before = rows(engine, recordings.c.changed_at)
+    behind, right = minutes(NOW, 5), minutes(NOW + MONTH, 15)
+    await prune(store, NOW + MONTH, *behind, *right)
+    assert rows(engine, recordings.c.changed_at) == before
+
+
+async def test_what_is_rightly_ahead_stays(store: Store, engine: sa.Engine) -> None:
+    await store.apply([seen("a", at=NOW)])
+    tomorrow = (NOW + timedelta(days=1)).timestamp()
+    await store.schedule_read(ScheduledRead(ids=("a",), at=tomorrow, postpone=True))
+    await prune(store, *minutes(NOW, 3))
+    assert rows(engine, recordings.c.read_at) == [tomorrow]

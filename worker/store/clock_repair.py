@@ -1,0 +1,107 @@
+"""Brings back times that a clock which was far ahead has written, so that nothing waits for them.
+
+They are the times of what is still to be done: events to publish again, recordings to read, and
+how far something has been followed. What is over keeps its times, so it is kept longer.
+"""
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Final
+
+import msgspec
+import sqlalchemy as sa
+
+from worker.domain.recording import Recording
+from worker.domain.times import utc
+from worker.store.database.dialects import open_or_closed
+from worker.store.database.notifications import notify_on_commit
+from worker.store.database.schema import HELD, marks, outbox, recordings
+
+MAX_AHEAD_SECONDS: Final = 7_200.0
+"""More than an event or a cursor is ever ahead of the clock."""
+
+MAX_RECORDINGS: Final = 100
+"""In one step."""
+
+
+class Repair(msgspec.Struct, frozen=True, kw_only=True):
+    """Asks to bring back what is too far ahead of `now`, in seconds since the epoch.
+
+    `read_ahead` is more than any read is ever scheduled ahead, in seconds.
+    """
+
+    now: float
+    read_ahead: float
+
+
+def bring_back(connection: sa.Connection, repairs: Sequence[Repair]) -> list[bool]:
+    """Operation: bring back times that are too far ahead. Returns whether there may be more."""
+    return [_bring_back(connection, repair) for repair in repairs]
+
+
+def _bring_back(connection: sa.Connection, repair: Repair) -> bool:
+    latest = repair.now + MAX_AHEAD_SECONDS
+    events = sa.update(outbox).where(HELD, outbox.c.retry_at > latest)
+    if connection.execute(events.values(retry_at=repair.now)).rowcount:
+        notify_on_commit(connection, "outbox")
+    cursors = sa.update(marks).where(marks.c.at > latest, ~marks.c.name.startswith("prune/"))
+    connection.execute(cursors.values(at=repair.now))
+    return _bring_back_recordings(connection, repair)
+
+
+def _bring_back_recordings(connection: sa.Connection, repair: Repair) -> bool:
+    latest = repair.now + MAX_AHEAD_SECONDS
+    # One query for each, because each has an index of its own.
+    ahead = (
+        sa.and_(recordings.c.open, recordings.c.changed_at > latest),
+        sa.and_(recordings.c.open, recordings.c.first_seen_at > latest),
+        recordings.c.read_at > repair.now + repair.read_ahead,
+    )
+    found = [_bring_back_those(connection, condition, repair.now) for condition in ahead]
+    if any(found):
+        notify_on_commit(connection, "due")
+    return max(found) == MAX_RECORDINGS
+
+
+def _bring_back_those(
+    connection: sa.Connection, condition: sa.ColumnElement[bool], now: float
+) -> int:
+    found = connection.execute(
+        sa.select(recordings.c.recording_id, recordings.c.state, recordings.c.read_at)
+        .where(condition)
+        .limit(MAX_RECORDINGS)
+        .with_for_update(skip_locked=True)
+    ).all()
+    for recording_id, state, read_at in found:
+        recording = _brought_back(msgspec.json.decode(state, type=Recording), utc(now))
+        changed_at, first_seen_at = recording.changed_at, recording.first_seen_at
+        connection.execute(
+            sa.update(recordings)
+            .where(open_or_closed(recordings.c.recording_id == recording_id))
+            .values(
+                state=msgspec.json.encode(recording).decode(),
+                changed_at=changed_at.timestamp() if changed_at else 0.0,
+                first_seen_at=first_seen_at and first_seen_at.timestamp(),
+                read_at=None if read_at is None else min(read_at, now),
+            )
+        )
+    return len(found)
+
+
+def _brought_back(recording: Recording, now: datetime) -> Recording:
+    search = recording.file_search
+    if search is not None:
+        search = msgspec.structs.replace(
+            search,
+            listed_since=min(search.listed_since, now),
+            ended_at=search.ended_at and min(search.ended_at, now),
+        )
+    return msgspec.structs.replace(
+        recording,
+        first_seen_at=recording.first_seen_at and min(recording.first_seen_at, now),
+        changed_at=recording.changed_at and min(recording.changed_at, now),
+        missing_since=recording.missing_since and min(recording.missing_since, now),
+        files_awaited_since=recording.files_awaited_since
+        and min(recording.files_awaited_since, now),
+        file_search=search,
+    )

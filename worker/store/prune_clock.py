@@ -1,0 +1,116 @@
+"""The clock of pruning, which no jump of the shared clock can make forget what is new.
+
+The shared clock may be ahead for a moment, or be set right by a month. Everything seems a month
+older then. The leader prunes every minute, so a larger step between two prunings is a jump, or a
+time in which nobody pruned. Either way nothing has grown older by it for certain. For as long as
+something would be kept, each such step therefore counts as if it had not been.
+
+The first pruning ever knows no earlier one. It counts all time before as a jump.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Final
+
+import msgspec
+import sqlalchemy as sa
+
+from worker.store.database.schema import marks
+
+MAX_STEP_SECONDS: Final = 120.0
+"""Between two prunings, a minute apart. What is more is a jump."""
+
+STEADY_SECONDS: Final = 600.0
+"""A clock that went back may be wrong for a moment, and what seems ahead of it right."""
+
+_LAST: Final = "prune/last"
+_BACK: Final = "prune/back"
+_JUMP: Final = "prune/jump/"
+"""Before the number of the second at which the jump was noticed. `at` is its size in seconds."""
+
+
+class PruneClock(msgspec.Struct, frozen=True, kw_only=True):
+    """When things were pruned last, and what the clock did since.
+
+    `jumps`: when each jump forward was noticed, and its size. `went_back`: when a jump back was
+    noticed. Times are seconds since the epoch by the shared clock.
+    """
+
+    last: float | None = None
+    jumps: Mapping[float, float] = {}
+    went_back: float | None = None
+
+    def advance(self, now: float, *, longest: float) -> "PruneClock":
+        """The clock after a pruning at `now`. A jump is remembered for `longest` seconds."""
+        step = now if self.last is None else now - self.last
+        jumps = dict(self.jumps) if step >= 0 else _taken_back(self.jumps, -step, now)
+        if step > MAX_STEP_SECONDS:
+            jumps[float(int(now))] = step
+        back = now if step < -MAX_STEP_SECONDS else self.went_back
+        if back is not None and not back <= now < back + STEADY_SECONDS:
+            back = None
+        return PruneClock(last=now, jumps=_recent(jumps, now, longest), went_back=back)
+
+    def horizon(self, keep_seconds: float) -> float:
+        """What is older than this was kept for `keep_seconds`, whatever the clock did."""
+        now = self.last or 0.0
+        return now - keep_seconds - sum(_recent(self.jumps, now, keep_seconds).values())
+
+    @property
+    def is_steady(self) -> bool:
+        """Whether the clock has not gone back for a while, so that times ahead of it are wrong."""
+        return self.went_back is None
+
+
+def _recent(jumps: Mapping[float, float], now: float, seconds: float) -> dict[float, float]:
+    """The jumps of the last `seconds`. The jumps after a jump do not count as time."""
+    recent: dict[float, float] = {}
+    for at in sorted(jumps, reverse=True):
+        if now - sum(recent.values()) < at + seconds:
+            recent[at] = jumps[at]
+    return recent
+
+
+def _taken_back(jumps: Mapping[float, float], seconds: float, now: float) -> dict[float, float]:
+    """The jumps after the clock went back by so much: the last ones are undone first."""
+    left: dict[float, float] = {}
+    for at in sorted(jumps, reverse=True):
+        undone = min(jumps[at], seconds)
+        seconds -= undone
+        if jumps[at] - undone > MAX_STEP_SECONDS:
+            noticed_at = float(int(min(at, now)))
+            left[noticed_at] = left.get(noticed_at, 0.0) + jumps[at] - undone
+    return left
+
+
+class Pruning(msgspec.Struct, frozen=True, kw_only=True):
+    """A pruning at `now`. `longest` is the longest time for which anything is kept."""
+
+    now: float
+    longest: float
+
+
+def advance(connection: sa.Connection, prunings: Sequence[Pruning]) -> list[PruneClock]:
+    """Operation: note a pruning. Returns the clock for it."""
+    return [_advance(connection, pruning) for pruning in prunings]
+
+
+def _advance(connection: sa.Connection, pruning: Pruning) -> PruneClock:
+    names = marks.c.name.startswith("prune/")
+    rows = connection.execute(sa.select(marks.c.name, marks.c.at).where(names))
+    times = {row.name: row.at for row in rows}
+    last, back = times.pop(_LAST, None), times.pop(_BACK, None)
+    jumps = {float(name.removeprefix(_JUMP)): size for name, size in times.items()}
+    known = PruneClock(last=last, jumps=jumps, went_back=back)
+    clock = known.advance(pruning.now, longest=pruning.longest)
+    connection.execute(sa.delete(marks).where(names))
+    connection.execute(sa.insert(marks), [{"name": n, "at": at} for n, at in _marks(clock)])
+    return clock
+
+
+def _marks(clock: PruneClock) -> Iterator[tuple[str, float]]:
+    if clock.last is not None:
+        yield _LAST, clock.last
+    if clock.went_back is not None:
+        yield _BACK, clock.went_back
+    for at, size in clock.jumps.items():
+        yield f"{_JUMP}{at:.0f}", size

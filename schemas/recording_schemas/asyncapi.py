@@ -95,6 +95,7 @@ _REASON: Final[Document] = {
 }
 _COMMAND_PROPERTIES: Final = {
     "content_type": "application/json, or application/cloudevents+json around it",
+    "content_encoding": "gzip, or none",
     "message_id": "the command's id, if neither the command nor its CloudEvent has one",
     "correlation_id": "copied to every event of the command",
     "reply_to": "a queue that receives the outcome as well",

@@ -1,16 +1,26 @@
 """Decodes the bytes of a message into a command, or says in words why they are none.
 
-Two forms are accepted: plain JSON, and a structured CloudEvent 1.0 whose `data` is the command. If
-an object has a field twice, the last one counts.
+Three forms are accepted: plain JSON, a structured CloudEvent 1.0 whose `data` is the command, and a
+CloudEvent in binary mode, whose attributes are headers and whose body is the command. If an object
+has a field twice, the last one counts; a `type` that is given twice must be the same.
 """
 
 import re
+from collections.abc import Mapping
 from typing import Final
 
 import msgspec
 
+from recording_schemas.body_encoding import readable_body
+from recording_schemas.cloud_events import (
+    HEADER_PREFIXES,
+    binary_attributes,
+    check_attributes,
+    text_of,
+)
 from recording_schemas.commands import COMMAND_TYPES, Command
 from recording_schemas.explain import explain
+from recording_schemas.numbers import with_whole_numbers
 from recording_schemas.rules import RuleBroken
 from recording_schemas.values import CommandId
 
@@ -18,7 +28,6 @@ Fields = dict[str, msgspec.Raw]
 
 _COMMANDS: Final[msgspec.json.Decoder[Command]] = msgspec.json.Decoder(Command)
 _FIELDS: Final = msgspec.json.Decoder(Fields)
-_TEXT: Final = msgspec.json.Decoder(str)
 _ID: Final = msgspec.json.Decoder(CommandId)
 # msgspec's errors and UnicodeDecodeError are ValueErrors; deep nesting is a RecursionError.
 _UNDECODABLE: Final = (ValueError, RecursionError)
@@ -31,12 +40,12 @@ _CHARSET: Final = re.compile(r"""charset\s*=\s*["']?([^"';\s]*)""", re.IGNORECAS
 class Malformed(Exception):
     """The message is not a command, and never will be.
 
-    `code` is a slug: `too_large`, `not_utf8`, `not_json`, `too_deep`, `not_an_object`,
-    `wrong_content_type`, `missing_type`, `unknown_type`, `missing_id`, `missing_field`,
-    `unknown_field`, `invalid_field` or `conflicting_fields`. `message` names the field and its
-    rule. No text repeats a received value, except the name of an unknown field. `field` is a
-    dotted path such as `user_ids.3`, or None. `command_id` is None if the message has no readable
-    id. `command_type` is a known type or "unknown".
+    `code` is a slug: `too_large`, `not_gzip`, `not_utf8`, `not_json`, `too_deep`, `not_an_object`,
+    `wrong_content_type`, `wrong_content_encoding`, `missing_type`, `unknown_type`,
+    `missing_id`, `missing_field`, `unknown_field`, `invalid_field` or `conflicting_fields`.
+    `message` names the field and its rule. No text repeats a received value, except the name of an
+    unknown field or encoding. `field` is a dotted path such as `user_ids.3`, or None. `command_id`
+    is None if the message has no readable id. `command_type` is a known type or "unknown".
     """
 
     def __init__(
@@ -59,27 +68,31 @@ def decode_command(
     body: bytes,
     *,
     content_type: str | None = None,
+    content_encoding: str | None = None,
     message_id: str | None = None,
+    headers: Mapping[str, object] = {},
     max_bytes: int | None = None,
 ) -> Command:
     """The command in `body`, with its `id` set: its own, else the CloudEvent's, else `message_id`.
 
-    `content_type` and `message_id` are the AMQP properties; without a content type the body counts
-    as JSON. A body above `max_bytes` is refused unread. Raises Malformed and nothing else, whatever
-    the bytes are.
+    `content_type`, `content_encoding`, `message_id` and `headers` are the AMQP properties; without
+    a content type the body counts as JSON. A body above `max_bytes` is refused unread, and a packed
+    one is unpacked to at most as many. Raises Malformed and nothing else, whatever the bytes are.
     """
     if max_bytes is not None and len(body) > max_bytes:
         fault = RuleBroken(
             "too_large", None, f"the body has {len(body)} bytes; at most {max_bytes} are read"
         )
-        raise _malformed(fault, b"", message_id)
+        raise _malformed(fault, b"", message_id, _attributes(headers))
+    text, attributes = b"", _attributes(headers)
     try:
-        command = _decode(body, content_type)
+        text = readable_body(body, content_encoding, max_bytes)
+        command = _decode(text, content_type, attributes)
         return command if command.id else _identified_by(message_id, command)
     except RuleBroken as caught:
         fault = caught
     # Raised outside the handler, so that it has no context: msgspec's errors quote received values.
-    raise _malformed(fault, body, message_id)
+    raise _malformed(fault, text, message_id, attributes)
 
 
 def encode_command(command: Command) -> bytes:
@@ -92,8 +105,14 @@ def encode_command(command: Command) -> bytes:
     return body
 
 
-def _decode(body: bytes, content_type: str | None) -> Command:
+def _attributes(headers: Mapping[str, object]) -> Fields:
+    return binary_attributes(headers) if headers else {}
+
+
+def _decode(body: bytes, content_type: str | None, attributes: Fields) -> Command:
     media_type = _media_type(content_type)
+    if media_type == _JSON and attributes:
+        return _from_binary_event(body, attributes)
     if media_type == _JSON:
         try:
             return _COMMANDS.decode(body)
@@ -135,22 +154,27 @@ def _fields(text: bytes | msgspec.Raw) -> Fields:
 
 def _from_envelope(envelope: Fields) -> Command:
     """The command in the `data` of a CloudEvent. Without an id it takes the event's."""
-    for name in ("specversion", "id", "source", "type"):
-        if not _text(envelope.get(name)):
-            raise RuleBroken("missing_field", name, "must be given in a CloudEvent, as a string")
-    if _text(envelope["specversion"]) != "1.0":
-        raise RuleBroken("invalid_field", "specversion", "must be 1.0")
+    check_attributes(envelope)
     if "data" not in envelope:
         raise RuleBroken("missing_field", "data", "must be given: it is the command")
     try:
         fields = _fields(envelope["data"])
     except RuleBroken as error:
         raise RuleBroken("invalid_field", "data", "must be an object: the command") from error
-    command = _command(bytes(envelope["data"]), fields)
+    return _with_event_id(_command(bytes(envelope["data"]), fields), envelope)
+
+
+def _from_binary_event(body: bytes, attributes: Fields) -> Command:
+    """The command in the body of a CloudEvent whose attributes are headers."""
+    check_attributes(attributes, HEADER_PREFIXES[0])
+    return _with_event_id(_command(body, _fields(body)), attributes, HEADER_PREFIXES[0])
+
+
+def _with_event_id(command: Command, attributes: Fields, prefix: str = "") -> Command:
     if command.id:
         return command
-    if (event_id := _valid_id(envelope["id"])) is None:
-        raise RuleBroken("invalid_field", "id", "must be 1 to 128 printable characters")
+    if (event_id := _valid_id(attributes["id"])) is None:
+        raise RuleBroken("invalid_field", f"{prefix}id", "must be 1 to 128 printable characters")
     return msgspec.structs.replace(command, id=event_id)
 
 
@@ -159,11 +183,16 @@ def _command(text: bytes, fields: Fields) -> Command:
     if "type" not in fields:
         known = ", ".join(COMMAND_TYPES)
         raise RuleBroken("missing_type", "type", f"is missing; it must be one of {known}")
-    if (struct := COMMAND_TYPES.get(_text(fields["type"]))) is None:
+    if (struct := COMMAND_TYPES.get(text_of(fields["type"]))) is None:
         known = ", ".join(COMMAND_TYPES)
         raise RuleBroken("unknown_type", "type", f"must be one of {known}")
     try:
-        return _COMMANDS.decode(text)
+        try:
+            return _COMMANDS.decode(text)
+        except msgspec.ValidationError:
+            if (whole := with_whole_numbers(text)) is None:
+                raise
+            return _COMMANDS.decode(whole)
     except msgspec.ValidationError as error:
         raise explain(error, struct) from error
     except _UNDECODABLE as error:
@@ -178,13 +207,15 @@ def _identified_by(message_id: str | None, command: Command) -> Command:
     return msgspec.structs.replace(command, id=message_id)
 
 
-def _malformed(fault: RuleBroken, body: bytes, message_id: str | None) -> Malformed:
+def _malformed(
+    fault: RuleBroken, body: bytes, message_id: str | None, attributes: Fields
+) -> Malformed:
     """The fault, with the command's id and type if the message has readable ones."""
     outer = _peek(body)
     inner = _peek(outer["data"]) if "data" in outer else outer
-    ids = (inner.get("id"), outer.get("id"), _as_json(message_id))
+    ids = (inner.get("id"), outer.get("id"), attributes.get("id"), _as_json(message_id))
     command_id = next((found for found in map(_valid_id, ids) if found), None)
-    command_type = _text(inner.get("type"))
+    command_type = text_of(inner.get("type"))
     return Malformed(
         fault.code,
         fault.message,
@@ -200,14 +231,6 @@ def _peek(text: bytes | msgspec.Raw | None) -> Fields:
         return _FIELDS.decode(text or b"")
     except _UNDECODABLE:
         return {}
-
-
-def _text(value: msgspec.Raw | None) -> str:
-    """The string in a field, empty if the field has another type."""
-    try:
-        return _TEXT.decode(value or b"")
-    except _UNDECODABLE:
-        return ""
 
 
 def _as_json(text: str | None) -> bytes:

@@ -160,7 +160,7 @@ def test_a_fault_in_the_data_of_a_cloudevent_is_named_as_in_a_plain_command() ->
         (b"{", "not_json"),
         (b'{"type":"stop_recording",}', "not_json"),
         (json.dumps(START).encode() + b"}", "not_json"),
-        (b"\xef\xbb\xbf" + json.dumps(START).encode(), "not_json"),
+        (b"\xef\xbb\xbf\xef\xbb\xbf" + json.dumps(START).encode(), "not_json"),
         (json.dumps(START).encode("utf-16"), "not_utf8"),
         (b'{"type":"\xff"}', "not_utf8"),
         (b'{"type":"stop_recording","id":"a","start_id":"\\ud800x"}', "not_json"),

@@ -36,6 +36,7 @@ class Delivery(msgspec.Struct, frozen=True, kw_only=True):
     exchange: str = ""
     redelivered: bool = False
     content_type: str | None = None
+    content_encoding: str | None = None
     message_id: str | None = None
     correlation_id: str | None = None
     reply_to: str | None = None

@@ -106,7 +106,9 @@ class CommandHandler:
         return decode_command(
             delivery.body,
             content_type=delivery.content_type,
+            content_encoding=delivery.content_encoding,
             message_id=delivery.message_id,
+            headers=delivery.headers,
             max_bytes=self._max_command_bytes,
         )
 

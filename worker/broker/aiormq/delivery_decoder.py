@@ -12,6 +12,7 @@ from pamqp.decode import embedded_value
 
 from worker.broker.messages import Delivery, Headers
 from worker.broker.properties import (
+    CONTENT_ENCODING,
     CONTENT_TYPE,
     CORRELATION_ID,
     HEADERS,
@@ -84,6 +85,7 @@ class DeliveryAssembler:
             exchange=exchange,
             redelivered=redelivered,
             content_type=text_property(properties, CONTENT_TYPE),
+            content_encoding=text_property(properties, CONTENT_ENCODING),
             message_id=text_property(properties, MESSAGE_ID),
             correlation_id=text_property(properties, CORRELATION_ID),
             reply_to=text_property(properties, REPLY_TO),

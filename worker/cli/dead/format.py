@@ -12,6 +12,7 @@ from worker.cli.dead.letter import DecodedLetter
 from worker.cli.output import Row, print_json, print_rows
 from worker.cli.redaction import redact_json, redact_unparsed
 from worker.domain.escaping import escape_controls
+from worker.settings.secret import REDACTED
 
 COLUMNS: Final = {
     "#": "position",
@@ -60,10 +61,10 @@ def letter_details(decoded: DecodedLetter, *, raw: bool) -> Row:
     """Every field of the letter. Secrets are redacted unless `raw`, which has the original body.
 
     `body_encoding` says how to read `body`: `json` is the value itself, `text` and `base64` are
-    strings.
+    strings. Unless `raw`, a packed body is unpacked, because packed secrets cannot be found.
     """
     letter = decoded.letter
-    encoding, body = _body(letter.body, raw=raw)
+    encoding, body = _body(letter.body, raw=True) if raw else _unpacked_body(decoded)
     headers = _to_json(letter.headers)
     return {
         **letter_row(decoded),
@@ -79,6 +80,13 @@ def letter_details(decoded: DecodedLetter, *, raw: bool) -> Row:
         "body_encoding": encoding,
         "body": body,
     }
+
+
+def _unpacked_body(decoded: DecodedLetter) -> tuple[str, object]:
+    try:
+        return _body(decoded.readable_body(), raw=False)
+    except ValueError:
+        return "text", REDACTED
 
 
 def _body(body: bytes, *, raw: bool) -> tuple[str, object]:

@@ -1,5 +1,6 @@
 """Decodes a dead letter as far as possible, and gives its command a new id."""
 
+import gzip
 from typing import TYPE_CHECKING, Final, Self
 
 import msgspec
@@ -11,6 +12,7 @@ REPLAY_OF: Final = "x-replay-of"
 """The header with the former command id, on a letter that was replayed under a new one."""
 
 _CODES_WITHOUT_OUTCOME: Final = frozenset({"missing_id"})
+_GZIP_MAGIC: Final = b"\x1f\x8b"
 _HANDLE_DIGITS: Final = 12
 
 JsonFields = dict[str, msgspec.Raw]
@@ -44,6 +46,19 @@ class DecodedLetter(msgspec.Struct, frozen=True, kw_only=True):
             return False
         return self.letter.reason.code not in _CODES_WITHOUT_OUTCOME
 
+    def readable_body(self) -> bytes:
+        """The body unpacked and without a byte order mark. Raises ValueError if it stays packed."""
+        from recording_schemas.body_encoding import readable_body
+        from recording_schemas.rules import RuleBroken
+
+        body, encoding = self.letter.body, self.letter.content_encoding
+        try:
+            return readable_body(body, encoding)
+        except RuleBroken as error:
+            if error.code == "not_utf8" and not encoding:
+                return body
+            raise
+
     def without_body(self) -> Self:
         """A copy without the body, to keep many letters in memory."""
         return msgspec.structs.replace(self, letter=msgspec.structs.replace(self.letter, body=b""))
@@ -68,7 +83,12 @@ def _decode_command(letter: "DeadLetter", max_bytes: int) -> tuple[str | None, s
         return letter.message_id, "unknown"
     try:
         command = decode_command(
-            letter.body, content_type=letter.content_type, message_id=letter.message_id
+            letter.body,
+            content_type=letter.content_type,
+            content_encoding=letter.content_encoding,
+            message_id=letter.message_id,
+            headers=letter.headers,
+            max_bytes=max_bytes,
         )
     except Malformed as error:
         return error.command_id, error.command_type
@@ -79,14 +99,18 @@ def with_new_id(decoded: DecodedLetter, new_id: str) -> "DeadLetter":
     """The letter with `new_id` in its body, and the former id in the header `x-replay-of`.
 
     In a CloudEvent, the command in `data` gets the id. The rest of the body stays as it was
-    written.
+    written, and a packed body is packed again.
 
     Raises:
-        ValueError: the body, or the `data` of a CloudEvent, is not a JSON object.
+        ValueError: the body, or the `data` of a CloudEvent, is not a JSON object, or cannot be
+            unpacked.
     """
     letter = decoded.letter
     former_id = {} if decoded.command_id is None else {REPLAY_OF: decoded.command_id}
-    body = _body_with_id(letter.body, msgspec.Raw(msgspec.json.encode(new_id)))
+    readable = decoded.readable_body()
+    body = _body_with_id(readable, msgspec.Raw(msgspec.json.encode(new_id)))
+    if letter.body.startswith(_GZIP_MAGIC):
+        body = gzip.compress(body)
     return msgspec.structs.replace(letter, body=body, message_id=new_id, added_headers=former_id)
 
 

@@ -1,12 +1,14 @@
 """A dead letter is decoded as a worker decodes it, and keeps one name."""
 
+import base64
+import gzip
 from typing import Any
 
 import msgspec
 import pytest
 
-from tests.unit.cli.dead.letters import letter
-from worker.cli.dead.format import letter_row
+from tests.unit.cli.dead.letters import SYNC, letter
+from worker.cli.dead.format import letter_details, letter_row
 from worker.cli.dead.letter import decode_letter, with_new_id
 
 
@@ -56,3 +58,45 @@ def test_a_new_id_replaces_the_id_in_the_body() -> None:
     assert msgspec.json.decode(renamed.body)["id"] == "two"
     assert decode_letter(renamed, 1000).command_id == "two"
     assert renamed.added_headers["x-replay-of"] == "one"
+
+
+PACKED = gzip.compress(SYNC)
+
+
+def test_a_packed_letter_is_decoded_and_gets_its_new_id_within_its_packing() -> None:
+    packed = letter(PACKED, content_encoding="gzip")
+    assert packed.command_id == "one"
+
+    renamed = with_new_id(packed, "two")
+
+    assert msgspec.json.decode(gzip.decompress(renamed.body))["id"] == "two"
+    assert decode_letter(renamed, 1000).command_id == "two"
+
+
+def test_a_letter_in_binary_mode_is_named_by_the_id_of_its_event() -> None:
+    attributes = {"specversion": "1.0", "id": "event-id", "source": "/x", "type": "y"}
+    headers = {f"cloudEvents:{name}": value for name, value in attributes.items()}
+    body = SYNC.replace(b'"id":"one",', b"")
+    assert letter(body, headers=headers, message_id="m").command_id == "event-id"
+
+
+SECRET = msgspec.json.encode({"type": "start_recording", "storage_config": {"secret": "hunter2"}})
+
+
+@pytest.mark.parametrize(
+    ("body", "encoding"),
+    [
+        (gzip.compress(SECRET), "gzip"),
+        (gzip.compress(SECRET)[:-3], "gzip"),
+        (gzip.compress(SECRET), "br"),
+        (b"\xef\xbb\xbf" + SECRET, None),
+    ],
+    ids=["gzip", "cut off", "another encoding", "byte order mark"],
+)
+def test_the_secret_of_a_packed_letter_is_shown_raw_only(body: bytes, encoding: str | None) -> None:
+    packed = letter(body, content_encoding=encoding)
+    shown = msgspec.json.encode(letter_details(packed, raw=False)["body"])
+    assert b"hunter2" not in shown
+    assert base64.b64encode(body[:12]) not in shown
+    raw = letter_details(packed, raw=True)
+    assert raw["body"] in {base64.b64encode(body).decode(), body.decode(errors="replace")}

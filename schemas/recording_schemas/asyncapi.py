@@ -40,12 +40,13 @@ _REASON: Final[Document] = {
         "x-reason": {"type": "string", "description": "The reason in words."},
         "x-attempts": {
             "type": "integer",
-            "description": "The number of attempts since the last replay.",
+            "description": "How often it was retried or dead-lettered since the last replay. "
+            "A retry without an attempt counts, too.",
         },
         "x-first-seen": {
             "type": "string",
             "format": "date-time",
-            "description": "When a worker first received it, counted since the last replay.",
+            "description": "When a worker first received it since the last replay.",
         },
         "x-last-seen": {
             "type": "string",
@@ -83,7 +84,7 @@ _REASON: Final[Document] = {
         },
         "x-replay-attempts": {
             "type": "integer",
-            "description": "The number of attempts before the last replay. Absent if none.",
+            "description": "x-attempts before the last replay. Absent if it was not replayed.",
         },
         "x-replay-first-seen": {
             "type": "string",

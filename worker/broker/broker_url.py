@@ -7,8 +7,8 @@ from yarl import URL
 from worker.domain.hosts import Host, url_of_each_host
 
 HEARTBEAT_SECONDS: Final = 10
-"""Without one in AMQP_URL. A silent broker is noticed after about 35 seconds, a little over three
-heartbeats."""
+"""The heartbeat if AMQP_URL has none. The worker notices a silent broker after about 35 seconds, a
+little over three heartbeats."""
 
 PORTS: Final = {"amqp": 5672, "amqps": 5671}
 
@@ -31,6 +31,6 @@ def host_of(url: URL) -> str:
 
 
 def user_of(url: URL) -> str | None:
-    """The user whom the URL names. None if the broker takes the user from a certificate."""
+    """The user that the URL names. None if the broker takes the user from a certificate."""
     is_external = url.query.get("auth", "plain").upper() == "EXTERNAL"
     return None if is_external else url.user or "guest"

@@ -1,12 +1,12 @@
-"""The headers by which workers and the broker keep account of a message, and whom to believe.
+"""The headers that workers and the broker add to a message, and which headers the worker trusts.
 
-A header is data of whoever published the message, so a publisher can write the worker's own as
-well. The worker believes them only on a message that the broker moved from a retry queue to the
-command queue. The broker writes two proofs of that. The delivery names the default exchange, so no
-message that was published to the exchange of commands passes. And `x-death` names a retry queue.
+A publisher can write any header, also the worker's own. The worker trusts its own headers only on a
+message that the broker moved from a retry queue to the command queue. There are two proofs of that.
+The delivery names the default exchange, which excludes every message that was published to the
+exchange of commands. And `x-death`, which the broker writes, names a retry queue.
 
-A client that may publish to the default exchange can forge both. It can do no more than harm its
-own command: make it expire early, or have it executed beside no other suspect.
+A client that may publish to the default exchange can forge both. That harms its own command only:
+the command expires early, or runs beside no other crash suspect.
 """
 
 from collections.abc import Mapping
@@ -36,7 +36,7 @@ USER_ID: Final = "x-original-user-id"
 EXPIRATION: Final = "x-original-expiration"
 """The publisher's `expiration`. With that property, a copy would expire before its delay."""
 ADDED_MESSAGE_ID: Final = "x-message-id-added"
-"""The publisher gave no `message_id`. The copy's own was needed to publish it."""
+"""The publisher gave no `message_id`. The worker added one, because a copy needs it."""
 
 WORKER_HEADERS: Final = frozenset(
     {
@@ -56,7 +56,7 @@ WORKER_HEADERS: Final = frozenset(
 """Written on copies. On a message from a publisher they are removed."""
 
 REPLAYED_HEADERS: Final = frozenset({LAST_SEEN, REASON_CODE, REASON, DROPPED_HEADERS, USER_ID})
-"""On a replay they say why the letter was dead. The worker removes them from its next copy."""
+"""A replay has these headers, which say why the letter was dead. The next copy lacks them."""
 
 BROKER_HEADERS: Final = (
     "x-death",
@@ -65,7 +65,8 @@ BROKER_HEADERS: Final = (
     "x-delivery-count",
     "x-acquired-count",
 )
-"""Headers, or their prefixes, about one stay in one queue. A copy starts without them."""
+"""Headers of the broker about a stay in one queue, or their prefixes. A copy starts without them.
+"""
 
 ROUTING_HEADERS: Final = frozenset({"CC", "BCC"})
 """More routing keys: the broker would deliver each copy to those queues again."""
@@ -117,10 +118,10 @@ def is_sent_on(name: str) -> bool:
 
 
 def is_replayed(name: str) -> bool:
-    """Whether a replay carries this header of the letter on: the reason stays, the account ends."""
+    """Whether a replay repeats this header of the letter. The reason stays, counts begin anew."""
     return is_sent_on(name) or name in REPLAYED_HEADERS
 
 
 def trusted_headers(headers: Headers, names: frozenset[str]) -> Headers:
-    """Those of the worker's headers that go on from copy to copy."""
+    """The worker's headers with these names, which each copy repeats."""
     return {name: headers[name] for name in names if name in headers}

@@ -46,7 +46,7 @@ class Delivery(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def first_seen(self) -> float | None:
-        """When a worker first took it, in seconds since the epoch. None before the first retry."""
+        """When a worker first received it, in epoch seconds. None before the first retry."""
         text = self.headers.get(FIRST_SEEN_HEADER)
         try:
             seconds = datetime.fromisoformat(text).timestamp() if isinstance(text, str) else -1.0
@@ -56,14 +56,14 @@ class Delivery(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def attempts(self) -> int:
-        """How many copies of the message were made before."""
+        """How many copies of the message were made before, also without an attempt."""
         return _count(self.headers.get(ATTEMPTS_HEADER))
 
     @property
     def redelivery_count(self) -> int:
-        """How often it came back to the queue unsettled, because its consumer was lost.
+        """How often the message came back to the queue because its consumer was lost.
 
-        Includes the counts of earlier copies that were retried without an attempt.
+        This includes the counts of earlier copies that were retried without an attempt.
         """
         own_count = _count(self.headers.get(DELIVERY_COUNT_HEADER, int(self.redelivered)))
         return own_count + _count(self.headers.get(REDELIVERY_COUNT_HEADER))

@@ -232,7 +232,8 @@ class Publisher:
         return self._late_message(message)
 
     def _late_message(self, message: Outgoing) -> str:
-        return f"no confirmation within {self._timeout:g} s from {message.exchange!r}"
+        destination = message.exchange or message.routing_key
+        return f"no confirmation within {self._timeout:g} s from {destination!r}"
 
     async def _replace_old(self, channel: RawChannel) -> None:
         """Replace a channel whose messages a queue refused, unless the channel is still new.

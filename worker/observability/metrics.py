@@ -147,7 +147,9 @@ class Metrics:
             _DELAY_BUCKETS,
         )
         self._dead = new.counter(
-            "dead_letters", "Messages sent to the dead-letter queue.", "reason"
+            "dead_letters",
+            "Decisions to dead-letter a delivery. One that comes back is counted again.",
+            "reason",
         )
         self._dead_refused = new.counter(
             "dead_letters_refused", "Messages that the dead-letter queue had no room for."

@@ -107,7 +107,7 @@ class RealtimeKitClient:
 
     @property
     def unavailable_reason(self) -> str | None:
-        """Why the last request brought no usable response; None when it did."""
+        """Why the last attempt brought no usable response. None if it did, or was refused."""
         return self._session.unavailable_reason
 
     def server_time(self) -> datetime | None:

@@ -322,13 +322,15 @@ def _known_recordings(
 def find_leases(
     connection: sa.Connection, claims: Sequence[tuple[str, str]]
 ) -> list[tuple[float | None, float]]:
-    """Operation: until when each claim (command id, owner) lasts, None if the owner does not have
-    the command any more; and what PostgreSQL's clock shows now. Both are epoch seconds."""
+    """Operation: for each claim (command id, owner), when it ends, and PostgreSQL's present time.
+
+    The end is None if the owner does not have the command any more. Both are epoch seconds.
+    """
     ids = {command_id for command_id, _ in claims}
     rows = connection.execute(_LEASES, {"ids": ids}).all()
     until = {(command_id, owner): lease_until for command_id, owner, lease_until, _ in rows}
-    shown = float(rows[0][3]) if rows else 0.0
-    return [(until.get(claim), shown) for claim in claims]
+    database_time = float(rows[0][3]) if rows else 0.0
+    return [(until.get(claim), database_time) for claim in claims]
 
 
 _LEASES: Final = sa.select(

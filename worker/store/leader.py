@@ -15,10 +15,11 @@ from worker.store.store import Store
 
 LEASE_NAME: Final = "leader"
 RETRY_INTERVAL_SECONDS: Final = 1.0
-"""After a failed try."""
+"""The pause after a failed try."""
 
 WRITE_PROOF_SECONDS: Final = 15.0
-"""After so long without a proof, nobody knows whether this replica can write. Three tries."""
+"""After this long without a commit, which is about three tries, the replica may be unable to write.
+"""
 
 NEVER: Final = float("-inf")
 
@@ -29,8 +30,8 @@ class LeaderElector:
     The lease is stored by `now`, the clock of all replicas. This replica measures its own lease by
     `ticks`, a clock that nobody can set.
 
-    Every try writes, whether it gets the lease or not. Therefore the tries also prove that this
-    replica can write to the database, which readiness asks.
+    Every try writes, whether it gets the lease or not. So the tries also prove to the readiness
+    check that this replica can write to the database.
     """
 
     def __init__(
@@ -82,8 +83,8 @@ class LeaderElector:
             await self._store.release_leases(self._owner)
 
     async def try_acquire(self) -> None:
-        """Try once to acquire or extend the lease. If the store is away, a lease that is held lasts
-        until its end."""
+        """Try once to acquire or extend the lease. If the store is down, the lease that this
+        replica holds lasts until its end."""
         was_leader, asked_at, now = self.is_leader(), self._ticks(), self._now()
         request = LeaseRequest(
             name=LEASE_NAME, owner=self._owner, now=now, until=now + self._lease_seconds

@@ -80,7 +80,7 @@ def _note_presence(connection: sa.Connection, request: LeaseRequest) -> None:
 
 
 def prune(connection: sa.Connection, requests: Sequence[float]) -> list[None]:
-    """Operation: remove the leases of replicas that ended before a time and never released them."""
+    """Operation: remove the leases that ended before a time. Their owners died."""
     connection.execute(sa.delete(leases).where(leases.c.until < min(requests)))
     return [None] * len(requests)
 
@@ -94,6 +94,6 @@ def release(connection: sa.Connection, owners: Sequence[str]) -> list[None]:
 
 
 def release_all(connection: sa.Connection, requests: Sequence[None]) -> list[None]:
-    """Operation: end every lease. Only for a store that no other process can be using."""
+    """Operation: delete every row of `leases`. Only for a store that no other process uses."""
     connection.execute(sa.delete(leases))
     return [None] * len(requests)

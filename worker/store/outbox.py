@@ -134,10 +134,10 @@ _insert: Final = bulk_insert(
 def resend_outcomes(connection: sa.Connection, repeats: Sequence[StoredOutcome]) -> None:
     """Publish outcomes again, exactly as they were first published.
 
-    Each reply goes out. The results exchange gets each outcome once for all these repeats, and not
-    at all while the broker refuses it: it is published later anyway. An outcome that is merely
-    unsent may already be on its way, and whoever sent the repeat may have seen it: it is published
-    once more.
+    Each repeat gets its reply. The results exchange gets each outcome once for all these repeats.
+    An outcome that is deferred or set aside is not added again. An unsent outcome is added again:
+    it may be on its way already, and then a publisher that received it and repeats its command
+    would wait in vain.
     """
     records = [msgspec.json.decode(repeat.stored, type=OutcomeRecord) for repeat in repeats]
     held = _find_held(connection, {record.event_id for record in records})
@@ -148,9 +148,9 @@ def resend_outcomes(connection: sa.Connection, repeats: Sequence[StoredOutcome])
 
 
 def _find_held(connection: sa.Connection, event_ids: Iterable[str]) -> set[str]:
-    """Those of the ids that are deferred or set aside on their way to the results exchange.
+    """The ids among these that are deferred or set aside on their way to the results exchange.
 
-    Reads every event that is held: ask for many ids at once.
+    This reads every event that is held, so pass many ids at once.
     """
     ids = sorted(event_ids)
     if not ids:
@@ -167,8 +167,8 @@ def _find_held(connection: sa.Connection, event_ids: Iterable[str]) -> set[str]:
 class PageRequest(msgspec.Struct, frozen=True, kw_only=True):
     """Asks for the oldest events that are to be published now.
 
-    `marks` is what became of the page before, at `now`. `replies` picks replies or all others; None
-    picks both. With `resume`, deferred events whose time has come are ready again.
+    `marks` has the results of the page before, at `now`. `replies` picks replies or all others;
+    None picks both. With `resume`, deferred events whose time has come are ready again.
     """
 
     limit: int
@@ -181,7 +181,7 @@ class PageRequest(msgspec.Struct, frozen=True, kw_only=True):
 def read_unsent(
     connection: sa.Connection, requests: Sequence[PageRequest]
 ) -> list[list[UnsentEvent]]:
-    """Operation: note what became of earlier pages, then read the oldest events that are ready.
+    """Operation: mark the events of earlier pages, then read the oldest events that are ready.
 
     An event is skipped while an earlier event of its subject is deferred. Replies have no order:
     they neither wait nor are waited for.

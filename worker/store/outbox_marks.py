@@ -1,8 +1,8 @@
-"""Notes in the outbox what became of a page: what was sent, and what the broker did not take.
+"""Marks the events of a page in the outbox as sent, deferred or set aside.
 
-ready      retry_at = 0    it is published with the next page
-deferred   retry_at > 0    it waits for that time; later events of its subject wait behind it
-set aside  retry_at < 0    it is not tried again, and nothing waits for it
+ready      retry_at = 0    the event is published with the next page
+deferred   retry_at > 0    the event waits for that time; later events of its subject wait, too
+set aside  retry_at < 0    the event is not tried again, and no other event waits for it
 """
 
 from collections.abc import Iterable, Sequence
@@ -34,7 +34,7 @@ class Deferral(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Release(msgspec.Struct, frozen=True, kw_only=True):
-    """Publish the oldest `limit` refused events of a destination again now: it takes events."""
+    """The destination accepts events again. Publish up to `limit` of its refused events."""
 
     exchange: str
     routing_key: str
@@ -42,7 +42,7 @@ class Release(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class PageMarks(msgspec.Struct, frozen=True, kw_only=True):
-    """What became of the events of a page. `sent` has the positions of confirmed events."""
+    """The results of publishing a page. `sent` has the positions of confirmed events."""
 
     sent: Sequence[int] = ()
     deferred: Sequence[Deferral] = ()
@@ -67,7 +67,7 @@ class SetAsideEvent(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def mark(connection: sa.Connection, requests: Sequence[tuple[PageMarks, float]]) -> list[None]:
-    """Operation: note what became of pages. The time is when that was."""
+    """Operation: mark the events of pages. Each page comes with the time of its results."""
     _mark_sent(
         connection,
         [{ROW_KEY: position, "sent_at": now} for marks, now in requests for position in marks.sent],
@@ -87,7 +87,7 @@ def mark(connection: sa.Connection, requests: Sequence[tuple[PageMarks, float]])
 
 
 def resume_due(connection: sa.Connection, now: float) -> None:
-    """Make deferred events ready whose time has come."""
+    """Make the deferred events ready whose time has come."""
     connection.execute(_RESUME_DUE, {"now": now})
 
 
@@ -106,7 +106,10 @@ def set_aside_events(connection: sa.Connection, limit: int) -> list[SetAsideEven
 
 
 def retry_set_aside(connection: sa.Connection, event_ids: Iterable[str] | None) -> int:
-    """Publish events again that are set aside, None: all of them. Returns how many there were."""
+    """Make events that are set aside ready again, or all of them if `event_ids` is None.
+
+    Returns how many there were.
+    """
     change = sa.update(outbox).where(HELD, outbox.c.retry_at < 0)
     if event_ids is not None:
         change = change.where(outbox.c.event_id.in_(sorted(event_ids)))

@@ -61,7 +61,10 @@ def _columns_after_release(request: ReleaseRequest) -> dict[str, Any]:
 
 
 def free_leases(connection: sa.Connection, requests: Sequence[None]) -> list[None]:
-    """Operation: end every lease. Only for a store that no other process can be using."""
+    """Operation: end the lease of every claimed command.
+
+    Only for a store that no other process can be using.
+    """
     connection.execute(
         sa.update(inbox).where(UNFINISHED, inbox.c.lease_owner.is_not(None)).values(lease_until=0.0)
     )

@@ -160,7 +160,7 @@ class Store:
         self._notifier.subscribe(topic, callback)
 
     async def listen(self) -> None:
-        """Listen for commits of other replicas, forever. Returns if there is no listening."""
+        """Listen for commits of other replicas, forever. Returns if the database cannot notify."""
         await self._notifier.listen()
 
     # Commands
@@ -172,14 +172,14 @@ class Store:
     async def holds_command(self, command_id: str, owner: str, now: float) -> bool:
         """Whether the owner's claim to the command still lasts at `now`, in epoch seconds.
 
-        If PostgreSQL's clock is ahead of what this replica takes it for, because the machine was
-        suspended, `now` is that much later. On SQLite a claim always lasts, because no other
-        process can use the file.
+        PostgreSQL's clock may be ahead of this replica's copy of it, because the machine was
+        suspended. Then the difference is added to `now`. On SQLite a claim always lasts, because no
+        other process can use the file.
         """
         if not self._is_shared:
             return True
-        until, shown = await self._group.submit(inbox.find_leases, (command_id, owner))
-        return until is not None and now + max(shown - self.now(), 0.0) < until
+        until, database_time = await self._group.submit(inbox.find_leases, (command_id, owner))
+        return until is not None and now + max(database_time - self.now(), 0.0) < until
 
     async def release(self, request: ReleaseRequest) -> None:
         """Give a claimed command back, to be claimed again later."""
@@ -190,11 +190,11 @@ class Store:
         return await self._group.submit(self._apply_batch, request)
 
     async def starting(self, slots: Collection[str]) -> frozenset[str]:
-        """Those of the slots in which an unfinished start may have begun a recording."""
+        """The slots among these in which an unfinished start may have begun a recording."""
         return await self._group.submit(find_starting, slots)
 
     async def calling(self, slots: Collection[str]) -> bool:
-        """Whether the API may be answering a start in one of the slots right now."""
+        """Whether a start in any of the slots may be waiting for the API's answer now."""
         return await self._group.submit(find_calling, slots)
 
     # Observations
@@ -220,8 +220,8 @@ class Store:
     ) -> list[UnsentEvent]:
         """The oldest events that are to be published now.
 
-        First notes in the same transaction what became of the page before, at `now`. `replies`
-        picks replies or all others. With `resume`, deferred events that are due are ready again.
+        The same transaction first marks the events of the page before, at `now`. `replies` picks
+        replies or all others. With `resume`, deferred events that are due are ready again.
         """
         request = PageRequest(
             limit=limit, marks=marks or PageMarks(), now=now, replies=replies, resume=resume
@@ -229,11 +229,12 @@ class Store:
         return await self._group.submit(outbox.read_unsent, request)
 
     async def mark_page(self, marks: PageMarks, now: float) -> None:
-        """Note at `now` (seconds since the epoch) what became of a page of events."""
+        """Mark the events of a page as published, deferred or set aside at `now`, in seconds since
+        the epoch."""
         await self._group.submit(outbox_marks.mark, (marks, now))
 
     async def outbox_depth(self) -> OutboxDepth:
-        """How many events are unsent, and since when."""
+        """How many events are unsent, and since when the oldest one is."""
         return await self._group.submit(outbox.measure_depth, None)
 
     # What to read next
@@ -247,7 +248,7 @@ class Store:
         return await self._group.submit(read_schedule.find_live, app)
 
     async def tracked(self, ids: Collection[str]) -> dict[str, TrackedRecording]:
-        """Those of the recordings that the store has, by id."""
+        """The recordings among these that the store has, by id."""
         return await self._group.submit(read_schedule.find_tracked, ids)
 
     async def due(self, query: DueQuery) -> DueReads:
@@ -267,11 +268,11 @@ class Store:
         await self._group.submit(read_schedule.schedule_reads, request)
 
     async def cursor(self, name: str) -> float | None:
-        """Up to when something has been followed (seconds since the epoch); None: never noted."""
+        """The time of a cursor in seconds since the epoch. None if the cursor does not exist."""
         return await self._group.submit(find_cursors, name)
 
     async def set_cursor(self, cursor: Cursor) -> None:
-        """Note up to when something has been followed."""
+        """Move or remove a cursor."""
         await self._group.submit(set_cursors, cursor)
 
     # Queries

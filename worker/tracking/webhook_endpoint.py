@@ -1,8 +1,8 @@
 """Receives one webhook: read the body, check the signature, decode, commit, answer.
 
-The API repeats a webhook after 5xx and drops it after 4xx. So whatever is our fault, or may be, is
-503. An authentic webhook is 204, also if it is of no use to us. A webhook can arrive before the
-start that made its recording is committed. The endpoint waits for that commit.
+The API repeats a webhook after 5xx and drops it after 4xx. If the worker may be at fault, it
+answers 503. An authentic webhook is answered with 204, even if it is of no use. A webhook can
+arrive before the start that made its recording is committed. The endpoint waits for that commit.
 """
 
 import asyncio
@@ -42,7 +42,7 @@ MAX_BODY_BYTES: Final = 8_388_608
 MAX_CONCURRENT: Final = 200
 MAX_EVENT_NAME_LENGTH: Final = 64
 START_CHECK_DELAYS_SECONDS: Final = (0.05, 0.1, 0.2, 0.4, 0.8, 0.0)
-"""Delays between the checks whether a start is committed. After the last check the webhook is 503.
+"""Delays between the checks whether a start is committed. After the last check the answer is 503.
 """
 
 SIGNATURE_HEADERS: Final = ("rtk-signature", "dyte-signature")
@@ -113,7 +113,7 @@ class WebhookEndpoint:
         self._tracing = tracing
         self._bodies = BodyReader(max_bytes=MAX_BODY_BYTES, timeout=body_timeout)
         self.in_progress = 0
-        """How many webhooks are checked or committed now. Those that still arrive do not count."""
+        """How many webhooks are being checked or committed. Incomplete bodies do not count."""
 
     def routes(self) -> list[web.RouteDef]:
         """The routes to add to the HTTP server."""
@@ -137,7 +137,7 @@ class WebhookEndpoint:
 
     async def _handle(self, request: web.Request) -> WebhookAnswer:
         app = self._apps.find(request.query.get("app"))
-        if app is None:  # another replica may already know it, or this one may lack it by mistake
+        if app is None:  # another replica may have it already, or this one may lack it by mistake
             return _unavailable("its app is not configured")
         signature = _signature(request)
         if signature is None:

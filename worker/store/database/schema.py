@@ -43,12 +43,14 @@ inbox = sa.Table(
     sa.Column("command_type", sa.String(64), nullable=False),
     sa.Column("state", sa.String(16), nullable=False),
     sa.Column("attempts", sa.Integer, nullable=False),
-    # Attempts in a row that ran alone and ended with their process; whether this one runs alone.
+    # How many attempts in a row ran alone and ended with their process.
     sa.Column("crashes", sa.Integer, nullable=False),
+    # Whether the last attempt runs alone: beside no other crash suspect.
     sa.Column("alone", sa.Boolean, nullable=False),
     sa.Column("first_seen_at", sa.Double, nullable=False),
-    # What a start occupies: app, meeting and kind. `holds` is the same while others may not start.
+    # What a start occupies: app, meeting and kind.
     sa.Column("slot", sa.String(512)),
+    # The same as `slot` while other starts may not have it, else null.
     sa.Column("holds", sa.String(512)),
     # The first and the last moment at which the start may have called the API.
     sa.Column("called_at", sa.Double),
@@ -58,14 +60,14 @@ inbox = sa.Table(
     sa.Column("last_error", sa.Text),
     sa.Column("outcome", sa.Text),
     sa.Column("finished_at", sa.Double),
-    # Where a postponed start wants its outcome: JSON. A stop may end the start before its delivery
-    # comes back.
+    # JSON, for a postponed start: the address for its outcome. A stop may end the start before the
+    # start's delivery comes back.
     sa.Column("reply", sa.Text),
     # JSON list of recording ids. Of a command that is not done: the recordings that its earlier
     # attempts acted on. Of a start that is done: the surplus recordings that it led to.
     sa.Column("acted_on", sa.Text),
     sa.Column("cancelled_by", sa.String(128)),
-    # Of a stop by meeting: the slot that it stops, without the kind if it stops both kinds.
+    # For a stop by meeting: the slot that it stops, without the kind if it stops both kinds.
     sa.Column("stops_slot", sa.String(512)),
     sa.CheckConstraint("state IN ('running', 'waiting', 'done')", name="inbox_state"),
     sa.CheckConstraint("(state = 'done') = (outcome IS NOT NULL)", name="inbox_outcome"),
@@ -108,14 +110,15 @@ recordings = sa.Table(
     sa.Column("meeting_id", sa.String(128)),
     sa.Column("start_id", sa.String(128)),
     sa.Column("version", sa.Integer, nullable=False),
-    # Whether it is followed: it has not ended, or its files are still looked for.
+    # Whether the worker follows it: it has not ended, or its files are not complete yet.
     sa.Column("open", sa.Boolean, nullable=False),
     sa.Column("state", sa.Text, nullable=False),
     sa.Column("changed_at", sa.Double, nullable=False),
     # When it was first observed; null in rows that older versions wrote.
     sa.Column("first_seen_at", sa.Double),
-    # When the last webhook about it came. When it is to be read by itself; null: no read is due.
+    # When the last webhook about it came.
     sa.Column("told_at", sa.Double),
+    # When it is to be read by itself; null: no read is scheduled.
     sa.Column("read_at", sa.Double),
     sa.PrimaryKeyConstraint("recording_id").ddl_if(dialect="postgresql"),
     sa.CheckConstraint("kind IN ('track', 'composite')", name="recordings_kind"),

@@ -210,13 +210,13 @@ async def test_a_lagging_list_shows_an_earlier_state(client: Client) -> None:
     client.sandbox.behaviour.list_lag_seconds = 5.0
     recording_id = await client.start_track()
     client.sandbox.clock.advance(4)
-    unseen = await client.get("/recordings", meeting_id=client.meeting_id)
+    unknown = await client.get("/recordings", meeting_id=client.meeting_id)
 
     client.sandbox.clock.advance(1)
     seen = await client.get("/recordings", meeting_id=client.meeting_id)
     by_status = await client.get("/recordings", status="INVOKED")
 
-    assert unseen["data"] == []
+    assert unknown["data"] == []
     assert [(item["id"], item["status"]) for item in seen["data"]] == [(recording_id, "INVOKED")]
     assert len(by_status["data"]) == 1
 

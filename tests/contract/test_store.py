@@ -207,8 +207,8 @@ async def test_a_stop_of_a_meeting_gets_the_number_of_its_unfinished_starts(
 
 async def test_finishing_commits_state_events_and_outcome_together(store: Store) -> None:
     await store.claim(claim())
-    absorbed = await store.finish(finish("c1", seen()))
-    assert (absorbed.recordings[0].status, absorbed.events) == (Status.INVOKED, 1)
+    applied = await store.finish(finish("c1", seen()))
+    assert (applied.recordings[0].status, applied.events) == (Status.INVOKED, 1)
     assert await unsent_types(store) == ["track.invoked", "start_track_recording.succeeded"]
 
 
@@ -489,7 +489,7 @@ async def test_two_stores_on_one_postgresql_give_a_start_one_recording(postgresq
             ]
             await stores[0].claim(claim(f"c{n}", slot=f"m{n}/track"))
             told = await asyncio.gather(*finishes)
-            starts = [one.start_id for absorbed in told for one in absorbed.recordings]
+            starts = [one.start_id for applied in told for one in applied.recordings]
             assert sorted(map(str, starts)) == ["None", f"c{n}"]
     finally:
         for one in stores:

@@ -217,6 +217,53 @@ async def test_files_can_be_missing_forever(client: Client) -> None:
     assert (await client.get(f"/recordings/{recording_id}"))["data"]["download_url"] == []
 
 
+async def names_and_urls(client: Client, recording_id: str) -> dict[str, bool]:
+    """The files that a GET lists now, and whether each has its URL."""
+    recording = (await client.get(f"/recordings/{recording_id}"))["data"]
+    files = {
+        name: file.get("download_url")
+        for layer in recording["download_url"] or ()
+        for name, file in layer["download_urls"].items()
+    }
+    return {name: url is not None for name, url in files.items()}
+
+
+async def test_tracks_can_be_listed_one_after_the_other(client: Client) -> None:
+    client.sandbox.faults.add(Fault(kind="late_files", seconds=5))
+    recording_id = await client.start_track()
+    await client.uploaded(recording_id)
+    counts = []
+    for _ in range(4):
+        counts.append(len(await names_and_urls(client, recording_id)))
+        client.sandbox.clock.advance(5)
+    assert counts == [1, 2, 3, 3]
+
+
+async def test_tracks_can_be_listed_before_they_have_urls(client: Client) -> None:
+    client.sandbox.faults.add(Fault(kind="late_urls", seconds=5))
+    recording_id = await client.start_track()
+    await client.uploaded(recording_id)
+    before = await names_and_urls(client, recording_id)
+    client.sandbox.clock.advance(5)
+    after = await names_and_urls(client, recording_id)
+    assert before == dict.fromkeys(after, False)
+    assert len(after) == 3
+    assert all(after.values())
+
+
+async def test_the_sound_of_a_composite_can_be_listed_after_its_picture(client: Client) -> None:
+    client.sandbox.faults.add(Fault(kind="late_audio", seconds=5))
+    recording_id = await client.start_composite()
+    before = await client.uploaded(recording_id)
+    client.sandbox.clock.advance(5)
+    after = (await client.get(f"/recordings/{recording_id}"))["data"]
+    assert before["download_url"]
+    assert [before["audio_download_url"] is None, after["audio_download_url"] is None] == [
+        True,
+        False,
+    ]
+
+
 async def test_a_revoked_token_is_refused_until_it_is_allowed_again(client: Client) -> None:
     tokens = client.sandbox.tokens
     statuses = []

@@ -85,6 +85,11 @@ class Bench:
             idle_interval_seconds=idle_interval_seconds,
         )
 
+    def relay_with_clock(self, now: Callable[[], float]) -> OutboxRelay:
+        """As of another replica: it knows only what the store knows, and the time by `now`."""
+        events = EventPublisher(self.publisher, self.topology, metrics=self.metrics, now=now)
+        return OutboxRelay(self.store, events, now=now)
+
     async def listen(self) -> None:
         channel = await self.raw.channel()
         queue = await channel.declare_queue(exclusive=True)
@@ -428,6 +433,30 @@ async def test_refused_events_are_not_repeated_to_the_queues_that_took_them(
     assert bench.keys_by_recording()[stuck[1]] == ["track.invoked", "track.recording"]
 
 
+async def test_refused_events_go_out_after_another_replica_has_led(bench: Bench) -> None:
+    """The first replica remembers that `early` tries. Under the second one, `late` does."""
+    full = await bench.full_queue("track.invoked")
+    clock = [time.time()]
+    first, second = (bench.relay_with_clock(lambda: clock[0]) for _ in range(2))
+
+    async def publish(relay: OutboxRelay, later_by: float) -> None:
+        clock[0] += later_by
+        await relay.publish_pending()
+
+    async with bench.connected():
+        await bench.happen(["fills", "early"], [Status.INVOKED])
+        await publish(first, 0.0)
+        await bench.happen(["late"], [Status.INVOKED])
+        await publish(second, 0.0)
+        await publish(second, 2.0)
+        await publish(first, 3.0)
+        assert len(await bench.unsent_ids()) == 2
+        await bench.empty(full, "track.invoked")
+        await publish(first, 40.0)
+        await publish(first, 2.0)
+    assert await bench.unsent_ids() == []
+
+
 FOREIGN_ADDRESS = bytes.fromhex(
     "616d712e7261626269746d712e7265706c792d746f2e67316832414139795a584273655541344f5459304d44517a4d"
     "77414147595141414141415939585841773d3d2e336246745041585963347a4e6f43596f434d6d6270673d3d"
@@ -460,6 +489,24 @@ async def test_a_reply_that_costs_the_connection_is_set_aside_and_keeps_no_other
         "recording_worker_events_set_aside_total", {"reason": "channel_lost"}
     )
     assert counted == 5
+
+
+async def test_many_replies_that_cost_the_connection_do_not_keep_a_later_reply(
+    bench: Bench, eventually: Eventually
+) -> None:
+    channel = await bench.raw.channel()
+    mine = await channel.declare_queue(exclusive=True)
+    for number in range(80):
+        await bench.finish(f"bad-{number}", reply_to=f"amq.rabbitmq.reply-to.g2dkAA==.x{number}")
+    async with bench.relaying():
+        await eventually(lambda: len(bench.received) == 80)
+        await bench.finish("good", reply_to=mine.name)
+        bench.reply_relay.wake()
+
+        async def has_reply() -> bool:
+            return await mine.get(no_ack=True, fail=False) is not None
+
+        await eventually(has_reply, seconds=8)
 
 
 async def test_an_event_that_the_broker_never_takes_is_set_aside_and_keeps_no_other(

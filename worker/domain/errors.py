@@ -18,6 +18,7 @@
     ├── BrokerUnavailable      nothing was confirmed        → do not acknowledge
     │   ├── MessageRefused     a queue did not take it      → this message later
     │   ├── NotConfirmed       perhaps a queue took it      → this message later
+    │   ├── NotTried           others cost the channel      → this message later
     │   ├── ChannelLost        it may have cost the channel → publish such messages singly
     │   └── MessageUnsendable  AMQP cannot hold it          → never
     ├── TopologyDiffers        the broker does not match    → the process ends and says why
@@ -158,6 +159,10 @@ class MessageRefused(BrokerUnavailable):
 
 class NotConfirmed(BrokerUnavailable):
     """There was a channel, but the message was not confirmed in time. A queue may have it."""
+
+
+class NotTried(BrokerUnavailable):
+    """The message was not sent, because others before it cost the channel too often."""
 
 
 class ChannelLost(BrokerUnavailable):

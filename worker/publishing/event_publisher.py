@@ -12,7 +12,7 @@ from worker.broker.messages import Outgoing
 from worker.broker.publisher import Publisher
 from worker.broker.topology import Topology
 from worker.broker.tracing_attributes import publish_attributes
-from worker.domain.errors import BrokerUnavailable, ChannelLost, MessageRefused
+from worker.domain.errors import BrokerUnavailable, ChannelLost, MessageRefused, NotTried
 from worker.observability.metrics import Metrics
 from worker.observability.tracing import NO_TRACING, Span, Tracing
 from worker.publishing.failure_policy import Destination, FailurePolicy, Result, destination
@@ -22,6 +22,9 @@ from worker.store.outbox import UnsentEvent
 from worker.store.outbox_marks import PageMarks
 
 DIRECT_REPLY_PREFIX: Final = "amq.rabbitmq.reply-to."
+MAX_LOSSES_PER_ROUND: Final = 4
+"""After so many lost channels the rest of a round waits a second, so that new events go out. Each
+lost connection takes about a quarter of a second."""
 
 
 class PublishedPage(msgspec.Struct, frozen=True, kw_only=True):
@@ -115,18 +118,23 @@ class EventPublisher:
     async def _send_singly(
         self, events: Sequence[UnsentEvent], may_continue: Callable[[], bool]
     ) -> dict[int, PublishResult]:
-        """Send one after the other, so that the one that costs the channel is known."""
+        """Send one after the other, so that each one that costs the channel is known.
+
+        Those that cost it before, and those that look like it, come last.
+        """
         results: dict[int, PublishResult] = {}
         lost: dict[Destination, PublishResult] = {}
-        failed: BrokerUnavailable | None = None
-        for event in sorted(events, key=_is_direct_reply):
-            if not failed and not may_continue():
-                failed = BrokerUnavailable("this replica no longer leads")
-            if failed or (result := lost.get(destination(event))) is None:
-                result = failed or (await self._send([event]))[0]
+        losses = 0
+        stopped: BrokerUnavailable | None = None
+        for event in sorted(events, key=_suspicion):
+            stopped = stopped or _reason_to_stop(losses, may_continue)
+            result = stopped or lost.get(destination(event))
+            if result is None:
+                result = (await self._send([event]))[0]
+                losses += isinstance(result, ChannelLost)
             results[event.position] = result
             if type(result) is BrokerUnavailable:
-                failed = result
+                stopped = result
             elif isinstance(result, ChannelLost) and _is_about_destination(event, result):
                 lost[destination(event)] = result
         return results
@@ -196,9 +204,18 @@ def _by_position(
     return dict(zip(positions, results, strict=True))
 
 
-def _is_direct_reply(event: UnsentEvent) -> bool:
-    """Whether it goes to a channel of RabbitMQ. A wrong address of this kind costs the channel."""
-    return event.routing_key.startswith(DIRECT_REPLY_PREFIX)
+def _reason_to_stop(losses: int, may_continue: Callable[[], bool]) -> BrokerUnavailable | None:
+    if not may_continue():
+        return BrokerUnavailable("this replica no longer leads")
+    if losses >= MAX_LOSSES_PER_ROUND:
+        return NotTried(f"{losses} other events cost the channel")
+    return None
+
+
+def _suspicion(event: UnsentEvent) -> tuple[bool, bool]:
+    """Whether it cost a channel before, and whether it goes to a channel of RabbitMQ: a wrong
+    address of this kind costs the connection."""
+    return event.losses > 0, event.routing_key.startswith(DIRECT_REPLY_PREFIX)
 
 
 def _is_about_destination(event: UnsentEvent, error: ChannelLost) -> bool:

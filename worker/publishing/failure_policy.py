@@ -3,15 +3,19 @@
     a queue did not take it     later: one event tries whether the destination takes events again,
                                 the others of the destination wait for that one
     the channel was lost        after 1 and 5 seconds, then it is set aside
+    others lost the channel     after 1 second: too many events cost it before this one was sent
     AMQP cannot hold it         it is set aside
     the broker is unavailable   nothing is decided: the event is as it was
 
 A destination is an exchange and a routing key: all its events go to the same queues. Queues that
 took a refused event get it once more with each try. That is why only one event tries.
+
+The event that tries is known in memory only, and another replica may have led since. If it is
+overdue, the next event that is refused takes its place.
 """
 
 from collections.abc import Callable, Iterable, Sequence
-from typing import Final
+from typing import Final, NamedTuple
 
 import structlog
 
@@ -22,6 +26,7 @@ from worker.domain.errors import (
     MessageRefused,
     MessageUnsendable,
     NotConfirmed,
+    NotTried,
 )
 from worker.observability.metrics import Metrics
 from worker.store.outbox import UnsentEvent
@@ -36,6 +41,16 @@ WAIT_FOR_PROBE_SECONDS: Final = 3600.0
 
 LOSS_DELAYS_SECONDS: Final = (1.0, 5.0)
 MAX_LOSSES: Final = len(LOSS_DELAYS_SECONDS) + 1
+NOT_TRIED_DELAY_SECONDS: Final = 1.0
+
+
+class _Probe(NamedTuple):
+    """The event that tries for its destination: its position, how often it or those before it were
+    refused, and when it is tried again."""
+
+    position: int
+    refusals: int
+    due_at: float
 
 
 class FailurePolicy:
@@ -44,8 +59,7 @@ class FailurePolicy:
     def __init__(self, *, metrics: Metrics, now: Callable[[], float]) -> None:
         self._metrics = metrics
         self._now = now
-        self._probes: dict[Destination, tuple[int, int]] = {}
-        """By destination: the position of the event that tries, and how often it was refused."""
+        self._probes: dict[Destination, _Probe] = {}
 
     def marks(self, results: Sequence[Result]) -> PageMarks:
         """What to note in the outbox about these events."""
@@ -55,6 +69,9 @@ class FailurePolicy:
         for event, result in results:
             if isinstance(result, ChannelLost | MessageUnsendable) and not _is_permission(result):
                 deferred.append(self._after_loss(event, result))
+            elif isinstance(result, NotTried):
+                retry_at = self._now() + NOT_TRIED_DELAY_SECONDS
+                deferred.append(_deferral(event, result, retry_at, event.losses))
             elif isinstance(result, ChannelLost | MessageRefused | NotConfirmed):
                 refused.setdefault(destination(event), []).append((event, result))
         for events in refused.values():
@@ -84,17 +101,20 @@ class FailurePolicy:
     def _after_refusal(
         self, events: Sequence[tuple[UnsentEvent, BrokerUnavailable]]
     ) -> Iterable[Deferral]:
-        key = destination(events[0][0])
+        key, now = destination(events[0][0]), self._now()
+        first = events[0][0].position
+        probe = self._probes.get(key, _Probe(first, 0, now))
         positions = {event.position for event, _ in events}
-        probe, refusals = self._probes.get(key, (events[0][0].position, 0))
-        if probe in positions:
-            self._probes[key] = probe, refusals + 1
+        if probe.position not in positions and probe.due_at <= now:
+            probe = probe._replace(position=first)
+        probe_delay = min(MAX_REFUSAL_DELAY_SECONDS, 2.0**probe.refusals)
+        if probe.position in positions:
+            probe = probe._replace(refusals=probe.refusals + 1, due_at=now + probe_delay)
+        self._probes[key] = probe
         for event, error in events:
             self._metrics.record_event_deferred("refused")
-            delay = WAIT_FOR_PROBE_SECONDS
-            if event.position == probe:
-                delay = min(MAX_REFUSAL_DELAY_SECONDS, 2.0**refusals)
-            yield _deferral(event, error, self._now() + delay, event.losses)
+            delay = probe_delay if event.position == probe.position else WAIT_FOR_PROBE_SECONDS
+            yield _deferral(event, error, now + delay, event.losses)
 
     def _releases(
         self, sent: Sequence[UnsentEvent], refusing: set[Destination]

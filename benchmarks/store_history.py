@@ -21,10 +21,10 @@ from recording_schemas import CommandSucceeded, Status
 from worker.domain.event_envelopes import outcome_record
 from worker.domain.recording import Observation, Recording, StartContext
 from worker.domain.snapshot import RecordingSnapshot
+from worker.store.claims import ClaimRequest
 from worker.store.database.engine import open_engine
 from worker.store.database.schema import files, inbox, outbox, recordings
 from worker.store.finishing import FinishRequest
-from worker.store.inbox import ClaimRequest
 from worker.store.outbox import Reply
 from worker.store.outbox_marks import PageMarks
 from worker.store.store import Store

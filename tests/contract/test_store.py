@@ -16,9 +16,9 @@ from worker.domain.event_envelopes import outcome_record
 from worker.domain.recording import Observation, StartContext
 from worker.domain.snapshot import RecordingSnapshot
 from worker.domain.track_files import TrackFile
+from worker.store.claims import ClaimRequest, ClaimResult
 from worker.store.database.engine import open_engine
 from worker.store.finishing import FinishRequest
-from worker.store.inbox import ClaimRequest, ClaimResult
 from worker.store.leases import LeaseRequest
 from worker.store.outbox import OutboxDepth, Reply
 from worker.store.outbox_marks import Deferral, PageMarks

@@ -10,10 +10,10 @@ import sqlalchemy as sa
 from recording_schemas import Status
 from tests.contract.test_store_history import claim, record, rows, seen, send_all
 from worker.store.admin.copy import copy_store
+from worker.store.claims import ClaimResult
 from worker.store.cursors import Cursor
 from worker.store.database.engine import open_engine
 from worker.store.database.schema import inbox, outbox, recordings
-from worker.store.inbox import ClaimResult
 from worker.store.leader import LeaderElector
 from worker.store.leases import LeaseRequest
 from worker.store.outbox_marks import Deferral, PageMarks

@@ -14,8 +14,8 @@ from worker.domain.event_envelopes import outcome_record
 from worker.domain.recording import Observation, StartContext
 from worker.domain.snapshot import RecordingSnapshot
 from worker.domain.track_files import TrackFile
+from worker.store.claims import ClaimRequest, ClaimResult
 from worker.store.finishing import FinishRequest
-from worker.store.inbox import ClaimRequest, ClaimResult
 from worker.store.outbox import Reply
 from worker.store.queries import RecordingsFilter
 from worker.store.releasing import ReleaseRequest

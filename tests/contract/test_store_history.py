@@ -13,11 +13,11 @@ from worker.domain.event_envelopes import outcome_record
 from worker.domain.recording import Observation, StartContext
 from worker.domain.snapshot import RecordingSnapshot
 from worker.domain.track_files import TrackFile
+from worker.store.claims import ClaimRequest
 from worker.store.cursors import Cursor
 from worker.store.database.engine import open_engine
 from worker.store.database.schema import files, inbox, outbox, recordings
 from worker.store.finishing import FinishRequest
-from worker.store.inbox import ClaimRequest
 from worker.store.outbox import Reply
 from worker.store.outbox_marks import PageMarks
 from worker.store.pruner import Pruner, Retention

@@ -14,9 +14,9 @@ from worker.domain.event_envelopes import outcome_record
 from worker.domain.recording import Observation, StartContext
 from worker.domain.snapshot import RecordingSnapshot
 from worker.store import inbox
+from worker.store.claims import ClaimRequest, ClaimResult
 from worker.store.database.engine import open_engine
 from worker.store.finishing import FinishRequest, finish
-from worker.store.inbox import ClaimRequest, ClaimResult
 from worker.store.outbox import Reply
 from worker.store.store import Store
 

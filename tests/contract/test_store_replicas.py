@@ -16,9 +16,9 @@ from sandbox.waiting import Eventually
 from worker.domain.event_envelopes import outcome_record
 from worker.domain.recording import Observation, ObservedBy, StartContext
 from worker.domain.snapshot import RecordingSnapshot
+from worker.store.claims import ClaimRequest
 from worker.store.database.engine import open_engine
 from worker.store.finishing import FinishRequest
-from worker.store.inbox import ClaimRequest
 from worker.store.observations import WebhookObservation
 from worker.store.outbox import Reply
 from worker.store.outbox_marks import PageMarks

@@ -11,8 +11,8 @@ import pytest
 from sandbox.model.faults import Fault
 from sandbox.services.postgresql import PostgreSQLServer
 from tests.fault.simulation import RETRY_POLICY, Simulation, open_simulation
+from worker.store.claims import ClaimRequest
 from worker.store.database.clock import CLOCK_READ_INTERVAL_SECONDS
-from worker.store.inbox import ClaimRequest
 from worker.store.leader import LeaderElector
 from worker.store.releasing import ReleaseRequest
 from worker.store.store import Store

@@ -29,10 +29,10 @@ from tests.fault.run_record import SUCCEEDED
 from tests.fault.simulation import SimulatedReplica, Simulation, open_simulation
 from tests.fault.tcp_proxy import TcpProxy
 from worker.domain.errors import StoreUnavailable
+from worker.store.claims import ClaimRequest
 from worker.store.database.engine import open_engine
 from worker.store.database.postgresql import LOST_PEER_TIMEOUT_SECONDS
 from worker.store.database.psycopg_timeout import BoundedConnection
-from worker.store.inbox import ClaimRequest
 from worker.store.store import Store
 
 AWAY_SECONDS = float(os.environ.get("FAULT_AWAY_SECONDS", "1"))

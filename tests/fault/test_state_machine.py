@@ -28,7 +28,7 @@ from sandbox.model.faults import Fault
 from sandbox.model.meetings import participant_ids
 from tests.fault.event_stream_check import EventStreamCheck
 from tests.fault.simulation import START_OPERATIONS, SimulatedReplica, Simulation, open_simulation
-from worker.store.inbox import ClaimRequest
+from worker.store.claims import ClaimRequest
 from worker.store.store import Store
 
 INTERLEAVINGS = int(os.environ.get("FAULT_INTERLEAVINGS", "60"))

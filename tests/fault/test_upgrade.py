@@ -13,8 +13,8 @@ from sandbox.services.postgresql import PostgreSQLServer
 from tests.fault.simulation import Simulation, open_simulation
 from worker.broker.messages import Dead
 from worker.domain.errors import StoreUnavailable
+from worker.store.claims import ClaimRequest
 from worker.store.database.migrate import ADVISORY_LOCK, HEAD
-from worker.store.inbox import ClaimRequest
 from worker.store.store import Store
 
 EXAMPLES = Path(__file__).parents[2] / "schemas/examples"

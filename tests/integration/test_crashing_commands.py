@@ -8,7 +8,7 @@ import pytest
 
 from tests.integration.command_bench import START, CommandBench, open_command_bench
 from worker.broker.messages import Ack, Dead
-from worker.store.inbox import ClaimRequest
+from worker.store.claims import ClaimRequest
 
 
 @pytest.fixture

@@ -12,7 +12,7 @@ from sandbox.model.recording import StartRequest
 from tests.integration.tracking_bench import TrackingBench, open_bench
 from worker.domain.recording import Observation
 from worker.domain.snapshot import RecordingSnapshot
-from worker.store.inbox import ClaimRequest
+from worker.store.claims import ClaimRequest
 from worker.store.observations import WebhookObservation
 from worker.store.outbox_marks import PageMarks
 from worker.store.releasing import ReleaseRequest

@@ -32,8 +32,8 @@ from worker.observability.metrics import Metrics
 from worker.publishing.event_publisher import EventPublisher
 from worker.publishing.relay import MAX_PAGES, PAGE_SIZE, OutboxRelay
 from worker.store.admin.set_aside import publish_again
+from worker.store.claims import ClaimRequest
 from worker.store.finishing import FinishRequest
-from worker.store.inbox import ClaimRequest
 from worker.store.outbox import Reply
 from worker.store.store import Store
 

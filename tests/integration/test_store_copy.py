@@ -25,11 +25,11 @@ from worker.domain.recording import Observation, StartContext
 from worker.domain.snapshot import RecordingSnapshot
 from worker.domain.track_files import TrackFile
 from worker.store.admin.copy import COPIED, CopyResult, copy_store
+from worker.store.claims import ClaimRequest
 from worker.store.cursors import Cursor
 from worker.store.database.engine import open_engine
 from worker.store.database.schema import marks
 from worker.store.finishing import FinishRequest
-from worker.store.inbox import ClaimRequest
 from worker.store.leases import LeaseRequest
 from worker.store.outbox import Reply
 from worker.store.store import Store

@@ -9,8 +9,8 @@ from sandbox.model.faults import Fault
 from tests.integration.tracking_bench import TrackingBench, open_bench
 from worker.domain.event_envelopes import outcome_record
 from worker.domain.recording import Observation, StartContext
+from worker.store.claims import ClaimRequest
 from worker.store.finishing import FinishRequest
-from worker.store.inbox import ClaimRequest
 from worker.store.outbox import Reply
 
 

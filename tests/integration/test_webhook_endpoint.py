@@ -19,8 +19,8 @@ from tests.integration.webhook_bench import (
     open_webhook_bench,
     status_update,
 )
+from worker.store.claims import ClaimRequest
 from worker.store.cursors import external_recordings_cursor
-from worker.store.inbox import ClaimRequest
 from worker.store.releasing import ReleaseRequest
 from worker.store.store import Store
 from worker.tracking.webhook_endpoint import MAX_BODY_BYTES, MAX_CONCURRENT

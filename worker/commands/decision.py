@@ -47,7 +47,7 @@ from worker.domain import outcomes
 from worker.domain.errors import NotYet, OutcomeUnknown, OverBudget, Refused, Unavailable
 from worker.domain.recording import Observation
 from worker.store.cancelling import CancelledStart
-from worker.store.inbox import ClaimResult
+from worker.store.claims import ClaimResult
 
 MAX_CRASHES: Final = 5
 """After this many attempts in a row that ended with the process, the command is at fault."""

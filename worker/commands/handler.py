@@ -33,7 +33,7 @@ from worker.domain.times import utc
 from worker.observability.metrics import Metrics
 from worker.observability.tracing import NO_TRACING, Tracing
 from worker.realtimekit.apps import App, Apps
-from worker.store.inbox import ClaimRequest, ClaimResult
+from worker.store.claims import ClaimRequest, ClaimResult
 from worker.store.store import Store
 
 CRASH_SUSPECT_RETURNS: Final = 2

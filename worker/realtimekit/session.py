@@ -1,18 +1,17 @@
-"""One request to the API: attempts, headers, and a decoded response or one of our errors.
+"""One request to the API: attempts, and a decoded response or one of our errors.
 
 The transport is called without an httpx client around it: no cookies, no redirects (they would take
 the token along), no environment, no log lines with our URLs, and less work per request.
 """
 
 import asyncio
-import re
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
 from functools import lru_cache
 from itertools import count
-from typing import Any, TypeVar, cast
+from typing import TypeVar, cast
 from urllib.parse import urlencode
 
 import httpx
@@ -43,41 +42,34 @@ from worker.realtimekit.models import (
     ApiResponse,
     AttemptHook,
     HttpAttempt,
-    RecordingPage,
     UnknownStatusHook,
 )
 from worker.realtimekit.rate_limit_headers import parse_rate_limits
-from worker.realtimekit.redaction import SentSecrets, redact_snapshot, secrets_in
+from worker.realtimekit.redaction import secrets_in
+from worker.realtimekit.request_headers import RequestHeaders
+from worker.realtimekit.response_redactor import ResponseRedactor
 from worker.realtimekit.retry import RequestRetry
 from worker.settings.proxies import Proxies
 
 T = TypeVar("T")
 
 BeforeSend = Callable[[], Awaitable[None]]
-"""Awaited right before a request is sent. What it raises, the request raises."""
+"""Awaited right before a request is sent. The request raises the same errors."""
 
 Decoder = Callable[[bytes | bytearray], T]
 """Makes a value of a response's body. Raises `Unreadable` when that is not possible."""
 
-_API_TOKEN_PATTERN = re.compile(r"[\x21-\x7e]+")
 _PATH_WORDS = frozenset({"", "recordings", "track", "sessions", "participants", "webhooks"})
-_JSON = (b"Content-Type", b"application/json")
-_HEADERS = (
-    (b"Accept", b"application/json"),
-    (b"Accept-Encoding", b"gzip"),
-    (b"User-Agent", b"recording-worker"),
-)
 
 
 class ApiSession:
     """Sends requests to one app of the API.
 
     `base_url` includes the app, without a slash at its end. `timeout` is the total of one attempt
-    in seconds. Half of it may go into connecting: a connection that could not be opened must be
-    known as such before the attempt is over, because only then a POST is safe to repeat. `token` is
-    called for every attempt. When the API does not accept the token, `refresh_token` is called, and
-    if that returns True, the request is made once more. Every attempt takes one token from
-    `budget`, unless that is None.
+    in seconds. Connecting may take half of it. A connection that cannot be opened must fail before
+    the attempt times out, because only then a POST is safe to repeat. `token` is called for every
+    attempt. If the API does not accept the token, `refresh_token` is called. If that returns True,
+    the request is made once more. Every attempt takes one token from `budget`, unless that is None.
     """
 
     def __init__(
@@ -95,18 +87,15 @@ class ApiSession:
         transport: httpx.AsyncBaseTransport | None,
     ) -> None:
         self._base_url = base_url
-        self._api_token = token
         self._refresh_token = refresh_token
         self.unavailable_reason: str | None = None
         """Why the last attempt brought no usable response. None if it did, or was refused."""
-        self._sent_secrets = SentSecrets()
+        self._headers = RequestHeaders(token)
+        self._redactor = ResponseRedactor(self._headers, on_unknown_status)
         self._server_time: tuple[datetime, float] | None = None
-        self._headers_token: str | None = None
-        self._headers_without_body = self._headers_with_body = httpx.Headers()
         self._timeout = timeout
         self._retry = retry
         self._on_attempt = on_attempt
-        self._on_unknown_status = on_unknown_status
         self._budget = budget
         self._transport = transport or open_transport(base_url, proxies)
         connect = timeout / 2
@@ -130,7 +119,7 @@ class ApiSession:
         url = _parse_url(f"{self._base_url}{path}" + (f"?{_encode(query)}" if query else ""))
         content = None if body is None else msgspec.json.encode(body)
         request = ApiRequest(method, path, url, content, secrets_in(body))
-        self._sent_secrets.add(request.secrets)
+        self._redactor.remember(request.secrets)
         numbers = count(1)
 
         async def attempt() -> T:
@@ -152,6 +141,10 @@ class ApiSession:
             return date + timedelta(seconds=time.monotonic() - received_at)
         except OverflowError:  # the last day that datetime knows
             return date
+
+    def receive(self, snapshot: RecordingSnapshot) -> RecordingSnapshot:
+        """The snapshot without the token and all secrets that were sent, and of bounded length."""
+        return self._redactor.receive(snapshot)
 
     async def aclose(self) -> None:
         """Close all connections."""
@@ -202,7 +195,7 @@ class ApiSession:
         http_request = httpx.Request(
             request.method,
             request.url,
-            headers=self._headers(request.content),
+            headers=self._headers.for_content(request.content),
             # httpx takes a stream as it is, but inspects content to find out its headers.
             stream=httpx.ByteStream(request.content or b""),
             extensions=self._extensions,
@@ -210,39 +203,14 @@ class ApiSession:
         response = await self._receive(http_request, request)
         try:
             if not 200 <= response.status < 300:
-                raise error_from_status(response, self._with_secrets(request))
-            return cast("T", self._received(decode(response.body)))
+                raise error_from_status(response, self._redactor.with_all_secrets(request))
+            return cast("T", self._redactor.receive_value(decode(response.body)))
         except Unreadable as error:
-            request = self._with_secrets(request)
+            request = self._redactor.with_all_secrets(request)
             raise error_from_unreadable_body(response, request, str(error)) from error
         finally:
             # The traceback of an error holds this frame, and retries hold errors in circles.
             response.body.clear()
-
-    def receive(self, snapshot: RecordingSnapshot) -> RecordingSnapshot:
-        """The snapshot without the token and all secrets that were sent, and of bounded length."""
-        if snapshot.unknown_status is not None:
-            self._on_unknown_status()
-        elif snapshot.error_message is None:
-            return snapshot
-        return redact_snapshot(snapshot, self._secrets())
-
-    def _received(self, value: Any) -> Any:  # noqa: ANN401 - the same type
-        if isinstance(value, RecordingSnapshot):
-            return self.receive(value)
-        if isinstance(value, RecordingPage) and any(
-            snapshot.error_message or snapshot.unknown_status for snapshot in value.recordings
-        ):
-            recordings = tuple(map(self.receive, value.recordings))
-            return msgspec.structs.replace(value, recordings=recordings)
-        return value
-
-    def _with_secrets(self, request: ApiRequest) -> ApiRequest:
-        return request._replace(secrets=(*request.secrets, *self._secrets()))
-
-    def _secrets(self) -> tuple[str, ...]:
-        token = (self._headers_token,) if self._headers_token else ()
-        return (*token, *self._sent_secrets.all())
 
     async def _receive(self, http_request: httpx.Request, request: ApiRequest) -> ApiResponse:
         failure: ApiError
@@ -272,20 +240,6 @@ class ApiSession:
             return ApiResponse(response.status_code, response.headers, body)
         finally:
             await response.aclose()
-
-    def _headers(self, content: bytes | None) -> httpx.Headers:
-        token = self._api_token()
-        if token != self._headers_token:
-            self._prepare_headers(token)
-        return self._headers_without_body if content is None else self._headers_with_body
-
-    def _prepare_headers(self, token: str) -> None:
-        if not _API_TOKEN_PATTERN.fullmatch(token):
-            raise Unauthorized("unauthorized", "the API token is empty or not plain ASCII")
-        common = [*_HEADERS, (b"Authorization", f"Bearer {token}".encode("ascii"))]
-        self._headers_without_body = httpx.Headers(common)
-        self._headers_with_body = httpx.Headers([*common, _JSON])
-        self._headers_token = token
 
 
 @lru_cache(maxsize=256)

@@ -10,15 +10,13 @@ found later in the API's list belongs to exactly one command.
 """
 
 from collections.abc import Collection, Sequence
-from typing import Final, Literal
+from typing import Final
 
 import msgspec
 import sqlalchemy as sa
 
-from worker.domain.command_keys import StartState
 from worker.domain.recording import Recording
 from worker.store.cancelling import (
-    CancelledStart,
     StartsOfCommand,
     find_cancelling_stop,
     starts_of_meeting,
@@ -26,76 +24,12 @@ from worker.store.cancelling import (
     stopped_slot,
 )
 from worker.store.claimed_rows import ROW, ClaimedRows
+from worker.store.claims import ClaimRequest, ClaimResult
 from worker.store.database.dialects import among
 from worker.store.database.schema import inbox
 from worker.store.inbox_row import InboxRow
-from worker.store.outbox import Reply, StoredOutcome, resend_outcomes
+from worker.store.outbox import StoredOutcome, resend_outcomes
 from worker.store.queries import find_command_recordings
-
-Verdict = Literal["new", "again", "busy", "done"]
-
-
-class ClaimRequest(msgspec.Struct, frozen=True, kw_only=True):
-    """A request to execute a command now. Times are seconds since the epoch.
-
-    `app`: the app that the command means; None if no such app is configured.
-    `slot`: only for a start. `rival_slots`: only for a command for a whole meeting, which waits
-    for the starts in them. `cancels_starts`: the command is a stop.
-    `start_id`, `meeting_id`, `recording_id`: the subject of the command.
-    `abandoned_before`: a start that was first seen earlier no longer keeps other starts out.
-    `settle_seconds`: so long after a call without an answer, the start may call again.
-    `first_seen`: when the command was first postponed, if that was before its first claim.
-    `finish_only`: the command will not call any more, so it does not wait for its slot.
-    `alone`: no other suspect runs at the same time, so a crash is this command's own.
-    """
-
-    command_id: str
-    command_type: str
-    owner: str
-    now: float
-    lease_seconds: float
-    settle_seconds: float
-    abandoned_before: float
-    app: str | None = None
-    slot: str | None = None
-    rival_slots: tuple[str, ...] = ()
-    cancels_starts: bool = False
-    first_seen: float | None = None
-    finish_only: bool = False
-    alone: bool = False
-    start_id: str | None = None
-    meeting_id: str | None = None
-    recording_id: str | None = None
-    reply: Reply = Reply()
-
-
-class ClaimResult(msgspec.Struct, frozen=True, kw_only=True):
-    """The answer to a claim.
-
-    `verdict`: `new` and `again` mean execute the command, the first time or once more. `busy`:
-    another replica executes it, or another start has its slot. `done`: it has ended before, and
-    its outcome is published again.
-    `called_at`: when an earlier attempt may first have called the API without an answer, else
-    None. `may_call`: whether a start may call now.
-    `known_recordings`: the recordings that the command may mean. `start_state`, `pending_starts`
-    and `cancelled_starts`: the starts that it names, as in `StartsOfCommand`. `acted_on`: the
-    recordings that earlier attempts acted on. `cancelled_by`: the stop that cancelled this start.
-    `crashes`: the last attempts in a row that ran alone and ended with the process.
-    """
-
-    verdict: Verdict
-    attempts: int = 0
-    first_seen_at: float = 0.0
-    called_at: float | None = None
-    may_call: bool = False
-    known_recordings: tuple[Recording, ...] = ()
-    start_state: StartState | None = None
-    pending_starts: int = 0
-    cancelled_starts: tuple[CancelledStart, ...] = ()
-    acted_on: tuple[str, ...] = ()
-    cancelled_by: str | None = None
-    crashes: int = 0
-    last_error: str | None = None
 
 
 def claim(connection: sa.Connection, requests: Sequence[ClaimRequest]) -> list[ClaimResult]:

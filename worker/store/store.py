@@ -27,6 +27,7 @@ from worker.store import (
     releasing,
 )
 from worker.store.budgets import grant_tokens
+from worker.store.claims import ClaimRequest, ClaimResult
 from worker.store.clock_repair import Repair
 from worker.store.cursors import Cursor, find_cursors, set_cursors
 from worker.store.database.clock import DatabaseClock, MachineClock
@@ -37,7 +38,6 @@ from worker.store.database.notifications import Notifier, Topic
 from worker.store.database.postgresql import Pooler, connection_parameters
 from worker.store.database.sqlite_files import SqliteFiles
 from worker.store.finishing import FinishRequest
-from worker.store.inbox import ClaimRequest, ClaimResult
 from worker.store.leases import LeaseRequest
 from worker.store.observations import WebhookObservation, WebhookResult, apply_batch
 from worker.store.outbox import OutboxDepth, PageRequest, UnsentEvent

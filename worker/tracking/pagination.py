@@ -71,31 +71,33 @@ class PageIterator:
             yield newer_page
 
     async def _downwards(
-        self, start: int, page: RecordingPage | None, *, length: int = 0
+        self, start: int, start_page: RecordingPage | None, *, length: int = 0
     ) -> AsyncIterator[RecordingPage]:
         """Yield the pages from number `start` to 1, then upwards if the numbers prove wrong.
 
-        `page` is page `start` if it was just read. `length` is the length of a full page if known.
+        `start_page` is page `start` if it was just read. `length` is the length of a full page if
+        known.
         """
-        self.last, without_news = 1, 0
+        self.last, pages_without_news = 1, 0
         for number in range(start, 0, -1):
-            page = page or await self._page(number, "ASC")
-            # The last page may be short, and says nothing about the length of a full one.
+            page = start_page if start_page and number == start else await self._page(number, "ASC")
+            # The last page may be short, so it does not show the length of a full one.
             if number < start and not _is_last(page, number):
                 length = max(length, _length(page))
             if page.recordings:
                 self.last = max(self.last, number)
                 yield page
-            if not self._has_news(page) and number > 1:
-                is_wrong = _lacks_recordings(page, number, length)
-                without_news += MAX_PAGES_WITHOUT_NEWS if is_wrong else 1
-                if without_news >= MAX_PAGES_WITHOUT_NEWS or await self._is_first(page):
-                    break
-            page = None
-        else:
-            return
-        async for each in self._upwards(await self._page(1, "ASC"), "ASC"):
-            yield each
+            if self._has_news(page) or number == 1:
+                continue
+            pages_without_news += 1
+            if (
+                _lacks_recordings(page, number, length)
+                or pages_without_news >= MAX_PAGES_WITHOUT_NEWS
+                or await self._is_first(page)
+            ):
+                async for upper_page in self._upwards(await self._page(1, "ASC"), "ASC"):
+                    yield upper_page
+                return
 
     async def _upwards(self, first: RecordingPage, order: Order) -> AsyncIterator[RecordingPage]:
         """Yield page after page until one has no new recording. Trusts no page counts."""

@@ -29,7 +29,7 @@ from worker.commands.operations.context import OperationResult
 from worker.commands.retry_policy import RetryPolicy
 from worker.domain.errors import NotYet, OutcomeUnknown, OverBudget, Refused, Unavailable
 from worker.domain.times import utc
-from worker.store.inbox import ClaimResult
+from worker.store.claims import ClaimResult
 
 NOW = 1_000_000.0
 POLICY = RetryPolicy(

@@ -1,0 +1,76 @@
+"""The request to claim a command, and the answer to it."""
+
+from typing import Literal
+
+import msgspec
+
+from worker.domain.command_keys import StartState
+from worker.domain.recording import Recording
+from worker.store.cancelling import CancelledStart
+from worker.store.outbox import Reply
+
+Verdict = Literal["new", "again", "busy", "done"]
+
+
+class ClaimRequest(msgspec.Struct, frozen=True, kw_only=True):
+    """A request to execute a command now. Times are seconds since the epoch.
+
+    `app`: the app that the command is for; None if no such app is configured.
+    `slot`: set for a start only. `rival_slots`: set only for a command for a whole meeting, which
+    waits for the starts in these slots. `cancels_starts`: the command is a stop.
+    `start_id`, `meeting_id`, `recording_id`: the subject of the command.
+    `abandoned_before`: a start that was first seen earlier does not exclude other starts.
+    `settle_seconds`: a start may call again this many seconds after a call without an answer.
+    `first_seen`: when the command was first postponed, if that was before its first claim.
+    `finish_only`: the command will not call any more, so it does not wait for its slot.
+    `alone`: no other crash suspect runs at the same time, so a crash counts against this command.
+    """
+
+    command_id: str
+    command_type: str
+    owner: str
+    now: float
+    lease_seconds: float
+    settle_seconds: float
+    abandoned_before: float
+    app: str | None = None
+    slot: str | None = None
+    rival_slots: tuple[str, ...] = ()
+    cancels_starts: bool = False
+    first_seen: float | None = None
+    finish_only: bool = False
+    alone: bool = False
+    start_id: str | None = None
+    meeting_id: str | None = None
+    recording_id: str | None = None
+    reply: Reply = Reply()
+
+
+class ClaimResult(msgspec.Struct, frozen=True, kw_only=True):
+    """The answer to a claim.
+
+    `verdict`: `new`: execute the command for the first time; `again`: execute it once more;
+    `busy`: another replica executes it, or another start has its slot; `done`: it ended before,
+    and its outcome is published again.
+    `called_at`: when an earlier attempt may first have called the API without an answer, else
+    None. `may_call`: whether a start may call now.
+    `known_recordings`: the recordings that the command may be about. `start_state`,
+    `pending_starts` and `cancelled_starts`: the starts that it names, as in `StartsOfCommand`.
+    `acted_on`: the recordings that earlier attempts acted on. `cancelled_by`: the stop that
+    cancelled this start. `crashes`: how many of the last attempts in a row ran alone and ended with
+    the process.
+    """
+
+    verdict: Verdict
+    attempts: int = 0
+    first_seen_at: float = 0.0
+    called_at: float | None = None
+    may_call: bool = False
+    known_recordings: tuple[Recording, ...] = ()
+    start_state: StartState | None = None
+    pending_starts: int = 0
+    cancelled_starts: tuple[CancelledStart, ...] = ()
+    acted_on: tuple[str, ...] = ()
+    cancelled_by: str | None = None
+    crashes: int = 0
+    last_error: str | None = None

@@ -108,8 +108,20 @@ async def test_held_tokens_are_not_spent_during_a_pause(store: Store) -> None:
             await budget.acquire(Priority.COMMAND, patient=False)
         budget.pause(None)
         with pytest.raises(OverBudget) as error:
-            await budget.acquire(Priority.STOP, patient=False)
+            await budget.acquire(Priority.COMMAND, patient=False)
     assert error.value.retry_after == pytest.approx(60, rel=0.1)
+
+
+async def test_stops_pause_for_a_second_if_the_api_asked_for_no_pause(store: Store) -> None:
+    throttled, other = (Budget(store, "b", [PLENTY], max_wait=5.0) for _ in range(2))
+    async with running(throttled, other):
+        throttled.pause(None)
+        paused_at = time.monotonic()
+        await throttled.acquire(Priority.STOP, patient=False)
+        assert time.monotonic() - paused_at > 0.9
+        await other.acquire(Priority.STOP, patient=False)
+        with pytest.raises(OverBudget):
+            await other.acquire(Priority.COMMAND, patient=False)
 
 
 async def test_a_limit_reported_to_one_replica_holds_for_all(

@@ -7,10 +7,12 @@ from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 
 import msgspec
+import pytest
 from prometheus_client import CollectorRegistry
 
 from sandbox.api.options import SandboxOptions
 from sandbox.api.server import Sandbox
+from sandbox.model.faults import Envelope, Fault
 from worker.broker.messages import Ack, Delivery, Retry, Settlement
 from worker.budget.budget import Budget
 from worker.budget.ledger import TokenRequest
@@ -39,7 +41,7 @@ class Bench:
 
     def __init__(self, sandbox: Sandbox, store: Store) -> None:
         self.sandbox, self.store = sandbox, store
-        self.budget = Budget(store, "b", [RATE], max_wait=0.2)
+        self.budget = Budget(store, "b", [RATE], max_wait=2.0)
         self.api = RealtimeKitClient(
             base_url=sandbox.base_url,
             account_id="account",
@@ -109,3 +111,32 @@ async def test_a_stop_has_a_reserve_that_starts_cannot_spend(sqlite_url: str) ->
         assert isinstance(await bench.send(id="again", **start), Retry)
         stop = {"type": "stop_recording", "id": "stop", "start_id": "start"}
         assert isinstance(await bench.send(**stop), Ack)
+
+
+@pytest.mark.parametrize("envelope", ["cloudflare", "message", "html", "empty"])
+async def test_a_stop_goes_on_while_starts_are_throttled_and_no_pause_is_asked_for(
+    sqlite_url: str, envelope: Envelope
+) -> None:
+    start = {"type": "start_track_recording", "meeting_id": str(uuid.uuid4())}
+    async with bench_on(sqlite_url) as bench:
+        bench.sandbox.behaviour.change({"invoked_seconds": 0})
+        assert isinstance(await bench.send(id="start", **start), Ack)
+        throttled = Fault(kind="refuse", status=429, operation=start["type"], envelope=envelope)
+        bench.sandbox.faults.add(throttled)
+        assert isinstance(await bench.send(id="again", **start), Retry)
+        assert bench.budget.paused_for() > 0
+        stop = {"type": "stop_recording", "id": "stop", "start_id": "start"}
+        assert isinstance(await bench.send(**stop), Ack)
+
+
+async def test_a_stop_waits_for_the_pause_that_the_api_asked_for(sqlite_url: str) -> None:
+    start = {"type": "start_track_recording", "meeting_id": str(uuid.uuid4())}
+    async with bench_on(sqlite_url) as bench:
+        bench.sandbox.behaviour.change({"invoked_seconds": 0})
+        assert isinstance(await bench.send(id="start", **start), Ack)
+        throttled = Fault(kind="refuse", status=429, envelope="cloudflare", retry_after=30.0)
+        bench.sandbox.faults.add(throttled)
+        assert isinstance(await bench.send(id="again", **start), Retry)
+        stop = {"type": "stop_recording", "id": "stop", "start_id": "start"}
+        assert isinstance(await bench.send(**stop), Retry)
+        assert len(bench.sandbox.request_log.requests) == 2

@@ -19,6 +19,9 @@ from worker.domain.rate import Rate
 DEFAULT_PAUSE_SECONDS: Final = 60.0
 """How long to pause when the API throttles without saying for how long."""
 
+STOPS_PAUSE_SECONDS: Final = 1.0
+"""How long stops pause then. A stop may be answered where other requests are refused."""
+
 MIN_REQUEST_INTERVAL_SECONDS: Final = 0.02
 """The least time between two requests to the ledger that brought no token."""
 
@@ -82,7 +85,7 @@ class Budget:
         self._wakeup = asyncio.Event()
         self._late: list[Usage] = []
         self._limits: dict[Rate, ReportedLimit] = {}
-        self._pause = 0.0
+        self._pause = self._stops_pause = 0.0
         self._last: TokenGrant | None = None
         self._prefetch_at = 0.0
 
@@ -127,10 +130,16 @@ class Budget:
             self._wakeup.set()
 
     def pause(self, retry_after: float | None) -> None:
-        """Send no requests for `retry_after` seconds, on any replica: the API throttles."""
+        """Send no requests for `retry_after` seconds, on any replica: the API throttles.
+
+        None means that the API asked for no pause. Then stops find out every second whether it
+        answers, and all others pause.
+        """
         pause = DEFAULT_PAUSE_SECONDS if retry_after is None else retry_after
+        stops_pause = STOPS_PAUSE_SECONDS if retry_after is None else retry_after
         structlog.get_logger().warning("api_throttled", budget=self._name, pause_seconds=pause)
         self._pause = max(self._pause, pause)
+        self._stops_pause = max(self._stops_pause, stops_pause)
         self._tokens.drop_all()
         self._wakeup.set()
 
@@ -141,7 +150,7 @@ class Budget:
         return self._last.left if self._last else None
 
     def paused_for(self) -> float:
-        """The seconds for which no request may be sent because the API throttles."""
+        """The seconds for which nothing but stops may be sent because the API throttles."""
         return max(self._last.paused_until - self._store.now(), 0.0) if self._last else 0.0
 
     # The loop
@@ -198,8 +207,9 @@ class Budget:
             late=tuple(self._late),
             limits=tuple(self._limits.values()),
             paused_for=self._pause,
+            stops_paused_for=self._stops_pause,
         )
-        self._late, self._limits, self._pause = [], {}, 0.0
+        self._late, self._limits, self._pause, self._stops_pause = [], {}, 0.0, 0.0
         return request
 
     async def _fetch(self, request: TokenRequest) -> TokenGrant:
@@ -216,6 +226,7 @@ class Budget:
         # The request may have been committed. Therefore `unspent` is not returned a second time.
         self._late += request.late
         self._pause = max(self._pause, request.paused_for)
+        self._stops_pause = max(self._stops_pause, request.stops_paused_for)
         self._queue.reject_all(error)
         await asyncio.sleep(STORE_PAUSE_SECONDS)
 

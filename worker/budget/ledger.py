@@ -36,7 +36,8 @@ class TokenRequest(msgspec.Struct, frozen=True, kw_only=True):
     `rates` are the configured windows. `needed` tokens have requests that wait for them, `ahead`
     tokens are for requests that are expected. `unspent` tokens were not used. `late` requests may
     have arrived later than the margin allows for. `limits` come from API responses. `paused_for` is
-    the number of seconds for which the API wants no requests at all.
+    the number of seconds for which nothing but stops may be sent, `stops_paused_for` the part of it
+    for which no stops may be sent either.
     """
 
     rates: tuple[Rate, ...]
@@ -46,6 +47,7 @@ class TokenRequest(msgspec.Struct, frozen=True, kw_only=True):
     late: tuple[Usage, ...] = ()
     limits: tuple[ReportedLimit, ...] = ()
     paused_for: float = 0.0
+    stops_paused_for: float = 0.0
 
 
 class TokenGrant(msgspec.Struct, frozen=True, kw_only=True):
@@ -70,17 +72,26 @@ class Ledger(msgspec.Struct, frozen=True, kw_only=True):
 
     windows: tuple[SlidingWindow, ...] = ()
     paused_until: float = 0.0
+    stops_paused_until: float = 0.0
     paced_until: float = 0.0
 
     def apply(self, request: TokenRequest, now: float) -> tuple[TokenGrant, Self]:
         """Apply one replica's request at `now`: the tokens it gets, and the ledger after that."""
-        windows, paused_until = _record_report(self, request, now)
+        windows = _record_report(self, request, now)
+        paused_until = _paused_until(self.paused_until, request.paused_for, now)
+        stops_until = _paused_until(self.stops_paused_until, request.stops_paused_for, now)
         pace = _BackgroundPace(_active(windows, request, now), self.paced_until, now)
-        tokens = (0, 0, 0) if paused_until > now else _allocate(windows, request, pace, now)
+        may_send = _without_paused(request, paused_until, stops_until, now)
+        tokens = _allocate(windows, may_send, pace, now)
         windows = _charge(windows, tokens, pace, now)
-        grant = _grant(windows, request, tokens, pace, paused_until, now)
+        pauses = (stops_until, paused_until, paused_until)
+        grant = _grant(windows, request, tokens, pace, pauses, now)
         ledger = msgspec.structs.replace(
-            self, windows=tuple(windows), paused_until=paused_until, paced_until=pace.until
+            self,
+            windows=tuple(windows),
+            paused_until=paused_until,
+            stops_paused_until=stops_until,
+            paced_until=pace.until,
         )
         return grant, ledger
 
@@ -112,10 +123,8 @@ class _BackgroundPace:
 # 1. Record what the replica reports
 
 
-def _record_report(
-    ledger: Ledger, request: TokenRequest, now: float
-) -> tuple[list[SlidingWindow], float]:
-    """The configured and reported windows with all reported usage, and the end of the pause."""
+def _record_report(ledger: Ledger, request: TokenRequest, now: float) -> list[SlidingWindow]:
+    """The configured and reported windows with all reported usage."""
     windows = {
         window.rate: window.advance(now)
         for window in ledger.windows
@@ -130,9 +139,12 @@ def _record_report(
         windows = _add_to_all(windows, unused.at, -unused.requests, -unused.background)
     for limit in request.limits:
         _record_limit(windows, limit, now)
-    pause_asked_until = now + request.paused_for if request.paused_for > 0 else 0.0
-    paused_until = max(ledger.paused_until, pause_asked_until)
-    return list(windows.values()), min(paused_until, now + MAX_PAUSE_SECONDS)
+    return list(windows.values())
+
+
+def _paused_until(known: float, seconds: float, now: float) -> float:
+    """The end of a pause that lasted until `known`, and now for `seconds` if these are not 0."""
+    return min(max(known, now + seconds if seconds > 0 else 0.0), now + MAX_PAUSE_SECONDS)
 
 
 def _add_to_all(
@@ -188,6 +200,20 @@ def _active(
 # 2. Allocate tokens
 
 
+def _without_paused(
+    request: TokenRequest, paused_until: float, stops_until: float, now: float
+) -> TokenRequest:
+    """The request without the tokens of tiers that may send nothing now."""
+    may_send = (stops_until <= now, paused_until <= now, paused_until <= now)
+    if all(may_send):
+        return request
+    needed, ahead = (
+        tuple(count if sends else 0 for count, sends in zip(counts, may_send, strict=True))
+        for counts in (request.needed, request.ahead)
+    )
+    return msgspec.structs.replace(request, needed=needed, ahead=ahead)
+
+
 def _allocate(
     windows: Sequence[SlidingWindow], request: TokenRequest, pace: _BackgroundPace, now: float
 ) -> TierCounts:
@@ -234,7 +260,7 @@ def _grant(
     request: TokenRequest,
     tokens: TierCounts,
     pace: _BackgroundPace,
-    paused_until: float,
+    paused_until: tuple[float, float, float],
     now: float,
 ) -> TokenGrant:
     active = _active(windows, request, now)
@@ -243,7 +269,9 @@ def _grant(
     return TokenGrant(
         at=now,
         tokens=tokens,
-        waits=tuple(max(wait, paused_until - now) for wait in waits),
-        paused_until=paused_until,
+        waits=tuple(
+            max(wait, until - now) for wait, until in zip(waits, paused_until, strict=True)
+        ),
+        paused_until=max(paused_until),
         left=max(min(window.quota_left(Tier.STOP) for window in active), 0),
     )

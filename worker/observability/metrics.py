@@ -120,7 +120,7 @@ class Metrics:
         )
         self._budget_paused = new.gauge(
             "api_budget_paused_seconds",
-            "For how long no request may be sent, because the API throttled one.",
+            "For how long only stops may be sent, or nothing, because the API throttled a request.",
             "account",
         )
         self._budget_waited = cache(

@@ -164,13 +164,23 @@ def test_reads_and_sweeps_share_the_background_tier() -> None:
 
 def test_no_tokens_are_granted_during_a_pause() -> None:
     budget = TimedLedger((100, 60.0))
-    grant = budget.take(STOPS, paused_for=120.0)
+    grant = budget.take(STOPS, paused_for=120.0, stops_paused_for=120.0)
     assert grant.tokens == (0, 0, 0)
     assert grant.waits == (120.0, 120.0, 120.0)
     budget.now += 119.9
     assert budget.take(STOPS).tokens == (0, 0, 0)
     budget.now += 0.2
     assert budget.take(STOPS).tokens == (100, 0, 0)
+
+
+def test_stops_may_pause_for_a_shorter_time_than_the_others() -> None:
+    budget = TimedLedger((100, 60.0))
+    grant = budget.take((1, 1, 1), ahead=(1, 1, 1), paused_for=60.0, stops_paused_for=1.0)
+    assert (grant.tokens, grant.waits) == ((0, 0, 0), (1.0, 60.0, 60.0))
+    budget.now += 1.1
+    assert budget.take((1, 1, 1), ahead=(1, 1, 1)).tokens == (2, 0, 0)
+    assert budget.take(stops_paused_for=30.0).waits[Tier.STOP] == 30.0
+    assert budget.take(STOPS).tokens == (0, 0, 0)
 
 
 def test_a_pause_is_never_shortened_and_is_bounded() -> None:

@@ -117,14 +117,14 @@ async def test_config_check_shows_every_setting_with_its_source_and_no_secret(
         REALTIMEKIT_ACCOUNT_ID="account",
         REALTIMEKIT_APP_ID="app",
         REALTIMEKIT_API_TOKEN="hunter2-hunter2",  # noqa: S106
-        AMQP_URL="amqp://me:hunter2@broker.test/",
+        AMQP_URL="amqp://me:hunter2@broker.test,[::1]:5673/",
         DATABASE_URL_FILE=str(tmp_path / "url"),
         WORKER_PREFETCH="7",
     )
 
     rows = {row["variable"]: (row["value"], row["source"]) for row in checked.lines}
     assert checked.code == 0, checked.err
-    assert rows["AMQP_URL"] == ("amqp://me:***@broker.test/", "env")
+    assert rows["AMQP_URL"] == ("amqp://me:***@broker.test,[::1]:5673/", "env")
     assert rows["DATABASE_URL"] == (
         "postgresql://me:***@db.test/state",
         f"file {tmp_path / 'url'}",

@@ -1,11 +1,16 @@
 """What a publisher puts into the properties of a command, byte for byte, on a real RabbitMQ."""
 
+import asyncio
 import struct
+import time
+import uuid
 from collections.abc import AsyncIterator, Awaitable, Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 from pamqp.commands import Basic
 
 from sandbox.services.rabbitmq import RabbitMQNode
@@ -17,6 +22,7 @@ from tests.integration.broker_bench import (
     declare_all,
     open_broker_benches,
 )
+from tests.property_strategies import BROKER_TABLES
 from tests.raw_properties import RawProperties, long, publish_raw, short
 from worker.broker.admin.dead_letter import DeadLetter
 from worker.broker.admin.dead_letter_queue import open_dead_letter_queue
@@ -44,6 +50,8 @@ from worker.broker.properties import (
     joined_table,
     split_table,
 )
+from worker.broker.publisher import Publisher
+from worker.broker.settlement import Settler
 
 MICROSECONDS: Final = struct.pack(">Q", 1_790_000_000_000_000)
 ANCIENT: Final = datetime(2001, 1, 1, tzinfo=UTC).isoformat()
@@ -159,6 +167,37 @@ async def test_every_property_survives_retries_dead_letters_and_replays_byte_for
     assert retried.properties[DELIVERY_MODE] == b"\x02"
 
 
+@settings(max_examples=2, deadline=None, suppress_health_check=list(HealthCheck))
+@given(tables=st.lists(BROKER_TABLES, min_size=40, max_size=40))
+async def test_headers_of_any_type_survive_retries_and_dead_letters(
+    broker: BrokerBenches,
+    amqp_url: str,
+    eventually: Eventually,
+    tables: list[list[TableEntry]],
+) -> None:
+    bench = await broker.bench(retry_once_then(DEAD))
+    sent = {uuid.uuid4().bytes: set(table) for table in tables}
+
+    async def all_are_dead() -> bool:
+        return await bench.count(bench.topology.dead_queue) == len(tables)
+
+    async with bench.running():
+        for body, table in sent.items():
+            wire = joined_properties({HEADERS: joined_table(table)})
+            await bench.send_raw(body, RawProperties(wire))
+        await eventually(all_are_dead)
+        assert bench.connections == 1
+    for delivery in bench.deliveries:
+        assert set(entries(delivery.properties)) >= sent[delivery.body]
+    async with (
+        connect(amqp_url, "test") as connection,
+        open_dead_letter_queue(connection, bench.topology, timeout=10) as queue,
+    ):
+        while letter := queue.next():
+            assert set(entries(letter.properties)) >= sent[letter.body]
+            await queue.drop(letter)
+
+
 @pytest.mark.parametrize("flag", FLAGS)
 async def test_one_odd_property_does_not_cost_the_others(
     broker: BrokerBenches, eventually: Eventually, flag: int
@@ -270,6 +309,33 @@ async def test_the_user_id_of_another_user_is_kept_as_a_header(
     assert USER_ID not in letter.properties
     assert letter.headers["x-original-user-id"] == names_prefix
     assert bench.connections == 1
+
+
+class MistakenPublisher(Publisher):
+    """A publisher whose URL names another user than the broker knows, as with OAuth."""
+
+    mistaken_user = ""
+
+    @property
+    def user(self) -> str | None:
+        return self.mistaken_user
+
+
+async def test_a_copy_goes_without_the_user_id_if_the_broker_refuses_it(
+    broker: BrokerBenches, amqp_url: str, names_prefix: str, eventually: Eventually
+) -> None:
+    bench = await broker.bench(acknowledge)
+    publisher = MistakenPublisher(bench.publishing, bench.topology, timeout=5.0)
+    publisher.mistaken_user = names_prefix
+    settler = Settler(publisher, bench.topology, now=time.time, on_dead_letter_refused=lambda: None)
+    properties = {USER_ID: short(names_prefix.encode()), MESSAGE_ID: short(b"m")}
+    delivery = Delivery(body=b"{}", routing_key="some.key", properties=properties)
+    running = asyncio.create_task(bench.publishing.run(publisher.session))
+    await publisher.wait_ready()
+    await settler.settle(delivery, DEAD)
+    letter = await letter_of(amqp_url, bench, eventually=eventually)
+    running.cancel()
+    assert letter.headers["x-original-user-id"] == names_prefix
 
 
 # Routing headers

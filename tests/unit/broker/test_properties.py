@@ -5,13 +5,11 @@ import struct
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.property_strategies import PROPERTIES, TABLES
 from worker.broker.aiormq.delivery_decoder import decoded_headers
 from worker.broker.aiormq.message_encoder import encoded_table
 from worker.broker.properties import (
-    DELIVERY_MODE,
-    FLAGS,
     HEADERS,
-    PRIORITY,
     TIMESTAMP,
     counted,
     joined_properties,
@@ -19,44 +17,6 @@ from worker.broker.properties import (
     split_properties,
     split_table,
     timestamp_property,
-)
-
-FIXED = {DELIVERY_MODE: 1, PRIORITY: 1, TIMESTAMP: 8}
-SHORT = st.binary(max_size=255).map(lambda text: bytes((len(text),)) + text)
-
-
-def of_size(size: int) -> st.SearchStrategy[bytes]:
-    return st.binary(min_size=size, max_size=size)
-
-
-NAMES = st.binary(max_size=60)
-SCALARS = st.one_of(
-    *(st.tuples(st.sampled_from(letters), of_size(size)) for letters, size in ((b"tbB", 1),)),
-    *(
-        st.tuples(st.sampled_from(kinds), of_size(size))
-        for kinds, size in ((b"su", 2), (b"Iif", 4), (b"lLdT", 8), (b"D", 5), (b"V", 0))
-    ),
-    st.tuples(st.sampled_from(b"Sx"), st.binary(max_size=40).map(counted)),
-).map(lambda typed: bytes((typed[0],)) + typed[1])
-VALUES = st.recursive(
-    SCALARS,
-    lambda inner: st.one_of(
-        st.lists(inner, max_size=3).map(lambda values: b"A" + counted(b"".join(values))),
-        st.lists(st.tuples(NAMES, inner), max_size=3).map(lambda t: b"F" + joined_table(t)),
-    ),
-    max_leaves=8,
-)
-TABLES = st.lists(st.tuples(NAMES, VALUES), max_size=6)
-PROPERTIES = st.fixed_dictionaries(
-    {},
-    optional={
-        flag: TABLES.map(joined_table)
-        if flag == HEADERS
-        else of_size(FIXED[flag])
-        if flag in FIXED
-        else SHORT
-        for flag in FLAGS
-    },
 )
 
 

@@ -7,30 +7,39 @@ the body is not JSON at all. Hence three rules:
 
 - A field of a storage configuration shows only when it is known to be harmless.
 - A field whose name suggests a secret never shows.
-- A text that cannot be parsed shows only when it contains no suspicious word.
+- A text that cannot be parsed shows only when it contains no suspicious word, in no usual encoding.
 """
 
+import base64
+import html
 import re
+from collections.abc import Iterator
 from typing import Any, Final
+from urllib.parse import unquote
 
 from recording_schemas import RtmpOutConfig, StorageConfig
+from worker.observability.log_redaction import redact_text
 from worker.settings.secret import REDACTED, redact_url
 
 _HARMLESS_FIELDS: Final = {
     "storage": frozenset(StorageConfig.__struct_fields__) - {*StorageConfig.secret_fields},
     "rtmp": frozenset(RtmpOutConfig.__struct_fields__) - {*RtmpOutConfig.secret_fields},
 }
-"""Fields that may show, by the beginning of the name of the object that contains them."""
+"""Fields that may show, by a part of the name of the object that contains them."""
 
 _SECRET_NAME: Final = re.compile(
     r"passw|pwd|passphrase|secret|token|credential|authori[sz]ation|signature|cookie"
-    r"|(access|private|api|stream|shared|account)[^a-z]{0,2}key|^key$",
+    r"|(access|private|api|stream|shared|account)[^a-z]{0,2}key|^(key|pass|auth|sas)$",
     re.IGNORECASE,
 )
 _SUSPICIOUS_TEXT: Final = re.compile(
     rf"{_SECRET_NAME.pattern}|storage|rtmp|BEGIN [A-Z ]*KEY", re.IGNORECASE
 )
 _STRUCTURED_TEXT: Final = re.compile(r"[{}=:]")
+_PRIVATE_KEY: Final = re.compile(r"BEGIN [A-Z ]*KEY")
+_JSON_ESCAPE: Final = re.compile(r"\\u00([0-7][0-9A-Fa-f])")
+_BASE64: Final = re.compile(r"[A-Za-z0-9+/_-]{16,}")
+_URL_SAFE: Final = str.maketrans("-_", "+/")
 _NOT_LETTERS: Final = re.compile(r"[^a-z]")
 
 
@@ -48,8 +57,7 @@ def redact_json(value: Any) -> Any:  # noqa: ANN401 - any JSON value
 
 def redact_unparsed(text: str, *, shown: str | None = None) -> str:
     """`[secure]` when the text may contain a secret; else `shown`, by default the text itself."""
-    # Without NULs, because JSON in UTF-16 has one in every second place.
-    if _SUSPICIOUS_TEXT.search(text.replace("\0", "")):
+    if any(_SUSPICIOUS_TEXT.search(reading) for reading in _readings(text)):
         return REDACTED
     return text if shown is None else shown
 
@@ -62,8 +70,8 @@ def _redact_field(name: str, value: Any) -> Any:  # noqa: ANN401 - any JSON valu
     letters = _NOT_LETTERS.sub("", name.lower())
     if letters == "storageprofile":
         return value
-    for beginning, harmless in _HARMLESS_FIELDS.items():
-        if letters.startswith(beginning):
+    for part, harmless in _HARMLESS_FIELDS.items():
+        if part in letters:
             return _redact_all_but(harmless, value)
     return redact_json(value)
 
@@ -83,7 +91,25 @@ def _may_show(name: str, value: object, harmless: frozenset[str]) -> bool:
 
 
 def _redact_string(text: str) -> str:
-    # JSON inside a string, or a query.
-    if _STRUCTURED_TEXT.search(text) and _SUSPICIOUS_TEXT.search(text):
+    if _PRIVATE_KEY.search(text) or any(map(_may_hold_secret, _readings(text))):
         return REDACTED
-    return redact_url(text) if "://" in text else text
+    return redact_text(redact_url(text) if "://" in text else text)
+
+
+def _may_hold_secret(text: str) -> bool:
+    """Whether it is JSON, a query or the like with a suspicious word."""
+    return bool(_STRUCTURED_TEXT.search(text) and _SUSPICIOUS_TEXT.search(text))
+
+
+def _readings(text: str) -> Iterator[str]:
+    """The text as it is, without the usual escapes, and what is Base64 in it."""
+    text = text.replace("\0", "")  # JSON in UTF-16 has one in every second place
+    yield text
+    plain = _JSON_ESCAPE.sub(lambda escape: chr(int(escape[1], 16)), text)
+    yield html.unescape(unquote(plain))
+    for run in _BASE64.finditer(text.replace("\n", "").replace("\r", "")):
+        letters = run[0].translate(_URL_SAFE)
+        for start in range(4):  # it may stand behind letters that do not belong to it
+            quanta = letters[start:]
+            decoded = base64.b64decode(quanta + "A" * (-len(quanta) % 4))
+            yield decoded.decode("latin-1").replace("\0", "")

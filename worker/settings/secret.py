@@ -13,7 +13,7 @@ REDACTED: Final = "[secure]"
 MAX_FILE_BYTES: Final = 65_536
 FILE_CHECK_INTERVAL_SECONDS: Final = 2.0
 _MAX_RECENT_TEXTS: Final = 5
-_SENSITIVE_QUERY_WORDS: Final = ("pass", "pwd", "secret", "token", "key", "sign", "credential")
+_SENSITIVE_QUERY_WORDS: Final = ("pass", "pwd", "secret", "token", "key", "sig", "credential")
 
 Parse = Callable[[str], object]
 Pick = Callable[[str], str]

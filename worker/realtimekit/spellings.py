@@ -3,7 +3,7 @@
 Both sides become *plain* bytes: every percent-encoding, JSON escape and HTML entity is decoded, as
 often as they are nested. Whitespace, control characters, backslashes and plus signs are dropped.
 Equal texts then have equal plain bytes, whatever their spelling. Base64 is decoded at each of its
-four alignments.
+four alignments. A secret may also be cut off: a beginning or an end of it is found as well.
 """
 
 import base64
@@ -19,12 +19,18 @@ MAX_BASE64_NESTING: Final = 2
 MIN_PLAIN_LENGTH: Final = 4
 """Shorter texts are found only as they are: they occur in many words."""
 
+MIN_CUT_LENGTH: Final = 12
+"""So many bytes of a secret's beginning or end are recognised. Fewer occur in other words."""
+
 # Of several backslashes before an escape only the last is matched: the others are dropped, and a
 # pattern that repeats would take quadratic time.
 _ESCAPE = re.compile(
     rb"%(?P<percent>[0-9A-Fa-f]{2})"
-    rb"|\\u(?P<high>[dD][89abAB][0-9A-Fa-f]{2})\\{1,8}u(?P<low>[dD][c-fC-F][0-9A-Fa-f]{2})"
+    rb"|[\\%]u(?P<high>[dD][89abAB][0-9A-Fa-f]{2})(?:\\{1,8}|%)u(?P<low>[dD][c-fC-F][0-9A-Fa-f]{2})"
+    rb"|%u(?P<percent_u>[0-9A-Fa-f]{4})"
     rb"|\\(?:u(?P<u>[0-9A-Fa-f]{4})|U(?P<long>[0-9A-Fa-f]{8})|x(?P<x>[0-9A-Fa-f]{2}))"
+    rb"|\\u\{(?P<braces>[0-9A-Fa-f]{1,6})\}"
+    rb"|\\(?P<octal>[0-3][0-7]{2})"
     rb"|\\(?P<space>[nrtbf])"
     rb"|&(?P<entity>#[0-9]{1,8};?|#[xX][0-9A-Fa-f]{1,6};?|[A-Za-z][A-Za-z0-9]{1,31};)"
 )
@@ -72,10 +78,28 @@ def _spans(text: bytes, plain_secrets: set[bytes], base64_nesting: int) -> list[
 
 
 def _places(data: bytes, secret: bytes) -> Iterable[tuple[int, int]]:
-    at = data.find(secret)
+    """Where the secret is, or as much of it as there is of its beginning or its end."""
+    length = min(len(secret), MIN_CUT_LENGTH)
+    for at in _occurrences(data, secret[:length]):
+        yield at, at + _common_length(data[at:], secret)
+    if length < len(secret):
+        backwards = secret[::-1]
+        for at in _occurrences(data, secret[-length:]):
+            end = at + length
+            yield end - _common_length(data[:end][::-1], backwards), end
+
+
+def _common_length(one: bytes, other: bytes) -> int:
+    """How many bytes both have in common at their beginning."""
+    pairs = enumerate(zip(one, other, strict=False))
+    return next((at for at, (a, b) in pairs if a != b), min(len(one), len(other)))
+
+
+def _occurrences(data: bytes, part: bytes) -> Iterable[int]:
+    at = data.find(part)
     while at >= 0:
-        yield at, at + len(secret)
-        at = data.find(secret, at + 1)
+        yield at
+        at = data.find(part, at + 1)
 
 
 def _base64_places(
@@ -124,6 +148,8 @@ def _unescaped(escape: re.Match[bytes]) -> bytes:
     groups = {name: value for name, value in escape.groupdict().items() if value is not None}
     if "percent" in groups:
         return bytes([int(groups["percent"], 16)])
+    if "octal" in groups:
+        return bytes([int(groups["octal"], 8)])
     if "space" in groups:
         return b" "
     if "entity" in groups:

@@ -94,6 +94,11 @@ SPELLINGS: dict[str, Callable[[str], str]] = {
     "JSON, every character": lambda text: "".join(
         f"\\u{ord(c):04X}" for c in text if ord(c) < 65_536
     ),
+    "JavaScript, every character": lambda text: "".join(f"\\u{{{ord(c):x}}}" for c in text),
+    "octal, every byte": lambda text: "".join(f"\\{byte:03o}" for byte in text.encode()),
+    "percent and u": lambda text: "".join(
+        f"%u{c:04X}" for c in memoryview(text.encode("utf-16-le")).cast("H")
+    ),
     "HTML": html.escape,
     "HTML, decimal": lambda text: "".join(f"&#{ord(letter)};" for letter in text),
     "HTML, hexadecimal": lambda text: "".join(f"&#x{ord(letter):X};" for letter in text),
@@ -124,6 +129,17 @@ def test_no_secret_is_left_in_any_spelling(secret: str, spelling: str) -> None:
     assert shown.endswith(" at once.")
     remainder = shown.removeprefix("The upload failed ").removesuffix(" at once.")
     assert len(remainder.replace("[secure]", "")) <= 40, remainder
+
+
+@pytest.mark.parametrize("spelling", ["plain", "percent, every byte", "Base64"])
+@pytest.mark.parametrize("length", [12, 20, 39])
+def test_a_secret_that_the_api_cuts_off_is_not_left(length: int, spelling: str) -> None:
+    secret = "wJalrXUtnFEMI/K7MDENGxbPxRfiCYEXAMPLEKEY"  # noqa: S105
+    for part in (secret[:length], secret[-length:]):
+        shown = redact(f"The secret {SPELLINGS[spelling](part)}... is wrong", [secret])
+        assert shown.startswith("The secret [secure]")
+        assert shown.endswith("... is wrong")
+        assert len(shown) <= len("The secret [secure]... is wrong") + 4
 
 
 @given(st.text(st.characters(exclude_categories=["Cs"]), min_size=8))

@@ -141,7 +141,10 @@ class Worker:
             background = [
                 tasks.create_task(loop, name=name) for name, loop in self._background_loops(parts)
             ]
-            consuming = tasks.create_task(parts.consumer.run(), name="consuming")
+            consuming = [
+                tasks.create_task(parts.consumer.run(), name="consuming"),
+                tasks.create_task(parts.answerer.run(), name="answering"),
+            ]
             structlog.get_logger().info("started", http_port=self.http_port, owner=self._owner)
             await wait_for_any(stop, parts.store.is_lost)
             parts.apps.stop_waiting()
@@ -194,13 +197,13 @@ class Worker:
 
     # 3. stop in order
 
-    async def _drain(self, parts: Bootstrap, consuming: asyncio.Task[None]) -> None:
+    async def _drain(self, parts: Bootstrap, consuming: list[asyncio.Task[None]]) -> None:
         """Take no more commands, settle those that run, publish what is committed."""
         structlog.get_logger().info("stopping", seconds=self._settings.shutdown_seconds)
         try:
             async with asyncio.timeout(self._settings.shutdown_seconds):
-                await parts.consumer.drain()
-                await asyncio.wait([consuming])
+                await asyncio.gather(parts.consumer.drain(), parts.answerer.drain())
+                await asyncio.wait(consuming)
                 if parts.elector.is_leader():
                     await asyncio.gather(
                         _flush(parts.relay, parts.publisher),
@@ -209,7 +212,8 @@ class Worker:
         except TimeoutError:
             # The broker delivers the unsettled commands again; a later leader publishes the rest.
             structlog.get_logger().warning("shutdown_timed_out")
-            consuming.cancel()
+            for task in consuming:
+                task.cancel()
 
 
 async def _warn_of_missing_apps(store: Store, apps: Apps) -> None:

@@ -9,9 +9,11 @@ from prometheus_client import CollectorRegistry
 
 from worker.broker.connection import BrokerConnection
 from worker.broker.consumer import Consumer
+from worker.broker.deaths import read_dead_letter
 from worker.broker.publisher import Publisher
 from worker.broker.topology import Topology
 from worker.budget.priorities import SWEEP_SHARE_OF_RATE, Priority
+from worker.commands.dead_letters import MAX_CONCURRENT, DeadLetterHandler
 from worker.commands.handler import CommandHandler
 from worker.commands.retry_policy import RetryPolicy
 from worker.domain.read_policy import RECHECK_MAX_AGE_SECONDS
@@ -98,15 +100,19 @@ class Bootstrap:
         self.reply_relay = OutboxRelay(
             store, self._event_publisher(self.reply_publisher), now=store.now, replies=True
         )
+        handler = self._command_handler()
         self.consumer = Consumer(
             self.consume_connection,
             self.topology,
             self.publisher,
-            self._command_handler().handle,
+            handler.handle,
             prefetch=settings.prefetch,
             now=store.now,
             on_dead_letter_refused=metrics.record_dead_letter_refused,
         )
+        self.answer_connection = BrokerConnection(settings.amqp_url.reveal, "answer")
+        self.answerer = self._answerer(handler)
+        """Gives an outcome to each command that the broker dead-lettered."""
         self.trackers = {app.name: self._tracker(app) for app in self.apps}
         """The sweep and the refresher of each app."""
         self.pruner = Pruner(
@@ -152,6 +158,19 @@ class Bootstrap:
     def _wake_relays(self) -> None:
         self.relay.wake()
         self.reply_relay.wake()
+
+    def _answerer(self, handler: CommandHandler) -> Consumer:
+        answers = DeadLetterHandler(handler.handle, on_dead_letter=self._metrics.record_dead_letter)
+        return Consumer(
+            self.answer_connection,
+            self.topology,
+            self.publisher,
+            answers.handle,
+            prefetch=min(MAX_CONCURRENT, self._settings.prefetch),
+            queue=self.topology.unanswered_queue,
+            read=read_dead_letter,
+            now=self.store.now,
+        )
 
     def _command_handler(self) -> CommandHandler:
         settings = self._settings
@@ -252,6 +271,7 @@ class Bootstrap:
         checks: dict[str, Check] = {
             "publishing": lambda: self.publish_connection.unavailable_reason,
             "consuming": lambda: self.consume_connection.unavailable_reason,
+            "answering": lambda: self.answer_connection.unavailable_reason,
             "store": lambda: self.elector.cannot_write_reason() or self.store.commit_error,
         }
         app_checks = _app_checks(self.apps)

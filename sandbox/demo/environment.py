@@ -85,7 +85,7 @@ async def _delete_names(amqp_url: str, prefix: str) -> None:
     connection = await aio_pika.connect(amqp_url)
     async with connection:
         channel = await connection.channel()
-        for name in ("commands", "commands.dead", *retry_queues):
+        for name in ("commands", "commands.dead", "commands.unanswered", *retry_queues):
             await channel.queue_delete(f"{prefix}.{name}")
         for name in ("commands", "dead-letter", *EXCHANGES):
             await channel.exchange_delete(f"{prefix}.{name}")

@@ -45,7 +45,7 @@ class DependencyOutage:
 class BrokerOutage(DependencyOutage):
     """RabbitMQ, stopped."""
 
-    unready = frozenset({"publishing", "consuming"})
+    unready = frozenset({"publishing", "consuming", "answering"})
     broker_of = "private_rabbitmq"
 
     async def begin(self, environment: WorkerEnvironment) -> None:

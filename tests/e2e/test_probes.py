@@ -145,7 +145,7 @@ async def test_the_metrics_count_what_was_done(
             assert samples["recording_worker_recordings"] == 1
             assert samples["recording_worker_outbox_events"] == 0
             assert samples["recording_worker_leader"] == 1
-            assert samples["recording_worker_ready"] == 4
+            assert samples["recording_worker_ready"] == 5
             assert samples["recording_worker_command_queue_seconds_count"] == 2
             assert samples["recording_worker_command_outcome_delay_seconds_count"] == 2
             assert samples["recording_worker_api_budget_wait_seconds_count"] > 0

@@ -70,7 +70,7 @@ async def test_a_declared_topology_passes_the_check(cli: CommandLine) -> None:
     checked = await cli("topology", "check")
 
     assert (declared.code, checked.code) == (0, 0), checked.err
-    assert len(checked.lines) == 11
+    assert len(checked.lines) == 12
     assert {row["state"] for row in checked.lines} == {"ok"}
 
 

@@ -139,7 +139,7 @@ async def test_a_letter_that_the_broker_dead_lettered_is_marked_as_such(
     (row,) = (await cli("dead", "list")).lines
 
     assert (row["reason_code"], row["dead_lettered_by"]) == ("rejected", "broker")
-    assert (row["routing_key"], row["has_outcome"]) == ("sync_recording", False)
+    assert (row["routing_key"], row["has_outcome"]) == ("sync_recording", True)
     assert row["first_seen"] == row["last_seen"] is not None
 
 

@@ -149,16 +149,21 @@ async def test_a_replayed_letter_is_executed_however_old_it_is(
     assert (await next_outcome(outcomes))["type"] == "command.succeeded.v1"
 
 
-async def test_a_letter_of_the_broker_is_executed_under_its_own_id(
+async def test_a_letter_of_the_broker_has_an_outcome_and_is_executed_under_a_new_id(
     cli: CommandLine, broker: BrokerQueues, outcomes: RunningProcess
 ) -> None:
     await send(broker, start("one"))
     await refuse(broker)
-    replayed = await cli("dead", "replay", "one")
 
     async with cli.running("run") as running:
         await running.says("started")
-        outcome = await next_outcome(outcomes)
+        first = await next_outcome(outcomes)
+        (replayed,) = (await cli("dead", "replay", "one", "--new-id")).lines
+        anew = await next_outcome(outcomes)
 
-    assert replayed.err == ""
-    assert (outcome["type"], outcome["data"]["command_id"]) == ("command.succeeded.v1", "one")
+    assert (first["type"], first["data"]["command_id"]) == ("command.failed.v1", "one")
+    assert first["data"]["last_error"]["code"] == "dead_lettered"
+    assert (anew["type"], anew["data"]["command_id"]) == (
+        "command.succeeded.v1",
+        replayed["new_command_id"],
+    )

@@ -7,6 +7,7 @@ Read in this order. `topology` has the exchanges and queues, `messages` the valu
 package's border, `connection` one connection that is kept up. A command comes in by `consumer`;
 `settlement` publishes its copy for a retry or the dead-letter queue, with the headers of `headers`;
 `acknowledger` then acknowledges it. Everything goes out by `publisher`, and `confirmations` reads
-the broker's answers. `tracing_attributes` describes messages for traces. `aiormq/` touches the
-insides of the AMQP library, and `admin/` has what only the command-line tools need.
+the broker's answers. `deaths` reads why the broker dead-lettered a message. `tracing_attributes`
+describes messages for traces. `aiormq/` touches the insides of the AMQP library, and `admin/` has
+what only the command-line tools need.
 """

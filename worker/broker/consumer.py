@@ -31,7 +31,10 @@ REQUEUE_DELAY_SECONDS: Final = 1.0
 
 
 class Consumer:
-    """Takes commands with a prefetch and passes each to the handler in a task of its own.
+    """Takes messages with a prefetch and passes each to the handler in a task of its own.
+
+    `queue` is by default the queue of commands. `read` gets each delivery and the name of the queue
+    of commands, and returns the delivery with the headers that are trusted.
 
     Handlers belong to `run`, not to the channel: a lost connection does not cancel them. An
     unexpected exception of a handler ends `run`.
@@ -45,6 +48,8 @@ class Consumer:
         handler: Handler,
         *,
         prefetch: int,
+        queue: str | None = None,
+        read: Callable[[Delivery, str], Delivery] = with_trusted_headers,
         now: Callable[[], float] = time.time,
         on_dead_letter_refused: Callable[[], None] = lambda: None,
         check_interval: float = CHECK_INTERVAL_SECONDS,
@@ -54,6 +59,8 @@ class Consumer:
         self._publisher = publisher
         self._handler = handler
         self._prefetch = prefetch
+        self._queue = queue or topology.command_queue
+        self._read = read
         self._check_interval = check_interval
         self._settler = Settler(
             publisher, topology, now=now, on_dead_letter_refused=on_dead_letter_refused
@@ -103,7 +110,7 @@ class Consumer:
 
     async def _consume(self, channel: AbstractChannel, is_cancelled: asyncio.Event) -> None:
         """Consume on one channel. A changed prefetch needs a new consumer, not a new channel."""
-        queue = await channel.get_queue(self._topology.command_queue, ensure=False)
+        queue = await channel.get_queue(self._queue, ensure=False)
         while True:
             tag = await broker_call(self._start_consumer(channel, queue))
             self._connection.mark_ready()
@@ -140,7 +147,7 @@ class Consumer:
                 raise BrokerUnavailable(f"the broker has no consumer of {queue.name!r}")
 
     def _start_handler(self, acknowledger: Acknowledger, tag: int, delivery: Delivery) -> None:
-        delivery = with_trusted_headers(delivery, self._topology.command_queue)
+        delivery = self._read(delivery, self._topology.command_queue)
         task = self._handlers.create_task(self._handle(acknowledger, tag, delivery), name="command")
         self._running.add(task)
         task.add_done_callback(self._running.discard)

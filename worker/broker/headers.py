@@ -16,6 +16,7 @@ import msgspec
 
 from worker.broker.messages import (
     ATTEMPTS_HEADER,
+    DEAD_REASON_HEADER,
     DELIVERY_COUNT_HEADER,
     FIRST_SEEN_HEADER,
     REDELIVERY_COUNT_HEADER,
@@ -51,6 +52,7 @@ WORKER_HEADERS: Final = frozenset(
         USER_ID,
         EXPIRATION,
         ADDED_MESSAGE_ID,
+        DEAD_REASON_HEADER,
     }
 )
 """Written on copies. On a message from a publisher they are removed."""

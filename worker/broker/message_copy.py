@@ -13,6 +13,7 @@ from worker.broker.aiormq.message_encoder import encoded_table
 from worker.broker.headers import is_sent_on, trusted_headers
 from worker.broker.messages import (
     ATTEMPTS_HEADER,
+    DEAD_REASON_HEADER,
     FIRST_SEEN_HEADER,
     MAX_COUNT,
     REDELIVERY_COUNT_HEADER,
@@ -38,7 +39,9 @@ MAX_HEADER_BYTES: Final = 64 * 1024
 HEADER_FRAME_BYTES: Final = 64
 """What a content header has beside its properties, and the count of dropped headers."""
 
-_CARRIED: Final = frozenset({headers.USER_ID, headers.EXPIRATION, headers.ADDED_MESSAGE_ID})
+_CARRIED: Final = frozenset(
+    {headers.USER_ID, headers.EXPIRATION, headers.ADDED_MESSAGE_ID, DEAD_REASON_HEADER}
+)
 
 
 class MessageCopy(NamedTuple):

@@ -15,6 +15,8 @@ DELIVERY_COUNT_HEADER: Final = "x-delivery-count"
 """Written by the broker, at each redelivery from a quorum queue."""
 REDELIVERY_COUNT_HEADER: Final = "x-returned"
 """On a copy: how often earlier deliveries came back to the queue without an attempt."""
+DEAD_REASON_HEADER: Final = "x-dead-lettered"
+"""On a copy: why the broker dead-lettered the command. Its outcome is still to be published."""
 MAX_COUNT: Final = 2**31
 TRACE_HEADERS: Final = ("traceparent", "tracestate", "baggage")
 MAX_TRACE_HEADER_LENGTH: Final = 8192
@@ -67,6 +69,16 @@ class Delivery(msgspec.Struct, frozen=True, kw_only=True):
         """
         own_count = _count(self.headers.get(DELIVERY_COUNT_HEADER, int(self.redelivered)))
         return own_count + _count(self.headers.get(REDELIVERY_COUNT_HEADER))
+
+    @property
+    def dead_reason(self) -> str | None:
+        """Why the broker dead-lettered the command. None unless it did."""
+        reason = self.headers.get(DEAD_REASON_HEADER)
+        return reason if isinstance(reason, str) else None
+
+    def with_dead_reason(self, reason: str) -> Self:
+        """The same delivery, marked as one that the broker dead-lettered."""
+        return msgspec.structs.replace(self, headers=self.headers | {DEAD_REASON_HEADER: reason})
 
     @property
     def trace(self) -> dict[str, str]:

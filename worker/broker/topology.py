@@ -74,6 +74,11 @@ class Topology(msgspec.Struct, frozen=True, kw_only=True):
         return self._retry_queue_name(max(fitting, default=min(self.retry_delays)))
 
     @property
+    def unanswered_queue(self) -> str:
+        """Copies of dead letters that no worker has looked at yet."""
+        return f"{self.prefix}.commands.unanswered"
+
+    @property
     def queues(self) -> tuple[Queue, ...]:
         """Every queue with its arguments."""
         common: dict[str, Argument] = {"x-queue-type": "quorum", "x-max-length": MAX_QUEUE_LENGTH}
@@ -93,14 +98,17 @@ class Topology(msgspec.Struct, frozen=True, kw_only=True):
                 "x-delivery-limit": DELIVERY_LIMIT,
             },
         )
-        dead = Queue(
-            name=self.dead_queue,
-            exchange=self.exchange("dead-letter"),
-            arguments={
-                **common,
-                "x-overflow": "reject-publish",
-                "x-delivery-limit": DEAD_LETTER_DELIVERY_LIMIT,
-            },
+        dead, unanswered = (
+            Queue(
+                name=name,
+                exchange=self.exchange("dead-letter"),
+                arguments={
+                    **common,
+                    "x-overflow": "reject-publish",
+                    "x-delivery-limit": DEAD_LETTER_DELIVERY_LIMIT,
+                },
+            )
+            for name in (self.dead_queue, self.unanswered_queue)
         )
         retries = tuple(
             Queue(
@@ -115,7 +123,7 @@ class Topology(msgspec.Struct, frozen=True, kw_only=True):
             )
             for delay in sorted(set(self.retry_delays))
         )
-        return (commands, dead, *retries)
+        return (commands, dead, unanswered, *retries)
 
     def _retry_queue_name(self, delay: float) -> str:
         return f"{self.prefix}.commands.retry.{delay:g}s"

@@ -3,5 +3,6 @@
 Read `handler` down the page: it decodes a delivery, claims the command, runs its operation and
 completes it. `operations` has one function for each command. `decision` says what the end of an
 attempt means, `retry_policy` how long to wait, and `completion` commits it. `instrumentation`
-counts, logs and traces each attempt.
+counts, logs and traces each attempt. `dead_letters` gives an outcome to each command that the
+broker dead-lettered.
 """

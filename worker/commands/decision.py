@@ -26,7 +26,8 @@ a decision of both:
     None                CRASHES    any                    Complete: failed, `crashed`
 
 A deadline or a stop alone never ends a start that may have been executed, because its recording
-would have no owner. A `CANCELLED` start is one that a stop cancelled.
+would have no owner. A `CANCELLED` start is one that a stop cancelled. A command that the broker
+dead-lettered counts as one whose deadline has passed, and `decide_dead_letter` chooses its outcome.
 
 After `MAX_CRASHES` crashes, one attempt may still look for the recording. Then the mode is NONE.
 
@@ -40,7 +41,8 @@ from typing import Final
 
 import msgspec
 
-from recording_schemas import Command, ErrorInfo, Outcome
+from recording_schemas import Command, CommandExpired, ErrorInfo, Outcome
+from worker.broker.deaths import EXPIRED, explanation
 from worker.commands.operations.context import OperationResult
 from worker.commands.retry_policy import RetryPolicy, is_past_deadline
 from worker.domain import outcomes
@@ -150,6 +152,22 @@ def decide(
     limit = _limit(command, claim, now, policy)
     outcome = _outcome(command, claim, attempt_end, limit, acted_on)
     return Complete(outcome, done.observations, claim.cancelled_starts)
+
+
+def decide_dead_letter(
+    command: Command, decision: Complete | RetryAfter, reason: str
+) -> Complete | RetryAfter:
+    """The decision about a command that the broker dead-lettered for this reason.
+
+    `decision` is the one for a command whose deadline has passed.
+    """
+    if isinstance(decision, RetryAfter) or reason == EXPIRED:
+        return decision
+    if not isinstance(decision.outcome, CommandExpired):
+        return decision
+    attempts = decision.outcome.attempts
+    outcome = outcomes.dead_lettered(command, attempts, explanation(reason))
+    return msgspec.structs.replace(decision, outcome=outcome)
 
 
 def _of_known(claim: ClaimResult, observations: tuple[Observation, ...]) -> tuple[Observation, ...]:

@@ -14,6 +14,7 @@ from datetime import datetime
 from functools import partial
 from typing import Final
 
+import msgspec
 from structlog.contextvars import bound_contextvars
 
 from recording_schemas import Command, Malformed, decode_command
@@ -21,7 +22,13 @@ from worker.aio import KeyedLocks
 from worker.broker.messages import Ack, Dead, Delivery, Settlement
 from worker.commands.attempt_lease import AttemptLease
 from worker.commands.completion import CommandCompleter, HandledCommand, reply_of, retry_later
-from worker.commands.decision import AttemptEnd, AttemptMode, attempt_mode, decide
+from worker.commands.decision import (
+    AttemptEnd,
+    AttemptMode,
+    attempt_mode,
+    decide,
+    decide_dead_letter,
+)
 from worker.commands.instrumentation import CommandInstrumentation
 from worker.commands.operations import execute
 from worker.commands.operations.context import OperationContext, OperationResult, Progress
@@ -41,6 +48,8 @@ CRASH_SUSPECT_RETURNS: Final = 2
 delivery."""
 
 OPEN_CIRCUIT_WAIT_SECONDS: Final = 30.0
+
+PASSED: Final = utc(0.0)
 
 
 class CommandHandler:
@@ -103,7 +112,8 @@ class CommandHandler:
     # 1. decode
 
     def _decode(self, delivery: Delivery) -> Command:
-        return decode_command(
+        """The command. Its deadline has passed if the broker dead-lettered it."""
+        command = decode_command(
             delivery.body,
             content_type=delivery.content_type,
             content_encoding=delivery.content_encoding,
@@ -111,6 +121,9 @@ class CommandHandler:
             headers=delivery.headers,
             max_bytes=self._max_command_bytes,
         )
+        if delivery.dead_reason is None:
+            return command
+        return msgspec.structs.replace(command, deadline=PASSED)
 
     async def _reject_malformed(self, delivery: Delivery, malformed: Malformed) -> HandledCommand:
         """Dead-letter the delivery, and publish an outcome if the command's id could be read."""
@@ -238,6 +251,8 @@ class CommandHandler:
                 attempt_end = error.with_traceback(None)
             now = self._now()
         decision = decide(command, claim, mode, attempt_end, now, self._policy, progress.result())
+        if delivery.dead_reason is not None:
+            decision = decide_dead_letter(command, decision, delivery.dead_reason)
         return await self._completer.complete(delivery, command, decision)
 
     async def _run(

@@ -20,6 +20,9 @@ CRASHED: Final = "crashed"
 CANCELLED: Final = "cancelled"
 """The error code of a start that a stop ended before the API executed it."""
 
+DEAD_LETTERED: Final = "dead_lettered"
+"""The error code of a command that the broker dead-lettered, except one that expired."""
+
 FINAL: Final = frozenset({"succeeded", "rejected", "expired", "failed"})
 """The names that `log_fields` gives to outcomes."""
 
@@ -72,6 +75,12 @@ def expired(command: Command, attempts: int) -> CommandExpired:
     return CommandExpired(
         command_id=command.id, command_type=command.command_type, attempts=attempts
     )
+
+
+def dead_lettered(command: Command, attempts: int, explanation: str) -> CommandFailed:
+    """The broker dead-lettered the command, for another reason than its time."""
+    reason = f"the broker dead-lettered the command: {explanation}"
+    return failed(command, attempts, ErrorInfo(code=DEAD_LETTERED, message=reason))
 
 
 def failed(command: Command, attempts: int, last_error: ErrorInfo) -> CommandFailed:

@@ -13,7 +13,7 @@
 {{- $prefix := include "recording-worker.prefix" . | regexQuoteMeta }}
 configure: "^$"
 write: {{ printf "^(amq\\.default|%s\\.(status|files|results|dead-letter))$" $prefix | squote }}
-read: {{ printf "^%s\\.commands$" $prefix | squote }}
+read: {{ printf "^%s\\.commands(\\.unanswered)?$" $prefix | squote }}
 {{- end }}
 
 {{- /* A valid Kubernetes name for a name that may not be one. */ -}}

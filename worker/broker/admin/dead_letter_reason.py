@@ -6,6 +6,7 @@ from typing import Final, Literal, cast
 
 import msgspec
 
+from worker.broker.deaths import explanation, latest_death
 from worker.broker.headers import was_in_retry_queue
 from worker.broker.messages import ATTEMPTS_HEADER, FIRST_SEEN_HEADER
 
@@ -42,7 +43,7 @@ def reason_from_headers(headers: Mapping[str, object], *, dead_queue: str) -> De
     is older.
     """
     command_queue = dead_queue.removesuffix(".dead")
-    death = _death(headers, command_queue)
+    death = latest_death(headers, command_queue)
     # If no worker made a copy of it, the publisher wrote these headers.
     is_copy = death is None or was_in_retry_queue(headers, command_queue)
     attempts = _attempts(headers, is_copy)
@@ -54,7 +55,7 @@ def reason_from_headers(headers: Mapping[str, object], *, dead_queue: str) -> De
         return DeadLetterReason(
             by="broker",
             code=code,
-            message=_BROKER_REASONS.get(code, f"the broker dead-lettered it ({code})"),
+            message=explanation(code),
             attempts=attempts,
             first_seen=first_seen or died_at,
             last_seen=died_at,
@@ -68,23 +69,6 @@ def reason_from_headers(headers: Mapping[str, object], *, dead_queue: str) -> De
         first_seen=first_seen,
         last_seen=_time(headers.get("x-last-seen")),
     )
-
-
-_BROKER_REASONS: Final = {
-    "delivery_limit": "the broker reached its delivery limit: each time the consumer was lost",
-    "expired": "it stayed in the queue longer than the broker may keep it",
-    "maxlen": "the queue of commands was full",
-    "rejected": "a consumer rejected it",
-}
-
-
-def _death(headers: Mapping[str, object], command_queue: str) -> Mapping[str, object] | None:
-    """The broker's latest record for the command queue. The broker lists the latest first."""
-    deaths = headers.get("x-death")
-    if not isinstance(deaths, list):
-        return None
-    records = (cast("dict[str, object]", death) for death in deaths if isinstance(death, dict))
-    return next((record for record in records if record.get("queue") == command_queue), None)
 
 
 def _attempts(headers: Mapping[str, object], is_copy: bool) -> int | None:

@@ -63,20 +63,16 @@ REPLAY_EPILOG = """\
 \b
 Examples:
   recording-worker dead replay "$COMMAND_ID" --new-id
-  recording-worker dead replay --reason delivery_limit --limit 1
+  recording-worker dead replay --reason crashed --new-id --limit 1
   recording-worker dead replay --all --dry-run
 
 A command id is executed once. If `list --json` shows "has_outcome": true for a letter, a worker
-has already published its outcome (rejected or failed). Replayed with its own id, such a letter is
-not executed: the workers publish the same outcome again.
+has published its outcome (rejected, expired or failed), or will as soon as one runs. Replayed with
+its own id, such a letter is not executed: the workers publish the same outcome again.
 
 With --new-id, a letter becomes a new command and is executed. This may repeat what the first one
 has done. Whoever waits for an outcome waits for the old id; the new command has it in the header
 x-replay-of.
-
-The broker itself moves letters with the reason delivery_limit. They have no outcome and are
-executed with their own id, unless a worker first received them longer ago than
-WORKER_COMMAND_MAX_AGE_SECONDS.
 
 \b
 The copy has the bytes, properties and headers of the letter. x-attempts becomes

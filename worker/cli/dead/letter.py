@@ -41,8 +41,11 @@ class DecodedLetter(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def has_outcome(self) -> bool:
-        """Whether a worker published an outcome. A repeat of the id only gets it again."""
-        if self.command_id is None or self.letter.reason.by != "worker":
+        """Whether a worker published an outcome, or does so as soon as one runs.
+
+        A repeat of the id only gets that outcome again.
+        """
+        if self.command_id is None or self.letter.reason.by == "unknown":
             return False
         return self.letter.reason.code not in _CODES_WITHOUT_OUTCOME
 

@@ -36,13 +36,14 @@ def test_a_body_that_is_too_large_for_workers_is_not_decoded() -> None:
     [
         ({}, True),
         ({"code": "unknown_type"}, True),
-        ({"by": "broker", "code": "delivery_limit"}, False),
+        ({"by": "broker", "code": "delivery_limit"}, True),
+        ({"by": "broker", "code": "expired", "body": b"{"}, False),
         ({"by": "unknown", "code": "unknown"}, False),
         ({"code": "missing_id", "message_id": "made-up"}, False),
         ({"body": b"{"}, False),
     ],
 )
-def test_a_letter_has_an_outcome_when_a_worker_gave_up_a_command_with_an_id(
+def test_a_letter_has_an_outcome_when_it_has_an_id_and_died_by_a_worker_or_the_broker(
     fields: dict[str, Any], has_outcome: bool
 ) -> None:
     assert letter_row(letter(**fields))["has_outcome"] is has_outcome

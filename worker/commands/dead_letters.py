@@ -1,0 +1,40 @@
+"""Answers commands that the broker dead-lettered: each gets an outcome. The letters stay."""
+
+from collections.abc import Awaitable, Callable
+from typing import Final
+
+from worker.broker.messages import Ack, Dead, Delivery, Settlement
+
+MAX_CONCURRENT: Final = 10
+"""So many dead letters are answered at a time, beside the commands."""
+
+
+class DeadLetterHandler:
+    """Handles copies of dead letters: `handle` is given to the broker's consumer.
+
+    `handle` is that of the `CommandHandler`. `on_dead_letter` is called with the broker's reason.
+    """
+
+    def __init__(
+        self,
+        handle: Callable[[Delivery], Awaitable[Settlement]],
+        *,
+        on_dead_letter: Callable[[str], None],
+    ) -> None:
+        self._handle = handle
+        self._on_dead_letter = on_dead_letter
+
+    async def handle(self, delivery: Delivery) -> Settlement:
+        """End the command if the broker dead-lettered it, so that it has an outcome. Never raises.
+
+        A message that a worker dead-lettered was answered before. A command that cannot end yet,
+        such as a start that may have been executed, goes to a retry queue. Its copy keeps the mark
+        of `delivery`, so that it is not executed any more.
+        """
+        if delivery.dead_reason is None:
+            return Ack()
+        settlement = await self._handle(delivery)
+        if isinstance(settlement, Dead):
+            return Ack()  # the message is among the dead letters already
+        self._on_dead_letter(delivery.dead_reason)
+        return settlement

@@ -25,7 +25,8 @@ Handler = Callable[[Delivery], Awaitable[Settlement]]
 
 CHECK_INTERVAL_SECONDS: Final = 10.0
 MAX_MISSES: Final = 2
-"""After this many answers in a row that the queue has no consumer, the worker connects again."""
+"""If the broker reports this many times in a row that the queue has no consumer, the worker
+connects again."""
 
 REQUEUE_DELAY_SECONDS: Final = 1.0
 
@@ -36,7 +37,7 @@ class Consumer:
     `queue` is by default the queue of commands. `read` gets each delivery and the name of the queue
     of commands, and returns the delivery with the headers that are trusted.
 
-    Handlers belong to `run`, not to the channel: a lost connection does not cancel them. An
+    Handlers belong to `run`, not to the channel, so a lost connection does not cancel them. An
     unexpected exception of a handler ends `run`.
     """
 
@@ -77,7 +78,7 @@ class Consumer:
         return len(self._running)
 
     async def run(self) -> None:
-        """Consume, over as many connections as it takes, until `drain` has been called."""
+        """Consume until `drain` is called, on as many connections as necessary."""
         async with self._handlers:
             await self._connection.run(self._session)
 
@@ -136,7 +137,7 @@ class Consumer:
 
         A channel can look healthy here while the broker has lost its consumer, or while its queue
         has no leader and does not answer. A queue that is too busy to count in time reports no
-        messages and no consumer, so this answer counts only the second time in a row. Raises
+        messages and no consumer. So this answer counts only when it comes twice in a row. Raises
         BrokerUnavailable.
         """
         misses = 0
@@ -164,7 +165,7 @@ class Consumer:
             await _ignore_closed(acknowledger.acknowledge(tag))
 
     async def _pause_before_requeue(self) -> None:
-        """Wait a moment, because the broker delivers a requeued message again at once."""
+        """Wait, because the broker delivers a requeued message again at once."""
         await wait_until_set(self._draining, REQUEUE_DELAY_SECONDS)
 
     async def _finish(self, channel: AbstractChannel, queue: AbstractQueue, tag: str) -> None:

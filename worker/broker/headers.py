@@ -55,7 +55,7 @@ WORKER_HEADERS: Final = frozenset(
         DEAD_REASON_HEADER,
     }
 )
-"""Written on copies. On a message from a publisher they are removed."""
+"""The headers that the worker writes on copies. It removes them from a publisher's message."""
 
 REPLAYED_HEADERS: Final = frozenset({LAST_SEEN, REASON_CODE, REASON, DROPPED_HEADERS, USER_ID})
 """A replay has these headers, which say why the letter was dead. The next copy lacks them."""
@@ -71,7 +71,7 @@ BROKER_HEADERS: Final = (
 """
 
 ROUTING_HEADERS: Final = frozenset({"CC", "BCC"})
-"""More routing keys: the broker would deliver each copy to those queues again."""
+"""Headers with more routing keys. The broker would deliver each copy to those queues again."""
 
 
 def with_trusted_headers(delivery: Delivery, command_queue: str) -> Delivery:

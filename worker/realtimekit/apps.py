@@ -136,6 +136,6 @@ class Apps:
             app.breaker.on_change(callback)
 
     def stop_waiting(self) -> None:
-        """Let no command wait for a circuit breaker any more: the worker is about to end."""
+        """End every wait for a circuit breaker, because the worker is about to end."""
         for app in self:
             app.breaker.stop_waiting()

@@ -1,4 +1,4 @@
-"""Finds texts in another text however they are encoded there. Pure.
+"""Finds secrets in a text, in whatever encoding. Pure.
 
 Both sides become *plain* bytes: every percent-encoding, JSON escape and HTML entity is decoded, as
 often as they are nested. Whitespace, control characters, backslashes and plus signs are dropped.
@@ -13,11 +13,11 @@ from collections.abc import Iterable
 from typing import Final, NamedTuple
 
 MAX_NESTING: Final = 8
-"""So many encodings around one another are decoded."""
+"""This many nested encodings are decoded."""
 
 MAX_BASE64_NESTING: Final = 2
 MIN_PLAIN_LENGTH: Final = 4
-"""Shorter texts are found only as they are: they occur in many words."""
+"""Shorter secrets are found only without encoding, because their plain bytes are in many words."""
 
 MIN_CUT_LENGTH: Final = 12
 """So many bytes of a secret's beginning or end are recognised. Fewer occur in other words."""
@@ -40,7 +40,7 @@ _BASE64_SPACE = re.compile(rb"[\x00-\x20\x7f\\]+")
 
 
 class _Plain(NamedTuple):
-    """Bytes, and for each the first and last byte of the original that it came from."""
+    """Decoded bytes. For each, the first and the last byte of the original that it came from."""
 
     data: bytes
     first: list[int]

@@ -1,4 +1,4 @@
-"""From responses about recordings to snapshots.
+"""Decodes responses about recordings into snapshots.
 
 The API leaves out fields that it documents as required, and sends others in several forms.
 Therefore every field of the structs here is optional and of any type, and its value decides how it
@@ -95,7 +95,7 @@ def decode_recording(
 def decode_recording_page(
     body: bytes | bytearray, *, per_page: int | None = None, meeting_id: str | None = None
 ) -> RecordingPage:
-    """One page of the list. Items without an id are only counted.
+    """One page of the list. Items without an id are counted and left out.
 
     Raises `Unreadable` without a list.
     """
@@ -204,7 +204,7 @@ def _files(
 
 
 def _audio_file(url: str, names: list[str], output_name: str) -> FoundFile:
-    """The audio file. Its name is the same whether the video file is listed beside it yet."""
+    """The audio file. Its name does not depend on whether the video file is already listed."""
     is_of_video = media_of(output_name) == "video" and not is_template(output_name)
     video = names[0] if names else output_name if is_of_video else ""
     name = name_in_url(url)

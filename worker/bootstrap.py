@@ -72,7 +72,8 @@ class Bootstrap:
         self.store = store
         opener = AppOpener(settings, store, metrics, tracing)
         self.budgets = opener.budgets
-        """By the id of the account that pays: several accounts may use the same token."""
+        """The budgets by the id of the account that pays. Several accounts may use the same token.
+        """
         self.apps = Apps(self._open_app(opener, app) for app in settings.apps)
         self.elector = LeaderElector(
             store,
@@ -287,7 +288,7 @@ class Bootstrap:
         )
 
     def _connect_signals(self) -> None:
-        """Connect the parts that wake or slow down each other."""
+        """Connect the parts that wake each other or slow each other down."""
         self.store.subscribe("outbox", self._wake_relays)
         self.store.subscribe("lease", self.elector.wake)
         self.apps.on_change(lambda: self.consumer.set_one_at_a_time(self.apps.all_circuits_open()))

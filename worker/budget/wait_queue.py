@@ -31,8 +31,8 @@ class WaitQueue:
     """Waiting requests, the most urgent first, within a priority in order of arrival.
 
     In the background tier reads go before sweeps, but while a sweep waits it gets every second
-    token. A read with a deadline has a command behind it: when half of its waiting time is over, it
-    is promoted to the commands.
+    token. A command waits for a read that has a deadline. When half of the read's waiting time is
+    over, the read is promoted to the commands.
     """
 
     def __init__(self) -> None:

@@ -17,7 +17,7 @@ State = Literal["running", "waiting", "done"]
 
 
 class InboxRow(msgspec.Struct, frozen=True):
-    """A row as the table holds it: one field per column, under the column's name."""
+    """A row of the table: one field per column, with the column's name."""
 
     command_id: str
     command_type: str
@@ -62,7 +62,7 @@ class InboxRow(msgspec.Struct, frozen=True):
 
     @property
     def surplus_ids(self) -> tuple[str, ...]:
-        """Of a start that is done: its recordings beyond the first one."""
+        """The recordings beyond the first one, for a start that is done."""
         return self.acted_on_ids if self.is_start and self.state == "done" else ()
 
     @property

@@ -1,4 +1,4 @@
-"""Leases by name: who may do what only one replica may do at a time."""
+"""Leases by name. The owner of a lease may do work that only one replica may do at a time."""
 
 from collections.abc import Sequence
 from typing import Final

@@ -1,4 +1,4 @@
-"""A log of requests and of what the sandbox did. Tests and campaigns account against it."""
+"""A log of requests and of the sandbox's actions. Tests and campaigns compare results with it."""
 
 import asyncio
 from collections import Counter, deque

@@ -1,4 +1,4 @@
-"""Decodes the bytes of a message into a command, or says in words why they are none.
+"""Decodes the bytes of a message into a command, or explains why they are not a command.
 
 Three forms are accepted: plain JSON, a structured CloudEvent 1.0 whose `data` is the command, and a
 CloudEvent in binary mode, whose attributes are headers and whose body is the command. If an object

@@ -2,8 +2,8 @@
 
 The other two redactions know the secrets: `worker.realtimekit.redaction` removes those of a request
 from the API's answer, and `worker.observability.log_redaction` those of the settings from log
-lines. Here nothing is known, and the message is often wrong: fields are misspelt or misplaced, or
-the body is not JSON at all. Hence three rules:
+lines. Here the secrets are unknown, and the message is often wrong: fields are misspelt or
+misplaced, or the body is not JSON at all. Hence three rules:
 
 - A field of a storage configuration shows only when it is known to be harmless.
 - A field whose name suggests a secret never shows.

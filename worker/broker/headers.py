@@ -96,7 +96,7 @@ def is_from_retry_queue(delivery: Delivery, command_queue: str) -> bool:
 
 
 def was_in_retry_queue(headers: Mapping[str, object], command_queue: str) -> bool:
-    """Whether `x-death` names a retry queue, of whatever delay."""
+    """Whether `x-death` names a retry queue of any delay."""
     deaths = headers.get("x-death")
     prefix = f"{command_queue}.retry."
     return isinstance(deaths, list) and any(

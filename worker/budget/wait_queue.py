@@ -121,7 +121,7 @@ class WaitQueue:
 
 
 def over_budget_error(seconds: float) -> OverBudget:
-    """The error for a request that would find no quota left for so many seconds."""
+    """The error for a request for which there is no quota left for this many seconds."""
     retry_after = max(seconds, 0.0)
     return OverBudget(
         "over_budget",

@@ -186,8 +186,10 @@ class CommandHandler:
     def _postpone(self, delivery: Delivery, command: Command, app: App) -> HandledCommand:
         """Deliver again without an attempt, after about as long as the API has been away by now."""
         away = f"the API of app {app.name} is away"
-        asked = 0.0 if self._apps.all_circuits_open() else app.breaker.open_for()
-        delay = self._policy.postpone(command, delivery.first_seen, self._now(), asked=asked)
+        requested_pause = 0.0 if self._apps.all_circuits_open() else app.breaker.open_for()
+        delay = self._policy.postpone(
+            command, delivery.first_seen, self._now(), requested_pause=requested_pause
+        )
         return retry_later(
             delay, "api_circuit_open", away, redelivery_count=delivery.redelivery_count
         )

@@ -19,7 +19,7 @@ that no read is scheduled. A recording is due when `read_at` has passed.
     an answer to a request that was sent before `read_at`               as it was
 
 "At once" keeps a `read_at` that is earlier than the observation. A webhook settles nothing, because
-nobody knows which moment it describes.
+the moment that it describes is unknown.
 
 `read_again_at` returns the time to put into the observation of a read by itself:
 

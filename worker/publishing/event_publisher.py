@@ -23,8 +23,8 @@ from worker.store.outbox_marks import PageMarks
 
 DIRECT_REPLY_PREFIX: Final = "amq.rabbitmq.reply-to."
 MAX_LOSSES_PER_ROUND: Final = 4
-"""After so many lost channels the rest of a round waits a second, so that new events go out. Each
-lost connection takes about a quarter of a second."""
+"""After this many lost channels, the rest of a round waits a second, so that new events are
+published. Each lost connection takes about a quarter of a second."""
 
 
 class PublishedPage(msgspec.Struct, frozen=True, kw_only=True):

@@ -120,11 +120,11 @@ class FailurePolicy:
         self, sent: Sequence[UnsentEvent], refusing: set[Destination]
     ) -> Iterable[Release]:
         """Release twice as many events of a destination as it accepted in this page."""
-        taken: dict[Destination, int] = {}
+        accepted: dict[Destination, int] = {}
         for event in sent:
             if event.tries or destination(event) in self._probes:
-                taken[destination(event)] = taken.get(destination(event), 0) + 1
-        for key, count in taken.items():
+                accepted[destination(event)] = accepted.get(destination(event), 0) + 1
+        for key, count in accepted.items():
             if key not in refusing:
                 self._probes.pop(key, None)
                 yield Release(exchange=key[0], routing_key=key[1], limit=2 * count)

@@ -89,23 +89,23 @@ class OutboxRelay:
     async def _publish_pages(self, until: float) -> bool:
         marks = PageMarks()
         published = deferred = 0
-        more = False
+        has_more = False
         for _ in range(MAX_PAGES):
             page = await self._read_page(marks)
             marks = PageMarks()
-            if not (more := bool(page) and page[0].created_at <= until):
+            if not (has_more := bool(page) and page[0].created_at <= until):
                 break
             result = await self._events.publish(page, self._is_leader)
             marks = result.marks
             published += len(marks.sent)
             deferred += len(marks.deferred)
-            if not (more := self._is_leader() and not result.is_unavailable):
+            if not (has_more := self._is_leader() and not result.is_unavailable):
                 break
         if marks:
             await self._store.mark_page(marks, self._now())
         if published or deferred:
             structlog.get_logger().info("outbox_relayed", published=published, deferred=deferred)
-        return more
+        return has_more
 
     async def _read_page(self, marks: PageMarks) -> list[UnsentEvent]:
         """Mark the events of the last page, and read the next page."""

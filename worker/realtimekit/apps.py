@@ -121,8 +121,8 @@ class Apps:
         """The error for a command whose app `find` did not find."""
         configured = [repr(known) for known in sorted(self._apps)]
         hidden = len(configured) - MAX_NAMED_APPS
-        more = f" and {hidden} more" if hidden > 0 else ""
-        names = f"{', '.join(configured[:MAX_NAMED_APPS])}{more}"
+        rest = f" and {hidden} more" if hidden > 0 else ""
+        names = f"{', '.join(configured[:MAX_NAMED_APPS])}{rest}"
         problem = "app must be named" if name is None else f"app {name!r} is not configured"
         return Refused("unknown_app", f"{problem}; configured apps: {names}", field="app")
 

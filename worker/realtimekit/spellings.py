@@ -51,7 +51,7 @@ class _Plain(NamedTuple):
 
 
 def spans_of(text: bytes, secrets: Iterable[str]) -> list[tuple[int, int]]:
-    """The parts of `text` that are one of the `secrets` in whatever spelling: start and end."""
+    """The start and end of each part of `text` that is one of the `secrets`, in any spelling."""
     plain_secrets = {
         plain for secret in secrets if len(plain := plain_bytes(secret)) >= MIN_PLAIN_LENGTH
     }

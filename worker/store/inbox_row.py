@@ -11,7 +11,7 @@ import msgspec
 from worker.domain.command_keys import START_TYPES
 
 MAX_AHEAD_SECONDS: Final = 600.0
-"""A lease may end so much later than ours would, because replicas may have other settings."""
+"""A lease may end this much later than ours would, because replicas may have other settings."""
 
 State = Literal["running", "waiting", "done"]
 

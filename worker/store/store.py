@@ -304,11 +304,11 @@ class Store:
         await self._group.submit(leases.release, owner)
 
     async def advance_prune_clock(self, pruning: Pruning) -> PruneClock:
-        """Note that things are pruned now. Returns the clock that says what is old."""
+        """Record a pruning. Returns the clock by which rows are old."""
         return await self._group.submit(prune_clock.advance, pruning)
 
     async def bring_back_times(self, repair: Repair) -> bool:
-        """Bring back times that are too far ahead. Returns whether there may be more."""
+        """Correct times that are too far ahead. Returns whether there may be more."""
         return await self._group.submit(clock_repair.bring_back, repair)
 
     async def prune_leases(self, before: float) -> None:

@@ -140,7 +140,7 @@ class SqliteFiles:
         self._saved = path
 
     def _remove_log(self) -> None:
-        """Remove our log. SQLite would write it into whatever database lies at the path next."""
+        """Remove our log. SQLite would write it into the next database at the path."""
         for path in (f"{self._path}-wal", f"{self._path}-shm"):
             with contextlib.suppress(OSError, StoreUnavailable):
                 if _identity(path) == self._known.get(path):

@@ -40,8 +40,8 @@ def readable_body(
     if encoding in _GZIP:
         body = _unpacked(body, DEFAULT_MAX_BYTES if max_bytes is None else max_bytes)
     elif encoding not in _PLAIN:
-        shown = f", not {encoding}" if _NAME.fullmatch(encoding) else ""
-        fault = f"the content encoding must be gzip or none{shown}"
+        wrong_encoding = f", not {encoding}" if _NAME.fullmatch(encoding) else ""
+        fault = f"the content encoding must be gzip or none{wrong_encoding}"
         raise RuleBroken("wrong_content_encoding", None, fault)
     return _without_mark(body)
 

@@ -190,9 +190,9 @@ def _command(text: bytes, fields: Fields) -> Command:
         try:
             return _COMMANDS.decode(text)
         except msgspec.ValidationError:
-            if (whole := with_whole_numbers(text)) is None:
+            if (with_integers := with_whole_numbers(text)) is None:
                 raise
-            return _COMMANDS.decode(whole)
+            return _COMMANDS.decode(with_integers)
     except msgspec.ValidationError as error:
         raise explain(error, struct) from error
     except _UNDECODABLE as error:

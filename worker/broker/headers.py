@@ -83,10 +83,10 @@ def with_trusted_headers(delivery: Delivery, command_queue: str) -> Delivery:
         message_id = None if headers.get(ADDED_MESSAGE_ID) is True else delivery.message_id
         key = original_routing_key(headers, delivery.routing_key)
         return msgspec.structs.replace(delivery, routing_key=key, message_id=message_id)
-    kept = {name: value for name, value in headers.items() if name not in WORKER_HEADERS}
+    kept_headers = {name: value for name, value in headers.items() if name not in WORKER_HEADERS}
     if not delivery.redelivered:  # the broker replaces this one at each redelivery
-        kept.pop(DELIVERY_COUNT_HEADER, None)
-    return msgspec.structs.replace(delivery, headers=kept)
+        kept_headers.pop(DELIVERY_COUNT_HEADER, None)
+    return msgspec.structs.replace(delivery, headers=kept_headers)
 
 
 def is_from_retry_queue(delivery: Delivery, command_queue: str) -> bool:

@@ -106,9 +106,9 @@ class WaitQueue:
         """Remove requests that are done or cancelled, and promote reads."""
         for queue in self._queues.values():
             if any(waiter.token.done() for waiter in queue):
-                kept = [waiter for waiter in queue if not waiter.token.done()]
+                waiting = [waiter for waiter in queue if not waiter.token.done()]
                 queue.clear()
-                queue.extend(kept)
+                queue.extend(waiting)
         reads = self._queues[Priority.READ]
         promoted = [
             waiter

@@ -55,11 +55,11 @@ def redact_json(value: Any) -> Any:  # noqa: ANN401 - any JSON value
     return value
 
 
-def redact_unparsed(text: str, *, shown: str | None = None) -> str:
-    """`[secure]` when the text may contain a secret; else `shown`, by default the text itself."""
+def redact_unparsed(text: str, *, safe_form: str | None = None) -> str:
+    """`[secure]` if the text may contain a secret, else `safe_form`, by default the text itself."""
     if any(_SUSPICIOUS_TEXT.search(reading) for reading in _readings(text)):
         return REDACTED
-    return text if shown is None else shown
+    return text if safe_form is None else safe_form
 
 
 def _redact_field(name: str, value: Any) -> Any:  # noqa: ANN401 - any JSON value

@@ -128,9 +128,9 @@ class _OwnerIndex:
         for participant in participants:
             self._by_peer.setdefault(participant.peer_id, []).append(participant)
             if participant.user_id is not None:
-                both = f"{participant.user_id}_{participant.peer_id}"
+                ids = f"{participant.user_id}_{participant.peer_id}"
                 self._by_user.setdefault(participant.user_id, []).append(participant)
-                self._by_both.setdefault(both, []).append(participant)
+                self._by_both.setdefault(ids, []).append(participant)
 
     def owner(self, ids: str, name: str, peer_id: str | None) -> _Owner:
         """The owner that `ids` (`{prefix}_{user_id}_{peer_id}`) name, by the surest evidence.

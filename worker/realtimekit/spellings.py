@@ -89,10 +89,10 @@ def _places(data: bytes, secret: bytes) -> Iterable[tuple[int, int]]:
             yield end - _common_length(data[:end][::-1], backwards), end
 
 
-def _common_length(one: bytes, other: bytes) -> int:
+def _common_length(first: bytes, second: bytes) -> int:
     """How many bytes both have in common at their beginning."""
-    pairs = enumerate(zip(one, other, strict=False))
-    return next((at for at, (a, b) in pairs if a != b), min(len(one), len(other)))
+    pairs = enumerate(zip(first, second, strict=False))
+    return next((at for at, (a, b) in pairs if a != b), min(len(first), len(second)))
 
 
 def _occurrences(data: bytes, part: bytes) -> Iterable[int]:

@@ -103,7 +103,7 @@ class InboxRow(msgspec.Struct, frozen=True):
         If the process of an attempt died, the time of its last call is not stored. Then the call
         may have gone out until now, or until the lease ended.
         """
-        noted = self.last_called_at or 0.0
+        stored = self.last_called_at or 0.0
         if self.state != "running":
-            return noted
-        return max(noted, min(now, self.lease_until or now))
+            return stored
+        return max(stored, min(now, self.lease_until or now))

@@ -122,9 +122,9 @@ def replay_of(letter: DeadLetter, exchange: str, now: float, own_user: str | Non
     as_headers.pop(ADDED_MESSAGE_ID, None)
     own = as_headers | _replay_headers(letter, now)
     entries, _ = split_table(letter.properties.get(HEADERS, b""))
-    kept = [(name, value) for name, value in entries if _is_kept(name, own)]
-    if kept:
-        properties[HEADERS] = joined_table(kept)
+    kept_headers = [(name, value) for name, value in entries if _is_kept(name, own)]
+    if kept_headers:
+        properties[HEADERS] = joined_table(kept_headers)
     return Outgoing(
         exchange=exchange,
         routing_key=letter.routing_key,

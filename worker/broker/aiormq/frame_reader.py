@@ -129,10 +129,10 @@ class FrameReader(asyncio.StreamReader):
                 if end <= len(buffer):
                     self._offset = end
                     return buffer[start:end]
-            more = await self._reader.read(READ_CHUNK_BYTES)
-            if not more:
+            chunk = await self._reader.read(READ_CHUNK_BYTES)
+            if not chunk:
                 raise asyncio.IncompleteReadError(buffer[start:], _HEAD.size)
-            self._buffer, self._offset = buffer[start:] + more, 0
+            self._buffer, self._offset = buffer[start:] + chunk, 0
 
 
 def _readable_frame(kind: int, channel: int, frame: bytes) -> bytes:

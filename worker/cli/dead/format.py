@@ -101,7 +101,7 @@ def _body(body: bytes, *, raw: bool) -> tuple[str, object]:
     except UnicodeDecodeError:
         encoded = base64.b64encode(body).decode()
         readable = body.decode("latin-1")
-        return "base64", encoded if raw else redact_unparsed(readable, shown=encoded)
+        return "base64", encoded if raw else redact_unparsed(readable, safe_form=encoded)
     return "text", text if raw else redact_unparsed(text)
 
 

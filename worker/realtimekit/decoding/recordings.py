@@ -131,13 +131,13 @@ def _snapshot(
         return None
     read = read_status(item.status) if has_status or status is None else ReadStatus(status)
     storage = _storage(item.storage_config)
-    shown = ShownKind(kind) if kind else _kind(item)
+    shown_kind = ShownKind(kind) if kind else _kind(item)
     return RecordingSnapshot(
         recording_id=recording_id,
         status=read.status,
         unknown_status=read.unknown,
-        kind=shown.kind,
-        kind_is_guessed=shown.is_guessed,
+        kind=shown_kind.kind,
+        kind_is_guessed=shown_kind.is_guessed,
         meeting_id=text(item.meeting_id) or _meeting_id(item.meeting) or meeting_id,
         session_id=text(item.session_id),
         invoked_time=aware_time(item.invoked_time),
@@ -151,7 +151,7 @@ def _snapshot(
         error_message=_error_message(item),
         download_url_expiry=aware_time(item.download_url_expiry),
         storage=storage,
-        files=_files(item, read.status, storage, shown.kind),
+        files=_files(item, read.status, storage, shown_kind.kind),
     )
 
 

@@ -86,11 +86,11 @@ class Delivery(msgspec.Struct, frozen=True, kw_only=True):
         """The W3C trace context that travels with the message."""
         if not self.headers:
             return {}
-        values = {name: self.headers.get(name) for name in TRACE_HEADERS}
+        values = {name: _text(self.headers.get(name)) for name in TRACE_HEADERS}
         return {
             name: value
             for name, value in values.items()
-            if isinstance(value, str) and len(value) <= MAX_TRACE_HEADER_LENGTH
+            if value is not None and len(value) <= MAX_TRACE_HEADER_LENGTH
         }
 
     def with_trace(self, trace: Mapping[str, str]) -> Self:
@@ -121,6 +121,13 @@ class Outgoing(msgspec.Struct, frozen=True, kw_only=True):
     headers: Headers = {}
     original: PropertyList = {}
     mandatory: bool = False
+
+
+def _text(value: object) -> str | None:
+    """A text, also one that a client library sent as a byte array."""
+    if isinstance(value, bytearray):
+        return value.decode() if value.isascii() else None
+    return value if isinstance(value, str) else None
 
 
 def _count(value: object) -> int:

@@ -104,3 +104,18 @@ def test_without_the_brokers_proof_a_message_has_no_account(forged: Delivery) ->
 def test_headers_that_are_no_account_are_left_alone() -> None:
     headers: dict[str, object] = {"traceparent": "00-1", "x-mine": 1, "x-replays": 2}
     assert with_trusted_headers(delivery(headers, exchange=QUEUE), QUEUE).headers == headers
+
+
+@pytest.mark.parametrize(
+    ("value", "trace"),
+    [
+        ("00-1", {"traceparent": "00-1"}),
+        (bytearray(b"00-1"), {"traceparent": "00-1"}),
+        (bytearray(b"\xff"), {}),
+        (b"S\xff", {}),
+        (7, {}),
+        ("x" * 9000, {}),
+    ],
+)
+def test_a_trace_may_be_a_text_or_a_byte_array(value: object, trace: dict[str, str]) -> None:
+    assert delivery({"traceparent": value}).trace == trace

@@ -70,6 +70,8 @@ def _content_frames(message: Outgoing, channel: int, max_body_bytes: int) -> Ite
     body = message.body
     properties = encoded_properties(message)
     size = _FIXED_HEADER_BYTES + len(properties)
+    if size > max_body_bytes:  # the broker would close the connection
+        raise ValueError("the properties are larger than a frame of the broker")
     yield _CONTENT_HEADER.pack(_HEADER_FRAME, channel, size, BASIC_CLASS, 0, len(body))
     yield properties
     yield _FRAME_END

@@ -8,7 +8,11 @@ from hypothesis import strategies as st
 from pamqp.commands import Basic
 from pamqp.header import ContentHeader
 
-from worker.broker.aiormq.message_encoder import ENCODING_ERRORS, encoded_properties
+from worker.broker.aiormq.message_encoder import (
+    ENCODING_ERRORS,
+    encoded_message,
+    encoded_properties,
+)
 from worker.broker.messages import Outgoing
 
 SHORT = st.none() | st.text(max_size=63)
@@ -82,3 +86,10 @@ def test_a_message_that_amqp_cannot_hold_raises_an_encoding_error(
 ) -> None:
     with pytest.raises(ENCODING_ERRORS):
         encoded_properties(Outgoing(exchange="", routing_key="", body=b"", **wrong))  # type: ignore[arg-type]
+
+
+def test_properties_that_fit_no_frame_raise_an_encoding_error() -> None:
+    large = Outgoing(exchange="", routing_key="", body=b"", headers={"a": "v" * 4070})
+    encoded_message(large, 1, 4096)
+    with pytest.raises(ValueError, match="larger than a frame"):
+        encoded_message(large, 1, 4088)

@@ -149,7 +149,10 @@ def _probe(checks: Mapping[str, Check], checks_any: Mapping[str, Check] | None =
 
 def _metrics(registry: CollectorRegistry) -> Handler:
     async def answer(request: web.Request) -> web.StreamResponse:
-        encode, content_type = choose_encoder(request.headers.get("Accept", ""))
+        try:
+            encode, content_type = choose_encoder(request.headers.get("Accept", ""))
+        except (TypeError, ValueError):  # it names a version that is none
+            encode, content_type = choose_encoder("")
         return web.Response(body=encode(registry), headers={"Content-Type": content_type})
 
     return answer

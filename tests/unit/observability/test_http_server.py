@@ -133,6 +133,15 @@ async def test_metrics_have_the_requested_format(served: Served) -> None:
     assert answer.text.endswith("# EOF\n")
 
 
+@pytest.mark.parametrize("version", ["", "one", "1..0", "\xff"])
+async def test_a_malformed_accept_header_gets_metrics_as_text(served: Served, version: str) -> None:
+    accept = {b"Accept": f"application/openmetrics-text; version={version}".encode("latin-1")}
+    answer = await served.client.get("/metrics", headers=accept)
+
+    assert answer.status_code == 200
+    assert answer.headers["Content-Type"].startswith(("text/plain", "application/openmetrics-text"))
+
+
 async def test_an_unknown_path_gets_a_json_answer(served: Served) -> None:
     answer = await served.client.get("/nothing")
     assert (answer.status_code, answer.json()) == (404, {"error": "Not Found"})

@@ -206,8 +206,12 @@ def _files(
 def _audio_file(url: str, names: list[str], output_name: str) -> FoundFile:
     """The audio file. Its name does not depend on whether the video file is already listed."""
     is_of_video = media_of(output_name) == "video" and not is_template(output_name)
-    video = names[0] if names else output_name if is_of_video else ""
     name = name_in_url(url)
+    if not (output_name and is_of_video) and media_of(name) == "video":
+        # The video file may have the same name, and be listed later.
+        stem = name.rpartition(".")[0] or name or "recording"
+        return FoundFile(name=f"{stem}-audio", media="audio", download_url=url)
+    video = names[0] if names else output_name if is_of_video else ""
     if not name or name in {*names, video}:
         stem = video.rpartition(".")[0]
         name = f"{stem or 'recording'}-audio"

@@ -388,14 +388,16 @@ def test_a_page_that_is_no_list_of_objects_is_unreadable(answer: bytes) -> None:
         decode_recording_page(answer)
 
 
-@pytest.mark.parametrize("end", ["weekly.mp4", "weekly.mp3", ""])
+@pytest.mark.parametrize("output", ["weekly.mp4", None, "{{user_id}}.mp4"])
+@pytest.mark.parametrize("end", ["weekly.mp4", "weekly.mp3", "weekly", ""])
 def test_the_sound_of_a_composite_has_one_name_before_and_after_the_video_is_listed(
-    end: str,
+    end: str, output: str | None
 ) -> None:
     sound = f"https://files.example/audio/{end}"
-    alone = snapshot(output_file_name="weekly.mp4", download_url=None, audio_download_url=sound)
-    both = snapshot(output_file_name="weekly.mp4", download_url=VIDEO, audio_download_url=sound)
+    alone = snapshot(output_file_name=output, download_url=None, audio_download_url=sound)
+    both = snapshot(output_file_name=output, download_url=VIDEO, audio_download_url=sound)
     assert alone.files == both.files[1:]
+    assert both.files[0].name not in {file.name for file in alone.files}
 
 
 @pytest.mark.parametrize(

@@ -49,6 +49,19 @@ async def test_a_stop_whose_start_never_arrives_fails_as_start_unknown(bench: Co
     assert data["last_error"]["code"] == "start_unknown"
 
 
+async def test_a_stop_of_a_start_that_nobody_sent_takes_few_turns_from_others(
+    bench: CommandBench,
+) -> None:
+    stop = {"type": "stop_recording", "id": "stop", "start_id": "never"}
+    turns = 1
+    while isinstance(settlement := await bench.send(stop), Retry):
+        turns += 1
+        bench.ahead += settlement.delay_seconds
+    assert turns <= 10
+    assert 300 <= bench.ahead <= 310
+    assert (await bench.outcome("stop"))["data"]["last_error"]["code"] == "start_unknown"
+
+
 async def test_a_stop_that_was_too_early_is_sent_again(bench: CommandBench) -> None:
     bench.sandbox.behaviour.change({"invoked_seconds": 0.0})
     await bench.send(bench.start())

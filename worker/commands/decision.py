@@ -10,6 +10,7 @@ a decision of both:
     Refused             any        any                    Complete: rejected
     NotYet              any        any                    RetryAfter the shortest delay, until
                                                           the deadline, else for stop_wait
+    StartUnknown        any        any                    RetryAfter a growing delay, as long
     NotYet              any        any                    Complete: failed, after stop_wait
     Unavailable         NONE       any                    RetryAfter a growing delay
     OverBudget          NONE       any                    RetryAfter what the budget asks for
@@ -46,7 +47,14 @@ from worker.broker.deaths import EXPIRED, explanation
 from worker.commands.operations.context import OperationResult
 from worker.commands.retry_policy import RetryPolicy, is_past_deadline
 from worker.domain import outcomes
-from worker.domain.errors import NotYet, OutcomeUnknown, OverBudget, Refused, Unavailable
+from worker.domain.errors import (
+    NotYet,
+    OutcomeUnknown,
+    OverBudget,
+    Refused,
+    StartUnknown,
+    Unavailable,
+)
 from worker.domain.recording import Observation
 from worker.store.cancelling import CancelledStart
 from worker.store.claims import ClaimResult
@@ -194,7 +202,8 @@ def _retry(
         waited = now - claim.first_seen_at
         if command.deadline is None and waited >= policy.stop_wait:
             return None
-        return RetryAfter(seconds=policy.shortest_delay, reason=_reason(attempt_end))
+        seconds = _pause(command, claim, attempt_end, now, policy)
+        return RetryAfter(seconds=seconds, reason=_reason(attempt_end))
     if not isinstance(attempt_end, Unavailable | OutcomeUnknown):
         return None
     limit, call = _limit(command, claim, now, policy), call_state(claim, mode, attempt_end)
@@ -208,6 +217,16 @@ def _retry(
         reason=_reason(attempt_end),
         call=call,
         called_until=now if called_now and call is CallState.MAYBE_EXECUTED else None,
+    )
+
+
+def _pause(
+    command: Command, claim: ClaimResult, too_early: NotYet, now: float, policy: RetryPolicy
+) -> float:
+    if not isinstance(too_early, StartUnknown):
+        return policy.shortest_delay
+    return policy.wait_for_start(
+        command, attempts=claim.attempts, first_seen=claim.first_seen_at, now=now
     )
 
 
@@ -243,14 +262,14 @@ def _delay(
     if isinstance(failure, OutcomeUnknown):
         return policy.shortest_delay
     if isinstance(failure, OverBudget):  # nothing was tried, so the wait does not grow
-        requested_pause = failure.retry_after or 0.0
-        return policy.postpone(command, claim.first_seen_at, now, requested_pause=requested_pause)
+        asked = failure.retry_after or 0.0
+        return policy.postpone(command, claim.first_seen_at, now, asked=asked)
     return policy.backoff(
         command,
         attempts=claim.attempts,
         first_seen=claim.first_seen_at,
         now=now,
-        requested_pause=failure.retry_after,
+        asked=failure.retry_after,
     )
 
 

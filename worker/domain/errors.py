@@ -14,6 +14,7 @@
     │       │   └── Unauthorized   401, 403 of the gateway: our token
     │       └── OutcomeUnknown perhaps executed             → look before the retry
     ├── NotYet                 the command came too early   → retry soon, for a bounded time
+    │   └── StartUnknown       nobody sent its start        → retry ever later, for that time
     ├── StoreUnavailable       nothing was committed        → do not acknowledge
     ├── BrokerUnavailable      nothing was confirmed        → do not acknowledge
     │   ├── MessageRefused     a queue did not take it      → this message later
@@ -97,11 +98,11 @@ class Unavailable(Unanswered):
 
 
 class Throttled(Unavailable):
-    """The API received too many requests. Send none before `retry_after` has passed."""
+    """The API had too many requests. Do not call it again before `retry_after` has passed."""
 
 
 class RefusedForNow(Unavailable):
-    """The API answered that it does not execute this request for now.
+    """The product answered, and does not execute this request for now.
 
     `code` is `capacity`, for a limit such as that of concurrent recordings, or `forbidden`. Other
     requests may succeed meanwhile.
@@ -143,6 +144,13 @@ class NotYet(RecordingWorkerError):
         super().__init__(f"{code}: {message}")
         self.code = code
         self.message = message
+
+
+class StartUnknown(NotYet):
+    """Nobody has sent the start that the command names. It may be a stop for no start at all."""
+
+    def __init__(self, start_id: str) -> None:
+        super().__init__("start_unknown", f"no start command {start_id!r} has been executed")
 
 
 class StoreUnavailable(RecordingWorkerError):
@@ -193,7 +201,7 @@ class UntestedLibrary(RecordingWorkerError):
 
 
 class WrongSettings(RecordingWorkerError):
-    """Settings cannot work. `faults` has one sentence for each fault, which names the variable."""
+    """Settings cannot work. `faults` has one sentence for each, which names the variable."""
 
     def __init__(self, faults: Sequence[str]) -> None:
         super().__init__("; ".join(faults))

@@ -27,7 +27,14 @@ from worker.commands.decision import (
 )
 from worker.commands.operations.context import OperationResult
 from worker.commands.retry_policy import RetryPolicy
-from worker.domain.errors import NotYet, OutcomeUnknown, OverBudget, Refused, Unavailable
+from worker.domain.errors import (
+    NotYet,
+    OutcomeUnknown,
+    OverBudget,
+    Refused,
+    StartUnknown,
+    Unavailable,
+)
 from worker.domain.times import utc
 from worker.store.claims import ClaimResult
 
@@ -99,6 +106,28 @@ def test_a_command_that_came_too_early_fails_at_the_stop_wait() -> None:
     outcome = outcome_of(decision(NotYet("not_stoppable", "wait"), claim(age=300)))
     assert isinstance(outcome, CommandFailed)
     assert (outcome.last_error.code, outcome.attempts) == ("not_stoppable", 2)
+
+
+@pytest.mark.parametrize(
+    ("attempts", "age", "seconds"),
+    [(1, 0, 5), (2, 5, 5), (3, 10, 30), (4, 40, 120), (9, 160, 120), (9, 200, 30), (9, 299, 5)],
+)
+def test_a_command_of_a_start_that_nobody_sent_waits_ever_longer_within_the_stop_wait(
+    attempts: int, age: float, seconds: float
+) -> None:
+    decided = decision(StartUnknown("start-1"), claim(age=age, attempts=attempts))
+    assert isinstance(decided, RetryAfter)
+    assert (decided.seconds, decided.reason.code) == (seconds, "start_unknown")
+
+
+@pytest.mark.parametrize(("seconds_left", "seconds"), [(3_000, 120), (60, 30), (4, 5), (-1, 5)])
+def test_a_command_of_a_start_that_nobody_sent_waits_no_longer_than_its_deadline(
+    seconds_left: float, seconds: float
+) -> None:
+    claimed = claim(age=3_000, attempts=9)
+    decided = decision(StartUnknown("start-1"), claimed, utc(NOW + seconds_left))
+    assert isinstance(decided, RetryAfter)
+    assert decided.seconds == seconds
 
 
 def test_a_call_that_was_not_executed_is_tried_again_after_a_growing_delay() -> None:

@@ -9,7 +9,7 @@ import msgspec
 from recording_schemas import Kind, PauseRecording, ResumeRecording, Status, StopRecording
 from worker.budget.priorities import Priority
 from worker.commands.operations.context import OperationContext, OperationResult
-from worker.domain.errors import NotFound, NotYet, Refused, Unavailable
+from worker.domain.errors import NotFound, NotYet, Refused, StartUnknown, Unavailable
 from worker.domain.recording import LIVE, Recording
 from worker.domain.snapshot import RecordingSnapshot
 from worker.realtimekit.client import RealtimeKitClient
@@ -162,7 +162,7 @@ def _started_targets(start_id: str, context: OperationContext, action: Action) -
         case "pending":
             raise NotYet("start_pending", f"the start command {start_id!r} is being executed")
         case _:
-            raise NotYet("start_unknown", f"no start command {start_id!r} has been executed")
+            raise StartUnknown(start_id)
 
 
 async def _targets_of_meeting(

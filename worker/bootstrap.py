@@ -72,8 +72,7 @@ class Bootstrap:
         self.store = store
         opener = AppOpener(settings, store, metrics, tracing)
         self.budgets = opener.budgets
-        """The budgets by the id of the account that pays. Several accounts may use the same token.
-        """
+        """By the id of the account that pays: several accounts may use the same token."""
         self.apps = Apps(self._open_app(opener, app) for app in settings.apps)
         self.elector = LeaderElector(
             store,
@@ -108,6 +107,7 @@ class Bootstrap:
             self.publisher,
             handler.handle,
             prefetch=settings.prefetch,
+            max_body_bytes=settings.max_command_bytes,
             now=store.now,
             on_dead_letter_refused=metrics.record_dead_letter_refused,
         )
@@ -161,13 +161,18 @@ class Bootstrap:
         self.reply_relay.wake()
 
     def _answerer(self, handler: CommandHandler) -> Consumer:
-        answers = DeadLetterHandler(handler.handle, on_dead_letter=self._metrics.record_dead_letter)
+        answers = DeadLetterHandler(
+            handler.handle,
+            max_command_bytes=self._settings.max_command_bytes,
+            on_dead_letter=self._metrics.record_dead_letter,
+        )
         return Consumer(
             self.answer_connection,
             self.topology,
             self.publisher,
             answers.handle,
             prefetch=min(MAX_CONCURRENT, self._settings.prefetch),
+            max_body_bytes=self._settings.max_command_bytes,
             queue=self.topology.unanswered_queue,
             read=read_dead_letter,
             now=self.store.now,
@@ -288,7 +293,7 @@ class Bootstrap:
         )
 
     def _connect_signals(self) -> None:
-        """Connect the parts that wake each other or slow each other down."""
+        """Connect the parts that wake or slow down each other."""
         self.store.subscribe("outbox", self._wake_relays)
         self.store.subscribe("lease", self.elector.wake)
         self.apps.on_change(lambda: self.consumer.set_one_at_a_time(self.apps.all_circuits_open()))

@@ -1,4 +1,4 @@
-"""Checks bearer tokens."""
+"""Bearer tokens: which of them are valid."""
 
 import hashlib
 

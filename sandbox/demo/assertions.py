@@ -1,4 +1,4 @@
-"""Checks the results of the demo. Pure."""
+"""Checks whether the demo did what it promises. Pure."""
 
 from collections import Counter
 from collections.abc import Iterable, Sequence

@@ -1,4 +1,4 @@
-"""Adds API requests and the worker's events to the timeline, in words."""
+"""Words for the timeline: API requests as the sandbox logs them, and events of the worker."""
 
 import math
 
@@ -11,7 +11,7 @@ from sandbox.model.request_log import RequestLog
 async def narrate_requests(
     request_log: RequestLog, timeline: Timeline, *, sweep_interval_seconds: float
 ) -> None:
-    """Narrate each API request until cancelled. Of the sweep's requests, only the first is."""
+    """Narrate each API request until cancelled. Of the sweep's many, only the first."""
     narrated, is_sweep_narrated = 0, False
 
     def has_new_entries(log: RequestLog) -> bool:

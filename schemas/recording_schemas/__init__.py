@@ -23,7 +23,7 @@ from recording_schemas.composite import (
     Watermark,
     WatermarkSize,
 )
-from recording_schemas.decode import Malformed, decode_command, encode_command
+from recording_schemas.decode import Malformed, decode_command, encode_command, too_large
 from recording_schemas.envelope import (
     DATASCHEMA,
     EVENT_CONTENT_TYPE,
@@ -99,4 +99,5 @@ __all__ = [
     "outcome_of",
     "routing_key",
     "secrets_of",
+    "too_large",
 ]

@@ -1,4 +1,4 @@
-"""Decodes the bytes of a message into a command, or explains why they are not a command.
+"""Decodes the bytes of a message into a command, or says in words why they are none.
 
 Three forms are accepted: plain JSON, a structured CloudEvent 1.0 whose `data` is the command, and a
 CloudEvent in binary mode, whose attributes are headers and whose body is the command. If an object
@@ -80,10 +80,7 @@ def decode_command(
     one is unpacked to at most as many. Raises Malformed and nothing else, whatever the bytes are.
     """
     if max_bytes is not None and len(body) > max_bytes:
-        fault = RuleBroken(
-            "too_large", None, f"the body has {len(body)} bytes; at most {max_bytes} are read"
-        )
-        raise _malformed(fault, b"", message_id, _attributes(headers))
+        raise too_large(len(body), max_bytes, message_id=message_id, headers=headers)
     text, attributes = b"", _attributes(headers)
     try:
         text = readable_body(body, content_encoding, max_bytes)
@@ -93,6 +90,15 @@ def decode_command(
         fault = caught
     # Raised outside the handler, so that it has no context: msgspec's errors quote received values.
     raise _malformed(fault, text, message_id, attributes)
+
+
+def too_large(
+    size: int, max_bytes: int, *, message_id: str | None, headers: Mapping[str, object] = {}
+) -> Malformed:
+    """The refusal of a body of `size` bytes that nobody has read."""
+    text = f"the body has {size} bytes; at most {max_bytes} are read"
+    fault = RuleBroken("too_large", None, text)
+    return _malformed(fault, b"", message_id, _attributes(headers))
 
 
 def encode_command(command: Command) -> bytes:
@@ -190,9 +196,9 @@ def _command(text: bytes, fields: Fields) -> Command:
         try:
             return _COMMANDS.decode(text)
         except msgspec.ValidationError:
-            if (with_integers := with_whole_numbers(text)) is None:
+            if (whole := with_whole_numbers(text)) is None:
                 raise
-            return _COMMANDS.decode(with_integers)
+            return _COMMANDS.decode(whole)
     except msgspec.ValidationError as error:
         raise explain(error, struct) from error
     except _UNDECODABLE as error:

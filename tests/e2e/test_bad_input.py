@@ -159,6 +159,25 @@ async def test_bad_input_becomes_a_dead_letter_with_a_reason_and_is_rejected_if_
         assert bad.field in f"{data.field} {data.message}"
 
 
+async def test_a_body_that_no_memory_is_spent_on_is_a_dead_letter_and_answered_once(
+    bench: Bench, eventually: Eventually
+) -> None:
+    command_id = f"large-{uuid.uuid4().hex[:8]}"
+    bench.identified.add(command_id)
+    body = b"x" * 9_000_000
+    await publish(bench, body, Basic.Properties(message_id=command_id))
+    letter = await eventually(
+        lambda: bench.dead.get(no_ack=True, fail=False),
+        seconds=EVENT_TIMEOUT_SECONDS,
+        what="a dead letter",
+    )
+    assert letter is not None
+    assert (letter.body == body, letter.message_id) == (True, command_id)
+    outcome = await bench.environment.outcome(command_id)
+    assert isinstance(outcome.data, CommandRejected)
+    assert outcome.data.code == "too_large"
+
+
 async def test_after_bad_input_the_worker_continues_and_sent_no_request_to_the_api(
     bench: Bench,
 ) -> None:

@@ -52,7 +52,13 @@ class BrokerBench:
     """A running publisher and consumer, and a separate connection that looks at the broker."""
 
     def __init__(
-        self, url: str, raw: AbstractConnection, topology: Topology, decide: Decide, timeout: float
+        self,
+        url: str,
+        raw: AbstractConnection,
+        topology: Topology,
+        decide: Decide,
+        timeout: float,
+        max_body_bytes: int | None,
     ) -> None:
         self.raw = raw
         self.topology = topology
@@ -69,6 +75,7 @@ class BrokerBench:
             self.publisher,
             self._handle,
             prefetch=10,
+            max_body_bytes=max_body_bytes,
             check_interval=0.1,
         )
 
@@ -155,6 +162,7 @@ class BrokerBenches:
         decide: Decide,
         *,
         timeout: float = 5.0,
+        max_body_bytes: int | None = None,
         proxy: TcpProxy | AmqpFrameProxy | None = None,
     ) -> BrokerBench:
         raw = await open_connection(self._url, "test")  # it survives properties of any kind
@@ -162,7 +170,9 @@ class BrokerBenches:
         topology = Topology(prefix=self._prefix, retry_delays=(0.05, 1.0))
         port = proxy.port if proxy else urlsplit(self._url).port
         url = f"amqp://guest:guest@127.0.0.1:{port}/"
-        bench = BrokerBench(url if proxy else self._url, raw, topology, decide, timeout)
+        bench = BrokerBench(
+            url if proxy else self._url, raw, topology, decide, timeout, max_body_bytes
+        )
         self._resources.push_async_callback(bench.remove)
         return bench
 

@@ -78,3 +78,17 @@ async def test_a_credential_that_the_api_repeats_appears_nowhere(
     assert b"hunter2-key" not in written
     captured = capsys.readouterr()
     assert "hunter2-key" not in captured.out + captured.err
+
+
+async def test_a_body_that_was_dropped_unread_has_an_outcome_under_the_id_of_its_properties(
+    bench: CommandBench,
+) -> None:
+    attributes = {"specversion": "1.0", "id": "event-id", "source": "/x", "type": "y"}
+    headers = {f"cloudEvents:{name}": value for name, value in attributes.items()}
+    for properties in ({"message_id": "m-1"}, {"message_id": "m-2", "headers": headers}):
+        settlement = await bench.send_raw(b"", unread_bytes=10_001, **properties)
+        assert settlement == Dead(
+            code="too_large", reason="the body has 10001 bytes; at most 10000 are read"
+        )
+    for command_id in ("m-1", "event-id"):
+        assert (await bench.outcome(command_id))["data"]["code"] == "too_large"

@@ -15,7 +15,7 @@ from worker.broker.aiormq.frame_reader import TolerantConnection
 from worker.broker.aiormq.raw_channel import on_consumer_cancelled, raw_channel
 from worker.broker.connection import BROKER_ERRORS, BrokerConnection, broker_call, open_channel
 from worker.broker.headers import with_trusted_headers
-from worker.broker.messages import Delivery, Settlement
+from worker.broker.messages import Ack, Delivery, Retry, Settlement
 from worker.broker.publisher import Publisher
 from worker.broker.settlement import Settler
 from worker.broker.topology import RPC_TIMEOUT_SECONDS, Topology
@@ -25,8 +25,10 @@ Handler = Callable[[Delivery], Awaitable[Settlement]]
 
 CHECK_INTERVAL_SECONDS: Final = 10.0
 MAX_MISSES: Final = 2
-"""If the broker reports this many times in a row that the queue has no consumer, the worker
-connects again."""
+"""After this many answers in a row that the queue has no consumer, the worker connects again."""
+
+MAX_LARGE_BYTES: Final = 8_388_608
+"""Together, so many bytes of bodies above the limit are held, to dead-letter them with a reason."""
 
 REQUEUE_DELAY_SECONDS: Final = 1.0
 
@@ -37,7 +39,10 @@ class Consumer:
     `queue` is by default the queue of commands. `read` gets each delivery and the name of the queue
     of commands, and returns the delivery with the headers that are trusted.
 
-    Handlers belong to `run`, not to the channel, so a lost connection does not cancel them. An
+    A body above `max_body_bytes` is dropped if there are others of the kind: the broker then moves
+    the message to the dead-letter queue, without the worker's reason.
+
+    Handlers belong to `run`, not to the channel: a lost connection does not cancel them. An
     unexpected exception of a handler ends `run`.
     """
 
@@ -51,6 +56,7 @@ class Consumer:
         prefetch: int,
         queue: str | None = None,
         read: Callable[[Delivery, str], Delivery] = with_trusted_headers,
+        max_body_bytes: int | None = None,
         now: Callable[[], float] = time.time,
         on_dead_letter_refused: Callable[[], None] = lambda: None,
         check_interval: float = CHECK_INTERVAL_SECONDS,
@@ -62,6 +68,8 @@ class Consumer:
         self._prefetch = prefetch
         self._queue = queue or topology.command_queue
         self._read = read
+        self._max_body_bytes = max_body_bytes
+        self._large_bytes = 0
         self._check_interval = check_interval
         self._settler = Settler(
             publisher, topology, now=now, on_dead_letter_refused=on_dead_letter_refused
@@ -78,7 +86,7 @@ class Consumer:
         return len(self._running)
 
     async def run(self) -> None:
-        """Consume until `drain` is called, on as many connections as necessary."""
+        """Consume, over as many connections as it takes, until `drain` has been called."""
         async with self._handlers:
             await self._connection.run(self._session)
 
@@ -106,7 +114,7 @@ class Consumer:
         is_cancelled = asyncio.Event()
         on_consumer_cancelled(raw, is_cancelled.set)
         start_handler = partial(self._start_handler, Acknowledger(raw))
-        connection.route_deliveries(raw.number, start_handler)
+        connection.route_deliveries(raw.number, start_handler, self._may_hold)
         await self._consume(channel, is_cancelled)
 
     async def _consume(self, channel: AbstractChannel, is_cancelled: asyncio.Event) -> None:
@@ -137,7 +145,7 @@ class Consumer:
 
         A channel can look healthy here while the broker has lost its consumer, or while its queue
         has no leader and does not answer. A queue that is too busy to count in time reports no
-        messages and no consumer. So this answer counts only when it comes twice in a row. Raises
+        messages and no consumer, so this answer counts only the second time in a row. Raises
         BrokerUnavailable.
         """
         misses = 0
@@ -147,14 +155,34 @@ class Consumer:
             if misses == MAX_MISSES:
                 raise BrokerUnavailable(f"the broker has no consumer of {queue.name!r}")
 
+    def _may_hold(self, size: int) -> bool:
+        return not self._is_large(size) or self._large_bytes + size <= MAX_LARGE_BYTES
+
+    def _is_large(self, size: int) -> bool:
+        return self._max_body_bytes is not None and size > self._max_body_bytes
+
     def _start_handler(self, acknowledger: Acknowledger, tag: int, delivery: Delivery) -> None:
         delivery = self._read(delivery, self._topology.command_queue)
         task = self._handlers.create_task(self._handle(acknowledger, tag, delivery), name="command")
         self._running.add(task)
         task.add_done_callback(self._running.discard)
+        if self._is_large(size := len(delivery.body)):
+            self._large_bytes += size
+            task.add_done_callback(lambda _task: self._forget_large(size))
+
+    def _forget_large(self, size: int) -> None:
+        self._large_bytes -= size
 
     async def _handle(self, acknowledger: Acknowledger, tag: int, delivery: Delivery) -> None:
         settlement = await self._handler(delivery)
+        if delivery.unread_bytes and not isinstance(settlement, Ack):
+            await self._settle_unread(acknowledger, tag, settlement)
+        else:
+            await self._settle(acknowledger, tag, delivery, settlement)
+
+    async def _settle(
+        self, acknowledger: Acknowledger, tag: int, delivery: Delivery, settlement: Settlement
+    ) -> None:
         try:
             await self._settler.settle(delivery, settlement)
         except BrokerUnavailable as error:
@@ -164,9 +192,20 @@ class Consumer:
         else:
             await _ignore_closed(acknowledger.acknowledge(tag))
 
-    async def _pause_before_requeue(self) -> None:
-        """Wait, because the broker delivers a requeued message again at once."""
-        await wait_until_set(self._draining, REQUEUE_DELAY_SECONDS)
+    async def _settle_unread(
+        self, acknowledger: Acknowledger, tag: int, settlement: Settlement
+    ) -> None:
+        """Settle a delivery whose body was dropped. There is nothing to publish a copy of, so the
+        broker moves the message itself, or keeps it and delivers it again."""
+        if isinstance(settlement, Retry):
+            await self._pause_before_requeue(settlement.delay_seconds)
+            await _ignore_closed(acknowledger.requeue(tag))
+        else:
+            await _ignore_closed(acknowledger.reject(tag))
+
+    async def _pause_before_requeue(self, seconds: float = REQUEUE_DELAY_SECONDS) -> None:
+        """Wait a moment, because the broker delivers a requeued message again at once."""
+        await wait_until_set(self._draining, seconds)
 
     async def _finish(self, channel: AbstractChannel, queue: AbstractQueue, tag: str) -> None:
         try:

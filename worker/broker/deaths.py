@@ -9,11 +9,14 @@ from worker.broker.messages import Delivery
 EXPIRED: Final = "expired"
 """The reason for a message that stayed longer than its publisher or a policy allows."""
 
+REJECTED: Final = "rejected"
+"""The reason for a message that a consumer rejected, such as a worker a body above the limit."""
+
 REASONS: Final[Mapping[str, str]] = {
     EXPIRED: "it stayed in the queue longer than the broker may keep it",
     "delivery_limit": "the broker reached its delivery limit: each time the consumer was lost",
     "maxlen": "the queue of commands was full",
-    "rejected": "a consumer rejected it",
+    REJECTED: "a consumer rejected it: a worker does so with a body above WORKER_MAX_COMMAND_BYTES",
 }
 """What the broker's reasons mean."""
 

@@ -1,8 +1,8 @@
 """The properties of a copy: the original's, byte for byte, and the worker's headers.
 
-Some properties cannot be copied. `CC` and `BCC` would send each copy to more queues. The broker
-lets a client set `user_id` to its own user only. With `expiration` a copy would leave its retry
-queue too early, or vanish from the dead-letter queue. The last two are kept as headers.
+Some properties cannot go on. `CC` and `BCC` would send each copy to more queues. The broker lets a
+client set `user_id` to its own user only. With `expiration` a copy would leave its retry queue too
+early, or vanish from the dead-letter queue. The last two are kept as headers.
 """
 
 from datetime import UTC, datetime
@@ -34,10 +34,10 @@ from worker.broker.properties import (
 
 MAX_REASON_BYTES: Final = 1000
 MAX_HEADER_BYTES: Final = 64 * 1024
-"""The publisher's headers may take this many bytes, if the broker's frames are that large."""
+"""For the publisher's headers, if the broker's frames are that large."""
 
 HEADER_FRAME_BYTES: Final = 64
-"""The bytes of a content header beside its properties, and of the count of dropped headers."""
+"""What a content header has beside its properties, and the count of dropped headers."""
 
 _CARRIED: Final = frozenset(
     {headers.USER_ID, headers.EXPIRATION, headers.ADDED_MESSAGE_ID, DEAD_REASON_HEADER}
@@ -45,7 +45,7 @@ _CARRIED: Final = frozenset(
 
 
 class MessageCopy(NamedTuple):
-    """The properties that a copy has from the original, and the worker's headers that are added."""
+    """What a copy has of the original, and the worker's headers that are added to it."""
 
     properties: PropertyList
     headers: Headers
@@ -63,9 +63,9 @@ def copy_of(
 ) -> MessageCopy:
     """The copy of a delivery that is retried or dead-lettered.
 
-    `now` is in seconds since the epoch, `own_user` the user that publishes the copy, if known. A
-    publisher's header is dropped if a frame has no room for it, or if its end cannot be found.
-    `x-dropped-headers` counts these.
+    `now` is in seconds since the epoch, `own_user` the user that publishes the copy, if known. The
+    publisher's headers are left out if a frame has no room for them, or if nobody can say where
+    they end. `x-dropped-headers` counts them.
     """
     properties, kept = properties_of_copy(delivery.properties, own_user)
     own = {
@@ -87,7 +87,7 @@ def copy_of(
 def properties_of_copy(
     properties: PropertyList, own_user: str | None
 ) -> tuple[dict[int, bytes], Headers]:
-    """The properties that a copy may have, without headers, and the other properties as headers."""
+    """The properties without headers that a copy may have, and the others of them as headers."""
     kept = dict(properties)
     for flag in (HEADERS, DELIVERY_MODE):
         kept.pop(flag, None)

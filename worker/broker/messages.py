@@ -1,4 +1,4 @@
-"""Incoming and outgoing messages, and the ways to settle a delivery."""
+"""The messages in and out, and the ways in which a delivery is settled."""
 
 from collections.abc import Mapping
 from datetime import datetime
@@ -12,12 +12,11 @@ Headers = dict[str, object]
 ATTEMPTS_HEADER: Final = "x-attempts"
 FIRST_SEEN_HEADER: Final = "x-first-seen"
 DELIVERY_COUNT_HEADER: Final = "x-delivery-count"
-"""The broker writes this header at each redelivery from a quorum queue."""
+"""Written by the broker, at each redelivery from a quorum queue."""
 REDELIVERY_COUNT_HEADER: Final = "x-returned"
-"""The header of a copy that counts how often earlier deliveries came back without an attempt."""
+"""On a copy: how often earlier deliveries came back to the queue without an attempt."""
 DEAD_REASON_HEADER: Final = "x-dead-lettered"
-"""The header of a copy that says why the broker dead-lettered the command, while its outcome is not
-published yet."""
+"""On a copy: why the broker dead-lettered the command. Its outcome is still to be published."""
 MAX_COUNT: Final = 2**31
 TRACE_HEADERS: Final = ("traceparent", "tracestate", "baggage")
 MAX_TRACE_HEADER_LENGTH: Final = 8192
@@ -25,6 +24,9 @@ MAX_TRACE_HEADER_LENGTH: Final = 8192
 
 class Delivery(msgspec.Struct, frozen=True, kw_only=True):
     """One message as the broker delivered it, with an undecoded body.
+
+    `unread_bytes` is the size of a body above the limit, else 0. Its bytes were dropped as they
+    came, so `body` is empty, and only the broker can move the message elsewhere.
 
     `exchange` is the one that the message was published to. A property that cannot be decoded is
     None here, and among the encoded `properties`. A header that cannot be decoded has its bytes as
@@ -35,6 +37,7 @@ class Delivery(msgspec.Struct, frozen=True, kw_only=True):
     """
 
     body: bytes
+    unread_bytes: int = 0
     routing_key: str
     exchange: str = ""
     redelivered: bool = False
@@ -46,6 +49,11 @@ class Delivery(msgspec.Struct, frozen=True, kw_only=True):
     sent_at: float | None = None
     headers: Headers = {}
     properties: PropertyList = {}
+
+    @property
+    def size(self) -> int:
+        """The bytes of the body as it was sent, dropped or not."""
+        return self.unread_bytes or len(self.body)
 
     @property
     def first_seen(self) -> float | None:
@@ -103,8 +111,7 @@ class Outgoing(msgspec.Struct, frozen=True, kw_only=True):
     """One persistent message to publish. `exchange` is its name on the broker.
 
     `timestamp` is in seconds since the epoch. A copy of another message has that message's encoded
-    properties in `original`. They take precedence over the fields here, and `headers` are added to
-    the original's.
+    properties in `original`. They come before the fields here, and `headers` are added to theirs.
     """
 
     exchange: str

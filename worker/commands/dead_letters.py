@@ -3,6 +3,7 @@
 from collections.abc import Awaitable, Callable
 from typing import Final
 
+from worker.broker.deaths import REJECTED
 from worker.broker.messages import Ack, Dead, Delivery, Settlement
 
 MAX_CONCURRENT: Final = 10
@@ -13,15 +14,18 @@ class DeadLetterHandler:
     """Handles copies of dead letters: `handle` is given to the broker's consumer.
 
     `handle` is that of the `CommandHandler`. `on_dead_letter` is called with the broker's reason.
+    Before a worker rejects a body above `max_command_bytes` it has committed the outcome.
     """
 
     def __init__(
         self,
         handle: Callable[[Delivery], Awaitable[Settlement]],
         *,
+        max_command_bytes: int,
         on_dead_letter: Callable[[str], None],
     ) -> None:
         self._handle = handle
+        self._max_command_bytes = max_command_bytes
         self._on_dead_letter = on_dead_letter
 
     async def handle(self, delivery: Delivery) -> Settlement:
@@ -31,10 +35,13 @@ class DeadLetterHandler:
         such as a start that may have been executed, goes to a retry queue. Its copy keeps the mark
         of `delivery`, so that it is not executed any more.
         """
-        if delivery.dead_reason is None:
+        if delivery.dead_reason is None or self._was_refused_unread(delivery):
             return Ack()
         settlement = await self._handle(delivery)
         if isinstance(settlement, Dead):
             return Ack()  # the message is among the dead letters already
         self._on_dead_letter(delivery.dead_reason)
         return settlement
+
+    def _was_refused_unread(self, delivery: Delivery) -> bool:
+        return delivery.dead_reason == REJECTED and delivery.size > self._max_command_bytes

@@ -17,7 +17,7 @@ from typing import Final
 import msgspec
 from structlog.contextvars import bound_contextvars
 
-from recording_schemas import Command, Malformed, decode_command
+from recording_schemas import Command, Malformed, decode_command, too_large
 from worker.aio import KeyedLocks
 from worker.broker.messages import Ack, Dead, Delivery, Settlement
 from worker.commands.attempt_lease import AttemptLease
@@ -113,6 +113,13 @@ class CommandHandler:
 
     def _decode(self, delivery: Delivery) -> Command:
         """The command. Its deadline has passed if the broker dead-lettered it."""
+        if delivery.unread_bytes:
+            raise too_large(
+                delivery.unread_bytes,
+                self._max_command_bytes,
+                message_id=delivery.message_id,
+                headers=delivery.headers,
+            )
         command = decode_command(
             delivery.body,
             content_type=delivery.content_type,
@@ -186,10 +193,8 @@ class CommandHandler:
     def _postpone(self, delivery: Delivery, command: Command, app: App) -> HandledCommand:
         """Deliver again without an attempt, after about as long as the API has been away by now."""
         away = f"the API of app {app.name} is away"
-        requested_pause = 0.0 if self._apps.all_circuits_open() else app.breaker.open_for()
-        delay = self._policy.postpone(
-            command, delivery.first_seen, self._now(), requested_pause=requested_pause
-        )
+        asked = 0.0 if self._apps.all_circuits_open() else app.breaker.open_for()
+        delay = self._policy.postpone(command, delivery.first_seen, self._now(), asked=asked)
         return retry_later(
             delay, "api_circuit_open", away, redelivery_count=delivery.redelivery_count
         )

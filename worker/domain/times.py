@@ -1,4 +1,4 @@
-"""Converts times to aware datetimes, which the domain uses. Pure."""
+"""Times as the domain has them: aware datetimes. Pure."""
 
 from datetime import UTC, datetime
 

@@ -262,11 +262,11 @@ class Metrics:
         self._unknown_statuses.inc()
 
     def record_budget_wait(self, priority: Priority, seconds: float) -> None:
-        """Record that a request got its token from the budget after this many seconds."""
+        """A request got its token from the budget after so many seconds."""
         self._budget_waited(priority.name.lower()).observe(max(seconds, 0.0))
 
     def record_budget_refusal(self, priority: Priority) -> None:
-        """Count a request for which the budget had no quota left in time."""
+        """The budget had no quota left for a request in time."""
         self._budget_refused.labels(priority.name.lower()).inc()
 
     def record_event_published(self, event_type: str, delay: float) -> None:
@@ -275,11 +275,11 @@ class Metrics:
         self._publish_seconds.observe(max(delay, 0.0))
 
     def record_dead_letter(self, reason: str) -> None:
-        """Count a decision to dead-letter a delivery. `reason` is its code."""
+        """Count a message that went to the dead-letter queue. `reason` is its code."""
         self._dead.labels(self._reasons.of(reason)).inc()
 
     def record_dead_letter_refused(self) -> None:
-        """Count a message that the full dead-letter queue refused. It is tried again later."""
+        """Count a message that the dead-letter queue had no room for. It is tried again later."""
         self._dead_refused.inc()
 
     def record_sweep(self, seconds: float, *, failed: bool = False) -> None:

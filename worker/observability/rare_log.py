@@ -1,4 +1,4 @@
-"""Limits log lines about events that outsiders can cause at any rate."""
+"""Log lines about what outsiders can cause as often as they like."""
 
 import time
 from collections.abc import Callable

@@ -84,10 +84,10 @@ class AppOpener:
 
 
 def _payers(apps: Sequence[AppSettings]) -> dict[str, str]:
-    """The id of the account whose budget pays, for each account id.
+    """For each account id the id of the account whose budget pays.
 
     The API counts requests by token, and one token may serve several accounts. Tokens are compared
-    only once, so a token that replaces another one later keeps the budget.
+    once: a token that replaces another later keeps its budget.
     """
     payers = {app.account_id: app.account_id for app in apps}
     for app, other in combinations(apps, 2):

@@ -121,8 +121,8 @@ class Apps:
         """The error for a command whose app `find` did not find."""
         configured = [repr(known) for known in sorted(self._apps)]
         hidden = len(configured) - MAX_NAMED_APPS
-        rest = f" and {hidden} more" if hidden > 0 else ""
-        names = f"{', '.join(configured[:MAX_NAMED_APPS])}{rest}"
+        more = f" and {hidden} more" if hidden > 0 else ""
+        names = f"{', '.join(configured[:MAX_NAMED_APPS])}{more}"
         problem = "app must be named" if name is None else f"app {name!r} is not configured"
         return Refused("unknown_app", f"{problem}; configured apps: {names}", field="app")
 
@@ -136,6 +136,6 @@ class Apps:
             app.breaker.on_change(callback)
 
     def stop_waiting(self) -> None:
-        """End every wait for a circuit breaker, because the worker is about to end."""
+        """Let no command wait for a circuit breaker any more: the worker is about to end."""
         for app in self:
             app.breaker.stop_waiting()

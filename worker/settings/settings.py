@@ -143,7 +143,7 @@ class CommonSettings(msgspec.Struct, frozen=True, kw_only=True):
         Variable(
             "WORKER_MAX_COMMAND_BYTES",
             whole(1_024, 134_217_728, "bytes"),
-            "Size limit of a command body. A larger one is refused unread.",
+            "Size limit of a command body, packed and unpacked. A larger one is refused unread.",
             default="1048576",
         ),
     ]

@@ -26,11 +26,13 @@ class Handler:
         self.handled.append(delivery)
         return self._settlement
 
-    async def settle(self, reason: str | None) -> Settlement:
-        delivery = Delivery(body=b"{}", routing_key="x")
+    async def settle(self, reason: str | None, *, unread_bytes: int = 0) -> Settlement:
+        delivery = Delivery(body=b"{}", unread_bytes=unread_bytes, routing_key="x")
         if reason is not None:
             delivery = delivery.with_dead_reason(reason)
-        handler = DeadLetterHandler(self._handle, on_dead_letter=self.reasons.append)
+        handler = DeadLetterHandler(
+            self._handle, max_command_bytes=1_000, on_dead_letter=self.reasons.append
+        )
         return await handler.handle(delivery)
 
 
@@ -38,6 +40,19 @@ async def test_a_letter_of_a_worker_is_acknowledged_without_a_look() -> None:
     handler = Handler(RETRY)
     assert await handler.settle(None) == Ack()
     assert (handler.handled, handler.reasons) == ([], [])
+
+
+async def test_a_letter_that_a_worker_refused_unread_was_answered_before() -> None:
+    handler = Handler(RETRY)
+    assert await handler.settle("rejected", unread_bytes=1_001) == Ack()
+    assert handler.handled == []
+
+
+@pytest.mark.parametrize(("reason", "unread_bytes"), [("expired", 1_001), ("rejected", 0)])
+async def test_another_letter_of_the_broker_is_answered(reason: str, unread_bytes: int) -> None:
+    handler = Handler(Ack())
+    await handler.settle(reason, unread_bytes=unread_bytes)
+    assert len(handler.handled) == 1
 
 
 @pytest.mark.parametrize("settlement", [Ack(), RETRY])

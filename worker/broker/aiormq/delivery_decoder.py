@@ -36,7 +36,7 @@ DELIVER: Final = struct.pack(">HH", 60, 60)
 """The first bytes of the frame that announces a delivery: its class and its method."""
 
 MAX_NESTED_BYTES: Final = 8 * 1024
-"""A larger array or table is not decoded, because the library's time grows with its square."""
+"""A larger array or table is not decoded: the library needs a time that grows with its square."""
 
 _TAG: Final = struct.Struct(">QB")
 _BODY_SIZE: Final = struct.Struct(">Q")
@@ -47,10 +47,18 @@ _NESTED_TYPES: Final = (b"A", b"F")
 
 
 class DeliveryAssembler:
-    """Assembles the deliveries of one channel. `on_delivery` must neither wait nor raise."""
+    """Assembles the deliveries of one channel. `on_delivery` must neither wait nor raise.
 
-    def __init__(self, on_delivery: OnDelivery) -> None:
+    If `may_hold` refuses the size of a body, its bytes are dropped as they come. A prefetch counts
+    messages, not bytes: a hundred of the largest that the broker takes would not fit into memory.
+    """
+
+    def __init__(
+        self, on_delivery: OnDelivery, may_hold: Callable[[int], bool] = lambda _size: True
+    ) -> None:
         self._on_delivery = on_delivery
+        self._may_hold = may_hold
+        self._unread_bytes = 0
         self._announced: tuple[int, bool, str, str] | None = None
         self._properties: PropertyList = {}
         self._missing_bytes = 0
@@ -64,10 +72,13 @@ class DeliveryAssembler:
             return False
         elif kind == HEADER:
             self._properties = properties_of(payload)
-            self._missing_bytes, self._parts = body_size(payload), []
+            size = body_size(payload)
+            self._missing_bytes, self._parts = size, []
+            self._unread_bytes = 0 if self._may_hold(size) else size
             self._deliver_if_complete(self._announced)
         else:
-            self._parts.append(payload)
+            if not self._unread_bytes:
+                self._parts.append(payload)
             self._missing_bytes -= len(payload)
             self._deliver_if_complete(self._announced)
         return True
@@ -81,6 +92,7 @@ class DeliveryAssembler:
         headers = decoded_headers(properties)
         delivery = Delivery(
             body=b"".join(self._parts),
+            unread_bytes=self._unread_bytes,
             routing_key=key,
             exchange=exchange,
             redelivered=redelivered,

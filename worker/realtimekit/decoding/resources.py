@@ -1,4 +1,4 @@
-"""Decodes responses about participants and webhook registrations."""
+"""From responses about participants and webhook registrations to values."""
 
 from typing import Any
 
@@ -92,7 +92,7 @@ def decode_webhooks(body: bytes | bytearray) -> tuple[Webhook, ...]:
 
 
 def ignore_body(_body: bytes | bytearray) -> None:
-    """Decode a body of which nothing is used."""
+    """Nothing in the body is used."""
 
 
 def _participant(row: _Participant | None) -> Participant | None:

@@ -1,4 +1,4 @@
-"""Decodes the bodies of webhooks.
+"""From the bodies of webhooks to values.
 
 The API sends two generations of field names. Only the name of the event and the recording's id are
 required; any other field is read if it has a usable form.

@@ -21,7 +21,9 @@ from recording_schemas import (
     CommandSucceeded,
     Outcome,
 )
+from sandbox.demo.worker_process import WorkerProcess
 from sandbox.model.faults import Fault
+from sandbox.services.postgresql import PostgreSQLServer
 from sandbox.services.rabbitmq import RabbitMQNode
 from sandbox.waiting import eventually
 from tests.e2e.worker_environment import WorkerEnvironment, open_worker_environment
@@ -260,3 +262,54 @@ async def test_a_good_command_does_not_wait_for_many_that_expired(bench: Bench) 
     assert isinstance((await bench.environment.outcome("good", within=10)).data, CommandSucceeded)
     for number in range(500):
         assert isinstance(await bench.data(f"start-{number}"), CommandExpired)
+
+
+FORGED_DEATHS = {
+    "a text": "expired",
+    "a number": 7,
+    "a record without a queue": [{"reason": 7}],
+    "a record of the queue itself": [{"queue": "recording.commands", "reason": "rejected"}],
+    "more than can be read": [{"queue": f"queue-{number}", "count": 1} for number in range(500)],
+}
+
+
+async def test_no_records_that_a_publisher_forges_keep_an_outcome_back(bench: Bench) -> None:
+    await bench.stop_worker()
+    for name, deaths in FORGED_DEATHS.items():
+        headers = {"x-death": deaths, "x-dead-lettered": "rejected", "x-first-death-reason": "x"}
+        await bench.send(bench.command(name), headers=headers, expiration=0)
+    await bench.waits("commands.dead", len(FORGED_DEATHS))
+    await bench.start_worker()
+    for name in FORGED_DEATHS:
+        assert isinstance(await bench.data(name), CommandExpired | CommandFailed)
+    await bench.waits("commands.unanswered", 0)
+    assert bench.environment.requests(START) == []
+
+
+async def test_two_replicas_answer_each_command_once_also_if_one_is_killed(
+    rabbitmq: RabbitMQNode, postgresql: PostgreSQLServer, names_prefix: str, tmp_path: Path
+) -> None:
+    count = 300
+    async with (
+        open_worker_environment(
+            rabbitmq.amqp_url, names_prefix, tmp_path, DATABASE_URL=postgresql.new_database()
+        ) as environment,
+        await aio_pika.connect(rabbitmq.amqp_url) as connection,
+    ):
+        bench = Bench(environment, rabbitmq, await connection.channel(), names_prefix)
+        await bench.stop_worker()
+        settings = {**environment.worker.settings, "HTTP_PORT": "0"}
+        replica = WorkerProcess(settings, tmp_path)
+        for number in range(count):
+            await bench.send(bench.command(f"start-{number}"), expiration=0)
+        await bench.waits("commands.dead", count)
+        await environment.worker.start()
+        await replica.start()
+        await bench.data("start-20")
+        await environment.worker.kill()
+        for number in range(count):
+            assert isinstance(await bench.data(f"start-{number}"), CommandExpired)
+        for number in range(count):
+            assert len({event.id for event in bench.outcomes(f"start-{number}")}) == 1
+        await replica.stop()
+        assert environment.requests(START) == []

@@ -298,6 +298,17 @@ async def test_a_stop_of_a_meeting_stops_what_it_knows_while_the_list_fails(
     assert statuses(bench) == ["UPLOADING"]
 
 
+async def test_a_stop_of_a_meeting_that_the_list_denies_names_what_it_stopped(
+    bench: CommandBench,
+) -> None:
+    bench.sandbox.faults.add(Fault(kind="refuse", operation="list_recordings", status=404))
+    await bench.send(by_meeting(bench, id="too-early"))
+    assert (await data_of(bench, "too-early"))["code"] == "not_found"
+    await bench.send(bench.start())
+    assert await bench.send(by_meeting(bench)) == Ack()
+    assert (await data_of(bench, "stop"))["recording_ids"] == [bench.started()[0].recording_id]
+
+
 async def test_a_recording_that_is_gone_does_not_fail_the_stop_of_its_meeting(
     bench: CommandBench,
 ) -> None:

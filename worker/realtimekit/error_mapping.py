@@ -33,7 +33,14 @@ MAX_MESSAGE_LENGTH: Final = 500
 MAX_PLAIN_BODY_LENGTH: Final = 65_536
 MAX_TITLE_OFFSET: Final = 4_096
 
-_TOO_MANY_RECORDINGS = re.compile(r"\bconcurrent(?:ly)? (?:\w+ )?recordings?\b", re.IGNORECASE)
+_TOO_MANY_RECORDINGS = re.compile(
+    r"\b(?:concurrent(?:ly)?|simultaneous|parallel) (?:\w+ )?recordings?\b"
+    r"|\brecordings? concurrency\b"
+    r"|\btoo many (?:\w+ ){0,3}recordings\b"
+    r"|\b(?:maximum|limit|quota)\b.{0,30}\brecordings\b.{0,30}\b(?:reached|exceeded)\b"
+    r"|\brecordings? (?:limit|quota)\b.{0,30}\b(?:reached|exceeded)\b",
+    re.IGNORECASE,
+)
 _TITLE = re.compile(r"<title[^>]*>([^<]*)</title", re.IGNORECASE)
 _FIELD = re.compile(
     r'"([A-Za-z_]\w*(?:\.\w+|\[\d+\])*)"'

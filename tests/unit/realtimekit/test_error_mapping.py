@@ -106,6 +106,12 @@ LIMIT_TEXTS = (
     "Maximum number of concurrent recordings reached",
     "too many concurrent recordings",
     "the limit of concurrent meeting recordings is 10",
+    "Recording concurrency limit reached",
+    "Simultaneous recordings are limited to 25",
+    "Too many active recordings for this organization",
+    "The maximum number of ongoing recordings (25) has been reached",
+    "recordings limit exceeded",
+    "RECORDING_LIMIT_REACHED: recording limit reached",
 )
 
 
@@ -120,6 +126,23 @@ async def test_a_limit_of_concurrent_recordings_is_recognised_in_whatever_status
     failure = await api.failure(call)
     assert (type(failure), failure.code, failure.message) == (RefusedForNow, "capacity", text)
     assert api.requests == 1
+
+
+@pytest.mark.parametrize("status", [400, 422])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "another recording is already in progress",
+        "the maximum recording duration is exceeded",
+        '"max_seconds" exceeds the maximum of 86400 for recordings',
+        '"user_ids" must contain less than or equal to 100 items',
+        "recordings are limited to live sessions",
+    ],
+)
+async def test_other_limits_and_conflicts_of_a_start_are_refused_for_good(
+    status: int, text: str
+) -> None:
+    assert type(await Api(error_response(status, text)).failure(start_track)) is Refused
 
 
 @pytest.mark.parametrize("status", [401, 403])

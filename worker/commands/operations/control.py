@@ -185,7 +185,9 @@ async def _targets_of_meeting(
     try:
         listed = await fetch_all_recordings(api, meeting_id=meeting_id, statuses=sorted(statuses))
     except (Refused, Unavailable) as error:
-        failures.append(error)
+        # A meeting that the API does not know is no failure if the store has its recordings.
+        if not (known and isinstance(error, NotFound)):
+            failures.append(error)
     # The list may lack the kind of a recording; the store has it.
     targets = {
         snapshot.recording_id: Target(snapshot.recording_id, snapshot.status)

@@ -11,6 +11,14 @@ from tests.integration.dead_letter_queue import (
     BrokerQueues,
     open_broker_queues,
 )
+from tests.raw_properties import long, publish_raw
+from worker.broker.properties import (
+    HEADERS,
+    MESSAGE_ID,
+    TIMESTAMP,
+    joined_properties,
+    joined_table,
+)
 
 
 @pytest.fixture
@@ -53,6 +61,31 @@ async def test_show_prints_every_field_and_no_secret(
     assert (details["correlation_id"], details["reply_to"]) == ("asker", "answers")
     assert details["headers"]["x-reason"] == "field `recording_id`: must be a UUID"
     assert "hunter" not in shown.out
+
+
+ODD_HEADERS = [
+    (b"time", b"T" + b"\xff" * 8),
+    (b"na\xffme", b"S" + long(b"\xff")),
+    (b"decimal", b"D\x02\x00\x00\x01\x00"),
+    (b"bytes", b"x" + long(b"\xff\x00")),
+    (b"nested", b"F" + long(b"\x01aA" + long(b"T" + b"\xff" * 8 + b"V"))),
+    (b"inner", b"F" + long(b"\x01aA" + long(b"T" + bytes(8) + b"V"))),
+]
+
+
+@pytest.mark.parametrize("form", ["--json", "--no-json"])
+async def test_show_prints_headers_of_every_type(
+    cli: CommandLine, broker: BrokerQueues, amqp_url: str, form: str
+) -> None:
+    odd = {HEADERS: joined_table(ODD_HEADERS), TIMESTAMP: b"\xff" * 8, MESSAGE_ID: b"\x01\xff"}
+    wire = joined_properties(odd)
+    await publish_raw(amqp_url, f"{broker.prefix}.dead-letter", "sync_recording", b"{}", wire)
+
+    shown = await cli("dead", "show", "1", form)
+
+    assert shown.code == 0, shown.err
+    assert "decimal" in shown.out
+    assert "2.56" in shown.out
 
 
 async def test_show_as_text_prints_no_secret(cli: CommandLine, broker: BrokerQueues) -> None:

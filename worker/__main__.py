@@ -8,7 +8,7 @@ from worker.cli.root import root
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Run one command and exit. What is expected to go wrong ends in a line, not a traceback."""
+    """Run one command and exit. An expected error is one line on stderr, not a traceback."""
     try:
         code = root.main(arguments, prog_name="recording-worker", standalone_mode=False)
     except Exception as error:

@@ -9,7 +9,7 @@ CANCEL_INTERVAL_SECONDS: Final = 1.0
 
 
 async def wait_until_set(event: asyncio.Event, seconds: float | None) -> bool:
-    """Wait until `event` is set, for at most so many seconds (None: without a limit).
+    """Wait until `event` is set, for at most `seconds` (None: without a limit).
 
     Returns whether it is set.
     """
@@ -56,7 +56,8 @@ class KeyedLocks:
     def hold(self, *keys: str) -> "HeldKeys":
         """A context manager that holds all keys.
 
-        The keys are acquired one by one: to avoid deadlocks, every caller names them in one order.
+        The keys are acquired one by one. To avoid deadlocks, every caller names them in the same
+        order.
         """
         return HeldKeys(self, keys)
 

@@ -198,7 +198,7 @@ class Worker:
     # 3. stop in order
 
     async def _drain(self, parts: Bootstrap, consuming: list[asyncio.Task[None]]) -> None:
-        """Take no more commands, settle those that run, publish what is committed."""
+        """Take no more commands, settle the running ones, and publish the committed events."""
         structlog.get_logger().info("stopping", seconds=self._settings.shutdown_seconds)
         try:
             async with asyncio.timeout(self._settings.shutdown_seconds):
@@ -217,7 +217,7 @@ class Worker:
 
 
 async def _warn_of_missing_apps(store: Store, apps: Apps) -> None:
-    """Recordings of an app that is no longer configured are kept, but nobody follows them."""
+    """Warn of recordings whose app is no longer configured. They are kept but not followed."""
     for name, count in (await store.count_by_app()).items():
         if name not in apps:
             structlog.get_logger().warning("recordings_of_no_app", app=name, recordings=count)

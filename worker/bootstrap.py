@@ -72,7 +72,8 @@ class Bootstrap:
         self.store = store
         opener = AppOpener(settings, store, metrics, tracing)
         self.budgets = opener.budgets
-        """By the id of the account that pays: several accounts may use the same token."""
+        """The budgets by the id of the account that pays. Several accounts may use the same token.
+        """
         self.apps = Apps(self._open_app(opener, app) for app in settings.apps)
         self.elector = LeaderElector(
             store,
@@ -280,7 +281,7 @@ class Bootstrap:
             "answering": lambda: self.answer_connection.unavailable_reason,
             "store": lambda: self.elector.cannot_write_reason() or self.store.commit_error,
         }
-        app_checks = _app_checks(self.apps)
+        app_checks = self.apps.readiness_checks()
         self._metrics.watch_checks(checks | app_checks)
         return HttpServer(
             self._settings.http_host,
@@ -293,7 +294,7 @@ class Bootstrap:
         )
 
     def _connect_signals(self) -> None:
-        """Connect the parts that wake or slow down each other."""
+        """Connect the parts that wake each other or slow each other down."""
         self.store.subscribe("outbox", self._wake_relays)
         self.store.subscribe("lease", self.elector.wake)
         self.apps.on_change(lambda: self.consumer.set_one_at_a_time(self.apps.all_circuits_open()))
@@ -303,12 +304,3 @@ class Bootstrap:
 
     def _utc_now(self) -> datetime:
         return utc(self.store.now())
-
-
-def _app_checks(apps: Apps) -> dict[str, Check]:
-    """The readiness check of each app, named after the app where there are several."""
-
-    def check_of(app: App) -> Check:
-        return lambda: app.api.unavailable_reason
-
-    return {"api" if len(apps) == 1 else f"api/{app.name}": check_of(app) for app in apps}

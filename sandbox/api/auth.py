@@ -1,4 +1,4 @@
-"""Bearer tokens: which of them are valid."""
+"""Checks bearer tokens."""
 
 import hashlib
 

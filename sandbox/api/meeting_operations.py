@@ -1,4 +1,4 @@
-"""The operations on meetings: just enough to make one and to register its participants."""
+"""The operations on meetings: create one, and register its participants."""
 
 from uuid import uuid4
 

@@ -95,7 +95,7 @@ ODD_BODIES: Final = (
     b'{"success": true, "data": {"id": 7, "status": null}}',
     b'{"success": true, "data": {"id": "a\\u0000b", "status": {}}}',
 )
-"""Bodies of a success that say nothing of what was done."""
+"""Bodies of a success that do not show its result."""
 
 
 async def lose_response(

@@ -101,8 +101,8 @@ class RecordingList:
         if statuses:
             filters.append(lambda recording: recording.status in statuses)
             if not self._behaviour.list_shown_statuses:
-                shown = self._behaviour.shown_statuses
-                filters.append(lambda recording: recording.status not in shown)
+                shown_statuses = self._behaviour.shown_statuses
+                filters.append(lambda recording: recording.status not in shown_statuses)
         if start := query.get("start_time"):
             first = validation.timestamp("start_time", start)
             filters.append(lambda recording: recording.invoked_at >= first)

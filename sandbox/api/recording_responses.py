@@ -62,8 +62,8 @@ class RecordingResponses:
     def _track_downloads(
         self, recording: Recording, expiry: float | None, *, available: bool, listed: bool
     ) -> dict[str, object]:
-        shown = expiry is not None and (not listed or self._behaviour.list_track_urls)
-        shape = self._behaviour.track_download_url if shown else "null"
+        has_urls = expiry is not None and (not listed or self._behaviour.list_track_urls)
+        shape = self._behaviour.track_download_url if has_urls else "null"
         return {
             "download_url": self._track_urls(recording, shape, expiry if available else None),
             "download_url_expiry": _time(expiry),

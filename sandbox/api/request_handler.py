@@ -1,4 +1,4 @@
-"""The way of one API request: authentication, faults, rate limit, operation, log, response."""
+"""Handles one API request: authentication, faults, rate limit, operation, log, response."""
 
 import asyncio
 from collections import Counter

@@ -46,7 +46,7 @@ class WebhookSender:
         self._lanes[lane].put_nowait(delivery)
 
     def send_later(self, delivery: Delivery, seconds: float) -> None:
-        """Queue the delivery after so many real seconds."""
+        """Queue the delivery after this many real seconds."""
 
         async def wait_and_send() -> None:
             await asyncio.sleep(seconds)

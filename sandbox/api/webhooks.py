@@ -1,4 +1,4 @@
-"""Webhooks of what happens to recordings and meetings, and the faults that befall them."""
+"""Sends webhooks about recordings and meetings, with the faults that concern them."""
 
 from uuid import uuid4
 

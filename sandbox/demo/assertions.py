@@ -1,4 +1,4 @@
-"""Checks whether the demo did what it promises. Pure."""
+"""Checks the results of the demo. Pure."""
 
 from collections import Counter
 from collections.abc import Iterable, Sequence

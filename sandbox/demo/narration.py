@@ -1,4 +1,4 @@
-"""Words for the timeline: API requests as the sandbox logs them, and events of the worker."""
+"""Adds API requests and the worker's events to the timeline, in words."""
 
 import math
 
@@ -11,7 +11,7 @@ from sandbox.model.request_log import RequestLog
 async def narrate_requests(
     request_log: RequestLog, timeline: Timeline, *, sweep_interval_seconds: float
 ) -> None:
-    """Narrate each API request until cancelled. Of the sweep's many, only the first."""
+    """Narrate each API request until cancelled. Of the sweep's requests, only the first is."""
     narrated, is_sweep_narrated = 0, False
 
     def has_new_entries(log: RequestLog) -> bool:

@@ -32,7 +32,7 @@ class DemoOptions(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class DemoFailed(Exception):
-    """The demo did not do what it promises. The text has one line for each deviation."""
+    """The demo had a wrong result. The text has one line for each deviation."""
 
 
 def run_demo(options: DemoOptions) -> None:
@@ -95,7 +95,7 @@ async def _fail_when_worker_ends(environment: DemoEnvironment) -> None:
 async def _record(
     environment: DemoEnvironment, timeline: Timeline
 ) -> tuple[list[Track], list[str]]:
-    """The downloaded files, and what is not as promised."""
+    """The downloaded files, and the deviations from the expected result."""
     meetings, client = environment.sandbox.meetings, environment.client
     participants = create_meeting(meetings)
     try:

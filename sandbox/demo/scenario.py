@@ -129,8 +129,8 @@ def deduplicated(events: list[CloudEvent]) -> list[CloudEvent]:
 
 def _contains_in_order(published: list[Status], expected: tuple[Status, ...]) -> bool:
     """Whether the expected statuses were published in this order, with others between them."""
-    rest = iter(published)
-    return all(status in rest for status in expected)
+    later = iter(published)
+    return all(status in later for status in expected)
 
 
 def _is_complete(events: list[CloudEvent]) -> bool:

@@ -1,4 +1,4 @@
-"""Prints what happens as it happens: coloured on a terminal, as text or JSON lines in a pipe."""
+"""Prints each entry at once: coloured on a terminal, as text or JSON lines in a pipe."""
 
 import sys
 import time

@@ -11,7 +11,7 @@ class Refusal(Exception):
 
 
 class NotFound(Refusal):
-    """404: there is no such `thing`, e.g. "recording"."""
+    """404: there is no such `resource`, e.g. "recording"."""
 
-    def __init__(self, thing: str) -> None:
-        super().__init__(404, f"NOT_FOUND: {thing} not found")
+    def __init__(self, resource: str) -> None:
+        super().__init__(404, f"NOT_FOUND: {resource} not found")

@@ -1,4 +1,4 @@
-"""Values of meetings: participants, their stays, sessions, and what happens in them."""
+"""Values of meetings: participants, their stays, sessions, and their changes."""
 
 from typing import Literal
 

@@ -1,4 +1,4 @@
-"""Meetings and what happens to them: people join and leave, sessions start and end."""
+"""Meetings and their changes: people join and leave, sessions start and end."""
 
 from collections.abc import Callable, Sequence
 from uuid import UUID, uuid4, uuid5

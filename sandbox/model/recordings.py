@@ -25,7 +25,7 @@ _START_OPERATIONS: dict[RecordingKind, str] = {
 
 
 class Recordings:
-    """All recordings: what can be done to them, and what happens to them in time."""
+    """All recordings, with the actions on them and their changes in the course of time."""
 
     def __init__(
         self,
@@ -185,7 +185,7 @@ class Recordings:
         if max_seconds is None:
             return
         left = max_seconds - recording.recorded_seconds(self._clock.now())
-        # The API's list of reasons has none for a maximum that was reached.
+        # The API has no reason for a recording that reached its maximum length.
         recording.max_timer = self._clock.at(
             self._clock.now() + max(0.0, left), lambda: self.stop(recording, reason=None)
         )

@@ -1,4 +1,4 @@
-"""A log of requests and of what the sandbox did. Tests and campaigns account against it."""
+"""A log of requests and of the sandbox's actions. Tests and campaigns compare results with it."""
 
 import asyncio
 from collections import Counter, deque
@@ -78,8 +78,8 @@ class RequestLog:
     def entries(self, *, kind: str | None = None, since: int = 0) -> list[LogEntry]:
         """The kept entries from number `since` on (the first ever has 0), of one kind or all."""
         dropped = self.total - len(self._all)
-        kept: Iterable[LogEntry] = list(self._all)[max(0, since - dropped) :]
-        return [entry for entry in kept if kind is None or isinstance(entry, KINDS[kind])]
+        kept_entries: Iterable[LogEntry] = list(self._all)[max(0, since - dropped) :]
+        return [entry for entry in kept_entries if kind is None or isinstance(entry, KINDS[kind])]
 
     async def until(self, fact: Callable[["RequestLog"], T | None], *, within: float = 30.0) -> T:
         """Wait until `fact(log)` is true, and return its value. It is evaluated after each entry.

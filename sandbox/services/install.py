@@ -1,4 +1,4 @@
-"""Installs what this machine lacks: with apt as root, else as a docker container."""
+"""Installs missing programs: with apt as root, else as a docker container."""
 
 import os
 import shutil

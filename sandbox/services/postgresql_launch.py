@@ -62,8 +62,8 @@ def _install() -> None:
     """Install the server without the cluster that Debian creates by default."""
     apt_install("postgresql-common")
     lines = CLUSTER_DEFAULTS_FILE.read_text().splitlines() if CLUSTER_DEFAULTS_FILE.exists() else []
-    kept = [line for line in lines if not line.strip().startswith("create_main_cluster")]
-    CLUSTER_DEFAULTS_FILE.write_text("\n".join([*kept, "create_main_cluster = false", ""]))
+    kept_lines = [line for line in lines if not line.strip().startswith("create_main_cluster")]
+    CLUSTER_DEFAULTS_FILE.write_text("\n".join([*kept_lines, "create_main_cluster = false", ""]))
     apt_install("postgresql")
 
 

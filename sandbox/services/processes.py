@@ -18,7 +18,7 @@ class LaunchError(Exception):
 
 
 def print_progress(text: str) -> None:
-    """Print on stderr what takes so long."""
+    """Print the reason for a long wait on stderr."""
     print(text, file=sys.stderr, flush=True)
 
 

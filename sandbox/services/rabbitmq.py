@@ -27,7 +27,7 @@ class RabbitMQNode(Service):
         """Run `rabbitmqctl`. Returns its stdout. Takes about half a second."""
 
     def reset(self) -> None:
-        """Make it as it was when it was new: no queues, no alarm, no changed limit."""
+        """Reset it: no queues, no alarm, no changed limit."""
         self.ctl("eval", _RESET)
 
     def set_memory_alarm(self, on: bool) -> None:

@@ -25,11 +25,11 @@ def without_plugins(scripts: Path, directory: Path) -> Mapping[str, str]:
     ):
         return {}
     (directory / "plugins").mkdir(parents=True, exist_ok=True)
-    kept = {place: home / place for place in ("sbin", "escript")}
+    targets = {place: home / place for place in ("sbin", "escript")}
     for library in libraries.iterdir():
         if not library.name.startswith(OPTIONAL_PREFIX) or library.name.startswith(NEEDED_PREFIX):
-            kept[f"plugins/{library.name}"] = library
-    for place, target in kept.items():
+            targets[f"plugins/{library.name}"] = library
+    for place, target in targets.items():
         link = directory / place
         link.unlink(missing_ok=True)
         link.symlink_to(target)

@@ -1,4 +1,4 @@
-"""From the bytes of a message to the UTF-8 text that its author wrote.
+"""Turns the bytes of a message into the UTF-8 text that its author wrote.
 
 A body may be packed with gzip and may begin with a byte order mark.
 """
@@ -10,7 +10,7 @@ from typing import Final
 from recording_schemas.rules import RuleBroken
 
 DEFAULT_MAX_BYTES: Final = 1_048_576
-"""To so many bytes a body is unpacked if the caller sets no limit."""
+"""The limit of an unpacked body, in bytes, if the caller sets none."""
 
 _PLAIN: Final = frozenset({"", "identity", "utf-8", "utf8", "us-ascii"})
 """Some client libraries write the name of the charset into `content_encoding`."""
@@ -40,14 +40,14 @@ def readable_body(
     if encoding in _GZIP:
         body = _unpacked(body, DEFAULT_MAX_BYTES if max_bytes is None else max_bytes)
     elif encoding not in _PLAIN:
-        shown = f", not {encoding}" if _NAME.fullmatch(encoding) else ""
-        fault = f"the content encoding must be gzip or none{shown}"
+        wrong_encoding = f", not {encoding}" if _NAME.fullmatch(encoding) else ""
+        fault = f"the content encoding must be gzip or none{wrong_encoding}"
         raise RuleBroken("wrong_content_encoding", None, fault)
     return _without_mark(body)
 
 
 def _unpacked(body: bytes, max_bytes: int) -> bytes:
-    """The one member of a gzip file. A bomb is unpacked no further than to `max_bytes`."""
+    """The one member of a gzip file. At most `max_bytes` are unpacked, also from a bomb."""
     unpacker = zlib.decompressobj(_GZIP_WINDOW)
     try:
         text = unpacker.decompress(body, max_bytes + 1)

@@ -8,7 +8,7 @@ import msgspec
 from recording_schemas.rules import RuleBroken
 
 HEADER_PREFIXES: Final = ("cloudEvents:", "cloudEvents_")
-"""Of the headers in binary mode. CloudEvents' binding to AMQP allows both."""
+"""The prefixes of the headers in binary mode. CloudEvents' binding to AMQP allows both."""
 
 _REQUIRED: Final = ("specversion", "id", "source", "type")
 _TEXT: Final[msgspec.json.Decoder[str]] = msgspec.json.Decoder(str)

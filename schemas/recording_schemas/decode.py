@@ -1,4 +1,4 @@
-"""Decodes the bytes of a message into a command, or says in words why they are none.
+"""Decodes the bytes of a message into a command, or explains why they are not a command.
 
 Three forms are accepted: plain JSON, a structured CloudEvent 1.0 whose `data` is the command, and a
 CloudEvent in binary mode, whose attributes are headers and whose body is the command. If an object
@@ -196,9 +196,9 @@ def _command(text: bytes, fields: Fields) -> Command:
         try:
             return _COMMANDS.decode(text)
         except msgspec.ValidationError:
-            if (whole := with_whole_numbers(text)) is None:
+            if (with_integers := with_whole_numbers(text)) is None:
                 raise
-            return _COMMANDS.decode(whole)
+            return _COMMANDS.decode(with_integers)
     except msgspec.ValidationError as error:
         raise explain(error, struct) from error
     except _UNDECODABLE as error:

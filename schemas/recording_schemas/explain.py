@@ -35,7 +35,7 @@ def explain(error: msgspec.ValidationError, struct: type[msgspec.Struct]) -> Rul
 
 
 def _unknown_field(name: str, known: list[str]) -> RuleBroken:
-    shown = "".join(c if c.isprintable() else "?" for c in name[:MAX_NAME_LENGTH])
-    similar = get_close_matches(shown, known, n=1)
+    printable_name = "".join(c if c.isprintable() else "?" for c in name[:MAX_NAME_LENGTH])
+    similar = get_close_matches(printable_name, known, n=1)
     hint = f"; did you mean `{similar[0]}`?" if similar else ""
-    return RuleBroken("unknown_field", shown, f"is not known{hint}")
+    return RuleBroken("unknown_field", printable_name, f"is not known{hint}")

@@ -1,4 +1,5 @@
-"""JSON has one kind of number: `3600.0` and `3.6e3` are the whole number 3600 (RFC 8259)."""
+"""Reads `3600.0` and `3.6e3` as the whole number 3600, because JSON has one kind of number (RFC
+8259)."""
 
 import re
 from collections.abc import Iterator
@@ -7,10 +8,10 @@ from typing import Any, Final
 import msgspec
 
 _MAX_EXACT: Final = 2.0**53
-"""Beyond it a float no longer tells one whole number from the next."""
+"""Above this, two neighbouring whole numbers may be the same float."""
 
 _MAX_VALUES: Final = 2_000
-"""More than any command has. A larger text is not searched, because it is none."""
+"""More values than any command has. A text with more is not a command and is not searched."""
 
 _NUMBER: Final = re.compile(rb"[:,\[]\s*-?\d+(?:\.|[eE])")
 

@@ -1,4 +1,4 @@
-"""Broken rules, and what the types say about a field: its type, its names, its rule in words."""
+"""Broken rules, and facts about a field from its type: its names, and its rule in words."""
 
 from functools import cache
 

@@ -27,7 +27,9 @@ def running(*flags: str) -> Iterator[subprocess.Popen[str]]:
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_it_prints_its_addresses_serves_there_and_stops_cleanly(number: signal.Signals) -> None:
+def test_the_sandbox_prints_its_addresses_serves_there_and_stops_cleanly(
+    number: signal.Signals,
+) -> None:
     with running("--json", "--speed", "60") as process:
         assert process.stdout is not None
         told = json.loads(process.stdout.readline())
@@ -43,7 +45,7 @@ def test_it_prints_its_addresses_serves_there_and_stops_cleanly(number: signal.S
     assert told["environment"]["REALTIMEKIT_BASE_URL"] == told["base_url"]
 
 
-def test_it_prints_the_variables_that_configure_a_worker() -> None:
+def test_the_sandbox_prints_the_variables_that_configure_a_worker() -> None:
     with running() as process:
         assert process.stdout is not None
         lines = [process.stdout.readline().rstrip() for _ in range(9)]

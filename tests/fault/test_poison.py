@@ -17,8 +17,8 @@ from tests.fault.fault_environment import FaultEnvironment, open_fault_environme
 from tests.fault.killable_worker import KillableWorker
 from tests.fault.poisoned_worker import POISON, POISONED_MODULE
 from tests.fault.run_record import SUCCEEDED
+from worker.commands.crash_suspects import CRASH_SUSPECT_RETURNS
 from worker.commands.decision import MAX_CRASHES
-from worker.commands.handler import CRASH_SUSPECT_RETURNS
 
 NEIGHBOURS: Final = 40
 PREFETCH: Final = 50

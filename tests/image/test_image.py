@@ -169,7 +169,7 @@ def test_every_package_is_locked_by_hash_and_every_base_by_a_whole_version() -> 
         assert re.fullmatch(r"[\w./-]+:\d+\.\d+\.\d+-slim-[a-z]+", stage.base)
 
 
-def test_it_is_started_without_a_shell_by_the_user_of_the_chart() -> None:
+def test_the_image_is_started_without_a_shell_by_the_user_of_the_chart() -> None:
     values = (PROJECT / "helm" / "recording-worker" / "values.yaml").read_text()
 
     assert FINAL.only("USER").words == "10001:10001"

@@ -24,7 +24,8 @@ class Acknowledger:
         self._settled_above: set[int] = set()
 
     async def acknowledge(self, tag: int) -> None:
-        """Acknowledge a delivery. Returns at once if another call is writing and takes it along.
+        """Acknowledge a delivery. Returns at once if another call is writing: that call
+        acknowledges this delivery, too.
 
         Raises one of `BROKER_ERRORS` when the channel is closed.
         """
@@ -41,17 +42,17 @@ class Acknowledger:
             self._is_writing = False
 
     async def requeue(self, tag: int) -> None:
-        """Return a delivery to its queue. Raises as `acknowledge` does."""
+        """Return a delivery to its queue. Raises the same errors as `acknowledge`."""
         await self._nack(tag, requeue=True)
 
     async def reject(self, tag: int) -> None:
-        """Have the broker dead-letter a delivery. Raises as `acknowledge` does."""
+        """Make the broker dead-letter a delivery. Raises the same errors as `acknowledge`."""
         await self._nack(tag, requeue=False)
 
     async def _nack(self, tag: int, *, requeue: bool) -> None:
         async with asyncio.timeout(RPC_TIMEOUT_SECONDS):
             await broker_call(self._channel.basic_nack(tag, requeue=requeue, wait=False))
-        self._mark_settled([tag])  # not before: an acknowledgement for several must not cover it
+        self._mark_settled([tag])  # not earlier: an acknowledgement for several must not cover it
 
     async def _write(self, tags: Sequence[int]) -> None:
         self._mark_settled(tags)

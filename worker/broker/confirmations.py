@@ -1,4 +1,4 @@
-"""What the broker's confirmations mean for the messages that were published."""
+"""Turns the broker's confirmations into the results of the messages."""
 
 import asyncio
 from collections.abc import Sequence
@@ -29,8 +29,8 @@ PublishResult = bool | BrokerUnavailable
 async def wait_for_confirmations(confirmations: Sequence[Confirmation], timeout: float) -> bool:
     """Wait until all have arrived. False if none arrived for `timeout` seconds.
 
-    The rest is cancelled then. A broker that is slow with many messages is not a silent one, so
-    each confirmation that arrives starts the time anew.
+    Then the others are cancelled. Each confirmation that arrives starts the time anew, because a
+    broker that is slow with many messages is not silent.
     """
     waiting = arrived = set(confirmations)
     try:
@@ -80,7 +80,7 @@ def unavailable(error: BaseException) -> BrokerUnavailable:
 
 
 def is_closed_by_broker(error: BaseException) -> bool:
-    """Whether the broker closed the channel or connection over a message, and said so.
+    """Whether the broker closed the channel or the connection because of a message.
 
     A broker that stops, or an operator who closes connections, sends a code without a class.
     """

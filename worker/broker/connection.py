@@ -1,4 +1,4 @@
-"""Connections to the broker: opening one, keeping one up, and calls that survive its loss."""
+"""Opens connections to the broker, keeps them open, and makes calls that survive their loss."""
 
 import asyncio
 import random
@@ -49,8 +49,8 @@ class BrokerConnection:
     """Connects, runs a session for as long as the connection lasts, and connects again.
 
     `url` may name several hosts, which are tried in turn: after a loss the next one. Pauses grow
-    with each round and have full jitter, so that a restarted broker is not flooded. `url` is read
-    at each attempt, so that a changed password is picked up.
+    with each round and have full jitter, so that not all clients of a restarted broker return at
+    once. `url` is read at each attempt, so that a changed password is picked up.
     """
 
     def __init__(self, url: Callable[[], str], name: str) -> None:

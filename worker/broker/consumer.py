@@ -25,10 +25,11 @@ Handler = Callable[[Delivery], Awaitable[Settlement]]
 
 CHECK_INTERVAL_SECONDS: Final = 10.0
 MAX_MISSES: Final = 2
-"""After this many answers in a row that the queue has no consumer, the worker connects again."""
+"""If the broker reports this many times in a row that the queue has no consumer, the worker
+connects again."""
 
 MAX_LARGE_BYTES: Final = 8_388_608
-"""Together, so many bytes of bodies above the limit are held, to dead-letter them with a reason."""
+"""Bodies above the limit are held up to this sum, so that they are dead-lettered with a reason."""
 
 REQUEUE_DELAY_SECONDS: Final = 1.0
 
@@ -39,10 +40,10 @@ class Consumer:
     `queue` is by default the queue of commands. `read` gets each delivery and the name of the queue
     of commands, and returns the delivery with the headers that are trusted.
 
-    A body above `max_body_bytes` is dropped if there are others of the kind: the broker then moves
+    A body above `max_body_bytes` is dropped if there are too many of them. Then the broker moves
     the message to the dead-letter queue, without the worker's reason.
 
-    Handlers belong to `run`, not to the channel: a lost connection does not cancel them. An
+    Handlers belong to `run`, not to the channel, so a lost connection does not cancel them. An
     unexpected exception of a handler ends `run`.
     """
 
@@ -86,7 +87,7 @@ class Consumer:
         return len(self._running)
 
     async def run(self) -> None:
-        """Consume, over as many connections as it takes, until `drain` has been called."""
+        """Consume until `drain` is called, on as many connections as necessary."""
         async with self._handlers:
             await self._connection.run(self._session)
 
@@ -145,7 +146,7 @@ class Consumer:
 
         A channel can look healthy here while the broker has lost its consumer, or while its queue
         has no leader and does not answer. A queue that is too busy to count in time reports no
-        messages and no consumer, so this answer counts only the second time in a row. Raises
+        messages and no consumer. So this answer counts only when it comes twice in a row. Raises
         BrokerUnavailable.
         """
         misses = 0
@@ -195,8 +196,8 @@ class Consumer:
     async def _settle_unread(
         self, acknowledger: Acknowledger, tag: int, settlement: Settlement
     ) -> None:
-        """Settle a delivery whose body was dropped. There is nothing to publish a copy of, so the
-        broker moves the message itself, or keeps it and delivers it again."""
+        """Settle a delivery whose body was dropped. It cannot be copied without a body, so the
+        broker moves the message, or delivers it again."""
         if isinstance(settlement, Retry):
             await self._pause_before_requeue(settlement.delay_seconds)
             await _ignore_closed(acknowledger.requeue(tag))
@@ -204,7 +205,7 @@ class Consumer:
             await _ignore_closed(acknowledger.reject(tag))
 
     async def _pause_before_requeue(self, seconds: float = REQUEUE_DELAY_SECONDS) -> None:
-        """Wait a moment, because the broker delivers a requeued message again at once."""
+        """Wait, because the broker delivers a requeued message again at once."""
         await wait_until_set(self._draining, seconds)
 
     async def _finish(self, channel: AbstractChannel, queue: AbstractQueue, tag: str) -> None:

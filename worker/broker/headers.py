@@ -55,7 +55,7 @@ WORKER_HEADERS: Final = frozenset(
         DEAD_REASON_HEADER,
     }
 )
-"""Written on copies. On a message from a publisher they are removed."""
+"""The headers that the worker writes on copies. It removes them from a publisher's message."""
 
 REPLAYED_HEADERS: Final = frozenset({LAST_SEEN, REASON_CODE, REASON, DROPPED_HEADERS, USER_ID})
 """A replay has these headers, which say why the letter was dead. The next copy lacks them."""
@@ -71,7 +71,7 @@ BROKER_HEADERS: Final = (
 """
 
 ROUTING_HEADERS: Final = frozenset({"CC", "BCC"})
-"""More routing keys: the broker would deliver each copy to those queues again."""
+"""Headers with more routing keys. The broker would deliver each copy to those queues again."""
 
 
 def with_trusted_headers(delivery: Delivery, command_queue: str) -> Delivery:
@@ -83,10 +83,10 @@ def with_trusted_headers(delivery: Delivery, command_queue: str) -> Delivery:
         message_id = None if headers.get(ADDED_MESSAGE_ID) is True else delivery.message_id
         key = original_routing_key(headers, delivery.routing_key)
         return msgspec.structs.replace(delivery, routing_key=key, message_id=message_id)
-    kept = {name: value for name, value in headers.items() if name not in WORKER_HEADERS}
+    kept_headers = {name: value for name, value in headers.items() if name not in WORKER_HEADERS}
     if not delivery.redelivered:  # the broker replaces this one at each redelivery
-        kept.pop(DELIVERY_COUNT_HEADER, None)
-    return msgspec.structs.replace(delivery, headers=kept)
+        kept_headers.pop(DELIVERY_COUNT_HEADER, None)
+    return msgspec.structs.replace(delivery, headers=kept_headers)
 
 
 def is_from_retry_queue(delivery: Delivery, command_queue: str) -> bool:
@@ -96,7 +96,7 @@ def is_from_retry_queue(delivery: Delivery, command_queue: str) -> bool:
 
 
 def was_in_retry_queue(headers: Mapping[str, object], command_queue: str) -> bool:
-    """Whether `x-death` names a retry queue, of whatever delay."""
+    """Whether `x-death` names a retry queue of any delay."""
     deaths = headers.get("x-death")
     prefix = f"{command_queue}.retry."
     return isinstance(deaths, list) and any(

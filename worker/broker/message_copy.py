@@ -1,8 +1,8 @@
 """The properties of a copy: the original's, byte for byte, and the worker's headers.
 
-Some properties cannot go on. `CC` and `BCC` would send each copy to more queues. The broker lets a
-client set `user_id` to its own user only. With `expiration` a copy would leave its retry queue too
-early, or vanish from the dead-letter queue. The last two are kept as headers.
+Some properties cannot be copied. `CC` and `BCC` would send each copy to more queues. The broker
+lets a client set `user_id` to its own user only. With `expiration` a copy would leave its retry
+queue too early, or vanish from the dead-letter queue. The last two are kept as headers.
 """
 
 from datetime import UTC, datetime
@@ -34,10 +34,10 @@ from worker.broker.properties import (
 
 MAX_REASON_BYTES: Final = 1000
 MAX_HEADER_BYTES: Final = 64 * 1024
-"""For the publisher's headers, if the broker's frames are that large."""
+"""The publisher's headers may take this many bytes, if the broker's frames are that large."""
 
 HEADER_FRAME_BYTES: Final = 64
-"""What a content header has beside its properties, and the count of dropped headers."""
+"""The bytes of a content header beside its properties, and of the count of dropped headers."""
 
 _CARRIED: Final = frozenset(
     {headers.USER_ID, headers.EXPIRATION, headers.ADDED_MESSAGE_ID, DEAD_REASON_HEADER}
@@ -45,7 +45,7 @@ _CARRIED: Final = frozenset(
 
 
 class MessageCopy(NamedTuple):
-    """What a copy has of the original, and the worker's headers that are added to it."""
+    """The properties that a copy has from the original, and the worker's headers that are added."""
 
     properties: PropertyList
     headers: Headers
@@ -63,15 +63,15 @@ def copy_of(
 ) -> MessageCopy:
     """The copy of a delivery that is retried or dead-lettered.
 
-    `now` is in seconds since the epoch, `own_user` the user that publishes the copy, if known. The
-    publisher's headers are left out if a frame has no room for them, or if nobody can say where
-    they end. `x-dropped-headers` counts them.
+    `now` is in seconds since the epoch, `own_user` the user that publishes the copy, if known. A
+    publisher's header is dropped if a frame has no room for it, or if its end cannot be found.
+    `x-dropped-headers` counts these.
     """
-    properties, kept = properties_of_copy(delivery.properties, own_user)
+    properties, as_headers = properties_of_copy(delivery.properties, own_user)
     own = {
         **trusted_headers(delivery.headers, _CARRIED),
-        **kept,
-        **_account(delivery, code, reason, now),
+        **as_headers,
+        **_headers_of_copy(delivery, code, reason, now),
     }
     if redelivery_count:
         own[REDELIVERY_COUNT_HEADER] = redelivery_count
@@ -87,25 +87,25 @@ def copy_of(
 def properties_of_copy(
     properties: PropertyList, own_user: str | None
 ) -> tuple[dict[int, bytes], Headers]:
-    """The properties without headers that a copy may have, and the others of them as headers."""
-    kept = dict(properties)
+    """The properties that a copy may have, without headers, and the other properties as headers."""
+    copied = dict(properties)
     for flag in (HEADERS, DELIVERY_MODE):
-        kept.pop(flag, None)
-    if kept.get(MESSAGE_ID) == b"\0":  # the library would not find it in its list
-        del kept[MESSAGE_ID]
+        copied.pop(flag, None)
+    if copied.get(MESSAGE_ID) == b"\0":  # the library would not find it in its list
+        del copied[MESSAGE_ID]
     as_headers: Headers = {}
-    if (expiration := kept.pop(EXPIRATION, None)) is not None:
+    if (expiration := copied.pop(EXPIRATION, None)) is not None:
         as_headers[headers.EXPIRATION] = expiration[1:].decode(errors="replace")
-    if (user := kept.get(USER_ID)) is not None:
+    if (user := copied.get(USER_ID)) is not None:
         as_headers[headers.USER_ID] = user[1:].decode(errors="replace")
         if as_headers[headers.USER_ID] != own_user:
-            del kept[USER_ID]
-    if MESSAGE_ID not in kept:
+            del copied[USER_ID]
+    if MESSAGE_ID not in copied:
         as_headers[headers.ADDED_MESSAGE_ID] = True
-    return kept, as_headers
+    return copied, as_headers
 
 
-def _account(delivery: Delivery, code: str, reason: str, now: float) -> Headers:
+def _headers_of_copy(delivery: Delivery, code: str, reason: str, now: float) -> Headers:
     first_seen = delivery.first_seen
     return {
         ATTEMPTS_HEADER: delivery.attempts + 1,
@@ -120,7 +120,7 @@ def _account(delivery: Delivery, code: str, reason: str, now: float) -> Headers:
 def _entries_sent_on(properties: PropertyList, room: int) -> tuple[list[TableEntry], int]:
     """The publisher's headers that have room, and the number of those that have none."""
     entries, is_whole = split_table(properties.get(HEADERS, b""))
-    kept: list[TableEntry] = []
+    sent_on: list[TableEntry] = []
     dropped = 0 if is_whole else 1
     for name, value in entries:
         if not is_sent_on(name.decode(errors="replace")):
@@ -129,9 +129,9 @@ def _entries_sent_on(properties: PropertyList, room: int) -> tuple[list[TableEnt
         if size > room:
             dropped += 1
         else:
-            kept.append((name, value))
+            sent_on.append((name, value))
             room -= size
-    return kept, dropped
+    return sent_on, dropped
 
 
 def _count(value: object) -> int:

@@ -1,4 +1,4 @@
-"""The messages in and out, and the ways in which a delivery is settled."""
+"""Incoming and outgoing messages, and the ways to settle a delivery."""
 
 from collections.abc import Mapping
 from datetime import datetime
@@ -12,11 +12,12 @@ Headers = dict[str, object]
 ATTEMPTS_HEADER: Final = "x-attempts"
 FIRST_SEEN_HEADER: Final = "x-first-seen"
 DELIVERY_COUNT_HEADER: Final = "x-delivery-count"
-"""Written by the broker, at each redelivery from a quorum queue."""
+"""The broker writes this header at each redelivery from a quorum queue."""
 REDELIVERY_COUNT_HEADER: Final = "x-returned"
-"""On a copy: how often earlier deliveries came back to the queue without an attempt."""
+"""The header of a copy that counts how often earlier deliveries came back without an attempt."""
 DEAD_REASON_HEADER: Final = "x-dead-lettered"
-"""On a copy: why the broker dead-lettered the command. Its outcome is still to be published."""
+"""The header of a copy that says why the broker dead-lettered the command, while its outcome is not
+published yet."""
 MAX_COUNT: Final = 2**31
 TRACE_HEADERS: Final = ("traceparent", "tracestate", "baggage")
 MAX_TRACE_HEADER_LENGTH: Final = 8192
@@ -111,7 +112,8 @@ class Outgoing(msgspec.Struct, frozen=True, kw_only=True):
     """One persistent message to publish. `exchange` is its name on the broker.
 
     `timestamp` is in seconds since the epoch. A copy of another message has that message's encoded
-    properties in `original`. They come before the fields here, and `headers` are added to theirs.
+    properties in `original`. They take precedence over the fields here, and `headers` are added to
+    the original's.
     """
 
     exchange: str

@@ -1,7 +1,7 @@
 """The properties of a message as AMQP has them, taken apart and put together byte for byte.
 
-A copy of a message needs no property decoded. So a property that this worker cannot read survives,
-and one odd property never costs the others. Pure, and no library is involved.
+A message can be copied without decoding its properties. So properties that this worker cannot read
+survive, and so do all others. Pure, and no library is involved.
 """
 
 import hashlib
@@ -46,10 +46,10 @@ FLAGS: Final = (
     APP_ID,
     CLUSTER_ID,
 )
-"""In the order of the values."""
+"""All flags, in the order in which AMQP writes the values."""
 
 MAX_TIMESTAMP_SECONDS: Final = 253_402_300_800
-"""The end of the year 9999. A larger timestamp is in another unit, or no time at all."""
+"""The end of the year 9999. A larger timestamp has another unit or is not a time."""
 
 _FIXED_BYTES: Final = {DELIVERY_MODE: 1, PRIORITY: 1, TIMESTAMP: 8}
 _MORE_FLAGS: Final = 0x0001
@@ -72,7 +72,7 @@ _COUNTED_TYPES: Final = frozenset(b"SAFx")
 
 
 def split_properties(encoded: bytes, offset: int = 0) -> dict[int, bytes]:
-    """The properties that begin at `offset`, with their flags. What is cut off is left out."""
+    """The properties that begin at `offset`, by flag. A value that is cut off is left out."""
     properties: dict[int, bytes] = {}
     try:
         flags = word = _FLAG_WORD.unpack_from(encoded, offset)[0]
@@ -107,7 +107,7 @@ def joined_properties(properties: PropertyList) -> bytes:
 def split_table(table: bytes) -> tuple[list[TableEntry], bool]:
     """The entries of a table, and whether it could be read to its end.
 
-    Nobody can say where a value of an unknown type ends, so the entries behind it are lost.
+    The length of a value of unknown type is unknown, so the entries behind it are lost.
     """
     entries: list[TableEntry] = []
     offset = _LENGTH.size
@@ -148,7 +148,7 @@ def counted(encoded: bytes) -> bytes:
 
 
 def text_property(properties: PropertyList, flag: int) -> str | None:
-    """A property that is a short string. None if it is absent or is no UTF-8."""
+    """A property that is a short string. None if it is absent or not UTF-8."""
     encoded = properties.get(flag)
     return None if encoded is None else _text(encoded[1:])
 
@@ -163,14 +163,14 @@ def _text(encoded: bytes) -> str | None:
 def identifier(properties: PropertyList) -> str | None:
     """The text by which the library finds a returned message. None if it has no `message_id`.
 
-    An id that is no UTF-8 has its digest here, and so has the answer: see `FrameReader`.
+    For an id that is not UTF-8 this is its digest, as in the answer that `FrameReader` repairs.
     """
     encoded = properties.get(MESSAGE_ID, b"")[1:]
     return _text(encoded) or (hashlib.sha256(encoded).hexdigest() if encoded else None)
 
 
 def timestamp_property(properties: PropertyList) -> float | None:
-    """The timestamp in seconds since the epoch. None if it is absent, or no time before 10000."""
+    """The timestamp in seconds since the epoch. None if it is absent or beyond the year 9999."""
     encoded = properties.get(TIMESTAMP)
     seconds = MAX_TIMESTAMP_SECONDS if encoded is None else int(_TIMESTAMP.unpack(encoded)[0])
     return float(seconds) if seconds < MAX_TIMESTAMP_SECONDS else None

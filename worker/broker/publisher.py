@@ -32,10 +32,10 @@ from worker.domain.errors import BrokerUnavailable, ChannelLost, NotConfirmed
 WATCH_INTERVAL_SECONDS: Final = 1.0
 CLOSE_TIMEOUT_SECONDS: Final = 2.0
 MIN_CHANNEL_AGE_SECONDS: Final = 5.0
-"""A younger channel is kept although queues refuse its messages."""
+"""A younger channel is kept even if queues refuse its messages."""
 
 MAX_FRAME_BYTES: Final = 131_064
-"""By RabbitMQ's default."""
+"""The content of a frame, by RabbitMQ's default."""
 
 BLOCKED: Final = "the broker blocks publishers: check for a memory or disk alarm"
 
@@ -67,7 +67,7 @@ class Publisher:
     async def session(self, connection: AbstractConnection) -> None:
         """Keep a channel open for as long as the connection lasts. Raises TopologyDiffers."""
         while not connection.is_closed:
-            # Each time: the broker closes the channel if somebody has deleted an exchange.
+            # Every time, because the broker closes the channel if somebody has deleted an exchange.
             await self.prepare_topology(connection)
             channel = await open_channel(connection, confirms=True)
             raw = await raw_channel(channel)
@@ -103,12 +103,12 @@ class Publisher:
 
     @property
     def user(self) -> str | None:
-        """The user of the connection, as far as the URL says it. None without a connection."""
+        """The user that the connection's URL names. None without a connection."""
         return None if self._channel is None else user_of(self._channel.connection.url)
 
     @property
     def max_frame_bytes(self) -> int:
-        """How large the content of a frame may be."""
+        """The largest content of a frame, in bytes."""
         return MAX_FRAME_BYTES if self._channel is None else self._channel.max_content_size
 
     @property
@@ -132,7 +132,7 @@ class Publisher:
         return result
 
     async def publish_all(self, messages: Sequence[Outgoing]) -> list[PublishResult]:
-        """Publish in this order, all in flight at once. Return what `publish` would, for each.
+        """Publish in this order, all in flight at once. Return the result of each message.
 
         No two of them may have the same `message_id`.
         """

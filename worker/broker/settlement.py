@@ -37,7 +37,7 @@ class Settler:
         """Return once the broker has confirmed the copy, so that the delivery can be acknowledged.
 
         While the dead-letter queue is full, a dead letter waits in a retry queue, each time longer.
-        It would otherwise come back at once, and keep its place among the unsettled deliveries.
+        Otherwise it would come back at once, and occupy the prefetch.
 
         Raises BrokerUnavailable when the broker did not confirm, MessageRefused when no queue took
         the copy.
@@ -98,7 +98,8 @@ class Settler:
             raise MessageRefused(f"no queue took the message for {exchange or routing_key!r}")
 
     async def _publish(self, message: Outgoing) -> bool:
-        """Publish, if necessary without the `user_id`: only the broker knows who this client is."""
+        """Publish. If the channel is lost, try without the `user_id`, because the broker may know
+        this client by another name."""
         try:
             return await self._publisher.publish(message)
         except ChannelLost:

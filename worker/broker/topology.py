@@ -19,7 +19,8 @@ RPC_TIMEOUT_SECONDS: Final = 15.0
 MAX_QUEUE_LENGTH: Final = 1_000_000
 DELIVERY_LIMIT: Final = 1_000
 """After this many redeliveries the broker dead-letters a message itself. It is high on purpose,
-because a crash returns a whole prefetch of harmless commands. The worker counts broken ones."""
+because a crash returns a whole prefetch of harmless commands. The worker itself counts the commands
+that crash it."""
 
 DEAD_LETTER_DELIVERY_LIMIT: Final = 2_000_000_000
 """A dead letter can be shown any number of times. From RabbitMQ 4.0 on the default is 20."""
@@ -38,7 +39,7 @@ class Queue(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Topology(msgspec.Struct, frozen=True, kw_only=True):
-    """All names, with one prefix. `retry_delays` are those of the retry queues, in seconds."""
+    """The names of all exchanges and queues, with one prefix. `retry_delays` are in seconds."""
 
     prefix: str = "recording"
     retry_delays: tuple[float, ...] = (5.0, 30.0, 120.0, 600.0)

@@ -17,19 +17,20 @@ from worker.domain.errors import OverBudget, StoreUnavailable
 from worker.domain.rate import Rate
 
 DEFAULT_PAUSE_SECONDS: Final = 60.0
-"""How long to pause when the API throttles without saying for how long."""
+"""The pause if the API throttles without a `Retry-After`."""
 
 STOPS_PAUSE_SECONDS: Final = 1.0
-"""How long stops pause then. A stop may be answered where other requests are refused."""
+"""The pause of stops in that case. The API may answer a stop although it refuses other requests.
+"""
 
 MIN_REQUEST_INTERVAL_SECONDS: Final = 0.02
-"""The least time between two requests to the ledger that brought no token."""
+"""The shortest time between two requests to the ledger while they bring no token."""
 
 MAX_REQUEST_INTERVAL_SECONDS: Final = 5.0
 """The ledger is asked again after this time, because another replica may have returned tokens."""
 
 PREFETCH_PAUSE_SECONDS: Final = 0.5
-"""How long not to prefetch after the ledger had too few tokens for that."""
+"""The pause of prefetching after the ledger had too few tokens."""
 
 STORE_PAUSE_SECONDS: Final = 0.5
 """How long to wait after the store failed."""
@@ -53,10 +54,10 @@ class Budget:
 
     Replicas that name the same budget in the same store share it.
 
-    `name` stands for the thing that the API counts by: one API token. `rates` are the limits that
-    all requests together keep to; there is at least one. `max_wait` is how many seconds a request
-    that is not patient may wait for its token. `on_grant` is called for each token with the
-    seconds that the request waited, `on_rejection` for each request that raised OverBudget.
+    `name` stands for one API token, because the API counts requests by token. `rates` are the
+    limits that all requests together keep to; there is at least one. `max_wait` is how many seconds
+    a request that is not patient may wait for its token. `on_grant` is called for each token with
+    the seconds that the request waited, `on_rejection` for each request that raised OverBudget.
 
     Tokens come in small blocks, one commit for each block, so that a busy replica rarely waits for
     a commit. Tokens that are not used within two seconds go back. Requests are served only while
@@ -117,7 +118,7 @@ class Budget:
             self._wakeup.set()
 
     def record_limits(self, limits: Iterable[ReportedLimit]) -> None:
-        """Note the limits of an API response: other programs may use the same API token."""
+        """Record the limits in an API response, because other programs may use the same token."""
         for limit in limits:
             known = self._limits.get(limit.rate, limit)
             left = min(
@@ -130,10 +131,10 @@ class Budget:
             self._wakeup.set()
 
     def pause(self, retry_after: float | None) -> None:
-        """Send no requests for `retry_after` seconds, on any replica: the API throttles.
+        """The API throttles: send no requests for `retry_after` seconds, on any replica.
 
-        None means that the API asked for no pause. Then stops find out every second whether it
-        answers, and all others pause.
+        None means that the API asked for no pause. Then a stop may probe the API every second,
+        while all other requests pause.
         """
         pause = DEFAULT_PAUSE_SECONDS if retry_after is None else retry_after
         stops_pause = STOPS_PAUSE_SECONDS if retry_after is None else retry_after
@@ -186,7 +187,7 @@ class Budget:
         self._hand_out(self._last, request)
 
     def _next_request(self, now: float) -> TokenRequest | None:
-        """The request to send to the ledger now; None when there is no reason for one."""
+        """The request to send to the ledger now. None if no request is necessary."""
         needed = self._queue.count(now)
         may_prefetch = now >= self._prefetch_at
         ahead = (
@@ -241,7 +242,7 @@ class Budget:
         self._queue.reject_unservable(now, [self._available_at(tier) for tier in Tier])
 
     async def _sleep(self, now: float) -> None:
-        """Sleep until a request arrives, or a time comes at which the loop has work to do."""
+        """Sleep until a request arrives or the loop has work to do."""
         until = min(self._wakeup_times(now), default=None)
         await wait_until_set(self._wakeup, None if until is None else max(until - now, 0.0))
 
@@ -252,10 +253,11 @@ class Budget:
         if (expires_at := self._tokens.expires_at()) is not None:
             yield expires_at
 
-    # What is known
+    # Derived from grants and reports
 
     def _forget_grant(self) -> None:
-        """The clock was set back: times of the last grant would hold for too long."""
+        """Forget the last grant, because the clock was set back and the grant's times lie in the
+        future."""
         self._last, self._prefetch_at = None, 0.0
         self._tokens.drop_all()
 

@@ -10,7 +10,7 @@ from worker.budget.sliding_window import ReportedLimit, SlidingWindow
 from worker.domain.rate import Rate
 
 MAX_PAUSE_SECONDS: Final = 600.0
-"""The API may ask for a longer pause; after this time one request is tried again."""
+"""The API may ask for a longer pause. After this time, one request is tried nevertheless."""
 
 REPORTED_LIMIT_LIFETIME_SECONDS: Final = 600.0
 """How long a limit counts after the API last reported it."""
@@ -35,9 +35,9 @@ class TokenRequest(msgspec.Struct, frozen=True, kw_only=True):
 
     `rates` are the configured windows. `needed` tokens have requests that wait for them, `ahead`
     tokens are for requests that are expected. `unspent` tokens were not used. `late` requests may
-    have arrived later than the margin allows for. `limits` come from API responses. `paused_for` is
-    the number of seconds for which nothing but stops may be sent, `stops_paused_for` the part of it
-    for which no stops may be sent either.
+    have arrived at the API after the margin. `limits` come from API responses. `paused_for` is
+    the number of seconds for which only stops may be sent. In the first `stops_paused_for` of these
+    seconds, stops may not be sent either.
     """
 
     rates: tuple[Rate, ...]
@@ -54,7 +54,7 @@ class TokenGrant(msgspec.Struct, frozen=True, kw_only=True):
     """Tokens of each tier, granted at `at` and to be used within their lifetime.
 
     `waits` are, for each tier, the seconds until it is worth asking for another token. `left` is
-    what remains of the scarcest window.
+    the quota that remains in the scarcest window.
     """
 
     at: float
@@ -108,15 +108,15 @@ class _BackgroundPace:
         self.until = min(max(until, now), now + self._burst_seconds)
 
     def available(self) -> int:
-        """How many background requests may go now."""
+        """How many background requests may be sent now."""
         return int((self._now + self._burst_seconds - self.until) * self.rate + 1e-6)
 
     def charge(self, requests: int) -> None:
-        """Count so many background requests as used."""
+        """Count this many background requests as used."""
         self.until += requests / self.rate
 
     def wait_seconds(self) -> float:
-        """The seconds until one more background request may go."""
+        """The seconds until one more background request may be sent."""
         return self.until + 1 / self.rate - self._burst_seconds - self._now
 
 
@@ -252,7 +252,7 @@ def _charge(
     return [window.add(now, spent, background) for window in windows] if spent else list(windows)
 
 
-# 4. Say what is granted
+# 4. Return the grant
 
 
 def _grant(

@@ -116,7 +116,7 @@ class SlidingWindow(msgspec.Struct, frozen=True, kw_only=True, rename=STORED_AS)
         return window.add(now, sum(slot[1] for slot in future), sum(slot[2] for slot in future))
 
     def add(self, at: float, requests: int, background: int) -> Self:
-        """The window with so many more requests spent at `at`.
+        """The window with this many more requests spent at `at`.
 
         Negative numbers take requests back; a slot never falls below zero.
         """

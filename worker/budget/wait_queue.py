@@ -31,8 +31,8 @@ class WaitQueue:
     """Waiting requests, the most urgent first, within a priority in order of arrival.
 
     In the background tier reads go before sweeps, but while a sweep waits it gets every second
-    token. A read with a deadline has a command behind it: when half of its waiting time is over, it
-    is promoted to the commands.
+    token. A command waits for a read that has a deadline. When half of the read's waiting time is
+    over, the read is promoted to the commands.
     """
 
     def __init__(self) -> None:
@@ -106,9 +106,9 @@ class WaitQueue:
         """Remove requests that are done or cancelled, and promote reads."""
         for queue in self._queues.values():
             if any(waiter.token.done() for waiter in queue):
-                kept = [waiter for waiter in queue if not waiter.token.done()]
+                waiting = [waiter for waiter in queue if not waiter.token.done()]
                 queue.clear()
-                queue.extend(kept)
+                queue.extend(waiting)
         reads = self._queues[Priority.READ]
         promoted = [
             waiter
@@ -121,7 +121,7 @@ class WaitQueue:
 
 
 def over_budget_error(seconds: float) -> OverBudget:
-    """The error for a request that would find no quota left for so many seconds."""
+    """The error for a request for which there is no quota left for this many seconds."""
     retry_after = max(seconds, 0.0)
     return OverBudget(
         "over_budget",

@@ -1,4 +1,4 @@
-"""The command line: turns arguments into calls of the packages below, and prints their results.
+"""The command line: calls the packages below by the arguments, and prints their results.
 
 `root` is the command `recording-worker`; it imports a subcommand only when that one is needed.
 `run` starts the worker. `send`, `tail` and `recordings` are for users of the worker. `dead/`,

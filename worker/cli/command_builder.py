@@ -36,7 +36,7 @@ def build_command(
     prefix: str | None,
     assignments: Sequence[str],
 ) -> Command:
-    """Merge a command from a file, if any, with the flags, which win.
+    """Merge a command from a file, if any, with the flags. The flags take precedence.
 
     `flags` maps fields to values, None for a flag that is not set. `assignments` are `PATH=VALUE`
     texts. A command without an id gets a random one. Raises click.UsageError, which names the flag
@@ -71,7 +71,7 @@ def _decode_checked(body: bytes, overrides: Fields, *, from_file: bool) -> Comma
 
 
 def _error_text(error: Malformed, overrides: Fields, *, from_file: bool) -> str:
-    """The error in the worker's words, with the flag that the wrong field came from."""
+    """The worker's error text, with the flag of the wrong field."""
     if error.code == "missing_type" and not from_file:
         return "the command is missing: give a TYPE, or --file with a whole command"
     field = error.field or ""

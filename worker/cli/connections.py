@@ -1,4 +1,4 @@
-"""The rows of `config check` that say how the worker connects to the API."""
+"""The rows of `config check` about the connection to the API."""
 
 from collections.abc import Iterator
 from typing import TYPE_CHECKING

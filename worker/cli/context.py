@@ -1,4 +1,4 @@
-"""What subcommands share at their start: settings from the environment, and signals."""
+"""The shared beginning of subcommands: settings from the environment, and signals."""
 
 import asyncio
 import logging

@@ -20,7 +20,7 @@ class EventFilter(msgspec.Struct, frozen=True, kw_only=True):
     types: tuple[str, ...] = ()
 
     def matches(self, event: CloudEvent) -> bool:
-        """Whether the event is selected. No outcome matches a meeting, as it does not name one."""
+        """Whether the event is selected. An outcome names no meeting, so it matches none."""
         return (
             self._matches_type(event)
             and self._matches_meeting(event)

@@ -2,8 +2,8 @@
 
 The other two redactions know the secrets: `worker.realtimekit.redaction` removes those of a request
 from the API's answer, and `worker.observability.log_redaction` those of the settings from log
-lines. Here nothing is known, and the message is often wrong: fields are misspelt or misplaced, or
-the body is not JSON at all. Hence three rules:
+lines. Here the secrets are unknown, and the message is often wrong: fields are misspelt or
+misplaced, or the body is not JSON at all. Hence three rules:
 
 - A field of a storage configuration shows only when it is known to be harmless.
 - A field whose name suggests a secret never shows.
@@ -55,11 +55,11 @@ def redact_json(value: Any) -> Any:  # noqa: ANN401 - any JSON value
     return value
 
 
-def redact_unparsed(text: str, *, shown: str | None = None) -> str:
-    """`[secure]` when the text may contain a secret; else `shown`, by default the text itself."""
+def redact_unparsed(text: str, *, safe_form: str | None = None) -> str:
+    """`[secure]` if the text may contain a secret, else `safe_form`, by default the text itself."""
     if any(_SUSPICIOUS_TEXT.search(reading) for reading in _readings(text)):
         return REDACTED
-    return text if shown is None else shown
+    return text if safe_form is None else safe_form
 
 
 def _redact_field(name: str, value: Any) -> Any:  # noqa: ANN401 - any JSON value

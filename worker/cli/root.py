@@ -79,7 +79,7 @@ def _require_command(found: object) -> click.Command:
 
 
 def _stand_in(name: str, error: ImportError) -> click.Command:
-    """A command in place of a plugin that cannot be imported. It says what to install."""
+    """A command in place of a plugin that cannot be imported. It names the package to install."""
 
     @click.command(
         name,

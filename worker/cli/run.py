@@ -26,8 +26,8 @@ Examples:
 Exit codes: 0 after a clean stop, 1 when it cannot start or go on, 2 when a setting is wrong.
 """
 GC_THRESHOLD: Final = 50_000
-"""New objects between two runs of the garbage collector. Commands make many objects and few cycles:
-with the interpreter's 700, the collector took a tenth of the time."""
+"""The number of new objects between two runs of the garbage collector. Commands make many objects
+and few cycles: with the interpreter's 700, the collector took a tenth of the time."""
 
 TERMINAL_LIBRARIES: Final = ("httpx._main", "rich", "pygments")
 """Libraries that httpx, structlog and mako import for terminal output, where they are installed.
@@ -79,7 +79,7 @@ def _leave_out_unusable() -> None:
 
 async def _run_worker(settings: "Settings") -> None:
     with stopped_by_signals() as stop:
-        # Imported here because it takes most of the start: a signal during it must stop the worker.
+        # Imported here, because the import takes most of the start and a signal must stop it.
         from worker.app import Worker
 
         gc.freeze()  # imported modules stay: the collector need not check them

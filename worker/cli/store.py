@@ -206,7 +206,8 @@ def _has_password(url: str) -> bool:
 
 
 def _url_from_env() -> str:
-    """The database of the workers. The default of DATABASE_URL is not used: nobody chose it."""
+    """The database of the workers. The default of DATABASE_URL is not used, because nobody chose
+    it."""
     from worker.cli.context import common_settings
 
     if not (os.environ.get("DATABASE_URL") or os.environ.get("DATABASE_URL_FILE")):

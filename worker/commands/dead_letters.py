@@ -7,7 +7,7 @@ from worker.broker.deaths import REJECTED
 from worker.broker.messages import Ack, Dead, Delivery, Settlement
 
 MAX_CONCURRENT: Final = 10
-"""So many dead letters are answered at a time, beside the commands."""
+"""The worker answers this many dead letters at a time, beside the commands."""
 
 
 class DeadLetterHandler:

@@ -262,14 +262,14 @@ def _delay(
     if isinstance(failure, OutcomeUnknown):
         return policy.shortest_delay
     if isinstance(failure, OverBudget):  # nothing was tried, so the wait does not grow
-        asked = failure.retry_after or 0.0
-        return policy.postpone(command, claim.first_seen_at, now, asked=asked)
+        requested_pause = failure.retry_after or 0.0
+        return policy.postpone(command, claim.first_seen_at, now, requested_pause=requested_pause)
     return policy.backoff(
         command,
         attempts=claim.attempts,
         first_seen=claim.first_seen_at,
         now=now,
-        asked=failure.retry_after,
+        requested_pause=failure.retry_after,
     )
 
 

@@ -22,6 +22,7 @@ from worker.aio import KeyedLocks
 from worker.broker.messages import Ack, Dead, Delivery, Settlement
 from worker.commands.attempt_lease import AttemptLease
 from worker.commands.completion import CommandCompleter, HandledCommand, reply_of, retry_later
+from worker.commands.crash_suspects import is_crash_suspect, lock_names
 from worker.commands.decision import (
     AttemptEnd,
     AttemptMode,
@@ -42,10 +43,6 @@ from worker.observability.tracing import NO_TRACING, Tracing
 from worker.realtimekit.apps import App, Apps
 from worker.store.claims import ClaimRequest, ClaimResult
 from worker.store.store import Store
-
-CRASH_SUSPECT_RETURNS: Final = 2
-"""If the consumer of a delivery was lost this often, the worker runs it beside no other such
-delivery."""
 
 OPEN_CIRCUIT_WAIT_SECONDS: Final = 30.0
 
@@ -156,7 +153,7 @@ class CommandHandler:
     async def _execute(self, delivery: Delivery, command: Command) -> HandledCommand:
         app = self._apps.find(command.app)
         keys = command_keys(command, app.name if app else None)
-        async with self._locks.hold(*_lock_names(delivery, keys)):
+        async with self._locks.hold(*lock_names(delivery, keys)):
             is_over = self._is_over(delivery, command)
             # Before the claim, because waiting for the API must not use up an attempt.
             if app and not (is_over or await self._may_call(app, urgent=keys.cancels_starts)):
@@ -193,8 +190,10 @@ class CommandHandler:
     def _postpone(self, delivery: Delivery, command: Command, app: App) -> HandledCommand:
         """Deliver again without an attempt, after about as long as the API has been away by now."""
         away = f"the API of app {app.name} is away"
-        asked = 0.0 if self._apps.all_circuits_open() else app.breaker.open_for()
-        delay = self._policy.postpone(command, delivery.first_seen, self._now(), asked=asked)
+        requested_pause = 0.0 if self._apps.all_circuits_open() else app.breaker.open_for()
+        delay = self._policy.postpone(
+            command, delivery.first_seen, self._now(), requested_pause=requested_pause
+        )
         return retry_later(
             delay, "api_circuit_open", away, redelivery_count=delivery.redelivery_count
         )
@@ -229,7 +228,7 @@ class CommandHandler:
             meeting_id=keys.meeting_id,
             recording_id=keys.recording_id,
             first_seen=delivery.first_seen,
-            alone=_is_crash_suspect(delivery),
+            alone=is_crash_suspect(delivery),
             finish_only=finish_only,
             reply=reply_of(delivery),
         )
@@ -298,13 +297,3 @@ class CommandHandler:
 
     def _utc_now(self) -> datetime:
         return utc(self._now())
-
-
-def _lock_names(delivery: Delivery, keys: CommandKeys) -> tuple[str, ...]:
-    """The locks that the command needs. All crash suspects share one."""
-    return ("crash_suspects", *keys.locks) if _is_crash_suspect(delivery) else keys.locks
-
-
-def _is_crash_suspect(delivery: Delivery) -> bool:
-    """Whether this delivery may be the cause when its worker's process ends."""
-    return delivery.redelivery_count >= CRASH_SUSPECT_RETURNS

@@ -37,7 +37,13 @@ class RetryPolicy(msgspec.Struct, frozen=True, kw_only=True):
         return first_seen is not None and now - first_seen >= self.max_age
 
     def backoff(
-        self, command: Command, *, attempts: int, first_seen: float, now: float, asked: float | None
+        self,
+        command: Command,
+        *,
+        attempts: int,
+        first_seen: float,
+        now: float,
+        requested_pause: float | None,
     ) -> float:
         """Seconds until the next attempt, always one of the steps.
 
@@ -47,8 +53,8 @@ class RetryPolicy(msgspec.Struct, frozen=True, kw_only=True):
         """
         steps = self.retry_delays
         step = steps[min(attempts, len(steps)) - 1]
-        if asked is not None and asked > step:
-            step = min((longer for longer in steps if longer >= asked), default=steps[-1])
+        if requested_pause is not None and requested_pause > step:
+            step = min((longer for longer in steps if longer >= requested_pause), default=steps[-1])
         return self._longest_step(min(step, self._remaining(command, first_seen, now)))
 
     def wait_for_start(
@@ -65,15 +71,15 @@ class RetryPolicy(msgspec.Struct, frozen=True, kw_only=True):
         return self._longest_step(min(step, until - now))
 
     def postpone(
-        self, command: Command, first_seen: float | None, now: float, *, asked: float
+        self, command: Command, first_seen: float | None, now: float, *, requested_pause: float
     ) -> float:
         """Seconds until a command that was not attempted is delivered again.
 
-        This is the longest step within `asked`, `MAX_POSTPONE_SECONDS` and the time that the
-        command has left.
+        This is the longest step within `requested_pause`, `MAX_POSTPONE_SECONDS`, and the time that
+        the command has left.
         """
         remaining = self._remaining(command, first_seen, now)
-        return self._longest_step(min(asked, MAX_POSTPONE_SECONDS, remaining))
+        return self._longest_step(min(requested_pause, MAX_POSTPONE_SECONDS, remaining))
 
     def _remaining(self, command: Command, first_seen: float | None, now: float) -> float:
         limits = [float("inf")]

@@ -98,11 +98,11 @@ class Unavailable(Unanswered):
 
 
 class Throttled(Unavailable):
-    """The API had too many requests. Do not call it again before `retry_after` has passed."""
+    """The API received too many requests. Send none before `retry_after` has passed."""
 
 
 class RefusedForNow(Unavailable):
-    """The product answered, and does not execute this request for now.
+    """The API answered that it does not execute this request for now.
 
     `code` is `capacity`, for a limit such as that of concurrent recordings, or `forbidden`. Other
     requests may succeed meanwhile.
@@ -201,7 +201,7 @@ class UntestedLibrary(RecordingWorkerError):
 
 
 class WrongSettings(RecordingWorkerError):
-    """Settings cannot work. `faults` has one sentence for each, which names the variable."""
+    """Settings cannot work. `faults` has one sentence for each fault, which names the variable."""
 
     def __init__(self, faults: Sequence[str]) -> None:
         super().__init__("; ".join(faults))

@@ -2,10 +2,11 @@
 
 A track file is called `{prefix}_{user_id}_{peer_id}_{stream_kind}_{media_kind}_{epoch ms}.webm`. In
 live recordings, `_media_kind` has also been seen before the media kind, and other forms of time.
-The prefix and the ids may contain underscores themselves, so a name is never split: only its end is
-matched, or what follows ids that are known.
+The prefix and the ids may contain underscores, so a name is never split. Only its end is matched,
+or the part behind known ids.
 
-A composite's prefix may end like the name of a track. So these functions are for files of tracks.
+A composite's prefix may end like the name of a track, so these functions are only for files of
+tracks.
 """
 
 import re
@@ -47,7 +48,7 @@ class TrackName(NamedTuple):
 
 
 def track_name(name: str) -> TrackName | None:
-    """The parts of the name, None if it is not the name of a track file."""
+    """The parts of the name. None if it is not the name of a track file."""
     match = _TRACK_NAME.fullmatch(name)
     if match is None:
         return None
@@ -75,12 +76,12 @@ def track_name_after(name: str, user_id: str, peer_id: str) -> TrackName | None:
 
 
 def is_template(name: str) -> bool:
-    """Whether it is the unexpanded template of the names of a track recording's files."""
+    """Whether this is the template of a track recording's file names, not yet expanded."""
     return _TEMPLATE.search(name) is not None
 
 
 def ends_like_a_track(name: str) -> bool:
-    """Whether the name ends as names of track files do. A composite's prefix can do so too."""
+    """Whether the name ends like the name of a track file. A composite's prefix can do so, too."""
     return _ENDS_LIKE_A_TRACK.fullmatch(name) is not None
 
 
@@ -91,7 +92,7 @@ def uuid_pair(name: str) -> tuple[str, str] | None:
 
 
 def media_of(name: str, *, otherwise: Media = "video") -> Media:
-    """The media that the ending of the file name shows, `otherwise` if it shows none."""
+    """The media that the ending of the file name shows. `otherwise` if it shows none."""
     return "audio" if name.lower().endswith(AUDIO_ENDINGS) else otherwise
 
 

@@ -1,4 +1,4 @@
-"""Whether the list of a recording's files is whole, and whether it has come to rest. Pure.
+"""Whether the list of a recording's files is whole, and whether it has settled. Pure.
 
 The API says UPLOADED before it lists every file: tracks appear one by one, a file is listed before
 it has its URL, and the audio file of a composite may follow the video file. `completeness` compares
@@ -32,7 +32,7 @@ from worker.domain.snapshot import Participant, RecordingSnapshot, Storage
 from worker.domain.track_files import TrackFile
 
 BOTH_MEDIA: frozenset[Media] = frozenset({"video", "audio"})
-"""What a composite recording leaves unless its start says otherwise."""
+"""The media of a composite recording's files, unless its start says otherwise."""
 
 
 def is_ready(file: TrackFile, kind: Kind, storage: Storage | None) -> bool:
@@ -44,7 +44,7 @@ def is_ready(file: TrackFile, kind: Kind, storage: Storage | None) -> bool:
 
 
 def list_hash(files: Iterable[tuple[str, str | None]]) -> str:
-    """A hash of a list of files: of each its name, and whether it has a URL.
+    """A hash of a list of files, over each file's name and whether the file has a URL.
 
     The URL itself does not count, because each answer may sign it anew.
     """
@@ -54,7 +54,7 @@ def list_hash(files: Iterable[tuple[str, str | None]]) -> str:
 
 
 def hash_of(files: Sequence[TrackFile]) -> str:
-    """The hash of a list whose owners are known."""
+    """The hash of a list of files with owners."""
     return list_hash((file.file_name, file.download_url) for file in files)
 
 

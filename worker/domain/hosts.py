@@ -29,7 +29,7 @@ class Host(NamedTuple):
 
 
 class HostsUrl(NamedTuple):
-    """The parts of such a URL, as they are written.
+    """The parts of such a URL, unchanged.
 
     `user_info` is the text before the last `@`, None without one. `hosts_text` has the hosts, and
     `rest` path, query and fragment.
@@ -48,12 +48,12 @@ class HostsUrl(NamedTuple):
 
     @property
     def query(self) -> str:
-        """The text behind `?`."""
+        """The query: the text behind `?`."""
         return self.rest.partition("#")[0].partition("?")[2]
 
     @property
     def has_valid_hosts(self) -> bool:
-        """Whether each host and each port can be one."""
+        """Whether each host and each port is possible."""
         try:
             hosts_of(self.hosts_text)
         except ValueError:
@@ -84,11 +84,10 @@ def url_of_each_host(text: str) -> tuple[str, ...]:
 
 
 def hosts_of(netloc: str) -> tuple[Host, ...]:
-    """The hosts between `//` and the path, in order. User and password before `@` are passed over.
+    """The hosts between `//` and the path, in order. User and password before `@` are skipped.
 
-    Raises:
-        ValueError: a host or a port is not one. The text repeats nothing, because a password with
-            a slash in it looks like a host with a port.
+    Raises: ValueError: a host or a port is impossible. The text repeats nothing, because a password
+    with a slash in it looks like a host with a port.
     """
     return tuple(map(_host, netloc.rpartition("@")[2].split(",")))
 

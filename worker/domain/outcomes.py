@@ -59,7 +59,7 @@ def cancelled(command_id: str, command_type: str, stop_id: str) -> CommandReject
 
 
 def rejected_unread(command_id: str, malformed: Malformed) -> CommandRejected:
-    """The message is not a command, but it has an id."""
+    """The message has an id but is not a valid command."""
     return CommandRejected(
         command_id=command_id,
         command_type=malformed.command_type,
@@ -94,7 +94,7 @@ def failed(command: Command, attempts: int, last_error: ErrorInfo) -> CommandFai
 
 
 def crashed(command: Command, attempts: int, crashes: int) -> CommandFailed:
-    """The command ended the worker process `crashes` times in a row. A person has to decide."""
+    """The command ended the worker process `crashes` times in a row. A person must decide."""
     reason = f"{crashes} attempts in a row ended with the worker process"
     return failed(command, attempts, ErrorInfo(code=CRASHED, message=reason))
 

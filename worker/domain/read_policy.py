@@ -1,8 +1,8 @@
-"""When the worker reads a recording by itself, with a GET of its own. Pure.
+"""When the worker reads a single recording, with a GET request. Pure.
 
-One list request tells the status of a hundred live recordings. A recording is read by itself only
-when a list cannot answer: for its files, after a 404, or when observations contradict each other.
-The store keeps the time of each recording's next such read, `read_at`, in epoch seconds. None means
+One list request shows the status of a hundred live recordings. A recording is read by itself only
+if a list is not enough: for its files, after a 404, or if observations contradict each other. The
+store keeps the time of each recording's next such read, `read_at`, in epoch seconds. None means
 that no read is scheduled. A recording is due when `read_at` has passed.
 
 `next_read_at` returns the new `read_at` after an observation. The first row that matches counts:
@@ -19,7 +19,7 @@ that no read is scheduled. A recording is due when `read_at` has passed.
     an answer to a request that was sent before `read_at`               as it was
 
 "At once" keeps a `read_at` that is earlier than the observation. A webhook settles nothing, because
-nobody knows which moment it describes.
+the moment that it describes is unknown.
 
 `read_again_at` returns the time to put into the observation of a read by itself:
 
@@ -60,14 +60,15 @@ from worker.domain.timeouts import Timeouts
 from worker.domain.transitions import webhook_contradicts
 
 MIN_REREAD_INTERVAL_SECONDS: Final = 1.0
-"""The first pause before files or a missing recording are looked for again."""
+"""The first pause before the next read of missing files or of a missing recording."""
 
 SECOND_LOOK_SECONDS: Final = 2.0
 """The first pause after a list that lacks files. The others often follow within seconds."""
 
 RECHECK_MIN_AGE_SECONDS: Final = 60.0
 RECHECK_MAX_AGE_SECONDS: Final = 86_400.0
-"""An end without proof is read again between these ages, in seconds since the end."""
+"""If the API has not proved an end, the recording is read again between these two times, in seconds
+since the end."""
 
 
 def next_read_at(
@@ -140,7 +141,7 @@ def read_again_at(after: Recording, now: datetime, timeouts: Timeouts) -> dateti
 def _next_look(
     since: datetime, search: FileSearch | None, now: datetime, timeouts: Timeouts
 ) -> datetime:
-    """The next look for files that are awaited `since`."""
+    """The next read for files that are awaited `since`."""
     if search is None:
         return _doubled(now, since, MIN_REREAD_INTERVAL_SECONDS, timeouts.files_wait)
     last = since + timedelta(seconds=timeouts.files_wait)
@@ -154,7 +155,7 @@ def _next_look(
 
 
 def _next_late_look(after: Recording, now: datetime, timeouts: Timeouts) -> datetime | None:
-    """The next look at a recording that was completed, but perhaps not with all its files."""
+    """The next read of a recording that was completed, but perhaps not with all its files."""
     search = after.file_search
     if after.file_count == 0 and after.status is Status.UPLOADED and after.changed_at is not None:
         late = after.changed_at + timedelta(seconds=timeouts.files_wait + timeouts.files_late)
@@ -169,14 +170,14 @@ def _next_late_look(after: Recording, now: datetime, timeouts: Timeouts) -> date
 
 
 def _next_recheck(after: Recording, now: datetime) -> datetime | None:
-    """The next look at an end without proof."""
+    """The next read of a recording whose end is not proved."""
     if _is_proven(after) or after.changed_at is None or is_past_rechecks(after, now):
         return None
     return _doubled(now, after.changed_at, RECHECK_MIN_AGE_SECONDS, RECHECK_MAX_AGE_SECONDS)
 
 
 def _is_proven(ended: Recording) -> bool:
-    """Whether the API has shown the end: by a file, or by an ERRORED of its own."""
+    """Whether the API has proved the end: by a file, or by reporting ERRORED itself."""
     return ended.file_count > 0 if ended.status is Status.UPLOADED else not ended.timed_out
 
 

@@ -1,4 +1,4 @@
-"""What the worker knows about a recording, and one observation of it. Pure values.
+"""The known state of a recording, and one observation of it. Pure values.
 
 The life of a recording:
 
@@ -41,7 +41,7 @@ LIVE: Final = frozenset({Status.INVOKED, Status.RECORDING, Status.PAUSED, Status
 """The statuses of a recording that has not ended."""
 
 STOPPABLE: Final = LIVE - {Status.UPLOADING}
-"""The statuses of a recording that is still to be stopped."""
+"""The statuses of a recording that can still be stopped."""
 
 STALLED: Final = "stalled"
 """The error code if the worker ended a recording because its status no longer changed."""
@@ -56,12 +56,12 @@ Completeness = Literal["whole", "lacking", "unknown"]
 
 
 class StartContext(msgspec.Struct, frozen=True, kw_only=True):
-    """What a recording inherits from its start command.
+    """The facts that a recording inherits from its start command.
 
     `correlation_id` and `trace` go out with every event of the recording. `file_name_prefix` and
     `user_ids` help to find the owners of its files. `media` has a value for each file that the
     start of a composite asks for. `has_secrets` says whether the start carried credentials, which
-    are not stored. None means that a former version did not note it.
+    are not stored. None means that a former version did not store it.
     """
 
     start_id: str
@@ -74,10 +74,10 @@ class StartContext(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class FileSearch(msgspec.Struct, frozen=True, kw_only=True):
-    """The last list of files that was seen, while it is not known to be whole.
+    """The last observed list of files, while it is not known to be whole.
 
-    `list_hash` recognises the list, `listed_since` is when it was first seen. `ended_at` is when
-    the worker completed the recording all the same.
+    `list_hash` identifies the list, `listed_since` is when it was first observed. `ended_at` is
+    when the worker completed the recording nevertheless.
     """
 
     list_hash: str
@@ -162,11 +162,11 @@ class Recording(msgspec.Struct, frozen=True, kw_only=True, rename=STORED_AS):
 
 
 class Observation(msgspec.Struct, frozen=True, kw_only=True):
-    """What the API said about one recording, who noticed it, and when the API was asked.
+    """The API's description of one recording, its source, and the time of the request.
 
-    `files` is None if nobody looked for files, else all that the API lists, with their owners.
-    `completeness` says whether these are all that are expected. `files_final` says that the worker
-    waits for no more of them. `timeout_error` is set if the worker itself ends the
+    `files` is None if the files were not read, else all files that the API lists, with their
+    owners. `completeness` says whether these are all that are expected. `files_final` says that the
+    worker waits for no more of them. `timeout_error` is set if the worker itself ends the
     recording. `missing` is set if the API answered 404: the snapshot then repeats what was known.
     `read_again_at` is when to read the recording by itself again; with None, `read_policy` decides.
     `surplus_of` is set if the start that made the recording has another one.

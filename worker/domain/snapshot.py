@@ -1,4 +1,4 @@
-"""What the API says about a recording, in one form for all its answers. Pure.
+"""The API's description of a recording, in one form for all its answers. Pure.
 
 The answer to a command, an entry of the list and a webhook all become a `RecordingSnapshot`. A
 field is None if the API did not give it. The API may leave out all fields but the id and the
@@ -43,8 +43,8 @@ class RecordingSnapshot(msgspec.Struct, frozen=True, kw_only=True):
 
     Times are aware, durations are in seconds. `kind` is None if neither the answer nor the file
     name shows it; `kind_is_guessed` if only the look of the file name does. `start_caller` is the
-    type of whoever started it: ORGANIZATION or USER. An empty `files` may mean that the answer does
-    not list files: only the answer to a GET does.
+    type of the caller who started it: ORGANIZATION or USER. An empty `files` may mean that the
+    answer lists no files, because only the answer to a GET lists them.
     """
 
     recording_id: str

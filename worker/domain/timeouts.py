@@ -117,7 +117,7 @@ def files_wait_is_over(recording: Recording, now: datetime, timeouts: Timeouts) 
 
 
 def is_confirmed_missing(recording: Recording, now: datetime, timeouts: Timeouts) -> bool:
-    """Whether the API has answered 404 for long enough to believe that the recording is gone."""
+    """Whether the API has answered 404 long enough to treat the recording as gone."""
     return _has_lasted(recording.missing_since, timeouts.vanished_after, now)
 
 

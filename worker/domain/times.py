@@ -1,4 +1,4 @@
-"""Times as the domain has them: aware datetimes. Pure."""
+"""Converts times to aware datetimes, which the domain uses. Pure."""
 
 from datetime import UTC, datetime
 

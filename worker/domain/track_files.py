@@ -128,14 +128,14 @@ class _OwnerIndex:
         for participant in participants:
             self._by_peer.setdefault(participant.peer_id, []).append(participant)
             if participant.user_id is not None:
-                both = f"{participant.user_id}_{participant.peer_id}"
+                ids = f"{participant.user_id}_{participant.peer_id}"
                 self._by_user.setdefault(participant.user_id, []).append(participant)
-                self._by_both.setdefault(both, []).append(participant)
+                self._by_both.setdefault(ids, []).append(participant)
 
     def owner(self, ids: str, name: str, peer_id: str | None) -> _Owner:
-        """The owner named by `ids`, i.e. `{prefix}_{user_id}_{peer_id}`; surest evidence first.
+        """The owner that `ids` (`{prefix}_{user_id}_{peer_id}`) name, by the surest evidence.
 
-        If the end of the whole `name` is odd, `ids` are not where they should be.
+        If the end of the whole `name` is unusual, `ids` may be wrong.
         """
         if peer_id is not None:
             return self._owner_with_peer(ids, peer_id)
@@ -149,7 +149,7 @@ class _OwnerIndex:
         return self._owner_of_pair(name) or self._requested_owner(ids)
 
     def custom_id(self, owner: _Owner) -> str | None:
-        """The customer's own id: the peer's, else the one on which all stays of the user agree."""
+        """The customer's own id of the peer, else the id that all stays of the user have."""
         stays = self._by_peer.get(owner.peer_id or "", ())
         return _agreed(stay.custom_participant_id for stay in stays) or _agreed(
             stay.custom_participant_id for stay in self._by_user.get(owner.user_id or "", ())
@@ -213,6 +213,6 @@ def _agreed_owner(owners: Iterable[_Owner]) -> _Owner:
 
 
 def _agreed(values: Iterable[T]) -> T | None:
-    """The only value in `values`. None if there are several different ones or none."""
+    """The only distinct value in `values`. None if there are several or none."""
     distinct = set(values)
     return distinct.pop() if len(distinct) == 1 else None

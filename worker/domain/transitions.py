@@ -83,7 +83,7 @@ def _is_ignored(recording: Recording, observation: Observation) -> bool:
 
 
 def webhook_contradicts(recording: Recording, webhook: Observation) -> bool:
-    """Whether a webhook contradicts the state, and only the API itself can settle which one holds.
+    """Whether a webhook contradicts the state, so that only a request to the API can decide.
 
     A webhook about an earlier status is merely late.
     """
@@ -186,7 +186,7 @@ def _with_details(before: Recording, observation: Observation, status: Status) -
 
 
 def _unknown_status(before: Recording, observation: Observation) -> str | None:
-    """What the API reports in place of a documented status, until it reports a documented one."""
+    """The undocumented status that the API reports, until it reports a documented one."""
     unknown = observation.snapshot.unknown_status
     is_over = unknown is not None and before.status not in LIVE
     if observation.missing or observation.timeout_error is not None or is_over:
@@ -227,7 +227,8 @@ def _error_message(recording: Recording, message: str | None) -> str:
 
 
 def _may_repeat_secrets(recording: Recording) -> bool:
-    """Whether the API's words may hold credentials that are unknown here, and so not redacted."""
+    """Whether the API's message may contain credentials that the worker does not know and cannot
+    redact."""
     if recording.kind == "track":
         return False
     return recording.start is None or recording.start.has_secrets is not False

@@ -1,4 +1,4 @@
-"""Shows operators what the worker does: log lines, metrics, traces, probes. Decides nothing.
+"""Shows operators the worker's activity: log lines, metrics, traces, probes. It decides nothing.
 
 `logs` sets up logging, and `log_redaction` removes secrets from each line. `metrics` has every
 metric, made by `metric_factory`. `tracing` is the interface of traces; `trace_exporter` chooses

@@ -1,4 +1,4 @@
-"""Reads request bodies in bounded time and memory, however many arrive at once."""
+"""Reads request bodies in bounded time and memory, even if many arrive at once."""
 
 import asyncio
 from dataclasses import dataclass, field
@@ -7,7 +7,7 @@ from typing import Final
 from aiohttp import web
 
 BODY_TIMEOUT_SECONDS: Final = 5.0
-"""The API does not wait longer for the answer to a webhook."""
+"""The API waits no longer than this for the answer to a webhook."""
 
 MAX_ARRIVING_BYTES: Final = 67_108_864
 
@@ -29,8 +29,8 @@ class _ArrivingBody:
 class BodyReader:
     """Reads bodies of at most `max_bytes`, each within `timeout` seconds.
 
-    All bodies that arrive at a time have `max_arriving_bytes` together. Beyond that the largest of
-    them is given up, so that small ones always arrive.
+    All bodies that arrive at a time have `max_arriving_bytes` together. Above that, the reader
+    gives up the largest of them, so that small ones always arrive.
     """
 
     def __init__(

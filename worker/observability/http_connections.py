@@ -1,4 +1,4 @@
-"""Bounds the connections of the HTTP server, so that slow clients take no place from others.
+"""Bounds the connections of the HTTP server, so that slow clients do not exclude others.
 
 A connection *waits* until its whole request has arrived, and again after its response. Only a
 waiting connection is ever closed here. When there are too many connections, the longest waiting
@@ -16,14 +16,14 @@ from worker.observability.rare_log import RareLog
 
 MAX_CONNECTIONS: Final = 512
 MAX_CONNECTIONS_PER_ADDRESS: Final = 128
-"""Room for a reverse proxy, whose connections all have one address."""
+"""Enough for a reverse proxy, whose connections all have one address."""
 
 HEADER_TIMEOUT_SECONDS: Final = 10.0
 RESPONSE_TIMEOUT_SECONDS: Final = 30.0
 
 
 class ConnectionLimits(NamedTuple):
-    """How many connections there may be, in all and per address, and their time-outs in seconds.
+    """The largest number of connections, in all and per address, and their time-outs in seconds.
 
     The headers of a request must arrive in `header_timeout`, counted from the connection or from
     the request's first byte. The client must read the response in `response_timeout`.
@@ -88,7 +88,7 @@ class ConnectionGuard:
         connection.start_timer(self._limits.header_timeout, connection.close_late)
 
     def close(self, connection: "_GuardedConnection", reason: str) -> None:
-        """End a connection at once, whatever is unread or unsent."""
+        """End a connection at once, and drop unread and unsent data."""
         self._log.info(reason=reason, address=connection.address, open=len(self._open))
         self.remove(connection)
         connection.abort()
@@ -126,7 +126,7 @@ def _address(transport: asyncio.BaseTransport) -> str:
 
 
 class _GuardedConnection(asyncio.Protocol):
-    """Hands everything on to `protocol`, and keeps the times."""
+    """Passes all calls on to `protocol`, and records the times."""
 
     def __init__(self, protocol: asyncio.Protocol, guard: ConnectionGuard) -> None:
         self.protocol = protocol

@@ -14,8 +14,8 @@ MAX_REASON_LENGTH: Final = 200
 class RequestErrorLog(logging.Logger):
     """The logger to give to aiohttp's server.
 
-    A malformed request is one line without a traceback, `http_request_malformed`, because its
-    sender is to blame. Any other exception is a fault of ours and keeps its traceback.
+    A malformed request is the sender's fault, so it is one line without a traceback,
+    `http_request_malformed`. Any other exception is our fault and keeps its traceback.
     """
 
     def __init__(self) -> None:

@@ -18,7 +18,7 @@ from worker.observability.http_errors import RequestErrorLog
 from worker.observability.listening import EVERY_ADDRESS, listen_everywhere
 
 Check = Callable[[], str | None]
-"""Returns None if all is well, else the reason why not. Must not block."""
+"""Returns None if the check passes, else the reason. Must not block."""
 
 MAX_BODY_BYTES: Final = 1_048_576
 MAX_HEADER_BYTES: Final = 8_192

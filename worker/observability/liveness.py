@@ -11,11 +11,12 @@ from functools import partial
 from typing import Final
 
 STUCK_AFTER_SECONDS: Final = 600.0
-"""More than any dependency can delay a turn: every wait for one ends by a time-out before that."""
+"""More than any dependency can delay a turn, because every wait for a dependency times out earlier.
+"""
 
 
 class Watchdog:
-    """Remembers when each watched loop last turned. `monotonic` is a clock that nobody can set."""
+    """Records when each watched loop last turned. `monotonic` is a clock that nobody can set."""
 
     def __init__(
         self,

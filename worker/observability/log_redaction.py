@@ -1,9 +1,9 @@
 """Removes secrets from log lines.
 
-This is a defence in depth: no secret should reach a line. Three other modules redact, each what it
-alone can recognise. `realtimekit.redaction` removes a request's own secrets from the API's words.
-`settings.secret` shows a configured URL without its password. `cli.redaction` shows messages of
-others, where it hides every field that is not known to be harmless.
+This is a defence in depth, because no secret should reach a line. Three other modules redact the
+secrets that only they can recognise. `realtimekit.redaction` removes a request's own secrets from
+the API's words. `settings.secret` shows a configured URL without its password. `cli.redaction`
+shows messages of others, where it hides every field that is not known to be harmless.
 """
 
 import re
@@ -16,7 +16,7 @@ SensitiveTexts = Callable[[], Iterable[str]]
 """The configured secrets. Called for each line, because a secret's file may change."""
 
 MIN_SENSITIVE_LENGTH: Final = 6
-"""A shorter text would be cut out of innocent words."""
+"""A shorter text would be removed from harmless words."""
 
 _QUERY = re.compile(r"(\b[a-z][a-z0-9+.-]*://[^\s?\"'<>]+)\?[^\s\"'<>]+", re.IGNORECASE)
 _PASSWORD = re.compile(r"(\b[a-z][a-z0-9+.-]*://[^\s:/@]*):[^\s/]+@", re.IGNORECASE)

@@ -30,7 +30,7 @@ class LineWriter:
     """Writes whole lines in their order, from any thread.
 
     Lines up to `info` are written together at the end of the event loop's turn, because commands
-    end many at a time. A line that cannot be written is dropped: nobody who logs can repair a
+    end many at a time. A line that cannot be written is dropped, because the caller cannot repair a
     closed pipe or a full disk.
     """
 

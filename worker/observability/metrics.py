@@ -248,13 +248,13 @@ class Metrics:
         self._outcome_delay(known).observe(max(seconds, 0.0))
 
     def record_api_request(
-        self, operation: str, outcome: str, seconds: float, *, again: bool = False
+        self, operation: str, outcome: str, seconds: float, *, is_retry: bool = False
     ) -> None:
-        """Record one HTTP attempt. `outcome` is a slug, `again` is true after the first attempt."""
+        """Record one HTTP attempt. `outcome` is a slug. `is_retry`: it is not the first attempt."""
         known = self._operations.of(operation)
         self._api_requests(known, self._api_outcomes.of(outcome)).inc()
         self._api_seconds(known).observe(seconds)
-        if again:
+        if is_retry:
             self._api_retries.labels(known).inc()
 
     def record_unknown_status(self) -> None:
@@ -262,11 +262,11 @@ class Metrics:
         self._unknown_statuses.inc()
 
     def record_budget_wait(self, priority: Priority, seconds: float) -> None:
-        """A request got its token from the budget after so many seconds."""
+        """Record that a request got its token from the budget after this many seconds."""
         self._budget_waited(priority.name.lower()).observe(max(seconds, 0.0))
 
     def record_budget_refusal(self, priority: Priority) -> None:
-        """The budget had no quota left for a request in time."""
+        """Count a request for which the budget had no quota left in time."""
         self._budget_refused.labels(priority.name.lower()).inc()
 
     def record_event_published(self, event_type: str, delay: float) -> None:
@@ -275,11 +275,11 @@ class Metrics:
         self._publish_seconds.observe(max(delay, 0.0))
 
     def record_dead_letter(self, reason: str) -> None:
-        """Count a message that went to the dead-letter queue. `reason` is its code."""
+        """Count a decision to dead-letter a delivery. `reason` is its code."""
         self._dead.labels(self._reasons.of(reason)).inc()
 
     def record_dead_letter_refused(self) -> None:
-        """Count a message that the dead-letter queue had no room for. It is tried again later."""
+        """Count a message that the full dead-letter queue refused. It is tried again later."""
         self._dead_refused.inc()
 
     def record_sweep(self, seconds: float, *, failed: bool = False) -> None:

@@ -97,7 +97,7 @@ class OtlpTracing(Tracing):
 
 
 class _OtlpSpan(Span):
-    """A span of the SDK. The baggage of `parent`, the headers it came with, is passed on as is."""
+    """A span of the SDK. The baggage among the `parent` headers is passed on unchanged."""
 
     def __init__(self, span: trace.Span, parent: TraceHeaders, *, is_current: bool = False) -> None:
         context = trace.set_span_in_context(span)

@@ -1,4 +1,4 @@
-"""Log lines about what outsiders can cause as often as they like."""
+"""Limits log lines about events that outsiders can cause at any rate."""
 
 import time
 from collections.abc import Callable

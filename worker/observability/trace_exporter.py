@@ -13,8 +13,8 @@ def open_tracing(
 ) -> Tracing:
     """Export traces to the collector at `url`, or nowhere when it is None.
 
-    `headers` are OTLP headers as `name=value,…`. Traces never stop the start: without the extra
-    `tracing`, or when the SDK refuses a variable, the log has a warning.
+    `headers` are OTLP headers as `name=value,…`. Traces never prevent the start. Without the extra
+    `tracing`, or if the SDK refuses a variable, the log has a warning.
     """
     if url is None:
         return NO_TRACING
@@ -41,7 +41,7 @@ def open_tracing(
 
 
 def _connect_without_culprit(connect: Callable[[], Tracing]) -> Tracing | None:
-    """Leave out the one variable that the SDK refuses. None if that is not one alone."""
+    """Leave out the one variable that the SDK refuses. None if it refuses several."""
     for variable in sorted(name for name in os.environ if name.startswith("OTEL_")):
         text = os.environ.pop(variable)
         try:

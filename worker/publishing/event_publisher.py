@@ -23,12 +23,13 @@ from worker.store.outbox_marks import PageMarks
 
 DIRECT_REPLY_PREFIX: Final = "amq.rabbitmq.reply-to."
 MAX_LOSSES_PER_ROUND: Final = 4
-"""After so many lost channels the rest of a round waits a second, so that new events go out. Each
-lost connection takes about a quarter of a second."""
+"""After this many lost channels, the rest of a round waits a second, so that new events are
+published. Each lost connection takes about a quarter of a second."""
 
 
 class PublishedPage(msgspec.Struct, frozen=True, kw_only=True):
-    """What became of a page of events. `is_unavailable`: the broker is, so that others can wait."""
+    """The results of a page of events. `is_unavailable`: the broker is, so the other pages must
+    wait."""
 
     marks: PageMarks
     is_unavailable: bool = False
@@ -60,9 +61,9 @@ class EventPublisher:
     ) -> PublishedPage:
         """Publish the events in rounds: each round sends the heads of all subjects.
 
-        A reply that may not go to its queue is done without being sent. Stops before a round if
-        `may_continue` is false, or if the broker is unavailable. An event that the broker does not
-        take holds up only its own subject.
+        A reply that may not go to its queue counts as done without being sent. Stops before a round
+        if `may_continue` is false, or if the broker is unavailable. An event that the broker does
+        not take holds up only its own subject.
         """
         refused = [event for event in events if self._is_refused(event)]
         positions = {event.position for event in refused}
@@ -101,7 +102,8 @@ class EventPublisher:
     async def _send_round(
         self, events: Sequence[UnsentEvent], may_continue: Callable[[], bool]
     ) -> dict[int, PublishResult]:
-        """Send all at once, except those that cost a channel before, or may have now."""
+        """Send all events at once. Those that cost a channel before are sent singly, and after a
+        loss of this channel all that may have cost it."""
         batch = [event for event in events if not event.losses]
         results: dict[int, PublishResult] = {}
         if batch:
@@ -118,9 +120,9 @@ class EventPublisher:
     async def _send_singly(
         self, events: Sequence[UnsentEvent], may_continue: Callable[[], bool]
     ) -> dict[int, PublishResult]:
-        """Send one after the other, so that each one that costs the channel is known.
+        """Send one event after another, to find out which events cost the channel.
 
-        Those that cost it before, and those that look like it, come last.
+        Events that cost it before, and those that are likely to cost it, are sent last.
         """
         results: dict[int, PublishResult] = {}
         lost: dict[Destination, PublishResult] = {}
@@ -213,8 +215,8 @@ def _reason_to_stop(losses: int, may_continue: Callable[[], bool]) -> BrokerUnav
 
 
 def _suspicion(event: UnsentEvent) -> tuple[bool, bool]:
-    """Whether it cost a channel before, and whether it goes to a channel of RabbitMQ: a wrong
-    address of this kind costs the connection."""
+    """Whether the event cost a channel before, and whether it goes to a channel of RabbitMQ. A
+    wrong address of this kind costs the connection."""
     return event.losses > 0, event.routing_key.startswith(DIRECT_REPLY_PREFIX)
 
 

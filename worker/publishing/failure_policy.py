@@ -37,7 +37,7 @@ Destination = tuple[str, str]
 
 MAX_REFUSAL_DELAY_SECONDS: Final = 30.0
 WAIT_FOR_PROBE_SECONDS: Final = 3600.0
-"""For events that wait for the one that tries. It may be lost with this process."""
+"""How long events wait for the event that tries, which may be lost with this process."""
 
 LOSS_DELAYS_SECONDS: Final = (1.0, 5.0)
 MAX_LOSSES: Final = len(LOSS_DELAYS_SECONDS) + 1
@@ -62,7 +62,7 @@ class FailurePolicy:
         self._probes: dict[Destination, _Probe] = {}
 
     def marks(self, results: Sequence[Result]) -> PageMarks:
-        """What to note in the outbox about these events."""
+        """The marks for these events in the outbox."""
         sent = [event for event, result in results if not isinstance(result, BrokerUnavailable)]
         refused: dict[Destination, list[tuple[UnsentEvent, BrokerUnavailable]]] = {}
         deferred: list[Deferral] = []
@@ -119,12 +119,12 @@ class FailurePolicy:
     def _releases(
         self, sent: Sequence[UnsentEvent], refusing: set[Destination]
     ) -> Iterable[Release]:
-        """A destination that took some events again gets twice as many."""
-        taken: dict[Destination, int] = {}
+        """Release twice as many events of a destination as it accepted in this page."""
+        accepted: dict[Destination, int] = {}
         for event in sent:
             if event.tries or destination(event) in self._probes:
-                taken[destination(event)] = taken.get(destination(event), 0) + 1
-        for key, count in taken.items():
+                accepted[destination(event)] = accepted.get(destination(event), 0) + 1
+        for key, count in accepted.items():
             if key not in refusing:
                 self._probes.pop(key, None)
                 yield Release(exchange=key[0], routing_key=key[1], limit=2 * count)

@@ -23,16 +23,17 @@ MAX_PAGES: Final = 20
 """How many pages one pass publishes at most. `flush` waits for the end of a pass."""
 
 RESUME_INTERVAL_SECONDS: Final = 1.0
-"""How often the relay looks whether deferred events are due."""
+"""How often the relay checks whether deferred events are due."""
 
 
 class OutboxRelay:
     """Publishes the outbox. Call `wake` after a commit that may have added events.
 
-    With `replies` it publishes the replies, else all other events. A reply goes where a stranger
-    wants it, so replies have a relay and a connection of their own.
+    With `replies` it publishes the replies, else all other events. The publisher of a command
+    chooses the address of the reply, so replies have a relay and a connection of their own.
 
-    `now` is in epoch seconds. Without a wake-up the relay looks every `idle_interval_seconds`.
+    `now` is in epoch seconds. Without a wake-up the relay reads the outbox every
+    `idle_interval_seconds`.
     """
 
     def __init__(
@@ -55,11 +56,11 @@ class OutboxRelay:
         self._lock = asyncio.Lock()
 
     def wake(self) -> None:
-        """Look into the outbox now, because something was committed."""
+        """Read the outbox now, because events may have been committed."""
         self._woken.set()
 
     async def run(self, is_leader: Callable[[], bool]) -> None:
-        """Publish for ever, while this replica is the leader."""
+        """Publish again and again while this replica is the leader."""
         self._is_leader = is_leader
         while True:
             self._woken.clear()
@@ -88,26 +89,26 @@ class OutboxRelay:
     async def _publish_pages(self, until: float) -> bool:
         marks = PageMarks()
         published = deferred = 0
-        more = False
+        has_more = False
         for _ in range(MAX_PAGES):
             page = await self._read_page(marks)
             marks = PageMarks()
-            if not (more := bool(page) and page[0].created_at <= until):
+            if not (has_more := bool(page) and page[0].created_at <= until):
                 break
             result = await self._events.publish(page, self._is_leader)
             marks = result.marks
             published += len(marks.sent)
             deferred += len(marks.deferred)
-            if not (more := self._is_leader() and not result.is_unavailable):
+            if not (has_more := self._is_leader() and not result.is_unavailable):
                 break
         if marks:
             await self._store.mark_page(marks, self._now())
         if published or deferred:
             structlog.get_logger().info("outbox_relayed", published=published, deferred=deferred)
-        return more
+        return has_more
 
     async def _read_page(self, marks: PageMarks) -> list[UnsentEvent]:
-        """Note what became of the last page, and read the next one."""
+        """Mark the events of the last page, and read the next page."""
         now = self._now()
         resume = not self._resumed_at <= now < self._resumed_at + RESUME_INTERVAL_SECONDS
         page = await self._store.unsent(

@@ -32,7 +32,7 @@ class SubjectQueues:
         self.heads = [_head(queue) for queue in self._queues]
 
     def advance(self, confirmed: Sequence[int]) -> None:
-        """Drop the heads. `confirmed` has for each one how many of its first events the broker
+        """Drop the heads. `confirmed` has, for each head, how many of its first events the broker
         confirmed. Blocked subjects and empty queues are dropped as a whole."""
         self._queues = [
             queue[count:]

@@ -84,10 +84,10 @@ class AppOpener:
 
 
 def _payers(apps: Sequence[AppSettings]) -> dict[str, str]:
-    """For each account id the id of the account whose budget pays.
+    """The id of the account whose budget pays, for each account id.
 
     The API counts requests by token, and one token may serve several accounts. Tokens are compared
-    once: a token that replaces another later keeps its budget.
+    only once, so a token that replaces another one later keeps the budget.
     """
     payers = {app.account_id: app.account_id for app in apps}
     for app, other in combinations(apps, 2):

@@ -62,7 +62,7 @@ def open_app(
     def record_attempt(attempt: HttpAttempt) -> None:
         outcome = attempt.error.code if attempt.error else "ok"
         metrics.record_api_request(
-            attempt.operation, outcome, attempt.seconds, again=attempt.number > 1
+            attempt.operation, outcome, attempt.seconds, is_retry=attempt.number > 1
         )
         breaker.record(attempt.error)
         if tracing.is_enabled:
@@ -121,8 +121,8 @@ class Apps:
         """The error for a command whose app `find` did not find."""
         configured = [repr(known) for known in sorted(self._apps)]
         hidden = len(configured) - MAX_NAMED_APPS
-        more = f" and {hidden} more" if hidden > 0 else ""
-        names = f"{', '.join(configured[:MAX_NAMED_APPS])}{more}"
+        rest = f" and {hidden} more" if hidden > 0 else ""
+        names = f"{', '.join(configured[:MAX_NAMED_APPS])}{rest}"
         problem = "app must be named" if name is None else f"app {name!r} is not configured"
         return Refused("unknown_app", f"{problem}; configured apps: {names}", field="app")
 
@@ -130,12 +130,20 @@ class Apps:
         """Whether no app's API can be used, so that no command can be executed at all."""
         return all(app.breaker.is_open for app in self)
 
+    def readiness_checks(self) -> dict[str, Callable[[], str | None]]:
+        """A check for each app, by name: why its API cannot be used now, or None."""
+
+        def check_of(app: App) -> Callable[[], str | None]:
+            return lambda: app.api.unavailable_reason
+
+        return {"api" if len(self) == 1 else f"api/{app.name}": check_of(app) for app in self}
+
     def on_change(self, callback: Callable[[], None]) -> None:
         """Call `callback` whenever the circuit breaker of an app opens or closes."""
         for app in self:
             app.breaker.on_change(callback)
 
     def stop_waiting(self) -> None:
-        """Let no command wait for a circuit breaker any more: the worker is about to end."""
+        """End every wait for a circuit breaker, because the worker is about to end."""
         for app in self:
             app.breaker.stop_waiting()

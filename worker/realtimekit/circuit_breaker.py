@@ -1,7 +1,7 @@
 """The circuit breaker of one app's API: closed, open, half-open.
 
-While the API does not answer, commands would only use up their attempts, and an API that struggles
-or asked for a pause would get all the more requests.
+While the API does not answer, commands would only use up their attempts. And an overloaded API, or
+one that asked for a pause, would get even more requests.
 """
 
 import asyncio
@@ -97,16 +97,18 @@ class CircuitBreaker:
         return self._now() - self._opened_at if self.is_open else 0.0
 
     def stop_waiting(self) -> None:
-        """Make every `acquire_probe` return False soon: the worker is about to end."""
+        """Make every `acquire_probe` return False soon, because the worker is about to end."""
         self._stopped = True
 
     async def acquire_probe(self, max_wait: float, *, urgent: bool = False) -> bool:
         """Wait until a request may be sent. Returns at once while the circuit is closed.
 
-        Callers wait in order, one probe each; urgent callers have an order of their own. Returns
+        Callers wait in order, for one probe each. Urgent callers have a queue of their own. Returns
         False when no probe was due within `max_wait` seconds, or after `stop_waiting`.
         """
-        if not self.is_open:  # do not queue behind the callers that wait for their probe
+        if (
+            not self.is_open
+        ):  # do not wait behind callers that queued for a probe before the circuit closed
             return True
         try:
             async with asyncio.timeout(max_wait):

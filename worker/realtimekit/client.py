@@ -100,7 +100,7 @@ class RealtimeKitClient:
 
     def with_check(self, before_send: BeforeSend) -> Self:
         """The same API over the same connections. Each attempt at a request awaits `before_send`
-        right before it is sent, after any wait for quota; what that raises, the request raises."""
+        after any wait for quota, right before it is sent. The request raises the same errors."""
         view = copy.copy(self)
         view._before_send = before_send  # noqa: SLF001 - a view of our own
         return view
@@ -115,7 +115,8 @@ class RealtimeKitClient:
         return self._session.server_time()
 
     def receive(self, snapshot: RecordingSnapshot) -> RecordingSnapshot:
-        """A recording from elsewhere, such as a webhook, without secrets in the API's words."""
+        """A snapshot that did not come from this client, for example from a webhook, without
+        secrets."""
         return self._session.receive(snapshot)
 
     async def aclose(self) -> None:
@@ -177,7 +178,7 @@ class RealtimeKitClient:
         return await self._request("GET", "/recordings", decode, query=query)
 
     async def list_participants(self, session_id: str) -> tuple[Participant, ...]:
-        """Everybody who was in the session, from all pages, each peer once, in the API's order."""
+        """All participants of the session, from all pages, each peer once, in the API's order."""
         path = f"/sessions/{path_segment(session_id, 'session_id')}/participants"
         decode = partial(decode_participants, per_page=PAGE_SIZE)
         found: dict[str, Participant] = {}
@@ -186,7 +187,7 @@ class RealtimeKitClient:
             page, is_last = await self._request("GET", path, decode, query=query)
             before = len(found)
             found.update((participant.peer_id, participant) for participant in page)
-            # A page without anybody new means that the API ignores `page_no`.
+            # A page without a new participant means that the API ignores `page_no`.
             if is_last or len(found) == before:
                 break
         return tuple(found.values())
@@ -202,7 +203,7 @@ class RealtimeKitClient:
     ) -> Webhook:
         """Register a webhook.
 
-        The API registers the same URL twice if asked twice: call `list_webhooks` first.
+        The API accepts the same URL twice, so call `list_webhooks` first.
         """
         body = {"name": name, "url": url, "events": tuple(events), "enabled": enabled}
         return await self._request("POST", "/webhooks", decode_webhook, body=body)

@@ -1,4 +1,4 @@
-"""From statuses, bodies and broken connections to our errors.
+"""Maps statuses, bodies and broken connections to our errors.
 
 The question is whether the request was surely not executed. A GET, PUT, PATCH or DELETE can simply
 be sent again. The outcome of a POST that may have been executed is unknown.
@@ -135,7 +135,7 @@ def _not_executed(
 ) -> Unavailable | None:
     """The error of a request that was surely not executed, and may succeed later.
 
-    What the product refuses concerns the request. What the gateway refuses concerns the token.
+    A refusal by the product concerns the request. A refusal by the gateway concerns the token.
     """
     is_throttled = status == 429 or THROTTLED_CODE in body.codes
     is_of_product = body.is_of_product and THROTTLED_CODE not in body.codes
@@ -153,9 +153,10 @@ def _not_executed(
 
 
 def _is_limit_of_recordings(body: _ErrorBody, request: ApiRequest) -> bool:
-    """Whether a start met the limit of concurrent recordings, in whatever status and envelope.
+    """Whether a start met the limit of concurrent recordings, whatever the status and the envelope
+    are.
 
-    A recording has to end first. Nothing was started, so the start is safe to repeat.
+    Nothing was started, so the start is safe to repeat after another recording has ended.
     """
     return _is_start_call(request) and _TOO_MANY_RECORDINGS.search(body.message) is not None
 

@@ -21,8 +21,8 @@ async def fetch_all_recordings(
 ) -> list[RecordingSnapshot]:
     """All recordings that the API lists, each once; with `statuses`, only those in one of them.
 
-    A page on which nothing is new counts as the last one, because it is not documented how pages
-    are numbered and how large they can be.
+    A page without a new recording counts as the last one, because the numbers and the size of pages
+    are not documented.
     """
     found: dict[str, RecordingSnapshot] = {}
     page_no, before = 1, -1
@@ -48,14 +48,14 @@ async def fetch_recording(
     now: Callable[[], datetime],
     files_final: bool = False,
 ) -> Observation:
-    """GET the recording. If it is UPLOADED, also find out who owns its files.
+    """GET the recording. If it is UPLOADED, also find the owners of its files.
 
     With `files_final` the files are not read again later. Then the observation has an empty list of
     files also where the API takes back, or does not yet report, that the recording is UPLOADED.
 
     Raises the errors of the GET. If the participants cannot be read, the files are None, to be read
     again. With `files_final` they are returned without participants, because their names may still
-    identify the owners. The participants are not read for a list that was seen before.
+    identify the owners. The participants are not read for a list that is already known.
     """
     asked_at = now()
     snapshot = await api.get_recording(recording_id)

@@ -1,6 +1,6 @@
-"""Requests to the API, attempts, responses, and the values in these besides snapshots.
+"""Requests to the API, attempts, responses, and decoded values other than snapshots.
 
-Fields of decoded values are None where the API did not send them.
+A field of a decoded value is None if the API did not send it.
 """
 
 from collections.abc import Callable, Mapping
@@ -85,8 +85,8 @@ UnknownStatusHook = Callable[[], None]
 class RecordingPage(msgspec.Struct, frozen=True, kw_only=True):
     """One page of the list of recordings.
 
-    `is_last` is true when the next page would bring nothing. `unreadable_count` counts the items
-    that were left out because they have no usable id.
+    `is_last`: there is no further page. `unreadable_count` counts the items that were left out
+    because they have no usable id.
     """
 
     recordings: tuple[RecordingSnapshot, ...]

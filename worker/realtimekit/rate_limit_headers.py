@@ -1,4 +1,4 @@
-"""The API's rate limits from the headers of a response, read leniently and within bounds.
+"""Reads the API's rate limits from the headers of a response, leniently and within bounds.
 
 `Ratelimit-Policy: "burst";q=100;w=60` names a limit of 100 requests in 60 seconds.
 `Ratelimit: "default";r=50;t=30` says that 50 requests are left, and when there are more. Both are
@@ -14,10 +14,11 @@ from worker.domain.rate import Rate
 MAX_HEADER_LENGTH: Final = 1_000
 
 MAX_WINDOW_SECONDS: Final = 600
-"""The usage of others counts for the length of the window: a longer window would stop us."""
+"""Longer windows are ignored: the usage of others counts for the whole window, and would stop us.
+"""
 
 MIN_REQUESTS_PER_SECOND: Final = 0.05
-"""A response may slow us down, but not stop us: a policy below this is ignored."""
+"""Policies below this rate are ignored, because a response may slow us down but not stop us."""
 
 
 def parse_rate_limits(headers: Mapping[str, str]) -> tuple[ReportedLimit, ...]:

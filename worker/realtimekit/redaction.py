@@ -1,4 +1,4 @@
-"""Keeps the secrets of a request out of the text that we repeat from its response."""
+"""Removes secrets from the API's texts before the worker repeats them."""
 
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, Final
@@ -22,15 +22,15 @@ _HARMLESS = frozenset({"type", "bucket", "region", "path", "host", "port", "auth
 
 
 def secrets_in(body: Mapping[str, Any] | None) -> tuple[str, ...]:
-    """The secret strings in a start's body or in a recording: of its storage and RTMP target."""
+    """The secret strings of the storage and the RTMP target in a start's body or a recording."""
     return tuple(_secrets(body)) if body else ()
 
 
 def redact(text: str, secrets: Iterable[str]) -> str:
-    """`text` with every secret replaced, however it is spelt, also where only one line of it is.
+    """The text with every secret replaced, in whatever encoding, also single lines of a secret.
 
-    A text longer than `MAX_TEXT_BYTES` is cut, together with all that may be the beginning of a
-    secret at the cut.
+    A text longer than `MAX_TEXT_BYTES` is cut. At the cut, everything is removed that may be the
+    beginning of a secret.
     """
     parts = {part for secret in secrets for part in _parts(secret)}
     if not parts:

@@ -1,4 +1,4 @@
-"""When to try a request to the API again, and how long to wait before that."""
+"""Decides when to try a request to the API again."""
 
 import asyncio
 import random
@@ -24,9 +24,9 @@ class RequestRetry:
 
     Makes at most `attempts` attempts. The pause between two is drawn evenly from zero to
     `base_seconds` times 2ⁿ, at most `cap_seconds` (full jitter). If the API sent a `Retry-After`,
-    the pause is that and a little jitter. A pause that would end later than `total_seconds` after
-    the first attempt is not begun: the last error is raised at once, so that the caller can give
-    its place away. An attempt that is running is never cut off.
+    the pause is that and a little jitter. If a pause would end later than `total_seconds` after the
+    first attempt, the last error is raised at once, so that the caller does not occupy a place in
+    vain. A running attempt is never interrupted.
 
     Holds no state between calls: one object serves any number of tasks.
     """

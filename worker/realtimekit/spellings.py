@@ -1,4 +1,4 @@
-"""Finds texts in another text however they are encoded there. Pure.
+"""Finds secrets in a text, in whatever encoding. Pure.
 
 Both sides become *plain* bytes: every percent-encoding, JSON escape and HTML entity is decoded, as
 often as they are nested. Whitespace, control characters, backslashes and plus signs are dropped.
@@ -13,11 +13,11 @@ from collections.abc import Iterable
 from typing import Final, NamedTuple
 
 MAX_NESTING: Final = 8
-"""So many encodings around one another are decoded."""
+"""This many nested encodings are decoded."""
 
 MAX_BASE64_NESTING: Final = 2
 MIN_PLAIN_LENGTH: Final = 4
-"""Shorter texts are found only as they are: they occur in many words."""
+"""Shorter secrets are found only without encoding, because their plain bytes are in many words."""
 
 MIN_CUT_LENGTH: Final = 12
 """So many bytes of a secret's beginning or end are recognised. Fewer occur in other words."""
@@ -40,7 +40,7 @@ _BASE64_SPACE = re.compile(rb"[\x00-\x20\x7f\\]+")
 
 
 class _Plain(NamedTuple):
-    """Bytes, and for each the first and last byte of the original that it came from."""
+    """Decoded bytes. For each, the first and the last byte of the original that it came from."""
 
     data: bytes
     first: list[int]
@@ -51,7 +51,7 @@ class _Plain(NamedTuple):
 
 
 def spans_of(text: bytes, secrets: Iterable[str]) -> list[tuple[int, int]]:
-    """The parts of `text` that are one of the `secrets` in whatever spelling: start and end."""
+    """The start and end of each part of `text` that is one of the `secrets`, in any spelling."""
     plain_secrets = {
         plain for secret in secrets if len(plain := plain_bytes(secret)) >= MIN_PLAIN_LENGTH
     }
@@ -89,10 +89,10 @@ def _places(data: bytes, secret: bytes) -> Iterable[tuple[int, int]]:
             yield end - _common_length(data[:end][::-1], backwards), end
 
 
-def _common_length(one: bytes, other: bytes) -> int:
+def _common_length(first: bytes, second: bytes) -> int:
     """How many bytes both have in common at their beginning."""
-    pairs = enumerate(zip(one, other, strict=False))
-    return next((at for at, (a, b) in pairs if a != b), min(len(one), len(other)))
+    pairs = enumerate(zip(first, second, strict=False))
+    return next((at for at, (a, b) in pairs if a != b), min(len(first), len(second)))
 
 
 def _occurrences(data: bytes, part: bytes) -> Iterable[int]:

@@ -23,7 +23,7 @@ from worker.realtimekit.http.proxy import open_transport
 from worker.settings.proxies import NO_PROXIES, Proxies
 
 KEY_FETCH_INTERVAL_SECONDS: Final = 1.0
-"""The key is fetched at most once in this time, however many signatures do not match."""
+"""The key is fetched at most once in this time, even if many signatures do not match."""
 
 MAX_WAITING_SIGNATURES: Final = 100
 """At most this many signatures that do not match wait for the next fetch."""

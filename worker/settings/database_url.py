@@ -11,7 +11,6 @@ SYNTAX: Final = (
     " or postgresql://user:password@host:5432/database"
 )
 _POSTGRESQL: Final = re.compile(r"(?:postgresql|postgres)://(?P<netloc>[^/?]*)")
-_PLACES: Final = {"host", "hostaddr", "port"}
 _WHOLE_NUMBERS: Final = (
     "connect_timeout",
     "keepalives",
@@ -34,6 +33,8 @@ def database_url(text: str) -> str:
         raise ValueError(SYNTAX)
     elif "?" in text:
         raise ValueError("has options after `?`, but an SQLite file takes none")
+    elif text == "sqlite:///:memory:":
+        raise ValueError("must name a file, because a database in memory does not last")
     return text
 
 
@@ -70,7 +71,7 @@ def _check_postgresql(text: str, *, netloc: str) -> None:
 def _check_values(parameters: dict[str, str]) -> None:
     """Raise ValueError for a value that libpq refuses, such as an unknown `sslmode`.
 
-    libpq checks the values when it begins to connect. Here it begins with a socket that does not
+    libpq checks the values when it begins to connect. Here each host is a socket that does not
     exist, so nothing is sent.
     """
     from psycopg import pq
@@ -79,13 +80,30 @@ def _check_values(parameters: dict[str, str]) -> None:
     for name in _WHOLE_NUMBERS:
         if not re.fullmatch("[0-9]{1,9}", parameters.get(name, "0")):
             raise ValueError(f"has the option {name}, which must be a whole number")
-    secrets = [value for name, value in parameters.items() if "pass" in name]
-    nowhere = {name: value for name, value in parameters.items() if name not in _PLACES}
-    connection = pq.PGconn.connect_start(make_conninfo(**nowhere, host="/nowhere").encode())
-    message = connection.error_message.decode(errors="replace").strip()
+    secrets = [value for name, value in parameters.items() if "pass" in name and value]
+    sockets = ",".join(["/nowhere"] * _count_hosts(parameters))
+    nowhere = {**parameters, "host": sockets, "hostaddr": ""}
+    connection = pq.PGconn.connect_start(make_conninfo(**nowhere).encode())
+    lines = connection.error_message.decode(errors="replace").splitlines()
     connection.finish()
-    if message.startswith("connection to server"):
+    # Each host that was tried has a line of its own, and a hint in an indented line.
+    refusals = [line for line in lines if not line.startswith(("connection to server", "\t"))]
+    if not refusals:
         return
-    if any(secret in message for secret in secrets):
+    if any(secret in refusals[0] for secret in secrets):
         raise ValueError(SYNTAX)
-    raise ValueError(f"has an option that libpq refuses: {message}")
+    raise ValueError(f"has an option that libpq refuses: {refusals[0]}")
+
+
+def _count_hosts(parameters: dict[str, str]) -> int:
+    """How many hosts there are to try. Each may have a name and an address."""
+    counts = {
+        name: parameters[name].count(",") + 1
+        for name in ("host", "hostaddr")
+        if parameters.get(name)
+    }
+    if len(set(counts.values())) > 1:
+        raise ValueError(
+            f"has {counts['host']} hosts in host, but {counts['hostaddr']} in hostaddr"
+        )
+    return max(counts.values(), default=1)

@@ -28,7 +28,7 @@ _DEFAULT_BATCH_SIZE: Final = 512
 
 
 class OtelWarning(NamedTuple):
-    """What is wrong with a variable, and what the worker does instead."""
+    """A variable that cannot be used: the fault, and the consequence."""
 
     variable: str
     reason: str

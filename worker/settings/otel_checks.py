@@ -1,4 +1,4 @@
-"""How each OTEL_ variable is checked that OpenTelemetry's SDK or this worker reads."""
+"""The checks of the OTEL_ variables that OpenTelemetry's SDK or this worker reads."""
 
 from collections.abc import Callable, Mapping
 from importlib.metadata import entry_points
@@ -106,4 +106,4 @@ CHECKS: Final[Mapping[str, tuple[_Check, str]]] = {
     "OTEL_TRACES_SAMPLER_ARG": (_ratio, IGNORED),
     "OTEL_PROPAGATORS": (_propagators, IGNORED),
 }
-"""How each variable is checked, and what the worker does if it is wrong."""
+"""The check of each variable, and the consequence if it fails."""

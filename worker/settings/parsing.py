@@ -222,7 +222,7 @@ def _check_heartbeat(text: str) -> None:
 
 
 def _check_certificate(parameter: str, path: str, *, uses_tls: bool) -> None:
-    """Raise ValueError for an unreadable file: the library's own error does not name the file."""
+    """Raise ValueError for an unreadable file, because the library's own error does not name it."""
     if not uses_tls:
         raise ValueError(f"must begin with amqps:// when it names a {parameter}")
     try:
@@ -234,7 +234,7 @@ def _check_certificate(parameter: str, path: str, *, uses_tls: bool) -> None:
 
 
 def _url_parts(text: str) -> SplitResult | None:
-    """None for a text that is no URL: the library's own error would repeat pieces of the text."""
+    """None if the text is not a URL. The library's own error would repeat parts of the text."""
     if re.search(r"[\s\x00-\x1f]", text):
         return None
     try:

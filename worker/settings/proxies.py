@@ -1,4 +1,4 @@
-"""Which proxy leads to a URL, by HTTPS_PROXY, ALL_PROXY and NO_PROXY."""
+"""Chooses the proxy for a URL by HTTPS_PROXY, ALL_PROXY and NO_PROXY."""
 
 import ipaddress
 from collections.abc import Mapping

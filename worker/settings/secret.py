@@ -24,8 +24,8 @@ class Secret:
 
     A secret that comes from a file follows the file. `reveal` notices a change within
     `FILE_CHECK_INTERVAL_SECONDS`, and `refresh` notices it at once. While the file is missing,
-    unreadable, empty or not acceptable, the last good text stays: a file may be so for a moment
-    while it is replaced.
+    unreadable, empty or not acceptable, the last good text stays, because a file may be in that
+    state while it is replaced.
     """
 
     __slots__ = ("_accept", "_checked_at", "_now", "_path", "_pick", "_signature", "_texts")

@@ -130,7 +130,7 @@ def _unknown_variables(environ: Mapping[str, str], known_names: frozenset[str]) 
 
 
 def _closest(name: str, known_names: frozenset[str]) -> str | None:
-    # Compared without the common prefix: with it, every name would resemble every other.
+    # Compared without the common prefix, because all names that begin alike resemble each other.
     endings = [
         known.removeprefix("WORKER_") for known in known_names if known.startswith("WORKER_")
     ]

@@ -1,7 +1,7 @@
-"""Cancelling starts: what a claim of a stop does to the starts that it names.
+"""Cancels starts when a stop that names them is claimed.
 
 A start that surely has not called the API never calls it, and ends as cancelled. A start that may
-have been executed calls no more: it looks for its recording, and the stop waits for it.
+have been executed does not call again. It searches for its recording, and the stop waits for it.
 """
 
 from typing import Final
@@ -18,7 +18,7 @@ from worker.store.outbox import Reply
 
 
 class CancelledStart(msgspec.Struct, frozen=True, kw_only=True):
-    """A start that a stop cancelled before it was sent, and where it wants its outcome."""
+    """A start that a stop cancelled before it was sent, and the address for its outcome."""
 
     command_id: str
     command_type: str
@@ -28,10 +28,10 @@ class CancelledStart(msgspec.Struct, frozen=True, kw_only=True):
 class StartsOfCommand(msgspec.Struct, frozen=True, kw_only=True):
     """The starts that a stop, pause or resume is about.
 
-    `state`: of the start that the command names, None if no such start came.
-    `pending`: how many starts of the command's meeting are to be waited for.
-    `cancelled`: starts that the command cancelled, and whose outcome is not committed yet.
-    `surplus_ids`: recordings of the named start beyond its first one.
+    `state`: the state of the start that the command names, None if no such start came. `pending`:
+    how many starts of the command's meeting it must wait for. `cancelled`: starts that the command
+    cancelled, and whose outcome is not committed yet. `surplus_ids`: recordings of the named start
+    beyond its first one.
     """
 
     state: StartState | None = None
@@ -75,8 +75,8 @@ def starts_of_meeting(
 ) -> StartsOfCommand:
     """The unfinished starts of a meeting. With `cancels` those that came before are cancelled.
 
-    Whatever came before the command came before its first claim, and before `came_at` if the
-    command was postponed until that claim. Starts that came later are left alone.
+    A start came before the command if it came before the command's first claim, and before
+    `came_at` if the command was postponed until that claim. Starts that came later are left alone.
     """
     starts = rows.unfinished_starts(slots, since=since)
     if not cancels:
@@ -97,8 +97,8 @@ def stopped_slot(slots: tuple[str, ...]) -> str:
 def find_cancelling_stop(connection: sa.Connection, slot: str, first_seen: float) -> str | None:
     """A stop by meeting that came after the start was first seen, None if there is none.
 
-    Only a start that was postponed before its first claim needs to ask: no row showed it to the
-    stop.
+    Only a start that was postponed before its first claim needs this query, because the stop found
+    no row of it.
     """
     values = {"slots": [slot, _meeting_of(slot)], "first_seen": first_seen}
     return connection.execute(_STOPS, values).scalar()

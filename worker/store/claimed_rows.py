@@ -24,7 +24,7 @@ class ClaimedRows:
         self._rows = {row.command_id: row for row in self._read(_ROWS_BY_ID, {"ids": ids})}
 
     def get(self, command_id: str) -> InboxRow | None:
-        """The row as it is after the claims so far."""
+        """The row after the claims so far."""
         return self._rows.get(command_id)
 
     def put(self, row: InboxRow) -> None:

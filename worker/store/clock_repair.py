@@ -1,7 +1,7 @@
-"""Brings back times that a clock which was far ahead has written, so that nothing waits for them.
+"""Corrects times that were written while the clock was far ahead, so that nothing waits for them.
 
-They are the times of what is still to be done: events to publish again, recordings to read, and
-how far something has been followed. What is over keeps its times, so it is kept longer.
+These are the times of pending work: events to publish again, recordings to read, and cursors.
+Finished rows keep their times, so they are kept longer.
 """
 
 from collections.abc import Sequence
@@ -18,14 +18,14 @@ from worker.store.database.notifications import notify_on_commit
 from worker.store.database.schema import HELD, marks, outbox, recordings
 
 MAX_AHEAD_SECONDS: Final = 7_200.0
-"""More than an event or a cursor is ever ahead of the clock."""
+"""No event and no cursor is ever this far ahead of a right clock."""
 
 MAX_RECORDINGS: Final = 100
-"""In one step."""
+"""The rows that one step corrects."""
 
 
 class Repair(msgspec.Struct, frozen=True, kw_only=True):
-    """Asks to bring back what is too far ahead of `now`, in seconds since the epoch.
+    """Asks to correct the times that are too far ahead of `now`, in seconds since the epoch.
 
     `read_ahead` is more than any read is ever scheduled ahead, in seconds.
     """
@@ -35,7 +35,7 @@ class Repair(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def bring_back(connection: sa.Connection, repairs: Sequence[Repair]) -> list[bool]:
-    """Operation: bring back times that are too far ahead. Returns whether there may be more."""
+    """Operation: correct times that are too far ahead. Returns whether there may be more."""
     return [_bring_back(connection, repair) for repair in repairs]
 
 

@@ -1,4 +1,4 @@
-"""Cursors: up to which moment something has been followed, by name."""
+"""Cursors: named times up to which the worker has followed something."""
 
 from collections.abc import Sequence
 
@@ -9,8 +9,8 @@ from worker.store.database.schema import marks
 
 
 class Cursor(msgspec.Struct, frozen=True, kw_only=True):
-    """Up to which moment something has been followed, in seconds since the epoch. None removes the
-    cursor."""
+    """The time up to which the worker has followed something, in seconds since the epoch. None
+    removes the cursor."""
 
     name: str
     at: float | None

@@ -5,7 +5,7 @@ a call may have gone out. A start also holds its slot (app, meeting and kind). W
 slot runs, or may have been executed, no other start gets the slot. Therefore a recording that is
 found later in the API's list belongs to exactly one command.
 
-`database/schema.py` draws the states of a row. `cancelling.py` has what a stop does to starts.
+`database/schema.py` draws the states of a row. `cancelling.py` cancels the starts of a stop.
 `releasing.py` gives a claimed command back, `finishing.py` ends it.
 """
 
@@ -126,7 +126,7 @@ def _is_slot_taken(
         return False
     if holder.first_seen_at >= request.abandoned_before:
         return True
-    # The holder is past its age. It can never be attempted again, whatever became of its call.
+    # The holder is past its age. It is never attempted again, even if its call was executed.
     connection.execute(
         sa.update(inbox).where(inbox.c.command_id == holder.command_id).values(holds=None)
     )
@@ -239,7 +239,7 @@ def _known_recordings(
     request: ClaimRequest,
     surplus_ids: tuple[str, ...],
 ) -> tuple[Recording, ...]:
-    """The recordings that a command may mean. A start that is claimed first means none."""
+    """The recordings that a command may be about. At its first claim, a start has none."""
     if request.slot and row is None:
         return ()
     return find_command_recordings(

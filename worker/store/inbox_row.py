@@ -11,13 +11,13 @@ import msgspec
 from worker.domain.command_keys import START_TYPES
 
 MAX_AHEAD_SECONDS: Final = 600.0
-"""A lease may end so much later than ours would, because replicas may have other settings."""
+"""A lease may end this much later than ours would, because replicas may have other settings."""
 
 State = Literal["running", "waiting", "done"]
 
 
 class InboxRow(msgspec.Struct, frozen=True):
-    """A row as the table holds it: one field per column, under the column's name."""
+    """A row of the table: one field per column, with the column's name."""
 
     command_id: str
     command_type: str
@@ -62,7 +62,7 @@ class InboxRow(msgspec.Struct, frozen=True):
 
     @property
     def surplus_ids(self) -> tuple[str, ...]:
-        """Of a start that is done: its recordings beyond the first one."""
+        """The recordings beyond the first one, for a start that is done."""
         return self.acted_on_ids if self.is_start and self.state == "done" else ()
 
     @property
@@ -103,7 +103,7 @@ class InboxRow(msgspec.Struct, frozen=True):
         If the process of an attempt died, the time of its last call is not stored. Then the call
         may have gone out until now, or until the lease ended.
         """
-        noted = self.last_called_at or 0.0
+        stored = self.last_called_at or 0.0
         if self.state != "running":
-            return noted
-        return max(noted, min(now, self.lease_until or now))
+            return stored
+        return max(stored, min(now, self.lease_until or now))

@@ -1,4 +1,4 @@
-"""Leases by name: who may do what only one replica may do at a time."""
+"""Leases by name. The owner of a lease may do work that only one replica may do at a time."""
 
 from collections.abc import Sequence
 from typing import Final
@@ -10,7 +10,7 @@ from worker.store.database.notifications import notify_on_commit
 from worker.store.database.schema import leases
 
 MAX_AHEAD_SECONDS: Final = 60.0
-"""A lease may end so much later than ours would, because replicas may have other settings."""
+"""A lease may end this much later than ours would, because replicas may have other settings."""
 
 
 class LeaseRequest(msgspec.Struct, frozen=True, kw_only=True):

@@ -19,7 +19,8 @@ Exchange = Literal["status", "files", "results", "reply"]
 
 
 class Reply(msgspec.Struct, frozen=True, kw_only=True):
-    """Where one delivery of a command wants its outcome, besides the results exchange."""
+    """The address for the outcome that one delivery of a command names, besides the results
+    exchange."""
 
     reply_to: str | None = None
     correlation_id: str | None = None
@@ -27,8 +28,8 @@ class Reply(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class StoredOutcome(NamedTuple):
-    """An outcome to publish again: the inbox's JSON of an `OutcomeRecord`, the reply that the
-    repeated delivery wants, and the time."""
+    """An outcome to publish again: the inbox's JSON of an `OutcomeRecord`, the reply for the
+    repeated delivery, and the time."""
 
     stored: str
     reply: Reply
@@ -38,7 +39,8 @@ class StoredOutcome(NamedTuple):
 class UnsentEvent(msgspec.Struct, frozen=True):
     """One event that waits in the outbox. The oldest has the lowest `position`.
 
-    `tries` counts how often the broker did not take it, `losses` how often that cost the channel.
+    `tries` counts how often the broker did not take it, `losses` how often the channel was lost
+    over it.
     """
 
     position: int
@@ -184,7 +186,7 @@ def read_unsent(
     """Operation: mark the events of earlier pages, then read the oldest events that are ready.
 
     An event is skipped while an earlier event of its subject is deferred. Replies have no order:
-    they neither wait nor are waited for.
+    they wait for no event, and no event waits for them.
     """
     mark(connection, [(request.marks, request.now) for request in requests])
     for request in requests:
@@ -219,7 +221,7 @@ _WAITS_BEHIND_DEFERRED: Final = sa.exists().where(
     _earlier.c.position < outbox.c.position,
     sa.text("earlier.exchange <> 'reply'"),
 )
-# The first condition is answered once, and mostly decides. The second one is answered for each row.
+# The first condition is evaluated once, and mostly decides. The second one is evaluated per row.
 _MAY_GO_OUT: Final = sa.or_(sa.not_(_ANY_DEFERRED), _IS_REPLY, sa.not_(_WAITS_BEHIND_DEFERRED))
 _ALL_READY: Final = (
     sa.select(*(outbox.c[name] for name in UnsentEvent.__struct_fields__))

@@ -53,7 +53,7 @@ class PageMarks(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class SetAsideEvent(msgspec.Struct, frozen=True, kw_only=True):
-    """An event that the broker never took, as an operator sees it."""
+    """An event that the broker never took, with the fields that operators see."""
 
     event_id: str
     event_type: str

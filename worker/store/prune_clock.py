@@ -1,11 +1,11 @@
-"""The clock of pruning, which no jump of the shared clock can make forget what is new.
+"""The clock of pruning. A jump of the shared clock cannot make it remove new rows.
 
-The shared clock may be ahead for a moment, or be set right by a month. Everything seems a month
-older then. The leader prunes every minute, so a larger step between two prunings is a jump, or a
-time in which nobody pruned. Either way nothing has grown older by it for certain. For as long as
-something would be kept, each such step therefore counts as if it had not been.
+The shared clock may be ahead for a moment, or be set right by a month. Then all rows seem a month
+older. The leader prunes every minute, so a larger step between two prunings is a jump, or a time in
+which nobody pruned. In neither case is it certain that rows have become older. So each such step is
+ignored for as long as rows are kept.
 
-The first pruning ever knows no earlier one. It counts all time before as a jump.
+The first pruning ever counts all time before it as a jump.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -17,10 +17,11 @@ import sqlalchemy as sa
 from worker.store.database.schema import marks
 
 MAX_STEP_SECONDS: Final = 120.0
-"""Between two prunings, a minute apart. What is more is a jump."""
+"""A longer time between two prunings, which are a minute apart, is a jump."""
 
 STEADY_SECONDS: Final = 600.0
-"""A clock that went back may be wrong for a moment, and what seems ahead of it right."""
+"""A clock that went back may be wrong for a moment, and times that seem ahead of it may be right.
+"""
 
 _LAST: Final = "prune/last"
 _BACK: Final = "prune/back"
@@ -29,7 +30,7 @@ _JUMP: Final = "prune/jump/"
 
 
 class PruneClock(msgspec.Struct, frozen=True, kw_only=True):
-    """When things were pruned last, and what the clock did since.
+    """The time of the last pruning, and the jumps of the clock since then.
 
     `jumps`: when each jump forward was noticed, and its size. `went_back`: when a jump back was
     noticed. Times are seconds since the epoch by the shared clock.
@@ -51,7 +52,7 @@ class PruneClock(msgspec.Struct, frozen=True, kw_only=True):
         return PruneClock(last=now, jumps=_recent(jumps, now, longest), went_back=back)
 
     def horizon(self, keep_seconds: float) -> float:
-        """What is older than this was kept for `keep_seconds`, whatever the clock did."""
+        """Everything older than this was kept for `keep_seconds`, even if the clock jumped."""
         now = self.last or 0.0
         return now - keep_seconds - sum(_recent(self.jumps, now, keep_seconds).values())
 

@@ -1,4 +1,4 @@
-"""Removes what is over and old, so that the state does not grow with the past."""
+"""Removes old rows, so that the state does not grow with history."""
 
 import asyncio
 import math
@@ -18,11 +18,11 @@ from worker.store.store import Store
 PRUNE_INTERVAL_SECONDS: Final = 60.0
 KEEP_LEASES_SECONDS: Final = 3600.0
 STEP_PAUSE_SECONDS: Final = 0.1
-"""Between two steps, so that others get their commits in between."""
+"""The pause between two steps, so that other requests are committed in between."""
 
 
 class Retention(msgspec.Struct, frozen=True, kw_only=True):
-    """How long to keep what is over: sent events, and finished commands and recordings."""
+    """How long to keep sent events, finished commands and closed recordings."""
 
     sent_seconds: float
     finished_seconds: float
@@ -48,7 +48,7 @@ class Pruner:
         self._read_ahead = read_ahead
 
     async def run(self, is_leader: Callable[[], bool]) -> None:
-        """Prune every minute, forever. If the store is away, try again a minute later."""
+        """Prune every minute, forever. If the store is down, try again a minute later."""
         while True:
             try:
                 await self.prune_once(is_leader, STEP_PAUSE_SECONDS)
@@ -57,7 +57,7 @@ class Pruner:
             await asyncio.sleep(PRUNE_INTERVAL_SECONDS)
 
     async def prune_once(self, is_leader: Callable[[], bool], pause_seconds: float = 0.0) -> None:
-        """Remove everything that is too old now, step by step, while `is_leader()`."""
+        """Remove all rows that are too old now, step by step, while `is_leader()`."""
         if not is_leader():
             return
         now, keep = self._now(), self._retention
@@ -82,7 +82,8 @@ class Pruner:
             await self._store.prune_leases(clock.horizon(KEEP_LEASES_SECONDS))
 
     def _sent_events_step(self, before: float) -> Callable[[], Awaitable[bool]]:
-        """A step through the outbox from its front. Each call returns whether there is another."""
+        """Steps through the outbox from its front. Each call makes one step and returns whether
+        there is another."""
         after = 0
 
         async def step() -> bool:

@@ -1,4 +1,4 @@
-"""Removes what is over and old, a few rows per transaction.
+"""Removes old rows, a few per transaction.
 
 Some rows are never removed, however old they are: events that the broker has not confirmed,
 recordings that are open or due to be read, commands that have not ended, and the start of a
@@ -16,7 +16,7 @@ from worker.store.database.schema import FINISHED, NEVER_SEEN, files, inbox, out
 
 MAX_ROWS: Final = 500
 MAX_RECORDINGS: Final = 100
-"""In one step. A recording takes its files with it."""
+"""The rows of one step. A recording's files are removed with it."""
 
 
 class PruneSentRequest(msgspec.Struct, frozen=True, kw_only=True):
@@ -27,13 +27,13 @@ class PruneSentRequest(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def prune_sent(connection: sa.Connection, requests: Sequence[PruneSentRequest]) -> list[int | None]:
-    """Operation: one step through the outbox, from its oldest event on.
+    """Operation: make one step through the outbox, from its oldest event on.
 
     Returns where the next step begins, or None if the step met an event that is too young.
 
     The step goes by the primary key, because an index by age would be written for every sent event.
-    Events are sent about in the order of their positions. An event that was sent late keeps the
-    events behind it that long.
+    Events are sent about in the order of their positions. The events behind an event that was sent
+    late are kept as long as that event.
     """
     return [_prune_sent(connection, request) for request in requests]
 

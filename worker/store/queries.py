@@ -18,7 +18,7 @@ _ENDS: Final = sorted(frozenset(Status) - LIVE)
 
 
 class RecordingsFilter(msgspec.Struct, frozen=True, kw_only=True):
-    """Which recordings to return; None means any. At most `limit` are returned."""
+    """Selects recordings. A field that is None accepts any. At most `limit` are returned."""
 
     limit: int = 100
     status: Status | None = None
@@ -29,7 +29,7 @@ class RecordingsFilter(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Staleness(msgspec.Struct, frozen=True, kw_only=True):
-    """How long live recordings have been unchanged or due. Times are seconds since the epoch.
+    """Since when recordings have been unchanged or due. Times are seconds since the epoch.
 
     `unchanged_since`: for each live status, when its longest unchanged recording last changed.
     `due_since`: when the most overdue scheduled read was due; None if no read is scheduled.
@@ -78,7 +78,7 @@ def measure_staleness(connection: sa.Connection, requests: Sequence[None]) -> li
     return [staleness] * len(requests)
 
 
-# The recordings that a command may mean
+# The recordings that a command may be about
 
 
 def find_command_recordings(
@@ -143,7 +143,8 @@ def _find(connection: sa.Connection, query_filter: RecordingsFilter) -> list[Rec
 
 
 def _parts(query_filter: RecordingsFilter) -> list[_Part]:
-    """Queries that find all of them together. Each has an index that leaves out most of history."""
+    """Queries that find all selected recordings together. Each has an index that omits most of
+    history."""
     if by_id := _by_id(query_filter):
         return [_sorted(*by_id)]
     status = (

@@ -1,7 +1,7 @@
-"""Which recordings to read next: the live ones, those that are due, those that are overdue.
+"""Finds the recordings to read next: the live, the due and the overdue ones.
 
-`read_at` is when a recording is to be read by itself, with a GET of its own. `domain/read_policy`
-says when that is.
+`read_at` is when a recording is to be read by itself, with a GET request. `domain/read_policy`
+decides about that time.
 """
 
 from collections.abc import Collection, Mapping, Sequence
@@ -19,7 +19,7 @@ from worker.store.database.schema import recordings
 MAX_ROWS: Final = 500
 
 AT_ONCE: Final = 0.0
-"""A `read_at` before all others, which no list can settle."""
+"""A `read_at` before all others. No sweep replaces this read."""
 
 _LIVE: Final = sorted(str(status) for status in LIVE)
 
@@ -55,7 +55,7 @@ class DueQuery(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class DueReads(msgspec.Struct, frozen=True, kw_only=True):
-    """What to read now: first uploads up to their limit, then the longest due.
+    """The recordings to read now: first uploads up to their limit, then those that are due longest.
 
     `needs_sweep`: recordings were skipped, and a sweep should read them from the list.
     """
@@ -114,7 +114,7 @@ def find_live(connection: sa.Connection, apps: Sequence[str]) -> list[dict[str, 
 def find_tracked(
     connection: sa.Connection, requests: Sequence[Collection[str]]
 ) -> list[dict[str, TrackedRecording]]:
-    """Operation: those of each request's recordings that the store has, by id."""
+    """Operation: the recordings of each request that the store has, by id."""
     return [_find_tracked(connection, ids) for ids in requests]
 
 
@@ -135,7 +135,7 @@ _TRACKED: Final = sa.select(recordings.c.state, recordings.c.read_at, recordings
 
 
 def find_due(connection: sa.Connection, queries: Sequence[DueQuery]) -> list[DueReads]:
-    """Operation: what to read by itself now."""
+    """Operation: the recordings to read by themselves now."""
     return [_find_due(connection, query) for query in queries]
 
 
@@ -200,7 +200,7 @@ def schedule_overdue(connection: sa.Connection, queries: Sequence[OverdueQuery])
     """
     for query in queries:
         overdue = sa.update(recordings).where(_is_overdue(query), _may_be_moved(query.now))
-        # Not at `now`: then it might be left to a sweep, which cannot end it.
+        # Not at `now`, because a sweep might replace that read and cannot end the recording.
         if connection.execute(overdue.values(read_at=AT_ONCE)).rowcount:
             notify_on_commit(connection, "due")
     return [None] * len(queries)

@@ -1,8 +1,8 @@
-"""Applies observations: turns them into recordings' states and events, in one transaction.
+"""Applies observations to recordings: changes states and adds events, in one transaction.
 
 While `apply_observation` decides, the recordings' rows are locked (PostgreSQL), or no other process
-can write (SQLite). There is no compare-and-set and no second try. However many replicas observe the
-same change, it is published once.
+can write (SQLite). So no compare-and-set and no second try is needed. If several replicas observe
+the same change, it is published once.
 """
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
@@ -134,7 +134,7 @@ def _log_unknown_status(before: Recording | None, after: Recording) -> None:
 
 
 def _without_nul_in_file_names(observation: Observation) -> Observation:
-    """Files are recognised by their names, so a name must be the same here and in the table."""
+    """Names identify files, so a name must be the same here and in the table."""
     files = observation.files
     if files is None or not any("\x00" in file.file_name for file in files):
         return observation

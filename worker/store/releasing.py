@@ -1,4 +1,4 @@
-"""Giving a claimed command back: an attempt is over, the command is not."""
+"""Gives a claimed command back when an attempt is over and the command is not."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -15,8 +15,8 @@ class ReleaseRequest(msgspec.Struct, frozen=True, kw_only=True):
 
     `uncertain`: the call of this attempt, or of an earlier one, may have been executed.
     `called_until`: the last moment at which this attempt may have called; None if it did not call.
-    `acted_on`: the recordings that this and the earlier attempts acted on. `reply`: of a start,
-    where it wants its outcome if a stop ends it before its delivery comes back.
+    `acted_on`: the recordings that this and the earlier attempts acted on. `reply`: for a start,
+    the address for its outcome if a stop ends it before its delivery comes back.
 
     If `owner` no longer has the command, nothing changes: another replica has taken it over, and
     may have called since. None means any owner.

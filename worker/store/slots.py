@@ -10,7 +10,7 @@ from worker.store.database.schema import UNFINISHED, inbox
 def find_starting(
     connection: sa.Connection, requests: Sequence[Collection[str]]
 ) -> list[frozenset[str]]:
-    """Operation: those of each request's slots whose unfinished start may have called the API."""
+    """Operation: the slots of each request whose unfinished start may have called the API."""
     return _find_called(connection, requests, sa.true())
 
 

@@ -91,8 +91,8 @@ class Store:
     ) -> Self:
         """Connect, bring the tables up to date, and return the store.
 
-        `url` is `sqlite:///relative.db`, `sqlite:////absolute.db` or `postgresql://…`. `pooler`
-        says what stands before PostgreSQL. `source` is the CloudEvents source of the published
+        `url` is `sqlite:///relative.db`, `sqlite:////absolute.db` or `postgresql://…`. `pooler` is
+        the kind of pooler before PostgreSQL. `source` is the CloudEvents source of the published
         events. `now` is this machine's clock, which counts on SQLite only: PostgreSQL's own clock
         counts for all who share it. `ticks` is a clock that nobody can set; with it, jumps of `now`
         are noticed.
@@ -152,7 +152,7 @@ class Store:
         """Call `callback` on the loop after commits that concern the topic.
 
         These are commits of this store and, on PostgreSQL while `listen` runs, of every replica. A
-        notification is a hint: it may be lost, and there may be nothing to do.
+        notification is only a hint. It may be lost, and there may be nothing to do.
 
         `outbox`: events to publish. `due`: recordings to read by themselves. `lease`: a lease was
         released.
@@ -304,11 +304,11 @@ class Store:
         await self._group.submit(leases.release, owner)
 
     async def advance_prune_clock(self, pruning: Pruning) -> PruneClock:
-        """Note that things are pruned now. Returns the clock that says what is old."""
+        """Record a pruning. Returns the clock by which rows are old."""
         return await self._group.submit(prune_clock.advance, pruning)
 
     async def bring_back_times(self, repair: Repair) -> bool:
-        """Bring back times that are too far ahead. Returns whether there may be more."""
+        """Correct times that are too far ahead. Returns whether there may be more."""
         return await self._group.submit(clock_repair.bring_back, repair)
 
     async def prune_leases(self, before: float) -> None:

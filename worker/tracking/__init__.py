@@ -1,8 +1,8 @@
-"""Notices what changes on the API's side and brings it to the store, from which events go out.
+"""Notices changes at the API and applies them to the store, from which events are published.
 
 `sweep` lists the live recordings at intervals. `sweep_interval`, `webhook_coverage` and
 `list_health` decide how often. One sweep is a reading of `live_list`: its pages come from
 `pagination`, `discovery` adopts recordings of others, and `list_diff` notices what is missing.
-`refresher` reads each recording that is due, and `recording_reader` decides what the answer means.
+`refresher` reads each recording that is due, and `recording_reader` interprets the answer.
 `webhook_endpoint` receives what the API pushes, after `webhook_registration` has subscribed to it.
 """

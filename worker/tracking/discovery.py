@@ -23,7 +23,7 @@ from worker.store.store import Store
 from worker.tracking.pagination import PageIterator, oldest_invoked_time
 
 LISTING_DELAY_SECONDS: Final = 300.0
-"""How much later than others a recording may appear on the list."""
+"""A recording may appear on the list this much later than recordings that began after it."""
 
 ENDED: Final = frozenset(Status) - LIVE
 
@@ -36,7 +36,7 @@ CLOCK_PRECISION: Final = timedelta(seconds=1)
 
 
 class DiscoveryProgress(msgspec.Struct, frozen=True):
-    """What one sweep knows about recordings of others.
+    """The state of discovery during one sweep.
 
     `horizon`: all recordings invoked before it are known; seconds by the API's clock. None: this
     is the first sweep ever. `deferred`: recordings that an unfinished start may own are not adopted
@@ -131,7 +131,7 @@ class ExternalRecordingDiscovery:
         await self._store.set_cursor(Cursor(name=self._cursor, at=at))
 
     def _by_api_clock(self, moment: datetime) -> float:
-        """What the API's clock showed at `moment` of our clock, or slightly less."""
+        """The time by the API's clock at `moment` of our clock, or slightly earlier."""
         now = self._now()
         api_now = self._api.server_time() or now
         return (api_now - (now - moment) - CLOCK_PRECISION).timestamp()
@@ -212,13 +212,13 @@ class ExternalRecordingDiscovery:
 def _next_cursor(
     horizon: float, began: float, newest: Sequence[float], deferred: Sequence[float]
 ) -> float:
-    """Up to when all recordings are known, in seconds by the API's clock.
+    """The time up to which all recordings are known, in seconds by the API's clock.
 
     Of the recordings invoked after the sweep began, only some were listed, however long the sweep
     took. A cursor in the future would hide whatever begins before it.
     """
     known_until = min(max(newest, default=horizon), began, *deferred)
-    # Never back: the first horizon separates recordings that get events from older ones.
+    # Never earlier, because the first horizon separates recordings that get events from older ones.
     return max(known_until, min(horizon, began) + LISTING_DELAY_SECONDS)
 
 

@@ -1,8 +1,8 @@
 """Notices recordings that are missing from a list while the list is still being read.
 
-A list comes in almost the same order each time. So a recording that stood between two recordings
-the last time, and now does not come between them, has ended or moved. The caller finds out which,
-and a wrong guess costs one request.
+A list has almost the same order each time. So if a recording was between two others in the last
+reading and is not between them now, it has ended or moved. The caller finds out which, and a wrong
+guess costs one request.
 """
 
 from collections.abc import Sequence
@@ -24,17 +24,17 @@ class AbsenceDetector:
         self._listed: set[str] = set()
         self._absent: set[str] = set()
         self._pages: list[Sequence[str]] = []
-        # All recordings from this place of the known order on should have come by now.
+        # Every recording from this place of the known order on should be listed by now.
         self._passed = len(self._order)
         self._maybe_absent: list[str] = []
         self._is_in_order = True
 
     def add_page(self, page: Sequence[str]) -> list[str]:
-        """Returns the recordings that should have come before this page and did not come with it.
+        """Returns the recordings that are absent: they should be on the pages so far, and are not.
 
-        Pages may have moved by a few recordings since the last reading. So a recording is absent
-        only when one more page has come without it. While pages still bring recordings that were
-        suspected, nothing counts as absent.
+        Pages may have moved by a few recordings since the last reading. So a recording counts as
+        absent only after one more page without it. While pages still bring recordings that seemed
+        absent, no recording counts as absent.
         """
         if not page:
             return []

@@ -6,11 +6,11 @@ from typing import Final
 from worker.realtimekit.circuit_breaker import CircuitBreaker
 
 GIVE_UP_AFTER_SECONDS: Final = 60.0
-"""How long lists may fail before recordings are read one by one instead."""
+"""After lists have failed for this long, recordings are read one by one instead."""
 
 YIELD_TO_READS_SECONDS: Final = 2.0
-"""While the breaker is open, how long a sweep lets reads go first. The refresher looks for due
-reads every second."""
+"""While the breaker is open, reads go first for this long. The refresher looks for due reads every
+second."""
 
 
 class ListHealth:

@@ -1,4 +1,4 @@
-"""Reads the list of live recordings once and brings it to the store.
+"""Reads the list of live recordings once and applies it to the store.
 
 One request covers a page of recordings. A tracked recording that is missing from the list has
 ended, or moved between two pages, or is not listed yet. It becomes due to be read by itself, which
@@ -24,7 +24,7 @@ from worker.tracking.pagination import PageIterator
 from worker.tracking.webhook_coverage import WebhookCoverage
 
 LIST_LAG: Final = timedelta(seconds=5)
-"""How long after it was first observed a recording may be missing from the list."""
+"""A recording may be missing from the list for this long after it was first observed."""
 
 
 class ListResult(msgspec.Struct, frozen=True):

@@ -1,10 +1,10 @@
 """Reads long lists that change while they are read.
 
 Live recordings are listed oldest first and read from the last page to the first. A recording that
-ends moves those behind it towards pages that are still to be read. A recording that begins stands
-at the end, and a list requested before then need not have it. So no recording that stays live is
-skipped, as long as the API sorts as requested. The API does not promise that it does. A recording
-missing from the list must therefore be read by itself before it counts as ended.
+ends moves those behind it towards pages that are still to be read. A recording that begins is added
+at the end, where a list that was requested earlier need not have it. So no recording that stays
+live is skipped, as long as the API sorts as requested. The API does not promise that it does. A
+recording missing from the list must therefore be read by itself before it counts as ended.
 """
 
 from collections.abc import AsyncIterator, Sequence
@@ -26,7 +26,7 @@ Order = Literal["ASC", "DESC"]
 
 
 class PageIterator:
-    """Reads a list of recordings once, page by page, in the order that hides the fewest.
+    """Reads a list of recordings once, page by page, in the order that misses the fewest.
 
     `guess` is the presumed number of the last page, which is requested first. Afterwards `last` is
     that number, `requests` is how many requests were made, and `newest` is when the newest
@@ -100,7 +100,8 @@ class PageIterator:
                 return
 
     async def _upwards(self, first: RecordingPage, order: Order) -> AsyncIterator[RecordingPage]:
-        """Yield page after page until one has no new recording. Trusts no page counts."""
+        """Yield page after page until a page has no new recording. The API's page counts are
+        ignored."""
         page = first
         for number in range(2, MAX_PAGES):
             if not self._has_news(page):
@@ -133,7 +134,8 @@ class PageIterator:
 
 
 def _last_page_number(page: RecordingPage) -> int | None:
-    """Computed from a full page that is not the last: its length may be less than requested."""
+    """The number of the last page, computed from the length of a full page that is not the last. A
+    full page may be shorter than requested."""
     length = _length(page)
     if page.total_count is None or not length:
         return None
@@ -156,7 +158,8 @@ def _length(page: RecordingPage) -> int:
 
 
 def _is_last(page: RecordingPage, number: int = 1) -> bool:
-    """Whether the API says so. A short page proves nothing, because the API may cap its length."""
+    """Whether the API reports that this is the last page. A short page does not prove it, because
+    the API may limit the length of pages."""
     if page.total_count is None:
         return False
     if page.end_offset is not None:

@@ -1,4 +1,4 @@
-"""Reads one recording from the API and decides what the answer, or its absence, means."""
+"""Reads one recording from the API and interprets the answer, or the lack of one."""
 
 from collections.abc import Callable
 from datetime import datetime
@@ -40,7 +40,7 @@ class RecordingReader:
         self._now = now
 
     async def read(self, recording: Recording, asked_at: datetime) -> Observation:
-        """GET the recording with its files. An overdue recording that has not moved on is ended.
+        """GET the recording with its files. An overdue recording without progress is ended.
 
         Raises ApiError if the API's answer settles nothing.
         """
@@ -73,7 +73,7 @@ class RecordingReader:
     def observe_failed_read(
         self, recording: Recording, asked_at: datetime, *, is_last_try: bool
     ) -> Observation | None:
-        """Conclude from a read that failed. None means that the read has to be tried again."""
+        """The observation after a failed read. None if the read must be tried again."""
         now = self._now()
         if should_give_up(recording, now, self._timeouts):
             return give_up_observation(recording, self._timeouts, asked_at=asked_at, now=now)
@@ -85,7 +85,7 @@ class RecordingReader:
         """Handle 404 for a recording that existed.
 
         The first 404 proves nothing, because the API may lag behind. The API may also list such a
-        recording for ever, so an overdue recording ends although it is not missing for long enough.
+        recording for ever, so an overdue recording ends earlier.
         """
         now = self._now()
         is_final = is_confirmed_missing(recording, now, self._timeouts) or files_wait_is_over(
@@ -98,7 +98,7 @@ class RecordingReader:
         return self._observe_unchanged(recording, asked_at, missing=True)
 
     async def _stop_surplus(self, recording: Recording) -> Observation | None:
-        """Stop a second recording of one start. None if the API refuses: it is read again soon."""
+        """Stop a start's second recording. None if the API refuses; then it is read again soon."""
         asked_at = self._now()
         try:
             snapshot = await self._api.control_recording(recording.recording_id, "stop")
@@ -111,8 +111,8 @@ class RecordingReader:
     ) -> Observation:
         """End an overdue recording: stop it, so that it does not go on, else time it out.
 
-        A recording that others started is never stopped. Whatever the API answers, the recording
-        gets closer to its end.
+        A recording that others started is never stopped. Every answer of the API brings the
+        recording closer to its end.
         """
         if recording.start is not None and api_status is not Status.UPLOADING:
             try:

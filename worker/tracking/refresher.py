@@ -1,8 +1,8 @@
 """Reads the recordings that are due, each by itself, because a list does not say enough.
 
-Due are uploaded recordings, for their files; recordings that a sweep did not find on the list; and
-recordings whose webhook only the API itself can confirm. The store holds when each is due, so a
-restarted worker or another leader continues where this one stopped.
+These recordings are due: uploaded ones, because of their files; those that a sweep did not find on
+the list; and those whose webhook only a request to the API can confirm. The store holds when each
+is due, so a restarted worker or another leader continues where this one stopped.
 """
 
 import asyncio
@@ -75,11 +75,11 @@ class Refresher:
         self._tracing = tracing
         self._wakeup = asyncio.Event()
         self._in_progress: dict[str, Status] = {}
-        # Of recordings whose read failed. After a restart the delays begin at their shortest.
+        # The delays of recordings whose read failed. After a restart they begin at their shortest.
         self._retry_delays: dict[str, float] = {}
 
     def wake(self) -> None:
-        """Look for due recordings now: one became due, or a read ended."""
+        """Look for due recordings now, because one became due or a read ended."""
         self._wakeup.set()
 
     async def run(self, is_leader: Callable[[], bool]) -> None:

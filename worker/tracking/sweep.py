@@ -92,7 +92,7 @@ class Sweep:
         self._pages = 1
 
     def state(self) -> SweepState:
-        """What the refresher needs to choose between one sweep and many reads."""
+        """The figures with which the refresher chooses between one sweep and many reads."""
         return SweepState(
             started_at=self._swept_at, pages=self._pages, is_usable=self._health.is_usable
         )

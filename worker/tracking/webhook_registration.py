@@ -48,7 +48,7 @@ def callback_url(public_url: str, app: str) -> str:
 async def register(api: RealtimeKitClient, url: str) -> Registration:
     """Leave exactly one subscription to `url`, enabled and with the events the worker needs.
 
-    Raises ApiError. It may then be called again, whatever was done before the error.
+    Raises ApiError. It may then be called again, in any case.
     """
     found = await find_subscriptions(api, url)
     webhook, action = await _ensure(api, url, found[0] if found else None)

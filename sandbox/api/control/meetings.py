@@ -19,7 +19,8 @@ class NewMeeting(ControlBody, frozen=True, kw_only=True):
 
 
 class Attendee(ControlBody, frozen=True, kw_only=True):
-    """Who joins or leaves: `user_id` or `peer_id`, or a new `custom_participant_id`."""
+    """The participant who joins or leaves: `user_id` or `peer_id`, or a new
+    `custom_participant_id`."""
 
     user_id: str | None = None
     peer_id: str | None = None

@@ -10,7 +10,7 @@ from sandbox.model.faults import Fault
 
 
 class ClockChange(ControlBody, frozen=True, kw_only=True):
-    """Another speed, a jump forward by so many seconds, or both."""
+    """Another speed, a jump forward in seconds, or both."""
 
     speed: float | None = None
     advance: float | None = None

@@ -111,9 +111,9 @@ def test_harmless_values_are_shown(value: Any) -> None:
 )
 def test_a_text_that_may_hold_a_secret_is_redacted(text: str) -> None:
     assert redact_unparsed(text) == "[secure]"
-    assert redact_unparsed(text, shown="aHVudGVyMg==") == "[secure]"
+    assert redact_unparsed(text, safe_form="aHVudGVyMg==") == "[secure]"
 
 
 def test_any_other_text_is_shown() -> None:
     assert redact_unparsed("start recording please") == "start recording please"
-    assert redact_unparsed("\xff\xfe", shown="//4=") == "//4="
+    assert redact_unparsed("\xff\xfe", safe_form="//4=") == "//4="

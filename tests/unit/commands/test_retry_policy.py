@@ -23,17 +23,18 @@ def stop(deadline: datetime | None = None) -> StopRecording:
 
 
 @pytest.mark.parametrize(
-    ("asked", "waits"), [(0, 5), (1, 5), (29, 5), (30, 30), (119, 30), (120, 120), (86_400, 120)]
+    ("requested_pause", "waits"),
+    [(0, 5), (1, 5), (29, 5), (30, 30), (119, 30), (120, 120), (86_400, 120)],
 )
 def test_a_postponed_command_waits_as_long_as_asked_and_at_most_two_minutes(
-    asked: float, waits: float
+    requested_pause: float, waits: float
 ) -> None:
-    assert POLICY.postpone(stop(), NOW, NOW, asked=asked) == waits
+    assert POLICY.postpone(stop(), NOW, NOW, requested_pause=requested_pause) == waits
 
 
 def test_a_postponed_command_ends_before_its_deadline() -> None:
     soon = utc(NOW) + timedelta(seconds=40)
-    assert POLICY.postpone(stop(soon), NOW, NOW, asked=600) == 30
-    assert POLICY.postpone(stop(), NOW - 3_570, NOW, asked=600) == 30
-    assert POLICY.postpone(stop(), NOW - 3_600, NOW, asked=600) == 5
-    assert POLICY.postpone(stop(), None, NOW, asked=600) == 120
+    assert POLICY.postpone(stop(soon), NOW, NOW, requested_pause=600) == 30
+    assert POLICY.postpone(stop(), NOW - 3_570, NOW, requested_pause=600) == 30
+    assert POLICY.postpone(stop(), NOW - 3_600, NOW, requested_pause=600) == 5
+    assert POLICY.postpone(stop(), None, NOW, requested_pause=600) == 120

@@ -61,7 +61,7 @@ def test_api_attempts_are_counted_by_operation_and_outcome(
     registry: CollectorRegistry, metrics: Metrics
 ) -> None:
     metrics.record_api_request("start_track", "ok", 0.5)
-    metrics.record_api_request("start_track", "throttled", 0.5, again=True)
+    metrics.record_api_request("start_track", "throttled", 0.5, is_retry=True)
 
     one = {"operation": "start_track"}
     assert value(registry, "api_requests_total", **one, outcome="throttled") == 1

@@ -189,6 +189,9 @@ def test_a_database_url_of_neither_engine_is_refused(url: str) -> None:
         "postgresql:///db?host=/var/run/postgresql",
         "postgresql://%2Fvar%2Frun%2Fpostgresql/db",
         "postgresql://u@h/?dbname=db",
+        "postgresql://u@one,two/db?port=5432",
+        "postgresql://u@one,two/db?hostaddr=10.0.0.1,10.0.0.2&port=5432,5433",
+        "postgresql://u@/db?hostaddr=10.0.0.1,10.0.0.2&port=5432,5433",
         "postgresql://h/db?options=-csearch_path%3Dblue&application_name=x&load_balance_hosts=random",
     ],
 )
@@ -208,11 +211,23 @@ def test_database_urls_of_both_engines_are_accepted(url: str) -> None:
         ),
         ("connect_timeout=soon", "has the option connect_timeout, which must be a whole number"),
         ("tcp_user_timeout=1s", "has the option tcp_user_timeout, which must be a whole number"),
+        ("port=70000", 'has an option that libpq refuses: invalid port number: "70000"'),
+        ("port=5432,0", 'has an option that libpq refuses: invalid port number: "0"'),
+        (
+            "port=1,2,3",
+            "has an option that libpq refuses: could not match 3 port numbers to 2 hosts",
+        ),
+        ("hostaddr=10.0.0.1", "has 2 hosts in host, but 1 in hostaddr"),
     ],
 )
 def test_an_option_that_libpq_would_refuse_is_a_fault_at_once(option: str, fault: str) -> None:
     faults = faults_of(DATABASE_URL=f"postgresql://u:sesame@one,two/db?{option}")
     assert faults == (f"DATABASE_URL: {fault}",)
+
+
+def test_a_database_in_memory_is_refused_because_it_does_not_last() -> None:
+    (fault,) = faults_of(DATABASE_URL="sqlite:///:memory:")
+    assert fault == "DATABASE_URL: must name a file, because a database in memory does not last"
 
 
 def test_an_sqlite_file_takes_no_options() -> None:

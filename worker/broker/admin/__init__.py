@@ -1,4 +1,4 @@
-"""What the command-line tools do at the broker, each with a short connection of its own.
+"""The command-line tools for the broker. Each has a short connection of its own.
 
 The worker never imports this package. A tool can break off at any time without a loss.
 

@@ -62,13 +62,13 @@ class DeadLetter(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def fingerprint(self) -> str:
-        """32 hexadecimal digits that do not change while the letter is in this queue."""
+        """An id of 32 hexadecimal digits. It does not change while the letter is in this queue."""
         identity = (self.body, self.routing_key, self.message_id, self.replayed_at, self.reason)
         return hashlib.sha256(msgspec.msgpack.encode(identity)).hexdigest()[:32]
 
     @property
     def dead_since(self) -> datetime:
-        """When it was dead-lettered, else when it was first seen, else the year 1."""
+        """When it was dead-lettered, or first seen if that is unknown. Else the year 1."""
         return self.reason.last_seen or self.reason.first_seen or _UNKNOWN_TIME
 
     @property
@@ -114,17 +114,17 @@ def dead_letter_from(tag: int, message: Delivery, dead_queue: str) -> DeadLetter
 def replay_of(letter: DeadLetter, exchange: str, now: float, own_user: str | None) -> Outgoing:
     """The message that replays a letter. `now` is in seconds since the epoch.
 
-    It has the properties of the letter but the `expiration`, which has passed, and a `user_id` that
-    is not `own_user`.
+    It has the letter's properties except two: the `expiration`, because it has passed, and a
+    `user_id` that is not `own_user`.
     """
     properties, as_headers = properties_of_copy(letter.properties, own_user)
     properties.pop(MESSAGE_ID, None)
     as_headers.pop(ADDED_MESSAGE_ID, None)
     own = as_headers | _replay_headers(letter, now)
     entries, _ = split_table(letter.properties.get(HEADERS, b""))
-    kept = [(name, value) for name, value in entries if _is_kept(name, own)]
-    if kept:
-        properties[HEADERS] = joined_table(kept)
+    kept_headers = [(name, value) for name, value in entries if _is_kept(name, own)]
+    if kept_headers:
+        properties[HEADERS] = joined_table(kept_headers)
     return Outgoing(
         exchange=exchange,
         routing_key=letter.routing_key,
@@ -149,7 +149,7 @@ def _replay_headers(letter: DeadLetter, now: float) -> Headers:
         REPLAYS: letter.replays + 1,
         REPLAYED_AT: datetime.fromtimestamp(now, UTC).isoformat(timespec="milliseconds"),
     }
-    # Workers give up a command some time after x-first-seen. With the old value: at once.
+    # Workers end a command some time after x-first-seen. The old value would end it at once.
     first_seen = letter.headers.get(FIRST_SEEN_HEADER)
     if isinstance(first_seen, str) and FIRST_SEEN_BEFORE_REPLAY not in letter.headers:
         headers[FIRST_SEEN_BEFORE_REPLAY] = first_seen

@@ -1,8 +1,8 @@
-"""The dead-letter queue: show its letters, replay them, drop them.
+"""Shows, replays and drops the letters of the dead-letter queue.
 
 All letters are taken when the queue is opened, and what is left is returned at the end. Quorum
-queues count that as a delivery. A queue with a delivery limit (20 by default from RabbitMQ 4.0 on)
-drops a letter that was shown more often, so the worker declares a very high limit.
+queues count that as a delivery. From RabbitMQ 4.0 on, a queue drops a message after 20 deliveries
+by default, so the worker declares a very high limit.
 """
 
 import time
@@ -28,9 +28,9 @@ from worker.domain.errors import BrokerUnavailable, TopologyDiffers
 class DeadLetterQueue:
     """The letters that waited when the queue was opened, by `open_dead_letter_queue`.
 
-    Nobody else gets these letters until the end. Letters that die again while others are replayed
-    are not among them. Every method that waits raises BrokerUnavailable when the broker does not
-    answer. The broker then returns the letters by itself.
+    Nobody else gets these letters until the end. Letters that are dead-lettered again meanwhile are
+    not included. Every method that waits raises BrokerUnavailable when the broker does not answer.
+    The broker then returns the letters by itself.
     """
 
     def __init__(
@@ -67,7 +67,7 @@ class DeadLetterQueue:
         """Publish a copy to the exchange of commands, then drop the letter.
 
         The copy has the letter's bytes, properties and headers, `x-replays` and `x-replayed-at`.
-        Its age starts anew: `x-first-seen` becomes `x-replay-first-seen`. If this is cut short
+        Its age starts anew: `x-first-seen` becomes `x-replay-first-seen`. If this is interrupted
         between the two steps, both the copy and the letter exist, with one id.
 
         Raises:
@@ -99,8 +99,9 @@ async def open_dead_letter_queue(
 ) -> AsyncIterator[DeadLetterQueue]:
     """Take the letters, and return at the end those that were neither replayed nor dropped.
 
-    `timeout` bounds the wait for each confirmation, in seconds. Raises TopologyDiffers when the
-    queue or the exchange for commands does not exist, BrokerUnavailable when nothing answers.
+    `timeout` bounds the wait for each confirmation, in seconds. Raises TopologyDiffers if the queue
+    or the exchange for commands does not exist, and BrokerUnavailable if the broker does not
+    answer.
     """
     exchange = topology.exchange("commands")
     with _translated_errors():
@@ -150,7 +151,7 @@ def _message_count(queue: AbstractQueue) -> int:
 
 @contextmanager
 def _translated_errors() -> Iterator[None]:
-    """The library's errors as the worker's own."""
+    """Raises the library's errors as the worker's own."""
     try:
         yield
     except ChannelNotFoundEntity as error:

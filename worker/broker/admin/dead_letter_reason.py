@@ -11,20 +11,20 @@ from worker.broker.headers import was_in_retry_queue
 from worker.broker.messages import ATTEMPTS_HEADER, FIRST_SEEN_HEADER
 
 FIRST_SEEN_BEFORE_REPLAY: Final = "x-replay-first-seen"
-"""On a replayed message: when a worker first had it, before the replay."""
+"""The header of a replayed message with the time when a worker first received it."""
 
 ATTEMPTS_BEFORE_REPLAY: Final = "x-replay-attempts"
-"""On a replayed message: the attempts before the replay."""
+"""The header of a replayed message with the number of attempts before the replay."""
 
 MAX_TEXT_LENGTH: Final = 1000
 MAX_COUNT: Final = 2**31
 
 
 class DeadLetterReason(msgspec.Struct, frozen=True, kw_only=True):
-    """Who dead-lettered a message and why. None for facts that are not in the headers.
+    """Why a message was dead-lettered, and by whom. A fact that the headers lack is None.
 
     `attempts` counts the workers' attempts over all replays. `first_seen` is when a worker first
-    had the message, `last_seen` when it was dead-lettered.
+    received the message, `last_seen` when it was dead-lettered.
     """
 
     by: Literal["worker", "broker", "unknown"]
@@ -38,9 +38,8 @@ class DeadLetterReason(msgspec.Struct, frozen=True, kw_only=True):
 def reason_from_headers(headers: Mapping[str, object], *, dead_queue: str) -> DeadLetterReason:
     """Read the reason. Never raises, because anybody may have written the headers.
 
-    A worker that dead-letters a message removes the broker's own record (`x-death`). So if there is
-    a record for the command queue, the broker dead-lettered the message last, and a worker's reason
-    is older.
+    A worker that dead-letters a message removes the broker's own record (`x-death`). So a record
+    for the command queue means that the broker dead-lettered the message later than any worker.
     """
     command_queue = dead_queue.removesuffix(".dead")
     death = latest_death(headers, command_queue)

@@ -1,4 +1,4 @@
-"""A short connection for tools: connect once, publish or declare, close."""
+"""A short connection for tools: it publishes or declares once, then closes."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -96,6 +96,6 @@ async def declare_once(connection: Connection, topology: Topology) -> None:
 
 
 def error_summary(error: BaseException) -> str:
-    """The first line of the error's text, at most 300 characters. Its class if it has no text."""
+    """The first line of the error's text, at most 300 characters. Without a text, its class."""
     text = str(error) or type(error).__name__
     return text.splitlines()[0][:300]

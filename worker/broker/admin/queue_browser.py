@@ -1,7 +1,7 @@
 """Takes the messages that wait in a queue, and returns them.
 
 AMQP has no call that reads a queue without taking from it. The broker returns messages in an order
-of its own, so callers sort what they take: see docs/adr/0023.
+of its own, so callers sort them: see docs/adr/0023.
 """
 
 import asyncio
@@ -20,7 +20,7 @@ CHUNK: Final = 500
 
 MAX_HELD_MESSAGES: Final = 100_000
 MAX_HELD_BYTES: Final = 256 * 2**20
-"""No further chunk is taken above one of these limits. They bound the memory of the tool."""
+"""The browser takes no further chunk above these limits, which bound the memory of the tool."""
 
 MAX_PENDING_ACKS: Final = 15
 """A channel has at most 32 requests to a quorum queue under way. Acknowledgements above that wait,
@@ -85,7 +85,7 @@ class QueueBrowser:
             self._held.clear()
 
     async def _sync(self) -> None:
-        """Wait until the queue has seen every acknowledgement: it must, to start a consumer."""
+        """Wait until the queue has every acknowledgement. Starting a consumer ensures that."""
         if self._pending_acks:
             await self._take(0)
             self._pending_acks = 0
@@ -93,7 +93,7 @@ class QueueBrowser:
     async def _take(self, number: int) -> list[HeldMessage]:
         """Take this many messages. Returns fewer if no further one arrives in time."""
         self._arrived = asyncio.Queue()
-        # A prefetch counts the messages of one consumer, so what is held already does not matter.
+        # A prefetch counts the messages of one consumer, so messages that are held do not matter.
         qos = self._channel.basic_qos(prefetch_count=max(1, number), timeout=RPC_TIMEOUT_SECONDS)
         await broker_call(qos)
         consuming = self._channel.basic_consume(

@@ -37,7 +37,7 @@ class Subscription:
         self._arrived: asyncio.Queue[RawMessage | None] = asyncio.Queue()
 
     async def next(self) -> Delivery:
-        """The next message, as soon as there is one.
+        """Wait for the next message and return it.
 
         Raises BrokerUnavailable when the connection was lost, and the queue with it.
         """
@@ -63,7 +63,7 @@ class Subscription:
         self._arrived.put_nowait(message)
 
     def mark_lost(self, *_: object) -> None:
-        """Let `next` raise after the messages that have arrived."""
+        """Make `next` raise after the messages that have arrived."""
         self._arrived.put_nowait(None)
 
 

@@ -1,4 +1,4 @@
-"""Compares the topology with the exchanges and queues of a broker, without a change."""
+"""Compares the topology with the exchanges and queues of a broker, and changes nothing."""
 
 from collections.abc import Awaitable, Callable
 from typing import Literal
@@ -39,7 +39,7 @@ async def check_topology(connection: AbstractConnection, topology: Topology) -> 
     """Check each exchange and queue of the topology. Raises BrokerUnavailable.
 
     AMQP shows neither bindings nor policies, nor other exchanges and queues. Kinds and arguments
-    are compared by a second declaration of what exists, which changes nothing. If somebody removes
+    are compared by declaring an existing object again, which changes nothing. If somebody removes
     an object between the two calls, the second one creates it.
     """
     try:

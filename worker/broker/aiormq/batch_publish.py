@@ -74,7 +74,7 @@ def _expect_confirmation(channel: RawChannel, message: Outgoing) -> Confirmation
 
 
 def _forget_confirmations(channel: RawChannel, last_tag: int) -> None:
-    """Set the channel's count back, because the broker has seen no message after `last_tag`."""
+    """Set the channel's count back, because no message after `last_tag` was sent."""
     for tag in range(last_tag + 1, channel.delivery_tag + 1):
         channel.confirmations.pop(tag).cancel()
     channel.delivery_tag = last_tag

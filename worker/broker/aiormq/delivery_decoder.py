@@ -36,7 +36,7 @@ DELIVER: Final = struct.pack(">HH", 60, 60)
 """The first bytes of the frame that announces a delivery: its class and its method."""
 
 MAX_NESTED_BYTES: Final = 8 * 1024
-"""A larger array or table is not decoded: the library needs a time that grows with its square."""
+"""A larger array or table is not decoded, because the library's time grows with its square."""
 
 _TAG: Final = struct.Struct(">QB")
 _BODY_SIZE: Final = struct.Struct(">Q")

@@ -1,4 +1,4 @@
-"""Reads the broker's frames, takes deliveries out, and repairs text that is no UTF-8.
+"""Reads the broker's frames, diverts deliveries, and repairs text that is not UTF-8.
 
 The broker forwards any bytes that a publisher put into a correlation id, a header or a routing key.
 The library closes the connection over bytes that it cannot decode. The broker would then deliver
@@ -33,14 +33,14 @@ from worker.broker.properties import CONTENT_TYPE, CORRELATION_ID, identifier, t
 READ_CHUNK_BYTES: Final = 2**16
 
 HEARTBEAT_INTERVAL_SECONDS: Final = 1.0
-"""While the broker only delivers, the library gets a heartbeat this often."""
+"""While the broker sends only deliveries, the library gets a heartbeat this often."""
 
 _HEAD: Final = struct.Struct(">BHI")
 _FRAME_END: Final = 0xCE
 _HEARTBEAT_FRAME: Final = b"\x08\0\0\0\0\0\0\xce"
 
 Assemblers = Mapping[int, DeliveryAssembler]
-"""One for each channel whose deliveries bypass the library, by the channel's number."""
+"""The assemblers of the channels whose deliveries bypass the library, by channel number."""
 
 
 class TolerantConnection(aio_pika.Connection):
@@ -95,7 +95,7 @@ class FrameReader(asyncio.StreamReader):
         self._reader = reader
         self._assemblers = assemblers
         self._buffer = b""
-        self._offset = 0  # bytes of the buffer before it are done
+        self._offset = 0  # the bytes of the buffer before this position were read
         self._unread = b""  # the rest of the frame that the library is reading
         self._library_read_at = self._ticks()
 
@@ -137,10 +137,10 @@ class FrameReader(asyncio.StreamReader):
                 if end <= len(buffer):
                     self._offset = end
                     return buffer[start:end]
-            more = await self._reader.read(READ_CHUNK_BYTES)
-            if not more:
+            chunk = await self._reader.read(READ_CHUNK_BYTES)
+            if not chunk:
                 raise asyncio.IncompleteReadError(buffer[start:], _HEAD.size)
-            self._buffer, self._offset = buffer[start:] + more, 0
+            self._buffer, self._offset = buffer[start:] + chunk, 0
 
 
 def _readable_frame(kind: int, channel: int, frame: bytes) -> bytes:

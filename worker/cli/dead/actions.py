@@ -63,7 +63,7 @@ async def act_on_letters(
 
 
 async def replay_letter(queue: "DeadLetterQueue", decoded: DecodedLetter, *, new_id: bool) -> Row:
-    """Send the letter back, under a new id if asked. A letter that cannot be sent back stays."""
+    """Send the letter back, perhaps under a new id. If that is impossible, the letter stays."""
     new_command_id = str(uuid.uuid4()) if new_id else None
     try:
         letter = decoded.letter if new_command_id is None else with_new_id(decoded, new_command_id)

@@ -32,7 +32,8 @@ _RESULTS: Final = {
     "would_drop": "Would drop",
 }
 _WORKER_HEADERS: Final = ("x-reason", "x-reason-code")
-"""Written by workers: they may name a field that holds a secret, but never repeat a value."""
+"""The headers that workers write. They may name a field that holds a secret, but never repeat a
+value."""
 
 
 def letter_row(decoded: DecodedLetter) -> Row:
@@ -100,7 +101,7 @@ def _body(body: bytes, *, raw: bool) -> tuple[str, object]:
     except UnicodeDecodeError:
         encoded = base64.b64encode(body).decode()
         readable = body.decode("latin-1")
-        return "base64", encoded if raw else redact_unparsed(readable, shown=encoded)
+        return "base64", encoded if raw else redact_unparsed(readable, safe_form=encoded)
     return "text", text if raw else redact_unparsed(text)
 
 
@@ -110,7 +111,7 @@ def _redact_headers(headers: Row) -> Row:
 
 
 def _to_json(value: Any) -> Any:  # noqa: ANN401 - any value of an AMQP table
-    """The value as JSON can hold it; other types as Python writes them."""
+    """The value in types that JSON has. Other types become Python's text."""
     match value:
         case dict():
             return {str(name): _to_json(inner) for name, inner in value.items()}
@@ -124,7 +125,7 @@ def _to_json(value: Any) -> Any:  # noqa: ANN401 - any value of an AMQP table
 
 
 def result_printer(*, as_json: bool) -> Callable[[Row], None]:
-    """A function that prints what was done to one letter."""
+    """A function that prints the result of one letter."""
     return print_json if as_json else _print_result
 
 

@@ -105,12 +105,12 @@ def _first_call(context: OperationContext, called_at: datetime) -> datetime:
     If either is unusable, the earlier time counts: a time that is too late would hide our own
     recording, and the worker would start a second one.
     """
-    here, there = context.now(), context.api.server_time()
-    if called_at - here > MAX_AHEAD:  # the clock was far ahead: nobody knows when we called
-        return (there or here) - UNKNOWN_CALL_AGE
-    if there is not None and here >= called_at:
-        return there - (here - called_at) - READING_TOLERANCE
-    return min(called_at, there or called_at) - CLOCK_TOLERANCE
+    now, api_now = context.now(), context.api.server_time()
+    if called_at - now > MAX_AHEAD:  # the clock was far ahead, so the time of the call is unknown
+        return (api_now or now) - UNKNOWN_CALL_AGE
+    if api_now is not None and now >= called_at:
+        return api_now - (now - called_at) - READING_TOLERANCE
+    return min(called_at, api_now or called_at) - CLOCK_TOLERANCE
 
 
 def _is_since(invoked: datetime, called_at: datetime) -> bool:

@@ -81,9 +81,9 @@ def caller_type(value: object) -> str | None:
 
 
 def is_last_page(paging: Paging | None, items: int, per_page: int | None) -> bool:
-    """Whether the next page would bring nothing.
+    """Whether this is the last page.
 
-    Without usable `paging`, a page is the last unless it has as many items as were asked for.
+    Without usable `paging`, a page is the last one if it has fewer items than were requested.
     """
     if not items:
         return True

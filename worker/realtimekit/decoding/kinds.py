@@ -1,4 +1,4 @@
-"""Whether a recording is one of tracks or a composite, where the API does not say so."""
+"""Finds out whether a recording has tracks or is a composite, if the API does not say so."""
 
 from typing import Final, NamedTuple
 
@@ -12,7 +12,7 @@ _KINDS: Final[dict[str, Kind]] = {
     "BROWSER": "composite",
 }
 _COMPOSITE_ENDINGS: Final = (".mp4", ".mkv", ".mp3", ".m4a", ".aac")
-"""Files of tracks are .webm; those of composites may be as well."""
+"""The endings of composite files only. Files of tracks are .webm, and composites may be, too."""
 
 
 class KindEvidence(NamedTuple):
@@ -26,17 +26,17 @@ class KindEvidence(NamedTuple):
 
 
 class ShownKind(NamedTuple):
-    """`kind` is None if nothing shows it. `is_guessed` if only the look of the file name does."""
+    """`kind` is None if nothing shows it. `is_guessed`: only the form of the file name shows it."""
 
     kind: Kind | None
     is_guessed: bool = False
 
 
 def shown_kind(evidence: KindEvidence) -> ShownKind:
-    """The kind from `type`; lists leave that empty, so then from fields that one kind alone has.
+    """The kind from `type`. Lists leave that empty. Then fields decide that only one kind has.
 
-    A composite's prefix may look like a track's name. So the look of a name decides only where
-    nothing else does, and two UUIDs are needed to look like a track.
+    A composite's prefix may look like a track's name. So the form of a name decides only if nothing
+    else does, and a track's name must have two UUIDs.
     """
     if (kind := _certain_kind(evidence)) is not None:
         return ShownKind(kind)

@@ -1,4 +1,4 @@
-"""From responses about recordings to snapshots.
+"""Decodes responses about recordings into snapshots.
 
 The API leaves out fields that it documents as required, and sends others in several forms.
 Therefore every field of the structs here is optional and of any type, and its value decides how it
@@ -95,7 +95,7 @@ def decode_recording(
 def decode_recording_page(
     body: bytes | bytearray, *, per_page: int | None = None, meeting_id: str | None = None
 ) -> RecordingPage:
-    """One page of the list. Items without an id are only counted.
+    """One page of the list. Items without an id are counted and left out.
 
     Raises `Unreadable` without a list.
     """
@@ -131,13 +131,13 @@ def _snapshot(
         return None
     read = read_status(item.status) if has_status or status is None else ReadStatus(status)
     storage = _storage(item.storage_config)
-    shown = ShownKind(kind) if kind else _kind(item)
+    shown_kind = ShownKind(kind) if kind else _kind(item)
     return RecordingSnapshot(
         recording_id=recording_id,
         status=read.status,
         unknown_status=read.unknown,
-        kind=shown.kind,
-        kind_is_guessed=shown.is_guessed,
+        kind=shown_kind.kind,
+        kind_is_guessed=shown_kind.is_guessed,
         meeting_id=text(item.meeting_id) or _meeting_id(item.meeting) or meeting_id,
         session_id=text(item.session_id),
         invoked_time=aware_time(item.invoked_time),
@@ -151,7 +151,7 @@ def _snapshot(
         error_message=_error_message(item),
         download_url_expiry=aware_time(item.download_url_expiry),
         storage=storage,
-        files=_files(item, read.status, storage, shown.kind),
+        files=_files(item, read.status, storage, shown_kind.kind),
     )
 
 
@@ -204,7 +204,7 @@ def _files(
 
 
 def _audio_file(url: str, names: list[str], output_name: str) -> FoundFile:
-    """The audio file. Its name is the same whether the video file is listed beside it yet."""
+    """The audio file. Its name does not depend on whether the video file is already listed."""
     is_of_video = media_of(output_name) == "video" and not is_template(output_name)
     name = name_in_url(url)
     if not (output_name and is_of_video) and media_of(name) == "video":

@@ -1,4 +1,4 @@
-"""From responses about participants and webhook registrations to values."""
+"""Decodes responses about participants and webhook registrations."""
 
 from typing import Any
 
@@ -92,7 +92,7 @@ def decode_webhooks(body: bytes | bytearray) -> tuple[Webhook, ...]:
 
 
 def ignore_body(_body: bytes | bytearray) -> None:
-    """Nothing in the body is used."""
+    """Decode a body of which nothing is used."""
 
 
 def _participant(row: _Participant | None) -> Participant | None:

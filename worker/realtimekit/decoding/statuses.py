@@ -1,4 +1,4 @@
-"""The status of a recording, also one that nobody documented."""
+"""Decodes the status of a recording, also an undocumented one."""
 
 import re
 from typing import Final, NamedTuple
@@ -32,7 +32,7 @@ def read_status(value: object) -> ReadStatus:
 
 
 def _shown(value: object) -> str:
-    """A short text for what is no status. Nothing but a plain word is repeated."""
+    """A short text for a value that is not a status. Only a plain word is repeated."""
     if value is msgspec.UNSET:
         return ABSENT
     if value is None:

@@ -1,4 +1,4 @@
-"""From the bodies of webhooks to values.
+"""Decodes the bodies of webhooks.
 
 The API sends two generations of field names. Only the name of the event and the recording's id are
 required; any other field is read if it has a usable form.

@@ -1,4 +1,4 @@
-"""One HTTP/1.1 connection to the API, which carries one request after the other.
+"""One HTTP/1.1 connection to the API, which carries one request after another.
 
 The parser is llhttp, that of Node.js, through httptools.
 """
@@ -91,7 +91,7 @@ class HttpProtocol(asyncio.Protocol):
             self._fail(ResponseTooLarge(self._parser.get_status_code()))
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """End the response: without a length of its own, it ends with the connection."""
+        """End the response. A response without a length ends with the connection."""
         self._keep_alive = False
         if exc is None and self._has_headers and not self._has_length:
             self._complete()
@@ -100,7 +100,7 @@ class HttpProtocol(asyncio.Protocol):
     # Called by the parser
 
     def on_message_begin(self) -> None:
-        """Begin a response. One that was not asked for belongs to no request."""
+        """Begin a response. A response without a request closes the connection."""
         if self._response is None or self._response.done():
             self.close()
         self._reset_response()

@@ -1,4 +1,4 @@
-"""A transport that leads through a proxy. It is httpx's own: slower, and for this case only."""
+"""A transport through a proxy. It uses httpx's own transport, which is slower."""
 
 import asyncio
 from collections.abc import Mapping
@@ -30,9 +30,9 @@ def open_transport(url: str, proxies: Proxies) -> httpx.AsyncBaseTransport:
 class ProxyTransport(httpx.AsyncBaseTransport):
     """Sends requests through the proxy at `proxy_url`; https by a CONNECT tunnel.
 
-    The `connect` time-out of a request bounds everything until the request itself is sent: also a
-    proxy that does not answer. Raises ConnectError, ConnectTimeout, PoolTimeout and ProxyError when
-    a request was surely not sent. No text names the password of the proxy.
+    The `connect` time-out of a request bounds everything until the request itself is sent, also the
+    wait for a proxy that does not answer. Raises ConnectError, ConnectTimeout, PoolTimeout and
+    ProxyError when a request was surely not sent. No text names the password of the proxy.
     """
 
     def __init__(self, proxy_url: str) -> None:
@@ -81,7 +81,7 @@ async def _complete(request: httpx.Request, extensions: dict[str, Any]) -> httpx
     if content:
         headers.setdefault("Content-Length", str(len(content)))
     if request.url.scheme == "http":
-        # Some proxies end such a connection after any response, and the next request would be lost.
+        # Some proxies close such a connection after each response, and lose the next request.
         headers["Connection"] = "close"
     stream = httpx.ByteStream(content)
     return httpx.Request(

@@ -21,10 +21,11 @@ from worker.realtimekit.urls import DEFAULT_PORTS
 MAX_CONNECTIONS: Final = 500
 
 IDLE_TIMEOUT_SECONDS: Final = 15.0
-"""The other side may be about to close a connection that was unused for this long."""
+"""A connection that was unused for this long is not used again: the API may be about to close it.
+"""
 
 HAPPY_EYEBALLS_DELAY_SECONDS: Final = 0.25
-"""When to try the next address of a host beside one that does not answer."""
+"""How long one address of a host may stay silent before the next one is tried beside it."""
 
 CHUNK_BYTES: Final = 65_536
 

@@ -1,4 +1,4 @@
-"""Tools that use the database beside the workers, or instead of them: for the command line.
+"""The command-line tools for the database, which run beside the workers or instead of them.
 
 `read_only` reads recordings while workers write. `copy` copies a stopped worker's state to another
 database.

@@ -27,7 +27,7 @@ COPIED: Final = (
     schema.marks,
     schema.budgets,
 )
-"""Without leases: every owner of a lease is gone."""
+"""The tables to copy. Leases are left out, because their owners no longer run."""
 
 IDLE_TIMEOUT: Final = "10min"
 """While one side reads or writes, the other one has nothing to do inside its transaction."""
@@ -44,7 +44,7 @@ ReportProgress = Callable[[str, int], None]
 
 
 class CopiedTable(msgspec.Struct, frozen=True, kw_only=True):
-    """A table that both databases have alike. `checksum` covers all rows, in any order."""
+    """A table that is equal in both databases. `checksum` covers all rows, in any order."""
 
     table: str
     rows: int
@@ -121,7 +121,7 @@ def _target(url: str, pooler: Pooler) -> Iterator[_Side]:
 
 @contextmanager
 def _named_errors(side: str) -> Iterator[None]:
-    """Errors of a database say which of the two it is."""
+    """Make errors of a database say which of the two it is."""
     try:
         yield
     except _NamedError:

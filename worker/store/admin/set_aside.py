@@ -18,7 +18,7 @@ def read_set_aside(url: str, limit: int, *, pooler: Pooler = "none") -> list[Set
 
 
 def publish_again(url: str, event_ids: Collection[str] | None, *, pooler: Pooler = "none") -> int:
-    """Let the workers publish these events again; None: all that are set aside.
+    """Make the workers publish these events again. None: all that are set aside.
 
     Returns how many there were. Raises as `read_set_aside` does.
     """

@@ -1,4 +1,4 @@
-"""Stores many rows with one call, in the way that costs each engine the least CPU (docs/adr/0021).
+"""Stores many rows with one call, with the least CPU on each engine (docs/adr/0021).
 
 SQLite executes a statement for each row, PostgreSQL one statement for all rows, which it gets as
 one JSON text. SQLAlchemy compiles both.

@@ -1,8 +1,8 @@
 """One clock for everybody who shares a database.
 
-Replicas compare leases and what is measured from them, but their machines may disagree on the time
-or change it. PostgreSQL's clock is the same for all of them. SQLite serves one process, so its
-machine's clock is enough.
+Replicas compare leases and other times, but the clocks of their machines may differ or jump.
+PostgreSQL's clock is the same for all of them. SQLite serves one process, so its machine's clock is
+enough.
 
 Both clocks are called at the begin and after the commit of every transaction.
 """
@@ -16,7 +16,8 @@ import sqlalchemy as sa
 from worker.store.database.schema import UNFINISHED, inbox
 
 CLOCK_READ_INTERVAL_SECONDS: Final = 10.0
-"""So long the machine's monotonic clock is trusted to keep pace with the database's clock."""
+"""For this long, the machine's monotonic clock is assumed to run as fast as the database's clock.
+"""
 
 MIN_JUMP_SECONDS: Final = 1.0
 """A smaller difference is drift, not a jump."""
@@ -76,7 +77,7 @@ class DatabaseClock:
         self._reading: tuple[float, float] | None = None
 
     def now(self) -> float:
-        """What the database's clock shows now, with an error of at most one round trip."""
+        """The present time of the database's clock, with an error of at most one round trip."""
         assert self._reading is not None  # noqa: S101 - opening a store begins a transaction
         database_time, tick = self._reading
         return database_time + self._ticks() - tick
@@ -90,4 +91,4 @@ class DatabaseClock:
         self._reading = (float(row.scalar_one()), self._ticks())
 
     def on_commit(self) -> None:
-        """Nothing: a reading stays true if the transaction is rolled back."""
+        """Nothing to do, because a reading stays true if the transaction is rolled back."""

@@ -1,4 +1,4 @@
-"""What the two engines spell or hold differently: conditions, and text."""
+"""The differences between the two engines in conditions and in text."""
 
 from collections.abc import Iterable
 from typing import Any, Final, Self, overload
@@ -21,8 +21,8 @@ MAX_MEETING_KEY_LENGTH: Final = 128
 def among(column: sa.Column[Any], ids: str) -> sa.ColumnElement[bool]:
     """The column has one of the texts in the parameter named `ids`, which is any iterable.
 
-    SQLAlchemy's own `IN` writes a parameter for each text. Each number of texts would give another
-    statement, and building and parsing that costs as much as the rows it finds.
+    SQLAlchemy's own `IN` writes a parameter for each text. Each number of texts would need another
+    statement, which costs as much to build and parse as the rows that it finds.
     """
     return _Among(column, sa.bindparam(ids, type_=_Texts()))
 
@@ -50,7 +50,8 @@ class _Condition(FunctionElement[bool]):
     inherit_cache = True
 
     def self_group(self, against: OperatorType | None = None) -> Self:
-        """Unchanged. SQLAlchemy would compare it with 1 for SQLite, and no index serves that."""
+        """The column itself. SQLAlchemy would compare it with 1 on SQLite, and no index serves
+        that."""
         return self
 
 
@@ -121,5 +122,5 @@ def strip_nul(text: str | None) -> str | None:
 
 
 def meeting_key(meeting_id: str | None) -> str | None:
-    """The key by which a meeting is found, however its id is spelt."""
+    """The key of a meeting, independent of the case of its id."""
     return None if meeting_id is None else strip_nul(meeting_id).lower()[:MAX_MEETING_KEY_LENGTH]

@@ -24,14 +24,14 @@ MIN_SQLITE_VERSION: Final = (3, 33, 0)
 """The oldest version that the worker supports."""
 
 CHECKPOINT_PAGES: Final = 4_000
-"""So many pages SQLite's write-ahead log may have before it is written back: 16 MB."""
+"""SQLite's write-ahead log may have this many pages before it is written back: 16 MB."""
 
 CACHE_KIB: Final = 16 * 1024
 """The size of SQLite's page cache. After a long history, a start changes pages at random. The pages
 of a large commit must fit into the cache, or some are written twice."""
 
 _LOCK_IS_HELD: Final = {errno.EWOULDBLOCK, errno.EAGAIN, errno.EACCES}
-"""With another error the file system has no locks, as some network volumes."""
+"""The errors of a held lock. Another error means that the file system has no locks."""
 
 MAX_WAL_BYTES: Final = 64 * 2**20
 """The size to which SQLite's write-ahead log is cut back."""

@@ -1,7 +1,7 @@
 """Group commit: requests that wait at the same time share one transaction.
 
 A commit costs one sync of the disk, however small it is. All requests that arrive while a commit
-runs therefore go into the next transaction together. Nobody waits for company: an idle store
+runs therefore go into the next transaction together. No request waits for others: an idle store
 commits a single request at once.
 """
 
@@ -46,7 +46,7 @@ class GroupCommit:
     """Runs operations on one connection, in a thread of its own, many requests per transaction.
 
     `notifier` publishes the topics of each commit. `clock`, if given, takes part in every
-    transaction. `files`, if given, are looked at after every transaction.
+    transaction. `files`, if given, are checked after every transaction.
     """
 
     def __init__(
@@ -83,7 +83,7 @@ class GroupCommit:
         transaction. Then it holds the lock only for the commit, and never while it waits for
         another lock.
 
-        Raises StoreUnavailable if nothing was committed. Passes on what the operation raises.
+        Raises StoreUnavailable if nothing was committed, and the errors of the operation.
         """
         if self._closed:
             raise StoreUnavailable("the store is closed")
@@ -94,7 +94,8 @@ class GroupCommit:
         return await done
 
     async def close(self) -> None:
-        """Commit what waits, then close the database and end the thread. May be called again."""
+        """Commit the waiting requests, then close the database and end the thread. May be called
+        again."""
         if self._closed:
             return
         self._closed = True
@@ -188,7 +189,7 @@ class GroupCommit:
                     results[index] = answer
             topics = self._notifier.announce(connection)
         if self._files is not None:
-            self._files.check()  # what is committed to files that are gone is lost
+            self._files.check()  # a commit to files that are gone is lost
         self._topics |= topics
         if self._clock is not None:
             self._clock.on_commit()
@@ -215,7 +216,7 @@ class GroupCommit:
 
 def _set_results(batch: Sequence[_Submission], results: Sequence[Any]) -> None:
     for submission, result in zip(batch, results, strict=True):
-        if submission.done.done():  # whoever submitted it was cancelled; the commit stands
+        if submission.done.done():  # the caller was cancelled; the commit stands
             continue
         if isinstance(result, Exception):
             submission.done.set_exception(result)
@@ -224,7 +225,7 @@ def _set_results(batch: Sequence[_Submission], results: Sequence[Any]) -> None:
 
 
 def _commit_error(results: Sequence[Any]) -> str | None:
-    """The error if no request was committed: then the database is away."""
+    """The error if no request was committed, which means that the database is down."""
     if all(isinstance(result, StoreUnavailable) for result in results):
         return str(results[0])
     return None

@@ -1,8 +1,8 @@
 """Brings the tables up to date when the worker starts.
 
-During an upgrade, workers of two versions use one database. A migration therefore only adds, and
-what it adds may be left out: tables, indexes, and columns that are nullable or have a default. What
-is no longer used is removed by a later release than the one that stopped using it. So a worker can
+During an upgrade, workers of two versions use one database. A migration therefore only adds tables,
+indexes, and columns that are nullable or have a default, because an older worker leaves them out. A
+table or column is removed by a later release than the one that stopped using it. So a worker can
 use a database that a newer version has migrated. An SQLite file has only one worker: there a
 migration may also replace.
 """
@@ -23,7 +23,7 @@ HEAD: Final = "0007"
 ADVISORY_LOCK: Final = 7_265_636_072
 
 MIGRATION_LOCK_TIMEOUT_SECONDS: Final = 60.0
-"""How long a replica waits while another replica migrates."""
+"""A replica waits this long while another replica migrates."""
 
 MIGRATION_LOCK_INTERVAL_SECONDS: Final = 0.2
 
@@ -85,7 +85,7 @@ _VERSION: Final = sa.Table(
     sa.Column("version_num", sa.String(32), nullable=False),
     sa.PrimaryKeyConstraint("version_num", name="alembic_version_pkc"),
 )
-"""As Alembic creates it, because Alembic continues from it."""
+"""The version table as Alembic creates it, because Alembic uses it later."""
 
 
 def upgrade(connection: sa.Connection) -> None:

@@ -1,8 +1,8 @@
-"""Notifications: a commit says that there is something for another part of the worker to do.
+"""Notifications: after a commit, the worker's parts learn that they have something to do.
 
 A notification goes to the subscribers on this loop. On PostgreSQL it also goes to every other
 replica: NOTIFY, once per topic and transaction, arrives with the commit. A notification can be lost
-with its connection. Therefore every subscriber also looks for work by itself now and then.
+with its connection. Therefore every subscriber also checks for work at intervals.
 """
 
 import asyncio
@@ -24,7 +24,7 @@ TOPICS: Final[tuple[Topic, ...]] = get_args(Topic)
 CHANNEL: Final = "recording_worker"
 
 LISTEN_CHECK_INTERVAL_SECONDS: Final = 15.0
-"""After so long a silence, the listening connection is checked."""
+"""The listening connection is checked after this long without a notification."""
 
 LISTEN_TIMEOUT_SECONDS: Final = 10.0
 MAX_RECONNECT_PAUSE_SECONDS: Final = 10.0
@@ -32,8 +32,8 @@ MAX_RECONNECT_PAUSE_SECONDS: Final = 10.0
 _TOPICS_KEY: Final = "recording_worker_topics"
 
 OnNotification = Callable[["psycopg.Notify | None", str], None]
-"""Called with a notification and the schema that this worker uses, and with None when a connection
-is new: nobody knows what was notified before."""
+"""Called with a notification and the schema that this worker uses. Called with None when a
+connection is new, because earlier notifications may be lost."""
 
 
 def notify_on_commit(connection: sa.Connection, topic: Topic) -> None:
@@ -44,8 +44,8 @@ def notify_on_commit(connection: sa.Connection, topic: Topic) -> None:
 class Notifier:
     """The notifications of one store's commits and, on PostgreSQL, of the other replicas'.
 
-    `parameters` are those of the driver's `connect`. With None other replicas are neither notified
-    nor listened to: on SQLite there are none, and a pooler of transactions cannot listen.
+    `parameters` are those of the driver's `connect`. With None, there is no exchange with other
+    replicas: SQLite has none, and a pooler of transactions cannot listen.
     """
 
     def __init__(self, parameters: Mapping[str, Any] | None) -> None:

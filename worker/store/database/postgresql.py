@@ -24,11 +24,11 @@ URL_SYNTAX: Final = (
 SCHEMES: Final = ("postgresql://", "postgres://")
 LOST_PEER_TIMEOUT_SECONDS: Final = 15
 SILENCE_FACTOR: Final = 4 / 3
-"""A server may be silent so many times longer than a lost peer, because the time-out of a statement
-must come first."""
+"""A server may be silent this many times longer than a lost peer, because the time-out of a
+statement must come first."""
 
 IDLE_TRANSACTION_TIMEOUT_SECONDS: Final = 10
-"""The server ends a session that sends nothing for so long inside a transaction. A worker needs
+"""The server ends a session that sends nothing for this long inside a transaction. A worker needs
 milliseconds. A replica waits 5 s for a lock, so it gets one at the second or third try."""
 
 _CLIENT: Final[Mapping[str, Any]] = {

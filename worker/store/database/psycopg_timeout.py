@@ -1,7 +1,7 @@
 """A PostgreSQL connection on which no exchange with the server lasts forever.
 
-The server keeps `statement_timeout`, and TCP's own time-outs trust whoever acknowledges packets. A
-proxy or a load balancer between them can keep both silent forever.
+The server enforces `statement_timeout`, and TCP's own time-outs end when packets are acknowledged.
+A proxy or a load balancer between them can defeat both.
 """
 
 import time
@@ -34,7 +34,7 @@ class BoundedConnection(psycopg.Connection[Any]):
         except psycopg.OperationalError as error:
             if time.monotonic() < deadline:
                 raise
-            self.close()  # nobody knows where the exchange stopped
+            self.close()  # the state of the exchange is unknown
             raise psycopg.OperationalError(
                 f"the database was silent for {self.timeout_seconds:g} s"
             ) from error

@@ -1,4 +1,4 @@
-"""The tables, as SQLAlchemy Core sees them. Migrations create them; a test compares the two.
+"""The tables in SQLAlchemy Core. Migrations create them; a test compares the two.
 
 Times are seconds since the epoch, by the clock of everybody who shares the database. Bodies and
 states are JSON.
@@ -24,7 +24,7 @@ metadata = sa.MetaData()
 #    waiting   An attempt is over, the command is not. A later delivery claims it again.
 #    done      The command has its final `outcome`. A claim publishes that outcome once more.
 #
-# Beside the state, the row of a start tells what is known of its calls to the API:
+# Beside the state, the row of a start has the known facts about its calls to the API:
 #
 #    called_at null   It never called. It may call.
 #    called_at set    A call may have been executed. The start looks for its recording first. It may
@@ -130,7 +130,7 @@ recordings = sa.Table(
 
 
 def index_by_id(column: sa.Column[Any], *, unique: bool) -> None:
-    """Indexes a column of ids, each of which is on another page of a long history.
+    """Indexes a column of ids. In a long history, each id is on another page.
 
     PostgreSQL logs what changes on that page, SQLite writes the whole page twice. On SQLite, open
     recordings therefore have a small index of their own, and a recording enters the index of the

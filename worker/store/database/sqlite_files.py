@@ -1,7 +1,7 @@
 """Notices that SQLite's files were removed or replaced while the worker has them open.
 
-The worker goes on reading and writing its open files, but nobody finds them again: what is
-committed there is lost when the process ends. Therefore every commit is followed by a look at the
+The worker would go on with its open files, but no other process finds them. All that is committed
+there would be lost when the process ends. Therefore every commit is followed by a look at the
 paths, which costs some microseconds, and a commit to files that are gone counts as failed.
 
 - **The database is gone.** Its content lives only as long as this process. It is saved beside the
@@ -60,14 +60,14 @@ class SqliteFiles:
         return cls(database)
 
     def remember(self) -> None:
-        """Remember the files beside the database, which are open by now."""
+        """Remember the files beside the database, which are open now."""
         for path in (self._path + suffix for suffix in BESIDE_DATABASE):
             if identity := _identity(path):
                 self._known[path] = identity
 
     @property
     def are_lost(self) -> bool:
-        """Whether the last look found other files than ours."""
+        """Whether the last check found other files than ours."""
         return self._advice is not None
 
     def check(self) -> None:
@@ -83,7 +83,8 @@ class SqliteFiles:
             structlog.get_logger().info("store_files_back", path=self._path)
 
     def explain(self, connection: sqlite3.Connection) -> FilesLost:
-        """The error that says what is lost and what to do. Saves the content of a lost database."""
+        """Save the content of a lost database. Returns the error that says what is lost and what to
+        do."""
         is_new = self._advice is None
         found = _identity(self._path)
         if found == self._known[self._path]:
@@ -139,7 +140,7 @@ class SqliteFiles:
         self._saved = path
 
     def _remove_log(self) -> None:
-        """Remove our log. SQLite would write it into whatever database lies at the path next."""
+        """Remove our log. SQLite would write it into the next database at the path."""
         for path in (f"{self._path}-wal", f"{self._path}-shm"):
             with contextlib.suppress(OSError, StoreUnavailable):
                 if _identity(path) == self._known.get(path):

@@ -16,7 +16,7 @@ from tests.integration.broker_bench import (
     open_broker_benches,
 )
 from worker.broker.messages import Outgoing
-from worker.domain.errors import BrokerUnavailable
+from worker.domain.errors import BrokerUnavailable, LostInFlight
 
 
 @pytest.fixture
@@ -126,7 +126,7 @@ async def test_a_broken_connection_fails_the_publishes_in_flight_and_does_not_ca
         proxy.cut()
         await proxy.restore()
         results = await asyncio.gather(*publishes, return_exceptions=True)
-    assert {type(result) for result in results} <= {BrokerUnavailable, bool}
+    assert {type(result) for result in results} <= {LostInFlight, BrokerUnavailable, bool}
 
 
 async def test_an_unconfirmed_publish_ends_at_its_deadline(broker: BrokerBenches) -> None:

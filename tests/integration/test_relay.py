@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager, closing
 from datetime import UTC, datetime, timedelta
 from functools import partial
-from typing import Any
+from typing import Any, Protocol
 from urllib.parse import urlsplit
 
 import aio_pika
@@ -39,6 +39,12 @@ from worker.store.store import Store
 
 LIFE = (Status.INVOKED, Status.RECORDING, Status.UPLOADING, Status.ERRORED)
 NOW = datetime(2026, 11, 1, 10, tzinfo=UTC)
+
+
+class HasPort(Protocol):
+    """A way to the broker on a port of its own."""
+
+    port: int
 
 
 class Bench:
@@ -247,7 +253,7 @@ async def private_bench(
 
 @asynccontextmanager
 async def open_bench(
-    amqp_url: str, prefix: str, sqlite_url: str, link: TcpProxy
+    amqp_url: str, prefix: str, sqlite_url: str, link: HasPort
 ) -> AsyncIterator[Bench]:
     topology = Topology(prefix=prefix, retry_delays=(1.0,))
     store = await Store.open(sqlite_url, source="test")

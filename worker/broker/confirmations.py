@@ -18,6 +18,7 @@ from worker.broker.messages import Outgoing
 from worker.domain.errors import (
     BrokerUnavailable,
     ChannelLost,
+    LostInFlight,
     MessageRefused,
     MessageUnsendable,
 )
@@ -53,7 +54,8 @@ def publish_result(
     if isinstance(error, ENCODING_ERRORS):
         return MessageUnsendable(_described(error))
     if not isinstance(error, DeliveryError):
-        return unavailable(error)
+        lost = unavailable(error)
+        return LostInFlight(str(lost)) if type(lost) is BrokerUnavailable else lost
     if message.mandatory:
         return False
     return MessageRefused(f"a queue of {message.exchange!r} is full or has no leader")

@@ -27,7 +27,7 @@ from worker.broker.connection import (
 )
 from worker.broker.messages import Outgoing
 from worker.broker.topology import RPC_TIMEOUT_SECONDS, Topology, declare, verify
-from worker.domain.errors import BrokerUnavailable, ChannelLost, NotConfirmed
+from worker.domain.errors import BrokerUnavailable, ChannelLost, LostInFlight, NotConfirmed
 
 WATCH_INTERVAL_SECONDS: Final = 1.0
 CLOSE_TIMEOUT_SECONDS: Final = 2.0
@@ -150,7 +150,7 @@ class Publisher:
             publish_result(message, confirmation, late)
             for message, confirmation in zip(messages, confirmations, strict=True)
         ]
-        if any(isinstance(result, ChannelLost) for result in results):
+        if any(isinstance(result, ChannelLost | LostInFlight) for result in results):
             self._abandon(channel)
         return results
 

@@ -20,6 +20,7 @@
     │   ├── MessageRefused     a queue did not take it      → this message later
     │   ├── NotConfirmed       perhaps a queue took it      → this message later
     │   ├── NotTried           others cost the channel      → this message later
+    │   ├── LostInFlight       nobody said why              → publish singly if it happens again
     │   ├── ChannelLost        it may have cost the channel → publish such messages singly
     │   └── MessageUnsendable  AMQP cannot hold it          → never
     ├── TopologyDiffers        the broker does not match    → the process ends and says why
@@ -171,6 +172,13 @@ class NotConfirmed(BrokerUnavailable):
 
 class NotTried(BrokerUnavailable):
     """The message was not sent, because others before it cost the channel too often."""
+
+
+class LostInFlight(BrokerUnavailable):
+    """The connection ended while the message was in flight, and nobody said why.
+
+    The broker may have stopped. But something on the way may also refuse this very message.
+    """
 
 
 class ChannelLost(BrokerUnavailable):

@@ -1,6 +1,6 @@
 """Publishes a batch of events, in the order that each subject needs."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Final
 
 import msgspec
@@ -12,7 +12,13 @@ from worker.broker.messages import Outgoing
 from worker.broker.publisher import Publisher
 from worker.broker.topology import Topology
 from worker.broker.tracing_attributes import publish_attributes
-from worker.domain.errors import BrokerUnavailable, ChannelLost, MessageRefused, NotTried
+from worker.domain.errors import (
+    BrokerUnavailable,
+    ChannelLost,
+    LostInFlight,
+    MessageRefused,
+    NotTried,
+)
 from worker.observability.metrics import Metrics
 from worker.observability.tracing import NO_TRACING, Span, Tracing
 from worker.publishing.failure_policy import Destination, FailurePolicy, Result, destination
@@ -25,6 +31,9 @@ DIRECT_REPLY_PREFIX: Final = "amq.rabbitmq.reply-to."
 MAX_LOSSES_PER_ROUND: Final = 4
 """After this many lost channels, the rest of a round waits a second, so that new events are
 published. Each lost connection takes about a quarter of a second."""
+
+MAX_SILENT_LOSSES: Final = 2
+"""After this many connections in a row that ended without a reason, events are sent singly."""
 
 
 class PublishedPage(msgspec.Struct, frozen=True, kw_only=True):
@@ -53,6 +62,7 @@ class EventPublisher:
         self._metrics = metrics
         self._tracing = tracing
         self._now = now
+        self._silent_losses = 0
         self._policy = FailurePolicy(metrics=metrics, now=now)
         self._reply_policy = ReplyPolicy(topology, reply_pattern)
 
@@ -80,7 +90,7 @@ class EventPublisher:
                 head_results = [(event, by_position[event.position]) for event in head]
                 counts.append(sum(_is_confirmed(result) for _, result in head_results))
                 results += head_results
-            is_unavailable = any(type(result) is BrokerUnavailable for _, result in results)
+            is_unavailable = any(map(_is_unavailable, by_position.values()))
             queues.advance(counts)
         self._record(results)
         results += [(event, False) for event in refused]
@@ -103,18 +113,22 @@ class EventPublisher:
         self, events: Sequence[UnsentEvent], may_continue: Callable[[], bool]
     ) -> dict[int, PublishResult]:
         """Send all events at once. Those that cost a channel before are sent singly, and after a
-        loss of this channel all that may have cost it."""
-        batch = [event for event in events if not event.losses]
+        loss of this channel all that may have cost it. After several connections that ended without
+        a reason, all events are sent singly."""
+        is_suspected = self._silent_losses >= MAX_SILENT_LOSSES
+        batch = [event for event in events if not (event.losses or is_suspected)]
         results: dict[int, PublishResult] = {}
         if batch:
             results = _by_position(batch, await self._send(batch))
-        channel_suspects = [event for event in events if event.losses]
+        suspects = [event for event in events if event.losses or is_suspected]
         if len(batch) > 1:
-            channel_suspects += [
+            suspects += [
                 event for event in batch if isinstance(results[event.position], ChannelLost)
             ]
-        if channel_suspects:
-            results |= await self._send_singly(channel_suspects, may_continue)
+        if suspects:
+            results = _with_blame(results, await self._send_singly(suspects, may_continue))
+        is_silent = any(isinstance(result, LostInFlight) for result in results.values())
+        self._silent_losses = self._silent_losses + 1 if is_silent else 0
         return results
 
     async def _send_singly(
@@ -133,7 +147,7 @@ class EventPublisher:
             result = stopped or lost.get(destination(event))
             if result is None:
                 result = (await self._send([event]))[0]
-                losses += isinstance(result, ChannelLost)
+                losses += isinstance(result, ChannelLost | LostInFlight)
             results[event.position] = result
             if type(result) is BrokerUnavailable:
                 stopped = result
@@ -206,6 +220,22 @@ def _by_position(
     return dict(zip(positions, results, strict=True))
 
 
+def _with_blame(
+    batch: Mapping[int, PublishResult], singly: Mapping[int, PublishResult]
+) -> dict[int, PublishResult]:
+    """The results of a round. An event that was alone in flight when the connection ended is to
+    blame if the broker confirmed others in this round."""
+    results = {**batch, **singly}
+    if not any(map(_is_confirmed, results.values())):
+        return results
+    return {
+        position: ChannelLost(str(result))
+        if position in singly and isinstance(result, LostInFlight)
+        else result
+        for position, result in results.items()
+    }
+
+
 def _reason_to_stop(losses: int, may_continue: Callable[[], bool]) -> BrokerUnavailable | None:
     if not may_continue():
         return BrokerUnavailable("this replica no longer leads")
@@ -223,6 +253,11 @@ def _suspicion(event: UnsentEvent) -> tuple[bool, bool]:
 def _is_about_destination(event: UnsentEvent, error: ChannelLost) -> bool:
     """Whether all events of the destination would cost the channel."""
     return event.exchange == "reply" or error.is_permission
+
+
+def _is_unavailable(result: PublishResult) -> bool:
+    """Whether the broker took nothing, so that nothing is known of the event."""
+    return type(result) in {BrokerUnavailable, LostInFlight}
 
 
 def _is_confirmed(result: PublishResult) -> bool:

@@ -1,0 +1,97 @@
+"""Something between the worker and the broker ends connections over an event, and says nothing."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from urllib.parse import urlsplit
+
+import pytest
+
+from recording_schemas import Status
+from sandbox.waiting import Eventually
+from tests.integration.test_relay import KEYS, LIFE, Bench, bench_is_empty, open_bench
+
+FORBIDDEN = b"forbidden-by-the-firewall"
+
+
+class Firewall:
+    """Resets every connection that carries `FORBIDDEN` to the broker, and counts those."""
+
+    port = 0
+    resets = 0
+
+
+@asynccontextmanager
+async def open_firewall(broker_port: int) -> AsyncIterator[Firewall]:
+    firewall = Firewall()
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        answers, requests = await asyncio.open_connection("127.0.0.1", broker_port)
+        back = asyncio.create_task(_pump(answers, writer))
+        try:
+            while (data := await reader.read(1_000_000)) and FORBIDDEN not in data:
+                requests.write(data)
+            firewall.resets += FORBIDDEN in data
+        except OSError:
+            pass
+        finally:
+            back.cancel()
+            for side in (writer, requests):
+                side.transport.abort()
+
+    server = await asyncio.start_server(serve, "127.0.0.1", 0, limit=1_000_000)
+    async with server:
+        firewall.port = server.sockets[0].getsockname()[1]
+        yield firewall
+
+
+async def _pump(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    while data := await reader.read(65_536):
+        writer.write(data)
+
+
+@pytest.fixture
+async def firewall(amqp_url: str) -> AsyncIterator[Firewall]:
+    async with open_firewall(urlsplit(amqp_url).port or 5672) as firewall:
+        yield firewall
+
+
+@pytest.fixture
+async def bench(
+    amqp_url: str, names_prefix: str, sqlite_url: str, firewall: Firewall
+) -> AsyncIterator[Bench]:
+    async with open_bench(amqp_url, names_prefix, sqlite_url, firewall) as opened:
+        yield opened
+
+
+async def test_an_event_that_ends_every_connection_is_set_aside_and_keeps_no_other(
+    bench: Bench, eventually: Eventually
+) -> None:
+    await bench.happen(["before"], LIFE)
+    await bench.happen([FORBIDDEN.decode()], [Status.INVOKED])
+    await bench.happen(["after"], LIFE)
+    async with bench.relaying():
+        await eventually(
+            lambda: bench.keys_by_recording() == dict.fromkeys(("before", "after"), KEYS)
+        )
+        await bench.happen([f"later-{number}" for number in range(20)], [Status.INVOKED])
+        bench.relay.wake()
+        await eventually(lambda: len(bench.keys_by_recording()) == 22)
+
+        async def is_set_aside() -> bool:
+            await bench.happen([f"another-{len(bench.received)}"], [Status.INVOKED])
+            bench.relay.wake()
+            return len(await bench.set_aside_ids()) == 1
+
+        await eventually(is_set_aside)
+        await eventually(bench_is_empty(bench))
+
+
+async def test_an_event_that_ends_the_connection_is_not_set_aside_while_no_other_goes_out(
+    bench: Bench, firewall: Firewall, eventually: Eventually
+) -> None:
+    """The broker itself may be what ends every connection."""
+    await bench.happen([FORBIDDEN.decode()], [Status.INVOKED])
+    async with bench.relaying():
+        await eventually(lambda: firewall.resets >= 6)
+        assert await bench.set_aside_ids() == []

@@ -91,3 +91,46 @@ async def test_a_proxy_that_does_not_answer_sent_nothing() -> None:
     await asyncio.wait_for(closed.wait(), 10)
     server.close()
     await server.wait_closed()
+
+
+@asynccontextmanager
+async def proxy_that_answers(answer: bytes) -> AsyncIterator[str]:
+    """The address of a proxy that reads a request, answers with these bytes, and closes."""
+
+    async def respond(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(answer)
+        writer.close()
+
+    server = await asyncio.start_server(respond, "127.0.0.1", 0)
+    try:
+        yield "{}:{}".format(*server.sockets[0].getsockname())
+    finally:
+        server.close()
+        await server.wait_closed()
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        b"",
+        b"HTTP/1.1 200",
+        b"SSH-2.0-OpenSSH_9.2\r\n",
+        b"HTTP/1.1 200 OK\r\nX-Long: " + b"x" * 300_000 + b"\r\n\r\n",
+        b"HTTP/1.1 200 OK\r\n\r\n",
+        b"HTTP/1.1 200 OK\r\n\r\nno TLS",
+    ],
+)
+async def test_a_proxy_that_opens_no_tunnel_sent_nothing(answer: bytes) -> None:
+    async with proxy_that_answers(answer) as address:
+        error = await refusal_of_a_start(f"http://worker:{PASSWORD}@{address}")
+    assert f"no connection through the proxy {address}" in str(error)
+
+
+async def test_a_proxy_that_ends_after_a_plain_request_may_have_sent_it() -> None:
+    async with (
+        proxy_that_answers(b"") as address,
+        client_through(address, base_url="http://127.0.0.1:1/client/v4") as client,
+    ):
+        with pytest.raises(OutcomeUnknown):
+            await client.start_track_recording({"meeting_id": MEETING})

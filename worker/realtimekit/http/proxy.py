@@ -47,12 +47,15 @@ class ProxyTransport(httpx.AsyncBaseTransport):
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
         """Send a request and return its response."""
         connect_timeout = request.extensions.get("timeout", {}).get("connect")
+        is_sending = False
         try:
             async with asyncio.timeout(connect_timeout) as limit:
 
                 async def on_event(name: str, info: Mapping[str, Any]) -> None:
-                    is_sending = name.endswith("send_request_headers.started")
-                    if is_sending and info["request"].method != b"CONNECT":
+                    nonlocal is_sending
+                    sends = name.endswith("send_request_headers.started")
+                    if sends and info["request"].method != b"CONNECT":
+                        is_sending = True
                         limit.reschedule(None)
 
                 complete = await _complete(request, {**request.extensions, "trace": on_event})
@@ -63,7 +66,9 @@ class ProxyTransport(httpx.AsyncBaseTransport):
         except httpx.ProxyError as error:
             message = f"the proxy {self._address} refuses the connection: {error}"
             raise httpx.ProxyError(message) from error
-        except httpx.ConnectError as error:
+        except (httpx.NetworkError, httpx.RemoteProtocolError) as error:
+            if is_sending:
+                raise
             message = f"no connection through the proxy {self._address}: {error}"
             raise httpx.ConnectError(message) from error
 

@@ -72,7 +72,10 @@ def test_an_encoding_of_no_known_form_is_not_repeated() -> None:
         (PACKED + b"\0", "other bytes after the end"),
         (PACKED + BODY, "other bytes after the end"),
     ],
-    ids=str,
+    ids=[
+        *("empty", "plain", "zlib", "a byte short", "cut off", "wrong checksum", "wrong length"),
+        *("two members", "an empty member", "a zero byte", "plain bytes behind"),
+    ],
 )
 def test_a_body_that_is_not_one_whole_gzip_member_is_refused(body: bytes, message: str) -> None:
     found = refusal(body, content_encoding="gzip", message_id="m")

@@ -104,7 +104,7 @@ async def test_commands_are_executed_on_the_next_host_after_one_is_lost(
             first.cut()
             await environment.start("b", meeting_id="5f0e2f5c-9b1d-4a53-8f3f-2f8f1e0c7b11")
             await environment.outcome("b")
-            assert second.open_connections == 3
+            assert (first.open_connections, second.open_connections > 0) == (0, True)
             lines = environment.worker.log.read_text().splitlines()
     lost = [json.loads(line) for line in lines if "broker_connection_lost" in line]
     assert {line["host"] for line in lost} == {f"127.0.0.1:{first.port}"}

@@ -120,13 +120,13 @@ class EventPublisher:
         results: dict[int, PublishResult] = {}
         if batch:
             results = _by_position(batch, await self._send(batch))
-        suspects = [event for event in events if event.losses or is_suspected]
+        channel_suspects = [event for event in events if event.losses or is_suspected]
         if len(batch) > 1:
-            suspects += [
+            channel_suspects += [
                 event for event in batch if isinstance(results[event.position], ChannelLost)
             ]
-        if suspects:
-            results = _with_blame(results, await self._send_singly(suspects, may_continue))
+        if channel_suspects:
+            results = _with_blame(results, await self._send_singly(channel_suspects, may_continue))
         is_silent = any(isinstance(result, LostInFlight) for result in results.values())
         self._silent_losses = self._silent_losses + 1 if is_silent else 0
         return results

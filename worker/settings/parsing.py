@@ -10,9 +10,8 @@ from ipaddress import IPv6Address
 from itertools import pairwise
 from pathlib import Path
 from typing import TypeVar
-from urllib.parse import SplitResult, parse_qsl, unquote, urlsplit
+from urllib.parse import SplitResult, unquote, urlsplit
 
-from worker.domain.hosts import Host, HostsUrl, hosts_of, split_hosts_url
 from worker.domain.rate import Rate
 from worker.settings.storage_profiles import StorageProfiles
 
@@ -21,14 +20,6 @@ Choice = TypeVar("Choice", bound=str)
 
 _OTLP_HEADER = re.compile(r"[!#$%&'*+.^`|~\w-]+=[ !#-+\--:<-\[\]-~]*", re.ASCII)
 _PRINTABLE_ASCII = re.compile(r"[ -~]*")
-_CERTIFICATE_PARAMETERS = ("cafile", "certfile", "keyfile")
-_TLS_PARAMETERS = (*_CERTIFICATE_PARAMETERS, "capath", "cadata", "no_verify_ssl")
-_AMQP_PARAMETERS = ("heartbeat", "auth", *_TLS_PARAMETERS)
-MAX_HEARTBEAT_SECONDS = 300
-AMQP_SYNTAX = (
-    "must be a URL such as amqp://user:password@host:5672/vhost, or amqps://, "
-    "with commas between several hosts"
-)
 
 
 def whole(low: int, high: int, unit: str) -> Callable[[str], int]:
@@ -177,7 +168,7 @@ def storage_profiles(text: str) -> StorageProfiles:
 
 def http_url(text: str) -> str:
     """Parse an http or https URL and remove a trailing slash. Query and password are refused."""
-    parts = _url_parts(text)
+    parts = url_parts(text)
     if parts is None or parts.scheme not in {"http", "https"} or not parts.hostname:
         raise ValueError("must be a URL that begins with https:// or http:// and names a host")
     if parts.query or parts.fragment or parts.username or parts.password:
@@ -185,55 +176,7 @@ def http_url(text: str) -> str:
     return text.rstrip("/")
 
 
-def amqp_url(text: str) -> str:
-    """Check an amqp or amqps URL with its hosts, and that its certificate files are readable."""
-    parts = None if re.search(r"[\s\x00-\x1f]", text) else split_hosts_url(text)
-    if parts is None or parts.scheme not in {"amqp", "amqps"} or not parts.has_valid_hosts:
-        raise ValueError(AMQP_SYNTAX)
-    if not all(_can_be_reached(parts, server) for server in hosts_of(parts.hosts_text)):
-        raise ValueError(AMQP_SYNTAX)
-    for name, value in parse_qsl(parts.query, keep_blank_values=True):
-        if name not in _AMQP_PARAMETERS:
-            known = ", ".join(_AMQP_PARAMETERS)
-            raise ValueError(f"has a parameter after `?` that is none of {known}")
-        if name in _CERTIFICATE_PARAMETERS:
-            _check_certificate(name, value, uses_tls=parts.scheme == "amqps")
-        if name == "heartbeat":
-            _check_heartbeat(value)
-    return text
-
-
-def _can_be_reached(parts: HostsUrl, server: Host) -> bool:
-    """Whether there is a host, and the URL with it alone is one for the library."""
-    if not server.name or _url_parts(parts.with_host(str(server))) is None:
-        return False
-    try:
-        return ":" not in server.name or IPv6Address(server.name) is not None
-    except ValueError:
-        return False
-
-
-def _check_heartbeat(text: str) -> None:
-    """Raise ValueError unless the broker can be noticed to be silent within minutes."""
-    if not re.fullmatch("[0-9]{1,3}", text) or not 1 <= int(text) <= MAX_HEARTBEAT_SECONDS:
-        raise ValueError(
-            f"must have a heartbeat of 1 to {MAX_HEARTBEAT_SECONDS} whole seconds, not {text!r}"
-        )
-
-
-def _check_certificate(parameter: str, path: str, *, uses_tls: bool) -> None:
-    """Raise ValueError for an unreadable file, because the library's own error does not name it."""
-    if not uses_tls:
-        raise ValueError(f"must begin with amqps:// when it names a {parameter}")
-    try:
-        Path(path).open("rb").close()
-    except OSError as error:
-        raise ValueError(
-            f"must name a {parameter} that can be read, not {path}: {error.strerror}"
-        ) from None
-
-
-def _url_parts(text: str) -> SplitResult | None:
+def url_parts(text: str) -> SplitResult | None:
     """None if the text is not a URL. The library's own error would repeat parts of the text."""
     if re.search(r"[\s\x00-\x1f]", text):
         return None

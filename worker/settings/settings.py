@@ -14,12 +14,12 @@ import msgspec
 
 from worker.domain.errors import WrongSettings
 from worker.domain.rate import Rate
+from worker.settings.amqp_url import amqp_url
 from worker.settings.apps import AppSettings, AppsFile, conflicts_between
 from worker.settings.authorities import certificate_directory, certificate_file
 from worker.settings.database_url import database_url
 from worker.settings.otel import usable_environment
 from worker.settings.parsing import (
-    amqp_url,
     choice,
     host,
     http_url,

@@ -8,8 +8,8 @@ import pytest
 
 from worker.domain.errors import WrongSettings
 from worker.domain.rate import Rate
+from worker.settings.amqp_url import SYNTAX as AMQP_SYNTAX
 from worker.settings.documentation import documented_settings, settings_table
-from worker.settings.parsing import AMQP_SYNTAX
 from worker.settings.settings import CommonSettings, Settings
 from worker.settings.variables import variables_of
 
@@ -305,6 +305,48 @@ def test_a_heartbeat_that_would_not_notice_a_silent_broker_is_a_fault(heartbeat:
     assert fault == (
         f"AMQP_URL: must have a heartbeat of 1 to 300 whole seconds, not {heartbeat!r}"
     )
+
+
+@pytest.mark.parametrize(
+    ("url", "fault"),
+    [
+        ("amqp://me:ses\\ame@h/", r"must have %5C in place of \ in user and password"),
+        ("amqp://h\\x/", AMQP_SYNTAX),
+        (
+            "amqp://me:sesame@a,me:sesame@b/",
+            "must name user and password once, before the first of several hosts",
+        ),
+        (
+            "amqp://me:sesame@a:1,me@b,c/",
+            "must name user and password once, before the first of several hosts",
+        ),
+        ("amqp://h/team#1", "must have %23 in place of # in the name of the virtual host"),
+        ("amqp://h/?heartbeat=5#1", "must have %23 in place of # in the name of the virtual host"),
+        (f"amqp://h/{'v' * 256}", "must name a virtual host of at most 255 bytes"),
+        (f"amqp://h/{'%C3%A9' * 128}", "must name a virtual host of at most 255 bytes"),
+        ("amqp://h/?auth=digest", "must have plain or external as its auth, not 'digest'"),
+        ("amqp://h/?auth=", "must have plain or external as its auth, not ''"),
+        ("amqps://h/?no_verify_ssl=no", "must have 0 or 1 as its no_verify_ssl, not 'no'"),
+        ("amqp://h/?heartbeat=5&heartbeat=7", "has the parameter heartbeat more than once"),
+    ],
+)
+def test_a_broker_url_that_the_library_would_misread_or_end_over_is_a_fault(
+    url: str, fault: str
+) -> None:
+    assert faults_of(AMQP_URL=url) == (f"AMQP_URL: {fault}",)
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "amqp://me:ses%5Came@h/team%231?auth=PLAIN",
+        "amqp://me:s@me@a/",
+        f"amqp://h/{'%2F' * 255}",
+        "amqps://h/?auth=external&no_verify_ssl=1",
+    ],
+)
+def test_a_broker_url_with_escapes_and_parameters_is_taken(url: str) -> None:
+    assert settings_with(AMQP_URL=url).amqp_url.reveal() == url
 
 
 def test_a_certificate_without_tls_is_a_fault() -> None:

@@ -27,8 +27,10 @@ a decision of both:
     None                CRASHES    any                    Complete: failed, `crashed`
 
 A deadline or a stop alone never ends a start that may have been executed, because its recording
-would have no owner. A `CANCELLED` start is one that a stop cancelled. A command that the broker
-dead-lettered counts as one whose deadline has passed, and `decide_dead_letter` chooses its outcome.
+would have no owner. A `CANCELLED` start is one that a stop cancelled.
+
+A command that the broker dead-lettered counts as one whose deadline has passed. If the broker's
+reason was not its time, the command ends as failed, `dead_lettered`, instead of expired.
 
 After `MAX_CRASHES` crashes, one attempt may still look for the recording. Then the mode is NONE.
 
@@ -42,7 +44,7 @@ from typing import Final
 
 import msgspec
 
-from recording_schemas import Command, CommandExpired, ErrorInfo, Outcome
+from recording_schemas import Command, ErrorInfo, Outcome
 from worker.broker.deaths import EXPIRED, explanation
 from worker.commands.operations.context import OperationResult
 from worker.commands.retry_policy import RetryPolicy, is_past_deadline
@@ -144,11 +146,14 @@ def decide(
     attempt_end: AttemptEnd | None,
     now: float,
     policy: RetryPolicy,
+    *,
     done_before_failure: OperationResult = NOTHING_DONE,
+    dead_reason: str | None = None,
 ) -> Complete | RetryAfter:
     """The decision of the table above. `attempt_end` is None when the mode was NONE.
 
-    `done_before_failure` is what the attempt did before it failed.
+    `done_before_failure` is what the attempt did before it failed. `dead_reason` is why the broker
+    dead-lettered the command, None if it did not.
     """
     done = attempt_end if isinstance(attempt_end, OperationResult) else done_before_failure
     acted_on = tuple(dict.fromkeys((*claim.acted_on, *done.recording_ids)))
@@ -158,24 +163,8 @@ def decide(
             retry, acted_on=acted_on, observations=_of_known(claim, done.observations)
         )
     limit = _limit(command, claim, now, policy)
-    outcome = _outcome(command, claim, attempt_end, limit, acted_on)
+    outcome = _outcome(command, claim, attempt_end, limit, acted_on, dead_reason)
     return Complete(outcome, done.observations, claim.cancelled_starts)
-
-
-def decide_dead_letter(
-    command: Command, decision: Complete | RetryAfter, reason: str
-) -> Complete | RetryAfter:
-    """The decision about a command that the broker dead-lettered for this reason.
-
-    `decision` is the one for a command whose deadline has passed.
-    """
-    if isinstance(decision, RetryAfter) or reason == EXPIRED:
-        return decision
-    if not isinstance(decision.outcome, CommandExpired):
-        return decision
-    attempts = decision.outcome.attempts
-    outcome = outcomes.dead_lettered(command, attempts, explanation(reason))
-    return msgspec.structs.replace(decision, outcome=outcome)
 
 
 def _of_known(claim: ClaimResult, observations: tuple[Observation, ...]) -> tuple[Observation, ...]:
@@ -279,6 +268,7 @@ def _outcome(
     attempt_end: AttemptEnd | None,
     limit: Limit,
     acted_on: tuple[str, ...],
+    dead_reason: str | None,
 ) -> Outcome:
     match attempt_end:
         case OperationResult():
@@ -293,10 +283,15 @@ def _outcome(
     if limit is Limit.CANCELLED and claim.cancelled_by:
         return outcomes.cancelled(command.id, command.command_type, claim.cancelled_by)
     if limit is Limit.DEADLINE:
-        return outcomes.expired(command, earlier_attempts)
+        return outcomes.out_of_time(command, earlier_attempts, _dead_letter_cause(dead_reason))
     if attempt_end is None:
         return outcomes.failed(command, earlier_attempts, _last_error(claim))
     return outcomes.failed(command, claim.attempts, _reason(attempt_end))
+
+
+def _dead_letter_cause(dead_reason: str | None) -> str | None:
+    """Why the broker dead-lettered the command, in words. None if its time passed."""
+    return None if dead_reason in {None, EXPIRED} else explanation(str(dead_reason))
 
 
 def _reason(failure: NotYet | Unavailable | OutcomeUnknown) -> ErrorInfo:

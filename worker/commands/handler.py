@@ -1,6 +1,6 @@
 """The way of one command, from a delivery's bytes to its settlement, read down the page.
 
-1. decode   bytes → command, or a dead letter
+1. decode   bytes → command (`decoding`), or a dead letter
 2. claim    one replica executes a command id, and a meeting has one start at a time
 3. run      call the API (`operations`)
 4. decide   what a failure means (`decision`)
@@ -14,22 +14,16 @@ from datetime import datetime
 from functools import partial
 from typing import Final
 
-import msgspec
 from structlog.contextvars import bound_contextvars
 
-from recording_schemas import Command, Malformed, decode_command, too_large
+from recording_schemas import Command, Malformed
 from worker.aio import KeyedLocks
 from worker.broker.messages import Ack, Dead, Delivery, Settlement
 from worker.commands.attempt_lease import AttemptLease
 from worker.commands.completion import CommandCompleter, HandledCommand, reply_of, retry_later
 from worker.commands.crash_suspects import is_crash_suspect, lock_names
-from worker.commands.decision import (
-    AttemptEnd,
-    AttemptMode,
-    attempt_mode,
-    decide,
-    decide_dead_letter,
-)
+from worker.commands.decision import AttemptEnd, AttemptMode, attempt_mode, decide
+from worker.commands.decoding import decode_delivery
 from worker.commands.instrumentation import CommandInstrumentation
 from worker.commands.operations import execute
 from worker.commands.operations.context import OperationContext, OperationResult, Progress
@@ -45,8 +39,6 @@ from worker.store.claims import ClaimRequest, ClaimResult
 from worker.store.store import Store
 
 OPEN_CIRCUIT_WAIT_SECONDS: Final = 30.0
-
-PASSED: Final = utc(0.0)
 
 
 class CommandHandler:
@@ -91,7 +83,7 @@ class CommandHandler:
         """Execute the command of a delivery once, whatever fails meanwhile. Never raises."""
         with self._instrumentation.attempt(delivery) as attempt:
             try:
-                command = self._decode(delivery)
+                command = decode_delivery(delivery, max_bytes=self._max_command_bytes)
             except Malformed as malformed:
                 attempt.identify(malformed.command_id, malformed.command_type)
                 stages = self._reject_malformed(attempt.delivery, malformed)
@@ -105,29 +97,6 @@ class CommandHandler:
                 handled = self._retry_soon("store_unavailable", str(error), delivery)
             attempt.complete(handled)
             return handled.settlement
-
-    # 1. decode
-
-    def _decode(self, delivery: Delivery) -> Command:
-        """The command. Its deadline has passed if the broker dead-lettered it."""
-        if delivery.unread_bytes:
-            raise too_large(
-                delivery.unread_bytes,
-                self._max_command_bytes,
-                message_id=delivery.message_id,
-                headers=delivery.headers,
-            )
-        command = decode_command(
-            delivery.body,
-            content_type=delivery.content_type,
-            content_encoding=delivery.content_encoding,
-            message_id=delivery.message_id,
-            headers=delivery.headers,
-            max_bytes=self._max_command_bytes,
-        )
-        if delivery.dead_reason is None:
-            return command
-        return msgspec.structs.replace(command, deadline=PASSED)
 
     async def _reject_malformed(self, delivery: Delivery, malformed: Malformed) -> HandledCommand:
         """Dead-letter the delivery, and publish an outcome if the command's id could be read."""
@@ -256,9 +225,16 @@ class CommandHandler:
                 # The traceback would refer to this frame, and the frame to the error.
                 attempt_end = error.with_traceback(None)
             now = self._now()
-        decision = decide(command, claim, mode, attempt_end, now, self._policy, progress.result())
-        if delivery.dead_reason is not None:
-            decision = decide_dead_letter(command, decision, delivery.dead_reason)
+        decision = decide(
+            command,
+            claim,
+            mode,
+            attempt_end,
+            now,
+            self._policy,
+            done_before_failure=progress.result(),
+            dead_reason=delivery.dead_reason,
+        )
         return await self._completer.complete(delivery, command, decision)
 
     async def _run(

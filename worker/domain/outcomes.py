@@ -70,16 +70,16 @@ def rejected_unread(command_id: str, malformed: Malformed) -> CommandRejected:
     )
 
 
-def expired(command: Command, attempts: int) -> CommandExpired:
-    """The deadline passed before the command was executed."""
-    return CommandExpired(
-        command_id=command.id, command_type=command.command_type, attempts=attempts
-    )
-
-
-def dead_lettered(command: Command, attempts: int, explanation: str) -> CommandFailed:
-    """The broker dead-lettered the command, for another reason than its time."""
-    reason = f"the broker dead-lettered the command: {explanation}"
+def out_of_time(
+    command: Command, attempts: int, dead_letter_cause: str | None
+) -> CommandExpired | CommandFailed:
+    """The command may not be executed any more: its deadline passed, or the broker dead-lettered it
+    for another cause."""
+    if dead_letter_cause is None:
+        return CommandExpired(
+            command_id=command.id, command_type=command.command_type, attempts=attempts
+        )
+    reason = f"the broker dead-lettered the command: {dead_letter_cause}"
     return failed(command, attempts, ErrorInfo(code=DEAD_LETTERED, message=reason))
 
 

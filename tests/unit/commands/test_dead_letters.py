@@ -1,17 +1,11 @@
-"""What becomes of a copy of a dead letter, and which outcome a dead command has."""
+"""What becomes of a copy of a dead letter."""
 
 import pytest
 
-from recording_schemas import CommandExpired, CommandFailed, ErrorInfo, StartTrackRecording
 from worker.broker.messages import Ack, Dead, Delivery, Retry, Settlement
 from worker.commands.dead_letters import DeadLetterHandler
-from worker.commands.decision import Complete, RetryAfter, decide_dead_letter
-from worker.domain import outcomes
-from worker.domain.errors import Refused
 
 RETRY = Retry(delay_seconds=5.0, code="busy", reason="it is being executed")
-START = StartTrackRecording(id="start", meeting_id="m")
-EXPIRED = Complete(outcomes.expired(START, 2))
 
 
 class Handler:
@@ -66,29 +60,3 @@ async def test_a_letter_of_the_broker_is_settled_and_counted_like_a_command(
 
 async def test_a_letter_that_is_no_command_does_not_become_a_second_letter() -> None:
     assert await Handler(Dead(code="not_json", reason="no JSON")).settle("expired") == Ack()
-
-
-def test_a_command_that_expired_in_the_queue_has_expired() -> None:
-    decided = decide_dead_letter(START, EXPIRED, "expired")
-    assert decided == EXPIRED
-    assert isinstance(EXPIRED.outcome, CommandExpired)
-
-
-@pytest.mark.parametrize("reason", ["maxlen", "rejected", "delivery_limit", "unknown"])
-def test_a_command_that_died_otherwise_has_failed(reason: str) -> None:
-    decided = decide_dead_letter(START, EXPIRED, reason)
-    assert isinstance(decided, Complete)
-    assert isinstance(decided.outcome, CommandFailed)
-    assert (decided.outcome.attempts, decided.outcome.last_error.code) == (2, "dead_lettered")
-
-
-@pytest.mark.parametrize(
-    "decided",
-    [
-        Complete(outcomes.succeeded(START, ("r1",))),
-        Complete(outcomes.rejected(START, Refused("not_found", "it is gone"))),
-        RetryAfter(seconds=5.0, reason=ErrorInfo(code="timeout", message="no answer")),
-    ],
-)
-def test_another_end_of_a_dead_command_counts(decided: Complete | RetryAfter) -> None:
-    assert decide_dead_letter(START, decided, "rejected") == decided

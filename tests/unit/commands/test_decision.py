@@ -344,7 +344,44 @@ def test_what_an_attempt_acted_on_before_it_failed_is_kept_for_the_next_one() ->
     claimed = claim(acted_on=("a",))
     done = OperationResult(recording_ids=("b",))
     decided = decide(
-        start(), claimed, AttemptMode.CALL, NotYet("start_pending", "wait"), NOW, POLICY, done
+        start(),
+        claimed,
+        AttemptMode.CALL,
+        NotYet("start_pending", "wait"),
+        NOW,
+        POLICY,
+        done_before_failure=done,
     )
     assert isinstance(decided, RetryAfter)
     assert decided.acted_on == ("a", "b")
+
+
+def dead_decision(
+    end: AttemptEnd | None, reason: str, claimed: ClaimResult | None = None
+) -> Complete | RetryAfter:
+    """The decision about a command that the broker dead-lettered: its deadline has passed."""
+    mode = AttemptMode.LOOK_ONLY if end else AttemptMode.NONE
+    return decide(start(PAST), claimed or claim(), mode, end, NOW, POLICY, dead_reason=reason)
+
+
+def test_a_command_that_expired_in_the_queue_has_expired() -> None:
+    assert isinstance(outcome_of(dead_decision(None, "expired")), CommandExpired)
+
+
+@pytest.mark.parametrize("end", [None, UNAVAILABLE])
+@pytest.mark.parametrize("reason", ["maxlen", "rejected", "delivery_limit", "unknown"])
+def test_a_command_that_was_dead_lettered_for_another_reason_has_failed(
+    reason: str, end: AttemptEnd | None
+) -> None:
+    outcome = outcome_of(dead_decision(end, reason))
+    assert isinstance(outcome, CommandFailed)
+    assert (outcome.attempts, outcome.last_error.code) == (1, "dead_lettered")
+
+
+def test_another_end_of_a_dead_lettered_command_counts() -> None:
+    found = OperationResult(recording_ids=("r1",))
+    assert isinstance(outcome_of(dead_decision(found, "rejected")), CommandSucceeded)
+    refused = Refused("not_found", "it is gone")
+    assert isinstance(outcome_of(dead_decision(refused, "rejected")), CommandRejected)
+    maybe = claim(called=True, may_call=False)
+    assert isinstance(dead_decision(UNKNOWN, "rejected", maybe), RetryAfter)

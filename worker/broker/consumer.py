@@ -187,7 +187,7 @@ class Consumer:
         try:
             await self._settler.settle(delivery, settlement)
         except BrokerUnavailable as error:
-            structlog.get_logger().warning("settlement_failed", reason=str(error))
+            structlog.get_logger().warning("ack_failed", reason=str(error))
             await self._pause_before_requeue()
             await _ignore_closed(acknowledger.requeue(tag))
         else:

@@ -32,6 +32,35 @@ async def test_a_start_whose_answer_is_lost_adopts_its_recording_and_starts_no_o
     assert (await bench.outcome())["data"]["recording_ids"] == [started.recording_id]
 
 
+def lose_answer_and_omit(bench: CommandBench, *fields: str) -> None:
+    """The answer to the start is lost, and the API's list lacks these fields."""
+    bench.sandbox.behaviour.change({"invoked_seconds": 0.0})
+    bench.sandbox.faults.add(Fault(kind="lost_reset", operation="start*", count=1))
+    bench.sandbox.faults.add(Fault(kind="omit", operation="list_recordings", fields=fields))
+
+
+async def test_a_recording_that_is_listed_without_its_invocation_is_adopted_by_its_start(
+    bench: CommandBench,
+) -> None:
+    lose_answer_and_omit(bench, "invoked_time")
+    assert isinstance(await bench.send(bench.start()), Retry)
+    assert await bench.send(bench.start()) == Ack()
+    (started,) = bench.started()
+    assert (await bench.outcome())["data"]["recording_ids"] == [started.recording_id]
+
+
+async def test_a_recording_that_is_listed_without_any_time_keeps_its_start_from_a_second_call(
+    bench: CommandBench,
+) -> None:
+    lose_answer_and_omit(bench, "invoked_time", "started_time")
+    for _ in range(9):
+        settlement = await bench.send(bench.start())
+        bench.pass_time(6)
+    assert isinstance(settlement, Retry)
+    assert settlement.code == "start_unconfirmed"
+    assert len(bench.started()) == 1
+
+
 ID_PAIR = "aaab7c10-5d2e-4b7a-8c3f-1e9d0f2a4b01_c9e8d7b6-a504-4392-8170-6f5e4d3c2b01"
 
 

@@ -10,6 +10,7 @@ from recording_schemas import Kind
 from worker.commands.operations.context import OperationContext
 from worker.domain.errors import OutcomeUnknown, Refused
 from worker.domain.file_names import is_template
+from worker.domain.recording import LIVE
 from worker.domain.snapshot import RecordingSnapshot
 from worker.realtimekit.fetch import fetch_all_recordings
 
@@ -64,20 +65,41 @@ async def find_own_recording(
     Only one start of a meeting and kind is attempted at a time. So a recording is ours if it fits
     the start, was invoked since our first call by the API's clock, and belongs to no other command.
     If several recordings do, the first one since the call is ours.
+
+    Raises OutcomeUnknown if the list has a recording that may be ours, but shows no time of it.
     """
     if context.called_at is None:
         return None
     # List first, because the answer carries the API's time.
     listed = await _list_meeting(context, started.meeting_id)
     called_at = _first_call(context, context.called_at)
-    candidates = [
-        (snapshot.invoked_time, snapshot)
-        for snapshot in _not_of_other_commands(listed, context)
-        if snapshot.invoked_time is not None
-        and _is_since(snapshot.invoked_time, called_at)
-        and started.fits(snapshot)
+    fitting = [
+        snapshot for snapshot in _not_of_other_commands(listed, context) if started.fits(snapshot)
     ]
-    return min(candidates, key=lambda candidate: candidate[0])[1] if candidates else None
+    candidates = [
+        (began, snapshot)
+        for snapshot in fitting
+        if (began := _began(snapshot)) is not None and _is_since(began, called_at)
+    ]
+    if candidates:
+        return min(candidates, key=lambda candidate: candidate[0])[1]
+    _check_times(fitting, context)
+    return None
+
+
+def _began(snapshot: RecordingSnapshot) -> datetime | None:
+    """When the recording was invoked, or else started. None if the list shows neither."""
+    return snapshot.invoked_time or snapshot.started_time
+
+
+def _check_times(fitting: Iterable[RecordingSnapshot], context: OperationContext) -> None:
+    """Raise OutcomeUnknown if nobody can say whether a live recording began after our call."""
+    known = {recording.recording_id for recording in context.known}
+    for snapshot in fitting:
+        is_new = snapshot.status in LIVE and snapshot.recording_id not in known
+        if is_new and _began(snapshot) is None:
+            text = f"the API does not say when recording {snapshot.recording_id} began"
+            raise OutcomeUnknown("start_unconfirmed", text)
 
 
 def _not_of_other_commands(

@@ -1,5 +1,6 @@
 """Reports the error that ended a command: one line on stderr, and an exit code for scripts."""
 
+import io
 from typing import Final
 
 import click
@@ -16,8 +17,7 @@ def report_error(error: BaseException) -> int | None:
     """Print an expected error and return the exit code. Return None for an unexpected error."""
     match error:
         case click.ClickException():
-            error.show()
-            return error.exit_code
+            return _show(error)
         case click.Abort():
             return INTERRUPTED
         case RecordingWorkerError():
@@ -25,6 +25,15 @@ def report_error(error: BaseException) -> int | None:
         case BaseExceptionGroup():
             return _report_group(error)
     return None
+
+
+def _show(error: click.ClickException) -> int:
+    """Print an error of click in its own form. It may repeat what a database says."""
+    text = io.StringIO()
+    error.show(text)
+    for line in text.getvalue().splitlines():
+        click.echo(escape_controls(line), err=True)
+    return error.exit_code
 
 
 def _print(error: RecordingWorkerError) -> int:

@@ -8,9 +8,10 @@ shows messages of others, where it hides every field that is not known to be har
 
 import re
 from collections.abc import Callable, Iterable
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
-from structlog.typing import EventDict, WrappedLogger
+if TYPE_CHECKING:  # the command line redacts as well, and structlog is slow to import
+    from structlog.typing import EventDict, WrappedLogger
 
 SensitiveTexts = Callable[[], Iterable[str]]
 """The configured secrets. Called for each line, because a secret's file may change."""
@@ -36,7 +37,7 @@ class LogRedaction:
         self._current: tuple[str, ...] = ()
         self._longest_first: list[str] = []
 
-    def __call__(self, logger: WrappedLogger, method: str, event: EventDict) -> EventDict:
+    def __call__(self, logger: "WrappedLogger", method: str, event: "EventDict") -> "EventDict":
         """The event without secrets."""
         current = tuple(self._sensitive_texts())
         if current != self._current:

@@ -21,6 +21,7 @@ from worker.domain.errors import (
         (BrokerUnavailable("away"), 1, "Error: away\n"),
         (click.ClickException("no"), 1, "Error: no\n"),
         (click.UsageError("no"), 2, "Error: no\n"),
+        (click.ClickException("\x9b2J no\n\u202eyes"), 1, "Error: \\x9b2J no\n\\u202eyes\n"),
         (click.Abort(), 130, ""),
     ],
 )

@@ -23,11 +23,7 @@ NODE_NAME = "rabbit@localhost"
 
 ERLANG_ARGUMENTS: Final = (
     # One scheduler that does not spin: it saves CPU on small machines and boots as fast.
-    "+S 1:1 +sbwt none +sbwtdcpu none +sbwtdio none"
-    " -kernel inet_dist_use_interface {127,0,0,1}"
-    # A message that a retry queue sends back while the target has no leader is sent again after
-    # this time. The default is three minutes.
-    " -rabbit dead_letter_worker_publisher_confirm_timeout 5000"
+    "+S 1:1 +sbwt none +sbwtdcpu none +sbwtdio none -kernel inet_dist_use_interface {127,0,0,1}"
 )
 
 

@@ -1,31 +1,16 @@
 """`recording-worker dead drop` as a process, on a real dead-letter queue."""
 
 import asyncio
-from collections.abc import AsyncIterator
-from pathlib import Path
 from typing import Any
 
 import msgspec
-import pytest
 
 from tests.integration.cli_process import CommandLine
 from tests.integration.dead_letter_queue import (
     BrokerQueues,
-    open_broker_queues,
     sync,
 )
 from tests.integration.pseudo_terminal import run_on_terminal
-
-
-@pytest.fixture
-def cli(amqp_url: str, names_prefix: str, tmp_path: Path) -> CommandLine:
-    return CommandLine({"AMQP_URL": amqp_url, "WORKER_NAME_PREFIX": names_prefix}, tmp_path)
-
-
-@pytest.fixture
-async def broker(amqp_url: str, names_prefix: str) -> AsyncIterator[BrokerQueues]:
-    async with open_broker_queues(amqp_url, names_prefix) as broker:
-        yield broker
 
 
 async def test_only_selected_letters_are_dropped_and_the_others_keep_their_order(

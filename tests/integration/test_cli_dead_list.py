@@ -1,9 +1,7 @@
 """`recording-worker dead list` as a process, on a real dead-letter queue."""
 
 import signal
-from collections.abc import AsyncIterator
 from datetime import datetime
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -19,22 +17,10 @@ from tests.integration.dead_letter_queue import (
     BrokerQueues,
     column,
     has,
-    open_broker_queues,
     refuse,
     send,
     sync,
 )
-
-
-@pytest.fixture
-def cli(amqp_url: str, names_prefix: str, tmp_path: Path) -> CommandLine:
-    return CommandLine({"AMQP_URL": amqp_url, "WORKER_NAME_PREFIX": names_prefix}, tmp_path)
-
-
-@pytest.fixture
-async def broker(amqp_url: str, names_prefix: str) -> AsyncIterator[BrokerQueues]:
-    async with open_broker_queues(amqp_url, names_prefix) as broker:
-        yield broker
 
 
 async def test_the_list_shows_the_reason_attempts_times_and_command_of_a_letter(

@@ -2,9 +2,7 @@
 
 import signal
 import uuid
-from collections.abc import AsyncIterator
 from datetime import UTC, datetime
-from pathlib import Path
 
 import aio_pika
 import msgspec
@@ -23,23 +21,11 @@ from tests.integration.dead_letter_queue import (
     BrokerQueues,
     column,
     has,
-    open_broker_queues,
     refuse,
     send,
     send_without_id,
     sync,
 )
-
-
-@pytest.fixture
-def cli(amqp_url: str, names_prefix: str, tmp_path: Path) -> CommandLine:
-    return CommandLine({"AMQP_URL": amqp_url, "WORKER_NAME_PREFIX": names_prefix}, tmp_path)
-
-
-@pytest.fixture
-async def broker(amqp_url: str, names_prefix: str) -> AsyncIterator[BrokerQueues]:
-    async with open_broker_queues(amqp_url, names_prefix) as broker:
-        yield broker
 
 
 async def test_a_replayed_letter_keeps_its_bytes_routing_key_and_history(

@@ -1,15 +1,11 @@
 """`recording-worker dead show` as a process, on a real dead-letter queue."""
 
-from collections.abc import AsyncIterator
-from pathlib import Path
-
 import msgspec
 import pytest
 
 from tests.integration.cli_process import CommandLine
 from tests.integration.dead_letter_queue import (
     BrokerQueues,
-    open_broker_queues,
 )
 from tests.raw_properties import long, publish_raw
 from worker.broker.properties import (
@@ -19,18 +15,6 @@ from worker.broker.properties import (
     joined_properties,
     joined_table,
 )
-
-
-@pytest.fixture
-def cli(amqp_url: str, names_prefix: str, tmp_path: Path) -> CommandLine:
-    return CommandLine({"AMQP_URL": amqp_url, "WORKER_NAME_PREFIX": names_prefix}, tmp_path)
-
-
-@pytest.fixture
-async def broker(amqp_url: str, names_prefix: str) -> AsyncIterator[BrokerQueues]:
-    async with open_broker_queues(amqp_url, names_prefix) as broker:
-        yield broker
-
 
 MASK = "[secure]"
 

@@ -1,0 +1,22 @@
+"""What the tests of `recording-worker dead` share. Other modules have fixtures of their own."""
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from tests.integration.cli_process import CommandLine
+from tests.integration.dead_letter_queue import BrokerQueues, open_broker_queues
+
+
+@pytest.fixture
+def cli(amqp_url: str, names_prefix: str, tmp_path: Path) -> CommandLine:
+    """The command line, for the queues of this test."""
+    return CommandLine({"AMQP_URL": amqp_url, "WORKER_NAME_PREFIX": names_prefix}, tmp_path)
+
+
+@pytest.fixture
+async def broker(amqp_url: str, names_prefix: str) -> AsyncIterator[BrokerQueues]:
+    """The command queue and the dead letters of this test."""
+    async with open_broker_queues(amqp_url, names_prefix) as broker:
+        yield broker

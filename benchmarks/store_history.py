@@ -38,7 +38,10 @@ LONG_AGO: Final = 1_700_000_000.0
 
 def finish(command_id: str, *seen: Observation) -> FinishRequest:
     data = CommandSucceeded(
-        command_id=command_id, command_type="start_track_recording", recording_ids=("r",)
+        command_id=command_id,
+        command_type="start_track_recording",
+        recording_ids=("r",),
+        metadata=None,
     )
     record = outcome_record(
         data, source="bench", at=datetime.now(UTC), correlation_id=None, trace={}

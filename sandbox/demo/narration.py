@@ -2,7 +2,14 @@
 
 import math
 
-from recording_schemas import CloudEvent, Completed, FileReady, StatusChanged, outcome_of
+from recording_schemas import (
+    CloudEvent,
+    Completed,
+    FileReady,
+    FileUrlRenewed,
+    StatusChanged,
+    outcome_of,
+)
 from sandbox.demo.timeline import Timeline
 from sandbox.model.log_entries import RequestEntry
 from sandbox.model.request_log import RequestLog
@@ -43,7 +50,7 @@ def narrate_event(event: CloudEvent, timeline: Timeline) -> None:
             previous = f" (was {data.previous_status})" if data.previous_status else ""
             text = f"{data.status}{previous}, observed by {data.observed_by}"
             timeline.add("status", text, **facts)
-        case FileReady() as data:
+        case FileReady() | FileUrlRenewed() as data:
             owner = data.custom_participant_id or data.user_id or "?"
             text = f"{data.file_index} of {data.file_count}, of {owner}: {data.file_name}"
             timeline.add("file", text, **facts)

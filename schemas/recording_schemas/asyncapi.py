@@ -15,6 +15,7 @@ from recording_schemas.events import (
     EventData,
     Exchange,
     FileReady,
+    FileUrlRenewed,
     StatusChanged,
     exchange_of_type,
     routing_key,
@@ -162,6 +163,7 @@ def _channels() -> Document:
         },
         "status": _events("{kind}.{status}", "status", [StatusChanged]),
         "files": _events("{kind}.{media}.ready", "files", [FileReady]),
+        "renewed_urls": _events("{kind}.{media}.url_renewed", "files", [FileUrlRenewed]),
         "completed": _events("{kind}.completed", "files", [Completed]),
         "results": _events("{command_type}.{outcome}", "results", _of_exchange("results")),
         "replies": {
@@ -195,6 +197,7 @@ def _operations() -> Document:
         "dead_letter": _sends("dead_letters", "Keep a message that cannot be executed."),
         "report_status": _sends("status", "Report that a recording has a new status."),
         "report_file": _sends("files", "Report that a file can be downloaded."),
+        "report_renewed_url": _sends("renewed_urls", "Report that a file has a new URL."),
         "report_completed": _sends(
             "completed", "Report that all files of a recording were reported."
         ),

@@ -27,6 +27,7 @@ from recording_schemas.values import (
     CommandId,
     Deadline,
     Kind,
+    Metadata,
     Name,
     ProfileName,
     TrackPrefix,
@@ -34,7 +35,10 @@ from recording_schemas.values import (
     Uuid,
 )
 
-_WORKER_FIELDS: Final = frozenset({"type", "id", "deadline", "app", "storage_profile"})
+_WORKER_FIELDS: Final = frozenset(
+    {"type", "id", "deadline", "app", "storage_profile", "metadata", "wait_for_session"}
+)
+_TRACK_WORKER_FIELDS: Final = _WORKER_FIELDS | {"custom_participant_ids", "max_seconds"}
 
 
 class CommandBase(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -82,6 +86,11 @@ UserIds = Annotated[
     tuple[Name, ...],
     Meta(min_length=1, max_length=100, description="a list of 1 to 100 participant ids"),
 ]
+CustomParticipantIds = Annotated[
+    tuple[Name, ...],
+    Meta(min_length=1, max_length=100, description="a list of 1 to 100 ids of your own"),
+]
+MaxSeconds = Annotated[int, Meta(ge=60, le=86400)]
 
 
 class StartTrackRecording(
@@ -94,16 +103,26 @@ class StartTrackRecording(
 ):
     """Record each participant of a live meeting into a separate file.
 
-    `user_ids` are RealtimeKit's participant ids, not your own. Without them everybody is recorded.
+    `user_ids` are RealtimeKit's participant ids, `custom_participant_ids` are your own. Without
+    both everybody is recorded. The worker stops the recording `max_seconds` after it began. With
+    `wait_for_session` the start is kept until the meeting's session begins. `metadata` comes back
+    with every event of the recording and every outcome of the start.
     """
 
     meeting_id: Uuid
     user_ids: UserIds | UnsetType = UNSET
+    custom_participant_ids: CustomParticipantIds | UnsetType = UNSET
+    max_seconds: MaxSeconds | UnsetType = UNSET
+    wait_for_session: bool | UnsetType = UNSET
     layers: TrackLayers | UnsetType = UNSET
+    metadata: Metadata | None = None
 
     def body(self) -> dict[str, Any]:
-        """The API's request body: exactly the fields that the publisher gave, as JSON builtins."""
-        return _body(self)
+        """The fields of the command that the API has, as JSON builtins.
+
+        It does not resolve `custom_participant_ids`.
+        """
+        return _body(self, without=_TRACK_WORKER_FIELDS)
 
 
 class StartRecording(
@@ -117,7 +136,8 @@ class StartRecording(
     """Record a meeting into one mixed file.
 
     `storage_profile` names a storage that is configured on the worker, so that the command carries
-    no secret. It cannot be combined with `storage_config`.
+    no secret. It cannot be combined with `storage_config`. `wait_for_session` and `metadata` are
+    as in `start_track_recording`.
     """
 
     schema_rules: ClassVar[dict[str, Any]] = {
@@ -135,13 +155,15 @@ class StartRecording(
     audio_config: AudioConfig | UnsetType = UNSET
     file_name_prefix: Name | UnsetType = UNSET
     interactive_config: InteractiveConfig | UnsetType = UNSET
-    max_seconds: Annotated[int, Meta(ge=60, le=86400)] | UnsetType = UNSET
+    max_seconds: MaxSeconds | UnsetType = UNSET
+    metadata: Metadata | None = None
     realtimekit_bucket_config: BucketConfig | UnsetType = UNSET
     rtmp_out_config: RtmpOutConfig | UnsetType = UNSET
     storage_config: StorageConfig | UnsetType | None = UNSET
     storage_profile: ProfileName | None = None
     url: Uri | UnsetType = UNSET
     video_config: VideoConfig | UnsetType = UNSET
+    wait_for_session: bool | UnsetType = UNSET
 
     def __post_init__(self) -> None:
         CommandBase.__post_init__(self)
@@ -157,7 +179,7 @@ class StartRecording(
 
         It holds the secrets in clear. It does not resolve a `storage_profile`.
         """
-        return _body(self)
+        return _body(self, without=_WORKER_FIELDS)
 
 
 class Targeted(CommandBase, frozen=True, kw_only=True):
@@ -278,6 +300,8 @@ def secrets_of(command: Command) -> tuple[str, ...]:
     return tuple(sorted({*clear, *escaped}, key=len, reverse=True))
 
 
-def _body(command: StartTrackRecording | StartRecording) -> dict[str, Any]:
+def _body(
+    command: StartTrackRecording | StartRecording, *, without: frozenset[str]
+) -> dict[str, Any]:
     fields: dict[str, Any] = msgspec.json.decode(msgspec.json.encode(command))
-    return {name: value for name, value in fields.items() if name not in _WORKER_FIELDS}
+    return {name: value for name, value in fields.items() if name not in without}

@@ -8,7 +8,7 @@ from typing import Final, Literal, assert_never
 
 import msgspec
 
-from recording_schemas.values import Count, Kind, Media, ObservedBy, Status, Time
+from recording_schemas.values import Count, Kind, Media, Metadata, ObservedBy, Status, Time
 
 
 class ErrorInfo(msgspec.Struct, frozen=True, kw_only=True):
@@ -33,6 +33,9 @@ class StorageInfo(msgspec.Struct, frozen=True, kw_only=True):
 class StatusChanged(msgspec.Struct, frozen=True, kw_only=True):
     """A recording has a new status. Durations are in seconds, times have an offset.
 
+    `metadata` is that of the start command, here and in every other event. It is null if the start
+    had none.
+
     `previous_status` is null on the first event of a recording. `start_id` is the id of the start
     command, null if another program started the recording. `start_reason` and `stop_reason` are the
     API's values, such as API_CALL or ALL_PEERS_LEFT.
@@ -55,14 +58,43 @@ class StatusChanged(msgspec.Struct, frozen=True, kw_only=True):
     stop_reason: str | None
     start_id: str | None
     error: ErrorInfo | None
+    metadata: Metadata | None
 
 
-class FileReady(msgspec.Struct, frozen=True, kw_only=True):
-    """A finished file of a recording.
+class ParticipantInfo(msgspec.Struct, frozen=True, kw_only=True):
+    """A participant of the session, during one stay.
+
+    `user_id` is RealtimeKit's participant id. Somebody who joins again has another `peer_id`.
+    `left_at` is null also while the stay goes on.
+    """
+
+    user_id: str | None
+    peer_id: str | None
+    custom_participant_id: str | None
+    display_name: str | None
+    preset_name: str | None
+    joined_at: Time | None
+    left_at: Time | None
+
+
+class ParticipantWithoutFile(msgspec.Struct, frozen=True, kw_only=True):
+    """A person who should have a file and has none.
+
+    `joined`: whether the person was in the session while it was recorded.
+    """
+
+    user_id: str | None
+    custom_participant_id: str | None
+    joined: bool
+
+
+class FileEvent(msgspec.Struct, frozen=True, kw_only=True):
+    """A file of a recording.
 
     `user_id` is RealtimeKit's participant id. `recorded_at` comes from the file name. `file_index`
     counts from 1 to `file_count`, the files found by then. If the file is in the customer's own
-    storage, `storage` says where, and `download_url` is null. A value that is not certain is null.
+    storage, `storage` says where, and `download_url` is null. `participant` is the owner of a
+    track's file, null for composites. A value that is not certain is null.
     """
 
     recording_id: str
@@ -83,13 +115,25 @@ class FileReady(msgspec.Struct, frozen=True, kw_only=True):
     file_count: int
     storage: StorageInfo | None
     start_id: str | None
+    participant: ParticipantInfo | None
+    metadata: Metadata | None
+
+
+class FileReady(FileEvent, frozen=True, kw_only=True):
+    """A finished file of a recording."""
+
+
+class FileUrlRenewed(FileEvent, frozen=True, kw_only=True):
+    """A file that was announced before has a new URL."""
 
 
 class Completed(msgspec.Struct, frozen=True, kw_only=True):
     """A recording has ended, and a `file_ready` event was published for each of its files, if any.
 
     If a file turns up later, the event follows again, with the new count. `files` are the names of
-    all files. `recording_duration` is in seconds.
+    all files. `recording_duration` is in seconds. `participants_without_file` are those of the
+    people asked for who have no file; if the start asked for nobody, those of the session's
+    participants. It is null for composites.
     """
 
     recording_id: str
@@ -100,14 +144,21 @@ class Completed(msgspec.Struct, frozen=True, kw_only=True):
     files: tuple[str, ...]
     recording_duration: Count | None
     start_id: str | None
+    participants_without_file: tuple[ParticipantWithoutFile, ...] | None
+    metadata: Metadata | None
 
 
 class CommandSucceeded(msgspec.Struct, frozen=True, kw_only=True):
-    """The command was executed on these recordings."""
+    """The command was executed on these recordings.
+
+    `metadata` is that of a start command, here and in every other outcome. It is null if the start
+    had none, and for other commands.
+    """
 
     command_id: str
     command_type: str
     recording_ids: tuple[str, ...]
+    metadata: Metadata | None
 
 
 class CommandRejected(msgspec.Struct, frozen=True, kw_only=True):
@@ -124,6 +175,7 @@ class CommandRejected(msgspec.Struct, frozen=True, kw_only=True):
     message: str
     field: str | None
     http_status: int | None
+    metadata: Metadata | None
 
 
 class CommandExpired(msgspec.Struct, frozen=True, kw_only=True):
@@ -132,6 +184,7 @@ class CommandExpired(msgspec.Struct, frozen=True, kw_only=True):
     command_id: str
     command_type: str
     attempts: Count
+    metadata: Metadata | None
 
 
 class CommandFailed(msgspec.Struct, frozen=True, kw_only=True):
@@ -141,10 +194,11 @@ class CommandFailed(msgspec.Struct, frozen=True, kw_only=True):
     command_type: str
     attempts: Count
     last_error: ErrorInfo
+    metadata: Metadata | None
 
 
 Outcome = CommandSucceeded | CommandRejected | CommandExpired | CommandFailed
-EventData = StatusChanged | FileReady | Completed | Outcome
+EventData = StatusChanged | FileReady | FileUrlRenewed | Completed | Outcome
 
 Exchange = Literal["status", "files", "results"]
 """One of the three exchanges, by the last part of its name."""
@@ -152,6 +206,7 @@ Exchange = Literal["status", "files", "results"]
 EVENT_TYPES: Final[dict[type[EventData], str]] = {
     StatusChanged: "recording.status_changed.v1",
     FileReady: "recording.file_ready.v1",
+    FileUrlRenewed: "recording.file_url_renewed.v1",
     Completed: "recording.completed.v1",
     CommandSucceeded: "command.succeeded.v1",
     CommandRejected: "command.rejected.v1",
@@ -168,6 +223,8 @@ def routing_key(data: EventData) -> str:
             return f"{data.kind}.{data.status.lower()}"
         case FileReady():
             return f"{data.kind}.{data.media_kind}.ready"
+        case FileUrlRenewed():
+            return f"{data.kind}.{data.media_kind}.url_renewed"
         case Completed():
             return f"{data.kind}.completed"
         case CommandSucceeded() | CommandRejected() | CommandExpired() | CommandFailed():
@@ -188,6 +245,7 @@ def exchange_of_type(data: type[EventData]) -> Exchange:
 _EXCHANGES: Final[dict[type[EventData], Exchange]] = {
     StatusChanged: "status",
     FileReady: "files",
+    FileUrlRenewed: "files",
     Completed: "files",
     CommandSucceeded: "results",
     CommandRejected: "results",

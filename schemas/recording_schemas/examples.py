@@ -28,7 +28,10 @@ from recording_schemas.events import (
     ErrorInfo,
     EventData,
     FileReady,
+    FileUrlRenewed,
     Outcome,
+    ParticipantInfo,
+    ParticipantWithoutFile,
     StatusChanged,
 )
 from recording_schemas.values import Status
@@ -39,6 +42,7 @@ _RECORDING: Final = "b3a4d7e2-90c1-4d4f-a1c6-5e2f7a8b9c03"
 _ALICE: Final = "aaab7c10-5d2e-4b7a-8c3f-1e9d0f2a4b05"
 _PEER: Final = "c9e8d7b6-a504-4392-8170-6f5e4d3c2b07"
 _FILE: Final = f"weekly_sync_{_ALICE}_{_PEER}_peer_audio_1767261605000.webm"
+_METADATA: Final = {"case": "2026-0117", "team": "support"}
 _INVOKED: Final = datetime(2026, 1, 1, 10, 0, 0, tzinfo=UTC)
 _STARTED: Final = datetime(2026, 1, 1, 10, 0, 5, tzinfo=UTC)
 _STOPPED: Final = datetime(2026, 1, 1, 10, 30, 5, tzinfo=UTC)
@@ -50,7 +54,11 @@ COMMANDS: Final[tuple[Command, ...]] = (
         deadline=datetime(2036, 1, 1, 10, 5, 0, tzinfo=UTC),
         meeting_id=_MEETING,
         user_ids=(_ALICE, "aaa2c4e6-8a0b-4c1d-9e2f-3a4b5c6d7e06"),
+        custom_participant_ids=("bob@example.com",),
+        max_seconds=5400,
+        wait_for_session=True,
         layers=TrackLayers(default=TrackLayer(media_kind="audio", file_name_prefix="weekly_sync")),
+        metadata=_METADATA,
     ),
     StartRecording(
         id="weekly-2026-01-01-mixed",
@@ -77,6 +85,41 @@ COMMANDS: Final[tuple[Command, ...]] = (
     SyncRecording(id="weekly-2026-01-01-sync", recording_id=_RECORDING),
 )
 
+_FILE_READY: Final = FileReady(
+    recording_id=_RECORDING,
+    meeting_id=_MEETING,
+    session_id=_SESSION,
+    kind="track",
+    layer="default",
+    file_name=_FILE,
+    user_id=_ALICE,
+    peer_id=_PEER,
+    custom_participant_id="alice@example.com",
+    stream_kind="peer",
+    media_kind="audio",
+    recorded_at=_STARTED,
+    download_url="https://files.example.com/" + _FILE,
+    download_url_expiry=datetime(2026, 1, 8, 10, 30, 40, tzinfo=UTC),
+    file_index=1,
+    file_count=2,
+    storage=None,
+    start_id="weekly-2026-01-01-start",
+    participant=ParticipantInfo(
+        user_id=_ALICE,
+        peer_id=_PEER,
+        custom_participant_id="alice@example.com",
+        display_name="Alice",
+        preset_name="group_call_host",
+        joined_at=_STARTED,
+        left_at=_STOPPED,
+    ),
+    metadata=_METADATA,
+)
+_RENEWED: Final = {
+    "download_url": f"https://files.example.com/{_FILE}?signature=new",
+    "download_url_expiry": datetime(2026, 1, 12, 9, 0, 0, tzinfo=UTC),
+}
+
 EVENTS: Final[tuple[EventData, ...]] = (
     StatusChanged(
         recording_id=_RECORDING,
@@ -96,27 +139,10 @@ EVENTS: Final[tuple[EventData, ...]] = (
         stop_reason="ALL_PEERS_LEFT",
         start_id="weekly-2026-01-01-start",
         error=None,
+        metadata=_METADATA,
     ),
-    FileReady(
-        recording_id=_RECORDING,
-        meeting_id=_MEETING,
-        session_id=_SESSION,
-        kind="track",
-        layer="default",
-        file_name=_FILE,
-        user_id=_ALICE,
-        peer_id=_PEER,
-        custom_participant_id="alice@example.com",
-        stream_kind="peer",
-        media_kind="audio",
-        recorded_at=_STARTED,
-        download_url="https://files.example.com/" + _FILE,
-        download_url_expiry=datetime(2026, 1, 8, 10, 30, 40, tzinfo=UTC),
-        file_index=1,
-        file_count=2,
-        storage=None,
-        start_id="weekly-2026-01-01-start",
-    ),
+    _FILE_READY,
+    FileUrlRenewed(**{**msgspec.structs.asdict(_FILE_READY), **_RENEWED}),
     Completed(
         recording_id=_RECORDING,
         meeting_id=_MEETING,
@@ -126,11 +152,20 @@ EVENTS: Final[tuple[EventData, ...]] = (
         files=(_FILE,),
         recording_duration=1800,
         start_id="weekly-2026-01-01-start",
+        participants_without_file=(
+            ParticipantWithoutFile(
+                user_id="aaa2c4e6-8a0b-4c1d-9e2f-3a4b5c6d7e06",
+                custom_participant_id="bob@example.com",
+                joined=True,
+            ),
+        ),
+        metadata=_METADATA,
     ),
     CommandSucceeded(
         command_id="weekly-2026-01-01-start",
         command_type="start_track_recording",
         recording_ids=(_RECORDING,),
+        metadata=_METADATA,
     ),
     CommandRejected(
         command_id="weekly-2026-01-02-start",
@@ -139,15 +174,20 @@ EVENTS: Final[tuple[EventData, ...]] = (
         message="field `user_id` is not known; did you mean `user_ids`?",
         field="user_id",
         http_status=None,
+        metadata=None,
     ),
     CommandExpired(
-        command_id="weekly-2026-01-03-start", command_type="start_track_recording", attempts=3
+        command_id="weekly-2026-01-03-start",
+        command_type="start_track_recording",
+        attempts=3,
+        metadata=None,
     ),
     CommandFailed(
         command_id="weekly-2026-01-04-start",
         command_type="start_track_recording",
         attempts=9,
         last_error=ErrorInfo(code="unavailable", message="the API answered 503"),
+        metadata=None,
     ),
 )
 

@@ -102,6 +102,32 @@ Path = Annotated[
         description="at most 1024 characters without control characters",
     ),
 ]
+MetadataName = Annotated[
+    str,
+    Meta(
+        min_length=1,
+        max_length=64,
+        pattern=_NO_CONTROL_CHARACTERS,
+        description="1 to 64 characters without control characters",
+    ),
+]
+MetadataValue = Annotated[
+    str,
+    Meta(
+        max_length=512,
+        pattern=_NO_CONTROL_CHARACTERS,
+        description="at most 512 characters without control characters",
+    ),
+]
+Metadata = Annotated[
+    dict[MetadataName, MetadataValue],
+    Meta(
+        max_length=16,
+        description="an object of at most 16 strings: names of 1 to 64 characters, values of at "
+        "most 512, all without control characters",
+    ),
+]
+"""What a publisher wants to find again in every event of a recording."""
 Uri = Annotated[
     str,
     Meta(max_length=8192, pattern=_URI, description="a URI of at most 8192 ASCII characters"),

@@ -11,7 +11,8 @@ import pytest
 from recording_schemas import COMMAND_TYPES
 from recording_schemas.json_schema import documents
 
-OURS = {"type", "id", "deadline", "app"}
+OURS = {"type", "id", "deadline", "app", "metadata", "wait_for_session"}
+OURS_TRACK = OURS | {"custom_participant_ids", "custom_participant_ids.*", "max_seconds"}
 
 
 class Fact(NamedTuple):
@@ -121,7 +122,7 @@ def _fields(name: str) -> dict[str, dict[str, Any]]:
 @pytest.mark.parametrize(
     ("name", "facts", "ours"),
     [
-        ("start_track_recording", START_TRACK, OURS),
+        ("start_track_recording", START_TRACK, OURS_TRACK),
         ("start_recording", START, OURS | {"storage_profile"}),
     ],
 )

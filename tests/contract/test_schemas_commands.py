@@ -89,8 +89,38 @@ def _track() -> list[Bad]:
             )
             for prefix in ("", "a.b", "a/b", "café", "x" * 257, "\u00a0", 7)
         ),
-        track({"max_seconds": 60}, "max_seconds", "unknown_field"),
+        track({"custom_participant_ids": []}, "custom_participant_ids"),
+        track({"custom_participant_ids": None}, "custom_participant_ids"),
+        track({"custom_participant_ids": ["a"] * 101}, "custom_participant_ids"),
+        track({"custom_participant_ids": ["a", ""]}, "custom_participant_ids.1"),
+        track({"custom_participant_ids": ["a\n"]}, "custom_participant_ids.0"),
+        track({"custom_participant_ids": ["x" * 257]}, "custom_participant_ids.0"),
+        *(track({"max_seconds": bad}, "max_seconds") for bad in (59, 86_401, "60", True, 60.5)),
         track({"storage_config": {"type": "aws"}}, "storage_config", "unknown_field"),
+    ]
+
+
+def _starts() -> list[Bad]:
+    wrong: dict[str, list[Any]] = {
+        "wait_for_session": ["yes", 1, None],
+        "metadata": [
+            "case 7",
+            ["case"],
+            {str(number): "x" for number in range(17)},
+            {"": "x"},
+            {"x" * 65: "y"},
+            {"a\n": "x"},
+            {"case": 7},
+            {"case": None},
+            {"case": {}},
+            {"case": "x" * 513},
+        ],
+    }
+    return [
+        Bad(name, {field: value}, field)
+        for name in ("start_track_recording", "start_recording")
+        for field, values in wrong.items()
+        for value in values
     ]
 
 
@@ -195,6 +225,7 @@ def _nested(path: str, value: Any) -> dict[str, Any]:
 
 BAD = [
     *_common(),
+    *_starts(),
     *_track(),
     *_composite(),
     *_targeted(),

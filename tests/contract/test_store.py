@@ -56,7 +56,10 @@ def claim(command_id: str = "c1", **changes: Any) -> ClaimRequest:
 
 def finish(command_id: str = "c1", *seen: Observation, reply: Reply | None = None) -> FinishRequest:
     data = CommandSucceeded(
-        command_id=command_id, command_type="start_track_recording", recording_ids=("r1",)
+        command_id=command_id,
+        command_type="start_track_recording",
+        recording_ids=("r1",),
+        metadata=None,
     )
     record = outcome_record(data, source=SOURCE, at=NOW, correlation_id=None, trace={})
     return FinishRequest(outcome=record, reply=reply or Reply(), observations=seen, now=1001.0)

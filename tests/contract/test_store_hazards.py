@@ -51,7 +51,10 @@ def claim(command_id: str = "c1", **changes: Any) -> ClaimRequest:
 
 def finish(command_id: str, reply: Reply, *seen: Observation) -> FinishRequest:
     data = CommandSucceeded(
-        command_id=command_id, command_type="start_track_recording", recording_ids=("r1",)
+        command_id=command_id,
+        command_type="start_track_recording",
+        recording_ids=("r1",),
+        metadata=None,
     )
     record = outcome_record(
         data, source="test", at=NOW, correlation_id=reply.correlation_id, trace=reply.trace

@@ -52,7 +52,9 @@ def claim(command_id: str, **more: Any) -> ClaimRequest:
 
 
 def finish(command_id: str, *seen: Observation, at: datetime = NOW) -> FinishRequest:
-    data = CommandSucceeded(command_id=command_id, command_type="x", recording_ids=())
+    data = CommandSucceeded(
+        command_id=command_id, command_type="x", recording_ids=(), metadata=None
+    )
     record = outcome_record(data, source="test", at=at, correlation_id=None, trace={})
     return FinishRequest(outcome=record, reply=Reply(), observations=seen, now=at.timestamp())
 

@@ -52,7 +52,10 @@ STOP_MEETING = claim("stop", "stop_recording", meeting_id="m", rival_slots=(SLOT
 
 def end_of_start() -> FinishRequest:
     outcome = CommandSucceeded(
-        command_id="start", command_type="start_track_recording", recording_ids=("r",)
+        command_id="start",
+        command_type="start_track_recording",
+        recording_ids=("r",),
+        metadata=None,
     )
     seen = Observation(
         snapshot=RecordingSnapshot(

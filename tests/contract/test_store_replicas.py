@@ -57,7 +57,10 @@ def claim(command_id: str, command_type: str, **more: Any) -> ClaimRequest:
 
 def started() -> FinishRequest:
     data = CommandSucceeded(
-        command_id="start", command_type="start_track_recording", recording_ids=("r1",)
+        command_id="start",
+        command_type="start_track_recording",
+        recording_ids=("r1",),
+        metadata=None,
     )
     seen = Observation(
         snapshot=RecordingSnapshot(

@@ -128,7 +128,7 @@ async def test_commands_that_expire_while_no_worker_runs_have_their_outcome_when
     await bench.waits("commands.dead", 4)
     await bench.start_worker()
     assert await bench.data("start") == CommandExpired(
-        command_id="start", command_type=START, attempts=0
+        command_id="start", command_type=START, attempts=0, metadata=None
     )
     assert isinstance(await bench.data("stop"), CommandExpired)
     assert isinstance(await bench.data("no-command"), CommandRejected)

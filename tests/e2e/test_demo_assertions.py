@@ -53,6 +53,8 @@ def completion(file_count: int) -> CloudEvent:
         files=(),
         recording_duration=9,
         start_id=None,
+        participants_without_file=None,
+        metadata=None,
     )
     now = datetime(2026, 1, 1, tzinfo=UTC)
     return CloudEvent(

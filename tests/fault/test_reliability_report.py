@@ -59,7 +59,10 @@ def status(status: Status, before: Status | None, number: int) -> ReceivedMessag
 
 def outcome(recording_id: str = "r1", event_id: str = "outcome") -> ReceivedMessage:
     data = CommandSucceeded(
-        command_id="start", command_type="start_track_recording", recording_ids=(recording_id,)
+        command_id="start",
+        command_type="start_track_recording",
+        recording_ids=(recording_id,),
+        metadata=None,
     )
     return told(data, event_id)
 
@@ -208,7 +211,10 @@ def test_external_recordings_need_no_events_and_belong_to_no_start() -> None:
 def test_one_recording_for_two_starts_counts_as_unexpected() -> None:
     another = msgspec.structs.replace(START, command_id="another")
     data = CommandSucceeded(
-        command_id="another", command_type="start_track_recording", recording_ids=("r1",)
+        command_id="another",
+        command_type="start_track_recording",
+        recording_ids=("r1",),
+        metadata=None,
     )
     body = told(data, "another-outcome").body.replace(b'"subject":"start"', b'"subject":"another"')
     claim = msgspec.structs.replace(told(data, "another-outcome"), body=body)

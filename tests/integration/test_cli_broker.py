@@ -253,6 +253,7 @@ def status_changed(recording_id: str, status: Status = Status.RECORDING) -> Stat
         stop_reason=None,
         start_id=None,
         error=None,
+        metadata=None,
     )
 
 
@@ -276,6 +277,8 @@ def file_ready(recording_id: str) -> FileReady:
         file_count=1,
         storage=None,
         start_id=None,
+        participant=None,
+        metadata=None,
     )
 
 

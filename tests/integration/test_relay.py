@@ -158,7 +158,10 @@ class Bench:
             )
         )
         data = CommandSucceeded(
-            command_id=command_id, command_type="sync_recording", recording_ids=recording_ids
+            command_id=command_id,
+            command_type="sync_recording",
+            recording_ids=recording_ids,
+            metadata=None,
         )
         record = outcome_record(data, source="test", at=NOW, correlation_id=None, trace={})
         reply = Reply(reply_to=reply_to)

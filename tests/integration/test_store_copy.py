@@ -83,7 +83,10 @@ async def fill(url: str) -> None:
     await store.claim(claim("done"))
     await store.claim(claim("in-hand"))
     data = CommandSucceeded(
-        command_id="done", command_type="start_track_recording", recording_ids=("r1",)
+        command_id="done",
+        command_type="start_track_recording",
+        recording_ids=("r1",),
+        metadata=None,
     )
     record = outcome_record(data, source="test", at=NOW, correlation_id=ODD, trace={"t": BIG})
     seen = Observation(

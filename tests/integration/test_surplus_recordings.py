@@ -35,6 +35,7 @@ async def finish_start(bench: TrackingBench) -> str:
         command_id="start",
         command_type="start_track_recording",
         recording_ids=(snapshot.recording_id,),
+        metadata=None,
     )
     record = outcome_record(outcome, source="test", at=asked_at, correlation_id=None, trace={})
     await bench.store.finish(

@@ -11,7 +11,9 @@ from recording_schemas import (
     CommandRejected,
     CommandSucceeded,
     Completed,
+    FileEvent,
     FileReady,
+    FileUrlRenewed,
     Outcome,
     Status,
     StatusChanged,
@@ -44,6 +46,9 @@ def event_line(event: CloudEvent) -> str:
         case FileReady() as data:
             label = _label(f"file {data.file_index}/{data.file_count}", "magenta")
             text = f"{data.kind} {data.recording_id}  {_file_text(data)}"
+        case FileUrlRenewed() as data:
+            label = _label("new url", "magenta")
+            text = f"{data.kind} {data.recording_id}  {_file_text(data)}"
         case Completed() as data:
             label = _label("completed", "green")
             text = f"{data.kind} {data.recording_id}  {_count(data.file_count, 'file')}"
@@ -70,7 +75,7 @@ def _status_text(data: StatusChanged) -> str:
     return "  ".join(part for part in parts if part)
 
 
-def _file_text(data: FileReady) -> str:
+def _file_text(data: FileEvent) -> str:
     owner = data.custom_participant_id or data.user_id or "owner unknown"
     place = data.download_url or "in the customer's own storage"
     # The query of a presigned URL permits the download, so it is left out.

@@ -11,6 +11,8 @@ from recording_schemas import (
     ErrorInfo,
     Malformed,
     Outcome,
+    StartRecording,
+    StartTrackRecording,
 )
 from worker.domain.errors import Refused
 
@@ -27,10 +29,18 @@ FINAL: Final = frozenset({"succeeded", "rejected", "expired", "failed"})
 """The names that `log_fields` gives to outcomes."""
 
 
+def metadata_of(command: Command) -> dict[str, str] | None:
+    """The publisher's own metadata. Only starts have some."""
+    return command.metadata if isinstance(command, StartTrackRecording | StartRecording) else None
+
+
 def succeeded(command: Command, recording_ids: tuple[str, ...]) -> CommandSucceeded:
     """The command was executed on these recordings."""
     return CommandSucceeded(
-        command_id=command.id, command_type=command.command_type, recording_ids=recording_ids
+        command_id=command.id,
+        command_type=command.command_type,
+        recording_ids=recording_ids,
+        metadata=metadata_of(command),
     )
 
 
@@ -43,6 +53,7 @@ def rejected(command: Command, refused: Refused) -> CommandRejected:
         message=refused.message,
         field=refused.field,
         http_status=refused.http_status,
+        metadata=metadata_of(command),
     )
 
 
@@ -55,6 +66,7 @@ def cancelled(command_id: str, command_type: str, stop_id: str) -> CommandReject
         message=f"the stop command {stop_id!r} cancelled this start before it was executed",
         field=None,
         http_status=None,
+        metadata=None,
     )
 
 
@@ -67,6 +79,7 @@ def rejected_unread(command_id: str, malformed: Malformed) -> CommandRejected:
         message=malformed.message,
         field=malformed.field,
         http_status=None,
+        metadata=None,
     )
 
 
@@ -77,7 +90,10 @@ def out_of_time(
     for another cause."""
     if dead_letter_cause is None:
         return CommandExpired(
-            command_id=command.id, command_type=command.command_type, attempts=attempts
+            command_id=command.id,
+            command_type=command.command_type,
+            attempts=attempts,
+            metadata=metadata_of(command),
         )
     reason = f"the broker dead-lettered the command: {dead_letter_cause}"
     return failed(command, attempts, ErrorInfo(code=DEAD_LETTERED, message=reason))
@@ -90,6 +106,7 @@ def failed(command: Command, attempts: int, last_error: ErrorInfo) -> CommandFai
         command_type=command.command_type,
         attempts=attempts,
         last_error=last_error,
+        metadata=metadata_of(command),
     )
 
 

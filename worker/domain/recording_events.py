@@ -29,6 +29,7 @@ def status_changed(
         stop_reason=after.stop_reason,
         start_id=after.start_id,
         error=after.error,
+        metadata=None,
     )
 
 
@@ -68,6 +69,8 @@ def _file_ready(
         if storage
         else None,
         start_id=after.start_id,
+        participant=None,
+        metadata=None,
     )
 
 
@@ -82,4 +85,6 @@ def completed(after: Recording, names: Sequence[str]) -> Completed:
         files=tuple(names),
         recording_duration=after.recording_duration,
         start_id=after.start_id,
+        participants_without_file=None,
+        metadata=None,
     )

@@ -17,6 +17,7 @@ from recording_schemas import (
     ErrorInfo,
     EventData,
     FileReady,
+    FileUrlRenewed,
     Status,
     StatusChanged,
     decode_event,
@@ -71,6 +72,18 @@ STORED = event_of(
     file_index=1,
     file_count=1,
 )
+RENEWED = event_of(
+    FileUrlRenewed,
+    recording_id="r-1",
+    meeting_id="m-1",
+    kind="track",
+    file_name="a.webm",
+    media_kind="audio",
+    user_id="alice",
+    download_url="https://files.test/a.webm?X-Signature=hunter2",
+    file_index=2,
+    file_count=3,
+)
 COMPLETED = event_of(
     Completed, recording_id="r-1", meeting_id="m-1", kind="track", status=Status.UPLOADED,
     file_count=1, files=("a.webm",),
@@ -82,7 +95,7 @@ EXPIRED = event_of(CommandExpired, **OUTCOME, attempts=1)
 FAILED = event_of(
     CommandFailed, **OUTCOME, attempts=3, last_error=ErrorInfo(code="timeout", message="slow")
 )
-EVENTS = (STATUS, FILE, STORED, COMPLETED, SUCCEEDED, REJECTED, EXPIRED, FAILED)
+EVENTS = (STATUS, FILE, STORED, RENEWED, COMPLETED, SUCCEEDED, REJECTED, EXPIRED, FAILED)
 
 
 def test_every_kind_of_event_is_among_the_examples() -> None:
@@ -98,6 +111,7 @@ def test_every_kind_of_event_is_among_the_examples() -> None:
         ),
         (FILE, ["file 2/3", "a.webm", "alice", "https://files.test/a.webm"]),
         (STORED, ["file 1/1", "owner unknown", "in the customer's own storage"]),
+        (RENEWED, ["new url", "a.webm", "alice", "https://files.test/a.webm"]),
         (COMPLETED, ["completed", "r-1", "1 file"]),
         (SUCCEEDED, ["succeeded", "stop_recording c-1", "r-1, r-2"]),
         (REJECTED, ["rejected", "not_found: no such meeting"]),
@@ -123,7 +137,7 @@ def test_an_empty_filter_matches_every_event() -> None:
 
 
 def test_a_meeting_matches_its_events_in_any_case_and_no_outcome() -> None:
-    assert matching(meeting_id="M-1") == [STATUS, FILE, COMPLETED]
+    assert matching(meeting_id="M-1") == [STATUS, FILE, RENEWED, COMPLETED]
 
 
 def test_a_recording_matches_its_events_and_the_outcomes_that_name_it() -> None:

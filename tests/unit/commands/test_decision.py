@@ -244,7 +244,10 @@ def test_an_operation_that_worked_completes_the_command_at_any_time() -> None:
     for age in (10.0, 4_000.0):
         decided = decision(OperationResult(recording_ids=("r",)), claim(age=age), PAST)
         assert outcome_of(decided) == CommandSucceeded(
-            command_id="start", command_type="start_track_recording", recording_ids=("r",)
+            command_id="start",
+            command_type="start_track_recording",
+            recording_ids=("r",),
+            metadata=None,
         )
 
 

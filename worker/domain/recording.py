@@ -59,9 +59,12 @@ class StartContext(msgspec.Struct, frozen=True, kw_only=True):
     """The facts that a recording inherits from its start command.
 
     `correlation_id` and `trace` go out with every event of the recording. `file_name_prefix` and
-    `user_ids` help to find the owners of its files. `media` has a value for each file that the
-    start of a composite asks for. `has_secrets` says whether the start carried credentials, which
-    are not stored. None means that a former version did not store it.
+    `user_ids` help to find the owners of its files. `user_ids` are the participant ids that the API
+    was asked to record, also those that the command's `custom_participant_ids` were resolved to;
+    empty if everybody is recorded. `custom_ids` has the customer's own id of each of these
+    participants, by participant id, as far as it is known. `media` has a value for each file that
+    the start of a composite asks for. `has_secrets` says whether the start carried credentials,
+    which are not stored. None means that a former version did not store it.
     """
 
     start_id: str
@@ -69,6 +72,7 @@ class StartContext(msgspec.Struct, frozen=True, kw_only=True):
     trace: dict[str, str] = {}
     file_name_prefix: str | None = None
     user_ids: tuple[str, ...] = ()
+    custom_ids: dict[str, str] = {}
     media: tuple[Media, ...] = ()
     has_secrets: bool | None = None
 

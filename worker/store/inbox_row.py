@@ -39,6 +39,8 @@ class InboxRow(msgspec.Struct, frozen=True):
     acted_on: str | None = None
     cancelled_by: str | None = None
     stops_slot: str | None = None
+    waits_since: float | None = None
+    woken_at: float | None = None
 
     @property
     def is_placeholder(self) -> bool:
@@ -49,6 +51,16 @@ class InboxRow(msgspec.Struct, frozen=True):
     def is_start(self) -> bool:
         """Whether the command is a start that came."""
         return self.command_type in START_TYPES
+
+    @property
+    def may_be_parked(self) -> bool:
+        """Whether the command was parked, and not claimed since."""
+        return self.waits_since is not None and self.woken_at is None
+
+    @property
+    def age_from(self) -> float:
+        """The time from which its age counts: while it was parked it did not grow older."""
+        return self.first_seen_at if self.woken_at is None else self.woken_at
 
     @property
     def is_unsent_start(self) -> bool:

@@ -24,6 +24,7 @@ COPIED: Final = (
     schema.recordings,
     schema.files,
     schema.outbox,
+    schema.parked,
     schema.marks,
     schema.budgets,
 )
@@ -230,10 +231,11 @@ def _tally(table: sa.Table, batches: Iterable[list[Row]]) -> CopiedTable:
 
 
 def _continue_numbering(connection: sa.Connection) -> None:
-    """Number new events behind the copied ones. SQLite does so by itself."""
+    """Number new events and parkings behind the copied ones. SQLite does so by itself."""
     if connection.dialect.name == "sqlite":
         return
-    last = connection.execute(sa.select(sa.func.max(schema.outbox.c.position))).scalar()
-    if last is not None:
-        sequence = sa.func.pg_get_serial_sequence("outbox", "position")
-        connection.execute(sa.select(sa.func.setval(sequence, last)))
+    for table in (schema.outbox, schema.parked):
+        last = connection.execute(sa.select(sa.func.max(table.c.position))).scalar()
+        if last is not None:
+            sequence = sa.func.pg_get_serial_sequence(table.name, "position")
+            connection.execute(sa.select(sa.func.setval(sequence, last)))

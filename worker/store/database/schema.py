@@ -21,7 +21,8 @@ metadata = sa.MetaData()
 #
 #    running   A replica executes the command. `lease_owner` has it until `lease_until`. Another
 #              replica may claim it after that, and the same owner at any time: it stays running.
-#    waiting   An attempt is over, the command is not. A later delivery claims it again.
+#    waiting   An attempt is over, the command is not. A later delivery claims it again: one from a
+#              retry queue, or one that is parked in `parked_commands`.
 #    done      The command has its final `outcome`. A claim publishes that outcome once more.
 #
 # Beside the state, the row of a start has the known facts about its calls to the API:
@@ -69,6 +70,10 @@ inbox = sa.Table(
     sa.Column("cancelled_by", sa.String(128)),
     # For a stop by meeting: the slot that it stops, without the kind if it stops both kinds.
     sa.Column("stops_slot", sa.String(512)),
+    # Since when the command has been parked, in total, and when it was last claimed after that. The
+    # second is null while it is parked.
+    sa.Column("waits_since", sa.Double),
+    sa.Column("woken_at", sa.Double),
     sa.CheckConstraint("state IN ('running', 'waiting', 'done')", name="inbox_state"),
     sa.CheckConstraint("(state = 'done') = (outcome IS NOT NULL)", name="inbox_outcome"),
 )
@@ -237,6 +242,44 @@ _VACUUM_OFTEN = sa.DDL(  # type: ignore[no-untyped-call]
     " autovacuum_analyze_scale_factor = 0.02)"
 )
 sa.event.listen(outbox, "after_create", _VACUUM_OFTEN.execute_if(dialect="postgresql"))
+
+# Commands that wait for something outside the queue. `waits_for` and `subject` name it: the live
+# session of a meeting, or a start by its id. The row of the inbox is `waiting` meanwhile.
+#
+#           park             due_at passes        publish, delete
+#    claim ──────▶ parked ──────────────────▶ due ────────────────▶ command queue ─▶ claim
+#
+# A row is due when its `due_at` has passed. What it waits for makes it due at once. `number` is 0
+# for the delivery that is executed then, above 0 for repeats of its command that want a reply.
+# Each parking gets a new `position`, so that a late delete never removes a later parking.
+parked = sa.Table(
+    "parked_commands",
+    metadata,
+    sa.Column(
+        "position",
+        sa.BigInteger().with_variant(sa.Integer, "sqlite"),
+        primary_key=True,
+        autoincrement=True,
+    ),
+    sa.Column("command_id", sa.String(128), nullable=False),
+    sa.Column("number", sa.Integer, nullable=False),
+    sa.Column("waits_for", sa.String(16), nullable=False),
+    sa.Column("app", sa.String(64), nullable=False),
+    sa.Column("subject", sa.String(128), nullable=False),
+    sa.Column("parked_at", sa.Double, nullable=False),
+    sa.Column("due_at", sa.Double, nullable=False),
+    # A list of live sessions that was requested earlier does not count.
+    sa.Column("look_after", sa.Double, nullable=False),
+    # The message. Null if it has secrets: then the retry queues keep it.
+    sa.Column("body", sa.LargeBinary),
+    # JSON: the properties, routing key and headers of the message.
+    sa.Column("message", sa.Text),
+    sa.CheckConstraint("waits_for IN ('session', 'start')", name="parked_commands_waits_for"),
+    sqlite_autoincrement=True,
+)
+sa.Index("parked_commands_id", parked.c.command_id, parked.c.number, unique=True)
+sa.Index("parked_commands_subject", parked.c.waits_for, parked.c.app, parked.c.subject)
+sa.Index("parked_commands_due", parked.c.due_at)
 
 leases = sa.Table(
     "leases",

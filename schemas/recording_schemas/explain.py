@@ -11,7 +11,7 @@ import msgspec
 
 from recording_schemas.rules import RuleBroken, field_names, in_words, type_at
 
-_PATH: Final = re.compile(r" - at `(?:key in )?\$([\w.\[\]]*)`\Z")
+_PATH: Final = re.compile(r" - at `(?:key` in `)?\$([\w.\[\]]*)`\Z")
 _UNKNOWN: Final = re.compile(r"Object contains unknown field `(.*)`\Z", re.DOTALL)
 _MISSING: Final = re.compile(r"Object missing required field `(\w+)`\Z")
 MAX_NAME_LENGTH: Final = 100

@@ -1,8 +1,7 @@
 """Stops, pauses and resumes recordings: finds the command's recordings and acts on each."""
 
 import asyncio
-from collections.abc import Mapping
-from typing import Final, Literal
+from typing import Final
 
 import msgspec
 
@@ -12,34 +11,11 @@ from worker.commands.operations.context import OperationContext, OperationResult
 from worker.domain.errors import NotFound, NotYet, Refused, StartUnknown, Unavailable
 from worker.domain.recording import LIVE, Recording
 from worker.domain.snapshot import RecordingSnapshot
+from worker.realtimekit.actions import STOPPED, Action, Ended, act_on_recording
 from worker.realtimekit.client import RealtimeKitClient
 from worker.realtimekit.fetch import fetch_all_recordings
 
-Action = Literal["stop", "pause", "resume"]
 ControlCommand = StopRecording | PauseRecording | ResumeRecording
-
-STOPPED: Final = frozenset({Status.UPLOADING, Status.UPLOADED, Status.ERRORED})
-
-ACHIEVED: Final[Mapping[Action, frozenset[Status]]] = {
-    "stop": STOPPED,
-    "pause": frozenset({Status.PAUSED}),
-    "resume": frozenset({Status.RECORDING}),
-}
-"""The statuses in which an action has nothing left to do."""
-
-POSSIBLE: Final[Mapping[Action, frozenset[Status]]] = {
-    "stop": frozenset({Status.RECORDING, Status.PAUSED}),
-    "pause": frozenset({Status.RECORDING}),
-    "resume": frozenset({Status.PAUSED}),
-}
-"""The statuses in which the API executes an action."""
-
-TOO_EARLY_CODES: Final[Mapping[Action, str]] = {
-    "stop": "not_stoppable",
-    "pause": "not_pausable",
-    "resume": "not_resumable",
-}
-
 
 MAX_CONCURRENT: Final = 10
 """The worker acts on this many recordings of a meeting at a time, so that a slow call does not
@@ -48,10 +24,6 @@ delay the others."""
 Failure = NotYet | Refused | Unavailable
 
 BY_URGENCY: Final = (NotYet, Unavailable, Refused)
-
-
-class Ended(Refused):
-    """The API refused because the recording is gone, or ended before a pause or resume."""
 
 
 class Target(msgspec.Struct, frozen=True):
@@ -121,7 +93,7 @@ async def _act_on(
         return
     asked_at = context.now()
     try:
-        snapshot = await _act(api, target.recording_id, action)
+        snapshot = await act_on_recording(api, target.recording_id, action)
     except Ended:
         if not target.may_be_over:
             raise
@@ -203,39 +175,3 @@ async def _targets_of_meeting(
 
 def _kind(known: Recording | None, snapshot: RecordingSnapshot) -> Kind | None:
     return known.kind if known else snapshot.kind
-
-
-async def _act(
-    api: RealtimeKitClient, recording_id: str, action: Action, *, retry: bool = True
-) -> RecordingSnapshot:
-    """Act on one recording. If the API refuses, read the recording, because its status says why.
-
-    - The recording already has the status that the action leads to: the action succeeded.
-    - Its status allows the action: the call came a moment too early. Try once more.
-    - It is still INVOKED: raise NotYet.
-    - It has ended or is gone: raise Ended.
-    - Otherwise the refusal is final: raise Refused.
-    """
-    try:
-        return await api.control_recording(recording_id, action)
-    except Refused as error:
-        refused = error
-    try:
-        snapshot = await api.get_recording(recording_id)
-    except NotFound:
-        raise _ended(refused) from None
-    if snapshot.status in ACHIEVED[action]:
-        return snapshot
-    if retry and snapshot.status in POSSIBLE[action]:
-        return await _act(api, recording_id, action, retry=False)
-    if snapshot.status is Status.INVOKED:
-        raise NotYet(TOO_EARLY_CODES[action], refused.message) from refused
-    if snapshot.status in STOPPED:
-        raise _ended(refused)
-    raise refused
-
-
-def _ended(refused: Refused) -> Ended:
-    return Ended(
-        refused.code, refused.message, http_status=refused.http_status, field=refused.field
-    )

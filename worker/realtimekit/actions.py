@@ -1,0 +1,73 @@
+"""Stops, pauses or resumes one recording, and finds out what a refusal means."""
+
+from collections.abc import Mapping
+from typing import Final, Literal
+
+from recording_schemas import Status
+from worker.domain.errors import NotFound, NotYet, Refused
+from worker.domain.snapshot import RecordingSnapshot
+from worker.realtimekit.client import RealtimeKitClient
+
+Action = Literal["stop", "pause", "resume"]
+
+STOPPED: Final = frozenset({Status.UPLOADING, Status.UPLOADED, Status.ERRORED})
+
+ACHIEVED: Final[Mapping[Action, frozenset[Status]]] = {
+    "stop": STOPPED,
+    "pause": frozenset({Status.PAUSED}),
+    "resume": frozenset({Status.RECORDING}),
+}
+"""The statuses in which an action has nothing left to do."""
+
+POSSIBLE: Final[Mapping[Action, frozenset[Status]]] = {
+    "stop": frozenset({Status.RECORDING, Status.PAUSED}),
+    "pause": frozenset({Status.RECORDING}),
+    "resume": frozenset({Status.PAUSED}),
+}
+"""The statuses in which the API executes an action."""
+
+TOO_EARLY_CODES: Final[Mapping[Action, str]] = {
+    "stop": "not_stoppable",
+    "pause": "not_pausable",
+    "resume": "not_resumable",
+}
+
+
+class Ended(Refused):
+    """The API refused because the recording is gone, or ended before a pause or resume."""
+
+
+async def act_on_recording(
+    api: RealtimeKitClient, recording_id: str, action: Action, *, retry: bool = True
+) -> RecordingSnapshot:
+    """Act on one recording. If the API refuses, read the recording, because its status says why.
+
+    - The recording already has the status that the action leads to: the action succeeded.
+    - Its status allows the action: the call came a moment too early. Try once more.
+    - It is still INVOKED: raise NotYet.
+    - It has ended or is gone: raise Ended.
+    - Otherwise the refusal is final: raise Refused.
+    """
+    try:
+        return await api.control_recording(recording_id, action)
+    except Refused as error:
+        refused = error
+    try:
+        snapshot = await api.get_recording(recording_id)
+    except NotFound:
+        raise _ended(refused) from None
+    if snapshot.status in ACHIEVED[action]:
+        return snapshot
+    if retry and snapshot.status in POSSIBLE[action]:
+        return await act_on_recording(api, recording_id, action, retry=False)
+    if snapshot.status is Status.INVOKED:
+        raise NotYet(TOO_EARLY_CODES[action], refused.message) from refused
+    if snapshot.status in STOPPED:
+        raise _ended(refused)
+    raise refused
+
+
+def _ended(refused: Refused) -> Ended:
+    return Ended(
+        refused.code, refused.message, http_status=refused.http_status, field=refused.field
+    )

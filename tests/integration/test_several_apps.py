@@ -259,3 +259,45 @@ async def test_a_command_whose_time_is_over_ends_though_its_app_is_away(bench: B
     await bench.take_away("eu")
     assert await bench.start("eu-1", app="eu", deadline="2001-01-01T00:00:00Z") == Ack()
     assert (await bench.outcome("eu-1"))[0] == "expired"
+
+
+# A stop that comes before the start
+
+
+async def stop_in_advance(bench: Bench, app: str, command_id: str = "stop") -> Settlement:
+    return await bench.send(type="stop_recording", id=command_id, app=app, start_id="later")
+
+
+@pytest.mark.parametrize("minutes", [0, 120])
+async def test_a_stop_in_advance_cancels_no_start_of_another_app(
+    bench: Bench, minutes: int
+) -> None:
+    assert isinstance(await stop_in_advance(bench, "eu"), Retry)
+    bench.ahead = minutes * 60.0
+    assert await bench.start("later", app="us") == Ack()
+    assert (await bench.outcome("later"))[0] == "succeeded"
+    assert bench.started() == {"eu": 0, "us": 1}
+
+
+async def test_a_stop_in_advance_cancels_the_start_of_its_app(bench: Bench) -> None:
+    await stop_in_advance(bench, "eu")
+    assert await bench.start("later", app="eu") == Ack()
+    assert (await bench.outcome("later"))[1]["code"] == "cancelled"
+
+
+@pytest.mark.parametrize("app", NAMES)
+async def test_stops_in_advance_of_two_apps_cancel_the_start_of_either(
+    bench: Bench, app: str
+) -> None:
+    for name in NAMES:
+        await stop_in_advance(bench, name, f"stop-{name}")
+    assert await bench.start("later", app=app) == Ack()
+    assert (await bench.outcome("later"))[1]["code"] == "cancelled"
+    assert bench.started() == {"eu": 0, "us": 0}
+
+
+async def test_a_stop_in_advance_does_not_age_another_command_of_the_id(bench: Bench) -> None:
+    await stop_in_advance(bench, "eu")
+    bench.ahead = 7200.0
+    pause = {"type": "pause_recording", "id": "later", "app": "eu", "start_id": "start-1"}
+    assert isinstance(await bench.send(**pause), Retry)

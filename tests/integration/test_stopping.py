@@ -1,16 +1,21 @@
 """What a stop does to what runs, to what may run, and to what has not begun."""
 
+import asyncio
+import time
 import uuid
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 
 from sandbox.model.faults import Fault
+from sandbox.waiting import Eventually
 from tests.integration.command_bench import START, CommandBench, open_command_bench
-from worker.broker.messages import Ack, Retry
+from tests.integration.tracking_bench import TrackingBench
+from worker.broker.messages import Ack, Delivery, Retry
 
 COMPOSITE = "start_recording"
 TIMES_OF_A_STUCK_START = range(6, 60, 6)
@@ -156,6 +161,68 @@ async def test_a_start_that_is_stopped_while_it_gets_500_calls_no_more_and_is_ca
     assert len(bench.requests(START)) == 1
     assert await bench.send(by_start()) == Ack()
     assert (await data_of(bench, "stop"))["recording_ids"] == []
+
+
+async def follow(bench: CommandBench) -> None:
+    """Make the reads that are due, as the leader does."""
+    await TrackingBench(bench.sandbox, bench.store, bench.api).refresher.read_due()
+
+
+def in_a_second(bench: CommandBench) -> str:
+    return datetime.fromtimestamp(time.time() + bench.ahead + 1, UTC).isoformat()
+
+
+@pytest.mark.parametrize("by", ["start", "meeting"])
+async def test_a_stop_that_expired_while_its_start_was_in_doubt_still_ends_the_recording(
+    bench: CommandBench, by: str
+) -> None:
+    bench.sandbox.faults.add(Fault(kind="lost_reset", operation=START, count=1))
+    await bench.send(bench.start())
+    deadline = {"deadline": in_a_second(bench)}
+    stop = by_start(**deadline) if by == "start" else by_meeting(bench, **deadline)
+    bench.sandbox.behaviour.change({"list_lag_seconds": 3600.0})
+    assert isinstance(await bench.send(stop), Retry)
+    bench.pass_time(2.0)
+    await bench.send(stop)
+    assert (await bench.outcome("stop"))["type"] == "command.expired.v1"
+    bench.sandbox.behaviour.change({"list_lag_seconds": 0.0})
+    bench.handler = bench.new_handler()
+    await bench.send(bench.start())
+    assert (await data_of(bench, "start-1"))["recording_ids"]
+    await follow(bench)
+    assert statuses(bench) == ["UPLOADING"]
+
+
+async def test_a_start_whose_answer_comes_after_its_stop_expired_is_stopped(
+    bench: CommandBench, eventually: Eventually
+) -> None:
+    bench.sandbox.faults.add(Fault(kind="slow", operation=START, seconds=1.5, count=1))
+    starting = asyncio.create_task(bench.send(bench.start()))
+    await eventually(lambda: bench.started() != [])
+    other = bench.new_handler()
+    stop = msgspec.json.encode(by_start(deadline=in_a_second(bench)))
+    assert isinstance(await other.handle(Delivery(body=stop, routing_key="x")), Retry)
+    bench.pass_time(2.0)
+    assert await other.handle(Delivery(body=stop, routing_key="x")) == Ack()
+    assert await starting == Ack()
+    assert (await bench.outcome("stop"))["type"] == "command.expired.v1"
+    await follow(bench)
+    assert statuses(bench) == ["UPLOADING"]
+
+
+async def test_a_stop_of_a_meeting_names_the_recording_that_was_stopped_before_its_next_attempt(
+    bench: CommandBench,
+) -> None:
+    bench.sandbox.faults.add(Fault(kind="lost_reset", operation=START, count=1))
+    await bench.send(bench.start())
+    assert isinstance(await bench.send(by_meeting(bench)), Retry)
+    await bench.send(bench.start())
+    await follow(bench)
+    bench.pass_time(20.0)
+    await follow(bench)
+    assert statuses(bench) == ["UPLOADED"]
+    assert await bench.send(by_meeting(bench)) == Ack()
+    assert (await data_of(bench, "stop"))["recording_ids"] == [bench.started()[0].recording_id]
 
 
 async def test_two_stops_of_one_cancelled_start_both_succeed(bench: CommandBench) -> None:

@@ -10,7 +10,7 @@ that no read is scheduled. A recording is due when `read_at` has passed.
     observation                                                         read_at afterwards
     an answer that a webhook has overtaken, and the recording is open   as it was
     one that says when to read again (`read_again_at`)                  that time
-    one after which a surplus recording is to be stopped                at once
+    one after which an unwanted recording is to be stopped              at once
     one after which files are awaited: the first such observation       at once
     one after which files are awaited: any later one                    as it was; at once if None
     a webhook that contradicts the state                                at once
@@ -31,7 +31,7 @@ the moment that it describes is unknown.
                                                  `files_wait`, then every second
     live, and the API answers 404                doubling from 1 s, one exactly at `vanished_after`,
                                                  then every second
-    live, and still to be stopped as a surplus   after 1 s
+    live, unwanted, and still to be stopped      after 1 s
     live                                         None: the list tells the rest
     UPLOADED, all files listed                   None
     UPLOADED, a list that has not settled        `files_settle` after it was first seen

@@ -109,8 +109,9 @@ class Recording(msgspec.Struct, frozen=True, kw_only=True, rename=STORED_AS):
     not known to be whole. `missing_since` is set while the API answers 404. `file_count` counts the
     files that were announced. `completed` is true when a completion covers all of them.
     `surplus_of` is the start command that led to this recording beside its own one: it is stopped
-    at once. `unknown_status` is set while the API reports a status that is not documented; `status`
-    is then the last one that is.
+    at once. `cancelled_by` is the stop command that cancelled its start while nobody knew whether
+    the start had been executed: it is stopped at once, too. `unknown_status` is set while the API
+    reports a status that is not documented; `status` is then the last one that is.
     """
 
     recording_id: str
@@ -141,6 +142,7 @@ class Recording(msgspec.Struct, frozen=True, kw_only=True, rename=STORED_AS):
     completed: bool = False
     kind_is_guessed: bool = False
     surplus_of: str | None = None
+    cancelled_by: str | None = None
     unknown_status: str | None = None
 
     @property
@@ -156,8 +158,13 @@ class Recording(msgspec.Struct, frozen=True, kw_only=True, rename=STORED_AS):
 
     @property
     def is_to_be_stopped(self) -> bool:
-        """Whether it is a surplus recording that nobody has stopped yet."""
-        return self.surplus_of is not None and self.status in STOPPABLE
+        """Whether nobody wants it and nobody has stopped it yet."""
+        return self.is_unwanted and self.status in STOPPABLE
+
+    @property
+    def is_unwanted(self) -> bool:
+        """Whether it is a surplus recording, or a stop cancelled its start."""
+        return self.surplus_of is not None or self.cancelled_by is not None
 
     @property
     def is_open(self) -> bool:
@@ -173,7 +180,8 @@ class Observation(msgspec.Struct, frozen=True, kw_only=True):
     worker waits for no more of them. `timeout_error` is set if the worker itself ends the
     recording. `missing` is set if the API answered 404: the snapshot then repeats what was known.
     `read_again_at` is when to read the recording by itself again; with None, `read_policy` decides.
-    `surplus_of` is set if the start that made the recording has another one.
+    `surplus_of` is set if the start that made the recording has another one, `cancelled_by` if a
+    stop cancelled that start.
     """
 
     snapshot: RecordingSnapshot
@@ -183,6 +191,7 @@ class Observation(msgspec.Struct, frozen=True, kw_only=True):
     app: str = "default"
     start: StartContext | None = None
     surplus_of: str | None = None
+    cancelled_by: str | None = None
     files: tuple[TrackFile, ...] | None = None
     completeness: Completeness = "whole"
     files_final: bool = False

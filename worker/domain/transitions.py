@@ -165,6 +165,7 @@ def _with_details(before: Recording, observation: Observation, status: Status) -
         before.with_kind(snapshot),
         start=before.start or observation.start,
         surplus_of=before.surplus_of or observation.surplus_of,
+        cancelled_by=before.cancelled_by or observation.cancelled_by,
         missing_since=missing_since,
         unknown_status=_unknown_status(before, observation),
     )

@@ -1,7 +1,8 @@
 """Cancels starts when a stop that names them is claimed.
 
 A start that surely has not called the API never calls it, and ends as cancelled. A start that may
-have been executed does not call again. It searches for its recording, and the stop waits for it.
+have been executed does not call again. It searches for its recording, and the stop waits for it. If
+the stop ends before that, the recording is stopped when it turns up (`finishing.py`).
 """
 
 from typing import Final
@@ -9,7 +10,7 @@ from typing import Final
 import msgspec
 import sqlalchemy as sa
 
-from worker.domain.command_keys import StartState, is_slot_of_app
+from worker.domain.command_keys import StartState, is_slot_of_app, slot_of_any
 from worker.store.claimed_rows import ClaimedRows
 from worker.store.database.dialects import among
 from worker.store.database.schema import inbox
@@ -45,12 +46,12 @@ def starts_of_named(
 ) -> StartsOfCommand:
     """The start that a command names. With `cancels` the start is cancelled, even in advance.
 
-    A start of another app than `app` is left alone.
+    A start of another app than `app` is left alone, also one that comes later.
     """
     row = rows.get(start_id)
     if row is None or row.is_placeholder:
-        if cancels and row is None:
-            rows.put(_placeholder(start_id, cancelled_by=command_id, now=now))
+        if cancels and app is not None:
+            _cancel_in_advance(rows, row, start_id, app=app, command_id=command_id, now=now)
         return StartsOfCommand()
     if row.state == "done":
         state: StartState = "cancelled" if row.cancelled_by else "done"
@@ -128,7 +129,22 @@ def _cancelled_start(row: InboxRow) -> CancelledStart:
     return CancelledStart(command_id=row.command_id, command_type=row.command_type, reply=reply)
 
 
-def _placeholder(start_id: str, *, cancelled_by: str, now: float) -> InboxRow:
+def cancels_in_advance(placeholder: InboxRow, app: str | None) -> bool:
+    """Whether a placeholder cancels a start of this app."""
+    slot = placeholder.slot
+    return slot is None or (app is not None and is_slot_of_app(slot, app))
+
+
+def _cancel_in_advance(
+    rows: ClaimedRows, row: InboxRow | None, start_id: str, *, app: str, command_id: str, now: float
+) -> None:
+    if row is None:
+        rows.put(_placeholder(start_id, slot_of_any(app), cancelled_by=command_id, now=now))
+    elif not cancels_in_advance(row, app):  # stops of two apps name one id
+        rows.put(msgspec.structs.replace(row, slot=None))
+
+
+def _placeholder(start_id: str, slot: str, *, cancelled_by: str, now: float) -> InboxRow:
     return InboxRow(
         command_id=start_id,
         command_type="unknown",
@@ -137,5 +153,6 @@ def _placeholder(start_id: str, *, cancelled_by: str, now: float) -> InboxRow:
         crashes=0,
         alone=False,
         first_seen_at=now,
+        slot=slot,
         cancelled_by=cancelled_by,
     )

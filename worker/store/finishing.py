@@ -1,6 +1,6 @@
 """Ends commands: recordings, events and outcomes change in one transaction."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from itertools import chain
 from typing import Final
 
@@ -10,6 +10,7 @@ import structlog
 
 from worker.domain.event_envelopes import OutcomeRecord
 from worker.domain.recording import Observation
+from worker.store.acted_on import add_acted_on
 from worker.store.database.bulk import ROW_KEY, bulk_update
 from worker.store.database.dialects import among, open_or_closed
 from worker.store.database.schema import inbox, recordings
@@ -39,7 +40,8 @@ def finish(
         connection, [request.observations for request in requests]
     )
     results = apply_observations(connection, observations, source=source)
-    outcomes = _find_outcomes(connection, {request.outcome.command_id for request in requests})
+    outcomes, stops = _find_ends(connection, {request.outcome.command_id for request in requests})
+    _have_stopped(connection, observations, stops, source=source)
     first: dict[str, FinishRequest] = {}
     repeats: list[StoredOutcome] = []
     for request in requests:
@@ -64,13 +66,18 @@ def finish(
     return results
 
 
-def _find_outcomes(connection: sa.Connection, ids: Iterable[str]) -> dict[str, str | None]:
-    """The stored outcomes of these commands by id; None for a command that has not ended."""
-    return dict(connection.execute(_OUTCOMES, {"ids": ids}).all())
+def _find_ends(
+    connection: sa.Connection, ids: Iterable[str]
+) -> tuple[dict[str, str | None], dict[str, str]]:
+    """The stored outcomes of these commands by id, None for a command that has not ended; and the
+    stops that cancelled some of them, by the cancelled command's id."""
+    rows = connection.execute(_ENDS, {"ids": ids}).all()
+    outcomes = {command_id: outcome for command_id, outcome, _ in rows}
+    return outcomes, {command_id: stop for command_id, _, stop in rows if stop}
 
 
-_OUTCOMES: Final = (
-    sa.select(inbox.c.command_id, inbox.c.outcome)
+_ENDS: Final = (
+    sa.select(inbox.c.command_id, inbox.c.outcome, inbox.c.cancelled_by)
     .where(among(inbox.c.command_id, "ids"))
     .order_by(inbox.c.command_id)
     .with_for_update()
@@ -84,6 +91,32 @@ _mark_done: Final = bulk_update(
     lease_owner=sa.null(),
     lease_until=sa.null(),
 )
+
+
+def _have_stopped(
+    connection: sa.Connection,
+    observations: Iterable[Iterable[Observation]],
+    stops: Mapping[str, str],
+    *,
+    source: str,
+) -> None:
+    """Have the recordings of cancelled starts stopped at once.
+
+    The stop may have ended before the recording turned up. If it has not, its outcome names the
+    recording.
+    """
+    unwanted = [
+        msgspec.structs.replace(observation, cancelled_by=stops[observation.start.start_id])
+        for request in observations
+        for observation in request
+        if observation.start and observation.start.start_id in stops
+    ]
+    if not unwanted:
+        return
+    apply_observations(connection, [unwanted], source=source)
+    for observation in unwanted:
+        if observation.cancelled_by:
+            add_acted_on(connection, observation.cancelled_by, [observation.snapshot.recording_id])
 
 
 def _one_recording_per_start(
@@ -141,14 +174,5 @@ def _without_second_recording(
     structlog.get_logger().error(
         "second_recording_found", start_id=start_id, recording_id=recording_id, first=first
     )
-    _note_surplus(connection, start_id, recording_id)
+    add_acted_on(connection, start_id, [recording_id])
     return msgspec.structs.replace(observation, start=None, surplus_of=start_id)
-
-
-def _note_surplus(connection: sa.Connection, start_id: str, recording_id: str) -> None:
-    is_start = inbox.c.command_id == start_id
-    acted_on = connection.execute(sa.select(inbox.c.acted_on).where(is_start)).scalar()
-    ids: list[str] = msgspec.json.decode(acted_on) if acted_on else []
-    if recording_id not in ids:
-        surplus = msgspec.json.encode([*ids, recording_id]).decode()
-        connection.execute(sa.update(inbox).where(is_start).values(acted_on=surplus))

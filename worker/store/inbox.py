@@ -18,6 +18,7 @@ import sqlalchemy as sa
 from worker.domain.recording import Recording
 from worker.store.cancelling import (
     StartsOfCommand,
+    cancels_in_advance,
     find_cancelling_stop,
     starts_of_meeting,
     starts_of_named,
@@ -65,6 +66,9 @@ def claim(connection: sa.Connection, requests: Sequence[ClaimRequest]) -> list[C
 def _find_row(rows: ClaimedRows, request: ClaimRequest) -> InboxRow | None:
     if (row := rows.get(request.command_id)) is None:
         return None
+    is_cancelled = request.slot is not None and cancels_in_advance(row, request.app)
+    if row.is_placeholder and not is_cancelled:
+        return None  # a stop meant another command with this id
     possible = row.with_possible_lease(request.now, request.lease_seconds)
     if possible is not row:
         rows.put(possible)

@@ -6,6 +6,7 @@ from typing import Any
 import msgspec
 import sqlalchemy as sa
 
+from worker.store.acted_on import add_acted_on
 from worker.store.database.schema import UNFINISHED, inbox
 from worker.store.outbox import Reply
 
@@ -37,7 +38,9 @@ def release(connection: sa.Connection, requests: Sequence[ReleaseRequest]) -> li
         own = [inbox.c.command_id == request.command_id, inbox.c.state == "running"]
         if request.owner is not None:
             own.append(inbox.c.lease_owner == request.owner)
-        connection.execute(sa.update(inbox).where(*own).values(_columns_after_release(request)))
+        released = sa.update(inbox).where(*own).values(_columns_after_release(request))
+        if connection.execute(released).rowcount and request.acted_on:
+            add_acted_on(connection, request.command_id, request.acted_on)
     return [None] * len(requests)
 
 
@@ -53,8 +56,6 @@ def _columns_after_release(request: ReleaseRequest) -> dict[str, Any]:
         columns |= {"holds": None, "called_at": None, "last_called_at": None}
     elif request.called_until is not None:
         columns["last_called_at"] = request.called_until
-    if request.acted_on:
-        columns["acted_on"] = msgspec.json.encode(request.acted_on).decode()
     if request.reply is not None:
         columns["reply"] = msgspec.json.encode(request.reply).decode()
     return columns

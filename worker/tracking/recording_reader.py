@@ -59,8 +59,8 @@ class RecordingReader:
         status = observation.snapshot.status
         is_unknown = observation.snapshot.unknown_status is not None
         may_stop = is_unknown or status in STOPPABLE - {Status.INVOKED}
-        if recording.surplus_of is not None and may_stop:
-            stopped = await self._stop_surplus(recording)
+        if recording.is_unwanted and may_stop:
+            stopped = await self._stop_unwanted(recording)
             if stopped is not None:
                 return stopped
         has_moved_on = RANK[status] > RANK[recording.status]
@@ -97,8 +97,8 @@ class RecordingReader:
             return await self._end(recording, recording.status, asked_at)
         return self._observe_unchanged(recording, asked_at, missing=True)
 
-    async def _stop_surplus(self, recording: Recording) -> Observation | None:
-        """Stop a start's second recording. None if the API refuses; then it is read again soon."""
+    async def _stop_unwanted(self, recording: Recording) -> Observation | None:
+        """Stop a recording. None if the API refuses; then it is read again soon."""
         asked_at = self._now()
         try:
             snapshot = await self._api.control_recording(recording.recording_id, "stop")

@@ -167,6 +167,7 @@ def _row_after_claim(
         acted_on=row.acted_on if row else None,
         cancelled_by=cancelled_by or (row.cancelled_by if row else None),
         stops_slot=_stopped_slot(request) or (row.stops_slot if row else None),
+        app=request.app,
     )
 
 

@@ -41,6 +41,7 @@ class InboxRow(msgspec.Struct, frozen=True):
     stops_slot: str | None = None
     waits_since: float | None = None
     woken_at: float | None = None
+    app: str | None = None
 
     @property
     def is_placeholder(self) -> bool:

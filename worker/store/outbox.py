@@ -9,7 +9,7 @@ import sqlalchemy as sa
 
 from worker.domain.event_envelopes import OutcomeRecord, recording_envelopes
 from worker.domain.recording import Recording, RecordingEvent
-from worker.store.database.bulk import bulk_insert
+from worker.store.database.bulk import numbered_insert
 from worker.store.database.dialects import strip_nul
 from worker.store.database.notifications import notify_on_commit
 from worker.store.database.schema import HELD, outbox
@@ -119,8 +119,17 @@ def add_rows(connection: sa.Connection, rows: list[dict[str, Any]]) -> None:
         notify_on_commit(connection, "outbox")
 
 
-_insert: Final = bulk_insert(
-    outbox,
+def add_events(connection: sa.Connection, rows: list[dict[str, Any]]) -> list[tuple[str, int]]:
+    """Add events in the given order. Returns the subject and the position of each."""
+    if not rows:
+        return []
+    positions = _insert.positions(connection, rows)
+    notify_on_commit(connection, "outbox")
+    return [(row["subject"], position) for row, position in zip(rows, positions, strict=True)]
+
+
+_insert: Final = numbered_insert(
+    outbox.c.position,
     "event_id",
     "event_type",
     "subject",

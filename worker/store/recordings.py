@@ -20,7 +20,8 @@ from worker.store.database.bulk import bulk_insert
 from worker.store.database.dialects import among, meeting_key, open_or_closed, strip_nul
 from worker.store.database.notifications import notify_on_commit
 from worker.store.database.schema import files, recordings
-from worker.store.outbox import add_rows, event_rows
+from worker.store.event_positions import positions_by_subject, with_positions
+from worker.store.outbox import add_events, event_rows
 
 
 class ApplyResult(msgspec.Struct, frozen=True, kw_only=True):
@@ -36,11 +37,13 @@ class ApplyResult(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class _Row(NamedTuple):
-    """A recording, when it is to be read by itself, and when the last webhook about it came."""
+    """A recording, when it is to be read by itself, when the last webhook about it came, and where
+    its events are."""
 
     recording: Recording
     read_at: float | None
     webhook_at: float | None
+    event_positions: str | None = None
 
 
 def apply_observations(
@@ -68,10 +71,10 @@ def apply_observations(
             events += _apply(connection, rows, observation, source)
             after.append(rows[observation.snapshot.recording_id])
         results.append(_result(after, events=len(events) - first_event))
+    _note_positions(rows, add_events(connection, events))
     _save(connection, before, rows)
     if _anything_became_due(before, rows, batch):
         notify_on_commit(connection, "due")
-    add_rows(connection, events)
     return results
 
 
@@ -108,7 +111,7 @@ def _apply(
     """Apply one observation to `rows`, add its new files, and return the rows of its events."""
     recording_id = observation.snapshot.recording_id
     observation = _without_nul_in_file_names(observation)
-    before, read_at, webhook_at = rows.get(recording_id, (None, None, None))
+    before, read_at, webhook_at, positions = rows.get(recording_id, (None, None, None, None))
     names = _file_names(connection, recording_id) if _needs_names(before, observation) else ()
     transition = apply_observation(before, observation, names)
     after = transition.after
@@ -116,9 +119,16 @@ def _apply(
     read_at = next_read_at(before, after, observation, read_at=read_at, webhook_at=webhook_at)
     if observation.observed_by == "webhook":
         webhook_at = observation.observed_at.timestamp()
-    rows[recording_id] = _Row(after, read_at, webhook_at)
+    rows[recording_id] = _Row(after, read_at, webhook_at, positions)
     _add_files(connection, recording_id, len(names), transition.new_files, observation)
     return event_rows(after, transition.events, source=source, at=observation.observed_at)
+
+
+def _note_positions(rows: dict[str, _Row], events: Iterable[tuple[str, int]]) -> None:
+    for recording_id, added in positions_by_subject(events).items():
+        row = rows[recording_id]
+        positions = with_positions(row.event_positions, added.first, added.last)
+        rows[recording_id] = row._replace(event_positions=positions)
 
 
 def _log_unknown_status(before: Recording | None, after: Recording) -> None:
@@ -157,8 +167,8 @@ def _load(connection: sa.Connection, ids: Collection[str]) -> dict[str, _Row]:
         return {}
     found = connection.execute(_STATES, {"ids": ids}).all()
     return {
-        recording_id: _Row(msgspec.json.decode(state, type=Recording), read_at, told_at)
-        for recording_id, state, read_at, told_at in found
+        recording_id: _Row(msgspec.json.decode(state, type=Recording), read_at, told_at, positions)
+        for recording_id, state, read_at, told_at, positions in found
     }
 
 
@@ -168,6 +178,7 @@ _STATES: Final = (
         recordings.c.state,
         recordings.c.read_at,
         recordings.c.told_at,
+        recordings.c.event_positions,
     )
     .where(open_or_closed(among(recordings.c.recording_id, "ids")))
     .order_by(recordings.c.recording_id)
@@ -207,6 +218,7 @@ _COLUMNS = (
     "first_seen_at",
     "read_at",
     "told_at",
+    "event_positions",
 )
 
 
@@ -226,6 +238,7 @@ def _columns(row: _Row) -> dict[str, Any]:
         "first_seen_at": recording.first_seen_at and recording.first_seen_at.timestamp(),
         "read_at": row.read_at,
         "told_at": row.webhook_at,
+        "event_positions": row.event_positions,
     }
 
 

@@ -36,17 +36,57 @@ class BulkStatement:
             connection.execute(self._for_json, {_ROWS: msgspec.json.encode(rows).decode()})
 
 
+class NumberedInsert(BulkStatement):
+    """Inserts rows into a table that numbers them. `positions` also returns their numbers."""
+
+    def __init__(self, key: sa.Column[Any], *, for_one_row: sa.Insert, for_json: sa.Insert) -> None:
+        super().__init__(for_one_row=for_one_row, for_json=for_json)
+        self._for_numbers = for_json.returning(key)
+
+    def positions(self, connection: sa.Connection, rows: Sequence[Row]) -> Sequence[int]:
+        """Insert at least one row. Returns the numbers of all, which ascend as the rows do."""
+        if connection.dialect.name == "sqlite":
+            connection.execute(self._for_one_row, rows)
+            last = last_row_id(connection)
+            return range(last - len(rows) + 1, last + 1)
+        values = {_ROWS: msgspec.json.encode(rows).decode()}
+        return sorted(connection.execute(self._for_numbers, values).scalars())
+
+
+def last_row_id(connection: sa.Connection) -> int:
+    """The number of the row that SQLite inserted last.
+
+    Rows of one statement have consecutive numbers, because no other connection writes meanwhile.
+    """
+    # Without SQLAlchemy, because each transaction with events asks this.
+    driver: Any = connection.connection.driver_connection
+    row: tuple[int] = driver.execute("SELECT last_insert_rowid()").fetchone()
+    return row[0]
+
+
+def numbered_insert(key: sa.Column[Any], *names: str) -> NumberedInsert:
+    """As `bulk_insert`, for a table that numbers its rows in the column `key`."""
+    assert isinstance(key.table, sa.Table)  # noqa: S101 - columns of aliases are not used here
+    for_one_row, for_json = _inserts(key.table, *names)
+    return NumberedInsert(key, for_one_row=for_one_row, for_json=for_json)
+
+
 def bulk_insert(table: sa.Table, *names: str) -> BulkStatement:
     """Inserts rows in the given order, with these columns, or with all columns of the table.
 
     Every row is a mapping with a value for each of the columns.
     """
+    for_one_row, for_json = _inserts(table, *names)
+    return BulkStatement(for_one_row=for_one_row, for_json=for_json)
+
+
+def _inserts(table: sa.Table, *names: str) -> tuple[sa.Insert, sa.Insert]:
     columns = {name: table.c[name].type for name in names or table.c.keys()}
     source, parameters = _rows_of_json(columns)
     for_json = sa.insert(table).from_select(
         list(columns), sa.select(*parameters.values()).select_from(source)
     )
-    return BulkStatement(for_one_row=sa.insert(table), for_json=for_json)
+    return sa.insert(table), for_json
 
 
 def bulk_update(

@@ -76,6 +76,9 @@ inbox = sa.Table(
     # second is null while it is parked.
     sa.Column("waits_since", sa.Double),
     sa.Column("woken_at", sa.Double),
+    # The app that the command is for; null if it names none that is configured, and in rows that
+    # older versions wrote.
+    sa.Column("app", sa.String(64)),
     sa.CheckConstraint("state IN ('running', 'waiting', 'done')", name="inbox_state"),
     sa.CheckConstraint("(state = 'done') = (outcome IS NOT NULL)", name="inbox_outcome"),
 )
@@ -127,6 +130,8 @@ recordings = sa.Table(
     sa.Column("told_at", sa.Double),
     # When it is to be read by itself; null: no read is scheduled.
     sa.Column("read_at", sa.Double),
+    # Where the outbox has its events. See worker/store/event_positions.py.
+    sa.Column("event_positions", sa.Text),
     sa.PrimaryKeyConstraint("recording_id").ddl_if(dialect="postgresql"),
     sa.CheckConstraint("kind IN ('track', 'composite')", name="recordings_kind"),
     sa.CheckConstraint(
@@ -190,6 +195,10 @@ files = sa.Table(
     sa.Column("file_name", sa.Text, nullable=False),
     sa.Column("user_id", sa.Text),
     sa.Column("found_at", sa.Double, nullable=False),
+    # The URL that was published last, as a hash because the URL permits the download, and when it
+    # expires. Null if there was none, and in rows that older versions wrote.
+    sa.Column("url_hash", sa.String(64)),
+    sa.Column("url_expires_at", sa.Double),
 )
 
 outbox = sa.Table(

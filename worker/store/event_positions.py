@@ -1,0 +1,54 @@
+"""Where the outbox has the events of a recording: ranges of positions, as text. Pure.
+
+The row of the recording holds this text, because the row is written with each event anyway. An
+index by recording would change another page for each event (docs/adr/0026). Between the ends of a
+range there may be events of other recordings.
+
+    "12 40-47 90"    the events lie at 12, from 40 to 47, and at 90
+"""
+
+from collections.abc import Iterable, Iterator
+from typing import Final, NamedTuple
+
+MAX_GAP: Final = 50
+"""Two ranges with at most this many other positions between them become one, which keeps the text
+short. To skip so many rows costs little."""
+
+
+class PositionRange(NamedTuple):
+    """The positions from `first` to `last`, both included."""
+
+    first: int
+    last: int
+
+
+def with_positions(text: str | None, first: int, last: int) -> str:
+    """The text with one more range, behind all others."""
+    if not text:
+        return _written(first, last)
+    before, _, end = text.rpartition(" ")
+    start, _, stop = end.partition("-")
+    if first - int(stop or start) > MAX_GAP + 1:
+        return f"{text} {_written(first, last)}"
+    merged = _written(int(start), last)
+    return f"{before} {merged}" if before else merged
+
+
+def ranges_of(text: str | None) -> Iterator[PositionRange]:
+    """The ranges of a text, the oldest first."""
+    for token in (text or "").split():
+        first, _, last = token.partition("-")
+        yield PositionRange(int(first), int(last or first))
+
+
+def positions_by_subject(rows: Iterable[tuple[str, int]]) -> dict[str, PositionRange]:
+    """The range of each subject in rows of subject and position, in order of position."""
+    found: dict[str, PositionRange] = {}
+    for subject, position in rows:
+        known = found.get(subject)
+        found[subject] = PositionRange(known.first if known else position, position)
+    return found
+
+
+def _written(first: int, last: int) -> str:
+    return str(first) if first == last else f"{first}-{last}"

@@ -2,9 +2,9 @@
 
 import difflib
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import Annotated, get_args, get_origin, get_type_hints
+from typing import Annotated, Final, get_args, get_origin, get_type_hints
 
 import msgspec
 
@@ -16,6 +16,11 @@ from worker.settings.secret import Secret
 _SERVICE_LINK_NAME = re.compile(
     r"WORKER_(\w+_)?(SERVICE_HOST|SERVICE_PORT(_\w+)?|PORT_\d+_(TCP|UDP|SCTP)(_(PROTO|PORT|ADDR))?)"
 )
+OWN_FAMILIES: Final = ("AMQP_", "DATABASE_", "HTTP_", "LOG_", "REALTIMEKIT_")
+"""Settings that begin like this are this worker's own, beside those that begin with `WORKER_`."""
+
+MISSPELT_FROM: Final = 0.86
+"""From this similarity on, a name counts as a misspelling. HTTP_PROXY and HTTP_PORT are below it."""
 _SERVICE_ADDRESS = re.compile(r"(tcp|udp|sctp)://")
 
 
@@ -94,9 +99,14 @@ def read_fields(
     """Maps field names to values. `known_names` are the variables that any settings struct reads.
 
     Raises:
-        WrongSettings: lists every fault, and every `WORKER_` variable that is no setting.
+        WrongSettings: lists every fault, every `WORKER_` variable that is no setting, and every
+            variable that looks like a misspelling of a setting without a value.
     """
-    faults = list(_unknown_variables(environ, known_names))
+    unset = [variable.name for variable in variables.values() if not variable.is_set(environ)]
+    faults = [
+        *_unknown_variables(environ, known_names),
+        *_misspelt_variables(environ, unset, known_names),
+    ]
     values: dict[str, object] = {}
     for field, variable in variables.items():
         may_be_missing = _may_be_missing(variable, variables, environ)
@@ -127,6 +137,16 @@ def _unknown_variables(environ: Mapping[str, str], known_names: frozenset[str]) 
         closest = _closest(name, known_names)
         hint = f"did you mean {closest}?" if closest else "remove it"
         yield f"{name}: is not a setting; {hint}"
+
+
+def _misspelt_variables(
+    environ: Mapping[str, str], unset: Iterable[str], known_names: frozenset[str]
+) -> Iterator[str]:
+    """Only a setting without a value can be meant. Other programs read the other variables."""
+    names = [name for name in unset if name.startswith(OWN_FAMILIES)]
+    for name in sorted(environ.keys() - known_names):
+        for closest in difflib.get_close_matches(name, names, n=1, cutoff=MISSPELT_FROM):
+            yield f"{name}: is not a setting; did you mean {closest}?"
 
 
 def _closest(name: str, known_names: frozenset[str]) -> str | None:

@@ -362,6 +362,47 @@ def test_a_misspelt_setting_is_a_fault_that_suggests_the_right_name() -> None:
 
 
 @pytest.mark.parametrize(
+    ("misspelt", "meant"),
+    [
+        ("DATABASE_URI", "DATABASE_URL"),
+        ("LOG_LEVL", "LOG_LEVEL"),
+        ("HTTP_PORTS", "HTTP_PORT"),
+        ("REALTIMEKIT_BASEURL", "REALTIMEKIT_BASE_URL"),
+    ],
+)
+def test_a_name_that_resembles_an_unset_setting_is_a_fault(misspelt: str, meant: str) -> None:
+    assert faults_of(**{misspelt: "3"}) == (f"{misspelt}: is not a setting; did you mean {meant}?",)
+
+
+def test_a_missing_variable_and_its_misspelling_are_both_named() -> None:
+    assert faults_of(REALTIMEKIT_ACCOUNT_ID="", REALTIMEKIT_ACCOUNTID="acc0") == (
+        "REALTIMEKIT_ACCOUNTID: is not a setting; did you mean REALTIMEKIT_ACCOUNT_ID?",
+        "REALTIMEKIT_ACCOUNT_ID: is required",
+    )
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "HTTP_PROXY",
+        "HTTPS_PROXY",
+        "OTEL_LOG_LEVEL",
+        "DATABASE_HOST",
+        "AMQP_HOST",
+        "LOG_FILE",
+        "REALTIMEKIT_ORG_ID",
+        "PATH",
+    ],
+)
+def test_a_variable_of_another_program_is_ignored(name: str) -> None:
+    assert settings_with(**{name: "x"}) is not None
+
+
+def test_a_name_that_resembles_a_setting_with_a_value_is_ignored() -> None:
+    assert settings_with(DATABASE_URL="sqlite:///a.db", DATABASE_URI="b") is not None
+
+
+@pytest.mark.parametrize(
     ("name", "value"),
     [
         ("WORKER_PORT", "tcp://10.0.0.1:80"),

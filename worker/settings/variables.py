@@ -20,7 +20,7 @@ OWN_FAMILIES: Final = ("AMQP_", "DATABASE_", "HTTP_", "LOG_", "REALTIMEKIT_")
 """Settings that begin like this are this worker's own, beside those that begin with `WORKER_`."""
 
 MISSPELT_FROM: Final = 0.86
-"""From this similarity on, a name counts as a misspelling. HTTP_PROXY and HTTP_PORT are below it."""
+"""From this similarity on, a name is a misspelling. HTTP_PROXY and HTTP_PORT are below it."""
 _SERVICE_ADDRESS = re.compile(r"(tcp|udp|sctp)://")
 
 

@@ -4,11 +4,13 @@ from collections.abc import AsyncIterator, Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Final
 
+import msgspec
 import pytest
 import sqlalchemy as sa
 
 from recording_schemas import Status
 from tests.contract.test_store_history import claim, record, rows, seen, send_all
+from worker.domain.recording import StartContext
 from worker.store.admin.copy import copy_store
 from worker.store.claims import ClaimResult
 from worker.store.cursors import Cursor
@@ -209,3 +211,25 @@ async def test_what_is_rightly_ahead_stays(store: Store, engine: sa.Engine) -> N
     await store.schedule_read(ScheduledRead(ids=("a",), at=tomorrow, postpone=True))
     await prune(store, *minutes(NOW, 3))
     assert rows(engine, recordings.c.read_at) == [tomorrow]
+
+
+@pytest.mark.parametrize("api_says_when", [True, False])
+async def test_a_stop_planned_by_a_clock_that_was_ahead_comes_in_time(
+    store: Store, engine: sa.Engine, api_says_when: bool
+) -> None:
+    began = NOW - timedelta(seconds=5) if api_says_when else None
+    start = StartContext(start_id="s", max_seconds=3600)
+    observation = seen("a", at=NOW + MONTH)
+    snapshot = msgspec.structs.replace(observation.snapshot, started_time=began)
+    await store.apply([msgspec.structs.replace(observation, snapshot=snapshot, start=start)])
+    await prune(store, *minutes(NOW + MONTH, 2), *minutes(NOW, 12))
+    repaired = NOW + timedelta(minutes=11)
+    expected = (began or repaired) + timedelta(seconds=3600)
+    assert rows(engine, recordings.c.stop_at) == [expected.timestamp()]
+
+
+async def test_a_stop_planned_by_a_right_clock_stays(store: Store, engine: sa.Engine) -> None:
+    start = StartContext(start_id="s", max_seconds=86_400)
+    await store.apply([msgspec.structs.replace(seen("a", at=NOW), start=start)])
+    await prune(store, *minutes(NOW, 3))
+    assert rows(engine, recordings.c.stop_at) == [(NOW + timedelta(days=1)).timestamp()]

@@ -30,6 +30,7 @@ from worker.store.pruning import PruneSentRequest
 from worker.store.queries import RecordingsFilter
 from worker.store.read_schedule import DueQuery, OverdueQuery, ScheduledRead
 from worker.store.releasing import ReleaseRequest
+from worker.store.stop_times import DueStopsQuery, MovedStop
 from worker.store.store import Store
 
 HISTORY: Final = 20_000
@@ -42,6 +43,7 @@ PAGE_BYTES: Final = 4096 + 24
 LIVE_INDEXES: Final = {
     "recordings_open",
     "recordings_due",
+    "recordings_to_stop",
     "outbox_unsent",
     "outbox_held",
     "inbox_unfinished_slot",
@@ -205,6 +207,8 @@ async def follow(store: Any) -> None:
     await store.calling(["n/track", "m/composite"])
     await store.set_cursor(Cursor(name="followed/default", at=now))
     await store.cursor("followed/default")
+    await store.due_stops(DueStopsQuery(app="default", now=now, limit=9, exclude=("x",)))
+    await store.move_stop(MovedStop(recording_id="old1", before=now, stop_at=now + 9))
 
 
 class Noted:

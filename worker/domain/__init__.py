@@ -16,6 +16,7 @@ completes. If the API falls silent, timeouts end the recording.
     track_files.py           the owner of each file
     file_search.py           whether the list of files is whole, and whether it has settled
     timeouts.py              how long each status may last
+    max_duration.py          when to stop a recording whose start limits its duration
     read_policy.py           when to read a recording by itself next
     timeout_observations.py  the observations with which the worker itself ends a recording
     command_keys.py          what a command excludes, waits for and hands to its recordings

@@ -46,6 +46,11 @@ def is_start(command: Command) -> bool:
     return isinstance(command, START_COMMANDS)
 
 
+def metadata_of(command: Command) -> dict[str, str] | None:
+    """The publisher's own metadata. Only starts have some."""
+    return command.metadata if isinstance(command, START_COMMANDS) else None
+
+
 class CommandKeys(msgspec.Struct, frozen=True, kw_only=True):
     """The subject of a command, and the starts that it excludes, cancels or waits for.
 
@@ -125,10 +130,12 @@ def start_context_of(
     """The context that the recordings of a start command inherit from it."""
     prefix: str | None = None
     user_ids: tuple[str, ...] = ()
+    max_seconds: int | None = None
     if isinstance(command, StartTrackRecording):
         layer = command.layers.default if command.layers else UNSET
         prefix = (layer.file_name_prefix or None) if layer else None
         user_ids = command.user_ids or ()
+        max_seconds = command.max_seconds or None
     return StartContext(
         start_id=command.id,
         correlation_id=correlation_id,
@@ -137,6 +144,8 @@ def start_context_of(
         user_ids=user_ids,
         media=_media_of(command) if isinstance(command, StartRecording) else (),
         has_secrets=_has_secrets(command),
+        max_seconds=max_seconds,
+        metadata=metadata_of(command),
     )
 
 

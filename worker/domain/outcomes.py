@@ -11,9 +11,8 @@ from recording_schemas import (
     ErrorInfo,
     Malformed,
     Outcome,
-    StartRecording,
-    StartTrackRecording,
 )
+from worker.domain.command_keys import metadata_of
 from worker.domain.errors import Refused
 
 CRASHED: Final = "crashed"
@@ -27,11 +26,6 @@ DEAD_LETTERED: Final = "dead_lettered"
 
 FINAL: Final = frozenset({"succeeded", "rejected", "expired", "failed"})
 """The names that `log_fields` gives to outcomes."""
-
-
-def metadata_of(command: Command) -> dict[str, str] | None:
-    """The publisher's own metadata. Only starts have some."""
-    return command.metadata if isinstance(command, StartTrackRecording | StartRecording) else None
 
 
 def succeeded(command: Command, recording_ids: tuple[str, ...]) -> CommandSucceeded:

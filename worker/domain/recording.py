@@ -55,7 +55,7 @@ Completeness = Literal["whole", "lacking", "unknown"]
 """Whether a list of files has all that is expected. See `file_search`."""
 
 
-class StartContext(msgspec.Struct, frozen=True, kw_only=True):
+class StartContext(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """The facts that a recording inherits from its start command.
 
     `correlation_id` and `trace` go out with every event of the recording. `file_name_prefix` and
@@ -64,7 +64,8 @@ class StartContext(msgspec.Struct, frozen=True, kw_only=True):
     empty if everybody is recorded. `custom_ids` has the customer's own id of each of these
     participants, by participant id, as far as it is known. `media` has a value for each file that
     the start of a composite asks for. `has_secrets` says whether the start carried credentials,
-    which are not stored. None means that a former version did not store it.
+    which are not stored. None means that a former version did not store it. `max_seconds` is the
+    longest duration of a track recording. `metadata` is the publisher's own, for every event.
     """
 
     start_id: str
@@ -75,6 +76,8 @@ class StartContext(msgspec.Struct, frozen=True, kw_only=True):
     custom_ids: dict[str, str] = {}
     media: tuple[Media, ...] = ()
     has_secrets: bool | None = None
+    max_seconds: int | None = None
+    metadata: dict[str, str] | None = None
 
 
 class FileSearch(msgspec.Struct, frozen=True, kw_only=True):
@@ -98,7 +101,7 @@ STORED_AS: Final = {
 """Field names in the JSON of stored recordings. Existing databases depend on them."""
 
 
-class Recording(msgspec.Struct, frozen=True, kw_only=True, rename=STORED_AS):
+class Recording(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, rename=STORED_AS):
     """Everything that the worker knows about one recording.
 
     Times are aware, durations are in seconds. `version` counts the changes, `sequence` the events.
@@ -111,7 +114,8 @@ class Recording(msgspec.Struct, frozen=True, kw_only=True, rename=STORED_AS):
     `surplus_of` is the start command that led to this recording beside its own one: it is stopped
     at once. `cancelled_by` is the stop command that cancelled its start while nobody knew whether
     the start had been executed: it is stopped at once, too. `unknown_status` is set while the API
-    reports a status that is not documented; `status` is then the last one that is.
+    reports a status that is not documented; `status` is then the last one that is. `stop_at`
+    is when the worker stops it because its start limits its duration (`max_duration`).
     """
 
     recording_id: str
@@ -144,11 +148,17 @@ class Recording(msgspec.Struct, frozen=True, kw_only=True, rename=STORED_AS):
     surplus_of: str | None = None
     cancelled_by: str | None = None
     unknown_status: str | None = None
+    stop_at: datetime | None = None
 
     @property
     def start_id(self) -> str | None:
         """The id of the start command, None if another program started the recording."""
         return self.start.start_id if self.start else None
+
+    @property
+    def metadata(self) -> dict[str, str] | None:
+        """The metadata of the start command, None if it has none."""
+        return self.start.metadata if self.start else None
 
     def with_kind(self, snapshot: RecordingSnapshot) -> "Recording":
         """The recording with the kind that the snapshot shows, as long as its own is guessed."""

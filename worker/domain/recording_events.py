@@ -29,7 +29,7 @@ def status_changed(
         stop_reason=after.stop_reason,
         start_id=after.start_id,
         error=after.error,
-        metadata=None,
+        metadata=after.metadata,
     )
 
 
@@ -70,7 +70,7 @@ def _file_ready(
         else None,
         start_id=after.start_id,
         participant=None,
-        metadata=None,
+        metadata=after.metadata,
     )
 
 
@@ -86,5 +86,5 @@ def completed(after: Recording, names: Sequence[str]) -> Completed:
         recording_duration=after.recording_duration,
         start_id=after.start_id,
         participants_without_file=None,
-        metadata=None,
+        metadata=after.metadata,
     )

@@ -6,9 +6,10 @@
     2. status     which status holds now: the known one or the observed one
     3. details    take over ids, times and names, if the observation is about that status
     4. change     a new status starts or ends the wait for files, and is announced
-    5. files      announce the files that are new and can be fetched
-    6. completion announce the end when nothing more is awaited, and again after each later file
-    7. count      number the change and its events
+    5. duration   the first RECORDING says when a recording of limited duration is stopped
+    6. files      announce the files that are new and can be fetched
+    7. completion announce the end when nothing more is awaited, and again after each later file
+    8. count      number the change and its events
 
 Statuses never go back, except between RECORDING and PAUSED. Nothing follows UPLOADED or ERRORED,
 with one exception: if the worker itself ended the recording, the API's later report follows.
@@ -24,6 +25,7 @@ from recording_schemas import (
     Status,
 )
 from worker.domain.file_search import is_ready, search_after
+from worker.domain.max_duration import with_stop_at
 from worker.domain.recording import LIVE, RANK, STALLED, Observation, Recording, RecordingEvent
 from worker.domain.recording_events import completed, files_ready, status_changed
 from worker.domain.track_files import TrackFile
@@ -56,6 +58,7 @@ def apply_observation(
     if recording is None or status is not recording.status:
         after = _with_status(after, recording, observation, status)
         events.append(status_changed(after, recording, observation))
+    after = with_stop_at(after, recording, observation)
     new_files = _new_files(after, observation, known_files)
     names = (*known_files, *(file.file_name for file in new_files))
     events += files_ready(after, new_files, observation, names)
@@ -235,7 +238,7 @@ def _may_repeat_secrets(recording: Recording) -> bool:
     return recording.start is None or recording.start.has_secrets is not False
 
 
-# 5. Files
+# 6. Files
 
 
 def _new_files(
@@ -260,7 +263,7 @@ def _with_files(after: Recording, observation: Observation, count: int) -> Recor
     )
 
 
-# 6. Completion
+# 7. Completion
 
 
 def _is_complete(after: Recording, observation: Observation) -> bool:
@@ -282,7 +285,7 @@ def _with_completion(after: Recording, observation: Observation) -> Recording:
     )
 
 
-# 7. Count
+# 8. Count
 
 
 def _numbered(after: Recording, event_count: int) -> Recording:

@@ -1,6 +1,7 @@
 """Corrects times that were written while the clock was far ahead, so that nothing waits for them.
 
-These are the times of pending work: events to publish again, recordings to read, and cursors.
+These are the times of pending work: events to publish again, recordings to read or to stop, and
+cursors.
 Finished rows keep their times, so they are kept longer.
 """
 
@@ -11,6 +12,7 @@ from typing import Final
 import msgspec
 import sqlalchemy as sa
 
+from worker.domain.max_duration import LONGEST_SECONDS, latest_stop_at
 from worker.domain.recording import Recording
 from worker.domain.times import utc
 from worker.store.database.dialects import open_or_closed
@@ -56,6 +58,7 @@ def _bring_back_recordings(connection: sa.Connection, repair: Repair) -> bool:
         sa.and_(recordings.c.open, recordings.c.changed_at > latest),
         sa.and_(recordings.c.open, recordings.c.first_seen_at > latest),
         recordings.c.read_at > repair.now + repair.read_ahead,
+        recordings.c.stop_at > latest + LONGEST_SECONDS,
     )
     found = [_bring_back_those(connection, condition, repair.now) for condition in ahead]
     if any(found):
@@ -67,14 +70,20 @@ def _bring_back_those(
     connection: sa.Connection, condition: sa.ColumnElement[bool], now: float
 ) -> int:
     found = connection.execute(
-        sa.select(recordings.c.recording_id, recordings.c.state, recordings.c.read_at)
+        sa.select(
+            recordings.c.recording_id,
+            recordings.c.state,
+            recordings.c.read_at,
+            recordings.c.stop_at,
+        )
         .where(condition)
         .limit(MAX_RECORDINGS)
         .with_for_update(skip_locked=True)
     ).all()
-    for recording_id, state, read_at in found:
+    for recording_id, state, read_at, stop_at in found:
         recording = _brought_back(msgspec.json.decode(state, type=Recording), utc(now))
         changed_at, first_seen_at = recording.changed_at, recording.first_seen_at
+        latest_stop = recording.stop_at.timestamp() if recording.stop_at else now
         connection.execute(
             sa.update(recordings)
             .where(open_or_closed(recordings.c.recording_id == recording_id))
@@ -83,6 +92,7 @@ def _bring_back_those(
                 changed_at=changed_at.timestamp() if changed_at else 0.0,
                 first_seen_at=first_seen_at and first_seen_at.timestamp(),
                 read_at=None if read_at is None else min(read_at, now),
+                stop_at=None if stop_at is None else min(stop_at, latest_stop),
             )
         )
     return len(found)
@@ -104,4 +114,5 @@ def _brought_back(recording: Recording, now: datetime) -> Recording:
         files_awaited_since=recording.files_awaited_since
         and min(recording.files_awaited_since, now),
         file_search=search,
+        stop_at=recording.stop_at and min(recording.stop_at, latest_stop_at(recording, now)),
     )

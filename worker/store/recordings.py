@@ -12,6 +12,7 @@ import msgspec
 import sqlalchemy as sa
 import structlog
 
+from worker.domain.max_duration import next_stop_at
 from worker.domain.read_policy import next_read_at
 from worker.domain.recording import LIVE, Observation, Recording
 from worker.domain.track_files import TrackFile
@@ -37,13 +38,17 @@ class ApplyResult(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class _Row(NamedTuple):
-    """A recording, when it is to be read by itself, when the last webhook about it came, and where
-    its events are."""
+    """A recording, when it is to be read by itself, when the last webhook about it came, where its
+    events are, and when it is to be stopped."""
 
     recording: Recording
     read_at: float | None
     webhook_at: float | None
     event_positions: str | None = None
+    stop_at: float | None = None
+
+
+_NO_ROW: Final = (None, None, None, None, None)
 
 
 def apply_observations(
@@ -111,7 +116,7 @@ def _apply(
     """Apply one observation to `rows`, add its new files, and return the rows of its events."""
     recording_id = observation.snapshot.recording_id
     observation = _without_nul_in_file_names(observation)
-    before, read_at, webhook_at, positions = rows.get(recording_id, (None, None, None, None))
+    before, read_at, webhook_at, positions, stop_at = rows.get(recording_id, _NO_ROW)
     names = _file_names(connection, recording_id) if _needs_names(before, observation) else ()
     transition = apply_observation(before, observation, names)
     after = transition.after
@@ -119,7 +124,8 @@ def _apply(
     read_at = next_read_at(before, after, observation, read_at=read_at, webhook_at=webhook_at)
     if observation.observed_by == "webhook":
         webhook_at = observation.observed_at.timestamp()
-    rows[recording_id] = _Row(after, read_at, webhook_at, positions)
+    stop_at = next_stop_at(after, stop_at)
+    rows[recording_id] = _Row(after, read_at, webhook_at, positions, stop_at)
     _add_files(connection, recording_id, len(names), transition.new_files, observation)
     return event_rows(after, transition.events, source=source, at=observation.observed_at)
 
@@ -167,8 +173,8 @@ def _load(connection: sa.Connection, ids: Collection[str]) -> dict[str, _Row]:
         return {}
     found = connection.execute(_STATES, {"ids": ids}).all()
     return {
-        recording_id: _Row(msgspec.json.decode(state, type=Recording), read_at, told_at, positions)
-        for recording_id, state, read_at, told_at, positions in found
+        recording_id: _Row(msgspec.json.decode(state, type=Recording), *columns)
+        for recording_id, state, *columns in found
     }
 
 
@@ -179,6 +185,7 @@ _STATES: Final = (
         recordings.c.read_at,
         recordings.c.told_at,
         recordings.c.event_positions,
+        recordings.c.stop_at,
     )
     .where(open_or_closed(among(recordings.c.recording_id, "ids")))
     .order_by(recordings.c.recording_id)
@@ -219,6 +226,7 @@ _COLUMNS = (
     "read_at",
     "told_at",
     "event_positions",
+    "stop_at",
 )
 
 
@@ -239,6 +247,7 @@ def _columns(row: _Row) -> dict[str, Any]:
         "read_at": row.read_at,
         "told_at": row.webhook_at,
         "event_positions": row.event_positions,
+        "stop_at": row.stop_at,
     }
 
 

@@ -25,6 +25,7 @@ from worker.store import (
     queries,
     read_schedule,
     releasing,
+    stop_times,
 )
 from worker.store.budgets import grant_tokens
 from worker.store.claims import ClaimRequest, ClaimResult
@@ -55,6 +56,7 @@ from worker.store.read_schedule import (
 from worker.store.recordings import ApplyResult
 from worker.store.releasing import ReleaseRequest
 from worker.store.slots import find_calling, find_starting
+from worker.store.stop_times import DueStop, DueStopsQuery, MovedStop
 
 
 class Store:
@@ -266,6 +268,14 @@ class Store:
     async def schedule_read(self, request: ScheduledRead) -> None:
         """Schedule or postpone reads of recordings by themselves."""
         await self._group.submit(read_schedule.schedule_reads, request)
+
+    async def due_stops(self, query: DueStopsQuery) -> tuple[DueStop, ...]:
+        """Recordings whose longest duration has passed."""
+        return await self._group.submit(stop_times.find_due, query)
+
+    async def move_stop(self, request: MovedStop) -> bool:
+        """Schedule the next attempt to stop a recording. False if it was changed meanwhile."""
+        return await self._group.submit(stop_times.move, request)
 
     async def cursor(self, name: str) -> float | None:
         """The time of a cursor in seconds since the epoch. None if the cursor does not exist."""

@@ -132,6 +132,8 @@ recordings = sa.Table(
     sa.Column("read_at", sa.Double),
     # Where the outbox has its events. See worker/store/event_positions.py.
     sa.Column("event_positions", sa.Text),
+    # When the worker next tries to stop it, because its start limits its duration; null: never.
+    sa.Column("stop_at", sa.Double),
     sa.PrimaryKeyConstraint("recording_id").ddl_if(dialect="postgresql"),
     sa.CheckConstraint("kind IN ('track', 'composite')", name="recordings_kind"),
     sa.CheckConstraint(
@@ -183,6 +185,13 @@ sa.Index(
     recordings.c.read_at,
     sqlite_where=recordings.c.read_at.is_not(None),
     postgresql_where=recordings.c.read_at.is_not(None),
+)
+sa.Index(
+    "recordings_to_stop",
+    recordings.c.app,
+    recordings.c.stop_at,
+    sqlite_where=recordings.c.stop_at.is_not(None),
+    postgresql_where=recordings.c.stop_at.is_not(None),
 )
 sa.Index("recordings_changed", recordings.c.changed_at)
 sa.Index("recordings_status", recordings.c.status, recordings.c.changed_at)

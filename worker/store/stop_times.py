@@ -1,0 +1,79 @@
+"""When to stop recordings of limited duration: which are due, and who may try next.
+
+`stop_at` of a row is when the next attempt is due. `domain/max_duration` sets it and removes it. An
+attempt moves it ahead before it calls the API, so no other replica makes one at the same time.
+"""
+
+from collections.abc import Collection, Sequence
+
+import msgspec
+import sqlalchemy as sa
+
+from worker.domain.recording import Recording
+from worker.store.database.dialects import open_or_closed
+from worker.store.database.schema import recordings
+
+
+class DueStopsQuery(msgspec.Struct, frozen=True, kw_only=True):
+    """Asks for at most `limit` recordings of `app` that are to be stopped at `now`.
+
+    Recordings in `exclude` are being stopped already.
+    """
+
+    app: str
+    now: float
+    limit: int
+    exclude: Collection[str] = ()
+
+
+class DueStop(msgspec.Struct, frozen=True, kw_only=True):
+    """A recording that is to be stopped since `stop_at`, in seconds since the epoch."""
+
+    recording: Recording
+    stop_at: float
+
+
+class MovedStop(msgspec.Struct, frozen=True, kw_only=True):
+    """Asks to make the next attempt at `stop_at`, None for never, unless `before` has changed."""
+
+    recording_id: str
+    before: float
+    stop_at: float | None
+
+
+def find_due(
+    connection: sa.Connection, queries: Sequence[DueStopsQuery]
+) -> list[tuple[DueStop, ...]]:
+    """Operation: the recordings to stop now, those that are due longest first."""
+    return [_find_due(connection, query) for query in queries]
+
+
+def _find_due(connection: sa.Connection, query: DueStopsQuery) -> tuple[DueStop, ...]:
+    due = sa.select(recordings.c.state, recordings.c.stop_at).where(
+        recordings.c.app == query.app, recordings.c.stop_at <= query.now
+    )
+    if query.exclude:
+        due = due.where(recordings.c.recording_id.not_in(sorted(query.exclude)))
+    rows = connection.execute(due.order_by(recordings.c.stop_at).limit(query.limit))
+    return tuple(
+        DueStop(recording=msgspec.json.decode(state, type=Recording), stop_at=stop_at)
+        for state, stop_at in rows
+    )
+
+
+def move(connection: sa.Connection, requests: Sequence[MovedStop]) -> list[bool]:
+    """Operation: schedule the next attempts. False if another replica did, or nothing is left to
+    stop."""
+    return [_move(connection, request) for request in requests]
+
+
+def _move(connection: sa.Connection, request: MovedStop) -> bool:
+    moved = connection.execute(
+        sa.update(recordings)
+        .where(
+            open_or_closed(recordings.c.recording_id == request.recording_id),
+            recordings.c.stop_at == request.before,
+        )
+        .values(stop_at=request.stop_at)
+    )
+    return moved.rowcount > 0

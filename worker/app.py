@@ -168,6 +168,8 @@ class Worker:
         for app, (sweep, refresher) in parts.trackers.items():
             yield f"sweep/{app}", sweep.run(is_leader)
             yield f"refresh/{app}", refresher.run(is_leader)
+        for app, limiter in parts.duration_limiters.items():
+            yield f"limit/{app}", limiter.run(is_leader)
         for app_, url in parts.webhook_urls():
             yield (
                 f"webhooks/{app_.name}",

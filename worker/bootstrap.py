@@ -34,6 +34,7 @@ from worker.store.leader import LeaderElector
 from worker.store.pruner import Pruner, Retention
 from worker.store.store import Store
 from worker.tracking.discovery import ExternalRecordingDiscovery
+from worker.tracking.duration_limiter import DurationLimiter
 from worker.tracking.refresher import Refresher
 from worker.tracking.sweep import Sweep
 from worker.tracking.sweep_interval import SweepInterval
@@ -41,6 +42,9 @@ from worker.tracking.webhook_endpoint import WebhookEndpoint
 from worker.tracking.webhook_registration import callback_url
 
 LEADER_LEASE_SECONDS: Final = 15.0
+STOP_QUEUE_SECONDS: Final = 5.0
+"""A stop may wait for its token of the budget for this long, besides its time at the API."""
+
 WEBHOOK_KEY_TIMEOUT_SECONDS: Final = 2.0
 """The sender of a webhook waits three seconds for the answer. The answer may need the key first,
 and the key may not be fetched more often than once a second."""
@@ -117,6 +121,7 @@ class Bootstrap:
         """Gives an outcome to each command that the broker dead-lettered."""
         self.trackers = {app.name: self._tracker(app) for app in self.apps}
         """The sweep and the refresher of each app."""
+        self.duration_limiters = {app.name: self._duration_limiter(app) for app in self.apps}
         self.pruner = Pruner(
             store,
             self._retention(),
@@ -267,6 +272,18 @@ class Bootstrap:
         )
         self.store.subscribe("due", refresher.wake)
         return sweep, refresher
+
+    def _duration_limiter(self, app: App) -> DurationLimiter:
+        return DurationLimiter(
+            self.store,
+            app.api.with_priority(Priority.STOP),
+            app=app.name,
+            breaker=app.breaker,
+            attempt_seconds=self._settings.api_timeout_seconds + STOP_QUEUE_SECONDS,
+            now=self._utc_now,
+            on_commit=self._wake_relays,
+            tracing=self._tracing,
+        )
 
     def _retention(self) -> Retention:
         return Retention(

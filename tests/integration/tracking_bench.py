@@ -30,6 +30,7 @@ from worker.store.observations import WebhookObservation
 from worker.store.queries import RecordingsFilter
 from worker.store.store import Store
 from worker.tracking.discovery import ExternalRecordingDiscovery
+from worker.tracking.duration_limiter import DurationLimiter
 from worker.tracking.refresher import Refresher
 from worker.tracking.sweep import Sweep
 from worker.tracking.sweep_interval import SweepInterval
@@ -92,9 +93,31 @@ class TrackingBench:
             request_sweep=self.sweep.request,
             on_commit=lambda: None,
         )
+        self.limiter = self.new_limiter(api)
+
+    def new_limiter(
+        self,
+        api: RealtimeKitClient | None = None,
+        store: Any = None,
+    ) -> DurationLimiter:
+        """A limiter, as another replica would have one."""
+        return DurationLimiter(
+            store or self.store,
+            api or self.api,
+            app="default",
+            breaker=self.breaker,
+            attempt_seconds=15.0,
+            now=self.now,
+            on_commit=lambda: None,
+        )
 
     async def start(
-        self, kind: Kind = "track", *, meeting: str | None = None, **layers: Any
+        self,
+        kind: Kind = "track",
+        *,
+        meeting: str | None = None,
+        max_seconds: int | None = None,
+        **layers: Any,
     ) -> str:
         body: dict[str, Any] = {"meeting_id": meeting or self.meeting, **layers}
         asked_at = self.now()
@@ -108,6 +131,7 @@ class TrackingBench:
             file_name_prefix=prefix,
             user_ids=tuple(layers.get("user_ids", ())),
             media=() if kind == "track" else _exported(layers),
+            max_seconds=max_seconds,
         )
         seen = Observation(
             snapshot=snapshot,
@@ -149,6 +173,7 @@ class TrackingBench:
         """Advance the clock and do what the loops do then, whether the API is up or not."""
         self.sandbox.clock.advance(seconds)
         await self.sweep.sweep_if_due(lambda: True)
+        await self.limiter.stop_due()
         await self.refresher.read_due()
 
     async def record_and_upload(self, kind: Kind = "track", **layers: Any) -> str:

@@ -4,5 +4,6 @@
 `list_health` decide how often. One sweep is a reading of `live_list`: its pages come from
 `pagination`, `discovery` adopts recordings of others, and `list_diff` notices what is missing.
 `refresher` reads each recording that is due, and `recording_reader` interprets the answer.
+`duration_limiter` stops recordings whose longest duration has passed.
 `webhook_endpoint` receives what the API pushes, after `webhook_registration` has subscribed to it.
 """

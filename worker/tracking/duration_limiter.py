@@ -1,0 +1,228 @@
+"""Stops recordings whose longest duration (`max_seconds`) has passed.
+
+The store holds when each is due, so a restarted worker or another leader continues where this one
+stopped. An attempt is claimed in the store before it calls the API: its next time is moved behind
+the end of the attempt. So two replicas that both seem to lead never stop one recording at a time.
+"""
+
+import asyncio
+from collections.abc import Callable, Sequence
+from datetime import datetime
+from typing import Final
+
+import structlog
+
+from worker.aio import wait_until_set
+from worker.domain.errors import (
+    ApiError,
+    LeaseLost,
+    NotYet,
+    Refused,
+    RefusedForNow,
+    StoreUnavailable,
+    Unanswered,
+)
+from worker.domain.read_policy import is_past_rechecks
+from worker.domain.recording import Observation, Recording
+from worker.domain.snapshot import RecordingSnapshot
+from worker.observability.tracing import NO_TRACING, Span, Tracing
+from worker.realtimekit.actions import Ended, act_on_recording
+from worker.realtimekit.circuit_breaker import CircuitBreaker
+from worker.realtimekit.client import RealtimeKitClient
+from worker.store.read_schedule import ScheduledRead
+from worker.store.stop_times import DueStop, DueStopsQuery, MovedStop
+from worker.store.store import Store
+
+MAX_CONCURRENT_STOPS: Final = 10
+
+POLL_INTERVAL_SECONDS: Final = 1.0
+"""The limiter looks for due stops this often, because nothing wakes it when a time has come."""
+
+CLAIM_MARGIN_SECONDS: Final = 2.0
+"""The claim of an attempt lasts this much longer than the attempt."""
+
+FIRST_RETRY_DELAY_SECONDS: Final = 1.0
+MAX_RETRY_DELAY_SECONDS: Final = 10.0
+MAX_REFUSED_DELAY_SECONDS: Final = 60.0
+"""The longest pause between two attempts: while the API is away, and when it refuses the stop."""
+
+
+class DurationLimiter:
+    """Stops one app's recordings when they are due, and again until they have ended.
+
+    `attempt_seconds` is how long one attempt may take. `on_commit` is called after events were
+    committed.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        api: RealtimeKitClient,
+        *,
+        app: str,
+        breaker: CircuitBreaker,
+        attempt_seconds: float,
+        now: Callable[[], datetime],
+        on_commit: Callable[[], None],
+        tracing: Tracing = NO_TRACING,
+    ) -> None:
+        self._store = store
+        self._api = api
+        self._app = app
+        self._breaker = breaker
+        self._attempt_seconds = attempt_seconds
+        self._now = now
+        self._on_commit = on_commit
+        self._tracing = tracing
+        self._wakeup = asyncio.Event()
+        self._in_progress: set[str] = set()
+        # The delays of recordings whose stop failed. After a restart they begin at their shortest.
+        self._retry_delays: dict[str, float] = {}
+
+    async def run(self, is_leader: Callable[[], bool]) -> None:
+        """Stop again and again. While the store is down, try every second."""
+        while True:
+            self._wakeup.clear()
+            try:
+                await self.stop_due(is_leader)
+            except* StoreUnavailable as errors:
+                reason = str(errors.exceptions[0])
+                structlog.get_logger().warning("limiting_failed", app=self._app, reason=reason)
+            await asyncio.sleep(POLL_INTERVAL_SECONDS)
+
+    async def stop_due(self, is_leader: Callable[[], bool] = lambda: True) -> None:
+        """Stop all recordings that are due now or become due meanwhile, a few concurrently.
+
+        A stop that takes long delays no other. Raises StoreUnavailable in an ExceptionGroup.
+        """
+        try:
+            async with asyncio.TaskGroup() as stops:
+                while is_leader():
+                    self._wakeup.clear()
+                    due = await self._find_due()
+                    self._start_stops(due, stops)
+                    if not due:
+                        if not self._in_progress:
+                            return
+                        await wait_until_set(self._wakeup, POLL_INTERVAL_SECONDS)
+        finally:
+            self._in_progress.clear()  # a task that was cancelled before it began is still in it
+
+    async def _find_due(self) -> Sequence[DueStop]:
+        limit = MAX_CONCURRENT_STOPS - len(self._in_progress)
+        if not limit:
+            return ()
+        due = await self._store.due_stops(
+            DueStopsQuery(
+                app=self._app,
+                now=self._now().timestamp(),
+                limit=limit,
+                exclude=tuple(self._in_progress),
+            )
+        )
+        if not due or not self._breaker.is_open:
+            return due
+        # One of them probes the API, as a stop command would.
+        return due[:1] if await self._breaker.acquire_probe(0.0, urgent=True) else ()
+
+    def _start_stops(self, due: Sequence[DueStop], stops: asyncio.TaskGroup) -> None:
+        for stop in due:
+            recording_id = stop.recording.recording_id
+            self._in_progress.add(recording_id)
+            stops.create_task(self._stop(stop), name=f"stop {recording_id}")
+
+    async def _stop(self, due: DueStop) -> None:
+        recording = due.recording
+        try:
+            if is_past_rechecks(recording, self._now()):
+                await self._move(recording, due.stop_at, None)
+                return
+            claimed_until = self._after(self._attempt_seconds + CLAIM_MARGIN_SECONDS)
+            if await self._move(recording, due.stop_at, claimed_until):
+                with self._span(recording):
+                    await self._attempt(recording, claimed_until)
+        finally:
+            self._in_progress.discard(recording.recording_id)
+            self._wakeup.set()
+
+    async def _attempt(self, recording: Recording, claimed_until: float) -> None:
+        asked_at = self._now()
+        try:
+            snapshot = await self._stop_at_api(recording, claimed_until)
+        except (ApiError, NotYet) as error:
+            await self._retry_later(recording, claimed_until, error)
+        else:
+            self._retry_delays.pop(recording.recording_id, None)
+            await self._apply(recording, snapshot, asked_at)
+
+    async def _stop_at_api(self, recording: Recording, claimed_until: float) -> RecordingSnapshot:
+        async def check_claim() -> None:
+            if self._now().timestamp() >= claimed_until:  # the process was frozen
+                raise LeaseLost("lease_lost", "the attempt was interrupted for too long to go on")
+
+        try:
+            async with asyncio.timeout(self._attempt_seconds):
+                return await act_on_recording(
+                    self._api.with_check(check_claim), recording.recording_id, "stop"
+                )
+        except TimeoutError as error:
+            raise Unanswered("timeout", "the attempt took too long and was cancelled") from error
+
+    async def _retry_later(
+        self, recording: Recording, claimed_until: float, error: ApiError | NotYet
+    ) -> None:
+        recording_id = recording.recording_id
+        if isinstance(error, Ended):  # a read finds out whether it is gone
+            at = self._now().timestamp()
+            await self._store.schedule_read(ScheduledRead(ids=(recording_id,), at=at))
+        delay = self._next_delay(recording_id, error)
+        structlog.get_logger().warning(
+            "recording_stop_failed",
+            app=self._app,
+            recording_id=recording_id,
+            reason=str(error),
+            retry_seconds=delay,
+        )
+        await self._move(recording, claimed_until, self._after(delay))
+
+    def _next_delay(self, recording_id: str, error: ApiError | NotYet) -> float:
+        delay = self._retry_delays.get(recording_id, FIRST_RETRY_DELAY_SECONDS)
+        is_refused = isinstance(error, Refused | RefusedForNow)
+        longest = MAX_REFUSED_DELAY_SECONDS if is_refused else MAX_RETRY_DELAY_SECONDS
+        self._retry_delays[recording_id] = min(delay * 2, longest)
+        requested = (error.retry_after if isinstance(error, Unanswered) else None) or 0.0
+        return min(max(delay, requested), longest)
+
+    async def _apply(
+        self, recording: Recording, snapshot: RecordingSnapshot, asked_at: datetime
+    ) -> None:
+        observation = Observation(
+            snapshot=snapshot,
+            observed_by="sweep",
+            asked_at=asked_at,
+            observed_at=self._now(),
+            app=self._app,
+        )
+        if (await self._store.apply([observation])).events:
+            self._on_commit()
+        structlog.get_logger().info(
+            "recording_stopped",
+            app=self._app,
+            recording_id=recording.recording_id,
+            status=snapshot.status,
+            max_seconds=recording.start.max_seconds if recording.start else None,
+        )
+
+    async def _move(self, recording: Recording, before: float, stop_at: float | None) -> bool:
+        return await self._store.move_stop(
+            MovedStop(recording_id=recording.recording_id, before=before, stop_at=stop_at)
+        )
+
+    def _after(self, seconds: float) -> float:
+        return self._now().timestamp() + seconds
+
+    def _span(self, recording: Recording) -> Span:
+        """The span of one attempt, in the trace of the command that started the recording."""
+        trace = recording.start.trace if recording.start else {}
+        attributes = {"recording_worker.recording_id": recording.recording_id}
+        return self._tracing.span("stop recording", "internal", parent=trace, attributes=attributes)

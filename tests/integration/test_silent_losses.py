@@ -87,6 +87,24 @@ async def test_an_event_that_ends_every_connection_is_set_aside_and_keeps_no_oth
         await eventually(bench_is_empty(bench))
 
 
+async def test_many_events_that_end_every_connection_at_the_head_keep_no_other(
+    bench: Bench, eventually: Eventually
+) -> None:
+    culprits = [f"{FORBIDDEN.decode()}-{number}" for number in range(9)]
+    for culprit in culprits:
+        await bench.happen([culprit], [Status.INVOKED])
+    await bench.happen(["after"], LIFE)
+    async with bench.relaying():
+
+        async def have_others_gone_out() -> bool:
+            bench.relay.wake()
+            return bench.keys_by_recording() == {"after": KEYS}
+
+        await eventually(have_others_gone_out)
+        await bench.happen(["later"], [Status.INVOKED])
+        await eventually(lambda: "later" in bench.keys_by_recording())
+
+
 async def test_an_event_that_ends_the_connection_is_not_set_aside_while_no_other_goes_out(
     bench: Bench, firewall: Firewall, eventually: Eventually
 ) -> None:

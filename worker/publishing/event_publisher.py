@@ -63,6 +63,8 @@ class EventPublisher:
         self._tracing = tracing
         self._now = now
         self._silent_losses = 0
+        # The events that were alone in flight when a connection ended without a reason.
+        self._lost_alone: set[int] = set()
         self._policy = FailurePolicy(metrics=metrics, now=now)
         self._reply_policy = ReplyPolicy(topology, reply_pattern)
 
@@ -136,24 +138,38 @@ class EventPublisher:
     ) -> dict[int, PublishResult]:
         """Send one event after another, to find out which events cost the channel.
 
-        Events that cost it before, and those that are likely to cost it, are sent last.
+        Events that cost it before, and those that are likely to cost it, are sent last. So each
+        round reaches other events, until the broker confirms one.
         """
         results: dict[int, PublishResult] = {}
         lost: dict[Destination, PublishResult] = {}
         losses = 0
         stopped: BrokerUnavailable | None = None
-        for event in sorted(events, key=_suspicion):
+        for event in sorted(events, key=self._suspicion):
             stopped = stopped or _reason_to_stop(losses, may_continue)
             result = stopped or lost.get(destination(event))
             if result is None:
                 result = (await self._send([event]))[0]
                 losses += isinstance(result, ChannelLost | LostInFlight)
+                self._note_lost_alone(event, result)
             results[event.position] = result
             if type(result) is BrokerUnavailable:
                 stopped = result
             elif isinstance(result, ChannelLost) and _is_about_destination(event, result):
                 lost[destination(event)] = result
         return results
+
+    def _note_lost_alone(self, event: UnsentEvent, result: PublishResult) -> None:
+        if isinstance(result, LostInFlight):
+            self._lost_alone.add(event.position)
+        else:
+            self._lost_alone.discard(event.position)
+
+    def _suspicion(self, event: UnsentEvent) -> tuple[bool, bool]:
+        """Whether the event cost a channel or a connection before, and whether it goes to a channel
+        of RabbitMQ. A wrong address of this kind costs the connection."""
+        cost_before = event.losses > 0 or event.position in self._lost_alone
+        return cost_before, event.routing_key.startswith(DIRECT_REPLY_PREFIX)
 
     async def _send(self, events: Sequence[UnsentEvent]) -> Sequence[PublishResult]:
         messages = [self.message(event) for event in events]
@@ -242,12 +258,6 @@ def _reason_to_stop(losses: int, may_continue: Callable[[], bool]) -> BrokerUnav
     if losses >= MAX_LOSSES_PER_ROUND:
         return NotTried(f"{losses} other events cost the channel")
     return None
-
-
-def _suspicion(event: UnsentEvent) -> tuple[bool, bool]:
-    """Whether the event cost a channel before, and whether it goes to a channel of RabbitMQ. A
-    wrong address of this kind costs the connection."""
-    return event.losses > 0, event.routing_key.startswith(DIRECT_REPLY_PREFIX)
 
 
 def _is_about_destination(event: UnsentEvent, error: ChannelLost) -> bool:

@@ -42,6 +42,6 @@ WORKDIR /var/lib/recording-worker
 USER 10001:10001
 EXPOSE 8080
 HEALTHCHECK --interval=10s --timeout=5s --start-period=60s --retries=6 \
-    CMD ["python", "-I", "-c", "import http.client as h, os, sys; a = os.environ.get('HTTP_HOST', '').strip('[]'); c = h.HTTPConnection('127.0.0.1' if a in ('', '::', '0.0.0.0') else a, int(os.environ.get('HTTP_PORT') or 8080), timeout=4); c.request('GET', '/livez'); sys.exit(c.getresponse().status != 200)"]
+    CMD ["python", "-I", "-c", "import http.client as h, os, sys; a = os.environ.get('HTTP_HOST', '').strip(' []'); c = h.HTTPConnection('127.0.0.1' if a in ('', '::', '0.0.0.0') else a, int(os.environ.get('HTTP_PORT') or 8080), timeout=4); c.request('GET', '/livez'); sys.exit(c.getresponse().status != 200)"]
 ENTRYPOINT ["recording-worker"]
 CMD ["run"]

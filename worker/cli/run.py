@@ -1,10 +1,8 @@
 """`recording-worker run`: starts the worker."""
 
 import asyncio
-import errno
 import gc
 import os
-import socket
 import sys
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Final
@@ -33,8 +31,6 @@ TERMINAL_LIBRARIES: Final = ("httpx._main", "rich", "pygments")
 """Libraries that httpx, structlog and mako import for terminal output, where they are installed.
 They cost a tenth of the worker's memory and of its start time."""
 
-ADDRESS_ERRORS: Final = {errno.EADDRINUSE, errno.EADDRNOTAVAIL, errno.EACCES}
-
 
 @click.command(epilog=EXAMPLES)
 def command() -> None:
@@ -59,7 +55,9 @@ def command() -> None:
         with asyncio.Runner(loop_factory=_loop_factory()) as runner:
             runner.run(_run_worker(settings))
     except OSError as error:
-        if error.errno not in ADDRESS_ERRORS and not isinstance(error, socket.gaierror):
+        from worker.observability.http_server import CannotListen
+
+        if not isinstance(error, CannotListen):
             raise
         raise click.ClickException(_address_error(settings, error)) from error
 
@@ -90,7 +88,7 @@ async def _run_worker(settings: "Settings") -> None:
 def _address_error(settings: "Settings", error: OSError) -> str:
     host = f"[{settings.http_host}]" if ":" in settings.http_host else settings.http_host
     address = f"{host}:{settings.http_port}"
-    return f"HTTP_HOST, HTTP_PORT: cannot serve on {address}: {error.strerror or error}"
+    return f"HTTP_HOST, HTTP_PORT: cannot serve on {address}: {error.strerror}"
 
 
 def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:

@@ -119,11 +119,6 @@ def start_slot(app: str, meeting_id: str, kind: Kind) -> str:
     return plain if app == DEFAULT_APP else f"{app}/{plain}"
 
 
-def slot_of_any(app: str) -> str:
-    """Stands for the slots of all meetings and kinds of an app. No start has this slot."""
-    return "*/*" if app == DEFAULT_APP else f"{app}/*/*"
-
-
 def start_context_of(
     command: Command, *, correlation_id: str | None, trace: dict[str, str]
 ) -> StartContext:

@@ -15,7 +15,7 @@ from prometheus_client.exposition import choose_encoder
 
 from worker.observability.http_connections import ConnectionGuard, ConnectionLimits
 from worker.observability.http_errors import RequestErrorLog
-from worker.observability.listening import EVERY_ADDRESS, listen_everywhere
+from worker.observability.listening import listen_on
 
 Check = Callable[[], str | None]
 """Returns None if the check passes, else the reason. Must not block."""
@@ -24,6 +24,10 @@ MAX_BODY_BYTES: Final = 1_048_576
 MAX_HEADER_BYTES: Final = 8_192
 SHUTDOWN_TIMEOUT_SECONDS: Final = 5.0
 DEFAULT_LIMITS: Final = ConnectionLimits()
+
+
+class CannotListen(OSError):
+    """The address cannot be served on. `strerror` says why."""
 
 
 class HttpServer:
@@ -78,21 +82,17 @@ class HttpServer:
         """Listen. Returns the port, which the system chose if it was 0.
 
         Raises:
-            OSError: the address is in use or does not belong to this machine.
+            CannotListen: the address is in use or does not belong to this machine, for example.
         """
         await self._runner.setup()
         try:
-            await self._site().start()
-        except OSError:
+            for listening in await listen_on(self._host, self._port):
+                await web.SockSite(self._runner, listening).start()
+        except OSError as error:
             await self._runner.cleanup()
-            raise
+            raise CannotListen(error.errno, error.strerror or str(error)) from error
         port: int = self._runner.addresses[0][1]
         return port
-
-    def _site(self) -> web.BaseSite:
-        if self._host == EVERY_ADDRESS:
-            return web.SockSite(self._runner, listen_everywhere(self._port))
-        return web.TCPSite(self._runner, self._host, self._port)
 
     async def stop(self) -> None:
         """Refuse new requests and let running ones finish for 5 s. May be called repeatedly."""

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from ipaddress import IPv6Address
 from itertools import pairwise
 from pathlib import Path
-from typing import TypeVar
+from typing import Final, TypeVar
 from urllib.parse import SplitResult, unquote, urlsplit
 
 from worker.domain.rate import Rate
@@ -150,15 +150,20 @@ def otlp_headers(text: str) -> str:
     return text
 
 
+_HOST_NAME: Final = r"(?=.{1,253}\Z)[\w-]{1,63}(\.[\w-]{1,63})*\.?"
+"""Labels of 1 to 63 characters with dots between them."""
+
+
 def host(text: str) -> str:
     """Parse a host name or an IP address. Brackets around an address are removed."""
     address = text[1:-1] if text[:1] + text[-1:] == "[]" else text
     if ":" in address or address != text:
         try:
-            return str(IPv6Address(address))
+            parsed = IPv6Address(address)
         except ValueError:
             raise ValueError(f"must be a host name or an IP address, not {text!r}") from None
-    return matching(r"[\w.-]{1,253}", "a host name or an IP address")(text)
+        return str(parsed.ipv4_mapped or parsed)
+    return matching(_HOST_NAME, "a host name or an IP address")(text)
 
 
 def storage_profiles(text: str) -> StorageProfiles:

@@ -10,7 +10,7 @@ from typing import Final
 import msgspec
 import sqlalchemy as sa
 
-from worker.domain.command_keys import StartState, is_slot_of_app, slot_of_any
+from worker.domain.command_keys import StartState, is_slot_of_app
 from worker.store.claimed_rows import ClaimedRows
 from worker.store.database.dialects import among
 from worker.store.database.schema import inbox
@@ -131,20 +131,19 @@ def _cancelled_start(row: InboxRow) -> CancelledStart:
 
 def cancels_in_advance(placeholder: InboxRow, app: str | None) -> bool:
     """Whether a placeholder cancels a start of this app."""
-    slot = placeholder.slot
-    return slot is None or (app is not None and is_slot_of_app(slot, app))
+    return app is not None and placeholder.app in {None, app}
 
 
 def _cancel_in_advance(
     rows: ClaimedRows, row: InboxRow | None, start_id: str, *, app: str, command_id: str, now: float
 ) -> None:
     if row is None:
-        rows.put(_placeholder(start_id, slot_of_any(app), cancelled_by=command_id, now=now))
+        rows.put(_placeholder(start_id, app=app, cancelled_by=command_id, now=now))
     elif not cancels_in_advance(row, app):  # stops of two apps name one id
-        rows.put(msgspec.structs.replace(row, slot=None))
+        rows.put(msgspec.structs.replace(row, app=None))
 
 
-def _placeholder(start_id: str, slot: str, *, cancelled_by: str, now: float) -> InboxRow:
+def _placeholder(start_id: str, *, app: str, cancelled_by: str, now: float) -> InboxRow:
     return InboxRow(
         command_id=start_id,
         command_type="unknown",
@@ -153,6 +152,6 @@ def _placeholder(start_id: str, slot: str, *, cancelled_by: str, now: float) -> 
         crashes=0,
         alone=False,
         first_seen_at=now,
-        slot=slot,
+        app=app,
         cancelled_by=cancelled_by,
     )

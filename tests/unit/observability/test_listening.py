@@ -15,7 +15,7 @@ from prometheus_client import CollectorRegistry
 
 from worker.domain.errors import WrongSettings
 from worker.observability.http_server import HttpServer
-from worker.observability.listening import EVERY_ADDRESS, listen_everywhere
+from worker.observability.listening import EVERY_ADDRESS, listen_everywhere, listen_on_addresses
 from worker.settings.settings import Settings
 
 DOCKERFILE = Path(__file__).parents[3] / "Dockerfile"
@@ -60,6 +60,7 @@ async def answers(port: int, address: str) -> bool:
         ({"HTTP_HOST": "127.0.0.1"}, {IPV4}),
         ({"HTTP_HOST": "::1"}, {IPV6}),
         ({"HTTP_HOST": "[::1]"}, {IPV6}),
+        ({"HTTP_HOST": "::ffff:127.0.0.1"}, {IPV4}),
     ],
 )
 async def test_the_host_decides_on_which_addresses_is_served(
@@ -69,7 +70,10 @@ async def test_the_host_decides_on_which_addresses_is_served(
         assert {address for address in (IPV4, IPV6) if await answers(port, address)} == served
 
 
-@pytest.mark.parametrize("host", ["[::", "1:2", "::g", "a b", "[worker]", "http://h", "h:8080"])
+@pytest.mark.parametrize(
+    "host",
+    ["[::", "1:2", "::g", "a b", "[worker]", "http://h", "h:8080", ".", "a..b", f"{'a' * 64}.b"],
+)
 def test_a_host_that_is_no_host_is_a_fault(host: str) -> None:
     with pytest.raises(WrongSettings) as raised:
         host_of(HTTP_HOST=host)
@@ -84,7 +88,32 @@ def test_a_port_that_is_taken_is_an_error_and_not_served_by_halves() -> None:
             listen_everywhere(port).close()
 
 
-@pytest.mark.parametrize("host", [None, "", "::", "[::]", "0.0.0.0", "127.0.0.1", "::1", "[::1]"])  # noqa: S104
+NOT_OURS = (socket.AF_INET6, ("2001:db8::1", 0, 0, 0))
+
+
+def test_an_address_of_a_name_that_the_machine_lacks_does_not_stop_the_start() -> None:
+    (listening,) = listen_on_addresses([NOT_OURS, (socket.AF_INET, (IPV4, 0))])
+    with listening:
+        assert listening.getsockname()[0] == IPV4
+
+
+def test_a_name_without_any_address_of_the_machine_is_an_error() -> None:
+    with pytest.raises(OSError, match="2001:db8::1"):
+        listen_on_addresses([NOT_OURS])
+
+
+def test_a_port_that_is_taken_on_one_address_of_a_name_is_an_error() -> None:
+    with socket.create_server(("127.0.0.2", 0)) as taken:
+        port = taken.getsockname()[1]
+        with pytest.raises(OSError, match="in use"):
+            listen_on_addresses([(socket.AF_INET, (host, port)) for host in (IPV4, "127.0.0.2")])
+        socket.create_server((IPV4, port)).close()
+
+
+@pytest.mark.parametrize(
+    "host",
+    [None, "", "::", "[::]", "0.0.0.0", "127.0.0.1", "::1", "[::1]", " ::1 "],  # noqa: S104
+)
 async def test_the_health_check_of_the_image_asks_where_the_worker_listens(
     host: str | None,
 ) -> None:

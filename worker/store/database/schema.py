@@ -36,9 +36,9 @@ metadata = sa.MetaData()
 #                     still looks for its recording.
 #
 # A stop by `start_id` that knows no such command adds a placeholder for it: `waiting`, with no
-# attempts, and already cancelled. A start that comes later claims this row and ends. The slot of
-# the placeholder has the stop's app; null: of any app. A start of another app, and a command of
-# another type, is claimed as if there were no row.
+# attempts, and already cancelled. A start that comes later claims this row and ends. The app of the
+# placeholder is the stop's; null: any app. A start of another app, and a command of another type,
+# is claimed as if there were no row.
 inbox = sa.Table(
     "inbox",
     metadata,

@@ -109,7 +109,7 @@ async def test_held_tokens_are_not_spent_during_a_pause(store: Store) -> None:
         budget.pause(None)
         with pytest.raises(OverBudget) as error:
             await budget.acquire(Priority.COMMAND, patient=False)
-    assert error.value.retry_after == pytest.approx(60, rel=0.1)
+    assert error.value.retry_after == pytest.approx(5, abs=1.5)
 
 
 async def test_stops_pause_for_a_second_if_the_api_asked_for_no_pause(store: Store) -> None:
@@ -120,8 +120,7 @@ async def test_stops_pause_for_a_second_if_the_api_asked_for_no_pause(store: Sto
         await throttled.acquire(Priority.STOP, patient=False)
         assert time.monotonic() - paused_at > 0.9
         await other.acquire(Priority.STOP, patient=False)
-        with pytest.raises(OverBudget):
-            await other.acquire(Priority.COMMAND, patient=False)
+        assert other.paused_for() > 0.0
 
 
 async def test_a_limit_reported_to_one_replica_holds_for_all(

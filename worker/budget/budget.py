@@ -16,8 +16,11 @@ from worker.budget.wait_queue import WaitQueue
 from worker.domain.errors import OverBudget, StoreUnavailable
 from worker.domain.rate import Rate
 
-DEFAULT_PAUSE_SECONDS: Final = 60.0
-"""The pause if the API throttles without a `Retry-After`."""
+FIRST_PAUSE_SECONDS: Final = 5.0
+"""The pause if the API throttles without a `Retry-After`. Each further one is twice as long."""
+
+MAX_PAUSE_SECONDS: Final = 60.0
+"""The longest pause of this kind. An answer of the API to any request makes the next one short."""
 
 STOPS_PAUSE_SECONDS: Final = 1.0
 """The pause of stops in that case. The API may answer a stop although it refuses other requests.
@@ -87,6 +90,8 @@ class Budget:
         self._late: list[Usage] = []
         self._limits: dict[Rate, ReportedLimit] = {}
         self._pause = self._stops_pause = 0.0
+        self._next_pause = FIRST_PAUSE_SECONDS
+        self._paused_until = 0.0
         self._last: TokenGrant | None = None
         self._prefetch_at = 0.0
 
@@ -136,13 +141,26 @@ class Budget:
         None means that the API asked for no pause. Then a stop may probe the API every second,
         while all other requests pause.
         """
-        pause = DEFAULT_PAUSE_SECONDS if retry_after is None else retry_after
+        pause = self._unasked_pause() if retry_after is None else retry_after
         stops_pause = STOPS_PAUSE_SECONDS if retry_after is None else retry_after
         structlog.get_logger().warning("api_throttled", budget=self._name, pause_seconds=pause)
         self._pause = max(self._pause, pause)
         self._stops_pause = max(self._stops_pause, stops_pause)
         self._tokens.drop_all()
         self._wakeup.set()
+
+    def _unasked_pause(self) -> float:
+        """The pause if the API asked for none. Requests that were on their way when it began do not
+        prolong it."""
+        now = self._store.now()
+        if not now < self._paused_until <= now + MAX_PAUSE_SECONDS:
+            self._paused_until = now + self._next_pause
+            self._next_pause = min(2 * self._next_pause, MAX_PAUSE_SECONDS)
+        return self._paused_until - now
+
+    def record_success(self) -> None:
+        """The API executed a request, so it does not throttle all requests."""
+        self._next_pause = FIRST_PAUSE_SECONDS
 
     # For metrics
 

@@ -179,6 +179,8 @@ class ApiSession:
             if budget and budget_token:
                 budget.release(budget_token)
         self._report(request, number, None, started)
+        if budget:
+            budget.record_success()
         return value
 
     def _report(

@@ -20,6 +20,7 @@ from recording_schemas.cloud_events import (
 )
 from recording_schemas.commands import COMMAND_TYPES, Command
 from recording_schemas.explain import explain
+from recording_schemas.metadata import named_value
 from recording_schemas.numbers import with_whole_numbers
 from recording_schemas.rules import RuleBroken
 from recording_schemas.values import CommandId
@@ -200,7 +201,7 @@ def _command(text: bytes, fields: Fields) -> Command:
                 raise
             return _COMMANDS.decode(with_integers)
     except msgspec.ValidationError as error:
-        raise explain(error, struct) from error
+        raise named_value(explain(error, struct), fields.get("metadata")) from error
     except _UNDECODABLE as error:
         raise RuleBroken("not_json", None, "the body is not JSON") from error
 

@@ -4,7 +4,7 @@ The clock stands still until a test advances it.
 """
 
 import uuid
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from typing import Any
@@ -117,6 +117,7 @@ class TrackingBench:
         *,
         meeting: str | None = None,
         max_seconds: int | None = None,
+        context: Mapping[str, Any] = {},
         **layers: Any,
     ) -> str:
         body: dict[str, Any] = {"meeting_id": meeting or self.meeting, **layers}
@@ -132,6 +133,7 @@ class TrackingBench:
             user_ids=tuple(layers.get("user_ids", ())),
             media=() if kind == "track" else _exported(layers),
             max_seconds=max_seconds,
+            **context,
         )
         seen = Observation(
             snapshot=snapshot,

@@ -9,7 +9,7 @@ from recording_schemas import Command, CommandFailed, Outcome
 from worker.broker.messages import Ack, Dead, Delivery, Retry, Settlement
 from worker.commands.decision import CallState, Complete, RetryAfter
 from worker.domain import outcomes
-from worker.domain.command_keys import is_start
+from worker.domain.command_keys import is_start, metadata_of
 from worker.domain.event_envelopes import outcome_record
 from worker.domain.recording import Observation
 from worker.domain.times import utc
@@ -80,7 +80,9 @@ class CommandCompleter:
         Their outcomes must not wait, because their own deliveries may come back much later.
         """
         for start in decision.cancelled:
-            outcome = outcomes.cancelled(start.command_id, start.command_type, command.id)
+            outcome = outcomes.cancelled(
+                start.command_id, start.command_type, command.id, start.reply.metadata
+            )
             await self._complete_in_store(outcome, start.reply)
 
     async def _complete_in_store(
@@ -109,7 +111,7 @@ class CommandCompleter:
                 owner=self._owner,
                 called_until=decision.called_until,
                 acted_on=decision.acted_on,
-                reply=reply_of(delivery) if is_start(command) else None,
+                reply=reply_of_start(delivery, command) if is_start(command) else None,
             )
         )
 
@@ -134,3 +136,8 @@ def reply_of(delivery: Delivery) -> Reply:
         correlation_id=delivery.correlation_id,
         trace=delivery.trace,
     )
+
+
+def reply_of_start(delivery: Delivery, command: Command) -> Reply:
+    """The reply to keep with a start whose outcome a stop may publish."""
+    return msgspec.structs.replace(reply_of(delivery), metadata=metadata_of(command))

@@ -49,6 +49,7 @@ from worker.broker.deaths import EXPIRED, explanation
 from worker.commands.operations.context import OperationResult
 from worker.commands.retry_policy import RetryPolicy, is_past_deadline
 from worker.domain import outcomes
+from worker.domain.command_keys import metadata_of
 from worker.domain.errors import (
     NotYet,
     OutcomeUnknown,
@@ -281,7 +282,9 @@ def _outcome(
     if limit is Limit.CRASHES:
         return outcomes.crashed(command, earlier_attempts, claim.crashes)
     if limit is Limit.CANCELLED and claim.cancelled_by:
-        return outcomes.cancelled(command.id, command.command_type, claim.cancelled_by)
+        return outcomes.cancelled(
+            command.id, command.command_type, claim.cancelled_by, metadata_of(command)
+        )
     if limit is Limit.DEADLINE:
         return outcomes.out_of_time(command, earlier_attempts, _dead_letter_cause(dead_reason))
     if attempt_end is None:

@@ -51,7 +51,9 @@ def rejected(command: Command, refused: Refused) -> CommandRejected:
     )
 
 
-def cancelled(command_id: str, command_type: str, stop_id: str) -> CommandRejected:
+def cancelled(
+    command_id: str, command_type: str, stop_id: str, metadata: dict[str, str] | None
+) -> CommandRejected:
     """A stop command ended the start before the API executed it."""
     return CommandRejected(
         command_id=command_id,
@@ -60,7 +62,7 @@ def cancelled(command_id: str, command_type: str, stop_id: str) -> CommandReject
         message=f"the stop command {stop_id!r} cancelled this start before it was executed",
         field=None,
         http_status=None,
-        metadata=None,
+        metadata=metadata,
     )
 
 

@@ -18,13 +18,18 @@ from worker.store.outbox_marks import PageMarks, mark, resume_due
 Exchange = Literal["status", "files", "results", "reply"]
 
 
-class Reply(msgspec.Struct, frozen=True, kw_only=True):
+class Reply(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """The address for the outcome that one delivery of a command names, besides the results
-    exchange."""
+    exchange.
+
+    `metadata` is that of a start which is stored with its address: a stop may end such a start when
+    nobody has its message.
+    """
 
     reply_to: str | None = None
     correlation_id: str | None = None
     trace: dict[str, str] = {}
+    metadata: dict[str, str] | None = None
 
 
 class StoredOutcome(NamedTuple):

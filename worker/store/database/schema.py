@@ -63,8 +63,8 @@ inbox = sa.Table(
     sa.Column("last_error", sa.Text),
     sa.Column("outcome", sa.Text),
     sa.Column("finished_at", sa.Double),
-    # JSON, for a postponed start: the address for its outcome. A stop may end the start before the
-    # start's delivery comes back.
+    # JSON, for a postponed start: the address for its outcome, and its metadata. A stop may end the
+    # start before the start's delivery comes back.
     sa.Column("reply", sa.Text),
     # JSON list of recording ids. Of a command that is not done: the recordings that its earlier
     # attempts acted on. Of a start that is done: the surplus recordings that it led to.

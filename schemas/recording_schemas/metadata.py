@@ -1,0 +1,35 @@
+"""Finds the value of a command's metadata that breaks the rule. msgspec does not name it."""
+
+from typing import Final
+
+import msgspec
+
+from recording_schemas.rules import RuleBroken
+from recording_schemas.values import MetadataName, MetadataValue
+
+_ENTRIES: Final = msgspec.json.Decoder(dict[MetadataName, msgspec.Raw])
+_VALUE: Final = msgspec.json.Decoder(MetadataValue)
+_RULE: Final = "must be a string of at most 512 characters without control characters"
+
+
+def named_value(fault: RuleBroken, encoded: msgspec.Raw | None) -> RuleBroken:
+    """The fault, with the wrong value's own path if it is about one value of `metadata`.
+
+    `encoded` is the JSON of `metadata`. A name that breaks the rule is not repeated.
+    """
+    if fault.code != "invalid_field" or fault.field != "metadata" or encoded is None:
+        return fault
+    try:
+        entries = _ENTRIES.decode(encoded)
+    except msgspec.ValidationError:  # it is no object, or a name is wrong
+        return fault
+    wrong = next((name for name, value in entries.items() if not _is_valid(value)), None)
+    return fault if wrong is None else RuleBroken(fault.code, f"metadata.{wrong}", _RULE)
+
+
+def _is_valid(value: msgspec.Raw) -> bool:
+    try:
+        _VALUE.decode(value)
+    except msgspec.ValidationError:
+        return False
+    return True

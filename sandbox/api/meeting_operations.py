@@ -6,13 +6,16 @@ from sandbox.api import request_bodies as bodies
 from sandbox.api import responses, validation
 from sandbox.api.call import Call, Reply, page
 from sandbox.model.behaviour import Behaviour
+from sandbox.model.clock import Clock
+from sandbox.model.meeting import Meeting, Participant
 from sandbox.model.meetings import Meetings
 
 
 class MeetingOperations:
     """Handlers of the paths below `/meetings`, except for the active session."""
 
-    def __init__(self, behaviour: Behaviour, meetings: Meetings) -> None:
+    def __init__(self, clock: Clock, behaviour: Behaviour, meetings: Meetings) -> None:
+        self._clock = clock
         self._behaviour = behaviour
         self._meetings = meetings
 
@@ -39,10 +42,16 @@ class MeetingOperations:
 
     def participants(self, call: Call) -> Reply:
         """GET /meetings/{meeting_id}/participants: the people who may join."""
-        people = list(self._meetings.get(_meeting_id(call)).participants.values())
+        validation.only(call.query, ("page_no", "per_page"))
+        people = self._listed(self._meetings.get(_meeting_id(call)))
         offset, length = page(call.query, self._behaviour)
         items = [responses.participant(person) for person in people[offset : offset + length]]
         return Reply(data=items, extra={"paging": responses.paging(len(people), offset, items)})
+
+    def _listed(self, meeting: Meeting) -> list[Participant]:
+        horizon = self._clock.now() - self._behaviour.participant_lag_seconds
+        people = [one for one in meeting.participants.values() if one.created_at <= horizon]
+        return people[::-1] if self._behaviour.newest_participants_first else people
 
 
 def _meeting_id(call: Call) -> str:

@@ -67,7 +67,7 @@ def _of_recordings(state: SandboxState) -> list[Operation]:
 
 def _of_sessions_and_meetings(state: SandboxState) -> list[Operation]:
     sessions = SessionOperations(state.clock, state.behaviour, state.meetings)
-    meetings = MeetingOperations(state.behaviour, state.meetings)
+    meetings = MeetingOperations(state.clock, state.behaviour, state.meetings)
     participants = "/sessions/{session_id}/participants"
     people = "/meetings/{meeting_id}/participants"
     return [

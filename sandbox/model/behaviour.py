@@ -45,6 +45,8 @@ class Behaviour(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     max_per_page: Annotated[int, msgspec.Meta(ge=1)] = 100
     newest_first: bool = True  # The order of the list by default.
     list_lag_seconds: Seconds = 0.0  # The list is this much out of date.
+    participant_lag_seconds: Seconds = 0.0  # The list of a meeting's participants is this old.
+    newest_participants_first: bool = False  # The order of that list.
     list_reasons: bool = False  # Whether a list says why and by whom recordings were started.
     track_download_url: Shape = "layers"
     list_track_urls: bool = False  # Whether a list has the URLs of track recordings, as a GET has.

@@ -49,7 +49,10 @@ class Session(msgspec.Struct, kw_only=True):
 
 
 class Meeting(msgspec.Struct, kw_only=True):
-    """A meeting in which people can meet repeatedly. `joins` counts all joins so far."""
+    """A meeting in which people can meet repeatedly.
+
+    `joins` counts all joins so far, `registered` all participants, also those removed since.
+    """
 
     id: str
     title: str
@@ -57,6 +60,7 @@ class Meeting(msgspec.Struct, kw_only=True):
     participants: dict[str, Participant] = {}
     sessions: list[Session] = []
     joins: int = 0
+    registered: int = 0
 
     @property
     def session(self) -> Session | None:

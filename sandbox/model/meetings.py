@@ -89,8 +89,9 @@ class Meetings:
     ) -> Participant:
         """Allow a person to join. The person does not join by this."""
         meeting = self._known(meeting_id)
+        meeting.registered += 1
         person = Participant(
-            id=_derived(meeting_id, "participant", len(meeting.participants) + 1),
+            id=_derived(meeting_id, "participant", meeting.registered),
             custom_participant_id=custom_participant_id,
             name=name or custom_participant_id,
             preset_name=preset_name,
@@ -98,6 +99,11 @@ class Meetings:
         )
         meeting.participants[person.id] = person
         return person
+
+    def remove(self, meeting_id: str, user_id: str) -> None:
+        """Take the participant off the list of those who may join. A stay of theirs goes on."""
+        if self._known(meeting_id).participants.pop(user_id, None) is None:
+            raise NotFound("participant")
 
     def join(self, meeting_id: str, user_id: str) -> Presence:
         """Start a stay of the participant, also besides another one. The first starts a session."""

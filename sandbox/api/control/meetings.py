@@ -28,6 +28,13 @@ class Attendee(ControlBody, frozen=True, kw_only=True):
     name: str | None = None
 
 
+class NewParticipant(ControlBody, frozen=True, kw_only=True):
+    """A participant who may join from now on, and does not join yet."""
+
+    custom_participant_id: str
+    name: str | None = None
+
+
 class SessionEnd(ControlBody, frozen=True, kw_only=True):
     """Why a session ends."""
 
@@ -46,6 +53,8 @@ class MeetingControl:
         return [
             ("POST", "/meetings", self._create),
             ("GET", "/meetings/{meeting_id}", self._get),
+            ("POST", "/meetings/{meeting_id}/participants", self._add),
+            ("DELETE", "/meetings/{meeting_id}/participants/{user_id}", self._remove),
             ("POST", "/meetings/{meeting_id}/join", self._join),
             ("POST", "/meetings/{meeting_id}/leave", self._leave),
             ("POST", "/meetings/{meeting_id}/rejoin", self._rejoin),
@@ -62,6 +71,16 @@ class MeetingControl:
 
     def _get(self, call: ControlCall) -> Reply:
         return self._describe(call.path["meeting_id"])
+
+    def _add(self, call: ControlCall) -> Reply:
+        person, meeting_id = call.decode(NewParticipant), call.path["meeting_id"]
+        self._meetings.register(meeting_id, person.custom_participant_id, name=person.name)
+        return self._describe(meeting_id, status=201)
+
+    def _remove(self, call: ControlCall) -> Reply:
+        meeting_id = call.path["meeting_id"]
+        self._meetings.remove(meeting_id, call.path["user_id"])
+        return self._describe(meeting_id)
 
     def _join(self, call: ControlCall) -> Reply:
         attendee, meeting_id = call.decode(Attendee), call.path["meeting_id"]

@@ -14,12 +14,19 @@ from worker.budget.priorities import Priority, RequestPriority
 from worker.domain.snapshot import Participant, RecordingSnapshot
 from worker.realtimekit.decoding.recordings import decode_recording, decode_recording_page
 from worker.realtimekit.decoding.resources import (
+    decode_meeting_participants,
     decode_participants,
     decode_webhook,
     decode_webhooks,
     ignore_body,
 )
-from worker.realtimekit.models import AttemptHook, RecordingPage, UnknownStatusHook, Webhook
+from worker.realtimekit.models import (
+    AttemptHook,
+    ParticipantPage,
+    RecordingPage,
+    UnknownStatusHook,
+    Webhook,
+)
 from worker.realtimekit.retry import RequestRetry
 from worker.realtimekit.session import ApiSession, BeforeSend, Decoder
 from worker.realtimekit.urls import app_url, path_segment, query_params
@@ -191,6 +198,14 @@ class RealtimeKitClient:
             if is_last or len(found) == before:
                 break
         return tuple(found.values())
+
+    async def list_meeting_participants(
+        self, meeting_id: str, *, page_no: int = 1
+    ) -> ParticipantPage:
+        """One page of the people who may join the meeting. Pages are counted from 1."""
+        path = f"/meetings/{path_segment(meeting_id, 'meeting_id')}/participants"
+        query = query_params(page_no=page_no, per_page=PAGE_SIZE)
+        return await self._request("GET", path, decode_meeting_participants, query=query)
 
     # Webhooks
 

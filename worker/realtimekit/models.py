@@ -10,6 +10,7 @@ import httpx
 import msgspec
 
 from worker.domain.errors import ApiError
+from worker.domain.meeting_participants import MeetingParticipant
 from worker.domain.snapshot import RecordingSnapshot
 from worker.realtimekit.urls import DEFAULT_PORTS
 
@@ -92,6 +93,19 @@ class RecordingPage(msgspec.Struct, frozen=True, kw_only=True):
     recordings: tuple[RecordingSnapshot, ...]
     total_count: int | None = None
     end_offset: int | None = None
+    is_last: bool = True
+    unreadable_count: int = 0
+
+
+class ParticipantPage(msgspec.Struct, frozen=True, kw_only=True):
+    """One page of the people who may join a meeting.
+
+    `total_count` counts the participants on all pages. `is_last` and `unreadable_count` are as in
+    `RecordingPage`.
+    """
+
+    participants: tuple[MeetingParticipant, ...]
+    total_count: int | None = None
     is_last: bool = True
     unreadable_count: int = 0
 

@@ -59,7 +59,9 @@ BeforeSend = Callable[[], Awaitable[None]]
 Decoder = Callable[[bytes | bytearray], T]
 """Makes a value of a response's body. Raises `Unreadable` when that is not possible."""
 
-_PATH_WORDS = frozenset({"", "recordings", "track", "sessions", "participants", "webhooks"})
+_PATH_WORDS = frozenset(
+    {"", "recordings", "track", "sessions", "meetings", "participants", "webhooks"}
+)
 
 
 class ApiSession:

@@ -12,6 +12,9 @@ T = TypeVar("T")
 MAX_ERROR_LENGTH: Final = 500
 """The error message of a recording is cut to this many characters."""
 
+MAX_ID_LENGTH: Final = 256
+
+_CONTROL: Final = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 _MAX_INT = 2.0**53
 _REASON_IN_TEXT = re.compile(r"""['"]reason['"]\s*:\s*['"](\w+)['"]""")
 
@@ -40,6 +43,13 @@ def decode(body: bytes | bytearray, decoder: "msgspec.json.Decoder[T]") -> T:
 def text(value: object) -> str | None:
     """A string that is not empty."""
     return value if isinstance(value, str) and value else None
+
+
+def participant_id(value: object) -> str | None:
+    """A participant's id, as commands can name it: 1 to 256 characters, no control characters."""
+    if not isinstance(value, str) or not 0 < len(value) <= MAX_ID_LENGTH:
+        return None
+    return None if _CONTROL.search(value) else value
 
 
 def non_negative_int(value: object) -> int | None:

@@ -4,6 +4,7 @@ from typing import Any
 
 import msgspec
 
+from worker.domain.meeting_participants import MeetingParticipant
 from worker.domain.snapshot import Participant
 from worker.realtimekit.decoding.fields import (
     Paging,
@@ -11,9 +12,11 @@ from worker.realtimekit.decoding.fields import (
     aware_time,
     decode,
     is_last_page,
+    non_negative_int,
+    participant_id,
     text,
 )
-from worker.realtimekit.models import Webhook
+from worker.realtimekit.models import ParticipantPage, Webhook
 
 
 class _Participant(msgspec.Struct):
@@ -44,6 +47,17 @@ class _ParticipantsEnvelope(msgspec.Struct):
     paging: Paging | None = None
 
 
+class _AnyRows(msgspec.Struct):
+    participants: list[Any]
+    paging: Paging | None = None
+
+
+class _MeetingParticipantsEnvelope(msgspec.Struct):
+    data: list[Any] | _AnyRows
+    success: Any = None
+    paging: Paging | None = None
+
+
 class _WebhookEnvelope(msgspec.Struct):
     data: _Webhook | None = None
     success: Any = None
@@ -55,6 +69,7 @@ class _WebhooksEnvelope(msgspec.Struct):
 
 
 _PARTICIPANTS = msgspec.json.Decoder(_ParticipantsEnvelope)
+_MEETING_PARTICIPANTS = msgspec.json.Decoder(_MeetingParticipantsEnvelope)
 _WEBHOOK = msgspec.json.Decoder(_WebhookEnvelope)
 _WEBHOOKS = msgspec.json.Decoder(_WebhooksEnvelope)
 
@@ -72,6 +87,30 @@ def decode_participants(
     rows = envelope.data.participants
     found = tuple(participant for row in rows if (participant := _participant(row)))
     return found, is_last_page(envelope.paging or envelope.data.paging, len(rows), per_page)
+
+
+def decode_meeting_participants(body: bytes | bytearray) -> ParticipantPage:
+    """One page of the people who may join a meeting, from `data` or `data.participants`.
+
+    Rows without a usable id are counted and left out, because one bad row must not prevent every
+    start in the meeting. Raises `Unreadable` without a list.
+    """
+    envelope = decode(body, _MEETING_PARTICIPANTS)
+    if envelope.success is False:
+        raise Unreadable("the body has no list of participants")
+    data = envelope.data
+    rows, inner_paging = (
+        (data, None) if isinstance(data, list) else (data.participants, data.paging)
+    )
+    paging = envelope.paging or inner_paging
+    readable = tuple(person for row in rows if (person := _meeting_participant(row)))
+    return ParticipantPage(
+        participants=readable,
+        unreadable_count=len(rows) - len(readable),
+        total_count=non_negative_int(paging.total_count) if paging else None,
+        # Without `paging`, a short page may be one that the API cut. Then only an empty page ends.
+        is_last=is_last_page(paging, len(rows), per_page=0),
+    )
 
 
 def decode_webhook(body: bytes | bytearray) -> Webhook:
@@ -107,6 +146,13 @@ def _participant(row: _Participant | None) -> Participant | None:
         joined_at=aware_time(row.joined_at),
         left_at=aware_time(row.left_at),
     )
+
+
+def _meeting_participant(row: object) -> MeetingParticipant | None:
+    if not isinstance(row, dict) or (user_id := participant_id(row.get("id"))) is None:
+        return None
+    custom_id = participant_id(row.get("custom_participant_id"))
+    return MeetingParticipant(user_id=user_id, custom_participant_id=custom_id)
 
 
 def _webhook(row: _Webhook | None) -> Webhook | None:

@@ -205,6 +205,7 @@ class Bootstrap:
             tracing=self._tracing,
             queue=self.topology.command_queue,
             storage_profiles=settings.storage_profiles,
+            check_user_ids=settings.participant_check == "reject",
         )
 
     def _webhook_endpoint(self) -> WebhookEndpoint:

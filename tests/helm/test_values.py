@@ -39,6 +39,7 @@ WRONG_VALUES: Final[dict[str, Any]] = {
     "tracing.headers": "authorization=in-clear",
     "settings.WORKER_PREFETCH": 0,
     "settings.WORKER_TOPOLOGY": "maybe",
+    "settings.WORKER_PARTICIPANT_CHECK": True,
     "settings.LOG_LEVEL": "loud",
     "service.port": 80,
     "webhooks.host": "https://example.com",

@@ -55,7 +55,7 @@ class CommandBench:
         self.meeting = str(uuid.uuid4())
         self.handler = self.new_handler()
 
-    def new_handler(self, api: RealtimeKitClient | None = None) -> CommandHandler:
+    def new_handler(self, api: RealtimeKitClient | None = None, **settings: Any) -> CommandHandler:
         """A handler as after a restart: it knows only the contents of the store."""
         return CommandHandler(
             self.store,
@@ -67,6 +67,7 @@ class CommandBench:
             max_command_bytes=10_000,
             on_commit=lambda: None,
             metrics=Metrics(CollectorRegistry(), version="test"),
+            **settings,
         )
 
     def pass_time(self, seconds: float) -> None:

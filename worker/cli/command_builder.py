@@ -19,6 +19,7 @@ FLAGS: Final = {
     "start_id": "--start-id",
     "kind": "--kind",
     "user_ids": "--user-id",
+    "custom_participant_ids": "--custom-participant-id",
     "file_name_prefix": "--prefix",
     "layers.default.file_name_prefix": "--prefix",
     "type": "TYPE",
@@ -33,6 +34,7 @@ def build_command(
     flags: Mapping[str, object],
     *,
     user_ids: Sequence[str],
+    custom_participant_ids: Sequence[str] = (),
     prefix: str | None,
     assignments: Sequence[str],
 ) -> Command:
@@ -45,6 +47,8 @@ def build_command(
     overrides: Fields = {name: value for name, value in flags.items() if value is not None}
     if user_ids:
         overrides["user_ids"] = list(user_ids)
+    if custom_participant_ids:
+        overrides["custom_participant_ids"] = list(custom_participant_ids)
     parsed_assignments = [_parse_assignment(text) for text in assignments]
     envelope = _decode_file(file_body) if file_body is not None else {}
     command = envelope.get("data") if "specversion" in envelope else envelope

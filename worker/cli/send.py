@@ -39,6 +39,8 @@ TYPE is one of:
 Examples:
   recording-worker send start_track_recording --meeting-id "$MEETING" \\
     --user-id "$ALICE" --user-id "$BOB" --prefix team_call --wait
+  recording-worker send start_track_recording --meeting-id "$MEETING" \\
+    --custom-participant-id alice@example.com --wait
   recording-worker send start_recording --meeting-id "$MEETING" --field max_seconds=3600 \\
     --field video_config='{{"codec": "VP8", "width": 1280}}'
   recording-worker send stop_recording --start-id "$START" --wait --timeout 300
@@ -62,7 +64,16 @@ the same --id to ask for its outcome.
 @click.option("--start-id", help="Act on the recording that the start command with this id began.")
 @click.option("--kind", help="With --meeting-id: act only on its track or composite recordings.")
 @click.option(
-    "--user-id", "user_ids", multiple=True, help="Record only this participant; may be repeated."
+    "--user-id",
+    "user_ids",
+    multiple=True,
+    help="Record only the participant with this RealtimeKit id; may be repeated.",
+)
+@click.option(
+    "--custom-participant-id",
+    "custom_participant_ids",
+    multiple=True,
+    help="Record only the participants with this id of your own; may be repeated.",
 )
 @click.option("--prefix", help="Prefix of the file names.")
 @click.option(
@@ -138,6 +149,7 @@ def _build(
     command_type: str | None,
     command_id: str | None,
     user_ids: tuple[str, ...],
+    custom_participant_ids: tuple[str, ...],
     prefix: str | None,
     assignments: tuple[str, ...],
     expires_in: float | None,
@@ -153,6 +165,7 @@ def _build(
         None if file is None else _read(file, max_bytes),
         {"type": command_type, "id": command_id, **fields},
         user_ids=user_ids,
+        custom_participant_ids=custom_participant_ids,
         prefix=prefix,
         assignments=assignments,
     )

@@ -9,6 +9,7 @@
 Nothing is acknowledged before its effects are durable: the settlement is the return value.
 """
 
+import time
 from collections.abc import Callable, Mapping
 from datetime import datetime
 from functools import partial
@@ -27,10 +28,17 @@ from worker.commands.decoding import decode_delivery
 from worker.commands.instrumentation import CommandInstrumentation
 from worker.commands.operations import execute
 from worker.commands.operations.context import OperationContext, OperationResult, Progress
+from worker.commands.people_finders import PeopleFinders
 from worker.commands.retry_policy import RetryPolicy, is_past_deadline
 from worker.domain import outcomes
 from worker.domain.command_keys import CommandKeys, command_keys, start_context_of
-from worker.domain.errors import NotYet, OutcomeUnknown, Refused, StoreUnavailable, Unavailable
+from worker.domain.errors import (
+    NotYet,
+    OutcomeUnknown,
+    Refused,
+    StoreUnavailable,
+    Unavailable,
+)
 from worker.domain.times import utc
 from worker.observability.metrics import Metrics
 from worker.observability.tracing import NO_TRACING, Tracing
@@ -63,6 +71,7 @@ class CommandHandler:
         queue: str = "recording.commands",
         max_command_bytes: int = 1_048_576,
         storage_profiles: Mapping[str, Mapping[str, object]] | None = None,
+        check_user_ids: bool = True,
     ) -> None:
         self._store = store
         self._apps = apps
@@ -74,6 +83,9 @@ class CommandHandler:
         self._instrumentation = CommandInstrumentation(metrics, tracing, queue=queue, now=now)
         self._max_command_bytes = max_command_bytes
         self._storage_profiles = storage_profiles or {}
+        self._people = PeopleFinders(
+            store, apps, owner=owner, now=now, check_user_ids=check_user_ids
+        )
         self._completer = CommandCompleter(
             store, owner=owner, source=source, now=now, on_commit=on_commit, tracing=tracing
         )
@@ -120,6 +132,7 @@ class CommandHandler:
     # 2. claim
 
     async def _execute(self, delivery: Delivery, command: Command) -> HandledCommand:
+        arrived_at = time.monotonic()
         app = self._apps.find(command.app)
         keys = command_keys(command, app.name if app else None)
         async with self._locks.hold(*lock_names(delivery, keys)):
@@ -137,7 +150,7 @@ class CommandHandler:
             if claim.verdict == "done":
                 self._on_commit()
                 return HandledCommand(Ack(), {"outcome": "repeated"})
-            return await self._attempt(delivery, command, claim, app, lease)
+            return await self._attempt(delivery, command, claim, app, lease, arrived_at)
 
     def _new_lease(self) -> AttemptLease:
         return AttemptLease(
@@ -213,6 +226,7 @@ class CommandHandler:
         claim: ClaimResult,
         app: App | None,
         lease: AttemptLease,
+        arrived_at: float,
     ) -> HandledCommand:
         now = self._now()
         mode = attempt_mode(command, claim, now, self._policy)
@@ -220,7 +234,9 @@ class CommandHandler:
         progress = Progress()
         if mode is not AttemptMode.NONE:
             try:
-                attempt_end = await self._run(delivery, command, claim, app, mode, lease, progress)
+                attempt_end = await self._run(
+                    delivery, command, claim, app, mode, lease, progress, arrived_at
+                )
             except (Refused, NotYet, Unavailable, OutcomeUnknown) as error:
                 # The traceback would refer to this frame, and the frame to the error.
                 attempt_end = error.with_traceback(None)
@@ -246,6 +262,7 @@ class CommandHandler:
         mode: AttemptMode,
         lease: AttemptLease,
         progress: Progress,
+        arrived_at: float,
     ) -> OperationResult:
         """Execute the command at the API. Raises Refused, NotYet, Unavailable, OutcomeUnknown."""
         if app is None:
@@ -253,18 +270,22 @@ class CommandHandler:
         for recording in claim.known_recordings:
             if recording.app != app.name:
                 raise outcomes.wrong_app_error(recording.recording_id, recording.app, app.name)
+        start_context = start_context_of(
+            command, correlation_id=delivery.correlation_id, trace=delivery.trace
+        )
+        if claim.people is not None:
+            start_context = start_context.with_people(claim.people)
         context = OperationContext(
             api=app.api,
             app=app.name,
             now=self._utc_now,
-            start_context=start_context_of(
-                command, correlation_id=delivery.correlation_id, trace=delivery.trace
-            ),
+            start_context=start_context,
             called_at=None if claim.called_at is None else utc(claim.called_at),
             may_call=mode is AttemptMode.CALL and claim.may_call,
             known=claim.known_recordings,
             confirm_lease=partial(lease.confirm, command.id),
             start_state=claim.start_state,
+            people=self._people.finder(command, claim, app, arrived_at),
             starts_pending=claim.pending_starts,
             progress=progress,
             storage_profiles=self._storage_profiles,

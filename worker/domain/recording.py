@@ -24,6 +24,7 @@ from recording_schemas import (
     Status,
     StatusChanged,
 )
+from worker.domain.meeting_participants import People
 from worker.domain.snapshot import RecordingSnapshot
 from worker.domain.track_files import TrackFile
 
@@ -78,6 +79,10 @@ class StartContext(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True
     has_secrets: bool | None = None
     max_seconds: int | None = None
     metadata: dict[str, str] | None = None
+
+    def with_people(self, people: People) -> "StartContext":
+        """The context of a start that asks for these people."""
+        return msgspec.structs.replace(self, user_ids=people.user_ids, custom_ids=people.custom_ids)
 
 
 class FileSearch(msgspec.Struct, frozen=True, kw_only=True):

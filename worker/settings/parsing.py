@@ -9,7 +9,7 @@ from collections.abc import Callable
 from ipaddress import IPv6Address
 from itertools import pairwise
 from pathlib import Path
-from typing import Final, TypeVar
+from typing import Final, Literal, TypeVar
 from urllib.parse import SplitResult, unquote, urlsplit
 
 from worker.domain.rate import Rate
@@ -102,6 +102,12 @@ def switch(text: str) -> bool:
     if text.lower() in {"off", "false", "no", "0"}:
         return False
     raise ValueError(f"must be on or off, not {text!r}")
+
+
+def participant_check(text: str) -> Literal["reject", "off"]:
+    """Parse `reject` or `off`. In YAML, an `off` without quotes is false."""
+    parse: Callable[[str], Literal["reject", "off"]] = choice("reject", "off")
+    return "off" if text.lower() == "false" else parse(text)
 
 
 def matching(pattern: str, description: str) -> Callable[[str], str]:

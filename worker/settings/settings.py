@@ -27,6 +27,7 @@ from worker.settings.parsing import (
     increasing_seconds,
     matching,
     otlp_headers,
+    participant_check,
     rates,
     regular_expression,
     seconds,
@@ -504,6 +505,19 @@ class Settings(CommonSettings, frozen=True, kw_only=True):
             seconds(0.1, _HOUR),
             "How long the worker may take to stop after SIGTERM.",
             default="30",
+        ),
+    ]
+
+    # Whom to record
+    participant_check: Annotated[
+        Literal["reject", "off"],
+        Variable(
+            "WORKER_PARTICIPANT_CHECK",
+            participant_check,
+            "`reject` refuses a track start with an id in `user_ids` that no participant of the "
+            "meeting has; `off` sends such ids unchecked. `custom_participant_ids` are always "
+            "checked.",
+            default="reject",
         ),
     ]
 

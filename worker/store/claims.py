@@ -5,6 +5,7 @@ from typing import Literal
 import msgspec
 
 from worker.domain.command_keys import StartState
+from worker.domain.meeting_participants import People
 from worker.domain.recording import Recording
 from worker.store.cancelling import CancelledStart
 from worker.store.outbox import Reply
@@ -58,7 +59,8 @@ class ClaimResult(msgspec.Struct, frozen=True, kw_only=True):
     `pending_starts` and `cancelled_starts`: the starts that it names, as in `StartsOfCommand`.
     `acted_on`: the recordings that earlier attempts acted on. `cancelled_by`: the stop that
     cancelled this start. `crashes`: how many of the last attempts in a row ran alone and ended with
-    the process.
+    the process. `people`: the participants that an earlier call of a start by custom ids may have
+    asked for.
     """
 
     verdict: Verdict
@@ -74,3 +76,4 @@ class ClaimResult(msgspec.Struct, frozen=True, kw_only=True):
     cancelled_by: str | None = None
     crashes: int = 0
     last_error: str | None = None
+    people: People | None = None

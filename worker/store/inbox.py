@@ -168,6 +168,7 @@ def _row_after_claim(
         cancelled_by=cancelled_by or (row.cancelled_by if row else None),
         stops_slot=_stopped_slot(request) or (row.stops_slot if row else None),
         app=request.app,
+        people=row.people if row else None,
     )
 
 
@@ -212,6 +213,7 @@ def _granted(
         cancelled_by=after.cancelled_by if request.slot else None,
         crashes=after.crashes,
         last_error=after.last_error,
+        people=row.people_called if row else None,
     )
 
 

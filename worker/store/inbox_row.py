@@ -9,6 +9,7 @@ from typing import Final, Literal
 import msgspec
 
 from worker.domain.command_keys import START_TYPES
+from worker.domain.meeting_participants import People
 
 MAX_AHEAD_SECONDS: Final = 600.0
 """A lease may end this much later than ours would, because replicas may have other settings."""
@@ -42,6 +43,7 @@ class InboxRow(msgspec.Struct, frozen=True):
     waits_since: float | None = None
     woken_at: float | None = None
     app: str | None = None
+    people: str | None = None
 
     @property
     def is_placeholder(self) -> bool:
@@ -72,6 +74,13 @@ class InboxRow(msgspec.Struct, frozen=True):
     def acted_on_ids(self) -> tuple[str, ...]:
         """The recordings of `acted_on`."""
         return msgspec.json.decode(self.acted_on, type=tuple[str, ...]) if self.acted_on else ()
+
+    @property
+    def people_called(self) -> People | None:
+        """The participants that a call of this start may have asked for."""
+        if self.people is None or not self.may_have_called:
+            return None
+        return msgspec.json.decode(self.people, type=People)
 
     @property
     def surplus_ids(self) -> tuple[str, ...]:

@@ -53,7 +53,7 @@ def _columns_after_release(request: ReleaseRequest) -> dict[str, Any]:
         "last_error": request.last_error,
     }
     if not request.uncertain:
-        columns |= {"holds": None, "called_at": None, "last_called_at": None}
+        columns |= {"holds": None, "called_at": None, "last_called_at": None, "people": None}
     elif request.called_until is not None:
         columns["last_called_at"] = request.called_until
     if request.reply is not None:

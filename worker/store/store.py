@@ -20,6 +20,7 @@ from worker.store import (
     leases,
     outbox,
     outbox_marks,
+    people_of_starts,
     prune_clock,
     pruning,
     queries,
@@ -43,6 +44,7 @@ from worker.store.leases import LeaseRequest
 from worker.store.observations import WebhookObservation, WebhookResult, apply_batch
 from worker.store.outbox import OutboxDepth, PageRequest, UnsentEvent
 from worker.store.outbox_marks import PageMarks
+from worker.store.people_of_starts import PeopleOfStart
 from worker.store.prune_clock import PruneClock, Pruning
 from worker.store.pruning import PruneSentRequest
 from worker.store.queries import RecordingsFilter, Staleness
@@ -182,6 +184,10 @@ class Store:
             return True
         until, database_time = await self._group.submit(inbox.find_leases, (command_id, owner))
         return until is not None and now + max(database_time - self.now(), 0.0) < until
+
+    async def keep_people(self, request: PeopleOfStart) -> bool:
+        """Keep whom a claimed start is about to ask for. False if the claim is lost."""
+        return await self._group.submit(people_of_starts.keep_people, request)
 
     async def release(self, request: ReleaseRequest) -> None:
         """Give a claimed command back, to be claimed again later."""

@@ -18,6 +18,7 @@ OTHER = "6f0f1d2e-1111-4222-8333-944455556666"
 def built(base: object = None, **flags: Any) -> Command:
     special = {
         "user_ids": flags.pop("user_ids", ()),
+        "custom_participant_ids": flags.pop("custom_participant_ids", ()),
         "prefix": flags.pop("prefix", None),
         "assignments": flags.pop("assignments", ()),
     }
@@ -42,6 +43,25 @@ def test_flags_build_a_start_of_tracks() -> None:
         "user_ids": ["a_b", "c"],
         "layers": {"default": {"file_name_prefix": "p_q"}},
     }
+
+
+def test_flags_name_people_by_their_own_ids() -> None:
+    command = built(
+        type="start_track_recording", meeting_id=MEETING, custom_participant_ids=("ann", "b c")
+    )
+
+    assert isinstance(command, StartTrackRecording)
+    assert command.custom_participant_ids == ("ann", "b c")
+    assert command.body() == {"meeting_id": MEETING}
+
+
+def test_a_wrong_own_id_is_an_error_that_names_its_flag() -> None:
+    text = error_of(
+        type="start_track_recording", meeting_id=MEETING, custom_participant_ids=("ann", "b\x00")
+    )
+
+    assert "custom_participant_ids.1" in text
+    assert "--custom-participant-id" in text
 
 
 def test_the_prefix_of_a_composite_is_a_field_of_its_own() -> None:

@@ -128,6 +128,7 @@ def test_every_fault_is_listed_at_once_by_the_name_of_its_variable() -> None:
             "0/10",
             "must be requests/seconds, as in 1200/300,1000/50, not '0/10'",
         ),
+        ("WORKER_PARTICIPANT_CHECK", "on", "must be one of reject, off, not 'on'"),
         ("WORKER_FOLLOW_ALL", "maybe", "must be on or off, not 'maybe'"),
         ("WORKER_REPLY_TO", "*", "must be a regular expression: nothing to repeat at position 0"),
         ("LOG_LEVEL", "loud", "must be one of debug, info, warning, error, not 'loud'"),
@@ -428,6 +429,14 @@ def test_fractions_of_seconds_and_surrounding_white_space_are_allowed() -> None:
         WORKER_SWEEP_INTERVAL_SECONDS=" 0.25 ", WORKER_RETRY_DELAYS_SECONDS="0.5, 2"
     )
     assert (read.sweep_interval_seconds, *read.retry_delays_seconds) == (0.25, 0.5, 2.0)
+
+
+@pytest.mark.parametrize(
+    ("text", "check"),
+    [("reject", "reject"), ("OFF", "off"), ("false", "off"), ("", "reject")],
+)
+def test_the_participant_check_may_be_written_as_yaml_writes_an_off(text: str, check: str) -> None:
+    assert settings_with(WORKER_PARTICIPANT_CHECK=text).participant_check == check
 
 
 def test_a_base_url_may_end_in_a_slash() -> None:

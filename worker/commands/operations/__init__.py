@@ -40,12 +40,13 @@ async def execute(
 ) -> OperationResult:
     """Run the command's operation, for at most `timeout` seconds.
 
-    Raises Refused, NotYet, Unavailable or OutcomeUnknown. If a start times out, the API may have
-    executed it. Every other operation can be repeated.
+    Raises Refused, NotYet, Unavailable or OutcomeUnknown. If a start times out after its call, the
+    API may have executed it. Every other operation can be repeated.
     """
     try:
         async with asyncio.timeout(timeout):
             return await OPERATIONS[type(command)](command, context)
     except TimeoutError as error:
-        failure = OutcomeUnknown if is_start(command) else Unavailable
+        has_called = is_start(command) and context.progress.may_have_called
+        failure = OutcomeUnknown if has_called else Unavailable
         raise failure("timeout", "the attempt took too long and was cancelled") from error

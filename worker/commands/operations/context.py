@@ -6,6 +6,7 @@ from datetime import datetime
 import msgspec
 
 from worker.budget.priorities import Priority
+from worker.commands.operations.people import PeopleFinder
 from worker.domain.command_keys import StartState
 from worker.domain.recording import Observation, Recording, StartContext
 from worker.domain.snapshot import RecordingSnapshot
@@ -23,10 +24,12 @@ class OperationResult(msgspec.Struct, frozen=True, kw_only=True):
 class Progress:
     """The recordings that an operation acted on so far.
 
-    They count even if the operation fails or times out.
+    They count even if the operation fails or times out. `may_have_called` is set right before the
+    call of a start.
     """
 
     def __init__(self) -> None:
+        self.may_have_called = False
         self._recording_ids: list[str] = []
         self._observations: list[Observation] = []
 
@@ -52,6 +55,7 @@ class OperationContext(msgspec.Struct, frozen=True, kw_only=True):
     confirm_lease   raises LeaseLost if another replica may execute the command
     start_state     the state of the start that the command names; None if it names none, or if the
                     named start never came
+    people          finds whom a track start records; None if the command names nobody
     starts_pending  how many unfinished starts of the meeting the command must wait for
     progress        where the operation adds each recording that it acted on
     """
@@ -65,12 +69,17 @@ class OperationContext(msgspec.Struct, frozen=True, kw_only=True):
     known: tuple[Recording, ...] = ()
     start_state: StartState | None = None
     confirm_lease: BeforeSend | None = None
+    people: PeopleFinder | None = None
     starts_pending: int = 0
     progress: Progress = msgspec.field(default_factory=Progress)
     storage_profiles: Mapping[str, Mapping[str, object]] = {}
 
     def start_api(self) -> RealtimeKitClient:
-        """The API for the call of a start. The call is not sent if another replica may call."""
+        """The API for the call of a start. The call is not sent if another replica may call.
+
+        From now on the call counts as one that may have been sent.
+        """
+        self.progress.may_have_called = True
         return self.api.with_check(self.confirm_lease) if self.confirm_lease else self.api
 
     def background_api(self) -> RealtimeKitClient:

@@ -1,10 +1,12 @@
 """Starts a recording exactly once, even if the answer to an earlier call was lost.
 
 1. If an earlier attempt may have called, search the API's list for its recording and adopt it.
-2. Otherwise call. On a conflict search again, because the conflicting recording may be our own.
+2. Otherwise find out whom to record, and call. On a conflict search again, because the conflicting
+   recording may be our own.
 """
 
 from collections.abc import Awaitable, Callable, Mapping
+from functools import partial
 
 import msgspec
 
@@ -12,9 +14,11 @@ from recording_schemas import StartRecording, StartTrackRecording
 from worker.commands.operations.context import OperationContext, OperationResult
 from worker.commands.operations.own_recording import StartedRecording, find_own_recording
 from worker.domain.errors import Conflict, OutcomeUnknown, Refused
+from worker.domain.meeting_participants import People
+from worker.domain.recording import StartContext
 from worker.domain.snapshot import RecordingSnapshot
 
-StartCall = Callable[[], Awaitable[RecordingSnapshot]]
+StartCall = Callable[[StartContext], Awaitable[RecordingSnapshot]]
 
 
 async def start_track_recording(
@@ -22,21 +26,22 @@ async def start_track_recording(
 ) -> OperationResult:
     """Start a track recording, or adopt the one that an earlier attempt started."""
 
-    async def call() -> RecordingSnapshot:
-        return await context.start_api().start_track_recording(command.body())
+    async def call(start: StartContext) -> RecordingSnapshot:
+        return await context.start_api().start_track_recording(_track_body(command, start))
 
     started = StartedRecording(
         meeting_id=command.meeting_id,
         kind="track",
         file_name_prefix=context.start_context.file_name_prefix,
     )
-    return await _start(context, started, call)
+    people = partial(context.people.find, command) if context.people else None
+    return await _start(context, started, call, people)
 
 
 async def start_recording(command: StartRecording, context: OperationContext) -> OperationResult:
     """Start a composite recording, or adopt the one that an earlier attempt started."""
 
-    async def call() -> RecordingSnapshot:
+    async def call(_start: StartContext) -> RecordingSnapshot:
         body = _composite_body(command, context)
         return await context.start_api().start_composite_recording(body)
 
@@ -46,6 +51,10 @@ async def start_recording(command: StartRecording, context: OperationContext) ->
         file_name_prefix=command.file_name_prefix or None,
     )
     return await _start(context, started, call)
+
+
+def _track_body(command: StartTrackRecording, start: StartContext) -> Mapping[str, object]:
+    return {**command.body(), "user_ids": start.user_ids} if start.user_ids else command.body()
 
 
 def _composite_body(command: StartRecording, context: OperationContext) -> Mapping[str, object]:
@@ -63,8 +72,13 @@ def _composite_body(command: StartRecording, context: OperationContext) -> Mappi
 
 
 async def _start(
-    context: OperationContext, started: StartedRecording, call: StartCall
+    context: OperationContext,
+    started: StartedRecording,
+    call: StartCall,
+    find_people: Callable[[], Awaitable[People]] | None = None,
 ) -> OperationResult:
+    """Find the recording of an earlier call, or else find the people and call."""
+    start = context.start_context
     asked_at = context.now()
     snapshot = await find_own_recording(context, started)
     if snapshot is None:
@@ -72,19 +86,23 @@ async def _start(
             raise OutcomeUnknown(
                 "start_unconfirmed", "an earlier call may still turn out to have been executed"
             )
-        snapshot = await _call_or_adopt(context, started, call)
+        if find_people is not None:
+            start = start.with_people(await find_people())
+        snapshot = await _call_or_adopt(context, started, partial(call, start))
     recording = msgspec.structs.replace(
         snapshot,
         kind=started.kind,
         kind_is_guessed=False,
         meeting_id=snapshot.meeting_id or started.meeting_id,
     )
-    observation = context.observation(recording, asked_at, context.start_context)
+    observation = context.observation(recording, asked_at, start)
     return OperationResult(recording_ids=(snapshot.recording_id,), observations=(observation,))
 
 
 async def _call_or_adopt(
-    context: OperationContext, started: StartedRecording, call: StartCall
+    context: OperationContext,
+    started: StartedRecording,
+    call: Callable[[], Awaitable[RecordingSnapshot]],
 ) -> RecordingSnapshot:
     try:
         return await call()

@@ -17,8 +17,8 @@ import sqlalchemy as sa
 from worker.domain.errors import StoreUnavailable
 from worker.store.database.schema import metadata
 
-HEAD: Final = "0011"
-"""The newest revision, `stop_times`. A test compares it with the files in migrations/."""
+HEAD: Final = "0012"
+"""The newest revision, `people_of_starts`. A test compares it with the files in migrations/."""
 
 ADVISORY_LOCK: Final = 7_265_636_072
 

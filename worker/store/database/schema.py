@@ -79,6 +79,9 @@ inbox = sa.Table(
     # The app that the command is for; null if it names none that is configured, and in rows that
     # older versions wrote.
     sa.Column("app", sa.String(64)),
+    # JSON, for a start that names custom ids: the participants that its call asks for. They are
+    # written before the call, and kept while it may have been executed.
+    sa.Column("people", sa.Text),
     sa.CheckConstraint("state IN ('running', 'waiting', 'done')", name="inbox_state"),
     sa.CheckConstraint("(state = 'done') = (outcome IS NOT NULL)", name="inbox_outcome"),
 )

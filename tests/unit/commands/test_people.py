@@ -1,0 +1,147 @@
+"""Which read of the participants counts for which start."""
+
+from typing import Any
+
+import httpx
+import pytest
+
+from recording_schemas import StartTrackRecording
+from worker.commands.operations.people import BURST_SECONDS, LIST_LAG_SECONDS, PeopleFinder
+from worker.domain.errors import LeaseLost, Refused, Unavailable
+from worker.domain.meeting_participants import People
+from worker.realtimekit.client import RealtimeKitClient
+from worker.realtimekit.participant_directory import ParticipantDirectory
+from worker.realtimekit.retry import RequestRetry
+
+MEETING = "97440c6a-140b-40a9-9499-b23fd7a3868a"
+ARRIVED = 1000.0
+
+
+class World:
+    """A list of participants at the API's wire, and one clock. `reads` counts the requests."""
+
+    def __init__(self) -> None:
+        self.time = ARRIVED
+        self.people = {"u-ann": "ann"}
+        self.reads = 0
+        self.kept: list[People] = []
+        self.directory = ParticipantDirectory(
+            RealtimeKitClient(
+                base_url="https://api.example",
+                account_id="acc",
+                app_id="app",
+                token=lambda: "t",
+                timeout=5.0,
+                retry=RequestRetry(attempts=1),
+                transport=httpx.MockTransport(self._answer),
+            ),
+            now=lambda: self.time,
+        )
+
+    def finder(self, arrived_at: float = ARRIVED, **changes: Any) -> PeopleFinder:
+        fields: dict[str, Any] = {
+            "directory": self.directory,
+            "arrived_at": arrived_at,
+            "first_seen_at": arrived_at,
+            "now": lambda: self.time,
+            "check_user_ids": True,
+            "asked_before": None,
+            "keep": self._keep,
+        }
+        return PeopleFinder(**(fields | changes))
+
+    async def _keep(self, people: People) -> None:
+        self.kept.append(people)
+
+    def _answer(self, request: httpx.Request) -> httpx.Response:
+        del request
+        self.reads += 1
+        rows = [{"id": i, "custom_participant_id": custom} for i, custom in self.people.items()]
+        return httpx.Response(200, json={"success": True, "data": rows, "paging": {
+            "total_count": len(rows), "end_offset": len(rows)}})  # fmt: skip
+
+
+def start(*custom_ids: str, **fields: Any) -> StartTrackRecording:
+    if custom_ids:
+        fields["custom_participant_ids"] = custom_ids
+    return StartTrackRecording(id="s", meeting_id=MEETING, **fields)
+
+
+async def test_a_start_uses_a_read_that_began_shortly_before_it_came() -> None:
+    world = World()
+    await world.finder().find(start("ann"))
+    world.time += 60.0  # it had to wait for its turn
+    await world.finder(ARRIVED + BURST_SECONDS).find(start("ann"))
+    assert world.reads == 1
+
+
+async def test_a_participant_who_got_the_custom_id_before_that_is_recorded_too() -> None:
+    world = World()
+    await world.finder().find(start("ann"))
+    world.people["u-ann-2"] = "ann"
+    world.time += BURST_SECONDS + 0.1
+    people = await world.finder(world.time).find(start("ann"))
+    assert people.user_ids == ("u-ann", "u-ann-2")
+
+
+async def test_somebody_added_in_a_burst_is_looked_for_by_a_read_of_its_own() -> None:
+    world = World()
+    await world.finder().find(start("ann"))
+    world.people["u-bob"] = "bob"
+    world.time += 0.5
+    assert (await world.finder(world.time).find(start("bob"))).user_ids == ("u-bob",)
+    assert world.reads == 2
+
+
+@pytest.mark.parametrize("command", [start("bob"), start(user_ids=("u-bob",))])
+async def test_an_id_of_nobody_is_refused_only_when_everybody_must_be_listed(
+    command: StartTrackRecording,
+) -> None:
+    world = World()
+    with pytest.raises(Unavailable) as unavailable:
+        await world.finder().find(command)
+    assert unavailable.value.code == "unknown_participant"
+    world.time += LIST_LAG_SECONDS
+    with pytest.raises(Refused):
+        await world.finder(world.time, first_seen_at=ARRIVED).find(command)
+    assert world.reads == 2
+
+
+async def test_a_start_that_waited_for_its_turn_is_refused_by_a_read_late_enough() -> None:
+    world = World()
+    await world.finder().find(start("ann"))
+    world.people["u-bob"] = "bob"
+    world.time += 30.0
+    assert (await world.finder().find(start("bob"))).user_ids == ("u-bob",)
+    with pytest.raises(Refused):
+        await world.finder().find(start("cleo"))
+    assert world.reads == 2
+
+
+async def test_a_clock_that_went_back_delays_a_refusal_and_does_not_hasten_it() -> None:
+    world = World()
+    with pytest.raises(Unavailable):
+        await world.finder(first_seen_at=ARRIVED + 3600.0).find(start("bob"))
+
+
+async def test_people_of_custom_ids_are_kept_before_the_call_and_named_users_are_not() -> None:
+    world = World()
+    people = await world.finder().find(start("ann"))
+    assert world.kept == [people] == [People(user_ids=("u-ann",), custom_ids={"u-ann": "ann"})]
+    await world.finder().find(start(user_ids=("u-ann",)))
+    assert len(world.kept) == 1
+
+
+async def test_the_people_of_an_earlier_call_are_asked_for_again_without_a_read() -> None:
+    world = World()
+    before = People(user_ids=("u-gone",))
+    assert await world.finder(asked_before=before).find(start("ann")) == before
+    assert (world.reads, world.kept) == (0, [])
+
+
+async def test_a_start_whose_claim_is_lost_is_not_called() -> None:
+    async def lose(people: People) -> None:
+        raise LeaseLost("lease_lost", str(people))
+
+    with pytest.raises(LeaseLost):
+        await World().finder(keep=lose).find(start("ann"))

@@ -1,0 +1,62 @@
+"""Makes the finder of each attempt that must know the participants of its meeting."""
+
+from collections.abc import Callable
+from functools import partial
+
+from recording_schemas import Command
+from worker.commands.operations.people import PeopleFinder, names_people
+from worker.domain.errors import LeaseLost
+from worker.domain.meeting_participants import People
+from worker.realtimekit.apps import App, Apps
+from worker.realtimekit.participant_directory import ParticipantDirectory
+from worker.store.claims import ClaimResult
+from worker.store.people_of_starts import PeopleOfStart
+from worker.store.store import Store
+
+
+class PeopleFinders:
+    """The finders of one replica. They share one directory of participants for each app.
+
+    `owner` names this replica. With `check_user_ids`, a start by a participant id of nobody is
+    refused. A custom id of nobody always is.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        apps: Apps,
+        *,
+        owner: str,
+        now: Callable[[], float],
+        check_user_ids: bool,
+    ) -> None:
+        self._store = store
+        self._owner = owner
+        self._now = now
+        self._check_user_ids = check_user_ids
+        self._directories = {app.name: ParticipantDirectory(app.api) for app in apps}
+
+    def finder(
+        self, command: Command, claim: ClaimResult, app: App, arrived_at: float
+    ) -> PeopleFinder | None:
+        """The finder of one attempt. None if the command names nobody who must be looked up.
+
+        `arrived_at` is when the delivery came, by the monotonic clock.
+        """
+        if not names_people(command, check_user_ids=self._check_user_ids):
+            return None
+        return PeopleFinder(
+            directory=self._directories[app.name],
+            arrived_at=arrived_at,
+            first_seen_at=claim.first_seen_at,
+            now=self._now,
+            check_user_ids=self._check_user_ids,
+            asked_before=claim.people,
+            keep=partial(self._keep, command.id),
+        )
+
+    async def _keep(self, command_id: str, people: People) -> None:
+        """Keep whom the command is about to ask for. Raises LeaseLost and StoreUnavailable."""
+        request = PeopleOfStart(command_id=command_id, owner=self._owner, people=people)
+        if not await self._store.keep_people(request):
+            raise LeaseLost("lease_lost", "another replica has taken the command over")

@@ -1,0 +1,39 @@
+"""Keeps whom a start by custom ids asks the API to record.
+
+Custom ids mean other people when participants are added. A start whose answer was lost must send
+the same participants again, and its recording must be known by the participants that were sent.
+"""
+
+from collections.abc import Sequence
+
+import msgspec
+import sqlalchemy as sa
+
+from worker.domain.meeting_participants import People
+from worker.store.database.schema import inbox
+
+
+class PeopleOfStart(msgspec.Struct, frozen=True, kw_only=True):
+    """The participants that the claimed start is about to ask for."""
+
+    command_id: str
+    owner: str
+    people: People
+
+
+def keep_people(connection: sa.Connection, requests: Sequence[PeopleOfStart]) -> list[bool]:
+    """Operation: keep them with the command. False if the owner does not have the command."""
+    return [_keep(connection, request) for request in requests]
+
+
+def _keep(connection: sa.Connection, request: PeopleOfStart) -> bool:
+    changed = connection.execute(
+        sa.update(inbox)
+        .where(
+            inbox.c.command_id == request.command_id,
+            inbox.c.state == "running",
+            inbox.c.lease_owner == request.owner,
+        )
+        .values(people=msgspec.json.encode(request.people).decode())
+    )
+    return changed.rowcount == 1

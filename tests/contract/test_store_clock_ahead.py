@@ -21,6 +21,7 @@ from worker.store.leases import LeaseRequest
 from worker.store.outbox_marks import Deferral, PageMarks
 from worker.store.pruner import Pruner, Retention
 from worker.store.read_schedule import DueQuery, ScheduledRead
+from worker.store.releasing import ReleaseRequest
 from worker.store.store import Store
 
 NOW: Final = datetime(2026, 11, 1, 10, 0, tzinfo=UTC)
@@ -233,3 +234,75 @@ async def test_a_stop_planned_by_a_right_clock_stays(store: Store, engine: sa.En
     await store.apply([msgspec.structs.replace(seen("a", at=NOW), start=start)])
     await prune(store, *minutes(NOW, 3))
     assert rows(engine, recordings.c.stop_at) == [(NOW + timedelta(days=1)).timestamp()]
+
+
+# A clock that went back by less than anything is scheduled ahead
+
+
+async def test_reads_and_events_do_not_wait_for_an_hour_by_which_the_clock_was_set_back(
+    store: Store, engine: sa.Engine
+) -> None:
+    await store.apply([seen("u", Status.UPLOADED, at=NOW)])
+    (event, *_) = await store.unsent(10)
+    late = Deferral(
+        position=event.position, retry_at=NOW.timestamp(), tries=1, losses=0, error="full"
+    )
+    await store.mark_page(PageMarks(deferred=[late]), NOW.timestamp())
+    back = NOW - timedelta(hours=1)
+    await prune(store, NOW, *minutes(back, 12))
+    assert rows(engine, recordings.c.read_at) == [(back + timedelta(minutes=11)).timestamp()]
+    assert max(rows(engine, outbox.c.retry_at)) == (back + timedelta(minutes=11)).timestamp()
+
+
+async def test_a_clock_that_is_right_again_after_an_hour_behind_brings_nothing_back(
+    store: Store, engine: sa.Engine
+) -> None:
+    await store.apply([seen("a", at=NOW)])
+    tomorrow = (NOW + timedelta(days=1)).timestamp()
+    await store.schedule_read(ScheduledRead(ids=("a",), at=tomorrow, postpone=True))
+    await prune(store, NOW, *minutes(NOW - timedelta(hours=1), 5), *minutes(NOW, 15))
+    assert rows(engine, recordings.c.read_at) == [tomorrow]
+
+
+# Starts and stops
+
+
+async def test_a_start_that_was_called_by_a_clock_ahead_may_call_again_after_it_settled(
+    store: Store,
+) -> None:
+    ahead = (NOW + MONTH).timestamp()
+    await store.claim(claim("c", slot="m/track", owner="a", now=ahead))
+    await store.release(
+        ReleaseRequest(command_id="c", uncertain=True, last_error="{}", called_until=ahead)
+    )
+    await prune(store, NOW + MONTH, *minutes(NOW, 12))
+
+    async def may_call(seconds: float) -> bool:
+        now = (NOW + timedelta(minutes=11)).timestamp() + seconds
+        return (await store.claim(claim("c", slot="m/track", owner="a", now=now))).may_call
+
+    assert not await may_call(1)
+    await store.release(ReleaseRequest(command_id="c", uncertain=True, last_error="{}"))
+    assert await may_call(31)
+
+
+@pytest.mark.parametrize(
+    ("stopped_at", "now"),
+    [(NOW + MONTH, NOW), (NOW, NOW - timedelta(hours=1)), (NOW + timedelta(hours=1), NOW)],
+    ids=["month ahead", "hour behind", "hour ahead"],
+)
+async def test_a_stop_of_a_meeting_by_another_time_cancels_no_start_that_comes_later(
+    store: Store, stopped_at: datetime, now: datetime
+) -> None:
+    stop = claim(
+        "stop",
+        command_type="stop_recording",
+        app="default",
+        rival_slots=("m/track", "m/composite"),
+        cancels_starts=True,
+        now=stopped_at.timestamp(),
+    )
+    await store.claim(stop)
+    first_seen = now.timestamp() + 60
+    later = claim("later", slot="m/track", first_seen=first_seen, now=first_seen + 5)
+    assert (await store.claim(later)).cancelled_by is None

@@ -17,6 +17,9 @@ from worker.store.database.schema import inbox
 from worker.store.inbox_row import InboxRow
 from worker.store.outbox import Reply
 
+REPLICA_TOLERANCE_SECONDS: Final = 5.0
+"""How far the clocks of two replicas may be apart."""
+
 
 class CancelledStart(msgspec.Struct, frozen=True, kw_only=True):
     """A start that a stop cancelled before it was sent, and the address for its outcome."""
@@ -95,19 +98,29 @@ def stopped_slot(slots: tuple[str, ...]) -> str:
     return slots[0] if len(slots) == 1 else _meeting_of(slots[0])
 
 
-def find_cancelling_stop(connection: sa.Connection, slot: str, first_seen: float) -> str | None:
+def find_cancelling_stop(
+    connection: sa.Connection, slot: str, *, first_seen: float, now: float
+) -> str | None:
     """A stop by meeting that came after the start was first seen, None if there is none.
 
     Only a start that was postponed before its first claim needs this query, because the stop found
-    no row of it.
+    no row of it. A stop that seems to come later than now was seen by a clock that was ahead.
     """
-    values = {"slots": [slot, _meeting_of(slot)], "first_seen": first_seen}
+    values = {
+        "slots": [slot, _meeting_of(slot)],
+        "first_seen": first_seen,
+        "now": now + REPLICA_TOLERANCE_SECONDS,
+    }
     return connection.execute(_STOPS, values).scalar()
 
 
 _STOPS: Final = (
     sa.select(inbox.c.command_id)
-    .where(among(inbox.c.stops_slot, "slots"), inbox.c.first_seen_at >= sa.bindparam("first_seen"))
+    .where(
+        among(inbox.c.stops_slot, "slots"),
+        inbox.c.first_seen_at >= sa.bindparam("first_seen"),
+        inbox.c.first_seen_at <= sa.bindparam("now"),
+    )
     .limit(1)
 )
 

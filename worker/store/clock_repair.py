@@ -17,7 +17,7 @@ from worker.domain.recording import Recording
 from worker.domain.times import utc
 from worker.store.database.dialects import open_or_closed
 from worker.store.database.notifications import notify_on_commit
-from worker.store.database.schema import HELD, marks, outbox, recordings
+from worker.store.database.schema import HELD, UNFINISHED, inbox, marks, outbox, recordings
 
 MAX_AHEAD_SECONDS: Final = 7_200.0
 """No event and no cursor is ever this far ahead of a right clock."""
@@ -29,11 +29,23 @@ MAX_RECORDINGS: Final = 100
 class Repair(msgspec.Struct, frozen=True, kw_only=True):
     """Asks to correct the times that are too far ahead of `now`, in seconds since the epoch.
 
-    `read_ahead` is more than any read is ever scheduled ahead, in seconds.
+    `read_ahead` is more than any read is ever scheduled ahead, in seconds. `all_ahead` asks to
+    correct all times ahead.
     """
 
     now: float
     read_ahead: float
+    all_ahead: bool = False
+
+    @property
+    def latest(self) -> float:
+        """No event, call or cursor is rightly later than this."""
+        return self.now if self.all_ahead else self.now + MAX_AHEAD_SECONDS
+
+    @property
+    def latest_read(self) -> float:
+        """No scheduled read is rightly later than this."""
+        return self.now if self.all_ahead else self.now + self.read_ahead
 
 
 def bring_back(connection: sa.Connection, repairs: Sequence[Repair]) -> list[bool]:
@@ -42,22 +54,25 @@ def bring_back(connection: sa.Connection, repairs: Sequence[Repair]) -> list[boo
 
 
 def _bring_back(connection: sa.Connection, repair: Repair) -> bool:
-    latest = repair.now + MAX_AHEAD_SECONDS
+    latest = repair.latest
     events = sa.update(outbox).where(HELD, outbox.c.retry_at > latest)
     if connection.execute(events.values(retry_at=repair.now)).rowcount:
         notify_on_commit(connection, "outbox")
     cursors = sa.update(marks).where(marks.c.at > latest, ~marks.c.name.startswith("prune/"))
     connection.execute(cursors.values(at=repair.now))
+    calls = sa.update(inbox).where(UNFINISHED, inbox.c.last_called_at > latest)
+    # `called_at` stays, because it shows that the time of the call is unknown.
+    connection.execute(calls.values(last_called_at=repair.now))
     return _bring_back_recordings(connection, repair)
 
 
 def _bring_back_recordings(connection: sa.Connection, repair: Repair) -> bool:
-    latest = repair.now + MAX_AHEAD_SECONDS
+    latest = repair.latest
     # One query for each, because each has an index of its own.
     ahead = (
         sa.and_(recordings.c.open, recordings.c.changed_at > latest),
         sa.and_(recordings.c.open, recordings.c.first_seen_at > latest),
-        recordings.c.read_at > repair.now + repair.read_ahead,
+        recordings.c.read_at > repair.latest_read,
         recordings.c.stop_at > latest + LONGEST_SECONDS,
     )
     found = [_bring_back_those(connection, condition, repair.now) for condition in ahead]

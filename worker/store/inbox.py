@@ -96,7 +96,9 @@ def _find_cancelled_by(
         return row.cancelled_by
     if request.first_seen is None:
         return None
-    return find_cancelling_stop(connection, request.slot, request.first_seen)
+    return find_cancelling_stop(
+        connection, request.slot, first_seen=request.first_seen, now=request.now
+    )
 
 
 def _is_busy(

@@ -33,12 +33,14 @@ class PruneClock(msgspec.Struct, frozen=True, kw_only=True):
     """The time of the last pruning, and the jumps of the clock since then.
 
     `jumps`: when each jump forward was noticed, and its size. `went_back`: when a jump back was
-    noticed. Times are seconds since the epoch by the shared clock.
+    noticed. Times are seconds since the epoch by the shared clock. `settled_back`: with this
+    pruning, the clock has been steady for a while after a jump back.
     """
 
     last: float | None = None
     jumps: Mapping[float, float] = {}
     went_back: float | None = None
+    settled_back: bool = False
 
     def advance(self, now: float, *, longest: float) -> "PruneClock":
         """The clock after a pruning at `now`. A jump is remembered for `longest` seconds."""
@@ -47,9 +49,13 @@ class PruneClock(msgspec.Struct, frozen=True, kw_only=True):
         if step > MAX_STEP_SECONDS:
             jumps[float(int(now))] = step
         back = now if step < -MAX_STEP_SECONDS else self.went_back
-        if back is not None and not back <= now < back + STEADY_SECONDS:
-            back = None
-        return PruneClock(last=now, jumps=_recent(jumps, now, longest), went_back=back)
+        is_over = back is not None and not back <= now < back + STEADY_SECONDS
+        return PruneClock(
+            last=now,
+            jumps=_recent(jumps, now, longest),
+            went_back=None if is_over else back,
+            settled_back=is_over and 0 <= step <= MAX_STEP_SECONDS,
+        )
 
     def horizon(self, keep_seconds: float) -> float:
         """Everything older than this was kept for `keep_seconds`, even if the clock jumped."""

@@ -71,7 +71,7 @@ class Pruner:
             partial(self._prune_commands, finished_before),
         ]
         if clock.is_steady:
-            repair = Repair(now=now, read_ahead=self._read_ahead)
+            repair = Repair(now=now, read_ahead=self._read_ahead, all_ahead=clock.settled_back)
             steps.append(partial(self._store.bring_back_times, repair))
         for step in steps:
             while is_leader():

@@ -16,6 +16,7 @@ from sandbox.services.rabbitmq_launch import ensure_rabbitmq, launch_rabbitmq
 from sandbox.services.tinyproxy import TinyProxy
 from sandbox.waiting import Eventually
 from sandbox.waiting import eventually as wait_for_fact
+from tests.forked_process import FORK_SERVER
 
 BROKER_FIXTURES = {"rabbitmq", "private_rabbitmq"}
 DATABASE_FIXTURES = {"postgresql", "private_postgresql", "database_url", "pgbouncer"}
@@ -98,6 +99,14 @@ def _install(config: pytest.Config, wanted: set[str]) -> None:
         for name in wanted & PROGRAM_FIXTURES.keys():
             program, package = PROGRAM_FIXTURES[name]
             ensure_program(program, package=package)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def fork_server() -> Iterator[None]:
+    """The process that others are forked from ends with the last test."""
+    yield
+    if FORK_SERVER is not None:
+        FORK_SERVER.close()
 
 
 @pytest.fixture(scope="session")

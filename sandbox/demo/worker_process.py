@@ -4,10 +4,9 @@ import asyncio
 import os
 import signal
 import sys
-from asyncio.subprocess import Process
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
 import aiohttp
 
@@ -32,6 +31,17 @@ _SETTING_PREFIXES: Final = (
 )
 
 
+class ChildProcess(Protocol):
+    """What is used of `asyncio.subprocess.Process`."""
+
+    @property
+    def pid(self) -> int: ...
+    @property
+    def returncode(self) -> int | None: ...
+    def send_signal(self, signal: int, /) -> None: ...
+    async def wait(self) -> int: ...
+
+
 class WorkerProcess:
     """`python -m <module>` with exactly the given settings, in `directory`.
 
@@ -52,24 +62,27 @@ class WorkerProcess:
         self._module = module
         self.log = directory / "worker.log"
         self.url = f"http://127.0.0.1:{self.settings['HTTP_PORT']}"
-        self._process: Process | None = None
+        self._process: ChildProcess | None = None
         self._guard: Guard | None = None
 
     async def start(self) -> None:
         """Start the process, and return before it is ready. May be called again after its end."""
         with self.log.open("ab") as output:
-            self._process = await asyncio.create_subprocess_exec(
-                sys.executable,
-                "-m",
-                *self._module,
-                env={**_inherited(), **self.settings},
-                cwd=self.directory,
-                stdin=asyncio.subprocess.DEVNULL,
-                stdout=output,
-                stderr=output,
-                start_new_session=True,
-            )
+            self._process = await self._launch(output.fileno(), {**_inherited(), **self.settings})
         self._guard = Guard('kill -s TERM -- "-$1"', str(self._process.pid))
+
+    async def _launch(self, output: int, environ: Mapping[str, str]) -> ChildProcess:
+        return await asyncio.create_subprocess_exec(
+            sys.executable,
+            "-m",
+            *self._module,
+            env=environ,
+            cwd=self.directory,
+            stdin=asyncio.subprocess.DEVNULL,
+            stdout=output,
+            stderr=output,
+            start_new_session=True,
+        )
 
     async def ready(self, *, seconds: float = READY_TIMEOUT_SECONDS) -> None:
         """Return when `/readyz` answers 200.
@@ -152,7 +165,7 @@ class WorkerProcess:
         return self.log.read_text(errors="replace")[-characters:] if self.log.exists() else ""
 
     @property
-    def _started(self) -> Process:
+    def _started(self) -> ChildProcess:
         if self._process is None:
             raise RuntimeError("the worker has not been started")
         return self._process

@@ -21,12 +21,12 @@ from recording_schemas import (
     CommandSucceeded,
     Outcome,
 )
-from sandbox.demo.worker_process import WorkerProcess
 from sandbox.model.faults import Fault
 from sandbox.services.postgresql import PostgreSQLServer
 from sandbox.services.rabbitmq import RabbitMQNode
 from sandbox.waiting import eventually
 from tests.e2e.worker_environment import WorkerEnvironment, open_worker_environment
+from tests.forked_worker import ForkedWorkerProcess
 
 START = "start_track_recording"
 
@@ -299,7 +299,7 @@ async def test_two_replicas_answer_each_command_once_also_if_one_is_killed(
         bench = Bench(environment, rabbitmq, await connection.channel(), names_prefix)
         await bench.stop_worker()
         settings = {**environment.worker.settings, "HTTP_PORT": "0"}
-        replica = WorkerProcess(settings, tmp_path)
+        replica = ForkedWorkerProcess(settings, tmp_path)
         for number in range(count):
             await bench.send(bench.command(f"start-{number}"), expiration=0)
         await bench.waits("commands.dead", count)

@@ -7,11 +7,11 @@ from typing import Any
 import pytest
 
 from recording_schemas import CommandSucceeded, Completed
-from sandbox.demo.worker_process import WorkerProcess
 from sandbox.services.pgbouncer import PgBouncer
 from sandbox.services.postgresql import PostgreSQLServer
 from sandbox.waiting import Eventually
 from tests.e2e.worker_environment import open_worker_environment, settings
+from tests.forked_worker import ForkedWorkerProcess
 
 COMMANDS = 40
 POOLED = "transaction"
@@ -31,7 +31,7 @@ async def test_two_replicas_behind_a_transaction_pooler_share_the_work_and_take_
     async with open_worker_environment(amqp_url, names_prefix, tmp_path, **more) as environment:
         (tmp_path / "second").mkdir()
         known = settings(amqp_url, names_prefix, environment.sandbox, **more)
-        second = WorkerProcess(known, tmp_path / "second")
+        second = ForkedWorkerProcess(known, tmp_path / "second")
         await second.start()
         try:
             await second.ready()
@@ -59,7 +59,7 @@ async def test_a_worker_that_does_not_know_of_its_pooler_names_the_setting(
     async with open_worker_environment(amqp_url, names_prefix, tmp_path) as environment:
         known = settings(amqp_url, names_prefix, environment.sandbox, DATABASE_URL=pooled_url)
         (tmp_path / "second").mkdir()
-        second = WorkerProcess(known, tmp_path / "second")
+        second = ForkedWorkerProcess(known, tmp_path / "second")
         await second.start()
         try:
 

@@ -12,9 +12,9 @@ import pytest
 from recording_schemas import CommandSucceeded
 from sandbox.api.server import Sandbox
 from sandbox.demo.worker_client import WorkerClient
-from sandbox.demo.worker_process import WorkerProcess
 from sandbox.services.tinyproxy import TinyProxy
 from tests.e2e.worker_environment import WorkerEnvironment, settings
+from tests.forked_worker import ForkedWorkerProcess
 from tests.helm.certificates import Authority
 
 
@@ -78,7 +78,7 @@ async def test_the_api_is_reached_through_the_proxy_unless_no_proxy_names_it(
             NO_PROXY=exceptions,
             SSL_CERT_FILE=str(tmp_path / "ca.pem"),
         )
-        worker = WorkerProcess(known, tmp_path)
+        worker = ForkedWorkerProcess(known, tmp_path)
         await worker.start()
         try:
             await worker.ready()

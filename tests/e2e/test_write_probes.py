@@ -14,6 +14,7 @@ from sandbox.demo.worker_process import WorkerProcess
 from sandbox.services.postgresql import PostgreSQLServer
 from sandbox.waiting import Eventually
 from tests.e2e.worker_environment import WorkerEnvironment, open_worker_environment, settings
+from tests.forked_worker import ForkedWorkerProcess
 
 READ_ONLY_SECONDS = 8.0
 """Longer than a replica needs to renew its lease, or to find that it cannot."""
@@ -45,7 +46,7 @@ async def test_no_replica_is_ready_while_the_database_is_read_only_and_all_recov
     async with open_worker_environment(amqp_url, names_prefix, tmp_path, **more) as environment:
         (tmp_path / "second").mkdir()
         known = settings(amqp_url, names_prefix, environment.sandbox, **more)
-        second = WorkerProcess(known, tmp_path / "second")
+        second = ForkedWorkerProcess(known, tmp_path / "second")
         await second.start()
         try:
             await second.ready()

@@ -14,6 +14,7 @@ from sandbox.demo.worker_client import WorkerClient
 from sandbox.demo.worker_process import WorkerProcess
 from sandbox.model.behaviour import Behaviour
 from sandbox.model.log_entries import RequestEntry
+from tests.forked_worker import ForkedWorkerProcess
 
 EVENT_TIMEOUT_SECONDS: Final = 60.0
 API_TOKEN: Final = "token-of-the-api"  # noqa: S105 - any token is good
@@ -119,7 +120,7 @@ async def open_worker_environment(
         options = SandboxOptions(speed=speed, seed=1, behaviour=behaviour or Behaviour())
         sandbox = await stack.enter_async_context(Sandbox(options))
         given = settings(amqp_url, prefix, sandbox, **more)
-        worker = WorkerProcess(given, directory, module=module)
+        worker = ForkedWorkerProcess(given, directory, module=module)
         await worker.start()
         stack.push_async_callback(worker.stop)
         await worker.ready()

@@ -1,20 +1,11 @@
 """What the fault tests stand on."""
 
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
 
 from tests.fault.fault_environment import FaultEnvironment, open_fault_environment
-from tests.fault.forked_process import FORK_SERVER
-
-
-@pytest.fixture(scope="session", autouse=True)
-def forks() -> Iterator[None]:
-    """The process that workers are forked from ends with the last test."""
-    yield
-    if FORK_SERVER is not None:
-        FORK_SERVER.close()
 
 
 @pytest.fixture

@@ -14,13 +14,13 @@ from sandbox.api.options import SandboxOptions
 from sandbox.api.server import Sandbox
 from sandbox.model.behaviour import Behaviour
 from sandbox.model.clock import Clock
-from tests.fault.forked_process import FORK_SERVER, ForkServer
 from tests.fault.killable_worker import KillableWorker
 from tests.fault.recorder import Recorder
 from tests.fault.reliability_report import ReliabilityReport, report_on
 from tests.fault.run_record import RunRecord, run_record_of
 from tests.fault.sender import Sender
 from tests.fault.tcp_proxy import TcpProxy
+from tests.forked_process import FORK_SERVER, ForkServer
 from worker.broker.topology import Topology
 
 RETRY_DELAYS: Final = (0.2, 0.5, 1.0)

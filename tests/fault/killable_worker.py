@@ -11,7 +11,7 @@ from typing import Final
 from sandbox.services.ports import free_ports
 from sandbox.services.processes import OwnedProcess
 from sandbox.waiting import eventually
-from tests.fault.forked_process import ForkedProcess, ForkServer
+from tests.forked_process import ForkedProcess, ForkServer
 
 WORKER_MODULE: Final = ("worker", "run")
 KILL_POINT_MODULE: Final = ("tests.fault.kill_point_worker",)

@@ -1,4 +1,4 @@
-"""The installed command as a process of its own, the way users have it."""
+"""The command as a process of its own."""
 
 import asyncio
 import os
@@ -11,6 +11,9 @@ from types import MappingProxyType
 from typing import Any
 
 import msgspec
+
+from tests.forked_process import FORK_SERVER
+from tests.integration.forked_command import ForkedCommand
 
 EXECUTABLE = Path(sys.executable).parent / "recording-worker"
 PROCESS_TIMEOUT_SECONDS = 40.0
@@ -32,7 +35,7 @@ class FinishedProcess(msgspec.Struct, frozen=True):
 class RunningProcess:
     """A process that is still running."""
 
-    def __init__(self, process: asyncio.subprocess.Process) -> None:
+    def __init__(self, process: asyncio.subprocess.Process | ForkedCommand) -> None:
         self._process = process
         assert process.stdout is not None
         assert process.stderr is not None
@@ -57,54 +60,65 @@ class RunningProcess:
         async with asyncio.timeout(PROCESS_TIMEOUT_SECONDS):
             return (await self.out.readline()).decode()
 
-    async def end(self) -> FinishedProcess:
+    async def end(self, stdin: bytes = b"") -> FinishedProcess:
         """Wait for its end; `out` and `err` are what has not been read before."""
         async with asyncio.timeout(PROCESS_TIMEOUT_SECONDS):
-            out, err = await self._process.communicate()
+            out, err = await self._process.communicate(stdin)
         assert self._process.returncode is not None
         return FinishedProcess(self._process.returncode, out.decode(), err.decode())
 
-    def kill(self) -> None:
+    async def kill(self) -> None:
         if self._process.returncode is None:
             self._process.kill()
+        await self._process.communicate()
 
 
 class CommandLine:
-    """Runs `recording-worker` with these variables and no others of ours."""
+    """Runs `recording-worker` with these variables and no others of ours.
 
-    def __init__(self, environ: Mapping[str, str], directory: Path) -> None:
+    Where that is possible it is forked from a process that has imported it. With `installed` it is
+    the installed command, as users have it.
+    """
+
+    def __init__(
+        self, environ: Mapping[str, str], directory: Path, *, installed: bool = False
+    ) -> None:
         self.environ = dict(environ)
         self._directory = directory
+        self._forks = None if installed else FORK_SERVER
 
     async def __call__(
         self, *arguments: str, stdin: bytes = b"", **environ: str
     ) -> FinishedProcess:
         """Run it to its end."""
         async with self.running(*arguments, environ=environ) as running:
-            process = running._process
-            assert process.stdin is not None
-            async with asyncio.timeout(PROCESS_TIMEOUT_SECONDS):
-                out, err = await process.communicate(stdin)
-        assert process.returncode is not None
-        return FinishedProcess(process.returncode, out.decode(), err.decode())
+            return await running.end(stdin)
 
     @asynccontextmanager
     async def running(
         self, *arguments: str, environ: Mapping[str, str] = MappingProxyType({})
     ) -> AsyncIterator[RunningProcess]:
         """Start it; what is left of it at the end of the block is killed."""
-        process = await asyncio.create_subprocess_exec(
+        all_variables = {"PATH": os.environ["PATH"], **self.environ, **environ}
+        running = RunningProcess(await self._begin(arguments, all_variables))
+        try:
+            yield running
+        finally:
+            await running.kill()
+
+    async def _begin(
+        self, arguments: tuple[str, ...], environ: Mapping[str, str]
+    ) -> asyncio.subprocess.Process | ForkedCommand:
+        if self._forks is not None:
+            return await ForkedCommand.begin(
+                self._forks, arguments, environ=environ, directory=self._directory
+            )
+        return await asyncio.create_subprocess_exec(
             EXECUTABLE,
             *arguments,
             stdin=asyncio.subprocess.PIPE,
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.PIPE,
-            env={"PATH": os.environ["PATH"], **self.environ, **environ},
+            env=environ,
             cwd=self._directory,
         )
-        running = RunningProcess(process)
-        try:
-            yield running
-        finally:
-            running.kill()
-            await process.communicate()

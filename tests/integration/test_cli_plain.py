@@ -31,7 +31,7 @@ COMMANDS = (
 
 @pytest.fixture
 def cli(tmp_path: Path) -> CommandLine:
-    return CommandLine({}, tmp_path)
+    return CommandLine({}, tmp_path, installed=True)
 
 
 def output_on_terminal(*arguments: str, columns: int = 200, **environ: str) -> str:

@@ -12,7 +12,8 @@ from typing import Final
 import pytest
 
 from sandbox.waiting import Eventually
-from tests.fault.forked_process import ROOT, ForkServer
+from tests.forked_process import ROOT, ForkServer
+from tests.integration.cli_process import CommandLine
 
 WAITING: Final = ("http.server", "--bind", "127.0.0.1", "0")
 """Something that runs until it is ended."""
@@ -49,10 +50,35 @@ async def test_a_forked_process_can_be_ended_by_a_signal_and_killed(
     assert len({first.pid, second.pid}) == 2
 
 
+@pytest.mark.parametrize(
+    "arguments",
+    [("topology", "show"), ("sned",), ("send", "-f", "-"), ("dead", "drop"), ("config", "check")],
+    ids=" ".join,
+)
+async def test_a_forked_command_reads_writes_and_exits_as_the_installed_one(
+    tmp_path: Path, arguments: tuple[str, ...]
+) -> None:
+    environ = {"AMQP_URL": "amqp://127.0.0.1:1/", "WORKER_NAME_PREFIX": "é"}
+    forked = await CommandLine(environ, tmp_path)(*arguments, stdin=b"{")
+    installed = await CommandLine(environ, tmp_path, installed=True)(*arguments, stdin=b"{")
+    assert forked == installed
+    assert forked.out or forked.err
+
+
+async def test_a_forked_process_can_be_interrupted_and_says_its_last_words(
+    forks: ForkServer, tmp_path: Path, eventually: Eventually
+) -> None:
+    child = forks.fork(WAITING, environ={"PYTHONUNBUFFERED": "1"}, log=tmp_path / "log")
+    await eventually(lambda: "Serving" in (tmp_path / "log").read_text())
+    child.end(signal.SIGINT, seconds=10)
+    assert "Keyboard interrupt received" in (tmp_path / "log").read_text()
+    assert child.exit_code == 0
+
+
 OWNER_THAT_DIES: Final = f"""
 import os, signal, sys
 from pathlib import Path
-from tests.fault.forked_process import ForkServer
+from tests.forked_process import ForkServer
 print(ForkServer().fork({WAITING!r}, environ={{}}, log=Path(sys.argv[1])).pid, flush=True)
 os.kill(os.getpid(), signal.SIGKILL)
 """

@@ -258,9 +258,46 @@ class SyncRecording(
     tag_field="type",
     tag="sync_recording",
 ):
-    """Read a recording now, publish its changes, and track it if it was not tracked."""
+    """Read a recording now, publish its changes, and track it if it was not tracked.
+
+    Files that turned up since are published, and so is each file's URL if it was signed anew.
+    """
 
     recording_id: Uuid
+
+
+class ReplayRecording(
+    CommandBase,
+    frozen=True,
+    kw_only=True,
+    forbid_unknown_fields=True,
+    tag_field="type",
+    tag="replay_recording",
+):
+    """Publish all events of a recording again, in order and with their ids, as far as they are kept.
+
+    Exactly one of `recording_id` and `start_id` (the `id` of the start command) names it. If the
+    message has a `reply_to`, the events go only there. The API is not asked. Null means not given.
+    """
+
+    schema_rules: ClassVar[dict[str, Any]] = {
+        "oneOf": [
+            {"required": [name], "properties": {name: {"type": "string"}}}
+            for name in ("recording_id", "start_id")
+        ],
+    }
+
+    recording_id: Uuid | None = None
+    start_id: CommandId | None = None
+
+    def __post_init__(self) -> None:
+        CommandBase.__post_init__(self)
+        if (self.recording_id is None) == (self.start_id is None):
+            raise RuleBroken(
+                "missing_field" if self.recording_id is None else "conflicting_fields",
+                None,
+                "exactly one of `recording_id` and `start_id` must be given",
+            )
 
 
 Command = (
@@ -270,6 +307,7 @@ Command = (
     | PauseRecording
     | ResumeRecording
     | SyncRecording
+    | ReplayRecording
 )
 
 COMMAND_TYPES: Final[dict[str, type[Command]]] = {
@@ -279,6 +317,7 @@ COMMAND_TYPES: Final[dict[str, type[Command]]] = {
     "pause_recording": PauseRecording,
     "resume_recording": ResumeRecording,
     "sync_recording": SyncRecording,
+    "replay_recording": ReplayRecording,
 }
 """Every command by its `type`, which is also its routing key."""
 

@@ -8,6 +8,7 @@ import msgspec
 from recording_schemas.commands import (
     Command,
     PauseRecording,
+    ReplayRecording,
     ResumeRecording,
     StartRecording,
     StartTrackRecording,
@@ -83,6 +84,7 @@ COMMANDS: Final[tuple[Command, ...]] = (
     PauseRecording(id="weekly-2026-01-01-pause", recording_id=_RECORDING),
     ResumeRecording(id="weekly-2026-01-01-resume", meeting_id=_MEETING, kind="track"),
     SyncRecording(id="weekly-2026-01-01-sync", recording_id=_RECORDING),
+    ReplayRecording(id="weekly-2026-01-01-replay", start_id="weekly-2026-01-01-start"),
 )
 
 _FILE_READY: Final = FileReady(

@@ -23,6 +23,7 @@ SMALLEST: dict[str, dict[str, Any]] = {
     "pause_recording": {"recording_id": MEETING},
     "resume_recording": {"recording_id": MEETING},
     "sync_recording": {"recording_id": MEETING},
+    "replay_recording": {"recording_id": MEETING},
 }
 
 
@@ -228,6 +229,11 @@ BAD = [
     *_targeted(),
     Bad("sync_recording", {"recording_id": "weekly"}, "recording_id"),
     Bad("sync_recording", {"meeting_id": MEETING}, "meeting_id", "unknown_field"),
+    Bad("replay_recording", {"recording_id": "weekly"}, "recording_id"),
+    Bad("replay_recording", {"start_id": ""}, "start_id"),
+    Bad("replay_recording", {"start_id": "s"}, None, "conflicting_fields"),
+    Bad("replay_recording", {"recording_id": None}, None, "missing_field"),
+    Bad("replay_recording", {"meeting_id": MEETING}, "meeting_id", "unknown_field"),
 ]
 
 
@@ -242,7 +248,8 @@ def test_a_broken_rule_is_refused_and_its_field_is_named(bad: Bad) -> None:
 
     assert (refused.value.code, refused.value.field) == (bad.code, bad.field)
     assert refused.value.command_type == bad.type
-    for name in bad.field.split(".") if bad.field else ("recording_id", "start_id", "meeting_id"):
+    names = ["recording_id", "start_id", *(["meeting_id"] if bad.type in TARGETED else [])]
+    for name in bad.field.split(".") if bad.field else names:
         assert name in refused.value.message
 
 
@@ -278,7 +285,7 @@ def test_the_smallest_command_is_enough(name: str) -> None:
     Draft202012Validator(documents()[name]).validate(body)
 
 
-@pytest.mark.parametrize("name", sorted(COMMAND_TYPES.keys() - set(TARGETED)))
+@pytest.mark.parametrize("name", sorted(COMMAND_TYPES.keys() - {*TARGETED, "replay_recording"}))
 def test_a_missing_required_field_is_named(name: str) -> None:
     (field,) = SMALLEST[name]
 

@@ -274,7 +274,7 @@ class ReplayRecording(
     tag_field="type",
     tag="replay_recording",
 ):
-    """Publish all events of a recording again, in order and with their ids, as far as they are kept.
+    """Publish all events of a recording again that are still kept, in order and with their ids.
 
     Exactly one of `recording_id` and `start_id` (the `id` of the start command) names it. If the
     message has a `reply_to`, the events go only there. The API is not asked. Null means not given.

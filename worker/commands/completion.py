@@ -60,18 +60,27 @@ class CommandCompleter:
             return retry_later(decision.seconds, decision.reason.code, decision.reason.message)
         outcome = decision.outcome
         await self._complete_cancelled(command, decision)
-        await self.complete_with(delivery, outcome, decision.observations)
+        await self.complete_with(
+            delivery, outcome, decision.observations, replay_ids=decision.replay_ids
+        )
         settlement: Settlement = Ack()
         if isinstance(outcome, CommandFailed) and outcome.last_error.code == outcomes.CRASHED:
             settlement = Dead(code=outcomes.CRASHED, reason=outcome.last_error.message)
         return HandledCommand(settlement, outcomes.log_fields(outcome))
 
     async def complete_with(
-        self, delivery: Delivery, outcome: Outcome, observations: tuple[Observation, ...] = ()
+        self,
+        delivery: Delivery,
+        outcome: Outcome,
+        observations: tuple[Observation, ...] = (),
+        *,
+        replay_ids: tuple[str, ...] = (),
     ) -> None:
         """Complete the command with this outcome. The caller settles the delivery."""
         with self._tracing.child_span("commit"):
-            await self._complete_in_store(outcome, reply_of(delivery), observations)
+            await self._complete_in_store(
+                outcome, reply_of(delivery), observations, replay_ids=replay_ids
+            )
         self._on_commit()
 
     async def _complete_cancelled(self, command: Command, decision: Complete) -> None:
@@ -86,7 +95,12 @@ class CommandCompleter:
             await self._complete_in_store(outcome, start.reply)
 
     async def _complete_in_store(
-        self, outcome: Outcome, reply: Reply, observations: tuple[Observation, ...] = ()
+        self,
+        outcome: Outcome,
+        reply: Reply,
+        observations: tuple[Observation, ...] = (),
+        *,
+        replay_ids: tuple[str, ...] = (),
     ) -> None:
         record = outcome_record(
             outcome,
@@ -96,7 +110,13 @@ class CommandCompleter:
             trace=reply.trace,
         )
         await self._store.finish(
-            FinishRequest(outcome=record, reply=reply, observations=observations, now=self._now())
+            FinishRequest(
+                outcome=record,
+                reply=reply,
+                observations=observations,
+                now=self._now(),
+                replay_ids=replay_ids,
+            )
         )
 
     async def _release(self, delivery: Delivery, command: Command, decision: RetryAfter) -> None:

@@ -106,11 +106,13 @@ class Complete(msgspec.Struct, frozen=True):
     """The command ends with this outcome; `observations` are committed together with it.
 
     `cancelled` are the starts that the command cancelled before they were sent: they end, too.
+    `replay_ids` are the recordings whose events are published again.
     """
 
     outcome: Outcome
     observations: tuple[Observation, ...] = ()
     cancelled: tuple[CancelledStart, ...] = ()
+    replay_ids: tuple[str, ...] = ()
 
 
 class RetryAfter(msgspec.Struct, frozen=True, kw_only=True):
@@ -165,7 +167,7 @@ def decide(
         )
     limit = _limit(command, claim, now, policy)
     outcome = _outcome(command, claim, attempt_end, limit, acted_on, dead_reason)
-    return Complete(outcome, done.observations, claim.cancelled_starts)
+    return Complete(outcome, done.observations, claim.cancelled_starts, done.replay_ids)
 
 
 def _of_known(claim: ClaimResult, observations: tuple[Observation, ...]) -> tuple[Observation, ...]:

@@ -138,7 +138,8 @@ class CommandHandler:
         async with self._locks.hold(*lock_names(delivery, keys)):
             is_over = self._is_over(delivery, command)
             # Before the claim, because waiting for the API must not use up an attempt.
-            if app and not (is_over or await self._may_call(app, urgent=keys.cancels_starts)):
+            needs_api = keys.uses_api and not is_over
+            if app and needs_api and not await self._may_call(app, urgent=keys.cancels_starts):
                 return self._postpone(delivery, command, app)
             lease = self._new_lease()
             # The wait may have passed the deadline, so ask again.
@@ -288,6 +289,7 @@ class CommandHandler:
             people=self._people.finder(command, claim, app, arrived_at),
             starts_pending=claim.pending_starts,
             progress=progress,
+            find_replayable=self._store.find_replayable,
             storage_profiles=self._storage_profiles,
         )
         return await execute(command, context, timeout=lease.remaining())

@@ -11,6 +11,7 @@ from recording_schemas import (
     Command,
     Kind,
     Media,
+    ReplayRecording,
     StartRecording,
     StartTrackRecording,
     StopRecording,
@@ -56,8 +57,9 @@ class CommandKeys(msgspec.Struct, frozen=True, kw_only=True):
 
     `app` is None if the command names an app that is not configured. A start has a `slot`, which
     only one start at a time may occupy. A command for a whole meeting has `rivals`: the slots of
-    the starts that it waits for. `cancels_starts` is set for a stop. `locks` are taken one by one
-    within the process: repeats of one id take turns, and so do the commands of one meeting.
+    the starts that it waits for. `cancels_starts` is set for a stop. `uses_api` is false for a
+    command that makes no request to the API. `locks` are taken one by one within the process:
+    repeats of one id take turns, and so do the commands of one meeting.
     """
 
     command_id: str
@@ -66,6 +68,7 @@ class CommandKeys(msgspec.Struct, frozen=True, kw_only=True):
     slot: str | None = None
     rivals: tuple[str, ...] = ()
     cancels_starts: bool = False
+    uses_api: bool = True
     start_id: str | None = None
     meeting_id: str | None = None
     recording_id: str | None = None
@@ -101,6 +104,7 @@ def command_keys(command: Command, app: str | None) -> CommandKeys:
         slot=slot,
         rivals=rivals,
         cancels_starts=isinstance(command, StopRecording),
+        uses_api=not isinstance(command, ReplayRecording),
         start_id=getattr(command, "start_id", None),
         meeting_id=meeting_id,
         recording_id=getattr(command, "recording_id", None),

@@ -16,15 +16,20 @@ from worker.store.database.dialects import among, open_or_closed
 from worker.store.database.schema import inbox, recordings
 from worker.store.outbox import Reply, StoredOutcome, add_rows, outcome_rows, resend_outcomes
 from worker.store.recordings import ApplyResult, apply_observations
+from worker.store.replaying import Replay, replay
 
 
 class FinishRequest(msgspec.Struct, frozen=True, kw_only=True):
-    """The end of a command: its outcome, and the observations of the API's answers."""
+    """The end of a command: its outcome, and the observations of the API's answers.
+
+    `replay_ids` are the recordings whose events are to be published again.
+    """
 
     outcome: OutcomeRecord
     reply: Reply
     observations: tuple[Observation, ...]
     now: float
+    replay_ids: tuple[str, ...] = ()
 
 
 def finish(
@@ -58,12 +63,27 @@ def finish(
             for key, request in first.items()
         ],
     )
+    for request in first.values():
+        if request.replay_ids:
+            _replay(connection, request)
     rows = (
         outcome_rows(request.outcome, request.reply, now=request.now) for request in first.values()
     )
     add_rows(connection, list(chain.from_iterable(rows)))
     resend_outcomes(connection, repeats)
     return results
+
+
+def _replay(connection: sa.Connection, request: FinishRequest) -> None:
+    replay(
+        connection,
+        Replay(
+            command_id=request.outcome.command_id,
+            recording_ids=request.replay_ids,
+            reply=request.reply,
+            now=request.now,
+        ),
+    )
 
 
 def _find_ends(

@@ -46,8 +46,8 @@ def apply_batch(
 ) -> list[Any]:
     """Operation: finish commands, then apply observations, then apply webhooks, each in order.
 
-    If there are several kinds of requests, all recordings are locked first, in one order. Otherwise
-    each kind would lock its own, and two replicas could wait for each other.
+    If there are several kinds of requests or a replay, all recordings are locked first, in one
+    order. Otherwise each kind would lock its own, and two replicas could wait for each other.
     """
     finishes = [request for request in requests if isinstance(request, FinishRequest)]
     webhooks = [request for request in requests if isinstance(request, WebhookObservation)]
@@ -56,8 +56,9 @@ def apply_batch(
         for request in requests
         if not isinstance(request, FinishRequest | WebhookObservation)
     ]
-    if bool(finishes) + bool(webhooks) + bool(plain) > 1:
-        _lock_recordings(connection, requests)
+    replay_ids = {key for request in finishes for key in request.replay_ids}
+    if replay_ids or bool(finishes) + bool(webhooks) + bool(plain) > 1:
+        _lock_recordings(connection, requests, replay_ids)
     finish_results = iter(finish(connection, finishes, source=source) if finishes else ())
     apply_results = iter(apply_observations(connection, plain, source=source) if plain else ())
     webhook_results = iter(apply_webhooks(connection, webhooks, source=source) if webhooks else ())
@@ -74,8 +75,10 @@ def apply_batch(
     return [result(request) for request in requests]
 
 
-def _lock_recordings(connection: sa.Connection, requests: Iterable[ApplyRequest]) -> None:
-    ids = {
+def _lock_recordings(
+    connection: sa.Connection, requests: Iterable[ApplyRequest], replay_ids: set[str]
+) -> None:
+    ids = replay_ids | {
         observation.snapshot.recording_id
         for request in requests
         for observation in _observations_of(request)

@@ -14,6 +14,7 @@ from worker.store.database.dialects import strip_nul
 from worker.store.database.notifications import notify_on_commit
 from worker.store.database.schema import HELD, outbox
 from worker.store.outbox_marks import PageMarks, mark, resume_due
+from worker.store.replay_pages import wake_next
 
 Exchange = Literal["status", "files", "results", "reply"]
 
@@ -199,12 +200,14 @@ def read_unsent(
 ) -> list[list[UnsentEvent]]:
     """Operation: mark the events of earlier pages, then read the oldest events that are ready.
 
-    An event is skipped while an earlier event of its subject is deferred. Replies have no order:
-    they wait for no event, and no event waits for them.
+    An event is skipped while an earlier event of its subject is deferred. A reply waits only for
+    earlier replies of its subject to the same queue, and no event waits for a reply.
     """
     mark(connection, [(request.marks, request.now) for request in requests])
     for request in requests:
         if request.resume:
+            # Before deferred events are ready again, because it moves the barriers on.
+            wake_next(connection, request.now)
             resume_due(connection, request.now)
     return [_read_unsent(connection, request) for request in requests]
 
@@ -233,10 +236,16 @@ _WAITS_BEHIND_DEFERRED: Final = sa.exists().where(
     sa.text("earlier.retry_at > 0"),
     _earlier.c.subject == outbox.c.subject,
     _earlier.c.position < outbox.c.position,
-    sa.text("earlier.exchange <> 'reply'"),
+    sa.or_(
+        sa.text("earlier.exchange <> 'reply' AND outbox.exchange <> 'reply'"),
+        sa.and_(
+            sa.text("earlier.exchange = 'reply' AND outbox.exchange = 'reply'"),
+            _earlier.c.routing_key == outbox.c.routing_key,
+        ),
+    ),
 )
 # The first condition is evaluated once, and mostly decides. The second one is evaluated per row.
-_MAY_GO_OUT: Final = sa.or_(sa.not_(_ANY_DEFERRED), _IS_REPLY, sa.not_(_WAITS_BEHIND_DEFERRED))
+_MAY_GO_OUT: Final = sa.or_(sa.not_(_ANY_DEFERRED), sa.not_(_WAITS_BEHIND_DEFERRED))
 _ALL_READY: Final = (
     sa.select(*(outbox.c[name] for name in UnsentEvent.__struct_fields__))
     .where(_UNSENT, sa.text("outbox.retry_at = 0"), _MAY_GO_OUT)
@@ -265,7 +274,13 @@ class OutboxDepth(msgspec.Struct, frozen=True, kw_only=True):
 def measure_depth(connection: sa.Connection, requests: Sequence[None]) -> list[OutboxDepth]:
     """Operation: how many events are unsent, and since when."""
     unsent = connection.execute(sa.select(sa.func.count()).where(_UNSENT)).scalar_one()
-    by_state = sa.select(outbox.c.retry_at < 0, sa.func.count()).where(HELD).group_by(sa.text("1"))
+    # The barrier of a replay is held, but the broker never saw it.
+    is_refused = sa.or_(outbox.c.retry_at < 0, outbox.c.tries > 0)
+    by_state = (
+        sa.select(outbox.c.retry_at < 0, sa.func.count())
+        .where(HELD, is_refused)
+        .group_by(sa.text("1"))
+    )
     held: dict[bool, int] = {
         bool(is_aside): count for is_aside, count in connection.execute(by_state)
     }

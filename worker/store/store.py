@@ -26,6 +26,7 @@ from worker.store import (
     queries,
     read_schedule,
     releasing,
+    replaying,
     stop_times,
 )
 from worker.store.budgets import grant_tokens
@@ -196,6 +197,10 @@ class Store:
     async def finish(self, request: FinishRequest) -> ApplyResult:
         """Commit the end of a command: its observations, its outcome, and the events of both."""
         return await self._group.submit(self._apply_batch, request)
+
+    async def find_replayable(self, recording_ids: Collection[str]) -> frozenset[str]:
+        """The recordings among these of which any event is still kept."""
+        return await self._group.submit(replaying.find_replayable, recording_ids)
 
     async def starting(self, slots: Collection[str]) -> frozenset[str]:
         """The slots among these in which an unfinished start may have begun a recording."""

@@ -11,6 +11,7 @@ from typing import Any, Final
 from recording_schemas import (
     Command,
     PauseRecording,
+    ReplayRecording,
     ResumeRecording,
     StartRecording,
     StartTrackRecording,
@@ -19,6 +20,7 @@ from recording_schemas import (
 )
 from worker.commands.operations.context import OperationContext, OperationResult
 from worker.commands.operations.control import pause_recording, resume_recording, stop_recording
+from worker.commands.operations.replay import replay_recording
 from worker.commands.operations.start import start_recording, start_track_recording
 from worker.commands.operations.sync import sync_recording
 from worker.domain.command_keys import is_start
@@ -31,6 +33,7 @@ OPERATIONS: Final[Mapping[type, Callable[[Any, OperationContext], Awaitable[Oper
     PauseRecording: pause_recording,
     ResumeRecording: resume_recording,
     SyncRecording: sync_recording,
+    ReplayRecording: replay_recording,
 }
 """The operation of each command."""
 

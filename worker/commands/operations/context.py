@@ -1,6 +1,6 @@
 """The input and the result of an operation."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Collection, Mapping
 from datetime import datetime
 
 import msgspec
@@ -15,10 +15,14 @@ from worker.realtimekit.session import BeforeSend
 
 
 class OperationResult(msgspec.Struct, frozen=True, kw_only=True):
-    """The recordings that an operation acted on, and the observations of the API's answers."""
+    """The recordings that an operation acted on, and the observations of the API's answers.
+
+    `replay_ids` are the recordings whose events are to be published again.
+    """
 
     recording_ids: tuple[str, ...] = ()
     observations: tuple[Observation, ...] = ()
+    replay_ids: tuple[str, ...] = ()
 
 
 class Progress:
@@ -58,6 +62,7 @@ class OperationContext(msgspec.Struct, frozen=True, kw_only=True):
     people          finds whom a track start records; None if the command names nobody
     starts_pending  how many unfinished starts of the meeting the command must wait for
     progress        where the operation adds each recording that it acted on
+    find_replayable finds the recordings of which any event is still kept
     """
 
     api: RealtimeKitClient
@@ -72,6 +77,7 @@ class OperationContext(msgspec.Struct, frozen=True, kw_only=True):
     people: PeopleFinder | None = None
     starts_pending: int = 0
     progress: Progress = msgspec.field(default_factory=Progress)
+    find_replayable: Callable[[Collection[str]], Awaitable[frozenset[str]]] | None = None
     storage_profiles: Mapping[str, Mapping[str, object]] = {}
 
     def start_api(self) -> RealtimeKitClient:

@@ -25,6 +25,7 @@ COPIED: Final = (
     schema.files,
     schema.outbox,
     schema.parked,
+    schema.replays,
     schema.marks,
     schema.budgets,
 )

@@ -304,6 +304,16 @@ sa.Index("parked_commands_id", parked.c.command_id, parked.c.number, unique=True
 sa.Index("parked_commands_subject", parked.c.waits_for, parked.c.app, parked.c.subject)
 sa.Index("parked_commands_due", parked.c.due_at)
 
+# Replays whose events are too many for one page. `barrier` is the position of the last event,
+# `next_position` where the page begins that is going out. See worker/store/replay_pages.py.
+replays = sa.Table(
+    "replays",
+    metadata,
+    sa.Column("barrier", sa.BigInteger, primary_key=True, autoincrement=False),
+    sa.Column("subject", sa.String(128), nullable=False),
+    sa.Column("next_position", sa.BigInteger, nullable=False),
+)
+
 leases = sa.Table(
     "leases",
     metadata,

@@ -28,6 +28,12 @@ def upgrade() -> None:
     op.add_column("files", sa.Column("url_hash", sa.String(64)))
     op.add_column("files", sa.Column("url_expires_at", sa.Double))
     op.add_column("inbox", sa.Column("app", sa.String(64)))
+    op.create_table(
+        "replays",
+        sa.Column("barrier", sa.BigInteger(), primary_key=True, autoincrement=False),
+        sa.Column("subject", sa.String(128), nullable=False),
+        sa.Column("next_position", sa.BigInteger(), nullable=False),
+    )
     for part in _parts():
         _add_positions(part)
 
@@ -78,6 +84,7 @@ def _add_positions(part: list[tuple[str, int]]) -> None:
 
 
 def downgrade() -> None:
+    op.drop_table("replays")
     op.drop_column("inbox", "app")
     op.drop_column("files", "url_expires_at")
     op.drop_column("files", "url_hash")

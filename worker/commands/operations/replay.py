@@ -1,0 +1,28 @@
+"""Publishes the events of a recording again. It makes no request to the API."""
+
+from recording_schemas import ReplayRecording
+from worker.commands.operations.context import OperationContext, OperationResult
+from worker.domain.errors import Refused
+
+
+async def replay_recording(command: ReplayRecording, context: OperationContext) -> OperationResult:
+    """Have all events of the recordings published again that are still kept.
+
+    A start that led to several recordings has all of them replayed. Raises Refused if no recording
+    is known, or if none of its events is kept.
+    """
+    known = tuple(recording.recording_id for recording in context.known)
+    if not known:
+        raise Refused("not_found", f"{_subject(command)} is not known")
+    assert context.find_replayable is not None  # noqa: S101 - the handler gives it
+    kept = await context.find_replayable(known)
+    replayed = tuple(recording_id for recording_id in known if recording_id in kept)
+    if not replayed:
+        raise Refused("not_kept", f"no event of {_subject(command)} is kept any more")
+    return OperationResult(recording_ids=replayed, replay_ids=replayed)
+
+
+def _subject(command: ReplayRecording) -> str:
+    if command.recording_id is not None:
+        return f"recording {command.recording_id}"
+    return f"a recording of the start command {command.start_id!r}"

@@ -16,6 +16,7 @@ from recording_schemas import Status
 from sandbox.services.postgresql import PostgreSQLServer
 from tests.contract.test_store_history import NOW, OLD, claim, finish, record, seen
 from worker.domain.recording import Recording
+from worker.domain.track_files import TrackFile
 from worker.store import inbox as store_inbox
 from worker.store.clock_repair import Repair
 from worker.store.cursors import Cursor
@@ -24,6 +25,7 @@ from worker.store.database.migrate import migrate
 from worker.store.database.schema import files, inbox, outbox, recordings
 from worker.store.leases import LeaseRequest
 from worker.store.observations import WebhookObservation, apply_batch
+from worker.store.outbox import Reply
 from worker.store.outbox_marks import Deferral, PageMarks, Release
 from worker.store.prune_clock import Pruning
 from worker.store.pruning import PruneSentRequest
@@ -31,6 +33,7 @@ from worker.store.queries import RecordingsFilter
 from worker.store.read_schedule import DueQuery, OverdueQuery, ScheduledRead
 from worker.store.releasing import ReleaseRequest
 from worker.store.stop_times import DueStopsQuery, MovedStop
+from worker.store.replay_pages import PAGE_EVENTS
 from worker.store.store import Store
 
 HISTORY: Final = 20_000
@@ -46,6 +49,7 @@ LIVE_INDEXES: Final = {
     "recordings_to_stop",
     "outbox_unsent",
     "outbox_held",
+    "replays",
     "inbox_unfinished_slot",
 }
 """These have none of what is over."""
@@ -145,6 +149,7 @@ async def everything(store: Any) -> None:
     await store.mark_page(PageMarks(deferred=[late, aside], released=[release]), OLD)
     for replies in (None, True, False):
         await store.unsent(3, replies=replies, resume=True, now=OLD - 1)
+    await replay(store)
     await store.outbox_depth()
     await store.count_by_status()
     await store.staleness()
@@ -155,6 +160,26 @@ async def everything(store: Any) -> None:
     await store.prune_sent(PruneSentRequest(before=OLD + 1))
     await store.prune_recordings(OLD + 10)
     await store.prune_commands(OLD + 10)
+
+
+async def replay(store: Any) -> None:
+    """Publish events again: of a recording of history, and of one that needs several pages."""
+    await store.find_replayable(["a", "old1"])
+    files = tuple(
+        TrackFile(file_name=f"{number}.webm", media_kind="audio", download_url="u")
+        for number in range(PAGE_EVENTS * 2)
+    )
+    await store.apply([seen("large", Status.UPLOADED, files=files, files_final=True)])
+    for number, reply in enumerate((Reply(), Reply(reply_to="mine"))):
+        command_id = f"replay-{number}"
+        await store.claim(claim(command_id, recording_id="large"))
+        request = finish(command_id)
+        await store.finish(msgspec.structs.replace(request, replay_ids=("large", "a"), reply=reply))
+    for _ in range(4):
+        for replies in (False, True):
+            page = await store.unsent(5000, replies=replies, now=OLD, resume=True)
+            sent = [event.position for event in page]
+            await store.mark_page(PageMarks(sent=sent), OLD)
 
 
 def filters() -> Iterator[RecordingsFilter]:

@@ -1,7 +1,7 @@
 """Where the outbox has the events of a recording: ranges of positions, as text. Pure.
 
 The row of the recording holds this text, because the row is written with each event anyway. An
-index by recording would change another page for each event (docs/adr/0026). Between the ends of a
+index by recording would change another page for each event (docs/adr/0027). Between the ends of a
 range there may be events of other recordings.
 
     "12 40-47 90"    the events lie at 12, from 40 to 47, and at 90

@@ -482,8 +482,9 @@ class Settings(CommonSettings, frozen=True, kw_only=True):
         Variable(
             "WORKER_KEEP_SENT_SECONDS",
             seconds(0, 3_650 * _DAY),
-            "How long the database keeps an event after the broker has confirmed it.",
-            default="86400",
+            "How long the database keeps an event after the broker has confirmed it, so that it can be "
+            "replayed.",
+            default="604800",
         ),
     ]
     keep_finished_seconds: Annotated[

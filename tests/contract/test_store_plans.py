@@ -32,8 +32,8 @@ from worker.store.pruning import PruneSentRequest
 from worker.store.queries import RecordingsFilter
 from worker.store.read_schedule import DueQuery, OverdueQuery, ScheduledRead
 from worker.store.releasing import ReleaseRequest
-from worker.store.stop_times import DueStopsQuery, MovedStop
 from worker.store.replay_pages import PAGE_EVENTS
+from worker.store.stop_times import DueStopsQuery, MovedStop
 from worker.store.store import Store
 
 HISTORY: Final = 20_000

@@ -482,8 +482,8 @@ class Settings(CommonSettings, frozen=True, kw_only=True):
         Variable(
             "WORKER_KEEP_SENT_SECONDS",
             seconds(0, 3_650 * _DAY),
-            "How long the database keeps an event after the broker has confirmed it. It can be replayed "
-            "for that long.",
+            "How long the database keeps an event after the broker has confirmed it. It can be "
+            "replayed for that long.",
             default="604800",
         ),
     ]

@@ -250,3 +250,49 @@ async def test_a_refused_stop_of_a_recording_with_an_unknown_status_fails_in_the
     assert await commands.send(stop) == Ack()
     data = (await commands.outcome("stop"))["data"]
     assert data["last_error"]["code"] == "not_stoppable"
+
+
+# Recordings of others
+
+
+async def theirs(commands: CommandBench) -> str:
+    commands.sandbox.behaviour.change({"invoked_seconds": 0.0})
+    started = await commands.api.start_track_recording({"meeting_id": commands.meeting})
+    return started.recording_id
+
+
+async def test_a_sync_of_others_with_an_unknown_status_waits_for_a_known_one(
+    commands: CommandBench,
+) -> None:
+    sync = {"type": "sync_recording", "id": "sync", "recording_id": await theirs(commands)}
+    show(commands, RECORDING="ARCHIVED")
+    settlement = await commands.send(sync)
+    assert isinstance(settlement, Retry)
+    assert settlement.code == "unknown_status"
+    assert await commands.store.unsent(10) == []
+    show(commands)
+    assert await commands.send(sync) == Ack()
+    keys = [event.routing_key for event in await commands.store.unsent(10)]
+    assert keys == ["track.recording", "sync_recording.succeeded"]
+
+
+async def test_a_sync_of_others_whose_status_stays_unknown_fails_in_the_usual_time(
+    commands: CommandBench,
+) -> None:
+    sync = {"type": "sync_recording", "id": "sync", "recording_id": await theirs(commands)}
+    show(commands, RECORDING="ARCHIVED")
+    await commands.send(sync)
+    commands.ahead = 301.0
+    assert await commands.send(sync) == Ack()
+    assert (await commands.outcome("sync"))["data"]["last_error"]["code"] == "unknown_status"
+
+
+@pytest.mark.parametrize("by", ["recording_id", "meeting_id"])
+async def test_a_stop_of_others_that_leads_to_an_unknown_status_invents_no_status(
+    commands: CommandBench, by: str
+) -> None:
+    target = {"recording_id": await theirs(commands), "meeting_id": commands.meeting}[by]
+    show(commands, UPLOADING="TRANSCODING")
+    assert await commands.send({"type": "stop_recording", "id": "stop", by: target}) == Ack()
+    keys = [event.routing_key for event in await commands.store.unsent(10)]
+    assert keys == ["stop_recording.succeeded"]

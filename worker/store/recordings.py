@@ -60,7 +60,8 @@ def apply_observations(
 ) -> list[ApplyResult]:
     """Operation: apply each request's observations, in order.
 
-    `only_known` skips observations of recordings that the observation's app does not have.
+    `only_known` skips observations of recordings that the observation's app does not have. A
+    recording of others is not adopted with a status that is not documented.
     """
     batch = [observation for observations in requests for observation in observations]
     before = _load(connection, {observation.snapshot.recording_id for observation in batch})
@@ -72,6 +73,8 @@ def apply_observations(
         first_event = len(events)
         for observation in observations:
             if only_known and not _is_known(rows, observation):
+                continue
+            if _has_no_status(rows, observation):
                 continue
             events += _apply(connection, rows, observation, source)
             after.append(rows[observation.snapshot.recording_id])
@@ -108,6 +111,13 @@ def _anything_became_due(
 def _is_known(rows: Mapping[str, _Row], observation: Observation) -> bool:
     row = rows.get(observation.snapshot.recording_id)
     return row is not None and row.recording.app == observation.app
+
+
+def _has_no_status(rows: Mapping[str, _Row], observation: Observation) -> bool:
+    """Whether nothing says which status the recording has: neither the API nor its start."""
+    if observation.snapshot.unknown_status is None or observation.start or observation.surplus_of:
+        return False
+    return observation.snapshot.recording_id not in rows
 
 
 def _apply(

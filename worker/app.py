@@ -160,6 +160,7 @@ class Worker:
         yield "leader", parts.elector.run()
         yield "relay", parts.relay.run(parts.relay_leader_check)
         yield "replies", parts.reply_relay.run(parts.reply_leader_check)
+        yield "parked", parts.parked_relay.run(parts.parked_leader_check)
         yield "notifications", parts.store.listen()
         yield "pruner", parts.pruner.run(parts.prune_leader_check)
         yield "gauges", self._update_gauges(parts.store)
@@ -170,6 +171,8 @@ class Worker:
             yield f"refresh/{app}", refresher.run(is_leader)
         for app, limiter in parts.duration_limiters.items():
             yield f"limit/{app}", limiter.run(is_leader)
+        for app, watch in parts.session_watches.items():
+            yield f"sessions/{app}", watch.run(is_leader)
         for app_, url in parts.webhook_urls():
             yield (
                 f"webhooks/{app_.name}",
@@ -186,6 +189,7 @@ class Worker:
                     deferred=depth.deferred,
                     set_aside=depth.set_aside,
                 )
+                self._metrics.set_parked(await _parked(store))
                 self._metrics.set_recordings(await store.count_by_status())
                 staleness, now = await store.staleness(), store.now()
                 unchanged = {
@@ -216,6 +220,15 @@ class Worker:
             structlog.get_logger().warning("shutdown_timed_out")
             for task in consuming:
                 task.cancel()
+
+
+async def _parked(store: Store) -> dict[str, tuple[int, float]]:
+    """How many commands are parked, and the age of the oldest, by what they wait for."""
+    now = store.now()
+    return {
+        waits_for: (count.commands, 0.0 if count.oldest_at is None else now - count.oldest_at)
+        for waits_for, count in (await store.count_parked()).items()
+    }
 
 
 async def _warn_of_missing_apps(store: Store, apps: Apps) -> None:

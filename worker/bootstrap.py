@@ -12,7 +12,7 @@ from worker.broker.consumer import Consumer
 from worker.broker.deaths import read_dead_letter
 from worker.broker.publisher import Publisher
 from worker.broker.topology import Topology
-from worker.budget.priorities import SWEEP_SHARE_OF_RATE, Priority
+from worker.budget.priorities import LOOK_SHARE_OF_RATE, SWEEP_SHARE_OF_RATE, Priority
 from worker.commands.dead_letters import MAX_CONCURRENT, DeadLetterHandler
 from worker.commands.handler import CommandHandler
 from worker.commands.retry_policy import RetryPolicy
@@ -24,6 +24,7 @@ from worker.observability.liveness import STUCK_AFTER_SECONDS, Watchdog
 from worker.observability.metrics import Metrics
 from worker.observability.tracing import Tracing
 from worker.publishing.event_publisher import EventPublisher
+from worker.publishing.parked_relay import ParkedRelay
 from worker.publishing.relay import OutboxRelay
 from worker.realtimekit.app_opener import AppOpener
 from worker.realtimekit.apps import App, Apps
@@ -36,6 +37,7 @@ from worker.store.store import Store
 from worker.tracking.discovery import ExternalRecordingDiscovery
 from worker.tracking.duration_limiter import DurationLimiter
 from worker.tracking.refresher import Refresher
+from worker.tracking.session_watch import SessionWatch
 from worker.tracking.sweep import Sweep
 from worker.tracking.sweep_interval import SweepInterval
 from worker.tracking.webhook_endpoint import WebhookEndpoint
@@ -105,6 +107,7 @@ class Bootstrap:
         self.reply_relay = OutboxRelay(
             store, self._event_publisher(self.reply_publisher), now=store.now, replies=True
         )
+        self.parked_relay = ParkedRelay(store, self.publisher, self.topology, now=store.now)
         handler = self._command_handler()
         self.consumer = Consumer(
             self.consume_connection,
@@ -122,6 +125,7 @@ class Bootstrap:
         self.trackers = {app.name: self._tracker(app) for app in self.apps}
         """The sweep and the refresher of each app."""
         self.duration_limiters = {app.name: self._duration_limiter(app) for app in self.apps}
+        self.session_watches = {app.name: self._session_watch(app) for app in self.apps}
         self.pruner = Pruner(
             store,
             self._retention(),
@@ -135,6 +139,7 @@ class Bootstrap:
         # The loops call these at each turn, and the watchdog counts the calls.
         self.relay_leader_check = self.watchdog.watch("relay", self.elector.is_leader)
         self.reply_leader_check = self.watchdog.watch("replies", self.elector.is_leader)
+        self.parked_leader_check = self.watchdog.watch("parked", self.elector.is_leader)
         self.prune_leader_check = self.watchdog.watch("pruner", self.elector.is_leader)
         self.http_server = self._http_server(registry)
         self._connect_signals()
@@ -192,6 +197,7 @@ class Bootstrap:
             RetryPolicy(
                 max_age=settings.command_max_age_seconds,
                 stop_wait=settings.stop_wait_seconds,
+                session_wait=settings.session_wait_seconds,
                 settle=settings.reconcile_seconds,
                 lease=settings.lease_seconds,
                 retry_delays=settings.retry_delays_seconds,
@@ -286,6 +292,17 @@ class Bootstrap:
             tracing=self._tracing,
         )
 
+    def _session_watch(self, app: App) -> SessionWatch:
+        return SessionWatch(
+            self.store,
+            app.api.with_priority(Priority.SWEEP),
+            app=app.name,
+            interval=self._settings.sweep_interval_seconds,
+            rate=app.sustained_rate * LOOK_SHARE_OF_RATE,
+            breaker=app.breaker,
+            now=self.store.now,
+        )
+
     def _retention(self) -> Retention:
         return Retention(
             sent_seconds=self._settings.keep_sent_seconds,
@@ -314,6 +331,7 @@ class Bootstrap:
     def _connect_signals(self) -> None:
         """Connect the parts that wake each other or slow each other down."""
         self.store.subscribe("outbox", self._wake_relays)
+        self.store.subscribe("parked", self.parked_relay.wake)
         self.store.subscribe("lease", self.elector.wake)
         self.apps.on_change(lambda: self.consumer.set_one_at_a_time(self.apps.all_circuits_open()))
         self._metrics.watch_replica(

@@ -27,6 +27,7 @@ from worker.store.leases import LeaseRequest
 from worker.store.observations import WebhookObservation, apply_batch
 from worker.store.outbox import Reply
 from worker.store.outbox_marks import Deferral, PageMarks, Release
+from worker.store.parking import KeptMessage, ParkRequest, RepeatRequest, SessionsSeen
 from worker.store.prune_clock import Pruning
 from worker.store.pruning import PruneSentRequest
 from worker.store.queries import RecordingsFilter
@@ -133,6 +134,7 @@ async def everything(store: Any) -> None:
     await store.release(
         ReleaseRequest(command_id="new", uncertain=False, last_error="{}", owner="me")
     )
+    await parked(store)
     await store.finish(finish("start-a"))
     await store.apply([seen("c"), seen("a", Status.UPLOADED, files=())])
     await store.acquire_lease(LeaseRequest(name="leader", owner="me", now=1.0, until=2.0))
@@ -180,6 +182,36 @@ async def replay(store: Any) -> None:
             page = await store.unsent(5000, replies=replies, now=OLD, resume=True)
             sent = [event.position for event in page]
             await store.mark_page(PageMarks(sent=sent), OLD)
+
+
+async def parked(store: Any) -> None:
+    """What commands do that wait outside the queue."""
+    now = NOW.timestamp()
+    message = KeptMessage(body=b"{}", envelope="{}")
+    for waits_for in ("session", "start"):
+        await store.claim(claim(waits_for, slot=f"{waits_for}/track", meeting_id="w"))
+        await store.park(
+            ParkRequest(
+                command_id=waits_for,
+                owner="me",
+                waits_for=waits_for,
+                app="default",
+                subject="w",
+                now=now,
+                due_at=now + 9,
+                look_after=0.0,
+                message=message,
+                last_error="{}",
+                reply=Reply(),
+            )
+        )
+        await store.claim(claim(waits_for, slot=f"{waits_for}/track", meeting_id="w"))
+        await store.park_repeat(RepeatRequest(command_id=waits_for, message=message))
+    await store.awaits_session("default")
+    await store.sessions_seen(SessionsSeen(app="default", meeting_ids=["w", "x"], asked_at=now))
+    await store.count_parked()
+    due = await store.due_commands()
+    await store.remove_published([command.position for command in due])
 
 
 def filters() -> Iterator[RecordingsFilter]:

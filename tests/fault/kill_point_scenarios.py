@@ -122,6 +122,48 @@ class RelayScenario(StartScenario):
         return "relay"
 
 
+class ParkScenario(StartScenario):
+    """A start waits for its session, which begins as soon as the worker has asked for it."""
+
+    name = "parked"
+
+    def __init__(self, environment: FaultEnvironment) -> None:
+        super().__init__(environment)
+        self.begins: list[asyncio.Task[None]] = []
+
+    async def before(self, number: int) -> None:
+        meetings = self.environment.sandbox.meetings
+        meetings.create(self.meeting(number), participants=1, live=False)
+
+    async def ask(self, number: int) -> None:
+        meeting = self.meeting(number)
+        command = {"id": f"{self.name}-{number}", "meeting_id": meeting, "wait_for_session": True}
+        await self.environment.sender.send(
+            {"type": "start_track_recording", **command}, allowed=SUCCEEDED
+        )
+        self.begins.append(asyncio.create_task(self._begin(meeting)))
+
+    async def _begin(self, meeting: str) -> None:
+        sandbox = self.environment.sandbox
+        await eventually(
+            lambda: any(
+                one.operation == "active_session" and one.meeting_id == meeting
+                for one in sandbox.request_log.requests
+            ),
+            seconds=ROUND_TIMEOUT_SECONDS,
+        )
+        sandbox.meetings.join(meeting, next(iter(sandbox.meetings.get(meeting).participants)))
+
+
+class UnparkScenario(ParkScenario):
+    """Parked commands that are due are published to the queue."""
+
+    name = "unparked"
+
+    def which(self, number: int) -> str:
+        return "parked"
+
+
 class SweepScenario(StartScenario):
     """A recording that ended without a webhook is missing from the list."""
 

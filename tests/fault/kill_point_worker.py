@@ -18,6 +18,7 @@ from worker.__main__ import main
 from worker.broker.acknowledger import Acknowledger
 from worker.broker.consumer import Consumer
 from worker.broker.messages import Delivery
+from worker.publishing.parked_relay import ParkedRelay
 from worker.publishing.relay import OutboxRelay
 from worker.tracking.live_list import ListResult
 from worker.tracking.refresher import Refresher
@@ -63,10 +64,20 @@ def install(steps: PointTracker) -> None:
     vars(worker.bootstrap).update(
         Consumer=SteppingConsumer,
         OutboxRelay=SteppingRelay,
+        ParkedRelay=_stepping_parked_relay(steps),
         Sweep=SteppingSweep,
         Refresher=SteppingReader,
         WebhookEndpoint=SteppingWebhooks,
     )
+
+
+def _stepping_parked_relay(steps: PointTracker) -> type[ParkedRelay]:
+    class SteppingParkedRelay(ParkedRelay):
+        async def publish_due(self) -> bool:
+            steps.anew("parked")
+            return await steps.whole("parked", super().publish_due())
+
+    return SteppingParkedRelay
 
 
 def _which(delivery: Delivery) -> str:

@@ -10,11 +10,13 @@ from tests.fault.fault_environment import FaultEnvironment, open_fault_environme
 from tests.fault.kill_point_scenarios import (
     LostStartScenario,
     NonsenseScenario,
+    ParkScenario,
     RefreshScenario,
     RelayScenario,
     StartScenario,
     StopScenario,
     SweepScenario,
+    UnparkScenario,
     WebhookScenario,
     kill_at_points,
 )
@@ -33,6 +35,14 @@ WORKS: dict[type[StartScenario], tuple[str, ...]] = {
     StopScenario: ("Store.claim", "RealtimeKitClient.control_recording", "Store.finish"),
     NonsenseScenario: ("Store.claim", "Store.finish", "Publisher.publish"),
     RelayScenario: ("Store.unsent", "Publisher.publish"),
+    ParkScenario: (
+        "Store.claim",
+        "RealtimeKitClient.has_live_session",
+        "Store.park",
+        "RealtimeKitClient.start_track_recording",
+        "Store.finish",
+    ),
+    UnparkScenario: ("Store.due_commands", "Store.remove_published"),
     SweepScenario: ("Store.live", "RealtimeKitClient.list_recordings", "Store.schedule_read"),
     RefreshScenario: (
         "Store.due",

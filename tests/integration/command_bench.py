@@ -13,7 +13,10 @@ from prometheus_client import CollectorRegistry
 from sandbox.api.options import SandboxOptions
 from sandbox.api.server import Sandbox
 from sandbox.model.log_entries import RequestEntry, StartedEntry
+from worker.broker.headers import with_trusted_headers
+from worker.broker.kept_copy import unparked_message
 from worker.broker.messages import Delivery, Settlement
+from worker.broker.properties import CORRELATION_ID, REPLY_TO, text_property
 from worker.commands.handler import CommandHandler
 from worker.commands.retry_policy import RetryPolicy
 from worker.observability.metrics import Metrics
@@ -22,8 +25,10 @@ from worker.realtimekit.circuit_breaker import CircuitBreaker
 from worker.realtimekit.client import RealtimeKitClient
 from worker.realtimekit.models import HttpAttempt
 from worker.realtimekit.retry import RequestRetry
+from worker.store.due_commands import DueCommand
 from worker.store.store import Store
 
+QUEUE = "recording.commands"
 START = "start_track_recording"
 
 
@@ -94,6 +99,24 @@ class CommandBench:
             **more,
         }
 
+    async def unpark(self) -> list[Settlement]:
+        """Deliver the parked commands that are due, as the relay and the broker do."""
+        return [await self.handler.handle(delivery) for delivery in await self.take_due()]
+
+    async def take_due(self) -> list[Delivery]:
+        """The deliveries of the parked commands that are due. They are removed from the store."""
+        due = await self.store.due_commands()
+        await self.store.remove_published([command.position for command in due])
+        return self.deliveries_of(due)
+
+    def deliveries_of(self, due: list[DueCommand]) -> list[Delivery]:
+        """The deliveries of these parked commands."""
+        return [_delivery(command, self.store.now()) for command in due]
+
+    async def parked(self) -> int:
+        """How many commands are parked, without repeats."""
+        return sum(count.commands for count in (await self.store.count_parked()).values())
+
     async def outcomes(self, command_id: str = "start-1") -> list[dict[str, Any]]:
         """Every publication of the command's outcome, oldest first."""
         return [
@@ -120,6 +143,34 @@ class CommandBench:
         ]
 
 
+def _delivery(command: DueCommand, now: float) -> Delivery:
+    message = unparked_message(
+        command.body,
+        command.envelope,
+        command_queue=QUEUE,
+        position=command.position,
+        now=now,
+    )
+    delivery = Delivery(
+        body=message.body,
+        routing_key=QUEUE,
+        headers=message.headers,
+        properties=message.original,
+        reply_to=text_property(message.original, REPLY_TO),
+        correlation_id=text_property(message.original, CORRELATION_ID),
+    )
+    return with_trusted_headers(delivery, QUEUE)
+
+
+def text_properties(reply_to: str, correlation_id: str) -> dict[str, Any]:
+    """Fields of a delivery with these properties, decoded and encoded."""
+    encoded = {
+        flag: bytes((len(text),)) + text.encode()
+        for flag, text in ((REPLY_TO, reply_to), (CORRELATION_ID, correlation_id))
+    }
+    return {"reply_to": reply_to, "correlation_id": correlation_id, "properties": encoded}
+
+
 @asynccontextmanager
 async def open_command_bench(
     tmp_path: Path, *, breaks: bool = False
@@ -132,7 +183,11 @@ async def open_command_bench(
             benches[0].breaker.record(attempt.error)
 
     async with Sandbox(SandboxOptions(speed=1.0)) as sandbox:
-        store = await Store.open(f"sqlite:///{tmp_path / 'state.db'}", source="test")
+        store = await Store.open(
+            f"sqlite:///{tmp_path / 'state.db'}",
+            source="test",
+            now=lambda: time.time() + (benches[0].ahead if benches else 0.0),
+        )
         api, impatient_api = (
             RealtimeKitClient(
                 base_url=sandbox.base_url,

@@ -47,7 +47,7 @@ async def test_register_list_and_remove_can_each_be_repeated(cli: CommandLine) -
     assert without(webhook, "webhook_id") == {
         "name": "recording-worker",
         "url": URL,
-        "events": ["recording.statusUpdate"],
+        "events": ["recording.statusUpdate", "meeting.started"],
         "enabled": True,
         "ours": True,
     }

@@ -19,7 +19,7 @@ from worker.tracking.webhook_registration import (
 )
 
 URL = "https://recordings.example.com/webhooks/realtimekit"
-EVENTS = ("recording.statusUpdate",)
+EVENTS = ("recording.statusUpdate", "meeting.started")
 
 
 @pytest.fixture

@@ -1,12 +1,14 @@
 """The headers that workers and the broker add to a message, and which headers the worker trusts.
 
 A publisher can write any header, also the worker's own. The worker trusts its own headers only on a
-message that the broker moved from a retry queue to the command queue. There are two proofs of that.
-The delivery names the default exchange, which excludes every message that was published to the
-exchange of commands. And `x-death`, which the broker writes, names a retry queue.
+message that the broker moved from a retry queue to the command queue, or that a worker took out of
+its store. There are two proofs of that. The delivery names the default exchange, which excludes
+every message that was published to the exchange of commands. And `x-death`, which the broker
+writes, names a retry queue, or there is `x-unparked`.
 
 A client that may publish to the default exchange can forge both. That harms its own command only:
-the command expires early, or runs beside no other crash suspect.
+the command expires early, or runs beside no other crash suspect, or is executed although it is
+parked.
 """
 
 from collections.abc import Mapping
@@ -20,6 +22,7 @@ from worker.broker.messages import (
     DELIVERY_COUNT_HEADER,
     FIRST_SEEN_HEADER,
     REDELIVERY_COUNT_HEADER,
+    UNPARKED_HEADER,
     Delivery,
     Headers,
 )
@@ -53,6 +56,7 @@ WORKER_HEADERS: Final = frozenset(
         EXPIRATION,
         ADDED_MESSAGE_ID,
         DEAD_REASON_HEADER,
+        UNPARKED_HEADER,
     }
 )
 """The headers that the worker writes on copies. It removes them from a publisher's message."""
@@ -79,7 +83,7 @@ def with_trusted_headers(delivery: Delivery, command_queue: str) -> Delivery:
     headers = delivery.headers
     if not headers:
         return delivery
-    if is_from_retry_queue(delivery, command_queue):
+    if is_from_worker(delivery, command_queue):
         message_id = None if headers.get(ADDED_MESSAGE_ID) is True else delivery.message_id
         key = original_routing_key(headers, delivery.routing_key)
         return msgspec.structs.replace(delivery, routing_key=key, message_id=message_id)
@@ -89,10 +93,12 @@ def with_trusted_headers(delivery: Delivery, command_queue: str) -> Delivery:
     return msgspec.structs.replace(delivery, headers=kept_headers)
 
 
-def is_from_retry_queue(delivery: Delivery, command_queue: str) -> bool:
-    """Whether the broker moved the message from a retry queue to the command queue."""
-    is_published = delivery.exchange != "" or delivery.routing_key != command_queue
-    return not is_published and was_in_retry_queue(delivery.headers, command_queue)
+def is_from_worker(delivery: Delivery, command_queue: str) -> bool:
+    """Whether the message is a worker's copy: from a retry queue, or from the store."""
+    if delivery.exchange != "" or delivery.routing_key != command_queue:
+        return False
+    headers = delivery.headers
+    return UNPARKED_HEADER in headers or was_in_retry_queue(headers, command_queue)
 
 
 def was_in_retry_queue(headers: Mapping[str, object], command_queue: str) -> bool:

@@ -5,6 +5,7 @@ lets a client set `user_id` to its own user only. With `expiration` a copy would
 queue too early, or vanish from the dead-letter queue. The last two are kept as headers.
 """
 
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Final, NamedTuple
 
@@ -60,18 +61,20 @@ def copy_of(
     redelivery_count: int = 0,
     own_user: str | None = None,
     max_frame_bytes: int = 131_064,
+    own_headers: Mapping[str, object] = {},
 ) -> MessageCopy:
-    """The copy of a delivery that is retried or dead-lettered.
+    """The copy of a delivery that is retried, parked or dead-lettered.
 
-    `now` is in seconds since the epoch, `own_user` the user that publishes the copy, if known. A
-    publisher's header is dropped if a frame has no room for it, or if its end cannot be found.
-    `x-dropped-headers` counts these.
+    `now` is in seconds since the epoch, `own_user` the user that publishes the copy, if known.
+    `own_headers` take precedence over the worker's other headers. A publisher's header is dropped
+    if a frame has no room for it, or if its end cannot be found. `x-dropped-headers` counts these.
     """
     properties, as_headers = properties_of_copy(delivery.properties, own_user)
     own = {
         **trusted_headers(delivery.headers, _CARRIED),
         **as_headers,
         **_headers_of_copy(delivery, code, reason, now),
+        **own_headers,
     }
     if redelivery_count:
         own[REDELIVERY_COUNT_HEADER] = redelivery_count
@@ -109,8 +112,8 @@ def _headers_of_copy(delivery: Delivery, code: str, reason: str, now: float) -> 
     first_seen = delivery.first_seen
     return {
         ATTEMPTS_HEADER: delivery.attempts + 1,
-        FIRST_SEEN_HEADER: _rfc3339(now if first_seen is None else min(first_seen, now)),
-        headers.LAST_SEEN: _rfc3339(now),
+        FIRST_SEEN_HEADER: rfc3339(now if first_seen is None else min(first_seen, now)),
+        headers.LAST_SEEN: rfc3339(now),
         headers.ROUTING_KEY: delivery.routing_key,
         headers.REASON_CODE: code,
         headers.REASON: reason.encode(errors="replace")[:MAX_REASON_BYTES].decode(errors="ignore"),
@@ -138,5 +141,6 @@ def _count(value: object) -> int:
     return value if isinstance(value, int) and 0 < value < MAX_COUNT else 0
 
 
-def _rfc3339(seconds: float) -> str:
+def rfc3339(seconds: float) -> str:
+    """The time as the worker's headers have it."""
     return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="milliseconds")

@@ -18,6 +18,8 @@ REDELIVERY_COUNT_HEADER: Final = "x-returned"
 DEAD_REASON_HEADER: Final = "x-dead-lettered"
 """The header of a copy that says why the broker dead-lettered the command, while its outcome is not
 published yet."""
+UNPARKED_HEADER: Final = "x-unparked"
+"""The header of a command that was parked in the store: the position of its parking."""
 MAX_COUNT: Final = 2**31
 TRACE_HEADERS: Final = ("traceparent", "tracestate", "baggage")
 MAX_TRACE_HEADER_LENGTH: Final = 8192
@@ -86,6 +88,12 @@ class Delivery(msgspec.Struct, frozen=True, kw_only=True):
         reason = self.headers.get(DEAD_REASON_HEADER)
         return reason if isinstance(reason, str) else None
 
+    @property
+    def unparked(self) -> int | None:
+        """The position of the parking that ended with this message. None if it was not parked."""
+        position = self.headers.get(UNPARKED_HEADER)
+        return position if isinstance(position, int) and position > 0 else None
+
     def with_dead_reason(self, reason: str) -> Self:
         """The same delivery, marked as one that the broker dead-lettered."""
         return msgspec.structs.replace(self, headers=self.headers | {DEAD_REASON_HEADER: reason})
@@ -151,13 +159,15 @@ class Retry(msgspec.Struct, frozen=True, kw_only=True):
     """Deliver it again after about `delay_seconds`, with the reason in its headers.
 
     `redelivery_count` travels with the copy, because the broker starts a new count for the copy.
-    It is 0 after an attempt that ended.
+    It is 0 after an attempt that ended. With `first_seen`, in epoch seconds, the age of the command
+    counts from then.
     """
 
     delay_seconds: float
     code: str
     reason: str
     redelivery_count: int = 0
+    first_seen: float | None = None
 
 
 class Dead(msgspec.Struct, frozen=True, kw_only=True):

@@ -1,12 +1,22 @@
 """Moves a delivery to the queue that its settlement names, before it is acknowledged."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 import msgspec
 import structlog
 
-from worker.broker.message_copy import copy_of
-from worker.broker.messages import Ack, Dead, Delivery, Outgoing, Retry, Settlement
+from worker.broker.message_copy import copy_of, rfc3339
+from worker.broker.messages import (
+    FIRST_SEEN_HEADER,
+    UNPARKED_HEADER,
+    Ack,
+    Dead,
+    Delivery,
+    Headers,
+    Outgoing,
+    Retry,
+    Settlement,
+)
 from worker.broker.properties import USER_ID, identifier
 from worker.broker.publisher import Publisher
 from worker.broker.topology import Topology
@@ -63,7 +73,8 @@ class Settler:
             case Retry():
                 queue = self._topology.retry_queue(settlement.delay_seconds)
                 count = settlement.redelivery_count
-                await self._publish_copy(delivery, settlement, "", queue, count)
+                own = headers_of_retry(delivery, settlement)
+                await self._publish_copy(delivery, settlement, "", queue, count, own)
             case Dead():
                 exchange = self._topology.exchange("dead-letter")
                 await self._publish_copy(delivery, settlement, exchange, delivery.routing_key, 0)
@@ -75,6 +86,7 @@ class Settler:
         exchange: str,
         routing_key: str,
         redelivery_count: int,
+        own_headers: Mapping[str, object] = {},
     ) -> None:
         copy = copy_of(
             delivery,
@@ -84,6 +96,7 @@ class Settler:
             redelivery_count=redelivery_count,
             own_user=self._publisher.user,
             max_frame_bytes=self._publisher.max_frame_bytes,
+            own_headers=own_headers,
         )
         message = Outgoing(
             exchange=exchange,
@@ -107,3 +120,13 @@ class Settler:
                 raise
         original = {flag: value for flag, value in message.original.items() if flag != USER_ID}
         return await self._publisher.publish(msgspec.structs.replace(message, original=original))
+
+
+def headers_of_retry(delivery: Delivery, retry: Retry) -> Headers:
+    """The headers that a retried copy has and a dead letter has not."""
+    headers: Headers = {}
+    if delivery.unparked is not None:
+        headers[UNPARKED_HEADER] = delivery.unparked
+    if retry.first_seen is not None:
+        headers[FIRST_SEEN_HEADER] = rfc3339(retry.first_seen)
+    return headers

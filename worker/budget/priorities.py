@@ -49,6 +49,9 @@ SWEEP_SHARE_OF_RATE: Final = 0.5
 """Sweeps may use this share of an app's sustained request rate. Commands and reads of single
 recordings need the rest."""
 
+LOOK_SHARE_OF_RATE: Final = 0.1
+"""Looks for live sessions may use this share, while starts wait for one."""
+
 
 def quota_left(quota: int, spent: int, background: int, tier: Tier) -> int:
     """How many more requests of `tier` fit into `quota`; below 1 when none is left.

@@ -8,8 +8,10 @@ import msgspec
 from recording_schemas import Command, CommandFailed, Outcome
 from worker.broker.messages import Ack, Dead, Delivery, Retry, Settlement
 from worker.commands.decision import CallState, Complete, RetryAfter
+from worker.commands.park import Park
+from worker.commands.parker import PARKED, CommandParker, reply_of, reply_of_start
 from worker.domain import outcomes
-from worker.domain.command_keys import is_start, metadata_of
+from worker.domain.command_keys import is_start
 from worker.domain.event_envelopes import outcome_record
 from worker.domain.recording import Observation
 from worker.domain.times import utc
@@ -37,6 +39,7 @@ class CommandCompleter:
     def __init__(
         self,
         store: Store,
+        parker: CommandParker,
         *,
         owner: str,
         source: str,
@@ -45,6 +48,7 @@ class CommandCompleter:
         tracing: Tracing = NO_TRACING,
     ) -> None:
         self._store = store
+        self._parker = parker
         self._owner = owner
         self._source = source
         self._now = now
@@ -52,9 +56,15 @@ class CommandCompleter:
         self._tracing = tracing
 
     async def complete(
-        self, delivery: Delivery, command: Command, decision: Complete | RetryAfter
+        self,
+        delivery: Delivery,
+        command: Command,
+        app: str | None,
+        decision: Complete | RetryAfter | Park,
     ) -> HandledCommand:
-        """Complete the command or release it, as was decided. Raises StoreUnavailable."""
+        """Complete, release or park the command, as was decided. Raises StoreUnavailable."""
+        if isinstance(decision, Park):
+            return await self._park(delivery, command, app or "", decision)
         if isinstance(decision, RetryAfter):
             await self._release(delivery, command, decision)
             return retry_later(decision.seconds, decision.reason.code, decision.reason.message)
@@ -67,6 +77,18 @@ class CommandCompleter:
         if isinstance(outcome, CommandFailed) and outcome.last_error.code == outcomes.CRASHED:
             settlement = Dead(code=outcomes.CRASHED, reason=outcome.last_error.message)
         return HandledCommand(settlement, outcomes.log_fields(outcome))
+
+    async def _park(
+        self, delivery: Delivery, command: Command, app: str, decision: Park
+    ) -> HandledCommand:
+        """Park the command. If a stop has cancelled it meanwhile, it ends with its next attempt."""
+        reason = decision.reason
+        settlement = await self._parker.park(delivery, command, app, decision)
+        if settlement is None:
+            await self._release(delivery, command, RetryAfter(seconds=0.0, reason=reason))
+            return retry_later(0.0, reason.code, reason.message)
+        fields = {"outcome": PARKED, "code": reason.code, "reason": reason.message}
+        return HandledCommand(settlement, fields)
 
     async def complete_with(
         self,
@@ -92,7 +114,7 @@ class CommandCompleter:
             outcome = outcomes.cancelled(
                 start.command_id, start.command_type, command.id, start.reply.metadata
             )
-            await self._complete_in_store(outcome, start.reply)
+            await self._complete_in_store(outcome, start.reply, may_be_parked=True)
 
     async def _complete_in_store(
         self,
@@ -101,6 +123,7 @@ class CommandCompleter:
         observations: tuple[Observation, ...] = (),
         *,
         replay_ids: tuple[str, ...] = (),
+        may_be_parked: bool = False,
     ) -> None:
         record = outcome_record(
             outcome,
@@ -116,6 +139,7 @@ class CommandCompleter:
                 observations=observations,
                 now=self._now(),
                 replay_ids=replay_ids,
+                may_be_parked=may_be_parked,
             )
         )
 
@@ -147,17 +171,3 @@ def retry_later(
         delay_seconds=seconds, code=code, reason=reason, redelivery_count=redelivery_count
     )
     return HandledCommand(retry, {"outcome": None, "code": code, "reason": reason})
-
-
-def reply_of(delivery: Delivery) -> Reply:
-    """The queue that this delivery names for its outcome, and the ids that the outcome repeats."""
-    return Reply(
-        reply_to=delivery.reply_to or None,
-        correlation_id=delivery.correlation_id,
-        trace=delivery.trace,
-    )
-
-
-def reply_of_start(delivery: Delivery, command: Command) -> Reply:
-    """The reply to keep with a start whose outcome a stop may publish."""
-    return msgspec.structs.replace(reply_of(delivery), metadata=metadata_of(command))

@@ -11,6 +11,10 @@ a decision of both:
     NotYet              any        any                    RetryAfter the shortest delay, until
                                                           the deadline, else for stop_wait
     StartUnknown        any        any                    RetryAfter a growing delay, as long
+    NoSession           NONE       any                    Park until the session begins, until the
+                                                          deadline, else for session_wait
+    NoSession           a limit    any                    Complete, as without an attempt
+    NoSession           NONE       any                    Complete: failed, after session_wait
     NotYet              any        any                    Complete: failed, after stop_wait
     Unavailable         NONE       any                    RetryAfter a growing delay
     OverBudget          NONE       any                    RetryAfter what the budget asks for
@@ -47,10 +51,12 @@ import msgspec
 from recording_schemas import Command, ErrorInfo, Outcome
 from worker.broker.deaths import EXPIRED, explanation
 from worker.commands.operations.context import OperationResult
+from worker.commands.park import Park, park_for_session
 from worker.commands.retry_policy import RetryPolicy, is_past_deadline
 from worker.domain import outcomes
 from worker.domain.command_keys import metadata_of
 from worker.domain.errors import (
+    NoSession,
     NotYet,
     OutcomeUnknown,
     OverBudget,
@@ -152,12 +158,17 @@ def decide(
     *,
     done_before_failure: OperationResult = NOTHING_DONE,
     dead_reason: str | None = None,
-) -> Complete | RetryAfter:
+) -> Complete | RetryAfter | Park:
     """The decision of the table above. `attempt_end` is None when the mode was NONE.
 
     `done_before_failure` is what the attempt did before it failed. `dead_reason` is why the broker
     dead-lettered the command, None if it did not.
     """
+    if isinstance(attempt_end, NoSession):
+        if _limit(command, claim, now, policy) is not Limit.NONE:
+            attempt_end = None
+        elif not policy.is_wait_over(claim.waits_since, now):
+            return park_for_session(command, claim, attempt_end, now, policy)
     done = attempt_end if isinstance(attempt_end, OperationResult) else done_before_failure
     acted_on = tuple(dict.fromkeys((*claim.acted_on, *done.recording_ids)))
     retry = _retry(command, claim, mode, attempt_end, now, policy)
@@ -190,7 +201,7 @@ def _retry(
     policy: RetryPolicy,
 ) -> RetryAfter | None:
     """The retry that this end of the attempt leads to. None if it completes the command."""
-    if isinstance(attempt_end, NotYet):
+    if isinstance(attempt_end, NotYet) and not isinstance(attempt_end, NoSession):
         waited = now - claim.first_seen_at
         if command.deadline is None and waited >= policy.stop_wait:
             return None
@@ -241,7 +252,7 @@ def _limit(command: Command, claim: ClaimResult, now: float, policy: RetryPolicy
         return Limit.CANCELLED
     if is_past_deadline(command, now):
         return Limit.DEADLINE
-    return Limit.AGE if policy.is_too_old(claim.first_seen_at, now) else Limit.NONE
+    return Limit.AGE if policy.is_too_old(claim.age_from, now) else Limit.NONE
 
 
 def _delay(
@@ -255,11 +266,11 @@ def _delay(
         return policy.shortest_delay
     if isinstance(failure, OverBudget):  # nothing was tried, so the wait does not grow
         requested_pause = failure.retry_after or 0.0
-        return policy.postpone(command, claim.first_seen_at, now, requested_pause=requested_pause)
+        return policy.postpone(command, claim.age_from, now, requested_pause=requested_pause)
     return policy.backoff(
         command,
         attempts=claim.attempts,
-        first_seen=claim.first_seen_at,
+        first_seen=claim.age_from,
         now=now,
         requested_pause=failure.retry_after,
     )

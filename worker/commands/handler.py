@@ -21,17 +21,28 @@ from recording_schemas import Command, Malformed
 from worker.aio import KeyedLocks
 from worker.broker.messages import Ack, Dead, Delivery, Settlement
 from worker.commands.attempt_lease import AttemptLease
-from worker.commands.completion import CommandCompleter, HandledCommand, reply_of, retry_later
+from worker.commands.completion import CommandCompleter, HandledCommand, retry_later
 from worker.commands.crash_suspects import is_crash_suspect, lock_names
 from worker.commands.decision import AttemptEnd, AttemptMode, attempt_mode, decide
 from worker.commands.decoding import decode_delivery
 from worker.commands.instrumentation import CommandInstrumentation
 from worker.commands.operations import execute
-from worker.commands.operations.context import OperationContext, OperationResult, Progress
+from worker.commands.operations.context import (
+    OperationContext,
+    OperationResult,
+    Progress,
+    SessionWait,
+)
+from worker.commands.parker import PARKED, REPEAT, CommandParker, reply_of
 from worker.commands.people_finders import PeopleFinders
 from worker.commands.retry_policy import RetryPolicy, is_past_deadline
 from worker.domain import outcomes
-from worker.domain.command_keys import CommandKeys, command_keys, start_context_of
+from worker.domain.command_keys import (
+    CommandKeys,
+    command_keys,
+    start_context_of,
+    waits_for_session,
+)
 from worker.domain.errors import (
     NotYet,
     OutcomeUnknown,
@@ -86,8 +97,15 @@ class CommandHandler:
         self._people = PeopleFinders(
             store, apps, owner=owner, now=now, check_user_ids=check_user_ids
         )
+        self._parker = CommandParker(store, policy, owner=owner, now=now)
         self._completer = CommandCompleter(
-            store, owner=owner, source=source, now=now, on_commit=on_commit, tracing=tracing
+            store,
+            self._parker,
+            owner=owner,
+            source=source,
+            now=now,
+            on_commit=on_commit,
+            tracing=tracing,
         )
         self._locks = KeyedLocks()
 
@@ -122,6 +140,8 @@ class CommandHandler:
             if claim.verdict == "busy":
                 reason = "a command of this id is being executed"
                 return self._retry_soon("busy", reason, delivery)
+            if claim.verdict in {"parked", "waiting"}:
+                return HandledCommand(self._parker.postpone(REPEAT), {"outcome": PARKED})
             if claim.verdict == "done":
                 self._on_commit()
                 return HandledCommand(dead, {"outcome": "repeated", "code": malformed.code})
@@ -151,6 +171,11 @@ class CommandHandler:
             if claim.verdict == "done":
                 self._on_commit()
                 return HandledCommand(Ack(), {"outcome": "repeated"})
+            if claim.verdict == "parked":
+                settlement = await self._parker.park_repeat(delivery, command)
+                return HandledCommand(settlement, {"outcome": "repeated", "code": PARKED})
+            if claim.verdict == "waiting":
+                return HandledCommand(self._parker.postpone(), {"outcome": PARKED})
             return await self._attempt(delivery, command, claim, app, lease, arrived_at)
 
     def _new_lease(self) -> AttemptLease:
@@ -211,6 +236,7 @@ class CommandHandler:
             meeting_id=keys.meeting_id,
             recording_id=keys.recording_id,
             first_seen=delivery.first_seen,
+            unparked=delivery.unparked,
             alone=is_crash_suspect(delivery),
             finish_only=finish_only,
             reply=reply_of(delivery),
@@ -252,7 +278,9 @@ class CommandHandler:
             done_before_failure=progress.result(),
             dead_reason=delivery.dead_reason,
         )
-        return await self._completer.complete(delivery, command, decision)
+        return await self._completer.complete(
+            delivery, command, app.name if app else None, decision
+        )
 
     async def _run(
         self,
@@ -288,11 +316,20 @@ class CommandHandler:
             start_state=claim.start_state,
             people=self._people.finder(command, claim, app, arrived_at),
             starts_pending=claim.pending_starts,
+            session_wait=self._session_wait(command, claim),
             progress=progress,
             find_replayable=self._store.find_replayable,
             storage_profiles=self._storage_profiles,
         )
         return await execute(command, context, timeout=lease.remaining())
+
+    def _session_wait(self, command: Command, claim: ClaimResult) -> SessionWait | None:
+        if not waits_for_session(command):
+            return None
+        return SessionWait(
+            has_waited=claim.waits_since is not None,
+            is_over=self._policy.is_wait_over(claim.waits_since, self._now()),
+        )
 
     def _utc_now(self) -> datetime:
         return utc(self._now())

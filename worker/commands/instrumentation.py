@@ -7,7 +7,7 @@ from typing import Final, Self
 
 import structlog
 
-from worker.broker.messages import Ack, Dead, Delivery, Settlement
+from worker.broker.messages import Ack, Dead, Delivery, Retry, Settlement
 from worker.broker.tracing_attributes import process_attributes
 from worker.commands.completion import HandledCommand
 from worker.domain import outcomes
@@ -89,7 +89,10 @@ class ObservedAttempt:
             **handled.log_fields,
         }
         self._count(settlement, fields["outcome"], seconds)
-        structlog.get_logger().info(
+        logger = structlog.get_logger()
+        # A message that the retry queues keep for a parked command comes back again and again.
+        log = logger.debug if _is_still_parked(settlement, self.delivery) else logger.info
+        log(
             "command",
             settlement=_name(settlement),
             seconds=round(seconds, 6),
@@ -112,6 +115,11 @@ class ObservedAttempt:
             now, delivery = self._now(), self.delivery
             since = delivery.sent_at or delivery.first_seen or now - seconds
             self._metrics.record_outcome_delay(self.command_type, now - since)
+
+
+def _is_still_parked(settlement: Settlement, delivery: Delivery) -> bool:
+    is_postponed = isinstance(settlement, Retry) and settlement.first_seen is not None
+    return is_postponed and delivery.attempts > 0
 
 
 def _name(settlement: Settlement) -> str:

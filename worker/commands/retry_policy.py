@@ -10,12 +10,16 @@ from worker.domain.times import utc
 MAX_POSTPONE_SECONDS: Final = 120.0
 """A command that waits for its app's API is delivered again at least this often."""
 
+MAX_RECHECK_SECONDS: Final = 30.0
+"""A start with secrets begins at most this long after its session."""
+
 
 class RetryPolicy(msgspec.Struct, frozen=True, kw_only=True):
     """The time limits of commands, in seconds.
 
     max_age       a command ends as failed this long after it was first seen
     stop_wait     a command that came too early waits this long, unless it has a deadline
+    session_wait  a start that waits for its meeting's session waits this long in total
     settle        a start may call again this long after a call without an answer
     lease         a claim excludes other replicas for this long
     retry_delays  the steps of the retry queues, in ascending order
@@ -23,6 +27,7 @@ class RetryPolicy(msgspec.Struct, frozen=True, kw_only=True):
 
     max_age: float
     stop_wait: float
+    session_wait: float = 86_400.0
     settle: float
     lease: float
     retry_delays: tuple[float, ...]
@@ -35,6 +40,19 @@ class RetryPolicy(msgspec.Struct, frozen=True, kw_only=True):
     def is_too_old(self, first_seen: float | None, now: float) -> bool:
         """Whether a command first seen then has reached its maximum age."""
         return first_seen is not None and now - first_seen >= self.max_age
+
+    def is_wait_over(self, since: float | None, now: float) -> bool:
+        """Whether a start that has waited for its session since then may not wait any longer."""
+        return since is not None and now - since >= self.session_wait
+
+    def wait_until(self, command: Command, since: float) -> float:
+        """When a start ends that has waited for its session since then, in epoch seconds."""
+        end = since + self.session_wait
+        return end if command.deadline is None else min(end, command.deadline.timestamp())
+
+    def recheck_parked(self, remaining: float) -> float:
+        """Seconds until a parked command comes back whose message the retry queues keep."""
+        return self._longest_step(min(MAX_RECHECK_SECONDS, remaining))
 
     def backoff(
         self,

@@ -52,6 +52,17 @@ def metadata_of(command: Command) -> dict[str, str] | None:
     return command.metadata if isinstance(command, START_COMMANDS) else None
 
 
+def waits_for_session(command: Command) -> bool:
+    """Whether the command is a start that is kept until its meeting's session begins."""
+    return getattr(command, "wait_for_session", False) is True
+
+
+def holds_secrets(command: Command) -> bool:
+    """Whether the message of the command has secrets in clear, which the store may not keep."""
+    fields = ("storage_config", "rtmp_out_config")
+    return any(getattr(command, field, None) not in (None, UNSET) for field in fields)
+
+
 class CommandKeys(msgspec.Struct, frozen=True, kw_only=True):
     """The subject of a command, and the starts that it excludes, cancels or waits for.
 

@@ -14,7 +14,8 @@
     │       │   └── Unauthorized   401, 403 of the gateway: our token
     │       └── OutcomeUnknown perhaps executed             → look before the retry
     ├── NotYet                 the command came too early   → retry soon, for a bounded time
-    │   └── StartUnknown       nobody sent its start        → retry ever later, for that time
+    │   ├── StartUnknown       nobody sent its start        → retry ever later, for that time
+    │   └── NoSession          its meeting has not begun    → park it until then
     ├── StoreUnavailable       nothing was committed        → do not acknowledge
     ├── BrokerUnavailable      nothing was confirmed        → do not acknowledge
     │   ├── MessageRefused     a queue did not take it      → this message later
@@ -152,6 +153,14 @@ class StartUnknown(NotYet):
 
     def __init__(self, start_id: str) -> None:
         super().__init__("start_unknown", f"no start command {start_id!r} has been executed")
+
+
+class NoSession(NotYet):
+    """The meeting of a start has no live session, and the start waits for one."""
+
+    def __init__(self, meeting_id: str) -> None:
+        super().__init__("no_session", f"meeting {meeting_id} has no live session")
+        self.meeting_id = meeting_id
 
 
 class StoreUnavailable(RecordingWorkerError):

@@ -160,6 +160,14 @@ class Metrics:
         self._outbox_age = new.gauge(
             "outbox_oldest_age_seconds", "How long the oldest unpublished event has waited."
         )
+        self._parked = new.gauge(
+            "parked_commands",
+            "Commands that wait in the store for a `session` or a `start`.",
+            "waits_for",
+        )
+        self._parked_age = new.gauge(
+            "parked_oldest_age_seconds", "How long the oldest of them has waited.", "waits_for"
+        )
         self._deferred = new.counter(
             "events_deferred", "Publications that failed and are tried again later.", "reason"
         )
@@ -187,6 +195,7 @@ class Metrics:
             "recordings_read_overdue_seconds",
             "Seconds since the most overdue scheduled read was due.",
         )
+        self.set_parked({})
         self.set_recordings({})
         self.set_oldest({}, 0.0)
 
@@ -319,6 +328,13 @@ class Metrics:
         self._outbox_age.set(oldest_age)
         self._outbox_deferred.set(deferred)
         self._outbox_set_aside.set(set_aside)
+
+    def set_parked(self, parked: Mapping[str, tuple[int, float]]) -> None:
+        """Set how many commands are parked, and the age of the oldest, by what they wait for."""
+        for waits_for in ("session", "start"):
+            commands, age = parked.get(waits_for, (0, 0.0))
+            self._parked.labels(waits_for).set(commands)
+            self._parked_age.labels(waits_for).set(max(age, 0.0))
 
     def set_recordings(self, by_status: Mapping[Status, int]) -> None:
         """Set the number of open recordings. A status that is missing has none."""

@@ -11,6 +11,7 @@ import httpx
 from recording_schemas import Status
 from worker.budget.budget import Budget
 from worker.budget.priorities import Priority, RequestPriority
+from worker.domain.errors import NotFound
 from worker.domain.snapshot import Participant, RecordingSnapshot
 from worker.realtimekit.decoding.recordings import decode_recording, decode_recording_page
 from worker.realtimekit.decoding.resources import (
@@ -20,10 +21,12 @@ from worker.realtimekit.decoding.resources import (
     decode_webhooks,
     ignore_body,
 )
+from worker.realtimekit.decoding.sessions import decode_session, decode_session_page
 from worker.realtimekit.models import (
     AttemptHook,
     ParticipantPage,
     RecordingPage,
+    SessionPage,
     UnknownStatusHook,
     Webhook,
 )
@@ -206,6 +209,27 @@ class RealtimeKitClient:
         path = f"/meetings/{path_segment(meeting_id, 'meeting_id')}/participants"
         query = query_params(page_no=page_no, per_page=PAGE_SIZE)
         return await self._request("GET", path, decode_meeting_participants, query=query)
+
+    async def has_live_session(self, meeting_id: str) -> bool:
+        """Whether the meeting has a live session. Raises no NotFound."""
+        path = f"/meetings/{path_segment(meeting_id, 'meeting_id')}/active-session"
+        try:
+            session = await self._request("GET", path, decode_session)
+        except NotFound:
+            return False
+        return session.is_live
+
+    async def list_live_sessions(self, *, page_no: int = 1) -> SessionPage:
+        """One page of the app's live sessions, the newest first. Pages are counted from 1."""
+        query = query_params(
+            status="LIVE",
+            page_no=page_no,
+            per_page=PAGE_SIZE,
+            sort_by="createdAt",
+            sort_order="DESC",
+        )
+        decode = partial(decode_session_page, per_page=PAGE_SIZE)
+        return await self._request("GET", "/sessions", decode, query=query)
 
     # Webhooks
 

@@ -110,6 +110,20 @@ class ParticipantPage(msgspec.Struct, frozen=True, kw_only=True):
     unreadable_count: int = 0
 
 
+class Session(msgspec.Struct, frozen=True, kw_only=True):
+    """One run of a meeting. `meeting_id` is None if the API did not send it."""
+
+    meeting_id: str | None
+    is_live: bool
+
+
+class SessionPage(msgspec.Struct, frozen=True, kw_only=True):
+    """One page of a list of sessions. `is_last`: there is no further page."""
+
+    sessions: tuple[Session, ...]
+    is_last: bool = True
+
+
 class Webhook(msgspec.Struct, frozen=True, kw_only=True):
     """A registered webhook: the API sends `events` to `url`."""
 

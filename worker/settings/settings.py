@@ -378,6 +378,16 @@ class Settings(CommonSettings, frozen=True, kw_only=True):
             default="300",
         ),
     ]
+    session_wait_seconds: Annotated[
+        float,
+        Variable(
+            "WORKER_SESSION_WAIT_SECONDS",
+            seconds(1, 30 * _DAY),
+            "How long a start with `wait_for_session` waits for its meeting's session. Then it "
+            "ends as `failed`, code `no_session`.",
+            default="86400",
+        ),
+    ]
     reconcile_seconds: Annotated[
         float,
         Variable(

@@ -81,10 +81,11 @@ def starts_of_meeting(
 
     A start came before the command if it came before the command's first claim, and before
     `came_at` if the command was postponed until that claim. Starts that came later are left alone.
+    Without `cancels`, parked starts do not count: their sessions have not begun.
     """
     starts = rows.unfinished_starts(slots, since=since)
     if not cancels:
-        return StartsOfCommand(pending=len(starts))
+        return StartsOfCommand(pending=sum(not row.may_be_parked for row in starts))
     if is_first_claim:
         earlier = [row for row in starts if came_at is None or row.first_seen_at <= came_at]
         starts = [_cancel(rows, row, command_id) for row in earlier]

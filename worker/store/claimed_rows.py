@@ -41,7 +41,8 @@ class ClaimedRows:
         self._rows[command_id] = row
 
     def unfinished_starts(self, slots: Collection[str], *, since: float) -> list[InboxRow]:
-        """The unfinished starts in these slots that were first seen at `since` or later."""
+        """The unfinished starts in these slots whose age counts from `since` or later, and those
+        that may be parked."""
         if not slots:
             return []
         found = self._read(_UNFINISHED_STARTS, {"slots": slots, "since": since})
@@ -65,7 +66,11 @@ _UNFINISHED_STARTS: Final = (
     ROW.where(
         among(inbox.c.slot, "slots"),
         UNFINISHED,
-        inbox.c.first_seen_at >= sa.bindparam("since"),
+        sa.or_(
+            inbox.c.first_seen_at >= sa.bindparam("since"),
+            inbox.c.woken_at >= sa.bindparam("since"),
+            sa.and_(inbox.c.waits_since.is_not(None), inbox.c.woken_at.is_(None)),
+        ),
     )
     .order_by(inbox.c.command_id)
     .with_for_update()

@@ -10,7 +10,7 @@ from worker.domain.recording import Recording
 from worker.store.cancelling import CancelledStart
 from worker.store.outbox import Reply
 
-Verdict = Literal["new", "again", "busy", "done"]
+Verdict = Literal["new", "again", "busy", "done", "parked", "waiting"]
 
 
 class ClaimRequest(msgspec.Struct, frozen=True, kw_only=True):
@@ -25,6 +25,7 @@ class ClaimRequest(msgspec.Struct, frozen=True, kw_only=True):
     `first_seen`: when the command was first postponed, if that was before its first claim.
     `finish_only`: the command will not call any more, so it does not wait for its slot.
     `alone`: no other crash suspect runs at the same time, so a crash counts against this command.
+    `unparked`: the position of the parking that ended with this delivery.
     """
 
     command_id: str
@@ -41,6 +42,7 @@ class ClaimRequest(msgspec.Struct, frozen=True, kw_only=True):
     first_seen: float | None = None
     finish_only: bool = False
     alone: bool = False
+    unparked: int | None = None
     start_id: str | None = None
     meeting_id: str | None = None
     recording_id: str | None = None
@@ -52,7 +54,9 @@ class ClaimResult(msgspec.Struct, frozen=True, kw_only=True):
 
     `verdict`: `new`: execute the command for the first time; `again`: execute it once more;
     `busy`: another replica executes it, or another start has its slot; `done`: it ended before,
-    and its outcome is published again.
+    and its outcome is published again; `parked`: the store keeps another delivery of it, which is
+    executed later; `waiting`: the same, but the retry queues keep its deliveries.
+    `age_from`: its age counts from then. `waits_since`: since when it has been parked in total.
     `called_at`: when an earlier attempt may first have called the API without an answer, else
     None. `may_call`: whether a start may call now.
     `known_recordings`: the recordings that the command may be about. `start_state`,
@@ -66,6 +70,8 @@ class ClaimResult(msgspec.Struct, frozen=True, kw_only=True):
     verdict: Verdict
     attempts: int = 0
     first_seen_at: float = 0.0
+    age_from: float = 0.0
+    waits_since: float | None = None
     called_at: float | None = None
     may_call: bool = False
     known_recordings: tuple[Recording, ...] = ()

@@ -14,6 +14,7 @@ from worker.store.acted_on import add_acted_on
 from worker.store.database.bulk import ROW_KEY, bulk_update
 from worker.store.database.dialects import among, open_or_closed
 from worker.store.database.schema import inbox, recordings
+from worker.store.due_commands import remove_ended
 from worker.store.outbox import Reply, StoredOutcome, add_rows, outcome_rows, resend_outcomes
 from worker.store.recordings import ApplyResult, apply_observations
 from worker.store.replaying import Replay, replay
@@ -23,6 +24,7 @@ class FinishRequest(msgspec.Struct, frozen=True, kw_only=True):
     """The end of a command: its outcome, and the observations of the API's answers.
 
     `replay_ids` are the recordings whose events are to be published again.
+    `may_be_parked`: a stop ends the command, which may be parked.
     """
 
     outcome: OutcomeRecord
@@ -30,6 +32,7 @@ class FinishRequest(msgspec.Struct, frozen=True, kw_only=True):
     observations: tuple[Observation, ...]
     now: float
     replay_ids: tuple[str, ...] = ()
+    may_be_parked: bool = False
 
 
 def finish(
@@ -71,6 +74,8 @@ def finish(
     )
     add_rows(connection, list(chain.from_iterable(rows)))
     resend_outcomes(connection, repeats)
+    if parked := {one.outcome.command_id for one in requests if one.may_be_parked}:
+        remove_ended(connection, parked)
     return results
 
 

@@ -30,6 +30,8 @@ from worker.store.database.dialects import among
 from worker.store.database.schema import inbox
 from worker.store.inbox_row import InboxRow
 from worker.store.outbox import StoredOutcome, resend_outcomes
+from worker.store.parked_claims import parked_verdict
+from worker.store.parking import start_came
 from worker.store.queries import find_command_recordings
 
 
@@ -46,6 +48,9 @@ def claim(connection: sa.Connection, requests: Sequence[ClaimRequest]) -> list[C
         if row is not None and row.outcome is not None:
             repeats.append(StoredOutcome(row.outcome, request.reply, request.now))
             results.append(_done(row))
+            continue
+        if row is not None and (verdict := parked_verdict(connection, row, request)):
+            results.append(ClaimResult(verdict=verdict, first_seen_at=row.first_seen_at))
             continue
         cancelled_by = _find_cancelled_by(connection, row, request)
         if cancelled_by:
@@ -120,7 +125,7 @@ def _is_start_in_doubt(row: InboxRow, request: ClaimRequest) -> bool:
     Such a start owns the id: another command must neither end it nor start again.
     """
     is_other_command = row.slot != request.slot
-    is_recent = row.first_seen_at >= request.abandoned_before
+    is_recent = row.age_from >= request.abandoned_before
     return row.may_have_called and is_other_command and is_recent
 
 
@@ -130,7 +135,7 @@ def _is_slot_taken(
     holder = holders.get(request.slot) if request.slot else None
     if holder is None or holder.command_id == request.command_id:
         return False
-    if holder.first_seen_at >= request.abandoned_before:
+    if holder.age_from >= request.abandoned_before:
         return True
     # The holder is past its age. It is never attempted again, even if its call was executed.
     connection.execute(
@@ -171,6 +176,8 @@ def _row_after_claim(
         stops_slot=_stopped_slot(request) or (row.stops_slot if row else None),
         app=request.app,
         people=row.people if row else None,
+        waits_since=row.waits_since if row else None,
+        woken_at=(row.woken_at or request.now) if row and row.waits_since else None,
     )
 
 
@@ -200,11 +207,15 @@ def _granted(
     # Read these before the recordings. Another replica may end the start in between, and a start
     # that is done but has no visible recording would seem to have none.
     starts = _find_starts(rows, row, request)
+    if row is not None and row.is_placeholder:
+        start_came(connection, row.command_id)
     may_call = row is None or row.may_call(request.now, request.settle_seconds)
     return ClaimResult(
         verdict="new" if row is None else "again",
         attempts=after.attempts,
         first_seen_at=after.first_seen_at,
+        age_from=after.age_from,
+        waits_since=after.waits_since,
         called_at=row.called_at if row else None,
         may_call=may_call and not _will_never_call(row, request),
         known_recordings=_known_recordings(connection, row, request, starts.surplus_ids),

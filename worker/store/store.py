@@ -16,10 +16,12 @@ from worker.budget.ledger import TokenGrant, TokenRequest
 from worker.domain.recording import Observation, Recording
 from worker.store import (
     clock_repair,
+    due_commands,
     inbox,
     leases,
     outbox,
     outbox_marks,
+    parking,
     people_of_starts,
     prune_clock,
     pruning,
@@ -40,11 +42,13 @@ from worker.store.database.migrate import migrate
 from worker.store.database.notifications import Notifier, Topic
 from worker.store.database.postgresql import Pooler, connection_parameters
 from worker.store.database.sqlite_files import SqliteFiles
+from worker.store.due_commands import DueCommand, ParkedCount
 from worker.store.finishing import FinishRequest
 from worker.store.leases import LeaseRequest
 from worker.store.observations import WebhookObservation, WebhookResult, apply_batch
 from worker.store.outbox import OutboxDepth, PageRequest, UnsentEvent
 from worker.store.outbox_marks import PageMarks
+from worker.store.parking import ParkRequest, RepeatRequest, SessionsSeen, WaitsFor
 from worker.store.people_of_starts import PeopleOfStart
 from worker.store.prune_clock import PruneClock, Pruning
 from worker.store.pruning import PruneSentRequest
@@ -160,7 +164,7 @@ class Store:
         notification is only a hint. It may be lost, and there may be nothing to do.
 
         `outbox`: events to publish. `due`: recordings to read by themselves. `lease`: a lease was
-        released.
+        released. `parked`: parked commands are due.
         """
         self._notifier.subscribe(topic, callback)
 
@@ -209,6 +213,36 @@ class Store:
     async def calling(self, slots: Collection[str]) -> bool:
         """Whether a start in any of the slots may be waiting for the API's answer now."""
         return await self._group.submit(find_calling, slots)
+
+    # Parked commands
+
+    async def park(self, request: ParkRequest) -> bool:
+        """Give a claimed command back and park it. False if it is no longer ours or cancelled."""
+        return await self._group.submit(parking.park, request)
+
+    async def park_repeat(self, request: RepeatRequest) -> bool:
+        """Park a repeat of a parked command. False if the command is not parked any more."""
+        return await self._group.submit(parking.park_repeat, request)
+
+    async def sessions_seen(self, sessions: SessionsSeen) -> int:
+        """Make the starts due that wait for these sessions; returns how many."""
+        return await self._group.submit(parking.sessions_seen, sessions)
+
+    async def awaits_session(self, app: str) -> bool:
+        """Whether a start of this app waits for a session."""
+        return await self._group.submit(parking.find_awaited, (app, self.now()))
+
+    async def due_commands(self) -> list[DueCommand]:
+        """Parked commands that are due, at most 500."""
+        return await self._group.submit(due_commands.read_due, self.now())
+
+    async def remove_published(self, positions: Collection[int]) -> None:
+        """Remove parkings whose messages the broker confirmed."""
+        await self._group.submit(due_commands.remove_published, positions)
+
+    async def count_parked(self) -> dict[WaitsFor, ParkedCount]:
+        """How many commands wait, and since when, by what they wait for."""
+        return await self._group.submit(due_commands.count_parked, self.now())
 
     # Observations
 

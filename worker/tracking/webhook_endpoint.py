@@ -33,6 +33,7 @@ from worker.realtimekit.decoding.fields import Unreadable
 from worker.realtimekit.decoding.webhooks import decode_webhook_event
 from worker.realtimekit.webhook_signature import WebhookVerifier
 from worker.store.observations import WebhookObservation, WebhookResult
+from worker.store.parking import SessionsSeen
 from worker.store.store import Store
 from worker.tracking.webhook_registration import PATH
 
@@ -41,6 +42,7 @@ MAX_BODY_BYTES: Final = 8_388_608
 
 MAX_CONCURRENT: Final = 200
 MAX_EVENT_NAME_LENGTH: Final = 64
+MAX_ID_LENGTH: Final = 128
 START_CHECK_DELAYS_SECONDS: Final = (0.05, 0.1, 0.2, 0.4, 0.8, 0.0)
 """Delays between the checks whether a start is committed. After the last check the answer is 503.
 """
@@ -168,9 +170,17 @@ class WebhookEndpoint:
             event = decode_webhook_event(body)
         except Unreadable as error:
             return WebhookAnswer("unreadable", {"reason": str(error)})
+        if event.meeting_id is not None:
+            return await self._apply_session(app, event.meeting_id)
         if event.recording is None:
             return WebhookAnswer("other_event", {"event_name": event.event[:MAX_EVENT_NAME_LENGTH]})
         return await self._apply_snapshot(app, app.api.receive(event.recording))
+
+    async def _apply_session(self, app: App, meeting_id: str) -> WebhookAnswer:
+        """Make the starts due that wait for the session of this meeting."""
+        due = await self._store.sessions_seen(SessionsSeen(app=app.name, meeting_ids={meeting_id}))
+        log_fields = {"app": app.name, "meeting_id": meeting_id[:MAX_ID_LENGTH], "due": due}
+        return WebhookAnswer("taken" if due else "not_ours", log_fields)
 
     async def _apply_snapshot(self, app: App, snapshot: RecordingSnapshot) -> WebhookAnswer:
         result = await self._commit(app, snapshot)

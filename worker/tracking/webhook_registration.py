@@ -14,14 +14,14 @@ import structlog
 from worker.domain.command_keys import DEFAULT_APP
 from worker.domain.errors import ApiError, NotFound
 from worker.realtimekit.client import RealtimeKitClient
-from worker.realtimekit.decoding.webhooks import RECORDING_STATUS_UPDATE
+from worker.realtimekit.decoding.webhooks import MEETING_STARTED, RECORDING_STATUS_UPDATE
 from worker.realtimekit.models import Webhook
 
 NAME: Final = "recording-worker"
 PATH: Final = "/webhooks/realtimekit"
 """The path that receives webhooks. The query `app=<name>` names the app."""
 
-EVENTS: Final = (RECORDING_STATUS_UPDATE,)
+EVENTS: Final = (RECORDING_STATUS_UPDATE, MEETING_STARTED)
 FIRST_RETRY_DELAY_SECONDS: Final = 1.0
 MAX_RETRY_DELAY_SECONDS: Final = 60.0
 

@@ -26,6 +26,7 @@ from worker.commands.decision import (
     decide,
 )
 from worker.commands.operations.context import OperationResult
+from worker.commands.park import Park
 from worker.commands.retry_policy import RetryPolicy
 from worker.domain.errors import (
     NotYet,
@@ -58,6 +59,7 @@ def claim(*, age: float = 10.0, called: bool = False, **fields: object) -> Claim
         verdict="again",
         attempts=2,
         first_seen_at=NOW - age,
+        age_from=NOW - age,
         called_at=NOW - age if called else None,
         may_call=True,
     )
@@ -69,11 +71,11 @@ def decision(
     claimed: ClaimResult,
     deadline: datetime | None = None,
     mode: AttemptMode = AttemptMode.CALL,
-) -> Complete | RetryAfter:
+) -> Complete | RetryAfter | Park:
     return decide(start(deadline), claimed, mode, end, NOW, POLICY)
 
 
-def outcome_of(decided: Complete | RetryAfter) -> object:
+def outcome_of(decided: Complete | RetryAfter | Park) -> object:
     assert isinstance(decided, Complete)
     return decided.outcome
 
@@ -361,7 +363,7 @@ def test_what_an_attempt_acted_on_before_it_failed_is_kept_for_the_next_one() ->
 
 def dead_decision(
     end: AttemptEnd | None, reason: str, claimed: ClaimResult | None = None
-) -> Complete | RetryAfter:
+) -> Complete | RetryAfter | Park:
     """The decision about a command that the broker dead-lettered: its deadline has passed."""
     mode = AttemptMode.LOOK_ONLY if end else AttemptMode.NONE
     return decide(start(PAST), claimed or claim(), mode, end, NOW, POLICY, dead_reason=reason)

@@ -50,6 +50,16 @@ class Progress:
         )
 
 
+class SessionWait(msgspec.Struct, frozen=True, kw_only=True):
+    """The wait of a start for its meeting's session.
+
+    `has_waited`: the start was parked before. `is_over`: it may not wait any longer.
+    """
+
+    has_waited: bool
+    is_over: bool
+
+
 class OperationContext(msgspec.Struct, frozen=True, kw_only=True):
     """One attempt at a command: the API, and what the claim found in the store.
 
@@ -60,6 +70,7 @@ class OperationContext(msgspec.Struct, frozen=True, kw_only=True):
     start_state     the state of the start that the command names; None if it names none, or if the
                     named start never came
     people          finds whom a track start records; None if the command names nobody
+    session_wait    how the start waits for its meeting's session; None if it does not wait
     starts_pending  how many unfinished starts of the meeting the command must wait for
     progress        where the operation adds each recording that it acted on
     find_replayable finds the recordings of which any event is still kept
@@ -75,6 +86,7 @@ class OperationContext(msgspec.Struct, frozen=True, kw_only=True):
     start_state: StartState | None = None
     confirm_lease: BeforeSend | None = None
     people: PeopleFinder | None = None
+    session_wait: SessionWait | None = None
     starts_pending: int = 0
     progress: Progress = msgspec.field(default_factory=Progress)
     find_replayable: Callable[[Collection[str]], Awaitable[frozenset[str]]] | None = None

@@ -1,8 +1,8 @@
 """Starts a recording exactly once, even if the answer to an earlier call was lost.
 
 1. If an earlier attempt may have called, search the API's list for its recording and adopt it.
-2. Otherwise find out whom to record, and call. On a conflict search again, because the conflicting
-   recording may be our own.
+2. Otherwise ask whether the session has begun if the start waits for it, find out whom to record,
+   and call. On a conflict search again, because the conflicting recording may be our own.
 """
 
 from collections.abc import Awaitable, Callable, Mapping
@@ -11,6 +11,7 @@ from functools import partial
 import msgspec
 
 from recording_schemas import StartRecording, StartTrackRecording
+from worker.commands.operations.awaited_session import require_session
 from worker.commands.operations.context import OperationContext, OperationResult
 from worker.commands.operations.own_recording import StartedRecording, find_own_recording
 from worker.domain.errors import Conflict, OutcomeUnknown, Refused
@@ -77,7 +78,7 @@ async def _start(
     call: StartCall,
     find_people: Callable[[], Awaitable[People]] | None = None,
 ) -> OperationResult:
-    """Find the recording of an earlier call, or else find the people and call."""
+    """Find the recording of an earlier call, or else wait, find the people, and call."""
     start = context.start_context
     asked_at = context.now()
     snapshot = await find_own_recording(context, started)
@@ -86,6 +87,8 @@ async def _start(
             raise OutcomeUnknown(
                 "start_unconfirmed", "an earlier call may still turn out to have been executed"
             )
+        if context.session_wait is not None:
+            await require_session(context, context.session_wait, started.meeting_id)
         if find_people is not None:
             start = start.with_people(await find_people())
         snapshot = await _call_or_adopt(context, started, partial(call, start))
@@ -112,3 +115,7 @@ async def _call_or_adopt(
         if snapshot is None:
             raise
         return snapshot
+    except Refused:
+        if context.session_wait is not None:  # the session may have ended before the call
+            await require_session(context, context.session_wait, started.meeting_id)
+        raise

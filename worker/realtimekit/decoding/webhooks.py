@@ -23,16 +23,21 @@ from worker.realtimekit.urls import API_ID
 RECORDING_STATUS_UPDATE: Final = "recording.statusUpdate"
 """The name of the event that reports a recording's status."""
 
+MEETING_STARTED: Final = "meeting.started"
+"""The name of the event that reports that a meeting's session began."""
+
 
 class WebhookEvent(msgspec.Struct, frozen=True, kw_only=True):
     """One webhook. `recording` is None for every event but `RECORDING_STATUS_UPDATE`.
 
-    The recording's `files` are always empty and its `kind` is None, because webhooks do not report
-    them, or not all of them.
+    `meeting_id` is given for `MEETING_STARTED` alone, if the webhook has it. The recording's
+    `files` are always empty and its `kind` is None, because webhooks do not report them, or not all
+    of them.
     """
 
     event: str
     recording: RecordingSnapshot | None = None
+    meeting_id: str | None = None
 
 
 class _Recording(msgspec.Struct, rename="camel"):
@@ -70,11 +75,19 @@ def decode_webhook_event(body: bytes | bytearray) -> WebhookEvent:
     event = text(webhook.event)
     if event is None:
         raise Unreadable("the webhook has no event name")
+    if event == MEETING_STARTED:
+        return WebhookEvent(event=event, meeting_id=_meeting_id(webhook.meeting))
     if event != RECORDING_STATUS_UPDATE:
         return WebhookEvent(event=event)
     return WebhookEvent(
         event=event, recording=_snapshot(_recording(webhook.recording), webhook.meeting)
     )
+
+
+def _meeting_id(meeting: object) -> str | None:
+    """The id of the meeting, under either of the names that it has had."""
+    fields = meeting if isinstance(meeting, dict) else {}
+    return text(fields.get("id")) or text(fields.get("roomName"))
 
 
 def _recording(value: object) -> _Recording:

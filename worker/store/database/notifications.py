@@ -16,9 +16,9 @@ import structlog
 if TYPE_CHECKING:
     import psycopg
 
-Topic = Literal["outbox", "due", "lease"]
+Topic = Literal["outbox", "due", "lease", "parked"]
 """`outbox`: there are events to publish. `due`: there are recordings to read by themselves.
-`lease`: a lease was released."""
+`lease`: a lease was released. `parked`: parked commands are due."""
 
 TOPICS: Final[tuple[Topic, ...]] = get_args(Topic)
 CHANNEL: Final = "recording_worker"

@@ -1,0 +1,190 @@
+"""One list of live sessions is enough for all starts that wait, and none is read for nobody."""
+
+import asyncio
+import uuid
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from sandbox.model.faults import Fault
+from tests.integration.command_bench import CommandBench, open_command_bench
+from worker.domain.errors import ApiError, Unavailable
+from worker.store.claims import ClaimRequest
+from worker.store.outbox import Reply
+from worker.store.parking import KeptMessage, ParkRequest, SessionsSeen
+from worker.store.store import Store
+from worker.tracking.session_watch import SessionWatch
+
+LIST = "list_sessions"
+MANY = 10_000
+
+
+@pytest.fixture
+async def bench(tmp_path: Path) -> AsyncIterator[CommandBench]:
+    async with open_command_bench(tmp_path) as opened:
+        opened.sandbox.meetings.create(opened.meeting, participants=2, live=False)
+        yield opened
+
+
+def watch_of(bench: CommandBench, *, interval: float = 10.0, rate: float = 1.0) -> SessionWatch:
+    return SessionWatch(
+        bench.store,
+        bench.api,
+        app="default",
+        interval=interval,
+        rate=rate,
+        breaker=bench.breaker,
+        now=bench.store.now,
+        monotonic=lambda: bench.ahead,
+    )
+
+
+async def wait(bench: CommandBench, command_id: str = "start-1", **more: Any) -> None:
+    await bench.send(bench.start(command_id, wait_for_session=True, **more))
+
+
+def begin(bench: CommandBench, meeting: str | None = None) -> None:
+    meeting = meeting or bench.meeting
+    person = next(iter(bench.sandbox.meetings.get(meeting).participants))
+    bench.sandbox.meetings.join(meeting, person)
+
+
+async def park_many(store: Store, count: int) -> list[str]:
+    """Park so many starts, each of a meeting of its own; returns the meetings."""
+    meetings = [str(uuid.uuid4()) for _ in range(count)]
+    now = store.now()
+    claims = [
+        ClaimRequest(
+            command_id=meeting,
+            command_type="start_track_recording",
+            owner="test",
+            now=now,
+            lease_seconds=60,
+            settle_seconds=30,
+            abandoned_before=0,
+            app="default",
+            slot=f"{meeting}/track",
+            meeting_id=meeting,
+        )
+        for meeting in meetings
+    ]
+    await asyncio.gather(*map(store.claim, claims))
+    parkings = [
+        ParkRequest(
+            command_id=meeting,
+            owner="test",
+            waits_for="session",
+            app="default",
+            subject=meeting,
+            now=now,
+            due_at=now + 86_400,
+            look_after=0.0,
+            message=KeptMessage(body=b"{}", envelope="{}"),
+            last_error="{}",
+            reply=Reply(),
+        )
+        for meeting in meetings
+    ]
+    assert all(await asyncio.gather(*map(store.park, parkings)))
+    return meetings
+
+
+async def test_a_look_finds_a_session_that_no_webhook_reported(bench: CommandBench) -> None:
+    await wait(bench)
+    watch = watch_of(bench)
+    assert await watch.look() == 0
+    begin(bench)
+    assert await watch.look() == 1
+    await bench.unpark()
+    assert len(bench.started()) == 1
+
+
+async def test_there_is_one_request_in_each_interval_while_a_start_waits(
+    bench: CommandBench,
+) -> None:
+    watch = watch_of(bench)
+    await watch.look_if_due()
+    assert bench.requests(LIST) == []
+    await wait(bench)
+    for _ in range(100):
+        bench.ahead += 0.5
+        await watch.look_if_due()
+    assert len(bench.requests(LIST)) == 5
+    begin(bench)
+    await watch.look()
+    await bench.unpark()
+    asked = len(bench.requests(LIST))
+    bench.ahead += 3600
+    await watch.look_if_due()
+    assert len(bench.requests(LIST)) == asked
+
+
+async def test_ten_thousand_waiting_starts_cost_as_many_requests_as_one(
+    bench: CommandBench,
+) -> None:
+    meetings = await park_many(bench.store, MANY)
+    for meeting in meetings[:150]:
+        bench.sandbox.meetings.create(meeting, participants=1)
+    watch = watch_of(bench)
+    bench.ahead += 1.0
+    await watch.look_if_due()
+    assert len(bench.requests(LIST)) == 2  # pages of 100
+    due = await bench.store.due_commands()
+    assert {command.subject for command in due} == set(meetings[:150])
+    assert (await bench.store.count_parked())["session"].commands == MANY
+
+
+async def test_a_long_list_is_read_less_often(bench: CommandBench) -> None:
+    await wait(bench)
+    for _ in range(250):
+        bench.sandbox.meetings.create(participants=1)
+    watch = watch_of(bench, interval=1.0, rate=0.1)
+    for _ in range(60):
+        bench.ahead += 1.0
+        await watch.look_if_due()
+    assert len(bench.requests(LIST)) == 6  # two looks of three pages
+
+
+async def test_sessions_that_have_ended_make_nobody_due(bench: CommandBench) -> None:
+    begin(bench)
+    bench.sandbox.meetings.end_session(bench.meeting)
+    await wait(bench)
+    assert await watch_of(bench).look() == 0
+
+
+async def test_no_list_is_read_while_the_api_is_away(bench: CommandBench) -> None:
+    await wait(bench)
+    bench.sandbox.faults.add(Fault(kind="refuse", operation=LIST, status=503))
+    with pytest.raises(ApiError):
+        await watch_of(bench).look()
+    asked = len(bench.requests(LIST))
+    for _ in range(20):
+        bench.breaker.record(Unavailable("server_error", "away"))
+    await watch_of(bench).look_if_due()
+    assert bench.breaker.is_open
+    assert len(bench.requests(LIST)) == asked
+    assert await bench.parked() == 1
+
+
+async def test_a_session_of_another_app_makes_nobody_due(bench: CommandBench) -> None:
+    await wait(bench)
+    sessions = SessionsSeen(app="other", meeting_ids={bench.meeting})
+    assert await bench.store.sessions_seen(sessions) == 0
+    sessions = SessionsSeen(app="default", meeting_ids={bench.meeting.upper()})
+    assert await bench.store.sessions_seen(sessions) == 1
+
+
+async def test_a_list_that_is_wrong_again_and_again_costs_ever_fewer_requests(
+    bench: CommandBench,
+) -> None:
+    begin(bench)
+    bench.sandbox.faults.add(Fault(kind="refuse", operation="active_session", status=404))
+    await wait(bench)
+    watch = watch_of(bench)
+    for _ in range(100):
+        bench.ahead += 10.0
+        await watch.look_if_due()
+        await bench.unpark()
+    assert len(bench.requests("active_session")) < 20

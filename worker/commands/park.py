@@ -1,0 +1,43 @@
+"""The decision that a command waits in the store. Pure."""
+
+from typing import Final
+
+import msgspec
+
+from recording_schemas import Command, ErrorInfo
+from worker.commands.retry_policy import RetryPolicy
+from worker.domain.errors import NoSession
+from worker.store.claims import ClaimResult
+from worker.store.parking import WaitsFor
+
+DOUBT_SECONDS: Final = 60.0
+"""After a list showed a session and the meeting had none, lists do not count for so long. So a list
+that is wrong for hours costs little. A webhook counts at once."""
+
+
+class Park(msgspec.Struct, frozen=True, kw_only=True):
+    """The command waits in the store for `subject`, and is attempted again when that is there.
+
+    At `due_at` (epoch seconds) it is attempted in any case. Looks at the live sessions count that
+    begin after `look_after`.
+    """
+
+    waits_for: WaitsFor
+    subject: str
+    due_at: float
+    look_after: float
+    reason: ErrorInfo
+
+
+def park_for_session(
+    command: Command, claim: ClaimResult, no_session: NoSession, now: float, policy: RetryPolicy
+) -> Park:
+    """The start waits for its meeting's session. Its wait counts from the first time."""
+    since = now if claim.waits_since is None else claim.waits_since
+    return Park(
+        waits_for="session",
+        subject=no_session.meeting_id.lower(),
+        due_at=policy.wait_until(command, since),
+        look_after=0.0 if claim.waits_since is None else now + DOUBT_SECONDS,
+        reason=ErrorInfo(code=no_session.code, message=no_session.message),
+    )

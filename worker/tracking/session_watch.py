@@ -1,0 +1,99 @@
+"""Looks for the sessions that parked starts wait for: one list of an app's live sessions for all.
+
+Webhooks report the beginning of most sessions earlier. The list finds those that no webhook
+reported, and those that began while a start was about to be parked.
+"""
+
+import asyncio
+import time
+from collections.abc import Callable
+from typing import Final
+
+import structlog
+
+from worker.domain.errors import ApiError, StoreUnavailable
+from worker.realtimekit.circuit_breaker import CircuitBreaker
+from worker.realtimekit.client import RealtimeKitClient
+from worker.store.parking import SessionsSeen
+from worker.store.store import Store
+
+MAX_PAGES: Final = 100
+"""One look reads at most this many pages of 100 sessions, the newest first."""
+
+MAX_POLL_INTERVAL_SECONDS: Final = 1.0
+
+
+class SessionWatch:
+    """Watches the live sessions of one app while a start of it waits.
+
+    A look costs one request for each page of the list. `interval` is the shortest time in seconds
+    from one look to the next, `rate` the requests per second that looks may use. `now` is in
+    seconds since the epoch, `monotonic` never goes back.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        api: RealtimeKitClient,
+        *,
+        app: str,
+        interval: float,
+        rate: float,
+        breaker: CircuitBreaker,
+        now: Callable[[], float],
+        monotonic: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._store = store
+        self._api = api
+        self._app = app
+        self._interval = interval
+        self._rate = rate
+        self._breaker = breaker
+        self._now = now
+        self._monotonic = monotonic
+        self._pages = 0
+        self._looked_at = float("-inf")
+
+    async def run(self, is_leader: Callable[[], bool]) -> None:
+        """Look again and again while this replica is the leader."""
+        while True:
+            if is_leader():
+                await self.look_if_due()
+            await asyncio.sleep(min(self._interval, MAX_POLL_INTERVAL_SECONDS))
+
+    async def look_if_due(self) -> None:
+        """Look if the last look is long enough ago, and a start waits."""
+        pause = max(self._interval, self._pages / self._rate)
+        if self._breaker.is_open or self._monotonic() - self._looked_at < pause:
+            return
+        try:
+            if await self._store.awaits_session(self._app):
+                self._looked_at = self._monotonic()
+                await self.look()
+        except (ApiError, StoreUnavailable) as error:
+            structlog.get_logger().warning("session_look_failed", app=self._app, reason=str(error))
+
+    async def look(self) -> int:
+        """Read the list once, and make the starts due whose sessions it has; returns how many.
+
+        Raises ApiError and StoreUnavailable.
+        """
+        found: set[str] = set()
+        due = 0
+        for number in range(1, MAX_PAGES + 1):
+            asked_at = self._now()
+            page = await self._api.list_live_sessions(page_no=number)
+            self._pages = number
+            live = {
+                session.meeting_id
+                for session in page.sessions
+                if session.is_live and session.meeting_id
+            }
+            if new := live - found:
+                seen = SessionsSeen(app=self._app, meeting_ids=new, asked_at=asked_at)
+                due += await self._store.sessions_seen(seen)
+            # A page without a live session that is new is the last one, or the numbers are ignored.
+            if page.is_last or not new:
+                break
+            found |= new
+        return due

@@ -25,6 +25,8 @@ KNOWN: Final = {
     "object": {"properties", "required", "additionalProperties", *RULES},
     "string": {"pattern", "format", "minLength", "maxLength"},
 }
+MAP: Final = {"additionalProperties", "maxProperties"}
+"""Rules of an object whose names are free."""
 SCALARS: Final = st.none() | st.booleans() | st.integers() | st.text(max_size=20)
 OFFSETS: Final = st.integers(-1439, 1439).map(lambda minutes: timezone(timedelta(minutes=minutes)))
 FORMATS: Final = {
@@ -48,6 +50,8 @@ def values_for(schema: Schema, root: Schema) -> st.SearchStrategy[Any]:
             return st.just(value)
         case {"anyOf": list(ways), **rest} if not rest:
             return st.one_of([values_for(way, root) for way in ways])
+        case {"type": "object", "propertyNames": names, **rest} if rest.keys() <= MAP:
+            return _maps({"type": "string", **names}, rest, root)
         case {"type": str(kind), **rest} if rest.keys() <= KNOWN.get(kind, set()):
             return _of_type(kind, rest, root)
     raise NotImplementedError(f"no values are made from {said}")
@@ -79,6 +83,11 @@ def _of_type(kind: str, said: Schema, root: Schema) -> st.SearchStrategy[Any]:
 @st.composite
 def _shuffled(draw: st.DrawFn, made: Schema) -> Schema:
     return dict(draw(st.permutations(list(made.items()))))
+
+
+def _maps(names: Schema, said: Schema, root: Schema) -> st.SearchStrategy[Schema]:
+    values = values_for(said["additionalProperties"], root)
+    return st.dictionaries(values_for(names, root), values, max_size=said["maxProperties"])
 
 
 def _objects(said: Schema, root: Schema) -> st.SearchStrategy[Schema]:

@@ -24,7 +24,7 @@ _TAILS: dict[FileNameForm, str] = {
 
 
 def track_files(recording: Recording, until: float, form: FileNameForm) -> tuple[File, ...]:
-    """One file for each stay that was recorded, in part at least.
+    """One file for each stay that was recorded, in part at least, and was not mute.
 
     `user_ids` are ids of participants. As in the real API, a list of custom ids matches nobody, and
     there is no file at all.
@@ -34,7 +34,7 @@ def track_files(recording: Recording, until: float, form: FileNameForm) -> tuple
     presences = recording.session.presences if recording.session else []
     files = []
     for presence in presences:
-        if allowed is not None and presence.participant.id not in allowed:
+        if presence.mute or (allowed is not None and presence.participant.id not in allowed):
             continue
         overlaps = [_overlap(span, presence, until) for span in spans]
         recorded = [(start, end) for start, end in overlaps if end > start]

@@ -22,12 +22,16 @@ class Participant(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Presence(msgspec.Struct, kw_only=True):
-    """One stay of a participant in a session. Each stay has a `peer_id` of its own."""
+    """One stay of a participant in a session. Each stay has a `peer_id` of its own.
+
+    A `mute` stay leaves no file in a track recording.
+    """
 
     peer_id: str
     participant: Participant
     joined_at: float
     left_at: float | None = None
+    mute: bool = False
 
 
 class Session(msgspec.Struct, kw_only=True):

@@ -105,7 +105,7 @@ class Meetings:
         if self._known(meeting_id).participants.pop(user_id, None) is None:
             raise NotFound("participant")
 
-    def join(self, meeting_id: str, user_id: str) -> Presence:
+    def join(self, meeting_id: str, user_id: str, *, mute: bool = False) -> Presence:
         """Start a stay of the participant, also besides another one. The first starts a session."""
         meeting = self._known(meeting_id)
         if user_id not in meeting.participants:
@@ -116,6 +116,7 @@ class Meetings:
             peer_id=_derived(meeting_id, "peer", meeting.joins),
             participant=meeting.participants[user_id],
             joined_at=self._clock.now(),
+            mute=mute,
         )
         session.presences.append(presence)
         session.max_present = max(session.max_present, len(session.present))

@@ -14,6 +14,7 @@ completes. If the API falls silent, timeouts end the recording.
     file_names.py            the parts of a file name
     found_files.py           the files in an answer of the API
     track_files.py           the owner of each file
+    attendance.py            who was in the session, and who of them has no file
     file_search.py           whether the list of files is whole, and whether it has settled
     timeouts.py              how long each status may last
     max_duration.py          when to stop a recording whose start limits its duration

@@ -27,6 +27,7 @@ from datetime import datetime, timedelta
 from hashlib import blake2b
 
 from recording_schemas import Kind, Media
+from worker.domain.attendance import was_recorded
 from worker.domain.recording import Completeness, FileSearch, Observation, Recording
 from worker.domain.snapshot import Participant, RecordingSnapshot, Storage
 from worker.domain.track_files import TrackFile
@@ -77,7 +78,7 @@ def completeness(
     stays = {
         stay.peer_id
         for stay in participants
-        if (not user_ids or stay.user_id in user_ids) and _was_recorded(stay, snapshot, known)
+        if (not user_ids or stay.user_id in user_ids) and was_recorded(stay, snapshot, known)
     }
     return "whole" if stays <= {file.peer_id for file in files} else "lacking"
 
@@ -88,15 +89,6 @@ def _composite_completeness(files: Sequence[TrackFile], known: Recording | None)
         return "whole"
     in_storage = any(file.download_url is None for file in files)
     return "unknown" if in_storage or not requested else "lacking"
-
-
-def _was_recorded(stay: Participant, snapshot: RecordingSnapshot, known: Recording | None) -> bool:
-    """Whether the stay and the recording overlap, as far as their times are known."""
-    started = snapshot.started_time or (known.started_time if known else None)
-    stopped = snapshot.stopped_time or (known.stopped_time if known else None)
-    left_before = stay.left_at is not None and started is not None and stay.left_at <= started
-    joined_after = stay.joined_at is not None and stopped is not None and stay.joined_at >= stopped
-    return not (left_before or joined_after)
 
 
 def search_after(recording: Recording, observation: Observation) -> FileSearch | None:
@@ -117,6 +109,7 @@ def search_after(recording: Recording, observation: Observation) -> FileSearch |
         listed_since=observation.observed_at,
         completeness=observation.completeness,
         ended_at=search.ended_at if search else None,
+        without_file=observation.without_file,
     )
 
 

@@ -21,6 +21,7 @@ from recording_schemas import (
     FileReady,
     Kind,
     Media,
+    ParticipantWithoutFile,
     Status,
     StatusChanged,
 )
@@ -85,17 +86,19 @@ class StartContext(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True
         return msgspec.structs.replace(self, user_ids=people.user_ids, custom_ids=people.custom_ids)
 
 
-class FileSearch(msgspec.Struct, frozen=True, kw_only=True):
+class FileSearch(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """The last observed list of files, while it is not known to be whole.
 
     `list_hash` identifies the list, `listed_since` is when it was first observed. `ended_at` is
-    when the worker completed the recording nevertheless.
+    when the worker completed the recording nevertheless. `without_file` are the people who have no
+    file in the list, None if nobody knows: the participants are not read again for the same list.
     """
 
     list_hash: str
     listed_since: datetime
     completeness: Completeness
     ended_at: datetime | None = None
+    without_file: tuple[ParticipantWithoutFile, ...] | None = None
 
 
 STORED_AS: Final = {
@@ -191,7 +194,8 @@ class Observation(msgspec.Struct, frozen=True, kw_only=True):
     """The API's description of one recording, its source, and the time of the request.
 
     `files` is None if the files were not read, else all files that the API lists, with their
-    owners. `completeness` says whether these are all that are expected. `files_final` says that the
+    owners. `completeness` says whether these are all that are expected, `without_file` which people
+    have none; None if nobody knows. `files_final` says that the
     worker waits for no more of them. `timeout_error` is set if the worker itself ends the
     recording. `missing` is set if the API answered 404: the snapshot then repeats what was known.
     `read_again_at` is when to read the recording by itself again; with None, `read_policy` decides.
@@ -209,6 +213,7 @@ class Observation(msgspec.Struct, frozen=True, kw_only=True):
     cancelled_by: str | None = None
     files: tuple[TrackFile, ...] | None = None
     completeness: Completeness = "whole"
+    without_file: tuple[ParticipantWithoutFile, ...] | None = None
     files_final: bool = False
     timeout_error: ErrorInfo | None = None
     missing: bool = False

@@ -2,8 +2,9 @@
 
 from collections.abc import Sequence
 
-from recording_schemas import Completed, FileReady, StatusChanged, StorageInfo
+from recording_schemas import Completed, FileReady, ParticipantInfo, StatusChanged, StorageInfo
 from worker.domain.recording import Observation, Recording
+from worker.domain.snapshot import Participant
 from worker.domain.track_files import TrackFile
 
 
@@ -69,13 +70,32 @@ def _file_ready(
         if storage
         else None,
         start_id=after.start_id,
-        participant=None,
+        participant=_participant_info(file.participant),
         metadata=after.metadata,
     )
 
 
-def completed(after: Recording, names: Sequence[str]) -> Completed:
+def _participant_info(participant: Participant | None) -> ParticipantInfo | None:
+    return (
+        ParticipantInfo(
+            user_id=participant.user_id,
+            peer_id=participant.peer_id,
+            custom_participant_id=participant.custom_participant_id,
+            display_name=participant.display_name,
+            preset_name=participant.preset_name,
+            joined_at=participant.joined_at,
+            left_at=participant.left_at,
+        )
+        if participant
+        else None
+    )
+
+
+def completed(after: Recording, names: Sequence[str], observation: Observation) -> Completed:
     """The event of a recording that has ended, with the `names` of all its files."""
+    without_file = observation.without_file
+    if without_file is None and after.file_search is not None:
+        without_file = after.file_search.without_file
     return Completed(
         recording_id=after.recording_id,
         meeting_id=after.meeting_id,
@@ -85,6 +105,6 @@ def completed(after: Recording, names: Sequence[str]) -> Completed:
         files=tuple(names),
         recording_duration=after.recording_duration,
         start_id=after.start_id,
-        participants_without_file=None,
+        participants_without_file=without_file if after.kind == "track" else None,
         metadata=after.metadata,
     )

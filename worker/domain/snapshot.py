@@ -72,12 +72,14 @@ class Participant(msgspec.Struct, frozen=True, kw_only=True):
     """One stay of a person in a session. A person who rejoins has several, with one `user_id`.
 
     `peer_id` is the API's row `id`. `user_id` is RealtimeKit's participant id, as in `user_ids` of
-    a start command. `custom_participant_id` is the customer's own id. `left_at` is None also while
-    the stay goes on.
+    a start command. `custom_participant_id` is the customer's own id. `preset_name` names the
+    rights with which the person joined. `left_at` is None also while the stay goes on.
     """
 
     peer_id: str
     user_id: str | None = None
     custom_participant_id: str | None = None
+    display_name: str | None = None
+    preset_name: str | None = None
     joined_at: datetime | None = None
     left_at: datetime | None = None

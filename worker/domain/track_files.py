@@ -32,7 +32,8 @@ class TrackFile(msgspec.Struct, frozen=True, kw_only=True):
     """A file and what is certain about its owner. A value that is not certain is None.
 
     `custom_participant_id` comes from the API's answer or from the session's participants, never
-    from the name. `recorded_at` is the aware time in the file name.
+    from the name. `recorded_at` is the aware time in the file name. `participant` is the stay in
+    the session that the file records.
     """
 
     file_name: str
@@ -44,6 +45,7 @@ class TrackFile(msgspec.Struct, frozen=True, kw_only=True):
     custom_participant_id: str | None = None
     recorded_at: datetime | None = None
     download_url: str | None = None
+    participant: Participant | None = None
 
 
 class _Owner(NamedTuple):
@@ -96,6 +98,7 @@ def _owned(file: FoundFile, index: "_OwnerIndex") -> TrackFile:
         custom_participant_id=file.custom_participant_id or index.custom_id(owner),
         recorded_at=name.recorded_at if name else None,
         download_url=file.download_url,
+        participant=index.stay(owner),
     )
 
 
@@ -154,6 +157,13 @@ class _OwnerIndex:
         return _agreed(stay.custom_participant_id for stay in stays) or _agreed(
             stay.custom_participant_id for stay in self._by_user.get(owner.user_id or "", ())
         )
+
+    def stay(self, owner: _Owner) -> Participant | None:
+        """The stay of the peer, unless the session has several, or knows it as another user's."""
+        stays = self._by_peer.get(owner.peer_id or "", ())
+        (stay,) = stays if len(stays) == 1 else (None,)
+        is_anothers = stay is not None and owner.user_id not in {None, stay.user_id}
+        return None if is_anothers else stay
 
     def _owner_with_peer(self, ids: str, peer_id: str) -> _Owner:
         user_id = _agreed(row.user_id for row in self._by_peer.get(peer_id, ()))

@@ -65,7 +65,7 @@ def apply_observation(
     after = _with_files(after, observation, len(names))
     if _is_complete(after, observation):
         if new_files or not after.completed:
-            events.append(completed(after, names))
+            events.append(completed(after, names, observation))
         after = _with_completion(after, observation)
     elif new_files:
         after = msgspec.structs.replace(after, completed=False)

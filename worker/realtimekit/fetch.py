@@ -4,9 +4,12 @@ from collections.abc import Callable, Sequence
 from datetime import datetime
 from typing import Final
 
-from recording_schemas import Kind, Status
+import msgspec
+
+from recording_schemas import Kind, ParticipantWithoutFile, Status
+from worker.domain.attendance import people_without_file
 from worker.domain.errors import ApiError, Refused
-from worker.domain.file_search import completeness, list_hash
+from worker.domain.file_search import completeness, is_ready, list_hash
 from worker.domain.recording import Completeness, Observation, ObservedBy, Recording
 from worker.domain.snapshot import Participant, RecordingSnapshot
 from worker.domain.track_files import TrackFile, owned_files
@@ -51,7 +54,8 @@ async def fetch_recording(
     """GET the recording. If it is UPLOADED, also find the owners of its files.
 
     With `files_final` the files are not read again later. Then the observation has an empty list of
-    files also where the API takes back, or does not yet report, that the recording is UPLOADED.
+    files also where the API takes back, or does not yet report, that the recording is UPLOADED. An
+    empty list is then final, and the participants show who has no file.
 
     Raises the errors of the GET. If the participants cannot be read, the files are None, to be read
     again. With `files_final` they are returned without participants, because their names may still
@@ -59,20 +63,28 @@ async def fetch_recording(
     """
     asked_at = now()
     snapshot = await api.get_recording(recording_id)
-    files: tuple[TrackFile, ...] | None = () if files_final else None
-    found: Completeness = "unknown"
+    found = _Files(files=() if files_final else None)
     if snapshot.status is Status.UPLOADED:
-        files, found = await _fetch_files(api, snapshot, known, files_final=files_final)
+        found = await _fetch_files(api, snapshot, known, files_final=files_final)
     return Observation(
         snapshot=snapshot,
         observed_by=observed_by,
         asked_at=asked_at,
         observed_at=now(),
         app=app,
-        files=files,
-        completeness=found,
+        files=found.files,
+        completeness=found.completeness,
+        without_file=found.without_file,
         files_final=files_final,
     )
+
+
+class _Files(msgspec.Struct, frozen=True, kw_only=True):
+    """The files of an observation, None if they must be read again."""
+
+    files: tuple[TrackFile, ...] | None
+    completeness: Completeness = "unknown"
+    without_file: tuple[ParticipantWithoutFile, ...] | None = None
 
 
 async def _fetch_files(
@@ -81,23 +93,45 @@ async def _fetch_files(
     known: Recording | None,
     *,
     files_final: bool,
-) -> tuple[tuple[TrackFile, ...] | None, Completeness]:
-    participants: tuple[Participant, ...] = ()
+) -> _Files:
     search = known.file_search if known else None
     current_hash = list_hash((file.name, file.download_url) for file in snapshot.files)
-    is_known_list = search is not None and search.list_hash == current_hash
-    if snapshot.files and _kind(snapshot, known) == "track" and not is_known_list:
+    if search is not None and search.list_hash == current_hash:
+        files = _owned_files(snapshot, known, ())
+        return _Files(
+            files=files, completeness=search.completeness, without_file=search.without_file
+        )
+    participants: tuple[Participant, ...] | None = None
+    if (snapshot.files or files_final) and _kind(snapshot, known) == "track":
         try:
             participants = await _fetch_participants(api, snapshot, known)
         except Refused:
             pass  # the API would refuse a later request, too
         except ApiError:
             if not files_final:
-                return None, "unknown"
-    files = _owned_files(snapshot, known, participants)
-    if search is not None and is_known_list:
-        return files, search.completeness
-    return files, completeness(files, snapshot, known, participants)
+                return _Files(files=None)
+    files = _owned_files(snapshot, known, participants or ())
+    return _Files(
+        files=files,
+        completeness=completeness(files, snapshot, known, participants or ()),
+        without_file=_without_file(files, snapshot, known, participants),
+    )
+
+
+def _without_file(
+    files: tuple[TrackFile, ...],
+    snapshot: RecordingSnapshot,
+    known: Recording | None,
+    participants: tuple[Participant, ...] | None,
+) -> tuple[ParticipantWithoutFile, ...] | None:
+    """The people without a file that can be fetched. None if nobody knows.
+
+    A list that lacks files of an earlier one shows nothing.
+    """
+    ready = [file for file in files if is_ready(file, "track", snapshot.storage)]
+    if participants is None or (known is not None and len(ready) < known.file_count):
+        return None
+    return people_without_file(ready, snapshot, known, participants)
 
 
 def _owned_files(
@@ -122,6 +156,7 @@ def _kind(snapshot: RecordingSnapshot, known: Recording | None) -> Kind:
 
 async def _fetch_participants(
     api: RealtimeKitClient, snapshot: RecordingSnapshot, known: Recording | None
-) -> tuple[Participant, ...]:
+) -> tuple[Participant, ...] | None:
+    """All stays in the session, None if the session is not known."""
     session_id = snapshot.session_id or (known.session_id if known else None)
-    return () if session_id is None else await api.list_participants(session_id)
+    return None if session_id is None else await api.list_participants(session_id)

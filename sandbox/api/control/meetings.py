@@ -20,12 +20,14 @@ class NewMeeting(ControlBody, frozen=True, kw_only=True):
 
 class Attendee(ControlBody, frozen=True, kw_only=True):
     """The participant who joins or leaves: `user_id` or `peer_id`, or a new
-    `custom_participant_id`."""
+    `custom_participant_id`. Who joins `mute` leaves no file."""
 
     user_id: str | None = None
     peer_id: str | None = None
     custom_participant_id: str | None = None
     name: str | None = None
+    preset_name: str = "group_call_participant"
+    mute: bool = False
 
 
 class NewParticipant(ControlBody, frozen=True, kw_only=True):
@@ -87,8 +89,10 @@ class MeetingControl:
         user_id = attendee.user_id
         if user_id is None:
             custom_id = attendee.custom_participant_id or attendee.name or "guest"
-            user_id = self._meetings.register(meeting_id, custom_id, name=attendee.name).id
-        self._meetings.join(meeting_id, user_id)
+            user_id = self._meetings.register(
+                meeting_id, custom_id, name=attendee.name, preset_name=attendee.preset_name
+            ).id
+        self._meetings.join(meeting_id, user_id, mute=attendee.mute)
         return self._describe(meeting_id)
 
     def _leave(self, call: ControlCall) -> Reply:

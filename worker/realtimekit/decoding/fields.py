@@ -13,6 +13,8 @@ MAX_ERROR_LENGTH: Final = 500
 """The error message of a recording is cut to this many characters."""
 
 MAX_ID_LENGTH: Final = 256
+MAX_NAME_LENGTH: Final = 256
+"""The name of a person or preset is cut to this many characters."""
 
 _CONTROL: Final = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 _MAX_INT = 2.0**53
@@ -43,6 +45,16 @@ def decode(body: bytes | bytearray, decoder: "msgspec.json.Decoder[T]") -> T:
 def text(value: object) -> str | None:
     """A string that is not empty."""
     return value if isinstance(value, str) and value else None
+
+
+def bounded_id(value: object) -> str | None:
+    """An id of at most 256 characters. A longer one is None, because a part of it is another id."""
+    return text(value) if isinstance(value, str) and len(value) <= MAX_ID_LENGTH else None
+
+
+def bounded_text(value: object) -> str | None:
+    """A name for people, cut to 256 characters."""
+    return text(value[:MAX_NAME_LENGTH]) if isinstance(value, str) else None
 
 
 def participant_id(value: object) -> str | None:

@@ -10,6 +10,8 @@ from worker.realtimekit.decoding.fields import (
     Paging,
     Unreadable,
     aware_time,
+    bounded_id,
+    bounded_text,
     decode,
     is_last_page,
     non_negative_int,
@@ -23,6 +25,8 @@ class _Participant(msgspec.Struct):
     id: Any = None
     user_id: Any = None
     custom_participant_id: Any = None
+    display_name: Any = None
+    preset_name: Any = None
     joined_at: Any = None
     left_at: Any = None
     participant: "_Participant | None" = None
@@ -136,13 +140,15 @@ def ignore_body(_body: bytes | bytearray) -> None:
 
 def _participant(row: _Participant | None) -> Participant | None:
     row = row.participant or row if row else None
-    peer_id = text(row.id) if row else None
+    peer_id = bounded_id(row.id) if row else None
     if row is None or peer_id is None:
         return None
     return Participant(
         peer_id=peer_id,
-        user_id=text(row.user_id),
-        custom_participant_id=text(row.custom_participant_id),
+        user_id=bounded_id(row.user_id),
+        custom_participant_id=bounded_id(row.custom_participant_id),
+        display_name=bounded_text(row.display_name),
+        preset_name=bounded_text(row.preset_name),
         joined_at=aware_time(row.joined_at),
         left_at=aware_time(row.left_at),
     )

@@ -1,0 +1,248 @@
+"""Events name the participant who owns a file, and the people who have none."""
+
+from collections.abc import AsyncIterator
+from datetime import datetime
+from typing import Any
+
+import pytest
+
+from sandbox.model.faults import Fault
+from tests.integration.tracking_bench import TrackingBench, open_bench
+
+Missing = list[tuple[str | None, str | None, bool]]
+
+
+@pytest.fixture
+async def bench(database_url: str) -> AsyncIterator[TrackingBench]:
+    async with open_bench(database_url) as opened:
+        opened.sandbox.meetings.create(opened.meeting)
+        yield opened
+
+
+def join(bench: TrackingBench, own_id: str, *, mute: bool = False, **more: str) -> str:
+    """Somebody joins; returns the participant id."""
+    person = bench.sandbox.meetings.register(bench.meeting, own_id, **more)
+    bench.sandbox.meetings.join(bench.meeting, person.id, mute=mute)
+    return person.id
+
+
+async def record(
+    bench: TrackingBench, kind: Any = "track", *, seconds: float = 20, **layers: Any
+) -> str:
+    """Record for a while and stop; returns the recording's id."""
+    recording_id = await bench.start(kind, **layers)
+    await bench.run_due(seconds)
+    await bench.api.control_recording(recording_id, "stop")
+    return recording_id
+
+
+async def follow(bench: TrackingBench, seconds: float = 150.0) -> None:
+    for _ in range(int(seconds / 5)):
+        await bench.run_due(5)
+
+
+async def files(bench: TrackingBench, recording_id: str) -> list[dict[str, Any]]:
+    return await bench.event_data(recording_id, "recording.file_ready.v1")
+
+
+async def missing(bench: TrackingBench, recording_id: str) -> list[Missing | None]:
+    """The people without a file on each `completed` event."""
+    events = await bench.event_data(recording_id, "recording.completed.v1")
+    return [_missing(event["participants_without_file"]) for event in events]
+
+
+def _missing(people: list[dict[str, Any]] | None) -> Missing | None:
+    if people is None:
+        return None
+    return [(one["user_id"], one["custom_participant_id"], one["joined"]) for one in people]
+
+
+async def test_a_file_names_its_participant_and_the_stay(bench: TrackingBench) -> None:
+    alice = join(bench, "alice@example.com", name="Alice Ä", preset_name="host")
+    stays = bench.sandbox.meetings.get(bench.meeting).session.presences  # type: ignore[union-attr]
+    recording_id = await bench.start()
+    await bench.run_due(20)
+    bench.sandbox.meetings.rejoin(bench.meeting, alice)
+    await bench.run_due(20)
+    await bench.api.control_recording(recording_id, "stop")
+    await follow(bench)
+    first, second = stays
+    told = [one["participant"] for one in await files(bench, recording_id)]
+    common = {
+        "user_id": alice,
+        "custom_participant_id": "alice@example.com",
+        "display_name": "Alice Ä",
+        "preset_name": "host",
+    }
+    assert [{**one, "joined_at": None, "left_at": None} for one in told] == [
+        {**common, "peer_id": stay.peer_id, "joined_at": None, "left_at": None} for stay in stays
+    ]
+    moments = [
+        datetime.fromisoformat(one["joined_at"]).timestamp() - stay.joined_at
+        for one, stay in zip(told, stays, strict=True)
+    ]
+    assert max(map(abs, moments)) < 0.001
+    assert told[0]["left_at"] == told[1]["joined_at"]
+    assert (first.left_at, told[1]["left_at"]) == (second.joined_at, None)
+    assert await missing(bench, recording_id) == [[]]
+
+
+async def test_the_file_of_a_composite_has_no_participant_and_its_completion_no_people(
+    bench: TrackingBench,
+) -> None:
+    join(bench, "alice")
+    recording_id = await record(bench, "composite")
+    await follow(bench, 20)
+    assert {one["participant"] for one in await files(bench, recording_id)} == {None}
+    assert await missing(bench, recording_id) == [None]
+
+
+async def test_somebody_who_was_there_but_mute_is_named(bench: TrackingBench) -> None:
+    join(bench, "speaker")
+    silent = join(bench, "silent", mute=True)
+    recording_id = await record(bench)
+    await follow(bench)
+    assert await missing(bench, recording_id) == [[(silent, "silent", True)]]
+
+
+async def test_people_asked_for_are_named_whether_they_joined_or_not(bench: TrackingBench) -> None:
+    speaker = join(bench, "speaker")
+    silent = join(bench, "silent", mute=True)
+    join(bench, "nobody asked for me", mute=True)
+    absent = bench.sandbox.meetings.register(bench.meeting, "absent").id
+    asked = (absent, speaker, silent)
+    recording_id = await record(bench, user_ids=list(asked), context={"custom_ids": {absent: "me"}})
+    await follow(bench)
+    assert await missing(bench, recording_id) == [[(absent, "me", False), (silent, "silent", True)]]
+
+
+async def test_a_recording_without_any_file_names_everybody_asked_for(
+    bench: TrackingBench,
+) -> None:
+    silent = join(bench, "silent", mute=True)
+    absent = bench.sandbox.meetings.register(bench.meeting, "absent").id
+    recording_id = await record(bench, user_ids=[silent, absent])
+    bench.take_operations()
+    await follow(bench)
+    assert await missing(bench, recording_id) == [[(silent, "silent", True), (absent, None, False)]]
+    assert bench.take_operations().count("list_participants") == 1
+
+
+async def test_ids_that_mean_nobody_are_named(bench: TrackingBench) -> None:
+    join(bench, "alice")
+    recording_id = await record(bench, user_ids=["alice"])
+    await follow(bench)
+    assert await missing(bench, recording_id) == [[("alice", None, False)]]
+
+
+async def test_who_rejoins_and_speaks_once_is_not_missing(bench: TrackingBench) -> None:
+    join(bench, "other")
+    alice = join(bench, "alice", mute=True)
+    recording_id = await bench.start()
+    await bench.run_due(10)
+    bench.sandbox.meetings.rejoin(bench.meeting, alice)
+    await bench.run_due(10)
+    await bench.api.control_recording(recording_id, "stop")
+    await follow(bench)
+    assert await missing(bench, recording_id) == [[]]
+
+
+async def test_who_came_and_left_outside_the_recording_is_not_missing(
+    bench: TrackingBench,
+) -> None:
+    join(bench, "speaker")
+    early = join(bench, "early", mute=True)
+    bench.sandbox.clock.advance(5)
+    bench.sandbox.meetings.leave(bench.meeting, early)
+    bench.sandbox.clock.advance(5)
+    recording_id = await record(bench)
+    bench.sandbox.clock.advance(1)
+    join(bench, "late", mute=True)
+    await follow(bench)
+    assert await missing(bench, recording_id) == [[]]
+
+
+async def test_a_file_that_turns_up_later_takes_its_owner_off_the_list(
+    bench: TrackingBench,
+) -> None:
+    first, second = join(bench, "first"), join(bench, "second")
+    bench.sandbox.faults.add(
+        Fault(kind="late_files", operation="start_track_recording", seconds=1000.0)
+    )
+    recording_id = await record(bench, user_ids=[first, second])
+    await follow(bench, 60)
+    assert await missing(bench, recording_id) == [[(second, "second", True)]]
+    await bench.run_due(4000)
+    await follow(bench, 60)
+    assert await missing(bench, recording_id) == [[(second, "second", True)], []]
+
+
+async def test_the_same_list_costs_no_second_look_at_the_participants(
+    bench: TrackingBench,
+) -> None:
+    join(bench, "speaker")
+    join(bench, "silent", mute=True)
+    recording_id = await record(bench)
+    bench.take_operations()
+    await follow(bench, 60)
+    assert len(await missing(bench, recording_id)) == 1
+    assert bench.take_operations().count("list_participants") == 1
+
+
+async def test_a_restart_while_files_are_awaited_keeps_who_has_none(bench: TrackingBench) -> None:
+    join(bench, "speaker")
+    silent = join(bench, "silent", mute=True)
+    recording_id = await record(bench)
+    while not await files(bench, recording_id):
+        await bench.run_due(1)
+    assert await missing(bench, recording_id) == []
+    bench.restart()
+    await follow(bench, 60)
+    assert await missing(bench, recording_id) == [[(silent, "silent", True)]]
+
+
+async def test_where_the_api_refuses_the_participants_nobody_is_named(
+    bench: TrackingBench,
+) -> None:
+    join(bench, "speaker")
+    bench.sandbox.faults.add(Fault(kind="refuse", operation="list_participants", status=404))
+    recording_id = await record(bench)
+    await follow(bench)
+    (file,) = await files(bench, recording_id)
+    assert file["participant"] is None
+    assert await missing(bench, recording_id) == [None]
+
+
+async def test_a_recording_that_failed_names_nobody(bench: TrackingBench) -> None:
+    join(bench, "speaker")
+    bench.sandbox.faults.add(Fault(kind="fails_to_upload", operation="start_track_recording"))
+    recording_id = await record(bench)
+    await follow(bench)
+    assert await missing(bench, recording_id) == [None]
+
+
+async def test_names_from_outside_are_bounded(bench: TrackingBench) -> None:
+    join(bench, "alice", name="Ä" * 5000, preset_name="p" * 5000)
+    recording_id = await record(bench)
+    await follow(bench)
+    (file,) = await files(bench, recording_id)
+    lengths = [len(file["participant"][name]) for name in ("display_name", "preset_name")]
+    assert lengths == [256, 256]
+
+
+async def test_an_own_id_that_is_too_long_is_left_out_and_never_cut(bench: TrackingBench) -> None:
+    join(bench, "x" * 257)
+    recording_id = await record(bench)
+    await follow(bench)
+    (file,) = await files(bench, recording_id)
+    assert file["participant"]["custom_participant_id"] is None
+
+
+async def test_an_own_id_with_a_nul_character_costs_no_event(bench: TrackingBench) -> None:
+    silent = join(bench, "a\x00b", name="n\x00", mute=True)
+    join(bench, "c\x00d", name="m\x00")
+    recording_id = await record(bench)
+    await follow(bench)
+    (file,) = await files(bench, recording_id)
+    assert file["participant"]["display_name"] == "m\x00"
+    assert await missing(bench, recording_id) == [[(silent, "a\x00b", True)]]

@@ -13,6 +13,7 @@ from sqlalchemy.exc import IntegrityError
 from recording_schemas import CommandSucceeded, Status
 from worker.domain.errors import StoreUnavailable, WrongSettings
 from worker.domain.event_envelopes import outcome_record
+from worker.domain.meeting_participants import People
 from worker.domain.recording import Observation, StartContext
 from worker.domain.snapshot import RecordingSnapshot
 from worker.domain.track_files import TrackFile
@@ -22,6 +23,7 @@ from worker.store.finishing import FinishRequest
 from worker.store.leases import LeaseRequest
 from worker.store.outbox import OutboxDepth, Reply
 from worker.store.outbox_marks import Deferral, PageMarks
+from worker.store.people_of_starts import PeopleOfStart
 from worker.store.queries import RecordingsFilter, Staleness
 from worker.store.read_schedule import ScheduledRead
 from worker.store.releasing import ReleaseRequest
@@ -640,3 +642,37 @@ async def test_a_link_to_itself_is_refused_as_a_database(tmp_path: Path) -> None
     (tmp_path / "state.db").symlink_to("state.db")
     with pytest.raises(StoreUnavailable):
         await Store.open(f"sqlite:///{tmp_path}/state.db", source=SOURCE)
+
+
+PEOPLE = People(user_ids=("u1", "u2"), custom_ids={"u1": "ann"})
+
+
+async def test_people_are_kept_for_a_later_attempt_whose_call_may_have_been_executed(
+    store: Store,
+) -> None:
+    assert (await store.claim(claim())).people is None
+    assert await store.keep_people(PeopleOfStart(command_id="c1", owner="me", people=PEOPLE))
+    assert (await store.claim(claim(owner="other", now=1061.0))).people == PEOPLE
+    await store.release(
+        ReleaseRequest(command_id="c1", uncertain=True, last_error="{}", owner="other")
+    )
+    assert (await store.claim(claim(now=1062.0))).people == PEOPLE
+
+
+async def test_people_of_a_call_that_was_surely_not_executed_are_forgotten(store: Store) -> None:
+    await store.claim(claim())
+    await store.keep_people(PeopleOfStart(command_id="c1", owner="me", people=PEOPLE))
+    await store.release(ReleaseRequest(command_id="c1", uncertain=False, last_error="{}"))
+    assert (await store.claim(claim())).people is None
+    assert (await store.claim(claim(owner="other", now=2000.0))).people is None
+
+
+async def test_people_are_not_kept_for_a_replica_that_lost_its_claim(store: Store) -> None:
+    await store.claim(claim())
+    await store.claim(claim(owner="other", now=1061.0))
+    late = PeopleOfStart(command_id="c1", owner="me", people=PEOPLE)
+    assert not await store.keep_people(late)
+    await store.release(ReleaseRequest(command_id="c1", uncertain=True, last_error="{}"))
+    assert not await store.keep_people(late)
+    assert not await store.keep_people(PeopleOfStart(command_id="x", owner="me", people=PEOPLE))
+    assert (await store.claim(claim(now=3000.0))).people is None

@@ -77,6 +77,21 @@ class StartScenario(Scenario):
         await self.environment.sender.send(command, allowed=SUCCEEDED)
 
 
+class NamedPeopleScenario(StartScenario):
+    """A start by custom ids: people are looked up, kept with the command, and asked for."""
+
+    name = "named"
+
+    async def start(self, command_id: str, meeting: str) -> None:
+        command = {
+            "type": "start_track_recording",
+            "id": command_id,
+            "meeting_id": meeting,
+            "custom_participant_ids": ["participant-1"],
+        }
+        await self.environment.sender.send(command, allowed=SUCCEEDED)
+
+
 class LostStartScenario(StartScenario):
     """A start whose first answer is lost: retried, looked for and adopted."""
 

@@ -9,6 +9,7 @@ import pytest
 from tests.fault.fault_environment import FaultEnvironment, open_fault_environment
 from tests.fault.kill_point_scenarios import (
     LostStartScenario,
+    NamedPeopleScenario,
     NonsenseScenario,
     ParkScenario,
     RefreshScenario,
@@ -26,6 +27,11 @@ EVERY = bool(os.environ.get("FAULT_EVERY_POINT"))
 
 WORKS: dict[type[StartScenario], tuple[str, ...]] = {
     StartScenario: ("Store.claim", "RealtimeKitClient.start_track_recording", "Store.finish"),
+    NamedPeopleScenario: (
+        "RealtimeKitClient.list_meeting_participants",
+        "Store.keep_people",
+        "RealtimeKitClient.start_track_recording",
+    ),
     LostStartScenario: (
         "Store.release",
         "Publisher.publish",

@@ -1,18 +1,27 @@
 """A track start records exactly the people that it names, by participant ids or by custom ids."""
 
 import asyncio
+import time
 import uuid
 from collections.abc import AsyncIterator
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from recording_schemas import StartTrackRecording
 from sandbox.model.faults import Fault
 from sandbox.model.meetings import participant_ids
 from tests.integration.command_bench import START, CommandBench, open_command_bench
 from worker.broker.messages import Ack, Retry
+from worker.commands.operations import execute
+from worker.commands.operations.context import OperationContext
+from worker.commands.operations.people import PeopleFinder
+from worker.domain.errors import OutcomeUnknown, Unavailable
+from worker.domain.meeting_participants import People
 from worker.domain.recording import StartContext
+from worker.realtimekit.participant_directory import ParticipantDirectory
 from worker.store.queries import RecordingsFilter
 
 LIST = "meeting_participants"
@@ -276,6 +285,37 @@ async def test_a_call_that_was_surely_not_executed_is_sent_for_the_people_of_the
     assert await bench.send(command) == Ack()
     (started,) = bench.started()
     assert started.user_ids == (ann, other_ann)
+
+
+@pytest.mark.parametrize(("operation", "failure"), [(LIST, Unavailable), (START, OutcomeUnknown)])
+async def test_an_attempt_without_time_left_may_have_called_only_after_its_read(
+    bench: CommandBench, operation: str, failure: type[Exception]
+) -> None:
+    bench.sandbox.faults.add(Fault(kind="slow", operation=operation, seconds=30))
+    command = StartTrackRecording(id="s", meeting_id=bench.meeting, custom_participant_ids=("ann",))
+
+    async def keep(_people: People) -> None:
+        """Nothing needs to be kept here."""
+
+    directory = ParticipantDirectory(bench.api)
+    context = OperationContext(
+        api=bench.api,
+        app="default",
+        now=lambda: datetime.now(UTC),
+        start_context=StartContext(start_id="s"),
+        people=PeopleFinder(
+            directory=directory,
+            arrived_at=directory.now(),
+            first_seen_at=time.time(),
+            now=time.time,
+            check_user_ids=True,
+            asked_before=None,
+            keep=keep,
+        ),
+    )
+    with pytest.raises(failure):
+        await execute(command, context, timeout=1.0)
+    assert len(bench.requests(operation)) == 1
 
 
 async def test_a_repeat_of_a_rejected_start_is_answered_without_another_read(

@@ -45,11 +45,14 @@ async def replicas_on(
 
 
 def start(command_id: str, meeting: str) -> dict[str, Any]:
+    """A start of the meeting's first participant, in every other round by a custom id."""
+    by_custom_id = {"custom_participant_ids": ["participant-1"]}
+    by_user_id = {"user_ids": participant_ids(meeting)[:1]}
     return {
+        **(by_custom_id if int(command_id[-1]) % 2 else by_user_id),
         "type": "start_track_recording",
         "id": command_id,
         "meeting_id": meeting,
-        "user_ids": participant_ids(meeting)[:1],
         "layers": {"default": {"media_kind": "audio", "file_name_prefix": command_id}},
     }
 
@@ -122,6 +125,8 @@ def check(world: Simulation, commands: dict[str, dict[str, Any]]) -> None:
     by_start = {str(one.request.prefix): [one.id] for one in shelf}
     assert surely_executed(commands) <= by_start.keys() <= commands.keys()
     assert len(by_start) == len(shelf), "each start has one recording"
+    for one in shelf:
+        assert one.request.user_ids == participant_ids(one.request.meeting_id)[:1]
     told = EventStreamCheck()
     told.hear(world.told)
     told.check_outcomes(commands, by_start)

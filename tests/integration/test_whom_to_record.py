@@ -46,7 +46,7 @@ async def stored_start(bench: CommandBench) -> StartContext:
 
 
 async def rejected(bench: CommandBench, command: dict[str, Any]) -> dict[str, Any]:
-    """The outcome of a command that is rejected, at once or by its second attempt."""
+    """The outcome of a command that is rejected, perhaps only by its second attempt."""
     settlement = await bench.send(command)
     if isinstance(settlement, Retry):
         assert settlement.code == "unknown_participant"
@@ -104,11 +104,21 @@ async def test_an_id_of_nobody_is_rejected_with_its_field_and_nothing_is_started
     assert bench.requests(START) == []
 
 
+async def test_an_id_in_the_wrong_list_is_refused_at_once(bench: CommandBench) -> None:
+    for number, fields in enumerate(
+        ({"user_ids": ["ann"]}, {"custom_participant_ids": [ids(bench)[0]]})
+    ):
+        assert await bench.send(bench.start(f"start-{number}", **fields)) == Ack()
+        outcome = await bench.outcome(f"start-{number}")
+        assert outcome["data"]["code"] == "unknown_participant"
+    assert len(bench.requests(LIST)) == 2
+
+
 async def test_more_than_a_hundred_people_are_rejected(bench: CommandBench) -> None:
     crowd = str(uuid.uuid4())
     bench.sandbox.meetings.create(crowd, participants=["crowd"] * 101)
     command = bench.start(meeting_id=crowd, custom_participant_ids=["crowd"])
-    data = await rejected_late(bench, command)
+    data = await rejected(bench, command)
     assert (data["code"], data["field"]) == ("too_many_participants", "custom_participant_ids")
 
 

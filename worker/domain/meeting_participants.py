@@ -20,8 +20,12 @@ MAX_PEOPLE: Final = 100
 class PeopleRefused(Refused):
     """The ids of a start do not mean participants that the API can record together.
 
-    It is final only if the participants were read after they could have been added.
+    It is final if the participants were read after the start came.
     """
+
+
+class NotListed(PeopleRefused):
+    """None of the listed participants has the id. The API may list a new participant later."""
 
 
 class MeetingParticipant(msgspec.Struct, frozen=True, kw_only=True):
@@ -141,8 +145,8 @@ def _unknown_custom_id(index: int, custom_id: str, known: MeetingParticipants) -
     )
 
 
-def _unknown(field: str, given: str, known: MeetingParticipants) -> PeopleRefused:
+def _unknown(field: str, given: str, known: MeetingParticipants) -> NotListed:
     whose = "participants" if known.is_whole else f"first {len(known)} participants"
-    return PeopleRefused(
+    return NotListed(
         UNKNOWN, f"`{field}` is {given!r}, and none of the meeting's {whose} has it", field=field
     )

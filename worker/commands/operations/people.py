@@ -13,7 +13,12 @@ from msgspec import UNSET
 
 from recording_schemas import Command, StartTrackRecording
 from worker.domain.errors import Unavailable
-from worker.domain.meeting_participants import People, PeopleRefused, people_to_record
+from worker.domain.meeting_participants import (
+    NotListed,
+    People,
+    PeopleRefused,
+    people_to_record,
+)
 from worker.realtimekit.participant_directory import ParticipantDirectory
 
 BURST_SECONDS: Final = 2.0
@@ -64,11 +69,11 @@ class PeopleFinder(msgspec.Struct, frozen=True, kw_only=True):
         since = max(self.arrived_at, certain_since) if is_certain else self.arrived_at
         try:
             return await self._people(command, since=since)
-        except PeopleRefused as refused:
+        except NotListed as missing:
             if is_certain:
                 raise
-            text = f"the API may not list a new participant yet: {refused.message}"
-            raise Unavailable(refused.code, text) from refused
+            text = f"the API may not list a new participant yet: {missing.message}"
+            raise Unavailable(missing.code, text) from missing
 
     async def _people(self, command: StartTrackRecording, *, since: float) -> People:
         known = await self.directory.participants(command.meeting_id, since=since)

@@ -130,6 +130,7 @@ def sqlite_lock(database: str | None) -> IO[bytes] | None:
     except OSError as error:
         raise StoreUnavailable(f"{path} cannot be written: {error.strerror}") from error
     try:
+        _check_record_locks(lock)
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError as error:
         lock.close()
@@ -143,3 +144,16 @@ def sqlite_lock(database: str | None) -> IO[bytes] | None:
             "this one another DATABASE_URL, or use PostgreSQL for several"
         ) from error
     return lock
+
+
+def _check_record_locks(lock: IO[bytes]) -> None:
+    """Raise OSError if the volume lacks the locks of parts of a file, which SQLite uses.
+
+    Some volumes have only locks of whole files. A lock that another process holds proves nothing.
+    """
+    try:
+        fcntl.lockf(lock, fcntl.LOCK_EX | fcntl.LOCK_NB, 1)
+        fcntl.lockf(lock, fcntl.LOCK_UN, 1)
+    except OSError as error:
+        if error.errno not in _LOCK_IS_HELD:
+            raise

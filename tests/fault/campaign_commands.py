@@ -7,6 +7,7 @@ from typing import Any, Final
 
 import msgspec
 
+from sandbox.model.meetings import participant_ids
 from tests.fault.campaign_properties import hostile_properties
 from tests.fault.run_record import REJECTED, SUCCEEDED
 
@@ -82,7 +83,21 @@ def _start(dice: Random, meeting: str, kind: str, command_id: str) -> dict[str, 
     if dice.random() < 0.5:
         prefix = {"file_name_prefix": f"weekly_{dice.randrange(100)}", "media_kind": "audio"}
         command |= {"layers": {"default": prefix}}
+    if dice.random() < 0.3:
+        command |= _people(dice, meeting)
     return {"type": "start_track_recording", **command}
+
+
+def _people(dice: Random, meeting: str) -> dict[str, Any]:
+    """Two of the meeting's three participants, by their own ids, the API's, or one by each."""
+    own, of_api = ["participant-1", "participant-2"], list(participant_ids(meeting, 2))
+    return dice.choice(
+        (
+            {"custom_participant_ids": own},
+            {"user_ids": of_api},
+            {"custom_participant_ids": own[:1], "user_ids": of_api[1:]},
+        )
+    )
 
 
 def _meanwhile(dice: Random, meeting: str, start: str) -> Iterator[PlannedMessage]:

@@ -50,7 +50,14 @@ class RecordingResponses:
         """When the URLs of an uploaded recording expire; None if it has none."""
         if recording.uploaded_at is None or recording.status != "UPLOADED":
             return None
-        return recording.uploaded_at + self._behaviour.retention_seconds
+        return self._signed_at(recording.uploaded_at) + self._behaviour.retention_seconds
+
+    def _signed_at(self, uploaded_at: float) -> float:
+        """When the URLs in an answer of this moment were signed."""
+        interval, now = self._behaviour.resign_seconds, self._clock.now()
+        if interval is None:
+            return uploaded_at
+        return now - (now - uploaded_at) % interval if interval else now
 
     def _downloads(self, recording: Recording, *, listed: bool) -> dict[str, object]:
         expiry = self.downloads_expire_at(recording)

@@ -25,7 +25,8 @@ class Behaviour(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     invoked_seconds: Seconds = 1.0
     uploading_seconds: Seconds = 1.0
     empty_seconds: Seconds = 60.0  # How long a session without participants lives.
-    retention_seconds: Seconds = 7 * 86400.0  # How long files and their URLs live.
+    retention_seconds: Seconds = 7 * 86400.0  # How long a URL lives, from its signing on.
+    resign_seconds: Seconds | None = None  # URLs are signed anew this often; 0: in each answer.
     short_recordings_fail: bool = False  # Under `short_seconds`, a recording ends as ERRORED.
     short_seconds: Seconds = 5.0
 

@@ -19,6 +19,7 @@ from recording_schemas import (
     Completed,
     ErrorInfo,
     FileReady,
+    FileUrlRenewed,
     Kind,
     Media,
     ParticipantWithoutFile,
@@ -52,7 +53,7 @@ VANISHED: Final = "vanished"
 """The error code if the worker ended a recording because the API answered 404."""
 
 ObservedBy = Literal["command", "webhook", "sweep"]
-RecordingEvent = StatusChanged | FileReady | Completed
+RecordingEvent = StatusChanged | FileReady | FileUrlRenewed | Completed
 Completeness = Literal["whole", "lacking", "unknown"]
 """Whether a list of files has all that is expected. See `file_search`."""
 
@@ -198,6 +199,7 @@ class Observation(msgspec.Struct, frozen=True, kw_only=True):
     have none; None if nobody knows. `files_final` says that the
     worker waits for no more of them. `timeout_error` is set if the worker itself ends the
     recording. `missing` is set if the API answered 404: the snapshot then repeats what was known.
+    `renews_urls`: somebody asked for URLs of its files, so those that were signed anew are news.
     `read_again_at` is when to read the recording by itself again; with None, `read_policy` decides.
     `surplus_of` is set if the start that made the recording has another one, `cancelled_by` if a
     stop cancelled that start.
@@ -217,4 +219,5 @@ class Observation(msgspec.Struct, frozen=True, kw_only=True):
     files_final: bool = False
     timeout_error: ErrorInfo | None = None
     missing: bool = False
+    renews_urls: bool = False
     read_again_at: datetime | None = None

@@ -2,7 +2,16 @@
 
 from collections.abc import Sequence
 
-from recording_schemas import Completed, FileReady, ParticipantInfo, StatusChanged, StorageInfo
+import msgspec
+
+from recording_schemas import (
+    Completed,
+    FileReady,
+    FileUrlRenewed,
+    ParticipantInfo,
+    StatusChanged,
+    StorageInfo,
+)
 from worker.domain.recording import Observation, Recording
 from worker.domain.snapshot import Participant
 from worker.domain.track_files import TrackFile
@@ -43,6 +52,19 @@ def files_ready(
         _file_ready(after, file, observation, index, len(names))
         for index, file in enumerate(files, start=first)
     ]
+
+
+def urls_renewed(
+    after: Recording, files: Sequence[TrackFile], observation: Observation, names: Sequence[str]
+) -> list[FileUrlRenewed]:
+    """The events of announced `files` that have a new URL. They keep their numbers."""
+    if not files:
+        return []
+    numbers = {name: number for number, name in enumerate(names, start=1)}
+    events = (
+        _file_ready(after, file, observation, numbers[file.file_name], len(names)) for file in files
+    )
+    return [FileUrlRenewed(**msgspec.structs.asdict(event)) for event in events]
 
 
 def _file_ready(

@@ -7,7 +7,7 @@
     3. details    take over ids, times and names, if the observation is about that status
     4. change     a new status starts or ends the wait for files, and is announced
     5. duration   the first RECORDING says when a recording of limited duration is stopped
-    6. files      announce the files that are new and can be fetched
+    6. files      announce the files that are new and can be fetched, then URLs that are new
     7. completion announce the end when nothing more is awaited, and again after each later file
     8. count      number the change and its events
 
@@ -15,7 +15,8 @@ Statuses never go back, except between RECORDING and PAUSED. Nothing follows UPL
 with one exception: if the worker itself ended the recording, the API's later report follows.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 from typing import Final
 
 import msgspec
@@ -27,28 +28,38 @@ from recording_schemas import (
 from worker.domain.file_search import is_ready, search_after
 from worker.domain.max_duration import with_stop_at
 from worker.domain.recording import LIVE, RANK, STALLED, Observation, Recording, RecordingEvent
-from worker.domain.recording_events import completed, files_ready, status_changed
+from worker.domain.recording_events import completed, files_ready, status_changed, urls_renewed
 from worker.domain.track_files import TrackFile
+from worker.domain.url_renewals import PublishedUrl, renewed_files
 
 WITHHELD_MESSAGE: Final = "the API's message is withheld because it may repeat credentials"
 
 
+NO_URLS: Final[Mapping[str, PublishedUrl]] = MappingProxyType({})
+
+
 class Transition(msgspec.Struct, frozen=True, kw_only=True):
-    """The effect of one observation: the state after it, its events, and the files that are new."""
+    """The effect of one observation: the state after it, its events, the files that are new, and
+    the announced files whose URL is new."""
 
     after: Recording
     events: tuple[RecordingEvent, ...] = ()
     new_files: tuple[TrackFile, ...] = ()
+    renewed_files: tuple[TrackFile, ...] = ()
 
 
 def apply_observation(
-    recording: Recording | None, observation: Observation, known_files: Sequence[str] = ()
+    recording: Recording | None,
+    observation: Observation,
+    known_files: Sequence[str] = (),
+    published_urls: Mapping[str, PublishedUrl] = NO_URLS,
 ) -> Transition:
     """Apply an observation to the known state of its recording, None if there is none.
 
-    `known_files` are the names of the files that were announced before, in their order. If nothing
-    is new, `after` equals `recording`, and there are no events. The events are the status change,
-    then the files in their order, then the completion.
+    `known_files` are the names of the files that were announced before, in their order, and
+    `published_urls` their URLs by name. If nothing is new, `after` equals `recording`, and there
+    are no events. The events are the status change, then the files in their order, then the new
+    URLs, then the completion.
     """
     if recording is not None and _is_ignored(recording, observation):
         return Transition(after=recording)
@@ -62,6 +73,8 @@ def apply_observation(
     new_files = _new_files(after, observation, known_files)
     names = (*known_files, *(file.file_name for file in new_files))
     events += files_ready(after, new_files, observation, names)
+    renewed = renewed_files(observation, published_urls)
+    events += urls_renewed(after, renewed, observation, names)
     after = _with_files(after, observation, len(names))
     if _is_complete(after, observation):
         if new_files or not after.completed:
@@ -69,9 +82,9 @@ def apply_observation(
         after = _with_completion(after, observation)
     elif new_files:
         after = msgspec.structs.replace(after, completed=False)
-    if after != recording:
+    if after != recording or events:
         after = _numbered(after, len(events))
-    return Transition(after=after, events=tuple(events), new_files=new_files)
+    return Transition(after=after, events=tuple(events), new_files=new_files, renewed_files=renewed)
 
 
 # 1. Ignore

@@ -15,10 +15,10 @@ from collections.abc import Iterable, Sequence
 from itertools import takewhile
 from typing import Final
 
-from recording_schemas import EVENT_TYPES, FileReady
+from recording_schemas import EVENT_TYPES, FileReady, FileUrlRenewed
 from worker.store.outbox import UnsentEvent
 
-FILE_READY: Final = EVENT_TYPES[FileReady]
+FILE_EVENTS: Final = frozenset({EVENT_TYPES[FileReady], EVENT_TYPES[FileUrlRenewed]})
 
 
 class SubjectQueues:
@@ -45,5 +45,5 @@ class SubjectQueues:
 def _head(queue: Sequence[UnsentEvent]) -> Sequence[UnsentEvent]:
     # The broker takes file events in their order. If it refuses one, those behind it are published
     # again after it.
-    files = list(takewhile(lambda event: event.event_type == FILE_READY, queue))
+    files = list(takewhile(lambda event: event.event_type in FILE_EVENTS, queue))
     return files or queue[:1]

@@ -1,9 +1,11 @@
 """Which events of a batch may be in flight at the same time."""
 
-from worker.publishing.subject_order import FILE_READY, SubjectQueues
+from worker.publishing.subject_order import SubjectQueues
 from worker.store.outbox import UnsentEvent
 
 STATUS_CHANGED = "recording.status_changed.v1"
+FILE_READY = "recording.file_ready.v1"
+URL_RENEWED = "recording.file_url_renewed.v1"
 
 
 def event(subject: str, position: int, event_type: str = STATUS_CHANGED) -> UnsentEvent:
@@ -46,6 +48,12 @@ def test_file_events_behind_each_other_are_in_flight_together() -> None:
     assert positions(queues) == [[2, 3, 4]]
     queues.advance([3])
     assert positions(queues) == [[5]]
+
+
+def test_renewed_urls_are_in_flight_together_with_files() -> None:
+    mixed = [event("a", 1, FILE_READY), event("a", 2, URL_RENEWED), event("a", 3, URL_RENEWED)]
+
+    assert positions(SubjectQueues([*mixed, event("a", 4)])) == [[1, 2, 3]]
 
 
 def test_an_event_that_is_not_confirmed_blocks_its_own_subject_only() -> None:

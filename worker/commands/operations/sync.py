@@ -1,24 +1,38 @@
 """Reads a recording again, whoever started it."""
 
-from recording_schemas import SyncRecording
+import msgspec
+
+from recording_schemas import Status, SyncRecording
 from worker.commands.operations.context import OperationContext, OperationResult
-from worker.domain.errors import NotYet
+from worker.domain.errors import NotYet, Unavailable
+from worker.domain.recording import Recording
 from worker.realtimekit.fetch import fetch_recording
 
 
 async def sync_recording(command: SyncRecording, context: OperationContext) -> OperationResult:
-    """Read the recording with its files. A recording unknown to the store is adopted, as soon as
-    the API reports a documented status."""
+    """Read the recording with its files, and publish URLs that were signed anew.
+
+    A recording unknown to the store is adopted, as soon as the API reports a documented status.
+    """
     observation = await fetch_recording(
         context.background_api(),
         command.recording_id,
-        context.known[0] if context.known else None,
+        _unsearched(context.known[0]) if context.known else None,
         app=context.app,
         observed_by="command",
         now=context.now,
     )
-    unknown = observation.snapshot.unknown_status
-    if unknown is not None and not context.known:
-        text = f"the API reports the status {unknown}, which is not documented"
+    snapshot = observation.snapshot
+    if snapshot.unknown_status is not None and not context.known:
+        text = f"the API reports the status {snapshot.unknown_status}, which is not documented"
         raise NotYet("unknown_status", text)
+    observation = msgspec.structs.replace(observation, renews_urls=True)
+    if snapshot.status is Status.UPLOADED and observation.files is None:
+        context.progress.add(command.recording_id, observation)
+        raise Unavailable("unavailable", "the participants of the session could not be read")
     return OperationResult(recording_ids=(command.recording_id,), observations=(observation,))
+
+
+def _unsearched(recording: Recording) -> Recording:
+    """The recording without its last list of files, so that the owners are read for any list."""
+    return msgspec.structs.replace(recording, file_search=None)

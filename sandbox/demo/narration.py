@@ -1,6 +1,7 @@
 """Adds API requests and the worker's events to the timeline, in words."""
 
 import math
+from typing import Final
 
 from recording_schemas import (
     CloudEvent,
@@ -14,12 +15,15 @@ from sandbox.demo.timeline import Timeline
 from sandbox.model.log_entries import RequestEntry
 from sandbox.model.request_log import RequestLog
 
+REPEATED: Final = frozenset({"list_recordings", "list_sessions"})
+
 
 async def narrate_requests(
     request_log: RequestLog, timeline: Timeline, *, sweep_interval_seconds: float
 ) -> None:
-    """Narrate each API request until cancelled. Of the sweep's requests, only the first is."""
-    narrated, is_sweep_narrated = 0, False
+    """Narrate each API request until cancelled. Of the lists that are read again and again, only
+    the first is."""
+    narrated, seen = 0, set[str]()
 
     def has_new_entries(log: RequestLog) -> bool:
         return log.total > narrated
@@ -28,12 +32,17 @@ async def narrate_requests(
         await request_log.until(has_new_entries, within=math.inf)
         entries, narrated = request_log.entries(since=narrated), request_log.total
         for request in (entry for entry in entries if isinstance(entry, RequestEntry)):
-            if request.operation != "list_recordings":
+            if request.operation not in REPEATED:
                 _narrate_request(request, timeline)
-            elif not is_sweep_narrated:
-                suffix = f", repeated every {sweep_interval_seconds:g} s"
+            elif request.operation not in seen:
+                suffix = _repetition(request.operation, sweep_interval_seconds)
                 _narrate_request(request, timeline, suffix)
-                is_sweep_narrated = True
+                seen.add(request.operation)
+
+
+def _repetition(operation: str, sweep_interval_seconds: float) -> str:
+    is_sweep = operation == "list_recordings"
+    return f", repeated every {sweep_interval_seconds:g} s" if is_sweep else ", repeated"
 
 
 def _narrate_request(request: RequestEntry, timeline: Timeline, suffix: str = "") -> None:

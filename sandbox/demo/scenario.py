@@ -32,7 +32,7 @@ STEP_SECONDS: Final = 1.0
 
 
 class Participants(msgspec.Struct, frozen=True, kw_only=True):
-    """Ana stays. Ben leaves and comes back. Cleo is not in the `user_ids` to be recorded."""
+    """Ana stays. Ben leaves and comes back. Cleo is not among those who are to be recorded."""
 
     meeting_id: str
     ana: Participant
@@ -41,8 +41,9 @@ class Participants(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def create_meeting(meetings: Meetings) -> Participants:
-    """A live meeting of the three."""
-    meeting = meetings.create(title="Weekly sync", participants=("ana", "ben", "cleo"))
+    """A meeting to which the three may come. Its session has not begun."""
+    people = ("ana", "ben", "cleo")
+    meeting = meetings.create(title="Weekly sync", participants=people, live=False)
     ana, ben, cleo = meeting.participants.values()
     return Participants(meeting_id=meeting.id, ana=ana, ben=ben, cleo=cleo)
 
@@ -54,7 +55,11 @@ def build_commands(participants: Participants) -> dict[str, Command]:
         StartTrackRecording(
             id=START_ID,
             meeting_id=participants.meeting_id,
-            user_ids=(participants.ana.id, participants.ben.id),
+            custom_participant_ids=(
+                participants.ana.custom_participant_id,
+                participants.ben.custom_participant_id,
+            ),
+            wait_for_session=True,
             layers=TrackLayers(default=layer),
         ),
         PauseRecording(id="weekly-sync-q4-pause", start_id=START_ID),
@@ -71,18 +76,26 @@ async def run_scenario(
     meeting_id, ben = participants.meeting_id, participants.ben
     commands = build_commands(participants)
 
-    async def send(command_type: str, *expected: Status) -> None:
-        command = commands[command_type]
-        timeline.add("command", _describe(command), command=command)
-        await client.send(command)
+    async def reach(*expected: Status) -> None:
         await client.until(
             lambda events: _contains_in_order(statuses(events), expected),
             within=EVENT_TIMEOUT_SECONDS,
             what=" → ".join(expected),
         )
 
+    async def send(command_type: str, *expected: Status) -> None:
+        command = commands[command_type]
+        timeline.add("command", _describe(command), command=command)
+        await client.send(command)
+        await reach(*expected)
+
+    await send("start_track_recording")
+    timeline.add("meeting", "nobody has come yet: the start waits")
+    await asyncio.sleep(STEP_SECONDS)
     timeline.add("meeting", "ana, ben and cleo meet; ana and ben are to be recorded")
-    await send("start_track_recording", Status.RECORDING)
+    for person in (participants.ana, ben, participants.cleo):
+        meetings.join(meeting_id, person.id)
+    await reach(Status.RECORDING)
     await asyncio.sleep(STEP_SECONDS)
     timeline.add("meeting", "ben leaves")
     meetings.leave(meeting_id, ben.id)
@@ -139,5 +152,6 @@ def _is_complete(events: list[CloudEvent]) -> bool:
 
 def _describe(command: Command) -> str:
     if isinstance(command, StartTrackRecording):
-        return f"{command.command_type} user_ids=[ana, ben] prefix={FILE_NAME_PREFIX}"
+        people = "custom_participant_ids=[ana, ben]"
+        return f"{command.command_type} {people} wait_for_session=true prefix={FILE_NAME_PREFIX}"
     return f"{command.command_type} start_id={START_ID}"

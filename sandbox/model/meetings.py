@@ -53,6 +53,16 @@ class Meetings:
                 self.join(meeting_id, person.id)
         return meeting
 
+    def begin_later(self, meeting_id: str, seconds: float) -> None:
+        """Let all participants join after these seconds of sandbox time. That starts a session."""
+        meeting = self._known(meeting_id)
+
+        def begin() -> None:
+            for user_id in meeting.participants:
+                self.join(meeting_id, user_id)
+
+        self._clock.at(self._clock.now() + seconds, begin)
+
     def all(self) -> list[Meeting]:
         """Every meeting, the oldest first."""
         return list(self._meetings.values())

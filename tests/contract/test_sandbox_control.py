@@ -167,3 +167,16 @@ async def test_the_summary_counts_meetings_and_recordings(client: Client) -> Non
 
     assert (state["meetings"], state["recordings"], state["breaches"]) == (1, 1, 0)
     assert state["base_url"] == client.sandbox.base_url
+
+
+async def test_a_session_may_begin_later(client: Client) -> None:
+    body = {"id": client.meeting_id, "participants": 2, "begins_in": 30}
+    await control(client, "POST", "/meetings", body)
+    active = f"/meetings/{client.meeting_id}/active-session"
+    assert (await client.call("GET", active)).status_code == 404
+    live = {"status": "LIVE"}
+    assert (await client.get("/sessions", **live))["data"]["sessions"] == []
+    client.sandbox.clock.advance(30)
+    assert (await client.call("GET", active)).status_code == 200
+    (session,) = (await client.get("/sessions", **live))["data"]["sessions"]
+    assert (session["associated_id"], session["live_participants"]) == (client.meeting_id, 2)

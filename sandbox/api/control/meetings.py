@@ -4,18 +4,23 @@ from sandbox.api import responses
 from sandbox.api.call import Reply
 from sandbox.api.control.call import ControlBody, ControlCall, ControlRoute
 from sandbox.api.validation import invalid, uuid
+from sandbox.model.behaviour import Seconds
 from sandbox.model.clock import Clock
 from sandbox.model.errors import NotFound
 from sandbox.model.meetings import Meetings
 
 
 class NewMeeting(ControlBody, frozen=True, kw_only=True):
-    """POST /sandbox/meetings. `participants` is their number, or their custom ids."""
+    """POST /sandbox/meetings. `participants` is their number, or their custom ids.
+
+    They join at once if it is `live`, or after `begins_in` seconds of sandbox time.
+    """
 
     id: str | None = None
     title: str | None = None
     participants: int | tuple[str, ...] = 3
     live: bool = True
+    begins_in: Seconds | None = None
 
 
 class Attendee(ControlBody, frozen=True, kw_only=True):
@@ -67,8 +72,13 @@ class MeetingControl:
         body = call.decode(NewMeeting)
         meeting_id = uuid("id", body.id) if body.id else None
         meeting = self._meetings.create(
-            meeting_id, title=body.title, participants=body.participants, live=body.live
+            meeting_id,
+            title=body.title,
+            participants=body.participants,
+            live=body.live and body.begins_in is None,
         )
+        if body.begins_in is not None:
+            self._meetings.begin_later(meeting.id, body.begins_in)
         return self._describe(meeting.id, status=201)
 
     def _get(self, call: ControlCall) -> Reply:

@@ -113,13 +113,14 @@ async def test_a_lost_webhook_costs_one_interval(environment: FaultEnvironment) 
 async def test_they_wait_while_the_api_is_away(environment: FaultEnvironment) -> None:
     worker = await running(environment)
     meetings = await send_waiting(environment)
+    await eventually(lambda: worker.log.read_text().count('"parked"') >= STARTS, seconds=60)
     environment.api.refuse()
     environment.api.cut()
     for meeting in meetings:
         begin(environment, meeting)
     worker.kill()
     worker.start()
-    await eventually(lambda: "session_look_failed" in worker.last_words(), seconds=60)
+    await eventually(lambda: "session_look_failed" in worker.log.read_text(), seconds=60)
     await environment.api.restore()
     await all_started(environment)
 

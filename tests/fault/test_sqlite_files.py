@@ -11,6 +11,7 @@ import pytest
 
 from worker.domain.errors import StoreUnavailable
 from worker.store.cursors import Cursor
+from worker.store.database.engine import make_private
 from worker.store.leader import LeaderElector
 from worker.store.store import Store
 
@@ -240,3 +241,24 @@ def set_query_only(store: Store, value: str) -> None:
     with store._group._engine.connect() as connection:
         driver: Any = connection.connection.driver_connection
         driver.execute(f"PRAGMA query_only = {value}")
+
+
+@pytest.mark.parametrize("kind", ["pipe", "folder", "link to a pipe"])
+async def test_a_path_that_is_no_file_is_refused_and_keeps_its_mode(
+    tmp_path: Path, kind: str
+) -> None:
+    """As root, a worker could otherwise take `/dev/null` away from all programs."""
+    path = other = tmp_path / "state.db"
+    if kind == "folder":
+        path.mkdir(mode=0o755)
+    else:
+        other = tmp_path / "pipe" if kind == "link to a pipe" else path
+        os.mkfifo(other)
+        if other != path:
+            path.symlink_to(other)
+    other.chmod(0o666)
+    with pytest.raises(StoreUnavailable, match="is not a file"):
+        await Store.open(f"sqlite:///{path}", source="test")
+    assert other.stat().st_mode & 0o777 == 0o666
+    make_private(str(path))
+    assert other.stat().st_mode & 0o777 == 0o666

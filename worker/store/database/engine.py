@@ -5,6 +5,7 @@ import errno
 import fcntl
 import os
 import sqlite3
+import stat
 from pathlib import Path
 from typing import IO, Any, Final
 
@@ -88,7 +89,8 @@ def make_private(database: str | None) -> None:
     for suffix in ("", "-wal", "-shm", ".lock"):
         path = Path(f"{database}{suffix}")
         with contextlib.suppress(OSError):  # the file is missing, or somebody else's
-            if path.stat().st_mode & 0o077:
+            mode = path.stat().st_mode
+            if stat.S_ISREG(mode) and mode & 0o077:  # never a device, which all programs share
                 path.chmod(PRIVATE_MODE)
 
 
@@ -119,11 +121,14 @@ def sqlite_lock(database: str | None) -> IO[bytes] | None:
     workers on one file that would be wrong, and one meeting could be recorded twice.
 
     The lock lies beside the real file, whatever links the path has. None for a database in memory.
-    Raises StoreUnavailable if another process has the lock, or if the volume has no locks.
+    Raises StoreUnavailable if another process has the lock, if the volume has no locks, or if the
+    path is that of a device, a pipe or a folder.
     """
     if not database or database == ":memory:":
         return None
     file = os.path.realpath(database)
+    if os.path.lexists(file) and not os.path.isfile(file):  # noqa: PTH113 - a text, not a Path
+        raise StoreUnavailable(f"{file} is not a file, so it cannot be a database")
     path = Path(f"{file}.lock")
     try:
         lock = os.fdopen(os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND, PRIVATE_MODE), "ab")

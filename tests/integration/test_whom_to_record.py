@@ -14,7 +14,7 @@ from recording_schemas import StartTrackRecording
 from sandbox.model.faults import Fault
 from sandbox.model.meetings import participant_ids
 from tests.integration.command_bench import START, CommandBench, open_command_bench
-from worker.broker.messages import Ack, Retry
+from worker.broker.messages import Ack, Delivery, Retry
 from worker.commands.operations import execute
 from worker.commands.operations.context import OperationContext
 from worker.commands.operations.people import PeopleFinder
@@ -22,6 +22,7 @@ from worker.domain.errors import OutcomeUnknown, Unavailable
 from worker.domain.meeting_participants import People
 from worker.domain.recording import StartContext
 from worker.realtimekit.participant_directory import ParticipantDirectory
+from worker.store.parking import SessionsSeen
 from worker.store.queries import RecordingsFilter
 
 LIST = "meeting_participants"
@@ -316,7 +317,7 @@ async def test_an_attempt_without_time_left_may_have_called_only_after_its_read(
         people=PeopleFinder(
             directory=directory,
             arrived_at=directory.now(),
-            first_seen_at=time.time(),
+            came_at=time.time(),
             now=time.time,
             check_user_ids=True,
             asked_before=None,
@@ -326,6 +327,49 @@ async def test_an_attempt_without_time_left_may_have_called_only_after_its_read(
     with pytest.raises(failure):
         await execute(command, context, timeout=1.0)
     assert len(bench.requests(operation)) == 1
+
+
+async def wake_waiting_start(bench: CommandBench, *added: str, **fields: Any) -> Delivery:
+    """A start that waited for hours for its session, as it is delivered when the session begins.
+
+    The participants of `added` come with the session.
+    """
+    meeting = str(uuid.uuid4())
+    bench.sandbox.meetings.create(meeting, participants=["host"], live=False)
+    command = bench.start(meeting_id=meeting, wait_for_session=True, **fields)
+    assert await bench.send(command) == Ack()
+    assert bench.requests(LIST) == []
+    bench.pass_time(7200)
+    for custom_id in added:
+        bench.sandbox.meetings.register(meeting, custom_id)
+    bench.sandbox.meetings.join(meeting, participant_ids(meeting, 1)[0])
+    await bench.store.sessions_seen(SessionsSeen(app="default", meeting_ids={meeting}))
+    (delivery,) = await bench.take_due()
+    return delivery
+
+
+async def test_a_start_that_waits_for_its_session_means_the_people_when_it_begins(
+    bench: CommandBench,
+) -> None:
+    bench.sandbox.behaviour.change({"participant_lag_seconds": 3})
+    delivery = await wake_waiting_start(bench, "late", custom_participant_ids=["late"])
+    settlement = await bench.handler.handle(delivery)
+    assert isinstance(settlement, Retry), "the list may lag behind those who came with the session"
+    bench.pass_time(settlement.delay_seconds)
+    assert await bench.handler.handle(delivery) == Ack()
+    (started,) = bench.started()
+    assert started.user_ids == participant_ids(started.meeting_id, 2)[1:]
+
+
+async def test_a_start_that_waited_is_refused_if_nobody_has_the_id_when_its_session_begins(
+    bench: CommandBench,
+) -> None:
+    delivery = await wake_waiting_start(bench, custom_participant_ids=["nobody"])
+    settlement = await bench.handler.handle(delivery)
+    assert isinstance(settlement, Retry)
+    bench.pass_time(settlement.delay_seconds)
+    assert await bench.handler.handle(delivery) == Ack()
+    assert (await bench.outcome())["data"]["code"] == "unknown_participant"
 
 
 async def test_a_repeat_of_a_rejected_start_is_answered_without_another_read(

@@ -48,7 +48,7 @@ class PeopleFinders:
         return PeopleFinder(
             directory=self._directories[app.name],
             arrived_at=arrived_at,
-            first_seen_at=claim.first_seen_at,
+            came_at=claim.age_from,
             now=self._now,
             check_user_ids=self._check_user_ids,
             asked_before=claim.people,

@@ -42,7 +42,7 @@ class World:
         fields: dict[str, Any] = {
             "directory": self.directory,
             "arrived_at": arrived_at,
-            "first_seen_at": arrived_at,
+            "came_at": arrived_at,
             "now": lambda: self.time,
             "check_user_ids": True,
             "asked_before": None,
@@ -103,7 +103,7 @@ async def test_an_id_of_nobody_is_refused_only_when_everybody_must_be_listed(
     assert unavailable.value.code == "unknown_participant"
     world.time += LIST_LAG_SECONDS
     with pytest.raises(Refused):
-        await world.finder(world.time, first_seen_at=ARRIVED).find(command)
+        await world.finder(world.time, came_at=ARRIVED).find(command)
     assert world.reads == 2
 
 
@@ -121,7 +121,7 @@ async def test_a_start_that_waited_for_its_turn_is_refused_by_a_read_late_enough
 async def test_a_clock_that_went_back_delays_a_refusal_and_does_not_hasten_it() -> None:
     world = World()
     with pytest.raises(Unavailable):
-        await world.finder(first_seen_at=ARRIVED + 3600.0).find(start("bob"))
+        await world.finder(came_at=ARRIVED + 3600.0).find(start("bob"))
 
 
 async def test_people_of_custom_ids_are_kept_before_the_call_and_named_users_are_not() -> None:

@@ -32,7 +32,7 @@ class PeopleFinder(msgspec.Struct, frozen=True, kw_only=True):
     """Finds whom one attempt at a track start records.
 
     arrived_at       when the delivery came, by the clock of the `directory`
-    first_seen_at    when the command first came, by `now`, in seconds since the epoch
+    came_at          when the command first came, or was woken, by `now`, in seconds since the epoch
     check_user_ids   whether a participant id of nobody is refused
     asked_before     whom an earlier attempt may have asked the API to record
     keep             keeps the people with the command; raises LeaseLost if the claim is lost
@@ -40,7 +40,7 @@ class PeopleFinder(msgspec.Struct, frozen=True, kw_only=True):
 
     directory: ParticipantDirectory
     arrived_at: float
-    first_seen_at: float
+    came_at: float
     now: Callable[[], float]
     check_user_ids: bool
     asked_before: People | None
@@ -86,7 +86,7 @@ class PeopleFinder(msgspec.Struct, frozen=True, kw_only=True):
 
     def _certain_since(self) -> float:
         """From when on a read has everybody who was added before the command was sent."""
-        age = self.now() - self.first_seen_at
+        age = self.now() - self.came_at
         return self.directory.now() - age + LIST_LAG_SECONDS
 
 

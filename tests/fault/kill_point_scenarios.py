@@ -6,6 +6,8 @@ account to say, after a plain worker has finished everything.
 """
 
 import asyncio
+import contextlib
+import sqlite3
 import uuid
 from abc import ABC, abstractmethod
 from collections import Counter
@@ -37,6 +39,9 @@ class Scenario(ABC):
 
     async def before(self, number: int) -> None:  # noqa: B027 - most need nothing
         """Bring about what this round needs, while no worker runs."""
+
+    async def finish(self) -> None:  # noqa: B027 - most need nothing
+        """Wait for what a plain worker does by itself after the last round."""
 
     @abstractmethod
     def which(self, number: int) -> str:
@@ -232,6 +237,52 @@ class RefreshScenario(SweepScenario):
         return "read"
 
 
+class LimitScenario(SweepScenario):
+    """The longest duration of a recording has passed, and the worker stops it."""
+
+    name = "limited"
+    rounds = 60
+
+    def __init__(self, environment: FaultEnvironment) -> None:
+        super().__init__(environment)
+        self._due: set[str] = set()
+
+    async def prepare(self, worker: KillableWorker) -> None:
+        await super().prepare(worker)
+        worker.start()
+        await eventually(
+            lambda: (
+                self._database("SELECT count(*) FROM recordings WHERE stop_at > 1") == self.rounds
+            ),
+            seconds=ROUND_TIMEOUT_SECONDS,
+        )
+        await asyncio.to_thread(worker.stop)
+
+    async def start(self, command_id: str, meeting: str) -> None:
+        command = {"type": "start_track_recording", "id": command_id, "meeting_id": meeting}
+        await self.environment.sender.send({**command, "max_seconds": 3600}, allowed=SUCCEEDED)
+
+    def which(self, number: int) -> str:
+        return "limit"
+
+    async def before(self, number: int) -> None:
+        recording_id = self.recording(number)
+        self._due.add(recording_id)
+        self._database("UPDATE recordings SET stop_at = 1 WHERE recording_id = ?", recording_id)
+
+    async def finish(self) -> None:
+        await eventually(
+            lambda: not self._due.intersection(self.environment.live_recordings()),
+            seconds=ROUND_TIMEOUT_SECONDS,
+            what="each recording whose time has come is stopped",
+        )
+
+    def _database(self, statement: str, *values: str) -> Any:
+        path = self.environment.settings["DATABASE_URL"].removeprefix("sqlite:///")
+        with contextlib.closing(sqlite3.connect(path)) as database, database:
+            return (database.execute(statement, values).fetchone() or (None,))[0]
+
+
 class WebhookScenario(SweepScenario):
     """A webhook tells that a recording has ended; nobody else does, for sweeps are rare."""
 
@@ -284,6 +335,7 @@ async def kill_at_points(work: Scenario, *, every: bool) -> list[str]:
         if (await _round(work, worker, number, at))[-1].killed:
             killed.append(point)
     worker.start()
+    await work.finish()
     await stop_everything(environment)
     return killed
 

@@ -20,6 +20,7 @@ from worker.broker.consumer import Consumer
 from worker.broker.messages import Delivery
 from worker.publishing.parked_relay import ParkedRelay
 from worker.publishing.relay import OutboxRelay
+from worker.tracking.duration_limiter import DurationLimiter
 from worker.tracking.live_list import ListResult
 from worker.tracking.refresher import Refresher
 from worker.tracking.sweep import Sweep
@@ -63,6 +64,7 @@ def install(steps: PointTracker) -> None:
 
     vars(worker.bootstrap).update(
         Consumer=SteppingConsumer,
+        DurationLimiter=_stepping_limiter(steps),
         OutboxRelay=SteppingRelay,
         ParkedRelay=_stepping_parked_relay(steps),
         Sweep=SteppingSweep,
@@ -78,6 +80,18 @@ def _stepping_parked_relay(steps: PointTracker) -> type[ParkedRelay]:
             return await steps.whole("parked", super().publish_due())
 
     return SteppingParkedRelay
+
+
+def _stepping_limiter(steps: PointTracker) -> type[DurationLimiter]:
+    class SteppingLimiter(DurationLimiter):
+        async def stop_due(self, *args: Any) -> None:
+            steps.anew("limit")
+            await steps.whole("limit", super().stop_due(*args))
+
+        async def _stop(self, *due: Any) -> None:
+            await steps.part("limit", super()._stop(*due))
+
+    return SteppingLimiter
 
 
 def _which(delivery: Delivery) -> str:

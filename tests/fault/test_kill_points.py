@@ -8,6 +8,7 @@ import pytest
 
 from tests.fault.fault_environment import FaultEnvironment, open_fault_environment
 from tests.fault.kill_point_scenarios import (
+    LimitScenario,
     LostStartScenario,
     NamedPeopleScenario,
     NonsenseScenario,
@@ -54,6 +55,12 @@ WORKS: dict[type[StartScenario], tuple[str, ...]] = {
         "Store.due",
         "RealtimeKitClient.get_recording",
         "RealtimeKitClient.list_participants",
+        "Store.apply",
+    ),
+    LimitScenario: (
+        "Store.due_stops",
+        "Store.move_stop",
+        "RealtimeKitClient.control_recording",
         "Store.apply",
     ),
     WebhookScenario: ("WebhookVerifier.verify", "Store.apply_webhook"),

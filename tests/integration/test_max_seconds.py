@@ -2,6 +2,8 @@
 
 import asyncio
 from collections.abc import AsyncIterator
+from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -10,8 +12,11 @@ import pytest
 from recording_schemas import Status
 from sandbox.model.faults import Fault
 from sandbox.services.postgresql import PostgreSQLServer
+from tests.integration.command_bench import START, open_command_bench
 from tests.integration.tracking_bench import TIMEOUTS, TrackingBench, client, open_bench
-from worker.store.stop_times import MovedStop
+from worker.broker.messages import Ack, Retry
+from worker.store.queries import RecordingsFilter
+from worker.store.stop_times import DueStopsQuery, MovedStop
 from worker.store.store import Store
 from worker.tracking.duration_limiter import MAX_REFUSED_DELAY_SECONDS, MAX_RETRY_DELAY_SECONDS
 
@@ -312,3 +317,34 @@ async def test_many_that_are_due_at_once_are_all_stopped(bench: TrackingBench) -
     await bench.limiter.stop_due()
     assert stops(bench) == 35
     assert {status(bench, recording_id) for recording_id in ids} == {"UPLOADING"}
+
+
+# Starts
+
+
+@pytest.mark.parametrize("kind", ["lost_reset", "lost_502"])
+async def test_a_recording_that_is_adopted_after_a_lost_answer_keeps_its_longest_duration(
+    tmp_path: Path, kind: Any
+) -> None:
+    async with open_command_bench(tmp_path) as commands:
+        commands.sandbox.faults.add(Fault(kind=kind, operation=START, count=1))
+        assert isinstance(await commands.send(commands.start(max_seconds=LIMIT)), Retry)
+        commands.pass_time(6)
+        assert await commands.send(commands.start(max_seconds=LIMIT)) == Ack()
+        (recording,) = await commands.store.recordings(RecordingsFilter())
+        assert recording.start is not None
+        assert recording.start.max_seconds == LIMIT
+        assert recording.started_time is not None
+        assert recording.stop_at == recording.started_time + timedelta(seconds=LIMIT)
+        due = DueStopsQuery(app="default", now=recording.stop_at.timestamp(), limit=9)
+        assert [stop.recording for stop in await commands.store.due_stops(due)] == [recording]
+
+
+async def test_the_api_itself_limits_a_composite(tmp_path: Path) -> None:
+    async with open_command_bench(tmp_path) as commands:
+        await commands.send(commands.start(max_seconds=LIMIT) | {"type": "start_recording"})
+        (begun,) = commands.sandbox.recordings.index.all()
+        assert begun.request.max_seconds == LIMIT
+        (recording,) = await commands.store.recordings(RecordingsFilter())
+        assert recording.start is not None
+        assert recording.start.max_seconds is None

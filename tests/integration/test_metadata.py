@@ -100,6 +100,13 @@ async def is_cancelled_while_it_waits(bench: CommandBench) -> None:
     await bench.send({"type": "stop_recording", "id": "stop", "start_id": "start-1"})
 
 
+async def is_cancelled_while_it_waits_for_a_session(bench: CommandBench) -> None:
+    bench.sandbox.meetings.create(bench.meeting, live=False)
+    await bench.send(start(bench, wait_for_session=True))
+    bench.handler = bench.new_handler()
+    await bench.send({"type": "stop_recording", "id": "stop", "meeting_id": bench.meeting})
+
+
 async def is_cancelled_by_meeting(bench: CommandBench) -> None:
     bench.sandbox.faults.add(Fault(kind="refuse", operation=START, status=401))
     await bench.send(start(bench))
@@ -124,6 +131,7 @@ async def is_cancelled_in_advance(bench: CommandBench) -> None:
         (is_dead_lettered, "failed"),
         (crashes, "failed"),
         (is_cancelled_while_it_waits, "rejected"),
+        (is_cancelled_while_it_waits_for_a_session, "rejected"),
         (is_cancelled_by_meeting, "rejected"),
         (is_cancelled_in_advance, "rejected"),
     ],

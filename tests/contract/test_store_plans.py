@@ -15,6 +15,7 @@ import sqlalchemy as sa
 from recording_schemas import Status
 from sandbox.services.postgresql import PostgreSQLServer
 from tests.contract.test_store_history import NOW, OLD, claim, finish, record, seen
+from worker.domain.meeting_participants import People
 from worker.domain.recording import Recording
 from worker.domain.track_files import TrackFile
 from worker.store import inbox as store_inbox
@@ -28,6 +29,7 @@ from worker.store.observations import WebhookObservation, apply_batch
 from worker.store.outbox import Reply
 from worker.store.outbox_marks import Deferral, PageMarks, Release
 from worker.store.parking import KeptMessage, ParkRequest, RepeatRequest, SessionsSeen
+from worker.store.people_of_starts import PeopleOfStart
 from worker.store.prune_clock import Pruning
 from worker.store.pruning import PruneSentRequest
 from worker.store.queries import RecordingsFilter
@@ -131,6 +133,8 @@ async def everything(store: Any) -> None:
     await store.claim(claim("stop-recording", recording_id="a"))
     await store.claim(claim("late", slot="n/track", abandoned_before=NOW.timestamp() + 9))
     await store.holds_command("new", "me", 1.0)
+    people = People(user_ids=("u1",), custom_ids={"u1": "ann"})
+    await store.keep_people(PeopleOfStart(command_id="new", owner="me", people=people))
     await store.release(
         ReleaseRequest(command_id="new", uncertain=False, last_error="{}", owner="me")
     )

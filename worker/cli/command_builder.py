@@ -20,6 +20,7 @@ FLAGS: Final = {
     "kind": "--kind",
     "user_ids": "--user-id",
     "custom_participant_ids": "--custom-participant-id",
+    "metadata": "--metadata",
     "file_name_prefix": "--prefix",
     "layers.default.file_name_prefix": "--prefix",
     "type": "TYPE",
@@ -36,19 +37,21 @@ def build_command(
     user_ids: Sequence[str],
     custom_participant_ids: Sequence[str] = (),
     prefix: str | None,
+    metadata: Sequence[str] = (),
     assignments: Sequence[str],
 ) -> Command:
     """Merge a command from a file, if any, with the flags. The flags take precedence.
 
-    `flags` maps fields to values, None for a flag that is not set. `assignments` are `PATH=VALUE`
-    texts. A command without an id gets a random one. Raises click.UsageError, which names the flag
-    and the field.
+    `flags` maps fields to values, None for a flag that is not set. `metadata` are `NAME=VALUE`
+    texts, `assignments` are `PATH=VALUE` texts. A command without an id gets a random one. Raises
+    click.UsageError, which names the flag and the field.
     """
     overrides: Fields = {name: value for name, value in flags.items() if value is not None}
     if user_ids:
         overrides["user_ids"] = list(user_ids)
     if custom_participant_ids:
         overrides["custom_participant_ids"] = list(custom_participant_ids)
+    entries = [_parse_entry(text) for text in metadata]
     parsed_assignments = [_parse_assignment(text) for text in assignments]
     envelope = _decode_file(file_body) if file_body is not None else {}
     command = envelope.get("data") if "specversion" in envelope else envelope
@@ -56,6 +59,8 @@ def build_command(
         command.update(overrides)
         if prefix is not None:
             _assign(command, _prefix_path(command), prefix, "--prefix")
+        for name, text in entries:
+            _assign(command, ["metadata", name], text, "--metadata")
         for path, value in parsed_assignments:
             _assign(command, path, value, "--field")
     body = msgspec.json.encode(envelope)
@@ -109,6 +114,14 @@ def _parse_assignment(text: str) -> tuple[list[str], object]:
         return path.split("."), msgspec.json.decode(value)
     except msgspec.DecodeError:
         return path.split("."), value
+
+
+def _parse_entry(text: str) -> tuple[str, str]:
+    """Split `NAME=VALUE`. The value is always a text, also if it looks like a number."""
+    name, equals, value = text.partition("=")
+    if not (name and equals):
+        raise click.UsageError(f"--metadata: {name[:60]!r} is not NAME=VALUE")
+    return name, value
 
 
 def _prefix_path(command: Fields) -> list[str]:

@@ -41,6 +41,8 @@ Examples:
     --user-id "$ALICE" --user-id "$BOB" --prefix team_call --wait
   recording-worker send start_track_recording --meeting-id "$MEETING" \\
     --custom-participant-id alice@example.com --wait
+  recording-worker send start_track_recording --meeting-id "$MEETING" --metadata case=2026-0117 \\
+    --metadata team=support --field max_seconds=5400
   recording-worker send start_recording --meeting-id "$MEETING" --field max_seconds=3600 \\
     --field video_config='{{"codec": "VP8", "width": 1280}}'
   recording-worker send stop_recording --start-id "$START" --wait --timeout 300
@@ -76,6 +78,12 @@ the same --id to ask for its outcome.
     help="Record only the participants with this id of your own; may be repeated.",
 )
 @click.option("--prefix", help="Prefix of the file names.")
+@click.option(
+    "--metadata",
+    multiple=True,
+    metavar="NAME=VALUE",
+    help="A text that comes back with every event of the recording; may be repeated.",
+)
 @click.option(
     "--field",
     "assignments",
@@ -151,6 +159,7 @@ def _build(
     user_ids: tuple[str, ...],
     custom_participant_ids: tuple[str, ...],
     prefix: str | None,
+    metadata: tuple[str, ...],
     assignments: tuple[str, ...],
     expires_in: float | None,
     **fields: Any,  # noqa: ANN401 - flags that are fields of the command
@@ -167,6 +176,7 @@ def _build(
         user_ids=user_ids,
         custom_participant_ids=custom_participant_ids,
         prefix=prefix,
+        metadata=metadata,
         assignments=assignments,
     )
 

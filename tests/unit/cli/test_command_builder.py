@@ -20,6 +20,7 @@ def built(base: object = None, **flags: Any) -> Command:
         "user_ids": flags.pop("user_ids", ()),
         "custom_participant_ids": flags.pop("custom_participant_ids", ()),
         "prefix": flags.pop("prefix", None),
+        "metadata": flags.pop("metadata", ()),
         "assignments": flags.pop("assignments", ()),
     }
     body = base if isinstance(base, bytes) or base is None else msgspec.json.encode(base)
@@ -53,6 +54,30 @@ def test_flags_name_people_by_their_own_ids() -> None:
     assert isinstance(command, StartTrackRecording)
     assert command.custom_participant_ids == ("ann", "b c")
     assert command.body() == {"meeting_id": MEETING}
+
+
+def test_metadata_is_text_whatever_it_looks_like_and_is_put_over_the_file() -> None:
+    base = {"type": "start_recording", "meeting_id": MEETING, "metadata": {"case": "1", "a": "b"}}
+    command = built(base, metadata=("case=7", "url=https://e.com/?x=y", "empty=", "dotted.name=z"))
+
+    assert isinstance(command, StartRecording)
+    assert command.metadata == {
+        "case": "7",
+        "a": "b",
+        "url": "https://e.com/?x=y",
+        "empty": "",
+        "dotted.name": "z",
+    }
+
+
+def test_wrong_metadata_is_an_error_that_names_its_flag() -> None:
+    start = {"type": "start_track_recording", "meeting_id": MEETING}
+
+    assert "--metadata: 'case'" in error_of(**start, metadata=("case",))
+    assert "--metadata: ''" in error_of(**start, metadata=("=7",))
+    text = error_of(**start, metadata=(f"case={'x' * 513}",))
+    assert text.startswith("invalid_field: field `metadata.case` must be a string")
+    assert text.endswith("(--metadata)")
 
 
 def test_a_wrong_own_id_is_an_error_that_names_its_flag() -> None:

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 from sandbox.services.install import ensure_program
 from sandbox.services.pgbouncer import PgBouncer
@@ -28,6 +29,11 @@ PROGRAM_FIXTURES = {
     "promtool": ("promtool", "prometheus"),
     "tinyproxy": ("tinyproxy", "tinyproxy"),
 }
+
+
+# A busy machine is slow now and then. How long an example takes is not what a test asserts.
+settings.register_profile("busy", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("busy")
 
 
 def pytest_configure(config: pytest.Config) -> None:

@@ -97,3 +97,15 @@ def _host(text: str) -> Host:
     if found is None or int(found["port"] or 0) > 65_535:
         raise ValueError("must name hosts as host:port, with commas between them")
     return Host(found["ipv6"] or found["name"], int(found["port"]) if found["port"] else None)
+
+
+IMPOSSIBLE_HOST: Final = (
+    "must name hosts that can exist: no empty part between dots, none above 63 characters"
+)
+
+
+def is_possible_host(name: str) -> bool:
+    """Whether the name of a host, or an address, can be looked up without an error of its own."""
+    labels = name.removesuffix(".").split(".")
+    has_length = len(name) <= 253 and all(1 <= len(label) <= 63 for label in labels)
+    return has_length and name.isprintable()

@@ -9,7 +9,14 @@ from urllib.parse import parse_qsl, unquote_to_bytes
 
 from yarl import URL
 
-from worker.domain.hosts import Host, HostsUrl, hosts_of, split_hosts_url
+from worker.domain.hosts import (
+    IMPOSSIBLE_HOST,
+    Host,
+    HostsUrl,
+    hosts_of,
+    is_possible_host,
+    split_hosts_url,
+)
 from worker.settings.parsing import url_parts
 
 SYNTAX: Final = (
@@ -29,10 +36,14 @@ _CHOICES: Final = {"auth": ("plain", "external"), "no_verify_ssl": ("0", "1")}
 
 def amqp_url(text: str) -> str:
     """Check an amqp or amqps URL with its hosts, and that its certificate files are readable."""
-    parts = None if re.search(r"[\s\x00-\x1f]", text) else split_hosts_url(text)
+    parts = None if re.search(r"[\s\x00-\x1f\x7f]", text) else split_hosts_url(text)
     if parts is None or parts.scheme not in {"amqp", "amqps"} or not parts.has_valid_hosts:
         raise ValueError(SYNTAX)
     _check_credentials(parts)
+    if not all(
+        is_possible_host(server.name) for server in hosts_of(parts.hosts_text) if server.name
+    ):
+        raise ValueError(IMPOSSIBLE_HOST)
     if not all(_can_be_reached(parts, server) for server in hosts_of(parts.hosts_text)):
         raise ValueError(SYNTAX)
     _check_vhost(parts)

@@ -4,7 +4,7 @@ import re
 from typing import Final
 from urllib.parse import urlsplit
 
-from worker.domain.hosts import hosts_of
+from worker.domain.hosts import IMPOSSIBLE_HOST, hosts_of, is_possible_host
 
 SYNTAX: Final = (
     "must be sqlite:///relative.db, sqlite:////absolute.db"
@@ -25,7 +25,7 @@ _UNKNOWN_OPTION: Final = re.compile(r'invalid URI query parameter: "(\w+)"')
 
 def database_url(text: str) -> str:
     """Check the URL of an SQLite file or of a PostgreSQL database."""
-    if re.search(r"[\s\x00-\x1f]", text):
+    if re.search(r"[\s\x00-\x1f\x7f]", text):
         raise ValueError(SYNTAX)
     if found := _POSTGRESQL.match(text):
         _check_postgresql(text, netloc=found["netloc"])
@@ -65,7 +65,15 @@ def _check_postgresql(text: str, *, netloc: str) -> None:
         raise ValueError(SYNTAX) from None
     if not (parameters.get("dbname") or parameters.get("service")):
         raise ValueError(SYNTAX)
+    _check_host_names(str(parameters.get("host") or ""))
     _check_values({name: str(value) for name, value in parameters.items()})
+
+
+def _check_host_names(hosts: str) -> None:
+    """Raise ValueError for a name that cannot be looked up. A socket has a path instead."""
+    names = [name for name in hosts.split(",") if name and not name.startswith(("/", "@"))]
+    if not all(map(is_possible_host, names)):
+        raise ValueError(IMPOSSIBLE_HOST)
 
 
 def _check_values(parameters: dict[str, str]) -> None:

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Final, Literal, TypeVar
 from urllib.parse import SplitResult, unquote, urlsplit
 
+from worker.domain.hosts import IMPOSSIBLE_HOST, is_possible_host
 from worker.domain.rate import Rate
 from worker.settings.storage_profiles import StorageProfiles
 
@@ -182,6 +183,8 @@ def http_url(text: str) -> str:
     parts = url_parts(text)
     if parts is None or parts.scheme not in {"http", "https"} or not parts.hostname:
         raise ValueError("must be a URL that begins with https:// or http:// and names a host")
+    if not is_possible_host(parts.hostname):
+        raise ValueError(IMPOSSIBLE_HOST)
     if parts.query or parts.fragment or parts.username or parts.password:
         raise ValueError("must be a URL without query, fragment, user name and password")
     return text.rstrip("/")
@@ -189,7 +192,7 @@ def http_url(text: str) -> str:
 
 def url_parts(text: str) -> SplitResult | None:
     """None if the text is not a URL. The library's own error would repeat parts of the text."""
-    if re.search(r"[\s\x00-\x1f]", text):
+    if re.search(r"[\s\x00-\x1f\x7f]", text):
         return None
     try:
         parts = urlsplit(text)

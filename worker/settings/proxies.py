@@ -7,7 +7,7 @@ from urllib.parse import urlsplit
 
 import msgspec
 
-from worker.domain.hosts import hosts_of
+from worker.domain.hosts import IMPOSSIBLE_HOST, hosts_of, is_possible_host
 from worker.settings.secret import Secret
 
 PROXY_VARIABLES: Final = ("HTTPS_PROXY", "ALL_PROXY", "NO_PROXY")
@@ -33,6 +33,8 @@ def proxy_url(text: str) -> Secret:
         raise ValueError(f"{_SYNTAX}; proxies of other kinds are not supported")
     if not host.name or parts.path.strip("/") or parts.query:
         raise ValueError(_SYNTAX)
+    if not is_possible_host(host.name):
+        raise ValueError(IMPOSSIBLE_HOST)
     return Secret(url)
 
 

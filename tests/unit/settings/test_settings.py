@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from worker.domain.errors import WrongSettings
+from worker.domain.hosts import IMPOSSIBLE_HOST
 from worker.domain.rate import Rate
 from worker.settings.amqp_url import SYNTAX as AMQP_SYNTAX
 from worker.settings.documentation import documented_settings, settings_table
@@ -509,3 +510,51 @@ def test_a_field_is_named_after_its_variable() -> None:
     for field, variable in variables_of(Settings).items():
         name = variable.name.lower().removesuffix("_file")
         assert name.endswith(field.removesuffix("_file"))
+
+
+URLS = {
+    "AMQP_URL": "amqp://u:p@{}/",
+    "DATABASE_URL": "postgresql://u:p@{}/state",
+    "HTTPS_PROXY": "http://{}",
+    "REALTIMEKIT_BASE_URL": "https://{}/client/v4",
+    "REALTIMEKIT_WEBHOOK_KEY_URL": "https://{}/keys",
+    "WORKER_PUBLIC_URL": "https://{}",
+}
+"""A URL of each variable that names a host."""
+
+
+@pytest.mark.parametrize("host", ["broker..svc", ".", "..", f"{'a' * 64}.b", "a." * 127 + "bc"])
+@pytest.mark.parametrize("variable", URLS)
+def test_a_host_that_cannot_be_looked_up_is_a_fault(variable: str, host: str) -> None:
+    """A chart whose value for the namespace is empty makes such names."""
+    faults = faults_of(**{variable: URLS[variable].format(host)})
+    assert faults == (f"{variable}: {IMPOSSIBLE_HOST}",)
+
+
+@pytest.mark.parametrize("host", ["a..b,c", "c,a..b"])
+@pytest.mark.parametrize("variable", ["AMQP_URL", "DATABASE_URL"])
+def test_each_of_several_hosts_is_checked(variable: str, host: str) -> None:
+    faults = faults_of(**{variable: URLS[variable].format(host)})
+    assert faults == (f"{variable}: {IMPOSSIBLE_HOST}",)
+
+
+def test_a_host_in_an_option_of_the_database_is_checked() -> None:
+    (fault,) = faults_of(DATABASE_URL="postgresql:///state?host=a..b")
+    assert fault == f"DATABASE_URL: {IMPOSSIBLE_HOST}"
+
+
+@pytest.mark.parametrize("host", ["broker.svc.cluster.local.", "10.0.0.1", "[::1]", "broker_1"])
+@pytest.mark.parametrize("variable", ["AMQP_URL", "DATABASE_URL", "HTTPS_PROXY"])
+def test_a_host_that_can_exist_is_taken(variable: str, host: str) -> None:
+    settings_with(**{variable: URLS[variable].format(host)})
+
+
+@pytest.mark.parametrize("url", ["postgresql:///state?host=/run/postgresql", "postgresql:///state"])
+def test_a_socket_of_the_database_is_no_host_name(url: str) -> None:
+    settings_with(DATABASE_URL=url)
+
+
+@pytest.mark.parametrize("variable", URLS)
+def test_a_delete_character_in_a_url_is_a_fault(variable: str) -> None:
+    (fault,) = faults_of(**{variable: URLS[variable].format("h\x7f")})
+    assert fault.startswith(f"{variable}: must ")

@@ -1,8 +1,9 @@
 """The services that tests run on. Each starts when the first test asks for it."""
 
+import gc
 import os
 import uuid
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from pathlib import Path
 
 import pytest
@@ -19,10 +20,28 @@ from sandbox.waiting import Eventually
 from sandbox.waiting import eventually as wait_for_fact
 from tests.forked_process import FORK_SERVER
 
+TESTS = Path(__file__).parent
 BROKER_FIXTURES = {"rabbitmq", "private_rabbitmq"}
 DATABASE_FIXTURES = {"postgresql", "private_postgresql", "database_url", "pgbouncer"}
 SECONDS_PER_TEST = {"image": 30.0, "fault": 5.0, "e2e": 3.0, "integration": 1.2, "helm": 0.4}
 """A rough figure for each folder of slow tests. The others take hundredths of a second."""
+SECONDS_PER_FILE = {
+    "fault/test_cluster.py": 300.0,  # RabbitMQ may keep a command for four minutes
+    "fault/test_kill_points.py": 100.0,
+    "fault/test_frozen_workers.py": 50.0,
+    "fault/test_chaos.py": 40.0,
+    "fault/test_poison.py": 30.0,
+    "fault/test_budget_fleet.py": 25.0,
+    "fault/test_state_machine.py": 20.0,
+    "image/test_image.py": 45.0,
+    "integration/test_relay.py": 60.0,
+    "integration/test_broker_outages.py": 25.0,
+    "e2e/test_webhooks.py": 32.0,
+    "e2e/test_late_files.py": 20.0,
+    "e2e/test_demo.py": 20.0,
+    "helm/test_running.py": 25.0,
+}
+"""The files that take much longer, or much shorter, than the figure of their folder says."""
 PROGRAM_FIXTURES = {
     "bubblewrap": ("bwrap", "bubblewrap"),
     "pgbouncer": ("pgbouncer", "pgbouncer"),
@@ -40,6 +59,17 @@ def pytest_configure(config: pytest.Config) -> None:
     """With several processes, the one that only hands out tests installs what they all need."""
     if getattr(config.option, "numprocesses", None) and not hasattr(config, "workerinput"):
         _install(config, BROKER_FIXTURES | DATABASE_FIXTURES | PROGRAM_FIXTURES.keys())
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_collection() -> Generator[None, object, object]:
+    """Keep modules and tests from the garbage collector, which would visit them again and again."""
+    gc.disable()
+    try:
+        return (yield)
+    finally:
+        gc.freeze()
+        gc.enable()
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
@@ -76,11 +106,12 @@ def _slow_tests_first(items: list[pytest.Item], processes: int) -> list[pytest.I
 
 
 def _folder(file: Path) -> str:
-    return file.relative_to(Path(__file__).parent).parts[0]
+    return file.relative_to(TESTS).parts[0]
 
 
 def _seconds(file: Path, by_file: dict[Path, list[pytest.Item]]) -> float:
-    return SECONDS_PER_TEST[_folder(file)] * len(by_file[file])
+    measured = SECONDS_PER_FILE.get(file.relative_to(TESTS).as_posix())
+    return measured or SECONDS_PER_TEST[_folder(file)] * len(by_file[file])
 
 
 def pytest_collection_finish(session: pytest.Session) -> None:

@@ -14,7 +14,7 @@ from typing import Final
 
 from worker.aio import KeyedLocks
 from worker.budget.priorities import Priority
-from worker.domain.errors import Unavailable
+from worker.domain.errors import NotFound, Refused, Unavailable
 from worker.domain.meeting_participants import MeetingParticipant, MeetingParticipants
 from worker.realtimekit.client import RealtimeKitClient
 
@@ -75,6 +75,11 @@ class ParticipantDirectory:
         try:
             async with asyncio.timeout(READ_TIMEOUT_SECONDS):
                 participants, is_whole = await _read_all(self._api, meeting_id)
+        except NotFound:
+            raise
+        except Refused as refused:
+            text = f"the API refused to list the meeting's participants: {refused.message}"
+            raise Refused(refused.code, text, http_status=refused.http_status) from refused
         except TimeoutError as error:
             text = f"the meeting's participants were not read in {READ_TIMEOUT_SECONDS:g} seconds"
             raise Unavailable("timeout", text) from error

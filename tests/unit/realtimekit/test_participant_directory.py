@@ -7,7 +7,7 @@ from typing import Any
 import httpx
 import pytest
 
-from worker.domain.errors import NotFound, Unavailable
+from worker.domain.errors import NotFound, Refused, Unavailable
 from worker.domain.meeting_participants import MeetingParticipants
 from worker.realtimekit import participant_directory
 from worker.realtimekit.client import PAGE_SIZE, RealtimeKitClient
@@ -173,6 +173,29 @@ async def test_a_participant_without_a_usable_custom_id_has_only_the_participant
     known = await api.read()
     assert known.has_user("user-1")
     assert known.custom_id("user-1") is None
+
+
+@pytest.mark.parametrize(
+    "name",
+    [r"cut \ud83d", r"\udc4d tail", r"\ud83d\ud83d", r"C:\\ud83d", r"\ud83d\u0041", r"\uDBFF\\n"],
+)
+async def test_a_name_that_was_cut_within_an_emoji_costs_nobody(name: str) -> None:
+    api = Api([])
+    rows = f'[{{"id":"user-1","name":"{name}","custom_participant_id":"\\ud83d\\udc4d"}}]'
+    body = f'{{"success":true,"data":{rows}}}'.encode()
+    api.failures = [httpx.Response(200, content=body)]
+    assert list((await api.read()).user_ids("\U0001f44d")) == ["user-1"]
+
+
+async def test_a_refused_list_has_the_words_of_the_api_and_no_field_of_the_command() -> None:
+    api = Api([])
+    error = {"code": 400, "message": '"per_page" must be less than 50'}
+    api.failures = [httpx.Response(400, json={"success": False, "error": error})]
+    with pytest.raises(Refused) as refused:
+        await api.read()
+    assert (refused.value.field, refused.value.http_status) == (None, 400)
+    assert "participants" in refused.value.message
+    assert "per_page" in refused.value.message
 
 
 async def test_a_name_with_html_changes_nothing() -> None:

@@ -18,6 +18,13 @@ MAX_NAME_LENGTH: Final = 256
 
 _CONTROL: Final = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 _MAX_INT = 2.0**53
+_SURROGATE_ESCAPE = re.compile(
+    rb"\\u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}"
+    rb"|(?P<half>\\u[dD][89a-fA-F][0-9a-fA-F]{2})"
+    rb"|\\.",
+    re.DOTALL,
+)
+"""Every escape of JSON, whole pairs first. `half` is an escape that stands alone."""
 _REASON_IN_TEXT = re.compile(r"""['"]reason['"]\s*:\s*['"](\w+)['"]""")
 
 
@@ -35,11 +42,28 @@ class Paging(msgspec.Struct):
 def decode(body: bytes | bytearray, decoder: "msgspec.json.Decoder[T]") -> T:
     """The decoded `body`. Raises Unreadable."""
     try:
+        return _decode(body, decoder)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        pass
+    try:
+        return _decode(_SURROGATE_ESCAPE.sub(_without_half_pair, body), decoder)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        raise Unreadable("the body is not JSON") from None
+
+
+def _decode(body: bytes | bytearray, decoder: "msgspec.json.Decoder[T]") -> T:
+    try:
         return decoder.decode(body)
     except msgspec.ValidationError as error:
         raise Unreadable(f"the body has another form than documented: {error}") from None
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-        raise Unreadable("the body is not JSON") from None
+
+
+def _without_half_pair(escape: re.Match[bytes]) -> bytes:
+    """The escape, or a replacement character for half a surrogate pair.
+
+    A name that was cut within an emoji ends like that. It must not cost the whole response.
+    """
+    return rb"\ufffd" if escape["half"] else escape[0]
 
 
 def text(value: object) -> str | None:

@@ -1,6 +1,7 @@
 """A start that led to two recordings all the same: the surplus one is stopped."""
 
 from collections.abc import AsyncIterator
+from typing import Any
 
 import pytest
 
@@ -12,6 +13,7 @@ from worker.domain.recording import Observation, StartContext
 from worker.store.claims import ClaimRequest
 from worker.store.finishing import FinishRequest
 from worker.store.outbox import Reply
+from worker.store.releasing import ReleaseRequest
 
 
 @pytest.fixture
@@ -121,3 +123,62 @@ async def test_a_surplus_recording_that_never_records_ends_as_any_other(
     for _ in range(6):
         await bench.run_due(30)
     assert (await bench.published(surplus))[-2:] == ["ERRORED", "completed 0"]
+
+
+# A start that a stop cancelled while nobody knew whether it had been executed
+
+
+def claim_of(bench: TrackingBench, command_id: str, **more: Any) -> ClaimRequest:
+    return ClaimRequest(
+        command_id=command_id,
+        owner="somebody",
+        now=bench.now().timestamp(),
+        lease_seconds=60,
+        settle_seconds=30,
+        abandoned_before=0,
+        app="default",
+        **more,
+    )
+
+
+async def stop_while_in_doubt(bench: TrackingBench, **target: Any) -> None:
+    """A stop is claimed while the start is executed, and gives up."""
+    slot = f"{bench.meeting}/track"
+    start = claim_of(bench, "start", command_type="start_track_recording", slot=slot)
+    stop = claim_of(bench, "stop", command_type="stop_recording", cancels_starts=True, **target)
+    await bench.store.claim(start)
+    assert (await bench.store.claim(stop)).verdict == "new"
+    await bench.store.release(
+        ReleaseRequest(command_id="stop", uncertain=False, last_error="{}", acted_on=("other",))
+    )
+
+
+@pytest.mark.parametrize("by", ["start", "meeting"])
+async def test_the_recording_of_a_cancelled_start_is_stopped_and_the_stop_names_it(
+    bench: TrackingBench, by: str
+) -> None:
+    meeting = {"meeting_id": bench.meeting, "rival_slots": (f"{bench.meeting}/track",)}
+    target: dict[str, Any] = {"start_id": "start"} if by == "start" else meeting
+    await stop_while_in_doubt(bench, **target)
+    own = await finish_start(bench)
+    bench.sandbox.clock.advance(2)
+    await bench.refresher.read_due()
+    assert status(bench, own) == "UPLOADING"
+    assert (await bench.stored(own)).start_id == "start"
+    again = claim_of(bench, "stop", command_type="stop_recording", cancels_starts=True, **target)
+    assert (await bench.store.claim(again)).acted_on == ("other", own)
+
+
+async def test_a_stop_of_the_recording_of_a_cancelled_start_is_tried_again_after_a_restart(
+    bench: TrackingBench,
+) -> None:
+    bench.sandbox.behaviour.change({"invoked_seconds": 30.0})
+    await stop_while_in_doubt(bench, start_id="start")
+    own = await finish_start(bench)
+    bench.sandbox.faults.add(Fault(kind="refuse", operation="change_recording", count=3))
+    for _ in range(5):
+        await bench.run_due(5)
+    bench.restart()
+    for _ in range(10):
+        await bench.run_due(5)
+    assert status(bench, own) in {"UPLOADING", "UPLOADED"}

@@ -20,7 +20,7 @@ from recording_schemas.cloud_events import (
 )
 from recording_schemas.commands import COMMAND_TYPES, Command
 from recording_schemas.explain import explain
-from recording_schemas.metadata import named_value
+from recording_schemas.metadata import named_value, readable_metadata
 from recording_schemas.numbers import with_whole_numbers
 from recording_schemas.rules import RuleBroken
 from recording_schemas.values import CommandId
@@ -47,6 +47,7 @@ class Malformed(Exception):
     `message` names the field and its rule. No text repeats a received value, except the name of an
     unknown field or encoding. `field` is a dotted path such as `user_ids.3`, or None. `command_id`
     is None if the message has no readable id. `command_type` is a known type or "unknown".
+    `metadata` is that of a start whose metadata is valid, else None.
     """
 
     def __init__(
@@ -56,6 +57,7 @@ class Malformed(Exception):
         field: str | None = None,
         command_id: str | None = None,
         command_type: str = "unknown",
+        metadata: dict[str, str] | None = None,
     ) -> None:
         super().__init__(f"{code}: {message}")
         self.code = code
@@ -63,6 +65,7 @@ class Malformed(Exception):
         self.field = field
         self.command_id = command_id
         self.command_type = command_type
+        self.metadata = metadata
 
 
 def decode_command(
@@ -223,12 +226,14 @@ def _malformed(
     ids = (inner.get("id"), outer.get("id"), attributes.get("id"), _as_json(message_id))
     command_id = next((found for found in map(_valid_id, ids) if found), None)
     command_type = text_of(inner.get("type"))
+    struct = COMMAND_TYPES.get(command_type)
     return Malformed(
         fault.code,
         fault.message,
         fault.field,
         command_id,
-        command_type if command_type in COMMAND_TYPES else "unknown",
+        command_type if struct else "unknown",
+        readable_metadata(struct, inner.get("metadata")),
     )
 
 

@@ -1,19 +1,24 @@
-"""Finds the value of a command's metadata that breaks the rule. msgspec does not name it."""
+"""Reads the metadata of commands that are not valid, and names the value that breaks the rule."""
 
 from typing import Final
 
 import msgspec
 
 from recording_schemas.rules import RuleBroken
-from recording_schemas.values import MetadataName, MetadataValue
+from recording_schemas.values import Metadata, MetadataName, MetadataValue
 
 _ENTRIES: Final = msgspec.json.Decoder(dict[MetadataName, msgspec.Raw])
 _VALUE: Final = msgspec.json.Decoder(MetadataValue)
+_METADATA: Final[msgspec.json.Decoder[dict[str, str] | None]] = msgspec.json.Decoder(
+    Metadata | None
+)
 _RULE: Final = "must be a string of at most 512 characters without control characters"
 
 
 def named_value(fault: RuleBroken, encoded: msgspec.Raw | None) -> RuleBroken:
     """The fault, with the wrong value's own path if it is about one value of `metadata`.
+
+    msgspec does not name that value.
 
     `encoded` is the JSON of `metadata`. A name that breaks the rule is not repeated.
     """
@@ -33,3 +38,15 @@ def _is_valid(value: msgspec.Raw) -> bool:
     except msgspec.ValidationError:
         return False
     return True
+
+
+def readable_metadata(
+    struct: type[msgspec.Struct] | None, encoded: msgspec.Raw | None
+) -> dict[str, str] | None:
+    """The metadata of a start that is not valid otherwise. None if it is not valid itself."""
+    if encoded is None or struct is None or "metadata" not in struct.__struct_fields__:
+        return None
+    try:
+        return _METADATA.decode(encoded)
+    except (ValueError, RecursionError):
+        return None

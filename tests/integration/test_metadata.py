@@ -68,6 +68,19 @@ async def becomes_too_old(bench: CommandBench) -> None:
     await bench.send(start(bench))
 
 
+async def has_a_misspelt_field(bench: CommandBench) -> None:
+    await bench.send(start(bench, user_idz=["somebody"]))
+
+
+async def lacks_its_meeting(bench: CommandBench) -> None:
+    await bench.send({name: v for name, v in start(bench).items() if name != "meeting_id"})
+
+
+async def has_a_wrong_field_in_an_envelope(bench: CommandBench) -> None:
+    event = {"specversion": "1.0", "id": "e", "source": "s", "type": "t"}
+    await bench.send(event | {"data": start(bench, max_seconds=0)})
+
+
 async def is_dead_lettered(bench: CommandBench) -> None:
     body = msgspec.json.encode(start(bench))
     await bench.handler.handle(
@@ -128,6 +141,9 @@ async def is_cancelled_in_advance(bench: CommandBench) -> None:
         (names_no_app, "rejected"),
         (expires, "expired"),
         (becomes_too_old, "failed"),
+        (has_a_misspelt_field, "rejected"),
+        (lacks_its_meeting, "rejected"),
+        (has_a_wrong_field_in_an_envelope, "rejected"),
         (is_dead_lettered, "failed"),
         (crashes, "failed"),
         (is_cancelled_while_it_waits, "rejected"),
@@ -161,8 +177,10 @@ async def test_other_outcomes_and_those_of_starts_without_metadata_have_null(
     await bench.send(start(bench) | {"id": "with", "type": COMPOSITE})
     stop = {"type": "stop_recording", "id": "stop", "start_id": "with"}
     await bench.send(stop)
-    await bench.send({"type": "stop_recording", "id": "wrong", "stort_id": "x"})
-    for command_id in ("plain", "stop", "wrong"):
+    await bench.send({"type": "stop_recording", "id": "wrong", "metadata": METADATA})
+    await bench.send(bench.start("too-long", metadata={"a": "x" * 513}))
+    await bench.send(start(bench, id="nothing") | {"type": "begin"})
+    for command_id in ("plain", "stop", "wrong", "too-long", "nothing"):
         assert (await data(bench, command_id))["metadata"] is None
 
 

@@ -174,6 +174,16 @@ async def test_a_stop_cancels_it(bench: CommandBench, by: str, hours: int) -> No
     assert bench.started() == []
 
 
+async def test_a_stop_of_a_meeting_that_the_api_does_not_know_cancels_it(
+    bench: CommandBench,
+) -> None:
+    bench.sandbox.faults.add(Fault(kind="refuse", operation="list_recordings", status=404))
+    await bench.send(waiting(bench))
+    await bench.send(stop(meeting_id=bench.meeting))
+    assert await code_of(bench) == "cancelled"
+    assert (await bench.outcome("stop"))["data"]["recording_ids"] == []
+
+
 async def test_a_stop_during_its_attempt_ends_it(bench: CommandBench) -> None:
     await bench.send(waiting(bench))
     await report(bench)

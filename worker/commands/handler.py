@@ -316,6 +316,7 @@ class CommandHandler:
             start_state=claim.start_state,
             people=self._people.finder(command, claim, app, arrived_at),
             starts_pending=claim.pending_starts,
+            has_cancelled=bool(claim.cancelled_starts),
             session_wait=self._session_wait(command, claim),
             progress=progress,
             find_replayable=self._store.find_replayable,

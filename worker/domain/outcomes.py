@@ -75,7 +75,7 @@ def rejected_unread(command_id: str, malformed: Malformed) -> CommandRejected:
         message=malformed.message,
         field=malformed.field,
         http_status=None,
-        metadata=None,
+        metadata=malformed.metadata,
     )
 
 

@@ -72,6 +72,7 @@ class OperationContext(msgspec.Struct, frozen=True, kw_only=True):
     people          finds whom a track start records; None if the command names nobody
     session_wait    how the start waits for its meeting's session; None if it does not wait
     starts_pending  how many unfinished starts of the meeting the command must wait for
+    has_cancelled   whether the command has cancelled starts that were never sent
     progress        where the operation adds each recording that it acted on
     find_replayable finds the recordings of which any event is still kept
     """
@@ -88,6 +89,7 @@ class OperationContext(msgspec.Struct, frozen=True, kw_only=True):
     people: PeopleFinder | None = None
     session_wait: SessionWait | None = None
     starts_pending: int = 0
+    has_cancelled: bool = False
     progress: Progress = msgspec.field(default_factory=Progress)
     find_replayable: Callable[[Collection[str]], Awaitable[frozenset[str]]] | None = None
     storage_profiles: Mapping[str, Mapping[str, object]] = {}

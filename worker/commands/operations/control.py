@@ -157,8 +157,8 @@ async def _targets_of_meeting(
     try:
         listed = await fetch_all_recordings(api, meeting_id=meeting_id, statuses=sorted(statuses))
     except (Refused, Unavailable) as error:
-        # A meeting that the API does not know is no failure if the store has its recordings.
-        if not (known and isinstance(error, NotFound)):
+        # A meeting that the API does not know is no failure if the command acts on something of it.
+        if not (isinstance(error, NotFound) and (known or context.has_cancelled)):
             failures.append(error)
     # The list may lack the kind of a recording; the store has it.
     targets = {

@@ -1,8 +1,7 @@
 """Corrects times that were written while the clock was far ahead, so that nothing waits for them.
 
-These are the times of pending work: events to publish again, recordings to read or to stop, and
-cursors.
-Finished rows keep their times, so they are kept longer.
+These are the times of pending work: events to publish again, recordings to read or to stop, parked
+commands, and cursors. Finished rows keep their times, so they are kept longer.
 """
 
 from collections.abc import Sequence
@@ -17,7 +16,15 @@ from worker.domain.recording import Recording
 from worker.domain.times import utc
 from worker.store.database.dialects import open_or_closed
 from worker.store.database.notifications import notify_on_commit
-from worker.store.database.schema import HELD, UNFINISHED, inbox, marks, outbox, recordings
+from worker.store.database.schema import (
+    HELD,
+    UNFINISHED,
+    inbox,
+    marks,
+    outbox,
+    parked,
+    recordings,
+)
 
 MAX_AHEAD_SECONDS: Final = 7_200.0
 """No event and no cursor is ever this far ahead of a right clock."""
@@ -63,7 +70,24 @@ def _bring_back(connection: sa.Connection, repair: Repair) -> bool:
     calls = sa.update(inbox).where(UNFINISHED, inbox.c.last_called_at > latest)
     # `called_at` stays, because it shows that the time of the call is unknown.
     connection.execute(calls.values(last_called_at=repair.now))
+    _bring_back_parked(connection, repair)
     return _bring_back_recordings(connection, repair)
+
+
+def _bring_back_parked(connection: sa.Connection, repair: Repair) -> None:
+    """Let commands wait as long as they were to wait, from now on."""
+    now = repair.now
+    for column in (inbox.c.waits_since, inbox.c.woken_at):
+        waits = sa.update(inbox).where(UNFINISHED, column > repair.latest)
+        connection.execute(waits.values({column: now}))
+    looks = sa.update(parked).where(parked.c.look_after > repair.latest)
+    connection.execute(looks.values(look_after=now))
+    times = sa.update(parked).where(parked.c.parked_at > repair.latest)
+    is_due = parked.c.due_at <= now
+    wait = parked.c.due_at - parked.c.parked_at
+    connection.execute(
+        times.values(parked_at=now, due_at=sa.case((is_due, parked.c.due_at), else_=wait + now))
+    )
 
 
 def _bring_back_recordings(connection: sa.Connection, repair: Repair) -> bool:

@@ -19,6 +19,8 @@ from worker.domain.meeting_participants import People
 from worker.domain.recording import Recording
 from worker.domain.track_files import TrackFile
 from worker.store import inbox as store_inbox
+from worker.store.admin.past_commands import PastCommandsFilter, read_past_commands
+from worker.store.admin.recording_details import read_details
 from worker.store.clock_repair import Repair
 from worker.store.cursors import Cursor
 from worker.store.database.engine import open_engine
@@ -168,6 +170,19 @@ async def everything(store: Any) -> None:
     await store.prune_commands(OLD + 10)
 
 
+def read_by_hand(url: str) -> None:
+    """What the command line asks beside the workers."""
+    for wanted_id in ("a", "old1", "s1", "start-a", "nobody"):
+        read_details(url, wanted_id, max_events=100)
+    for condition in (
+        PastCommandsFilter(limit=5),
+        PastCommandsFilter(limit=5, since=OLD + 100, until=OLD + 200),
+        PastCommandsFilter(limit=5, since=OLD + 100, until=OLD + 200, app="nobody"),
+        PastCommandsFilter(command_id="s1"),
+    ):
+        read_past_commands(url, condition)
+
+
 async def replay(store: Any) -> None:
     """Publish events again: of a recording of history, and of one that needs several pages."""
     await store.find_replayable(["a", "old1"])
@@ -222,14 +237,17 @@ def filters() -> Iterator[RecordingsFilter]:
     """Each way of naming recordings, by itself and with every other: few of many, and none."""
     statuses = (None, Status.PAUSED, Status.UPLOADED)
     apps = (None, "default", "retired", "one-that-has-none")
-    ids: tuple[dict[str, str], ...] = (
+    ids: tuple[dict[str, Any], ...] = (
         {},
         {"meeting_id": "m1"},
         {"recording_id": "old1"},
         {"start_id": "s1"},
     )
     for status, app, one in itertools.product(statuses, apps, ids):
-        yield RecordingsFilter(status=status, app=app, limit=5, **one)
+        for order in ("changed", "unchanged", "age"):
+            yield RecordingsFilter(status=status, app=app, sort=order, limit=5, **one)
+        bounds: dict[str, Any] = {"after": OLD + 5000, "before": OLD + 9000}
+        yield RecordingsFilter(status=status, app=app, limit=5, **bounds, **one)
     yield RecordingsFilter()
 
 
@@ -336,6 +354,7 @@ async def test_no_statement_reads_through_history(database_url: str) -> None:
         noted = Noted(store)
         try:
             await everything(noted)
+            read_by_hand(database_url)
         finally:
             await store.close()
     methods = {name for name, _ in inspect.getmembers(Store, inspect.iscoroutinefunction)}

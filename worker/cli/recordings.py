@@ -1,11 +1,12 @@
-"""`recording-worker recordings`: lists the recordings in the database."""
+"""`recording-worker recordings`: lists the recordings in the database, or shows one."""
 
 from typing import TYPE_CHECKING, Any, Final
 
 import click
 
 from worker.cli.context import common_settings
-from worker.cli.output import Row, json_option, print_rows
+from worker.cli.moments import duration
+from worker.cli.output import Row, json_option, print_json, print_rows
 
 if TYPE_CHECKING:
     from worker.domain.recording import Recording
@@ -52,13 +53,29 @@ Examples:
   recording-worker recordings
   recording-worker recordings --status RECORDING --limit 10
   recording-worker recordings --app eu --status PAUSED
+  recording-worker recordings --sort unchanged --status UPLOADING --older-than 30m
+  recording-worker recordings --sort age --limit 5
   recording-worker recordings --start-id "$START" --json | jq -r .recording_id
+  recording-worker recordings show "$RECORDING"
 
-The command reads the database of DATABASE_URL and changes nothing. Workers may run meanwhile.
+The command reads the database of DATABASE_URL and changes nothing. Workers may run meanwhile. A
+DURATION is written as 90s, 15m, 2h or 7d.
 """
+SHOW_EXAMPLES = """\
+\b
+Examples:
+  recording-worker recordings show "$RECORDING"
+  recording-worker recordings show "$START"
+  recording-worker recordings show "$RECORDING" --json | jq '.events[] | select(.state != "sent")'
+
+ID is that of a recording, or of the start command that began it. Events are kept for
+WORKER_KEEP_SENT_SECONDS after they were sent. Their download URLs are not shown. The command reads
+the database of DATABASE_URL and changes nothing.
+"""
+SORTS: Final = ("changed", "unchanged", "age")
 
 
-@click.command(epilog=EXAMPLES)
+@click.group(epilog=EXAMPLES, invoke_without_command=True)
 @click.option(
     "--status",
     type=click.Choice(STATUSES, case_sensitive=False),
@@ -73,11 +90,42 @@ The command reads the database of DATABASE_URL and changes nothing. Workers may 
     default=100,
     show_default=True,
     type=click.IntRange(1, 100_000),
-    help="Show at most this many, most recently changed first.",
+    help="Show at most this many.",
+)
+@click.option(
+    "--sort",
+    default="changed",
+    show_default=True,
+    type=click.Choice(SORTS),
+    help="changed: the last change first. unchanged: the longest unchanged first. age: the oldest "
+    "first, of recordings that are still followed.",
+)
+@click.option(
+    "--older-than",
+    metavar="DURATION",
+    callback=duration,
+    help="Only recordings whose last change is longer ago; with --sort age, whose first sight is.",
+)
+@click.option(
+    "--newer-than",
+    metavar="DURATION",
+    callback=duration,
+    help="Only recordings where it is less long ago.",
 )
 @json_option
-def command(limit: int, status: str | None, as_json: bool, **filters: Any) -> None:  # noqa: ANN401
-    """List recordings that the workers know."""
+def command(
+    limit: int,
+    status: str | None,
+    as_json: bool,
+    older_than: float | None,
+    newer_than: float | None,
+    **filters: Any,  # noqa: ANN401
+) -> None:
+    """List recordings that the workers know, or show one."""
+    if click.get_current_context().invoked_subcommand is not None:
+        return
+    import time
+
     from recording_schemas import Status
     from worker.store.admin.read_only import read_recordings
     from worker.store.queries import RecordingsFilter
@@ -85,7 +133,13 @@ def command(limit: int, status: str | None, as_json: bool, **filters: Any) -> No
     settings = common_settings()
     recordings = read_recordings(
         settings.database_url.reveal(),
-        RecordingsFilter(limit=limit, status=Status(status) if status else None, **filters),
+        RecordingsFilter(
+            limit=limit,
+            status=Status(status) if status else None,
+            before=None if older_than is None else time.time() - older_than,
+            after=None if newer_than is None else time.time() - newer_than,
+            **filters,
+        ),
         pooler=settings.database_pooler,
     )
     if as_json:
@@ -94,6 +148,47 @@ def command(limit: int, status: str | None, as_json: bool, **filters: Any) -> No
         print_rows(COLUMNS, [_table_row(recording) for recording in recordings], as_json=False)
     if len(recordings) == limit:
         click.echo(f"There may be more: --limit is {limit}", err=True)
+
+
+@command.command(epilog=SHOW_EXAMPLES)
+@click.argument("wanted_id", metavar="ID")
+@click.option(
+    "--max-events",
+    default=1000,
+    show_default=True,
+    type=click.IntRange(1, 100_000),
+    help="Show at most this many events, oldest first.",
+)
+@json_option
+def show(wanted_id: str, max_events: int, as_json: bool) -> None:
+    """Show everything that is known of a recording: its start, timeline, files and events."""
+    from worker.cli.outcomes import command_json
+    from worker.cli.recording_details import details_json, print_command, print_details
+    from worker.store.admin.recording_details import read_details
+
+    settings = common_settings()
+    found = read_details(
+        settings.database_url.reveal(),
+        wanted_id,
+        max_events=max_events,
+        pooler=settings.database_pooler,
+    )
+    for details in found.recordings:
+        if as_json:
+            print_json(details_json(details))
+        else:
+            print_details(details)
+        if details.has_more_events:
+            click.echo(f"There are more events: --max-events is {max_events}", err=True)
+    if found.recordings:
+        return
+    if found.start is None:
+        raise click.ClickException(f"no recording and no start command has the id {wanted_id}")
+    if as_json:
+        print_json({"recording_id": None, "start_command": command_json(found.start)})
+    else:
+        print_command(found.start)
+    click.echo("No recording of this command is known.", err=True)
 
 
 def _json_row(recording: "Recording") -> Row:

@@ -12,6 +12,7 @@ MODULES: Final = {
     "send": "worker.cli.send",
     "tail": "worker.cli.tail",
     "recordings": "worker.cli.recordings",
+    "outcomes": "worker.cli.outcomes",
     "store": "worker.cli.store",
     "dead": "worker.cli.dead.commands",
     "webhooks": "worker.cli.webhooks",

@@ -2,7 +2,7 @@
 
 from collections import Counter
 from collections.abc import Sequence
-from typing import Final
+from typing import Any, Final, Literal
 
 import msgspec
 import sqlalchemy as sa
@@ -13,14 +13,30 @@ from worker.store.database.dialects import meeting_key, open_or_closed, unindexe
 from worker.store.database.schema import recordings
 
 _Part = sa.Select[tuple[str, float]]
-_STATES: Final[_Part] = sa.select(recordings.c.state, recordings.c.changed_at)
+_CHANGED: Final = recordings.c.changed_at
+_STATES: Final[_Part] = sa.select(recordings.c.state, _CHANGED.label("sorted_by"))
+_NEVER: Final = 1e12
 _ENDS: Final = sorted(frozenset(Status) - LIVE)
 
 
+Sort = Literal["changed", "unchanged", "age"]
+
+
 class RecordingsFilter(msgspec.Struct, frozen=True, kw_only=True):
-    """Selects recordings. A field that is None accepts any. At most `limit` are returned."""
+    """Selects recordings. A field that is None accepts any. At most `limit` are returned.
+
+    `sort` gives their order, and the time that `before` and `after` (seconds since the epoch, not
+    included) are about:
+
+        changed    the last change, the latest first
+        unchanged  the last change, the earliest first
+        age        the first observation, the earliest first; only open recordings
+    """
 
     limit: int = 100
+    sort: Sort = "changed"
+    before: float | None = None
+    after: float | None = None
     status: Status | None = None
     app: str | None = None
     meeting_id: str | None = None
@@ -136,7 +152,8 @@ def _find(connection: sa.Connection, query_filter: RecordingsFilter) -> list[Rec
     # As one statement, because between two a recording may move from one part into another.
     parts = [part.limit(query_filter.limit).subquery() for part in _parts(query_filter)]
     union = sa.union_all(*(sa.select(part) for part in parts)).subquery()
-    query = sa.select(union.c.state).order_by(union.c.changed_at.desc()).limit(query_filter.limit)
+    order = _ordered(union.c.sorted_by, query_filter)
+    query = sa.select(union.c.state).order_by(order).limit(query_filter.limit)
     return [
         msgspec.json.decode(state, type=Recording) for state in connection.execute(query).scalars()
     ]
@@ -146,32 +163,57 @@ def _parts(query_filter: RecordingsFilter) -> list[_Part]:
     """Queries that find all selected recordings together. Each has an index that omits most of
     history."""
     if by_id := _by_id(query_filter):
-        return [_sorted(*by_id)]
-    status = (
-        [] if query_filter.status is None else [recordings.c.status == query_filter.status.value]
-    )
-    if query_filter.app is None:
-        return [_STATES.where(*status).order_by(recordings.c.changed_at.desc())]
-    ends = _ENDS if query_filter.status is None else [query_filter.status]
-    live = _sorted(recordings.c.open, recordings.c.app == query_filter.app, *status)
-    return [live, *(_closed(query_filter.app, status) for status in ends)]
+        is_open = [recordings.c.open] if query_filter.sort == "age" else []
+        return [_sorted(query_filter, *by_id, *is_open)]
+    app, status = query_filter.app, query_filter.status
+    of_status = [] if status is None else [recordings.c.status == status.value]
+    of_app = [] if app is None else [recordings.c.app == app]
+    if query_filter.sort == "age":
+        return [_sorted(query_filter, recordings.c.open, *of_app, *of_status)]
+    if app is None:
+        order = _ordered(recordings.c.changed_at, query_filter)
+        return [_STATES.where(*of_status, *_bounds(query_filter)).order_by(order)]
+    ends = _ENDS if status is None else [status]
+    live = _sorted(query_filter, recordings.c.open, *of_app, *of_status)
+    return [live, *(_closed(query_filter, app, status) for status in ends)]
 
 
-def _sorted(*conditions: sa.ColumnElement[bool]) -> _Part:
+def _sorted(query_filter: RecordingsFilter, *conditions: sa.ColumnElement[bool]) -> _Part:
     # Order by an expression, because no index has its order. SQLite prefers an index that gives the
     # order for free to one that leaves few rows.
-    return _STATES.where(*conditions).order_by((recordings.c.changed_at + 0).desc())
+    by_age = query_filter.sort == "age"
+    key = sa.func.coalesce(recordings.c.first_seen_at, 0.0) if by_age else _CHANGED + 0
+    bounds = _bounds(query_filter, key) if by_age else _bounds(query_filter)
+    states = sa.select(recordings.c.state, key.label("sorted_by"))
+    return states.where(*conditions, *bounds).order_by(_ordered(key, query_filter))
 
 
-def _closed(app: str, status: Status) -> _Part:
+def _closed(query_filter: RecordingsFilter, app: str, status: Status) -> _Part:
     # As a range, in the order of the whole index. With equality, PostgreSQL might use the time
     # alone, and read all rows that are newer than the recordings of an app that has become idle.
-    place = sa.tuple_(recordings.c.app, recordings.c.status)
-    app_and_status = sa.tuple_(sa.literal(app), sa.literal(status.value))
     columns = (recordings.c.app, recordings.c.status, recordings.c.changed_at)
+    first = (sa.literal(app), sa.literal(status.value), sa.literal(query_filter.after or 0.0))
+    last = (sa.literal(app), sa.literal(status.value), sa.literal(query_filter.before or _NEVER))
+    place = sa.tuple_(*columns)
     return _STATES.where(
-        sa.not_(recordings.c.open), place >= app_and_status, place <= app_and_status
-    ).order_by(*(column.desc() for column in columns))
+        sa.not_(recordings.c.open), place >= sa.tuple_(*first), place <= sa.tuple_(*last)
+    ).order_by(*(_ordered(column, query_filter) for column in columns))
+
+
+def _bounds(
+    query_filter: RecordingsFilter, key: sa.ColumnElement[float] | None = None
+) -> list[sa.ColumnElement[bool]]:
+    key = _CHANGED if key is None else key
+    bounds = []
+    if query_filter.before is not None:
+        bounds.append(key < query_filter.before)
+    if query_filter.after is not None:
+        bounds.append(key > query_filter.after)
+    return bounds
+
+
+def _ordered(key: sa.ColumnElement[Any], query_filter: RecordingsFilter) -> sa.ColumnElement[Any]:
+    return key.desc() if query_filter.sort == "changed" else key.asc()
 
 
 def _by_id(query_filter: RecordingsFilter) -> list[sa.ColumnElement[bool]]:

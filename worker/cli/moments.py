@@ -1,0 +1,60 @@
+"""Durations and moments on the command line, and how they are shown."""
+
+import re
+from datetime import UTC, datetime
+from typing import Final
+
+import click
+
+_DURATION: Final = re.compile(r"(\d{1,9}(?:\.\d{1,3})?)([smhd])")
+_SECONDS: Final = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
+
+
+def duration(
+    _context: click.Context, _parameter: click.Parameter, text: str | None
+) -> float | None:
+    """The callback of a flag with a duration. Returns seconds."""
+    if text is None:
+        return None
+    if (seconds := _seconds(text)) is None:
+        raise click.BadParameter(f"{text!r} is not a duration such as 90s, 15m, 2h or 7d")
+    return seconds
+
+
+def moment(_context: click.Context, _parameter: click.Parameter, text: str | None) -> float | None:
+    """The callback of a flag with an RFC 3339 time, or a duration before now. Returns epoch
+    seconds."""
+    if text is None:
+        return None
+    if (seconds := _seconds(text)) is not None:
+        return datetime.now(UTC).timestamp() - seconds
+    try:
+        time = datetime.fromisoformat(text)
+    except ValueError:
+        time = None
+    if time is None or time.tzinfo is None:
+        raise click.BadParameter(
+            f"{text!r} is neither a time such as 2030-01-01T10:00:00Z nor a duration such as 2h"
+        )
+    return time.timestamp()
+
+
+def _seconds(text: str) -> float | None:
+    match = _DURATION.fullmatch(text)
+    return float(match[1]) * _SECONDS[match[2]] if match else None
+
+
+def local_time(time: datetime | float | str | None) -> str | None:
+    """The time in the machine's time zone, to the second."""
+    if time is None:
+        return None
+    if isinstance(time, str):
+        time = datetime.fromisoformat(time)
+    elif isinstance(time, float | int):
+        time = datetime.fromtimestamp(time, UTC)
+    return time.astimezone().strftime("%Y-%m-%d %H:%M:%S")
+
+
+def iso_time(seconds: float | None) -> str | None:
+    """Epoch seconds as in events."""
+    return None if seconds is None else datetime.fromtimestamp(seconds, UTC).isoformat()

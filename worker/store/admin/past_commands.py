@@ -1,0 +1,168 @@
+"""Reads commands that have ended, and their outcomes. Workers may run meanwhile.
+
+The walk goes back along the index of ended commands. Other conditions have no index, so the walk is
+bounded: at most `MAX_COMMANDS` are looked at.
+"""
+
+from collections.abc import Iterator
+from typing import Any, Final
+
+import msgspec
+import sqlalchemy as sa
+
+from recording_schemas import ErrorInfo
+from worker.domain.event_envelopes import OutcomeRecord
+from worker.store.admin.read_only import open_read_only
+from worker.store.database.postgresql import Pooler
+from worker.store.database.schema import FINISHED, inbox
+
+MAX_COMMANDS: Final = 100_000
+_ROWS_AT_ONCE: Final = 500
+
+
+class PastCommand(msgspec.Struct, frozen=True, kw_only=True):
+    """A command that workers know. Times are seconds since the epoch.
+
+    `outcome`, `data` and `finished_at` are None while it has not ended. `data` are the fields of
+    the outcome's event. `last_error` is why the last attempt did not end it.
+    """
+
+    command_id: str
+    command_type: str
+    app: str | None
+    state: str
+    attempts: int
+    first_seen_at: float
+    finished_at: float | None
+    outcome: str | None
+    event_id: str | None
+    data: dict[str, Any] | None
+    last_error: ErrorInfo | None
+
+    @property
+    def code(self) -> str | None:
+        """The error code of an outcome that has one."""
+        if self.data is None:
+            return None
+        error = self.data.get("last_error") or self.data
+        code: str | None = error.get("code")
+        return code
+
+
+class PastCommandsFilter(msgspec.Struct, frozen=True, kw_only=True):
+    """Selects commands that have ended. A field that is None accepts any.
+
+    `since` and `until` are seconds since the epoch, both included.
+    """
+
+    limit: int = 100
+    command_id: str | None = None
+    command_type: str | None = None
+    outcome: str | None = None
+    code: str | None = None
+    app: str | None = None
+    since: float | None = None
+    until: float | None = None
+
+
+class PastCommands(msgspec.Struct, frozen=True, kw_only=True):
+    """The commands that were found, the one that ended last first.
+
+    `looked_back_to` is set if the walk was given up there, because it had met MAX_COMMANDS.
+    """
+
+    commands: tuple[PastCommand, ...]
+    looked_back_to: float | None = None
+
+
+def read_past_commands(
+    url: str, condition: PastCommandsFilter, *, pooler: Pooler = "none"
+) -> PastCommands:
+    """Commands that have ended, the last one first. Raises as `read_recordings` does."""
+    with open_read_only(url, pooler=pooler) as connection:
+        if condition.command_id is not None:
+            command = find_command(connection, condition.command_id)
+            is_found = command is not None and _fits(command, condition)
+            return PastCommands(commands=(command,) if command and is_found else ())
+        return _walk(connection, condition)
+
+
+def find_command(connection: sa.Connection, command_id: str) -> PastCommand | None:
+    """The command of this id, also if it has not ended. None if it never came."""
+    by_id = _COMMANDS.where(inbox.c.command_id == command_id)
+    row = connection.execute(by_id).mappings().first()
+    # A stop by `start_id` leaves a row for a start that never came.
+    return (
+        None if row is None or (row["attempts"] == 0 and row["outcome"] is None) else _command(row)
+    )
+
+
+def _walk(connection: sa.Connection, condition: PastCommandsFilter) -> PastCommands:
+    found: list[PastCommand] = []
+    looked_at = 0
+    command: PastCommand | None = None
+    for command in _ended(connection, condition):
+        looked_at += 1
+        if _fits(command, condition):
+            found.append(command)
+            if len(found) == condition.limit:
+                return PastCommands(commands=tuple(found))
+    gave_up = command is not None and looked_at == MAX_COMMANDS
+    return PastCommands(
+        commands=tuple(found), looked_back_to=command.finished_at if command and gave_up else None
+    )
+
+
+def _ended(connection: sa.Connection, condition: PastCommandsFilter) -> Iterator[PastCommand]:
+    query = _COMMANDS.where(FINISHED).order_by(inbox.c.finished_at.desc()).limit(MAX_COMMANDS)
+    if condition.since is not None:
+        query = query.where(inbox.c.finished_at >= condition.since)
+    if condition.until is not None:
+        query = query.where(inbox.c.finished_at <= condition.until)
+    streamed = connection.execution_options(yield_per=_ROWS_AT_ONCE)
+    for row in streamed.execute(query).mappings():
+        yield _command(row)
+
+
+_COMMANDS: Final = sa.select(
+    inbox.c.command_id,
+    inbox.c.command_type,
+    inbox.c.app,
+    inbox.c.state,
+    inbox.c.attempts,
+    inbox.c.first_seen_at,
+    inbox.c.finished_at,
+    inbox.c.outcome,
+    inbox.c.last_error,
+)
+
+
+def _command(row: sa.RowMapping) -> PastCommand:
+    record = msgspec.json.decode(row["outcome"], type=OutcomeRecord) if row["outcome"] else None
+    return PastCommand(
+        command_id=row["command_id"],
+        command_type=row["command_type"],
+        app=row["app"],
+        state=row["state"],
+        attempts=row["attempts"],
+        first_seen_at=row["first_seen_at"],
+        finished_at=row["finished_at"],
+        outcome=record.event_type.split(".")[1] if record else None,
+        event_id=record.event_id if record else None,
+        data=msgspec.json.decode(record.body)["data"] if record else None,
+        last_error=msgspec.json.decode(row["last_error"], type=ErrorInfo)
+        if row["last_error"] and record is None
+        else None,
+    )
+
+
+def _fits(command: PastCommand, condition: PastCommandsFilter) -> bool:
+    pairs = (
+        (condition.command_type, command.command_type),
+        (condition.outcome, command.outcome),
+        (condition.code, command.code),
+        (condition.app, command.app),
+    )
+    return command.outcome is not None and all(
+        wanted is None or wanted == value for wanted, value in pairs
+    )

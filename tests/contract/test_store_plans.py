@@ -177,7 +177,7 @@ def read_by_hand(url: str) -> None:
     for condition in (
         PastCommandsFilter(limit=5),
         PastCommandsFilter(limit=5, since=OLD + 100, until=OLD + 200),
-        PastCommandsFilter(limit=5, since=OLD + 100, until=OLD + 200, app="nobody"),
+        PastCommandsFilter(limit=5, since=OLD + 100, until=OLD + 1200, app="nobody"),
         PastCommandsFilter(command_id="s1"),
     ):
         read_past_commands(url, condition)

@@ -1,5 +1,6 @@
 """`recordings show`, `outcomes` and the order of `recordings`, beside a store, on both engines."""
 
+import asyncio
 import re
 import uuid
 from datetime import UTC, datetime, timedelta
@@ -22,6 +23,11 @@ from worker.domain.event_envelopes import outcome_record
 from worker.domain.recording import Observation, StartContext
 from worker.domain.snapshot import RecordingSnapshot
 from worker.domain.track_files import TrackFile
+from worker.store.admin.past_commands import (
+    PAGE_ROWS,
+    PastCommandsFilter,
+    read_past_commands,
+)
 from worker.store.claims import ClaimRequest
 from worker.store.finishing import FinishRequest
 from worker.store.outbox import Reply
@@ -146,6 +152,7 @@ async def test_a_recording_is_shown_with_everything_that_is_known(
         ("UPLOADED", "sweep"),
     ]
     assert [one["file_name"] for one in details["files"]] == ["a.webm"]
+    assert details["participants_without_file"] is None
     events = details["events"]
     assert [int(one["sequence"]) for one in events] == [1, 2, 3, 4]
     assert [one["state"] for one in events] == ["sent", "set aside", "waiting", "waiting"]
@@ -316,6 +323,18 @@ async def test_outcomes_come_newest_first_and_can_be_selected(
     assert await listed("--until", until) == ["start-1"]
     assert await listed("--limit", "1") == ["stop-2"]
     await store.close()
+
+
+async def test_outcomes_of_one_moment_are_all_found(database_url: str) -> None:
+    store = await Store.open(database_url, source="test")
+    count = 2 * PAGE_ROWS + 7
+    await asyncio.gather(*(run(store, rejected(f"stop-{n:04}")) for n in range(count)))
+    await store.close()
+
+    found = read_past_commands(database_url, PastCommandsFilter(limit=10_000))
+
+    assert len({one.command_id for one in found.commands}) == len(found.commands) == count
+    assert found.looked_back_to is None
 
 
 async def test_outcomes_fit_a_terminal_of_80_columns(sqlite_url: str, tmp_path: Path) -> None:

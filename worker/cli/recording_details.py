@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from worker.store.admin.recording_details import KeptEvent, KnownFile, RecordingDetails
 
 STATUS_CHANGED: Final = "recording.status_changed.v1"
+COMPLETED: Final = "recording.completed.v1"
 _NAME_WIDTH: Final = 14
 
 
@@ -51,6 +52,7 @@ def details_json(details: "RecordingDetails") -> Row:
         else None,
         "start_command": command_json(details.start) if details.start else None,
         "timeline": [_status_json(event) for event in _status_events(details)],
+        "participants_without_file": _people_without_file(details),
         "files": [_file_json(file) for file in details.files],
         "events": [_event_json(event) for event in details.events],
     }
@@ -83,6 +85,15 @@ def _event_json(event: "KeptEvent") -> Row:
     }
 
 
+def _people_without_file(details: "RecordingDetails") -> list[dict[str, Any]] | None:
+    """As the last completion that is kept names them. None if nothing is known."""
+    completions = [event.data for event in details.events if event.event_type == COMPLETED]
+    people: list[dict[str, Any]] | None = (
+        completions[-1].get("participants_without_file") if completions else None
+    )
+    return people
+
+
 def _status_events(details: "RecordingDetails") -> list["KeptEvent"]:
     return [event for event in details.events if event.event_type == STATUS_CHANGED]
 
@@ -101,7 +112,8 @@ def print_details(details: "RecordingDetails") -> None:
     if details.start:
         print_command(details.start)
     _section("Timeline", [_status_line(event) for event in _status_events(details)])
-    _section("Files", [_file_line(file) for file in details.files])
+    _section("Files", [line for file in details.files for line in _file_lines(file)])
+    _section("Without a file", [_absent(one) for one in _people_without_file(details) or ()])
     _section("Events", [line for event in details.events for line in _event_lines(event)])
 
 
@@ -182,9 +194,16 @@ def _error_text(error: dict[str, Any] | None) -> str | None:
     return f"{error['code']}: {error['message']}" if error else None
 
 
-def _file_line(file: "KnownFile") -> str:
+def _file_lines(file: "KnownFile") -> Iterator[str]:
+    yield f"{file.file_index:>4}  {file.file_name}"
     expiry = local_time(file.url_expires_at)
-    return f"{file.file_index:>4}  {file.file_name}" + (f"  until {expiry}" if expiry else "")
+    if more := _joined([file.user_id, f"URL until {expiry}" if expiry else None]):
+        yield f"      {more}"
+
+
+def _absent(person: dict[str, Any]) -> str:
+    ids = _joined([person["user_id"], person["custom_participant_id"]])
+    return f"{ids}  {'was there' if person['joined'] else 'did not come'}"
 
 
 def _event_lines(event: "KeptEvent") -> Iterator[str]:

@@ -169,7 +169,8 @@ def _parts(query_filter: RecordingsFilter) -> list[_Part]:
     of_status = [] if status is None else [recordings.c.status == status.value]
     of_app = [] if app is None else [recordings.c.app == app]
     if query_filter.sort == "age":
-        return [_sorted(query_filter, recordings.c.open, *of_app, *of_status)]
+        live_only = [] if status is None else [unindexed(recordings.c.status) == status.value]
+        return [_sorted(query_filter, recordings.c.open, *of_app, *live_only)]
     if app is None:
         order = _ordered(recordings.c.changed_at, query_filter)
         return [_STATES.where(*of_status, *_bounds(query_filter)).order_by(order)]

@@ -17,7 +17,7 @@ from worker.store.database.postgresql import Pooler
 from worker.store.database.schema import FINISHED, inbox
 
 MAX_COMMANDS: Final = 100_000
-_ROWS_AT_ONCE: Final = 500
+PAGE_ROWS: Final = 200
 
 
 class PastCommand(msgspec.Struct, frozen=True, kw_only=True):
@@ -114,14 +114,26 @@ def _walk(connection: sa.Connection, condition: PastCommandsFilter) -> PastComma
 
 
 def _ended(connection: sa.Connection, condition: PastCommandsFilter) -> Iterator[PastCommand]:
-    query = _COMMANDS.where(FINISHED).order_by(inbox.c.finished_at.desc()).limit(MAX_COMMANDS)
+    """Commands that have ended, the last one first, in pages that each use the index."""
+    ended = _COMMANDS.where(FINISHED).order_by(
+        inbox.c.finished_at.desc(), inbox.c.command_id.desc()
+    )
     if condition.since is not None:
-        query = query.where(inbox.c.finished_at >= condition.since)
+        ended = ended.where(inbox.c.finished_at >= condition.since)
+    page_query = ended.limit(PAGE_ROWS)
     if condition.until is not None:
-        query = query.where(inbox.c.finished_at <= condition.until)
-    streamed = connection.execution_options(yield_per=_ROWS_AT_ONCE)
-    for row in streamed.execute(query).mappings():
-        yield _command(row)
+        page_query = page_query.where(inbox.c.finished_at <= condition.until)
+    for _ in range(MAX_COMMANDS // PAGE_ROWS):
+        page = [_command(row) for row in connection.execute(page_query).mappings()]
+        yield from page
+        if len(page) < PAGE_ROWS:
+            return
+        last = page[-1]
+        place = sa.tuple_(inbox.c.finished_at, inbox.c.command_id)
+        page_query = ended.limit(PAGE_ROWS).where(
+            inbox.c.finished_at <= last.finished_at,  # this part has an index
+            place < sa.tuple_(sa.literal(last.finished_at), sa.literal(last.command_id)),
+        )
 
 
 _COMMANDS: Final = sa.select(

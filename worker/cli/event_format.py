@@ -34,6 +34,7 @@ COLOURS: Final = {
     Status.ERRORED: "red",
 }
 _LABEL_WIDTH: Final = 9
+MAX_NAMED_PEOPLE: Final = 5
 
 
 def event_line(event: CloudEvent) -> str:
@@ -51,7 +52,7 @@ def event_line(event: CloudEvent) -> str:
             text = f"{data.kind} {data.recording_id}  {_file_text(data)}"
         case Completed() as data:
             label = _label("completed", "green")
-            text = f"{data.kind} {data.recording_id}  {_count(data.file_count, 'file')}"
+            text = f"{data.kind} {data.recording_id}  {_completed_text(data)}"
         case CommandSucceeded() | CommandRejected() | CommandExpired() | CommandFailed() as data:
             label = _label(outcome_of(data), COLOURS[outcome_of(data)])
             text = f"{data.command_type} {data.command_id}  {_outcome_text(data)}"
@@ -80,6 +81,17 @@ def _file_text(data: FileEvent) -> str:
     place = data.download_url or "in the customer's own storage"
     # The query of a presigned URL permits the download, so it is left out.
     return f"{data.file_name}  {owner}  {place.partition('?')[0]}"
+
+
+def _completed_text(data: Completed) -> str:
+    people = [
+        person.custom_participant_id or person.user_id or "?"
+        for person in data.participants_without_file or ()
+    ]
+    more = len(people) - MAX_NAMED_PEOPLE
+    names = ", ".join(people[:MAX_NAMED_PEOPLE]) + (f" and {more} more" if more > 0 else "")
+    files = _count(data.file_count, "file")
+    return f"{files}  none of {names}" if people else files
 
 
 def _outcome_text(data: Outcome) -> str:

@@ -18,6 +18,7 @@ from recording_schemas import (
     EventData,
     FileReady,
     FileUrlRenewed,
+    ParticipantWithoutFile,
     Status,
     StatusChanged,
     decode_event,
@@ -88,6 +89,14 @@ COMPLETED = event_of(
     Completed, recording_id="r-1", meeting_id="m-1", kind="track", status=Status.UPLOADED,
     file_count=1, files=("a.webm",),
 )  # fmt: skip
+LACKING = event_of(
+    Completed, recording_id="r-1", meeting_id="m-1", kind="track", status=Status.UPLOADED,
+    file_count=1, files=("a.webm",),
+    participants_without_file=tuple(
+        ParticipantWithoutFile(user_id=f"u{n}", custom_participant_id=f"p{n}", joined=True)
+        for n in range(7)
+    ),
+)  # fmt: skip
 OUTCOME = {"command_id": "c-1", "command_type": "stop_recording"}
 SUCCEEDED = event_of(CommandSucceeded, **OUTCOME, recording_ids=("r-1", "r-2"))
 REJECTED = event_of(CommandRejected, **OUTCOME, code="not_found", message="no such meeting")
@@ -113,6 +122,7 @@ def test_every_kind_of_event_is_among_the_examples() -> None:
         (STORED, ["file 1/1", "owner unknown", "in the customer's own storage"]),
         (RENEWED, ["new url", "a.webm", "alice", "https://files.test/a.webm"]),
         (COMPLETED, ["completed", "r-1", "1 file"]),
+        (LACKING, ["completed", "r-1", "1 file", "none of p0, p1, p2, p3, p4 and 2 more"]),
         (SUCCEEDED, ["succeeded", "stop_recording c-1", "r-1, r-2"]),
         (REJECTED, ["rejected", "not_found: no such meeting"]),
         (EXPIRED, ["expired", "1 attempt"]),

@@ -21,6 +21,7 @@ FLAGS: Final = {
     "user_ids": "--user-id",
     "custom_participant_ids": "--custom-participant-id",
     "metadata": "--metadata",
+    "wait_for_session": "--wait-for-session",
     "file_name_prefix": "--prefix",
     "layers.default.file_name_prefix": "--prefix",
     "type": "TYPE",

@@ -43,6 +43,8 @@ Examples:
     --custom-participant-id alice@example.com --wait
   recording-worker send start_track_recording --meeting-id "$MEETING" --metadata case=2026-0117 \\
     --metadata team=support --field max_seconds=5400
+  recording-worker send start_track_recording --meeting-id "$MEETING" --wait-for-session \\
+    --expires-in 7200
   recording-worker send start_recording --meeting-id "$MEETING" --field max_seconds=3600 \\
     --field video_config='{{"codec": "VP8", "width": 1280}}'
   recording-worker send stop_recording --start-id "$START" --wait --timeout 300
@@ -76,6 +78,12 @@ the same --id to ask for its outcome.
     "custom_participant_ids",
     multiple=True,
     help="Record only the participants with this id of your own; may be repeated.",
+)
+@click.option(
+    "--wait-for-session",
+    is_flag=True,
+    default=None,
+    help="Keep a start until the meeting's session begins.",
 )
 @click.option("--prefix", help="Prefix of the file names.")
 @click.option(

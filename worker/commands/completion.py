@@ -114,7 +114,7 @@ class CommandCompleter:
             outcome = outcomes.cancelled(
                 start.command_id, start.command_type, command.id, start.reply.metadata
             )
-            await self._complete_in_store(outcome, start.reply, may_be_parked=True)
+            await self._complete_in_store(outcome, start.reply)
 
     async def _complete_in_store(
         self,
@@ -123,7 +123,6 @@ class CommandCompleter:
         observations: tuple[Observation, ...] = (),
         *,
         replay_ids: tuple[str, ...] = (),
-        may_be_parked: bool = False,
     ) -> None:
         record = outcome_record(
             outcome,
@@ -139,7 +138,7 @@ class CommandCompleter:
                 observations=observations,
                 now=self._now(),
                 replay_ids=replay_ids,
-                may_be_parked=may_be_parked,
+                is_cancelled=outcomes.is_cancelled(outcome),
             )
         )
 

@@ -10,7 +10,8 @@ a decision of both:
     Refused             any        any                    Complete: rejected
     NotYet              any        any                    RetryAfter the shortest delay, until
                                                           the deadline, else for stop_wait
-    StartUnknown        any        any                    RetryAfter a growing delay, as long
+    StartUnknown        any        any                    RetryAfter a growing delay, as long; of a
+                                                          stop, Park as long
     NoSession           NONE       any                    Park until the session begins, until the
                                                           deadline, else for session_wait
     NoSession           a limit    any                    Complete, as without an attempt
@@ -48,10 +49,10 @@ from typing import Final
 
 import msgspec
 
-from recording_schemas import Command, ErrorInfo, Outcome
+from recording_schemas import Command, ErrorInfo, Outcome, StopRecording
 from worker.broker.deaths import EXPIRED, explanation
 from worker.commands.operations.context import OperationResult
-from worker.commands.park import Park, park_for_session
+from worker.commands.park import Park, park_for_session, park_for_start
 from worker.commands.retry_policy import RetryPolicy, is_past_deadline
 from worker.domain import outcomes
 from worker.domain.command_keys import metadata_of
@@ -164,7 +165,10 @@ def decide(
     `done_before_failure` is what the attempt did before it failed. `dead_reason` is why the broker
     dead-lettered the command, None if it did not.
     """
-    if isinstance(attempt_end, NoSession):
+    if isinstance(attempt_end, StartUnknown) and isinstance(command, StopRecording):
+        if not policy.is_stop_wait_over(command, claim.first_seen_at, now):
+            return park_for_start(command, claim, attempt_end, policy)
+    elif isinstance(attempt_end, NoSession):
         if _limit(command, claim, now, policy) is not Limit.NONE:
             attempt_end = None
         elif not policy.is_wait_over(claim.waits_since, now):
@@ -202,8 +206,7 @@ def _retry(
 ) -> RetryAfter | None:
     """The retry that this end of the attempt leads to. None if it completes the command."""
     if isinstance(attempt_end, NotYet) and not isinstance(attempt_end, NoSession):
-        waited = now - claim.first_seen_at
-        if command.deadline is None and waited >= policy.stop_wait:
+        if policy.is_stop_wait_over(command, claim.first_seen_at, now):
             return None
         seconds = _pause(command, claim, attempt_end, now, policy)
         return RetryAfter(seconds=seconds, reason=_reason(attempt_end))

@@ -6,7 +6,7 @@ import msgspec
 
 from recording_schemas import Command, ErrorInfo
 from worker.commands.retry_policy import RetryPolicy
-from worker.domain.errors import NoSession
+from worker.domain.errors import NoSession, StartUnknown
 from worker.store.claims import ClaimResult
 from worker.store.parking import WaitsFor
 
@@ -40,4 +40,19 @@ def park_for_session(
         due_at=policy.wait_until(command, since),
         look_after=0.0 if claim.waits_since is None else now + DOUBT_SECONDS,
         reason=ErrorInfo(code=no_session.code, message=no_session.message),
+    )
+
+
+def park_for_start(
+    command: Command, claim: ClaimResult, unknown: StartUnknown, policy: RetryPolicy
+) -> Park:
+    """The stop waits for a start that nobody has sent yet. It is due when that start has ended."""
+    deadline = command.deadline
+    end = claim.first_seen_at + policy.stop_wait if deadline is None else deadline.timestamp()
+    return Park(
+        waits_for="start",
+        subject=unknown.start_id,
+        due_at=end,
+        look_after=0.0,
+        reason=ErrorInfo(code=unknown.code, message=unknown.message),
     )

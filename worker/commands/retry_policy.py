@@ -41,6 +41,11 @@ class RetryPolicy(msgspec.Struct, frozen=True, kw_only=True):
         """Whether a command first seen then has reached its maximum age."""
         return first_seen is not None and now - first_seen >= self.max_age
 
+    def is_stop_wait_over(self, command: Command, first_seen: float, now: float) -> bool:
+        """Whether a command that came too early may not wait any longer. A deadline counts by
+        itself."""
+        return command.deadline is None and now - first_seen >= self.stop_wait
+
     def is_wait_over(self, since: float | None, now: float) -> bool:
         """Whether a start that has waited for its session since then may not wait any longer."""
         return since is not None and now - since >= self.session_wait

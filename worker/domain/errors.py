@@ -14,7 +14,7 @@
     │       │   └── Unauthorized   401, 403 of the gateway: our token
     │       └── OutcomeUnknown perhaps executed             → look before the retry
     ├── NotYet                 the command came too early   → retry soon, for a bounded time
-    │   ├── StartUnknown       nobody sent its start        → retry ever later, for that time
+    │   ├── StartUnknown       nobody sent its start        → park a stop, retry others later
     │   └── NoSession          its meeting has not begun    → park it until then
     ├── StoreUnavailable       nothing was committed        → do not acknowledge
     ├── BrokerUnavailable      nothing was confirmed        → do not acknowledge
@@ -153,6 +153,7 @@ class StartUnknown(NotYet):
 
     def __init__(self, start_id: str) -> None:
         super().__init__("start_unknown", f"no start command {start_id!r} has been executed")
+        self.start_id = start_id
 
 
 class NoSession(NotYet):

@@ -16,6 +16,7 @@ from worker.store.database.dialects import among, open_or_closed
 from worker.store.database.schema import inbox, recordings
 from worker.store.due_commands import remove_ended
 from worker.store.outbox import Reply, StoredOutcome, add_rows, outcome_rows, resend_outcomes
+from worker.store.parking import starts_ended
 from worker.store.recordings import ApplyResult, apply_observations
 from worker.store.replaying import Replay, replay
 
@@ -24,7 +25,7 @@ class FinishRequest(msgspec.Struct, frozen=True, kw_only=True):
     """The end of a command: its outcome, and the observations of the API's answers.
 
     `replay_ids` are the recordings whose events are to be published again.
-    `may_be_parked`: a stop ends the command, which may be parked.
+    `is_cancelled`: a stop cancelled the command, which may be parked, or be awaited by the stop.
     """
 
     outcome: OutcomeRecord
@@ -32,7 +33,7 @@ class FinishRequest(msgspec.Struct, frozen=True, kw_only=True):
     observations: tuple[Observation, ...]
     now: float
     replay_ids: tuple[str, ...] = ()
-    may_be_parked: bool = False
+    is_cancelled: bool = False
 
 
 def finish(
@@ -74,8 +75,9 @@ def finish(
     )
     add_rows(connection, list(chain.from_iterable(rows)))
     resend_outcomes(connection, repeats)
-    if parked := {one.outcome.command_id for one in requests if one.may_be_parked}:
+    if parked := {one.outcome.command_id for one in requests if one.is_cancelled}:
         remove_ended(connection, parked)
+        starts_ended(connection, parked)
     return results
 
 

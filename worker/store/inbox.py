@@ -31,7 +31,6 @@ from worker.store.database.schema import inbox
 from worker.store.inbox_row import InboxRow
 from worker.store.outbox import StoredOutcome, resend_outcomes
 from worker.store.parked_claims import parked_verdict
-from worker.store.parking import start_came
 from worker.store.queries import find_command_recordings
 
 
@@ -207,8 +206,6 @@ def _granted(
     # Read these before the recordings. Another replica may end the start in between, and a start
     # that is done but has no visible recording would seem to have none.
     starts = _find_starts(rows, row, request)
-    if row is not None and row.is_placeholder:
-        start_came(connection, row.command_id)
     may_call = row is None or row.may_call(request.now, request.settle_seconds)
     return ClaimResult(
         verdict="new" if row is None else "again",

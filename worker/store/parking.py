@@ -166,12 +166,6 @@ def _park_repeat(connection: sa.Connection, request: RepeatRequest) -> bool:
     return True
 
 
-def start_came(connection: sa.Connection, start_id: str) -> None:
-    """Make the commands due that wait for this start."""
-    waiting = sa.and_(parked.c.waits_for == "start", parked.c.subject == start_id)
-    _make_due(connection, waiting)
-
-
 # What makes commands due
 
 
@@ -203,11 +197,17 @@ def _session_seen(connection: sa.Connection, request: SessionsSeen) -> int:
     return _make_due(connection, waiting, {"meetings": set(map(meeting_key, request.meeting_ids))})
 
 
+def starts_ended(connection: sa.Connection, start_ids: Collection[str]) -> None:
+    """Make the commands due that wait for these starts, because the starts have ended."""
+    waiting = sa.and_(parked.c.waits_for == "start", among(parked.c.subject, "starts"))
+    _make_due(connection, waiting, {"starts": start_ids})
+
+
 def _make_due(
-    connection: sa.Connection, waiting: sa.ColumnElement[bool], values: dict[str, Any] | None = None
+    connection: sa.Connection, waiting: sa.ColumnElement[bool], values: dict[str, Any]
 ) -> int:
     change = sa.update(parked).where(waiting, parked.c.due_at > NOW).values(due_at=NOW)
-    count = connection.execute(change, values or {}).rowcount
+    count = connection.execute(change, values).rowcount
     if count:
         notify_on_commit(connection, "parked")
     return count

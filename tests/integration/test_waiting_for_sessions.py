@@ -345,3 +345,27 @@ async def test_a_start_with_secrets_expires_at_its_deadline(bench: CommandBench)
     assert await bench.send(with_secret(bench, deadline=deadline)) == Ack()
     assert (await bench.outcome())["routing_key"].endswith(".expired")
     assert await bench.parked() == 0
+
+
+# Stops of starts that nobody has sent
+
+
+async def test_a_stop_waits_in_the_store_until_its_start_has_ended(bench: CommandBench) -> None:
+    begin(bench)
+    await bench.send(stop(start_id="start-1"), **text_properties("answers", "mine"))
+    assert await bench.parked() == 1
+    await bench.send(bench.start("start-2"))
+    assert await bench.take_due() == []
+    await bench.send(bench.start())
+    assert await code_of(bench) == "cancelled"
+    assert await bench.unpark() == [Ack()]
+    assert (await bench.outcome("stop"))["data"]["recording_ids"] == []
+    assert await bench.parked() == 0
+
+
+async def test_a_start_that_waits_can_be_stopped_before_it_came(bench: CommandBench) -> None:
+    await bench.send(stop(start_id="start-1"))
+    await bench.send(waiting(bench))
+    assert await code_of(bench) == "cancelled"
+    assert await bench.unpark() == [Ack()]
+    assert bench.requests(ASK) == []

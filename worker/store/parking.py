@@ -71,7 +71,8 @@ def park(connection: sa.Connection, requests: Sequence[ParkRequest]) -> list[boo
 
 
 def _park(connection: sa.Connection, request: ParkRequest) -> bool:
-    started = request.waits_for == "start" and _has_come(connection, request.subject)
+    is_of_other = request.waits_for == "start" and request.subject != request.command_id
+    started = is_of_other and _has_come(connection, request.subject)
     parked_row = connection.execute(
         sa.update(inbox)
         .where(

@@ -29,6 +29,7 @@ from worker.commands.operations.context import OperationResult
 from worker.commands.park import Park
 from worker.commands.retry_policy import RetryPolicy
 from worker.domain.errors import (
+    NoSession,
     NotYet,
     OutcomeUnknown,
     OverBudget,
@@ -390,3 +391,48 @@ def test_another_end_of_a_dead_lettered_command_counts() -> None:
     assert isinstance(outcome_of(dead_decision(refused, "rejected")), CommandRejected)
     maybe = claim(called=True, may_call=False)
     assert isinstance(dead_decision(UNKNOWN, "rejected", maybe), RetryAfter)
+
+
+def stop(deadline: datetime | None = None) -> StopRecording:
+    return StopRecording(id="stop", start_id="start-1", deadline=deadline)
+
+
+def test_a_stop_of_a_start_that_nobody_sent_is_parked_until_its_wait_ends() -> None:
+    unknown = StartUnknown("start-1")
+    decided = decide(stop(), claim(age=10), AttemptMode.CALL, unknown, NOW, POLICY)
+    assert isinstance(decided, Park)
+    assert (decided.waits_for, decided.subject, decided.due_at) == ("start", "start-1", NOW + 290)
+    until = decide(stop(FUTURE), claim(age=999), AttemptMode.CALL, unknown, NOW, POLICY)
+    assert isinstance(until, Park)
+    assert until.due_at == FUTURE.timestamp()
+    ended = decide(stop(), claim(age=300), AttemptMode.CALL, unknown, NOW, POLICY)
+    assert isinstance(outcome_of(ended), CommandFailed)
+
+
+NO_SESSION = NoSession("Meeting")
+
+
+def test_a_start_without_a_session_is_parked_from_the_first_time_on() -> None:
+    decided = decision(NO_SESSION, claim())
+    assert isinstance(decided, Park)
+    assert (decided.waits_for, decided.subject) == ("session", "meeting")
+    assert (decided.due_at, decided.look_after) == (NOW + 86_400, 0.0)
+    again = decision(NO_SESSION, claim(waits_since=NOW - 80_000))
+    assert isinstance(again, Park)
+    assert (again.due_at, again.look_after) == (NOW + 6_400, NOW + 60)
+    until = decision(NO_SESSION, claim(), FUTURE)
+    assert isinstance(until, Park)
+    assert until.due_at == FUTURE.timestamp()
+
+
+def test_a_start_without_a_session_fails_when_its_wait_is_over() -> None:
+    outcome = outcome_of(decision(NO_SESSION, claim(waits_since=NOW - 86_400)))
+    assert isinstance(outcome, CommandFailed)
+    assert outcome.last_error.code == "no_session"
+
+
+def test_a_limit_ends_a_start_without_a_session_as_without_an_attempt() -> None:
+    assert isinstance(outcome_of(decision(NO_SESSION, claim(), PAST)), CommandExpired)
+    cancelled = outcome_of(decision(NO_SESSION, claim(cancelled_by="stop")))
+    assert isinstance(cancelled, CommandRejected)
+    assert cancelled.code == "cancelled"

@@ -229,7 +229,7 @@ async def parked(store: Any) -> None:
     await store.awaits_session("default")
     await store.sessions_seen(SessionsSeen(app="default", meeting_ids=["w", "x"], asked_at=now))
     await store.count_parked()
-    due = await store.due_commands()
+    due = await store.due_commands(now)
     await store.remove_published([command.position for command in due])
 
 

@@ -20,6 +20,7 @@ from sandbox.model.clock import Clock
 from sandbox.model.faults import Fault
 from sandbox.waiting import eventually
 from tests.fault.run_record import ReceivedMessage
+from tests.integration.command_bench import delivery_of
 from worker.broker.messages import Ack, Dead, Delivery, Retry, Settlement
 from worker.commands.handler import CommandHandler
 from worker.commands.retry_policy import RetryPolicy
@@ -201,7 +202,7 @@ class Simulation:
         await replica.reader.read_due()
 
     async def relay(self, store: Store) -> None:
-        """Tell subscribers what is committed."""
+        """Tell subscribers what is committed, and queue the parked commands that are due."""
         while waiting := await store.unsent(500):
             self.told += [
                 ReceivedMessage(
@@ -213,6 +214,10 @@ class Simulation:
                 for one in waiting
             ]
             await store.mark_page(PageMarks(sent=[event.position for event in waiting]), self.now)
+        due = await store.due_commands(self.now)
+        for command in due:
+            self.queue.append(QueuedMessage(delivery_of(command, self.now), self.now))
+        await store.remove_published([command.position for command in due])
 
     async def drain(self, replicas: Iterable[SimulatedReplica], *, rounds: int = 60) -> None:
         """No more trouble: every command ends, then every recording is stopped and told."""
@@ -230,7 +235,7 @@ class Simulation:
                 for recording in await replica.store.recordings(RecordingsFilter(limit=10_000))
                 if recording.is_open
             ]
-            if not self.queue and not following:
+            if not (self.queue or following or await replica.store.count_parked()):
                 return
             self.sandbox.clock.advance(10.0)
             if not self.queue:

@@ -105,13 +105,13 @@ class CommandBench:
 
     async def take_due(self) -> list[Delivery]:
         """The deliveries of the parked commands that are due. They are removed from the store."""
-        due = await self.store.due_commands()
+        due = await self.store.due_commands(self.store.now())
         await self.store.remove_published([command.position for command in due])
         return self.deliveries_of(due)
 
     def deliveries_of(self, due: list[DueCommand]) -> list[Delivery]:
         """The deliveries of these parked commands."""
-        return [_delivery(command, self.store.now()) for command in due]
+        return [delivery_of(command, self.store.now()) for command in due]
 
     async def parked(self) -> int:
         """How many commands are parked, without repeats."""
@@ -143,7 +143,8 @@ class CommandBench:
         ]
 
 
-def _delivery(command: DueCommand, now: float) -> Delivery:
+def delivery_of(command: DueCommand, now: float) -> Delivery:
+    """The delivery of a parked command that was published to the queue at `now`."""
     message = unparked_message(
         command.body,
         command.envelope,

@@ -131,7 +131,7 @@ async def test_ten_thousand_waiting_starts_cost_as_many_requests_as_one(
     bench.ahead += 1.0
     await watch.look_if_due()
     assert len(bench.requests(LIST)) == 2  # pages of 100
-    due = await bench.store.due_commands()
+    due = await bench.store.due_commands(bench.store.now())
     assert {command.subject for command in due} == set(meetings[:150])
     assert (await bench.store.count_parked())["session"].commands == MANY
 

@@ -279,7 +279,7 @@ async def test_a_message_that_was_published_twice_is_executed_once(bench: Comman
 async def test_a_message_comes_before_its_parking_is_removed(bench: CommandBench) -> None:
     await bench.send(waiting(bench))
     await report(bench)
-    due = await bench.store.due_commands()
+    due = await bench.store.due_commands(bench.store.now())
     (delivery,) = bench.deliveries_of(due)
     assert await bench.handler.handle(delivery) == Ack()
     await bench.store.remove_published([due[0].position])

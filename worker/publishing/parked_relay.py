@@ -61,7 +61,7 @@ class ParkedRelay:
         if not self._publisher.is_ready:
             return False
         try:
-            page = await self._store.due_commands()
+            page = await self._store.due_commands(self._now())
             if not page:
                 return False
             results = await asyncio.gather(*(self._publish(command) for command in page))

@@ -232,9 +232,9 @@ class Store:
         """Whether a start of this app waits for a session."""
         return await self._group.submit(parking.find_awaited, (app, self.now()))
 
-    async def due_commands(self) -> list[DueCommand]:
-        """Parked commands that are due, at most 500."""
-        return await self._group.submit(due_commands.read_due, self.now())
+    async def due_commands(self, now: float) -> list[DueCommand]:
+        """Parked commands that are due at `now`, in seconds since the epoch; at most 500."""
+        return await self._group.submit(due_commands.read_due, now)
 
     async def remove_published(self, positions: Collection[int]) -> None:
         """Remove parkings whose messages the broker confirmed."""

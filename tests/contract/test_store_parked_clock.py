@@ -77,7 +77,7 @@ async def test_the_age_of_a_start_that_was_woken_then_counts_from_the_present(
 
 async def woken(store: Store) -> list[int]:
     await store.sessions_seen(SessionsSeen(app="default", meeting_ids=["m"]))
-    due = [command.position for command in await store.due_commands()]
+    due = [command.position for command in await store.due_commands(NOW.timestamp())]
     await store.remove_published(due)
     return due
 

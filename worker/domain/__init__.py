@@ -20,6 +20,7 @@ completes. If the API falls silent, timeouts end the recording.
     max_duration.py          when to stop a recording whose start limits its duration
     read_policy.py           when to read a recording by itself next
     timeout_observations.py  the observations with which the worker itself ends a recording
+    meeting_participants.py  whom a start asks to record
     command_keys.py          what a command excludes, waits for and hands to its recordings
     outcomes.py              how a command ended, as event data
     event_envelopes.py       event ids, routing and CloudEvents JSON

@@ -2,7 +2,8 @@
 
 Read in this order. `store` is the facade; everything below it is an operation in a transaction.
 A command: `inbox` claims it (`claims`, `inbox_row`, `claimed_rows`, `cancelling`, `slots`),
-`releasing` returns it, `finishing` ends it. A change: `observations` applies a batch, `recordings`
+`people_of_starts` keeps whom a start asks for, `releasing` returns it, `finishing` ends it.
+A change: `observations` applies a batch, `recordings`
 one observation, `outbox` stores the events, and `outbox_marks` their results. `read_schedule` and
 `cursors` have the recordings to read next, `queries` answers questions. `pruner` removes old rows
 by means of `pruning`. All replicas share the `leases`, one of them for the `leader`, and `budgets`.

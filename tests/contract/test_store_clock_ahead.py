@@ -306,3 +306,14 @@ async def test_a_stop_of_a_meeting_by_another_time_cancels_no_start_that_comes_l
     first_seen = now.timestamp() + 60
     later = claim("later", slot="m/track", first_seen=first_seen, now=first_seen + 5)
     assert (await store.claim(later)).cancelled_by is None
+
+
+async def test_a_stop_planned_an_hour_ahead_is_corrected_when_the_clock_is_set_back(
+    store: Store, engine: sa.Engine
+) -> None:
+    start = StartContext(start_id="s", max_seconds=3600)
+    ahead = NOW + timedelta(hours=1)
+    await store.apply([msgspec.structs.replace(seen("a", at=ahead), start=start)])
+    await prune(store, *minutes(ahead, 2), *minutes(NOW, 12))
+    (stop_at,) = rows(engine, recordings.c.stop_at)
+    assert stop_at <= (NOW + timedelta(minutes=12, seconds=3600)).timestamp()

@@ -122,7 +122,7 @@ def _bring_back_those(
     for recording_id, state, read_at, stop_at in found:
         recording = _brought_back(msgspec.json.decode(state, type=Recording), utc(now))
         changed_at, first_seen_at = recording.changed_at, recording.first_seen_at
-        latest_stop = recording.stop_at.timestamp() if recording.stop_at else now
+        latest_stop = recording.stop_at.timestamp() if recording.stop_at else now + LONGEST_SECONDS
         connection.execute(
             sa.update(recordings)
             .where(open_or_closed(recordings.c.recording_id == recording_id))

@@ -155,6 +155,18 @@ async def test_a_recording_that_is_seen_paused_first_has_begun(bench: TrackingBe
     assert status(bench, recording_id) == "UPLOADING"
 
 
+async def test_it_is_stopped_although_its_status_is_no_longer_a_documented_one(
+    bench: TrackingBench,
+) -> None:
+    await limited(bench)
+    shown = {"shown_statuses": {"RECORDING": "LIVE"}, "list_shown_statuses": True}
+    bench.sandbox.behaviour.change(shown)
+    stops(bench)
+    for _ in range(LIMIT // 60 + 1):
+        await bench.run_due(60)
+    assert stops(bench) == 1
+
+
 async def test_it_is_stopped_by_a_worker_that_was_down_when_the_time_came(
     bench: TrackingBench,
 ) -> None:

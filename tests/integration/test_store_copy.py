@@ -18,6 +18,7 @@ from recording_schemas import CommandSucceeded, Status
 from sandbox.api.options import SandboxOptions
 from sandbox.api.server import Sandbox
 from sandbox.services.postgresql import PostgreSQLServer
+from tests.contract.test_store_history import record, seen, send_all
 from tests.integration.cli_process import CommandLine
 from worker.domain.errors import StoreUnavailable
 from worker.domain.event_envelopes import outcome_record
@@ -32,6 +33,7 @@ from worker.store.database.schema import marks
 from worker.store.finishing import FinishRequest
 from worker.store.leases import LeaseRequest
 from worker.store.outbox import Reply
+from worker.store.pruning import PruneSentRequest
 from worker.store.store import Store
 
 NOW = datetime(2026, 11, 1, 10, 0, tzinfo=UTC)
@@ -170,6 +172,28 @@ async def test_events_that_follow_the_copied_ones_are_numbered_behind_them(
     assert former == waiting
     assert former[-1].position < outcome.position < reply.position
     assert (outcome.exchange, reply.routing_key) == ("results", "somebody")
+    await store.close()
+
+
+async def test_the_numbering_goes_on_behind_events_that_are_pruned(
+    database_url: str, target_url: str
+) -> None:
+    """A recording names its events by their numbers. Its new events must not seem older ones."""
+    store = await Store.open(database_url, source="test")
+    for number in range(60):  # more than the gap that a range of positions may have
+        await record(store, f"r{number}", at=NOW, ended=False)
+    await send_all(store, 1.0)
+    await store.prune_sent(PruneSentRequest(before=2.0))
+    await store.release_leases("me")
+    await store.close()
+    copied(database_url, target_url)
+    store = await Store.open(target_url, source="test")
+
+    await store.apply([seen("r59", Status.UPLOADING, at=NOW)])
+
+    (event,) = await store.unsent(10)
+    assert event.position > 120
+    assert await store.find_replayable(["r59"]) == {"r59"}
     await store.close()
 
 

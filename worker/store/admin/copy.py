@@ -82,7 +82,7 @@ def copy_store(
         if _has_rows(writing):
             return _compare(reading, writing)
         copied = tuple(_copy_table(reading, writing, table, report) for table in COPIED)
-        _continue_numbering(writing.connection)
+        _continue_numbering(reading.connection, writing.connection)
         if copied != _tallies(writing):
             raise StoreUnavailable("target: the rows read back differ from the rows written")
         return CopyResult(tables=copied, fresh=True)
@@ -231,12 +231,36 @@ def _tally(table: sa.Table, batches: Iterable[list[Row]]) -> CopiedTable:
     return CopiedTable(table=str(table.name), rows=rows, checksum=f"{total % _MODULUS:032x}")
 
 
-def _continue_numbering(connection: sa.Connection) -> None:
-    """Number new events and parkings behind the copied ones. SQLite does so by itself."""
-    if connection.dialect.name == "sqlite":
-        return
+def _continue_numbering(source: sa.Connection, target: sa.Connection) -> None:
+    """Number new events and parkings behind all that the source ever had.
+
+    Rows that are gone count as well: recordings, and messages in the queue, may still name them.
+    """
     for table in (schema.outbox, schema.parked):
-        last = connection.execute(sa.select(sa.func.max(table.c.position))).scalar()
-        if last is not None:
-            sequence = sa.func.pg_get_serial_sequence(table.name, "position")
-            connection.execute(sa.select(sa.func.setval(sequence, last)))
+        if (last := _last_number(source, table)) is not None:
+            _set_last_number(target, table, last)
+
+
+def _last_number(connection: sa.Connection, table: sa.Table) -> int | None:
+    """The position that the table gave last. None if it never had a row."""
+    if connection.dialect.name == "sqlite":
+        query = sa.text("SELECT seq FROM sqlite_sequence WHERE name = :name")
+        seq: int | None = connection.execute(query, {"name": table.name}).scalar()
+        return seq
+    sequence = connection.execute(sa.select(_sequence(table))).scalar_one()
+    query = sa.text(f"SELECT last_value FROM {sequence} WHERE is_called")  # noqa: S608 - our own
+    number: int | None = connection.execute(query).scalar()
+    return number
+
+
+def _set_last_number(connection: sa.Connection, table: sa.Table, last: int) -> None:
+    if connection.dialect.name == "postgresql":
+        connection.execute(sa.select(sa.func.setval(_sequence(table), last)))
+        return
+    row = {"name": table.name, "last": last}
+    connection.execute(sa.text("DELETE FROM sqlite_sequence WHERE name = :name"), row)
+    connection.execute(sa.text("INSERT INTO sqlite_sequence VALUES (:name, :last)"), row)
+
+
+def _sequence(table: sa.Table) -> sa.ColumnElement[str]:
+    return sa.func.pg_get_serial_sequence(table.name, "position")

@@ -76,8 +76,8 @@ class RunningProcess:
 class CommandLine:
     """Runs `recording-worker` with these variables and no others of ours.
 
-    Where that is possible it is forked from a process that has imported it. With `installed` it is
-    the installed command, as users have it.
+    Where that is possible it is forked from a process that has imported it. With `installed`, or
+    with a variable that only a new interpreter reads, it is the installed command.
     """
 
     def __init__(
@@ -109,7 +109,8 @@ class CommandLine:
     async def _begin(
         self, arguments: tuple[str, ...], environ: Mapping[str, str]
     ) -> asyncio.subprocess.Process | ForkedCommand:
-        if self._forks is not None:
+        is_for_interpreter = any(name.startswith("PYTHON") for name in environ)
+        if self._forks is not None and not is_for_interpreter:
             return await ForkedCommand.begin(
                 self._forks, arguments, environ=environ, directory=self._directory
             )

@@ -31,6 +31,11 @@ COMMANDS = (
 
 @pytest.fixture
 def cli(tmp_path: Path) -> CommandLine:
+    return CommandLine({}, tmp_path)
+
+
+@pytest.fixture
+def installed(tmp_path: Path) -> CommandLine:
     return CommandLine({}, tmp_path, installed=True)
 
 
@@ -62,8 +67,8 @@ async def test_every_command_has_help_with_examples(
     assert f"recording-worker {' '.join(command)}".strip() in shown.out
 
 
-async def test_version_prints_the_version(cli: CommandLine) -> None:
-    assert (await cli("--version")).out.startswith("recording-worker, version 0.")
+async def test_version_prints_the_version(installed: CommandLine) -> None:
+    assert (await installed("--version")).out.startswith("recording-worker, version 0.")
 
 
 async def test_the_package_can_be_run_as_a_module(tmp_path: Path) -> None:
@@ -75,8 +80,10 @@ async def test_the_package_can_be_run_as_a_module(tmp_path: Path) -> None:
     assert b"recording.commands" in out
 
 
-async def test_an_unknown_command_or_flag_is_named_with_exit_code_2(cli: CommandLine) -> None:
-    command, flag = await cli("sned"), await cli("send", "--meting-id", "x")
+async def test_an_unknown_command_or_flag_is_named_with_exit_code_2(
+    installed: CommandLine,
+) -> None:
+    command, flag = await installed("sned"), await installed("send", "--meting-id", "x")
 
     assert (command.code, flag.code) == (2, 2)
     assert "sned" in command.err

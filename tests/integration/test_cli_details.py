@@ -363,6 +363,37 @@ async def test_a_wrong_filter_is_named(tmp_path: Path, flags: tuple[str, str]) -
     assert flags[0] in ended.err
 
 
+@pytest.mark.parametrize(
+    ("command", "named"),
+    [
+        (("recordings", "show"), "ID"),
+        (("recordings", "--meeting-id"), "--meeting-id"),
+        (("outcomes", "--id"), "--id"),
+    ],
+)
+async def test_bytes_that_are_no_text_are_named(
+    sqlite_url: str, tmp_path: Path, command: tuple[str, ...], named: str
+) -> None:
+    await (await Store.open(sqlite_url, source="test")).close()
+
+    ended = await CommandLine({"DATABASE_URL": sqlite_url}, tmp_path, installed=True)(
+        *command, "\udcff"
+    )
+
+    assert ended.code == 2
+    assert f"'{named}': it is not valid UTF-8" in ended.err
+
+
+@pytest.mark.parametrize("flags", [("--json",), ("--limit", "5"), ("--app", "eu")])
+async def test_a_flag_of_the_list_before_show_is_refused(
+    tmp_path: Path, flags: tuple[str, ...]
+) -> None:
+    ended = await CommandLine({}, tmp_path)("recordings", *flags, "show", "r")
+
+    assert ended.code == 2
+    assert flags[0] in ended.err
+
+
 @pytest.mark.parametrize("command", [("recordings", "show"), ("recordings",), ("outcomes",)])
 async def test_the_help_has_examples(tmp_path: Path, command: tuple[str, ...]) -> None:
     shown = await CommandLine({}, tmp_path)(*command, "--help")

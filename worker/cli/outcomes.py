@@ -7,6 +7,7 @@ import click
 from worker.cli.context import common_settings
 from worker.cli.moments import iso_time, local_time, moment
 from worker.cli.output import Row, json_option, print_rows
+from worker.cli.text import utf8
 
 if TYPE_CHECKING:
     from worker.store.admin.past_commands import PastCommand
@@ -40,9 +41,13 @@ duration before now, such as 90s, 15m, 2h or 7d.
 @click.option(
     "--outcome", type=click.Choice(OUTCOMES), help="Only commands that ended in this way."
 )
-@click.option("--code", help="Only outcomes with this error code, such as not_found.")
-@click.option("--id", "command_id", metavar="ID", help="Only the command with this id.")
-@click.option("--app", help="Only commands for this app.")
+@click.option(
+    "--code", callback=utf8, help="Only outcomes with this error code, such as not_found."
+)
+@click.option(
+    "--id", "command_id", metavar="ID", callback=utf8, help="Only the command with this id."
+)
+@click.option("--app", callback=utf8, help="Only commands for this app.")
 @click.option(
     "--since",
     metavar="TIME",

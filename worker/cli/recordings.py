@@ -3,10 +3,12 @@
 from typing import TYPE_CHECKING, Any, Final
 
 import click
+from click.core import ParameterSource
 
 from worker.cli.context import common_settings
 from worker.cli.moments import duration
 from worker.cli.output import Row, json_option, print_json, print_rows
+from worker.cli.text import utf8
 
 if TYPE_CHECKING:
     from worker.domain.recording import Recording
@@ -81,10 +83,14 @@ SORTS: Final = ("changed", "unchanged", "age")
     type=click.Choice(STATUSES, case_sensitive=False),
     help="Only recordings with this status.",
 )
-@click.option("--app", help="Only recordings of this app.")
-@click.option("--meeting-id", help="Only recordings of this meeting.")
-@click.option("--recording-id", help="Only this recording.")
-@click.option("--start-id", help="Only the recording that the start command with this id began.")
+@click.option("--app", callback=utf8, help="Only recordings of this app.")
+@click.option("--meeting-id", callback=utf8, help="Only recordings of this meeting.")
+@click.option("--recording-id", callback=utf8, help="Only this recording.")
+@click.option(
+    "--start-id",
+    callback=utf8,
+    help="Only the recording that the start command with this id began.",
+)
 @click.option(
     "--limit",
     default=100,
@@ -122,7 +128,9 @@ def command(
     **filters: Any,  # noqa: ANN401
 ) -> None:
     """List recordings that the workers know, or show one."""
-    if click.get_current_context().invoked_subcommand is not None:
+    context = click.get_current_context()
+    if context.invoked_subcommand is not None:
+        _refuse_flags(context)
         return
     import time
 
@@ -150,8 +158,16 @@ def command(
         click.echo(f"There may be more: --limit is {limit}", err=True)
 
 
+def _refuse_flags(context: click.Context) -> None:
+    """Refuse a flag of the list before a subcommand, which would not use it."""
+    for parameter in context.command.params:
+        if context.get_parameter_source(str(parameter.name)) is ParameterSource.COMMANDLINE:
+            flag, name = parameter.opts[0], context.invoked_subcommand
+            raise click.UsageError(f"{flag} before `{name}` has no effect: `{name} --help`")
+
+
 @command.command(epilog=SHOW_EXAMPLES)
-@click.argument("wanted_id", metavar="ID")
+@click.argument("wanted_id", metavar="ID", callback=utf8)
 @click.option(
     "--max-events",
     default=1000,

@@ -7,7 +7,13 @@ from typing import Final
 
 import msgspec
 
-from worker.broker.message_copy import MessageCopy, copy_of, rfc3339
+from worker.broker.message_copy import (
+    DEFAULT_FRAME_BYTES,
+    MessageCopy,
+    copy_of,
+    in_frame,
+    rfc3339,
+)
 from worker.broker.messages import FIRST_SEEN_HEADER, UNPARKED_HEADER, Delivery, Headers, Outgoing
 from worker.broker.properties import identifier
 
@@ -31,22 +37,30 @@ def envelope_of(delivery: Delivery, *, code: str, reason: str, now: float) -> st
 
 
 def unparked_message(
-    body: bytes, envelope: str, *, command_queue: str, position: int, now: float
+    body: bytes,
+    envelope: str,
+    *,
+    command_queue: str,
+    position: int,
+    now: float,
+    max_frame_bytes: int = DEFAULT_FRAME_BYTES,
 ) -> Outgoing:
     """The kept message for the command queue. The age of its command counts from `now`, because
-    the time in the store does not count. Raises msgspec.DecodeError for text of another form."""
+    the time in the store does not count. A publisher's header without room in a frame is dropped.
+    Raises msgspec.DecodeError for text of another form."""
     kept = _DECODER.decode(envelope)
     headers: Headers = {
         **kept.headers,
         UNPARKED_HEADER: position,
         FIRST_SEEN_HEADER: rfc3339(now),
     }
+    copy = in_frame(MessageCopy(kept.properties, headers), max_frame_bytes)
     return Outgoing(
         exchange="",
         routing_key=command_queue,
         body=body,
-        message_id=identifier(kept.properties),
-        original=kept.properties,
-        headers=headers,
+        message_id=identifier(copy.properties),
+        original=copy.properties,
+        headers=copy.headers,
         mandatory=True,
     )

@@ -37,6 +37,9 @@ MAX_REASON_BYTES: Final = 1000
 MAX_HEADER_BYTES: Final = 64 * 1024
 """The publisher's headers may take this many bytes, if the broker's frames are that large."""
 
+DEFAULT_FRAME_BYTES: Final = 131_064
+"""The payload of a frame of RabbitMQ's default size."""
+
 HEADER_FRAME_BYTES: Final = 64
 """The bytes of a content header beside its properties, and of the count of dropped headers."""
 
@@ -60,7 +63,7 @@ def copy_of(
     now: float,
     redelivery_count: int = 0,
     own_user: str | None = None,
-    max_frame_bytes: int = 131_064,
+    max_frame_bytes: int = DEFAULT_FRAME_BYTES,
     own_headers: Mapping[str, object] = {},
 ) -> MessageCopy:
     """The copy of a delivery that is retried, parked or dead-lettered.
@@ -78,13 +81,25 @@ def copy_of(
     }
     if redelivery_count:
         own[REDELIVERY_COUNT_HEADER] = redelivery_count
+    if (table := delivery.properties.get(HEADERS)) is not None:
+        properties[HEADERS] = table
+    own[headers.DROPPED_HEADERS] = _count(delivery.headers.get(headers.DROPPED_HEADERS))
+    return in_frame(MessageCopy(properties, own), max_frame_bytes)
+
+
+def in_frame(copy: MessageCopy, max_frame_bytes: int) -> MessageCopy:
+    """The copy with those of the publisher's headers that may be sent on and that have room."""
+    properties, own = dict(copy.properties), dict(copy.headers)
+    table = properties.pop(HEADERS, b"")
+    before = _count(own.pop(headers.DROPPED_HEADERS, 0))
     used = len(encoded_table(own)) + sum(map(len, properties.values())) + HEADER_FRAME_BYTES
     room = min(MAX_HEADER_BYTES, max_frame_bytes - used)
-    entries, dropped = _entries_sent_on(delivery.properties, room)
+    entries, dropped = _entries_sent_on(table, room)
     if entries:
         properties[HEADERS] = joined_table(entries)
-    dropped += _count(delivery.headers.get(headers.DROPPED_HEADERS))
-    return MessageCopy(properties, own | ({headers.DROPPED_HEADERS: dropped} if dropped else {}))
+    if dropped + before:
+        own[headers.DROPPED_HEADERS] = dropped + before
+    return MessageCopy(properties, own)
 
 
 def properties_of_copy(
@@ -120,9 +135,9 @@ def _headers_of_copy(delivery: Delivery, code: str, reason: str, now: float) -> 
     }
 
 
-def _entries_sent_on(properties: PropertyList, room: int) -> tuple[list[TableEntry], int]:
+def _entries_sent_on(table: bytes, room: int) -> tuple[list[TableEntry], int]:
     """The publisher's headers that have room, and the number of those that have none."""
-    entries, is_whole = split_table(properties.get(HEADERS, b""))
+    entries, is_whole = split_table(table)
     sent_on: list[TableEntry] = []
     dropped = 0 if is_whole else 1
     for name, value in entries:

@@ -82,6 +82,7 @@ class ParkedRelay:
                 command_queue=self._queue,
                 position=command.position,
                 now=self._now(),
+                max_frame_bytes=self._publisher.max_frame_bytes,
             )
             return await self._publisher.publish(message)
         except (BrokerUnavailable, msgspec.DecodeError) as error:

@@ -166,17 +166,12 @@ class Worker:
         yield "gauges", self._update_gauges(parts.store)
         for account_id, budget in parts.budgets.items():
             yield f"budget/{account_id}", budget.run()
-        for app, (sweep, refresher) in parts.trackers.items():
-            yield f"sweep/{app}", sweep.run(is_leader)
-            yield f"refresh/{app}", refresher.run(is_leader)
-        for app, limiter in parts.duration_limiters.items():
-            yield f"limit/{app}", limiter.run(is_leader)
-        for app, watch in parts.session_watches.items():
-            yield f"sessions/{app}", watch.run(is_leader)
-        for app_, url in parts.webhook_urls():
+        for trackers in parts.trackers:
+            yield from trackers.loops(is_leader)
+        for app, url in parts.webhook_urls():
             yield (
-                f"webhooks/{app_.name}",
-                keep_registered(app_.api, url, app=app_.name, is_leader=is_leader),
+                f"webhooks/{app.name}",
+                keep_registered(app.api, url, app=app.name, is_leader=is_leader),
             )
 
     async def _update_gauges(self, store: Store) -> None:

@@ -12,12 +12,10 @@ from worker.broker.consumer import Consumer
 from worker.broker.deaths import read_dead_letter
 from worker.broker.publisher import Publisher
 from worker.broker.topology import Topology
-from worker.budget.priorities import LOOK_SHARE_OF_RATE, SWEEP_SHARE_OF_RATE, Priority
 from worker.commands.dead_letters import MAX_CONCURRENT, DeadLetterHandler
 from worker.commands.handler import CommandHandler
 from worker.commands.retry_policy import RetryPolicy
 from worker.domain.read_policy import RECHECK_MAX_AGE_SECONDS
-from worker.domain.timeouts import Timeouts
 from worker.domain.times import utc
 from worker.observability.http_server import Check, HttpServer
 from worker.observability.liveness import STUCK_AFTER_SECONDS, Watchdog
@@ -34,19 +32,11 @@ from worker.settings.settings import Settings
 from worker.store.leader import LeaderElector
 from worker.store.pruner import Pruner, Retention
 from worker.store.store import Store
-from worker.tracking.discovery import ExternalRecordingDiscovery
-from worker.tracking.duration_limiter import DurationLimiter
-from worker.tracking.refresher import Refresher
-from worker.tracking.session_watch import SessionWatch
-from worker.tracking.sweep import Sweep
-from worker.tracking.sweep_interval import SweepInterval
+from worker.tracking.trackers import Trackers, build_trackers
 from worker.tracking.webhook_endpoint import WebhookEndpoint
 from worker.tracking.webhook_registration import callback_url
 
 LEADER_LEASE_SECONDS: Final = 15.0
-STOP_QUEUE_SECONDS: Final = 5.0
-"""A stop may wait for its token of the budget for this long, besides its time at the API."""
-
 WEBHOOK_KEY_TIMEOUT_SECONDS: Final = 2.0
 """The sender of a webhook waits three seconds for the answer. The answer may need the key first,
 and the key may not be fetched more often than once a second."""
@@ -122,10 +112,7 @@ class Bootstrap:
         self.answer_connection = BrokerConnection(settings.amqp_url.reveal, "answer")
         self.answerer = self._answerer(handler)
         """Gives an outcome to each command that the broker dead-lettered."""
-        self.trackers = {app.name: self._tracker(app) for app in self.apps}
-        """The sweep and the refresher of each app."""
-        self.duration_limiters = {app.name: self._duration_limiter(app) for app in self.apps}
-        self.session_watches = {app.name: self._session_watch(app) for app in self.apps}
+        self.trackers = [self._trackers(app) for app in self.apps]
         self.pruner = Pruner(
             store,
             self._retention(),
@@ -233,74 +220,14 @@ class Bootstrap:
             tracing=self._tracing,
         )
 
-    def _tracker(self, app: App) -> tuple[Sweep, Refresher]:
-        settings = self._settings
-        timeouts = Timeouts(
-            files_settle=settings.files_settle_seconds,
-            files_wait=settings.files_wait_seconds,
-            files_late=settings.files_late_seconds,
-            invoked_timeout=settings.invoked_timeout_seconds,
-            uploading_timeout=settings.uploading_timeout_seconds,
-            recording_timeout=settings.recording_timeout_seconds,
-            vanished_after=settings.reconcile_seconds,
-        )
-        sweep_api = app.api.with_priority(Priority.SWEEP)
-        discovery = ExternalRecordingDiscovery(
-            self.store, sweep_api, app=app.name, now=self._utc_now, on_commit=self._wake_relays
-        )
-        sweep = Sweep(
+    def _trackers(self, app: App) -> Trackers:
+        return build_trackers(
             self.store,
-            sweep_api,
-            timeouts,
-            SweepInterval(
-                base=settings.sweep_interval_seconds,
-                audit=settings.audit_interval_seconds,
-                rate=app.sustained_rate * SWEEP_SHARE_OF_RATE,
-            ),
-            app=app.name,
-            discovery=discovery if app.follow_all else None,
-            breaker=app.breaker,
+            app,
+            self._settings,
             metrics=self._metrics,
             tracing=self._tracing,
-            now=self._utc_now,
             on_commit=self._wake_relays,
-        )
-        refresher = Refresher(
-            self.store,
-            app.api.with_priority(Priority.READ),
-            timeouts,
-            app=app.name,
-            breaker=app.breaker,
-            now=self._utc_now,
-            sweep_state=sweep.state,
-            request_sweep=sweep.request,
-            on_commit=self._wake_relays,
-            tracing=self._tracing,
-        )
-        self.store.subscribe("due", refresher.wake)
-        return sweep, refresher
-
-    def _duration_limiter(self, app: App) -> DurationLimiter:
-        return DurationLimiter(
-            self.store,
-            app.api.with_priority(Priority.STOP),
-            app=app.name,
-            breaker=app.breaker,
-            attempt_seconds=self._settings.api_timeout_seconds + STOP_QUEUE_SECONDS,
-            now=self._utc_now,
-            on_commit=self._wake_relays,
-            tracing=self._tracing,
-        )
-
-    def _session_watch(self, app: App) -> SessionWatch:
-        return SessionWatch(
-            self.store,
-            app.api.with_priority(Priority.SWEEP),
-            app=app.name,
-            interval=self._settings.sweep_interval_seconds,
-            rate=app.sustained_rate * LOOK_SHARE_OF_RATE,
-            breaker=app.breaker,
-            now=self.store.now,
         )
 
     def _retention(self) -> Retention:

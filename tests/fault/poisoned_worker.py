@@ -5,30 +5,27 @@ As a fault of the interpreter or of memory would: no exception, no word, nothing
 
 import os
 import signal
-from typing import Any, Final
+from typing import Final
 
-import worker.bootstrap
-from recording_schemas import Command
+import worker.commands.handler
 from worker.__main__ import main
-from worker.broker.messages import Delivery
-from worker.commands.handler import CommandHandler
-from worker.commands.operations.context import OperationResult
+from worker.commands.attempt_runner import Attempt, AttemptRunner
+from worker.commands.decision import AttemptMode
+from worker.commands.operations.context import OperationResult, Progress
 
 POISONED_MODULE: Final = ("tests.fault.poisoned_worker",)
 POISON: Final = "poison"
 
 
-class PoisonedCommandHandler(CommandHandler):
+class PoisonedRunner(AttemptRunner):
     """Dies in each attempt of a poisonous command, also in one that only looks."""
 
-    async def _run(
-        self, delivery: Delivery, command: Command, *rest: Any, **how: Any
-    ) -> OperationResult:
-        if POISON in command.id:
+    async def run(self, attempt: Attempt, mode: AttemptMode, progress: Progress) -> OperationResult:
+        if POISON in attempt.command.id:
             os.kill(os.getpid(), signal.SIGKILL)
-        return await super()._run(delivery, command, *rest, **how)
+        return await super().run(attempt, mode, progress)
 
 
 if __name__ == "__main__":
-    vars(worker.bootstrap)["CommandHandler"] = PoisonedCommandHandler
+    vars(worker.commands.handler)["AttemptRunner"] = PoisonedRunner
     main(["run"])

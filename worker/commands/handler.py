@@ -2,7 +2,7 @@
 
 1. decode   bytes → command (`decoding`), or a dead letter
 2. claim    one replica executes a command id, and a meeting has one start at a time
-3. run      call the API (`operations`)
+3. run      call the API (`attempt_runner`, `operations`)
 4. decide   what a failure means (`decision`)
 5. complete commit the outcome, or release the command for a later attempt (`completion`)
 
@@ -11,8 +11,6 @@ Nothing is acknowledged before its effects are durable: the settlement is the re
 
 import time
 from collections.abc import Callable, Mapping
-from datetime import datetime
-from functools import partial
 from typing import Final
 
 from structlog.contextvars import bound_contextvars
@@ -21,28 +19,18 @@ from recording_schemas import Command, Malformed
 from worker.aio import KeyedLocks
 from worker.broker.messages import Ack, Dead, Delivery, Settlement
 from worker.commands.attempt_lease import AttemptLease
+from worker.commands.attempt_runner import Attempt, AttemptRunner
 from worker.commands.completion import CommandCompleter, HandledCommand, retry_later
 from worker.commands.crash_suspects import is_crash_suspect, lock_names
 from worker.commands.decision import AttemptEnd, AttemptMode, attempt_mode, decide
 from worker.commands.decoding import decode_delivery
 from worker.commands.instrumentation import CommandInstrumentation
-from worker.commands.operations import execute
-from worker.commands.operations.context import (
-    OperationContext,
-    OperationResult,
-    Progress,
-    SessionWait,
-)
+from worker.commands.operations.context import Progress
 from worker.commands.parker import PARKED, REPEAT, CommandParker, reply_of
 from worker.commands.people_finders import PeopleFinders
 from worker.commands.retry_policy import RetryPolicy, is_past_deadline
 from worker.domain import outcomes
-from worker.domain.command_keys import (
-    CommandKeys,
-    command_keys,
-    start_context_of,
-    waits_for_session,
-)
+from worker.domain.command_keys import CommandKeys, command_keys
 from worker.domain.errors import (
     NotYet,
     OutcomeUnknown,
@@ -50,7 +38,6 @@ from worker.domain.errors import (
     StoreUnavailable,
     Unavailable,
 )
-from worker.domain.times import utc
 from worker.observability.metrics import Metrics
 from worker.observability.tracing import NO_TRACING, Tracing
 from worker.realtimekit.apps import App, Apps
@@ -93,9 +80,13 @@ class CommandHandler:
         self._tracing = tracing
         self._instrumentation = CommandInstrumentation(metrics, tracing, queue=queue, now=now)
         self._max_command_bytes = max_command_bytes
-        self._storage_profiles = storage_profiles or {}
-        self._people = PeopleFinders(
-            store, apps, owner=owner, now=now, check_user_ids=check_user_ids
+        self._runner = AttemptRunner(
+            store,
+            apps,
+            policy,
+            now=now,
+            people=PeopleFinders(store, apps, owner=owner, now=now, check_user_ids=check_user_ids),
+            storage_profiles=storage_profiles or {},
         )
         self._parker = CommandParker(store, policy, owner=owner, now=now)
         self._completer = CommandCompleter(
@@ -176,7 +167,16 @@ class CommandHandler:
                 return HandledCommand(settlement, {"outcome": "repeated", "code": PARKED})
             if claim.verdict == "waiting":
                 return HandledCommand(self._parker.postpone(), {"outcome": PARKED})
-            return await self._attempt(delivery, command, claim, app, lease, arrived_at)
+            return await self._attempt(
+                Attempt(
+                    delivery=delivery,
+                    command=command,
+                    claim=claim,
+                    app=app,
+                    lease=lease,
+                    arrived_at=arrived_at,
+                )
+            )
 
     def _new_lease(self) -> AttemptLease:
         return AttemptLease(
@@ -246,91 +246,25 @@ class CommandHandler:
 
     # 3. run, 4. decide, 5. complete
 
-    async def _attempt(
-        self,
-        delivery: Delivery,
-        command: Command,
-        claim: ClaimResult,
-        app: App | None,
-        lease: AttemptLease,
-        arrived_at: float,
-    ) -> HandledCommand:
-        now = self._now()
-        mode = attempt_mode(command, claim, now, self._policy)
+    async def _attempt(self, attempt: Attempt) -> HandledCommand:
+        mode = attempt_mode(attempt.command, attempt.claim, self._now(), self._policy)
         attempt_end: AttemptEnd | None = None
         progress = Progress()
         if mode is not AttemptMode.NONE:
             try:
-                attempt_end = await self._run(
-                    delivery, command, claim, app, mode, lease, progress, arrived_at
-                )
+                attempt_end = await self._runner.run(attempt, mode, progress)
             except (Refused, NotYet, Unavailable, OutcomeUnknown) as error:
                 # The traceback would refer to this frame, and the frame to the error.
                 attempt_end = error.with_traceback(None)
-            now = self._now()
         decision = decide(
-            command,
-            claim,
+            attempt.command,
+            attempt.claim,
             mode,
             attempt_end,
-            now,
+            self._now(),
             self._policy,
             done_before_failure=progress.result(),
-            dead_reason=delivery.dead_reason,
+            dead_reason=attempt.delivery.dead_reason,
         )
-        return await self._completer.complete(
-            delivery, command, app.name if app else None, decision
-        )
-
-    async def _run(
-        self,
-        delivery: Delivery,
-        command: Command,
-        claim: ClaimResult,
-        app: App | None,
-        mode: AttemptMode,
-        lease: AttemptLease,
-        progress: Progress,
-        arrived_at: float,
-    ) -> OperationResult:
-        """Execute the command at the API. Raises Refused, NotYet, Unavailable, OutcomeUnknown."""
-        if app is None:
-            raise self._apps.unknown_app(command.app)
-        for recording in claim.known_recordings:
-            if recording.app != app.name:
-                raise outcomes.wrong_app_error(recording.recording_id, recording.app, app.name)
-        start_context = start_context_of(
-            command, correlation_id=delivery.correlation_id, trace=delivery.trace
-        )
-        if claim.people is not None:
-            start_context = start_context.with_people(claim.people)
-        context = OperationContext(
-            api=app.api,
-            app=app.name,
-            now=self._utc_now,
-            start_context=start_context,
-            called_at=None if claim.called_at is None else utc(claim.called_at),
-            may_call=mode is AttemptMode.CALL and claim.may_call,
-            known=claim.known_recordings,
-            confirm_lease=partial(lease.confirm, command.id),
-            start_state=claim.start_state,
-            people=self._people.finder(command, claim, app, arrived_at),
-            starts_pending=claim.pending_starts,
-            has_cancelled=bool(claim.cancelled_starts),
-            session_wait=self._session_wait(command, claim),
-            progress=progress,
-            find_replayable=self._store.find_replayable,
-            storage_profiles=self._storage_profiles,
-        )
-        return await execute(command, context, timeout=lease.remaining())
-
-    def _session_wait(self, command: Command, claim: ClaimResult) -> SessionWait | None:
-        if not waits_for_session(command):
-            return None
-        return SessionWait(
-            has_waited=claim.waits_since is not None,
-            is_over=self._policy.is_wait_over(claim.waits_since, self._now()),
-        )
-
-    def _utc_now(self) -> datetime:
-        return utc(self._now())
+        app = attempt.app.name if attempt.app else None
+        return await self._completer.complete(attempt.delivery, attempt.command, app, decision)

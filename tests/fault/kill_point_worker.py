@@ -13,6 +13,7 @@ import msgspec
 from aiohttp import web
 
 import worker.bootstrap
+import worker.tracking.trackers
 from tests.fault.suspension_points import KillPoint, PointTracker
 from worker.__main__ import main
 from worker.broker.acknowledger import Acknowledger
@@ -64,12 +65,12 @@ def install(steps: PointTracker) -> None:
 
     vars(worker.bootstrap).update(
         Consumer=SteppingConsumer,
-        DurationLimiter=_stepping_limiter(steps),
         OutboxRelay=SteppingRelay,
         ParkedRelay=_stepping_parked_relay(steps),
-        Sweep=SteppingSweep,
-        Refresher=SteppingReader,
         WebhookEndpoint=SteppingWebhooks,
+    )
+    vars(worker.tracking.trackers).update(
+        DurationLimiter=_stepping_limiter(steps), Sweep=SteppingSweep, Refresher=SteppingReader
     )
 
 

@@ -28,12 +28,24 @@ def launch_cluster(nodes: int = 3) -> "RabbitMQCluster":
 
 
 class QuorumQueue(msgspec.Struct, frozen=True):
-    """A replicated queue: its leader, its members, and those members that are online."""
+    """A replicated queue: its leader, its members, and those members that are online.
+
+    The messages were counted up to five seconds ago. Dead letters that no other queue has taken yet
+    are in `messages`, but neither ready nor unacknowledged.
+    """
 
     name: str
     leader: str
     members: list[str]
     online: list[str]
+    messages: int
+    messages_ready: int
+    messages_unacknowledged: int
+
+    @property
+    def waiting_dead_letters(self) -> int:
+        """How many dead letters no other queue has taken yet."""
+        return self.messages - self.messages_ready - self.messages_unacknowledged
 
 
 class RabbitMQCluster:
@@ -93,18 +105,27 @@ class RabbitMQCluster:
         """The running nodes, in the order of their names."""
         return [self.nodes[name] for name in self._names if self.nodes[name].running]
 
+    def queues(self) -> list[QuorumQueue]:
+        """The queues as a running node reports them. Takes half a second.
+
+        Raises:
+            LaunchError: if no node runs.
+        """
+        for node in self.running_nodes[:1]:
+            columns = QuorumQueue.__struct_fields__
+            rows = node.ctl("list_queues", *columns, "--formatter", "json")
+            return msgspec.json.decode(rows, type=list[QuorumQueue])
+        raise LaunchError("No node of the cluster runs.")
+
     def queue(self, name: str) -> QuorumQueue:
         """The queue as a running node reports it. Takes half a second.
 
         Raises:
             LaunchError: if no node runs, or there is no such queue.
         """
-        columns = ("name", "leader", "members", "online")
-        for node in self.running_nodes[:1]:
-            rows = node.ctl("list_queues", *columns, "--formatter", "json")
-            for row in msgspec.json.decode(rows, type=list[QuorumQueue]):
-                if row.name == name:
-                    return row
+        for queue in self.queues():
+            if queue.name == name:
+                return queue
         raise LaunchError(f"The cluster has no quorum queue {name}.")
 
     def close(self) -> None:

@@ -23,7 +23,9 @@ NODE_NAME = "rabbit@localhost"
 
 ERLANG_ARGUMENTS: Final = (
     # One scheduler that does not spin: it saves CPU on small machines and boots as fast.
-    "+S 1:1 +sbwt none +sbwtdcpu none +sbwtdio none -kernel inet_dist_use_interface {127,0,0,1}"
+    "+S 1:1 +sbwt none +sbwtdcpu none +sbwtdio none -kernel inet_dist_use_interface {127,0,0,1} "
+    # When RabbitMQ publishes a dead letter again that its queue did not take. The default is 180 s.
+    "-rabbit dead_letter_worker_publisher_confirm_timeout 5000"
 )
 
 

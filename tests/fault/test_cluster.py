@@ -24,9 +24,6 @@ from worker.broker.topology import Topology
 
 pytestmark = pytest.mark.timeout(600)
 
-RESENT_WITHIN_SECONDS = 240
-"""RabbitMQ may keep a message for minutes that leaves a retry queue while its target loses its
-leader."""
 BEFORE, DURING, AFTER = range(20), range(20, 60), range(60, 80)
 
 
@@ -106,6 +103,27 @@ async def lose_leader_under(
     return leader
 
 
+async def all_but_delayed_answered(cluster: RabbitMQCluster, environment: FaultEnvironment) -> None:
+    """Wait until every command has its outcome, or until as many lack one as retry queues hold.
+
+    The latter counts only if RabbitMQ has expired messages there that it does not deliver. Before
+    3.12.5 it may keep them until the lost node is back (docs/operations.md).
+    """
+    retry_queues = f"{environment.settings['WORKER_NAME_PREFIX']}.commands.retry."
+
+    async def answered() -> bool:
+        sent = {command.command_id for command in environment.sender.sent}
+        unanswered = sent - environment.recorder.outcomes.keys()
+        if not unanswered:
+            return True
+        queues = await asyncio.to_thread(cluster.queues)
+        retries = [queue for queue in queues if queue.name.startswith(retry_queues)]
+        kept = any(queue.waiting_dead_letters for queue in retries)
+        return kept and len(unanswered) <= sum(queue.messages for queue in retries)
+
+    await eventually(answered, seconds=60, what="all commands but the delayed ones are answered")
+
+
 async def test_a_cluster_that_loses_several_leaders_loses_and_duplicates_nothing(
     cluster: RabbitMQCluster, front: Front, clustered: FaultEnvironment
 ) -> None:
@@ -117,9 +135,9 @@ async def test_a_cluster_that_loses_several_leaders_loses_and_duplicates_nothing
     await asyncio.to_thread(cluster.nodes[first].start)
     second = await lose_leader_under(cluster, front, clustered, AFTER)
     assert second != first
-    await clustered.recorder.outcome_of(f"stop-{AFTER[-1]}", seconds=RESENT_WITHIN_SECONDS)
+    await all_but_delayed_answered(cluster, clustered)
     await asyncio.to_thread(cluster.nodes[second].start)
-    found = await clustered.settled(seconds=RESENT_WITHIN_SECONDS)
+    found = await clustered.settled()
     assert found.violations == ()
     assert found.recordings == AFTER.stop
 

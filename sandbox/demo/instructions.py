@@ -47,6 +47,8 @@ Everything keeps running until Ctrl-C. In another terminal:
   recording-worker send start_track_recording --meeting-id {uuid.uuid4()} --id try-1 --wait
   recording-worker send stop_recording --start-id try-1 --wait
   recording-worker recordings
+  recording-worker recordings show try-1
+  curl -s {urls["control_url"]}/meetings -d '{{"participants": ["ana", "ben"], "begins_in": 240}}'
   curl -s {urls["control_url"]}/request-log
   curl -s {urls["worker_url"]}/metrics
   less {urls["worker_log"]}

@@ -81,6 +81,36 @@ async def test_a_recording_goes_from_its_start_to_its_files(
     assert known["completed"] is True
 
 
+async def test_send_waits_for_a_replay_and_leaves_its_events_to_the_subscribers(
+    cli: CommandLine, worker: RunningProcess
+) -> None:
+    await send(cli, "start_track_recording", "--meeting-id", str(uuid.uuid4()), "--id", "s-1")
+    await send(cli, "stop_recording", "--start-id", "s-1")
+    async with cli.running("tail", "--exchange", "status") as tail:
+        await tail.says("Listening on")
+        replayed = await send(cli, "replay_recording", "--start-id", "s-1")
+        while msgspec.json.decode(await tail.line())["data"]["status"] != "INVOKED":
+            pass  # a status that came meanwhile
+
+    assert (replayed.code, len(replayed.lines)) == (0, 1)
+    assert replayed.lines[0]["data"]["command_type"] == "replay_recording"
+
+
+async def test_a_start_that_waits_has_no_outcome_and_the_error_says_so(
+    cli: CommandLine, worker: RunningProcess, sandbox: Sandbox
+) -> None:
+    meeting = sandbox.meetings.create(live=False)
+    start = ("start_track_recording", "--meeting-id", meeting.id, "--wait-for-session")
+
+    ended = await cli("send", *start, "--id", "s-1", "--wait", "--timeout", "2")
+    outcomes = await cli("outcomes", "--id", "s-1")
+
+    assert ended.code == 6
+    assert "recordings show s-1" in ended.err
+    assert (outcomes.code, outcomes.out) == (0, "")
+    assert "No such command has ended" in outcomes.err
+
+
 async def test_recordings_are_read_while_the_worker_writes(
     cli: CommandLine, worker: RunningProcess
 ) -> None:

@@ -32,7 +32,7 @@ Examples:
 
 The command reads the database of DATABASE_URL and changes nothing. Workers may run meanwhile.
 Commands are known for WORKER_KEEP_FINISHED_SECONDS after their end. TIME is an RFC 3339 time, or a
-duration before now, such as 90s, 15m, 2h or 7d.
+duration before now, such as 90s, 15m, 2h or 7d. The JSON has the message of each error in `data`.
 """
 
 
@@ -83,6 +83,11 @@ def command(as_json: bool, limit: int, **filters: Any) -> None:  # noqa: ANN401
         PastCommandsFilter(limit=limit, **filters),
         pooler=settings.database_pooler,
     )
+    if not found.commands and filters["command_id"] is not None:
+        click.echo(
+            "No such command has ended. `recordings show ID` also knows a start that waits.",
+            err=True,
+        )
     to_row = command_json if as_json else _table_row
     print_rows(COLUMNS, [to_row(one) for one in found.commands], as_json=as_json)
     if found.looked_back_to is not None:

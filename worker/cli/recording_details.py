@@ -112,7 +112,8 @@ def print_details(details: "RecordingDetails") -> None:
     if details.start:
         print_command(details.start)
     _section("Timeline", [_status_line(event) for event in _status_events(details)])
-    _section("Files", [line for file in details.files for line in _file_lines(file)])
+    custom_ids = details.recording.start.custom_ids if details.recording.start else {}
+    _section("Files", [line for file in details.files for line in _file_lines(file, custom_ids)])
     _section("Without a file", [_absent(one) for one in _people_without_file(details) or ()])
     _section("Events", [line for event in details.events for line in _event_lines(event)])
 
@@ -156,7 +157,7 @@ def _facts(details: "RecordingDetails") -> list[tuple[str, object]]:
         ("first seen", local_time(recording.first_seen_at)),
         ("changed", local_time(recording.changed_at)),
         ("missing since", local_time(recording.missing_since)),
-        ("file", recording.output_file_name),
+        ("file name", recording.output_file_name),
         ("completed", "yes" if recording.completed else "no"),
     ]
     if start is not None:
@@ -165,7 +166,7 @@ def _facts(details: "RecordingDetails") -> list[tuple[str, object]]:
             ("stops at", local_time(recording.stop_at)),
             ("file prefix", start.file_name_prefix),
             *(("person", _person(user_id, start.custom_ids)) for user_id in start.user_ids),
-            *((f"+ {name}", value) for name, value in (start.metadata or {}).items()),
+            *(("metadata", f"{name}={value}") for name, value in (start.metadata or {}).items()),
         ]
     return facts
 
@@ -194,10 +195,11 @@ def _error_text(error: dict[str, Any] | None) -> str | None:
     return f"{error['code']}: {error['message']}" if error else None
 
 
-def _file_lines(file: "KnownFile") -> Iterator[str]:
+def _file_lines(file: "KnownFile", custom_ids: dict[str, str]) -> Iterator[str]:
     yield f"{file.file_index:>4}  {file.file_name}"
     expiry = local_time(file.url_expires_at)
-    if more := _joined([file.user_id, f"URL until {expiry}" if expiry else None]):
+    owner = _person(file.user_id, custom_ids) if file.user_id else None
+    if more := _joined([owner, f"URL until {expiry}" if expiry else None]):
         yield f"      {more}"
 
 

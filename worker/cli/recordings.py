@@ -71,8 +71,9 @@ Examples:
   recording-worker recordings show "$RECORDING" --json | jq '.events[] | select(.state != "sent")'
 
 ID is that of a recording, or of the start command that began it. Events are kept for
-WORKER_KEEP_SENT_SECONDS after they were sent. Their download URLs are not shown. The command reads
-the database of DATABASE_URL and changes nothing.
+WORKER_KEEP_SENT_SECONDS after they were sent. Download URLs are not shown: `send replay_recording`
+publishes the known ones again, `send sync_recording` new ones. The command reads the database of
+DATABASE_URL and changes nothing.
 """
 SORTS: Final = ("changed", "unchanged", "age")
 
@@ -103,20 +104,22 @@ SORTS: Final = ("changed", "unchanged", "age")
     default="changed",
     show_default=True,
     type=click.Choice(SORTS),
-    help="changed: the last change first. unchanged: the longest unchanged first. age: the oldest "
-    "first, of recordings that are still followed.",
+    help="changed: the latest change first. unchanged: the earliest change first. age: the oldest "
+    "first, without those that have completed.",
 )
 @click.option(
     "--older-than",
     metavar="DURATION",
     callback=duration,
-    help="Only recordings whose last change is longer ago; with --sort age, whose first sight is.",
+    help="Only recordings whose last change was longer ago. With --sort age: whose first "
+    "observation was.",
 )
 @click.option(
     "--newer-than",
     metavar="DURATION",
     callback=duration,
-    help="Only recordings where it is less long ago.",
+    help="Only recordings whose last change was less long ago. With --sort age: whose first "
+    "observation was.",
 )
 @json_option
 def command(
@@ -166,7 +169,7 @@ def _refuse_flags(context: click.Context) -> None:
             raise click.UsageError(f"{flag} before `{name}` has no effect: `{name} --help`")
 
 
-@command.command(epilog=SHOW_EXAMPLES)
+@command.command(epilog=SHOW_EXAMPLES, short_help="Show all that is known of one recording.")
 @click.argument("wanted_id", metavar="ID", callback=utf8)
 @click.option(
     "--max-events",

@@ -1,6 +1,7 @@
 """`recording-worker send`: sends a command. With --wait it also waits for the outcome."""
 
 import asyncio
+import shlex
 import textwrap
 import time
 from typing import TYPE_CHECKING, Any, BinaryIO, Final
@@ -49,8 +50,10 @@ Examples:
     --field video_config='{{"codec": "VP8", "width": 1280}}'
   recording-worker send stop_recording --start-id "$START" --wait --timeout 300
   recording-worker send pause_recording --meeting-id "$MEETING" --kind track
+  recording-worker send sync_recording --recording-id "$RECORDING" --wait
+  recording-worker send replay_recording --start-id "$START" --wait
   recording-worker send --file command.json --meeting-id "$MEETING"
-  jq -n '{{type: "sync_recording", recording_id: $ENV.RECORDING}}' | recording-worker send -f -
+  jq -n '{{type: "stop_recording", meeting_id: $ENV.MEETING}}' | recording-worker send -f -
 
 \b
 Exit codes: 0 sent; 1 not sent; 2 the command is wrong. With --wait: 0 succeeded, 3 rejected,
@@ -83,7 +86,7 @@ the same --id to ask for its outcome.
     "--wait-for-session",
     is_flag=True,
     default=None,
-    help="Keep a start until the meeting's session begins.",
+    help="Keep a start until the meeting's session begins. Its outcome comes then.",
 )
 @click.option("--prefix", help="Prefix of the file names.")
 @click.option(
@@ -97,7 +100,7 @@ the same --id to ask for its outcome.
     "assignments",
     multiple=True,
     metavar="PATH=VALUE",
-    help="Any other field, such as video_config.codec=VP8; may be repeated.",
+    help="Any other field, such as max_seconds=5400 or video_config.codec=VP8; may be repeated.",
 )
 @click.option(
     "--file",
@@ -148,14 +151,23 @@ def command(
     elif outcome is None:
         click.echo(
             f"Error: no outcome of {built.id} within {timeout:g} s (--timeout). The command stays "
-            "valid: send it again with the same --id to wait longer. `recording-worker topology "
-            "check` shows whether a worker consumes.",
+            f"valid: send it again with --id {built.id} to wait longer. {_why_none(built)}",
             err=True,
         )
         context.exit(NO_OUTCOME)
     else:
         _print_outcome(outcome, as_json=as_json)
         context.exit(EXIT_CODES[outcome.type])
+
+
+def _why_none(command: "Command") -> str:
+    """Say what the command may wait for."""
+    if getattr(command, "wait_for_session", False):
+        return (
+            "A start with wait_for_session has no outcome before its meeting begins. "
+            f"`recording-worker recordings show {shlex.quote(command.id)}` shows whether it waits."
+        )
+    return "`recording-worker topology check` shows whether a worker consumes."
 
 
 def _build(
@@ -200,17 +212,26 @@ async def _send(
     settings: "CommonSettings", command: "Command", *, wait_seconds: float | None
 ) -> "CloudEvent | None":
     """Publish the command. With `wait_seconds`, return its outcome, or None after that time."""
+    from recording_schemas import ReplayRecording
     from worker.broker.admin.one_shot import connect
     from worker.broker.admin.subscriber import subscribe
+    from worker.domain.errors import TopologyDiffers
 
+    # The events of a replay go to its reply address alone. The subscribers are to get them.
+    replay = isinstance(command, ReplayRecording)
+    watched = [topology_from(settings).exchange("results")] if replay else []
     async with connect(settings.amqp_url.reveal(), "send") as connection:
-        if wait_seconds is None:
-            await _publish(connection, settings, command, reply_to=None)
-            return None
-        async with subscribe(connection, []) as replies:
-            await _publish(connection, settings, command, reply_to=replies.queue)
-            click.echo(f"Sent {command.command_type} {command.id}", err=True)
-            return await _await_outcome(replies, command.id, wait_seconds)
+        try:
+            if wait_seconds is None:
+                await _publish(connection, settings, command, reply_to=None)
+                return None
+            async with subscribe(connection, watched) as replies:
+                reply_to = None if replay else replies.queue
+                await _publish(connection, settings, command, reply_to=reply_to)
+                click.echo(f"Sent {command.command_type} {command.id}", err=True)
+                return await _await_outcome(replies, command.id, wait_seconds)
+        except TopologyDiffers as error:
+            raise TopologyDiffers(f"not sent: {error}: {NO_QUEUE_HINT}") from error
 
 
 async def _publish(
@@ -224,15 +245,8 @@ async def _publish(
     from worker.domain.errors import TopologyDiffers
 
     message = _message(settings, command, reply_to)
-    timeout = settings.publish_timeout_seconds
-    try:
-        routed = await publish_once(connection, message, timeout=timeout)
-    except TopologyDiffers as error:
-        raise TopologyDiffers(f"not sent: {error}: {NO_QUEUE_HINT}") from error
-    if not routed:
-        raise TopologyDiffers(
-            f"not sent: no queue is bound to {message.exchange!r}: {NO_QUEUE_HINT}"
-        )
+    if not await publish_once(connection, message, timeout=settings.publish_timeout_seconds):
+        raise TopologyDiffers(f"no queue is bound to {message.exchange!r}")
 
 
 def _message(settings: "CommonSettings", command: "Command", reply_to: str | None) -> "Outgoing":

@@ -1,4 +1,4 @@
-"""A start by custom ids that waits for its session, behind a transaction pooler and across a kill."""
+"""A start by custom ids that waits for its session, behind a pooler and across a kill."""
 
 from collections.abc import AsyncIterator
 from pathlib import Path

@@ -103,6 +103,17 @@ async def test_a_stop_that_comes_before_its_start_cancels_it(bench: CommandBench
     assert bench.started() == []
 
 
+async def test_a_stop_does_not_wait_on_when_its_start_turns_out_to_be_malformed(
+    bench: CommandBench,
+) -> None:
+    await bench.send(by_start())
+    assert await bench.unpark() == []
+    await bench.send(bench.start(user_ids=[]))
+    assert (await data_of(bench, "start-1"))["code"] == "invalid_field"
+    assert await bench.unpark() == [Ack()]
+    assert await data_of(bench, "stop")
+
+
 async def test_a_start_that_comes_after_its_stop_has_given_up_is_cancelled(
     bench: CommandBench,
 ) -> None:

@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 import msgspec
 
-from recording_schemas import Command, CommandFailed, Outcome
+from recording_schemas import Command, CommandFailed, CommandRejected, Outcome
 from worker.broker.messages import Ack, Dead, Delivery, Retry, Settlement
 from worker.commands.decision import CallState, Complete, RetryAfter
 from worker.commands.park import Park
@@ -138,7 +138,7 @@ class CommandCompleter:
                 observations=observations,
                 now=self._now(),
                 replay_ids=replay_ids,
-                is_cancelled=outcomes.is_cancelled(outcome),
+                is_rejected=isinstance(outcome, CommandRejected),
             )
         )
 

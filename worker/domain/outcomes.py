@@ -66,11 +66,6 @@ def cancelled(
     )
 
 
-def is_cancelled(outcome: Outcome) -> bool:
-    """Whether a stop ended the start before the API executed it."""
-    return isinstance(outcome, CommandRejected) and outcome.code == CANCELLED
-
-
 def rejected_unread(command_id: str, malformed: Malformed) -> CommandRejected:
     """The message has an id but is not a valid command."""
     return CommandRejected(

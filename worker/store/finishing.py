@@ -25,7 +25,7 @@ class FinishRequest(msgspec.Struct, frozen=True, kw_only=True):
     """The end of a command: its outcome, and the observations of the API's answers.
 
     `replay_ids` are the recordings whose events are to be published again.
-    `is_cancelled`: a stop cancelled the command, which may be parked, or be awaited by the stop.
+    `is_rejected`: the command may be a parked start, or one that a parked stop waits for.
     """
 
     outcome: OutcomeRecord
@@ -33,7 +33,7 @@ class FinishRequest(msgspec.Struct, frozen=True, kw_only=True):
     observations: tuple[Observation, ...]
     now: float
     replay_ids: tuple[str, ...] = ()
-    is_cancelled: bool = False
+    is_rejected: bool = False
 
 
 def finish(
@@ -75,9 +75,9 @@ def finish(
     )
     add_rows(connection, list(chain.from_iterable(rows)))
     resend_outcomes(connection, repeats)
-    if parked := {one.outcome.command_id for one in requests if one.is_cancelled}:
-        remove_ended(connection, parked)
-        starts_ended(connection, parked)
+    if ended := {request.outcome.command_id for request in requests if request.is_rejected}:
+        remove_ended(connection, ended)
+        starts_ended(connection, ended)
     return results
 
 

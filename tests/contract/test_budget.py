@@ -34,13 +34,6 @@ async def running(*budgets: Budget) -> AsyncIterator[None]:
             task.cancel()
 
 
-@pytest.fixture
-async def store(database_url: str) -> AsyncIterator[Store]:
-    opened = await Store.open(database_url, source="test")
-    yield opened
-    await opened.close()
-
-
 async def spent(store: Store, name: str, rate: Rate) -> int:
     """The requests spent by the row, read without taking a token."""
     return rate.requests - (await store.acquire_tokens(name, TokenRequest(rates=(rate,)))).left

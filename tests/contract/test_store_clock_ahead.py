@@ -1,6 +1,6 @@
 """The clock that all share is a month ahead for a moment. Nothing is lost by it, nothing waits."""
 
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 from typing import Final
 
@@ -14,7 +14,6 @@ from worker.domain.recording import StartContext
 from worker.store.admin.copy import copy_store
 from worker.store.claims import ClaimResult
 from worker.store.cursors import Cursor
-from worker.store.database.engine import open_engine
 from worker.store.database.schema import inbox, outbox, recordings
 from worker.store.leader import LeaderElector
 from worker.store.leases import LeaseRequest
@@ -37,13 +36,6 @@ async def store(database_url: str) -> AsyncIterator[Store]:
     await prune(opened, NOW - timedelta(minutes=1))
     yield opened
     await opened.close()
-
-
-@pytest.fixture
-def engine(database_url: str) -> Iterator[sa.Engine]:
-    beside = open_engine(database_url)
-    yield beside
-    beside.dispose()
 
 
 async def prune(store: Store, *moments: datetime) -> None:

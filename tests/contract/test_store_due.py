@@ -1,6 +1,5 @@
 """Which recordings the store says are to be read, and in what order."""
 
-from collections.abc import AsyncIterator, Iterator
 from datetime import timedelta
 from typing import Any
 
@@ -9,25 +8,9 @@ import sqlalchemy as sa
 
 from recording_schemas import Status
 from tests.contract.test_store_history import NOW, seen
-from worker.store.database.engine import open_engine
 from worker.store.database.schema import recordings
 from worker.store.read_schedule import DueQuery, OverdueQuery
 from worker.store.store import Store
-
-
-@pytest.fixture
-async def store(database_url: str) -> AsyncIterator[Store]:
-    opened = await Store.open(database_url, source="test")
-    yield opened
-    await opened.close()
-
-
-@pytest.fixture
-def engine(database_url: str) -> Iterator[sa.Engine]:
-    """A way to the tables beside the store."""
-    beside = open_engine(database_url)
-    yield beside
-    beside.dispose()
 
 
 async def due(store: Store, **more: Any) -> list[str]:

@@ -1,7 +1,6 @@
 """What publishers and the API may send and a database may not take, on both engines."""
 
 import os
-from collections.abc import AsyncIterator
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -24,13 +23,6 @@ from worker.store.store import Store
 NOW = datetime(2026, 11, 1, 10, 0, tzinfo=UTC)
 MEETING = "97440c6a-140b-40a9-9499-b23fd7a3868a"
 SLOT = f"{MEETING}/track"
-
-
-@pytest.fixture
-async def store(database_url: str) -> AsyncIterator[Store]:
-    opened = await Store.open(database_url, source="test")
-    yield opened
-    await opened.close()
 
 
 def claim(command_id: str = "c1", **changes: Any) -> ClaimRequest:

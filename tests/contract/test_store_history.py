@@ -1,11 +1,9 @@
 """What is over and old is forgotten, what still matters never."""
 
-from collections.abc import AsyncIterator, Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
 import msgspec
-import pytest
 import sqlalchemy as sa
 
 from recording_schemas import CommandSucceeded, ErrorInfo, Status
@@ -15,7 +13,6 @@ from worker.domain.snapshot import RecordingSnapshot
 from worker.domain.track_files import TrackFile
 from worker.store.claims import ClaimRequest
 from worker.store.cursors import Cursor
-from worker.store.database.engine import open_engine
 from worker.store.database.schema import files, inbox, outbox, recordings
 from worker.store.finishing import FinishRequest
 from worker.store.outbox import Reply
@@ -28,21 +25,6 @@ NOW: Final = datetime(2026, 11, 1, 10, 0, tzinfo=UTC)
 DAY: Final = 86_400.0
 OLD: Final = NOW.timestamp() - 40 * DAY
 KEEP: Final = Retention(sent_seconds=DAY, finished_seconds=30 * DAY)
-
-
-@pytest.fixture
-async def store(database_url: str) -> AsyncIterator[Store]:
-    opened = await Store.open(database_url, source="test")
-    yield opened
-    await opened.close()
-
-
-@pytest.fixture
-def engine(database_url: str) -> Iterator[sa.Engine]:
-    """A look at the tables beside the store."""
-    beside = open_engine(database_url)
-    yield beside
-    beside.dispose()
 
 
 def claim(command_id: str, **more: Any) -> ClaimRequest:

@@ -5,7 +5,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from tests.contract.test_store_clock_ahead import MONTH, NOW, engine, minutes, prune, store
+from tests.contract.test_store_clock_ahead import MONTH, NOW, minutes, prune, store
 from tests.contract.test_store_history import claim, rows
 from worker.store.database.schema import inbox, parked
 from worker.store.outbox import Reply
@@ -13,7 +13,7 @@ from worker.store.parking import KeptMessage, ParkRequest, SessionsSeen
 from worker.store.releasing import ReleaseRequest
 from worker.store.store import Store
 
-__all__ = ["engine", "store"]
+__all__ = ["store"]
 
 WAIT = 86_400.0
 

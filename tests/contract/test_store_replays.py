@@ -1,6 +1,6 @@
 """Events of a recording are published again from the outbox, on both engines."""
 
-from collections.abc import AsyncIterator, Iterable, Iterator
+from collections.abc import Iterable
 from datetime import timedelta
 from itertools import chain
 from typing import Any, Final
@@ -12,7 +12,6 @@ import sqlalchemy as sa
 from recording_schemas import Status
 from tests.contract.test_store_history import NOW, claim, finish, seen
 from worker.domain.track_files import TrackFile
-from worker.store.database.engine import open_engine
 from worker.store.database.schema import outbox, recordings, replays
 from worker.store.event_positions import ranges_of
 from worker.store.outbox import Reply, UnsentEvent
@@ -24,21 +23,6 @@ from worker.store.store import Store
 START: Final = NOW.timestamp()
 TO_ALL: Final = Reply()
 TO_ME: Final = Reply(reply_to="my-queue", correlation_id="my-correlation")
-
-
-@pytest.fixture
-async def store(database_url: str) -> AsyncIterator[Store]:
-    opened = await Store.open(database_url, source="test")
-    yield opened
-    await opened.close()
-
-
-@pytest.fixture
-def engine(database_url: str) -> Iterator[sa.Engine]:
-    """A look at the tables beside the store."""
-    beside = open_engine(database_url)
-    yield beside
-    beside.dispose()
 
 
 def files(count: int) -> tuple[TrackFile, ...]:

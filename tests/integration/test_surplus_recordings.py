@@ -51,20 +51,27 @@ async def finish_start(bench: TrackingBench) -> str:
     return snapshot.recording_id
 
 
-async def start_twice(bench: TrackingBench) -> tuple[str, str]:
-    """Two replicas end the same start; returns its own recording and the surplus one."""
-    claim = ClaimRequest(
-        command_id="start",
-        command_type="start_track_recording",
+def claim_of(bench: TrackingBench, command_id: str, **more: Any) -> ClaimRequest:
+    return ClaimRequest(
+        command_id=command_id,
         owner="somebody",
         now=bench.now().timestamp(),
         lease_seconds=60,
         settle_seconds=30,
         abandoned_before=0,
         app="default",
-        slot=f"{bench.meeting}/track",
+        **more,
     )
-    await bench.store.claim(claim)
+
+
+def claim_of_start(bench: TrackingBench) -> ClaimRequest:
+    slot = f"{bench.meeting}/track"
+    return claim_of(bench, "start", command_type="start_track_recording", slot=slot)
+
+
+async def start_twice(bench: TrackingBench) -> tuple[str, str]:
+    """Two replicas end the same start; returns its own recording and the surplus one."""
+    await bench.store.claim(claim_of_start(bench))
     return await finish_start(bench), await finish_start(bench)
 
 
@@ -128,25 +135,10 @@ async def test_a_surplus_recording_that_never_records_ends_as_any_other(
 # A start that a stop cancelled while nobody knew whether it had been executed
 
 
-def claim_of(bench: TrackingBench, command_id: str, **more: Any) -> ClaimRequest:
-    return ClaimRequest(
-        command_id=command_id,
-        owner="somebody",
-        now=bench.now().timestamp(),
-        lease_seconds=60,
-        settle_seconds=30,
-        abandoned_before=0,
-        app="default",
-        **more,
-    )
-
-
 async def stop_while_in_doubt(bench: TrackingBench, **target: Any) -> None:
     """A stop is claimed while the start is executed, and gives up."""
-    slot = f"{bench.meeting}/track"
-    start = claim_of(bench, "start", command_type="start_track_recording", slot=slot)
     stop = claim_of(bench, "stop", command_type="stop_recording", cancels_starts=True, **target)
-    await bench.store.claim(start)
+    await bench.store.claim(claim_of_start(bench))
     assert (await bench.store.claim(stop)).verdict == "new"
     await bench.store.release(
         ReleaseRequest(command_id="stop", uncertain=False, last_error="{}", acted_on=("other",))

@@ -45,14 +45,22 @@ class PagesEnd(Enum):
 
 
 class ParticipantDirectory:
-    """The participants of one app's meetings. Its requests have the priority of commands."""
+    """The participants of one app's meetings. Its requests have the priority of commands.
+
+    A read may take `read_timeout` seconds.
+    """
 
     def __init__(
-        self, api: RealtimeKitClient, *, now: Callable[[], float] = time.monotonic
+        self,
+        api: RealtimeKitClient,
+        *,
+        now: Callable[[], float] = time.monotonic,
+        read_timeout: float = READ_TIMEOUT_SECONDS,
     ) -> None:
         self._api = api.with_priority(Priority.COMMAND)
         self.now = now
         """The clock of all moments here, in seconds."""
+        self._read_timeout = read_timeout
         self._reads: dict[str, MeetingParticipants] = {}
         self._locks = KeyedLocks()
 
@@ -73,7 +81,7 @@ class ParticipantDirectory:
     async def _read(self, meeting_id: str) -> MeetingParticipants:
         read_at = self.now()
         try:
-            async with asyncio.timeout(READ_TIMEOUT_SECONDS):
+            async with asyncio.timeout(self._read_timeout):
                 participants, is_whole = await _read_all(self._api, meeting_id)
         except NotFound:
             raise
@@ -81,7 +89,7 @@ class ParticipantDirectory:
             text = f"the API refused to list the meeting's participants: {refused.message}"
             raise Refused(refused.code, text, http_status=refused.http_status) from refused
         except TimeoutError as error:
-            text = f"the meeting's participants were not read in {READ_TIMEOUT_SECONDS:g} seconds"
+            text = f"the meeting's participants were not read in {self._read_timeout:g} seconds"
             raise Unavailable("timeout", text) from error
         return MeetingParticipants(participants, read_at=read_at, is_whole=is_whole)
 

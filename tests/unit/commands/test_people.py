@@ -6,12 +6,11 @@ import httpx
 import pytest
 
 from recording_schemas import StartTrackRecording
+from tests.unit.api_client import answered_client
 from worker.commands.operations.people import BURST_SECONDS, LIST_LAG_SECONDS, PeopleFinder
 from worker.domain.errors import LeaseLost, Refused, Unavailable
 from worker.domain.meeting_participants import People
-from worker.realtimekit.client import RealtimeKitClient
 from worker.realtimekit.participant_directory import ParticipantDirectory
-from worker.realtimekit.retry import RequestRetry
 
 MEETING = "97440c6a-140b-40a9-9499-b23fd7a3868a"
 ARRIVED = 1000.0
@@ -26,15 +25,7 @@ class World:
         self.reads = 0
         self.kept: list[People] = []
         self.directory = ParticipantDirectory(
-            RealtimeKitClient(
-                base_url="https://api.example",
-                account_id="acc",
-                app_id="app",
-                token=lambda: "t",
-                timeout=5.0,
-                retry=RequestRetry(attempts=1),
-                transport=httpx.MockTransport(self._answer),
-            ),
+            answered_client(self._answer),
             now=lambda: self.time,
         )
 

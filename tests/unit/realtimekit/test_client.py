@@ -12,6 +12,7 @@ import httpx
 import pytest
 
 from recording_schemas import Status
+from tests.unit.api_client import answered_client
 from worker.domain.errors import Refused, Unauthorized
 from worker.domain.snapshot import RecordingSnapshot
 from worker.realtimekit.client import RealtimeKitClient
@@ -29,14 +30,10 @@ class Api:
         self.requests: list[httpx.Request] = []
         self.response = httpx.Response(200, json={"success": True, "data": data}, headers=headers)
         self.bearer = bearer
-        self.client = RealtimeKitClient(
+        self.client = answered_client(
+            self._respond,
             base_url="https://api.example/client/v4/",
-            account_id="acc",
-            app_id="app",
             token=lambda: self.bearer,
-            timeout=5.0,
-            retry=RequestRetry(attempts=1),
-            transport=httpx.MockTransport(self._respond),
         )
 
     def _respond(self, request: httpx.Request) -> httpx.Response:

@@ -8,6 +8,7 @@ from typing import Any
 import httpx
 import pytest
 
+from tests.unit.api_client import answered_client
 from worker.domain.errors import (
     ApiError,
     Conflict,
@@ -44,14 +45,10 @@ class Api:
         self.replies: Sequence[Reply] = replies
         self.requests = 0
         self.slept: list[float] = []
-        self.client = RealtimeKitClient(
-            base_url="https://api.example",
-            account_id="acc",
-            app_id="app",
+        self.client = answered_client(
+            self._reply,
             token=lambda: BEARER,
-            timeout=5.0,
             retry=RequestRetry(attempts=attempts, sleep=self._sleep),
-            transport=httpx.MockTransport(self._reply),
         )
 
     async def _sleep(self, seconds: float) -> None:

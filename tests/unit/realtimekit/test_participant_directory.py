@@ -7,17 +7,17 @@ from typing import Any
 import httpx
 import pytest
 
+from tests.unit.api_client import answered_client
 from worker.domain.errors import NotFound, Refused, Unavailable
 from worker.domain.meeting_participants import MeetingParticipants
-from worker.realtimekit import participant_directory
-from worker.realtimekit.client import PAGE_SIZE, RealtimeKitClient
+from worker.realtimekit.client import PAGE_SIZE
 from worker.realtimekit.participant_directory import (
     MAX_PAGES,
     MAX_REMEMBERED,
+    READ_TIMEOUT_SECONDS,
     REMEMBERED_SECONDS,
     ParticipantDirectory,
 )
-from worker.realtimekit.retry import RequestRetry
 
 MEETING = "97440c6a-140b-40a9-9499-b23fd7a3868a"
 
@@ -32,7 +32,13 @@ def row(number: int, custom_id: object = None) -> dict[str, object]:
 class Api:
     """The list of one meeting's participants, whose `rows` a test may change between two pages."""
 
-    def __init__(self, rows: Rows, *, before_page: Callable[[int], None] | None = None) -> None:
+    def __init__(
+        self,
+        rows: Rows,
+        *,
+        before_page: Callable[[int], None] | None = None,
+        read_timeout: float = READ_TIMEOUT_SECONDS,
+    ) -> None:
         self.rows = rows
         self.paging = True
         self.max_per_page = PAGE_SIZE
@@ -42,16 +48,9 @@ class Api:
         self.time = 1000.0
         self._before_page = before_page
         self.directory = ParticipantDirectory(
-            RealtimeKitClient(
-                base_url="https://api.example",
-                account_id="acc",
-                app_id="app",
-                token=lambda: "t",
-                timeout=5.0,
-                retry=RequestRetry(attempts=1),
-                transport=httpx.MockTransport(self._answer),
-            ),
+            answered_client(self._answer),
             now=lambda: self.time,
+            read_timeout=read_timeout,
         )
 
     async def read(self, *, since: float = 0.0, meeting: str = MEETING) -> MeetingParticipants:
@@ -293,12 +292,9 @@ async def test_an_unknown_meeting_is_refused() -> None:
         await api.read()
 
 
-async def test_a_read_that_takes_too_long_was_surely_no_start(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    monkeypatch.setattr(participant_directory, "READ_TIMEOUT_SECONDS", 0.0)
-    with pytest.raises(Unavailable):
-        await Api([row(1)]).read()
+async def test_a_read_that_takes_too_long_was_surely_no_start() -> None:
+    with pytest.raises(Unavailable, match="not read in 0 seconds"):
+        await Api([row(1)], read_timeout=0.0).read()
 
 
 async def test_reads_are_forgotten_after_a_while_and_when_there_are_too_many() -> None:

@@ -10,9 +10,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tests.unit.api_client import answered_client
 from worker.realtimekit.client import RealtimeKitClient
 from worker.realtimekit.models import RecordingPage
-from worker.realtimekit.retry import RequestRetry
 from worker.tracking.pagination import PageIterator
 
 T0 = datetime(2026, 11, 1, tzinfo=UTC)
@@ -32,15 +32,7 @@ class ListApi:
         self.answers: Callable[[httpx.Request], httpx.Response] = self.answer
 
     def client(self) -> RealtimeKitClient:
-        return RealtimeKitClient(
-            base_url="http://api.example",
-            account_id="acc",
-            app_id="app",
-            token=lambda: "token",
-            timeout=5.0,
-            retry=RequestRetry(attempts=1, total_seconds=1.0),
-            transport=httpx.MockTransport(lambda request: self.answers(request)),
-        )
+        return answered_client(lambda request: self.answers(request))
 
     def answer(self, request: httpx.Request) -> httpx.Response:
         query = request.url.params

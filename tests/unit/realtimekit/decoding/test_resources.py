@@ -7,11 +7,11 @@ from typing import Any
 import httpx
 import pytest
 
+from tests.unit.api_client import answered_client
 from worker.domain.errors import NotFound, OutcomeUnknown, Unavailable
 from worker.domain.snapshot import Participant
 from worker.realtimekit.client import RealtimeKitClient
 from worker.realtimekit.models import Webhook
-from worker.realtimekit.retry import RequestRetry
 
 WEBHOOK = {"id": "w-1", "name": "n", "url": "https://a.example/", "events": ["meeting.ended"]}
 
@@ -23,15 +23,7 @@ class Api:
         self.data = data
         self.pages = pages
         self.queries: list[dict[str, str]] = []
-        self.client = RealtimeKitClient(
-            base_url="https://api.example",
-            account_id="acc",
-            app_id="app",
-            token=lambda: "t",
-            timeout=5.0,
-            retry=RequestRetry(attempts=1),
-            transport=httpx.MockTransport(self._answer),
-        )
+        self.client = answered_client(self._answer)
 
     def _answer(self, request: httpx.Request) -> httpx.Response:
         self.queries.append(dict(request.url.params))
@@ -108,16 +100,8 @@ async def test_enabled_is_none_unless_the_api_reports_it() -> None:
 
 
 async def test_removing_a_webhook_needs_no_body_in_the_answer() -> None:
-    client = RealtimeKitClient(
-        base_url="https://api.example",
-        account_id="acc",
-        app_id="app",
-        token=lambda: "t",
-        timeout=5.0,
-        retry=RequestRetry(attempts=1),
-        transport=httpx.MockTransport(
-            lambda request: httpx.Response(204 if request.url.path.endswith("w-1") else 404)
-        ),
+    client = answered_client(
+        lambda request: httpx.Response(204 if request.url.path.endswith("w-1") else 404)
     )
     await client.delete_webhook("w-1")
     with pytest.raises(NotFound):

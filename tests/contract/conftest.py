@@ -1,0 +1,24 @@
+"""A store on each database, and a look at its tables. Modules with other needs have their own."""
+
+from collections.abc import AsyncIterator, Iterator
+
+import pytest
+import sqlalchemy as sa
+
+from worker.store.database.engine import open_engine
+from worker.store.store import Store
+
+
+@pytest.fixture
+async def store(database_url: str) -> AsyncIterator[Store]:
+    opened = await Store.open(database_url, source="test")
+    yield opened
+    await opened.close()
+
+
+@pytest.fixture
+def engine(database_url: str) -> Iterator[sa.Engine]:
+    """A look at the tables beside the store."""
+    beside = open_engine(database_url)
+    yield beside
+    beside.dispose()

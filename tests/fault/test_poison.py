@@ -18,7 +18,7 @@ from tests.fault.killable_worker import KillableWorker
 from tests.fault.poisoned_worker import POISON, POISONED_MODULE
 from tests.fault.run_record import SUCCEEDED
 from worker.commands.crash_suspects import CRASH_SUSPECT_RETURNS
-from worker.commands.decision import MAX_CRASHES
+from worker.commands.limits import MAX_CRASHES
 
 NEIGHBOURS: Final = 40
 PREFETCH: Final = 50

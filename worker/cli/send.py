@@ -3,21 +3,16 @@
 import asyncio
 import shlex
 import textwrap
-import time
 from typing import TYPE_CHECKING, Any, BinaryIO, Final
 
 import click
 
 from recording_schemas import COMMAND_TYPES
-from worker.cli.context import common_settings, topology_from
+from worker.cli.context import common_settings
 from worker.cli.output import json_option, print_json
 
 if TYPE_CHECKING:
     from recording_schemas import CloudEvent, Command
-    from worker.broker.admin.one_shot import Connection
-    from worker.broker.admin.subscriber import Subscription
-    from worker.broker.messages import Outgoing
-    from worker.settings.settings import CommonSettings
 
 EXIT_CODES: Final = {
     "command.succeeded.v1": 0,
@@ -26,10 +21,6 @@ EXIT_CODES: Final = {
     "command.failed.v1": 5,
 }
 NO_OUTCOME: Final = 6
-NO_QUEUE_HINT: Final = (
-    "no worker has declared it yet. Start one, run `recording-worker topology declare`, or set "
-    "WORKER_NAME_PREFIX to the prefix of the workers"
-)
 
 EXAMPLES = f"""\
 \b
@@ -143,9 +134,11 @@ def command(
     `send` checks the command by the rules of the workers. It returns when the broker has confirmed
     the command.
     """
+    from worker.cli.sending import send
+
     settings = common_settings()
     built = _build(file, settings.max_command_bytes, **flags)
-    outcome = asyncio.run(_send(settings, built, wait_seconds=timeout if wait else None))
+    outcome = asyncio.run(send(settings, built, wait_seconds=timeout if wait else None))
     if not wait:
         _print_sent(built, as_json=as_json)
     elif outcome is None:
@@ -206,100 +199,6 @@ def _read(file: BinaryIO, max_bytes: int) -> bytes:
     if len(body) > max_bytes:
         raise click.UsageError(f"--file: more than {max_bytes} bytes (WORKER_MAX_COMMAND_BYTES)")
     return body
-
-
-async def _send(
-    settings: "CommonSettings", command: "Command", *, wait_seconds: float | None
-) -> "CloudEvent | None":
-    """Publish the command. With `wait_seconds`, return its outcome, or None after that time."""
-    from recording_schemas import ReplayRecording
-    from worker.broker.admin.one_shot import connect
-    from worker.broker.admin.subscriber import subscribe
-    from worker.domain.errors import TopologyDiffers
-
-    # The events of a replay go to its reply address alone. The subscribers are to get them.
-    replay = isinstance(command, ReplayRecording)
-    watched = [topology_from(settings).exchange("results")] if replay else []
-    async with connect(settings.amqp_url.reveal(), "send") as connection:
-        try:
-            if wait_seconds is None:
-                await _publish(connection, settings, command, reply_to=None)
-                return None
-            async with subscribe(connection, watched) as replies:
-                reply_to = None if replay else replies.queue
-                await _publish(connection, settings, command, reply_to=reply_to)
-                click.echo(f"Sent {command.command_type} {command.id}", err=True)
-                return await _await_outcome(replies, command.id, wait_seconds)
-        except TopologyDiffers as error:
-            raise TopologyDiffers(f"not sent: {error}: {NO_QUEUE_HINT}") from error
-
-
-async def _publish(
-    connection: "Connection",
-    settings: "CommonSettings",
-    command: "Command",
-    *,
-    reply_to: str | None,
-) -> None:
-    from worker.broker.admin.one_shot import publish_once
-    from worker.domain.errors import TopologyDiffers
-
-    message = _message(settings, command, reply_to)
-    if not await publish_once(connection, message, timeout=settings.publish_timeout_seconds):
-        raise TopologyDiffers(f"no queue is bound to {message.exchange!r}")
-
-
-def _message(settings: "CommonSettings", command: "Command", reply_to: str | None) -> "Outgoing":
-    from recording_schemas import encode_command
-    from worker.broker.messages import Outgoing
-
-    body = encode_command(command)
-    if len(body) > settings.max_command_bytes:
-        raise click.UsageError(
-            f"the command has {len(body)} bytes, and WORKER_MAX_COMMAND_BYTES allows "
-            f"{settings.max_command_bytes}"
-        )
-    return Outgoing(
-        exchange=topology_from(settings).exchange("commands"),
-        routing_key=command.command_type,
-        body=body,
-        content_type="application/json",
-        message_id=command.id,
-        correlation_id=command.id,
-        reply_to=reply_to,
-        type=command.command_type,
-        timestamp=time.time(),
-        mandatory=True,
-    )
-
-
-async def _await_outcome(
-    replies: "Subscription", command_id: str, wait_seconds: float
-) -> "CloudEvent | None":
-    from worker.domain.errors import BrokerUnavailable
-
-    try:
-        async with asyncio.timeout(wait_seconds):
-            return await _next_outcome(replies, command_id)
-    except TimeoutError:
-        return None
-    except BrokerUnavailable as error:
-        raise BrokerUnavailable(
-            f"{error}. The command was sent: repeat it with --id {command_id} to get its outcome"
-        ) from error
-
-
-async def _next_outcome(replies: "Subscription", command_id: str) -> "CloudEvent":
-    from recording_schemas import NotAnEvent, Outcome, decode_event
-
-    while True:
-        reply = await replies.next()
-        try:
-            event = decode_event(reply.body)
-        except NotAnEvent:
-            continue
-        if isinstance(event.data, Outcome) and event.data.command_id == command_id:
-            return event
 
 
 def _print_sent(command: "Command", *, as_json: bool) -> None:

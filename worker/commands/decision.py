@@ -50,18 +50,16 @@ from typing import Final
 import msgspec
 
 from recording_schemas import Command, ErrorInfo, Outcome, StopRecording
-from worker.broker.deaths import EXPIRED, explanation
+from worker.commands.final_outcome import AttemptEnd, final_outcome, reason_of
+from worker.commands.limits import MAX_CRASHES, Limit, limit_of
 from worker.commands.operations.context import OperationResult
 from worker.commands.park import Park, park_for_session, park_for_start
-from worker.commands.retry_policy import RetryPolicy, is_past_deadline
-from worker.domain import outcomes
-from worker.domain.command_keys import metadata_of
+from worker.commands.retry_policy import RetryPolicy
 from worker.domain.errors import (
     NoSession,
     NotYet,
     OutcomeUnknown,
     OverBudget,
-    Refused,
     StartUnknown,
     Unavailable,
 )
@@ -69,14 +67,7 @@ from worker.domain.recording import Observation
 from worker.store.cancelling import CancelledStart
 from worker.store.claims import ClaimResult
 
-MAX_CRASHES: Final = 5
-"""After this many attempts in a row that ended with the process, the command is at fault."""
-
-NEVER_ATTEMPTED: Final = ErrorInfo(code="too_old", message="it was not attempted in time")
-
 NOTHING_DONE: Final = OperationResult()
-
-AttemptEnd = OperationResult | Refused | NotYet | Unavailable | OutcomeUnknown
 
 
 class AttemptMode(Enum):
@@ -97,16 +88,6 @@ class CallState(Enum):
     SETTLED = auto()
     """A search found no recording after the time in which one would appear: no call was executed.
     """
-
-
-class Limit(Enum):
-    """The limit that a command has reached."""
-
-    NONE = auto()
-    DEADLINE = auto()
-    CANCELLED = auto()
-    AGE = auto()
-    CRASHES = auto()
 
 
 class Complete(msgspec.Struct, frozen=True):
@@ -142,7 +123,7 @@ def attempt_mode(
     command: Command, claim: ClaimResult, now: float, policy: RetryPolicy
 ) -> AttemptMode:
     """What an attempt at the claimed command may do now."""
-    if _limit(command, claim, now, policy) is Limit.NONE:
+    if limit_of(command, claim, now, policy) is Limit.NONE:
         return AttemptMode.CALL
     if claim.called_at is None or claim.crashes > MAX_CRASHES:
         return AttemptMode.NONE
@@ -165,24 +146,39 @@ def decide(
     `done_before_failure` is what the attempt did before it failed. `dead_reason` is why the broker
     dead-lettered the command, None if it did not.
     """
-    if isinstance(attempt_end, StartUnknown) and isinstance(command, StopRecording):
-        if not policy.is_stop_wait_over(command, claim.first_seen_at, now):
-            return park_for_start(command, claim, attempt_end, policy)
-    elif isinstance(attempt_end, NoSession):
-        if _limit(command, claim, now, policy) is not Limit.NONE:
-            attempt_end = None
-        elif not policy.is_wait_over(claim.waits_since, now):
-            return park_for_session(command, claim, attempt_end, now, policy)
+    limit = limit_of(command, claim, now, policy)
+    if isinstance(attempt_end, NoSession) and limit is not Limit.NONE:
+        attempt_end = None
+    park = _park(command, claim, attempt_end, now, policy)
+    if park is not None:
+        return park
     done = attempt_end if isinstance(attempt_end, OperationResult) else done_before_failure
     acted_on = tuple(dict.fromkeys((*claim.acted_on, *done.recording_ids)))
-    retry = _retry(command, claim, mode, attempt_end, now, policy)
+    retry = _retry(command, claim, mode, attempt_end, limit, now, policy)
     if retry is not None:
         return msgspec.structs.replace(
             retry, acted_on=acted_on, observations=_of_known(claim, done.observations)
         )
-    limit = _limit(command, claim, now, policy)
-    outcome = _outcome(command, claim, attempt_end, limit, acted_on, dead_reason)
+    outcome = final_outcome(command, claim, attempt_end, limit, acted_on, dead_reason)
     return Complete(outcome, done.observations, claim.cancelled_starts, done.replay_ids)
+
+
+def _park(
+    command: Command,
+    claim: ClaimResult,
+    attempt_end: AttemptEnd | None,
+    now: float,
+    policy: RetryPolicy,
+) -> Park | None:
+    """The wait outside the queue that this end of the attempt leads to, if any."""
+    if isinstance(attempt_end, NoSession) and not policy.is_wait_over(claim.waits_since, now):
+        return park_for_session(command, claim, attempt_end, now, policy)
+    is_stop = isinstance(command, StopRecording)
+    if not (isinstance(attempt_end, StartUnknown) and is_stop):
+        return None
+    if policy.is_stop_wait_over(command, claim.first_seen_at, now):
+        return None
+    return park_for_start(command, claim, attempt_end, policy)
 
 
 def _of_known(claim: ClaimResult, observations: tuple[Observation, ...]) -> tuple[Observation, ...]:
@@ -201,6 +197,7 @@ def _retry(
     claim: ClaimResult,
     mode: AttemptMode,
     attempt_end: AttemptEnd | None,
+    limit: Limit,
     now: float,
     policy: RetryPolicy,
 ) -> RetryAfter | None:
@@ -209,10 +206,10 @@ def _retry(
         if policy.is_stop_wait_over(command, claim.first_seen_at, now):
             return None
         seconds = _pause(command, claim, attempt_end, now, policy)
-        return RetryAfter(seconds=seconds, reason=_reason(attempt_end))
+        return RetryAfter(seconds=seconds, reason=reason_of(attempt_end))
     if not isinstance(attempt_end, Unavailable | OutcomeUnknown):
         return None
-    limit, call = _limit(command, claim, now, policy), call_state(claim, mode, attempt_end)
+    call = call_state(claim, mode, attempt_end)
     if limit in {Limit.AGE, Limit.CRASHES}:
         return None
     if limit in {Limit.DEADLINE, Limit.CANCELLED} and call is not CallState.MAYBE_EXECUTED:
@@ -220,7 +217,7 @@ def _retry(
     called_now = isinstance(attempt_end, OutcomeUnknown) and claim.may_call
     return RetryAfter(
         seconds=_delay(command, claim, attempt_end, now, policy),
-        reason=_reason(attempt_end),
+        reason=reason_of(attempt_end),
         call=call,
         called_until=now if called_now and call is CallState.MAYBE_EXECUTED else None,
     )
@@ -248,16 +245,6 @@ def call_state(
     return CallState.MAYBE_EXECUTED
 
 
-def _limit(command: Command, claim: ClaimResult, now: float, policy: RetryPolicy) -> Limit:
-    if claim.crashes >= MAX_CRASHES:
-        return Limit.CRASHES
-    if claim.cancelled_by:
-        return Limit.CANCELLED
-    if is_past_deadline(command, now):
-        return Limit.DEADLINE
-    return Limit.AGE if policy.is_too_old(claim.age_from, now) else Limit.NONE
-
-
 def _delay(
     command: Command,
     claim: ClaimResult,
@@ -277,47 +264,3 @@ def _delay(
         now=now,
         requested_pause=failure.retry_after,
     )
-
-
-def _outcome(
-    command: Command,
-    claim: ClaimResult,
-    attempt_end: AttemptEnd | None,
-    limit: Limit,
-    acted_on: tuple[str, ...],
-    dead_reason: str | None,
-) -> Outcome:
-    match attempt_end:
-        case OperationResult():
-            return outcomes.succeeded(command, acted_on)
-        case Refused():
-            return outcomes.rejected(command, attempt_end)
-        case NotYet():
-            return outcomes.failed(command, claim.attempts, _reason(attempt_end))
-    earlier_attempts = claim.attempts - 1
-    if limit is Limit.CRASHES:
-        return outcomes.crashed(command, earlier_attempts, claim.crashes)
-    if limit is Limit.CANCELLED and claim.cancelled_by:
-        return outcomes.cancelled(
-            command.id, command.command_type, claim.cancelled_by, metadata_of(command)
-        )
-    if limit is Limit.DEADLINE:
-        return outcomes.out_of_time(command, earlier_attempts, _dead_letter_cause(dead_reason))
-    if attempt_end is None:
-        return outcomes.failed(command, earlier_attempts, _last_error(claim))
-    return outcomes.failed(command, claim.attempts, _reason(attempt_end))
-
-
-def _dead_letter_cause(dead_reason: str | None) -> str | None:
-    """Why the broker dead-lettered the command, in words. None if its time passed."""
-    return None if dead_reason in {None, EXPIRED} else explanation(str(dead_reason))
-
-
-def _reason(failure: NotYet | Unavailable | OutcomeUnknown) -> ErrorInfo:
-    return ErrorInfo(code=failure.code, message=failure.message)
-
-
-def _last_error(claim: ClaimResult) -> ErrorInfo:
-    if claim.last_error is None:
-        return NEVER_ATTEMPTED
-    return msgspec.json.decode(claim.last_error, type=ErrorInfo)

@@ -22,8 +22,9 @@ from worker.commands.attempt_lease import AttemptLease
 from worker.commands.attempt_runner import Attempt, AttemptRunner
 from worker.commands.completion import CommandCompleter, HandledCommand, retry_later
 from worker.commands.crash_suspects import is_crash_suspect, lock_names
-from worker.commands.decision import AttemptEnd, AttemptMode, attempt_mode, decide
+from worker.commands.decision import AttemptMode, attempt_mode, decide
 from worker.commands.decoding import decode_delivery
+from worker.commands.final_outcome import AttemptEnd
 from worker.commands.instrumentation import CommandInstrumentation
 from worker.commands.operations.context import Progress
 from worker.commands.parker import PARKED, REPEAT, CommandParker, reply_of

@@ -3,10 +3,15 @@
 Read in this order. `store` is the facade; everything below it is an operation in a transaction.
 A command: `inbox` claims it (`claims`, `inbox_row`, `claimed_rows`, `cancelling`, `slots`),
 `people_of_starts` keeps whom a start asks for, `releasing` returns it, `finishing` ends it.
-A change: `observations` applies a batch, `recordings`
-one observation, `outbox` stores the events, and `outbox_marks` their results. `read_schedule` and
-`cursors` have the recordings to read next, `queries` answers questions. `pruner` removes old rows
-by means of `pruning`. All replicas share the `leases`, one of them for the `leader`, and `budgets`.
+`parking` keeps a command that waits outside the queue, and `due_commands` finds it again by means
+of `parked_claims`. `stop_times` has the recordings that the worker itself must stop.
+A change: `observations` applies a batch, `recordings` one observation, `announced_files` the files
+that have an event. `outbox` stores the events, `event_positions` their order in a recording, and
+`outbox_marks` their results. `replaying` publishes them again, page by page (`replay_pages`).
+`read_schedule` and `cursors` have the recordings to read next, `acted_on` the recordings that a
+command has named, and `queries` answers questions. `pruner` removes old rows by means of `pruning`
+and `prune_clock`. All replicas share the `leases`, one of them for the `leader`, and `budgets`.
+`clock_repair` corrects times that were written while the clock was far ahead.
 
 `database/` has the tables and engines, `admin/` the tools, `migrations/` the table changes.
 """

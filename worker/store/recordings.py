@@ -15,13 +15,12 @@ import structlog
 from worker.domain.max_duration import next_stop_at
 from worker.domain.read_policy import next_read_at
 from worker.domain.recording import LIVE, Observation, Recording
-from worker.domain.track_files import TrackFile
 from worker.domain.transitions import apply_observation
-from worker.domain.url_renewals import PublishedUrl, url_hash
+from worker.store.announced_files import add_files, known_files, note_renewals
 from worker.store.database.bulk import bulk_insert
 from worker.store.database.dialects import among, meeting_key, open_or_closed, strip_nul
 from worker.store.database.notifications import notify_on_commit
-from worker.store.database.schema import files, recordings
+from worker.store.database.schema import recordings
 from worker.store.event_positions import positions_by_subject, with_positions
 from worker.store.outbox import add_events, event_rows
 
@@ -129,7 +128,7 @@ def _apply(
     observation = _without_nul_in_file_names(observation)
     before, read_at, webhook_at, positions, stop_at = rows.get(recording_id, _NO_ROW)
     names, urls = (
-        _known_files(connection, recording_id) if _needs_names(before, observation) else ((), {})
+        known_files(connection, recording_id) if _needs_names(before, observation) else ((), {})
     )
     transition = apply_observation(before, observation, names, urls)
     after = transition.after
@@ -139,8 +138,8 @@ def _apply(
         webhook_at = observation.observed_at.timestamp()
     stop_at = next_stop_at(after, stop_at)
     rows[recording_id] = _Row(after, read_at, webhook_at, positions, stop_at)
-    _add_files(connection, recording_id, len(names), transition.new_files, observation)
-    _note_renewals(connection, recording_id, transition.renewed_files, observation)
+    add_files(connection, recording_id, len(names), transition.new_files, observation)
+    note_renewals(connection, recording_id, transition.renewed_files, observation)
     return event_rows(after, transition.events, source=source, at=observation.observed_at)
 
 
@@ -262,62 +261,4 @@ def _columns(row: _Row) -> dict[str, Any]:
         "told_at": row.webhook_at,
         "event_positions": row.event_positions,
         "stop_at": row.stop_at,
-    }
-
-
-def _known_files(
-    connection: sa.Connection, recording_id: str
-) -> tuple[tuple[str, ...], dict[str, PublishedUrl]]:
-    """The names of the announced files in their order, and the URL of each name."""
-    rows = connection.execute(
-        sa.select(files.c.file_name, files.c.url_hash, files.c.url_expires_at)
-        .where(files.c.recording_id == recording_id)
-        .order_by(files.c.file_index)
-    ).all()
-    return tuple(row[0] for row in rows), {row[0]: PublishedUrl(row[1], row[2]) for row in rows}
-
-
-def _add_files(
-    connection: sa.Connection,
-    recording_id: str,
-    known_count: int,
-    new: Sequence[TrackFile],
-    observation: Observation,
-) -> None:
-    if new:
-        connection.execute(
-            sa.insert(files),
-            [
-                {
-                    "recording_id": recording_id,
-                    "file_index": index,
-                    "file_name": file.file_name,
-                    "user_id": strip_nul(file.user_id),
-                    "found_at": observation.observed_at.timestamp(),
-                    **_url_columns(file, observation),
-                }
-                for index, file in enumerate(new, start=known_count + 1)
-            ],
-        )
-
-
-def _note_renewals(
-    connection: sa.Connection,
-    recording_id: str,
-    renewed: Sequence[TrackFile],
-    observation: Observation,
-) -> None:
-    for file in renewed:
-        connection.execute(
-            sa.update(files)
-            .where(files.c.recording_id == recording_id, files.c.file_name == file.file_name)
-            .values(_url_columns(file, observation))
-        )
-
-
-def _url_columns(file: TrackFile, observation: Observation) -> dict[str, Any]:
-    expiry = observation.snapshot.download_url_expiry
-    return {
-        "url_hash": url_hash(file.download_url),
-        "url_expires_at": expiry.timestamp() if expiry and file.download_url else None,
     }

@@ -15,8 +15,6 @@ from recording_schemas import (
     StopRecording,
 )
 from worker.commands.decision import (
-    MAX_CRASHES,
-    AttemptEnd,
     AttemptMode,
     CallState,
     Complete,
@@ -25,6 +23,8 @@ from worker.commands.decision import (
     call_state,
     decide,
 )
+from worker.commands.final_outcome import AttemptEnd
+from worker.commands.limits import MAX_CRASHES
 from worker.commands.operations.context import OperationResult
 from worker.commands.park import Park
 from worker.commands.retry_policy import RetryPolicy

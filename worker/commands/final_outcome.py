@@ -1,0 +1,64 @@
+"""The outcome of a command that ends. Pure."""
+
+from typing import Final
+
+import msgspec
+
+from recording_schemas import Command, ErrorInfo, Outcome
+from worker.broker.deaths import EXPIRED, explanation
+from worker.commands.limits import Limit
+from worker.commands.operations.context import OperationResult
+from worker.domain import outcomes
+from worker.domain.command_keys import metadata_of
+from worker.domain.errors import NotYet, OutcomeUnknown, Refused, Unavailable
+from worker.store.claims import ClaimResult
+
+NEVER_ATTEMPTED: Final = ErrorInfo(code="too_old", message="it was not attempted in time")
+
+AttemptEnd = OperationResult | Refused | NotYet | Unavailable | OutcomeUnknown
+
+
+def final_outcome(
+    command: Command,
+    claim: ClaimResult,
+    attempt_end: AttemptEnd | None,
+    limit: Limit,
+    acted_on: tuple[str, ...],
+    dead_reason: str | None,
+) -> Outcome:
+    """The outcome of a command that ends with this attempt, or without one."""
+    match attempt_end:
+        case OperationResult():
+            return outcomes.succeeded(command, acted_on)
+        case Refused():
+            return outcomes.rejected(command, attempt_end)
+        case NotYet():
+            return outcomes.failed(command, claim.attempts, reason_of(attempt_end))
+    earlier_attempts = claim.attempts - 1
+    if limit is Limit.CRASHES:
+        return outcomes.crashed(command, earlier_attempts, claim.crashes)
+    if limit is Limit.CANCELLED and claim.cancelled_by:
+        return outcomes.cancelled(
+            command.id, command.command_type, claim.cancelled_by, metadata_of(command)
+        )
+    if limit is Limit.DEADLINE:
+        return outcomes.out_of_time(command, earlier_attempts, _dead_letter_cause(dead_reason))
+    if attempt_end is None:
+        return outcomes.failed(command, earlier_attempts, _last_error(claim))
+    return outcomes.failed(command, claim.attempts, reason_of(attempt_end))
+
+
+def _dead_letter_cause(dead_reason: str | None) -> str | None:
+    """Why the broker dead-lettered the command, in words. None if its time passed."""
+    return None if dead_reason in {None, EXPIRED} else explanation(str(dead_reason))
+
+
+def reason_of(failure: NotYet | Unavailable | OutcomeUnknown) -> ErrorInfo:
+    """The failure as events name it."""
+    return ErrorInfo(code=failure.code, message=failure.message)
+
+
+def _last_error(claim: ClaimResult) -> ErrorInfo:
+    if claim.last_error is None:
+        return NEVER_ATTEMPTED
+    return msgspec.json.decode(claim.last_error, type=ErrorInfo)

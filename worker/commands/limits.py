@@ -1,0 +1,32 @@
+"""The limits that end a command before it has succeeded. Pure."""
+
+from enum import Enum, auto
+from typing import Final
+
+from recording_schemas import Command
+from worker.commands.retry_policy import RetryPolicy, is_past_deadline
+from worker.store.claims import ClaimResult
+
+MAX_CRASHES: Final = 5
+"""After this many attempts in a row that ended with the process, the command is at fault."""
+
+
+class Limit(Enum):
+    """The limit that a command has reached."""
+
+    NONE = auto()
+    DEADLINE = auto()
+    CANCELLED = auto()
+    AGE = auto()
+    CRASHES = auto()
+
+
+def limit_of(command: Command, claim: ClaimResult, now: float, policy: RetryPolicy) -> Limit:
+    """The limit that the claimed command has reached. The first one in order counts."""
+    if claim.crashes >= MAX_CRASHES:
+        return Limit.CRASHES
+    if claim.cancelled_by:
+        return Limit.CANCELLED
+    if is_past_deadline(command, now):
+        return Limit.DEADLINE
+    return Limit.AGE if policy.is_too_old(claim.age_from, now) else Limit.NONE

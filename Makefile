@@ -9,6 +9,10 @@ STAMP := $(VENV)/.installed
 LOCK := requirements/dev.lock
 BENCH_VENV := .venv-bench
 BENCH_STAMP := $(BENCH_VENV)/.installed
+DOCS_VENV := .venv-docs
+DOCS_STAMP := $(DOCS_VENV)/.installed
+INTEGRATIONS_VENV := .venv-integrations
+INTEGRATIONS_STAMP := $(INTEGRATIONS_VENV)/.installed
 NODE_STAMP := tests/node/node_modules/.installed
 UV_COMPILE := uv pip compile --universal --python-version 3.11 --generate-hashes --no-header \
 	--no-emit-index-url --no-emit-find-links --quiet \
@@ -39,7 +43,7 @@ demo: setup ## record an emulated meeting end to end with RabbitMQ, the API sand
 run: setup ## run the worker with the settings of the environment, against a real account
 	$(BIN)/recording-worker run
 
-test: setup $(NODE_STAMP) ## run all tests; they start their own RabbitMQ and PostgreSQL
+test: setup $(NODE_STAMP) $(INTEGRATIONS_STAMP) ## run all tests; they start their own RabbitMQ and PostgreSQL
 	$(BIN)/python -m pytest -n $(PROCESSES) --dist worksteal -m "not campaign" $(ARGS)
 
 lowest: ## run unit and contract tests with the oldest libraries that pyproject.toml allows
@@ -94,10 +98,10 @@ bench-tracking: setup ## measure event delays with thousands of live recordings 
 check-speed: setup $(BENCH_STAMP) ## check that the worker is not much slower than a bare loop; takes a minute
 	$(BIN)/python -m benchmarks.check_speed
 
-$(BENCH_STAMP): requirements/bench.lock
-	$(PYTHON) -m venv $(BENCH_VENV)
-	$(BENCH_VENV)/bin/pip install --quiet --disable-pip-version-check --require-hashes \
-		-r requirements/bench.lock
+# Environments beside .venv: .venv-bench, .venv-docs and .venv-integrations, each from its lock.
+$(BENCH_STAMP) $(DOCS_STAMP) $(INTEGRATIONS_STAMP): .venv-%/.installed: requirements/%.lock
+	$(PYTHON) -m venv $(@D)
+	$(@D)/bin/pip install --quiet --disable-pip-version-check --require-hashes -r $<
 	@touch $@
 
 $(NODE_STAMP): tests/node/package-lock.json
@@ -147,7 +151,8 @@ lock: ## update the locked dependencies (needs uv)
 		-o requirements/lowest.lock
 	$(UV_COMPILE) --extra tracing pyproject.toml -o requirements/run.lock
 	$(UV_COMPILE) requirements/build.in -o requirements/build.lock
-	$(UV_COMPILE) requirements/bench.in -o requirements/bench.lock
+	for each in bench docs integrations; do \
+		$(UV_COMPILE) requirements/$$each.in -o requirements/$$each.lock; done
 
 clean: ## remove everything that the other targets create
-	rm -rf $(VENV) $(BENCH_VENV) .venv-lowest .venv-python3.* .mypy_cache .ruff_cache .pytest_cache .hypothesis tests/node/node_modules var
+	rm -rf $(VENV) $(BENCH_VENV) $(DOCS_VENV) $(INTEGRATIONS_VENV) .venv-lowest .venv-python3.* .mypy_cache .ruff_cache .pytest_cache .hypothesis tests/node/node_modules var

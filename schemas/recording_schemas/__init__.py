@@ -1,19 +1,6 @@
 """The messages of recording-worker: commands to publish, events to subscribe to."""
 
-from recording_schemas.commands import (
-    COMMAND_TYPES,
-    Command,
-    PauseRecording,
-    ReplayRecording,
-    ResumeRecording,
-    StartRecording,
-    StartTrackRecording,
-    StopRecording,
-    SyncRecording,
-    TrackLayer,
-    TrackLayers,
-    secrets_of,
-)
+from recording_schemas.commands import COMMAND_TYPES, Command, secrets_of
 from recording_schemas.composite import (
     AudioConfig,
     BucketConfig,
@@ -23,6 +10,13 @@ from recording_schemas.composite import (
     VideoConfig,
     Watermark,
     WatermarkSize,
+)
+from recording_schemas.control_commands import (
+    PauseRecording,
+    ReplayRecording,
+    ResumeRecording,
+    StopRecording,
+    SyncRecording,
 )
 from recording_schemas.decode import Malformed, decode_command, encode_command, too_large
 from recording_schemas.envelope import (
@@ -53,6 +47,12 @@ from recording_schemas.events import (
     exchange_of,
     outcome_of,
     routing_key,
+)
+from recording_schemas.start_commands import (
+    StartRecording,
+    StartTrackRecording,
+    TrackLayer,
+    TrackLayers,
 )
 from recording_schemas.values import Kind, Media, ObservedBy, Status
 

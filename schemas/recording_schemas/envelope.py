@@ -83,12 +83,18 @@ _DATA: Final = {name: msgspec.json.Decoder(data, strict=True) for data, name in 
 _ENVELOPE: Final = msgspec.json.Decoder(_Envelope)
 
 
-def decode_event(body: bytes) -> CloudEvent:
+_READABLE: Final = frozenset({EVENT_CONTENT_TYPE, "application/json"})
+
+
+def decode_event(body: bytes, content_type: str | None = None) -> CloudEvent:
     """The event in `body`. Unknown fields are ignored.
 
-    Raises NotAnEvent for everything else, also if this version of the package does not know the
-    event's type.
+    `content_type` is the message's property. If it is given, it must be that of a CloudEvent or of
+    JSON. Raises NotAnEvent for everything else, also if this version of the package does not know
+    the event's type.
     """
+    if content_type and _media_type(content_type) not in _READABLE:
+        raise NotAnEvent(f"the content type of an event is {EVENT_CONTENT_TYPE}")
     try:
         envelope = _ENVELOPE.decode(body)
         if (decoder := _DATA.get(envelope.type)) is None:
@@ -106,3 +112,7 @@ def decode_event(body: bytes) -> CloudEvent:
         sequence=envelope.sequence,
         data=data,
     )
+
+
+def _media_type(content_type: str) -> str:
+    return content_type.partition(";")[0].strip().lower()

@@ -5,19 +5,15 @@ from typing import Any, Final
 
 import msgspec
 
-from recording_schemas.commands import (
-    Command,
+from recording_schemas.commands import Command
+from recording_schemas.composite import AudioConfig, VideoConfig, Watermark, WatermarkSize
+from recording_schemas.control_commands import (
     PauseRecording,
     ReplayRecording,
     ResumeRecording,
-    StartRecording,
-    StartTrackRecording,
     StopRecording,
     SyncRecording,
-    TrackLayer,
-    TrackLayers,
 )
-from recording_schemas.composite import AudioConfig, VideoConfig, Watermark, WatermarkSize
 from recording_schemas.envelope import encode_event
 from recording_schemas.events import (
     EVENT_TYPES,
@@ -34,6 +30,12 @@ from recording_schemas.events import (
     ParticipantInfo,
     ParticipantWithoutFile,
     StatusChanged,
+)
+from recording_schemas.start_commands import (
+    StartRecording,
+    StartTrackRecording,
+    TrackLayer,
+    TrackLayers,
 )
 from recording_schemas.values import Status
 

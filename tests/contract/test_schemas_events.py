@@ -227,3 +227,26 @@ def test_the_routing_key_of_an_outcome_has_the_command_s_type(outcome: str) -> N
     (data,) = (d for d in examples.EVENTS if EVENT_TYPES[type(d)] == f"command.{outcome}.v1")
 
     assert routing_key(data) == f"start_track_recording.{outcome}"
+
+
+@BY_TYPE
+@pytest.mark.parametrize(
+    "content_type",
+    [
+        None,
+        "",
+        "application/cloudevents+json",
+        "Application/CloudEvents+JSON; charset=UTF-8",
+        "application/json",
+    ],
+)
+def test_an_event_is_read_with_the_content_type_of_an_event_or_of_json(
+    data: EventData, content_type: str | None
+) -> None:
+    assert decode_event(_encoded(data), content_type).data == data
+
+
+@pytest.mark.parametrize("content_type", ["text/plain", "application/cloudevents", "application/x"])
+def test_a_message_of_another_content_type_is_no_event(content_type: str) -> None:
+    with pytest.raises(NotAnEvent, match=r"application/cloudevents\+json"):
+        decode_event(_encoded(examples.EVENTS[0]), content_type)

@@ -1,0 +1,125 @@
+"""The commands about recordings that exist already, or whose start was sent."""
+
+from typing import Any, ClassVar
+
+from recording_schemas.command_base import CommandBase
+from recording_schemas.rules import RuleBroken
+from recording_schemas.values import CommandId, Kind, Uuid
+
+
+class Targeted(CommandBase, frozen=True, kw_only=True):
+    """A command about existing recordings. Exactly one of three fields names them.
+
+    `recording_id` names one recording. `start_id` is the `id` of the start command. `meeting_id`
+    means all live recordings of the meeting, or those of one `kind`. Null means not given.
+    """
+
+    schema_rules: ClassVar[dict[str, Any]] = {
+        "oneOf": [
+            {"required": [name], "properties": {name: {"type": "string"}}}
+            for name in ("recording_id", "start_id", "meeting_id")
+        ],
+        "if": {"required": ["kind"], "properties": {"kind": {"type": "string"}}},
+        "then": {"required": ["meeting_id"], "properties": {"meeting_id": {"type": "string"}}},
+    }
+
+    recording_id: Uuid | None = None
+    start_id: CommandId | None = None
+    meeting_id: Uuid | None = None
+    kind: Kind | None = None
+
+    def __post_init__(self) -> None:
+        CommandBase.__post_init__(self)
+        targets = (self.recording_id, self.start_id, self.meeting_id)
+        target_count = sum(target is not None for target in targets)
+        if target_count != 1:
+            raise RuleBroken(
+                "conflicting_fields" if target_count else "missing_field",
+                None,
+                "exactly one of `recording_id`, `start_id` and `meeting_id` must be given",
+            )
+        if self.kind is not None and self.meeting_id is None:
+            raise RuleBroken("conflicting_fields", "kind", "goes only with `meeting_id`")
+
+
+class StopRecording(
+    Targeted,
+    frozen=True,
+    kw_only=True,
+    forbid_unknown_fields=True,
+    tag_field="type",
+    tag="stop_recording",
+):
+    """Stop recordings. Safe at any time, even before the start was executed."""
+
+
+class PauseRecording(
+    Targeted,
+    frozen=True,
+    kw_only=True,
+    forbid_unknown_fields=True,
+    tag_field="type",
+    tag="pause_recording",
+):
+    """Pause recordings."""
+
+
+class ResumeRecording(
+    Targeted,
+    frozen=True,
+    kw_only=True,
+    forbid_unknown_fields=True,
+    tag_field="type",
+    tag="resume_recording",
+):
+    """Resume paused recordings."""
+
+
+class SyncRecording(
+    CommandBase,
+    frozen=True,
+    kw_only=True,
+    forbid_unknown_fields=True,
+    tag_field="type",
+    tag="sync_recording",
+):
+    """Read a recording now, publish its changes, and track it if it was not tracked.
+
+    Files that turned up since are published, and so is each file's URL if it was signed anew.
+    """
+
+    recording_id: Uuid
+
+
+class ReplayRecording(
+    CommandBase,
+    frozen=True,
+    kw_only=True,
+    forbid_unknown_fields=True,
+    tag_field="type",
+    tag="replay_recording",
+):
+    """Publish all events of a recording again that are still kept, in order and with their ids.
+
+    Exactly one of `recording_id` and `start_id` (the `id` of the start command) names it. If the
+    message has a `reply_to`, the events go only there. The API is not asked. Null means not given.
+    """
+
+    schema_rules: ClassVar[dict[str, Any]] = {
+        "oneOf": [
+            {"required": [name], "properties": {name: {"type": "string"}}}
+            for name in ("recording_id", "start_id")
+        ],
+    }
+
+    recording_id: Uuid | None = None
+    start_id: CommandId | None = None
+
+    def __post_init__(self) -> None:
+        CommandBase.__post_init__(self)
+        if (self.recording_id is None) == (self.start_id is None):
+            raise RuleBroken(
+                "missing_field" if self.recording_id is None else "conflicting_fields",
+                None,
+                "exactly one of `recording_id` and `start_id` must be given",
+            )

@@ -84,7 +84,7 @@ ONLY ?=
 bench: setup $(BENCH_STAMP) ## compare the speed with other libraries (ROUNDS= COMMANDS= ONLY=)
 	$(BIN)/python -m benchmarks.bench --rounds $(ROUNDS) \
 		$(if $(filter-out file,$(origin COMMANDS)),--commands $(COMMANDS)) \
-		$(if $(ONLY),--only $(ONLY) --history 0,--docs docs/performance.md) $(ARGS)
+		$(if $(ONLY),--only $(ONLY) --history 0,--docs docs/explanation/performance.md) $(ARGS)
 
 LIVE ?= 1000,10000
 FOLLOWERS ?= 1,3
@@ -93,7 +93,7 @@ AT_ONCE ?= 1
 
 bench-tracking: setup ## measure event delays with thousands of live recordings (LIVE= FOLLOWERS= SECONDS= AT_ONCE=)
 	$(BIN)/python -m benchmarks.tracking.bench --live $(LIVE) --replicas $(FOLLOWERS) \
-		--seconds $(SECONDS) --at-once $(AT_ONCE) --docs docs/performance.md $(ARGS)
+		--seconds $(SECONDS) --at-once $(AT_ONCE) --docs docs/explanation/performance.md $(ARGS)
 
 check-speed: setup $(BENCH_STAMP) ## check that the worker is not much slower than a bare loop; takes a minute
 	$(BIN)/python -m benchmarks.check_speed

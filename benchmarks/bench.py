@@ -100,7 +100,9 @@ def main() -> None:
     parser.add_argument("--only", default="", help="contestants, separated by commas")
     parser.add_argument("--history", type=int, default=1_000_000, help="0 leaves out the rest")
     parser.add_argument("--json", type=Path, default=ROOT / "var" / "bench.json")
-    parser.add_argument("--docs", type=Path, help="a docs/performance.md to bring up to date")
+    parser.add_argument(
+        "--docs", type=Path, help="a docs/explanation/performance.md to bring up to date"
+    )
     chosen = parser.parse_args()
     try:
         contestants = contestants_named(chosen.only)

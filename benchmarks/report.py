@@ -1,4 +1,4 @@
-"""A run in words: tables for the terminal and for docs/performance.md."""
+"""A run in words: tables for the terminal and for docs/explanation/performance.md."""
 
 from collections.abc import Iterable, Sequence
 from pathlib import Path

@@ -24,7 +24,7 @@ Examples:
   recording-worker sandbox --set rate_limits='["1200/300","1000/50:recordings"]'
   curl -s http://127.0.0.1:8090/sandbox/request-log | jq .counts
 
-docs/sandbox.md describes its behaviour, its faults and its control plane.
+docs/reference/sandbox.md describes its behaviour, its faults and its control plane.
 """
 
 
@@ -76,7 +76,7 @@ def _speed(context: click.Context, parameter: click.Parameter, value: float) -> 
 @click.option("--seed", type=int, help="Repeat the same recording ids and the same faults.")
 @click.option(
     "--set", "behaviour", multiple=True, callback=_fields, metavar="NAME=VALUE",
-    help="Set a field of the behaviour (see docs/sandbox.md). May be repeated.",
+    help="Set a field of the behaviour (see docs/reference/sandbox.md). May be repeated.",
 )  # fmt: skip
 @click.option(
     "--request-log",

@@ -1,4 +1,4 @@
-"""The table in docs/metrics.md: `python -m tests.metrics_page` writes it, a test sees it drift."""
+"""Writes the table in docs/reference/metrics.md: `python -m tests.metrics_page`."""
 
 from pathlib import Path
 from typing import Final
@@ -8,7 +8,7 @@ from prometheus_client.metrics import MetricWrapperBase
 
 from worker.observability.metrics import Metrics
 
-PAGE: Final = Path(__file__).parents[1] / "docs" / "metrics.md"
+PAGE: Final = Path(__file__).parents[1] / "docs" / "reference" / "metrics.md"
 BEGIN: Final = "<!-- metrics: written by `python -m tests.metrics_page` -->\n"
 END: Final = "<!-- end of metrics -->\n"
 

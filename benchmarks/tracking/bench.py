@@ -122,7 +122,9 @@ def main() -> None:
     parser.add_argument("--json", type=Path, default=ROOT / "var" / "bench-tracking.json")
     parser.add_argument("--at-once", type=int, default=1, help="so many scenarios at a time")
     parser.add_argument("--results", type=Path, nargs="+", help="such files, instead of measuring")
-    parser.add_argument("--docs", type=Path, help="a docs/performance.md to bring up to date")
+    parser.add_argument(
+        "--docs", type=Path, help="a docs/explanation/performance.md to bring up to date"
+    )
     chosen = parser.parse_args()
     if chosen.at_once < 1:
         parser.error("--at-once: at least 1")

@@ -23,7 +23,7 @@ LOST_RESPONSES: frozenset[str] = frozenset(get_args(LostResponseKind))
 
 
 class Fault(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """One fault and its conditions. docs/sandbox.md describes each kind.
+    """One fault and its conditions. docs/reference/sandbox.md describes each kind.
 
     `operation` may contain `*`. `meeting_id` and `recording_id` must match if they are set. The
     first `skip` matches have no effect. Then the fault is triggered `count` times (None: without

@@ -1,4 +1,4 @@
-"""`docs/errors.md` lists every code that an outcome or event can have."""
+"""`docs/reference/errors.md` lists every code that an outcome or event can have."""
 
 import ast
 import re
@@ -12,7 +12,7 @@ from worker.domain.meeting_participants import UNKNOWN
 from worker.realtimekit.actions import TOO_EARLY_CODES
 
 ROOT: Final = Path(__file__).parents[2]
-PAGE: Final = (ROOT / "docs/errors.md").read_text()
+PAGE: Final = (ROOT / "docs/reference/errors.md").read_text()
 CALLS: Final = {
     "ErrorInfo",
     "NotListed",

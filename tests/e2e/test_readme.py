@@ -30,7 +30,7 @@ def test_the_readme_names_every_message() -> None:
 
 
 def test_every_variable_in_the_documents_is_a_setting() -> None:
-    known = (ROOT / "docs/settings.md").read_text()
+    known = (ROOT / "docs/reference/settings.md").read_text()
     mentioned = set(re.findall(r"\b(?:WORKER|REALTIMEKIT|HTTP|LOG)_[A-Z_]+\b", README))
     assert mentioned
     assert not [name for name in mentioned if f"`{name}`" not in known]

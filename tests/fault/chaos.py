@@ -1,4 +1,4 @@
-"""`python -m tests.fault.chaos`: a whole campaign; docs/reliability.md says what it shows."""
+"""`python -m tests.fault.chaos`: a whole campaign. docs/explanation/reliability.md explains it."""
 
 import argparse
 import asyncio

@@ -1,7 +1,7 @@
 """The accounting: what was asked and what the API did, against what subscribers were told.
 
-Pure functions over recorded facts. docs/reliability.md says what each heading means; a heading
-that must be zero lists its violations as sentences.
+Pure functions over recorded facts. docs/explanation/reliability.md says what each heading means. A
+heading that must be zero lists its violations as sentences.
 """
 
 import msgspec

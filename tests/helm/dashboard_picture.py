@@ -1,4 +1,4 @@
-"""Draws docs/dashboard.png: `python -m tests.helm.dashboard_picture`, which takes four minutes.
+"""Draws docs/images/dashboard.png in four minutes: `python -m tests.helm.dashboard_picture`.
 
 A real worker uses the emulated API with a small request budget. It gets webhooks, some of them
 twice and some forged. The API is unavailable for half a minute. The budget is too small to catch up
@@ -29,7 +29,7 @@ from sandbox.waiting import eventually
 from tests.e2e.worker_environment import WorkerEnvironment, open_worker_environment
 from tests.helm.chart import CHART
 
-PICTURE: Final = Path(__file__).parents[2] / "docs" / "dashboard.png"
+PICTURE: Final = Path(__file__).parents[2] / "docs" / "images" / "dashboard.png"
 SECONDS: Final = 180
 OUTAGE: Final = (90, 120)
 COLUMNS: Final = 4

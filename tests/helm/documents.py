@@ -1,8 +1,8 @@
 """Generates what repeats values.yaml or the worker's settings, and checks that it is up to date.
 
 `python -m tests.helm.documents` writes three things: the table of values in the chart's README, the
-descriptions in values.schema.json, and the table of settings in docs/settings.md. With `--check` it
-names the stale files and exits with 1.
+descriptions in values.schema.json, and the table of settings in docs/reference/settings.md. With
+`--check` it names the stale files and exits with 1.
 
 The comment above a value is its documentation. The settings in the schema are those of the worker:
 new settings are added and removed ones are deleted. Types and bounds in the schema are kept.
@@ -24,7 +24,7 @@ CHART: Final = REPOSITORY / "helm" / "recording-worker"
 VALUES: Final = CHART / "values.yaml"
 SCHEMA: Final = CHART / "values.schema.json"
 README: Final = CHART / "README.md"
-SETTINGS_PAGE: Final = REPOSITORY / "docs" / "settings.md"
+SETTINGS_PAGE: Final = REPOSITORY / "docs" / "reference" / "settings.md"
 BEGIN: Final = "<!-- values: written by `make chart` -->\n"
 END: Final = "<!-- end of values -->\n"
 DERIVED_SETTINGS: Final = frozenset(
@@ -94,7 +94,7 @@ def generated_readme() -> str:
 
 
 def generated_settings_page() -> str:
-    """docs/settings.md with an up-to-date table of settings."""
+    """docs/reference/settings.md with an up-to-date table of settings."""
     table = settings_table()
     header = table.partition("\n")[0]
     before, _, rest = SETTINGS_PAGE.read_text().partition(header)

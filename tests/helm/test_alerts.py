@@ -152,7 +152,7 @@ def test_an_alert_links_its_runbook_and_uses_only_its_own_labels(alert: dict[str
     assert alert["labels"]["severity"] in {"critical", "warning"}
     notes = alert["annotations"]
     assert notes.keys() == {"summary", "description", "runbook_url"}
-    assert notes["runbook_url"] == f"docs/operations.md#{alert['alert'].lower()}"
+    assert notes["runbook_url"] == f"docs/how-to/operations.md#{alert['alert'].lower()}"
     grouped = re.search(r"by \(([\w, ]+)\)", alert["expr"])
     assert grouped is not None
     assert set(re.findall(r"\$labels\.(\w+)", notes["description"])) <= set(grouped[1].split(", "))

@@ -68,7 +68,7 @@ def test_every_metric_of_the_worker_is_on_the_dashboard() -> None:
     assert documented - shown == set()
 
 
-METRICS: Final = Path(__file__).parents[2] / "docs" / "metrics.md"
+METRICS: Final = Path(__file__).parents[2] / "docs" / "reference" / "metrics.md"
 
 
 def test_panels_have_unique_ids_and_do_not_overlap() -> None:

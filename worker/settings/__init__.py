@@ -3,5 +3,5 @@
 Start with `settings`, the table of all environment variables. `variables` reads such a table and
 reports every fault at once. `parsing` has one parser for each kind of value. `secret` holds tokens
 and URLs that must not be shown, and follows their files. `apps` and `storage_profiles` read the two
-files that settings can name. `documentation` renders the table for docs/settings.md.
+files that settings can name. `documentation` renders the table for docs/reference/settings.md.
 """

@@ -1,4 +1,4 @@
-"""Describes every setting to users: for `recording-worker config` and docs/settings.md."""
+"""Describes every setting: for `recording-worker config` and docs/reference/settings.md."""
 
 import msgspec
 
@@ -22,7 +22,7 @@ class DocumentedSetting(msgspec.Struct, frozen=True):
 
 
 def documented_settings() -> tuple[DocumentedSetting, ...]:
-    """Every setting, in the order of docs/settings.md."""
+    """Every setting, in the order of docs/reference/settings.md."""
     return tuple(
         DocumentedSetting(
             variable=variable.name,
@@ -37,7 +37,7 @@ def documented_settings() -> tuple[DocumentedSetting, ...]:
 
 
 def settings_table() -> str:
-    """The Markdown table in docs/settings.md."""
+    """The Markdown table in docs/reference/settings.md."""
     lines = ["| variable | default | meaning |", "|---|---|---|"]
     lines += [_table_row(setting) for setting in documented_settings()]
     return "\n".join(lines) + "\n"

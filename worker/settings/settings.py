@@ -2,7 +2,7 @@
 
 A field is named after its variable, without `WORKER_` and in lower case: `lease_seconds` is
 `WORKER_LEASE_SECONDS`. Its `Variable` has the name, the parser, the meaning and the default.
-docs/settings.md shows the same table; `worker.settings.documentation` renders it.
+docs/reference/settings.md shows the same table; `worker.settings.documentation` renders it.
 """
 
 from collections.abc import Callable, Iterator, Mapping

@@ -1,4 +1,4 @@
-"""What docs/operations.md says, held against what is there: nobody finds that out at night."""
+"""docs/how-to/operations.md, held against what is there: nobody finds that out at night."""
 
 import re
 import shlex
@@ -15,7 +15,7 @@ from worker.settings.documentation import documented_settings
 
 PROJECT = Path(__file__).parents[3]
 CHART = PROJECT / "helm" / "recording-worker"
-TEXT = (PROJECT / "docs" / "operations.md").read_text()
+TEXT = (PROJECT / "docs" / "how-to" / "operations.md").read_text()
 ALERTS = [
     rule
     for group in yaml.safe_load((CHART / "files" / "alerts.yaml").read_text())["groups"]

@@ -502,7 +502,7 @@ def test_each_variable_fills_one_field() -> None:
 
 
 def test_the_documentation_has_the_table_of_the_code() -> None:
-    page = Path(__file__).parents[3] / "docs" / "settings.md"
+    page = Path(__file__).parents[3] / "docs" / "reference" / "settings.md"
     assert settings_table() in page.read_text()
 
 

@@ -1,0 +1,35 @@
+"""One worker with its sandbox for all tests of a module, in a virtual host of its own."""
+
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+
+import pytest
+import pytest_asyncio
+
+from sandbox.services.rabbitmq import RabbitMQNode
+from tests.e2e.worker_environment import WorkerEnvironment, open_worker_environment
+from tests.examples.virtual_host import VirtualHost
+
+
+@pytest.fixture(scope="module")
+def virtual_host(rabbitmq: RabbitMQNode) -> Iterator[VirtualHost]:
+    """Where this module's worker and examples meet."""
+    virtual_host = VirtualHost(rabbitmq)
+    yield virtual_host
+    virtual_host.delete()
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def environment(
+    virtual_host: VirtualHost, tmp_path_factory: pytest.TempPathFactory
+) -> AsyncIterator[WorkerEnvironment]:
+    """A worker with its default names."""
+    directory: Path = tmp_path_factory.mktemp("worker")
+    async with open_worker_environment(
+        virtual_host.amqp_url,
+        "recording",
+        directory,
+        speed=20.0,
+        WORKER_FILES_SETTLE_SECONDS="0.5",
+    ) as environment:
+        yield environment

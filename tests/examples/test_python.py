@@ -1,0 +1,114 @@
+"""`examples/python` with the least permissions, on a real broker, worker and sandbox."""
+
+import sqlite3
+import uuid
+from contextlib import closing
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Final
+
+import pytest
+
+from recording_schemas import FileUrlRenewed, StatusChanged
+from sandbox.waiting import eventually
+from tests.e2e.worker_environment import WorkerEnvironment
+from tests.examples import subscriber_checks
+from tests.examples.example_process import INTEGRATIONS, output_of
+from tests.examples.subscriber_checks import (
+    CONTENT,
+    DEAD_LETTERS,
+    FileServer,
+    SubscriberExample,
+    has_ready,
+    message_count,
+)
+from tests.examples.virtual_host import EXAMPLES, VirtualHost
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+FOLDER: Final = EXAMPLES / "python"
+PYTHON: Final = INTEGRATIONS / "python"
+
+
+def owners(folder: Path) -> dict[str, str | None]:
+    with closing(sqlite3.connect(folder / "seen.db")) as database:
+        return dict(database.execute("select file_name, user_id from seen where path is not null"))
+
+
+SUBSCRIBER: Final = SubscriberExample((PYTHON, "subscriber.py"), FOLDER, owners)
+
+
+@pytest.fixture(scope="module")
+def subscriber_url(virtual_host: VirtualHost, environment: WorkerEnvironment) -> str:
+    return virtual_host.user("python-subscriber")
+
+
+async def test_each_owner_gets_a_file_once(
+    environment: WorkerEnvironment, subscriber_url: str, tmp_path: Path
+) -> None:
+    await subscriber_checks.check_that_each_owner_gets_a_file_once(
+        SUBSCRIBER, subscriber_url, environment, tmp_path / "files"
+    )
+
+
+async def test_a_kill_before_the_acknowledgement_loses_nothing(
+    virtual_host: VirtualHost, subscriber_url: str, tmp_path: Path
+) -> None:
+    await subscriber_checks.check_that_a_kill_before_the_acknowledgement_loses_nothing(
+        SUBSCRIBER, virtual_host.amqp_url, tmp_path / "files"
+    )
+
+
+async def test_poison_is_dead_lettered(
+    virtual_host: VirtualHost, environment: WorkerEnvironment, tmp_path: Path
+) -> None:
+    await subscriber_checks.check_that_poison_is_dead_lettered(
+        SUBSCRIBER, virtual_host.amqp_url, tmp_path / "files"
+    )
+
+
+async def test_a_failing_server_is_asked_again_and_a_file_above_the_limit_is_dead_lettered(
+    virtual_host: VirtualHost, environment: WorkerEnvironment, tmp_path: Path
+) -> None:
+    url, folder = virtual_host.amqp_url, tmp_path / "files"
+    limits = "import subscriber as s; s.RETRY_SECONDS = (0.01, 0.01); s.MAX_BYTES = {}; s.run()"
+    exact, less = (
+        SubscriberExample((PYTHON, "-c", limits.format(most)), FOLDER, owners)
+        for most in (len(CONTENT), len(CONTENT) - 1)
+    )
+    dead = await message_count(url, DEAD_LETTERS)
+    async with FileServer(failures=2) as files:
+        async with exact.running(url, folder):
+            file = await subscriber_checks.publish_file(url, download_url=files.url)
+            await eventually(lambda: owners(folder) == {file.file_name: file.user_id})
+        async with less.running(url, folder):
+            large = await subscriber_checks.publish_file(url, download_url=files.url)
+            await eventually(lambda: has_ready(url, DEAD_LETTERS, dead + 1))
+    assert list((folder / large.recording_id).iterdir()) == []
+
+
+async def test_an_expired_url_is_renewed(
+    virtual_host: VirtualHost,
+    environment: WorkerEnvironment,
+    subscriber_url: str,
+    tmp_path: Path,
+) -> None:
+    files = await subscriber_checks.record_a_meeting(environment)
+    environment.sandbox.behaviour.resign_seconds = 0
+    expired = datetime.now(UTC) - timedelta(seconds=1)
+    async with SUBSCRIBER.running(subscriber_url, tmp_path / "files") as process:
+        file = await subscriber_checks.publish_file(
+            virtual_host.amqp_url, file=files[0], download_url_expiry=expired
+        )
+        await environment.event(FileUrlRenewed, file_name=file.file_name)
+        await eventually(lambda: owners(tmp_path / "files")[file.file_name] == file.user_id)
+        assert await process.terminate() == 0
+
+
+async def test_the_publisher_prints_the_recording_also_when_it_is_run_again(
+    virtual_host: VirtualHost, environment: WorkerEnvironment
+) -> None:
+    url, meeting = virtual_host.user("python-publisher"), str(uuid.uuid4())
+    program = (PYTHON, "publisher.py", meeting, f"start-{meeting}")
+    printed = [await output_of(program, folder=FOLDER, AMQP_URL=url) for _ in range(2)]
+    status = await environment.event(StatusChanged, meeting_id=meeting)
+    assert printed == [f"{status.subject}\n"] * 2

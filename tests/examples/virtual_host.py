@@ -1,0 +1,52 @@
+"""A virtual host of the shared broker, with the users of `examples/permissions.json`."""
+
+import json
+import uuid
+from pathlib import Path
+from typing import Final
+
+from sandbox.services.rabbitmq import RabbitMQNode
+
+EXAMPLES: Final = Path(__file__).parents[2] / "examples"
+PERMISSIONS: Final = EXAMPLES / "permissions.json"
+PASSWORD: Final = "example"  # noqa: S105 - of users that end with the test
+
+
+class VirtualHost:
+    """The examples use the worker's default names, so that each module needs names of its own."""
+
+    def __init__(self, rabbitmq: RabbitMQNode) -> None:
+        self._rabbitmq = rabbitmq
+        self.name = f"examples-{uuid.uuid4().hex[:10]}"
+        self.amqp_url = f"{rabbitmq.amqp_url.rstrip('/')}/{self.name}"
+        self._eval(f'rabbit_vhost:add(<<"{self.name}">>, <<"tests">>)', self._grant("guest"))
+
+    def user(self, name: str) -> str:
+        """The URL of a user with exactly the permissions that the document gives to `name`."""
+        (rights,) = (
+            entry
+            for entry in json.loads(PERMISSIONS.read_text())["permissions"]
+            if entry["user"] == name
+        )
+        login = f"{self.name}-{name}"
+        patterns = [rights[right] for right in ("configure", "write", "read")]
+        self._eval(
+            f'rabbit_auth_backend_internal:add_user(<<"{login}">>, <<"{PASSWORD}">>, <<"tests">>)',
+            self._grant(login, *patterns),
+        )
+        return f"amqp://{login}:{PASSWORD}@127.0.0.1:{self._rabbitmq.port}/{self.name}"
+
+    def delete(self) -> None:
+        """Delete it with its queues."""
+        self._eval(f'rabbit_vhost:delete(<<"{self.name}">>, <<"tests">>)')
+
+    def _grant(self, user: str, *patterns: str) -> str:
+        given = patterns or (".*", ".*", ".*")
+        written = ", ".join(f"<<{json.dumps(pattern)}>>" for pattern in given)
+        return (
+            f'rabbit_auth_backend_internal:set_permissions(<<"{user}">>, <<"{self.name}">>, '
+            f'{written}, <<"tests">>)'
+        )
+
+    def _eval(self, *expressions: str) -> None:
+        self._rabbitmq.ctl("eval", ", ".join(expressions) + ".")

@@ -27,6 +27,8 @@ from recording_schemas.envelope import (
     decode_event,
     encode_event,
 )
+from recording_schemas.error_code import ErrorCode
+from recording_schemas.error_codes import DOCUMENTATION_URL, ERROR_CODES, error_url, with_error_url
 from recording_schemas.events import (
     EVENT_TYPES,
     CommandExpired,
@@ -59,6 +61,8 @@ from recording_schemas.values import Kind, Media, ObservedBy, Status
 __all__ = [
     "COMMAND_TYPES",
     "DATASCHEMA",
+    "DOCUMENTATION_URL",
+    "ERROR_CODES",
     "EVENT_CONTENT_TYPE",
     "EVENT_TYPES",
     "AudioConfig",
@@ -70,6 +74,7 @@ __all__ = [
     "CommandRejected",
     "CommandSucceeded",
     "Completed",
+    "ErrorCode",
     "ErrorInfo",
     "EventData",
     "FileEvent",
@@ -105,9 +110,11 @@ __all__ = [
     "decode_event",
     "encode_command",
     "encode_event",
+    "error_url",
     "exchange_of",
     "outcome_of",
     "routing_key",
     "secrets_of",
     "too_large",
+    "with_error_url",
 ]

@@ -1,36 +1,43 @@
-"""`python -m recording_schemas.export` writes the generated documents beside the package.
+"""`python -m recording_schemas.export --to DIR` writes JSON Schema, examples, AsyncAPI and pages.
 
-They are json/ (JSON Schema), examples/ and asyncapi.yaml. `--check` writes nothing; the exit code
-is then 1 if a file is out of date, missing, or no longer generated. This is a development tool: it
-needs PyYAML, which users of the package do not need.
+They are json/, examples/, asyncapi.yaml, messages.md and errors.md. In a working tree no DIR is
+needed: the documents are then written beside the package, the pages into docs/reference. `--check`
+writes nothing; the exit code is then 1 if a file is out of date, missing, or no longer generated.
 """
 
 import argparse
 import json
+import os
 import sys
 import tomllib
 from collections.abc import Sequence
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Final
 
-import yaml
-
-from recording_schemas import asyncapi, examples, json_schema
+from recording_schemas import asyncapi, error_page, examples, json_schema
+from recording_schemas.yaml_format import to_yaml
 
 HOME: Final = Path(__file__).parent.parent
 """The folder that holds the package in a working tree."""
 
+DISTRIBUTION: Final = "recording-worker-schemas"
+
 _HEADER: Final = "# Generated from the message types. To change it: make schemas\n"
+_PAGES_IN_TREE: Final = Path("..", "docs", "reference")
 
 
 def generated(home: Path) -> dict[Path, str]:
     """The content of every generated file, by its path under `home`."""
-    project = tomllib.loads((home / "pyproject.toml").read_text(encoding="utf-8"))["project"]
     schemas = {Path("json", f"{name}.json"): s for name, s in json_schema.documents().items()}
     bodies = {Path("examples", f"{name}.json"): e for name, e in examples.documents().items()}
     files = {path: _as_json(content) for path, content in {**schemas, **bodies}.items()}
-    document = asyncapi.document(project["version"])
-    return files | {Path("asyncapi.yaml"): _HEADER + _as_yaml(document)}
+    document = asyncapi.document(_version(home))
+    pages = _PAGES_IN_TREE if _is_tree(home) else Path()
+    return files | {
+        Path("asyncapi.yaml"): _HEADER + to_yaml(document),
+        pages / "errors.md": error_page.page(),
+    }
 
 
 def drift(home: Path) -> list[Path]:
@@ -55,7 +62,7 @@ def write(home: Path) -> list[Path]:
     for path in outdated:
         target = home / path
         if path in files:
-            target.parent.mkdir(exist_ok=True)
+            target.parent.mkdir(exist_ok=True, parents=True)
             target.write_text(files[path], encoding="utf-8")
         else:
             target.unlink()
@@ -66,45 +73,40 @@ def main(argv: Sequence[str] | None = None, home: Path = HOME) -> int:
     """Run the command line. Returns the exit code."""
     parser = argparse.ArgumentParser(prog="python -m recording_schemas.export")
     parser.add_argument("--check", action="store_true", help="only report what is out of date")
-    if not parser.parse_args(argv).check:
-        for path in write(home):
-            print(f"wrote {home.name}/{path}")
+    parser.add_argument("--to", type=Path, metavar="DIR", help="the folder to write to")
+    options = parser.parse_args(argv)
+    if options.to is None and not _is_tree(home):
+        parser.error("--to is needed, because this is not the working tree of the package")
+    target = options.to or home
+    if not options.check:
+        for path in write(target):
+            print(f"wrote {_name(target, path)}")
         return 0
-    outdated = drift(home)
+    outdated = drift(target)
     for path in outdated:
-        print(f"out of date: {home.name}/{path} (run: make schemas)", file=sys.stderr)
+        print(f"out of date: {_name(target, path)} (run: make schemas)", file=sys.stderr)
     return 1 if outdated else 0
+
+
+def _name(target: Path, path: Path) -> str:
+    return os.path.normpath(Path(target.name, path))
+
+
+def _is_tree(home: Path) -> bool:
+    return (home / "recording_schemas").is_dir() and (home / "pyproject.toml").is_file()
+
+
+def _version(home: Path) -> str:
+    """The version of the package. An editable installation may still have an older one."""
+    for folder in (home, HOME):
+        if _is_tree(folder):
+            project = tomllib.loads((folder / "pyproject.toml").read_text(encoding="utf-8"))
+            return str(project["project"]["version"])
+    return version(DISTRIBUTION)
 
 
 def _as_json(content: Any) -> str:  # noqa: ANN401 - any JSON value
     return json.dumps(content, indent=2, ensure_ascii=False) + "\n"
-
-
-def _as_yaml(content: Any) -> str:  # noqa: ANN401 - any JSON value
-    return yaml.dump(
-        content, Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=100, indent=2
-    )
-
-
-class _Dumper(yaml.SafeDumper):
-    """Writes texts of several lines as blocks, and repeats values instead of naming them."""
-
-    def ignore_aliases(self, data: object) -> bool:
-        del data
-        return True
-
-    def increase_indent(self, flow: bool = False, indentless: bool = False) -> None:
-        del indentless  # lists are indented below their key
-        super().increase_indent(flow, indentless=False)
-
-
-def _text(dumper: yaml.SafeDumper, text: str) -> yaml.ScalarNode:
-    return dumper.represent_scalar(
-        "tag:yaml.org,2002:str", text, style="|" if "\n" in text else None
-    )
-
-
-_Dumper.add_representer(str, _text)
 
 
 def _read(path: Path) -> str | None:

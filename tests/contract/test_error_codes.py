@@ -1,4 +1,4 @@
-"""`docs/reference/errors.md` lists every code that an outcome or event can have."""
+"""The table of error codes has every code that the worker can send, and no other."""
 
 import ast
 import re
@@ -6,13 +6,21 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
+import pytest
+
+from recording_schemas import DOCUMENTATION_URL, ERROR_CODES, ErrorInfo, Malformed, error_url
+from recording_schemas.error_code import RESEND
+from recording_schemas.error_codes import CODE_PATTERN, codes_of
+from recording_schemas.error_page import page
+from worker.commands.parker import PARKED
 from worker.domain import errors, outcomes
 from worker.domain.errors import ApiError, NotYet
 from worker.domain.meeting_participants import UNKNOWN
+from worker.domain.recording import STALLED, VANISHED
 from worker.realtimekit.actions import TOO_EARLY_CODES
+from worker.realtimekit.error_mapping import MAX_MESSAGE_LENGTH
 
 ROOT: Final = Path(__file__).parents[2]
-PAGE: Final = (ROOT / "docs/reference/errors.md").read_text()
 CALLS: Final = {
     "ErrorInfo",
     "NotListed",
@@ -20,6 +28,8 @@ CALLS: Final = {
     "RuleBroken",
     "__init__",
     "_maybe_executed",
+    "_retry_soon",
+    "retry_later",
     *(
         name
         for name, error in vars(errors).items()
@@ -28,18 +38,34 @@ CALLS: Final = {
 }
 """The functions that take a code, and the classes of errors that have one."""
 
+PLACES: Final = {"_maybe_executed": 1, "retry_later": 1}
+"""The position of the code among the arguments, where it is not the first."""
+
 NO_OUTCOME: Final = {"webhook_key", "http_server"}
 """No codes of a command: of the key that webhooks are signed with, and the name of a logger."""
 
+CONSTANTS: Final = {
+    outcomes.CRASHED,
+    outcomes.CANCELLED,
+    outcomes.DEAD_LETTERED,
+    PARKED,
+    STALLED,
+    UNKNOWN,
+    VANISHED,
+    *TOO_EARLY_CODES.values(),
+}
+
 
 def codes_in(path: Path) -> Iterator[str]:
-    """The codes in calls of `CALLS`."""
+    """The codes in calls of `CALLS`, and those that a variable `code` takes before the call."""
     for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == "code":
+            yield from literals(node.value)
         if not isinstance(node, ast.Call):
             continue
         name = getattr(node.func, "attr", getattr(node.func, "id", ""))
         if name in CALLS:
-            place = 1 if name == "_maybe_executed" else 0
+            place = PLACES.get(name, 0)
             named = [keyword.value for keyword in node.keywords if keyword.arg == "code"]
             given = [*node.args[place : place + 1], *named]
             yield from (code for value in given for code in literals(value))
@@ -48,14 +74,53 @@ def codes_in(path: Path) -> Iterator[str]:
 def literals(value: ast.expr) -> Iterator[str]:
     if isinstance(value, ast.IfExp):
         yield from (*literals(value.body), *literals(value.orelse))
-    elif isinstance(value, ast.Constant) and re.fullmatch(r"[a-z]+(_[a-z]+)*", str(value.value)):
+    elif isinstance(value, ast.Constant) and re.fullmatch(CODE_PATTERN, str(value.value)):
         yield str(value.value)
 
 
-def test_every_code_is_on_the_page() -> None:
-    files = [*ROOT.glob("worker/**/*.py"), *ROOT.glob("schemas/recording_schemas/*.py")]
-    found = {code for path in files if path.name != "examples.py" for code in codes_in(path)}
-    constants = {outcomes.CRASHED, outcomes.CANCELLED, outcomes.DEAD_LETTERED, UNKNOWN}
-    codes = (found | constants | set(TOO_EARLY_CODES.values())) - NO_OUTCOME
-    assert {"start_unknown", "timeout", "conflicting_fields", "bad_request"} <= codes
-    assert sorted(code for code in codes if f"`{code}`" not in PAGE) == []
+def sent_codes() -> set[str]:
+    package = ROOT / "schemas/recording_schemas"
+    tables = {"examples.py", "error_codes.py", "rejected_codes.py", "failed_codes.py"}
+    files = [*ROOT.glob("worker/**/*.py"), *package.glob("*.py")]
+    found = {code for path in files if path.name not in tables for code in codes_in(path)}
+    return (found | CONSTANTS) - NO_OUTCOME
+
+
+def test_the_table_has_every_code_that_is_sent_and_no_other() -> None:
+    assert sorted(sent_codes()) == sorted(ERROR_CODES)
+
+
+def test_every_code_of_a_message_that_is_no_command_is_named_by_its_error() -> None:
+    named = set(re.findall(r"`(\w+)`", (Malformed.__doc__ or "").partition("`message`")[0]))
+
+    assert named - {"code"} <= set(codes_of("rejected"))
+
+
+@pytest.mark.parametrize("code", sorted(ERROR_CODES))
+def test_every_code_has_a_section_that_its_link_leads_to(code: str) -> None:
+    entry = ERROR_CODES[code]
+    _, _, section = page().partition(f"\n### {code}\n")
+
+    assert error_url(code) == f"{DOCUMENTATION_URL}/reference/errors/#{code}"
+    for text in (entry.when, entry.remedy, RESEND[entry.resend]):
+        assert text in section.partition("\n### ")[0]
+    assert re.fullmatch(CODE_PATTERN, code)
+
+
+def test_a_retry_by_the_worker_is_never_the_advice_for_an_outcome() -> None:
+    by_worker = {code for code, entry in ERROR_CODES.items() if entry.resend == "by_worker"}
+
+    assert by_worker.isdisjoint(codes_of("rejected", "failed"))
+
+
+def test_the_longest_text_of_the_api_leaves_room_for_the_link() -> None:
+    longest = max(ERROR_CODES, key=len)
+    text = "x" * MAX_MESSAGE_LENGTH
+    last_error = ErrorInfo(code=longest, message=text)
+    command = outcomes.Command.__args__[0](id="c", meeting_id="m")  # type: ignore[attr-defined]
+
+    message = outcomes.failed(command, 1, last_error).last_error.message
+
+    assert message.startswith(text)
+    assert message.endswith(f"(see {error_url(longest)})")
+    assert len(message) <= MAX_MESSAGE_LENGTH + 128

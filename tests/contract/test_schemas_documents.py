@@ -22,6 +22,8 @@ NODE = Path(__file__).parent.parent / "node"
 @pytest.fixture
 def copy(tmp_path: Path) -> Path:
     """A copy of the project that holds the package, with its generated files."""
+    pages = Path("docs", "reference")
+    shutil.copytree(HOME.parent / pages, tmp_path / pages)
     return shutil.copytree(HOME, tmp_path / "schemas", ignore=shutil.ignore_patterns("__pycache__"))
 
 
@@ -45,12 +47,14 @@ def test_the_check_names_each_file_that_is_out_of_date(
     (copy / "json" / "stop_recording.json").write_text("{}")
     (copy / "examples" / "sync_recording.json").unlink()
     (copy / "examples" / "left_over.json").write_text("{}")
+    (copy.parent / "docs/reference/errors.md").write_text("# Errors")
 
     assert main(["--check"], copy) == 1
     said = capsys.readouterr().err
     for name in ("json/stop_recording", "examples/sync_recording", "examples/left_over"):
-        assert f"{name}.json" in said
-    assert said.count("\n") == 3
+        assert f"schemas/{name}.json" in said
+    assert "docs/reference/errors.md" in said
+    assert said.count("\n") == 4
 
 
 def test_writing_changes_only_files_that_are_out_of_date(copy: Path) -> None:
@@ -66,7 +70,8 @@ def test_every_message_has_a_schema_and_an_example() -> None:
     names = {*COMMAND_TYPES, *EVENT_TYPES.values()}
     expected = {Path(folder, f"{n}.json") for folder in ("json", "examples") for n in names}
 
-    assert generated(HOME).keys() == expected | {Path("asyncapi.yaml")}
+    others = {Path("asyncapi.yaml"), Path("../docs/reference/errors.md")}
+    assert generated(HOME).keys() == expected | others
 
 
 @pytest.mark.parametrize("name", documents())
@@ -90,8 +95,8 @@ def test_the_official_parser_accepts_the_asyncapi_document() -> None:
 
 
 DAMAGES = (
-    ("$ref: '#/channels/status'", "$ref: '#/channels/gone'", "gone"),
-    ("'#/components/schemas/StopRecording'", "'#/components/schemas/Gone'", "Gone"),
+    ('$ref: "#/channels/status"', '$ref: "#/channels/gone"', "gone"),
+    ('"#/components/schemas/StopRecording"', '"#/components/schemas/Gone"', "Gone"),
     ("durable: true", "durable: 7", "durable"),
     ("action: receive", "action: take", "action"),
     ("defaultContentType: ", "defaultContent: ", "defaultContent"),
@@ -184,7 +189,8 @@ def test_the_asyncapi_examples_name_their_routing_keys() -> None:
 
 
 def test_the_readme_shows_code_that_runs() -> None:
-    publish, read = re.findall(r"```python\n(.*?)```", (HOME / "README.md").read_text(), re.DOTALL)
+    readme = (HOME / "README.md").read_text()
+    publish, read, _faststream = re.findall(r"```python\n(.*?)```", readme, re.DOTALL)
     stand_ins = (
         "body = open(__import__('sys').argv[1]).read().encode()\nseen_first_time = fetch = print\n"
     )

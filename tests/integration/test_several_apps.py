@@ -146,7 +146,7 @@ async def test_of_several_apps_none_is_guessed(bench: Bench) -> None:
     assert await bench.start("start-1") == Ack()
     outcome, data = await bench.outcome("start-1")
     assert (outcome, data["code"], data["field"]) == ("rejected", "unknown_app", "app")
-    assert data["message"] == "app must be named; configured apps: 'eu', 'us'"
+    assert data["message"].startswith("app must be named; configured apps: 'eu', 'us'")
     assert bench.started() == {"eu": 0, "us": 0}
 
 
@@ -207,9 +207,8 @@ async def test_a_command_for_a_recording_of_another_app_is_told_so(
     assert await bench.send(type=command, id="c", app="eu", **{by: target}) == Ack()
     outcome, data = await bench.outcome("c")
     assert (outcome, data["code"], data["field"]) == ("rejected", "wrong_app", "app")
-    assert (
-        data["message"] == f"recording {recording_id} is of app 'us', and the command is for 'eu'"
-    )
+    text = f"recording {recording_id} is of app 'us', and the command is for 'eu'"
+    assert data["message"].startswith(text)
     assert bench.asked("eu") == []
 
 

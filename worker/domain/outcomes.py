@@ -1,4 +1,7 @@
-"""The outcomes of commands, as the data of the events that report them. Pure."""
+"""The outcomes of commands, as the data of the events that report them. Pure.
+
+The message of an error ends with the address of the section about its code.
+"""
 
 from typing import Final
 
@@ -11,6 +14,7 @@ from recording_schemas import (
     ErrorInfo,
     Malformed,
     Outcome,
+    with_error_url,
 )
 from worker.domain.command_keys import metadata_of
 from worker.domain.errors import Refused
@@ -44,7 +48,7 @@ def rejected(command: Command, refused: Refused) -> CommandRejected:
         command_id=command.id,
         command_type=command.command_type,
         code=refused.code,
-        message=refused.message,
+        message=with_error_url(refused.code, refused.message),
         field=refused.field,
         http_status=refused.http_status,
         metadata=metadata_of(command),
@@ -55,11 +59,12 @@ def cancelled(
     command_id: str, command_type: str, stop_id: str, metadata: dict[str, str] | None
 ) -> CommandRejected:
     """A stop command ended the start before the API executed it."""
+    reason = f"the stop command {stop_id!r} cancelled this start before it was executed"
     return CommandRejected(
         command_id=command_id,
         command_type=command_type,
         code=CANCELLED,
-        message=f"the stop command {stop_id!r} cancelled this start before it was executed",
+        message=with_error_url(CANCELLED, reason),
         field=None,
         http_status=None,
         metadata=metadata,
@@ -72,7 +77,7 @@ def rejected_unread(command_id: str, malformed: Malformed) -> CommandRejected:
         command_id=command_id,
         command_type=malformed.command_type,
         code=malformed.code,
-        message=malformed.message,
+        message=with_error_url(malformed.code, malformed.message),
         field=malformed.field,
         http_status=None,
         metadata=malformed.metadata,
@@ -97,11 +102,12 @@ def out_of_time(
 
 def failed(command: Command, attempts: int, last_error: ErrorInfo) -> CommandFailed:
     """The worker gave up on the command."""
+    message = with_error_url(last_error.code, last_error.message)
     return CommandFailed(
         command_id=command.id,
         command_type=command.command_type,
         attempts=attempts,
-        last_error=last_error,
+        last_error=ErrorInfo(code=last_error.code, message=message),
         metadata=metadata_of(command),
     )
 

@@ -3,7 +3,7 @@
 import base64
 from collections.abc import Callable, Sequence
 from datetime import datetime
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import click
 import msgspec
@@ -13,6 +13,9 @@ from worker.cli.output import Row, print_json, print_rows
 from worker.cli.redaction import redact_json, redact_unparsed
 from worker.domain.escaping import escape_controls
 from worker.settings.secret import REDACTED
+
+if TYPE_CHECKING:
+    from worker.broker.admin.dead_letter_reason import DeadLetterReason
 
 COLUMNS: Final = {
     "#": "position",
@@ -69,6 +72,7 @@ def letter_details(decoded: DecodedLetter, *, raw: bool) -> Row:
     headers = _to_json(letter.headers)
     return {
         **letter_row(decoded),
+        "reason_help": _reason_help(letter.reason),
         "content_type": letter.content_type,
         "content_encoding": letter.content_encoding,
         "message_id": letter.message_id,
@@ -81,6 +85,14 @@ def letter_details(decoded: DecodedLetter, *, raw: bool) -> Row:
         "body_encoding": encoding,
         "body": body,
     }
+
+
+def _reason_help(reason: "DeadLetterReason") -> str | None:
+    """The address of the section about the reason, None if nobody knows the reason."""
+    from recording_schemas import error_url
+    from worker.domain.outcomes import DEAD_LETTERED
+
+    return error_url(DEAD_LETTERED if reason.by == "broker" else reason.code)
 
 
 def _unpacked_body(decoded: DecodedLetter) -> tuple[str, object]:

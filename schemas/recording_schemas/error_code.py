@@ -1,0 +1,31 @@
+"""What is known of one error code."""
+
+from typing import Final, Literal
+
+import msgspec
+
+Place = Literal["rejected", "failed", "errored", "retry"]
+"""Where a code is sent: in one of two outcomes, in the event of a recording that ended as ERRORED,
+or in the header `x-reason-code` of a copy that waits in a retry queue."""
+
+Resend = Literal["corrected", "unchanged", "never", "by_worker"]
+"""Whether the publisher should send the command again, and how."""
+
+RESEND: Final[dict[Resend, str]] = {
+    "corrected": "Yes, corrected and with a new `id`. A repeat of the old `id` returns the stored "
+    "outcome.",
+    "unchanged": "Yes, with a new `id`. A repeat of the old `id` returns the stored outcome.",
+    "never": "No.",
+    "by_worker": "No. The worker tries the command again itself.",
+}
+"""Each value of `Resend` in words."""
+
+
+class ErrorCode(msgspec.Struct, frozen=True, kw_only=True):
+    """One error code: the places where it is sent, when it is sent, and what to do about it."""
+
+    code: str
+    places: tuple[Place, ...]
+    when: str
+    remedy: str
+    resend: Resend

@@ -1,0 +1,98 @@
+"""Every error code of outcomes, events and retries: when it is sent, and what to do about it.
+
+The worker sends no code that is not listed here. New codes may be added at any time, so a program
+must accept a code that it does not know.
+"""
+
+from typing import Final
+
+from recording_schemas.error_code import ErrorCode, Place
+from recording_schemas.failed_codes import FAILED_CODES
+from recording_schemas.rejected_codes import REJECTED_CODES
+
+DOCUMENTATION_URL: Final = "https://recording-worker.example/latest"
+"""The address of the documentation site, without a slash at the end."""
+
+CODE_PATTERN: Final = "^[a-z][a-z0-9]*(_[a-z0-9]+)*$"
+"""What every code looks like, also one that a later version adds."""
+
+_ERRORED_CODES: Final = (
+    ErrorCode(
+        code="recording_errored",
+        places=("errored",),
+        when="The API reports the recording as ERRORED. `message` has the API's words, if it gave "
+        "any.",
+        remedy="Start another recording if the meeting goes on. The API keeps no file of this one.",
+        resend="unchanged",
+    ),
+    ErrorCode(
+        code="stalled",
+        places=("errored",),
+        when="The worker ended the recording, because its status did not change for too long.",
+        remedy="Start another recording if the meeting goes on. If the API reports another end "
+        "later, the worker publishes that, too.",
+        resend="unchanged",
+    ),
+    ErrorCode(
+        code="vanished",
+        places=("errored",),
+        when="The worker ended the recording, because the API answers 404 for it.",
+        remedy="Start another recording if the meeting goes on. If the API reports the recording "
+        "again later, the worker publishes that, too.",
+        resend="unchanged",
+    ),
+)
+_RETRY_CODES: Final = (
+    ErrorCode(
+        code="busy",
+        places=("retry",),
+        when="Another attempt at the command, or another start of its meeting, is running.",
+        remedy="Nothing. The command waits its turn.",
+        resend="by_worker",
+    ),
+    ErrorCode(
+        code="api_circuit_open",
+        places=("retry",),
+        when="The API of the app fails, so the worker sends it no requests for a while.",
+        remedy="Nothing. The command waits without an attempt.",
+        resend="by_worker",
+    ),
+    ErrorCode(
+        code="store_unavailable",
+        places=("retry",),
+        when="The database did not commit.",
+        remedy="Check the database.",
+        resend="by_worker",
+    ),
+    ErrorCode(
+        code="parked",
+        places=("retry",),
+        when="The command waits in the database for a session or a start, or this is a repeat of "
+        "such a command.",
+        remedy="Nothing. The worker continues when the session or the start is there.",
+        resend="by_worker",
+    ),
+)
+
+ERROR_CODES: Final[dict[str, ErrorCode]] = {
+    entry.code: entry for entry in (*REJECTED_CODES, *FAILED_CODES, *_ERRORED_CODES, *_RETRY_CODES)
+}
+"""Every code with its meaning."""
+
+
+def codes_of(*places: Place) -> list[str]:
+    """The codes that are sent in one of these places, in alphabetical order."""
+    return sorted(
+        code for code, entry in ERROR_CODES.items() if not set(places).isdisjoint(entry.places)
+    )
+
+
+def error_url(code: str) -> str | None:
+    """The section about the code on the documentation site. None if the code is not listed."""
+    return f"{DOCUMENTATION_URL}/reference/errors/#{code}" if code in ERROR_CODES else None
+
+
+def with_error_url(code: str, message: str) -> str:
+    """The message for people, with the address of the section about its code at the end."""
+    url = error_url(code)
+    return f"{message} (see {url})" if url else message

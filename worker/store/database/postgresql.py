@@ -2,7 +2,7 @@
 
 A session gets its settings as start-up options. PgBouncer refuses those, and in its transaction
 mode each transaction may run in another session. Behind it the settings come with each transaction,
-there are no prepared statements, and nobody listens (docs/explanation/state.md).
+there are no prepared statements, and nobody listens (docs/explanation/databases.md).
 
 A client that is frozen or cut off inside a transaction keeps its row locks, and with them the
 leader's lease or a command. Therefore the settings also bound how long the server waits for it.

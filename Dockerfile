@@ -17,10 +17,10 @@ COPY LICENSE README.md pyproject.toml ./
 COPY schemas schemas
 COPY sandbox sandbox
 COPY worker worker
-RUN /build/bin/pip wheel --no-deps --no-build-isolation --wheel-dir /wheels ./schemas .
+RUN /build/bin/pip wheel --no-deps --no-build-isolation --wheel-dir /wheels ./schemas ./sandbox .
 # Bytecode that is never checked against its source: the root is read-only, and no times get into it.
 RUN /build/bin/pip --python /app/bin/python install --no-compile --no-deps --no-index \
-        --find-links /wheels recording-worker recording-worker-schemas \
+        --find-links /wheels recording-worker recording-worker-sandbox recording-worker-schemas \
     && python -m compileall -q -f --invalidation-mode unchecked-hash /app/lib \
     && mkdir /state
 

@@ -14,9 +14,11 @@ DOCS_STAMP := $(DOCS_VENV)/.installed
 INTEGRATIONS_VENV := .venv-integrations
 INTEGRATIONS_STAMP := $(INTEGRATIONS_VENV)/.installed
 NODE_STAMP := tests/node/node_modules/.installed
+PROJECTS := pyproject.toml sandbox/pyproject.toml schemas/pyproject.toml
 UV_COMPILE := uv pip compile --universal --python-version 3.11 --generate-hashes --no-header \
 	--no-emit-index-url --no-emit-find-links --quiet \
-	--no-emit-package recording-worker --no-emit-package recording-worker-schemas
+	--no-emit-package recording-worker --no-emit-package recording-worker-sandbox \
+	--no-emit-package recording-worker-schemas
 
 # The processes of the tests, and the many workers that they start, share what one of them compiled.
 unexport PYTHONDONTWRITEBYTECODE
@@ -29,12 +31,13 @@ help: ## list the targets
 
 setup: $(STAMP) ## create .venv with the locked dependencies and the recording-worker command
 
-$(STAMP): $(LOCK) pyproject.toml schemas/pyproject.toml
+$(STAMP): $(LOCK) pyproject.toml sandbox/pyproject.toml schemas/pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
 		|| { echo "Python 3.11 or newer is needed; name one with: make PYTHON=python3.12 setup" >&2; exit 1; }
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes -r $(LOCK)
-	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e ./schemas -e .
+	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation \
+		-e ./schemas -e ./sandbox -e .
 	@touch $@
 
 demo: setup ## record an emulated meeting end to end with RabbitMQ, the API sandbox and the worker
@@ -144,12 +147,12 @@ image: ## build the container image with docker, podman or buildah (IMAGE= ENGIN
 		--build-arg "SOURCE_DATE_EPOCH=$$(git log -1 --format=%ct)" $(ARGS) .
 
 lock: ## update the locked dependencies (needs uv)
-	$(UV_COMPILE) --extra dev pyproject.toml requirements/build.in -o requirements/dev.lock
-	$(UV_COMPILE) --resolution lowest-direct --extra dev pyproject.toml requirements/build.in \
+	$(UV_COMPILE) --extra dev $(PROJECTS) requirements/build.in -o requirements/dev.lock
+	$(UV_COMPILE) --resolution lowest-direct --extra dev $(PROJECTS) requirements/build.in \
 		-o requirements/lowest.lock
-	$(UV_COMPILE) --resolution lowest-direct --extra dev pyproject.toml requirements/build.in \
+	$(UV_COMPILE) --resolution lowest-direct --extra dev $(PROJECTS) requirements/build.in \
 		-o requirements/lowest.lock
-	$(UV_COMPILE) --extra tracing pyproject.toml -o requirements/run.lock
+	$(UV_COMPILE) --extra sandbox --extra tracing pyproject.toml -o requirements/run.lock
 	$(UV_COMPILE) requirements/build.in -o requirements/build.lock
 	for each in bench docs integrations; do \
 		$(UV_COMPILE) requirements/$$each.in -o requirements/$$each.lock; done

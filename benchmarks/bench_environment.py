@@ -21,12 +21,12 @@ from aio_pika.abc import (
 
 from benchmarks.contestant_list import TYPE, Form, StartCommand
 from benchmarks.process_usage import usage_of_session
-from sandbox.services.postgresql import PostgreSQLServer
-from sandbox.services.postgresql_launch import launch_postgresql
-from sandbox.services.processes import OwnedDirectory
-from sandbox.services.rabbitmq import RabbitMQNode
-from sandbox.services.rabbitmq_launch import launch_rabbitmq
-from sandbox.services.rabbitmq_local import LocalNode
+from recording_sandbox.services.postgresql import PostgreSQLServer
+from recording_sandbox.services.postgresql_launch import launch_postgresql
+from recording_sandbox.services.processes import OwnedDirectory
+from recording_sandbox.services.rabbitmq import RabbitMQNode
+from recording_sandbox.services.rabbitmq_launch import launch_rabbitmq
+from recording_sandbox.services.rabbitmq_local import LocalNode
 from worker.broker.topology import Topology, declare
 
 PREFIX: Final = "bench"

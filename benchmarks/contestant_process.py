@@ -23,9 +23,9 @@ from benchmarks.bench_environment import (
 )
 from benchmarks.contestant_list import IN_FLIGHT, ROOT, Contestant, StartCommand, new_start_commands
 from benchmarks.process_usage import ProcessUsage, usage_of_session
-from sandbox.services.ports import free_ports
-from sandbox.services.processes import LaunchError, OwnedProcess
-from sandbox.waiting import eventually
+from recording_sandbox.services.ports import free_ports
+from recording_sandbox.services.processes import LaunchError, OwnedProcess
+from recording_sandbox.waiting import eventually
 
 READY_TIMEOUT_SECONDS: Final = 30.0
 OUTCOMES_TIMEOUT_SECONDS: Final = 90.0

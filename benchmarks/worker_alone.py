@@ -20,8 +20,8 @@ from benchmarks.contestant_list import BENCH_PYTHON, contestants_named
 from benchmarks.contestant_process import process_environ, run_contestant
 from benchmarks.finished_recordings import grow
 from benchmarks.results import WorkerAloneResults
-from sandbox.services.processes import OwnedProcess
-from sandbox.waiting import eventually
+from recording_sandbox.services.processes import OwnedProcess
+from recording_sandbox.waiting import eventually
 
 IDLE_SECONDS: Final = 10.0
 EVENT_BYTES: Final = 1_100

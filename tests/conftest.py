@@ -9,15 +9,15 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, settings
 
-from sandbox.services.install import ensure_program
-from sandbox.services.pgbouncer import PgBouncer
-from sandbox.services.postgresql import PostgreSQLServer
-from sandbox.services.postgresql_launch import ensure_postgresql, launch_postgresql
-from sandbox.services.rabbitmq import RabbitMQNode
-from sandbox.services.rabbitmq_launch import ensure_rabbitmq, launch_rabbitmq
-from sandbox.services.tinyproxy import TinyProxy
-from sandbox.waiting import Eventually
-from sandbox.waiting import eventually as wait_for_fact
+from recording_sandbox.services.install import ensure_program
+from recording_sandbox.services.pgbouncer import PgBouncer
+from recording_sandbox.services.postgresql import PostgreSQLServer
+from recording_sandbox.services.postgresql_launch import ensure_postgresql, launch_postgresql
+from recording_sandbox.services.rabbitmq import RabbitMQNode
+from recording_sandbox.services.rabbitmq_launch import ensure_rabbitmq, launch_rabbitmq
+from recording_sandbox.services.tinyproxy import TinyProxy
+from recording_sandbox.waiting import Eventually
+from recording_sandbox.waiting import eventually as wait_for_fact
 from tests.forked_process import FORK_SERVER
 
 TESTS = Path(__file__).parent
@@ -245,5 +245,5 @@ def promtool() -> str:
 
 @pytest.fixture
 def eventually() -> Eventually:
-    """`await eventually(fact)`: waits for a fact with a deadline; see `sandbox.waiting`."""
+    """`await eventually(fact)`: waits for a fact; see `recording_sandbox.waiting`."""
     return wait_for_fact

@@ -13,7 +13,7 @@ from typing import Final
 
 import msgspec
 
-from sandbox.services.processes import print_progress
+from recording_sandbox.services.processes import print_progress
 from tests.fork_server import ForkReport, ForkRequest
 
 ROOT: Final = Path(__file__).parents[1]

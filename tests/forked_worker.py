@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 
-from sandbox.demo.worker_process import ChildProcess, WorkerProcess
+from recording_sandbox.demo.worker_process import ChildProcess, WorkerProcess
 from tests.forked_process import FORK_SERVER
 
 

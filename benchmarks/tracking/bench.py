@@ -16,9 +16,9 @@ from benchmarks.contestant_list import ROOT
 from benchmarks.tracking import report
 from benchmarks.tracking.results import LoadProfile, Scenario, ScenarioResult, TrackingResults
 from benchmarks.tracking.scenario import ScenarioServices, play
-from sandbox.services.postgresql_launch import launch_postgresql
-from sandbox.services.processes import OwnedDirectory
-from sandbox.services.rabbitmq_launch import launch_rabbitmq
+from recording_sandbox.services.postgresql_launch import launch_postgresql
+from recording_sandbox.services.processes import OwnedDirectory
+from recording_sandbox.services.rabbitmq_launch import launch_rabbitmq
 
 
 def scenarios(live: Sequence[int], replicas: Sequence[int], hows: str) -> Iterator[Scenario]:

@@ -7,7 +7,7 @@ from itertools import count
 from benchmarks.results import percentile
 from benchmarks.tracking.environment import EventTimes
 from benchmarks.tracking.results import QUOTA_SECONDS, Delays
-from sandbox.model.log_entries import AnyEntry, RequestEntry, TransitionEntry
+from recording_sandbox.model.log_entries import AnyEntry, RequestEntry, TransitionEntry
 
 FILES = 3
 """What each recording leaves."""

@@ -18,13 +18,13 @@ from aio_pika.abc import AbstractIncomingMessage
 
 from benchmarks.contestant_process import process_environ
 from benchmarks.tracking.results import RATE_LIMITS, LoadProfile, Scenario
-from sandbox.demo.worker_process import WorkerProcess
-from sandbox.model.log_entries import AnyEntry
-from sandbox.services.ports import free_ports
-from sandbox.services.postgresql import PostgreSQLServer
-from sandbox.services.processes import OwnedProcess
-from sandbox.services.rabbitmq import RabbitMQNode
-from sandbox.waiting import eventually
+from recording_sandbox.demo.worker_process import WorkerProcess
+from recording_sandbox.model.log_entries import AnyEntry
+from recording_sandbox.services.ports import free_ports
+from recording_sandbox.services.postgresql import PostgreSQLServer
+from recording_sandbox.services.processes import OwnedProcess
+from recording_sandbox.services.rabbitmq import RabbitMQNode
+from recording_sandbox.waiting import eventually
 
 PREFIX: Final = "tracking"
 APP: Final = "app"
@@ -115,7 +115,7 @@ async def emulated_api(directory: Path, profile: LoadProfile) -> AsyncIterator[E
     told = [word for name, value in behaviour.items() for word in ("--set", f"{name}={value}")]
     process = OwnedProcess(
         [
-            *(sys.executable, "-m", "worker", "sandbox", "--port", str(port)),
+            *(sys.executable, "-m", "recording_sandbox", "--port", str(port)),
             *("--request-log", str(request_log), "--request-log-limit", "1000", *told),
         ],
         environ=process_environ({}),

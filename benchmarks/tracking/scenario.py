@@ -23,10 +23,10 @@ from benchmarks.tracking.environment import (
     workers,
 )
 from benchmarks.tracking.results import READS, LoadProfile, Scenario, ScenarioResult
-from sandbox.services.postgresql import PostgreSQLServer
-from sandbox.services.processes import OwnedProcess
-from sandbox.services.rabbitmq import RabbitMQNode
-from sandbox.waiting import eventually
+from recording_sandbox.services.postgresql import PostgreSQLServer
+from recording_sandbox.services.processes import OwnedProcess
+from recording_sandbox.services.rabbitmq import RabbitMQNode
+from recording_sandbox.waiting import eventually
 
 FILL_PER_SECOND: Final = 250.0
 ADOPTED_WITHIN: Final = 600.0

@@ -7,9 +7,9 @@ from typing import Any
 
 import httpx
 
-from sandbox.api.options import SandboxOptions
-from sandbox.api.server import Sandbox
-from sandbox.model.clock import Clock
+from recording_sandbox.api.options import SandboxOptions
+from recording_sandbox.api.server import Sandbox
+from recording_sandbox.model.clock import Clock
 
 BASE = "/accounts/account/realtime/kit/app"
 

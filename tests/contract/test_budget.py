@@ -9,8 +9,8 @@ from pathlib import Path
 import psycopg
 import pytest
 
-from sandbox.services.postgresql import PostgreSQLServer
-from sandbox.waiting import Eventually
+from recording_sandbox.services.postgresql import PostgreSQLServer
+from recording_sandbox.waiting import Eventually
 from worker.budget.budget import Budget
 from worker.budget.ledger import TokenRequest
 from worker.budget.priorities import Priority

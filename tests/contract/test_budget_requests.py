@@ -8,11 +8,11 @@ from typing import Any
 
 import pytest
 
+from recording_sandbox.api.options import SandboxOptions
+from recording_sandbox.api.server import Sandbox
+from recording_sandbox.model.faults import Fault
+from recording_sandbox.waiting import Eventually
 from recording_schemas import StopRecording, SyncRecording
-from sandbox.api.options import SandboxOptions
-from sandbox.api.server import Sandbox
-from sandbox.model.faults import Fault
-from sandbox.waiting import Eventually
 from worker.budget.budget import Budget
 from worker.budget.ledger import TokenRequest
 from worker.budget.priorities import Priority

@@ -5,12 +5,12 @@ from typing import Any, get_args
 
 import pytest
 
+from recording_sandbox.api.options import SandboxOptions
+from recording_sandbox.api.server import Sandbox
+from recording_sandbox.model.behaviour import FileNameForm
+from recording_sandbox.model.clock import Clock
+from recording_sandbox.model.faults import Fault
 from recording_schemas import Status
-from sandbox.api.options import SandboxOptions
-from sandbox.api.server import Sandbox
-from sandbox.model.behaviour import FileNameForm
-from sandbox.model.clock import Clock
-from sandbox.model.faults import Fault
 from worker.domain.errors import (
     ApiError,
     Conflict,

@@ -4,10 +4,10 @@ import uuid
 
 import pytest
 
-from sandbox.api.options import SandboxOptions
-from sandbox.api.server import Sandbox
-from sandbox.model.errors import Refusal
-from sandbox.model.recording import StartRequest
+from recording_sandbox.api.options import SandboxOptions
+from recording_sandbox.api.server import Sandbox
+from recording_sandbox.model.errors import Refusal
+from recording_sandbox.model.recording import StartRequest
 
 
 def start_request() -> StartRequest:

@@ -12,9 +12,9 @@ import httpx
 import pytest
 from click.testing import CliRunner
 
-from sandbox.cli import sandbox
+from recording_sandbox.cli import sandbox
 
-RUN = [sys.executable, "-c", "from sandbox.cli import sandbox; sandbox()"]
+RUN = [sys.executable, "-c", "from recording_sandbox.cli import sandbox; sandbox()"]
 
 
 @contextmanager

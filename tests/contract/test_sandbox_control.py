@@ -9,7 +9,7 @@ from typing import Any
 import httpx
 import pytest
 
-from sandbox.api.options import SandboxOptions
+from recording_sandbox.api.options import SandboxOptions
 from tests.contract.sandbox_client import Client, talking_to
 
 

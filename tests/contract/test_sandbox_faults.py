@@ -10,9 +10,9 @@ from typing import Any
 import httpx
 import pytest
 
-from sandbox.api.options import SandboxOptions
-from sandbox.model.behaviour import Behaviour
-from sandbox.model.faults import Fault
+from recording_sandbox.api.options import SandboxOptions
+from recording_sandbox.model.behaviour import Behaviour
+from recording_sandbox.model.faults import Fault
 from tests.contract.sandbox_client import Client, talking_to
 
 

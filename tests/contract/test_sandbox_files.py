@@ -6,8 +6,8 @@ from typing import Any
 import httpx
 import pytest
 
-from sandbox.model.meetings import participant_ids
-from sandbox.model.webm import duration_seconds
+from recording_sandbox.model.meetings import participant_ids
+from recording_sandbox.model.webm import duration_seconds
 from tests.contract.sandbox_client import Client, talking_to
 
 

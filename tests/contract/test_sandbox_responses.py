@@ -7,7 +7,7 @@ from typing import Any
 import httpx
 import pytest
 
-from sandbox.model.meetings import participant_ids
+from recording_sandbox.model.meetings import participant_ids
 from tests.contract import realtimekit_facts as facts
 from tests.contract.sandbox_client import Client, talking_to
 

@@ -12,7 +12,7 @@ from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import padding, rsa
 
-from sandbox.model.faults import Fault
+from recording_sandbox.model.faults import Fault
 from tests.contract.sandbox_client import Client, talking_to
 
 

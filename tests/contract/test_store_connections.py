@@ -10,9 +10,9 @@ import pytest
 import sqlalchemy as sa
 from psycopg.pq import TransactionStatus
 
-from sandbox.services.pgbouncer import PgBouncer
-from sandbox.services.ports import free_ports
-from sandbox.services.postgresql import PostgreSQLServer
+from recording_sandbox.services.pgbouncer import PgBouncer
+from recording_sandbox.services.ports import free_ports
+from recording_sandbox.services.postgresql import PostgreSQLServer
 from worker.domain.errors import StoreUnavailable
 from worker.store.admin.copy import copy_store
 from worker.store.admin.read_only import read_only_engine, read_recordings

@@ -9,9 +9,9 @@ from urllib.parse import urlsplit
 import psycopg
 import pytest
 
+from recording_sandbox.services.postgresql import PostgreSQLServer
+from recording_sandbox.waiting import Eventually
 from recording_schemas import Status
-from sandbox.services.postgresql import PostgreSQLServer
-from sandbox.waiting import Eventually
 from tests.fault.tcp_proxy import CutKind, TcpProxy
 from worker.domain.recording import Observation
 from worker.domain.snapshot import RecordingSnapshot

@@ -12,8 +12,8 @@ from typing import Any, Final
 import msgspec
 import sqlalchemy as sa
 
+from recording_sandbox.services.postgresql import PostgreSQLServer
 from recording_schemas import Status
-from sandbox.services.postgresql import PostgreSQLServer
 from tests.contract.test_store_history import NOW, OLD, claim, finish, record, seen
 from worker.domain.meeting_participants import People
 from worker.domain.recording import Recording

@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 import sqlalchemy as sa
 
+from recording_sandbox.services.postgresql import PostgreSQLServer
 from recording_schemas import CommandSucceeded, Status
-from sandbox.services.postgresql import PostgreSQLServer
 from worker.domain.event_envelopes import outcome_record
 from worker.domain.recording import Observation, StartContext
 from worker.domain.snapshot import RecordingSnapshot

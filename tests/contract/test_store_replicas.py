@@ -10,9 +10,9 @@ from typing import Any
 import pytest
 import sqlalchemy as sa
 
+from recording_sandbox.services.postgresql import PostgreSQLServer
+from recording_sandbox.waiting import Eventually
 from recording_schemas import CommandSucceeded, Status
-from sandbox.services.postgresql import PostgreSQLServer
-from sandbox.waiting import Eventually
 from worker.domain.event_envelopes import outcome_record
 from worker.domain.recording import Observation, ObservedBy, StartContext
 from worker.domain.snapshot import RecordingSnapshot

@@ -8,12 +8,12 @@ import aiohttp
 import pytest
 from aiohttp import web
 
-from sandbox.api.webhook_signing import Signer
-from sandbox.model.faults import Fault
-from sandbox.services.ports import free_ports
-from sandbox.services.postgresql import PostgreSQLServer
-from sandbox.services.rabbitmq import RabbitMQNode
-from sandbox.waiting import eventually
+from recording_sandbox.api.webhook_signing import Signer
+from recording_sandbox.model.faults import Fault
+from recording_sandbox.services.ports import free_ports
+from recording_sandbox.services.postgresql import PostgreSQLServer
+from recording_sandbox.services.rabbitmq import RabbitMQNode
+from recording_sandbox.waiting import eventually
 from tests.e2e.worker_environment import WorkerEnvironment
 
 WEBHOOK: Final = b'{"event":"meeting.started"}'

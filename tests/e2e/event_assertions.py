@@ -4,6 +4,8 @@ from collections import defaultdict
 
 import msgspec
 
+from recording_sandbox.demo.scenario import deduplicated
+from recording_sandbox.model.request_log import RequestLog
 from recording_schemas import (
     CloudEvent,
     CommandSucceeded,
@@ -12,8 +14,6 @@ from recording_schemas import (
     Outcome,
     StatusChanged,
 )
-from sandbox.demo.scenario import deduplicated
-from sandbox.model.request_log import RequestLog
 
 
 def assert_repeats_are_identical(events: list[CloudEvent]) -> None:

@@ -9,6 +9,12 @@ from typing import Any
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
+from recording_sandbox.api.options import SandboxOptions
+from recording_sandbox.api.server import Sandbox
+from recording_sandbox.model.recording import StartRequest
+from recording_sandbox.services.ports import free_ports
+from recording_sandbox.services.rabbitmq import RabbitMQNode
+from recording_sandbox.waiting import Eventually
 from recording_schemas import (
     CommandRejected,
     CommandSucceeded,
@@ -16,12 +22,6 @@ from recording_schemas import (
     Status,
     StatusChanged,
 )
-from sandbox.api.options import SandboxOptions
-from sandbox.api.server import Sandbox
-from sandbox.model.recording import StartRequest
-from sandbox.services.ports import free_ports
-from sandbox.services.rabbitmq import RabbitMQNode
-from sandbox.waiting import Eventually
 from tests.e2e.worker_environment import WorkerEnvironment, open_worker_environment
 from tests.integration.tracking_bench import client
 

@@ -17,9 +17,9 @@ from pamqp.body import ContentBody
 from pamqp.commands import Basic
 from pamqp.header import ContentHeader
 
+from recording_sandbox.services.rabbitmq import RabbitMQNode
+from recording_sandbox.waiting import Eventually
 from recording_schemas import CommandRejected, CommandSucceeded
-from sandbox.services.rabbitmq import RabbitMQNode
-from sandbox.waiting import Eventually
 from tests.e2e.worker_environment import (
     EVENT_TIMEOUT_SECONDS,
     WorkerEnvironment,

@@ -8,9 +8,9 @@ from urllib.parse import urlsplit
 
 import pytest
 
+from recording_sandbox.services.rabbitmq import RabbitMQNode
+from recording_sandbox.waiting import Eventually
 from recording_schemas import CommandSucceeded
-from sandbox.services.rabbitmq import RabbitMQNode
-from sandbox.waiting import Eventually
 from tests.e2e.worker_environment import WorkerEnvironment, open_worker_environment
 from tests.fault.tcp_proxy import TcpProxy
 

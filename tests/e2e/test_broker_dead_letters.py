@@ -13,6 +13,10 @@ import pytest
 import pytest_asyncio
 from aio_pika.abc import AbstractChannel, AbstractIncomingMessage
 
+from recording_sandbox.model.faults import Fault
+from recording_sandbox.services.postgresql import PostgreSQLServer
+from recording_sandbox.services.rabbitmq import RabbitMQNode
+from recording_sandbox.waiting import eventually
 from recording_schemas import (
     CloudEvent,
     CommandExpired,
@@ -21,10 +25,6 @@ from recording_schemas import (
     CommandSucceeded,
     Outcome,
 )
-from sandbox.model.faults import Fault
-from sandbox.services.postgresql import PostgreSQLServer
-from sandbox.services.rabbitmq import RabbitMQNode
-from sandbox.waiting import eventually
 from tests.e2e.worker_environment import WorkerEnvironment, open_worker_environment
 from tests.forked_worker import ForkedWorkerProcess
 

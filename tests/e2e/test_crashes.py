@@ -13,12 +13,12 @@ from typing import Any, NamedTuple
 import pytest
 import pytest_asyncio
 
+from recording_sandbox.model.behaviour import Behaviour
+from recording_sandbox.model.faults import Fault
+from recording_sandbox.services.postgresql import PostgreSQLServer
+from recording_sandbox.services.rabbitmq import RabbitMQNode
+from recording_sandbox.waiting import eventually
 from recording_schemas import CommandSucceeded, Completed, FileReady, StatusChanged
-from sandbox.model.behaviour import Behaviour
-from sandbox.model.faults import Fault
-from sandbox.services.postgresql import PostgreSQLServer
-from sandbox.services.rabbitmq import RabbitMQNode
-from sandbox.waiting import eventually
 from tests.e2e import event_assertions
 from tests.e2e.worker_environment import WorkerEnvironment, open_worker_environment
 

@@ -12,7 +12,7 @@ from typing import Any
 
 import msgspec
 
-from sandbox.services.rabbitmq import RabbitMQNode
+from recording_sandbox.services.rabbitmq import RabbitMQNode
 
 COMMAND = Path(sys.executable).with_name("recording-worker")
 TIME_LIMIT = 100

@@ -4,15 +4,15 @@ from datetime import UTC, datetime
 
 import pytest
 
+from recording_sandbox.demo.assertions import find_deviations
+from recording_sandbox.demo.scenario import Participants, create_meeting
+from recording_sandbox.demo.tracks import Track
+from recording_sandbox.model.behaviour import Behaviour
+from recording_sandbox.model.clock import Clock
+from recording_sandbox.model.log_entries import FileEntry
+from recording_sandbox.model.meeting import Participant
+from recording_sandbox.model.meetings import Meetings
 from recording_schemas import CloudEvent, Completed, Status
-from sandbox.demo.assertions import find_deviations
-from sandbox.demo.scenario import Participants, create_meeting
-from sandbox.demo.tracks import Track
-from sandbox.model.behaviour import Behaviour
-from sandbox.model.clock import Clock
-from sandbox.model.log_entries import FileEntry
-from sandbox.model.meeting import Participant
-from sandbox.model.meetings import Meetings
 
 
 @pytest.fixture

@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
+from recording_sandbox.model.faults import Fault
 from recording_schemas import CloudEvent, Completed, FileReady, Status, StatusChanged
-from sandbox.model.faults import Fault
 from tests.e2e.worker_environment import WorkerEnvironment, open_worker_environment
 
 

@@ -6,10 +6,10 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
+from recording_sandbox.services.ports import free_ports
+from recording_sandbox.services.rabbitmq import RabbitMQNode
+from recording_sandbox.waiting import Eventually
 from recording_schemas import Completed, FileReady, Status, StatusChanged
-from sandbox.services.ports import free_ports
-from sandbox.services.rabbitmq import RabbitMQNode
-from sandbox.waiting import Eventually
 from tests.e2e.worker_environment import API_TOKEN, WorkerEnvironment, open_worker_environment
 from worker.observability.log_redaction import redact_text
 

@@ -8,11 +8,11 @@ from typing import Any
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
+from recording_sandbox.demo.worker_client import WorkerClient
+from recording_sandbox.services.postgresql import PostgreSQLServer
+from recording_sandbox.services.rabbitmq import RabbitMQNode
+from recording_sandbox.waiting import Eventually
 from recording_schemas import CommandSucceeded
-from sandbox.demo.worker_client import WorkerClient
-from sandbox.services.postgresql import PostgreSQLServer
-from sandbox.services.rabbitmq import RabbitMQNode
-from sandbox.waiting import Eventually
 from tests.e2e.dependency_outages import OUTAGES, DependencyOutage
 from tests.e2e.stuck_relay_worker import STUCK_RELAY_MODULE
 from tests.e2e.worker_environment import WorkerEnvironment, open_worker_environment

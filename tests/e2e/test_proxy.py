@@ -9,10 +9,10 @@ from urllib.parse import urlsplit
 
 import pytest
 
+from recording_sandbox.api.server import Sandbox
+from recording_sandbox.demo.worker_client import WorkerClient
+from recording_sandbox.services.tinyproxy import TinyProxy
 from recording_schemas import CommandSucceeded
-from sandbox.api.server import Sandbox
-from sandbox.demo.worker_client import WorkerClient
-from sandbox.services.tinyproxy import TinyProxy
 from tests.e2e.worker_environment import WorkerEnvironment, settings
 from tests.forked_worker import ForkedWorkerProcess
 from tests.helm.certificates import Authority

@@ -9,7 +9,7 @@ from typing import Any, Final
 import aio_pika
 from aio_pika.abc import AbstractIncomingMessage, AbstractQueue
 
-from sandbox.services.rabbitmq import RabbitMQNode
+from recording_sandbox.services.rabbitmq import RabbitMQNode
 from tests.e2e.worker_environment import WorkerEnvironment, open_worker_environment
 from tests.raw_properties import long, publish_raw, short
 from worker.broker.properties import (

@@ -4,9 +4,9 @@ from pathlib import Path
 
 import aio_pika
 
-from sandbox.api.server import Sandbox
-from sandbox.demo.worker_process import WorkerProcess
-from sandbox.services.rabbitmq import RabbitMQNode
+from recording_sandbox.api.server import Sandbox
+from recording_sandbox.demo.worker_process import WorkerProcess
+from recording_sandbox.services.rabbitmq import RabbitMQNode
 from tests.e2e.worker_environment import open_worker_environment, settings
 
 

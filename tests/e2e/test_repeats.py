@@ -2,8 +2,8 @@
 
 from pathlib import Path
 
+from recording_sandbox.services.rabbitmq import RabbitMQNode
 from recording_schemas import CloudEvent
-from sandbox.services.rabbitmq import RabbitMQNode
 from tests.e2e import event_assertions
 from tests.e2e.worker_environment import (
     EVENT_TIMEOUT_SECONDS,

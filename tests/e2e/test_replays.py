@@ -12,10 +12,10 @@ import aio_pika
 import pytest
 from aio_pika.abc import AbstractIncomingMessage
 
+from recording_sandbox.services.postgresql import PostgreSQLServer
+from recording_sandbox.services.rabbitmq import RabbitMQNode
+from recording_sandbox.waiting import eventually
 from recording_schemas import CloudEvent, CommandSucceeded, Completed, Status
-from sandbox.services.postgresql import PostgreSQLServer
-from sandbox.services.rabbitmq import RabbitMQNode
-from sandbox.waiting import eventually
 from tests.e2e.worker_environment import (
     EVENT_TIMEOUT_SECONDS,
     WorkerEnvironment,

@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
+from recording_sandbox.model.faults import Fault
+from recording_sandbox.services.rabbitmq import RabbitMQNode
 from recording_schemas import CommandRejected, StatusChanged, encode_event
-from sandbox.model.faults import Fault
-from sandbox.services.rabbitmq import RabbitMQNode
 from tests.e2e.worker_environment import API_TOKEN, WorkerEnvironment, open_worker_environment
 
 AMQP_PASSWORD = "password-of-the-broker"  # noqa: S105

@@ -5,11 +5,11 @@ from pathlib import Path
 
 import aio_pika
 
+from recording_sandbox.demo.scenario import deduplicated
+from recording_sandbox.model.faults import Fault
+from recording_sandbox.services.rabbitmq import RabbitMQNode
+from recording_sandbox.waiting import Eventually
 from recording_schemas import CommandSucceeded
-from sandbox.demo.scenario import deduplicated
-from sandbox.model.faults import Fault
-from sandbox.services.rabbitmq import RabbitMQNode
-from sandbox.waiting import Eventually
 from tests.e2e import event_assertions
 from tests.e2e.worker_environment import WorkerEnvironment, open_worker_environment
 

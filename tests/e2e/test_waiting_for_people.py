@@ -6,10 +6,10 @@ from typing import Any
 
 import pytest
 
+from recording_sandbox.services.pgbouncer import PgBouncer
+from recording_sandbox.services.postgresql import PostgreSQLServer
+from recording_sandbox.waiting import Eventually
 from recording_schemas import CommandSucceeded, Completed, FileReady
-from sandbox.services.pgbouncer import PgBouncer
-from sandbox.services.postgresql import PostgreSQLServer
-from sandbox.waiting import Eventually
 from tests.e2e.worker_environment import open_worker_environment
 
 METADATA = {"case": "needle-0117", "größe": "XL 🎙"}

@@ -9,14 +9,14 @@ from typing import Any
 import aio_pika
 import msgspec
 
+from recording_sandbox.model.behaviour import Behaviour
+from recording_sandbox.model.faults import Fault
+from recording_sandbox.model.log_entries import WebhookEntry
+from recording_sandbox.services.ports import free_ports
+from recording_sandbox.services.postgresql import PostgreSQLServer
+from recording_sandbox.services.rabbitmq import RabbitMQNode
+from recording_sandbox.waiting import Eventually
 from recording_schemas import Completed, Status, StatusChanged, decode_event
-from sandbox.model.behaviour import Behaviour
-from sandbox.model.faults import Fault
-from sandbox.model.log_entries import WebhookEntry
-from sandbox.services.ports import free_ports
-from sandbox.services.postgresql import PostgreSQLServer
-from sandbox.services.rabbitmq import RabbitMQNode
-from sandbox.waiting import Eventually
 from tests.e2e.worker_environment import WorkerEnvironment, open_worker_environment
 
 FORWARD = (Status.RECORDING, Status.UPLOADING, Status.UPLOADED)

@@ -5,10 +5,10 @@ from pathlib import Path
 
 import pytest
 
+from recording_sandbox.model.faults import Fault
+from recording_sandbox.model.meetings import participant_ids
+from recording_sandbox.services.rabbitmq import RabbitMQNode
 from recording_schemas import CommandRejected, CommandSucceeded, Completed, FileReady
-from sandbox.model.faults import Fault
-from sandbox.model.meetings import participant_ids
-from sandbox.services.rabbitmq import RabbitMQNode
 from tests.e2e.worker_environment import WorkerEnvironment, open_worker_environment
 
 START = "start_track_recording"

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from sandbox.demo.worker_process import WorkerProcess
+from recording_sandbox.demo.worker_process import WorkerProcess
 
 
 async def test_a_stop_that_is_cancelled_leaves_no_worker_behind(tmp_path: Path) -> None:

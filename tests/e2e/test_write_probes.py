@@ -9,10 +9,10 @@ from typing import Any
 import psycopg
 import pytest
 
+from recording_sandbox.demo.worker_process import WorkerProcess
+from recording_sandbox.services.postgresql import PostgreSQLServer
+from recording_sandbox.waiting import Eventually
 from recording_schemas import CommandSucceeded
-from sandbox.demo.worker_process import WorkerProcess
-from sandbox.services.postgresql import PostgreSQLServer
-from sandbox.waiting import Eventually
 from tests.e2e.worker_environment import WorkerEnvironment, open_worker_environment, settings
 from tests.forked_worker import ForkedWorkerProcess
 

@@ -7,13 +7,13 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 from typing import Any, Final
 
+from recording_sandbox.api.options import SandboxOptions
+from recording_sandbox.api.server import Sandbox
+from recording_sandbox.demo.worker_client import WorkerClient
+from recording_sandbox.demo.worker_process import WorkerProcess
+from recording_sandbox.model.behaviour import Behaviour
+from recording_sandbox.model.log_entries import RequestEntry
 from recording_schemas import CloudEvent, Outcome
-from sandbox.api.options import SandboxOptions
-from sandbox.api.server import Sandbox
-from sandbox.demo.worker_client import WorkerClient
-from sandbox.demo.worker_process import WorkerProcess
-from sandbox.model.behaviour import Behaviour
-from sandbox.model.log_entries import RequestEntry
 from tests.forked_worker import ForkedWorkerProcess
 
 EVENT_TIMEOUT_SECONDS: Final = 60.0

@@ -8,8 +8,8 @@ from typing import Any, Final
 
 import msgspec
 
-from sandbox.model.faults import Fault
-from sandbox.waiting import eventually
+from recording_sandbox.model.faults import Fault
+from recording_sandbox.waiting import eventually
 from tests.fault.campaign_commands import PlannedMessage, plan_messages
 from tests.fault.campaign_strikes import Strikes
 from tests.fault.fault_environment import FaultEnvironment

@@ -7,7 +7,7 @@ from typing import Any, Final
 
 import msgspec
 
-from sandbox.model.meetings import participant_ids
+from recording_sandbox.model.meetings import participant_ids
 from tests.fault.campaign_properties import hostile_properties
 from tests.fault.run_record import REJECTED, SUCCEEDED
 

@@ -10,9 +10,9 @@ from pathlib import Path
 import msgspec
 import uvloop
 
-from sandbox.services.postgresql_launch import launch_postgresql
-from sandbox.services.processes import OwnedDirectory
-from sandbox.services.rabbitmq_launch import launch_rabbitmq
+from recording_sandbox.services.postgresql_launch import launch_postgresql
+from recording_sandbox.services.processes import OwnedDirectory
+from recording_sandbox.services.rabbitmq_launch import launch_rabbitmq
 from tests.fault.campaign import Campaign, CampaignOptions
 from tests.fault.fault_environment import open_fault_environment
 from tests.fault.reliability_report import report_lines

@@ -4,6 +4,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from recording_sandbox.model.recording import Recording
 from recording_schemas import (
     CloudEvent,
     CommandSucceeded,
@@ -12,7 +13,6 @@ from recording_schemas import (
     StatusChanged,
     decode_event,
 )
-from sandbox.model.recording import Recording
 from tests.fault.reliability_report import RANK
 from tests.fault.run_record import ReceivedMessage
 

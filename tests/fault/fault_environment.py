@@ -10,10 +10,10 @@ from typing import Any, Final
 import msgspec
 from yarl import URL
 
-from sandbox.api.options import SandboxOptions
-from sandbox.api.server import Sandbox
-from sandbox.model.behaviour import Behaviour
-from sandbox.model.clock import Clock
+from recording_sandbox.api.options import SandboxOptions
+from recording_sandbox.api.server import Sandbox
+from recording_sandbox.model.behaviour import Behaviour
+from recording_sandbox.model.clock import Clock
 from tests.fault.killable_worker import KillableWorker
 from tests.fault.recorder import Recorder
 from tests.fault.reliability_report import ReliabilityReport, report_on

@@ -15,8 +15,8 @@ from typing import Any, Final
 
 import msgspec
 
-from sandbox.model.faults import Fault
-from sandbox.waiting import eventually
+from recording_sandbox.model.faults import Fault
+from recording_sandbox.waiting import eventually
 from tests.fault.fault_environment import FaultEnvironment
 from tests.fault.killable_worker import KILL_POINT_MODULE, KillableWorker
 from tests.fault.run_record import REJECTED, SUCCEEDED

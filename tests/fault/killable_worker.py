@@ -8,9 +8,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
-from sandbox.services.ports import free_ports
-from sandbox.services.processes import OwnedProcess
-from sandbox.waiting import eventually
+from recording_sandbox.services.ports import free_ports
+from recording_sandbox.services.processes import OwnedProcess
+from recording_sandbox.waiting import eventually
 from tests.forked_process import ForkedProcess, ForkServer
 
 WORKER_MODULE: Final = ("worker", "run")

@@ -9,7 +9,7 @@ import aio_pika
 import msgspec
 from aio_pika.abc import AbstractChannel, AbstractConnection, AbstractIncomingMessage
 
-from sandbox.waiting import eventually
+from recording_sandbox.waiting import eventually
 from tests.fault.run_record import ReceivedMessage
 from worker.broker.connection import BROKER_ERRORS, broker_call, close_quietly
 from worker.broker.topology import Topology, declare

@@ -4,9 +4,14 @@ from collections.abc import Iterable
 
 import msgspec
 
+from recording_sandbox.model.log_entries import (
+    FileEntry,
+    RequestEntry,
+    StartedEntry,
+    TransitionEntry,
+)
+from recording_sandbox.model.request_log import RequestLog
 from recording_schemas import Kind
-from sandbox.model.log_entries import FileEntry, RequestEntry, StartedEntry, TransitionEntry
-from sandbox.model.request_log import RequestLog
 
 SUCCEEDED = frozenset({"succeeded"})
 REJECTED = frozenset({"rejected"})

@@ -14,11 +14,11 @@ from typing import Any, Final
 import msgspec
 from prometheus_client import CollectorRegistry
 
-from sandbox.api.options import SandboxOptions
-from sandbox.api.server import Sandbox
-from sandbox.model.clock import Clock
-from sandbox.model.faults import Fault
-from sandbox.waiting import eventually
+from recording_sandbox.api.options import SandboxOptions
+from recording_sandbox.api.server import Sandbox
+from recording_sandbox.model.clock import Clock
+from recording_sandbox.model.faults import Fault
+from recording_sandbox.waiting import eventually
 from tests.fault.run_record import ReceivedMessage
 from tests.integration.command_bench import delivery_of
 from worker.broker.messages import Ack, Dead, Delivery, Retry, Settlement

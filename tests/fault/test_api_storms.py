@@ -10,9 +10,9 @@ from typing import Final
 import aiohttp
 import pytest
 
-from sandbox.model.faults import Fault
-from sandbox.model.log_entries import RequestEntry
-from sandbox.waiting import eventually
+from recording_sandbox.model.faults import Fault
+from recording_sandbox.model.log_entries import RequestEntry
+from recording_sandbox.waiting import eventually
 from tests.fault.fault_environment import FaultEnvironment
 from tests.fault.killable_worker import KillableWorker
 from tests.fault.reliability_report import report_on

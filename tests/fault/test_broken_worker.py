@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 
-from sandbox.model.faults import Fault
-from sandbox.waiting import eventually
+from recording_sandbox.model.faults import Fault
+from recording_sandbox.waiting import eventually
 from tests.fault.fault_environment import FaultEnvironment
 from tests.fault.killable_worker import BROKEN_MODULE
 from tests.fault.reliability_report import ReliabilityReport

@@ -14,9 +14,9 @@ from typing import Any
 
 import pytest
 
-from sandbox.model.faults import Fault
-from sandbox.services.rabbitmq import RabbitMQNode
-from sandbox.waiting import eventually
+from recording_sandbox.model.faults import Fault
+from recording_sandbox.services.rabbitmq import RabbitMQNode
+from recording_sandbox.waiting import eventually
 from tests.fault.campaign_commands import SUCCEEDED_OR_REJECTED
 from tests.fault.fault_environment import FaultEnvironment, open_fault_environment
 from tests.fault.killable_worker import KillableWorker

@@ -10,9 +10,9 @@ from typing import Final
 import aiohttp
 import pytest
 
-from sandbox.model.faults import Fault
-from sandbox.services.postgresql import PostgreSQLServer
-from sandbox.waiting import eventually
+from recording_sandbox.model.faults import Fault
+from recording_sandbox.services.postgresql import PostgreSQLServer
+from recording_sandbox.waiting import eventually
 from tests.fault.fault_environment import FaultEnvironment, open_fault_environment
 from tests.fault.killable_worker import KillableWorker
 from tests.fault.run_record import SUCCEEDED

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from sandbox.services.postgresql import PostgreSQLServer
+from recording_sandbox.services.postgresql import PostgreSQLServer
 from tests.fault.campaign import Campaign, CampaignOptions
 from tests.fault.campaign_commands import plan_messages
 from tests.fault.fault_environment import FaultEnvironment, open_fault_environment

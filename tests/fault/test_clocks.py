@@ -8,8 +8,8 @@ from typing import Any, Final
 import psycopg
 import pytest
 
-from sandbox.model.faults import Fault
-from sandbox.services.postgresql import PostgreSQLServer
+from recording_sandbox.model.faults import Fault
+from recording_sandbox.services.postgresql import PostgreSQLServer
 from tests.fault.simulation import RETRY_POLICY, Simulation, open_simulation
 from worker.store.claims import ClaimRequest
 from worker.store.database.clock import CLOCK_READ_INTERVAL_SECONDS

@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from sandbox.services.rabbitmq_cluster import QuorumQueue, RabbitMQCluster, launch_cluster
-from sandbox.services.rabbitmq_local import LocalNode
-from sandbox.waiting import eventually
+from recording_sandbox.services.rabbitmq_cluster import QuorumQueue, RabbitMQCluster, launch_cluster
+from recording_sandbox.services.rabbitmq_local import LocalNode
+from recording_sandbox.waiting import eventually
 from tests.fault.fault_environment import FaultEnvironment, open_fault_environment
 from tests.fault.tcp_proxy import TcpProxy
 from tests.fault.test_broker_faults import running, stream

@@ -15,9 +15,9 @@ import sqlalchemy as sa
 from psycopg.pq import TransactionStatus
 from yarl import URL
 
-from sandbox.services.pgbouncer import PgBouncer
-from sandbox.services.postgresql import PostgreSQLServer
-from sandbox.waiting import eventually
+from recording_sandbox.services.pgbouncer import PgBouncer
+from recording_sandbox.services.postgresql import PostgreSQLServer
+from recording_sandbox.waiting import eventually
 from tests.fault.tcp_proxy import TcpProxy
 from worker.domain.errors import StoreUnavailable
 from worker.store.database.postgresql import Pooler, connection_parameters

@@ -20,8 +20,8 @@ import pytest
 import sqlalchemy as sa
 from yarl import URL
 
-from sandbox.services.postgresql import PostgreSQLServer
-from sandbox.waiting import eventually
+from recording_sandbox.services.postgresql import PostgreSQLServer
+from recording_sandbox.waiting import eventually
 from tests.fault.fault_environment import open_fault_environment
 from tests.fault.killable_worker import KillableWorker
 from tests.fault.reliability_report import RunFigures, report_lines

@@ -10,8 +10,8 @@ from typing import Any, Final
 
 import pytest
 
-from sandbox.services.postgresql import PostgreSQLServer
-from sandbox.waiting import eventually
+from recording_sandbox.services.postgresql import PostgreSQLServer
+from recording_sandbox.waiting import eventually
 from tests.fault.fault_environment import FaultEnvironment, open_fault_environment
 from tests.fault.killable_worker import KillableWorker
 from tests.fault.run_record import SUCCEEDED

@@ -15,6 +15,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from recording_sandbox.services.postgresql import PostgreSQLServer
 from recording_schemas import (
     COMMAND_TYPES,
     Malformed,
@@ -27,7 +28,6 @@ from recording_schemas import (
     encode_event,
     secrets_of,
 )
-from sandbox.services.postgresql import PostgreSQLServer
 from tests.fault.schema_strategies import values_for
 from tests.fault.simulation import SimulatedReplica, Simulation, open_simulation
 from worker.broker.messages import Ack, Dead, Delivery, Retry

@@ -8,9 +8,9 @@ from typing import Any, get_args
 
 import pytest
 
-from sandbox.model.clock import Clock
-from sandbox.model.faults import Fault, LostResponseKind
-from sandbox.model.recording import StartRequest
+from recording_sandbox.model.clock import Clock
+from recording_sandbox.model.faults import Fault, LostResponseKind
+from recording_sandbox.model.recording import StartRequest
 from tests.fault.fault_environment import FaultEnvironment, open_fault_environment
 from tests.fault.run_record import SUCCEEDED
 

@@ -3,7 +3,7 @@
 import asyncio
 from typing import Final
 
-from sandbox.model.faults import Fault
+from recording_sandbox.model.faults import Fault
 from tests.fault.fault_environment import FaultEnvironment
 from tests.fault.killable_worker import KillableWorker
 from tests.fault.test_api_storms import (

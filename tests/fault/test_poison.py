@@ -11,8 +11,8 @@ import msgspec
 import pytest
 from aio_pika.abc import AbstractIncomingMessage
 
+from recording_sandbox.waiting import eventually
 from recording_schemas import CommandFailed, decode_event
-from sandbox.waiting import eventually
 from tests.fault.fault_environment import FaultEnvironment, open_fault_environment
 from tests.fault.killable_worker import KillableWorker
 from tests.fault.poisoned_worker import POISON, POISONED_MODULE

@@ -5,6 +5,12 @@ from typing import Any
 import msgspec
 import pytest
 
+from recording_sandbox.model.log_entries import (
+    FileEntry,
+    RequestEntry,
+    StartedEntry,
+    TransitionEntry,
+)
 from recording_schemas import (
     CommandRejected,
     CommandSucceeded,
@@ -17,7 +23,6 @@ from recording_schemas import (
     exchange_of,
     routing_key,
 )
-from sandbox.model.log_entries import FileEntry, RequestEntry, StartedEntry, TransitionEntry
 from tests.fault.reliability_report import RunFigures, report_lines, report_on
 from tests.fault.run_record import SUCCEEDED, ReceivedMessage, RunRecord, SentMessage
 from worker.domain.times import utc

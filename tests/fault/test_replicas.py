@@ -10,9 +10,9 @@ from typing import Any
 
 import pytest
 
-from sandbox.model.faults import Fault
-from sandbox.model.meetings import participant_ids
-from sandbox.services.postgresql import PostgreSQLServer
+from recording_sandbox.model.faults import Fault
+from recording_sandbox.model.meetings import participant_ids
+from recording_sandbox.services.postgresql import PostgreSQLServer
 from tests.fault.campaign_commands import SUCCEEDED_OR_REJECTED
 from tests.fault.event_stream_check import EventStreamCheck
 from tests.fault.fault_environment import open_fault_environment

@@ -8,8 +8,8 @@ from typing import Final
 
 import pytest
 
-from sandbox.services.rabbitmq import RabbitMQNode
-from sandbox.waiting import eventually
+from recording_sandbox.services.rabbitmq import RabbitMQNode
+from recording_sandbox.waiting import eventually
 from tests.fault.fault_environment import FaultEnvironment, open_fault_environment
 from tests.fault.reliability_report import RunFigures, report_lines
 from tests.fault.test_broker_faults import running, stream

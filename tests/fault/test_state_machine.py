@@ -24,8 +24,8 @@ from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
-from sandbox.model.faults import Fault
-from sandbox.model.meetings import participant_ids
+from recording_sandbox.model.faults import Fault
+from recording_sandbox.model.meetings import participant_ids
 from tests.fault.event_stream_check import EventStreamCheck
 from tests.fault.simulation import START_OPERATIONS, SimulatedReplica, Simulation, open_simulation
 from worker.store.claims import ClaimRequest

@@ -7,8 +7,8 @@ from contextlib import AsyncExitStack, asynccontextmanager
 
 import pytest
 
-from sandbox.services.ports import free_ports
-from sandbox.waiting import eventually
+from recording_sandbox.services.ports import free_ports
+from recording_sandbox.waiting import eventually
 from tests.fault.tcp_proxy import TcpProxy
 
 Streams = tuple[asyncio.StreamReader, asyncio.StreamWriter]

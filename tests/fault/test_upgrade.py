@@ -8,8 +8,8 @@ import msgspec
 import psycopg
 import pytest
 
+from recording_sandbox.services.postgresql import PostgreSQLServer
 from recording_schemas import decode_event
-from sandbox.services.postgresql import PostgreSQLServer
 from tests.fault.simulation import Simulation, open_simulation
 from worker.broker.messages import Dead
 from worker.domain.errors import StoreUnavailable

@@ -7,9 +7,9 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from sandbox.model.faults import Fault
-from sandbox.services.postgresql import PostgreSQLServer
-from sandbox.waiting import eventually
+from recording_sandbox.model.faults import Fault
+from recording_sandbox.services.postgresql import PostgreSQLServer
+from recording_sandbox.waiting import eventually
 from tests.fault.fault_environment import FaultEnvironment, open_fault_environment
 from tests.fault.kill_point_scenarios import stop_everything
 from tests.fault.run_record import REJECTED, SUCCEEDED

@@ -3,8 +3,8 @@
 import asyncio
 from collections.abc import Callable
 
-from sandbox.model.faults import Fault
-from sandbox.waiting import eventually
+from recording_sandbox.model.faults import Fault
+from recording_sandbox.waiting import eventually
 from tests.fault.fault_environment import FaultEnvironment
 
 SLOW_ANSWER_SECONDS = 2.0

@@ -16,8 +16,8 @@ from typing import Any, Final, Self
 
 import aiohttp
 
-from sandbox.services.processes import OwnedProcess
-from sandbox.waiting import eventually
+from recording_sandbox.services.processes import OwnedProcess
+from recording_sandbox.waiting import eventually
 from tests.helm.chart import Manifest, of_kind, pod
 
 PROJECT: Final = Path(__file__).parents[2]

@@ -22,10 +22,10 @@ import aiohttp
 import yaml
 from matplotlib import pyplot as plt
 
-from sandbox.model.faults import Fault
-from sandbox.services.ports import free_ports
-from sandbox.services.rabbitmq_launch import launch_rabbitmq
-from sandbox.waiting import eventually
+from recording_sandbox.model.faults import Fault
+from recording_sandbox.services.ports import free_ports
+from recording_sandbox.services.rabbitmq_launch import launch_rabbitmq
+from recording_sandbox.waiting import eventually
 from tests.e2e.worker_environment import WorkerEnvironment, open_worker_environment
 from tests.helm.chart import CHART
 

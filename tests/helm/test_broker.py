@@ -12,17 +12,17 @@ import psycopg
 import pytest
 from psycopg import sql
 
+from recording_sandbox.api.options import SandboxOptions
+from recording_sandbox.api.server import Sandbox
+from recording_sandbox.demo.worker_client import WorkerClient
+from recording_sandbox.demo.worker_process import WorkerProcess
+from recording_sandbox.services.ports import free_ports
+from recording_sandbox.services.postgresql import PostgreSQLServer
+from recording_sandbox.services.rabbitmq import RabbitMQNode
+from recording_sandbox.services.rabbitmq_launch import ensure_rabbitmq
+from recording_sandbox.services.rabbitmq_local import LocalNode
+from recording_sandbox.waiting import Eventually
 from recording_schemas import CommandExpired, CommandRejected, Completed
-from sandbox.api.options import SandboxOptions
-from sandbox.api.server import Sandbox
-from sandbox.demo.worker_client import WorkerClient
-from sandbox.demo.worker_process import WorkerProcess
-from sandbox.services.ports import free_ports
-from sandbox.services.postgresql import PostgreSQLServer
-from sandbox.services.rabbitmq import RabbitMQNode
-from sandbox.services.rabbitmq_launch import ensure_rabbitmq
-from sandbox.services.rabbitmq_local import LocalNode
-from sandbox.waiting import Eventually
 from tests.e2e.worker_environment import settings
 from tests.helm.bubblewrap_pod import Pod
 from tests.helm.certificates import Authority

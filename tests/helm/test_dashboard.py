@@ -8,7 +8,7 @@ from typing import Any, Final
 
 import pytest
 
-from sandbox.services.rabbitmq import RabbitMQNode
+from recording_sandbox.services.rabbitmq import RabbitMQNode
 from tests.e2e.worker_environment import open_worker_environment
 from tests.helm.alert_rules import RULES, metrics_in
 from tests.helm.chart import CHART

@@ -9,11 +9,11 @@ from typing import Any, Final
 import aiohttp
 import pytest
 
-from sandbox.api.options import SandboxOptions
-from sandbox.api.server import Sandbox
-from sandbox.services.ports import free_ports
-from sandbox.services.postgresql import PostgreSQLServer
-from sandbox.waiting import Eventually
+from recording_sandbox.api.options import SandboxOptions
+from recording_sandbox.api.server import Sandbox
+from recording_sandbox.services.ports import free_ports
+from recording_sandbox.services.postgresql import PostgreSQLServer
+from recording_sandbox.waiting import Eventually
 from tests.e2e.stuck_relay_worker import STUCK_RELAY_MODULE
 from tests.helm.bubblewrap_pod import Container, Pod
 from tests.helm.chart import (

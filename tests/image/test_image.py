@@ -9,9 +9,9 @@ from typing import Final
 
 import pytest
 
-from sandbox.services.ports import free_ports
-from sandbox.services.processes import OwnedProcess
-from sandbox.waiting import Eventually
+from recording_sandbox.services.ports import free_ports
+from recording_sandbox.services.processes import OwnedProcess
+from recording_sandbox.waiting import Eventually
 from tests.image.bubblewrap_build import BuiltStage, build_stages
 from tests.image.dockerfile_parser import PROJECT, read_stages, sent_to_build
 
@@ -134,7 +134,7 @@ def test_nothing_but_what_the_image_is_made_of_is_sent_to_the_build() -> None:
         "requirements/run.lock",
         "worker/app.py",
         "worker/store/migrations/versions/0001_first_tables.py",
-        "sandbox/cli.py",
+        "sandbox/recording_sandbox/cli.py",
         "schemas/recording_schemas/py.typed",
     ]
     left_out = [

@@ -10,9 +10,9 @@ from typing import Any
 import msgspec
 from prometheus_client import CollectorRegistry
 
-from sandbox.api.options import SandboxOptions
-from sandbox.api.server import Sandbox
-from sandbox.model.log_entries import RequestEntry, StartedEntry
+from recording_sandbox.api.options import SandboxOptions
+from recording_sandbox.api.server import Sandbox
+from recording_sandbox.model.log_entries import RequestEntry, StartedEntry
 from worker.broker.headers import with_trusted_headers
 from worker.broker.kept_copy import unparked_message
 from worker.broker.messages import Delivery, Settlement

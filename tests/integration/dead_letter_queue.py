@@ -15,7 +15,7 @@ from pamqp.body import ContentBody
 from pamqp.commands import Basic
 from pamqp.header import ContentHeader
 
-from sandbox.waiting import eventually as wait_for_fact
+from recording_sandbox.waiting import eventually as wait_for_fact
 from worker.broker.topology import Topology, declare
 
 RECORDING = "97f1f6a2-1111-4222-8333-944455556666"

@@ -9,7 +9,7 @@ from aio_pika.abc import AbstractQueue
 from aiormq.abc import DeliveredMessage
 from aiormq.channel import Channel
 
-from sandbox.waiting import Eventually
+from recording_sandbox.waiting import Eventually
 from worker.broker.acknowledger import Acknowledger
 
 COMMANDS = 40

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from sandbox.services.rabbitmq import RabbitMQNode
+from recording_sandbox.services.rabbitmq import RabbitMQNode
 from worker.broker.connection import BrokerConnection
 from worker.broker.messages import Outgoing
 from worker.broker.publisher import Publisher

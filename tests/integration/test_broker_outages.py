@@ -6,8 +6,8 @@ from contextlib import AsyncExitStack
 import aio_pika
 import pytest
 
-from sandbox.services.rabbitmq import RabbitMQNode
-from sandbox.waiting import Eventually
+from recording_sandbox.services.rabbitmq import RabbitMQNode
+from recording_sandbox.waiting import Eventually
 from tests.integration.broker_bench import (
     BrokerBenches,
     acknowledge,

@@ -11,8 +11,8 @@ from urllib.parse import quote, urlsplit
 import pytest
 from structlog.testing import capture_logs
 
-from sandbox.services.rabbitmq import RabbitMQNode
-from sandbox.waiting import Eventually
+from recording_sandbox.services.rabbitmq import RabbitMQNode
+from recording_sandbox.waiting import Eventually
 from tests.fault.tcp_proxy import TcpProxy
 from tests.helm.certificates import Authority
 from worker.broker.admin.one_shot import connect

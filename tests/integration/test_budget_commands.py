@@ -10,9 +10,9 @@ import msgspec
 import pytest
 from prometheus_client import CollectorRegistry
 
-from sandbox.api.options import SandboxOptions
-from sandbox.api.server import Sandbox
-from sandbox.model.faults import Envelope, Fault
+from recording_sandbox.api.options import SandboxOptions
+from recording_sandbox.api.server import Sandbox
+from recording_sandbox.model.faults import Envelope, Fault
 from worker.broker.messages import Ack, Delivery, Retry, Settlement
 from worker.budget.budget import Budget
 from worker.budget.ledger import TokenRequest

@@ -12,6 +12,7 @@ import msgspec
 import pytest
 from aio_pika.abc import AbstractChannel, AbstractIncomingMessage
 
+from recording_sandbox.services.rabbitmq import RabbitMQNode
 from recording_schemas import (
     EventData,
     FileReady,
@@ -21,7 +22,6 @@ from recording_schemas import (
     exchange_of,
     routing_key,
 )
-from sandbox.services.rabbitmq import RabbitMQNode
 from tests.integration.cli_process import CommandLine, RunningProcess
 
 MEETING = "5f0f1d2e-1111-4222-8333-944455556666"

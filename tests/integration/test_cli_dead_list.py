@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from sandbox.waiting import Eventually
+from recording_sandbox.waiting import Eventually
 from tests.integration.breaking_amqp_proxy import (
     BASIC_NACK,
     break_connection_at,

@@ -9,7 +9,7 @@ import msgspec
 import pytest
 from aio_pika.abc import AbstractIncomingMessage
 
-from sandbox.waiting import Eventually
+from recording_sandbox.waiting import Eventually
 from tests.integration.breaking_amqp_proxy import (
     BASIC_ACK,
     BASIC_PUBLISH,

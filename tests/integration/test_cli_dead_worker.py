@@ -8,9 +8,9 @@ from typing import Any
 import msgspec
 import pytest
 
-from sandbox.api.options import SandboxOptions
-from sandbox.api.server import Sandbox
-from sandbox.waiting import Eventually
+from recording_sandbox.api.options import SandboxOptions
+from recording_sandbox.api.server import Sandbox
+from recording_sandbox.waiting import Eventually
 from tests.integration.cli_process import CommandLine, RunningProcess
 from tests.integration.dead_letter_queue import BrokerQueues, has, open_broker_queues, refuse, send
 

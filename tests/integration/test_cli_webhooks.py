@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from sandbox.api.server import Sandbox
+from recording_sandbox.api.server import Sandbox
 from tests.integration.cli_process import CommandLine
 
 PUBLIC = "https://recordings.example.com"

@@ -8,10 +8,10 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from sandbox.api.options import SandboxOptions
-from sandbox.api.server import Sandbox
-from sandbox.model.faults import Fault
-from sandbox.waiting import Eventually
+from recording_sandbox.api.options import SandboxOptions
+from recording_sandbox.api.server import Sandbox
+from recording_sandbox.model.faults import Fault
+from recording_sandbox.waiting import Eventually
 from tests.integration.cli_process import CommandLine, FinishedProcess, RunningProcess
 
 

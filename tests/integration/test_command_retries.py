@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from sandbox.model.faults import Fault
+from recording_sandbox.model.faults import Fault
 from tests.integration.command_bench import START, CommandBench, open_command_bench
 from worker.broker.messages import Ack, Retry
 from worker.domain.errors import Throttled

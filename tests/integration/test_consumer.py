@@ -5,8 +5,8 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from sandbox.services.rabbitmq import RabbitMQNode
-from sandbox.waiting import Eventually
+from recording_sandbox.services.rabbitmq import RabbitMQNode
+from recording_sandbox.waiting import Eventually
 from tests.integration.broker_bench import (
     BrokerBenches,
     acknowledge,

@@ -7,7 +7,7 @@ import pytest
 from pamqp.base import Frame
 from pamqp.commands import Queue
 
-from sandbox.waiting import Eventually
+from recording_sandbox.waiting import Eventually
 from tests.integration.amqp_frame_proxy import AmqpFrameProxy, amqp_frame_proxy
 from tests.integration.broker_bench import (
     BrokerBench,

@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
+from recording_sandbox.model.faults import Fault
+from recording_sandbox.model.recording import StartRequest
 from recording_schemas import Kind, Status
-from sandbox.model.faults import Fault
-from sandbox.model.recording import StartRequest
 from tests.integration.tracking_bench import TrackingBench, open_bench
 from worker.domain.recording import Observation
 from worker.domain.snapshot import RecordingSnapshot

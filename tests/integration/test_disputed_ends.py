@@ -5,8 +5,8 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 import httpx
 import pytest
 
+from recording_sandbox.model.faults import Fault
 from recording_schemas import Status
-from sandbox.model.faults import Fault
 from tests.integration.tracking_bench import TIMEOUTS, TrackingBench, client, open_bench
 
 WHOLE = TIMEOUTS.recording_timeout + TIMEOUTS.uploading_timeout + TIMEOUTS.vanished_after

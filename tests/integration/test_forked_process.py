@@ -11,7 +11,7 @@ from typing import Final
 
 import pytest
 
-from sandbox.waiting import Eventually
+from recording_sandbox.waiting import Eventually
 from tests.forked_process import ROOT, ForkServer
 from tests.integration.cli_process import CommandLine
 

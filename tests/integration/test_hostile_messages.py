@@ -13,7 +13,7 @@ from pamqp.commands import Basic
 from pamqp.frame import marshal
 from pamqp.header import ContentHeader
 
-from sandbox.waiting import Eventually
+from recording_sandbox.waiting import Eventually
 from tests.integration.broker_bench import (
     BrokerBenches,
     acknowledge,

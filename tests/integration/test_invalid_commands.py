@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from sandbox.model.faults import Fault
+from recording_sandbox.model.faults import Fault
 from tests.integration.command_bench import CommandBench, open_command_bench
 from worker.broker.messages import Ack, Dead
 

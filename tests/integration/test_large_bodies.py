@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from sandbox.waiting import Eventually
+from recording_sandbox.waiting import Eventually
 from tests.integration.broker_bench import BrokerBench, BrokerBenches, open_broker_benches
 from worker.broker.admin.dead_letter_reason import reason_from_headers
 from worker.broker.consumer import MAX_LARGE_BYTES

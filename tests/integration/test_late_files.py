@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
+from recording_sandbox.model.faults import Fault, FaultKind
 from recording_schemas import Kind
-from sandbox.model.faults import Fault, FaultKind
 from tests.integration.tracking_bench import TIMEOUTS, TrackingBench, open_bench
 from worker.realtimekit.fetch import fetch_recording
 

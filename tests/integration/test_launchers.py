@@ -14,10 +14,10 @@ import psycopg
 import pytest
 from pamqp.common import FieldTable
 
-from sandbox.services.ports import free_ports, listens
-from sandbox.services.postgresql import PostgreSQLServer
-from sandbox.services.postgresql_launch import launch_postgresql
-from sandbox.services.processes import (
+from recording_sandbox.services.ports import free_ports, listens
+from recording_sandbox.services.postgresql import PostgreSQLServer
+from recording_sandbox.services.postgresql_launch import launch_postgresql
+from recording_sandbox.services.processes import (
     Guard,
     LaunchError,
     OwnedDirectory,
@@ -25,9 +25,9 @@ from sandbox.services.processes import (
     run,
     wait_until,
 )
-from sandbox.services.rabbitmq import RabbitMQNode, speaks_amqp
-from sandbox.services.rabbitmq_launch import launch_rabbitmq
-from sandbox.waiting import Eventually
+from recording_sandbox.services.rabbitmq import RabbitMQNode, speaks_amqp
+from recording_sandbox.services.rabbitmq_launch import launch_rabbitmq
+from recording_sandbox.waiting import Eventually
 
 
 def await_fact(fact: Callable[[], bool]) -> None:
@@ -101,8 +101,8 @@ def test_an_external_broker_can_be_used_and_not_killed() -> None:
 
 OWNER_THAT_DIES = """
 import os, signal, sys
-from sandbox.services.postgresql_launch import launch_postgresql
-from sandbox.services.rabbitmq_launch import launch_rabbitmq
+from recording_sandbox.services.postgresql_launch import launch_postgresql
+from recording_sandbox.services.rabbitmq_launch import launch_rabbitmq
 node = launch_rabbitmq(private=True)
 server = launch_postgresql(private=True)
 print(node.port, node.directory, server.url, server.directory, flush=True)
@@ -196,7 +196,7 @@ def test_each_engine_gets_an_empty_database(database_url: str) -> None:
 
 def test_a_guard_runs_when_its_owner_is_killed_unless_it_was_released(tmp_path: Path) -> None:
     program = (
-        "import os, sys; from sandbox.services.processes import Guard;"
+        "import os, sys; from recording_sandbox.services.processes import Guard;"
         "Guard('touch \"$1\"', sys.argv[1]); g = Guard('touch \"$1\"', sys.argv[2]); g.release();"
         "os.kill(os.getpid(), 9)"
     )
@@ -269,12 +269,15 @@ def test_free_ports_are_different_and_free() -> None:
 
 
 ANOTHER = (
-    "import sys; from sandbox.services.ports import _reserve; print(_reserve(int(sys.argv[1])))"
+    "import sys; from recording_sandbox.services.ports import _reserve;"
+    "print(_reserve(int(sys.argv[1])))"
 )
 
 
 def test_a_port_is_given_to_no_other_process_while_its_owner_lives() -> None:
-    owner = "import sys; from sandbox.services.ports import free_ports; print(*free_ports(1))"
+    owner = (
+        "import sys; from recording_sandbox.services.ports import free_ports; print(*free_ports(1))"
+    )
     (port,) = free_ports(1)
     formerly = run([sys.executable, "-c", owner]).strip()
 

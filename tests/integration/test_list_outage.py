@@ -5,8 +5,8 @@ from collections.abc import AsyncIterator
 
 import pytest
 
+from recording_sandbox.model.faults import Fault
 from recording_schemas import Status
-from sandbox.model.faults import Fault
 from tests.integration.tracking_bench import TrackingBench, open_bench
 
 LIST_FAILS = Fault(kind="refuse", operation="list_recordings", status=500)

@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from sandbox.model.faults import Fault
-from sandbox.model.recording import StartRequest
+from recording_sandbox.model.faults import Fault
+from recording_sandbox.model.recording import StartRequest
 from tests.integration.command_bench import START, CommandBench, open_command_bench
 from worker.broker.messages import Ack, Retry
 from worker.store.queries import RecordingsFilter

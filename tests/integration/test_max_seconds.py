@@ -9,9 +9,9 @@ from typing import Any
 import httpx
 import pytest
 
+from recording_sandbox.model.faults import Fault
+from recording_sandbox.services.postgresql import PostgreSQLServer
 from recording_schemas import Status
-from sandbox.model.faults import Fault
-from sandbox.services.postgresql import PostgreSQLServer
 from tests.integration.command_bench import START, open_command_bench
 from tests.integration.tracking_bench import TIMEOUTS, TrackingBench, client, open_bench
 from worker.broker.messages import Ack, Retry

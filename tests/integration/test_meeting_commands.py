@@ -7,11 +7,11 @@ from typing import Any
 
 import pytest
 
+from recording_sandbox.api.options import SandboxOptions
+from recording_sandbox.api.server import Sandbox
+from recording_sandbox.model.clock import Clock
+from recording_sandbox.model.faults import Fault
 from recording_schemas import PauseRecording, StopRecording
-from sandbox.api.options import SandboxOptions
-from sandbox.api.server import Sandbox
-from sandbox.model.clock import Clock
-from sandbox.model.faults import Fault
 from worker.commands.operations import execute
 from worker.commands.operations.context import OperationContext
 from worker.domain.errors import NotYet

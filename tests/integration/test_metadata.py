@@ -9,8 +9,8 @@ from typing import Any, Final
 import msgspec
 import pytest
 
+from recording_sandbox.model.faults import Fault
 from recording_schemas import Status
-from sandbox.model.faults import Fault
 from tests.integration.command_bench import START, CommandBench, open_command_bench
 from tests.integration.tracking_bench import TrackingBench, open_bench
 from worker.broker.messages import Delivery

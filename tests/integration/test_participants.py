@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from sandbox.model.faults import Fault
+from recording_sandbox.model.faults import Fault
 from tests.integration.tracking_bench import TrackingBench, open_bench
 
 Missing = list[tuple[str | None, str | None, bool]]

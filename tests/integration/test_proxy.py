@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
-from sandbox.api.server import Sandbox
-from sandbox.services.ports import free_ports
-from sandbox.services.tinyproxy import PASSWORD, TinyProxy
+from recording_sandbox.api.server import Sandbox
+from recording_sandbox.services.ports import free_ports
+from recording_sandbox.services.tinyproxy import PASSWORD, TinyProxy
 from worker.domain.errors import OutcomeUnknown, Unavailable
 from worker.realtimekit.client import RealtimeKitClient
 from worker.realtimekit.retry import RequestRetry

@@ -8,7 +8,7 @@ import aio_pika
 import msgspec
 import pytest
 
-from sandbox.waiting import Eventually
+from recording_sandbox.waiting import Eventually
 from tests.integration.broker_bench import (
     BrokerBenches,
     acknowledge,

@@ -13,8 +13,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from pamqp.commands import Basic
 
-from sandbox.services.rabbitmq import RabbitMQNode
-from sandbox.waiting import Eventually
+from recording_sandbox.services.rabbitmq import RabbitMQNode
+from recording_sandbox.waiting import Eventually
 from tests.integration.broker_bench import (
     BrokerBench,
     BrokerBenches,

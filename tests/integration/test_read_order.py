@@ -8,9 +8,9 @@ from contextlib import asynccontextmanager
 import httpx
 import pytest
 
+from recording_sandbox.model.faults import Fault
+from recording_sandbox.waiting import Eventually
 from recording_schemas import Status
-from sandbox.model.faults import Fault
-from sandbox.waiting import Eventually
 from tests.integration.tracking_bench import TIMEOUTS, TrackingBench, client, open_bench
 from worker.realtimekit.retry import RequestRetry
 from worker.tracking.refresher import MAX_CONCURRENT_READS

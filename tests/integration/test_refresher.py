@@ -7,9 +7,9 @@ from collections.abc import AsyncIterator
 import httpx
 import pytest
 
+from recording_sandbox.model.faults import Fault
+from recording_sandbox.waiting import Eventually
 from recording_schemas import Status
-from sandbox.model.faults import Fault
-from sandbox.waiting import Eventually
 from tests.integration.tracking_bench import TrackingBench, client, open_bench
 from worker.domain.errors import StoreUnavailable
 from worker.domain.recording import Observation

@@ -17,10 +17,10 @@ import pytest
 from aio_pika.abc import AbstractConnection, AbstractIncomingMessage, AbstractQueue
 from prometheus_client import CollectorRegistry
 
+from recording_sandbox.services.postgresql import PostgreSQLServer
+from recording_sandbox.services.rabbitmq import RabbitMQNode
+from recording_sandbox.waiting import Eventually
 from recording_schemas import CommandSucceeded, Status
-from sandbox.services.postgresql import PostgreSQLServer
-from sandbox.services.rabbitmq import RabbitMQNode
-from sandbox.waiting import Eventually
 from tests.fault.tcp_proxy import TcpProxy
 from worker.broker.connection import BrokerConnection
 from worker.broker.publisher import Publisher

@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from sandbox.waiting import Eventually
+from recording_sandbox.waiting import Eventually
 from tests.fault.tcp_proxy import TcpProxy
 from tests.integration.test_relay import Bench, open_bench
 from worker.publishing.event_publisher import EventPublisher

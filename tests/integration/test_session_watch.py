@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from sandbox.model.faults import Fault
+from recording_sandbox.model.faults import Fault
 from tests.integration.command_bench import CommandBench, open_command_bench
 from worker.domain.errors import ApiError, Unavailable
 from worker.store.claims import ClaimRequest

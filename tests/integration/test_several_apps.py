@@ -11,9 +11,9 @@ import msgspec
 import pytest
 from prometheus_client import CollectorRegistry
 
-from sandbox.api.options import SandboxOptions
-from sandbox.api.server import Sandbox
-from sandbox.model.faults import Fault
+from recording_sandbox.api.options import SandboxOptions
+from recording_sandbox.api.server import Sandbox
+from recording_sandbox.model.faults import Fault
 from worker.broker.messages import Ack, Delivery, Retry, Settlement
 from worker.commands.handler import CommandHandler
 from worker.commands.retry_policy import RetryPolicy

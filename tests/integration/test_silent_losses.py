@@ -7,8 +7,8 @@ from urllib.parse import urlsplit
 
 import pytest
 
+from recording_sandbox.waiting import Eventually
 from recording_schemas import Status
-from sandbox.waiting import Eventually
 from tests.integration.test_relay import KEYS, LIFE, Bench, bench_is_empty, open_bench
 
 FORBIDDEN = b"forbidden-by-the-firewall"

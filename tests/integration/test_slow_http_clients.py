@@ -11,7 +11,7 @@ import pytest
 from aiohttp import web
 from prometheus_client import CollectorRegistry
 
-from sandbox.waiting import eventually
+from recording_sandbox.waiting import eventually
 from tests.integration.webhook_bench import WebhookBench, open_webhook_bench, status_update
 from worker.observability.http_body import MAX_ARRIVING_BYTES
 from worker.observability.http_connections import ConnectionLimits

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from sandbox.services.rabbitmq import RabbitMQNode
-from sandbox.waiting import Eventually
+from recording_sandbox.services.rabbitmq import RabbitMQNode
+from recording_sandbox.waiting import Eventually
 from tests.contract.test_store_history import claim
 from tests.integration.broker_bench import open_broker_benches
 from tests.raw_properties import RawProperties, long, short

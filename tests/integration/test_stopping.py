@@ -11,8 +11,8 @@ from typing import Any
 import msgspec
 import pytest
 
-from sandbox.model.faults import Fault
-from sandbox.waiting import Eventually
+from recording_sandbox.model.faults import Fault
+from recording_sandbox.waiting import Eventually
 from tests.integration.command_bench import START, CommandBench, open_command_bench
 from tests.integration.tracking_bench import TrackingBench
 from worker.broker.messages import Ack, Delivery, Retry

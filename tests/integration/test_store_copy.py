@@ -14,10 +14,10 @@ import msgspec
 import pytest
 import sqlalchemy as sa
 
+from recording_sandbox.api.options import SandboxOptions
+from recording_sandbox.api.server import Sandbox
+from recording_sandbox.services.postgresql import PostgreSQLServer
 from recording_schemas import CommandSucceeded, Status
-from sandbox.api.options import SandboxOptions
-from sandbox.api.server import Sandbox
-from sandbox.services.postgresql import PostgreSQLServer
 from tests.contract.test_store_history import record, seen, send_all
 from tests.integration.cli_process import CommandLine
 from worker.domain.errors import StoreUnavailable

@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 
+from recording_sandbox.model.faults import Fault
 from recording_schemas import CommandSucceeded
-from sandbox.model.faults import Fault
 from tests.integration.tracking_bench import TrackingBench, open_bench
 from worker.domain.event_envelopes import outcome_record
 from worker.domain.recording import Observation, StartContext

@@ -6,8 +6,8 @@ from collections.abc import AsyncIterator
 import httpx
 import pytest
 
+from recording_sandbox.model.faults import Fault
 from recording_schemas import Status
-from sandbox.model.faults import Fault
 from tests.integration.tracking_bench import TIMEOUTS, TrackingBench, client, open_bench
 from worker.domain.recording import Observation
 

@@ -8,8 +8,8 @@ from typing import Any, Final
 import msgspec
 import pytest
 
+from recording_sandbox.model.faults import Fault
 from recording_schemas import Kind
-from sandbox.model.faults import Fault
 from tests.integration.command_bench import CommandBench, open_command_bench
 from worker.broker.messages import Ack, Retry
 from worker.domain.event_envelopes import event_id_of

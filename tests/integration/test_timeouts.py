@@ -5,8 +5,8 @@ from datetime import timedelta
 
 import pytest
 
+from recording_sandbox.model.faults import Fault
 from recording_schemas import Status
-from sandbox.model.faults import Fault
 from tests.integration.tracking_bench import TIMEOUTS, TrackingBench, open_bench
 from worker.domain.recording import Observation
 from worker.domain.snapshot import RecordingSnapshot

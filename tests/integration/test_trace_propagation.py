@@ -15,9 +15,9 @@ from typing import Any, Final
 import aio_pika
 from opentelemetry import semconv
 
+from recording_sandbox.services.rabbitmq import RabbitMQNode
+from recording_sandbox.waiting import Eventually
 from recording_schemas import CommandRejected, CommandSucceeded, Completed, FileReady
-from sandbox.services.rabbitmq import RabbitMQNode
-from sandbox.waiting import Eventually
 from tests.e2e.worker_environment import API_TOKEN, WorkerEnvironment, open_worker_environment
 from tests.integration.trace_collector import CollectedSpan, TraceCollector
 

@@ -8,8 +8,8 @@ import pytest
 from prometheus_client import CollectorRegistry
 from structlog.testing import capture_logs
 
+from recording_sandbox.model.faults import Fault
 from recording_schemas import Status
-from sandbox.model.faults import Fault
 from tests.integration.command_bench import CommandBench, open_command_bench
 from tests.integration.test_timeouts import errors, until_completed
 from tests.integration.tracking_bench import TIMEOUTS, TrackingBench, client, open_bench

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from sandbox.model.faults import Fault
+from recording_sandbox.model.faults import Fault
 from tests.integration.command_bench import CommandBench, open_command_bench, text_properties
 from worker.broker.message_copy import rfc3339
 from worker.broker.messages import Ack, Retry

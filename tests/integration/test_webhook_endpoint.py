@@ -9,10 +9,10 @@ from typing import Any
 
 import pytest
 
+from recording_sandbox.api.webhook_signing import Signer
+from recording_sandbox.services.postgresql import PostgreSQLServer
+from recording_sandbox.waiting import eventually
 from recording_schemas import ErrorInfo
-from sandbox.api.webhook_signing import Signer
-from sandbox.services.postgresql import PostgreSQLServer
-from sandbox.waiting import eventually
 from tests.integration.webhook_bench import (
     WebhookBench,
     legacy_status_update,

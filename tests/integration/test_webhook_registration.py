@@ -5,8 +5,8 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from sandbox.api.server import Sandbox
-from sandbox.model.faults import Fault
+from recording_sandbox.api.server import Sandbox
+from recording_sandbox.model.faults import Fault
 from worker.domain.errors import Unavailable
 from worker.realtimekit.client import RealtimeKitClient
 from worker.realtimekit.retry import RequestRetry

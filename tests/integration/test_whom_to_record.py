@@ -10,9 +10,9 @@ from typing import Any
 
 import pytest
 
+from recording_sandbox.model.faults import Fault
+from recording_sandbox.model.meetings import participant_ids
 from recording_schemas import StartTrackRecording
-from sandbox.model.faults import Fault
-from sandbox.model.meetings import participant_ids
 from tests.integration.command_bench import START, CommandBench, open_command_bench
 from worker.broker.messages import Ack, Delivery, Retry
 from worker.commands.operations import execute

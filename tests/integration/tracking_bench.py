@@ -12,12 +12,12 @@ from typing import Any
 import msgspec
 from prometheus_client import CollectorRegistry
 
+from recording_sandbox.api.options import SandboxOptions
+from recording_sandbox.api.server import Sandbox
+from recording_sandbox.model.behaviour import Behaviour
+from recording_sandbox.model.clock import Clock
+from recording_sandbox.model.log_entries import RequestEntry
 from recording_schemas import Kind, Media, Status
-from sandbox.api.options import SandboxOptions
-from sandbox.api.server import Sandbox
-from sandbox.model.behaviour import Behaviour
-from sandbox.model.clock import Clock
-from sandbox.model.log_entries import RequestEntry
 from worker.domain.recording import Observation, Recording, StartContext
 from worker.domain.snapshot import RecordingSnapshot
 from worker.domain.timeouts import Timeouts

@@ -12,8 +12,8 @@ import httpx
 import msgspec
 from prometheus_client import CollectorRegistry
 
+from recording_sandbox.api.webhook_signing import Signer
 from recording_schemas import Kind, Status
-from sandbox.api.webhook_signing import Signer
 from worker.domain.recording import Observation, ObservedBy, Recording, StartContext
 from worker.domain.snapshot import RecordingSnapshot
 from worker.observability.http_connections import ConnectionLimits

@@ -29,9 +29,9 @@ from benchmarks.tracking.results import (
     ScenarioResult,
     TrackingResults,
 )
-from sandbox.model.log_entries import TransitionEntry
-from sandbox.services.processes import OwnedProcess
-from sandbox.waiting import Eventually
+from recording_sandbox.model.log_entries import TransitionEntry
+from recording_sandbox.services.processes import OwnedProcess
+from recording_sandbox.waiting import Eventually
 from worker.realtimekit.client import RealtimeKitClient
 from worker.realtimekit.retry import RequestRetry
 from worker.settings.settings import Settings

@@ -9,7 +9,7 @@ import pytest
 
 PROJECT = Path(__file__).parents[3]
 LOWEST = (PROJECT / "requirements" / "lowest.lock").read_text()
-WITHOUT_BOUND = re.compile(r"recording-worker(-schemas)?\b")
+WITHOUT_BOUND = re.compile(r"recording-worker(-sandbox|-schemas)?\b")
 
 
 def declared(folder: Path) -> list[str]:
@@ -19,7 +19,8 @@ def declared(folder: Path) -> list[str]:
     return [each for each in every if not WITHOUT_BOUND.match(each)]
 
 
-BOUNDS = sorted({*declared(PROJECT), *declared(PROJECT / "schemas")})
+FOLDERS = (PROJECT, PROJECT / "sandbox", PROJECT / "schemas")
+BOUNDS = sorted({bound for folder in FOLDERS for bound in declared(folder)})
 
 
 def numbers(version: str) -> list[int]:
@@ -40,5 +41,6 @@ def test_the_lowest_version_that_is_allowed_is_the_one_that_is_tested(dependency
         assert numbers(locked[1]) == numbers(match[3])
 
 
-def test_the_message_types_and_the_worker_need_the_same_msgspec() -> None:
-    assert len([bound for bound in BOUNDS if bound.startswith("msgspec")]) == 1
+def test_a_library_has_the_same_lower_bound_in_every_distribution() -> None:
+    names = [re.split(r"\W*[>~=]=", bound)[0] for bound in BOUNDS]
+    assert sorted(set(names)) == names

@@ -9,7 +9,7 @@ import pytest
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 
-from sandbox.api.webhook_signing import Signer
+from recording_sandbox.api.webhook_signing import Signer
 from worker.domain.errors import Unavailable
 from worker.realtimekit.webhook_signature import (
     KEY_FETCH_INTERVAL_SECONDS,

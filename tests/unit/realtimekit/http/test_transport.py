@@ -8,7 +8,7 @@ from contextlib import asynccontextmanager
 import httpx
 import pytest
 
-from sandbox.waiting import eventually
+from recording_sandbox.waiting import eventually
 from worker.realtimekit.http.protocol import MAX_RESPONSE_BYTES, ResponseTooLarge
 from worker.realtimekit.http.transport import MAX_CONNECTIONS, HttpTransport, _IdleConnection
 

@@ -1,7 +1,7 @@
 """Which bearer tokens are valid."""
 
-from sandbox.api.auth import Tokens
-from sandbox.model.behaviour import Behaviour
+from recording_sandbox.api.auth import Tokens
+from recording_sandbox.model.behaviour import Behaviour
 
 
 def test_any_bearer_token_is_valid_until_it_is_revoked() -> None:

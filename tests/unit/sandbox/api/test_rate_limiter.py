@@ -1,7 +1,7 @@
 """Rate limits per token, and the headers that report them."""
 
-from sandbox.api.rate_limiter import RateLimiter
-from sandbox.model.behaviour import Behaviour
+from recording_sandbox.api.rate_limiter import RateLimiter
+from recording_sandbox.model.behaviour import Behaviour
 
 
 def limiter_with_clock(*limits: str, block: float = 300.0) -> tuple[RateLimiter, list[float]]:

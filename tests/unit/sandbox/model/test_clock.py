@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from sandbox.model.clock import Clock, iso
+from recording_sandbox.model.clock import Clock, iso
 
 
 def frozen() -> Clock:

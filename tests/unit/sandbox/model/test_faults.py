@@ -1,6 +1,6 @@
 """When a fault is triggered."""
 
-from sandbox.model.faults import Fault, Faults
+from recording_sandbox.model.faults import Fault, Faults
 
 
 def strikes(faults: Faults, times: int, **occasion: str) -> list[bool]:

@@ -4,14 +4,14 @@ from typing import NamedTuple
 
 import pytest
 
-from sandbox.model.behaviour import Behaviour
-from sandbox.model.clock import Clock
-from sandbox.model.errors import Refusal
-from sandbox.model.faults import Fault, Faults
-from sandbox.model.meetings import Meetings, participant_ids
-from sandbox.model.recording import Recording, RecordingKind, StartRequest
-from sandbox.model.recordings import Recordings
-from sandbox.model.request_log import RequestLog
+from recording_sandbox.model.behaviour import Behaviour
+from recording_sandbox.model.clock import Clock
+from recording_sandbox.model.errors import Refusal
+from recording_sandbox.model.faults import Fault, Faults
+from recording_sandbox.model.meetings import Meetings, participant_ids
+from recording_sandbox.model.recording import Recording, RecordingKind, StartRequest
+from recording_sandbox.model.recordings import Recordings
+from recording_sandbox.model.request_log import RequestLog
 
 MEETING = "2f3c8c5e-6f0b-4a67-9a55-0f7f3f2b8f10"
 

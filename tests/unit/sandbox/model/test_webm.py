@@ -4,7 +4,7 @@ import struct
 
 import pytest
 
-from sandbox.model import media, webm
+from recording_sandbox.model import media, webm
 
 MASTERS = {0x1A45DFA3, 0x18538067, 0x1549A966, 0x1654AE6B, 0xAE, 0xE1, 0x1F43B675}
 

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from sandbox.services.rabbitmq_program import without_plugins
+from recording_sandbox.services.rabbitmq_program import without_plugins
 
 
 def laid_out(home: Path, *libraries: str) -> Path:

@@ -1,0 +1,146 @@
+"""The demo from start to end."""
+
+import asyncio
+import signal
+
+import aiohttp
+import click
+import msgspec
+
+from recording_sandbox.demo.assertions import find_deviations
+from recording_sandbox.demo.environment import (
+    SWEEP_INTERVAL_SECONDS,
+    DemoEnvironment,
+    start_environment,
+)
+from recording_sandbox.demo.instructions import (
+    addresses,
+    tool_variables,
+    usage_text,
+    wait_for_signal,
+)
+from recording_sandbox.demo.narration import narrate_requests
+from recording_sandbox.demo.scenario import create_meeting, run_scenario
+from recording_sandbox.demo.timeline import Timeline, entry_printer
+from recording_sandbox.demo.tracks import Track, download, print_table
+from recording_sandbox.services.processes import LaunchError
+from recording_sandbox.services.rabbitmq import RabbitMQNode
+from recording_sandbox.services.rabbitmq_launch import launch_rabbitmq
+
+
+class DemoOptions(msgspec.Struct, frozen=True, kw_only=True):
+    """The flags of the command."""
+
+    speed: float
+    keep: bool
+    as_json: bool
+
+
+class DemoFailed(Exception):
+    """The demo had a wrong result. The text has one line for each deviation."""
+
+
+def run_demo(options: DemoOptions) -> None:
+    """Run the demo, and stop everything again.
+
+    Raises:
+        DemoFailed: if something could not be started, or was not as promised.
+        KeyboardInterrupt: after Ctrl-C or SIGTERM.
+    """
+    timeline = Timeline(entry_printer(as_json=options.as_json))
+    try:
+        timeline.add("setup", "starting RabbitMQ")
+        with launch_rabbitmq() as node:
+            timeline.add("setup", f"RabbitMQ listens on port {node.port}")
+            asyncio.run(_run(node, options, timeline))
+    except* (LaunchError, TimeoutError, aiohttp.ClientError, ValueError) as group:
+        raise DemoFailed("\n".join(_messages(group))) from group
+    except* asyncio.CancelledError:
+        raise KeyboardInterrupt from None
+
+
+async def _run(node: RabbitMQNode, options: DemoOptions, timeline: Timeline) -> None:
+    task = asyncio.current_task()
+    assert task is not None  # noqa: S101 -- a coroutine runs in a task
+    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
+    async with start_environment(node, options.speed, timeline) as environment:
+        tracks, deviations = await _record_while_watched(environment, timeline)
+        _print_result(tracks, deviations, options, timeline)
+        if options.keep:
+            _print_instructions(environment, options, timeline)
+            await wait_for_signal()
+
+
+async def _record_while_watched(
+    environment: DemoEnvironment, timeline: Timeline
+) -> tuple[list[Track], list[str]]:
+    """Record, while API requests are narrated and the end of the worker is an error."""
+    async with asyncio.TaskGroup() as group:
+        watchers = [
+            group.create_task(_narrate(environment, timeline), name="demo-narration"),
+            group.create_task(_fail_when_worker_ends(environment), name="demo-worker-watch"),
+        ]
+        result = await _record(environment, timeline)
+        for watcher in watchers:
+            watcher.cancel()
+    return result
+
+
+async def _narrate(environment: DemoEnvironment, timeline: Timeline) -> None:
+    await narrate_requests(
+        environment.sandbox.request_log, timeline, sweep_interval_seconds=SWEEP_INTERVAL_SECONDS
+    )
+
+
+async def _fail_when_worker_ends(environment: DemoEnvironment) -> None:
+    code = await environment.worker.ended()
+    raise LaunchError(f"the worker ended with {code}:\n{environment.worker.log_tail()}")
+
+
+async def _record(
+    environment: DemoEnvironment, timeline: Timeline
+) -> tuple[list[Track], list[str]]:
+    """The downloaded files, and the deviations from the expected result."""
+    meetings, client = environment.sandbox.meetings, environment.client
+    participants = create_meeting(meetings)
+    try:
+        await run_scenario(participants, meetings, client, timeline)
+    except TimeoutError as error:
+        log = environment.worker.log_tail()
+        raise LaunchError(f"{error}; the worker's log ends with\n{log}") from error
+    tracks = await download(client.events)
+    recorded = environment.sandbox.request_log.files
+    return tracks, find_deviations(participants, client.events, tracks, recorded)
+
+
+def _print_result(
+    tracks: list[Track], deviations: list[str], options: DemoOptions, timeline: Timeline
+) -> None:
+    if options.as_json:
+        seconds = round(timeline.seconds, 3)
+        result = {"tracks": tracks, "deviations": deviations, "seconds": seconds}
+        click.echo(msgspec.json.encode(result).decode())
+    else:
+        click.echo()
+        print_table(tracks)
+        click.echo()
+    if deviations:
+        raise DemoFailed("\n".join(deviations))
+    timeline.add("setup", "as promised: three files of ana and ben, and no file of cleo")
+
+
+def _print_instructions(
+    environment: DemoEnvironment, options: DemoOptions, timeline: Timeline
+) -> None:
+    variables, urls = tool_variables(environment), addresses(environment)
+    if options.as_json:
+        timeline.add("setup", "everything keeps running", environment=variables, addresses=urls)
+    else:
+        click.echo(usage_text(variables, urls))
+
+
+def _messages(group: BaseExceptionGroup[BaseException]) -> list[str]:
+    messages: list[str] = []
+    for error in group.exceptions:
+        messages += _messages(error) if isinstance(error, BaseExceptionGroup) else [str(error)]
+    return messages

@@ -1,0 +1,107 @@
+"""A private PostgreSQL server on this machine.
+
+It listens on a free loopback port and needs no password. When its owner ends, in whatever way, it
+leaves neither processes nor files behind.
+"""
+
+import os
+import signal
+from pathlib import Path
+
+from recording_sandbox.services.ports import free_ports
+from recording_sandbox.services.postgresql import PostgreSQLServer, answers_queries
+from recording_sandbox.services.processes import (
+    OwnedDirectory,
+    OwnedProcess,
+    ordinary_user,
+    run,
+    wait_until,
+)
+from recording_sandbox.services.service import BOOT_TIMEOUT_SECONDS, STOP_TIMEOUT_SECONDS
+
+START_TIMEOUT_SECONDS = 10.0
+
+
+class LocalServer(PostgreSQLServer):
+    """A server of the installed PostgreSQL. As root we run it as another user."""
+
+    def __init__(self, programs: Path, *, durable: bool) -> None:
+        self._programs = programs
+        self._durable = durable
+        self._user = ordinary_user()
+        self._owned = OwnedDirectory("postgresql-", owner=self._user)
+        self.directory = self._owned.path
+        (self._port,) = free_ports(1)
+        self.url = f"postgresql://postgres@127.0.0.1:{self._port}/postgres"
+        self._environ = {k: v for k, v in os.environ.items() if not k.startswith("PG")}
+        self._server: OwnedProcess | None = None
+        try:
+            self._create_cluster()
+            self.start()
+        except BaseException:
+            self.close()
+            raise
+
+    def _create_cluster(self) -> None:
+        initdb = str(self._programs / "initdb")
+        data = str(self.directory / "data")
+        settings = ["--auth=trust", "--username=postgres", "--encoding=UTF8", "--locale=C"]
+        run([initdb, "--no-sync", *settings, data], environ=self._environ, user=self._user)
+
+    def start(self) -> None:
+        """Start it unless it runs, and return when it answers queries: a fraction of a second."""
+        if self._server is not None and self._server.running:
+            return
+        # After a kill the first attempts may fail, because the old server's children still end.
+        wait_until(
+            self._try_start,
+            seconds=START_TIMEOUT_SECONDS,
+            otherwise=lambda: f"PostgreSQL ends while starting:\n{self._log_tail()}",
+        )
+
+    def _try_start(self) -> bool:
+        settings = {
+            "listen_addresses": "127.0.0.1",
+            "port": str(self._port),
+            "unix_socket_directories": "",
+            "fsync": "on" if self._durable else "off",
+            "shared_buffers": "32MB",
+            "max_connections": "200",
+        }
+        options = [f"--{name}={value}" for name, value in settings.items()]
+        self._server = server = OwnedProcess(
+            [str(self._programs / "postgres"), "-D", str(self.directory / "data"), *options],
+            environ=self._environ,
+            log=self.directory / "server.log",
+            user=self._user,
+            orphan_signal=signal.SIGQUIT,
+        )
+        wait_until(
+            lambda: not server.running or answers_queries(self.url),
+            seconds=BOOT_TIMEOUT_SECONDS,
+            otherwise=lambda: f"PostgreSQL did not start:\n{self._log_tail()}",
+        )
+        if server.running:
+            return True
+        server.kill()
+        return False
+
+    def _log_tail(self) -> str:
+        return self._server.log_tail() if self._server is not None else ""
+
+    def stop(self) -> None:
+        """Shut it down cleanly. Clients are disconnected."""
+        if self._server is not None:
+            self._server.end(signal.SIGINT, seconds=STOP_TIMEOUT_SECONDS)
+
+    def kill(self) -> None:
+        """Kill it, as a crash would. Its children notice that and end too."""
+        if self._server is not None:
+            self._server.kill()
+
+    def close(self) -> None:
+        """Stop it for good and delete its data. May be called again."""
+        if self._server is not None:
+            # Not SIGKILL, which would leave its shared memory behind.
+            self._server.end(signal.SIGQUIT, seconds=STOP_TIMEOUT_SECONDS)
+        self._owned.remove()

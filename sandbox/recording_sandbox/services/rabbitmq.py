@@ -1,0 +1,87 @@
+"""RabbitMQ as a service: the interface of all nodes, and nodes that are not processes of ours."""
+
+import socket
+from abc import abstractmethod
+from urllib.parse import urlsplit
+
+from recording_sandbox.services.install import Container
+from recording_sandbox.services.ports import free_ports
+from recording_sandbox.services.processes import LaunchError
+from recording_sandbox.services.service import (
+    ContainedService,
+    ExternalService,
+    Service,
+)
+
+DOCKER_IMAGE = "rabbitmq:4"
+
+
+class RabbitMQNode(Service):
+    """A running broker that listens on `port`."""
+
+    amqp_url: str
+    port: int
+
+    @abstractmethod
+    def ctl(self, *arguments: str) -> str:
+        """Run `rabbitmqctl`. Returns its stdout. Takes about half a second."""
+
+    def reset(self) -> None:
+        """Reset it: no queues, no alarm, no changed limit."""
+        self.ctl("eval", _RESET)
+
+    def set_memory_alarm(self, on: bool) -> None:
+        """Raise or clear the memory alarm. While it is on, publishing connections are blocked."""
+        self.ctl("set_vm_memory_high_watermark", "0.000001" if on else "0.4")
+
+
+_RESET = """
+ok = rabbit_vhost:delete(<<"/">>, <<"tests">>),
+ok = rabbit_vhost:add(<<"/">>, <<"tests">>),
+rabbit_auth_backend_internal:set_permissions(
+    <<"guest">>, <<"/">>, <<".*">>, <<".*">>, <<".*">>, <<"tests">>),
+vm_memory_monitor:set_vm_memory_high_watermark(0.4),
+application:set_env(rabbit, max_message_size, 134217728).
+"""
+
+
+class ExternalNode(ExternalService, RabbitMQNode):
+    """A broker that we did not start."""
+
+    unmanaged_message = (
+        "The broker of AMQP_URL must not be stopped. Unset AMQP_URL, or launch a private broker "
+        "by launch_rabbitmq(private=True)."
+    )
+
+    def __init__(self, amqp_url: str) -> None:
+        self.amqp_url = amqp_url
+        self.port = urlsplit(amqp_url).port or 5672
+
+    def ctl(self, *arguments: str) -> str:
+        """Raises LaunchError."""
+        raise LaunchError(self.unmanaged_message)
+
+
+class DockerNode(ContainedService, RabbitMQNode):
+    """A broker in a container."""
+
+    def __init__(self) -> None:
+        (self.port,) = free_ports(1)
+        self.amqp_url = f"amqp://guest:guest@127.0.0.1:{self.port}/"
+        container = Container(DOCKER_IMAGE, publish={self.port: 5672})
+        super().__init__("RabbitMQ", container, lambda: speaks_amqp(self.port))
+
+    def ctl(self, *arguments: str) -> str:
+        """Run `rabbitmqctl` in the container. Returns its stdout."""
+        return self._container.execute("rabbitmqctl", "--quiet", *arguments)
+
+
+def speaks_amqp(port: int) -> bool:
+    """Whether a broker answers the AMQP 0-9-1 greeting. A port mapping of docker does not."""
+    try:
+        with socket.create_connection(("127.0.0.1", port), timeout=1) as connection:
+            connection.settimeout(2)
+            connection.sendall(b"AMQP\x00\x00\x09\x01")
+            return connection.recv(1) == b"\x01"
+    except OSError:
+        return False

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 import pytest_asyncio
 
-from sandbox.services.rabbitmq import RabbitMQNode
+from recording_sandbox.services.rabbitmq import RabbitMQNode
 from tests.e2e.worker_environment import WorkerEnvironment, open_worker_environment
 from tests.examples.virtual_host import VirtualHost
 

@@ -8,7 +8,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Final
 
-from sandbox.waiting import eventually
+from recording_sandbox.waiting import eventually
 
 ROOT: Final = Path(__file__).parents[2]
 INTEGRATIONS: Final = ROOT / ".venv-integrations" / "bin"

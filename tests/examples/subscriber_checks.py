@@ -14,6 +14,7 @@ from aiohttp import web
 from aiohttp.test_utils import TestServer
 from msgspec.structs import replace
 
+from recording_sandbox.waiting import eventually
 from recording_schemas import (
     EVENT_CONTENT_TYPE,
     Completed,
@@ -21,7 +22,6 @@ from recording_schemas import (
     decode_event,
     encode_event,
 )
-from sandbox.waiting import eventually
 from tests.e2e.worker_environment import WorkerEnvironment
 from tests.examples.example_process import ROOT, ExampleProcess, running
 from tests.fault.tcp_proxy import TcpProxy

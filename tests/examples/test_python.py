@@ -9,8 +9,8 @@ from typing import Final
 
 import pytest
 
+from recording_sandbox.waiting import eventually
 from recording_schemas import FileUrlRenewed, StatusChanged
-from sandbox.waiting import eventually
 from tests.e2e.worker_environment import WorkerEnvironment
 from tests.examples import subscriber_checks
 from tests.examples.example_process import INTEGRATIONS, output_of

@@ -5,7 +5,7 @@ import uuid
 from pathlib import Path
 from typing import Final
 
-from sandbox.services.rabbitmq import RabbitMQNode
+from recording_sandbox.services.rabbitmq import RabbitMQNode
 
 EXAMPLES: Final = Path(__file__).parents[2] / "examples"
 PERMISSIONS: Final = EXAMPLES / "permissions.json"

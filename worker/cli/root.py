@@ -24,6 +24,9 @@ MODULES: Final = {
 PLUGIN_GROUP: Final = "recording_worker.commands"
 """The entry-point group through which installed packages add subcommands."""
 
+OPTIONAL: Final = {"demo": "recording-worker-sandbox", "sandbox": "recording-worker-sandbox"}
+"""Subcommands of packages of ours that need not be installed, and those packages."""
+
 EPILOG: Final = """\
 \b
 Examples:
@@ -43,18 +46,18 @@ class Subcommands(click.Group):
 
     def list_commands(self, context: click.Context) -> list[str]:
         """Their names, in the order of the help."""
-        return [*MODULES, *sorted(_plugins())]
+        return [*MODULES, *sorted(_plugins().keys() | OPTIONAL.keys())]
 
     def get_command(self, context: click.Context, name: str) -> click.Command | None:
         """Import and return the subcommand; None when there is none of this name."""
         if name in MODULES:
             return _require_command(importlib.import_module(MODULES[name]).command)
         if (plugin := _plugins().get(name)) is None:
-            return None
+            return _stand_in(name, OPTIONAL[name]) if name in OPTIONAL else None
         try:
             return _require_command(plugin.load())
         except ImportError as error:
-            return _stand_in(name, error)
+            return _stand_in(name, error.name)
 
     def invoke(self, context: click.Context) -> Any:  # noqa: ANN401 - whatever the command returns
         """Run the subcommand, and report a package that a plugin lacks."""
@@ -63,7 +66,7 @@ class Subcommands(click.Group):
         except ModuleNotFoundError as error:
             if context.invoked_subcommand not in _plugins():
                 raise
-            raise _not_installed(str(context.invoked_subcommand), error) from error
+            raise _not_installed(str(context.invoked_subcommand), error.name) from error
 
 
 @cache
@@ -79,7 +82,7 @@ def _require_command(found: object) -> click.Command:
     return found
 
 
-def _stand_in(name: str, error: ImportError) -> click.Command:
+def _stand_in(name: str, package: str | None) -> click.Command:
     """A command in place of a plugin that cannot be imported. It names the package to install."""
 
     @click.command(
@@ -90,15 +93,15 @@ def _stand_in(name: str, error: ImportError) -> click.Command:
     )
     @click.argument("ignored", nargs=-1, type=click.UNPROCESSED)
     def explain(ignored: tuple[str, ...]) -> None:
-        raise _not_installed(name, error) from error
+        raise _not_installed(name, package)
 
     return explain
 
 
-def _not_installed(name: str, error: ImportError) -> click.ClickException:
-    package = error.name or "a package"
+def _not_installed(name: str, package: str | None) -> click.ClickException:
     return click.ClickException(
-        f"`{name}` needs {package}, which is not installed: pip install 'recording-worker[sandbox]'"
+        f"`{name}` needs {package or 'a package'}, which is not installed: "
+        "pip install 'recording-worker[sandbox]'"
     )
 
 

@@ -42,5 +42,5 @@ def test_the_lowest_version_that_is_allowed_is_the_one_that_is_tested(dependency
 
 
 def test_a_library_has_the_same_lower_bound_in_every_distribution() -> None:
-    names = [re.split(r"\W*[>~=]=", bound)[0] for bound in BOUNDS]
-    assert sorted(set(names)) == names
+    names = [re.split(r"[^\w.-]", bound)[0] for bound in BOUNDS]
+    assert len(names) == len(set(names))

@@ -107,7 +107,7 @@ async def all_but_delayed_answered(cluster: RabbitMQCluster, environment: FaultE
     """Wait until every command has its outcome, or until as many lack one as retry queues hold.
 
     The latter counts only if RabbitMQ has expired messages there that it does not deliver. Before
-    3.12.5 it may keep them until the lost node is back (docs/how-to/operations.md).
+    3.12.5 it may keep them until the lost node is back (docs/how-to/deploy.md).
     """
     retry_queues = f"{environment.settings['WORKER_NAME_PREFIX']}.commands.retry."
 

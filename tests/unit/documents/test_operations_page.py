@@ -1,4 +1,4 @@
-"""docs/how-to/operations.md, held against what is there: nobody finds that out at night."""
+"""The pages for operators, held against what is there: nobody finds that out at night."""
 
 import re
 import shlex
@@ -15,7 +15,10 @@ from worker.settings.documentation import documented_settings
 
 PROJECT = Path(__file__).parents[3]
 CHART = PROJECT / "helm" / "recording-worker"
-TEXT = (PROJECT / "docs" / "how-to" / "operations.md").read_text()
+HOW_TO = PROJECT / "docs" / "how-to"
+RUNBOOKS = (HOW_TO / "operations.md").read_text()
+PAGES = ("deploy", "upgrade", "back-up", "rotate-secrets", "move-to-postgresql")
+TEXT = "\n".join([RUNBOOKS, *((HOW_TO / f"{page}.md").read_text() for page in PAGES)])
 ALERTS = [
     rule
     for group in yaml.safe_load((CHART / "files" / "alerts.yaml").read_text())["groups"]
@@ -65,17 +68,11 @@ def test_every_alert_leads_to_its_section(alert: dict[str, Any]) -> None:
     section = alert["annotations"]["runbook_url"].partition("#")[2]
 
     assert section == anchor(alert["alert"])
-    assert f"### {alert['alert']}\n" in TEXT
+    assert f"### {alert['alert']}\n" in RUNBOOKS
 
 
 def test_every_section_is_of_an_alert_that_there_is() -> None:
-    assert re.findall(r"^### (.*)$", TEXT, re.MULTILINE) == [one["alert"] for one in ALERTS]
-
-
-def test_every_link_within_the_document_leads_to_a_heading() -> None:
-    headings = {anchor(title) for title in re.findall(r"^##+ (.*)$", TEXT, re.MULTILINE)}
-
-    assert set(re.findall(r"\]\(#([^)]+)\)", TEXT)) <= headings
+    assert re.findall(r"^### (.*)$", RUNBOOKS, re.MULTILINE) == [one["alert"] for one in ALERTS]
 
 
 @pytest.mark.parametrize("words", program_lines(), ids=" ".join)

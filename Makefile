@@ -13,6 +13,7 @@ DOCS_VENV := .venv-docs
 DOCS_STAMP := $(DOCS_VENV)/.installed
 INTEGRATIONS_VENV := .venv-integrations
 INTEGRATIONS_STAMP := $(INTEGRATIONS_VENV)/.installed
+SITE_NODE_STAMP := docs/_site/node_modules/.installed
 NODE_STAMP := tests/node/node_modules/.installed
 PROJECTS := pyproject.toml sandbox/pyproject.toml schemas/pyproject.toml
 UV_COMPILE := uv pip compile --universal --python-version 3.11 --generate-hashes --no-header \
@@ -24,7 +25,7 @@ UV_COMPILE := uv pip compile --universal --python-version 3.11 --generate-hashes
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo run test lowest pythons faults chaos campaign bench bench-tracking check-speed check format schemas chart image lock clean
+.PHONY: help setup demo run test lowest pythons faults chaos campaign bench bench-tracking check-speed check docs docs-serve format schemas chart image lock clean
 
 help: ## list the targets
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):[^#]*## /\1\t/' | expand -t 14
@@ -107,12 +108,12 @@ $(BENCH_STAMP) $(DOCS_STAMP) $(INTEGRATIONS_STAMP): .venv-%/.installed: requirem
 	$(@D)/bin/pip install --quiet --disable-pip-version-check --require-hashes -r $<
 	@touch $@
 
-$(NODE_STAMP): tests/node/package-lock.json
+$(NODE_STAMP) $(SITE_NODE_STAMP): %/node_modules/.installed: %/package-lock.json
 	@command -v npm >/dev/null || { test "$$(id -u)" = 0 && command -v apt-get >/dev/null \
-		&& echo "installing npm for the AsyncAPI parser" >&2 && apt-get update -q \
+		&& echo "installing npm" >&2 && apt-get update -q \
 		&& apt-get install -qy --no-install-recommends npm; } \
-		|| { echo "npm is needed to check schemas/asyncapi.yaml: install Node.js" >&2; exit 1; }
-	cd tests/node && npm ci --no-audit --no-fund --loglevel=error
+		|| { echo "npm is needed for $*: install Node.js" >&2; exit 1; }
+	cd $* && npm ci --no-audit --no-fund --loglevel=error
 	@touch $@
 
 check: setup ## check format, lint, types, import layers, and that generated files are up to date
@@ -122,6 +123,15 @@ check: setup ## check format, lint, types, import layers, and that generated fil
 	$(BIN)/lint-imports
 	$(BIN)/python -m recording_schemas.export --check
 	$(BIN)/python -m tests.helm.documents --check
+	$(MAKE) --no-print-directory docs
+
+export NO_MKDOCS_2_WARNING := 1
+
+docs: $(DOCS_STAMP) $(SITE_NODE_STAMP) ## build the documentation site into site/ and check its links
+	$(DOCS_VENV)/bin/mkdocs build --strict
+
+docs-serve: $(DOCS_STAMP) $(SITE_NODE_STAMP) ## show the site while you write: http://127.0.0.1:8000
+	$(DOCS_VENV)/bin/mkdocs serve
 
 format: setup ## format the code and fix what the linter can fix
 	$(BIN)/ruff format .
@@ -156,4 +166,5 @@ lock: ## update the locked dependencies (needs uv)
 		$(UV_COMPILE) requirements/$$each.in -o requirements/$$each.lock; done
 
 clean: ## remove everything that the other targets create
-	rm -rf $(VENV) $(BENCH_VENV) $(DOCS_VENV) $(INTEGRATIONS_VENV) .venv-lowest .venv-python3.* .mypy_cache .ruff_cache .pytest_cache .hypothesis tests/node/node_modules var
+	rm -rf $(VENV) $(BENCH_VENV) $(DOCS_VENV) $(INTEGRATIONS_VENV) .venv-lowest .venv-python3.* .mypy_cache .ruff_cache .pytest_cache .hypothesis \
+		tests/node/node_modules docs/_site/node_modules site var

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from urllib.parse import quote, quote_plus
 
 import pytest
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from worker.realtimekit.redaction import (
@@ -17,6 +17,7 @@ from worker.realtimekit.redaction import (
     redact,
     secrets_in,
 )
+from worker.realtimekit.spellings import MIN_PLAIN_LENGTH, plain_bytes
 
 
 @pytest.mark.parametrize(
@@ -144,6 +145,7 @@ def test_a_secret_that_the_api_cuts_off_is_not_left(length: int, spelling: str) 
 
 @given(st.text(st.characters(exclude_categories=["Cs"]), min_size=8))
 def test_no_secret_is_left_in_any_of_its_encodings(secret: str) -> None:
+    assume(len(plain_bytes(secret)) >= MIN_PLAIN_LENGTH)  # Of "000     " only 000 is left to find.
     as_json = (json.dumps(secret)[1:-1], json.dumps(secret, ensure_ascii=False)[1:-1])
     for form in (secret, *as_json, quote(secret, safe=""), html.escape(secret)):
         assert form not in redact(f"<{form}>", [secret]).replace("[secure]", "")

@@ -12,7 +12,7 @@ from helm_python import Chart
 from helm_python._native import call_string
 
 CHART: Final = Path(__file__).parents[2] / "helm" / "recording-worker"
-EXAMPLES: Final = ("small", "production", "several-apps")
+EXAMPLES: Final = tuple(sorted(path.stem for path in (CHART / "examples").glob("*.yaml")))
 NEWEST: Final = "1.37"
 RELEASE: Final = "rw"
 
@@ -123,7 +123,9 @@ def pod(found: Iterable[Manifest]) -> Manifest:
 def container(found: Iterable[Manifest]) -> Manifest:
     """The worker's container."""
     worker: Manifest
-    (worker,) = pod(found)["spec"]["containers"]
+    (worker,) = [
+        container for container in pod(found)["spec"]["containers"] if container["name"] == "worker"
+    ]
     return worker
 
 

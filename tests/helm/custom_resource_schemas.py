@@ -44,6 +44,25 @@ def _rabbitmq(required: str, **fields: Schema) -> Schema:
     return _object(required, rabbitmqClusterReference=_CLUSTER, **fields)
 
 
+_RELABELING: Final = _object(
+    action=_TEXT,
+    sourceLabels=_list(_TEXT),
+    separator=_TEXT,
+    regex=_TEXT,
+    modulus=_WHOLE,
+    replacement=_TEXT,
+    targetLabel=_TEXT,
+)
+_TLS: Final = _object(
+    ca=_ANY,
+    cert=_ANY,
+    keySecret=_ANY,
+    serverName=_TEXT,
+    insecureSkipVerify=_SWITCH,
+    caFile=_TEXT,
+    certFile=_TEXT,
+    keyFile=_TEXT,
+)
 SPECS: Final[dict[str, Schema]] = {
     "rabbitmq.com/v1beta1/Queue": _rabbitmq(
         "name",
@@ -96,8 +115,26 @@ SPECS: Final[dict[str, Schema]] = {
     ),
     "monitoring.coreos.com/v1/ServiceMonitor": _object(
         "selector endpoints",
+        jobLabel=_TEXT,
+        targetLabels=_list(_TEXT),
+        podTargetLabels=_list(_TEXT),
+        sampleLimit=_WHOLE,
+        namespaceSelector=_object("matchNames", matchNames=_list(_TEXT)),
         selector=_object("matchLabels", matchLabels=_texts()),
-        endpoints=_list(_object("port", port=_TEXT, path=_TEXT, interval=_TEXT)),
+        endpoints=_list(
+            _object(
+                "port",
+                port=_TEXT,
+                path=_TEXT,
+                interval=_TEXT,
+                scrapeTimeout=_TEXT,
+                honorLabels=_SWITCH,
+                scheme={"enum": ["http", "https"]},
+                tlsConfig=_TLS,
+                relabelings=_list(_RELABELING),
+                metricRelabelings=_list(_RELABELING),
+            )
+        ),
     ),
     "monitoring.coreos.com/v1/PrometheusRule": _object(
         groups=_list(

@@ -96,6 +96,66 @@ SWITCHES: Final[dict[str, Values]] = {
     "another service account": {
         "serviceAccount": {"name": "shared", "annotations": {"role": "none"}},
     },
+    "shared registry": {
+        "global": {
+            "imageRegistry": "registry.example.com",
+            "imagePullSecrets": ["shared"],
+        },
+        "image": {"registry": "other.example.com"},
+    },
+    "update strategy": {"updateStrategy": {"rollingUpdate": {"maxUnavailable": 1}}},
+    "available replicas": {"podDisruptionBudget": {"minAvailable": 1}},
+    "proxy": {
+        "proxy": {"url": "http://proxy.example.com:3128", "noProxy": [".svc", "10.0.0.0/8"]},
+        "networkPolicy": {"enabled": True},
+    },
+    "certificate authorities": {"caBundle": {"existingConfigMap": "authorities"}},
+    "certificate authorities in a Secret": {
+        "caBundle": {"existingConfigMap": "", "existingSecret": "authorities"}
+    },
+    "scraping": {
+        "metrics": {
+            "serviceMonitor": {
+                "enabled": True,
+                "namespace": "monitoring",
+                "scrapeTimeout": "10s",
+                "annotations": {"a": "b"},
+                "jobLabel": "app.kubernetes.io/name",
+                "targetLabels": ["team"],
+                "podTargetLabels": ["app.kubernetes.io/version"],
+                "honorLabels": True,
+                "relabelings": [{"targetLabel": "cluster", "replacement": "eu"}],
+                "metricRelabelings": [
+                    {"action": "drop", "sourceLabels": ["__name__"], "regex": "python_.*"}
+                ],
+                "sampleLimit": 5000,
+                "scheme": "https",
+                "tlsConfig": {"insecureSkipVerify": True},
+            }
+        }
+    },
+    "names of hosts": {
+        "dnsPolicy": "None",
+        "dnsConfig": {"nameservers": ["10.0.0.2"], "options": [{"name": "ndots", "value": "1"}]},
+        "hostAliases": [{"ip": "10.0.0.3", "hostnames": ["rabbitmq.example.com"]}],
+    },
+    "other containers": {
+        "initContainers": [
+            {"name": "proxy", "image": "proxy:1"},
+            {"name": "wait", "image": "{{ .Values.image.repository }}:1", "command": ["true"]},
+        ],
+        "sidecars": [{"name": "agent", "image": "agent:{{ .Chart.AppVersion }}"}],
+    },
+    "other objects": {
+        "extraManifests": [
+            {
+                "apiVersion": "v1",
+                "kind": "ConfigMap",
+                "metadata": {"name": "{{ .Release.Name }}-more"},
+            },
+            "apiVersion: v1\nkind: ConfigMap\nmetadata:\n  name: {{ .Release.Name }}-text\n",
+        ]
+    },
     "no resources": {"resources": None},
     "no topology spread": {"topologySpread": {"keys": []}},
     "places": {
@@ -119,7 +179,14 @@ CASES: Final[dict[str, Values]] = {
     **{name: merged(MINIMAL, values) for name, values in SWITCHES.items()},
     **{
         f"{name} on SQLite": merged(MINIMAL_SQLITE, SWITCHES[name])
-        for name in ("settings", "extras", "network policy with peers", "no resources")
+        for name in (
+            "settings",
+            "extras",
+            "network policy with peers",
+            "no resources",
+            "update strategy",
+            "other containers",
+        )
     },
 }
 LINTED: Final[dict[str, Values]] = {

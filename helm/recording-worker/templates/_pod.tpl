@@ -3,20 +3,9 @@
 {{- define "recording-worker.pod" -}}
 metadata:
   labels:
-    {{- include "recording-worker.labels" . | nindent 4 }}
-    {{- with .Values.podLabels }}
-    {{- toYaml . | nindent 4 }}
-    {{- end }}
+    {{- include "recording-worker.labelsWith" (list . .Values.podLabels) | nindent 4 }}
   annotations:
-    checksum/settings: {{ print (include "recording-worker.settings" .) (include "recording-worker.appsFile" .) | sha256sum }}
-    {{- if .Values.metrics.annotations }}
-    prometheus.io/scrape: "true"
-    prometheus.io/path: /metrics
-    prometheus.io/port: {{ .Values.service.port | quote }}
-    {{- end }}
-    {{- with .Values.podAnnotations }}
-    {{- toYaml . | nindent 4 }}
-    {{- end }}
+    {{- include "recording-worker.podAnnotations" . | nindent 4 }}
 spec:
   {{- include "recording-worker.podRules" . | nindent 2 }}
   terminationGracePeriodSeconds: {{ include "recording-worker.shutdownSeconds" . }}
@@ -24,7 +13,7 @@ spec:
   {{- if .keys }}
   topologySpreadConstraints:
     {{- range .keys }}
-    - topologyKey: {{ . }}
+    - topologyKey: {{ . | quote }}
       maxSkew: 1
       whenUnsatisfiable: {{ $.Values.topologySpread.whenUnsatisfiable }}
       labelSelector:
@@ -33,6 +22,7 @@ spec:
     {{- end }}
   {{- end }}
   {{- end }}
+  {{- include "recording-worker.initContainers" . | nindent 2 }}
   containers:
     - name: worker
       {{- include "recording-worker.container" . | nindent 6 }}
@@ -50,28 +40,61 @@ spec:
         httpGet: {path: /readyz, port: http}
         {{- toYaml .Values.probes.readiness | nindent 8 }}
       volumeMounts:
-        {{- include "recording-worker.mounts" . | nindent 8 }}
+        {{- include "recording-worker.mounts" . | trim | nindent 8 }}
         {{- if eq .Values.database.engine "sqlite" }}
         - name: state
           mountPath: /var/lib/recording-worker
         {{- end }}
+    {{- with .Values.sidecars }}
+    {{- tpl (toYaml .) $ | nindent 4 }}
+    {{- end }}
   volumes:
-    {{- include "recording-worker.volumes" . | nindent 4 }}
+    {{- include "recording-worker.volumes" . | trim | nindent 4 }}
 {{- end }}
 
-{{- /* Identity and scheduling of a pod, shared by the worker and the pod of `helm test`. */ -}}
+{{- define "recording-worker.podAnnotations" -}}
+{{- $settings := print (include "recording-worker.settings" .) (include "recording-worker.appsFile" .) }}
+{{- $own := dict "checksum/settings" (sha256sum $settings) }}
+{{- $own := merge $own .Values.podAnnotations (dict "kubectl.kubernetes.io/default-container" "worker") }}
+{{- if .Values.metrics.annotations }}
+{{- $port := toString .Values.service.port }}
+{{- $own = merge $own (dict "prometheus.io/scrape" "true" "prometheus.io/path" "/metrics" "prometheus.io/port" $port) }}
+{{- end }}
+{{- toYaml $own }}
+{{- end }}
+
+{{- /* Containers that start before the worker, and before the check of `helm test`. */ -}}
+{{- define "recording-worker.initContainers" -}}
+{{- with .Values.initContainers }}
+initContainers:
+  {{- tpl (toYaml .) $ | nindent 2 }}
+{{- end }}
+{{- end }}
+
+{{- /* Identity, names and scheduling of a pod, shared by the worker and the pod of `helm test`. */ -}}
 {{- define "recording-worker.podRules" -}}
-serviceAccountName: {{ include "recording-worker.serviceAccountName" . }}
+serviceAccountName: {{ include "recording-worker.serviceAccountName" . | quote }}
 automountServiceAccountToken: false
 enableServiceLinks: false
 securityContext:
   {{- toYaml .Values.podSecurityContext | nindent 2 }}
-{{- with .Values.imagePullSecrets }}
+{{- with include "recording-worker.pullSecrets" . }}
 imagePullSecrets:
+  {{- trim . | nindent 2 }}
+{{- end }}
+{{- with .Values.dnsPolicy }}
+dnsPolicy: {{ . }}
+{{- end }}
+{{- with .Values.dnsConfig }}
+dnsConfig:
+  {{- toYaml . | nindent 2 }}
+{{- end }}
+{{- with .Values.hostAliases }}
+hostAliases:
   {{- toYaml . | nindent 2 }}
 {{- end }}
 {{- with .Values.priorityClassName }}
-priorityClassName: {{ . }}
+priorityClassName: {{ . | quote }}
 {{- end }}
 {{- with .Values.nodeSelector }}
 nodeSelector:
@@ -94,7 +117,7 @@ securityContext:
   {{- toYaml .Values.securityContext | nindent 2 }}
 envFrom:
   - configMapRef:
-      name: {{ include "recording-worker.fullname" . }}
+      name: {{ include "recording-worker.fullname" . | quote }}
 env:
   {{- include "recording-worker.env" . | trim | nindent 2 }}
 {{- with .Values.resources }}
@@ -106,12 +129,19 @@ resources:
 {{- define "recording-worker.mounts" -}}
 - name: tmp
   mountPath: /tmp
+{{- if include "recording-worker.secrets" . | trim }}
 - name: secrets
   mountPath: /run/secrets/recording-worker
   readOnly: true
+{{- end }}
 {{- if .Values.apps }}
 - name: apps
   mountPath: /etc/recording-worker
+  readOnly: true
+{{- end }}
+{{- if include "recording-worker.caBundle" . }}
+- name: ca-bundle
+  mountPath: /run/ca-bundle
   readOnly: true
 {{- end }}
 {{- with .Values.extraVolumeMounts }}
@@ -123,17 +153,34 @@ resources:
 - name: tmp
   emptyDir:
     sizeLimit: 64Mi
+{{- with include "recording-worker.secrets" . | trim }}
 - name: secrets
   projected:
     defaultMode: 0440
     sources:
-      {{- include "recording-worker.secrets" . | trim | nindent 6 }}
+      {{- . | nindent 6 }}
+{{- end }}
 {{- if .Values.apps }}
 - name: apps
   configMap:
     name: {{ include "recording-worker.fullname" . }}-apps
 {{- end }}
+{{- with include "recording-worker.caBundle" . }}
+- name: ca-bundle
+  {{- . | nindent 2 }}
+{{- end }}
 {{- with .Values.extraVolumes }}
 {{ toYaml . }}
+{{- end }}
+{{- end }}
+
+{{- define "recording-worker.caBundle" -}}
+{{- with .Values.caBundle }}
+{{- $items := list (dict "key" .key "path" "ca.crt") }}
+{{- if .existingConfigMap }}
+{{- dict "configMap" (dict "name" .existingConfigMap "items" $items) | toYaml }}
+{{- else if .existingSecret }}
+{{- dict "secret" (dict "secretName" .existingSecret "items" $items) | toYaml }}
+{{- end }}
 {{- end }}
 {{- end }}

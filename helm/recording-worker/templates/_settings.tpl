@@ -1,4 +1,4 @@
-{{- /* The worker's settings: the ConfigMap, and the files with secrets. */ -}}
+{{- /* The worker's settings: the ConfigMap, and the paths of the files with secrets. */ -}}
 
 {{- define "recording-worker.settings" -}}
 {{- $own := dict "HTTP_PORT" .Values.service.port }}
@@ -14,6 +14,13 @@
 {{- end }}
 {{- if .Values.topologyOperator.enabled }}
 {{- $_ := set $own "WORKER_TOPOLOGY" "verify" }}
+{{- end }}
+{{- with .Values.proxy }}
+{{- if .url }}{{ $_ := set $own "HTTPS_PROXY" .url }}{{ end }}
+{{- if .noProxy }}{{ $_ := set $own "NO_PROXY" (join "," .noProxy) }}{{ end }}
+{{- end }}
+{{- if include "recording-worker.caBundle" . }}
+{{- $_ := set $own "SSL_CERT_FILE" "/run/ca-bundle/ca.crt" }}
 {{- end }}
 {{- range $name, $value := merge (deepCopy .Values.settings) $own }}
 {{- if not (kindIs "invalid" $value) }}
@@ -39,7 +46,8 @@
 {{- $apps := dict }}
 {{- range $name, $app := .Values.apps }}
 {{- $fields := dict "account_id" $app.accountId "app_id" $app.appId }}
-{{- $_ := set $fields "api_token_file" (printf "/run/secrets/recording-worker/apps/%s/api-token" $name) }}
+{{- $mounted := printf "/run/secrets/recording-worker/apps/%s/api-token" $name }}
+{{- $_ := set $fields "api_token_file" (default $mounted $app.tokenFile) }}
 {{- with $app.baseUrl }}{{ $_ := set $fields "base_url" . }}{{ end }}
 {{- with $app.webhookKeyUrl }}{{ $_ := set $fields "webhook_key_url" . }}{{ end }}
 {{- with $app.apiBudget }}{{ $_ := set $fields "api_budget" . }}{{ end }}
@@ -52,95 +60,91 @@
 
 {{- /* Secrets are passed as paths of files, never as text. */ -}}
 {{- define "recording-worker.env" -}}
-{{- $secrets := "/run/secrets/recording-worker" }}
-- name: AMQP_URL_FILE
-  value: {{ $secrets }}/amqp-url
-{{- if eq .Values.database.engine "postgresql" }}
-- name: DATABASE_URL_FILE
-  value: {{ $secrets }}/database-url
+{{- $v := .Values }}
+{{- include "recording-worker.fileVariable" (list "AMQP_URL" $v.rabbitmq "url" "amqp-url") }}
+{{- with $v.database }}
+{{- if eq .engine "postgresql" }}
+{{- include "recording-worker.fileVariable" (list "DATABASE_URL" . "url" "database-url") }}
 {{- end }}
-{{- with .Values.database.tls }}
-{{- if .existingSecret }}
+{{- if and (eq .engine "postgresql") .tls.existingSecret }}
+{{- $directory := "/run/secrets/recording-worker/database-tls" }}
 - name: PGSSLMODE
-  value: {{ .mode }}
+  value: {{ .tls.mode }}
 - name: PGSSLROOTCERT
-  value: {{ $secrets }}/database-tls/ca.crt
-{{- if .certKey }}
+  value: {{ $directory }}/ca.crt
+{{- if .tls.certKey }}
 - name: PGSSLCERT
-  value: {{ $secrets }}/database-tls/tls.crt
+  value: {{ $directory }}/tls.crt
 - name: PGSSLKEY
-  value: {{ $secrets }}/database-tls/tls.key
+  value: {{ $directory }}/tls.key
 {{- end }}
 {{- end }}
 {{- end }}
-{{- if .Values.realtimekit.existingSecret }}
-- name: REALTIMEKIT_API_TOKEN_FILE
-  value: {{ $secrets }}/api-token
-{{- end }}
-{{- if .Values.apps }}
+{{- include "recording-worker.fileVariable" (list "REALTIMEKIT_API_TOKEN" $v.realtimekit "token" "api-token") }}
+{{- if $v.apps }}
 - name: WORKER_APPS_FILE
   value: /etc/recording-worker/apps.json
-{{- else if .Values.appsFile.existingSecret }}
-- name: WORKER_APPS_FILE
-  value: {{ $secrets }}/apps.json
+{{- else }}
+{{- include "recording-worker.fileVariable" (list "WORKER_APPS" $v.appsFile "" "apps.json") }}
 {{- end }}
-{{- if .Values.storageProfiles.existingSecret }}
-- name: WORKER_STORAGE_PROFILES_FILE
-  value: {{ $secrets }}/storage-profiles.json
-{{- end }}
-{{- if .Values.tracing.existingSecret }}
-- name: OTEL_EXPORTER_OTLP_HEADERS_FILE
-  value: {{ $secrets }}/otlp-headers
-{{- end }}
-{{- with .Values.extraEnv }}
+{{- include "recording-worker.fileVariable" (list "WORKER_STORAGE_PROFILES" $v.storageProfiles "" "storage-profiles.json") }}
+{{- include "recording-worker.fileVariable" (list "OTEL_EXPORTER_OTLP_HEADERS" $v.tracing "headers" "otlp-headers") }}
+{{- with $v.extraEnv }}
 {{ toYaml . }}
+{{- end }}
+{{- end }}
+
+{{- /* NAME_FILE: the path that the values name, such as `urlFile`, or that of the mounted Secret. */ -}}
+{{- define "recording-worker.fileVariable" -}}
+{{- $values := index . 1 }}
+{{- $path := get $values (empty (index . 2) | ternary "file" (printf "%sFile" (index . 2))) }}
+{{- if $values.existingSecret }}
+{{- $path = printf "/run/secrets/recording-worker/%s" (index . 3) }}
+{{- end }}
+{{- if $path }}
+- name: {{ index . 0 }}_FILE
+  value: {{ $path | quote }}
 {{- end }}
 {{- end }}
 
 {{- /* One projected volume for all Secrets: Kubernetes updates its files within a minute. */ -}}
 {{- define "recording-worker.secrets" -}}
 {{- with .Values.rabbitmq }}
-{{ include "recording-worker.secret" (list .existingSecret .urlKey "amqp-url") }}
+{{- include "recording-worker.secret" (list .existingSecret .urlKey "amqp-url") }}
 {{- include "recording-worker.certificates" (list .tls "amqp-tls") }}
 {{- end }}
 {{- with .Values.database }}
 {{- if eq .engine "postgresql" }}
-{{ include "recording-worker.secret" (list .existingSecret .urlKey "database-url") }}
+{{- include "recording-worker.secret" (list .existingSecret .urlKey "database-url") }}
 {{- include "recording-worker.certificates" (list .tls "database-tls") }}
 {{- end }}
 {{- end }}
 {{- with .Values.realtimekit }}
-{{- if .existingSecret }}
-{{ include "recording-worker.secret" (list .existingSecret .tokenKey "api-token") }}
-{{- end }}
+{{- include "recording-worker.secret" (list .existingSecret .tokenKey "api-token") }}
 {{- end }}
 {{- range $name, $app := .Values.apps }}
 {{- $path := printf "apps/%s/api-token" $name }}
-{{ include "recording-worker.secret" (list $app.existingSecret (default "api-token" $app.tokenKey) $path) }}
+{{- include "recording-worker.secret" (list $app.existingSecret (default "api-token" $app.tokenKey) $path) }}
 {{- end }}
 {{- with .Values.appsFile }}
-{{- if .existingSecret }}
-{{ include "recording-worker.secret" (list .existingSecret .key "apps.json") }}
-{{- end }}
+{{- include "recording-worker.secret" (list .existingSecret .key "apps.json") }}
 {{- end }}
 {{- with .Values.storageProfiles }}
-{{- if .existingSecret }}
-{{ include "recording-worker.secret" (list .existingSecret .key "storage-profiles.json") }}
-{{- end }}
+{{- include "recording-worker.secret" (list .existingSecret .key "storage-profiles.json") }}
 {{- end }}
 {{- with .Values.tracing }}
-{{- if .existingSecret }}
-{{ include "recording-worker.secret" (list .existingSecret .headersKey "otlp-headers") }}
-{{- end }}
+{{- include "recording-worker.secret" (list .existingSecret .headersKey "otlp-headers") }}
 {{- end }}
 {{- end }}
 
 {{- define "recording-worker.secret" -}}
+{{- with index . 0 }}
 - secret:
-    name: {{ index . 0 }}
+    name: {{ . | quote }}
     items:
-      - key: {{ index . 1 }}
-        path: {{ index . 2 }}
+      - key: {{ index $ 1 | quote }}
+        path: {{ index $ 2 | quote }}
+{{- end }}
 {{- end }}
 
 {{- define "recording-worker.certificates" -}}
@@ -148,14 +152,14 @@
 {{- $directory := index . 1 }}
 {{- if $tls.existingSecret }}
 - secret:
-    name: {{ $tls.existingSecret }}
+    name: {{ $tls.existingSecret | quote }}
     items:
-      - key: {{ $tls.caKey }}
+      - key: {{ $tls.caKey | quote }}
         path: {{ $directory }}/ca.crt
       {{- if $tls.certKey }}
-      - key: {{ $tls.certKey }}
+      - key: {{ $tls.certKey | quote }}
         path: {{ $directory }}/tls.crt
-      - key: {{ $tls.keyKey }}
+      - key: {{ $tls.keyKey | quote }}
         path: {{ $directory }}/tls.key
       {{- end }}
 {{- end }}

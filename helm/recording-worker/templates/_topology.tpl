@@ -42,7 +42,7 @@ apiVersion: rabbitmq.com/v1beta1
 kind: {{ $kind }}
 metadata:
   name: {{ include "recording-worker.topologyName" (list $root (index $ 2)) }}
-  namespace: {{ $root.Release.Namespace }}
+  namespace: {{ $root.Release.Namespace | quote }}
   labels:
     {{- include "recording-worker.labels" $root | nindent 4 }}
   {{- if not (has $kind (list "User" "Permission")) }}
@@ -53,13 +53,13 @@ metadata:
 spec:
   rabbitmqClusterReference:
     {{- if .cluster.name }}
-    name: {{ .cluster.name }}
+    name: {{ .cluster.name | quote }}
     {{- with .cluster.namespace }}
-    namespace: {{ . }}
+    namespace: {{ . | quote }}
     {{- end }}
     {{- else }}
     connectionSecret:
-      name: {{ .cluster.connectionSecret }}
+      name: {{ .cluster.connectionSecret | quote }}
     {{- end }}
   {{- if ne $kind "User" }}
   vhost: {{ .vhost | quote }}

@@ -22,6 +22,9 @@ from tests.helm.chart import Manifest, of_kind, pod
 
 PROJECT: Final = Path(__file__).parents[2]
 PROGRAMS: Final = ("/usr", "/bin", "/sbin", "/lib", "/lib64")
+RANDOM_UID: Final = 1_000_680_000
+"""The user when the pod names none, as OpenShift picks it. Its group is root."""
+
 CONFIGURATION: Final = tuple(
     f"/etc/{name}" for name in ("ssl", "hosts", "resolv.conf", "nsswitch.conf", "ld.so.cache")
 )
@@ -148,8 +151,9 @@ class Pod:
                 if config_map["metadata"]["name"] == volume["configMap"]["name"]
             ]
             place.mkdir(exist_ok=True)
+            paths = {item["key"]: item["path"] for item in volume["configMap"].get("items", [])}
             for name, text in source["data"].items():
-                (place / name).write_text(text)
+                (place / paths.get(name, name)).write_text(text)
             return ["--ro-bind", str(place), target]
         place.mkdir(exist_ok=True)
         return ["--bind", str(place), target]
@@ -254,4 +258,5 @@ def _identity(container: Manifest, spec: Manifest) -> list[str]:
         "readOnlyRootFilesystem": True,
         "capabilities": {"drop": ["ALL"]},
     }
-    return ["--unshare-user", "--uid", str(user["runAsUser"]), "--gid", str(user["runAsGroup"])]
+    uid, gid = user.get("runAsUser", RANDOM_UID), user.get("runAsGroup", 0)
+    return ["--unshare-user", "--uid", str(uid), "--gid", str(gid)]

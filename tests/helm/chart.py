@@ -62,8 +62,7 @@ def texts(values: Values, *, kubernetes: str = NEWEST, name: str = RELEASE) -> d
     Raises:
         helm_python.HelmError: has the message of Helm.
     """
-    answer = _rendered(json.dumps(values), kubernetes, name)
-    rendered: dict[str, str] = json.loads(answer)
+    rendered: dict[str, str] = json.loads(_rendered(json.dumps(values), kubernetes, name))
     return {
         path.removeprefix("recording-worker/templates/"): text for path, text in rendered.items()
     }
@@ -72,14 +71,23 @@ def texts(values: Values, *, kubernetes: str = NEWEST, name: str = RELEASE) -> d
 @cache
 def _rendered(values: str, kubernetes: str, name: str) -> str:
     """Helm's answer. Many tests begin with the same values, and a rendering takes 0.1 s."""
+    return render(_chart(), values, kubernetes=kubernetes, name=name)
+
+
+def render(chart: Chart, values: str, *, kubernetes: str = NEWEST, name: str = RELEASE) -> str:
+    """Render any chart, including the charts that it depends on. Values and result are JSON."""
     # The wrapper does not pass on the Kubernetes version, which the library accepts.
     options = {"name": name, "namespace": "meetings", "kube_version": f"v{kubernetes}.0"}
-    return str(call_string("helm_render", _chart()._raw(), values, json.dumps(options)))
+    return str(call_string("helm_render", chart._raw(), values, json.dumps(options)))
 
 
 def manifests(values: Values, *, kubernetes: str = NEWEST, name: str = RELEASE) -> list[Manifest]:
     """The rendered objects, including hooks."""
-    rendered = texts(values, kubernetes=kubernetes, name=name)
+    return objects(texts(values, kubernetes=kubernetes, name=name))
+
+
+def objects(rendered: Mapping[str, str]) -> list[Manifest]:
+    """The objects in rendered templates."""
     return [
         manifest
         for path, text in rendered.items()

@@ -20,7 +20,6 @@ from tests.helm.chart import (
     of_kind,
     only,
     pod,
-    texts,
     workload,
 )
 from worker.settings.documentation import documented_settings
@@ -293,12 +292,3 @@ def test_a_pod_that_is_not_ready_does_not_block_a_drain() -> None:
     assert only(manifests(MINIMAL), "PodDisruptionBudget")["spec"][policy] == "AlwaysAllow"
     older = only(manifests(MINIMAL, kubernetes="1.25"), "PodDisruptionBudget")
     assert policy not in older["spec"]
-
-
-@pytest.mark.parametrize("values", [MINIMAL, MINIMAL_SQLITE])
-def test_the_notes_have_the_next_steps(values: Values) -> None:
-    notes = texts(values)["NOTES.txt"]
-    kind = workload(manifests(values))["kind"].lower()
-    assert f"rollout status {kind}/rw-recording-worker" in notes
-    assert "helm -n meetings test rw --logs" in notes
-    assert "\n\n\n" not in notes

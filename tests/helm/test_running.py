@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any, Final
 
 import aiohttp
+import certifi
 import pytest
 
 from recording_sandbox.api.options import SandboxOptions
@@ -27,6 +28,7 @@ from tests.helm.chart import (
     only,
     pod,
 )
+from tests.helm.test_notes import in_the_pod
 from tests.integration.trace_collector import TraceCollector
 
 pytestmark = pytest.mark.usefixtures("bubblewrap")
@@ -153,6 +155,35 @@ async def test_traces_are_exported_with_the_headers_of_a_secret(
         }
 
 
+async def test_the_check_passes_with_files_of_another_volume_as_any_user(
+    quick: Values, amqp_url: str, tmp_path: Path
+) -> None:
+    authorities = Path(certifi.where()).read_text()
+    about = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "authorities"}}
+    values = {
+        "podSecurityContext": {"runAsUser": None, "runAsGroup": None, "fsGroup": None},
+        "realtimekit": {"existingSecret": "", "tokenFile": "/mnt/vault/api-token"},
+        "rabbitmq": {"existingSecret": "", "urlFile": "/mnt/vault/amqp-url"},
+        "extraVolumes": [{"name": "vault", "csi": {"driver": "secrets-store.csi.k8s.io"}}],
+        "extraVolumeMounts": [{"name": "vault", "mountPath": "/mnt/vault"}],
+        "caBundle": {"existingConfigMap": "authorities"},
+        "extraManifests": [{**about, "data": {"ca-bundle.crt": authorities}}],
+    }
+    found = manifests(merged(MINIMAL_SQLITE, quick, values))
+    (tmp_path / "vault").mkdir()
+    (tmp_path / "vault" / "amqp-url").write_text(amqp_url)
+    (tmp_path / "vault" / "api-token").write_text("token")
+    spec = only(found, "Pod")["spec"]
+    with Pod(found, {}, tmp_path) as running:
+        declared = running.run(
+            container(found), command=("recording-worker", "topology", "declare")
+        )
+        assert await declared.ended() == 0, declared.output
+        done = running.run(spec["containers"][0], spec=spec)
+        assert await done.ended() == 0, done.output
+        assert "/run/ca-bundle/ca.crt" in done.output
+
+
 async def test_the_statefulset_keeps_its_state_on_the_volume(
     quick: Values, amqp_url: str, tmp_path: Path, eventually: Eventually
 ) -> None:
@@ -161,7 +192,10 @@ async def test_the_statefulset_keeps_its_state_on_the_volume(
     with Pod(found, secrets, tmp_path) as running:
         worker = running.run(container(found))
         await wait_for_probe(worker, "readinessProbe", eventually)
-        await send_start(running, found)
+        for words in in_the_pod(merged(MINIMAL_SQLITE, quick)):
+            command = [word.replace("$MEETING", MEETING) for word in words]
+            done = running.run(container(found), command=command)
+            assert await done.ended() == 0, done.output
         worker.terminate()
         assert await worker.ended() == 0, worker.output
         assert (tmp_path / "state" / "state.db").exists()

@@ -20,10 +20,9 @@ PASSWORD = "sesame-opens"  # noqa: S105 - of a user of this test
 @pytest.fixture
 def user_url(rabbitmq: RabbitMQNode, names_prefix: str) -> Iterator[str]:
     """The shared broker, for a user of this test."""
-    rabbitmq.ctl("add_user", names_prefix, PASSWORD)
-    rabbitmq.ctl("set_permissions", names_prefix, ".*", ".*", ".*")
+    rabbitmq.add_user(names_prefix, PASSWORD)
     yield f"amqp://{names_prefix}:{PASSWORD}@127.0.0.1:{rabbitmq.port}/"
-    rabbitmq.ctl("delete_user", names_prefix)
+    rabbitmq.delete_user(names_prefix)
 
 
 async def publishing_reason(environment: WorkerEnvironment) -> str:
@@ -42,7 +41,7 @@ async def test_without_the_right_to_declare_the_setting_is_named_and_sigterm_end
         await environment.start()
         await environment.outcome("start-1")
         await environment.worker.stop()
-        rabbitmq.ctl("set_permissions", names_prefix, "^$", ".*", ".*")
+        rabbitmq.set_permissions(names_prefix, configure="^$", write=".*", read=".*")
         await environment.worker.start()
 
         async def setting_is_named() -> bool:
@@ -58,7 +57,7 @@ async def test_without_the_right_to_declare_the_setting_is_named_and_sigterm_end
         assert await environment.worker.stop() == 0
         assert time.monotonic() - began < 6
         log = environment.worker.log.read_text()
-        rabbitmq.ctl("set_permissions", names_prefix, ".*", ".*", ".*")
+        rabbitmq.set_permissions(names_prefix, configure=".*", write=".*", read=".*")
     assert "WORKER_TOPOLOGY=verify" in log
     assert PASSWORD not in log
 
@@ -72,14 +71,14 @@ async def test_a_right_that_is_granted_later_is_enough(
 ) -> None:
     async with open_worker_environment(user_url, names_prefix, tmp_path) as environment:
         await environment.worker.stop()
-        rabbitmq.ctl("set_permissions", names_prefix, "^$", ".*", ".*")
+        rabbitmq.set_permissions(names_prefix, configure="^$", write=".*", read=".*")
         await environment.worker.start()
 
         async def setting_is_named() -> bool:
             return "WORKER_TOPOLOGY=verify" in await publishing_reason(environment)
 
         await eventually(setting_is_named, seconds=20)
-        rabbitmq.ctl("set_permissions", names_prefix, ".*", ".*", ".*")
+        rabbitmq.set_permissions(names_prefix, configure=".*", write=".*", read=".*")
         await environment.worker.ready()
         await environment.start()
         assert isinstance((await environment.outcome("start-1")).data, CommandSucceeded)

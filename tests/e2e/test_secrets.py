@@ -28,10 +28,9 @@ STORAGE = {
 @pytest.fixture
 def amqp_url(rabbitmq: RabbitMQNode) -> Iterator[str]:
     """The shared broker, for a user with a password worth hiding."""
-    rabbitmq.ctl("add_user", "hidden", AMQP_PASSWORD)
-    rabbitmq.ctl("set_permissions", "hidden", ".*", ".*", ".*")
+    rabbitmq.add_user("hidden", AMQP_PASSWORD)
     yield f"amqp://hidden:{AMQP_PASSWORD}@127.0.0.1:{rabbitmq.port}/"
-    rabbitmq.ctl("delete_user", "hidden")
+    rabbitmq.delete_user("hidden")
 
 
 async def test_no_secret_is_in_a_log_line_an_event_a_table_or_the_process_list(

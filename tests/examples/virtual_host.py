@@ -49,4 +49,4 @@ class VirtualHost:
         )
 
     def _eval(self, *expressions: str) -> None:
-        self._rabbitmq.ctl("eval", ", ".join(expressions) + ".")
+        self._rabbitmq.evaluate(", ".join(expressions) + ".")

@@ -136,8 +136,9 @@ async def test_a_worker_works_with_the_permissions_in_the_readme(
     purpose: str, broker: RabbitMQNode, names_prefix: str, tmp_path: Path
 ) -> None:
     patterns = [pattern.replace("recording", names_prefix) for pattern in documented(purpose)]
-    broker.ctl("add_user", names_prefix, "password")
-    broker.ctl("set_permissions", "-p", "/", names_prefix, *patterns)
+    configure, write, read = patterns
+    broker.add_user(names_prefix, "password")
+    broker.set_permissions(names_prefix, configure=configure, write=write, read=read)
     if purpose == "verify":
         await declare(broker.amqp_url, names_prefix)
     url = broker.amqp_url.replace("guest:guest", f"{names_prefix}:password")

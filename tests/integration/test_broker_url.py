@@ -133,8 +133,7 @@ async def test_credentials_may_be_percent_encoded_before_several_hosts(
     rabbitmq: RabbitMQNode, names_prefix: str, password: str
 ) -> None:
     user = f"{names_prefix}@a,b"
-    rabbitmq.ctl("add_user", user, password)
-    rabbitmq.ctl("set_permissions", user, ".*", ".*", ".*")
+    rabbitmq.add_user(user, password)
     port = urlsplit(rabbitmq.amqp_url).port
     credentials = f"{quote(user, safe='')}:{quote(password, safe='')}"
     connection = await open_connection(url_to(NOBODY, port or 0, user=credentials), "test")

@@ -82,12 +82,22 @@ def test_a_killed_broker_stops_at_once_and_can_be_started_again(
 @pytest.mark.timeout(240)
 def test_the_memory_alarm_is_raised_and_cleared(private_rabbitmq: RabbitMQNode) -> None:
     private_rabbitmq.set_memory_alarm(on=True)
-    raised = private_rabbitmq.ctl("eval", "rabbit_alarm:get_alarms().")
+    raised = private_rabbitmq.evaluate("rabbit_alarm:get_alarms().")
     private_rabbitmq.set_memory_alarm(on=False)
-    cleared = private_rabbitmq.ctl("eval", "rabbit_alarm:get_alarms().")
+    cleared = private_rabbitmq.evaluate("rabbit_alarm:get_alarms().")
 
     assert "memory" in raised
     assert cleared.strip() == "[]"
+
+
+@pytest.mark.parametrize("expressions", ["ok = 1.", "no:such().", "1"])
+def test_what_the_broker_cannot_evaluate_is_an_error(
+    rabbitmq: RabbitMQNode, expressions: str
+) -> None:
+    with pytest.raises(LaunchError):
+        rabbitmq.evaluate(expressions)
+
+    assert rabbitmq.evaluate('[1, {two, "three"}].').replace(" ", "") == '[1,{two,"three"}]'
 
 
 def test_an_external_broker_can_be_used_and_not_killed() -> None:

@@ -287,8 +287,7 @@ async def test_an_id_that_the_worker_made_up_for_a_copy_is_not_the_commands(
 
 @pytest.fixture
 def other_user_url(rabbitmq: RabbitMQNode, names_prefix: str) -> str:
-    rabbitmq.ctl("add_user", names_prefix, "secret")
-    rabbitmq.ctl("set_permissions", names_prefix, ".*", ".*", ".*")
+    rabbitmq.add_user(names_prefix, "secret")
     return rabbitmq.amqp_url.replace("guest:guest", f"{names_prefix}:secret")
 
 

@@ -522,7 +522,7 @@ async def test_an_event_that_the_broker_never_takes_is_set_aside_and_keeps_no_ot
     private_bench: Bench, private_rabbitmq: RabbitMQNode, eventually: Eventually
 ) -> None:
     bench = private_bench
-    private_rabbitmq.ctl("eval", "application:set_env(rabbit, max_message_size, 20000).")
+    private_rabbitmq.evaluate("application:set_env(rabbit, max_message_size, 20000).")
     await bench.happen(["before"], LIFE)
     await bench.finish("large", reply_to=None, recording_ids=("r" * 30_000,))
     await bench.happen(["after"], LIFE)
@@ -534,7 +534,7 @@ async def test_an_event_that_the_broker_never_takes_is_set_aside_and_keeps_no_ot
         (aside,) = await bench.rows("retry_at < 0")
         assert (aside["subject"], aside["losses"]) == ("large", 3)
         assert "PRECONDITION_FAILED" in aside["last_error"]
-        private_rabbitmq.ctl("eval", "application:set_env(rabbit, max_message_size, 134217728).")
+        private_rabbitmq.evaluate("application:set_env(rabbit, max_message_size, 134217728).")
         await asyncio.to_thread(publish_again, f"sqlite:///{bench.file}", None)
         await eventually(lambda: "large" in bench.keys_by_recording(), seconds=60)
 

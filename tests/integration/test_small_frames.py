@@ -30,9 +30,9 @@ from worker.store.store import Store
 
 @pytest.fixture
 def small_frames_url(private_rabbitmq: RabbitMQNode) -> Iterator[str]:
-    private_rabbitmq.ctl("eval", "application:set_env(rabbit, frame_max, 4096).")
+    private_rabbitmq.evaluate("application:set_env(rabbit, frame_max, 4096).")
     yield private_rabbitmq.amqp_url
-    private_rabbitmq.ctl("eval", "application:set_env(rabbit, frame_max, 131072).")
+    private_rabbitmq.evaluate("application:set_env(rabbit, frame_max, 131072).")
 
 
 def large_properties() -> RawProperties:

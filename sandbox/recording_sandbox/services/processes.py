@@ -174,8 +174,9 @@ def run(
     environ: Mapping[str, str] | None = None,
     seconds: float = 60,
     user: str | None = None,
+    stdin: str = "",
 ) -> str:
-    """Run a command. Returns its stdout.
+    """Run a command, which reads `stdin`. Returns its stdout.
 
     Raises:
         LaunchError: if it fails or takes longer than `seconds`. The text has its output.
@@ -184,7 +185,7 @@ def run(
         result = subprocess.run(  # noqa: S603
             command,
             env=environ,
-            stdin=subprocess.DEVNULL,
+            input=stdin,
             capture_output=True,
             text=True,
             errors="replace",

@@ -5,6 +5,7 @@ own. When its owner ends, in whatever way, it leaves neither processes nor files
 """
 
 import os
+import shutil
 import signal
 from collections.abc import Sequence
 from pathlib import Path
@@ -171,6 +172,17 @@ class LocalNode(RabbitMQNode):
         self._owned.remove()
 
     def ctl(self, *arguments: str) -> str:
-        """Run `rabbitmqctl`. Returns its stdout. Takes about half a second."""
+        """Run `rabbitmqctl`. Returns its stdout. Takes a second of CPU: prefer `evaluate`."""
         command = [str(self._scripts / "rabbitmqctl"), "--quiet", *arguments]
         return run(command, environ=self._environ)
+
+    def evaluate(self, expressions: str) -> str:
+        """Evaluate Erlang expressions in the node, by Erlang's own small program if it is there."""
+        program = shutil.which("erl_call")
+        if program is None:
+            return super().evaluate(expressions)
+        command = [program, "-R", "-sname", self._environ["RABBITMQ_NODENAME"], "-e"]
+        answer = run(command, environ=self._environ, stdin=f"{expressions}\n")
+        if not answer.startswith("{ok, "):
+            raise LaunchError(f"RabbitMQ did not evaluate the expressions:\n{answer}")
+        return answer.removeprefix("{ok, ").removesuffix("}")

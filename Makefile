@@ -14,6 +14,8 @@ DOCS_STAMP := $(DOCS_VENV)/.installed
 INTEGRATIONS_VENV := .venv-integrations
 INTEGRATIONS_STAMP := $(INTEGRATIONS_VENV)/.installed
 SITE_NODE_STAMP := docs/_site/node_modules/.installed
+SANDBOX_VENV := .venv-sandbox
+SANDBOX_STAMP := $(SANDBOX_VENV)/.installed
 NODE_STAMP := tests/node/node_modules/.installed
 PROJECTS := pyproject.toml sandbox/pyproject.toml schemas/pyproject.toml
 UV_COMPILE := uv pip compile --universal --python-version 3.11 --generate-hashes --no-header \
@@ -47,7 +49,7 @@ demo: setup ## record an emulated meeting end to end with RabbitMQ, the API sand
 run: setup ## run the worker with the settings of the environment, against a real account
 	$(BIN)/recording-worker run
 
-test: setup $(NODE_STAMP) $(INTEGRATIONS_STAMP) ## run all tests; they start their own RabbitMQ and PostgreSQL
+test: setup $(NODE_STAMP) $(INTEGRATIONS_STAMP) $(SANDBOX_STAMP) ## run all tests; they start their own RabbitMQ and PostgreSQL
 	$(BIN)/python -m pytest -n $(PROCESSES) --dist worksteal -m "not campaign" $(ARGS)
 
 lowest: ## run unit and contract tests with the oldest libraries that pyproject.toml allows
@@ -102,8 +104,8 @@ bench-tracking: setup ## measure event delays with thousands of live recordings 
 check-speed: setup $(BENCH_STAMP) ## check that the worker is not much slower than a bare loop; takes a minute
 	$(BIN)/python -m benchmarks.check_speed
 
-# Environments beside .venv: .venv-bench, .venv-docs and .venv-integrations, each from its lock.
-$(BENCH_STAMP) $(DOCS_STAMP) $(INTEGRATIONS_STAMP): .venv-%/.installed: requirements/%.lock
+# Environments beside .venv, each from its lock. .venv-sandbox has only what the sandbox needs.
+$(BENCH_STAMP) $(DOCS_STAMP) $(INTEGRATIONS_STAMP) $(SANDBOX_STAMP): .venv-%/.installed: requirements/%.lock
 	$(PYTHON) -m venv $(@D)
 	$(@D)/bin/pip install --quiet --disable-pip-version-check --require-hashes -r $<
 	@touch $@
@@ -162,9 +164,10 @@ lock: ## update the locked dependencies (needs uv)
 		-o requirements/lowest.lock
 	$(UV_COMPILE) --extra sandbox --extra tracing pyproject.toml -o requirements/run.lock
 	$(UV_COMPILE) requirements/build.in -o requirements/build.lock
+	$(UV_COMPILE) --extra pytest sandbox/pyproject.toml -o requirements/sandbox.lock
 	for each in bench docs integrations; do \
 		$(UV_COMPILE) requirements/$$each.in -o requirements/$$each.lock; done
 
 clean: ## remove everything that the other targets create
-	rm -rf $(VENV) $(BENCH_VENV) $(DOCS_VENV) $(INTEGRATIONS_VENV) .venv-lowest .venv-python3.* .mypy_cache .ruff_cache .pytest_cache .hypothesis \
+	rm -rf $(VENV) $(BENCH_VENV) $(DOCS_VENV) $(INTEGRATIONS_VENV) $(SANDBOX_VENV) .venv-lowest .venv-python3.* .mypy_cache .ruff_cache .pytest_cache .hypothesis \
 		tests/node/node_modules docs/_site/node_modules site var

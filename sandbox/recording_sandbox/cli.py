@@ -147,7 +147,7 @@ async def _serve(options: "SandboxOptions", *, as_json: bool) -> None:
 
 
 def _print_addresses(running: "Sandbox", *, as_json: bool) -> None:
-    variables = _worker_variables(running)
+    variables = running.environment
     if as_json:
         addresses = {
             "base_url": running.base_url,
@@ -164,18 +164,6 @@ def _print_addresses(running: "Sandbox", *, as_json: bool) -> None:
         for name, value in variables.items():
             click.echo(f"export {name}={value}")
     sys.stdout.flush()
-
-
-def _worker_variables(running: "Sandbox") -> dict[str, str]:
-    variables = {
-        "REALTIMEKIT_BASE_URL": running.base_url,
-        "REALTIMEKIT_WEBHOOK_KEY_URL": running.webhook_key_url,
-        "REALTIMEKIT_ACCOUNT_ID": "sandbox",
-        "REALTIMEKIT_APP_ID": "sandbox",
-    }
-    if not running.behaviour.strict:
-        variables["REALTIMEKIT_API_TOKEN"] = "sandbox"  # noqa: S105 -- any token is valid
-    return variables
 
 
 def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:

@@ -59,6 +59,19 @@ class Sandbox:
         """The address of the control plane."""
         return self._state.addresses.control_url
 
+    @property
+    def environment(self) -> dict[str, str]:
+        """The variables that configure a worker to use it; in strict mode without the token."""
+        variables = {
+            "REALTIMEKIT_BASE_URL": self.base_url,
+            "REALTIMEKIT_WEBHOOK_KEY_URL": self.webhook_key_url,
+            "REALTIMEKIT_ACCOUNT_ID": "sandbox",
+            "REALTIMEKIT_APP_ID": "sandbox",
+        }
+        if not self.behaviour.strict:
+            variables["REALTIMEKIT_API_TOKEN"] = "sandbox"  # noqa: S105 -- any token is valid
+        return variables
+
     async def __aenter__(self) -> Self:
         async with AsyncExitStack() as stack:
             stack.enter_context(self.request_log)

@@ -9,7 +9,6 @@ import msgspec
 
 from recording_sandbox.demo.assertions import find_deviations
 from recording_sandbox.demo.environment import (
-    SWEEP_INTERVAL_SECONDS,
     DemoEnvironment,
     start_environment,
 )
@@ -23,6 +22,7 @@ from recording_sandbox.demo.narration import narrate_requests
 from recording_sandbox.demo.scenario import create_meeting, run_scenario
 from recording_sandbox.demo.timeline import Timeline, entry_printer
 from recording_sandbox.demo.tracks import Track, download, print_table
+from recording_sandbox.demo.worker_settings import SWEEP_INTERVAL_SECONDS
 from recording_sandbox.services.processes import LaunchError
 from recording_sandbox.services.rabbitmq import RabbitMQNode
 from recording_sandbox.services.rabbitmq_launch import launch_rabbitmq

@@ -3,6 +3,7 @@
 import gc
 import os
 import uuid
+from collections import Counter
 from collections.abc import Generator, Iterator
 from pathlib import Path
 
@@ -22,24 +23,50 @@ from tests.forked_process import FORK_SERVER
 
 TESTS = Path(__file__).parent
 BROKER_FIXTURES = {"rabbitmq", "private_rabbitmq"}
+BROKEN_BROKER = "reused_rabbitmq"
 DATABASE_FIXTURES = {"postgresql", "private_postgresql", "database_url", "pgbouncer"}
-SECONDS_PER_TEST = {"image": 30.0, "fault": 5.0, "e2e": 3.0, "integration": 1.2, "helm": 0.4}
+SECONDS_PER_TEST = {"fault": 2.0, "e2e": 1.2, "integration": 0.5, "examples": 3.0, "helm": 0.1}
 """A rough figure for each folder of slow tests. The others take hundredths of a second."""
 SECONDS_PER_FILE = {
-    "fault/test_cluster.py": 300.0,  # RabbitMQ may keep a command for four minutes
-    "fault/test_kill_points.py": 100.0,
-    "fault/test_frozen_workers.py": 50.0,
-    "fault/test_chaos.py": 40.0,
-    "fault/test_poison.py": 30.0,
-    "fault/test_budget_fleet.py": 25.0,
-    "fault/test_state_machine.py": 20.0,
-    "image/test_image.py": 45.0,
-    "integration/test_relay.py": 60.0,
-    "integration/test_broker_outages.py": 25.0,
-    "e2e/test_webhooks.py": 32.0,
-    "e2e/test_late_files.py": 20.0,
+    "contract/test_schemas_decode.py": 20.0,
+    "contract/test_schemas_documents.py": 26.0,
+    "contract/test_store_clock_ahead.py": 21.0,
+    "contract/test_store_plans.py": 30.0,
+    "contract/test_store_replays.py": 18.0,
+    "e2e/test_broker_access.py": 17.0,
+    "e2e/test_broker_dead_letters.py": 45.0,
     "e2e/test_demo.py": 20.0,
+    "e2e/test_late_files.py": 20.0,
+    "e2e/test_readme.py": 1.0,
+    "e2e/test_webhooks.py": 25.0,
+    "fault/test_api_storms.py": 41.0,
+    "fault/test_broker_faults.py": 36.0,
+    "fault/test_budget_fleet.py": 25.0,
+    "fault/test_chaos.py": 40.0,
+    "fault/test_clocks.py": 2.0,
+    "fault/test_cluster.py": 40.0,
+    "fault/test_frozen_workers.py": 30.0,
+    "fault/test_fuzz.py": 22.0,
+    "fault/test_kill_points.py": 90.0,
+    "fault/test_lost_answers.py": 17.0,
+    "fault/test_poison.py": 30.0,
+    "fault/test_reliability_report.py": 1.0,
+    "fault/test_restarts.py": 16.0,
+    "fault/test_sqlite_files.py": 1.0,
+    "fault/test_state_machine.py": 20.0,
+    "fault/test_tcp_proxy.py": 1.0,
+    "fault/test_upgrade.py": 2.0,
+    "helm/test_broker.py": 22.0,
     "helm/test_running.py": 25.0,
+    "image/test_image.py": 120.0,
+    "integration/test_broker_outages.py": 25.0,
+    "integration/test_broker_url.py": 31.0,
+    "integration/test_disputed_ends.py": 44.0,
+    "integration/test_launchers.py": 58.0,
+    "integration/test_max_seconds.py": 39.0,
+    "integration/test_publishers_properties.py": 56.0,
+    "integration/test_relay.py": 35.0,
+    "integration/test_session_watch.py": 23.0,
 }
 """The files that take much longer, or much shorter, than the figure of their folder says."""
 PROGRAM_FIXTURES = {
@@ -84,19 +111,13 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 
 def _slow_tests_first(items: list[pytest.Item], processes: int) -> list[pytest.Item]:
-    by_file: dict[Path, list[pytest.Item]] = {}
-    quick: list[pytest.Item] = []
-    for item in items:
-        if _folder(item.path) in SECONDS_PER_TEST:
-            by_file.setdefault(item.path, []).append(item)
-        else:
-            quick.append(item)
+    groups, quick = _slow_groups(items)
     shares: list[list[pytest.Item]] = [[] for _ in range(processes)]
     seconds = [0.0] * processes
-    for file in sorted(by_file, key=lambda file: -_seconds(file, by_file)):  # stable on ties
+    for group in sorted(groups, key=_seconds, reverse=True):  # stable on ties
         least = seconds.index(min(seconds))
-        shares[least] += by_file[file]
-        seconds[least] += _seconds(file, by_file)
+        shares[least] += group
+        seconds[least] += _seconds(group)
     size = len(items) // processes
     for share in shares:
         free = max(0, size - len(share))
@@ -105,13 +126,36 @@ def _slow_tests_first(items: list[pytest.Item], processes: int) -> list[pytest.I
     return [item for share in (*shares, quick) for item in share]
 
 
-def _folder(file: Path) -> str:
-    return file.relative_to(TESTS).parts[0]
+def _slow_groups(items: list[pytest.Item]) -> tuple[list[list[pytest.Item]], list[pytest.Item]]:
+    """The slow tests by file, and the quick tests.
+
+    The files that take a private broker are one group: each process that takes one boots its own.
+    """
+    breaking = {item.path for item in items if BROKEN_BROKER in getattr(item, "fixturenames", ())}
+    groups: dict[Path | None, list[pytest.Item]] = {}
+    quick: list[pytest.Item] = []
+    for item in items:
+        if _seconds_per_test(item.path) or _file(item.path) in SECONDS_PER_FILE:
+            groups.setdefault(None if item.path in breaking else item.path, []).append(item)
+        else:
+            quick.append(item)
+    return list(groups.values()), quick
 
 
-def _seconds(file: Path, by_file: dict[Path, list[pytest.Item]]) -> float:
-    measured = SECONDS_PER_FILE.get(file.relative_to(TESTS).as_posix())
-    return measured or SECONDS_PER_TEST[_folder(file)] * len(by_file[file])
+def _file(path: Path) -> str:
+    return path.relative_to(TESTS).as_posix()
+
+
+def _seconds_per_test(path: Path) -> float:
+    return SECONDS_PER_TEST.get(path.relative_to(TESTS).parts[0], 0.0)
+
+
+def _seconds(group: list[pytest.Item]) -> float:
+    tests = Counter(item.path for item in group)
+    return sum(
+        SECONDS_PER_FILE.get(_file(path), _seconds_per_test(path) * number)
+        for path, number in tests.items()
+    )
 
 
 def pytest_collection_finish(session: pytest.Session) -> None:

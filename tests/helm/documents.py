@@ -34,6 +34,10 @@ DERIVED_SETTINGS: Final = frozenset(
 """Settings that the chart derives from other values."""
 
 
+MAY_BE_NULL: Final = frozenset({"resources", "podSecurityContext", "securityContext", "keys"})
+"""Values that null removes as a whole, although their default is not empty."""
+
+
 class Value(NamedTuple):
     """A value of the chart: its path, its default and its documentation."""
 
@@ -110,9 +114,29 @@ def generated_schema() -> str:
         for name in value.path:
             described = described["properties"][name]
         described["description"] = re.sub(r"[`*]", "", value.meaning)
+    for path, names in needed_names().items():
+        section = whole
+        for name in path:
+            section = section["properties"][name]
+        section["required"] = names
     settings = whole["properties"]["settings"]
     settings["properties"] = _settings_properties(settings["properties"])
     return json.dumps(whole, indent=2, ensure_ascii=False) + "\n"
+
+
+def needed_names() -> dict[tuple[str, ...], list[str]]:
+    """The values that may not be null, by section. Null is as good as an empty list or mapping."""
+    needed: dict[tuple[str, ...], list[str]] = {}
+    for value in values():
+        for depth in range(len(value.path)):
+            section, name = value.path[:depth], value.path[depth]
+            is_leaf = depth == len(value.path) - 1
+            if is_leaf and (value.default in ([], {}) or name in MAY_BE_NULL):
+                continue
+            if section[:1] != ("global",) and name != "global":
+                needed.setdefault(section, [])
+                needed[section] += [] if name in needed[section] else [name]
+    return needed
 
 
 def _settings_properties(known: dict[str, Any]) -> dict[str, Any]:

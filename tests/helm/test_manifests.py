@@ -128,7 +128,7 @@ SWITCHES: Final[dict[str, Values]] = {
                 "metricRelabelings": [
                     {"action": "drop", "sourceLabels": ["__name__"], "regex": "python_.*"}
                 ],
-                "sampleLimit": 5000,
+                "sampleLimit": 2_000_000,
                 "scheme": "https",
                 "tlsConfig": {"insecureSkipVerify": True},
             }

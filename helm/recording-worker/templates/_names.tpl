@@ -49,13 +49,13 @@ labels:
 {{- /* Labels of an object with labels of its own. The labels of the selector cannot be replaced. */ -}}
 {{- define "recording-worker.labelsWith" -}}
 {{- $own := include "recording-worker.selector" (index . 0) | fromYaml }}
-{{- merge $own (index . 1) (include "recording-worker.provenance" (index . 0) | fromYaml) | toYaml }}
+{{- merge $own (index . 1 | default dict) (include "recording-worker.provenance" (index . 0) | fromYaml) | toYaml }}
 {{- end }}
 
 {{- define "recording-worker.provenance" -}}
 {{- $own := dict "app.kubernetes.io/version" .Chart.AppVersion "app.kubernetes.io/managed-by" .Release.Service }}
 {{- $chart := printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" | trunc 63 | trimAll "-_." }}
-{{- merge $own (dict "helm.sh/chart" $chart) .Values.commonLabels | toYaml }}
+{{- merge $own (dict "helm.sh/chart" $chart) (.Values.commonLabels | default dict) | toYaml }}
 {{- end }}
 
 {{- define "recording-worker.serviceAccountName" -}}
@@ -80,7 +80,7 @@ labels:
 {{- /* Pull secrets of the chart and of a parent chart. A plain name is as good as `{name: …}`. */ -}}
 {{- define "recording-worker.pullSecrets" -}}
 {{- $names := list }}
-{{- range concat .Values.imagePullSecrets ((.Values.global | default dict).imagePullSecrets | default list) }}
+{{- range concat (.Values.imagePullSecrets | default list) ((.Values.global | default dict).imagePullSecrets | default list) }}
 {{- $names = append $names (kindIs "string" . | ternary . (get (kindIs "map" . | ternary . dict) "name")) }}
 {{- end }}
 {{- range uniq $names }}

@@ -55,7 +55,7 @@ spec:
 {{- define "recording-worker.podAnnotations" -}}
 {{- $settings := print (include "recording-worker.settings" .) (include "recording-worker.appsFile" .) }}
 {{- $own := dict "checksum/settings" (sha256sum $settings) }}
-{{- $own := merge $own .Values.podAnnotations (dict "kubectl.kubernetes.io/default-container" "worker") }}
+{{- $own := merge $own (.Values.podAnnotations | default dict) (dict "kubectl.kubernetes.io/default-container" "worker") }}
 {{- if .Values.metrics.annotations }}
 {{- $port := toString .Values.service.port }}
 {{- $own = merge $own (dict "prometheus.io/scrape" "true" "prometheus.io/path" "/metrics" "prometheus.io/port" $port) }}

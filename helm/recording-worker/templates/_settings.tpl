@@ -22,7 +22,7 @@
 {{- if include "recording-worker.caBundle" . }}
 {{- $_ := set $own "SSL_CERT_FILE" "/run/ca-bundle/ca.crt" }}
 {{- end }}
-{{- range $name, $value := merge (deepCopy .Values.settings) $own }}
+{{- range $name, $value := merge (deepCopy (.Values.settings | default dict)) $own }}
 {{- if not (kindIs "invalid" $value) }}
 {{ $name }}: {{ include "recording-worker.text" $value | quote }}
 {{- end }}
@@ -37,7 +37,7 @@
 {{- end }}
 
 {{- define "recording-worker.shutdownSeconds" -}}
-{{- $seconds := dig "WORKER_SHUTDOWN_SECONDS" 30 .Values.settings | toString | float64 }}
+{{- $seconds := dig "WORKER_SHUTDOWN_SECONDS" 30 (.Values.settings | default dict) | toString | float64 }}
 {{- add (ceil $seconds) .Values.shutdownMarginSeconds }}
 {{- end }}
 

@@ -1,11 +1,11 @@
 {{- /* Resources of RabbitMQ's messaging topology operator. */ -}}
 
 {{- define "recording-worker.prefix" -}}
-{{- dig "WORKER_NAME_PREFIX" "recording" .Values.settings }}
+{{- dig "WORKER_NAME_PREFIX" "recording" (.Values.settings | default dict) }}
 {{- end }}
 
 {{- define "recording-worker.delays" -}}
-{{- dig "WORKER_RETRY_DELAYS_SECONDS" "5,30,120,600" .Values.settings }}
+{{- dig "WORKER_RETRY_DELAYS_SECONDS" "5,30,120,600" (.Values.settings | default dict) }}
 {{- end }}
 
 {{- /* Permissions of a user when all exchanges and queues exist. */ -}}

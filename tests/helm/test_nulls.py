@@ -1,0 +1,38 @@
+"""Null, as a key without a value in a values file, is refused by name or is as good as empty."""
+
+from typing import Any, Final
+
+import pytest
+
+from tests.helm import documents
+from tests.helm.chart import MINIMAL, Values, manifests, merged, refusal
+from tests.helm.test_every_value import ON
+
+EMPTY: Final = [value.path for value in documents.values() if value.default in ([], {})]
+NEEDED: Final = [
+    (*path, name) for path, names in documents.needed_names().items() for name in names
+]
+BASE: Final = merged(ON, {"webhooks": {"httpRoute": {"enabled": False}}, "dnsPolicy": ""})
+"""As many switches as possible, but not those that need a list."""
+
+
+def at(path: tuple[str, ...], value: Any) -> Values:
+    """A value at its path."""
+    for name in reversed(path):
+        value = {name: value}
+    found: Values = value
+    return found
+
+
+def test_null_is_as_good_as_an_empty_list_or_mapping() -> None:
+    defaults = {value.path: value.default for value in documents.values()}
+    empty = merged(BASE, *(at(path, defaults[path]) for path in EMPTY))
+    null = merged(BASE, *(at(path, None) for path in EMPTY))
+    assert manifests(null) == manifests(empty)
+
+
+@pytest.mark.parametrize("path", NEEDED, ids=".".join)
+def test_null_is_refused_by_name_where_a_value_is_needed(path: tuple[str, ...]) -> None:
+    message = refusal(merged(MINIMAL, at(path, None)))
+    assert f"at '{'/'.join(('', *path[:-1]))}'" in message
+    assert f"'{path[-1]}'" in message

@@ -25,7 +25,7 @@ RELEASES: Final = (
 )
 SERVICE_NAME: Final = re.compile(r"[a-z]([a-z0-9-]*[a-z0-9])?")
 LABEL: Final = re.compile(r"([A-Za-z0-9]([A-Za-z0-9_.-]{0,61}[A-Za-z0-9])?)?")
-ODD: Final = "1e3"
+ODD: Final = "123"
 """A valid name of a Secret that YAML reads as a number."""
 
 

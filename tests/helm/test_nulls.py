@@ -1,6 +1,7 @@
 """Null, as a key without a value in a values file, is refused by name or is as good as empty."""
 
 import copy
+import re
 from typing import Any, Final
 
 import pytest
@@ -10,9 +11,7 @@ from tests.helm.chart import MINIMAL, Values, manifests, merged, refusal
 from tests.helm.test_every_value import ON
 
 EMPTY: Final = [value.path for value in documents.values() if value.default in ([], {})]
-NEEDED: Final = [
-    (*path, name) for path, names in documents.needed_names().items() for name in names
-]
+NEEDED: Final = documents.needed_names()
 BASE: Final = merged(ON, {"webhooks": {"httpRoute": {"enabled": False}}, "dnsPolicy": ""})
 """As many switches as possible, but not those that need a list."""
 
@@ -36,8 +35,10 @@ def test_null_is_as_good_as_an_empty_list_or_mapping() -> None:
     assert manifests(null) == manifests(left_out)
 
 
-@pytest.mark.parametrize("path", NEEDED, ids=".".join)
-def test_null_is_refused_by_name_where_a_value_is_needed(path: tuple[str, ...]) -> None:
-    message = refusal(merged(MINIMAL, at(path, None)))
-    assert f"at '{'/'.join(('', *path[:-1]))}'" in message
-    assert f"'{path[-1]}'" in message
+@pytest.mark.parametrize("section", NEEDED, ids=lambda section: ".".join(section) or "top")
+def test_null_is_refused_by_name_where_a_value_is_needed(section: tuple[str, ...]) -> None:
+    nulls = at(section, dict.fromkeys(NEEDED[section]))
+    message = refusal(merged(MINIMAL, nulls))
+    (line,) = [line for line in message.splitlines() if "missing propert" in line]
+    assert f"at '{'/'.join(('', *section))}': missing" in line
+    assert set(re.findall(r"'(\w+)'", line.partition(" missing ")[2])) == set(NEEDED[section])

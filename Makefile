@@ -27,7 +27,7 @@ UV_COMPILE := uv pip compile --universal --python-version 3.11 --generate-hashes
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo run test lowest pythons faults chaos campaign bench bench-tracking check-speed check docs docs-serve format schemas chart image lock clean
+.PHONY: help setup demo run test lowest newest pythons faults chaos campaign bench bench-tracking check-speed check docs docs-serve format schemas chart dist sbom image lock clean
 
 help: ## list the targets
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):[^#]*## /\1\t/' | expand -t 14
@@ -55,6 +55,13 @@ test: setup $(NODE_STAMP) $(INTEGRATIONS_STAMP) $(SANDBOX_STAMP) ## run all test
 lowest: ## run unit and contract tests with the oldest libraries that pyproject.toml allows
 	$(MAKE) --no-print-directory VENV=.venv-lowest LOCK=requirements/lowest.lock \
 		ARGS="tests/unit tests/contract $(ARGS)" test
+
+newest: $(NODE_STAMP) $(INTEGRATIONS_STAMP) $(SANDBOX_STAMP) ## run unit and contract tests with the newest libraries that pyproject.toml allows
+	rm -rf .venv-newest
+	$(PYTHON) -m venv .venv-newest
+	.venv-newest/bin/pip install --quiet --disable-pip-version-check --upgrade \
+		-e ./schemas -e ./sandbox -e '.[dev]'
+	.venv-newest/bin/python -m pytest -n $(PROCESSES) --dist worksteal tests/unit tests/contract $(ARGS)
 
 PYTHONS ?= python3.11 python3.12 python3.13
 
@@ -146,6 +153,19 @@ chart: setup ## write the tables of values and settings and the schema, then lin
 	$(BIN)/python -m tests.helm.documents
 	$(BIN)/python -m pytest -n $(PROCESSES) -q tests/helm/test_manifests.py tests/helm/test_values.py
 
+DISTRIBUTIONS := schemas sandbox .
+
+dist: $(INTEGRATIONS_STAMP) ## build and check sdists and wheels of all three distributions in dist/
+	rm -rf dist
+	@for each in $(DISTRIBUTIONS); do (set -x; SOURCE_DATE_EPOCH=$$(git log -1 --format=%ct) \
+		$(INTEGRATIONS_VENV)/bin/python -m build --no-isolation --outdir dist $$each >/dev/null); done
+	$(INTEGRATIONS_VENV)/bin/twine check --strict dist/*.tar.gz dist/*.whl
+
+sbom: $(INTEGRATIONS_STAMP) ## write dist/recording-worker.cdx.json, the SBOM of what the image installs
+	@mkdir -p dist
+	$(INTEGRATIONS_VENV)/bin/cyclonedx-py requirements requirements/run.lock --pyproject pyproject.toml \
+		--mc-type application --output-reproducible --output-file dist/recording-worker.cdx.json
+
 IMAGE ?= recording-worker
 ENGINE ?=
 
@@ -169,5 +189,5 @@ lock: ## update the locked dependencies (needs uv)
 		$(UV_COMPILE) requirements/$$each.in -o requirements/$$each.lock; done
 
 clean: ## remove everything that the other targets create
-	rm -rf $(VENV) $(BENCH_VENV) $(DOCS_VENV) $(INTEGRATIONS_VENV) $(SANDBOX_VENV) .venv-lowest .venv-python3.* .mypy_cache .ruff_cache .pytest_cache .hypothesis \
-		tests/node/node_modules docs/_site/node_modules site var
+	rm -rf $(VENV) $(BENCH_VENV) $(DOCS_VENV) $(INTEGRATIONS_VENV) $(SANDBOX_VENV) .venv-lowest .venv-newest .venv-python3.* .mypy_cache .ruff_cache .pytest_cache .hypothesis \
+		tests/node/node_modules docs/_site/node_modules site dist var

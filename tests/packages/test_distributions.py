@@ -1,0 +1,125 @@
+"""The three distributions, built as `make dist` builds them."""
+
+import os
+import subprocess
+import zipfile
+from collections.abc import Iterator
+from email.message import Message
+from email.parser import Parser
+from pathlib import Path
+from typing import Final
+
+import msgspec
+import pytest
+
+from tests.packages.foreign_project import ROOT
+
+BIN: Final = ROOT / ".venv-integrations/bin"
+FOLDERS: Final = {
+    "recording_worker": ROOT,
+    "recording_worker_sandbox": ROOT / "sandbox",
+    "recording_worker_schemas": ROOT / "schemas",
+}
+
+
+class Built(msgspec.Struct, frozen=True):
+    """The files of one distribution. `wheel` was built from `sdist`."""
+
+    folder: Path
+    sdist: Path
+    wheel: Path
+
+
+def build(folder: Path, directory: Path, *flags: str) -> None:
+    """Build in an environment that has the backend already."""
+    subprocess.run(
+        [BIN / "python", "-m", "build", "--no-isolation", *flags, "--outdir", directory, folder],
+        env={**os.environ, "SOURCE_DATE_EPOCH": "1700000000"},
+        capture_output=True,
+        check=True,
+    )
+
+
+@pytest.fixture(scope="module", params=FOLDERS)
+def built(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Built:
+    directory = tmp_path_factory.mktemp("dist")
+    folder = FOLDERS[request.param]
+    build(folder, directory)
+    (sdist,), (wheel,) = directory.glob("*.tar.gz"), directory.glob("*.whl")
+    return Built(folder, sdist, wheel)
+
+
+@pytest.fixture
+def metadata(built: Built) -> Iterator[Message]:
+    with zipfile.ZipFile(built.wheel) as wheel:
+        (name,) = (each for each in wheel.namelist() if each.endswith(".dist-info/METADATA"))
+        yield Parser().parsestr(wheel.read(name).decode())
+
+
+def contents(wheel: Path) -> dict[str, bytes]:
+    with zipfile.ZipFile(wheel) as archive:
+        return {name: archive.read(name) for name in archive.namelist()}
+
+
+def test_the_index_would_take_the_files(built: Built) -> None:
+    checked = subprocess.run(
+        [BIN / "twine", "check", "--strict", built.sdist, built.wheel],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+    assert checked.returncode == 0, checked.stdout
+    assert checked.stdout.count("PASSED") == 2
+
+
+def test_the_wheel_of_the_sdist_is_that_of_the_checkout(built: Built, tmp_path: Path) -> None:
+    build(built.folder, tmp_path, "--wheel")
+    (wheel,) = tmp_path.glob("*.whl")
+
+    assert contents(wheel) == contents(built.wheel)
+
+
+def test_the_metadata_says_what_it_is_who_made_it_and_where_to_read_on(metadata: Message) -> None:
+    classifiers = metadata.get_all("Classifier", [])
+    pythons = [f"Programming Language :: Python :: 3.{minor}" for minor in (11, 12, 13)]
+
+    assert metadata["Author"] == "recording-worker"
+    assert metadata["License-Expression"] == "Apache-2.0"
+    assert metadata["License-File"] == "LICENSE"
+    assert metadata["Keywords"]
+    assert {url.split(",")[0] for url in metadata.get_all("Project-URL", [])} >= {"Documentation"}
+    assert metadata["Description-Content-Type"] == "text/markdown"
+    assert set(pythons) < set(classifiers)
+    assert "Typing :: Typed" in classifiers
+
+
+def test_the_wheel_has_its_package_its_licence_and_nothing_else(built: Built) -> None:
+    names = contents(built.wheel)
+    top = {name.split("/")[0] for name in names if ".dist-info/" not in name}
+
+    assert len(top) == 1
+    assert any(name.endswith("/licenses/LICENSE") for name in names)
+    assert not [name for name in names if "__pycache__" in name or "/tests/" in name]
+    if top != {"worker"}:  # which nobody imports
+        assert f"{top.pop()}/py.typed" in names
+
+
+def test_the_sbom_has_every_locked_library_of_the_image(tmp_path: Path) -> None:
+    bom = tmp_path / "bom.json"
+    subprocess.run(
+        [
+            *(BIN / "cyclonedx-py", "requirements", ROOT / "requirements/run.lock"),
+            *("--pyproject", ROOT / "pyproject.toml", "--mc-type", "application"),
+            *("--output-reproducible", "--output-file", bom),
+        ],
+        capture_output=True,
+        check=True,
+    )
+    found = msgspec.json.decode(bom.read_bytes())
+    lines = (ROOT / "requirements/run.lock").read_text().splitlines()
+    locked = {line.split("==")[0].split("[")[0] for line in lines if "==" in line.split(" ")[0]}
+
+    assert found["metadata"]["component"]["name"] == "recording-worker"
+    assert {component["name"].lower() for component in found["components"]} == locked
+    assert all(component["version"] for component in found["components"])

@@ -111,7 +111,7 @@ def test_the_sbom_has_every_locked_library_of_the_image(tmp_path: Path) -> None:
         [
             *(BIN / "cyclonedx-py", "requirements", ROOT / "requirements/run.lock"),
             *("--pyproject", ROOT / "pyproject.toml", "--mc-type", "application"),
-            *("--output-reproducible", "--output-file", bom),
+            *("--no-validate", "--output-reproducible", "--output-file", bom),
         ],
         capture_output=True,
         check=True,

@@ -29,29 +29,35 @@ from recording_schemas.envelope import (
 )
 from recording_schemas.error_code import ErrorCode
 from recording_schemas.error_codes import DOCUMENTATION_URL, ERROR_CODES, error_url, with_error_url
-from recording_schemas.events import (
-    EVENT_TYPES,
-    CommandExpired,
-    CommandFailed,
-    CommandRejected,
-    CommandSucceeded,
-    Completed,
+from recording_schemas.event_parts import (
     ErrorInfo,
-    EventData,
-    FileEvent,
-    FileReady,
-    FileUrlRenewed,
-    Outcome,
     ParticipantInfo,
     ParticipantWithoutFile,
-    StatusChanged,
     StorageInfo,
+)
+from recording_schemas.events import (
+    EVENT_TYPES,
+    EventData,
+    Outcome,
     exchange_of,
     outcome_of,
     routing_key,
 )
-from recording_schemas.start_commands import (
-    StartRecording,
+from recording_schemas.outcome_events import (
+    CommandExpired,
+    CommandFailed,
+    CommandRejected,
+    CommandSucceeded,
+)
+from recording_schemas.recording_events import (
+    Completed,
+    FileEvent,
+    FileReady,
+    FileUrlRenewed,
+    StatusChanged,
+)
+from recording_schemas.start_recording import StartRecording
+from recording_schemas.start_track_recording import (
     StartTrackRecording,
     TrackLayer,
     TrackLayers,

@@ -11,15 +11,12 @@ from recording_schemas.commands import COMMAND_TYPES
 from recording_schemas.envelope import EVENT_CONTENT_TYPE
 from recording_schemas.events import (
     EVENT_TYPES,
-    Completed,
     EventData,
     Exchange,
-    FileReady,
-    FileUrlRenewed,
-    StatusChanged,
     exchange_of_type,
     routing_key,
 )
+from recording_schemas.recording_events import Completed, FileReady, FileUrlRenewed, StatusChanged
 
 Document = dict[str, Any]
 

@@ -1,12 +1,18 @@
 """The fields of every command, and the request bodies that are made of starts."""
 
 from datetime import UTC
-from typing import Any
+from typing import Annotated, Any, Final
 
 import msgspec
+from msgspec import Meta
 
 from recording_schemas.rules import RuleBroken
 from recording_schemas.values import CommandId, Deadline, ProfileName
+
+START_FIELDS: Final = frozenset(
+    {"type", "id", "deadline", "app", "storage_profile", "metadata", "wait_for_session"}
+)
+"""The fields of the starts that are for the worker; the API does not know them."""
 
 
 class CommandBase(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -18,9 +24,34 @@ class CommandBase(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True)
     and `app`, null means that the field is not given.
     """
 
-    id: CommandId = ""
-    deadline: Deadline | None = None
-    app: ProfileName | None = None
+    id: Annotated[
+        CommandId,
+        Meta(
+            description="The idempotency key: choose it yourself, and send a command again "
+            "with the same id after a doubt. The worker executes each id once. Every repeat "
+            "gets the stored outcome, also if its body differs. Without it the CloudEvent's "
+            "`id` counts, else the message's `message_id`; put it into the body, because some "
+            "libraries fill in a random `message_id`.",
+            examples=["weekly-2026-01-01-start"],
+        ),
+    ] = ""
+    deadline: Annotated[
+        Deadline | None,
+        Meta(
+            description="The worker does not execute the command after this time, RFC 3339 "
+            "with an offset. The outcome is then `expired`. Null and absent mean that there "
+            "is no deadline.",
+            examples=["2036-01-01T10:05:00Z"],
+        ),
+    ] = None
+    app: Annotated[
+        ProfileName | None,
+        Meta(
+            description="The name of the app, as it is configured on the worker. Null and "
+            "absent mean the only app, or the one called `default`.",
+            examples=["eu"],
+        ),
+    ] = None
 
     def __post_init__(self) -> None:
         # Near the ends of the calendar an offset can lead out of it, and arithmetic would fail.

@@ -18,7 +18,8 @@ from recording_schemas.control_commands import (
     StopRecording,
     SyncRecording,
 )
-from recording_schemas.start_commands import StartRecording, StartTrackRecording
+from recording_schemas.start_recording import StartRecording
+from recording_schemas.start_track_recording import StartTrackRecording
 
 Command = (
     StartTrackRecording

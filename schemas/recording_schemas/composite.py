@@ -54,40 +54,96 @@ class _Verbatim(str):
 class AudioConfig(Parameter, frozen=True, kw_only=True):
     """How the audio of a composite recording is encoded."""
 
-    codec: Literal["MP3", "AAC"] | UnsetType = UNSET
-    channel: Literal["mono", "stereo"] | UnsetType = UNSET
-    export_file: bool | UnsetType = UNSET
+    codec: Annotated[
+        Literal["MP3", "AAC"] | UnsetType,
+        Meta(description="The encoding. Without it the API uses AAC.", examples=["AAC"]),
+    ] = UNSET
+    channel: Annotated[
+        Literal["mono", "stereo"] | UnsetType,
+        Meta(
+            description="The number of channels. Without it the API uses stereo.",
+            examples=["stereo"],
+        ),
+    ] = UNSET
+    export_file: Annotated[
+        bool | UnsetType,
+        Meta(
+            description="Whether the sound becomes a file of its own as well. Without it the "
+            "API makes one.",
+            examples=[True],
+        ),
+    ] = UNSET
 
 
 class WatermarkSize(Parameter, frozen=True, kw_only=True):
     """The size of the watermark in pixels."""
 
-    height: Annotated[int, Meta(ge=1, le=65535)] | UnsetType = UNSET
-    width: Annotated[int, Meta(ge=1, le=65535)] | UnsetType = UNSET
+    height: Annotated[
+        Annotated[int, Meta(ge=1, le=65535)] | UnsetType,
+        Meta(description="In pixels, a whole number from 1 to 65535.", examples=[40]),
+    ] = UNSET
+    width: Annotated[
+        Annotated[int, Meta(ge=1, le=65535)] | UnsetType,
+        Meta(description="In pixels, a whole number from 1 to 65535.", examples=[120]),
+    ] = UNSET
 
 
 class Watermark(Parameter, frozen=True, kw_only=True):
     """A picture laid over the video."""
 
-    position: Literal["left top", "right top", "left bottom", "right bottom"] | UnsetType = UNSET
-    size: WatermarkSize | UnsetType = UNSET
-    url: Uri | UnsetType = UNSET
+    position: Annotated[
+        Literal["left top", "right top", "left bottom", "right bottom"] | UnsetType,
+        Meta(description="The corner in which the API draws it.", examples=["right top"]),
+    ] = UNSET
+    size: Annotated[
+        WatermarkSize | UnsetType,
+        Meta(
+            description="How large the watermark is drawn.", examples=[{"width": 120, "height": 40}]
+        ),
+    ] = UNSET
+    url: Annotated[
+        Uri | UnsetType,
+        Meta(
+            description="Where the API fetches the image.",
+            examples=["https://example.com/logo.png"],
+        ),
+    ] = UNSET
 
 
 class VideoConfig(Parameter, frozen=True, kw_only=True):
     """How the video of a composite recording is encoded. Sizes in pixels."""
 
-    codec: Literal["H264", "VP8", "VP9"] | UnsetType = UNSET
-    export_file: bool | UnsetType = UNSET
-    height: Pixels | UnsetType = UNSET
-    width: Pixels | UnsetType = UNSET
-    watermark: Watermark | UnsetType = UNSET
+    codec: Annotated[
+        Literal["H264", "VP8", "VP9"] | UnsetType,
+        Meta(description="The encoding. Without it the API uses H264.", examples=["H264"]),
+    ] = UNSET
+    export_file: Annotated[
+        bool | UnsetType, Meta(description="Whether the video becomes a file.", examples=[True])
+    ] = UNSET
+    height: Annotated[
+        Pixels | UnsetType,
+        Meta(description="Pixels, 1 to 1920. Without it the API uses 720.", examples=[720]),
+    ] = UNSET
+    width: Annotated[
+        Pixels | UnsetType,
+        Meta(description="Pixels, 1 to 1920. Without it the API uses 1280.", examples=[1280]),
+    ] = UNSET
+    watermark: Annotated[
+        Watermark | UnsetType,
+        Meta(
+            description="An image to lay over the pictures.",
+            examples=[{"position": "right top", "url": "https://example.com/logo.png"}],
+        ),
+    ] = UNSET
 
 
 class InteractiveConfig(Parameter, frozen=True, kw_only=True):
     """Timed metadata inside the video."""
 
-    type: Literal["ID3"] | UnsetType = UNSET
+    type: Annotated[
+        Literal["ID3"] | UnsetType,
+        Meta(description="The form of the timed metadata.", examples=["ID3"]),
+    ] = UNSET
 
 
 class RtmpOutConfig(Parameter, frozen=True, kw_only=True):
@@ -95,13 +151,26 @@ class RtmpOutConfig(Parameter, frozen=True, kw_only=True):
 
     secret_fields = ("rtmp_url",)
 
-    rtmp_url: Uri | UnsetType = UNSET
+    rtmp_url: Annotated[
+        Uri | UnsetType,
+        Meta(
+            description="The address to stream to. It is a secret, because it usually holds "
+            "the stream key: no log line, event or table shows it.",
+            examples=["rtmp://live.example.com/app/stream-key"],
+        ),
+    ] = UNSET
 
 
 class BucketConfig(Parameter, frozen=True, kw_only=True):
     """Whether RealtimeKit keeps the files in its own bucket."""
 
-    enabled: bool
+    enabled: Annotated[
+        bool,
+        Meta(
+            description="With false RealtimeKit keeps nothing; give a storage of your own then.",
+            examples=[True],
+        ),
+    ]
 
 
 class StorageConfig(Parameter, frozen=True, kw_only=True):
@@ -126,19 +195,84 @@ class StorageConfig(Parameter, frozen=True, kw_only=True):
         ]
     }
 
-    type: Literal["aws", "azure", "digitalocean", "gcs", "sftp", "cloudflare"]
-    account_id: Name | UnsetType = UNSET
-    access_key: Secret | UnsetType = UNSET
-    secret: Secret | UnsetType = UNSET
-    bucket: Name | UnsetType = UNSET
-    region: Name | UnsetType = UNSET
-    path: Path | UnsetType = UNSET
-    auth_method: Literal["KEY", "PASSWORD"] | UnsetType = UNSET
-    username: Name | UnsetType = UNSET
-    password: Secret | UnsetType = UNSET
-    host: Name | UnsetType = UNSET
-    port: Annotated[int, Meta(ge=1, le=65535)] | UnsetType = UNSET
-    private_key: Secret | UnsetType = UNSET
+    type: Annotated[
+        Literal["aws", "azure", "digitalocean", "gcs", "sftp", "cloudflare"],
+        Meta(description="The kind of storage. `cloudflare` is R2.", examples=["aws"]),
+    ]
+    account_id: Annotated[
+        Name | UnsetType,
+        Meta(
+            description="The Cloudflare account; required for `cloudflare`.",
+            examples=["0123456789abcdef0123456789abcdef"],
+        ),
+    ] = UNSET
+    access_key: Annotated[
+        Secret | UnsetType,
+        Meta(
+            description="The access key. It is a secret: no log line, event or table shows it.",
+            examples=["AKIAEXAMPLE"],
+        ),
+    ] = UNSET
+    secret: Annotated[
+        Secret | UnsetType,
+        Meta(
+            description="The secret key. No log line, event or table shows it.",
+            examples=["example"],
+        ),
+    ] = UNSET
+    bucket: Annotated[
+        Name | UnsetType,
+        Meta(description="The bucket or container to write to.", examples=["company-recordings"]),
+    ] = UNSET
+    region: Annotated[
+        Name | UnsetType,
+        Meta(
+            description="The provider's name of the place where the bucket is.",
+            examples=["eu-central-1"],
+        ),
+    ] = UNSET
+    path: Annotated[
+        Path | UnsetType,
+        Meta(description="The folder inside the bucket.", examples=["meetings/2026"]),
+    ] = UNSET
+    auth_method: Annotated[
+        Literal["KEY", "PASSWORD"] | UnsetType,
+        Meta(
+            description="How to log in to an `sftp` server: KEY needs `private_key`, PASSWORD "
+            "needs `password`.",
+            examples=["KEY"],
+        ),
+    ] = UNSET
+    username: Annotated[
+        Name | UnsetType,
+        Meta(description="The login name at the `sftp` server.", examples=["recorder"]),
+    ] = UNSET
+    password: Annotated[
+        Secret | UnsetType,
+        Meta(
+            description="The login secret at the `sftp` server. No log line, event or table "
+            "shows it.",
+            examples=["example"],
+        ),
+    ] = UNSET
+    host: Annotated[
+        Name | UnsetType,
+        Meta(
+            description="The name or address of the `sftp` server.", examples=["sftp.example.com"]
+        ),
+    ] = UNSET
+    port: Annotated[
+        Annotated[int, Meta(ge=1, le=65535)] | UnsetType,
+        Meta(description="The TCP port of the `sftp` server, 1 to 65535.", examples=[22]),
+    ] = UNSET
+    private_key: Annotated[
+        Secret | UnsetType,
+        Meta(
+            description="The PEM key for the `sftp` server. It is a secret: no log line, event "
+            "or table shows it.",
+            examples=["-----BEGIN PRIVATE KEY-----…"],
+        ),
+    ] = UNSET
 
     def __post_init__(self) -> None:
         if self.type == "cloudflare" and self.account_id is UNSET:

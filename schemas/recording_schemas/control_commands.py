@@ -1,6 +1,8 @@
 """The commands about recordings that exist already, or whose start was sent."""
 
-from typing import Any, ClassVar
+from typing import Annotated, Any, ClassVar
+
+from msgspec import Meta
 
 from recording_schemas.command_base import CommandBase
 from recording_schemas.rules import RuleBroken
@@ -23,10 +25,39 @@ class Targeted(CommandBase, frozen=True, kw_only=True):
         "then": {"required": ["meeting_id"], "properties": {"meeting_id": {"type": "string"}}},
     }
 
-    recording_id: Uuid | None = None
-    start_id: CommandId | None = None
-    meeting_id: Uuid | None = None
-    kind: Kind | None = None
+    recording_id: Annotated[
+        Uuid | None,
+        Meta(
+            description="The recording: the API's id, a UUID. Null counts as absent.",
+            examples=["b3a4d7e2-90c1-4d4f-a1c6-5e2f7a8b9c03"],
+        ),
+    ] = None
+    start_id: Annotated[
+        CommandId | None,
+        Meta(
+            description="The `id` of the command that started the recording, also if that "
+            "command comes later. If nobody has sent it, the command is silent for "
+            "`WORKER_STOP_WAIT_SECONDS` (300), and then fails as `start_unknown`. Null counts "
+            "as absent.",
+            examples=["weekly-2026-01-01-start"],
+        ),
+    ] = None
+    meeting_id: Annotated[
+        Uuid | None,
+        Meta(
+            description="All live recordings of this meeting, also those that other programs "
+            "started. Null counts as absent.",
+            examples=["2f1b7c3e-6a51-4f0a-9d5e-0c8f1f6f9b01"],
+        ),
+    ] = None
+    kind: Annotated[
+        Kind | None,
+        Meta(
+            description="Only the recordings of this kind; it goes only with `meeting_id`. "
+            "Null and absent mean both kinds.",
+            examples=["track"],
+        ),
+    ] = None
 
     def __post_init__(self) -> None:
         CommandBase.__post_init__(self)
@@ -88,7 +119,14 @@ class SyncRecording(
     Files that turned up since are published, and so is each file's URL if it was signed anew.
     """
 
-    recording_id: Uuid
+    recording_id: Annotated[
+        Uuid,
+        Meta(
+            description="The recording to read again: the API's id, a UUID. The worker need "
+            "not know it.",
+            examples=["b3a4d7e2-90c1-4d4f-a1c6-5e2f7a8b9c03"],
+        ),
+    ]
 
 
 class ReplayRecording(
@@ -112,8 +150,22 @@ class ReplayRecording(
         ],
     }
 
-    recording_id: Uuid | None = None
-    start_id: CommandId | None = None
+    recording_id: Annotated[
+        Uuid | None,
+        Meta(
+            description="The recording whose events to publish again: the API's id, a UUID. "
+            "Null counts as absent.",
+            examples=["b3a4d7e2-90c1-4d4f-a1c6-5e2f7a8b9c03"],
+        ),
+    ] = None
+    start_id: Annotated[
+        CommandId | None,
+        Meta(
+            description="The `id` of the command that started the recording. Null counts as "
+            "absent.",
+            examples=["weekly-2026-01-01-start"],
+        ),
+    ] = None
 
     def __post_init__(self) -> None:
         CommandBase.__post_init__(self)

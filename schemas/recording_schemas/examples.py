@@ -2,6 +2,7 @@
 
 from datetime import UTC, datetime
 from typing import Any, Final
+from uuid import UUID, uuid5
 
 import msgspec
 
@@ -15,24 +16,18 @@ from recording_schemas.control_commands import (
     SyncRecording,
 )
 from recording_schemas.envelope import encode_event
-from recording_schemas.events import (
-    EVENT_TYPES,
+from recording_schemas.error_codes import with_error_url
+from recording_schemas.event_parts import ErrorInfo, ParticipantInfo, ParticipantWithoutFile
+from recording_schemas.events import EVENT_TYPES, EventData, Outcome
+from recording_schemas.outcome_events import (
     CommandExpired,
     CommandFailed,
     CommandRejected,
     CommandSucceeded,
-    Completed,
-    ErrorInfo,
-    EventData,
-    FileReady,
-    FileUrlRenewed,
-    Outcome,
-    ParticipantInfo,
-    ParticipantWithoutFile,
-    StatusChanged,
 )
-from recording_schemas.start_commands import (
-    StartRecording,
+from recording_schemas.recording_events import Completed, FileReady, FileUrlRenewed, StatusChanged
+from recording_schemas.start_recording import StartRecording
+from recording_schemas.start_track_recording import (
     StartTrackRecording,
     TrackLayer,
     TrackLayers,
@@ -50,6 +45,11 @@ _INVOKED: Final = datetime(2026, 1, 1, 10, 0, 0, tzinfo=UTC)
 _STARTED: Final = datetime(2026, 1, 1, 10, 0, 5, tzinfo=UTC)
 _STOPPED: Final = datetime(2026, 1, 1, 10, 30, 5, tzinfo=UTC)
 _UPLOADED: Final = datetime(2026, 1, 1, 10, 30, 40, tzinfo=UTC)
+
+_EVENT_IDS: Final = UUID("6f1d3b0e-52c7-5d0c-9c0b-7a1f0c1c2a55")
+"""The namespace of the worker's event ids."""
+_FIRST_NUMBER: Final = 5
+"""The number of the first example among the events of its recording."""
 
 COMMANDS: Final[tuple[Command, ...]] = (
     StartTrackRecording(
@@ -105,7 +105,7 @@ _FILE_READY: Final = FileReady(
     download_url="https://files.example.com/" + _FILE,
     download_url_expiry=datetime(2026, 1, 8, 10, 30, 40, tzinfo=UTC),
     file_index=1,
-    file_count=2,
+    file_count=1,
     storage=None,
     start_id="weekly-2026-01-01-start",
     participant=ParticipantInfo(
@@ -175,7 +175,9 @@ EVENTS: Final[tuple[EventData, ...]] = (
         command_id="weekly-2026-01-02-start",
         command_type="start_track_recording",
         code="unknown_field",
-        message="field `user_id` is not known; did you mean `user_ids`?",
+        message=with_error_url(
+            "unknown_field", "field `user_id` is not known; did you mean `user_ids`?"
+        ),
         field="user_id",
         http_status=None,
         metadata=None,
@@ -190,7 +192,10 @@ EVENTS: Final[tuple[EventData, ...]] = (
         command_id="weekly-2026-01-04-start",
         command_type="start_track_recording",
         attempts=9,
-        last_error=ErrorInfo(code="unavailable", message="the API answered 503"),
+        last_error=ErrorInfo(
+            code="server_error",
+            message=with_error_url("server_error", "the API responded with status 503"),
+        ),
         metadata=None,
     ),
 )
@@ -204,13 +209,20 @@ def documents() -> dict[str, Any]:
 
 
 def _encoded(data: EventData) -> bytes:
-    is_outcome = isinstance(data, Outcome)
-    subject = data.command_id if isinstance(data, Outcome) else data.recording_id
+    """The event as the worker sends it, whose ids are hashes of the fact."""
+    if isinstance(data, Outcome):
+        return _envelope(data, data.command_id, f"outcome/{data.command_id}", None)
+    number = _FIRST_NUMBER + EVENTS.index(data)
+    fact = f"recording/{data.recording_id}/{number}"
+    return _envelope(data, data.recording_id, fact, f"{number:012d}")
+
+
+def _envelope(data: EventData, subject: str, fact: str, sequence: str | None) -> bytes:
     return encode_event(
         data,
-        id="0b9f1c2d-3e4f-5a6b-8c7d-9e0f1a2b3c08",
+        id=str(uuid5(_EVENT_IDS, fact)),
         source="recording-worker",
         subject=subject,
         time=_UPLOADED,
-        sequence=None if is_outcome else "000000000007",
+        sequence=sequence,
     )

@@ -12,6 +12,7 @@ from recording_schemas.events import EVENT_TYPES, EventData, exchange_of_type
 
 Schema = dict[str, Any]
 
+_RECORDING: Final = "b3a4d7e2-90c1-4d4f-a1c6-5e2f7a8b9c03"
 DIALECT: Final = "https://json-schema.org/draft/2020-12/schema"
 _WITH_RULES: Final = (*COMMAND_TYPES.values(), StorageConfig)
 
@@ -30,18 +31,31 @@ def components(types: list[type], ref_template: str) -> dict[str, Schema]:
     They include the rules that span several fields.
     """
     _, schemas = msgspec.json.schema_components(types, ref_template=ref_template)
-    for schema in schemas.values():
-        if "description" in schema:
-            schema["description"] = cleandoc(schema["description"])
-        for field in schema.get("properties", {}).values():
-            # In Python an absent field has a value. In JSON that value may be forbidden.
-            field.pop("default", None)
-            if "anyOf" in field:  # the versions of msgspec differ in where they put null
-                field["anyOf"].sort(key=lambda choice: choice == {"type": "null"})
+    for name, schema in schemas.items():
+        _finish(name, schema)
     for struct in _WITH_RULES:
         if struct.__name__ in schemas:
             schemas[struct.__name__].update(getattr(struct, "schema_rules", {}))
     return schemas
+
+
+def _finish(name: str, schema: Schema) -> None:
+    """Add what tools read: a title, whole sentences, a type beside each enum."""
+    schema.setdefault("title", name)
+    if "description" in schema:
+        schema["description"] = cleandoc(schema["description"])
+    for part in (schema, *schema.get("properties", {}).values()):
+        for choice in (part, *part.get("anyOf", [])):
+            if "enum" in choice:  # every enum of ours has strings
+                choice["type"] = "string"
+            if "propertyNames" in choice:
+                choice["propertyNames"]["type"] = "string"
+        # In Python an absent field has a value. In JSON that value may be forbidden.
+        part.pop("default", None)
+        if "anyOf" in part:  # the versions of msgspec differ in where they put null
+            part["anyOf"].sort(key=lambda choice: choice == {"type": "null"})
+    if len(schema.get("properties", {}).get("type", {}).get("enum", [])) == 1:
+        schema["properties"]["type"]["description"] = "The kind of command, and its routing key."
 
 
 def envelope(data: type[EventData], data_schema: Schema) -> Schema:
@@ -49,27 +63,51 @@ def envelope(data: type[EventData], data_schema: Schema) -> Schema:
     name = EVENT_TYPES[data]
     text: Schema = {"type": "string", "minLength": 1}
     properties: Schema = {
-        "id": text | {"description": "Stable: the same fact always has the same id."},
-        "source": text | {"format": "uri-reference"},
-        "specversion": {"const": "1.0"},
-        "type": {"const": name},
-        "subject": text,
-        "time": {"type": "string", "format": "date-time"},
-        "datacontenttype": {"const": "application/json"},
-        "dataschema": {"const": DATASCHEMA[data]},
-        "data": data_schema,
+        "id": text
+        | {
+            "description": "Stable: the same fact always has the same id, whoever publishes it and "
+            "however often. Keep the ids that you have handled.",
+            "examples": ["0b9f1c2d-3e4f-5a6b-8c7d-9e0f1a2b3c08"],
+        },
+        "source": text
+        | {
+            "format": "uri-reference",
+            "description": "The worker, by its setting `WORKER_SOURCE`.",
+            "examples": ["recording-worker"],
+        },
+        "specversion": _constant("1.0", "The version of CloudEvents."),
+        "type": _constant(name, "The kind of event, with its version."),
+        "subject": text | {"description": "The id of the recording.", "examples": [_RECORDING]},
+        "time": {
+            "type": "string",
+            "format": "date-time",
+            "description": "When the worker committed the event, RFC 3339.",
+            "examples": ["2026-01-01T10:30:40Z"],
+        },
+        "datacontenttype": _constant("application/json", "The form of `data`."),
+        "dataschema": _constant(
+            DATASCHEMA[data], "The `$id` of this schema: a name, no address to fetch from."
+        ),
+        "data": data_schema | {"description": cleandoc(data.__doc__ or "")},
     }
     required = [*properties]
+    schema: Schema = {"title": f"{data.__name__}Event", "type": "object", "properties": properties}
     if exchange_of_type(data) == "results":
-        properties["subject"] = text | {"description": "The id of the command."}
-        properties["sequence"] = False
-    else:
-        properties["subject"] = text | {"description": "The id of the recording."}
-        properties["sequence"] = text | {
-            "description": "Orders the events of one recording, compared as a string."
+        properties["subject"] = text | {
+            "description": "The id of the command.",
+            "examples": ["weekly-2026-01-01-start"],
         }
-        required.append("sequence")
-    return {"type": "object", "properties": properties, "required": required}
+        return schema | {"required": required, "not": {"required": ["sequence"]}}
+    properties["sequence"] = text | {
+        "description": "Orders the events of one recording: twelve digits, compared as a string. "
+        "Outcomes have none.",
+        "examples": ["000000000007"],
+    }
+    return schema | {"required": [*required, "sequence"]}
+
+
+def _constant(value: str, description: str) -> Schema:
+    return {"type": "string", "const": value, "description": description}
 
 
 def _command_document(name: str, struct: type[msgspec.Struct]) -> Schema:

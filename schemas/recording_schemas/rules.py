@@ -61,8 +61,8 @@ def in_words(found: inspect.Type | None) -> str:
     """The rule for a value of this type, in words that complete "must be"."""
     found = _without_none(found)
     if isinstance(found, inspect.Metadata):
-        described = (found.extra_json_schema or {}).get("description")
-        return str(described) if described else in_words(found.type)
+        rule = (found.extra or {}).get("rule")
+        return str(rule) if rule else in_words(found.type)
     match found:
         case inspect.LiteralType(values=(only,)):
             return str(only)
@@ -83,8 +83,11 @@ def _info(struct: type[msgspec.Struct]) -> inspect.Type:
 
 
 def _bare(found: inspect.Type) -> inspect.Type | None:
-    bare = _without_none(found)
-    return bare.type if isinstance(bare, inspect.Metadata) else bare
+    """The type without its metadata and without null."""
+    bare: inspect.Type | None = found
+    while isinstance(bare, inspect.Metadata | inspect.UnionType):
+        bare = bare.type if isinstance(bare, inspect.Metadata) else _without_none(bare)
+    return bare
 
 
 def _without_none(found: inspect.Type | None) -> inspect.Type | None:

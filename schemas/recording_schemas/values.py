@@ -1,7 +1,7 @@
 """The small values that commands and events share, with their bounds.
 
-Every bound is written here once. The description of an annotated value is its rule in words. It
-appears in the JSON Schema, and in the message for a publisher who breaks the rule.
+Every bound is written here once. `rule` says the bound in words, for the message to a
+publisher who breaks it. What a field means stands at the field.
 """
 
 from datetime import datetime
@@ -56,7 +56,7 @@ CommandId = Annotated[
         min_length=1,
         max_length=128,
         pattern=_NO_CONTROL_CHARACTERS,
-        description="1 to 128 characters without control characters",
+        extra={"rule": "1 to 128 characters without control characters"},
     ),
 ]
 Uuid = Annotated[
@@ -64,7 +64,7 @@ Uuid = Annotated[
     Meta(
         pattern=_UUID,
         max_length=36,
-        description="a UUID with hyphens",
+        extra={"rule": "a UUID with hyphens"},
     ),
 ]
 Name = Annotated[
@@ -73,7 +73,7 @@ Name = Annotated[
         min_length=1,
         max_length=256,
         pattern=_NO_CONTROL_CHARACTERS,
-        description="1 to 256 characters without control characters",
+        extra={"rule": "1 to 256 characters without control characters"},
     ),
 ]
 ProfileName = Annotated[
@@ -82,7 +82,7 @@ ProfileName = Annotated[
         min_length=1,
         max_length=128,
         pattern=_NO_CONTROL_CHARACTERS,
-        description="the name of something configured on the worker, 1 to 128 characters",
+        extra={"rule": "the name of something configured on the worker, 1 to 128 characters"},
     ),
 ]
 TrackPrefix = Annotated[
@@ -91,7 +91,7 @@ TrackPrefix = Annotated[
         min_length=1,
         max_length=256,
         pattern=_TRACK_PREFIX,
-        description="1 to 256 ASCII letters, digits, underscores, hyphens and spaces",
+        extra={"rule": "1 to 256 ASCII letters, digits, underscores, hyphens and spaces"},
     ),
 ]
 Path = Annotated[
@@ -99,7 +99,7 @@ Path = Annotated[
     Meta(
         max_length=1024,
         pattern=_NO_CONTROL_CHARACTERS,
-        description="at most 1024 characters without control characters",
+        extra={"rule": "at most 1024 characters without control characters"},
     ),
 ]
 MetadataName = Annotated[
@@ -108,7 +108,7 @@ MetadataName = Annotated[
         min_length=1,
         max_length=64,
         pattern=_NO_CONTROL_CHARACTERS,
-        description="1 to 64 characters without control characters",
+        extra={"rule": "1 to 64 characters without control characters"},
     ),
 ]
 MetadataValue = Annotated[
@@ -116,31 +116,34 @@ MetadataValue = Annotated[
     Meta(
         max_length=512,
         pattern=_NO_CONTROL_CHARACTERS,
-        description="at most 512 characters without control characters",
+        extra={"rule": "at most 512 characters without control characters"},
     ),
 ]
 Metadata = Annotated[
     dict[MetadataName, MetadataValue],
     Meta(
         max_length=16,
-        description="an object of at most 16 strings: names of 1 to 64 characters, values of at "
-        "most 512, all without control characters",
+        extra={
+            "rule": "an object of at most 16 strings: names of 1 to 64 characters, values of at "
+            "most 512, all without control characters"
+        },
     ),
 ]
 """What a publisher wants to find again in every event of a recording."""
 Uri = Annotated[
     str,
-    Meta(max_length=8192, pattern=_URI, description="a URI of at most 8192 ASCII characters"),
+    Meta(max_length=8192, pattern=_URI, extra={"rule": "a URI of at most 8192 ASCII characters"}),
 ]
-Secret = Annotated[str, Meta(max_length=16384, description="at most 16384 characters")]
+Secret = Annotated[str, Meta(max_length=16384, extra={"rule": "at most 16384 characters"})]
 Deadline = Annotated[
     datetime,
     Meta(
         tz=True,
-        description="an RFC 3339 time with an offset, such as 2030-01-31T12:00:00Z",
+        extra={"rule": "an RFC 3339 time with an offset, such as 2030-01-31T12:00:00Z"},
         extra_json_schema={"pattern": _RFC3339},
     ),
 ]
+MaxSeconds = Annotated[int, Meta(ge=60, le=86400)]
 Time = Annotated[datetime, Meta(tz=True)]
 Pixels = Annotated[int, Meta(ge=1, le=1920)]
 Count = Annotated[int, Meta(ge=0)]

@@ -1,0 +1,140 @@
+"""The fields that several events have, each with its meaning and an example."""
+
+from typing import Annotated
+
+from msgspec import Meta
+
+from recording_schemas.error_codes import CODE_PATTERN, codes_of
+from recording_schemas.values import Count, Kind, Metadata, Status
+
+RecordingId = Annotated[
+    str,
+    Meta(
+        description="The API's id of the recording, a UUID.",
+        examples=["b3a4d7e2-90c1-4d4f-a1c6-5e2f7a8b9c03"],
+    ),
+]
+MeetingId = Annotated[
+    str | None,
+    Meta(
+        description="The API's id of the meeting. Null if somebody else started the recording and "
+        "the API does not name its meeting.",
+        examples=["2f1b7c3e-6a51-4f0a-9d5e-0c8f1f6f9b01"],
+    ),
+]
+SessionId = Annotated[
+    str | None,
+    Meta(
+        description="The API's id of the meeting's session. Null until the API reports it.",
+        examples=["7d0f2a94-1f6c-4c0e-8f7b-3b9b5e0c6a12"],
+    ),
+]
+RecordingKind = Annotated[
+    Kind,
+    Meta(
+        description="`track`: one audio file for each participant. `composite`: one mixed file.",
+        examples=["track"],
+    ),
+]
+RecordingStatus = Annotated[
+    Status,
+    Meta(
+        description="The status of the recording after this event. UPLOADED and ERRORED are final.",
+        examples=["UPLOADED"],
+    ),
+]
+Duration = Annotated[
+    Count | None,
+    Meta(
+        description="The length of the recording in whole seconds, as the API reports it. Null "
+        "until it does.",
+        examples=[1800],
+    ),
+]
+StartId = Annotated[
+    str | None,
+    Meta(
+        description="The `id` of the command that started the recording. Null if another program "
+        "started it.",
+        examples=["weekly-2026-01-01-start"],
+    ),
+]
+RecordingMetadata = Annotated[
+    Metadata | None,
+    Meta(
+        description="The `metadata` of the start command, unchanged. Null if it had none.",
+        examples=[{"case": "2026-0117", "team": "support"}],
+    ),
+]
+UserId = Annotated[
+    str | None,
+    Meta(
+        description="RealtimeKit's participant id. Null if the owner is not certain.",
+        examples=["aaab7c10-5d2e-4b7a-8c3f-1e9d0f2a4b05"],
+    ),
+]
+PeerId = Annotated[
+    str | None,
+    Meta(
+        description="The id of one stay in the session. A person who joins again has another. Null "
+        "if it is not certain.",
+        examples=["c9e8d7b6-a504-4392-8170-6f5e4d3c2b07"],
+    ),
+]
+CustomParticipantId = Annotated[
+    str | None,
+    Meta(
+        description="The id that your application gave the participant. It comes from the API and "
+        "is never guessed. Null if the API names none.",
+        examples=["alice@example.com"],
+    ),
+]
+ErrorCodeText = Annotated[
+    str,
+    Meta(
+        description="A slug for programs, with a section of its own in the reference of error "
+        "codes. Later versions may add codes, so accept one that you do not know.",
+        examples=codes_of("rejected", "failed", "errored"),
+        extra_json_schema={"pattern": CODE_PATTERN},
+    ),
+]
+ErrorMessage = Annotated[
+    str,
+    Meta(
+        description="A sentence for people: it names the field, or has the API's own words. In "
+        "outcomes it ends with a link to the section about the code. Do not let programs read it.",
+        examples=["the API responded with status 503"],
+    ),
+]
+CommandIdText = Annotated[
+    str,
+    Meta(
+        description="The `id` of the command, which is its idempotency key. Every repeat of it "
+        "gets this outcome again, with the same event id, whatever the repeat's body is.",
+        examples=["weekly-2026-01-01-start"],
+    ),
+]
+CommandTypeText = Annotated[
+    str,
+    Meta(
+        description="The `type` of the command. It is `unknown` if the message has no readable "
+        "type.",
+        examples=["start_track_recording"],
+    ),
+]
+OutcomeMetadata = Annotated[
+    Metadata | None,
+    Meta(
+        description="The `metadata` of a start command, unchanged. Null if the start had none, and "
+        "for other commands.",
+        examples=[{"case": "2026-0117", "team": "support"}],
+    ),
+]
+Attempts = Annotated[
+    Count,
+    Meta(
+        description="How many attempts the worker made at the command. 0 if it ended before the "
+        "first one.",
+        examples=[3],
+    ),
+]

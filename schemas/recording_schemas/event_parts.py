@@ -1,0 +1,104 @@
+"""The objects inside events."""
+
+from typing import Annotated
+
+import msgspec
+from msgspec import Meta
+
+from recording_schemas.event_fields import (
+    CustomParticipantId,
+    ErrorCodeText,
+    ErrorMessage,
+    PeerId,
+    UserId,
+)
+from recording_schemas.values import Time
+
+
+class ErrorInfo(msgspec.Struct, frozen=True, kw_only=True):
+    """An error: `code` is for programs, `message` is for people.
+
+    The codes `stalled` and `vanished` mean that the worker itself ended the recording; the API may
+    still report another end.
+    """
+
+    code: ErrorCodeText
+    message: ErrorMessage
+
+
+class StorageInfo(msgspec.Struct, frozen=True, kw_only=True):
+    """The place of a file in the customer's own storage."""
+
+    type: Annotated[
+        str,
+        Meta(
+            description="The kind of storage, as in `storage_config.type` of the start.",
+            examples=["aws"],
+        ),
+    ]
+    bucket: Annotated[
+        str | None,
+        Meta(
+            description="The bucket or container. Null if the API does not report it.",
+            examples=["company-recordings"],
+        ),
+    ]
+    path: Annotated[
+        str | None,
+        Meta(
+            description="The folder inside the bucket. Null if the API does not report it.",
+            examples=["meetings/2026"],
+        ),
+    ]
+
+
+class ParticipantInfo(msgspec.Struct, frozen=True, kw_only=True):
+    """A participant of the session, during one stay."""
+
+    user_id: UserId
+    peer_id: PeerId
+    custom_participant_id: CustomParticipantId
+    display_name: Annotated[
+        str | None,
+        Meta(
+            description="The name that others saw in the meeting. Null if the API names none.",
+            examples=["Alice"],
+        ),
+    ]
+    preset_name: Annotated[
+        str | None,
+        Meta(
+            description="The preset with the participant's permissions. Null if the API names "
+            "none.",
+            examples=["group_call_host"],
+        ),
+    ]
+    joined_at: Annotated[
+        Time | None,
+        Meta(
+            description="The beginning of the stay, RFC 3339. Null if the API does not report it.",
+            examples=["2026-01-01T10:00:05Z"],
+        ),
+    ]
+    left_at: Annotated[
+        Time | None,
+        Meta(
+            description="The end of the stay, RFC 3339. Null while it goes on, and if the API does "
+            "not report it.",
+            examples=["2026-01-01T10:30:05Z"],
+        ),
+    ]
+
+
+class ParticipantWithoutFile(msgspec.Struct, frozen=True, kw_only=True):
+    """A person who should have a file and has none."""
+
+    user_id: UserId
+    custom_participant_id: CustomParticipantId
+    joined: Annotated[
+        bool,
+        Meta(
+            description="Whether the person was in the session while it was recorded.",
+            examples=[True],
+        ),
+    ]

@@ -34,9 +34,18 @@ class RequestPriority(NamedTuple):
 
 
 COMMAND_SHARE: Final = 0.9
-"""Only stops may use the quota above this share."""
+"""Commands leave the quota above this share to stops, unless the background has used the rest."""
 
-BACKGROUND_SHARE: Final = 0.75
+COMMAND_FLOOR: Final = 0.05
+"""Commands keep this share however many reads there are, so that a start seldom waits for a read.
+The last `COMMAND_FLOOR` of the quota is for stops alone."""
+
+BACKGROUND_SHARE: Final = 0.9
+"""Reads and sweeps may use the quota up to its last tenth, less what commands use."""
+
+COMMAND_RESERVE: Final = 0.15
+"""The most that reads leave unused besides, for more commands. It grows with the commands that
+came: each one above `COMMAND_FLOOR` keeps a place for the next."""
 
 BACKGROUND_FLOOR: Final = 0.1
 """The background keeps this share however many commands there are, because the recordings that
@@ -65,9 +74,14 @@ def quota_left(quota: int, spent: int, background: int, tier: Tier) -> int:
         case Tier.STOP:
             return quota - spent
         case Tier.COMMAND:
-            return for_commands - (spent - background) - max(background, floor)
+            commands = spent - background
+            of_share = for_commands - commands - max(background, floor)
+            kept = int(quota * COMMAND_FLOOR)
+            return max(of_share, min(kept - commands, quota - kept - spent))
         case Tier.BACKGROUND:
-            of_share = background_quota(quota) - spent
+            expected = spent - background - int(quota * COMMAND_FLOOR)
+            reserve = min(max(expected, 0), int(quota * COMMAND_RESERVE))
+            of_share = background_quota(quota) - spent - reserve
             return max(of_share, min(floor - background, for_commands - spent))
 
 

@@ -112,15 +112,57 @@ def test_commands_leave_the_background_its_floor() -> None:
     assert granted >= 9
 
 
-def test_the_background_leaves_the_commands_their_share() -> None:
-    budget = TimedLedger((100, HOUR))
-    granted = 0
-    for _ in range(1000):
+def saturated() -> TimedLedger:
+    """A budget of which reads have used all that they may, with nothing else going on."""
+    budget = TimedLedger((1200, 300.0))
+    for _ in range(4 * 400):
+        budget.take(BACKGROUND)
+        budget.now += 0.25
+    return budget
+
+
+def test_reads_use_the_quota_up_to_its_last_tenth() -> None:
+    budget, granted = saturated(), 0
+    for _ in range(4 * 600):
         granted += sum(budget.take(BACKGROUND).tokens)
-        budget.now += HOUR / 1100
-    assert granted <= 75
-    assert sum(budget.take(COMMANDS).tokens) >= 15
-    assert sum(budget.take(STOPS).tokens) >= 10
+        budget.now += 0.25
+    assert 3.5 <= granted / 600 <= 3.6
+
+
+def test_reads_leave_commands_and_stops_a_twentieth_each() -> None:
+    budget = saturated()
+    assert 60 <= sum(budget.take(COMMANDS).tokens) <= 70
+    assert sum(budget.take(COMMANDS).tokens) == 0
+    assert sum(budget.take(STOPS).tokens) >= 60
+
+
+def test_commands_take_from_the_share_of_reads_as_fast_as_it_frees_up() -> None:
+    budget, commands = saturated(), 0
+    for _ in range(4 * 300):
+        commands += budget.take((0, 3, 1_000_000)).tokens[Tier.COMMAND]
+        budget.now += 0.25
+    assert commands > 0.8 * 1200 * 300 / 306
+
+
+def test_reads_leave_room_for_as_many_commands_as_came() -> None:
+    budget, waited = saturated(), []
+    for second in range(1200):
+        if second % 2 == 0 and not sum(budget.take((0, 1, 0)).tokens):  # 150 in each window
+            waited.append(second)
+        budget.take(BACKGROUND)
+        budget.now += 1
+    assert len(waited) <= 12  # while the reserve grows
+    assert all(second < 200 for second in waited)
+    assert sum(budget.take(COMMANDS).tokens) >= 60
+
+
+def test_a_flood_of_commands_leaves_stops_a_tenth() -> None:
+    budget = TimedLedger((1200, 300.0))
+    assert sum(budget.take(COMMANDS).tokens) == 960
+    budget.now += 100
+    assert sum(budget.take(BACKGROUND).tokens) > 0
+    assert sum(budget.take(COMMANDS).tokens) == 0
+    assert sum(budget.take(STOPS).tokens) >= 120
 
 
 def test_the_background_spends_evenly() -> None:
@@ -133,7 +175,7 @@ def test_the_background_spends_evenly() -> None:
             budget.now += 0.1
         per_minute.append(granted)
     assert max(per_minute) <= min(per_minute) * 1.25
-    assert sum(per_minute[:5]) == pytest.approx(900, rel=0.05)
+    assert sum(per_minute[:5]) == pytest.approx(1080, rel=0.05)
 
 
 def test_a_flood_of_sweeps_always_leaves_a_token_for_a_stop() -> None:

@@ -7,6 +7,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
+from itertools import product
 from pathlib import Path
 
 import msgspec
@@ -19,10 +20,16 @@ from benchmarks.tracking.scenario import ScenarioServices, play
 from recording_sandbox.services.postgresql_launch import launch_postgresql
 from recording_sandbox.services.processes import OwnedDirectory
 from recording_sandbox.services.rabbitmq_launch import launch_rabbitmq
+from recording_schemas import Kind
 
 
-def scenarios(live: Sequence[int], replicas: Sequence[int], hows: str) -> Iterator[Scenario]:
-    """The naive way, then without and with webhooks; the smallest first."""
+def scenarios(
+    live: Sequence[int],
+    replicas: Sequence[int],
+    hows: str,
+    kinds: Sequence[Kind] = ("track", "composite"),
+) -> Iterator[Scenario]:
+    """The naive way, then without and with webhooks, then where all end; the smallest first."""
     for count in live:
         if "naive" in hows:
             yield Scenario(live=count, replicas=0, webhooks=False)
@@ -30,6 +37,9 @@ def scenarios(live: Sequence[int], replicas: Sequence[int], hows: str) -> Iterat
             if how in hows:
                 for number in replicas:
                     yield Scenario(live=count, replicas=number, webhooks=webhooks)
+        if "endings" in hows:
+            for kind, webhooks in product(kinds, (False, True)):
+                yield Scenario(live=count, replicas=1, webhooks=webhooks, all_end=True, kind=kind)
 
 
 async def run(
@@ -85,7 +95,11 @@ def merged(runs: Sequence[TrackingResults]) -> TrackingResults:
         raise SystemExit("runs of different paces cannot stand in one table")
     outcomes = {one.scenario: one for run in runs for one in run.outcomes}
     order = sorted(
-        outcomes, key=lambda one: (one.live, one.replicas > 0, one.webhooks, one.replicas)
+        outcomes,
+        key=lambda one: (
+            (one.all_end, one.live, one.replicas > 0, one.kind),
+            (one.webhooks, one.replicas),
+        ),
     )
     return TrackingResults(profile=runs[0].profile, outcomes=[outcomes[one] for one in order])
 
@@ -100,6 +114,9 @@ def _read(path: Path) -> TrackingResults:
         for delays in (outcome[name] for name in ("status", "files", "burst") if outcome[name]):
             # What was never told is no number, which JSON knows as null.
             delays |= {name: math.nan for name, value in delays.items() if value is None}
+        if mass := outcome.get("mass"):
+            for part in (mass, mass["uploaded"], mass["stops"]):
+                part |= {name: math.nan for name, value in part.items() if value is None}
     return msgspec.convert(told, TrackingResults)
 
 
@@ -112,12 +129,24 @@ def main() -> None:
     parser = argparse.ArgumentParser(description="Follow thousands of recordings on a budget.")
     parser.add_argument("--live", type=_numbers, default=[1000, 10_000])
     parser.add_argument("--replicas", type=_numbers, default=[1, 3])
-    parser.add_argument("--hows", default="naive,sweep,webhooks", help="which ways")
+    parser.add_argument("--hows", default="naive,sweep,webhooks,endings", help="which ways")
     parser.add_argument(
         "--seconds", type=float, default=LoadProfile().seconds, help="of the steady part"
     )
     parser.add_argument(
         "--ends", type=float, default=LoadProfile().ends, help="recordings a second"
+    )
+    parser.add_argument(
+        "--mass-seconds",
+        type=float,
+        default=LoadProfile().mass_seconds,
+        help="within which all end",
+    )
+    parser.add_argument(
+        "--drain",
+        type=float,
+        default=LoadProfile().mass_drain_seconds,
+        help="seconds for which events are awaited after all have ended",
     )
     parser.add_argument("--json", type=Path, default=ROOT / "var" / "bench-tracking.json")
     parser.add_argument("--at-once", type=int, default=1, help="so many scenarios at a time")
@@ -131,7 +160,12 @@ def main() -> None:
     if chosen.results:
         tracked = merged([_read(one) for one in chosen.results])
     else:
-        profile = LoadProfile(seconds=chosen.seconds, ends=chosen.ends)
+        profile = LoadProfile(
+            seconds=chosen.seconds,
+            ends=chosen.ends,
+            mass_seconds=chosen.mass_seconds,
+            mass_drain_seconds=chosen.drain,
+        )
         wanted = list(scenarios(chosen.live, chosen.replicas, chosen.hows))
         chosen.json.parent.mkdir(parents=True, exist_ok=True)
         keep = partial(_write, chosen.json)

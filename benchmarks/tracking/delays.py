@@ -1,12 +1,13 @@
 """Delays, from the API's request log and from what a subscriber received."""
 
+import math
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from itertools import count
 
 from benchmarks.results import percentile
 from benchmarks.tracking.environment import EventTimes
-from benchmarks.tracking.results import QUOTA_SECONDS, Delays
+from benchmarks.tracking.results import QUOTA_SECONDS, READS, Delays, MassEnding
 from recording_sandbox.model.log_entries import AnyEntry, RequestEntry, TransitionEntry
 
 FILES = 3
@@ -31,6 +32,19 @@ def status_delays(request_log: Iterable[AnyEntry], received: EventTimes, ended: 
     return _delays(late, changes=len(changes), missed=missed, skipped=skipped)
 
 
+def uploaded_delays(
+    request_log: Iterable[AnyEntry], received: EventTimes, ended: set[str]
+) -> Delays:
+    """How late the last status of these recordings was told."""
+    late: list[float] = []
+    changes = [one for one in _changes(request_log, ended) if one.status == "UPLOADED"]
+    for change in changes:
+        heard = received.statuses.get((change.recording_id, "UPLOADED"))
+        if heard is not None:
+            late.append(heard - change.at)
+    return _delays(late, changes=len(changes), missed=len(changes) - len(late), skipped=0)
+
+
 def file_delays(request_log: Iterable[AnyEntry], received: EventTimes, ended: set[str]) -> Delays:
     """How late the last of each one's files was told."""
     late: list[float] = []
@@ -44,6 +58,42 @@ def file_delays(request_log: Iterable[AnyEntry], received: EventTimes, ended: se
         else:
             missed += 1
     return _delays(late, changes=len(changes), missed=missed, skipped=0)
+
+
+def mass_ending(
+    request_log: Sequence[AnyEntry],
+    received: EventTimes,
+    ended: set[str],
+    since: float,
+    until: float,
+    stops: Sequence[float],
+) -> MassEnding:
+    """How all these recordings ended from `since` on, as far as it was told by `until`.
+
+    `stops` are the moments of stop commands, in order: nothing else changes recordings.
+    """
+    asked = within(request_log, since, until)
+    completed = [received.completed[one] for one in ended if one in received.completed]
+    return MassEnding(
+        uploaded=uploaded_delays(request_log, received, ended),
+        ended=len(ended),
+        completed=len(completed),
+        last_completed=max(completed) - since if len(completed) == len(ended) else math.nan,
+        reads=sum(count for name, count in asked.items() if name in READS),
+        seconds=until - since,
+        per_second=asked.total() / (until - since),
+        stops=_stop_delays(request_log, stops),
+    )
+
+
+def _stop_delays(request_log: Iterable[AnyEntry], stops: Sequence[float]) -> Delays:
+    changed = [
+        one.at
+        for one in request_log
+        if isinstance(one, RequestEntry) and one.operation == "change_recording"
+    ]
+    late = [at - sent for at, sent in zip(changed, stops, strict=False)]
+    return _delays(late, changes=len(stops), missed=len(stops) - len(late), skipped=0)
 
 
 def requests(request_log: Iterable[AnyEntry]) -> tuple[dict[str, int], int, int]:

@@ -25,6 +25,7 @@ from recording_sandbox.services.postgresql import PostgreSQLServer
 from recording_sandbox.services.processes import OwnedProcess
 from recording_sandbox.services.rabbitmq import RabbitMQNode
 from recording_sandbox.waiting import eventually
+from recording_schemas import Kind
 
 PREFIX: Final = "tracking"
 APP: Final = "app"
@@ -63,14 +64,14 @@ class EmulatedApi:
             told: dict[str, object] = await answer.json()
             return told
 
-    async def fill(self, count: int, per_second: float) -> None:
+    async def fill(self, count: int, per_second: float, kind: Kind) -> None:
         """Somebody starts so many recordings, each in a meeting of its own with three people."""
         begin, turns = time.monotonic(), asyncio.Semaphore(AT_ONCE)
 
         async def start(number: int) -> None:
             await asyncio.sleep(max(0.0, begin + number / per_second - time.monotonic()))
             meeting = str(uuid.uuid4())
-            body = {"kind": "track", "app_id": APP, "meeting_id": meeting}
+            body = {"kind": kind, "app_id": APP, "meeting_id": meeting}
             async with turns, self._http.post(f"{self.url}/sandbox/recordings", json=body) as told:
                 self.meetings[(await told.json())["id"]] = meeting
 
@@ -92,6 +93,24 @@ class EmulatedApi:
     async def _end(self, meeting_id: str) -> None:
         async with self._http.post(f"{self.url}/sandbox/meetings/{meeting_id}/end") as answer:
             answer.raise_for_status()
+
+    async def end_all(self, seconds: float) -> list[str]:
+        """Have all recordings end evenly within so many seconds, in any order; their ids."""
+        ended = random.sample(sorted(self.meetings), len(self.meetings))
+        per_second = len(ended) / seconds
+        begin, turns = time.monotonic(), asyncio.Semaphore(AT_ONCE)
+
+        async def stop(number: int, recording_id: str) -> None:
+            await asyncio.sleep(max(0.0, begin + number / per_second - time.monotonic()))
+            url = f"{self.url}/sandbox/recordings/{recording_id}"
+            async with turns, self._http.put(url, json={"status": "UPLOADED"}) as answer:
+                answer.raise_for_status()
+
+        async with asyncio.TaskGroup() as stopping:
+            for number, recording_id in enumerate(ended):
+                self.meetings.pop(recording_id)
+                stopping.create_task(stop(number, recording_id))
+        return ended
 
     def request_log(self) -> list[AnyEntry]:
         """Everything that it was asked and did, in order."""
@@ -182,6 +201,25 @@ async def listening(amqp_url: str) -> AsyncIterator[EventTimes]:
             await queue.bind(f"{PREFIX}.{purpose}", "#")
         await queue.consume(hear, no_ack=True)
         yield received
+
+
+async def stop_one_by_one(
+    amqp_url: str, recordings: Sequence[str], pause: float, sent: list[float]
+) -> None:
+    """Command the worker to stop one recording after another; `sent` gets the moments."""
+    connection = await aio_pika.connect(amqp_url)
+    async with connection:
+        exchange = await (await connection.channel()).get_exchange(f"{PREFIX}.commands")
+        for number, recording_id in enumerate(recordings):
+            await asyncio.sleep(pause)
+            command = {
+                "type": "stop_recording",
+                "id": f"stop-{number}",
+                "recording_id": recording_id,
+            }
+            sent.append(time.time())
+            message = aio_pika.Message(msgspec.json.encode(command))
+            await exchange.publish(message, routing_key="stop_recording")
 
 
 @asynccontextmanager

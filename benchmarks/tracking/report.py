@@ -13,6 +13,7 @@ from benchmarks.tracking.results import (
     QUOTA_SECONDS,
     Delays,
     LoadProfile,
+    MassEnding,
     Scenario,
     ScenarioResult,
     TrackingResults,
@@ -24,6 +25,8 @@ MANY: Final = 10_000
 
 def line(outcome: ScenarioResult) -> str:
     """A scenario in one line."""
+    if outcome.mass:
+        return f"{outcome.scenario.live} live, all end: " + ", ".join(_mass_row(outcome)[1:])
     status = outcome.status
     return (
         f"{outcome.scenario.label}, {outcome.scenario.live} live: {outcome.per_second:.2f} "
@@ -34,7 +37,8 @@ def line(outcome: ScenarioResult) -> str:
 
 def text(tracked: TrackingResults) -> str:
     """For people."""
-    return "\n\n".join((markdown(table(tracked)), markdown(judgement(goals(tracked)))))
+    tables = (table(tracked), mass_table(tracked), judgement(goals(tracked)))
+    return "\n\n".join(markdown(one) for one in tables if len(one) > 1)
 
 
 def table(tracked: TrackingResults) -> Table:
@@ -61,8 +65,49 @@ def table(tracked: TrackingResults) -> Table:
             _in_all(one.requests),
         )
         for one in tracked.outcomes
+        if not one.mass
     ]
     return [head, *rows]
+
+
+def mass_table(tracked: TrackingResults) -> Table:
+    """A row for each scenario in which all recordings end."""
+    head = (
+        "live", "how", "UPLOADED p50 · p99 · last", "never told", "requests/s", "breaches",
+        "completed", "reads each", "the last `completed`", "stops p50 · last",
+    )  # fmt: skip
+    return [head, *(_mass_row(one) for one in tracked.outcomes if one.mass)]
+
+
+def _mass_row(one: ScenarioResult) -> tuple[str, ...]:
+    mass = one.mass
+    if mass is None:
+        return ()
+    return (
+        f"{one.scenario.live:,}",
+        one.scenario.label,
+        f"{_spread(mass.uploaded)} · {_seconds(mass.uploaded.most)}",
+        f"{mass.uploaded.missed} of {mass.ended:,}",
+        f"{mass.per_second:.2f}",
+        str(one.breaches),
+        f"{mass.completed:,} of {mass.ended:,} in {mass.seconds:.0f} s",
+        f"{mass.reads_each:.2f}",
+        _last_completed(mass),
+        f"{_seconds(mass.stops.p50)} · {_seconds(mass.stops.most)}",
+    )
+
+
+def _last_completed(mass: MassEnding) -> str:
+    """When the last recording was completed, and why then."""
+    rate = mass.reads / mass.seconds
+    if mass.completed == mass.ended:
+        why = f"{mass.reads:,} reads" if mass.reads else "no reads"
+        return f"after {mass.last_completed:.0f} s, with {why}"
+    left = round((mass.ended - mass.completed) * mass.reads_each)
+    return (
+        f"expected after {mass.expected_last:.0f} s: {left:,} reads are left, and the budget "
+        f"let {rate:.2f} a second through"
+    )
 
 
 def goals(tracked: TrackingResults) -> list[Goal]:
@@ -70,8 +115,19 @@ def goals(tracked: TrackingResults) -> list[Goal]:
     many = [one for one in tracked.outcomes if one.scenario.live >= MANY and one.scenario.replicas]
     found: list[Goal] = []
     for one in many:
-        found += _of(one)
+        found += _of_mass(one, one.mass) if one.mass else _of(one)
     return found
+
+
+def _of_mass(one: ScenarioResult, mass: MassEnding) -> Iterator[Goal]:
+    who = f"{one.scenario.label}, all end"
+    rate = one.busiest / QUOTA_SECONDS
+    yield Goal(what=f"{who}: requests in any 5 minutes", figure=rate, most=4.0, unit="/s")
+    yield Goal(what=f"{who}: breaches", figure=one.breaches, most=0, unit="")
+    yield Goal(what=f"{who}: ends never told", figure=mass.uploaded.missed, most=0, unit="")
+    most = 1.0 if one.scenario.webhooks else 120.0
+    yield Goal(what=f"{who}: UPLOADED p99", figure=mass.uploaded.p99, most=most, unit="s")
+    yield Goal(what=f"{who}: slowest stop", figure=mass.stops.most, most=1.0, unit="s")
 
 
 def _of(one: ScenarioResult) -> Iterator[Goal]:
@@ -90,7 +146,16 @@ def _of(one: ScenarioResult) -> Iterator[Goal]:
 
 
 def write(tracked: TrackingResults, page: Path) -> None:
-    """Bring the page's section and its plot up to date."""
+    """Bring those sections of the page up to date of which there are figures, and the plot."""
+    for is_mass, section in ((False, _steady_section), (True, _mass_section)):
+        outcomes = [one for one in tracked.outcomes if (one.mass is not None) == is_mass]
+        if outcomes:
+            part = TrackingResults(profile=tracked.profile, outcomes=outcomes)
+            name = "endings" if is_mass else "tracking"
+            replace_section(page, name, "make bench-tracking", section(part, page))
+
+
+def _steady_section(tracked: TrackingResults, page: Path) -> str:
     picture = page.parent / "performance" / "tracking.svg"
     plot(tracked, picture)
     parts = (
@@ -100,7 +165,16 @@ def write(tracked: TrackingResults, page: Path) -> None:
         "### Goals for following",
         markdown(judgement(goals(tracked))),
     )
-    replace_section(page, "tracking", "make bench-tracking", "\n\n".join(parts))
+    return "\n\n".join(parts)
+
+
+def _mass_section(tracked: TrackingResults, _page: Path) -> str:
+    parts = (
+        _mass_setting(tracked.profile),
+        markdown(mass_table(tracked)),
+        markdown(judgement(goals(tracked))),
+    )
+    return "\n\n".join(parts)
 
 
 def _setting(profile: LoadProfile) -> str:
@@ -116,14 +190,24 @@ def _setting(profile: LoadProfile) -> str:
     )
 
 
+def _mass_setting(profile: LoadProfile) -> str:
+    return (
+        f"All of them end at random moments within {profile.mass_seconds:g} s, and events are "
+        f"awaited for {profile.mass_drain_seconds:g} s more. Reads are the requests for single "
+        "recordings. A track recording needs two for its files, one of them for the people of "
+        "its session; a composite needs none where the list or a webhook shows its files."
+    )
+
+
 def plot(tracked: TrackingResults, path: Path) -> None:
     """Delay, and requests a second, against live recordings."""
     from benchmarks.plots import drawing  # matplotlib takes a second to import
 
-    labels = list(dict.fromkeys(one.scenario.label for one in tracked.outcomes))
+    outcomes = [one for one in tracked.outcomes if not one.mass]
+    labels = list(dict.fromkeys(one.scenario.label for one in outcomes))
     with drawing(path, 2) as (delay, rate):
         for label in labels:
-            same = [one for one in tracked.outcomes if one.scenario.label == label]
+            same = [one for one in outcomes if one.scenario.label == label]
             live = [one.scenario.live for one in same]
             style, color = _look(same[0].scenario)
             late = [one.status.p99 if not one.status.missed else math.nan for one in same]

@@ -1,8 +1,11 @@
 """What was asked for, and what a run of it showed."""
 
+import math
 from typing import Final
 
 import msgspec
+
+from recording_schemas import Kind
 
 QUOTA: Final = 1200
 QUOTA_SECONDS: Final = 300
@@ -13,11 +16,16 @@ RATE_LIMITS: Final = (f"{QUOTA}/{QUOTA_SECONDS}", "1000/50:recordings")
 
 
 class Scenario(msgspec.Struct, frozen=True, kw_only=True):
-    """How many live recordings, followed by how many workers; 0 of them is the naive way."""
+    """How many live recordings, followed by how many workers; 0 of them is the naive way.
+
+    With `all_end` every one of them ends. They are of one `kind`.
+    """
 
     live: int
     replicas: int
     webhooks: bool
+    all_end: bool = False
+    kind: Kind = "track"
 
     @property
     def label(self) -> str:
@@ -25,6 +33,8 @@ class Scenario(msgspec.Struct, frozen=True, kw_only=True):
         if not self.replicas:
             return "naive: each one read every 10 s"
         how = "webhooks" if self.webhooks else "no webhooks"
+        if self.all_end:
+            how = f"{how}, {self.kind}s"
         return f"{self.replicas} worker{'s' * (self.replicas > 1)}, {how}"
 
 
@@ -33,6 +43,7 @@ class LoadProfile(msgspec.Struct, frozen=True, kw_only=True):
 
     `ends` is how many a second: more than the budget has requests for cannot be followed. With
     webhooks there is a burst afterwards, `burst_ends` a second. An upload takes `upload_seconds`.
+    Where all end, they do within `mass_seconds`, and events are awaited `mass_drain_seconds` more.
     """
 
     seconds: float = 120.0
@@ -41,6 +52,8 @@ class LoadProfile(msgspec.Struct, frozen=True, kw_only=True):
     burst_ends: float = 25.0
     burst_seconds: float = 20.0
     drain_seconds: float = 180.0
+    mass_seconds: float = 240.0
+    mass_drain_seconds: float = 350.0
 
 
 class Delays(msgspec.Struct, frozen=True, kw_only=True):
@@ -55,6 +68,40 @@ class Delays(msgspec.Struct, frozen=True, kw_only=True):
     p50: float
     p99: float
     most: float
+
+
+class MassEnding(msgspec.Struct, frozen=True, kw_only=True):
+    """How all recordings ended. `seconds` it took from the first end until nobody waited any more.
+
+    `uploaded` are the delays of the last status. `completed` recordings were told whole, the last
+    one `last_completed` seconds after the first end; NaN if not all were. `reads` are the requests
+    for single recordings meanwhile, `per_second` all requests. `stops` are the delays from a stop
+    command to its request at the API, meanwhile.
+    """
+
+    uploaded: Delays
+    ended: int
+    completed: int
+    last_completed: float
+    reads: int
+    seconds: float
+    per_second: float
+    stops: Delays
+
+    @property
+    def reads_each(self) -> float:
+        """The reads that a completed recording cost."""
+        return self.reads / self.completed if self.completed else math.nan
+
+    @property
+    def expected_last(self) -> float:
+        """When the last is completed if reads go on at this pace: the reads that are left, by the
+        rate at which the budget let them through."""
+        if self.completed == self.ended:
+            return self.last_completed
+        if not self.completed:
+            return math.nan
+        return self.seconds * self.ended / self.completed
 
 
 class ScenarioResult(msgspec.Struct, frozen=True, kw_only=True):
@@ -82,6 +129,7 @@ class ScenarioResult(msgspec.Struct, frozen=True, kw_only=True):
     burst: Delays | None
     cpu: float
     rss: int
+    mass: MassEnding | None = None
 
     @property
     def finished_per_hour(self) -> float:

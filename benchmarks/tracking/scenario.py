@@ -20,6 +20,7 @@ from benchmarks.tracking.environment import (
     EventTimes,
     emulated_api,
     listening,
+    stop_one_by_one,
     workers,
 )
 from benchmarks.tracking.results import READS, LoadProfile, Scenario, ScenarioResult
@@ -31,6 +32,9 @@ from recording_sandbox.waiting import eventually
 FILL_PER_SECOND: Final = 250.0
 ADOPTED_WITHIN: Final = 600.0
 """By then every live recording must be known, or the scenario has failed."""
+
+STOPS: Final = 50
+"""So many are stopped by commands while all the others end."""
 
 Say = Callable[[str], None]
 
@@ -94,11 +98,15 @@ async def _followed(
         _watching([one.pid for one in running]) as watch,
     ):
         begun = time.monotonic()
-        await api.fill(scenario.live, FILL_PER_SECOND)
+        await api.fill(scenario.live, FILL_PER_SECOND, scenario.kind)
         ground.say(f"{scenario.label}: {scenario.live} are live")
         await _all_told(received, set(api.meetings), "RECORDING", ADOPTED_WITHIN)
         adopted = time.monotonic() - begun
         ground.say(f"{scenario.label}: all are followed after {adopted:.0f} s")
+        if scenario.all_end:
+            return await _all_ended(
+                scenario, profile, ground, api, received, watch, adopted=adopted
+            )
         steady = await _steady(scenario, profile, api, watch)
         await _drain(received, steady.ended, profile.drain_seconds)
         burst: set[str] = set()
@@ -112,10 +120,44 @@ async def _followed(
         )
 
 
+async def _all_ended(
+    scenario: Scenario,
+    profile: LoadProfile,
+    ground: ScenarioServices,
+    api: EmulatedApi,
+    received: EventTimes,
+    watch: Watch,
+    *,
+    adopted: float,
+) -> ScenarioResult:
+    """Everybody ends, and the events are awaited for as long as the profile says.
+
+    A few are stopped by commands meanwhile.
+    """
+    to_stop = sorted(api.meetings)[:STOPS]
+    for recording_id in to_stop:
+        del api.meetings[recording_id]
+    sent: list[float] = []
+    pause = (profile.mass_seconds + profile.mass_drain_seconds) / (STOPS + 1)
+    since, cpu = time.time(), watch.cpu
+    stopping = asyncio.create_task(stop_one_by_one(ground.node.amqp_url, to_stop, pause, sent))
+    try:
+        ended = set(await api.end_all(profile.mass_seconds))
+        await _drain(received, ended, profile.mass_drain_seconds)
+    finally:
+        stopping.cancel()
+        await asyncio.wait([stopping])
+    until = time.time()
+    part = Steady(since, until, (watch.cpu - cpu) / (until - since), ended)
+    outcome = _outcome(scenario, profile, api, received, part, watch, adopted=adopted, burst=set())
+    mass = delays.mass_ending(api.request_log(), received, part.ended, since, until, sent)
+    return msgspec.structs.replace(outcome, mass=mass)
+
+
 async def _polled(
     scenario: Scenario, profile: LoadProfile, ground: ScenarioServices, api: EmulatedApi
 ) -> ScenarioResult:
-    await api.fill(scenario.live, FILL_PER_SECOND)
+    await api.fill(scenario.live, FILL_PER_SECOND, scenario.kind)
     await asyncio.sleep(2.0)  # until all are RECORDING
     ids = ground.directory / "ids.txt"
     ids.write_text("\n".join(api.meetings))

@@ -9,6 +9,7 @@ import uuid
 from collections.abc import AsyncIterator
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from benchmarks.check_speed import bounds
@@ -25,6 +26,7 @@ from benchmarks.tracking.environment import EventTimes
 from benchmarks.tracking.results import (
     Delays,
     LoadProfile,
+    MassEnding,
     Scenario,
     ScenarioResult,
     TrackingResults,
@@ -181,6 +183,49 @@ def test_the_tracking_table_has_all_scenarios_figures_goals_and_a_plot(tmp_path:
     assert text.count("requests in any 5 minutes") == 4
     picture = (tmp_path / "performance" / "tracking.svg").read_text()
     assert all(one.scenario.label in picture for one in whole())
+
+
+def mass(*, completed: int, reads: int) -> ScenarioResult:
+    """1,000 recordings that all ended, of which so many were completed in 500 s."""
+    delays_of_all = outcome(1_000, 1, webhooks=False).status
+    ending = MassEnding(
+        uploaded=delays_of_all,
+        ended=1_000,
+        completed=completed,
+        last_completed=480.0 if completed == 1_000 else math.nan,
+        reads=reads,
+        seconds=500.0,
+        per_second=3.5,
+        stops=delays_of_all,
+    )
+    result = outcome(1_000, 1, webhooks=False)
+    scenario = msgspec.structs.replace(result.scenario, all_end=True)
+    return msgspec.structs.replace(result, scenario=scenario, mass=ending)
+
+
+@pytest.mark.parametrize(
+    ("completed", "reads", "told"),
+    [
+        (1_000, 0, "after 480 s, with no reads"),
+        (1_000, 1_200, "after 480 s, with 1,200 reads"),
+        (250, 500, "expected after 2000 s: 1,500 reads are left, and the budget let 1.00 a second"),
+    ],
+)
+def test_the_table_of_endings_says_when_the_last_is_completed_and_why(
+    tmp_path: Path, completed: int, reads: int, told: str
+) -> None:
+    page = tmp_path / "performance.md"
+    marks = (
+        BEGIN.format(name="endings", command="make bench-tracking"),
+        END.format(name="endings"),
+    )
+    page.write_text("\n".join(marks) + "\n")
+    result = mass(completed=completed, reads=reads)
+    run = TrackingResults(profile=LoadProfile(), outcomes=[result])
+    report.write(run, page)
+    assert told in page.read_text()
+    tracking._write(tmp_path / "run.json", run)
+    assert tracking._read(tmp_path / "run.json").outcomes[0].scenario == result.scenario
 
 
 def test_runs_that_were_made_in_parts_make_the_same_table() -> None:

@@ -32,6 +32,7 @@ from worker.settings.settings import Settings
 from worker.store.leader import LeaderElector
 from worker.store.pruner import Pruner, Retention
 from worker.store.store import Store
+from worker.tracking.shown_files import ShownFiles
 from worker.tracking.trackers import Trackers, build_trackers
 from worker.tracking.webhook_endpoint import WebhookEndpoint
 from worker.tracking.webhook_registration import callback_url
@@ -71,6 +72,7 @@ class Bootstrap:
         """The budgets by the id of the account that pays. Several accounts may use the same token.
         """
         self.apps = Apps(self._open_app(opener, app) for app in settings.apps)
+        self._shown_files = {app.name: ShownFiles() for app in settings.apps}
         self.elector = LeaderElector(
             store,
             owner=owner,
@@ -215,6 +217,7 @@ class Bootstrap:
             self.store,
             self.apps,
             {app.name: verifiers[app.webhook_key_url] for app in settings.apps},
+            self._shown_files,
             now=self._utc_now,
             metrics=self._metrics,
             tracing=self._tracing,
@@ -228,6 +231,7 @@ class Bootstrap:
             metrics=self._metrics,
             tracing=self._tracing,
             on_commit=self._wake_relays,
+            shown_files=self._shown_files[app.name],
         )
 
     def _retention(self) -> Retention:

@@ -35,7 +35,7 @@ from worker.store.people_of_starts import PeopleOfStart
 from worker.store.prune_clock import Pruning
 from worker.store.pruning import PruneSentRequest
 from worker.store.queries import RecordingsFilter
-from worker.store.read_schedule import DueQuery, OverdueQuery, ScheduledRead
+from worker.store.read_schedule import DueQuery, OverdueQuery, ScheduledRead, UnlistedQuery
 from worker.store.releasing import ReleaseRequest
 from worker.store.replay_pages import PAGE_EVENTS
 from worker.store.stop_times import DueStopsQuery, MovedStop
@@ -260,6 +260,7 @@ async def follow(store: Any) -> None:
     await store.apply_webhook(WebhookObservation(observation=stranger, follow_all=True))
     await store.schedule_read(ScheduledRead(ids=["a", "b"], at=now))
     await store.schedule_read(ScheduledRead(ids=["a", "b"], at=now + 1, postpone=True))
+    await store.unlisted(UnlistedQuery(app="default", now=now + 9))
     for few, besides in ((0, ()), (9, ("x",))):
         await store.due(
             DueQuery(

@@ -157,7 +157,7 @@ async def test_external_recordings_are_followed_if_enabled_and_yield_to_commands
 
 
 def begun_by_somebody_else(api: Sandbox, app_id: str) -> str:
-    request = StartRequest(kind="composite", app_id=app_id, meeting_id=str(uuid.uuid4()))
+    request = StartRequest(kind="track", app_id=app_id, meeting_id=str(uuid.uuid4()))
     return api.recordings.start(request).id
 
 

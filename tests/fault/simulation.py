@@ -36,6 +36,7 @@ from worker.store.outbox_marks import PageMarks
 from worker.store.queries import RecordingsFilter
 from worker.store.store import Store
 from worker.tracking.refresher import Refresher
+from worker.tracking.shown_files import ShownFiles
 from worker.tracking.sweep import Sweep
 from worker.tracking.sweep_interval import SweepInterval
 
@@ -94,12 +95,14 @@ class SimulatedReplica:
             on_commit=lambda: None,
             metrics=metrics,
         )
+        shown_files = ShownFiles()
         self.sweep = Sweep(
             store,
             world.api,
             TIMEOUTS,
             SweepInterval(base=10, audit=120, rate=2),
             app="default",
+            shown_files=shown_files,
             breaker=outage,
             metrics=metrics,
             now=lambda: utc(now()),
@@ -114,6 +117,7 @@ class SimulatedReplica:
             now=lambda: utc(now()),
             sweep_state=self.sweep.state,
             request_sweep=self.sweep.request,
+            shown_files=shown_files,
             on_commit=lambda: None,
         )
 

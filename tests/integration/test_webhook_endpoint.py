@@ -98,6 +98,42 @@ async def test_an_upload_makes_a_read_of_the_files_due(bench: WebhookBench) -> N
     )
 
 
+URLS = {
+    "outputFileName": "call.mp4",
+    "downloadUrl": "https://files.example/call.mp4",
+    "audioDownloadUrl": "https://files.example/call.mp3",
+}
+
+
+async def test_a_composite_whose_webhook_shows_all_files_completes_without_a_read(
+    bench: WebhookBench,
+) -> None:
+    recording_id = await bench.known_recording("RECORDING", kind="composite")
+    for _ in range(2):  # the API repeats webhooks
+        await bench.send_status(recording_id, "UPLOADED", **URLS)
+    events = await bench.events(recording_id)
+    assert [one["type"].split(".")[1] for one in events[-4:]] == [
+        "status_changed",
+        "file_ready",
+        "file_ready",
+        "completed",
+    ]
+    assert events[-1]["data"]["files"] == ["call.mp4", "call.mp3"]
+    assert not await bench.is_read_due(recording_id)
+    assert bench.api_requests == 0
+
+
+async def test_a_webhook_that_shows_some_files_publishes_them_and_makes_a_read_due(
+    bench: WebhookBench,
+) -> None:
+    recording_id = await bench.known_recording("RECORDING", kind="composite")
+    await bench.send_status(recording_id, "UPLOADED", **(URLS | {"audioDownloadUrl": None}))
+    events = await bench.events(recording_id)
+    assert [one["type"] for one in events].count("recording.file_ready.v1") == 1
+    assert "recording.completed.v1" not in {one["type"] for one in events}
+    assert await bench.is_read_due(recording_id)
+
+
 async def conclude(bench: WebhookBench, recording_id: str, code: str) -> None:
     error = ErrorInfo(code=code, message="timed out")
     await bench.observe(recording_id, "ERRORED", by="sweep", timeout_error=error)

@@ -32,6 +32,7 @@ from worker.store.store import Store
 from worker.tracking.discovery import ExternalRecordingDiscovery
 from worker.tracking.duration_limiter import DurationLimiter
 from worker.tracking.refresher import Refresher
+from worker.tracking.shown_files import ShownFiles
 from worker.tracking.sweep import Sweep
 from worker.tracking.sweep_interval import SweepInterval
 
@@ -65,6 +66,7 @@ class TrackingBench:
         """Create a new sweep and refresher, which know only what the store has."""
         api = api or self.api
         self.breaker = CircuitBreaker(now=self.sandbox.clock.now)
+        self.shown_files = shown_files = ShownFiles()
         self.interval = SweepInterval(base=10, audit=120, rate=2)
         discovery = ExternalRecordingDiscovery(
             self.store, api, app="default", now=self.now, on_commit=lambda: None
@@ -76,6 +78,7 @@ class TrackingBench:
             self.interval,
             app="default",
             discovery=discovery if follow_all else None,
+            shown_files=shown_files,
             breaker=self.breaker,
             metrics=Metrics(CollectorRegistry(), version="test"),
             now=self.now,
@@ -91,6 +94,7 @@ class TrackingBench:
             now=self.now,
             sweep_state=self.sweep.state,
             request_sweep=self.sweep.request,
+            shown_files=shown_files,
             on_commit=lambda: None,
         )
         self.limiter = self.new_limiter(api)

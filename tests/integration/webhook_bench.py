@@ -26,6 +26,7 @@ from worker.realtimekit.retry import RequestRetry
 from worker.realtimekit.webhook_signature import WebhookVerifier
 from worker.store.queries import RecordingsFilter
 from worker.store.store import Store
+from worker.tracking.shown_files import ShownFiles
 from worker.tracking.webhook_endpoint import WebhookEndpoint
 from worker.tracking.webhook_registration import PATH
 
@@ -73,6 +74,7 @@ class WebhookBench:
             store,
             self.apps,
             dict.fromkeys(apps, self.key),
+            {app: ShownFiles() for app in apps},
             now=self.now,
             metrics=Metrics(self.registry, version="test"),
             body_timeout=body_timeout,

@@ -11,7 +11,7 @@ that no read is scheduled. A recording is due when `read_at` has passed.
     an answer that a webhook has overtaken, and the recording is open   as it was
     one that says when to read again (`read_again_at`)                  that time
     one after which an unwanted recording is to be stopped              at once
-    one after which files are awaited: the first such observation       at once
+    one after which files are awaited: the first such observation       at once, see below
     one after which files are awaited: any later one                    as it was; at once if None
     a webhook that contradicts the state                                at once
     any other webhook                                                   as it was
@@ -19,7 +19,9 @@ that no read is scheduled. A recording is due when `read_at` has passed.
     an answer to a request that was sent before `read_at`               as it was
 
 "At once" keeps a `read_at` that is earlier than the observation. A webhook settles nothing, because
-the moment that it describes is unknown.
+the moment that it describes is unknown. Recordings are read in the order of `read_at`. A list shows
+many ends at once, so the `read_at` of an end that a list or a read showed is the time when the
+recording was stopped, but at most ten minutes ago: files are looked for in the order of ending.
 
 `read_again_at` returns the time to put into the observation of a read by itself:
 
@@ -65,6 +67,10 @@ MIN_REREAD_INTERVAL_SECONDS: Final = 1.0
 SECOND_LOOK_SECONDS: Final = 2.0
 """The first pause after a list that lacks files. The others often follow within seconds."""
 
+MAX_HEAD_START_SECONDS: Final = 600.0
+"""How far `read_at` goes back to when a recording was stopped. The API's clock may differ, and must
+not put its recordings before all others for ever."""
+
 RECHECK_MIN_AGE_SECONDS: Final = 60.0
 RECHECK_MAX_AGE_SECONDS: Final = 86_400.0
 """If the API has not proved an end, the recording is read again between these two times, in seconds
@@ -92,9 +98,9 @@ def next_read_at(
         return _at_once(observation, read_at)
     if after.files_awaited_since is not None:
         already_awaited = before is not None and before.files_awaited_since is not None
-        return (
-            read_at if already_awaited and read_at is not None else _at_once(observation, read_at)
-        )
+        if already_awaited and read_at is not None:
+            return read_at
+        return min(_ended_at(after, observation), _at_once(observation, read_at))
     if observation.observed_by == "webhook":
         contradicts = before is not None and webhook_contradicts(before, observation)
         return _at_once(observation, read_at) if contradicts else read_at
@@ -110,6 +116,14 @@ def _is_overtaken(
         return False
     sent_at, answered_at = observation.asked_at.timestamp(), observation.observed_at.timestamp()
     return after.is_open and sent_at < webhook_at <= answered_at
+
+
+def _ended_at(after: Recording, observation: Observation) -> float:
+    """When an uploaded recording ended, as far as this observation shows."""
+    seen_at = observation.observed_at.timestamp()
+    if observation.observed_by == "webhook" or after.stopped_time is None:
+        return seen_at
+    return min(max(after.stopped_time.timestamp(), seen_at - MAX_HEAD_START_SECONDS), seen_at)
 
 
 def _at_once(observation: Observation, read_at: float | None) -> float:

@@ -2,7 +2,7 @@
 
 import copy
 from collections.abc import Callable, Mapping, Sequence
-from datetime import datetime
+from datetime import UTC, datetime
 from functools import partial
 from typing import Final, Literal, Self, TypeVar
 
@@ -171,10 +171,13 @@ class RealtimeKitClient:
         meeting_id: str | None = None,
         statuses: Sequence[Status] = (),
         sort_order: Literal["ASC", "DESC"] | None = None,
+        since: datetime | None = None,
+        until: datetime | None = None,
     ) -> RecordingPage:
         """One page of the app's recordings. Pages are counted from 1.
 
-        With a `sort_order` the list is sorted by `invoked_time`.
+        With a `sort_order` the list is sorted by `invoked_time`. `since` and `until` are aware. The
+        API does not document which of a recording's times it compares with them.
         """
         query = query_params(
             page_no=page_no,
@@ -183,6 +186,8 @@ class RealtimeKitClient:
             status=",".join(statuses) or None,
             sort_by="invokedTime" if sort_order else None,
             sort_order=sort_order,
+            start_time=_iso(since),
+            end_time=_iso(until),
         )
         decode = partial(decode_recording_page, per_page=per_page, meeting_id=meeting_id)
         return await self._request("GET", "/recordings", decode, query=query)
@@ -278,6 +283,13 @@ class RealtimeKitClient:
             priority=self._priority,
             before_send=self._before_send,
         )
+
+
+def _iso(at: datetime | None) -> str | None:
+    """The time as the API writes its own: UTC, with milliseconds and a Z."""
+    if at is None:
+        return None
+    return at.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
 def _decode_start(

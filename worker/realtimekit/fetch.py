@@ -50,6 +50,7 @@ async def fetch_recording(
     observed_by: ObservedBy,
     now: Callable[[], datetime],
     files_final: bool = False,
+    shown: RecordingSnapshot | None = None,
 ) -> Observation:
     """GET the recording. If it is UPLOADED, also find the owners of its files.
 
@@ -60,12 +61,17 @@ async def fetch_recording(
     Raises the errors of the GET. If the participants cannot be read, the files are None, to be read
     again. With `files_final` they are returned without participants, because their names may still
     identify the owners. The participants are not read for a list that is already known.
+
+    `shown` is an upload's snapshot that a list or a webhook showed. There is no GET if its files
+    are all that are expected.
     """
     asked_at = now()
-    snapshot = await api.get_recording(recording_id)
-    found = _Files(files=() if files_final else None)
-    if snapshot.status is Status.UPLOADED:
-        found = await _fetch_files(api, snapshot, known, files_final=files_final)
+    snapshot, found = shown, await _fetch_shown(api, shown, known)
+    if snapshot is None or found is None:
+        snapshot = await api.get_recording(recording_id)
+        found = _Files(files=() if files_final else None)
+        if snapshot.status is Status.UPLOADED:
+            found = await _fetch_files(api, snapshot, known, files_final=files_final)
     return Observation(
         snapshot=snapshot,
         observed_by=observed_by,
@@ -85,6 +91,19 @@ class _Files(msgspec.Struct, frozen=True, kw_only=True):
     files: tuple[TrackFile, ...] | None
     completeness: Completeness = "unknown"
     without_file: tuple[ParticipantWithoutFile, ...] | None = None
+
+
+async def _fetch_shown(
+    api: RealtimeKitClient, shown: RecordingSnapshot | None, known: Recording | None
+) -> _Files | None:
+    """The files that `shown` has, with their owners. None if they may not be all, or were already
+    seen before: then only the answer to a GET counts, which is newer."""
+    if shown is None or known is None or known.file_search is not None:
+        return None
+    if shown.session_id is None and known.session_id is None:
+        return None
+    found = await _fetch_files(api, shown, known, files_final=False)
+    return found if found.files and found.completeness == "whole" else None
 
 
 async def _fetch_files(

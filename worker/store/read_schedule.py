@@ -41,8 +41,9 @@ class DueQuery(msgspec.Struct, frozen=True, kw_only=True):
     If more than `max_single_reads` live recordings became due by webhook since `swept_at`, skip
     them: one list request is cheaper. `max_single_reads=None` disables this.
 
-    If more than `limit` are due, up to `upload_limit` uploads come before all others. Recordings in
-    `exclude` are being read already.
+    If more than `limit` are due, up to `upload_limit` uploads come before all others, and the other
+    places are for others first: neither waits for hundreds of the other. Recordings in `exclude`
+    are being read already.
     """
 
     app: str
@@ -55,7 +56,7 @@ class DueQuery(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class DueReads(msgspec.Struct, frozen=True, kw_only=True):
-    """The recordings to read now: first uploads up to their limit, then those that are due longest.
+    """The recordings to read now: uploads up to their limit, others, then those due longest.
 
     `needs_sweep`: recordings were skipped, and a sweep should read them from the list.
     """
@@ -74,6 +75,15 @@ class OverdueQuery(msgspec.Struct, frozen=True, kw_only=True):
     now: float
     changed_before: Mapping[Status, float]
     first_seen_before: Mapping[Status, float]
+
+
+class UnlistedQuery(msgspec.Struct, frozen=True, kw_only=True):
+    """Asks for at most `limit` live recordings of `app` that a list lacked and nobody has read by
+    `now`, those that are due longest first."""
+
+    app: str
+    now: float
+    limit: int = MAX_ROWS
 
 
 class ScheduledRead(msgspec.Struct, frozen=True, kw_only=True):
@@ -153,15 +163,54 @@ def _find_due(connection: sa.Connection, query: DueQuery) -> DueReads:
     if query.exclude:
         states = states.where(recordings.c.recording_id.not_in(sorted(query.exclude)))
     reads = _longest_due(connection, states, query.limit)
-    if query.upload_limit and len(reads) == query.limit:
-        uploads = states.where(recordings.c.open, recordings.c.status == str(Status.UPLOADED))
-        reads = _longest_due(connection, uploads, min(query.upload_limit, query.limit)) | reads
+    if len(reads) == query.limit:
+        reads = _shared_places(connection, states, query) | reads
     return DueReads(reads=tuple(reads.values())[: query.limit], needs_sweep=needs_sweep)
+
+
+def _shared_places(
+    connection: sa.Connection, states: sa.Select[Any], query: DueQuery
+) -> dict[str, Recording]:
+    """The uploads that are due longest, up to their limit, then others up to the rest."""
+    for_uploads = min(query.upload_limit, query.limit)
+    is_upload = sa.and_(recordings.c.open, recordings.c.status == str(Status.UPLOADED))
+    uploads = _longest_due(connection, states.where(is_upload), for_uploads)
+    others = states.where(sa.not_(is_upload))
+    return uploads | _longest_due(connection, others, query.limit - for_uploads)
+
+
+def find_unlisted(
+    connection: sa.Connection, queries: Sequence[UnlistedQuery]
+) -> list[tuple[Recording, ...]]:
+    """Operation: live recordings that became due because a list lacked them.
+
+    Those are left out that a webhook made due, that the API answered with 404, or that are overdue.
+    """
+    return [_find_unlisted(connection, query) for query in queries]
+
+
+def _find_unlisted(connection: sa.Connection, query: UnlistedQuery) -> tuple[Recording, ...]:
+    states = (
+        sa.select(recordings.c.state)
+        .where(
+            recordings.c.app == query.app,
+            recordings.c.read_at <= query.now,
+            recordings.c.read_at > AT_ONCE,
+            recordings.c.status.in_(_LIVE),
+            sa.or_(recordings.c.told_at.is_(None), recordings.c.told_at < recordings.c.read_at),
+        )
+        .order_by(recordings.c.read_at)
+        .limit(query.limit)
+    )
+    found = (_decoded(state) for state in connection.execute(states).scalars())
+    return tuple(recording for recording in found if recording.missing_since is None)
 
 
 def _longest_due(
     connection: sa.Connection, states: sa.Select[Any], limit: int
 ) -> dict[str, Recording]:
+    if not limit:
+        return {}
     rows = connection.execute(states.order_by(recordings.c.read_at).limit(limit))
     return {recording.recording_id: recording for recording in map(_decoded, rows.scalars())}
 

@@ -12,6 +12,7 @@ import msgspec
 import sqlalchemy as sa
 import structlog
 
+from worker.domain.listed_files import with_listed_files
 from worker.domain.max_duration import next_stop_at
 from worker.domain.read_policy import next_read_at
 from worker.domain.recording import LIVE, Observation, Recording
@@ -125,8 +126,8 @@ def _apply(
 ) -> list[dict[str, Any]]:
     """Apply one observation to `rows`, add its new files, and return the rows of its events."""
     recording_id = observation.snapshot.recording_id
-    observation = _without_nul_in_file_names(observation)
     before, read_at, webhook_at, positions, stop_at = rows.get(recording_id, _NO_ROW)
+    observation = _without_nul_in_file_names(with_listed_files(before, observation))
     names, urls = (
         known_files(connection, recording_id) if _needs_names(before, observation) else ((), {})
     )

@@ -59,6 +59,7 @@ from worker.store.read_schedule import (
     OverdueQuery,
     ScheduledRead,
     TrackedRecording,
+    UnlistedQuery,
 )
 from worker.store.recordings import ApplyResult
 from worker.store.releasing import ReleaseRequest
@@ -301,6 +302,10 @@ class Store:
     async def due(self, query: DueQuery) -> DueReads:
         """Recordings to read by themselves now."""
         return await self._group.submit(read_schedule.find_due, query)
+
+    async def unlisted(self, query: UnlistedQuery) -> tuple[Recording, ...]:
+        """Live recordings that a list lacked and nobody has read yet."""
+        return await self._group.submit(read_schedule.find_unlisted, query)
 
     async def overdue(self, query: OverdueQuery) -> tuple[Recording, ...]:
         """Open recordings that have not moved on for too long, at most 500."""

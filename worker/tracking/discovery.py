@@ -4,7 +4,7 @@ A sweep finds those that are live. Those that began and ended between two sweeps
 list of ended recordings, which is read from the newest back to the cursor of the last sweep.
 """
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from datetime import datetime, timedelta
 from typing import Final, get_args
 
@@ -18,6 +18,7 @@ from worker.domain.recording import LIVE, Observation
 from worker.domain.snapshot import RecordingSnapshot
 from worker.realtimekit.client import RealtimeKitClient
 from worker.realtimekit.fetch import fetch_recording
+from worker.realtimekit.models import RecordingPage
 from worker.store.cursors import Cursor, external_recordings_cursor
 from worker.store.store import Store
 from worker.tracking.pagination import PageIterator, oldest_invoked_time
@@ -31,8 +32,21 @@ MAX_LIVE_AGE_SECONDS: Final = 86_400.0
 """Live recordings this much older than the horizon were timed out and possibly pruned. Do not adopt
 them again."""
 
+MAX_CHEAP_PAGES: Final = 5
+"""A list of ended recordings with at most so many pages is read by every sweep."""
+
+COSTLY_SHARE: Final = 3
+"""Before a longer one is read again, sweeps make so many times its requests for other lists."""
+
+MAX_POSTPONED_SECONDS: Final = 120.0
+"""It is postponed for so long at most."""
+
 CLOCK_PRECISION: Final = timedelta(seconds=1)
 """How precisely the API's clock is known."""
+
+
+ApplyPage = Callable[[RecordingPage, datetime], Awaitable[None]]
+"""Applies a page that was requested at a time."""
 
 
 class DiscoveryProgress(msgspec.Struct, frozen=True):
@@ -50,7 +64,7 @@ class DiscoveryProgress(msgspec.Struct, frozen=True):
 class ExternalRecordingDiscovery:
     """Adopts one app's recordings of others. `on_commit` is called after events were committed.
 
-    For each sweep: `begin`, `adopt_live` with each page, then `catch_up`.
+    For each sweep: `begin`, `adopt_live` with each page, then `catch_up` if it `is_due`.
     """
 
     def __init__(
@@ -69,6 +83,9 @@ class ExternalRecordingDiscovery:
         self._on_commit = on_commit
         self._cursor = f"followed/{app}"
         self._webhook_cursor = external_recordings_cursor(app)
+        self._last_pages = 0
+        self._requests_since = 0
+        self._caught_up_at = 0.0
 
     async def was_announced_since(self, moment: float) -> bool:
         """Whether a webhook named an unknown recording after `moment`, in seconds."""
@@ -95,12 +112,28 @@ class ExternalRecordingDiscovery:
         not_before = None if horizon is None else horizon - MAX_LIVE_AGE_SECONDS
         return await self._adopt(listed, progress, asked_at, not_before=not_before)
 
+    async def is_due(self, progress: DiscoveryProgress, requests: int) -> bool:
+        """Whether to read the list of ended recordings after a sweep made `requests` for others.
+
+        While thousands end together, that list has all of them. It is then read more rarely: sweeps
+        have found them already. The cursor waits for it, so that nothing is lost.
+        """
+        self._requests_since += requests
+        if progress.horizon is None or self._last_pages <= MAX_CHEAP_PAGES:
+            return True
+        if self._requests_since >= COSTLY_SHARE * self._last_pages:
+            return True
+        if self._now().timestamp() - self._caught_up_at >= MAX_POSTPONED_SECONDS:
+            return True
+        return await self.was_announced_since(self._caught_up_at)
+
     async def catch_up(
         self,
         progress: DiscoveryProgress,
         started_at: datetime,
         newest_live: datetime | None,
         is_leader: Callable[[], bool],
+        apply_known: ApplyPage,
     ) -> int:
         """Adopt all that ended since the horizon and move the cursor; returns the requests made.
 
@@ -108,6 +141,7 @@ class ExternalRecordingDiscovery:
         newest of them was invoked. The first sweep ever only sets the cursor: recordings that ended
         before it get no events.
         """
+        self._caught_up_at, self._requests_since = started_at.timestamp(), 0
         horizon = progress.horizon
         if horizon is None:
             await self._set_cursor(self._by_api_clock(started_at) + LISTING_DELAY_SECONDS)
@@ -115,6 +149,7 @@ class ExternalRecordingDiscovery:
         pages = PageIterator(self._api, statuses=sorted(ENDED))
         asked_at = self._now()
         async for page in pages.newest_first():
+            await apply_known(page, asked_at)
             progress = await self._adopt(page.recordings, progress, asked_at, not_before=horizon)
             oldest = oldest_invoked_time(page)
             if oldest is not None and oldest.timestamp() < horizon:
@@ -122,6 +157,7 @@ class ExternalRecordingDiscovery:
             if not is_leader():
                 return pages.requests
             asked_at = self._now()
+        self._last_pages = pages.requests
         newest = [time.timestamp() for time in (newest_live, pages.newest) if time is not None]
         began = self._by_api_clock(started_at)
         await self._set_cursor(_next_cursor(horizon, began, newest, progress.deferred))

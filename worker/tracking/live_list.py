@@ -1,8 +1,8 @@
 """Reads the list of live recordings once and applies it to the store.
 
 One request covers a page of recordings. A tracked recording that is missing from the list has
-ended, or moved between two pages, or is not listed yet. It becomes due to be read by itself, which
-an ended recording needs anyway for its files.
+ended, or moved between two pages, or is not listed yet. It becomes due to be read by itself. If
+many are missing, `ended_list` looks for them first.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -19,12 +19,20 @@ from worker.realtimekit.models import RecordingPage
 from worker.store.read_schedule import ScheduledRead, TrackedRecording
 from worker.store.store import Store
 from worker.tracking.discovery import DiscoveryProgress, ExternalRecordingDiscovery
+from worker.tracking.ended_list import EndedList, EndedResult
 from worker.tracking.list_diff import AbsenceDetector
 from worker.tracking.pagination import PageIterator
 from worker.tracking.webhook_coverage import WebhookCoverage
 
 LIST_LAG: Final = timedelta(seconds=5)
 """A recording may be missing from the list for this long after it was first observed."""
+
+
+MAX_READS_DURING: Final = 32
+"""While the list is read, more due reads than this are looked for in lists of ended recordings."""
+
+MAX_READS_AFTER: Final = 8
+"""The same when the list was read. Reads take a few seconds for so many."""
 
 
 class ListResult(msgspec.Struct, frozen=True):
@@ -47,6 +55,7 @@ class _Reading(msgspec.Struct, kw_only=True):
     started_at: datetime
     since: float
     progress: DiscoveryProgress | None
+    ended: EndedResult = EndedResult()
     events: int = 0
 
 
@@ -61,6 +70,7 @@ class LiveList:
         store: Store,
         api: RealtimeKitClient,
         coverage: WebhookCoverage,
+        ended: EndedList,
         *,
         app: str,
         discovery: ExternalRecordingDiscovery | None,
@@ -70,6 +80,7 @@ class LiveList:
         self._store = store
         self._api = api
         self._coverage = coverage
+        self._ended = ended
         self._app = app
         self._discovery = discovery
         self._now = now
@@ -96,10 +107,12 @@ class LiveList:
             since=since,
             progress=await self._discovery.begin() if self._discovery else None,
         )
+        self._ended.begin()
         requests = 0
         if await self._read_pages(reading, is_leader):
             requests = await self._finish(reading, is_leader)
-        return ListResult(requests + reading.pages.requests, reading.events)
+        requests += reading.pages.requests + reading.ended.requests
+        return ListResult(requests, reading.events + reading.ended.events)
 
     async def _read_pages(self, reading: _Reading, is_leader: Callable[[], bool]) -> bool:
         """Apply page after page. Returns False if this replica stopped being the leader."""
@@ -113,6 +126,8 @@ class LiveList:
             ids = [snapshot.recording_id for snapshot in page.recordings]
             absent = [key for key in self._absences.add_page(ids) if key in reading.live]
             await self._schedule_reads(absent, asked_at, reading.started_at)
+            if absent:
+                reading.ended += await self._ended.read(is_leader, more_than=MAX_READS_DURING)
             asked_at = self._now()
         return True
 
@@ -125,10 +140,20 @@ class LiveList:
         self._absences.end()
         started_at = reading.started_at
         await self._schedule_reads(self._absent(reading), started_at, started_at)
+        reading.ended += await self._ended.read(
+            is_leader, more_than=MAX_READS_AFTER, is_sweep_over=True
+        )
         if self._discovery is None or reading.progress is None:
             return 0
+        requests = reading.pages.requests + reading.ended.requests
+        if not await self._discovery.is_due(reading.progress, requests):
+            return 0
+
+        async def apply_ended(page: RecordingPage, asked_at: datetime) -> None:
+            reading.ended += await self._ended.apply(page, asked_at)
+
         return await self._discovery.catch_up(
-            reading.progress, started_at, reading.pages.newest, is_leader
+            reading.progress, started_at, reading.pages.newest, is_leader, apply_ended
         )
 
     async def _apply_page(

@@ -48,7 +48,7 @@ class PageIterator:
         page = await self._page(self.last, "ASC")
         if not page.recordings and self.last > 1:  # the list has become shorter
             self.last, page = 1, await self._page(1, "ASC")
-        if _is_last(page, self.last):
+        if is_last(page, self.last):
             pages = self._downwards(self.last, page)
         elif (number := _last_page_number(page)) is not None and number > self.last:
             pages = self._downwards(number, None, length=_length(page))
@@ -63,7 +63,7 @@ class PageIterator:
         A recording that begins meanwhile moves others to pages that are still to be read.
         """
         page = await self._page(1, "DESC")
-        if _is_ascending(page) and not _is_last(page):
+        if _is_ascending(page) and not is_last(page):
             async for older_page in self.oldest_first():
                 yield older_page
             return
@@ -82,7 +82,7 @@ class PageIterator:
         for number in range(start, 0, -1):
             page = start_page if start_page and number == start else await self._page(number, "ASC")
             # The last page may be short, so it does not show the length of a full one.
-            if number < start and not _is_last(page, number):
+            if number < start and not is_last(page, number):
                 length = max(length, _length(page))
             if page.recordings:
                 self.last = max(self.last, number)
@@ -108,7 +108,7 @@ class PageIterator:
                 return
             yield page
             self.last = number - 1
-            if _is_last(page, number - 1):
+            if is_last(page, number - 1):
                 return
             page = await self._page(number, order)
 
@@ -157,7 +157,7 @@ def _length(page: RecordingPage) -> int:
     return len(page.recordings) + page.unreadable_count
 
 
-def _is_last(page: RecordingPage, number: int = 1) -> bool:
+def is_last(page: RecordingPage, number: int = 1) -> bool:
     """Whether the API reports that this is the last page. A short page does not prove it, because
     the API may limit the length of pages."""
     if page.total_count is None:

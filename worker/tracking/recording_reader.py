@@ -26,16 +26,24 @@ from worker.domain.timeouts import (
 )
 from worker.realtimekit.client import RealtimeKitClient
 from worker.realtimekit.fetch import fetch_recording
+from worker.tracking.shown_files import ShownFiles
 
 
 class RecordingReader:
-    """Makes observations of one app's recordings, each by a GET."""
+    """Makes observations of one app's recordings, each by a GET, unless `shown_files` has it."""
 
     def __init__(
-        self, api: RealtimeKitClient, timeouts: Timeouts, *, app: str, now: Callable[[], datetime]
+        self,
+        api: RealtimeKitClient,
+        timeouts: Timeouts,
+        shown_files: ShownFiles,
+        *,
+        app: str,
+        now: Callable[[], datetime],
     ) -> None:
         self._api = api
         self._timeouts = timeouts
+        self._shown_files = shown_files
         self._app = app
         self._now = now
 
@@ -53,6 +61,7 @@ class RecordingReader:
                 observed_by="sweep",
                 now=self._now,
                 files_final=files_wait_is_over(recording, asked_at, self._timeouts),
+                shown=self._shown_files.take(recording.recording_id),
             )
         except NotFound:
             return await self._observe_not_found(recording, asked_at)

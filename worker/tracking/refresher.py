@@ -26,6 +26,7 @@ from worker.realtimekit.client import RealtimeKitClient
 from worker.store.read_schedule import DueQuery, ScheduledRead
 from worker.store.store import Store
 from worker.tracking.recording_reader import RecordingReader
+from worker.tracking.shown_files import ShownFiles
 from worker.tracking.sweep import SweepState
 
 MAX_CONCURRENT_READS: Final = 8
@@ -60,11 +61,12 @@ class Refresher:
         now: Callable[[], datetime],
         sweep_state: Callable[[], SweepState],
         request_sweep: Callable[[], None],
+        shown_files: ShownFiles,
         on_commit: Callable[[], None],
         tracing: Tracing = NO_TRACING,
     ) -> None:
         self._store = store
-        self._reader = RecordingReader(api, timeouts, app=app, now=now)
+        self._reader = RecordingReader(api, timeouts, shown_files, app=app, now=now)
         self._timeouts = timeouts
         self._app = app
         self._breaker = breaker

@@ -20,8 +20,10 @@ from worker.realtimekit.client import RealtimeKitClient
 from worker.store.read_schedule import OverdueQuery
 from worker.store.store import Store
 from worker.tracking.discovery import ExternalRecordingDiscovery
+from worker.tracking.ended_list import EndedList
 from worker.tracking.list_health import ListHealth
 from worker.tracking.live_list import ListResult, LiveList
+from worker.tracking.shown_files import ShownFiles
 from worker.tracking.sweep_interval import SweepInterval
 from worker.tracking.webhook_coverage import WebhookCoverage
 
@@ -42,7 +44,8 @@ class SweepState(msgspec.Struct, frozen=True, kw_only=True):
 class Sweep:
     """Tracks one app's live recordings by listing them.
 
-    `discovery` is None if only our own recordings are tracked. `on_commit` is called after events
+    `discovery` is None if only our own recordings are tracked. `shown_files` gets the tracks whose
+    files a list shows. `on_commit` is called after events
     were committed. `monotonic` is a clock in seconds that never goes back.
     """
 
@@ -55,6 +58,7 @@ class Sweep:
         *,
         app: str,
         discovery: ExternalRecordingDiscovery | None = None,
+        shown_files: ShownFiles,
         breaker: CircuitBreaker,
         metrics: Metrics,
         tracing: Tracing = NO_TRACING,
@@ -79,6 +83,7 @@ class Sweep:
             store,
             api,
             self._coverage,
+            EndedList(store, api, app=app, shown_files=shown_files, now=now, on_commit=on_commit),
             app=app,
             discovery=discovery,
             now=now,

@@ -18,6 +18,7 @@ from worker.tracking.discovery import ExternalRecordingDiscovery
 from worker.tracking.duration_limiter import DurationLimiter
 from worker.tracking.refresher import Refresher
 from worker.tracking.session_watch import SessionWatch
+from worker.tracking.shown_files import ShownFiles
 from worker.tracking.sweep import Sweep
 from worker.tracking.sweep_interval import SweepInterval
 
@@ -52,8 +53,10 @@ def build_trackers(
     metrics: Metrics,
     tracing: Tracing,
     on_commit: Callable[[], None],
+    shown_files: ShownFiles,
 ) -> Trackers:
-    """The trackers of one app. `on_commit` is called after commits that left events to publish."""
+    """The trackers of one app. `on_commit` is called after commits that left events to publish.
+    `shown_files` has the files that webhooks show, and gets those that lists show."""
 
     def now() -> datetime:
         return utc(store.now())
@@ -74,6 +77,7 @@ def build_trackers(
         ),
         app=app.name,
         discovery=discovery if app.follow_all else None,
+        shown_files=shown_files,
         breaker=app.breaker,
         metrics=metrics,
         tracing=tracing,
@@ -89,6 +93,7 @@ def build_trackers(
         now=now,
         sweep_state=sweep.state,
         request_sweep=sweep.request,
+        shown_files=shown_files,
         on_commit=on_commit,
         tracing=tracing,
     )

@@ -15,7 +15,7 @@ import msgspec
 import structlog
 from aiohttp import web
 
-from recording_schemas import Kind
+from recording_schemas import Kind, Status
 from worker.domain.command_keys import start_slot
 from worker.domain.errors import StoreUnavailable, Unavailable
 from worker.domain.recording import Observation
@@ -35,6 +35,7 @@ from worker.realtimekit.webhook_signature import WebhookVerifier
 from worker.store.observations import WebhookObservation, WebhookResult
 from worker.store.parking import SessionsSeen
 from worker.store.store import Store
+from worker.tracking.shown_files import ShownFiles
 from worker.tracking.webhook_registration import PATH
 
 MAX_BODY_BYTES: Final = 8_388_608
@@ -91,7 +92,8 @@ class WebhookAnswer(msgspec.Struct, frozen=True):
 class WebhookEndpoint:
     """Serves one path for the webhooks of all apps.
 
-    `keys` has the public key of each app's webhooks by the app's name. A body that takes longer
+    `keys` has the public key of each app's webhooks by the app's name, and `shown_files` gets the
+    tracks whose files a webhook of the app shows. A body that takes longer
     than `body_timeout` seconds to arrive is answered with 503. After a commit the store notifies
     the relay and the refresher.
     """
@@ -101,6 +103,7 @@ class WebhookEndpoint:
         store: Store,
         apps: Apps,
         keys: Mapping[str, WebhookVerifier],
+        shown_files: Mapping[str, ShownFiles],
         *,
         now: Callable[[], datetime],
         metrics: Metrics,
@@ -110,6 +113,7 @@ class WebhookEndpoint:
         self._store = store
         self._apps = apps
         self._keys = keys
+        self._shown_files = shown_files
         self._now = now
         self._metrics = metrics
         self._tracing = tracing
@@ -183,7 +187,13 @@ class WebhookEndpoint:
         return WebhookAnswer("taken" if due else "not_ours", log_fields)
 
     async def _apply_snapshot(self, app: App, snapshot: RecordingSnapshot) -> WebhookAnswer:
+        # Before the commit, which wakes the refresher.
+        shown = self._shown_files[app.name]
+        if snapshot.status is Status.UPLOADED:
+            shown.put(snapshot)
         result = await self._commit(app, snapshot)
+        if result is None or not result.known:
+            shown.drop(snapshot.recording_id)
         log_fields = {
             "app": app.name,
             "recording_id": snapshot.recording_id,

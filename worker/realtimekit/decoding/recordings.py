@@ -31,7 +31,9 @@ from worker.realtimekit.redaction import redact, secrets_in
 from worker.realtimekit.urls import API_ID
 
 
-class _Recording(msgspec.Struct):
+class RecordingFields(msgspec.Struct):
+    """The fields of a recording in a response, of any type."""
+
     id: Any = None
     status: Any = msgspec.UNSET
     type: Any = None
@@ -52,16 +54,16 @@ class _Recording(msgspec.Struct):
     audio_download_url: Any = None
     download_audio_url: Any = None
     storage_config: Any = None
-    recording: "_Recording | None" = None
+    recording: "RecordingFields | None" = None
 
 
 class _RecordingEnvelope(msgspec.Struct):
-    data: _Recording | list[_Recording | None] | None = None
+    data: RecordingFields | list[RecordingFields | None] | None = None
     success: Any = None
 
 
 class _PageEnvelope(msgspec.Struct):
-    data: list[_Recording | None] | None = None
+    data: list[RecordingFields | None] | None = None
     success: Any = None
     paging: Paging | None = None
 
@@ -114,7 +116,7 @@ def decode_recording_page(
 
 
 def _snapshot(
-    item: _Recording | None,
+    item: RecordingFields | None,
     recording_id: str | None,
     meeting_id: str | None,
     kind: Kind | None,
@@ -151,11 +153,11 @@ def _snapshot(
         error_message=_error_message(item),
         download_url_expiry=aware_time(item.download_url_expiry),
         storage=storage,
-        files=_files(item, read.status, storage, shown_kind.kind),
+        files=files_of(item, read.status, storage, shown_kind.kind),
     )
 
 
-def _kind(item: _Recording) -> ShownKind:
+def _kind(item: RecordingFields) -> ShownKind:
     return shown_kind(
         KindEvidence(
             type=item.type,
@@ -167,7 +169,7 @@ def _kind(item: _Recording) -> ShownKind:
     )
 
 
-def _audio_url(item: _Recording) -> str | None:
+def _audio_url(item: RecordingFields) -> str | None:
     return text(item.audio_download_url) or text(item.download_audio_url)
 
 
@@ -181,7 +183,7 @@ def _storage(config: object) -> Storage | None:
     return Storage(type=kind, bucket=text(config.get("bucket")), path=text(config.get("path")))
 
 
-def _error_message(item: _Recording) -> str | None:
+def _error_message(item: RecordingFields) -> str | None:
     message = text(item.err_message) or text(item.err_message_camel)
     if message is None:
         return None
@@ -189,9 +191,10 @@ def _error_message(item: _Recording) -> str | None:
     return redact(message, secrets)
 
 
-def _files(
-    item: _Recording, status: Status, storage: Storage | None, kind: Kind | None
+def files_of(
+    item: RecordingFields, status: Status, storage: Storage | None, kind: Kind | None
 ) -> tuple[FoundFile, ...]:
+    """The files that the fields show, each with the name that all answers give it."""
     name = text(item.output_file_name)
     files = found_files(item.download_url, name)
     audio_url = _audio_url(item)

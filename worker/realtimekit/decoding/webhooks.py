@@ -8,6 +8,7 @@ from typing import Any, Final
 
 import msgspec
 
+from recording_schemas import Kind
 from worker.domain.snapshot import RecordingSnapshot
 from worker.realtimekit.decoding.fields import (
     Unreadable,
@@ -17,6 +18,7 @@ from worker.realtimekit.decoding.fields import (
     reason,
     text,
 )
+from worker.realtimekit.decoding.recordings import RecordingFields, files_of
 from worker.realtimekit.decoding.statuses import read_status
 from worker.realtimekit.urls import API_ID
 
@@ -30,9 +32,8 @@ MEETING_STARTED: Final = "meeting.started"
 class WebhookEvent(msgspec.Struct, frozen=True, kw_only=True):
     """One webhook. `recording` is None for every event but `RECORDING_STATUS_UPDATE`.
 
-    `meeting_id` is given for `MEETING_STARTED` alone, if the webhook has it. The recording's
-    `files` are always empty and its `kind` is None, because webhooks do not report them, or not all
-    of them.
+    `meeting_id` is given for `MEETING_STARTED` alone, if the webhook has it. The recording's `kind`
+    is None, except if the form of its URLs shows that it has tracks. Its `files` may not be all.
     """
 
     event: str
@@ -54,6 +55,9 @@ class _Recording(msgspec.Struct, rename="camel"):
     start_reason: Any = None
     stop_reason: Any = None
     err_message: Any = None
+    download_url: Any = None
+    download_url_expiry: Any = None
+    audio_download_url: Any = None
 
 
 class _Body(msgspec.Struct):
@@ -104,6 +108,12 @@ def _snapshot(recording: _Recording, meeting: object) -> RecordingSnapshot:
     read = read_status(recording.status)
     meeting_fields = meeting if isinstance(meeting, dict) else {}
     message = text(recording.err_message)
+    fields = RecordingFields(
+        output_file_name=recording.output_file_name,
+        download_url=recording.download_url,
+        audio_download_url=recording.audio_download_url,
+    )
+    kind: Kind | None = "track" if isinstance(recording.download_url, dict | list) else None
     return RecordingSnapshot(
         recording_id=recording_id,
         status=read.status,
@@ -118,4 +128,7 @@ def _snapshot(recording: _Recording, meeting: object) -> RecordingSnapshot:
         start_reason=reason(recording.start_reason),
         stop_reason=reason(recording.stop_reason),
         error_message=message,
+        kind=kind,
+        download_url_expiry=aware_time(recording.download_url_expiry),
+        files=files_of(fields, read.status, None, kind),
     )

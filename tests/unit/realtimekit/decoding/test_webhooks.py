@@ -7,7 +7,7 @@ import msgspec
 import pytest
 
 from recording_schemas import Status
-from worker.domain.snapshot import RecordingSnapshot
+from worker.domain.snapshot import FoundFile, RecordingSnapshot
 from worker.realtimekit.decoding.fields import Unreadable
 from worker.realtimekit.decoding.webhooks import WebhookEvent, decode_webhook_event
 
@@ -50,7 +50,7 @@ def read(body: object) -> WebhookEvent:
     return decode_webhook_event(msgspec.json.encode(body))
 
 
-def test_the_documented_field_names_are_read_without_urls() -> None:
+def test_the_documented_field_names_are_read() -> None:
     assert read(DOCUMENTED).recording == RecordingSnapshot(
         recording_id=ID,
         status=Status.UPLOADED,
@@ -60,7 +60,31 @@ def test_the_documented_field_names_are_read_without_urls() -> None:
         stopped_time=datetime(2026, 6, 3, 10, 30, tzinfo=UTC),
         recording_duration=1800,
         output_file_name="weekly-sync.mp4",
+        download_url_expiry=datetime(2026, 6, 10, 10, 30, tzinfo=UTC),
+        files=(
+            FoundFile(
+                name="weekly-sync.mp4",
+                media="video",
+                download_url="https://example.com/recording.mp4",
+            ),
+            FoundFile(
+                name="recording.mp3",
+                media="audio",
+                download_url="https://example.com/recording.mp3",
+            ),
+        ),
     )
+
+
+@pytest.mark.parametrize("links", [False, True], ids=["layers", "links"])
+def test_the_urls_of_tracks_show_the_kind_and_name_their_files(links: bool) -> None:
+    layers = [{"layer_name": "default", "download_urls": {"a.webm": {"download_url": "https://a"}}}]
+    urls = {"links": layers} if links else layers
+    fields = DOCUMENTED["recording"] | {"downloadUrl": urls, "audioDownloadUrl": None}
+    told = read(DOCUMENTED | {"recording": fields}).recording
+    assert told is not None
+    assert told.kind == "track"
+    assert [file.name for file in told.files] == ["a.webm"]
 
 
 def test_the_former_field_names_are_read_with_spaces_in_times_and_reasons_in_text() -> None:

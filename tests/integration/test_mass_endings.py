@@ -1,0 +1,368 @@
+"""Many recordings that end together: what their ends and files cost, and in which order they come.
+
+The API is the emulated one. Where its document leaves room, a transport in between makes it answer
+in other ways.
+"""
+
+import asyncio
+import uuid
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator
+from itertools import groupby
+from typing import Any
+
+import httpx
+import pytest
+
+from recording_sandbox.model.faults import Fault
+from recording_schemas import Kind, Status
+from tests.integration.tracking_bench import TIMEOUTS, TrackingBench, client, open_bench
+
+Change = Callable[[httpx.QueryParams, Callable[[httpx.QueryParams], Any]], Any]
+"""Answers a list request with this query; the callable has the emulated API answer."""
+
+
+@pytest.fixture
+async def bench(sqlite_url: str) -> AsyncIterator[TrackingBench]:
+    async with open_bench(sqlite_url) as opened:
+        yield opened
+
+
+async def started(bench: TrackingBench, count: int, kind: Kind) -> list[str]:
+    """Start recordings one second apart, which a sweep has seen recording."""
+    ids = []
+    for _ in range(count):
+        ids.append(await bench.start(kind, meeting=str(uuid.uuid4())))
+        bench.sandbox.clock.advance(1)
+    await bench.run_due(10)
+    assert await last_published(bench, ids) == {"RECORDING"}
+    bench.take_operations()
+    return ids
+
+
+async def end(bench: TrackingBench, ids: list[str]) -> None:
+    for recording_id in ids:
+        await bench.api.control_recording(recording_id, "stop")
+        bench.sandbox.clock.advance(0.5)
+    bench.sandbox.clock.advance(10)
+    bench.take_operations()
+
+
+async def settle(bench: TrackingBench) -> None:
+    """Sweep and read until nothing more is awaited."""
+    for _ in range(5):
+        await bench.run_due(60)
+
+
+async def published(bench: TrackingBench) -> dict[str, list[str]]:
+    """Statuses, files and completions of each recording, in the order of their publication."""
+    summaries: dict[str, list[str]] = {}
+    for event in await bench.events():
+        data = event["data"]
+        summary = str(data["status"]) if event["type"].startswith("recording.status") else "file"
+        if event["type"].startswith("recording.completed"):
+            summary = f"completed {data['file_count']}"
+        summaries.setdefault(event["subject"], []).append(summary)
+    return summaries
+
+
+async def last_published(bench: TrackingBench, ids: Iterable[str]) -> set[str]:
+    """What was published last of these recordings."""
+    summaries = await published(bench)
+    return {summaries[recording_id][-1] for recording_id in ids}
+
+
+@pytest.fixture
+def http() -> Iterator[httpx.Client]:
+    with httpx.Client(trust_env=False) as opened:
+        yield opened
+
+
+def list_answering(bench: TrackingBench, http: httpx.Client, change: Change) -> None:
+    """Restart the trackers with an API whose lists are changed."""
+
+    def answer(request: httpx.Request) -> httpx.Response:
+        headers = {"authorization": request.headers["authorization"]}
+
+        def ask(params: httpx.QueryParams) -> Any:
+            return http.get(request.url.copy_with(params=params), headers=headers).json()
+
+        if request.url.path.endswith("/recordings"):
+            return httpx.Response(200, json=change(request.url.params, ask))
+        again = http.request(request.method, request.url, headers=headers, content=request.content)
+        return httpx.Response(again.status_code, content=again.content)
+
+    async def in_thread(request: httpx.Request) -> httpx.Response:
+        return await asyncio.to_thread(answer, request)
+
+    transport = httpx.MockTransport(in_thread)
+    bench.restart(client(base_url=bench.sandbox.base_url, transport=transport))
+
+
+def without(*names: str) -> Change:
+    """An API that ignores these parameters."""
+
+    def change(params: httpx.QueryParams, ask: Callable[[httpx.QueryParams], Any]) -> Any:
+        for name in names:
+            params = params.remove(name)
+        return ask(params)
+
+    return change
+
+
+def other_times(params: httpx.QueryParams, ask: Callable[[httpx.QueryParams], Any]) -> Any:
+    """An API that compares the times of the query with the meeting's, long before."""
+    page = ask(params)
+    if "start_time" in params:
+        page["data"], page["paging"] = [], {"total_count": 0, "start_offset": 0, "end_offset": 0}
+    return page
+
+
+def without_paging(params: httpx.QueryParams, ask: Callable[[httpx.QueryParams], Any]) -> Any:
+    page = ask(params)
+    page["paging"] = {}
+    return page
+
+
+def without_row_fields(*names: str) -> Change:
+    def change(params: httpx.QueryParams, ask: Callable[[httpx.QueryParams], Any]) -> Any:
+        page = ask(params)
+        for row in page["data"]:
+            for name in names:
+                row.pop(name, None)
+        return page
+
+    return change
+
+
+# What it costs
+
+
+async def test_ends_of_a_hundred_recordings_cost_one_list(bench: TrackingBench) -> None:
+    ids = await started(bench, 90, "track")
+    await end(bench, ids)
+    await bench.sweep.sweep()
+    assert bench.take_operations() == ["list_recordings"] * 2  # of live ones, then of ended ones
+    assert await last_published(bench, ids) == {"UPLOADED"}
+
+
+async def test_composites_whose_files_a_list_shows_are_not_read(bench: TrackingBench) -> None:
+    ids = await started(bench, 60, "composite")
+    await end(bench, ids)
+    await bench.sweep_and_read()
+    assert bench.take_operations() == ["list_recordings"] * 2
+    for events in (await published(bench)).values():
+        assert events[-4:] == ["UPLOADED", "file", "file", "completed 2"]
+
+
+async def test_tracks_whose_files_a_list_shows_need_only_the_participants(
+    bench: TrackingBench,
+) -> None:
+    bench.sandbox.behaviour.change({"list_track_urls": True})
+    ids = await started(bench, 20, "track")
+    await end(bench, ids)
+    await bench.sweep_and_read()
+    asked = bench.take_operations()
+    assert asked.count("list_participants") == 20
+    assert "get_recording" not in asked
+    for recording_id in ids:
+        assert (await bench.published(recording_id))[-1] == "completed 3"
+        files = await bench.event_data(recording_id, "recording.file_ready.v1")
+        assert all(file["participant"] and file["download_url"] for file in files)
+
+
+@pytest.mark.parametrize("read_after", [0, TIMEOUTS.files_wait + 10])
+async def test_a_list_that_shows_some_of_the_tracks_does_not_complete_a_recording(
+    bench: TrackingBench, read_after: float
+) -> None:
+    bench.sandbox.behaviour.change({"list_track_urls": True})
+    ids = await started(bench, 12, "track")
+    bench.sandbox.faults.add(Fault(kind="late_files", seconds=20))
+    await end(bench, ids)
+    await bench.sweep.sweep()
+    bench.sandbox.clock.advance(read_after)
+    await bench.refresher.read_due()
+    assert await last_published(bench, ids) == {"completed 3" if read_after else "file"}
+    await settle(bench)
+    assert await last_published(bench, ids) == {"completed 3"}
+
+
+async def test_few_ends_are_read_without_another_list(bench: TrackingBench) -> None:
+    ids = await started(bench, 40, "track")
+    await end(bench, ids[::8])
+    await bench.sweep_and_read()
+    asked = bench.take_operations()
+    assert asked.count("list_recordings") == 1
+    assert asked.count("get_recording") == 5
+
+
+async def test_times_at_which_nobody_was_invoked_are_skipped(bench: TrackingBench) -> None:
+    early = await started(bench, 10, "composite")
+    for recording_id in await started(bench, 110, "composite"):
+        bench.sandbox.recordings.force(bench.sandbox.recordings.index.get(recording_id), "UPLOADED")
+    await settle(bench)
+    late = await started(bench, 10, "composite")
+    await end(bench, [*early, *late])
+    await bench.sweep_and_read()
+    asked = bench.take_operations()
+    # The live ones, then the first page of each of the two times.
+    assert asked == ["list_recordings"] * 3
+    assert await last_published(bench, (*early, *late)) == {"completed 2"}
+
+
+# Whatever the API makes of a list
+
+
+API_FORMS = {
+    "as documented": without(),
+    "ignores times": without("start_time", "end_time"),
+    "compares other times": other_times,
+    "ignores the order": without("sort_by", "sort_order"),
+    "ignores the page number": without("page_no"),
+    "ignores times, order and status": without(
+        "start_time", "end_time", "sort_by", "sort_order", "status"
+    ),
+    "gives no paging": without_paging,
+    "gives no times": without_row_fields("invoked_time", "stopped_time", "started_time"),
+    "gives no files": without_row_fields("download_url", "audio_download_url"),
+    "gives no file names": without_row_fields("output_file_name"),
+}
+
+
+@pytest.mark.parametrize("form", API_FORMS)
+@pytest.mark.parametrize("kind", ["track", "composite"])
+async def test_every_end_is_published_once_whatever_the_api_makes_of_a_list(
+    bench: TrackingBench, http: httpx.Client, form: str, kind: Kind
+) -> None:
+    ids = await started(bench, 24, kind)
+    bench.sandbox.behaviour.change({"max_per_page": 6})
+    list_answering(bench, http, API_FORMS[form])
+    await bench.sweep.sweep()
+    ended = ids[::3] + ids[1::3]
+    await end(bench, ended)
+    await settle(bench)
+    files = 3 if kind == "track" else 2
+    whole = ["UPLOADED", *["file"] * files, f"completed {files}"]
+    for recording_id, events in (await published(bench)).items():
+        later = [event for event in events[2:] if event != "UPLOADING"]
+        assert later == (whole if recording_id in ended else [])
+    assert await bench.store.count_by_app() == {"default": len(ids) - len(ended)}
+
+
+async def test_recordings_that_end_while_the_lists_are_read_are_found(
+    bench: TrackingBench, http: httpx.Client
+) -> None:
+    ids = await started(bench, 60, "composite")
+    bench.sandbox.behaviour.change({"max_per_page": 10})
+    to_end = iter(ids)
+
+    def ending(params: httpx.QueryParams, ask: Callable[[httpx.QueryParams], Any]) -> Any:
+        for recording_id in [one for _, one in zip(range(7), to_end, strict=False)]:
+            recording = bench.sandbox.recordings.index.get(recording_id)
+            bench.sandbox.recordings.force(recording, "UPLOADED")
+        return ask(params)
+
+    list_answering(bench, http, ending)
+    await settle(bench)
+    assert await last_published(bench, ids) == {"completed 2"}
+    assert bench.take_operations().count("get_recording") <= 20
+
+
+async def test_a_recording_that_neither_list_has_is_read(bench: TrackingBench) -> None:
+    ids = await started(bench, 20, "composite")
+    vanished, *others = ids
+    await end(bench, others)
+    recordings = bench.sandbox.recordings
+    recordings.vanish(recordings.index.get(vanished))
+    await bench.run_due(10)
+    for _ in range(4):
+        await bench.run_due(TIMEOUTS.vanished_after)
+    (*_, change) = await bench.event_data(vanished, "recording.status_changed.v1")
+    assert change["error"]["code"] == "vanished"
+    assert await last_published(bench, others) == {"completed 2"}
+
+
+async def test_an_error_is_published_with_its_reason_although_the_list_gives_none(
+    bench: TrackingBench, http: httpx.Client
+) -> None:
+    ids = await started(bench, 15, "track")
+    list_answering(bench, http, without_row_fields("err_message"))
+    bench.sandbox.faults.add(Fault(kind="fails_to_upload"))
+    await end(bench, ids)
+    await settle(bench)
+    for recording_id in ids:
+        (*_, change) = await bench.event_data(recording_id, "recording.status_changed.v1")
+        assert change["error"]["message"] == "the upload failed"
+
+
+# In which order
+
+
+async def test_files_are_read_in_the_order_of_ending(bench: TrackingBench) -> None:
+    ids = await started(bench, 40, "track")
+    order = [*ids[::2], *ids[1::2]]
+    await end(bench, order)
+    await bench.sweep.sweep()
+    states = [await bench.stored(one) for one in ids]
+    assert {state.status for state in states} == {Status.UPLOADED}
+    await bench.refresher.read_due()
+    events = [one for one in await bench.events() if one["type"] == "recording.completed.v1"]
+    completed = [one["subject"] for one in events]
+    # Eight are read at a time, each in the order of its turn.
+    assert all(abs(completed.index(one) - place) <= 8 for place, one in enumerate(order))
+    uploaded = [
+        one["subject"] for one in await bench.events() if one["data"].get("status") == "UPLOADED"
+    ]
+    assert [key for key, _ in groupby(uploaded)][: len(order)] == order
+
+
+async def test_the_ends_of_others_are_not_behind_the_files_of_thousands(
+    bench: TrackingBench,
+) -> None:
+    uploads = await started(bench, 60, "track")
+    others = await started(bench, 6, "track")
+    await end(bench, uploads)
+    for recording_id in uploads:
+        await bench.apply_webhook(recording_id, Status.UPLOADED)
+    await end(bench, others)
+    await bench.sweep.sweep()
+    await bench.refresher.read_due()
+    subjects = [
+        one["subject"] for one in await bench.events() if one["type"] == "recording.completed.v1"
+    ]
+    last = max(subjects.index(one) for one in others)
+    assert last < 30
+    assert sorted(subjects) == sorted([*uploads, *others])
+
+
+# In applications that follow everything
+
+
+async def test_a_costly_list_of_all_that_ended_is_read_more_rarely_and_loses_nothing(
+    bench: TrackingBench,
+) -> None:
+    bench.restart(follow_all=True)
+    await bench.sweep_and_read()
+    bench.sandbox.behaviour.change({"max_per_page": 5})
+    ids = await started(bench, 50, "composite")
+    await end(bench, ids)
+    await bench.sweep_and_read()
+    costs = []
+    for _ in range(6):
+        await bench.sweep_and_read(10)
+        costs.append(len(bench.take_operations()))
+    assert sorted(costs)[:3] == [1, 1, 1]
+    foreign = await _started_by_others(bench)
+    bench.sandbox.clock.advance(30)
+    for _ in range(13):
+        await bench.sweep_and_read(10)
+    assert (await bench.published(foreign))[-1].startswith("completed")
+    assert await last_published(bench, ids) == {"completed 2"}
+
+
+async def _started_by_others(bench: TrackingBench) -> str:
+    """A composite that began and ended between two sweeps."""
+    snapshot = await bench.api.start_composite_recording({"meeting_id": str(uuid.uuid4())})
+    bench.sandbox.clock.advance(5)
+    await bench.api.control_recording(snapshot.recording_id, "stop")
+    bench.sandbox.clock.advance(5)
+    return snapshot.recording_id

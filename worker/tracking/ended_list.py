@@ -1,0 +1,218 @@
+"""Finds out from lists of ended recordings what became of many that the list of live ones lacks.
+
+Each recording that ended needs a GET to show its end. While hundreds end together, that takes
+minutes, and one list request shows a hundred ends. So when more live recordings are due than a few,
+the ended ones among those that were invoked at about the same time are listed.
+
+A list proves nothing about a recording that it lacks. Such a recording stays due to be read.
+"""
+
+from collections.abc import Callable, Sequence
+from datetime import datetime, timedelta
+from typing import Final
+
+import msgspec
+
+from recording_schemas import Status
+from worker.domain.recording import LIVE, Observation, Recording
+from worker.domain.snapshot import RecordingSnapshot
+from worker.realtimekit.client import PAGE_SIZE, RealtimeKitClient
+from worker.realtimekit.models import RecordingPage
+from worker.store.read_schedule import UnlistedQuery
+from worker.store.store import Store
+from worker.tracking.pagination import PageIterator, is_last, oldest_invoked_time
+from worker.tracking.shown_files import ShownFiles
+
+ENDED: Final = frozenset(Status) - LIVE
+
+MIN_FOUND: Final = 3
+"""A page that shows fewer ends than this is poor: reads cost no more."""
+
+MAX_POOR_PAGES: Final = 2
+"""After this many poor pages in a row the rest is left to reads."""
+
+DISTRUSTED_SWEEPS: Final = 20
+"""So many sweeps later, selection by time is tried again."""
+
+PRECISION: Final = timedelta(seconds=1)
+"""How exactly the API may compare times."""
+
+
+class EndedResult(msgspec.Struct, frozen=True):
+    """The requests that the lists took, the ends that they showed, and the events these caused."""
+
+    requests: int = 0
+    found: int = 0
+    events: int = 0
+
+    def __add__(self, other: "EndedResult") -> "EndedResult":
+        return EndedResult(
+            self.requests + other.requests, self.found + other.found, self.events + other.events
+        )
+
+
+class EndedList:
+    """Lists one app's ended recordings, where that replaces many reads.
+
+    For each sweep: `begin`, then `read` as often as reads have become due. `on_commit` is called
+    after events were committed. `shown_files` gets the tracks whose files a list shows.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        api: RealtimeKitClient,
+        *,
+        app: str,
+        shown_files: ShownFiles,
+        now: Callable[[], datetime],
+        on_commit: Callable[[], None],
+    ) -> None:
+        self._store = store
+        self._api = api
+        self._app = app
+        self._shown_files = shown_files
+        self._now = now
+        self._on_commit = on_commit
+        self._distrusted_sweeps = 0
+        self._looked_for: set[str] = set()
+
+    def begin(self) -> None:
+        """A sweep begins: recordings that the lists of the last one lacked may be listed now."""
+        self._looked_for.clear()
+        self._distrusted_sweeps = max(self._distrusted_sweeps - 1, 0)
+
+    async def read(
+        self, is_leader: Callable[[], bool], *, more_than: int, is_sweep_over: bool = False
+    ) -> EndedResult:
+        """List ended recordings while `more_than` so many live ones are due that a list may show.
+
+        If the API proved not to select recordings by time, the newest are listed, and only when the
+        sweep is over. Raises ApiError and StoreUnavailable.
+        """
+        result = EndedResult()
+        while is_leader() and len(wanted := await self._wanted()) > more_than:
+            if not self._distrusted_sweeps:
+                result += await self._read_by_time(wanted, is_leader)
+            if not self._distrusted_sweeps:
+                self._looked_for.update(recording.recording_id for recording in wanted)
+            elif is_sweep_over:
+                return result + await self._read_newest(wanted, is_leader)
+            else:
+                return result
+        return result
+
+    async def apply(self, page: RecordingPage, asked_at: datetime) -> EndedResult:
+        """Apply the ends on a page that was requested at `asked_at`, in the order of ending."""
+        rows = [snapshot for snapshot in page.recordings if _says_enough(snapshot)]
+        known = await self._store.tracked([snapshot.recording_id for snapshot in rows])
+        ended = [
+            snapshot
+            for snapshot in sorted(rows, key=_stopped_at)
+            if (tracked := known.get(snapshot.recording_id)) and tracked.recording.status in LIVE
+        ]
+        if not ended:
+            return EndedResult()
+        for snapshot in ended:
+            self._shown_files.put(snapshot, known[snapshot.recording_id].recording)
+        events = (await self._store.apply([self._seen(row, asked_at) for row in ended])).events
+        if events:
+            self._on_commit()
+        return EndedResult(0, len(ended), events)
+
+    async def _wanted(self) -> list[Recording]:
+        """Live recordings that are due, the first invoked first, without those looked for."""
+        query = UnlistedQuery(app=self._app, now=self._now().timestamp())
+        return sorted(
+            (
+                recording
+                for recording in await self._store.unlisted(query)
+                if recording.invoked_time and recording.recording_id not in self._looked_for
+            ),
+            key=_invoked_at,
+        )
+
+    async def _read_by_time(
+        self, wanted: Sequence[Recording], is_leader: Callable[[], bool]
+    ) -> EndedResult:
+        """Read pages of recordings that were invoked when the wanted ones were, oldest first.
+
+        Times at which no wanted one was invoked are skipped. A recording that ends meanwhile moves
+        others to pages that are still to be read.
+        """
+        result, poor, number = EndedResult(), 0, 1
+        since, until = _invoked_at(wanted[0]), _invoked_at(wanted[-1])
+        while poor < MAX_POOR_PAGES and is_leader():
+            asked_at = self._now()
+            page = await self._api.list_recordings(
+                statuses=sorted(ENDED),
+                page_no=number,
+                per_page=PAGE_SIZE,
+                sort_order="ASC",
+                since=since - PRECISION,
+                until=until + PRECISION,
+            )
+            applied = await self.apply(page, asked_at)
+            result += EndedResult(1, applied.found, applied.events)
+            poor = poor + 1 if applied.found < MIN_FOUND else 0
+            listed = [row.invoked_time for row in page.recordings if row.invoked_time]
+            if any(at < since - 2 * PRECISION or at > until + 2 * PRECISION for at in listed):
+                self._distrust_times()
+                break
+            left = [at for at in map(_invoked_at, wanted) if listed and at >= max(listed)]
+            if not left or is_last(page, number):
+                break
+            is_gap = left[0] - max(listed) > 2 * PRECISION
+            since, number = (left[0], 1) if is_gap else (since, number + 1)
+        if not result.found:
+            self._distrust_times()
+        return result
+
+    async def _read_newest(
+        self, wanted: Sequence[Recording], is_leader: Callable[[], bool]
+    ) -> EndedResult:
+        """Read pages of ended recordings, the newest first, back to the oldest wanted one."""
+        result, poor = EndedResult(), 0
+        pages = PageIterator(self._api, statuses=sorted(ENDED))
+        asked_at = self._now()
+        async for page in pages.newest_first():
+            applied = await self.apply(page, asked_at)
+            result += applied
+            poor = poor + 1 if applied.found < MIN_FOUND else 0
+            oldest = oldest_invoked_time(page)
+            is_past = oldest is not None and oldest < _invoked_at(wanted[0])
+            if is_past or poor == MAX_POOR_PAGES or not is_leader():
+                break
+            asked_at = self._now()
+        return result + EndedResult(pages.requests)
+
+    def _distrust_times(self) -> None:
+        """The API does not select recordings by the time when they were invoked."""
+        self._distrusted_sweeps = DISTRUSTED_SWEEPS
+
+    def _seen(self, snapshot: RecordingSnapshot, asked_at: datetime) -> Observation:
+        return Observation(
+            snapshot=snapshot,
+            observed_by="sweep",
+            asked_at=asked_at,
+            observed_at=self._now(),
+            app=self._app,
+        )
+
+
+def _invoked_at(recording: Recording) -> datetime:
+    assert recording.invoked_time is not None  # noqa: S101 - those without a time are left out
+    return recording.invoked_time
+
+
+def _stopped_at(snapshot: RecordingSnapshot) -> float:
+    return snapshot.stopped_time.timestamp() if snapshot.stopped_time else 0.0
+
+
+def _says_enough(snapshot: RecordingSnapshot) -> bool:
+    """Whether a row shows what a GET would. A GET may say why a recording is ERRORED."""
+    if snapshot.unknown_status is not None:
+        return False
+    if snapshot.status is Status.ERRORED:
+        return snapshot.error_message is not None
+    return snapshot.status is Status.UPLOADED

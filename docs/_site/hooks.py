@@ -18,7 +18,6 @@ from mkdocs.structure.pages import Page
 ROOT: Final = Path(__file__).parents[2]
 NODE_MODULES: Final = Path(__file__).parent / "node_modules"
 PAGES_FROM_ELSEWHERE: Final = {
-    "README.md": "index.md",
     "helm/recording-worker/README.md": "reference/chart.md",
     "schemas/README.md": "reference/message-types.md",
     "CHANGELOG.md": "changelog.md",

@@ -10,11 +10,15 @@ from recording_schemas import COMMAND_TYPES, EVENT_TYPES, decode_command, decode
 
 ROOT = Path(__file__).parents[2]
 DOCUMENTS = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md"), ROOT / "schemas/README.md"])
+MESSAGE_PAGES = [ROOT / f"docs/how-to/{n}.md" for n in ("control-recordings", "receive-events")]
 README = (ROOT / "README.md").read_text()
 
 
-def test_every_json_example_of_the_readme_is_a_message() -> None:
-    blocks = re.findall(r"```json\n(.*?)```", README, re.DOTALL)
+def test_every_json_example_of_commands_and_events_is_a_message() -> None:
+    texts = (README, *(page.read_text() for page in MESSAGE_PAGES))
+    blocks = [
+        block for text in texts for block in re.findall(r"```json\n(.*?)```", text, re.DOTALL)
+    ]
     shown = set()
     for block in map(str.encode, blocks):
         if b'"specversion"' in block:
@@ -24,9 +28,10 @@ def test_every_json_example_of_the_readme_is_a_message() -> None:
     assert shown == {*COMMAND_TYPES, "recording.file_ready.v1"}
 
 
-def test_the_readme_names_every_message() -> None:
+def test_the_pages_of_messages_name_every_message() -> None:
     names = {*COMMAND_TYPES, *EVENT_TYPES.values()}
-    assert not [name for name in names if f"`{name}`" not in README]
+    text = "".join(page.read_text() for page in MESSAGE_PAGES)
+    assert not [name for name in names if f"`{name}`" not in text]
 
 
 def test_every_variable_in_the_documents_is_a_setting() -> None:

@@ -99,14 +99,14 @@ def _mass_row(one: ScenarioResult) -> tuple[str, ...]:
 
 def _last_completed(mass: MassEnding) -> str:
     """When the last recording was completed, and why then."""
-    rate = mass.reads / mass.seconds
     if mass.completed == mass.ended:
         why = f"{mass.reads:,} reads" if mass.reads else "no reads"
         return f"after {mass.last_completed:.0f} s, with {why}"
-    left = round((mass.ended - mass.completed) * mass.reads_each)
+    if not mass.completed:
+        return "not known: none was completed"
     return (
-        f"expected after {mass.expected_last:.0f} s: {left:,} reads are left, and the budget "
-        f"let {rate:.2f} a second through"
+        f"expected after {mass.expected_last:,.0f} s: {mass.reads_left:,} reads are left, and the "
+        f"budget lets {mass.per_second:.2f} requests a second through"
     )
 
 

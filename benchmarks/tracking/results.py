@@ -95,13 +95,18 @@ class MassEnding(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def expected_last(self) -> float:
-        """When the last is completed if reads go on at this pace: the reads that are left, by the
-        rate at which the budget let them through."""
+        """When the last is completed: the reads that are left, at the rate that the budget let
+        through. Nothing is live any more, so no sweep takes its part."""
         if self.completed == self.ended:
             return self.last_completed
         if not self.completed:
             return math.nan
-        return self.seconds * self.ended / self.completed
+        return self.seconds + self.reads_left / self.per_second
+
+    @property
+    def reads_left(self) -> int:
+        """How many reads the others need."""
+        return round((self.ended - self.completed) * self.reads_each)
 
 
 class ScenarioResult(msgspec.Struct, frozen=True, kw_only=True):

@@ -208,7 +208,7 @@ def mass(*, completed: int, reads: int) -> ScenarioResult:
     [
         (1_000, 0, "after 480 s, with no reads"),
         (1_000, 1_200, "after 480 s, with 1,200 reads"),
-        (250, 500, "expected after 2000 s: 1,500 reads are left, and the budget let 1.00 a second"),
+        (250, 500, "expected after 929 s: 1,500 reads are left, and the budget lets 3.50 requests"),
     ],
 )
 def test_the_table_of_endings_says_when_the_last_is_completed_and_why(

@@ -60,7 +60,7 @@ newest: $(NODE_STAMP) $(INTEGRATIONS_STAMP) $(SANDBOX_STAMP) ## run unit and con
 	rm -rf .venv-newest
 	$(PYTHON) -m venv .venv-newest
 	.venv-newest/bin/pip install --quiet --disable-pip-version-check --upgrade \
-		-e ./schemas -e ./sandbox -e '.[dev]'
+		-r requirements/build.in -e ./schemas -e ./sandbox -e '.[dev]'
 	.venv-newest/bin/python -m pytest -n $(PROCESSES) --dist worksteal tests/unit tests/contract $(ARGS)
 
 PYTHONS ?= python3.11 python3.12 python3.13

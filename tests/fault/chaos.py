@@ -1,4 +1,4 @@
-"""`python -m tests.fault.chaos`: a whole campaign. docs/explanation/reliability.md explains it."""
+"""`python -m tests.fault.chaos`: a whole campaign. docs/explanation/fault-tests.md explains it."""
 
 import argparse
 import asyncio

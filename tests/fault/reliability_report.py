@@ -1,6 +1,6 @@
 """The accounting: what was asked and what the API did, against what subscribers were told.
 
-Pure functions over recorded facts. docs/explanation/reliability.md says what each heading means. A
+Pure functions over recorded facts. docs/explanation/fault-tests.md says what each heading means. A
 heading that must be zero lists its violations as sentences.
 """
 

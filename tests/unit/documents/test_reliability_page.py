@@ -1,4 +1,4 @@
-"""docs/explanation/reliability.md names tests: each must be there."""
+"""The pages on reliability name tests: each must be there."""
 
 import re
 from pathlib import Path
@@ -6,7 +6,10 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[3]
-PAGE = (ROOT / "docs/explanation/reliability.md").read_text()
+PAGE = "\n".join(
+    (ROOT / "docs" / "explanation" / name).read_text()
+    for name in ("reliability.md", "fault-tests.md")
+)
 FILES = [path for path in (ROOT / "tests").rglob("test_*.py") if path != Path(__file__)]
 CODE = "\n".join(path.read_text() for path in FILES)
 

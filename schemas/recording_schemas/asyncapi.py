@@ -7,6 +7,14 @@ AMQP 0-9-1, and AsyncAPI's bindings have no place for them. `x-amqp-properties` 
 from typing import Any, Final
 
 from recording_schemas import examples, json_schema
+from recording_schemas.asyncapi_parts import (
+    COMMAND_PROPERTIES,
+    CORRELATION,
+    EVENT_PROPERTIES,
+    REASON,
+    SERVER,
+    TRACE,
+)
 from recording_schemas.commands import COMMAND_TYPES
 from recording_schemas.envelope import EVENT_CONTENT_TYPE
 from recording_schemas.events import (
@@ -21,92 +29,6 @@ from recording_schemas.recording_events import Completed, FileReady, FileUrlRene
 Document = dict[str, Any]
 
 _BINDING: Final = {"bindingVersion": "0.3.0"}
-_TRACE: Final[Document] = {
-    "type": "object",
-    "properties": {
-        "traceparent": {
-            "type": "string",
-            "description": "The W3C trace context. The events continue this trace.",
-        },
-        "tracestate": {"type": "string"},
-    },
-}
-_REASON: Final[Document] = {
-    "type": "object",
-    "properties": {
-        "x-reason-code": {"type": "string", "description": "A slug such as invalid_field."},
-        "x-reason": {"type": "string", "description": "The reason in words."},
-        "x-attempts": {
-            "type": "integer",
-            "description": "How often it was retried or dead-lettered since the last replay. "
-            "A retry without an attempt counts, too.",
-        },
-        "x-first-seen": {
-            "type": "string",
-            "format": "date-time",
-            "description": "When a worker first received it since the last replay.",
-        },
-        "x-last-seen": {
-            "type": "string",
-            "format": "date-time",
-            "description": "When the worker put it into the dead-letter queue.",
-        },
-        "x-original-routing-key": {
-            "type": "string",
-            "description": "The routing key of the first publication.",
-        },
-        "x-dropped-headers": {
-            "type": "integer",
-            "description": "How many of the publisher's headers could not be kept. Absent if none.",
-        },
-        "x-original-user-id": {
-            "type": "string",
-            "description": "The publisher's user_id. Absent if it had none.",
-        },
-        "x-original-expiration": {
-            "type": "string",
-            "description": "The publisher's expiration, in milliseconds. Absent if it had none.",
-        },
-        "x-message-id-added": {
-            "type": "boolean",
-            "description": "True if the message_id is not the publisher's. Absent otherwise.",
-        },
-        "x-replays": {
-            "type": "integer",
-            "description": "How often it was replayed before. Absent if never.",
-        },
-        "x-replayed-at": {
-            "type": "string",
-            "format": "date-time",
-            "description": "When it was last replayed.",
-        },
-        "x-replay-attempts": {
-            "type": "integer",
-            "description": "x-attempts before the last replay. Absent if it was not replayed.",
-        },
-        "x-replay-first-seen": {
-            "type": "string",
-            "format": "date-time",
-            "description": "When a worker first received it, before any replay.",
-        },
-    },
-    "required": ["x-reason-code", "x-reason", "x-attempts", "x-first-seen"],
-}
-_COMMAND_PROPERTIES: Final = {
-    "content_type": "application/json, or application/cloudevents+json around it",
-    "content_encoding": "gzip, or none",
-    "message_id": "the command's id, if neither the command nor its CloudEvent has one",
-    "correlation_id": "copied to every event of the command",
-    "reply_to": "a queue that receives the outcome as well",
-}
-_EVENT_PROPERTIES: Final = {
-    "content_type": EVENT_CONTENT_TYPE,
-    "message_id": "the CloudEvent's id",
-    "type": "the CloudEvent's type",
-    "timestamp": "when the event was committed",
-    "correlation_id": "the correlation_id of the command behind the event, else its id",
-    "delivery_mode": "persistent",
-}
 
 
 def document(version: str) -> Document:
@@ -122,6 +44,7 @@ def document(version: str) -> Document:
             "license": {"name": "Apache-2.0"},
         },
         "defaultContentType": "application/json",
+        "servers": {"rabbitmq": SERVER},
         "channels": _channels(),
         "operations": _operations(),
         "components": {"messages": _messages(), "schemas": _schemas()},
@@ -177,19 +100,22 @@ def _operations() -> Document:
         for data in _of_exchange("results")
     ]
     return {
+        "take_command": {
+            "action": "receive",
+            "channel": {"$ref": "#/channels/commands"},
+            "summary": "Send a command.",
+            "description": "Publishers send commands to the topic exchange recording.commands, "
+            "with the command's type as the routing key. The outcome goes to the exchange "
+            "recording.results, and to the queue in reply_to if the command names one.",
+            "bindings": {"amqp": {"deliveryMode": 2, **_BINDING}},
+            "reply": _reply(results),
+        },
         "execute": {
             "action": "receive",
             "channel": {"$ref": "#/channels/command_queue"},
             "summary": "Execute a command, once per id.",
             "bindings": {"amqp": {"ack": True, **_BINDING}},
-            "reply": {
-                "address": {
-                    "location": "$message.header#/reply_to",
-                    "description": "The AMQP property reply_to.",
-                },
-                "channel": {"$ref": "#/channels/replies"},
-                "messages": results,
-            },
+            "reply": _reply(results),
         },
         "dead_letter": _sends("dead_letters", "Keep a message that cannot be executed."),
         "report_status": _sends("status", "Report that a recording has a new status."),
@@ -199,6 +125,17 @@ def _operations() -> Document:
             "completed", "Report that all files of a recording were reported."
         ),
         "report_outcome": _sends("results", "Report the outcome of a command, once per id."),
+    }
+
+
+def _reply(results: list[Document]) -> Document:
+    return {
+        "address": {
+            "location": "$message.header#/reply_to",
+            "description": "The AMQP property reply_to.",
+        },
+        "channel": {"$ref": "#/channels/replies"},
+        "messages": results,
     }
 
 
@@ -218,10 +155,11 @@ def _messages() -> Document:
         name: {
             "name": name,
             "contentType": "application/json",
-            "headers": _TRACE,
+            "headers": TRACE,
+            "correlationId": CORRELATION,
             "payload": {"$ref": f"#/components/schemas/{struct.__name__}"},
             "examples": [{"name": name, "payload": bodies[name]}],
-            "x-amqp-properties": _COMMAND_PROPERTIES,
+            "x-amqp-properties": COMMAND_PROPERTIES,
         }
         for name, struct in COMMAND_TYPES.items()
     }
@@ -229,10 +167,11 @@ def _messages() -> Document:
         name: {
             "name": name,
             "contentType": EVENT_CONTENT_TYPE,
-            "headers": _TRACE,
+            "headers": TRACE,
+            "correlationId": CORRELATION,
             "payload": {"$ref": f"#/components/schemas/{data.__name__}Event"},
             "examples": [{"name": keys[name], "payload": bodies[name]}],
-            "x-amqp-properties": _EVENT_PROPERTIES,
+            "x-amqp-properties": EVENT_PROPERTIES,
             "x-example-routing-key": keys[name],
         }
         for data, name in EVENT_TYPES.items()
@@ -241,7 +180,7 @@ def _messages() -> Document:
         "name": "dead_letter",
         "summary": "The message as it was received, in any form.",
         "contentType": "application/octet-stream",
-        "headers": _REASON,
+        "headers": REASON,
     }
     return commands | events | {"dead_letter": dead}
 

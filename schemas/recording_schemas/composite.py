@@ -184,8 +184,11 @@ class StorageConfig(Parameter, frozen=True, kw_only=True):
     schema_rules: ClassVar[dict[str, Any]] = {
         "allOf": [
             {
-                "if": {"required": [field], "properties": {field: {"const": value}}},
-                "then": {"required": [needed]},
+                "if": {
+                    "properties": {field: {"type": "string", "const": value}},
+                    "required": [field],
+                },
+                "then": {"properties": {needed: {"type": "string"}}, "required": [needed]},
             }
             for field, value, needed in (
                 ("type", "cloudflare", "account_id"),

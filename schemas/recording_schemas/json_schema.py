@@ -97,13 +97,19 @@ def envelope(data: type[EventData], data_schema: Schema) -> Schema:
             "description": "The id of the command.",
             "examples": ["weekly-2026-01-01-start"],
         }
-        return schema | {"required": required, "not": {"required": ["sequence"]}}
+        return schema | {"required": required, "not": _numbered(text)}
     properties["sequence"] = text | {
         "description": "Orders the events of one recording: twelve digits, compared as a string. "
         "Outcomes have none.",
         "examples": ["000000000007"],
     }
     return schema | {"required": [*required, "sequence"]}
+
+
+def _numbered(text: Schema) -> Schema:
+    """An event with a sequence. Tools that are strict want its type and title spelled out."""
+    fields = {"sequence": text}
+    return {"title": "Numbered", "type": "object", "properties": fields, "required": [*fields]}
 
 
 def _constant(value: str, description: str) -> Schema:

@@ -140,7 +140,7 @@ def test_every_message_is_on_a_channel_and_every_channel_in_use_has_an_operation
     used = {o["channel"]["$ref"].rsplit("/", 1)[1] for o in whole["operations"].values()}
 
     assert on_channels == {*COMMAND_TYPES, *EVENT_TYPES.values(), "dead_letter"}
-    assert whole["channels"].keys() - used == {"commands", "retries", "replies"}
+    assert whole["channels"].keys() - used == {"retries", "replies"}
 
 
 def test_the_lock_of_the_node_tools_names_no_host() -> None:

@@ -134,7 +134,9 @@ def test_nothing_but_what_the_image_is_made_of_is_sent_to_the_build() -> None:
         "requirements/run.lock",
         "worker/app.py",
         "worker/store/migrations/versions/0001_first_tables.py",
+        "sandbox/README.md",
         "sandbox/recording_sandbox/cli.py",
+        "schemas/LICENSE",
         "schemas/recording_schemas/py.typed",
     ]
     left_out = [

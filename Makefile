@@ -18,6 +18,9 @@ SANDBOX_VENV := .venv-sandbox
 SANDBOX_STAMP := $(SANDBOX_VENV)/.installed
 NODE_STAMP := tests/node/node_modules/.installed
 PROJECTS := pyproject.toml sandbox/pyproject.toml schemas/pyproject.toml
+GO_EXAMPLE := var/examples/go/recording-subscriber
+NODE_EXAMPLE := examples/node/dist/.built
+NODE_EXAMPLE_STAMP := examples/node/node_modules/.installed
 UV_COMPILE := uv pip compile --universal --python-version 3.11 --generate-hashes --no-header \
 	--no-emit-index-url --no-emit-find-links --quiet \
 	--no-emit-package recording-worker --no-emit-package recording-worker-sandbox \
@@ -49,7 +52,7 @@ demo: setup ## record an emulated meeting end to end with RabbitMQ, the API sand
 run: setup ## run the worker with the settings of the environment, against a real account
 	$(BIN)/recording-worker run
 
-test: setup $(NODE_STAMP) $(INTEGRATIONS_STAMP) $(SANDBOX_STAMP) ## run all tests; they start their own RabbitMQ and PostgreSQL
+test: setup $(NODE_STAMP) $(INTEGRATIONS_STAMP) $(SANDBOX_STAMP) $(GO_EXAMPLE) $(NODE_EXAMPLE) ## run all tests; they start their own RabbitMQ and PostgreSQL
 	$(BIN)/python -m pytest -n $(PROCESSES) --dist worksteal -m "not campaign" $(ARGS)
 
 lowest: ## run unit and contract tests with the oldest libraries that pyproject.toml allows
@@ -117,12 +120,39 @@ $(BENCH_STAMP) $(DOCS_STAMP) $(INTEGRATIONS_STAMP) $(SANDBOX_STAMP): .venv-%/.in
 	$(@D)/bin/pip install --quiet --disable-pip-version-check --require-hashes -r $<
 	@touch $@
 
-$(NODE_STAMP) $(SITE_NODE_STAMP): %/node_modules/.installed: %/package-lock.json
+$(NODE_STAMP) $(SITE_NODE_STAMP) $(NODE_EXAMPLE_STAMP): %/node_modules/.installed: %/package-lock.json
 	@command -v npm >/dev/null || { test "$$(id -u)" = 0 && command -v apt-get >/dev/null \
 		&& echo "installing npm" >&2 && apt-get update -q \
 		&& apt-get install -qy --no-install-recommends npm; } \
 		|| { echo "npm is needed for $*: install Node.js" >&2; exit 1; }
 	cd $* && npm ci --no-audit --no-fund --loglevel=error
+	@touch $@
+
+# The tests build the example in Go with the library that Debian has, because Go's own registry is
+# not everywhere. A user's build takes the version of go.mod.
+GO_AMQP := /usr/share/gocode/src/github.com/rabbitmq/amqp091-go
+GO_MODULE := github.com/rabbitmq/amqp091-go
+
+$(GO_EXAMPLE): $(wildcard examples/go/*.go) examples/go/go.mod $(INTEGRATIONS_STAMP)
+	@test -d $(GO_AMQP) || { test "$$(id -u)" = 0 && command -v apt-get >/dev/null \
+		&& echo "installing the AMQP library of Go for its example" >&2 && apt-get update -q \
+		&& apt-get install -qy --no-install-recommends golang-github-rabbitmq-amqp091-go-dev; } \
+		|| { echo "install the package golang-github-rabbitmq-amqp091-go-dev" >&2; exit 1; }
+	rm -rf $(@D)
+	mkdir -p $(@D)/vendor/$(GO_MODULE)
+	cp examples/go/*.go examples/go/go.mod $(@D)
+	cp $(GO_AMQP)/*.go $(@D)/vendor/$(GO_MODULE)
+	printf '# %s\n## explicit\n%s\n' "$$(sed -n 's/^require //p' examples/go/go.mod)" $(GO_MODULE) \
+		> $(@D)/vendor/modules.txt
+	cd $(@D) && export GOFLAGS=-mod=vendor GOTOOLCHAIN=local CGO_ENABLED=0 \
+		&& PATH="$(CURDIR)/$(INTEGRATIONS_VENV)/bin:$$PATH" \
+		&& unformatted=$$("$$(go env GOROOT)/bin/gofmt" -l *.go) \
+		&& { [ -z "$$unformatted" ] || { echo "gofmt: $$unformatted" >&2; exit 1; }; } \
+		&& go vet . && go build -o $(@F) .
+
+$(NODE_EXAMPLE): $(wildcard examples/node/src/*.ts) examples/node/tsconfig.json \
+		$(wildcard schemas/json/*.json) $(NODE_EXAMPLE_STAMP)
+	cd examples/node && npm run --silent build
 	@touch $@
 
 check: setup ## check format, lint, types, import layers, and that generated files are up to date

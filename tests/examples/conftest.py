@@ -3,6 +3,7 @@
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
+import aio_pika
 import pytest
 import pytest_asyncio
 
@@ -33,3 +34,14 @@ async def environment(
         WORKER_FILES_SETTLE_SECONDS="0.5",
     ) as environment:
         yield environment
+
+
+@pytest_asyncio.fixture(loop_scope="module")
+async def unroutable_url(rabbitmq: RabbitMQNode) -> AsyncIterator[str]:
+    """A broker that has the exchange of commands, and no queue for them."""
+    virtual_host = VirtualHost(rabbitmq)
+    async with await aio_pika.connect(virtual_host.amqp_url) as connection:
+        channel = await connection.channel()
+        await channel.declare_exchange("recording.commands", "topic", durable=True)
+        yield virtual_host.amqp_url
+    virtual_host.delete()

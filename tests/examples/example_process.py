@@ -12,7 +12,7 @@ from recording_sandbox.waiting import eventually
 
 ROOT: Final = Path(__file__).parents[2]
 INTEGRATIONS: Final = ROOT / ".venv-integrations" / "bin"
-TIME_LIMIT: Final = 60.0
+TIME_LIMIT: Final = 30.0
 _INHERITED: Final = ("HOME", "LANG", "PATH", "TMPDIR")
 
 
@@ -23,12 +23,13 @@ class ExampleProcess:
         self._process = process
         self.log = log
 
-    async def has_logged(self, text: str) -> None:
-        """Wait until its log contains the text."""
+    async def has_logged(self, text: str, *, times: int = 1) -> None:
+        """Wait until its log contains the text, or contains it several times."""
 
         def logged() -> bool:
-            assert self._process.returncode is None, self.log.read_text()
-            return text in self.log.read_text()
+            if self._process.returncode is not None:
+                raise RuntimeError(f"the program has ended:\n{self.log.read_text()}")
+            return self.log.read_text().count(text) >= times
 
         await eventually(logged, seconds=TIME_LIMIT)
 
@@ -68,6 +69,21 @@ async def running(
 
 async def output_of(program: Sequence[str | Path], *, folder: Path, **variables: str) -> str:
     """What the program prints. It must succeed."""
+    code, output, errors = await _run(program, folder, variables)
+    assert code == 0, errors
+    return output
+
+
+async def error_of(program: Sequence[str | Path], *, folder: Path, **variables: str) -> str:
+    """What the program prints as an error. It must fail."""
+    code, output, errors = await _run(program, folder, variables)
+    assert code == 1, output
+    return errors
+
+
+async def _run(
+    program: Sequence[str | Path], folder: Path, variables: Mapping[str, str]
+) -> tuple[int | None, str, str]:
     process = await asyncio.create_subprocess_exec(
         *program,
         cwd=folder,
@@ -75,10 +91,14 @@ async def output_of(program: Sequence[str | Path], *, folder: Path, **variables:
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.PIPE,
     )
-    async with asyncio.timeout(TIME_LIMIT):
-        output, errors = await process.communicate()
-    assert process.returncode == 0, errors.decode()
-    return output.decode()
+    try:
+        async with asyncio.timeout(TIME_LIMIT):
+            output, errors = await process.communicate()
+    finally:
+        if process.returncode is None:
+            process.kill()
+            await process.wait()
+    return process.returncode, output.decode(), errors.decode()
 
 
 def _environ(variables: Mapping[str, str]) -> dict[str, str]:

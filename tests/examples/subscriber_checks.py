@@ -1,5 +1,6 @@
 """What every subscriber among the examples must do, whatever its language."""
 
+import json
 import uuid
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
@@ -57,6 +58,14 @@ class SubscriberExample(msgspec.Struct, frozen=True):
         ) as process:
             await process.has_logged(READY)
             yield process
+
+
+def owners_of_files(folder: Path) -> dict[str, str | None]:
+    """The owners, where a JSON file beside each stored file names its owner."""
+    return {
+        path.name.removesuffix(".json"): json.loads(path.read_text())["user_id"]
+        for path in folder.glob("*/*.json")
+    }
 
 
 async def check_that_each_owner_gets_a_file_once(

@@ -13,7 +13,7 @@ from recording_sandbox.waiting import eventually
 from recording_schemas import FileUrlRenewed, StatusChanged
 from tests.e2e.worker_environment import WorkerEnvironment
 from tests.examples import subscriber_checks
-from tests.examples.example_process import INTEGRATIONS, output_of
+from tests.examples.example_process import INTEGRATIONS, error_of, output_of
 from tests.examples.subscriber_checks import (
     CONTENT,
     DEAD_LETTERS,
@@ -112,3 +112,9 @@ async def test_the_publisher_prints_the_recording_also_when_it_is_run_again(
     printed = [await output_of(program, folder=FOLDER, AMQP_URL=url) for _ in range(2)]
     status = await environment.event(StatusChanged, meeting_id=meeting)
     assert printed == [f"{status.subject}\n"] * 2
+
+
+async def test_a_command_that_no_queue_takes_is_an_error(unroutable_url: str) -> None:
+    program = (PYTHON, "publisher.py", str(uuid.uuid4()), "start-1")
+    error = await error_of(program, folder=FOLDER, AMQP_URL=unroutable_url)
+    assert "PublishError" in error

@@ -1,0 +1,110 @@
+"""Downloads every file of every recording with FastStream."""
+
+import asyncio
+import json
+import logging
+import os
+from pathlib import Path
+from typing import Final
+
+import httpx
+from faststream import AckPolicy, FastStream
+from faststream.exceptions import NackMessage
+from faststream.rabbit import (
+    Channel,
+    ExchangeType,
+    QueueType,
+    RabbitBroker,
+    RabbitExchange,
+    RabbitQueue,
+)
+
+from recording_schemas import CloudEvent, FileReady
+from recording_schemas.faststream import event_decoder
+
+FOLDER: Final = Path(os.environ["RECORDINGS_FOLDER"])
+DEAD_LETTERS: Final = "my-service.files.dead"
+# The worker creates this exchange. `declare=False` only refers to it.
+FILES: Final = RabbitExchange("recording.files", type=ExchangeType.TOPIC, declare=False)
+QUEUE: Final = RabbitQueue(
+    "my-service.files",
+    queue_type=QueueType.QUORUM,
+    durable=True,
+    routing_key="*.*.ready",
+    arguments={
+        "x-delivery-limit": 20,
+        "x-dead-letter-exchange": DEAD_LETTERS,
+        "x-dead-letter-strategy": "at-least-once",
+        "x-overflow": "reject-publish",  # at-least-once requires it
+    },
+)
+log = logging.getLogger(__name__)
+broker = RabbitBroker(os.environ["AMQP_URL"], graceful_timeout=25)
+app = FastStream(broker)
+
+
+@broker.subscriber(
+    QUEUE,
+    FILES,
+    decoder=event_decoder,  # FastStream itself would give the handler bytes
+    channel=Channel(prefetch_count=10),
+    ack_policy=AckPolicy.REJECT_ON_ERROR,  # to the dead letters; NackMessage gives back
+)
+async def store(event: CloudEvent) -> None:
+    """Store the file, then who owns it. A repeat of the event finds both."""
+    file = event.data
+    if not isinstance(file, FileReady) or file.download_url is None:
+        return
+    if Path(file.file_name).name != file.file_name:
+        raise ValueError("the name of the file leads out of its folder")
+    path = FOLDER / file.recording_id / file.file_name
+    owner = path.with_name(f"{path.name}.json")
+    if owner.exists():
+        return
+    try:
+        await _download(file.download_url, path)
+    except httpx.TransportError as error:
+        log.warning("event %s goes back to the queue: %r", event.id, error)
+        raise NackMessage from error
+    _replace(owner, json.dumps({"event_id": event.id, "user_id": file.user_id}).encode())
+
+
+async def _download(url: str, path: Path) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    part = path.with_name(f"{path.name}.part")
+    async with httpx.AsyncClient(timeout=30) as http, http.stream("GET", url) as response:
+        response.raise_for_status()
+        with part.open("wb") as output:
+            async for chunk in response.aiter_bytes():
+                output.write(chunk)
+    part.rename(path)
+
+
+def _replace(path: Path, content: bytes) -> None:
+    part = path.with_name(f"{path.name}.part")
+    part.write_bytes(content)
+    part.rename(path)
+
+
+@app.on_startup
+async def declare_dead_letters() -> None:
+    """Rejected events wait here until a person has looked at them."""
+    await broker.connect()
+    exchange = await broker.declare_exchange(
+        RabbitExchange(DEAD_LETTERS, type=ExchangeType.FANOUT, durable=True)
+    )
+    queue = await broker.declare_queue(
+        RabbitQueue(DEAD_LETTERS, queue_type=QueueType.QUORUM, durable=True)
+    )
+    await queue.bind(exchange)
+
+
+@app.after_startup
+async def report() -> None:
+    """Say that the subscriber consumes."""
+    log.info("waiting for files")
+
+
+if __name__ == "__main__":
+    logging.basicConfig(level=logging.INFO)
+    asyncio.run(app.run())

@@ -14,14 +14,8 @@ from tests.examples.virtual_host import EXAMPLES, VirtualHost
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 FOLDER: Final = EXAMPLES / "celery"
 WORKER: Final = (
-    INTEGRATIONS / "celery",
-    "--app",
-    "tasks",
-    "worker",
-    "--pool",
-    "solo",
-    "--loglevel",
-    "info",
+    *(INTEGRATIONS / "celery", "--app", "tasks", "worker", "--pool", "solo", "--loglevel", "info"),
+    *("--without-gossip", "--without-mingle"),
 )
 PYTHON: Final = INTEGRATIONS / "python"
 

@@ -219,5 +219,6 @@ lock: ## update the locked dependencies (needs uv)
 		$(UV_COMPILE) requirements/$$each.in -o requirements/$$each.lock; done
 
 clean: ## remove everything that the other targets create
+	rm -rf examples/node/node_modules examples/node/dist examples/node/src/messages
 	rm -rf $(VENV) $(BENCH_VENV) $(DOCS_VENV) $(INTEGRATIONS_VENV) $(SANDBOX_VENV) .venv-lowest .venv-newest .venv-python3.* .mypy_cache .ruff_cache .pytest_cache .hypothesis \
 		tests/node/node_modules docs/_site/node_modules site dist var

@@ -92,15 +92,18 @@ async def test_an_expired_url_is_renewed(
     subscriber_url: str,
     tmp_path: Path,
 ) -> None:
-    files = await subscriber_checks.record_a_meeting(environment)
-    environment.sandbox.behaviour.resign_seconds = 0
-    expired = datetime.now(UTC) - timedelta(seconds=1)
-    async with SUBSCRIBER.running(subscriber_url, tmp_path / "files") as process:
-        file = await subscriber_checks.publish_file(
-            virtual_host.amqp_url, file=files[0], download_url_expiry=expired
+    folder, expired = tmp_path / "files", datetime.now(UTC) - timedelta(seconds=1)
+    async with SUBSCRIBER.running(subscriber_url, folder) as process:
+        file, *others = await subscriber_checks.record_a_meeting(environment)
+        await eventually(lambda: len(owners(folder)) == 1 + len(others))
+        stored = folder / file.recording_id / file.file_name
+        stored.unlink()
+        environment.sandbox.behaviour.resign_seconds = 0
+        await subscriber_checks.publish_file(
+            virtual_host.amqp_url, file=file, download_url_expiry=expired
         )
         await environment.event(FileUrlRenewed, file_name=file.file_name)
-        await eventually(lambda: owners(tmp_path / "files")[file.file_name] == file.user_id)
+        await eventually(stored.exists)
         assert await process.terminate() == 0
 
 

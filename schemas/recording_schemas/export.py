@@ -1,7 +1,7 @@
-"""`python -m recording_schemas.export --to DIR` writes JSON Schema, examples, AsyncAPI and pages.
+"""`python -m recording_schemas.export --to DIR` writes JSON Schema, examples, AsyncAPI and a page.
 
-They are json/, examples/, asyncapi.yaml, messages.md and errors.md. In a working tree no DIR is
-needed: the documents are then written beside the package, the pages into docs/reference. `--check`
+They are json/, examples/, asyncapi.yaml and errors.md. In a working tree no DIR is
+needed: the documents are then written beside the package, the page into docs/reference. `--check`
 writes nothing; the exit code is then 1 if a file is out of date, missing, or no longer generated.
 """
 

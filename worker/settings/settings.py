@@ -55,7 +55,7 @@ class CommonSettings(msgspec.Struct, frozen=True, kw_only=True):
         Variable(
             "AMQP_URL",
             amqp_url,
-            "URL of the RabbitMQ broker; several hosts of a cluster with commas between them.",
+            "URL of the RabbitMQ broker. Separate several hosts of one cluster by commas.",
             default="amqp://guest:guest@127.0.0.1:5672/",
             secret=True,
         ),
@@ -65,8 +65,8 @@ class CommonSettings(msgspec.Struct, frozen=True, kw_only=True):
         Variable(
             "DATABASE_URL",
             database_url,
-            "URL of the database that holds the state. An SQLite file serves one replica; "
-            "several replicas need `postgresql://…` with the hosts and options of libpq.",
+            "URL of the database that holds the state. An SQLite file serves one replica. Several "
+            "replicas need `postgresql://…`, with the hosts and options of libpq.",
             default="sqlite:///recording-worker.db",
             secret=True,
         ),
@@ -76,8 +76,8 @@ class CommonSettings(msgspec.Struct, frozen=True, kw_only=True):
         Variable(
             "WORKER_DATABASE_POOLER",
             choice("none", "transaction"),
-            "`transaction` when PgBouncer or another pooler that shares sessions stands before "
-            "PostgreSQL.",
+            "Set `transaction` if PgBouncer, or another pooler that shares sessions, is between "
+            "the worker and PostgreSQL.",
             default="none",
         ),
     ]
@@ -88,7 +88,7 @@ class CommonSettings(msgspec.Struct, frozen=True, kw_only=True):
         Variable(
             "LOG_LEVEL",
             choice("debug", "info", "warning", "error"),
-            "Lowest level that is logged: debug, info, warning or error.",
+            "Lowest level that is logged: `debug`, `info`, `warning` or `error`.",
             default="info",
         ),
     ]
@@ -97,7 +97,7 @@ class CommonSettings(msgspec.Struct, frozen=True, kw_only=True):
         Variable(
             "LOG_FORMAT",
             choice("json", "console"),
-            "`json` or `console`. When it is not set: `console` on a terminal, else `json`.",
+            "`json` or `console`. If not set: `console` on a terminal, `json` elsewhere.",
         ),
     ]
 
@@ -107,7 +107,7 @@ class CommonSettings(msgspec.Struct, frozen=True, kw_only=True):
         Variable(
             "WORKER_NAME_PREFIX",
             matching(r"[\w.-]{1,64}", "1 to 64 letters, digits, `.`, `-` and `_`"),
-            "Prefix of all exchange and queue names: `<prefix>.commands` and so on.",
+            "Prefix of all exchange and queue names, such as `<prefix>.commands`.",
             default="recording",
         ),
     ]
@@ -116,7 +116,7 @@ class CommonSettings(msgspec.Struct, frozen=True, kw_only=True):
         Variable(
             "WORKER_TOPOLOGY",
             choice("declare", "verify"),
-            "`declare` creates missing exchanges and queues; `verify` only checks them.",
+            "`declare` creates missing exchanges and queues. `verify` only checks them.",
             default="declare",
         ),
     ]
@@ -125,8 +125,8 @@ class CommonSettings(msgspec.Struct, frozen=True, kw_only=True):
         Variable(
             "WORKER_RETRY_DELAYS_SECONDS",
             increasing_seconds(10, 0.01, _DAY),
-            "Delays between the attempts of a command. Each has a retry queue, and the "
-            "last one repeats. At most 10 delays, each longer than the one before.",
+            "Delays between the attempts of a command, at most 10, each longer than the one "
+            "before. Each delay has a retry queue. The last delay repeats.",
             default="5,30,120,600",
         ),
     ]
@@ -135,7 +135,7 @@ class CommonSettings(msgspec.Struct, frozen=True, kw_only=True):
         Variable(
             "WORKER_PUBLISH_TIMEOUT_SECONDS",
             seconds(0.1, 300),
-            "How long to wait for the broker to confirm a message.",
+            "How long the worker waits for the broker to confirm a message.",
             default="10",
         ),
     ]
@@ -144,7 +144,8 @@ class CommonSettings(msgspec.Struct, frozen=True, kw_only=True):
         Variable(
             "WORKER_MAX_COMMAND_BYTES",
             whole(1_024, 134_217_728, "bytes"),
-            "Size limit of a command body, packed and unpacked. A larger one is refused unread.",
+            "Size limit of a command body, both compressed and decompressed. The worker refuses a "
+            "larger body without parsing it.",
             default="1048576",
         ),
     ]
@@ -239,21 +240,21 @@ class Settings(CommonSettings, frozen=True, kw_only=True):
         Variable(
             "HTTPS_PROXY",
             proxy_url,
-            "HTTP proxy that leads to the API and to the webhook key. The spelling in lower case "
-            "counts first, here and in the next two.",
+            "HTTP proxy for requests to the API and for the webhook key. For this and the next two "
+            "variables, the lower-case name has priority.",
         ),
     ]
     all_proxy: Annotated[
         Secret | None,
-        Variable("ALL_PROXY", proxy_url, "Proxy that is used where `HTTPS_PROXY` is not set."),
+        Variable("ALL_PROXY", proxy_url, "Proxy to use if `HTTPS_PROXY` is not set."),
     ]
     no_proxy: Annotated[
         str,
         Variable(
             "NO_PROXY",
             str,
-            "Hosts that are reached without a proxy, with commas between them: a name with all "
-            "names below it, an address, a network such as `10.0.0.0/8`, or `*`.",
+            "Hosts to reach without a proxy, separated by commas: a name (with all its "
+            "subdomains), an address, a network such as `10.0.0.0/8`, or `*`.",
             default="",
         ),
     ]
@@ -262,8 +263,8 @@ class Settings(CommonSettings, frozen=True, kw_only=True):
         Variable(
             "SSL_CERT_FILE",
             certificate_file,
-            "PEM file of the certificate authorities of the API, of a proxy and of webhook keys. "
-            "When it is not set: those of `SSL_CERT_DIR`, else those of the package certifi.",
+            "PEM file with the certificate authorities to trust for the API, for a proxy and for "
+            "webhook keys. If not set: those of `SSL_CERT_DIR`, else those of the package certifi.",
         ),
     ]
     ssl_cert_dir: Annotated[
@@ -271,7 +272,7 @@ class Settings(CommonSettings, frozen=True, kw_only=True):
         Variable(
             "SSL_CERT_DIR",
             certificate_directory,
-            "Directories of such files, named by their hashes (`openssl rehash`).",
+            "Directories of such PEM files, named by their hashes (`openssl rehash`).",
         ),
     ]
 
@@ -281,8 +282,9 @@ class Settings(CommonSettings, frozen=True, kw_only=True):
         Variable(
             "HTTP_HOST",
             host,
-            "Address for probes, metrics and webhooks. The default is every address of IPv4 and "
-            "IPv6, because Kubernetes probes come from outside the pod; `0.0.0.0` is IPv4 only.",
+            "Address to listen on for probes, metrics and webhooks. The default is every IPv4 and "
+            "IPv6 address, because Kubernetes probes come from outside the pod. `0.0.0.0` is IPv4 "
+            "only.",
             default="::",
         ),
     ]
@@ -291,7 +293,7 @@ class Settings(CommonSettings, frozen=True, kw_only=True):
         Variable(
             "HTTP_PORT",
             whole(0, 65_535, "a TCP port"),
-            "Port for probes, metrics and webhooks; 0 picks a free one.",
+            "Port for probes, metrics and webhooks. 0 selects a free port.",
             default="8080",
         ),
     ]
@@ -320,9 +322,10 @@ class Settings(CommonSettings, frozen=True, kw_only=True):
         Variable(
             "WORKER_REPLY_TO",
             regular_expression,
-            "Regular expression for the queues that replies may go to, matched as in RabbitMQ's "
-            "permissions: anywhere in the name, unless `^` and `$` bind it. The default is any "
-            "queue. A reply to another queue, or to a queue of the worker itself, is not sent.",
+            "Regular expression for the queues that may receive replies. As in RabbitMQ's "
+            "permissions, it may match anywhere in the name unless `^` and `$` anchor it. By "
+            "default any queue may. A reply to any other queue, or to a queue of the worker "
+            "itself, is not sent.",
             default="",
         ),
     ]
@@ -333,8 +336,8 @@ class Settings(CommonSettings, frozen=True, kw_only=True):
         Variable(
             "WORKER_API_TIMEOUT_SECONDS",
             seconds(0.1, 300),
-            "How long one request to the API may take. Three quarters of "
-            "`WORKER_LEASE_SECONDS` is an upper limit.",
+            "How long one request to the API may take. It is limited to three quarters of "
+            "`WORKER_LEASE_SECONDS`.",
             default="10",
         ),
     ]
@@ -343,8 +346,8 @@ class Settings(CommonSettings, frozen=True, kw_only=True):
         Variable(
             "WORKER_API_RETRY_SECONDS",
             seconds(0, 300),
-            "How long one request is retried in place, all tries together. Then its "
-            "command goes to a retry queue.",
+            "How long the worker repeats one request, all attempts together. Then the command goes "
+            "to a retry queue.",
             default="20",
         ),
     ]
@@ -383,8 +386,8 @@ class Settings(CommonSettings, frozen=True, kw_only=True):
         Variable(
             "WORKER_SESSION_WAIT_SECONDS",
             seconds(1, 30 * _DAY),
-            "How long a start with `wait_for_session` waits for its meeting's session. Then it "
-            "ends as `failed`, code `no_session`.",
+            "How long a start with `wait_for_session` waits for the session of its meeting. Then "
+            "it ends as `failed` with the code `no_session`.",
             default="86400",
         ),
     ]
@@ -393,8 +396,8 @@ class Settings(CommonSettings, frozen=True, kw_only=True):
         Variable(
             "WORKER_RECONCILE_SECONDS",
             seconds(0, _HOUR),
-            "How long the API may take to show a recording whose start got no answer. The "
-            "start is sent again only after that time.",
+            "How long the API may take to show a recording after a start got no answer. The worker "
+            "repeats the start only after this time.",
             default="30",
         ),
     ]
@@ -414,8 +417,8 @@ class Settings(CommonSettings, frozen=True, kw_only=True):
         Variable(
             "WORKER_SWEEP_INTERVAL_SECONDS",
             seconds(0.05, _HOUR),
-            "Interval between two reads of the list of live recordings. It grows when the "
-            "list is long and `WORKER_API_BUDGET` is small.",
+            "Interval between two reads of the list of live recordings. It grows if the list is "
+            "long and `WORKER_API_BUDGET` is small.",
             default="10",
         ),
     ]
@@ -433,7 +436,8 @@ class Settings(CommonSettings, frozen=True, kw_only=True):
         Variable(
             "WORKER_INVOKED_TIMEOUT_SECONDS",
             seconds(0.1, _DAY),
-            "How long a recording may stay INVOKED. Then it ends as ERRORED, code `stalled`.",
+            "How long a recording may stay INVOKED. Then it ends as ERRORED with the code "
+            "`stalled`.",
             default="120",
         ),
     ]
@@ -442,7 +446,8 @@ class Settings(CommonSettings, frozen=True, kw_only=True):
         Variable(
             "WORKER_UPLOADING_TIMEOUT_SECONDS",
             seconds(0.1, 7 * _DAY),
-            "How long a recording may stay UPLOADING. Then it ends as ERRORED, code `stalled`.",
+            "How long a recording may stay UPLOADING. Then it ends as ERRORED with the code "
+            "`stalled`.",
             default="7200",
         ),
     ]
@@ -451,8 +456,8 @@ class Settings(CommonSettings, frozen=True, kw_only=True):
         Variable(
             "WORKER_RECORDING_TIMEOUT_SECONDS",
             seconds(0.1, 30 * _DAY),
-            "How long a recording may last. Then the worker stops it if it was started "
-            "here. If it still does not end, it ends as ERRORED, code `stalled`.",
+            "How long a recording may last. Then the worker stops it, if the worker started it. If "
+            "it still does not end, it ends as ERRORED with the code `stalled`.",
             default="90000",
         ),
     ]
@@ -461,8 +466,9 @@ class Settings(CommonSettings, frozen=True, kw_only=True):
         Variable(
             "WORKER_FILES_WAIT_SECONDS",
             seconds(0, _DAY),
-            "How long to look for files after a recording was uploaded: until each has its URL and "
-            "each expected stay has one. Then it completes with those that are there.",
+            "How long the worker waits for files after UPLOADED. The recording completes earlier "
+            "if each file has its URL and each expected stay has a file. After this time it "
+            "completes with the files that exist.",
             default="120",
         ),
     ]
@@ -471,8 +477,8 @@ class Settings(CommonSettings, frozen=True, kw_only=True):
         Variable(
             "WORKER_FILES_SETTLE_SECONDS",
             seconds(0, _DAY),
-            "How far apart two reads must show the same files to be taken for all, although not "
-            "each expected stay has one.",
+            "If a file of an expected stay is missing, the recording completes when two reads, "
+            "this many seconds apart, show the same files.",
             default="10",
         ),
     ]
@@ -481,7 +487,8 @@ class Settings(CommonSettings, frozen=True, kw_only=True):
         Variable(
             "WORKER_FILES_LATE_SECONDS",
             seconds(0, 7 * _DAY),
-            "How long after it completed without an expected file a recording is read a last time.",
+            "If a recording has completed without an expected file, the worker reads it a last "
+            "time this many seconds later.",
             default="3600",
         ),
     ]
@@ -492,8 +499,8 @@ class Settings(CommonSettings, frozen=True, kw_only=True):
         Variable(
             "WORKER_KEEP_SENT_SECONDS",
             seconds(0, 3_650 * _DAY),
-            "How long the database keeps an event after the broker has confirmed it. It can be "
-            "replayed for that long.",
+            "How long the database keeps an event after the broker has confirmed it. The event can "
+            "be replayed during this time.",
             default="604800",
         ),
     ]
@@ -502,10 +509,9 @@ class Settings(CommonSettings, frozen=True, kw_only=True):
         Variable(
             "WORKER_KEEP_FINISHED_SECONDS",
             seconds(1, 3_650 * _DAY),
-            "How long the database keeps a command or recording after its end. A repeated "
-            "command is recognised for that long. Must exceed "
-            "`WORKER_COMMAND_MAX_AGE_SECONDS` plus the longest of "
-            "`WORKER_RETRY_DELAYS_SECONDS`.",
+            "How long the database keeps a command or a recording after its end. A repeated "
+            "command is recognised during this time. Must exceed `WORKER_COMMAND_MAX_AGE_SECONDS` "
+            "plus the longest of `WORKER_RETRY_DELAYS_SECONDS`.",
             default="2592000",
         ),
     ]
@@ -525,8 +531,8 @@ class Settings(CommonSettings, frozen=True, kw_only=True):
         Variable(
             "WORKER_PARTICIPANT_CHECK",
             participant_check,
-            "`reject` refuses a track start with an id in `user_ids` that no participant of the "
-            "meeting has; `off` sends such ids unchecked. `custom_participant_ids` are always "
+            "`reject` refuses a track start if one of its `user_ids` belongs to no participant of "
+            "the meeting. `off` sends such ids unchecked. `custom_participant_ids` are always "
             "checked.",
             default="reject",
         ),
@@ -538,7 +544,7 @@ class Settings(CommonSettings, frozen=True, kw_only=True):
         Variable(
             "WORKER_FOLLOW_ALL",
             switch,
-            "`on` also publishes the events of recordings that were not started here.",
+            "`on` also publishes the events of recordings that other services started.",
             default="off",
         ),
     ]
@@ -547,8 +553,8 @@ class Settings(CommonSettings, frozen=True, kw_only=True):
         Variable(
             "WORKER_PUBLIC_URL",
             http_url,
-            "URL where the API can reach this worker. When it is set, the worker "
-            "registers its webhook at the start.",
+            "URL where the API can reach this worker. If it is set, the worker registers its "
+            "webhook at the start.",
         ),
     ]
 
@@ -559,7 +565,7 @@ class Settings(CommonSettings, frozen=True, kw_only=True):
             "OTEL_EXPORTER_OTLP_ENDPOINT",
             http_url,
             "URL of the OpenTelemetry collector that receives traces, such as "
-            "`http://collector:4318`. When it is not set, no traces are exported.",
+            "`http://collector:4318`. If not set, no traces are exported.",
         ),
     ]
     otlp_traces_endpoint: Annotated[
@@ -567,7 +573,7 @@ class Settings(CommonSettings, frozen=True, kw_only=True):
         Variable(
             "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT",
             http_url,
-            "Whole URL for traces (with `/v1/traces`). It replaces the one made from "
+            "Complete URL for traces, with `/v1/traces`. It replaces the URL derived from "
             "`OTEL_EXPORTER_OTLP_ENDPOINT`.",
         ),
     ]
@@ -585,7 +591,7 @@ class Settings(CommonSettings, frozen=True, kw_only=True):
         Variable(
             "OTEL_EXPORTER_OTLP_PROTOCOL",
             choice("http/protobuf"),
-            "Protocol of the collector. With another one no traces are exported.",
+            "Protocol of the collector. With any other protocol no traces are exported.",
             default="http/protobuf",
         ),
     ]
@@ -594,8 +600,8 @@ class Settings(CommonSettings, frozen=True, kw_only=True):
         Variable(
             "OTEL_TRACES_EXPORTER",
             choice("otlp", "none"),
-            "`none` turns traces off even when a collector is set. Of other exporters the log "
-            "warns.",
+            "`none` turns traces off, even if a collector is set. With any other exporter no "
+            "traces are exported, and the log has a warning.",
             default="otlp",
         ),
     ]
@@ -606,8 +612,8 @@ class Settings(CommonSettings, frozen=True, kw_only=True):
         Variable(
             _APPS_FILE,
             lambda path: AppsFile.from_file(Path(path)),
-            "Path of a JSON file with more apps, or with all of them: an object that maps "
-            "the name of an app to its fields.",
+            "Path of a JSON file with some or all of the apps: an object that maps the name of an "
+            "app to its fields.",
         ),
     ]
     storage_profiles: Annotated[
@@ -615,8 +621,8 @@ class Settings(CommonSettings, frozen=True, kw_only=True):
         Variable(
             "WORKER_STORAGE_PROFILES_FILE",
             storage_profiles,
-            "Path of a JSON file: an object that maps the name of a storage profile to "
-            "its `storage_config`. It is read again when it changes.",
+            "Path of a JSON file: an object that maps the name of a storage profile to its "
+            "`storage_config`. The worker reads it again when it changes.",
         ),
     ]
 

@@ -30,7 +30,7 @@ UV_COMPILE := uv pip compile --universal --python-version 3.11 --generate-hashes
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo run test lowest newest pythons faults chaos campaign bench bench-tracking check-speed check docs docs-serve format schemas chart dist sbom image lock clean
+.PHONY: help setup demo run test lowest newest pythons faults chaos campaign bench bench-tracking check-speed check docs docs-pages docs-serve format schemas chart dist sbom image lock clean
 
 help: ## list the targets
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):[^#]*## /\1\t/' | expand -t 14
@@ -179,8 +179,10 @@ format: setup ## format the code and fix what the linter can fix
 schemas: setup ## generate JSON Schema, examples and AsyncAPI from the message types
 	$(BIN)/python -m recording_schemas.export
 
-chart: setup ## write the tables of values and settings and the schema, then lint and render the chart
+docs-pages: setup ## write the generated documents: settings, metrics, help texts, the chart's values and schema
 	$(BIN)/python -m tests.helm.documents
+
+chart: docs-pages ## write the generated documents, then lint and render the chart
 	$(BIN)/python -m pytest -n $(PROCESSES) -q tests/helm/test_manifests.py tests/helm/test_values.py
 
 DISTRIBUTIONS := schemas sandbox .

@@ -1,4 +1,4 @@
-"""Writes docs/reference/cli-help.md from the commands: `python -m tests.command_line_page`."""
+"""Renders docs/reference/cli-help.md from the commands; `make docs-pages` writes it."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,9 +11,8 @@ from worker.cli.root import root
 PAGE: Final = Path(__file__).parents[1] / "docs" / "reference" / "cli-help.md"
 INTRODUCTION: Final = """# Every command and option
 
-These are the help texts of `recording-worker`, as `--help` prints them.
-`python -m tests.command_line_page` writes this page. [The command line](cli.md) explains what the
-commands have in common.
+This page has the help text of every command, as `--help` prints it. `make docs-pages` writes it.
+[The command line](cli.md) explains the commands.
 """
 
 
@@ -38,7 +37,3 @@ def _sections(command: click.Command, context: click.Context) -> Iterator[str]:
                 yield from _sections(
                     subcommand, click.Context(subcommand, parent=context, info_name=name)
                 )
-
-
-if __name__ == "__main__":
-    PAGE.write_text(page())

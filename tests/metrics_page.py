@@ -1,4 +1,4 @@
-"""Writes the table in docs/reference/metrics.md: `python -m tests.metrics_page`."""
+"""Renders the table in docs/reference/metrics.md; `make docs-pages` writes it."""
 
 from pathlib import Path
 from typing import Final
@@ -9,7 +9,7 @@ from prometheus_client.metrics import MetricWrapperBase
 from worker.observability.metrics import Metrics
 
 PAGE: Final = Path(__file__).parents[1] / "docs" / "reference" / "metrics.md"
-BEGIN: Final = "<!-- metrics: written by `python -m tests.metrics_page` -->\n"
+BEGIN: Final = "<!-- metrics: written by `make docs-pages` -->\n"
 END: Final = "<!-- end of metrics -->\n"
 
 
@@ -31,7 +31,3 @@ def page() -> str:
     """The page with the table as it should be."""
     before, rest = PAGE.read_text().split(BEGIN)
     return f"{before}{BEGIN}{table()}{END}{rest.split(END)[1]}"
-
-
-if __name__ == "__main__":
-    PAGE.write_text(page())

@@ -62,7 +62,7 @@ def _speed(context: click.Context, parameter: click.Parameter, value: float) -> 
     help="Port to listen on.",
 )
 @click.option(
-    "--public-url", help="URL that clients use, if it differs from the address listened on."
+    "--public-url", help="URL that clients use, if it differs from the listening address."
 )
 @click.option(
     "--speed",
@@ -73,7 +73,9 @@ def _speed(context: click.Context, parameter: click.Parameter, value: float) -> 
 )
 @click.option("--strict", is_flag=True, help="Refuse unknown meetings and tokens.")
 @click.option("--token", "tokens", multiple=True, help="A token that is valid in strict mode.")
-@click.option("--seed", type=int, help="Repeat the same recording ids and the same faults.")
+@click.option(
+    "--seed", type=int, help="Seed of recording ids and random faults. The same seed repeats them."
+)
 @click.option(
     "--set", "behaviour", multiple=True, callback=_fields, metavar="NAME=VALUE",
     help="Set a field of the behaviour (see docs/reference/sandbox.md). May be repeated.",
@@ -105,8 +107,8 @@ def sandbox(
 ) -> None:
     """Serve an emulated RealtimeKit API until SIGTERM or SIGINT.
 
-    It accepts any account, any app and any token. A meeting that it does not know yet is live, with
-    three participants. The first lines it prints configure a worker to use it.
+    It accepts any account, any app and any token. An unknown meeting is live, and has three
+    participants. The first lines of the output configure a worker to use it.
     """
     # Imported here because `recording-worker --help` loads this module, which must be quick.
     from recording_sandbox.api.options import SandboxOptions

@@ -1,8 +1,8 @@
-"""Generates what repeats values.yaml or the worker's settings, and checks that it is up to date.
+"""Generates every document that repeats the code or values.yaml, and checks them.
 
-`python -m tests.helm.documents` writes three things: the table of values in the chart's README, the
-descriptions in values.schema.json, and the table of settings in docs/reference/settings.md. With
-`--check` it names the stale files and exits with 1.
+`python -m tests.helm.documents` writes the table of values in the chart's README, the descriptions
+in values.schema.json, the tables of settings and metrics, and the page of help texts in
+docs/reference/. With `--check` it names the stale files and exits with 1.
 
 The comment above a value is its documentation. The settings in the schema are those of the worker:
 new settings are added and removed ones are deleted. Types and bounds in the schema are kept.
@@ -17,6 +17,7 @@ from typing import Any, Final, NamedTuple
 
 import yaml
 
+from tests import command_line_page, metrics_page
 from worker.settings.documentation import documented_settings, settings_table
 
 REPOSITORY: Final = Path(__file__).parents[2]
@@ -151,16 +152,18 @@ def _settings_properties(known: dict[str, Any]) -> dict[str, Any]:
 
 
 def main(arguments: list[str]) -> int:
-    """Write all three files, or check them. Return the exit code."""
+    """Write all documents, or check them. Return the exit code."""
     generated = {
         SCHEMA: generated_schema(),
         README: generated_readme(),
         SETTINGS_PAGE: generated_settings_page(),
+        metrics_page.PAGE: metrics_page.page(),
+        command_line_page.PAGE: command_line_page.page(),
     }
     stale = [path for path, text in generated.items() if path.read_text() != text]
     if "--check" in arguments:
         for path in stale:
-            print(f"{path}: is stale; run `make chart`", file=sys.stderr)
+            print(f"{path}: is stale; run `make docs-pages`", file=sys.stderr)
         return 1 if stale else 0
     for path in stale:
         path.write_text(generated[path])

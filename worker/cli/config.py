@@ -30,14 +30,14 @@ Examples:
   recording-worker config check --no-json > settings.txt
 
 \b
-Apps of WORKER_APPS_FILE show as <app>.<field>. Secrets show as [secure], URLs without passwords.
-The last rows say which proxy leads to each host, and which certificate authorities are trusted.
+Apps of WORKER_APPS_FILE are shown as <app>.<field>, secrets as [secure], URLs without passwords.
+The last rows show the proxy for each host, and the trusted certificate authorities.
 
 \b
-OTEL_ variables that cannot be used stop nothing: stderr has a warning for each.
+An OTEL_ variable that cannot be used is no fault: stderr has a warning for it.
 
 \b
-Exit codes: 0 all settings are right, 2 some are wrong; stderr lists every fault.
+Exit codes: 0 all settings are valid, 2 some are not; stderr lists every fault.
 """
 DEFAULTS_EPILOG = """\
 \b

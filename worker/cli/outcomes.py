@@ -31,16 +31,14 @@ Examples:
   recording-worker outcomes --id "$START" --json | jq .data
 
 The command reads the database of DATABASE_URL and changes nothing. Workers may run meanwhile.
-Commands are known for WORKER_KEEP_FINISHED_SECONDS after their end. TIME is an RFC 3339 time, or a
-duration before now, such as 90s, 15m, 2h or 7d. The JSON has the message of each error in `data`.
+Commands are kept for WORKER_KEEP_FINISHED_SECONDS after their end. TIME is an RFC 3339 time, or a
+duration before now, such as 90s, 15m, 2h or 7d. In the JSON, `data` has the message of each error.
 """
 
 
 @click.command(epilog=EXAMPLES)
 @click.option("--type", "command_type", metavar="TYPE", help="Only commands of this type.")
-@click.option(
-    "--outcome", type=click.Choice(OUTCOMES), help="Only commands that ended in this way."
-)
+@click.option("--outcome", type=click.Choice(OUTCOMES), help="Only commands with this outcome.")
 @click.option(
     "--code", callback=utf8, help="Only outcomes with this error code, such as not_found."
 )
@@ -65,11 +63,11 @@ duration before now, such as 90s, 15m, 2h or 7d. The JSON has the message of eac
     default=100,
     show_default=True,
     type=click.IntRange(1, 100_000),
-    help="Show at most this many, the last ended first.",
+    help="Show at most this many, the latest first.",
 )
 @json_option
 def command(as_json: bool, limit: int, **filters: Any) -> None:  # noqa: ANN401
-    """List commands that have ended, and how they ended."""
+    """List the commands that have ended, with their outcomes."""
     from recording_schemas import COMMAND_TYPES
     from worker.store.admin.past_commands import PastCommandsFilter, read_past_commands
 

@@ -61,7 +61,7 @@ Examples:
   recording-worker recordings show "$RECORDING"
 
 The command reads the database of DATABASE_URL and changes nothing. Workers may run meanwhile. A
-DURATION is written as 90s, 15m, 2h or 7d.
+DURATION is a number with a unit: 90s, 15m, 2h or 7d.
 """
 SHOW_EXAMPLES = """\
 \b
@@ -70,9 +70,9 @@ Examples:
   recording-worker recordings show "$START"
   recording-worker recordings show "$RECORDING" --json | jq '.events[] | select(.state != "sent")'
 
-ID is that of a recording, or of the start command that began it. Events are kept for
-WORKER_KEEP_SENT_SECONDS after they were sent. Download URLs are not shown: `send replay_recording`
-publishes the known ones again, `send sync_recording` new ones. The command reads the database of
+ID is the id of a recording, or of its start command. Events are kept for WORKER_KEEP_SENT_SECONDS
+after they were sent. Download URLs are not shown: `send replay_recording` publishes the known URLs
+again, and `send sync_recording` publishes new ones. The command reads the database of
 DATABASE_URL and changes nothing.
 """
 SORTS: Final = ("changed", "unchanged", "age")
@@ -90,7 +90,7 @@ SORTS: Final = ("changed", "unchanged", "age")
 @click.option(
     "--start-id",
     callback=utf8,
-    help="Only the recording that the start command with this id began.",
+    help="Only the recording of the start command with this id.",
 )
 @click.option(
     "--limit",
@@ -105,21 +105,21 @@ SORTS: Final = ("changed", "unchanged", "age")
     show_default=True,
     type=click.Choice(SORTS),
     help="changed: the latest change first. unchanged: the earliest change first. age: the oldest "
-    "first, without those that have completed.",
+    "first, without completed ones.",
 )
 @click.option(
     "--older-than",
     metavar="DURATION",
     callback=duration,
-    help="Only recordings whose last change was longer ago. With --sort age: whose first "
-    "observation was.",
+    help="Only recordings that last changed longer ago. With --sort age: first observed "
+    "longer ago.",
 )
 @click.option(
     "--newer-than",
     metavar="DURATION",
     callback=duration,
-    help="Only recordings whose last change was less long ago. With --sort age: whose first "
-    "observation was.",
+    help="Only recordings that changed more recently. With --sort age: first observed "
+    "more recently.",
 )
 @json_option
 def command(
@@ -130,7 +130,7 @@ def command(
     newer_than: float | None,
     **filters: Any,  # noqa: ANN401
 ) -> None:
-    """List recordings that the workers know, or show one."""
+    """List the recordings in the database, or show one."""
     context = click.get_current_context()
     if context.invoked_subcommand is not None:
         _refuse_flags(context)
@@ -169,7 +169,7 @@ def _refuse_flags(context: click.Context) -> None:
             raise click.UsageError(f"{flag} before `{name}` has no effect: `{name} --help`")
 
 
-@command.command(epilog=SHOW_EXAMPLES, short_help="Show all that is known of one recording.")
+@command.command(epilog=SHOW_EXAMPLES, short_help="Show one recording in detail.")
 @click.argument("wanted_id", metavar="ID", callback=utf8)
 @click.option(
     "--max-events",

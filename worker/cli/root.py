@@ -35,9 +35,8 @@ Examples:
   recording-worker send start_track_recording --meeting-id "$MEETING" --wait
   recording-worker tail --meeting-id "$MEETING"
 
-Settings come from environment variables; `config show-defaults` lists them. Data is printed as a
-table on a terminal and as JSON lines in a pipe. Exit codes: 0 done, 1 failed, 2 wrong flags or
-settings.
+Settings are environment variables; `config show-defaults` lists them. Output is a table on a
+terminal, and JSON lines in a pipe. Exit codes: 0 done, 1 failed, 2 wrong flags or settings.
 """
 
 
@@ -110,4 +109,4 @@ def _not_installed(name: str, package: str | None) -> click.ClickException:
 )
 @click.version_option(package_name="recording-worker", prog_name="recording-worker")
 def root() -> None:
-    """Record RealtimeKit meetings by commands from RabbitMQ, and publish what happens."""
+    """Record RealtimeKit meetings by commands from RabbitMQ, and publish events."""

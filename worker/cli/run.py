@@ -21,7 +21,7 @@ Examples:
     REALTIMEKIT_API_TOKEN_FILE=/run/secrets/token recording-worker run
   LOG_FORMAT=json LOG_LEVEL=warning recording-worker run
 
-Exit codes: 0 after a clean stop, 1 when it cannot start or go on, 2 when a setting is wrong.
+Exit codes: 0 stopped cleanly, 1 cannot start or continue, 2 wrong settings.
 """
 GC_THRESHOLD: Final = 50_000
 """The number of new objects between two runs of the garbage collector. Commands make many objects
@@ -36,8 +36,8 @@ They cost a tenth of the worker's memory and of its start time."""
 def command() -> None:
     """Run the worker.
 
-    SIGTERM or SIGINT stops it: it finishes the commands in progress. A second signal ends it at
-    once. The broker then delivers the unfinished commands again.
+    On SIGTERM or SIGINT the worker finishes the commands in progress and stops. A second signal
+    ends it at once. The broker then delivers the unfinished commands again.
     """
     for name in TERMINAL_LIBRARIES:
         sys.modules.setdefault(name, None)  # type: ignore[arg-type]  # makes an import of it fail

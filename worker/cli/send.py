@@ -48,8 +48,8 @@ Examples:
 
 \b
 Exit codes: 0 sent; 1 not sent; 2 the command is wrong. With --wait: 0 succeeded, 3 rejected,
-4 expired, 5 failed, 6 no outcome in time. After 6 the command is still valid: send it again with
-the same --id to ask for its outcome.
+4 expired, 5 failed, 6 no outcome in time. After 6 the command is still valid: to get its
+outcome, send it again with the same --id.
 """
 
 
@@ -57,10 +57,14 @@ the same --id to ask for its outcome.
 @click.argument(
     "command_type", metavar="[TYPE]", required=False, type=click.Choice(list(COMMAND_TYPES))
 )
-@click.option("--meeting-id", help="The meeting to record, or whose recordings to act on.")
+@click.option(
+    "--meeting-id", help="The meeting to record, or the meeting of the recordings to act on."
+)
 @click.option("--recording-id", help="The recording to act on.")
-@click.option("--start-id", help="Act on the recording that the start command with this id began.")
-@click.option("--kind", help="With --meeting-id: act only on its track or composite recordings.")
+@click.option("--start-id", help="Act on the recording of the start command with this id.")
+@click.option(
+    "--kind", help="With --meeting-id: act only on recordings of this kind, track or composite."
+)
 @click.option(
     "--user-id",
     "user_ids",
@@ -71,20 +75,20 @@ the same --id to ask for its outcome.
     "--custom-participant-id",
     "custom_participant_ids",
     multiple=True,
-    help="Record only the participants with this id of your own; may be repeated.",
+    help="Record only the participants with this id from your own system; may be repeated.",
 )
 @click.option(
     "--wait-for-session",
     is_flag=True,
     default=None,
-    help="Keep a start until the meeting's session begins. Its outcome comes then.",
+    help="Execute the start when the meeting's session begins. Its outcome follows then.",
 )
 @click.option("--prefix", help="Prefix of the file names.")
 @click.option(
     "--metadata",
     multiple=True,
     metavar="NAME=VALUE",
-    help="A text that comes back with every event of the recording; may be repeated.",
+    help="A text to repeat in every event of the recording; may be repeated.",
 )
 @click.option(
     "--field",
@@ -108,7 +112,7 @@ the same --id to ask for its outcome.
     metavar="SECONDS",
     help="The deadline, in seconds from now.",
 )
-@click.option("--app", help="The app to use, when several are configured.")
+@click.option("--app", help="The app to use, if several are configured.")
 @click.option("--wait", is_flag=True, help="Wait for the outcome.")
 @click.option(
     "--timeout",

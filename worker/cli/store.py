@@ -30,17 +30,17 @@ Examples:
   recording-worker store copy --from-file old-url.txt --to-file new-url.txt
   recording-worker store copy --from-file postgresql-url.txt --to sqlite:///state.db
 
-Without --from or --to, DATABASE_URL or DATABASE_URL_FILE names that database. A URL with a password
-must come from a file or the environment, because others on the machine can read a command line.
+If --from or --to is missing, DATABASE_URL or DATABASE_URL_FILE names that database. A URL with a
+password must come from a file or the environment, because other users of the machine can read
+command lines.
 
 \b
-Stop all workers on both databases first. The target must be empty, or already equal to the source.
-In that case nothing is changed, so that the command can be repeated. Everything is copied and
-compared in one transaction. The source is not changed: do not start a worker on it again.
+Stop all workers on both databases first. The target must be empty. If it is already equal to the
+source, nothing is changed, so the command can be repeated. Everything is copied and compared in one
+transaction. The source is not changed: do not start a worker on it again.
 
 \b
-Exit codes: 0 the target has everything, 1 the copy failed and the target is unchanged, 2 wrong
-flags.
+Exit codes: 0 copied, 1 failed and the target is unchanged, 2 wrong flags.
 """
 SET_ASIDE_EPILOG = """\
 \b
@@ -48,9 +48,9 @@ Examples:
   recording-worker store set-aside
   recording-worker store set-aside --json | jq -r .last_error
 
-An event is set aside if RabbitMQ ended the channel or the connection over it three times, or if no
-AMQP frame can hold it. Later events of its recording go out. The command reads the database of
-DATABASE_URL and changes nothing. Workers may run meanwhile.
+The worker sets an event aside if RabbitMQ closed the channel or the connection because of it three
+times, or if no AMQP frame can hold it. Later events of its recording are published. The command
+reads the database of DATABASE_URL and changes nothing. Workers may run meanwhile.
 """
 PUBLISH_AGAIN_EPILOG = """\
 \b
@@ -58,8 +58,8 @@ Examples:
   recording-worker store publish-again 5b0c7a1e-6f0e-5d3c-9f56-0f6f0f3f6d7b
   recording-worker store publish-again --all
 
-First remove the cause that `store set-aside` shows. The worker that leads publishes the events
-within a second. Workers may run meanwhile.
+First remove the cause that `store set-aside` shows. The leading worker publishes the events within
+a second. Workers may run meanwhile.
 """
 SET_ASIDE_COLUMNS: Final = {
     "event": "event_id",
@@ -141,7 +141,7 @@ def copy(
 )
 @json_option
 def set_aside(limit: int, as_json: bool) -> None:
-    """List the events that the broker never took, with the reason."""
+    """List the events that the worker gave up publishing, with the reasons."""
     import msgspec
 
     from worker.cli.context import common_settings
@@ -156,9 +156,9 @@ def set_aside(limit: int, as_json: bool) -> None:
 
 @command.command("publish-again", epilog=PUBLISH_AGAIN_EPILOG)
 @click.argument("event_ids", nargs=-1, metavar="[EVENT_ID]...")
-@click.option("--all", "take_all", is_flag=True, help="All events that are set aside.")
+@click.option("--all", "take_all", is_flag=True, help="Select all events that are set aside.")
 def publish_again(event_ids: tuple[str, ...], take_all: bool) -> None:
-    """Let the workers publish events again that were set aside."""
+    """Try to publish events that were set aside once more."""
     from worker.cli.context import common_settings
     from worker.store.admin import set_aside as admin
 

@@ -24,13 +24,13 @@ Examples:
   recording-worker tail --type recording.file_ready --count 1 --for 600 --json | jq .data.user_id
   recording-worker tail --json >> events.jsonl
 
-`tail` shows what is published from now on. It has a queue of its own, so other subscribers miss
+`tail` shows the events published from now on. It has a queue of its own, so other subscribers miss
 nothing. JSON lines are the events as published, with complete presigned URLs: anybody with such a
 URL can download the file. Text leaves out the query strings of URLs.
 
 \b
-Exit codes: 0 after --count, --for, Ctrl-C or SIGTERM; 1 when the connection is lost or an exchange
-does not exist; 2 when a flag or setting is wrong.
+Exit codes: 0 after --count, --for, Ctrl-C or SIGTERM; 1 if the connection is lost or an exchange
+does not exist; 2 wrong flags or settings.
 """
 
 

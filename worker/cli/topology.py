@@ -35,7 +35,7 @@ Example:
   recording-worker topology declare
 
 \b
-Exit codes: 0 everything is in place, 1 something differs, or the broker does not answer.
+Exit codes: 0 everything exists, 1 something differs, or the broker does not answer.
 """
 CHECK_EPILOG = """\
 \b
@@ -46,7 +46,7 @@ Examples:
 The check changes nothing. It reports missing exchanges and queues, exchanges of another kind, and
 queues with other arguments. AMQP shows no bindings and no policies: `declare` adds missing
 bindings, and `rabbitmqctl list_bindings` lists the existing ones. The state "no permission"
-(no_permission in JSON) means that the user may not declare, so that nothing could be compared.
+(no_permission in JSON) means that the user may not declare, so the command could not compare.
 
 \b
 Exit codes: 0 nothing is missing or different, 1 something is, or the broker does not answer.
@@ -77,7 +77,7 @@ def command() -> None:
 @command.command(epilog=SHOW_EPILOG)
 @json_option
 def show(as_json: bool) -> None:
-    """Show the needed exchanges and queues.
+    """Show the required exchanges and queues.
 
     The broker is not asked.
     """

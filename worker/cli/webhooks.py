@@ -27,7 +27,7 @@ Examples:
   recording-worker webhooks list --json | jq -r 'select(.ours) | .webhook_id'
   recording-worker webhooks remove --url https://old.example.com
 
-The settings are those of `run`. The few requests are not counted in the budget of the workers.
+The command needs the settings of `run`. Its few requests do not count in the budget of the workers.
 """
 REGISTER_EPILOG = """\
 \b
@@ -36,7 +36,7 @@ Examples:
   recording-worker webhooks register --url https://recordings.example.com
 
 The command can be repeated: exactly one enabled subscription for the URL remains. `run` does the
-same when WORKER_PUBLIC_URL is set. Subscriptions with other URLs are not changed.
+same if WORKER_PUBLIC_URL is set. Subscriptions with other URLs are not changed.
 """
 LIST_EPILOG = """\
 \b
@@ -44,7 +44,7 @@ Examples:
   recording-worker webhooks list
   recording-worker webhooks list --app eu --json | jq -r .url
 
-"ours" marks the subscriptions for WORKER_PUBLIC_URL, or for --url.
+`ours` is true for the subscriptions of WORKER_PUBLIC_URL, or of --url.
 """
 REMOVE_EPILOG = """\
 \b
@@ -52,8 +52,8 @@ Examples:
   recording-worker webhooks remove
   recording-worker webhooks remove --url https://old.example.com
 
-A worker that starts with WORKER_PUBLIC_URL registers again. Subscriptions with other URLs are not
-changed.
+A worker that starts with WORKER_PUBLIC_URL registers its webhook again. Subscriptions with other
+URLs are not changed.
 """
 COLUMNS: Final = {
     "webhook": "webhook_id",
@@ -113,7 +113,7 @@ def register(public_url: str | None, app: str | None, as_json: bool) -> None:
 @command.command("list", epilog=LIST_EPILOG)
 @_webhook_options
 def list_(public_url: str | None, app: str | None, as_json: bool) -> None:
-    """List the webhook subscriptions of the app, ours and others."""
+    """List all webhook subscriptions of the app."""
     settings = _app_settings(app)
     webhooks = _call_api(settings, lambda api: api.list_webhooks())
     _print(webhooks, _callback_url(settings, public_url), as_json=as_json)

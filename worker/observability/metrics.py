@@ -62,7 +62,7 @@ class Metrics:
         self._completed = cache(
             new.counter(
                 "commands_completed",
-                "Deliveries settled, by outcome.",
+                "Settled deliveries, by outcome.",
                 "type",
                 "outcome",
             ).labels
@@ -75,7 +75,7 @@ class Metrics:
         self._queue_seconds = cache(
             new.histogram(
                 "command_queue_seconds",
-                "From sending to the first delivery, of commands that carry their time of sending.",
+                "From sending to the first delivery, for commands with a time of sending.",
                 _DELAY_BUCKETS,
                 "type",
             ).labels
@@ -83,7 +83,7 @@ class Metrics:
         self._outcome_delay = cache(
             new.histogram(
                 "command_outcome_delay_seconds",
-                "From sending (else from the first delivery) to the committed outcome.",
+                "From sending, else from the first delivery, to the committed outcome.",
                 _DELAY_BUCKETS,
                 "type",
             ).labels
@@ -93,7 +93,7 @@ class Metrics:
         self._api_requests = cache(
             new.counter(
                 "api_requests",
-                "HTTP attempts of requests to the recording API.",
+                "HTTP attempts of requests to the recording API, by outcome.",
                 "operation",
                 "outcome",
             ).labels
@@ -101,7 +101,7 @@ class Metrics:
         self._api_seconds = cache(
             new.histogram(
                 "api_request_duration_seconds",
-                "One HTTP attempt of a request.",
+                "Duration of one HTTP attempt.",
                 _API_BUCKETS,
                 "operation",
             ).labels
@@ -111,7 +111,7 @@ class Metrics:
         )
         self._unknown_statuses = new.counter(
             "api_unknown_statuses",
-            "Recordings in answers and webhooks with a status that the API's documents lack.",
+            "Recordings in answers and webhooks with an undocumented status.",
         )
         self._budget_left = new.gauge(
             "api_budget_left",
@@ -120,7 +120,7 @@ class Metrics:
         )
         self._budget_paused = new.gauge(
             "api_budget_paused_seconds",
-            "For how long only stops may be sent, or nothing, because the API throttled a request.",
+            "How long only stops, or no requests, may be sent after the API throttled one.",
             "account",
         )
         self._budget_waited = cache(
@@ -133,7 +133,7 @@ class Metrics:
         )
         self._budget_refused = new.counter(
             "api_budget_refusals",
-            "Requests of commands that found no quota left in time and are tried again later.",
+            "Requests of commands that got no quota in time. Their commands are retried later.",
             "priority",
         )
 
@@ -148,14 +148,14 @@ class Metrics:
         )
         self._dead = new.counter(
             "dead_letters",
-            "Decisions to dead-letter a delivery. One that comes back is counted again.",
+            "Decisions to dead-letter a delivery. A message that is redelivered counts again.",
             "reason",
         )
         self._dead_refused = new.counter(
-            "dead_letters_refused", "Messages that the dead-letter queue had no room for."
+            "dead_letters_refused", "Messages that the full dead-letter queue refused."
         )
         self._outbox_events = new.gauge(
-            "outbox_events", "Events that are committed and not yet published."
+            "outbox_events", "Events that are committed but not yet published."
         )
         self._outbox_age = new.gauge(
             "outbox_oldest_age_seconds", "How long the oldest unpublished event has waited."
@@ -166,29 +166,33 @@ class Metrics:
             "waits_for",
         )
         self._parked_age = new.gauge(
-            "parked_oldest_age_seconds", "How long the oldest of them has waited.", "waits_for"
+            "parked_oldest_age_seconds",
+            "How long the oldest parked command has waited.",
+            "waits_for",
         )
         self._deferred = new.counter(
-            "events_deferred", "Publications that failed and are tried again later.", "reason"
+            "events_deferred", "Failed publications that are retried later.", "reason"
         )
         self._set_aside = new.counter(
-            "events_set_aside", "Events that the broker never took, by reason.", "reason"
+            "events_set_aside", "Events that the worker gave up publishing, by reason.", "reason"
         )
         self._replies_refused = new.counter(
-            "replies_refused", "Replies that may not go to their queue, by reason.", "reason"
+            "replies_refused",
+            "Replies that were not sent because their queue is not allowed, by reason.",
+            "reason",
         )
         self._outbox_deferred = new.gauge(
-            "outbox_deferred_events", "Events that wait because the broker did not take them."
+            "outbox_deferred_events", "Events that wait after a failed publication."
         )
         self._outbox_set_aside = new.gauge(
-            "outbox_set_aside_events", "Events that are set aside: an operator decides about them."
+            "outbox_set_aside_events", "Events that are set aside until an operator decides."
         )
 
     def _create_recording_metrics(self, new: MetricFactory) -> None:
-        self._recordings = new.gauge("recordings", "Open recordings.", "status")
+        self._recordings = new.gauge("recordings", "Recordings that have not completed.", "status")
         self._unchanged = new.gauge(
             "recordings_oldest_unchanged_seconds",
-            "Seconds since the longest unchanged recording last changed.",
+            "Seconds since the last change of the longest unchanged recording.",
             "status",
         )
         self._overdue = new.gauge(
@@ -201,7 +205,9 @@ class Metrics:
 
     def _create_sweep_metrics(self, new: MetricFactory) -> None:
         self._sweep_seconds = new.histogram(
-            "sweep_duration_seconds", "Duration of a sweep, complete or failed.", _SWEEP_BUCKETS
+            "sweep_duration_seconds",
+            "Duration of a sweep, whether it completed or failed.",
+            _SWEEP_BUCKETS,
         )
         self._sweep_failures = new.counter("sweep_failures", "Sweeps that failed.")
         self._swept_at = new.gauge(
@@ -209,7 +215,7 @@ class Metrics:
             "When the app's last sweep completed, or this process started.",
             "app",
         )
-        self._webhooks = new.counter("webhooks", "Webhooks answered, by verdict.", "verdict")
+        self._webhooks = new.counter("webhooks", "Answered webhooks, by verdict.", "verdict")
 
     def _create_replica_metrics(self, new: MetricFactory) -> None:
         self._in_flight = new.gauge("commands_in_flight", "Deliveries in progress.")

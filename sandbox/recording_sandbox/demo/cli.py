@@ -10,7 +10,7 @@ Examples:
   recording-worker demo --json | jq 'select(.kind == "file")'
   recording-worker demo --keep
 
-Exit codes: 0 if all files are as promised, 1 if not (with the reasons), 130 after Ctrl-C.
+Exit codes: 0 all files are as expected, 1 some are not (with the reasons), 130 after Ctrl-C.
 """
 
 
@@ -25,12 +25,12 @@ Exit codes: 0 if all files are as promised, 1 if not (with the reasons), 130 aft
 @click.option("--keep", is_flag=True, help="Leave everything running until Ctrl-C, to try it out.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON line for each entry.")
 def demo(speed: float, keep: bool, as_json: bool) -> None:
-    """Watch a meeting being recorded, on this machine alone.
+    """Record an emulated meeting on this machine.
 
-    The demo starts RabbitMQ, an emulated recording API and a worker. (If AMQP_URL is set, it uses
-    that broker, under names of its own.) Three people meet: Ana stays, Ben leaves and comes back,
-    and Cleo is not to be recorded. The recording is started, paused, resumed and stopped. The demo
-    downloads the files, checks who owns them, and stops everything.
+    The demo starts RabbitMQ, an emulated recording API and a worker. If AMQP_URL is set, it uses
+    that broker, with names of its own. Three people meet: Ana stays, Ben leaves and returns, and
+    Cleo is not recorded. The demo starts, pauses, resumes and stops the recording. It downloads the
+    files, checks their owners, and stops everything.
     """
     # Imported here because `recording-worker --help` loads this module, which must be quick.
     from recording_sandbox.demo.runner import DemoFailed, DemoOptions, run_demo

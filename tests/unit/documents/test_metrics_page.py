@@ -1,4 +1,4 @@
-"""The page about metrics tells of those that there are."""
+"""The page about metrics lists every metric."""
 
 from tests import metrics_page
 

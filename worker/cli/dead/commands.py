@@ -39,7 +39,8 @@ Examples:
   recording-worker dead replay "$COMMAND_ID" --new-id
   recording-worker dead drop --reason not_json --dry-run
 
-The name of a letter is the id of its command, else the twelve digits that `list` shows for it.
+A letter is a dead-lettered message. Its name is the id of its command. A message without an id has
+a name of twelve digits, which `list` shows.
 """
 LIST_EPILOG = """\
 \b
@@ -47,8 +48,8 @@ Examples:
   recording-worker dead list --reason unknown_type
   recording-worker dead list --json | jq -r .reason_code | sort | uniq -c
 
-The oldest letter comes first. While the command runs, nobody else can read the letters. It leaves
-them in the queue; the broker may change their order.
+The oldest letter comes first. While the command runs, no other program can read the letters. They
+stay in the queue; the broker may change their order.
 """
 SHOW_EPILOG = """\
 \b
@@ -56,8 +57,8 @@ Examples:
   recording-worker dead show 1
   recording-worker dead show "$COMMAND_ID" --raw --json | jq -r .body
 
-Possible secrets show as [secure], also in a body that is not a command. --raw shows the original
-body.
+Possible secrets are shown as [secure], even in a body that is not a command. --raw shows the
+original body.
 """
 REPLAY_EPILOG = """\
 \b
@@ -66,19 +67,18 @@ Examples:
   recording-worker dead replay --reason crashed --new-id --limit 1
   recording-worker dead replay --all --dry-run
 
-A command id is executed once. If `list --json` shows "has_outcome": true for a letter, a worker
-has published its outcome (rejected, expired or failed), or will as soon as one runs. Replayed with
-its own id, such a letter is not executed: the workers publish the same outcome again.
+A command id is executed once. If `list --json` shows "has_outcome": true, the command has ended
+as rejected, expired or failed. A worker has published this outcome, or will as soon as one runs. If
+you replay such a letter with its own id, it is not executed: the workers publish the outcome again.
 
-With --new-id, a letter becomes a new command and is executed. This may repeat what the first one
-has done. Whoever waits for an outcome waits for the old id; the new command has it in the header
-x-replay-of.
+With --new-id, a letter becomes a new command and is executed. This may repeat effects of the old
+command. Its outcome has the new id. The new command has the old id in the header x-replay-of.
 
 \b
-The copy has the bytes, properties and headers of the letter. x-attempts becomes
-x-replay-attempts and counts anew, x-first-seen becomes x-replay-first-seen, x-replays counts
-the replays, and x-replayed-at has the time. The letter is removed when the
-broker has confirmed the copy.
+The copy has the bytes, properties and headers of the letter, with these changes: x-attempts becomes
+x-replay-attempts and starts from zero, x-first-seen becomes x-replay-first-seen, x-replays counts
+the replays, and x-replayed-at has the time. The letter is removed when the broker has confirmed the
+copy.
 
 \b
 Exit codes: 0 all replayed, 1 some not replayed or not found, 2 wrong flags.
@@ -90,8 +90,10 @@ Examples:
   recording-worker dead drop --before 2025-06-01T00:00:00Z --yes
 
 \b
-A dropped letter cannot be recovered. On a terminal, the command asks first; elsewhere it needs
+A dropped letter cannot be recovered. On a terminal the command asks first. Elsewhere it needs
 --yes.
+
+\b
 Exit codes: 0 all dropped, 1 not confirmed or not found, 2 wrong flags.
 """
 
@@ -138,7 +140,7 @@ def show(letter: str, raw: bool, as_json: bool) -> None:
 
 @command.command(epilog=REPLAY_EPILOG)
 @change_options
-@click.option("--new-id", is_flag=True, help="Give each a new command id, so that it is executed.")
+@click.option("--new-id", is_flag=True, help="Give each command a new id, so that it is executed.")
 @json_option
 @click.pass_context
 def replay(context: click.Context, /, change: Change, new_id: bool, as_json: bool) -> None:

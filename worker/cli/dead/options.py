@@ -18,21 +18,23 @@ _FILTERS: Final = (
         "reasons",
         multiple=True,
         metavar="CODE",
-        help="Letters with this reason code, such as unknown_type; may be repeated.",
+        help="Only letters with this reason code, such as unknown_type; may be repeated.",
     ),
     click.option(
         "--type",
         "types",
         multiple=True,
         type=click.Choice([*COMMAND_TYPES, "unknown"]),
-        help="Commands of this type; may be repeated.",
+        help="Only commands of this type; may be repeated.",
     ),
     click.option(
-        "--before", metavar="TIME", help="Letters that became dead before this time (RFC 3339)."
+        "--before",
+        metavar="TIME",
+        help="Only letters that were dead-lettered before this time (RFC 3339).",
     ),
 )
 _CHANGE_FLAGS: Final = (
-    click.option("--all", "select_all", is_flag=True, help="All letters."),
+    click.option("--all", "select_all", is_flag=True, help="Select all letters."),
     click.option(
         "--limit", type=click.IntRange(min=1), help="Act on at most this many, oldest first."
     ),

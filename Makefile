@@ -13,7 +13,7 @@ DOCS_VENV := .venv-docs
 DOCS_STAMP := $(DOCS_VENV)/.installed
 INTEGRATIONS_VENV := .venv-integrations
 INTEGRATIONS_STAMP := $(INTEGRATIONS_VENV)/.installed
-SITE_NODE_STAMP := docs/_site/node_modules/.installed
+SITE_NODE_STAMP := docs-site/node_modules/.installed
 SANDBOX_VENV := .venv-sandbox
 SANDBOX_STAMP := $(SANDBOX_VENV)/.installed
 NODE_STAMP := tests/node/node_modules/.installed
@@ -223,4 +223,4 @@ lock: ## update the locked dependencies (needs uv)
 clean: ## remove everything that the other targets create
 	rm -rf examples/node/node_modules examples/node/dist examples/node/src/messages
 	rm -rf $(VENV) $(BENCH_VENV) $(DOCS_VENV) $(INTEGRATIONS_VENV) $(SANDBOX_VENV) .venv-lowest .venv-newest .venv-python3.* .mypy_cache .ruff_cache .pytest_cache .hypothesis \
-		tests/node/node_modules docs/_site/node_modules site dist var
+		tests/node/node_modules docs-site/node_modules site dist var

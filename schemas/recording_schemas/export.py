@@ -1,7 +1,7 @@
-"""`python -m recording_schemas.export --to DIR` writes JSON Schema, examples, AsyncAPI and a page.
+"""`python -m recording_schemas.export --to DIR` writes JSON Schema, examples, AsyncAPI and pages.
 
-They are json/, examples/, asyncapi.yaml and errors.md. In a working tree no DIR is
-needed: the documents are then written beside the package, the page into docs/reference. `--check`
+They are json/, examples/, asyncapi.yaml, errors.md and messages.md. In a working tree no DIR is
+needed: the documents are then written beside the package, the pages into docs/reference. `--check`
 writes nothing; the exit code is then 1 if a file is out of date, missing, or no longer generated.
 """
 
@@ -15,7 +15,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Final
 
-from recording_schemas import asyncapi, error_page, examples, json_schema
+from recording_schemas import asyncapi, error_page, examples, json_schema, message_page
 from recording_schemas.yaml_format import to_yaml
 
 HOME: Final = Path(__file__).parent.parent
@@ -37,6 +37,7 @@ def generated(home: Path) -> dict[Path, str]:
     return files | {
         Path("asyncapi.yaml"): _HEADER + to_yaml(document),
         pages / "errors.md": error_page.page(),
+        pages / "messages.md": message_page.page(),
     }
 
 

@@ -137,6 +137,7 @@ def test_nothing_but_what_the_image_is_made_of_is_sent_to_the_build() -> None:
         "sandbox/README.md",
         "sandbox/recording_sandbox/cli.py",
         "schemas/LICENSE",
+        "schemas/json/stop_recording.json",
         "schemas/recording_schemas/py.typed",
     ]
     left_out = [
@@ -145,7 +146,6 @@ def test_nothing_but_what_the_image_is_made_of_is_sent_to_the_build() -> None:
         ".venv/bin/python",
         "worker/.env",
         "worker/__pycache__/app.cpython-311.pyc",
-        "schemas/json/stop_recording.json",
         "requirements/dev.lock",
         "recording-worker.db",
         "workers/secret",

@@ -12,7 +12,7 @@ from typing import Final
 import msgspec
 import pytest
 
-from tests.packages.foreign_project import ROOT
+from tests.packages.foreign_project import BARE, ROOT
 
 BIN: Final = ROOT / ".venv-integrations/bin"
 FOLDERS: Final = {
@@ -103,6 +103,34 @@ def test_the_wheel_has_its_package_its_licence_and_nothing_else(built: Built) ->
     assert not [name for name in names if "__pycache__" in name or "/tests/" in name]
     if top != {"worker"}:  # which nobody imports
         assert f"{top.pop()}/py.typed" in names
+
+
+def test_the_wheel_of_the_message_types_carries_its_documents_and_writes_them(
+    tmp_path: Path,
+) -> None:
+    build(ROOT / "schemas", tmp_path, "--wheel")
+    (wheel,) = tmp_path.glob("*.whl")
+    site, written = tmp_path / "site", tmp_path / "written"
+    with zipfile.ZipFile(wheel) as archive:
+        archive.extractall(site)
+    subprocess.run(
+        [BARE, "-m", "recording_schemas.export", "--to", written],
+        env={"PYTHONPATH": str(site)},
+        cwd=tmp_path,
+        check=True,
+    )
+    documents = site / "recording_schemas" / "documents"
+
+    assert {"asyncapi.yaml", "json/stop_recording.json"} <= files_in(documents).keys()
+    assert files_in(documents).items() <= files_in(written).items()
+
+
+def files_in(folder: Path) -> dict[str, bytes]:
+    return {
+        str(path.relative_to(folder)): path.read_bytes()
+        for path in folder.rglob("*")
+        if path.is_file()
+    }
 
 
 def test_the_sbom_has_every_locked_library_of_the_image(tmp_path: Path) -> None:

@@ -15,8 +15,7 @@ from mkdocs.config.defaults import MkDocsConfig
 from mkdocs.structure.files import File, Files
 from mkdocs.structure.pages import Page
 
-ROOT: Final = Path(__file__).parents[2]
-NODE_MODULES: Final = Path(__file__).parent / "node_modules"
+ROOT: Final = Path(__file__).parents[1]
 PAGES_FROM_ELSEWHERE: Final = {
     "helm/recording-worker/README.md": "reference/chart.md",
     "schemas/README.md": "reference/message-types.md",
@@ -24,17 +23,24 @@ PAGES_FROM_ELSEWHERE: Final = {
     "CONTRIBUTING.md": "contributing.md",
 }
 """Path in the repository, and path in the site."""
-SCRIPTS: Final = {"@mermaid-js/tiny/dist/mermaid.tiny.js": "assets/mermaid.js"}
-"""Path in node_modules, and path in the site."""
+ASSETS: Final = {
+    "docs-site/node_modules/@mermaid-js/tiny/dist/mermaid.tiny.js": "assets/mermaid.js",
+    "docs-site/node_modules/@asyncapi/react-component/browser/standalone/index.js": (
+        "assets/asyncapi.js"
+    ),
+    "docs-site/node_modules/@asyncapi/react-component/styles/default.min.css": (
+        "assets/asyncapi.css"
+    ),
+    "schemas/asyncapi.yaml": "assets/asyncapi.yaml",
+}
+"""Path in the repository, and path in the site."""
 LINK: Final = re.compile(r"(!?)\[((?:[^\[\]]|\[[^\]]*\])*)\]\(([^)\s#]+)(#[^)\s]*)?\)")
 
 
 def on_files(files: Files, config: MkDocsConfig) -> Files:
-    """Adds pages from elsewhere and the scripts of the pages."""
-    for source, page in PAGES_FROM_ELSEWHERE.items():
+    """Adds pages from elsewhere, and what the pages load."""
+    for source, page in (PAGES_FROM_ELSEWHERE | ASSETS).items():
         files.append(File.generated(config, page, abs_src_path=str(ROOT / source)))
-    for source, script in SCRIPTS.items():
-        files.append(File.generated(config, script, abs_src_path=str(NODE_MODULES / source)))
     return files
 
 

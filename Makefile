@@ -17,6 +17,9 @@ SITE_NODE_STAMP := docs-site/node_modules/.installed
 SANDBOX_VENV := .venv-sandbox
 SANDBOX_STAMP := $(SANDBOX_VENV)/.installed
 NODE_STAMP := tests/node/node_modules/.installed
+WHEELS := $(VENV)/wheels
+WHEELS_STAMP := $(WHEELS)/.downloaded
+IMAGE_LOCKS := requirements/build.lock requirements/run.lock
 PROJECTS := pyproject.toml sandbox/pyproject.toml schemas/pyproject.toml
 GO_EXAMPLE := var/examples/go/recording-subscriber
 NODE_EXAMPLE := examples/node/dist/.built
@@ -52,7 +55,7 @@ demo: setup ## record an emulated meeting end to end with RabbitMQ, the API sand
 run: setup ## run the worker with the settings of the environment, against a real account
 	$(BIN)/recording-worker run
 
-test: setup $(NODE_STAMP) $(INTEGRATIONS_STAMP) $(SANDBOX_STAMP) $(GO_EXAMPLE) $(NODE_EXAMPLE) ## run all tests; they start their own RabbitMQ and PostgreSQL
+test: setup $(NODE_STAMP) $(INTEGRATIONS_STAMP) $(SANDBOX_STAMP) $(WHEELS_STAMP) $(GO_EXAMPLE) $(NODE_EXAMPLE) ## run all tests; they start their own RabbitMQ and PostgreSQL
 	$(BIN)/python -m pytest -n $(PROCESSES) --dist worksteal -m "not campaign" $(ARGS)
 
 lowest: ## run unit and contract tests with the oldest libraries that pyproject.toml allows
@@ -118,6 +121,13 @@ check-speed: setup $(BENCH_STAMP) ## check that the worker is not much slower th
 $(BENCH_STAMP) $(DOCS_STAMP) $(INTEGRATIONS_STAMP) $(SANDBOX_STAMP): .venv-%/.installed: requirements/%.lock
 	$(PYTHON) -m venv $(@D)
 	$(@D)/bin/pip install --quiet --disable-pip-version-check --require-hashes -r $<
+	@touch $@
+
+# What the test of the image installs. pip takes ten seconds to find it in an index.
+$(WHEELS_STAMP): $(IMAGE_LOCKS) | $(STAMP)
+	rm -rf $(WHEELS)
+	$(BIN)/pip download --quiet --disable-pip-version-check --require-hashes --only-binary :all: \
+		--dest $(WHEELS) $(addprefix -r ,$(IMAGE_LOCKS))
 	@touch $@
 
 $(NODE_STAMP) $(SITE_NODE_STAMP) $(NODE_EXAMPLE_STAMP): %/node_modules/.installed: %/package-lock.json

@@ -77,8 +77,20 @@ def http() -> Iterator[httpx.Client]:
         yield opened
 
 
+class Refusal(Exception):
+    """The API answers a list request with this status."""
+
+    def __init__(self, status: int) -> None:
+        super().__init__(status)
+        self.status = status
+
+    def answer(self) -> httpx.Response:
+        error = {"code": self.status, "message": "no"}
+        return httpx.Response(self.status, json={"success": False, "error": error})
+
+
 def list_answering(bench: TrackingBench, http: httpx.Client, change: Change) -> None:
-    """Restart the trackers with an API whose lists are changed."""
+    """Restart the trackers with an API whose lists are changed, or refused."""
 
     def answer(request: httpx.Request) -> httpx.Response:
         headers = {"authorization": request.headers["authorization"]}
@@ -87,7 +99,10 @@ def list_answering(bench: TrackingBench, http: httpx.Client, change: Change) -> 
             return http.get(request.url.copy_with(params=params), headers=headers).json()
 
         if request.url.path.endswith("/recordings"):
-            return httpx.Response(200, json=change(request.url.params, ask))
+            try:
+                return httpx.Response(200, json=change(request.url.params, ask))
+            except Refusal as refusal:
+                return refusal.answer()
         again = http.request(request.method, request.url, headers=headers, content=request.content)
         return httpx.Response(again.status_code, content=again.content)
 
@@ -186,6 +201,25 @@ async def test_a_list_that_shows_some_of_the_tracks_does_not_complete_a_recordin
     assert await last_published(bench, ids) == {"completed 3"}
 
 
+async def test_only_the_replica_that_reads_keeps_the_files_that_a_list_shows(
+    bench: TrackingBench,
+) -> None:
+    bench.sandbox.behaviour.change({"list_track_urls": True})
+    ids = await started(bench, 10, "track")
+    await end(bench, ids)
+    await bench.sweep.sweep()
+    asked = asyncio.Event()
+
+    def is_leader() -> bool:
+        asked.set()
+        return False
+
+    running = asyncio.create_task(bench.refresher.run(is_leader))
+    await asked.wait()
+    running.cancel()
+    assert [bench.shown_files.take(one) for one in ids] == [None] * 10
+
+
 async def test_few_ends_are_read_without_another_list(bench: TrackingBench) -> None:
     ids = await started(bench, 40, "track")
     await end(bench, ids[::8])
@@ -246,6 +280,33 @@ async def test_every_end_is_published_once_whatever_the_api_makes_of_a_list(
         later = [event for event in events[2:] if event != "UPLOADING"]
         assert later == (whole if recording_id in ended else [])
     assert await bench.store.count_by_app() == {"default": len(ids) - len(ended)}
+
+
+@pytest.mark.parametrize("status", [400, 422, 500])
+@pytest.mark.parametrize("refused", ["start_time", "UPLOADED"])
+async def test_a_sweep_completes_although_the_api_refuses_the_list_of_ended_recordings(
+    bench: TrackingBench, http: httpx.Client, refused: str, status: int
+) -> None:
+    ids = await started(bench, 60, "composite")
+    bench.sandbox.behaviour.change({"max_per_page": 5})
+
+    def refusing(params: httpx.QueryParams, ask: Callable[[httpx.QueryParams], Any]) -> Any:
+        if refused in params or refused in params.get("status", ""):
+            raise Refusal(status)
+        return ask(params)
+
+    list_answering(bench, http, refusing)
+    await bench.sweep.sweep()
+    paused, ended = ids[:10], ids[10:]
+    for recording_id in paused:
+        await bench.api.control_recording(recording_id, "pause")
+    await end(bench, ended)
+    await bench.sweep.sweep()
+    assert await last_published(bench, paused) == {"PAUSED"}
+    asked = bench.take_operations()
+    await settle(bench)
+    assert await last_published(bench, ended) == {"completed 2"}
+    assert asked.count("list_recordings") <= 20
 
 
 async def test_recordings_that_end_while_the_lists_are_read_are_found(

@@ -49,6 +49,19 @@ async def test_each_forward_status_is_published(bench: WebhookBench, worded: Any
     assert bench.verdict_counts() == {"taken": 3}
 
 
+@pytest.mark.parametrize("known", [True, False])
+async def test_files_are_kept_only_for_a_recording_that_is_due_to_be_read(
+    bench: WebhookBench, known: bool
+) -> None:
+    recording_id = await bench.known_recording("RECORDING") if known else "r-1"
+    urls = [{"layer_name": "default", "download_urls": {"a.webm": {"download_url": "https://a"}}}]
+    await bench.send_status(recording_id, "UPLOADED", downloadUrl=urls)
+    assert (bench.shown_files["default"].take(recording_id) is not None) == known
+    await bench.observe(recording_id, "UPLOADED", files=(), files_final=True)
+    await bench.send_status(recording_id, "UPLOADED", downloadUrl=urls)
+    assert bench.shown_files["default"].take(recording_id) is None
+
+
 async def test_the_details_are_published_with_the_status(bench: WebhookBench) -> None:
     recording_id = await bench.known_recording()
     times = {"startedTime": "2026-06-03T10:00:00.000Z", "stoppedTime": "2026-06-03T10:30:00.000Z"}

@@ -70,11 +70,12 @@ class WebhookBench:
             )
             for name in apps
         )
+        self.shown_files = {app: ShownFiles() for app in apps}
         self._webhooks = webhooks = WebhookEndpoint(
             store,
             self.apps,
             dict.fromkeys(apps, self.key),
-            {app: ShownFiles() for app in apps},
+            self.shown_files,
             now=self.now,
             metrics=Metrics(self.registry, version="test"),
             body_timeout=body_timeout,

@@ -12,8 +12,10 @@ from datetime import datetime, timedelta
 from typing import Final
 
 import msgspec
+import structlog
 
 from recording_schemas import Status
+from worker.domain.errors import ApiError, Refused
 from worker.domain.recording import LIVE, Observation, Recording
 from worker.domain.snapshot import RecordingSnapshot
 from worker.realtimekit.client import PAGE_SIZE, RealtimeKitClient
@@ -75,10 +77,12 @@ class EndedList:
         self._now = now
         self._on_commit = on_commit
         self._distrusted_sweeps = 0
+        self._has_failed = False
         self._looked_for: set[str] = set()
 
     def begin(self) -> None:
         """A sweep begins: recordings that the lists of the last one lacked may be listed now."""
+        self._has_failed = False
         self._looked_for.clear()
         self._distrusted_sweeps = max(self._distrusted_sweeps - 1, 0)
 
@@ -88,19 +92,36 @@ class EndedList:
         """List ended recordings while `more_than` so many live ones are due that a list may show.
 
         If the API proved not to select recordings by time, the newest are listed, and only when the
-        sweep is over. Raises ApiError and StoreUnavailable.
+        sweep is over. If such a list fails, the rest is left to reads, and the sweep goes on.
+        Raises StoreUnavailable.
         """
         result = EndedResult()
-        while is_leader() and len(wanted := await self._wanted()) > more_than:
-            if not self._distrusted_sweeps:
-                result += await self._read_by_time(wanted, is_leader)
-            if not self._distrusted_sweeps:
-                self._looked_for.update(recording.recording_id for recording in wanted)
-            elif is_sweep_over:
-                return result + await self._read_newest(wanted, is_leader)
-            else:
-                return result
+        try:
+            while (
+                is_leader()
+                and not self._has_failed
+                and len(wanted := await self._wanted()) > more_than
+            ):
+                if not self._distrusted_sweeps:
+                    result += await self._read_by_time(wanted, is_leader)
+                if not self._distrusted_sweeps:
+                    self._looked_for.update(recording.recording_id for recording in wanted)
+                elif is_sweep_over:
+                    return result + await self._read_newest(wanted, is_leader)
+                else:
+                    return result
+        except ApiError as error:
+            self._record_failure(error)
+            result += EndedResult(requests=1)
         return result
+
+    def _record_failure(self, error: ApiError) -> None:
+        """List no more in this sweep, except the newest if the API refused to select by time."""
+        structlog.get_logger().warning("ended_list_failed", app=self._app, reason=str(error))
+        if isinstance(error, Refused) and not self._distrusted_sweeps:
+            self._distrust_times()
+        else:
+            self._has_failed = True
 
     async def apply(self, page: RecordingPage, asked_at: datetime) -> EndedResult:
         """Apply the ends on a page that was requested at `asked_at`, in the order of ending."""

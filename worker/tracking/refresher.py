@@ -67,6 +67,7 @@ class Refresher:
     ) -> None:
         self._store = store
         self._reader = RecordingReader(api, timeouts, shown_files, app=app, now=now)
+        self._shown_files = shown_files
         self._timeouts = timeouts
         self._app = app
         self._breaker = breaker
@@ -88,6 +89,8 @@ class Refresher:
         """Read again and again. While the store is down, try every second."""
         while True:
             self._wakeup.clear()
+            if not is_leader():  # another replica reads what is shown here
+                self._shown_files.clear()
             try:
                 await self.read_due(is_leader)
             except* StoreUnavailable as errors:
@@ -188,6 +191,8 @@ class Refresher:
 
     async def _apply(self, recording: Recording, observation: Observation) -> None:
         result = await self._store.apply([self._with_next_read(recording, observation)])
+        if result.read_at == (None,):
+            self._shown_files.drop(recording.recording_id)  # shown while the read was in progress
         if result.events:
             self._on_commit()
         structlog.get_logger().info(

@@ -39,6 +39,11 @@ class ShownFiles:
         encoded = self.drop(recording_id)
         return msgspec.msgpack.decode(encoded, type=RecordingSnapshot) if encoded else None
 
+    def clear(self) -> None:
+        """Forget all of them."""
+        self._encoded.clear()
+        self._bytes = 0
+
     def drop(self, recording_id: str) -> bytes | None:
         """Forget the recording's snapshot."""
         encoded = self._encoded.pop(recording_id, None)

@@ -192,7 +192,7 @@ class WebhookEndpoint:
         if snapshot.status is Status.UPLOADED:
             shown.put(snapshot)
         result = await self._commit(app, snapshot)
-        if result is None or not result.known:
+        if result is None or not result.due:  # no read will take it
             shown.drop(snapshot.recording_id)
         log_fields = {
             "app": app.name,

@@ -190,6 +190,24 @@ async def test_an_expected_file_that_is_missing_is_looked_for_a_last_time(
     assert len({event["id"] for event in await bench.events(recording_id)}) == 7
 
 
+@pytest.mark.parametrize("failures", [1, 3])
+async def test_the_last_look_is_repeated_until_the_owners_of_its_files_can_be_read(
+    bench: TrackingBench, failures: int
+) -> None:
+    recording_id = await upload(bench, late("late_files", 60))
+    await pass_time(bench, 10)
+    assert (await bench.published(recording_id))[-1] == "completed 1"
+    bench.sandbox.faults.add(
+        Fault(kind="refuse", operation="list_participants", status=503, count=failures)
+    )
+    bench.sandbox.clock.advance(TIMEOUTS.files_late - 5)
+    await pass_time(bench, 30)
+    assert (await bench.published(recording_id))[-3:] == ["file", "file", "completed 3"]
+    bench.take_operations()
+    await pass_time(bench, 30)
+    assert bench.take_operations() == []
+
+
 async def test_the_last_look_changes_nothing_if_it_finds_no_further_file(
     bench: TrackingBench,
 ) -> None:

@@ -6,7 +6,7 @@ from datetime import datetime
 import msgspec
 
 from recording_schemas import Status
-from worker.domain.errors import NotFound, Refused
+from worker.domain.errors import NotFound, Refused, Unavailable
 from worker.domain.file_search import has_settled
 from worker.domain.read_policy import is_past_rechecks
 from worker.domain.recording import RANK, STOPPABLE, Observation, Recording
@@ -65,6 +65,8 @@ class RecordingReader:
             )
         except NotFound:
             return await self._observe_not_found(recording, asked_at)
+        if _lacks_files(recording, observation):
+            raise Unavailable("files_unread", "the participants, who own the files, were not read")
         status = observation.snapshot.status
         is_unknown = observation.snapshot.unknown_status is not None
         may_stop = is_unknown or status in STOPPABLE - {Status.INVOKED}
@@ -154,3 +156,14 @@ class RecordingReader:
             app=self._app,
             missing=missing,
         )
+
+
+def _lacks_files(recording: Recording, observation: Observation) -> bool:
+    """Whether a look for late files ended without them, and no other look is planned."""
+    is_late_look = recording.status is Status.UPLOADED and not recording.is_open
+    return (
+        is_late_look
+        and observation.snapshot.status is Status.UPLOADED
+        and observation.snapshot.unknown_status is None
+        and observation.files is None
+    )

@@ -11,13 +11,13 @@ TRACE: Final[Document] = {
     "properties": {
         "correlation_id": {
             "type": "string",
-            "description": "The AMQP property, no header. The worker copies the command's to every "
-            "event of the command; without one it takes the command's id.",
+            "description": "An AMQP property, not a header. The worker copies the command's to "
+            "every event of the command; without one it takes the command's id.",
         },
         "reply_to": {
             "type": "string",
-            "description": "The AMQP property of a command, no header: a queue that receives the "
-            "outcome as well.",
+            "description": "An AMQP property of a command, not a header: a queue that receives "
+            "the outcome as well.",
         },
         "traceparent": {
             "type": "string",

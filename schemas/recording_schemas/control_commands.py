@@ -36,7 +36,7 @@ class Targeted(CommandBase, frozen=True, kw_only=True):
         CommandId | None,
         Meta(
             description="The `id` of the command that started the recording, also if that "
-            "command comes later. If nobody has sent it, the command is silent for "
+            "command comes later. If nobody has sent it, the command has no outcome for "
             "`WORKER_STOP_WAIT_SECONDS` (300), and then fails as `start_unknown`. Null counts "
             "as absent.",
             examples=["weekly-2026-01-01-start"],

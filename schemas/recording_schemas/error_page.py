@@ -22,7 +22,7 @@ _INTRODUCTION: Final = """\
 # Error codes
 
 A code is a word for programs. Its meaning does not change. Later versions may add codes, so treat a
-code that you do not know as one that you cannot mend. The `message` beside a code is for people: it
+code that you do not know as permanent: do not retry. The `message` beside a code is for people: it
 names the field, or has the API's own words. In outcomes it ends with a link to the code's section
 on this page. Do not let a program read it.
 
@@ -36,6 +36,13 @@ on this page. Do not let a program read it.
 
 The `id` of a command is its idempotency key. After an outcome, every repeat of the `id` gets the
 same outcome again, whatever its body. So a command that is to be tried again needs a new `id`.
+In short:
+
+| you have | send |
+|---|---|
+| no outcome yet | the same `id` with the same body, as often as you like |
+| `rejected` | a corrected command with a new `id` |
+| `failed` | the same command with a new `id`, if the code's section says so |
 """
 
 

@@ -100,7 +100,7 @@ FAILED_CODES: Final = (
     ),
     _failed(
         "start_unconfirmed",
-        "The API may have executed the start, and its recording did not come to light.",
+        "The API may have executed the start, and the worker did not find its recording.",
         "Look for the meeting's recordings first. Another start may record the meeting twice.",
     ),
     _failed(

@@ -91,25 +91,24 @@ def envelope(data: type[EventData], data_schema: Schema) -> Schema:
         "data": data_schema | {"description": cleandoc(data.__doc__ or "")},
     }
     required = [*properties]
-    schema: Schema = {"title": f"{data.__name__}Event", "type": "object", "properties": properties}
+    schema: Schema = {
+        "title": f"{data.__name__}Event",
+        "description": cleandoc(data.__doc__ or ""),
+        "type": "object",
+        "properties": properties,
+    }
     if exchange_of_type(data) == "results":
         properties["subject"] = text | {
             "description": "The id of the command.",
             "examples": ["weekly-2026-01-01-start"],
         }
-        return schema | {"required": required, "not": _numbered(text)}
+        return schema | {"required": required}
     properties["sequence"] = text | {
         "description": "Orders the events of one recording: twelve digits, compared as a string. "
         "Outcomes have none.",
         "examples": ["000000000007"],
     }
     return schema | {"required": [*required, "sequence"]}
-
-
-def _numbered(text: Schema) -> Schema:
-    """An event with a sequence. Tools that are strict want its type and title spelled out."""
-    fields = {"sequence": text}
-    return {"title": "Numbered", "type": "object", "properties": fields, "required": [*fields]}
 
 
 def _constant(value: str, description: str) -> Schema:

@@ -75,8 +75,8 @@ class CommandFailed(msgspec.Struct, frozen=True, kw_only=True):
     """The command was right, and the worker gave up on it.
 
     It gives up after `WORKER_COMMAND_MAX_AGE_SECONDS` (3600), or after a shorter time that depends
-    on the code. A stop by an unknown `start_id` is silent for `WORKER_STOP_WAIT_SECONDS` (300), and
-    then fails as `start_unknown`.
+    on the code. A stop by an unknown `start_id` has no outcome for `WORKER_STOP_WAIT_SECONDS`
+    (300), and then fails as `start_unknown`.
     """
 
     command_id: CommandIdText

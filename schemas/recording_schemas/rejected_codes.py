@@ -98,11 +98,12 @@ REJECTED_CODES: Final = (
     ),
     _rejected(
         "unknown_participant",
-        "In `rejected`: an id in `user_ids` or `custom_participant_ids` belongs to none of the "
-        "meeting's participants; `field` has its place, such as `user_ids[0]`. In `failed`: the "
-        "start ended before the API's list was sure to have new participants.",
+        "An id in `user_ids` or `custom_participant_ids` belongs to none of the meeting's "
+        "participants; `field` has its place, such as `user_ids[0]`. The list may lag, so the "
+        "worker looks twice, and the outcome comes some seconds later. In `failed` the start ended "
+        "before the second look.",
         "Add the participant first. An id of your own goes into `custom_participant_ids`, "
-        "RealtimeKit's into `user_ids`.",
+        "RealtimeKit's into `user_ids`. After `failed`, send the start again with a new `id`.",
         places=("rejected", "failed", "retry"),
     ),
     _rejected(

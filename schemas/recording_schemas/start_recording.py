@@ -33,13 +33,20 @@ class StartRecording(
     """
 
     schema_rules: ClassVar[dict[str, Any]] = {
-        "not": {
-            "required": ["storage_profile", "storage_config"],
-            "properties": {
-                "storage_profile": {"type": "string"},
-                "storage_config": {"type": "object"},
-            },
-        }
+        # Within `allOf`, because generators of types make "any" of a struct that has a "not".
+        "allOf": [
+            {
+                "not": {
+                    "title": "TwoStorages",
+                    "type": "object",
+                    "required": ["storage_profile", "storage_config"],
+                    "properties": {
+                        "storage_profile": {"type": "string"},
+                        "storage_config": {"type": "object"},
+                    },
+                }
+            }
+        ]
     }
 
     meeting_id: Annotated[

@@ -355,6 +355,20 @@ async def test_an_error_is_published_with_its_reason_although_the_list_gives_non
         assert change["error"]["message"] == "the upload failed"
 
 
+async def test_a_list_with_ended_recordings_does_not_replace_the_last_look_for_files(
+    bench: TrackingBench, http: httpx.Client
+) -> None:
+    ended, _live = await started(bench, 2, "track")
+    bench.sandbox.faults.add(Fault(kind="late_files", seconds=1000))
+    await end(bench, [ended])
+    for _ in range(13):
+        await bench.run_due(1)
+    assert await last_published(bench, [ended]) == {"completed 1"}
+    list_answering(bench, http, without("status"))
+    await bench.sweep_and_read(TIMEOUTS.files_late)
+    assert await last_published(bench, [ended]) == {"completed 3"}
+
+
 # In which order
 
 

@@ -217,5 +217,9 @@ class LiveList:
 
 
 def _was_due(tracked: TrackedRecording, asked_at: datetime) -> bool:
-    """Whether a read of the recording was due. The list has made it unnecessary."""
-    return tracked.read_at is not None and tracked.read_at <= asked_at.timestamp()
+    """Whether a read of a live recording was due. The list has made it unnecessary.
+
+    An ended recording is read for its files, which the list does not replace.
+    """
+    is_live = tracked.recording.status in LIVE
+    return is_live and tracked.read_at is not None and tracked.read_at <= asked_at.timestamp()

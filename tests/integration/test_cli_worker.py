@@ -108,7 +108,7 @@ async def test_a_start_that_waits_has_no_outcome_and_the_error_says_so(
     assert ended.code == 6
     assert "recordings show s-1" in ended.err
     assert (outcomes.code, outcomes.out) == (0, "")
-    assert "No such command has ended" in outcomes.err
+    assert "No command with this id has ended" in outcomes.err
 
 
 async def test_recordings_are_read_while_the_worker_writes(

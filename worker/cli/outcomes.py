@@ -83,14 +83,14 @@ def command(as_json: bool, limit: int, **filters: Any) -> None:  # noqa: ANN401
     )
     if not found.commands and filters["command_id"] is not None:
         click.echo(
-            "No such command has ended. `recordings show ID` also knows a start that waits.",
+            "No command with this id has ended. `recordings show ID` also shows a waiting start.",
             err=True,
         )
     to_row = command_json if as_json else _table_row
     print_rows(COLUMNS, [to_row(one) for one in found.commands], as_json=as_json)
     if found.looked_back_to is not None:
         until = iso_time(found.looked_back_to)
-        click.echo(f"Earlier commands were not looked at. Go on with --until {until}", err=True)
+        click.echo(f"Earlier commands were not read. Continue with --until {until}", err=True)
     elif len(found.commands) == limit:
         click.echo(f"There may be more: --limit is {limit}", err=True)
 

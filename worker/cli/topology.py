@@ -159,7 +159,7 @@ def check(context: click.Context, as_json: bool) -> None:
     if wrong:
         click.echo(
             f"Error: missing or different: {', '.join(wrong)}. `recording-worker topology declare` "
-            "creates what is missing. Remove what differs, or choose another WORKER_NAME_PREFIX",
+            "creates missing ones. Remove different ones, or choose another WORKER_NAME_PREFIX",
             err=True,
         )
         context.exit(1)

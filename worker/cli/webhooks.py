@@ -76,7 +76,7 @@ def _webhook_options(command: Decorated) -> Decorated:
         help="URL where the API reaches the worker, instead of WORKER_PUBLIC_URL. "
         "/webhooks/realtimekit is appended.",
     )
-    app = click.option("--app", help="The app, when several are configured.")
+    app = click.option("--app", help="The app, if several are configured. Default: default.")
     return url(app(json_option(command)))
 
 

@@ -108,7 +108,7 @@ USES_A_WORKER = """
 import asyncio
 
 import aio_pika
-from recording_schemas import StartRecording, decode_event, encode_command
+from recording_schemas import StartRecording, StartTrackRecording, decode_event, encode_command
 
 MEETING = "2f1b7c3e-6a51-4f0a-9d5e-0c8f1f6f9b01"
 
@@ -133,6 +133,28 @@ def test_a_command_is_executed(recording_worker, recording_sandbox):
 
     assert event.type == "command.succeeded.v1"
     assert len(recording_sandbox.requests("start_recording")) == 1
+
+
+async def record(worker, sandbox):
+    connection = await aio_pika.connect(worker.amqp_url)
+    async with connection, asyncio.timeout(30):
+        channel = await connection.channel()
+        files = await channel.declare_queue(exclusive=True)
+        await files.bind(f"{worker.name_prefix}.files", "track.audio.ready")
+        command = encode_command(StartTrackRecording(id="two", meeting_id=MEETING))
+        exchange = await channel.get_exchange(f"{worker.name_prefix}.commands")
+        await exchange.publish(aio_pika.Message(command), routing_key="start_track_recording")
+        await asyncio.to_thread(sandbox.wait_for, lambda log: len(log.started) == 1)
+        sandbox.advance(2)
+        sandbox.call(lambda sandbox: sandbox.meetings.end_session(MEETING))
+        async with files.iterator() as incoming:
+            return [decode_event((await anext(incoming)).body).data for _ in range(3)]
+
+
+def test_each_file_of_a_meeting_that_ends_arrives(recording_worker, recording_sandbox):
+    files = asyncio.run(record(recording_worker, recording_sandbox))
+
+    assert len({file.user_id for file in files}) == 3
 
 
 def test_it_can_crash_and_go_on(recording_worker):
@@ -213,4 +235,4 @@ def test_a_worker_runs_against_the_sandbox_and_the_broker(
     run = project.test(USES_A_WORKER, "-p", "no:asyncio", AMQP_URL=rabbitmq.amqp_url)
 
     assert run.code == 0, run.out
-    assert "2 passed" in run.out
+    assert "3 passed" in run.out

@@ -4,8 +4,11 @@ import asyncio
 import json
 import logging
 import os
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Final
+from typing import BinaryIO, Final
 
 import httpx
 from faststream import AckPolicy, FastStream
@@ -19,10 +22,11 @@ from faststream.rabbit import (
     RabbitQueue,
 )
 
-from recording_schemas import CloudEvent, FileReady
+from recording_schemas import CloudEvent, FileEvent
 from recording_schemas.faststream import event_decoder
 
-FOLDER: Final = Path(os.environ["RECORDINGS_FOLDER"])
+FOLDER: Final = Path(os.environ.get("RECORDINGS_FOLDER") or "recordings")
+RETRY_SECONDS: Final = 10
 DEAD_LETTERS: Final = "my-service.files.dead"
 # The worker creates this exchange. `declare=False` only refers to it.
 FILES: Final = RabbitExchange("recording.files", type=ExchangeType.TOPIC, declare=False)
@@ -53,7 +57,7 @@ app = FastStream(broker)
 async def store(event: CloudEvent) -> None:
     """Store the file, then who owns it. A repeat of the event finds both."""
     file = event.data
-    if not isinstance(file, FileReady) or file.download_url is None:
+    if not isinstance(file, FileEvent) or file.download_url is None:
         return
     if Path(file.file_name).name != file.file_name:
         raise ValueError("the name of the file leads out of its folder")
@@ -63,27 +67,50 @@ async def store(event: CloudEvent) -> None:
         return
     try:
         await _download(file.download_url, path)
-    except httpx.TransportError as error:
+        with _replacing(owner) as output:
+            output.write(json.dumps({"event_id": event.id, "user_id": file.user_id}).encode())
+    except (httpx.HTTPError, OSError) as error:
         log.warning("event %s goes back to the queue: %r", event.id, error)
+        await asyncio.sleep(RETRY_SECONDS)
         raise NackMessage from error
-    _replace(owner, json.dumps({"event_id": event.id, "user_id": file.user_id}).encode())
 
 
 async def _download(url: str, path: Path) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_name(f"{path.name}.part")
     async with httpx.AsyncClient(timeout=30) as http, http.stream("GET", url) as response:
+        if response.is_client_error and response.status_code not in {408, 429}:
+            raise ValueError(f"the file cannot be downloaded: HTTP {response.status_code}")
         response.raise_for_status()
-        with part.open("wb") as output:
-            async for chunk in response.aiter_bytes():
+        with _replacing(path) as output:
+            async for chunk in response.aiter_bytes():  # fails if the last bytes are missing
                 output.write(chunk)
-    part.rename(path)
 
 
-def _replace(path: Path, content: bytes) -> None:
-    part = path.with_name(f"{path.name}.part")
-    part.write_bytes(content)
-    part.rename(path)
+@contextmanager
+def _replacing(path: Path) -> Iterator[BinaryIO]:
+    """A new file, which gets the name `path` when it is whole and on disk.
+
+    Until then it has a name of its own, because two handlers may have the same file.
+    """
+    part = path.with_name(f".{uuid.uuid4()}.part")
+    try:
+        with part.open("wb") as output:
+            yield output
+            output.flush()
+            os.fsync(output.fileno())
+        part.rename(path)
+        _sync(path.parent)
+    finally:
+        part.unlink(missing_ok=True)
+
+
+def _sync(folder: Path) -> None:
+    """Return when the names of the folder's files are on disk."""
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
 
 
 @app.on_startup
@@ -100,8 +127,10 @@ async def declare_dead_letters() -> None:
 
 
 @app.after_startup
-async def report() -> None:
-    """Say that the subscriber consumes."""
+async def bind_renewed_urls() -> None:
+    """Bind the queue a second time: FastStream itself binds it with one key."""
+    queue = await broker.declare_queue(QUEUE)
+    await queue.bind(FILES.name, "*.*.url_renewed")
     log.info("waiting for files")
 
 

@@ -3,6 +3,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"log"
@@ -26,7 +27,7 @@ const (
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
-	store := Store{os.Getenv("RECORDINGS_FOLDER"), &http.Client{Timeout: time.Hour}}
+	store := Store{cmp.Or(os.Getenv("RECORDINGS_FOLDER"), "recordings"), &http.Client{Timeout: time.Hour}}
 	for ctx.Err() == nil {
 		if err := consume(ctx, os.Getenv("AMQP_URL"), store); err != nil {
 			log.Printf("connecting again: %v", err)

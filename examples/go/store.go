@@ -51,13 +51,14 @@ func (s Store) download(url, path string) error {
 		return err
 	}
 	defer response.Body.Close()
-	if response.StatusCode >= 400 && response.StatusCode < 500 {
+	if permanent(response.StatusCode) {
 		return fmt.Errorf("%w: %s", errPoison, response.Status) // 403: the URL has expired, see README
 	}
 	if response.StatusCode != http.StatusOK {
 		return errors.New(response.Status)
 	}
 	return replace(path, func(part io.Writer) error {
+		// Copy fails if the connection ends before the last byte.
 		size, err := io.Copy(part, io.LimitReader(response.Body, maxBytes+1))
 		if err == nil && size > maxBytes {
 			err = fmt.Errorf("%w: the file is too large", errPoison)
@@ -66,16 +67,36 @@ func (s Store) download(url, path string) error {
 	})
 }
 
-// replace writes a file in one step: a kill leaves the old one, or none, or the whole new one.
+// permanent tells whether the same request would fail again.
+func permanent(status int) bool {
+	return status >= 400 && status < 500 &&
+		status != http.StatusRequestTimeout && status != http.StatusTooManyRequests
+}
+
+// replace writes a file in one step: a kill leaves the old one, or none, or the whole new one. Each
+// call writes a part of its own, because two handlers may have the same file.
 func replace(path string, write func(io.Writer) error) error {
-	part, err := os.Create(path + ".part")
+	folder := filepath.Dir(path)
+	part, err := os.CreateTemp(folder, ".*.part")
 	if err != nil {
 		return err
 	}
 	defer os.Remove(part.Name())
-	err = errors.Join(write(part), part.Sync(), part.Close())
+	err = errors.Join(write(part), part.Chmod(0o644), part.Sync(), part.Close())
 	if err != nil {
 		return err
 	}
-	return os.Rename(part.Name(), path)
+	if err := os.Rename(part.Name(), path); err != nil {
+		return err
+	}
+	return syncFolder(folder)
+}
+
+// syncFolder returns when the names of the folder's files are on disk.
+func syncFolder(path string) error {
+	folder, err := os.Open(path)
+	if err != nil {
+		return err
+	}
+	return errors.Join(folder.Sync(), folder.Close())
 }

@@ -10,7 +10,8 @@ from typing import Final, Self
 
 import aio_pika
 from aio_pika.abc import AbstractIncomingMessage
-from aio_pika.exceptions import AMQPError, PublishError
+from aio_pika.exceptions import AMQPError, ChannelNotFoundEntity, PublishError
+from aiormq.exceptions import ChannelAccessRefused
 
 from recording_schemas import (
     Command,
@@ -23,6 +24,7 @@ from recording_schemas import (
 
 SERVICE: Final = "my-service"  # RabbitMQ permissions are granted by this prefix
 REPEAT_SECONDS: Final = 300
+PERMANENT: Final = (PublishError, ChannelAccessRefused, ChannelNotFoundEntity)
 log = logging.getLogger(__name__)
 
 
@@ -65,6 +67,8 @@ class CommandClient:
         Raises:
             Malformed: if the command breaks a rule of the schema.
             PublishError: if the broker has no queue for commands.
+            ChannelAccessRefused: if the user may not write to `recording.commands`.
+            ChannelNotFoundEntity: if somebody has deleted that exchange.
         """
         body = encode_command(command)
         outcome = self._outcomes.setdefault(command.id, asyncio.get_running_loop().create_future())
@@ -77,7 +81,7 @@ class CommandClient:
             self._outcomes.pop(command.id, None)
 
     async def _publish(self, body: bytes, command: Command) -> None:
-        """Return when the broker has confirmed the command. Retries until then."""
+        """Return when the broker has confirmed the command. Retries unless the error stays."""
         message = aio_pika.Message(
             body,
             content_type="application/json",
@@ -90,7 +94,7 @@ class CommandClient:
                 await self._commands.publish(
                     message, command.command_type, mandatory=True, timeout=10
                 )
-            except PublishError:
+            except PERMANENT:
                 raise
             except (AMQPError, ConnectionError, TimeoutError) as error:
                 log.warning("command %s is not confirmed, publishing again: %r", command.id, error)

@@ -13,8 +13,8 @@ from typing import Final
 import aio_pika
 import httpx
 from aio_pika.abc import AbstractIncomingMessage, AbstractQueue, AbstractRobustConnection
-from aio_pika.exceptions import AMQPError, PublishError
-from publisher import SERVICE, CommandClient
+from aio_pika.exceptions import AMQPError
+from publisher import PERMANENT, SERVICE, CommandClient
 
 from recording_schemas import (
     CloudEvent,
@@ -83,7 +83,7 @@ class Downloader:
             except (NotAnEvent, PoisonError, httpx.InvalidURL) as error:
                 log.error("event %s is dead-lettered: %s", message.message_id, error)
                 await message.reject(requeue=False)
-            except (PublishError, httpx.HTTPError, OSError, sqlite3.Error) as error:
+            except (*PERMANENT, httpx.HTTPError, OSError, sqlite3.Error) as error:
                 log.warning("event %s goes back to the queue: %r", message.message_id, error)
                 await message.nack(requeue=True)
             else:
@@ -93,21 +93,21 @@ class Downloader:
 
     async def _store(self, event: CloudEvent) -> None:
         if isinstance(event.data, FileEvent) and event.id not in self._seen:
-            self._seen.add(event.id, event.data, await self._fetch(event.data, event.id))
+            self._seen.add(event.id, event.data, await self._fetch(event.data))
 
-    async def _fetch(self, file: FileEvent, event_id: str) -> Path | None:
-        """Where the file is now; None if another event, or nobody, brings it."""
+    async def _fetch(self, file: FileEvent) -> Path | None:
+        """Where the file is now; None if it is in your own storage."""
         path = (self._folder / file.recording_id / file.file_name).resolve()
         if self._folder not in path.parents:
             raise PoisonError("the name of the file leads out of the folder")
         if path.exists():  # the event brings a new URL, or a kill came after the download
             return path
-        if file.download_url is None:  # the file is in your own storage: see `file.storage`
+        if file.download_url is None:  # see `file.storage`
             return None
         if file.download_url_expiry and file.download_url_expiry <= datetime.now(UTC):
             await self._request_new_url(file.recording_id)
-            return None
-        await self._download(file.download_url, path, event_id)
+            raise PoisonError("the URL has expired. A new URL, if there is one, has its own event")
+        await self._download(file.download_url, path)
         return path
 
     async def _request_new_url(self, recording_id: str) -> None:
@@ -119,18 +119,18 @@ class Downloader:
         if not isinstance(outcome, CommandSucceeded):
             raise PoisonError(f"the URL has expired and cannot be renewed: {outcome}")
 
-    async def _download(self, url: str, path: Path, event_id: str) -> None:
+    async def _download(self, url: str, path: Path) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
-        part = path.with_name(f".{event_id}.part")
         for seconds in RETRY_SECONDS:
             try:
-                return await self._download_once(url, path, part)
+                return await self._download_once(url, path)
             except (httpx.HTTPError, OSError) as error:
                 log.warning("download failed, trying again in %s s: %r", seconds, error)
                 await asyncio.sleep(seconds)
-        await self._download_once(url, path, part)
+        await self._download_once(url, path)
 
-    async def _download_once(self, url: str, path: Path, part: Path) -> None:
+    async def _download_once(self, url: str, path: Path) -> None:
+        part = path.with_name(f".{uuid.uuid4()}.part")  # two handlers may have the same file
         async with self._http.stream("GET", url) as response:
             if response.is_client_error and response.status_code not in {408, 429}:
                 raise PoisonError(f"the file cannot be downloaded: HTTP {response.status_code}")
@@ -144,7 +144,10 @@ class Downloader:
 
 
 async def _write(response: httpx.Response, part: Path) -> None:
-    """Write the body into a file. Returns when it is on disk."""
+    """Write the body into a file. Returns when it is on disk.
+
+    httpx raises if the connection ends before the last byte.
+    """
     with part.open("wb") as output:
         async for chunk in response.aiter_bytes():
             if output.tell() + len(chunk) > MAX_BYTES:
@@ -216,7 +219,9 @@ async def main(amqp_url: str, folder: Path) -> None:
 def run() -> None:
     """Run with the settings of the environment."""
     logging.basicConfig(level=logging.INFO)
-    asyncio.run(main(os.environ["AMQP_URL"], Path(os.environ["RECORDINGS_FOLDER"])))
+    asyncio.run(
+        main(os.environ["AMQP_URL"], Path(os.environ.get("RECORDINGS_FOLDER") or "recordings"))
+    )
 
 
 if __name__ == "__main__":

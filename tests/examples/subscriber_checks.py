@@ -3,16 +3,14 @@
 import json
 import uuid
 from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any, Final, Self
+from typing import Any, Final
 from urllib.parse import urlsplit
 
 import aio_pika
 import msgspec
-from aiohttp import web
-from aiohttp.test_utils import TestServer
 from msgspec.structs import replace
 
 from recording_sandbox.waiting import eventually
@@ -25,13 +23,13 @@ from recording_schemas import (
 )
 from tests.e2e.worker_environment import WorkerEnvironment
 from tests.examples.example_process import ROOT, ExampleProcess, running
+from tests.examples.file_server import CONTENT, FileServer, SlowFileServer
 from tests.fault.tcp_proxy import TcpProxy
 
 QUEUE: Final = "my-service.files"
 DEAD_LETTERS: Final = "my-service.files.dead"
 READY: Final = "waiting for files"
 EXAMPLE: Final = ROOT / "schemas/examples/recording.file_ready.v1.json"
-CONTENT: Final = b"a recording" * 1000
 
 
 class SubscriberExample(msgspec.Struct, frozen=True):
@@ -124,6 +122,56 @@ async def check_that_poison_is_dead_lettered(
     assert await has_ready(amqp_url, QUEUE, 0)
 
 
+async def check_that_two_downloads_of_a_file_leave_it_whole(
+    example: SubscriberExample, amqp_url: str, folder: Path
+) -> None:
+    """An event comes again while its file is downloaded, and the second download is cut."""
+    async with SlowFileServer() as files, example.running(amqp_url, folder) as process:
+        body, file = file_event(download_url=files.url)
+        stored = folder / file.recording_id
+        await publish(amqp_url, body)
+        await eventually(lambda: any(size > SlowFileServer.SECOND for size in sizes(stored)))
+        await publish(amqp_url, body)
+        await eventually(lambda: any(0 < size <= SlowFileServer.SECOND for size in sizes(stored)))
+        files.finish_first.set()
+        await eventually(lambda: example.owners(folder) == {file.file_name: file.user_id})
+        assert (stored / file.file_name).read_bytes() == SlowFileServer.CONTENT
+        files.cut_second.set()
+        assert await process.terminate() == 0
+    assert (stored / file.file_name).read_bytes() == SlowFileServer.CONTENT
+    assert [path.name for path in stored.iterdir() if path.suffix == ".part"] == []
+
+
+async def check_that_passing_errors_are_not_dead_lettered(
+    example: SubscriberExample, amqp_url: str, folder: Path, *, statuses: Sequence[int]
+) -> None:
+    """A server that is slow, busy or broken for a moment costs no file."""
+    dead = await message_count(amqp_url, DEAD_LETTERS)
+    async with AsyncExitStack() as stack:
+        servers = [
+            await stack.enter_async_context(FileServer(failures=1, status=status))
+            for status in statuses
+        ]
+        async with example.running(amqp_url, folder) as first:
+            files = [await publish_file(amqp_url, download_url=each.url) for each in servers]
+            await eventually(lambda: all(each.requests for each in servers))
+            assert await first.terminate() == 0
+        async with example.running(amqp_url, folder) as second:
+            await eventually(lambda: all(is_stored(folder, file) for file in files))
+            assert await second.terminate() == 0
+    assert await has_ready(amqp_url, DEAD_LETTERS, dead)
+
+
+def is_stored(folder: Path, file: FileReady) -> bool:
+    """Whether a file is in the folder of its recording."""
+    return (folder / file.recording_id / file.file_name).exists()
+
+
+def sizes(folder: Path) -> list[int]:
+    """The sizes of the files in a folder, also of those that are not finished."""
+    return [path.stat().st_size for path in folder.glob("*")]
+
+
 async def record_a_meeting(environment: WorkerEnvironment) -> list[FileReady]:
     """Record three people. Returns their files."""
     start = f"start-{uuid.uuid4()}"
@@ -158,6 +206,13 @@ def downloads(environment: WorkerEnvironment, file_name: str) -> int:
 
 async def publish_file(amqp_url: str, file: FileReady | None = None, **changes: Any) -> FileReady:
     """Publish the event of a file, or of one that no worker has announced, with new ids."""
+    body, data = file_event(file, **changes)
+    await publish(amqp_url, body)
+    return data
+
+
+def file_event(file: FileReady | None = None, **changes: Any) -> tuple[bytes, FileReady]:
+    """The event of a file, or of one that no worker has announced, with new ids."""
     example = decode_event(EXAMPLE.read_bytes())
     assert isinstance(example.data, FileReady)
     expiry = datetime.now(UTC) + timedelta(hours=1)
@@ -171,8 +226,7 @@ async def publish_file(amqp_url: str, file: FileReady | None = None, **changes: 
         time=example.time,
         sequence="000000000001",
     )
-    await publish(amqp_url, body)
-    return data
+    return body, data
 
 
 async def publish(amqp_url: str, body: bytes) -> None:
@@ -199,31 +253,3 @@ async def message_count(amqp_url: str, queue: str) -> int:
         channel = await connection.channel()
         declared = await channel.declare_queue(queue, passive=True)
         return declared.declaration_result.message_count or 0
-
-
-class FileServer:
-    """Serves one file, and a 404. It calls `on_request` first. Its first answers may be 503."""
-
-    def __init__(self, on_request: Callable[[], None] = lambda: None, *, failures: int = 0) -> None:
-        self._on_request = on_request
-        self._failures = failures
-        self.requests = 0
-
-    async def __aenter__(self) -> Self:
-        app = web.Application()
-        app.router.add_get("/file", self._serve)
-        self._server = TestServer(app)
-        await self._server.start_server()
-        self.url = str(self._server.make_url("/file"))
-        self.missing_url = str(self._server.make_url("/missing"))
-        return self
-
-    async def __aexit__(self, *error: object) -> None:
-        await self._server.close()
-
-    async def _serve(self, request: web.Request) -> web.Response:
-        self._on_request()
-        self.requests += 1
-        if self.requests <= self._failures:
-            return web.Response(status=503)
-        return web.Response(body=CONTENT)

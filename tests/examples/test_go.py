@@ -38,3 +38,19 @@ async def test_poison_is_dead_lettered(
     await subscriber_checks.check_that_poison_is_dead_lettered(
         SUBSCRIBER, virtual_host.amqp_url, tmp_path / "files"
     )
+
+
+async def test_two_downloads_of_a_file_leave_it_whole(
+    virtual_host: VirtualHost, environment: WorkerEnvironment, tmp_path: Path
+) -> None:
+    await subscriber_checks.check_that_two_downloads_of_a_file_leave_it_whole(
+        SUBSCRIBER, virtual_host.amqp_url, tmp_path / "files"
+    )
+
+
+async def test_passing_errors_of_a_server_are_not_dead_lettered(
+    virtual_host: VirtualHost, environment: WorkerEnvironment, tmp_path: Path
+) -> None:
+    await subscriber_checks.check_that_passing_errors_are_not_dead_lettered(
+        SUBSCRIBER, virtual_host.amqp_url, tmp_path / "files", statuses=(408, 429, 503)
+    )

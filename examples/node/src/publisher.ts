@@ -12,18 +12,20 @@ type Outcome = CommandSucceededV1 | CommandRejectedV1 | CommandExpiredV1 | Comma
 type Command = StartTrackRecording & { id: string }; // add the types of your other commands
 
 const ATTEMPT_MS = 60_000;
+// ACCESS_REFUSED, NOT_FOUND and NOT_ALLOWED, as amqplib writes them: waiting does not help.
+const PERMANENT = /: (403|404|530) \(/;
 
 /**
  * Publishes a command and returns its outcome. After a lost connection it publishes the command
  * again. That is safe because the worker executes an id once. The command's `deadline` limits the
- * wait.
+ * wait. A wrong password, a missing exchange and a missing permission are errors at once.
  */
 export async function execute(url: string, command: Command): Promise<Outcome> {
   for (;;) {
     try {
       return await attempt(url, command);
     } catch (error) {
-      if (error instanceof UnroutableError) throw error;
+      if (error instanceof UnroutableError || PERMANENT.test(`${error}`)) throw error;
       console.warn(`publishing ${command.id} again: ${error}`);
       await new Promise((resolve) => setTimeout(resolve, 1_000));
     }

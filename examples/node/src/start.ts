@@ -12,6 +12,7 @@ const outcome = await execute(url, {
   id: commandId,
   meeting_id: meetingId,
   max_seconds: 7200,
+  deadline: new Date(Date.now() + 60_000).toISOString(),
 });
 if (outcome.type === "command.succeeded.v1") {
   console.log(outcome.data.recording_ids.join(" "));

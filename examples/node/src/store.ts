@@ -1,5 +1,6 @@
 /** Keeps files in a folder, and beside each file its event in JSON. */
 
+import { randomUUID } from "node:crypto";
 import { createWriteStream, existsSync } from "node:fs";
 import { mkdir, open, rename, rm } from "node:fs/promises";
 import { basename, dirname, join } from "node:path";
@@ -14,8 +15,9 @@ export type FileEvent = RecordingFileReadyV1 | RecordingFileUrlRenewedV1;
 /** The event can never be handled. A person has to look at it. */
 export class PoisonError extends Error {}
 
-const FOLDER = process.env["RECORDINGS_FOLDER"] ?? "recordings";
+const FOLDER = process.env["RECORDINGS_FOLDER"] || "recordings";
 const MAX_BYTES = 5 * 2 ** 30;
+const PASSING = [408, 429]; // of 4xx, only these may end by waiting
 
 /** Returns when the file and its owner are on disk. A repeat of an event changes nothing. */
 export async function store(event: FileEvent): Promise<void> {
@@ -33,16 +35,20 @@ export async function store(event: FileEvent): Promise<void> {
 
 async function download(url: string, path: string): Promise<void> {
   const response = await fetch(url);
-  if (response.status >= 400 && response.status < 500) {
+  if (response.status >= 400 && response.status < 500 && !PASSING.includes(response.status)) {
     throw new PoisonError(`HTTP ${response.status}`); // 403: the URL has expired, see README
   }
   if (!response.ok || response.body === null) throw new Error(`HTTP ${response.status}`);
+  // The body fails if the connection ends before the last byte.
   await replace(path, Readable.fromWeb(response.body as ReadableStream));
 }
 
-/** Writes a file in one step: a kill leaves no file, or the whole one. */
+/**
+ * Writes a file in one step: a kill leaves no file, or the whole one. Each call writes a part of its
+ * own, because two handlers may have the same file.
+ */
 async function replace(path: string, content: Readable): Promise<void> {
-  const part = `${path}.part`;
+  const part = join(dirname(path), `.${randomUUID()}.part`);
   try {
     await pipeline(content, limited, createWriteStream(part));
     await sync(part);

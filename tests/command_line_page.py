@@ -16,16 +16,17 @@ This page has the help text of every command, as `--help` prints it. `make docs-
 """
 
 
+def root_context() -> click.Context:
+    """The context of `recording-worker`, as a call makes it.
+
+    A command keeps the help option of its first context, so all tests have to use the same one.
+    """
+    return click.Context(root, info_name="recording-worker", **root.context_settings)
+
+
 def page() -> str:
     """The page as it should be."""
-    return "\n".join(
-        [
-            INTRODUCTION,
-            *_sections(
-                root, click.Context(root, info_name="recording-worker", **root.context_settings)
-            ),
-        ]
-    )
+    return "\n".join([INTRODUCTION, *_sections(root, root_context())])
 
 
 def _sections(command: click.Command, context: click.Context) -> Iterator[str]:

@@ -9,6 +9,7 @@ from typing import Final
 import click
 import pytest
 
+from tests.command_line_page import root_context
 from worker.cli.root import root
 from worker.settings.documentation import documented_settings
 
@@ -135,7 +136,7 @@ def test_every_link_to_a_heading_leads_to_one(page: Path) -> None:
 def test_every_command_line_is_one_that_the_program_takes(page: str, line: str) -> None:
     words = shlex.split(line)
     command: click.Command = root
-    context = click.Context(root, info_name="recording-worker")
+    context = root_context()
     while words and not words[0].startswith("-") and isinstance(command, click.Group):
         name, found, words = command.resolve_command(context, words)
         assert found is not None, page

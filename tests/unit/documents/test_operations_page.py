@@ -10,6 +10,7 @@ import click
 import pytest
 import yaml
 
+from tests.command_line_page import root_context
 from worker.cli.root import root
 from worker.settings.documentation import documented_settings
 
@@ -78,7 +79,7 @@ def test_every_section_is_of_an_alert_that_there_is() -> None:
 @pytest.mark.parametrize("words", program_lines(), ids=" ".join)
 def test_every_command_line_is_one_that_the_program_takes(words: list[str]) -> None:
     command: click.Command = root
-    context = click.Context(root, info_name="recording-worker")
+    context = root_context()
     while words and not words[0].startswith("-") and isinstance(command, click.Group):
         name, found, words = command.resolve_command(context, words)
         assert found is not None

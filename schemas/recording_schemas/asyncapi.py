@@ -195,7 +195,33 @@ def _schemas() -> Document:
         )
         for data in EVENT_TYPES
     }
+    for name, schema in parts.items():
+        _name_inner_schemas(name, schema)
     return dict(sorted({**parts, **envelopes}.items()))
+
+
+def _name_inner_schemas(name: str, schema: Document) -> None:
+    """Give each inner schema a title, from which generators make the name of its type.
+
+    Without one they number it, and Go ignores a file whose name ends with `_386`.
+    """
+    for field, inner in schema.get("properties", {}).items():
+        if "anyOf" in inner or "enum" in inner:
+            title = inner.setdefault("title", name + _in_camel_case(field))
+            for choice in inner.get("anyOf", []):
+                if "enum" in choice:
+                    choice["title"] = title
+    if "oneOf" in schema:  # the structs share these rules, so they are copied
+        schema["oneOf"] = [
+            choice | {"title": f"{name}By{_in_camel_case(choice['required'][0])}"}
+            for choice in schema["oneOf"]
+        ]
+    for rule in schema.keys() & {"if", "then"}:
+        schema[rule] = schema[rule] | {"title": name + rule.capitalize()}
+
+
+def _in_camel_case(field: str) -> str:
+    return "".join(map(str.capitalize, field.split("_")))
 
 
 def _events(address: str, exchange: Exchange, types: list[type[EventData]]) -> Document:

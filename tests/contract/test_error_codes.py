@@ -41,8 +41,9 @@ CALLS: Final = {
 PLACES: Final = {"_maybe_executed": 1, "retry_later": 1}
 """The position of the code among the arguments, where it is not the first."""
 
-NO_OUTCOME: Final = {"webhook_key", "http_server"}
-"""No codes of a command: of the key that webhooks are signed with, and the name of a logger."""
+NO_OUTCOME: Final = {"files_unread", "webhook_key", "http_server"}
+"""No codes of a command: of a read that is repeated, of the key that webhooks are signed with, and
+the name of a logger."""
 
 CONSTANTS: Final = {
     outcomes.CRASHED,

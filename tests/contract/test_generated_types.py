@@ -62,6 +62,10 @@ def test_ajv_takes_the_examples_and_generated_typescript_and_go_compile(tmp_path
     run(NODE / "node_modules/.bin/tsc", *options, *scripts, cwd=tmp_path)
     for tool in ("quicktype-go", "modelina-go"):
         vet(tmp_path / tool)
+    assert not [*tmp_path.glob("modelina-*/*nonymous*")], (
+        "each type has a name that says what it is"
+    )
+    assert "= any" not in (tmp_path / "modelina-typescript/StartRecording.ts").read_text()
     assert "idempotency key" in (tmp_path / "quicktype-go/messages.go").read_text()
 
 

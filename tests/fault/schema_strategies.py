@@ -14,7 +14,7 @@ from jsonschema import Draft202012Validator
 
 Schema = dict[str, Any]
 
-WORDS: Final = {"$schema", "$id", "$defs", "title", "description"}
+WORDS: Final = {"$schema", "$id", "$defs", "title", "description", "examples"}
 RULES: Final = {"allOf", "oneOf", "if", "then", "not"}
 """Rules about several fields: values are generated without them, then filtered by them."""
 KNOWN: Final = {
@@ -44,9 +44,9 @@ def values_for(schema: Schema, root: Schema) -> st.SearchStrategy[Any]:
     match said:
         case {"$ref": str(where), **rest} if not rest:
             return values_for(_at(where, root), root)
-        case {"enum": list(values), **rest} if not rest:
+        case {"enum": list(values), **rest} if rest.keys() <= {"type"}:
             return st.sampled_from(values)
-        case {"const": value, **rest} if not rest:
+        case {"const": value, **rest} if rest.keys() <= {"type"}:
             return st.just(value)
         case {"anyOf": list(ways), **rest} if not rest:
             return st.one_of([values_for(way, root) for way in ways])

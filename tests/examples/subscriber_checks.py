@@ -1,13 +1,12 @@
-"""What every subscriber among the examples must do, whatever its language."""
+"""Runs the subscribers among the examples, and reads what they have done."""
 
 import json
 import uuid
 from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, Final
-from urllib.parse import urlsplit
 
 import aio_pika
 import msgspec
@@ -23,8 +22,6 @@ from recording_schemas import (
 )
 from tests.e2e.worker_environment import WorkerEnvironment
 from tests.examples.example_process import ROOT, ExampleProcess, running
-from tests.examples.file_server import CONTENT, FileServer, SlowFileServer
-from tests.fault.tcp_proxy import TcpProxy
 
 QUEUE: Final = "my-service.files"
 DEAD_LETTERS: Final = "my-service.files.dead"
@@ -64,102 +61,6 @@ def owners_of_files(folder: Path) -> dict[str, str | None]:
         path.name.removesuffix(".json"): json.loads(path.read_text())["user_id"]
         for path in folder.glob("*/*.json")
     }
-
-
-async def check_that_each_owner_gets_a_file_once(
-    example: SubscriberExample, amqp_url: str, environment: WorkerEnvironment, folder: Path
-) -> None:
-    """Files arrive complete and with their owners, and repeated events change nothing."""
-    async with example.running(amqp_url, folder) as process:
-        files = await record_a_meeting(environment)
-        owners = {file.file_name: file.user_id for file in files}
-        await eventually(lambda: example.owners(folder) == owners)
-        await announce_again(environment, files)
-        await eventually(lambda: has_ready(amqp_url, QUEUE, 0))
-        assert await process.terminate() == 0
-    stored = folder / files[0].recording_id
-    assert {path.name for path in stored.iterdir() if path.suffix != ".json"} == owners.keys()
-    assert all(path.stat().st_size > 0 for path in stored.iterdir())
-    assert all(downloads(environment, name) == 1 for name in owners)
-    assert await has_ready(amqp_url, QUEUE, 0)
-
-
-async def check_that_a_kill_before_the_acknowledgement_loses_nothing(
-    example: SubscriberExample, amqp_url: str, folder: Path
-) -> None:
-    """The broker never gets the first acknowledgement. The file is downloaded once all the same."""
-    port = urlsplit(amqp_url).port or 0
-    async with TcpProxy(port) as link, FileServer(link.black_hole) as files:
-        async with example.running(
-            amqp_url.replace(f":{port}/", f":{link.port}/"), folder
-        ) as first:
-            file = await publish_file(amqp_url, download_url=files.url)
-            await eventually(lambda: example.owners(folder) == {file.file_name: file.user_id})
-            await first.kill()
-        link.cut()
-        await eventually(lambda: has_ready(amqp_url, QUEUE, 1))
-        async with example.running(amqp_url, folder) as second:
-            await eventually(lambda: has_ready(amqp_url, QUEUE, 0))
-            assert await second.terminate() == 0
-    assert await has_ready(amqp_url, QUEUE, 0)
-    assert (folder / file.recording_id / file.file_name).read_bytes() == CONTENT
-    assert files.requests == 1
-
-
-async def check_that_poison_is_dead_lettered(
-    example: SubscriberExample, amqp_url: str, folder: Path
-) -> None:
-    """What can never be handled waits for a person, and does not stop what comes after it."""
-    async with FileServer() as files, example.running(amqp_url, folder) as process:
-        await publish(amqp_url, b"not JSON")
-        await publish(amqp_url, b'{"specversion": "1.0", "type": "recording.file_ready.v9"}')
-        await publish_file(amqp_url, download_url=files.url, file_name="../../outside.webm")
-        await publish_file(amqp_url, download_url=files.missing_url)
-        good = await publish_file(amqp_url, download_url=files.url)
-        await eventually(lambda: has_ready(amqp_url, DEAD_LETTERS, 4))
-        await eventually(lambda: example.owners(folder) == {good.file_name: good.user_id})
-        assert await process.terminate() == 0
-    assert await has_ready(amqp_url, QUEUE, 0)
-
-
-async def check_that_two_downloads_of_a_file_leave_it_whole(
-    example: SubscriberExample, amqp_url: str, folder: Path
-) -> None:
-    """An event comes again while its file is downloaded, and the second download is cut."""
-    async with SlowFileServer() as files, example.running(amqp_url, folder) as process:
-        body, file = file_event(download_url=files.url)
-        stored = folder / file.recording_id
-        await publish(amqp_url, body)
-        await eventually(lambda: any(size > SlowFileServer.SECOND for size in sizes(stored)))
-        await publish(amqp_url, body)
-        await eventually(lambda: any(0 < size <= SlowFileServer.SECOND for size in sizes(stored)))
-        files.finish_first.set()
-        await eventually(lambda: example.owners(folder) == {file.file_name: file.user_id})
-        assert (stored / file.file_name).read_bytes() == SlowFileServer.CONTENT
-        files.cut_second.set()
-        assert await process.terminate() == 0
-    assert (stored / file.file_name).read_bytes() == SlowFileServer.CONTENT
-    assert [path.name for path in stored.iterdir() if path.suffix == ".part"] == []
-
-
-async def check_that_passing_errors_are_not_dead_lettered(
-    example: SubscriberExample, amqp_url: str, folder: Path, *, statuses: Sequence[int]
-) -> None:
-    """A server that is slow, busy or broken for a moment costs no file."""
-    dead = await message_count(amqp_url, DEAD_LETTERS)
-    async with AsyncExitStack() as stack:
-        servers = [
-            await stack.enter_async_context(FileServer(failures=1, status=status))
-            for status in statuses
-        ]
-        async with example.running(amqp_url, folder) as first:
-            files = [await publish_file(amqp_url, download_url=each.url) for each in servers]
-            await eventually(lambda: all(each.requests for each in servers))
-            assert await first.terminate() == 0
-        async with example.running(amqp_url, folder) as second:
-            await eventually(lambda: all(is_stored(folder, file) for file in files))
-            assert await second.terminate() == 0
-    assert await has_ready(amqp_url, DEAD_LETTERS, dead)
 
 
 def is_stored(folder: Path, file: FileReady) -> bool:

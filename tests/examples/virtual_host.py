@@ -19,10 +19,20 @@ class VirtualHost:
         self._rabbitmq = rabbitmq
         self.name = f"examples-{uuid.uuid4().hex[:10]}"
         self.amqp_url = f"{rabbitmq.amqp_url.rstrip('/')}/{self.name}"
+        self._urls: dict[str, str] = {}
         self._eval(f'rabbit_vhost:add(<<"{self.name}">>, <<"tests">>)', self._grant("guest"))
 
     def user(self, name: str) -> str:
         """The URL of a user with exactly the permissions that the document gives to `name`."""
+        if name not in self._urls:
+            self._urls[name] = self._add_user(name)
+        return self._urls[name]
+
+    def delete(self) -> None:
+        """Delete it with its queues."""
+        self._eval(f'rabbit_vhost:delete(<<"{self.name}">>, <<"tests">>)')
+
+    def _add_user(self, name: str) -> str:
         (rights,) = (
             entry
             for entry in json.loads(PERMISSIONS.read_text())["permissions"]
@@ -35,10 +45,6 @@ class VirtualHost:
             self._grant(login, *patterns),
         )
         return f"amqp://{login}:{PASSWORD}@127.0.0.1:{self._rabbitmq.port}/{self.name}"
-
-    def delete(self) -> None:
-        """Delete it with its queues."""
-        self._eval(f'rabbit_vhost:delete(<<"{self.name}">>, <<"tests">>)')
 
     def _grant(self, user: str, *patterns: str) -> str:
         given = patterns or (".*", ".*", ".*")

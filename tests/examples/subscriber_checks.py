@@ -10,6 +10,7 @@ from typing import Any, Final
 
 import aio_pika
 import msgspec
+from aio_pika.exceptions import ChannelNotFoundEntity
 from msgspec.structs import replace
 
 from recording_sandbox.waiting import eventually
@@ -149,8 +150,11 @@ async def has_ready(amqp_url: str, queue: str, messages: int) -> bool:
 
 
 async def message_count(amqp_url: str, queue: str) -> int:
-    """How many messages wait in a queue and are not delivered to anybody."""
+    """How many messages wait in a queue and are not delivered to anybody. 0 without the queue."""
     async with await aio_pika.connect(amqp_url) as connection:
         channel = await connection.channel()
-        declared = await channel.declare_queue(queue, passive=True)
+        try:
+            declared = await channel.declare_queue(queue, passive=True)
+        except ChannelNotFoundEntity:  # no subscriber has declared it yet
+            return 0
         return declared.declaration_result.message_count or 0

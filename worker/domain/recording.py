@@ -27,7 +27,7 @@ from recording_schemas import (
     StatusChanged,
 )
 from worker.domain.meeting_participants import People
-from worker.domain.snapshot import RecordingSnapshot
+from worker.domain.snapshot import Participant, RecordingSnapshot
 from worker.domain.track_files import TrackFile
 
 RANK: Final = {
@@ -196,8 +196,8 @@ class Observation(msgspec.Struct, frozen=True, kw_only=True):
 
     `files` is None if the files were not read, else all files that the API lists, with their
     owners. `completeness` says whether these are all that are expected, `without_file` which people
-    have none; None if nobody knows. `files_final` says that the
-    worker waits for no more of them. `timeout_error` is set if the worker itself ends the
+    have none, `participants` who was in the session; None if nobody knows. `files_final` says that
+    the worker waits for no more of them. `timeout_error` is set if the worker itself ends the
     recording. `missing` is set if the API answered 404: the snapshot then repeats what was known.
     `renews_urls`: somebody asked for URLs of its files, so those that were signed anew are news.
     `read_again_at` is when to read the recording by itself again; with None, `read_policy` decides.
@@ -216,6 +216,7 @@ class Observation(msgspec.Struct, frozen=True, kw_only=True):
     files: tuple[TrackFile, ...] | None = None
     completeness: Completeness = "whole"
     without_file: tuple[ParticipantWithoutFile, ...] | None = None
+    participants: tuple[Participant, ...] | None = None
     files_final: bool = False
     timeout_error: ErrorInfo | None = None
     missing: bool = False

@@ -81,6 +81,7 @@ async def fetch_recording(
         files=found.files,
         completeness=found.completeness,
         without_file=found.without_file,
+        participants=found.participants,
         files_final=files_final,
     )
 
@@ -91,6 +92,7 @@ class _Files(msgspec.Struct, frozen=True, kw_only=True):
     files: tuple[TrackFile, ...] | None
     completeness: Completeness = "unknown"
     without_file: tuple[ParticipantWithoutFile, ...] | None = None
+    participants: tuple[Participant, ...] | None = None
 
 
 async def _fetch_shown(
@@ -134,6 +136,7 @@ async def _fetch_files(
         files=files,
         completeness=completeness(files, snapshot, known, participants or ()),
         without_file=_without_file(files, snapshot, known, participants),
+        participants=participants,
     )
 
 

@@ -16,6 +16,7 @@ from worker.domain.errors import WrongSettings
 from worker.domain.rate import Rate
 from worker.settings.amqp_url import amqp_url
 from worker.settings.apps import AppSettings, AppsFile, conflicts_between
+from worker.settings.archive import ArchiveSettings
 from worker.settings.authorities import certificate_directory, certificate_file
 from worker.settings.database_url import database_url
 from worker.settings.otel import usable_environment
@@ -39,7 +40,7 @@ from worker.settings.parsing import (
 from worker.settings.proxies import Proxies, proxy_url, with_upper_case_proxies
 from worker.settings.secret import Secret, sensitive_parts
 from worker.settings.storage_profiles import StorageProfiles
-from worker.settings.variables import Variable, read_fields, variables_of
+from worker.settings.variables import Variable, build, read_fields, variables_of
 
 _HOUR = 3_600.0
 _DAY = 24 * _HOUR
@@ -159,8 +160,7 @@ class CommonSettings(msgspec.Struct, frozen=True, kw_only=True):
         """
         # A variable that only `run` reads is not a misspelt one for the other commands.
         known_names = frozenset(variable.name for variable in variables_of(Settings).values())
-        fields = read_fields(variables_of(cls), environ, known_names=known_names)
-        return cls(**fields)  # type: ignore[arg-type]
+        return build(cls, read_fields(variables_of(cls), environ, known_names=known_names))
 
     def sensitive_texts(self) -> Callable[[], Iterator[str]]:
         """A function that yields every text that no log may show, as of each call.
@@ -493,6 +493,9 @@ class Settings(CommonSettings, frozen=True, kw_only=True):
         ),
     ]
 
+    # Copies of the files
+    archive: ArchiveSettings
+
     # Retention and shutdown
     keep_sent_seconds: Annotated[
         float,
@@ -645,6 +648,7 @@ class Settings(CommonSettings, frozen=True, kw_only=True):
                 "longest of WORKER_RETRY_DELAYS_SECONDS; otherwise a command could be forgotten "
                 "before its last attempt"
             )
+        faults += settings.archive.faults()
         if faults:
             raise WrongSettings(faults)
         return settings

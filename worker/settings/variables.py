@@ -4,7 +4,7 @@ import difflib
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import Annotated, Final, get_args, get_origin, get_type_hints
+from typing import Annotated, Final, TypeVar, get_args, get_origin, get_type_hints
 
 import msgspec
 
@@ -16,6 +16,8 @@ from worker.settings.secret import Secret
 _SERVICE_LINK_NAME = re.compile(
     r"WORKER_(\w+_)?(SERVICE_HOST|SERVICE_PORT(_\w+)?|PORT_\d+_(TCP|UDP|SCTP)(_(PROTO|PORT|ADDR))?)"
 )
+Built = TypeVar("Built", bound=msgspec.Struct)
+
 OWN_FAMILIES: Final = ("AMQP_", "DATABASE_", "HTTP_", "LOG_", "REALTIMEKIT_")
 """Settings that begin like this are this worker's own, beside those that begin with `WORKER_`."""
 
@@ -85,12 +87,30 @@ class Variable(msgspec.Struct, frozen=True):
 
 
 def variables_of(settings: type[msgspec.Struct]) -> dict[str, Variable]:
-    """Maps field names to variables, in the order of the fields; a base's fields come first."""
-    return {
-        field: next(item for item in get_args(hint) if isinstance(item, Variable))
+    """Maps field names to variables, in the order of the fields; a base's fields come first.
+
+    A field that is itself a struct of settings is a group: its fields take its place.
+    """
+    found: dict[str, Variable] = {}
+    for field, hint in get_type_hints(settings, include_extras=True).items():
+        if _is_group(hint):
+            found |= variables_of(hint)
+        elif get_origin(hint) is Annotated:
+            found[field] = next(item for item in get_args(hint) if isinstance(item, Variable))
+    return found
+
+
+def build(settings: type[Built], values: Mapping[str, object]) -> Built:
+    """The settings struct with these values, which are by field name, also those of its groups."""
+    fields = {
+        field: build(hint, values) if _is_group(hint) else values[field]
         for field, hint in get_type_hints(settings, include_extras=True).items()
-        if get_origin(hint) is Annotated
     }
+    return settings(**fields)
+
+
+def _is_group(hint: object) -> bool:
+    return isinstance(hint, type) and issubclass(hint, msgspec.Struct)
 
 
 def read_fields(

@@ -1,0 +1,152 @@
+"""The settings of the archive: where finished files are copied to, under which names, how fast."""
+
+import re
+from typing import Annotated, Final
+from urllib.parse import urlsplit
+
+import msgspec
+
+from worker.settings.parsing import matching, seconds, switch, whole
+from worker.settings.variables import Variable
+
+SCHEMES: Final = ("s3", "gs", "az", "file")
+_GIB: Final = 1_073_741_824
+
+_key = matching(r"[^\x00-\x1f]{1,512}", "a name of 1 to 512 characters, without control characters")
+
+
+def archive_url(text: str) -> str:
+    """Parse the URL of a bucket, container or folder, with an optional prefix.
+
+    The credentials come from the provider's own variables, never from this URL.
+    """
+    try:
+        parts = urlsplit(text)
+    except ValueError:
+        parts = urlsplit("")
+    if parts.scheme not in SCHEMES:
+        raise ValueError("must begin with s3://, gs://, az:// or file:///")
+    if parts.query or parts.fragment or "@" in parts.netloc:
+        raise ValueError("must have no credentials, query or fragment")
+    if re.search(r"[\x00-\x20]", text) or ".." in parts.path.split("/"):
+        raise ValueError("must have no spaces, control characters or `..`")
+    if parts.scheme == "file":
+        if parts.netloc or not parts.path.strip("/"):
+            raise ValueError("must name an absolute folder, as in file:///var/recordings")
+    elif not parts.netloc:
+        raise ValueError(f"must name a bucket, as in {parts.scheme}://bucket/prefix")
+    return text.rstrip("/")
+
+
+MAX_PARTS: Final = 10_000
+"""S3 takes at most this many parts for one file."""
+
+
+class ArchiveSettings(msgspec.Struct, frozen=True, kw_only=True):
+    """The settings of the archive. It is on if `archive_url` is set."""
+
+    archive_url: Annotated[
+        str | None,
+        Variable(
+            "WORKER_ARCHIVE_URL",
+            archive_url,
+            "Storage that every finished file is copied to: `s3://bucket/prefix`, "
+            "`gs://bucket/prefix`, `az://container/prefix` or `file:///folder`. The credentials "
+            "come from the provider's own variables and files. If not set, nothing is copied.",
+        ),
+    ]
+    archive_key: Annotated[
+        str,
+        Variable(
+            "WORKER_ARCHIVE_KEY",
+            _key,
+            "Name of each copy under `WORKER_ARCHIVE_URL`, from `{app}`, `{meeting_id}`, "
+            "`{recording_id}`, `{file_name}`, `{kind}`, `{user_id}`, `{custom_participant_id}` and "
+            "`{date}`, the UTC day on which the recording started.",
+            default="{app}/{meeting_id}/{recording_id}/{file_name}",
+        ),
+    ]
+    archive_manifest_key: Annotated[
+        str,
+        Variable(
+            "WORKER_ARCHIVE_MANIFEST_KEY",
+            _key,
+            "Name of the manifest of each recording under `WORKER_ARCHIVE_URL`, from `{app}`, "
+            "`{meeting_id}`, `{recording_id}`, `{kind}` and `{date}`.",
+            default="{app}/{meeting_id}/{recording_id}/manifest.json",
+        ),
+    ]
+    archive_concurrency: Annotated[
+        int,
+        Variable(
+            "WORKER_ARCHIVE_CONCURRENCY",
+            whole(1, 64, "files"),
+            "How many files a replica copies at the same time.",
+            default="4",
+        ),
+    ]
+    archive_allow_private_sources: Annotated[
+        bool,
+        Variable(
+            "WORKER_ARCHIVE_ALLOW_PRIVATE_SOURCES",
+            switch,
+            "`on` also downloads from private addresses and over plain HTTP. For tests only: "
+            "download URLs come from outside.",
+            default="off",
+        ),
+    ]
+    archive_max_bytes_per_second: Annotated[
+        int | None,
+        Variable(
+            "WORKER_ARCHIVE_MAX_BYTES_PER_SECOND",
+            whole(1_024, 100 * _GIB, "bytes"),
+            "How many bytes a replica may download in a second, for all its copies together. If "
+            "not set, there is no limit.",
+        ),
+    ]
+    archive_part_bytes: Annotated[
+        int,
+        Variable(
+            "WORKER_ARCHIVE_PART_BYTES",
+            whole(5_242_880, 536_870_912, "bytes"),
+            "Size of one part of an upload. A copy holds a few parts in memory. S3 takes at most "
+            "10,000 parts for one file.",
+            default="8388608",
+        ),
+    ]
+    archive_max_file_bytes: Annotated[
+        int,
+        Variable(
+            "WORKER_ARCHIVE_MAX_FILE_BYTES",
+            whole(1, 5_120 * _GIB, "bytes"),
+            "Size limit of a file. A larger file is not archived. At most 10,000 times "
+            "`WORKER_ARCHIVE_PART_BYTES`.",
+            default="68719476736",
+        ),
+    ]
+    archive_timeout_seconds: Annotated[
+        float,
+        Variable(
+            "WORKER_ARCHIVE_TIMEOUT_SECONDS",
+            seconds(0.1, 3_600),
+            "How long a download or an upload may stand still before the copy is tried again.",
+            default="60",
+        ),
+    ]
+    archive_retry_max_seconds: Annotated[
+        float,
+        Variable(
+            "WORKER_ARCHIVE_RETRY_MAX_SECONDS",
+            seconds(0.1, 86_400),
+            "Longest pause between two attempts to copy a file. The pauses double from one second.",
+            default="600",
+        ),
+    ]
+
+    def faults(self) -> list[str]:
+        """What is wrong with the values together. Each begins with the name of a variable."""
+        if self.archive_max_file_bytes <= MAX_PARTS * self.archive_part_bytes:
+            return []
+        return [
+            "WORKER_ARCHIVE_MAX_FILE_BYTES: must be at most 10,000 times WORKER_ARCHIVE_PART_BYTES"
+        ]

@@ -1,5 +1,6 @@
 """The messages of recording-worker: commands to publish, events to subscribe to."""
 
+from recording_schemas.archive_events import Archived, ArchiveFailed, FileArchived
 from recording_schemas.commands import COMMAND_TYPES, Command, secrets_of
 from recording_schemas.composite import (
     AudioConfig,
@@ -12,6 +13,7 @@ from recording_schemas.composite import (
     WatermarkSize,
 )
 from recording_schemas.control_commands import (
+    ArchiveRecording,
     PauseRecording,
     ReplayRecording,
     ResumeRecording,
@@ -37,12 +39,16 @@ from recording_schemas.event_parts import (
 )
 from recording_schemas.events import (
     EVENT_TYPES,
+    ArchiveEvent,
     EventData,
     Outcome,
     exchange_of,
     outcome_of,
     routing_key,
 )
+from recording_schemas.manifest import Manifest, ManifestRecording, ManifestStart, ManifestStatus
+from recording_schemas.manifest_files import FileState, ManifestFile
+from recording_schemas.manifest_people import ManifestParticipant, ManifestPerson, ManifestStay
 from recording_schemas.outcome_events import (
     CommandExpired,
     CommandFailed,
@@ -71,6 +77,10 @@ __all__ = [
     "ERROR_CODES",
     "EVENT_CONTENT_TYPE",
     "EVENT_TYPES",
+    "ArchiveEvent",
+    "ArchiveFailed",
+    "ArchiveRecording",
+    "Archived",
     "AudioConfig",
     "BucketConfig",
     "CloudEvent",
@@ -83,12 +93,22 @@ __all__ = [
     "ErrorCode",
     "ErrorInfo",
     "EventData",
+    "FileArchived",
     "FileEvent",
     "FileReady",
+    "FileState",
     "FileUrlRenewed",
     "InteractiveConfig",
     "Kind",
     "Malformed",
+    "Manifest",
+    "ManifestFile",
+    "ManifestParticipant",
+    "ManifestPerson",
+    "ManifestRecording",
+    "ManifestStart",
+    "ManifestStatus",
+    "ManifestStay",
     "Media",
     "NotAnEvent",
     "ObservedBy",

@@ -7,6 +7,7 @@ AMQP 0-9-1, and AsyncAPI's bindings have no place for them. `x-amqp-properties` 
 from typing import Any, Final
 
 from recording_schemas import examples, json_schema
+from recording_schemas.archive_events import Archived, ArchiveFailed, FileArchived
 from recording_schemas.asyncapi_parts import (
     COMMAND_PROPERTIES,
     CORRELATION,
@@ -85,6 +86,9 @@ def _channels() -> Document:
         "files": _events("{kind}.{media}.ready", "files", [FileReady]),
         "renewed_urls": _events("{kind}.{media}.url_renewed", "files", [FileUrlRenewed]),
         "completed": _events("{kind}.completed", "files", [Completed]),
+        "archived_files": _events("{kind}.{media}.archived", "files", [FileArchived]),
+        "archived": _events("{kind}.archived", "files", [Archived]),
+        "archive_failures": _events("{kind}.archive_failed", "files", [ArchiveFailed]),
         "results": _events("{command_type}.{outcome}", "results", _of_exchange("results")),
         "replies": {
             "address": None,
@@ -124,6 +128,9 @@ def _operations() -> Document:
         "report_completed": _sends(
             "completed", "Report that all files of a recording were reported."
         ),
+        "report_archived_file": _sends("archived_files", "Report that a file is in the archive."),
+        "report_archived": _sends("archived", "Report that all files and the manifest are there."),
+        "report_archive_failure": _sends("archive_failures", "Report a file that is not archived."),
         "report_outcome": _sends("results", "Report the outcome of a command, once per id."),
     }
 

@@ -12,6 +12,7 @@ from typing import Final
 
 from recording_schemas.composite import RtmpOutConfig, StorageConfig
 from recording_schemas.control_commands import (
+    ArchiveRecording,
     PauseRecording,
     ReplayRecording,
     ResumeRecording,
@@ -29,6 +30,7 @@ Command = (
     | ResumeRecording
     | SyncRecording
     | ReplayRecording
+    | ArchiveRecording
 )
 
 COMMAND_TYPES: Final[dict[str, type[Command]]] = {
@@ -39,6 +41,7 @@ COMMAND_TYPES: Final[dict[str, type[Command]]] = {
     "resume_recording": ResumeRecording,
     "sync_recording": SyncRecording,
     "replay_recording": ReplayRecording,
+    "archive_recording": ArchiveRecording,
 }
 """Every command by its `type`, which is also its routing key."""
 

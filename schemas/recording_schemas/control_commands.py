@@ -129,6 +129,29 @@ class SyncRecording(
     ]
 
 
+class ArchiveRecording(
+    CommandBase,
+    frozen=True,
+    kw_only=True,
+    forbid_unknown_fields=True,
+    tag_field="type",
+    tag="archive_recording",
+):
+    """Read a recording again, and copy its files to the archive, again if they are there.
+
+    Each copy is announced by an event with an id of its own. The command succeeds when the files
+    are queued.
+    """
+
+    recording_id: Annotated[
+        Uuid,
+        Meta(
+            description="The recording whose files to archive: the API's id, a UUID.",
+            examples=["b3a4d7e2-90c1-4d4f-a1c6-5e2f7a8b9c03"],
+        ),
+    ]
+
+
 class ReplayRecording(
     CommandBase,
     frozen=True,

@@ -4,11 +4,12 @@ from typing import Final, Literal
 
 import msgspec
 
-Place = Literal["rejected", "failed", "errored", "retry"]
+Place = Literal["rejected", "failed", "errored", "archive", "retry"]
 """Where a code is sent: in one of two outcomes, in the event of a recording that ended as ERRORED,
-or in the header `x-reason-code` of a copy that waits in a retry queue."""
+in the event of a file that is not archived, or in the header `x-reason-code` of a copy that waits
+in a retry queue."""
 
-Resend = Literal["corrected", "unchanged", "never", "by_worker"]
+Resend = Literal["corrected", "unchanged", "never", "by_worker", "file_by_worker", "archive_again"]
 """Whether the publisher should send the command again, and how."""
 
 RESEND: Final[dict[Resend, str]] = {
@@ -17,6 +18,8 @@ RESEND: Final[dict[Resend, str]] = {
     "unchanged": "Yes, with a new `id`. A repeat of the old `id` returns the stored outcome.",
     "never": "No.",
     "by_worker": "No. The worker tries the command again itself.",
+    "file_by_worker": "No. The worker tries the file again itself.",
+    "archive_again": "Send `archive_recording` when the cause is removed.",
 }
 """Each value of `Resend` in words."""
 

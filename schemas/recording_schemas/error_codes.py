@@ -6,6 +6,7 @@ must accept a code that it does not know.
 
 from typing import Final
 
+from recording_schemas.archive_codes import ARCHIVE_CODES
 from recording_schemas.error_code import ErrorCode, Place
 from recording_schemas.failed_codes import FAILED_CODES
 from recording_schemas.rejected_codes import REJECTED_CODES
@@ -75,7 +76,14 @@ _RETRY_CODES: Final = (
 )
 
 ERROR_CODES: Final[dict[str, ErrorCode]] = {
-    entry.code: entry for entry in (*REJECTED_CODES, *FAILED_CODES, *_ERRORED_CODES, *_RETRY_CODES)
+    entry.code: entry
+    for entry in (
+        *REJECTED_CODES,
+        *FAILED_CODES,
+        *_ERRORED_CODES,
+        *ARCHIVE_CODES,
+        *_RETRY_CODES,
+    )
 }
 """Every code with its meaning."""
 

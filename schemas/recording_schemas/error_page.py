@@ -9,12 +9,14 @@ _PLACES: Final[dict[Place, str]] = {
     "rejected": "outcome `rejected`: `code`",
     "failed": "outcome `failed`: `last_error.code`",
     "errored": "`recording.status_changed.v1` with status ERRORED: `error.code`",
+    "archive": "`recording.archive_failed.v1`: `error.code`",
     "retry": "a copy in a retry queue: header `x-reason-code`",
 }
 _TITLES: Final[dict[Place, str]] = {
     "rejected": "Outcomes `rejected`: the command is wrong, or the API refused it for good",
     "failed": "Outcomes `failed`: the command was right, and the worker gave up",
     "errored": "Recordings that end as ERRORED",
+    "archive": "Files that are not archived",
     "retry": "Retries only: no outcome has these codes",
 }
 _INTRODUCTION: Final = """\
@@ -30,7 +32,8 @@ on this page. Do not let a program read it.
 - An outcome `failed` has `last_error` with `code` and `message`. The worker gave up after
   `WORKER_COMMAND_MAX_AGE_SECONDS`, or the shorter time that stands at the code.
 - An outcome `expired` has no code: its `deadline` passed.
-- A recording that ended as ERRORED has `error` with `code` and `message`.
+- A recording that ended as ERRORED has `error` with `code` and `message`, and so has a file that is
+  not archived.
 - A message in the dead-letter queue has the code in `x-reason-code`. If its id could be read, it
   has an outcome with the same code.
 

@@ -5,7 +5,7 @@ from typing import Annotated
 from msgspec import Meta
 
 from recording_schemas.error_codes import CODE_PATTERN, codes_of
-from recording_schemas.values import Count, Kind, Metadata, Status
+from recording_schemas.values import Count, Kind, Media, Metadata, ObservedBy, Status, Time
 
 RecordingId = Annotated[
     str,
@@ -89,12 +89,102 @@ CustomParticipantId = Annotated[
         examples=["alice@example.com"],
     ),
 ]
+LearntBy = Annotated[
+    ObservedBy,
+    Meta(
+        description="Where the worker learnt of the status first: the answer to a `command`, a "
+        "`webhook` of the API, or a `sweep` of its list.",
+        examples=["webhook"],
+    ),
+]
+ObservedAt = Annotated[
+    Time,
+    Meta(
+        description="When the worker learnt of the status, RFC 3339.",
+        examples=["2026-01-01T10:30:40Z"],
+    ),
+]
+InvokedTime = Annotated[
+    Time | None,
+    Meta(
+        description="When the API took the start, RFC 3339. Null until the API reports it.",
+        examples=["2026-01-01T10:00:00Z"],
+    ),
+]
+StartedTime = Annotated[
+    Time | None,
+    Meta(
+        description="When the recording began, RFC 3339. Null until the API reports it.",
+        examples=["2026-01-01T10:00:05Z"],
+    ),
+]
+StoppedTime = Annotated[
+    Time | None,
+    Meta(
+        description="When the recording stopped, RFC 3339. Null until the API reports it.",
+        examples=["2026-01-01T10:30:05Z"],
+    ),
+]
+StartReason = Annotated[
+    str | None,
+    Meta(
+        description="The API's reason for the start, such as API_CALL or RECORD_ON_START. Null "
+        "if it gives none.",
+        examples=["API_CALL"],
+    ),
+]
+StopReason = Annotated[
+    str | None,
+    Meta(
+        description="The API's reason for the stop, such as API_CALL, ALL_PEERS_LEFT or "
+        "INTERNAL_ERROR. Null if it gives none.",
+        examples=["ALL_PEERS_LEFT"],
+    ),
+]
+FileName = Annotated[
+    str,
+    Meta(
+        description="The name of the file. It is unique within the recording.",
+        examples=["weekly_sync_aaab7c10-…_c9e8d7b6-…_peer_audio_1767261605000.webm"],
+    ),
+]
+MediaKind = Annotated[
+    Media,
+    Meta(description="Whether the file has sound only, or pictures.", examples=["audio"]),
+]
+Layer = Annotated[
+    str | None,
+    Meta(
+        description="The layer of a track recording. Null for composites.",
+        examples=["default"],
+    ),
+]
+StreamKind = Annotated[
+    str | None,
+    Meta(
+        description="The stream that was recorded, from the file name, such as `peer`. Null "
+        "for composites, and if the name does not say.",
+        examples=["peer"],
+    ),
+]
+RecordedAt = Annotated[
+    Time | None,
+    Meta(
+        description="When the file begins, RFC 3339, from the file name. Null if the name does "
+        "not say.",
+        examples=["2026-01-01T10:00:05Z"],
+    ),
+]
+FileIndex = Annotated[
+    int,
+    Meta(description="The number of the file in its recording, from 1.", examples=[1]),
+]
 ErrorCodeText = Annotated[
     str,
     Meta(
         description="A slug for programs, with a section of its own in the reference of error "
         "codes. Later versions may add codes, so accept one that you do not know.",
-        examples=codes_of("rejected", "failed", "errored"),
+        examples=codes_of("rejected", "failed", "errored", "archive"),
         extra_json_schema={"pattern": CODE_PATTERN},
     ),
 ]

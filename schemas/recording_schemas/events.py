@@ -6,6 +6,7 @@ change that could break a subscriber gets a new version in the event's type.
 
 from typing import Final, Literal, assert_never
 
+from recording_schemas.archive_events import Archived, ArchiveFailed, FileArchived
 from recording_schemas.outcome_events import (
     CommandExpired,
     CommandFailed,
@@ -15,7 +16,8 @@ from recording_schemas.outcome_events import (
 from recording_schemas.recording_events import Completed, FileReady, FileUrlRenewed, StatusChanged
 
 Outcome = CommandSucceeded | CommandRejected | CommandExpired | CommandFailed
-EventData = StatusChanged | FileReady | FileUrlRenewed | Completed | Outcome
+ArchiveEvent = FileArchived | Archived | ArchiveFailed
+EventData = StatusChanged | FileReady | FileUrlRenewed | Completed | ArchiveEvent | Outcome
 
 Exchange = Literal["status", "files", "results"]
 """One of the three exchanges, by the last part of its name."""
@@ -25,6 +27,9 @@ EVENT_TYPES: Final[dict[type[EventData], str]] = {
     FileReady: "recording.file_ready.v1",
     FileUrlRenewed: "recording.file_url_renewed.v1",
     Completed: "recording.completed.v1",
+    FileArchived: "recording.file_archived.v1",
+    Archived: "recording.archived.v1",
+    ArchiveFailed: "recording.archive_failed.v1",
     CommandSucceeded: "command.succeeded.v1",
     CommandRejected: "command.rejected.v1",
     CommandExpired: "command.expired.v1",
@@ -38,15 +43,24 @@ def routing_key(data: EventData) -> str:
     match data:
         case StatusChanged():
             return f"{data.kind}.{data.status.lower()}"
-        case FileReady():
-            return f"{data.kind}.{data.media_kind}.ready"
-        case FileUrlRenewed():
-            return f"{data.kind}.{data.media_kind}.url_renewed"
-        case Completed():
-            return f"{data.kind}.completed"
+        case FileReady() | FileUrlRenewed() | FileArchived():
+            return f"{data.kind}.{data.media_kind}.{_LAST_WORDS[type(data)]}"
+        case Completed() | Archived() | ArchiveFailed():
+            return f"{data.kind}.{_LAST_WORDS[type(data)]}"
         case CommandSucceeded() | CommandRejected() | CommandExpired() | CommandFailed():
             return f"{data.command_type}.{outcome_of(data)}"
     assert_never(data)
+
+
+_LAST_WORDS: Final[dict[type[EventData], str]] = {
+    FileReady: "ready",
+    FileUrlRenewed: "url_renewed",
+    FileArchived: "archived",
+    Completed: "completed",
+    Archived: "archived",
+    ArchiveFailed: "archive_failed",
+}
+"""The last word of the routing key."""
 
 
 def exchange_of(data: EventData) -> Exchange:
@@ -64,6 +78,9 @@ _EXCHANGES: Final[dict[type[EventData], Exchange]] = {
     FileReady: "files",
     FileUrlRenewed: "files",
     Completed: "files",
+    FileArchived: "files",
+    Archived: "files",
+    ArchiveFailed: "files",
     CommandSucceeded: "results",
     CommandRejected: "results",
     CommandExpired: "results",

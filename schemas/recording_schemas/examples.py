@@ -6,9 +6,11 @@ from uuid import UUID, uuid5
 
 import msgspec
 
+from recording_schemas.archive_examples import ARCHIVE_EVENTS, MANIFEST
 from recording_schemas.commands import Command
 from recording_schemas.composite import AudioConfig, VideoConfig, Watermark, WatermarkSize
 from recording_schemas.control_commands import (
+    ArchiveRecording,
     PauseRecording,
     ReplayRecording,
     ResumeRecording,
@@ -17,8 +19,26 @@ from recording_schemas.control_commands import (
 )
 from recording_schemas.envelope import encode_event
 from recording_schemas.error_codes import with_error_url
-from recording_schemas.event_parts import ErrorInfo, ParticipantInfo, ParticipantWithoutFile
+from recording_schemas.event_parts import ErrorInfo
 from recording_schemas.events import EVENT_TYPES, EventData, Outcome
+from recording_schemas.example_values import (
+    ALICE,
+    BOB,
+    FILE,
+    INVOKED,
+    MEETING,
+    METADATA,
+    PARTICIPANT,
+    PEER,
+    RECORDING,
+    SESSION,
+    START,
+    STARTED,
+    STOPPED,
+    UPLOADED,
+    WITHOUT_FILE,
+)
+from recording_schemas.manifest import MANIFEST_NAME
 from recording_schemas.outcome_events import (
     CommandExpired,
     CommandFailed,
@@ -34,18 +54,6 @@ from recording_schemas.start_track_recording import (
 )
 from recording_schemas.values import Status
 
-_MEETING: Final = "2f1b7c3e-6a51-4f0a-9d5e-0c8f1f6f9b01"
-_SESSION: Final = "7d0f2a94-1f6c-4c0e-8f7b-3b9b5e0c6a12"
-_RECORDING: Final = "b3a4d7e2-90c1-4d4f-a1c6-5e2f7a8b9c03"
-_ALICE: Final = "aaab7c10-5d2e-4b7a-8c3f-1e9d0f2a4b05"
-_PEER: Final = "c9e8d7b6-a504-4392-8170-6f5e4d3c2b07"
-_FILE: Final = f"weekly_sync_{_ALICE}_{_PEER}_peer_audio_1767261605000.webm"
-_METADATA: Final = {"case": "2026-0117", "team": "support"}
-_INVOKED: Final = datetime(2026, 1, 1, 10, 0, 0, tzinfo=UTC)
-_STARTED: Final = datetime(2026, 1, 1, 10, 0, 5, tzinfo=UTC)
-_STOPPED: Final = datetime(2026, 1, 1, 10, 30, 5, tzinfo=UTC)
-_UPLOADED: Final = datetime(2026, 1, 1, 10, 30, 40, tzinfo=UTC)
-
 _EVENT_IDS: Final = UUID("6f1d3b0e-52c7-5d0c-9c0b-7a1f0c1c2a55")
 """The namespace of the worker's event ids."""
 _FIRST_NUMBER: Final = 5
@@ -53,19 +61,19 @@ _FIRST_NUMBER: Final = 5
 
 COMMANDS: Final[tuple[Command, ...]] = (
     StartTrackRecording(
-        id="weekly-2026-01-01-start",
+        id=START,
         deadline=datetime(2036, 1, 1, 10, 5, 0, tzinfo=UTC),
-        meeting_id=_MEETING,
-        user_ids=(_ALICE, "aaa2c4e6-8a0b-4c1d-9e2f-3a4b5c6d7e06"),
+        meeting_id=MEETING,
+        user_ids=(ALICE, BOB),
         custom_participant_ids=("bob@example.com",),
         max_seconds=5400,
         wait_for_session=True,
         layers=TrackLayers(default=TrackLayer(media_kind="audio", file_name_prefix="weekly_sync")),
-        metadata=_METADATA,
+        metadata=METADATA,
     ),
     StartRecording(
         id="weekly-2026-01-01-mixed",
-        meeting_id=_MEETING,
+        meeting_id=MEETING,
         allow_multiple_recordings=True,
         audio_config=AudioConfig(codec="AAC", channel="stereo", export_file=True),
         file_name_prefix="weekly_sync",
@@ -82,94 +90,82 @@ COMMANDS: Final[tuple[Command, ...]] = (
             ),
         ),
     ),
-    StopRecording(id="weekly-2026-01-01-stop", start_id="weekly-2026-01-01-start"),
-    PauseRecording(id="weekly-2026-01-01-pause", recording_id=_RECORDING),
-    ResumeRecording(id="weekly-2026-01-01-resume", meeting_id=_MEETING, kind="track"),
-    SyncRecording(id="weekly-2026-01-01-sync", recording_id=_RECORDING),
-    ReplayRecording(id="weekly-2026-01-01-replay", start_id="weekly-2026-01-01-start"),
+    StopRecording(id="weekly-2026-01-01-stop", start_id=START),
+    PauseRecording(id="weekly-2026-01-01-pause", recording_id=RECORDING),
+    ResumeRecording(id="weekly-2026-01-01-resume", meeting_id=MEETING, kind="track"),
+    SyncRecording(id="weekly-2026-01-01-sync", recording_id=RECORDING),
+    ReplayRecording(id="weekly-2026-01-01-replay", start_id=START),
+    ArchiveRecording(id="weekly-2026-01-01-archive", recording_id=RECORDING),
 )
 
 _FILE_READY: Final = FileReady(
-    recording_id=_RECORDING,
-    meeting_id=_MEETING,
-    session_id=_SESSION,
+    recording_id=RECORDING,
+    meeting_id=MEETING,
+    session_id=SESSION,
     kind="track",
     layer="default",
-    file_name=_FILE,
-    user_id=_ALICE,
-    peer_id=_PEER,
+    file_name=FILE,
+    user_id=ALICE,
+    peer_id=PEER,
     custom_participant_id="alice@example.com",
     stream_kind="peer",
     media_kind="audio",
-    recorded_at=_STARTED,
-    download_url="https://files.example.com/" + _FILE,
+    recorded_at=STARTED,
+    download_url="https://files.example.com/" + FILE,
     download_url_expiry=datetime(2026, 1, 8, 10, 30, 40, tzinfo=UTC),
     file_index=1,
     file_count=1,
     storage=None,
-    start_id="weekly-2026-01-01-start",
-    participant=ParticipantInfo(
-        user_id=_ALICE,
-        peer_id=_PEER,
-        custom_participant_id="alice@example.com",
-        display_name="Alice",
-        preset_name="group_call_host",
-        joined_at=_STARTED,
-        left_at=_STOPPED,
-    ),
-    metadata=_METADATA,
+    start_id=START,
+    participant=PARTICIPANT,
+    metadata=METADATA,
 )
 _RENEWED: Final = {
-    "download_url": f"https://files.example.com/{_FILE}?signature=new",
+    "download_url": f"https://files.example.com/{FILE}?signature=new",
     "download_url_expiry": datetime(2026, 1, 12, 9, 0, 0, tzinfo=UTC),
 }
 
 EVENTS: Final[tuple[EventData, ...]] = (
     StatusChanged(
-        recording_id=_RECORDING,
-        meeting_id=_MEETING,
-        session_id=_SESSION,
+        recording_id=RECORDING,
+        meeting_id=MEETING,
+        session_id=SESSION,
         kind="track",
         status=Status.UPLOADED,
         previous_status=Status.UPLOADING,
         observed_by="webhook",
-        observed_at=_UPLOADED,
-        invoked_time=_INVOKED,
-        started_time=_STARTED,
-        stopped_time=_STOPPED,
+        observed_at=UPLOADED,
+        invoked_time=INVOKED,
+        started_time=STARTED,
+        stopped_time=STOPPED,
         recording_duration=1800,
         output_file_name="weekly_sync_{{user_id}}_{{peer_id}}.webm",
         start_reason="API_CALL",
         stop_reason="ALL_PEERS_LEFT",
-        start_id="weekly-2026-01-01-start",
+        start_id=START,
         error=None,
-        metadata=_METADATA,
+        metadata=METADATA,
     ),
     _FILE_READY,
     FileUrlRenewed(**{**msgspec.structs.asdict(_FILE_READY), **_RENEWED}),
     Completed(
-        recording_id=_RECORDING,
-        meeting_id=_MEETING,
+        recording_id=RECORDING,
+        meeting_id=MEETING,
         kind="track",
         status=Status.UPLOADED,
         file_count=1,
-        files=(_FILE,),
+        files=(FILE,),
         recording_duration=1800,
-        start_id="weekly-2026-01-01-start",
-        participants_without_file=(
-            ParticipantWithoutFile(
-                user_id="aaa2c4e6-8a0b-4c1d-9e2f-3a4b5c6d7e06",
-                custom_participant_id="bob@example.com",
-                joined=True,
-            ),
-        ),
-        metadata=_METADATA,
+        start_id=START,
+        participants_without_file=(WITHOUT_FILE,),
+        metadata=METADATA,
     ),
+    *ARCHIVE_EVENTS,
     CommandSucceeded(
-        command_id="weekly-2026-01-01-start",
+        command_id=START,
         command_type="start_track_recording",
-        recording_ids=(_RECORDING,),
-        metadata=_METADATA,
+        recording_ids=(RECORDING,),
+        metadata=METADATA,
     ),
     CommandRejected(
         command_id="weekly-2026-01-02-start",
@@ -202,10 +198,11 @@ EVENTS: Final[tuple[EventData, ...]] = (
 
 
 def documents() -> dict[str, Any]:
-    """The examples as JSON values, by the command's or the event's type."""
+    """The examples as JSON values, by the command's or the event's type, and the manifest."""
     commands = {command.command_type: msgspec.json.encode(command) for command in COMMANDS}
     events = {EVENT_TYPES[type(data)]: _encoded(data) for data in EVENTS}
-    return {name: msgspec.json.decode(body) for name, body in {**commands, **events}.items()}
+    bodies = {**commands, **events, MANIFEST_NAME: msgspec.json.encode(MANIFEST)}
+    return {name: msgspec.json.decode(body) for name, body in bodies.items()}
 
 
 def _encoded(data: EventData) -> bytes:
@@ -223,6 +220,6 @@ def _envelope(data: EventData, subject: str, fact: str, sequence: str | None) ->
         id=str(uuid5(_EVENT_IDS, fact)),
         source="recording-worker",
         subject=subject,
-        time=_UPLOADED,
+        time=UPLOADED,
         sequence=sequence,
     )

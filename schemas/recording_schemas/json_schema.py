@@ -9,6 +9,7 @@ from recording_schemas.commands import COMMAND_TYPES
 from recording_schemas.composite import StorageConfig
 from recording_schemas.envelope import DATASCHEMA
 from recording_schemas.events import EVENT_TYPES, EventData, exchange_of_type
+from recording_schemas.manifest import MANIFEST_NAME, Manifest
 
 Schema = dict[str, Any]
 
@@ -18,11 +19,15 @@ _WITH_RULES: Final = (*COMMAND_TYPES.values(), StorageConfig)
 
 
 def documents() -> dict[str, Schema]:
-    """One self-contained schema per message, by the command's or the event's type."""
+    """One self-contained schema per message, by the command's or the event's type.
+
+    The manifest of the archive has one, too.
+    """
     commands = {
         name: _command_document(name, struct) for name, struct in sorted(COMMAND_TYPES.items())
     }
-    return commands | {name: _event_document(data) for data, name in EVENT_TYPES.items()}
+    events = {name: _event_document(data) for data, name in EVENT_TYPES.items()}
+    return commands | events | {MANIFEST_NAME: _manifest_document()}
 
 
 def components(types: list[type], ref_template: str) -> dict[str, Schema]:
@@ -46,8 +51,8 @@ def _finish(name: str, schema: Schema) -> None:
         schema["description"] = cleandoc(schema["description"])
     for part in (schema, *schema.get("properties", {}).values()):
         for choice in (part, *part.get("anyOf", [])):
-            if "enum" in choice:  # every enum of ours has strings
-                choice["type"] = "string"
+            if "enum" in choice:  # the only one without strings is the version of the manifest
+                choice["type"] = "integer" if choice["enum"] == [1] else "string"
             if "propertyNames" in choice:
                 choice["propertyNames"]["type"] = "string"
         # In Python an absent field has a value. In JSON that value may be forbidden.
@@ -125,6 +130,12 @@ def _event_document(data: type[EventData]) -> Schema:
     defs = components([data], "#/$defs/{name}")
     root = envelope(data, {"$ref": f"#/$defs/{data.__name__}"})
     return _document(DATASCHEMA[data], EVENT_TYPES[data], root, defs)
+
+
+def _manifest_document() -> Schema:
+    defs = components([Manifest], "#/$defs/{name}")
+    root = defs.pop(Manifest.__name__)
+    return _document(f"urn:recording-worker:schema:{MANIFEST_NAME}", MANIFEST_NAME, root, defs)
 
 
 def _document(identity: str, title: str, root: Schema, defs: dict[str, Schema]) -> Schema:

@@ -7,6 +7,7 @@ from typing import Any, Final
 from recording_schemas import examples, json_schema
 from recording_schemas.commands import COMMAND_TYPES
 from recording_schemas.events import EVENT_TYPES, exchange_of_type, routing_key
+from recording_schemas.manifest import MANIFEST_NAME
 
 Schema = dict[str, Any]
 
@@ -23,6 +24,7 @@ document say the same to programs.
 - **Events** are CloudEvents 1.0 in structured JSON. The tables show the fields of `data`;
   [the envelope](#envelope) is the same for all events. Each field is always present, and null
   without a value.
+- The **manifest** is a file in the archive, one for each recording.
 
 In the column "field", a dot leads into an object, and `[]` stands for each element of a list.
 """
@@ -50,6 +52,8 @@ def page() -> str:
         fields = schemas[name]["$defs"][data.__name__]
         place = f"{where}`{keys[name]}`."
         parts.append(_section(name, fields, schemas[name], bodies[name], place))
+    manifest = schemas[MANIFEST_NAME]
+    parts += ["## Manifest\n", _section(MANIFEST_NAME, manifest, manifest, bodies[MANIFEST_NAME])]
     return "\n".join(parts)
 
 
@@ -65,9 +69,9 @@ def _table(fields: Schema, document: Schema, depth: int = 9) -> str:
 
 
 def _rows(schema: Schema, document: Schema, prefix: str, depth: int) -> Iterator[str]:
-    # Every field of an event is always there, so the word would say nothing.
-    is_event = "specversion" in document["properties"]
-    required = () if is_event else schema.get("required", ())
+    # Every field of an event and of the manifest is always there, so the word would say nothing.
+    is_command = "type" in document["properties"] and "specversion" not in document["properties"]
+    required = schema.get("required", ()) if is_command else ()
     for name, field in schema["properties"].items():
         inner, is_list = _object_in(field, document)
         needed = " **Required.**" if name in required else ""

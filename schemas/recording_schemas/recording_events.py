@@ -8,23 +8,36 @@ from msgspec import Meta
 from recording_schemas.event_fields import (
     CustomParticipantId,
     Duration,
+    FileIndex,
+    FileName,
+    InvokedTime,
+    Layer,
+    LearntBy,
+    MediaKind,
     MeetingId,
+    ObservedAt,
     PeerId,
+    RecordedAt,
     RecordingId,
     RecordingKind,
     RecordingMetadata,
     RecordingStatus,
     SessionId,
+    StartedTime,
     StartId,
+    StartReason,
+    StoppedTime,
+    StopReason,
+    StreamKind,
     UserId,
 )
 from recording_schemas.event_parts import (
-    ErrorInfo,
-    ParticipantInfo,
+    FileOwner,
+    FileStorage,
     ParticipantWithoutFile,
-    StorageInfo,
+    StatusError,
 )
-from recording_schemas.values import Media, ObservedBy, Status, Time
+from recording_schemas.values import Status, Time
 
 
 class StatusChanged(msgspec.Struct, frozen=True, kw_only=True):
@@ -46,42 +59,11 @@ class StatusChanged(msgspec.Struct, frozen=True, kw_only=True):
             examples=["UPLOADING"],
         ),
     ]
-    observed_by: Annotated[
-        ObservedBy,
-        Meta(
-            description="Where the worker learnt of the status first: the answer to a `command`, a "
-            "`webhook` of the API, or a `sweep` of its list.",
-            examples=["webhook"],
-        ),
-    ]
-    observed_at: Annotated[
-        Time,
-        Meta(
-            description="When the worker learnt of the status, RFC 3339.",
-            examples=["2026-01-01T10:30:40Z"],
-        ),
-    ]
-    invoked_time: Annotated[
-        Time | None,
-        Meta(
-            description="When the API took the start, RFC 3339. Null until the API reports it.",
-            examples=["2026-01-01T10:00:00Z"],
-        ),
-    ]
-    started_time: Annotated[
-        Time | None,
-        Meta(
-            description="When the recording began, RFC 3339. Null until the API reports it.",
-            examples=["2026-01-01T10:00:05Z"],
-        ),
-    ]
-    stopped_time: Annotated[
-        Time | None,
-        Meta(
-            description="When the recording stopped, RFC 3339. Null until the API reports it.",
-            examples=["2026-01-01T10:30:05Z"],
-        ),
-    ]
+    observed_by: LearntBy
+    observed_at: ObservedAt
+    invoked_time: InvokedTime
+    started_time: StartedTime
+    stopped_time: StoppedTime
     recording_duration: Duration
     output_file_name: Annotated[
         str | None,
@@ -91,30 +73,10 @@ class StatusChanged(msgspec.Struct, frozen=True, kw_only=True):
             examples=["weekly_sync_{{user_id}}_{{peer_id}}.webm"],
         ),
     ]
-    start_reason: Annotated[
-        str | None,
-        Meta(
-            description="The API's reason for the start, such as API_CALL or RECORD_ON_START. Null "
-            "if it gives none.",
-            examples=["API_CALL"],
-        ),
-    ]
-    stop_reason: Annotated[
-        str | None,
-        Meta(
-            description="The API's reason for the stop, such as API_CALL, ALL_PEERS_LEFT or "
-            "INTERNAL_ERROR. Null if it gives none.",
-            examples=["ALL_PEERS_LEFT"],
-        ),
-    ]
+    start_reason: StartReason
+    stop_reason: StopReason
     start_id: StartId
-    error: Annotated[
-        ErrorInfo | None,
-        Meta(
-            description="Why the recording ended as ERRORED. Null with every other status.",
-            examples=[{"code": "recording_errored", "message": "the upload failed"}],
-        ),
-    ]
+    error: StatusError
     metadata: RecordingMetadata
 
 
@@ -125,43 +87,14 @@ class FileEvent(msgspec.Struct, frozen=True, kw_only=True):
     meeting_id: MeetingId
     session_id: SessionId
     kind: RecordingKind
-    layer: Annotated[
-        str | None,
-        Meta(
-            description="The layer of a track recording. Null for composites.",
-            examples=["default"],
-        ),
-    ]
-    file_name: Annotated[
-        str,
-        Meta(
-            description="The name of the file. It is unique within the recording.",
-            examples=["weekly_sync_aaab7c10-…_c9e8d7b6-…_peer_audio_1767261605000.webm"],
-        ),
-    ]
+    layer: Layer
+    file_name: FileName
     user_id: UserId
     peer_id: PeerId
     custom_participant_id: CustomParticipantId
-    stream_kind: Annotated[
-        str | None,
-        Meta(
-            description="The stream that was recorded, from the file name, such as `peer`. Null "
-            "for composites, and if the name does not say.",
-            examples=["peer"],
-        ),
-    ]
-    media_kind: Annotated[
-        Media,
-        Meta(description="Whether the file has sound only, or pictures.", examples=["audio"]),
-    ]
-    recorded_at: Annotated[
-        Time | None,
-        Meta(
-            description="When the file begins, RFC 3339, from the file name. Null if the name does "
-            "not say.",
-            examples=["2026-01-01T10:00:05Z"],
-        ),
-    ]
+    stream_kind: StreamKind
+    media_kind: MediaKind
+    recorded_at: RecordedAt
     download_url: Annotated[
         str | None,
         Meta(
@@ -179,10 +112,7 @@ class FileEvent(msgspec.Struct, frozen=True, kw_only=True):
             examples=["2026-01-08T10:30:40Z"],
         ),
     ]
-    file_index: Annotated[
-        int,
-        Meta(description="The number of the file in its recording, from 1.", examples=[1]),
-    ]
+    file_index: FileIndex
     file_count: Annotated[
         int,
         Meta(
@@ -190,32 +120,9 @@ class FileEvent(msgspec.Struct, frozen=True, kw_only=True):
             examples=[2],
         ),
     ]
-    storage: Annotated[
-        StorageInfo | None,
-        Meta(
-            description="The place of the file in your own storage. Null if RealtimeKit keeps it.",
-            examples=[{"type": "aws", "bucket": "company-recordings", "path": "meetings/2026"}],
-        ),
-    ]
+    storage: FileStorage
     start_id: StartId
-    participant: Annotated[
-        ParticipantInfo | None,
-        Meta(
-            description="The participant of the session who owns the file of a track recording. "
-            "Null for composites, and if the owner is not certain.",
-            examples=[
-                {
-                    "user_id": "aaab7c10-5d2e-4b7a-8c3f-1e9d0f2a4b05",
-                    "peer_id": "c9e8d7b6-a504-4392-8170-6f5e4d3c2b07",
-                    "custom_participant_id": "alice@example.com",
-                    "display_name": "Alice",
-                    "preset_name": "group_call_host",
-                    "joined_at": "2026-01-01T10:00:05Z",
-                    "left_at": "2026-01-01T10:30:05Z",
-                }
-            ],
-        ),
-    ]
+    participant: FileOwner
     metadata: RecordingMetadata
 
 

@@ -24,6 +24,7 @@ SMALLEST: dict[str, dict[str, Any]] = {
     "resume_recording": {"recording_id": MEETING},
     "sync_recording": {"recording_id": MEETING},
     "replay_recording": {"recording_id": MEETING},
+    "archive_recording": {"recording_id": MEETING},
 }
 
 
@@ -229,6 +230,10 @@ BAD = [
     *_targeted(),
     Bad("sync_recording", {"recording_id": "weekly"}, "recording_id"),
     Bad("sync_recording", {"meeting_id": MEETING}, "meeting_id", "unknown_field"),
+    Bad("archive_recording", {"recording_id": "weekly"}, "recording_id"),
+    Bad("archive_recording", {"recording_id": None}, "recording_id"),
+    Bad("archive_recording", {"start_id": "s"}, "start_id", "unknown_field"),
+    Bad("archive_recording", {"meeting_id": MEETING}, "meeting_id", "unknown_field"),
     Bad("replay_recording", {"recording_id": "weekly"}, "recording_id"),
     Bad("replay_recording", {"start_id": ""}, "start_id"),
     Bad("replay_recording", {"start_id": "s"}, None, "conflicting_fields"),

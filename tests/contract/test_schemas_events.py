@@ -11,11 +11,14 @@ from jsonschema import Draft202012Validator
 from recording_schemas import (
     DATASCHEMA,
     EVENT_TYPES,
+    Archived,
+    ArchiveFailed,
     CloudEvent,
     CommandRejected,
     CommandSucceeded,
     Completed,
     EventData,
+    FileArchived,
     FileReady,
     NotAnEvent,
     Outcome,
@@ -44,6 +47,13 @@ FIELDS = {
     "recording.file_url_renewed.v1": FILE,
     "recording.completed.v1": "recording_id meeting_id kind status file_count files"
     " recording_duration start_id participants_without_file metadata",
+    "recording.file_archived.v1": f"{RECORDING} file_name media_kind user_id peer_id"
+    " custom_participant_id participant archive_url size_bytes sha256 content_type"
+    " duration_seconds archived_at start_id metadata",
+    "recording.archived.v1": "recording_id meeting_id kind file_count total_bytes manifest_url"
+    " start_id metadata",
+    "recording.archive_failed.v1": "recording_id meeting_id kind file_name attempts final error"
+    " start_id metadata",
     "command.succeeded.v1": "command_id command_type recording_ids metadata",
     "command.rejected.v1": "command_id command_type code message field http_status metadata",
     "command.expired.v1": "command_id command_type attempts metadata",
@@ -206,6 +216,18 @@ def _changed(status: Status, **fields: Any) -> EventData:
             "composite.video.ready",
         ),
         (EXAMPLES[Completed], "files", "track.completed"),
+        (EXAMPLES[FileArchived], "files", "track.audio.archived"),
+        (
+            msgspec.structs.replace(EXAMPLES[FileArchived], kind="composite", media_kind="video"),
+            "files",
+            "composite.video.archived",
+        ),
+        (EXAMPLES[Archived], "files", "track.archived"),
+        (
+            msgspec.structs.replace(EXAMPLES[ArchiveFailed], kind="composite"),
+            "files",
+            "composite.archive_failed",
+        ),
         (EXAMPLES[CommandSucceeded], "results", "start_track_recording.succeeded"),
         (
             msgspec.structs.replace(EXAMPLES[CommandRejected], command_type="unknown"),

@@ -7,13 +7,14 @@ import msgspec
 import pytest
 from jsonschema import Draft202012Validator
 
-from recording_schemas import Malformed, asyncapi, decode_command, examples
+from recording_schemas import Malformed, Manifest, asyncapi, decode_command, examples
 from recording_schemas.commands import COMMAND_TYPES
 from recording_schemas.events import EVENT_TYPES
 from recording_schemas.json_schema import DIALECT, components, documents
 from worker.domain.event_envelopes import event_id_of
 
-PARTS = components([*COMMAND_TYPES.values(), *EVENT_TYPES], "#/$defs/{name}")
+PARTS = components([*COMMAND_TYPES.values(), *EVENT_TYPES, Manifest], "#/$defs/{name}")
+PARTS.pop("Manifest")  # its parts have the examples
 FIELDS = [
     pytest.param(name, field, id=f"{name}.{field}")
     for name, part in PARTS.items()

@@ -5,12 +5,16 @@ from typing import Final, assert_never
 import click
 
 from recording_schemas import (
+    Archived,
+    ArchiveEvent,
+    ArchiveFailed,
     CloudEvent,
     CommandExpired,
     CommandFailed,
     CommandRejected,
     CommandSucceeded,
     Completed,
+    FileArchived,
     FileEvent,
     FileReady,
     FileUrlRenewed,
@@ -53,6 +57,9 @@ def event_line(event: CloudEvent) -> str:
         case Completed() as data:
             label = _label("completed", "green")
             text = f"{data.kind} {data.recording_id}  {_completed_text(data)}"
+        case FileArchived() | Archived() | ArchiveFailed() as data:
+            label = _archive_label(data)
+            text = f"{data.kind} {data.recording_id}  {_archive_text(data)}"
         case CommandSucceeded() | CommandRejected() | CommandExpired() | CommandFailed() as data:
             label = _label(outcome_of(data), COLOURS[outcome_of(data)])
             text = f"{data.command_type} {data.command_id}  {_outcome_text(data)}"
@@ -92,6 +99,26 @@ def _completed_text(data: Completed) -> str:
     names = ", ".join(people[:MAX_NAMED_PEOPLE]) + (f" and {more} more" if more > 0 else "")
     files = _count(data.file_count, "file")
     return f"{files}  none of {names}" if people else files
+
+
+def _archive_label(data: ArchiveEvent) -> str:
+    if isinstance(data, ArchiveFailed):
+        return _label("lost" if data.final else "refused", "red")
+    return _label("archived", "green")
+
+
+def _archive_text(data: ArchiveEvent) -> str:
+    match data:
+        case FileArchived():
+            return f"{data.file_name}  {data.size_bytes} bytes  {data.archive_url}"
+        case Archived():
+            files = _count(data.file_count, "file")
+            return f"{files}  {data.total_bytes} bytes  {data.manifest_url}"
+        case ArchiveFailed():
+            name = data.file_name or "its manifest"
+            error = f"{data.error.code}: {data.error.message}"
+            return f"{name}  {error}, {_count(data.attempts, 'attempt')}"
+    assert_never(data)
 
 
 def _outcome_text(data: Outcome) -> str:

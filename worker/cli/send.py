@@ -43,6 +43,7 @@ Examples:
   recording-worker send pause_recording --meeting-id "$MEETING" --kind track
   recording-worker send sync_recording --recording-id "$RECORDING" --wait
   recording-worker send replay_recording --start-id "$START" --wait
+  recording-worker send archive_recording --recording-id "$RECORDING" --wait
   recording-worker send --file command.json --meeting-id "$MEETING"
   jq -n '{{type: "stop_recording", meeting_id: $ENV.MEETING}}' | recording-worker send -f -
 

@@ -16,6 +16,7 @@ from typing import Final, Literal
 import msgspec
 
 from recording_schemas import (
+    ArchiveEvent,
     Completed,
     ErrorInfo,
     FileReady,
@@ -53,7 +54,7 @@ VANISHED: Final = "vanished"
 """The error code if the worker ended a recording because the API answered 404."""
 
 ObservedBy = Literal["command", "webhook", "sweep"]
-RecordingEvent = StatusChanged | FileReady | FileUrlRenewed | Completed
+RecordingEvent = StatusChanged | FileReady | FileUrlRenewed | Completed | ArchiveEvent
 Completeness = Literal["whole", "lacking", "unknown"]
 """Whether a list of files has all that is expected. See `file_search`."""
 

@@ -15,10 +15,12 @@ from collections.abc import Iterable, Sequence
 from itertools import takewhile
 from typing import Final
 
-from recording_schemas import EVENT_TYPES, FileReady, FileUrlRenewed
+from recording_schemas import EVENT_TYPES, FileArchived, FileReady, FileUrlRenewed
 from worker.store.outbox import UnsentEvent
 
-FILE_EVENTS: Final = frozenset({EVENT_TYPES[FileReady], EVENT_TYPES[FileUrlRenewed]})
+FILE_EVENTS: Final = frozenset(
+    EVENT_TYPES[data] for data in (FileReady, FileUrlRenewed, FileArchived)
+)
 
 
 class SubjectQueues:

@@ -7,8 +7,11 @@ from recording_sandbox.demo.timeline import Timeline
 from recording_sandbox.model.log_entries import RequestEntry
 from recording_sandbox.model.request_log import RequestLog
 from recording_schemas import (
+    Archived,
+    ArchiveFailed,
     CloudEvent,
     Completed,
+    FileArchived,
     FileReady,
     FileUrlRenewed,
     StatusChanged,
@@ -65,5 +68,11 @@ def narrate_event(event: CloudEvent, timeline: Timeline) -> None:
             timeline.add("file", text, **facts)
         case Completed() as data:
             timeline.add("done", f"{data.status} with {data.file_count} files", **facts)
+        case FileArchived() as data:
+            timeline.add("archive", f"{data.file_name}, {data.size_bytes} bytes", **facts)
+        case Archived() as data:
+            timeline.add("archive", f"{data.file_count} files and {data.manifest_url}", **facts)
+        case ArchiveFailed() as data:
+            timeline.add("archive", f"{data.file_name} failed: {data.error.message}", **facts)
         case data:
             timeline.add("outcome", f"{data.command_type} {outcome_of(data)}", **facts)

@@ -8,7 +8,9 @@ from typing import Any, Final, Literal
 import click
 import msgspec
 
-EntryKind = Literal["setup", "meeting", "command", "request", "status", "file", "done", "outcome"]
+EntryKind = Literal[
+    "setup", "meeting", "command", "request", "status", "file", "done", "archive", "outcome"
+]
 STYLES: Final[Mapping[EntryKind, str]] = {
     "setup": "dim",
     "meeting": "magenta",
@@ -17,6 +19,7 @@ STYLES: Final[Mapping[EntryKind, str]] = {
     "status": "yellow",
     "file": "bold green",
     "done": "bold green",
+    "archive": "green",
     "outcome": "cyan",
 }
 

@@ -8,6 +8,8 @@ import pytest
 
 from recording_schemas import (
     EVENT_TYPES,
+    Archived,
+    ArchiveFailed,
     CloudEvent,
     CommandExpired,
     CommandFailed,
@@ -16,6 +18,7 @@ from recording_schemas import (
     Completed,
     ErrorInfo,
     EventData,
+    FileArchived,
     FileReady,
     FileUrlRenewed,
     ParticipantWithoutFile,
@@ -97,6 +100,22 @@ LACKING = event_of(
         for n in range(7)
     ),
 )  # fmt: skip
+ARCHIVE = {"recording_id": "r-3", "meeting_id": "m-3", "kind": "track"}
+FILE_ARCHIVED = event_of(
+    FileArchived, **ARCHIVE, file_name="a.webm", media_kind="audio", size_bytes=7,
+    archive_url="s3://bucket/a.webm", sha256="0" * 64, content_type="audio/webm", archived_at=NOON,
+)  # fmt: skip
+ARCHIVED = event_of(
+    Archived, **ARCHIVE, file_count=1, total_bytes=7, manifest_url="s3://bucket/manifest.json"
+)
+REFUSED = event_of(
+    ArchiveFailed, **ARCHIVE, file_name="a.webm", attempts=5, final=False,
+    error=ErrorInfo(code="storage_refused", message="no\x1b[31m"),
+)  # fmt: skip
+LOST = event_of(
+    ArchiveFailed, **ARCHIVE, attempts=1, final=True,
+    error=ErrorInfo(code="url_expired", message="too late"),
+)  # fmt: skip
 OUTCOME = {"command_id": "c-1", "command_type": "stop_recording"}
 SUCCEEDED = event_of(CommandSucceeded, **OUTCOME, recording_ids=("r-1", "r-2"))
 REJECTED = event_of(CommandRejected, **OUTCOME, code="not_found", message="no such meeting")
@@ -104,7 +123,10 @@ EXPIRED = event_of(CommandExpired, **OUTCOME, attempts=1)
 FAILED = event_of(
     CommandFailed, **OUTCOME, attempts=3, last_error=ErrorInfo(code="timeout", message="slow")
 )
-EVENTS = (STATUS, FILE, STORED, RENEWED, COMPLETED, SUCCEEDED, REJECTED, EXPIRED, FAILED)
+EVENTS = (
+    *(STATUS, FILE, STORED, RENEWED, COMPLETED, FILE_ARCHIVED, ARCHIVED, REFUSED),
+    *(SUCCEEDED, REJECTED, EXPIRED, FAILED),
+)
 
 
 def test_every_kind_of_event_is_among_the_examples() -> None:
@@ -123,6 +145,10 @@ def test_every_kind_of_event_is_among_the_examples() -> None:
         (RENEWED, ["new url", "a.webm", "alice", "https://files.test/a.webm"]),
         (COMPLETED, ["completed", "r-1", "1 file"]),
         (LACKING, ["completed", "r-1", "1 file", "none of p0, p1, p2, p3, p4 and 2 more"]),
+        (FILE_ARCHIVED, ["archived", "track r-3", "a.webm", "7 bytes", "s3://bucket/a.webm"]),
+        (ARCHIVED, ["archived", "1 file", "7 bytes", "s3://bucket/manifest.json"]),
+        (REFUSED, ["refused", "a.webm", r"storage_refused: no\x1b[31m", "5 attempts"]),
+        (LOST, ["lost", "its manifest", "url_expired: too late", "1 attempt"]),
         (SUCCEEDED, ["succeeded", "stop_recording c-1", "r-1, r-2"]),
         (REJECTED, ["rejected", "not_found: no such meeting"]),
         (EXPIRED, ["expired", "1 attempt"]),

@@ -6,6 +6,8 @@ from worker.store.outbox import UnsentEvent
 STATUS_CHANGED = "recording.status_changed.v1"
 FILE_READY = "recording.file_ready.v1"
 URL_RENEWED = "recording.file_url_renewed.v1"
+FILE_ARCHIVED = "recording.file_archived.v1"
+ARCHIVED = "recording.archived.v1"
 
 
 def event(subject: str, position: int, event_type: str = STATUS_CHANGED) -> UnsentEvent:
@@ -54,6 +56,15 @@ def test_renewed_urls_are_in_flight_together_with_files() -> None:
     mixed = [event("a", 1, FILE_READY), event("a", 2, URL_RENEWED), event("a", 3, URL_RENEWED)]
 
     assert positions(SubjectQueues([*mixed, event("a", 4)])) == [[1, 2, 3]]
+
+
+def test_archived_files_are_in_flight_together_and_their_recording_follows() -> None:
+    files = [event("a", position, FILE_ARCHIVED) for position in (1, 2, 3)]
+    queues = SubjectQueues([*files, event("a", 4, ARCHIVED), event("a", 5, FILE_ARCHIVED)])
+
+    assert positions(queues) == [[1, 2, 3]]
+    queues.advance([3])
+    assert positions(queues) == [[4]]
 
 
 def test_an_event_that_is_not_confirmed_blocks_its_own_subject_only() -> None:

@@ -9,6 +9,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, Final
 
 from recording_schemas import (
+    ArchiveRecording,
     Command,
     PauseRecording,
     ReplayRecording,
@@ -18,6 +19,7 @@ from recording_schemas import (
     StopRecording,
     SyncRecording,
 )
+from worker.commands.operations.archive import archive_recording
 from worker.commands.operations.context import OperationContext, OperationResult
 from worker.commands.operations.control import pause_recording, resume_recording, stop_recording
 from worker.commands.operations.replay import replay_recording
@@ -34,6 +36,7 @@ OPERATIONS: Final[Mapping[type, Callable[[Any, OperationContext], Awaitable[Oper
     ResumeRecording: resume_recording,
     SyncRecording: sync_recording,
     ReplayRecording: replay_recording,
+    ArchiveRecording: archive_recording,
 }
 """The operation of each command."""
 

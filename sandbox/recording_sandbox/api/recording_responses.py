@@ -50,7 +50,14 @@ class RecordingResponses:
         """When the URLs of an uploaded recording expire; None if it has none."""
         if recording.uploaded_at is None or recording.status != "UPLOADED":
             return None
-        return self._signed_at(recording.uploaded_at) + self._behaviour.retention_seconds
+        expiry = self._signed_at(recording.uploaded_at) + self._behaviour.retention_seconds
+        return max(expiry, recording.oldest_expiry)
+
+    def revoke_urls(self, recording: Recording) -> None:
+        """Let no URL that was given so far open a file. Responses have new URLs from now on."""
+        expiry = self.downloads_expire_at(recording)
+        if expiry is not None:
+            recording.oldest_expiry = int(expiry) + 1
 
     def _signed_at(self, uploaded_at: float) -> float:
         """When the URLs in an answer of this moment were signed."""

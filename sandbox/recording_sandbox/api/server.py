@@ -10,7 +10,7 @@ import msgspec
 from aiohttp import web
 
 from recording_sandbox.api.control.routes import control_routes
-from recording_sandbox.api.file_downloads import FileDownloads
+from recording_sandbox.api.file_downloads import DOWNLOAD_PATH, FileDownloads
 from recording_sandbox.api.options import SandboxOptions
 from recording_sandbox.api.routes import MAX_BODY_BYTES, api_routes
 from recording_sandbox.api.state import SandboxState
@@ -111,7 +111,7 @@ class Sandbox:
         app.add_routes(
             [
                 web.get("/.well-known/webhooks.json", self._serve_key),
-                web.get("/files/{recording_id}/{name}", FileDownloads(self._state).serve),
+                web.route("*", DOWNLOAD_PATH, FileDownloads(self._state).serve),
             ]
         )
         return app

@@ -42,7 +42,10 @@ class SandboxState:
             self.request_log,
             seed=options.seed,
         )
-        self.presigner = Presigner(secrets.token_bytes(32), lambda: self.addresses.root_url)
+        self.presigner = Presigner(
+            secrets.token_bytes(32),
+            lambda: self.behaviour.download_root_url or self.addresses.root_url,
+        )
         self.recording_responses = RecordingResponses(self.clock, self.behaviour, self.presigner)
         self.subscriptions = WebhookSubscriptions()
         self.webhook_sender = WebhookSender(self.clock, self.behaviour, self.request_log)

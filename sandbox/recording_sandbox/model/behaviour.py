@@ -27,6 +27,8 @@ class Behaviour(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     empty_seconds: Seconds = 60.0  # How long a session without participants lives.
     retention_seconds: Seconds = 7 * 86400.0  # How long a URL lives, from its signing on.
     resign_seconds: Seconds | None = None  # URLs are signed anew this often; 0: in each answer.
+    file_bytes: Annotated[int, msgspec.Meta(ge=1)] | None = None  # WebM and MP4 are padded to it.
+    live_webm: bool = False  # WebM files are as streamed: without a duration, of unknown size.
     short_recordings_fail: bool = False  # Under `short_seconds`, a recording ends as ERRORED.
     short_seconds: Seconds = 5.0
 
@@ -53,6 +55,11 @@ class Behaviour(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     list_track_urls: bool = False  # Whether a list has the URLs of track recordings, as a GET has.
     track_file_names: FileNameForm = "epoch_ms"
     track_start_nested: bool = True  # The recording is `data.recording`, else `data` itself.
+
+    # Downloads.
+    download_root_url: str | None = None  # Where file URLs point to; this server by default.
+    download_ranges: bool = True  # Whether Range is honoured.
+    download_lengths: bool = True  # Whether a download says its Content-Length.
 
     # Webhooks.
     webhook_statuses: tuple[Status, ...] = ("RECORDING", "UPLOADING", "UPLOADED", "ERRORED")

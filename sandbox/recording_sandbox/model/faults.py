@@ -15,7 +15,19 @@ ResponseKind = Literal["late", "slow", "omit", "echo_body"]
 WebhookKind = Literal[
     "webhook_drop", "webhook_duplicate", "webhook_delay", "webhook_reorder", "webhook_forge"
 ]
-FaultKind = RefusalKind | LostResponseKind | LifecycleKind | ResponseKind | WebhookKind
+DownloadKind = Literal[
+    "download_refuse",
+    "download_expire",
+    "download_redirect",
+    "download_change",
+    "download_slow",
+    "download_stall",
+    "download_truncate",
+    "download_reset",
+]
+FaultKind = (
+    RefusalKind | LostResponseKind | LifecycleKind | ResponseKind | WebhookKind | DownloadKind
+)
 Envelope = Literal["realtimekit", "cloudflare", "message", "html", "empty"]
 
 REFUSALS: frozenset[str] = frozenset({"refuse", "reset"})
@@ -28,7 +40,8 @@ class Fault(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     `operation` may contain `*`. `meeting_id` and `recording_id` must match if they are set. The
     first `skip` matches have no effect. Then the fault is triggered `count` times (None: without
     limit), each time with `probability`. `seconds` is its duration: in real time for late, slow,
-    lost_hang and webhook_delay, in sandbox time for vanish and the faults of files.
+    lost_hang, webhook_delay and downloads, in sandbox time for vanish and the faults of files.
+    `location` is where a redirect leads; without it, the redirects go on for ever.
     """
 
     kind: FaultKind
@@ -46,6 +59,7 @@ class Fault(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     retry_after: Annotated[float, msgspec.Meta(ge=0)] | None = None
     retry_after_date: bool = False
     fields: tuple[str, ...] = ()
+    location: str | None = None
 
 
 class ActiveFault(msgspec.Struct, kw_only=True):

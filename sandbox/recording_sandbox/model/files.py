@@ -6,7 +6,7 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from urllib.parse import quote
 
-from recording_sandbox.model.behaviour import FileNameForm
+from recording_sandbox.model.behaviour import Behaviour, FileNameForm
 from recording_sandbox.model.meeting import Presence
 from recording_sandbox.model.recording import File, Recording
 
@@ -23,7 +23,7 @@ _TAILS: dict[FileNameForm, str] = {
 }
 
 
-def track_files(recording: Recording, until: float, form: FileNameForm) -> tuple[File, ...]:
+def track_files(recording: Recording, until: float, behaviour: Behaviour) -> tuple[File, ...]:
     """One file for each stay that was recorded, in part at least, and was not mute.
 
     `user_ids` are ids of participants. As in the real API, a list of custom ids matches nobody, and
@@ -41,14 +41,19 @@ def track_files(recording: Recording, until: float, form: FileNameForm) -> tuple
         seconds = sum(end - start for start, end in recorded)
         if seconds > 0:
             begin = min(start for start, _ in recorded)
-            files.append(_track_file(recording, presence, begin, seconds, form))
+            files.append(_track_file(recording, presence, begin, seconds, behaviour))
     return tuple(files)
 
 
-def composite_file(recording: Recording, suffix: str, until: float) -> File:
+def composite_file(recording: Recording, suffix: str, until: float, behaviour: Behaviour) -> File:
     """The one video or audio file of all participants."""
     stem = recording.output_file_name.rsplit(".", 1)[0]
-    return File(name=f"{stem}.{suffix}", seconds=recording.recorded_seconds(until))
+    return File(
+        name=f"{stem}.{suffix}",
+        seconds=recording.recorded_seconds(until),
+        size_bytes=behaviour.file_bytes,
+        live=behaviour.live_webm,
+    )
 
 
 class Presigner:
@@ -87,17 +92,19 @@ def _overlap(span: tuple[float, float], presence: Presence, until: float) -> tup
 
 
 def _track_file(
-    recording: Recording, presence: Presence, begin: float, seconds: float, form: FileNameForm
+    recording: Recording, presence: Presence, begin: float, seconds: float, behaviour: Behaviour
 ) -> File:
     person = presence.participant
     prefix = recording.request.prefix or "default"
-    tail = _TAILS[form].format(
+    tail = _TAILS[behaviour.track_file_names].format(
         milliseconds=f"{round(begin * 1000):013d}",
         iso=datetime.fromtimestamp(begin, UTC).strftime("%Y-%m-%dT%H-%M-%SZ"),
     )
     return File(
         name=f"{prefix}_{person.id}_{presence.peer_id}_{tail}.webm",
         seconds=seconds,
+        size_bytes=behaviour.file_bytes,
+        live=behaviour.live_webm,
         user_id=person.id,
         peer_id=presence.peer_id,
         custom_participant_id=person.custom_participant_id,

@@ -67,11 +67,13 @@ class FileEntry(LogEntry, frozen=True, kw_only=True, tag="file"):
 
 
 class FileServedEntry(LogEntry, frozen=True, kw_only=True, tag="file_served"):
-    """A file was requested by its URL."""
+    """A file was requested by its URL. `first_byte` is the start of the range that is served."""
 
     recording_id: str
     name: str
     status: int
+    first_byte: int = 0
+    fault: str | None = None
 
 
 class WebhookEntry(LogEntry, frozen=True, kw_only=True, tag="webhook"):

@@ -19,10 +19,19 @@ _OPUS_PACKET = b"\xf8\xff\xfe"
 
 
 @lru_cache(maxsize=64)
-def content(name: str, seconds: float) -> bytes:
-    """The bytes of the file. KeyError if the suffix of the name is not in `TYPES`."""
-    makers = {"webm": webm.silence, "mp4": _mp4, "mp3": _mp3, "aac": _aac}
-    return makers[suffix(name)](seconds)
+def content(name: str, seconds: float, *, live: bool = False, padding: int = 0) -> bytes:
+    """The bytes of the file. KeyError if the suffix of the name is not in `TYPES`.
+
+    With `padding`, WebM and MP4 files end with an empty element of so many bytes, which the caller
+    must append. `live` is for WebM: what a recorder streams, without a duration.
+    """
+    match suffix(name):
+        case "webm":
+            return webm.silence(seconds, live=live, padding=padding)
+        case "mp4":
+            return _mp4(seconds, padding)
+        case other:
+            return {"mp3": _mp3, "aac": _aac}[other](seconds)
 
 
 def suffix(name: str) -> str:
@@ -39,12 +48,18 @@ def _aac(seconds: float) -> bytes:
     return frame * max(1, round(seconds * 44_100 / _SAMPLES["aac"]))
 
 
-def _mp4(seconds: float) -> bytes:
+def _mp4(seconds: float, padding: int) -> bytes:
     """A movie file with one Opus track (ISO/IEC 14496-12, Opus in ISOBMFF)."""
     packets = max(1, round(seconds * 48_000 / _OPUS_SAMPLES))
     brand = _box(b"ftyp", b"isom\0\0\2\0isomiso2mp41")
     data = _box(b"mdat", _OPUS_PACKET * packets)
-    return brand + data + _movie(packets, offset=len(brand) + 8)
+    movie = brand + data + _movie(packets, offset=len(brand) + 8)
+    return movie + _free(padding) if padding else movie
+
+
+def _free(padding: int) -> bytes:
+    """The head of a box that players skip, with a size of 64 bits."""
+    return struct.pack(">I4sQ", 1, b"free", 16 + padding)
 
 
 def _movie(packets: int, *, offset: int) -> bytes:

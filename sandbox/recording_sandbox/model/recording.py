@@ -12,10 +12,15 @@ RecordingKind = Literal["track", "composite"]
 
 
 class File(msgspec.Struct, frozen=True, kw_only=True):
-    """One file of a recording, `seconds` long. Only files of tracks have an owner."""
+    """One file of a recording, `seconds` long. Only files of tracks have an owner.
+
+    `size_bytes` is the size it is padded to. `live` WebM states no duration.
+    """
 
     name: str
     seconds: float
+    size_bytes: int | None = None
+    live: bool = False
     user_id: str | None = None
     peer_id: str | None = None
     custom_participant_id: str | None = None
@@ -50,7 +55,8 @@ class StatusChange(msgspec.Struct, frozen=True):
 class Recording(msgspec.Struct, kw_only=True):
     """One recording. Times are epoch seconds of sandbox time.
 
-    `number` counts recordings in the order of their start, from 0.
+    `number` counts recordings in the order of their start, from 0. URLs that expire before
+    `oldest_expiry` are revoked.
     """
 
     id: str
@@ -74,6 +80,7 @@ class Recording(msgspec.Struct, kw_only=True):
     seconds_between_files: float = 0.0
     urls_available_at: float = 0.0
     audio_available_at: float = 0.0
+    oldest_expiry: int = 0
     vanished: bool = False
     timer: Timer | None = None
     max_timer: Timer | None = None

@@ -2,8 +2,6 @@
 
 from collections.abc import Callable
 
-import msgspec
-
 from recording_sandbox.model.behaviour import Status
 from recording_sandbox.model.clock import Clock
 from recording_sandbox.model.log_entries import FileEntry, StartedEntry, TransitionEntry
@@ -66,6 +64,10 @@ class RecordingJournal:
                     at=self._clock.now(),
                     recording_id=recording.id,
                     meeting_id=recording.request.meeting_id,
-                    **msgspec.structs.asdict(file),
+                    name=file.name,
+                    seconds=file.seconds,
+                    user_id=file.user_id,
+                    peer_id=file.peer_id,
+                    custom_participant_id=file.custom_participant_id,
                 )
             )

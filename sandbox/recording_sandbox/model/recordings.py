@@ -4,11 +4,11 @@ from collections.abc import Callable
 from random import Random
 from uuid import UUID
 
-from recording_sandbox.model import media
-from recording_sandbox.model.behaviour import LIVE, Behaviour, FileNameForm, Status
+from recording_sandbox.model.behaviour import LIVE, Behaviour, Status
 from recording_sandbox.model.clock import Clock
 from recording_sandbox.model.errors import Refusal
 from recording_sandbox.model.faults import Fault, Faults, LifecycleKind, UploadKind
+from recording_sandbox.model.file_content import file_content
 from recording_sandbox.model.files import TRACK_TEMPLATE, composite_file, track_files
 from recording_sandbox.model.meeting import MeetingEvent
 from recording_sandbox.model.meetings import Meetings
@@ -219,7 +219,7 @@ class Recordings:
         recording.seconds_between_files = self._delay(recording, "late_files")
         recording.urls_available_at = now + self._delay(recording, "late_urls")
         recording.audio_available_at = now + self._delay(recording, "late_audio")
-        _make_files(recording, recording.stopped_at or now, self._behaviour.track_file_names)
+        _make_files(recording, recording.stopped_at or now, self._behaviour)
         self._journal.change_status(recording, "UPLOADED")
         self._journal.log_files(recording)
 
@@ -262,14 +262,14 @@ def _output_file_name(request: StartRequest, now: float) -> str:
     return f"{stem}.{request.video_suffix or request.audio_suffix}"
 
 
-def _make_files(recording: Recording, until: float, form: FileNameForm) -> None:
+def _make_files(recording: Recording, until: float, behaviour: Behaviour) -> None:
     request = recording.request
     if request.kind == "track":
-        recording.files = track_files(recording, until, form)
+        recording.files = track_files(recording, until, behaviour)
     elif request.bucket_enabled or request.storage:
         if request.video_suffix:
-            file = composite_file(recording, request.video_suffix, until)
+            file = composite_file(recording, request.video_suffix, until, behaviour)
             recording.files = (file,)
-            recording.file_size = len(media.content(file.name, file.seconds))
+            recording.file_size = file_content(file).size
         if request.audio_suffix:
-            recording.audio_file = composite_file(recording, request.audio_suffix, until)
+            recording.audio_file = composite_file(recording, request.audio_suffix, until, behaviour)

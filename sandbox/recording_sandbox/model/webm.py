@@ -9,20 +9,29 @@ from functools import cache
 
 _EBML, _SEGMENT, _INFO, _DURATION, _SCALE = 0x1A45DFA3, 0x18538067, 0x1549A966, 0x4489, 0x2AD7B1
 _TRACKS, _CLUSTER, _TIMESTAMP, _SIMPLE_BLOCK = 0x1654AE6B, 0x1F43B675, 0xE7, 0xA3
+_VOID = 0xEC
 
 _FRAME_MS = 20
 _CLUSTER_MS = 10_000
 # One Opus packet: TOC byte for 20 ms CELT full band mono, then the coder's shortest silence.
 _SILENCE = b"\xf8\xff\xfe"
 _PRE_SKIP = 312  # Samples at 48 kHz that a decoder skips at the start.
+_UNKNOWN_SIZE = b"\x01" + b"\xff" * 7
 
 
-def silence(seconds: float) -> bytes:
-    """A playable WebM file of this length, with one mono Opus track at 48 kHz."""
+def silence(seconds: float, *, live: bool = False, padding: int = 0) -> bytes:
+    """A playable WebM file of this length, with one mono Opus track at 48 kHz.
+
+    `live` writes what a recorder streams: no duration, and segment and clusters of unknown size.
+    With `padding` the file ends with a Void element of so many bytes, which the caller must append.
+    """
     milliseconds = max(_FRAME_MS, round(seconds * 1000))
-    clusters = b"".join(_clusters(milliseconds))
-    body = _info(milliseconds) + _tracks() + clusters
-    return _header() + _element(_SEGMENT, body)
+    clusters = b"".join(_clusters(milliseconds, live=live))
+    body = _info(None if live else milliseconds) + _tracks() + clusters
+    if padding:
+        body += _number_bytes(_VOID) + _wide_size(padding)
+    size = _UNKNOWN_SIZE if live else _wide_size(len(body) + padding)
+    return _header() + _number_bytes(_SEGMENT) + size + body
 
 
 def duration_seconds(data: bytes) -> float:
@@ -61,8 +70,10 @@ def _header() -> bytes:
     return _element(_EBML, fields)
 
 
-def _info(milliseconds: int) -> bytes:
-    duration = _element(_DURATION, struct.pack(">d", float(milliseconds)))
+def _info(milliseconds: int | None) -> bytes:
+    duration = b""
+    if milliseconds is not None:
+        duration = _element(_DURATION, struct.pack(">d", float(milliseconds)))
     name = b"recording sandbox"
     return _element(
         _INFO, _uint(_SCALE, 1_000_000) + duration + _element(0x4D80, name) + _element(0x5741, name)
@@ -85,10 +96,12 @@ def _tracks() -> bytes:
     return _element(_TRACKS, _element(0xAE, entry))
 
 
-def _clusters(milliseconds: int) -> Iterator[bytes]:
+def _clusters(milliseconds: int, *, live: bool) -> Iterator[bytes]:
     for start in range(0, milliseconds, _CLUSTER_MS):
         length = min(_CLUSTER_MS, milliseconds - start)
-        yield _element(_CLUSTER, _uint(_TIMESTAMP, start) + _blocks(-(-length // _FRAME_MS)))
+        body = _uint(_TIMESTAMP, start) + _blocks(-(-length // _FRAME_MS))
+        size = _UNKNOWN_SIZE if live else _size(len(body))
+        yield _number_bytes(_CLUSTER) + size + body
 
 
 @cache
@@ -117,6 +130,11 @@ def _size(length: int) -> bytes:
     while length >= (1 << 7 * width) - 1:  # All ones means "unknown".
         width += 1
     return (length | 1 << 7 * width).to_bytes(width)
+
+
+def _wide_size(length: int) -> bytes:
+    """The size in eight bytes, so that the place of what follows does not depend on it."""
+    return (length | 1 << 56).to_bytes(8)
 
 
 def _children(data: bytes, start: int, end: int) -> Iterator[tuple[int, int, int]]:

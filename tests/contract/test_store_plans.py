@@ -381,7 +381,7 @@ def starts_at_once(connection: sa.Connection, names: Sequence[str]) -> None:
     begun = [claim(f"start-{name}", slot=f"{name}/track") for name in names]
     ended = [finish(f"start-{name}", seen(name, start_id=f"start-{name}")) for name in names]
     store_inbox.claim(connection, begun)
-    apply_batch(connection, ended, source="test")
+    apply_batch(connection, ended, source="test", archives=True)
 
 
 def test_a_query_first_planned_on_small_tables_uses_indexes_when_they_have_grown(

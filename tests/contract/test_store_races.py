@@ -80,7 +80,7 @@ def claimed_while_the_start_ends(url: str, stop: ClaimRequest) -> ClaimResult:
 
     def end_start() -> None:
         with theirs.begin() as connection:
-            finish(connection, [end_of_start()], source="test")
+            finish(connection, [end_of_start()], source="test", archives=False)
 
     def end(_connection: Any, _cursor: Any, statement: str, *_rest: Any) -> None:
         if ("FROM inbox" in statement or "FROM recordings" in statement) and not ending:

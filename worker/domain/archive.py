@@ -11,13 +11,16 @@ The life of a file in the archive:
 """
 
 from datetime import datetime
-from typing import Literal
+from typing import Final, Literal
 
 import msgspec
 
 from recording_schemas import ErrorInfo, FileReady, ParticipantWithoutFile, Status
 from worker.domain.recording import ObservedBy, Recording
 from worker.domain.snapshot import Participant
+
+REFUSALS_TOLD: Final = 5
+"""When the storage has refused a file so often in a row, an event says so."""
 
 ArchiveState = Literal["queued", "archived", "failed", "external"]
 

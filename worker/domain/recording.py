@@ -201,6 +201,7 @@ class Observation(msgspec.Struct, frozen=True, kw_only=True):
     the worker waits for no more of them. `timeout_error` is set if the worker itself ends the
     recording. `missing` is set if the API answered 404: the snapshot then repeats what was known.
     `renews_urls`: somebody asked for URLs of its files, so those that were signed anew are news.
+    `archives_again`: its files are to be copied to the archive, also those that were copied before.
     `read_again_at` is when to read the recording by itself again; with None, `read_policy` decides.
     `surplus_of` is set if the start that made the recording has another one, `cancelled_by` if a
     stop cancelled that start.
@@ -222,4 +223,5 @@ class Observation(msgspec.Struct, frozen=True, kw_only=True):
     timeout_error: ErrorInfo | None = None
     missing: bool = False
     renews_urls: bool = False
+    archives_again: bool = False
     read_again_at: datetime | None = None

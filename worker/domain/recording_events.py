@@ -58,13 +58,20 @@ def urls_renewed(
     after: Recording, files: Sequence[TrackFile], observation: Observation, names: Sequence[str]
 ) -> list[FileUrlRenewed]:
     """The events of announced `files` that have a new URL. They keep their numbers."""
+    events = described_files(after, files, observation, names)
+    return [FileUrlRenewed(**msgspec.structs.asdict(event)) for event in events]
+
+
+def described_files(
+    after: Recording, files: Sequence[TrackFile], observation: Observation, names: Sequence[str]
+) -> list[FileReady]:
+    """Announced `files` as an observation shows them, with their numbers by `names`."""
     if not files:
         return []
     numbers = {name: number for number, name in enumerate(names, start=1)}
-    events = (
+    return [
         _file_ready(after, file, observation, numbers[file.file_name], len(names)) for file in files
-    )
-    return [FileUrlRenewed(**msgspec.structs.asdict(event)) for event in events]
+    ]
 
 
 def _file_ready(

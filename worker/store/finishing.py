@@ -37,7 +37,7 @@ class FinishRequest(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def finish(
-    connection: sa.Connection, requests: Sequence[FinishRequest], *, source: str
+    connection: sa.Connection, requests: Sequence[FinishRequest], *, source: str, archives: bool
 ) -> list[ApplyResult]:
     """Operation: commit the observations, events and outcomes of finished commands.
 
@@ -48,9 +48,9 @@ def finish(
     observations = _one_recording_per_start(
         connection, [request.observations for request in requests]
     )
-    results = apply_observations(connection, observations, source=source)
+    results = apply_observations(connection, observations, source=source, archives=archives)
     outcomes, stops = _find_ends(connection, {request.outcome.command_id for request in requests})
-    _have_stopped(connection, observations, stops, source=source)
+    _have_stopped(connection, observations, stops, source=source, archives=archives)
     first: dict[str, FinishRequest] = {}
     repeats: list[StoredOutcome] = []
     for request in requests:
@@ -126,6 +126,7 @@ def _have_stopped(
     stops: Mapping[str, str],
     *,
     source: str,
+    archives: bool,
 ) -> None:
     """Have the recordings of cancelled starts stopped at once.
 
@@ -140,7 +141,7 @@ def _have_stopped(
     ]
     if not unwanted:
         return
-    apply_observations(connection, [unwanted], source=source)
+    apply_observations(connection, [unwanted], source=source, archives=archives)
     for observation in unwanted:
         if observation.cancelled_by:
             add_acted_on(connection, observation.cancelled_by, [observation.snapshot.recording_id])

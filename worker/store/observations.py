@@ -4,7 +4,7 @@ All observations of one transaction go through `apply_batch`, which locks their 
 order. Otherwise two replicas could wait for each other.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, Final
 
 import msgspec
@@ -42,7 +42,7 @@ ApplyRequest = FinishRequest | WebhookObservation | Sequence[Observation]
 
 
 def apply_batch(
-    connection: sa.Connection, requests: Sequence[ApplyRequest], *, source: str
+    connection: sa.Connection, requests: Sequence[ApplyRequest], *, source: str, archives: bool
 ) -> list[Any]:
     """Operation: finish commands, then apply observations, then apply webhooks, each in order.
 
@@ -59,9 +59,14 @@ def apply_batch(
     replay_ids = {key for request in finishes for key in request.replay_ids}
     if replay_ids or bool(finishes) + bool(webhooks) + bool(plain) > 1:
         _lock_recordings(connection, requests, replay_ids)
-    finish_results = iter(finish(connection, finishes, source=source) if finishes else ())
-    apply_results = iter(apply_observations(connection, plain, source=source) if plain else ())
-    webhook_results = iter(apply_webhooks(connection, webhooks, source=source) if webhooks else ())
+
+    def run(operation: Callable[..., list[Any]], requests: Sequence[Any]) -> Iterator[Any]:
+        options = {"source": source, "archives": archives}
+        return iter(operation(connection, requests, **options) if requests else ())
+
+    finish_results = run(finish, finishes)
+    apply_results = run(apply_observations, plain)
+    webhook_results = run(apply_webhooks, webhooks)
 
     def result(request: ApplyRequest) -> Any:  # noqa: ANN401 - each kind has its own
         match request:
@@ -105,7 +110,11 @@ def _observations_of(request: ApplyRequest) -> Sequence[Observation]:
 
 
 def apply_webhooks(
-    connection: sa.Connection, requests: Sequence[WebhookObservation], *, source: str
+    connection: sa.Connection,
+    requests: Sequence[WebhookObservation],
+    *,
+    source: str,
+    archives: bool,
 ) -> list[WebhookResult]:
     """Operation: apply the observation of each webhook, in order.
 
@@ -113,7 +122,11 @@ def apply_webhooks(
     due to be read.
     """
     applied = apply_observations(
-        connection, [[request.observation] for request in requests], source=source, only_known=True
+        connection,
+        [[request.observation] for request in requests],
+        source=source,
+        archives=archives,
+        only_known=True,
     )
     results = [_webhook_result(*pair) for pair in zip(requests, applied, strict=True)]
     unknown = [

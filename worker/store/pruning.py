@@ -1,8 +1,8 @@
 """Removes old rows, a few per transaction.
 
 Some rows are never removed, however old they are: events that the broker has not confirmed,
-recordings that are open or due to be read, commands that have not ended, and the start of a
-recording that is kept.
+recordings that are open or due to be read or wait for their archive, commands that have not ended,
+and the start of a recording that is kept.
 """
 
 from collections.abc import Sequence
@@ -11,6 +11,13 @@ from typing import Final
 import msgspec
 import sqlalchemy as sa
 
+from worker.store.database.archive_schema import (
+    MANIFEST_DUE,
+    QUEUED,
+    archive_files,
+    archive_recordings,
+    archive_timeline,
+)
 from worker.store.database.dialects import open_or_closed
 from worker.store.database.schema import FINISHED, NEVER_SEEN, files, inbox, outbox, recordings
 
@@ -107,6 +114,10 @@ def _prune_recordings(connection: sa.Connection, before: float) -> int:
             sa.not_(recordings.c.open),
             recordings.c.read_at.is_(None),
             recordings.c.changed_at < before,
+            ~sa.exists().where(archive_files.c.recording_id == recordings.c.recording_id, QUEUED),
+            ~sa.exists().where(
+                archive_recordings.c.recording_id == recordings.c.recording_id, MANIFEST_DUE
+            ),
         )
         .order_by(recordings.c.changed_at)
         .limit(MAX_RECORDINGS)
@@ -114,7 +125,8 @@ def _prune_recordings(connection: sa.Connection, before: float) -> int:
     )
     ids = list(old.scalars())
     if ids:
-        connection.execute(sa.delete(files).where(files.c.recording_id.in_(ids)))
+        for table in (files, archive_files, archive_recordings, archive_timeline):
+            connection.execute(sa.delete(table).where(table.c.recording_id.in_(ids)))
         in_step = recordings.c.recording_id.in_(ids)
         connection.execute(sa.delete(recordings).where(sa.not_(recordings.c.open), in_step))
     return len(ids)

@@ -15,6 +15,7 @@ from recording_schemas import Status
 from worker.budget.ledger import TokenGrant, TokenRequest
 from worker.domain.recording import Observation, Recording
 from worker.store import (
+    archive_queue,
     clock_repair,
     due_commands,
     inbox,
@@ -31,6 +32,7 @@ from worker.store import (
     replaying,
     stop_times,
 )
+from worker.store.archive_store import ArchiveStore
 from worker.store.budgets import grant_tokens
 from worker.store.claims import ClaimRequest, ClaimResult
 from worker.store.clock_repair import Repair
@@ -77,16 +79,18 @@ class Store:
         resources: AsyncExitStack,
         *,
         source: str,
+        archives: bool,
         now: Callable[[], float],
         is_shared: bool,
     ) -> None:
+        self.archive = ArchiveStore(group, source=source)
         self._is_shared = is_shared
         self._group = group
         self._notifier = notifier
         self._resources = resources
         self.now = now
         """The clock of everybody who shares the database, in seconds since the epoch."""
-        self._apply_batch = partial(apply_batch, source=source)
+        self._apply_batch = partial(apply_batch, source=source, archives=archives)
         self._grant_tokens = partial(grant_tokens, now=now)
 
     @classmethod
@@ -95,6 +99,7 @@ class Store:
         url: str,
         *,
         source: str,
+        archives: bool = False,
         pooler: Pooler = "none",
         now: Callable[[], float] = time.time,
         ticks: Callable[[], float] | None = None,
@@ -103,7 +108,8 @@ class Store:
 
         `url` is `sqlite:///relative.db`, `sqlite:////absolute.db` or `postgresql://…`. `pooler` is
         the kind of pooler before PostgreSQL. `source` is the CloudEvents source of the published
-        events. `now` is this machine's clock, which counts on SQLite only: PostgreSQL's own clock
+        events. `archives`: the archive is on, so the files that are announced are queued for it.
+        `now` is this machine's clock, which counts on SQLite only: PostgreSQL's own clock
         counts for all who share it. `ticks` is a clock that nobody can set; with it, jumps of `now`
         are noticed.
 
@@ -131,12 +137,14 @@ class Store:
             if is_sqlite:  # no other process uses the file: every owner of a lease is dead
                 await group.submit(releasing.free_leases, None)
                 await group.submit(leases.release_all, None)
+                await group.submit(archive_queue.free_owned, None)
             now = clock.now if clock else now
             return cls(
                 group,
                 notifier,
                 resources.pop_all(),
                 source=source,
+                archives=archives,
                 now=now,
                 is_shared=not is_sqlite,
             )

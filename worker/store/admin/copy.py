@@ -14,7 +14,7 @@ from sqlalchemy import exc
 
 from worker.domain.errors import StoreUnavailable
 from worker.store.admin.read_only import read_only_engine
-from worker.store.database import schema
+from worker.store.database import archive_schema, schema
 from worker.store.database.engine import open_engine, sqlite_lock, sqlite_url
 from worker.store.database.migrate import HEAD, migrate, revision_of
 from worker.store.database.postgresql import Pooler, is_postgresql
@@ -23,6 +23,9 @@ COPIED: Final = (
     schema.inbox,
     schema.recordings,
     schema.files,
+    archive_schema.archive_files,
+    archive_schema.archive_recordings,
+    archive_schema.archive_timeline,
     schema.outbox,
     schema.parked,
     schema.replays,

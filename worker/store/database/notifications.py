@@ -16,9 +16,10 @@ import structlog
 if TYPE_CHECKING:
     import psycopg
 
-Topic = Literal["outbox", "due", "lease", "parked"]
+Topic = Literal["outbox", "due", "lease", "parked", "archive"]
 """`outbox`: there are events to publish. `due`: there are recordings to read by themselves.
-`lease`: a lease was released. `parked`: parked commands are due."""
+`lease`: a lease was released. `parked`: parked commands are due. `archive`: there are files to
+copy, or manifests to write."""
 
 TOPICS: Final[tuple[Topic, ...]] = get_args(Topic)
 CHANNEL: Final = "recording_worker"

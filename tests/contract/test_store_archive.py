@@ -1,0 +1,406 @@
+"""The queue of the archive in the store: each file is copied by one replica, and announced once."""
+
+from collections.abc import AsyncIterator, Sequence
+from datetime import timedelta
+from typing import Any, Final
+
+import msgspec
+import pytest
+import sqlalchemy as sa
+
+from recording_schemas import ErrorInfo, Status
+from tests.contract.test_store_history import NOW, prune, seen, send_all
+from worker.domain.archive import CopiedFile
+from worker.domain.snapshot import Participant, Storage
+from worker.domain.track_files import TrackFile
+from worker.store.archive_queue import (
+    Extension,
+    FileTask,
+    ManifestTask,
+    Postponement,
+    TakeRequest,
+    encoded,
+)
+from worker.store.archive_results import CopyFailure, CopyResult, ManifestResult
+from worker.store.database.archive_schema import (
+    archive_files,
+    archive_recordings,
+    archive_timeline,
+)
+from worker.store.store import Store
+
+START: Final = NOW.timestamp()
+LEASE: Final = 60.0
+DAY: Final = timedelta(days=1)
+
+
+@pytest.fixture
+async def store(database_url: str) -> AsyncIterator[Store]:
+    opened = await Store.open(database_url, source="test", archives=True)
+    yield opened
+    await opened.close()
+
+
+def track(name: str, *, url: str | None = "") -> TrackFile:
+    download_url = f"https://files.example/{name}" if url == "" else url
+    return TrackFile(
+        file_name=f"{name}.webm", media_kind="audio", user_id="u", download_url=download_url
+    )
+
+
+async def end(
+    store: Store,
+    name: str,
+    *files: str | TrackFile,
+    at: Any = NOW,
+    life: timedelta = 7 * DAY,
+    **more: Any,
+) -> None:
+    """The recording has ended with these files. Their URLs expire after `life`."""
+    listed = tuple(track(file) if isinstance(file, str) else file for file in files)
+    observation = seen(name, Status.UPLOADED, at=at, files=listed, files_final=True, **more)
+    snapshot = msgspec.structs.replace(observation.snapshot, download_url_expiry=at + life)
+    await store.apply([msgspec.structs.replace(observation, snapshot=snapshot)])
+
+
+async def take(
+    store: Store, limit: int = 10, *, owner: str = "me", at: float = START
+) -> tuple[FileTask, ...]:
+    request = TakeRequest(owner=owner, now=at, until=at + LEASE, limit=limit)
+    return await store.archive.take_files(request)
+
+
+async def take_manifests(
+    store: Store, *, owner: str = "me", at: float = START
+) -> tuple[ManifestTask, ...]:
+    request = TakeRequest(owner=owner, now=at, until=at + LEASE, limit=10)
+    return await store.archive.take_manifests(request)
+
+
+def copied(task: FileTask) -> CopiedFile:
+    return CopiedFile(
+        archive_url=f"file:///archive/{task.file.file_name}",
+        size_bytes=7,
+        sha256="0" * 64,
+        content_type="audio/webm",
+    )
+
+
+async def done(store: Store, task: FileTask, *, owner: str = "me") -> bool:
+    result = CopyResult(
+        recording_id=task.recording_id,
+        file_index=task.file_index,
+        owner=owner,
+        copied=copied(task),
+        now=START,
+    )
+    return await store.archive.copy_done(result)
+
+
+async def failed(
+    store: Store, task: FileTask, *, due_at: float | None = None, refusals: int = 0
+) -> bool:
+    failure = CopyFailure(
+        recording_id=task.recording_id,
+        file_index=task.file_index,
+        owner="me",
+        error=ErrorInfo(code="url_expired", message="gone"),
+        now=START,
+        due_at=due_at,
+        refusals=refusals,
+    )
+    return await store.archive.copy_failed(failure)
+
+
+async def written(store: Store, task: ManifestTask) -> bool:
+    result = ManifestResult(
+        recording_id=task.recording_id,
+        owner="me",
+        changes=task.changes,
+        manifest_url="file:///archive/manifest.json",
+        copies=(),
+        now=START,
+    )
+    return await store.archive.manifest_done(result)
+
+
+async def events(store: Store, kind: str = "archive") -> list[dict[str, Any]]:
+    """The unsent events whose type has this word, in their order."""
+    bodies = [msgspec.json.decode(event.body) for event in await store.unsent(1000)]
+    return [body for body in bodies if kind in body["type"]]
+
+
+def names(tasks: Sequence[FileTask]) -> list[str]:
+    return [task.file.file_name.removesuffix(".webm") for task in tasks]
+
+
+def count(engine: sa.Engine, table: sa.Table) -> int:
+    with engine.begin() as connection:
+        return connection.execute(sa.select(sa.func.count()).select_from(table)).scalar_one()
+
+
+# What is queued
+
+
+async def test_every_announced_file_is_queued_with_its_url_and_its_owner(store: Store) -> None:
+    await end(store, "r1", "a", "b")
+    tasks = await take(store)
+    assert names(tasks) == ["a", "b"]
+    assert [task.download_url for task in tasks] == [
+        "https://files.example/a",
+        "https://files.example/b",
+    ]
+    assert {task.file.user_id for task in tasks} == {"u"}
+    assert {task.file.download_url for task in tasks} == {None}
+
+
+async def test_without_an_archive_nothing_is_written_for_it(
+    database_url: str, engine: sa.Engine
+) -> None:
+    store = await Store.open(database_url, source="test")
+    await end(store, "r1", "a")
+    assert await take(store) == ()
+    await store.close()
+    tables = (archive_files, archive_recordings, archive_timeline)
+    assert [count(engine, table) for table in tables] == [0, 0, 0]
+
+
+async def test_the_archive_keeps_every_status_and_who_was_in_the_session(store: Store) -> None:
+    people = (Participant(peer_id="p", user_id="u"),)
+    await store.apply([seen("r1", Status.INVOKED)])
+    await store.apply([seen("r1", Status.RECORDING, at=NOW + timedelta(seconds=5))])
+    await end(store, "r1", "a", at=NOW + timedelta(seconds=9), participants=people)
+    archive = await store.archive.read("r1")
+    assert archive is not None
+    assert [entry.status for entry in archive.timeline] == ["INVOKED", "RECORDING", "UPLOADED"]
+    assert archive.participants == people
+    assert [file.state for file in archive.files] == ["queued"]
+
+
+# Who copies
+
+
+async def test_a_file_is_taken_by_one_owner_until_its_lease_ends(store: Store) -> None:
+    await end(store, "r1", "a")
+    (task,) = await take(store)
+    assert await take(store, owner="other", at=START + LEASE - 1) == ()
+    await store.archive.extend(
+        Extension(owner="me", until=START + 2 * LEASE, files=(("r1", task.file_index),))
+    )
+    assert await take(store, owner="other", at=START + LEASE + 1) == ()
+    (again,) = await take(store, owner="other", at=START + 2 * LEASE)
+    assert again.attempts == 2
+
+
+async def test_the_result_of_an_owner_that_lost_the_file_counts_for_nothing(store: Store) -> None:
+    await end(store, "r1", "a")
+    (task,) = await take(store)
+    await take(store, owner="other", at=START + LEASE)
+    assert not await done(store, task)
+    assert not await failed(store, task)
+    assert await done(store, task, owner="other")
+    assert len(await events(store)) == 1
+
+
+async def test_what_an_owner_gives_back_is_due_at_once(store: Store) -> None:
+    await end(store, "r1", "a", "b")
+    await take(store, 1)
+    await take(store, 1, owner="other")
+    await store.archive.free_owned("me")
+    assert names(await take(store, owner="third")) == ["a"]
+
+
+async def test_the_nearest_expiry_is_first_once_a_third_of_its_time_has_passed(
+    store: Store,
+) -> None:
+    await end(store, "patient", "patient", life=9 * DAY)
+    await end(store, "late", "late", life=3 * DAY)
+    await end(store, "soon", "soon", life=2 * DAY)
+    later = START + DAY.total_seconds()
+    assert names(await take(store, at=later)) == ["soon", "late", "patient"]
+
+
+async def test_a_file_that_waits_for_its_next_attempt_keeps_no_other_waiting(store: Store) -> None:
+    await end(store, "r1", "a", "b", life=timedelta(hours=1))
+    (first,) = await take(store, 1)
+    await store.archive.postpone_file(
+        Postponement(
+            recording_id="r1",
+            file_index=first.file_index,
+            owner="me",
+            due_at=START + 300.0,
+            error=encoded("source_unavailable", "no answer"),
+        )
+    )
+    assert await store.archive.next_due() == START
+    assert names(await take(store)) == ["b"]
+    assert names(await take(store, at=START + 300.0)) == ["b", "a"]
+
+
+# What is announced
+
+
+async def test_a_copy_is_announced_once_behind_the_events_before_it(store: Store) -> None:
+    await end(store, "r1", "a")
+    before = await events(store, "recording")
+    (task,) = await take(store)
+    assert await done(store, task)
+    assert not await done(store, task)
+    (event,) = await events(store)
+    assert event["type"] == "recording.file_archived.v1"
+    assert int(event["sequence"]) == int(before[-1]["sequence"]) + 1
+    assert event["data"]["sha256"] == "0" * 64
+    assert await take(store, at=START + 1000) == ()
+
+
+async def test_the_url_is_forgotten_when_the_file_is_copied(
+    store: Store, engine: sa.Engine
+) -> None:
+    await end(store, "r1", "a", "b")
+    first, second = await take(store)
+    await done(store, first)
+    await failed(store, second)
+    with engine.begin() as connection:
+        urls = connection.execute(sa.select(archive_files.c.download_url)).scalars().all()
+    assert urls == [None, None]
+
+
+async def test_the_manifest_is_due_after_the_last_file_of_a_complete_recording(
+    store: Store,
+) -> None:
+    await end(store, "r1", "a", "b")
+    first, second = await take(store)
+    await done(store, first)
+    assert await take_manifests(store) == ()
+    await done(store, second)
+    (manifest,) = await take_manifests(store)
+    assert await take_manifests(store, owner="other") == ()
+    assert await written(store, manifest)
+    types = [event["type"] for event in await events(store)]
+    assert types == ["recording.file_archived.v1"] * 2 + ["recording.archived.v1"]
+
+
+async def test_a_manifest_is_written_once_more_if_a_file_was_added_meanwhile(store: Store) -> None:
+    await end(store, "r1", "a")
+    await done(store, (await take(store))[0])
+    (manifest,) = await take_manifests(store)
+    await end(store, "r1", "a", "late")
+    await done(store, (await take(store))[0])
+    assert not await written(store, manifest)
+    (again,) = await take_manifests(store)
+    assert await written(store, again)
+    assert [event["type"] for event in await events(store)].count("recording.archived.v1") == 1
+
+
+async def test_a_recording_that_completes_without_files_has_a_manifest(store: Store) -> None:
+    await store.apply([seen("r1", Status.ERRORED)])
+    (manifest,) = await take_manifests(store)
+    assert await written(store, manifest)
+
+
+async def test_a_file_in_the_customers_storage_is_not_copied(store: Store) -> None:
+    ended = seen("r1", Status.UPLOADED, files=(track("a", url=None),), files_final=True)
+    storage = Storage(type="aws", bucket="theirs", path="recordings/a.webm")
+    snapshot = msgspec.structs.replace(ended.snapshot, kind="composite", storage=storage)
+    await store.apply([msgspec.structs.replace(ended, snapshot=snapshot)])
+    assert await take(store) == ()
+    (manifest,) = await take_manifests(store)
+    archive = await store.archive.read(manifest.recording_id)
+    assert archive is not None
+    assert [file.state for file in archive.files] == ["external"]
+
+
+async def test_a_file_that_is_given_up_is_told_as_final_and_lets_the_manifest_go_on(
+    store: Store,
+) -> None:
+    await end(store, "r1", "a")
+    await failed(store, (await take(store))[0])
+    (event,) = await events(store)
+    assert event["data"]["final"] is True
+    assert event["data"]["attempts"] == 1
+    assert len(await take_manifests(store)) == 1
+    depth = await store.archive.depth()
+    assert (depth.queued, depth.failed) == (0, 1)
+
+
+async def test_a_refused_file_stays_queued(store: Store) -> None:
+    await end(store, "r1", "a")
+    await failed(store, (await take(store))[0], due_at=START + 60.0, refusals=5)
+    (event,) = await events(store)
+    assert event["data"]["final"] is False
+    depth = await store.archive.depth()
+    assert (depth.queued, depth.refused, depth.failed) == (1, 1, 0)
+    assert await take_manifests(store) == ()
+    (task,) = await take(store, at=START + 60.0)
+    assert task.refusals == 5
+
+
+# New URLs, and copies again
+
+
+async def test_a_file_with_a_new_url_is_due_at_once(store: Store) -> None:
+    await end(store, "r1", "a")
+    (task,) = await take(store)
+    await store.archive.postpone_file(
+        Postponement(
+            recording_id="r1", file_index=1, owner="me", due_at=START + 300, error=encoded("x", "")
+        )
+    )
+    renewed = track("a", url="https://files.example/a?again")
+    await end(store, "r1", renewed, life=9 * DAY, renews_urls=True)
+    (again,) = await take(store)
+    assert again.download_url == "https://files.example/a?again"
+    assert again.expires_at > task.expires_at
+
+
+async def test_archived_again_means_new_events_with_ids_of_their_own(store: Store) -> None:
+    await end(store, "r1", "a")
+    await done(store, (await take(store))[0])
+    await end(store, "r1", "a", archives_again=True)
+    (task,) = await take(store)
+    assert task.round == 2
+    await done(store, task)
+    first, second = await events(store)
+    assert first["id"] != second["id"]
+    assert len(await take_manifests(store)) == 1
+
+
+async def test_an_earlier_copy_counts_if_the_file_cannot_be_copied_again(store: Store) -> None:
+    await end(store, "r1", "a")
+    await done(store, (await take(store))[0])
+    await end(store, "r1", "a", archives_again=True)
+    await failed(store, (await take(store))[0])
+    archive = await store.archive.read("r1")
+    assert archive is not None
+    assert [file.state for file in archive.files] == ["archived"]
+
+
+async def test_files_from_before_the_archive_can_be_archived(database_url: str) -> None:
+    before = await Store.open(database_url, source="test")
+    await end(before, "r1", "a")
+    await before.close()
+    store = await Store.open(database_url, source="test", archives=True)
+    await end(store, "r1", "a", archives_again=True)
+    await done(store, (await take(store))[0])
+    assert len(await take_manifests(store)) == 1
+    await store.close()
+
+
+# What is forgotten
+
+
+async def test_a_recording_is_kept_until_its_archive_is_done(
+    store: Store, engine: sa.Engine
+) -> None:
+    long_ago = NOW - 40 * DAY
+    await end(store, "waiting", "a", at=long_ago)
+    await end(store, "copied", "b", at=long_ago)
+    by_name = {task.recording_id: task for task in await take(store)}
+    await done(store, by_name["copied"])
+    await written(store, (await take_manifests(store))[0])
+    await send_all(store, START - 40 * DAY.total_seconds())
+    await prune(store)
+    assert await store.archive.read("copied") is None
+    assert await store.archive.read("waiting") is not None
+    tables = (archive_files, archive_recordings, archive_timeline)
+    assert [count(engine, table) for table in tables] == [1, 1, 1]

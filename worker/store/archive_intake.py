@@ -1,0 +1,218 @@
+"""Fills the tables of the archive in the transaction that makes the events of a recording.
+
+So a file is queued if and only if its `file_ready` event is committed.
+"""
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any, Final
+
+import msgspec
+import sqlalchemy as sa
+
+from recording_schemas import Completed, FileReady, FileUrlRenewed, StatusChanged
+from worker.domain.archive import StatusTime
+from worker.domain.recording import Observation, Recording, RecordingEvent
+from worker.domain.recording_events import described_files
+from worker.store.database.archive_schema import (
+    QUEUED,
+    archive_files,
+    archive_recordings,
+    archive_timeline,
+)
+from worker.store.database.dialects import strip_nul
+from worker.store.database.notifications import notify_on_commit
+
+URL_LIFE_SECONDS: Final = 7 * 86_400.0
+"""How long a URL is believed to be valid if nobody says when it expires: the API keeps files for
+seven days."""
+
+URGENT_SHARE: Final = 1 / 3
+"""A file is urgent when this share of the time to its expiry has passed."""
+
+
+def take_note(
+    connection: sa.Connection,
+    after: Recording,
+    events: Sequence[RecordingEvent],
+    observation: Observation,
+    names: Sequence[str],
+) -> None:
+    """Note what one observation tells the archive.
+
+    `after` is the state after `events`, `names` are all files that are announced by then.
+    """
+    now = observation.observed_at.timestamp()
+    _note_statuses(connection, after, events)
+    new = [event for event in events if isinstance(event, FileReady)]
+    for file in new:
+        _insert_file(connection, after, file, now)
+    for event in events:
+        if isinstance(event, FileUrlRenewed):
+            _note_url(connection, event, now)
+    if observation.archives_again:
+        _queue_again(connection, after, observation, names, now)
+    if observation.participants is not None:
+        participants = msgspec.json.encode(observation.participants).decode()
+        _change_recording(connection, after, participants=participants)
+    for event in events:
+        if isinstance(event, Completed):
+            _note_completion(connection, after, event, now)
+
+
+def settle_manifest(connection: sa.Connection, recording_id: str, now: float) -> None:
+    """Have the manifest written if the recording is complete and no file of it is queued."""
+    queued = sa.exists().where(archive_files.c.recording_id == recording_id, QUEUED)
+    settled = connection.execute(
+        sa.update(archive_recordings)
+        .where(
+            archive_recordings.c.recording_id == recording_id,
+            archive_recordings.c.completed_at.is_not(None),
+            ~queued,
+        )
+        .values(manifest_due_at=now, owner=None, changes=archive_recordings.c.changes + 1)
+    )
+    if settled.rowcount:
+        notify_on_commit(connection, "archive")
+
+
+def _note_statuses(
+    connection: sa.Connection, after: Recording, events: Sequence[RecordingEvent]
+) -> None:
+    first = after.sequence - len(events) + 1
+    rows = [
+        {
+            "recording_id": after.recording_id,
+            "sequence": number,
+            "status_time": msgspec.json.encode(_status_time(event)).decode(),
+        }
+        for number, event in enumerate(events, start=first)
+        if isinstance(event, StatusChanged)
+    ]
+    if rows:
+        connection.execute(sa.insert(archive_timeline), rows)
+
+
+def _status_time(event: StatusChanged) -> StatusTime:
+    return StatusTime(
+        status=event.status,
+        observed_at=event.observed_at,
+        observed_by=event.observed_by,
+        invoked_time=event.invoked_time,
+        started_time=event.started_time,
+        stopped_time=event.stopped_time,
+        stop_reason=event.stop_reason,
+        error=event.error,
+    )
+
+
+def _insert_file(connection: sa.Connection, after: Recording, file: FileReady, now: float) -> None:
+    is_external = file.download_url is None
+    connection.execute(
+        sa.insert(archive_files).values(
+            recording_id=after.recording_id,
+            file_index=file.file_index,
+            app=after.app,
+            round=1,
+            attempts=0,
+            refusals=0,
+            **_content(file, now),
+            state="external" if is_external else "queued",
+            due_at=None if is_external else now,
+        )
+    )
+    if not is_external:
+        notify_on_commit(connection, "archive")
+
+
+def _content(file: FileReady, now: float) -> dict[str, Any]:
+    without_url = msgspec.structs.replace(file, download_url=None)
+    return {
+        "file": msgspec.json.encode(without_url).decode(),
+        "queued_at": now,
+        **_url_columns(file.download_url, file.download_url_expiry, now),
+    }
+
+
+def _url_columns(url: str | None, expiry: datetime | None, now: float) -> dict[str, Any]:
+    expires_at = expiry.timestamp() if expiry else now + URL_LIFE_SECONDS
+    return {
+        "download_url": strip_nul(url),
+        "expires_at": expires_at,
+        "urgent_at": now + max(expires_at - now, 0.0) * URGENT_SHARE,
+    }
+
+
+def _note_url(connection: sa.Connection, event: FileUrlRenewed, now: float) -> None:
+    """Try a queued file at once when it has a new URL, unless a replica copies it now."""
+    due_at = sa.case((archive_files.c.owner.is_(None), now), else_=archive_files.c.due_at)
+    connection.execute(
+        sa.update(archive_files)
+        .where(
+            archive_files.c.recording_id == event.recording_id,
+            archive_files.c.file_index == event.file_index,
+            QUEUED,
+        )
+        .values(**_url_columns(event.download_url, event.download_url_expiry, now), due_at=due_at)
+    )
+    notify_on_commit(connection, "archive")
+
+
+def _queue_again(
+    connection: sa.Connection,
+    after: Recording,
+    observation: Observation,
+    names: Sequence[str],
+    now: float,
+) -> None:
+    """Queue every file that has a URL, also those that were archived or have failed."""
+    known = set(names)
+    files = [
+        file
+        for file in observation.files or ()
+        if file.download_url is not None and file.file_name in known
+    ]
+    for file in described_files(after, files, observation, names):
+        requeued = connection.execute(
+            sa.update(archive_files)
+            .where(
+                archive_files.c.recording_id == after.recording_id,
+                archive_files.c.file_index == file.file_index,
+            )
+            .values(
+                **_content(file, now),
+                state="queued",
+                due_at=now,
+                owner=None,
+                round=archive_files.c.round + 1,
+                attempts=0,
+                refusals=0,
+                last_error=None,
+            )
+        )
+        if not requeued.rowcount:
+            _insert_file(connection, after, file, now)
+    if after.completed:
+        _change_recording(connection, after, completed_at=now)
+    if files:
+        notify_on_commit(connection, "archive")
+
+
+def _note_completion(
+    connection: sa.Connection, after: Recording, event: Completed, now: float
+) -> None:
+    without_file = event.participants_without_file
+    text = None if without_file is None else msgspec.json.encode(without_file).decode()
+    _change_recording(connection, after, without_file=text, completed_at=now)
+    settle_manifest(connection, after.recording_id, now)
+
+
+def _change_recording(connection: sa.Connection, after: Recording, **values: Any) -> None:  # noqa: ANN401 - columns of different types
+    changed = connection.execute(
+        sa.update(archive_recordings)
+        .where(archive_recordings.c.recording_id == after.recording_id)
+        .values(**values)
+    )
+    if not changed.rowcount:
+        row = {"recording_id": after.recording_id, "app": after.app, "changes": 0, "attempts": 0}
+        connection.execute(sa.insert(archive_recordings).values(**row, **values))

@@ -1,0 +1,343 @@
+"""The queue of files to copy, and of manifests to write: each is taken by one replica at a time.
+
+To take a file is to move its `due_at` to the end of a lease. The owner extends the lease while it
+works. If the owner dies, the file is due again by itself. A result counts only for the owner.
+"""
+
+from collections.abc import Collection, Sequence
+from datetime import datetime
+from typing import Any, Final
+
+import msgspec
+import sqlalchemy as sa
+
+from recording_schemas import ErrorInfo, FileReady
+from worker.domain.recording import Recording
+from worker.store.database.archive_schema import (
+    MANIFEST_DUE,
+    QUEUED,
+    archive_files,
+    archive_recordings,
+)
+from worker.store.database.dialects import open_or_closed
+from worker.store.database.schema import recordings
+
+
+class TakeRequest(msgspec.Struct, frozen=True, kw_only=True):
+    """Asks for at most `limit` pieces of work that are due at `now`, for `owner` until `until`.
+
+    Times are seconds since the epoch.
+    """
+
+    owner: str
+    now: float
+    until: float
+    limit: int
+
+
+class FileTask(msgspec.Struct, frozen=True, kw_only=True):
+    """A file to copy.
+
+    `attempts` counts this attempt, too. `expires_at` is when the URL expires, in seconds since the
+    epoch. `started_time` is when the recording began, `trace` has the headers of its start's trace.
+    """
+
+    recording_id: str
+    file_index: int
+    round: int
+    app: str
+    file: FileReady
+    download_url: str | None
+    expires_at: float
+    attempts: int
+    refusals: int
+    started_time: datetime | None
+    trace: dict[str, str]
+
+
+class ManifestTask(msgspec.Struct, frozen=True, kw_only=True):
+    """A recording whose manifest is to be written. `changes` tells its state when it was taken."""
+
+    recording_id: str
+    app: str
+    changes: int
+    attempts: int
+
+
+class Extension(msgspec.Struct, frozen=True, kw_only=True):
+    """Asks to keep what `owner` has until `until`: files and manifests of these recordings."""
+
+    owner: str
+    until: float
+    files: tuple[tuple[str, int], ...] = ()
+    manifests: tuple[str, ...] = ()
+
+
+class Postponement(msgspec.Struct, frozen=True, kw_only=True):
+    """Gives a file back, to be tried again at `due_at`.
+
+    `error` is JSON of an `ErrorInfo`. `refusals` is how often in a row the storage refused it.
+    """
+
+    recording_id: str
+    file_index: int
+    owner: str
+    due_at: float
+    error: str
+    refusals: int = 0
+
+
+class ManifestPostponement(msgspec.Struct, frozen=True, kw_only=True):
+    """Gives a manifest back, to be tried again at `due_at`. `error` is JSON of an `ErrorInfo`."""
+
+    recording_id: str
+    owner: str
+    due_at: float
+    error: str
+
+
+def encoded(code: str, message: str) -> str:
+    """An error as the tables keep it."""
+    return msgspec.json.encode(ErrorInfo(code=code, message=message)).decode()
+
+
+# Files
+
+
+def take_files(
+    connection: sa.Connection, requests: Sequence[TakeRequest]
+) -> list[tuple[FileTask, ...]]:
+    """Operation: take the files that are most urgent, then those that are due longest.
+
+    Once a third of the time to its expiry has passed, a file is urgent: the nearest expiry is
+    first.
+    """
+    return [_take_files(connection, request) for request in requests]
+
+
+def _take_files(connection: sa.Connection, request: TakeRequest) -> tuple[FileTask, ...]:
+    keys = _due(connection, _URGENT, request.now, request.limit)
+    if len(keys) < request.limit:
+        others = _due(connection, _DUE, request.now, request.limit - len(keys))
+        keys += [key for key in others if key not in keys]
+    return tuple(task for key in keys if (task := _take_file(connection, key, request)) is not None)
+
+
+def _due(
+    connection: sa.Connection, statement: sa.Select[Any], now: float, limit: int
+) -> list[tuple[str, int]]:
+    rows = connection.execute(statement, {"now": now, "limit": limit})
+    return [(recording_id, file_index) for recording_id, file_index in rows]
+
+
+_KEYS: Final = (
+    sa.select(archive_files.c.recording_id, archive_files.c.file_index)
+    .where(QUEUED, archive_files.c.due_at <= sa.bindparam("now"))
+    .limit(sa.bindparam("limit"))
+    .with_for_update(skip_locked=True)
+)
+_URGENT: Final = _KEYS.where(archive_files.c.urgent_at <= sa.bindparam("now")).order_by(
+    archive_files.c.expires_at
+)
+_DUE: Final = _KEYS.where(archive_files.c.urgent_at > sa.bindparam("now")).order_by(
+    archive_files.c.due_at
+)
+
+
+def _take_file(
+    connection: sa.Connection, key: tuple[str, int], request: TakeRequest
+) -> FileTask | None:
+    taken = connection.execute(
+        sa.update(archive_files)
+        .where(is_file(*key), QUEUED, archive_files.c.due_at <= request.now)
+        .values(due_at=request.until, owner=request.owner, attempts=archive_files.c.attempts + 1)
+    )
+    if not taken.rowcount:
+        return None
+    row = connection.execute(_FILE.where(is_file(*key))).one()
+    recording = find_recording(connection, row.recording_id)
+    return FileTask(
+        recording_id=row.recording_id,
+        file_index=row.file_index,
+        round=row.round,
+        app=row.app,
+        file=msgspec.json.decode(row.file, type=FileReady),
+        download_url=row.download_url,
+        expires_at=row.expires_at,
+        attempts=row.attempts,
+        refusals=row.refusals,
+        started_time=recording.started_time if recording else None,
+        trace=recording.start.trace if recording and recording.start else {},
+    )
+
+
+_FILE: Final = sa.select(
+    *(
+        archive_files.c[name]
+        for name in FileTask.__struct_fields__
+        if name not in {"started_time", "trace"}
+    )
+)
+
+
+def is_file(recording_id: str, file_index: int) -> sa.ColumnElement[bool]:
+    """The condition on the row of one file."""
+    return sa.and_(
+        archive_files.c.recording_id == recording_id, archive_files.c.file_index == file_index
+    )
+
+
+def find_recording(connection: sa.Connection, recording_id: str) -> Recording | None:
+    """The recording as the store has it; None if it was removed."""
+    state = connection.execute(
+        sa.select(recordings.c.state).where(
+            open_or_closed(recordings.c.recording_id == recording_id)
+        )
+    ).scalar()
+    return None if state is None else msgspec.json.decode(state, type=Recording)
+
+
+def find_urls(connection: sa.Connection, keys: Sequence[tuple[str, int]]) -> list[str | None]:
+    """Operation: the URLs that files have now. None if a file has none."""
+    return [
+        connection.execute(sa.select(archive_files.c.download_url).where(is_file(*key))).scalar()
+        for key in keys
+    ]
+
+
+def postpone_files(connection: sa.Connection, requests: Sequence[Postponement]) -> list[bool]:
+    """Operation: give files back for a later attempt. False if the owner no longer has the file."""
+    return [_postpone_file(connection, request) for request in requests]
+
+
+def _postpone_file(connection: sa.Connection, request: Postponement) -> bool:
+    given_back = connection.execute(
+        sa.update(archive_files)
+        .where(
+            is_file(request.recording_id, request.file_index),
+            QUEUED,
+            archive_files.c.owner == request.owner,
+        )
+        .values(
+            due_at=request.due_at,
+            owner=None,
+            last_error=request.error,
+            refusals=request.refusals,
+        )
+    )
+    return given_back.rowcount == 1
+
+
+# Manifests
+
+
+def take_manifests(
+    connection: sa.Connection, requests: Sequence[TakeRequest]
+) -> list[tuple[ManifestTask, ...]]:
+    """Operation: take the manifests that are due longest."""
+    return [_take_manifests(connection, request) for request in requests]
+
+
+def _take_manifests(connection: sa.Connection, request: TakeRequest) -> tuple[ManifestTask, ...]:
+    rows = connection.execute(_MANIFESTS, {"now": request.now, "limit": request.limit}).all()
+    ids = [row.recording_id for row in rows]
+    if ids:
+        connection.execute(
+            sa.update(archive_recordings)
+            .where(archive_recordings.c.recording_id.in_(ids))
+            .values(
+                manifest_due_at=request.until,
+                owner=request.owner,
+                attempts=archive_recordings.c.attempts + 1,
+            )
+        )
+    return tuple(
+        ManifestTask(
+            recording_id=row.recording_id,
+            app=row.app,
+            changes=row.changes,
+            attempts=row.attempts + 1,
+        )
+        for row in rows
+    )
+
+
+_MANIFESTS: Final = (
+    sa.select(
+        *(archive_recordings.c[name] for name in ManifestTask.__struct_fields__),
+    )
+    .where(MANIFEST_DUE, archive_recordings.c.manifest_due_at <= sa.bindparam("now"))
+    .order_by(archive_recordings.c.manifest_due_at)
+    .limit(sa.bindparam("limit"))
+    .with_for_update(skip_locked=True)
+)
+
+
+def postpone_manifests(
+    connection: sa.Connection, requests: Sequence[ManifestPostponement]
+) -> list[None]:
+    """Operation: give manifests back for a later attempt."""
+    for request in requests:
+        connection.execute(
+            sa.update(archive_recordings)
+            .where(
+                archive_recordings.c.recording_id == request.recording_id,
+                archive_recordings.c.owner == request.owner,
+                MANIFEST_DUE,
+            )
+            .values(manifest_due_at=request.due_at, owner=None, last_error=request.error)
+        )
+    return [None] * len(requests)
+
+
+# Leases
+
+
+def extend(connection: sa.Connection, requests: Sequence[Extension]) -> list[None]:
+    """Operation: extend the leases of what the owners still have."""
+    for request in requests:
+        for key in request.files:
+            connection.execute(
+                sa.update(archive_files)
+                .where(is_file(*key), QUEUED, archive_files.c.owner == request.owner)
+                .values(due_at=request.until)
+            )
+        if request.manifests:
+            connection.execute(
+                sa.update(archive_recordings)
+                .where(
+                    archive_recordings.c.recording_id.in_(request.manifests),
+                    archive_recordings.c.owner == request.owner,
+                    MANIFEST_DUE,
+                )
+                .values(manifest_due_at=request.until)
+            )
+    return [None] * len(requests)
+
+
+def free_owned(connection: sa.Connection, requests: Sequence[Collection[str] | None]) -> list[None]:
+    """Operation: make due at once what these owners have; with None, what anybody has.
+
+    Only for owners that surely do not work any more.
+    """
+    for owners in requests:
+        for table, due, queued in (
+            (archive_files, archive_files.c.due_at, QUEUED),
+            (archive_recordings, archive_recordings.c.manifest_due_at, MANIFEST_DUE),
+        ):
+            is_owned = (
+                table.c.owner.is_not(None) if owners is None else table.c.owner.in_(sorted(owners))
+            )
+            connection.execute(
+                sa.update(table).where(queued, is_owned).values({due.name: 0.0, "owner": None})
+            )
+    return [None] * len(requests)
+
+
+def next_due(connection: sa.Connection, requests: Sequence[None]) -> list[float | None]:
+    """Operation: when the next file or manifest is due, in seconds since the epoch, or None."""
+    files = sa.select(sa.func.min(archive_files.c.due_at)).where(QUEUED)
+    manifests = sa.select(sa.func.min(archive_recordings.c.manifest_due_at)).where(MANIFEST_DUE)
+    times = [connection.execute(statement).scalar() for statement in (files, manifests)]
+    known = [time for time in times if time is not None]
+    return [min(known) if known else None] * len(requests)

@@ -1,0 +1,242 @@
+"""Commits what became of a copy or a manifest, together with its event.
+
+A result counts only if its owner still has the work. Another replica may have taken it over.
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+import msgspec
+import sqlalchemy as sa
+
+from recording_schemas import ErrorInfo, FileReady
+from worker.domain.archive import CopiedFile
+from worker.domain.archive_events import archive_failed, archived, file_archived
+from worker.domain.recording import RecordingEvent
+from worker.domain.times import utc
+from worker.store.archive_intake import settle_manifest
+from worker.store.archive_queue import is_file
+from worker.store.database.archive_schema import QUEUED, archive_files, archive_recordings
+from worker.store.database.notifications import notify_on_commit
+from worker.store.recording_rows import RecordingRow, add_own_events, load_rows
+
+
+class CopyResult(msgspec.Struct, frozen=True, kw_only=True):
+    """A file that `owner` copied and compared, at `now`, in seconds since the epoch."""
+
+    recording_id: str
+    file_index: int
+    owner: str
+    copied: CopiedFile
+    now: float
+
+
+class CopyFailure(msgspec.Struct, frozen=True, kw_only=True):
+    """A file that `owner` could not copy.
+
+    With `due_at` it is tried again then, and the event says that the storage refuses it. With None
+    it is given up.
+    """
+
+    recording_id: str
+    file_index: int
+    owner: str
+    error: ErrorInfo
+    now: float
+    due_at: float | None = None
+    refusals: int = 0
+
+
+class ManifestResult(msgspec.Struct, frozen=True, kw_only=True):
+    """A manifest that `owner` wrote, of the state that `changes` counts."""
+
+    recording_id: str
+    owner: str
+    changes: int
+    manifest_url: str
+    copies: tuple[CopiedFile, ...]
+    now: float
+
+
+class ManifestRefusal(msgspec.Struct, frozen=True, kw_only=True):
+    """A manifest that the storage refuses. It is tried again at `due_at`."""
+
+    recording_id: str
+    owner: str
+    attempts: int
+    error: ErrorInfo
+    now: float
+    due_at: float
+
+
+def copies_done(
+    connection: sa.Connection, requests: Sequence[CopyResult], *, source: str
+) -> list[bool]:
+    """Operation: mark files as archived, and add their events. False if the owner has the file no
+    longer."""
+    return [_copy_done(connection, request, source) for request in requests]
+
+
+def _copy_done(connection: sa.Connection, request: CopyResult, source: str) -> bool:
+    recording = _lock(connection, request.recording_id)
+    row = _owned_file(connection, request.recording_id, request.file_index, request.owner)
+    if recording is None or row is None:
+        return False
+    file = msgspec.json.decode(row.file, type=FileReady)
+    connection.execute(
+        sa.update(archive_files)
+        .where(is_file(request.recording_id, request.file_index))
+        .values(
+            state="archived",
+            copied=msgspec.json.encode(request.copied).decode(),
+            archived_at=request.now,
+            due_at=None,
+            owner=None,
+            download_url=None,
+            refusals=0,
+            last_error=None,
+        )
+    )
+    event = file_archived(recording.recording, file, request.copied, utc(request.now))
+    _publish(connection, recording, event, source, request.now)
+    settle_manifest(connection, request.recording_id, request.now)
+    return True
+
+
+def copies_failed(
+    connection: sa.Connection, requests: Sequence[CopyFailure], *, source: str
+) -> list[bool]:
+    """Operation: give files up or back, and add their events. False if the owner has the file no
+    longer."""
+    return [_copy_failed(connection, request, source) for request in requests]
+
+
+def _copy_failed(connection: sa.Connection, request: CopyFailure, source: str) -> bool:
+    recording = _lock(connection, request.recording_id)
+    row = _owned_file(connection, request.recording_id, request.file_index, request.owner)
+    if recording is None or row is None:
+        return False
+    is_final = request.due_at is None
+    # An earlier copy is still in the storage.
+    given_up = "archived" if row.copied else "failed"
+    connection.execute(
+        sa.update(archive_files)
+        .where(is_file(request.recording_id, request.file_index))
+        .values(
+            state=given_up if is_final else "queued",
+            due_at=request.due_at,
+            owner=None,
+            refusals=request.refusals,
+            last_error=msgspec.json.encode(request.error).decode(),
+            download_url=None if is_final else row.download_url,
+        )
+    )
+    name = msgspec.json.decode(row.file, type=FileReady).file_name
+    event = archive_failed(
+        recording.recording,
+        name,
+        attempts=row.attempts,
+        final=is_final,
+        error=request.error,
+    )
+    _publish(connection, recording, event, source, request.now)
+    if is_final:
+        settle_manifest(connection, request.recording_id, request.now)
+    return True
+
+
+def manifests_done(
+    connection: sa.Connection, requests: Sequence[ManifestResult], *, source: str
+) -> list[bool]:
+    """Operation: note manifests as written, and add their events.
+
+    False if something was added meanwhile, or another replica has the manifest: then it is written
+    again, and that one is announced.
+    """
+    return [_manifest_done(connection, request, source) for request in requests]
+
+
+def _manifest_done(connection: sa.Connection, request: ManifestResult, source: str) -> bool:
+    recording = _lock(connection, request.recording_id)
+    if recording is None:
+        return False
+    done = connection.execute(
+        sa.update(archive_recordings)
+        .where(
+            archive_recordings.c.recording_id == request.recording_id,
+            archive_recordings.c.owner == request.owner,
+            archive_recordings.c.changes == request.changes,
+        )
+        .values(
+            manifest_due_at=None,
+            owner=None,
+            attempts=0,
+            last_error=None,
+            manifest_url=request.manifest_url,
+            manifest_at=request.now,
+        )
+    )
+    if not done.rowcount:
+        return False
+    event = archived(recording.recording, request.copies, request.manifest_url)
+    _publish(connection, recording, event, source, request.now)
+    return True
+
+
+def manifests_refused(
+    connection: sa.Connection, requests: Sequence[ManifestRefusal], *, source: str
+) -> list[bool]:
+    """Operation: give manifests back that the storage refuses, and add the events that say so."""
+    return [_manifest_refused(connection, request, source) for request in requests]
+
+
+def _manifest_refused(connection: sa.Connection, request: ManifestRefusal, source: str) -> bool:
+    recording = _lock(connection, request.recording_id)
+    if recording is None:
+        return False
+    refused = connection.execute(
+        sa.update(archive_recordings)
+        .where(
+            archive_recordings.c.recording_id == request.recording_id,
+            archive_recordings.c.owner == request.owner,
+        )
+        .values(
+            manifest_due_at=request.due_at,
+            owner=None,
+            last_error=msgspec.json.encode(request.error).decode(),
+        )
+    )
+    if not refused.rowcount:
+        return False
+    event = archive_failed(
+        recording.recording, None, attempts=request.attempts, final=False, error=request.error
+    )
+    _publish(connection, recording, event, source, request.now)
+    return True
+
+
+def _lock(connection: sa.Connection, recording_id: str) -> RecordingRow | None:
+    """The recording, locked before its files: every transaction locks them in this order."""
+    return load_rows(connection, [recording_id]).get(recording_id)
+
+
+def _owned_file(connection: sa.Connection, recording_id: str, file_index: int, owner: str) -> Any:  # noqa: ANN401 - a row of these columns, or None
+    return connection.execute(
+        sa.select(
+            archive_files.c.file,
+            archive_files.c.copied,
+            archive_files.c.download_url,
+            archive_files.c.attempts,
+        ).where(is_file(recording_id, file_index), QUEUED, archive_files.c.owner == owner)
+    ).one_or_none()
+
+
+def _publish(
+    connection: sa.Connection,
+    recording: RecordingRow,
+    event: RecordingEvent,
+    source: str,
+    now: float,
+) -> None:
+    add_own_events(connection, recording, [event], source=source, at=utc(now))
+    notify_on_commit(connection, "outbox")

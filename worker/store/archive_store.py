@@ -1,0 +1,93 @@
+"""The facade of the archive's tables: the queue of files and manifests, and their results."""
+
+from functools import partial
+
+from worker.domain.archive import RecordingArchive
+from worker.store import archive_queue, archive_reading, archive_results
+from worker.store.archive_queue import (
+    Extension,
+    FileTask,
+    ManifestPostponement,
+    ManifestTask,
+    Postponement,
+    TakeRequest,
+)
+from worker.store.archive_reading import ArchiveDepth
+from worker.store.archive_results import CopyFailure, CopyResult, ManifestRefusal, ManifestResult
+from worker.store.database.group_commit import GroupCommit
+
+
+class ArchiveStore:
+    """The archive's part of the state store. Every method returns once its change is committed.
+
+    If it raises StoreUnavailable, nothing was committed. `source` is the CloudEvents source.
+    """
+
+    def __init__(self, group: GroupCommit, *, source: str) -> None:
+        self._group = group
+        self._copies_done = partial(archive_results.copies_done, source=source)
+        self._copies_failed = partial(archive_results.copies_failed, source=source)
+        self._manifests_done = partial(archive_results.manifests_done, source=source)
+        self._manifests_refused = partial(archive_results.manifests_refused, source=source)
+
+    # The queue
+
+    async def take_files(self, request: TakeRequest) -> tuple[FileTask, ...]:
+        """Take files to copy: those that are urgent, then those that are due longest."""
+        return await self._group.submit(archive_queue.take_files, request)
+
+    async def take_manifests(self, request: TakeRequest) -> tuple[ManifestTask, ...]:
+        """Take manifests to write."""
+        return await self._group.submit(archive_queue.take_manifests, request)
+
+    async def extend(self, request: Extension) -> None:
+        """Keep what was taken for longer."""
+        await self._group.submit(archive_queue.extend, request)
+
+    async def find_url(self, recording_id: str, file_index: int) -> str | None:
+        """The URL that a file has now."""
+        return await self._group.submit(archive_queue.find_urls, (recording_id, file_index))
+
+    async def postpone_file(self, request: Postponement) -> bool:
+        """Give a file back for a later attempt. False if another replica has it."""
+        return await self._group.submit(archive_queue.postpone_files, request)
+
+    async def postpone_manifest(self, request: ManifestPostponement) -> None:
+        """Give a manifest back for a later attempt."""
+        await self._group.submit(archive_queue.postpone_manifests, request)
+
+    async def next_due(self) -> float | None:
+        """When the next piece of work is due, in seconds since the epoch; None if there is none."""
+        return await self._group.submit(archive_queue.next_due, None)
+
+    async def free_owned(self, owner: str) -> None:
+        """Make due at once what an owner has that surely does not work any more."""
+        await self._group.submit(archive_queue.free_owned, (owner,))
+
+    # Results
+
+    async def copy_done(self, result: CopyResult) -> bool:
+        """Commit a copy with its event. False if another replica has the file."""
+        return await self._group.submit(self._copies_done, result)
+
+    async def copy_failed(self, failure: CopyFailure) -> bool:
+        """Commit that a file was given up or is refused, with the event that says so."""
+        return await self._group.submit(self._copies_failed, failure)
+
+    async def manifest_done(self, result: ManifestResult) -> bool:
+        """Commit a manifest with its event. False if it must be written once more."""
+        return await self._group.submit(self._manifests_done, result)
+
+    async def manifest_refused(self, refusal: ManifestRefusal) -> bool:
+        """Commit that the storage refuses a manifest, with the event that says so."""
+        return await self._group.submit(self._manifests_refused, refusal)
+
+    # Reading
+
+    async def read(self, recording_id: str) -> RecordingArchive | None:
+        """Everything about the archive of a recording; None if the recording is not known."""
+        return await self._group.submit(archive_reading.read_archives, recording_id)
+
+    async def depth(self) -> ArchiveDepth:
+        """How much waits to be copied."""
+        return await self._group.submit(archive_reading.measure, None)

@@ -19,6 +19,7 @@ from worker.domain.meeting_participants import People
 from worker.domain.recording import Recording
 from worker.domain.track_files import TrackFile
 from worker.store import inbox as store_inbox
+from worker.store.admin.overview import read_overview
 from worker.store.admin.past_commands import PastCommandsFilter, read_past_commands
 from worker.store.admin.recording_details import read_details
 from worker.store.clock_repair import Repair
@@ -172,6 +173,7 @@ async def everything(store: Any) -> None:
 
 def read_by_hand(url: str) -> None:
     """What the command line asks beside the workers."""
+    read_overview(url)
     for wanted_id in ("a", "old1", "s1", "start-a", "nobody"):
         read_details(url, wanted_id, max_events=100)
     for condition in (

@@ -44,6 +44,15 @@ def _seconds(text: str) -> float | None:
     return float(match[1]) * _SECONDS[match[2]] if match else None
 
 
+def span(seconds: float) -> str:
+    """A number of seconds in its largest unit, rounded down: 42s, 5m, 3h, 12d."""
+    whole = max(int(seconds), 0)
+    for unit, size in (("d", 86_400), ("h", 3_600), ("m", 60)):
+        if whole >= size:
+            return f"{whole // size}{unit}"
+    return f"{whole}s"
+
+
 def local_time(time: datetime | float | str | None) -> str | None:
     """The time in the machine's time zone, to the second."""
     if time is None:

@@ -11,6 +11,7 @@ MODULES: Final = {
     "run": "worker.cli.run",
     "send": "worker.cli.send",
     "tail": "worker.cli.tail",
+    "status": "worker.cli.status.command",
     "recordings": "worker.cli.recordings",
     "outcomes": "worker.cli.outcomes",
     "store": "worker.cli.store",

@@ -4,5 +4,5 @@
 metric, made by `metric_factory`. `tracing` is the interface of traces; `trace_exporter` chooses
 whether `otlp` exports them. `http_server` serves probes and metrics: `http_connections` and
 `http_body` bound what clients cost, `http_errors` logs malformed requests by `rare_log`. `liveness`
-has the check behind `/livez`.
+has the check behind `/livez`. `probe_client` asks a running worker for its readiness.
 """

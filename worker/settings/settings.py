@@ -48,7 +48,7 @@ _APPS_FILE = "WORKER_APPS_FILE"
 
 
 class CommonSettings(msgspec.Struct, frozen=True, kw_only=True):
-    """The settings that every command needs: broker, database, logs and names."""
+    """The settings that every command needs: broker, database, logs, HTTP server and names."""
 
     # Broker and database
     amqp_url: Annotated[
@@ -99,6 +99,28 @@ class CommonSettings(msgspec.Struct, frozen=True, kw_only=True):
             "LOG_FORMAT",
             choice("json", "console"),
             "`json` or `console`. If not set: `console` on a terminal, `json` elsewhere.",
+        ),
+    ]
+
+    # HTTP server
+    http_host: Annotated[
+        str,
+        Variable(
+            "HTTP_HOST",
+            host,
+            "Address to listen on for probes, metrics and webhooks. The default is every IPv4 and "
+            "IPv6 address, because Kubernetes probes come from outside the pod. `0.0.0.0` is IPv4 "
+            "only.",
+            default="::",
+        ),
+    ]
+    http_port: Annotated[
+        int,
+        Variable(
+            "HTTP_PORT",
+            whole(0, 65_535, "a TCP port"),
+            "Port for probes, metrics and webhooks. 0 selects a free port.",
+            default="8080",
         ),
     ]
 
@@ -273,28 +295,6 @@ class Settings(CommonSettings, frozen=True, kw_only=True):
             "SSL_CERT_DIR",
             certificate_directory,
             "Directories of such PEM files, named by their hashes (`openssl rehash`).",
-        ),
-    ]
-
-    # HTTP server
-    http_host: Annotated[
-        str,
-        Variable(
-            "HTTP_HOST",
-            host,
-            "Address to listen on for probes, metrics and webhooks. The default is every IPv4 and "
-            "IPv6 address, because Kubernetes probes come from outside the pod. `0.0.0.0` is IPv4 "
-            "only.",
-            default="::",
-        ),
-    ]
-    http_port: Annotated[
-        int,
-        Variable(
-            "HTTP_PORT",
-            whole(0, 65_535, "a TCP port"),
-            "Port for probes, metrics and webhooks. 0 selects a free port.",
-            default="8080",
         ),
     ]
 

@@ -24,6 +24,21 @@ def external_recordings_cursor(app: str) -> str:
     return f"stranger/{app}"
 
 
+def sweep_cursor(app: str) -> str:
+    """The name of the cursor for the app's last completed sweep."""
+    return f"sweep/{app}"
+
+
+def webhook_cursor(app: str) -> str:
+    """The name of the cursor for the last sweep before which webhooks reported something."""
+    return f"webhook/{app}"
+
+
+def missed_webhook_cursor(app: str) -> str:
+    """The name of the cursor for the last change that a sweep found and no webhook reported."""
+    return f"missed-webhook/{app}"
+
+
 def find_cursors(connection: sa.Connection, names: Sequence[str]) -> list[float | None]:
     """Operation: the time of each cursor; None for a cursor that does not exist."""
     rows = connection.execute(

@@ -10,10 +10,9 @@ import structlog
 
 from worker.aio import wait_until_set
 from worker.domain.errors import StoreUnavailable
-from worker.store.leases import LeaseRequest
+from worker.store.leases import LEADER, LeaseRequest
 from worker.store.store import Store
 
-LEASE_NAME: Final = "leader"
 RETRY_INTERVAL_SECONDS: Final = 1.0
 """The pause after a failed try."""
 
@@ -87,7 +86,7 @@ class LeaderElector:
         replica holds lasts until its end."""
         was_leader, asked_at, now = self.is_leader(), self._ticks(), self._now()
         request = LeaseRequest(
-            name=LEASE_NAME, owner=self._owner, now=now, until=now + self._lease_seconds
+            name=LEADER, owner=self._owner, now=now, until=now + self._lease_seconds
         )
         try:
             held = await self._store.acquire_lease(request)

@@ -9,6 +9,9 @@ import sqlalchemy as sa
 from worker.store.database.notifications import notify_on_commit
 from worker.store.database.schema import leases
 
+LEADER: Final = "leader"
+"""The name of the lease whose owner relays and sweeps."""
+
 MAX_AHEAD_SECONDS: Final = 60.0
 """A lease may end this much later than ours would, because replicas may have other settings."""
 

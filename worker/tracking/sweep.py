@@ -17,6 +17,7 @@ from worker.observability.metrics import Metrics
 from worker.observability.tracing import NO_TRACING, Tracing
 from worker.realtimekit.circuit_breaker import CircuitBreaker
 from worker.realtimekit.client import RealtimeKitClient
+from worker.store.cursors import Cursor, missed_webhook_cursor, sweep_cursor, webhook_cursor
 from worker.store.read_schedule import OverdueQuery
 from worker.store.store import Store
 from worker.tracking.discovery import ExternalRecordingDiscovery
@@ -139,6 +140,7 @@ class Sweep:
         is_suspicious = self._coverage.has_unreported and elapsed >= self._interval.base_interval
         if is_suspicious and await self._coverage.has_missed():
             self._interval.record_miss()
+            await self._set_cursor(missed_webhook_cursor(self._app))
         if elapsed >= (
             self._interval.budget_interval if self._is_requested else self._interval.interval
         ):
@@ -187,13 +189,21 @@ class Sweep:
             # Also when the list fails: overdue recordings must come to an end.
             await self._schedule_overdue()
         if is_leader():
-            self._record(result, started_at)
+            await self._record(result, started_at)
         return result
 
-    def _record(self, result: ListResult, started_at: datetime) -> None:
+    async def _record(self, result: ListResult, started_at: datetime) -> None:
+        """Record the sweep here, and in the store for tools that run beside the worker."""
+        any_webhook = self._coverage.take_any_webhook()
         self._swept_at, self._pages = started_at.timestamp(), max(result.requests, 1)
-        self._interval.record_sweep(result.requests, any_webhook=self._coverage.take_any_webhook())
+        self._interval.record_sweep(result.requests, any_webhook=any_webhook)
         self._metrics.set_last_sweep(self._app, self._now().timestamp())
+        await self._set_cursor(sweep_cursor(self._app))
+        if any_webhook:
+            await self._set_cursor(webhook_cursor(self._app))
+
+    async def _set_cursor(self, name: str) -> None:
+        await self._store.set_cursor(Cursor(name=name, at=self._now().timestamp()))
 
     async def _schedule_overdue(self) -> None:
         now = self._now().timestamp()

@@ -79,11 +79,11 @@ def test_every_fault_is_listed_at_once_by_the_name_of_its_variable() -> None:
         Settings.from_env({"WORKER_PREFETCH": "many", "HTTP_PORT": "70000", "WORKER_TOPOLOGY": "x"})
 
     assert [fault.partition(":")[0] for fault in raised.value.faults] == [
+        "HTTP_PORT",
         "WORKER_TOPOLOGY",
         "REALTIMEKIT_ACCOUNT_ID",
         "REALTIMEKIT_APP_ID",
         "REALTIMEKIT_API_TOKEN",
-        "HTTP_PORT",
         "WORKER_PREFETCH",
     ]
 

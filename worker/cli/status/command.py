@@ -1,0 +1,103 @@
+"""The command `recording-worker status`."""
+
+import sys
+import threading
+from typing import TYPE_CHECKING, Final
+from urllib.parse import urlsplit
+
+import click
+
+from worker.cli.context import common_settings
+from worker.cli.output import json_option, print_json
+
+if TYPE_CHECKING:
+    from worker.cli.status.checks import Verdict
+    from worker.cli.status.sources import Facts
+
+WELL: Final = 0
+NOT_WELL: Final = 1
+CANNOT_TELL: Final = 2
+
+_NEW_SCREEN: Final = "\x1b[H\x1b[2J"
+
+EXAMPLES = """\
+\b
+Examples:
+  recording-worker status
+  recording-worker status --watch
+  recording-worker status --json | jq -r '.checks[] | select(.state == "failed") | .name'
+  recording-worker status --worker-url http://10.0.0.7:8080
+  recording-worker status >/dev/null || echo "not well"
+
+The checks are those of /readyz, if a worker answers at HTTP_HOST and HTTP_PORT. Otherwise they are
+from the state: the database of DATABASE_URL, and the queues of AMQP_URL. Nothing is changed. A
+warning needs a look, but the workers do their work.
+
+\b
+Exit codes: 0 well, 1 not well, 2 cannot tell, or wrong flags or settings. With --watch: 0.
+"""
+
+
+def _http_url(_context: click.Context, _parameter: click.Parameter, text: str | None) -> str | None:
+    if text is None:
+        return None
+    try:
+        parts = urlsplit(text)
+        is_url = parts.scheme in {"http", "https"} and bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        is_url = False
+    if not is_url:
+        raise click.BadParameter(f"{text!r} is not a URL such as http://127.0.0.1:8080")
+    return text
+
+
+@click.command(epilog=EXAMPLES)
+@click.option("--watch", is_flag=True, help="Show it again and again, until Ctrl-C.")
+@click.option(
+    "--interval",
+    default=2.0,
+    show_default=True,
+    type=click.FloatRange(0.2, 3_600),
+    metavar="SECONDS",
+    help="The pause between two looks of --watch.",
+)
+@click.option(
+    "--worker-url",
+    metavar="URL",
+    callback=_http_url,
+    help="Where a worker answers. Default: this machine, at HTTP_HOST and HTTP_PORT.",
+)
+@json_option
+@click.pass_context
+def command(
+    context: click.Context, /, watch: bool, interval: float, worker_url: str | None, as_json: bool
+) -> None:
+    """Show whether the workers are well, and if not, why."""
+    from worker.cli.status.checks import judge
+    from worker.cli.status.sources import gather_facts
+
+    settings = common_settings()
+    try:
+        while True:
+            facts = gather_facts(settings, worker_url)
+            verdict = judge(facts)
+            _print(facts, verdict, as_json=as_json, watch=watch)
+            if not watch:
+                break
+            threading.Event().wait(interval)
+    except KeyboardInterrupt:
+        if not watch:
+            raise
+        return
+    context.exit({True: WELL, False: NOT_WELL, None: CANNOT_TELL}[verdict.well])
+
+
+def _print(facts: "Facts", verdict: "Verdict", *, as_json: bool, watch: bool) -> None:
+    from worker.cli.status.format import status_json, status_lines
+
+    if as_json:
+        print_json(status_json(facts, verdict))
+        return
+    if watch and sys.stdout.isatty():
+        click.echo(_NEW_SCREEN, nl=False)
+    click.echo("\n".join(status_lines(facts, verdict)))

@@ -1,0 +1,115 @@
+"""Renders the verdict and its checks: a screen for people, one JSON object for scripts."""
+
+import shutil
+import textwrap
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from typing import Any, Final
+
+import click
+import msgspec
+
+from worker.cli.moments import iso_time
+from worker.cli.output import Row
+from worker.cli.status.checks import Check, Verdict
+from worker.cli.status.sources import Facts
+from worker.domain.escaping import escape_controls
+from worker.observability.probe_client import Readiness
+from worker.store.admin.overview import Overview
+
+_COLOURS: Final = {"ok": "green", "warning": "yellow", "failed": "red", "unknown": "magenta"}
+_STATE_WIDTH: Final = max(map(len, _COLOURS))
+_MIN_WIDTH: Final = 60
+
+
+def status_json(facts: Facts, verdict: Verdict) -> Row:
+    """One object with everything that is known. What cannot be told is null."""
+    overview = facts.overview if isinstance(facts.overview, Overview) else None
+    queues = None if isinstance(facts.queues, str) else msgspec.to_builtins(facts.queues)
+    return {
+        "well": verdict.well,
+        "at": iso_time(overview.at) if overview else datetime.now(UTC).isoformat(),
+        "checks_from": checks_from(facts),
+        "worker_url": facts.worker_url,
+        "checks": [msgspec.structs.asdict(check) for check in verdict.checks],
+        **_overview_json(overview),
+        "queues": queues,
+    }
+
+
+def _overview_json(overview: Overview | None) -> dict[str, Any]:
+    if overview is None:
+        names = (name for name in Overview.__struct_fields__ if name != "at")
+        return dict.fromkeys(names)
+    fields: dict[str, Any] = msgspec.to_builtins(overview)
+    del fields["at"]
+    return _with_iso_times(fields)  # type: ignore[no-any-return]
+
+
+def _with_iso_times(value: Any) -> Any:  # noqa: ANN401 - any JSON value
+    """The value with times as in events. Their fields end in `_at`, `_until`, `_since`."""
+    if isinstance(value, list):
+        return [_with_iso_times(each) for each in value]
+    if not isinstance(value, dict):
+        return value
+    return {name: _iso_field(name, inner) for name, inner in value.items()}
+
+
+def _iso_field(name: str, value: Any) -> Any:  # noqa: ANN401 - any JSON value
+    if name == "unchanged_since":
+        return {status: iso_time(at) for status, at in value.items()}
+    if isinstance(value, float) and name.endswith(("_at", "until", "_since")):
+        return iso_time(value) if value > 0 else None
+    return _with_iso_times(value)
+
+
+def checks_from(facts: Facts) -> str:
+    """Who made the checks: `worker`, `state`, or `nobody`."""
+    if isinstance(facts.readiness, Readiness):
+        return "worker"
+    return "state" if isinstance(facts.overview, Overview) else "nobody"
+
+
+def status_lines(facts: Facts, verdict: Verdict) -> Iterator[str]:
+    """The lines of the screen, no wider than the terminal."""
+    width = max(min(shutil.get_terminal_size().columns, 120), _MIN_WIDTH)
+    yield click.style(_headline(verdict), bold=True)
+    yield from textwrap.wrap(_origin(facts), width)
+    yield ""
+    name_width = max(len(check.name) for check in verdict.checks)
+    for check in verdict.checks:
+        yield from _check_lines(check, name_width, width)
+
+
+def _headline(verdict: Verdict) -> str:
+    by_state = {state: _names(verdict, state) for state in _COLOURS}
+    if verdict.well is False:
+        return f"Not well: {by_state['failed']}"
+    if verdict.well is None:
+        return "Cannot tell: neither a worker nor the database answers"
+    return f"Well, but look at: {by_state['warning']}" if by_state["warning"] else "Well"
+
+
+def _names(verdict: Verdict, state: str) -> str:
+    names = (check.name for check in verdict.checks if check.state == state)
+    return escape_controls(", ".join(dict.fromkeys(names)))
+
+
+def _origin(facts: Facts) -> str:
+    origin = checks_from(facts)
+    if origin == "worker":
+        return f"A worker made its checks at {facts.worker_url}; the rest is from the state."
+    if origin == "state":
+        return "No worker answers over HTTP, so the checks are from the state alone."
+    return "Set DATABASE_URL, or --worker-url, to those of the worker."
+
+
+def _check_lines(check: Check, name_width: int, width: int) -> Iterator[str]:
+    state = click.style(check.state.ljust(_STATE_WIDTH), fg=_COLOURS[check.state])
+    name = escape_controls(check.name).ljust(name_width)
+    text = escape_controls(check.text) + (f" (see `{check.see}`)" if check.see else "")
+    indent = name_width + _STATE_WIDTH + 4
+    wrapped = textwrap.wrap(text, width - indent, break_on_hyphens=False) or [""]
+    yield f"{name}  {state}  {wrapped[0]}".rstrip()
+    for line in wrapped[1:]:
+        yield " " * indent + line

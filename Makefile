@@ -224,7 +224,7 @@ lock: ## update the locked dependencies (needs uv)
 	$(UV_COMPILE) --extra dev $(PROJECTS) requirements/build.in -o requirements/dev.lock
 	$(UV_COMPILE) --resolution lowest-direct --extra dev $(PROJECTS) requirements/build.in \
 		-o requirements/lowest.lock
-	$(UV_COMPILE) --extra sandbox --extra tracing pyproject.toml -o requirements/run.lock
+	$(UV_COMPILE) --extra archive --extra sandbox --extra tracing pyproject.toml -o requirements/run.lock
 	$(UV_COMPILE) requirements/build.in -o requirements/build.lock
 	$(UV_COMPILE) --extra pytest sandbox/pyproject.toml -o requirements/sandbox.lock
 	for each in bench docs integrations; do \

@@ -1,0 +1,35 @@
+"""Opening the storage of the archive."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from worker.archive.opening import open_storage
+from worker.domain.errors import WrongSettings
+
+
+@pytest.mark.parametrize("library", ["obstore", "botocore"])
+def test_without_the_libraries_the_error_names_the_variable_and_the_extra(library: str) -> None:
+    program = (
+        f"import sys; sys.modules[{library!r}] = None\n"
+        "from worker.archive.opening import open_storage\n"
+        "try: open_storage('s3://bucket', timeout_seconds=60, part_bytes=5_242_880)\n"
+        "except Exception as error: print(type(error).__name__, error)\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=True
+    )
+    assert done.stdout.startswith("WrongSettings WORKER_ARCHIVE_URL needs the extra `archive`")
+    assert library in done.stdout
+
+
+def test_a_wrong_url_is_a_wrong_setting() -> None:
+    with pytest.raises(WrongSettings, match="WORKER_ARCHIVE_URL must be s3://bucket/prefix"):
+        open_storage("s3://", timeout_seconds=60, part_bytes=5_242_880)
+
+
+def test_the_url_of_a_folder_opens(tmp_path: Path) -> None:
+    storage = open_storage(tmp_path.as_uri(), timeout_seconds=60, part_bytes=5_242_880)
+    assert storage.url_of("a.webm") == f"{tmp_path.as_uri()}/a.webm"

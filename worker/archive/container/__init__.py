@@ -1,0 +1,11 @@
+"""The duration of a WebM or MP4 file, from its bytes as they pass.
+
+duration_reader.py  chooses the reader by the first bytes
+element_reader.py   what both have in common: bounded memory, skipped bodies
+webm.py             EBML: Info/Duration, else the times of the blocks
+mp4.py              mvhd or mehd, else the fragments
+"""
+
+from worker.archive.container.duration_reader import DurationReader
+
+__all__ = ["DurationReader"]

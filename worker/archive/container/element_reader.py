@@ -1,0 +1,57 @@
+"""Reads a file of nested elements that passes in chunks, in bounded memory."""
+
+from abc import ABC, abstractmethod
+from typing import Final
+
+MAX_REST_BYTES: Final = 2 * 1024 * 1024
+MAX_ELEMENTS: Final = 5_000_000
+"""A hostile file of tiny elements would cost a second of CPU for each million."""
+
+
+class ElementReader(ABC):
+    """Passes data on to `parse` from the beginning of an element."""
+
+    def __init__(self) -> None:
+        self._rest = b""
+        self._skip = 0
+        self._elements = 0
+        self.is_done = False
+
+    @property
+    @abstractmethod
+    def seconds(self) -> float | None:
+        """The duration, as far as it is known now."""
+
+    @abstractmethod
+    def parse(self, data: bytes) -> int:
+        """Read the elements in `data`. Returns where the first one begins that is not whole.
+
+        That may be behind the end of `data`: what lies between is skipped.
+        """
+
+    def feed(self, chunk: bytes) -> None:
+        """Take the next bytes of the file."""
+        if self.is_done:
+            return
+        if self._skip >= len(chunk):
+            self._skip -= len(chunk)
+            return
+        data = self._rest + chunk[self._skip :]
+        at = self.parse(data)
+        self._skip, self._rest = max(0, at - len(data)), data[at:]
+        if len(self._rest) > MAX_REST_BYTES:
+            self.finish()
+
+    def count(self) -> None:
+        """Note one more element. After `MAX_ELEMENTS` the duration stays unknown."""
+        self._elements += 1
+        if self._elements > MAX_ELEMENTS:
+            self.give_up()
+
+    def finish(self) -> None:
+        """Read no further. What is known now stays."""
+        self.is_done, self._rest = True, b""
+
+    @abstractmethod
+    def give_up(self) -> None:
+        """Read no further, and do not know the duration: the file is no such file."""

@@ -1,0 +1,94 @@
+"""Copies one file: download, checksums, upload, comparison with what the storage has."""
+
+import asyncio
+import hashlib
+from collections.abc import AsyncGenerator, AsyncIterator
+from contextlib import aclosing
+
+from worker.archive.checksums import Checksums
+from worker.archive.container import DurationReader
+from worker.archive.content_type import content_type_of
+from worker.archive.download import Download, SourceFile
+from worker.archive.errors import CopyDiffers
+from worker.archive.storage import ArchiveStorage
+from worker.domain.archive import CopiedFile
+
+
+class Copier:
+    """Copies files from the API's bucket to the user's storage in constant memory.
+
+    A file of up to `part_bytes` is written in one request, a larger one in parts.
+    """
+
+    def __init__(
+        self, storage: ArchiveStorage, download: Download, *, part_bytes: int, max_file_bytes: int
+    ) -> None:
+        self._storage = storage
+        self._download = download
+        self._part_bytes = part_bytes
+        self._max_file_bytes = max_file_bytes
+
+    async def copy(self, url: str, key: str, *, file_name: str, media_kind: str) -> CopiedFile:
+        """Copy the file at a download URL. When this returns, the object is whole and compared.
+
+        Raises every error of `worker.archive.errors`. After an error the object is as before.
+        """
+        async with self._download.open(url, max_bytes=self._max_file_bytes) as source:
+            content_type = content_type_of(file_name, media_kind, source.content_type)
+            passing = _Passing(self._part_bytes)
+            etag = await self._write(key, source, passing, content_type)
+        await self._compare(key, passing.checksums, etag)
+        return CopiedFile(
+            archive_url=self._storage.url_of(key),
+            size_bytes=passing.checksums.size,
+            sha256=passing.checksums.sha256,
+            content_type=content_type,
+            duration_seconds=passing.duration.seconds,
+        )
+
+    async def _write(
+        self, key: str, source: SourceFile, passing: "_Passing", content_type: str
+    ) -> str | None:
+        async with aclosing(source.blocks()) as blocks, aclosing(passing.through(blocks)) as chunks:
+            if source.size is None or source.size > passing.part_bytes:
+                return await self._storage.upload(
+                    key, chunks, content_type, part_bytes=passing.part_bytes
+                )
+            body = b"".join([chunk async for chunk in chunks])
+        return await self._storage.put(key, body, content_type)
+
+    async def _compare(self, key: str, sent: Checksums, etag: str | None) -> None:
+        """Raise CopyDiffers unless the storage has what was sent.
+
+        An ETag that is the MD5 of the bytes proves it. Without such a one they are read back.
+        """
+        size = await self._storage.head(key)
+        if size != sent.size:
+            raise CopyDiffers("size_differs", f"{key} has {size} bytes; {sent.size} were sent")
+        if sent.prove(etag):
+            return
+        stored = hashlib.sha256()
+        async with aclosing(self._storage.read(key)) as blocks:
+            async for block in blocks:
+                await asyncio.to_thread(stored.update, block)
+        if stored.hexdigest() != sent.sha256:
+            raise CopyDiffers("checksum_differs", f"the bytes of {key} differ from those sent")
+
+
+class _Passing:
+    """The bytes of a file on their way: their checksums and the duration that they tell."""
+
+    def __init__(self, part_bytes: int) -> None:
+        self.part_bytes = part_bytes
+        self.checksums = Checksums(part_bytes)
+        self.duration = DurationReader()
+
+    async def through(self, blocks: AsyncIterator[bytes]) -> AsyncGenerator[bytes, None]:
+        """The same blocks. They are looked at in a thread: commands do not wait for it."""
+        async for block in blocks:
+            await asyncio.to_thread(self._look_at, block)
+            yield block
+
+    def _look_at(self, block: bytes) -> None:
+        self.checksums.update(block)
+        self.duration.feed(block)

@@ -1,0 +1,15 @@
+"""Downloads of recorded files: bounded, resumed, and only from where it is allowed.
+
+download.py      opens one file: redirects, addresses, the status of the answer
+source_file.py   its body: time-outs, bounds, and resumption of a transfer that broke
+responses.py     what the status and the headers of a response mean
+source_url.py    which URLs may be read from
+addresses.py     which addresses may be connected to
+transport.py     an httpx transport that streams responses from checked addresses
+connection.py    one HTTP/1.1 connection, with flow control
+"""
+
+from worker.archive.download.download import Download
+from worker.archive.download.source_file import SourceFile
+
+__all__ = ["Download", "SourceFile"]

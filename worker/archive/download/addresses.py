@@ -1,0 +1,92 @@
+"""Which addresses a file may be downloaded from: by default only public ones.
+
+A download URL comes from outside. Without this rule it could point into the private network of the
+worker, or at the metadata service of its cloud.
+"""
+
+import asyncio
+import ipaddress
+import socket
+from typing import Final
+
+from worker.archive.errors import SourceRefused, SourceUnavailable
+
+IPAddress = ipaddress.IPv4Address | ipaddress.IPv6Address
+
+_NAT64: Final = ipaddress.IPv6Network("64:ff9b::/96")
+
+# Which of these Python itself knows depends on its version.
+_NOT_PUBLIC_V4: Final = (ipaddress.IPv4Network("192.0.0.0/24"),)
+_NOT_PUBLIC_V6: Final = tuple(
+    ipaddress.IPv6Network(each)
+    for each in (
+        "64:ff9b:1::/48",
+        "100::/64",
+        "2001::/23",
+        "2001:db8::/32",
+        "3fff::/20",
+        "5f00::/16",
+    )
+)
+
+AddressInfo = tuple[int, int, int, str, tuple[str, int] | tuple[str, int, int, int]]
+"""One result of getaddrinfo."""
+
+
+async def resolve(host: str, port: int, *, allow_private: bool) -> list[AddressInfo]:
+    """The addresses of a host. The caller connects to these and does not look the name up again.
+
+    Raises SourceRefused if one of them is not public, SourceUnavailable if there is none.
+    """
+    loop = asyncio.get_running_loop()
+    try:
+        found = await loop.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+    except (OSError, ValueError) as error:  # ValueError: for odd names
+        message = f"the address of {host} cannot be found: {error}"
+        raise SourceUnavailable("source_unreachable", message) from error
+    if not allow_private:
+        for info in found:
+            check_public(host, str(info[4][0]))
+    return found  # type: ignore[return-value]  # addresses of another kind are not asked for
+
+
+def check_public(host: str, address: str) -> None:
+    """Raise SourceRefused unless the address is public."""
+    if not is_public(ipaddress.ip_address(address)):
+        message = f"{host} has the address {address}, which is not public"
+        raise SourceRefused("private_address", message)
+
+
+def literal_address(host: str) -> str | None:
+    """The host if it is an address, not a name."""
+    try:
+        return str(ipaddress.ip_address(host.strip("[]")))
+    except ValueError:
+        return None
+
+
+def is_public(address: IPAddress) -> bool:
+    """Whether everybody on the internet reaches the same host by this address.
+
+    An IPv6 address that stands for an IPv4 address is public if that one is.
+    """
+    if isinstance(address, ipaddress.IPv6Address):
+        embedded = _embedded(address)
+        if embedded:
+            return all(map(is_public, embedded))
+        if address.is_site_local or any(address in network for network in _NOT_PUBLIC_V6):
+            return False
+    elif any(address in network for network in _NOT_PUBLIC_V4):
+        return False
+    return address.is_global and not (
+        address.is_multicast or address.is_reserved or address.is_unspecified
+    )
+
+
+def _embedded(address: ipaddress.IPv6Address) -> list[ipaddress.IPv4Address]:
+    """The IPv4 addresses that mapped, 6to4, Teredo, NAT64 and compatible addresses stand for."""
+    found = [address.ipv4_mapped, address.sixtofour, *(address.teredo or ())]
+    number = int(address)
+    if address in _NAT64 or number < 1 << 32:
+        found.append(ipaddress.IPv4Address(number & 0xFFFFFFFF))
+    return [each for each in found if each is not None]

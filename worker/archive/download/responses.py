@@ -1,0 +1,83 @@
+"""What the status and the headers of a response mean for a download."""
+
+import re
+from typing import Final
+
+import httpx
+import msgspec
+
+from worker.archive.errors import ArchiveError, SourceDenied, SourceUnavailable
+
+REDIRECTS: Final = {301, 302, 303, 307, 308}
+_LATER: Final = {408, 425, 429}
+_CONTENT_RANGE: Final = re.compile(r"bytes (\d{1,19})-(\d{1,19})/(\d{1,19})")
+_CONTENT_TYPE: Final = re.compile(r"[\w!#$&^.+-]{1,64}/[\w!#$&^.+-]{1,64}", re.ASCII)
+
+
+class Version(msgspec.Struct, frozen=True):
+    """What tells one version of a file from another. `size` is None if the source does not say."""
+
+    size: int | None
+    etag: str | None
+    modified: str | None
+
+    @property
+    def validator(self) -> str | None:
+        """The value for If-Range: a strong ETag, else the time of the last change."""
+        strong = self.etag if self.etag and not self.etag.startswith("W/") else None
+        return strong or self.modified
+
+
+def status_error(response: httpx.Response) -> ArchiveError:
+    """The error that a status other than 2xx means."""
+    status = response.status_code
+    if 400 <= status < 500 and status not in _LATER:
+        return SourceDenied("source_denied", f"the source answered HTTP {status}")
+    return SourceUnavailable("source_unavailable", f"the source answered HTTP {status}")
+
+
+def whole_version(response: httpx.Response) -> Version:
+    """The version of a file from the answer to a request for all of it.
+
+    Raises SourceUnavailable if the body is compressed or the length is no number.
+    """
+    return Version(
+        _length(response), response.headers.get("ETag"), response.headers.get("Last-Modified")
+    )
+
+
+def check_continues(response: httpx.Response, version: Version, offset: int) -> None:
+    """Raise SourceUnavailable unless a response brings this version from `offset` to its end."""
+    found = _CONTENT_RANGE.fullmatch(response.headers.get("Content-Range", ""))
+    same = (
+        response.status_code == httpx.codes.PARTIAL_CONTENT
+        and found is not None
+        and (int(found[1]), int(found[3])) == (offset, version.size)
+        and int(found[2]) + 1 == version.size
+        and response.headers.get("ETag") == version.etag
+        and response.headers.get("Last-Modified") == version.modified
+    )
+    if not same:
+        message = (
+            f"the rest of the file after {offset} bytes cannot be had: the file has changed, or"
+        )
+        message += " the source does not resume"
+        raise SourceUnavailable("source_not_resumed", message)
+    _length(response)
+
+
+def media_type(response: httpx.Response) -> str | None:
+    """The type in Content-Type, without parameters."""
+    text = response.headers.get("Content-Type", "").partition(";")[0].strip()
+    return text.lower() if _CONTENT_TYPE.fullmatch(text) else None
+
+
+def _length(response: httpx.Response) -> int | None:
+    if response.headers.get("Content-Encoding", "identity").lower() != "identity":
+        raise SourceUnavailable("source_compressed", "the source compresses the file on its way")
+    text = response.headers.get("Content-Length")
+    if text is None:
+        return None
+    if not (text.isascii() and text.isdigit() and len(text) < 20):
+        raise SourceUnavailable("source_unavailable", "the source sends an impossible length")
+    return int(text)

@@ -1,0 +1,157 @@
+"""The body of a file that is being downloaded: time-outs, bounds, resumption."""
+
+import asyncio
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
+from contextlib import aclosing
+from typing import Final
+
+import httpx
+
+from worker.archive.bandwidth import Bandwidth
+from worker.archive.download.responses import (
+    check_continues,
+    media_type,
+    status_error,
+    whole_version,
+)
+from worker.archive.errors import SourceRefused, SourceUnavailable
+
+BLOCK_BYTES: Final = 1024 * 1024
+GATHERED_BYTES: Final = 64 * 1024
+"""A source that brings less than this within the time-out is as good as silent."""
+RESUME_DELAYS_SECONDS: Final = (0.1, 0.5, 2.0)
+"""The waits after breaks that follow each other without `BLOCK_BYTES` of progress."""
+
+Get = Callable[[dict[str, str]], Awaitable[httpx.Response]]
+
+
+class _Broken(Exception):
+    """The transfer ended before the end of the file. `code` and text as in SourceUnavailable."""
+
+    def __init__(self, code: str, message: str) -> None:
+        super().__init__(message)
+        self.code = code
+
+
+class SourceFile:
+    """A file that is being downloaded. `get` asks for it again, with headers for a part of it.
+
+    `content_type` is what the source says, None if it is no media type.
+    """
+
+    def __init__(
+        self,
+        response: httpx.Response,
+        get: Get,
+        *,
+        timeout: float,
+        max_bytes: int,
+        bandwidth: Bandwidth | None,
+        sleep: Callable[[float], Awaitable[None]],
+    ) -> None:
+        self._response = response
+        self._get = get
+        self._timeout = timeout
+        self._max_bytes = max_bytes
+        self._bandwidth = bandwidth
+        self._sleep = sleep
+        self._version = whole_version(response)
+        self._offset = 0
+        self.content_type = media_type(response)
+        self._check_bound(self._version.size or 0)
+
+    @property
+    def size(self) -> int | None:
+        """The size in bytes, None if the source does not say it beforehand."""
+        return self._version.size
+
+    async def blocks(self) -> AsyncGenerator[bytes, None]:
+        """The body in blocks of at least `BLOCK_BYTES`, the last one shorter.
+
+        Raises: SourceUnavailable, SourceDenied, SourceRefused: the blocks so far are of no use.
+        """
+        pieces: list[bytes] = []
+        count = 0
+        async with aclosing(self._pieces()) as received:
+            async for piece in received:
+                pieces.append(piece)
+                count += len(piece)
+                if count >= BLOCK_BYTES:
+                    yield b"".join(pieces)
+                    pieces, count = [], 0
+        if pieces:
+            yield b"".join(pieces)
+
+    async def _pieces(self) -> AsyncGenerator[bytes, None]:
+        """The pieces of the body, over as many connections as it takes."""
+        breaks = 0
+        while True:
+            begun_at = self._offset
+            try:
+                async with aclosing(self._received()) as received:
+                    async for piece in received:
+                        yield piece
+            except _Broken as broken:
+                breaks = 1 if self._offset - begun_at >= BLOCK_BYTES else breaks + 1
+                breaks = await self._resume(broken, breaks)
+            else:
+                return
+
+    async def _received(self) -> AsyncGenerator[bytes, None]:
+        """The pieces that come over one connection. Raises _Broken."""
+        stream = aiter(self._response.stream)  # type: ignore[arg-type]  # an async transport's
+        ended: bool | _Broken = False
+        while not ended:
+            pieces: list[bytes] = []
+            ended = await self._gather(stream, pieces)
+            count = sum(map(len, pieces))
+            self._offset += count
+            self._check_bound(self._offset)
+            for piece in pieces:
+                yield piece
+            if self._bandwidth is not None:
+                await self._bandwidth.spend(count)
+        if isinstance(ended, _Broken):
+            raise ended
+        if self._version.size is not None and self._offset != self._version.size:
+            raise _Broken("source_truncated", "the file ended early")
+
+    async def _gather(self, stream: AsyncIterator[bytes], pieces: list[bytes]) -> bool | _Broken:
+        """Add the next pieces. Returns whether they are the last ones, or why no more come."""
+        count = 0
+        try:
+            async with asyncio.timeout(self._timeout):
+                while count < GATHERED_BYTES:
+                    piece = await anext(stream, None)
+                    if piece is None:
+                        return True
+                    pieces.append(piece)
+                    count += len(piece)
+        except TimeoutError:
+            return _Broken("source_silent", f"no bytes for {self._timeout:g} s")
+        except httpx.TransportError as error:
+            return _Broken("source_broken", f"the transfer broke off: {error}")
+        return False
+
+    async def _resume(self, broken: _Broken, breaks: int) -> int:
+        """Ask for the rest of the file. Returns the number of breaks without progress."""
+        validator = self._version.validator
+        if self._version.size is None or validator is None or breaks > len(RESUME_DELAYS_SECONDS):
+            message = f"{broken}, after {self._offset} bytes"
+            raise SourceUnavailable(broken.code, message) from broken
+        await self._sleep(RESUME_DELAYS_SECONDS[breaks - 1])
+        headers = {"Range": f"bytes={self._offset}-", "If-Range": validator}
+        try:
+            response = await self._get(headers)
+        except SourceUnavailable as error:
+            return await self._resume(_Broken(error.code, error.message), breaks + 1)
+        if response.status_code not in {httpx.codes.OK, httpx.codes.PARTIAL_CONTENT}:
+            raise status_error(response)
+        check_continues(response, self._version, self._offset)
+        self._response = response
+        return breaks
+
+    def _check_bound(self, size: int) -> None:
+        if size > self._max_bytes:
+            message = f"the file has {size} bytes or more; at most {self._max_bytes} are allowed"
+            raise SourceRefused("file_too_large", message)

@@ -1,0 +1,39 @@
+"""Which URLs a file may be downloaded from."""
+
+import httpx
+
+from worker.archive.download.addresses import check_public, literal_address
+from worker.archive.errors import SourceRefused
+from worker.domain.hosts import is_possible_host
+
+
+def parse_source_url(text: str, *, allow_private: bool) -> httpx.URL:
+    """The URL of a file. Raises SourceRefused, whose text does not repeat the URL.
+
+    Only https is allowed, with `allow_private` also http.
+    """
+    try:
+        url = httpx.URL(text)
+    except (httpx.InvalidURL, TypeError, ValueError):
+        raise _refused("it cannot be parsed") from None
+    schemes = {"https", "http"} if allow_private else {"https"}
+    if url.scheme not in schemes:
+        raise _refused(f"its scheme is not {' or '.join(sorted(schemes))}")
+    if url.userinfo:
+        raise _refused("it has a user name or a password")
+    port = 443 if url.port is None else url.port
+    if not url.host or not is_possible_host(url.host) or not 0 < port < 65_536:
+        raise _refused("its host or its port cannot exist")
+    if not allow_private and (address := literal_address(url.host)):
+        check_public(url.host, address)
+    return url.copy_with(fragment=None)
+
+
+def shown(url: httpx.URL) -> str:
+    """The URL for people: without its query, which is a permission."""
+    path = url.raw_path.partition(b"?")[0].decode("ascii")
+    return f"{url.scheme}://{url.netloc.decode('ascii')}{path}"
+
+
+def _refused(why: str) -> SourceRefused:
+    return SourceRefused("source_url_refused", f"the download URL is refused: {why}")

@@ -1,0 +1,47 @@
+"""What can go wrong while a file is copied. The class of an error decides what happens next.
+
+    ArchiveError
+    ├── SourceDenied        the download URL is not valid any more   → read a new URL, then again
+    ├── SourceUnavailable   the file cannot be had now               → later
+    ├── SourceRefused       this worker will never read from there   → give up
+    ├── StorageUnavailable  the storage does not answer              → later
+    ├── StorageRefused      the storage said no: 401, 403, 404 …     → later, and counted
+    └── CopyDiffers         the object is not what was sent          → again
+
+No text contains the query of a URL, a user name or a password.
+"""
+
+from worker.domain.errors import RecordingWorkerError
+
+
+class ArchiveError(RecordingWorkerError):
+    """A file was not copied. `code` is a slug for programs, `message` is for people."""
+
+    def __init__(self, code: str, message: str) -> None:
+        super().__init__(f"{code}: {message}")
+        self.code = code
+        self.message = message
+
+
+class SourceDenied(ArchiveError):
+    """The source answered 401, 403, 404, 410 or another 4xx: a fresh URL is needed."""
+
+
+class SourceUnavailable(ArchiveError):
+    """The source did not answer, broke off, or sent something else than a whole file."""
+
+
+class SourceRefused(ArchiveError):
+    """The URL, its address or the file's size is not allowed."""
+
+
+class StorageUnavailable(ArchiveError):
+    """The storage did not answer, or answered that it cannot take the object now."""
+
+
+class StorageRefused(ArchiveError):
+    """The storage answered that it will not take the object."""
+
+
+class CopyDiffers(ArchiveError):
+    """The object in the storage has another size or checksum than the bytes that were sent."""

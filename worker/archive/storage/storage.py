@@ -1,0 +1,146 @@
+"""Objects in the user's storage: put, upload in parts, size, read."""
+
+import asyncio
+from collections.abc import AsyncGenerator, AsyncIterator
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING, Final, Self
+
+import obstore
+
+from worker.aio import cancel_all
+from worker.archive.storage.abandoned_parts import remove_abandoned
+from worker.archive.storage.chunk_pipe import ChunkPipe, UploadStopped
+from worker.archive.storage.durable_files import sync_to_disk
+from worker.archive.storage.storage_errors import translated_errors
+from worker.archive.storage.storage_url import StorageUrl, parse_storage_url
+from worker.archive.storage.stores import Store, open_store
+
+if TYPE_CHECKING:
+    from obstore import Attributes, PutResult
+
+PARTS_IN_FLIGHT: Final = 2
+READ_BYTES: Final = 1024 * 1024
+MAX_READ_TIME: Final = timedelta(days=1)
+ABORT_TIMEOUT_SECONDS: Final = 5.0
+"""How long a cancelled upload may take to remove its parts."""
+
+
+class ArchiveStorage:
+    """The objects below the prefix of the archive's URL.
+
+    Every method raises StorageRefused or StorageUnavailable.
+    """
+
+    def __init__(self, url: StorageUrl, store: Store, reader: Store) -> None:
+        self._url = url
+        self._store = store
+        self._reader = reader
+
+    @classmethod
+    def open(cls, url: str, *, request_timeout_seconds: float = 300.0) -> Self:
+        """The storage at a URL. Nothing is sent yet. Raises ValueError for a wrong URL.
+
+        The time-out bounds one request with its body: a slow uplink needs minutes for a part.
+        While an object is read, it bounds the time without a byte.
+        """
+        parsed = parse_storage_url(url)
+        timeout = timedelta(seconds=request_timeout_seconds)
+        with translated_errors("open"):
+            return cls(
+                parsed,
+                open_store(parsed, timeout=timeout),
+                open_store(parsed, timeout=MAX_READ_TIME, read_timeout=timeout),
+            )
+
+    def url_of(self, key: str) -> str:
+        """The URL of an object, as events and the manifest name it."""
+        return self._url.of(key)
+
+    async def put(self, key: str, body: bytes, content_type: str) -> str | None:
+        """Write a small object in one request. Returns its ETag if the storage has one."""
+        with translated_errors(f"write {key}"):
+            put = await obstore.put_async(
+                self._store,
+                key,
+                body,
+                attributes=self._attributes(content_type),
+                use_multipart=False,
+            )
+            await self._make_durable(key)
+        return put["e_tag"]
+
+    async def upload(
+        self, key: str, chunks: AsyncIterator[bytes], content_type: str, *, part_bytes: int
+    ) -> str | None:
+        """Write an object in parts of `part_bytes`. It appears when it is whole.
+
+        Returns its ETag if the storage has one. Raises also what the iterator raises. After an
+        error or a cancellation the parts are removed, if the storage answers within
+        `ABORT_TIMEOUT_SECONDS`.
+        """
+        pipe = ChunkPipe()
+        with translated_errors(f"write {key}"):
+            put = asyncio.ensure_future(
+                obstore.put_async(
+                    self._store,
+                    key,
+                    pipe,
+                    attributes=self._attributes(content_type),
+                    use_multipart=True,
+                    chunk_size=part_bytes,
+                    max_concurrency=PARTS_IN_FLIGHT,
+                )
+            )
+            filling = asyncio.create_task(pipe.fill(chunks), name=f"archive chunks of {key}")
+            try:
+                result = await _finished(put, pipe)
+            finally:
+                await cancel_all([filling])
+            await self._make_durable(key)
+        return result["e_tag"]
+
+    async def head(self, key: str) -> int:
+        """The size of an object in bytes."""
+        with translated_errors(f"read the size of {key}"):
+            meta = await obstore.head_async(self._store, key)
+        return meta["size"]
+
+    async def read(self, key: str) -> AsyncGenerator[bytes, None]:
+        """The bytes of an object in blocks."""
+        with translated_errors(f"read {key}"):
+            stored = await obstore.get_async(self._reader, key)
+            async for block in stored.stream(min_chunk_size=READ_BYTES):
+                yield block
+
+    async def abort_abandoned(self, *, started_before: datetime, key: str | None = None) -> int:
+        """Remove the parts of uploads that nobody will finish. Returns how many uploads they were.
+
+        With `key` only uploads of this object, else of every object below the prefix. The caller
+        knows that no living replica began an upload of it before `started_before`. Google Cloud
+        Storage and Azure remove such parts by themselves: see docs/how-to/keep-the-files.md.
+        """
+        with translated_errors(f"remove abandoned uploads of {key or 'the archive'}"):
+            return await remove_abandoned(self._url, key, started_before)
+
+    async def _make_durable(self, key: str) -> None:
+        if self._url.scheme == "file":
+            await asyncio.to_thread(sync_to_disk, Path(self._url.prefix), key)
+
+    def _attributes(self, content_type: str) -> "Attributes | None":
+        """A folder keeps no attributes of files."""
+        return None if self._url.scheme == "file" else {"Content-Type": content_type}
+
+
+async def _finished(put: "asyncio.Future[PutResult]", pipe: ChunkPipe) -> "PutResult":
+    """The result of an upload. If this is cancelled, obstore removes the parts first."""
+    try:
+        return await asyncio.shield(put)
+    except asyncio.CancelledError:
+        pipe.fail(UploadStopped())
+        ended, _ = await asyncio.wait({put}, timeout=ABORT_TIMEOUT_SECONDS)
+        for future in ended:
+            future.exception()  # it is known, and asyncio would log it
+        raise
+    finally:
+        put.cancel()

@@ -1,0 +1,69 @@
+"""obstore's errors to ours.
+
+obstore tells some statuses by a class, and all of them in the text of the error.
+"""
+
+import errno
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Final
+
+from obstore.exceptions import BaseError, UnauthenticatedError
+
+from worker.archive.errors import StorageRefused, StorageUnavailable
+
+_STORAGE_ERRORS: Final = (BaseError, OSError, ValueError)
+"""What obstore raises. For HTTP 404 it raises FileNotFoundError."""
+
+_STATUS: Final = re.compile(r"status code: (\d{3})")
+_OS_ERROR: Final = re.compile(r"\(os error (\d{1,4})\)")
+_CODE: Final = re.compile(r"<Code>([\w.]{1,64})</Code>")
+_MESSAGE: Final = re.compile(r"<Message>([^<]{1,300})")
+_LATER: Final = {408, 429}
+_FOLDER_REFUSES: Final = {errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.ENAMETOOLONG}
+
+
+@contextmanager
+def translated_errors(doing: str) -> Iterator[None]:
+    """Raise our errors in place of obstore's. `doing` says what is tried."""
+    try:
+        yield
+    except _STORAGE_ERRORS as error:
+        # The text of the cause may hold a signature: a traceback would log it.
+        raise storage_error(error, doing) from None
+
+
+def storage_error(error: Exception, doing: str) -> StorageUnavailable | StorageRefused:
+    """The error of ours that an error of obstore means. `doing` says what was tried.
+
+    The text has the provider's error code and message. It has no URL: one may hold a signature.
+    """
+    text = str(error)
+    status, code = _number(_STATUS, text), _CODE.search(text)
+    message = f"the storage failed to {doing}: {_reason(error, text, status)}"
+    if _is_refusal(error, text, status) and not (code and code[1] == "NoSuchUpload"):
+        return StorageRefused("storage_refused", message)
+    return StorageUnavailable("storage_unavailable", message)
+
+
+def _is_refusal(error: Exception, text: str, status: int | None) -> bool:
+    if status is not None:
+        return 400 <= status < 500 and status not in _LATER
+    refused = isinstance(error, UnauthenticatedError | FileNotFoundError | ValueError)
+    return refused or _number(_OS_ERROR, text) in _FOLDER_REFUSES
+
+
+def _reason(error: Exception, text: str, status: int | None) -> str:
+    words = [f"HTTP {status}"] if status else []
+    words += [found[1] for found in (_CODE.search(text), _MESSAGE.search(text)) if found]
+    return ", ".join(words) or _without_urls(text) or type(error).__name__
+
+
+def _without_urls(text: str) -> str:
+    return re.sub(r"\w+://\S+", "(URL)", text.partition("\n")[0])[:300]
+
+
+def _number(pattern: re.Pattern[str], text: str) -> int | None:
+    found = pattern.search(text)
+    return int(found[1]) if found else None

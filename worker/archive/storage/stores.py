@@ -1,0 +1,93 @@
+"""obstore's stores, configured by the usual variables and files of each provider."""
+
+import os
+from collections.abc import Mapping
+from datetime import timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+import botocore.session
+from obstore.store import AzureStore, GCSStore, LocalStore, S3Store
+
+from worker.archive.storage.s3_credentials import S3Credentials
+from worker.archive.storage.storage_url import StorageUrl
+
+if TYPE_CHECKING:
+    from obstore.store import ClientConfig, RetryConfig, S3Config
+
+Store = S3Store | GCSStore | AzureStore | LocalStore
+
+ENDPOINT_VARIABLES: Final = {
+    "s3": ("AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL", "AWS_ENDPOINT"),
+    "gs": ("GOOGLE_BASE_URL",),
+    "az": ("AZURE_STORAGE_ENDPOINT", "AZURE_ENDPOINT"),
+    "file": (),
+}
+CONNECT_TIMEOUT: Final = timedelta(seconds=10)
+MAX_RETRIES: Final = 3
+MAX_RETRY_TIME: Final = timedelta(minutes=2)
+"""Within one attempt to copy a file. The queue then tries it again."""
+
+
+def open_store(
+    url: StorageUrl, *, timeout: timedelta, read_timeout: timedelta | None = None
+) -> Store:
+    """The store for the URL of the archive. Nothing is sent yet.
+
+    `timeout` bounds a request with its body, `read_timeout` the time until its next bytes.
+
+    Raises: ValueError, OSError or obstore's BaseError: the variables of the provider are wrong.
+    """
+    options = _client_options(url, timeout)
+    if read_timeout is not None:
+        options["read_timeout"] = read_timeout
+    retries: RetryConfig = {"max_retries": MAX_RETRIES, "retry_timeout": MAX_RETRY_TIME}
+    prefix = url.prefix or None
+    if url.scheme == "s3":
+        return _open_s3(url, options, retries)
+    if url.scheme == "gs":
+        return GCSStore(url.bucket, prefix=prefix, client_options=options, retry_config=retries)
+    if url.scheme == "az":
+        return AzureStore(url.bucket, prefix=prefix, client_options=options, retry_config=retries)
+    return LocalStore(Path(url.prefix), mkdir=True)
+
+
+def endpoint(url: StorageUrl, environ: Mapping[str, str] = os.environ) -> str | None:
+    """The endpoint that a variable names, None for the provider's own."""
+    return next(
+        (environ[name] for name in ENDPOINT_VARIABLES[url.scheme] if environ.get(name)), None
+    )
+
+
+def _open_s3(url: StorageUrl, options: "ClientConfig", retries: "RetryConfig") -> S3Store:
+    config: S3Config = {"region": region()}
+    if endpoint(url) is None and not os.environ.get("AWS_CHECKSUM_ALGORITHM"):
+        # Object lock asks for a checksum of each part. Other makers of S3 may not know the header.
+        config["checksum_algorithm"] = "SHA256"
+    unsigned = os.environ.get("AWS_SKIP_SIGNATURE", "").lower() in {"1", "true", "yes", "on"}
+    return S3Store(
+        url.bucket,
+        prefix=url.prefix or None,
+        config=config,
+        client_options=options,
+        retry_config=retries,
+        credential_provider=None if unsigned else S3Credentials(),
+    )
+
+
+def region() -> str:
+    """The region of S3 by AWS_REGION, AWS_DEFAULT_REGION or the profile's file."""
+    named = os.environ.get("AWS_REGION") or botocore.session.Session().get_config_variable("region")
+    return named or "us-east-1"
+
+
+def _client_options(url: StorageUrl, timeout: timedelta) -> "ClientConfig":
+    options: ClientConfig = {
+        "timeout": timeout,
+        "connect_timeout": CONNECT_TIMEOUT,
+    }
+    if (endpoint(url) or "").startswith("http://"):
+        options["allow_http"] = True
+    if authorities := os.environ.get("SSL_CERT_FILE"):
+        options["root_certificate"] = Path(authorities).read_bytes()
+    return options

@@ -5,6 +5,7 @@ customer's own id. A file without a certain owner counts for nobody.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime
 from typing import Final
 
 import msgspec
@@ -32,6 +33,11 @@ def was_recorded(stay: Participant, snapshot: RecordingSnapshot, known: Recordin
     """Whether the stay and the recording overlap, as far as their times are known."""
     started = snapshot.started_time or (known.started_time if known else None)
     stopped = snapshot.stopped_time or (known.stopped_time if known else None)
+    return overlaps(stay, started, stopped)
+
+
+def overlaps(stay: Participant, started: datetime | None, stopped: datetime | None) -> bool:
+    """Whether the stay overlaps with the time between both, as far as their times are known."""
     left_before = stay.left_at is not None and started is not None and stay.left_at <= started
     joined_after = stay.joined_at is not None and stopped is not None and stay.joined_at >= stopped
     return not (left_before or joined_after)

@@ -4,7 +4,7 @@ import asyncio
 import time
 import uuid
 from collections.abc import Callable, Coroutine, Iterator
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, suppress
 from importlib.metadata import version
 from typing import Any, Final
 
@@ -129,6 +129,7 @@ class Worker:
         return await Store.open(
             self._settings.database_url.reveal(),
             source=self._settings.source,
+            archives=self._settings.archive.archive_url is not None,
             pooler=self._settings.database_pooler,
             now=self._machine_clock,
             ticks=time.monotonic,
@@ -164,6 +165,9 @@ class Worker:
         yield "notifications", parts.store.listen()
         yield "pruner", parts.pruner.run(parts.prune_leader_check)
         yield "gauges", self._update_gauges(parts.store)
+        if parts.archiver is not None:
+            yield "archive", parts.archiver.run(is_leader)
+            yield "archive gauges", self._update_archive_gauges(parts.store)
         for account_id, budget in parts.budgets.items():
             yield f"budget/{account_id}", budget.run()
         for trackers in parts.trackers:
@@ -194,6 +198,19 @@ class Worker:
                 self._metrics.set_oldest(unchanged, 0.0 if due_since is None else now - due_since)
             except StoreUnavailable:
                 pass  # readiness reports it
+            await asyncio.sleep(GAUGES_INTERVAL_SECONDS)
+
+    async def _update_archive_gauges(self, store: Store) -> None:
+        while True:
+            with suppress(StoreUnavailable):  # readiness reports it
+                depth, now = await store.archive.depth(), store.now()
+                self._metrics.set_archive(
+                    queued=depth.queued,
+                    oldest_age=0.0 if depth.oldest_at is None else now - depth.oldest_at,
+                    first_expiry=None if depth.first_expiry is None else depth.first_expiry - now,
+                    refused=depth.refused,
+                    failed=depth.failed,
+                )
             await asyncio.sleep(GAUGES_INTERVAL_SECONDS)
 
     # 3. stop in order

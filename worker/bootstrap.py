@@ -7,6 +7,8 @@ from typing import Final
 
 from prometheus_client import CollectorRegistry
 
+from worker.archive.archiver import Archiver
+from worker.archive.assembly import build_archiver
 from worker.broker.connection import BrokerConnection
 from worker.broker.consumer import Consumer
 from worker.broker.deaths import read_dead_letter
@@ -32,6 +34,7 @@ from worker.settings.settings import Settings
 from worker.store.leader import LeaderElector
 from worker.store.pruner import Pruner, Retention
 from worker.store.store import Store
+from worker.tracking.archive_requests import ArchiveRequests
 from worker.tracking.shown_files import ShownFiles
 from worker.tracking.trackers import Trackers, build_trackers
 from worker.tracking.webhook_endpoint import WebhookEndpoint
@@ -115,6 +118,8 @@ class Bootstrap:
         self.answerer = self._answerer(handler)
         """Gives an outcome to each command that the broker dead-lettered."""
         self.trackers = [self._trackers(app) for app in self.apps]
+        self.archiver = self._archiver()
+        """Copies files to the user's storage; None if the archive is off."""
         self.pruner = Pruner(
             store,
             self._retention(),
@@ -201,6 +206,7 @@ class Bootstrap:
             queue=self.topology.command_queue,
             storage_profiles=settings.storage_profiles,
             check_user_ids=settings.participant_check == "reject",
+            archives=settings.archive.archive_url is not None,
         )
 
     def _webhook_endpoint(self) -> WebhookEndpoint:
@@ -234,6 +240,22 @@ class Bootstrap:
             shown_files=self._shown_files[app.name],
         )
 
+    def _archiver(self) -> Archiver | None:
+        requests = ArchiveRequests(
+            self.store, self.apps, now=self._utc_now, on_commit=self._wake_relays
+        )
+        return build_archiver(
+            self._settings.archive,
+            self.store,
+            owner=self._owner,
+            proxies=self._settings.proxies,
+            read_again=requests.read_again,
+            read_participants=requests.read_participants,
+            on_commit=self._wake_relays,
+            metrics=self._metrics,
+            tracing=self._tracing,
+        )
+
     def _retention(self) -> Retention:
         return Retention(
             sent_seconds=self._settings.keep_sent_seconds,
@@ -264,6 +286,8 @@ class Bootstrap:
         self.store.subscribe("outbox", self._wake_relays)
         self.store.subscribe("parked", self.parked_relay.wake)
         self.store.subscribe("lease", self.elector.wake)
+        if self.archiver is not None:
+            self.store.subscribe("archive", self.archiver.wake)
         self.apps.on_change(lambda: self.consumer.set_one_at_a_time(self.apps.all_circuits_open()))
         self._metrics.watch_replica(
             in_flight=lambda: self.consumer.in_flight, leads=self.elector.is_leader

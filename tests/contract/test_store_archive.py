@@ -22,6 +22,7 @@ from worker.store.archive_queue import (
     encoded,
 )
 from worker.store.archive_results import CopyFailure, CopyResult, ManifestResult
+from worker.store.clock_repair import Repair
 from worker.store.database.archive_schema import (
     archive_files,
     archive_recordings,
@@ -384,6 +385,19 @@ async def test_files_from_before_the_archive_can_be_archived(database_url: str) 
     await done(store, (await take(store))[0])
     assert len(await take_manifests(store)) == 1
     await store.close()
+
+
+async def test_a_pause_of_a_clock_that_was_far_ahead_ends_when_it_is_set_right(
+    store: Store,
+) -> None:
+    await end(store, "r1", "a")
+    ahead = START + 30 * DAY.total_seconds()
+    await take(store, at=ahead)
+    repair = Repair(now=START, read_ahead=DAY.total_seconds())
+    await store.bring_back_times(repair)
+    assert names(await take(store, owner="other")) == ["a"]
+    await store.bring_back_times(repair)
+    assert await take(store, owner="third") == ()
 
 
 # What is forgotten

@@ -1,12 +1,25 @@
-"""The archive: finished files copied to the user's own storage, proved by checksum.
+"""The archive: copies finished files to the user's own storage, and proves each by its checksum.
 
-copier.py       copies one file: download, upload, comparison
-download/       the source: bounded, resumed, only from where it is allowed
-storage/        the destination: S3, Google Cloud Storage, Azure or a folder
-checksums.py    SHA-256 and size of the bytes that pass, and the ETag that S3 must have for them
-container/      the duration of a WebM or MP4 file, from the bytes that pass
-content_type.py the media type of a file by its name
-manifest.py     composes the manifest of a recording; manifest_people.py the people in it
-bandwidth.py    bytes per second of a replica
-errors.py       what can go wrong, and what happens then
+The way of a file, from top to bottom:
+
+assembly.py           builds the parts from the settings
+archiver.py           takes what is due from the store's queue, for a lease
+file_copies.py        one attempt at a file: copy, decide by the error, commit
+copier.py             download, checksums, upload, comparison
+download/             the source: bounded, resumed, only from where it is allowed
+storage/              the destination: S3, Google Cloud Storage, Azure or a folder
+opening.py            opens the storage, if its libraries are installed
+abandoned_uploads.py  removes what the uploads of dead processes left behind
+manifest_writer.py    one attempt at a manifest: compose, write, commit
+manifest.py           composes the manifest of a recording
+manifest_people.py    the people in it
+
+And what these use:
+
+checksums.py          SHA-256 and size of the bytes that pass, and the ETag that S3 must have
+container/            the duration of a WebM or MP4 file, from the bytes that pass
+content_type.py       the media type of a file by its name
+bandwidth.py          bytes per second of a replica
+pauses.py             how long to wait before the next attempt
+errors.py             what can go wrong, and what happens then
 """

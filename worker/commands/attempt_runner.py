@@ -54,6 +54,7 @@ class AttemptRunner:
         now: Callable[[], float],
         people: PeopleFinders,
         storage_profiles: Mapping[str, Mapping[str, object]],
+        archives: bool,
     ) -> None:
         self._store = store
         self._apps = apps
@@ -61,6 +62,7 @@ class AttemptRunner:
         self._now = now
         self._people = people
         self._storage_profiles = storage_profiles
+        self._archives = archives
 
     async def run(self, attempt: Attempt, mode: AttemptMode, progress: Progress) -> OperationResult:
         """Execute the command at the API. Raises Refused, NotYet, Unavailable, OutcomeUnknown.
@@ -102,6 +104,7 @@ class AttemptRunner:
             progress=progress,
             find_replayable=self._store.find_replayable,
             storage_profiles=self._storage_profiles,
+            archives=self._archives,
         )
 
     def _session_wait(self, command: Command, claim: ClaimResult) -> SessionWait | None:

@@ -70,6 +70,7 @@ class CommandHandler:
         queue: str = "recording.commands",
         max_command_bytes: int = 1_048_576,
         storage_profiles: Mapping[str, Mapping[str, object]] | None = None,
+        archives: bool = False,
         check_user_ids: bool = True,
     ) -> None:
         self._store = store
@@ -88,6 +89,7 @@ class CommandHandler:
             now=now,
             people=PeopleFinders(store, apps, owner=owner, now=now, check_user_ids=check_user_ids),
             storage_profiles=storage_profiles or {},
+            archives=archives,
         )
         self._parker = CommandParker(store, policy, owner=owner, now=now)
         self._completer = CommandCompleter(

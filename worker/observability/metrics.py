@@ -9,6 +9,7 @@ from prometheus_client import CollectorRegistry, ProcessCollector
 from recording_schemas import COMMAND_TYPES, EVENT_TYPES, Status
 from worker.budget.priorities import Priority
 from worker.domain.outcomes import FINAL
+from worker.observability.archive_metrics import ArchiveMetrics
 from worker.observability.metric_factory import BoundedLabel, MetricFactory, known_or_other
 
 _EVENT_NAMES: Final = frozenset(EVENT_TYPES.values())
@@ -29,7 +30,7 @@ class BudgetState(Protocol):
         """For how many seconds no request may be sent."""
 
 
-class Metrics:
+class Metrics(ArchiveMetrics):
     """All metrics of the worker, on the caller's registry. Times are in seconds.
 
     Values in memory are read at each scrape by a callback (`watch_…`). Values in the store are set
@@ -52,6 +53,7 @@ class Metrics:
         self._create_event_metrics(new)
         self._create_recording_metrics(new)
         self._create_sweep_metrics(new)
+        self._create_archive_metrics(new)
         self._create_replica_metrics(new)
         self._create_zero_series()
 

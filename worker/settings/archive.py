@@ -6,13 +6,12 @@ from urllib.parse import urlsplit
 
 import msgspec
 
-from worker.settings.parsing import matching, seconds, switch, whole
+from worker.domain.archive_keys import KeyTemplate
+from worker.settings.parsing import seconds, switch, whole
 from worker.settings.variables import Variable
 
 SCHEMES: Final = ("s3", "gs", "az", "file")
 _GIB: Final = 1_073_741_824
-
-_key = matching(r"[^\x00-\x1f]{1,512}", "a name of 1 to 512 characters, without control characters")
 
 
 def archive_url(text: str) -> str:
@@ -56,10 +55,10 @@ class ArchiveSettings(msgspec.Struct, frozen=True, kw_only=True):
         ),
     ]
     archive_key: Annotated[
-        str,
+        KeyTemplate,
         Variable(
             "WORKER_ARCHIVE_KEY",
-            _key,
+            KeyTemplate.parse,
             "Name of each copy under `WORKER_ARCHIVE_URL`, from `{app}`, `{meeting_id}`, "
             "`{recording_id}`, `{file_name}`, `{kind}`, `{user_id}`, `{custom_participant_id}` and "
             "`{date}`, the UTC day on which the recording started.",
@@ -67,10 +66,10 @@ class ArchiveSettings(msgspec.Struct, frozen=True, kw_only=True):
         ),
     ]
     archive_manifest_key: Annotated[
-        str,
+        KeyTemplate,
         Variable(
             "WORKER_ARCHIVE_MANIFEST_KEY",
-            _key,
+            KeyTemplate.parse_manifest,
             "Name of the manifest of each recording under `WORKER_ARCHIVE_URL`, from `{app}`, "
             "`{meeting_id}`, `{recording_id}`, `{kind}` and `{date}`.",
             default="{app}/{meeting_id}/{recording_id}/manifest.json",
@@ -137,7 +136,7 @@ class ArchiveSettings(msgspec.Struct, frozen=True, kw_only=True):
         float,
         Variable(
             "WORKER_ARCHIVE_RETRY_MAX_SECONDS",
-            seconds(0.1, 86_400),
+            seconds(0.1, 3_600),
             "Longest pause between two attempts to copy a file. The pauses double from one second.",
             default="600",
         ),

@@ -1,7 +1,7 @@
 """Corrects times that were written while the clock was far ahead, so that nothing waits for them.
 
 These are the times of pending work: events to publish again, recordings to read or to stop, parked
-commands, and cursors. Finished rows keep their times, so they are kept longer.
+commands, files to archive, and cursors. Finished rows keep their times, so they are kept longer.
 """
 
 from collections.abc import Sequence
@@ -14,6 +14,12 @@ import sqlalchemy as sa
 from worker.domain.max_duration import LONGEST_SECONDS, latest_stop_at
 from worker.domain.recording import Recording
 from worker.domain.times import utc
+from worker.store.database.archive_schema import (
+    MANIFEST_DUE,
+    QUEUED,
+    archive_files,
+    archive_recordings,
+)
 from worker.store.database.dialects import open_or_closed
 from worker.store.database.notifications import notify_on_commit
 from worker.store.database.schema import (
@@ -71,6 +77,7 @@ def _bring_back(connection: sa.Connection, repair: Repair) -> bool:
     # `called_at` stays, because it shows that the time of the call is unknown.
     connection.execute(calls.values(last_called_at=repair.now))
     _bring_back_parked(connection, repair)
+    _bring_back_archive(connection, repair.now)
     return _bring_back_recordings(connection, repair)
 
 
@@ -88,6 +95,18 @@ def _bring_back_parked(connection: sa.Connection, repair: Repair) -> None:
     connection.execute(
         times.values(parked_at=now, due_at=sa.case((is_due, parked.c.due_at), else_=wait + now))
     )
+
+
+def _bring_back_archive(connection: sa.Connection, now: float) -> None:
+    """Try again now what would wait longer than any pause. Leases that last are left alone."""
+    latest = now + MAX_AHEAD_SECONDS
+    files = sa.update(archive_files).where(QUEUED, archive_files.c.due_at > latest)
+    changed = connection.execute(files.values(due_at=now, owner=None)).rowcount
+    due_at = archive_recordings.c.manifest_due_at
+    manifests = sa.update(archive_recordings).where(MANIFEST_DUE, due_at > latest)
+    changed += connection.execute(manifests.values(manifest_due_at=now, owner=None)).rowcount
+    if changed:
+        notify_on_commit(connection, "archive")
 
 
 def _bring_back_recordings(connection: sa.Connection, repair: Repair) -> bool:

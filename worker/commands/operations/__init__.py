@@ -19,12 +19,11 @@ from recording_schemas import (
     StopRecording,
     SyncRecording,
 )
-from worker.commands.operations.archive import archive_recording
 from worker.commands.operations.context import OperationContext, OperationResult
 from worker.commands.operations.control import pause_recording, resume_recording, stop_recording
 from worker.commands.operations.replay import replay_recording
 from worker.commands.operations.start import start_recording, start_track_recording
-from worker.commands.operations.sync import sync_recording
+from worker.commands.operations.sync import archive_recording, sync_recording
 from worker.domain.command_keys import is_start
 from worker.domain.errors import OutcomeUnknown, Unavailable
 

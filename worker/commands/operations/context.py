@@ -75,6 +75,7 @@ class OperationContext(msgspec.Struct, frozen=True, kw_only=True):
     has_cancelled   whether the command has cancelled starts that were never sent
     progress        where the operation adds each recording that it acted on
     find_replayable finds the recordings of which any event is still kept
+    archives        whether the worker has an archive
     """
 
     api: RealtimeKitClient
@@ -93,6 +94,7 @@ class OperationContext(msgspec.Struct, frozen=True, kw_only=True):
     progress: Progress = msgspec.field(default_factory=Progress)
     find_replayable: Callable[[Collection[str]], Awaitable[frozenset[str]]] | None = None
     storage_profiles: Mapping[str, Mapping[str, object]] = {}
+    archives: bool = False
 
     def start_api(self) -> RealtimeKitClient:
         """The API for the call of a start. The call is not sent if another replica may call.

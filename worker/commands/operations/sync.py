@@ -1,10 +1,10 @@
-"""Reads a recording again, whoever started it."""
+"""Reads a recording again, whoever started it: for news, or for the archive."""
 
 import msgspec
 
-from recording_schemas import Status, SyncRecording
+from recording_schemas import ArchiveRecording, Status, SyncRecording
 from worker.commands.operations.context import OperationContext, OperationResult
-from worker.domain.errors import NotYet, Unavailable
+from worker.domain.errors import NotYet, Refused, Unavailable
 from worker.domain.recording import Recording
 from worker.realtimekit.fetch import fetch_recording
 
@@ -14,9 +14,28 @@ async def sync_recording(command: SyncRecording, context: OperationContext) -> O
 
     A recording unknown to the store is adopted, as soon as the API reports a documented status.
     """
+    return await read_again(command.recording_id, context)
+
+
+async def archive_recording(
+    command: ArchiveRecording, context: OperationContext
+) -> OperationResult:
+    """Read the recording as `sync_recording` does, and have all its files copied to the archive.
+
+    The command succeeds when the files are queued. Raises Refused if the worker has no archive.
+    """
+    if not context.archives:
+        raise Refused("archive_off", "the worker has no archive: WORKER_ARCHIVE_URL is not set")
+    return await read_again(command.recording_id, context, archives_again=True)
+
+
+async def read_again(
+    recording_id: str, context: OperationContext, *, archives_again: bool = False
+) -> OperationResult:
+    """Read the recording with its files, and with the owners of all of them."""
     observation = await fetch_recording(
         context.background_api(),
-        command.recording_id,
+        recording_id,
         _unsearched(context.known[0]) if context.known else None,
         app=context.app,
         observed_by="command",
@@ -26,11 +45,13 @@ async def sync_recording(command: SyncRecording, context: OperationContext) -> O
     if snapshot.unknown_status is not None and not context.known:
         text = f"the API reports the status {snapshot.unknown_status}, which is not documented"
         raise NotYet("unknown_status", text)
-    observation = msgspec.structs.replace(observation, renews_urls=True)
+    observation = msgspec.structs.replace(
+        observation, renews_urls=True, archives_again=archives_again
+    )
     if snapshot.status is Status.UPLOADED and observation.files is None:
-        context.progress.add(command.recording_id, observation)
+        context.progress.add(recording_id, observation)
         raise Unavailable("unavailable", "the participants of the session could not be read")
-    return OperationResult(recording_ids=(command.recording_id,), observations=(observation,))
+    return OperationResult(recording_ids=(recording_id,), observations=(observation,))
 
 
 def _unsearched(recording: Recording) -> Recording:

@@ -1,0 +1,46 @@
+"""Removes the parts that uploads of dead processes left in the storage."""
+
+import asyncio
+from collections.abc import Callable
+from typing import Final
+
+import structlog
+
+from worker.archive.errors import ArchiveError
+from worker.archive.storage import ArchiveStorage
+from worker.domain.times import utc
+
+MAX_UPLOAD_SECONDS: Final = 2 * 86_400.0
+"""No upload lasts so long: an older one was abandoned."""
+
+INTERVAL_SECONDS: Final = 86_400.0
+
+
+class AbandonedUploads:
+    """Aborts uploads that nobody will finish. An error is logged, and never stops a copy."""
+
+    def __init__(self, storage: ArchiveStorage, *, now: Callable[[], float]) -> None:
+        self._storage = storage
+        self._now = now
+
+    async def remove_of(self, key: str) -> None:
+        """Remove earlier uploads of one object. The caller alone may upload it now."""
+        await self._remove(self._now(), key)
+
+    async def run(self, is_leader: Callable[[], bool]) -> None:
+        """Every day, remove the old uploads of all objects, also of files that were given up."""
+        while True:
+            await asyncio.sleep(INTERVAL_SECONDS)
+            if is_leader():
+                await self._remove(self._now() - MAX_UPLOAD_SECONDS, None)
+
+    async def _remove(self, started_before: float, key: str | None) -> None:
+        try:
+            count = await self._storage.abort_abandoned(started_before=utc(started_before), key=key)
+        except ArchiveError as error:
+            structlog.get_logger().warning(
+                "abandoned_uploads_kept", key=key, code=error.code, reason=error.message
+            )
+            return
+        if count:
+            structlog.get_logger().info("abandoned_uploads_removed", key=key, uploads=count)

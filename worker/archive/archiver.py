@@ -1,0 +1,172 @@
+"""Takes what is due from the queue of the archive, and keeps it for as long as the work takes.
+
+Every replica runs one archiver. While the storage does not answer, one file at a time is tried, at
+growing intervals, so that neither the database nor the storage is asked for nothing.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
+from typing import Final
+
+import structlog
+
+from worker.aio import wait_until_set
+from worker.archive.abandoned_uploads import AbandonedUploads
+from worker.archive.errors import StorageUnavailable
+from worker.archive.file_copies import FileCopies
+from worker.archive.manifest_writer import ManifestWriter
+from worker.archive.pauses import pause_after
+from worker.domain.errors import StoreUnavailable
+from worker.store.archive_queue import Extension, FileTask, ManifestTask, TakeRequest
+from worker.store.archive_store import ArchiveStore
+
+LEASE_SECONDS: Final = 60.0
+EXTEND_INTERVAL_SECONDS: Final = 20.0
+POLL_INTERVAL_SECONDS: Final = 5.0
+"""The queue is looked at this often, because a notification may be lost."""
+
+MAX_MANIFESTS: Final = 2
+"""How many manifests a replica writes at the same time."""
+
+MAX_STORAGE_PAUSE_SECONDS: Final = 30.0
+"""The longest pause between two attempts while the storage does not answer."""
+
+
+class Archiver:
+    """Copies files and writes manifests for `owner`, at most `concurrency` files at once."""
+
+    def __init__(
+        self,
+        store: ArchiveStore,
+        files: FileCopies,
+        manifests: ManifestWriter,
+        uploads: AbandonedUploads,
+        *,
+        owner: str,
+        concurrency: int,
+        now: Callable[[], float],
+    ) -> None:
+        self._store = store
+        self._files = files
+        self._manifests = manifests
+        self._uploads = uploads
+        self._owner = owner
+        self._concurrency = concurrency
+        self._now = now
+        self._wakeup = asyncio.Event()
+        self._copying: set[tuple[str, int]] = set()
+        self._writing: set[str] = set()
+        self._storage_failures = 0
+        self._storage_asked_again_at = 0.0
+
+    def wake(self) -> None:
+        """Look at the queue now."""
+        self._wakeup.set()
+
+    async def run(self, is_leader: Callable[[], bool]) -> None:
+        """Archive, forever. When cancelled, give back what is not finished.
+
+        The leader also removes what abandoned uploads left in the storage.
+        """
+        try:
+            async with asyncio.TaskGroup() as tasks:
+                tasks.create_task(self._keep_leases(), name="archive leases")
+                tasks.create_task(self._uploads.run(is_leader), name="abandoned uploads")
+                while True:
+                    self._wakeup.clear()
+                    await wait_until_set(self._wakeup, await self._start_due(tasks))
+        finally:
+            await self._give_back()
+
+    async def _start_due(self, tasks: asyncio.TaskGroup) -> float:
+        """Start all work that is due and fits. Returns in how many seconds to look again."""
+        pause = self._storage_asked_again_at - self._now()
+        if pause > 0:
+            return pause
+        try:
+            await self._start_manifests(tasks)
+            await self._start_copies(tasks)
+            due_at = await self._store.next_due()
+        except StoreUnavailable:
+            return POLL_INTERVAL_SECONDS  # readiness reports it
+        # What is due and did not fit is started when something ends.
+        soonest = POLL_INTERVAL_SECONDS if due_at is None else due_at - self._now()
+        is_waiting = soonest <= 0
+        return POLL_INTERVAL_SECONDS if is_waiting else min(soonest, POLL_INTERVAL_SECONDS)
+
+    async def _start_manifests(self, tasks: asyncio.TaskGroup) -> None:
+        if room := self._room(MAX_MANIFESTS, len(self._writing)):
+            for task in await self._store.take_manifests(self._request(room)):
+                self._writing.add(task.recording_id)
+                work = self._write_manifest(task)
+                tasks.create_task(work, name=f"manifest {task.recording_id}")
+
+    async def _start_copies(self, tasks: asyncio.TaskGroup) -> None:
+        if room := self._room(self._concurrency, len(self._copying)):
+            for task in await self._store.take_files(self._request(room)):
+                key = (task.recording_id, task.file_index)
+                # Its lease ended while the database was away. The copy that runs has it again.
+                if key not in self._copying:
+                    self._copying.add(key)
+                    tasks.create_task(self._copy_file(task), name=f"copy {key[0]}/{key[1]}")
+
+    def _room(self, limit: int, running: int) -> int:
+        """How many more may be started. After a failure of the storage, only one of them."""
+        room = limit - running
+        return min(room, 1) if self._storage_failures else room
+
+    def _request(self, limit: int) -> TakeRequest:
+        now = self._now()
+        return TakeRequest(owner=self._owner, now=now, until=now + LEASE_SECONDS, limit=limit)
+
+    # Work
+
+    async def _copy_file(self, task: FileTask) -> None:
+        try:
+            await self._watch_storage(self._files.attempt(task))
+        finally:
+            self._copying.discard((task.recording_id, task.file_index))
+            self.wake()
+
+    async def _write_manifest(self, task: ManifestTask) -> None:
+        try:
+            await self._watch_storage(self._manifests.attempt(task))
+        finally:
+            self._writing.discard(task.recording_id)
+            self.wake()
+
+    async def _watch_storage(self, work: Awaitable[None]) -> None:
+        """Do the work, and note whether the storage answered. Without the database its result is
+        lost, and the work is done again when its lease has ended."""
+        try:
+            await work
+        except StorageUnavailable:
+            self._storage_failures += 1
+            pause = pause_after(self._storage_failures, MAX_STORAGE_PAUSE_SECONDS)
+            self._storage_asked_again_at = self._now() + pause
+        except StoreUnavailable as error:
+            structlog.get_logger().warning("archive_interrupted", reason=str(error))
+        else:
+            self._storage_failures = 0
+
+    # Leases
+
+    async def _keep_leases(self) -> None:
+        while True:
+            await asyncio.sleep(EXTEND_INTERVAL_SECONDS)
+            if not self._copying and not self._writing:
+                continue
+            extension = Extension(
+                owner=self._owner,
+                until=self._now() + LEASE_SECONDS,
+                files=tuple(self._copying),
+                manifests=tuple(self._writing),
+            )
+            with suppress(StoreUnavailable):
+                await self._store.extend(extension)
+
+    async def _give_back(self) -> None:
+        """Have another replica take at once what this one leaves unfinished."""
+        with suppress(StoreUnavailable):
+            await self._store.free_owned(self._owner)

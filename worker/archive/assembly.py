@@ -1,0 +1,88 @@
+"""Builds the archive of one replica from the settings."""
+
+from collections.abc import Callable
+
+from worker.archive.abandoned_uploads import AbandonedUploads
+from worker.archive.archiver import Archiver
+from worker.archive.bandwidth import Bandwidth
+from worker.archive.copier import Copier
+from worker.archive.download import Download
+from worker.archive.file_copies import FileCopies, ReadAgain
+from worker.archive.manifest_writer import ManifestWriter, ReadParticipants
+from worker.archive.opening import open_storage
+from worker.observability.metrics import Metrics
+from worker.observability.tracing import Tracing
+from worker.settings.archive import ArchiveSettings
+from worker.settings.proxies import Proxies
+from worker.store.store import Store
+
+
+def build_archiver(
+    settings: ArchiveSettings,
+    store: Store,
+    *,
+    owner: str,
+    proxies: Proxies,
+    read_again: ReadAgain,
+    read_participants: ReadParticipants,
+    on_commit: Callable[[], None],
+    metrics: Metrics,
+    tracing: Tracing,
+) -> Archiver | None:
+    """The archiver of this replica; None if the archive is off.
+
+    Raises WrongSettings if the storage's library is not installed, or does not take the URL.
+    """
+    if settings.archive_url is None:
+        return None
+    storage = open_storage(
+        settings.archive_url,
+        timeout_seconds=settings.archive_timeout_seconds,
+        part_bytes=settings.archive_part_bytes,
+    )
+    rate = settings.archive_max_bytes_per_second
+    download = Download(
+        timeout_seconds=settings.archive_timeout_seconds,
+        allow_private_sources=settings.archive_allow_private_sources,
+        proxies=proxies,
+        bandwidth=None if rate is None else Bandwidth(rate),
+    )
+    copier = Copier(
+        storage,
+        download,
+        part_bytes=settings.archive_part_bytes,
+        max_file_bytes=settings.archive_max_file_bytes,
+    )
+    uploads = AbandonedUploads(storage, now=store.now)
+    files = FileCopies(
+        store.archive,
+        copier,
+        settings.archive_key,
+        uploads,
+        owner=owner,
+        read_again=read_again,
+        longest_pause=settings.archive_retry_max_seconds,
+        now=store.now,
+        on_commit=on_commit,
+        metrics=metrics,
+        tracing=tracing,
+    )
+    manifests = ManifestWriter(
+        store.archive,
+        storage,
+        settings.archive_manifest_key,
+        owner=owner,
+        read_participants=read_participants,
+        longest_pause=settings.archive_retry_max_seconds,
+        now=store.now,
+        on_commit=on_commit,
+    )
+    return Archiver(
+        store.archive,
+        files,
+        manifests,
+        uploads,
+        owner=owner,
+        concurrency=settings.archive_concurrency,
+        now=store.now,
+    )

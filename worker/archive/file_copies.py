@@ -1,0 +1,237 @@
+"""One attempt to copy a file: copy it, decide by the class of an error, and commit the result.
+
+error                what follows
+SourceDenied         read the recording again for a new URL. If there is none: give up when the
+                     old one has expired, else later
+SourceRefused        give up
+SourceUnavailable    later
+CopyDiffers          later
+StorageRefused       later; the fifth time in a row, an event says so
+StorageUnavailable   later; the archiver takes nothing else meanwhile
+"""
+
+from collections.abc import Awaitable, Callable
+
+import structlog
+
+from recording_schemas import ErrorInfo
+from worker.archive.abandoned_uploads import AbandonedUploads
+from worker.archive.copier import Copier
+from worker.archive.errors import (
+    ArchiveError,
+    SourceDenied,
+    SourceRefused,
+    StorageRefused,
+    StorageUnavailable,
+)
+from worker.archive.pauses import pause_after
+from worker.domain.archive import REFUSALS_TOLD, CopiedFile
+from worker.domain.archive_keys import KeyTemplate
+from worker.domain.errors import ApiError, Refused
+from worker.observability.metrics import Metrics
+from worker.observability.tracing import Span, Tracing
+from worker.store.archive_queue import FileTask, Postponement, encoded
+from worker.store.archive_results import CopyFailure, CopyResult
+from worker.store.archive_store import ArchiveStore
+
+MAX_DENIED_PAUSE_SECONDS = 3_600.0
+"""While a URL is denied that has not expired, the recording is read again at most this often."""
+
+ReadAgain = Callable[[str, str], Awaitable[None]]
+"""Reads a recording of an app again, and applies what it shows. Raises ApiError."""
+
+
+class FileCopies:
+    """Copies files that `owner` has taken. `longest_pause` is in seconds.
+
+    `on_commit` is called after a commit that left an event to publish.
+    """
+
+    def __init__(
+        self,
+        store: ArchiveStore,
+        copier: Copier,
+        key: KeyTemplate,
+        uploads: AbandonedUploads,
+        *,
+        owner: str,
+        read_again: ReadAgain,
+        longest_pause: float,
+        now: Callable[[], float],
+        on_commit: Callable[[], None],
+        metrics: Metrics,
+        tracing: Tracing,
+    ) -> None:
+        self._store = store
+        self._copier = copier
+        self._key = key
+        self._uploads = uploads
+        self._owner = owner
+        self._read_again = read_again
+        self._longest_pause = longest_pause
+        self._now = now
+        self._on_commit = on_commit
+        self._metrics = metrics
+        self._tracing = tracing
+
+    async def attempt(self, task: FileTask) -> None:
+        """Copy the file, and commit the result or the time of the next attempt.
+
+        Raises StorageUnavailable after the file was given back, and StoreUnavailable.
+        """
+        began = self._now()
+        with self._span(task) as span:
+            try:
+                copied = await self._copy(task)
+            except ArchiveError as error:
+                span.set_error(error.code)
+                self._metrics.record_archive_failure(error.code)
+                await self._after(task, error)
+                if isinstance(error, StorageUnavailable):
+                    raise
+            else:
+                await self._done(task, copied, began)
+
+    async def _copy(self, task: FileTask) -> CopiedFile:
+        if task.download_url is None:
+            raise SourceDenied("no_url", "the API has given no URL for this file yet")
+        key = self._key.render(app=task.app, file=task.file, started=task.started_time)
+        if task.attempts > 1:  # the process of an earlier attempt may have died in its midst
+            await self._uploads.remove_of(key)
+        return await self._copier.copy(
+            task.download_url,
+            key,
+            file_name=task.file.file_name,
+            media_kind=task.file.media_kind,
+        )
+
+    async def _done(self, task: FileTask, copied: CopiedFile, began: float) -> None:
+        now = self._now()
+        is_ours = await self._store.copy_done(
+            CopyResult(
+                recording_id=task.recording_id,
+                file_index=task.file_index,
+                owner=self._owner,
+                copied=copied,
+                now=now,
+            )
+        )
+        if not is_ours:
+            return
+        self._on_commit()
+        self._metrics.record_archived(copied.size_bytes, now - began)
+        structlog.get_logger().info(
+            "file_archived",
+            **_facts(task),
+            archive_url=copied.archive_url,
+            bytes=copied.size_bytes,
+            seconds=round(now - began, 3),
+        )
+
+    # After a failed attempt
+
+    async def _after(self, task: FileTask, error: ArchiveError) -> None:
+        match error:
+            case SourceDenied():
+                await self._after_denial(task, error)
+            case SourceRefused():
+                await self._give_up(task, error.code, error.message)
+            case StorageRefused():
+                await self._after_refusal(task, error)
+            case _:
+                await self._later(task, error, self._pause(task))
+
+    async def _after_denial(self, task: FileTask, error: SourceDenied) -> None:
+        try:
+            await self._read_again(task.app, task.recording_id)
+        except Refused:
+            pass  # the API has no such recording any more, so it gives no URL
+        except ApiError as unread:
+            await self._later(task, unread, self._pause(task))
+            return
+        if await self._store.find_url(task.recording_id, task.file_index) != task.download_url:
+            await self._later(task, error, 0.0)
+        elif task.expires_at <= self._now():
+            text = f"its URL has expired, and the API gives no new one ({error.message})"
+            await self._give_up(task, "url_expired", text)
+        else:
+            await self._later(task, error, pause_after(task.attempts, MAX_DENIED_PAUSE_SECONDS))
+
+    async def _after_refusal(self, task: FileTask, error: StorageRefused) -> None:
+        refusals = task.refusals + 1
+        if refusals != REFUSALS_TOLD:
+            await self._later(task, error, self._pause(task), refusals=refusals)
+            return
+        due_at = self._now() + self._pause(task)
+        await self._fail(task, error.code, error.message, due_at=due_at, refusals=refusals)
+
+    async def _give_up(self, task: FileTask, code: str, message: str) -> None:
+        await self._fail(task, code, message, due_at=None, refusals=task.refusals)
+
+    async def _fail(
+        self, task: FileTask, code: str, message: str, *, due_at: float | None, refusals: int
+    ) -> None:
+        """Commit a failure that an event tells. With `due_at`, the file is tried again then."""
+        failure = CopyFailure(
+            recording_id=task.recording_id,
+            file_index=task.file_index,
+            owner=self._owner,
+            error=ErrorInfo(code=code, message=message),
+            now=self._now(),
+            due_at=due_at,
+            refusals=refusals,
+        )
+        if await self._store.copy_failed(failure):
+            self._on_commit()
+            structlog.get_logger().error(
+                "file_not_archived",
+                **_facts(task),
+                code=code,
+                reason=message,
+                final=due_at is None,
+            )
+
+    async def _later(
+        self,
+        task: FileTask,
+        error: ArchiveError | ApiError,
+        pause: float,
+        *,
+        refusals: int = 0,
+    ) -> None:
+        await self._store.postpone_file(
+            Postponement(
+                recording_id=task.recording_id,
+                file_index=task.file_index,
+                owner=self._owner,
+                due_at=self._now() + pause,
+                error=encoded(error.code, error.message),
+                refusals=refusals,
+            )
+        )
+        structlog.get_logger().warning(
+            "file_archive_delayed",
+            **_facts(task),
+            code=error.code,
+            reason=error.message,
+            retry_in_seconds=round(pause, 3),
+        )
+
+    def _pause(self, task: FileTask) -> float:
+        return pause_after(task.attempts, self._longest_pause)
+
+    def _span(self, task: FileTask) -> Span:
+        """The span of one attempt, in the trace of the command that started the recording."""
+        attributes = {"recording_worker.recording_id": task.recording_id}
+        return self._tracing.span(
+            "archive file", "internal", parent=task.trace, attributes=attributes
+        )
+
+
+def _facts(task: FileTask) -> dict[str, object]:
+    return {
+        "app": task.app,
+        "recording_id": task.recording_id,
+        "file_name": task.file.file_name,
+        "attempts": task.attempts,
+    }

@@ -1,0 +1,135 @@
+"""Writes the manifest of a recording when all its files are settled, and announces it."""
+
+from collections.abc import Awaitable, Callable
+
+import msgspec
+import structlog
+
+from recording_schemas import ErrorInfo
+from worker.archive.errors import ArchiveError, StorageRefused, StorageUnavailable
+from worker.archive.manifest import compose_manifest
+from worker.archive.pauses import pause_after
+from worker.archive.storage.storage import ArchiveStorage
+from worker.domain.archive import REFUSALS_TOLD, RecordingArchive
+from worker.domain.archive_keys import KeyTemplate
+from worker.domain.errors import ApiError, Refused
+from worker.domain.snapshot import Participant
+from worker.store.archive_queue import ManifestPostponement, ManifestTask, encoded
+from worker.store.archive_results import ManifestRefusal, ManifestResult
+from worker.store.archive_store import ArchiveStore
+
+CONTENT_TYPE = "application/json"
+
+ReadParticipants = Callable[[str, str], Awaitable[tuple[Participant, ...]]]
+"""Reads all stays in a session of an app. Raises ApiError."""
+
+
+class ManifestWriter:
+    """Writes manifests that `owner` has taken. `longest_pause` is in seconds."""
+
+    def __init__(
+        self,
+        store: ArchiveStore,
+        storage: ArchiveStorage,
+        key: KeyTemplate,
+        *,
+        owner: str,
+        read_participants: ReadParticipants,
+        longest_pause: float,
+        now: Callable[[], float],
+        on_commit: Callable[[], None],
+    ) -> None:
+        self._store = store
+        self._storage = storage
+        self._key = key
+        self._owner = owner
+        self._read_participants = read_participants
+        self._longest_pause = longest_pause
+        self._now = now
+        self._on_commit = on_commit
+
+    async def attempt(self, task: ManifestTask) -> None:
+        """Write the manifest and commit its event, or the time of the next attempt.
+
+        Raises StorageUnavailable after the manifest was given back, and StoreUnavailable.
+        """
+        archive = await self._store.read(task.recording_id)
+        if archive is None:
+            return  # the recording was removed meanwhile, and its archive with it
+        try:
+            url = await self._write(await self._with_participants(archive))
+        except (ArchiveError, ApiError) as error:
+            await self._later(task, error)
+            if isinstance(error, StorageUnavailable):
+                raise
+            return
+        copies = tuple(file.archived for file in archive.files if file.archived is not None)
+        is_ours = await self._store.manifest_done(
+            ManifestResult(
+                recording_id=task.recording_id,
+                owner=self._owner,
+                changes=task.changes,
+                manifest_url=url,
+                copies=copies,
+                now=self._now(),
+            )
+        )
+        if is_ours:
+            self._on_commit()
+            structlog.get_logger().info(
+                "recording_archived",
+                app=task.app,
+                recording_id=task.recording_id,
+                manifest_url=url,
+                files=len(copies),
+                bytes=sum(copy.size_bytes for copy in copies),
+            )
+
+    async def _write(self, archive: RecordingArchive) -> str:
+        recording = archive.recording
+        key = self._key.render(app=recording.app, file=recording, started=recording.started_time)
+        body = msgspec.json.format(msgspec.json.encode(compose_manifest(archive)), indent=2)
+        await self._storage.put(key, body, CONTENT_TYPE)
+        return self._storage.url_of(key)
+
+    async def _with_participants(self, archive: RecordingArchive) -> RecordingArchive:
+        """The archive with the stays in the session, which nobody reads for a composite before."""
+        recording = archive.recording
+        if archive.participants is not None or recording.session_id is None:
+            return archive
+        try:
+            participants = await self._read_participants(recording.app, recording.session_id)
+        except Refused:
+            return archive  # the API does not have the session any more
+        return msgspec.structs.replace(archive, participants=participants)
+
+    async def _later(self, task: ManifestTask, error: ArchiveError | ApiError) -> None:
+        due_at = self._now() + pause_after(task.attempts, self._longest_pause)
+        structlog.get_logger().warning(
+            "manifest_delayed",
+            app=task.app,
+            recording_id=task.recording_id,
+            code=error.code,
+            reason=error.message,
+            attempts=task.attempts,
+        )
+        if isinstance(error, StorageRefused) and task.attempts == REFUSALS_TOLD:
+            refusal = ManifestRefusal(
+                recording_id=task.recording_id,
+                owner=self._owner,
+                attempts=task.attempts,
+                error=ErrorInfo(code=error.code, message=error.message),
+                now=self._now(),
+                due_at=due_at,
+            )
+            if await self._store.manifest_refused(refusal):
+                self._on_commit()
+            return
+        await self._store.postpone_manifest(
+            ManifestPostponement(
+                recording_id=task.recording_id,
+                owner=self._owner,
+                due_at=due_at,
+                error=encoded(error.code, error.message),
+            )
+        )

@@ -12,6 +12,8 @@ from recording_schemas import DOCUMENTATION_URL, ERROR_CODES, ErrorInfo, Malform
 from recording_schemas.error_code import RESEND
 from recording_schemas.error_codes import CODE_PATTERN, codes_of
 from recording_schemas.error_page import page
+from worker.archive import errors as archive_errors
+from worker.archive.errors import ArchiveError
 from worker.commands.parker import PARKED
 from worker.domain import errors, outcomes
 from worker.domain.errors import ApiError, NotYet
@@ -30,15 +32,17 @@ CALLS: Final = {
     "_maybe_executed",
     "_retry_soon",
     "retry_later",
+    "_Broken",
+    "_give_up",
     *(
         name
-        for name, error in vars(errors).items()
-        if isinstance(error, type) and issubclass(error, ApiError | NotYet)
+        for name, error in (vars(errors) | vars(archive_errors)).items()
+        if isinstance(error, type) and issubclass(error, ApiError | NotYet | ArchiveError)
     ),
 }
 """The functions that take a code, and the classes of errors that have one."""
 
-PLACES: Final = {"_maybe_executed": 1, "retry_later": 1}
+PLACES: Final = {"_give_up": 1, "_maybe_executed": 1, "retry_later": 1}
 """The position of the code among the arguments, where it is not the first."""
 
 NO_OUTCOME: Final = {"files_unread", "webhook_key", "http_server"}
@@ -99,7 +103,7 @@ def sent_codes() -> set[str]:
 
 
 def test_the_table_has_every_code_that_is_sent_and_no_other() -> None:
-    assert sorted(sent_codes().union(codes_of("archive"))) == sorted(ERROR_CODES)
+    assert sorted(sent_codes()) == sorted(ERROR_CODES)
 
 
 def test_every_code_of_a_message_that_is_no_command_is_named_by_its_error() -> None:

@@ -38,6 +38,10 @@ HEALTHY: Final = {
     metric("recordings_oldest_unchanged_seconds", status="RECORDING"): f"8000{HOURS}",
     metric("recordings_read_overdue_seconds"): f"0{HOURS}",
     metric("sweep_last_success_timestamp_seconds", app="default"): "0+60x200",
+    metric("archive_first_expiry_seconds"): "604800x90 NaN NaN NaN _x110",
+    metric("archive_oldest_age_seconds"): "0+20x200",
+    metric("archive_refused_files"): f"0{HOURS}",
+    metric("archive_failed_files"): f"3{HOURS}",
 }
 """A healthy replica that had trouble earlier."""
 
@@ -87,6 +91,10 @@ CASES: Final[list[tuple[str, Series, str]]] = [
         "21m",
     ),
     ("NotFollowing", {metric("recordings_read_overdue_seconds"): "0+60x200"}, "21m"),
+    ("ArchiveExpires", {metric("archive_first_expiry_seconds"): "87000-60x200"}, "26m"),
+    ("ArchiveRefused", {metric("archive_refused_files"): f"2{HOURS}"}, "5m"),
+    ("ArchiveWaits", {metric("archive_oldest_age_seconds"): "0+60x200"}, "136m"),
+    ("FilesNotArchived", {metric("archive_failed_files"): "3x90 4x110"}, "91m"),
 ]
 
 
@@ -131,6 +139,11 @@ def test_a_replica_that_is_not_the_leader_raises_no_alert(promtool: str, tmp_pat
         metric("sweep_last_success_timestamp_seconds", instance="b", app="default"): f"0{HOURS}",
     }
     assert firing(promtool, tmp_path, {**HEALTHY, **second}, "3h") == set()
+
+
+def test_files_that_were_given_up_long_ago_raise_no_alert(promtool: str, tmp_path: Path) -> None:
+    series = {**HEALTHY, metric("archive_failed_files"): "3x30 4x170"}
+    assert firing(promtool, tmp_path, series, "100m") == set()
 
 
 def test_one_scraped_replica_is_enough_for_absent_not_to_fire(

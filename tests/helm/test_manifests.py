@@ -36,6 +36,17 @@ SWITCHES: Final[dict[str, Values]] = {
         "database": {"tls": {"existingSecret": "tls", "certKey": "tls.crt", "keyKey": "tls.key"}}
     },
     "storage profiles": {"storageProfiles": {"existingSecret": "storage"}},
+    "archive in a folder": {
+        "archive": {
+            "url": "file:///srv/recordings",
+            "key": "{app}/{recording_id}/{file_name}",
+            "manifestKey": "{app}/{recording_id}/manifest.json",
+            "maxBytesPerSecond": 100_000_000,
+            "existingSecret": "bucket",
+            "variables": {"AWS_REGION": "eu-central-1"},
+            "volume": {"persistentVolumeClaim": {"claimName": "recordings"}},
+        }
+    },
     "headers for traces": {"tracing": {"existingSecret": "traces", "headersKey": "headers"}},
     "apps file": {"appsFile": {"existingSecret": "apps"}},
     "settings": {"settings": {"WORKER_MAX_COMMAND_BYTES": 2_097_152, "WORKER_FOLLOW_ALL": True}},

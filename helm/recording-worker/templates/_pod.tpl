@@ -45,11 +45,19 @@ spec:
         - name: state
           mountPath: /var/lib/recording-worker
         {{- end }}
+        {{- with include "recording-worker.archiveFolder" . }}
+        - name: archive
+          mountPath: {{ . | quote }}
+        {{- end }}
     {{- with .Values.sidecars }}
     {{- tpl (toYaml .) $ | nindent 4 }}
     {{- end }}
   volumes:
     {{- include "recording-worker.volumes" . | trim | nindent 4 }}
+    {{- if include "recording-worker.archiveFolder" . }}
+    - name: archive
+      {{- toYaml .Values.archive.volume | nindent 6 }}
+    {{- end }}
 {{- end }}
 
 {{- define "recording-worker.podAnnotations" -}}
@@ -118,6 +126,12 @@ securityContext:
 envFrom:
   - configMapRef:
       name: {{ include "recording-worker.fullname" . | quote }}
+  {{- if .Values.archive.url }}
+  {{- with .Values.archive.existingSecret }}
+  - secretRef:
+      name: {{ . | quote }}
+  {{- end }}
+  {{- end }}
 env:
   {{- include "recording-worker.env" . | trim | nindent 2 }}
 {{- with .Values.resources }}

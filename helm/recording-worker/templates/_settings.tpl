@@ -19,6 +19,16 @@
 {{- if .url }}{{ $_ := set $own "HTTPS_PROXY" .url }}{{ end }}
 {{- if .noProxy }}{{ $_ := set $own "NO_PROXY" (join "," .noProxy) }}{{ end }}
 {{- end }}
+{{- with .Values.archive }}
+{{- if .url }}
+{{- $_ := set $own "WORKER_ARCHIVE_URL" .url }}
+{{- $_ := set $own "WORKER_ARCHIVE_CONCURRENCY" (int .concurrency) }}
+{{- if .key }}{{ $_ := set $own "WORKER_ARCHIVE_KEY" .key }}{{ end }}
+{{- if .manifestKey }}{{ $_ := set $own "WORKER_ARCHIVE_MANIFEST_KEY" .manifestKey }}{{ end }}
+{{- if .maxBytesPerSecond }}{{ $_ := set $own "WORKER_ARCHIVE_MAX_BYTES_PER_SECOND" (int64 .maxBytesPerSecond) }}{{ end }}
+{{- range $name, $value := .variables }}{{ $_ := set $own $name $value }}{{ end }}
+{{- end }}
+{{- end }}
 {{- if include "recording-worker.caBundle" . }}
 {{- $_ := set $own "SSL_CERT_FILE" "/run/ca-bundle/ca.crt" }}
 {{- end }}
@@ -162,5 +172,12 @@
       - key: {{ $tls.keyKey | quote }}
         path: {{ $directory }}/tls.key
       {{- end }}
+{{- end }}
+{{- end }}
+
+{{- /* The path of the archive's folder, if its volume is given. */ -}}
+{{- define "recording-worker.archiveFolder" -}}
+{{- with .Values.archive }}
+{{- if .volume }}{{ trimPrefix "file://" .url }}{{ end }}
 {{- end }}
 {{- end }}

@@ -35,7 +35,7 @@ def test_the_worker_reads_the_apps_of_the_page_and_they_include_the_app_of_its_c
 
 
 def test_the_worker_reads_the_storage_profile_that_the_page_has_the_command_name() -> None:
-    (profiles,) = map(decode_profiles, json_examples("keep-the-files.md"))
+    profiles = decode_profiles(json_examples("keep-the-files.md")[-1])
     named = re.findall(r"storage_profile=(\w+)", (HOW_TO / "keep-the-files.md").read_text())
     assert named
     assert set(named) <= set(profiles)

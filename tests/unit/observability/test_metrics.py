@@ -165,3 +165,40 @@ def test_two_workers_in_one_process_do_not_share_their_counts() -> None:
 
     assert value(first, "events_published_total", type="recording.completed.v1") == 1
     assert value(second, "events_published_total", type="recording.completed.v1") is None
+
+
+def test_archived_files_are_counted_with_their_bytes_and_timed(
+    registry: CollectorRegistry, metrics: Metrics
+) -> None:
+    metrics.record_archived(1_000, 0.5)
+    metrics.record_archived(500, 2.0)
+
+    assert value(registry, "archive_files_copied_total") == 2
+    assert value(registry, "archive_bytes_copied_total") == 1_500
+    assert value(registry, "archive_copy_duration_seconds_sum") == 2.5
+
+
+def test_a_failure_of_the_archive_has_a_series_before_it_first_happens(
+    registry: CollectorRegistry, metrics: Metrics
+) -> None:
+    refused = {"reason": "storage_refused"}
+    before = value(registry, "archive_failures_total", **refused)
+
+    metrics.record_archive_failure("storage_refused")
+
+    assert (before, value(registry, "archive_failures_total", **refused)) == (0, 1)
+
+
+def test_the_time_to_the_first_expiry_is_nan_while_no_file_is_queued(
+    registry: CollectorRegistry, metrics: Metrics
+) -> None:
+    name = "archive_first_expiry_seconds"
+    at_first = value(registry, name)
+    metrics.set_archive(queued=2, oldest_age=90.0, first_expiry=-5.0, refused=1, failed=3)
+    late = value(registry, name)
+    metrics.set_archive(queued=0, oldest_age=0.0, first_expiry=None, refused=0, failed=3)
+
+    assert late == -5.0
+    assert isnan(at_first or 0.0)
+    assert isnan(value(registry, name) or 0.0)
+    assert value(registry, "archive_failed_files") == 3

@@ -30,6 +30,7 @@ VERSION: Final = version("recording-worker")
 GAUGES_INTERVAL_SECONDS: Final = 5.0
 OPEN_STORE_INTERVAL_SECONDS: Final = 2.0
 FLUSH_CONNECT_TIMEOUT_SECONDS: Final = 2.0
+JOIN_TIMEOUT_SECONDS: Final = 2.0
 
 
 class Worker:
@@ -82,6 +83,7 @@ class Worker:
             self.http_port = await parts.http_server.start()
             resources.push_async_callback(parts.http_server.stop)
             resources.push_async_callback(parts.elector.release)
+            resources.push_async_callback(store.replicas.leave)
             await self._run_loops(parts, stop)
             if store.is_lost.is_set():
                 raise StoreUnavailable(store.commit_error or "the files of the database are lost")
@@ -142,6 +144,8 @@ class Worker:
             background = [
                 tasks.create_task(loop, name=name) for name, loop in self._background_loops(parts)
             ]
+            # A command that ends this process soon must not keep others waiting for its lease.
+            await wait_until_set(parts.store.replicas.has_joined, JOIN_TIMEOUT_SECONDS)
             consuming = [
                 tasks.create_task(parts.consumer.run(), name="consuming"),
                 tasks.create_task(parts.answerer.run(), name="answering"),
@@ -155,7 +159,8 @@ class Worker:
     def _background_loops(
         self, parts: Bootstrap
     ) -> Iterator[tuple[str, Coroutine[Any, Any, None]]]:
-        is_leader = parts.elector.is_leader
+        is_leader, replicas = parts.elector.is_leader, parts.store.replicas
+        call_seconds = self._settings.api_timeout_seconds
         yield "publishing", parts.publish_connection.run(parts.publisher.session)
         yield "replying", parts.reply_connection.run(parts.reply_publisher.session)
         yield "leader", parts.elector.run()
@@ -163,6 +168,7 @@ class Worker:
         yield "replies", parts.reply_relay.run(parts.reply_leader_check)
         yield "parked", parts.parked_relay.run(parts.parked_leader_check)
         yield "notifications", parts.store.listen()
+        yield "replicas", replicas.run(self._owner, call_seconds=call_seconds)
         yield "pruner", parts.pruner.run(parts.prune_leader_check)
         yield "gauges", self._update_gauges(parts.store)
         if parts.archiver is not None:

@@ -5,16 +5,11 @@ from collections.abc import Callable
 from typing import Final
 
 from worker.domain.errors import LeaseLost
+from worker.store.database.clock import boottime
 from worker.store.store import Store
 
 SHARE_OF_LEASE: Final = 0.8
 """An attempt is cancelled well before another replica may take the command over."""
-
-
-def _boottime() -> float:
-    """A clock that also counts the seconds while the machine is suspended, if there is one."""
-    clock = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
-    return time.clock_gettime(clock)
 
 
 class AttemptLease:
@@ -30,7 +25,7 @@ class AttemptLease:
         self._store = store
         self._owner = owner
         self._seconds = lease_seconds * SHARE_OF_LEASE
-        self._clocks = (now, time.monotonic, time.time, _boottime)
+        self._clocks = (now, time.monotonic, time.time, boottime)
         self._began = [clock() for clock in self._clocks]
 
     def remaining(self) -> float:

@@ -11,6 +11,7 @@ that have an event. `outbox` stores the events, `event_positions` their order in
 `read_schedule` and `cursors` have the recordings to read next, `acted_on` the recordings that a
 command has named, and `queries` answers questions. `pruner` removes old rows by means of `pruning`
 and `prune_clock`. All replicas share the `leases`, one of them for the `leader`, and `budgets`.
+`replicas` notices that a replica has ended, and `taking_over` frees what it held.
 `clock_repair` corrects times that were written while the clock was far ahead.
 
 `database/` has the tables and engines, `admin/` the tools, `migrations/` the table changes.

@@ -62,9 +62,9 @@ class ClaimResult(msgspec.Struct, frozen=True, kw_only=True):
     `known_recordings`: the recordings that the command may be about. `start_state`,
     `pending_starts` and `cancelled_starts`: the starts that it names, as in `StartsOfCommand`.
     `acted_on`: the recordings that earlier attempts acted on. `cancelled_by`: the stop that
-    cancelled this start. `crashes`: how many of the last attempts in a row ran alone and ended with
-    the process. `people`: the participants that an earlier call of a start by custom ids may have
-    asked for.
+    cancelled this start. `leased_by`: of a busy command, the replica that executes it. `crashes`:
+    how many of the last attempts in a row ran alone and ended with the process. `people`: the
+    participants that an earlier call of a start by custom ids may have asked for.
     """
 
     verdict: Verdict
@@ -80,6 +80,7 @@ class ClaimResult(msgspec.Struct, frozen=True, kw_only=True):
     cancelled_starts: tuple[CancelledStart, ...] = ()
     acted_on: tuple[str, ...] = ()
     cancelled_by: str | None = None
+    leased_by: str | None = None
     crashes: int = 0
     last_error: str | None = None
     people: People | None = None

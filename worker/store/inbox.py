@@ -55,7 +55,7 @@ def claim(connection: sa.Connection, requests: Sequence[ClaimRequest]) -> list[C
         if cancelled_by:
             request = msgspec.structs.replace(request, finish_only=True)
         if _is_busy(connection, row, holders, request):
-            results.append(ClaimResult(verdict="busy", first_seen_at=request.now))
+            results.append(_busy(row, request))
         else:
             after = _row_after_claim(row, request, cancelled_by)
             rows.put(after)
@@ -290,6 +290,12 @@ _LEASES: Final = sa.select(
     inbox.c.lease_until,
     sa.extract("epoch", sa.func.clock_timestamp()),
 ).where(among(inbox.c.command_id, "ids"), inbox.c.state == "running")
+
+
+def _busy(row: InboxRow | None, request: ClaimRequest) -> ClaimResult:
+    is_leased = row is not None and row.is_leased_to_another(request.owner, request.now)
+    leased_by = row.lease_owner if row is not None and is_leased else None
+    return ClaimResult(verdict="busy", first_seen_at=request.now, leased_by=leased_by)
 
 
 def _done(row: InboxRow) -> ClaimResult:

@@ -26,6 +26,9 @@ NEVER: Final = float("-inf")
 class LeaderElector:
     """Holds the lease as long as it can. `is_leader()` is true only while the lease surely lasts.
 
+    Another replica takes the lease over before its end if this one's session is lost, so the
+    session must be proved as well (`replicas.py`).
+
     The lease is stored by `now`, the clock of all replicas. This replica measures its own lease by
     `ticks`, a clock that nobody can set.
 
@@ -43,18 +46,22 @@ class LeaderElector:
         ticks: Callable[[], float] = time.monotonic,
     ) -> None:
         self._store = store
+        self._replicas = store.replicas
         self._owner = owner
         self._lease_seconds = lease_seconds
         self._now = now
         self._ticks = ticks
         self._until = NEVER
+        self._generation = 0
         self._woken = asyncio.Event()
         self._proved_at = NEVER
         self._error: str | None = "nothing was written yet"
 
     def is_leader(self) -> bool:
         """Whether this replica may relay and sweep now."""
-        return self._ticks() < self._until
+        replicas = self._replicas
+        is_same = self._generation == replicas.generation
+        return self._ticks() < self._until and is_same and replicas.is_proved()
 
     def cannot_write_reason(self) -> str | None:
         """Why this replica cannot write to the database, or may be unable to. None if it can."""
@@ -85,6 +92,7 @@ class LeaderElector:
         """Try once to acquire or extend the lease. If the store is down, the lease that this
         replica holds lasts until its end."""
         was_leader, asked_at, now = self.is_leader(), self._ticks(), self._now()
+        generation = self._replicas.generation
         request = LeaseRequest(
             name=LEADER, owner=self._owner, now=now, until=now + self._lease_seconds
         )
@@ -95,6 +103,7 @@ class LeaderElector:
             return
         self._error, self._proved_at = None, self._ticks()
         self._until = asked_at + self._lease_seconds if held else NEVER
+        self._generation = generation
         if held != was_leader:
             event = "leader_elected" if held else "leader_lost"
             structlog.get_logger().info(event, owner=self._owner)

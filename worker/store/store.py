@@ -65,6 +65,7 @@ from worker.store.read_schedule import (
 )
 from worker.store.recordings import ApplyResult
 from worker.store.releasing import ReleaseRequest
+from worker.store.replicas import Replicas
 from worker.store.slots import find_calling, find_starting
 from worker.store.stop_times import DueStop, DueStopsQuery, MovedStop
 
@@ -82,6 +83,7 @@ class Store:
         archives: bool,
         now: Callable[[], float],
         is_shared: bool,
+        replicas: Replicas,
     ) -> None:
         self.archive = ArchiveStore(group, source=source)
         self._is_shared = is_shared
@@ -90,6 +92,8 @@ class Store:
         self._resources = resources
         self.now = now
         """The clock of everybody who shares the database, in seconds since the epoch."""
+        self.replicas = replicas
+        """Which replicas have ended."""
         self._apply_batch = partial(apply_batch, source=source, archives=archives)
         self._grant_tokens = partial(grant_tokens, now=now)
 
@@ -126,7 +130,8 @@ class Store:
                 make_private(engine.url.database)
                 files = SqliteFiles.of(engine.url.database)
             listens = not is_sqlite and pooler == "none"
-            notifier = Notifier(connection_parameters(url) if listens else None)
+            session_parameters = connection_parameters(url) if listens else None
+            notifier = Notifier(session_parameters)
             clock = None if is_sqlite else DatabaseClock()
             machine_clock = MachineClock(now, ticks) if is_sqlite and ticks else None
             group = GroupCommit(engine, notifier, clock=clock or machine_clock, files=files)
@@ -147,6 +152,7 @@ class Store:
                 archives=archives,
                 now=now,
                 is_shared=not is_sqlite,
+                replicas=Replicas(group, notifier, session_parameters, now=now),
             )
 
     async def close(self) -> None:

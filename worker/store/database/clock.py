@@ -23,6 +23,15 @@ MIN_JUMP_SECONDS: Final = 1.0
 """A smaller difference is drift, not a jump."""
 
 
+def boottime() -> float:
+    """A clock that nobody can set, and that also counts while the machine is suspended.
+
+    Without such a clock it is the monotonic one. Seconds since an arbitrary moment.
+    """
+    clock = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
+    return time.clock_gettime(clock)
+
+
 class TransactionClock(Protocol):
     """A clock that takes part in every transaction, in the store's thread."""
 

@@ -27,6 +27,10 @@ SILENCE_FACTOR: Final = 4 / 3
 """A server may be silent this many times longer than a lost peer, because the time-out of a
 statement must come first."""
 
+REPLICA_LOCK_SEED: Final = 7_265_636_073
+"""A part of the number of each replica's advisory lock. It makes these numbers differ from those of
+other programs."""
+
 IDLE_TRANSACTION_TIMEOUT_SECONDS: Final = 10
 """The server ends a session that sends nothing for this long inside a transaction. A worker needs
 milliseconds. A replica waits 5 s for a lock, so it gets one at the second or third try."""

@@ -322,6 +322,14 @@ leases = sa.Table(
     sa.Column("until", sa.Double, nullable=False),
 )
 
+# The replicas that hold a lock in a session of their own at PostgreSQL. If such a replica's lock is
+# free, the replica has ended. See worker/store/replicas.py.
+replica_sessions = sa.Table(
+    "replica_sessions",
+    metadata,
+    sa.Column("owner", sa.String(64), primary_key=True),
+)
+
 # The tokens spent of each API budget. See worker/store/budgets.py.
 budgets = sa.Table(
     "budgets",

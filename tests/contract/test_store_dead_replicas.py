@@ -1,0 +1,235 @@
+"""A replica whose session at PostgreSQL is gone has ended; one that has its session has not."""
+
+import asyncio
+from collections.abc import AsyncIterator, Iterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from typing import Any, Final
+
+import psycopg
+import pytest
+import sqlalchemy as sa
+from yarl import URL
+
+from recording_sandbox.services.pgbouncer import PgBouncer
+from recording_sandbox.services.postgresql import PostgreSQLServer
+from recording_sandbox.waiting import Eventually
+from recording_sandbox.waiting import eventually as waits_until
+from tests.fault.tcp_proxy import TcpProxy
+from worker.store.claims import ClaimRequest, ClaimResult
+from worker.store.database.engine import open_engine
+from worker.store.database.lock_session import LockSession
+from worker.store.database.postgresql import Pooler, connection_parameters
+from worker.store.database.schema import inbox, leases, replica_sessions
+from worker.store.leader import LeaderElector
+from worker.store.store import Store
+
+LEASE_SECONDS: Final = 600.0
+CALL_SECONDS: Final = 10.0
+TERMINATE: Final = (
+    "SELECT count(pg_terminate_backend(pid)) FROM pg_locks WHERE locktype = 'advisory'"
+    " AND database = (SELECT oid FROM pg_database WHERE datname = current_database())"
+)
+
+
+class Replica:
+    """A store and an elector, which may run with a session."""
+
+    def __init__(self, store: Store, owner: str) -> None:
+        self.store = store
+        self.owner = owner
+        self.elector = LeaderElector(store, owner=owner, lease_seconds=LEASE_SECONDS, now=store.now)
+        store.subscribe("lease", self.elector.wake)
+        self._running: list[asyncio.Task[None]] = []
+
+    async def run(self) -> None:
+        """Hold a session, and try to lead."""
+        session = self.store.replicas.run(self.owner, call_seconds=CALL_SECONDS)
+        self._running = [asyncio.create_task(session), asyncio.create_task(self.elector.run())]
+        async with asyncio.timeout(10):
+            await self.store.replicas.has_joined.wait()
+
+    async def die(self) -> None:
+        """End without giving anything up, as after kill -9."""
+        for task in self._running:
+            task.cancel()
+        if self._running:
+            await asyncio.wait(self._running)
+
+    async def claim(self, command_id: str, **more: Any) -> ClaimResult:
+        fields = {"command_type": "start_track_recording", "slot": command_id, "app": "app"}
+        waits = {"lease_seconds": LEASE_SECONDS, "settle_seconds": 5.0, "abandoned_before": 0.0}
+        request: Any = {**fields, **waits, "owner": self.owner, "now": self.store.now(), **more}
+        return await self.store.claim(ClaimRequest(command_id=command_id, **request))
+
+    async def holds(self, command_id: str) -> bool:
+        return await self.store.holds_command(command_id, self.owner, self.store.now())
+
+
+@asynccontextmanager
+async def replica(url: str, owner: str, *, pooler: Pooler = "none") -> AsyncIterator[Replica]:
+    store = await Store.open(url, source="test", pooler=pooler)
+    one = Replica(store, owner)
+    try:
+        yield one
+    finally:
+        await one.die()
+        await store.close()
+
+
+@pytest.fixture
+def database(postgresql: PostgreSQLServer) -> Iterator[str]:
+    url = postgresql.new_database()
+    yield url
+    postgresql.drop_database(url)
+
+
+def rows(url: str, *columns: sa.Column[Any]) -> list[Any]:
+    engine = open_engine(url)
+    with engine.begin() as connection:
+        found = connection.execute(sa.select(*columns)).all()
+    engine.dispose()
+    return list(found)
+
+
+async def test_what_a_dead_replica_held_is_free_soon_and_what_others_hold_is_not(
+    database: str, eventually: Eventually
+) -> None:
+    async with AsyncExitStack() as stack:
+        killed, frozen, older, heir = [
+            await stack.enter_async_context(replica(database, name))
+            for name in ("killed", "frozen", "older", "heir")
+        ]
+        await killed.run()
+        await eventually(killed.elector.is_leader)
+        session = await LockSession.open(connection_parameters(database), "frozen")
+        stack.callback(session.close)
+        await session.register()  # it holds its lock, and does nothing else any more
+        for one in (killed, frozen, older):
+            await one.claim(f"command of {one.owner}")
+        await heir.run()
+
+        asked = {
+            one: asyncio.create_task(heir.store.replicas.has_ended(one.owner, waited=0))
+            for one in (killed, frozen, older)
+        }
+        await killed.die()
+        told_at = heir.store.now()
+
+        assert [await has_ended for has_ended in asked.values()] == [True, False, False]
+        claim = await heir.claim("command of killed")
+        assert (claim.verdict, claim.may_call) == ("again", False)
+        assert (await heir.claim("command of frozen")).leased_by == "frozen"
+        assert (await heir.claim("command of older")).leased_by == "older"
+        assert await frozen.holds("command of frozen")
+        assert not await killed.holds("command of killed")
+        await eventually(heir.elector.is_leader)
+        called = dict(rows(database, inbox.c.command_id, inbox.c.last_called_at))
+        assert called["command of killed"] >= told_at + CALL_SECONDS, "its call may still last"
+        assert {owner for (owner,) in rows(database, replica_sessions.c.owner)} == {
+            "frozen",
+            "heir",
+        }
+
+
+async def test_a_replica_whose_session_is_terminated_gets_another_one_and_keeps_what_it_holds(
+    database: str, eventually: Eventually
+) -> None:
+    async with replica(database, "leader") as leader, replica(database, "other") as other:
+        await leader.run()
+        await eventually(leader.elector.is_leader)
+        await leader.claim("c")
+        await other.run()
+        has_ended = asyncio.create_task(other.store.replicas.has_ended("leader", waited=0))
+
+        with psycopg.connect(database, autocommit=True) as admin:
+            row = admin.execute(TERMINATE).fetchone()
+        assert row == (2,), "both lost their sessions"
+
+        await eventually(lambda: leader.store.replicas.generation == 2)
+        await eventually(leader.elector.is_leader)
+        assert not await has_ended
+        assert await leader.holds("c")
+        assert not other.elector.is_leader()
+
+
+async def test_a_replica_that_is_cut_off_from_postgresql_neither_leads_nor_holds_commands(
+    database: str, eventually: Eventually
+) -> None:
+    url = URL(database)
+    async with TcpProxy(url.port or 5432, host=url.host or "127.0.0.1") as link:
+        through = str(url.with_host("127.0.0.1").with_port(link.port))
+        async with replica(through, "lost") as lost, replica(database, "heir") as heir:
+            await lost.run()
+            await eventually(lost.elector.is_leader)
+            await lost.claim("c")
+            await heir.run()
+            led_together = asyncio.create_task(both_lead(lost, heir))
+
+            link.refuse()
+            link.cut()
+            await eventually(heir.elector.is_leader, seconds=20)
+            assert (await heir.claim("c")).verdict == "again"
+            await link.restore()
+
+            await eventually(lambda: len(rows(database, replica_sessions.c.owner)) == 2)
+            assert not await lost.holds("c")
+            assert not led_together.done(), "two replicas led at a time"
+            led_together.cancel()
+
+
+async def both_lead(*replicas: Replica) -> None:
+    leaders = [one.elector for one in replicas]
+    await waits_until(lambda: all(one.is_leader() for one in leaders), seconds=60)
+
+
+async def test_a_replica_that_leaves_gives_up_at_once_what_it_holds(
+    database: str, eventually: Eventually
+) -> None:
+    async with replica(database, "leaving") as leaving, replica(database, "other") as other:
+        await leaving.run()
+        await eventually(leaving.elector.is_leader)
+        await leaving.claim("c")
+        await leaving.die()
+        await leaving.store.replicas.leave()
+
+        assert (await other.claim("c")).verdict == "again"
+        assert rows(database, replica_sessions.c.owner) == []
+        assert rows(database, leases.c.owner) == []
+
+
+async def test_a_replica_that_gets_no_session_works_by_its_leases(
+    database: str, eventually: Eventually
+) -> None:
+    async with replica(database, "without") as without, replica(database, "other") as other:
+        await without.run()
+        await eventually(without.elector.is_leader)
+        await without.claim("c")
+        without.store.replicas._parameters = {"host": "127.0.0.1", "port": 1}
+        with psycopg.connect(database, autocommit=True) as admin:
+            admin.execute(TERMINATE)
+        await eventually(lambda: rows(database, replica_sessions.c.owner) == [])
+        await eventually(without.elector.is_leader)
+        await other.run()
+
+        assert not await other.store.replicas.has_ended("without", waited=0)
+        assert await without.holds("c")
+        assert without.elector.is_leader()
+
+
+@pytest.mark.parametrize("behind", ["a pooler", "SQLite"])
+async def test_without_sessions_leases_alone_decide(
+    behind: str, database: str, pgbouncer: PgBouncer, sqlite_url: str
+) -> None:
+    is_pooled = behind == "a pooler"
+    url = pgbouncer.url(database) if is_pooled else sqlite_url
+    pooler: Pooler = "transaction" if is_pooled else "none"
+    async with replica(url, "killed", pooler=pooler) as killed:
+        await killed.run()
+        await killed.elector.try_acquire()
+        await killed.claim("c")
+        heir = Replica(killed.store, "heir")
+        assert (await heir.claim("c")).leased_by == "killed"
+        assert not await heir.store.replicas.has_ended("killed", waited=0)
+        assert killed.elector.is_leader()
+        if is_pooled:
+            assert rows(database, replica_sessions.c.owner) == []

@@ -1,0 +1,79 @@
+"""Frees what a replica held that has ended: its claims of commands, and its leases."""
+
+from collections.abc import Sequence
+from typing import Any, Final
+
+import msgspec
+import sqlalchemy as sa
+
+from worker.store.database.postgresql import REPLICA_LOCK_SEED
+from worker.store.database.schema import UNFINISHED, inbox, replica_sessions
+from worker.store.leases import release
+
+
+class EndedReplica(msgspec.Struct, frozen=True, kw_only=True):
+    """A replica whose session is gone. Times are seconds since the epoch.
+
+    `calls_end_at`: a call of its own may last until then, because the replica may run without its
+    session. `is_own`: it is the replica that asks, which does nothing any more.
+    """
+
+    owner: str
+    now: float
+    calls_end_at: float
+    is_own: bool = False
+
+
+def take_over(connection: sa.Connection, requests: Sequence[EndedReplica]) -> list[int | None]:
+    """Operation: free what the replicas held. Returns how many commands each one had.
+
+    None for a replica that has a session again, or that another replica has taken over.
+    """
+    return [_take_over(connection, request) for request in requests]
+
+
+def _take_over(connection: sa.Connection, request: EndedReplica) -> int | None:
+    # Until the commit, this lock keeps a living replica from a new session.
+    if not (request.is_own or _lock(connection, request.owner)):
+        return None
+    session = sa.delete(replica_sessions).where(replica_sessions.c.owner == request.owner)
+    if not connection.execute(session).rowcount:
+        return None
+    release(connection, [request.owner])
+    times = {"now": request.now, "calls_end_at": request.calls_end_at}
+    return connection.execute(_FREE, {"owner": request.owner, **times}).rowcount
+
+
+def _lock(connection: sa.Connection, owner: str) -> bool:
+    number = sa.func.hashtextextended(owner, REPLICA_LOCK_SEED)
+    return bool(connection.execute(sa.select(sa.func.pg_try_advisory_xact_lock(number))).scalar())
+
+
+_HELD: Final = (
+    sa.select(inbox.c.command_id)
+    .where(
+        UNFINISHED,
+        inbox.c.state == "running",
+        inbox.c.lease_owner == sa.bindparam("owner"),
+        inbox.c.lease_until > sa.bindparam("now"),
+    )
+    .order_by(inbox.c.command_id)  # claims lock their rows in this order
+    .with_for_update()
+)
+_FREE: Final[sa.Update] = (
+    sa.update(inbox)
+    .where(inbox.c.command_id.in_(_HELD))
+    .values(
+        lease_until=sa.bindparam("now"),
+        last_called_at=sa.case(
+            (inbox.c.called_at.is_not(None), sa.bindparam("calls_end_at", type_=sa.Double))
+        ),
+    )
+)
+
+
+def unregister(connection: sa.Connection, owners: Sequence[str]) -> list[None]:
+    """Operation: judge these replicas by their leases alone, whether they have a session or not."""
+    gone: Any = replica_sessions.c.owner.in_(sorted(owners))
+    connection.execute(sa.delete(replica_sessions).where(gone))
+    return [None] * len(owners)

@@ -406,9 +406,9 @@ class Settings(CommonSettings, frozen=True, kw_only=True):
         Variable(
             "WORKER_LEASE_SECONDS",
             seconds(0.5, _HOUR),
-            "How long a replica waits before it takes over the work of a replica that is frozen, or "
-            "that died behind a pooler. On PostgreSQL without a pooler, the work of a replica that "
-            "died is taken over within seconds.",
+            "How long a replica waits before it takes over the work of a replica that is frozen, "
+            "or that died behind a pooler. Without a pooler, the work of a replica that died is "
+            "taken over within seconds.",
             default="60",
         ),
     ]

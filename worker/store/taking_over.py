@@ -1,4 +1,4 @@
-"""Frees what a replica held that has ended: its claims of commands, and its leases."""
+"""Frees what a replica held that has ended: commands, leases, and files to archive."""
 
 from collections.abc import Sequence
 from typing import Any, Final
@@ -6,6 +6,7 @@ from typing import Any, Final
 import msgspec
 import sqlalchemy as sa
 
+from worker.store.archive_queue import free_owned
 from worker.store.database.postgresql import REPLICA_LOCK_SEED
 from worker.store.database.schema import UNFINISHED, inbox, replica_sessions
 from worker.store.leases import release
@@ -40,6 +41,7 @@ def _take_over(connection: sa.Connection, request: EndedReplica) -> int | None:
     if not connection.execute(session).rowcount:
         return None
     release(connection, [request.owner])
+    free_owned(connection, [(request.owner,)])
     times = {"now": request.now, "calls_end_at": request.calls_end_at}
     return connection.execute(_FREE, {"owner": request.owner, **times}).rowcount
 

@@ -20,8 +20,13 @@ from worker.domain.recording import Recording
 from worker.domain.track_files import TrackFile
 from worker.store import inbox as store_inbox
 from worker.store.admin.overview import read_overview
-from worker.store.admin.past_commands import PastCommandsFilter, read_past_commands
+from worker.store.admin.past_commands import (
+    PastCommandsFilter,
+    read_past_commands,
+    summarize_past_commands,
+)
 from worker.store.admin.recording_details import read_details
+from worker.store.admin.short_ids import find_whole_ids
 from worker.store.clock_repair import Repair
 from worker.store.cursors import Cursor
 from worker.store.database.engine import open_engine
@@ -174,6 +179,9 @@ async def everything(store: Any) -> None:
 def read_by_hand(url: str) -> None:
     """What the command line asks beside the workers."""
     read_overview(url)
+    for text in ("old1…", "s1…", "m1…", "1a2b", "s1"):
+        find_whole_ids(url, text, ("recording", "command", "meeting"))
+    summarize_past_commands(url, PastCommandsFilter(since=OLD + HISTORY - 100))
     for wanted_id in ("a", "old1", "s1", "start-a", "nobody"):
         read_details(url, wanted_id, max_events=100)
     for condition in (

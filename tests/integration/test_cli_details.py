@@ -32,6 +32,7 @@ from worker.store.claims import ClaimRequest
 from worker.store.finishing import FinishRequest
 from worker.store.outbox import Reply
 from worker.store.outbox_marks import Deferral, PageMarks
+from worker.store.releasing import ReleaseRequest
 from worker.store.store import Store
 
 NOW = datetime.now(UTC)
@@ -313,6 +314,9 @@ async def test_outcomes_come_newest_first_and_can_be_selected(
     assert rows["stop-1"]["data"]["http_status"] == 404
     assert rows["start-1"]["data"]["recording_ids"] == ["r-1"]
     assert await listed("--outcome", "rejected") == ["stop-2", "stop-1"]
+    assert await listed("--outcome", "failed", "--outcome", "succeeded") == ["start-3", "start-1"]
+    assert await listed("--code", "not_found", "--code", "unavailable") == ["start-3", "stop-1"]
+    assert len(await listed("--since", "2001-02-03")) == 4
     assert await listed("--code", "unavailable") == ["start-3"]
     assert await listed("--type", "start_recording") == ["start-3"]
     assert await listed("--app", "eu") == ["start-3", "stop-1"]
@@ -323,6 +327,94 @@ async def test_outcomes_come_newest_first_and_can_be_selected(
     assert await listed("--until", until) == ["start-1"]
     assert await listed("--limit", "1") == ["stop-2"]
     await store.close()
+
+
+async def test_a_summary_counts_outcomes_by_type_outcome_and_code_with_the_latest(
+    database_url: str, tmp_path: Path
+) -> None:
+    cli = CommandLine({"DATABASE_URL": database_url}, tmp_path)
+    store = await Store.open(database_url, source="test")
+    await many_outcomes(store)
+    await run(store, rejected("stop-3"), at=NOW - timedelta(days=2))
+    await store.close()
+
+    everything = await cli("outcomes", "--summary")
+    recent = await cli("outcomes", "--summary", "--since", "1d", "--type", "stop_recording")
+    table = await cli("outcomes", "--summary", "--limit", "1", "--no-json")
+
+    assert [
+        (row["command_type"], row["outcome"], row["code"], row["count"], row["latest_id"])
+        for row in everything.lines
+    ] == [
+        ("stop_recording", "rejected", "not_found", 2, "stop-1"),
+        ("stop_recording", "rejected", "not_stoppable", 1, "stop-2"),
+        ("start_recording", "failed", "unavailable", 1, "start-3"),
+        ("start_track_recording", "succeeded", None, 1, "start-1"),
+    ]
+    assert [(row["code"], row["count"]) for row in recent.lines] == [
+        ("not_stoppable", 1),
+        ("not_found", 1),
+    ]
+    assert len(table.out.splitlines()) == 2
+    assert "--limit is 1" in table.err
+
+
+@pytest.mark.parametrize("text", ["1a2b", "1a2b3c4d-0000"])
+async def test_a_short_id_is_completed_and_several_candidates_are_listed(
+    sqlite_url: str, tmp_path: Path, text: str
+) -> None:
+    cli = CommandLine({"DATABASE_URL": sqlite_url}, tmp_path)
+    store = await Store.open(sqlite_url, source="test")
+    first, second = (f"1a2b3c4d-0000-4000-8000-00000000000{number}" for number in (1, 2))
+    await store.apply([observation(first)])
+    alone = await cli("recordings", "show", text)
+    listed = await cli("recordings", "--recording-id", text)
+    await store.apply([observation(second)])
+    await store.close()
+
+    several = await cli("recordings", "show", text)
+
+    assert alone.lines[0]["recording_id"] == listed.lines[0]["recording_id"] == first
+    assert several.code == 2
+    assert first in several.err
+    assert second in several.err
+
+
+async def test_a_start_that_waits_for_its_session_has_no_error(
+    sqlite_url: str, tmp_path: Path
+) -> None:
+    cli = CommandLine({"DATABASE_URL": sqlite_url}, tmp_path)
+    store = await Store.open(sqlite_url, source="test")
+    await run_waiting(store, "start-9", code="no_session")
+    await run_waiting(store, "start-8", code="unavailable")
+    await store.close()
+
+    waiting = await cli("recordings", "show", "start-9", "--no-json")
+    failing = await cli("recordings", "show", "start-8", "--no-json")
+
+    assert "waits for       the session of its meeting" in waiting.out
+    assert "last error" not in waiting.out
+    assert "last error      unavailable" in failing.out
+
+
+async def run_waiting(store: Store, command_id: str, *, code: str) -> None:
+    """A command whose attempt is over, and that is not."""
+    now = NOW.timestamp()
+    await store.claim(
+        ClaimRequest(
+            command_id=command_id,
+            command_type="start_recording",
+            owner="me",
+            now=now,
+            lease_seconds=60.0,
+            settle_seconds=30.0,
+            abandoned_before=0.0,
+        )
+    )
+    error = msgspec.json.encode(ErrorInfo(code=code, message="words")).decode()
+    await store.release(
+        ReleaseRequest(command_id=command_id, uncertain=False, last_error=error, owner="me")
+    )
 
 
 async def test_outcomes_of_one_moment_are_all_found(database_url: str) -> None:

@@ -1,7 +1,7 @@
 """`recording-worker status` with a worker, without one, and when nobody answers."""
 
-import asyncio
 import signal
+import socket
 import time
 from pathlib import Path
 
@@ -69,9 +69,8 @@ async def test_a_running_worker_is_well_and_a_killed_one_is_not(
 
 
 async def test_it_ends_in_seconds_and_names_who_is_silent(sqlite_url: str, tmp_path: Path) -> None:
-    silent = await asyncio.start_server(lambda _reader, _writer: None, "127.0.0.1", 0)
-    port = silent.sockets[0].getsockname()[1]
-    address = f"127.0.0.1:{port}"
+    silent = socket.create_server(("127.0.0.1", 0))  # connects, and never answers
+    address = f"127.0.0.1:{silent.getsockname()[1]}"
     cli = cli_of(
         tmp_path, f"postgresql://me:hunter2@{address}/state", f"amqp://me:hunter2@{address}/"
     )

@@ -89,6 +89,7 @@ async def test_the_error_about_a_refused_token_does_not_show_it(
     ended = await cli("webhooks", "list")
     assert ended.code == 1
     assert "unauthorized" in ended.err
+    assert "REALTIMEKIT_API_TOKEN" in ended.err
     assert TOKEN not in ended.err
     assert "Traceback" not in ended.err
 

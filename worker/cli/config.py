@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Final
 import click
 import msgspec
 
-from worker.cli.output import Row, json_option, print_rows
+from worker.cli.groups import SuggestingGroup
+from worker.cli.output import Column, Row, print_rows, table_options
 from worker.domain.escaping import escape_controls
 
 if TYPE_CHECKING:
@@ -44,17 +45,25 @@ DEFAULTS_EPILOG = """\
 Example:
   recording-worker config show-defaults --json
 """
-CHECK_COLUMNS: Final = {"variable": "variable", "value": "value", "source": "source"}
-DEFAULTS_COLUMNS: Final = {"variable": "variable", "default": "default", "meaning": "meaning"}
+CHECK_COLUMNS: Final = (
+    Column("variable", "variable"),
+    Column("value", "value"),
+    Column("source", "source"),
+)
+DEFAULTS_COLUMNS: Final = (
+    Column("variable", "variable"),
+    Column("default", "default"),
+    Column("meaning", "meaning"),
+)
 
 
-@click.group(epilog=EXAMPLES)
+@click.group(cls=SuggestingGroup, epilog=EXAMPLES)
 def command() -> None:
     """Check the settings of `run`, or list the defaults. Settings are environment variables."""
 
 
 @command.command(epilog=CHECK_EPILOG)
-@json_option
+@table_options
 def check(as_json: bool) -> None:
     """Show every setting with its source, and every fault."""
     from worker.cli.connections import connection_rows
@@ -75,7 +84,7 @@ def check(as_json: bool) -> None:
 
 
 @command.command("show-defaults", epilog=DEFAULTS_EPILOG)
-@json_option
+@table_options
 def show_defaults(as_json: bool) -> None:
     """List all settings with their defaults and meanings."""
     from worker.settings.documentation import documented_settings

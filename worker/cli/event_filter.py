@@ -6,10 +6,13 @@ import click
 import msgspec
 
 from recording_schemas import EVENT_TYPES, CloudEvent, CommandSucceeded
+from worker.domain.short_ids import stands_for
 
 
 class EventFilter(msgspec.Struct, frozen=True, kw_only=True):
     """Selects events by meeting, recording and type. None, or no type, accepts any event.
+
+    Short ids of meetings and recordings select every id for which they are short.
 
     A type also accepts the longer types that begin with it and a dot: `recording.file_ready`
     accepts all its versions, `command` every outcome.
@@ -24,7 +27,10 @@ class EventFilter(msgspec.Struct, frozen=True, kw_only=True):
         return (
             self._matches_type(event)
             and self._matches_meeting(event)
-            and (self.recording_id is None or self.recording_id in _recording_ids(event))
+            and (
+                self.recording_id is None
+                or any(_is(self.recording_id, known) for known in _recording_ids(event))
+            )
         )
 
     def _matches_type(self, event: CloudEvent) -> bool:
@@ -34,7 +40,7 @@ class EventFilter(msgspec.Struct, frozen=True, kw_only=True):
         if self.meeting_id is None:
             return True
         meeting_id = getattr(event.data, "meeting_id", None)
-        return meeting_id is not None and meeting_id.lower() == self.meeting_id.lower()
+        return meeting_id is not None and _is(self.meeting_id.lower(), meeting_id.lower())
 
 
 def require_known_types(types: Sequence[str]) -> None:
@@ -45,6 +51,10 @@ def require_known_types(types: Sequence[str]) -> None:
             raise click.UsageError(
                 f"--type: no event has the type {prefix!r}; the types are {', '.join(known_types)}"
             )
+
+
+def _is(text: str, whole_id: str) -> bool:
+    return text == whole_id or stands_for(text, whole_id)
 
 
 def _accepts(prefix: str, event_type: str) -> bool:

@@ -1,5 +1,6 @@
 """Renders an event or outcome as one line for people. click drops the colours in a pipe."""
 
+import re
 from typing import Final, assert_never
 
 import click
@@ -23,7 +24,9 @@ from recording_schemas import (
     StatusChanged,
     outcome_of,
 )
+from worker.cli.text import cut_end, cut_middle
 from worker.domain.escaping import escape_controls
+from worker.domain.short_ids import SHOWN_DIGITS, UUID
 
 COLOURS: Final = {
     "succeeded": "green",
@@ -38,11 +41,32 @@ COLOURS: Final = {
     Status.ERRORED: "red",
 }
 _LABEL_WIDTH: Final = 9
+_TIME_WIDTH: Final = 8
+_WHOLE_UUID: Final = re.compile(rf"(?<![\w-]){UUID.pattern}(?![\w-])", re.IGNORECASE)
+_LEFT_OUT: Final = re.compile(r"  was [A-Z]+(?=  )|  https?://\S*")
+"""The former status, and URLs. `recordings show` has the whole story."""
+
+MAX_WORD: Final = 36
 MAX_NAMED_PEOPLE: Final = 5
 
 
 def event_line(event: CloudEvent) -> str:
     """The local time, what happened, and the id of the recording or command."""
+    return "  ".join(_parts(event))
+
+
+def short_event_line(event: CloudEvent, width: int) -> str:
+    """The same in `width` columns: ids are short, long names cut, and the rest may be cut off."""
+    time, label, text = _parts(event)
+    text = _WHOLE_UUID.sub(lambda match: match[0][:SHOWN_DIGITS], text)
+    text = _LEFT_OUT.sub("", text).replace("observed by", "by")
+    words = [cut_middle(word, MAX_WORD) for word in text.split(" ")]
+    used = _TIME_WIDTH + _LABEL_WIDTH + 4
+    return f"{time}  {label}  {cut_end(' '.join(words), width - used)}"
+
+
+def _parts(event: CloudEvent) -> tuple[str, str, str]:
+    """The styled time and label, and the text."""
     time = click.style(event.time.astimezone().strftime("%H:%M:%S"), dim=True)
     match event.data:
         case StatusChanged() as data:
@@ -65,7 +89,7 @@ def event_line(event: CloudEvent) -> str:
             text = f"{data.command_type} {data.command_id}  {_outcome_text(data)}"
         case _:
             assert_never(event.data)
-    return f"{time}  {label}  {escape_controls(text)}"
+    return time, label, escape_controls(text)
 
 
 def _label(text: str, colour: str) -> str:

@@ -7,6 +7,7 @@ from typing import Final
 import click
 
 _DURATION: Final = re.compile(r"(\d{1,9}(?:\.\d{1,3})?)([smhd])")
+_DATE: Final = re.compile(r"\d{4}-\d{2}-\d{2}")
 _SECONDS: Final = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
 
 
@@ -22,21 +23,28 @@ def duration(
 
 
 def moment(_context: click.Context, _parameter: click.Parameter, text: str | None) -> float | None:
-    """The callback of a flag with an RFC 3339 time, or a duration before now. Returns epoch
-    seconds."""
+    """The callback of a flag with an RFC 3339 time, a date, or a duration before now.
+
+    A date is its beginning in the machine's time zone. Returns epoch seconds.
+    """
     if text is None:
         return None
     if (seconds := _seconds(text)) is not None:
         return datetime.now(UTC).timestamp() - seconds
-    try:
-        time = datetime.fromisoformat(text)
-    except ValueError:
-        time = None
-    if time is None or time.tzinfo is None:
+    time = _time(text)
+    if time is None or (time.tzinfo is None and not _DATE.fullmatch(text)):
         raise click.BadParameter(
-            f"{text!r} is neither a time such as 2030-01-01T10:00:00Z nor a duration such as 2h"
+            f"{text!r} is neither a time such as 2030-01-01T10:00:00Z, nor a date such as "
+            "2030-01-01, nor a duration such as 2h"
         )
     return time.timestamp()
+
+
+def _time(text: str) -> datetime | None:
+    try:
+        return datetime.fromisoformat(text)
+    except ValueError:
+        return None
 
 
 def _seconds(text: str) -> float | None:

@@ -1,46 +1,77 @@
 """`recording-worker outcomes`: lists commands that have ended, and how."""
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Final
 
 import click
+import msgspec
 
 from worker.cli.context import common_settings
-from worker.cli.moments import iso_time, local_time, moment
-from worker.cli.output import Row, json_option, print_rows
+from worker.cli.ids import complete
+from worker.cli.moments import iso_time, moment
+from worker.cli.output import Column, Row, print_rows, table_options
 from worker.cli.text import utf8
 
 if TYPE_CHECKING:
-    from worker.store.admin.past_commands import PastCommand
+    from worker.settings.settings import CommonSettings
+    from worker.store.admin.past_commands import PastCommand, PastCommandsFilter
 
 OUTCOMES: Final = ("succeeded", "rejected", "expired", "failed")
 
-COLUMNS: Final = {
-    "ended": "ended",
-    "type": "short_type",
-    "outcome": "outcome",
-    "code": "code",
-    "command": "command_id",
-}
+COLUMNS: Final = (
+    Column("ended", "finished_at", "time"),
+    Column("type", "short_type"),
+    Column("outcome", "outcome"),
+    Column("code", "code"),
+    Column("command", "command_id", "id"),
+)
+SUMMARY_COLUMNS: Final = (
+    Column("count", "count"),
+    Column("type", "command_type", "type"),
+    Column("outcome", "outcome"),
+    Column("code", "code"),
+    Column("latest", "latest_at", "time"),
+    Column("command", "latest_id", "id"),
+)
 
 EXAMPLES = """\
 \b
 Examples:
   recording-worker outcomes
-  recording-worker outcomes --outcome rejected --since 2h
+  recording-worker outcomes --outcome rejected --outcome failed --since 2h
+  recording-worker outcomes --summary --since 2026-01-31
   recording-worker outcomes --code not_found --type stop_recording --limit 10
   recording-worker outcomes --id "$START" --json | jq .data
 
 The command reads the database of DATABASE_URL and changes nothing. Workers may run meanwhile.
-Commands are kept for WORKER_KEEP_FINISHED_SECONDS after their end. TIME is an RFC 3339 time, or a
-duration before now, such as 90s, 15m, 2h or 7d. In the JSON, `data` has the message of each error.
+Commands are kept for WORKER_KEEP_FINISHED_SECONDS after their end. TIME is an RFC 3339 time, a date
+(its beginning on this machine), or a duration before now, such as 90s, 15m, 2h or 7d. In the JSON,
+`data` has the message of each error. --summary counts the commands by type, outcome and code, and
+shows the last one of each group.
 """
 
 
 @click.command(epilog=EXAMPLES)
-@click.option("--type", "command_type", metavar="TYPE", help="Only commands of this type.")
-@click.option("--outcome", type=click.Choice(OUTCOMES), help="Only commands with this outcome.")
 @click.option(
-    "--code", callback=utf8, help="Only outcomes with this error code, such as not_found."
+    "--type",
+    "types",
+    metavar="TYPE",
+    multiple=True,
+    help="Only commands of this type; may be repeated.",
+)
+@click.option(
+    "--outcome",
+    "outcomes",
+    multiple=True,
+    type=click.Choice(OUTCOMES),
+    help="Only commands with this outcome; may be repeated.",
+)
+@click.option(
+    "--code",
+    "codes",
+    multiple=True,
+    callback=lambda context, parameter, texts: [utf8(context, parameter, text) for text in texts],
+    help="Only outcomes with this error code, such as not_found; may be repeated.",
 )
 @click.option(
     "--id", "command_id", metavar="ID", callback=utf8, help="Only the command with this id."
@@ -63,35 +94,70 @@ duration before now, such as 90s, 15m, 2h or 7d. In the JSON, `data` has the mes
     default=100,
     show_default=True,
     type=click.IntRange(1, 100_000),
-    help="Show at most this many, the latest first.",
+    help="Show at most this many, the latest first. With --summary: groups, the largest first.",
 )
-@json_option
-def command(as_json: bool, limit: int, **filters: Any) -> None:  # noqa: ANN401
+@click.option("--summary", is_flag=True, help="Count the commands by type, outcome and code.")
+@table_options
+def command(as_json: bool, limit: int, summary: bool, **filters: Any) -> None:  # noqa: ANN401
     """List the commands that have ended, with their outcomes."""
-    from recording_schemas import COMMAND_TYPES
-    from worker.store.admin.past_commands import PastCommandsFilter, read_past_commands
+    from worker.store.admin.past_commands import PastCommandsFilter
 
-    wanted = filters["command_type"]
-    if wanted is not None and wanted not in {*COMMAND_TYPES, "unknown"}:
-        names = ", ".join([*COMMAND_TYPES, "unknown"])
-        raise click.BadParameter(f"{wanted!r} is none of: {names}", param_hint="--type")
+    _require_known_types(filters["types"])
     settings = common_settings()
+    filters["command_id"] = complete(settings, "--id", filters["command_id"], "command")
+    condition = PastCommandsFilter(limit=limit, **filters)
+    show = _show_summary if summary else _show_commands
+    show(settings, condition, as_json=as_json)
+
+
+def _require_known_types(types: Sequence[str]) -> None:
+    from recording_schemas import COMMAND_TYPES
+
+    known = [*COMMAND_TYPES, "unknown"]
+    for name in types:
+        if name not in known:
+            names = ", ".join(known)
+            raise click.BadParameter(f"{name!r} is none of: {names}", param_hint="--type")
+
+
+def _show_commands(
+    settings: "CommonSettings", condition: "PastCommandsFilter", *, as_json: bool
+) -> None:
+    from worker.store.admin.past_commands import read_past_commands
+
     found = read_past_commands(
-        settings.database_url.reveal(),
-        PastCommandsFilter(limit=limit, **filters),
-        pooler=settings.database_pooler,
+        settings.database_url.reveal(), condition, pooler=settings.database_pooler
     )
-    if not found.commands and filters["command_id"] is not None:
+    if not found.commands and condition.command_id is not None:
         click.echo(
             "No command with this id has ended. `recordings show ID` also shows a waiting start.",
             err=True,
         )
     to_row = command_json if as_json else _table_row
     print_rows(COLUMNS, [to_row(one) for one in found.commands], as_json=as_json)
-    if found.looked_back_to is not None:
-        until = iso_time(found.looked_back_to)
+    _say_what_is_left(found.looked_back_to, len(found.commands), condition.limit)
+
+
+def _show_summary(
+    settings: "CommonSettings", condition: "PastCommandsFilter", *, as_json: bool
+) -> None:
+    from worker.store.admin.past_commands import summarize_past_commands
+
+    summary = summarize_past_commands(
+        settings.database_url.reveal(), condition, pooler=settings.database_pooler
+    )
+    rows = [msgspec.structs.asdict(count) for count in summary.counts]
+    if as_json:
+        rows = [{**row, "latest_at": iso_time(row["latest_at"])} for row in rows]
+    print_rows(SUMMARY_COLUMNS, rows, as_json=as_json)
+    _say_what_is_left(summary.looked_back_to, len(rows), condition.limit)
+
+
+def _say_what_is_left(looked_back_to: float | None, count: int, limit: int) -> None:
+    if looked_back_to is not None:
+        until = iso_time(looked_back_to)
         click.echo(f"Earlier commands were not read. Continue with --until {until}", err=True)
-    elif len(found.commands) == limit:
+    elif count == limit:
         click.echo(f"There may be more: --limit is {limit}", err=True)
 
 
@@ -115,6 +181,6 @@ def command_json(past: "PastCommand") -> Row:
 def _table_row(past: "PastCommand") -> Row:
     return {
         **command_json(past),
-        "ended": (local_time(past.finished_at) or "")[5:],
+        "finished_at": past.finished_at,
         "short_type": past.command_type.removesuffix("_recording"),
     }

@@ -1,33 +1,25 @@
 """Prints data on stdout: tables on a terminal, JSON lines in a pipe."""
 
 import sys
-from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Final, TypeVar
+from collections.abc import Callable, Sequence
+from typing import TypeVar
 
 import click
 import msgspec
 
-from worker.domain.escaping import escape_controls, escape_json_controls
+from worker.cli.tables import WIDE, Column, Row, print_table
+from worker.domain.escaping import escape_json_controls
+
+__all__ = [
+    "Column", "Row", "json_option", "no_color_option", "print_json", "print_rows", "table_options",
+]  # fmt: skip
 
 Decorated = TypeVar("Decorated", bound=Callable[..., object])
-Row = dict[str, Any]
-"""The fields of one JSON line, or of one row of a table."""
-
-_STYLES: Final = {
-    "ok": "green",
-    "UPLOADED": "green",
-    "RECORDING": "cyan",
-    "PAUSED": "yellow",
-    "no permission": "yellow",
-    "missing": "red",
-    "differs": "red",
-    "ERRORED": "red",
-}
 
 
 def json_option(command: Decorated) -> Decorated:
-    """Add `--json/--no-json`, passed as `as_json`. Without it, a pipe gets JSON."""
-    return click.option(
+    """Add `--no-color`, and `--json/--no-json` as `as_json`. Its default for pipes is JSON."""
+    json = click.option(
         "--json/--no-json",
         "as_json",
         default=None,
@@ -35,7 +27,37 @@ def json_option(command: Decorated) -> Decorated:
             not sys.stdout.isatty() if value is None else value
         ),
         help="Print JSON lines, or text. Default: text on a terminal, JSON in a pipe.",
+    )
+    return json(no_color_option(command))
+
+
+def table_options(command: Decorated) -> Decorated:
+    """Add the options of `json_option`, and `--wide`, which `print_rows` follows."""
+    wide = click.option(
+        "--wide",
+        is_flag=True,
+        expose_value=False,
+        callback=lambda context, _parameter, value: context.meta.update({WIDE: value}),
+        help="On a terminal: whole ids, exact times and every column.",
+    )
+    return wide(json_option(command))
+
+
+def no_color_option(command: Decorated) -> Decorated:
+    """Add `--no-color`. The environment variable NO_COLOR has the same effect."""
+    return click.option(
+        "--no-color",
+        is_flag=True,
+        expose_value=False,
+        is_eager=True,
+        callback=_forbid_colour,
+        help="Print no colours, as with the variable NO_COLOR.",
     )(command)
+
+
+def _forbid_colour(context: click.Context, _parameter: click.Parameter, value: bool) -> None:
+    if value:
+        context.color = False
 
 
 def print_json(value: object) -> None:
@@ -44,47 +66,10 @@ def print_json(value: object) -> None:
     sys.stdout.flush()
 
 
-def print_rows(columns: Mapping[str, str], rows: Sequence[Row], *, as_json: bool) -> None:
-    """Print rows as JSON lines, or as a table. `columns` maps titles to fields of the rows."""
+def print_rows(columns: Sequence[Column], rows: Sequence[Row], *, as_json: bool) -> None:
+    """Print rows as JSON lines, or as a table of these columns."""
     if as_json:
         for row in rows:
             print_json(row)
     else:
-        print_table(list(columns), [[row[field] for field in columns.values()] for row in rows])
-
-
-def print_table(columns: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
-    """Print a table. None shows as a dash."""
-    cells = [
-        ["-" if value is None else escape_controls(str(value)) for value in row] for row in rows
-    ]
-    if sys.stdout.isatty():
-        _print_rich_table(columns, cells)
-    else:
-        _print_plain_table(columns, cells)
-
-
-def _cell(value: object) -> str:
-    return "-" if value is None else escape_controls(str(value))
-
-
-def _print_rich_table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
-    # Imported here because it is slow, and only a terminal needs it.
-    from rich.console import Console
-    from rich.table import Table
-    from rich.text import Text
-
-    table = Table(header_style="bold", box=None, pad_edge=False)
-    for column in columns:
-        table.add_column(column, overflow="fold")  # an id that is cut off is useless
-    for row in rows:
-        table.add_row(*(Text(cell, style=_STYLES.get(cell, "")) for cell in row))
-    Console().print(table)
-
-
-def _print_plain_table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
-    lines = [list(columns), *map(list, rows)]
-    widths = [max(len(line[index]) for line in lines) for index in range(len(columns))]
-    for line in lines:
-        padded = (cell.ljust(width) for cell, width in zip(line, widths, strict=True))
-        click.echo("  ".join(padded).rstrip())
+        print_table(columns, rows)

@@ -1,5 +1,7 @@
 """Renders everything about a recording, for `recordings show`."""
 
+import shutil
+import sys
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any, Final
 
@@ -9,15 +11,25 @@ import msgspec
 from worker.cli.moments import iso_time, local_time
 from worker.cli.outcomes import command_json
 from worker.cli.output import Row
+from worker.cli.tables import is_wide
+from worker.cli.text import cut_middle
 from worker.domain.escaping import escape_controls
 
 if TYPE_CHECKING:
+    from recording_schemas import ErrorInfo
     from worker.store.admin.past_commands import PastCommand
     from worker.store.admin.recording_details import KeptEvent, KnownFile, RecordingDetails
 
 STATUS_CHANGED: Final = "recording.status_changed.v1"
 COMPLETED: Final = "recording.completed.v1"
 _NAME_WIDTH: Final = 14
+_INDENT: Final = 8
+_WAITS: Final = {
+    "no_session": "the session of its meeting",
+    "start_unknown": "its start",
+    "start_pending": "its start",
+}
+"""What a command waits for, by the code of its last attempt."""
 
 
 def details_json(details: "RecordingDetails") -> Row:
@@ -133,9 +145,18 @@ def print_command(start: "PastCommand") -> None:
             ("ended", local_time(start.finished_at)),
             ("code", start.code),
             ("message", data.get("message") or (data.get("last_error") or {}).get("message")),
-            ("last error", f"{error.code}: {error.message}" if error else None),
+            _waits_or_fails(error),
         ]
     )
+
+
+def _waits_or_fails(error: "ErrorInfo | None") -> tuple[str, object]:
+    """Why the last attempt did not end the command. To wait is no error."""
+    if error is None:
+        return "last error", None
+    if error.code in _WAITS:
+        return "waits for", f"{_WAITS[error.code]} ({error.message})"
+    return "last error", f"{error.code}: {error.message}"
 
 
 def _facts(details: "RecordingDetails") -> list[tuple[str, object]]:
@@ -196,7 +217,10 @@ def _error_text(error: dict[str, Any] | None) -> str | None:
 
 
 def _file_lines(file: "KnownFile", custom_ids: dict[str, str]) -> Iterator[str]:
-    yield f"{file.file_index:>4}  {file.file_name}"
+    name = file.file_name
+    if sys.stdout.isatty() and not is_wide():
+        name = cut_middle(name, shutil.get_terminal_size().columns - _INDENT)
+    yield f"{file.file_index:>4}  {name}"
     expiry = local_time(file.url_expires_at)
     owner = _person(file.user_id, custom_ids) if file.user_id else None
     if more := _joined([owner, f"URL until {expiry}" if expiry else None]):

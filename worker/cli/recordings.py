@@ -6,26 +6,29 @@ import click
 from click.core import ParameterSource
 
 from worker.cli.context import common_settings
+from worker.cli.groups import SuggestingGroup
+from worker.cli.ids import complete
 from worker.cli.moments import duration
-from worker.cli.output import Row, json_option, print_json, print_rows
+from worker.cli.output import Column, Row, print_json, print_rows, table_options
 from worker.cli.text import utf8
 
 if TYPE_CHECKING:
     from worker.domain.recording import Recording
+    from worker.store.admin.short_ids import IdKind
 
 STATUSES: Final = ("INVOKED", "RECORDING", "PAUSED", "UPLOADING", "UPLOADED", "ERRORED")
 
-COLUMNS: Final = {
-    "recording": "recording_id",
-    "app": "app",
-    "kind": "kind",
-    "status": "shown_status",
-    "meeting": "meeting_id",
-    "start": "start_id",
-    "seconds": "recording_duration",
-    "changed": "changed",
-    "error": "error_code",
-}
+COLUMNS: Final = (
+    Column("recording", "recording_id", "id"),
+    Column("app", "app"),
+    Column("kind", "kind"),
+    Column("status", "shown_status"),
+    Column("meeting", "meeting_id", "id"),
+    Column("start", "start_id", "id"),
+    Column("seconds", "recording_duration"),
+    Column("changed", "changed_at", "time"),
+    Column("error", "error_code"),
+)
 JSON_FIELDS: Final = (
     "recording_id",
     "app",
@@ -61,7 +64,8 @@ Examples:
   recording-worker recordings show "$RECORDING"
 
 The command reads the database of DATABASE_URL and changes nothing. Workers may run meanwhile. A
-DURATION is a number with a unit: 90s, 15m, 2h or 7d.
+DURATION is a number with a unit: 90s, 15m, 2h or 7d. A terminal shows
+short ids. Every command accepts them in place of whole ones.
 """
 SHOW_EXAMPLES = """\
 \b
@@ -75,10 +79,15 @@ after they were sent. Download URLs are not shown: `send replay_recording` publi
 again, and `send sync_recording` publishes new ones. The command reads the database of
 DATABASE_URL and changes nothing.
 """
+_ID_FLAGS: "Final[dict[str, IdKind]]" = {
+    "--recording-id": "recording",
+    "--start-id": "command",
+    "--meeting-id": "meeting",
+}
 SORTS: Final = ("changed", "unchanged", "age")
 
 
-@click.group(epilog=EXAMPLES, invoke_without_command=True)
+@click.group(cls=SuggestingGroup, epilog=EXAMPLES, invoke_without_command=True)
 @click.option(
     "--status",
     type=click.Choice(STATUSES, case_sensitive=False),
@@ -121,7 +130,7 @@ SORTS: Final = ("changed", "unchanged", "age")
     help="Only recordings that changed more recently. With --sort age: first observed "
     "more recently.",
 )
-@json_option
+@table_options
 def command(
     limit: int,
     status: str | None,
@@ -142,6 +151,9 @@ def command(
     from worker.store.queries import RecordingsFilter
 
     settings = common_settings()
+    for flag, kind in _ID_FLAGS.items():
+        name = f"{kind}_id" if kind != "command" else "start_id"
+        filters[name] = complete(settings, flag, filters[name], kind)
     recordings = read_recordings(
         settings.database_url.reveal(),
         RecordingsFilter(
@@ -154,7 +166,7 @@ def command(
         pooler=settings.database_pooler,
     )
     if as_json:
-        print_rows({}, [_json_row(recording) for recording in recordings], as_json=True)
+        print_rows((), [_json_row(recording) for recording in recordings], as_json=True)
     else:
         print_rows(COLUMNS, [_table_row(recording) for recording in recordings], as_json=False)
     if len(recordings) == limit:
@@ -178,7 +190,7 @@ def _refuse_flags(context: click.Context) -> None:
     type=click.IntRange(1, 100_000),
     help="Show at most this many events, oldest first.",
 )
-@json_option
+@table_options
 def show(wanted_id: str, max_events: int, as_json: bool) -> None:
     """Show everything that is known of a recording: its start, timeline, files and events."""
     from worker.cli.outcomes import command_json
@@ -186,9 +198,10 @@ def show(wanted_id: str, max_events: int, as_json: bool) -> None:
     from worker.store.admin.recording_details import read_details
 
     settings = common_settings()
+    whole_id = complete(settings, "ID", wanted_id, "recording", "command")
     found = read_details(
         settings.database_url.reveal(),
-        wanted_id,
+        str(whole_id),
         max_events=max_events,
         pooler=settings.database_pooler,
     )
@@ -215,11 +228,9 @@ def _json_row(recording: "Recording") -> Row:
 
 
 def _table_row(recording: "Recording") -> Row:
-    changed = recording.changed_at.astimezone() if recording.changed_at else None
     unknown = recording.unknown_status
     return {
         **_json_row(recording),
         "shown_status": recording.status + (f", API: {unknown}" if unknown else ""),
-        "changed": changed.strftime("%Y-%m-%d %H:%M:%S") if changed else None,
         "error_code": recording.error.code if recording.error else None,
     }

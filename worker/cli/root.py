@@ -1,11 +1,15 @@
 """The command `recording-worker`. It imports a subcommand only when that one is needed."""
 
 import importlib
+import os
 from functools import cache
 from importlib.metadata import EntryPoint, entry_points
 from typing import Any, Final
 
 import click
+
+from worker.cli.groups import SuggestingGroup
+from worker.cli.output import no_color_option
 
 MODULES: Final = {
     "run": "worker.cli.run",
@@ -41,7 +45,7 @@ terminal, and JSON lines in a pipe. Exit codes: 0 done, 1 failed, 2 wrong flags 
 """
 
 
-class Subcommands(click.Group):
+class Subcommands(SuggestingGroup):
     """The built-in subcommands, then those of installed packages."""
 
     def list_commands(self, context: click.Context) -> list[str]:
@@ -109,5 +113,9 @@ def _not_installed(name: str, package: str | None) -> click.ClickException:
     cls=Subcommands, epilog=EPILOG, context_settings={"help_option_names": ["-h", "--help"]}
 )
 @click.version_option(package_name="recording-worker", prog_name="recording-worker")
-def root() -> None:
+@no_color_option
+@click.pass_context
+def root(context: click.Context, /) -> None:
     """Record RealtimeKit meetings by commands from RabbitMQ, and publish events."""
+    if os.environ.get("NO_COLOR") or os.environ.get("TERM") == "dumb":
+        context.color = False

@@ -9,10 +9,12 @@ import click
 
 from recording_schemas import COMMAND_TYPES
 from worker.cli.context import common_settings
+from worker.cli.ids import complete_if_readable
 from worker.cli.output import json_option, print_json
 
 if TYPE_CHECKING:
     from recording_schemas import CloudEvent, Command
+    from worker.store.admin.short_ids import IdKind
 
 EXIT_CODES: Final = {
     "command.succeeded.v1": 0,
@@ -21,6 +23,12 @@ EXIT_CODES: Final = {
     "command.failed.v1": 5,
 }
 NO_OUTCOME: Final = 6
+ID_FLAGS: "Final[dict[str, IdKind]]" = {
+    "--recording-id": "recording",
+    "--start-id": "command",
+    "--meeting-id": "meeting",
+}
+"""The flags that accept the short ids of tables, if the database of DATABASE_URL is there."""
 
 EXAMPLES = f"""\
 \b
@@ -142,6 +150,9 @@ def command(
     from worker.cli.sending import send
 
     settings = common_settings()
+    for flag, kind in ID_FLAGS.items():
+        name = flag.removeprefix("--").replace("-", "_")
+        flags[name] = complete_if_readable(settings, flag, flags[name], kind)
     built = _build(file, settings.max_command_bytes, **flags)
     outcome = asyncio.run(send(settings, built, wait_seconds=timeout if wait else None))
     if not wait:

@@ -2,16 +2,20 @@
 
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, TypeVar
 
 import click
 
-from worker.cli.output import json_option, print_rows
+from worker.cli.groups import SuggestingGroup
+from worker.cli.ids import complete_among
+from worker.cli.output import Column, print_rows, table_options
 from worker.domain.hosts import split_hosts_url
+from worker.domain.short_ids import beginning
 
 if TYPE_CHECKING:
+    from worker.settings.settings import CommonSettings
     from worker.store.admin.copy import CopyResult
 
 Decorated = TypeVar("Decorated", bound=Callable[..., object])
@@ -61,17 +65,22 @@ Examples:
 First remove the cause that `store set-aside` shows. The leading worker publishes the events within
 a second. Workers may run meanwhile.
 """
-SET_ASIDE_COLUMNS: Final = {
-    "event": "event_id",
-    "type": "event_type",
-    "subject": "subject",
-    "exchange": "exchange",
-    "routing key": "routing_key",
-    "tries": "tries",
-    "bytes": "bytes",
-    "reason": "last_error",
-}
-COLUMNS: Final = {"table": "table", "rows": "rows", "checksum": "checksum"}
+SET_ASIDE_COLUMNS: Final = (
+    Column("event", "event_id", "id"),
+    Column("type", "event_type"),
+    Column("subject", "subject", "id"),
+    Column("exchange", "exchange"),
+    Column("routing key", "routing_key"),
+    Column("tries", "tries"),
+    Column("bytes", "bytes"),
+    Column("reason", "last_error"),
+)
+COLUMNS: Final = (
+    Column("table", "table"),
+    Column("rows", "rows"),
+    Column("checksum", "checksum"),
+)
+MAX_SET_ASIDE: Final = 100_000
 _CLEAR_LINE: Final = "\r\x1b[K"
 
 
@@ -94,7 +103,7 @@ def _database_options(name: str, role: str) -> Callable[[Decorated], Decorated]:
     return add
 
 
-@click.group(epilog=EXAMPLES)
+@click.group(cls=SuggestingGroup, epilog=EXAMPLES)
 def command() -> None:
     """Maintain the database that holds the state."""
 
@@ -102,7 +111,7 @@ def command() -> None:
 @command.command(epilog=COPY_EPILOG)
 @_database_options("from", "source")
 @_database_options("to", "target")
-@json_option
+@table_options
 def copy(
     source_url: str | None,
     source_file: Path | None,
@@ -136,10 +145,10 @@ def copy(
     "--limit",
     default=100,
     show_default=True,
-    type=click.IntRange(1, 100_000),
+    type=click.IntRange(1, MAX_SET_ASIDE),
     help="Show at most this many, oldest first.",
 )
-@json_option
+@table_options
 def set_aside(limit: int, as_json: bool) -> None:
     """List the events that the worker gave up publishing, with the reasons."""
     import msgspec
@@ -167,12 +176,22 @@ def publish_again(event_ids: tuple[str, ...], take_all: bool) -> None:
     settings = common_settings()
     count = admin.publish_again(
         settings.database_url.reveal(),
-        None if take_all else event_ids,
+        None if take_all else _whole_event_ids(settings, event_ids),
         pooler=settings.database_pooler,
     )
     click.echo(f"{count} to be published again", err=True)
     if not count and not take_all:
         raise click.ClickException("no event with such an id is set aside")
+
+
+def _whole_event_ids(settings: "CommonSettings", event_ids: Sequence[str]) -> list[str]:
+    from worker.store.admin.set_aside import read_set_aside
+
+    if all(beginning(event_id) is None for event_id in event_ids):
+        return list(event_ids)
+    url, pooler = settings.database_url.reveal(), settings.database_pooler
+    known = {event.event_id for event in read_set_aside(url, MAX_SET_ASIDE, pooler=pooler)}
+    return [complete_among("EVENT_ID", event_id, known) for event_id in event_ids]
 
 
 def _url_from_flags(flag: str, url: str | None, file: Path | None) -> str | None:

@@ -1,16 +1,20 @@
 """`recording-worker tail`: shows events as they are published."""
 
 import asyncio
+import shutil
+import sys
 from collections.abc import Coroutine
 from typing import TYPE_CHECKING, Final
 
 import click
 
 from worker.cli.context import common_settings, stopped_by_signals, topology_from
-from worker.cli.output import json_option, print_json
+from worker.cli.output import print_json, table_options
+from worker.cli.tables import is_wide
 from worker.domain.escaping import escape_controls
 
 if TYPE_CHECKING:
+    from recording_schemas import CloudEvent
     from worker.broker.admin.subscriber import Subscription
     from worker.cli.event_filter import EventFilter
 
@@ -25,8 +29,9 @@ Examples:
   recording-worker tail --json >> events.jsonl
 
 `tail` shows the events published from now on. It has a queue of its own, so other subscribers miss
-nothing. JSON lines are the events as published, with complete presigned URLs: anybody with such a
-URL can download the file. Text leaves out the query strings of URLs.
+nothing. On a terminal each event is one line; --wide shows the whole one. JSON lines are the events
+as published, with complete presigned URLs: anybody with such a URL can download the file. Text
+leaves out the query strings of URLs.
 
 \b
 Exit codes: 0 after --count, --for, Ctrl-C or SIGTERM; 1 if the connection is lost or an exchange
@@ -58,7 +63,7 @@ does not exist; 2 wrong flags or settings.
     metavar="SECONDS",
     help="End after this time.",
 )
-@json_option
+@table_options
 def command(
     meeting_id: str | None,
     recording_id: str | None,
@@ -126,7 +131,6 @@ async def _show_events(
     events: "Subscription", event_filter: "EventFilter", count: int | None, *, as_json: bool
 ) -> None:
     from recording_schemas import NotAnEvent, decode_event
-    from worker.cli.event_format import event_line
 
     shown_count = 0
     while count is None or shown_count < count:
@@ -141,5 +145,14 @@ async def _show_events(
             if as_json:
                 print_json(event)
             else:
-                click.echo(event_line(event))
+                click.echo(_line(event))
             shown_count += 1
+
+
+def _line(event: "CloudEvent") -> str:
+    """One line of a terminal; elsewhere, or with --wide, everything."""
+    from worker.cli.event_format import event_line, short_event_line
+
+    if not sys.stdout.isatty() or is_wide():
+        return event_line(event)
+    return short_event_line(event, shutil.get_terminal_size().columns)

@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Final
 import click
 
 from worker.cli.context import common_settings, topology_from
-from worker.cli.output import Row, json_option, print_rows
+from worker.cli.groups import SuggestingGroup
+from worker.cli.output import Column, Row, print_rows, table_options
 
 if TYPE_CHECKING:
     from worker.broker.admin.topology_check import CheckResult
@@ -46,36 +47,37 @@ Examples:
 The check changes nothing. It reports missing exchanges and queues, exchanges of another kind, and
 queues with other arguments. AMQP shows no bindings and no policies: `declare` adds missing
 bindings, and `rabbitmqctl list_bindings` lists the existing ones. The state "no permission"
-(no_permission in JSON) means that the user may not declare, so the command could not compare.
+(no_permission in JSON) means that the user may not declare, so the command could not compare. It
+warns of that on stderr.
 
 \b
-Exit codes: 0 nothing is missing or different, 1 something is, or the broker does not answer.
+Exit codes: 0 nothing is missing or known to differ, 1 something is, or the broker does not answer.
 """
-SHOW_COLUMNS: Final = {
-    "kind": "kind",
-    "name": "name",
-    "type": "type",
-    "bound to": "bound_to",
-    "key": "binding",
-    "arguments": "arguments",
-}
-CHECK_COLUMNS: Final = {
-    "name": "name",
-    "kind": "kind",
-    "state": "state",
-    "messages": "messages",
-    "consumers": "consumers",
-    "detail": "detail",
-}
+SHOW_COLUMNS: Final = (
+    Column("kind", "kind"),
+    Column("name", "name"),
+    Column("type", "type"),
+    Column("bound to", "bound_to"),
+    Column("key", "binding"),
+    Column("arguments", "arguments"),
+)
+CHECK_COLUMNS: Final = (
+    Column("name", "name"),
+    Column("kind", "kind"),
+    Column("state", "state"),
+    Column("messages", "messages"),
+    Column("consumers", "consumers"),
+    Column("detail", "detail"),
+)
 
 
-@click.group(epilog=EXAMPLES)
+@click.group(cls=SuggestingGroup, epilog=EXAMPLES)
 def command() -> None:
     """Show, declare or check the exchanges and queues on the broker."""
 
 
 @command.command(epilog=SHOW_EPILOG)
-@json_option
+@table_options
 def show(as_json: bool) -> None:
     """Show the required exchanges and queues.
 
@@ -144,7 +146,7 @@ async def _declare(settings: "CommonSettings") -> None:
 
 
 @command.command(epilog=CHECK_EPILOG)
-@json_option
+@table_options
 @click.pass_context
 def check(context: click.Context, as_json: bool) -> None:
     """Compare the broker with what the worker needs."""
@@ -155,6 +157,13 @@ def check(context: click.Context, as_json: bool) -> None:
     if not as_json:
         rows = [{**row, "state": row["state"].replace("_", " ")} for row in rows]
     print_rows(CHECK_COLUMNS, rows, as_json=as_json)
+    if unchecked := [result.name for result in results if result.state == "no_permission"]:
+        click.echo(
+            "Warning: not compared, because the user of AMQP_URL may not declare: "
+            f"{', '.join(unchecked)}. They exist, but may have other properties. Check with the "
+            "worker's user, if that may declare",
+            err=True,
+        )
     wrong = [result.name for result in results if result.state in {"missing", "differs"}]
     if wrong:
         click.echo(

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 import click
 
 from worker.cli.context import silence_libraries
-from worker.cli.output import Row, json_option, print_rows
+from worker.cli.groups import SuggestingGroup
+from worker.cli.output import Column, Row, print_rows, table_options
 
 if TYPE_CHECKING:
     from worker.realtimekit.client import RealtimeKitClient
@@ -55,14 +56,14 @@ Examples:
 A worker that starts with WORKER_PUBLIC_URL registers its webhook again. Subscriptions with other
 URLs are not changed.
 """
-COLUMNS: Final = {
-    "webhook": "webhook_id",
-    "name": "name",
-    "enabled": "enabled",
-    "ours": "ours",
-    "events": "events",
-    "url": "url",
-}
+COLUMNS: Final = (
+    Column("webhook", "webhook_id"),
+    Column("name", "name"),
+    Column("enabled", "enabled"),
+    Column("ours", "ours"),
+    Column("events", "events"),
+    Column("url", "url"),
+)
 REQUEST_TIMEOUT_SECONDS: Final = 10.0
 TOTAL_RETRY_SECONDS: Final = 15.0
 MAX_ATTEMPTS: Final = 3
@@ -77,7 +78,7 @@ def _webhook_options(command: Decorated) -> Decorated:
         "/webhooks/realtimekit is appended.",
     )
     app = click.option("--app", help="The app, if several are configured. Default: default.")
-    return url(app(json_option(command)))
+    return url(app(table_options(command)))
 
 
 def _parse_url(
@@ -91,7 +92,7 @@ def _parse_url(
         raise click.BadParameter(str(error)) from None
 
 
-@click.group(epilog=EXAMPLES)
+@click.group(cls=SuggestingGroup, epilog=EXAMPLES)
 def command() -> None:
     """Register, list or remove the API's webhook subscription."""
 
@@ -165,11 +166,17 @@ def _call_api(
     settings: "AppSettings",
     request: "Callable[[RealtimeKitClient], Coroutine[Any, Any, ResultT]]",
 ) -> ResultT:
+    from worker.domain.errors import ApiError
+    from worker.realtimekit.setting_hints import with_setting_hint
+
     async def call() -> ResultT:
         async with _open_client(settings) as api:
             return await request(api)
 
-    return asyncio.run(call())
+    try:
+        return asyncio.run(call())
+    except ApiError as error:
+        raise click.ClickException(with_setting_hint(error)) from error
 
 
 @asynccontextmanager

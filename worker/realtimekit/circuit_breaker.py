@@ -18,6 +18,7 @@ from worker.domain.errors import (
     Unanswered,
     Unauthorized,
 )
+from worker.realtimekit.setting_hints import with_setting_hint
 
 FAILURE_THRESHOLD: Final = 5
 """This many failed requests in a row open the circuit."""
@@ -86,7 +87,7 @@ class CircuitBreaker:
         if self.is_open or opens_at_once or self._failures >= FAILURE_THRESHOLD:
             self._start_pause(error)
             if not self.is_open:
-                self._set_open(is_open=True, reason=str(error))
+                self._set_open(is_open=True, reason=with_setting_hint(error))
 
     def allow_request(self) -> bool:
         """Whether a request may be sent now: always, except while the circuit is open."""

@@ -49,6 +49,7 @@ from worker.realtimekit.redaction import secrets_in
 from worker.realtimekit.request_headers import RequestHeaders
 from worker.realtimekit.response_redactor import ResponseRedactor
 from worker.realtimekit.retry import RequestRetry
+from worker.realtimekit.setting_hints import with_setting_hint
 from worker.settings.proxies import Proxies
 
 T = TypeVar("T")
@@ -189,7 +190,9 @@ class ApiSession:
         self, request: ApiRequest, number: int, error: ApiError | None, started: float
     ) -> None:
         self.unavailable_reason = (
-            None if error is None or isinstance(error, Refused | RefusedForNow) else str(error)
+            None
+            if error is None or isinstance(error, Refused | RefusedForNow)
+            else with_setting_hint(error)
         )
         seconds = time.perf_counter() - started
         template = _path_template(request.path)

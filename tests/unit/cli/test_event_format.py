@@ -28,7 +28,7 @@ from recording_schemas import (
     encode_event,
 )
 from worker.cli.event_filter import EventFilter, require_known_types
-from worker.cli.event_format import event_line
+from worker.cli.event_format import event_line, short_event_line
 
 NOON = datetime(2030, 1, 1, 12, 0, tzinfo=UTC)
 
@@ -192,3 +192,86 @@ def test_a_type_matches_with_or_without_version_and_by_family() -> None:
 def test_an_unknown_type_is_refused_with_the_list_of_types(event_type: str) -> None:
     with pytest.raises(click.UsageError, match=r"--type.*recording\.file_ready\.v1"):
         require_known_types([event_type])
+
+
+LONG_ID = "1a2b3c4d-0000-4000-8000-000000000001"
+LONG_EVENTS = [
+    event_of(
+        StatusChanged,
+        recording_id=LONG_ID,
+        meeting_id=LONG_ID,
+        kind="composite",
+        status=Status.RECORDING,
+        previous_status=Status.INVOKED,
+        observed_by="webhook",
+        observed_at=NOON,
+        stop_reason="ALL_PEERS_LEFT",
+        error=ErrorInfo(code="stalled", message="words " * 30),
+    ),
+    event_of(
+        FileReady,
+        recording_id=LONG_ID,
+        kind="track",
+        file_name=f"team_call_{LONG_ID}_1767225600000_audio.webm",
+        user_id=LONG_ID,
+        file_index=1,
+        media_kind="audio",
+        file_count=12,
+        download_url=f"https://files.example.com/{LONG_ID}/a.webm?X-Signature=secret",
+    ),
+    event_of(
+        CommandSucceeded,
+        command_id=LONG_ID,
+        command_type="start_track_recording",
+        recording_ids=(LONG_ID,) * 5,
+    ),
+    event_of(
+        CommandRejected,
+        command_id="an-id-of-our-own-that-is-as-long-as-it-may-be-" * 2,
+        command_type="stop_recording",
+        code="not_found",
+        message="words " * 30,
+    ),
+]
+
+
+@pytest.mark.parametrize("long", LONG_EVENTS)
+@pytest.mark.parametrize("width", [60, 80, 132])
+def test_a_line_for_a_terminal_fits_into_its_width_and_names_its_subject(
+    long: CloudEvent, width: int
+) -> None:
+    line = click.unstyle(short_event_line(long, width))
+
+    assert len(line) <= width
+    assert "1a2b3c4d " in line.replace(",", " ") + " " or "an-id-of-our-own" in line
+    assert LONG_ID not in line
+    assert "secret" not in line
+
+
+@pytest.mark.parametrize("kind", ["composite", "track"])
+def test_the_usual_change_of_a_status_is_whole_in_80_columns(kind: str) -> None:
+    usual = event_of(
+        StatusChanged,
+        recording_id=LONG_ID,
+        meeting_id=LONG_ID.replace("1a2b", "5e6f"),
+        kind=kind,
+        status=Status.RECORDING,
+        previous_status=Status.INVOKED,
+        observed_by="webhook",
+        observed_at=NOON,
+    )
+
+    line = click.unstyle(short_event_line(usual, 80))
+
+    assert line.endswith(f"RECORDING  {kind} 1a2b3c4d  meeting 5e6f3c4d  by webhook")
+
+
+@pytest.mark.parametrize(
+    ("wanted", "is_selected"),
+    [("1a2b", True), (LONG_ID, True), ("1a2b…", True), ("1a2c", False), ("r-", False)],
+)
+def test_short_ids_select_events(wanted: str, is_selected: bool) -> None:
+    long = LONG_EVENTS[0]
+    assert EventFilter(recording_id=wanted).matches(long) is is_selected
+    assert EventFilter(meeting_id=wanted.upper()).matches(long) is is_selected
+    assert EventFilter(recording_id=wanted).matches(LONG_EVENTS[2]) is is_selected

@@ -10,7 +10,8 @@ import structlog
 from hypothesis import given
 from hypothesis import strategies as st
 
-from worker.cli.output import print_json, print_table
+from worker.cli.output import print_json
+from worker.cli.tables import Column, print_table
 from worker.domain.escaping import escape_controls, escape_json_controls
 from worker.observability.logs import configure_logs
 
@@ -58,7 +59,7 @@ def test_the_command_line_shows_hostile_text_escaped(
     text: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     print_json({"name": text})
-    print_table(["name"], [[text]])
+    print_table([Column("name", "name")], [{"name": text}])
     shown = capsys.readouterr().out
     assert shows_itself(shown.replace("\n", ""))
     assert shown.count("\n") == 3

@@ -9,7 +9,9 @@ from worker.cli.context import topology_from
 from worker.cli.dead.format import letter_row
 from worker.cli.dead.letter import DecodedLetter, decode_letter, with_new_id
 from worker.cli.dead.selection import Selection
+from worker.cli.ids import pick
 from worker.cli.output import Row
+from worker.domain.short_ids import stands_for
 
 if TYPE_CHECKING:
     from worker.broker.admin.dead_letter_queue import DeadLetterQueue
@@ -31,8 +33,9 @@ async def list_letters(
 
 
 async def find_letters(settings: "CommonSettings", name: str) -> list[DecodedLetter]:
-    """Every letter with this handle; if there is none, the letter at this position."""
-    by_handle, by_position = [], []
+    """Every letter with this handle; else the letter at this position; else those for whose handle
+    the name is short. Raises click.BadParameter if it is short for several handles."""
+    by_handle, by_position, by_short = [], [], []
     position = int(name) if name.isascii() and name.isdigit() else None
     async with _open_queue(settings) as queue:
         async for decoded in _selected(settings, queue, Selection(), None):
@@ -40,7 +43,12 @@ async def find_letters(settings: "CommonSettings", name: str) -> list[DecodedLet
                 by_handle.append(decoded)
             elif decoded.letter.position == position:
                 by_position.append(decoded)
-    return by_handle or by_position
+            elif stands_for(name, decoded.handle):
+                by_short.append(decoded)
+    if by_handle or by_position:
+        return by_handle or by_position
+    pick("LETTER", name, sorted({decoded.handle for decoded in by_short}))
+    return by_short
 
 
 async def act_on_letters(

@@ -26,7 +26,10 @@ from worker.cli.dead.format import (
 from worker.cli.dead.letter import DecodedLetter
 from worker.cli.dead.options import Change, change_options, filter_options
 from worker.cli.dead.selection import Selection
-from worker.cli.output import Row, json_option, print_json
+from worker.cli.groups import SuggestingGroup
+from worker.cli.ids import complete_among
+from worker.cli.output import Row, json_option, print_json, table_options
+from worker.domain.short_ids import beginning
 
 if TYPE_CHECKING:
     from worker.broker.admin.dead_letter_queue import DeadLetterQueue
@@ -98,7 +101,7 @@ Exit codes: 0 all dropped, 1 not confirmed or not found, 2 wrong flags.
 """
 
 
-@click.group(epilog=EXAMPLES)
+@click.group(cls=SuggestingGroup, epilog=EXAMPLES)
 def command() -> None:
     """Show, replay or drop commands that could not be executed."""
 
@@ -112,7 +115,7 @@ def command() -> None:
     type=click.IntRange(1, 100_000),
     help="Show at most this many, oldest first.",
 )
-@json_option
+@table_options
 def list_(selection: Selection, limit: int, as_json: bool) -> None:
     """List the letters, with the reason of each."""
     letters, unread = asyncio.run(list_letters(common_settings(), selection, limit))
@@ -149,6 +152,7 @@ def replay(context: click.Context, /, change: Change, new_id: bool, as_json: boo
     async def action(queue: "DeadLetterQueue", decoded: DecodedLetter) -> Row:
         return await replay_letter(queue, decoded, new_id=new_id)
 
+    change = _with_whole_names(change)
     rows = _apply(change, action, would="would_replay", as_json=as_json)
     with_outcome = sum(bool(row["has_outcome"]) for row in rows)
     if with_outcome and not new_id:
@@ -167,6 +171,7 @@ def replay(context: click.Context, /, change: Change, new_id: bool, as_json: boo
 @click.pass_context
 def drop(context: click.Context, /, change: Change, yes: bool, as_json: bool) -> None:
     """Remove letters for good."""
+    change = _with_whole_names(change)
     if not (change.dry_run or yes):
         change = _confirmed(change)
     rows = _apply(change, drop_letter, would="would_drop", as_json=as_json)
@@ -187,6 +192,18 @@ def _apply(change: Change, action: Action, *, would: str, as_json: bool) -> list
         result_printer(as_json=as_json),
     )
     return asyncio.run(acting)
+
+
+def _with_whole_names(change: Change) -> Change:
+    """The change with the names of the letters that are in the queue in place of short ones."""
+    handles = change.selection.handles
+    if all(beginning(name) is None for name in handles):
+        return change
+    letters, _ = asyncio.run(list_letters(common_settings(), Selection(), None))
+    known = {decoded.handle for decoded in letters}
+    whole = frozenset(complete_among("LETTER", name, known) for name in handles)
+    selection = msgspec.structs.replace(change.selection, handles=whole)
+    return msgspec.structs.replace(change, selection=selection)
 
 
 def _confirmed(change: Change) -> Change:

@@ -9,7 +9,7 @@ import click
 import msgspec
 
 from worker.cli.dead.letter import DecodedLetter
-from worker.cli.output import Row, print_json, print_rows
+from worker.cli.output import Column, Row, print_json, print_rows
 from worker.cli.redaction import redact_json, redact_unparsed
 from worker.domain.escaping import escape_controls
 from worker.settings.secret import REDACTED
@@ -17,16 +17,16 @@ from worker.settings.secret import REDACTED
 if TYPE_CHECKING:
     from worker.broker.admin.dead_letter_reason import DeadLetterReason
 
-COLUMNS: Final = {
-    "#": "position",
-    "letter": "letter",
-    "type": "command_type",
-    "reason": "reason_code",
-    "tries": "attempts",
-    "first": "first",
-    "last": "last",
-    "replays": "replays",
-}
+COLUMNS: Final = (
+    Column("#", "position"),
+    Column("letter", "letter", "id"),
+    Column("type", "command_type", "type"),
+    Column("reason", "reason_code"),
+    Column("tries", "attempts"),
+    Column("first", "first_seen", "time"),
+    Column("last", "last_seen", "time"),
+    Column("replays", "replays"),
+)
 _RESULTS: Final = {
     "replayed": "Replayed",
     "would_replay": "Would replay",
@@ -151,20 +151,7 @@ def _print_result(row: Row) -> None:
 
 def print_letters(letters: Sequence[DecodedLetter], *, as_json: bool) -> None:
     """Print one row for each letter."""
-    if as_json:
-        print_rows({}, [letter_row(decoded) for decoded in letters], as_json=True)
-    else:
-        print_rows(COLUMNS, [_table_row(decoded) for decoded in letters], as_json=False)
-
-
-def _table_row(decoded: DecodedLetter) -> Row:
-    reason = decoded.letter.reason
-    times = {"first": _local_time(reason.first_seen), "last": _local_time(reason.last_seen)}
-    return {**letter_row(decoded), **times}
-
-
-def _local_time(time: datetime | None) -> str | None:
-    return time.astimezone().strftime("%Y-%m-%d %H:%M:%S") if time else None
+    print_rows(COLUMNS, [letter_row(decoded) for decoded in letters], as_json=as_json)
 
 
 def print_details(details: Row) -> None:

@@ -4,7 +4,8 @@ The walk goes back along the index of ended commands. Other conditions have no i
 bounded: at most `MAX_COMMANDS` are looked at.
 """
 
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Collection, Iterator
 from typing import Any, Final
 
 import msgspec
@@ -50,16 +51,16 @@ class PastCommand(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class PastCommandsFilter(msgspec.Struct, frozen=True, kw_only=True):
-    """Selects commands that have ended. A field that is None accepts any.
+    """Selects commands that have ended. A field that is None or empty accepts any.
 
     `since` and `until` are seconds since the epoch, both included.
     """
 
     limit: int = 100
     command_id: str | None = None
-    command_type: str | None = None
-    outcome: str | None = None
-    code: str | None = None
+    types: Collection[str] = ()
+    outcomes: Collection[str] = ()
+    codes: Collection[str] = ()
     app: str | None = None
     since: float | None = None
     until: float | None = None
@@ -85,6 +86,63 @@ def read_past_commands(
             is_found = command is not None and _fits(command, condition)
             return PastCommands(commands=(command,) if command and is_found else ())
         return _walk(connection, condition)
+
+
+class OutcomeCount(msgspec.Struct, frozen=True, kw_only=True):
+    """How many commands of one type ended with one outcome and code, and the last one of them."""
+
+    command_type: str
+    outcome: str
+    code: str | None
+    count: int
+    latest_id: str
+    latest_at: float
+
+
+class OutcomeSummary(msgspec.Struct, frozen=True, kw_only=True):
+    """The most frequent first. `looked_back_to` as in PastCommands."""
+
+    counts: tuple[OutcomeCount, ...]
+    looked_back_to: float | None = None
+
+
+def summarize_past_commands(
+    url: str, condition: PastCommandsFilter, *, pooler: Pooler = "none"
+) -> OutcomeSummary:
+    """Count the commands that have ended, by type, outcome and code. `limit` bounds the groups.
+
+    Raises as `read_recordings` does.
+    """
+    latest: dict[tuple[str, str | None, str | None], PastCommand] = {}
+    counts: Counter[tuple[str, str | None, str | None]] = Counter()
+    looked_at = 0
+    last: PastCommand | None = None
+    with open_read_only(url, pooler=pooler) as connection:
+        for last in _ended(connection, condition):
+            looked_at += 1
+            if _fits(last, condition):
+                group = (last.command_type, last.outcome, last.code)
+                counts[group] += 1
+                latest.setdefault(group, last)
+    gave_up = last is not None and looked_at == MAX_COMMANDS
+    return OutcomeSummary(
+        counts=tuple(
+            _outcome_count(latest[group], count)
+            for group, count in counts.most_common(condition.limit)
+        ),
+        looked_back_to=last.finished_at if last and gave_up else None,
+    )
+
+
+def _outcome_count(latest: PastCommand, count: int) -> OutcomeCount:
+    return OutcomeCount(
+        command_type=latest.command_type,
+        outcome=latest.outcome or "",
+        code=latest.code,
+        count=count,
+        latest_id=latest.command_id,
+        latest_at=latest.finished_at or 0.0,
+    )
 
 
 def find_command(connection: sa.Connection, command_id: str) -> PastCommand | None:
@@ -170,11 +228,11 @@ def _command(row: sa.RowMapping) -> PastCommand:
 
 def _fits(command: PastCommand, condition: PastCommandsFilter) -> bool:
     pairs = (
-        (condition.command_type, command.command_type),
-        (condition.outcome, command.outcome),
-        (condition.code, command.code),
-        (condition.app, command.app),
+        (condition.types, command.command_type),
+        (condition.outcomes, command.outcome),
+        (condition.codes, command.code),
+        ((condition.app,) if condition.app is not None else (), command.app),
     )
     return command.outcome is not None and all(
-        wanted is None or wanted == value for wanted, value in pairs
+        not accepted or value in accepted for accepted, value in pairs
     )

@@ -1,0 +1,71 @@
+"""Short ids are completed by the database, on both engines."""
+
+import uuid
+
+import pytest
+
+from recording_schemas import Status
+from tests.contract.test_store_history import claim, finish, seen
+from worker.domain.short_ids import shorten
+from worker.store.admin.short_ids import MAX_FOUND, IdKind, find_whole_ids
+from worker.store.store import Store
+
+ONE = "1a2b3c4d-0000-4000-8000-000000000001"
+OTHER = "1a2b3c4d-9999-4000-8000-000000000002"
+ALL: tuple[IdKind, ...] = ("recording", "command", "meeting")
+
+
+async def fill(store: Store) -> None:
+    """A live recording and an ended one, a start, and others with like ids."""
+    await store.apply([seen(ONE), seen(OTHER), seen("1a2b-no-uuid"), seen("0fff"), seen("ffff")])
+    await store.apply([seen(OTHER, Status.ERRORED)])
+    await store.claim(claim("order-2026-000000000017", meeting_id="M-1"))
+    await store.finish(finish("order-2026-000000000017"))
+
+
+@pytest.mark.parametrize(
+    ("text", "found"),
+    [
+        (ONE, [ONE]),
+        ("1a2b3c4d-0", [ONE]),
+        ("1a2b3c4d-9", [OTHER]),
+        ("1a2b", [ONE, OTHER]),
+        ("1a2b…", ["1a2b-no-uuid", ONE, OTHER]),
+        ("ffff", ["ffff"]),
+        ("0ff", []),
+        ("order-2026…", ["order-2026-000000000017"]),
+        ("order-2026", []),
+        ("dead", []),
+    ],
+)
+async def test_a_short_id_is_completed_to_every_id_that_it_may_mean(
+    store: Store, database_url: str, text: str, found: list[str]
+) -> None:
+    await fill(store)
+
+    assert find_whole_ids(database_url, text, ALL) == found
+
+
+async def test_only_ids_of_the_kind_count(store: Store, database_url: str) -> None:
+    await fill(store)
+
+    assert find_whole_ids(database_url, "1a2b3c4d-0", ["command"]) == []
+    assert find_whole_ids(database_url, "order-2026…", ["recording"]) == []
+
+
+async def test_many_candidates_are_cut_off(store: Store, database_url: str) -> None:
+    ids = [f"abcd0000-0000-4000-8000-{number:012}" for number in range(3 * MAX_FOUND)]
+    await store.apply([seen(recording_id) for recording_id in ids])
+
+    assert find_whole_ids(database_url, "abcd", ALL) == ids[: MAX_FOUND + 1]
+
+
+async def test_every_short_id_that_a_table_shows_finds_its_recording(
+    store: Store, database_url: str
+) -> None:
+    ids = [str(uuid.uuid4()) for _ in range(200)]
+    await store.apply([seen(recording_id) for recording_id in ids])
+    await store.apply([seen(recording_id, Status.ERRORED) for recording_id in ids[::2]])
+
+    for recording_id, short in list(shorten(ids).items())[::10]:
+        assert find_whole_ids(database_url, short, ["recording"]) == [recording_id]

@@ -1,0 +1,164 @@
+"""Tables on a terminal, in 80 columns."""
+
+import contextlib
+import os
+import pty
+import re
+import sys
+from collections import Counter
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import click
+import pytest
+
+from worker.cli.output import print_rows, table_options
+from worker.cli.tables import Column, relative_time
+from worker.cli.text import cut_end, cut_middle
+
+COLUMNS = (
+    Column("recording", "recording_id", "id"),
+    Column("app", "app"),
+    Column("start", "start_id", "id"),
+    Column("type", "type", "type"),
+    Column("changed", "at", "time"),
+    Column("error", "error"),
+)
+NOW = datetime.now(UTC)
+
+
+def rows(**more: Any) -> list[dict[str, Any]]:
+    now = datetime.now(UTC)
+    first = {
+        "recording_id": "1a2b3c4d-0000-4000-8000-000000000001",
+        "app": "default",
+        "start_id": None,
+        "type": "start_track_recording",
+        "at": now - timedelta(minutes=5, seconds=9),
+        "error": None,
+    }
+    second = first | {
+        "recording_id": "5e6f7a8b-0000-4000-8000-000000000001",
+        "start_id": "order-2026-000000000000017",
+        "at": now.timestamp() + 7500,
+        "type": "stop_recording",
+    }
+    return [first | more, second | more]
+
+
+@contextlib.contextmanager
+def terminal(columns: int = 80) -> Iterator[Any]:
+    """Standard output on a terminal; the value has what was written, afterwards."""
+    ours, theirs = pty.openpty()
+    written: dict[str, str] = {}
+    before = sys.stdout
+    with os.fdopen(theirs, "w", buffering=1) as stdout, pytest.MonkeyPatch.context() as patch:
+        patch.setenv("COLUMNS", str(columns))
+        patch.setenv("TERM", "xterm-256color")
+        sys.stdout = stdout
+        try:
+            yield written
+        finally:
+            sys.stdout = before
+    written["out"] = _read_all(ours).decode().replace("\r\n", "\n")
+
+
+def _read_all(terminal: int) -> bytes:
+    heard = b""
+    with contextlib.suppress(OSError):  # raised on Linux, because the other side is closed
+        while piece := os.read(terminal, 65_536):
+            heard += piece
+    os.close(terminal)
+    return heard
+
+
+def shown(*flags: str, columns: int = 80, **more: Any) -> str:
+    @click.command()
+    @table_options
+    def command(as_json: bool) -> None:
+        print_rows(COLUMNS, rows(**more), as_json=as_json)
+
+    with terminal(columns) as written:
+        command.main(list(flags), standalone_mode=False)
+    return str(written["out"])
+
+
+def plain(text: str) -> str:
+    return re.sub(r"\x1b\[[0-9;]*m", "", text)
+
+
+def test_a_terminal_shows_short_ids_relative_times_and_no_column_that_is_the_same() -> None:
+    lines = plain(shown()).splitlines()
+
+    assert [line.split() for line in lines] == [
+        ["recording", "start", "type", "changed"],
+        ["1a2b3c4d", "-", "start_track", "5m", "ago"],
+        ["5e6f7a8b", "order-2026-0…", "stop", "in", "2h"],
+        ["In", "each", "row:", "app", "default"],
+    ]
+
+
+def test_wide_shows_whole_ids_exact_times_and_every_column() -> None:
+    text = plain(shown("--wide", columns=200))
+
+    assert "1a2b3c4d-0000-4000-8000-000000000001" in text
+    assert "order-2026-000000000000017" in text
+    assert NOW.astimezone().strftime("%Y-%m-") in text
+    assert "In each row" not in text
+
+
+@pytest.mark.parametrize("flags", [(), ("--wide",)])
+def test_colours_can_be_switched_off(flags: tuple[str, ...]) -> None:
+    assert "\x1b[" in shown(*flags)
+    assert "\x1b[" not in shown("--no-color", *flags)
+
+
+def test_hostile_text_is_shown_escaped_on_a_terminal() -> None:
+    assert "\\x1b[31mred\\u202e" in shown(error="\x1b[31mred\u202e", columns=120)
+
+
+@pytest.mark.parametrize(("columns", "flags"), [(80, ("--wide",)), (30, ()), (30, ("--wide",))])
+def test_no_id_is_cut_off_where_there_is_no_room(columns: int, flags: tuple[str, ...]) -> None:
+    narrow, broad = (
+        Counter("".join(plain(shown(*flags, columns=width)).split())) for width in (columns, 300)
+    )
+
+    assert narrow == broad
+
+
+def test_a_row_fits_into_80_columns_whatever_its_ids() -> None:
+    lines = plain(shown(error="x" * 30)).splitlines()
+    assert max(map(len, lines)) <= 80
+
+
+def test_a_pipe_gets_whole_ids_and_exact_times_in_text(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    print_rows(COLUMNS, rows(), as_json=False)
+
+    text = capsys.readouterr().out
+    assert "1a2b3c4d-0000-4000-8000-000000000001" in text
+    assert "start_track_recording" in text
+    assert text.count("default") == 2
+    assert " ago" not in text
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [(0, "0s ago"), (59.9, "59s ago"), (60, "1m ago"), (7_199, "1h ago"), (86_400, "1d ago"),
+     (-59, "in 59s"), (-3_600, "in 1h")],
+)  # fmt: skip
+def test_a_time_is_told_in_its_largest_unit(seconds: float, text: str) -> None:
+    now = NOW.timestamp()
+    assert relative_time(now - seconds, now) == text
+    assert relative_time(None) is None
+
+
+def test_texts_are_cut_to_their_width() -> None:
+    assert cut_middle("team_call_1a2b3c4d_audio.webm", 13) == "team_c…o.webm"[:7] + "o.webm"
+    assert cut_end("already_recording", 8) == "already…"
+    for width in range(1, 12):
+        for text in ("", "abc", "abcdefghijk"):
+            assert len(cut_middle(text, width)) <= width
+            assert len(cut_end(text, width)) <= width

@@ -1,0 +1,26 @@
+"""Groups of commands that suggest the right name for a misspelt one, as click does for options."""
+
+from difflib import get_close_matches
+
+import click
+
+
+class SuggestingGroup(click.Group):
+    """A group whose error about an unknown command names similar ones."""
+
+    def resolve_command(
+        self, context: click.Context, arguments: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """The subcommand that the arguments name. Raises click.UsageError if there is none."""
+        if not context.resilient_parsing:  # completion in the shell goes on with what is there
+            self._require_command(context, arguments[0])
+        return super().resolve_command(context, arguments)
+
+    def _require_command(self, context: click.Context, name: str) -> None:
+        names = self.list_commands(context)
+        if name in names or name.startswith("-") or self.get_command(context, name) is not None:
+            return
+        similar = get_close_matches(name, names)
+        hint = f" Did you mean {' or '.join(map(repr, similar))}?" if similar else ""
+        all_names = "" if similar else f" The commands are {', '.join(names)}."
+        context.fail(f"No such command {name!r}.{hint}{all_names}")

@@ -1,0 +1,66 @@
+"""Completes the short ids that tables show, wherever an id is given on the command line."""
+
+from collections.abc import Collection
+from typing import TYPE_CHECKING
+
+import click
+
+from worker.domain.short_ids import beginning, stands_for
+
+if TYPE_CHECKING:
+    from worker.settings.settings import CommonSettings
+    from worker.store.admin.short_ids import IdKind
+
+
+def complete(
+    settings: "CommonSettings", flag: str, text: str | None, *kinds: "IdKind"
+) -> str | None:
+    """The whole id that `text` means, by the database.
+
+    Returns `text` itself if it is no short id, or short for none. Raises click.BadParameter with
+    the candidates if it is short for several, and StoreUnavailable.
+    """
+    from worker.store.admin.short_ids import find_whole_ids
+
+    if text is None or beginning(text) is None:
+        return text
+    url = settings.database_url.reveal()
+    return pick(flag, text, find_whole_ids(url, text, kinds, pooler=settings.database_pooler))
+
+
+def complete_if_readable(
+    settings: "CommonSettings", flag: str, text: str | None, *kinds: "IdKind"
+) -> str | None:
+    """As `complete`, for commands that need no database: without one, `text` is the id."""
+    from worker.domain.errors import StoreUnavailable
+
+    try:
+        return complete(settings, flag, text, *kinds)
+    except StoreUnavailable as error:
+        if text == beginning(str(text)):
+            return text
+        raise click.BadParameter(
+            f"{text} is a short id, and the database that has the whole one cannot be read: "
+            f"{error}",
+            param_hint=flag,
+        ) from error
+
+
+def complete_among(flag: str, text: str, ids: Collection[str]) -> str:
+    """The one of these ids that `text` means. Returns and raises as `complete`."""
+    return (
+        text
+        if text in ids
+        else pick(
+            flag, text, [whole_id for whole_id in sorted(set(ids)) if stands_for(text, whole_id)]
+        )
+    )
+
+
+def pick(flag: str, text: str, found: Collection[str]) -> str:
+    """The only one of `found`, else `text`. Raises click.BadParameter if there are several."""
+    if len(found) <= 1:
+        return next(iter(found), text)
+    raise click.BadParameter(
+        f"{text} is short for several ids: {', '.join(found)}", param_hint=flag
+    )

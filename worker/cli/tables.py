@@ -1,0 +1,151 @@
+"""Tables for people. On a terminal, a row fits into 80 columns; elsewhere nothing is left out."""
+
+import sys
+import time
+from collections.abc import Collection, Iterable, Sequence
+from datetime import datetime
+from typing import Any, Final, Literal
+
+import click
+import msgspec
+
+from worker.cli.moments import local_time, span
+from worker.domain.escaping import escape_controls
+from worker.domain.short_ids import shorten
+
+Row = dict[str, Any]
+"""The fields of one JSON line, or of one row of a table."""
+
+WIDE: Final = f"{__name__}.wide"
+"""In the context of a command: whether --wide is given."""
+
+MIN_WIDTH: Final = 60
+_STYLES: Final = {
+    "ok": "green",
+    "succeeded": "green",
+    "UPLOADED": "green",
+    "RECORDING": "cyan",
+    "PAUSED": "yellow",
+    "no permission": "yellow",
+    "expired": "yellow",
+    "missing": "red",
+    "differs": "red",
+    "ERRORED": "red",
+    "rejected": "red",
+    "failed": "red",
+}
+
+
+class Column(msgspec.Struct, frozen=True):
+    """A column: its title, and the field of the rows that it shows.
+
+    A terminal shows a short `id`, a relative `time`, and the `type` of a command without its end. A
+    time is a number of seconds since the epoch, or a datetime.
+    """
+
+    title: str
+    field: str
+    kind: Literal["text", "id", "time", "type"] = "text"
+
+
+def print_table(columns: Sequence[Column], rows: Sequence[Row]) -> None:
+    """Print a table. None shows as a dash."""
+    if not sys.stdout.isatty():
+        cells = [[_exact(column, row[column.field]) for column in columns] for row in rows]
+        _print_plain_table([column.title for column in columns], cells)
+    elif is_wide():
+        cells = [[_exact(column, row[column.field]) for column in columns] for row in rows]
+        _print_rich_table(columns, cells)
+    else:
+        _print_short_table(columns, rows)
+
+
+def is_wide() -> bool:
+    """Whether the command that runs has --wide."""
+    context = click.get_current_context(silent=True)
+    return context is not None and bool(context.meta.get(WIDE))
+
+
+def _exact(column: Column, value: object) -> str:
+    if column.kind == "time":
+        value = local_time(value)  # type: ignore[arg-type]  # as the column promises
+    return _text(value)
+
+
+def _text(value: object) -> str:
+    return "-" if value is None else escape_controls(str(value))
+
+
+# On a terminal
+
+
+def _print_short_table(columns: Sequence[Column], rows: Sequence[Row]) -> None:
+    by_column = {
+        column: _short_cells(column, [row[column.field] for row in rows]) for column in columns
+    }
+    same = [column for column in columns[1:] if len(rows) > 1 and len(set(by_column[column])) == 1]
+    shown = [column for column in columns if column not in same]
+    cells = list(zip(*(by_column[column] for column in shown), strict=True))
+    _print_rich_table(shown, cells, keep_whole={"id", "time"})
+    if facts := [f"{column.title} {by_column[column][0]}" for column in same
+                 if by_column[column][0] != "-"]:  # fmt: skip
+        click.secho(f"In each row: {', '.join(facts)}", dim=True)
+
+
+def _short_cells(column: Column, values: Sequence[Any]) -> list[str]:
+    match column.kind:
+        case "id":
+            short = shorten([value for value in values if value is not None])
+            return [_text(value if value is None else short[value]) for value in values]
+        case "time":
+            return [_text(relative_time(value)) for value in values]
+        case "type":
+            return [_text(value).removesuffix("_recording") for value in values]
+    return [_text(value) for value in values]
+
+
+def relative_time(value: float | datetime | None, now: float | None = None) -> str | None:
+    """The time as people say it: `5m ago`, or `in 2h`."""
+    if value is None:
+        return None
+    seconds = value.timestamp() if isinstance(value, datetime) else value
+    age = (time.time() if now is None else now) - seconds
+    return f"{span(age)} ago" if age >= 0 else f"in {span(-age)}"
+
+
+def _print_rich_table(
+    columns: Sequence[Column], rows: Iterable[Sequence[str]], *, keep_whole: Collection[str] = ()
+) -> None:
+    """Print a table that folds cells which are too wide. Columns of the kinds in `keep_whole` fold
+    last."""
+    # Imported here because it is slow, and only a terminal needs it.
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    console = Console(color_system=None if without_colour() else "auto")
+    is_narrow = console.width < MIN_WIDTH  # then every cell must fold, because nothing is cut off
+    table = Table(header_style="bold", box=None, pad_edge=False)
+    for column in columns:
+        is_whole = column.kind in keep_whole and not is_narrow
+        table.add_column(column.title, overflow="fold", no_wrap=is_whole)
+    for row in rows:
+        table.add_row(*(Text(cell, style=_STYLES.get(cell, "")) for cell in row))
+    console.print(table)
+
+
+def without_colour() -> bool:
+    """Whether the user wants no colours, by --no-color, NO_COLOR or TERM=dumb."""
+    context = click.get_current_context(silent=True)
+    return context is not None and context.color is False
+
+
+# Elsewhere
+
+
+def _print_plain_table(titles: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+    lines = [list(titles), *map(list, rows)]
+    widths = [max(len(line[index]) for line in lines) for index in range(len(titles))]
+    for line in lines:
+        padded = (cell.ljust(width) for cell, width in zip(line, widths, strict=True))
+        click.echo("  ".join(padded).rstrip())

@@ -1,0 +1,66 @@
+"""Short forms of ids, for people: unique beginnings that can be given in place of the whole id.
+
+A bare beginning stands only for a UUID, of which a whole one is never the beginning of another. Any
+other id is cut with an ellipsis, so that `start-1` never means `start-10`.
+"""
+
+import re
+from collections.abc import Collection
+from typing import Final
+
+ELLIPSIS: Final = "…"
+UUID_LENGTH: Final = 36
+MIN_DIGITS: Final = 4
+"""So many digits of a UUID are accepted as its short form."""
+
+SHOWN_DIGITS: Final = 8
+MAX_WHOLE_LENGTH: Final = 20
+"""An id that is no UUID is shown whole up to this length."""
+
+_SHOWN_LETTERS: Final = 12
+UUID: Final = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE)
+_DIGITS: Final = re.compile(r"[0-9a-f-]+", re.IGNORECASE)
+
+
+def beginning(text: str) -> str | None:
+    """The beginning of ids that `text` stands for. None if it can only be a whole id."""
+    for mark in (ELLIPSIS, "..."):
+        if text.endswith(mark):
+            return text.removesuffix(mark) or None
+    is_short = MIN_DIGITS <= len(text) < UUID_LENGTH and _DIGITS.fullmatch(text)
+    return text if is_short else None
+
+
+def stands_for(text: str, whole_id: str) -> bool:
+    """Whether `text` is a short form of this id. The id itself is none."""
+    start = beginning(text)
+    if start is None or not whole_id.startswith(start):
+        return False
+    return start != text or UUID.fullmatch(whole_id) is not None
+
+
+def shorten(ids: Collection[str]) -> dict[str, str]:
+    """The short form of each id. It is unique among these ids."""
+    ordered = sorted(set(ids))
+    neighbours = zip(["", *ordered], ordered, [*ordered[1:], ""], strict=False)
+    return {
+        whole_id: _shortened(whole_id, 1 + max(_common(before, whole_id), _common(whole_id, after)))
+        for before, whole_id, after in neighbours
+    }
+
+
+def _shortened(whole_id: str, unique_length: int) -> str:
+    if UUID.fullmatch(whole_id):
+        return whole_id[: max(SHOWN_DIGITS, unique_length)]
+    length = max(_SHOWN_LETTERS, unique_length)
+    if len(whole_id) <= max(MAX_WHOLE_LENGTH, length + 1):
+        return whole_id
+    return whole_id[:length] + ELLIPSIS
+
+
+def _common(one: str, other: str) -> int:
+    """How many letters the beginnings of two ids have in common."""
+    pairs = zip(one, other, strict=False)
+    return next(
+        (number for number, (a, b) in enumerate(pairs) if a != b), min(len(one), len(other))
+    )

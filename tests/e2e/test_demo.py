@@ -55,6 +55,14 @@ async def test_the_demo_shows_who_owns_each_file_and_leaves_nothing_behind(tmp_p
     table = out[out.index("\nowner ") :].split("\n\n")[0].strip().splitlines()
     assert Counter(row.split()[0] for row in table[1:]) == {"ana": 1, "ben": 2}
     assert sum("rejoined" in row for row in table) == 2
+    manifest = out[out.index("\nperson ") :].split("\n\n")[0].strip().splitlines()
+    assert [row.split()[:2] for row in sorted(manifest[1:])] == [
+        ["ana", "yes"],
+        ["ben", "yes"],
+        ["ben", "yes"],
+        ["cleo", "no"],
+    ]
+    assert sum("no file" in row for row in manifest) == 1
     kinds = {line.split()[2] for line in out.splitlines() if line.split()[1:2] == ["s"]}
     assert kinds >= {"meeting", "command", "request", "status", "file", "done", "outcome"}
     assert list(tmp_path.iterdir()) == []
@@ -69,6 +77,7 @@ async def test_with_json_on_an_external_broker_it_prints_the_same_result_and_del
     lines: list[dict[str, Any]] = [msgspec.json.decode(line) for line in out.splitlines()]
     (result,) = (line for line in lines if "tracks" in line)
     assert result["deviations"] == []
+    assert [file["state"] for file in result["manifest"]["files"]] == ["archived"] * 3
     stays = [
         (track["custom_participant_id"], track["stay"], track["stays"])
         for track in result["tracks"]

@@ -29,6 +29,7 @@ def track(person: Participant, number: int, *, seconds: float = 9.0) -> Track:
         file_name=f"weekly_sync_q4_{number}.webm",
         seconds=seconds,
         size_bytes=100,
+        sha256="0" * 64,
         url_expiry=None,
     )
 

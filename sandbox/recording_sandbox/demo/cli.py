@@ -30,7 +30,8 @@ def demo(speed: float, keep: bool, as_json: bool) -> None:
     The demo starts RabbitMQ, an emulated recording API and a worker. If AMQP_URL is set, it uses
     that broker, with names of its own. Three people meet: Ana stays, Ben leaves and returns, and
     Cleo is not recorded. The demo starts, pauses, resumes and stops the recording. It downloads the
-    files, checks their owners, and stops everything.
+    files and checks their owners. The worker archives the files into a folder, and the demo prints
+    the manifest of the archive. Then it stops everything.
     """
     # Imported here because `recording-worker --help` loads this module, which must be quick.
     from recording_sandbox.demo.runner import DemoFailed, DemoOptions, run_demo

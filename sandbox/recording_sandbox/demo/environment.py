@@ -8,6 +8,7 @@ import msgspec
 
 from recording_sandbox.api.options import SandboxOptions
 from recording_sandbox.api.server import Sandbox
+from recording_sandbox.demo.archive import archive_settings, can_archive
 from recording_sandbox.demo.narration import narrate_event
 from recording_sandbox.demo.timeline import Timeline
 from recording_sandbox.demo.worker_client import WorkerClient
@@ -23,6 +24,11 @@ class DemoEnvironment(msgspec.Struct, frozen=True):
     sandbox: Sandbox
     worker: WorkerProcess
     client: WorkerClient
+
+    @property
+    def archives(self) -> bool:
+        """Whether the worker archives files."""
+        return "WORKER_ARCHIVE_URL" in self.worker.settings
 
 
 @asynccontextmanager
@@ -42,6 +48,8 @@ async def start_environment(
         sandbox = await stack.enter_async_context(Sandbox(SandboxOptions(speed=speed)))
         timeline.add("setup", f"the emulated API is at {sandbox.base_url}, at {speed:g}x speed")
         settings = worker_settings(node.amqp_url, sandbox.environment, prefix)
+        if can_archive():
+            settings |= archive_settings(directory.path / "archive")
         worker = WorkerProcess(settings, directory.path)
         if node.external:
             stack.push_async_callback(delete_names, node.amqp_url, prefix)

@@ -14,13 +14,14 @@ _TOOL_VARIABLES: Final = (
     "DATABASE_URL",
     "WORKER_NAME_PREFIX",
     "WORKER_RETRY_DELAYS_SECONDS",
+    "WORKER_ARCHIVE_URL",
 )
 
 
 def tool_variables(environment: DemoEnvironment) -> dict[str, str]:
     """The variables by which the command line reaches the demo's broker and state."""
     worker = environment.worker
-    variables = {name: worker.settings[name] for name in _TOOL_VARIABLES}
+    variables = {name: value for name, value in worker.settings.items() if name in _TOOL_VARIABLES}
     return {**variables, "DATABASE_URL": f"sqlite:///{worker.directory / 'state.db'}"}
 
 

@@ -7,6 +7,11 @@ import aiohttp
 import click
 import msgspec
 
+from recording_sandbox.demo.archive import (
+    find_archive_deviations,
+    print_manifest,
+    read_manifest,
+)
 from recording_sandbox.demo.assertions import find_deviations
 from recording_sandbox.demo.environment import (
     DemoEnvironment,
@@ -21,11 +26,12 @@ from recording_sandbox.demo.instructions import (
 from recording_sandbox.demo.narration import narrate_requests
 from recording_sandbox.demo.scenario import create_meeting, run_scenario
 from recording_sandbox.demo.timeline import Timeline, entry_printer
-from recording_sandbox.demo.tracks import Track, download, print_table
+from recording_sandbox.demo.tracks import Track, download, print_tracks
 from recording_sandbox.demo.worker_settings import SWEEP_INTERVAL_SECONDS
 from recording_sandbox.services.processes import LaunchError
 from recording_sandbox.services.rabbitmq import RabbitMQNode
 from recording_sandbox.services.rabbitmq_launch import launch_rabbitmq
+from recording_schemas import Manifest
 
 
 class DemoOptions(msgspec.Struct, frozen=True, kw_only=True):
@@ -34,6 +40,14 @@ class DemoOptions(msgspec.Struct, frozen=True, kw_only=True):
     speed: float
     keep: bool
     as_json: bool
+
+
+class DemoResult(msgspec.Struct, frozen=True, kw_only=True):
+    """The downloaded files, the manifest of the archive, and what is not as it should be."""
+
+    tracks: list[Track]
+    manifest: Manifest | None
+    deviations: list[str]
 
 
 class DemoFailed(Exception):
@@ -64,16 +78,14 @@ async def _run(node: RabbitMQNode, options: DemoOptions, timeline: Timeline) -> 
     assert task is not None  # noqa: S101 -- a coroutine runs in a task
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
     async with start_environment(node, options.speed, timeline) as environment:
-        tracks, deviations = await _record_while_watched(environment, timeline)
-        _print_result(tracks, deviations, options, timeline)
+        result = await _record_while_watched(environment, timeline)
+        _print_result(result, options, timeline)
         if options.keep:
             _print_instructions(environment, options, timeline)
             await wait_for_signal()
 
 
-async def _record_while_watched(
-    environment: DemoEnvironment, timeline: Timeline
-) -> tuple[list[Track], list[str]]:
+async def _record_while_watched(environment: DemoEnvironment, timeline: Timeline) -> DemoResult:
     """Record, while API requests are narrated and the end of the worker is an error."""
     async with asyncio.TaskGroup() as group:
         watchers = [
@@ -97,36 +109,44 @@ async def _fail_when_worker_ends(environment: DemoEnvironment) -> None:
     raise LaunchError(f"the worker ended with {code}:\n{environment.worker.log_tail()}")
 
 
-async def _record(
-    environment: DemoEnvironment, timeline: Timeline
-) -> tuple[list[Track], list[str]]:
-    """The downloaded files, and the deviations from the expected result."""
+async def _record(environment: DemoEnvironment, timeline: Timeline) -> DemoResult:
     meetings, client = environment.sandbox.meetings, environment.client
     participants = create_meeting(meetings)
     try:
-        await run_scenario(participants, meetings, client, timeline)
+        await run_scenario(participants, meetings, client, timeline, archives=environment.archives)
     except TimeoutError as error:
         log = environment.worker.log_tail()
         raise LaunchError(f"{error}; the worker's log ends with\n{log}") from error
     tracks = await download(client.events)
     recorded = environment.sandbox.request_log.files
-    return tracks, find_deviations(participants, client.events, tracks, recorded)
+    deviations = find_deviations(participants, client.events, tracks, recorded)
+    manifest = await read_manifest(client.events) if environment.archives else None
+    if manifest is not None:
+        deviations += await find_archive_deviations(manifest, tracks)
+    return DemoResult(tracks=tracks, manifest=manifest, deviations=deviations)
 
 
-def _print_result(
-    tracks: list[Track], deviations: list[str], options: DemoOptions, timeline: Timeline
-) -> None:
+def _print_result(result: DemoResult, options: DemoOptions, timeline: Timeline) -> None:
     if options.as_json:
         seconds = round(timeline.seconds, 3)
-        result = {"tracks": tracks, "deviations": deviations, "seconds": seconds}
-        click.echo(msgspec.json.encode(result).decode())
+        body = {**msgspec.structs.asdict(result), "seconds": seconds}
+        click.echo(msgspec.json.encode(body).decode())
     else:
-        click.echo()
-        print_table(tracks)
-        click.echo()
-    if deviations:
-        raise DemoFailed("\n".join(deviations))
+        _print_tables(result)
+    if result.deviations:
+        raise DemoFailed("\n".join(result.deviations))
     timeline.add("setup", "as promised: three files of ana and ben, and no file of cleo")
+
+
+def _print_tables(result: DemoResult) -> None:
+    click.echo()
+    print_tracks(result.tracks)
+    click.echo()
+    if result.manifest is not None:
+        click.echo("The manifest of the archive: who was there, and the copy of each file")
+        click.echo()
+        print_manifest(result.manifest)
+        click.echo()
 
 
 def _print_instructions(

@@ -10,6 +10,7 @@ from recording_sandbox.demo.worker_client import WorkerClient
 from recording_sandbox.model.meeting import Participant
 from recording_sandbox.model.meetings import Meetings
 from recording_schemas import (
+    Archived,
     CloudEvent,
     Command,
     Completed,
@@ -70,9 +71,17 @@ def build_commands(participants: Participants) -> dict[str, Command]:
 
 
 async def run_scenario(
-    participants: Participants, meetings: Meetings, client: WorkerClient, timeline: Timeline
+    participants: Participants,
+    meetings: Meetings,
+    client: WorkerClient,
+    timeline: Timeline,
+    *,
+    archives: bool,
 ) -> None:
-    """Run the scenario to its end. Raises TimeoutError with the name of a missing event."""
+    """Run the scenario to its end. Raises TimeoutError with the name of a missing event.
+
+    With `archives` its end is the event of the manifest.
+    """
     meeting_id, ben = participants.meeting_id, participants.ben
     commands = build_commands(participants)
 
@@ -109,6 +118,10 @@ async def run_scenario(
     await asyncio.sleep(STEP_SECONDS)
     await send("stop_recording", Status.UPLOADED)
     await _wait_for_all_events(client, {command.id for command in commands.values()})
+    if archives:
+        await client.until(
+            _is_archived, within=EVENT_TIMEOUT_SECONDS, what="the event recording.archived"
+        )
 
 
 async def _wait_for_all_events(client: WorkerClient, command_ids: set[str]) -> None:
@@ -148,6 +161,10 @@ def _contains_in_order(published: list[Status], expected: tuple[Status, ...]) ->
 
 def _is_complete(events: list[CloudEvent]) -> bool:
     return any(isinstance(event.data, Completed) for event in events)
+
+
+def _is_archived(events: list[CloudEvent]) -> bool:
+    return any(isinstance(event.data, Archived) for event in events)
 
 
 def _describe(command: Command) -> str:

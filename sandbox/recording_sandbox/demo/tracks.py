@@ -1,15 +1,15 @@
 """The track files: downloaded by the URLs in the events, read, and printed as a table."""
 
-import sys
+import hashlib
 from collections import Counter
 from collections.abc import Sequence
 from datetime import UTC, datetime
 
 import aiohttp
-import click
 import msgspec
 
 from recording_sandbox.demo.scenario import deduplicated
+from recording_sandbox.demo.tables import print_table, short_id
 from recording_sandbox.model.webm import duration_seconds
 from recording_schemas import CloudEvent, FileReady
 
@@ -28,6 +28,7 @@ class Track(msgspec.Struct, frozen=True, kw_only=True):
     file_name: str
     seconds: float
     size_bytes: int
+    sha256: str
     url_expiry: datetime | None
 
 
@@ -60,6 +61,7 @@ def _track(file: FileReady, data: bytes, stay: int, stays: int) -> Track:
         file_name=file.file_name,
         seconds=duration_seconds(data),
         size_bytes=len(data),
+        sha256=hashlib.sha256(data).hexdigest(),
         url_expiry=file.download_url_expiry,
     )
 
@@ -72,27 +74,9 @@ async def _read(http: aiohttp.ClientSession, file: FileReady) -> bytes:
         return await response.read()
 
 
-def print_table(tracks: Sequence[Track]) -> None:
-    """Print the table: in colour on a terminal, else as aligned text."""
-    rows = [_row(track) for track in tracks]
-    if sys.stdout.isatty():
-        _print_coloured_table(rows)
-        return
-    widths = [max(map(len, column)) for column in zip(COLUMNS, *rows, strict=True)]
-    for row in (COLUMNS, *rows):
-        cells = (cell.ljust(width) for cell, width in zip(row, widths, strict=True))
-        click.echo("  ".join(cells).rstrip())
-
-
-def _print_coloured_table(rows: Sequence[Sequence[str]]) -> None:
-    from rich.box import SIMPLE_HEAD
-    from rich.console import Console
-    from rich.table import Table
-
-    table = Table(*COLUMNS, box=SIMPLE_HEAD, pad_edge=False)
-    for owner, user_id, *others in rows:
-        table.add_row(owner, f"{user_id[:13]}…", *others)
-    Console().print(table)
+def print_tracks(tracks: Sequence[Track]) -> None:
+    """Print the files as a table."""
+    print_table(COLUMNS, [_row(track) for track in tracks])
 
 
 def _row(track: Track) -> tuple[str, ...]:
@@ -100,7 +84,7 @@ def _row(track: Track) -> tuple[str, ...]:
     expiry = track.url_expiry
     return (
         track.custom_participant_id or "?",
-        track.user_id or "?",
+        short_id(track.user_id),
         stay,
         f"{track.seconds:.1f}",
         f"{track.size_bytes:,}",

@@ -62,6 +62,7 @@ class CommandBench:
 
     def new_handler(self, api: RealtimeKitClient | None = None, **settings: Any) -> CommandHandler:
         """A handler as after a restart: it knows only the contents of the store."""
+        self.registry = CollectorRegistry()
         return CommandHandler(
             self.store,
             Apps([App(name="default", api=api or self.api, breaker=self.breaker)]),
@@ -71,7 +72,7 @@ class CommandBench:
             now=lambda: time.time() + self.ahead,
             max_command_bytes=10_000,
             on_commit=lambda: None,
-            metrics=Metrics(CollectorRegistry(), version="test"),
+            metrics=Metrics(self.registry, version="test"),
             **settings,
         )
 

@@ -14,6 +14,7 @@ from worker.domain.errors import NotYet, OutcomeUnknown, Refused, Unavailable
 from worker.store.claims import ClaimResult
 
 NEVER_ATTEMPTED: Final = ErrorInfo(code="too_old", message="it was not attempted in time")
+NEVER_CAME_BACK: Final = ErrorInfo(code="too_old", message="its message did not come back in time")
 
 AttemptEnd = OperationResult | Refused | NotYet | Unavailable | OutcomeUnknown
 
@@ -44,7 +45,9 @@ def final_outcome(
     if limit is Limit.DEADLINE:
         return outcomes.out_of_time(command, earlier_attempts, _dead_letter_cause(dead_reason))
     if attempt_end is None:
-        return outcomes.failed(command, earlier_attempts, _last_error(claim))
+        return outcomes.failed(
+            command, earlier_attempts, last_error_of(claim.last_error, NEVER_ATTEMPTED)
+        )
     return outcomes.failed(command, claim.attempts, reason_of(attempt_end))
 
 
@@ -58,7 +61,6 @@ def reason_of(failure: NotYet | Unavailable | OutcomeUnknown) -> ErrorInfo:
     return ErrorInfo(code=failure.code, message=failure.message)
 
 
-def _last_error(claim: ClaimResult) -> ErrorInfo:
-    if claim.last_error is None:
-        return NEVER_ATTEMPTED
-    return msgspec.json.decode(claim.last_error, type=ErrorInfo)
+def last_error_of(stored: str | None, default: ErrorInfo) -> ErrorInfo:
+    """The stored error of the last attempt. The default if no attempt has left one."""
+    return default if stored is None else msgspec.json.decode(stored, type=ErrorInfo)

@@ -25,12 +25,14 @@ from worker.commands.crash_suspects import is_crash_suspect, lock_names
 from worker.commands.decision import AttemptMode, attempt_mode, decide
 from worker.commands.decoding import decode_delivery
 from worker.commands.final_outcome import AttemptEnd
+from worker.commands.id_conflicts import IdConflicts, with_conflict
 from worker.commands.instrumentation import CommandInstrumentation
 from worker.commands.operations.context import Progress
 from worker.commands.parker import PARKED, REPEAT, CommandParker, reply_of
 from worker.commands.people_finders import PeopleFinders
 from worker.commands.retry_policy import RetryPolicy, is_past_deadline
 from worker.domain import outcomes
+from worker.domain.command_digest import NO_COMMAND
 from worker.domain.command_keys import CommandKeys, command_keys
 from worker.domain.errors import (
     NotYet,
@@ -46,6 +48,8 @@ from worker.store.claims import ClaimRequest, ClaimResult
 from worker.store.store import Store
 
 OPEN_CIRCUIT_WAIT_SECONDS: Final = 30.0
+TO_EXECUTE: Final = frozenset({"new", "again"})
+"""The verdicts about a claim that give the command to this delivery."""
 
 
 class CommandHandler:
@@ -101,6 +105,7 @@ class CommandHandler:
             on_commit=on_commit,
             tracing=tracing,
         )
+        self._id_conflicts = IdConflicts(self._completer, policy, now=now)
         self._locks = KeyedLocks()
 
     async def handle(self, delivery: Delivery) -> Settlement:
@@ -128,20 +133,23 @@ class CommandHandler:
         command_id = malformed.command_id
         if command_id is None:
             return HandledCommand(dead, {"outcome": None, "code": malformed.code})
-        keys = CommandKeys(command_id=command_id, command_type=malformed.command_type)
+        keys = CommandKeys(
+            command_id=command_id, command_type=malformed.command_type, digest=NO_COMMAND
+        )
         arrived_at = time.monotonic()
         async with self._locks.hold(*keys.locks):
             claim = await self._claim(delivery, keys)
             if await self._is_free_now(claim, arrived_at):
                 claim = await self._claim(delivery, keys)
-            if claim.verdict == "busy":
-                reason = "a command of this id is being executed"
-                return self._retry_soon("busy", reason, delivery)
             if claim.verdict in {"parked", "waiting"}:
-                return HandledCommand(self._parker.postpone(REPEAT), {"outcome": PARKED})
+                settlement = self._parker.postpone(REPEAT)
+                return with_conflict(claim, HandledCommand(settlement, {"outcome": PARKED}))
             if claim.verdict == "done":
                 self._on_commit()
-                return HandledCommand(dead, {"outcome": "repeated", "code": malformed.code})
+                fields = {"outcome": "repeated", "code": malformed.code}
+                return with_conflict(claim, HandledCommand(dead, fields))
+            if claim.verdict not in TO_EXECUTE:
+                return with_conflict(claim, await self._wait_for_turn(delivery, claim))
             outcome = outcomes.rejected_unread(command_id, malformed)
             await self._completer.complete_with(delivery, outcome)
         return HandledCommand(dead, outcomes.log_fields(outcome))
@@ -165,17 +173,8 @@ class CommandHandler:
             if await self._is_free_now(claim, arrived_at):
                 lease = self._new_lease()
                 claim = await self._claim(delivery, keys, finish_only=is_over)
-            if claim.verdict == "busy":
-                reason = "this command, or another start of its meeting, is being executed"
-                return self._retry_soon("busy", reason, delivery)
-            if claim.verdict == "done":
-                self._on_commit()
-                return HandledCommand(Ack(), {"outcome": "repeated"})
-            if claim.verdict == "parked":
-                settlement = await self._parker.park_repeat(delivery, command)
-                return HandledCommand(settlement, {"outcome": "repeated", "code": PARKED})
-            if claim.verdict == "waiting":
-                return HandledCommand(self._parker.postpone(), {"outcome": PARKED})
+            if claim.verdict not in TO_EXECUTE:
+                return with_conflict(claim, await self._settle_repeat(delivery, command, claim))
             return await self._attempt(
                 Attempt(
                     delivery=delivery,
@@ -196,6 +195,26 @@ class CommandHandler:
             return False
         waited = time.monotonic() - arrived_at
         return await self._store.replicas.has_ended(claim.leased_by, waited=waited)
+
+    async def _settle_repeat(
+        self, delivery: Delivery, command: Command, claim: ClaimResult
+    ) -> HandledCommand:
+        """Settle a delivery that is not executed now."""
+        if claim.verdict == "done":
+            self._on_commit()
+            return HandledCommand(Ack(), {"outcome": "repeated"})
+        if claim.verdict == "parked":
+            settlement = await self._parker.park_repeat(delivery, command)
+            return HandledCommand(settlement, {"outcome": "repeated", "code": PARKED})
+        if claim.verdict == "waiting":
+            return HandledCommand(self._parker.postpone(), {"outcome": PARKED})
+        return await self._wait_for_turn(delivery, claim)
+
+    async def _wait_for_turn(self, delivery: Delivery, claim: ClaimResult) -> HandledCommand:
+        if claim.verdict == "busy":
+            reason = "this command, or another start of its meeting, is being executed"
+            return self._retry_soon("busy", reason, delivery)
+        return await self._id_conflicts.wait(delivery, claim)
 
     def _new_lease(self) -> AttemptLease:
         return AttemptLease(
@@ -259,6 +278,7 @@ class CommandHandler:
             alone=is_crash_suspect(delivery),
             finish_only=finish_only,
             reply=reply_of(delivery),
+            digest=keys.digest,
         )
         with self._tracing.child_span("claim"):
             return await self._store.claim(request)

@@ -90,8 +90,13 @@ class ObservedAttempt:
         }
         self._count(settlement, fields["outcome"], seconds)
         logger = structlog.get_logger()
-        # A message that the retry queues keep for a parked command comes back again and again.
-        log = logger.debug if _is_still_parked(settlement, self.delivery) else logger.info
+        log = logger.info
+        if fields.get("id_conflict") and self.delivery.attempts == 0:
+            self._metrics.record_id_conflict(self.command_type)
+            log = logger.warning
+        elif _is_still_parked(settlement, self.delivery):
+            # A message that the retry queues keep for a parked command comes back again and again.
+            log = logger.debug
         log(
             "command",
             settlement=_name(settlement),

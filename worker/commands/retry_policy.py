@@ -11,7 +11,8 @@ MAX_POSTPONE_SECONDS: Final = 120.0
 """A command that waits for its app's API is delivered again at least this often."""
 
 MAX_RECHECK_SECONDS: Final = 30.0
-"""A start with secrets begins at most this long after its session."""
+"""A start with secrets begins at most this long after its session. A message with the id of
+another body is answered at most this long after that body's outcome."""
 
 
 class RetryPolicy(msgspec.Struct, frozen=True, kw_only=True):
@@ -58,6 +59,14 @@ class RetryPolicy(msgspec.Struct, frozen=True, kw_only=True):
     def recheck_parked(self, remaining: float) -> float:
         """Seconds until a parked command comes back whose message the retry queues keep."""
         return self._longest_step(min(MAX_RECHECK_SECONDS, remaining))
+
+    def recheck_conflict(self, first_seen: float | None, now: float) -> float:
+        """Seconds until a message asks again whether another body with its id has its outcome.
+
+        The step is at most as long as it has waited, so that short waits end soon.
+        """
+        waited = 0.0 if first_seen is None else now - first_seen
+        return self._longest_step(min(MAX_RECHECK_SECONDS, waited))
 
     def backoff(
         self,

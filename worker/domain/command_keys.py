@@ -17,6 +17,7 @@ from recording_schemas import (
     StopRecording,
     VideoConfig,
 )
+from worker.domain.command_digest import command_digest
 from worker.domain.recording import StartContext
 
 KINDS: Final[tuple[Kind, ...]] = ("track", "composite")
@@ -70,7 +71,8 @@ class CommandKeys(msgspec.Struct, frozen=True, kw_only=True):
     only one start at a time may occupy. A command for a whole meeting has `rivals`: the slots of
     the starts that it waits for. `cancels_starts` is set for a stop. `uses_api` is false for a
     command that makes no request to the API. `locks` are taken one by one within the process:
-    repeats of one id take turns, and so do the commands of one meeting.
+    repeats of one id take turns, and so do the commands of one meeting. `digest`: what the message
+    asks for.
     """
 
     command_id: str
@@ -83,6 +85,7 @@ class CommandKeys(msgspec.Struct, frozen=True, kw_only=True):
     start_id: str | None = None
     meeting_id: str | None = None
     recording_id: str | None = None
+    digest: str | None = None
 
     @property
     def locks(self) -> tuple[str, ...]:
@@ -119,6 +122,7 @@ def command_keys(command: Command, app: str | None) -> CommandKeys:
         start_id=getattr(command, "start_id", None),
         meeting_id=meeting_id,
         recording_id=getattr(command, "recording_id", None),
+        digest=command_digest(command),
     )
 
 

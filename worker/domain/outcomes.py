@@ -102,13 +102,26 @@ def out_of_time(
 
 def failed(command: Command, attempts: int, last_error: ErrorInfo) -> CommandFailed:
     """The worker gave up on the command."""
+    return failed_command(
+        command.id, command.command_type, attempts, last_error, metadata_of(command)
+    )
+
+
+def failed_command(
+    command_id: str,
+    command_type: str,
+    attempts: int,
+    last_error: ErrorInfo,
+    metadata: dict[str, str] | None,
+) -> CommandFailed:
+    """The worker gave up on the command of this id."""
     message = with_error_url(last_error.code, last_error.message)
     return CommandFailed(
-        command_id=command.id,
-        command_type=command.command_type,
+        command_id=command_id,
+        command_type=command_type,
         attempts=attempts,
         last_error=ErrorInfo(code=last_error.code, message=message),
-        metadata=metadata_of(command),
+        metadata=metadata,
     )
 
 

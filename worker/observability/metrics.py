@@ -90,6 +90,11 @@ class Metrics(ArchiveMetrics):
                 "type",
             ).labels
         )
+        self._id_conflicts = new.counter(
+            "command_id_conflicts",
+            "Messages with the command id of another body. They are not executed.",
+            "type",
+        )
 
     def _create_api_metrics(self, new: MetricFactory) -> None:
         self._api_requests = cache(
@@ -236,6 +241,7 @@ class Metrics(ArchiveMetrics):
         for command_type in COMMAND_TYPES:
             for outcome in sorted(FINAL):
                 self._completed(command_type, self._outcomes.of(outcome))
+            self._id_conflicts.labels(command_type)
         for priority in Priority:
             self._budget_refused.labels(priority.name.lower())
         for reason in ("refused", "channel_lost"):
@@ -254,6 +260,10 @@ class Metrics(ArchiveMetrics):
         known = known_or_other(command_type, COMMAND_TYPES)
         self._completed(known, self._outcomes.of(outcome)).inc()
         self._command_seconds(known).observe(seconds)
+
+    def record_id_conflict(self, command_type: str) -> None:
+        """Count a message that has the command id of another body."""
+        self._id_conflicts.labels(known_or_other(command_type, COMMAND_TYPES)).inc()
 
     def record_queue_delay(self, command_type: str, seconds: float) -> None:
         """Record how long after sending a command was delivered for the first time."""

@@ -10,7 +10,7 @@ from worker.domain.recording import Recording
 from worker.store.cancelling import CancelledStart
 from worker.store.outbox import Reply
 
-Verdict = Literal["new", "again", "busy", "done", "parked", "waiting"]
+Verdict = Literal["new", "again", "busy", "done", "parked", "waiting", "id_in_use", "lost"]
 
 
 class ClaimRequest(msgspec.Struct, frozen=True, kw_only=True):
@@ -26,6 +26,7 @@ class ClaimRequest(msgspec.Struct, frozen=True, kw_only=True):
     `finish_only`: the command will not call any more, so it does not wait for its slot.
     `alone`: no other crash suspect runs at the same time, so a crash counts against this command.
     `unparked`: the position of the parking that ended with this delivery.
+    `digest`: what the message asks for, as in `domain.command_digest`. None is not compared.
     """
 
     command_id: str
@@ -47,6 +48,18 @@ class ClaimRequest(msgspec.Struct, frozen=True, kw_only=True):
     meeting_id: str | None = None
     recording_id: str | None = None
     reply: Reply = Reply()
+    digest: str | None = None
+
+
+class LostCommand(msgspec.Struct, frozen=True, kw_only=True):
+    """A command past its age whose message did not come back. `reply` is the address for its
+    outcome, as far as it is stored."""
+
+    command_id: str
+    command_type: str
+    attempts: int
+    last_error: str | None
+    reply: Reply
 
 
 class ClaimResult(msgspec.Struct, frozen=True, kw_only=True):
@@ -55,7 +68,9 @@ class ClaimResult(msgspec.Struct, frozen=True, kw_only=True):
     `verdict`: `new`: execute the command for the first time; `again`: execute it once more;
     `busy`: another replica executes it, or another start has its slot; `done`: it ended before,
     and its outcome is published again; `parked`: the store keeps another delivery of it, which is
-    executed later; `waiting`: the same, but the retry queues keep its deliveries.
+    executed later; `waiting`: the same, but the retry queues keep its deliveries; `id_in_use`: the
+    id is that of another body, which has no outcome yet; `lost`: so it is, and the message of that
+    body is lost: `lost` is the command to end.
     `age_from`: its age counts from then. `waits_since`: since when it has been parked in total.
     `called_at`: when an earlier attempt may first have called the API without an answer, else
     None. `may_call`: whether a start may call now.
@@ -64,7 +79,8 @@ class ClaimResult(msgspec.Struct, frozen=True, kw_only=True):
     `acted_on`: the recordings that earlier attempts acted on. `cancelled_by`: the stop that
     cancelled this start. `leased_by`: of a busy command, the replica that executes it. `crashes`:
     how many of the last attempts in a row ran alone and ended with the process. `people`: the
-    participants that an earlier call of a start by custom ids may have asked for.
+    participants that an earlier call of a start by custom ids may have asked for. `id_conflict`: the body
+    is not the one that has the id.
     """
 
     verdict: Verdict
@@ -84,3 +100,5 @@ class ClaimResult(msgspec.Struct, frozen=True, kw_only=True):
     crashes: int = 0
     last_error: str | None = None
     people: People | None = None
+    id_conflict: bool = False
+    lost: LostCommand | None = None

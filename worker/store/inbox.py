@@ -28,6 +28,7 @@ from worker.store.claimed_rows import ROW, ClaimedRows
 from worker.store.claims import ClaimRequest, ClaimResult
 from worker.store.database.dialects import among
 from worker.store.database.schema import inbox
+from worker.store.id_conflicts import claim_other_body
 from worker.store.inbox_row import InboxRow
 from worker.store.outbox import StoredOutcome, resend_outcomes
 from worker.store.parked_claims import parked_verdict
@@ -45,11 +46,11 @@ def claim(connection: sa.Connection, requests: Sequence[ClaimRequest]) -> list[C
     for request in requests:
         row = _find_row(rows, request)
         if row is not None and row.outcome is not None:
-            repeats.append(StoredOutcome(row.outcome, request.reply, request.now))
-            results.append(_done(row))
+            repeats.append(_repeat(row.outcome, row, request))
+            results.append(_done(row, request))
             continue
-        if row is not None and (verdict := parked_verdict(connection, row, request)):
-            results.append(ClaimResult(verdict=verdict, first_seen_at=row.first_seen_at))
+        if row is not None and (kept := _not_to_execute(connection, rows, row, request)):
+            results.append(kept)
             continue
         cancelled_by = _find_cancelled_by(connection, row, request)
         if cancelled_by:
@@ -65,6 +66,18 @@ def claim(connection: sa.Connection, requests: Sequence[ClaimRequest]) -> list[C
     rows.insert_new()
     resend_outcomes(connection, repeats)
     return results
+
+
+def _not_to_execute(
+    connection: sa.Connection, rows: ClaimedRows, row: InboxRow, request: ClaimRequest
+) -> ClaimResult | None:
+    """The result for a delivery that must not be executed now, although its command has no outcome.
+    None if it may be."""
+    if row.is_of_other_body(request.digest):
+        return claim_other_body(connection, rows, row, request)
+    if verdict := parked_verdict(connection, row, request):
+        return ClaimResult(verdict=verdict, first_seen_at=row.first_seen_at)
+    return None
 
 
 def _find_row(rows: ClaimedRows, request: ClaimRequest) -> InboxRow | None:
@@ -177,6 +190,7 @@ def _row_after_claim(
         people=row.people if row else None,
         waits_since=row.waits_since if row else None,
         woken_at=(row.woken_at or request.now) if row and row.waits_since else None,
+        digest=(row.digest if row else None) or request.digest,
     )
 
 
@@ -298,5 +312,17 @@ def _busy(row: InboxRow | None, request: ClaimRequest) -> ClaimResult:
     return ClaimResult(verdict="busy", first_seen_at=request.now, leased_by=leased_by)
 
 
-def _done(row: InboxRow) -> ClaimResult:
-    return ClaimResult(verdict="done", attempts=row.attempts, first_seen_at=row.first_seen_at)
+def _repeat(outcome: str, row: InboxRow, request: ClaimRequest) -> StoredOutcome:
+    reply = request.reply
+    if row.is_of_other_body(request.digest):
+        reply = msgspec.structs.replace(reply, id_conflict=True)
+    return StoredOutcome(outcome, reply, request.now)
+
+
+def _done(row: InboxRow, request: ClaimRequest) -> ClaimResult:
+    return ClaimResult(
+        verdict="done",
+        attempts=row.attempts,
+        first_seen_at=row.first_seen_at,
+        id_conflict=row.is_of_other_body(request.digest),
+    )

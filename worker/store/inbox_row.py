@@ -44,6 +44,7 @@ class InboxRow(msgspec.Struct, frozen=True):
     woken_at: float | None = None
     app: str | None = None
     people: str | None = None
+    digest: str | None = None
 
     @property
     def is_placeholder(self) -> bool:
@@ -92,10 +93,17 @@ class InboxRow(msgspec.Struct, frozen=True):
         """Whether a start may have reached the API and got no answer."""
         return self.called_at is not None
 
+    def is_leased(self, now: float) -> bool:
+        """Whether a replica executes the command and its lease still lasts."""
+        return self.state == "running" and (self.lease_until or 0.0) > now
+
     def is_leased_to_another(self, owner: str, now: float) -> bool:
-        """Whether another replica executes the command and its lease still lasts."""
-        is_other = self.state == "running" and self.lease_owner != owner
-        return is_other and (self.lease_until or 0.0) > now
+        """Whether a replica other than `owner` executes the command."""
+        return self.lease_owner != owner and self.is_leased(now)
+
+    def is_of_other_body(self, digest: str | None) -> bool:
+        """Whether the digest is that of another body. Rows of older versions have none."""
+        return None not in {self.digest, digest} and self.digest != digest
 
     def with_possible_lease(self, now: float, lease_seconds: float) -> "InboxRow":
         """The row with a lease that ends in time.

@@ -16,6 +16,9 @@ from worker.store.database.schema import HELD, outbox
 from worker.store.outbox_marks import PageMarks, mark, resume_due
 from worker.store.replay_pages import wake_next
 
+ID_CONFLICT_HEADER: Final = "x-id-conflict"
+"""The header of a reply to a body other than the one that had the command id."""
+
 Exchange = Literal["status", "files", "results", "reply"]
 
 
@@ -24,13 +27,19 @@ class Reply(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     exchange.
 
     `metadata` is that of a start which is stored with its address: a stop may end such a start when
-    nobody has its message.
+    nobody has its message. `id_conflict`: the delivery has another body than the outcome's command.
     """
 
     reply_to: str | None = None
     correlation_id: str | None = None
     trace: dict[str, str] = {}
     metadata: dict[str, str] | None = None
+    id_conflict: bool = False
+
+    @property
+    def headers(self) -> dict[str, str]:
+        """The headers of the reply."""
+        return self.trace | ({ID_CONFLICT_HEADER: "true"} if self.id_conflict else {})
 
 
 class StoredOutcome(NamedTuple):
@@ -112,7 +121,7 @@ def outcome_rows(
             "exchange": "reply",
             "routing_key": strip_nul(reply.reply_to),
             "correlation_id": strip_nul(reply.correlation_id or record.command_id),
-            "headers": msgspec.json.encode(reply.trace).decode(),
+            "headers": msgspec.json.encode(reply.headers).decode(),
         }
         rows.append(row | reply_columns)
     return rows

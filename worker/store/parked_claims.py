@@ -10,7 +10,7 @@ from worker.store.due_commands import remove_parking
 from worker.store.inbox_row import InboxRow
 
 
-class _Parking(NamedTuple):
+class Parking(NamedTuple):
     """Where a command is parked. `is_kept`: its message is in the store."""
 
     position: int
@@ -26,7 +26,7 @@ def parked_verdict(
     If the store keeps another delivery, that one is executed. A repeat must not remove it. If the
     retry queues keep the deliveries, any of them may be executed once the command is due.
     """
-    if not row.may_be_parked or (parking := _find(connection, row.command_id)) is None:
+    if not row.may_be_parked or (parking := find_parking(connection, row.command_id)) is None:
         return None
     if parking.is_kept and parking.position != request.unparked:
         return "parked"
@@ -36,9 +36,10 @@ def parked_verdict(
     return None
 
 
-def _find(connection: sa.Connection, command_id: str) -> _Parking | None:
+def find_parking(connection: sa.Connection, command_id: str) -> Parking | None:
+    """Where the command is parked. None if it is not parked any more."""
     found = connection.execute(_PARKING, {"command_id": command_id}).first()
-    return _Parking(*found) if found else None
+    return Parking(*found) if found else None
 
 
 _PARKING: Final = sa.select(

@@ -1,0 +1,66 @@
+"""Claims of a command id that another body has: same id, other body.
+
+The body that was claimed first has the id until it has its outcome. Another body is not executed,
+and does not change the command. Its message waits for that outcome.
+
+The first body's message may be lost: purged, or removed by hand. Past its age, the command is never
+executed any more. Then the other message ends it, as its own message would have.
+"""
+
+from typing import Final
+
+import msgspec
+import sqlalchemy as sa
+
+from worker.store.claimed_rows import ClaimedRows
+from worker.store.claims import ClaimRequest, ClaimResult, LostCommand, Verdict
+from worker.store.due_commands import remove_parking
+from worker.store.inbox_row import InboxRow
+from worker.store.outbox import Reply
+from worker.store.parked_claims import find_parking
+
+_NO_REPLY: Final = Reply()
+
+
+def claim_other_body(
+    connection: sa.Connection, rows: ClaimedRows, row: InboxRow, request: ClaimRequest
+) -> ClaimResult:
+    """The result for a message whose body is not the first one of its id."""
+    if row.may_be_parked:
+        return _result(row, _while_parked(connection, rows, row, request))
+    if row.is_leased(request.now) or row.age_from >= request.abandoned_before:
+        return _result(row, "id_in_use")
+    return msgspec.structs.replace(_result(row, "lost"), lost=_lost_command(row))
+
+
+def _result(row: InboxRow, verdict: Verdict) -> ClaimResult:
+    return ClaimResult(verdict=verdict, first_seen_at=row.first_seen_at, id_conflict=True)
+
+
+def _while_parked(
+    connection: sa.Connection, rows: ClaimedRows, row: InboxRow, request: ClaimRequest
+) -> Verdict:
+    """The verdict if the first body was parked, and not claimed since.
+
+    If its message is on its way to the queue, its age grows again, because it may be lost there.
+    """
+    parking = find_parking(connection, row.command_id)
+    if parking is not None and parking.is_kept:
+        return "parked"
+    if parking is not None and parking.due_at > request.now:
+        return "waiting"
+    if parking is not None:
+        remove_parking(connection, parking.position)
+    rows.put(msgspec.structs.replace(row, woken_at=request.now))
+    return "id_in_use"
+
+
+def _lost_command(row: InboxRow) -> LostCommand:
+    reply = msgspec.json.decode(row.reply, type=Reply) if row.reply else _NO_REPLY
+    return LostCommand(
+        command_id=row.command_id,
+        command_type=row.command_type,
+        attempts=row.attempts,
+        last_error=row.last_error,
+        reply=reply,
+    )

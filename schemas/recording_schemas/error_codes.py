@@ -52,6 +52,14 @@ _RETRY_CODES: Final = (
         resend="by_worker",
     ),
     ErrorCode(
+        code="id_in_use",
+        places=("retry",),
+        when="Another body with the same command id came first, and has no outcome yet.",
+        remedy="Nothing: the message gets the outcome of that body. To have this command executed, "
+        "send it with another `id`.",
+        resend="by_worker",
+    ),
+    ErrorCode(
         code="api_circuit_open",
         places=("retry",),
         when="The API of the app fails, so the worker sends it no requests for a while.",

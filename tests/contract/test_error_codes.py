@@ -14,6 +14,7 @@ from recording_schemas.error_codes import CODE_PATTERN, codes_of
 from recording_schemas.error_page import page
 from worker.archive import errors as archive_errors
 from worker.archive.errors import ArchiveError
+from worker.commands.id_conflicts import ID_IN_USE
 from worker.commands.parker import PARKED
 from worker.domain import errors, outcomes
 from worker.domain.errors import ApiError, NotYet
@@ -53,6 +54,7 @@ CONSTANTS: Final = {
     outcomes.CRASHED,
     outcomes.CANCELLED,
     outcomes.DEAD_LETTERED,
+    ID_IN_USE,
     PARKED,
     STALLED,
     UNKNOWN,

@@ -180,7 +180,24 @@ async def test_a_repeated_id_gets_the_outcome_again_and_starts_nothing(
     first, again = await send(cli, *command), await send(cli, *command)
 
     assert first.lines[0]["id"] == again.lines[0]["id"]
+    assert (first.code, again.code) == (0, 0)
     assert len((await cli("recordings")).lines) == 1
+
+
+async def test_the_outcome_of_another_body_ends_with_exit_code_7(
+    cli: CommandLine, worker: RunningProcess
+) -> None:
+    start = ("start_track_recording", "--meeting-id", str(uuid.uuid4()), "--id", "s-1")
+    first = await send(cli, *start)
+    for other in (
+        (*start, "--user-id", "somebody"),
+        ("stop_recording", "--start-id", "s-1", "--id", "s-1"),
+        ("replay_recording", "--start-id", "s-1", "--id", "s-1"),
+    ):
+        ended = await send(cli, *other)
+        assert ended.code == 7
+        assert ended.lines == first.lines
+        assert "another command with the id s-1 came first" in ended.err
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])

@@ -169,6 +169,15 @@ async def send_each(bench: CommandBench) -> dict[str, Settlement]:
     }
 
 
+async def test_a_second_body_that_is_too_large_to_read_waits_nowhere(bench: CommandBench) -> None:
+    go_on = await certainly_not_executed(bench)
+    large = {"unread_bytes": 20_000, "message_id": "start-1"}
+    assert isinstance(await bench.send_raw(b"", **large), Dead)
+    assert await bench.outcomes() == []
+    assert await go_on() == Ack()
+    assert len(bench.started()) == 1
+
+
 # How a publisher notices
 
 

@@ -75,6 +75,7 @@ def claim(command_id: str, **changes: Any) -> ClaimRequest:
         app="default",
         slot=f"{command_id}/track",
         meeting_id="m1",
+        digest=f"digest of {command_id}"[:32],
     )
     return msgspec.structs.replace(request, **changes)
 

@@ -23,6 +23,7 @@ EXIT_CODES: Final = {
     "command.failed.v1": 5,
 }
 NO_OUTCOME: Final = 6
+OTHER_BODY: Final = 7
 ID_FLAGS: "Final[dict[str, IdKind]]" = {
     "--recording-id": "recording",
     "--start-id": "command",
@@ -57,8 +58,9 @@ Examples:
 
 \b
 Exit codes: 0 sent; 1 not sent; 2 the command is wrong. With --wait: 0 succeeded, 3 rejected,
-4 expired, 5 failed, 6 no outcome in time. After 6 the command is still valid: to get its
-outcome, send it again with the same --id.
+4 expired, 5 failed, 6 no outcome in time, 7 another command with the same --id came first: the
+outcome is that command's, and this one was not executed. After 6 the command is still valid: to get
+its outcome, send it again with the same --id.
 """
 
 
@@ -165,8 +167,17 @@ def command(
         )
         context.exit(NO_OUTCOME)
     else:
-        _print_outcome(outcome, as_json=as_json)
-        context.exit(EXIT_CODES[outcome.type])
+        _print_outcome(outcome.event, as_json=as_json)
+        if outcome.id_conflict:
+            click.echo(_other_body(built), err=True)
+        context.exit(OTHER_BODY if outcome.id_conflict else EXIT_CODES[outcome.event.type])
+
+
+def _other_body(command: "Command") -> str:
+    return (
+        f"Error: another command with the id {command.id} came first, and this outcome is that "
+        "command's. Yours was not executed: send it with another --id."
+    )
 
 
 def _why_none(command: "Command") -> str:

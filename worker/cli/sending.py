@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from typing import Final
+from typing import Final, NamedTuple
 
 import click
 
@@ -20,7 +20,16 @@ from worker.broker.admin.subscriber import Subscription, subscribe
 from worker.broker.messages import Outgoing
 from worker.cli.context import topology_from
 from worker.domain.errors import BrokerUnavailable, TopologyDiffers
+from worker.domain.event_envelopes import ID_CONFLICT_HEADER
 from worker.settings.settings import CommonSettings
+
+
+class ReceivedOutcome(NamedTuple):
+    """An outcome of a command id. `id_conflict`: it is that of another body with this id."""
+
+    event: CloudEvent
+    id_conflict: bool
+
 
 NO_QUEUE_HINT: Final = (
     "no worker has declared it yet. Start one, run `recording-worker topology declare`, or set "
@@ -30,7 +39,7 @@ NO_QUEUE_HINT: Final = (
 
 async def send(
     settings: CommonSettings, command: Command, *, wait_seconds: float | None
-) -> CloudEvent | None:
+) -> ReceivedOutcome | None:
     """Publish the command. With `wait_seconds`, return its outcome, or None after that time."""
     # The events of a replay go to its reply address alone. The subscribers are to get them.
     replay = isinstance(command, ReplayRecording)
@@ -44,7 +53,7 @@ async def send(
                 reply_to = None if replay else replies.queue
                 await _publish(connection, settings, command, reply_to=reply_to)
                 click.echo(f"Sent {command.command_type} {command.id}", err=True)
-                return await _await_outcome(replies, command.id, wait_seconds)
+                return await _await_outcome(replies, command, wait_seconds)
         except TopologyDiffers as error:
             raise TopologyDiffers(f"not sent: {error}: {NO_QUEUE_HINT}") from error
 
@@ -83,25 +92,26 @@ def _message(settings: CommonSettings, command: Command, reply_to: str | None) -
 
 
 async def _await_outcome(
-    replies: Subscription, command_id: str, wait_seconds: float
-) -> CloudEvent | None:
+    replies: Subscription, command: Command, wait_seconds: float
+) -> ReceivedOutcome | None:
     try:
         async with asyncio.timeout(wait_seconds):
-            return await _next_outcome(replies, command_id)
+            return await _next_outcome(replies, command)
     except TimeoutError:
         return None
     except BrokerUnavailable as error:
         raise BrokerUnavailable(
-            f"{error}. The command was sent: repeat it with --id {command_id} to get its outcome"
+            f"{error}. The command was sent: repeat it with --id {command.id} to get its outcome"
         ) from error
 
 
-async def _next_outcome(replies: Subscription, command_id: str) -> CloudEvent:
+async def _next_outcome(replies: Subscription, command: Command) -> ReceivedOutcome:
     while True:
         reply = await replies.next()
         try:
             event = decode_event(reply.body)
         except NotAnEvent:
             continue
-        if isinstance(event.data, Outcome) and event.data.command_id == command_id:
-            return event
+        if isinstance(event.data, Outcome) and event.data.command_id == command.id:
+            is_other_type = event.data.command_type != command.command_type
+            return ReceivedOutcome(event, is_other_type or ID_CONFLICT_HEADER in reply.headers)

@@ -141,13 +141,14 @@ class CommandHandler:
             claim = await self._claim(delivery, keys)
             if await self._is_free_now(claim, arrived_at):
                 claim = await self._claim(delivery, keys)
-            if claim.verdict in {"parked", "waiting"}:
-                settlement = self._parker.postpone(REPEAT)
-                return with_conflict(claim, HandledCommand(settlement, {"outcome": PARKED}))
-            if claim.verdict == "done":
+            # No retry queue takes a body that was not read. Waiting here would occupy the prefetch.
+            if claim.verdict == "done" or (claim.id_conflict and delivery.unread_bytes):
                 self._on_commit()
                 fields = {"outcome": "repeated", "code": malformed.code}
                 return with_conflict(claim, HandledCommand(dead, fields))
+            if claim.verdict in {"parked", "waiting"}:
+                settlement = self._parker.postpone(REPEAT)
+                return with_conflict(claim, HandledCommand(settlement, {"outcome": PARKED}))
             if claim.verdict not in TO_EXECUTE:
                 return with_conflict(claim, await self._wait_for_turn(delivery, claim))
             outcome = outcomes.rejected_unread(command_id, malformed)

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from typing import Final
 
-from worker.broker.messages import Dead, Delivery
+from worker.broker.messages import Delivery
 from worker.commands.completion import CommandCompleter, HandledCommand, retry_later
 from worker.commands.retry_policy import RetryPolicy
 from worker.store.claims import ClaimResult
@@ -34,9 +34,6 @@ class IdConflicts:
         """
         if claim.lost is not None:
             await self._completer.complete_lost(claim.lost)
-        if delivery.unread_bytes:
-            # No retry queue can take it. Here it would occupy the prefetch for as long as it waits.
-            return HandledCommand(Dead(code=ID_IN_USE, reason=_REASON), {"outcome": None})
         delay = self._policy.recheck_conflict(delivery.first_seen, self._now())
         return retry_later(delay, ID_IN_USE, _REASON, redelivery_count=delivery.redelivery_count)
 

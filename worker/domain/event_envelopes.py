@@ -22,6 +22,9 @@ from worker.domain.recording import Recording, RecordingEvent
 EVENT_ID_NAMESPACE: Final = uuid.UUID("6f1d3b0e-52c7-5d0c-9c0b-7a1f0c1c2a55")
 """The UUID namespace of all event ids. A change would give old facts new ids."""
 
+ID_CONFLICT_HEADER: Final = "x-id-conflict"
+"""The AMQP header of a reply whose outcome is that of another body with the command's id."""
+
 
 class RecordingEnvelope(msgspec.Struct, frozen=True, kw_only=True):
     """One event of a recording. `body` is the whole CloudEvent as JSON.

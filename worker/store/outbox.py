@@ -7,7 +7,7 @@ from typing import Any, Final, Literal, NamedTuple
 import msgspec
 import sqlalchemy as sa
 
-from worker.domain.event_envelopes import OutcomeRecord, recording_envelopes
+from worker.domain.event_envelopes import ID_CONFLICT_HEADER, OutcomeRecord, recording_envelopes
 from worker.domain.recording import Recording, RecordingEvent
 from worker.store.database.bulk import numbered_insert
 from worker.store.database.dialects import strip_nul
@@ -15,9 +15,6 @@ from worker.store.database.notifications import notify_on_commit
 from worker.store.database.schema import HELD, outbox
 from worker.store.outbox_marks import PageMarks, mark, resume_due
 from worker.store.replay_pages import wake_next
-
-ID_CONFLICT_HEADER: Final = "x-id-conflict"
-"""The header of a reply to a body other than the one that had the command id."""
 
 Exchange = Literal["status", "files", "results", "reply"]
 

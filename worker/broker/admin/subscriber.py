@@ -56,6 +56,7 @@ class Subscription:
             content_type=message.header.properties.content_type,
             message_id=message.header.properties.message_id,
             correlation_id=message.header.properties.correlation_id,
+            headers=dict(message.header.properties.headers or {}),
         )
 
     async def add(self, message: RawMessage) -> None:

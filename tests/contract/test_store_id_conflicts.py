@@ -1,0 +1,153 @@
+"""One command id, two bodies: the body that was claimed first has the id. On both engines."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+import sqlalchemy as sa
+
+from recording_sandbox.services.postgresql import PostgreSQLServer
+from recording_schemas import CommandSucceeded
+from worker.domain.event_envelopes import outcome_record
+from worker.store.claims import ClaimRequest
+from worker.store.database.engine import open_engine
+from worker.store.finishing import FinishRequest
+from worker.store.outbox import Reply
+from worker.store.releasing import ReleaseRequest
+from worker.store.store import Store
+
+NOW = 1000.0
+HOUR = 3600.0
+
+
+@pytest.fixture
+async def store(database_url: str) -> AsyncIterator[Store]:
+    opened = await Store.open(database_url, source="test")
+    yield opened
+    await opened.close()
+
+
+def claim(digest: str | None, command_id: str = "c1", **more: Any) -> ClaimRequest:
+    values: dict[str, Any] = {
+        "command_type": "start_track_recording",
+        "owner": "me",
+        "now": NOW,
+        "lease_seconds": 60.0,
+        "settle_seconds": 30.0,
+        "app": "default",
+        "slot": "m1/track",
+        **more,
+    }
+    values.setdefault("abandoned_before", values["now"] - HOUR)
+    return ClaimRequest(command_id=command_id, digest=digest, **values)
+
+
+def release(owner: str = "me") -> ReleaseRequest:
+    return ReleaseRequest(command_id="c1", uncertain=False, last_error="null", owner=owner)
+
+
+def finish() -> FinishRequest:
+    outcome = CommandSucceeded(
+        command_id="c1", command_type="start_track_recording", recording_ids=(), metadata=None
+    )
+    at = datetime.fromtimestamp(NOW, UTC)
+    record = outcome_record(outcome, source="test", at=at, correlation_id=None, trace={})
+    return FinishRequest(outcome=record, reply=Reply(), observations=(), now=NOW)
+
+
+async def verdict(store: Store, digest: str | None, **more: Any) -> tuple[str, bool]:
+    claimed = await store.claim(claim(digest, **more))
+    return claimed.verdict, claimed.id_conflict
+
+
+def digest_in(database_url: str) -> object:
+    engine = open_engine(database_url)
+    with engine.connect() as connection:
+        query = sa.text("SELECT digest FROM inbox WHERE command_id = 'c1'")
+        digest = connection.execute(query).scalar()
+    engine.dispose()
+    return digest
+
+
+async def test_another_body_waits_and_changes_nothing_until_the_outcome(store: Store) -> None:
+    assert await verdict(store, "first") == ("new", False)
+    assert await verdict(store, "second") == ("id_in_use", True)
+    assert await verdict(store, "second", owner="other", now=NOW + 61) == ("id_in_use", True)
+    await store.release(release())
+    assert await verdict(store, "second", finish_only=True) == ("id_in_use", True)
+    again = await store.claim(claim("first"))
+    assert (again.verdict, again.attempts) == ("again", 2)
+    await store.finish(finish())
+    assert await verdict(store, "first") == ("done", False)
+    assert await verdict(store, "second") == ("done", True)
+
+
+async def test_of_two_bodies_in_one_commit_the_first_has_the_id(store: Store) -> None:
+    bodies = [claim(digest) for digest in ("first", "second", "first")]
+    verdicts = [claimed.verdict for claimed in await asyncio.gather(*map(store.claim, bodies))]
+    assert verdicts == ["new", "id_in_use", "again"]
+
+
+async def test_a_row_of_an_older_version_goes_to_the_body_that_claims_it_next(
+    store: Store, database_url: str
+) -> None:
+    await store.claim(claim(None))
+    await store.release(release())
+    assert await verdict(store, "second") == ("again", False)
+    assert digest_in(database_url) == "second"
+    assert await verdict(store, "first") == ("id_in_use", True)
+    assert await verdict(store, None) == ("again", False)
+    assert digest_in(database_url) == "second"
+
+
+async def test_a_body_claims_the_row_that_a_stop_wrote_for_a_start_that_never_came(
+    store: Store,
+) -> None:
+    stop = {"command_type": "stop_recording", "slot": None, "cancels_starts": True}
+    await store.claim(claim("stop", "stop", start_id="c1", **stop))
+    start = await store.claim(claim("first"))
+    assert (start.cancelled_by, start.id_conflict) == ("stop", False)
+    assert await verdict(store, "second") == ("id_in_use", True)
+
+
+async def test_a_stop_with_the_id_of_a_start_cancels_no_start(store: Store) -> None:
+    await store.claim(claim("first"))
+    await store.release(release())
+    await store.claim(claim("other", "c2", slot="m2/track"))
+    await store.release(release())
+    stop = {"command_type": "stop_recording", "slot": None, "cancels_starts": True}
+    for about in ({"start_id": "c1"}, {"start_id": "c2"}, {"rival_slots": ("m1/track",)}):
+        assert await verdict(store, "stop", **stop, **about) == ("id_in_use", True)
+    for command_id, digest in (("c1", "first"), ("c2", "other")):
+        assert (await store.claim(claim(digest, command_id))).cancelled_by is None
+
+
+async def test_past_its_age_and_its_lease_the_first_body_is_lost(store: Store) -> None:
+    await store.claim(claim("first", lease_seconds=2 * HOUR))
+    late = NOW + HOUR + 1
+    assert await verdict(store, "second", now=late) == ("id_in_use", True)
+    await store.release(release())
+    assert await verdict(store, "second", now=late - 2) == ("id_in_use", True)
+    claimed = await store.claim(claim("second", now=late))
+    assert (claimed.verdict, claimed.id_conflict) == ("lost", True)
+    assert claimed.lost is not None
+    assert (claimed.lost.command_type, claimed.lost.attempts) == ("start_track_recording", 1)
+
+
+async def test_of_two_replicas_that_claim_at_once_one_has_the_id(
+    postgresql: PostgreSQLServer,
+) -> None:
+    url = postgresql.new_database()
+    stores = [await Store.open(url, source="test") for _ in range(2)]
+    for number in range(20):
+        claims = [
+            store.claim(claim(f"of {owner}", f"race-{number}", owner=owner, slot=None))
+            for store, owner in zip(stores, ("one", "other"), strict=True)
+        ]
+        verdicts = sorted([claimed.verdict for claimed in await asyncio.gather(*claims)])
+        assert verdicts == ["id_in_use", "new"]
+    for store in stores:
+        await store.close()
+    postgresql.drop_database(url)

@@ -14,8 +14,8 @@ from recording_schemas.error_codes import CODE_PATTERN, codes_of
 from recording_schemas.error_page import page
 from worker.archive import errors as archive_errors
 from worker.archive.errors import ArchiveError
-from worker.commands.id_conflicts import ID_IN_USE
 from worker.commands.parker import PARKED
+from worker.commands.refused_claims import ID_IN_USE
 from worker.domain import errors, outcomes
 from worker.domain.errors import ApiError, NotYet
 from worker.domain.meeting_participants import UNKNOWN

@@ -17,7 +17,7 @@ from structlog.contextvars import bound_contextvars
 
 from recording_schemas import Command, Malformed
 from worker.aio import KeyedLocks
-from worker.broker.messages import Ack, Dead, Delivery, Settlement
+from worker.broker.messages import Dead, Delivery, Settlement
 from worker.commands.attempt_lease import AttemptLease
 from worker.commands.attempt_runner import Attempt, AttemptRunner
 from worker.commands.completion import CommandCompleter, HandledCommand, retry_later
@@ -25,11 +25,11 @@ from worker.commands.crash_suspects import is_crash_suspect, lock_names
 from worker.commands.decision import AttemptMode, attempt_mode, decide
 from worker.commands.decoding import decode_delivery
 from worker.commands.final_outcome import AttemptEnd
-from worker.commands.id_conflicts import IdConflicts, with_conflict
 from worker.commands.instrumentation import CommandInstrumentation
 from worker.commands.operations.context import Progress
-from worker.commands.parker import PARKED, REPEAT, CommandParker, reply_of
+from worker.commands.parker import CommandParker, reply_of
 from worker.commands.people_finders import PeopleFinders
+from worker.commands.refused_claims import RefusedClaims
 from worker.commands.retry_policy import RetryPolicy, is_past_deadline
 from worker.domain import outcomes
 from worker.domain.command_digest import NO_COMMAND
@@ -105,7 +105,9 @@ class CommandHandler:
             on_commit=on_commit,
             tracing=tracing,
         )
-        self._id_conflicts = IdConflicts(self._completer, policy, now=now)
+        self._refused_claims = RefusedClaims(
+            self._parker, self._completer, policy, now=now, on_commit=on_commit
+        )
         self._locks = KeyedLocks()
 
     async def handle(self, delivery: Delivery) -> Settlement:
@@ -141,16 +143,8 @@ class CommandHandler:
             claim = await self._claim(delivery, keys)
             if await self._is_free_now(claim, arrived_at):
                 claim = await self._claim(delivery, keys)
-            # No retry queue takes a body that was not read. Waiting here would occupy the prefetch.
-            if claim.verdict == "done" or (claim.id_conflict and delivery.unread_bytes):
-                self._on_commit()
-                fields = {"outcome": "repeated", "code": malformed.code}
-                return with_conflict(claim, HandledCommand(dead, fields))
-            if claim.verdict in {"parked", "waiting"}:
-                settlement = self._parker.postpone(REPEAT)
-                return with_conflict(claim, HandledCommand(settlement, {"outcome": PARKED}))
             if claim.verdict not in TO_EXECUTE:
-                return with_conflict(claim, await self._wait_for_turn(delivery, claim))
+                return await self._refused_claims.settle_malformed(delivery, claim, dead)
             outcome = outcomes.rejected_unread(command_id, malformed)
             await self._completer.complete_with(delivery, outcome)
         return HandledCommand(dead, outcomes.log_fields(outcome))
@@ -175,7 +169,7 @@ class CommandHandler:
                 lease = self._new_lease()
                 claim = await self._claim(delivery, keys, finish_only=is_over)
             if claim.verdict not in TO_EXECUTE:
-                return with_conflict(claim, await self._settle_repeat(delivery, command, claim))
+                return await self._refused_claims.settle(delivery, command, claim)
             return await self._attempt(
                 Attempt(
                     delivery=delivery,
@@ -196,26 +190,6 @@ class CommandHandler:
             return False
         waited = time.monotonic() - arrived_at
         return await self._store.replicas.has_ended(claim.leased_by, waited=waited)
-
-    async def _settle_repeat(
-        self, delivery: Delivery, command: Command, claim: ClaimResult
-    ) -> HandledCommand:
-        """Settle a delivery that is not executed now."""
-        if claim.verdict == "done":
-            self._on_commit()
-            return HandledCommand(Ack(), {"outcome": "repeated"})
-        if claim.verdict == "parked":
-            settlement = await self._parker.park_repeat(delivery, command)
-            return HandledCommand(settlement, {"outcome": "repeated", "code": PARKED})
-        if claim.verdict == "waiting":
-            return HandledCommand(self._parker.postpone(), {"outcome": PARKED})
-        return await self._wait_for_turn(delivery, claim)
-
-    async def _wait_for_turn(self, delivery: Delivery, claim: ClaimResult) -> HandledCommand:
-        if claim.verdict == "busy":
-            reason = "this command, or another start of its meeting, is being executed"
-            return self._retry_soon("busy", reason, delivery)
-        return await self._id_conflicts.wait(delivery, claim)
 
     def _new_lease(self) -> AttemptLease:
         return AttemptLease(

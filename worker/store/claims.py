@@ -79,8 +79,8 @@ class ClaimResult(msgspec.Struct, frozen=True, kw_only=True):
     `acted_on`: the recordings that earlier attempts acted on. `cancelled_by`: the stop that
     cancelled this start. `leased_by`: of a busy command, the replica that executes it. `crashes`:
     how many of the last attempts in a row ran alone and ended with the process. `people`: the
-    participants that an earlier call of a start by custom ids may have asked for. `id_conflict`: the body
-    is not the one that has the id.
+    participants that an earlier call of a start by custom ids may have asked for. `id_conflict`:
+    the body is not the one that has the id.
     """
 
     verdict: Verdict

@@ -8,6 +8,15 @@ MAX_ELEMENTS: Final = 5_000_000
 """A hostile file of tiny elements would cost a second of CPU for each million."""
 
 
+MAX_SECONDS: Final = 1e9
+
+
+def told_seconds(seconds: float) -> float | None:
+    """A duration with milliseconds, None if it is nothing or impossible."""
+    rounded = round(seconds, 3) if 0 < seconds < MAX_SECONDS else 0.0
+    return rounded or None
+
+
 class ElementReader(ABC):
     """Passes data on to `parse` from the beginning of an element."""
 

@@ -9,7 +9,7 @@ from typing import Final
 
 import msgspec
 
-from worker.archive.container.element_reader import ElementReader
+from worker.archive.container.element_reader import ElementReader, told_seconds
 
 FIRST_BOXES: Final = {b"ftyp", b"styp", b"moov", b"moof", b"mdat", b"free", b"skip", b"wide"}
 
@@ -40,8 +40,7 @@ class Mp4Reader(ElementReader):
     def seconds(self) -> float | None:
         """The stated duration, else the end of the last fragment."""
         ends = [track.end / track.scale for track in self._tracks.values() if track.scale]
-        seconds = self._stated or max(ends, default=0.0)
-        return round(seconds, 3) if 0 < seconds < 1e9 else None
+        return told_seconds(self._stated or max(ends, default=0.0))
 
     def parse(self, data: bytes) -> int:
         """Read whole boxes, and the heads of those that are skipped."""

@@ -17,6 +17,7 @@ SITE_NODE_STAMP := docs-site/node_modules/.installed
 SANDBOX_VENV := .venv-sandbox
 SANDBOX_STAMP := $(SANDBOX_VENV)/.installed
 NODE_STAMP := tests/node/node_modules/.installed
+AZURITE_STAMP := tests/azurite/node_modules/.installed
 WHEELS := $(VENV)/wheels
 WHEELS_STAMP := $(WHEELS)/.downloaded
 IMAGE_LOCKS := requirements/build.lock requirements/run.lock
@@ -33,7 +34,7 @@ UV_COMPILE := uv pip compile --universal --python-version 3.11 --generate-hashes
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo run test lowest newest pythons faults chaos campaign bench bench-tracking check-speed check docs docs-pages docs-serve format schemas chart dist sbom image lock clean
+.PHONY: help setup demo run test lowest newest pythons faults chaos campaign bench bench-archive bench-tracking check-speed check docs docs-pages docs-serve format schemas chart dist sbom image lock clean
 
 help: ## list the targets
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):[^#]*## /\1\t/' | expand -t 14
@@ -55,7 +56,7 @@ demo: setup ## record an emulated meeting end to end with RabbitMQ, the API sand
 run: setup ## run the worker with the settings of the environment, against a real account
 	$(BIN)/recording-worker run
 
-test: setup $(NODE_STAMP) $(INTEGRATIONS_STAMP) $(SANDBOX_STAMP) $(WHEELS_STAMP) $(GO_EXAMPLE) $(NODE_EXAMPLE) ## run all tests; they start their own RabbitMQ and PostgreSQL
+test: setup $(NODE_STAMP) $(AZURITE_STAMP) $(INTEGRATIONS_STAMP) $(SANDBOX_STAMP) $(WHEELS_STAMP) $(GO_EXAMPLE) $(NODE_EXAMPLE) ## run all tests; they start their own RabbitMQ and PostgreSQL
 	$(BIN)/python -m pytest -n $(PROCESSES) --dist worksteal -m "not campaign" $(ARGS)
 
 lowest: ## run unit and contract tests with the oldest libraries that pyproject.toml allows
@@ -114,6 +115,12 @@ bench-tracking: setup ## measure event delays with thousands of live recordings 
 	$(BIN)/python -m benchmarks.tracking.bench --live $(LIVE) --replicas $(FOLLOWERS) \
 		--seconds $(SECONDS) --at-once $(AT_ONCE) --docs docs/explanation/performance.md $(ARGS)
 
+MEGABYTES ?= 256
+
+bench-archive: setup $(INTEGRATIONS_STAMP) ## compare the archive's copies with rclone and curl (ROUNDS= MEGABYTES=)
+	$(BIN)/python -m benchmarks.archive.bench --rounds $(ROUNDS) --megabytes $(MEGABYTES) \
+		--docs docs/explanation/performance.md $(ARGS)
+
 check-speed: setup $(BENCH_STAMP) ## check that the worker is not much slower than a bare loop; takes a minute
 	$(BIN)/python -m benchmarks.check_speed
 
@@ -130,7 +137,7 @@ $(WHEELS_STAMP): $(IMAGE_LOCKS) | $(STAMP)
 		--dest $(WHEELS) $(addprefix -r ,$(IMAGE_LOCKS))
 	@touch $@
 
-$(NODE_STAMP) $(SITE_NODE_STAMP) $(NODE_EXAMPLE_STAMP): %/node_modules/.installed: %/package-lock.json
+$(NODE_STAMP) $(AZURITE_STAMP) $(SITE_NODE_STAMP) $(NODE_EXAMPLE_STAMP): %/node_modules/.installed: %/package-lock.json
 	@command -v npm >/dev/null || { test "$$(id -u)" = 0 && command -v apt-get >/dev/null \
 		&& echo "installing npm" >&2 && apt-get update -q \
 		&& apt-get install -qy --no-install-recommends npm; } \
@@ -233,4 +240,4 @@ lock: ## update the locked dependencies (needs uv)
 clean: ## remove everything that the other targets create
 	rm -rf examples/node/node_modules examples/node/dist examples/node/src/messages
 	rm -rf $(VENV) $(BENCH_VENV) $(DOCS_VENV) $(INTEGRATIONS_VENV) $(SANDBOX_VENV) .venv-lowest .venv-newest .venv-python3.* .mypy_cache .ruff_cache .pytest_cache .hypothesis \
-		tests/node/node_modules docs-site/node_modules site dist var
+		tests/node/node_modules tests/azurite/node_modules docs-site/node_modules site dist var

@@ -5,10 +5,10 @@ from pathlib import Path
 
 import pytest
 
-from tests.integration.archive.object_stores import BUCKET, StoreServer, moto_s3, rclone_s3
+from tests.integration.archive.object_stores import Azurite, MotoS3, RcloneS3, StoreServer
 from worker.archive.storage import ArchiveStorage
 
-STORES = {"rclone": rclone_s3, "moto": moto_s3}
+SERVERS = {"rclone": RcloneS3, "moto": MotoS3, "azurite": Azurite}
 
 
 @pytest.fixture(scope="module")
@@ -19,7 +19,7 @@ def store_server(
     if request.param == "folder":
         yield None
         return
-    with STORES[request.param](tmp_path_factory.mktemp(request.param)) as server:
+    with SERVERS[request.param](tmp_path_factory.mktemp(request.param)) as server:
         yield server
 
 
@@ -32,7 +32,7 @@ def archive_url(
         return f"{tmp_path.as_uri()}/archive"
     for name, value in store_server.environ.items():
         monkeypatch.setenv(name, value)
-    return f"s3://{BUCKET}/{tmp_path.name}"
+    return f"{store_server.archive}/{tmp_path.name}"
 
 
 @pytest.fixture

@@ -1,7 +1,6 @@
 """Objects in real storages."""
 
 import asyncio
-import sys
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 
@@ -16,7 +15,9 @@ BLOCK = bytes(range(256)) * 4096
 LATER = timedelta(hours=1)
 KEYS = ["a.webm", "app/meeting/ü b+c%20&=~.webm", "a/" + "x" * 200 + "/b.mp4", "日本/🎥.webm"]
 
-pytestmark = pytest.mark.parametrize("store_server", ["folder", "rclone", "moto"], indirect=True)
+STORES = ["folder", "rclone", "moto", "azurite"]
+
+pytestmark = pytest.mark.parametrize("store_server", STORES, indirect=True)
 
 
 async def blocks(count: int) -> AsyncIterator[bytes]:
@@ -90,44 +91,3 @@ async def nothing_is_left(storage: ArchiveStorage, key: str) -> bool:
     with pytest.raises(StorageRefused):
         await storage.head(key)
     return await storage.abort_abandoned(started_before=datetime.now(UTC) + LATER) == 0
-
-
-KILLED = """
-import asyncio, os, sys
-from worker.archive.storage import ArchiveStorage
-
-async def blocks():
-    for _ in range(11):
-        yield bytes(1024 * 1024)
-    print("sent", flush=True)
-    await asyncio.Event().wait()
-
-async def main():
-    storage = ArchiveStorage.open(sys.argv[1])
-    part = 5 * 1024 * 1024
-    uploads = (storage.upload(key, blocks(), "video/webm", part_bytes=part) for key in sys.argv[2:])
-    await asyncio.gather(*uploads)
-
-asyncio.run(main())
-"""
-
-
-async def test_what_a_killed_process_left_is_removed_by_key_and_by_age(
-    storage: ArchiveStorage, archive_url: str
-) -> None:
-    await storage.put("app/a.webm", b"before", "video/webm")
-    command = (sys.executable, "-c", KILLED, archive_url, "app/a.webm", "app/b.webm")
-    process = await asyncio.create_subprocess_exec(*command, stdout=asyncio.subprocess.PIPE)
-    assert process.stdout is not None
-    for _ in range(2):
-        assert await process.stdout.readline() == b"sent\n"
-    process.kill()
-    await process.wait()
-    after = datetime.now(UTC) + LATER
-    long_ago = datetime(2001, 1, 1, tzinfo=UTC)  # moto says of every upload that it began in 2010
-    assert await storage.abort_abandoned(started_before=long_ago) == 0
-    assert await storage.abort_abandoned(started_before=after, key="app/a") == 0
-    assert await storage.abort_abandoned(started_before=after, key="app/a.webm") == 1
-    assert await storage.abort_abandoned(started_before=after) == 1
-    assert await storage.abort_abandoned(started_before=after) == 0
-    assert await read(storage, "app/a.webm") == b"before"

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 PARTS_IN_FLIGHT: Final = 2
 READ_BYTES: Final = 1024 * 1024
 MAX_READ_TIME: Final = timedelta(days=1)
+SETTLE_SECONDS: Final = 0.1
 ABORT_TIMEOUT_SECONDS: Final = 5.0
 """How long a cancelled upload may take to remove its parts."""
 
@@ -38,19 +39,22 @@ class ArchiveStorage:
         self._reader = reader
 
     @classmethod
-    def open(cls, url: str, *, request_timeout_seconds: float = 300.0) -> Self:
+    def open(
+        cls, url: str, *, request_timeout_seconds: float = 300.0, max_retries: int = 3
+    ) -> Self:
         """The storage at a URL. Nothing is sent yet. Raises ValueError for a wrong URL.
 
         The time-out bounds one request with its body: a slow uplink needs minutes for a part.
-        While an object is read, it bounds the time without a byte.
+        While an object is read, it bounds the time without a byte. A request that found the storage
+        unavailable is sent again, `max_retries` times.
         """
         parsed = parse_storage_url(url)
         timeout = timedelta(seconds=request_timeout_seconds)
         with translated_errors("open"):
             return cls(
                 parsed,
-                open_store(parsed, timeout=timeout),
-                open_store(parsed, timeout=MAX_READ_TIME, read_timeout=timeout),
+                open_store(parsed, max_retries, timeout=timeout),
+                open_store(parsed, max_retries, timeout=MAX_READ_TIME, read_timeout=timeout),
             )
 
     def url_of(self, key: str) -> str:
@@ -122,6 +126,14 @@ class ArchiveStorage:
         """
         with translated_errors(f"remove abandoned uploads of {key or 'the archive'}"):
             return await remove_abandoned(self._url, key, started_before)
+
+    async def close(self) -> None:
+        """Wait until obstore's threads are idle. Call this before the interpreter ends.
+
+        A thread that still cleans up after a call is killed by the end of the interpreter, and the
+        process aborts. obstore does not tell when they are idle.
+        """
+        await asyncio.sleep(SETTLE_SECONDS)
 
     async def _make_durable(self, key: str) -> None:
         if self._url.scheme == "file":

@@ -24,13 +24,12 @@ ENDPOINT_VARIABLES: Final = {
     "file": (),
 }
 CONNECT_TIMEOUT: Final = timedelta(seconds=10)
-MAX_RETRIES: Final = 3
 MAX_RETRY_TIME: Final = timedelta(minutes=2)
 """Within one attempt to copy a file. The queue then tries it again."""
 
 
 def open_store(
-    url: StorageUrl, *, timeout: timedelta, read_timeout: timedelta | None = None
+    url: StorageUrl, max_retries: int, *, timeout: timedelta, read_timeout: timedelta | None = None
 ) -> Store:
     """The store for the URL of the archive. Nothing is sent yet.
 
@@ -41,7 +40,7 @@ def open_store(
     options = _client_options(url, timeout)
     if read_timeout is not None:
         options["read_timeout"] = read_timeout
-    retries: RetryConfig = {"max_retries": MAX_RETRIES, "retry_timeout": MAX_RETRY_TIME}
+    retries: RetryConfig = {"max_retries": max_retries, "retry_timeout": MAX_RETRY_TIME}
     prefix = url.prefix or None
     if url.scheme == "s3":
         return _open_s3(url, options, retries)

@@ -1,0 +1,34 @@
+"""Copies files with the archive's copier: `python -m benchmarks.archive.worker URL COUNT AT_ONCE`.
+
+The archive is at the URL of the variable ARCHIVE.
+"""
+
+import asyncio
+import os
+import sys
+
+import uvloop
+
+from worker.archive.copier import Copier
+from worker.archive.download import Download
+from worker.archive.storage import ArchiveStorage
+
+
+async def main(url: str, count: int, at_once: int) -> None:
+    """Copy the file `count` times, each to a key of its own."""
+    storage = ArchiveStorage.open(os.environ["ARCHIVE"])
+    download = Download(timeout_seconds=60, allow_private_sources=True)
+    copier = Copier(storage, download, part_bytes=8 * 1024 * 1024, max_file_bytes=2**36)
+    places = asyncio.Semaphore(at_once)
+
+    async def copy(index: int) -> None:
+        async with places:
+            await copier.copy(url, f"worker/{index}", file_name="a.webm", media_kind="video")
+
+    async with asyncio.TaskGroup() as group:
+        for index in range(count):
+            group.create_task(copy(index))
+    await storage.close()
+
+
+uvloop.run(main(sys.argv[1], int(sys.argv[2]), int(sys.argv[3])))

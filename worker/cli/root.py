@@ -18,6 +18,7 @@ MODULES: Final = {
     "status": "worker.cli.status.command",
     "recordings": "worker.cli.recordings",
     "outcomes": "worker.cli.outcomes",
+    "console": "worker.cli.console",
     "store": "worker.cli.store",
     "dead": "worker.cli.dead.commands",
     "webhooks": "worker.cli.webhooks",

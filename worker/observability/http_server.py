@@ -20,6 +20,9 @@ from worker.observability.listening import listen_on
 Check = Callable[[], str | None]
 """Returns None if the check passes, else the reason. Must not block."""
 
+Prepare = Callable[[web.Request, web.StreamResponse], Awaitable[None]]
+"""Changes the headers of a response before they are sent."""
+
 MAX_BODY_BYTES: Final = 1_048_576
 MAX_HEADER_BYTES: Final = 8_192
 SHUTDOWN_TIMEOUT_SECONDS: Final = 5.0
@@ -36,7 +39,8 @@ class HttpServer:
     A probe answers 200 if all its checks return None, else 503. Its body lists each check with the
     reason. Readiness also lists `checks_any`, of which one that returns None is enough. A request
     body above `max_body_bytes` gets 413. Each header may have 8 KiB. `limits` bounds the
-    connections and their times.
+    connections and their times. `middlewares` are aiohttp's, for every route. `on_prepare` may
+    add headers to every response.
     """
 
     def __init__(
@@ -51,12 +55,15 @@ class HttpServer:
         extra_routes: Iterable[web.RouteDef] = (),
         max_body_bytes: int = MAX_BODY_BYTES,
         limits: ConnectionLimits = DEFAULT_LIMITS,
+        middlewares: Iterable[Any] = (),
+        on_prepare: Iterable[Prepare] = (),
     ) -> None:
         self._host = host
         self._port = port
         guard = ConnectionGuard(limits)
         app = web.Application(
-            middlewares=[_guarding(guard), _errors_in_json], client_max_size=max_body_bytes
+            middlewares=[_guarding(guard), _errors_in_json, *middlewares],
+            client_max_size=max_body_bytes,
         )
         app.add_routes(
             [
@@ -66,7 +73,7 @@ class HttpServer:
                 *extra_routes,
             ]
         )
-        app.on_response_prepare.append(_hide_versions)
+        app.on_response_prepare.extend([_hide_versions, *on_prepare])
         self._runner = _GuardedRunner(
             app,
             guard,

@@ -2,7 +2,7 @@
 
 import msgspec
 
-from worker.settings.settings import Settings
+from worker.settings.settings import ConsoleSettings, Settings
 from worker.settings.variables import variables_of
 
 
@@ -32,7 +32,7 @@ def documented_settings() -> tuple[DocumentedSetting, ...]:
             required=variable.required,
             unless=variable.unless,
         )
-        for variable in variables_of(Settings).values()
+        for variable in (variables_of(Settings) | variables_of(ConsoleSettings)).values()
     )
 
 

@@ -142,6 +142,28 @@ def token(text: str) -> str:
     return text
 
 
+MIN_CONSOLE_TOKEN_LENGTH: Final = 16
+
+
+def console_token(text: str) -> str:
+    """Parse the token of the console, which nobody shall guess."""
+    if len(token(text)) < MIN_CONSOLE_TOKEN_LENGTH:
+        raise ValueError(f"must have at least {MIN_CONSOLE_TOKEN_LENGTH} characters")
+    return text
+
+
+def trace_link(text: str) -> str:
+    """Parse the address of a trace, in which `{trace_id}` stands for its id."""
+    if "{trace_id}" not in text:
+        raise ValueError(
+            "must have {trace_id} in it, as in https://jaeger.example/trace/{trace_id}"
+        )
+    parts = url_parts(text)
+    if parts is None or parts.scheme not in {"http", "https"} or not parts.hostname:
+        raise ValueError("must be a URL that begins with https:// or http:// and names a host")
+    return text
+
+
 def otlp_headers(text: str) -> str:
     """Check HTTP headers in OpenTelemetry's notation.
 

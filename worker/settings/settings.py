@@ -22,6 +22,7 @@ from worker.settings.database_url import database_url
 from worker.settings.otel import usable_environment
 from worker.settings.parsing import (
     choice,
+    console_token,
     host,
     http_url,
     identifier,
@@ -35,6 +36,7 @@ from worker.settings.parsing import (
     storage_profiles,
     switch,
     token,
+    trace_link,
     whole,
 )
 from worker.settings.proxies import Proxies, proxy_url, with_upper_case_proxies
@@ -181,7 +183,11 @@ class CommonSettings(msgspec.Struct, frozen=True, kw_only=True):
             WrongSettings: lists every fault. Each begins with the name of its variable.
         """
         # A variable that only `run` reads is not a misspelt one for the other commands.
-        known_names = frozenset(variable.name for variable in variables_of(Settings).values())
+        known_names = frozenset(
+            variable.name
+            for settings in (Settings, ConsoleSettings)
+            for variable in variables_of(settings).values()
+        )
         return build(cls, read_fields(variables_of(cls), environ, known_names=known_names))
 
     def sensitive_texts(self) -> Callable[[], Iterator[str]]:
@@ -200,6 +206,30 @@ class CommonSettings(msgspec.Struct, frozen=True, kw_only=True):
                 yield from file.sensitive_texts()
 
         return texts
+
+
+class ConsoleSettings(CommonSettings, frozen=True, kw_only=True):
+    """The settings of `recording-worker console`."""
+
+    console_token: Annotated[
+        Secret | None,
+        Variable(
+            "WORKER_CONSOLE_TOKEN",
+            console_token,
+            "Token that permits actions in the console, and reading from other machines. At least "
+            "16 printable ASCII characters. Only `recording-worker console` reads it.",
+            secret=True,
+        ),
+    ]
+    console_trace_url: Annotated[
+        str | None,
+        Variable(
+            "WORKER_CONSOLE_TRACE_URL",
+            trace_link,
+            "Address of a trace in your tracing system, with `{trace_id}` in it. The console links "
+            "to it. Only `recording-worker console` reads it.",
+        ),
+    ]
 
 
 class Settings(CommonSettings, frozen=True, kw_only=True):

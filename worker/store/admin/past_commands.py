@@ -83,7 +83,7 @@ def read_past_commands(
     with open_read_only(url, pooler=pooler) as connection:
         if condition.command_id is not None:
             command = find_command(connection, condition.command_id)
-            is_found = command is not None and _fits(command, condition)
+            is_found = command is not None and is_selected(command, condition)
             return PastCommands(commands=(command,) if command and is_found else ())
         return _walk(connection, condition)
 
@@ -147,11 +147,13 @@ def _outcome_count(latest: PastCommand, count: int) -> OutcomeCount:
 
 def find_command(connection: sa.Connection, command_id: str) -> PastCommand | None:
     """The command of this id, also if it has not ended. None if it never came."""
-    by_id = _COMMANDS.where(inbox.c.command_id == command_id)
+    by_id = COMMANDS.where(inbox.c.command_id == command_id)
     row = connection.execute(by_id).mappings().first()
     # A stop by `start_id` leaves a row for a start that never came.
     return (
-        None if row is None or (row["attempts"] == 0 and row["outcome"] is None) else _command(row)
+        None
+        if row is None or (row["attempts"] == 0 and row["outcome"] is None)
+        else past_command_of(row)
     )
 
 
@@ -159,9 +161,9 @@ def _walk(connection: sa.Connection, condition: PastCommandsFilter) -> PastComma
     found: list[PastCommand] = []
     looked_at = 0
     command: PastCommand | None = None
-    for command in _ended(connection, condition):
+    for command in ended_commands(connection, condition):
         looked_at += 1
-        if _fits(command, condition):
+        if is_selected(command, condition):
             found.append(command)
             if len(found) == condition.limit:
                 return PastCommands(commands=tuple(found))
@@ -171,30 +173,50 @@ def _walk(connection: sa.Connection, condition: PastCommandsFilter) -> PastComma
     )
 
 
-def _ended(connection: sa.Connection, condition: PastCommandsFilter) -> Iterator[PastCommand]:
-    """Commands that have ended, the last one first, in pages that each use the index."""
-    ended = _COMMANDS.where(FINISHED).order_by(
-        inbox.c.finished_at.desc(), inbox.c.command_id.desc()
-    )
+class CommandPlace(msgspec.Struct, frozen=True, array_like=True):
+    """A place between two rows: behind the command that ended then."""
+
+    finished_at: float
+    command_id: str
+
+
+def ended_commands(
+    connection: sa.Connection,
+    condition: PastCommandsFilter,
+    *,
+    after: CommandPlace | None = None,
+    max_commands: int = MAX_COMMANDS,
+) -> Iterator[PastCommand]:
+    """Commands that have ended, the last one first, in pages that each use the index.
+
+    Only the times of `condition` count. At most `max_commands` are read, in whole pages.
+    """
+    ended = COMMANDS.where(FINISHED).order_by(inbox.c.finished_at.desc(), inbox.c.command_id.desc())
     if condition.since is not None:
         ended = ended.where(inbox.c.finished_at >= condition.since)
     page_query = ended.limit(PAGE_ROWS)
     if condition.until is not None:
         page_query = page_query.where(inbox.c.finished_at <= condition.until)
-    for _ in range(MAX_COMMANDS // PAGE_ROWS):
-        page = [_command(row) for row in connection.execute(page_query).mappings()]
+    if after is not None:
+        page_query = page_query.where(*_behind(after))
+    for _ in range(max_commands // PAGE_ROWS):
+        page = [past_command_of(row) for row in connection.execute(page_query).mappings()]
         yield from page
         if len(page) < PAGE_ROWS:
             return
-        last = page[-1]
-        place = sa.tuple_(inbox.c.finished_at, inbox.c.command_id)
-        page_query = ended.limit(PAGE_ROWS).where(
-            inbox.c.finished_at <= last.finished_at,  # this part has an index
-            place < sa.tuple_(sa.literal(last.finished_at), sa.literal(last.command_id)),
-        )
+        place = CommandPlace(page[-1].finished_at or 0.0, page[-1].command_id)
+        page_query = ended.limit(PAGE_ROWS).where(*_behind(place))
 
 
-_COMMANDS: Final = sa.select(
+def _behind(after: CommandPlace) -> tuple[sa.ColumnElement[bool], ...]:
+    place = sa.tuple_(inbox.c.finished_at, inbox.c.command_id)
+    return (
+        inbox.c.finished_at <= after.finished_at,  # this part has an index
+        place < sa.tuple_(sa.literal(after.finished_at), sa.literal(after.command_id)),
+    )
+
+
+COMMANDS: Final = sa.select(
     inbox.c.command_id,
     inbox.c.command_type,
     inbox.c.app,
@@ -207,7 +229,8 @@ _COMMANDS: Final = sa.select(
 )
 
 
-def _command(row: sa.RowMapping) -> PastCommand:
+def past_command_of(row: sa.RowMapping) -> PastCommand:
+    """The command of a row of `COMMANDS`."""
     record = msgspec.json.decode(row["outcome"], type=OutcomeRecord) if row["outcome"] else None
     return PastCommand(
         command_id=row["command_id"],
@@ -226,7 +249,8 @@ def _command(row: sa.RowMapping) -> PastCommand:
     )
 
 
-def _fits(command: PastCommand, condition: PastCommandsFilter) -> bool:
+def is_selected(command: PastCommand, condition: PastCommandsFilter) -> bool:
+    """Whether it has ended, and as the filter asks. The times of the filter do not count."""
     pairs = (
         (condition.types, command.command_type),
         (condition.outcomes, command.outcome),

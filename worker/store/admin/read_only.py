@@ -1,7 +1,7 @@
 """Reads the state store beside the workers. Nothing is migrated, freed or created."""
 
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
@@ -44,7 +44,7 @@ def open_read_only(url: str, *, pooler: Pooler = "none") -> Iterator[sa.Connecti
     engine = read_only_engine(url, pooler=pooler)
     try:
         with read_errors(), engine.connect() as connection:
-            _check_revision(connection)
+            check_revision(connection)
             yield connection
     finally:
         engine.dispose()
@@ -60,7 +60,8 @@ def read_errors() -> Iterator[None]:
         raise StoreUnavailable(f"the database cannot be read: {lines[0][:300]}") from error.orig
 
 
-def _check_revision(connection: sa.Connection) -> None:
+def check_revision(connection: sa.Connection) -> None:
+    """Raise StoreUnavailable unless a worker of this version or a newer one has used it."""
     if not sa.inspect(connection).has_table("alembic_version"):
         raise StoreUnavailable("the database has no tables: no worker has used it yet")
     revision = connection.execute(sa.text("SELECT version_num FROM alembic_version")).scalar()
@@ -71,14 +72,16 @@ def _check_revision(connection: sa.Connection) -> None:
         )
 
 
-def read_only_engine(url: str, *, pooler: Pooler = "none") -> sa.Engine:
-    """An engine whose connections cannot write.
+def read_only_engine(
+    url: str, *, pooler: Pooler = "none", session: Mapping[str, str] = READER
+) -> sa.Engine:
+    """An engine whose connections cannot write. `session` are settings of PostgreSQL.
 
     Raises StoreUnavailable if an SQLite file does not exist, and WrongSettings for a URL of no
     known database.
     """
     if is_postgresql(url):
-        return open_postgresql(url, pooler=pooler, session=READER, poolclass=sa.NullPool)
+        return open_postgresql(url, pooler=pooler, session=session, poolclass=sa.NullPool)
     if database := sqlite_url(url).database:
         return _sqlite(Path(database))
     raise WrongSettings([URL_SYNTAX])

@@ -70,12 +70,17 @@ def read_details(url: str, wanted_id: str, *, max_events: int, pooler: Pooler = 
     Raises StoreUnavailable and WrongSettings as `read_recordings` does.
     """
     with open_read_only(url, pooler=pooler) as connection:
-        start = find_command(connection, wanted_id)
-        found = [
-            _details(connection, *row, max_events=max_events)
-            for row in _find_recordings(connection, wanted_id)
-        ]
-        return Found(recordings=tuple(found), start=start)
+        return find_details(connection, wanted_id, max_events=max_events)
+
+
+def find_details(connection: sa.Connection, wanted_id: str, *, max_events: int) -> Found:
+    """Everything about the recording of this id, or the recordings of this start command."""
+    start = find_command(connection, wanted_id)
+    found = [
+        _details(connection, *row, max_events=max_events)
+        for row in _find_recordings(connection, wanted_id)
+    ]
+    return Found(recordings=tuple(found), start=start)
 
 
 def _find_recordings(connection: sa.Connection, wanted_id: str) -> list[tuple[str, str | None]]:

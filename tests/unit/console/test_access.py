@@ -1,0 +1,126 @@
+"""Who may use the console: hosts, origins, tokens and sessions."""
+
+from pathlib import Path
+
+import pytest
+from aiohttp import web
+from aiohttp.test_utils import make_mocked_request
+
+from worker.console.access import (
+    COOKIE,
+    FAILURE_WINDOW_SECONDS,
+    MAX_FAILURES,
+    MAX_SESSIONS,
+    SESSION_SECONDS,
+    Access,
+)
+from worker.settings.secret import Secret
+
+TOKEN = "a-token-of-the-console"  # noqa: S105 - of this test
+
+
+class Clock:
+    def __init__(self) -> None:
+        self.now = 1000.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+def request(method: str = "GET", host: str = "127.0.0.1:8090", **headers: str) -> web.Request:
+    named = {name.replace("_", "-"): value for name, value in headers.items()}
+    return make_mocked_request(method, "/api/now", headers={"Host": host, **named})
+
+
+def access(clock: Clock | None = None, token: str | None = TOKEN, **options: object) -> Access:
+    secret = None if token is None else Secret(token)
+    return Access(token=secret, now=clock or Clock(), **options)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    "host",
+    ["127.0.0.1:8090", "localhost", "LOCALHOST:1", "[::1]:8090", "10.1.2.3", "console.example.com"],
+)
+def test_an_address_localhost_or_an_allowed_name_opens_the_console(host: str) -> None:
+    access(allowed_hosts=["Console.example.com"]).check_request(request(host=host))
+
+
+@pytest.mark.parametrize(
+    "host", ["evil.example", "127.0.0.1.evil.example", "", "console.example.com.evil.example:80"]
+)
+def test_a_name_that_another_site_could_point_at_us_is_refused(host: str) -> None:
+    with pytest.raises(web.HTTPMisdirectedRequest):
+        access(allowed_hosts=["console.example.com"]).check_request(request(host=host))
+
+
+@pytest.mark.parametrize("origin", ["https://evil.example", "null", "http://127.0.0.1:9999", ""])
+def test_a_change_from_a_page_of_another_origin_is_refused(origin: str) -> None:
+    with pytest.raises(web.HTTPForbidden):
+        access().check_request(request("POST", Origin=origin))
+
+
+def test_a_change_needs_the_origin_of_the_console_or_a_header_that_no_form_sends() -> None:
+    own = access()
+    own.check_request(request("POST", Origin="http://127.0.0.1:8090"))
+    own.check_request(request("POST", Authorization=f"Bearer {TOKEN}"))
+    with pytest.raises(web.HTTPForbidden):
+        own.check_request(request("POST"))
+
+
+def test_without_a_token_everybody_here_may_read_and_nobody_may_act() -> None:
+    own = access(token=None)
+    assert own.may_read(request())
+    assert not own.may_act(request(Authorization="Bearer "))
+    assert not own.may_act(request(Cookie=f"{COOKIE}="))
+    with pytest.raises(web.HTTPForbidden):
+        own.log_in("")
+
+
+def test_other_machines_need_the_token_to_read() -> None:
+    own = access(is_public=True)
+    assert not own.may_read(request())
+    assert own.may_read(request(Authorization=f"Bearer {TOKEN}"))
+    assert not own.may_read(request(Authorization=f"Basic {TOKEN}"))
+
+
+def test_a_session_lasts_its_time_and_not_longer_and_ends_at_the_log_out() -> None:
+    clock = Clock()
+    own = access(clock)
+    first, second = own.log_in(TOKEN), own.log_in(TOKEN)
+    assert first != second
+    assert own.may_act(request(Cookie=f"{COOKIE}={first}"))
+    own.log_out(request(Cookie=f"{COOKIE}={first}"))
+    assert not own.may_act(request(Cookie=f"{COOKIE}={first}"))
+    clock.now += SESSION_SECONDS
+    assert not own.may_act(request(Cookie=f"{COOKIE}={second}"))
+
+
+def test_a_token_that_is_replaced_ends_the_sessions_that_it_opened(tmp_path: Path) -> None:
+    file = tmp_path / "token"
+    file.write_text(TOKEN)
+    clock = Clock()
+    secret = Secret.from_file(file, now=clock)
+    own = Access(token=secret, now=clock)
+    session = own.log_in(TOKEN)
+    file.write_text("another-token-of-the-console")
+    clock.now += 5
+    assert not own.may_act(request(Cookie=f"{COOKIE}={session}"))
+
+
+def test_after_many_wrong_tokens_even_the_right_one_has_to_wait() -> None:
+    clock = Clock()
+    own = access(clock)
+    for _ in range(MAX_FAILURES):
+        with pytest.raises(web.HTTPForbidden):
+            own.log_in("wrong")
+    with pytest.raises(web.HTTPTooManyRequests):
+        own.log_in(TOKEN)
+    clock.now += FAILURE_WINDOW_SECONDS + 1
+    assert own.log_in(TOKEN)
+
+
+def test_the_number_of_sessions_is_bounded_and_the_oldest_goes_first() -> None:
+    own = access()
+    first, *_, last = [own.log_in(TOKEN) for _ in range(MAX_SESSIONS + 1)]
+    assert not own.may_act(request(Cookie=f"{COOKIE}={first}"))
+    assert own.may_act(request(Cookie=f"{COOKIE}={last}"))

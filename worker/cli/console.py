@@ -1,0 +1,118 @@
+"""`recording-worker console`: serves a page for operators."""
+
+import asyncio
+import os
+from ipaddress import ip_address
+from typing import TYPE_CHECKING, Final
+
+import click
+
+from worker.cli.context import stopped_by_signals, topology_from
+
+if TYPE_CHECKING:
+    from worker.settings.settings import ConsoleSettings
+
+DEFAULT_PORT: Final = 8090
+
+EXAMPLES = """\
+\b
+Examples:
+  recording-worker console
+  WORKER_CONSOLE_TOKEN_FILE=/run/secrets/console recording-worker console
+  WORKER_CONSOLE_TOKEN_FILE=/run/secrets/console recording-worker console --host :: \\
+    --allowed-host recordings.example.com
+  kubectl port-forward deploy/recording-console 8090
+
+The console shows what is recorded now, each recording from its command to its files, commands,
+dead letters and the request budget. It reads the database of DATABASE_URL, and receives events from
+AMQP_URL as `tail` does. It is a process of its own, and changes nothing by itself.
+
+Without a token it only reads, and only this machine can connect. With WORKER_CONSOLE_TOKEN, or
+WORKER_CONSOLE_TOKEN_FILE, whoever has the token may also act: replay and drop dead letters, and
+stop recordings. Each action is logged. Other machines may connect only if there is a token; put TLS
+in front of the console then.
+
+\b
+Exit codes: 0 stopped cleanly, 1 cannot start, 2 wrong flags or settings.
+"""
+
+
+@click.command(epilog=EXAMPLES)
+@click.option(
+    "--host",
+    default="127.0.0.1",
+    show_default=True,
+    help="Address to listen on. Any but that of this machine needs a token.",
+)
+@click.option(
+    "--port",
+    default=DEFAULT_PORT,
+    show_default=True,
+    type=click.IntRange(0, 65_535),
+    help="Port to listen on. 0 selects a free port.",
+)
+@click.option(
+    "--allowed-host",
+    "allowed_hosts",
+    multiple=True,
+    metavar="NAME",
+    help="A name under which browsers may open the console, such as that of a proxy in front of "
+    "it; may be repeated. Addresses and localhost are always allowed.",
+)
+def command(host: str, port: int, allowed_hosts: tuple[str, ...]) -> None:
+    """Serve a page for operators, to open in a browser."""
+    from worker.observability.http_server import CannotListen
+    from worker.observability.logs import configure_logs
+    from worker.settings.settings import ConsoleSettings
+
+    settings = ConsoleSettings.from_env(os.environ)
+    is_public = not _is_loopback(host)
+    if is_public and settings.console_token is None:
+        raise click.UsageError(
+            f"--host {host}: other machines could connect, which needs a token: set "
+            "WORKER_CONSOLE_TOKEN or WORKER_CONSOLE_TOKEN_FILE"
+        )
+    configure_logs(
+        level=settings.log_level,
+        format=settings.log_format,
+        sensitive_texts=settings.sensitive_texts(),
+    )
+    try:
+        asyncio.run(_serve(settings, host, port, allowed_hosts, is_public=is_public))
+    except CannotListen as error:
+        raise click.ClickException(
+            f"--host, --port: cannot serve on {_authority(host, port)}: {error.strerror}"
+        ) from error
+
+
+async def _serve(
+    settings: "ConsoleSettings",
+    host: str,
+    port: int,
+    allowed_hosts: tuple[str, ...],
+    *,
+    is_public: bool,
+) -> None:
+    from worker.console.server import Console, ConsoleOptions
+
+    options = ConsoleOptions(host=host, port=port, is_public=is_public, allowed_hosts=allowed_hosts)
+
+    def listening(chosen: int) -> None:
+        rights = "read-only" if settings.console_token is None else "actions need the token"
+        click.echo(f"The console is at http://{_authority(host, chosen)} ({rights})", err=True)
+
+    with stopped_by_signals() as stop:
+        await Console(settings, topology_from(settings), options).run(stop, listening)
+
+
+def _is_loopback(host: str) -> bool:
+    if host == "localhost":
+        return True
+    try:
+        return ip_address(host.strip("[]")).is_loopback
+    except ValueError:
+        return False
+
+
+def _authority(host: str, port: int) -> str:
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"

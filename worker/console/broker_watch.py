@@ -1,0 +1,103 @@
+"""Receives events as `tail` does, and counts the queues, over one connection that is restored."""
+
+import asyncio
+import random
+from collections.abc import Callable
+from typing import Final, Literal
+
+import msgspec
+import structlog
+
+from recording_schemas import CloudEvent, NotAnEvent, decode_event
+from worker.broker.admin.one_shot import connect
+from worker.broker.admin.queue_depths import QueueDepth, QueueDepths
+from worker.broker.admin.subscriber import Subscription, subscribe
+from worker.broker.topology import Topology
+from worker.domain.errors import BrokerUnavailable, RecordingWorkerError, TopologyDiffers
+from worker.settings.secret import Secret
+
+COUNT_INTERVAL_SECONDS: Final = 3.0
+RECONNECT_SECONDS: Final = 3.0
+LISTENED: Final = ("status", "files", "results")
+
+State = Literal["connecting", "listening", "unavailable"]
+
+
+class BrokerState(msgspec.Struct, frozen=True, kw_only=True):
+    """Whether events arrive, and what the queues hold. `reason` says why events do not arrive."""
+
+    state: State
+    reason: str | None = None
+    queues: tuple[QueueDepth, ...] = ()
+
+
+class BrokerWatch:
+    """Calls `on_event` for each event, and `on_state` when the state or a count changes."""
+
+    def __init__(
+        self,
+        url: Secret,
+        topology: Topology,
+        *,
+        on_event: Callable[[CloudEvent], None],
+        on_state: Callable[[BrokerState], None],
+    ) -> None:
+        self._url = url
+        self._topology = topology
+        self._on_event = on_event
+        self._on_state = on_state
+        self.state = BrokerState(state="connecting")
+
+    async def run(self) -> None:
+        """Listen, and connect again after each loss, forever."""
+        while True:
+            try:
+                await self._listen()
+            except* RecordingWorkerError as group:
+                reason = str(_first_leaf(group))
+                if self.state.reason != reason:
+                    structlog.get_logger().warning("console_broker_unavailable", reason=reason)
+                self._note(BrokerState(state="unavailable", reason=reason))
+            await asyncio.sleep(RECONNECT_SECONDS * random.uniform(0.5, 1.0))
+
+    async def _listen(self) -> None:
+        exchanges = [
+            name for name in self._topology.exchanges if name.rpartition(".")[2] in LISTENED
+        ]
+        async with (
+            connect(self._url.reveal(), "console") as connection,
+            subscribe(connection, exchanges) as subscription,
+            asyncio.TaskGroup() as tasks,
+        ):
+            tasks.create_task(self._receive(subscription), name="console-receive")
+            tasks.create_task(self._count(QueueDepths(connection)), name="console-count")
+
+    async def _receive(self, subscription: Subscription) -> None:
+        while True:
+            message = await subscription.next()
+            try:
+                event = decode_event(message.body)
+            except NotAnEvent:
+                continue
+            self._on_event(event)
+
+    async def _count(self, depths: QueueDepths) -> None:
+        names = [queue.name for queue in self._topology.queues]
+        while True:
+            counted = await depths.count(names)
+            self._note(BrokerState(state="listening", queues=tuple(counted)))
+            await asyncio.sleep(COUNT_INTERVAL_SECONDS)
+
+    def _note(self, state: BrokerState) -> None:
+        if state != self.state:
+            self.state = state
+            self._on_state(state)
+
+
+def _first_leaf(group: BaseExceptionGroup[RecordingWorkerError]) -> RecordingWorkerError:
+    error: BaseException = group
+    while isinstance(error, BaseExceptionGroup):
+        error = error.exceptions[0]
+    if isinstance(error, BrokerUnavailable | TopologyDiffers):
+        return error
+    return BrokerUnavailable(str(error))

@@ -1,0 +1,7 @@
+import { replace } from "./dom.js";
+import { empty, title } from "./parts.js";
+
+export async function show(root) {
+  replace(root, title("Dead letters"), empty("Not built yet."));
+  return null;
+}

@@ -1,0 +1,181 @@
+// The page "now": what is recorded, what waits, and whether anything needs attention.
+
+import { get, query } from "./api.js";
+import { recordingColumns } from "./columns.js";
+import { concernsOf } from "./concerns.js";
+import { el, replace } from "./dom.js";
+import { feedList } from "./feed.js";
+import { ago, idLink, plural, seconds, statusWord } from "./format.js";
+import { choice, empty, pagedTable, panel, throttled, title } from "./parts.js";
+
+const LIVE = ["RECORDING", "PAUSED", "INVOKED", "UPLOADING"];
+
+export async function show(root, context) {
+  const headline = el("p", { class: "headline" });
+  const attention = el("div", { class: "attention" });
+  const figures = el("div", { class: "figures" });
+  const aside = { budget: el("div"), timers: el("div"), workers: el("div") };
+  const filter = { status: "live", app: "" };
+  const list = pagedTable({
+    label: "Live recordings",
+    columns: recordingColumns(),
+    keyOf: (row) => row.recording_id,
+    load: async (after) => {
+      const page = await get(`/api/recordings${query({ ...filter, after })}`, context);
+      return { rows: page.recordings, next: page.next };
+    },
+    emptyText: "Nothing is being recorded now.",
+  });
+  const apps = el("span", {});
+  const tabs = el("div", { class: "tabs", role: "group", "aria-label": "Status" });
+  const feed = feedList();
+  replace(root,
+    title("Now", headline), attention, figures,
+    el("div", { class: "columns" },
+      el("div", {}, panel("Live recordings", el("div", { class: "filters" }, tabs, apps), list.element)),
+      el("div", { class: "side" },
+        panel("Request budget", aside.budget), panel("Timers and waits", aside.timers),
+        panel("Workers", aside.workers), panel("Events", feed.element))));
+
+  const drawTabs = (counts, total) => {
+    const options = [["live", "All", total], ...LIVE.map((status) => [status, statusWord(status), counts[status] ?? 0])];
+    const before = document.activeElement?.dataset?.status;
+    replace(tabs, options.map(([value, text, number]) => el("button", {
+      type: "button", "aria-pressed": String(filter.status === value), "data-status": value,
+      on: { click: () => { filter.status = value; drawTabs(counts, total); list.reload(); } },
+    }, text, " ", el("span", { class: "num" }, number.toLocaleString("en")))));
+    if (before) tabs.querySelector(`[data-status="${before}"]`)?.focus();
+  };
+
+  const drawApps = throttledByValue((names) => {
+    replace(apps, names.length > 1 && choice("App", [["", "All apps"], ...names.map((name) => [name, name])], filter.app, (value) => {
+      filter.app = value;
+      list.reload();
+    }));
+  });
+
+  const draw = (now) => {
+    const { counts, total, names } = countsOf(now);
+    replace(headline, total ? sentence(counts) : "Nothing is being recorded.");
+    const concerns = concernsOf(now);
+    replace(attention, concerns.length
+      ? el("ul", { class: "concerns" }, concerns.map(({ level, text, href }) =>
+          el("li", { class: level }, href ? el("a", { href }, text) : text)))
+      : el("p", { class: "well" }, "Nothing needs attention."));
+    if (now.error) return;
+    replace(figures, figuresOf(now, counts));
+    replace(aside.budget, budgetOf(now));
+    replace(aside.timers, timersOf(now));
+    replace(aside.workers, workersOf(now));
+    drawTabs(counts, total);
+    drawApps(names);
+  };
+
+  context.now = await get("/api/now", context);
+  context.broker = context.now.broker ?? context.broker;
+  draw(context.now);
+  feed.update(context.events);
+  await list.reload();
+  const refresh = throttled(list.refresh, 1500);
+  return {
+    on(name) {
+      if (name === "now") draw(context.now);
+      if (name === "broker" && context.now) draw(context.now = { ...context.now, broker: context.broker });
+      if (name === "event") {
+        feed.update(context.events);
+        refresh();
+      }
+      if (name === "now") refresh();
+    },
+    leave: refresh.cancel,
+  };
+}
+
+function throttledByValue(draw) {
+  let known = null;
+  return (value) => {
+    const text = JSON.stringify(value);
+    if (text !== known) draw(value);
+    known = text;
+  };
+}
+
+function countsOf(now) {
+  const counts = {};
+  for (const { status, recordings } of now.live ?? []) counts[status] = (counts[status] ?? 0) + recordings;
+  const total = LIVE.reduce((sum, status) => sum + (counts[status] ?? 0), 0);
+  return { counts, total, names: [...new Set((now.live ?? []).map((count) => count.app))].sort() };
+}
+
+function sentence(counts) {
+  const parts = [];
+  if (counts.RECORDING) parts.push(`${plural(counts.RECORDING, "recording")} running`);
+  if (counts.PAUSED) parts.push(`${counts.PAUSED.toLocaleString("en")} paused`);
+  if (counts.INVOKED) parts.push(`${counts.INVOKED.toLocaleString("en")} starting`);
+  if (counts.UPLOADING) parts.push(`${counts.UPLOADING.toLocaleString("en")} uploading`);
+  return `${parts.join(", ")}.`;
+}
+
+function figure(label, value, note, href) {
+  const number = el("span", { class: "value" }, typeof value === "number" ? value.toLocaleString("en") : value);
+  return el("div", { class: "figure" }, el("span", { class: "label" }, href ? el("a", { href }, label) : label), number, el("span", { class: "note" }, note ?? ""));
+}
+
+export function depthOf(now, ending) {
+  const queues = (now.broker?.queues ?? []).filter((queue) => ending.test(queue.name));
+  if (!queues.length || queues.every((queue) => queue.messages === null)) return null;
+  return queues.reduce((sum, queue) => sum + (queue.messages ?? 0), 0);
+}
+
+function figuresOf(now, counts) {
+  const sessions = now.waiting.find((place) => place.waits_for === "session");
+  const queued = depthOf(now, /\.commands$/);
+  const later = depthOf(now, /\.retry\./);
+  const dead = depthOf(now, /\.dead$/);
+  const next = now.next_expiry;
+  return [
+    figure("Recording", counts.RECORDING ?? 0, counts.PAUSED ? `${counts.PAUSED} paused` : "none paused"),
+    figure("Finding files", counts.UPLOADED ?? 0, counts.UPLOADING ? `${counts.UPLOADING} uploading` : "none uploading"),
+    figure("Waiting starts", sessions?.commands ?? 0, sessions?.oldest_at ? ["oldest ", ago(sessions.oldest_at)] : "for a session"),
+    figure("Queued commands", queued ?? "–", later ? `${later} for a later try` : queued === null ? "queue not seen" : "none for a later try", "/commands"),
+    figure("Unpublished events", now.outbox.events, now.outbox.oldest_at ? ["oldest ", ago(now.outbox.oldest_at)] : "all are out"),
+    figure("Dead letters", dead ?? "–", dead ? "need a decision" : dead === null ? "queue not seen" : "none", "/dead"),
+    figure("Next file lost", next ? ago(next.expires_at) : "–", next ? ["its URL expires, ", idLink("recordings", next.recording_id)] : "no URL expires", next ? `/recordings/${encodeURIComponent(next.recording_id)}` : null),
+  ];
+}
+
+function budgetOf(now) {
+  if (!now.budgets.length) return empty("No request was made yet.");
+  return now.budgets.map((budget) => el("div", { class: "budget" },
+    now.budgets.length > 1 && el("h3", {}, budget.name),
+    budget.paused_until && el("p", { class: "bad-text" }, "The API asked for a pause that ends ", ago(budget.paused_until), "."),
+    budget.windows.map((window) => meter(window))));
+}
+
+function meter(window) {
+  const share = Math.min(1, window.spent / window.requests);
+  const tone = window.for_commands <= 0 ? "bad" : share > 0.75 ? "warn" : "good";
+  const text = `${window.spent.toLocaleString("en")} of ${window.requests.toLocaleString("en")} requests in ${seconds(window.seconds)}`;
+  return el("div", { class: `meter ${tone}` },
+    el("div", { class: "meter-text" }, el("span", {}, text), el("span", { class: "muted" }, `${window.for_commands.toLocaleString("en")} left for commands`)),
+    el("div", { class: "track", role: "img", "aria-label": `${Math.round(share * 100)} percent spent` }, el("div", { class: "fill", vars: { "--share": share } })));
+}
+
+const WAITS = { session: "start that waits for its meeting", start: "command that waits for its start" };
+
+function timersOf(now) {
+  const waits = now.waiting.map((place) => el("li", {}, plural(place.commands, WAITS[place.waits_for] ?? place.waits_for).replace(/start that waits for its meetings$/, "starts that wait for their meetings").replace(/command that waits for its starts$/, "commands that wait for their starts"), place.next_due_at && [", next try ", ago(place.next_due_at)]));
+  const stops = now.timers.map((timer) => el("li", {}, "Stop ", idLink("recordings", timer.recording_id), " ", ago(timer.stop_at)));
+  if (!waits.length && !stops.length) return empty("Nothing waits, and no recording has a limit.");
+  return el("ul", { class: "plain" }, waits, stops);
+}
+
+function workersOf(now) {
+  const consumers = (now.broker?.queues ?? []).find((queue) => /\.commands$/.test(queue.name))?.consumers;
+  const rows = now.replicas.map((replica) => el("li", {}, el("span", { class: "id", title: replica.owner }, replica.owner.slice(0, 8)), replica.leads ? " leads: it publishes and sweeps" : " follows"));
+  return [
+    rows.length ? el("ul", { class: "plain" }, rows) : el("p", { class: "bad-text" }, "No worker is alive."),
+    el("p", { class: "muted" }, consumers === undefined || consumers === null ? "The command queue cannot be seen." : `${plural(consumers, "consumer")} on the command queue.`),
+    el("p", { class: "muted" }, "Last change ", ago(now.last_change_at, "never"), ", last webhook ", ago(now.last_webhook_at, "never"), "."),
+  ];
+}

@@ -1,0 +1,164 @@
+"""Says in sentences what has become of a recording or a start, and why there is no file. Pure."""
+
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from typing import Any, Final, Literal
+
+import msgspec
+
+from recording_schemas import Status
+from worker.domain.recording import LIVE, Recording
+from worker.store.admin.command_pages import WaitingPlace
+from worker.store.admin.past_commands import PastCommand
+from worker.store.admin.recording_details import KnownFile, RecordingDetails
+
+Level = Literal["good", "wait", "note", "bad"]
+
+MAX_NAMED_PEOPLE: Final = 5
+_COMPLETED: Final = "recording.completed.v1"
+
+_LIVE_TEXTS: Final = {
+    Status.INVOKED: "The API has accepted the start. The recorder has not begun yet.",
+    Status.RECORDING: "It is being recorded now. Files come after it has stopped.",
+    Status.PAUSED: "It is paused. Files come after it has stopped.",
+    Status.UPLOADING: "It has stopped, and the API is uploading the files.",
+}
+
+
+class Verdict(msgspec.Struct, frozen=True, kw_only=True):
+    """One sentence: `good` is done, `wait` in progress, `note` worth knowing, `bad` failed."""
+
+    level: Level
+    text: str
+
+
+def recording_verdicts(details: RecordingDetails, now: datetime | None = None) -> list[Verdict]:
+    """What has become of a recording and of its files, the most important sentence first."""
+    now = now or datetime.now(UTC)
+    recording = details.recording
+    return [
+        *_state(recording, len(details.files)),
+        *_reasons(recording),
+        *_absent_people(details),
+        *_expired(details.files, now),
+        *_unsent(details),
+    ]
+
+
+def _state(recording: Recording, files: int) -> Iterator[Verdict]:
+    if recording.status in LIVE:
+        if recording.missing_since:
+            yield _verdict("bad", "The API answers that it does not know this recording.")
+        yield _verdict("wait", _LIVE_TEXTS[recording.status])
+    elif recording.status is Status.ERRORED:
+        error = recording.error
+        reason = f": {error.message} ({error.code})" if error else ""
+        yield _verdict("bad", f"It ended with an error{reason}")
+        if not files:
+            yield _verdict("bad", "It has no files, because it ended with an error.")
+    elif files and recording.completed:
+        yield _verdict("good", f"It is complete: {_count(files, 'file')}.")
+    elif recording.completed:
+        yield _verdict("bad", "It has ended, and the API lists no file of it.")
+    else:
+        found = f"{_count(files, 'file')} so far" if files else "none so far"
+        yield _verdict("wait", f"It has ended. The worker looks for its files: {found}.")
+
+
+def _reasons(recording: Recording) -> Iterator[Verdict]:
+    if recording.unknown_status:
+        yield _verdict("note", f"The API reports a status of its own: {recording.unknown_status}.")
+    if recording.surplus_of:
+        yield _verdict(
+            "note", "Its start made a second recording, so the worker stops this one at once."
+        )
+    if recording.cancelled_by:
+        yield _verdict(
+            "note", f"The stop {recording.cancelled_by} cancelled its start before it was known."
+        )
+    if recording.start is None:
+        yield _verdict("note", "Another program started it.")
+
+
+def _absent_people(details: RecordingDetails) -> Iterator[Verdict]:
+    people = people_without_file(details)
+    for joined, words in ((False, "never joined"), (True, "joined, but the API has no file of")):
+        names = [_name(person) for person in people if bool(person.get("joined")) is joined]
+        if not names:
+            continue
+        more = len(names) - MAX_NAMED_PEOPLE
+        shown = ", ".join(names[:MAX_NAMED_PEOPLE]) + (f" and {more} more" if more > 0 else "")
+        text = f"{shown} {words} them." if joined else f"{shown} {words}."
+        yield _verdict("note", f"Without a file: {text}")
+
+
+def people_without_file(details: RecordingDetails) -> list[dict[str, Any]]:
+    """As the last completion names them, which the outbox still has."""
+    completions = [event.data for event in details.events if event.event_type == _COMPLETED]
+    people: list[dict[str, Any]] | None = (
+        completions[-1].get("participants_without_file") if completions else None
+    )
+    return people or []
+
+
+def _name(person: dict[str, Any]) -> str:
+    return str(person.get("custom_participant_id") or person.get("user_id") or "somebody")
+
+
+def _expired(files: tuple[KnownFile, ...], now: datetime) -> Iterator[Verdict]:
+    expiring = [file.url_expires_at for file in files if file.url_expires_at is not None]
+    over = sum(time <= now.timestamp() for time in expiring)
+    if over:
+        yield _verdict(
+            "bad",
+            f"The download URL of {_count(over, 'file')} has expired. A sync_recording command "
+            "asks the API for new ones.",
+        )
+
+
+def _unsent(details: RecordingDetails) -> Iterator[Verdict]:
+    waiting = sum(event.state != "sent" for event in details.events)
+    aside = sum(event.state == "set aside" for event in details.events)
+    if aside:
+        yield _verdict("bad", f"{_count(aside, 'event')} could never be published.")
+    elif waiting:
+        yield _verdict("wait", f"{_count(waiting, 'event')} not yet published.")
+
+
+def command_verdict(command: PastCommand, place: WaitingPlace | None) -> Verdict:
+    """What has become of a command."""
+    if command.outcome == "succeeded":
+        return _verdict("good", "It was executed.")
+    if command.outcome is not None:
+        data = command.data or {}
+        error = data.get("last_error") or data
+        reason = ": ".join(part for part in (error.get("code"), error.get("message")) if part)
+        text = {
+            "rejected": f"It was rejected and not executed. {reason}",
+            "expired": "Its deadline passed before it could be executed.",
+            "failed": f"The worker gave up after {_count(command.attempts, 'attempt')}. {reason}",
+        }[command.outcome]
+        return _verdict("bad", text)
+    error_text = (
+        f" Last error: {command.last_error.code}: {command.last_error.message}"
+        if command.last_error
+        else ""
+    )
+    if place is not None:
+        what = (
+            f"the session of meeting {place.subject}"
+            if place.waits_for == "session"
+            else f"the start {place.subject}"
+        )
+        return _verdict("wait", f"It waits for {what}.{error_text}")
+    if command.state == "running":
+        return _verdict("wait", f"A worker is executing it now.{error_text}")
+    return _verdict("wait", f"It waits for its next attempt.{error_text}")
+
+
+def _verdict(level: Level, text: str) -> Verdict:
+    return Verdict(level=level, text=text)
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"

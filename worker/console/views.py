@@ -1,0 +1,163 @@
+"""Turns rows into the JSON of the page. URLs lose their queries, which permit downloads."""
+
+from typing import Any, Final
+
+import msgspec
+
+from recording_schemas import CloudEvent
+from worker.cli.moments import iso_time
+from worker.cli.outcomes import command_json
+from worker.cli.recording_details import details_json
+from worker.domain.recording import Recording
+from worker.store.admin.command_pages import CommandsSummary, WaitingPlace
+from worker.store.admin.past_commands import PastCommand
+from worker.store.admin.recording_details import KeptEvent, RecordingDetails
+
+Json = dict[str, Any]
+
+_ROW_FIELDS: Final = (
+    "recording_id",
+    "app",
+    "kind",
+    "status",
+    "unknown_status",
+    "meeting_id",
+    "start_id",
+    "invoked_time",
+    "started_time",
+    "stopped_time",
+    "recording_duration",
+    "error",
+    "completed",
+    "file_count",
+    "first_seen_at",
+    "changed_at",
+    "stop_at",
+    "metadata",
+)
+
+
+def recording_row(recording: Recording) -> Json:
+    """One line of a table of recordings."""
+    return {name: getattr(recording, name) for name in _ROW_FIELDS}
+
+
+def command_row(command: PastCommand) -> Json:
+    """One line of a table of commands. `state` is `running`, `waiting` or `done`."""
+    return {**command_json(command), "state": command.state, "message": message_of(command)}
+
+
+def message_of(command: PastCommand) -> str | None:
+    """The error in words: that of the outcome, else that of the last attempt."""
+    if command.data is None:
+        return command.last_error.message if command.last_error else None
+    error = command.data.get("last_error") or command.data
+    message: str | None = error.get("message")
+    return message
+
+
+def summary_json(summary: CommandsSummary) -> Json:
+    """How the newest commands ended."""
+    return {
+        "since": iso_time(summary.since),
+        "slot_seconds": summary.slot_seconds,
+        "slots": summary.slots,
+        "types": summary.types,
+        "errors": [
+            {
+                "code": group.code,
+                "outcome": group.outcome,
+                "commands": group.commands,
+                "types": group.types,
+                "example": command_row(group.example),
+            }
+            for group in summary.errors
+        ],
+        "looked_back_to": iso_time(summary.looked_back_to),
+    }
+
+
+def waiting_json(place: WaitingPlace | None) -> Json | None:
+    """What a parked command waits for."""
+    if place is None:
+        return None
+    times = {"parked_at": iso_time(place.parked_at), "due_at": iso_time(place.due_at)}
+    return {**msgspec.structs.asdict(place), **times}
+
+
+def details_view(details: RecordingDetails) -> Json:
+    """Everything about one recording, with the data of each event."""
+    view = details_json(details)
+    trace = (details.recording.start.trace if details.recording.start else {}) or {}
+    return {
+        **view,
+        "row": recording_row(details.recording),
+        "start_command": command_row(details.start) if details.start else None,
+        "trace_id": trace_id_of(trace.get("traceparent")),
+        "people": people_of(details.events),
+        "events": [
+            {**row, "data": without_queries(event.data)}
+            for row, event in zip(view["events"], details.events, strict=True)
+        ],
+        "has_more_events": details.has_more_events,
+        "surplus_of": details.recording.surplus_of,
+        "cancelled_by": details.recording.cancelled_by,
+        "missing_since": details.recording.missing_since,
+        "files_awaited_since": details.recording.files_awaited_since,
+    }
+
+
+def people_of(events: tuple[KeptEvent, ...]) -> list[Json]:
+    """The people whose files were announced, with their stays in the order of their files."""
+    people: dict[str, Json] = {}
+    for event in events:
+        person = event.data.get("participant")
+        if event.event_type != "recording.file_ready.v1" or not person:
+            continue
+        known = people.setdefault(
+            person["user_id"] or person["peer_id"] or event.event_id,
+            {
+                "user_id": person["user_id"],
+                "custom_participant_id": person["custom_participant_id"],
+                "display_name": person["display_name"],
+                "preset_name": person["preset_name"],
+                "stays": [],
+            },
+        )
+        stay = {name: person[name] for name in ("peer_id", "joined_at", "left_at")}
+        known["stays"].append({**stay, "file_name": event.data["file_name"]})
+    return list(people.values())
+
+
+def trace_id_of(traceparent: str | None) -> str | None:
+    """The id in a W3C `traceparent` header: 32 hexadecimal digits."""
+    parts = (traceparent or "").split("-")
+    return parts[1] if len(parts) == 4 and len(parts[1]) == 32 else None
+
+
+def without_queries(value: Any) -> Any:  # noqa: ANN401 - any JSON value
+    """The JSON value in which no URL has a query."""
+    match value:
+        case dict():
+            return {name: without_queries(inner) for name, inner in value.items()}
+        case list() | tuple():
+            return [without_queries(inner) for inner in value]
+        case str() if value.startswith(("https://", "http://")):
+            return value.partition("?")[0]
+    return value
+
+
+def feed_entry(event: CloudEvent) -> Json:
+    """One line of the live feed."""
+    data = without_queries(msgspec.to_builtins(event.data))
+    names = (
+        "recording_id", "meeting_id", "kind", "status", "previous_status", "observed_by",
+        "file_name", "file_index", "file_count", "command_id", "command_type", "code", "message",
+        "error", "last_error", "final", "recording_ids",
+    )  # fmt: skip
+    return {
+        "id": event.id,
+        "type": event.type,
+        "time": event.time,
+        **{name: data[name] for name in names if data.get(name) is not None},
+    }

@@ -1,0 +1,124 @@
+"""Pages of recordings, the latest change first. Each page is read from indexes.
+
+A page continues behind the last row of the page before it. So a page costs the same wherever it is,
+and rows that change meanwhile only move to the front.
+"""
+
+from collections.abc import Iterable
+from typing import Final
+
+import msgspec
+import sqlalchemy as sa
+
+from recording_schemas import Status
+from worker.domain.recording import LIVE, Recording
+from worker.store.database.dialects import unindexed
+from worker.store.database.schema import recordings
+
+MAX_PAGE_ROWS: Final = 200
+_NEVER: Final = 1e12
+
+_Part = sa.Select[tuple[str, float, str]]
+_ROW: Final[_Part] = sa.select(
+    recordings.c.state, recordings.c.changed_at, recordings.c.recording_id
+)
+
+
+class PagePlace(msgspec.Struct, frozen=True, array_like=True):
+    """A place between two rows: behind the recording that last changed then."""
+
+    changed_at: float
+    recording_id: str
+
+
+class RecordingsPage(msgspec.Struct, frozen=True, kw_only=True):
+    """Recordings, the latest change first. `next` is None behind the last one."""
+
+    recordings: tuple[Recording, ...]
+    next: PagePlace | None
+
+
+def read_page(
+    connection: sa.Connection,
+    *,
+    statuses: Iterable[Status],
+    app: str | None = None,
+    after: PagePlace | None = None,
+    limit: int = 50,
+) -> RecordingsPage:
+    """One page of the recordings that have one of these statuses."""
+    limit = min(limit, MAX_PAGE_ROWS)
+    parts = [part for status in sorted(set(statuses)) for part in _parts(status, app, after)]
+    if not parts:
+        return RecordingsPage(recordings=(), next=None)
+    limited = [sa.select(part.limit(limit + 1).subquery()) for part in parts]
+    union = sa.union_all(*limited).subquery()
+    query = (
+        sa.select(union)
+        .order_by(union.c.changed_at.desc(), union.c.recording_id.desc())
+        .limit(limit + 1)
+    )
+    rows = connection.execute(query).all()
+    shown = rows[:limit]
+    return RecordingsPage(
+        recordings=tuple(msgspec.json.decode(row.state, type=Recording) for row in shown),
+        next=PagePlace(shown[-1].changed_at, shown[-1].recording_id) if len(rows) > limit else None,
+    )
+
+
+def _parts(status: Status, app: str | None, after: PagePlace | None) -> list[_Part]:
+    """The rows of a status. Live recordings are few, so that their app needs no index."""
+    is_status = recordings.c.status == status.value
+    if app is None:
+        return [_in_order(after, is_status)]
+    if status in LIVE:
+        return [_in_order(after, is_status, unindexed(recordings.c.app) == app)]
+    return [_awaiting_files(status, app, after), _closed(status, app, after)]
+
+
+def _in_order(after: PagePlace | None, *conditions: sa.ColumnElement[bool]) -> _Part:
+    return _ROW.where(*conditions, *_behind(after)).order_by(
+        recordings.c.changed_at.desc(), recordings.c.recording_id.desc()
+    )
+
+
+def _awaiting_files(status: Status, app: str, after: PagePlace | None) -> _Part:
+    """Recordings that have ended and are still open. By an expression, so that no index of the time
+    is used: it has all of history."""
+    changed_at = recordings.c.changed_at + 0
+    conditions = [
+        recordings.c.open,
+        recordings.c.app == app,
+        recordings.c.status == status.value,
+        *(() if after is None else (_is_behind(changed_at, after),)),
+    ]
+    return _ROW.where(*conditions).order_by(changed_at.desc(), recordings.c.recording_id.desc())
+
+
+def _closed(status: Status, app: str, after: PagePlace | None) -> _Part:
+    # As a range, in the order of the whole index. With equality, a planner might use the time
+    # alone, and read all rows that are newer than those of an app that has become idle.
+    columns = (recordings.c.app, recordings.c.status, recordings.c.changed_at)
+    place = sa.tuple_(*columns)
+    of_app = (sa.literal(app), sa.literal(status.value))
+    last = sa.literal(_NEVER if after is None else after.changed_at)
+    conditions = [
+        sa.not_(recordings.c.open),
+        place >= sa.tuple_(*of_app, sa.literal(0.0)),
+        place <= sa.tuple_(*of_app, last),
+        *(() if after is None else (_is_behind(recordings.c.changed_at, after),)),
+    ]
+    order = [column.desc() for column in (*columns, recordings.c.recording_id)]
+    return _ROW.where(*conditions).order_by(*order)
+
+
+def _behind(after: PagePlace | None) -> list[sa.ColumnElement[bool]]:
+    if after is None:
+        return []
+    has_index = recordings.c.changed_at <= after.changed_at
+    return [has_index, _is_behind(recordings.c.changed_at, after)]
+
+
+def _is_behind(changed_at: sa.ColumnElement[float], after: PagePlace) -> sa.ColumnElement[bool]:
+    place = sa.tuple_(changed_at, recordings.c.recording_id)
+    return place < sa.tuple_(sa.literal(after.changed_at), sa.literal(after.recording_id))

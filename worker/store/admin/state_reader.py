@@ -1,0 +1,84 @@
+"""Reads the state again and again for a process that stays, such as the console.
+
+Each read has a connection of its own and a time-out, so that it never costs the workers more.
+"""
+
+import sqlite3
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from typing import Concatenate, Final, ParamSpec, TypeVar, cast
+
+import sqlalchemy as sa
+
+from worker.store.admin.read_only import check_revision, read_errors, read_only_engine
+from worker.store.database.postgresql import READER, Pooler, is_postgresql
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+READ_TIMEOUT_SECONDS: Final = 5.0
+
+_SESSION: Final[Mapping[str, str]] = {
+    **READER,
+    "statement_timeout": f"{READ_TIMEOUT_SECONDS:g}s",
+    "idle_in_transaction_session_timeout": "10s",
+}
+_SQLITE_STEPS: Final = 20_000
+"""How many steps of SQLite's machine pass between two looks at the clock: about a millisecond."""
+
+
+class StateReader:
+    """Opens read-only connections to the database of a DATABASE_URL. Threads may share it.
+
+    The database may appear later, and workers may migrate it meanwhile.
+    """
+
+    def __init__(
+        self, url: str, *, pooler: Pooler = "none", timeout: float = READ_TIMEOUT_SECONDS
+    ) -> None:
+        self._url = url
+        self._pooler: Pooler = pooler
+        self._timeout = timeout
+        self._engine: sa.Engine | None = None
+        self._is_checked = False
+
+    @contextmanager
+    def connect(self) -> Iterator[sa.Connection]:
+        """A connection for one read.
+
+        Raises StoreUnavailable, also when the read takes too long, and WrongSettings for a URL of
+        no known database.
+        """
+        engine = self._engine = self._engine or read_only_engine(
+            self._url, pooler=self._pooler, session=_SESSION
+        )
+        with read_errors(), engine.connect() as connection:
+            if not is_postgresql(self._url):
+                _interrupt_late(connection, time.monotonic() + self._timeout)
+            if not self._is_checked:
+                check_revision(connection)
+                self._is_checked = True
+            yield connection
+
+    def read(
+        self,
+        query: Callable[Concatenate[sa.Connection, P], T],
+        *args: P.args,
+        **kwargs: P.kwargs,
+    ) -> T:
+        """The result of one query. Raises as `connect` does."""
+        with self.connect() as connection:
+            return query(connection, *args, **kwargs)
+
+    def close(self) -> None:
+        """Drop the engine. A later read makes a new one."""
+        if self._engine is not None:
+            self._engine.dispose()
+            self._engine = None
+
+
+def _interrupt_late(connection: sa.Connection, deadline: float) -> None:
+    """Make SQLite end a statement that runs past the deadline, as PostgreSQL does by itself."""
+    raw = cast("sqlite3.Connection", connection.connection.dbapi_connection)
+    raw.set_progress_handler(lambda: time.monotonic() > deadline, _SQLITE_STEPS)

@@ -42,7 +42,7 @@ LOOK_BACK = 200
 
 def every_question() -> Iterator[Callable[[sa.Connection], object]]:
     """Each query of the console, as its pages ask it. What looks back does so for few rows."""
-    yield lambda connection: read_now(connection, AT)
+    yield read_now
     deep = PagePlace(OLD + 5000, "old5000")
     for app in (None, "default", "retired", "nobody"):
         for status in Status:
@@ -251,13 +251,13 @@ async def test_what_goes_on_is_counted_by_app_and_status(database_url: str) -> N
     await store.close()
     reader = StateReader(database_url)
 
-    now = reader.read(read_now, AT)
+    now = reader.read(read_now)
     reader.close()
 
-    counts = {(count.app, count.status): count.recordings for count in now.live}
+    counts = {(count.app, count.status): count.count for count in now.overview.recordings}
     assert counts == {
         ("default", Status.PAUSED): 1,
         ("default", Status.RECORDING): 2,
         ("eu", Status.RECORDING): 1,
     }
-    assert (now.unfinished, now.outbox.events) == (1, 4)
+    assert (now.unfinished, now.overview.outbox.events) == (1, 4)

@@ -9,8 +9,8 @@ import msgspec
 import structlog
 
 from recording_schemas import CloudEvent, NotAnEvent, decode_event
-from worker.broker.admin.one_shot import connect
-from worker.broker.admin.queue_depths import QueueDepth, QueueDepths
+from worker.broker.admin.one_shot import Connection, connect
+from worker.broker.admin.queue_counts import QueueCounts, count_queues
 from worker.broker.admin.subscriber import Subscription, subscribe
 from worker.broker.topology import Topology
 from worker.domain.errors import BrokerUnavailable, RecordingWorkerError, TopologyDiffers
@@ -28,25 +28,34 @@ class BrokerState(msgspec.Struct, frozen=True, kw_only=True):
 
     state: State
     reason: str | None = None
-    queues: tuple[QueueDepth, ...] = ()
+    queues: QueueCounts | None = None
 
 
 class BrokerWatch:
-    """Calls `on_event` for each event, and `on_state` when the state or a count changes."""
+    """Calls `on_event` for each event, and `on_state` when the state or a count changes.
+
+    The queues are counted while `watched` is set.
+    """
 
     def __init__(
         self,
         url: Secret,
         topology: Topology,
+        watched: asyncio.Event,
         *,
         on_event: Callable[[CloudEvent], None],
         on_state: Callable[[BrokerState], None],
     ) -> None:
         self._url = url
         self._topology = topology
+        self._watched = watched
         self._on_event = on_event
         self._on_state = on_state
         self.state = BrokerState(state="connecting")
+
+    def queues(self) -> QueueCounts | str:
+        """The counts of the queues, or why there are none."""
+        return self.state.queues or self.state.reason or "not connected yet"
 
     async def run(self) -> None:
         """Listen, and connect again after each loss, forever."""
@@ -70,7 +79,7 @@ class BrokerWatch:
             asyncio.TaskGroup() as tasks,
         ):
             tasks.create_task(self._receive(subscription), name="console-receive")
-            tasks.create_task(self._count(QueueDepths(connection)), name="console-count")
+            tasks.create_task(self._count(connection), name="console-count")
 
     async def _receive(self, subscription: Subscription) -> None:
         while True:
@@ -81,12 +90,12 @@ class BrokerWatch:
                 continue
             self._on_event(event)
 
-    async def _count(self, depths: QueueDepths) -> None:
-        names = [queue.name for queue in self._topology.queues]
+    async def _count(self, connection: Connection) -> None:
         while True:
-            counted = await depths.count(names)
-            self._note(BrokerState(state="listening", queues=tuple(counted)))
+            counts = await count_queues(connection, self._topology)
+            self._note(BrokerState(state="listening", queues=counts))
             await asyncio.sleep(COUNT_INTERVAL_SECONDS)
+            await self._watched.wait()
 
     def _note(self, state: BrokerState) -> None:
         if state != self.state:

@@ -72,11 +72,16 @@ class Console:
         self._state = ConsoleState(reader)
         self._stream = LiveStream()
         self._broker = BrokerWatch(
-            settings.amqp_url, topology, on_event=self._on_event, on_state=self._on_broker
+            settings.amqp_url,
+            topology,
+            self._stream.watched,
+            on_event=self._on_event,
+            on_state=self._on_broker,
         )
         self._snapshots = Snapshots(
             self._state,
             self._stream.watched,
+            queues=self._broker.queues,
             on_snapshot=lambda snapshot: self._stream.send("now", snapshot),
         )
 

@@ -2,36 +2,51 @@
 
 import asyncio
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any, Final
 
+import msgspec
 import structlog
 
+from worker.broker.admin.queue_counts import QueueCounts
+from worker.budget.priorities import Tier, quota_left
 from worker.cli.moments import iso_time
+from worker.cli.status.checks import Check, judge
+from worker.cli.status.sources import Facts
 from worker.console.state import ConsoleState
 from worker.domain.errors import StoreUnavailable
 from worker.store.admin.live_now import LiveNow, read_now
+from worker.store.admin.overview import BudgetUsage, BudgetWindow, Overview
 
 INTERVAL_SECONDS: Final = 2.0
 REST_FACTOR: Final = 10
 """After a slow read, the next one waits this many times longer than the read took."""
 
+NOT_ASKED: Final = "the console does not ask it"
+WORKER: Final = "worker"
+"""The check about the worker's HTTP server, which the console does not ask."""
+
 
 class Snapshots:
-    """The figures, read while `watched` is set. `on_snapshot` gets each."""
+    """The figures, read while `watched` is set. `on_snapshot` gets each.
+
+    `queues` returns the counts of the queues, or why there are none.
+    """
 
     def __init__(
         self,
         state: ConsoleState,
         watched: asyncio.Event,
         *,
+        queues: Callable[[], QueueCounts | str],
         on_snapshot: Callable[[dict[str, Any]], None],
     ) -> None:
         self._state = state
         self._watched = watched
+        self._queues = queues
         self._on_snapshot = on_snapshot
         self._lock = asyncio.Lock()
-        self._last: dict[str, Any] | None = None
+        self._last: LiveNow | str = NOT_ASKED
         self._last_at = float("-inf")
         self._took = 0.0
 
@@ -43,73 +58,89 @@ class Snapshots:
             await asyncio.sleep(max(INTERVAL_SECONDS, REST_FACTOR * self._took))
 
     async def latest(self) -> dict[str, Any]:
-        """The figures, at most `INTERVAL_SECONDS` old."""
+        """The figures, at most `INTERVAL_SECONDS` old, and the checks on them."""
         async with self._lock:  # many browsers that ask at once cost one read
             started = time.monotonic()
-            if self._last is None or started - self._last_at > INTERVAL_SECONDS / 2:
+            if started - self._last_at > INTERVAL_SECONDS / 2:
                 self._last = await self._read()
                 self._last_at = time.monotonic()
                 self._took = self._last_at - started
-            return self._last
+            return now_json(self._last, self._queues())
 
-    async def _read(self) -> dict[str, Any]:
+    async def _read(self) -> LiveNow | str:
         try:
-            return {"error": None, **now_json(await self._state.read(read_now, time.time()))}
+            return await self._state.read(read_now)
         except StoreUnavailable as error:
             structlog.get_logger().warning("console_state_unavailable", reason=str(error))
-            return {"error": str(error)}
+            return str(error)
 
 
-def now_json(now: LiveNow) -> dict[str, Any]:
-    """The figures as the page gets them. Times are RFC 3339."""
+def now_json(now: LiveNow | str, queues: QueueCounts | str) -> dict[str, Any]:
+    """The figures as the page gets them. Times are RFC 3339. A text says why there are none."""
+    overview = now if isinstance(now, str) else now.overview
+    result: dict[str, Any] = {
+        "error": now if isinstance(now, str) else None,
+        "checks": checks(overview, queues),
+        "queues": None if isinstance(queues, str) else queues,
+    }
+    return result if isinstance(now, str) else result | _figures(now)
+
+
+def checks(overview: Overview | str, queues: QueueCounts | str) -> list[Check]:
+    """The checks of `recording-worker status`, without the one that asks a worker itself."""
+    facts = Facts(worker_url="", readiness=NOT_ASKED, overview=overview, queues=queues)
+    return [check for check in judge(facts).checks if check.name != WORKER]
+
+
+def _figures(now: LiveNow) -> dict[str, Any]:
+    overview = now.overview
     return {
-        "at": iso_time(now.at),
-        "live": [
-            {
-                "app": count.app,
-                "status": count.status,
-                "recordings": count.recordings,
-                "oldest_at": iso_time(count.oldest_at),
-            }
-            for count in now.live
-        ],
+        "at": iso_time(overview.at),
+        "live": overview.recordings,
         "waiting": [
             {
-                "waits_for": count.waits_for,
+                "waits_for": waits_for,
                 "commands": count.commands,
                 "oldest_at": iso_time(count.oldest_at),
-                "next_due_at": iso_time(count.next_due_at),
             }
-            for count in now.waiting
+            for waits_for, count in overview.parked.items()
         ],
+        "next_due_at": iso_time(now.next_due_at),
         "unfinished": now.unfinished,
         "timers": [
-            {
-                "recording_id": timer.recording_id,
-                "app": timer.app,
-                "meeting_id": timer.meeting_id,
-                "stop_at": iso_time(timer.stop_at),
-            }
+            {**msgspec.structs.asdict(timer), "stop_at": iso_time(timer.stop_at)}
             for timer in now.timers
         ],
-        "budgets": [
-            {
-                "name": budget.name,
-                "windows": budget.windows,
-                "paused_until": iso_time(budget.paused_until),
-            }
-            for budget in now.budgets
-        ],
-        "replicas": [
-            {"owner": replica.owner, "until": iso_time(replica.until), "leads": replica.leads}
-            for replica in now.replicas
-        ],
+        "budgets": [_budget(usage, overview.at) for usage in overview.budgets],
+        "replicas": now.replicas,
         "outbox": {
-            "events": now.outbox.events,
-            "deferred": now.outbox.deferred,
-            "set_aside": now.outbox.set_aside,
-            "oldest_at": iso_time(now.outbox.oldest_at),
+            **msgspec.structs.asdict(overview.outbox),
+            "oldest_at": iso_time(overview.outbox.oldest_at),
         },
-        "last_change_at": iso_time(now.last_change_at),
-        "last_webhook_at": iso_time(now.last_webhook_at),
+        "archive": {
+            **msgspec.structs.asdict(now.archive),
+            "oldest_at": iso_time(now.archive.oldest_at),
+            "first_expiry": iso_time(now.archive.first_expiry),
+        },
     }
+
+
+def _budget(usage: BudgetUsage, now: float) -> dict[str, Any]:
+    paused_until = usage.paused_until if usage.paused_until > now else None
+    return {
+        "account": usage.account,
+        "paused_until": iso_time(paused_until),
+        "windows": list(_windows(usage.windows)),
+    }
+
+
+def _windows(windows: tuple[BudgetWindow, ...]) -> Iterator[dict[str, Any]]:
+    for window in sorted(windows, key=lambda window: -window.seconds):
+        used = (window.requests, window.spent, window.background)
+        yield {
+            "requests": window.requests,
+            "seconds": window.seconds,
+            "spent": window.spent,
+            "for_commands": max(0, quota_left(*used, Tier.COMMAND)),
+            "for_reads": max(0, quota_left(*used, Tier.BACKGROUND)),
+        }

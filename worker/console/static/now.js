@@ -2,7 +2,6 @@
 
 import { get, query } from "./api.js";
 import { recordingColumns } from "./columns.js";
-import { concernsOf } from "./concerns.js";
 import { el, replace } from "./dom.js";
 import { feedList } from "./feed.js";
 import { ago, idLink, plural, seconds, statusWord } from "./format.js";
@@ -14,7 +13,7 @@ export async function show(root, context) {
   const headline = el("p", { class: "headline" });
   const attention = el("div", { class: "attention" });
   const figures = el("div", { class: "figures" });
-  const aside = { budget: el("div"), timers: el("div"), workers: el("div") };
+  const aside = { budget: el("div"), timers: el("div"), workers: el("div"), checks: el("div") };
   const filter = { status: "live", app: "" };
   const list = pagedTable({
     label: "Live recordings",
@@ -35,7 +34,7 @@ export async function show(root, context) {
       el("div", {}, panel("Live recordings", el("div", { class: "filters" }, tabs, apps), list.element)),
       el("div", { class: "side" },
         panel("Request budget", aside.budget), panel("Timers and waits", aside.timers),
-        panel("Workers", aside.workers), panel("Events", feed.element))));
+        panel("Checks", aside.checks), panel("Workers", aside.workers), panel("Events", feed.element))));
 
   const drawTabs = (counts, total) => {
     const options = [["live", "All", total], ...LIVE.map((status) => [status, statusWord(status), counts[status] ?? 0])];
@@ -57,16 +56,13 @@ export async function show(root, context) {
   const draw = (now) => {
     const { counts, total, names } = countsOf(now);
     replace(headline, total ? sentence(counts) : "Nothing is being recorded.");
-    const concerns = concernsOf(now);
-    replace(attention, concerns.length
-      ? el("ul", { class: "concerns" }, concerns.map(({ level, text, href }) =>
-          el("li", { class: level }, href ? el("a", { href }, text) : text)))
-      : el("p", { class: "well" }, "Nothing needs attention."));
+    replace(attention, concernsOf(now.checks));
     if (now.error) return;
     replace(figures, figuresOf(now, counts));
     replace(aside.budget, budgetOf(now));
     replace(aside.timers, timersOf(now));
-    replace(aside.workers, workersOf(now));
+    replace(aside.workers, replicasOf(now));
+    replace(aside.checks, checksOf(now));
     drawTabs(counts, total);
     drawApps(names);
   };
@@ -102,7 +98,7 @@ function throttledByValue(draw) {
 
 function countsOf(now) {
   const counts = {};
-  for (const { status, recordings } of now.live ?? []) counts[status] = (counts[status] ?? 0) + recordings;
+  for (const { status, count } of now.live ?? []) counts[status] = (counts[status] ?? 0) + count;
   const total = LIVE.reduce((sum, status) => sum + (counts[status] ?? 0), 0);
   return { counts, total, names: [...new Set((now.live ?? []).map((count) => count.app))].sort() };
 }
@@ -121,17 +117,11 @@ function figure(label, value, note, href) {
   return el("div", { class: "figure" }, el("span", { class: "label" }, href ? el("a", { href }, label) : label), number, el("span", { class: "note" }, note ?? ""));
 }
 
-export function depthOf(now, ending) {
-  const queues = (now.broker?.queues ?? []).filter((queue) => ending.test(queue.name));
-  if (!queues.length || queues.every((queue) => queue.messages === null)) return null;
-  return queues.reduce((sum, queue) => sum + (queue.messages ?? 0), 0);
-}
-
 function figuresOf(now, counts) {
   const sessions = now.waiting.find((place) => place.waits_for === "session");
-  const queued = depthOf(now, /\.commands$/);
-  const later = depthOf(now, /\.retry\./);
-  const dead = depthOf(now, /\.dead$/);
+  const queued = now.queues?.commands.messages ?? null;
+  const later = (now.queues?.retries ?? []).reduce((sum, queue) => sum + (queue.messages ?? 0), 0);
+  const dead = now.queues?.dead.messages ?? null;
   const next = now.next_expiry;
   return [
     figure("Recording", counts.RECORDING ?? 0, counts.PAUSED ? `${counts.PAUSED} paused` : "none paused"),
@@ -147,7 +137,7 @@ function figuresOf(now, counts) {
 function budgetOf(now) {
   if (!now.budgets.length) return empty("No request was made yet.");
   return now.budgets.map((budget) => el("div", { class: "budget" },
-    now.budgets.length > 1 && el("h3", {}, budget.name),
+    now.budgets.length > 1 && el("h3", {}, budget.account),
     budget.paused_until && el("p", { class: "bad-text" }, "The API asked for a pause that ends ", ago(budget.paused_until), "."),
     budget.windows.map((window) => meter(window))));
 }
@@ -161,21 +151,38 @@ function meter(window) {
     el("div", { class: "track", role: "img", "aria-label": `${Math.round(share * 100)} percent spent` }, el("div", { class: "fill", vars: { "--share": share } })));
 }
 
-const WAITS = { session: "start that waits for its meeting", start: "command that waits for its start" };
+const WAITS = {
+  session: ["start waits for its meeting", "starts wait for their meetings"],
+  start: ["command waits for its start", "commands wait for their starts"],
+};
 
 function timersOf(now) {
-  const waits = now.waiting.map((place) => el("li", {}, plural(place.commands, WAITS[place.waits_for] ?? place.waits_for).replace(/start that waits for its meetings$/, "starts that wait for their meetings").replace(/command that waits for its starts$/, "commands that wait for their starts"), place.next_due_at && [", next try ", ago(place.next_due_at)]));
-  const stops = now.timers.map((timer) => el("li", {}, "Stop ", idLink("recordings", timer.recording_id), " ", ago(timer.stop_at)));
+  const waits = now.waiting.filter((place) => place.commands).map((place) => el("li", {}, `${place.commands.toLocaleString("en")} ${WAITS[place.waits_for][place.commands === 1 ? 0 : 1]}`, place.oldest_at && [", the oldest since ", ago(place.oldest_at)]));
+  if (waits.length && now.next_due_at) waits.push(el("li", {}, "Next try ", ago(now.next_due_at)));
+  const stops = now.timers.map((timer) => el("li", {}, "Stop of ", idLink("recordings", timer.recording_id), " ", ago(timer.stop_at)));
   if (!waits.length && !stops.length) return empty("Nothing waits, and no recording has a limit.");
   return el("ul", { class: "plain" }, waits, stops);
 }
 
-function workersOf(now) {
-  const consumers = (now.broker?.queues ?? []).find((queue) => /\.commands$/.test(queue.name))?.consumers;
-  const rows = now.replicas.map((replica) => el("li", {}, el("span", { class: "id", title: replica.owner }, replica.owner.slice(0, 8)), replica.leads ? " leads: it publishes and sweeps" : " follows"));
-  return [
-    rows.length ? el("ul", { class: "plain" }, rows) : el("p", { class: "bad-text" }, "No worker is alive."),
-    el("p", { class: "muted" }, consumers === undefined || consumers === null ? "The command queue cannot be seen." : `${plural(consumers, "consumer")} on the command queue.`),
-    el("p", { class: "muted" }, "Last change ", ago(now.last_change_at, "never"), ", last webhook ", ago(now.last_webhook_at, "never"), "."),
-  ];
+// The checks of `recording-worker status`.
+
+const TONES = { ok: "good", warning: "warn", failed: "bad", unknown: "plain" };
+const PAGES = { "dead letters": "/dead", stalled: "/recordings?status=live", queue: "/commands", archive: "/archive" };
+
+function concernsOf(checks) {
+  const concerns = checks.filter((check) => check.state !== "ok");
+  if (!concerns.length) return el("p", { class: "well" }, "All is well: nothing needs attention.");
+  return el("ul", { class: "concerns" }, concerns.map((check) => el("li", { class: TONES[check.state] },
+    el("strong", {}, check.name), ": ", PAGES[check.name] ? el("a", { href: PAGES[check.name] }, check.text) : check.text)));
+}
+
+function checksOf(now) {
+  return el("ul", { class: "checks" }, now.checks.map((check) => el("li", {},
+    el("span", { class: `chip ${TONES[check.state]}` }, check.name), el("span", {}, check.text || check.state))));
+}
+
+function replicasOf(now) {
+  if (!now.replicas.length) return el("p", { class: "bad-text" }, "No worker is alive.");
+  return el("ul", { class: "plain" }, now.replicas.map((replica) => el("li", {},
+    el("span", { class: "id", title: replica.owner }, replica.owner.slice(0, 8)), replica.leads ? " leads: it publishes and sweeps" : " follows")));
 }

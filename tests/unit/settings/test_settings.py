@@ -11,7 +11,7 @@ from worker.domain.hosts import IMPOSSIBLE_HOST
 from worker.domain.rate import Rate
 from worker.settings.amqp_url import SYNTAX as AMQP_SYNTAX
 from worker.settings.documentation import documented_settings, settings_table
-from worker.settings.settings import CommonSettings, Settings
+from worker.settings.settings import CommonSettings, ConsoleSettings, Settings
 from worker.settings.variables import variables_of
 
 REQUIRED = {
@@ -497,7 +497,8 @@ def test_the_password_inside_a_url_is_a_sensitive_text() -> None:
 
 
 def test_each_variable_fills_one_field() -> None:
-    names = [variable.name for variable in variables_of(Settings).values()]
+    fields = variables_of(Settings) | variables_of(ConsoleSettings)
+    names = [variable.name for variable in fields.values()]
     assert len(names) == len(set(names)) == len(documented_settings())
 
 

@@ -20,6 +20,7 @@ from tests.contract.test_store_plans import (
     sqlite_steps,
 )
 from worker.domain.event_envelopes import outcome_record
+from worker.store.admin.archive_pages import read_archive, read_recording_archive
 from worker.store.admin.command_pages import (
     CommandsPage,
     find_starts_of_meeting,
@@ -66,6 +67,8 @@ def every_question() -> Iterator[Callable[[sa.Connection], object]]:
         connection, since=OLD, until=AT, slots=48, max_commands=LOOK_BACK
     )
     yield read_unfinished
+    yield read_archive
+    yield lambda connection: read_recording_archive(connection, "old77")
     yield lambda connection: find_waiting_place(connection, "s1")
     yield lambda connection: find_starts_of_meeting(connection, "m12", max_commands=LOOK_BACK)
 

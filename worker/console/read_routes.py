@@ -14,6 +14,7 @@ from worker.console import queries, views
 from worker.console.state import ConsoleState
 from worker.console.verdicts import command_verdict, recording_verdicts
 from worker.domain.errors import StoreUnavailable
+from worker.store.admin.archive_pages import read_archive, read_recording_archive
 from worker.store.admin.command_pages import (
     find_starts_of_meeting,
     find_waiting_place,
@@ -52,6 +53,7 @@ class ReadRoutes:
         yield web.get("/api/commands/summary", json_of(self._summary))
         yield web.get("/api/commands/unfinished", json_of(self._unfinished))
         yield web.get("/api/command/{id}", json_of(self._command))
+        yield web.get("/api/archive", json_of(self._archive))
         yield web.get("/api/search", json_of(self._search))
 
     async def _recordings(self, request: web.Request) -> Any:  # noqa: ANN401
@@ -72,10 +74,21 @@ class ReadRoutes:
             raise web.HTTPNotFound(reason="no recording has this id")
         return {
             "recordings": [
-                {**views.details_view(details), "verdicts": recording_verdicts(details)}
+                {
+                    **views.details_view(details),
+                    "verdicts": recording_verdicts(details),
+                    "archive": await self._archive_of(details.recording.recording_id),
+                }
                 for details in found.recordings
             ]
         }
+
+    async def _archive_of(self, recording_id: str) -> views.Json | None:
+        files, manifest = await self._state.read(read_recording_archive, recording_id)
+        return views.recording_archive_json(files, manifest)
+
+    async def _archive(self, _request: web.Request) -> Any:  # noqa: ANN401
+        return views.archive_json(await self._state.read(read_archive))
 
     async def _meeting(self, request: web.Request) -> Any:  # noqa: ANN401
         meeting_id = queries.path_id(request)

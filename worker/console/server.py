@@ -15,7 +15,10 @@ from worker.aio import cancel_all
 from worker.broker.topology import Topology
 from worker.console import views
 from worker.console.access import COOKIE, SESSION_SECONDS, Access
+from worker.console.action_routes import ActionRoutes
+from worker.console.actions import Actions
 from worker.console.broker_watch import BrokerState, BrokerWatch
+from worker.console.dead_letters import DeadLetters
 from worker.console.live_stream import LiveStream
 from worker.console.read_routes import ReadRoutes, json_of, json_response
 from worker.console.snapshots import Snapshots
@@ -114,6 +117,7 @@ class Console:
             extra_routes=[
                 *static_routes(),
                 *ReadRoutes(self._state).routes(),
+                *self._action_routes().routes(),
                 web.get("/api/session", json_of(self._session)),
                 web.get("/api/now", json_of(self._now)),
                 web.get("/api/stream", self._stream.serve),
@@ -124,6 +128,10 @@ class Console:
             middlewares=[self._guard()],
             on_prepare=[_add_security_headers],
         )
+
+    def _action_routes(self) -> ActionRoutes:
+        letters = DeadLetters(self._settings)
+        return ActionRoutes(self._access, letters, Actions(self._settings, self._state, letters))
 
     def _guard(self) -> Any:  # noqa: ANN401 - aiohttp has no public name for it
         @web.middleware

@@ -94,6 +94,7 @@ def checks(overview: Overview | str, queues: QueueCounts | str) -> list[Check]:
 
 def _figures(now: LiveNow) -> dict[str, Any]:
     overview = now.overview
+    expiry = now.next_expiry
     return {
         "at": iso_time(overview.at),
         "live": overview.recordings,
@@ -122,6 +123,8 @@ def _figures(now: LiveNow) -> dict[str, Any]:
             "oldest_at": iso_time(now.archive.oldest_at),
             "first_expiry": iso_time(now.archive.first_expiry),
         },
+        "next_expiry": expiry
+        and {**msgspec.structs.asdict(expiry), "expires_at": iso_time(expiry.expires_at)},
     }
 
 

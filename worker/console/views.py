@@ -8,7 +8,9 @@ from recording_schemas import CloudEvent
 from worker.cli.moments import iso_time
 from worker.cli.outcomes import command_json
 from worker.cli.recording_details import details_json
+from worker.domain.archive import ArchiveFile
 from worker.domain.recording import Recording
+from worker.store.admin.archive_pages import ArchiveState, ManifestState
 from worker.store.admin.command_pages import CommandsSummary, WaitingPlace
 from worker.store.admin.past_commands import PastCommand
 from worker.store.admin.recording_details import KeptEvent, RecordingDetails
@@ -145,6 +147,51 @@ def without_queries(value: Any) -> Any:  # noqa: ANN401 - any JSON value
         case str() if value.startswith(("https://", "http://")):
             return value.partition("?")[0]
     return value
+
+
+def archive_file_json(file: ArchiveFile) -> Json:
+    """A file in the archive, or on its way there."""
+    return {
+        "recording_id": file.recording_id,
+        "file_index": file.file_index,
+        "file_name": file.file.file_name,
+        "app": file.app,
+        "state": file.state,
+        "queued_at": iso_time(file.queued_at),
+        "due_at": iso_time(file.due_at),
+        "expires_at": iso_time(file.expires_at),
+        "attempts": file.attempts,
+        "last_error": file.last_error,
+        "archived": file.archived,
+        "archived_at": iso_time(file.archived_at),
+    }
+
+
+def archive_json(state: ArchiveState) -> Json:
+    """What waits to be archived, and what was given up."""
+    depth = msgspec.structs.asdict(state.depth)
+    times = {name: iso_time(depth[name]) for name in ("oldest_at", "first_expiry")}
+    return {
+        **depth,
+        **times,
+        "manifests_due": state.manifests_due,
+        "queued_files": [archive_file_json(file) for file in state.queued],
+        "failed_files": [archive_file_json(file) for file in state.failed],
+    }
+
+
+def recording_archive_json(
+    files: tuple[ArchiveFile, ...], manifest: ManifestState | None
+) -> Json | None:
+    """The archive of one recording. None if the archive knows nothing of it."""
+    if not files and manifest is None:
+        return None
+    return {
+        "files": [archive_file_json(file) for file in files],
+        "manifest_url": manifest.url if manifest else None,
+        "manifest_at": iso_time(manifest.written_at) if manifest else None,
+        "manifest_due_at": iso_time(manifest.due_at) if manifest else None,
+    }
 
 
 def feed_entry(event: CloudEvent) -> Json:

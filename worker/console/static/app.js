@@ -26,7 +26,7 @@ const VIEWS = [
   [/^\/archive$/, archive],
   [/^\/search$/, search],
 ];
-const LINKS = [["/", "Now"], ["/recordings", "Recordings"], ["/commands", "Commands"]];
+const LINKS = [["/", "Now"], ["/recordings", "Recordings"], ["/commands", "Commands"], ["/dead", "Dead letters"], ["/archive", "Archive"]];
 
 const main = document.getElementById("main");
 const context = { session: null, events: [], now: null, broker: null, signal: null, navigate, changeSession };

@@ -112,6 +112,7 @@ function copyIcon() {
 const TONES = {
   INVOKED: "blue", RECORDING: "live", PAUSED: "warn", UPLOADING: "violet", UPLOADED: "good", ERRORED: "bad",
   succeeded: "good", rejected: "bad", failed: "bad", expired: "warn", running: "live", waiting: "warn",
+  queued: "blue", archived: "good", external: "plain",
   sent: "good", refused: "warn", "set aside": "bad",
 };
 const WORDS = {
@@ -135,6 +136,17 @@ export function recordingChip(row) {
 
 export function plural(number, noun) {
   return `${number.toLocaleString("en")} ${number === 1 ? noun : `${noun}s`}`;
+}
+
+export function bytes(number) {
+  const units = ["B", "kB", "MB", "GB", "TB"];
+  let value = number;
+  let unit = 0;
+  while (value >= 1000 && unit < units.length - 1) {
+    value /= 1000;
+    unit += 1;
+  }
+  return `${value < 10 && unit ? value.toFixed(1) : Math.round(value)} ${units[unit]}`;
 }
 
 export function commandName(type) {

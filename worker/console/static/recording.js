@@ -1,7 +1,8 @@
 // One recording: from its command to each file.
 
 import { get } from "./api.js";
-import { stopRecording } from "./actions.js";
+import { archiveTable } from "./archive.js";
+import { archiveAgain, stopRecording } from "./actions.js";
 import { why } from "./columns.js";
 import { el, replace } from "./dom.js";
 import { ago, at, chip, copyable, idLink, json, middle, plural, recordingChip, seconds, statusWord } from "./format.js";
@@ -33,12 +34,18 @@ export async function show(root, context, id) {
 function one(view, context, open) {
   const { row } = view;
   const actions = el("div", { class: "actions" });
-  if (context.session?.may_act && STOPPABLE.includes(view.status)) actions.append(button("Stop recording…", () => stopRecording(view), "danger"));
+  if (context.session?.may_act && STOPPABLE.includes(view.status)) actions.append(button("Stop recording…", () => attempt(() => stopRecording(view)), "danger"));
+  const attempt = (action) => action().catch((error) => {
+    replace(problem, `${error.message}.`);
+    problem.hidden = false;
+  });
+  const problem = el("p", { class: "notice bad", role: "alert", hidden: true });
+  if (context.session?.may_act && view.archive) actions.append(button("Archive again…", () => attempt(() => archiveAgain(view.recording_id))));
   return el("article", { "data-recording": view.recording_id },
     title(`${view.kind === "track" ? "Track" : "Composite"} recording`, recordingChip(row), actions),
-    verdicts(view.verdicts),
+    problem, verdicts(view.verdicts),
     el("div", { class: "columns" },
-      el("div", {}, panel("Timeline", timeline(view)), panel("Files", files(view)), panel("Published events", events(view, open))),
+      el("div", {}, panel("Timeline", timeline(view)), panel("Files", files(view)), view.archive && panel("Archive", archive(view.archive)), panel("Published events", events(view, open))),
       el("div", { class: "side" }, panel("Facts", factsOf(view, context)), panel("People", people(view)), view.metadata && panel("Metadata", facts(Object.entries(view.metadata))))));
 }
 
@@ -108,6 +115,12 @@ function files(view) {
   ], (file) => file.file_index);
   shown.update(view.files);
   return view.files.length ? el("div", { class: "scroll" }, shown.element) : empty("No file yet. The sentences above say why.");
+}
+
+function archive(found) {
+  const shown = archiveTable("Files in the archive", found.files, { recording: false });
+  return el("div", {}, el("div", { class: "scroll" }, shown),
+    el("p", { class: "muted" }, found.manifest_url ? ["Manifest ", el("span", { class: "id" }, found.manifest_url), ", written ", ago(found.manifest_at)] : "The manifest is not written yet.", found.manifest_due_at && ["; to be written ", ago(found.manifest_due_at)]));
 }
 
 function people(view) {

@@ -26,7 +26,7 @@ export async function show(root, context) {
     ["Event id", (event) => el("span", { class: "id" }, event.event_id)],
     ["When", (event) => ago(event.created_at), "end"],
   ], found.events, "event_id")));
-  if (!parts.length) parts.push(empty("No recording, command, meeting or kept event has this id."));
+  if (!parts.length) parts.push(empty("No recording, command, meeting or kept event has this id."), el("p", {}, el("a", { href: `/dead/${encodeURIComponent(wanted)}` }, "Look for it among the dead letters")));
   if (found.looked_back_to) parts.push(el("p", { class: "muted" }, "Ids other than of recordings, commands and meetings were searched in the newest 20,000 events, back to ", ago(found.looked_back_to), "."));
   replace(root, title("Search", el("span", { class: "id" }, wanted)), ...parts);
   return null;

@@ -10,6 +10,7 @@ import msgspec
 import sqlalchemy as sa
 
 from worker.domain.recording import Recording
+from worker.store.admin.archive_pages import ExpiringFile, next_expiry
 from worker.store.admin.overview import Overview, overview
 from worker.store.archive_reading import ArchiveDepth, measure
 from worker.store.database.schema import UNFINISHED, inbox, leases, parked, recordings
@@ -50,6 +51,7 @@ class LiveNow(msgspec.Struct, frozen=True, kw_only=True):
     next_due_at: float | None
     replicas: tuple[Replica, ...]
     archive: ArchiveDepth
+    next_expiry: ExpiringFile | None
 
 
 def read_now(connection: sa.Connection) -> LiveNow:
@@ -62,6 +64,7 @@ def read_now(connection: sa.Connection) -> LiveNow:
         next_due_at=connection.execute(sa.select(sa.func.min(parked.c.due_at))).scalar(),
         replicas=_replicas(connection, seen.at),
         archive=measure(connection, [None])[0],
+        next_expiry=next_expiry(connection),
     )
 
 

@@ -1,0 +1,82 @@
+"""The routes of dead letters and actions. Everybody who may read sees the letters."""
+
+import hashlib
+from collections.abc import Awaitable, Callable, Iterator
+from typing import Any
+
+import msgspec
+from aiohttp import web
+
+from worker.console import queries
+from worker.console.access import COOKIE, Access
+from worker.console.actions import Action, Actions, ImpossibleAction
+from worker.console.dead_letters import DeadLetters
+from worker.console.read_routes import Handler, json_response
+from worker.domain.errors import RecordingWorkerError
+
+Answer = Callable[[web.Request], Awaitable[object]]
+
+_ACTION = msgspec.json.Decoder(Action)
+
+
+class ActionRoutes:
+    """Shows dead letters, and previews and does actions for whoever has the token."""
+
+    def __init__(self, access: Access, letters: DeadLetters, actions: Actions) -> None:
+        self._access = access
+        self._letters = letters
+        self._actions = actions
+
+    def routes(self) -> Iterator[web.RouteDef]:
+        """All of them."""
+        yield web.get("/api/dead", _answered(self._listed))
+        yield web.get("/api/dead/{id}", _answered(self._details))
+        yield web.post("/api/actions/preview", _answered(self._preview))
+        yield web.post("/api/actions", _answered(self._act))
+
+    async def _listed(self, _request: web.Request) -> object:
+        return await self._letters.listed()
+
+    async def _details(self, request: web.Request) -> object:
+        letters = await self._letters.details(queries.path_id(request))
+        if not letters:
+            raise web.HTTPNotFound(reason="no dead letter has this name: it may have been replayed")
+        return {"letters": letters}
+
+    async def _preview(self, request: web.Request) -> object:
+        return await self._actions.preview(await self._action(request))
+
+    async def _act(self, request: web.Request) -> object:
+        return await self._actions.act(await self._action(request), _actor(request))
+
+    async def _action(self, request: web.Request) -> Action:
+        if not self._access.may_act(request):
+            raise web.HTTPForbidden(reason="actions need the token: log in first")
+        try:
+            action: Action = _ACTION.decode(await request.read())
+        except (msgspec.ValidationError, msgspec.DecodeError) as error:
+            raise queries.wrong(f"not an action: {error}") from None
+        return action
+
+
+def _actor(request: web.Request) -> dict[str, Any]:
+    """Who acts, for the audit line. The session's id itself would open the console."""
+    session = request.cookies.get(COOKIE)
+    digest = hashlib.sha256(session.encode()).hexdigest()[:12] if session else None
+    return {"address": request.remote, "session": digest or "bearer"}
+
+
+def _answered(answer: Answer) -> Handler:
+    """A handler that sends the answer as JSON, and an error of ours as a sentence."""
+
+    async def handle(request: web.Request) -> web.StreamResponse:
+        try:
+            return json_response(await answer(request))
+        except ImpossibleAction as error:
+            return json_response({"error": str(error)}, status=409)
+        except RecordingWorkerError as error:
+            return json_response({"error": str(error)}, status=503)
+        except TimeoutError:
+            return json_response({"error": "RabbitMQ did not answer in time"}, status=503)
+
+    return handle

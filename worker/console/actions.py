@@ -1,0 +1,185 @@
+"""What whoever has the token may do. Each action has a preview, and leaves an audit line."""
+
+import uuid
+from collections.abc import Sequence
+from typing import Annotated, Any, Final
+
+import msgspec
+import structlog
+
+from recording_schemas import ArchiveRecording, Command, StopRecording
+from worker.cli.sending import send
+from worker.console.dead_letters import DeadLetters
+from worker.console.state import ConsoleState
+from worker.domain.recording import STOPPABLE, Recording
+from worker.settings.settings import CommonSettings
+from worker.store.admin.recording_details import find_details
+
+MAX_LETTERS: Final = 1000
+
+Fingerprint = Annotated[str, msgspec.Meta(pattern="^[0-9a-f]{32}$")]
+Fingerprints = Annotated[
+    tuple[Fingerprint, ...], msgspec.Meta(min_length=1, max_length=MAX_LETTERS)
+]
+RecordingId = Annotated[str, msgspec.Meta(min_length=1, max_length=128)]
+
+
+class ReplayLetters(
+    msgspec.Struct, frozen=True, kw_only=True, tag="replay", forbid_unknown_fields=True
+):
+    """Send dead letters back to the queue of commands, perhaps under new ids."""
+
+    letters: Fingerprints
+    new_id: bool
+
+
+class DropLetters(
+    msgspec.Struct, frozen=True, kw_only=True, tag="drop", forbid_unknown_fields=True
+):
+    """Remove dead letters for good."""
+
+    letters: Fingerprints
+
+
+class StopOne(msgspec.Struct, frozen=True, kw_only=True, tag="stop", forbid_unknown_fields=True):
+    """Stop a recording."""
+
+    recording_id: RecordingId
+
+
+class ArchiveAgain(
+    msgspec.Struct, frozen=True, kw_only=True, tag="archive", forbid_unknown_fields=True
+):
+    """Copy the files of a recording to the archive once more."""
+
+    recording_id: RecordingId
+
+
+Action = ReplayLetters | DropLetters | StopOne | ArchiveAgain
+
+
+class ImpossibleAction(Exception):
+    """The action cannot be done. The text says why."""
+
+
+class Preview(msgspec.Struct, frozen=True, kw_only=True):
+    """What an action will do, in sentences."""
+
+    lines: tuple[str, ...]
+
+
+class Done(msgspec.Struct, frozen=True, kw_only=True):
+    """What an action has done, in sentences. `command_id` is the command that was sent, if any."""
+
+    lines: tuple[str, ...]
+    command_id: str | None = None
+
+
+class Actions:
+    """Previews and does actions. Raises ImpossibleAction, and the errors of broker and state."""
+
+    def __init__(self, settings: CommonSettings, state: ConsoleState, letters: DeadLetters) -> None:
+        self._settings = settings
+        self._state = state
+        self._letters = letters
+
+    async def preview(self, action: Action) -> Preview:
+        """What the action will do. Changes nothing."""
+        match action:
+            case ReplayLetters():
+                lines = await self._letters.replay_preview(
+                    set(action.letters), new_id=action.new_id
+                )
+            case DropLetters():
+                lines = await self._letters.drop_preview(set(action.letters))
+            case StopOne():
+                lines = _stop_lines(await self._recording(action.recording_id))
+            case ArchiveAgain():
+                lines = _archive_lines(await self._recording(action.recording_id))
+        return Preview(lines=tuple(lines))
+
+    async def act(self, action: Action, actor: dict[str, Any]) -> Done:
+        """Do it. `actor` are the fields of the audit line that say who does."""
+        match action:
+            case ReplayLetters():
+                name = "replay_with_new_id" if action.new_id else "replay"
+                rows = await self._letters.replay(set(action.letters), new_id=action.new_id)
+                return _letters_done(name, rows, actor)
+            case DropLetters():
+                rows = await self._letters.drop(set(action.letters))
+                return _letters_done("drop", rows, actor)
+            case StopOne():
+                recording = await self._recording(action.recording_id)
+                _stop_lines(recording)
+                return await self._send("stop", StopRecording, recording, actor)
+            case ArchiveAgain():
+                recording = await self._recording(action.recording_id)
+                return await self._send("archive", ArchiveRecording, recording, actor)
+
+    async def _recording(self, recording_id: str) -> Recording:
+        found = await self._state.read(find_details, recording_id, max_events=1)
+        for details in found.recordings:
+            if details.recording.recording_id == recording_id:
+                return details.recording
+        raise ImpossibleAction("no recording has this id")
+
+    async def _send(
+        self, name: str, kind: type[Command], recording: Recording, actor: dict[str, Any]
+    ) -> Done:
+        fields = {
+            "id": f"console-{uuid.uuid4()}",
+            "type": f"{name}_recording",
+            "recording_id": recording.recording_id,
+            "app": recording.app,
+        }
+        command = msgspec.convert(fields, kind)
+        await send(self._settings, command, wait_seconds=None)
+        audit(name, actor, recording_id=recording.recording_id, command_id=command.id)
+        return Done(
+            lines=(f"The command {command.id} was sent. Its story shows how it ends.",),
+            command_id=command.id,
+        )
+
+
+def _stop_lines(recording: Recording) -> list[str]:
+    if recording.status not in STOPPABLE:
+        raise ImpossibleAction(f"it is {recording.status}, which cannot be stopped")
+    meeting = f" of meeting {recording.meeting_id}" if recording.meeting_id else ""
+    return [
+        f"The {recording.kind} recording {recording.recording_id}{meeting} will be stopped.",
+        "It cannot go on afterwards: a later start makes a new recording.",
+        "Its files come as soon as the API has uploaded them.",
+    ]
+
+
+def _archive_lines(recording: Recording) -> list[str]:
+    return [
+        f"The files of recording {recording.recording_id} will be read from the API again.",
+        "They will be copied to the archive, also those that are there already.",
+        "Each copy is announced by an event with an id of its own.",
+    ]
+
+
+def _letters_done(name: str, rows: Sequence[dict[str, Any]], actor: dict[str, Any]) -> Done:
+    for row in rows:
+        audit(
+            name,
+            actor,
+            letter=row["letter"],
+            reason_code=row["reason_code"],
+            result=row["result"],
+            detail=row.get("detail"),
+            new_command_id=row.get("new_command_id"),
+        )
+    refused = [row for row in rows if row["result"] == "refused"]
+    done = len(rows) - len(refused)
+    word = "dropped" if name == "drop" else "replayed"
+    lines = [f"{done} {'letter' if done == 1 else 'letters'} {word}."]
+    lines += [f"{row['letter']} stays: {row['detail']}." for row in refused[:10]]
+    return Done(lines=tuple(lines))
+
+
+def audit(action: str, actor: dict[str, Any], **facts: Any) -> None:  # noqa: ANN401 - any field
+    """Log an action that was done, and by whom."""
+    known = {name: value for name, value in facts.items() if value is not None}
+    structlog.get_logger().info("console_action", action=action, **actor, **known)

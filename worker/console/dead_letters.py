@@ -1,0 +1,137 @@
+"""The dead letters as the page shows and changes them: the same walks as `recording-worker dead`.
+
+Each walk takes all letters from the queue and returns them, so that only one runs at a time.
+"""
+
+import asyncio
+from collections.abc import Collection
+from typing import TYPE_CHECKING, Any, Final
+
+from worker.cli.dead.actions import (
+    Action,
+    act_on_letters,
+    drop_letter,
+    find_letters,
+    list_letters,
+    replay_letter,
+)
+from worker.cli.dead.format import letter_details, letter_row
+from worker.cli.dead.letter import DecodedLetter, with_new_id
+from worker.cli.dead.selection import Selection
+from worker.cli.output import Row
+from worker.settings.settings import CommonSettings
+
+if TYPE_CHECKING:
+    from worker.broker.admin.dead_letter_queue import DeadLetterQueue
+
+MAX_LISTED: Final = 1000
+MAX_NAMED: Final = 8
+WALK_TIMEOUT_SECONDS: Final = 60.0
+
+
+class DeadLetters:
+    """The dead-letter queue that the settings name. Methods raise BrokerUnavailable, and
+    TopologyDiffers if there is no such queue."""
+
+    def __init__(self, settings: CommonSettings) -> None:
+        self._settings = settings
+        self._lock = asyncio.Lock()
+
+    async def listed(self) -> dict[str, Any]:
+        """The oldest letters, without their bodies, and how many more there are."""
+        async with self._lock, asyncio.timeout(WALK_TIMEOUT_SECONDS):
+            letters, unread = await list_letters(self._settings, Selection(), MAX_LISTED)
+        rows = [{**letter_row(decoded), "fingerprint": decoded.fingerprint} for decoded in letters]
+        return {"letters": rows, "unread": unread}
+
+    async def details(self, name: str) -> list[Row]:
+        """Everything about the letters of this name, with possible secrets redacted."""
+        async with self._lock, asyncio.timeout(WALK_TIMEOUT_SECONDS):
+            letters = await find_letters(self._settings, name)
+        return [
+            {**letter_details(decoded, raw=False), "fingerprint": decoded.fingerprint}
+            for decoded in letters
+        ]
+
+    async def replay_preview(self, fingerprints: Collection[str], *, new_id: bool) -> list[str]:
+        """What a replay of these letters would do, in sentences."""
+
+        async def pretend(_queue: "DeadLetterQueue", decoded: DecodedLetter) -> Row:
+            return {"refused": _refusal(decoded) if new_id else None}
+
+        rows = await self._walk(fingerprints, pretend)
+        return list(_replay_lines(rows, len(fingerprints), new_id=new_id))
+
+    async def drop_preview(self, fingerprints: Collection[str]) -> list[str]:
+        """What it would mean to drop these letters, in sentences."""
+
+        async def pretend(_queue: "DeadLetterQueue", _decoded: DecodedLetter) -> Row:
+            return {}
+
+        rows = await self._walk(fingerprints, pretend)
+        lines = [f"{_count(len(rows), 'letter')} will be removed for good. Nobody can recover it."]
+        return [*lines, *_gone(rows, len(fingerprints)), *_names(rows)]
+
+    async def replay(self, fingerprints: Collection[str], *, new_id: bool) -> list[Row]:
+        """Send these letters back to the queue of commands."""
+
+        async def act(queue: "DeadLetterQueue", decoded: DecodedLetter) -> Row:
+            return await replay_letter(queue, decoded, new_id=new_id)
+
+        return await self._walk(fingerprints, act)
+
+    async def drop(self, fingerprints: Collection[str]) -> list[Row]:
+        """Remove these letters for good."""
+        return await self._walk(fingerprints, drop_letter)
+
+    async def _walk(self, fingerprints: Collection[str], action: Action) -> list[Row]:
+        selection = Selection(fingerprints=frozenset(fingerprints))
+        async with self._lock, asyncio.timeout(WALK_TIMEOUT_SECONDS):
+            return await act_on_letters(self._settings, selection, None, action, lambda _row: None)
+
+
+def _refusal(decoded: DecodedLetter) -> str | None:
+    """Why the letter cannot get a new id. None if it can."""
+    try:
+        with_new_id(decoded, "new")
+    except ValueError as error:
+        return str(error)
+    return None
+
+
+def _replay_lines(rows: list[Row], wanted: int, *, new_id: bool) -> list[str]:
+    refused = [row for row in rows if row["refused"]]
+    sent = [row for row in rows if not row["refused"]]
+    ended = sum(bool(row["has_outcome"]) for row in sent)
+    lines = []
+    if new_id and sent:
+        lines.append(
+            f"{_count(len(sent), 'letter')} will go back to the queue of commands under a new id. "
+            "Workers execute it, which may repeat what the old command did."
+        )
+    elif sent:
+        lines.append(f"{_count(len(sent), 'letter')} will go back to the queue of commands.")
+    if ended and not new_id:
+        lines.append(
+            f"{ended} of them already ended with an outcome: workers will not execute that id "
+            "again, they publish the same outcome once more. Use a new id to have it executed."
+        )
+    lines += [f"{row['letter']} will stay: {row['refused']}." for row in refused[:MAX_NAMED]]
+    return [*lines, *_gone(rows, wanted), *_names(sent)]
+
+
+def _gone(rows: list[Row], wanted: int) -> list[str]:
+    missing = wanted - len(rows)
+    return [f"{_count(missing, 'letter')} is no longer in the queue."] if missing > 0 else []
+
+
+def _names(rows: list[Row]) -> list[str]:
+    lines = [
+        f"{row['command_type']} {row['letter']} ({row['reason_code']})" for row in rows[:MAX_NAMED]
+    ]
+    more = len(rows) - MAX_NAMED
+    return [*lines, *([f"and {more} more"] if more > 0 else [])]
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"

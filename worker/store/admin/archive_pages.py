@@ -1,0 +1,98 @@
+"""The archive for the console: what waits to be copied, what was given up, what a recording has.
+
+Each query reads an index of what is queued or failed, or the rows of one recording.
+"""
+
+from collections.abc import Iterator
+from typing import Any, Final
+
+import msgspec
+import sqlalchemy as sa
+
+from worker.domain.archive import ArchiveFile
+from worker.store.archive_reading import ArchiveDepth, archive_file, measure, read_files
+from worker.store.database.archive_schema import (
+    FAILED,
+    MANIFEST_DUE,
+    QUEUED,
+    archive_files,
+    archive_recordings,
+)
+
+MAX_LISTED: Final = 100
+MAX_COUNTED: Final = 10_000
+
+
+class ManifestState(msgspec.Struct, frozen=True, kw_only=True):
+    """The manifest of a recording. It is to be written again while `due_at` is set."""
+
+    url: str | None
+    written_at: float | None
+    due_at: float | None
+
+
+class ExpiringFile(msgspec.Struct, frozen=True, kw_only=True):
+    """The file whose URL expires next and that is not archived yet."""
+
+    recording_id: str
+    file_name: str
+    expires_at: float
+
+
+class ArchiveState(msgspec.Struct, frozen=True, kw_only=True):
+    """How much waits, the files that expire first, those that were given up last, and how many
+    manifests are to be written."""
+
+    depth: ArchiveDepth
+    queued: tuple[ArchiveFile, ...]
+    failed: tuple[ArchiveFile, ...]
+    manifests_due: int
+
+
+def read_archive(connection: sa.Connection) -> ArchiveState:
+    """What waits and what failed."""
+    soonest = _ROWS.where(QUEUED).order_by(archive_files.c.expires_at).limit(MAX_LISTED)
+    failed = _ROWS.where(FAILED).order_by(archive_files.c.queued_at.desc()).limit(MAX_LISTED)
+    due = sa.select(archive_recordings.c.manifest_due_at).where(MANIFEST_DUE).limit(MAX_COUNTED)
+    count = sa.select(sa.func.count()).select_from(due.subquery())
+    return ArchiveState(
+        depth=measure(connection, [None])[0],
+        queued=tuple(_decoded(connection, soonest)),
+        failed=tuple(_decoded(connection, failed)),
+        manifests_due=connection.execute(count).scalar_one(),
+    )
+
+
+def next_expiry(connection: sa.Connection) -> ExpiringFile | None:
+    """The queued file that expires first. None if nothing is queued."""
+    soonest = _ROWS.where(QUEUED).order_by(archive_files.c.expires_at).limit(1)
+    for file in _decoded(connection, soonest):
+        return ExpiringFile(
+            recording_id=file.recording_id,
+            file_name=file.file.file_name,
+            expires_at=file.expires_at or 0.0,
+        )
+    return None
+
+
+def read_recording_archive(
+    connection: sa.Connection, recording_id: str
+) -> tuple[tuple[ArchiveFile, ...], ManifestState | None]:
+    """The files of a recording in the archive, and its manifest."""
+    row = connection.execute(
+        sa.select(
+            archive_recordings.c.manifest_url,
+            archive_recordings.c.manifest_at,
+            archive_recordings.c.manifest_due_at,
+        ).where(archive_recordings.c.recording_id == recording_id)
+    ).first()
+    manifest = ManifestState(url=row[0], written_at=row[1], due_at=row[2]) if row else None
+    return read_files(connection, recording_id), manifest
+
+
+_ROWS: Final = sa.select(archive_files)
+
+
+def _decoded(connection: sa.Connection, query: sa.Select[Any]) -> Iterator[ArchiveFile]:
+    for row in connection.execute(query):
+        yield archive_file(row)

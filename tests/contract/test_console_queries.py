@@ -59,7 +59,7 @@ def every_question() -> Iterator[Callable[[sa.Connection], object]]:
             connection, text, max_events=LOOK_BACK
         )
     for after_command in (None, CommandPlace(OLD + 5000, "s5000")):
-        for condition in (PastCommandsFilter(limit=20), PastCommandsFilter(limit=20, code="x")):
+        for condition in (PastCommandsFilter(limit=20), PastCommandsFilter(limit=20, codes=("x",))):
             yield lambda connection, condition=condition, after=after_command: read_commands_page(  # type: ignore[misc]
                 connection, condition, after, max_commands=LOOK_BACK
             )

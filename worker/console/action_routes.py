@@ -4,6 +4,7 @@ import hashlib
 from collections.abc import Awaitable, Callable, Iterator
 from typing import Any
 
+import click
 import msgspec
 from aiohttp import web
 
@@ -74,6 +75,8 @@ def _answered(answer: Answer) -> Handler:
             return json_response(await answer(request))
         except ImpossibleAction as error:
             return json_response({"error": str(error)}, status=409)
+        except click.ClickException as error:  # a name that is short for several letters
+            return json_response({"error": error.message}, status=400)
         except RecordingWorkerError as error:
             return json_response({"error": str(error)}, status=503)
         except TimeoutError:

@@ -121,11 +121,14 @@ class ReadRoutes:
         }
 
     async def _commands(self, request: web.Request) -> Any:  # noqa: ANN401
+        outcome = queries.choice(request, "outcome", OUTCOMES)
+        code = queries.text(request, "code")
+        command_type = queries.choice(request, "type", [*COMMAND_TYPES, "unknown"])
         condition = PastCommandsFilter(
             limit=queries.whole(request, "limit", default=PAGE_ROWS, low=1, high=200),
-            command_type=queries.choice(request, "type", [*COMMAND_TYPES, "unknown"]),
-            outcome=queries.choice(request, "outcome", OUTCOMES),
-            code=queries.text(request, "code"),
+            types=(command_type,) if command_type else (),
+            outcomes=(outcome,) if outcome else (),
+            codes=(code,) if code else (),
             app=queries.text(request, "app"),
         )
         page = await self._state.read(

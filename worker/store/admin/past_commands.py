@@ -118,9 +118,9 @@ def summarize_past_commands(
     looked_at = 0
     last: PastCommand | None = None
     with open_read_only(url, pooler=pooler) as connection:
-        for last in _ended(connection, condition):
+        for last in ended_commands(connection, condition):
             looked_at += 1
-            if _fits(last, condition):
+            if is_selected(last, condition):
                 group = (last.command_type, last.outcome, last.code)
                 counts[group] += 1
                 latest.setdefault(group, last)

@@ -10,6 +10,7 @@ import msgspec
 import sqlalchemy as sa
 
 from worker.domain.recording import Recording
+from worker.domain.short_ids import ELLIPSIS
 from worker.store.admin.past_commands import PastCommand, find_command
 from worker.store.database.dialects import meeting_key, open_or_closed
 from worker.store.database.schema import inbox, outbox, recordings
@@ -46,6 +47,7 @@ class SearchResult(msgspec.Struct, frozen=True, kw_only=True):
 
 def search(connection: sa.Connection, text: str, *, max_events: int = MAX_EVENTS) -> SearchResult:
     """Everything that this id, or the beginning of an id, is about."""
+    text = text.removesuffix(ELLIPSIS)  # as tables show a short id
     found_recordings = _recordings(connection, text)
     commands = _commands(connection, text)
     meetings = tuple(

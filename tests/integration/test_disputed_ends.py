@@ -12,7 +12,8 @@ from tests.integration.tracking_bench import TIMEOUTS, TrackingBench, client, op
 WHOLE = TIMEOUTS.recording_timeout + TIMEOUTS.uploading_timeout + TIMEOUTS.vanished_after
 """Seconds within which every start has ended."""
 
-STEP = 300.0
+STEP = 900.0
+"""Shorter than every time-out but that of INVOKED. A step costs nine commits."""
 HALF_HOUR = 1800.0
 
 
@@ -240,9 +241,9 @@ async def test_an_end_that_cannot_be_checked_is_left_alone_after_a_day(
 ) -> None:
     recording_id = await time_out_observation(bench)
     bench.sandbox.faults.add(refuse("get_recording", 500, recording_id=recording_id))
-    assert await follow_while_others_can_be_read(bench, 290) > 10
-    await follow_while_others_can_be_read(bench, 20)
-    assert await follow_while_others_can_be_read(bench, 20) == 0
+    assert await follow_while_others_can_be_read(bench, 97) > 10
+    await follow_while_others_can_be_read(bench, 7)
+    assert await follow_while_others_can_be_read(bench, 7) == 0
     found = await bench.store.tracked([recording_id])
     assert found[recording_id].read_at is None, "or it would never be forgotten"
 

@@ -33,7 +33,7 @@ class OutboxRelay:
     chooses the address of the reply, so replies have a relay and a connection of their own.
 
     `now` is in epoch seconds. Without a wake-up the relay reads the outbox every
-    `idle_interval_seconds`.
+    `idle_interval_seconds`. It reads `page_size` events at once.
     """
 
     def __init__(
@@ -44,9 +44,11 @@ class OutboxRelay:
         now: Callable[[], float],
         replies: bool = False,
         idle_interval_seconds: float = 1.0,
+        page_size: int = PAGE_SIZE,
     ) -> None:
         self._store = store
         self._events = events
+        self._page_size = page_size
         self._now = now
         self._replies = replies
         self._resumed_at = -math.inf
@@ -112,7 +114,7 @@ class OutboxRelay:
         now = self._now()
         resume = not self._resumed_at <= now < self._resumed_at + RESUME_INTERVAL_SECONDS
         page = await self._store.unsent(
-            PAGE_SIZE, marks=marks, now=now, replies=self._replies, resume=resume
+            self._page_size, marks=marks, now=now, replies=self._replies, resume=resume
         )
         if resume:
             self._resumed_at = now

@@ -10,7 +10,7 @@ from typing import Final
 import pytest
 
 from recording_schemas.export import HOME
-from recording_schemas.json_schema import documents
+from tests.contract.message_schemas import SCHEMAS
 
 NODE: Final = Path(__file__).parent.parent / "node"
 INTEGRATIONS: Final = HOME.parent / ".venv-integrations/bin"
@@ -49,7 +49,7 @@ def test_ajv_takes_the_examples_and_generated_typescript_and_go_compile(tmp_path
     run(node, NODE / "generate_types.mjs", HOME, tmp_path, cwd=NODE)  # with Ajv first
 
     scripts = [*tmp_path.glob("json-schema-to-typescript/*"), *tmp_path.glob("modelina-t*/*")]
-    assert len(scripts) > 2 * len(documents())
+    assert len(scripts) > 2 * len(SCHEMAS)
     options = [
         "--noEmit",
         "--strict",
@@ -93,4 +93,4 @@ def test_generated_pydantic_models_accept_every_example(tmp_path: Path) -> None:
 
     accepted = run(INTEGRATIONS / "python", MODELS, models, HOME / "examples", cwd=tmp_path)
 
-    assert accepted.split() == sorted(documents())
+    assert accepted.split() == sorted(SCHEMAS)

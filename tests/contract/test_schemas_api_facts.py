@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import pytest
 
 from recording_schemas import COMMAND_TYPES
-from recording_schemas.json_schema import documents
+from tests.contract.message_schemas import SCHEMAS
 
 OURS = {"type", "id", "deadline", "app", "metadata", "wait_for_session"}
 OURS_TRACK = OURS | {"custom_participant_ids", "custom_participant_ids.*", "max_seconds"}
@@ -115,7 +115,7 @@ def _paths(document: dict[str, Any], schema: dict[str, Any]) -> dict[str, dict[s
 
 
 def _fields(name: str) -> dict[str, dict[str, Any]]:
-    document = documents()[name]
+    document = SCHEMAS[name]
     return _paths(document, document)
 
 

@@ -10,7 +10,7 @@ import pytest
 from jsonschema import Draft202012Validator
 
 from recording_schemas import Command, Malformed, StartRecording, decode_command
-from recording_schemas.json_schema import documents
+from tests.contract.message_schemas import SCHEMAS
 
 MEETING = "97440c6a-140b-40a9-9499-b23fd7a3868a"
 NAMELESS = {"type": "start_track_recording", "meeting_id": MEETING}
@@ -228,7 +228,7 @@ def test_the_json_schema_takes_the_same_numbers_as_the_decoder(number: str) -> N
         command: Command | None = decode_command(text)
     except Malformed:
         command = None
-    schema = Draft202012Validator(documents()["start_recording"])
+    schema = Draft202012Validator(SCHEMAS["start_recording"])
     assert schema.is_valid(json.loads(text)) == (command is not None)
 
 

@@ -9,8 +9,8 @@ from jsonschema import Draft202012Validator
 
 from recording_schemas import COMMAND_TYPES, Malformed, decode_command, encode_command, examples
 from recording_schemas.export import HOME
-from recording_schemas.json_schema import documents
 from recording_schemas.rules import field_names, type_at
+from tests.contract.message_schemas import SCHEMAS
 
 MEETING = "97440c6a-140b-40a9-9499-b23fd7a3868a"
 TARGETED = ("stop_recording", "pause_recording", "resume_recording")
@@ -260,7 +260,7 @@ def test_a_broken_rule_is_refused_and_its_field_is_named(bad: Bad) -> None:
 
 @pytest.mark.parametrize("bad", BAD, ids=_label)
 def test_the_json_schema_refuses_what_the_decoder_refuses(bad: Bad) -> None:
-    assert not Draft202012Validator(documents()[bad.type]).is_valid(bad.body)
+    assert not Draft202012Validator(SCHEMAS[bad.type]).is_valid(bad.body)
 
 
 @pytest.mark.parametrize("name", COMMAND_TYPES)
@@ -287,7 +287,7 @@ def test_the_smallest_command_is_enough(name: str) -> None:
 
     assert command.command_type == name
     assert msgspec.to_builtins(command) == body
-    Draft202012Validator(documents()[name]).validate(body)
+    Draft202012Validator(SCHEMAS[name]).validate(body)
 
 
 @pytest.mark.parametrize("name", sorted(COMMAND_TYPES.keys() - {*TARGETED, "replay_recording"}))
@@ -314,7 +314,7 @@ def test_null_counts_as_not_given_among_the_targets(name: str) -> None:
     command = decode_command(json.dumps(body).encode())
 
     assert msgspec.to_builtins(command) == {"type": name, "id": "c-1", "start_id": "c-0"}
-    Draft202012Validator(documents()[name]).validate(body)
+    Draft202012Validator(SCHEMAS[name]).validate(body)
 
 
 @pytest.mark.parametrize("command", examples.COMMANDS, ids=lambda command: command.command_type)
@@ -324,7 +324,7 @@ def test_every_example_of_a_command_survives_a_round_trip(command: Any) -> None:
 
     assert decode_command(written) == command
     assert decode_command(encode_command(command)) == command
-    Draft202012Validator(documents()[name]).validate(json.loads(written))
+    Draft202012Validator(SCHEMAS[name]).validate(json.loads(written))
 
 
 def test_there_is_one_example_of_every_command() -> None:

@@ -31,7 +31,7 @@ from recording_schemas import (
     routing_key,
 )
 from recording_schemas.export import HOME
-from recording_schemas.json_schema import documents
+from tests.contract.message_schemas import SCHEMAS
 
 RECORDING = "recording_id meeting_id session_id kind"
 FILE = (
@@ -102,7 +102,7 @@ def test_every_field_is_always_present_and_null_if_it_has_no_value(data: EventDa
 
 def _closed(data: EventData) -> dict[str, Any]:
     """The schema of the data alone, without leave for further fields."""
-    document = documents()[EVENT_TYPES[type(data)]]
+    document = SCHEMAS[EVENT_TYPES[type(data)]]
     own = document["$defs"][type(data).__name__]
     return {**own, "additionalProperties": False, "$defs": document["$defs"]}
 
@@ -143,13 +143,13 @@ def test_the_example_of_an_event_is_valid_and_can_be_read(data: EventData) -> No
     written = (HOME / "examples" / f"{name}.json").read_bytes()
 
     assert decode_event(written).data == data
-    Draft202012Validator(documents()[name]).validate(json.loads(written))
+    Draft202012Validator(SCHEMAS[name]).validate(json.loads(written))
 
 
 @BY_TYPE
 def test_the_schema_of_an_event_refuses_a_missing_or_wrong_field(data: EventData) -> None:
     name = EVENT_TYPES[type(data)]
-    schema = Draft202012Validator(documents()[name])
+    schema = Draft202012Validator(SCHEMAS[name])
     example = examples.documents()[name]
 
     for field in example["data"]:
@@ -163,7 +163,7 @@ def test_the_schema_of_an_event_refuses_a_missing_or_wrong_field(data: EventData
 
 @pytest.mark.parametrize("data", [d for d in examples.EVENTS if isinstance(d, Outcome)])
 def test_the_schema_of_an_outcome_names_no_sequence(data: EventData) -> None:
-    schema = documents()[EVENT_TYPES[type(data)]]
+    schema = SCHEMAS[EVENT_TYPES[type(data)]]
 
     assert "sequence" not in {*schema["properties"], *schema["required"]}
 

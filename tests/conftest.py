@@ -2,6 +2,8 @@
 
 import gc
 import os
+import shutil
+import tempfile
 import uuid
 from collections import Counter
 from collections.abc import Generator, Iterator
@@ -82,10 +84,27 @@ settings.register_profile("busy", deadline=None, suppress_health_check=[HealthCh
 settings.load_profile("busy")
 
 
+MEMORY = Path("/dev/shm")  # noqa: S108 - the directories that are made in it have new names
+MIN_MEMORY_BYTES = 4 * 2**30
+
+
 def pytest_configure(config: pytest.Config) -> None:
     """With several processes, the one that only hands out tests installs what they all need."""
+    _keep_files_in_memory()
     if getattr(config.option, "numprocesses", None) and not hasattr(config, "workerinput"):
         _install(config, BROKER_FIXTURES | DATABASE_FIXTURES | PROGRAM_FIXTURES.keys())
+
+
+def _keep_files_in_memory() -> None:
+    """Make temporary files in memory, if there is room, unless TMPDIR says where.
+
+    Brokers and databases sync their files at every commit, and no test is about a power failure.
+    """
+    if "TMPDIR" in os.environ or not MEMORY.is_dir() or not os.access(MEMORY, os.W_OK):
+        return
+    may_execute = not os.statvfs(MEMORY).f_flag & os.ST_NOEXEC
+    if may_execute and shutil.disk_usage(MEMORY).free >= MIN_MEMORY_BYTES:
+        os.environ["TMPDIR"] = tempfile.tempdir = str(MEMORY)
 
 
 @pytest.hookimpl(wrapper=True)

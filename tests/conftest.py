@@ -211,8 +211,13 @@ def fork_server() -> Iterator[None]:
 
 @pytest.fixture(scope="session")
 def rabbitmq() -> Iterator[RabbitMQNode]:
-    """The broker all tests share. A test that stops or kills one takes `private_rabbitmq`."""
+    """The broker all tests share. A test that stops or kills one takes `private_rabbitmq`.
+
+    Tests leave hundreds of quorum queues behind, and each counts its messages at every tick.
+    """
     with launch_rabbitmq() as node:
+        if not os.environ.get("AMQP_URL"):
+            node.evaluate("application:set_env(rabbit, quorum_tick_interval, 60000).")
         yield node
 
 

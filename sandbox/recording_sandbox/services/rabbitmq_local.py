@@ -35,6 +35,9 @@ ERLANG_ARGUMENTS: Final = (
     "-rabbit dead_letter_worker_publisher_confirm_timeout 5000"
 )
 
+LOG_LEVEL: Final = "log.file.level = warning\n"
+"""Without it, a tenth of the work of a new queue is its log lines, which nobody reads."""
+
 
 class ClusterMembership(msgspec.Struct, frozen=True, kw_only=True):
     """A node's place in a cluster: its name, and what it shares with the other nodes.
@@ -98,7 +101,7 @@ class LocalNode(RabbitMQNode):
         membership.home.mkdir(parents=True, exist_ok=True)
         config = self.directory / "rabbitmq.conf"
         listener = f"listeners.tcp.local = 127.0.0.1:{self.port}\n"
-        config.write_text(listener + membership.discovery + self._configuration)
+        config.write_text(listener + LOG_LEVEL + membership.discovery + self._configuration)
         plugins = self.directory / "enabled_plugins"
         plugins.write_text("[].\n")
         inherited = {k: v for k, v in os.environ.items() if not k.startswith(("RABBITMQ_", "ERL_"))}

@@ -6,6 +6,7 @@
     ├── SourceRefused       this worker will never read from there   → give up
     ├── StorageUnavailable  the storage does not answer              → later
     ├── StorageRefused      the storage said no: 401, 403, 404 …     → later, and counted
+    │   └── ObjectMissing   there is no such object: 404
     └── CopyDiffers         the object is not what was sent          → again
 
 No text contains the query of a URL, a user name or a password.
@@ -41,6 +42,10 @@ class StorageUnavailable(ArchiveError):
 
 class StorageRefused(ArchiveError):
     """The storage answered that it will not take the object."""
+
+
+class ObjectMissing(StorageRefused):
+    """The storage answered 404: there is no such object, or no such bucket."""
 
 
 class CopyDiffers(ArchiveError):

@@ -17,6 +17,7 @@ MODULES: Final = {
     "tail": "worker.cli.tail",
     "status": "worker.cli.status.command",
     "recordings": "worker.cli.recordings",
+    "archive": "worker.cli.archive.commands",
     "outcomes": "worker.cli.outcomes",
     "console": "worker.cli.console",
     "store": "worker.cli.store",

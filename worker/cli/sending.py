@@ -47,24 +47,25 @@ async def send(
     async with connect(settings.amqp_url.reveal(), "send") as connection:
         try:
             if wait_seconds is None:
-                await _publish(connection, settings, command, reply_to=None)
+                await publish(connection, settings, command, reply_to=None)
                 return None
             async with subscribe(connection, watched) as replies:
                 reply_to = None if replay else replies.queue
-                await _publish(connection, settings, command, reply_to=reply_to)
+                await publish(connection, settings, command, reply_to=reply_to)
                 click.echo(f"Sent {command.command_type} {command.id}", err=True)
                 return await _await_outcome(replies, command, wait_seconds)
         except TopologyDiffers as error:
             raise TopologyDiffers(f"not sent: {error}: {NO_QUEUE_HINT}") from error
 
 
-async def _publish(
+async def publish(
     connection: Connection,
     settings: CommonSettings,
     command: Command,
     *,
     reply_to: str | None,
 ) -> None:
+    """Publish the command. Raises TopologyDiffers if no queue takes it."""
     message = _message(settings, command, reply_to)
     if not await publish_once(connection, message, timeout=settings.publish_timeout_seconds):
         raise TopologyDiffers(f"no queue is bound to {message.exchange!r}")

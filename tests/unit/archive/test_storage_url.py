@@ -24,6 +24,32 @@ def test_an_object_has_a_url_below_that_of_the_archive(url: str, of_key: str) ->
 
 @pytest.mark.parametrize(
     "url",
+    ["s3://bucket", "s3://bucket/deep/prefix", "gs://b/p", "az://c", "file:///a%20b", "file:///"],
+)
+@pytest.mark.parametrize("key", ["a.webm", "app/ü b+c%20&=~!2F.webm", "日本/🎥#1?.webm"])
+def test_the_url_of_an_object_leads_back_to_its_key(url: str, key: str) -> None:
+    archive = parse_storage_url(url)
+
+    assert archive.key_of(archive.of(key)) == key
+
+
+@pytest.mark.parametrize(
+    ("url", "other"),
+    [
+        ("s3://bucket/prefix", "s3://bucket/prefix2/a.webm"),
+        ("s3://bucket/prefix", "s3://bucket/prefix/"),
+        ("s3://bucket/prefix", "s3://bucket/prefix"),
+        ("s3://bucket/prefix", "gs://bucket/prefix/a.webm"),
+        ("file:///archive", "file:///archive2/a.webm"),
+        ("file:///archive", ""),
+    ],
+)
+def test_an_object_of_another_storage_has_no_key(url: str, other: str) -> None:
+    assert parse_storage_url(url).key_of(other) is None
+
+
+@pytest.mark.parametrize(
+    "url",
     [
         "",
         "bucket",

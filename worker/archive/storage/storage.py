@@ -61,6 +61,10 @@ class ArchiveStorage:
         """The URL of an object, as events and the manifest name it."""
         return self._url.of(key)
 
+    def key_of(self, url: str) -> str | None:
+        """The key of an object by its URL. None if the object is in another storage."""
+        return self._url.key_of(url)
+
     async def put(self, key: str, body: bytes, content_type: str) -> str | None:
         """Write a small object in one request. Returns its ETag if the storage has one."""
         with translated_errors(f"write {key}"):

@@ -11,7 +11,7 @@ from typing import Final
 
 from obstore.exceptions import BaseError, UnauthenticatedError
 
-from worker.archive.errors import StorageRefused, StorageUnavailable
+from worker.archive.errors import ObjectMissing, StorageRefused, StorageUnavailable
 
 _STORAGE_ERRORS: Final = (BaseError, OSError, ValueError)
 """What obstore raises. For HTTP 404 it raises FileNotFoundError."""
@@ -43,7 +43,9 @@ def storage_error(error: Exception, doing: str) -> StorageUnavailable | StorageR
     status, code = _number(_STATUS, text), _CODE.search(text)
     message = f"the storage failed to {doing}: {_reason(error, text, status)}"
     if _is_refusal(error, text, status) and not (code and code[1] == "NoSuchUpload"):
-        return StorageRefused("storage_refused", message)
+        is_missing = isinstance(error, FileNotFoundError)
+        refusal = ObjectMissing if is_missing else StorageRefused
+        return refusal("storage_refused", message)
     return StorageUnavailable("storage_unavailable", message)
 
 

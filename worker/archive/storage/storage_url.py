@@ -31,6 +31,14 @@ class StorageUrl(msgspec.Struct, frozen=True):
             part for part in (f"{self.scheme}://{self.bucket}", self.prefix, key) if part
         )
 
+    def key_of(self, url: str) -> str | None:
+        """The key of an object by its URL. None if it is not below this URL."""
+        root = self.of("x")[:-1]
+        if not url.startswith(root) or url == root:
+            return None
+        key = url[len(root) :]
+        return unquote(key) if self.scheme == "file" else key
+
 
 def parse_storage_url(text: str) -> StorageUrl:
     """Parse the URL. Raises ValueError, whose text does not repeat it."""

@@ -1,0 +1,235 @@
+"""What `recording-worker archive` reads of the store, on both engines."""
+
+from collections.abc import AsyncIterator
+from datetime import timedelta
+from typing import Any, Final
+
+import msgspec
+import pytest
+import sqlalchemy as sa
+
+from recording_schemas import Status
+from tests.contract.test_store_archive import (
+    DAY,
+    START,
+    copied,
+    done,
+    end,
+    failed,
+    take,
+    take_manifests,
+    track,
+    written,
+)
+from tests.contract.test_store_history import NOW, seen
+from worker.domain.snapshot import Storage
+from worker.store.admin.archived_files import (
+    ArchiveEntry,
+    CopiesFilter,
+    EntriesFilter,
+    each_copy,
+    read_entries,
+    read_failed_recordings,
+    read_manifest,
+)
+from worker.store.archive_queue import ManifestPostponement, Postponement, encoded
+from worker.store.database.archive_schema import archive_files
+from worker.store.store import Store
+
+BUCKET: Final = Storage(type="aws", bucket="b", path="p")
+
+
+@pytest.fixture
+async def store(database_url: str) -> AsyncIterator[Store]:
+    opened = await Store.open(database_url, source="test", archives=True)
+    yield opened
+    await opened.close()
+
+
+def listed(url: str, **condition: Any) -> list[tuple[str, str | None, str]]:
+    """The recording, the file and the state of each entry."""
+    entries = read_entries(url, EntriesFilter(**condition))
+    return [
+        (one.recording_id, one.file.file_name if one.file else None, one.state) for one in entries
+    ]
+
+
+async def fill(store: Store) -> None:
+    """A recording for each state. Of those that wait, `soon` has the nearest expiry."""
+    await end(store, "archived", "a")
+    (task,) = await take(store)
+    assert await done(store, task)
+    (manifest,) = await take_manifests(store)
+    assert await written(store, manifest)
+    await end(store, "failed", "f", app="eu")
+    (task,) = await take(store)
+    assert await failed(store, task)
+    await end(store, "late", "l", life=7 * DAY)
+    await end(store, "soon", "s", life=2 * DAY)
+
+
+async def test_the_most_urgent_entries_are_first(store: Store, database_url: str) -> None:
+    await fill(store)
+
+    assert listed(database_url) == [
+        ("soon", "s.webm", "queued"),
+        ("late", "l.webm", "queued"),
+        ("failed", None, "queued"),  # its manifest is to be written
+        ("failed", "f.webm", "failed"),
+        ("archived", "a.webm", "archived"),
+    ]
+
+
+SELECTIONS: Final[list[tuple[dict[str, Any], list[str]]]] = [
+    ({"state": "queued"}, ["soon", "late", "failed"]),
+    ({"state": "failed"}, ["failed"]),
+    ({"state": "archived"}, ["archived"]),
+    ({"state": "external"}, []),
+    ({"app": "eu"}, ["failed", "failed"]),
+    ({"app": "nobody"}, []),
+    ({"recording_id": "late"}, ["late"]),
+    ({"recording_id": "late", "state": "archived"}, []),
+    ({"limit": 2}, ["soon", "late"]),
+    ({"limit": 4}, ["soon", "late", "failed", "failed"]),
+]
+
+
+async def test_entries_can_be_selected(store: Store, database_url: str) -> None:
+    await fill(store)
+
+    for condition, recordings in SELECTIONS:
+        found = [recording_id for recording_id, _, _ in listed(database_url, **condition)]
+        assert found == recordings, condition
+
+
+async def entry_of(url: str, recording_id: str) -> ArchiveEntry:
+    (entry,) = read_entries(url, EntriesFilter(recording_id=recording_id))
+    return entry
+
+
+async def test_an_entry_says_who_has_the_file_and_why_it_waits(
+    store: Store, database_url: str
+) -> None:
+    await end(store, "r1", "a", life=2 * DAY)
+    fresh = await entry_of(database_url, "r1")
+    (task,) = await take(store)
+    taken = await entry_of(database_url, "r1")
+    await store.archive.postpone_file(
+        Postponement(
+            recording_id="r1",
+            file_index=task.file_index,
+            owner="me",
+            due_at=START + 30,
+            error=encoded("storage_refused", "HTTP 403"),
+        )
+    )
+    waiting = await entry_of(database_url, "r1")
+
+    assert (fresh.is_taken, fresh.has_url, fresh.attempts) == (False, True, 0)
+    assert fresh.url_expires_at == (NOW + 2 * DAY).timestamp()
+    assert (taken.is_taken, taken.attempts) == (True, 1)
+    assert (waiting.is_taken, waiting.due_at) == (False, START + 30)
+    assert waiting.last_error is not None
+    assert waiting.last_error.code == "storage_refused"
+
+
+async def test_a_copy_is_listed_with_its_place(store: Store, database_url: str) -> None:
+    await end(store, "r1", "a")
+    (task,) = await take(store)
+    await done(store, task)
+
+    archived = read_entries(database_url, EntriesFilter(state="archived"))[0]
+
+    assert archived.copied == copied(task)
+    assert (archived.archived_at, archived.due_at, archived.url_expires_at) == (START, None, None)
+
+
+async def test_a_manifest_that_the_storage_refuses_is_listed_with_the_reason(
+    store: Store, database_url: str
+) -> None:
+    await end(store, "r1", "a")
+    (task,) = await take(store)
+    await done(store, task)
+    await take_manifests(store)
+    await store.archive.postpone_manifest(
+        ManifestPostponement(
+            recording_id="r1",
+            owner="me",
+            due_at=START + 30,
+            error=encoded("storage_refused", "HTTP 403"),
+        )
+    )
+
+    (manifest,) = read_entries(database_url, EntriesFilter(state="queued"))
+
+    assert (manifest.file, manifest.is_taken, manifest.due_at) == (None, False, START + 30)
+    assert manifest.last_error is not None
+    assert manifest.last_error.message == "HTTP 403"
+
+
+async def test_a_file_in_the_customer_s_own_storage_is_listed_as_external(
+    store: Store, database_url: str
+) -> None:
+    observation = seen("r1", Status.UPLOADED, files=(track("a", url=None),), files_final=True)
+    snapshot = msgspec.structs.replace(observation.snapshot, kind="composite", storage=BUCKET)
+    await store.apply([msgspec.structs.replace(observation, snapshot=snapshot)])
+
+    states = [state for _, name, state in listed(database_url) if name]
+
+    assert states == ["external"]
+    assert listed(database_url, state="external") == [("r1", "a.webm", "external")]
+
+
+async def test_recordings_with_a_failed_file_are_found_once(
+    store: Store, database_url: str
+) -> None:
+    await end(store, "r1", "a", "b")
+    await end(store, "r2", "c", app="eu", at=NOW + timedelta(seconds=1))
+    await end(store, "r3", "d", at=NOW + timedelta(seconds=2))
+    for task in await take(store, at=START + 2):
+        await (done if task.recording_id == "r3" else failed)(store, task)
+
+    assert read_failed_recordings(database_url) == [("r2", "eu"), ("r1", "default")]
+    assert read_failed_recordings(database_url, app="default") == [("r1", "default")]
+
+
+async def test_each_copy_is_read_once_over_all_pages(store: Store, database_url: str) -> None:
+    for number in range(3):
+        await end(store, f"r{number}", "a", "b", "c", app="eu" if number == 2 else "default")
+    for task in await take(store):
+        await done(store, task)
+    await end(store, "waiting", "x")
+
+    def read(**condition: Any) -> list[tuple[str, int]]:
+        copies = each_copy(database_url, CopiesFilter(**condition), page_size=2)
+        return [(copy.recording_id, copy.file_index) for copy in copies]
+
+    every = [(f"r{number}", index) for number in range(3) for index in (1, 2, 3)]
+    assert read() == every
+    assert read(recording_ids=("r0", "r2", "nobody")) == every[:3] + every[6:]
+    assert read(app="eu") == every[6:]
+    assert read(since=START) == every
+    assert read(since=START + 1) == []
+
+
+async def test_a_manifest_is_verified_with_the_checksums_of_its_files_once_it_is_written(
+    store: Store, database_url: str, engine: sa.Engine
+) -> None:
+    await end(store, "r1", "a", "b")
+    for task in await take(store):
+        await done(store, task)
+    assert read_manifest(database_url, "r1") is None
+    (manifest,) = await take_manifests(store)
+    await written(store, manifest)
+
+    found = read_manifest(database_url, "r1")
+
+    assert found is not None
+    assert found.manifest_url == "file:///archive/manifest.json"
+    assert found.checksums == ("0" * 64,) * 2
+    assert read_manifest(database_url, "r2") is None
+    with engine.begin() as connection:
+        connection.execute(sa.update(archive_files).values(state="failed"))
+    failed_since = read_manifest(database_url, "r1")
+    assert failed_since is not None
+    assert failed_since.checksums == ()

@@ -1,0 +1,235 @@
+"""The subcommands of `recording-worker archive`."""
+
+import asyncio
+import os
+import time
+from typing import TYPE_CHECKING, Any, Final
+
+import click
+
+from worker.cli.context import common_settings, silence_libraries
+from worker.cli.ids import complete, complete_if_readable
+from worker.cli.moments import moment
+from worker.cli.output import Column, json_option, print_json, print_rows, table_options
+from worker.cli.text import utf8
+
+if TYPE_CHECKING:
+    from worker.archive.storage import ArchiveStorage
+    from worker.settings.archive_reader import ArchiveReaderSettings
+
+RETRIED: Final = (Column("recording", "recording_id", "id"), Column("app", "app"))
+STATES: Final = ("queued", "failed", "archived", "external")
+
+EXAMPLES = """\
+\b
+Examples:
+  recording-worker archive list --state queued
+  recording-worker archive retry --failed
+  recording-worker archive verify --since 24h
+
+The archive is on if WORKER_ARCHIVE_URL is set on the workers. They then copy every finished file
+to that storage.
+"""
+LIST_EPILOG = """\
+\b
+Examples:
+  recording-worker archive list
+  recording-worker archive list --state failed --app eu
+  recording-worker archive list --recording-id "$RECORDING" --json | jq -r .archive_url
+
+The most urgent files come first: those that wait, by the expiry of their URLs, then those that
+failed. "why" says why a file waits or failed. A row without a file is a manifest that is to be
+written. The command reads the database of DATABASE_URL and changes nothing.
+
+\b
+States: queued, the file is to be copied; failed, no URL of it works any more, or it may not be
+copied; archived; external, it is in the customer's own storage already.
+"""
+RETRY_EPILOG = """\
+\b
+Examples:
+  recording-worker archive retry "$RECORDING"
+  recording-worker archive retry --failed --dry-run
+  recording-worker archive list --state failed --json | jq -r .recording_id | sort -u \\
+    | xargs recording-worker archive retry
+
+The command sends `archive_recording` for each recording. The workers read the recording again and
+copy all its files again. With --failed, the recordings are those in the database of DATABASE_URL
+with a failed file.
+"""
+VERIFY_EPILOG = """\
+\b
+Examples:
+  recording-worker archive verify
+  recording-worker archive verify "$RECORDING"
+  recording-worker archive verify --since 24h --json | jq 'select(.result != "ok")'
+
+The command reads each archived file back from WORKER_ARCHIVE_URL, and compares its size and its
+SHA-256 with the database of DATABASE_URL. Then it checks the manifest of the recording. It needs
+the credentials that the workers have, and changes nothing. TIME is an RFC 3339 time, or a duration
+before now, such as 90s, 15m, 2h or 7d.
+
+\b
+Results: ok; missing, there is no such object; differs, its size or content is another; refused, the
+storage does not let it be read; unreadable, the storage failed; elsewhere, it is not below
+WORKER_ARCHIVE_URL.
+
+\b
+Exit codes: 0 all ok, 1 some not, 2 wrong flags or settings.
+"""
+
+
+@click.group(epilog=EXAMPLES)
+def command() -> None:
+    """Show the files in the archive, copy them again, or compare them."""
+
+
+@command.command("list", epilog=LIST_EPILOG)
+@click.option("--state", type=click.Choice(STATES), help="Only files in this state.")
+@click.option("--app", callback=utf8, help="Only files of this app.")
+@click.option("--recording-id", callback=utf8, help="Only files of this recording.")
+@click.option(
+    "--limit",
+    default=100,
+    show_default=True,
+    type=click.IntRange(1, 100_000),
+    help="Show at most this many.",
+)
+@table_options
+def list_(limit: int, as_json: bool, **filters: Any) -> None:  # noqa: ANN401
+    """List the files: which are archived, and why others are not."""
+    from worker.cli.archive.entries import COLUMNS, entry_json, entry_row
+    from worker.store.admin.archived_files import EntriesFilter, read_entries
+
+    settings = common_settings()
+    recording_id = complete(settings, "--recording-id", filters["recording_id"], "recording")
+    entries = read_entries(
+        settings.database_url.reveal(),
+        EntriesFilter(limit=limit, **{**filters, "recording_id": recording_id}),
+        pooler=settings.database_pooler,
+    )
+    now = time.time()
+    to_row = entry_json if as_json else entry_row
+    print_rows(COLUMNS, [to_row(entry, now) for entry in entries], as_json=as_json)
+    if len(entries) == limit:
+        click.echo(f"There may be more: --limit is {limit}", err=True)
+
+
+@command.command(epilog=RETRY_EPILOG)
+@click.argument("recording_ids", metavar="[RECORDING]...", nargs=-1)
+@click.option("--failed", is_flag=True, help="Every recording with a failed file.")
+@click.option("--app", callback=utf8, help="The app of the recordings.")
+@click.option("--dry-run", is_flag=True, help="Show the recordings, and send nothing.")
+@table_options
+def retry(
+    recording_ids: tuple[str, ...], failed: bool, app: str | None, dry_run: bool, as_json: bool
+) -> None:
+    """Have all files of recordings copied again."""
+    from worker.cli.archive.retrying import build_commands, send_all
+    from worker.store.admin.archived_files import read_failed_recordings
+
+    if failed == bool(recording_ids):
+        raise click.UsageError("give the ids of recordings, or --failed")
+    settings = common_settings()
+    recordings: list[tuple[str, str | None]] = [
+        (complete_if_readable(settings, "RECORDING", recording_id, "recording") or "", app)
+        for recording_id in dict.fromkeys(recording_ids)
+    ]
+    if failed:
+        recordings += read_failed_recordings(
+            settings.database_url.reveal(), app=app, pooler=settings.database_pooler
+        )
+    commands = build_commands(recordings)
+    if dry_run:
+        rows = [{"recording_id": one.recording_id, "app": one.app} for one in commands]
+        print_rows(RETRIED, rows, as_json=as_json)
+        return
+
+    async def send() -> None:
+        async for row in send_all(settings, commands):
+            if as_json:
+                print_json(row)
+            else:
+                click.echo(f"Sent archive_recording {row['command_id']} for {row['recording_id']}")
+
+    if commands:
+        asyncio.run(send())
+    else:
+        click.echo("No recording has a failed file.", err=True)
+
+
+@command.command(epilog=VERIFY_EPILOG)
+@click.argument("recording_ids", metavar="[RECORDING]...", nargs=-1)
+@click.option("--app", callback=utf8, help="Only files of this app.")
+@click.option(
+    "--since", metavar="TIME", callback=moment, help="Only files archived at this time or later."
+)
+@click.option(
+    "--concurrency",
+    default=4,
+    show_default=True,
+    type=click.IntRange(1, 64),
+    help="How many objects to read at the same time.",
+)
+@json_option
+@click.pass_context
+def verify(
+    context: click.Context,
+    /,
+    recording_ids: tuple[str, ...],
+    app: str | None,
+    since: float | None,
+    concurrency: int,
+    as_json: bool,
+) -> None:
+    """Read archived files back, and compare their sizes and checksums."""
+    from worker.store.admin.archived_files import CopiesFilter
+
+    settings = _archive_settings()
+    storage = _open_storage(settings)
+    from worker.cli.archive.verifying import (
+        Verifier,
+        each_stored,
+        print_fault,
+        print_verdict,
+        summary,
+    )
+
+    whole_ids = [complete(settings, "RECORDING", text, "recording") for text in recording_ids]
+    condition = CopiesFilter(recording_ids=tuple(map(str, whole_ids)), app=app, since=since)
+    stored = each_stored(settings.database_url.reveal(), condition, pooler=settings.database_pooler)
+    verifier = Verifier(storage, print_verdict if as_json else print_fault)
+    asyncio.run(verifier.verify(stored, concurrency=concurrency))
+    click.echo(f"Verified {summary(verifier.totals)}", err=True)
+    if recording_ids and not verifier.totals.objects:
+        raise click.ClickException("no file of these recordings is archived")
+    context.exit(1 if verifier.totals.faults else 0)
+
+
+def _archive_settings() -> "ArchiveReaderSettings":
+    from worker.domain.errors import WrongSettings
+    from worker.settings.archive_reader import ArchiveReaderSettings
+
+    silence_libraries()
+    settings = ArchiveReaderSettings.from_env(os.environ)
+    if settings.archive.archive_url is None:
+        raise WrongSettings(["WORKER_ARCHIVE_URL: is not set; there is no archive to read"])
+    return settings
+
+
+def _open_storage(settings: "ArchiveReaderSettings") -> "ArchiveStorage":
+    from worker.domain.errors import WrongSettings
+
+    try:
+        from worker.archive.storage import ArchiveStorage
+    except ModuleNotFoundError as error:
+        raise click.ClickException(
+            f"`archive verify` needs {error.name}: pip install 'recording-worker[archive]'"
+        ) from error
+    try:
+        return ArchiveStorage.open(
+            settings.archive.archive_url or "",
+            request_timeout_seconds=settings.archive.archive_timeout_seconds,
+        )
+    except ValueError as error:
+        raise WrongSettings([f"WORKER_ARCHIVE_URL: {error}"]) from error

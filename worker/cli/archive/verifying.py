@@ -1,0 +1,149 @@
+"""Reads the copies in the archive back, a few at a time, and reports each."""
+
+import asyncio
+import sys
+import time
+from collections.abc import Callable, Iterator
+from itertools import groupby
+from typing import Final
+
+import click
+import msgspec
+
+from worker.archive.errors import StorageUnavailable
+from worker.archive.storage import ArchiveStorage
+from worker.archive.verification import Verdict, verify_copy, verify_manifest
+from worker.cli.output import print_json
+from worker.domain.escaping import escape_controls
+from worker.store.admin.archived_files import (
+    CopiesFilter,
+    StoredCopy,
+    StoredManifest,
+    each_copy,
+    read_manifest,
+)
+from worker.store.database.postgresql import Pooler
+
+MAX_UNREADABLE: Final = 5
+"""So many objects in a row that cannot be read mean that the storage is away."""
+
+_PROGRESS_INTERVAL_SECONDS: Final = 0.2
+
+Stored = StoredCopy | StoredManifest
+Report = Callable[[Stored, Verdict], None]
+
+
+def each_stored(url: str, condition: CopiesFilter, *, pooler: Pooler = "none") -> Iterator[Stored]:
+    """Each archived file, and after the files of a recording its manifest. `url` is a DATABASE_URL.
+
+    Raises as `read_recordings` does.
+    """
+    copies = each_copy(url, condition, pooler=pooler)
+    for recording_id, of_recording in groupby(copies, key=lambda copy: copy.recording_id):
+        yield from of_recording
+        manifest = read_manifest(url, recording_id, pooler=pooler)
+        if manifest is not None:
+            yield manifest
+
+
+class Totals(msgspec.Struct):
+    """What was verified: objects, their bytes, and how many are not as they were archived."""
+
+    objects: int = 0
+    size_bytes: int = 0
+    faults: int = 0
+
+
+class Verifier:
+    """Verifies objects one after the other or side by side, and passes each to `report`."""
+
+    def __init__(self, storage: ArchiveStorage, report: Report) -> None:
+        self.totals = Totals()
+        self._storage = storage
+        self._report = report
+        self._unreadable = 0
+        self._shown_at = 0.0
+
+    async def verify(self, objects: Iterator[Stored], *, concurrency: int) -> None:
+        """Verify all objects. Raises StorageUnavailable if the storage seems to be away."""
+        async with asyncio.TaskGroup() as group:
+            for number in range(concurrency):
+                group.create_task(self._take_turns(objects), name=f"verify {number}")
+        self._clear_progress()
+
+    async def _take_turns(self, objects: Iterator[Stored]) -> None:
+        for stored in objects:  # the tasks share the iterator
+            verdict = await self._verdict(stored)
+            self._count(stored, verdict)
+            self._clear_progress()
+            self._report(stored, verdict)
+            self._show_progress()
+
+    async def _verdict(self, stored: Stored) -> Verdict:
+        try:
+            if isinstance(stored, StoredCopy):
+                verdict = await verify_copy(self._storage, stored.copied)
+            else:
+                verdict = await verify_manifest(
+                    self._storage, stored.manifest_url, stored.checksums
+                )
+        except StorageUnavailable as error:
+            self._unreadable += 1
+            if self._unreadable >= MAX_UNREADABLE:
+                raise
+            return Verdict("unreadable", error.message)
+        self._unreadable = 0
+        return verdict
+
+    def _count(self, stored: Stored, verdict: Verdict) -> None:
+        self.totals.objects += 1
+        self.totals.faults += verdict.result != "ok"
+        if isinstance(stored, StoredCopy) and verdict.result == "ok":
+            self.totals.size_bytes += stored.copied.size_bytes
+
+    def _show_progress(self) -> None:
+        now = time.monotonic()
+        if sys.stderr.isatty() and now - self._shown_at >= _PROGRESS_INTERVAL_SECONDS:
+            self._shown_at = now
+            click.echo(f"\r{summary(self.totals)}", err=True, nl=False)
+
+    def _clear_progress(self) -> None:
+        if self._shown_at:
+            click.echo("\r\x1b[K", err=True, nl=False)
+
+
+def summary(totals: Totals) -> str:
+    """The totals in words."""
+    objects = f"{totals.objects:,} object{'' if totals.objects == 1 else 's'}"
+    faults = f"{totals.faults:,} not as archived" if totals.faults else "all as archived"
+    return f"{objects}, {totals.size_bytes:,} bytes: {faults}"
+
+
+def print_verdict(stored: Stored, verdict: Verdict) -> None:
+    """Print one JSON line. A manifest has no `file_name`."""
+    print_json(
+        {
+            "recording_id": stored.recording_id,
+            "file_name": _file_name(stored),
+            "archive_url": _url(stored),
+            "result": verdict.result,
+            "detail": verdict.detail,
+        }
+    )
+
+
+def print_fault(stored: Stored, verdict: Verdict) -> None:
+    """Print an object that is not as it was archived."""
+    if verdict.result != "ok":
+        label = click.style(verdict.result.ljust(10), fg="red", bold=True)
+        name = _file_name(stored) or "(manifest)"
+        text = f"{stored.recording_id}  {name}  {verdict.detail}"
+        click.echo(f"{label}  {escape_controls(text)}")
+
+
+def _file_name(stored: Stored) -> str | None:
+    return stored.file_name if isinstance(stored, StoredCopy) else None
+
+
+def _url(stored: Stored) -> str:
+    return stored.copied.archive_url if isinstance(stored, StoredCopy) else stored.manifest_url

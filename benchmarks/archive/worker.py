@@ -28,7 +28,6 @@ async def main(url: str, count: int, at_once: int) -> None:
     async with asyncio.TaskGroup() as group:
         for index in range(count):
             group.create_task(copy(index))
-    await storage.close()
 
 
 uvloop.run(main(sys.argv[1], int(sys.argv[2]), int(sys.argv[3])))

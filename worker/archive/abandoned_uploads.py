@@ -13,6 +13,8 @@ from worker.domain.times import utc
 MAX_UPLOAD_SECONDS: Final = 2 * 86_400.0
 """No upload lasts so long: an older one was abandoned."""
 
+MAX_CLOCK_DIFFERENCE_SECONDS: Final = 3_600.0
+
 INTERVAL_SECONDS: Final = 86_400.0
 
 
@@ -25,7 +27,8 @@ class AbandonedUploads:
 
     async def remove_of(self, key: str) -> None:
         """Remove earlier uploads of one object. The caller alone may upload it now."""
-        await self._remove(self._now(), key)
+        # The storage says when an upload began, by a clock of its own.
+        await self._remove(self._now() + MAX_CLOCK_DIFFERENCE_SECONDS, key)
 
     async def run(self, is_leader: Callable[[], bool]) -> None:
         """Every day, remove the old uploads of all objects, also of files that were given up."""

@@ -17,7 +17,8 @@ def open_storage(url: str, *, timeout_seconds: float, part_bytes: int) -> "Archi
 
     A request may take `timeout_seconds`, and as long as a slow uplink needs for parts.
 
-    Raises: WrongSettings: the extra `archive` is not installed, or the URL is wrong.
+    Raises: WrongSettings: the extra `archive` is not installed, or the URL or the provider's
+        variables are wrong.
     """
     try:
         from worker.archive.storage import ArchiveStorage

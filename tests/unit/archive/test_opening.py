@@ -33,3 +33,25 @@ def test_a_wrong_url_is_a_wrong_setting() -> None:
 def test_the_url_of_a_folder_opens(tmp_path: Path) -> None:
     storage = open_storage(tmp_path.as_uri(), timeout_seconds=60, part_bytes=5_242_880)
     assert storage.url_of("a.webm") == f"{tmp_path.as_uri()}/a.webm"
+
+
+@pytest.mark.parametrize(
+    ("url", "variable", "value", "reason"),
+    [
+        ("az://container", "AZURE_STORAGE_ACCOUNT_KEY", "sesame", "Account must be specified"),
+        ("gs://bucket", "GOOGLE_APPLICATION_CREDENTIALS", "/missing.json", "/missing.json"),
+        ("gs://bucket", "GOOGLE_SERVICE_ACCOUNT_KEY", "sesame", "service account"),
+        ("s3://bucket", "AWS_PROFILE", "missing", r"profile \(missing\)"),
+        ("s3://bucket", "AWS_CHECKSUM_ALGORITHM", "CRC9", "CRC9"),
+        ("s3://bucket", "SSL_CERT_FILE", "/missing.pem", "/missing.pem"),
+    ],
+)
+def test_what_a_variable_of_the_provider_gets_wrong_stops_the_start(
+    monkeypatch: pytest.MonkeyPatch, url: str, variable: str, value: str, reason: str
+) -> None:
+    monkeypatch.setenv(variable, value)
+    with pytest.raises(
+        WrongSettings, match=f"WORKER_ARCHIVE_URL cannot be opened: .*{reason}"
+    ) as wrong:
+        open_storage(url, timeout_seconds=60, part_bytes=5_242_880)
+    assert "sesame" not in str(wrong.value)

@@ -4,8 +4,10 @@ storage.py           objects: put, upload in parts, size, read
 storage_url.py       the settings' URL: provider, bucket, prefix
 stores.py            obstore's stores, by the provider's usual variables and files
 s3_credentials.py    credentials for S3 from botocore's chain
-upload_guard.py      ends an upload so that its parts are removed
+chunk_pipe.py        hands chunks to obstore, and ends an upload so that its parts are removed
+durable_files.py     writes a file of a folder out to the disk
 abandoned_parts.py   removes what killed processes left behind
+interpreter_exit.py  lets obstore's threads end before the interpreter
 storage_errors.py    obstore's errors to ours
 """
 

@@ -12,7 +12,8 @@ from worker.aio import cancel_all
 from worker.archive.storage.abandoned_parts import remove_abandoned
 from worker.archive.storage.chunk_pipe import ChunkPipe, UploadStopped
 from worker.archive.storage.durable_files import sync_to_disk
-from worker.archive.storage.storage_errors import translated_errors
+from worker.archive.storage.interpreter_exit import settle_at_exit
+from worker.archive.storage.storage_errors import opening_errors, translated_errors
 from worker.archive.storage.storage_url import StorageUrl, parse_storage_url
 from worker.archive.storage.stores import Store, open_store
 
@@ -22,7 +23,6 @@ if TYPE_CHECKING:
 PARTS_IN_FLIGHT: Final = 2
 READ_BYTES: Final = 1024 * 1024
 MAX_READ_TIME: Final = timedelta(days=1)
-SETTLE_SECONDS: Final = 0.1
 ABORT_TIMEOUT_SECONDS: Final = 5.0
 """How long a cancelled upload may take to remove its parts."""
 
@@ -42,15 +42,18 @@ class ArchiveStorage:
     def open(
         cls, url: str, *, request_timeout_seconds: float = 300.0, max_retries: int = 3
     ) -> Self:
-        """The storage at a URL. Nothing is sent yet. Raises ValueError for a wrong URL.
+        """The storage at a URL. Nothing is sent yet.
 
         The time-out bounds one request with its body: a slow uplink needs minutes for a part.
         While an object is read, it bounds the time without a byte. A request that found the storage
         unavailable is sent again, `max_retries` times.
+
+        Raises: ValueError: the URL or the variables of the provider are wrong.
         """
         parsed = parse_storage_url(url)
+        settle_at_exit()
         timeout = timedelta(seconds=request_timeout_seconds)
-        with translated_errors("open"):
+        with opening_errors():
             return cls(
                 parsed,
                 open_store(parsed, max_retries, timeout=timeout),
@@ -130,14 +133,6 @@ class ArchiveStorage:
         """
         with translated_errors(f"remove abandoned uploads of {key or 'the archive'}"):
             return await remove_abandoned(self._url, key, started_before)
-
-    async def close(self) -> None:
-        """Wait until obstore's threads are idle. Call this before the interpreter ends.
-
-        A thread that still cleans up after a call is killed by the end of the interpreter, and the
-        process aborts. obstore does not tell when they are idle.
-        """
-        await asyncio.sleep(SETTLE_SECONDS)
 
     async def _make_durable(self, key: str) -> None:
         if self._url.scheme == "file":

@@ -9,11 +9,12 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Final
 
+from botocore.exceptions import BotoCoreError
 from obstore.exceptions import BaseError, UnauthenticatedError
 
 from worker.archive.errors import ObjectMissing, StorageRefused, StorageUnavailable
 
-_STORAGE_ERRORS: Final = (BaseError, OSError, ValueError)
+_STORAGE_ERRORS: Final = (BaseError, BotoCoreError, OSError, ValueError)
 """What obstore raises. For HTTP 404 it raises FileNotFoundError."""
 
 _STATUS: Final = re.compile(r"status code: (\d{3})")
@@ -32,6 +33,15 @@ def translated_errors(doing: str) -> Iterator[None]:
     except _STORAGE_ERRORS as error:
         # The text of the cause may hold a signature: a traceback would log it.
         raise storage_error(error, doing) from None
+
+
+@contextmanager
+def opening_errors() -> Iterator[None]:
+    """Raise ValueError for what the variables of a provider get wrong. It repeats no secret."""
+    try:
+        yield
+    except _STORAGE_ERRORS as error:
+        raise ValueError(f"cannot be opened: {_without_urls(str(error))}") from None
 
 
 def storage_error(error: Exception, doing: str) -> StorageUnavailable | StorageRefused:

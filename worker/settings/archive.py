@@ -1,16 +1,14 @@
 """The settings of the archive: where finished files are copied to, under which names, how fast."""
 
-import re
 from typing import Annotated, Final
-from urllib.parse import urlsplit
 
 import msgspec
 
 from worker.domain.archive_keys import KeyTemplate
+from worker.domain.storage_url import parse_storage_url
 from worker.settings.parsing import seconds, switch, whole
 from worker.settings.variables import Variable
 
-SCHEMES: Final = ("s3", "gs", "az", "file")
 _GIB: Final = 1_073_741_824
 
 
@@ -19,22 +17,9 @@ def archive_url(text: str) -> str:
 
     The credentials come from the provider's own variables, never from this URL.
     """
-    try:
-        parts = urlsplit(text)
-    except ValueError:
-        parts = urlsplit("")
-    if parts.scheme not in SCHEMES:
-        raise ValueError("must begin with s3://, gs://, az:// or file:///")
-    if parts.query or parts.fragment or "@" in parts.netloc:
-        raise ValueError("must have no credentials, query or fragment")
-    if re.search(r"[\x00-\x20]", text) or ".." in parts.path.split("/"):
-        raise ValueError("must have no spaces, control characters or `..`")
-    if parts.scheme == "file":
-        if parts.netloc or not parts.path.strip("/"):
-            raise ValueError("must name an absolute folder, as in file:///var/recordings")
-    elif not parts.netloc:
-        raise ValueError(f"must name a bucket, as in {parts.scheme}://bucket/prefix")
-    return text.rstrip("/")
+    text = text.rstrip("/")
+    parse_storage_url(text)
+    return text
 
 
 MAX_PARTS: Final = 10_000

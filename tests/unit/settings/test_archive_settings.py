@@ -46,7 +46,6 @@ def test_the_url_names_a_bucket_a_container_or_a_folder(url: str) -> None:
         "s3://key:secret@bucket/prefix",
         "s3://bucket/prefix?versionId=1",
         "s3://bucket/../other",
-        "s3://bucket/with space",
         "file://relative/folder",
         "file:///",
         "s3://[bucket",

@@ -1,7 +1,6 @@
 """The user's storage: S3, Google Cloud Storage, Azure or a folder. It needs the extra `archive`.
 
 storage.py           objects: put, upload in parts, size, read
-storage_url.py       the settings' URL: provider, bucket, prefix
 stores.py            obstore's stores, by the provider's usual variables and files
 s3_credentials.py    credentials for S3 from botocore's chain
 chunk_pipe.py        hands chunks to obstore, and ends an upload so that its parts are removed
@@ -12,6 +11,5 @@ storage_errors.py    obstore's errors to ours
 """
 
 from worker.archive.storage.storage import ArchiveStorage
-from worker.archive.storage.storage_url import StorageUrl, parse_storage_url
 
-__all__ = ["ArchiveStorage", "StorageUrl", "parse_storage_url"]
+__all__ = ["ArchiveStorage"]

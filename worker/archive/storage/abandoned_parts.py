@@ -22,8 +22,8 @@ import botocore.exceptions
 import botocore.session
 
 from worker.archive.errors import StorageRefused, StorageUnavailable
-from worker.archive.storage.storage_url import StorageUrl
 from worker.archive.storage.stores import endpoint, region
+from worker.domain.storage_url import StorageUrl
 
 _STAGED: Final = re.compile(r"(?P<target>.+)#\d+")
 """How obstore names the file that will become the target."""

@@ -14,8 +14,8 @@ from worker.archive.storage.chunk_pipe import ChunkPipe, UploadStopped
 from worker.archive.storage.durable_files import sync_to_disk
 from worker.archive.storage.interpreter_exit import settle_at_exit
 from worker.archive.storage.storage_errors import opening_errors, translated_errors
-from worker.archive.storage.storage_url import StorageUrl, parse_storage_url
 from worker.archive.storage.stores import Store, open_store
+from worker.domain.storage_url import StorageUrl, parse_storage_url
 
 if TYPE_CHECKING:
     from obstore import Attributes, PutResult

@@ -10,7 +10,7 @@ import botocore.session
 from obstore.store import AzureStore, GCSStore, LocalStore, S3Store
 
 from worker.archive.storage.s3_credentials import S3Credentials
-from worker.archive.storage.storage_url import StorageUrl
+from worker.domain.storage_url import StorageUrl
 
 if TYPE_CHECKING:
     from obstore.store import ClientConfig, RetryConfig, S3Config

@@ -2,7 +2,7 @@
 
 import pytest
 
-from worker.archive.storage.storage_url import parse_storage_url
+from worker.domain.storage_url import parse_storage_url
 
 
 @pytest.mark.parametrize(

@@ -10,6 +10,7 @@ import msgspec
 
 from recording_sandbox.model.faults import Fault
 from recording_sandbox.waiting import eventually
+from tests.fault.archive_folder import archive_settings, folder_faults
 from tests.fault.campaign_commands import PlannedMessage, plan_messages
 from tests.fault.campaign_strikes import Strikes
 from tests.fault.fault_environment import FaultEnvironment
@@ -37,12 +38,18 @@ FAULTS: Final = (
     Fault(kind="refuse", status=503, envelope="html", probability=0.03),
     Fault(kind="reset", probability=0.02),
     Fault(kind="slow", seconds=0.4, probability=0.05),
+    Fault(kind="download_refuse", status=503, probability=0.05),
+    Fault(kind="download_expire", probability=0.03),
+    Fault(kind="download_change", probability=0.03),
+    Fault(kind="download_slow", seconds=0.4, probability=0.05),
+    Fault(kind="download_truncate", probability=0.05),
+    Fault(kind="download_reset", probability=0.05),
     Fault(kind="webhook_drop", probability=0.1),
     Fault(kind="webhook_duplicate", probability=0.1),
     Fault(kind="webhook_reorder", probability=0.1),
     Fault(kind="webhook_forge", probability=0.1),
 )
-"""What befalls requests and webhooks; none of it makes a recording fail."""
+"""What befalls requests, downloads and webhooks; none of it makes a recording fail."""
 
 
 class CampaignOptions(msgspec.Struct, frozen=True, kw_only=True):
@@ -61,6 +68,7 @@ class Campaign:
         self._environment = environment
         self._options = options
         self._say = say
+        environment.settings |= archive_settings(environment.directory)
         self._workers = [environment.worker() for _ in range(options.replicas)]
         self._strikes = Strikes(environment, self._workers, Random(f"moments/{options.seed}"))
         self._may_send = asyncio.Semaphore(0)
@@ -87,9 +95,16 @@ class Campaign:
         await environment.stop_all()
         kills = sum(worker.kills for worker in self._workers)
         restarts = sum(worker.starts - 1 for worker in self._workers)
-        return report_on(environment.facts), RunFigures(
+        return self._account(), RunFigures(
             kills=kills, restarts=restarts, seed=options.seed, freezes=self._strikes.freezes
         )
+
+    def _account(self) -> ReliabilityReport:
+        """The account, and what lies in the archive."""
+        found = report_on(self._environment.facts)
+        folder = self._environment.directory / "archive"
+        faults = tuple(folder_faults(folder, self._environment.facts))
+        return msgspec.structs.replace(found, unexpected=found.unexpected + faults)
 
     # What is asked
 
@@ -142,14 +157,14 @@ class Campaign:
         moved, before = time.monotonic(), (-1, -1)
         while time.monotonic() - moved < STANDSTILL_TIMEOUT_SECONDS:
             found = report_on(self._environment.facts)
-            if not found.lost:
+            if not found.missing:
                 return
             if not self._owed():
                 await self._stop_what_is_live()
-            now = (len(found.lost), len(self._environment.recorder.received))
+            now = (len(found.missing), len(self._environment.recorder.received))
             if now != before:
                 moved, before = time.monotonic(), now
-            self._tell(f"settling, {len(found.lost)} missing")
+            self._tell(f"settling, {len(found.missing)} missing")
             await asyncio.sleep(CHECK_INTERVAL_SECONDS)
 
     def _owed(self) -> int:

@@ -114,6 +114,7 @@ class FaultEnvironment:
             self.sandbox.request_log,
             foreign=self.foreign,
             may_breach=self.may_breach,
+            archives="WORKER_ARCHIVE_URL" in self.settings,
         )
 
     async def settled(self, *, seconds: float = 60.0) -> ReliabilityReport:
@@ -124,7 +125,7 @@ class FaultEnvironment:
         deadline = time.monotonic() + seconds
         while time.monotonic() < deadline:
             began = time.monotonic()
-            if not report_on(self.facts).lost:
+            if not report_on(self.facts).missing:
                 break
             # The proxies share this loop: an account of much must not keep them from their work.
             await asyncio.sleep(0.02 + 4 * (time.monotonic() - began))

@@ -8,9 +8,13 @@ from typing import Final
 import msgspec
 
 from recording_schemas import (
+    Archived,
+    ArchiveFailed,
     CloudEvent,
     Completed,
+    FileArchived,
     FileReady,
+    FileUrlRenewed,
     Outcome,
     Status,
     StatusChanged,
@@ -76,6 +80,21 @@ def unreported_recordings(facts: RunRecord, told: PublishedEvents) -> Iterator[s
             yield f"recording {recording_id} has file {name}, and no event says so"
 
 
+def unarchived_files(facts: RunRecord, told: PublishedEvents) -> Iterator[str]:
+    """Of each file of ours: its copy; and of each recording with files: its manifest."""
+    files: dict[str, set[str]] = defaultdict(set)
+    for file in facts.files if facts.archives else ():
+        files[file.recording_id].add(file.name)
+    for recording_id in sorted(files.keys() & set(_ours(facts))):
+        data = told.data(recording_id)
+        copied = {one.file_name for one in data if isinstance(one, FileArchived)}
+        for name in sorted(files[recording_id] - copied):
+            yield f"recording {recording_id} has file {name}, and no event says it is archived"
+        counts = {one.file_count for one in data if isinstance(one, Archived)}
+        if copied and len(copied) not in counts:
+            yield f"recording {recording_id} has no manifest of its {len(copied)} copies"
+
+
 def _ours(facts: RunRecord) -> list[str]:
     ids = (one.recording_id for one in facts.started)
     return [one for one in ids if one not in facts.foreign]
@@ -125,6 +144,22 @@ def recordings_sharing_a_start(told: PublishedEvents) -> Iterator[str]:
             yield f"start {start_id} has the recordings {', '.join(sorted(ids))}"
 
 
+def count_archived(told: PublishedEvents) -> int:
+    """How many files are said to be archived."""
+    of_recordings = (told.data(recording_id) for recording_id in told.of_recording)
+    return sum(isinstance(one, FileArchived) for data in of_recordings for one in data)
+
+
+def files_archived_twice(told: PublishedEvents) -> Iterator[str]:
+    """One file, one copy: nobody asked for another one."""
+    for recording_id in told.of_recording:
+        data = told.data(recording_id)
+        copies = Counter(one.file_name for one in data if isinstance(one, FileArchived))
+        for name, count in copies.items():
+            for _ in range(count - 1):
+                yield f"recording {recording_id} has file {name} archived {count} times"
+
+
 # Unexpected
 
 
@@ -158,6 +193,8 @@ def _facts_in(event: CloudEvent) -> list[tuple[str, ...]]:
             return [("sequence", owner, str(event.sequence)), ("file", owner, name)]
         case Completed(recording_id=owner, file_count=count):  # again with each later file
             return [("sequence", owner, str(event.sequence)), ("completed", owner, str(count))]
+        case FileUrlRenewed() | FileArchived() | Archived() | ArchiveFailed() as data:
+            return [("sequence", data.recording_id, str(event.sequence))]
         case _:
             return [("outcome", event.subject)]
 

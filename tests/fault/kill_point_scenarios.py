@@ -17,6 +17,7 @@ import msgspec
 
 from recording_sandbox.model.faults import Fault
 from recording_sandbox.waiting import eventually
+from tests.fault.archive_folder import archive_settings
 from tests.fault.fault_environment import FaultEnvironment
 from tests.fault.killable_worker import KILL_POINT_MODULE, KillableWorker
 from tests.fault.run_record import REJECTED, SUCCEEDED
@@ -42,6 +43,10 @@ class Scenario(ABC):
 
     async def finish(self) -> None:  # noqa: B027 - most need nothing
         """Wait for what a plain worker does by itself after the last round."""
+
+    loop = ""
+    """What the name of points has that the work comes to again and again. It is killed there at the
+    first, a middle and the last time, and elsewhere at the first."""
 
     @abstractmethod
     def which(self, number: int) -> str:
@@ -318,6 +323,40 @@ class WebhookScenario(SweepScenario):
         return super().is_over(number) and self.recording(number) in told
 
 
+class ArchiveScenario(SweepScenario):
+    """The one file of a recording is copied to the archive in three parts."""
+
+    name = "archived"
+    rounds = 24
+    loop = "ChunkPipe.fill"
+
+    def __init__(self, environment: FaultEnvironment) -> None:
+        super().__init__(environment)
+        environment.sandbox.behaviour.file_bytes = 11_000_000
+        environment.settings |= archive_settings(environment.directory)
+
+    async def start(self, command_id: str, meeting: str) -> None:
+        self.environment.sandbox.meetings.create(meeting, participants=1)
+        await super().start(command_id, meeting)
+
+    def which(self, number: int) -> str:
+        return "archive"
+
+    def is_over(self, number: int) -> bool:
+        about = self.environment.recorder.about(self.recording(number))
+        return any(one.routing_key == "track.archived" for one in about)
+
+
+class ManifestScenario(ArchiveScenario):
+    """The manifest of a recording is written and announced."""
+
+    name = "manifest"
+    rounds = 12
+
+    def which(self, number: int) -> str:
+        return "manifest"
+
+
 async def kill_at_points(work: Scenario, *, every: bool) -> list[str]:
     """The points at which it was killed: `every` one, or those where it is not just where it was.
 
@@ -328,7 +367,12 @@ async def kill_at_points(work: Scenario, *, every: bool) -> list[str]:
     await work.prepare(worker)
     dry = await _round(work, worker, 0, KillPoint(which=work.which(0)))
     # Of every turn: the first one connects, and only a later one may come to what is looked for.
-    points = dict.fromkeys(point for one in dry for point in _points_of(one, every=every))
+    sampled = work.loop and not every
+    points = dict.fromkeys(
+        point
+        for one in dry
+        for point in (_sampled(one, work.loop) if sampled else _points_of(one, every=every))
+    )
     killed = []
     for number, (point, occurrence) in enumerate(points, 1):
         at = KillPoint(which=work.which(number), point=point, occurrence=occurrence)
@@ -356,6 +400,18 @@ def _points_of(dry: PointsReport, *, every: bool) -> list[tuple[str, int]]:
             chosen.append((point, seen[point]))
         last[phase] = point
     return chosen
+
+
+def _sampled(dry: PointsReport, loop: str) -> list[tuple[str, int]]:
+    """Points with their occurrences: all that are asleep in the loop are represented by three."""
+    counts = Counter(point for point in dry.points if "_connect" not in point)
+    return [
+        (point, occurrence)
+        for point, count in counts.items()
+        for occurrence in sorted(
+            {1, (count + 1) // 2, count} if loop in point and "(asleep)" in point else {1}
+        )
+    ]
 
 
 async def stop_everything(environment: FaultEnvironment) -> None:

@@ -6,21 +6,28 @@ points that it passed to the file `FAULT_REPORTS`.
 
 import asyncio
 import os
+from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
 import msgspec
 from aiohttp import web
 
+import worker.archive.assembly
+import worker.archive.storage.storage
 import worker.bootstrap
 import worker.tracking.trackers
 from tests.fault.suspension_points import KillPoint, PointTracker
 from worker.__main__ import main
+from worker.archive.file_copies import FileCopies
+from worker.archive.manifest_writer import ManifestWriter
+from worker.archive.storage.chunk_pipe import ChunkPipe
 from worker.broker.acknowledger import Acknowledger
 from worker.broker.consumer import Consumer
 from worker.broker.messages import Delivery
 from worker.publishing.parked_relay import ParkedRelay
 from worker.publishing.relay import OutboxRelay
+from worker.store.archive_queue import FileTask, ManifestTask
 from worker.tracking.duration_limiter import DurationLimiter
 from worker.tracking.live_list import ListResult
 from worker.tracking.refresher import Refresher
@@ -30,6 +37,7 @@ from worker.tracking.webhook_endpoint import WebhookAnswer, WebhookEndpoint
 
 def install(steps: PointTracker) -> None:
     """Let the worker be built of parts that are driven step by step."""
+    _install_archive(steps)
 
     class SteppingConsumer(Consumer):
         async def _handle(self, acknowledger: Acknowledger, tag: int, delivery: Delivery) -> None:
@@ -71,6 +79,27 @@ def install(steps: PointTracker) -> None:
     )
     vars(worker.tracking.trackers).update(
         DurationLimiter=_stepping_limiter(steps), Sweep=SteppingSweep, Refresher=SteppingReader
+    )
+
+
+def _install_archive(steps: PointTracker) -> None:
+    class SteppingFileCopies(FileCopies):
+        async def attempt(self, task: FileTask) -> None:
+            steps.anew("archive")
+            await steps.whole("archive", super().attempt(task))
+
+    class SteppingManifestWriter(ManifestWriter):
+        async def attempt(self, task: ManifestTask) -> None:
+            steps.anew("manifest")
+            await steps.whole("manifest", super().attempt(task))
+
+    class SteppingChunkPipe(ChunkPipe):
+        async def fill(self, chunks: AsyncIterator[bytes]) -> None:
+            await steps.part("archive", super().fill(chunks))
+
+    vars(worker.archive.storage.storage).update(ChunkPipe=SteppingChunkPipe)
+    vars(worker.archive.assembly).update(
+        FileCopies=SteppingFileCopies, ManifestWriter=SteppingManifestWriter
     )
 
 

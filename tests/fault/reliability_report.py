@@ -15,7 +15,7 @@ __all__ = ["RANK", "ReliabilityReport", "RunFigures", "report_lines", "report_on
 
 
 class ReliabilityReport(msgspec.Struct, frozen=True, kw_only=True):
-    """What it comes to. The four tuples of sentences must be empty."""
+    """What it comes to. The tuples of sentences must be empty."""
 
     attempted: int
     confirmed: int
@@ -24,18 +24,28 @@ class ReliabilityReport(msgspec.Struct, frozen=True, kw_only=True):
     transitions: int
     files: int
     events: int
+    archived: int
     lost: tuple[str, ...]
+    unarchived: tuple[str, ...]
     doubled: tuple[str, ...]
+    archived_twice: tuple[str, ...]
     unexpected: tuple[str, ...]
     out_of_order: tuple[str, ...]
     duplicates: int
+
+    @property
+    def missing(self) -> tuple[str, ...]:
+        """What may still come."""
+        return self.lost + self.unarchived
 
     @property
     def violations(self) -> tuple[str, ...]:
         """Every sentence under a heading that must be zero."""
         return (
             *(f"lost: {one}" for one in self.lost),
+            *(f"not archived: {one}" for one in self.unarchived),
             *(f"doubled: {one}" for one in self.doubled),
+            *(f"archived twice: {one}" for one in self.archived_twice),
             *(f"unexpected: {one}" for one in self.unexpected),
             *(f"out of order: {one}" for one in self.out_of_order),
         )
@@ -63,6 +73,7 @@ def report_on(facts: RunRecord) -> ReliabilityReport:
         transitions=len(facts.transitions),
         files=len(facts.files),
         events=len({one.message_id for one in events}),
+        archived=guarantees.count_archived(told),
         lost=(
             *guarantees.commands_without_outcome(facts, told),
             *guarantees.missing_replies(facts, told),
@@ -74,6 +85,8 @@ def report_on(facts: RunRecord) -> ReliabilityReport:
             *guarantees.surplus_recordings(facts, told),
             *guarantees.recordings_sharing_a_start(told),
         ),
+        unarchived=tuple(guarantees.unarchived_files(facts, told)),
+        archived_twice=tuple(guarantees.files_archived_twice(told)),
         unexpected=(
             *told.undecodable,
             *guarantees.changed_event_bodies(facts),
@@ -98,8 +111,11 @@ def report_lines(found: ReliabilityReport, run: RunFigures) -> str:
         ("transitions", found.transitions),
         ("files", found.files),
         ("events", found.events),
+        ("archived files", found.archived),
         ("lost", len(found.lost)),
+        ("lost archived files", len(found.unarchived)),
         ("doubled recordings", len(found.doubled)),
+        ("doubled archived files", len(found.archived_twice)),
         ("unexpected", len(found.unexpected)),
         ("out of order", len(found.out_of_order)),
         ("duplicates with the same id", found.duplicates),

@@ -54,7 +54,8 @@ class RunRecord(msgspec.Struct, frozen=True, kw_only=True):
     """All that happened, as seen from outside of the workers.
 
     `foreign` are recordings that somebody else started: nobody owes events about them.
-    `beyond_limit` are requests that the emulated API refused for being too many.
+    `beyond_limit` are requests that the emulated API refused for being too many. `archives`: every
+    file is owed a copy.
     """
 
     sent: tuple[SentMessage, ...] = ()
@@ -64,6 +65,7 @@ class RunRecord(msgspec.Struct, frozen=True, kw_only=True):
     files: tuple[FileEntry, ...] = ()
     foreign: frozenset[str] = frozenset()
     beyond_limit: tuple[RequestEntry, ...] = ()
+    archives: bool = False
 
 
 def run_record_of(
@@ -73,6 +75,7 @@ def run_record_of(
     *,
     foreign: Iterable[str] = (),
     may_breach: bool = False,
+    archives: bool = False,
 ) -> RunRecord:
     """The facts so far, out of what publisher, subscriber and emulated API have written down.
 
@@ -86,4 +89,5 @@ def run_record_of(
         files=tuple(request_log.files),
         foreign=frozenset(foreign),
         beyond_limit=() if may_breach else tuple(one for one in request_log.requests if one.breach),
+        archives=archives,
     )

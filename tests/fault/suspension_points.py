@@ -22,8 +22,9 @@ Phase = Literal["asleep", "awake"]
 class KillPoint(msgspec.Struct, frozen=True, kw_only=True):
     """Where to die: when the work `which` comes to `point` for the n-th time; n 0 is never.
 
-    `which` is `command/<id>`, `relay`, `sweep`, `read` or `webhook`. By name and not by number,
-    because how often a connection sleeps before it is open is not the same each time.
+    `which` is `command/<id>`, `relay`, `sweep`, `read`, `webhook`, `archive` or `manifest`. By
+    name and not by number, because how often a connection sleeps before it is open is not the same
+    each time.
     """
 
     which: str

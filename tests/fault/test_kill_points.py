@@ -6,10 +6,13 @@ from pathlib import Path
 
 import pytest
 
+from tests.fault.archive_folder import folder_faults
 from tests.fault.fault_environment import FaultEnvironment, open_fault_environment
 from tests.fault.kill_point_scenarios import (
+    ArchiveScenario,
     LimitScenario,
     LostStartScenario,
+    ManifestScenario,
     NamedPeopleScenario,
     NonsenseScenario,
     ParkScenario,
@@ -64,6 +67,14 @@ WORKS: dict[type[StartScenario], tuple[str, ...]] = {
         "Store.apply",
     ),
     WebhookScenario: ("WebhookVerifier.verify", "Store.apply_webhook"),
+    ArchiveScenario: (
+        "Download.open",
+        "ChunkPipe.fill",
+        "ArchiveStorage.upload",
+        "ArchiveStorage.head",
+        "ArchiveStore.copy_done",
+    ),
+    ManifestScenario: ("ArchiveStore.read", "ArchiveStorage.put", "ArchiveStore.manifest_done"),
 }
 """Each kind of work with stages that a kill must have hit, asleep as well as awake."""
 
@@ -88,6 +99,7 @@ async def test_a_kill_at_any_suspension_point_loses_and_duplicates_nothing(
     killed_at = await kill_at_points(kind(environment), every=EVERY)
     found = await environment.settled()
     assert found.violations == ()
+    assert list(folder_faults(environment.directory / "archive", environment.facts)) == []
     for stage in WORKS[kind]:
         phases = {one.rpartition(" ")[2] for one in killed_at if stage in one}
         assert phases == {"(asleep)", "(awake)"}, (stage, killed_at)

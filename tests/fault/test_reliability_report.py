@@ -12,10 +12,12 @@ from recording_sandbox.model.log_entries import (
     TransitionEntry,
 )
 from recording_schemas import (
+    Archived,
     CommandRejected,
     CommandSucceeded,
     Completed,
     EventData,
+    FileArchived,
     FileReady,
     Status,
     StatusChanged,
@@ -151,6 +153,51 @@ def test_an_identical_repeated_event_is_counted_and_allowed() -> None:
 )
 def test_each_missing_message_counts_as_lost(missing: int, words: str) -> None:
     assert words in report_on(changed(received=without(missing))).lost
+
+
+def archived(number: int, event_id: str | None = None) -> ReceivedMessage:
+    data = about(
+        FileArchived,
+        file_name=FILE,
+        media_kind="audio",
+        archive_url="file:///a",
+        size_bytes=1,
+        sha256="0" * 64,
+        content_type="audio/webm",
+        archived_at=utc(0),
+    )
+    return told(data, event_id or f"event-{number}", number)
+
+
+def manifest(number: int, files: int = 1) -> ReceivedMessage:
+    data = about(Archived, file_count=files, total_bytes=1, manifest_url="file:///m")
+    return told(data, f"event-{number}", number)
+
+
+def test_an_archived_file_with_its_manifest_is_not_missing() -> None:
+    found = report_on(changed(archives=True, received=(*GOOD.received, archived(5), manifest(6))))
+    assert (found.violations, found.archived) == ((), 1)
+
+
+@pytest.mark.parametrize(
+    ("more", "words"),
+    [
+        ((), f"recording r1 has file {FILE}, and no event says it is archived"),
+        ((archived(5),), "recording r1 has no manifest of its 1 copies"),
+        ((archived(5), manifest(6, files=0)), "recording r1 has no manifest of its 1 copies"),
+    ],
+)
+def test_a_file_without_its_copy_or_manifest_counts_as_lost(
+    more: tuple[ReceivedMessage, ...], words: str
+) -> None:
+    found = report_on(changed(archives=True, received=(*GOOD.received, *more)))
+    assert (found.unarchived, found.missing) == ((words,), (words,))
+
+
+def test_a_second_copy_counts_as_doubled_and_a_repeated_event_does_not() -> None:
+    received = (*GOOD.received, archived(5), archived(5), archived(6), manifest(7))
+    found = report_on(changed(archives=True, received=received))
+    assert found.archived_twice == (f"recording r1 has file {FILE} archived 2 times",)
 
 
 def test_an_unconfirmed_command_needs_no_outcome() -> None:

@@ -1,6 +1,7 @@
 """Sends the bytes of a file, with the faults that concern a body."""
 
 import asyncio
+from contextlib import suppress
 from itertools import pairwise
 
 from aiohttp import web
@@ -20,7 +21,19 @@ async def send_body(
     wanted: WantedRange,
     fault: Fault | None,
 ) -> web.StreamResponse:
-    """Send the wanted bytes; with a fault only half of them, or one bit after the other."""
+    """Send the wanted bytes; with a fault only half of them, or slowly. The client may go away."""
+    with suppress(ConnectionError):
+        return await _send_all(request, response, content, wanted, fault)
+    return response
+
+
+async def _send_all(
+    request: web.Request,
+    response: web.StreamResponse,
+    content: FileContent,
+    wanted: WantedRange,
+    fault: Fault | None,
+) -> web.StreamResponse:
     await response.prepare(request)
     length = wanted.stop - wanted.start
     kind = fault.kind if fault else None

@@ -37,7 +37,7 @@ def notes(values: Values) -> str:
 def commands(values: Values) -> list[list[str]]:
     """The commands in the notes: indented lines that begin with a program."""
     lines = re.findall(r"^ {5}((?:kubectl|helm|curl) .*)$", notes(values), re.MULTILINE)
-    return [shlex.split(line.removesuffix(" &")) for line in lines]
+    return [shlex.split(line.removesuffix(" &").partition(" < ")[0]) for line in lines]
 
 
 def in_the_pod(values: Values) -> list[list[str]]:
@@ -85,9 +85,13 @@ def test_readiness_is_asked_at_the_port_of_the_worker(case: str) -> None:
     assert curl[-1] == f"http://127.0.0.1:{port}/readyz"
 
 
-def test_with_a_verified_topology_the_notes_take_the_url_of_a_publisher() -> None:
-    send, _ = in_the_pod(CASES["verified topology"])
-    assert send[:3] == ["env", "AMQP_URL_FILE=", "AMQP_URL=$PUBLISHER_URL"]
+@pytest.mark.parametrize("case", CASES)
+def test_a_command_that_needs_an_operator_reads_the_url_from_stdin(case: str) -> None:
+    send, _ = in_the_pod(CASES[case])
+    (whole,) = [words for words in commands(CASES[case]) if "send" in words]
+    assert send[:3] == ["env", "AMQP_URL_FILE=/dev/stdin", "recording-worker"]
+    assert "-i" in whole
+    assert " < operator-url\n" in notes(CASES[case])
 
 
 def test_the_notes_explain_an_image_that_nobody_published() -> None:

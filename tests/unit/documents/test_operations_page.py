@@ -113,3 +113,14 @@ def test_every_setting_and_every_metric_that_is_named_exists() -> None:
     assert named <= settings
     assert metrics
     assert not [name for name in metrics if f'"{name.removesuffix("_total")}"' not in telemetry]
+
+
+def test_every_log_line_that_a_runbook_names_is_one_that_the_worker_writes() -> None:
+    source = "\n".join(path.read_text() for path in (PROJECT / "worker").rglob("*.py"))
+    text = " ".join(RUNBOOKS.split())
+
+    lists = re.findall(r"[Ll]og lines? ((?:`\w+`(?:,? and |, )?)+)", text)
+    named = {name for each in lists for name in re.findall(r"`(\w+)`", each)}
+
+    assert {"event_publish_failed", "sweep_failed", "refresh_failed"} <= named
+    assert [name for name in named if f'"{name}"' not in source] == []

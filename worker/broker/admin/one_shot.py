@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from typing import Final
 
 from aio_pika.abc import AbstractChannel
 from aio_pika.exceptions import ChannelNotFoundEntity, PublishError
@@ -10,7 +11,7 @@ from aio_pika.exceptions import ChannelNotFoundEntity, PublishError
 from worker.broker.aiormq.batch_publish import send_batch, with_message_id
 from worker.broker.aiormq.frame_reader import TolerantConnection
 from worker.broker.aiormq.message_encoder import ENCODING_ERRORS
-from worker.broker.aiormq.raw_channel import raw_channel
+from worker.broker.aiormq.raw_channel import AccessRefused, raw_channel
 from worker.broker.aiormq.versions import check_versions
 from worker.broker.broker_url import host_of, urls_of
 from worker.broker.connection import (
@@ -25,6 +26,9 @@ from worker.broker.topology import Topology, declare
 from worker.domain.errors import BrokerUnavailable, TopologyDiffers
 
 Connection = TolerantConnection
+_MISSING_RIGHT: Final = (
+    "The user of AMQP_URL lacks this right. docs/how-to/deploy.md lists those of an operator"
+)
 
 
 @asynccontextmanager
@@ -96,6 +100,9 @@ async def declare_once(connection: Connection, topology: Topology) -> None:
 
 
 def error_summary(error: BaseException) -> str:
-    """The first line of the error's text, at most 300 characters. Without a text, its class."""
-    text = str(error) or type(error).__name__
-    return text.splitlines()[0][:300]
+    """The first line of the error's text, at most 300 characters. Without a text, its class.
+
+    For a refused access, it also says whose right is missing.
+    """
+    text = (str(error) or type(error).__name__).splitlines()[0][:300]
+    return f"{text}. {_MISSING_RIGHT}" if isinstance(error, AccessRefused) else text

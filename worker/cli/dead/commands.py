@@ -33,6 +33,7 @@ from worker.domain.short_ids import beginning
 
 if TYPE_CHECKING:
     from worker.broker.admin.dead_letter_queue import DeadLetterQueue
+    from worker.settings.settings import CommonSettings
 
 EXAMPLES = """\
 \b
@@ -152,8 +153,9 @@ def replay(context: click.Context, /, change: Change, new_id: bool, as_json: boo
     async def action(queue: "DeadLetterQueue", decoded: DecodedLetter) -> Row:
         return await replay_letter(queue, decoded, new_id=new_id)
 
-    change = _with_whole_names(change)
-    rows = _apply(change, action, would="would_replay", as_json=as_json)
+    settings = common_settings()
+    change = _with_whole_names(settings, change)
+    rows = _apply(settings, change, action, would="would_replay", as_json=as_json)
     with_outcome = sum(bool(row["has_outcome"]) for row in rows)
     if with_outcome and not new_id:
         click.echo(
@@ -171,21 +173,24 @@ def replay(context: click.Context, /, change: Change, new_id: bool, as_json: boo
 @click.pass_context
 def drop(context: click.Context, /, change: Change, yes: bool, as_json: bool) -> None:
     """Remove letters for good."""
-    change = _with_whole_names(change)
+    settings = common_settings()
+    change = _with_whole_names(settings, change)
     if not (change.dry_run or yes):
-        change = _confirmed(change)
-    rows = _apply(change, drop_letter, would="would_drop", as_json=as_json)
+        change = _confirmed(settings, change)
+    rows = _apply(settings, change, drop_letter, would="would_drop", as_json=as_json)
     context.exit(_exit_code(rows, change.selection))
 
 
-def _apply(change: Change, action: Action, *, would: str, as_json: bool) -> list[Row]:
+def _apply(
+    settings: "CommonSettings", change: Change, action: Action, *, would: str, as_json: bool
+) -> list[Row]:
     """Act on the selected letters and print each. A dry run only prints `would` as the result."""
 
     async def pretend(_queue: "DeadLetterQueue", _decoded: DecodedLetter) -> Row:
         return {"result": would}
 
     acting = act_on_letters(
-        common_settings(),
+        settings,
         change.selection,
         change.limit,
         pretend if change.dry_run else action,
@@ -194,19 +199,19 @@ def _apply(change: Change, action: Action, *, would: str, as_json: bool) -> list
     return asyncio.run(acting)
 
 
-def _with_whole_names(change: Change) -> Change:
+def _with_whole_names(settings: "CommonSettings", change: Change) -> Change:
     """The change with the names of the letters that are in the queue in place of short ones."""
     handles = change.selection.handles
     if all(beginning(name) is None for name in handles):
         return change
-    letters, _ = asyncio.run(list_letters(common_settings(), Selection(), None))
+    letters, _ = asyncio.run(list_letters(settings, Selection(), None))
     known = {decoded.handle for decoded in letters}
     whole = frozenset(complete_among("LETTER", name, known) for name in handles)
     selection = msgspec.structs.replace(change.selection, handles=whole)
     return msgspec.structs.replace(change, selection=selection)
 
 
-def _confirmed(change: Change) -> Change:
+def _confirmed(settings: "CommonSettings", change: Change) -> Change:
     """Show the selected letters and ask. The result selects only the letters that were shown.
 
     The queue is not held open meanwhile: a person may take longer than the broker waits.
@@ -215,7 +220,7 @@ def _confirmed(change: Change) -> Change:
         raise click.UsageError(
             "cannot ask without a terminal: add --yes, or --dry-run to see what would be dropped"
         )
-    letters, _ = asyncio.run(list_letters(common_settings(), change.selection, change.limit))
+    letters, _ = asyncio.run(list_letters(settings, change.selection, change.limit))
     if letters:
         print_letters(letters, as_json=False)
         count = "1 letter" if len(letters) == 1 else f"{len(letters)} letters"

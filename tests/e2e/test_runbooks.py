@@ -1,0 +1,481 @@
+"""Each alert's section of docs/how-to/operations.md, on a running worker with the fault present.
+
+Every command stands in the section, and runs with the rights that the section says: those of the
+worker in its pod, or those of an operator.
+"""
+
+import json
+import re
+import shlex
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AsyncExitStack, asynccontextmanager
+from pathlib import Path
+from string import Template
+from typing import Any, Final
+
+import aio_pika
+import pytest
+import yaml
+
+from recording_sandbox.model.faults import Fault
+from recording_sandbox.services.rabbitmq import RabbitMQNode
+from recording_sandbox.waiting import eventually
+from recording_schemas import StatusChanged
+from tests.e2e.worker_environment import API_TOKEN, WorkerEnvironment, open_worker_environment
+from tests.integration.cli_process import CommandLine, FinishedProcess
+
+PROJECT: Final = Path(__file__).parents[2]
+PAGE: Final = PROJECT / "docs" / "how-to" / "operations.md"
+DEPLOY: Final = PROJECT / "docs" / "how-to" / "deploy.md"
+CHART: Final = PROJECT / "helm" / "recording-worker"
+CHART_README: Final = CHART / "README.md"
+DELAYS: Final = "0.2,1,5"
+PASSWORD: Final = "sesame-opens"  # noqa: S105 - of users that end with the test
+NOBODYS: Final = "97f1f6a2-1111-4222-8333-944455556666"
+LONG_GONE: Final = "amq.rabbitmq.reply-to.g1h2AA5yZXBseUAxAAAAAAAAAAAAAAAA.AAAA=="
+
+
+def documented(page: Path, user: str) -> list[str]:
+    """The patterns that the page gives to this user: configure, write, read."""
+    (line,) = re.findall(
+        rf"rabbitmqctl set_permissions .*# {user}$",
+        page.read_text().replace("\\\n", ""),
+        re.MULTILINE,
+    )
+    return shlex.split(line, comments=True)[-3:]
+
+
+class Users:
+    """Users of the broker with exactly the documented rights, and their URLs."""
+
+    def __init__(self, rabbitmq: RabbitMQNode, prefix: str) -> None:
+        self._rabbitmq = rabbitmq
+        self._prefix = prefix
+
+    def name(self, user: str) -> str:
+        return f"{self._prefix}-{user}"
+
+    def add(self, user: str, page: Path) -> str:
+        self._rabbitmq.add_user(self.name(user), PASSWORD)
+        self.grant(user, *documented(page, user))
+        return f"amqp://{self.name(user)}:{PASSWORD}@127.0.0.1:{self._rabbitmq.port}/"
+
+    def grant(self, user: str, *patterns: str) -> None:
+        configure, write, read = (
+            pattern.replace("recording", self._prefix) for pattern in patterns
+        )
+        self._rabbitmq.set_permissions(self.name(user), configure=configure, write=write, read=read)
+
+    def delete(self, user: str) -> None:
+        self._rabbitmq.delete_user(self.name(user))
+
+
+class Bench:
+    """A worker as the chart runs it, with a shell in its pod."""
+
+    def __init__(self, environment: WorkerEnvironment, operator_url: str, users: Users) -> None:
+        self.environment = environment
+        self.sandbox = environment.sandbox
+        self.users = users
+        self.admin_url = ""
+        self._operator_url = operator_url
+        worker = environment.worker
+        self._cli = CommandLine(worker.settings, worker.directory)
+
+    async def run(self, arguments: list[str], *, as_operator: bool = False) -> FinishedProcess:
+        """Run a command in the pod. An operator's URL comes by stdin, as the page says."""
+        if not as_operator:
+            return await self._cli(*arguments)
+        return await self._cli(
+            *arguments, stdin=self._operator_url.encode(), AMQP_URL_FILE="/dev/stdin"
+        )
+
+    async def checks(self) -> dict[str, dict[str, Any]]:
+        """The lines of `status`."""
+        shown = await self.run(["status"])
+        return {check["name"]: check for check in shown.lines[0]["checks"]}
+
+    def log(self, event: str) -> list[dict[str, Any]]:
+        lines = self.environment.worker.log.read_text().splitlines()
+        return [json.loads(line) for line in lines if f'"{event}"' in line]
+
+
+class Section:
+    """One alert's section of the page."""
+
+    def __init__(self, alert: str, bench: Bench) -> None:
+        page = PAGE.read_text()
+        self.text = " ".join(page.partition(f"### {alert}\n")[2].partition("\n### ")[0].split())
+        self.bench = bench
+
+    async def run(self, command: str, **variables: str) -> FinishedProcess:
+        """Run a command of the section, with the rights that its step names."""
+        before, found, _ = self.text.partition(f"`recording-worker {command}`")
+        assert found, f"the section does not say `recording-worker {command}`"
+        step = re.split(r" \d+\. ", before)[-1]
+        words = shlex.split(Template(command).substitute(variables))
+        return await self.bench.run(words, as_operator="s operator," in step)
+
+    async def sees(self, name: str, state: str, words: str) -> None:
+        """Wait until `status`, which the section names, has this line."""
+        assert "`recording-worker status`" in self.text
+        assert f"`{name}`" in self.text
+
+        async def is_seen() -> bool:
+            checks = await self.bench.checks()
+            check = checks.get(name)
+            assert check is not None, checks
+            assert check["state"] == state, check
+            assert words in check["text"], check
+            return True
+
+        await eventually(is_seen, seconds=30)
+
+    async def hears(self, event: str, words: str) -> None:
+        """Wait for a log line that the section names."""
+        assert f"`{event}`" in self.text
+
+        async def is_so() -> bool:
+            return any(words in str(line["reason"]) for line in self.bench.log(event))
+
+        await eventually(is_so, seconds=30)
+
+
+# The sections, in an order in which each leaves the worker well
+
+
+async def no_consumer(section: Section) -> None:
+    """The worker's user may not read the queue of commands."""
+    bench = section.bench
+    worker, users = bench.environment.worker, bench.users
+    configure, write, _ = documented(CHART_README, "verify")
+    await worker.stop()
+    users.grant("worker", configure, write, r"^recording\.commands\.unanswered$")
+    await worker.start()
+
+    await section.sees("consuming", "failed", "ACCESS_REFUSED")
+    await section.sees("queue", "failed", "0 consumers")
+    checked = await section.run("topology check")
+
+    assert {row["state"] for row in checked.lines} == {"no_permission"}
+    assert "Warning: not compared" in checked.err
+    users.grant("worker", *documented(CHART_README, "verify"))
+    await worker.ready()
+
+
+async def dead_letters(section: Section) -> None:
+    """Somebody sends what is no command."""
+    messages = section.bench.environment.messages
+    for number in range(2):
+        await messages.send_raw(b"not json %d" % number, routing_key="start_recording")
+
+    async def both_are_there() -> bool:
+        listed = await section.run("dead list")
+        assert len(listed.lines) == 2, listed
+        return True
+
+    await eventually(both_are_there, seconds=30)
+    listed, shown = await section.run("dead list"), await section.run("dead show 1")
+    first, second = (str(row["letter"]) for row in listed.lines)
+    raw = await section.run("dead show --raw 1")
+    replayed = await section.run('dead replay "$LETTER"', LETTER=second[:6] + "…")
+    dropped = await section.run('dead drop "$LETTER" --yes', LETTER=first)
+    refused = await section.bench.run(["dead", "list"])
+
+    assert {row["reason_code"] for row in listed.lines} == {"not_json"}
+    assert shown.lines[0]["letter"] == raw.lines[0]["letter"] == first
+    assert (replayed.code, dropped.code) == (0, 0)
+    assert (refused.code, "ACCESS_REFUSED" in refused.err) == (1, True)
+    assert "docs/how-to/deploy.md" in refused.err
+
+
+async def commands_fail(section: Section) -> None:
+    """The product refuses starts for longer than a command may live."""
+    bench = section.bench
+    full = Fault(kind="refuse", operation="start_recording", status=429)
+    fault = bench.sandbox.faults.add(full)
+    await bench.environment.send(
+        type="start_recording", id="no-place", meeting_id=bench.environment.meeting_id
+    )
+    await bench.environment.outcome("no-place")
+    bench.sandbox.faults.clear(fault)
+
+    listed = await section.run("outcomes --outcome failed --since 15m")
+    counted = await section.run("outcomes --summary --since 15m")
+
+    assert listed.lines[0]["command_id"] == "no-place"
+    code = listed.lines[0]["code"]
+    assert f"`{code}`" in section.text
+    assert ("failed", code) in [(row["outcome"], row["code"]) for row in counted.lines]
+
+
+async def stalled(section: Section) -> None:
+    """Two recordings never begin."""
+    bench = section.bench
+    fault = bench.sandbox.faults.add(Fault(kind="stuck_invoked"))
+    ids: list[str] = []
+    for number in range(2):
+        meeting = f"5f0e2f5c-9b1d-4a53-8f3f-2f8f1e0c7b1{number}"
+        await bench.environment.start(f"stuck-{number}", meeting_id=meeting)
+        outcome = await bench.environment.outcome(f"stuck-{number}")
+        ids += outcome.data.recording_ids  # type: ignore[union-attr]  # else the test fails here
+
+    command = "recordings --sort unchanged --status INVOKED --limit 5"
+    found = await section.run(command)
+    short = ids[0][:8]
+    read = await section.run(
+        'send sync_recording --recording-id "$RECORDING" --wait', RECORDING=short
+    )
+    bench.sandbox.faults.clear(fault)
+    ended = await section.run(
+        'send stop_recording --recording-id "$RECORDING" --wait', RECORDING=ids[1]
+    )
+
+    assert [row["recording_id"] for row in found.lines] == ids
+    assert read.code == 0, read.err
+    assert read.lines[0]["type"] == "command.succeeded.v1"
+    assert ended.lines, ended.err
+
+
+async def api_outage(section: Section) -> None:
+    """The token is refused."""
+    tokens = section.bench.sandbox.tokens
+    tokens.revoke(API_TOKEN)
+    await section.sees("api", "failed", "unauthorized")
+    await section.sees("api", "failed", "REALTIMEKIT_API_TOKEN")
+    tokens.allow(API_TOKEN)
+    await section.bench.environment.worker.ready()
+
+
+async def budget_exhausted(section: Section) -> None:
+    """The API throttles the worker."""
+    faults = section.bench.sandbox.faults
+    fault = faults.add(Fault(kind="refuse", status=429, envelope="cloudflare", retry_after=4))
+    await section.sees("budget", "warning", "the API throttles")
+    faults.clear(fault)
+    await section.bench.environment.worker.ready()
+
+
+async def unknown_status(section: Section) -> None:
+    """The API reports a status that nobody knows."""
+    bench = section.bench
+    bench.sandbox.behaviour.change({"shown_statuses": {"RECORDING": "TRANSCODING"}})
+
+    async def is_shown() -> bool:
+        rows = (await section.run("recordings")).lines
+        return any(row["unknown_status"] == "TRANSCODING" for row in rows)
+
+    await eventually(is_shown, seconds=30)
+    assert "`recording_status_unknown`" in section.text
+    assert bench.log("recording_status_unknown")
+    bench.sandbox.behaviour.change({"shown_statuses": {}})
+
+
+async def not_following(section: Section) -> None:
+    """The list of live recordings fails."""
+    faults = section.bench.sandbox.faults
+    fault = faults.add(Fault(kind="refuse", operation="list_recordings", status=503))
+    await section.hears("sweep_failed", "")
+    faults.clear(fault)
+    await section.sees("sweep", "ok", "ago")
+
+
+async def outbox_ages(section: Section) -> None:
+    """A subscriber's queue is full."""
+    bench = section.bench
+    async with full_queue(bench) as empty:
+        await bench.environment.start("more", meeting_id="5f0e2f5c-9b1d-4a53-8f3f-2f8f1e0c7b15")
+        await section.sees("outbox", "warning", "refused by RabbitMQ")
+        await section.hears("event_publish_failed", "")
+        assert (await bench.checks())["leader"]["state"] == "ok"
+        checked = await section.run("topology check")
+        await empty()
+    assert checked.code == 0
+
+
+async def events_set_aside(section: Section) -> None:
+    """A reply goes to an address of another cluster. `prepare` has sent that command."""
+    bench = section.bench
+    found: list[Any] = []
+
+    async def is_listed() -> bool:
+        found[:] = (await section.run("store set-aside")).lines
+        return bool(found)
+
+    await eventually(is_listed, seconds=60)
+    again = await section.run("store publish-again --all")
+    assert found[0]["exchange"] == "reply"
+    assert again.code == 0
+    assert (await bench.checks())["outbox"]["see"] in {"recording-worker store set-aside", None}
+
+
+async def no_leader(section: Section) -> None:
+    """No worker runs."""
+    await section.bench.environment.worker.stop()
+    checks = await section.bench.checks()
+    assert checks["leader"]["state"] == checks["worker"]["state"] == "failed"
+
+
+SECTIONS: Final[dict[str, Callable[[Section], Awaitable[None]]]] = {
+    "NoConsumer": no_consumer,
+    "DeadLettersGrow": dead_letters,
+    "RecordingStalled": stalled,
+    "UnknownStatus": unknown_status,
+    "NotFollowing": not_following,
+    "OutboxAges": outbox_ages,
+    "CommandsFail": commands_fail,
+    "ApiOutage": api_outage,
+    "BudgetExhausted": budget_exhausted,
+    "EventsSetAside": events_set_aside,
+    "NoLeader": no_leader,
+}
+ELSEWHERE: Final = {
+    "Absent": "the section has no command of ours",
+    "StoreTrouble": "tests/e2e/test_probes.py and tests/fault/test_sqlite_files.py",
+    "ArchiveExpires": "the tests of the archive",
+    "ArchiveRefused": "the tests of the archive",
+    "ArchiveWaits": "the tests of the archive",
+    "FilesNotArchived": "the tests of the archive",
+}
+
+
+@asynccontextmanager
+async def full_queue(bench: Bench) -> AsyncIterator[Callable[[], Awaitable[None]]]:
+    """A queue that takes no status. The value makes room."""
+    prefix = bench.environment.worker.settings["WORKER_NAME_PREFIX"]
+    async with await aio_pika.connect(bench.admin_url) as connection:
+        channel = await connection.channel()
+        arguments: dict[str, Any] = {"x-max-length": 0, "x-overflow": "reject-publish"}
+        queue = await channel.declare_queue(f"{prefix}.full", arguments=arguments, durable=True)
+        await queue.bind(f"{prefix}.status", "#")
+
+        async def remove() -> None:
+            await queue.delete(if_unused=False, if_empty=False)
+
+        yield remove
+
+
+async def send_for_another_cluster(bench: Bench) -> None:
+    """A command whose reply address only another cluster knows."""
+    prefix = bench.environment.worker.settings["WORKER_NAME_PREFIX"]
+    async with await aio_pika.connect(bench.admin_url) as connection:
+        channel = await connection.channel()
+        exchange = await channel.get_exchange(f"{prefix}.commands")
+        body = {"type": "stop_recording", "id": "elsewhere", "recording_id": NOBODYS}
+        message = aio_pika.Message(json.dumps(body).encode(), reply_to=LONG_GONE)
+        await exchange.publish(message, "stop_recording")
+
+
+def test_every_alert_has_a_runbook_that_is_tested() -> None:
+    groups = yaml.safe_load((CHART / "files" / "alerts.yaml").read_text())["groups"]
+    alerts = [rule["alert"] for group in groups for rule in group["rules"]]
+
+    named = {f"RecordingWorker{name}" for name in (*SECTIONS, *ELSEWHERE)}
+
+    assert named == set(alerts)
+
+
+@pytest.fixture
+async def bench(rabbitmq: RabbitMQNode, names_prefix: str, tmp_path: Path) -> AsyncIterator[Bench]:
+    users = Users(rabbitmq, names_prefix)
+    async with AsyncExitStack() as stack:
+        operator_url = users.add("operator", DEPLOY)
+        stack.callback(users.delete, "operator")
+        rabbitmq.add_user(users.name("worker"), PASSWORD)
+        stack.callback(users.delete, "worker")
+        users.grant("worker", *documented(CHART_README, "verify"))
+        admin = {"AMQP_URL": rabbitmq.amqp_url, "WORKER_NAME_PREFIX": names_prefix}
+        await CommandLine(admin, tmp_path)(
+            "topology", "declare", WORKER_RETRY_DELAYS_SECONDS=DELAYS
+        )
+        url = f"amqp://{users.name('worker')}:{PASSWORD}@127.0.0.1:{rabbitmq.port}/"
+        (tmp_path / "amqp-url").write_text(url)
+        environment = await stack.enter_async_context(
+            open_worker_environment(
+                *(rabbitmq.amqp_url, names_prefix, tmp_path),
+                AMQP_URL="",
+                AMQP_URL_FILE=str(tmp_path / "amqp-url"),
+                WORKER_COMMAND_MAX_AGE_SECONDS="3",
+                WORKER_TOPOLOGY="verify",
+                WORKER_RETRY_DELAYS_SECONDS=DELAYS,
+            )
+        )
+        opened = Bench(environment, operator_url, users)
+        opened.admin_url = rabbitmq.amqp_url
+        yield opened
+
+
+async def test_each_runbook_shows_what_it_says_while_its_fault_is_present(bench: Bench) -> None:
+    await send_for_another_cluster(bench)
+    await bench.environment.start()
+    await bench.environment.event(StatusChanged, status="RECORDING")
+    for name, execute in SECTIONS.items():
+        try:
+            await execute(Section(f"RecordingWorker{name}", bench))
+        except BaseException as error:
+            error.add_note(f"in the section RecordingWorker{name}")
+            raise
+
+
+# The rights themselves
+
+
+async def test_each_user_may_do_what_the_documents_say_and_no_more(
+    rabbitmq: RabbitMQNode, names_prefix: str, tmp_path: Path
+) -> None:
+    users = Users(rabbitmq, names_prefix)
+    admin = {"AMQP_URL": rabbitmq.amqp_url, "WORKER_NAME_PREFIX": names_prefix}
+    cli = CommandLine(admin, tmp_path)
+    await cli("topology", "declare")
+    async with await aio_pika.connect(rabbitmq.amqp_url) as connection:
+        exchange = await (await connection.channel()).get_exchange(f"{names_prefix}.dead-letter")
+        await exchange.publish(aio_pika.Message(b"not json"), "start_recording")
+    stop = ("send", "stop_recording", "--recording-id", NOBODYS)
+    commands = {
+        "send": stop,
+        "wait": (*stop, "--wait", "--timeout", "0.1"),
+        "tail": ("tail", "--for", "0.1"),
+        "dead": ("dead", "list"),
+        "declare": ("topology", "declare"),
+    }
+    may = {
+        ("verify", CHART_README): {},
+        ("declare", CHART_README): {"declare": 0, "send": 0},  # one name for exchange and queue
+        ("publisher", DEPLOY): {"send": 0},
+        ("subscriber", DEPLOY): {"send": 0},
+        ("operator", DEPLOY): {"send": 0, "wait": 6, "tail": 0, "dead": 0},
+    }
+    for (user, page), allowed in may.items():
+        url = users.add(user, page)
+        ended = {name: await cli(*arguments, AMQP_URL=url) for name, arguments in commands.items()}
+        users.delete(user)
+        assert {name: one.code for name, one in ended.items()} == dict.fromkeys(
+            commands, 1
+        ) | allowed, user
+        refused = [one.err for name, one in ended.items() if name not in allowed]
+        assert all("ACCESS_REFUSED" in text for text in refused), refused
+
+
+async def test_a_subscriber_reads_events_in_queues_of_its_own_name_only(
+    rabbitmq: RabbitMQNode, names_prefix: str, tmp_path: Path
+) -> None:
+    users = Users(rabbitmq, names_prefix)
+    admin = {"AMQP_URL": rabbitmq.amqp_url, "WORKER_NAME_PREFIX": names_prefix}
+    await CommandLine(admin, tmp_path)("topology", "declare")
+    url = users.add("subscriber", DEPLOY)
+
+    async def listens(queue_name: str) -> bool:
+        async with await aio_pika.connect(url) as connection:
+            channel = await connection.channel()
+            try:
+                queue = await channel.declare_queue(queue_name, exclusive=True)
+                for exchange in ("status", "files", "results"):
+                    await queue.bind(f"{names_prefix}.{exchange}", "#")
+                await queue.get(fail=False)
+            except aio_pika.exceptions.ChannelClosed:
+                return False
+            return True
+
+    own, foreign = await listens("my-service.events"), await listens(f"{names_prefix}.mine")
+    users.delete("subscriber")
+    assert (own, foreign) == (True, False)

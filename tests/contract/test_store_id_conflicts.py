@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator
 from datetime import UTC, datetime
 from typing import Any
 
+import msgspec
 import pytest
 import sqlalchemy as sa
 
@@ -122,6 +123,49 @@ async def test_a_stop_with_the_id_of_a_start_cancels_no_start(store: Store) -> N
         assert await verdict(store, "stop", **stop, **about) == ("id_in_use", True)
     for command_id, digest in (("c1", "first"), ("c2", "other")):
         assert (await store.claim(claim(digest, command_id))).cancelled_by is None
+
+
+async def test_a_start_that_waits_for_its_slot_has_its_id(store: Store) -> None:
+    await store.claim(claim("other", "c2"))
+    for _ in range(2):
+        assert await verdict(store, "first") == ("busy", False)
+        assert await verdict(store, "second", slot="m2/track") == ("id_in_use", True)
+    await store.release(msgspec.structs.replace(release(), command_id="c2"))
+    claimed = await store.claim(claim("first", now=NOW + 5))
+    assert (claimed.verdict, claimed.attempts, claimed.may_call) == ("new", 1, True)
+    assert claimed.first_seen_at == NOW + 5
+
+
+@pytest.mark.parametrize("app", ["default", "another"])
+async def test_a_stop_of_its_app_cancels_a_start_whose_id_is_reserved(
+    store: Store, app: str
+) -> None:
+    assert await verdict(store, "first", reserve_only=True) == ("busy", False)
+    stop = {"command_type": "stop_recording", "slot": None, "cancels_starts": True}
+    await store.claim(claim("stop", "stop", start_id="c1", app=app, **stop))
+    assert await verdict(store, "second") == ("id_in_use", True)
+    start = await store.claim(claim("first"))
+    assert start.cancelled_by == ("stop" if app == "default" else None)
+    assert start.may_call == (app == "another")
+
+
+async def test_an_id_is_reserved_also_after_the_stop_of_another_app(store: Store) -> None:
+    stop = {"command_type": "stop_recording", "slot": None, "cancels_starts": True}
+    await store.claim(claim("stop", "stop", start_id="c1", app="another", **stop))
+    assert await verdict(store, "first", reserve_only=True) == ("busy", False)
+    assert await verdict(store, "second") == ("id_in_use", True)
+    assert (await store.claim(claim("third", app="another"))).verdict == "id_in_use"
+    assert await verdict(store, "first") == ("new", False)
+
+
+async def test_a_reservation_takes_no_command_from_the_replica_that_has_it(store: Store) -> None:
+    await store.claim(claim("first"))
+    assert await verdict(store, "first", reserve_only=True, owner="other") == ("busy", False)
+    await store.release(release())
+    assert await verdict(store, "first", reserve_only=True) == ("busy", False)
+    assert (await store.claim(claim("first"))).attempts == 2
+    await store.finish(finish())
+    assert await verdict(store, "first", reserve_only=True) == ("done", False)
 
 
 async def test_past_its_age_and_its_lease_the_first_body_is_lost(store: Store) -> None:

@@ -15,13 +15,16 @@ import pytest
 from recording_sandbox.model.faults import Fault
 from recording_sandbox.waiting import eventually
 from tests.integration.command_bench import START, CommandBench, open_command_bench, text_properties
+from worker.broker.message_copy import rfc3339
 from worker.broker.messages import Ack, Dead, Delivery, Retry, Settlement
+from worker.domain.errors import Throttled
 from worker.store.parking import SessionsSeen
 
 Command = dict[str, Any]
 STORAGE = {"type": "aws", "bucket": "b", "region": "r", "access_key": "AKIA", "secret": "hush!"}
 OTHER_MEETING = "0c8f1f6f-6a51-4f0a-9d5e-2f1b7c3e9b01"
 LEASE_SECONDS = 61
+HOUR = 3600
 
 
 @pytest.fixture
@@ -129,10 +132,11 @@ def new_meeting_without_session(bench: CommandBench) -> None:
     bench.sandbox.meetings.create(bench.meeting, participants=2, live=False)
 
 
-async def calling(bench: CommandBench) -> asyncio.Task[Settlement]:
+async def calling(bench: CommandBench, start_id: str = "start-1") -> asyncio.Task[Settlement]:
     """Another replica, which waits for the answer to the start."""
     bench.sandbox.faults.add(Fault(kind="slow", operation=START, seconds=3, count=1))
-    delivery = Delivery(body=msgspec.json.encode(first(bench)), routing_key=START)
+    command = first(bench) | {"id": start_id}
+    delivery = Delivery(body=msgspec.json.encode(command), routing_key=START)
     task = asyncio.create_task(bench.new_handler().handle(delivery))
     await eventually(lambda: bool(bench.started()), seconds=30)
     return task
@@ -178,6 +182,89 @@ async def test_a_second_body_that_is_too_large_to_read_waits_nowhere(bench: Comm
     assert len(bench.started()) == 1
 
 
+# The first body was never claimed
+
+
+async def while_another_start_of_its_meeting_runs(bench: CommandBench) -> Continue:
+    other = await calling(bench, "another-start")
+    settlement = await bench.send(first(bench))
+    assert isinstance(settlement, Retry)
+    assert settlement.code == "busy"
+
+    async def go_on() -> Settlement:
+        await other
+        stop = {"type": "stop_recording", "id": "stop", "start_id": "another-start"}
+        bench.pass_time(10)
+        assert await bench.send(stop) == Ack()
+        return await bench.send(first(bench))
+
+    return go_on
+
+
+async def while_the_api_is_away(bench: CommandBench) -> Continue:
+    bench.breaker.record(Throttled("throttled", "a pause", retry_after=1000.0))
+    bench.breaker.stop_waiting()
+    settlement = await bench.send(first(bench))
+    assert isinstance(settlement, Retry)
+    assert settlement.code == "api_circuit_open"
+
+    async def go_on() -> Settlement:
+        bench.breaker.record(None)
+        return await bench.send(first(bench))
+
+    return go_on
+
+
+@pytest.mark.parametrize("way", [while_another_start_of_its_meeting_runs, while_the_api_is_away])
+async def test_the_first_body_has_the_id_also_before_it_is_attempted(
+    bench: CommandBench, way: Callable[[CommandBench], Awaitable[Continue]]
+) -> None:
+    go_on = await way(bench)
+    requests = len(bench.sandbox.request_log.requests)
+    settlements = await send_each(bench)
+    assert {getattr(settlement, "code", "") for settlement in settlements.values()} == {"id_in_use"}
+    assert await bench.outcomes() == []
+    assert len(bench.sandbox.request_log.requests) == requests
+    assert await go_on() == Ack()
+    (outcome,) = await bench.outcomes()
+    assert (outcome["type"], bench.started()[-1].user_ids) == (
+        "command.succeeded.v1",
+        (person(bench),),
+    )
+
+
+@pytest.mark.parametrize("by", ["start_id", "meeting_id"])
+async def test_a_stop_cancels_a_start_that_was_not_attempted(bench: CommandBench, by: str) -> None:
+    go_on = await while_the_api_is_away(bench)
+    bench.breaker.record(None)
+    stop = {"type": "stop_recording", "id": "stop"}
+    await bench.send(stop | {by: "start-1" if by == "start_id" else bench.meeting})
+    assert isinstance(await bench.send(bench.start()), Retry)
+    first_seen = {"x-first-seen": rfc3339(bench.store.now() - 5)}
+    assert await bench.send(first(bench), headers=first_seen) == Ack()
+    assert (await bench.outcome())["data"]["code"] == "cancelled"
+    assert await bench.send(bench.start()) == Ack()
+    assert bench.started() == []
+    del go_on
+
+
+async def test_a_first_body_that_was_never_attempted_may_be_lost(bench: CommandBench) -> None:
+    await while_the_api_is_away(bench)
+    bench.pass_time(HOUR + LEASE_SECONDS)
+    assert isinstance(await bench.send(bench.start()), Retry)
+    data = (await bench.outcome())["data"]
+    assert (data["command_type"], data["attempts"]) == (START, 0)
+    assert data["last_error"]["code"] == "too_old"
+
+
+async def test_an_outage_does_not_delay_the_answer_to_a_repeat(bench: CommandBench) -> None:
+    await bench.send(first(bench))
+    bench.breaker.record(Throttled("throttled", "a pause", retry_after=1000.0))
+    bench.breaker.stop_waiting()
+    assert await bench.send(first(bench)) == Ack()
+    assert len(await bench.outcomes()) == 2
+
+
 # How a publisher notices
 
 
@@ -208,8 +295,6 @@ async def test_a_second_body_is_counted_once_however_often_it_comes_back(
 
 
 # The first body's message is lost
-
-HOUR = 3600
 
 
 async def test_past_its_age_a_second_body_ends_the_command_whose_message_is_lost(

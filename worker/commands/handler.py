@@ -160,7 +160,7 @@ class CommandHandler:
             # Before the claim, because waiting for the API must not use up an attempt.
             needs_api = keys.uses_api and not is_over
             if app and needs_api and not await self._may_call(app, urgent=keys.cancels_starts):
-                return self._postpone(delivery, command, app)
+                return await self._postpone(delivery, command, app, keys)
             lease = self._new_lease()
             # The wait may have passed the deadline, so ask again.
             is_over = self._is_over(delivery, command)
@@ -208,8 +208,17 @@ class CommandHandler:
         wait = OPEN_CIRCUIT_WAIT_SECONDS / len(self._apps) if all_open else 0.0
         return await app.breaker.acquire_probe(wait, urgent=urgent)
 
-    def _postpone(self, delivery: Delivery, command: Command, app: App) -> HandledCommand:
-        """Deliver again without an attempt, after about as long as the API has been away by now."""
+    async def _postpone(
+        self, delivery: Delivery, command: Command, app: App, keys: CommandKeys
+    ) -> HandledCommand:
+        """Deliver again without an attempt, after about as long as the API has been away by now.
+
+        The first time, the store learns whose the command id is.
+        """
+        if delivery.first_seen is None:
+            claim = await self._claim(delivery, keys, reserve_only=True)
+            if claim.verdict != "busy":
+                return await self._refused_claims.settle(delivery, command, claim)
         away = f"the API of app {app.name} is away"
         requested_pause = 0.0 if self._apps.all_circuits_open() else app.breaker.open_for()
         delay = self._policy.postpone(
@@ -230,7 +239,12 @@ class CommandHandler:
         return is_past_deadline(command, now) or self._policy.is_too_old(delivery.first_seen, now)
 
     async def _claim(
-        self, delivery: Delivery, keys: CommandKeys, *, finish_only: bool = False
+        self,
+        delivery: Delivery,
+        keys: CommandKeys,
+        *,
+        finish_only: bool = False,
+        reserve_only: bool = False,
     ) -> ClaimResult:
         now, policy = self._now(), self._policy
         request = ClaimRequest(
@@ -252,6 +266,7 @@ class CommandHandler:
             unparked=delivery.unparked,
             alone=is_crash_suspect(delivery),
             finish_only=finish_only,
+            reserve_only=reserve_only,
             reply=reply_of(delivery),
             digest=keys.digest,
         )

@@ -145,7 +145,9 @@ def _cancelled_start(row: InboxRow) -> CancelledStart:
 
 def cancels_in_advance(placeholder: InboxRow, app: str | None) -> bool:
     """Whether a placeholder cancels a start of this app."""
-    return app is not None and placeholder.app in {None, app}
+    return (
+        placeholder.cancelled_by is not None and app is not None and placeholder.app in {None, app}
+    )
 
 
 def _cancel_in_advance(
@@ -153,6 +155,8 @@ def _cancel_in_advance(
 ) -> None:
     if row is None:
         rows.put(_placeholder(start_id, app=app, cancelled_by=command_id, now=now))
+    elif row.cancelled_by is None:  # the id is reserved for a start
+        rows.put(msgspec.structs.replace(row, app=app, cancelled_by=command_id))
     elif not cancels_in_advance(row, app):  # stops of two apps name one id
         rows.put(msgspec.structs.replace(row, app=None))
 

@@ -23,6 +23,8 @@ class ClaimRequest(msgspec.Struct, frozen=True, kw_only=True):
     `abandoned_before`: a start that was first seen earlier does not exclude other starts.
     `settle_seconds`: a start may call again this many seconds after a call without an answer.
     `first_seen`: when the command was first postponed, if that was before its first claim.
+    `reserve_only`: the command is not to be executed now. If its body is the first one of its id,
+    it gets the id, and the result is `busy`.
     `finish_only`: the command will not call any more, so it does not wait for its slot.
     `alone`: no other crash suspect runs at the same time, so a crash counts against this command.
     `unparked`: the position of the parking that ended with this delivery.
@@ -42,6 +44,7 @@ class ClaimRequest(msgspec.Struct, frozen=True, kw_only=True):
     cancels_starts: bool = False
     first_seen: float | None = None
     finish_only: bool = False
+    reserve_only: bool = False
     alone: bool = False
     unparked: int | None = None
     start_id: str | None = None

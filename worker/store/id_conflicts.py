@@ -1,7 +1,7 @@
 """Claims of a command id that another body has: same id, other body.
 
-The body that was claimed first has the id until it has its outcome. Another body is not executed,
-and does not change the command. Its message waits for that outcome.
+The body that came first has the id until it has its outcome. Another body is not executed, and does
+not change the command. Its message waits for that outcome.
 
 The first body's message may be lost: purged, or removed by hand. Past its age, the command is never
 executed any more. Then the other message ends it, as its own message would have.
@@ -31,6 +31,24 @@ def claim_other_body(
     if row.is_leased(request.now) or row.age_from >= request.abandoned_before:
         return _result(row, "id_in_use")
     return msgspec.structs.replace(_result(row, "lost"), lost=_lost_command(row))
+
+
+def reserve_id(rows: ClaimedRows, request: ClaimRequest) -> None:
+    """Give the id to the body of a command that is not attempted now, and has no row of its own.
+
+    A stop may have left a row for the id. It keeps its meaning.
+    """
+    reserved = rows.get(request.command_id) or InboxRow(
+        command_id=request.command_id,
+        command_type=request.command_type,
+        state="waiting",
+        attempts=0,
+        crashes=0,
+        alone=False,
+        first_seen_at=min(request.first_seen or request.now, request.now),
+    )
+    if reserved.digest is None:
+        rows.put(msgspec.structs.replace(reserved, digest=request.digest))
 
 
 def _result(row: InboxRow, verdict: Verdict) -> ClaimResult:

@@ -28,11 +28,12 @@ from worker.store.claimed_rows import ROW, ClaimedRows
 from worker.store.claims import ClaimRequest, ClaimResult
 from worker.store.database.dialects import among
 from worker.store.database.schema import inbox
-from worker.store.id_conflicts import claim_other_body
+from worker.store.id_conflicts import claim_other_body, reserve_id
 from worker.store.inbox_row import InboxRow
 from worker.store.outbox import StoredOutcome, resend_outcomes
 from worker.store.parked_claims import parked_verdict
 from worker.store.queries import find_command_recordings
+from worker.store.repeats import claim_of_ended, repeated_outcome
 
 
 def claim(connection: sa.Connection, requests: Sequence[ClaimRequest]) -> list[ClaimResult]:
@@ -46,8 +47,8 @@ def claim(connection: sa.Connection, requests: Sequence[ClaimRequest]) -> list[C
     for request in requests:
         row = _find_row(rows, request)
         if row is not None and row.outcome is not None:
-            repeats.append(_repeat(row.outcome, row, request))
-            results.append(_done(row, request))
+            repeats.append(repeated_outcome(row.outcome, row, request))
+            results.append(claim_of_ended(row, request))
             continue
         if row is not None and (kept := _not_to_execute(connection, rows, row, request)):
             results.append(kept)
@@ -55,7 +56,9 @@ def claim(connection: sa.Connection, requests: Sequence[ClaimRequest]) -> list[C
         cancelled_by = _find_cancelled_by(connection, row, request)
         if cancelled_by:
             request = msgspec.structs.replace(request, finish_only=True)
-        if _is_busy(connection, row, holders, request):
+        if request.reserve_only or _is_busy(connection, row, holders, request):
+            if row is None:
+                reserve_id(rows, request)
             results.append(_busy(row, request))
         else:
             after = _row_after_claim(row, request, cancelled_by)
@@ -75,6 +78,8 @@ def _not_to_execute(
     None if it may be."""
     if row.is_of_other_body(request.digest):
         return claim_other_body(connection, rows, row, request)
+    if request.reserve_only:
+        return None
     if verdict := parked_verdict(connection, row, request):
         return ClaimResult(verdict=verdict, first_seen_at=row.first_seen_at)
     return None
@@ -84,8 +89,9 @@ def _find_row(rows: ClaimedRows, request: ClaimRequest) -> InboxRow | None:
     if (row := rows.get(request.command_id)) is None:
         return None
     is_cancelled = request.slot is not None and cancels_in_advance(row, request.app)
-    if row.is_placeholder and not is_cancelled:
-        return None  # a stop meant another command with this id
+    is_other_body = row.is_of_other_body(request.digest)
+    if row.is_placeholder and not (is_cancelled or is_other_body):
+        return None  # it is reserved for this body, or a stop meant another command with this id
     possible = row.with_possible_lease(request.now, request.lease_seconds)
     if possible is not row:
         rows.put(possible)
@@ -284,45 +290,7 @@ def _known_recordings(
     )
 
 
-def find_leases(
-    connection: sa.Connection, claims: Sequence[tuple[str, str]]
-) -> list[tuple[float | None, float]]:
-    """Operation: for each claim (command id, owner), when it ends, and PostgreSQL's present time.
-
-    The end is None if the owner does not have the command any more. Both are epoch seconds.
-    """
-    ids = {command_id for command_id, _ in claims}
-    rows = connection.execute(_LEASES, {"ids": ids}).all()
-    until = {(command_id, owner): lease_until for command_id, owner, lease_until, _ in rows}
-    database_time = float(rows[0][3]) if rows else 0.0
-    return [(until.get(claim), database_time) for claim in claims]
-
-
-_LEASES: Final = sa.select(
-    inbox.c.command_id,
-    inbox.c.lease_owner,
-    inbox.c.lease_until,
-    sa.extract("epoch", sa.func.clock_timestamp()),
-).where(among(inbox.c.command_id, "ids"), inbox.c.state == "running")
-
-
 def _busy(row: InboxRow | None, request: ClaimRequest) -> ClaimResult:
     is_leased = row is not None and row.is_leased_to_another(request.owner, request.now)
     leased_by = row.lease_owner if row is not None and is_leased else None
     return ClaimResult(verdict="busy", first_seen_at=request.now, leased_by=leased_by)
-
-
-def _repeat(outcome: str, row: InboxRow, request: ClaimRequest) -> StoredOutcome:
-    reply = request.reply
-    if row.is_of_other_body(request.digest):
-        reply = msgspec.structs.replace(reply, id_conflict=True)
-    return StoredOutcome(outcome, reply, request.now)
-
-
-def _done(row: InboxRow, request: ClaimRequest) -> ClaimResult:
-    return ClaimResult(
-        verdict="done",
-        attempts=row.attempts,
-        first_seen_at=row.first_seen_at,
-        id_conflict=row.is_of_other_body(request.digest),
-    )

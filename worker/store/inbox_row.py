@@ -48,7 +48,8 @@ class InboxRow(msgspec.Struct, frozen=True):
 
     @property
     def is_placeholder(self) -> bool:
-        """Whether the command itself never came: a stop cancelled it in advance."""
+        """Whether the command was never attempted: a stop cancelled it in advance, or the row only
+        reserves the id."""
         return self.attempts == 0 and self.state != "done"
 
     @property

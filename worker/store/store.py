@@ -17,6 +17,7 @@ from worker.domain.recording import Observation, Recording
 from worker.store import (
     archive_queue,
     clock_repair,
+    command_leases,
     due_commands,
     inbox,
     leases,
@@ -202,7 +203,9 @@ class Store:
         """
         if not self._is_shared:
             return True
-        until, database_time = await self._group.submit(inbox.find_leases, (command_id, owner))
+        until, database_time = await self._group.submit(
+            command_leases.find_leases, (command_id, owner)
+        )
         return until is not None and now + max(database_time - self.now(), 0.0) < until
 
     async def keep_people(self, request: PeopleOfStart) -> bool:

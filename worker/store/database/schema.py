@@ -25,9 +25,12 @@ metadata = sa.MetaData()
 #              retry queue, or one that is parked in `parked_commands`.
 #    done      The command has its final `outcome`. A claim publishes that outcome once more.
 #
-# The first claim gives the id to its body: it writes `digest`. A message with the same id and
+# `digest` says which body has the id: that of the first claim. A message with the same id and
 # another body changes nothing while the row is running or waiting, and waits too. Past the
 # command's age (`age_from`, no lease), it ends the command as failed: the first message is lost.
+# A command that cannot be attempted yet, because the API is away or another start has its slot, has
+# a row that only reserves the id: `waiting`, with no attempts, and not cancelled. Its own claim
+# goes on as if there were no row.
 #
 # Beside the state, the row of a start has the known facts about its calls to the API:
 #
@@ -86,8 +89,8 @@ inbox = sa.Table(
     # JSON, for a start that names custom ids: the participants that its call asks for. They are
     # written before the call, and kept while it may have been executed.
     sa.Column("people", sa.Text),
-    # What the body asks for that was claimed first (`domain/command_digest.py`). Null in a
-    # placeholder, and in rows that older versions wrote: then the next claim writes it.
+    # What the body asks for that has the id (`domain/command_digest.py`). Null in a placeholder of
+    # a stop, and in rows that older versions wrote: then the next claim writes it.
     sa.Column("digest", sa.String(32)),
     sa.CheckConstraint("state IN ('running', 'waiting', 'done')", name="inbox_state"),
     sa.CheckConstraint("(state = 'done') = (outcome IS NOT NULL)", name="inbox_outcome"),

@@ -131,7 +131,7 @@ async def test_only_the_chosen_letters_are_dropped(
     assert preview["lines"][0].startswith("2 letters will be removed for good")
     assert done["lines"] == ["2 letters dropped."]
     assert column(await letters_of(console), "letter") == ["three"]
-    assert "2 letters is no longer in the queue." in again["lines"]
+    assert "No longer in the queue: 2 letters." in again["lines"]
 
 
 @pytest.mark.parametrize(

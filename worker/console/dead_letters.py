@@ -69,7 +69,10 @@ class DeadLetters:
             return {}
 
         rows = await self._walk(fingerprints, pretend)
-        lines = [f"{_count(len(rows), 'letter')} will be removed for good. Nobody can recover it."]
+        lines = [
+            f"{_count(len(rows), 'letter')} will be removed for good.",
+            "Nobody can bring back a dropped letter.",
+        ]
         return [*lines, *_gone(rows, len(fingerprints)), *_names(rows)]
 
     async def replay(self, fingerprints: Collection[str], *, new_id: bool) -> list[Row]:
@@ -106,8 +109,8 @@ def _replay_lines(rows: list[Row], wanted: int, *, new_id: bool) -> list[str]:
     lines = []
     if new_id and sent:
         lines.append(
-            f"{_count(len(sent), 'letter')} will go back to the queue of commands under a new id. "
-            "Workers execute it, which may repeat what the old command did."
+            f"{_count(len(sent), 'letter')} will go back to the queue of commands, each under a "
+            "new id. Workers execute them, which may repeat what the old commands did."
         )
     elif sent:
         lines.append(f"{_count(len(sent), 'letter')} will go back to the queue of commands.")
@@ -122,7 +125,7 @@ def _replay_lines(rows: list[Row], wanted: int, *, new_id: bool) -> list[str]:
 
 def _gone(rows: list[Row], wanted: int) -> list[str]:
     missing = wanted - len(rows)
-    return [f"{_count(missing, 'letter')} is no longer in the queue."] if missing > 0 else []
+    return [f"No longer in the queue: {_count(missing, 'letter')}."] if missing > 0 else []
 
 
 def _names(rows: list[Row]) -> list[str]:

@@ -25,7 +25,7 @@ export function relative(iso, now = Date.now()) {
 
 function coarse(value) {
   const [name, size] = UNITS.find(([, size]) => value >= size) ?? UNITS.at(-1);
-  return value >= 86400 && value < 10 * 86400 ? seconds(value) : `${Math.floor(value / size)} ${name}`;
+  return value >= 86400 && value < 10 * 86400 ? seconds(value) : `${Math.round(value / size)} ${name}`;
 }
 
 export function clock(value) {

@@ -130,7 +130,7 @@ function figuresOf(now, counts) {
     figure("Queued commands", queued ?? "–", later ? `${later} for a later try` : queued === null ? "queue not seen" : "none for a later try", "/commands"),
     figure("Unpublished events", now.outbox.events, now.outbox.oldest_at ? ["oldest ", ago(now.outbox.oldest_at)] : "all are out"),
     figure("Dead letters", dead ?? "–", dead ? "need a decision" : dead === null ? "queue not seen" : "none", "/dead"),
-    figure("Next file lost", next ? ago(next.expires_at) : "–", next ? ["its URL expires, ", idLink("recordings", next.recording_id)] : "no URL expires", next ? `/recordings/${encodeURIComponent(next.recording_id)}` : null),
+    figure("Next file lost", next ? ago(next.expires_at) : "–", next ? ["not archived: ", idLink("recordings", next.recording_id)] : now.archive.failed ? `${now.archive.failed} lost before` : "no file waits for a copy", next ? `/recordings/${encodeURIComponent(next.recording_id)}` : null),
   ];
 }
 
@@ -157,7 +157,7 @@ const WAITS = {
 };
 
 function timersOf(now) {
-  const waits = now.waiting.filter((place) => place.commands).map((place) => el("li", {}, `${place.commands.toLocaleString("en")} ${WAITS[place.waits_for][place.commands === 1 ? 0 : 1]}`, place.oldest_at && [", the oldest since ", ago(place.oldest_at)]));
+  const waits = now.waiting.filter((place) => place.commands).map((place) => el("li", {}, `${place.commands.toLocaleString("en")} ${WAITS[place.waits_for][place.commands === 1 ? 0 : 1]}`, place.oldest_at && [", the oldest came ", ago(place.oldest_at)]));
   if (waits.length && now.next_due_at) waits.push(el("li", {}, "Next try ", ago(now.next_due_at)));
   const stops = now.timers.map((timer) => el("li", {}, "Stop of ", idLink("recordings", timer.recording_id), " ", ago(timer.stop_at)));
   if (!waits.length && !stops.length) return empty("Nothing waits, and no recording has a limit.");
@@ -173,12 +173,16 @@ function concernsOf(checks) {
   const concerns = checks.filter((check) => check.state !== "ok");
   if (!concerns.length) return el("p", { class: "well" }, "All is well: nothing needs attention.");
   return el("ul", { class: "concerns" }, concerns.map((check) => el("li", { class: TONES[check.state] },
-    el("strong", {}, check.name), ": ", PAGES[check.name] ? el("a", { href: PAGES[check.name] }, check.text) : check.text)));
+    el("strong", {}, check.name), ": ", PAGES[check.name] ? el("a", { href: PAGES[check.name] }, saying(check)) : saying(check))));
+}
+
+function saying(check) {
+  return check.name === "dead letters" ? `${check.text} to decide on` : check.text || check.state;
 }
 
 function checksOf(now) {
-  return el("ul", { class: "checks" }, now.checks.map((check) => el("li", {},
-    el("span", { class: `chip ${TONES[check.state]}` }, check.name), el("span", {}, check.text || check.state))));
+  return el("ul", { class: "checks" }, now.checks.map((check) => el("li", { class: TONES[check.state] },
+    el("span", { class: "name" }, check.name), el("span", {}, check.state === "ok" ? "" : el("strong", {}, `${check.state}: `), check.text || check.state))));
 }
 
 function replicasOf(now) {

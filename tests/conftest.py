@@ -30,6 +30,7 @@ DATABASE_FIXTURES = {"postgresql", "private_postgresql", "database_url", "pgboun
 SECONDS_PER_TEST = {"fault": 2.0, "e2e": 1.2, "integration": 0.5, "examples": 3.0, "helm": 0.1}
 """A rough figure for each folder of slow tests. The others take hundredths of a second."""
 SECONDS_PER_FILE = {
+    "contract/test_console_queries.py": 25.0,
     "contract/test_schemas_decode.py": 20.0,
     "contract/test_schemas_documents.py": 26.0,
     "contract/test_store_clock_ahead.py": 21.0,
@@ -37,6 +38,7 @@ SECONDS_PER_FILE = {
     "contract/test_store_replays.py": 18.0,
     "e2e/test_broker_access.py": 17.0,
     "e2e/test_broker_dead_letters.py": 45.0,
+    "e2e/test_console_pages.py": 40.0,
     "e2e/test_demo.py": 20.0,
     "e2e/test_late_files.py": 20.0,
     "e2e/test_readme.py": 1.0,
@@ -74,6 +76,7 @@ SECONDS_PER_FILE = {
 """The files that take much longer, or much shorter, than the figure of their folder says."""
 PROGRAM_FIXTURES = {
     "bubblewrap": ("bwrap", "bubblewrap"),
+    "chromium": ("chromium", "chromium"),
     "pgbouncer": ("pgbouncer", "pgbouncer"),
     "promtool": ("promtool", "prometheus"),
     "tinyproxy": ("tinyproxy", "tinyproxy"),
@@ -304,6 +307,12 @@ def tinyproxy() -> Iterator[TinyProxy]:
 def bubblewrap() -> str:
     """What runs a process as a container does: a root that is read-only, no rights."""
     return PROGRAM_FIXTURES["bubblewrap"][0]
+
+
+@pytest.fixture(scope="session")
+def chromium() -> str:
+    """The browser that looks at the console."""
+    return PROGRAM_FIXTURES["chromium"][0]
 
 
 @pytest.fixture(scope="session")

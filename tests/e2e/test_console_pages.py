@@ -18,7 +18,6 @@ from tests.integration.console_client import TOKEN, running_console
 SCRIPT: Final = Path(__file__).parents[1] / "node" / "console.mjs"
 SHOTS: Final = Path(__file__).parents[2] / "var" / "console"
 HOSTILE: Final = "<img src=x onerror=alert(1)>"
-BROWSERS: Final = ("chromium", "chromium-browser", "google-chrome")
 
 
 async def prepare(environment: WorkerEnvironment) -> dict[str, str]:
@@ -104,10 +103,8 @@ async def findings_of(plan: dict[str, str], on_ask: Any) -> list[dict[str, Any]]
 
 @pytest.mark.slow
 async def test_every_page_of_the_console_works_in_a_browser(
-    environment: WorkerEnvironment, tmp_path: Path
+    environment: WorkerEnvironment, chromium: str, tmp_path: Path
 ) -> None:
-    browser = next(filter(None, map(shutil.which, BROWSERS)), None)
-    assert browser, "Chromium is missing: `make test` installs it"
     SHOTS.mkdir(parents=True, exist_ok=True)
     worker = environment.worker.settings
     names = ("AMQP_URL", "WORKER_NAME_PREFIX", "WORKER_RETRY_DELAYS_SECONDS")
@@ -124,7 +121,11 @@ async def test_every_page_of_the_console_works_in_a_browser(
     async with AsyncExitStack() as stack:
         plan = await prepare(environment)
         console = await stack.enter_async_context(running_console(environ))
-        place = {"base": console.origin, "chromium": browser, "shots": str(SHOTS)}
+        place = {
+            "base": console.origin,
+            "chromium": shutil.which(chromium) or chromium,
+            "shots": str(SHOTS),
+        }
         findings = await findings_of(plan | place, start_another)
 
     failed = [f"{one['name']}: {one['detail']}" for one in findings if not one["ok"]]

@@ -101,7 +101,7 @@ function timeline(view) {
 function ownerOf(data) {
   const name = data.participant?.display_name;
   const id = data.custom_participant_id ?? data.user_id;
-  return name && id ? `${name} (${id})` : name ?? id ?? null;
+  return name && id && name !== id ? `${name} (${id})` : name ?? id ?? null;
 }
 
 function files(view) {
@@ -132,7 +132,7 @@ function people(view) {
   return el("ul", { class: "people" },
     view.people.map((person) => el("li", {},
       el("strong", {}, person.display_name ?? person.custom_participant_id ?? person.user_id ?? "Somebody"),
-      person.custom_participant_id && el("span", { class: "muted id" }, person.custom_participant_id),
+      person.custom_participant_id && person.custom_participant_id !== person.display_name && el("span", { class: "muted id" }, person.custom_participant_id),
       el("ul", { class: "stays" }, person.stays.map((stay) => el("li", {}, at(stay.joined_at), " to ", at(stay.left_at, "the end")))))),
     absent.map((person) => el("li", { class: "absent" },
       el("strong", {}, person.custom_participant_id ?? person.user_id ?? "Somebody"), el("span", { class: "chip warn" }, person.joined ? "Joined, no file" : "Never joined"))));

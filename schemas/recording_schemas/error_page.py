@@ -9,7 +9,7 @@ _PLACES: Final[dict[Place, str]] = {
     "rejected": "outcome `rejected`: `code`",
     "failed": "outcome `failed`: `last_error.code`",
     "errored": "`recording.status_changed.v1` with status ERRORED: `error.code`",
-    "archive": "`recording.archive_failed.v1`: `error.code`",
+    "archive": "`recording.archive_failed.v1`, the manifest and `archive list`: `error.code`",
     "retry": "a copy in a retry queue: header `x-reason-code`",
 }
 _TITLES: Final[dict[Place, str]] = {

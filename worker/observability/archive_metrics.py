@@ -2,18 +2,10 @@
 
 from typing import Final
 
+from recording_schemas.error_codes import codes_of
 from worker.observability.metric_factory import BoundedLabel, MetricFactory
 
 _COPY_BUCKETS: Final = (0.03, 0.1, 0.3, 1, 3, 10, 30, 100, 300, 1000, 3600)
-_REASONS: Final = (
-    "copy_differs",
-    "source_refused",
-    "source_too_large",
-    "source_unavailable",
-    "storage_refused",
-    "storage_unavailable",
-    "url_expired",
-)
 
 
 class ArchiveMetrics:
@@ -46,7 +38,7 @@ class ArchiveMetrics:
         self._archive_failed = new.gauge(
             "archive_failed_files", "Files that were given up, and that the store still knows."
         )
-        for reason in _REASONS:
+        for reason in codes_of("archive"):
             self._archive_failures.labels(self._archive_reasons.of(reason))
         self.set_archive(queued=0, oldest_age=0.0, first_expiry=None, refused=0, failed=0)
 

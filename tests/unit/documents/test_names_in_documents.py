@@ -47,17 +47,8 @@ FOREIGN: Final = frozenset(
 )
 """Names of other programs, which no code here contains."""
 
-NO_SETTINGS: Final = frozenset(
-    {
-        "DATABASE_URI",
-        "HTTP_PROXY",
-        "WORKER_ARCHIVE_ALLOW_PRIVATE_SOURCES",
-        "WORKER_ARCHIVE_MAX_FILE_BYTES",
-        "WORKER_ARCHIVE_TIMEOUT_SECONDS",
-        "WORKER_ARCHIVE_URL",
-    }
-)
-"""Variables that a page names because they are none, or are to come."""
+NO_SETTINGS: Final = frozenset({"DATABASE_URI", "HTTP_PROXY"})
+"""Variables that a page names because they are none."""
 
 PLACEHOLDERS: Final = frozenset({"noun_verb", "sales_call_audio"})
 

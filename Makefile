@@ -34,7 +34,7 @@ UV_COMPILE := uv pip compile --universal --python-version 3.11 --generate-hashes
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo run test lowest newest pythons faults chaos campaign bench bench-archive bench-tracking check-speed check docs docs-pages docs-serve format schemas chart dist sbom image lock clean
+.PHONY: help setup demo run test lowest newest pythons faults chaos campaign bench bench-archive bench-kills bench-tracking check-speed check docs docs-pages docs-serve format schemas chart dist sbom image lock clean
 
 help: ## list the targets
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):[^#]*## /\1\t/' | expand -t 14
@@ -120,6 +120,10 @@ MEGABYTES ?= 256
 bench-archive: setup $(INTEGRATIONS_STAMP) ## compare the archive's copies with rclone and curl (ROUNDS= MEGABYTES=)
 	$(BIN)/python -m benchmarks.archive.bench --rounds $(ROUNDS) --megabytes $(MEGABYTES) \
 		--docs docs/explanation/performance.md $(ARGS)
+
+bench-kills: setup $(BENCH_STAMP) ## kill the worker and other libraries at work, and count what is doubled or lost (ONLY=)
+	$(BIN)/python -m benchmarks.kills \
+		$(if $(ONLY),--only $(ONLY),--docs docs/explanation/performance.md) $(ARGS)
 
 check-speed: setup $(BENCH_STAMP) ## check that the worker is not much slower than a bare loop; takes a minute
 	$(BIN)/python -m benchmarks.check_speed

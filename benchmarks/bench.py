@@ -65,7 +65,7 @@ async def run(
                 done.append(await one_round(contestant, number, commands, environment))
                 say(f"round {number}  {_line(done[-1])}")
         own = None
-        if "sqlite" in databases and history:
+        if any(one.name == "sqlite" for one in contestants) and history:
             sizes = WorkloadSizes(commands=commands, rounds=rounds, history=history)
             own = await measure_worker_alone(environment, sizes, say)
         machine = await _machine(environment)

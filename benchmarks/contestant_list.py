@@ -78,8 +78,9 @@ def _message(body: object, headers: Mapping[str, str] | None = None) -> aio_pika
 class Contestant(msgspec.Struct, frozen=True, kw_only=True):
     """`command` is run with this job's settings in its environment. `keeps` what it promises.
 
-    `database` is for the worker: where it keeps its state, `sqlite` or `postgresql`. A `share` of
-    the commands is enough for the slow ones. `in_flight` is how many it has in hand at a time.
+    `database`: where it keeps its state, `sqlite` or `postgresql`; None if it keeps nothing.
+    `is_ours`: it is this worker. A `share` of the commands is enough for the slow ones.
+    `in_flight` is how many it has in hand at a time.
     """
 
     name: str
@@ -87,6 +88,7 @@ class Contestant(msgspec.Struct, frozen=True, kw_only=True):
     command: tuple[str, ...]
     form: Form = plain
     database: str | None = None
+    is_ours: bool = False
     share: float = 1.0
     in_flight: int = IN_FLIGHT
 
@@ -161,9 +163,31 @@ CONTESTANTS: Final = (
         share=0.25,
     ),
     Contestant(
+        name="dbos-sqlite",
+        label="DBOS Transact on SQLite, stock httpx",
+        command=_bench(f"{_ROOM}.on_dbos"),
+        database="sqlite",
+        share=0.05,
+    ),
+    Contestant(
+        name="dbos-postgresql",
+        label="DBOS Transact on PostgreSQL, stock httpx",
+        command=_bench(f"{_ROOM}.on_dbos"),
+        database="postgresql",
+        share=0.05,
+    ),
+    Contestant(
+        name="procrastinate",
+        label="procrastinate on PostgreSQL, stock httpx",
+        command=_bench(f"{_ROOM}.on_procrastinate"),
+        database="postgresql",
+        share=0.1,
+    ),
+    Contestant(
         name="sqlite",
         label="this worker on SQLite, 500 in work",
         command=_WORKER,
+        is_ours=True,
         database="sqlite",
         in_flight=_DEFAULT_PREFETCH,
     ),
@@ -171,6 +195,7 @@ CONTESTANTS: Final = (
         name="postgresql",
         label="this worker on PostgreSQL, 500 in work",
         command=_WORKER,
+        is_ours=True,
         database="postgresql",
         in_flight=_DEFAULT_PREFETCH,
     ),

@@ -241,15 +241,13 @@ async def run_contestant(
 ) -> AsyncIterator[ContestantProcess]:
     """The contestant, ready, until the block ends. It must end cleanly then.
 
-    The worker gets a new, empty `database` unless one is given, and more `settings`.
+    It gets a new, empty `database` unless one is given, and more `settings`.
 
     Raises:
         LaunchError: when it does not become ready, or leaves commands unacknowledged.
     """
     async with stub_api(environment.directory) as api:
-        environ = _settings(contestant, environment, api)
-        if contestant.database:
-            environ["DATABASE_URL"] = database or new_database(environment, contestant.database)
+        environ = settings_of(contestant, environment, api, database=database)
         log = environment.directory / f"{contestant.name}.log"
         log.unlink(missing_ok=True)
         since = time.monotonic()
@@ -282,18 +280,37 @@ def process_environ(settings: Mapping[str, str]) -> dict[str, str]:
     return {**inherited, "PYTHONPATH": str(ROOT), **settings}
 
 
-def _settings(
+def settings_of(
+    contestant: Contestant,
+    environment: BenchEnvironment,
+    api: StubApi,
+    *,
+    database: str | None = None,
+) -> dict[str, str]:
+    """Its environment variables, with a new, empty database unless one is given."""
+    settings = _worker_settings(environment, api)
+    if not contestant.is_ours:
+        settings = _bench_settings(contestant, environment, api)
+    if contestant.database:
+        name = "DATABASE_URL" if contestant.is_ours else "BENCH_DATABASE_URL"
+        settings[name] = database or new_database(environment, contestant.database)
+    return settings
+
+
+def _bench_settings(
     contestant: Contestant, environment: BenchEnvironment, api: StubApi
 ) -> dict[str, str]:
-    if contestant.database is None:
-        return {
-            "BENCH_AMQP_URL": environment.node.amqp_url,
-            "BENCH_API_URL": api.url,
-            "BENCH_EXCHANGE": RESULTS,
-            "BENCH_IN_FLIGHT": str(contestant.in_flight),
-            "BENCH_QUEUE": TOPOLOGY.command_queue,
-            "dramatiq_queue_prefetch": str(IN_FLIGHT),
-        }
+    return {
+        "BENCH_AMQP_URL": environment.node.amqp_url,
+        "BENCH_API_URL": api.url,
+        "BENCH_EXCHANGE": RESULTS,
+        "BENCH_IN_FLIGHT": str(contestant.in_flight),
+        "BENCH_QUEUE": TOPOLOGY.command_queue,
+        "dramatiq_queue_prefetch": str(IN_FLIGHT),
+    }
+
+
+def _worker_settings(environment: BenchEnvironment, api: StubApi) -> dict[str, str]:
     (port,) = free_ports(1)
     return {
         "AMQP_URL": environment.node.amqp_url,

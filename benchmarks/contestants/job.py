@@ -14,6 +14,7 @@ AMQP_URL: Final = os.environ["BENCH_AMQP_URL"]
 QUEUE: Final = os.environ["BENCH_QUEUE"]
 EXCHANGE: Final = os.environ["BENCH_EXCHANGE"]
 API_URL: Final = os.environ["BENCH_API_URL"]
+DATABASE_URL: Final = os.environ.get("BENCH_DATABASE_URL", "")
 IN_FLIGHT: Final = int(os.environ["BENCH_IN_FLIGHT"])
 
 ROUTING_KEY: Final = "start_track_recording.succeeded"
@@ -54,6 +55,11 @@ def decode(body: bytes) -> Start:
 def checked(fields: dict[str, Any]) -> Start:
     """The command that a library has decoded already. msgspec.ValidationError when it is none."""
     return msgspec.convert(fields, Start)
+
+
+def fields(command: Start) -> dict[str, object]:
+    """The command as a library stores it. `checked` reads it again."""
+    return dict(msgspec.to_builtins(command))
 
 
 def request_body(command: Start) -> bytes:

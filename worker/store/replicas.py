@@ -137,9 +137,10 @@ class Replicas:
                 await self._group.submit(take_over, self._ended_replica(self._owner, is_own=True))
 
     async def _hold_session(self, owner: str, parameters: Mapping[str, Any]) -> bool:
-        """Hold one session until it is lost. Returns whether there was one."""
+        """Hold one session until it is lost. Returns whether it served for at least one look."""
         import psycopg  # SQLite does without this driver
 
+        has_looked = False
         try:
             self._session = await LockSession.open(parameters, owner)
             self._is_registered = True  # before others may see it
@@ -147,12 +148,13 @@ class Replicas:
             self._change_generation()
             while True:
                 await self._look(self._session, owner)
+                has_looked = True
                 self.has_joined.set()
                 await asyncio.sleep(LOOK_INTERVAL_SECONDS)
         except (psycopg.Error, OSError, TimeoutError) as error:
             lines = str(error).splitlines() or [type(error).__name__]
             structlog.get_logger().warning("replica_session_lost", reason=lines[0][:300])
-            return self._session is not None
+            return has_looked
         finally:
             self._close_session()
 

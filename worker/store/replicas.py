@@ -91,16 +91,16 @@ class Replicas:
     async def has_ended(self, owner: str, *, waited: float) -> bool:
         """Whether another replica has ended, so that its claims are free. Waits for the answer.
 
-        `waited`: how long ago there was reason to ask. At most five seconds pass since then.
+        `waited`: the seconds since the broker delivered the command. Returns within five seconds.
         """
-        asked_at = self._ticks() - waited
+        began = self._ticks()
         was_free = False
-        while self._session is not None and self._ticks() < asked_at + MAX_WAIT_SECONDS:
+        while self._session is not None and self._ticks() < began + MAX_WAIT_SECONDS:
             is_free = owner in self._free_since
             was_free |= is_free
             if owner in self._ended:
                 return True
-            if not is_free and self._looked_at >= asked_at + SETTLE_SECONDS:
+            if not is_free and self._looked_at >= began - waited + SETTLE_SECONDS:
                 return was_free
             await wait_until_set(self._looked, LOOK_INTERVAL_SECONDS)
         return False

@@ -1,4 +1,7 @@
-"""Broker restarts in a row under a stream; FAULT_RESTARTS=50 is the long form."""
+"""Broker restarts in a row under a stream: clean, killed, clean …, each while starts are in hand.
+
+The long forms: FAULT_RESTARTS=50, and FAULT_STREAM=10000 commands around the restarts.
+"""
 
 import asyncio
 import itertools
@@ -13,17 +16,20 @@ from recording_sandbox.waiting import eventually
 from tests.fault.fault_environment import FaultEnvironment, open_fault_environment
 from tests.fault.reliability_report import RunFigures, report_lines
 from tests.fault.test_broker_faults import running, stream
+from tests.fault.work_in_progress import LONG_API_TIMEOUT, strike_during_starts
 
 RESTARTS: Final = int(os.environ.get("FAULT_RESTARTS", "2"))
-AT_REST: Final = 15
-"""Starts before the first restart: queues that are hardly declared may come back leaderless."""
+STREAM: Final = int(os.environ.get("FAULT_STREAM", "100")) // 2
+"""Meetings in the stream at least, each with a start and a stop."""
+AT_REST: Final = STREAM // 3
+"""Meetings before the first restart: queues that are hardly declared may come back leaderless."""
 BACKLOG: Final = 50
 """Commands that may wait for their outcomes: the stream is to be there at every restart."""
 PASSING: Final = 10
 """Commands that are confirmed between two restarts; at least one of them gets its outcome."""
 
 
-@pytest.mark.timeout(180 + 30 * RESTARTS)
+@pytest.mark.timeout(180 + 30 * RESTARTS + STREAM // 2)
 async def test_repeated_broker_restarts_under_load_lose_and_duplicate_nothing(
     private_rabbitmq: RabbitMQNode, tmp_path: Path
 ) -> None:
@@ -32,12 +38,12 @@ async def test_repeated_broker_restarts_under_load_lose_and_duplicate_nothing(
     async with open_fault_environment(
         node.amqp_url, database, tmp_path, prefix="row", seed=1
     ) as environment:
-        worker = await running(environment)
+        worker = await running(environment, **LONG_API_TIMEOUT)
         await stream(environment, range(AT_REST))
-        await environment.recorder.outcome_of(f"stop-{AT_REST - 1}")
+        await environment.recorder.outcome_of(f"stop-{AT_REST - 1}", seconds=60 + STREAM / 4)
         kept_restarting = asyncio.create_task(restart_in_a_row(node, environment))
         for number in itertools.count(AT_REST):
-            if kept_restarting.done():
+            if kept_restarting.done() and number >= STREAM:
                 break
             await eventually(
                 lambda: owed(environment) < BACKLOG, seconds=60, what="the worker follows"
@@ -50,7 +56,8 @@ async def test_repeated_broker_restarts_under_load_lose_and_duplicate_nothing(
     print(figures)
     assert found.violations == (), figures
     assert worker.starts == 1
-    assert found.recordings == number
+    assert found.confirmed == 2 * number
+    assert found.recordings + environment.recorder.cancelled == number
 
 
 def owed(environment: FaultEnvironment) -> int:
@@ -69,6 +76,6 @@ async def restart_in_a_row(node: RabbitMQNode, environment: FaultEnvironment) ->
                 and len(environment.recorder.outcomes) > ended
             )
 
-        await asyncio.to_thread(node.kill if number % 2 else node.stop)
+        await strike_during_starts(environment, node.kill if number % 2 else node.stop)
         await asyncio.to_thread(node.start)
         await eventually(goes_on, seconds=60, what=f"the stream goes on after {number + 1}")

@@ -158,6 +158,14 @@ def written(value: dict[str, Any], escaped: bool) -> bytes:
     return json.dumps(value, indent=1 if escaped else None, ensure_ascii=escaped).encode()
 
 
+LARGE_SCHEMA_BYTES = 7_000
+
+
+def examples_for(path: Path) -> int:
+    """How many values to try. In so many, nearly every kind of value of each field occurs."""
+    return 100 if path.stat().st_size > LARGE_SCHEMA_BYTES else 50
+
+
 def published(path: Path) -> st.SearchStrategy[dict[str, Any]]:
     schema = json.loads(path.read_bytes())
     return values_for(schema, schema)
@@ -165,8 +173,10 @@ def published(path: Path) -> st.SearchStrategy[dict[str, Any]]:
 
 @pytest.mark.parametrize("name", COMMAND_TYPES)
 def test_every_value_that_a_command_schema_accepts_decodes_and_encodes_again(name: str) -> None:
-    @settings(max_examples=150, deadline=None)
-    @given(published(SCHEMAS / f"{name}.json"), st.booleans())
+    path = SCHEMAS / f"{name}.json"
+
+    @settings(max_examples=examples_for(path), deadline=None)
+    @given(published(path), st.booleans())
     def whatever_is_valid(document: dict[str, Any], escaped: bool) -> None:
         body = written(document, escaped)
         try:
@@ -186,7 +196,7 @@ def test_every_value_that_a_command_schema_accepts_decodes_and_encodes_again(nam
 
 @pytest.mark.parametrize("path", sorted(SCHEMAS.glob("*.v1.json")), ids=lambda path: path.name)
 def test_every_value_that_an_event_schema_accepts_decodes_and_encodes_again(path: Path) -> None:
-    @settings(max_examples=150, deadline=None)
+    @settings(max_examples=examples_for(path), deadline=None)
     @given(published(path), st.booleans())
     def whatever_is_valid(document: dict[str, Any], escaped: bool) -> None:
         event = decode_event(written(document, escaped))

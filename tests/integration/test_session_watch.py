@@ -18,7 +18,7 @@ from worker.store.store import Store
 from worker.tracking.session_watch import SessionWatch
 
 LIST = "list_sessions"
-MANY = 10_000
+MANY = 2_000
 
 
 @pytest.fixture
@@ -121,7 +121,7 @@ async def test_there_is_one_request_in_each_interval_while_a_start_waits(
     assert len(bench.requests(LIST)) == asked
 
 
-async def test_ten_thousand_waiting_starts_cost_as_many_requests_as_one(
+async def test_thousands_of_waiting_starts_cost_as_many_requests_as_one(
     bench: CommandBench,
 ) -> None:
     meetings = await park_many(bench.store, MANY)

@@ -22,6 +22,7 @@ KNOWN: Final = {
     "boolean": set[str](),
     "integer": {"minimum", "maximum"},
     "null": set[str](),
+    "number": {"minimum", "maximum"},
     "object": {"properties", "required", "additionalProperties", *RULES},
     "string": {"pattern", "format", "minLength", "maxLength"},
 }
@@ -77,7 +78,15 @@ def _of_type(kind: str, said: Schema, root: Schema) -> st.SearchStrategy[Any]:
         case "integer":
             # To a schema 60.0 is an integer too; what is published has none with a fraction.
             return st.integers(said.get("minimum"), said.get("maximum"))
-    return st.none() if kind == "null" else st.booleans()
+        case "number":
+            return st.floats(
+                said.get("minimum"), said.get("maximum"), allow_nan=False, allow_infinity=False
+            )
+        case "null":
+            return st.none()
+        case "boolean":
+            return st.booleans()
+    raise NotImplementedError(f"no values are made of the type {kind}")
 
 
 @st.composite

@@ -177,7 +177,7 @@ async def test_a_channel_closed_for_a_late_acknowledgement_duplicates_nothing(
     node, environment = own_broker
     for setting, milliseconds in (("consumer_timeout", 1500), ("channel_tick_interval", 500)):
         await asyncio.to_thread(
-            node.ctl, "eval", f"application:set_env(rabbit, {setting}, {milliseconds})."
+            node.evaluate, f"application:set_env(rabbit, {setting}, {milliseconds})."
         )
     worker = await running(environment, WORKER_API_TIMEOUT_SECONDS="20")
     fault = environment.sandbox.faults.add(
@@ -209,8 +209,7 @@ async def test_during_a_memory_alarm_commands_are_settled_and_published_afterwar
     await eventually(lambda: not_ready(worker), seconds=30, what="readiness drops")
 
     async def settled() -> bool:
-        listing = await asyncio.to_thread(node.ctl, "list_queues", "name", "messages")
-        return ["own.commands", "0"] in [line.split() for line in listing.splitlines()]
+        return await asyncio.to_thread(node.count_messages, "own.commands") == 0
 
     await eventually(settled, seconds=60, what="the broker has no command left")
     assert environment.recorder.outcomes == {}, "nothing can be published yet"

@@ -40,6 +40,19 @@ class RabbitMQNode(Service):
         """Reset it: no queues, no alarm, no changed limit."""
         self.evaluate(_RESET)
 
+    def count_messages(self, queue: str, which: str = "messages") -> int:
+        """How many messages a queue has, as it counted them at its last tick: every five seconds.
+
+        `which` is `messages`, `messages_ready` or `messages_unacknowledged`.
+        """
+        resource = f'rabbit_misc:r(<<"/">>, queue, {_binary(queue)})'
+        lookup = f"{{ok, Queue}} = rabbit_amqqueue:lookup({resource})"
+        return int(
+            self.evaluate(
+                f"{lookup}, [{{_, Count}}] = rabbit_amqqueue:info(Queue, [{which}]), Count."
+            )
+        )
+
     def set_memory_alarm(self, on: bool) -> None:
         """Raise or clear the memory alarm. While it is on, publishing connections are blocked."""
         limit = "0.000001" if on else "0.4"

@@ -1,11 +1,12 @@
 """A cluster of private RabbitMQ nodes on this machine, for tests that lose some of them."""
 
+import base64
 import secrets
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import Final, Self
 
 import msgspec
 
@@ -46,6 +47,15 @@ class QuorumQueue(msgspec.Struct, frozen=True):
     def waiting_dead_letters(self) -> int:
         """How many dead letters no other queue has taken yet."""
         return self.messages - self.messages_ready - self.messages_unacknowledged
+
+
+_QUEUES: Final = f"""
+base64:encode_to_string(rabbit_json:encode([
+    maps:from_list([{{name, Name}} | Facts])
+    || Queue <- rabbit_amqqueue:list(<<"/">>),
+       [{{name, {{resource, _, _, Name}}}} | Facts] <-
+           [rabbit_amqqueue:info(Queue, [{", ".join(QuorumQueue.__struct_fields__)}])]])).
+"""
 
 
 class RabbitMQCluster:
@@ -106,19 +116,18 @@ class RabbitMQCluster:
         return [self.nodes[name] for name in self._names if self.nodes[name].running]
 
     def queues(self) -> list[QuorumQueue]:
-        """The queues as a running node reports them. Takes half a second.
+        """The queues as a running node reports them.
 
         Raises:
             LaunchError: if no node runs.
         """
         for node in self.running_nodes[:1]:
-            columns = QuorumQueue.__struct_fields__
-            rows = node.ctl("list_queues", *columns, "--formatter", "json")
+            rows = base64.b64decode(node.evaluate(_QUEUES).strip('"'))
             return msgspec.json.decode(rows, type=list[QuorumQueue])
         raise LaunchError("No node of the cluster runs.")
 
     def queue(self, name: str) -> QuorumQueue:
-        """The queue as a running node reports it. Takes half a second.
+        """The queue as a running node reports it.
 
         Raises:
             LaunchError: if no node runs, or there is no such queue.

@@ -120,8 +120,10 @@ def test_hostile_text_is_shown_escaped_on_a_terminal() -> None:
 
 @pytest.mark.parametrize(("columns", "flags"), [(80, ("--wide",)), (30, ()), (30, ("--wide",))])
 def test_no_id_is_cut_off_where_there_is_no_room(columns: int, flags: tuple[str, ...]) -> None:
+    at = NOW - timedelta(days=9)
     narrow, broad = (
-        Counter("".join(plain(shown(*flags, columns=width)).split())) for width in (columns, 300)
+        Counter("".join(plain(shown(*flags, columns=width, at=at)).split()))
+        for width in (columns, 300)
     )
 
     assert narrow == broad

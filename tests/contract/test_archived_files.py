@@ -27,10 +27,11 @@ from worker.store.admin.archived_files import (
     ArchiveEntry,
     CopiesFilter,
     EntriesFilter,
-    each_copy,
+    StoredCopy,
+    StoredManifest,
+    each_stored,
     read_entries,
     read_failed_recordings,
-    read_manifest,
 )
 from worker.store.archive_queue import ManifestPostponement, Postponement, encoded
 from worker.store.database.archive_schema import archive_files
@@ -201,7 +202,8 @@ async def test_each_copy_is_read_once_over_all_pages(store: Store, database_url:
     await end(store, "waiting", "x")
 
     def read(**condition: Any) -> list[tuple[str, int]]:
-        copies = each_copy(database_url, CopiesFilter(**condition), page_size=2)
+        stored = each_stored(database_url, CopiesFilter(**condition), page_size=2)
+        copies = [one for one in stored if isinstance(one, StoredCopy)]
         return [(copy.recording_id, copy.file_index) for copy in copies]
 
     every = [(f"r{number}", index) for number in range(3) for index in (1, 2, 3)]
@@ -212,24 +214,48 @@ async def test_each_copy_is_read_once_over_all_pages(store: Store, database_url:
     assert read(since=START + 1) == []
 
 
-async def test_a_manifest_is_verified_with_the_checksums_of_its_files_once_it_is_written(
+async def test_a_manifest_follows_the_files_of_its_recording_once_it_is_written(
+    store: Store, database_url: str
+) -> None:
+    for recording_id in ("r1", "r2", "r3"):
+        await end(store, recording_id, "a", "b", "c")
+    for task in await take(store):
+        await done(store, task)
+    for manifest in await take_manifests(store):
+        if manifest.recording_id != "r2":  # its manifest is still to be written
+            await written(store, manifest)
+
+    for page_size in (1, 2, 3, 100):
+        stored = list(each_stored(database_url, CopiesFilter(), page_size=page_size))
+        kinds = [(one.recording_id, isinstance(one, StoredManifest)) for one in stored]
+        assert kinds == [
+            *[("r1", False)] * 3,
+            ("r1", True),
+            *[("r2", False)] * 3,
+            *[("r3", False)] * 3,
+            ("r3", True),
+        ]
+    assert isinstance(stored[-1], StoredManifest)
+    assert stored[-1].manifest_url == "file:///archive/manifest.json"
+    assert stored[-1].checksums == ("0" * 64,) * 3
+
+
+async def test_a_manifest_need_not_have_a_file_that_is_copied_again(
     store: Store, database_url: str, engine: sa.Engine
 ) -> None:
     await end(store, "r1", "a", "b")
     for task in await take(store):
         await done(store, task)
-    assert read_manifest(database_url, "r1") is None
     (manifest,) = await take_manifests(store)
     await written(store, manifest)
-
-    found = read_manifest(database_url, "r1")
-
-    assert found is not None
-    assert found.manifest_url == "file:///archive/manifest.json"
-    assert found.checksums == ("0" * 64,) * 2
-    assert read_manifest(database_url, "r2") is None
     with engine.begin() as connection:
-        connection.execute(sa.update(archive_files).values(state="failed"))
-    failed_since = read_manifest(database_url, "r1")
-    assert failed_since is not None
-    assert failed_since.checksums == ()
+        connection.execute(
+            sa.update(archive_files)
+            .where(archive_files.c.file_index == 1)
+            .values(state="queued", due_at=START)
+        )
+
+    *_, last = each_stored(database_url, CopiesFilter())
+
+    assert isinstance(last, StoredManifest)
+    assert last.checksums == ("0" * 64,)

@@ -183,17 +183,11 @@ def verify(
     as_json: bool,
 ) -> None:
     """Read archived files back, and compare their sizes and checksums."""
-    from worker.store.admin.archived_files import CopiesFilter
+    from worker.store.admin.archived_files import CopiesFilter, each_stored
 
     settings = _archive_settings()
     storage = _open_storage(settings)
-    from worker.cli.archive.verifying import (
-        Verifier,
-        each_stored,
-        print_fault,
-        print_verdict,
-        summary,
-    )
+    from worker.cli.archive.verifying import Verifier, print_fault, print_verdict, summary
 
     whole_ids = [complete(settings, "RECORDING", text, "recording") for text in recording_ids]
     condition = CopiesFilter(recording_ids=tuple(map(str, whole_ids)), app=app, since=since)

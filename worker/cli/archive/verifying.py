@@ -4,7 +4,6 @@ import asyncio
 import sys
 import time
 from collections.abc import Callable, Iterator
-from itertools import groupby
 from typing import Final
 
 import click
@@ -15,14 +14,7 @@ from worker.archive.storage import ArchiveStorage
 from worker.archive.verification import Verdict, verify_copy, verify_manifest
 from worker.cli.output import print_json
 from worker.domain.escaping import escape_controls
-from worker.store.admin.archived_files import (
-    CopiesFilter,
-    StoredCopy,
-    StoredManifest,
-    each_copy,
-    read_manifest,
-)
-from worker.store.database.postgresql import Pooler
+from worker.store.admin.archived_files import StoredCopy, StoredManifest
 
 MAX_UNREADABLE: Final = 5
 """So many objects in a row that cannot be read mean that the storage is away."""
@@ -31,19 +23,6 @@ _PROGRESS_INTERVAL_SECONDS: Final = 0.2
 
 Stored = StoredCopy | StoredManifest
 Report = Callable[[Stored, Verdict], None]
-
-
-def each_stored(url: str, condition: CopiesFilter, *, pooler: Pooler = "none") -> Iterator[Stored]:
-    """Each archived file, and after the files of a recording its manifest. `url` is a DATABASE_URL.
-
-    Raises as `read_recordings` does.
-    """
-    copies = each_copy(url, condition, pooler=pooler)
-    for recording_id, of_recording in groupby(copies, key=lambda copy: copy.recording_id):
-        yield from of_recording
-        manifest = read_manifest(url, recording_id, pooler=pooler)
-        if manifest is not None:
-            yield manifest
 
 
 class Totals(msgspec.Struct):

@@ -1,6 +1,6 @@
 """Reads the archive's tables beside the workers: for `archive` on the command line."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator
 from typing import Any, Final
 
 import msgspec
@@ -95,23 +95,54 @@ def read_entries(
 
 def _entries(connection: sa.Connection, condition: EntriesFilter) -> Iterator[ArchiveEntry]:
     room = condition.limit
-    for states, statement, decode in _LISTS:
+    for states, build, decode in _LISTS:
         if room and (condition.state is None or condition.state in states):
-            table = statement.get_final_froms()[0]
-            query = statement.where(*_matches(table, condition)).limit(room)
-            for row in connection.execute(query):
+            for row in connection.execute(build(condition, room)):
                 room -= 1
                 yield decode(row)
 
 
-def _matches(table: Any, condition: EntriesFilter) -> list[sa.ColumnElement[bool]]:  # noqa: ANN401
+def _queued(condition: EntriesFilter, limit: int) -> sa.Select[Any]:
+    query = sa.select(archive_files).where(QUEUED, *_matches(archive_files, condition))
+    return query.order_by(archive_files.c.expires_at).limit(limit)
+
+
+def _manifests(condition: EntriesFilter, limit: int) -> sa.Select[Any]:
+    query = sa.select(archive_recordings).where(
+        MANIFEST_DUE, *_matches(archive_recordings, condition)
+    )
+    return query.order_by(archive_recordings.c.manifest_due_at).limit(limit)
+
+
+def _failed(condition: EntriesFilter, limit: int) -> sa.Select[Any]:
+    query = sa.select(archive_files).where(FAILED, *_matches(archive_files, condition))
+    return query.order_by(archive_files.c.queued_at.desc()).limit(limit)
+
+
+def _settled(condition: EntriesFilter, limit: int) -> sa.Select[Any]:
+    columns = archive_files.c
+    states = [condition.state] if condition.state else ["archived", "external"]
+    latest = (columns.archived_at.desc().nulls_last(), columns.queued_at.desc())
+    # There is no index for this order. Sorting the keys alone takes a fifth of the time.
+    keys = (
+        sa.select(columns.recording_id, columns.file_index)
+        .where(columns.state.in_(states), *_matches(archive_files, condition))
+        .order_by(*latest)
+        .limit(limit)
+        .subquery()
+    )
+    is_key = sa.and_(
+        columns.recording_id == keys.c.recording_id, columns.file_index == keys.c.file_index
+    )
+    return sa.select(archive_files).join(keys, is_key).order_by(*latest)
+
+
+def _matches(table: sa.Table, condition: EntriesFilter) -> list[sa.ColumnElement[bool]]:
     conditions = []
     if condition.app is not None:
         conditions.append(table.c.app == condition.app)
     if condition.recording_id is not None:
         conditions.append(table.c.recording_id == condition.recording_id)
-    if condition.state in {"archived", "external"}:
-        conditions.append(table.c.state == condition.state)
     return conditions
 
 
@@ -152,19 +183,11 @@ def _error(text: str | None) -> ErrorInfo | None:
     return msgspec.json.decode(text, type=ErrorInfo) if text else None
 
 
-_FILES: Final = sa.select(archive_files)
-_MANIFESTS: Final = sa.select(archive_recordings).where(MANIFEST_DUE)
 _LISTS: Final = (
-    ({"queued"}, _FILES.where(QUEUED).order_by(archive_files.c.expires_at), _file_entry),
-    ({"queued"}, _MANIFESTS.order_by(archive_recordings.c.manifest_due_at), _manifest_entry),
-    ({"failed"}, _FILES.where(FAILED).order_by(archive_files.c.queued_at.desc()), _file_entry),
-    (
-        {"archived", "external"},
-        _FILES.where(archive_files.c.state.in_(("archived", "external"))).order_by(
-            archive_files.c.archived_at.desc().nulls_last(), archive_files.c.queued_at.desc()
-        ),
-        _file_entry,
-    ),
+    ({"queued"}, _queued, _file_entry),
+    ({"queued"}, _manifests, _manifest_entry),
+    ({"failed"}, _failed, _file_entry),
+    ({"archived", "external"}, _settled, _file_entry),
 )
 
 
@@ -191,25 +214,46 @@ def read_failed_recordings(
 # For verify
 
 
-def each_copy(
+def each_stored(
     url: str, condition: CopiesFilter, *, pooler: Pooler = "none", page_size: int = PAGE_SIZE
-) -> Iterator[StoredCopy]:
-    """Each file that was archived. A page is read at a time, so no transaction stays open."""
+) -> Iterator[StoredCopy | StoredManifest]:
+    """Each file that was archived, and after the files of a recording its manifest.
+
+    A manifest is left out if a newer one is to be written. A page is read at a time, so no
+    transaction stays open. Raises as `read_recordings` does.
+    """
     after = ("", 0)
+    manifest: StoredManifest | None = None
     while True:
         with open_read_only(url, pooler=pooler) as connection:
-            query = _copies(condition).where(after < _KEY)
-            rows = connection.execute(query, {"ids": list(condition.recording_ids)}).all()
-        for row in rows:
-            yield StoredCopy(
-                recording_id=row.recording_id,
-                file_index=row.file_index,
-                file_name=msgspec.json.decode(row.file, type=_Named).file_name,
-                copied=msgspec.json.decode(row.copied, type=CopiedFile),
-            )
-        if len(rows) < page_size:
-            return
-        after = (rows[-1].recording_id, rows[-1].file_index)
+            copies = _read_copies(connection, condition, after, page_size)
+            manifests = _read_manifests(connection, {copy.recording_id for copy in copies})
+        for copy in copies:
+            if manifest is not None and manifest.recording_id != copy.recording_id:
+                yield manifest
+            manifest = manifests.get(copy.recording_id)
+            yield copy
+        if len(copies) < page_size:
+            break
+        after = (copies[-1].recording_id, copies[-1].file_index)
+    if manifest is not None:
+        yield manifest
+
+
+def _read_copies(
+    connection: sa.Connection, condition: CopiesFilter, after: tuple[str, int], page_size: int
+) -> list[StoredCopy]:
+    query = _copies(condition).where(after < _KEY).limit(page_size)
+    rows = connection.execute(query, {"ids": list(condition.recording_ids)})
+    return [
+        StoredCopy(
+            recording_id=row.recording_id,
+            file_index=row.file_index,
+            file_name=msgspec.json.decode(row.file, type=_Named).file_name,
+            copied=msgspec.json.decode(row.copied, type=CopiedFile),
+        )
+        for row in rows
+    ]
 
 
 class _Named(msgspec.Struct):
@@ -235,29 +279,35 @@ def _copies(condition: CopiesFilter) -> sa.Select[Any]:
     return query
 
 
-def read_manifest(url: str, recording_id: str, *, pooler: Pooler = "none") -> StoredManifest | None:
-    """The manifest of a recording. None if there is none, or if a newer one is to be written."""
-    query = sa.select(archive_recordings.c.manifest_url).where(
-        archive_recordings.c.recording_id == recording_id,
-        archive_recordings.c.manifest_due_at.is_(None),
-    )
-    with open_read_only(url, pooler=pooler) as connection:
-        manifest_url = connection.execute(query).scalar()
-        if manifest_url is None:
-            return None
-        texts = connection.execute(
-            sa.select(archive_files.c.copied)
-            .where(
-                archive_files.c.recording_id == recording_id, archive_files.c.state == "archived"
-            )
-            .order_by(archive_files.c.file_index)
-        ).scalars()
-        return StoredManifest(
-            recording_id=recording_id,
-            manifest_url=manifest_url,
-            checksums=_checksums(texts.all()),
+def _read_manifests(connection: sa.Connection, ids: Collection[str]) -> dict[str, StoredManifest]:
+    """The manifests of these recordings, by their ids."""
+    checksums: dict[str, list[str]] = {}
+    for recording_id, copied in connection.execute(_COPIED, {"ids": sorted(ids)}):
+        checksum = msgspec.json.decode(copied, type=CopiedFile).sha256
+        checksums.setdefault(recording_id, []).append(checksum)
+    return {
+        row.recording_id: StoredManifest(
+            recording_id=row.recording_id,
+            manifest_url=row.manifest_url,
+            checksums=tuple(checksums.get(row.recording_id, ())),
         )
+        for row in connection.execute(_WRITTEN, {"ids": sorted(ids)})
+    }
 
 
-def _checksums(texts: Sequence[str | None]) -> tuple[str, ...]:
-    return tuple(msgspec.json.decode(text, type=CopiedFile).sha256 for text in texts if text)
+_COPIED: Final = (
+    sa.select(archive_files.c.recording_id, archive_files.c.copied)
+    .where(
+        among(archive_files.c.recording_id, "ids"),
+        archive_files.c.state == "archived",
+        archive_files.c.copied.is_not(None),
+    )
+    .order_by(archive_files.c.recording_id, archive_files.c.file_index)
+)
+_WRITTEN: Final = sa.select(
+    archive_recordings.c.recording_id, archive_recordings.c.manifest_url
+).where(
+    among(archive_recordings.c.recording_id, "ids"),
+    archive_recordings.c.manifest_url.is_not(None),
+    archive_recordings.c.manifest_due_at.is_(None),
+)

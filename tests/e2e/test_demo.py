@@ -3,7 +3,9 @@
 import asyncio
 import os
 import signal
+import socket
 import sys
+import time
 from collections import Counter
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -11,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
+import pytest
 
 from recording_sandbox.services.rabbitmq import RabbitMQNode
 
@@ -86,6 +89,27 @@ async def test_with_json_on_an_external_broker_it_prints_the_same_result_and_del
     assert all(track["seconds"] > 1 and track["url_expiry"] for track in result["tracks"])
     assert "demo-" not in await asyncio.to_thread(rabbitmq.ctl, "list_queues", "name")
     assert "demo-" not in await asyncio.to_thread(rabbitmq.ctl, "list_exchanges", "name")
+
+
+@pytest.mark.parametrize("is_silent", [True, False])
+async def test_a_broker_that_is_not_there_is_one_clear_line_within_seconds(
+    tmp_path: Path, is_silent: bool
+) -> None:
+    listening = socket.create_server(("127.0.0.1", 0))  # connects, and never answers
+    address = f"127.0.0.1:{listening.getsockname()[1]}"
+    if not is_silent:
+        listening.close()
+    began = time.monotonic()
+    async with running(tmp_path, AMQP_URL=f"amqp://me:hunter2@{address}/") as demo:
+        _, err = await output(demo)
+    listening.close()
+
+    assert demo.returncode == 1
+    (line,) = err.splitlines()
+    assert line.startswith(f"Error: AMQP_URL: no connection to RabbitMQ at {address}: ")
+    assert "hunter2" not in line
+    assert time.monotonic() - began < 30  # of which the demo takes six at most
+    assert list(tmp_path.iterdir()) == []
 
 
 async def test_ctrl_c_stops_the_worker_and_leaves_no_file(

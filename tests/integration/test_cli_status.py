@@ -57,7 +57,8 @@ async def test_a_running_worker_is_well_and_a_killed_one_is_not(
     assert (shown.lines[0]["well"], shown.lines[0]["checks_from"]) == (True, "worker")
     assert states(shown) == dict.fromkeys(
         ("worker", "publishing", "consuming", "answering", "store", "api", "leader", "recordings",
-         "outbox", "budget", "sweep", "webhooks", "waiting", "queue", "dead letters"), "ok"
+         "outbox", "budget", "sweep", "webhooks", "waiting", "archive", "queue",
+         "dead letters"), "ok"
     )  # fmt: skip
     assert screen.out.startswith("Well\n")
     assert max(map(len, screen.out.splitlines())) <= 80

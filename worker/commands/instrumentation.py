@@ -10,6 +10,7 @@ import structlog
 from worker.broker.messages import Ack, Dead, Delivery, Retry, Settlement
 from worker.broker.tracing_attributes import process_attributes
 from worker.commands.completion import HandledCommand
+from worker.commands.waiting_commands import WaitingCommands
 from worker.domain import outcomes
 from worker.observability.metrics import Metrics
 from worker.observability.tracing import Span, Tracing, trace_id_of
@@ -27,6 +28,7 @@ class CommandInstrumentation:
         self.metrics = metrics
         self.tracing = tracing
         self.now = now
+        self.waiting = WaitingCommands()
         self._queue = queue
         self._span_name = f"process {queue}"
 
@@ -50,6 +52,7 @@ class ObservedAttempt:
         self._metrics = instrumentation.metrics
         self._tracing = instrumentation.tracing
         self._now = instrumentation.now
+        self._waiting = instrumentation.waiting
         self._started = time.perf_counter()
         self._span = span
         self.delivery = delivery
@@ -94,8 +97,8 @@ class ObservedAttempt:
         if fields.get("id_conflict") and self.delivery.attempts == 0:
             self._metrics.record_id_conflict(self.command_type)
             log = logger.warning
-        elif _is_still_parked(settlement, self.delivery):
-            # A message that the retry queues keep for a parked command comes back again and again.
+        elif not self._is_news(settlement):
+            # A command that waits comes back again and again.
             log = logger.debug
         log(
             "command",
@@ -111,6 +114,12 @@ class ObservedAttempt:
         if not isinstance(settlement, Ack):
             self._span.set_error(settlement.code)
 
+    def _is_news(self, settlement: Settlement) -> bool:
+        if isinstance(settlement, Retry):
+            return self._waiting.is_news(self.command_id, settlement.code)
+        self._waiting.ended(self.command_id)
+        return True
+
     def _count(self, settlement: Settlement, outcome: object, seconds: float) -> None:
         result = str(outcome or _name(settlement))
         self._metrics.record_command_completed(self.command_type, result, seconds)
@@ -120,11 +129,6 @@ class ObservedAttempt:
             now, delivery = self._now(), self.delivery
             since = delivery.sent_at or delivery.first_seen or now - seconds
             self._metrics.record_outcome_delay(self.command_type, now - since)
-
-
-def _is_still_parked(settlement: Settlement, delivery: Delivery) -> bool:
-    is_postponed = isinstance(settlement, Retry) and settlement.first_seen is not None
-    return is_postponed and delivery.attempts > 0
 
 
 def _name(settlement: Settlement) -> str:

@@ -26,6 +26,7 @@ from worker.tracking.list_health import ListHealth
 from worker.tracking.live_list import ListResult, LiveList
 from worker.tracking.shown_files import ShownFiles
 from worker.tracking.sweep_interval import SweepInterval
+from worker.tracking.sweep_log import SweepLog
 from worker.tracking.webhook_coverage import WebhookCoverage
 
 MAX_POLL_INTERVAL_SECONDS: Final = 1.0
@@ -80,6 +81,7 @@ class Sweep:
         self._monotonic = monotonic
         self._coverage = WebhookCoverage(store)
         self._health = ListHealth(breaker, monotonic)
+        self._log = SweepLog(app, monotonic)
         self._list = LiveList(
             store,
             api,
@@ -166,13 +168,7 @@ class Sweep:
         self._metrics.record_sweep(seconds, failed=result is None)
         if result is not None:
             self._health.record_success()
-            structlog.get_logger().info(
-                "sweep_completed",
-                app=self._app,
-                requests=result.requests,
-                events=result.events,
-                seconds=round(seconds, 6),
-            )
+            self._log.completed(requests=result.requests, events=result.events, seconds=seconds)
 
     def _log_failure(self, error: ApiError | StoreUnavailable) -> None:
         structlog.get_logger().warning("sweep_failed", app=self._app, reason=str(error))

@@ -9,6 +9,7 @@ import msgspec
 from recording_sandbox.api.options import SandboxOptions
 from recording_sandbox.api.server import Sandbox
 from recording_sandbox.demo.archive import archive_settings, can_archive
+from recording_sandbox.demo.broker_check import require_broker
 from recording_sandbox.demo.narration import narrate_event
 from recording_sandbox.demo.timeline import Timeline
 from recording_sandbox.demo.worker_client import WorkerClient
@@ -38,10 +39,13 @@ async def start_environment(
     """Start all parts. At the end of the block they are stopped and removed in any case.
 
     Raises:
-        LaunchError: if the worker does not start, or does not end cleanly afterwards.
+        LaunchError: if the broker takes no connection, or the worker does not start, or does not
+            end cleanly afterwards.
     """
     # An external broker is shared: use names of our own, and delete them at the end.
     prefix = f"demo-{secrets.token_hex(4)}" if node.external else "recording"
+    if node.external:
+        await require_broker(node.amqp_url)
     async with AsyncExitStack() as stack:
         directory = OwnedDirectory("recording-demo-")
         stack.callback(directory.remove)

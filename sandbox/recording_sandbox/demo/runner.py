@@ -6,6 +6,7 @@ import signal
 import aiohttp
 import click
 import msgspec
+from aio_pika.exceptions import AMQPError
 
 from recording_sandbox.demo.archive import (
     find_archive_deviations,
@@ -65,9 +66,17 @@ def run_demo(options: DemoOptions) -> None:
     try:
         timeline.add("setup", "starting RabbitMQ")
         with launch_rabbitmq() as node:
-            timeline.add("setup", f"RabbitMQ listens on port {node.port}")
+            where = "is that of AMQP_URL" if node.external else f"listens on port {node.port}"
+            timeline.add("setup", f"RabbitMQ {where}")
             asyncio.run(_run(node, options, timeline))
-    except* (LaunchError, TimeoutError, aiohttp.ClientError, ValueError) as group:
+    except* (
+        LaunchError,
+        TimeoutError,
+        aiohttp.ClientError,
+        AMQPError,
+        OSError,
+        ValueError,
+    ) as group:
         raise DemoFailed("\n".join(_messages(group))) from group
     except* asyncio.CancelledError:
         raise KeyboardInterrupt from None

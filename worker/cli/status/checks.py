@@ -4,6 +4,7 @@ The limits are those of the alerts in helm/recording-worker/files/alerts.yaml.
 """
 
 from collections.abc import Iterator, Sequence
+from math import inf
 from typing import Final, Literal
 
 import msgspec
@@ -14,6 +15,7 @@ from worker.cli.moments import span
 from worker.cli.status.sources import Facts
 from worker.observability.probe_client import Readiness
 from worker.store.admin.overview import BudgetUsage, Overview, SweepInfo
+from worker.store.archive_reading import ArchiveDepth
 from worker.store.due_commands import ParkedCount
 
 State = Literal["ok", "warning", "failed", "unknown"]
@@ -21,6 +23,10 @@ State = Literal["ok", "warning", "failed", "unknown"]
 MAX_OUTBOX_AGE_SECONDS: Final = 60.0
 MAX_SILENCE_SECONDS: Final = 900.0
 """So old may a sweep be, and so long may a scheduled read be due."""
+
+MAX_ARCHIVE_AGE_SECONDS: Final = 7_200.0
+MIN_EXPIRY_SECONDS: Final = 86_400.0
+"""A file whose URL expires earlier than this may be lost."""
 
 MAX_UNCHANGED_SECONDS: Final = {
     Status.INVOKED: 600.0,
@@ -110,6 +116,7 @@ def _state_checks(overview: Overview) -> Iterator[Check]:
     for name, sweep in zip(_named("webhooks", apps), overview.sweeps, strict=True):
         yield _webhooks(name, sweep, now)
     yield _parked(overview)
+    yield _archive(overview.archive, now)
 
 
 def _named(name: str, of: Sequence[str]) -> list[str]:
@@ -215,6 +222,22 @@ def _waiting(waits_for: str, count: ParkedCount, now: float) -> str:
     text = f"{_count(count.commands, 'command')} for a {waits_for}"
     since = count.oldest_at
     return text if since is None else f"{text}, the oldest for {span(now - since)}"
+
+
+def _archive(archive: ArchiveDepth, now: float) -> Check:
+    age = 0.0 if archive.oldest_at is None else now - archive.oldest_at
+    left = inf if archive.first_expiry is None else archive.first_expiry - now
+    parts = [f"{_count(archive.queued, 'file')} to copy"]
+    parts += [f"the oldest for {span(age)}"] if archive.queued else []
+    parts += [f"the first URL expires in {span(left)}"] if archive.queued and left < inf else []
+    parts += [f"{archive.refused} refused by the storage"] if archive.refused else []
+    parts += [f"{archive.failed} given up"] if archive.failed else []
+    is_late = age > MAX_ARCHIVE_AGE_SECONDS
+    state: State = "warning" if is_late or archive.failed else "ok"
+    if archive.refused or left < MIN_EXPIRY_SECONDS:
+        state = "failed"
+    see = None if state == "ok" else "recording-worker archive list"
+    return Check(name="archive", state=state, text=", ".join(parts), see=see)
 
 
 # The broker

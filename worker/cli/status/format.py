@@ -58,7 +58,7 @@ def _with_iso_times(value: Any) -> Any:  # noqa: ANN401 - any JSON value
 def _iso_field(name: str, value: Any) -> Any:  # noqa: ANN401 - any JSON value
     if name == "unchanged_since":
         return {status: iso_time(at) for status, at in value.items()}
-    if isinstance(value, float) and name.endswith(("_at", "until", "_since")):
+    if isinstance(value, float) and name.endswith(("_at", "until", "_since", "_expiry")):
         return iso_time(value) if value > 0 else None
     return _with_iso_times(value)
 

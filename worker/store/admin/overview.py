@@ -15,6 +15,8 @@ from worker.budget.ledger import Ledger
 from worker.budget.priorities import Tier
 from worker.domain.recording import LIVE
 from worker.store.admin.read_only import open_read_only
+from worker.store.archive_reading import ArchiveDepth
+from worker.store.archive_reading import measure as measure_archive
 from worker.store.cursors import missed_webhook_cursor, sweep_cursor, webhook_cursor
 from worker.store.database.postgresql import Pooler
 from worker.store.database.schema import budgets, leases, marks, recordings
@@ -98,6 +100,7 @@ class Overview(msgspec.Struct, frozen=True, kw_only=True):
     parked: dict[WaitsFor, ParkedCount]
     budgets: tuple[BudgetUsage, ...]
     sweeps: tuple[SweepInfo, ...]
+    archive: ArchiveDepth
 
 
 def read_overview(url: str, *, pooler: Pooler = "none") -> Overview:
@@ -120,6 +123,7 @@ def overview(connection: sa.Connection) -> Overview:
         parked=count_parked(connection, [now])[0],
         budgets=tuple(_budgets(connection, now)),
         sweeps=tuple(_sweeps(connection)),
+        archive=measure_archive(connection, [None])[0],
     )
 
 

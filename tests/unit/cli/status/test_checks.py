@@ -20,6 +20,7 @@ from worker.store.admin.overview import (
     Overview,
     SweepInfo,
 )
+from worker.store.archive_reading import ArchiveDepth
 from worker.store.due_commands import ParkedCount
 from worker.store.outbox import OutboxDepth
 from worker.store.queries import Staleness
@@ -38,6 +39,7 @@ OVERVIEW = Overview(
     parked={},
     budgets=(),
     sweeps=(SWEPT,),
+    archive=ArchiveDepth(queued=0, oldest_at=None, first_expiry=None, refused=0, failed=0),
 )
 
 
@@ -209,6 +211,35 @@ def test_commands_that_wait_for_something_are_counted_with_their_age() -> None:
               "start": ParkedCount(commands=1, oldest_at=None)}  # fmt: skip
     found = check("waiting", facts(overview=overview(parked=parked)))
     assert found.text == "1 command for a start; 3 commands for a session, the oldest for 12m"
+
+
+@pytest.mark.parametrize(
+    ("state", "words", "changes"),
+    [
+        ("ok", "0 files to copy", {}),
+        ("ok", "the first URL expires in 6d", {"queued": 2, "expiry": 550_000}),
+        ("warning", "the oldest for 2h", {"queued": 2, "age": 7_300, "expiry": 550_000}),
+        ("warning", "1 given up", {"failed": 1}),
+        ("failed", "3 refused by the storage", {"queued": 3, "refused": 3, "expiry": 550_000}),
+        ("failed", "the first URL expires in 23h", {"queued": 1, "expiry": 86_000}),
+    ],
+)
+def test_files_that_may_be_lost_are_noticed(
+    state: str, words: str, changes: dict[str, Any]
+) -> None:
+    queued = changes.get("queued", 0)
+    archive = ArchiveDepth(
+        queued=queued,
+        oldest_at=NOW - changes.get("age", 5) if queued else None,
+        first_expiry=NOW + changes["expiry"] if queued else None,
+        refused=changes.get("refused", 0),
+        failed=changes.get("failed", 0),
+    )
+
+    found = check("archive", facts(overview=overview(archive=archive)))
+
+    assert (found.state, found.see is None) == (state, state == "ok")
+    assert words in found.text
 
 
 # The broker

@@ -1,0 +1,62 @@
+"""A command that waits is said once, and again when its reason changes."""
+
+import structlog
+from prometheus_client import CollectorRegistry
+
+from worker.broker.messages import Ack, Delivery, Retry, Settlement
+from worker.commands.completion import HandledCommand
+from worker.commands.instrumentation import CommandInstrumentation
+from worker.commands.waiting_commands import WaitingCommands
+from worker.observability.metrics import Metrics
+from worker.observability.tracing import NO_TRACING
+
+
+def test_a_reason_is_news_once() -> None:
+    waiting = WaitingCommands()
+
+    said = [waiting.is_news("a", reason) for reason in ("over_budget",) * 3 + ("timeout",) * 2]
+
+    assert said == [True, False, False, True, False]
+    assert waiting.is_news("b", "timeout")
+
+
+def test_a_command_that_ended_and_comes_again_is_news() -> None:
+    waiting = WaitingCommands()
+    waiting.is_news("a", "timeout")
+    waiting.ended("a")
+    waiting.ended("never seen")
+
+    assert waiting.is_news("a", "timeout")
+
+
+def test_a_message_without_an_id_is_always_news() -> None:
+    waiting = WaitingCommands()
+    assert [waiting.is_news(None, "timeout") for _ in range(2)] == [True, True]
+    waiting.ended(None)
+
+
+def test_memory_is_bounded_by_forgetting_those_that_began_first() -> None:
+    waiting = WaitingCommands(limit=2)
+    for command_id in ("a", "b", "c"):
+        waiting.is_news(command_id, "timeout")
+
+    assert [waiting.is_news(command_id, "timeout") for command_id in ("c", "b")] == [False, False]
+    assert waiting.is_news("a", "timeout")
+
+
+def test_the_log_has_one_line_for_each_reason_and_one_for_the_end() -> None:
+    metrics = Metrics(CollectorRegistry(), version="0")
+    instrumentation = CommandInstrumentation(metrics, NO_TRACING, queue="q", now=lambda: 0.0)
+
+    def attempt(settlement: Settlement, outcome: str | None = None) -> None:
+        observed = instrumentation.attempt(Delivery(body=b"", routing_key="k"))
+        with observed:
+            observed.identify("a", "start_recording")
+            observed.complete(HandledCommand(settlement, {"outcome": outcome}))
+
+    with structlog.testing.capture_logs() as lines:
+        for code in ("over_budget", "over_budget", "no_session", "no_session"):
+            attempt(Retry(delay_seconds=1.0, code=code, reason="words"))
+        attempt(Ack(), "succeeded")
+
+    assert [line["log_level"] for line in lines] == ["info", "debug", "info", "debug", "info"]
